@@ -1,0 +1,189 @@
+package afterwrite
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Bounds of what a configuration may ask for.
+const (
+	MaxFields     = 500  // fields of one entity
+	MaxPartitions = 1024 // partitions of one entity
+	MaxFlushBatch = 10_000
+	MaxIDBytes    = 1024 // largest id.max
+)
+
+// WriteMode says which of Redis and the database a write goes to first.
+type WriteMode string
+
+// The write modes.
+const (
+	WriteBehind  WriteMode = "behind"  // Redis first, the database soon after
+	WriteThrough WriteMode = "through" // database first, then the cache
+	WriteAround  WriteMode = "around"  // database first, the cache dropped
+)
+
+// ID describes how an entity's records are named.
+type ID struct {
+	Column string
+	Type   FieldType // String, Int or UUID
+	Max    int       // bytes of a String id
+}
+
+// FlushPolicy bounds and paces the way of an entity's records to the database.
+type FlushPolicy struct {
+	Batch      int           // records of one flush
+	Delay      time.Duration // how long a write may wait for others to join its row
+	MaxPending int           // pending, held and dead records of the entity
+	Queue      string        // asynq queue of its sync tasks
+}
+
+// CachePolicy says how long persisted records stay in Redis.
+type CachePolicy struct {
+	TTL         time.Duration
+	Jitter      float64       // share of TTL that is random, 0 to 1
+	NegativeTTL time.Duration // of a deletion, and of an absence
+}
+
+// Entity is a kind of record, mapped to one table. Fill it and call [Entity.Init];
+// after that it is read-only and safe for concurrent use.
+type Entity struct {
+	Name       string
+	Table      string
+	ID         ID
+	Fields     []Field
+	Write      WriteMode
+	Partitions int
+	Flush      FlushPolicy
+	Cache      CachePolicy
+	Retry      RetryPolicy
+	RankBy     string // name of the int or float field that ranks the records, or ""
+
+	index map[string]int // field name → position in Fields
+}
+
+// Reserved are the names that a field cannot have: they are words of the HTTP API.
+var Reserved = []string{"id", "ids", "limit", "after", "top", "around"}
+
+var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+
+// ValidName reports whether s can name an entity or a field.
+func ValidName(s string) bool { return nameForm.MatchString(s) }
+
+// Init fills the defaults of what is left at zero and checks the entity. The error
+// names the setting as the configuration spells it.
+func (e *Entity) Init() error {
+	if !ValidName(e.Name) {
+		return fmt.Errorf("entity %q: a name is a to z, then a to z, 0 to 9 and _", e.Name)
+	}
+	e.defaults()
+	if err := e.check(); err != nil {
+		return fmt.Errorf("entity %s: %w", e.Name, err)
+	}
+	e.index = make(map[string]int, len(e.Fields))
+	columns := map[string]string{e.ID.Column: "id"}
+	for i := range e.Fields {
+		f := &e.Fields[i]
+		if err := f.init(); err != nil {
+			return fmt.Errorf("entity %s: fields.%s: %w", e.Name, f.Name, err)
+		}
+		if _, ok := e.index[f.Name]; ok {
+			return fmt.Errorf("entity %s: fields.%s is there twice", e.Name, f.Name)
+		}
+		if other, ok := columns[f.Column]; ok {
+			return fmt.Errorf("entity %s: fields.%s: column %q is also that of %s", e.Name, f.Name, f.Column, other)
+		}
+		e.index[f.Name] = i
+		columns[f.Column] = f.Name
+	}
+	if e.RankBy == "" {
+		return nil
+	}
+	i, ok := e.index[e.RankBy]
+	if !ok || (e.Fields[i].Type != Int && e.Fields[i].Type != Float) {
+		return fmt.Errorf("entity %s: rank.by: %q is not an int or float field", e.Name, e.RankBy)
+	}
+	return nil
+}
+
+func (e *Entity) defaults() {
+	setDefault(&e.Table, e.Name)
+	setDefault(&e.ID.Column, "id")
+	setDefault(&e.ID.Type, String)
+	setDefault(&e.ID.Max, 255)
+	setDefault(&e.Write, WriteBehind)
+	setDefault(&e.Partitions, 16)
+	setDefault(&e.Flush.Batch, 500)
+	setDefault(&e.Flush.MaxPending, 1_000_000)
+	setDefault(&e.Flush.Queue, "default")
+	setDefault(&e.Cache.TTL, time.Hour)
+	setDefault(&e.Cache.NegativeTTL, 30*time.Second)
+	if e.Retry.MaxAttempts == 0 {
+		e.Retry = DefaultRetryPolicy()
+	}
+}
+
+func setDefault[T comparable](at *T, value T) {
+	var zero T
+	if *at == zero {
+		*at = value
+	}
+}
+
+func (e *Entity) check() error {
+	switch {
+	case e.ID.Type != String && e.ID.Type != Int && e.ID.Type != UUID:
+		return fmt.Errorf("id.type: %q is not string, int or uuid", e.ID.Type)
+	case e.ID.Max < 1 || e.ID.Max > MaxIDBytes:
+		return fmt.Errorf("id.max must be from 1 to %d bytes", MaxIDBytes)
+	case len(e.Fields) == 0 || len(e.Fields) > MaxFields:
+		return fmt.Errorf("fields: there must be from 1 to %d", MaxFields)
+	case !slices.Contains([]WriteMode{WriteBehind, WriteThrough, WriteAround}, e.Write):
+		return fmt.Errorf("write: %q is not behind, through or around", e.Write)
+	case e.Partitions < 1 || e.Partitions > MaxPartitions:
+		return fmt.Errorf("partitions must be from 1 to %d", MaxPartitions)
+	case e.Flush.Batch < 1 || e.Flush.Batch > MaxFlushBatch:
+		return fmt.Errorf("flush.batch must be from 1 to %d records", MaxFlushBatch)
+	case e.Flush.Delay < 0 || e.Flush.Delay > time.Hour:
+		return fmt.Errorf("flush.delay must be from 0s to 1h")
+	case e.Flush.MaxPending < 1:
+		return fmt.Errorf("flush.max_pending must be at least 1")
+	case !ValidName(e.Flush.Queue):
+		return fmt.Errorf("flush.queue: a name is a to z, then a to z, 0 to 9 and _")
+	case e.Cache.TTL < time.Second:
+		return fmt.Errorf("cache.ttl must be at least 1s")
+	case e.Cache.Jitter < 0 || e.Cache.Jitter > 1:
+		return fmt.Errorf("cache.jitter must be from 0%% to 100%%")
+	case e.Cache.NegativeTTL < time.Millisecond:
+		return fmt.Errorf("cache.negative_ttl must be at least 1ms")
+	}
+	if err := e.Retry.Check(); err != nil {
+		return fmt.Errorf("retry.%w", err)
+	}
+	return nil
+}
+
+// Field returns the position in [Entity.Fields] of the field of that name.
+func (e *Entity) Field(name string) (int, bool) {
+	i, ok := e.index[name]
+	return i, ok
+}
+
+// Partition returns the partition of a canonical id, from 0 to Partitions-1.
+func (e *Entity) Partition(id string) int {
+	return int(xxhash.Sum64String(id) % uint64(e.Partitions))
+}
+
+// PartitionLimit is the number of pending, held and dead records at which a
+// partition refuses new ids: a share of MaxPending with a quarter on top, because
+// ids never spread quite evenly.
+func (e *Entity) PartitionLimit() int {
+	return (e.Flush.MaxPending*5 + e.Partitions*4 - 1) / (e.Partitions * 4)
+}
+
+// UniqueIndex is the name of the unique index of a field.
+func (e *Entity) UniqueIndex(f *Field) string { return "uq_" + e.Table + "_" + f.Column }

@@ -1,0 +1,193 @@
+package afterwrite
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// Kind says why the database refused a record. The set is closed: it is used as a
+// metric label and as a key of retry policies.
+type Kind string
+
+// The kinds of refusal.
+const (
+	KindUnique     Kind = "unique"      // another row owns the value of a unique index
+	KindForeignKey Kind = "foreign_key" // the row refers to one that does not exist, or is referred to
+	KindNotNull    Kind = "not_null"    // a column that must have a value has none
+	KindCheck      Kind = "check"       // a check or exclusion constraint fails
+	KindRange      Kind = "range"       // a value is too long or too large for its column
+	KindType       Kind = "type"        // a value is not of its column's type
+	KindPoison     Kind = "poison"      // refused for a reason that fits no other kind
+)
+
+// Kinds lists every kind, in the order in which they are shown.
+var Kinds = []Kind{KindUnique, KindForeignKey, KindNotNull, KindCheck, KindRange, KindType, KindPoison}
+
+// Refusal is the database's own error about one record.
+type Refusal struct {
+	Kind       Kind
+	Constraint string // name of the constraint where the database tells it, else ""
+	Column     string // column at fault where it is known, else ""
+	Message    string // the database's message, at most MaxRefusalMessage bytes
+}
+
+// MaxRefusalMessage bounds the bytes kept of a database's message.
+const MaxRefusalMessage = 1024
+
+func (r Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Kind, r.Message) }
+
+// Jitter says how much of a delay is random.
+type Jitter string
+
+// The jitters, after "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
+const (
+	JitterFull  Jitter = "full"  // uniform in (0, delay]
+	JitterEqual Jitter = "equal" // half the delay, and uniform in (0, delay/2] on top
+	JitterNone  Jitter = "none"  // the delay itself
+)
+
+// RetryOverride replaces settings of a [RetryPolicy] for one kind. A nil field
+// keeps the policy's own.
+type RetryOverride struct {
+	MaxAttempts *int           `json:"max_attempts,omitempty"`
+	Base        *time.Duration `json:"base,omitempty"`
+	Factor      *float64       `json:"factor,omitempty"`
+	Cap         *time.Duration `json:"cap,omitempty"`
+	Jitter      *Jitter        `json:"jitter,omitempty"`
+}
+
+// RetryPolicy says when a refused record is tried again and when it is given up as
+// a dead letter. An unavailable database never counts as an attempt.
+type RetryPolicy struct {
+	MaxAttempts int           // attempts in all, the first one included; at least 1
+	Base        time.Duration // delay before the second attempt
+	Factor      float64       // growth of the delay from attempt to attempt, at least 1
+	Cap         time.Duration // largest delay
+	Jitter      Jitter
+	Timeout     time.Duration // bound on one attempt at the database
+	On          map[Kind]RetryOverride
+}
+
+// DefaultRetryPolicy is the policy of an entity that names none.
+func DefaultRetryPolicy() RetryPolicy {
+	return RetryPolicy{
+		MaxAttempts: 10, Base: time.Second, Factor: 2, Cap: 10 * time.Minute,
+		Jitter: JitterFull, Timeout: 30 * time.Second,
+	}
+}
+
+// For returns the policy in force for a kind, its override applied and On empty.
+func (p RetryPolicy) For(k Kind) RetryPolicy {
+	o := p.On[k]
+	p.On = nil
+	if o.MaxAttempts != nil {
+		p.MaxAttempts = *o.MaxAttempts
+	}
+	if o.Base != nil {
+		p.Base = *o.Base
+	}
+	if o.Factor != nil {
+		p.Factor = *o.Factor
+	}
+	if o.Cap != nil {
+		p.Cap = *o.Cap
+	}
+	if o.Jitter != nil {
+		p.Jitter = *o.Jitter
+	}
+	return p
+}
+
+// Exhausted reports whether a record of the kind is given up after that many attempts.
+func (p RetryPolicy) Exhausted(k Kind, attempts int) bool {
+	return attempts >= p.For(k).MaxAttempts
+}
+
+// Range returns the shortest and the longest delay between the attempt of that
+// number (from 1) and the next one.
+func (p RetryPolicy) Range(k Kind, attempt int) (low, high time.Duration) {
+	q := p.For(k)
+	d := float64(q.Base) * math.Pow(q.Factor, float64(attempt-1))
+	if !(d < float64(q.Cap)) {
+		d = float64(q.Cap)
+	}
+	high = time.Duration(d)
+	switch q.Jitter {
+	case JitterNone:
+		return high, high
+	case JitterEqual:
+		return high / 2, high
+	default:
+		return 0, high
+	}
+}
+
+// Delay draws the delay between the attempt of that number (from 1) and the next one.
+func (p RetryPolicy) Delay(k Kind, attempt int) time.Duration {
+	low, high := p.Range(k, attempt)
+	if high <= low {
+		return high
+	}
+	return low + time.Duration(rand.Int64N(int64(high-low))) + 1
+}
+
+// Bounds of a retry policy, checked by [RetryPolicy.Check].
+const (
+	MaxRetryAttempts = 1000
+	MaxRetryCap      = 7 * 24 * time.Hour
+	MinRetryBase     = time.Millisecond
+	MaxRetryFactor   = 100
+	MaxRetryTimeout  = 10 * time.Minute
+)
+
+// Check reports the first setting that is out of bounds, by its configuration name.
+func (p RetryPolicy) Check() error {
+	if err := p.check(""); err != nil {
+		return err
+	}
+	if p.Timeout < 10*time.Millisecond || p.Timeout > MaxRetryTimeout {
+		return Invalid("timeout", "must be from 10ms to %s", MaxRetryTimeout)
+	}
+	for k := range p.On {
+		if !KnownKind(k) {
+			return Invalid("on."+string(k), "is not a kind of refusal; the kinds are %v", Kinds)
+		}
+	}
+	for _, k := range Kinds {
+		if _, ok := p.On[k]; !ok {
+			continue
+		}
+		if err := p.For(k).check("on." + string(k) + "."); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p RetryPolicy) check(at string) error {
+	switch {
+	case p.MaxAttempts < 1 || p.MaxAttempts > MaxRetryAttempts:
+		return Invalid(at+"max_attempts", "must be from 1 to %d", MaxRetryAttempts)
+	case p.Base < MinRetryBase || p.Base > MaxRetryCap:
+		return Invalid(at+"base", "must be from %s to %s", MinRetryBase, MaxRetryCap)
+	case !(p.Factor >= 1 && p.Factor <= MaxRetryFactor):
+		return Invalid(at+"factor", "must be from 1 to %d", MaxRetryFactor)
+	case p.Cap < p.Base || p.Cap > MaxRetryCap:
+		return Invalid(at+"cap", "must be from base (%s) to %s", p.Base, MaxRetryCap)
+	case p.Jitter != JitterFull && p.Jitter != JitterEqual && p.Jitter != JitterNone:
+		return Invalid(at+"jitter", "must be full, equal or none")
+	}
+	return nil
+}
+
+// KnownKind reports whether k is one of [Kinds].
+func KnownKind(k Kind) bool {
+	for _, known := range Kinds {
+		if k == known {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,162 @@
+package afterwrite
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// Fields are the fields of a request by name. A value is anything that
+// [Field.Canonical] takes.
+type Fields map[string]any
+
+// Whole returns the values of a whole record: an absent field has its default, else
+// null. The error is an [InvalidError] that names every field at fault.
+func (e *Entity) Whole(fields Fields) (Values, error) {
+	values, bad := e.canonical(fields)
+	for i := range e.Fields {
+		f := &e.Fields[i]
+		if values[i] == "" {
+			values[i] = f.Default
+		}
+		if values[i] == "" {
+			values[i] = Null
+		}
+		if f.Required && values[i] == Null && !named(bad, f.Name) {
+			bad = append(bad, FieldError{f.Name, "is required"})
+		}
+	}
+	return values, invalid(bad)
+}
+
+// Partial returns the values of a patch: an absent field is "", which leaves the
+// record's own. The error is an [InvalidError] that names every field at fault.
+func (e *Entity) Partial(fields Fields) (Values, error) {
+	values, bad := e.canonical(fields)
+	for i := range e.Fields {
+		if f := &e.Fields[i]; f.Required && values[i] == Null {
+			bad = append(bad, FieldError{f.Name, "is required and cannot be null"})
+		}
+	}
+	return values, invalid(bad)
+}
+
+func (e *Entity) canonical(fields Fields) (Values, []FieldError) {
+	values := make(Values, len(e.Fields))
+	var bad []FieldError
+	for name, v := range fields {
+		i, ok := e.index[name]
+		if !ok {
+			bad = append(bad, FieldError{name, "is not a field of " + e.Name})
+			continue
+		}
+		text, err := e.Fields[i].Canonical(v)
+		if err != nil {
+			bad = append(bad, FieldError{name, err.Error()})
+			continue
+		}
+		values[i] = text
+	}
+	return values, bad
+}
+
+func named(bad []FieldError, name string) bool {
+	return slices.ContainsFunc(bad, func(f FieldError) bool { return f.Field == name })
+}
+
+func invalid(bad []FieldError) error {
+	if len(bad) == 0 {
+		return nil
+	}
+	slices.SortFunc(bad, func(a, b FieldError) int { return strings.Compare(a.Field, b.Field) })
+	return &InvalidError{Fields: bad}
+}
+
+// Delta is an addition to one int field.
+type Delta struct {
+	Field int // position in [Entity.Fields]
+	By    int64
+}
+
+// Deltas returns the additions of an increment, in the order of the fields. The
+// error is an [InvalidError] that names every field at fault.
+func (e *Entity) Deltas(fields Fields) ([]Delta, error) {
+	if len(fields) == 0 {
+		return nil, Invalid("fields", "must name at least one int field")
+	}
+	var deltas []Delta
+	var bad []FieldError
+	amount := Field{Type: Int}
+	for name, v := range fields {
+		i, ok := e.index[name]
+		if !ok {
+			bad = append(bad, FieldError{name, "is not a field of " + e.Name})
+			continue
+		}
+		if e.Fields[i].Type != Int {
+			bad = append(bad, FieldError{name, "is not an int field"})
+			continue
+		}
+		text, err := amount.Canonical(v)
+		if err == nil && text == Null {
+			err = errNotInt
+		}
+		if err != nil {
+			bad = append(bad, FieldError{name, err.Error()})
+			continue
+		}
+		by, err := amount.Decode(text)
+		if err != nil {
+			bad = append(bad, FieldError{name, err.Error()})
+			continue
+		}
+		deltas = append(deltas, Delta{Field: i, By: by.(int64)})
+	}
+	slices.SortFunc(deltas, func(a, b Delta) int { return a.Field - b.Field })
+	return deltas, invalid(bad)
+}
+
+// AppendRecord appends the JSON object of a record: its id, then its fields in the
+// entity's order.
+func (e *Entity) AppendRecord(dst []byte, id string, values Values) []byte {
+	dst = append(dst, `{"id":`...)
+	dst = append(dst, e.IDText(id)...)
+	return append(e.appendFields(dst, values, true), '}')
+}
+
+// AppendFields appends the JSON object of the fields alone, in the entity's order;
+// absent ones are left out.
+func (e *Entity) AppendFields(dst []byte, values Values) []byte {
+	dst = append(dst, '{')
+	return append(e.appendFields(dst, values, false), '}')
+}
+
+func (e *Entity) appendFields(dst []byte, values Values, comma bool) []byte {
+	for i, text := range values {
+		if text == "" {
+			continue
+		}
+		if comma {
+			dst = append(dst, ',')
+		}
+		comma = true
+		dst = append(dst, '"')
+		dst = append(dst, e.Fields[i].Name...)
+		dst = append(dst, `":`...)
+		dst = append(dst, text...)
+	}
+	return dst
+}
+
+// ParseFields reads what [Entity.AppendFields] wrote.
+func (e *Entity) ParseFields(object []byte) (Fields, error) {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(object, &raw); err != nil {
+		return nil, err
+	}
+	fields := make(Fields, len(raw))
+	for name, text := range raw {
+		fields[name] = text
+	}
+	return fields, nil
+}
