@@ -1,0 +1,19 @@
+package testkit
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+// SQLite returns the URL of a fresh SQLite file, removed when t ends.
+func SQLite(t testing.TB) string {
+	t.Helper()
+	return "sqlite://" + filepath.Join(t.TempDir(), "test.db")
+}
+
+// Databases runs fn as a subtest on each dialect, with the URL of a fresh database.
+func Databases(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { fn(t, SQLite(t)) })
+	t.Run("postgres", func(t *testing.T) { fn(t, Postgres(t).Database(t)) })
+}

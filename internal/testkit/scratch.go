@@ -1,0 +1,87 @@
+package testkit
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+)
+
+// scratch is the directory of this test binary, made at first use. Everybody may
+// enter it, because PostgreSQL runs as another user than root.
+var scratch = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp(enterable(), "afterwrite-test-")
+	if err != nil {
+		return "", err
+	}
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return "", err
+	}
+	return dir, removeAtExit(dir)
+})
+
+// enterable returns the first temporary directory that any user can reach.
+func enterable() string {
+	for _, dir := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
+		if open(dir) {
+			return dir
+		}
+	}
+	return os.TempDir()
+}
+
+// open reports whether a directory and all its parents may be entered by anybody.
+func open(dir string) bool {
+	for {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm()&0o001 == 0 {
+			return false
+		}
+		if dir == filepath.Dir(dir) {
+			return true
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// sweepScript waits for the end of the pipe, gives the servers a moment to die, and
+// removes the directory until it stays away.
+const sweepScript = `cat >/dev/null
+for n in 1 2 3 4 5 6 7 8 9 10; do
+	sleep 0.3
+	rm -rf "$1" 2>/dev/null && [ ! -e "$1" ] && exit
+done`
+
+// removeAtExit has a shell remove dir after this process has ended, by whatever
+// cause. Only this process holds the writing end of the shell's standard input.
+func removeAtExit(dir string) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	cmd := exec.Command("/bin/sh", "-c", sweepScript, "sh", dir)
+	cmd.Dir = "/"
+	cmd.Stdin = r
+	// A group of its own: an interrupt at the terminal must not end it first.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the shell that removes %s: %w", dir, err)
+	}
+	keepOpen = w
+	return cmd.Process.Release()
+}
+
+// keepOpen keeps the pipe from being closed by the garbage collector.
+var keepOpen *os.File
+
+// scratchDir makes a directory for one server.
+func scratchDir(kind string) (string, error) {
+	root, err := scratch()
+	if err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(root, kind+"-")
+}
