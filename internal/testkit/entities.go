@@ -12,7 +12,7 @@ import (
 // use. Their tables are named apart: users, products, players and everything.
 func Entities(t testing.TB) []*afterwrite.Entity {
 	t.Helper()
-	entities := []*afterwrite.Entity{user(), product(), player(), everything()}
+	entities := []*afterwrite.Entity{users(), products(), players(), everything()}
 	for _, e := range entities {
 		if err := e.Init(); err != nil {
 			t.Fatal(err)
@@ -33,7 +33,7 @@ func Entity(t testing.TB, name string) *afterwrite.Entity {
 	return nil
 }
 
-func user() *afterwrite.Entity {
+func users() *afterwrite.Entity {
 	return &afterwrite.Entity{
 		Name: "user", Table: "users", ID: afterwrite.ID{Type: afterwrite.String, Max: 64},
 		Fields: []afterwrite.Field{
@@ -46,7 +46,7 @@ func user() *afterwrite.Entity {
 	}
 }
 
-func product() *afterwrite.Entity {
+func products() *afterwrite.Entity {
 	return &afterwrite.Entity{
 		Name: "product", Table: "products", ID: afterwrite.ID{Type: afterwrite.Int},
 		Fields: []afterwrite.Field{
@@ -58,7 +58,7 @@ func product() *afterwrite.Entity {
 	}
 }
 
-func player() *afterwrite.Entity {
+func players() *afterwrite.Entity {
 	return &afterwrite.Entity{
 		Name: "player", Table: "players", ID: afterwrite.ID{Type: afterwrite.UUID},
 		Fields: []afterwrite.Field{
