@@ -1,0 +1,202 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+)
+
+// Size says how many sync tasks one queue holds, by state.
+type Size struct {
+	Queue     string        // without the prefix
+	Pending   int64         // wait for a free worker
+	Active    int64         // run
+	Scheduled int64         // ordered for a later time
+	Retry     int64         // put off or failed, tried again later
+	Archived  int64         // put away by an operator; harmless
+	Paused    bool          // by an operator of asynq's tools: nothing is taken off it
+	Latency   time.Duration // age of the oldest pending task; 0 without one
+}
+
+// Process is a process that takes tasks.
+type Process struct {
+	ID      string
+	Host    string
+	PID     int
+	Started time.Time
+	Slots   int      // tasks that it can run at once
+	Queues  []string // without the prefix
+	Running []Task
+}
+
+// Waiting is a sync task in a queue, with the reason when it was put off.
+type Waiting struct {
+	Task    Task
+	Queue   string // without the prefix
+	State   string // pending, active, scheduled, retry or archived
+	Next    time.Time
+	Retried int    // counted failures
+	Err     string // the last error, or ""
+}
+
+// States are the states that [Inspector.Tasks] lists.
+var States = []string{"pending", "active", "scheduled", "retry", "archived"}
+
+// MaxTasks bounds what [Inspector.Tasks] returns.
+const MaxTasks = 1000
+
+// Inspector reads what is in the queues of a prefix. It changes nothing and is safe
+// for concurrent use.
+type Inspector struct {
+	redis  redis.UniversalClient
+	asynq  *asynq.Inspector
+	prefix string
+}
+
+// Inspect returns an inspector. It connects when first used; the error reports a URL
+// that cannot be read.
+func Inspect(redisURL, prefix string) (*Inspector, error) {
+	rdb, err := connect(redisURL)
+	if err != nil {
+		return nil, err
+	}
+	return &Inspector{redis: rdb, asynq: asynq.NewInspectorFromRedisClient(rdb), prefix: prefix}, nil
+}
+
+// Close closes the connections.
+func (i *Inspector) Close() error { return i.redis.Close() }
+
+// Queues returns the names of the queues that ever held a task, without the prefix, sorted.
+func (i *Inspector) Queues(ctx context.Context) ([]string, error) {
+	all, err := i.redis.SMembers(ctx, "asynq:queues").Result()
+	if err != nil {
+		return nil, fmt.Errorf("list queues: %w", err)
+	}
+	var queues []string
+	for _, full := range all {
+		if q, ok := unprefixed(i.prefix, full); ok {
+			queues = append(queues, q)
+		}
+	}
+	slices.Sort(queues)
+	return queues, nil
+}
+
+// Sizes returns the size of every queue in one round trip a queue. It counts rather
+// than reads: asynq's own queue information asks Redis for memory figures, which is
+// slow on long queues and barred on some hosted Redis.
+func (i *Inspector) Sizes(ctx context.Context) ([]Size, error) {
+	queues, err := i.Queues(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sizes := make([]Size, len(queues))
+	for n, q := range queues {
+		if sizes[n], err = i.size(ctx, q); err != nil {
+			return nil, fmt.Errorf("size of queue %s: %w", q, err)
+		}
+	}
+	return sizes, nil
+}
+
+func (i *Inspector) size(ctx context.Context, q string) (Size, error) {
+	key := func(part string) string { return "asynq:{" + name(i.prefix, q) + "}:" + part }
+	p := i.redis.Pipeline()
+	pending, active := p.LLen(ctx, key("pending")), p.LLen(ctx, key("active"))
+	scheduled, retry, archived := p.ZCard(ctx, key("scheduled")), p.ZCard(ctx, key("retry")), p.ZCard(ctx, key("archived"))
+	paused := p.Exists(ctx, key("paused"))
+	oldest := p.LIndex(ctx, key("pending"), -1)
+	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return Size{}, err
+	}
+	s := Size{
+		Queue: q, Pending: pending.Val(), Active: active.Val(), Scheduled: scheduled.Val(),
+		Retry: retry.Val(), Archived: archived.Val(), Paused: paused.Val() > 0,
+	}
+	if oldest.Val() == "" {
+		return s, nil
+	}
+	since, err := i.redis.HGet(ctx, key("t:"+oldest.Val()), "pending_since").Result()
+	if errors.Is(err, redis.Nil) {
+		return s, nil // taken meanwhile
+	}
+	if err != nil {
+		return Size{}, err
+	}
+	if ns, err := strconv.ParseInt(since, 10, 64); err == nil {
+		s.Latency = max(time.Since(time.Unix(0, ns)), 0)
+	}
+	return s, nil
+}
+
+// Processes returns the live processes that take tasks off this prefix's queues. One
+// that was killed is listed for up to 10 seconds more.
+func (i *Inspector) Processes() ([]Process, error) {
+	servers, err := i.asynq.Servers()
+	if err != nil {
+		return nil, fmt.Errorf("list queue servers: %w", err)
+	}
+	var ps []Process
+	for _, s := range servers {
+		p := Process{ID: s.ID, Host: s.Host, PID: s.PID, Started: s.Started, Slots: s.Concurrency}
+		for full := range s.Queues {
+			if q, ok := unprefixed(i.prefix, full); ok {
+				p.Queues = append(p.Queues, q)
+			}
+		}
+		if len(p.Queues) == 0 {
+			continue
+		}
+		slices.Sort(p.Queues)
+		for _, w := range s.ActiveWorkers {
+			if t, err := parse(w.TaskPayload); err == nil {
+				p.Running = append(p.Running, t)
+			}
+		}
+		ps = append(ps, p)
+	}
+	slices.SortFunc(ps, func(a, b Process) int {
+		return strings.Compare(fmt.Sprint(a.Host, a.PID, a.ID), fmt.Sprint(b.Host, b.PID, b.ID))
+	})
+	return ps, nil
+}
+
+// Tasks returns up to limit tasks of a queue in one of the [States], those that run
+// first first. The limit is at most [MaxTasks].
+func (i *Inspector) Tasks(queue, state string, limit int) ([]Waiting, error) {
+	list := map[string]func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
+		"pending":   i.asynq.ListPendingTasks,
+		"active":    i.asynq.ListActiveTasks,
+		"scheduled": i.asynq.ListScheduledTasks,
+		"retry":     i.asynq.ListRetryTasks,
+		"archived":  i.asynq.ListArchivedTasks,
+	}[state]
+	if list == nil {
+		return nil, fmt.Errorf("list tasks: no state %q; the states are %v", state, States)
+	}
+	infos, err := list(name(i.prefix, queue), asynq.PageSize(min(max(limit, 1), MaxTasks)), asynq.Page(1))
+	if errors.Is(err, asynq.ErrQueueNotFound) {
+		return nil, nil // nothing was ever enqueued
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list %s tasks of queue %s: %w", state, queue, err)
+	}
+	var tasks []Waiting
+	for _, in := range infos {
+		t, err := parse(in.Payload)
+		if err != nil {
+			continue
+		}
+		tasks = append(tasks, Waiting{
+			Task: t, Queue: queue, State: state, Next: in.NextProcessAt, Retried: in.Retried, Err: in.LastErr,
+		})
+	}
+	return tasks, nil
+}

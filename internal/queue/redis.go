@@ -1,0 +1,28 @@
+package queue
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// commandTimeout bounds one command of the queue.
+const commandTimeout = 3 * time.Second
+
+// connect returns a client of the queue's Redis, which may be the cache's. It dials
+// when first used. Unlike the cache's write scripts, asynq's may be sent again after a
+// lost reply: a task's id admits it once.
+func connect(url string) (redis.UniversalClient, error) {
+	opts, err := cache.ParseURL(url)
+	if err != nil {
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	opts.ContextTimeoutEnabled = true
+	opts.DialTimeout = commandTimeout
+	opts.ReadTimeout = commandTimeout
+	opts.WriteTimeout = commandTimeout
+	return redis.NewUniversalClient(opts), nil
+}

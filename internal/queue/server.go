@@ -1,0 +1,151 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+)
+
+// Defaults of a [ServerConfig].
+const (
+	DefaultConcurrency     = 8
+	DefaultPollInterval    = 50 * time.Millisecond
+	DefaultShutdownTimeout = 45 * time.Second
+)
+
+// Bounds of the wait before a task that failed, rather than asked for [Later], is
+// tried again. It need not be patient: after the partition's flag has expired the
+// sweeper gives a new order anyway.
+const (
+	retryBase = time.Second
+	retryCap  = 15 * time.Second
+)
+
+// ServerConfig says which queues a [Server] takes tasks from and how eagerly. Only
+// RedisURL and Queues are required.
+type ServerConfig struct {
+	RedisURL        string         // as for the cache; may be another Redis
+	Prefix          string         // as for [NewClient]
+	Concurrency     int            // tasks at once; 0: DefaultConcurrency
+	PollInterval    time.Duration  // sleep between looks at empty queues; 0: DefaultPollInterval
+	Queues          map[string]int // weight by queue name, without the prefix; at least 1 each
+	ShutdownTimeout time.Duration  // how long Shutdown waits for running tasks; 0: DefaultShutdownTimeout
+	Log             *slog.Logger   // nil: slog.Default()
+}
+
+// delayedInterval is how often delayed tasks are looked at: often enough that
+// flush.delay and the wait of a held record are kept, seldom enough for a Redis that
+// is paid by the command.
+func (c ServerConfig) delayedInterval() time.Duration {
+	return min(5*cmp.Or(c.PollInterval, DefaultPollInterval), 5*time.Second)
+}
+
+// Server takes sync tasks off their queues and hands them to a function.
+type Server struct {
+	redis redis.UniversalClient
+	asynq *asynq.Server
+	log   *slog.Logger
+}
+
+// NewServer returns a server that is not started. It connects when started; the error
+// reports a setting that cannot be.
+func NewServer(cfg ServerConfig) (*Server, error) {
+	queues := make(map[string]int, len(cfg.Queues))
+	for q, weight := range cfg.Queues {
+		if weight < 1 {
+			return nil, fmt.Errorf("queue %s: weight %d is not at least 1", q, weight)
+		}
+		queues[name(cfg.Prefix, q)] = weight
+	}
+	if len(queues) == 0 {
+		return nil, errors.New("a queue server needs at least one queue")
+	}
+	rdb, err := connect(cfg.RedisURL)
+	if err != nil {
+		return nil, err
+	}
+	log := cmp.Or(cfg.Log, slog.Default())
+	s := &Server{redis: rdb, log: log}
+	s.asynq = asynq.NewServerFromRedisClient(rdb, asynq.Config{
+		Concurrency:              cmp.Or(cfg.Concurrency, DefaultConcurrency),
+		Queues:                   queues,
+		TaskCheckInterval:        cmp.Or(cfg.PollInterval, DefaultPollInterval),
+		DelayedTaskCheckInterval: cfg.delayedInterval(),
+		ShutdownTimeout:          cmp.Or(cfg.ShutdownTimeout, DefaultShutdownTimeout),
+		RetryDelayFunc:           retryDelay,
+		IsFailure:                isFailure,
+		ErrorHandler:             asynq.ErrorHandlerFunc(s.report),
+		Logger:                   &asynqLog{log: log},
+		LogLevel:                 asynq.InfoLevel,
+	})
+	return s, nil
+}
+
+// Start begins to hand tasks to the function, many at once, and returns. What the
+// function returns decides about the task: nil ends it, a [Later] orders it again
+// after its time, any other error is a failure and orders it again after a short
+// backoff. A task that cannot be read is dropped with a log line: the sweeper orders
+// whatever it stood for. The function's context ends after [TaskTimeout], or when
+// asynq has lost the task; it does not end at Shutdown.
+func (s *Server) Start(handle func(ctx context.Context, t Task) error) error {
+	mux := asynq.HandlerFunc(func(ctx context.Context, m *asynq.Task) error {
+		if m.Type() != TypeSync {
+			s.log.Error("task dropped: unknown type", "type", m.Type())
+			return nil
+		}
+		t, err := parse(m.Payload())
+		if err != nil {
+			s.log.Error("task dropped: unreadable payload", "err", err)
+			return nil
+		}
+		return handle(ctx, t)
+	})
+	if err := s.asynq.Start(mux); err != nil {
+		return fmt.Errorf("start the queue server: %w", err)
+	}
+	return nil
+}
+
+// Shutdown stops taking tasks, waits for the running ones up to the ShutdownTimeout
+// and closes the connections. A task that runs longer goes back to its queue while
+// its function still runs. A server cannot be started again.
+func (s *Server) Shutdown() {
+	s.asynq.Shutdown()
+	if err := s.redis.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
+		s.log.Warn("closing the queue's connections failed", "err", err)
+	}
+}
+
+// report logs a task's failure. It must not panic: asynq does not recover from one here.
+func (s *Server) report(_ context.Context, m *asynq.Task, err error) {
+	attrs := []any{"task", string(m.Payload()), "err", err}
+	if isFailure(err) {
+		s.log.Error("sync task failed", attrs...)
+		return
+	}
+	s.log.Debug("sync task put off", attrs...)
+}
+
+// isFailure tells asynq whether to count a retry.
+func isFailure(err error) bool {
+	var later Later
+	return err != nil && !errors.As(err, &later)
+}
+
+// retryDelay is the time until a task is tried again: what it asked for, or a
+// backoff with half of it random, so that tasks that failed together part.
+func retryDelay(retried int, err error, _ *asynq.Task) time.Duration {
+	var later Later
+	if errors.As(err, &later) {
+		return notBefore(max(later.After, 0))
+	}
+	d := min(retryBase<<min(retried, 10), retryCap)
+	return d/2 + rand.N(d/2)
+}

@@ -1,0 +1,85 @@
+package queue
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// TypeSync is the asynq type of the one kind of task there is.
+const TypeSync = "afterwrite:sync"
+
+// TaskTimeout is the longest that a sync task may run before asynq cancels it and
+// orders it again. Workers end theirs long before: their time slice is seconds.
+const TaskTimeout = 2 * time.Minute
+
+// tries is as often as asynq can count: a sync task is never archived by a failure.
+const tries = math.MaxInt32
+
+// Task is the payload of a sync task: an order to flush one partition, under the
+// generation that the partition's flag had when it was given.
+type Task struct {
+	Entity     string `json:"entity"`
+	Partition  int    `json:"partition"`
+	Generation int64  `json:"generation"`
+}
+
+// ID is the task's name in asynq, the same for every repetition of one order.
+func (t Task) ID() string {
+	return fmt.Sprintf("%s/%d/%d", t.Entity, t.Partition, t.Generation)
+}
+
+// of returns the task that carries an order.
+func of(o cache.Order) Task {
+	return Task{Entity: o.Entity.Name, Partition: o.Partition, Generation: o.Generation}
+}
+
+// message builds the asynq task, to be run after the delay on the queue of that full name.
+func (t Task) message(queue string, delay time.Duration) (*asynq.Task, error) {
+	payload, err := json.Marshal(t)
+	if err != nil {
+		return nil, fmt.Errorf("encode sync task %s: %w", t.ID(), err)
+	}
+	opts := []asynq.Option{
+		asynq.TaskID(t.ID()),
+		asynq.Queue(queue),
+		asynq.MaxRetry(tries),
+		asynq.Timeout(TaskTimeout),
+		asynq.Retention(0),
+	}
+	if delay > 0 {
+		opts = append(opts, asynq.ProcessIn(notBefore(delay)))
+	}
+	return asynq.NewTask(TypeSync, payload, opts...), nil
+}
+
+// notBefore is the delay to give asynq so that a task never runs early: asynq cuts its
+// times to whole seconds. An order that came early would find nothing due and order a
+// successor that comes early too, round and round. So delays end up to a second late.
+func notBefore(delay time.Duration) time.Duration { return delay + time.Second - time.Nanosecond }
+
+// parse reads the payload of a sync task.
+func parse(payload []byte) (Task, error) {
+	var t Task
+	if err := json.Unmarshal(payload, &t); err != nil {
+		return Task{}, fmt.Errorf("decode sync task: %w", err)
+	}
+	return t, nil
+}
+
+// Later asks for a task to be tried again after a time. It is no failure of the task
+// and is not counted as one; the error's text is what asynq's tools show beside it.
+type Later struct {
+	Err   error         // why not now
+	After time.Duration // until the next try, at the next whole second
+}
+
+func (l Later) Error() string { return fmt.Sprintf("again in %s: %v", l.After, l.Err) }
+
+// Unwrap returns the reason.
+func (l Later) Unwrap() error { return l.Err }
