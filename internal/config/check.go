@@ -1,0 +1,76 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// ownTables begin with this; an entity cannot have one.
+const ownTables = "afterwrite_"
+
+// check reports what is wrong between settings that are each good by themselves.
+func (r *reader) check(c *Config) {
+	byName := map[string]*afterwrite.Entity{}
+	for _, e := range c.Entities {
+		byName[e.Name] = e
+	}
+	tables := map[string]string{}
+	for _, e := range c.Entities {
+		r.checkTable(e, tables)
+		for i := range e.Fields {
+			r.checkField(e, &e.Fields[i], byName)
+		}
+	}
+	if c.Database.MaxIdle > c.Database.MaxOpen {
+		r.faultAt("database.max_idle", "is %d, more than max_open (%d)", c.Database.MaxIdle, c.Database.MaxOpen)
+	}
+}
+
+func (r *reader) checkTable(e *afterwrite.Entity, tables map[string]string) {
+	path := "entities." + e.Name
+	// Databases disagree about the case of names, so those that differ only in it are one.
+	name := strings.ToLower(e.Table)
+	if other, ok := tables[name]; ok {
+		r.faultAt(path+".table", "%q is also the table of %s", e.Table, other)
+	}
+	tables[name] = e.Name
+	if strings.HasPrefix(name, ownTables) || strings.HasPrefix(name, "sqlite_") {
+		r.faultAt(path+".table", "%q begins with a reserved word", e.Table)
+	}
+}
+
+func (r *reader) checkField(e *afterwrite.Entity, f *afterwrite.Field, byName map[string]*afterwrite.Entity) {
+	path := "entities." + e.Name + ".fields." + f.Name
+	if f.References == "" {
+		return
+	}
+	other, ok := byName[f.References]
+	if !ok {
+		known := make([]string, 0, len(byName))
+		for name := range byName {
+			known = append(known, name)
+		}
+		r.faultAt(path+".references", "%q is not an entity%s", f.References, suggest(f.References, known))
+		return
+	}
+	if !holds(f.Type, other.ID.Type) {
+		r.faultAt(path+".references", "a field of type %s cannot hold the id of %s, which is of type %s",
+			f.Type, other.Name, other.ID.Type)
+	}
+}
+
+// holds reports whether a field of one type can hold an id of another.
+func holds(field, id afterwrite.FieldType) bool {
+	return field == id || (id == afterwrite.String && field == afterwrite.Text)
+}
+
+// addQueues gives every queue that an entity names a weight, so that none is left
+// without a worker.
+func (c *Config) addQueues() {
+	for _, e := range c.Entities {
+		if _, ok := c.Worker.Queues[e.Flush.Queue]; !ok {
+			c.Worker.Queues[e.Flush.Queue] = 1
+		}
+	}
+}

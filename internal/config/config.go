@@ -1,0 +1,124 @@
+package config
+
+import (
+	"cmp"
+	"net/netip"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Config is a whole configuration, defaults filled in and checked.
+type Config struct {
+	File      string // where it was read from, or [Builtin]
+	Redis     Redis
+	Queue     Queue
+	Database  Database
+	API       API
+	Worker    Worker
+	Dashboard Dashboard
+	Entities  []*afterwrite.Entity // initialised, in the order of the file
+
+	named map[string]bool // settings that the file or the environment gave
+}
+
+// Redis says where the accepted state lives.
+type Redis struct {
+	URL      string
+	Prefix   string        // first part of every key, so that deployments can share a Redis
+	Timeout  time.Duration // bound on one command
+	PoolSize int           // connections a node; 0: the client's own default
+}
+
+// Queue says where asynq keeps its tasks.
+type Queue struct {
+	RedisURL string // empty: the Redis of the state
+}
+
+// Database says where records are persisted, and bounds what one process asks of it.
+type Database struct {
+	URL               string // sqlite://path or postgres://…
+	MaxOpen, MaxIdle  int    // connections
+	ConnLifetime      time.Duration
+	LockTimeout       time.Duration // PostgreSQL: wait for a row lock
+	StatementTimeout  time.Duration // PostgreSQL: one statement
+	IdleInTransaction time.Duration // PostgreSQL: frees the locks of a frozen process
+	BusyTimeout       time.Duration // SQLite: wait for the one writer
+}
+
+// API says what the api process listens on and how much it takes.
+type API struct {
+	Addr            string
+	MaxBody         int64    // bytes of one write
+	MaxBatchBody    int64    // bytes of one batch
+	CORS            []string // allowed origins, or "*"
+	Insecure        bool     // allows an address beyond loopback without tokens
+	RateLimit       RateLimit
+	TrustedProxies  []netip.Prefix // whose X-Forwarded-For is believed
+	ShutdownTimeout time.Duration  // for requests in flight
+	PProf           bool           // serves /debug/pprof/
+}
+
+// RateLimit bounds the requests of one token or address.
+type RateLimit struct {
+	Limit  int // requests a window; 0: no limit
+	Window time.Duration
+}
+
+// Worker says how a worker process takes sync tasks.
+type Worker struct {
+	Addr            string // of /healthz, /readyz and /metrics
+	Concurrency     int    // sync tasks at once
+	PollInterval    time.Duration
+	Queues          map[string]int // weights; every queue that an entity names is in it
+	SweepInterval   time.Duration
+	ShutdownTimeout time.Duration // for batches in flight
+	PProf           bool          // serves /debug/pprof/
+}
+
+// Dashboard says what the dashboard process listens on.
+type Dashboard struct {
+	Addr string
+}
+
+// Default returns the configuration of an empty file: no entities, everything on
+// this machine.
+func Default() *Config {
+	return &Config{
+		Redis: Redis{URL: "redis://127.0.0.1:6379/0", Prefix: "aw", Timeout: 2 * time.Second},
+		Database: Database{
+			URL:     "sqlite://afterwrite-data/afterwrite.db",
+			MaxOpen: 16, MaxIdle: 16, ConnLifetime: 30 * time.Minute,
+			LockTimeout: 5 * time.Second, StatementTimeout: 30 * time.Second,
+			IdleInTransaction: 10 * time.Second, BusyTimeout: 5 * time.Second,
+		},
+		API: API{
+			Addr: "127.0.0.1:8080", MaxBody: 1 << 20, MaxBatchBody: 64 << 20,
+			RateLimit: RateLimit{Window: time.Minute}, ShutdownTimeout: 15 * time.Second,
+		},
+		Worker: Worker{
+			Addr: "127.0.0.1:8081", Concurrency: 8, PollInterval: 50 * time.Millisecond,
+			Queues:        map[string]int{"default": 1},
+			SweepInterval: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
+		},
+		Dashboard: Dashboard{Addr: "127.0.0.1:8082"},
+		named:     map[string]bool{},
+	}
+}
+
+// QueueURL is the Redis of asynq.
+func (c *Config) QueueURL() string { return cmp.Or(c.Queue.RedisURL, c.Redis.URL) }
+
+// Named reports whether the file or the environment gave the setting, by its path
+// such as "redis.url". The built-in example names nothing.
+func (c *Config) Named(path string) bool { return c.named[path] }
+
+// Entity returns the entity of that name.
+func (c *Config) Entity(name string) (*afterwrite.Entity, bool) {
+	for _, e := range c.Entities {
+		if e.Name == name {
+			return e, true
+		}
+	}
+	return nil, false
+}

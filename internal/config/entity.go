@@ -1,0 +1,203 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// maxEntities bounds the entities of one deployment: each has its own partitions,
+// metrics and prepared statements.
+const maxEntities = 200
+
+// defaultJitter spreads the ends of records that were cached together.
+const defaultJitter = 0.10
+
+func (r *reader) entities(n ast.Node) []*afterwrite.Entity {
+	var list []*afterwrite.Entity
+	for _, p := range r.mapping(n, "entities") {
+		before := len(r.faults)
+		e := r.entity(p)
+		if len(r.faults) > before {
+			continue // Init would report what follows from the same fault
+		}
+		if err := e.Init(); err != nil {
+			r.initFault(e, err)
+			continue
+		}
+		list = append(list, e)
+	}
+	if len(list) > maxEntities {
+		r.faultAt("entities", "are %d, more than %d", len(list), maxEntities)
+	}
+	return list
+}
+
+func (r *reader) entity(p pair) *afterwrite.Entity {
+	path := join("entities", p.key)
+	e := &afterwrite.Entity{Name: p.key, Retry: afterwrite.DefaultRetryPolicy()}
+	e.Cache.Jitter = defaultJitter
+	if !afterwrite.ValidName(p.key) {
+		r.fault(p.node, path, "a name is a to z, then a to z, 0 to 9 and _")
+		return e
+	}
+	fields := func(n ast.Node) error {
+		e.Fields = r.fields(n, path+".fields")
+		return nil
+	}
+	on := func(n ast.Node) error {
+		e.Retry.On = r.overrides(n, path+".retry.on")
+		return nil
+	}
+	r.section(p.value, path, entitySettings(e, fields, on), nil)
+	return e
+}
+
+func (r *reader) overrides(n ast.Node, path string) map[afterwrite.Kind]afterwrite.RetryOverride {
+	on := map[afterwrite.Kind]afterwrite.RetryOverride{}
+	for _, p := range r.mapping(n, path) {
+		if !afterwrite.KnownKind(afterwrite.Kind(p.key)) {
+			kinds := make([]string, len(afterwrite.Kinds))
+			for i, k := range afterwrite.Kinds {
+				kinds[i] = string(k)
+			}
+			r.fault(p.node, join(path, p.key), "is not a kind of refusal; the kinds are %s%s",
+				strings.Join(kinds, ", "), suggest(p.key, kinds))
+			continue
+		}
+		var o afterwrite.RetryOverride
+		r.section(p.value, join(path, p.key), overrideSettings(&o), nil)
+		on[afterwrite.Kind(p.key)] = o
+	}
+	return on
+}
+
+func (r *reader) fields(n ast.Node, path string) []afterwrite.Field {
+	var list []afterwrite.Field
+	for _, p := range r.mapping(n, path) {
+		list = append(list, r.field(p, join(path, p.key)))
+	}
+	return list
+}
+
+// field reads one field. What default, min and max mean depends on the type, which
+// may come after them, so their nodes are kept until the mapping has been read.
+func (r *reader) field(p pair, path string) afterwrite.Field {
+	f := afterwrite.Field{Name: p.key}
+	late := map[string]ast.Node{}
+	keep := func(key string) setting {
+		return setting{path: key, node: func(n ast.Node) error { late[key] = n; return nil }}
+	}
+	before := len(r.faults)
+	r.section(p.value, path, []setting{
+		{path: "type", text: oneOf(&f.Type, afterwrite.FieldTypes...)},
+		{path: "column", text: words(&f.Column, identifier)},
+		{path: "required", text: boolean(&f.Required), kind: truth},
+		{path: "unique", text: boolean(&f.Unique), kind: truth},
+		{path: "redact", text: boolean(&f.Redact), kind: truth},
+		{path: "references", text: words(&f.References, nil)},
+		keep("default"), keep("min"), keep("max"), keep("precision"), keep("scale"),
+	}, nil)
+	if len(r.faults) > before {
+		return f
+	}
+	if f.Type == "" {
+		r.fault(p.node, path, "needs a type")
+		return f
+	}
+	r.digits(&f, late, path)
+	r.bounds(&f, late, path)
+	if n := late["default"]; n != nil {
+		text, err := defaultText(n, f.Type)
+		if err != nil {
+			r.fault(n, path+".default", "%v", err)
+		}
+		f.Default = text
+	}
+	return f
+}
+
+// digits reads precision and scale, which are 38 and 2 unless given, each by itself.
+func (r *reader) digits(f *afterwrite.Field, late map[string]ast.Node, path string) {
+	if f.Type == afterwrite.Decimal {
+		f.Precision, f.Scale = 38, 2
+	}
+	for key, at := range map[string]*int{"precision": &f.Precision, "scale": &f.Scale} {
+		n := late[key]
+		if n == nil {
+			continue
+		}
+		if f.Type != afterwrite.Decimal {
+			r.fault(n, join(path, key), "is for decimal fields, not for %s", f.Type)
+			continue
+		}
+		low := 0
+		if key == "precision" {
+			low = 1
+		}
+		r.value(n, join(path, key), setting{text: whole(at, low, 1000), kind: number})
+	}
+}
+
+// bounds reads min and max: numbers for a numeric field, and max a length for the rest.
+func (r *reader) bounds(f *afterwrite.Field, late map[string]ast.Node, path string) {
+	switch f.Type {
+	case afterwrite.Int, afterwrite.Float, afterwrite.Decimal:
+		for key, at := range map[string]*string{"min": &f.Min, "max": &f.Max} {
+			if n := late[key]; n != nil {
+				r.value(n, join(path, key), setting{text: bound(at), kind: amount})
+			}
+		}
+	case afterwrite.String, afterwrite.Text, afterwrite.JSON, afterwrite.Bytes:
+		if n := late["max"]; n != nil {
+			r.value(n, path+".max", setting{text: whole(&f.MaxLength, 1, 1<<30), kind: number})
+		}
+		if n := late["min"]; n != nil {
+			r.fault(n, path+".min", "is for int, float and decimal fields, not for %s", f.Type)
+		}
+	default:
+		for _, key := range []string{"min", "max"} {
+			if n := late[key]; n != nil {
+				r.fault(n, join(path, key), "does not bound a field of type %s", f.Type)
+			}
+		}
+	}
+}
+
+func bound(at *string) form {
+	return func(text string) error {
+		if !jsonNumber.MatchString(text) {
+			return fmt.Errorf("must be a number")
+		}
+		*at = text
+		return nil
+	}
+}
+
+// initFault reports an error of [afterwrite.Entity.Init], which names the setting as
+// the configuration spells it, at the line of that setting.
+func (r *reader) initFault(e *afterwrite.Entity, err error) {
+	reason := strings.TrimPrefix(err.Error(), "entity "+e.Name+": ")
+	path := "entities." + e.Name
+	for {
+		first, rest, ok := strings.Cut(reason, " ")
+		first = strings.TrimSuffix(first, ":")
+		if !ok || !r.within(path, first) {
+			break
+		}
+		path, reason = join(path, first), rest
+	}
+	r.faultAt(path, "%s", reason)
+}
+
+// within reports whether the file gave a setting at or below path.name.
+func (r *reader) within(path, name string) bool {
+	at := join(path, name)
+	if r.at[at] != nil {
+		return true
+	}
+	return r.at[join(path, strings.SplitN(name, ".", 2)[0])] != nil && strings.Contains(name, ".")
+}

@@ -1,0 +1,67 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxFaults bounds how many faults of one file are reported.
+const maxFaults = 20
+
+// ErrInvalid is matched by every error about the content of a configuration, as
+// opposed to one about reaching the file.
+var ErrInvalid = errors.New("invalid configuration")
+
+// ErrNoFile reports that no configuration file was found.
+var ErrNoFile = errors.New("no configuration file")
+
+// Fault is one thing that is wrong with a configuration.
+type Fault struct {
+	Source       string // the file, or the environment variable
+	Line, Column int    // from 1; 0 where there is none
+	Path         string // of the setting, such as "api.addr"; may be empty
+	Reason       string // what is wrong and what would be right
+}
+
+func (f *Fault) Error() string {
+	var b strings.Builder
+	b.WriteString(f.Source)
+	if f.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", f.Line, f.Column)
+	}
+	b.WriteString(": ")
+	if f.Path != "" {
+		b.WriteString(f.Path + ": ")
+	}
+	b.WriteString(f.Reason)
+	return b.String()
+}
+
+// Is makes errors.Is(err, ErrInvalid) true.
+func (f *Fault) Is(target error) bool { return target == ErrInvalid }
+
+// faults collects what is wrong, so that one run of the program shows it all.
+type faults []*Fault
+
+func (fs *faults) add(f *Fault) { *fs = append(*fs, f) }
+
+// err joins the faults in the order of their lines, one a line.
+func (fs faults) err() error {
+	slices.SortStableFunc(fs, func(a, b *Fault) int {
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Column - b.Column
+	})
+	errs := make([]error, 0, maxFaults+1)
+	for i, f := range fs {
+		if i == maxFaults {
+			errs = append(errs, fmt.Errorf("and %d more faults", len(fs)-maxFaults))
+			break
+		}
+		errs = append(errs, f)
+	}
+	return errors.Join(errs...)
+}

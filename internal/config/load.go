@@ -1,0 +1,125 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// MaxFile bounds the bytes of a configuration file.
+const MaxFile = 1 << 20
+
+// DefaultFile is read when nothing names another.
+const DefaultFile = "afterwrite.yaml"
+
+// Builtin is [Config.File] of the built-in example.
+const Builtin = "built-in example"
+
+// Locate returns the path of the configuration file: the flag's, else that of
+// $AFTERWRITE_CONFIG, else ./afterwrite.yaml where it exists. The error is [ErrNoFile]
+// where there is none.
+func Locate(flag string, env []string) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	for _, entry := range env {
+		if path, ok := strings.CutPrefix(entry, EnvFile+"="); ok && path != "" {
+			return path, nil
+		}
+	}
+	if _, err := os.Stat(DefaultFile); errors.Is(err, os.ErrNotExist) {
+		return "", ErrNoFile
+	}
+	return DefaultFile, nil
+}
+
+// Load reads a configuration file and applies the environment, a list of NAME=value,
+// on top. An error about the content matches [ErrInvalid] and tells every fault, one
+// a line.
+func Load(path string, env []string) (*Config, error) {
+	text, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return parse(path, text, env)
+}
+
+// LoadBuiltin returns the built-in example with the environment on top.
+func LoadBuiltin(env []string) (*Config, error) { return parse(Builtin, Example(), env) }
+
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err == nil && len(text) > MaxFile {
+		err = fmt.Errorf("%s is larger than %d bytes", path, MaxFile)
+	}
+	return text, err
+}
+
+func parse(file string, text []byte, env []string) (*Config, error) {
+	c := Default()
+	c.File = file
+	r := &reader{file: file, at: map[string]*token.Position{}}
+	r.document(c, text)
+	if file == Builtin {
+		clear(c.named)
+	}
+	fs := append(r.faults, c.environment(env)...)
+	if len(fs) == 0 {
+		r.check(c)
+		fs = r.faults
+	}
+	if err := fs.err(); err != nil {
+		return nil, err
+	}
+	c.addQueues()
+	return c, nil
+}
+
+func (r *reader) document(c *Config, text []byte) {
+	tree, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		r.faults.add(r.syntax(err))
+		return
+	}
+	var body ast.Node
+	for _, d := range tree.Docs {
+		if d.Body != nil && body != nil {
+			r.fault(d.Body, "", "a second document; one file is one configuration")
+			return
+		}
+		body = d.Body
+	}
+	settings := append(c.settings(), setting{path: "entities", node: func(n ast.Node) error {
+		c.Entities = r.entities(n)
+		return nil
+	}})
+	r.section(body, "", settings, func(path string) { c.named[path] = true })
+	if len(c.Entities) == 0 && len(r.faults) == 0 {
+		r.faultAt("entities", "names no entity; `afterwrite config example` shows some")
+	}
+}
+
+// syntax turns an error of the YAML parser into a fault with its position.
+func (r *reader) syntax(err error) *Fault {
+	f := &Fault{Source: r.file, Reason: err.Error()}
+	var at *yaml.SyntaxError
+	if errors.As(err, &at) {
+		f.Reason = "is not valid YAML: " + at.Message
+		if at.Token != nil && at.Token.Position != nil {
+			f.Line, f.Column = at.Token.Position.Line, at.Token.Position.Column
+		}
+	}
+	return f
+}

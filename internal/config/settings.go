@@ -1,0 +1,153 @@
+package config
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// setting is one thing that a configuration may say. Exactly one of text, list,
+// pairs and node is set.
+type setting struct {
+	path  string // from the top of the file or of the entity, such as "flush.batch"
+	kind  kind
+	text  form                   // a scalar
+	list  func([]string) error   // a sequence of strings; separated by commas in the environment
+	pairs func([]string) error   // a mapping of scalars, each as "key:value"
+	node  func(n ast.Node) error // whatever else; not for the environment
+}
+
+const long = 24 * time.Hour
+
+// settings are everything outside entities.
+func (c *Config) settings() []setting {
+	d, a, w := &c.Database, &c.API, &c.Worker
+	return []setting{
+		{path: "redis.url", text: words(&c.Redis.URL, redisURL)},
+		{path: "redis.prefix", text: words(&c.Redis.Prefix, keyPrefix)},
+		{path: "redis.timeout", text: duration(&c.Redis.Timeout, 10*time.Millisecond, time.Minute), kind: amount},
+		{path: "redis.pool_size", text: whole(&c.Redis.PoolSize, 0, 10_000), kind: number},
+
+		{path: "queue.redis_url", text: words(&c.Queue.RedisURL, optional(redisURL))},
+
+		{path: "database.url", text: words(&d.URL, scheme("sqlite", "postgres", "postgresql"))},
+		{path: "database.max_open", text: whole(&d.MaxOpen, 2, 10_000), kind: number},
+		{path: "database.max_idle", text: whole(&d.MaxIdle, 0, 10_000), kind: number},
+		{path: "database.conn_lifetime", text: duration(&d.ConnLifetime, 0, 7*long), kind: amount},
+		{path: "database.lock_timeout", text: duration(&d.LockTimeout, 10*time.Millisecond, 5*time.Second), kind: amount},
+		{path: "database.statement_timeout", text: duration(&d.StatementTimeout, 10*time.Millisecond, time.Hour), kind: amount},
+		{path: "database.idle_in_transaction", text: duration(&d.IdleInTransaction, 100*time.Millisecond, time.Hour), kind: amount},
+		{path: "database.busy_timeout", text: duration(&d.BusyTimeout, 0, time.Minute), kind: amount},
+
+		{path: "api.addr", text: words(&a.Addr, address)},
+		{path: "api.max_body", text: size(&a.MaxBody, 1<<10, 1<<30), kind: amount},
+		{path: "api.max_batch_body", text: size(&a.MaxBatchBody, 1<<10, 4<<30), kind: amount},
+		{path: "api.cors", list: origins(&a.CORS)},
+		{path: "api.insecure", text: boolean(&a.Insecure), kind: truth},
+		{path: "api.rate_limit.limit", text: whole(&a.RateLimit.Limit, 0, math.MaxInt), kind: number},
+		{path: "api.rate_limit.window", text: duration(&a.RateLimit.Window, time.Second, long), kind: amount},
+		{path: "api.trusted_proxies", list: networks(&a.TrustedProxies)},
+		{path: "api.shutdown_timeout", text: duration(&a.ShutdownTimeout, 0, time.Hour), kind: amount},
+		{path: "api.pprof", text: boolean(&a.PProf), kind: truth},
+
+		{path: "worker.addr", text: words(&w.Addr, address)},
+		{path: "worker.concurrency", text: whole(&w.Concurrency, 1, 1024), kind: number},
+		{path: "worker.poll_interval", text: duration(&w.PollInterval, 5*time.Millisecond, time.Minute), kind: amount},
+		{path: "worker.queues", pairs: weights(&w.Queues)},
+		{path: "worker.sweep_interval", text: duration(&w.SweepInterval, 50*time.Millisecond, time.Minute), kind: amount},
+		{path: "worker.shutdown_timeout", text: duration(&w.ShutdownTimeout, time.Second, time.Hour), kind: amount},
+		{path: "worker.pprof", text: boolean(&w.PProf), kind: truth},
+
+		{path: "dashboard.addr", text: words(&c.Dashboard.Addr, address)},
+	}
+}
+
+// entitySettings are everything of one entity but its fields, which are settings of
+// their own.
+func entitySettings(e *afterwrite.Entity, fields, on func(ast.Node) error) []setting {
+	const year = 365 * long
+	r := &e.Retry
+	return []setting{
+		{path: "table", text: words(&e.Table, identifier)},
+		{path: "id.column", text: words(&e.ID.Column, identifier)},
+		{path: "id.type", text: oneOf(&e.ID.Type, afterwrite.String, afterwrite.Int, afterwrite.UUID)},
+		{path: "id.max", text: whole(&e.ID.Max, 1, afterwrite.MaxIDBytes), kind: number},
+		{path: "fields", node: fields},
+		{path: "write", text: oneOf(&e.Write, afterwrite.WriteBehind, afterwrite.WriteThrough, afterwrite.WriteAround)},
+		{path: "partitions", text: whole(&e.Partitions, 1, afterwrite.MaxPartitions), kind: number},
+		{path: "flush.batch", text: whole(&e.Flush.Batch, 1, afterwrite.MaxFlushBatch), kind: number},
+		{path: "flush.delay", text: duration(&e.Flush.Delay, 0, time.Hour), kind: amount},
+		{path: "flush.max_pending", text: whole(&e.Flush.MaxPending, 1, 1<<40), kind: number},
+		{path: "flush.queue", text: words(&e.Flush.Queue, queueName)},
+		{path: "cache.ttl", text: duration(&e.Cache.TTL, time.Second, year), kind: amount},
+		{path: "cache.jitter", text: percentage(&e.Cache.Jitter)},
+		{path: "cache.negative_ttl", text: duration(&e.Cache.NegativeTTL, time.Millisecond, year), kind: amount},
+		{path: "retry.max_attempts", text: whole(&r.MaxAttempts, 1, afterwrite.MaxRetryAttempts), kind: number},
+		{path: "retry.base", text: duration(&r.Base, afterwrite.MinRetryBase, afterwrite.MaxRetryCap), kind: amount},
+		{path: "retry.factor", text: real(&r.Factor), kind: number},
+		{path: "retry.cap", text: duration(&r.Cap, afterwrite.MinRetryBase, afterwrite.MaxRetryCap), kind: amount},
+		{path: "retry.jitter", text: oneOf(&r.Jitter, afterwrite.JitterFull, afterwrite.JitterEqual, afterwrite.JitterNone)},
+		{path: "retry.timeout", text: duration(&r.Timeout, 10*time.Millisecond, afterwrite.MaxRetryTimeout), kind: amount},
+		{path: "retry.on", node: on},
+		{path: "rank.by", text: words(&e.RankBy, nil)},
+	}
+}
+
+// overrideSettings are those of a retry policy for one kind of refusal.
+func overrideSettings(o *afterwrite.RetryOverride) []setting {
+	return []setting{
+		{path: "max_attempts", kind: number, text: lasting(&o.MaxAttempts, func(at *int) form {
+			return whole(at, 1, afterwrite.MaxRetryAttempts)
+		})},
+		{path: "base", kind: amount, text: lasting(&o.Base, retryDelay)},
+		{path: "factor", kind: number, text: lasting(&o.Factor, real)},
+		{path: "cap", kind: amount, text: lasting(&o.Cap, retryDelay)},
+		{path: "jitter", text: lasting(&o.Jitter, func(at *afterwrite.Jitter) form {
+			return oneOf(at, afterwrite.JitterFull, afterwrite.JitterEqual, afterwrite.JitterNone)
+		})},
+	}
+}
+
+func retryDelay(at *time.Duration) form {
+	return duration(at, afterwrite.MinRetryBase, afterwrite.MaxRetryCap)
+}
+
+// lasting makes a form for a setting that may be absent: it allocates the value.
+func lasting[T any](at **T, of func(*T) form) form {
+	return func(text string) error {
+		value := new(T)
+		if err := of(value)(text); err != nil {
+			return err
+		}
+		*at = value
+		return nil
+	}
+}
+
+// under reports the settings below a path, their paths cut to what follows it.
+func under(settings []setting, path string) []setting {
+	var below []setting
+	for _, s := range settings {
+		if rest, ok := strings.CutPrefix(s.path, path+"."); ok {
+			s.path = rest
+			below = append(below, s)
+		}
+	}
+	return below
+}
+
+// names are the keys that a mapping may have at the top of the settings.
+func names(settings []setting) []string {
+	var list []string
+	for _, s := range settings {
+		first, _, _ := strings.Cut(s.path, ".")
+		if len(list) == 0 || list[len(list)-1] != first {
+			list = append(list, first)
+		}
+	}
+	return list
+}
