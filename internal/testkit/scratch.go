@@ -25,15 +25,15 @@ var scratch = sync.OnceValues(func() (string, error) {
 // enterable returns the first temporary directory that any user can reach.
 func enterable() string {
 	for _, dir := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
-		if open(dir) {
+		if reachable(dir) {
 			return dir
 		}
 	}
 	return os.TempDir()
 }
 
-// open reports whether a directory and all its parents may be entered by anybody.
-func open(dir string) bool {
+// reachable reports whether a directory and all its parents may be entered by anybody.
+func reachable(dir string) bool {
 	for {
 		info, err := os.Stat(dir)
 		if err != nil || info.Mode().Perm()&0o001 == 0 {

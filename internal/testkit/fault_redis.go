@@ -1,0 +1,146 @@
+package testkit
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// RedisFaults is a hook of a Redis client that makes commands fail. Below it the
+// client and the server are the real ones. It is safe for concurrent use; its zero
+// value does nothing.
+//
+// A pipeline fails as a connection does: a fault that strikes one of its commands
+// takes the commands behind it along.
+type RedisFaults struct{ faults[redis.Cmder] }
+
+var _ redis.Hook = (*RedisFaults)(nil)
+
+// Inject makes commands that match fail.
+func (f *RedisFaults) Inject(mode Mode, match func(redis.Cmder) bool, opts ...FaultOption) *Fault {
+	return f.inject(mode, match, opts)
+}
+
+// Command matches commands by name, in any case.
+func Command(name string) func(redis.Cmder) bool {
+	return func(c redis.Cmder) bool { return strings.EqualFold(c.Name(), name) }
+}
+
+// Script matches the calls of the script cache/lua/NAME.lua, whether by its text or by
+// its hash.
+func Script(t testing.TB, name string) func(redis.Cmder) bool {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join(Root(t), "cache", "lua", name+".lua"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha1.Sum(source) // Redis names scripts by their SHA-1
+	hash := hex.EncodeToString(sum[:])
+	return func(c redis.Cmder) bool {
+		args := c.Args()
+		if len(args) < 2 {
+			return false
+		}
+		switch strings.ToLower(c.Name()) {
+		case "evalsha", "evalsha_ro":
+			return args[1] == hash
+		case "eval", "eval_ro":
+			return args[1] == string(source)
+		}
+		return false
+	}
+}
+
+// Root returns the directory of the module: the one above the test that has go.mod.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("no go.mod above the test's directory")
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// DialHook leaves dialling alone.
+func (f *RedisFaults) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook makes one command fail.
+func (f *RedisFaults) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		fault := f.find(cmd)
+		if fault == nil {
+			return next(ctx, cmd)
+		}
+		err := fault.strike(ctx, func() error { return next(ctx, cmd) })
+		if err != cmd.Err() {
+			forget(cmd, err)
+		}
+		return err
+	}
+}
+
+// ProcessPipelineHook makes a pipeline fail from the first command that a fault
+// strikes.
+func (f *RedisFaults) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		at, fault := f.first(cmds)
+		if fault == nil {
+			return next(ctx, cmds)
+		}
+		switch fault.mode {
+		case Refuse:
+			at = 0 // no connection: nothing is sent
+		case Vanish:
+			at = f.breakOff(ctx, next, cmds, at)
+		}
+		var own error // what the commands say for themselves
+		err := fault.strike(ctx, func() error { own = next(ctx, cmds); return own })
+		if err != nil && err != own {
+			for _, cmd := range cmds[at:] {
+				forget(cmd, err)
+			}
+		}
+		return err
+	}
+}
+
+// breakOff sends what comes before the command at which the connection breaks, and
+// returns the first command without effect: a transaction without its EXEC has none.
+func (f *RedisFaults) breakOff(ctx context.Context, next redis.ProcessPipelineHook, cmds []redis.Cmder, at int) int {
+	if at == 0 || cmds[0].Name() == "multi" {
+		return 0
+	}
+	_ = next(ctx, cmds[:at]) // each command has its own error
+	return at
+}
+
+func (f *RedisFaults) first(cmds []redis.Cmder) (int, *Fault) {
+	for i, cmd := range cmds {
+		if fault := f.find(cmd); fault != nil {
+			return i, fault
+		}
+	}
+	return 0, nil
+}
+
+// forget puts an error in the place of a reply.
+func forget(cmd redis.Cmder, err error) {
+	if c, ok := cmd.(*redis.Cmd); ok {
+		c.SetVal(nil)
+	}
+	cmd.SetErr(err)
+}
