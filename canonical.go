@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 	"github.com/google/uuid"
 )
 
@@ -22,16 +25,29 @@ import (
 const MaxJSONDepth = 512
 
 var (
-	errNUL     = errors.New("contains a NUL character (U+0000)")
-	errUTF8    = errors.New("is not valid UTF-8")
-	errNotText = errors.New("must be a string")
+	errNUL       = errors.New("contains a NUL character (U+0000)")
+	errUTF8      = errors.New("is not valid UTF-8")
+	errNotString = errors.New("is not a valid JSON string")
+
+	errNotText    = errors.New("must be a string")
+	errNotBool    = errors.New("must be true or false")
+	errNotNumber  = errors.New("must be a number")
+	errNotInt     = errors.New("must be a whole number")
+	errInt64      = errors.New("is beyond 64 bits")
+	errNotDecimal = errors.New(`must be a string of digits, such as "12.50"`)
+	errNotTime    = errors.New(`must be an RFC 3339 time, such as "2026-01-31T12:00:00Z"`)
+	errFiner      = errors.New("is finer than a microsecond")
+	errNotBase64  = errors.New("must be a base64 string with padding")
+	errNotUUID    = errors.New(`must be a UUID, such as "018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`)
 )
 
 // Encode returns the canonical JSON text of a value as [Field.Canonical] does, but
 // without the field's limits: a row that another program wrote is read as it is.
+// The text of a json column is passed as a [json.RawMessage]; a Go string would
+// become a JSON string.
 func (f *Field) Encode(v any) (string, error) {
 	if raw, ok := v.(json.RawMessage); ok {
-		return f.encodeRaw(bytes.TrimSpace(raw))
+		return f.encodeRaw(bytes.Trim(raw, " \t\r\n"))
 	}
 	if v == nil {
 		return Null, nil
@@ -50,12 +66,12 @@ func (f *Field) Encode(v any) (string, error) {
 		if s, ok := v.(string); ok {
 			return f.encodeDecimal(s)
 		}
-		return "", fmt.Errorf(`must be a string of digits, such as "12.50"`)
+		return "", errNotDecimal
 	case Bool:
 		if b, ok := v.(bool); ok {
 			return strconv.FormatBool(b), nil
 		}
-		return "", fmt.Errorf("must be true or false")
+		return "", errNotBool
 	case Time:
 		switch t := v.(type) {
 		case time.Time:
@@ -85,14 +101,6 @@ func (f *Field) Encode(v any) (string, error) {
 	}
 }
 
-var (
-	errNotTime   = errors.New(`must be an RFC 3339 time, such as "2026-01-31T12:00:00Z"`)
-	errNotBase64 = errors.New("must be a base64 string with padding")
-	errNotUUID   = errors.New(`must be a UUID, such as "018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`)
-	errNotInt    = errors.New("must be a whole number")
-	errInt64     = errors.New("is beyond 64 bits")
-)
-
 func (f *Field) encodeRaw(raw []byte) (string, error) {
 	if string(raw) == Null {
 		return Null, nil
@@ -105,19 +113,19 @@ func (f *Field) encodeRaw(raw []byte) (string, error) {
 	case JSON:
 		return encodeJSON(raw)
 	case Int:
-		return encodeInt(string(raw))
+		return encodeNumber(string(raw), encodeInt, errNotInt)
 	case Float:
-		return encodeFloat(string(raw))
+		return encodeNumber(string(raw), encodeFloat, errNotNumber)
 	case Bool:
 		if s := string(raw); s == "true" || s == "false" {
 			return s, nil
 		}
-		return "", fmt.Errorf("must be true or false")
+		return "", errNotBool
 	}
 	if !quoted {
 		switch f.Type {
 		case Decimal:
-			return "", fmt.Errorf(`must be a string of digits, such as "12.50"`)
+			return "", errNotDecimal
 		case Time:
 			return "", errNotTime
 		case Bytes:
@@ -130,11 +138,11 @@ func (f *Field) encodeRaw(raw []byte) (string, error) {
 	if (f.Type == String || f.Type == Text) && plain(raw) {
 		return string(raw), nil
 	}
-	s, err := unquote(string(raw))
+	s, err := jsontext.AppendUnquote(nil, raw)
 	if err != nil {
-		return "", err
+		return "", errNotString
 	}
-	return f.Encode(s)
+	return f.Encode(string(s))
 }
 
 // plain reports whether a JSON string is its own canonical text: nothing escaped,
@@ -163,20 +171,30 @@ func quote(s string) (string, error) {
 	return string(b), nil
 }
 
-// unquote returns the string that a JSON string stands for.
+// unquote returns the string that a canonical JSON string stands for.
 func unquote(text string) (string, error) {
 	if n := len(text); n >= 2 && strings.IndexByte(text, '\\') < 0 {
 		return text[1 : n-1], nil
 	}
-	b, err := jsontext.AppendUnquote(nil, text)
+	s, err := jsontext.AppendUnquote(nil, text)
 	if err != nil {
-		return "", fmt.Errorf("is not a valid JSON string")
+		return "", errNotString
 	}
-	return string(b), nil
+	return string(s), nil
 }
 
+// encodeNumber holds s to the grammar of JSON, which is narrower than that of Go,
+// and encodes it.
+func encodeNumber(s string, encode func(string) (string, error), otherwise error) (string, error) {
+	if v := jsontext.Value(s); v.Kind() != jsontext.KindNumber || !v.IsValid() {
+		return "", otherwise
+	}
+	return encode(s)
+}
+
+// encodeInt also takes leading zeros, as an id in a path may have them.
 func encodeInt(s string) (string, error) {
-	if strings.ContainsAny(s, ".eE\"tf{[+") {
+	if strings.HasPrefix(s, "+") {
 		return "", errNotInt
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
@@ -200,21 +218,18 @@ func encodeGoInt(v any) (string, error) {
 	case uint64:
 		return encodeInt(strconv.FormatUint(n, 10))
 	case json.Number:
-		return encodeInt(n.String())
+		return encodeNumber(n.String(), encodeInt, errNotInt)
 	}
 	return "", errNotInt
 }
 
 func encodeFloat(s string) (string, error) {
-	if c := s[0]; c != '-' && (c < '0' || c > '9') {
-		return "", fmt.Errorf("must be a number")
-	}
 	n, err := strconv.ParseFloat(s, 64)
 	if errors.Is(err, strconv.ErrRange) && math.IsInf(n, 0) {
 		return "", fmt.Errorf("is beyond a 64-bit float")
 	}
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return "", fmt.Errorf("must be a number")
+		return "", errNotNumber
 	}
 	return encodeGoFloat(n)
 }
@@ -227,11 +242,11 @@ func encodeGoFloat(v any) (string, error) {
 	case float32:
 		n = float64(x)
 	case json.Number:
-		return encodeFloat(x.String())
+		return encodeNumber(x.String(), encodeFloat, errNotNumber)
 	default:
 		text, err := encodeGoInt(v)
 		if err != nil {
-			return "", fmt.Errorf("must be a number")
+			return "", errNotNumber
 		}
 		return encodeFloat(text)
 	}
@@ -251,7 +266,7 @@ func (f *Field) encodeDecimal(s string) (string, error) {
 	digits, negative := strings.CutPrefix(s, "-")
 	whole, fraction, point := strings.Cut(digits, ".")
 	if !onlyDigits(whole) || (point && !onlyDigits(fraction)) {
-		return "", fmt.Errorf(`must be a string of digits, such as "12.50"`)
+		return "", errNotDecimal
 	}
 	whole = strings.TrimLeft(whole, "0")
 	if whole == "" {
@@ -279,16 +294,21 @@ func onlyDigits(s string) bool {
 	return s != ""
 }
 
+// timeForm is RFC 3339; time.Parse alone also takes commas, one-digit hours and
+// zones of a day and more.
+var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
 func parseTime(s string) (string, error) {
-	var t time.Time
-	// UnmarshalText is strict about RFC 3339 where time.Parse is not.
-	if err := t.UnmarshalText([]byte(s)); err != nil {
+	form := timeForm.FindStringSubmatch(s)
+	if form == nil {
 		return "", errNotTime
 	}
-	if _, after, ok := strings.Cut(s, "."); ok {
-		if n := strings.IndexAny(after, "Zz+-"); n > 6 {
-			return "", fmt.Errorf("is finer than a microsecond")
-		}
+	if len(form[1]) > len(".123456") {
+		return "", errFiner
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return "", errNotTime // the 30th of February
 	}
 	return encodeTime(t)
 }
@@ -299,7 +319,7 @@ func encodeTime(t time.Time) (string, error) {
 		return "", fmt.Errorf("is not within the years 1 to 9999 in UTC")
 	}
 	if t.Nanosecond()%1000 != 0 {
-		return "", fmt.Errorf("is finer than a microsecond")
+		return "", errFiner
 	}
 	return `"` + t.Format(time.RFC3339Nano) + `"`, nil
 }
@@ -338,7 +358,7 @@ func encodeJSON(raw []byte) (string, error) {
 	values := 0
 	for {
 		token, err := d.ReadToken()
-		if errors.Is(err, io.EOF) && values == 1 {
+		if errors.Is(err, io.EOF) && values > 0 {
 			break
 		}
 		if err != nil {
@@ -355,19 +375,27 @@ func encodeJSON(raw []byte) (string, error) {
 		}
 	}
 	if values > 1 {
-		return "", fmt.Errorf("is more than one JSON value")
+		return "", errors.New("is more than one JSON value")
 	}
 	return string(raw), nil
 }
 
+var asEncodingJSON = jsonv2.JoinOptions(
+	jsonv1.DefaultOptionsV1(),
+	jsontext.AllowInvalidUTF8(false),
+	jsontext.EscapeForHTML(false),
+	jsontext.EscapeForJS(false),
+	jsonv2.WithMarshalers(jsonv2.MarshalFunc(func(n json.Number) ([]byte, error) { return []byte(n), nil })),
+)
+
+// encodeGoJSON marshals as encoding/json does, but refuses a string that is not
+// valid UTF-8 where encoding/json would silently replace what it cannot keep.
 func encodeGoJSON(v any) (string, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	b, err := jsonv2.Marshal(v, asEncodingJSON)
+	if err != nil {
 		return "", fmt.Errorf("cannot be marshalled: %w", err)
 	}
-	return encodeJSON(bytes.TrimSpace(b.Bytes()))
+	return encodeJSON(b)
 }
 
 // Decode returns the Go value of a canonical text, the form in which a database

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -14,7 +16,9 @@ const (
 	MaxFields     = 500  // fields of one entity
 	MaxPartitions = 1024 // partitions of one entity
 	MaxFlushBatch = 10_000
-	MaxIDBytes    = 1024 // largest id.max
+	MaxIDBytes    = 1024          // largest id.max
+	MaxMaxPending = 1_000_000_000 // largest flush.max_pending
+	MaxNameBytes  = 63            // of a table, column or index: PostgreSQL cuts longer ones off
 )
 
 // WriteMode says which of Redis and the database a write goes to first.
@@ -74,6 +78,12 @@ var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 // ValidName reports whether s can name an entity or a field.
 func ValidName(s string) bool { return nameForm.MatchString(s) }
 
+// sqlName reports whether every database takes s as the name of a table or column.
+func sqlName(s string) bool {
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	return s != "" && len(s) <= MaxNameBytes && !strings.ContainsFunc(s, unprintable)
+}
+
 // Init fills the defaults of what is left at zero and checks the entity. The error
 // names the setting as the configuration spells it.
 func (e *Entity) Init() error {
@@ -85,7 +95,7 @@ func (e *Entity) Init() error {
 		return fmt.Errorf("entity %s: %w", e.Name, err)
 	}
 	e.index = make(map[string]int, len(e.Fields))
-	columns := map[string]string{e.ID.Column: "id"}
+	columns := map[string]string{strings.ToLower(e.ID.Column): "id"}
 	for i := range e.Fields {
 		f := &e.Fields[i]
 		if err := f.init(); err != nil {
@@ -94,11 +104,15 @@ func (e *Entity) Init() error {
 		if _, ok := e.index[f.Name]; ok {
 			return fmt.Errorf("entity %s: fields.%s is there twice", e.Name, f.Name)
 		}
-		if other, ok := columns[f.Column]; ok {
+		column := strings.ToLower(f.Column) // SQLite does not tell a from A
+		if other, ok := columns[column]; ok {
 			return fmt.Errorf("entity %s: fields.%s: column %q is also that of %s", e.Name, f.Name, f.Column, other)
 		}
+		if name := e.UniqueIndex(f); f.Unique && len(name) > MaxNameBytes {
+			return fmt.Errorf("entity %s: fields.%s: unique: the index's name %q is longer than %d bytes", e.Name, f.Name, name, MaxNameBytes)
+		}
 		e.index[f.Name] = i
-		columns[f.Column] = f.Name
+		columns[column] = f.Name
 	}
 	if e.RankBy == "" {
 		return nil
@@ -122,9 +136,13 @@ func (e *Entity) defaults() {
 	setDefault(&e.Flush.Queue, "default")
 	setDefault(&e.Cache.TTL, time.Hour)
 	setDefault(&e.Cache.NegativeTTL, 30*time.Second)
-	if e.Retry.MaxAttempts == 0 {
-		e.Retry = DefaultRetryPolicy()
-	}
+	r := DefaultRetryPolicy()
+	setDefault(&e.Retry.MaxAttempts, r.MaxAttempts)
+	setDefault(&e.Retry.Base, r.Base)
+	setDefault(&e.Retry.Factor, r.Factor)
+	setDefault(&e.Retry.Cap, max(r.Cap, e.Retry.Base))
+	setDefault(&e.Retry.Jitter, r.Jitter)
+	setDefault(&e.Retry.Timeout, r.Timeout)
 }
 
 func setDefault[T comparable](at *T, value T) {
@@ -136,6 +154,10 @@ func setDefault[T comparable](at *T, value T) {
 
 func (e *Entity) check() error {
 	switch {
+	case !sqlName(e.Table):
+		return fmt.Errorf("table: %q is not 1 to %d bytes of printable text", e.Table, MaxNameBytes)
+	case !sqlName(e.ID.Column):
+		return fmt.Errorf("id.column: %q is not 1 to %d bytes of printable text", e.ID.Column, MaxNameBytes)
 	case e.ID.Type != String && e.ID.Type != Int && e.ID.Type != UUID:
 		return fmt.Errorf("id.type: %q is not string, int or uuid", e.ID.Type)
 	case e.ID.Max < 1 || e.ID.Max > MaxIDBytes:
@@ -150,13 +172,13 @@ func (e *Entity) check() error {
 		return fmt.Errorf("flush.batch must be from 1 to %d records", MaxFlushBatch)
 	case e.Flush.Delay < 0 || e.Flush.Delay > time.Hour:
 		return fmt.Errorf("flush.delay must be from 0s to 1h")
-	case e.Flush.MaxPending < 1:
-		return fmt.Errorf("flush.max_pending must be at least 1")
+	case e.Flush.MaxPending < 1 || e.Flush.MaxPending > MaxMaxPending:
+		return fmt.Errorf("flush.max_pending must be from 1 to %d", MaxMaxPending)
 	case !ValidName(e.Flush.Queue):
 		return fmt.Errorf("flush.queue: a name is a to z, then a to z, 0 to 9 and _")
 	case e.Cache.TTL < time.Second:
 		return fmt.Errorf("cache.ttl must be at least 1s")
-	case e.Cache.Jitter < 0 || e.Cache.Jitter > 1:
+	case !(e.Cache.Jitter >= 0 && e.Cache.Jitter <= 1): // NaN is neither
 		return fmt.Errorf("cache.jitter must be from 0%% to 100%%")
 	case e.Cache.NegativeTTL < time.Millisecond:
 		return fmt.Errorf("cache.negative_ttl must be at least 1ms")

@@ -56,6 +56,9 @@ func (f *Field) init() error {
 		return fmt.Errorf("a name is a to z, then a to z, 0 to 9 and _, and none of %v", Reserved)
 	}
 	setDefault(&f.Column, f.Name)
+	if !sqlName(f.Column) {
+		return fmt.Errorf("column: %q is not 1 to %d bytes of printable text", f.Column, MaxNameBytes)
+	}
 	if !slices.Contains(FieldTypes, f.Type) {
 		return fmt.Errorf("type: %q is not one of %v", f.Type, FieldTypes)
 	}
@@ -70,6 +73,9 @@ func (f *Field) init() error {
 	}
 	if f.Type != Decimal && (f.Precision != 0 || f.Scale != 0) {
 		return fmt.Errorf("precision and scale are for decimal fields")
+	}
+	if f.Unique && f.Type == JSON {
+		return fmt.Errorf("unique: texts of json have no one form to compare")
 	}
 	if err := f.initBounds(); err != nil {
 		return err
@@ -125,23 +131,24 @@ func (f *Field) IntBounds() (low, high int64) {
 	return low, high
 }
 
-func ratFloor(r *big.Rat) int64 {
-	q := new(big.Int).Div(r.Num(), r.Denom())
-	if !q.IsInt64() {
-		if q.Sign() < 0 {
-			return math.MinInt64
-		}
-		return math.MaxInt64
-	}
-	return q.Int64()
-}
+func ratFloor(r *big.Rat) int64 { return clampInt64(floor(r)) }
 
 func ratCeil(r *big.Rat) int64 {
-	n := ratFloor(new(big.Rat).Neg(r))
-	if n == math.MinInt64 {
-		return math.MaxInt64
+	q := floor(new(big.Rat).Neg(r))
+	return clampInt64(q.Neg(q))
+}
+
+// floor divides as Euclid does: downwards, the denominator of a Rat being positive.
+func floor(r *big.Rat) *big.Int { return new(big.Int).Div(r.Num(), r.Denom()) }
+
+func clampInt64(n *big.Int) int64 {
+	switch {
+	case n.IsInt64():
+		return n.Int64()
+	case n.Sign() < 0:
+		return math.MinInt64
 	}
-	return -n
+	return math.MaxInt64
 }
 
 // Canonical returns the one canonical JSON text of a value for this field, or says

@@ -15,7 +15,7 @@ func (v Version) String() string { return strconv.FormatInt(int64(v), 10) }
 // ParseVersion reads a version as [Version.String] prints it.
 func ParseVersion(s string) (Version, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n <= 0 || n >= 1<<53 {
+	if err != nil || n <= 0 || n >= 1<<53 || Version(n).String() != s {
 		return 0, Invalid("version", "must be a whole number from 1 to 2^53-1")
 	}
 	return Version(n), nil
