@@ -1,27 +1,47 @@
 package cache
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/afterwrite/afterwrite"
 )
 
+// Defaults of [Config].
+const (
+	DefaultPrefix  = "aw"
+	DefaultLease   = 3 * time.Second
+	DefaultTimeout = 3 * time.Second
+	// DefaultFlagMargin is how long the scheduled flag outlives the planned start of a
+	// sync task, and its last renewal: when a worker dies, the partition waits so long.
+	DefaultFlagMargin = 10 * time.Second
+	// DefaultKeptOps and DefaultOpAge bound the operation ids kept for a partition.
+	DefaultKeptOps = 100_000
+	DefaultOpAge   = 24 * time.Hour
+)
+
 // Config says how a [Cache] reaches Redis. Only URL is required.
 type Config struct {
-	URL        string                // redis://, rediss://, redis-sentinel:// or redis-cluster://
-	Prefix     string                // first part of every key; "aw" if empty
+	URL        string                // see ParseURL
+	Prefix     string                // first part of every key; DefaultPrefix if empty
 	Loader     Loader                // reads what is not cached; nil: a miss is an error
 	Lease      time.Duration         // life of the right to fill one record; 0: DefaultLease
 	Timeout    time.Duration         // bound on one command; 0: DefaultTimeout
+	FlagMargin time.Duration         // 0: DefaultFlagMargin
+	KeptOps    int                   // operation ids kept a partition; 0: DefaultKeptOps
+	OpAge      time.Duration         // their age; 0: DefaultOpAge
 	PoolSize   int                   // connections a node; 0: the client's own default
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
-	Hooks      []redis.Hook          // wrap every command; tests inject faults with them
+	Hooks      []redis.Hook          // see every command; tests inject faults with them
 }
 
 // Loader reads rows from the database for records that are not cached. It must read
@@ -29,3 +49,78 @@ type Config struct {
 type Loader interface {
 	Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error)
 }
+
+// Cache is the state of all entities in one Redis. It is safe for concurrent use.
+type Cache struct {
+	prefix     string
+	lease      time.Duration
+	flagMargin time.Duration
+	keptOps    int
+	opAge      time.Duration
+	loader     Loader
+	log        *slog.Logger
+	metrics    *metrics
+
+	// redis sends a command again after a network error. writes never does: a write
+	// script whose reply was lost may have run.
+	redis, writes redis.UniversalClient
+
+	loads singleflight.Group // one load a record in this process, see get.go
+	hub   *hub               // events, see events.go
+}
+
+// New returns a cache on the Redis of the configuration. It connects when it is used, so
+// a Redis that is down is no error here.
+func New(cfg Config) (*Cache, error) {
+	prefix := cmp.Or(cfg.Prefix, DefaultPrefix)
+	if strings.ContainsAny(prefix, "{}") {
+		return nil, errors.New("redis prefix: braces are the hash tag's")
+	}
+	clients := [2]redis.UniversalClient{}
+	for i, retries := range []int{3, -1} {
+		o, err := ParseURL(cfg.URL)
+		if err != nil {
+			return nil, err
+		}
+		timeout := cmp.Or(cfg.Timeout, DefaultTimeout)
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = timeout, timeout, timeout, timeout
+		o.DialerRetries = 1
+		o.PoolSize = cfg.PoolSize
+		o.MaxRetries, o.MaxRedirects = retries, retries
+		o.ContextTimeoutEnabled = true
+		clients[i] = redis.NewUniversalClient(o)
+		for _, hook := range cfg.Hooks {
+			clients[i].AddHook(hook)
+		}
+	}
+	c := &Cache{
+		prefix:     prefix,
+		lease:      cmp.Or(cfg.Lease, DefaultLease),
+		flagMargin: cmp.Or(cfg.FlagMargin, DefaultFlagMargin),
+		keptOps:    cmp.Or(cfg.KeptOps, DefaultKeptOps),
+		opAge:      cmp.Or(cfg.OpAge, DefaultOpAge),
+		loader:     cfg.Loader,
+		log:        cmp.Or(cfg.Log, slog.Default()),
+		metrics:    newMetrics(cfg.Registerer),
+		redis:      clients[0],
+		writes:     clients[1],
+	}
+	c.hub = newHub(c)
+	return c, nil
+}
+
+// Close ends the subscriptions and the connections. Calls under way fail.
+func (c *Cache) Close() error {
+	c.hub.close()
+	return errors.Join(c.redis.Close(), c.writes.Close())
+}
+
+// Ping reports whether Redis answers.
+func (c *Cache) Ping(ctx context.Context) error {
+	if err := c.redis.Ping(ctx).Err(); err != nil {
+		return fault("ping", err)
+	}
+	return nil
+}
+
+func ms(d time.Duration) int64 { return d.Milliseconds() }

@@ -1,0 +1,46 @@
+package cache
+
+import (
+	"context"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Ack marks records as persisted, where the flushed version is still the newest, and
+// gives them their time to live. A record rewritten since the batch was read stays
+// pending, so a late or repeated Ack is harmless. Call it only after the database has
+// committed. It returns the number of records marked.
+func (c *Cache) Ack(ctx context.Context, e *afterwrite.Entity, partition int, batch Batch, flushed []afterwrite.Change) (int, error) {
+	if len(flushed) == 0 {
+		return 0, nil
+	}
+	k := c.keys(e, partition)
+	keys := append(make([]string, 0, 5+len(flushed)), k.lists()...)
+	args := append(make([]any, 0, 2+3*len(flushed)), c.channel(e.Name), batch.ReadAt.UnixMilli())
+	for _, change := range flushed {
+		keys = append(keys, k.record+change.ID)
+		args = append(args, change.ID, int64(change.Version), ms(ttl(e, change.Deleted)))
+	}
+	return c.runInt(ctx, ackScript, keys, args...)
+}
+
+// Drop takes ids off the partition's lists whose record is still missing, and returns
+// their number. A missing record is one that Redis has lost: it is never taken for a
+// deletion.
+func (c *Cache) Drop(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) (int, error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	k := c.keys(e, partition)
+	keys := append(make([]string, 0, 5+len(ids)), k.lists()...)
+	args := make([]any, 0, len(ids))
+	for _, id := range ids {
+		keys = append(keys, k.record+id)
+		args = append(args, id)
+	}
+	lost, err := c.runInt(ctx, dropScript, keys, args...)
+	if lost > 0 {
+		c.metrics.lost.WithLabelValues(e.Name).Add(float64(lost))
+	}
+	return lost, err
+}

@@ -1,0 +1,60 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Adopt checks that Redis holds the entity with the same number of partitions as the
+// configuration, and records the number where it holds none. Another number is taken over
+// only while nothing waits for the database: an id changes its partition with it, and with
+// the partition its order. Else the error is ErrPartitionsChanged.
+func (c *Cache) Adopt(ctx context.Context, e *afterwrite.Entity) error {
+	if err := c.redis.HSetNX(ctx, c.partitionsKey(), e.Name, e.Partitions).Err(); err != nil {
+		return fault("adopt", err)
+	}
+	stored, err := c.redis.HGet(ctx, c.partitionsKey(), e.Name).Int()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return fault("adopt", err)
+	}
+	if stored == e.Partitions {
+		return nil
+	}
+	return c.repartition(ctx, e, stored)
+}
+
+// repartition retires every old partition, so that writers with the old number are
+// refused; then drops what they had cached, which nobody would keep fresh; then records
+// the new number. A crash on the way is mended by the next Adopt.
+func (c *Cache) repartition(ctx context.Context, e *afterwrite.Entity, stored int) error {
+	for partition := range max(stored, e.Partitions) {
+		k := c.keys(e, partition)
+		retired, err := c.runInt(ctx, retireScript, k.lists()[:4], e.Partitions)
+		if err != nil {
+			return err
+		}
+		if retired == 1 {
+			continue
+		}
+		for undo := range partition {
+			if _, err := c.runInt(ctx, retireScript, c.keys(e, undo).lists()[:4], stored); err != nil {
+				return err
+			}
+		}
+		return fmt.Errorf("%s: redis holds records of partition %d that are not in the database yet; configured are %d partitions, redis has %d: %w",
+			e.Name, partition, e.Partitions, stored, afterwrite.ErrPartitionsChanged)
+	}
+	if _, err := c.InvalidateMatch(ctx, e, "*", nil); err != nil {
+		return err
+	}
+	if err := c.redis.HSet(ctx, c.partitionsKey(), e.Name, e.Partitions).Err(); err != nil {
+		return fault("adopt", err)
+	}
+	c.log.WarnContext(ctx, "number of partitions changed", "entity", e.Name, "from", stored, "to", e.Partitions)
+	return nil
+}

@@ -1,0 +1,89 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrEvictionPolicy reports a Redis that may evict records which the database has not
+// seen. Set maxmemory-policy to a volatile-* policy or to noeviction.
+var ErrEvictionPolicy = errors.New("redis may evict accepted writes")
+
+// Health is what Redis tells of itself. A figure that the server does not tell is zero.
+type Health struct {
+	Version       string
+	Policy        string // maxmemory-policy
+	AOF           bool
+	Fsync         string // appendfsync, "" where it cannot be read
+	UsedMemory    int64  // bytes
+	MaxMemory     int64  // bytes, 0 no limit
+	Evicted       int64  // keys
+	Hits, Misses  int64  // of keys
+	Fragmentation float64
+	Latency       time.Duration // of one PING
+	Clock         time.Time
+	Warnings      []string // what an operator should change, each a sentence
+}
+
+// Check reads the health of Redis. The error is ErrEvictionPolicy where accepted writes
+// are not safe from eviction, ErrUnavailable where Redis does not answer.
+func (c *Cache) Check(ctx context.Context) (Health, error) {
+	start := time.Now()
+	clock, err := c.redis.Time(ctx).Result()
+	if err != nil {
+		return Health{}, fault("check", err)
+	}
+	h := Health{Latency: time.Since(start), Clock: clock}
+	info, err := c.redis.Info(ctx).Result()
+	if err != nil {
+		return h, fault("check", err)
+	}
+	h.read(parseInfo(info))
+	// CONFIG is barred on many hosted servers; INFO tells the policy since Redis 2.8.
+	if set, err := c.redis.ConfigGet(ctx, "appendfsync").Result(); err == nil {
+		h.Fsync = set["appendfsync"]
+	}
+	h.warn()
+	if strings.HasPrefix(h.Policy, "allkeys-") {
+		return h, fmt.Errorf("%w: maxmemory-policy is %s; set it to volatile-lfu or noeviction", ErrEvictionPolicy, h.Policy)
+	}
+	return h, nil
+}
+
+func parseInfo(info string) map[string]string {
+	values := map[string]string{}
+	for line := range strings.Lines(info) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			values[name] = value
+		}
+	}
+	return values
+}
+
+func (h *Health) read(info map[string]string) {
+	number := func(name string) int64 {
+		n, _ := strconv.ParseInt(info[name], 10, 64)
+		return n
+	}
+	h.Version, h.Policy = info["redis_version"], info["maxmemory_policy"]
+	h.AOF = info["aof_enabled"] == "1"
+	h.UsedMemory, h.MaxMemory = number("used_memory"), number("maxmemory")
+	h.Evicted, h.Hits, h.Misses = number("evicted_keys"), number("keyspace_hits"), number("keyspace_misses")
+	h.Fragmentation, _ = strconv.ParseFloat(info["mem_fragmentation_ratio"], 64)
+}
+
+func (h *Health) warn() {
+	if !h.AOF {
+		h.Warnings = append(h.Warnings, "Redis keeps no append-only file: a restart loses accepted writes that the database has not seen. Set appendonly yes.")
+	}
+	if h.AOF && h.Fsync == "no" {
+		h.Warnings = append(h.Warnings, "appendfsync is no: a power loss may lose half a minute of accepted writes. Set it to everysec or always.")
+	}
+	if h.MaxMemory > 0 && h.UsedMemory > h.MaxMemory/10*9 {
+		h.Warnings = append(h.Warnings, fmt.Sprintf("Redis uses %d of its %d bytes: above the limit it refuses writes. Raise maxmemory or shorten cache.ttl.", h.UsedMemory, h.MaxMemory))
+	}
+}

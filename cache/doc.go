@@ -1,0 +1,55 @@
+// Package cache keeps the newest accepted state of every recently used record in Redis
+// and remembers which of them the database has not seen yet. It holds all that is known
+// of Redis's state keys; nothing here knows SQL.
+//
+// # Keys
+//
+// All keys of a partition share a hash tag, so that every script is atomic on Redis
+// Cluster too. With the prefix "aw", entity "user" and partition 3:
+//
+//	aw:{user/3}:r:<id>   HASH   a record: one hash field for each field of the entity, its
+//	                            value the JSON text; and the meta fields
+//	                              _v  version
+//	                              _s  "p" pending, "h" held, "d" dead; absent: persisted
+//	                              _d  "1" a tombstone: deleted, or known to be absent
+//	                              _l  lease token of a load; it stands alone, without _v
+//	aw:{user/3}:stats    HASH   v last version · counters: a accepted, s superseded,
+//	                            p persisted, d discarded, l lost ·
+//	                            g generation of the newest sync task, u time until which
+//	                            it is ordered or running (ms, 0 free) · e time until which
+//	                            somebody listens to events (ms) · n partitions of the entity
+//	aw:{user/3}:pending  ZSET   id → time first pending (ms)
+//	aw:{user/3}:held     ZSET   id → time of the next attempt (ms)
+//	aw:{user/3}:dead     ZSET   id → time of death (ms)
+//	aw:{user/3}:why      HASH   id → JSON of the refusal of a held or dead record
+//	aw:{user/3}:ops      HASH   operation id → its hash and answer, in MessagePack
+//	aw:{user/3}:opsAt    ZSET   operation id → time (ms), to trim ops by
+//	aw:{_}:partitions    HASH   entity → number of partitions
+//	aw:{_}:lead:<name>   STRING holder of a leader's lease, with a TTL
+//	aw:{_}:processes     HASH   kind:id → JSON of a live process
+//	aw:events:<entity>   Pub/Sub channel
+//
+// # States
+//
+//	missing ──lease──▶ leased ──fill──▶ persisted ──write──▶ pending ──ack──▶ persisted
+//	   ▲                  │ write            │ TTL, eviction    │  ▲ write        │
+//	   │                  ▼                  ▼                  ▼  │             (TTL)
+//	   └─ invalidate   pending            missing              held ──die──▶ dead
+//
+// Pending, held and dead records have no TTL; a persisted one has its entity's. So Redis
+// must run with a volatile-* or noeviction policy, or it may evict an accepted write:
+// [Cache.Check] refuses anything else. Because what is not persisted is always there, a
+// miss means persisted, and the row in the database is the newest state.
+//
+// A lease is the right to fill one record. Its token lives in the record's own key, so a
+// write, a deletion or an invalidation that puts something else there has removed it in
+// the same step, and a load that began before them cannot fill. Loaders that start while
+// a lease stands may share its token: nothing has changed since it was made. (After
+// "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1.)
+//
+// Versions are max(last + 1, Redis TIME in µs) per partition: they grow through an
+// eviction, a re-creation and a clock that steps back, and stay below 2^53.
+//
+// The scheduled flag of a partition is the pair g and u of its stats: the write that
+// finds it free sets it and asks for a sync task of the new generation.
+package cache

@@ -1,0 +1,47 @@
+package cache
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// fill puts a loaded row into the cache under the lease it was loaded with. It returns
+// the version that the fill took, or 0 where the lease was gone: the row may then be
+// older than what a write, a deletion or an invalidation left, and is not cached.
+func (c *Cache) fill(ctx context.Context, e *afterwrite.Entity, row afterwrite.Row, token string) (afterwrite.Version, error) {
+	k := c.keys(e, e.Partition(row.ID))
+	exists := "0"
+	if row.Exists {
+		exists = "1"
+	}
+	args := append(make([]any, 0, 3+2*len(row.Values)), token, ms(ttl(e, !row.Exists)), exists)
+	for i, text := range row.Values {
+		args = append(args, e.Fields[i].Name, text)
+	}
+	reply, err := c.runAny(ctx, fillScript, []string{k.stats, k.record + row.ID}, args...)
+	if err != nil {
+		return 0, err
+	}
+	text, _ := reply.(string)
+	if text == "" {
+		return 0, nil
+	}
+	c.metrics.fills.WithLabelValues(e.Name).Inc()
+	return parseVersion(text), nil
+}
+
+// ttl draws the life of a persisted record in the cache. The random part keeps records
+// that were cached together from expiring together.
+func ttl(e *afterwrite.Entity, deleted bool) time.Duration {
+	if deleted {
+		return e.Cache.NegativeTTL
+	}
+	d := e.Cache.TTL
+	if spread := int64(float64(d) * e.Cache.Jitter); spread > 0 {
+		d -= time.Duration(rand.Int64N(spread))
+	}
+	return max(d, time.Millisecond)
+}

@@ -1,0 +1,292 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Source says where a read found its record.
+type Source string
+
+// The sources of a read.
+const (
+	Hit    Source = "hit"    // in Redis
+	Filled Source = "filled" // in the database, and now in Redis
+	Missed Source = "missed" // in the database; not put into Redis
+	Bypass Source = "bypass" // in the database, since Redis does not answer: it may be older than an accepted write
+)
+
+// Read is a record and where it was found. A record that does not exist is Deleted.
+type Read struct {
+	afterwrite.Record
+	Source Source
+}
+
+// Get returns the newest accepted state of a record. On a miss one caller, of all
+// processes, reads the row and fills the cache; the others wait for it, at most a lease's
+// time. While Redis does not answer, the row is read from the database and says so.
+//
+// Errors: ErrDatabaseUnavailable where the row is needed and cannot be read, and that of
+// a context that ended. A caller whose context ends does not end the load for others.
+func (c *Cache) Get(ctx context.Context, e *afterwrite.Entity, id string) (Read, error) {
+	read, hit, err := c.lookup(ctx, e, id)
+	if errors.Is(err, afterwrite.ErrUnavailable) {
+		return c.bypass(ctx, e, id)
+	}
+	if err != nil || hit {
+		return read, err
+	}
+	return c.miss(ctx, e, id)
+}
+
+func (c *Cache) lookup(ctx context.Context, e *afterwrite.Entity, id string) (Read, bool, error) {
+	reads, err := c.lookupMany(ctx, e, []string{id})
+	if err != nil {
+		return Read{}, false, err
+	}
+	return reads[0], reads[0].Source == Hit, nil
+}
+
+// lookupMany reads what is cached of ids in one round trip; a miss has no Source.
+func (c *Cache) lookupMany(ctx context.Context, e *afterwrite.Entity, ids []string) ([]Read, error) {
+	fields := readFields(e)
+	p := c.redis.Pipeline()
+	values := make([]*redis.SliceCmd, len(ids))
+	lives := make([]*redis.DurationCmd, len(ids))
+	for i, id := range ids {
+		key := c.recordKey(e, id)
+		values[i] = p.HMGet(ctx, key, fields...)
+		lives[i] = p.PTTL(ctx, key)
+	}
+	if _, err := p.Exec(ctx); err != nil {
+		return nil, fault("get", err)
+	}
+	reads := make([]Read, len(ids))
+	for i, id := range ids {
+		texts := values[i].Val()
+		if texts[0] == nil {
+			c.metrics.misses.WithLabelValues(e.Name).Inc()
+			continue
+		}
+		c.metrics.hits.WithLabelValues(e.Name).Inc()
+		reads[i] = Read{Source: Hit, Record: record(id, texts, lives[i].Val())}
+	}
+	return reads, nil
+}
+
+func readFields(e *afterwrite.Entity) []string {
+	fields := make([]string, 0, 3+len(e.Fields))
+	fields = append(fields, "_v", "_s", "_d")
+	for i := range e.Fields {
+		fields = append(fields, e.Fields[i].Name)
+	}
+	return fields
+}
+
+// record reads what HMGET answers for readFields.
+func record(id string, texts []any, life time.Duration) afterwrite.Record {
+	version, _ := texts[0].(string)
+	state, _ := texts[1].(string)
+	r := afterwrite.Record{ID: id, Version: parseVersion(version), Status: statuses[state], TTL: max(life, 0)}
+	if r.Deleted = text(texts[2]) != ""; r.Deleted {
+		return r
+	}
+	r.Values = make(afterwrite.Values, len(texts)-3)
+	for i, text := range texts[3:] {
+		r.Values[i] = value(text)
+	}
+	return r
+}
+
+// value is the text of a field. A field that was added to the entity after the record
+// was written has none: it is null, as its column is.
+func value(text any) string {
+	if s, _ := text.(string); s != "" {
+		return s
+	}
+	return afterwrite.Null
+}
+
+var statuses = map[string]afterwrite.Status{
+	"": afterwrite.Persisted, "p": afterwrite.Pending, "h": afterwrite.Held, "d": afterwrite.Dead,
+}
+
+// joins bounds how often a caller waits for a load of somebody else.
+const joins = 3
+
+// miss reads a record that was not cached. Callers of one process share a load, but only
+// the one that began it uses its row: to a caller that joined later, what the load read
+// may be older than an invalidation it has already seen the effect of. So the others
+// look again once the load has ended, and find what it filled.
+func (c *Cache) miss(ctx context.Context, e *afterwrite.Entity, id string) (Read, error) {
+	key := c.recordKey(e, id)
+	for join := 0; ; join++ {
+		if join == joins {
+			return c.own(ctx, e, id) // fills are refused again and again: somebody writes
+		}
+		mine := false
+		// The load outlives the caller that began it: others may wait for it.
+		flight := c.loads.DoChan(key, func() (any, error) {
+			mine = true
+			detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*c.lease)
+			defer cancel()
+			return c.load(detached, e, id)
+		})
+		select {
+		case <-ctx.Done():
+			return Read{}, ctx.Err()
+		case result := <-flight:
+			if errors.Is(result.Err, afterwrite.ErrUnavailable) {
+				return c.bypass(ctx, e, id)
+			}
+			if result.Err != nil {
+				return Read{}, result.Err
+			}
+			if mine {
+				return result.Val.(Read), nil
+			}
+		}
+		read, hit, err := c.lookup(ctx, e, id)
+		if errors.Is(err, afterwrite.ErrUnavailable) {
+			return c.bypass(ctx, e, id)
+		}
+		if err != nil || hit {
+			return read, err
+		}
+	}
+}
+
+func (c *Cache) own(ctx context.Context, e *afterwrite.Entity, id string) (Read, error) {
+	read, err := c.load(ctx, e, id)
+	if errors.Is(err, afterwrite.ErrUnavailable) {
+		return c.bypass(ctx, e, id)
+	}
+	return read, err
+}
+
+// load takes the lease of a record, or waits for whoever has it. A row that it read
+// without a lease, or whose lease was dropped meanwhile, is returned but not cached: it
+// was the newest persisted state at some moment of the load.
+func (c *Cache) load(ctx context.Context, e *afterwrite.Entity, id string) (Read, error) {
+	token := newToken()
+	until := time.Now().Add(c.lease)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		answer, read, err := c.askLease(ctx, e, id, token)
+		switch {
+		case err != nil:
+			return Read{}, err
+		case answer == "record":
+			return read, nil
+		case answer == "granted":
+			return c.loadRow(ctx, e, id, token)
+		case time.Now().After(until):
+			return c.loadRow(ctx, e, id, "")
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return Read{}, err
+		}
+	}
+}
+
+func (c *Cache) askLease(ctx context.Context, e *afterwrite.Entity, id, token string) (string, Read, error) {
+	args := append(make([]any, 0, 2+len(e.Fields)), token, ms(c.lease))
+	for i := range e.Fields {
+		args = append(args, e.Fields[i].Name)
+	}
+	reply, err := c.run(ctx, leaseScript, []string{c.recordKey(e, id)}, args...)
+	if err != nil {
+		return "", Read{}, err
+	}
+	answer, _ := reply[0].(string)
+	if answer != "record" {
+		return answer, Read{}, nil
+	}
+	life, _ := reply[1].(int64)
+	texts := reply[2:]
+	for len(texts) < 3+len(e.Fields) {
+		texts = append(texts, nil) // a Lua table ends at its last value
+	}
+	return answer, Read{Source: Hit, Record: record(id, texts, time.Duration(life)*time.Millisecond)}, nil
+}
+
+func (c *Cache) loadRow(ctx context.Context, e *afterwrite.Entity, id, token string) (Read, error) {
+	row, err := c.row(ctx, e, id)
+	if err != nil {
+		return Read{}, err
+	}
+	read := Read{Source: Missed, Record: persisted(row)}
+	if token == "" {
+		return read, nil
+	}
+	version, err := c.fill(ctx, e, row, token)
+	if err != nil {
+		return Read{}, err
+	}
+	if version > 0 {
+		read.Version, read.Source = version, Filled
+	}
+	return read, nil
+}
+
+func persisted(row afterwrite.Row) afterwrite.Record {
+	return afterwrite.Record{ID: row.ID, Status: afterwrite.Persisted, Deleted: !row.Exists, Values: row.Values}
+}
+
+func (c *Cache) row(ctx context.Context, e *afterwrite.Entity, id string) (afterwrite.Row, error) {
+	rows, err := c.rows(ctx, e, []string{id})
+	if err != nil {
+		return afterwrite.Row{}, err
+	}
+	values, ok := rows[id]
+	return afterwrite.Row{ID: id, Exists: ok, Values: values}, nil
+}
+
+func (c *Cache) rows(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error) {
+	if c.loader == nil {
+		return nil, fmt.Errorf("load %s: no loader: %w", e.Name, afterwrite.ErrDatabaseUnavailable)
+	}
+	rows, err := c.loader.Load(ctx, e, ids)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("load %s: %w: %w", e.Name, afterwrite.ErrDatabaseUnavailable, err)
+	}
+	return rows, nil
+}
+
+func (c *Cache) bypass(ctx context.Context, e *afterwrite.Entity, id string) (Read, error) {
+	row, err := c.row(ctx, e, id)
+	if err != nil {
+		return Read{}, err
+	}
+	c.metrics.bypasses.WithLabelValues(e.Name).Inc()
+	return Read{Source: Bypass, Record: persisted(row)}, nil
+}
+
+// sleep waits, or returns the error of a context that ended.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func parseMS(text string) time.Time {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(n))
+}

@@ -1,0 +1,42 @@
+package cache
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Refused is a record that the database refused.
+type Refused struct {
+	Change   afterwrite.Change
+	Refusal  afterwrite.Refusal
+	Attempts int       // this one included
+	Next     time.Time // of the next attempt
+}
+
+// Hold moves refused records from pending to held, or gives held ones their next attempt,
+// where the refused version is still the newest. It returns the number of records held.
+// A repeat changes nothing.
+func (c *Cache) Hold(ctx context.Context, e *afterwrite.Entity, partition int, refused []Refused) (int, error) {
+	if len(refused) == 0 {
+		return 0, nil
+	}
+	k := c.keys(e, partition)
+	keys := append(make([]string, 0, 4+len(refused)), k.stats, k.pending, k.held, k.why)
+	args := append(make([]any, 0, 1+4*len(refused)), c.channel(e.Name))
+	for _, r := range refused {
+		detail, err := json.Marshal(why{
+			Version: r.Change.Version, Attempts: r.Attempts, Kind: r.Refusal.Kind, Constraint: r.Refusal.Constraint,
+			Column: r.Refusal.Column, Message: r.Refusal.Message, At: time.Now().UnixMilli(),
+		})
+		if err != nil {
+			return 0, fmt.Errorf("hold %s of %s: %w", r.Change.ID, e.Name, err)
+		}
+		keys = append(keys, k.record+r.Change.ID)
+		args = append(args, r.Change.ID, int64(r.Change.Version), r.Next.UnixMilli(), string(detail))
+	}
+	return c.runInt(ctx, holdScript, keys, args...)
+}

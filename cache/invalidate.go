@@ -1,0 +1,128 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// scanStep is the number of keys that one step of a scan looks at.
+const scanStep = 500
+
+// Invalidate drops persisted records from the cache, and the leases of loads under way:
+// call it after a change that was made directly in the database. A pending, held or dead
+// record is never dropped. It returns the number of records dropped.
+func (c *Cache) Invalidate(ctx context.Context, e *afterwrite.Entity, ids []string) (int, error) {
+	byPartition := map[int][]string{}
+	for _, id := range ids {
+		n := e.Partition(id)
+		byPartition[n] = append(byPartition[n], id)
+	}
+	dropped := 0
+	for partition, ids := range byPartition {
+		n, err := c.invalidate(ctx, e, partition, ids)
+		dropped += n
+		if err != nil {
+			return dropped, err
+		}
+	}
+	return dropped, nil
+}
+
+func (c *Cache) invalidate(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) (int, error) {
+	k := c.keys(e, partition)
+	dropped := 0
+	for len(ids) > 0 {
+		n := min(len(ids), scanStep)
+		keys := []string{k.stats}
+		args := []any{c.channel(e.Name)}
+		for _, id := range ids[:n] {
+			keys = append(keys, k.record+id)
+			args = append(args, id)
+		}
+		m, err := c.runInt(ctx, invalidateScript, keys, args...)
+		if err != nil {
+			return dropped, err
+		}
+		dropped += m
+		ids = ids[n:]
+	}
+	return dropped, nil
+}
+
+// InvalidateMatch is [Cache.Invalidate] for the cached records whose id matches a glob
+// (* ? [a-c], a backslash before a literal one). It scans in bounded steps and reports
+// the number dropped so far after each; progress may be nil. What it has dropped stays
+// dropped where it ends early; a repeat goes on.
+func (c *Cache) InvalidateMatch(ctx context.Context, e *afterwrite.Entity, pattern string, progress func(dropped int)) (int, error) {
+	dropped := 0
+	err := c.scan(ctx, e, pattern, func(partition int, ids []string) error {
+		n, err := c.invalidate(ctx, e, partition, ids)
+		dropped += n
+		if progress != nil {
+			progress(dropped)
+		}
+		return err
+	})
+	if err != nil {
+		return dropped, fmt.Errorf("invalidate %s like %q: %w", e.Name, pattern, err)
+	}
+	return dropped, nil
+}
+
+// scan calls fn with the cached ids of an entity that match a glob, by partition, a
+// bounded step at a time, on every node. An id may come more than once, as SCAN's keys do.
+func (c *Cache) scan(ctx context.Context, e *afterwrite.Entity, glob string, fn func(partition int, ids []string) error) error {
+	match := globQuote(c.prefix+":{"+e.Name+"/") + "*}:r:" + glob
+	one := func(ctx context.Context, client redis.Cmdable) error {
+		var cursor uint64
+		for {
+			keys, next, err := client.Scan(ctx, cursor, match, scanStep).Result()
+			if err != nil {
+				return fault("scan", err)
+			}
+			for partition, ids := range c.byPartition(e, keys) {
+				if err := fn(partition, ids); err != nil {
+					return err
+				}
+			}
+			if cursor = next; cursor == 0 {
+				return nil
+			}
+		}
+	}
+	cluster, ok := c.redis.(*redis.ClusterClient)
+	if !ok {
+		return one(ctx, c.redis)
+	}
+	var mu sync.Mutex // fn is called by one node at a time
+	return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return one(ctx, node)
+	})
+}
+
+// byPartition reads the keys of records.
+func (c *Cache) byPartition(e *afterwrite.Entity, keys []string) map[int][]string {
+	found := map[int][]string{}
+	for _, key := range keys {
+		tag, id, ok := strings.Cut(strings.TrimPrefix(key, c.prefix+":{"+e.Name+"/"), "}:r:")
+		partition, err := strconv.Atoi(tag)
+		if ok && err == nil {
+			found[partition] = append(found[partition], id)
+		}
+	}
+	return found
+}
+
+// globQuote makes a text that is matched by itself alone.
+func globQuote(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
+}

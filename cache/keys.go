@@ -1,0 +1,32 @@
+package cache
+
+import (
+	"strconv"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// keys are the names of one partition's keys; doc.go draws them.
+type keys struct {
+	stats, pending, held, dead, why, ops, opsAt string
+	record                                      string // without the id
+}
+
+func (c *Cache) keys(e *afterwrite.Entity, partition int) keys {
+	base := c.prefix + ":{" + e.Name + "/" + strconv.Itoa(partition) + "}:"
+	return keys{
+		stats: base + "stats", pending: base + "pending", held: base + "held", dead: base + "dead",
+		why: base + "why", ops: base + "ops", opsAt: base + "opsAt", record: base + "r:",
+	}
+}
+
+func (k keys) lists() []string { return []string{k.stats, k.pending, k.held, k.dead, k.why} }
+
+func (c *Cache) recordKey(e *afterwrite.Entity, id string) string {
+	return c.keys(e, e.Partition(id)).record + id
+}
+
+func (c *Cache) partitionsKey() string        { return c.prefix + ":{_}:partitions" }
+func (c *Cache) processesKey() string         { return c.prefix + ":{_}:processes" }
+func (c *Cache) leadKey(name string) string   { return c.prefix + ":{_}:lead:" + name }
+func (c *Cache) channel(entity string) string { return c.prefix + ":events:" + entity }

@@ -1,0 +1,84 @@
+package cache
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Lead takes the lease of that name for a time, or renews it, and says whether the holder
+// has it. At most one holder has it at a time, as far as their clocks agree with Redis's:
+// what a leader does must be harmless when two do it.
+func (c *Cache) Lead(ctx context.Context, name, holder string, life time.Duration) (bool, error) {
+	n, err := c.runInt(ctx, leadScript, []string{c.leadKey(name)}, holder, ms(life))
+	return n == 1, err
+}
+
+// Resign gives a lease back, if the holder has it.
+func (c *Cache) Resign(ctx context.Context, name, holder string) error {
+	_, err := c.runInt(ctx, leadScript, []string{c.leadKey(name)}, holder, 0)
+	return err
+}
+
+// Process is a process that said lately that it lives.
+type Process struct {
+	Kind string            `json:"kind"` // api, worker, dashboard
+	ID   string            `json:"id"`   // host and process number
+	Info map[string]string `json:"info"`
+	Till time.Time         `json:"till"` // believed to live until then
+}
+
+// Beat says that a process lives, for that long.
+func (c *Cache) Beat(ctx context.Context, kind, id string, info map[string]string, life time.Duration) error {
+	text, err := json.Marshal(Process{Kind: kind, ID: id, Info: info, Till: time.Now().Add(life)})
+	if err != nil {
+		return err
+	}
+	if err := c.redis.HSet(ctx, c.processesKey(), kind+":"+id, text).Err(); err != nil {
+		return fault("beat", err)
+	}
+	return nil
+}
+
+// Leave takes a process that stops off the list of the living.
+func (c *Cache) Leave(ctx context.Context, kind, id string) error {
+	if err := c.redis.HDel(ctx, c.processesKey(), kind+":"+id).Err(); err != nil {
+		return fault("leave", err)
+	}
+	return nil
+}
+
+// Alive lists the processes that live, by kind and id, and forgets those that do not.
+func (c *Cache) Alive(ctx context.Context) ([]Process, error) {
+	all, err := c.redis.HGetAll(ctx, c.processesKey()).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, fault("alive", err)
+	}
+	var alive []Process
+	var dead []string
+	for key, text := range all {
+		var p Process
+		if json.Unmarshal([]byte(text), &p) != nil || time.Since(p.Till) > time.Minute {
+			dead = append(dead, key)
+		} else if time.Now().Before(p.Till) {
+			alive = append(alive, p)
+		}
+	}
+	if len(dead) > 0 {
+		if err := c.redis.HDel(ctx, c.processesKey(), dead...).Err(); err != nil {
+			return nil, fault("alive", err)
+		}
+	}
+	slices.SortFunc(alive, func(a, b Process) int {
+		if n := strings.Compare(a.Kind, b.Kind); n != 0 {
+			return n
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return alive, nil
+}

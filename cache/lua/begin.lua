@@ -1,0 +1,19 @@
+-- Begins or renews the work of a sync task: extends the scheduled flag if the task's
+-- generation is the live one. Generation 0 is a wake-up for held records: it takes the
+-- flag if it is free.
+--
+-- KEYS  1 stats
+-- ARGV  1 generation  2 life of the flag from now, ms
+-- Returns the live generation if the task may work, else ""
+local g, u = unpack(redis.call('HMGET', KEYS[1], 'g', 'u'))
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local live, new = tonumber(u) or 0, ARGV[1]
+if new == '0' then
+  if live > now then return '' end
+  new = string.format('%.0f', (tonumber(g) or 0) + 1)
+elseif g ~= new or live == 0 then
+  return ''
+end
+redis.call('HSET', KEYS[1], 'g', new, 'u', string.format('%.0f', now + ARGV[2]))
+return new

@@ -1,0 +1,31 @@
+-- Ends the work of a sync task, in one step with the look at what is left: a write that
+-- comes after it finds the flag free and orders its own task.
+--
+-- KEYS  1 stats  2 pending  3 held
+-- ARGV  1 generation  2 margin of the flag, ms  3 flush delay, ms
+--       4 "1": hand what is left to a successor, "": say that the task should go on
+-- Returns {"stale"}               another generation is live, or the flag was cleared
+--         {"more"}                something is due now; the flag stays the task's own
+--         {"next", g, wait ms}    a successor of generation g is to be ordered
+--         {"done", wait ms}       the flag is free; a wake-up is due in that time for
+--                                 the first held record, "" if none is held
+local call = redis.call
+local g, u = unpack(call('HMGET', KEYS[1], 'g', 'u'))
+if g ~= ARGV[1] or (tonumber(u) or 0) == 0 then return { 'stale' } end
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local head = call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+local held = call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
+local wait = head and head + ARGV[3] - now
+if held and held - now <= 0 then wait = 0 end
+if not wait then
+  call('HSET', KEYS[1], 'u', '0')
+  return { 'done', held and string.format('%.0f', held - now) or '' }
+end
+if wait <= 0 then
+  if ARGV[4] == '' then return { 'more' } end
+  wait = 0
+end
+local new = string.format('%.0f', tonumber(g) + 1)
+call('HSET', KEYS[1], 'g', new, 'u', string.format('%.0f', now + wait + ARGV[2]))
+return { 'next', new, string.format('%.0f', wait) }

@@ -1,0 +1,24 @@
+-- Puts a loaded row into the cache, if the lease it was loaded under is still there.
+-- A write, a deletion or an invalidation has removed it otherwise, and the row may be
+-- older than what they left.
+--
+-- KEYS  1 stats  2 record
+-- ARGV  1 lease token  2 ttl, ms  3 "1" the row exists, "0" it does not
+--       4… field, value
+-- Returns the version that the fill took, or "" where the lease was gone
+local v, lease = unpack(redis.call('HMGET', KEYS[2], '_v', '_l'))
+if v or not lease or lease ~= ARGV[1] then return '' end
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local version = (tonumber(redis.call('HGET', KEYS[1], 'v')) or 0) + 1
+if version < now then version = now end
+version = string.format('%.0f', version)
+if ARGV[3] == '1' then
+  redis.call('HSET', KEYS[2], '_v', version, unpack(ARGV, 4))
+else
+  redis.call('HSET', KEYS[2], '_v', version, '_d', '1')
+end
+redis.call('HDEL', KEYS[2], '_l')
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+redis.call('HSET', KEYS[1], 'v', version)
+return version

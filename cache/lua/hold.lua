@@ -1,0 +1,28 @@
+-- Moves refused records from pending to held, or gives held ones their next attempt.
+-- A record at another version than the refused one is left as it is: the refusal is of
+-- a state that nobody will see again.
+--
+-- KEYS  1 stats  2 pending  3 held  4 why  5… the records
+-- ARGV  1 event channel  2… for each record id, version, next attempt ms, why
+-- Returns the number of records held
+local call = redis.call
+local held, event = 0, { 'held' }
+for i = 5, #KEYS do
+  local at = 2 + (i - 5) * 4
+  local id, version, due, why = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local m = call('HMGET', KEYS[i], '_v', '_s')
+  if m[1] == version and (m[2] == 'p' or m[2] == 'h') then
+    call('HSET', KEYS[4], id, why)
+    call('ZADD', KEYS[3], due, id)
+    if m[2] == 'p' then
+      call('HSET', KEYS[i], '_s', 'h')
+      call('ZREM', KEYS[2], id)
+    end
+    held = held + 1
+    event[#event + 1], event[#event + 2] = id, version
+  end
+end
+if held > 0 and (tonumber(call('HGET', KEYS[1], 'e')) or 0) > tonumber(call('TIME')[1]) * 1000 then
+  call('PUBLISH', ARGV[1], cjson.encode(event))
+end
+return held

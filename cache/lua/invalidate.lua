@@ -1,0 +1,19 @@
+-- Drops persisted records from the cache, and the leases of loads that may have read an
+-- older row. A pending, held or dead record is never dropped.
+--
+-- KEYS  1 stats  2… the records
+-- ARGV  1 event channel  2… the ids
+-- Returns the number of records dropped
+local dropped, event = 0, { 'invalidated' }
+for i = 2, #KEYS do
+  local v, s = unpack(redis.call('HMGET', KEYS[i], '_v', '_s'))
+  if not s then
+    redis.call('DEL', KEYS[i])
+    event[#event + 1], event[#event + 2] = ARGV[i], '0'
+    if v then dropped = dropped + 1 end
+  end
+end
+if #event > 1 and (tonumber(redis.call('HGET', KEYS[1], 'e')) or 0) > tonumber(redis.call('TIME')[1]) * 1000 then
+  redis.call('PUBLISH', ARGV[1], cjson.encode(event))
+end
+return dropped

@@ -1,0 +1,16 @@
+-- Answers a record, or on a miss grants the right to fill it to one loader.
+--
+-- KEYS  1 record
+-- ARGV  1 fresh lease token  2 lease, ms  3… the fields of the entity
+-- Returns {"record", ttl ms, version, state, deleted, values…}
+--         {"granted"}  load the row, then fill with the token
+--         {"refused"}  another load holds the lease
+local m = redis.call('HMGET', KEYS[1], '_v', '_s', '_d', '_l', unpack(ARGV, 3))
+if m[1] then
+  table.remove(m, 4)
+  return { 'record', redis.call('PTTL', KEYS[1]), unpack(m, 1, #ARGV + 1) }
+end
+if m[4] then return { 'refused' } end
+redis.call('HSET', KEYS[1], '_l', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return { 'granted' }

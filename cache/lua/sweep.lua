@@ -1,0 +1,18 @@
+-- Orders the sync task of a partition that has due work and no live flag: whatever lost
+-- the order, a crash, a failed enqueue, an archived task or a dead worker.
+--
+-- KEYS  1 stats  2 pending  3 held
+-- ARGV  1 margin of the flag, ms  2 flush delay, ms
+-- Returns {} nothing to order, else {generation, wait ms}
+local g, u = unpack(redis.call('HMGET', KEYS[1], 'g', 'u'))
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if (tonumber(u) or 0) > now then return {} end
+local head = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+local held = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
+local wait = head and math.max(0, head + ARGV[2] - now)
+if held and held - now <= 0 then wait = 0 end
+if not wait then return {} end
+local new = string.format('%.0f', (tonumber(g) or 0) + 1)
+redis.call('HSET', KEYS[1], 'g', new, 'u', string.format('%.0f', now + wait + ARGV[1]))
+return { new, string.format('%.0f', wait) }

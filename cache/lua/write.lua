@@ -1,0 +1,241 @@
+-- Applies writes to records of one partition, in order, each whole or not at all.
+--
+-- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 ops  7 opsAt
+--       8…      the record of each write, in the order of the writes
+-- ARGV  1 limit of pending, held and dead records    2 partitions of the entity
+--       3 flush delay, ms        4 margin of the scheduled flag, ms
+--       5 lease, ms              6 operation ids kept  7 their age, ms
+--       8 event channel          9 number of writes
+--       then for each write:
+--         form   first letter p put, c create, a patch, i increment, d delete;
+--                with a second letter x the options follow
+--         id
+--         [x: if-match ("" any, "*" exists, or a version), operation id, its hash,
+--             fresh lease token, token of the loaded row, "" | "0" absent | "1" row,
+--             ttl of a row installed without a write, ms; then, after "1", the row:
+--             a count and that many texts field, value]
+--         p, c, a  a count and that many texts field, value
+--         i        a count and that many texts field, delta, smallest, largest
+-- Returns  1 generation to order a sync task for, "" for none
+--          2… for each write:
+--            version                               applied
+--            {"increment", version, values…}       applied; the new value of each field
+--            {"again", version, values…}           applied before under this operation id
+--            {"reused"}                            operation id of another operation
+--            {"miss", token}                       not cached: load the row, then write
+--                                                  again with it and this token
+--            {"exists"} {"notfound"} {"mismatch"}  refused by a condition
+--            {"full"}                              refused: a new id, and the limit is reached
+--            {"null", field} {"overflow", field} {"low", field} {"high", field}
+--          error PARTITIONS: the partition runs with another number of partitions
+--
+-- Nothing below can fail after the first write: Redis tests memory only before it, and
+-- HINCRBY is the one command that can refuse, under pcall, and what it did is put back.
+
+local call, format = redis.call, string.format
+local stats = KEYS[1]
+local s = call('HMGET', stats, 'v', 'a', 's', 'p', 'd', 'l', 'g', 'u', 'e', 'n')
+if s[10] and s[10] ~= ARGV[2] then
+  return redis.error_reply('PARTITIONS ' .. s[10])
+end
+local time = call('TIME')
+local now_us = time[1] * 1000000 + time[2]
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local version = tonumber(s[1]) or 0
+local accepted, superseded = 0, 0
+local count = (tonumber(s[2]) or 0) - (tonumber(s[3]) or 0) - (tonumber(s[4]) or 0)
+    - (tonumber(s[5]) or 0) - (tonumber(s[6]) or 0)
+local limit, listened = tonumber(ARGV[1]), (tonumber(s[9]) or 0) > now
+local installed, keyed = false, false
+local missed = {}
+local listing, event = {}, { 'written' }
+local at = 10
+
+local function next_version()
+  version = version + 1
+  if version < now_us then version = now_us end
+  return format('%.0f', version)
+end
+
+-- take returns the next texts of ARGV, counted by the one before them, after head.
+local function take(head)
+  local n = tonumber(ARGV[at])
+  local from = at + 1
+  at = from + n
+  local size = #head
+  for i = from, at - 1 do
+    size = size + 1
+    head[size] = ARGV[i]
+  end
+  return head
+end
+
+-- less compares two whole numbers of any size by their digits: Lua's own numbers
+-- end at 2^53.
+local function less(a, b)
+  local na, nb = a:sub(1, 1) == '-', b:sub(1, 1) == '-'
+  if na ~= nb then return na end
+  if na then a, b = b:sub(2), a:sub(2) end
+  if #a ~= #b then return #a < #b end
+  return a < b
+end
+
+-- increment adds to int fields, all or nothing, and returns the refusal or nil and
+-- the new values.
+local function increment(rec, deltas)
+  local undo, values = {}, {}
+  local function refuse(why, field)
+    if #undo > 0 then call('HSET', rec, unpack(undo)) end
+    return { why, field }
+  end
+  for i = 1, #deltas, 4 do
+    local field, by = deltas[i], deltas[i + 1]
+    local old = call('HGET', rec, field)
+    if not old or old == 'null' then return refuse('null', field) end
+    local reply = redis.pcall('HINCRBY', rec, field, by)
+    if type(reply) == 'table' then return refuse('overflow', field) end
+    undo[#undo + 1], undo[#undo + 2] = field, old
+    local new = call('HGET', rec, field) -- the reply is rounded beyond 2^53
+    if by ~= '0' and less(by, '0') ~= less(new, old) then return refuse('overflow', field) end
+    if less(new, deltas[i + 2]) then return refuse('low', field) end
+    if less(deltas[i + 3], new) then return refuse('high', field) end
+    values[#values + 1] = new
+  end
+  return nil, values
+end
+
+local function apply(rec)
+  local form, id = ARGV[at], ARGV[at + 1]
+  at = at + 2
+  local op = form:sub(1, 1)
+  local m = call('HMGET', rec, '_v', '_s', '_d', '_l')
+  local rv, rs, gone, lease = m[1], m[2], m[3], m[4]
+  local match, key, hash, fresh, token, row, ttl = '', '', '', '', '', '', '0'
+  local row_fields
+  if #form > 1 then
+    match, key, hash, fresh = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+    token, row, ttl = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
+    at = at + 7
+    if row == '1' then row_fields = take({}) end
+  end
+  local head = { rec, '_v', '', '_s', 'p' }
+  local body
+  if op == 'i' then body = take({}) elseif op ~= 'd' then body = take(head) end
+
+  if key ~= '' then
+    local seen = call('HGET', KEYS[6], key)
+    if seen then
+      local answer = cmsgpack.unpack(seen)
+      if answer[1] ~= hash then return { 'reused' } end
+      answer[1] = 'again'
+      return answer
+    end
+  end
+
+  -- A later write of a record waits for an earlier one of the same call.
+  if missed[rec] then return { 'miss', lease } end
+  if not rv and (op ~= 'p' or match ~= '') then
+    if row == '' or not lease or lease ~= token then
+      if not lease then
+        lease = fresh
+        call('HSET', rec, '_l', lease)
+      end
+      call('PEXPIRE', rec, ARGV[5])
+      missed[rec] = true
+      return { 'miss', lease }
+    end
+    -- The row was loaded under a lease that no write, deletion or invalidation has
+    -- removed since: it is the record.
+    rv, rs = next_version(), false
+    installed = true
+    if row == '1' then
+      call('HSET', rec, '_v', rv, unpack(row_fields))
+    else
+      gone = '1'
+      call('HSET', rec, '_v', rv, '_d', '1')
+    end
+    call('HDEL', rec, '_l')
+    call('PEXPIRE', rec, ttl)
+    lease = false
+  end
+
+  if match == '*' then
+    if gone then return { 'mismatch' } end
+  elseif match ~= '' and (match ~= rv or gone) then
+    return { 'mismatch' }
+  end
+  if op == 'c' and rv and not gone then return { 'exists' } end
+  if gone and (op == 'a' or op == 'i' or op == 'd') then return { 'notfound' } end
+  if not rs and count >= limit then return { 'full' } end
+
+  local result, values
+  if op == 'i' then
+    local refusal
+    refusal, values = increment(rec, body)
+    if refusal then return refusal end
+  end
+  local v = next_version()
+  if op == 'd' then
+    call('DEL', rec)
+    call('HSET', rec, '_v', v, '_s', 'p', '_d', '1')
+  else
+    head[3] = v
+    call('HSET', unpack(head))
+    if gone or lease then call('HDEL', rec, '_d', '_l') end
+    if not rs and (rv or lease) then call('PERSIST', rec) end
+  end
+
+  accepted = accepted + 1
+  if rs then superseded = superseded + 1 else count = count + 1 end
+  if rs == 'h' then call('ZREM', KEYS[3], id) elseif rs == 'd' then call('ZREM', KEYS[4], id) end
+  if rs == 'h' or rs == 'd' then call('HDEL', KEYS[5], id) end
+  if rs ~= 'p' then listing[#listing + 1], listing[#listing + 2] = now, id end
+  if listened then event[#event + 1], event[#event + 2] = id, v end
+
+  if values then result = { 'increment', v, unpack(values) } else result = v end
+  if key ~= '' then
+    call('HSET', KEYS[6], key, cmsgpack.pack({ hash, v, unpack(values or {}) }))
+    call('ZADD', KEYS[7], now, key)
+    keyed = true
+  end
+  return result
+end
+
+local results = { '' }
+for i = 1, tonumber(ARGV[9]) do
+  results[i + 1] = apply(KEYS[7 + i])
+end
+
+-- Kept operation ids are bounded in age and number; each new one trims a few.
+if keyed then
+  local old = call('ZRANGEBYSCORE', KEYS[7], '-inf', now - ARGV[7], 'LIMIT', 0, 100)
+  local over = call('ZCARD', KEYS[7]) - ARGV[6]
+  if #old == 0 and over > 0 then old = call('ZRANGE', KEYS[7], 0, math.min(over, 100) - 1) end
+  if #old > 0 then
+    call('HDEL', KEYS[6], unpack(old))
+    call('ZREM', KEYS[7], unpack(old))
+  end
+end
+if #listing > 0 then
+  for i = 1, #listing, 1000 do
+    call('ZADD', KEYS[2], unpack(listing, i, math.min(i + 999, #listing)))
+  end
+end
+if accepted > 0 then
+  local set = { 'v', format('%.0f', version),
+    'a', format('%.0f', (tonumber(s[2]) or 0) + accepted),
+    's', format('%.0f', (tonumber(s[3]) or 0) + superseded) }
+  if (tonumber(s[8]) or 0) <= now then
+    local g = format('%.0f', (tonumber(s[7]) or 0) + 1)
+    set[7], set[8], set[9], set[10] = 'g', g, 'u', format('%.0f', now + ARGV[3] + ARGV[4])
+    results[1] = g
+  end
+  if not s[10] then
+    set[#set + 1], set[#set + 2] = 'n', ARGV[2]
+  end
+  call('HSET', stats, unpack(set))
+  if listened then call('PUBLISH', ARGV[8], cjson.encode(event)) end
+elseif installed then
+  call('HSET', stats, 'v', format('%.0f', version))
+end
+return results

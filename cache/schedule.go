@@ -1,0 +1,116 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Begin says whether a sync task may work, and extends the partition's scheduled flag to
+// life from now: only the live generation may. A wake-up takes the flag if it is free.
+// The order returned carries the live generation; it is none where the task is stale.
+// Begin renews as well.
+func (c *Cache) Begin(ctx context.Context, o Order, life time.Duration) (Order, error) {
+	k := c.keys(o.Entity, o.Partition)
+	reply, err := c.runAny(ctx, beginScript, []string{k.stats}, o.Generation, ms(life))
+	if err != nil {
+		return Order{}, err
+	}
+	generation, _ := reply.(string)
+	if generation == "" {
+		return Order{}, nil
+	}
+	o.Generation, err = strconv.ParseInt(generation, 10, 64)
+	return o, err
+}
+
+// Ending is what a sync task finds when it has flushed all it saw.
+type Ending struct {
+	Stale bool  // another generation is live: nothing is left to do for this one
+	More  bool  // something is due now, and the flag is still this task's
+	Next  Order // to enqueue: the successor, or a wake-up for the first held record
+}
+
+// End frees the partition's flag if nothing is pending, in one step with the look at
+// what is left: a write that comes later finds the flag free and orders its own task.
+// With handOver set, what is due now goes to a successor instead of More.
+func (c *Cache) End(ctx context.Context, o Order, handOver bool) (Ending, error) {
+	k := c.keys(o.Entity, o.Partition)
+	over := ""
+	if handOver {
+		over = "1"
+	}
+	reply, err := c.run(ctx, endScript, []string{k.stats, k.pending, k.held},
+		o.Generation, ms(c.flagMargin), ms(o.Entity.Flush.Delay), over)
+	if err != nil {
+		return Ending{}, err
+	}
+	switch text(reply[0]) {
+	case "stale":
+		return Ending{Stale: true}, nil
+	case "more":
+		return Ending{More: true}, nil
+	case "next":
+		next, err := order(o.Entity, o.Partition, reply[1:])
+		return Ending{Next: next}, err
+	}
+	return Ending{Next: wakeUp(o.Entity, o.Partition, text(reply[1]))}, nil
+}
+
+// wakeUp orders a look at the held records in that many ms.
+func wakeUp(e *afterwrite.Entity, partition int, wait string) Order {
+	n, err := strconv.ParseInt(wait, 10, 64)
+	if err != nil {
+		return Order{}
+	}
+	delay := time.Duration(n) * time.Millisecond
+	return Order{Entity: e, Partition: partition, Delay: delay, at: time.Now().Add(delay).UnixMilli()}
+}
+
+// order reads {generation, wait ms}.
+func order(e *afterwrite.Entity, partition int, reply []any) (Order, error) {
+	if len(reply) != 2 {
+		return Order{}, fmt.Errorf("order of %s/%d: %d values", e.Name, partition, len(reply))
+	}
+	generation, err := strconv.ParseInt(text(reply[0]), 10, 64)
+	if err != nil {
+		return Order{}, fmt.Errorf("order of %s/%d: generation %q", e.Name, partition, text(reply[0]))
+	}
+	wait, err := strconv.ParseInt(text(reply[1]), 10, 64)
+	if err != nil {
+		return Order{}, fmt.Errorf("order of %s/%d: wait %q", e.Name, partition, text(reply[1]))
+	}
+	return Order{Entity: e, Partition: partition, Generation: generation, Delay: time.Duration(wait) * time.Millisecond}, nil
+}
+
+// Sweep returns an order for each partition that has due work and no live flag, and sets
+// its flag. It repairs every lost order, whatever lost it. Two sweeps at once are harmless.
+func (c *Cache) Sweep(ctx context.Context, entities []*afterwrite.Entity) ([]Order, error) {
+	var orders []Order
+	for _, e := range entities {
+		calls := make([]*call, e.Partitions)
+		for i := range calls {
+			k := c.keys(e, i)
+			calls[i] = &call{keys: []string{k.stats, k.pending, k.held}, args: []any{ms(c.flagMargin), ms(e.Flush.Delay)}}
+		}
+		c.pipeline(ctx, c.redis, sweepScript, calls)
+		for i, one := range calls {
+			reply, err := one.cmd.Slice()
+			if err != nil {
+				return orders, fault("sweep", err)
+			}
+			if len(reply) == 0 {
+				continue
+			}
+			o, err := order(e, i, reply)
+			if err != nil {
+				return orders, err
+			}
+			orders = append(orders, o)
+		}
+	}
+	return orders, nil
+}

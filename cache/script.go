@@ -1,0 +1,180 @@
+package cache
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+//go:embed lua/*.lua
+var sources embed.FS
+
+// script is one of the Lua files; its header says what it takes and returns.
+type script struct {
+	name   string
+	source *redis.Script
+}
+
+func load(name string) *script {
+	text, err := sources.ReadFile("lua/" + name + ".lua")
+	if err != nil {
+		panic(err) // the file is embedded: its absence is a build error
+	}
+	return &script{name: name, source: redis.NewScript(string(text))}
+}
+
+var (
+	writeScript      = load("write")
+	leaseScript      = load("lease")
+	fillScript       = load("fill")
+	dueScript        = load("due")
+	ackScript        = load("ack")
+	holdScript       = load("hold")
+	dropScript       = load("drop")
+	beginScript      = load("begin")
+	endScript        = load("end")
+	sweepScript      = load("sweep")
+	statsScript      = load("stats")
+	invalidateScript = load("invalidate")
+	listenScript     = load("listen")
+	reserveScript    = load("reserve")
+	retireScript     = load("retire")
+	leadScript       = load("lead")
+	peekScript       = load("peek")
+)
+
+// run calls one script through the client whose commands may be sent again: what a
+// script run this way does twice is what it does once.
+func (c *Cache) run(ctx context.Context, s *script, keys []string, args ...any) ([]any, error) {
+	reply, err := c.runAny(ctx, s, keys, args...)
+	if err != nil {
+		return nil, err
+	}
+	list, ok := reply.([]any)
+	if !ok {
+		return nil, fmt.Errorf("%s script: reply is a %T, not a list", s.name, reply)
+	}
+	return list, nil
+}
+
+func (c *Cache) runInt(ctx context.Context, s *script, keys []string, args ...any) (int, error) {
+	reply, err := c.runAny(ctx, s, keys, args...)
+	if err != nil {
+		return 0, err
+	}
+	n, ok := reply.(int64)
+	if !ok {
+		return 0, fmt.Errorf("%s script: reply is a %T, not a number", s.name, reply)
+	}
+	return int(n), nil
+}
+
+func (c *Cache) runAny(ctx context.Context, s *script, keys []string, args ...any) (any, error) {
+	start := time.Now()
+	reply, err := s.source.Run(ctx, c.redis, keys, args...).Result()
+	c.metrics.script(s.name, start)
+	if err != nil {
+		return nil, fault(s.name, err)
+	}
+	return reply, nil
+}
+
+// call is one script of a pipeline.
+type call struct {
+	keys []string
+	args []any
+	cmd  *redis.Cmd
+}
+
+// pipeline runs one script many times in one round trip. A call that Redis refused
+// because it does not know the script has not run, and is sent again with its source;
+// nothing else is ever sent again here: that is the client's own business.
+func (c *Cache) pipeline(ctx context.Context, client redis.UniversalClient, s *script, calls []*call) {
+	start := time.Now()
+	send(ctx, client, calls, func(p redis.Pipeliner, one *call) *redis.Cmd {
+		return p.EvalSha(ctx, s.source.Hash(), one.keys, one.args...)
+	})
+	var again []*call
+	for _, one := range calls {
+		if err := one.cmd.Err(); err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+			again = append(again, one)
+		}
+	}
+	if len(again) > 0 {
+		send(ctx, client, again, func(p redis.Pipeliner, one *call) *redis.Cmd {
+			return s.source.Eval(ctx, p, one.keys, one.args...)
+		})
+	}
+	c.metrics.script(s.name, start)
+}
+
+func send(ctx context.Context, client redis.UniversalClient, calls []*call, how func(redis.Pipeliner, *call) *redis.Cmd) {
+	if len(calls) == 1 {
+		// One command needs no pipeline, and spares the client its set-up.
+		p := client.Pipeline()
+		calls[0].cmd = how(p, calls[0])
+		exec(ctx, p, calls)
+		return
+	}
+	p := client.Pipeline()
+	for _, one := range calls {
+		one.cmd = how(p, one)
+	}
+	exec(ctx, p, calls)
+}
+
+// exec sends the pipeline. Each command carries its own error; an error of the whole,
+// such as a pool without a free connection, is put on commands that have none.
+func exec(ctx context.Context, p redis.Pipeliner, calls []*call) {
+	if _, err := p.Exec(ctx); err != nil {
+		for _, one := range calls {
+			if one.cmd.Err() == nil && one.cmd.Val() == nil {
+				one.cmd.SetErr(err)
+			}
+		}
+	}
+}
+
+// fault names an error of Redis or of the way to it, for a command that changes
+// nothing or may be repeated.
+func fault(what string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return fmt.Errorf("%s: %w: %w", what, afterwrite.ErrUnavailable, err)
+}
+
+// writeFault names an error of a write, which is never sent again: where Redis answered,
+// or was never reached, nothing was written; else nobody knows.
+func writeFault(err error) error {
+	if text, ok := strings.CutPrefix(err.Error(), "PARTITIONS "); ok {
+		return fmt.Errorf("write: %w: it has %s", afterwrite.ErrPartitionsChanged, text)
+	}
+	if answered(err) || neverSent(err) {
+		return fmt.Errorf("write: %w: %w", afterwrite.ErrUnavailable, err)
+	}
+	return fmt.Errorf("write: %w: %w", afterwrite.ErrOutcomeUnknown, err)
+}
+
+// answered reports whether the error is Redis's own reply. A script's error reply comes
+// before its first write: see lua/write.lua.
+func answered(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply)
+}
+
+func neverSent(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return true
+	}
+	return errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) || errors.Is(err, redis.ErrClosed)
+}

@@ -1,0 +1,88 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Stats are the figures of one partition at one moment, or of several together.
+type Stats struct {
+	Partition                                        int
+	Accepted, Superseded, Persisted, Discarded, Lost int64
+	Pending, Held, Dead                              int64
+	OldestPending, OldestHeld, OldestDead            time.Time // first pending, next attempt, death; zero if none
+	LastVersion                                      afterwrite.Version
+	FlagUntil                                        time.Time // the scheduled flag; zero: free
+}
+
+// Imbalance is accepted - (persisted + superseded + pending + held + dead + discarded):
+// zero, unless Redis has lost records.
+func (s Stats) Imbalance() int64 {
+	return s.Accepted - s.Persisted - s.Superseded - s.Pending - s.Held - s.Dead - s.Discarded
+}
+
+// Total adds partitions up. The oldest time of each kind wins, the newest version.
+func Total(partitions []Stats) Stats {
+	var t Stats
+	for _, s := range partitions {
+		t.Accepted += s.Accepted
+		t.Superseded += s.Superseded
+		t.Persisted += s.Persisted
+		t.Discarded += s.Discarded
+		t.Lost += s.Lost
+		t.Pending += s.Pending
+		t.Held += s.Held
+		t.Dead += s.Dead
+		t.OldestPending = older(t.OldestPending, s.OldestPending)
+		t.OldestHeld = older(t.OldestHeld, s.OldestHeld)
+		t.OldestDead = older(t.OldestDead, s.OldestDead)
+		t.LastVersion = max(t.LastVersion, s.LastVersion)
+	}
+	return t
+}
+
+func older(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+// Stats reads the figures of an entity's partitions, each at one moment.
+func (c *Cache) Stats(ctx context.Context, e *afterwrite.Entity) ([]Stats, error) {
+	calls := make([]*call, e.Partitions)
+	for i := range calls {
+		calls[i] = &call{keys: c.keys(e, i).lists()[:4]}
+	}
+	c.pipeline(ctx, c.redis, statsScript, calls)
+	stats := make([]Stats, e.Partitions)
+	for i, one := range calls {
+		reply, err := one.cmd.Slice()
+		if err != nil {
+			return nil, fault("stats", err)
+		}
+		if len(reply) != 13 {
+			return nil, fmt.Errorf("stats script: %d values", len(reply))
+		}
+		stats[i] = readStats(i, reply)
+	}
+	return stats, nil
+}
+
+func readStats(partition int, reply []any) Stats {
+	n := func(i int) int64 {
+		if n, ok := reply[i].(int64); ok {
+			return n
+		}
+		return int64(parseVersion(text(reply[i])))
+	}
+	t := func(i int) time.Time { return parseMS(text(reply[i])) }
+	return Stats{
+		Partition: partition, LastVersion: afterwrite.Version(n(0)),
+		Accepted: n(1), Superseded: n(2), Persisted: n(3), Discarded: n(4), Lost: n(5), FlagUntil: t(6),
+		Pending: n(7), Held: n(8), Dead: n(9), OldestPending: t(10), OldestHeld: t(11), OldestDead: t(12),
+	}
+}

@@ -1,0 +1,98 @@
+package cache
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// ParseURL reads the address of a Redis: redis://host:port/db, rediss:// for TLS,
+// redis-sentinel://host:port,host:port/master/db or redis-cluster://host:port,host:port.
+// User and password come before an @; "?tls=true" puts TLS on the last two.
+func ParseURL(address string) (*redis.UniversalOptions, error) {
+	o, err := parseURL(address)
+	if err != nil {
+		return nil, fmt.Errorf("redis url: %w", err)
+	}
+	o.Protocol = 2
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return o, nil
+}
+
+func parseURL(address string) (*redis.UniversalOptions, error) {
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok {
+		return nil, fmt.Errorf("%q is not redis://, rediss://, redis-sentinel:// or redis-cluster://", redact(address))
+	}
+	switch scheme {
+	case "redis", "rediss":
+		o, err := redis.ParseURL(address)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", redact(address), err)
+		}
+		return &redis.UniversalOptions{
+			Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+		}, nil
+	case "redis-sentinel", "redis-cluster":
+		return parseMany(scheme, rest)
+	}
+	return nil, fmt.Errorf("scheme %q is not redis, rediss, redis-sentinel or redis-cluster", scheme)
+}
+
+func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
+	o := &redis.UniversalOptions{IsClusterMode: scheme == "redis-cluster"}
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		u, err := url.Parse("redis://" + rest[:at] + "@host")
+		if err != nil {
+			return nil, fmt.Errorf("user and password cannot be read; escape special characters")
+		}
+		o.Username = u.User.Username()
+		o.Password, _ = u.User.Password()
+		rest = rest[at+1:]
+	}
+	rest, query, _ := strings.Cut(rest, "?")
+	hosts, path, _ := strings.Cut(rest, "/")
+	for host := range strings.SplitSeq(hosts, ",") {
+		if host == "" {
+			return nil, fmt.Errorf("a host is empty")
+		}
+		o.Addrs = append(o.Addrs, host)
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, fmt.Errorf("options %q cannot be read", query)
+	}
+	if values.Get("tls") == "true" {
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if o.IsClusterMode {
+		return o, nil
+	}
+	master, db, _ := strings.Cut(path, "/")
+	if master == "" {
+		return nil, fmt.Errorf("the master's name is missing: redis-sentinel://host:port/NAME")
+	}
+	o.MasterName = master
+	o.SentinelUsername, o.SentinelPassword = o.Username, o.Password
+	if db != "" {
+		if o.DB, err = strconv.Atoi(db); err != nil {
+			return nil, fmt.Errorf("database %q is not a number", db)
+		}
+	}
+	return o, nil
+}
+
+// redact hides the password of an address in errors.
+func redact(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "…"
+	}
+	return u.Redacted()
+}

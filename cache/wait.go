@@ -1,0 +1,73 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// waitPoll is how often a waiter looks at the state for want of an event.
+const waitPoll = time.Second
+
+// Wait returns once a version of a record, or a newer one, is persisted, or has been
+// refused. Where the context ends first it returns the state as it is then, and no error.
+func (c *Cache) Wait(ctx context.Context, e *afterwrite.Entity, id string, version afterwrite.Version) (State, error) {
+	sub, err := c.Subscribe(ctx, e)
+	if err != nil {
+		return c.lastStatus(ctx, e, id)
+	}
+	defer sub.Close()
+	poll := time.NewTicker(waitPoll)
+	defer poll.Stop()
+	for {
+		state, err := c.Status(ctx, e, id)
+		if ctx.Err() != nil {
+			return c.lastStatus(ctx, e, id)
+		}
+		if err != nil || state.settled() {
+			return state, cmp.Or(err, state.lost(version))
+		}
+		if err := awaitEvent(ctx, sub, id, poll.C); err != nil {
+			return c.lastStatus(ctx, e, id)
+		}
+	}
+}
+
+// settled reports whether nothing more will happen to the record by itself soon.
+func (s State) settled() bool { return s.Record.Status != afterwrite.Pending }
+
+// lost says that Redis has come back without an accepted write, as it may after a power
+// loss or a failover: the record is older than the awaited version.
+func (s State) lost(version afterwrite.Version) error {
+	if s.Cached && s.Record.Version < version {
+		return fmt.Errorf("wait: redis has lost version %d of the record: %w", version, afterwrite.ErrOutcomeUnknown)
+	}
+	return nil
+}
+
+func awaitEvent(ctx context.Context, sub *Subscription, id string, poll <-chan time.Time) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case event := <-sub.C():
+			if event.ID == id {
+				return nil
+			}
+		case <-sub.Lost():
+			return nil
+		case <-poll:
+			return nil
+		}
+	}
+}
+
+// lastStatus reads the state for a caller whose time is over.
+func (c *Cache) lastStatus(ctx context.Context, e *afterwrite.Entity, id string) (State, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	return c.Status(ctx, e, id)
+}
