@@ -40,14 +40,13 @@ func NewClient(redisURL, prefix string) (*Client, error) {
 func (c *Client) Enqueue(ctx context.Context, o cache.Order) error {
 	ctx, cancel := context.WithTimeout(ctx, enqueueTimeout)
 	defer cancel()
-	task := of(o)
-	m, err := task.message(name(c.prefix, o.Entity.Flush.Queue), o.Delay)
+	m, err := message(c.prefix, o)
 	if err != nil {
 		return err
 	}
 	_, err = c.asynq.EnqueueContext(ctx, m)
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
-		return fmt.Errorf("enqueue sync task %s: %w", task.ID(), err)
+		return fmt.Errorf("enqueue sync task %s: %w", o.TaskID(), err)
 	}
 	return nil
 }

@@ -9,7 +9,7 @@
 // worker quickly, to hold an order until its time, and to try it again after a
 // failure, for ever.
 //
-// Each task has the id "entity/partition/generation". Asynq refuses a second task of
+// Each task has the id of its order, "entity/partition/generation". Asynq refuses a second task of
 // that id while the first exists in any state, which makes an enqueue safe to repeat
 // after a lost reply.
 //

@@ -20,8 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The shared Redis lives as long as the test binary.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/afterwrite/afterwrite/internal/testkit.(*process).run"))
+	goleak.VerifyTestMain(m, testkit.Goroutines())
 }
 
 type bundle struct {

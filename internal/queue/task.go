@@ -22,38 +22,29 @@ const TaskTimeout = 2 * time.Minute
 const tries = math.MaxInt32
 
 // Task is the payload of a sync task: an order to flush one partition, under the
-// generation that the partition's flag had when it was given.
+// generation that the partition's flag had when it was given. Generation 0 is a wake-up
+// for held records.
 type Task struct {
 	Entity     string `json:"entity"`
 	Partition  int    `json:"partition"`
 	Generation int64  `json:"generation"`
 }
 
-// ID is the task's name in asynq, the same for every repetition of one order.
-func (t Task) ID() string {
-	return fmt.Sprintf("%s/%d/%d", t.Entity, t.Partition, t.Generation)
-}
-
-// of returns the task that carries an order.
-func of(o cache.Order) Task {
-	return Task{Entity: o.Entity.Name, Partition: o.Partition, Generation: o.Generation}
-}
-
-// message builds the asynq task, to be run after the delay on the queue of that full name.
-func (t Task) message(queue string, delay time.Duration) (*asynq.Task, error) {
-	payload, err := json.Marshal(t)
+// message builds the asynq task of an order.
+func message(prefix string, o cache.Order) (*asynq.Task, error) {
+	payload, err := json.Marshal(Task{Entity: o.Entity.Name, Partition: o.Partition, Generation: o.Generation})
 	if err != nil {
-		return nil, fmt.Errorf("encode sync task %s: %w", t.ID(), err)
+		return nil, fmt.Errorf("encode sync task %s: %w", o.TaskID(), err)
 	}
 	opts := []asynq.Option{
-		asynq.TaskID(t.ID()),
-		asynq.Queue(queue),
+		asynq.TaskID(o.TaskID()),
+		asynq.Queue(name(prefix, o.Entity.Flush.Queue)),
 		asynq.MaxRetry(tries),
 		asynq.Timeout(TaskTimeout),
 		asynq.Retention(0),
 	}
-	if delay > 0 {
-		opts = append(opts, asynq.ProcessIn(notBefore(delay)))
+	if o.Delay > 0 {
+		opts = append(opts, asynq.ProcessIn(notBefore(o.Delay)))
 	}
 	return asynq.NewTask(TypeSync, payload, opts...), nil
 }
