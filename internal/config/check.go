@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/afterwrite/afterwrite"
@@ -27,8 +28,14 @@ func (r *reader) check(c *Config) {
 	}
 }
 
+// apiWords are path segments of the HTTP API where an entity's name would stand.
+var apiWords = []string{"admin", "batch", "events"}
+
 func (r *reader) checkTable(e *afterwrite.Entity, tables map[string]string) {
 	path := "entities." + e.Name
+	if slices.Contains(apiWords, e.Name) {
+		r.faultAt(path, "is a word of the HTTP API; name the entity otherwise")
+	}
 	// Databases disagree about the case of names, so those that differ only in it are one.
 	name := strings.ToLower(e.Table)
 	if other, ok := tables[name]; ok {

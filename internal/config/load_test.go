@@ -137,6 +137,7 @@ func TestFaults(t *testing.T) {
 		{"no entities", "api: {}\n", "", "names no entity"},
 		{"empty", "", "", "names no entity"},
 		{"entity name", "entities:\n  User: {fields: {a: {type: int}}}\n", "2:3", "a to z"},
+		{"entity named as a route", "entities:\n  batch: {fields: {a: {type: int}}}\n", "2:3", "word of the HTTP API"},
 		{"no fields", "entities:\n  user: {table: users}\n", "2:3", "fields: there must be from 1"},
 		{"field type", entity("    fields:\n      name: {type: strnig}\n"), "4:20", `did you mean "string"`},
 		{"no type", entity("    fields:\n      name: {max: 5}\n"), "4:7", "needs a type"},

@@ -1,0 +1,131 @@
+package fsck
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// Defaults of [Options].
+const (
+	DefaultPage           = 500
+	DefaultConcurrency    = 4
+	DefaultMaxDifferences = 1000
+	DefaultRechecks       = 5
+	DefaultPause          = 200 * time.Millisecond
+)
+
+// Options bound a check. The zero value is useful.
+type Options struct {
+	Page           int                   // records compared at a time
+	Concurrency    int                   // partitions whose lists are read at a time
+	MaxDifferences int                   // kept in the report, of each entity; the rest is counted
+	Rechecks       int                   // looks at a record that differs before it is believed or called busy
+	Pause          time.Duration         // between two looks
+	Progress       func(records int)     // called with each page's; may be nil
+}
+
+func (o Options) withDefaults() Options {
+	o.Page = cmp.Or(o.Page, DefaultPage)
+	o.Concurrency = cmp.Or(o.Concurrency, DefaultConcurrency)
+	o.MaxDifferences = cmp.Or(o.MaxDifferences, DefaultMaxDifferences)
+	o.Rechecks = cmp.Or(o.Rechecks, DefaultRechecks)
+	o.Pause = cmp.Or(o.Pause, DefaultPause)
+	return o
+}
+
+// records is what fsck reads of the cache. None of it loads or changes a record.
+type records interface {
+	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
+	Walk(ctx context.Context, e *afterwrite.Entity, fn func(cache.Cached) error) error
+	Peek(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) ([]cache.Cached, error)
+	List(ctx context.Context, e *afterwrite.Entity, partition int, status afterwrite.Status, skip, limit int) ([]cache.Listed, error)
+	Status(ctx context.Context, e *afterwrite.Entity, id string) (cache.State, error)
+}
+
+// rows is what fsck reads of the database. An absent row is absent from the map.
+type rows interface {
+	Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error)
+}
+
+// Run checks the entities and reports what differs. An error means that the check
+// itself could not be finished; differences are no error, see [Report.OK].
+func Run(ctx context.Context, c records, db rows, entities []*afterwrite.Entity, o Options) (Report, error) {
+	o = o.withDefaults()
+	var report Report
+	for _, e := range entities {
+		k := &check{cache: c, db: db, entity: e, options: o, found: Entity{Name: e.Name}}
+		if err := k.run(ctx); err != nil {
+			return report, fmt.Errorf("check %s: %w", e.Name, err)
+		}
+		report.Entities = append(report.Entities, k.found)
+	}
+	return report, nil
+}
+
+// check is the check of one entity.
+type check struct {
+	cache   records
+	db      rows
+	entity  *afterwrite.Entity
+	options Options
+
+	mu    sync.Mutex // guards found
+	found Entity
+}
+
+func (k *check) run(ctx context.Context) error {
+	if err := k.sum(ctx); err != nil {
+		return err
+	}
+	if err := k.walk(ctx); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(k.options.Concurrency)
+	for p := range k.entity.Partitions {
+		g.Go(func() error {
+			if err := k.lists(ctx, p); err != nil {
+				return fmt.Errorf("partition %d: %w", p, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	slices.SortFunc(k.found.Differences, func(a, b Difference) int {
+		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Reason, b.Reason))
+	})
+	return nil
+}
+
+// differ adds a difference to the report, or only counts it once the report is full.
+func (k *check) differ(d Difference) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.found.Different++
+	if len(k.found.Differences) < k.options.MaxDifferences {
+		k.found.Differences = append(k.found.Differences, d)
+	}
+}
+
+// pause waits before the next look at a record.
+func (k *check) pause(ctx context.Context) error {
+	timer := time.NewTimer(k.options.Pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

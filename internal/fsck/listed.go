@@ -1,0 +1,76 @@
+package fsck
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// lists checks that each id on a partition's pending, held and dead list has its record.
+func (k *check) lists(ctx context.Context, p int) error {
+	for _, status := range []afterwrite.Status{afterwrite.Pending, afterwrite.Held, afterwrite.Dead} {
+		if err := k.list(ctx, p, status); err != nil {
+			return fmt.Errorf("list what is %s: %w", status, err)
+		}
+	}
+	return nil
+}
+
+// list reads one list in pages. Under live traffic it moves beneath them: an id may be
+// passed over, never invented.
+func (k *check) list(ctx context.Context, p int, status afterwrite.Status) error {
+	for skip := 0; ; skip += k.options.Page {
+		page, err := k.cache.List(ctx, k.entity, p, status, skip, k.options.Page)
+		if err != nil {
+			return err
+		}
+		ids := make([]string, len(page))
+		for i, l := range page {
+			ids[i] = l.ID
+		}
+		if err := k.present(ctx, p, ids, status); err != nil {
+			return err
+		}
+		if len(page) < k.options.Page {
+			return nil
+		}
+	}
+}
+
+// present looks for the records of listed ids. One that is not there is looked for
+// again: it may have been flushed, have expired, or be written anew, in between.
+func (k *check) present(ctx context.Context, p int, ids []string, status afterwrite.Status) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	found, err := k.cache.Peek(ctx, k.entity, p, ids)
+	if err != nil {
+		return err
+	}
+	there := make(map[string]bool, len(found))
+	for _, r := range found {
+		there[r.ID] = true
+	}
+	for _, id := range ids {
+		if there[id] {
+			continue
+		}
+		if err := k.recheckMissing(ctx, p, id, status); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *check) recheckMissing(ctx context.Context, p int, id string, status afterwrite.Status) error {
+	if err := k.pause(ctx); err != nil {
+		return err
+	}
+	s, err := k.cache.Status(ctx, k.entity, id)
+	if err != nil || s.Cached || asked(s).lists() == 0 {
+		return err
+	}
+	k.differ(Difference{Entity: k.entity.Name, Partition: p, ID: id, Status: status, Reason: RecordMissing})
+	return nil
+}

@@ -1,0 +1,89 @@
+package fsck
+
+import "github.com/afterwrite/afterwrite"
+
+// Report is the outcome of a check.
+type Report struct {
+	Entities []Entity `json:"entities"`
+}
+
+// OK reports whether nothing differs.
+func (r Report) OK() bool {
+	for _, e := range r.Entities {
+		if !e.OK() {
+			return false
+		}
+	}
+	return true
+}
+
+// Entity is the outcome for one entity.
+type Entity struct {
+	Name        string       `json:"entity"`
+	Sum         Sum          `json:"sum"`
+	Compared    int64        `json:"compared"`    // persisted records that were held against their rows
+	Waiting     int64        `json:"waiting"`     // pending, held and dead records that were looked at
+	Busy        int64        `json:"busy"`        // records that changed at every look, so that nothing can be said
+	Different   int          `json:"different"`   // all differences, also those beyond Differences
+	Differences []Difference `json:"differences"` // by partition and id
+}
+
+// OK reports whether nothing differs.
+func (e Entity) OK() bool { return e.Different == 0 }
+
+// Sum is what became of the writes that were accepted.
+type Sum struct {
+	Accepted   int64 `json:"accepted"`
+	Persisted  int64 `json:"persisted"`
+	Superseded int64 `json:"superseded"`
+	Discarded  int64 `json:"discarded"`
+	Pending    int64 `json:"pending"`
+	Held       int64 `json:"held"`
+	Dead       int64 `json:"dead"`
+	Lost       int64 `json:"lost"` // pending ids whose record was gone; always a difference
+}
+
+// Missing is the number of accepted writes of which nothing is known; negative where
+// more is known than was accepted.
+func (s Sum) Missing() int64 {
+	return s.Accepted - s.Persisted - s.Superseded - s.Discarded - s.Pending - s.Held - s.Dead - s.Lost
+}
+
+// Reason says how something differs. The set is closed.
+type Reason string
+
+// The reasons.
+const (
+	SumBroken     Reason = "sum_broken"     // the counters of a partition do not add up
+	WritesLost    Reason = "writes_lost"    // a partition lost accepted writes
+	RowMissing    Reason = "row_missing"    // persisted in Redis, absent from the database
+	RowLeft       Reason = "row_left"       // deleted in Redis, still in the database
+	FieldsDiffer  Reason = "fields_differ"  // the row has other values
+	Evictable     Reason = "evictable"      // not yet in the database, but it may expire
+	Immortal      Reason = "immortal"       // persisted, but it never expires
+	Unlisted      Reason = "unlisted"       // pending, held or dead, but on no such list: no worker would look at it
+	WrongList     Reason = "wrong_list"     // on a list that its status does not name
+	RecordMissing Reason = "record_missing" // on a list, but there is no record
+)
+
+// Difference is one thing that is wrong.
+type Difference struct {
+	Entity    string             `json:"entity"`
+	Partition int                `json:"partition"`
+	ID        string             `json:"id,omitempty"` // empty for a partition's counters
+	Reason    Reason             `json:"reason"`
+	Status    afterwrite.Status  `json:"status,omitempty"`
+	Version   afterwrite.Version `json:"version,omitempty"`
+	Detail    string             `json:"detail,omitempty"`
+	Fields    []Field            `json:"fields,omitempty"`
+}
+
+// Field is one field whose values differ, as canonical JSON texts.
+type Field struct {
+	Name     string `json:"field"`
+	Cached   string `json:"cached"`
+	Database string `json:"database"`
+}
+
+// redacted stands for a value that the configuration hides.
+const redacted = "(redacted)"

@@ -1,0 +1,172 @@
+package fsck
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// walk holds every cached record against its row, a page at a time.
+func (k *check) walk(ctx context.Context) error {
+	page := make([]sight, 0, k.options.Page)
+	err := k.cache.Walk(ctx, k.entity, func(c cache.Cached) error {
+		page = append(page, walked(c))
+		if len(page) < k.options.Page {
+			return nil
+		}
+		defer func() { page = page[:0] }()
+		return k.compare(ctx, page)
+	})
+	if err != nil {
+		return fmt.Errorf("walk the cached records: %w", err)
+	}
+	return k.compare(ctx, page)
+}
+
+func (k *check) compare(ctx context.Context, page []sight) error {
+	ids := make([]string, 0, len(page))
+	for _, r := range page {
+		if r.Status == afterwrite.Persisted {
+			ids = append(ids, r.ID)
+		}
+	}
+	k.found.Compared += int64(len(ids))
+	k.found.Waiting += int64(len(page) - len(ids))
+	stored, err := k.load(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, r := range page {
+		if _, ok := k.judge(r, stored[r.ID]); ok {
+			continue
+		}
+		if err := k.recheck(ctx, r.ID); err != nil {
+			return err
+		}
+	}
+	if k.options.Progress != nil {
+		k.options.Progress(len(page))
+	}
+	return nil
+}
+
+func (k *check) load(ctx context.Context, ids []string) (map[string]afterwrite.Values, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	stored, err := k.db.Load(ctx, k.entity, ids)
+	if err != nil {
+		return nil, fmt.Errorf("load %d rows: %w", len(ids), err)
+	}
+	return stored, nil
+}
+
+// recheck looks at a record until its state is the same before and after its row was
+// read: only then does the row have to match.
+func (k *check) recheck(ctx context.Context, id string) error {
+	for range k.options.Rechecks {
+		if err := k.pause(ctx); err != nil {
+			return err
+		}
+		before, err := k.cache.Status(ctx, k.entity, id)
+		if err != nil {
+			return fmt.Errorf("read the state of %q: %w", id, err)
+		}
+		stored, err := k.load(ctx, []string{id})
+		if err != nil {
+			return err
+		}
+		after, err := k.cache.Status(ctx, k.entity, id)
+		if err != nil {
+			return fmt.Errorf("read the state of %q: %w", id, err)
+		}
+		if !before.Cached || !after.Cached {
+			return nil // it left the cache, or was never there: nothing to compare
+		}
+		if before.Record.Version != after.Record.Version || before.Record.Status != after.Record.Status {
+			continue
+		}
+		if d, ok := k.judge(asked(after), stored[id]); !ok {
+			k.differ(d)
+		}
+		return nil
+	}
+	k.found.Busy++
+	return nil
+}
+
+// sight is a record and the lists that name it, as one look found them.
+type sight struct {
+	afterwrite.Record
+	pending, held, dead bool
+}
+
+func walked(c cache.Cached) sight {
+	return sight{c.Record, c.Pending, c.Held, c.Dead}
+}
+
+func asked(s cache.State) sight {
+	return sight{s.Record, !s.PendingSince.IsZero(), !s.NextAttempt.IsZero(), !s.DiedAt.IsZero()}
+}
+
+// listed reports whether the list of the record's status names it.
+func (s sight) listed() bool {
+	return (s.Status == afterwrite.Pending && s.pending) || (s.Status == afterwrite.Held && s.held) ||
+		(s.Status == afterwrite.Dead && s.dead)
+}
+
+// lists is the number of lists that name the record.
+func (s sight) lists() int {
+	n := 0
+	for _, on := range []bool{s.pending, s.held, s.dead} {
+		if on {
+			n++
+		}
+	}
+	return n
+}
+
+// judge holds one record against its row, nil where there is none. A record that is
+// not persisted has no row to match, but must be listed and must not expire.
+func (k *check) judge(r sight, row afterwrite.Values) (Difference, bool) {
+	d := Difference{Entity: k.entity.Name, Partition: k.entity.Partition(r.ID), ID: r.ID, Status: r.Status, Version: r.Version}
+	waiting := r.Status != afterwrite.Persisted
+	switch {
+	case waiting && !r.listed():
+		d.Reason = Unlisted
+	case (waiting && r.lists() > 1) || (!waiting && r.lists() > 0):
+		d.Reason = WrongList
+	case waiting && r.TTL > 0:
+		d.Reason, d.Detail = Evictable, fmt.Sprintf("expires in %s", r.TTL)
+	case waiting:
+		return d, true
+	case r.Deleted && row != nil:
+		d.Reason = RowLeft
+	case !r.Deleted && row == nil:
+		d.Reason = RowMissing
+	case r.TTL <= 0:
+		d.Reason = Immortal
+	default:
+		d.Fields = k.differing(r.Values, row)
+		d.Reason = FieldsDiffer
+		return d, len(d.Fields) == 0
+	}
+	return d, false
+}
+
+func (k *check) differing(cached, row afterwrite.Values) []Field {
+	var fields []Field // both are nil for a deletion without a row
+	for i := range cached {
+		if cached[i] == row[i] {
+			continue
+		}
+		f := Field{Name: k.entity.Fields[i].Name, Cached: cached[i], Database: row[i]}
+		if k.entity.Fields[i].Redact {
+			f.Cached, f.Database = redacted, redacted
+		}
+		fields = append(fields, f)
+	}
+	return fields
+}
