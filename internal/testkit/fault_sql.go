@@ -86,7 +86,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 }
 
 // faultyConn passes every optional interface of database/sql on to the driver, as far
-// as the driver has it.
+// as the driver has it. The drivers of today all begin, prepare and run with a context.
 type faultyConn struct {
 	driver.Conn
 	faults *SQLFaults
@@ -118,11 +118,7 @@ func (c *faultyConn) run(ctx context.Context, statement string, do func() error)
 func (c *faultyConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	var tx driver.Tx
 	err := c.run(ctx, begin, func() (err error) {
-		if b, ok := c.Conn.(driver.ConnBeginTx); ok {
-			tx, err = b.BeginTx(ctx, opts)
-			return err
-		}
-		tx, err = c.Conn.Begin() //nolint:staticcheck // for drivers without BeginTx
+		tx, err = c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
 		return err
 	})
 	if err != nil {
@@ -138,13 +134,7 @@ func (c *faultyConn) PrepareContext(ctx context.Context, query string) (driver.S
 	if c.lost.Load() {
 		return nil, errLost
 	}
-	var stmt driver.Stmt
-	var err error
-	if p, ok := c.Conn.(driver.ConnPrepareContext); ok {
-		stmt, err = p.PrepareContext(ctx, query)
-	} else {
-		stmt, err = c.Conn.Prepare(query)
-	}
+	stmt, err := c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -265,11 +255,7 @@ type faultyStmt struct {
 func (s *faultyStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	var result driver.Result
 	err := s.conn.run(ctx, s.query, func() (err error) {
-		if e, ok := s.Stmt.(driver.StmtExecContext); ok {
-			result, err = e.ExecContext(ctx, args)
-			return err
-		}
-		result, err = s.Stmt.Exec(plain(args)) //nolint:staticcheck // for drivers without contexts
+		result, err = s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 		return err
 	})
 	if err != nil {
@@ -281,11 +267,7 @@ func (s *faultyStmt) ExecContext(ctx context.Context, args []driver.NamedValue) 
 func (s *faultyStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	var rows driver.Rows
 	err := s.conn.run(ctx, s.query, func() (err error) {
-		if q, ok := s.Stmt.(driver.StmtQueryContext); ok {
-			rows, err = q.QueryContext(ctx, args)
-			return err
-		}
-		rows, err = s.Stmt.Query(plain(args)) //nolint:staticcheck // for drivers without contexts
+		rows, err = s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 		return err
 	})
 	return keep(rows, err)
@@ -296,12 +278,4 @@ func (s *faultyStmt) CheckNamedValue(v *driver.NamedValue) error {
 		return n.CheckNamedValue(v)
 	}
 	return s.conn.CheckNamedValue(v)
-}
-
-func plain(args []driver.NamedValue) []driver.Value {
-	values := make([]driver.Value, len(args))
-	for i, a := range args {
-		values[i] = a.Value
-	}
-	return values
 }

@@ -11,16 +11,22 @@ import (
 
 // scratch is the directory of this test binary, made at first use. Everybody may
 // enter it, because PostgreSQL runs as another user than root.
-var scratch = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp(enterable(), "afterwrite-test-")
+var scratch = sync.OnceValues(func() (*directory, error) {
+	path, err := os.MkdirTemp(enterable(), "afterwrite-test-")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if err := os.Chmod(dir, 0o711); err != nil {
-		return "", err
+	if err := os.Chmod(path, 0o711); err != nil {
+		return nil, err
 	}
-	return dir, removeAtExit(dir)
+	alive, err := removeAtExit(path)
+	return &directory{path, alive}, err
 })
+
+type directory struct {
+	path  string
+	alive *os.File // while it is open the directory stays; never closed, but by the kernel
+}
 
 // enterable returns the first temporary directory that any user can reach.
 func enterable() string {
@@ -55,11 +61,12 @@ for n in 1 2 3 4 5 6 7 8 9 10; do
 done`
 
 // removeAtExit has a shell remove dir after this process has ended, by whatever
-// cause. Only this process holds the writing end of the shell's standard input.
-func removeAtExit(dir string) error {
+// cause. It returns the writing end of the shell's standard input, which only this
+// process holds.
+func removeAtExit(dir string) (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer r.Close()
 	cmd := exec.Command("/bin/sh", "-c", sweepScript, "sh", dir)
@@ -68,14 +75,10 @@ func removeAtExit(dir string) error {
 	// A group of its own: an interrupt at the terminal must not end it first.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start the shell that removes %s: %w", dir, err)
+		return nil, fmt.Errorf("start the shell that removes %s: %w", dir, err)
 	}
-	keepOpen = w
-	return cmd.Process.Release()
+	return w, cmd.Process.Release()
 }
-
-// keepOpen keeps the pipe from being closed by the garbage collector.
-var keepOpen *os.File
 
 // scratchDir makes a directory for one server.
 func scratchDir(kind string) (string, error) {
@@ -83,5 +86,5 @@ func scratchDir(kind string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return os.MkdirTemp(root, kind+"-")
+	return os.MkdirTemp(root.path, kind+"-")
 }

@@ -1,0 +1,47 @@
+# The commands of a working day. `make help` lists them.
+
+GO        ?= go
+PKG       ?= ./...
+TIMEOUT   ?= 10m
+CHAOSTIME ?= 60s
+FUZZTIME  ?= 30s
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint deps build-deps chaos bench fuzz clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## build, then run everything in one process (afterwrite dev)
+	bin/afterwrite dev
+
+# SQLite is compiled from C, so a build needs a C compiler; the first takes a minute.
+build: build-deps ## build bin/afterwrite
+	CGO_ENABLED=1 $(GO) build -o bin/afterwrite ./cmd/afterwrite
+
+test: deps ## install what the tests need, then run them all with the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) $(PKG)
+
+lint: build-deps ## gofmt, go vet, staticcheck and the import rules
+	@unformatted="$$(gofmt -l .)" && [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test -count 1 -run TestImports ./internal
+
+deps: ## install the C compiler and the servers that the tests start
+	@scripts/deps.sh compiler redis postgres
+
+build-deps:
+	@scripts/deps.sh compiler
+
+chaos: deps ## run the fault tests for CHAOSTIME each (60s)
+	CGO_ENABLED=1 AFTERWRITE_CHAOS=$(CHAOSTIME) $(GO) test -race -timeout 2h -count 1 -run Chaos -v $(PKG)
+
+bench: deps ## run the Go benchmarks
+	CGO_ENABLED=1 $(GO) test -run '^$$' -bench . -benchmem -timeout 1h $(PKG)
+
+fuzz: build-deps ## run each fuzz target for FUZZTIME (30s)
+	@scripts/fuzz.sh $(FUZZTIME) $(PKG)
+
+clean: ## remove what was built; data directories stay
+	rm -rf bin dist coverage.out

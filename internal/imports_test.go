@@ -1,0 +1,178 @@
+package internal_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/afterwrite/afterwrite"
+
+// imports are the direct imports of each package of the module, those of its tests
+// left out: a test may join what the product keeps apart.
+type imports map[string][]string
+
+// A rule forbids packages to reach others. Packages of the module are written without
+// its path; "cache" means the package and everything below it, "." the module root
+// alone, and "*" every package of the module.
+type rule struct {
+	why    string // the sentence that a failure prints
+	from   []string
+	except []string // packages that are free of the rule
+	to     []string
+	direct bool // only a direct import counts: others may hide the library behind their own API
+}
+
+var rules = []rule{
+	{why: "the root package is the vocabulary of all the others and imports none of them",
+		from: []string{"."}, to: []string{"cache", "store", "producer", "worker", "dashboard", "internal", "cmd"}},
+	{why: "producer and worker agree through Redis and internal/queue and never meet",
+		from: []string{"producer"}, to: []string{"worker"}},
+	{why: "producer and worker agree through Redis and internal/queue and never meet",
+		from: []string{"worker"}, to: []string{"producer"}},
+	{why: "cache knows Redis and nothing of SQL: it declares the loader that it reads through",
+		from: []string{"cache"}, to: []string{"store"}},
+	{why: "store knows SQL and nothing of Redis",
+		from: []string{"store"}, to: []string{"cache", "github.com/redis/go-redis", "github.com/hibiken/asynq"}},
+	{why: "cmd joins the packages; none of them knows of it",
+		from: []string{"*"}, except: []string{"cmd"}, to: []string{"cmd"}},
+	{why: "asynq is known to internal/queue, the worker's handlers and the dashboard's inspector alone",
+		from: []string{"*"}, except: []string{"internal/queue", "worker", "dashboard"},
+		to: []string{"github.com/hibiken/asynq"}, direct: true},
+	{why: "gorm lives in store alone",
+		from: []string{"*"}, except: []string{"store"}, to: []string{"gorm.io"}, direct: true},
+	{why: "drivers of databases live in store, and in the test kit, which makes databases",
+		from: []string{"*"}, except: []string{"store", "internal/testkit"},
+		to: []string{"github.com/jackc/pgx", "github.com/mattn/go-sqlite3", "github.com/lib/pq"}, direct: true},
+	{why: "Redis commands are given by cache and internal/queue; only cmd (dev, bench) and the test kit may need a client beside them",
+		from: []string{"*"}, except: []string{"cache", "internal/queue", "internal/testkit", "cmd"},
+		to: []string{"github.com/redis/go-redis"}, direct: true},
+	{why: "the test kit starts servers and injects faults: no binary carries it",
+		from: []string{"*"}, except: []string{"internal/testkit"},
+		to: []string{"internal/testkit", "testing", "github.com/stretchr/testify"}},
+	{why: "the test kit serves the internal tests of every package, so it imports none but the root",
+		from: []string{"internal/testkit"}, except: []string{"internal/testkit/check"},
+		to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd", "internal/queue", "internal/config", "internal/fsck"}},
+}
+
+func TestImports(t *testing.T) {
+	graph := list(t)
+	require.Contains(t, graph, module)
+	for _, r := range rules {
+		for _, found := range r.broken(graph) {
+			t.Errorf("%s\n\tbut %s", r.why, found)
+		}
+	}
+}
+
+// TestImportsRulesBite breaks each rule in a graph made up for it, and keeps it.
+func TestImportsRulesBite(t *testing.T) {
+	const between = module + "/between"
+	for _, r := range rules {
+		from, to := full(r.from[0]), full(r.to[0])
+		if from == "*" {
+			from = full("producer/api")
+		}
+		require.NotEmpty(t, r.broken(imports{from: {"fmt", to}}), r.why)
+		require.Empty(t, r.broken(imports{from: {"fmt", between}, between: {"fmt"}}), r.why)
+		if !r.direct {
+			require.NotEmpty(t, r.broken(imports{from: {between}, between: {to + "/below"}}), r.why)
+		}
+		for _, free := range r.except {
+			require.Empty(t, r.broken(imports{full(free): {to}}), r.why)
+		}
+	}
+}
+
+// broken tells each chain of imports that breaks the rule.
+func (r rule) broken(graph imports) []string {
+	var found []string
+	for _, from := range slices.Sorted(maps.Keys(graph)) {
+		if !covered(from, r.from) || covered(from, r.except) {
+			continue
+		}
+		if chain := graph.reach(from, r.to, r.direct); chain != nil {
+			found = append(found, strings.Join(chain, " imports "))
+		}
+	}
+	return found
+}
+
+// reach finds a shortest chain of imports from a package to one of the targets. A
+// chain leaves the module only with its last step.
+func (g imports) reach(from string, targets []string, direct bool) []string {
+	seen := map[string]bool{from: true}
+	for queue := [][]string{{from}}; len(queue) > 0; queue = queue[1:] {
+		chain := queue[0]
+		for _, next := range g[chain[len(chain)-1]] {
+			if seen[next] {
+				continue
+			}
+			seen[next] = true
+			longer := append(slices.Clone(chain), next)
+			if covered(next, targets) {
+				return longer
+			}
+			if !direct {
+				queue = append(queue, longer)
+			}
+		}
+	}
+	return nil
+}
+
+func covered(path string, patterns []string) bool {
+	for _, p := range patterns {
+		switch full := full(p); {
+		case p == "*" && (path == module || strings.HasPrefix(path, module+"/")),
+			path == full,
+			p != "." && strings.HasPrefix(path, full+"/"):
+			return true
+		}
+	}
+	return false
+}
+
+// full is the import path that a pattern names.
+func full(pattern string) string {
+	first, _, _ := strings.Cut(pattern, "/")
+	switch {
+	case pattern == ".":
+		return module
+	case pattern == "*" || pattern == "testing" || strings.Contains(first, "."):
+		return pattern
+	}
+	return module + "/" + pattern
+}
+
+// list asks the go command for the packages of the module.
+func list(t *testing.T) imports {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Imports", module+"/...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+	graph := imports{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return graph
+		}
+		require.NoError(t, err, fmt.Sprintf("%.200s", out))
+		graph[p.ImportPath] = p.Imports
+	}
+}
