@@ -1,0 +1,177 @@
+package store
+
+import (
+	"database/sql"
+	"slices"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// culprits finds the changes that a refusal of their common statement is about, by
+// one query where the constraint allows it. None means: unknown.
+func (b *batch) culprits(r afterwrite.Refusal, changes []afterwrite.Change) (map[string]bool, error) {
+	if changes[0].Deleted {
+		return nil, nil
+	}
+	var found map[string]bool
+	var err error
+	switch r.Kind {
+	case afterwrite.KindUnique:
+		found, err = b.owned(r, changes)
+	case afterwrite.KindForeignKey:
+		found, err = b.orphans(r, changes)
+	case afterwrite.KindNotNull:
+		found = b.nulls(r, changes)
+	}
+	if err != nil {
+		return nil, b.tx.store.unavailable("find the refused", err)
+	}
+	return found, nil
+}
+
+// field returns the position of a column among the entity's fields, or -1.
+func (t *table) field(name string) int {
+	return slices.IndexFunc(t.columns[1:], func(c column) bool { return c.name == name })
+}
+
+// nulls are the changes without a value in a column that must have one. A column
+// that is not the entity's is missing in all of them.
+func (b *batch) nulls(r afterwrite.Refusal, changes []afterwrite.Change) map[string]bool {
+	i := b.table.field(r.Column)
+	if r.Column == "" {
+		return nil
+	}
+	found := map[string]bool{}
+	for _, c := range changes {
+		if i < 0 || c.Values[i] == afterwrite.Null {
+			found[c.ID] = true
+		}
+	}
+	return found
+}
+
+// owned are the changes whose unique value belongs to another row now, or to an
+// earlier change of the batch.
+func (b *batch) owned(r afterwrite.Refusal, changes []afterwrite.Change) (map[string]bool, error) {
+	i, owners, err := b.owners(r, changes)
+	if err != nil || i < 0 {
+		return nil, err
+	}
+	found := map[string]bool{}
+	for _, c := range byVersion(changes) {
+		value := c.Values[i]
+		if value == afterwrite.Null {
+			continue
+		}
+		if owner, ok := owners[value]; ok && owner != c.ID {
+			found[c.ID] = true
+		} else {
+			owners[value] = c.ID
+		}
+	}
+	return found, nil
+}
+
+// byVersion orders changes as they were accepted: the first to take a value keeps it.
+func byVersion(changes []afterwrite.Change) []afterwrite.Change {
+	return slices.SortedFunc(slices.Values(changes), func(a, b afterwrite.Change) int {
+		return int(max(-1, min(1, a.Version-b.Version)))
+	})
+}
+
+// owners returns the field of the violated unique constraint, or -1, and for each
+// value that the changes want the id of the row that has it now.
+func (b *batch) owners(r afterwrite.Refusal, changes []afterwrite.Change) (int, map[string]string, error) {
+	name, err := b.tx.store.dialect.uniqueColumn(b.tx.db, b.table.name, r)
+	i := b.table.field(name)
+	if err != nil || i < 0 {
+		return -1, nil, err
+	}
+	c := &b.table.columns[i+1]
+	owners := make(map[string]string, len(changes))
+	for some := range slices.Chunk(b.wanted(i, changes), b.table.ids) {
+		seen := b.table.seen()
+		err := b.table.scope(b.tx.db).Select(b.table.columns[0].name, c.name).
+			Where(quote(c.name)+" IN ?", some).Find(seen.Interface()).Error
+		if err != nil {
+			return -1, nil, err
+		}
+		for j := range seen.Elem().Len() {
+			row := seen.Elem().Index(j)
+			text, err := c.text(row.Field(i + 1))
+			if err != nil {
+				return -1, nil, nil // not a value that any change can want
+			}
+			owners[text] = *row.Field(0).Interface().(*string)
+		}
+	}
+	return i, owners, nil
+}
+
+// wanted are the values of a field in the changes, as parameters.
+func (b *batch) wanted(i int, changes []afterwrite.Change) []any {
+	var values []any
+	for _, c := range changes {
+		if c.Values[i] == afterwrite.Null {
+			continue
+		}
+		if v, err := b.table.columns[i+1].parameter(c.Values[i]); err == nil {
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
+// orphans are the changes that refer to a row which does not exist.
+func (b *batch) orphans(r afterwrite.Refusal, changes []afterwrite.Change) (map[string]bool, error) {
+	keys, err := b.tx.store.dialect.foreignKeys(b.tx.db, b.table.name, r)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]bool{}
+	for _, key := range keys {
+		i := b.table.field(key.Column)
+		if i < 0 || key.RefColumn == "" {
+			continue
+		}
+		parents, err := b.parents(key, i, changes)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range changes {
+			if value := c.Values[i]; value != afterwrite.Null && !parents[value] {
+				found[c.ID] = true
+			}
+		}
+	}
+	return found, nil
+}
+
+// parents are the values that the changes refer to and that are there. Those that
+// the batch itself brings may be missed: they are tried once more when it is written.
+func (b *batch) parents(key foreignKey, i int, changes []afterwrite.Change) (map[string]bool, error) {
+	parents := map[string]bool{}
+	for some := range slices.Chunk(b.wanted(i, changes), b.table.ids) {
+		var present []sql.NullString
+		err := b.tx.db.Raw("SELECT "+quote(key.RefColumn)+" FROM "+b.refTable(key)+
+			" WHERE "+quote(key.RefColumn)+" IN ?", some).Scan(&present).Error
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range present {
+			if text, err := canonical(b.table.columns[i+1].field, p.String); err == nil {
+				parents[text] = true
+			}
+		}
+	}
+	return parents, nil
+}
+
+// refTable spells the table that a foreign key refers to: PostgreSQL's regclass is
+// quoted as need be.
+func (b *batch) refTable(key foreignKey) string {
+	if b.tx.store.dialect.name() == "postgres" {
+		return key.RefTable
+	}
+	return quoteTable(key.RefTable)
+}

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+
+	"gorm.io/gorm"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// dialect is what differs between the databases. Another one fits in by
+// implementing it and by migrations of its own.
+type dialect interface {
+	name() string
+	dialector(db *sql.DB) gorm.Dialector
+	// connectors returns how to connect for writing, and for reading where that
+	// needs connections of its own, else nil.
+	connectors() (writing, reading driver.Connector)
+	// writers is the number of connections that write, given the size of the pool.
+	writers(size int) int
+	// probe is a query of one integer that needs a working database.
+	probe() string
+	// isolation of a transaction whose first statement locks: READ COMMITTED, so
+	// that it sees what was committed before it had the lock.
+	isolation() *sql.TxOptions
+	// parameters is the largest number of parameters of one statement.
+	parameters() int
+	// collate orders strings by their bytes, whatever the column's own collation.
+	collate() string
+
+	// columnType is the type of a field's column in a new table.
+	columnType(f *afterwrite.Field) string
+	// idType is the type of the id's column in a new table.
+	idType(id afterwrite.ID) string
+	// slot is the Go type that carries a field's values to the driver.
+	slot(t afterwrite.FieldType) slot
+	// equal is the condition that a column has a value, with one parameter.
+	equal(column string, t afterwrite.FieldType) string
+
+	// classify tells whether err is the database's refusal of what the statement
+	// carries, by the driver's codes alone; else the database is unavailable.
+	classify(err error) (refusal afterwrite.Refusal, refused bool)
+	// suspect reports whether an error that classify takes for an unavailable
+	// database may yet be one record's own, such as a statement that times out.
+	suspect(err error) bool
+	// missing reports whether err says that a table or column does not exist.
+	missing(err error) bool
+
+	// migrating runs fn while no other process migrates the database.
+	migrating(ctx context.Context, db *sql.DB, fn func() error) error
+	// patient lets the statements of a transaction take as long as they need.
+	patient(db *gorm.DB) error
+	inspect(db *gorm.DB, table string) (shape, error)
+	// uniqueColumn is the one column of the unique constraint that a refusal names,
+	// or "" if it has several, an expression or a condition.
+	uniqueColumn(db *gorm.DB, table string, r afterwrite.Refusal) (string, error)
+	// foreignKeys lists the table's foreign keys of one column; those that a
+	// refusal can mean, if it names one.
+	foreignKeys(db *gorm.DB, table string, r afterwrite.Refusal) ([]foreignKey, error)
+}
+
+// foreignKey is a column whose values must be there in a column of another table.
+type foreignKey struct {
+	Column    string
+	RefTable  string
+	RefColumn string
+}
+
+// shape is what a table looks like in the database. Without columns it does not exist.
+type shape struct {
+	columns []shapeColumn
+	unique  map[string]bool // names of unique indexes
+	keys    map[string]bool // columns that have a unique index of their own
+}
+
+type shapeColumn struct {
+	Name     string
+	Type     string
+	Required bool // NOT NULL
+	Filled   bool // has a default, or a value of the database's own
+}
+
+func (s shape) column(name string) (shapeColumn, bool) {
+	for _, c := range s.columns {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return shapeColumn{}, false
+}

@@ -1,0 +1,206 @@
+package store
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// table maps an entity to its table: two struct types that gorm knows like declared
+// ones, and for each column how its slot is filled and read. It is read-only after
+// newTable.
+type table struct {
+	entity  *afterwrite.Entity
+	name    string
+	columns []column     // columns[0] is the id, columns[i+1] that of Fields[i]
+	writes  reflect.Type // []struct of the slots that the dialect writes
+	reads   reflect.Type // []struct of texts, whatever the columns' types are
+	upsert  clause.OnConflict
+	rows    int // rows of one upsert at most
+	ids     int // ids of one statement at most
+}
+
+// column is one column of a table. Its id's field is a stand-in, so that ids and
+// fields go the same way.
+type column struct {
+	name  string
+	typ   string
+	field *afterwrite.Field
+	slot  slot
+}
+
+func newTable(e *afterwrite.Entity, d dialect) (*table, error) {
+	t := &table{entity: e, name: e.Table}
+	id := &afterwrite.Field{Name: "id", Column: e.ID.Column, Type: e.ID.Type, Required: true}
+	t.columns = append(t.columns, column{e.ID.Column, d.idType(e.ID), id, d.slot(e.ID.Type)})
+	for i := range e.Fields {
+		f := &e.Fields[i]
+		t.columns = append(t.columns, column{f.Column, d.columnType(f), f, d.slot(f.Type)})
+	}
+	if err := t.checkNames(); err != nil {
+		return nil, err
+	}
+	t.writes = reflect.SliceOf(t.structOf(func(c column) reflect.Type { return c.slot.goType }))
+	t.reads = reflect.SliceOf(t.structOf(readType))
+	t.upsert = clause.OnConflict{
+		Columns:   []clause.Column{{Name: t.columns[0].name}},
+		DoUpdates: clause.AssignmentColumns(t.names()[1:]),
+	}
+	t.rows = max(1, d.parameters()/len(t.columns))
+	t.ids = min(d.parameters(), 1000)
+	return t, nil
+}
+
+// checkNames refuses names that would not survive a struct tag or a quoted
+// identifier.
+func (t *table) checkNames() error {
+	for _, name := range append(t.names(), t.name) {
+		if name == "" || strings.ContainsAny(name, "`\"';:\\\x00\n\r\t ") {
+			return fmt.Errorf("%q cannot be the name of a table or column", name)
+		}
+	}
+	if i := slices.IndexFunc(t.names(), func(name string) bool { return strings.Contains(name, ".") }); i >= 0 {
+		return fmt.Errorf("column %q: a name has no point", t.names()[i])
+	}
+	return nil
+}
+
+func (t *table) names() []string {
+	names := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		names[i] = c.name
+	}
+	return names
+}
+
+func readType(c column) reflect.Type {
+	if c.field.Type == afterwrite.Bytes {
+		return bytesSlot.goType
+	}
+	return textSlot.goType
+}
+
+// structOf builds the row's struct type. It never has gorm's default tag: gorm would
+// write the default in the place of a null.
+func (t *table) structOf(typ func(column) reflect.Type) reflect.Type {
+	fields := make([]reflect.StructField, len(t.columns))
+	for i, c := range t.columns {
+		tag := "column:" + c.name + ";type:" + c.typ
+		if c.field.Required {
+			tag += ";not null"
+		}
+		name := "F" + strconv.Itoa(i)
+		if i == 0 {
+			name, tag = "ID", tag+";primaryKey;autoIncrement:false"
+		}
+		fields[i] = reflect.StructField{
+			Name: name, Type: typ(c),
+			Tag: reflect.StructTag("gorm:" + strconv.Quote(tag)),
+		}
+	}
+	return reflect.StructOf(fields)
+}
+
+// model is a pointer to a row's struct, from which gorm creates the table.
+func (t *table) model() any { return reflect.New(t.writes.Elem()).Interface() }
+
+// scope is a query on the entity's table.
+func (t *table) scope(db *gorm.DB) *gorm.DB { return db.Table(t.name) }
+
+// fill returns a pointer to the rows of changes, none of which is a deletion.
+func (t *table) fill(changes []afterwrite.Change) (any, error) {
+	rows := reflect.MakeSlice(t.writes, len(changes), len(changes))
+	for i, change := range changes {
+		if len(change.Values) != len(t.columns)-1 {
+			return nil, fmt.Errorf("record %q has %d values, its entity %s %d fields", change.ID, len(change.Values), t.entity.Name, len(t.columns)-1)
+		}
+		row := rows.Index(i)
+		if err := t.columns[0].slot.fill(row.Field(0).Addr().Interface(), change.ID); err != nil {
+			return nil, fmt.Errorf("id %q: %w", change.ID, err)
+		}
+		for j, text := range change.Values {
+			if text == afterwrite.Null || text == "" {
+				continue
+			}
+			if err := t.columns[j+1].fill(row.Field(j+1), text); err != nil {
+				return nil, fmt.Errorf("record %q: field %s: %w", change.ID, t.columns[j+1].field.Name, err)
+			}
+		}
+	}
+	at := reflect.New(t.writes)
+	at.Elem().Set(rows)
+	return at.Interface(), nil
+}
+
+func (c *column) fill(at reflect.Value, text string) error {
+	plain, err := plainText(c.field, text)
+	if err != nil {
+		return err
+	}
+	return c.slot.fill(at.Addr().Interface(), plain)
+}
+
+// parameter is a value as a statement's parameter.
+func (c *column) parameter(text string) (any, error) {
+	at := reflect.New(c.slot.goType).Elem()
+	err := c.fill(at, text)
+	return at.Interface(), err
+}
+
+// idParameter is an id as a statement's parameter.
+func (t *table) idParameter(id string) (any, error) {
+	at := reflect.New(t.columns[0].slot.goType)
+	err := t.columns[0].slot.fill(at.Interface(), id)
+	return at.Elem().Interface(), err
+}
+
+// seen is a pointer to no rows yet, for gorm to scan into.
+func (t *table) seen() reflect.Value { return reflect.New(t.reads) }
+
+// rowsOf reads the rows that gorm scanned.
+func (t *table) rowsOf(seen reflect.Value) ([]afterwrite.Row, error) {
+	rows := make([]afterwrite.Row, seen.Elem().Len())
+	for i := range rows {
+		id, values, err := t.row(seen.Elem().Index(i))
+		if err != nil {
+			return nil, err
+		}
+		rows[i] = afterwrite.Row{ID: id, Exists: true, Values: values}
+	}
+	return rows, nil
+}
+
+func (t *table) row(row reflect.Value) (string, afterwrite.Values, error) {
+	at := row.Field(0).Interface().(*string)
+	if at == nil {
+		return "", nil, fmt.Errorf("%s.%s is null: %w", t.name, t.columns[0].name, ErrUnreadable)
+	}
+	id := *at
+	values := make(afterwrite.Values, len(t.columns)-1)
+	for j := range values {
+		text, err := t.columns[j+1].text(row.Field(j + 1))
+		if err != nil {
+			return "", nil, fmt.Errorf("%s.%s of %q: %w: %w", t.name, t.columns[j+1].name, id, ErrUnreadable, err)
+		}
+		values[j] = text
+	}
+	return id, values, nil
+}
+
+// text returns the canonical text of a scanned value.
+func (c *column) text(at reflect.Value) (string, error) {
+	if at.IsNil() {
+		return afterwrite.Null, nil
+	}
+	if c.field.Type == afterwrite.Bytes {
+		return c.field.Encode(at.Bytes())
+	}
+	return canonical(c.field, *at.Interface().(*string))
+}

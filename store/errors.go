@@ -1,0 +1,63 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+var (
+	// ErrNotMigrated reports that a table or column is missing: run the migrations.
+	// It is also unavailable: what is waiting goes on when the table is there.
+	ErrNotMigrated = errors.New("a table or column is missing: run afterwrite migrate")
+	// ErrUnreadable reports a value in the database that its field cannot show, such
+	// as text that is not UTF-8.
+	ErrUnreadable = errors.New("the database has a value that is not of its field's type")
+)
+
+// unavailableError is a failure that is the database's and not a record's.
+type unavailableError struct {
+	op  string
+	err error
+}
+
+func (e *unavailableError) Error() string { return e.op + ": " + e.err.Error() }
+func (e *unavailableError) Unwrap() error { return e.err }
+
+// Is makes the error match [afterwrite.ErrDatabaseUnavailable].
+func (e *unavailableError) Is(target error) bool { return target == afterwrite.ErrDatabaseUnavailable }
+
+// Unavailable reports whether err, as a [Store] returned it, says that the database
+// did not do its part: no connection, a timeout, a deadlock, a full disk, a missing
+// table. The same call may succeed later, unchanged; nothing counts as an attempt.
+func Unavailable(err error) bool {
+	var u *unavailableError
+	return errors.As(err, &u)
+}
+
+// unavailable wraps an error of the database about op; nil stays nil.
+func (s *Store) unavailable(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if s.dialect.missing(err) {
+		err = fmt.Errorf("%w: %w", ErrNotMigrated, err)
+	}
+	return &unavailableError{op, err}
+}
+
+// refusal makes a refusal whose message is bounded and valid UTF-8.
+func refusal(kind afterwrite.Kind, constraint, column, message string) afterwrite.Refusal {
+	message = strings.ToValidUTF8(message, "\uFFFD")
+	if len(message) > afterwrite.MaxRefusalMessage {
+		cut := afterwrite.MaxRefusalMessage
+		for !utf8.RuneStart(message[cut]) {
+			cut--
+		}
+		message = message[:cut]
+	}
+	return afterwrite.Refusal{Kind: kind, Constraint: constraint, Column: column, Message: message}
+}

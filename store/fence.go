@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"gorm.io/gorm"
+)
+
+// transaction is a transaction on a connection that writes.
+type transaction struct {
+	store *Store
+	conn  *sql.Conn
+	tx    *sql.Tx
+	db    *gorm.DB
+	saved bool // a savepoint is set
+	fresh bool // nothing was written since
+}
+
+// begin starts a transaction. On SQLite the wait for the one writing connection is
+// bounded like the wait for any lock.
+func (s *Store) begin(ctx context.Context) (*transaction, error) {
+	wait, cancel := context.WithTimeoutCause(ctx, s.cfg.LockTimeout,
+		fmt.Errorf("no free connection within %s", s.cfg.LockTimeout))
+	defer cancel()
+	conn, err := s.writing.sql.Conn(wait)
+	if err != nil {
+		if cause := context.Cause(wait); cause != nil {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
+		return nil, s.unavailable("connect", err)
+	}
+	tx, err := conn.BeginTx(ctx, s.dialect.isolation())
+	if err != nil {
+		_ = conn.Close() // it only goes back to the pool
+		return nil, s.unavailable("begin", err)
+	}
+	db := s.writing.orm.Session(&gorm.Session{NewDB: true, Context: ctx})
+	db.Statement.ConnPool = tx
+	return &transaction{store: s, conn: conn, tx: tx, db: db}, nil
+}
+
+func (t *transaction) commit() error {
+	defer t.store.metrics.time("commit")()
+	err := t.tx.Commit()
+	_ = t.conn.Close() // it only goes back to the pool
+	return err
+}
+
+// rollback undoes the transaction unless it is committed. Its error says nothing
+// new: a connection that cannot roll back is lost, and its transaction with it.
+func (t *transaction) rollback() {
+	_ = t.tx.Rollback()
+	_ = t.conn.Close()
+}
+
+// lock takes the fence of a partition by changing its row, which makes it if need
+// be. Nobody else gets past this statement until the transaction ends; and what
+// they committed before is seen by every statement after it.
+func (t *transaction) lock(entity string, partition int) error {
+	defer t.store.metrics.time("lock")()
+	var flushes int64
+	err := t.db.Raw(`INSERT INTO afterwrite_fences AS f (entity, partition, flushes, locked_at)
+		VALUES (?, ?, 1, CURRENT_TIMESTAMP)
+		ON CONFLICT (entity, partition) DO UPDATE SET flushes = f.flushes + 1, locked_at = CURRENT_TIMESTAMP
+		RETURNING flushes`, entity, partition).Row().Scan(&flushes)
+	return t.store.unavailable("lock the fence", err)
+}
+
+// try runs a statement that may be refused. A failure undoes the statement alone, if
+// the connection still works: ended is then nil.
+func (t *transaction) try(statement func() error) (failed, ended error) {
+	if err := t.save(); err != nil {
+		return nil, t.store.unavailable("savepoint", err)
+	}
+	failed = statement()
+	if failed == nil {
+		t.fresh = false
+		return nil, nil
+	}
+	if err := t.db.Exec("ROLLBACK TO SAVEPOINT afterwrite").Error; err != nil {
+		return failed, t.store.unavailable("write", failed)
+	}
+	t.fresh = true
+	return failed, nil
+}
+
+// save sets the savepoint, in one round trip, unless it is where it should be.
+func (t *transaction) save() error {
+	if t.fresh {
+		return nil
+	}
+	statement := "SAVEPOINT afterwrite"
+	if t.saved {
+		// Savepoints that are left standing nest, and cost more and more.
+		statement = "RELEASE SAVEPOINT afterwrite; SAVEPOINT afterwrite"
+	}
+	err := t.db.Exec(statement).Error
+	t.saved = t.saved || err == nil
+	t.fresh = err == nil
+	return err
+}

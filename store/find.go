@@ -1,0 +1,122 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"gorm.io/gorm"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Bounds of a list.
+const (
+	DefaultListLimit = 100
+	MaxListLimit     = 10_000
+)
+
+// Load reads the rows of ids, each as canonical values; ids without a row are absent
+// from the answer. It reads what is committed at the primary. The ids must be
+// canonical.
+func (s *Store) Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error) {
+	t, err := s.table(e)
+	if err != nil {
+		return nil, err
+	}
+	defer s.metrics.time("load")()
+	found := make(map[string]afterwrite.Values, len(ids))
+	for some := range slices.Chunk(ids, t.ids) {
+		rows, err := s.load(s.read(ctx), t, some)
+		if err != nil {
+			return nil, fmt.Errorf("load %d records of %s: %w", len(ids), e.Name, err)
+		}
+		for _, row := range rows {
+			found[row.ID] = row.Values
+		}
+	}
+	return found, nil
+}
+
+func (s *Store) load(db *gorm.DB, t *table, ids []string) ([]afterwrite.Row, error) {
+	at := make([]any, len(ids))
+	for i, id := range ids {
+		p, err := t.idParameter(id)
+		if err != nil {
+			return nil, fmt.Errorf("id %q: %w", id, err)
+		}
+		at[i] = p
+	}
+	return s.find(t, t.scope(db).Where(quote(t.columns[0].name)+" IN ?", at))
+}
+
+// find runs a query on the entity's table and reads its rows.
+func (s *Store) find(t *table, query *gorm.DB) ([]afterwrite.Row, error) {
+	seen := t.seen()
+	if err := query.Select(t.names()).Find(seen.Interface()).Error; err != nil {
+		return nil, s.unavailable("select from "+t.name, err)
+	}
+	return t.rowsOf(seen)
+}
+
+// Query selects the rows of a list.
+type Query struct {
+	After string         // id after which the list goes on; "" is the start
+	Limit int            // rows at most, up to MaxListLimit; 0: DefaultListLimit
+	Equal map[int]string // field position → canonical text that its value must have
+}
+
+// List returns persisted rows in the order of their ids: by bytes for strings, by
+// number for ints. A filter on null matches NULL. Page on with the last row's id.
+func (s *Store) List(ctx context.Context, e *afterwrite.Entity, q Query) ([]afterwrite.Row, error) {
+	t, err := s.table(e)
+	if err != nil {
+		return nil, err
+	}
+	defer s.metrics.time("list")()
+	query, err := s.listQuery(ctx, t, q)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", e.Name, err)
+	}
+	rows, err := s.find(t, query)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", e.Name, err)
+	}
+	return rows, nil
+}
+
+func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, error) {
+	id := quote(t.columns[0].name)
+	if t.entity.ID.Type == afterwrite.String {
+		id += s.dialect.collate()
+	}
+	limit := q.Limit
+	if limit <= 0 {
+		limit = DefaultListLimit
+	}
+	query := t.scope(s.read(ctx)).Order(id).Limit(min(limit, MaxListLimit))
+	if q.After != "" {
+		after, err := t.idParameter(q.After)
+		if err != nil {
+			return nil, fmt.Errorf("after %q: %w", q.After, err)
+		}
+		query = query.Where(id+" > ?", after)
+	}
+	for _, i := range slices.Sorted(maps.Keys(q.Equal)) {
+		if i < 0 || i >= len(t.entity.Fields) {
+			return nil, fmt.Errorf("there is no field %d", i)
+		}
+		c := &t.columns[i+1]
+		if q.Equal[i] == afterwrite.Null {
+			query = query.Where(quote(c.name) + " IS NULL")
+			continue
+		}
+		value, err := c.parameter(q.Equal[i])
+		if err != nil {
+			return nil, afterwrite.Invalid(c.field.Name, "%v", err)
+		}
+		query = query.Where(s.dialect.equal(quote(c.name), c.field.Type), value)
+	}
+	return query, nil
+}

@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Flushed is what became of a batch. A change in neither list was not tried, because
+// isolating the refused ones took too long: it is still to be flushed.
+type Flushed struct {
+	Persisted []afterwrite.Change
+	Refused   []Refused
+}
+
+// Refused is a change that the database does not take, and why.
+type Refused struct {
+	afterwrite.Change
+	Refusal afterwrite.Refusal
+}
+
+func (f *Flushed) add(more Flushed) {
+	f.Persisted = append(f.Persisted, more.Persisted...)
+	f.Refused = append(f.Refused, more.Refused...)
+}
+
+// Reader reads the batch to flush. It is called when the fence is locked, so that
+// whoever writes has read after everyone before it had committed. It returns at most
+// one change an id, must be bounded in time by its context, must not call the store,
+// and may be called again within one flush, for a state that is newer.
+type Reader = func(ctx context.Context) ([]afterwrite.Change, error)
+
+// Flush writes one batch of a partition: in one transaction it locks the partition's
+// fence, reads the batch, deletes, upserts and commits. When it returns without an
+// error every change in Persisted is durable, and none in Refused has left a trace.
+//
+// A change that the database refuses does not keep its neighbours from being
+// persisted. A value that is unique and that a neighbour gives up is free for
+// others of the same batch.
+//
+// Any error means that nothing need have been persisted, though after a lost reply to
+// COMMIT it may have been: flush again. It is [Unavailable], or that of read.
+func (s *Store) Flush(ctx context.Context, e *afterwrite.Entity, partition int, read Reader) (Flushed, error) {
+	return s.flush(ctx, e, partition, read, false)
+}
+
+// Isolate flushes like [Store.Flush] for a batch that is [Unavailable] again and
+// again though the database answers: an error that only one change's statement
+// provokes, such as a statement that times out, counts as that change's refusal, of
+// kind poison. A missing table or column, a lost connection and a database that
+// cannot be written stay unavailable.
+func (s *Store) Isolate(ctx context.Context, e *afterwrite.Entity, partition int, read Reader) (Flushed, error) {
+	if err := s.readable(ctx, e); err != nil {
+		return Flushed{}, fmt.Errorf("isolate %s/%d: %w", e.Name, partition, err)
+	}
+	return s.flush(ctx, e, partition, read, true)
+}
+
+// readable reports whether the entity's table has all of its columns.
+func (s *Store) readable(ctx context.Context, e *afterwrite.Entity) error {
+	t, err := s.table(e)
+	if err != nil {
+		return err
+	}
+	_, err = s.find(t, t.scope(s.read(ctx)).Limit(1))
+	return err
+}
+
+func (s *Store) flush(ctx context.Context, e *afterwrite.Entity, partition int, read Reader, suspicious bool) (Flushed, error) {
+	t, err := s.table(e)
+	if err != nil {
+		return Flushed{}, err
+	}
+	defer s.metrics.time("flush")()
+	f := flush{store: s, table: t, partition: partition, read: read, suspicious: suspicious}
+	flushed, err := f.transact(ctx, nil)
+	var refused *commitRefused
+	if errors.As(err, &refused) {
+		flushed, err = f.split(ctx, refused)
+	}
+	if err != nil {
+		return Flushed{}, fmt.Errorf("flush %s/%d: %w", e.Name, partition, err)
+	}
+	return flushed, nil
+}
+
+// flush is one call of Flush: a transaction, or several after a refusal at COMMIT.
+type flush struct {
+	store      *Store
+	table      *table
+	partition  int
+	read       Reader
+	suspicious bool // see Isolate
+}
+
+// commitRefused is a refusal that the database kept until COMMIT, as it does for
+// deferred constraints: all of the transaction is undone.
+type commitRefused struct {
+	refusal afterwrite.Refusal
+	flushed Flushed // what the transaction had written
+}
+
+func (c *commitRefused) Error() string { return "commit: " + c.refusal.Error() }
+
+// transact is one transaction: lock, then read, then write. A non-nil only restricts
+// it to those ids.
+func (f *flush) transact(ctx context.Context, only map[string]bool) (Flushed, error) {
+	tx, err := f.store.begin(ctx)
+	if err != nil {
+		return Flushed{}, err
+	}
+	defer tx.rollback() // after a commit it does nothing
+	if err := tx.lock(f.table.entity.Name, f.partition); err != nil {
+		return Flushed{}, err
+	}
+	changes, err := f.read(ctx)
+	if err != nil {
+		return Flushed{}, fmt.Errorf("read the batch: %w", err)
+	}
+	if only != nil {
+		changes = slices.DeleteFunc(slices.Clone(changes), func(c afterwrite.Change) bool { return !only[c.ID] })
+	}
+	if len(changes) == 0 {
+		return Flushed{}, nil // the lock is let go by the rollback, without a write to the disk
+	}
+	b := &batch{tx: tx, table: f.table, suspicious: f.suspicious, until: f.patience(ctx)}
+	if err := b.write(changes); err != nil {
+		return Flushed{}, err
+	}
+	return f.commit(tx, b)
+}
+
+func (f *flush) commit(tx *transaction, b *batch) (Flushed, error) {
+	if len(b.flushed.Persisted) == 0 {
+		return b.flushed, nil
+	}
+	err := tx.commit()
+	if err == nil {
+		return b.flushed, nil
+	}
+	if r, ok := f.store.dialect.classify(err); ok {
+		return Flushed{}, &commitRefused{r, b.flushed}
+	}
+	return Flushed{}, f.store.unavailable("commit", err)
+}
+
+// patience is the time at which a batch stops to isolate its refused changes and
+// commits what it has: before its own deadline, or the next try would be no further.
+func (f *flush) patience(ctx context.Context) time.Time {
+	left := f.store.cfg.StatementTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		left = min(left, time.Until(deadline))
+	}
+	return time.Now().Add(left / 2)
+}
+
+// split flushes the halves of a refused transaction in transactions of their own.
+// Each locks the fence and reads again, for others may have written in between.
+func (f *flush) split(ctx context.Context, c *commitRefused) (Flushed, error) {
+	written := c.flushed.Persisted
+	if len(written) == 1 {
+		return Flushed{Refused: append(c.flushed.Refused, Refused{written[0], c.refusal})}, nil
+	}
+	total := Flushed{Refused: c.flushed.Refused}
+	for _, half := range [][]afterwrite.Change{written[:len(written)/2], written[len(written)/2:]} {
+		flushed, err := f.transact(ctx, idsOf(half))
+		var refused *commitRefused
+		if errors.As(err, &refused) {
+			flushed, err = f.split(ctx, refused)
+		}
+		if err != nil {
+			return Flushed{}, err
+		}
+		total.add(flushed)
+	}
+	return total, nil
+}
+
+func idsOf(changes []afterwrite.Change) map[string]bool {
+	return maps.Collect(func(yield func(string, bool) bool) {
+		for _, c := range changes {
+			if !yield(c.ID, true) {
+				return
+			}
+		}
+	})
+}

@@ -1,0 +1,276 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	gormpostgres "gorm.io/driver/postgres"
+	"gorm.io/gorm"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// postgres is the dialect of PostgreSQL. Values travel as text that the server
+// parses, so that a value which does not fit is refused by the server, with a code,
+// and never by the driver.
+type postgres struct {
+	config *pgx.ConnConfig
+}
+
+func newPostgres(cfg Config) (*postgres, error) {
+	config, err := pgx.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("database url: %w", err) // pgx hides the password
+	}
+	// One round trip a statement and nothing kept on the server: upserts have as
+	// many texts as batches have sizes.
+	config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	config.DescriptionCacheCapacity = 128
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = cfg.LockTimeout
+	}
+	for name, value := range map[string]string{
+		"application_name":                    "afterwrite",
+		"lock_timeout":                        milliseconds(cfg.LockTimeout),
+		"statement_timeout":                   milliseconds(cfg.StatementTimeout),
+		"idle_in_transaction_session_timeout": milliseconds(cfg.IdleInTransaction),
+		"extra_float_digits":                  "3",   // exact floats on servers before 12
+		"TimeZone":                            "UTC", // what a column without a zone means
+	} {
+		if _, ok := config.RuntimeParams[name]; !ok { // the URL has the last word
+			config.RuntimeParams[name] = value
+		}
+	}
+	return &postgres{config: config}, nil
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(max(1, d.Milliseconds()), 10) }
+
+func (*postgres) name() string         { return "postgres" }
+func (*postgres) writers(size int) int { return max(3, size) } // a migration needs three
+func (*postgres) parameters() int      { return 65535 }
+func (*postgres) collate() string      { return ` COLLATE "C"` }
+func (*postgres) probe() string        { return "SELECT 1" }
+
+func (*postgres) isolation() *sql.TxOptions {
+	return &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+}
+
+func (*postgres) dialector(db *sql.DB) gorm.Dialector {
+	return gormpostgres.New(gormpostgres.Config{Conn: db})
+}
+
+func (d *postgres) connectors() (writing, reading driver.Connector) {
+	return stdlib.GetConnector(*d.config), nil
+}
+
+// maxVarchar is PostgreSQL's own limit of varchar(n).
+const maxVarchar = 10_485_760
+
+// columnType spells the types as format_type does, so that a table can be compared.
+func (*postgres) columnType(f *afterwrite.Field) string {
+	switch f.Type {
+	case afterwrite.String:
+		if f.MaxLength > 0 && f.MaxLength <= maxVarchar {
+			return fmt.Sprintf("character varying(%d)", f.MaxLength)
+		}
+	case afterwrite.Int:
+		return "bigint"
+	case afterwrite.Float:
+		return "double precision"
+	case afterwrite.Decimal:
+		return fmt.Sprintf("numeric(%d,%d)", f.Precision, f.Scale)
+	case afterwrite.Bool:
+		return "boolean"
+	case afterwrite.Time:
+		return "timestamp with time zone"
+	case afterwrite.JSON:
+		return "json" // jsonb would not keep the text
+	case afterwrite.Bytes:
+		return "bytea"
+	case afterwrite.UUID:
+		return "uuid"
+	}
+	return "text"
+}
+
+func (*postgres) idType(id afterwrite.ID) string {
+	switch id.Type {
+	case afterwrite.Int:
+		return "bigint"
+	case afterwrite.UUID:
+		return "uuid"
+	}
+	return `text COLLATE "C"` // ids are ordered, and told apart, by their bytes
+}
+
+func (*postgres) slot(t afterwrite.FieldType) slot {
+	if t == afterwrite.Bytes {
+		return bytesSlot
+	}
+	return textSlot
+}
+
+func (*postgres) equal(column string, t afterwrite.FieldType) string {
+	if t == afterwrite.JSON {
+		return column + "::text = ?" // json has no equality
+	}
+	return column + " = ?"
+}
+
+// migrationLock is the key of the advisory lock that migrations hold: "afterwrt".
+const migrationLock = 0x6166746572777274
+
+func (*postgres) migrating(ctx context.Context, db *sql.DB, fn func() error) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	// The lock belongs to the connection: a process that dies gives it back.
+	if _, err := conn.ExecContext(ctx, "SET lock_timeout = 0; SET statement_timeout = 0"); err != nil {
+		return err
+	}
+	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+		return err
+	}
+	err = fn()
+	clean := context.WithoutCancel(ctx)
+	_, unlock := conn.ExecContext(clean, "SELECT pg_advisory_unlock($1)", int64(migrationLock))
+	_, reset := conn.ExecContext(clean, "RESET lock_timeout; RESET statement_timeout")
+	return errors.Join(err, unlock, reset)
+}
+
+func (*postgres) patient(db *gorm.DB) error {
+	return db.Exec("SET LOCAL statement_timeout = 0").Error
+}
+
+func (*postgres) inspect(db *gorm.DB, table string) (shape, error) {
+	s := shape{unique: map[string]bool{}, keys: map[string]bool{}}
+	err := db.Raw(`SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
+			a.attnotnull AS required, a.atthasdef OR a.attidentity <> '' AS filled
+		FROM pg_attribute a WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped
+		ORDER BY a.attnum`, quoteTable(table)).Scan(&s.columns).Error
+	if err != nil || len(s.columns) == 0 {
+		return s, err
+	}
+	var indexes []struct {
+		Name   string
+		Column string
+		Simple bool
+	}
+	err = db.Raw(`SELECT c.relname AS name, coalesce(a.attname, '') AS "column",
+			i.indnkeyatts = 1 AND i.indpred IS NULL AND i.indexprs IS NULL AS simple
+		FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+		LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+		WHERE i.indisunique AND i.indisvalid AND i.indrelid = to_regclass(?)`, quoteTable(table)).Scan(&indexes).Error
+	for _, x := range indexes {
+		s.unique[x.Name] = true
+		if x.Simple {
+			s.keys[x.Column] = true
+		}
+	}
+	return s, err
+}
+
+func (*postgres) uniqueColumn(db *gorm.DB, table string, r afterwrite.Refusal) (string, error) {
+	var columns []string
+	err := db.Raw(`SELECT a.attname FROM pg_index i
+		JOIN pg_class c ON c.oid = i.indexrelid
+		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+		WHERE i.indrelid = to_regclass(?) AND c.relname = ?
+			AND i.indnkeyatts = 1 AND i.indpred IS NULL AND i.indexprs IS NULL`,
+		quoteTable(table), r.Constraint).Scan(&columns).Error
+	if err != nil || len(columns) != 1 {
+		return "", err
+	}
+	return columns[0], nil
+}
+
+func (*postgres) foreignKeys(db *gorm.DB, table string, r afterwrite.Refusal) ([]foreignKey, error) {
+	var keys []foreignKey
+	err := db.Raw(`SELECT a.attname AS "column", f.confrelid::regclass::text AS ref_table, b.attname AS ref_column
+		FROM pg_constraint f
+		JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = f.conkey[1]
+		JOIN pg_attribute b ON b.attrelid = f.confrelid AND b.attnum = f.confkey[1]
+		WHERE f.contype = 'f' AND f.conrelid = to_regclass(?) AND f.conname = ? AND cardinality(f.conkey) = 1`,
+		quoteTable(table), r.Constraint).Scan(&keys).Error
+	return keys, err
+}
+
+func pgCode(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) && len(e.Code) == 5 {
+		return e.Code
+	}
+	return ""
+}
+
+func (*postgres) missing(err error) bool {
+	return slices.Contains([]string{"42P01", "42703", "3F000"}, pgCode(err))
+}
+
+// suspect leaves out what only an operator mends: permissions (42501), a database
+// that is read-only or starting, and a lost connection.
+func (*postgres) suspect(err error) bool {
+	code := pgCode(err)
+	switch {
+	case code == "" || code == "42501" || code == "25006":
+		return false
+	case code == "57014" || code == "53200":
+		return true
+	}
+	return slices.Contains([]string{"0A", "40", "42", "XX"}, code[:2])
+}
+
+func (*postgres) classify(err error) (afterwrite.Refusal, bool) {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return afterwrite.Refusal{}, false
+	}
+	kind, ok := postgresKind(e.Code)
+	if !ok {
+		return afterwrite.Refusal{}, false
+	}
+	// Not the detail: it holds the values, and would make every message its own group.
+	return refusal(kind, e.ConstraintName, e.ColumnName, e.Message), true
+}
+
+// postgresKinds are the codes that say what the record did wrong:
+// https://www.postgresql.org/docs/current/errcodes-appendix.html
+var postgresKinds = map[string]afterwrite.Kind{
+	"23505": afterwrite.KindUnique,
+	"23503": afterwrite.KindForeignKey, "23001": afterwrite.KindForeignKey,
+	"23502": afterwrite.KindNotNull, "22004": afterwrite.KindNotNull,
+	"23514": afterwrite.KindCheck, "23P01": afterwrite.KindCheck, "44000": afterwrite.KindCheck, "23000": afterwrite.KindCheck,
+	"22001": afterwrite.KindRange, "22003": afterwrite.KindRange, "22008": afterwrite.KindRange, "22015": afterwrite.KindRange,
+	"54000": afterwrite.KindRange, // the row or an index entry is too large
+	"22P02": afterwrite.KindType, "22P03": afterwrite.KindType, "22P05": afterwrite.KindType, "22007": afterwrite.KindType,
+	"22021": afterwrite.KindType, "22018": afterwrite.KindType, "22032": afterwrite.KindType,
+}
+
+// postgresKind goes by SQLSTATE alone. The classes of a statement's own errors (data,
+// cardinality, triggers and functions of the user's) are refusals; everything else,
+// known or not, is the database's trouble and not the record's.
+func postgresKind(code string) (afterwrite.Kind, bool) {
+	if len(code) != 5 {
+		return "", false
+	}
+	if kind, ok := postgresKinds[code]; ok {
+		return kind, true
+	}
+	switch code[:2] {
+	case "09", "20", "21", "22", "23", "27", "2F", "38", "39", "54", "P0":
+		return afterwrite.KindPoison, true
+	}
+	return "", false
+}

@@ -1,0 +1,132 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "github.com/mattn/go-sqlite3"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// bench is a migrated store on a fresh database, and what tests do with it.
+type bench struct {
+	*store.Store
+	t      testing.TB
+	url    string
+	faults *testkit.SQLFaults
+}
+
+type option func(*store.Config)
+
+// onEach runs fn on every dialect.
+func onEach(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Helper()
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, url string) {
+		t.Parallel()
+		fn(t, url)
+	})
+}
+
+func open(t testing.TB, url string, entities []*afterwrite.Entity, options ...option) *bench {
+	t.Helper()
+	faults := new(testkit.SQLFaults)
+	cfg := store.Config{URL: url, Wrap: faults.Wrap, Log: testkit.Logger(t)}
+	for _, o := range options {
+		o(&cfg)
+	}
+	s, err := store.Open(t.Context(), cfg, entities)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return &bench{s, t, url, faults}
+}
+
+func setup(t testing.TB, url string, entities []*afterwrite.Entity, options ...option) *bench {
+	t.Helper()
+	b := open(t, url, entities, options...)
+	_, err := b.Migrate(t.Context(), false)
+	require.NoError(t, err)
+	return b
+}
+
+// exec runs a statement past the store.
+func (b *bench) exec(statement string, args ...any) {
+	b.t.Helper()
+	name, source := "pgx", b.url
+	if file, ok := strings.CutPrefix(b.url, "sqlite://"); ok {
+		name, source = "sqlite3", file+"?_busy_timeout=5000&_foreign_keys=on"
+	}
+	db, err := sql.Open(name, source)
+	require.NoError(b.t, err)
+	defer db.Close()
+	_, err = db.Exec(statement, args...)
+	require.NoError(b.t, err)
+}
+
+func (b *bench) flush(e *afterwrite.Entity, changes ...afterwrite.Change) store.Flushed {
+	b.t.Helper()
+	flushed, err := b.Flush(b.t.Context(), e, 0, batch(changes...))
+	require.NoError(b.t, err)
+	require.Len(b.t, append(ids(flushed.Persisted), refusedIDs(flushed)...), len(changes), "every change has one fate")
+	return flushed
+}
+
+func (b *bench) load(e *afterwrite.Entity, ids ...string) map[string]afterwrite.Values {
+	b.t.Helper()
+	rows, err := b.Load(b.t.Context(), e, ids)
+	require.NoError(b.t, err)
+	return rows
+}
+
+func batch(changes ...afterwrite.Change) store.Reader {
+	return func(context.Context) ([]afterwrite.Change, error) { return changes, nil }
+}
+
+func put(id string, values ...string) afterwrite.Change {
+	return afterwrite.Change{ID: id, Version: 1, Values: values}
+}
+
+func del(id string) afterwrite.Change { return afterwrite.Change{ID: id, Version: 2, Deleted: true} }
+
+func ids(changes []afterwrite.Change) []string {
+	ids := []string{}
+	for _, c := range changes {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
+func refusedIDs(f store.Flushed) []string {
+	ids := []string{}
+	for _, r := range f.Refused {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+func entity(t testing.TB, name string, id afterwrite.FieldType, fields ...afterwrite.Field) *afterwrite.Entity {
+	t.Helper()
+	e := &afterwrite.Entity{Name: name, Table: name + "s", ID: afterwrite.ID{Type: id}, Fields: fields}
+	require.NoError(t, e.Init())
+	return e
+}
+
+// account is an entity with a unique field and a required one.
+func account(t testing.TB) *afterwrite.Entity {
+	return entity(t, "account", afterwrite.String,
+		afterwrite.Field{Name: "email", Type: afterwrite.String, MaxLength: 320, Unique: true},
+		afterwrite.Field{Name: "age", Type: afterwrite.Int})
+}
+
+func rawJSON(text string) json.RawMessage { return json.RawMessage(text) }
+
+var listAll = store.Query{Limit: store.MaxListLimit}

@@ -1,0 +1,258 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/mattn/go-sqlite3"
+	gormsqlite "gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// sqlite is the dialect of SQLite in WAL mode: any number of readers beside one
+// writer. A process lines its writers up on one connection; processes wait for one
+// another in BEGIN IMMEDIATE.
+type sqlite struct {
+	file string
+	busy int64 // milliseconds
+}
+
+func newSQLite(cfg Config) (*sqlite, error) {
+	file := strings.TrimPrefix(cfg.URL, "sqlite://")
+	if file == "" || strings.ContainsAny(file, "?#\x00") || file == ":memory:" {
+		return nil, fmt.Errorf("database url: %q does not name a file", cfg.URL)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return nil, fmt.Errorf("database url: %w", err)
+	}
+	return &sqlite{file: file, busy: cfg.BusyTimeout.Milliseconds()}, nil
+}
+
+func (*sqlite) name() string              { return "sqlite" }
+func (*sqlite) writers(int) int           { return 1 }
+func (*sqlite) isolation() *sql.TxOptions { return nil }
+func (*sqlite) parameters() int           { return 32766 }
+func (*sqlite) collate() string           { return " COLLATE BINARY" }
+func (*sqlite) probe() string             { return "SELECT count(*) FROM sqlite_master WHERE name = ''" }
+
+func (*sqlite) dialector(db *sql.DB) gorm.Dialector {
+	return gormsqlite.New(gormsqlite.Config{Conn: db})
+}
+
+func (d *sqlite) connectors() (writing, reading driver.Connector) {
+	options := url.Values{
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"FULL"}, // a commit is on the disk, not only in the page cache
+		"_foreign_keys": {"on"},
+		"_busy_timeout": {strconv.FormatInt(d.busy, 10)},
+		"_txlock":       {"immediate"},
+	}
+	name := "file:" + (&url.URL{Path: d.file}).EscapedPath()
+	writing = sqliteConnector(name + "?" + options.Encode())
+	options.Del("_journal_mode") // a property of the file: the writer's connection sets it
+	options.Set("_query_only", "true")
+	return writing, sqliteConnector(name + "?" + options.Encode())
+}
+
+// sqliteConnector is a data source name of the driver.
+type sqliteConnector string
+
+func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) {
+	return c.Driver().Open(string(c))
+}
+func (sqliteConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
+
+// columnType keeps exact what SQLite would otherwise convert by affinity: decimals
+// and JSON are text.
+func (*sqlite) columnType(f *afterwrite.Field) string {
+	switch f.Type {
+	case afterwrite.String:
+		if f.MaxLength > 0 {
+			return fmt.Sprintf("varchar(%d)", f.MaxLength)
+		}
+	case afterwrite.Int:
+		return "bigint"
+	case afterwrite.Float:
+		return "double precision"
+	case afterwrite.Bool:
+		return "boolean"
+	case afterwrite.Time:
+		return "datetime"
+	case afterwrite.Bytes:
+		return "blob"
+	}
+	return "text"
+}
+
+func (*sqlite) idType(id afterwrite.ID) string {
+	if id.Type == afterwrite.Int {
+		return "integer" // the row's own number: no second index
+	}
+	return "text"
+}
+
+func (*sqlite) slot(t afterwrite.FieldType) slot {
+	switch t {
+	case afterwrite.Int:
+		return intSlot
+	case afterwrite.Float:
+		return floatSlot // SQLite's own parser may miss the last bit
+	case afterwrite.Bool:
+		return boolSlot
+	case afterwrite.Time:
+		return timeSlot
+	case afterwrite.Bytes:
+		return bytesSlot
+	}
+	return textSlot
+}
+
+func (*sqlite) equal(column string, _ afterwrite.FieldType) string { return column + " = ?" }
+
+// migrations of one process line up here; those of others in the file's lock.
+var sqliteMigrations sync.Mutex
+
+// migrating relies on migrations that do nothing when they are done already: SQLite
+// has no lock that outlives a transaction.
+func (d *sqlite) migrating(_ context.Context, _ *sql.DB, fn func() error) error {
+	sqliteMigrations.Lock()
+	defer sqliteMigrations.Unlock()
+	return fn()
+}
+
+func (*sqlite) patient(*gorm.DB) error { return nil }
+
+func (*sqlite) inspect(db *gorm.DB, table string) (shape, error) {
+	s := shape{unique: map[string]bool{}, keys: map[string]bool{}}
+	err := db.Raw(`SELECT name, type, "notnull" AS required, dflt_value IS NOT NULL AS filled
+		FROM pragma_table_info(?) ORDER BY cid`, table).Scan(&s.columns).Error
+	if err != nil || len(s.columns) == 0 {
+		return s, err
+	}
+	var indexes []struct {
+		Name    string
+		Column  string
+		Columns int
+		Partial bool
+	}
+	err = db.Raw(`SELECT l.name, min(i.name) AS "column", count(*) AS columns, l.partial
+		FROM pragma_index_list(?) l, pragma_index_info(l.name) i WHERE l."unique" GROUP BY l.name, l.partial
+		UNION ALL SELECT '', min(name), count(*), 0 FROM pragma_table_info(?) WHERE pk > 0`, table, table).Scan(&indexes).Error
+	for _, x := range indexes {
+		s.unique[x.Name] = true
+		if x.Columns == 1 && !x.Partial {
+			s.keys[x.Column] = true
+		}
+	}
+	return s, err
+}
+
+// uniqueColumn goes by the columns that SQLite names: it does not tell the index.
+func (*sqlite) uniqueColumn(db *gorm.DB, table string, r afterwrite.Refusal) (string, error) {
+	if r.Column == "" {
+		return "", nil
+	}
+	var partial int
+	err := db.Raw(`SELECT count(*) FROM pragma_index_list(?) l, pragma_index_info(l.name) i
+		WHERE l."unique" AND l.partial AND i.name = ?`, table, r.Column).Scan(&partial).Error
+	if err != nil || partial > 0 {
+		return "", err
+	}
+	return r.Column, nil
+}
+
+func (*sqlite) foreignKeys(db *gorm.DB, table string, _ afterwrite.Refusal) ([]foreignKey, error) {
+	var keys []foreignKey
+	err := db.Raw(`SELECT min("from") AS "column", min("table") AS ref_table,
+			coalesce(min("to"), (SELECT name FROM pragma_table_info(f."table") WHERE pk = 1)) AS ref_column
+		FROM pragma_foreign_key_list(?) f GROUP BY id HAVING count(*) = 1`, table).Scan(&keys).Error
+	return keys, err
+}
+
+func (*sqlite) missing(err error) bool {
+	// SQLite has one code for every error in a statement's text.
+	var e sqlite3.Error
+	return errors.As(err, &e) && e.Code == sqlite3.ErrError &&
+		(strings.HasPrefix(e.Error(), "no such table") || strings.Contains(e.Error(), "has no column named") || strings.HasPrefix(e.Error(), "no such column"))
+}
+
+func (*sqlite) suspect(err error) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) && e.Code == sqlite3.ErrError
+}
+
+func (*sqlite) classify(err error) (afterwrite.Refusal, bool) {
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return afterwrite.Refusal{}, false
+	}
+	kind, ok := sqliteKind(e)
+	if !ok {
+		return afterwrite.Refusal{}, false
+	}
+	constraint, column := sqliteConstraint(kind, e.Error())
+	return refusal(kind, constraint, column, e.Error()), true
+}
+
+// sqliteKind goes by the result codes alone: https://www.sqlite.org/rescode.html
+func sqliteKind(e sqlite3.Error) (afterwrite.Kind, bool) {
+	switch e.ExtendedCode {
+	case sqlite3.ErrConstraintUnique, sqlite3.ErrConstraintPrimaryKey, sqlite3.ErrConstraintRowID:
+		return afterwrite.KindUnique, true
+	case sqlite3.ErrConstraintForeignKey:
+		return afterwrite.KindForeignKey, true
+	case sqlite3.ErrConstraintNotNull:
+		return afterwrite.KindNotNull, true
+	case sqlite3.ErrConstraintCheck:
+		return afterwrite.KindCheck, true
+	case sqliteConstraintDatatype:
+		return afterwrite.KindType, true
+	}
+	switch e.Code {
+	case sqlite3.ErrConstraint: // a trigger's RAISE, a virtual table, a function
+		return afterwrite.KindPoison, true
+	case sqlite3.ErrTooBig:
+		return afterwrite.KindRange, true
+	case sqlite3.ErrMismatch:
+		return afterwrite.KindType, true
+	}
+	return "", false
+}
+
+// sqliteConstraintDatatype is SQLITE_CONSTRAINT_DATATYPE: a value that a STRICT
+// table does not take.
+const sqliteConstraintDatatype = sqlite3.ErrNoExtended(19 | 12<<8)
+
+// sqliteConstraint finds the names that SQLite tells in its message only, such as
+// "UNIQUE constraint failed: users.email". They inform; the kind never rests on them.
+func sqliteConstraint(kind afterwrite.Kind, message string) (constraint, column string) {
+	_, names, ok := strings.Cut(message, "constraint failed: ")
+	if !ok {
+		return "", ""
+	}
+	if kind == afterwrite.KindCheck {
+		return names, ""
+	}
+	if index, ok := strings.CutPrefix(names, "index '"); ok {
+		return strings.TrimSuffix(index, "'"), ""
+	}
+	table, column, ok := strings.Cut(names, ".")
+	if !ok || strings.Contains(column, ", ") {
+		return names, ""
+	}
+	if kind == afterwrite.KindUnique {
+		constraint = "uq_" + table + "_" + column
+	}
+	return constraint, column
+}

@@ -1,0 +1,192 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Defaults of a [Config].
+const (
+	DefaultMaxOpen           = 16
+	DefaultConnLifetime      = 30 * time.Minute
+	DefaultLockTimeout       = 5 * time.Second
+	DefaultStatementTimeout  = 30 * time.Second
+	DefaultIdleInTransaction = 10 * time.Second
+	DefaultBusyTimeout       = 5 * time.Second
+)
+
+// Config says how a [Store] reaches its database. Only URL is required.
+type Config struct {
+	URL               string        // sqlite://relative/path.db, sqlite:///absolute/path.db or postgres://…
+	MaxOpen           int           // connections at most; on SQLite those that read, beside the one that writes
+	MaxIdle           int           // connections kept while idle; 0: MaxOpen
+	ConnLifetime      time.Duration // age at which a connection is replaced
+	LockTimeout       time.Duration // wait for a lock (PostgreSQL), or for the one writing connection (SQLite)
+	StatementTimeout  time.Duration // bound on one statement; on SQLite only contexts bound it
+	IdleInTransaction time.Duration // PostgreSQL ends a transaction whose process says nothing for that long
+	BusyTimeout       time.Duration // SQLite: wait for another process that writes
+
+	Log        *slog.Logger                            // nil: slog.Default()
+	Registerer prometheus.Registerer                   // nil: no metrics
+	Wrap       func(driver.Connector) driver.Connector // wraps every connection; tests inject faults with it
+}
+
+func (c Config) withDefaults() (Config, error) {
+	for _, d := range []time.Duration{c.ConnLifetime, c.LockTimeout, c.StatementTimeout, c.IdleInTransaction, c.BusyTimeout} {
+		if d < 0 {
+			return c, fmt.Errorf("database: a timeout of %s is negative", d)
+		}
+	}
+	if c.MaxOpen < 0 || c.MaxIdle < 0 {
+		return c, errors.New("database: a pool size is negative")
+	}
+	c.MaxOpen = cmp.Or(c.MaxOpen, DefaultMaxOpen)
+	c.MaxIdle = min(cmp.Or(c.MaxIdle, c.MaxOpen), c.MaxOpen)
+	c.ConnLifetime = cmp.Or(c.ConnLifetime, DefaultConnLifetime)
+	c.LockTimeout = cmp.Or(c.LockTimeout, DefaultLockTimeout)
+	c.StatementTimeout = cmp.Or(c.StatementTimeout, DefaultStatementTimeout)
+	c.IdleInTransaction = cmp.Or(c.IdleInTransaction, DefaultIdleInTransaction)
+	c.BusyTimeout = cmp.Or(c.BusyTimeout, DefaultBusyTimeout)
+	c.Log = cmp.Or(c.Log, slog.Default())
+	if c.Wrap == nil {
+		c.Wrap = func(connector driver.Connector) driver.Connector { return connector }
+	}
+	return c, nil
+}
+
+// Store keeps the records of a set of entities in one SQL database. It is safe for
+// concurrent use, by any number of processes.
+type Store struct {
+	cfg     Config
+	dialect dialect
+	writing pool // on SQLite a single connection, so that writers of this process line up here and not in busy loops
+	reading pool // on PostgreSQL the same as writing
+	tables  map[string]*table
+	entries []*table // in the order of the configuration
+	metrics *metrics
+}
+
+// pool is a set of connections and gorm's view of it.
+type pool struct {
+	sql *sql.DB
+	orm *gorm.DB
+}
+
+// Open prepares a store for the entities. It touches no table, and fails only on a
+// configuration that cannot work; [Store.Ping] says whether the database answers.
+func Open(ctx context.Context, cfg Config, entities []*afterwrite.Entity) (*Store, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	d, err := dialectOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{cfg: cfg, dialect: d, tables: make(map[string]*table, len(entities))}
+	for _, e := range entities {
+		t, err := newTable(e, d)
+		if err != nil {
+			return nil, fmt.Errorf("entity %s: %w", e.Name, err)
+		}
+		s.tables[e.Name] = t
+		s.entries = append(s.entries, t)
+	}
+	if s.metrics, err = newMetrics(cfg.Registerer); err != nil {
+		return nil, fmt.Errorf("database metrics: %w", err)
+	}
+	if err := s.connect(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func dialectOf(cfg Config) (dialect, error) {
+	scheme, _, ok := strings.Cut(cfg.URL, "://")
+	switch {
+	case !ok:
+		return nil, errors.New("database url: want sqlite://path or postgres://user@host/name")
+	case scheme == "sqlite":
+		return newSQLite(cfg)
+	case scheme == "postgres" || scheme == "postgresql":
+		return newPostgres(cfg)
+	}
+	return nil, fmt.Errorf("database url: scheme %q is not sqlite or postgres", scheme)
+}
+
+func (s *Store) connect(ctx context.Context) error {
+	writing, reading := s.dialect.connectors()
+	var err error
+	if s.writing, err = s.open(ctx, writing, s.dialect.writers(s.cfg.MaxOpen)); err != nil {
+		return err
+	}
+	s.reading = s.writing
+	if reading == nil {
+		return nil
+	}
+	if s.reading, err = s.open(ctx, reading, s.cfg.MaxOpen); err != nil {
+		return errors.Join(err, s.writing.sql.Close())
+	}
+	return nil
+}
+
+func (s *Store) open(ctx context.Context, connector driver.Connector, size int) (pool, error) {
+	db := sql.OpenDB(s.cfg.Wrap(connector))
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(min(size, s.cfg.MaxIdle))
+	db.SetConnMaxLifetime(s.cfg.ConnLifetime)
+	// A configuration of its own for each: gorm keeps the dialect's state in it.
+	orm, err := gorm.Open(s.dialect.dialector(db), &gorm.Config{
+		SkipDefaultTransaction: true,
+		DisableAutomaticPing:   true,
+		Logger:                 logger.Discard,
+	})
+	if err != nil {
+		return pool{}, errors.Join(fmt.Errorf("open %s: %w", s.dialect.name(), err), db.Close())
+	}
+	return pool{db, orm.WithContext(ctx)}, nil
+}
+
+// Close closes every connection. Calls under way fail.
+func (s *Store) Close() error {
+	err := s.writing.sql.Close()
+	if s.reading.sql != s.writing.sql {
+		err = errors.Join(err, s.reading.sql.Close())
+	}
+	return err
+}
+
+// Dialect is the kind of database: "sqlite" or "postgres".
+func (s *Store) Dialect() string { return s.dialect.name() }
+
+// Ping reports whether the database answers a query.
+func (s *Store) Ping(ctx context.Context) error {
+	defer s.metrics.time("ping")()
+	var one int
+	err := s.reading.sql.QueryRowContext(ctx, s.dialect.probe()).Scan(&one)
+	return s.unavailable("ping", err)
+}
+
+// read returns a session of gorm on the connections that read.
+func (s *Store) read(ctx context.Context) *gorm.DB { return s.reading.orm.WithContext(ctx) }
+
+// table returns the mapping of an entity, which must be one of those given to Open.
+func (s *Store) table(e *afterwrite.Entity) (*table, error) {
+	if t, ok := s.tables[e.Name]; ok {
+		return t, nil
+	}
+	return nil, fmt.Errorf("entity %s: %w", e.Name, afterwrite.ErrUnknownEntity)
+}

@@ -1,0 +1,125 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// slot is a Go type that carries a value to the driver, and how to fill it from a
+// value's plain text. A zero slot is NULL.
+type slot struct {
+	goType reflect.Type
+	fill   func(at any, plain string) error // at is a pointer to the slot
+}
+
+// The slots. Text is parsed by the database itself and so exact for every type
+// that the database can parse exactly.
+var (
+	textSlot = slot{reflect.TypeFor[*string](), func(at any, plain string) error {
+		*at.(**string) = &plain
+		return nil
+	}}
+	intSlot = slot{reflect.TypeFor[*int64](), func(at any, plain string) error {
+		n, err := strconv.ParseInt(plain, 10, 64)
+		*at.(**int64) = &n
+		return err
+	}}
+	floatSlot = slot{reflect.TypeFor[*float64](), func(at any, plain string) error {
+		n, err := strconv.ParseFloat(plain, 64)
+		*at.(**float64) = &n
+		return err
+	}}
+	boolSlot = slot{reflect.TypeFor[*bool](), func(at any, plain string) error {
+		b, err := strconv.ParseBool(plain)
+		*at.(**bool) = &b
+		return err
+	}}
+	// timeSlot spells an instant in UTC so that the order of the texts is that of time.
+	timeSlot = slot{reflect.TypeFor[*string](), func(at any, plain string) error {
+		t, err := time.Parse(time.RFC3339Nano, plain)
+		text := t.UTC().Format(sqlTime)
+		*at.(**string) = &text
+		return err
+	}}
+	bytesSlot = slot{reflect.TypeFor[[]byte](), func(at any, plain string) error {
+		*at.(*[]byte) = []byte(plain)
+		return nil
+	}}
+)
+
+const sqlTime = "2006-01-02 15:04:05.999999999-07:00"
+
+// plainText returns a canonical text without its JSON dress: what a slot is filled
+// with. It is not called for null.
+func plainText(f *afterwrite.Field, text string) (string, error) {
+	switch f.Type {
+	case afterwrite.Int, afterwrite.Float, afterwrite.Bool, afterwrite.JSON:
+		return text, nil
+	case afterwrite.Decimal, afterwrite.Time, afterwrite.UUID:
+		return strings.Trim(text, `"`), nil
+	}
+	v, err := f.Decode(text)
+	if err != nil {
+		return "", err
+	}
+	if b, ok := v.([]byte); ok {
+		return string(b), nil
+	}
+	return v.(string), nil
+}
+
+// canonical returns the canonical text of a value that database/sql scanned into a
+// string, of whatever type the column is.
+func canonical(f *afterwrite.Field, s string) (string, error) {
+	switch f.Type {
+	case afterwrite.Int:
+		if whole, zeros, ok := strings.Cut(s, "."); ok && strings.Trim(zeros, "0") == "" {
+			s = whole
+		}
+		return f.Encode(json.RawMessage(s))
+	case afterwrite.Float, afterwrite.JSON:
+		return f.Encode(json.RawMessage(s))
+	case afterwrite.Bool:
+		b, err := strconv.ParseBool(s)
+		if err != nil {
+			return "", err
+		}
+		return f.Encode(b)
+	case afterwrite.Decimal:
+		return canonicalDecimal(f, s)
+	case afterwrite.Time:
+		t, err := parseTime(s)
+		if err != nil {
+			return "", err
+		}
+		return f.Encode(t)
+	}
+	return f.Encode(s)
+}
+
+// canonicalDecimal also reads what a column of floats gives, such as 1e+06.
+func canonicalDecimal(f *afterwrite.Field, s string) (string, error) {
+	if strings.ContainsAny(s, "eE") {
+		n, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			return "", err
+		}
+		s = strconv.FormatFloat(n, 'f', -1, 64)
+	}
+	return f.Encode(s)
+}
+
+func parseTime(s string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, sqlTime, "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999", time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.Truncate(time.Microsecond), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is not a time", s)
+}
