@@ -57,17 +57,21 @@ func (c *Cache) End(ctx context.Context, o Order, handOver bool) (Ending, error)
 		next, err := order(o.Entity, o.Partition, reply[1:])
 		return Ending{Next: next}, err
 	}
-	return Ending{Next: wakeUp(o.Entity, o.Partition, text(reply[1]))}, nil
+	next, err := wakeUp(o.Entity, o.Partition, reply[1:])
+	return Ending{Next: next}, err
 }
 
-// wakeUp orders a look at the held records in that many ms.
-func wakeUp(e *afterwrite.Entity, partition int, wait string) Order {
-	n, err := strconv.ParseInt(wait, 10, 64)
-	if err != nil {
-		return Order{}
+// wakeUp reads {wait ms, time ms} of the first held record. Its time names the order, so
+// that however many tasks end before it, one wake-up is enqueued.
+func wakeUp(e *afterwrite.Entity, partition int, reply []any) (Order, error) {
+	if len(reply) == 2 && text(reply[0]) == "" {
+		return Order{}, nil
 	}
-	delay := time.Duration(n) * time.Millisecond
-	return Order{Entity: e, Partition: partition, Delay: delay, at: time.Now().Add(delay).UnixMilli()}
+	o, err := order(e, partition, []any{"0", text(reply[0])})
+	if err == nil && len(reply) == 2 {
+		o.at, err = strconv.ParseInt(text(reply[1]), 10, 64)
+	}
+	return o, err
 }
 
 // order reads {generation, wait ms}.

@@ -7,8 +7,8 @@
 -- Returns {"stale"}               another generation is live, or the flag was cleared
 --         {"more"}                something is due now; the flag stays the task's own
 --         {"next", g, wait ms}    a successor of generation g is to be ordered
---         {"done", wait ms}       the flag is free; a wake-up is due in that time for
---                                 the first held record, "" if none is held
+--         {"done", wait ms, time} the flag is free; a wake-up is due in that time, at that
+--                                 time in ms, for the first held record; "" if none is held
 local call = redis.call
 local g, u = unpack(call('HMGET', KEYS[1], 'g', 'u'))
 if g ~= ARGV[1] or (tonumber(u) or 0) == 0 then return { 'stale' } end
@@ -20,7 +20,8 @@ local wait = head and head + ARGV[3] - now
 if held and held - now <= 0 then wait = 0 end
 if not wait then
   call('HSET', KEYS[1], 'u', '0')
-  return { 'done', held and string.format('%.0f', held - now) or '' }
+  if not held then return { 'done', '', '' } end
+  return { 'done', string.format('%.0f', held - now), string.format('%.0f', held) }
 end
 if wait <= 0 then
   if ARGV[4] == '' then return { 'more' } end

@@ -1,0 +1,75 @@
+package producer
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// enqueuer enqueues sync tasks: the queue's client.
+type enqueuer interface {
+	Enqueue(ctx context.Context, o cache.Order) error
+}
+
+// closeTimeout bounds the wait for orders at Close.
+const closeTimeout = 5 * time.Second
+
+// orders enqueues sync tasks behind the writers' backs: a write stands when its script has
+// run, and nobody should wait for the queue. What is lost here, by a full buffer, a failed
+// enqueue or a crash, the sweeper of the workers orders.
+type orders struct {
+	queue   enqueuer
+	log     *slog.Logger
+	metrics *metrics
+	given   chan cache.Order
+	wg      sync.WaitGroup
+	cancel  context.CancelFunc
+}
+
+func newOrders(queue enqueuer, log *slog.Logger, m *metrics) *orders {
+	ctx, cancel := context.WithCancel(context.Background())
+	o := &orders{queue: queue, log: log, metrics: m, given: make(chan cache.Order, 1024), cancel: cancel}
+	if queue == nil {
+		return o
+	}
+	for range 2 {
+		o.wg.Go(func() { o.run(ctx) })
+	}
+	return o
+}
+
+// give hands an order over without waiting. It must not be called after close.
+func (o *orders) give(order cache.Order) {
+	if order.None() || o.queue == nil {
+		return
+	}
+	select {
+	case o.given <- order:
+	default:
+		o.metrics.orders.WithLabelValues("dropped").Inc()
+	}
+}
+
+func (o *orders) run(ctx context.Context) {
+	for order := range o.given {
+		err := o.queue.Enqueue(ctx, order)
+		if err == nil {
+			o.metrics.orders.WithLabelValues("enqueued").Inc()
+			continue
+		}
+		o.metrics.orders.WithLabelValues("failed").Inc()
+		o.log.WarnContext(ctx, "sync task not enqueued; the sweeper will order it",
+			"entity", order.Entity.Name, "partition", order.Partition, "error", err)
+	}
+}
+
+func (o *orders) close() {
+	close(o.given)
+	timer := time.AfterFunc(closeTimeout, o.cancel)
+	o.wg.Wait()
+	timer.Stop()
+	o.cancel()
+}

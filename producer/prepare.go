@@ -1,0 +1,59 @@
+package producer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// prepare turns a request into a canonical write, or says what is wrong with it. All that
+// can be known without the database is refused here: after acceptance it would be dear.
+func (p *Producer) prepare(ctx context.Context, r Request) (*afterwrite.Entity, cache.Write, error) {
+	e, err := p.Entity(r.Entity)
+	if err != nil {
+		return nil, cache.Write{}, err
+	}
+	if len(r.Key) > MaxKey {
+		return e, cache.Write{}, afterwrite.Invalid("Idempotency-Key", "is too long: %d bytes, at most %d", len(r.Key), MaxKey)
+	}
+	w := cache.Write{Op: r.Op, IfMatch: r.IfMatch, Key: r.Key}
+	switch r.Op {
+	case cache.OpPut:
+		err = preparePut(e, r, &w)
+	case cache.OpCreate:
+		err = p.prepareCreate(ctx, e, r, &w)
+	case cache.OpPatch:
+		err = preparePatch(e, r, &w)
+	case cache.OpIncrement:
+		err = prepareIncrement(e, r, &w)
+	case cache.OpDelete:
+		err = prepareDelete(e, r, &w)
+	default:
+		err = afterwrite.Invalid("op", "%q is not put, create, patch, increment or delete", r.Op)
+	}
+	if err == nil && w.Key != "" {
+		w.KeyHash = keyHash(r, w)
+	}
+	return e, w, err
+}
+
+// keyHash tells a keyed write from any other under the same key. Its values are
+// canonical, so the same request spelled otherwise is the same.
+func keyHash(r Request, w cache.Write) string {
+	h := sha256.New()
+	for _, part := range []string{string(w.Op), r.Entity, w.ID, w.IfMatch.String()} {
+		_, _ = fmt.Fprintf(h, "%d:%s,", len(part), part)
+	}
+	for _, text := range w.Values {
+		_, _ = fmt.Fprintf(h, "%d:%s,", len(text), text)
+	}
+	for _, d := range w.Deltas {
+		_, _ = io.WriteString(h, fmt.Sprintf("%d+%d,", d.Field, d.By))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}

@@ -1,0 +1,195 @@
+package producer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// Defaults of [Config].
+const (
+	DefaultLanes      = 4
+	DefaultMaxWaiting = 10_000
+	DefaultTimeout    = 10 * time.Second
+)
+
+// MaxKey bounds the bytes of a request's idempotency key.
+const MaxKey = 255
+
+// maxLoads bounds how often one write may load its record: a load is repeated only when
+// the record was invalidated or evicted meanwhile.
+const maxLoads = 8
+
+// Config says what a [Producer] works with. Entities, Cache and Loader are required.
+type Config struct {
+	Entities   []*afterwrite.Entity
+	Cache      writer
+	Queue      enqueuer // nil: the sweeper of the workers orders every flush
+	Loader     loader
+	Lanes      int                   // trips to Redis under way at once; 0: DefaultLanes
+	MaxWaiting int                   // writes that wait for a trip; 0: DefaultMaxWaiting
+	Timeout    time.Duration         // bound on one trip; 0: DefaultTimeout
+	Log        *slog.Logger          // nil: slog.Default()
+	Registerer prometheus.Registerer // nil: no metrics
+}
+
+// writer accepts writes: the cache.
+type writer interface {
+	Write(ctx context.Context, groups ...*cache.Group)
+	Reserve(ctx context.Context, e *afterwrite.Entity, key, fresh string) (string, error)
+}
+
+// loader reads rows that a write needs and the cache does not have: the store.
+type loader interface {
+	Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error)
+}
+
+// Producer accepts writes. It is safe for concurrent use.
+type Producer struct {
+	entities map[string]*afterwrite.Entity
+	cache    writer
+	loader   loader
+	lanes    []*lane
+	orders   *orders
+	timeout  time.Duration
+	metrics  *metrics
+}
+
+// New returns a producer. Close it.
+func New(cfg Config) (*Producer, error) {
+	if cfg.Cache == nil || cfg.Loader == nil {
+		return nil, errors.New("producer: Cache and Loader are required")
+	}
+	m := newMetrics(cfg.Registerer)
+	p := &Producer{
+		entities: make(map[string]*afterwrite.Entity, len(cfg.Entities)),
+		cache:    cfg.Cache,
+		loader:   cfg.Loader,
+		timeout:  cmp.Or(cfg.Timeout, DefaultTimeout),
+		metrics:  m,
+		orders:   newOrders(cfg.Queue, cmp.Or(cfg.Log, slog.Default()), m),
+	}
+	for _, e := range cfg.Entities {
+		if e.Write != afterwrite.WriteBehind {
+			p.orders.close()
+			return nil, fmt.Errorf("producer: entity %s: write: %s is not built; use behind", e.Name, e.Write)
+		}
+		p.entities[e.Name] = e
+	}
+	for range cmp.Or(cfg.Lanes, DefaultLanes) {
+		p.lanes = append(p.lanes, &lane{producer: p, limit: cmp.Or(cfg.MaxWaiting, DefaultMaxWaiting)})
+	}
+	return p, nil
+}
+
+// Close waits until the orders given so far are enqueued, at most a few seconds. Do no
+// writes during or after it.
+func (p *Producer) Close() error {
+	p.orders.close()
+	return nil
+}
+
+// Entity returns the entity of that name, or ErrUnknownEntity.
+func (p *Producer) Entity(name string) (*afterwrite.Entity, error) {
+	if e := p.entities[name]; e != nil {
+		return e, nil
+	}
+	return nil, fmt.Errorf("%w: %q", afterwrite.ErrUnknownEntity, name)
+}
+
+// Request is one write as a caller names it.
+type Request struct {
+	Op          cache.Op
+	Entity, ID  string
+	Fields      afterwrite.Fields  // put and create: the record; patch: the changes; increment: the amounts
+	IfMatch     afterwrite.Version // 0: none; or cache.AnyVersion
+	IfNoneMatch bool               // put only: the record must not exist
+	// Key makes a repeat of the request safe: it is applied once and answered alike. At
+	// most MaxKey bytes; "" for none.
+	Key string
+}
+
+// Accepted is the answer to a write that stands.
+type Accepted struct {
+	Entity  *afterwrite.Entity
+	ID      string
+	Version afterwrite.Version
+	Status  afterwrite.Status // Pending
+	Values  afterwrite.Values // increment: the new values of the added fields, "" elsewhere
+	Again   bool              // the request had been accepted before, under its Key
+}
+
+// Do accepts one write.
+//
+// Errors where nothing was written: ErrUnknownEntity, an InvalidError, ErrExists,
+// ErrNotFound, ErrVersionMismatch, ErrKeyReused; and ErrBacklogFull, ErrBusy,
+// ErrUnavailable, ErrDatabaseUnavailable, where a later try may succeed. After
+// ErrOutcomeUnknown the write may stand: repeat it only with the Key it had.
+func (p *Producer) Do(ctx context.Context, r Request) (Accepted, error) {
+	e, w, err := p.prepare(ctx, r)
+	if err == nil {
+		var written cache.Written
+		written, err = p.submit(ctx, e, w)
+		if err == nil {
+			p.metrics.write(e, r.Op, nil)
+			return accepted(e, w.ID, written), nil
+		}
+	}
+	err = r.explain(err)
+	p.metrics.write(e, r.Op, err)
+	return Accepted{}, err
+}
+
+func accepted(e *afterwrite.Entity, id string, w cache.Written) Accepted {
+	return Accepted{Entity: e, ID: id, Version: w.Version, Status: afterwrite.Pending, Values: w.Values, Again: w.Again}
+}
+
+// explain names the error of a condition by the request's own condition.
+func (r *Request) explain(err error) error {
+	if r.IfNoneMatch && errors.Is(err, afterwrite.ErrExists) {
+		return fmt.Errorf("%w: it exists", afterwrite.ErrVersionMismatch)
+	}
+	return err
+}
+
+// submit sends a write, and where it needs its record, loads that and sends it again.
+func (p *Producer) submit(ctx context.Context, e *afterwrite.Entity, w cache.Write) (cache.Written, error) {
+	partition := e.Partition(w.ID)
+	lane := p.lanes[partition%len(p.lanes)]
+	for range maxLoads {
+		written, err := lane.do(ctx, e, partition, w)
+		if err != nil {
+			return written, err
+		}
+		if written.Token == "" {
+			return written, written.Err
+		}
+		rows, err := p.load(ctx, e, []string{w.ID})
+		if err != nil {
+			return cache.Written{}, err
+		}
+		values, ok := rows[w.ID]
+		w.Row, w.Token = &afterwrite.Row{ID: w.ID, Exists: ok, Values: values}, written.Token
+	}
+	return cache.Written{}, fmt.Errorf("%s: the record was dropped from the cache %d times while it was loaded: %w",
+		e.Name, maxLoads, afterwrite.ErrBusy)
+}
+
+func (p *Producer) load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error) {
+	rows, err := p.loader.Load(ctx, e, ids)
+	if err == nil {
+		return rows, nil
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return nil, fmt.Errorf("load %s: %w: %w", e.Name, afterwrite.ErrDatabaseUnavailable, err)
+}

@@ -1,0 +1,62 @@
+package producer
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// Put creates or replaces a record. See [Producer.Do] for the errors.
+func (p *Producer) Put(ctx context.Context, entity, id string, fields afterwrite.Fields) (Accepted, error) {
+	return p.Do(ctx, Request{Op: cache.OpPut, Entity: entity, ID: id, Fields: fields})
+}
+
+// Create creates a record. An empty id makes a UUID of version 7, where the entity's ids
+// can hold one. See [Producer.Do] for the errors.
+func (p *Producer) Create(ctx context.Context, entity, id string, fields afterwrite.Fields) (Accepted, error) {
+	return p.Do(ctx, Request{Op: cache.OpCreate, Entity: entity, ID: id, Fields: fields})
+}
+
+func preparePut(e *afterwrite.Entity, r Request, w *cache.Write) (err error) {
+	if r.IfNoneMatch {
+		w.Op = cache.OpCreate
+	}
+	if w.ID, err = e.CanonicalID(r.ID); err != nil {
+		return err
+	}
+	w.Values, err = e.Whole(r.Fields)
+	return err
+}
+
+func (p *Producer) prepareCreate(ctx context.Context, e *afterwrite.Entity, r Request, w *cache.Write) (err error) {
+	if w.Values, err = e.Whole(r.Fields); err != nil {
+		return err
+	}
+	if r.ID != "" {
+		w.ID, err = e.CanonicalID(r.ID)
+		return err
+	}
+	w.ID, err = p.newID(ctx, e, r.Key)
+	return err
+}
+
+// newID makes the id of a record that is created without one (RFC 9562, version 7). Under
+// a key it is kept, so that a repeat of the request finds the same record.
+func (p *Producer) newID(ctx context.Context, e *afterwrite.Entity, key string) (string, error) {
+	u, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("make an id: %w", err)
+	}
+	id := u.String()
+	if _, err := e.CanonicalID(id); err != nil {
+		return "", afterwrite.Invalid("id", "is required: ids of %s cannot hold a made one", e.Name)
+	}
+	if key == "" {
+		return id, nil
+	}
+	return p.cache.Reserve(ctx, e, key, id)
+}
