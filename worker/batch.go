@@ -1,0 +1,129 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// pingTimeout bounds the question whether the database answers at all.
+const pingTimeout = 3 * time.Second
+
+// reading is what one flush saw of the partition. The store may have it read more than
+// once, each time something newer.
+type reading struct {
+	due     map[string]cache.Due // by id, as last read
+	first   cache.Batch          // of which ReadAt is used: all that was accepted before it is in the flush
+	last    cache.Batch
+	locked  bool      // read at all: the fence was locked
+	started time.Time // of the first read, by this process's clock
+	err     error     // Redis's
+}
+
+// flush persists one batch of the partition and settles it in Redis; more says that
+// another is due. The error is ready to be returned to the queue.
+func (w *Worker) flush(ctx context.Context, o cache.Order) (more bool, err error) {
+	leave, ok := w.gate.enter()
+	if !ok {
+		return false, w.later("closed", errClosed, w.gate.wait())
+	}
+	at := place{o.Entity.Name, o.Partition}
+	limit, suspicious := w.suspects.limit(at, o.Entity.Flush.Batch)
+	begun := time.Now()
+	r := &reading{due: map[string]cache.Due{}}
+	flushed, err := w.persist(ctx, o, r, limit, suspicious)
+	if err != nil {
+		return false, w.failed(ctx, o, r, err, leave)
+	}
+	leave(fine)
+	w.suspects.succeeded(at, limit, o.Entity.Flush.Batch)
+	if err := w.settle(ctx, o, r, flushed); err != nil {
+		return false, w.later("redis", err, redisPause)
+	}
+	w.measure(o, r, flushed, time.Since(begun))
+	untried := len(r.last.Due) > len(flushed.Persisted)+len(flushed.Refused)
+	return r.last.More || untried, nil
+}
+
+// persist has the store lock, read, write and commit.
+func (w *Worker) persist(ctx context.Context, o cache.Order, r *reading, limit int, suspicious bool) (store.Flushed, error) {
+	run, bound := w.store.Flush, patience(o.Entity)
+	if suspicious {
+		// Twice the time: a statement that times out should do so in the database,
+		// where it can be told whose it is.
+		run, bound = w.store.Isolate, 2*bound
+	}
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	return run(ctx, o.Entity, o.Partition, func(ctx context.Context) ([]afterwrite.Change, error) {
+		return w.read(ctx, o, r, limit)
+	})
+}
+
+// read reads the batch. It runs while the fence is locked.
+func (w *Worker) read(ctx context.Context, o cache.Order, r *reading, limit int) ([]afterwrite.Change, error) {
+	b, err := w.cache.Due(ctx, o.Entity, o.Partition, limit, w.batchBytes)
+	if err != nil {
+		r.err = err
+		return nil, err
+	}
+	if !r.locked {
+		r.locked, r.first, r.started = true, b, time.Now()
+	}
+	r.last = b
+	changes := make([]afterwrite.Change, len(b.Due))
+	for i, d := range b.Due {
+		r.due[d.ID] = d
+		changes[i] = d.Change
+	}
+	return changes, nil
+}
+
+// failed decides what a flush that failed means: Redis is away, the task was called off,
+// the database is away, or it answers and this batch is what it cannot do.
+func (w *Worker) failed(ctx context.Context, o cache.Order, r *reading, err error, leave func(outcome)) error {
+	switch {
+	case r.err != nil:
+		leave(unknown)
+		return w.later("redis", r.err, redisPause)
+	case errors.Is(ctx.Err(), context.Canceled):
+		leave(unknown)
+		return fmt.Errorf("sync task called off: %w", err)
+	case !store.Unavailable(err):
+		leave(fine)
+		return err
+	case errors.Is(err, store.ErrNotMigrated) || !w.answers(ctx):
+		leave(away)
+		return w.later("database", err, w.gate.wait())
+	}
+	leave(fine)
+	at := place{o.Entity.Name, o.Partition}
+	failures, condemned := w.suspects.failed(at, len(r.last.Due), r.locked)
+	w.log.Warn("flush failed though the database answers", "entity", o.Entity.Name, "partition", o.Partition,
+		"records", len(r.last.Due), "failures", failures, "err", err)
+	if condemned {
+		if err := w.condemn(ctx, o, r, err); err != nil {
+			return w.later("redis", err, redisPause)
+		}
+	}
+	return w.later("batch", err, backoff(failures))
+}
+
+// answers asks the database whether it is there.
+func (w *Worker) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
+	defer cancel()
+	return w.store.Ping(ctx) == nil
+}
+
+// condemn holds the one record of a batch that the database cannot do though it answers.
+func (w *Worker) condemn(ctx context.Context, o cache.Order, r *reading, cause error) error {
+	refusal := afterwrite.Refusal{Kind: afterwrite.KindPoison, Message: bounded(cause.Error())}
+	flushed := store.Flushed{Refused: []store.Refused{{Change: r.last.Due[0].Change, Refusal: refusal}}}
+	return w.settle(ctx, o, r, flushed)
+}

@@ -1,0 +1,49 @@
+package worker
+
+import (
+	"context"
+	"strconv"
+	"time"
+)
+
+// beating is the list of living processes.
+type beating interface {
+	Beat(ctx context.Context, kind, id string, info map[string]string, life time.Duration) error
+	Leave(ctx context.Context, kind, id string) error
+}
+
+const (
+	kind      = "worker"
+	beatEvery = 3 * time.Second
+	beatLife  = 10 * time.Second
+)
+
+// beat says that this worker lives until ctx ends, and then that it has left.
+func (w *Worker) beat(ctx context.Context) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		if err := w.cache.Beat(ctx, kind, w.id, w.info(), beatLife); err != nil && ctx.Err() == nil {
+			w.log.Debug("beat failed", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			ctx, cancel := finish(ctx)
+			defer cancel()
+			if err := w.cache.Leave(ctx, kind, w.id); err != nil {
+				w.log.Debug("leave failed", "err", err)
+			}
+			return
+		}
+	}
+}
+
+// info is what the status page shows of this worker.
+func (w *Worker) info() map[string]string {
+	return map[string]string{
+		"started": w.started.UTC().Format(time.RFC3339),
+		"busy":    strconv.FormatInt(w.busy.Load(), 10),
+		"version": w.version,
+	}
+}

@@ -1,0 +1,96 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// collectTimeout bounds what one scrape may wait for Redis.
+const collectTimeout = 2 * time.Second
+
+// statser reads the figures of an entity's partitions.
+type statser interface {
+	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
+}
+
+// Collector shows what Redis knows of every entity: the whole deployment's figures, the
+// same in every process, read when they are scraped. Where several processes show them,
+// take the largest and do not add them up.
+type Collector struct {
+	cache    statser
+	entities []*afterwrite.Entity
+}
+
+// NewCollector returns a collector to register once a process.
+func NewCollector(c statser, entities []*afterwrite.Entity) *Collector {
+	return &Collector{cache: c, entities: entities}
+}
+
+func figure(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("afterwrite_"+name, help, []string{"entity"}, nil)
+}
+
+var (
+	pendingDesc    = figure("pending_records", "Accepted records that are not yet in the database.")
+	heldDesc       = figure("held_records", "Records that the database refused, waiting for their next attempt.")
+	deadDesc       = figure("dead_records", "Records that the database refused, waiting for an operator.")
+	oldestDesc     = figure("oldest_pending_timestamp_seconds", "When the oldest pending record was accepted; absent without one.")
+	oldestHeldDesc = figure("next_attempt_timestamp_seconds", "When the next held record is due; absent without one.")
+	acceptedDesc   = figure("ledger_accepted_total", "Writes accepted.")
+	supersededDesc = figure("ledger_superseded_total", "Writes that a newer one replaced before they were persisted.")
+	persistedDesc  = figure("ledger_persisted_total", "Writes persisted.")
+	discardedDesc  = figure("ledger_discarded_total", "Refused writes that an operator discarded.")
+	lostDesc       = figure("ledger_lost_total", "Writes whose record Redis lost before they were persisted.")
+	readableDesc   = prometheus.NewDesc("afterwrite_ledger_readable", "1 if Redis gave the figures of all entities.", nil, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		pendingDesc, heldDesc, deadDesc, oldestDesc, oldestHeldDesc, acceptedDesc, supersededDesc,
+		persistedDesc, discardedDesc, lostDesc, readableDesc,
+	} {
+		descs <- d
+	}
+}
+
+// Collect implements [prometheus.Collector]. Figures that cannot be read are absent.
+func (c *Collector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
+	defer cancel()
+	readable := 1.0
+	for _, e := range c.entities {
+		partitions, err := c.cache.Stats(ctx, e)
+		if err != nil {
+			readable = 0
+			break
+		}
+		collect(out, e.Name, cache.Total(partitions))
+	}
+	out <- prometheus.MustNewConstMetric(readableDesc, prometheus.GaugeValue, readable)
+}
+
+func collect(out chan<- prometheus.Metric, entity string, s cache.Stats) {
+	send := func(d *prometheus.Desc, t prometheus.ValueType, v float64) {
+		out <- prometheus.MustNewConstMetric(d, t, v, entity)
+	}
+	send(pendingDesc, prometheus.GaugeValue, float64(s.Pending))
+	send(heldDesc, prometheus.GaugeValue, float64(s.Held))
+	send(deadDesc, prometheus.GaugeValue, float64(s.Dead))
+	send(acceptedDesc, prometheus.CounterValue, float64(s.Accepted))
+	send(supersededDesc, prometheus.CounterValue, float64(s.Superseded))
+	send(persistedDesc, prometheus.CounterValue, float64(s.Persisted))
+	send(discardedDesc, prometheus.CounterValue, float64(s.Discarded))
+	send(lostDesc, prometheus.CounterValue, float64(s.Lost))
+	if !s.OldestPending.IsZero() {
+		send(oldestDesc, prometheus.GaugeValue, float64(s.OldestPending.UnixMilli())/1000)
+	}
+	if !s.OldestHeld.IsZero() {
+		send(oldestHeldDesc, prometheus.GaugeValue, float64(s.OldestHeld.UnixMilli())/1000)
+	}
+}

@@ -1,0 +1,91 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// pending is the side of the cache that knows what the database has not seen.
+type pending interface {
+	Due(ctx context.Context, e *afterwrite.Entity, partition, limit, maxBytes int) (cache.Batch, error)
+	Ack(ctx context.Context, e *afterwrite.Entity, partition int, b cache.Batch, flushed []afterwrite.Change) (int, error)
+	Hold(ctx context.Context, e *afterwrite.Entity, partition int, refused []cache.Refused) (int, error)
+	Drop(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) (int, error)
+}
+
+// settle tells Redis what became of a batch: persisted records are acked, refused ones
+// held, and ids without a record taken off the list. All of it is tried: what fails
+// leaves its records as they were, and the next flush does them again, harmlessly.
+func (w *Worker) settle(ctx context.Context, o cache.Order, r *reading, f store.Flushed) error {
+	ctx, cancel := finish(ctx)
+	defer cancel()
+	acked, ackErr := w.cache.Ack(ctx, o.Entity, o.Partition, r.first, f.Persisted)
+	w.metrics.persisted.WithLabelValues(o.Entity.Name).Add(float64(acked))
+	return errors.Join(
+		wrap("ack", o, len(f.Persisted), ackErr),
+		w.hold(ctx, o, r, f.Refused),
+		w.drop(ctx, o, r.last.Missing),
+	)
+}
+
+func wrap(step string, o cache.Order, n int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %d records of %s/%d: %w", step, n, o.Entity.Name, o.Partition, err)
+}
+
+// hold sets refused records aside until their next attempt.
+func (w *Worker) hold(ctx context.Context, o cache.Order, r *reading, refused []store.Refused) error {
+	if len(refused) == 0 {
+		return nil
+	}
+	held := make([]cache.Refused, len(refused))
+	for i, one := range refused {
+		attempts := r.due[one.ID].Attempts + 1
+		held[i] = cache.Refused{
+			Change: one.Change, Refusal: one.Refusal, Attempts: attempts,
+			Next: r.now().Add(delay(o.Entity.Retry, one.Refusal.Kind, attempts)),
+		}
+		w.metrics.refused.WithLabelValues(o.Entity.Name, string(one.Refusal.Kind)).Inc()
+	}
+	_, err := w.cache.Hold(ctx, o.Entity, o.Partition, held)
+	return wrap("hold", o, len(held), err)
+}
+
+// delay is the time between the attempt of that number and the next. A record whose
+// policy is exhausted goes on to be tried at the policy's longest delay.
+func delay(p afterwrite.RetryPolicy, k afterwrite.Kind, attempts int) time.Duration {
+	if p.Exhausted(k, attempts) {
+		return p.For(k).Cap
+	}
+	return p.Delay(k, attempts)
+}
+
+// drop takes ids off the lists whose record Redis has lost.
+func (w *Worker) drop(ctx context.Context, o cache.Order, missing []string) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	lost, err := w.cache.Drop(ctx, o.Entity, o.Partition, missing)
+	if lost > 0 {
+		w.log.Error("records lost: listed as unpersisted, but Redis no longer has them; check its eviction policy",
+			"entity", o.Entity.Name, "partition", o.Partition, "lost", lost, "first", missing[0])
+	}
+	return wrap("drop", o, len(missing), err)
+}
+
+// now is Redis's time, to the precision with which the clocks run alike.
+func (r *reading) now() time.Time { return r.first.ReadAt.Add(time.Since(r.started)) }
+
+// bounded cuts a message to what is kept of one.
+func bounded(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), afterwrite.MaxRefusalMessage)], "")
+}

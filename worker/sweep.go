@@ -1,0 +1,69 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// sweeping is the side of the cache that finds lost orders.
+type sweeping interface {
+	Lead(ctx context.Context, name, holder string, life time.Duration) (bool, error)
+	Resign(ctx context.Context, name, holder string) error
+	Sweep(ctx context.Context, entities []*afterwrite.Entity) ([]cache.Order, error)
+}
+
+const sweeper = "sweeper" // name of the lease
+
+// sweepLease is how long the sweeper of a worker that died is missed. It is shorter than
+// the life of a flag, so that a dead worker's partitions wait for the flag alone.
+func (w *Worker) sweepLease() time.Duration { return max(w.flagTTL/2, 2*w.sweepInterval) }
+
+// sweep repairs lost orders, as long as this worker holds the sweeper's lease, until ctx
+// ends. Then it gives the lease back.
+func (w *Worker) sweep(ctx context.Context) {
+	tick := time.NewTicker(w.sweepInterval)
+	defer tick.Stop()
+	for {
+		if err := w.sweepOnce(ctx); err != nil && ctx.Err() == nil {
+			w.log.Warn("sweep failed", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			w.resign(ctx)
+			return
+		}
+	}
+}
+
+func (w *Worker) sweepOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, w.sweepLease())
+	defer cancel()
+	leading, err := w.cache.Lead(ctx, sweeper, w.id, w.sweepLease())
+	w.metrics.leading.Set(0)
+	if err != nil || !leading {
+		return err
+	}
+	w.metrics.leading.Set(1)
+	orders, err := w.cache.Sweep(ctx, w.all)
+	for _, o := range orders {
+		w.metrics.swept.WithLabelValues(o.Entity.Name).Inc()
+		w.order(ctx, o)
+	}
+	if len(orders) > 0 {
+		w.log.Info("sweeper repeated lost orders", "orders", len(orders), "first", orders[0].TaskID())
+	}
+	return err
+}
+
+func (w *Worker) resign(ctx context.Context) {
+	ctx, cancel := finish(ctx)
+	defer cancel()
+	if err := w.cache.Resign(ctx, sweeper, w.id); err != nil {
+		w.log.Warn("sweeper's lease not given back; it ends by itself", "err", err)
+	}
+	w.metrics.leading.Set(0)
+}

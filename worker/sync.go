@@ -1,0 +1,144 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/queue"
+)
+
+// flags is the scheduling side of the cache: who may work on a partition.
+type flags interface {
+	Begin(ctx context.Context, o cache.Order, life time.Duration) (cache.Order, error)
+	End(ctx context.Context, o cache.Order, handOver bool) (cache.Ending, error)
+}
+
+// Why a task is put off, as its error in the queue's tools and as a metric label.
+var (
+	errStopping = errors.New("the worker is stopping")
+	errClosed   = errors.New("the database did not answer other flushes")
+)
+
+// redisPause is how long a task waits when Redis fails it.
+const redisPause = time.Second
+
+// sync runs one sync task: it flushes the partition until nothing is due or the task's
+// slice of time is used up. A task that is not the partition's live one returns before
+// it touches the database. The error is a [queue.Later] where the task should come back.
+func (w *Worker) sync(ctx context.Context, t queue.Task) error {
+	w.tasks.Add(1)
+	defer w.tasks.Done()
+	w.busy.Add(1)
+	defer w.busy.Add(-1)
+
+	e, ok := w.entities[t.Entity]
+	if !ok || t.Partition < 0 || t.Partition >= e.Partitions {
+		w.log.Warn("sync task dropped: no such partition", "entity", t.Entity, "partition", t.Partition)
+		return nil
+	}
+	o := cache.Order{Entity: e, Partition: t.Partition, Generation: t.Generation}
+	live, err := w.cache.Begin(ctx, o, w.flagTTL)
+	if err != nil {
+		return w.later("redis", fmt.Errorf("begin %s: %w", o.TaskID(), err), redisPause)
+	}
+	if live.None() {
+		w.metrics.stale.Inc()
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.slice+2*patience(e)+finishTimeout)
+	defer cancel()
+	err = w.work(ctx, live)
+	var later queue.Later
+	if !errors.As(err, &later) {
+		return err
+	}
+	return w.putOff(ctx, t, live, later)
+}
+
+// work flushes batch after batch while the flag is kept, and ends the task.
+func (w *Worker) work(ctx context.Context, live cache.Order) error {
+	flag := w.keep(ctx, live)
+	defer flag.release()
+	until := time.Now().Add(w.slice)
+	for {
+		if w.ending() {
+			return w.later("stopping", errStopping, 0)
+		}
+		more, err := w.flush(ctx, live)
+		if err != nil {
+			return err
+		}
+		over := w.ending() || flag.lost() || time.Now().After(until)
+		if more && !over {
+			continue
+		}
+		done, err := w.end(ctx, live, over)
+		if err != nil || done {
+			return err
+		}
+	}
+}
+
+// end frees the partition's flag or hands what is left to a successor; done is false
+// where something became due meanwhile and the task should go on.
+func (w *Worker) end(ctx context.Context, live cache.Order, handOver bool) (done bool, err error) {
+	ctx, cancel := finish(ctx)
+	defer cancel()
+	ending, err := w.cache.End(ctx, live, handOver)
+	if err != nil {
+		return false, w.later("redis", fmt.Errorf("end %s: %w", live.TaskID(), err), redisPause)
+	}
+	if ending.More {
+		return false, nil
+	}
+	w.order(ctx, ending.Next)
+	return true, nil
+}
+
+// order enqueues an order. Where that fails the sweeper gives another, so it is no
+// failure of the task.
+func (w *Worker) order(ctx context.Context, o cache.Order) {
+	if o.None() {
+		return
+	}
+	if err := w.queue.Enqueue(ctx, o); err != nil {
+		w.log.Warn("order not enqueued; the sweeper will repeat it", "task", o.TaskID(), "err", err)
+	}
+}
+
+// putOff extends the flag over the time until the task comes back, so that the sweeper
+// orders no other meanwhile. A task whose generation the extension shows to be stale is
+// done with. A wake-up does not come back itself: its payload does not have the
+// generation that it took, so an order with that generation takes its place.
+func (w *Worker) putOff(ctx context.Context, t queue.Task, live cache.Order, later queue.Later) error {
+	ctx, cancel := finish(ctx)
+	defer cancel()
+	still, err := w.cache.Begin(ctx, live, later.After+w.flagTTL)
+	if err == nil && still.None() {
+		w.metrics.stale.Inc()
+		return nil
+	}
+	if err == nil && t.Generation == 0 {
+		live.Delay = later.After
+		w.order(ctx, live)
+		return nil
+	}
+	return later
+}
+
+// later makes the error that puts a task off, and counts it by its reason.
+func (w *Worker) later(reason string, err error, after time.Duration) error {
+	w.metrics.putOff.WithLabelValues(reason).Inc()
+	return queue.Later{Err: err, After: after}
+}
+
+// maxPatience bounds the time of one batch, whatever the entity's policy says: the queue
+// lets a task run for two minutes.
+const maxPatience = 40 * time.Second
+
+// patience is the longest that one batch of the entity may take at the database.
+func patience(e *afterwrite.Entity) time.Duration { return min(e.Retry.Timeout, maxPatience) }

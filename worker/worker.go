@@ -1,0 +1,193 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// Defaults of a [Config].
+const (
+	DefaultSlice         = 5 * time.Second
+	DefaultFlagTTL       = cache.DefaultFlagMargin
+	DefaultSweepInterval = time.Second
+	DefaultBatchBytes    = 8 << 20
+)
+
+// finishTimeout bounds what follows a commit, and what ends a task: it is done even
+// where the task's own time is over, because it saves doing the work again.
+const finishTimeout = 10 * time.Second
+
+// state is the part of the cache that a worker uses.
+type state interface {
+	flags
+	pending
+	sweeping
+	beating
+}
+
+// database is where records are persisted.
+type database interface {
+	Flush(ctx context.Context, e *afterwrite.Entity, partition int, read store.Reader) (store.Flushed, error)
+	Isolate(ctx context.Context, e *afterwrite.Entity, partition int, read store.Reader) (store.Flushed, error)
+	Ping(ctx context.Context) error
+}
+
+// enqueuer gives orders to whichever worker is free.
+type enqueuer interface {
+	Enqueue(ctx context.Context, o cache.Order) error
+}
+
+// server takes orders.
+type server interface {
+	Start(handle func(ctx context.Context, t queue.Task) error) error
+	Shutdown()
+}
+
+// Config joins a [Worker] to its surroundings. Entities, Cache, Store, Queue and Server
+// are required; the worker closes none of them but shuts the server down.
+type Config struct {
+	Entities []*afterwrite.Entity
+	Cache    state
+	Store    database
+	Queue    enqueuer
+	Server   server
+
+	Slice         time.Duration // how long one task keeps a busy partition; 0: DefaultSlice
+	FlagTTL       time.Duration // how long a partition waits for a worker that died; 0: DefaultFlagTTL
+	SweepInterval time.Duration // between looks for lost orders; 0: DefaultSweepInterval
+	BatchBytes    int           // values read for one flush, about; 0: DefaultBatchBytes
+
+	ID         string                // names this process; made from host, process and chance if empty
+	Version    string                // of the program, for the status page
+	Log        *slog.Logger          // nil: slog.Default()
+	Registerer prometheus.Registerer // nil: no metrics
+}
+
+// Worker runs sync tasks. Use [New], then [Worker.Run] once.
+type Worker struct {
+	entities map[string]*afterwrite.Entity
+	all      []*afterwrite.Entity
+	cache    state
+	store    database
+	queue    enqueuer
+	server   server
+
+	slice, flagTTL, sweepInterval time.Duration
+	batchBytes                    int
+
+	id, version string
+	log         *slog.Logger
+	metrics     *metrics
+	gate        *gate
+	suspects    *suspects
+
+	started  time.Time
+	busy     atomic.Int64   // tasks that run
+	tasks    sync.WaitGroup // tasks that run, those that the queue has given up among them
+	stopping chan struct{}  // closed when Run's context ends: tasks finish their batch and hand over
+}
+
+// New returns a worker. It connects to nothing; the error names a setting that is
+// missing or cannot be.
+func New(cfg Config) (*Worker, error) {
+	for name, missing := range map[string]bool{
+		"Cache": cfg.Cache == nil, "Store": cfg.Store == nil, "Queue": cfg.Queue == nil,
+		"Server": cfg.Server == nil, "Entities": len(cfg.Entities) == 0,
+	} {
+		if missing {
+			return nil, fmt.Errorf("worker: %s is required", name)
+		}
+	}
+	if cfg.Slice < 0 || cfg.FlagTTL < 0 || cfg.SweepInterval < 0 || cfg.BatchBytes < 0 {
+		return nil, errors.New("worker: Slice, FlagTTL, SweepInterval and BatchBytes cannot be negative")
+	}
+	w := &Worker{
+		entities: make(map[string]*afterwrite.Entity, len(cfg.Entities)),
+		all:      cfg.Entities, cache: cfg.Cache, store: cfg.Store, queue: cfg.Queue, server: cfg.Server,
+		slice:         cmp.Or(cfg.Slice, DefaultSlice),
+		flagTTL:       cmp.Or(cfg.FlagTTL, DefaultFlagTTL),
+		sweepInterval: cmp.Or(cfg.SweepInterval, DefaultSweepInterval),
+		batchBytes:    cmp.Or(cfg.BatchBytes, DefaultBatchBytes),
+		id:            cmp.Or(cfg.ID, newID()),
+		version:       cfg.Version,
+		log:           cmp.Or(cfg.Log, slog.Default()),
+		suspects:      newSuspects(),
+		stopping:      make(chan struct{}),
+	}
+	for _, e := range cfg.Entities {
+		w.entities[e.Name] = e
+	}
+	var err error
+	if w.metrics, err = newMetrics(cfg.Registerer); err != nil {
+		return nil, fmt.Errorf("worker: register metrics: %w", err)
+	}
+	w.gate = newGate(w.log, w.metrics.breaker)
+	return w, nil
+}
+
+// newID names a process so that no other, before or after it, has its name.
+func newID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "/" + strconv.Itoa(os.Getpid()) + "/" + uuid.NewString()[:8]
+}
+
+// Run takes and runs tasks until ctx ends. Then it takes no more, lets every running task
+// finish the batch that it is at and hand the rest over, and returns when all of its
+// goroutines have ended. The error says that it could not start; a Redis or a database
+// that is away is no reason to end.
+func (w *Worker) Run(ctx context.Context) error {
+	w.started = time.Now()
+	if err := w.server.Start(w.sync); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	w.log.Info("worker started", "worker", w.id, "entities", len(w.all))
+	alive, die := context.WithCancel(context.WithoutCancel(ctx))
+	defer die()
+	var loops sync.WaitGroup
+	loops.Go(func() { w.sweep(ctx) })
+	loops.Go(func() { w.beat(alive) })
+
+	<-ctx.Done()
+	w.log.Info("worker stopping", "worker", w.id, "busy", w.busy.Load())
+	close(w.stopping)
+	w.server.Shutdown()
+	w.tasks.Wait()
+	die()
+	loops.Wait()
+	w.log.Info("worker stopped", "worker", w.id)
+	return nil
+}
+
+// ending reports whether Run's context has ended.
+func (w *Worker) ending() bool {
+	select {
+	case <-w.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// finish returns a context for what must be done though ctx may be over.
+func finish(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+}
