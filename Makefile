@@ -35,7 +35,7 @@ build-deps:
 	@scripts/deps.sh compiler
 
 chaos: deps ## run the fault tests for CHAOSTIME each (60s)
-	CGO_ENABLED=1 AFTERWRITE_CHAOS=$(CHAOSTIME) $(GO) test -race -timeout 2h -count 1 -run Chaos -v $(PKG)
+	CGO_ENABLED=1 TESTKIT_CHAOS=$(CHAOSTIME) $(GO) test -race -timeout 2h -count 1 -run Chaos -v $(PKG)
 
 bench: deps ## run the Go benchmarks
 	CGO_ENABLED=1 $(GO) test -run '^$$' -bench . -benchmem -timeout 1h $(PKG)

@@ -33,7 +33,7 @@ fi
 if ! command -v apt-get >/dev/null; then
 	cat >&2 <<-END
 		Missing on this machine, by their Debian names: ${missing[*]}
-		Install a C compiler, Redis 6.2 or newer and PostgreSQL 13 or newer with this
+		Install a C compiler, Redis 7 or newer and PostgreSQL 13 or newer with this
 		system's package manager, for example
 		  Fedora   dnf install gcc glibc-devel redis postgresql-server
 		  Alpine   apk add gcc musl-dev redis postgresql
