@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 	gormsqlite "gorm.io/driver/sqlite"
 	"gorm.io/gorm"
+	"gorm.io/gorm/callbacks"
 
 	"github.com/afterwrite/afterwrite"
 )
@@ -47,7 +49,22 @@ func (*sqlite) collate() string           { return " COLLATE BINARY" }
 func (*sqlite) probe() string             { return "SELECT count(*) FROM sqlite_master WHERE name = ''" }
 
 func (*sqlite) dialector(db *sql.DB) gorm.Dialector {
-	return gormsqlite.New(gormsqlite.Config{Conn: db})
+	return lazySQLite{gormsqlite.Dialector{Conn: db}}
+}
+
+// lazySQLite is gorm's dialector without the query by which it learns SQLite's
+// version: opening a store must not need the file, which may be locked.
+type lazySQLite struct{ gormsqlite.Dialector }
+
+func (d lazySQLite) Initialize(db *gorm.DB) error {
+	db.ConnPool = d.Conn
+	callbacks.RegisterDefaultCallbacks(db, &callbacks.Config{
+		CreateClauses: []string{"INSERT", "VALUES", "ON CONFLICT", "RETURNING"},
+		UpdateClauses: []string{"UPDATE", "SET", "FROM", "WHERE", "RETURNING"},
+		DeleteClauses: []string{"DELETE", "FROM", "WHERE", "RETURNING"},
+	})
+	maps.Copy(db.ClauseBuilders, d.ClauseBuilders())
+	return nil
 }
 
 func (d *sqlite) connectors() (writing, reading driver.Connector) {

@@ -19,6 +19,10 @@ type batch struct {
 	flushed Flushed
 }
 
+// maxPasses bounds how often refused changes are tried once more in one flush. What
+// a longer chain leaves is held, and tried again as that.
+const maxPasses = 8
+
 // statement writes some changes at once: all of them deletions, or none.
 type statement func([]afterwrite.Change) error
 
@@ -29,7 +33,9 @@ func (b *batch) write(changes []afterwrite.Change) error {
 	if err != nil {
 		return err
 	}
-	if len(b.flushed.Persisted) > 0 {
+	// Each pass frees what the next one needs, as in a chain of moves.
+	for pass, before := 0, 0; pass < maxPasses && len(b.flushed.Persisted) > before; pass++ {
+		before = len(b.flushed.Persisted)
 		if refused, err = b.again(refused); err != nil {
 			return err
 		}

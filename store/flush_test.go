@@ -1,0 +1,351 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// TestI3SecondFlusherReadsAfterFirstCommits: the fence is locked before the read, so
+// the second flusher of a partition sees the world as the first has left it.
+func TestI3SecondFlusherReadsAfterFirstCommits(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		first, second := setup(t, url, []*afterwrite.Entity{e}), open(t, url, []*afterwrite.Entity{e})
+		reading, goOn := make(chan struct{}), make(chan struct{})
+		var wait sync.WaitGroup
+		wait.Go(func() {
+			_, err := first.Flush(t.Context(), e, 0, func(context.Context) ([]afterwrite.Change, error) {
+				close(reading)
+				<-goOn
+				return []afterwrite.Change{put("a", email(1), "1")}, nil
+			})
+			require.NoError(t, err)
+		})
+		<-reading
+		locking := second.faults.Inject(testkit.Hold, testkit.AnyStatement)
+		var seen map[string]afterwrite.Values
+		wait.Go(func() {
+			_, err := second.Flush(t.Context(), e, 0, func(ctx context.Context) ([]afterwrite.Change, error) {
+				seen, _ = first.Load(ctx, e, []string{"a"})
+				return []afterwrite.Change{put("a", email(1), "2")}, nil
+			})
+			require.NoError(t, err)
+		})
+		<-locking.Hit()
+		locking.Release()
+		close(goOn)
+		wait.Wait()
+		require.Equal(t, afterwrite.Values{email(1), "1"}, seen["a"])
+		require.Equal(t, afterwrite.Values{email(1), "2"}, second.load(e, "a")["a"])
+	})
+}
+
+// TestI3Counter: flushers that each read, add one and write, all at once, on as many
+// connections and stores, lose no addition.
+func TestI3Counter(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		stores := []*bench{setup(t, url, []*afterwrite.Entity{e}), open(t, url, []*afterwrite.Entity{e})}
+		const flushers, times = 6, 10
+		var wait sync.WaitGroup
+		state := 0 // guarded by nothing but the fence
+		for n := range flushers {
+			wait.Go(func() {
+				for range times {
+					_, err := stores[n%2].Flush(t.Context(), e, 3, func(context.Context) ([]afterwrite.Change, error) {
+						state++
+						return []afterwrite.Change{put("a", "null", strconv.Itoa(state))}, nil
+					})
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wait.Wait()
+		require.Equal(t, flushers*times, state)
+		require.Equal(t, strconv.Itoa(state), stores[0].load(e, "a")["a"][1])
+	})
+}
+
+// TestFlushFaults fails each step of a flush, applied or not. Whatever happens, the
+// error is of the database, and the next flush makes it whole.
+func TestFlushFaults(t *testing.T) {
+	steps := map[string]func(string) bool{
+		"connect":   testkit.Connect,
+		"begin":     testkit.Begin,
+		"lock":      testkit.Statement("afterwrite_fences"),
+		"savepoint": testkit.Statement("savepoint"),
+		"delete":    testkit.Statement("delete from"),
+		"upsert":    testkit.Statement("insert into", "accounts"),
+		"commit":    testkit.Commit,
+	}
+	modes := map[string]testkit.Mode{"refused": testkit.Refuse, "vanished": testkit.Vanish, "reply lost": testkit.LoseReply}
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		setup(t, url, []*afterwrite.Entity{e}).flush(e, put("old", email(-1), "1"))
+		for step, match := range steps {
+			for mode, fault := range modes {
+				b := open(t, url, []*afterwrite.Entity{e})
+				b.faults.Inject(fault, match)
+				read := batch(append(accounts(3), del("old"))...)
+				_, err := b.Flush(t.Context(), e, 0, read)
+				require.Error(t, err, "%s %s", step, mode)
+				require.True(t, store.Unavailable(err), "%s %s: %v", step, mode, err)
+				require.ErrorIs(t, err, afterwrite.ErrDatabaseUnavailable)
+				if step != "commit" {
+					require.Empty(t, b.load(e, "u0000", "u0001", "u0002"), "%s %s", step, mode)
+				}
+				flushed, err := b.Flush(t.Context(), e, 0, read)
+				require.NoError(t, err, "%s %s", step, mode)
+				require.Len(t, flushed.Persisted, 4)
+				require.Len(t, b.load(e, "u0000", "u0001", "u0002", "old"), 3)
+				b.flush(e, put("old", email(-1), "1"), del("u0000"), del("u0001"), del("u0002"))
+			}
+		}
+	})
+}
+
+var errRead = errors.New("the cache is down")
+
+func TestReadErrorIsReturned(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := setup(t, url, []*afterwrite.Entity{e})
+		_, err := b.Flush(t.Context(), e, 0, func(context.Context) ([]afterwrite.Change, error) { return nil, errRead })
+		require.ErrorIs(t, err, errRead)
+		require.False(t, store.Unavailable(err))
+		flushed, err := b.Flush(t.Context(), e, 0, batch())
+		require.NoError(t, err)
+		require.Zero(t, flushed)
+		b.flush(e, accounts(1)...)
+	})
+}
+
+// TestTimeouts: a context that ends, a lock that is held and a frozen flusher are the
+// database's trouble; PostgreSQL frees the lock of the frozen one.
+func TestTimeouts(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		short := func(c *store.Config) {
+			c.LockTimeout, c.BusyTimeout, c.IdleInTransaction = 300*time.Millisecond, 300*time.Millisecond, 700*time.Millisecond
+		}
+		frozen, other := setup(t, url, []*afterwrite.Entity{e}, short), open(t, url, []*afterwrite.Entity{e}, short)
+		reading, thaw := make(chan struct{}), make(chan struct{})
+		var wait sync.WaitGroup
+		var woken error
+		wait.Go(func() {
+			_, woken = frozen.Flush(t.Context(), e, 0, func(context.Context) ([]afterwrite.Change, error) {
+				close(reading)
+				<-thaw
+				return []afterwrite.Change{put("a", email(1), "1")}, nil
+			})
+		})
+		<-reading
+		_, err := other.Flush(t.Context(), e, 0, batch(put("a", email(1), "2")))
+		require.True(t, store.Unavailable(err), "%v", err)
+		if other.Dialect() == "postgres" {
+			testkit.Eventually(t, "the frozen flusher's lock is free", func() bool {
+				_, err := other.Flush(t.Context(), e, 0, batch(put("a", email(1), "2")))
+				return err == nil
+			})
+		}
+		close(thaw)
+		wait.Wait()
+		if other.Dialect() == "postgres" {
+			require.True(t, store.Unavailable(woken), "%v", woken)
+			require.Equal(t, afterwrite.Values{email(1), "2"}, other.load(e, "a")["a"])
+			return
+		}
+		require.NoError(t, woken)
+		other.flush(e, put("a", email(1), "2"))
+	})
+}
+
+func TestContextEnds(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := setup(t, url, []*afterwrite.Entity{e})
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := b.Flush(ctx, e, 0, func(context.Context) ([]afterwrite.Change, error) {
+			cancel()
+			return accounts(2), nil
+		})
+		require.True(t, store.Unavailable(err), "%v", err)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Empty(t, b.load(e, "u0000"))
+		b.flush(e, accounts(2)...)
+	})
+}
+
+// TestStatementLimits: more rows and ids than one statement takes, and very many
+// columns.
+func TestStatementLimits(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		var fields []afterwrite.Field
+		for i := range afterwrite.MaxFields {
+			fields = append(fields, afterwrite.Field{Name: fmt.Sprintf("f%d", i), Type: afterwrite.Int})
+		}
+		wide := entity(t, "wide", afterwrite.Int, fields...)
+		b := setup(t, url, []*afterwrite.Entity{wide, account(t)})
+		var changes []afterwrite.Change
+		for i := range 300 {
+			values := nulls(wide)
+			values[i] = strconv.Itoa(i)
+			changes = append(changes, put(strconv.Itoa(i), values...))
+		}
+		b.flush(wide, changes...)
+		require.Len(t, b.load(wide, ids(changes)...), 300)
+
+		e, many := account(t), accounts(12_000)
+		b.flush(e, many...)
+		require.Len(t, b.load(e, ids(many)...), 12_000)
+		for i := range many {
+			many[i].Deleted, many[i].Values = true, nil
+		}
+		b.flush(e, many...)
+		require.Empty(t, b.load(e, ids(many)...))
+	})
+}
+
+// TestI8Ids: ids keep every character, and order by bytes.
+func TestI8Ids(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := setup(t, url, []*afterwrite.Entity{e})
+		odd := []string{"A", "a", "a ", " a", "é", "e\u0301", "日本", "\n", "%", "_", "'", `"`, "`", `\`, ";--", "?", "$1", "{x}", "a/b", "a:b", "*", "[a]", "🜁", "null", "0", "00", strings.Repeat("x", 255), "\x01", "ß", "SS"}
+		var changes []afterwrite.Change
+		for i, id := range odd {
+			changes = append(changes, put(id, email(i), strconv.Itoa(i)))
+		}
+		b.flush(e, changes...)
+		rows := b.load(e, odd...)
+		require.Len(t, rows, len(odd))
+		for i, id := range odd {
+			require.Equal(t, afterwrite.Values{email(i), strconv.Itoa(i)}, rows[id], "%q", id)
+		}
+		var listed []string
+		for after := ""; ; {
+			page, err := b.List(t.Context(), e, store.Query{After: after, Limit: 7})
+			require.NoError(t, err)
+			for _, row := range page {
+				require.Greater(t, row.ID, after)
+				after = row.ID
+				listed = append(listed, row.ID)
+			}
+			if len(page) < 7 {
+				break
+			}
+		}
+		require.ElementsMatch(t, odd, listed)
+		b.flush(e, del("A"), del("%"))
+		require.Len(t, b.load(e, odd...), len(odd)-2)
+	})
+}
+
+func TestTypedIDs(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		ints := entity(t, "number", afterwrite.Int, afterwrite.Field{Name: "n", Type: afterwrite.Int})
+		uuids := entity(t, "thing", afterwrite.UUID, afterwrite.Field{Name: "n", Type: afterwrite.Int})
+		b := setup(t, url, []*afterwrite.Entity{ints, uuids})
+		sorted := []string{"-9223372036854775808", "-1", "0", "2", "10", "9223372036854775807"}
+		var changes []afterwrite.Change
+		for _, id := range sorted {
+			changes = append(changes, put(id, id))
+		}
+		b.flush(ints, changes...)
+		rows, err := b.List(t.Context(), ints, store.Query{})
+		require.NoError(t, err)
+		for i, row := range rows {
+			require.Equal(t, sorted[i], row.ID)
+			require.Equal(t, afterwrite.Values{sorted[i]}, row.Values)
+		}
+		page, err := b.List(t.Context(), ints, store.Query{After: "0", Limit: 2})
+		require.NoError(t, err)
+		require.Equal(t, []string{"2", "10"}, []string{page[0].ID, page[1].ID})
+
+		id := "018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"
+		b.flush(uuids, put(id, "1"))
+		require.Equal(t, afterwrite.Values{"1"}, b.load(uuids, id)[id])
+	})
+}
+
+// TestListFilters finds each exact value of each type.
+func TestListFilters(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := everything(t)
+		b := setup(t, url, []*afterwrite.Entity{e})
+		values := nulls(e)
+		for i, f := range e.Fields {
+			values[i], _ = f.Canonical(rawJSON(exact[f.Type][1]))
+		}
+		b.flush(e, put("full", values...), put("empty", nulls(e)...))
+		for i, f := range e.Fields {
+			rows, err := b.List(t.Context(), e, store.Query{Equal: map[int]string{i: values[i]}})
+			require.NoError(t, err, f.Name)
+			require.Len(t, rows, 1, f.Name)
+			require.Equal(t, "full", rows[0].ID)
+			rows, err = b.List(t.Context(), e, store.Query{Equal: map[int]string{i: afterwrite.Null}})
+			require.NoError(t, err)
+			require.Equal(t, "empty", rows[0].ID)
+		}
+	})
+}
+
+func TestAdopt(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := open(t, url, []*afterwrite.Entity{e})
+		_, err := b.Adopt(t.Context(), e)
+		require.ErrorIs(t, err, store.ErrNotMigrated)
+		require.NoError(t, b.Ping(t.Context()))
+		b = setup(t, url, []*afterwrite.Entity{e})
+		for range 2 {
+			stored, err := b.Adopt(t.Context(), e)
+			require.NoError(t, err)
+			require.Equal(t, 16, stored)
+		}
+		e.Partitions = 4
+		stored, err := b.Adopt(t.Context(), e)
+		require.NoError(t, err)
+		require.Equal(t, 16, stored)
+		require.NoError(t, b.SetPartitions(t.Context(), e))
+		stored, err = b.Adopt(t.Context(), e)
+		require.NoError(t, err)
+		require.Equal(t, 4, stored)
+	})
+}
+
+// TestDatabaseDown: an unreachable server is unavailable, and found by Ping, not Open.
+func TestDatabaseDown(t *testing.T) {
+	t.Parallel()
+	e := account(t)
+	b := open(t, "postgres://nobody:secret@127.0.0.1:1/none?sslmode=disable", []*afterwrite.Entity{e})
+	err := b.Ping(t.Context())
+	require.True(t, store.Unavailable(err))
+	require.NotContains(t, err.Error(), "secret")
+	_, err = b.Flush(t.Context(), e, 0, batch())
+	require.True(t, store.Unavailable(err))
+	_, err = b.Load(t.Context(), e, []string{"a"})
+	require.True(t, store.Unavailable(err))
+}
+
+func TestBadConfig(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"", "file.db", "mysql://x/y", "sqlite://", "postgres://a:b@c:notaport/d"} {
+		_, err := store.Open(t.Context(), store.Config{URL: url}, nil)
+		require.Error(t, err, url)
+	}
+}

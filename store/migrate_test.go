@@ -1,0 +1,152 @@
+package store_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+func TestMigrateTwice(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := open(t, url, []*afterwrite.Entity{e})
+		would, err := b.Migrate(t.Context(), true)
+		require.NoError(t, err)
+		outstanding, err := b.Outstanding(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, would, outstanding, "a dry run changes nothing")
+		done, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		require.Equal(t, would, done)
+		require.Contains(t, done, "create table accounts")
+		require.Contains(t, done, "create unique index uq_accounts_email")
+		again, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		require.Empty(t, again)
+		outstanding, err = b.Outstanding(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, outstanding)
+	})
+}
+
+func TestMigrateConcurrently(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		entities := []*afterwrite.Entity{account(t), everything(t)}
+		var wait sync.WaitGroup
+		for range 6 {
+			b := open(t, url, entities)
+			wait.Go(func() {
+				if _, err := b.Migrate(t.Context(), false); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wait.Wait()
+		b := open(t, url, entities)
+		outstanding, err := b.Outstanding(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, outstanding)
+	})
+}
+
+// TestExistingTable: more columns than the entity has are left alone, missing ones
+// are added, others are told about.
+func TestExistingTable(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := entity(t, "account", afterwrite.String,
+			afterwrite.Field{Name: "email", Type: afterwrite.Text, Unique: true},
+			afterwrite.Field{Name: "age", Type: afterwrite.Int},
+			afterwrite.Field{Name: "name", Type: afterwrite.Text, Required: true})
+		b := open(t, url, []*afterwrite.Entity{e})
+		b.exec(`CREATE TABLE accounts (legacy text DEFAULT 'old', id varchar(50) PRIMARY KEY, age varchar(9), email varchar(99))`)
+		b.exec(`INSERT INTO accounts (id, age, email, legacy) VALUES ('a', '41', 'a@x', 'mine'), ('b', NULL, NULL, 'hers')`)
+		done, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		told := strings.Join(done, "\n")
+		require.Contains(t, told, "add column accounts.name text")
+		require.Contains(t, told, "create unique index uq_accounts_email")
+		require.Contains(t, told, "note: accounts.age is ")
+		outstanding, err := b.Outstanding(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, outstanding, "a note is not outstanding")
+
+		require.Equal(t, afterwrite.Values{`"a@x"`, "41", "null"}, b.load(e, "a")["a"])
+		b.flush(e, put("a", `"new@x"`, "42", `"Ann"`), put("c", `"c@x"`, "1", `"Cyd"`))
+		require.Equal(t, afterwrite.Values{`"new@x"`, "42", `"Ann"`}, b.load(e, "a")["a"])
+
+		legacy := entity(t, "legacy", afterwrite.String, afterwrite.Field{Name: "legacy", Type: afterwrite.Text})
+		legacy.Table = "accounts"
+		rows := open(t, url, []*afterwrite.Entity{legacy}).load(legacy, "a", "b", "c")
+		require.Equal(t, map[string]afterwrite.Values{"a": {`"mine"`}, "b": {`"hers"`}, "c": {`"old"`}}, rows)
+	})
+}
+
+// TestForeignRows reads what other programs wrote into columns of their own types.
+func TestForeignRows(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := everything(t)
+		b := open(t, url, []*afterwrite.Entity{e})
+		b.exec(`CREATE TABLE everythings (id varchar(9) PRIMARY KEY, f_string integer, f_text varchar(9), f_int numeric,
+			f_float integer, f_decimal double precision, f_bool smallint, f_time text, f_json text, f_bytes text, f_uuid varchar(36))`)
+		b.exec(`INSERT INTO everythings VALUES ('a', 12, 'x', 7, 3, 2.5, 1, '2026-01-31 12:00:00', '{"a": 1}', 'hi', '018F4E7A-3B5C-7D2E-9F10-1A2B3C4D5E6F')`)
+		want := afterwrite.Values{`"12"`, `"x"`, "7", "3", `"2.5000"`, "true", `"2026-01-31T12:00:00Z"`, `{"a": 1}`, `"aGk="`, `"018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`}
+		require.Equal(t, want, b.load(e, "a")["a"])
+
+		b.exec(`UPDATE everythings SET f_json = 'not json'`)
+		_, err := b.Load(t.Context(), e, []string{"a"})
+		require.ErrorIs(t, err, store.ErrUnreadable)
+		require.False(t, store.Unavailable(err))
+		require.ErrorContains(t, err, "f_json")
+	})
+}
+
+func TestUniqueIndexOverDuplicates(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := open(t, url, []*afterwrite.Entity{e})
+		b.exec(`CREATE TABLE accounts (id text PRIMARY KEY, email text, age bigint)`)
+		b.exec(`INSERT INTO accounts VALUES ('a', 'x', 1), ('b', 'x', 2)`)
+		done, err := b.Migrate(t.Context(), false)
+		require.ErrorContains(t, err, "create unique index uq_accounts_email")
+		require.ErrorContains(t, err, "mend them")
+		require.NotEmpty(t, done, "what was done before")
+		b.exec(`DELETE FROM accounts WHERE id = 'b'`)
+		_, err = b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+	})
+}
+
+func TestTableWithoutKey(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := open(t, url, []*afterwrite.Entity{e})
+		b.exec(`CREATE TABLE accounts (id text, email text, age bigint)`)
+		_, err := b.Migrate(t.Context(), false)
+		require.ErrorContains(t, err, "no primary key or unique index on id")
+	})
+}
+
+func TestNewTableRequires(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := entity(t, "account", afterwrite.String, afterwrite.Field{Name: "name", Type: afterwrite.Text, Required: true},
+			afterwrite.Field{Name: "n", Type: afterwrite.Int})
+		b := setup(t, url, []*afterwrite.Entity{e})
+		var changes []afterwrite.Change
+		for i, id := range []string{"a", "b", "c", "d", "e"} {
+			name := `"x"`
+			if i%2 == 0 {
+				name = "null"
+			}
+			changes = append(changes, put(id, name, "1"))
+		}
+		flushed := b.flush(e, changes...)
+		require.Equal(t, []string{"a", "c", "e"}, refusedIDs(flushed))
+		require.Equal(t, "name", flushed.Refused[0].Refusal.Column)
+		require.Equal(t, afterwrite.KindNotNull, flushed.Refused[0].Refusal.Kind)
+	})
+}

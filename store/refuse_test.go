@@ -1,0 +1,352 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+func email(n int) string { return fmt.Sprintf(`"u%d@example.com"`, n) }
+
+// accounts are n changes with an email each.
+func accounts(n int) []afterwrite.Change {
+	changes := make([]afterwrite.Change, n)
+	for i := range changes {
+		changes[i] = put(fmt.Sprintf("u%04d", i), email(i), strconv.Itoa(i))
+		changes[i].Version = afterwrite.Version(i + 1)
+	}
+	return changes
+}
+
+// TestI5OneOf500Refused: a refused record costs its 499 neighbours nothing.
+func TestI5OneOf500Refused(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := setup(t, url, []*afterwrite.Entity{e})
+		b.flush(e, put("owner", email(250), "1"))
+		flushed := b.flush(e, accounts(500)...)
+		require.Len(t, flushed.Persisted, 499)
+		require.Equal(t, []string{"u0250"}, refusedIDs(flushed))
+		r := flushed.Refused[0].Refusal
+		require.Equal(t, afterwrite.KindUnique, r.Kind)
+		require.Equal(t, "uq_accounts_email", r.Constraint)
+		require.NotEmpty(t, r.Message)
+		require.NotContains(t, r.Message, "u250@", "the value stays out of the message")
+		require.Len(t, b.load(e, ids(accounts(500))...), 499)
+	})
+}
+
+func TestI5TenPercentUnique(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := setup(t, url, []*afterwrite.Entity{e})
+		var owners []afterwrite.Change
+		for i := range 50 {
+			owners = append(owners, put("owner"+strconv.Itoa(i), email(i*10), "1"))
+		}
+		b.flush(e, owners...)
+		flushed := b.flush(e, accounts(500)...)
+		require.Len(t, flushed.Persisted, 450)
+		require.Len(t, flushed.Refused, 50)
+		for _, r := range flushed.Refused {
+			require.Equal(t, afterwrite.KindUnique, r.Refusal.Kind)
+			require.True(t, strings.HasSuffix(r.ID, "0"))
+		}
+	})
+}
+
+// TestUniqueValuesMove: what a neighbour gives up in the same batch is free.
+func TestUniqueValuesMove(t *testing.T) {
+	batches := map[string]struct {
+		batch   []afterwrite.Change
+		refused []string
+	}{
+		"swap":             {[]afterwrite.Change{put("a", email(2), "1"), put("b", email(1), "1")}, nil},
+		"rotate":           {[]afterwrite.Change{put("a", email(2), "1"), put("b", email(3), "1"), put("c", email(1), "1")}, nil},
+		"chain":            {[]afterwrite.Change{put("a", email(2), "1"), put("b", email(3), "1"), put("c", email(9), "1")}, nil},
+		"deleted owner":    {[]afterwrite.Change{put("d", email(1), "1"), del("a")}, nil},
+		"owner lets go":    {[]afterwrite.Change{put("d", email(1), "1"), put("a", "null", "1")}, nil},
+		"owner keeps":      {[]afterwrite.Change{put("d", email(1), "1"), put("a", email(1), "2")}, []string{"d"}},
+		"wanted twice":     {[]afterwrite.Change{put("d", email(7), "1"), put("e", email(7), "1")}, []string{"e"}},
+		"swap and refusal": {[]afterwrite.Change{put("a", email(2), "1"), put("b", email(1), "1"), put("d", email(3), "1")}, []string{"d"}},
+	}
+	onEach(t, func(t *testing.T, url string) {
+		for name, test := range batches {
+			e := entity(t, "move_"+strings.ReplaceAll(name, " ", "_"), afterwrite.String,
+				afterwrite.Field{Name: "email", Type: afterwrite.String, Unique: true},
+				afterwrite.Field{Name: "age", Type: afterwrite.Int})
+			b := setup(t, url, []*afterwrite.Entity{e})
+			b.flush(e, put("a", email(1), "0"), put("b", email(2), "0"), put("c", email(3), "0"))
+			for i := range test.batch {
+				test.batch[i].Version = afterwrite.Version(10 + i)
+			}
+			flushed := b.flush(e, test.batch...)
+			require.Equal(t, append([]string{}, test.refused...), refusedIDs(flushed), name)
+			rows := b.load(e, ids(test.batch)...)
+			for _, c := range flushed.Persisted {
+				require.Equal(t, c.Values, rows[c.ID], name)
+			}
+		}
+	})
+}
+
+// TestRequiredUniqueValuesSwap: without NULL to pass through.
+func TestRequiredUniqueValuesSwap(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := entity(t, "seat", afterwrite.Int, afterwrite.Field{Name: "holder", Type: afterwrite.Text, Required: true, Unique: true})
+		b := setup(t, url, []*afterwrite.Entity{e})
+		b.flush(e, put("1", `"ann"`), put("2", `"bob"`))
+		require.Empty(t, b.flush(e, put("1", `"bob"`), put("2", `"ann"`)).Refused)
+		require.Equal(t, map[string]afterwrite.Values{"1": {`"bob"`}, "2": {`"ann"`}}, b.load(e, "1", "2"))
+	})
+}
+
+// strict is an entity whose table the test makes itself, with every constraint.
+func strict(t testing.TB, url string) (*bench, *afterwrite.Entity) {
+	e := entity(t, "item", afterwrite.String,
+		afterwrite.Field{Name: "name", Type: afterwrite.Text, Unique: true},
+		afterwrite.Field{Name: "parent", Type: afterwrite.String},
+		afterwrite.Field{Name: "stock", Type: afterwrite.Int},
+		afterwrite.Field{Name: "label", Type: afterwrite.Text})
+	b := open(t, url, []*afterwrite.Entity{e})
+	if b.Dialect() == "postgres" {
+		b.exec(`CREATE TABLE parents (id text PRIMARY KEY);
+			CREATE FUNCTION angry() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				IF NEW.label = 'angry' THEN RAISE EXCEPTION 'not today'; END IF;
+				IF NEW.label = 'deadlock' THEN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END IF;
+				RETURN NEW; END $$;
+			CREATE TABLE items (id text PRIMARY KEY, name text, parent text REFERENCES parents (id),
+				stock integer CONSTRAINT stock_positive CHECK (stock >= 0), label varchar(10) NOT NULL);
+			CREATE TRIGGER angry BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION angry()`)
+	} else {
+		b.exec(`CREATE TABLE parents (id text PRIMARY KEY)`)
+		b.exec(`CREATE TABLE items (id text PRIMARY KEY, name text, parent text REFERENCES parents (id),
+			stock integer CONSTRAINT stock_positive CHECK (stock >= 0), label text NOT NULL) STRICT`)
+		b.exec(`CREATE TRIGGER angry BEFORE INSERT ON items WHEN NEW.label = 'angry' BEGIN SELECT RAISE(ABORT, 'not today'); END`)
+		b.exec(`CREATE TRIGGER broken BEFORE INSERT ON items WHEN NEW.label = 'deadlock' BEGIN SELECT json('{'); END`)
+		b.exec(`CREATE TRIGGER big BEFORE INSERT ON items WHEN NEW.label = 'far too long for it' BEGIN SELECT length(zeroblob(2000000000)); END`)
+	}
+	b.exec(`INSERT INTO parents VALUES ('p')`)
+	_, err := b.Migrate(b.t.Context(), false)
+	require.NoError(t, err)
+	return b, e
+}
+
+func item(id, name, parent, stock, label string) afterwrite.Change {
+	return put(id, name, parent, stock, label)
+}
+
+// TestRefusalKinds provokes each kind of refusal on the real databases, alone and
+// among neighbours, of which none may be lost.
+func TestRefusalKinds(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b, e := strict(t, url)
+		b.flush(e, item("owner", `"taken"`, "null", "1", `"x"`))
+		cases := []struct {
+			kind               afterwrite.Kind
+			constraint, column string
+			bad                afterwrite.Change
+		}{
+			{afterwrite.KindUnique, "uq_items_name", "", item("bad", `"taken"`, "null", "1", `"x"`)},
+			{afterwrite.KindForeignKey, "items_parent_fkey", "", item("bad", "null", `"nobody"`, "1", `"x"`)},
+			{afterwrite.KindNotNull, "", "label", item("bad", "null", "null", "1", "null")},
+			{afterwrite.KindCheck, "stock_positive", "", item("bad", "null", "null", "-1", `"x"`)},
+			{afterwrite.KindRange, "", "", item("bad", "null", "null", "1", `"far too long for it"`)},
+			{afterwrite.KindPoison, "", "", item("bad", "null", "null", "1", `"angry"`)},
+		}
+		if b.Dialect() == "postgres" {
+			cases = append(cases, struct {
+				kind               afterwrite.Kind
+				constraint, column string
+				bad                afterwrite.Change
+			}{afterwrite.KindRange, "", "", item("bad", "null", "null", "2147483648", `"x"`)})
+			cases = append(cases, struct {
+				kind               afterwrite.Kind
+				constraint, column string
+				bad                afterwrite.Change
+			}{afterwrite.KindRange, "", "", item("bad", incompressible(), "null", "1", `"x"`)})
+		}
+		for n, c := range cases {
+			for _, neighbours := range []int{0, 1, 20} {
+				var changes []afterwrite.Change
+				for i := range neighbours {
+					changes = append(changes, item(fmt.Sprintf("n%d-%d-%d", n, neighbours, i), "null", `"p"`, "1", `"x"`))
+				}
+				at := neighbours / 2
+				changes = append(changes[:at:at], append([]afterwrite.Change{c.bad}, changes[at:]...)...)
+				flushed := b.flush(e, changes...)
+				require.Equal(t, []string{"bad"}, refusedIDs(flushed), "%s %v", c.kind, flushed.Refused)
+				r := flushed.Refused[0].Refusal
+				require.Equal(t, c.kind, r.Kind, "%+v", r)
+				if b.Dialect() == "postgres" || c.kind != afterwrite.KindForeignKey {
+					require.Equal(t, c.constraint, r.Constraint, "%+v", r)
+				}
+				if c.column != "" {
+					require.Equal(t, c.column, r.Column)
+				}
+				require.NotEmpty(t, r.Message)
+				require.Len(t, b.load(e, append(ids(changes), "bad")...), neighbours, "no half a row")
+			}
+		}
+	})
+}
+
+// incompressible is a text too large for an entry of a PostgreSQL index.
+func incompressible() string {
+	var s strings.Builder
+	for i := range 3000 {
+		s.WriteString(strconv.FormatInt(int64(i)*2654435761%4294967296, 36))
+	}
+	return `"` + s.String() + `"`
+}
+
+func TestRefusedType(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := entity(t, "loose", afterwrite.String, afterwrite.Field{Name: "n", Type: afterwrite.Text})
+		b := open(t, url, []*afterwrite.Entity{e})
+		if b.Dialect() == "postgres" {
+			b.exec(`CREATE TABLE looses (id text PRIMARY KEY, n integer)`)
+		} else {
+			b.exec(`CREATE TABLE looses (id text PRIMARY KEY, n integer) STRICT`)
+		}
+		_, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		flushed := b.flush(e, put("a", `"12"`), put("bad", `"twelve"`), put("c", `"13"`))
+		require.Equal(t, []string{"bad"}, refusedIDs(flushed))
+		require.Equal(t, afterwrite.KindType, flushed.Refused[0].Refusal.Kind)
+		require.Equal(t, afterwrite.Values{`"13"`}, b.load(e, "c")["c"])
+	})
+}
+
+// TestManyForeignKeys: a tenth of a batch refers to nobody.
+func TestManyForeignKeys(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b, e := strict(t, url)
+		var changes []afterwrite.Change
+		for i := range 200 {
+			parent := `"p"`
+			if i%10 == 0 {
+				parent = `"nobody"`
+			}
+			changes = append(changes, item(strconv.Itoa(i), "null", parent, "1", `"x"`))
+		}
+		flushed := b.flush(e, changes...)
+		require.Len(t, flushed.Refused, 20)
+		require.Len(t, flushed.Persisted, 180)
+	})
+}
+
+// TestManyKindsAtOnce: each culprit keeps its own reason.
+func TestManyKindsAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b, e := strict(t, url)
+		b.flush(e, item("owner", `"taken"`, "null", "1", `"x"`))
+		want := map[string]afterwrite.Kind{}
+		var changes []afterwrite.Change
+		add := func(kind afterwrite.Kind, name, parent, stock, label string) {
+			id := strconv.Itoa(len(changes))
+			changes = append(changes, item(id, name, parent, stock, label))
+			if kind != "" {
+				want[id] = kind
+			}
+		}
+		for range 10 {
+			add("", "null", `"p"`, "1", `"x"`)
+			add(afterwrite.KindCheck, "null", "null", "-5", `"x"`)
+			add("", "null", "null", "1", `"y"`)
+			add(afterwrite.KindUnique, `"taken"`, "null", "1", `"x"`)
+			add(afterwrite.KindNotNull, "null", "null", "1", "null")
+			add(afterwrite.KindForeignKey, "null", `"q"`, "1", `"x"`)
+			add(afterwrite.KindPoison, "null", "null", "1", `"angry"`)
+		}
+		got := map[string]afterwrite.Kind{}
+		for _, r := range b.flush(e, changes...).Refused {
+			got[r.ID] = r.Refusal.Kind
+		}
+		require.Equal(t, want, got)
+	})
+}
+
+// TestDeletionsRefused: a row that others refer to stays, its neighbours go.
+func TestDeletionsRefused(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b, items := strict(t, url)
+		parents := entity(t, "parent", afterwrite.String, afterwrite.Field{Name: "note", Type: afterwrite.Text})
+		b = setup(t, url, []*afterwrite.Entity{parents, items})
+		b.flush(parents, put("q", "null"), put("r", "null"))
+		b.flush(items, item("child", "null", `"q"`, "1", `"x"`))
+		flushed := b.flush(parents, del("p"), del("q"), del("r"), del("never"))
+		require.Equal(t, []string{"q"}, refusedIDs(flushed))
+		require.Equal(t, afterwrite.KindForeignKey, flushed.Refused[0].Refusal.Kind)
+		require.Len(t, b.load(parents, "p", "q", "r"), 1)
+	})
+}
+
+// TestRefusedAtCommit: deferred constraints are found out by transactions.
+func TestRefusedAtCommit(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := entity(t, "node", afterwrite.String, afterwrite.Field{Name: "above", Type: afterwrite.String})
+		b := open(t, url, []*afterwrite.Entity{e})
+		b.exec(`CREATE TABLE nodes (id text PRIMARY KEY, above text REFERENCES nodes (id) DEFERRABLE INITIALLY DEFERRED)`)
+		_, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		var changes []afterwrite.Change
+		for i := range 20 {
+			changes = append(changes, put(strconv.Itoa(i), "null"))
+		}
+		changes[3].Values = afterwrite.Values{`"nobody"`}
+		changes[17].Values = afterwrite.Values{`"nobody either"`}
+		reads := 0
+		flushed, err := b.Flush(t.Context(), e, 0, func(context.Context) ([]afterwrite.Change, error) {
+			reads++
+			return changes, nil
+		})
+		require.NoError(t, err)
+		require.ElementsMatch(t, []string{"3", "17"}, refusedIDs(flushed))
+		require.Len(t, flushed.Persisted, 18)
+		require.Equal(t, afterwrite.KindForeignKey, flushed.Refused[0].Refusal.Kind)
+		require.Greater(t, reads, 2, "each transaction reads for itself")
+		require.Len(t, b.load(e, ids(changes)...), 18)
+	})
+}
+
+// TestParentAndChildInOneBatch: a table that refers to itself, in the worst order.
+func TestParentAndChildInOneBatch(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := entity(t, "node", afterwrite.String, afterwrite.Field{Name: "above", Type: afterwrite.String})
+		b := open(t, url, []*afterwrite.Entity{e})
+		b.exec(`CREATE TABLE nodes (id text PRIMARY KEY, above text REFERENCES nodes (id))`)
+		_, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		flushed := b.flush(e, put("c", `"b"`), put("b", `"a"`), put("x", `"nobody"`), put("a", "null"))
+		require.Equal(t, []string{"x"}, refusedIDs(flushed))
+	})
+}
+
+// TestIsolate: an error that looks like the database's trouble and is one record's.
+func TestIsolate(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b, e := strict(t, url)
+		read := batch(item("a", "null", "null", "1", `"x"`), item("bad", "null", "null", "1", `"deadlock"`), item("c", "null", "null", "1", `"x"`))
+		_, err := b.Flush(t.Context(), e, 0, read)
+		require.True(t, store.Unavailable(err), "%v", err)
+		require.Empty(t, b.load(e, "a", "c"))
+		flushed, err := b.Isolate(t.Context(), e, 0, read)
+		require.NoError(t, err)
+		require.Equal(t, []string{"bad"}, refusedIDs(flushed))
+		require.Equal(t, afterwrite.KindPoison, flushed.Refused[0].Refusal.Kind)
+		require.Equal(t, []string{"a", "c"}, ids(flushed.Persisted))
+
+		b.exec("DROP TABLE items")
+		_, err = b.Isolate(t.Context(), e, 0, read)
+		require.True(t, store.Unavailable(err))
+		require.ErrorIs(t, err, store.ErrNotMigrated, "a missing table is nobody's poison")
+	})
+}
