@@ -1,0 +1,172 @@
+// Package deploy_test keeps the files of a deployment true to the program: settings
+// that exist, ports that stay private, a redis.conf that a server takes.
+package deploy_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+func TestRedisConf(t *testing.T) {
+	t.Parallel()
+	file, err := filepath.Abs("redis.conf")
+	require.NoError(t, err)
+	// The file comes last, so what the server says is what the file says.
+	c := testkit.Redis(t, testkit.NoAOF(), testkit.MaxMemoryPolicy("noeviction"),
+		testkit.Set("hash-max-listpack-value", "64"), testkit.Set("include", file)).Client(t)
+	for key, want := range map[string]string{
+		"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory": "1073741824",
+		"maxmemory-policy": "volatile-lfu", "hash-max-listpack-value": "1024", "bind": "127.0.0.1 -::1",
+	} {
+		require.Equal(t, want, c.ConfigGet(t.Context(), key).Val()[key], key)
+	}
+	require.ErrorContains(t, c.FlushAll(t.Context()).Err(), "unknown command")
+}
+
+// TestRedisConfGivesReasons: no setting stands without a comment above it.
+func TestRedisConfGivesReasons(t *testing.T) {
+	t.Parallel()
+	for paragraph := range strings.SplitSeq(read(t, "redis.conf"), "\n\n") {
+		require.True(t, strings.HasPrefix(paragraph, "# "), paragraph)
+	}
+}
+
+func TestConfigurations(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"afterwrite.yaml", "procfile.yaml"} {
+		c, err := config.Load(file, nil)
+		require.NoError(t, err)
+		require.NotEmpty(t, c.Entities, file)
+	}
+}
+
+// compose is the part of compose.yaml that the tests look at.
+type compose struct {
+	Services map[string]struct {
+		Image       string            `yaml:"image"`
+		Command     []string          `yaml:"command"`
+		Environment map[string]string `yaml:"environment"`
+		Ports       []string          `yaml:"ports"`
+		Restart     string            `yaml:"restart"`
+		Volumes     []string          `yaml:"volumes"`
+		DependsOn   map[string]any    `yaml:"depends_on"`
+		Deploy      struct {
+			Replicas int `yaml:"replicas"`
+		} `yaml:"deploy"`
+	} `yaml:"services"`
+	Volumes map[string]any `yaml:"volumes"`
+}
+
+func TestCompose(t *testing.T) {
+	t.Parallel()
+	var c compose
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "compose.yaml")), &c))
+	for name, s := range c.Services {
+		for _, port := range s.Ports {
+			require.True(t, strings.HasPrefix(port, "127.0.0.1:"), "%s publishes %s beyond loopback", name, port)
+		}
+		for dependency := range s.DependsOn {
+			require.Contains(t, c.Services, dependency, name)
+		}
+		for _, v := range s.Volumes {
+			source, _, _ := strings.Cut(v, ":")
+			if strings.HasPrefix(source, ".") {
+				require.FileExists(t, source, name)
+			} else {
+				require.Contains(t, c.Volumes, source, name)
+			}
+		}
+		require.NotEmpty(t, s.Restart, name)
+		if s.Image == "afterwrite" {
+			checkEnvironment(t, name, s.Environment)
+		}
+	}
+	require.Equal(t, 2, c.Services["api"].Deploy.Replicas)
+	require.Equal(t, 2, c.Services["worker"].Deploy.Replicas)
+}
+
+var variable = regexp.MustCompile(`\$\{[A-Z_]+[^}]*\}`)
+
+// checkEnvironment loads the sample configuration with a service's environment, which
+// refuses a variable that is no setting.
+func checkEnvironment(t *testing.T, service string, environment map[string]string) {
+	t.Helper()
+	var env []string
+	for name, value := range environment {
+		if strings.HasPrefix(name, config.EnvPrefix) {
+			env = append(env, name+"="+variable.ReplaceAllString(value, "secret"))
+		}
+	}
+	_, err := config.Load("afterwrite.yaml", env)
+	require.NoError(t, err, service)
+}
+
+// commands are those that run as a service.
+var commands = []string{"api", "worker", "dashboard", "migrate"}
+
+func TestProcfileAndUnitsRunKnownCommands(t *testing.T) {
+	t.Parallel()
+	texts := map[string]string{"Procfile": read(t, "../Procfile")}
+	units, err := filepath.Glob("systemd/*.service")
+	require.NoError(t, err)
+	require.Len(t, units, 4)
+	for _, unit := range units {
+		texts[unit] = read(t, unit)
+	}
+	run := regexp.MustCompile(`(?m)(?:^ExecStart=/usr/local/bin/|^[^#\n]*bin/)afterwrite (\w+)`)
+	for name, text := range texts {
+		found := run.FindAllStringSubmatch(text, -1)
+		require.NotEmpty(t, found, name)
+		for _, f := range found {
+			require.True(t, slices.Contains(commands, f[1]), "%s runs %s", name, f[1])
+		}
+	}
+}
+
+// tables look like metrics and are none.
+var tables = []string{"afterwrite_dead_letters"}
+
+// TestRunbookNamesMetricsThatExist: an alert on a metric that nobody exports is silent.
+func TestRunbookNamesMetricsThatExist(t *testing.T) {
+	t.Parallel()
+	source := sources(t)
+	for _, name := range regexp.MustCompile("afterwrite_[a-z_]+").FindAllString(read(t, "RUNBOOK.md"), -1) {
+		if slices.Contains(tables, name) {
+			continue
+		}
+		short := strings.TrimPrefix(name, "afterwrite_")
+		exported := strings.Contains(source, `"`+name+`"`) || strings.Contains(source, `"`+short+`"`)
+		require.True(t, exported, "nothing exports %s", name)
+	}
+}
+
+// sources are the Go files of the packages that export metrics.
+func sources(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, dir := range []string{"cache", "store", "producer", "producer/api", "worker", "internal/queue", "cmd/afterwrite"} {
+		files, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
+		require.NoError(t, err)
+		for _, file := range files {
+			all.WriteString(read(t, file))
+		}
+	}
+	return all.String()
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return string(text)
+}
