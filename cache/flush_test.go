@@ -1,0 +1,408 @@
+package cache_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+// holdAll has every pending record refused once.
+func (b *bundle) holdAll(t *testing.T, after time.Duration) {
+	t.Helper()
+	for partition := range b.e.Partitions {
+		var refused []cache.Refused
+		for _, d := range b.read(t, partition).Due {
+			refused = append(refused, cache.Refused{
+				Change: d.Change, Attempts: d.Attempts + 1, Next: time.Now().Add(after),
+				Refusal: afterwrite.Refusal{Kind: afterwrite.KindUnique, Constraint: "uq", Message: "taken"},
+			})
+		}
+		n, err := b.Hold(t.Context(), b.e, partition, refused)
+		require.NoError(t, err)
+		require.Equal(t, len(refused), n)
+	}
+}
+
+func TestI3NewerWriteDuringAFlushStaysPending(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "one")
+	partition := b.e.Partition("a")
+	batch := b.read(t, partition)
+	version := b.put(t, "a", "two")
+	n, err := b.Ack(t.Context(), b.e, partition, batch, b.commit(batch))
+	require.NoError(t, err)
+	assert.Zero(t, n)
+	state, err := b.Status(t.Context(), b.e, "a")
+	require.NoError(t, err)
+	assert.Equal(t, afterwrite.Pending, state.Record.Status)
+	assert.False(t, state.PendingSince.Before(batch.ReadAt), "what was accepted before the read is in the database")
+	b.flush(t)
+	state, err = b.Status(t.Context(), b.e, "a")
+	require.NoError(t, err)
+	assert.Equal(t, afterwrite.Persisted, state.Record.Status)
+	assert.Equal(t, version, state.Record.Version)
+	assert.Positive(t, ttl(t, b, "a"))
+	assert.EqualValues(t, 1, b.total(t).Superseded)
+}
+
+func TestI7RepeatedAckCountsOnce(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "one")
+	batch := b.read(t, b.e.Partition("a"))
+	changes := b.commit(batch)
+	for want := 1; want >= 0; want-- {
+		n, err := b.Ack(t.Context(), b.e, b.e.Partition("a"), batch, changes)
+		require.NoError(t, err)
+		assert.Equal(t, want, n)
+	}
+	assert.EqualValues(t, 1, b.total(t).Persisted)
+	require.NoError(t, b.rdb.Del(t.Context(), b.key("a")).Err())
+	n, err := b.Ack(t.Context(), b.e, b.e.Partition("a"), batch, changes)
+	require.NoError(t, err)
+	assert.Zero(t, n, "nothing is made of an evicted record")
+	assert.Zero(t, b.rdb.Exists(t.Context(), b.key("a")).Val())
+}
+
+func TestPutDeletePutAcrossBatches(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "one")
+	b.flush(t)
+	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
+	b.flush(t)
+	assert.Empty(t, b.table.copy())
+	assert.True(t, b.get(t, "a").Deleted)
+	assert.LessOrEqual(t, ttl(t, b, "a"), 30*time.Second)
+	b.put(t, "a", "two")
+	assert.Equal(t, values("two", "30", "0"), b.get(t, "a").Values, "the tombstone is gone")
+	assert.Negative(t, ttl(t, b, "a"))
+	b.flush(t)
+	assert.Equal(t, map[string]afterwrite.Values{"a": values("two", "30", "0")}, b.table.copy())
+	b.total(t)
+}
+
+func TestPutDeletePutInOneBatch(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "one")
+	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
+	b.put(t, "a", "two")
+	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
+	batch := b.read(t, b.e.Partition("a"))
+	require.Len(t, batch.Due, 1)
+	assert.True(t, batch.Due[0].Deleted)
+	assert.EqualValues(t, 3, b.total(t).Superseded)
+}
+
+func TestDueBoundsRecordsAndBytes(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	for i := range 10 {
+		b.put(t, fmt.Sprint(i), "0123456789")
+	}
+	batch, err := b.Due(t.Context(), b.e, 0, 4, 1<<20)
+	require.NoError(t, err)
+	assert.Len(t, batch.Due, 4)
+	assert.True(t, batch.More)
+	batch, err = b.Due(t.Context(), b.e, 0, 100, 30)
+	require.NoError(t, err)
+	assert.Len(t, batch.Due, 3-1, "about that many bytes")
+	assert.True(t, batch.More)
+	batch, err = b.Due(t.Context(), b.e, 0, 100, 1)
+	require.NoError(t, err)
+	assert.Len(t, batch.Due, 1, "never nothing")
+}
+
+func TestDueWaitsTheFlushDelay(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions, e.Flush.Delay = 1, time.Minute })
+	_, order := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+	assert.Equal(t, time.Minute, order.Delay)
+	assert.Empty(t, b.read(t, 0).Due)
+	live, err := b.Begin(t.Context(), order, 10*time.Second)
+	require.NoError(t, err)
+	ending, err := b.End(t.Context(), live, true)
+	require.NoError(t, err)
+	assert.InDelta(t, time.Minute, ending.Next.Delay, float64(10*time.Second))
+	assert.Equal(t, order.Generation+1, ending.Next.Generation)
+}
+
+func TestMissingRecordIsNoDeletion(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b.put(t, "a", "x")
+	b.put(t, "b", "x")
+	require.NoError(t, b.rdb.Del(t.Context(), b.key("a")).Err())
+	batch := b.read(t, 0)
+	require.Equal(t, []string{"a"}, batch.Missing)
+	require.Len(t, batch.Due, 1)
+	n, err := b.Drop(t.Context(), b.e, 0, []string{"a", "b"})
+	require.NoError(t, err)
+	assert.Equal(t, 1, n, "only what is missing")
+	stats, err := b.Stats(t.Context(), b.e)
+	require.NoError(t, err)
+	total := cache.Total(stats)
+	assert.EqualValues(t, 1, total.Lost)
+	assert.EqualValues(t, 1, total.Imbalance(), "the sum shows what was lost")
+}
+
+func TestHoldAndWhatEndsIt(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, b *bundle){
+		"success": func(t *testing.T, b *bundle) { b.flush(t) },
+		"a newer write": func(t *testing.T, b *bundle) {
+			b.put(t, "a", "new")
+			b.flush(t)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			b.put(t, "a", "old")
+			b.holdAll(t, 0)
+			assert.EqualValues(t, 1, b.total(t).Held)
+			assert.Negative(t, ttl(t, b, "a"))
+			end(t, b)
+			total := b.total(t)
+			assert.Zero(t, total.Held)
+			assert.EqualValues(t, 1, total.Persisted)
+			assert.Zero(t, b.rdb.HLen(t.Context(), b.prefix+":{user/0}:why").Val()+b.rdb.HLen(t.Context(), b.prefix+":{user/1}:why").Val())
+		})
+	}
+}
+
+func TestHoldLeavesANewerVersionAlone(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "old")
+	partition := b.e.Partition("a")
+	refused := b.read(t, partition).Due[0].Change
+	b.put(t, "a", "new")
+	n, err := b.Hold(t.Context(), b.e, partition, []cache.Refused{{Change: refused, Attempts: 1, Next: time.Now()}})
+	require.NoError(t, err)
+	assert.Zero(t, n)
+	assert.EqualValues(t, 1, b.total(t).Pending)
+}
+
+func TestHeldAttemptsAreCountedThroughDue(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "x")
+	for want := range 3 {
+		due := b.read(t, b.e.Partition("a")).Due
+		require.Len(t, due, 1)
+		assert.Equal(t, want, due[0].Attempts)
+		assert.Equal(t, want > 0, due[0].Held)
+		b.holdAll(t, 0)
+	}
+}
+
+// The race between the last ack and a new write: whichever comes first, a task is live
+// or ordered while anything is pending.
+func TestI2NoWakeUpIsLost(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	orders := make(chan cache.Order, 10_000)
+	var writers sync.WaitGroup
+	for w := range 4 {
+		writers.Go(func() {
+			for i := range 150 {
+				got, order := b.write(t, cache.Write{Op: cache.OpPut, ID: fmt.Sprintf("%d-%d", w, i%3), Values: values("x", "1", fmt.Sprint(i))})
+				assert.NoError(t, got.Err)
+				if !order.None() {
+					orders <- order
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		writers.Wait()
+		close(done)
+	}()
+	work := func(order cache.Order) {
+		live, err := b.Begin(t.Context(), order, time.Minute)
+		require.NoError(t, err)
+		require.False(t, live.None(), "one task at a time, and each is the live one")
+		for {
+			b.flush(t)
+			ending, err := b.End(t.Context(), live, false)
+			require.NoError(t, err)
+			if !ending.More {
+				return
+			}
+		}
+	}
+	for {
+		select {
+		case order := <-orders:
+			work(order)
+			continue
+		case <-done:
+		}
+		break
+	}
+	for len(orders) > 0 {
+		work(<-orders)
+	}
+	assert.Zero(t, b.total(t).Pending, "nothing is pending without a task")
+}
+
+func TestStaleGenerationMayNotWork(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, cfg *cache.Config) { e.Partitions, cfg.FlagMargin = 1, time.Millisecond })
+	_, first := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+	var second []cache.Order
+	testkit.Eventually(t, "the flag runs out and the sweeper orders anew", func() bool {
+		var err error
+		second, err = b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+		require.NoError(t, err)
+		return len(second) == 1
+	})
+	live, err := b.Begin(t.Context(), first, time.Minute)
+	require.NoError(t, err)
+	assert.True(t, live.None())
+	live, err = b.Begin(t.Context(), second[0], time.Minute)
+	require.NoError(t, err)
+	assert.Equal(t, second[0].Generation, live.Generation)
+	ending, err := b.End(t.Context(), first, true)
+	require.NoError(t, err)
+	assert.True(t, ending.Stale)
+	b.flush(t)
+	ending, err = b.End(t.Context(), live, true)
+	require.NoError(t, err)
+	assert.True(t, ending.Next.None())
+	live, err = b.Begin(t.Context(), second[0], time.Minute)
+	require.NoError(t, err)
+	assert.True(t, live.None(), "a task that has ended does not run again")
+}
+
+func TestEndOrdersAWakeUpForHeldRecords(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	_, order := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+	live, err := b.Begin(t.Context(), order, time.Minute)
+	require.NoError(t, err)
+	b.holdAll(t, time.Hour)
+	ending, err := b.End(t.Context(), live, true)
+	require.NoError(t, err)
+	require.False(t, ending.Next.None())
+	assert.Zero(t, ending.Next.Generation)
+	assert.InDelta(t, time.Hour, ending.Next.Delay, float64(time.Minute))
+	assert.Contains(t, ending.Next.TaskID(), "user/0/held/")
+
+	_, next := b.write(t, cache.Write{Op: cache.OpPut, ID: "b", Values: values("x", "1", "1")})
+	require.False(t, next.None(), "a wake-up for later does not keep a write waiting")
+	wake, err := b.Begin(t.Context(), ending.Next, time.Minute)
+	require.NoError(t, err)
+	assert.True(t, wake.None(), "a wake-up leaves a live task alone")
+	live, err = b.Begin(t.Context(), next, time.Minute)
+	require.NoError(t, err)
+	b.flush(t)
+	_, err = b.End(t.Context(), live, true)
+	require.NoError(t, err)
+	wake, err = b.Begin(t.Context(), ending.Next, time.Minute)
+	require.NoError(t, err)
+	assert.Equal(t, next.Generation+1, wake.Generation, "with the flag free it becomes the live task")
+}
+
+func TestSweepOrdersOverdueHeldRecords(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, cfg *cache.Config) { e.Partitions = 1 })
+	_, order := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+	live, err := b.Begin(t.Context(), order, time.Minute)
+	require.NoError(t, err)
+	b.holdAll(t, 50*time.Millisecond)
+	_, err = b.End(t.Context(), live, true)
+	require.NoError(t, err)
+	testkit.Eventually(t, "the sweeper orders the retry", func() bool {
+		orders, err := b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+		require.NoError(t, err)
+		return len(orders) == 1
+	})
+	orders, err := b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+	require.NoError(t, err)
+	assert.Empty(t, orders, "once")
+}
+
+func TestWaitEndsWithTheEvent(t *testing.T) {
+	b := setup(t)
+	version := b.put(t, "a", "x")
+	sub, err := b.Subscribe(t.Context(), b.e) // the waiter's feed is up
+	require.NoError(t, err)
+	defer sub.Close()
+	states := make(chan cache.State)
+	go func() {
+		state, err := b.Wait(t.Context(), b.e, "a", version)
+		assert.NoError(t, err)
+		states <- state
+	}()
+	b.flush(t)
+	assert.Equal(t, afterwrite.Persisted, (<-states).Record.Status)
+	testkit.Eventually(t, "the event is delivered", func() bool {
+		select {
+		case event := <-sub.C():
+			return event == cache.Event{Type: "persisted", Entity: "user", ID: "a", Version: version}
+		default:
+			return false
+		}
+	})
+}
+
+func TestAdoptRefusesWhileSomethingIsPending(t *testing.T) {
+	b := setup(t)
+	require.NoError(t, b.Adopt(t.Context(), b.e))
+	b.put(t, "a", "x")
+	other := *b.e
+	other.Partitions = 7
+	require.ErrorIs(t, b.Adopt(t.Context(), &other), afterwrite.ErrPartitionsChanged)
+	b.put(t, "b", "the old number goes on")
+	b.flush(t)
+	require.NoError(t, b.Adopt(t.Context(), &other))
+	assert.Zero(t, b.rdb.Exists(t.Context(), b.key("a")).Val(), "what the old partitions cached is gone")
+	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+	require.ErrorIs(t, got.Err, afterwrite.ErrPartitionsChanged, "a process with the old number is refused")
+}
+
+func TestCheckRefusesAnEvictingRedis(t *testing.T) {
+	t.Parallel()
+	for policy, wrong := range map[string]bool{"allkeys-lru": true, "volatile-lfu": false, "noeviction": false} {
+		server := testkit.Redis(t, testkit.MaxMemoryPolicy(policy), testkit.NoAOF())
+		c, err := cache.New(cache.Config{URL: server.URL()})
+		require.NoError(t, err)
+		health, err := c.Check(t.Context())
+		assert.Equal(t, wrong, err != nil, policy)
+		if wrong {
+			require.ErrorIs(t, err, cache.ErrEvictionPolicy)
+		}
+		assert.Len(t, health.Warnings, 1, "no append-only file")
+		assert.NotEmpty(t, health.Version)
+		require.NoError(t, c.Close())
+	}
+}
+
+func TestOneLeader(t *testing.T) {
+	b := setup(t)
+	for _, c := range []struct {
+		holder string
+		want   bool
+	}{{"x", true}, {"y", false}, {"x", true}} {
+		leads, err := b.Lead(t.Context(), "sweeper", c.holder, time.Minute)
+		require.NoError(t, err)
+		assert.Equal(t, c.want, leads)
+	}
+	require.NoError(t, b.Resign(t.Context(), "sweeper", "y"))
+	require.NoError(t, b.Resign(t.Context(), "sweeper", "x"))
+	leads, err := b.Lead(t.Context(), "sweeper", "y", time.Minute)
+	require.NoError(t, err)
+	assert.True(t, leads)
+}
+
+func TestAliveListsWhoBeats(t *testing.T) {
+	b := setup(t)
+	require.NoError(t, b.Beat(t.Context(), "worker", "w1", map[string]string{"busy": "1"}, time.Minute))
+	require.NoError(t, b.Beat(t.Context(), "worker", "w2", nil, -time.Second))
+	alive, err := b.Alive(t.Context())
+	require.NoError(t, err)
+	require.Len(t, alive, 1)
+	assert.Equal(t, "w1", alive[0].ID)
+	require.NoError(t, b.Leave(t.Context(), "worker", "w1"))
+	alive, err = b.Alive(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, alive)
+}

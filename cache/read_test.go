@@ -1,0 +1,229 @@
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+func TestGetFillsAndCachesAbsence(t *testing.T) {
+	b := setup(t)
+	b.table.set("a", values("Ann", "30", "0"))
+	assert.Equal(t, cache.Filled, b.get(t, "a").Source)
+	read := b.get(t, "a")
+	assert.Equal(t, cache.Hit, read.Source)
+	assert.Equal(t, afterwrite.Persisted, read.Status)
+	assert.InDelta(t, time.Hour, read.TTL, float64(time.Minute))
+
+	assert.True(t, b.get(t, "nobody").Deleted)
+	read = b.get(t, "nobody")
+	assert.Equal(t, cache.Hit, read.Source)
+	assert.True(t, read.Deleted)
+	assert.LessOrEqual(t, read.TTL, 30*time.Second)
+	assert.Equal(t, 2, b.table.loads)
+}
+
+func TestJitterSpreadsTheTTL(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Cache.Jitter = 0.5 })
+	lives := map[time.Duration]bool{}
+	for i := range 20 {
+		id := fmt.Sprint(i)
+		b.table.set(id, values("x", "1", "1"))
+		b.get(t, id)
+		life := b.get(t, id).TTL
+		assert.Greater(t, life, 29*time.Minute)
+		lives[life.Round(time.Second)] = true
+	}
+	assert.Greater(t, len(lives), 10)
+}
+
+// A fill races a write: the row was read before the write, and must not overwrite it.
+func TestI4FillRacingAWrite(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, b *bundle){
+		"put":    func(t *testing.T, b *bundle) { b.put(t, "a", "new") },
+		"delete": func(t *testing.T, b *bundle) { require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err) },
+		"put, flush and eviction": func(t *testing.T, b *bundle) {
+			b.put(t, "a", "new")
+			b.flush(t)
+			require.NoError(t, b.rdb.Del(t.Context(), b.key("a")).Err())
+		},
+		"invalidation": func(t *testing.T, b *bundle) {
+			b.table.set("a", values("new", "30", "0"))
+			_, err := b.Invalidate(t.Context(), b.e, []string{"a"})
+			require.NoError(t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			b.table.set("a", values("old", "30", "0"))
+			b.table.hold, b.table.began = make(chan struct{}), make(chan struct{}, 8)
+			done := make(chan cache.Read)
+			go func() {
+				read, err := b.Get(context.WithoutCancel(t.Context()), b.e, "a")
+				assert.NoError(t, err)
+				done <- read
+			}()
+			<-b.table.began
+			b.table.mu.Lock()
+			hold := b.table.hold
+			b.table.hold, b.table.began = nil, nil
+			b.table.mu.Unlock()
+			change(t, b)
+			close(hold)
+			<-done
+			read := b.get(t, "a")
+			if name == "delete" {
+				assert.True(t, read.Deleted)
+				return
+			}
+			assert.Equal(t, values("new", "30", "0"), read.Values)
+		})
+	}
+}
+
+func TestOneLoadForManyReaders(t *testing.T) {
+	b := setup(t)
+	b.table.set("a", values("Ann", "30", "0"))
+	var wg sync.WaitGroup
+	for range 500 {
+		wg.Go(func() {
+			read, err := b.Get(t.Context(), b.e, "a")
+			assert.NoError(t, err)
+			assert.Equal(t, values("Ann", "30", "0"), read.Values)
+		})
+	}
+	wg.Wait()
+	assert.Equal(t, 1, b.table.loads)
+}
+
+// A caller that gives up does not end the load for those who joined it.
+func TestCancelledFirstCallerFailsNobody(t *testing.T) {
+	b := setup(t)
+	b.table.set("a", values("Ann", "30", "0"))
+	b.table.hold, b.table.began = make(chan struct{}), make(chan struct{}, 8)
+	ctx, cancel := context.WithCancel(t.Context())
+	first := make(chan error)
+	go func() {
+		_, err := b.Get(ctx, b.e, "a")
+		first <- err
+	}()
+	<-b.table.began
+	second := make(chan cache.Read)
+	go func() {
+		read, err := b.Get(t.Context(), b.e, "a")
+		assert.NoError(t, err)
+		second <- read
+	}()
+	cancel()
+	require.ErrorIs(t, <-first, context.Canceled)
+	close(b.table.hold)
+	assert.Equal(t, values("Ann", "30", "0"), (<-second).Values)
+	assert.Equal(t, 1, b.table.loads)
+}
+
+func TestGetManyAnswersInOrder(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "Ann")
+	b.table.set("c", values("Cid", "1", "1"))
+	reads, err := b.GetMany(t.Context(), b.e, []string{"a", "b", "c", "a"})
+	require.NoError(t, err)
+	require.Len(t, reads, 4)
+	assert.Equal(t, []cache.Source{cache.Hit, cache.Filled, cache.Filled, cache.Hit},
+		[]cache.Source{reads[0].Source, reads[1].Source, reads[2].Source, reads[3].Source})
+	assert.True(t, reads[1].Deleted)
+	assert.Equal(t, `"Cid"`, reads[2].Values[0])
+}
+
+func TestRedisDownReadsTheDatabaseAndSaysSo(t *testing.T) {
+	t.Parallel()
+	server := testkit.Redis(t)
+	rows := &table{rows: map[string]afterwrite.Values{"a": values("Ann", "30", "0")}}
+	c, err := cache.New(cache.Config{URL: server.URL(), Loader: rows, Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	b := &bundle{Cache: c, table: rows}
+	b.e = &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}, {Name: "age", Type: afterwrite.Int}, {Name: "count", Type: afterwrite.Int}}}
+	require.NoError(t, b.e.Init())
+	b.put(t, "b", "Bob")
+	server.Kill()
+	assert.Equal(t, cache.Bypass, b.get(t, "a").Source)
+	many, err := c.GetMany(t.Context(), b.e, []string{"a", "x"})
+	require.NoError(t, err)
+	assert.Equal(t, cache.Bypass, many[1].Source)
+	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+	require.ErrorIs(t, got.Err, afterwrite.ErrUnavailable)
+	server.Start()
+	testkit.Eventually(t, "reads and writes are back", func() bool {
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+		read, err := c.Get(t.Context(), b.e, "b")
+		return got.Err == nil && err == nil && read.Source == cache.Hit
+	})
+}
+
+func TestStatusTellsTheWholeStory(t *testing.T) {
+	b := setup(t)
+	state, err := b.Status(t.Context(), b.e, "a")
+	require.NoError(t, err)
+	assert.False(t, state.Cached)
+	version := b.put(t, "a", "Ann")
+	state, err = b.Status(t.Context(), b.e, "a")
+	require.NoError(t, err)
+	assert.Equal(t, afterwrite.Pending, state.Record.Status)
+	assert.False(t, state.PendingSince.IsZero())
+	b.holdAll(t, time.Hour)
+	state, err = b.Status(t.Context(), b.e, "a")
+	require.NoError(t, err)
+	assert.Equal(t, afterwrite.Held, state.Record.Status)
+	assert.Equal(t, version, state.Record.Version)
+	assert.Equal(t, 1, state.Attempts)
+	assert.Equal(t, afterwrite.KindUnique, state.Refusal.Kind)
+	assert.WithinDuration(t, time.Now().Add(time.Hour), state.NextAttempt, time.Minute)
+}
+
+func TestInvalidateMatchSparesWhatIsNotPersisted(t *testing.T) {
+	b := setup(t)
+	for i := range 30 {
+		b.put(t, fmt.Sprintf("x*%d", i), "x")
+		b.put(t, fmt.Sprintf("y%d", i), "y")
+	}
+	b.flush(t)
+	b.put(t, "x*1", "pending")
+	n, err := b.InvalidateMatch(t.Context(), b.e, `x\**`, nil)
+	require.NoError(t, err)
+	assert.Equal(t, 29, n)
+	assert.Equal(t, cache.Hit, b.get(t, "x*1").Source)
+	assert.Equal(t, cache.Filled, b.get(t, "x*2").Source)
+	assert.Equal(t, cache.Hit, b.get(t, "y2").Source)
+}
+
+func TestWalkFindsEveryCachedRecord(t *testing.T) {
+	b := setup(t)
+	want := map[string]afterwrite.Status{}
+	for i := range 1200 {
+		id := fmt.Sprint(i)
+		b.put(t, id, "x")
+		want[id] = afterwrite.Persisted
+	}
+	for i := 0; i < 20; i++ {
+		b.flush(t)
+	}
+	b.put(t, "7", "again")
+	want["7"] = afterwrite.Pending
+	found := map[string]afterwrite.Status{}
+	require.NoError(t, b.Walk(t.Context(), b.e, func(r cache.Cached) error {
+		found[r.ID] = r.Status
+		assert.Equal(t, r.Status == afterwrite.Pending, r.Pending)
+		assert.Equal(t, r.Status == afterwrite.Persisted, r.Expires)
+		return nil
+	}))
+	assert.Equal(t, want, found)
+}

@@ -1,0 +1,358 @@
+package cache_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+func TestI1AcceptedIsVisibleAndPending(t *testing.T) {
+	b := setup(t)
+	version := b.put(t, "a", "Ann")
+	read := b.get(t, "a")
+	assert.Equal(t, cache.Hit, read.Source)
+	assert.Equal(t, afterwrite.Pending, read.Status)
+	assert.Equal(t, version, read.Version)
+	assert.Equal(t, values("Ann", "30", "0"), read.Values)
+	assert.Negative(t, ttl(t, b, "a"), "a pending record has no time to live")
+	batch := b.read(t, b.e.Partition("a"))
+	require.Len(t, batch.Due, 1)
+	assert.Equal(t, version, batch.Due[0].Version)
+	assert.WithinDuration(t, time.Now(), batch.Due[0].PendingSince, time.Minute)
+}
+
+func TestWriteConditions(t *testing.T) {
+	b := setup(t)
+	v := values("Ann", "30", "0")
+	got := b.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: v})
+	require.ErrorIs(t, got.Err, afterwrite.ErrNotFound)
+	got = b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"})
+	require.ErrorIs(t, got.Err, afterwrite.ErrNotFound)
+	got = b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}})
+	require.ErrorIs(t, got.Err, afterwrite.ErrNotFound)
+	got = b.loading(t, cache.Write{Op: cache.OpPut, ID: "a", Values: v, IfMatch: cache.AnyVersion})
+	require.ErrorIs(t, got.Err, afterwrite.ErrVersionMismatch)
+	created := b.loading(t, cache.Write{Op: cache.OpCreate, ID: "a", Values: v})
+	require.NoError(t, created.Err)
+	got = b.loading(t, cache.Write{Op: cache.OpCreate, ID: "a", Values: v})
+	require.ErrorIs(t, got.Err, afterwrite.ErrExists)
+	got = b.loading(t, cache.Write{Op: cache.OpPut, ID: "a", Values: v, IfMatch: created.Version - 1})
+	require.ErrorIs(t, got.Err, afterwrite.ErrVersionMismatch)
+	put := b.loading(t, cache.Write{Op: cache.OpPut, ID: "a", Values: v, IfMatch: created.Version})
+	require.NoError(t, put.Err)
+	assert.Greater(t, put.Version, created.Version)
+	patched := b.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: afterwrite.Values{"", "31", ""}})
+	require.NoError(t, patched.Err)
+	assert.Equal(t, values("Ann", "31", "0"), b.get(t, "a").Values)
+	deleted := b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a", IfMatch: patched.Version})
+	require.NoError(t, deleted.Err)
+	assert.True(t, b.get(t, "a").Deleted)
+	got = b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"})
+	require.ErrorIs(t, got.Err, afterwrite.ErrNotFound)
+	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpCreate, ID: "a", Values: v}).Err)
+	total := b.total(t)
+	assert.EqualValues(t, 5, total.Accepted)
+	assert.EqualValues(t, 4, total.Superseded)
+	assert.EqualValues(t, 1, total.Pending)
+}
+
+func TestWritesLoadWhatIsNotCached(t *testing.T) {
+	b := setup(t)
+	b.table.set("a", values("Ann", "30", "7"))
+	got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 5}}})
+	require.NoError(t, got.Err)
+	assert.Equal(t, "12", got.Values[2])
+	assert.Equal(t, values("Ann", "30", "12"), b.get(t, "a").Values)
+	assert.Negative(t, ttl(t, b, "a"), "the installed row's time to live is gone")
+
+	b.table.set("b", values("Bob", "40", "0"))
+	refused := b.loading(t, cache.Write{Op: cache.OpCreate, ID: "b", Values: values("Eve", "1", "1")})
+	require.ErrorIs(t, refused.Err, afterwrite.ErrExists)
+	assert.Positive(t, ttl(t, b, "b"), "a row installed without a write is persisted, and expires")
+	assert.Equal(t, values("Bob", "40", "0"), b.get(t, "b").Values)
+	assert.Equal(t, cache.Hit, b.get(t, "b").Source)
+}
+
+// A writer's row is refused when anything happened to the record since its lease.
+func TestI4StaleRowIsNotInstalled(t *testing.T) {
+	b := setup(t)
+	b.table.set("a", values("old", "30", "7"))
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}}
+	miss, _ := b.write(t, add)
+	require.NotEmpty(t, miss.Token)
+	_, err := b.Invalidate(t.Context(), b.e, []string{"a"})
+	require.NoError(t, err)
+	b.table.set("a", values("new", "30", "100"))
+	add.Row, add.Token = &afterwrite.Row{ID: "a", Exists: true, Values: values("old", "30", "7")}, miss.Token
+	again, _ := b.write(t, add)
+	require.NotEmpty(t, again.Token, "the old lease is no lease")
+	require.NotEqual(t, miss.Token, again.Token)
+	add.Row, add.Token = &afterwrite.Row{ID: "a", Exists: true, Values: values("new", "30", "100")}, again.Token
+	done, _ := b.write(t, add)
+	require.NoError(t, done.Err)
+	assert.Equal(t, "101", done.Values[2])
+}
+
+// Writers that share a lease are not starved: the first installs, the others apply.
+func TestWritersShareOneLease(t *testing.T) {
+	b := setup(t)
+	b.table.set("a", values("Ann", "30", "0"))
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}}
+	first, _ := b.write(t, add)
+	second, _ := b.write(t, add)
+	require.Equal(t, first.Token, second.Token)
+	add.Row, add.Token = &afterwrite.Row{ID: "a", Exists: true, Values: values("Ann", "30", "0")}, first.Token
+	for want := range 2 {
+		done, _ := b.write(t, add)
+		require.NoError(t, done.Err)
+		assert.Equal(t, fmt.Sprint(want+1), done.Values[2])
+	}
+}
+
+func TestIncrementIsExactAndWhole(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) {
+		e.Fields = append(e.Fields, afterwrite.Field{Name: "big", Type: afterwrite.Int})
+	})
+	ctx := func(count, big string) {
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: append(values("Ann", "100", count), big)})
+		require.NoError(t, got.Err)
+	}
+	add := func(deltas ...afterwrite.Delta) cache.Written {
+		return b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: deltas})
+	}
+	for _, c := range []struct {
+		name     string
+		big      string
+		by       int64
+		want     string // "" refused
+		mentions string
+	}{
+		{"above 2^53", "9007199254740993", 2, "9007199254740995", ""},
+		{"to the top", fmt.Sprint(math.MaxInt64 - 1), 1, fmt.Sprint(math.MaxInt64), ""},
+		{"over the top", fmt.Sprint(math.MaxInt64), 1, "", "overflow"},
+		{"to the bottom", "-1", math.MinInt64 + 1, fmt.Sprint(math.MinInt64), ""},
+		{"under the bottom", "-2", math.MinInt64 + 1, "", "overflow"},
+		{"the lowest delta", "0", math.MinInt64, fmt.Sprint(math.MinInt64), ""},
+		{"nothing", "5", 0, "5", ""},
+		{"null", "null", 1, "", "null"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx("1", c.big)
+			got := add(afterwrite.Delta{Field: 2, By: 1}, afterwrite.Delta{Field: 3, By: c.by})
+			read := b.get(t, "a")
+			if c.want == "" {
+				var invalid *afterwrite.InvalidError
+				require.ErrorAs(t, got.Err, &invalid)
+				assert.Equal(t, "big", invalid.Fields[0].Field)
+				assert.Contains(t, invalid.Error(), c.mentions)
+				assert.Equal(t, "1", read.Values[2], "all or nothing")
+				assert.Equal(t, c.big, read.Values[3])
+				return
+			}
+			require.NoError(t, got.Err)
+			assert.Equal(t, c.want, got.Values[3])
+			assert.Equal(t, c.want, read.Values[3])
+			assert.Equal(t, "2", read.Values[2])
+		})
+	}
+	t.Run("bounds", func(t *testing.T) {
+		ctx("1", "0")
+		require.ErrorIs(t, add(afterwrite.Delta{Field: 1, By: 51}).Err, afterwrite.ErrInvalid)
+		require.ErrorIs(t, add(afterwrite.Delta{Field: 1, By: -101}).Err, afterwrite.ErrInvalid)
+		require.NoError(t, add(afterwrite.Delta{Field: 1, By: 50}).Err)
+		assert.Equal(t, "150", b.get(t, "a").Values[1])
+	})
+	b.total(t)
+}
+
+func TestIncrementsOf64CallersAreExact(t *testing.T) {
+	b := setup(t)
+	b.table.set("a", values("Ann", "30", "0"))
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for range 20 {
+				got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}})
+				assert.NoError(t, got.Err)
+			}
+		})
+	}
+	wg.Wait()
+	assert.Equal(t, "1280", b.get(t, "a").Values[2])
+	assert.EqualValues(t, 1280, b.total(t).Accepted)
+}
+
+// A version after a clock step: the partition's last version leads, not the clock.
+func TestI3VersionsGrowThroughAClockStep(t *testing.T) {
+	b := setup(t)
+	before := b.put(t, "a", "Ann")
+	ahead := int64(before) + time.Hour.Microseconds()
+	require.NoError(t, b.rdb.HSet(t.Context(), b.statsKey(b.e.Partition("a")), "v", ahead).Err())
+	assert.EqualValues(t, ahead+1, b.put(t, "a", "Ann"), "the clock is an hour behind the last version")
+	require.NoError(t, b.rdb.HSet(t.Context(), b.statsKey(b.e.Partition("a")), "v", int64(before)).Err())
+	assert.Greater(t, b.put(t, "a", "Ann"), before+1, "the clock is ahead of the last version")
+}
+
+func TestI1OperationIDAppliesOnce(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "Ann")
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 3}}, Key: "k1", KeyHash: "h1"}
+	first := b.loading(t, add)
+	require.NoError(t, first.Err)
+	second := b.loading(t, add)
+	require.NoError(t, second.Err)
+	assert.True(t, second.Again)
+	assert.Equal(t, first.Version, second.Version)
+	assert.Equal(t, "3", second.Values[2])
+	assert.Equal(t, "3", b.get(t, "a").Values[2])
+	add.KeyHash = "h2"
+	require.ErrorIs(t, b.loading(t, add).Err, afterwrite.ErrKeyReused)
+	assert.Negative(t, b.rdb.PTTL(t.Context(), strings.TrimSuffix(b.statsKey(b.e.Partition("a")), "stats")+"ops").Val(),
+		"operation ids have no time to live: an evicted one would apply twice")
+}
+
+// A lost reply to an increment: unknown to the caller, never sent again by the client,
+// applied once when it is repeated with its operation id.
+func TestI1LostReplyToAnIncrement(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "Ann")
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}, Key: "k", KeyHash: "h"}
+	b.faults.Inject(testkit.LoseReply, testkit.Script(t, "write"))
+	got, _ := b.write(t, add)
+	require.ErrorIs(t, got.Err, afterwrite.ErrOutcomeUnknown)
+	assert.Equal(t, "1", b.get(t, "a").Values[2], "it was applied, and once")
+	got, _ = b.write(t, add)
+	require.NoError(t, got.Err)
+	assert.True(t, got.Again)
+	assert.Equal(t, "1", b.get(t, "a").Values[2])
+}
+
+func TestOperationIDsAreBounded(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, cfg *cache.Config) { e.Partitions, cfg.KeptOps = 1, 10 })
+	for i := range 40 {
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("Ann", "1", "1"), Key: fmt.Sprint(i), KeyHash: "h"})
+		require.NoError(t, got.Err)
+	}
+	ops := strings.TrimSuffix(b.statsKey(0), "stats") + "ops"
+	assert.EqualValues(t, 10, b.rdb.HLen(t.Context(), ops).Val())
+	assert.EqualValues(t, 10, b.rdb.ZCard(t.Context(), ops+"At").Val())
+	assert.True(t, b.rdb.HExists(t.Context(), ops, "39").Val(), "the newest are kept")
+}
+
+func TestReserveKeepsTheFirstID(t *testing.T) {
+	b := setup(t)
+	first, err := b.Reserve(t.Context(), b.e, "key", "one")
+	require.NoError(t, err)
+	second, err := b.Reserve(t.Context(), b.e, "key", "two")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"one", "one"}, []string{first, second})
+}
+
+func TestI6BacklogRefusesNewIDsOnly(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions, e.Flush.MaxPending = 1, 4 })
+	require.Equal(t, 5, b.e.PartitionLimit())
+	for i := range 5 {
+		b.put(t, fmt.Sprint(i), "x")
+	}
+	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "new", Values: values("x", "1", "1")})
+	require.ErrorIs(t, got.Err, afterwrite.ErrBacklogFull)
+	assert.True(t, b.get(t, "new").Deleted)
+	b.put(t, "3", "a pending record can be rewritten")
+	b.flush(t)
+	b.put(t, "new", "room again")
+	b.total(t)
+}
+
+func TestI6BacklogCountsHeldRecords(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions, e.Flush.MaxPending = 1, 4 })
+	for i := range 5 {
+		b.put(t, fmt.Sprint(i), "x")
+	}
+	b.holdAll(t, time.Hour)
+	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "new", Values: values("x", "1", "1")})
+	require.ErrorIs(t, got.Err, afterwrite.ErrBacklogFull)
+}
+
+func TestGroupKeepsTheOrderOfARecord(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b.table.set("a", values("Ann", "30", "1"))
+	g := &cache.Group{Entity: b.e, Writes: []cache.Write{
+		{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}},
+		{Op: cache.OpPut, ID: "b", Values: values("Bob", "1", "1")},
+		{Op: cache.OpPut, ID: "a", Values: values("Ann", "31", "100")},
+	}}
+	b.Write(t.Context(), g)
+	assert.NotEmpty(t, g.Results[0].Token)
+	assert.NoError(t, g.Results[1].Err)
+	assert.NotZero(t, g.Results[1].Version)
+	assert.Equal(t, g.Results[0].Token, g.Results[2].Token, "the put waits for the increment before it")
+	assert.Zero(t, g.Results[2].Version)
+}
+
+func TestOneOrderUntilTheTaskEnds(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	_, first := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+	require.False(t, first.None())
+	_, second := b.write(t, cache.Write{Op: cache.OpPut, ID: "b", Values: values("x", "1", "1")})
+	assert.True(t, second.None(), "a task is ordered already")
+}
+
+func TestIDsOfAnyCharacter(t *testing.T) {
+	b := setup(t)
+	for _, id := range []string{"/", ":", "{", "}", "{}", "a*b?", "[x]", "%20", "a b", "line\nbreak", "é", "日本", `"\`, strings.Repeat("x", 64)} {
+		b.put(t, id, "first")
+		b.flush(t)
+		assert.Equal(t, afterwrite.Persisted, b.get(t, id).Status, "%q", id)
+		require.NoError(t, b.rdb.Del(t.Context(), b.key(id)).Err())
+		read := b.get(t, id)
+		assert.Equal(t, cache.Filled, read.Source, "%q", id)
+		assert.Equal(t, values("first", "30", "0"), read.Values)
+		n, err := b.Invalidate(t.Context(), b.e, []string{id})
+		require.NoError(t, err)
+		assert.Equal(t, 1, n, "%q", id)
+	}
+}
+
+func TestWriteErrorsSayWhetherAnythingWasWritten(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "Ann")
+	b.faults.Inject(testkit.Refuse, testkit.Script(t, "write"), testkit.Err(errors.New("OOM")))
+	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+	require.Error(t, got.Err)
+	assert.Equal(t, values("Ann", "30", "0"), b.get(t, "a").Values)
+}
+
+func TestRedisFullRefusesAndWritesNothing(t *testing.T) {
+	t.Parallel()
+	server := testkit.Redis(t, testkit.MaxMemory("3mb"), testkit.MaxMemoryPolicy("noeviction"))
+	b := &bundle{rdb: server.Client(t), prefix: "aw"}
+	b.e = &afterwrite.Entity{Name: "user", Partitions: 1, Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.Text}}}
+	require.NoError(t, b.e.Init())
+	var err error
+	b.Cache, err = cache.New(cache.Config{URL: server.URL(), Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.Close() })
+	accepted := int64(0)
+	for i := 0; ; i++ {
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: fmt.Sprint(i), Values: afterwrite.Values{`"` + strings.Repeat("x", 10_000) + `"`}})
+		if got.Err != nil {
+			require.ErrorIs(t, got.Err, afterwrite.ErrUnavailable)
+			break
+		}
+		accepted++
+	}
+	total := b.total(t)
+	assert.Equal(t, accepted, total.Accepted)
+	assert.Equal(t, accepted, total.Pending)
+}
