@@ -1,0 +1,330 @@
+package dashboard_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/dashboard"
+	"github.com/afterwrite/afterwrite/internal/queue"
+)
+
+var now = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+
+// system is what the pages read, in a state that a test can set.
+type system struct {
+	health    cache.Health
+	redisErr  error
+	dbErr     error
+	stats     map[string][]cache.Stats
+	processes []cache.Process
+	queues    []queue.Size
+	checks    atomic.Int64
+}
+
+func (s *system) Stats(_ context.Context, e *afterwrite.Entity) ([]cache.Stats, error) {
+	if s.redisErr != nil {
+		return nil, s.redisErr
+	}
+	partitions := make([]cache.Stats, e.Partitions)
+	for i := range partitions {
+		partitions[i].Partition = i
+	}
+	copy(partitions, s.stats[e.Name])
+	return partitions, nil
+}
+func (s *system) Alive(context.Context) ([]cache.Process, error) { return s.processes, s.redisErr }
+func (s *system) Check(context.Context) (cache.Health, error) {
+	s.checks.Add(1)
+	return s.health, s.redisErr
+}
+func (s *system) Ping(context.Context) error                  { return s.dbErr }
+func (s *system) Dialect() string                             { return "sqlite" }
+func (s *system) Sizes(context.Context) ([]queue.Size, error) { return s.queues, s.redisErr }
+
+func healthy() *system {
+	return &system{
+		health:    cache.Health{Version: "7.0.15", Policy: "volatile-lfu", AOF: true, Fsync: "everysec", UsedMemory: 3 << 20, MaxMemory: 1 << 30, Latency: 300 * time.Microsecond, Clock: now},
+		processes: []cache.Process{{Kind: "worker", ID: "host-7", Info: map[string]string{"concurrency": "8"}}},
+		queues:    []queue.Size{{Queue: "default"}},
+		stats:     map[string][]cache.Stats{},
+	}
+}
+
+func entities(t testing.TB) []*afterwrite.Entity {
+	t.Helper()
+	var list []*afterwrite.Entity
+	for _, name := range []string{"user", "product"} {
+		e := &afterwrite.Entity{Name: name, Partitions: 4, Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}}}
+		require.NoError(t, e.Init())
+		list = append(list, e)
+	}
+	return list
+}
+
+func pages(t testing.TB, s *system) http.Handler {
+	t.Helper()
+	h, err := dashboard.New(dashboard.Options{Entities: entities(t), Cache: s, Store: s, Queues: s, Version: "v1.2.3", MaxAge: time.Nanosecond})
+	require.NoError(t, err)
+	return h
+}
+
+func get(t testing.TB, h http.Handler, path string) (*http.Response, string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	return w.Result(), w.Body.String()
+}
+
+var tags = regexp.MustCompile(`<[^>]*>|\s+`)
+
+// text is what a reader of the page sees.
+func text(html string) string {
+	return strings.Join(strings.Fields(tags.ReplaceAllString(html, " ")), " ")
+}
+
+func heading(t testing.TB, html string) string {
+	t.Helper()
+	m := regexp.MustCompile(`(?s)<h1>(.*?)</h1>`).FindStringSubmatch(html)
+	require.NotNil(t, m, "the page has a heading")
+	return text(m[1])
+}
+
+func TestVerdict(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		state func(*system)
+		want  string
+		also  []string
+	}{
+		{"nothing yet", func(*system) {}, "✓ ok · Nothing has been written yet.", nil},
+		{"at rest", func(s *system) { s.stats["user"] = []cache.Stats{{Accepted: 5, Persisted: 5}} }, "✓ ok · All accepted writes are in the database.", nil},
+		{"flowing", func(s *system) {
+			s.stats["user"] = []cache.Stats{{Accepted: 5, Persisted: 3, Pending: 2, OldestPending: now.Add(-40 * time.Millisecond)}}
+		}, "✓ ok · All writes are reaching the database, 40 ms behind.", nil},
+		{"refused", func(s *system) { s.stats["user"] = []cache.Stats{{Accepted: 1204, Held: 1201}, {}, {}, {Dead: 3}} },
+			"! warning · user: 1,204 writes refused, 3 of them dead.", nil},
+		{"slow", func(s *system) {
+			s.stats["product"] = []cache.Stats{{Accepted: 1, Pending: 1, OldestPending: now.Add(-125 * time.Second)}}
+		}, "! warning · product: 1 write waits in Redis, the oldest for 2 min 5 s.", nil},
+		{"does not add up", func(s *system) {
+			s.stats["user"] = []cache.Stats{{Accepted: 7, Persisted: 5, Held: 1, Lost: 1}}
+		}, "✕ failure · user: 1 accepted write is unaccounted for; run afterwrite fsck.", []string{"user: 1 write refused, 0 of them dead.", "1 record was gone"}},
+		{"no worker", func(s *system) {
+			s.processes = nil
+			s.stats["user"] = []cache.Stats{{Accepted: 2, Pending: 2, OldestPending: now.Add(-time.Hour)}}
+		}, "✕ failure · No worker is running: 2 writes wait in Redis, the oldest for 1 h.", []string{"No process has said that it runs."}},
+		{"database down", func(s *system) {
+			s.dbErr = errors.New("connection refused")
+			s.stats["user"] = []cache.Stats{{Accepted: 1, Pending: 1, OldestPending: now.Add(-3200 * time.Millisecond)}}
+		}, "✕ failure · The database does not answer: 1 write waits in Redis, the oldest for 3.2 s.", []string{"connection refused"}},
+		{"redis down", func(s *system) {
+			s.redisErr, s.health = afterwrite.ErrUnavailable, cache.Health{}
+		}, "✕ failure · Redis does not answer: writes are refused, reads come from the database.", []string{"The figures are kept in Redis, which does not answer."}},
+		{"both down", func(s *system) {
+			s.redisErr, s.health, s.dbErr = afterwrite.ErrUnavailable, cache.Health{}, errors.New("down")
+		}, "✕ failure · Neither Redis nor the database answers: writes and reads are refused.", nil},
+		{"redis may evict", func(s *system) { s.redisErr = cache.ErrEvictionPolicy }, "✕ failure · Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.", nil},
+		{"warned", func(s *system) { s.health.Warnings = []string{"appendonly is off."} }, "! warning · Redis: appendonly is off.", nil},
+		{"paused", func(s *system) { s.queues[0].Paused = true }, "! warning · Queue default is paused: its entities are not flushed.", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := healthy()
+			c.state(s)
+			r, html := get(t, pages(t, s), "/")
+			require.Equal(t, http.StatusOK, r.StatusCode)
+			require.Equal(t, c.want, heading(t, html))
+			for _, also := range c.also {
+				require.Contains(t, text(html), also)
+			}
+		})
+	}
+}
+
+func TestOverviewIsExact(t *testing.T) {
+	s := healthy()
+	s.stats["user"] = []cache.Stats{{Accepted: math.MaxInt64, Persisted: math.MaxInt64 - 1, Superseded: 1, LastVersion: 1769860800123456}}
+	_, html := get(t, pages(t, s), "/")
+	seen := text(html)
+	for _, want := range []string{
+		"9,223,372,036,854,775,807", "9,223,372,036,854,775,806", "✓ adds up", "2026-01-31 12:00:00 UTC",
+		"on, fsync everysec", "3.0 MiB of 1.0 GiB", "volatile-lfu", "under 1 ms", "sqlite", "worker host-7 concurrency 8", "v1.2.3", "every 5 s",
+	} {
+		require.Contains(t, seen, want)
+	}
+}
+
+func TestEntityPage(t *testing.T) {
+	s := healthy()
+	s.stats["user"] = []cache.Stats{
+		{Partition: 0, Accepted: 10, Persisted: 10, LastVersion: 1769860800123456, FlagUntil: now.Add(time.Second)},
+		{Partition: 1, Accepted: 3, Held: 2, Dead: 1},
+	}
+	h := pages(t, s)
+	r, html := get(t, h, "/entities/user")
+	require.Equal(t, http.StatusOK, r.StatusCode)
+	require.Equal(t, "user ! warning", heading(t, html))
+	for _, want := range []string{"3 writes refused, 1 of them dead.", "1769860800123456 ordered", "flush.max_pending 1,000,000", "All ! warning — 0 2 1 13 10 0 0 ✓ adds up"} {
+		require.Contains(t, text(html), want)
+	}
+
+	r, html = get(t, h, "/entities/nobody")
+	require.Equal(t, http.StatusNotFound, r.StatusCode)
+	require.Equal(t, "Not found", heading(t, html))
+
+	s.redisErr = afterwrite.ErrUnavailable
+	r, html = get(t, h, "/entities/user")
+	require.Equal(t, http.StatusOK, r.StatusCode, "the page answers and says so")
+	require.Contains(t, text(html), "The figures are kept in Redis, which does not answer.")
+}
+
+// Errors and names are data, never markup.
+func TestPagesEscape(t *testing.T) {
+	s := healthy()
+	s.dbErr = errors.New(`<script>alert("x")</script>` + strings.Repeat("long ", 200))
+	_, html := get(t, pages(t, s), "/")
+	require.NotContains(t, html, "<script>")
+	require.Contains(t, html, "&lt;script&gt;")
+	require.Less(t, strings.Count(html, "long "), 100, "an error is cut to what fits the page")
+}
+
+func TestNothingChangesAndNothingIsInline(t *testing.T) {
+	h := pages(t, healthy())
+	for _, path := range []string{"/", "/entities/user", "/entities/none", "/healthz", "/static/app.css", "/static/", "/nowhere/at/all"} {
+		r, html := get(t, h, path)
+		require.Contains(t, r.Header.Get("Content-Security-Policy"), "default-src 'none'", path)
+		require.NotContains(t, r.Header.Get("Content-Security-Policy"), "unsafe", path)
+		require.Equal(t, "nosniff", r.Header.Get("X-Content-Type-Options"), path)
+		require.NotRegexp(t, `(?i)<script|<style|\sstyle=|\son[a-z]+=|javascript:`, html, path)
+		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+			require.Equal(t, http.StatusMethodNotAllowed, w.Code, "%s %s", method, path)
+		}
+	}
+}
+
+func TestHealthz(t *testing.T) {
+	s := healthy()
+	s.redisErr, s.dbErr = afterwrite.ErrUnavailable, errors.New("down")
+	r, body := get(t, pages(t, s), "/healthz")
+	require.Equal(t, http.StatusOK, r.StatusCode)
+	require.JSONEq(t, `{"status":"ok"}`, body)
+}
+
+func TestRefreshCanBeStopped(t *testing.T) {
+	h := pages(t, healthy())
+	_, html := get(t, h, "/")
+	require.Contains(t, html, `<meta http-equiv="refresh" content="5">`)
+	_, html = get(t, h, "/?refresh=off")
+	require.NotContains(t, html, "http-equiv")
+}
+
+// A page under any prefix finds its styles and its neighbours.
+func TestMountedUnderAPrefix(t *testing.T) {
+	for _, prefix := range []string{"", "/admin", "/deep/er/path"} {
+		mux := http.NewServeMux()
+		mux.Handle(prefix+"/", http.StripPrefix(prefix, pages(t, healthy())))
+		if prefix != "" {
+			mux.Handle(prefix, http.StripPrefix(prefix, pages(t, healthy())))
+		}
+		server := httptest.NewServer(mux)
+		t.Cleanup(server.Close)
+		for _, path := range []string{"", "/", "/entities/user"} {
+			page := server.URL + prefix + path
+			r := fetch(t, page)
+			require.Equal(t, http.StatusOK, r.StatusCode, page)
+			links := regexp.MustCompile(`(?:href|src)="([^"]*)"`).FindAllStringSubmatch(body(t, r), -1)
+			require.NotEmpty(t, links)
+			for _, link := range links {
+				to, err := r.Request.URL.Parse(link[1])
+				require.NoError(t, err)
+				require.Equal(t, http.StatusOK, fetch(t, to.String()).StatusCode, "%s links to %s", page, to)
+				require.True(t, strings.HasPrefix(to.Path, prefix), "%s leaves %s", to, prefix)
+			}
+		}
+	}
+}
+
+func fetch(t testing.TB, url string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	require.NoError(t, err)
+	r, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = r.Body.Close() })
+	return r
+}
+
+func body(t testing.TB, r *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(r.Body)
+	require.NoError(t, err)
+	return string(b)
+}
+
+func TestStaticFilesAreKeptByBrowsers(t *testing.T) {
+	h := pages(t, healthy())
+	r, css := get(t, h, "/static/app.css")
+	require.Equal(t, "text/css; charset=utf-8", r.Header.Get("Content-Type"))
+	require.NotEmpty(t, css)
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/static/app.css", nil)
+	req.Header.Set("If-None-Match", r.Header.Get("ETag"))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, req)
+	require.Equal(t, http.StatusNotModified, w.Code)
+}
+
+// Many viewers cost one reading.
+func TestViewersShareAReading(t *testing.T) {
+	s := healthy()
+	h, err := dashboard.New(dashboard.Options{Entities: entities(t), Cache: s, Store: s, MaxAge: time.Hour})
+	require.NoError(t, err)
+	var viewers sync.WaitGroup
+	for range 50 {
+		viewers.Go(func() {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+		})
+	}
+	viewers.Wait()
+	require.EqualValues(t, 1, s.checks.Load())
+	_, html := get(t, h, "/")
+	require.NotContains(t, html, "Queues", "nothing is said of queues that were not given")
+}
+
+func TestNewNeedsWhatItShows(t *testing.T) {
+	_, err := dashboard.New(dashboard.Options{})
+	require.ErrorContains(t, err, "required")
+}
+
+// What is vendored is what was published, and VENDORED.md says so.
+func TestVendoredFiles(t *testing.T) {
+	table, err := os.ReadFile("static/VENDORED.md")
+	require.NoError(t, err)
+	rows := regexp.MustCompile(`(?m)^\| (\S+) \|.*\| ([0-9a-f]{64}) \|$`).FindAllStringSubmatch(string(table), -1)
+	require.Len(t, rows, 1)
+	for _, row := range rows {
+		content, err := os.ReadFile("static/" + row[1])
+		require.NoError(t, err)
+		sum := sha256.Sum256(content)
+		require.Equal(t, row[2], hex.EncodeToString(sum[:]), row[1])
+	}
+}

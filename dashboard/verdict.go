@@ -1,0 +1,181 @@
+package dashboard
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// level says how much a finding matters. A page shows it as a mark and a word, never
+// by colour alone.
+type level int
+
+const (
+	fine level = iota
+	warning
+	failure
+)
+
+func (l level) String() string { return [...]string{"ok", "warning", "failure"}[l] }
+
+// Class names the level in app.css.
+func (l level) Class() string { return [...]string{"fine", "warning", "failure"}[l] }
+
+// Mark is the sign that stands beside the word.
+func (l level) Mark() string { return [...]string{"✓", "!", "✕"}[l] }
+
+// finding is one sentence about the state of the system.
+type finding struct {
+	Level level
+	Text  string
+}
+
+// slow is the lag, beyond an entity's own flush delay, from which an operator should know.
+const slow = 10 * time.Second
+
+// verdict answers the one question of the overview, whether accepted writes reach the
+// database, in one sentence: the gravest finding. The others follow it.
+func (s *snapshot) verdict() (first finding, rest []finding) {
+	found := slices.Concat(s.systems(), s.records())
+	if len(found) == 0 {
+		return s.allIsWell(), nil
+	}
+	slices.SortStableFunc(found, func(a, b finding) int { return int(b.Level - a.Level) })
+	return found[0], found[1:]
+}
+
+// systems are the findings about what the records depend on.
+func (s *snapshot) systems() []finding {
+	var found []finding
+	add := func(l level, format string, args ...any) {
+		found = append(found, finding{l, fmt.Sprintf(format, args...)})
+	}
+	switch {
+	case s.redisErr != nil && s.dbErr != nil && !errors.Is(s.redisErr, cache.ErrEvictionPolicy):
+		add(failure, "Neither Redis nor the database answers: writes and reads are refused.")
+		return found
+	case errors.Is(s.redisErr, cache.ErrEvictionPolicy):
+		add(failure, "Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.")
+	case s.redisErr != nil:
+		add(failure, "Redis does not answer: writes are refused, reads come from the database.")
+	}
+	total := s.total()
+	if s.dbErr != nil {
+		add(failure, "The database does not answer: %s.", waiting(total, s.at))
+	}
+	if s.redisErr == nil && s.aliveErr == nil && !s.working() {
+		add(failure, "No worker is running: %s.", waiting(total, s.at))
+	}
+	for _, w := range s.redis.Warnings {
+		add(warning, "Redis: %s", w)
+	}
+	for _, q := range s.queues {
+		if q.Paused {
+			add(warning, "Queue %s is paused: its entities are not flushed.", q.Queue)
+		}
+	}
+	return found
+}
+
+// records are the findings about the entities.
+func (s *snapshot) records() []finding {
+	var found []finding
+	if s.redisErr != nil {
+		return nil // said once, for all of them
+	}
+	for _, f := range s.entities {
+		for _, one := range f.findings(s.at) {
+			found = append(found, finding{one.Level, f.entity.Name + ": " + one.Text})
+		}
+	}
+	return found
+}
+
+// findings are what an operator should know of one entity, or of one of its partitions.
+func (f entityFigures) findings(now time.Time) []finding {
+	if f.err != nil {
+		return []finding{{failure, "the figures cannot be read."}}
+	}
+	var found []finding
+	add := func(l level, format string, args ...any) {
+		found = append(found, finding{l, fmt.Sprintf(format, args...)})
+	}
+	t := f.total
+	if n := t.Imbalance(); n != 0 {
+		add(failure, "%s accepted %s unaccounted for; run afterwrite fsck.", number(n), plural(n, "write is", "writes are"))
+	}
+	if t.Lost > 0 {
+		add(failure, "%s %s gone from Redis before reaching the database.", number(t.Lost), plural(t.Lost, "record was", "records were"))
+	}
+	if n := t.Held + t.Dead; n > 0 {
+		add(warning, "%s %s refused, %s of them dead.", number(n), plural(n, "write", "writes"), number(t.Dead))
+	}
+	if f.lag(now) > slow+f.entity.Flush.Delay {
+		add(warning, "%s.", waiting(t, now))
+	}
+	return found
+}
+
+func (f entityFigures) level(now time.Time) level {
+	worst := fine
+	for _, one := range f.findings(now) {
+		worst = max(worst, one.Level)
+	}
+	return worst
+}
+
+func (s *snapshot) allIsWell() finding {
+	total := s.total()
+	switch {
+	case total.Accepted == 0:
+		return finding{fine, "Nothing has been written yet."}
+	case total.Pending == 0:
+		return finding{fine, "All accepted writes are in the database."}
+	}
+	return finding{fine, fmt.Sprintf("All writes are reaching the database, %s behind.", age(s.at, total.OldestPending))}
+}
+
+func (s *snapshot) total() cache.Stats {
+	all := make([]cache.Stats, len(s.entities))
+	for i, f := range s.entities {
+		all[i] = f.total
+	}
+	return cache.Total(all)
+}
+
+func (s *snapshot) working() bool {
+	return slices.ContainsFunc(s.processes, func(p cache.Process) bool { return p.Kind == "worker" })
+}
+
+// waiting says how much waits and for how long, without a full stop.
+func waiting(t cache.Stats, now time.Time) string {
+	if t.Pending == 0 {
+		return "no write waits for it"
+	}
+	return fmt.Sprintf("%s %s in Redis, the oldest for %s",
+		number(t.Pending), plural(t.Pending, "write waits", "writes wait"), age(now, t.OldestPending))
+}
+
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// brief cuts an error to what fits a page.
+func brief(err error) string {
+	const limit = 300
+	if err == nil {
+		return ""
+	}
+	text := strings.ToValidUTF8(err.Error(), "�")
+	if r := []rune(text); len(r) > limit {
+		return string(r[:limit]) + "…"
+	}
+	return text
+}
