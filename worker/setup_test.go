@@ -1,0 +1,258 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testkit.Goroutines()) }
+
+// flagLife is how long a dead worker's partition waits in these tests.
+const flagLife = 300 * time.Millisecond
+
+// bench is one deployment: a prefix of the shared Redis, a database of its own, and
+// whatever happens to the orders that are given.
+type bench struct {
+	t      testing.TB
+	e      *afterwrite.Entity
+	redis  *testkit.RedisFaults
+	sql    *testkit.SQLFaults
+	cache  *cache.Cache
+	store  *store.Store
+	url    string // of Redis
+	prefix string
+	orders *orders
+}
+
+// onEach runs fn with a bench on each database.
+func onEach(t *testing.T, fn func(t *testing.T, b *bench)) {
+	t.Helper()
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, url string) {
+		t.Parallel()
+		fn(t, setup(t, url))
+	})
+}
+
+// setup opens a bench whose entity has one partition and is retried at once.
+func setup(t testing.TB, url string) *bench {
+	t.Helper()
+	e := testkit.Entity(t, "user")
+	e.Partitions = 1
+	e.Retry = afterwrite.RetryPolicy{
+		MaxAttempts: 3, Base: 20 * time.Millisecond, Factor: 1, Cap: 20 * time.Millisecond,
+		Jitter: afterwrite.JitterNone, Timeout: 10 * time.Second,
+	}
+	b := &bench{
+		t: t, e: e, redis: &testkit.RedisFaults{}, sql: &testkit.SQLFaults{},
+		url: testkit.SharedRedis(t).URL(), prefix: testkit.Prefix(t), orders: &orders{},
+	}
+	var err error
+	b.store, err = store.Open(t.Context(), store.Config{
+		URL: url, Wrap: b.sql.Wrap, IdleInTransaction: time.Second, Log: testkit.Logger(t),
+	}, []*afterwrite.Entity{e})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.store.Close() })
+	_, err = b.store.Migrate(t.Context(), false)
+	require.NoError(t, err)
+	b.cache, err = cache.New(cache.Config{
+		URL: b.url, Prefix: b.prefix, Loader: b.store, FlagMargin: flagLife, Log: testkit.Logger(t),
+		Hooks: []redis.Hook{b.redis},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.cache.Close() })
+	t.Cleanup(b.redis.Clear)
+	t.Cleanup(b.sql.Clear)
+	return b
+}
+
+// worker returns a worker of the bench, as after a restart of the process.
+func (b *bench) worker(change ...func(*Config)) *Worker {
+	b.t.Helper()
+	cfg := Config{
+		Entities: []*afterwrite.Entity{b.e}, Cache: b.cache, Store: b.store, Queue: b.orders, Server: idle{},
+		FlagTTL: flagLife, SweepInterval: 50 * time.Millisecond,
+		Log: testkit.Logger(b.t), Registerer: prometheus.NewRegistry(),
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	w, err := New(cfg)
+	require.NoError(b.t, err)
+	return w
+}
+
+// serving gives a worker the real queue.
+func (b *bench) serving(cfg *Config) {
+	b.t.Helper()
+	client, err := queue.NewClient(b.url, b.prefix)
+	require.NoError(b.t, err)
+	b.t.Cleanup(func() { _ = client.Close() })
+	server, err := queue.NewServer(queue.ServerConfig{
+		RedisURL: b.url, Prefix: b.prefix, PollInterval: 5 * time.Millisecond,
+		Queues: map[string]int{"default": 1}, Log: testkit.Logger(b.t),
+	})
+	require.NoError(b.t, err)
+	cfg.Queue, cfg.Server = client, server
+}
+
+// run runs a worker until the function returned is called, which waits for its end.
+func (b *bench) run(w *Worker) (stop func()) {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			b.t.Error(err)
+		}
+	})
+	b.t.Cleanup(stop)
+	return stop
+}
+
+// write accepts a write and gives the order that it asks for.
+func (b *bench) write(w cache.Write) afterwrite.Version {
+	b.t.Helper()
+	g := &cache.Group{Entity: b.e, Partition: b.e.Partition(w.ID), Writes: []cache.Write{w}}
+	b.cache.Write(b.t.Context(), g)
+	require.Len(b.t, g.Results, 1)
+	require.NoError(b.t, g.Results[0].Err)
+	if !g.Order.None() {
+		_ = b.orders.Enqueue(b.t.Context(), g.Order)
+	}
+	return g.Results[0].Version
+}
+
+// put accepts a user whose email is unique.
+func (b *bench) put(id, name string) afterwrite.Version { return b.mail(id, name, id+"@x") }
+
+func (b *bench) mail(id, name, email string) afterwrite.Version {
+	b.t.Helper()
+	values, err := b.e.Whole(afterwrite.Fields{"name": name, "email": email})
+	require.NoError(b.t, err)
+	return b.write(cache.Write{Op: cache.OpPut, ID: id, Values: values})
+}
+
+func (b *bench) delete(id string) afterwrite.Version {
+	b.t.Helper()
+	return b.write(cache.Write{Op: cache.OpDelete, ID: id})
+}
+
+// names returns the rows of the database: id → name.
+func (b *bench) names() map[string]string {
+	b.t.Helper()
+	names := map[string]string{}
+	after := ""
+	for {
+		rows, err := b.store.List(b.t.Context(), b.e, store.Query{After: after, Limit: 1000})
+		require.NoError(b.t, err)
+		for _, r := range rows {
+			names[r.ID] = r.Values[0][1 : len(r.Values[0])-1]
+			after = r.ID
+		}
+		if len(rows) < 1000 {
+			return names
+		}
+	}
+}
+
+func (b *bench) stats() cache.Stats {
+	b.t.Helper()
+	stats, err := b.cache.Stats(b.t.Context(), b.e)
+	require.NoError(b.t, err)
+	return cache.Total(stats)
+}
+
+// quiet checks that nothing is pending, how many are held, and I7.
+func (b *bench) quiet(held int64) {
+	b.t.Helper()
+	s := b.stats()
+	require.Zero(b.t, s.Pending, "pending")
+	require.Equal(b.t, held, s.Held, "held")
+	require.Zero(b.t, s.Imbalance(), "I7: %+v", s)
+}
+
+// flushed runs the orders given so far, and what they order, until none is left. A
+// task that is put off is lost, as the queue may lose it.
+func (b *bench) flush(w *Worker) {
+	for orders := b.orders.take(); len(orders) > 0; orders = b.orders.take() {
+		for _, o := range orders {
+			_ = w.sync(b.t.Context(), task(o))
+		}
+	}
+}
+
+// drain runs orders and sweeps for lost ones until no record is pending.
+func (b *bench) drain(w *Worker) {
+	b.t.Helper()
+	testkit.Eventually(b.t, "nothing is pending", func() bool {
+		b.flush(w)
+		_ = w.sweepOnce(b.t.Context())
+		return b.stats().Pending == 0
+	})
+}
+
+func task(o cache.Order) queue.Task {
+	return queue.Task{Entity: o.Entity.Name, Partition: o.Partition, Generation: o.Generation}
+}
+
+// orders keeps what is enqueued until it is taken. It may refuse the next one, or take
+// it and say that it refused.
+type orders struct {
+	mu     sync.Mutex
+	given  []cache.Order
+	refuse bool
+	lie    bool
+}
+
+var errQueue = errors.New("queue is away")
+
+func (o *orders) Enqueue(_ context.Context, order cache.Order) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	refuse, lie := o.refuse, o.lie
+	o.refuse, o.lie = false, false
+	if refuse {
+		return errQueue
+	}
+	if order.Generation != 0 { // wake-ups are left to the sweeper
+		o.given = append(o.given, order)
+	}
+	if lie {
+		return errQueue
+	}
+	return nil
+}
+
+func (o *orders) take() []cache.Order {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	given := o.given
+	o.given = nil
+	return given
+}
+
+// idle is a server that takes no tasks.
+type idle struct{}
+
+func (idle) Start(func(context.Context, queue.Task) error) error { return nil }
+func (idle) Shutdown()                                           {}
+
+func id(i int) string { return fmt.Sprintf("u%04d", i) }

@@ -1,0 +1,271 @@
+package worker
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+func TestI2AcceptedRecordsArePersisted(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		b.e.Partitions = 4
+		b.e.Flush.Batch = 50
+		w := b.worker(b.serving, func(c *Config) { b.orders = nil })
+		b.orders = &orders{}
+		want := map[string]string{}
+		for i := range 400 {
+			b.put(id(i), fmt.Sprint("n", i))
+			want[id(i)] = fmt.Sprint("n", i)
+		}
+		// The producer's orders are lost: the sweeper finds the partitions by itself.
+		stop := b.run(w)
+		testkit.Eventually(t, "all are persisted", func() bool { return b.stats().Persisted == 400 })
+		b.quiet(0)
+		require.Equal(t, want, b.names())
+		alive, err := b.cache.Alive(t.Context())
+		require.NoError(t, err)
+		require.Len(t, alive, 1)
+		stop()
+		alive, err = b.cache.Alive(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, alive)
+	})
+}
+
+func TestI3AStaleTaskTouchesNoDatabase(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		w := b.worker()
+		b.put("a", "1")
+		stale := b.orders.take()[0]
+		testkit.Eventually(t, "the flag expires and another order is given", func() bool {
+			require.NoError(t, w.sweepOnce(t.Context()))
+			return len(b.orders.given) > 0
+		})
+		touched := b.sql.Inject(testkit.Refuse, testkit.AnyStatement, testkit.Always())
+		require.NoError(t, w.sync(t.Context(), task(stale)))
+		require.Zero(t, touched.Hits())
+		touched.Release()
+		b.drain(w)
+		require.Equal(t, map[string]string{"a": "1"}, b.names())
+		require.NoError(t, w.sync(t.Context(), task(stale)), "an order that was carried out is stale too")
+	})
+}
+
+func TestATaskOfAnUnknownPartitionIsDropped(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.SQLite(t))
+	w := b.worker()
+	for _, bad := range []queue.Task{{Entity: "nobody"}, {Entity: "user", Partition: -1}, {Entity: "user", Partition: 1}} {
+		require.NoError(t, w.sync(t.Context(), bad))
+	}
+}
+
+// A write between the last ack and the end of a task is flushed, without a sweeper.
+func TestI2NoWakeUpIsLost(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.SQLite(t))
+	b.e.Flush.Batch = 3
+	w := b.worker()
+	for round := range 150 {
+		b.put("first", fmt.Sprint(round))
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			for i := range 5 {
+				b.put(id(i), fmt.Sprint(round))
+			}
+		})
+		b.flush(w)
+		writer.Wait()
+		b.flush(w)
+		require.Zero(t, b.stats().Pending, "round %d", round)
+	}
+	b.quiet(0)
+}
+
+// The end of a task is held back between its look and its reply, and a write comes.
+func TestI2AWriteAfterTheEndOrdersItsOwnTask(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		w := b.worker()
+		b.put("a", "1")
+		end := b.redis.Inject(testkit.HoldReply, testkit.Script(t, "end"))
+		var done sync.WaitGroup
+		done.Go(func() { b.flush(w) })
+		<-end.Hit()
+		b.put("b", "1")
+		end.Release()
+		done.Wait()
+		b.flush(w)
+		b.quiet(0)
+		require.Equal(t, map[string]string{"a": "1", "b": "1"}, b.names())
+	})
+}
+
+func TestI3AnewerWriteDuringAFlushStaysPending(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		w := b.worker(func(c *Config) { c.Slice = time.Nanosecond })
+		b.put("a", "1")
+		commit := b.sql.Inject(testkit.Hold, testkit.Commit)
+		first := b.orders.take()[0]
+		var done sync.WaitGroup
+		done.Go(func() { require.NoError(t, w.sync(t.Context(), task(first))) })
+		<-commit.Hit()
+		newer := b.put("a", "2")
+		commit.Release()
+		done.Wait()
+		require.Equal(t, map[string]string{"a": "1"}, b.names())
+		state, err := b.cache.Status(t.Context(), b.e, "a")
+		require.NoError(t, err)
+		require.Equal(t, afterwrite.Pending, state.Record.Status)
+		require.Equal(t, newer, state.Record.Version)
+		b.flush(w)
+		b.quiet(0)
+		require.Equal(t, map[string]string{"a": "2"}, b.names())
+	})
+}
+
+func TestI3PutDeletePut(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		w := b.worker()
+		b.put("a", "1")
+		b.delete("a")
+		b.put("a", "2")
+		b.put("b", "1")
+		b.delete("b")
+		b.flush(w)
+		require.Equal(t, map[string]string{"a": "2"}, b.names(), "in one batch")
+		b.delete("a")
+		b.flush(w)
+		require.Empty(t, b.names())
+		b.put("a", "3")
+		b.flush(w)
+		require.Equal(t, map[string]string{"a": "3"}, b.names(), "across batches")
+		b.quiet(0)
+	})
+}
+
+// A flusher is paused after it has read its batch, for longer than the database lets
+// its transaction stay. Another writes a newer state; the first one then cannot.
+func TestI3AWorkerThatLostItsLockWritesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.Postgres(t).Database(t))
+	paused, other := b.worker(), b.worker()
+	b.put("a", "old")
+	due := b.redis.Inject(testkit.HoldReply, testkit.Script(t, "due"))
+	first := b.orders.take()[0]
+	var err error
+	var done sync.WaitGroup
+	done.Go(func() { err = paused.sync(t.Context(), task(first)) })
+	<-due.Hit()
+	b.put("a", "new")
+	b.delete("a")
+	b.put("b", "new")
+	testkit.Eventually(t, "another flusher has taken over", func() bool {
+		// The paused worker's process is alive and renews its flag, so force an order.
+		require.NoError(t, b.cache.Resign(t.Context(), sweeper, other.id))
+		g, err := b.cache.Begin(t.Context(), first, time.Millisecond)
+		require.NoError(t, err)
+		if !g.None() {
+			_ = other.sweepOnce(t.Context())
+		}
+		b.flush(other)
+		return b.stats().Pending == 0
+	})
+	require.Equal(t, map[string]string{"b": "new"}, b.names())
+	due.Release()
+	done.Wait()
+	t.Log("the paused worker ended with", err)
+	require.Equal(t, map[string]string{"b": "new"}, b.names(), "no resurrection")
+	b.drain(other)
+	b.quiet(0)
+}
+
+// Two flushers of one partition at once, one of them with a stale batch, on any database.
+func TestI3TwoFlushersKeepOrder(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		slow, quick := b.worker(), b.worker()
+		b.put("a", "old")
+		due := b.redis.Inject(testkit.HoldReply, testkit.Script(t, "due"))
+		order := b.orders.take()[0]
+		var done sync.WaitGroup
+		done.Go(func() { _ = slow.sync(t.Context(), task(order)) })
+		<-due.Hit()
+		b.put("a", "new")
+		done.Go(func() { _ = quick.sync(t.Context(), task(order)) }) // the same task, delivered twice
+		due.Release()
+		done.Wait()
+		b.drain(quick)
+		b.quiet(0)
+		require.Equal(t, map[string]string{"a": "new"}, b.names())
+	})
+}
+
+func TestI5OneRefusedOf500(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		w := b.worker()
+		b.mail("owner", "x", "taken@x")
+		b.drain(w)
+		for i := range 499 {
+			b.put(id(i), "good")
+		}
+		b.mail("bad", "x", "taken@x")
+		order := b.orders.take()[0]
+		require.NoError(t, w.sync(t.Context(), task(order)))
+		s := b.stats()
+		require.EqualValues(t, 500, s.Persisted, "499 and the owner, in the first flush")
+		state, err := b.cache.Status(t.Context(), b.e, "bad")
+		require.NoError(t, err)
+		require.Equal(t, afterwrite.Held, state.Record.Status)
+		require.Equal(t, afterwrite.KindUnique, state.Refusal.Kind)
+		require.Positive(t, state.Attempts)
+		b.quiet(1)
+	})
+}
+
+func TestAHotPartitionHandsOverAfterItsSlice(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.SQLite(t))
+	b.e.Flush.Batch = 10
+	w := b.worker(func(c *Config) { c.Slice = time.Nanosecond })
+	for i := range 95 {
+		b.put(id(i), "x")
+	}
+	for runs := 1; ; runs++ {
+		orders := b.orders.take()
+		if len(orders) == 0 {
+			require.Equal(t, 10, runs-1, "ten tasks of one batch each")
+			break
+		}
+		require.Len(t, orders, 1, "one successor at a time")
+		require.NoError(t, w.sync(t.Context(), task(orders[0])))
+		require.EqualValues(t, min(10*runs, 95), b.stats().Persisted)
+	}
+	b.quiet(0)
+}
+
+// A record that Redis lost is no deletion, keeps nobody waiting, and is counted.
+func TestALostRecordIsToldAndNotDeleted(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		w := b.worker()
+		b.put("a", "1")
+		b.drain(w)
+		b.put("a", "2")
+		b.put("b", "2")
+		client := testkit.SharedRedis(t).Client(t)
+		keys, err := client.Keys(t.Context(), b.prefix+":*:r:a").Result()
+		require.NoError(t, err)
+		require.Len(t, keys, 1)
+		require.NoError(t, client.Del(t.Context(), keys[0]).Err())
+		b.drain(w)
+		require.Equal(t, map[string]string{"a": "1", "b": "2"}, b.names())
+		s := b.stats()
+		require.EqualValues(t, 1, s.Lost)
+		require.EqualValues(t, 1, s.Imbalance(), "the sum shows what was lost")
+	})
+}
