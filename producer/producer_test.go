@@ -1,0 +1,462 @@
+package producer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/producer"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testkit.Goroutines()) }
+
+// bundle is a producer on the shared Redis, with a table in memory for a database.
+type bundle struct {
+	*producer.Producer
+	cache  *cache.Cache
+	rdb    *redis.Client
+	user   *afterwrite.Entity
+	table  *table
+	queue  *queue
+	faults *testkit.RedisFaults
+}
+
+func setup(t *testing.T, change ...func(*afterwrite.Entity, *producer.Config)) *bundle {
+	t.Helper()
+	t.Parallel()
+	server := testkit.SharedRedis(t)
+	b := &bundle{rdb: server.Client(t), table: &table{rows: map[string]afterwrite.Values{}}, queue: &queue{}, faults: &testkit.RedisFaults{}}
+	b.user = testkit.Entity(t, "user")
+	b.user.Partitions = 2
+	var err error
+	b.cache, err = cache.New(cache.Config{URL: server.URL(), Prefix: testkit.Prefix(t), Loader: b.table, Log: testkit.Logger(t), Hooks: []redis.Hook{b.faults}})
+	require.NoError(t, err)
+	cfg := producer.Config{
+		Entities: []*afterwrite.Entity{b.user, testkit.Entity(t, "product"), testkit.Entity(t, "player")},
+		Cache:    b.cache, Queue: b.queue, Loader: b.table, Log: testkit.Logger(t),
+	}
+	for _, f := range change {
+		f(b.user, &cfg)
+	}
+	b.Producer, err = producer.New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, b.Close())
+		require.NoError(t, b.cache.Close())
+	})
+	return b
+}
+
+// queue keeps what was enqueued.
+type queue struct {
+	mu     sync.Mutex
+	orders []cache.Order
+	err    error
+}
+
+func (q *queue) Enqueue(_ context.Context, o cache.Order) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.orders = append(q.orders, o)
+	return q.err
+}
+
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.orders)
+}
+
+// table is a database table in memory.
+type table struct {
+	mu   sync.Mutex
+	rows map[string]afterwrite.Values
+	err  error
+}
+
+func (d *table) Load(_ context.Context, _ *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	rows := map[string]afterwrite.Values{}
+	for _, id := range ids {
+		if values, ok := d.rows[id]; ok {
+			rows[id] = values
+		}
+	}
+	return rows, d.err
+}
+
+// flush persists what is due, as a worker would.
+func (b *bundle) flush(t *testing.T) {
+	t.Helper()
+	for partition := range b.user.Partitions {
+		batch, err := b.cache.Due(t.Context(), b.user, partition, 10_000, 1<<30)
+		require.NoError(t, err)
+		var changes []afterwrite.Change
+		b.table.mu.Lock()
+		for _, d := range batch.Due {
+			changes = append(changes, d.Change)
+			if d.Deleted {
+				delete(b.table.rows, d.ID)
+			} else {
+				b.table.rows[d.ID] = d.Values
+			}
+		}
+		b.table.mu.Unlock()
+		_, err = b.cache.Ack(t.Context(), b.user, partition, batch, changes)
+		require.NoError(t, err)
+	}
+}
+
+// evict drops every persisted record, as Redis may at any time.
+func (b *bundle) evict(t *testing.T) {
+	t.Helper()
+	_, err := b.cache.InvalidateMatch(t.Context(), b.user, "*", nil)
+	require.NoError(t, err)
+}
+
+func (b *bundle) fields(t *testing.T, id string) map[string]string {
+	t.Helper()
+	read, err := b.cache.Get(t.Context(), b.user, id)
+	require.NoError(t, err)
+	if read.Deleted {
+		return nil
+	}
+	fields := map[string]string{}
+	for i, text := range read.Values {
+		fields[b.user.Fields[i].Name] = text
+	}
+	return fields
+}
+
+func (b *bundle) conserved(t *testing.T) cache.Stats {
+	t.Helper()
+	stats, err := b.cache.Stats(t.Context(), b.user)
+	require.NoError(t, err)
+	total := cache.Total(stats)
+	require.Zero(t, total.Imbalance(), "I7 conserved: %+v", total)
+	return total
+}
+
+func TestDoEachOperation(t *testing.T) {
+	b := setup(t)
+	ctx := t.Context()
+	put, err := b.Put(ctx, "user", "42", afterwrite.Fields{"name": "John", "age": 25})
+	require.NoError(t, err)
+	assert.Equal(t, afterwrite.Pending, put.Status)
+	assert.Equal(t, map[string]string{"name": `"John"`, "age": "25", "email": "null", "login_count": "0", "profile": "null"}, b.fields(t, "42"))
+	_, err = b.Patch(ctx, "user", "42", afterwrite.Fields{"email": "j@example.org", "age": nil})
+	require.NoError(t, err)
+	added, err := b.Increment(ctx, "user", "42", afterwrite.Fields{"login_count": 2})
+	require.NoError(t, err)
+	assert.Equal(t, "2", added.Values[3])
+	assert.Equal(t, map[string]string{"name": `"John"`, "age": "null", "email": `"j@example.org"`, "login_count": "2", "profile": "null"}, b.fields(t, "42"))
+	_, err = b.Create(ctx, "user", "42", afterwrite.Fields{"name": "x"})
+	require.ErrorIs(t, err, afterwrite.ErrExists)
+	_, err = b.Delete(ctx, "user", "42")
+	require.NoError(t, err)
+	assert.Nil(t, b.fields(t, "42"))
+	_, err = b.Delete(ctx, "user", "42")
+	require.ErrorIs(t, err, afterwrite.ErrNotFound)
+	b.conserved(t)
+}
+
+func TestDoRefusesBadInput(t *testing.T) {
+	b := setup(t)
+	ok := afterwrite.Fields{"name": "x"}
+	for name, c := range map[string]struct {
+		request producer.Request
+		want    error
+		field   string
+	}{
+		"entity":           {producer.Request{Op: cache.OpPut, Entity: "nobody", ID: "1", Fields: ok}, afterwrite.ErrUnknownEntity, ""},
+		"operation":        {producer.Request{Op: "upsert", Entity: "user", ID: "1", Fields: ok}, afterwrite.ErrInvalid, "op"},
+		"unknown field":    {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: afterwrite.Fields{"name": "x", "nope": 1}}, afterwrite.ErrInvalid, "nope"},
+		"missing required": {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1"}, afterwrite.ErrInvalid, "name"},
+		"range":            {producer.Request{Op: cache.OpPatch, Entity: "user", ID: "1", Fields: afterwrite.Fields{"age": 151}}, afterwrite.ErrInvalid, "age"},
+		"empty id":         {producer.Request{Op: cache.OpPut, Entity: "user", Fields: ok}, afterwrite.ErrInvalid, "id"},
+		"long id":          {producer.Request{Op: cache.OpPut, Entity: "user", ID: strings.Repeat("x", 65), Fields: ok}, afterwrite.ErrInvalid, "id"},
+		"long key":         {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: ok, Key: strings.Repeat("k", 256)}, afterwrite.ErrInvalid, "Idempotency-Key"},
+		"text increment":   {producer.Request{Op: cache.OpIncrement, Entity: "user", ID: "1", Fields: afterwrite.Fields{"name": 1}}, afterwrite.ErrInvalid, "name"},
+		"id not made":      {producer.Request{Op: cache.OpCreate, Entity: "product", Fields: ok}, afterwrite.ErrInvalid, "id"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := b.Do(t.Context(), c.request)
+			require.ErrorIs(t, err, c.want)
+			var invalid *afterwrite.InvalidError
+			if errors.As(err, &invalid) {
+				assert.Equal(t, c.field, invalid.Fields[0].Field)
+			}
+			results := b.DoAll(t.Context(), []producer.Request{c.request})
+			require.ErrorIs(t, results[0].Err, c.want)
+		})
+	}
+	assert.Zero(t, b.conserved(t).Accepted)
+}
+
+func TestIfNoneMatchIsAMismatchWhereTheRecordExists(t *testing.T) {
+	b := setup(t)
+	put := producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: afterwrite.Fields{"name": "x"}, IfNoneMatch: true}
+	_, err := b.Do(t.Context(), put)
+	require.NoError(t, err)
+	_, err = b.Do(t.Context(), put)
+	require.ErrorIs(t, err, afterwrite.ErrVersionMismatch)
+}
+
+func TestCreateWithAKeyFindsItsRecordAgain(t *testing.T) {
+	b := setup(t)
+	create := producer.Request{Op: cache.OpCreate, Entity: "user", Fields: afterwrite.Fields{"name": "x"}, Key: "k"}
+	first, err := b.Do(t.Context(), create)
+	require.NoError(t, err)
+	assert.Len(t, first.ID, 36)
+	second, err := b.Do(t.Context(), create)
+	require.NoError(t, err)
+	assert.True(t, second.Again)
+	assert.Equal(t, first.ID, second.ID)
+	assert.Equal(t, first.Version, second.Version)
+	create.Fields = afterwrite.Fields{"name": "y"}
+	_, err = b.Do(t.Context(), create)
+	require.ErrorIs(t, err, afterwrite.ErrKeyReused)
+	assert.EqualValues(t, 1, b.conserved(t).Accepted)
+}
+
+func TestWritesNeedTheDatabaseOnlyForWhatIsNotCached(t *testing.T) {
+	b := setup(t)
+	_, err := b.Put(t.Context(), "user", "cached", afterwrite.Fields{"name": "x"})
+	require.NoError(t, err)
+	b.table.err = errors.New("down")
+	_, err = b.Put(t.Context(), "user", "new", afterwrite.Fields{"name": "x"})
+	require.NoError(t, err)
+	_, err = b.Patch(t.Context(), "user", "cached", afterwrite.Fields{"age": 1})
+	require.NoError(t, err)
+	for _, op := range []cache.Op{cache.OpCreate, cache.OpPatch, cache.OpDelete} {
+		r := producer.Request{Op: op, Entity: "user", ID: "uncached", Fields: afterwrite.Fields{"name": "x"}}
+		_, err = b.Do(t.Context(), r)
+		require.ErrorIs(t, err, afterwrite.ErrDatabaseUnavailable, op)
+		require.ErrorIs(t, b.DoAll(t.Context(), []producer.Request{r})[0].Err, afterwrite.ErrDatabaseUnavailable, op)
+	}
+}
+
+// The enqueue fails after the script: the write stands, and the sweeper finds it.
+func TestI1EnqueueFailingAfterTheScript(t *testing.T) {
+	b := setup(t)
+	b.queue.err = errors.New("queue is down")
+	_, err := b.Put(t.Context(), "user", "1", afterwrite.Fields{"name": "x"})
+	require.NoError(t, err)
+	testkit.Eventually(t, "the order is tried", func() bool { return b.queue.len() == 1 })
+	assert.EqualValues(t, 1, b.conserved(t).Pending)
+}
+
+func TestGatheredWritesShareTripsAndKeepTheirResults(t *testing.T) {
+	b := setup(t)
+	hold := b.faults.Inject(testkit.Hold, testkit.Script(t, "write"), testkit.Times(4))
+	var wg sync.WaitGroup
+	for i := range 300 {
+		wg.Go(func() {
+			id := fmt.Sprint(i % 150)
+			got, err := b.Put(t.Context(), "user", id, afterwrite.Fields{"name": id})
+			assert.NoError(t, err)
+			assert.Equal(t, id, got.ID)
+		})
+	}
+	<-hold.Hit()
+	hold.Release()
+	wg.Wait()
+	assert.EqualValues(t, 300, b.conserved(t).Accepted)
+	for i := range 150 {
+		assert.Equal(t, `"`+fmt.Sprint(i)+`"`, b.fields(t, fmt.Sprint(i))["name"])
+	}
+}
+
+func TestFullLaneRefuses(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, cfg *producer.Config) { cfg.Lanes, cfg.MaxWaiting = 1, 3 })
+	hold := b.faults.Inject(testkit.Hold, testkit.Script(t, "write"))
+	results := make(chan error, 20)
+	put := func() {
+		_, err := b.Put(t.Context(), "user", "1", afterwrite.Fields{"name": "x"})
+		results <- err
+	}
+	go put()
+	<-hold.Hit()
+	for range 10 {
+		go put()
+	}
+	busy := 0
+	for range 7 {
+		if errors.Is(<-results, afterwrite.ErrBusy) {
+			busy++
+		}
+	}
+	hold.Release()
+	for range 4 {
+		require.NoError(t, <-results)
+	}
+	assert.Equal(t, 7, busy)
+	assert.EqualValues(t, 4, b.conserved(t).Accepted)
+}
+
+func TestCallersWhoGiveUp(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, cfg *producer.Config) { cfg.Lanes = 1 })
+	hold := b.faults.Inject(testkit.Hold, testkit.Script(t, "write"))
+	ctx, cancel := context.WithCancel(t.Context())
+	first, second, third := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+	put := func(ctx context.Context, id string, result chan error) {
+		_, err := b.Put(ctx, "user", id, afterwrite.Fields{"name": "x"})
+		result <- err
+	}
+	go put(t.Context(), "first", first)
+	<-hold.Hit()
+	go put(ctx, "second", second)
+	go put(t.Context(), "third", third)
+	cancel()
+	require.ErrorIs(t, <-second, context.Canceled)
+	hold.Release()
+	require.NoError(t, <-first)
+	require.NoError(t, <-third)
+	assert.Nil(t, b.fields(t, "second"), "it was not on a trip, so nothing was written")
+	assert.EqualValues(t, 2, b.conserved(t).Accepted)
+}
+
+func TestDoAllKeepsTheOrderOfARecord(t *testing.T) {
+	b := setup(t)
+	b.table.rows["a"] = afterwrite.Values{`"old"`, "null", "1", "5", "null"}
+	results := b.DoAll(t.Context(), []producer.Request{
+		{Op: cache.OpIncrement, Entity: "user", ID: "a", Fields: afterwrite.Fields{"login_count": 1}},
+		{Op: cache.OpPatch, Entity: "user", ID: "a", Fields: afterwrite.Fields{"age": 2}},
+		{Op: cache.OpPut, Entity: "user", ID: "b", Fields: afterwrite.Fields{"name": "b"}},
+		{Op: cache.OpDelete, Entity: "user", ID: "a"},
+		{Op: cache.OpCreate, Entity: "user", ID: "a", Fields: afterwrite.Fields{"name": "new"}},
+		{Op: cache.OpIncrement, Entity: "user", ID: "a", Fields: afterwrite.Fields{"login_count": 10}},
+		{Op: cache.OpPatch, Entity: "user", ID: "missing", Fields: afterwrite.Fields{"age": 2}},
+		{Op: cache.OpPut, Entity: "product", ID: "007", Fields: afterwrite.Fields{"name": "p", "price": "1.5"}},
+	})
+	for i, r := range results {
+		if i == 6 {
+			require.ErrorIs(t, r.Err, afterwrite.ErrNotFound)
+			continue
+		}
+		require.NoError(t, r.Err, i)
+	}
+	assert.Equal(t, "6", results[0].Values[3])
+	assert.Equal(t, "10", results[5].Values[3])
+	assert.Equal(t, "7", results[7].ID)
+	assert.Equal(t, `"new"`, b.fields(t, "a")["name"])
+	b.conserved(t)
+}
+
+// Random operations, flushes and evictions beside a map that does the same. A failure
+// prints its seed.
+func TestModel(t *testing.T) {
+	b := setup(t)
+	random := testkit.Random(t)
+	model := map[string]map[string]string{}
+	ctx := t.Context()
+	for step := range 3000 {
+		id := fmt.Sprint(random.IntN(12))
+		want := model[id]
+		var err error
+		switch op := random.IntN(10); op {
+		case 0, 1, 2:
+			name := fmt.Sprint(step)
+			_, err = b.Put(ctx, "user", id, afterwrite.Fields{"name": name, "age": step % 100})
+			require.NoError(t, err)
+			model[id] = map[string]string{"name": `"` + name + `"`, "age": fmt.Sprint(step % 100), "email": "null", "login_count": "0", "profile": "null"}
+		case 3:
+			_, err = b.Create(ctx, "user", id, afterwrite.Fields{"name": "c"})
+			require.Equal(t, want != nil, errors.Is(err, afterwrite.ErrExists), "create: %v", err)
+			if err == nil {
+				model[id] = map[string]string{"name": `"c"`, "age": "null", "email": "null", "login_count": "0", "profile": "null"}
+			}
+		case 4:
+			_, err = b.Patch(ctx, "user", id, afterwrite.Fields{"age": step % 100})
+			require.Equal(t, want == nil, errors.Is(err, afterwrite.ErrNotFound), "patch: %v", err)
+			if err == nil {
+				model[id] = maps.Clone(want)
+				model[id]["age"] = fmt.Sprint(step % 100)
+			}
+		case 5:
+			var got producer.Accepted
+			got, err = b.Increment(ctx, "user", id, afterwrite.Fields{"login_count": 1})
+			require.Equal(t, want == nil, errors.Is(err, afterwrite.ErrNotFound), "increment: %v", err)
+			if err == nil {
+				model[id] = maps.Clone(want)
+				model[id]["login_count"] = got.Values[3]
+				var before, after int
+				_, _ = fmt.Sscan(want["login_count"], &before)
+				_, _ = fmt.Sscan(got.Values[3], &after)
+				require.Equal(t, before+1, after)
+			}
+		case 6:
+			_, err = b.Delete(ctx, "user", id)
+			require.Equal(t, want == nil, errors.Is(err, afterwrite.ErrNotFound), "delete: %v", err)
+			delete(model, id)
+		case 7:
+			b.flush(t)
+		case 8:
+			b.evict(t)
+		}
+		require.Equal(t, model[id], b.fields(t, id), "step %d", step)
+	}
+	b.flush(t)
+	b.evict(t)
+	for id, want := range model {
+		require.Equal(t, want, b.fields(t, id))
+	}
+	require.Len(t, b.table.rows, len(model))
+	total := b.conserved(t)
+	assert.Zero(t, total.Pending)
+	assert.Equal(t, total.Accepted, total.Persisted+total.Superseded)
+}
+
+func BenchmarkPut(b *testing.B) {
+	server := testkit.SharedRedis(b)
+	c, err := cache.New(cache.Config{URL: server.URL(), Prefix: testkit.Prefix(b)})
+	require.NoError(b, err)
+	user := testkit.Entity(b, "user")
+	user.Flush.MaxPending = 1 << 30
+	p, err := producer.New(producer.Config{Entities: []*afterwrite.Entity{user}, Cache: c, Loader: &table{}})
+	require.NoError(b, err)
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr(), PoolSize: 100})
+	fields := afterwrite.Fields{"name": "John Doe of Somewhere", "email": "john@example.org", "age": 25, "login_count": 7}
+	value := []byte(`{"name":"John Doe of Somewhere","email":"john@example.org","age":25,"login_count":7,"profile":null}`)
+	for _, callers := range []int{1, 50} {
+		run := func(b *testing.B, do func(i int) error) {
+			var wg sync.WaitGroup
+			start := time.Now()
+			for w := range callers {
+				wg.Go(func() {
+					for i := w; i < b.N; i += callers {
+						if err := do(i); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "writes/s")
+		}
+		b.Run(fmt.Sprintf("set/%d", callers), func(b *testing.B) {
+			run(b, func(i int) error { return rdb.Set(b.Context(), "set:"+fmt.Sprint(i%100_000), value, 0).Err() })
+		})
+		b.Run(fmt.Sprintf("put/%d", callers), func(b *testing.B) {
+			run(b, func(i int) error {
+				_, err := p.Put(b.Context(), "user", fmt.Sprint(i%100_000), fields)
+				return err
+			})
+		})
+	}
+}
