@@ -99,7 +99,7 @@ func Default() *Config {
 		Worker: Worker{
 			Addr: "127.0.0.1:8081", Concurrency: 8, PollInterval: 50 * time.Millisecond,
 			Queues:        map[string]int{"default": 1},
-			SweepInterval: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
+			SweepInterval: time.Second, ShutdownTimeout: 10 * time.Second,
 		},
 		Dashboard: Dashboard{Addr: "127.0.0.1:8082"},
 		named:     map[string]bool{},

@@ -25,12 +25,12 @@ const (
 
 // Options bound a check. The zero value is useful.
 type Options struct {
-	Page           int                   // records compared at a time
-	Concurrency    int                   // partitions whose lists are read at a time
-	MaxDifferences int                   // kept in the report, of each entity; the rest is counted
-	Rechecks       int                   // looks at a record that differs before it is believed or called busy
-	Pause          time.Duration         // between two looks
-	Progress       func(records int)     // called with each page's; may be nil
+	Page           int               // records compared at a time
+	Concurrency    int               // partitions whose lists are read at a time
+	MaxDifferences int               // kept in the report, of each entity; the rest is counted
+	Rechecks       int               // looks at a record that differs before it is believed or called busy
+	Pause          time.Duration     // between two looks
+	Progress       func(records int) // called with each page's; may be nil
 }
 
 func (o Options) withDefaults() Options {

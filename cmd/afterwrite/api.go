@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+func (a *app) apiCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "api",
+		Short:   "Serve the HTTP API",
+		Long:    "Serves the HTTP API. Any number of api processes may run. Redis or the database may be\ndown: the process stays up, answers what it can and recovers by itself.",
+		Example: "  afterwrite api --config afterwrite.yaml",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.api(c.Context()) },
+	}
+}
+
+func (a *app) api(ctx context.Context) error {
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	if err := errExposed(c); err != nil {
+		return err
+	}
+	p, err := a.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	handler, err := p.newAPI()
+	if err != nil {
+		return err
+	}
+	if c.API.PProf {
+		handler = profiled(handler)
+	}
+	l, err := listen(c.API.Addr, "api.addr")
+	if err != nil {
+		return err
+	}
+	a.log.Info("api listens", "addr", l.Addr().String())
+	g := &gate{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serve(ctx, l, gated(g, handler), c.API.ShutdownTimeout, a.log) })
+	group.Go(func() error { return p.openGate(ctx, g) })
+	return group.Wait()
+}
+
+// openGate runs the start checks of a process that serves.
+func (p *parts) openGate(ctx context.Context, g *gate) error {
+	err := g.open(ctx, p.log, [2]func(context.Context) error{p.checkRedis, p.checkDatabase})
+	if redis, database := g.status(); redis == nil && database == nil {
+		p.log.Info("ready")
+	}
+	return err
+}

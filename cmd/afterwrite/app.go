@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/afterwrite/afterwrite/internal/config"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2 // wrong usage, or a configuration that cannot be used
+)
+
+// streams are what the program has of the system.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+	env      []string
+}
+
+func system() streams { return streams{os.Stdin, os.Stdout, os.Stderr, os.Environ()} }
+
+// app is one run of the program: its streams, and the flags that every command takes.
+type app struct {
+	streams
+	configFile string
+	logLevel   string
+	json       bool
+	log        *slog.Logger
+	started    bool // usage was right and a command has begun
+}
+
+// errUsage is matched by errors that deserve exit code 2 and a hint at the help.
+var errUsage = errors.New("wrong usage")
+
+// errReported ends a command with exit code 1 whose results already say why.
+var errReported = errors.New("reported")
+
+func usagef(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errUsage, fmt.Sprintf(format, args...))
+}
+
+// run runs the command line and returns the exit code. The first SIGINT or SIGTERM ends
+// the command's context; after that the system's own handling is back, so a second
+// one ends the process at once.
+func run(args []string, s streams) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	a := &app{streams: s}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	return a.exitCode(root.ExecuteContext(ctx))
+}
+
+func (a *app) exitCode(err error) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errReported):
+		return exitFailure
+	case errors.Is(err, errUsage), !a.started:
+		fmt.Fprintf(a.err, "afterwrite: %s\nRun the command with --help for its usage.\n",
+			strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
+		return exitUsage
+	case errors.Is(err, config.ErrInvalid), errors.Is(err, errConfig):
+		fmt.Fprintln(a.err, err)
+		return exitUsage
+	}
+	fmt.Fprintf(a.err, "afterwrite: %v\n", err)
+	return exitFailure
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "afterwrite",
+		Short:         "A write-behind system for SQL databases",
+		Long:          "Afterwrite accepts writes at Redis speed, persists them to a SQL database in batches soon\nafter, and answers every read with the newest accepted state.",
+		Example:       "  afterwrite dev                        # everything in one process, to try it\n  afterwrite config example > afterwrite.yaml\n  afterwrite migrate && afterwrite api",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          needsSubcommand,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			a.started = true
+			return a.startLog()
+		},
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (default $AFTERWRITE_CONFIG, else ./afterwrite.yaml)")
+	flags.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
+	root.AddCommand(
+		a.devCommand(), a.apiCommand(), a.workerCommand(), a.dashboardCommand(),
+		a.migrateCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
+		a.recordCommand(), a.flushCommand(), a.fsckCommand(), a.invalidateCommand(), a.loadCommand(),
+	)
+	root.InitDefaultCompletionCmd("completion")
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Example = "  source <(afterwrite completion bash)"
+			c.RunE, c.Args = needsSubcommand, cobra.NoArgs
+		}
+	}
+	return root
+}
+
+// needsSubcommand ends a command that does nothing by itself.
+func needsSubcommand(c *cobra.Command, _ []string) error {
+	if err := c.Help(); err != nil {
+		return err
+	}
+	return usagef("%s needs a command", c.CommandPath())
+}
+
+// withJSON gives a command that prints results the flag --json.
+func (a *app) withJSON(c *cobra.Command) *cobra.Command {
+	c.Flags().BoolVar(&a.json, "json", false, "print JSON")
+	return c
+}
+
+// startLog makes the log of the process: text on a terminal, else JSON.
+func (a *app) startLog() error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+		return usagef("--log-level %q is not debug, info, warn or error", a.logLevel)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if isTerminal(a.err) {
+		a.log = slog.New(slog.NewTextHandler(a.err, o))
+	} else {
+		a.log = slog.New(slog.NewJSONHandler(a.err, o))
+	}
+	slog.SetDefault(a.log)
+	return nil
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/config"
+)
+
+// devDrain is how long dev waits at its end for the database to have everything.
+const devDrain = 30 * time.Second
+
+// devFlags are the flags of the dev command.
+type devFlags struct {
+	data      string
+	addr      string
+	dashboard string
+}
+
+func (a *app) devCommand() *cobra.Command {
+	var f devFlags
+	c := &cobra.Command{
+		Use:   "dev",
+		Short: "Run everything in one process, to try it",
+		Long: `Runs API, worker and dashboard in one process. Without a configuration it runs the built-in
+example. Redis is the configured one, else a redis-server child with its append-only file
+in the data directory, else one inside the process, which keeps nothing. The database is
+SQLite in the data directory unless one is configured.`,
+		Example: "  afterwrite dev\n  afterwrite dev --data /tmp/try --addr 127.0.0.1:9000",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.dev(c.Context(), f) },
+	}
+	c.Flags().StringVar(&f.data, "data", "afterwrite-data", "data `DIR`ectory")
+	c.Flags().StringVar(&f.addr, "addr", "", "address of the API (default api.addr)")
+	c.Flags().StringVar(&f.dashboard, "dashboard-addr", "", "address of the dashboard (default dashboard.addr)")
+	return c
+}
+
+func (a *app) dev(ctx context.Context, f devFlags) error {
+	c, err := a.devSettings(f)
+	if err != nil {
+		return err
+	}
+	if err := errExposed(c); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.data, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	unlock, err := lockDir(f.data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	pages, err := listen(c.Dashboard.Addr, "dashboard.addr")
+	if err != nil {
+		return err
+	}
+	defer pages.Close()
+	front, err := listen(c.API.Addr, "api.addr")
+	if err != nil {
+		return err
+	}
+	defer front.Close()
+	redis, err := a.devRedis(ctx, c, f.data)
+	if err != nil {
+		return err
+	}
+	defer redis.stop()
+	c.Redis.URL = redis.url
+	if err := writeEnv(c, f.data); err != nil {
+		return err
+	}
+	return a.devRun(ctx, c, redis, front, pages)
+}
+
+// devSettings are the configured settings, else the built-in example's, with what dev
+// keeps in the data directory.
+func (a *app) devSettings(f devFlags) (*config.Config, error) {
+	var c *config.Config
+	_, err := config.Locate(a.configFile, a.env)
+	if errors.Is(err, config.ErrNoFile) {
+		c, err = config.LoadBuiltin(a.env)
+	} else {
+		c, err = a.settings()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !c.Named("database.url") {
+		path, err := filepath.Abs(filepath.Join(f.data, "afterwrite.db"))
+		if err != nil {
+			return nil, err
+		}
+		c.Database.URL = "sqlite://" + path
+	}
+	if err := override(&c.API.Addr, f.addr); err != nil {
+		return nil, err
+	}
+	if err := override(&c.Dashboard.Addr, f.dashboard); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// override sets an address that a flag gives.
+func override(at *string, flag string) error {
+	if flag == "" {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(flag); err != nil {
+		return usagef("%q is not HOST:PORT", flag)
+	}
+	*at = flag
+	return nil
+}
+
+// devRun runs everything until ctx ends: first the API stops, then the worker, when the
+// database has everything.
+func (a *app) devRun(ctx context.Context, c *config.Config, redis devRedis, front, pages net.Listener) error {
+	p, err := a.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := a.devPrepare(ctx, p, redis); err != nil {
+		return err
+	}
+	handler, err := p.newAPI()
+	if err != nil {
+		return err
+	}
+	status, err := p.newDashboard()
+	if err != nil {
+		return err
+	}
+	flusher, err := p.newWorker()
+	if err != nil {
+		return err
+	}
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWorking()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return flusher.Run(working) })
+	group.Go(func() error { return serve(ctx, pages, status, dashboardGrace, a.log) })
+	group.Go(func() error {
+		defer stopWorking()
+		err := serve(ctx, front, handler, c.API.ShutdownTimeout, a.log)
+		a.devDrain(working, p, redis)
+		return err
+	})
+	a.greet(c, redis, front.Addr().String(), pages.Addr().String())
+	return group.Wait()
+}
+
+// devPrepare makes the tables and runs the start checks.
+func (a *app) devPrepare(ctx context.Context, p *parts, redis devRedis) error {
+	steps, err := p.store.Migrate(ctx, false)
+	if err != nil {
+		return err
+	}
+	for _, s := range steps {
+		a.log.Info("migrated", "step", s)
+	}
+	check := p.checkRedis
+	if redis.inProcess { // it knows nothing of persistence and eviction
+		check = p.adoptCache
+	}
+	if err := check(ctx); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	return p.checkDatabase(ctx)
+}
+
+// devDrain waits until nothing is pending. A Redis that keeps its data is not waited for
+// as long: what is left there is flushed at the next start.
+func (a *app) devDrain(ctx context.Context, p *parts, redis devRedis) {
+	limit := 5 * time.Second
+	if redis.inProcess {
+		limit = devDrain
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit+startTimeout)
+	defer cancel()
+	if err := a.awaitFlush(ctx, p, p.config.Entities, limit); err != nil {
+		a.log.Error("waiting for the database to have everything failed", "err", err)
+		return
+	}
+	for _, e := range p.config.Entities {
+		stats, err := p.cache.Stats(ctx, e)
+		if err != nil {
+			a.log.Error("reading what is left failed", "err", err)
+			return
+		}
+		t := cache.Total(stats)
+		if t.Pending+t.Held+t.Dead == 0 {
+			continue
+		}
+		attrs := []any{"entity", e.Name, "pending", t.Pending, "held", t.Held, "dead", t.Dead}
+		if redis.inProcess {
+			a.log.Error("records are lost with this process", attrs...)
+		} else {
+			a.log.Warn("records wait in Redis for the next start", attrs...)
+		}
+	}
+}
+
+// greet tells where everything is and what to try.
+func (a *app) greet(c *config.Config, redis devRedis, api, pages string) {
+	e := c.Entities[0]
+	fmt.Fprintf(a.out, `
+  API        http://%s
+  Dashboard  http://%s
+  Database   %s
+  Redis      %s
+  Entities   from the %s
+
+Try:
+
+  curl -X PUT http://%[1]s/v1/%[6]s/%[7]s -H 'Content-Type: application/json' -d '%[8]s'
+  curl http://%[1]s/v1/%[6]s/%[7]s
+
+The other commands see this one after `+"`. %[9]s`"+`, for instance afterwrite doctor.
+Ctrl-C stops it.
+
+`, api, pages, shownURL(c.Database.URL), redis.what, c.File, e.Name, sampleID(e), sampleBody(e), redis.envFile)
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/config"
+)
+
+// samples are values that a field of the type accepts unless it is bounded.
+var samples = map[afterwrite.FieldType]string{
+	afterwrite.String: `"Ada"`, afterwrite.Text: `"Ada"`, afterwrite.Int: `1`, afterwrite.Float: `1.5`,
+	afterwrite.Decimal: `"1"`, afterwrite.Bool: `true`, afterwrite.Time: `"2026-01-31T12:00:00Z"`,
+	afterwrite.JSON: `{"a":1}`, afterwrite.Bytes: `"QWRh"`, afterwrite.UUID: `"018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`,
+}
+
+func sampleID(e *afterwrite.Entity) string {
+	switch e.ID.Type {
+	case afterwrite.Int:
+		return "1"
+	case afterwrite.UUID:
+		return "018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"
+	}
+	return "ada"
+}
+
+// sampleBody is a record with a value for each required field, or for the first one.
+func sampleBody(e *afterwrite.Entity) string {
+	var parts []string
+	for i, f := range e.Fields {
+		if f.Required || (i == 0 && f.References == "") {
+			parts = append(parts, fmt.Sprintf("%q:%s", f.Name, samples[f.Type]))
+		}
+	}
+	return "{" + strings.Join(parts, ",") + "}"
+}
+
+// shownURL is a URL without its password.
+func shownURL(text string) string {
+	if u, err := url.Parse(text); err == nil {
+		return u.Redacted()
+	}
+	scheme, _, _ := strings.Cut(text, "://")
+	return scheme + "://…"
+}
+
+// envFile, in the data directory, lets the other commands reach a dev that runs.
+const envFile = "env"
+
+// writeEnv writes the environment of the other commands, and the built-in example where
+// no file is configured. Only the user can read it: there may be a password in it.
+func writeEnv(c *config.Config, dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	file := c.File
+	if file == config.Builtin {
+		file = filepath.Join(dir, config.DefaultFile)
+		if err := os.WriteFile(file, config.Example(), 0o600); err != nil {
+			return fmt.Errorf("write the example: %w", err)
+		}
+	} else if file, err = filepath.Abs(file); err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, v := range [][2]string{
+		{config.EnvFile, file}, {variableOf("redis.url"), c.Redis.URL}, {variableOf("database.url"), c.Database.URL},
+	} {
+		fmt.Fprintf(&b, "export %s='%s'\n", v[0], strings.ReplaceAll(v[1], "'", `'\''`))
+	}
+	if err := os.WriteFile(filepath.Join(dir, envFile), []byte(b.String()), 0o600); err != nil {
+		return fmt.Errorf("write the environment of the other commands: %w", err)
+	}
+	return nil
+}

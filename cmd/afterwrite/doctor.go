@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// Bounds of what doctor calls healthy.
+const (
+	slowRedis    = 20 * time.Millisecond
+	slowDatabase = 200 * time.Millisecond
+	maxSkew      = 2 * time.Second
+	maxLag       = 30 * time.Second
+)
+
+// verdict is what doctor says of one thing.
+type verdict string
+
+const (
+	fine    verdict = "ok"
+	warning verdict = "warning"
+	failure verdict = "failure"
+)
+
+// finding is one line of doctor.
+type finding struct {
+	Check   string  `json:"check"`
+	Verdict verdict `json:"verdict"`
+	Detail  string  `json:"detail"`
+	Mend    string  `json:"mend,omitempty"` // what to do about it
+}
+
+// examination collects the findings of one run.
+type examination struct {
+	*parts
+	findings []finding
+}
+
+func (x *examination) say(check string, v verdict, mend, format string, args ...any) {
+	x.findings = append(x.findings, finding{check, v, fmt.Sprintf(format, args...), mend})
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	return a.withJSON(&cobra.Command{
+		Use:     "doctor",
+		Short:   "Check Redis, the database, the clocks and the queue",
+		Long:    "Checks Redis, the database, the clocks and the queue. Each line is ok, a warning or a\nfailure, with what mends it. Exits 1 when there is a failure.",
+		Example: "  afterwrite doctor",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.doctor(c.Context()) },
+	})
+}
+
+func (a *app) doctor(ctx context.Context) error {
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	p, err := a.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	x := &examination{parts: p}
+	x.say("configuration", fine, "", "%s, %s", c.File, count(len(c.Entities), "entity", "entities"))
+	if err := errExposed(c); err != nil {
+		x.say("api address", failure, "see the detail", "%v", err)
+	}
+	redis := x.redis(ctx)
+	database := x.database(ctx)
+	if redis && database {
+		x.partitions(ctx)
+	}
+	if redis {
+		x.backlog(ctx)
+		x.workers(ctx)
+	}
+	x.queues(ctx)
+	return a.printFindings(x.findings)
+}
+
+// redis reports whether Redis answers.
+func (x *examination) redis(ctx context.Context) bool {
+	h, err := x.cache.Check(ctx)
+	if err != nil && !errors.Is(err, cache.ErrEvictionPolicy) {
+		x.say("redis", failure, "start Redis, or mend redis.url (AFTERWRITE_REDIS_URL)", "%v", err)
+		return false
+	}
+	x.say("redis", fine, "", "answers in %s", h.Latency.Round(time.Microsecond))
+	if h.Latency > slowRedis {
+		x.say("redis latency", warning, "run Redis nearer to the API and the workers", "%s a round trip", h.Latency.Round(time.Microsecond))
+	}
+	x.redisVersion(h)
+	x.redisSafety(h, err)
+	x.redisMemory(h)
+	x.skew("redis clock", h.Clock)
+	return true
+}
+
+func (x *examination) redisVersion(h cache.Health) {
+	if atLeast(h.Version, 6, 2) {
+		x.say("redis version", fine, "", "%s", h.Version)
+		return
+	}
+	x.say("redis version", failure, "upgrade to Redis 6.2 or newer", "%q is older than 6.2", h.Version)
+}
+
+// atLeast compares the first two numbers of a version.
+func atLeast(version string, major, minor int) bool {
+	first, rest, _ := strings.Cut(version, ".")
+	second, _, _ := strings.Cut(rest, ".")
+	a, errA := strconv.Atoi(first)
+	b, errB := strconv.Atoi(second)
+	return errA == nil && errB == nil && (a > major || (a == major && b >= minor))
+}
+
+func (x *examination) redisSafety(h cache.Health, policy error) {
+	switch {
+	case !h.AOF:
+		x.say("redis persistence", warning, "set appendonly yes in redis.conf",
+			"no append-only file: a restart of Redis loses accepted writes that are not in the database yet")
+	case h.Fsync == "no":
+		x.say("redis persistence", warning, "set appendfsync everysec or always", "appendfsync is no: a power loss may lose half a minute of writes")
+	default:
+		x.say("redis persistence", fine, "", "append-only file, appendfsync %s", orUnknown(h.Fsync))
+	}
+	if policy != nil {
+		x.say("redis eviction", failure, "set maxmemory-policy volatile-lfu (or noeviction) in redis.conf", "%v", policy)
+		return
+	}
+	x.say("redis eviction", fine, "", "maxmemory-policy %s", orUnknown(h.Policy))
+}
+
+func (x *examination) redisMemory(h cache.Health) {
+	switch {
+	case h.MaxMemory == 0:
+		x.say("redis memory", warning, "set maxmemory below the machine's memory", "%s used, no maxmemory: Redis may take the whole machine", mib(h.UsedMemory))
+	case h.UsedMemory > h.MaxMemory/10*9:
+		x.say("redis memory", warning, "raise maxmemory, or shorten cache.ttl", "%s of %s used: above it writes are refused", mib(h.UsedMemory), mib(h.MaxMemory))
+	default:
+		x.say("redis memory", fine, "", "%s of %s used, %s evicted", mib(h.UsedMemory), mib(h.MaxMemory), count(h.Evicted, "key", "keys"))
+	}
+}
+
+func mib(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}
+
+func (x *examination) skew(check string, clock time.Time) {
+	if clock.IsZero() {
+		return
+	}
+	off := time.Since(clock)
+	if off.Abs() > maxSkew {
+		x.say(check, warning, "run an NTP client on both machines", "%s away from this machine's", off.Round(time.Millisecond))
+		return
+	}
+	x.say(check, fine, "", "%s away from this machine's", off.Round(time.Millisecond))
+}
+
+// database reports whether the database answers and its tables are there.
+func (x *examination) database(ctx context.Context) bool {
+	began := time.Now()
+	if err := x.store.Ping(ctx); err != nil {
+		x.say("database", failure, "start the database, or mend database.url (AFTERWRITE_DATABASE_URL)", "%v", err)
+		return false
+	}
+	took := time.Since(began)
+	if took > slowDatabase {
+		x.say("database", warning, "run the database nearer to the workers", "%s answers in %s", x.store.Dialect(), took.Round(time.Microsecond))
+	} else {
+		x.say("database", fine, "", "%s answers in %s", x.store.Dialect(), took.Round(time.Microsecond))
+	}
+	outstanding, err := x.store.Outstanding(ctx)
+	switch {
+	case err != nil:
+		x.say("tables", failure, "see the detail", "%v", err)
+	case len(outstanding) > 0:
+		x.say("tables", failure, "run `afterwrite migrate`", "%s outstanding: %s", count(len(outstanding), "step", "steps"), strings.Join(outstanding, "; "))
+	default:
+		x.say("tables", fine, "", "up to date")
+		return true
+	}
+	return false
+}
+
+func (x *examination) partitions(ctx context.Context) {
+	if err := x.samePartitions(ctx, x.config.Entities); err != nil {
+		x.say("partitions", failure, "run every process with the same configuration", "%v", err)
+		return
+	}
+	x.say("partitions", fine, "", "as configured")
+}
+
+// backlog looks at what waits for the database.
+func (x *examination) backlog(ctx context.Context) {
+	for _, e := range x.config.Entities {
+		stats, err := x.cache.Stats(ctx, e)
+		if err != nil {
+			x.say("backlog of "+e.Name, failure, "see the detail", "%v", err)
+			continue
+		}
+		t := cache.Total(stats)
+		lag := time.Duration(0)
+		if !t.OldestPending.IsZero() {
+			lag = max(time.Since(t.OldestPending), 0)
+		}
+		detail := fmt.Sprintf("%d pending, %d held, %d dead of at most %d, lag %s",
+			t.Pending, t.Held, t.Dead, e.Flush.MaxPending, lag.Round(time.Millisecond))
+		check := "backlog of " + e.Name
+		switch {
+		case t.Lost > 0:
+			x.say(check, failure, "run `afterwrite fsck "+e.Name+"`", "%d accepted writes were lost; %s", t.Lost, detail)
+		case lag > maxLag+e.Flush.Delay:
+			x.say(check, warning, "look at the workers' logs, or start more of them", "%s", detail)
+		case t.Dead+t.Held > 0:
+			x.say(check, warning, "see the errors with `afterwrite record get "+e.Name+" ID`", "%s", detail)
+		default:
+			x.say(check, fine, "", "%s", detail)
+		}
+	}
+}
+
+func (x *examination) workers(ctx context.Context) {
+	alive, err := x.cache.Alive(ctx)
+	if err != nil {
+		x.say("workers", failure, "see the detail", "%v", err)
+		return
+	}
+	n := 0
+	for _, p := range alive {
+		if p.Kind == "worker" {
+			n++
+		}
+	}
+	if n == 0 {
+		x.say("workers", warning, "start one with `afterwrite worker`", "none is alive: nothing is flushed")
+		return
+	}
+	x.say("workers", fine, "", "%d alive", n)
+}
+
+func (x *examination) queues(ctx context.Context) {
+	q, err := x.inspector()
+	if err != nil {
+		x.say("queue", failure, "mend queue.redis_url", "%v", err)
+		return
+	}
+	sizes, err := q.Sizes(ctx)
+	if err != nil {
+		x.say("queue", failure, "start the Redis of queue.redis_url", "%v", err)
+		return
+	}
+	for _, s := range sizes {
+		detail := fmt.Sprintf("%d waiting, %d running, %d scheduled, %d put off, oldest %s", s.Pending, s.Active, s.Scheduled, s.Retry, s.Latency.Round(time.Millisecond))
+		check := "queue " + s.Queue
+		switch {
+		case s.Paused:
+			x.say(check, failure, "resume it with the tool that paused it", "paused; %s", detail)
+		case s.Latency > maxLag:
+			x.say(check, warning, "start more workers, or raise worker.concurrency", "%s", detail)
+		default:
+			x.say(check, fine, "", "%s", detail)
+		}
+	}
+	if len(sizes) == 0 {
+		x.say("queue", fine, "", "no sync task yet")
+	}
+}
+
+func (a *app) printFindings(findings []finding) error {
+	worst := fine
+	rows := [][]string{}
+	for _, f := range findings {
+		if f.Verdict == failure || (f.Verdict == warning && worst == fine) {
+			worst = f.Verdict
+		}
+		detail := f.Detail
+		if f.Mend != "" {
+			detail += " → " + f.Mend
+		}
+		rows = append(rows, []string{string(f.Verdict), f.Check, strings.ReplaceAll(detail, "\n", " ")})
+	}
+	var err error
+	if a.json {
+		err = a.printJSON(map[string]any{"verdict": worst, "findings": findings})
+	} else {
+		err = table(a.out, rows)
+	}
+	if err == nil && worst == failure {
+		return errReported
+	}
+	return err
+}

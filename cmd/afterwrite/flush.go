@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// Bounds of waiting for a flush.
+const (
+	flushTick  = 200 * time.Millisecond
+	flushNamed = 20 // ids named of each list
+)
+
+func (a *app) flushCommand() *cobra.Command {
+	var timeout time.Duration
+	c := &cobra.Command{
+		Use:   "flush [ENTITY]",
+		Short: "Wait until nothing is pending",
+		Long: "Waits until nothing is pending, of one entity or of all. Held and dead records are not\n" +
+			"waited for, but named. Exits 1 when anything is left that the database does not have.",
+		Example: "  afterwrite flush user --timeout 1m",
+		Args:    cobra.MaximumNArgs(1),
+		RunE:    func(c *cobra.Command, args []string) error { return a.flush(c.Context(), args, timeout) },
+	}
+	c.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "longest wait; 0 for ever")
+	return a.withJSON(c)
+}
+
+// leftover is what one entity still has that the database does not.
+type leftover struct {
+	Entity  string `json:"entity"`
+	Pending int64  `json:"pending"`
+	Held    int64  `json:"held"`
+	Dead    int64  `json:"dead"`
+	IDs     struct {
+		Pending []string `json:"pending,omitempty"`
+		Held    []string `json:"held,omitempty"`
+		Dead    []string `json:"dead,omitempty"`
+	} `json:"ids"` // the first of each
+}
+
+func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) error {
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	entities, err := chosen(c, args)
+	if err != nil {
+		return err
+	}
+	p, err := a.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := p.samePartitions(ctx, entities); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := a.awaitFlush(ctx, p, entities, timeout); err != nil {
+		return err
+	}
+	left, err := p.leftovers(ctx, entities)
+	if err != nil {
+		return err
+	}
+	if err := a.printLeft(left, time.Since(began)); err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		a.hintWorkers(ctx, p, left)
+		return errReported
+	}
+	return nil
+}
+
+// awaitFlush returns when nothing is pending or the time is over; the caller looks
+// which. A signal ends it with the context's error.
+func (a *app) awaitFlush(ctx context.Context, p *parts, entities []*afterwrite.Entity, timeout time.Duration) error {
+	var over <-chan time.Time
+	if timeout > 0 {
+		over = time.After(timeout)
+	}
+	tick := time.NewTicker(flushTick)
+	defer tick.Stop()
+	var progress bar
+	most := int64(0)
+	for {
+		pending, err := p.pending(ctx, entities)
+		if err != nil || pending == 0 {
+			if most > 0 {
+				progress.done()
+			}
+			return err
+		}
+		if pending > most { // writes may still be coming in
+			most, progress = pending, a.bar(pending, "flushing")
+		}
+		progress.set(most - pending)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-over:
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *parts) pending(ctx context.Context, entities []*afterwrite.Entity) (int64, error) {
+	total := int64(0)
+	for _, e := range entities {
+		stats, err := p.cache.Stats(ctx, e)
+		if err != nil {
+			return 0, err
+		}
+		total += cache.Total(stats).Pending
+	}
+	return total, nil
+}
+
+// leftovers returns the entities that have something left.
+func (p *parts) leftovers(ctx context.Context, entities []*afterwrite.Entity) ([]leftover, error) {
+	left := []leftover{}
+	for _, e := range entities {
+		stats, err := p.cache.Stats(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		t := cache.Total(stats)
+		if t.Pending+t.Held+t.Dead == 0 {
+			continue
+		}
+		l := leftover{Entity: e.Name, Pending: t.Pending, Held: t.Held, Dead: t.Dead}
+		for status, ids := range map[afterwrite.Status]*[]string{
+			afterwrite.Pending: &l.IDs.Pending, afterwrite.Held: &l.IDs.Held, afterwrite.Dead: &l.IDs.Dead,
+		} {
+			if *ids, err = p.firstIDs(ctx, e, status); err != nil {
+				return nil, err
+			}
+		}
+		left = append(left, l)
+	}
+	return left, nil
+}
+
+func (p *parts) firstIDs(ctx context.Context, e *afterwrite.Entity, status afterwrite.Status) ([]string, error) {
+	var ids []string
+	for partition := range e.Partitions {
+		page, err := p.cache.List(ctx, e, partition, status, 0, flushNamed-len(ids))
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range page {
+			ids = append(ids, l.ID)
+		}
+		if len(ids) >= flushNamed {
+			break
+		}
+	}
+	return ids, nil
+}
+
+func (a *app) printLeft(left []leftover, took time.Duration) error {
+	if a.json {
+		return a.printJSON(map[string]any{"flushed": len(left) == 0, "seconds": took.Seconds(), "left": left})
+	}
+	if len(left) == 0 {
+		_, err := fmt.Fprintf(a.out, "everything is in the database, after %s\n", took.Round(time.Millisecond))
+		return err
+	}
+	rows := [][]string{{"entity", "status", "records", "first ids"}}
+	for _, l := range left {
+		for _, s := range []struct {
+			status afterwrite.Status
+			n      int64
+			ids    []string
+		}{{afterwrite.Pending, l.Pending, l.IDs.Pending}, {afterwrite.Held, l.Held, l.IDs.Held}, {afterwrite.Dead, l.Dead, l.IDs.Dead}} {
+			if s.n > 0 {
+				rows = append(rows, []string{l.Entity, string(s.status), fmt.Sprint(s.n), fmt.Sprintf("%q", s.ids)})
+			}
+		}
+	}
+	return table(a.out, rows)
+}
+
+// hintWorkers says what is most often the matter when records stay pending.
+func (a *app) hintWorkers(ctx context.Context, p *parts, left []leftover) {
+	alive, err := p.cache.Alive(ctx)
+	if err != nil {
+		return
+	}
+	for _, process := range alive {
+		if process.Kind == "worker" {
+			return
+		}
+	}
+	for _, l := range left {
+		if l.Pending > 0 {
+			fmt.Fprintln(a.err, "No worker is alive: start one with `afterwrite worker`.")
+			return
+		}
+	}
+}

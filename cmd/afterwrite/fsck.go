@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite/internal/fsck"
+)
+
+func (a *app) fsckCommand() *cobra.Command {
+	return a.withJSON(&cobra.Command{
+		Use:   "fsck [ENTITY]",
+		Short: "Prove that Redis and the database agree",
+		Long: "Checks that every accepted write is accounted for, and holds each cached record against\n" +
+			"its row, byte for byte. It may run beside live traffic. Exits 1 with what differs.",
+		Example: "  afterwrite fsck user",
+		Args:    cobra.MaximumNArgs(1),
+		RunE:    func(c *cobra.Command, args []string) error { return a.fsck(c.Context(), args) },
+	})
+}
+
+func (a *app) fsck(ctx context.Context, args []string) error {
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	entities, err := chosen(c, args)
+	if err != nil {
+		return err
+	}
+	p, err := a.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := p.samePartitions(ctx, entities); err != nil {
+		return err
+	}
+	progress := a.bar(-1, "comparing")
+	report, err := fsck.Run(ctx, p.cache, p.store, entities, fsck.Options{Progress: progress.add})
+	progress.done()
+	if err != nil {
+		return err
+	}
+	if a.json {
+		err = a.printJSON(map[string]any{"ok": report.OK(), "entities": report.Entities})
+	} else {
+		err = a.printReport(report)
+	}
+	if err == nil && !report.OK() {
+		return errReported
+	}
+	return err
+}
+
+func (a *app) printReport(r fsck.Report) error {
+	rows := [][]string{{"entity", "accepted", "persisted", "superseded", "pending", "held", "dead", "discarded", "lost", "missing", "compared", "waiting", "busy", "different"}}
+	for _, e := range r.Entities {
+		s := e.Sum
+		row := []string{e.Name}
+		for _, n := range []int64{s.Accepted, s.Persisted, s.Superseded, s.Pending, s.Held, s.Dead, s.Discarded, s.Lost, s.Missing(),
+			e.Compared, e.Waiting, e.Busy, int64(e.Different)} {
+			row = append(row, fmt.Sprint(n))
+		}
+		rows = append(rows, row)
+	}
+	if err := table(a.out, rows); err != nil {
+		return err
+	}
+	if r.OK() {
+		_, err := fmt.Fprintln(a.out, "\nRedis and the database agree.")
+		return err
+	}
+	fmt.Fprintln(a.out)
+	return table(a.out, differenceRows(r))
+}
+
+func differenceRows(r fsck.Report) [][]string {
+	rows := [][]string{{"entity", "partition", "id", "reason", "status", "version", "detail"}}
+	for _, e := range r.Entities {
+		for _, d := range e.Differences {
+			detail := []string{}
+			if d.Detail != "" {
+				detail = append(detail, d.Detail)
+			}
+			for _, f := range d.Fields {
+				detail = append(detail, fmt.Sprintf("%s: cached %s, database %s", f.Name, f.Cached, f.Database))
+			}
+			rows = append(rows, []string{e.Name, fmt.Sprint(d.Partition), quoted(d.ID), string(d.Reason), string(d.Status),
+				d.Version.String(), strings.Join(detail, "; ")})
+		}
+		if more := e.Different - len(e.Differences); more > 0 {
+			rows = append(rows, []string{e.Name, "", "", fmt.Sprintf("and %d more", more)})
+		}
+	}
+	return rows
+}
+
+// quoted keeps an id in its cell: it may hold a tab or a newline.
+func quoted(id string) string {
+	if id == "" {
+		return ""
+	}
+	return fmt.Sprintf("%q", id)
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// loadFlags are the flags of the load command.
+type loadFlags struct {
+	format    string
+	op        string
+	maxErrors int
+	patience  time.Duration
+}
+
+func (a *app) loadCommand() *cobra.Command {
+	var f loadFlags
+	c := &cobra.Command{
+		Use:   "load ENTITY FILE",
+		Short: "Write a file of records",
+		Long: `Writes a file of records through the write path: they are in Redis when the command ends,
+and in the database soon after (wait for that with "afterwrite flush").
+
+NDJSON is one JSON object a line, with "id" and the fields. CSV has a header that names
+"id" and fields; an empty cell is an absent field, and a cell of a json field is JSON text.
+Rows of one id take effect in the order of the file.
+
+A row that is refused is reported with its line and does not stop the others, up to
+--max-errors. When the backlog is full, or Redis is away, the command waits and goes on.`,
+		Example: "  afterwrite load user users.ndjson\n  zcat users.csv.gz | afterwrite load user - --format csv",
+		Args:    cobra.ExactArgs(2),
+		RunE:    func(c *cobra.Command, args []string) error { return a.load(c.Context(), args[0], args[1], f) },
+	}
+	c.Flags().StringVar(&f.format, "format", "", "ndjson or csv (default: by the file's extension)")
+	c.Flags().StringVar(&f.op, "op", "put", "put, create or patch")
+	c.Flags().IntVar(&f.maxErrors, "max-errors", 100, "refused rows after which to stop")
+	c.Flags().DurationVar(&f.patience, "patience", 10*time.Minute, "longest wait for room in the backlog or for Redis")
+	return a.withJSON(c)
+}
+
+// operation returns the write that --op names.
+func (f loadFlags) operation() (cache.Op, error) {
+	switch op := cache.Op(f.op); op {
+	case cache.OpPut, cache.OpCreate, cache.OpPatch:
+		return op, nil
+	}
+	return "", usagef("--op %q is not put, create or patch", f.op)
+}
+
+// formatOf returns the format of a file: the flag's, else that of its extension.
+func (f loadFlags) formatOf(file string) (string, error) {
+	format := f.format
+	if format == "" {
+		switch strings.ToLower(filepath.Ext(file)) {
+		case ".csv":
+			format = "csv"
+		case ".ndjson", ".jsonl", ".json":
+			format = "ndjson"
+		}
+	}
+	if format != "csv" && format != "ndjson" {
+		return "", usagef("give --format ndjson or --format csv: the name %q does not tell it", file)
+	}
+	return format, nil
+}
+
+// rows are the records of a file, in its order.
+type rows interface {
+	// next returns the next record. The error is io.EOF at the end, a [badRow] for a
+	// record that cannot be read, after which the next one can.
+	next() (row, error)
+}
+
+// row is one record of a file.
+type row struct {
+	line   int
+	id     string
+	fields afterwrite.Fields
+}
+
+// badRow reports a record that cannot be read.
+type badRow struct {
+	line   int
+	reason string
+}
+
+func (b badRow) Error() string { return fmt.Sprintf("line %d: %s", b.line, b.reason) }
+
+func (a *app) load(ctx context.Context, entity, file string, f loadFlags) error {
+	op, err := f.operation()
+	if err != nil {
+		return err
+	}
+	format, err := f.formatOf(file)
+	if err != nil {
+		return err
+	}
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	entities, err := chosen(c, []string{entity})
+	if err != nil {
+		return err
+	}
+	in := a.in
+	if file != "-" {
+		opened, err := os.Open(file)
+		if err != nil {
+			return usagef("%v", err)
+		}
+		defer opened.Close()
+		in = opened
+	}
+	source, err := newRows(format, in, entities[0], int(c.API.MaxBody))
+	if err != nil {
+		return err
+	}
+	p, err := a.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	for _, check := range []func(context.Context) error{p.checkRedis, p.checkDatabase} {
+		if err := check(ctx); err != nil {
+			return err
+		}
+	}
+	w, err := p.newProducer()
+	if err != nil {
+		return err
+	}
+	l := newLoading(w, entities[0], op, f, a.bar(-1, "loading "+entity))
+	err = l.run(ctx, source)
+	return a.finishLoad(l.summary(), err)
+}
+
+func newRows(format string, in io.Reader, e *afterwrite.Entity, maxRow int) (rows, error) {
+	if format == "csv" {
+		return newCSV(in, e, maxRow)
+	}
+	return newNDJSON(in, maxRow), nil
+}
+
+// finishLoad prints the summary, and the error where the load could not go on.
+func (a *app) finishLoad(s loadSummary, err error) error {
+	if err != nil {
+		s.Stopped = err.Error()
+	}
+	if a.json {
+		if printed := a.printJSON(s); printed != nil {
+			return printed
+		}
+	} else {
+		for _, r := range s.Errors {
+			fmt.Fprintf(a.err, "line %d: %s\n", r.Line, r.Reason)
+		}
+		fmt.Fprintf(a.out, "%s: %s accepted, %d rejected, in %.1f s (%.0f/s)\n",
+			s.Entity, count(s.Accepted, "record", "records"), s.Rejected, s.Seconds, s.Rate)
+	}
+	switch {
+	case errors.Is(err, errTooMany):
+		fmt.Fprintf(a.err, "afterwrite: stopped after %d refused rows; --max-errors raises that\n", s.Rejected)
+		return errReported
+	case err == nil && s.Rejected > 0:
+		return errReported
+	}
+	return err
+}

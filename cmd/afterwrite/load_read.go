@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bufio"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// ndjson reads one JSON object a line. Empty lines are passed over.
+type ndjson struct {
+	in   *bufio.Scanner
+	line int
+}
+
+func newNDJSON(in io.Reader, maxRow int) *ndjson {
+	s := bufio.NewScanner(in)
+	s.Buffer(make([]byte, 0, min(maxRow, 64<<10)), maxRow)
+	return &ndjson{in: s}
+}
+
+func (n *ndjson) next() (row, error) {
+	for n.in.Scan() {
+		n.line++
+		text := strings.TrimSpace(n.in.Text())
+		if n.line == 1 {
+			text = strings.TrimPrefix(text, "\ufeff")
+		}
+		if text == "" {
+			continue
+		}
+		id, fields, err := parseObject([]byte(text))
+		if err != nil {
+			return row{}, badRow{n.line, err.Error()}
+		}
+		return row{n.line, id, fields}, nil
+	}
+	if errors.Is(n.in.Err(), bufio.ErrTooLong) {
+		return row{}, fmt.Errorf("line %d is longer than api.max_body", n.line+1)
+	}
+	if n.in.Err() != nil {
+		return row{}, fmt.Errorf("read line %d: %w", n.line+1, n.in.Err())
+	}
+	return row{}, io.EOF
+}
+
+// parseObject reads a record strictly: a name that is there twice and text that is not
+// UTF-8 are errors.
+func parseObject(text []byte) (id string, fields afterwrite.Fields, err error) {
+	d := jsontext.NewDecoder(strings.NewReader(string(text)))
+	if d.PeekKind() != '{' {
+		return "", nil, errors.New("is not a JSON object")
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return "", nil, notJSON(err)
+	}
+	fields = afterwrite.Fields{}
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return "", nil, notJSON(err)
+		}
+		key := name.String()
+		value, err := d.ReadValue()
+		if err != nil {
+			return "", nil, notJSON(err)
+		}
+		if key != "id" {
+			fields[key] = json.RawMessage(value.Clone())
+			continue
+		}
+		if id, err = idText(value); err != nil {
+			return "", nil, err
+		}
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return "", nil, notJSON(err)
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return "", nil, errors.New("has something after its JSON object")
+	}
+	if id == "" {
+		return "", nil, errors.New(`has no "id"`)
+	}
+	return id, fields, nil
+}
+
+func notJSON(err error) error { return fmt.Errorf("is not valid JSON: %w", err) }
+
+// idText returns the text of an id, which may be a number.
+func idText(value jsontext.Value) (string, error) {
+	switch value.Kind() {
+	case '"':
+		b, err := jsontext.AppendUnquote(nil, value)
+		return string(b), err
+	case '0':
+		return string(value), nil
+	}
+	return "", errors.New("id must be a string or a number")
+}
+
+// csvRows reads CSV with a header (RFC 4180).
+type csvRows struct {
+	in      *csv.Reader
+	bound   *bounded
+	entity  *afterwrite.Entity
+	columns []int // field position of each column, -1 for the id
+	maxRow  int
+}
+
+func newCSV(in io.Reader, e *afterwrite.Entity, maxRow int) (*csvRows, error) {
+	b := &bounded{in: in, left: maxRow + csvAhead}
+	buffered := bufio.NewReader(b)
+	if mark, err := buffered.Peek(3); err == nil && string(mark) == "\ufeff" {
+		_, _ = buffered.Discard(3)
+	}
+	r := &csvRows{in: csv.NewReader(buffered), bound: b, entity: e, maxRow: maxRow}
+	r.in.ReuseRecord = true
+	header, err := r.in.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("the file has no header")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the header: %w", err)
+	}
+	seen := map[string]bool{}
+	for _, name := range header {
+		name = strings.TrimSpace(name)
+		position, ok := e.Field(name)
+		if name == "id" {
+			position, ok = -1, true
+		}
+		if !ok || seen[name] {
+			return nil, fmt.Errorf("line 1: column %q is twice there or not a field of %s", name, e.Name)
+		}
+		seen[name] = true
+		r.columns = append(r.columns, position)
+	}
+	if !seen["id"] {
+		return nil, errors.New(`line 1: there is no column "id"`)
+	}
+	return r, nil
+}
+
+func (c *csvRows) next() (row, error) {
+	c.bound.left = c.maxRow + csvAhead
+	cells, err := c.in.Read()
+	var bad *csv.ParseError
+	switch {
+	case errors.Is(err, io.EOF):
+		return row{}, io.EOF
+	case errors.As(err, &bad) && errors.Is(err, csv.ErrFieldCount):
+		return row{}, badRow{bad.StartLine, fmt.Sprintf("has %d cells, the header %d", len(cells), len(c.columns))}
+	case errors.As(err, &bad): // where the next row begins is not known
+		return row{}, fmt.Errorf("line %d: %w", bad.StartLine, bad.Err)
+	case err != nil:
+		return row{}, err
+	}
+	line, _ := c.in.FieldPos(0)
+	r := row{line: line, fields: make(afterwrite.Fields, len(cells))}
+	for i, cell := range cells {
+		switch position := c.columns[i]; {
+		case position < 0:
+			r.id = cell
+		case cell != "":
+			f := &c.entity.Fields[position]
+			r.fields[f.Name] = cellValue(f.Type, cell)
+		}
+	}
+	if r.id == "" {
+		return row{}, badRow{line, "has no id"}
+	}
+	return r, nil
+}
+
+// cellValue returns a cell as the field takes it: JSON text where the value is one,
+// else the characters themselves. Cells are not shared with the reader's next row.
+func cellValue(t afterwrite.FieldType, cell string) any {
+	switch t {
+	case afterwrite.Int, afterwrite.Float, afterwrite.Bool, afterwrite.JSON:
+		return json.RawMessage(cell)
+	}
+	return cell
+}
+
+// csvAhead is more than the reader takes in ahead of the row it returns.
+const csvAhead = 8 << 10
+
+var errRowTooLong = errors.New("a row is longer than api.max_body; a quote may not be closed")
+
+// bounded ends reading when one row asks for too much, so that an unclosed quote does
+// not take the whole file into memory.
+type bounded struct {
+	in   io.Reader
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errRowTooLong
+	}
+	n, err := b.in.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}

@@ -1,0 +1,9 @@
+// Command afterwrite is the whole of Afterwrite in one binary: its servers and its
+// operator's tools. `afterwrite help` lists them.
+package main
+
+import "os"
+
+func main() {
+	os.Exit(run(os.Args[1:], system()))
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+func (a *app) recordCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "record",
+		Short:   "Look at one record",
+		Example: "  afterwrite record get user ada",
+		Args:    cobra.NoArgs,
+		RunE:    needsSubcommand,
+	}
+	c.AddCommand(a.withJSON(&cobra.Command{
+		Use:     "get ENTITY ID",
+		Short:   "Show the cached and the stored state side by side",
+		Long:    "Shows the state in Redis and the row in the database side by side, with status, version,\nlag and attempts. It loads nothing into the cache. Fields that differ are marked with *.",
+		Example: "  afterwrite record get user ada",
+		Args:    cobra.ExactArgs(2),
+		RunE:    func(c *cobra.Command, args []string) error { return a.recordGet(c.Context(), args[0], args[1]) },
+	}))
+	return c
+}
+
+// recordView is a record as both sides have it. A state that is not there is null.
+type recordView struct {
+	Entity      string              `json:"entity"`
+	ID          string              `json:"id"`
+	Status      afterwrite.Status   `json:"status"`
+	Cached      bool                `json:"cached"`
+	Deleted     bool                `json:"deleted"`
+	Stored      bool                `json:"stored"`
+	Version     afterwrite.Version  `json:"version,omitempty"`
+	TTL         string              `json:"ttl,omitempty"`
+	Lag         string              `json:"lag,omitempty"`
+	Attempts    int                 `json:"attempts,omitempty"`
+	NextAttempt *time.Time          `json:"next_attempt,omitempty"`
+	Error       *afterwrite.Refusal `json:"error,omitempty"`
+	Fields      []fieldView         `json:"fields"`
+}
+
+type fieldView struct {
+	Name     string `json:"field"`
+	Cached   string `json:"cached,omitempty"`   // JSON text
+	Database string `json:"database,omitempty"` // JSON text
+	Differs  bool   `json:"differs"`
+}
+
+func (a *app) recordGet(ctx context.Context, entity, id string) error {
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	entities, err := chosen(c, []string{entity})
+	if err != nil {
+		return err
+	}
+	e := entities[0]
+	if id, err = e.CanonicalID(id); err != nil {
+		return usagef("%v", err)
+	}
+	p, err := a.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := p.samePartitions(ctx, entities); err != nil {
+		return err
+	}
+	state, err := p.cache.Status(ctx, e, id)
+	if err != nil {
+		return err
+	}
+	rows, err := p.store.Load(ctx, e, []string{id})
+	if err != nil {
+		return err
+	}
+	v := viewOf(e, id, state, rows[id], time.Now())
+	if a.json {
+		err = a.printJSON(v)
+	} else {
+		err = a.printRecord(v)
+	}
+	if err == nil && !v.Stored && (!v.Cached || v.Deleted) {
+		return fmt.Errorf("%s %q: %w", e.Name, id, afterwrite.ErrNotFound)
+	}
+	return err
+}
+
+func viewOf(e *afterwrite.Entity, id string, s cache.State, row afterwrite.Values, now time.Time) recordView {
+	v := recordView{
+		Entity: e.Name, ID: id, Status: s.Record.Status, Cached: s.Cached, Deleted: s.Record.Deleted, Stored: row != nil,
+		Version: s.Record.Version, Attempts: s.Attempts, Error: s.Refusal,
+	}
+	if s.Record.TTL > 0 {
+		v.TTL = s.Record.TTL.Round(time.Millisecond).String()
+	}
+	if !s.PendingSince.IsZero() {
+		v.Lag = now.Sub(s.PendingSince).Round(time.Millisecond).String()
+	}
+	if !s.NextAttempt.IsZero() {
+		v.NextAttempt = &s.NextAttempt
+	}
+	for i, f := range e.Fields {
+		view := fieldView{Name: f.Name, Cached: at(s.Record.Values, i), Database: at(row, i)}
+		view.Differs = s.Cached && view.Cached != view.Database
+		if f.Redact {
+			view.Cached, view.Database = hidden(view.Cached), hidden(view.Database)
+		}
+		v.Fields = append(v.Fields, view)
+	}
+	return v
+}
+
+func at(values afterwrite.Values, i int) string {
+	if values == nil {
+		return ""
+	}
+	return values[i]
+}
+
+// hidden stands for the value of a field that the configuration redacts.
+func hidden(text string) string {
+	if text == "" || text == afterwrite.Null {
+		return text
+	}
+	return "(redacted)"
+}
+
+func (a *app) printRecord(v recordView) error {
+	head := [][]string{{"entity", v.Entity}, {"id", v.ID}, {"status", string(v.Status)}}
+	add := func(name, value string) {
+		if value != "" {
+			head = append(head, []string{name, value})
+		}
+	}
+	if v.Version > 0 {
+		add("version", v.Version.String())
+	}
+	add("expires in", v.TTL)
+	add("lag", v.Lag)
+	if v.Attempts > 0 {
+		add("attempts", fmt.Sprint(v.Attempts))
+	}
+	if v.NextAttempt != nil {
+		add("next attempt", moment(*v.NextAttempt))
+	}
+	if v.Error != nil {
+		add("error", v.Error.Error())
+	}
+	if err := table(a.out, head); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.out)
+	rows := [][]string{{"", "field", "cached", "database"}}
+	for _, f := range v.Fields {
+		mark := ""
+		if f.Differs {
+			mark = "*"
+		}
+		rows = append(rows, []string{mark, f.Name, shown(f.Cached, v.Cached, v.Deleted), shown(f.Database, v.Stored, false)})
+	}
+	return table(a.out, rows)
+}
+
+func shown(text string, there, deleted bool) string {
+	switch {
+	case deleted:
+		return "(deleted)"
+	case !there:
+		return "(none)"
+	}
+	return text
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Time limits of every HTTP server. The write limit is longer than the longest wait
+// that the API grants.
+const (
+	headerTimeout = 10 * time.Second
+	readTimeout   = 2 * time.Minute
+	writeTimeout  = 3 * time.Minute
+	idleTimeout   = 2 * time.Minute
+)
+
+// listen takes an address. The error names the setting that gives it.
+func listen(addr, setting string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is in use by another process: stop that one, or choose another %s (%s)",
+			addr, setting, variableOf(setting))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s (%s): %w", addr, setting, err)
+	}
+	return l, nil
+}
+
+// serve answers requests until ctx ends, and then those in flight, for at most the grace.
+func serve(ctx context.Context, l net.Listener, handler http.Handler, grace time.Duration, log *slog.Logger) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := server.Shutdown(end); err != nil {
+		log.Warn("requests were cut off", "addr", l.Addr().String(), "after", grace)
+		return server.Close()
+	}
+	return nil
+}
+
+// profiled adds /debug/pprof/ to a handler.
+func profiled(handler http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.Handle("/", handler)
+	return mux
+}
+
+// gated answers 503 until Redis has passed the start checks: before that, a write
+// could go to a Redis that evicts it. The database may still be away; the API says so
+// itself where it needs it.
+func gated(g *gate, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		redis, database := g.status()
+		if r.URL.Path == "/readyz" && (redis != nil || database != nil) {
+			answerReady(w, redis, database)
+			return
+		}
+		if redis == nil || r.URL.Path == "/healthz" || r.URL.Path == "/metrics" || r.URL.Path == "/openapi.json" {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"type": "about:blank", "title": "Service Unavailable", "status": http.StatusServiceUnavailable,
+			"detail": "not ready: Redis has not passed the checks made at the start",
+		})
+	})
+}
+
+// answerReady answers /readyz. The reasons are for operators, so they are logged and
+// not told here: they may hold addresses.
+func answerReady(w http.ResponseWriter, redis, database error) {
+	state := func(err error) string {
+		if err != nil {
+			return "unavailable"
+		}
+		return "ok"
+	}
+	status, code := "ready", http.StatusOK
+	if redis != nil || database != nil {
+		status, code = "not ready", http.StatusServiceUnavailable
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]string{
+		"status": status, "redis": state(redis), "database": state(database),
+	})
+}
+
+// workerStatus serves what probes and Prometheus ask of a worker.
+func (p *parts) workerStatus(g *gate) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"status":"ok"}` + "\n"))
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		redis, database := g.status()
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		if redis == nil {
+			redis = p.cache.Ping(ctx)
+		}
+		if database == nil {
+			database = p.store.Ping(ctx)
+		}
+		answerReady(w, redis, database)
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}))
+	return mux
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/config"
+)
+
+// errConfig marks a configuration that cannot be used, which is exit code 2.
+var errConfig = errors.New("configuration")
+
+// settings loads the configuration that the flag, the environment or the working
+// directory names.
+func (a *app) settings() (*config.Config, error) {
+	path, err := config.Locate(a.configFile, a.env)
+	if errors.Is(err, config.ErrNoFile) {
+		return nil, fmt.Errorf("%w: there is no ./%s and neither --config nor $%s names a file; `afterwrite config example > %s` makes one",
+			errConfig, config.DefaultFile, config.EnvFile, config.DefaultFile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	c, err := config.Load(path, a.env)
+	if err != nil && !errors.Is(err, config.ErrInvalid) {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	return c, err
+}
+
+// chosen returns the entity of that name, or every entity for no name.
+func chosen(c *config.Config, names []string) ([]*afterwrite.Entity, error) {
+	if len(names) == 0 {
+		return c.Entities, nil
+	}
+	e, ok := c.Entity(names[0])
+	if !ok {
+		known := make([]string, len(c.Entities))
+		for i, e := range c.Entities {
+			known[i] = e.Name
+		}
+		return nil, usagef("no entity %q in %s; there are %v", names[0], c.File, known)
+	}
+	return []*afterwrite.Entity{e}, nil
+}
+
+// errExposed refuses to serve writes to other machines without a token.
+func errExposed(c *config.Config) error {
+	if c.API.Insecure || loopback(c.API.Addr) {
+		return nil
+	}
+	return fmt.Errorf("%w: api.addr %s can be reached from other machines, and anybody there could write; "+
+		"set it to 127.0.0.1, or set api.insecure: true (AFTERWRITE_API_INSECURE=true) where something in front of it asks who is there",
+		errConfig, c.API.Addr)
+}
+
+// loopback reports whether only this machine reaches an address.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// variableOf is the environment variable of a setting.
+func variableOf(path string) string {
+	return config.EnvPrefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// startRetry is the time between two rounds of start checks.
+const startRetry = time.Second
+
+// startTimeout bounds one check at the start.
+const startTimeout = 10 * time.Second
+
+// errNotMigrated reports missing tables or columns.
+var errNotMigrated = errors.New("the database is not up to date: run `afterwrite migrate`")
+
+// checkRedis refuses a Redis that may evict accepted writes and a number of partitions
+// that other processes do not share.
+func (p *parts) checkRedis(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	health, err := p.cache.Check(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range health.Warnings {
+		p.log.Warn(w)
+	}
+	return p.adoptCache(ctx)
+}
+
+func (p *parts) adoptCache(ctx context.Context) error {
+	for _, e := range p.config.Entities {
+		if err := p.cache.Adopt(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkDatabase refuses a database without the entities' tables. It runs after
+// checkRedis, which has made sure that nothing is pending where the number of
+// partitions has changed.
+func (p *parts) checkDatabase(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := p.store.Ping(ctx); err != nil {
+		return err
+	}
+	outstanding, err := p.store.Outstanding(ctx)
+	if err != nil {
+		return err
+	}
+	if len(outstanding) > 0 {
+		return fmt.Errorf("%w (first of %s: %s)", errNotMigrated, count(len(outstanding), "step", "steps"), outstanding[0])
+	}
+	for _, e := range p.config.Entities {
+		stored, err := p.store.Adopt(ctx, e)
+		if err != nil {
+			return err
+		}
+		if stored == e.Partitions {
+			continue
+		}
+		if err := p.store.SetPartitions(ctx, e); err != nil {
+			return err
+		}
+		p.log.Warn("number of partitions changed in the database", "entity", e.Name, "from", stored, "to", e.Partitions)
+	}
+	return nil
+}
+
+// samePartitions refuses to look at an entity with another number of partitions than
+// it runs with: ids would be looked for in the wrong places.
+func (p *parts) samePartitions(ctx context.Context, entities []*afterwrite.Entity) error {
+	for _, e := range entities {
+		stored, err := p.store.Adopt(ctx, e)
+		if errors.Is(err, store.ErrNotMigrated) {
+			return errNotMigrated
+		}
+		if err != nil {
+			return err
+		}
+		if stored != e.Partitions {
+			return fmt.Errorf("%w: entities.%s.partitions is %d, but it runs with %d: %w",
+				errConfig, e.Name, e.Partitions, stored, afterwrite.ErrPartitionsChanged)
+		}
+	}
+	return nil
+}
+
+// unreachable reports an error that may be gone at the next try.
+func unreachable(err error) bool {
+	return errors.Is(err, afterwrite.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
+		(store.Unavailable(err) && !errors.Is(err, store.ErrNotMigrated))
+}
+
+// gate says whether the start checks of a process have passed. Its zero value is
+// closed.
+type gate struct {
+	mu     sync.Mutex // guards the rest
+	redis  error      // why Redis is not usable yet
+	sql    error      // why the database is not usable yet
+	passed [2]bool
+}
+
+// status returns why the process is not ready, or nil.
+func (g *gate) status() (redis, database error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	redis, database = g.redis, g.sql
+	if !g.passed[0] && redis == nil {
+		redis = errStarting
+	}
+	if !g.passed[1] && database == nil {
+		database = errStarting
+	}
+	return redis, database
+}
+
+var errStarting = errors.New("the start checks have not run yet")
+
+// round runs the checks that have not passed and returns the error of the first that fails.
+func (g *gate) round(ctx context.Context, checks [2]func(context.Context) error) error {
+	for i, check := range checks {
+		if g.passed[i] {
+			continue
+		}
+		err := check(ctx)
+		g.mu.Lock()
+		g.passed[i] = err == nil
+		if i == 0 {
+			g.redis = err
+		} else {
+			g.sql = err
+		}
+		g.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open runs the start checks until they have passed. What is refused at the first try
+// ends it with an error; a Redis or a database that cannot be reached does not, nor does
+// a refusal once the process has been waiting for one: then it stays up, says why it is
+// not ready, and goes on when that has been mended.
+func (g *gate) open(ctx context.Context, log *slog.Logger, checks [2]func(context.Context) error) error {
+	for first := true; ; first = false {
+		err := g.round(ctx, checks)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return nil
+		case first && !unreachable(err):
+			return fmt.Errorf("not started: %w", err)
+		}
+		log.Error("not ready, trying again", "err", err, "after", startRetry)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(startRetry):
+		}
+	}
+}

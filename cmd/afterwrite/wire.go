@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/dashboard"
+	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/producer/api"
+	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/worker"
+)
+
+// parts are the pieces of one process, joined here and nowhere else. None of them has
+// connected yet when they are made.
+type parts struct {
+	config  *config.Config
+	log     *slog.Logger
+	metrics *prometheus.Registry
+	store   *store.Store
+	cache   *cache.Cache
+	closers []func() error // what close ends, last one first
+}
+
+// join makes the cache and the store, which every command needs. Close the parts.
+func (a *app) join(ctx context.Context, c *config.Config) (*parts, error) {
+	p := &parts{config: c, log: a.log, metrics: prometheus.NewRegistry()}
+	p.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	d := c.Database
+	var err error
+	p.store, err = store.Open(ctx, store.Config{
+		URL: d.URL, MaxOpen: d.MaxOpen, MaxIdle: d.MaxIdle, ConnLifetime: d.ConnLifetime,
+		LockTimeout: d.LockTimeout, StatementTimeout: d.StatementTimeout,
+		IdleInTransaction: d.IdleInTransaction, BusyTimeout: d.BusyTimeout,
+		Log: a.log, Registerer: p.metrics,
+	}, c.Entities)
+	if err != nil {
+		return nil, fmt.Errorf("%w: database: %w", errConfig, err)
+	}
+	p.closers = append(p.closers, p.store.Close)
+	p.cache, err = cache.New(cache.Config{
+		URL: c.Redis.URL, Prefix: c.Redis.Prefix, Loader: p.store, Timeout: c.Redis.Timeout,
+		PoolSize: c.Redis.PoolSize, Log: a.log, Registerer: p.metrics,
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: redis: %w", errConfig, err), p.store.Close())
+	}
+	p.closers = append(p.closers, p.cache.Close)
+	return p, nil
+}
+
+// close ends the parts in the reverse of the order in which they were made.
+func (p *parts) close() {
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		if err := p.closers[i](); err != nil {
+			p.log.Warn("closing failed", "err", err)
+		}
+	}
+	p.closers = nil
+}
+
+func (p *parts) queueClient() (*queue.Client, error) {
+	q, err := queue.NewClient(p.config.QueueURL(), p.config.Redis.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("%w: queue: %w", errConfig, err)
+	}
+	p.closers = append(p.closers, q.Close)
+	return q, nil
+}
+
+// inspector reads the queues, for doctor and the dashboard.
+func (p *parts) inspector() (*queue.Inspector, error) {
+	q, err := queue.Inspect(p.config.QueueURL(), p.config.Redis.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("%w: queue: %w", errConfig, err)
+	}
+	p.closers = append(p.closers, q.Close)
+	return q, nil
+}
+
+func (p *parts) newProducer() (*producer.Producer, error) {
+	q, err := p.queueClient()
+	if err != nil {
+		return nil, err
+	}
+	w, err := producer.New(producer.Config{
+		Entities: p.config.Entities, Cache: p.cache, Queue: q, Loader: p.store,
+		Log: p.log, Registerer: p.metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	p.closers = append(p.closers, w.Close)
+	return w, nil
+}
+
+func (p *parts) newAPI() (http.Handler, error) {
+	w, err := p.newProducer()
+	if err != nil {
+		return nil, err
+	}
+	c := p.config.API
+	handler, err := api.New(api.Config{
+		Producer: w, Cache: p.cache, Store: lister{p.store}, Entities: p.config.Entities,
+		MaxBody: c.MaxBody, MaxBatchBody: c.MaxBatchBody, CORS: c.CORS,
+		Version: thisBuild().Version, Log: p.log, Registerer: p.metrics, Gatherer: p.metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	return handler, nil
+}
+
+// lister lets the API page through the store, each with its own word for the page.
+type lister struct{ *store.Store }
+
+func (l lister) List(ctx context.Context, e *afterwrite.Entity, q api.Query) ([]afterwrite.Row, error) {
+	return l.Store.List(ctx, e, store.Query(q))
+}
+
+func (p *parts) newWorker() (*worker.Worker, error) {
+	c := p.config.Worker
+	q, err := p.queueClient()
+	if err != nil {
+		return nil, err
+	}
+	server, err := queue.NewServer(queue.ServerConfig{
+		RedisURL: p.config.QueueURL(), Prefix: p.config.Redis.Prefix, Concurrency: c.Concurrency,
+		PollInterval: c.PollInterval, Queues: c.Queues, ShutdownTimeout: c.ShutdownTimeout, Log: p.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	w, err := worker.New(worker.Config{
+		Entities: p.config.Entities, Cache: p.cache, Store: p.store, Queue: q, Server: server,
+		SweepInterval: c.SweepInterval, Version: thisBuild().Version, Log: p.log, Registerer: p.metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	return w, nil
+}
+
+func (p *parts) newDashboard() (http.Handler, error) {
+	q, err := p.inspector()
+	if err != nil {
+		return nil, err
+	}
+	handler, err := dashboard.New(dashboard.Options{
+		Entities: p.config.Entities, Cache: p.cache, Store: p.store, Queues: q,
+		Version: thisBuild().Version, Log: p.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	return handler, nil
+}

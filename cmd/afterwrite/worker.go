@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+func (a *app) workerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "worker",
+		Short:   "Flush accepted writes to the database",
+		Long:    "Takes sync tasks off the queue and flushes their partitions to the database. Any number\nof workers may run; one that stops finishes or hands back its batches.",
+		Example: "  afterwrite worker --config afterwrite.yaml",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.worker(c.Context()) },
+	}
+}
+
+func (a *app) worker(ctx context.Context) error {
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	p, err := a.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	g := &gate{}
+	handler := p.workerStatus(g)
+	if c.Worker.PProf {
+		handler = profiled(handler)
+	}
+	l, err := listen(c.Worker.Addr, "worker.addr")
+	if err != nil {
+		return err
+	}
+	a.log.Info("worker listens", "addr", l.Addr().String())
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serve(ctx, l, handler, c.Worker.ShutdownTimeout, a.log) })
+	group.Go(func() error { return p.work(ctx, g) })
+	return group.Wait()
+}
+
+// work flushes until ctx ends, once the start checks have passed: before that it would
+// only fail.
+func (p *parts) work(ctx context.Context, g *gate) error {
+	if err := p.openGate(ctx, g); err != nil || ctx.Err() != nil {
+		return err
+	}
+	w, err := p.newWorker()
+	if err != nil {
+		return err
+	}
+	return w.Run(ctx)
+}
