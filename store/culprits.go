@@ -8,7 +8,8 @@ import (
 )
 
 // culprits finds the changes that a refusal of their common statement is about, by
-// one query where the constraint allows it. None means: unknown.
+// one query where the constraint allows it: the value tells whether the refusal is
+// curable. None means: unknown.
 func (b *batch) culprits(r afterwrite.Refusal, changes []afterwrite.Change) (map[string]bool, error) {
 	if changes[0].Deleted {
 		return nil, nil
@@ -44,14 +45,14 @@ func (b *batch) nulls(r afterwrite.Refusal, changes []afterwrite.Change) map[str
 	found := map[string]bool{}
 	for _, c := range changes {
 		if i < 0 || c.Values[i] == afterwrite.Null {
-			found[c.ID] = true
+			found[c.ID] = false
 		}
 	}
 	return found
 }
 
 // owned are the changes whose unique value belongs to another row now, or to an
-// earlier change of the batch.
+// earlier change of the batch. It is curable if that row is of the batch, too.
 func (b *batch) owned(r afterwrite.Refusal, changes []afterwrite.Change) (map[string]bool, error) {
 	i, owners, err := b.owners(r, changes)
 	if err != nil || i < 0 {
@@ -64,7 +65,7 @@ func (b *batch) owned(r afterwrite.Refusal, changes []afterwrite.Change) (map[st
 			continue
 		}
 		if owner, ok := owners[value]; ok && owner != c.ID {
-			found[c.ID] = true
+			found[c.ID] = b.ids[owner]
 		} else {
 			owners[value] = c.ID
 		}
@@ -122,7 +123,8 @@ func (b *batch) wanted(i int, changes []afterwrite.Change) []any {
 	return values
 }
 
-// orphans are the changes that refer to a row which does not exist.
+// orphans are the changes that refer to a row which does not exist. It is curable if
+// that row would be in the same table.
 func (b *batch) orphans(r afterwrite.Refusal, changes []afterwrite.Change) (map[string]bool, error) {
 	keys, err := b.tx.store.dialect.foreignKeys(b.tx.db, b.table.name, r)
 	if err != nil {
@@ -140,7 +142,7 @@ func (b *batch) orphans(r afterwrite.Refusal, changes []afterwrite.Change) (map[
 		}
 		for _, c := range changes {
 			if value := c.Values[i]; value != afterwrite.Null && !parents[value] {
-				found[c.ID] = true
+				found[c.ID] = found[c.ID] || key.RefTable == b.table.name
 			}
 		}
 	}

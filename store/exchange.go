@@ -1,6 +1,8 @@
 package store
 
 import (
+	"maps"
+
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
@@ -9,47 +11,55 @@ import (
 
 // exchange persists refused changes that only stand in one another's way, as when two
 // records swap a unique value: it takes the values off their rows and writes the
-// changes then. It returns the refusals that stay.
-func (b *batch) exchange(refused []Refused) ([]Refused, error) {
-	circles := map[string][]Refused{}
-	var final []Refused
-	for _, r := range refused {
+// changes then. The refusals of the others are final.
+func (b *batch) exchange(rejected []rejection) error {
+	moved := map[string]bool{}
+	for _, circle := range byConstraint(rejected) {
+		moving, err := b.rotate(circle)
+		if err != nil {
+			return err
+		}
+		b.flushed.Persisted = append(b.flushed.Persisted, moving...)
+		maps.Copy(moved, idsOf(moving))
+	}
+	for _, r := range rejected {
+		if !moved[r.ID] {
+			b.flushed.Refused = append(b.flushed.Refused, r.Refused)
+		}
+	}
+	return nil
+}
+
+func byConstraint(rejected []rejection) map[string][]rejection {
+	circles := map[string][]rejection{}
+	for _, r := range rejected {
 		if r.Refusal.Kind == afterwrite.KindUnique && !r.Deleted {
 			circles[r.Refusal.Constraint] = append(circles[r.Refusal.Constraint], r)
-		} else {
-			final = append(final, r)
 		}
 	}
-	for _, circle := range circles {
-		stay, err := b.rotate(circle)
-		if err != nil {
-			return nil, err
-		}
-		final = append(final, stay...)
-	}
-	return final, nil
+	return circles
 }
 
 // rotate writes those of the changes, refused by one constraint, whose value is free
-// or owned by another of them.
-func (b *batch) rotate(refused []Refused) ([]Refused, error) {
-	if len(refused) < 2 || len(refused) > b.table.rows {
-		return refused, nil
+// or owned by another of them, and returns what it has written.
+func (b *batch) rotate(rejected []rejection) ([]afterwrite.Change, error) {
+	if len(rejected) < 2 || len(rejected) > b.table.rows {
+		return nil, nil
 	}
-	changes := make([]afterwrite.Change, len(refused))
-	for i, r := range refused {
+	changes := make([]afterwrite.Change, len(rejected))
+	for i, r := range rejected {
 		changes[i] = r.Change
 	}
-	i, owners, err := b.owners(refused[0].Refusal, changes)
+	i, owners, err := b.owners(rejected[0].Refusal, changes)
 	if err != nil {
 		return nil, b.tx.store.unavailable("find the refused", err)
 	}
 	if i < 0 {
-		return refused, nil
+		return nil, nil
 	}
 	moving := circle(changes, owners, i)
 	if len(moving) < 2 {
-		return refused, nil
+		return nil, nil
 	}
 	failed, ended := b.tx.try(func() error {
 		if err := b.park(i, moving); err != nil {
@@ -57,24 +67,13 @@ func (b *batch) rotate(refused []Refused) ([]Refused, error) {
 		}
 		return b.upsert(moving)
 	})
-	if ended != nil {
-		return nil, ended
+	if ended != nil || failed == nil {
+		return moving, ended
 	}
-	if failed != nil {
-		if _, ok := b.classify(failed); !ok {
-			return nil, b.tx.store.unavailable("write "+b.table.name, failed)
-		}
-		return refused, nil
+	if _, ok := b.classify(failed); !ok {
+		return nil, b.tx.store.unavailable("write "+b.table.name, failed)
 	}
-	b.flushed.Persisted = append(b.flushed.Persisted, moving...)
-	moved := idsOf(moving)
-	var stay []Refused
-	for _, r := range refused {
-		if !moved[r.ID] {
-			stay = append(stay, r)
-		}
-	}
-	return stay, nil
+	return nil, nil // another constraint is in the way
 }
 
 // circle leaves out, again and again, the changes whose value belongs to a row that

@@ -7,13 +7,13 @@ import (
 	"github.com/afterwrite/afterwrite"
 )
 
-// isolate writes changes by one statement and appends the refused ones to refused.
+// isolate writes changes by one statement and appends the refused ones to rejected.
 // When the database names a constraint, one query finds those that violate it; for
 // the rest the statement is halved. Past the batch's patience it leaves changes
 // untried.
-func (b *batch) isolate(changes []afterwrite.Change, run statement, refused []Refused) ([]Refused, error) {
-	if len(changes) == 0 || (len(refused) > 0 && time.Now().After(b.until)) {
-		return refused, nil
+func (b *batch) isolate(changes []afterwrite.Change, run statement, rejected []rejection) ([]rejection, error) {
+	if len(changes) == 0 || (len(rejected) > 0 && time.Now().After(b.until)) {
+		return rejected, nil
 	}
 	failed, ended := b.tx.try(func() error { return run(changes) })
 	if ended != nil {
@@ -21,39 +21,45 @@ func (b *batch) isolate(changes []afterwrite.Change, run statement, refused []Re
 	}
 	if failed == nil {
 		b.flushed.Persisted = append(b.flushed.Persisted, changes...)
-		return refused, nil
+		return rejected, nil
 	}
 	r, ok := b.classify(failed)
 	if !ok {
 		return nil, b.tx.store.unavailable("write "+b.table.name, failed)
 	}
 	if len(changes) == 1 {
-		return append(refused, Refused{changes[0], r}), nil
+		return append(rejected, rejection{Refused{changes[0], r}, curable(r.Kind)}), nil
 	}
 	culprits, err := b.culprits(r, changes)
 	if err != nil {
 		return nil, err
 	}
 	if len(culprits) == 0 {
-		return b.halve(changes, run, refused)
+		return b.halve(changes, run, rejected)
 	}
 	var rest []afterwrite.Change
 	for _, c := range changes {
-		if culprits[c.ID] {
-			refused = append(refused, Refused{c, r})
+		if heals, ok := culprits[c.ID]; ok {
+			rejected = append(rejected, rejection{Refused{c, r}, heals})
 		} else {
 			rest = append(rest, c)
 		}
 	}
-	return b.isolate(rest, run, refused)
+	return b.isolate(rest, run, rejected)
 }
 
-func (b *batch) halve(changes []afterwrite.Change, run statement, refused []Refused) ([]Refused, error) {
-	refused, err := b.isolate(changes[:len(changes)/2], run, refused)
+func (b *batch) halve(changes []afterwrite.Change, run statement, rejected []rejection) ([]rejection, error) {
+	rejected, err := b.isolate(changes[:len(changes)/2], run, rejected)
 	if err != nil {
 		return nil, err
 	}
-	return b.isolate(changes[len(changes)/2:], run, refused)
+	return b.isolate(changes[len(changes)/2:], run, rejected)
+}
+
+// curable reports whether a refusal of the kind, of which no more is known, may be
+// over when the neighbours are written.
+func curable(k afterwrite.Kind) bool {
+	return k == afterwrite.KindUnique || k == afterwrite.KindForeignKey
 }
 
 func (b *batch) classify(err error) (afterwrite.Refusal, bool) {

@@ -16,6 +16,7 @@ type batch struct {
 	suspicious bool      // see Isolate
 	until      time.Time // when isolation stops
 
+	ids     map[string]bool // of the whole batch
 	flushed Flushed
 }
 
@@ -26,29 +27,55 @@ const maxPasses = 8
 // statement writes some changes at once: all of them deletions, or none.
 type statement func([]afterwrite.Change) error
 
+// rejection is a refusal that may not be the last word: curable says that a neighbour
+// may have freed or brought what the change needs.
+type rejection struct {
+	Refused
+	curable bool
+}
+
 // write writes the deletions, then the rest, then what was refused only because of
 // the order: a unique value may be free by now, a row referred to may be there.
 func (b *batch) write(changes []afterwrite.Change) error {
-	refused, err := b.round(changes)
+	b.ids = idsOf(changes)
+	rejected, err := b.round(changes)
 	if err != nil {
 		return err
 	}
 	// Each pass frees what the next one needs, as in a chain of moves.
 	for pass, before := 0, 0; pass < maxPasses && len(b.flushed.Persisted) > before; pass++ {
 		before = len(b.flushed.Persisted)
-		if refused, err = b.again(refused); err != nil {
+		if rejected, err = b.again(rejected); err != nil {
 			return err
 		}
 	}
-	if refused, err = b.exchange(refused); err != nil {
-		return err
-	}
-	b.flushed.Refused = append(b.flushed.Refused, refused...)
-	return nil
+	return b.exchange(b.settle(rejected))
 }
 
-// round tries every change and returns the refused ones.
-func (b *batch) round(changes []afterwrite.Change) (refused []Refused, err error) {
+// settle takes over the refusals that are final and returns the others.
+func (b *batch) settle(rejected []rejection) (curable []rejection) {
+	for _, r := range rejected {
+		if r.curable {
+			curable = append(curable, r)
+		} else {
+			b.flushed.Refused = append(b.flushed.Refused, r.Refused)
+		}
+	}
+	return curable
+}
+
+// again tries the curable once more.
+func (b *batch) again(rejected []rejection) ([]rejection, error) {
+	curable := b.settle(rejected)
+	changes := make([]afterwrite.Change, len(curable))
+	for i, r := range curable {
+		changes[i] = r.Change
+	}
+	return b.round(changes)
+}
+
+// round tries every change and returns the rejected ones.
+func (b *batch) round(changes []afterwrite.Change) (rejected []rejection, err error) {
 	deletions, puts := split(changes)
 	for _, part := range []struct {
 		changes []afterwrite.Change
@@ -56,27 +83,12 @@ func (b *batch) round(changes []afterwrite.Change) (refused []Refused, err error
 		size    int
 	}{{deletions, b.delete, b.table.ids}, {puts, b.upsert, b.table.rows}} {
 		for some := range slices.Chunk(part.changes, part.size) {
-			if refused, err = b.isolate(some, part.run, refused); err != nil {
+			if rejected, err = b.isolate(some, part.run, rejected); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return refused, nil
-}
-
-// again tries those refusals once more that a neighbour may have healed.
-func (b *batch) again(refused []Refused) ([]Refused, error) {
-	var final []Refused
-	var changes []afterwrite.Change
-	for _, r := range refused {
-		if r.Refusal.Kind == afterwrite.KindUnique || r.Refusal.Kind == afterwrite.KindForeignKey {
-			changes = append(changes, r.Change)
-		} else {
-			final = append(final, r)
-		}
-	}
-	more, err := b.round(changes)
-	return append(final, more...), err
+	return rejected, nil
 }
 
 func split(changes []afterwrite.Change) (deletions, puts []afterwrite.Change) {
