@@ -180,6 +180,20 @@ func (b *bench) stats() cache.Stats {
 	return cache.Total(stats)
 }
 
+// flagged is when the last flag of the partitions expires; zero if all are free.
+func (b *bench) flagged() time.Time {
+	b.t.Helper()
+	stats, err := b.cache.Stats(b.t.Context(), b.e)
+	require.NoError(b.t, err)
+	var last time.Time
+	for _, s := range stats {
+		if s.FlagUntil.After(last) {
+			last = s.FlagUntil
+		}
+	}
+	return last
+}
+
 // quiet checks that nothing is pending, how many are held, and I7.
 func (b *bench) quiet(held int64) {
 	b.t.Helper()
@@ -189,7 +203,7 @@ func (b *bench) quiet(held int64) {
 	require.Zero(b.t, s.Imbalance(), "I7: %+v", s)
 }
 
-// flushed runs the orders given so far, and what they order, until none is left. A
+// flush runs the orders given so far, and what they order, until none is left. A
 // task that is put off is lost, as the queue may lose it.
 func (b *bench) flush(w *Worker) {
 	for orders := b.orders.take(); len(orders) > 0; orders = b.orders.take() {

@@ -26,10 +26,16 @@ func (w *Worker) sweepLease() time.Duration { return max(w.flagTTL/2, 2*w.sweepI
 func (w *Worker) sweep(ctx context.Context) {
 	tick := time.NewTicker(w.sweepInterval)
 	defer tick.Stop()
+	failing := false
 	for {
-		if err := w.sweepOnce(ctx); err != nil && ctx.Err() == nil {
-			w.log.Warn("sweep failed", "err", err)
+		err := w.sweepOnce(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			w.log.Warn("sweeps fail", "err", err)
 		}
+		if err == nil && failing {
+			w.log.Info("sweeps succeed again")
+		}
+		failing = err != nil
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -43,8 +49,8 @@ func (w *Worker) sweepOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, w.sweepLease())
 	defer cancel()
 	leading, err := w.cache.Lead(ctx, sweeper, w.id, w.sweepLease())
-	w.metrics.leading.Set(0)
 	if err != nil || !leading {
+		w.metrics.leading.Set(0)
 		return err
 	}
 	w.metrics.leading.Set(1)

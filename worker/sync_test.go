@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite"
@@ -159,9 +160,8 @@ func TestI3AWorkerThatLostItsLockWritesNothing(t *testing.T) {
 	b.put("a", "old")
 	due := b.redis.Inject(testkit.HoldReply, testkit.Script(t, "due"))
 	first := b.orders.take()[0]
-	var err error
 	var done sync.WaitGroup
-	done.Go(func() { err = paused.sync(t.Context(), task(first)) })
+	done.Go(func() { _ = paused.sync(t.Context(), task(first)) })
 	<-due.Hit()
 	b.put("a", "new")
 	b.delete("a")
@@ -180,7 +180,7 @@ func TestI3AWorkerThatLostItsLockWritesNothing(t *testing.T) {
 	require.Equal(t, map[string]string{"b": "new"}, b.names())
 	due.Release()
 	done.Wait()
-	t.Log("the paused worker ended with", err)
+	require.EqualValues(t, 1, testutil.ToFloat64(paused.metrics.stale), "it failed, and found that it is not the live task")
 	require.Equal(t, map[string]string{"b": "new"}, b.names(), "no resurrection")
 	b.drain(other)
 	b.quiet(0)

@@ -1,0 +1,276 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// away makes every statement and every new connection fail.
+func (b *bench) away() *testkit.Fault {
+	return b.sql.Inject(testkit.Refuse, testkit.AnyStatement, testkit.Always())
+}
+
+func TestI2FlushesResumeAfterTheDatabaseWasAway(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		b.e.Partitions = 3
+		outage := b.away()
+		stop := b.run(b.worker(b.serving))
+		for i := range 60 {
+			b.put(id(i), "x")
+		}
+		testkit.Eventually(t, "the outage was noticed", func() bool { return outage.Hits() >= 6 })
+		require.EqualValues(t, 60, b.stats().Pending)
+		outage.Release()
+		testkit.Eventually(t, "flushes resumed", func() bool { return b.stats().Pending == 0 })
+		stop()
+		b.quiet(0)
+		require.Len(t, b.names(), 60)
+	})
+}
+
+func TestAnOutageCountsNoAttempt(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		w := b.worker()
+		b.mail("owner", "x", "taken@x")
+		b.drain(w)
+		b.mail("bad", "x", "taken@x")
+		b.drain(w)
+		outage := b.away()
+		before, err := b.cache.Status(t.Context(), b.e, "bad")
+		require.NoError(t, err)
+		for range 5 {
+			b.put("good", "x")
+			for _, o := range b.orders.take() {
+				var later queue.Later
+				require.ErrorAs(t, w.sync(t.Context(), task(o)), &later)
+				require.Positive(t, later.After)
+				require.LessOrEqual(t, later.After, backoffCap)
+			}
+		}
+		after, err := b.cache.Status(t.Context(), b.e, "bad")
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+		outage.Release()
+	})
+}
+
+func TestAClosedGateKeepsTasksFromTheDatabase(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.SQLite(t))
+	w := b.worker()
+	b.put("a", "1")
+	order := b.orders.take()[0]
+	outage := b.away()
+	for range outages {
+		require.ErrorAs(t, w.sync(t.Context(), task(order)), new(queue.Later))
+	}
+	require.EqualValues(t, 2, testutil.ToFloat64(w.metrics.breaker), "open")
+	hits := outage.Hits()
+	err := w.sync(t.Context(), task(order))
+	require.ErrorIs(t, err, errClosed)
+	require.Equal(t, hits, outage.Hits(), "nothing was asked of the database")
+
+	var later queue.Later
+	require.ErrorAs(t, err, &later)
+	require.Greater(t, time.Until(b.flagged()), later.After, "the flag outlives the delay")
+	outage.Release()
+	testkit.Eventually(t, "the gate lets one through", func() bool { return w.sync(t.Context(), task(order)) == nil })
+	require.Zero(t, testutil.ToFloat64(w.metrics.breaker))
+	b.quiet(0)
+}
+
+func TestAnUnreachableRedisPutsATaskOff(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.SQLite(t))
+	w := b.worker()
+	b.put("a", "1")
+	order := b.orders.take()[0]
+	for _, script := range []string{"begin", "due", "ack", "end"} {
+		fault := b.redis.Inject(testkit.Refuse, testkit.Script(t, script), testkit.Always())
+		var later queue.Later
+		require.ErrorAs(t, w.sync(t.Context(), task(order)), &later, script)
+		require.ErrorIs(t, later, afterwrite.ErrUnavailable, script)
+		fault.Release()
+	}
+	require.Zero(t, testutil.ToFloat64(w.metrics.breaker), "that is not the database's fault")
+	require.NoError(t, w.sync(t.Context(), task(order)))
+	b.quiet(0)
+}
+
+// picky is a database that answers, but fails every batch that has one of some records.
+type picky struct {
+	*store.Store
+	sql    *testkit.SQLFaults
+	poison []string
+	sizes  []int
+}
+
+var errOdd = errors.New("odd failure of no known class")
+
+func (p *picky) Flush(ctx context.Context, e *afterwrite.Entity, n int, read store.Reader) (store.Flushed, error) {
+	return p.pick(ctx, e, n, read, p.Store.Flush)
+}
+
+func (p *picky) Isolate(ctx context.Context, e *afterwrite.Entity, n int, read store.Reader) (store.Flushed, error) {
+	return p.pick(ctx, e, n, read, p.Store.Flush) // an isolation that does not help
+}
+
+type flusher = func(context.Context, *afterwrite.Entity, int, store.Reader) (store.Flushed, error)
+
+func (p *picky) pick(ctx context.Context, e *afterwrite.Entity, n int, read store.Reader, flush flusher) (store.Flushed, error) {
+	return flush(ctx, e, n, func(ctx context.Context) ([]afterwrite.Change, error) {
+		changes, err := read(ctx)
+		p.sizes = append(p.sizes, len(changes))
+		if slices.ContainsFunc(changes, func(c afterwrite.Change) bool { return slices.Contains(p.poison, c.ID) }) {
+			p.sql.Inject(testkit.Vanish, testkit.Statement("INSERT INTO", "users"), testkit.Err(errOdd))
+		}
+		return changes, err
+	})
+}
+
+// One record makes each batch fail that has it, though the database answers.
+func TestI5ABatchThatFailsAgainAndAgainIsTakenApart(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.SQLite(t))
+	b.e.Flush.Batch = 100
+	odd := &picky{Store: b.store, sql: b.sql, poison: []string{id(57)}}
+	w := b.worker(func(c *Config) { c.Store = odd })
+	for i := range 300 {
+		b.put(id(i), "x")
+	}
+	b.drain(w)
+	b.quiet(1)
+	require.Len(t, b.names(), 299)
+	state, err := b.cache.Status(t.Context(), b.e, id(57))
+	require.NoError(t, err)
+	require.Equal(t, afterwrite.KindPoison, state.Refusal.Kind)
+	require.Contains(t, state.Refusal.Message, errOdd.Error())
+	require.Zero(t, testutil.ToFloat64(w.metrics.breaker))
+
+	odd.poison = nil
+	testkit.Eventually(t, "it is persisted when the cause is gone", func() bool {
+		b.drain(w)
+		return b.stats().Held == 0
+	})
+	require.Len(t, b.names(), 300)
+	b.quiet(0)
+}
+
+// Every record fails: the fault is the table's, so only one may be blamed.
+func TestOnlyOneRecordIsBlamedUntilSomethingSucceeds(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.SQLite(t))
+	odd := &picky{Store: b.store, sql: b.sql}
+	for i := range 20 {
+		odd.poison = append(odd.poison, id(i))
+		b.put(id(i), "x")
+	}
+	w := b.worker(func(c *Config) { c.Store = odd })
+	order := b.orders.take()[0]
+	for range 12 {
+		require.ErrorAs(t, w.sync(t.Context(), task(order)), new(queue.Later))
+	}
+	require.EqualValues(t, 1, b.stats().Held)
+	odd.poison = nil
+	testkit.Eventually(t, "all are persisted", func() bool {
+		b.drain(w)
+		return b.stats().Held == 0
+	})
+	b.quiet(0)
+	require.Len(t, b.names(), 20)
+}
+
+func TestAMissingTableBlamesNoRecord(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		other := *b.e
+		other.Name, other.Table = "other", "others"
+		s, err := store.Open(t.Context(), store.Config{URL: testkit.SQLite(t)}, []*afterwrite.Entity{&other})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = s.Close() })
+		w := b.worker(func(c *Config) { c.Store, c.Entities = s, []*afterwrite.Entity{&other} })
+		b.e = &other
+		b.put("a", "1")
+		order := b.orders.take()[0]
+		for range 4 {
+			require.ErrorAs(t, w.sync(t.Context(), task(order)), new(queue.Later))
+		}
+		require.EqualValues(t, 1, b.stats().Pending)
+		require.Zero(t, b.stats().Held)
+	})
+}
+
+func TestCollectorShowsTheLedger(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.SQLite(t))
+	w := b.worker()
+	b.mail("owner", "x", "taken@x")
+	b.drain(w)
+	b.mail("bad", "x", "taken@x")
+	b.drain(w)
+	b.put("a", "1")
+	b.put("a", "2")
+	registry := prometheus.NewRegistry()
+	require.NoError(t, registry.Register(NewCollector(b.cache, []*afterwrite.Entity{b.e})))
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	got := map[string]float64{}
+	for _, f := range families {
+		m := f.GetMetric()[0]
+		got[f.GetName()] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+	}
+	for name, want := range map[string]float64{
+		"pending_records": 1, "held_records": 1, "dead_records": 0, "ledger_accepted_total": 4,
+		"ledger_superseded_total": 1, "ledger_persisted_total": 1, "ledger_readable": 1,
+	} {
+		require.Equal(t, want, got["afterwrite_"+name], name)
+	}
+	require.InDelta(t, time.Now().Unix(), got["afterwrite_oldest_pending_timestamp_seconds"], 60)
+
+	b.redis.Inject(testkit.Refuse, testkit.Script(t, "stats"), testkit.Always())
+	families, err = registry.Gather()
+	require.NoError(t, err, "a Redis that is away does not fail the scrape")
+	require.Len(t, families, 1)
+}
+
+func TestNewNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	_, err := New(Config{Entities: testkit.Entities(t), Store: &store.Store{}, Cache: &cache.Cache{}, Server: idle{}})
+	require.ErrorContains(t, err, "Queue is required")
+	b := setup(t, testkit.SQLite(t))
+	w := b.worker()
+	cfg := Config{Entities: w.all, Cache: b.cache, Store: b.store, Queue: b.orders, Server: idle{}, Slice: -1}
+	_, err = New(cfg)
+	require.ErrorContains(t, err, "Slice")
+	registry := prometheus.NewRegistry()
+	cfg.Slice, cfg.Registerer = 0, registry
+	_, err = New(cfg)
+	require.NoError(t, err)
+	_, err = New(cfg)
+	require.ErrorContains(t, err, "register metrics")
+}
+
+func TestBackoffIsBoundedAndSpread(t *testing.T) {
+	t.Parallel()
+	seen := map[time.Duration]bool{}
+	for failures := range 60 {
+		d := backoff(failures)
+		require.GreaterOrEqual(t, d, backoffBase/2, fmt.Sprint(failures))
+		require.LessOrEqual(t, d, backoffCap)
+		seen[d] = true
+	}
+	require.Greater(t, len(seen), 10)
+}
