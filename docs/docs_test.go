@@ -1,0 +1,79 @@
+package docs_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const root = ".."
+
+var (
+	quotedPath = regexp.MustCompile("`([a-zA-Z0-9_.-]+(?:/[a-zA-Z0-9_.@-]+)*\\.(?:go|lua|md|yaml|conf|ndjson))`")
+	quotedTest = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Za-z0-9]+)`")
+	declared   = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+	link       = regexp.MustCompile(`\]\(([^)#]+)(?:#[^)]*)?\)`)
+)
+
+// made are files that a reader makes by following a document.
+var made = map[string]bool{"afterwrite.yaml": true}
+
+func page(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	require.NoError(t, err)
+	return string(text)
+}
+
+// What the documents name is in the tree.
+func TestDocumentsNameWhatExists(t *testing.T) {
+	tests := declaredTests(t)
+	for _, name := range []string{"README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md"} {
+		text := page(t, name)
+		for _, m := range quotedPath.FindAllStringSubmatch(text, -1) {
+			if !made[filepath.Clean(m[1])] {
+				require.FileExists(t, filepath.Join(root, m[1]), "named in %s", name)
+			}
+		}
+		for _, m := range quotedTest.FindAllStringSubmatch(text, -1) {
+			require.True(t, tests[m[1]], "%s names %s, which is no test", name, m[1])
+		}
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(m[1], "://") {
+				_, err := os.Stat(filepath.Join(root, filepath.Dir(name), m[1]))
+				require.NoError(t, err, "%s links to %s", name, m[1])
+			}
+		}
+	}
+}
+
+// Every invariant has a row, and a test whose name begins with it.
+func TestInvariantsHaveTheirTests(t *testing.T) {
+	text := page(t, "docs/ARCHITECTURE.md")
+	for i := 1; i <= 8; i++ {
+		require.Regexp(t, fmt.Sprintf("(?m)^\\| I%[1]d .*`TestI%[1]d", i), text)
+	}
+}
+
+func declaredTests(t *testing.T) map[string]bool {
+	t.Helper()
+	tests := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range declared.FindAllStringSubmatch(string(text), -1) {
+			tests[m[1]] = true
+		}
+		return err
+	})
+	require.NoError(t, err)
+	return tests
+}
