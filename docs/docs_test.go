@@ -18,6 +18,7 @@ var (
 	quotedPath = regexp.MustCompile("`([a-zA-Z0-9_.-]+(?:/[a-zA-Z0-9_.@-]+)*\\.(?:go|lua|md|yaml|conf|ndjson))`")
 	quotedTest = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Za-z0-9]+)`")
 	declared   = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+	linkText   = regexp.MustCompile(`\[[^\]\n]*\]\(`)
 	link       = regexp.MustCompile(`\]\(([^)#]+)(?:#[^)]*)?\)`)
 )
 
@@ -36,7 +37,7 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 	tests := declaredTests(t)
 	for _, name := range []string{"README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md"} {
 		text := page(t, name)
-		for _, m := range quotedPath.FindAllStringSubmatch(text, -1) {
+		for _, m := range quotedPath.FindAllStringSubmatch(linkText.ReplaceAllString(text, "]("), -1) {
 			if !made[filepath.Clean(m[1])] {
 				require.FileExists(t, filepath.Join(root, m[1]), "named in %s", name)
 			}
