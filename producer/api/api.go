@@ -1,0 +1,139 @@
+package api
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Bounds and their defaults.
+const (
+	DefaultMaxBody      = 1 << 20          // bytes of a body
+	DefaultMaxBatchBody = 64 << 20         // bytes of a batch
+	DefaultMaxBatches   = 8                // batches that are in memory at once
+	DefaultTimeout      = 15 * time.Second // of one operation, a wait not included
+	DefaultMaxWait      = 60 * time.Second // longest "Prefer: wait" that is granted
+	MaxBatchItems       = 10_000           // items of one batch
+	MaxIDs              = 1000             // ids of one multi-get
+	MaxLimit            = 1000             // records of one page
+	DefaultLimit        = 50               // records of a page that names no limit
+)
+
+// Config says what an API serves and from what. Producer, Cache, Store and
+// Entities are required.
+type Config struct {
+	Producer writes               // accepts the writes
+	Cache    reads                // answers the reads
+	Store    lists                // lists the persisted rows
+	Entities []*afterwrite.Entity // what is served; each after Init
+
+	MaxBody      int64         // bytes of a body; 0: DefaultMaxBody
+	MaxBatchBody int64         // bytes of a batch; 0: DefaultMaxBatchBody
+	MaxBatches   int           // batches in memory at once; 0: DefaultMaxBatches
+	Timeout      time.Duration // of one operation; 0: DefaultTimeout
+	MaxWait      time.Duration // longest wait granted; 0: DefaultMaxWait. The server's write timeout must be longer than both
+	CORS         []string      // origins that browsers may call from, or "*"; empty: none
+
+	Version    string                // of the program, for /openapi.json
+	Log        *slog.Logger          // nil: slog.Default()
+	Registerer prometheus.Registerer // nil: no metrics
+	Gatherer   prometheus.Gatherer   // what /metrics shows; nil: no such route
+}
+
+// API is the HTTP handler. It is safe for concurrent use and holds nothing that
+// must be closed.
+type API struct {
+	producer writes
+	cache    reads
+	store    lists
+	entities map[string]*afterwrite.Entity
+
+	maxBody      int64
+	maxBatchBody int64
+	timeout      time.Duration
+	maxWait      time.Duration
+	batches      chan struct{} // a token for each batch in memory
+
+	cors     cors
+	routes   routes
+	metrics  *metrics
+	log      *slog.Logger
+	document []byte // /openapi.json
+}
+
+// ownWords are the second path segments that are not entities.
+var ownWords = []string{"batch", "events", "admin"}
+
+// New returns the handler, or an error that names the field of cfg at fault.
+func New(cfg Config) (*API, error) {
+	if cfg.Producer == nil || cfg.Cache == nil || cfg.Store == nil {
+		return nil, errors.New("api: Producer, Cache and Store are required")
+	}
+	a := &API{
+		producer:     cfg.Producer,
+		cache:        cfg.Cache,
+		store:        cfg.Store,
+		entities:     make(map[string]*afterwrite.Entity, len(cfg.Entities)),
+		maxBody:      cmp.Or(cfg.MaxBody, DefaultMaxBody),
+		maxBatchBody: cmp.Or(cfg.MaxBatchBody, DefaultMaxBatchBody),
+		timeout:      cmp.Or(cfg.Timeout, DefaultTimeout),
+		maxWait:      cmp.Or(cfg.MaxWait, DefaultMaxWait),
+		batches:      make(chan struct{}, cmp.Or(cfg.MaxBatches, DefaultMaxBatches)),
+		log:          cmp.Or(cfg.Log, slog.Default()),
+	}
+	for _, e := range cfg.Entities {
+		if slices.Contains(ownWords, e.Name) {
+			return nil, fmt.Errorf("api: Entities: %q is a word of the HTTP API, name the entity otherwise", e.Name)
+		}
+		a.entities[e.Name] = e
+	}
+	var err error
+	if a.cors, err = newCORS(cfg.CORS); err != nil {
+		return nil, fmt.Errorf("api: CORS: %w", err)
+	}
+	if a.metrics, err = newMetrics(cfg.Registerer); err != nil {
+		return nil, fmt.Errorf("api: Registerer: %w", err)
+	}
+	if a.document, err = document(cfg.Entities, cfg.Version); err != nil {
+		return nil, fmt.Errorf("api: openapi: %w", err)
+	}
+	a.routes = a.newRoutes(cfg.Gatherer)
+	return a, nil
+}
+
+var _ http.Handler = (*API)(nil)
+
+// cors is the set of origins that browsers may call from.
+type cors struct {
+	any     bool
+	origins map[string]bool
+}
+
+func newCORS(list []string) (cors, error) {
+	c := cors{origins: make(map[string]bool, len(list))}
+	for _, origin := range list {
+		if origin == "*" {
+			c.any = true
+			continue
+		}
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+			return cors{}, fmt.Errorf(`%q is not an origin such as "https://app.example.com", nor "*"`, origin)
+		}
+		c.origins[origin] = true
+	}
+	return c, nil
+}
+
+func (c cors) on() bool { return c.any || len(c.origins) > 0 }
+
+func (c cors) allows(origin string) bool { return c.any || c.origins[origin] }

@@ -1,0 +1,82 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// The media types of bodies.
+const (
+	typeJSON   = "application/json"
+	typeMerge  = "application/merge-patch+json"
+	typeNDJSON = "application/x-ndjson"
+)
+
+// wantType refuses a body of another media type. A missing Content-Type is refused
+// too: a browser sends such a request across origins without asking.
+func (c *call) wantType(types ...string) error {
+	given := c.r.Header["Content-Type"]
+	if len(given) == 1 && slices.Contains(types, given[0]) {
+		return nil
+	}
+	if len(given) != 1 {
+		return errMediaType(types)
+	}
+	media, parameters, err := mime.ParseMediaType(given[0])
+	if err != nil || !slices.Contains(types, media) {
+		return errMediaType(types)
+	}
+	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return errMediaType(types)
+	}
+	return nil
+}
+
+// readBody reads the whole body into c.body, or refuses one of more than limit bytes.
+func (c *call) readBody(limit int64) error {
+	if c.r.ContentLength > limit {
+		return errTooLarge(limit)
+	}
+	body := io.Reader(c.r.Body)
+	if c.r.ContentLength < 0 {
+		body = http.MaxBytesReader(c.w, c.r.Body, limit)
+	}
+	// The first read of a body of known length ends with its last byte, the second
+	// with the EOF: one byte more keeps the buffer from growing in between.
+	if need := int(min(c.r.ContentLength+1, maxPooledBytes)); cap(c.body) < need {
+		c.body = make([]byte, 0, need)
+	}
+	b := c.body[:0]
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == nil {
+			continue
+		}
+		c.body = b
+		return bodyError(err)
+	}
+}
+
+func bodyError(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return err
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return errMalformed("the body ends before its Content-Length")
+	}
+	p := errMalformed("the body could not be read")
+	p.name, p.code, p.title = "body-unreadable", http.StatusRequestTimeout, "Body not read"
+	return fmt.Errorf("read body: %w", p)
+}

@@ -1,0 +1,89 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// call is one request being answered. It is pooled with its buffers: nothing may
+// keep it, or what aliases its buffers, after the answer.
+type call struct {
+	w      http.ResponseWriter
+	r      *http.Request
+	header http.Header // of the answer
+
+	end       *endpoint
+	entity    *afterwrite.Entity // nil where the path names none
+	id        string             // as the path spells it, unescaped
+	requestID string
+	code      int  // status of the answer, 0 before it is sent
+	spoilt    bool // a panic may have left something that aliases the buffers
+
+	body   []byte            // the request's body
+	out    []byte            // the answer's body
+	fields afterwrite.Fields // of the body, aliasing it
+	decode decoder
+}
+
+var calls = sync.Pool{New: func() any { return &call{fields: make(afterwrite.Fields)} }}
+
+// maxPooled bounds the buffers that are kept for later calls.
+const (
+	maxPooledBytes  = 64 << 10
+	maxPooledFields = 64
+)
+
+func newCall(w http.ResponseWriter, r *http.Request) *call {
+	c := calls.Get().(*call)
+	c.w, c.r, c.header = w, r, w.Header()
+	c.end = unknown
+	c.requestID = requestID(r)
+	return c
+}
+
+// release hands the call back to the pool.
+func (c *call) release() {
+	if c.spoilt || cap(c.body) > maxPooledBytes || cap(c.out) > maxPooledBytes || len(c.fields) > maxPooledFields {
+		return
+	}
+	clear(c.fields)
+	tokens := c.decode.tokens
+	*c = call{body: c.body[:0], out: c.out[:0], fields: c.fields}
+	c.decode.tokens = tokens
+	calls.Put(c)
+}
+
+func (c *call) entityName() string {
+	if c.entity == nil {
+		return ""
+	}
+	return c.entity.Name
+}
+
+// send answers with a status and a JSON body, unless another Content-Type is set.
+func (c *call) send(code int, body []byte) {
+	c.code = code
+	if body != nil {
+		if _, ok := c.header["Content-Type"]; !ok {
+			c.header["Content-Type"] = headerJSON
+		}
+		c.header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	c.w.WriteHeader(code)
+	if len(body) > 0 && c.r.Method != http.MethodHead {
+		_, _ = c.w.Write(body) // a caller that is gone needs no answer
+	}
+}
+
+// setETag names the version of the record that the answer is about.
+func (c *call) setETag(v afterwrite.Version) {
+	if v == 0 {
+		return
+	}
+	b := append(make([]byte, 0, 20), '"')
+	b = strconv.AppendInt(b, int64(v), 10)
+	c.header["Etag"] = []string{string(append(b, '"'))}
+}

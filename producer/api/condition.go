@@ -1,0 +1,197 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/producer"
+)
+
+// condition is what a write asks of the record as it is (RFC 9110, section 13).
+type condition struct {
+	any      bool                 // If-Match: *
+	versions []afterwrite.Version // If-Match with a list; not nil even where no tag of it can be a version
+	absent   bool                 // If-None-Match: *
+}
+
+// readCondition reads the request's conditions for a write.
+func readCondition(h http.Header) (condition, error) {
+	var cond condition
+	if values := h["If-Match"]; len(values) > 0 {
+		list := strings.Join(values, ",")
+		tags, ok := parseTags(list)
+		if !ok {
+			return cond, badHeader("If-Match", `must be "*" or a list of quoted versions, such as "1732386354000000"`)
+		}
+		cond.any = tags == nil
+		cond.versions = strongVersions(tags)
+	}
+	if values := h["If-None-Match"]; len(values) > 0 {
+		if len(values) > 1 || strings.TrimSpace(values[0]) != "*" {
+			return cond, badHeader("If-None-Match", `can only be "*" on a write`)
+		}
+		cond.absent = true
+	}
+	if cond.absent && (cond.any || cond.versions != nil) {
+		return cond, badHeader("If-None-Match", "contradicts If-Match")
+	}
+	return cond, nil
+}
+
+// match returns the one version that the write script compares with. Where several
+// would do, the record is read: at whichever of them it is, the script makes sure
+// that it still is.
+func (a *API) match(ctx context.Context, e *afterwrite.Entity, id string, cond condition) (afterwrite.Version, error) {
+	switch {
+	case cond.any:
+		return cache.AnyVersion, nil
+	case cond.versions == nil:
+		return 0, nil
+	case len(cond.versions) == 1:
+		return cond.versions[0], nil
+	case len(cond.versions) == 0:
+		return 0, errPrecondition("no tag of If-Match is a version of a record")
+	}
+	id, err := e.CanonicalID(id)
+	if err != nil {
+		return 0, err
+	}
+	read, err := a.cache.Get(ctx, e, id)
+	if err != nil {
+		return 0, err
+	}
+	if read.Source == cache.Bypass {
+		return 0, afterwrite.ErrUnavailable
+	}
+	for _, v := range cond.versions {
+		if !read.Deleted && v == read.Version {
+			return v, nil
+		}
+	}
+	return 0, afterwrite.ErrVersionMismatch
+}
+
+// tag is an entity tag.
+type tag struct {
+	weak  bool
+	value string // without its quotes
+}
+
+// parseTags reads a list of entity tags; nil, true is "*".
+func parseTags(list string) (tags []tag, ok bool) {
+	if strings.TrimSpace(list) == "*" {
+		return nil, true
+	}
+	rest := list
+	for {
+		rest = strings.TrimLeft(rest, " \t,")
+		if rest == "" {
+			return tags, tags != nil
+		}
+		var t tag
+		rest, t.weak = strings.CutPrefix(rest, "W/")
+		if !strings.HasPrefix(rest, `"`) {
+			return nil, false
+		}
+		t.value, rest, ok = strings.Cut(rest[1:], `"`)
+		if !ok {
+			return nil, false
+		}
+		tags = append(tags, t)
+		if rest = strings.TrimLeft(rest, " \t"); rest != "" && rest[0] != ',' {
+			return nil, false
+		}
+	}
+}
+
+// strongVersions keeps what If-Match can match: a weak tag never does. It returns
+// nil for nil alone.
+func strongVersions(tags []tag) []afterwrite.Version {
+	if tags == nil {
+		return nil
+	}
+	versions := make([]afterwrite.Version, 0, len(tags))
+	for _, t := range tags {
+		if v, err := afterwrite.ParseVersion(t.value); err == nil && !t.weak {
+			versions = append(versions, v)
+		}
+	}
+	return versions
+}
+
+// unchanged reports whether If-None-Match of a read names the version, which the
+// caller then has already.
+func unchanged(h http.Header, v afterwrite.Version) bool {
+	values := h["If-None-Match"]
+	if len(values) == 0 || v == 0 {
+		return false
+	}
+	tags, ok := parseTags(strings.Join(values, ","))
+	if ok && tags == nil {
+		return true
+	}
+	for _, t := range tags {
+		if t.value == v.String() {
+			return true
+		}
+	}
+	return false
+}
+
+// idempotencyKey reads the Idempotency-Key: a quoted string as the draft of the
+// header has it, or bare as most clients send it.
+func idempotencyKey(h http.Header) (string, error) {
+	values := h["Idempotency-Key"]
+	if len(values) == 0 {
+		return "", nil
+	}
+	if len(values) > 1 {
+		return "", badHeader("Idempotency-Key", "is there twice")
+	}
+	key := strings.TrimSpace(values[0])
+	if strings.HasPrefix(key, `"`) {
+		var ok bool
+		if key, ok = unquoteHeader(key); !ok {
+			return "", badHeader("Idempotency-Key", "is not a quoted string")
+		}
+	}
+	if reason := keyFault(key); reason != "" {
+		return "", badHeader("Idempotency-Key", reason)
+	}
+	return key, nil
+}
+
+// keyFault says what is wrong with an operation id, "" if nothing.
+func keyFault(key string) string {
+	switch {
+	case key == "":
+		return "is empty"
+	case len(key) > producer.MaxKey:
+		return fmt.Sprintf("has more than %d bytes", producer.MaxKey)
+	case strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }):
+		return "can only have printable ASCII characters"
+	}
+	return ""
+}
+
+// unquoteHeader reads a string of RFC 8941.
+func unquoteHeader(s string) (string, bool) {
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			return b.String(), i == len(s)-1
+		case '\\':
+			i++
+			if i == len(s) || (s[i] != '"' && s[i] != '\\') {
+				return "", false
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return "", false
+}

@@ -1,0 +1,151 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// decoder reads JSON strictly: one value, valid UTF-8, no lone surrogates, no
+// duplicate names at any depth. Values stay the text that they are. It is reused
+// from call to call.
+type decoder struct {
+	text   bytes.Buffer // the input itself: the tokens are read without a copy
+	tokens *jsontext.Decoder
+	input  []byte
+}
+
+// start begins to read input, which must not change until the values are used.
+func (d *decoder) start(input []byte, opts ...jsontext.Options) {
+	d.input = input
+	d.text = *bytes.NewBuffer(input)
+	if d.tokens == nil {
+		d.tokens = new(jsontext.Decoder)
+	}
+	d.tokens.Reset(&d.text, opts...)
+}
+
+// value returns the next value, aliasing the input.
+func (d *decoder) value() (json.RawMessage, error) {
+	v, err := d.tokens.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	end := d.tokens.InputOffset()
+	return json.RawMessage(d.input[end-int64(len(v)) : end : end]), nil
+}
+
+// member is called with each member of an object. Its arguments alias the input.
+type member func(name []byte, value json.RawMessage) error
+
+// object reads input as one object and calls fn with each member.
+func (d *decoder) object(input []byte, fn member) error {
+	d.start(input)
+	switch kind := d.tokens.PeekKind(); kind {
+	case '{':
+	case 0:
+		_, err := d.tokens.ReadToken()
+		return malformed(err)
+	default:
+		return errMalformed("the body must be a JSON object")
+	}
+	if _, err := d.tokens.ReadToken(); err != nil {
+		return malformed(err)
+	}
+	for d.tokens.PeekKind() != '}' {
+		name, err := d.value()
+		if err != nil {
+			return malformed(err)
+		}
+		value, err := d.value()
+		if err != nil {
+			return malformed(err)
+		}
+		inner, err := stringBytes(name)
+		if err != nil {
+			return malformed(err)
+		}
+		if err := fn(inner, value); err != nil {
+			return err
+		}
+	}
+	if _, err := d.tokens.ReadToken(); err != nil {
+		return malformed(err)
+	}
+	if _, err := d.tokens.ReadToken(); !errors.Is(err, io.EOF) {
+		return errMalformed("there is more than one JSON value")
+	}
+	return nil
+}
+
+// stringBytes returns what a JSON string stands for, aliasing it where nothing in
+// it is escaped.
+func stringBytes(quoted []byte) ([]byte, error) {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1], nil
+	}
+	return jsontext.AppendUnquote(nil, quoted)
+}
+
+// object reads input as the fields of e into fields. The member "id", which is no
+// field, is returned apart, nil where absent. All of them alias input.
+func (d *decoder) fields(input []byte, e *afterwrite.Entity, fields afterwrite.Fields) (id json.RawMessage, err error) {
+	err = d.object(input, func(name []byte, value json.RawMessage) error {
+		if i, ok := e.Field(string(name)); ok {
+			fields[e.Fields[i].Name] = value
+			return nil
+		}
+		if string(name) == "id" {
+			id = value
+			return nil
+		}
+		fields[string(name)] = value // refused by the entity, which names it
+		return nil
+	})
+	return id, err
+}
+
+// idFromJSON returns the id that a JSON value stands for, not yet canonical: a
+// number for an int id, else a string.
+func idFromJSON(e *afterwrite.Entity, value json.RawMessage) (string, error) {
+	if e.ID.Type == afterwrite.Int {
+		if len(value) == 0 || value[0] != '-' && (value[0] < '0' || value[0] > '9') {
+			return "", invalid("id", "must be a whole number")
+		}
+		return string(value), nil
+	}
+	if len(value) == 0 || value[0] != '"' {
+		return "", invalid("id", "must be a string")
+	}
+	id, err := stringBytes(value)
+	return string(id), err
+}
+
+// malformed says what is wrong with a JSON text, and where, without repeating it.
+func malformed(err error) error {
+	if err == io.EOF {
+		return errMalformed("the body is empty")
+	}
+	at, ok := errors.AsType[*jsontext.SyntacticError](err)
+	if !ok {
+		return errMalformed("the body is not valid JSON")
+	}
+	reason := clip(at.Err.Error())
+	switch {
+	case errors.Is(at, jsontext.ErrDuplicateName):
+		reason = "the same name twice in one object"
+	case errors.Is(at, io.ErrUnexpectedEOF):
+		reason = "it ends in the middle of a value"
+	}
+	p := errMalformed("the body is not valid JSON: %s, at byte %d", reason, at.ByteOffset)
+	for name := range at.JSONPointer.Tokens() {
+		p.fields = []afterwrite.FieldError{{Field: name, Reason: "is not valid JSON: " + reason}}
+		break
+	}
+	return p
+}

@@ -1,0 +1,78 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// probeTimeout bounds one probe of /readyz.
+const probeTimeout = 2 * time.Second
+
+// healthz answers that the process is alive.
+func (a *API) healthz(_ context.Context, c *call) error {
+	c.out = append(c.out[:0], "{\"status\":\"alive\"}\n"...)
+	c.send(http.StatusOK, c.out)
+	return nil
+}
+
+// probe is how one of the servers behind the API answered.
+type probe struct {
+	name    string
+	latency time.Duration
+	err     error
+}
+
+// readyz answers whether this process should get requests: "ready", "degraded"
+// while the database is down, when writes and cached reads go on (200, both), or
+// "unready" while Redis is down, when no write is accepted (503).
+func (a *API) readyz(ctx context.Context, c *call) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	redis, database := probe{name: "redis"}, probe{name: "database"}
+	var both sync.WaitGroup
+	both.Go(func() { redis.run(ctx, a.cache.Ping) })
+	both.Go(func() { database.run(ctx, a.store.Ping) })
+	both.Wait()
+
+	status, code := "ready", http.StatusOK
+	switch {
+	case redis.err != nil:
+		status, code = "unready", http.StatusServiceUnavailable
+		c.header["Retry-After"] = []string{"1"}
+	case database.err != nil:
+		status = "degraded"
+	}
+	out := append(c.out[:0], `{"status":"`...)
+	out = append(out, status...)
+	out = append(out, `","checks":{`...)
+	out = append(redis.appendTo(out), ',')
+	c.out = append(database.appendTo(out), "}}\n"...)
+	for _, p := range []probe{redis, database} {
+		if p.err != nil {
+			a.log.Warn("not ready", "request_id", c.requestID, "check", p.name, "error", p.err)
+		}
+	}
+	c.send(code, c.out)
+	return nil
+}
+
+func (p *probe) run(ctx context.Context, ping func(context.Context) error) {
+	began := time.Now()
+	p.err = ping(ctx)
+	p.latency = time.Since(began)
+}
+
+// appendTo appends the probe without its error, which may name hosts and users: it
+// is in the log.
+func (p *probe) appendTo(dst []byte) []byte {
+	dst = append(dst, '"')
+	dst = append(dst, p.name...)
+	dst = append(dst, `":{"ok":`...)
+	dst = strconv.AppendBool(dst, p.err == nil)
+	dst = append(dst, `,"latency_seconds":`...)
+	dst = strconv.AppendFloat(dst, p.latency.Seconds(), 'f', 6, 64)
+	return append(dst, '}')
+}

@@ -1,0 +1,170 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// Query asks for one page of an entity's rows in the order of their ids.
+type Query struct {
+	After string         // last id of the page before; "" from the start
+	Limit int            // largest number of rows
+	Equal map[int]string // field position → canonical text that it has; "null" is NULL
+}
+
+// lists reads the database past the cache.
+type lists interface {
+	List(ctx context.Context, e *afterwrite.Entity, q Query) ([]afterwrite.Row, error)
+	Ping(ctx context.Context) error
+}
+
+// list answers a page of persisted rows, and how far behind they may be.
+func (a *API) list(ctx context.Context, c *call) error {
+	q, err := c.readQuery()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := a.bound(ctx)
+	defer cancel()
+	page := q.Limit
+	q.Limit++ // one more tells whether there is a next page
+	rows, err := a.store.List(ctx, c.entity, q)
+	if err != nil {
+		return fmt.Errorf("list %s: %w", c.entity.Name, err)
+	}
+	a.setLag(ctx, c)
+	next := ""
+	if len(rows) > page {
+		rows = rows[:page]
+		next = cursor(c.entity, rows[page-1].ID)
+	}
+	out := append(c.out[:0], `{"records":[`...)
+	for _, row := range rows {
+		out = append(c.entity.AppendRecord(out, row.ID, row.Values), ',')
+	}
+	out = append(trimComma(out), `],"next":`...)
+	c.out = append(appendStringOrNull(out, next), '}', '\n')
+	c.send(http.StatusOK, c.out)
+	return nil
+}
+
+// setLag adds the seconds that the oldest pending record has waited: writes younger
+// than that may be missing in the page. While Redis does not answer it is unknown,
+// and not sent.
+func (a *API) setLag(ctx context.Context, c *call) {
+	stats, err := a.cache.Stats(ctx, c.entity)
+	if err != nil {
+		return
+	}
+	var lag time.Duration
+	if oldest := cache.Total(stats).OldestPending; !oldest.IsZero() {
+		lag = max(0, time.Since(oldest)) // the clocks of two machines may differ
+	}
+	c.header["Afterwrite-Lag"] = []string{strconv.FormatFloat(lag.Seconds(), 'f', 3, 64)}
+}
+
+// readQuery reads limit, after and the filters by field.
+func (c *call) readQuery() (Query, error) {
+	q := Query{Limit: DefaultLimit}
+	seen := make(map[string]bool)
+	for p, err := range parameters(c.r.URL.RawQuery) {
+		if err != nil {
+			return q, err
+		}
+		if seen[p.name] {
+			return q, badParameter(p.name, "is there twice")
+		}
+		seen[p.name] = true
+		value, err := p.value()
+		if err != nil {
+			return q, err
+		}
+		switch p.name {
+		case "limit":
+			q.Limit, err = readLimit(value)
+		case "after":
+			q.After, err = readCursor(c.entity, value)
+		default:
+			err = c.readFilter(&q, p.name, value)
+		}
+		if err != nil {
+			return q, err
+		}
+	}
+	return q, nil
+}
+
+func readLimit(value string) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > MaxLimit {
+		return 0, badParameter("limit", fmt.Sprintf("must be a whole number from 1 to %d", MaxLimit))
+	}
+	return n, nil
+}
+
+// readFilter adds the condition that a field has a value.
+func (c *call) readFilter(q *Query, name, value string) error {
+	i, ok := c.entity.Field(name)
+	if !ok {
+		return badParameter(name, "is neither a parameter of this route nor a field of "+c.entity.Name)
+	}
+	f := &c.entity.Fields[i]
+	if f.Type == afterwrite.JSON {
+		return badParameter(name, "is a json field, which cannot be compared")
+	}
+	text, err := filterText(f, value)
+	if err != nil {
+		return invalid(name, err.Error())
+	}
+	if q.Equal == nil {
+		q.Equal = make(map[int]string)
+	}
+	q.Equal[i] = text
+	return nil
+}
+
+// filterText returns the canonical text of a filter's value. "null" is no value,
+// except for strings, where it is the word. Limits do not count: a row that another
+// program wrote may be beyond them.
+func filterText(f *afterwrite.Field, value string) (string, error) {
+	switch f.Type {
+	case afterwrite.String, afterwrite.Text:
+		return f.Encode(value)
+	case afterwrite.Int, afterwrite.Float, afterwrite.Bool:
+		return f.Encode(json.RawMessage(value))
+	}
+	if value == afterwrite.Null {
+		return value, nil
+	}
+	return f.Encode(value)
+}
+
+// cursor names the place after an id. It is opaque: the check in front keeps a
+// mistyped cursor, or one of another entity, from answering another page.
+func cursor(e *afterwrite.Entity, id string) string {
+	b := binary.BigEndian.AppendUint32(nil, cursorCheck(e, id))
+	return base64.RawURLEncoding.EncodeToString(append(b, id...))
+}
+
+func cursorCheck(e *afterwrite.Entity, id string) uint32 {
+	return uint32(xxhash.Sum64String(e.Name + "\x00" + id))
+}
+
+func readCursor(e *afterwrite.Entity, text string) (string, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(b) <= 4 || binary.BigEndian.Uint32(b) != cursorCheck(e, string(b[4:])) {
+		return "", badParameter("after", `must be the "next" of an earlier page of the same entity`)
+	}
+	return string(b[4:]), nil
+}

@@ -1,0 +1,98 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// getMany answers the records of a list of ids, in its order, and names those that
+// do not exist.
+func (a *API) getMany(ctx context.Context, c *call) error {
+	if err := c.onlyParameters("ids"); err != nil {
+		return err
+	}
+	ids, err := c.readIDs()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := a.bound(ctx)
+	defer cancel()
+	found, err := a.cache.GetMany(ctx, c.entity, ids)
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		c.setCacheStatus(worst(found), 0)
+	}
+	out := append(c.out[:0], `{"records":[`...)
+	missing := 0
+	for _, read := range found {
+		if read.Deleted {
+			missing++
+			continue
+		}
+		out = append(c.entity.AppendRecord(out, read.ID, read.Values), ',')
+	}
+	out = append(trimComma(out), `],"missing":[`...)
+	for i := 0; missing > 0; i++ {
+		if found[i].Deleted {
+			missing--
+			out = append(append(out, c.entity.IDText(ids[i])...), ',')
+		}
+	}
+	c.out = append(trimComma(out), ']', '}', '\n')
+	c.send(http.StatusOK, c.out)
+	return nil
+}
+
+// readIDs reads the parameter ids: canonical ids, each once. A comma within an id is
+// escaped, one between two ids is not.
+func (c *call) readIDs() ([]string, error) {
+	var ids []string
+	seen := make(map[string]bool)
+	for p := range parameters(c.r.URL.RawQuery) {
+		for raw := range strings.SplitSeq(p.raw, ",") {
+			id, err := url.QueryUnescape(raw)
+			if err != nil {
+				return nil, badParameter("ids", "is not percent-encoded as it must be")
+			}
+			if id, err = c.entity.CanonicalID(id); err != nil {
+				return nil, err
+			}
+			if seen[id] {
+				continue
+			}
+			if len(ids) == MaxIDs {
+				return nil, badParameter("ids", fmt.Sprintf("has more than %d ids", MaxIDs))
+			}
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// worst is the source of many reads: the one that tells most against them.
+func worst(found []cache.Read) cache.Source {
+	rank := map[cache.Source]int{cache.Hit: 0, cache.Filled: 1, cache.Missed: 2, cache.Bypass: 3}
+	from := cache.Hit
+	for _, read := range found {
+		if rank[read.Source] > rank[from] {
+			from = read.Source
+		}
+	}
+	return from
+}
+
+// trimComma takes off the comma after the last of several values.
+func trimComma(b []byte) []byte {
+	if n := len(b) - 1; b[n] == ',' {
+		return b[:n]
+	}
+	return b
+}

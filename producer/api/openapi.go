@@ -1,0 +1,310 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/producer"
+)
+
+// object is a JSON object of the OpenAPI document.
+type object = map[string]any
+
+// openapi answers the description of the API, generated from the entities.
+func (a *API) openapi(_ context.Context, c *call) error {
+	c.send(http.StatusOK, a.document)
+	return nil
+}
+
+// document returns the OpenAPI 3.1 document of an API that serves the entities.
+func document(entities []*afterwrite.Entity, version string) ([]byte, error) {
+	if version == "" {
+		version = "unknown"
+	}
+	paths := systemPaths()
+	schemas := systemSchemas()
+	tags := []object{
+		{"name": "batch", "description": "Many writes in one request."},
+		{"name": "system", "description": "Health, metrics and this document."},
+	}
+	for _, e := range entities {
+		maps.Copy(paths, entityPaths(e))
+		maps.Copy(schemas, entitySchemas(e))
+		tags = append(tags, object{"name": e.Name, "description": "Records of the table " + e.Table + "."})
+	}
+	return json.Marshal(object{
+		"openapi": "3.1.0",
+		"info": object{
+			"title":   "Afterwrite",
+			"version": version,
+			"license": object{"name": "MIT", "identifier": "MIT"},
+			"description": "Writes are accepted at once and persisted to the database soon after; reads answer the newest accepted state. " +
+				"202 means accepted: every later read sees the write. With Prefer: wait=N the answer is 200 once it is persisted. " +
+				"What Redis itself can lose, with appendfsync everysec up to a second at a power failure, an accepted write can lose too.",
+		},
+		"servers": []object{{"url": "/"}},
+		"tags":    tags,
+		"paths":   paths,
+		"components": object{
+			"schemas":    schemas,
+			"parameters": sharedParameters(),
+			"headers":    sharedHeaders(),
+			"responses":  sharedResponses(),
+		},
+	})
+}
+
+func ref(kind, name string) object { return object{"$ref": "#/components/" + kind + "/" + name} }
+
+func content(mediaType string, schema any) object {
+	return object{mediaType: object{"schema": schema}}
+}
+
+// response describes an answer with a JSON body; its headers are named.
+func response(description string, schema any, headers ...string) object {
+	r := object{"description": description, "headers": headerRefs(append(headers, "X-Request-Id"))}
+	if schema != nil {
+		r["content"] = content(typeJSON, schema)
+	}
+	return r
+}
+
+func headerRefs(names []string) object {
+	refs := make(object, len(names))
+	for _, name := range names {
+		refs[name] = ref("headers", name)
+	}
+	return refs
+}
+
+// answers joins the responses of an operation with the problems that it can answer.
+func answers(own object, problems ...string) object {
+	for _, code := range append(problems, "400", "404", "405", "500", "503") {
+		if _, ok := own[code]; !ok {
+			own[code] = ref("responses", "Problem"+code)
+		}
+	}
+	return own
+}
+
+func operation(tag, id, summary string, rest object) object {
+	op := object{"tags": []string{tag}, "operationId": id, "summary": summary}
+	maps.Copy(op, rest)
+	return op
+}
+
+func body(schema any, mediaTypes ...string) object {
+	types := make(object, len(mediaTypes))
+	for _, t := range mediaTypes {
+		types[t] = object{"schema": schema}
+	}
+	return object{"required": true, "content": types}
+}
+
+func parameterRefs(names ...string) []object {
+	refs := make([]object, len(names))
+	for i, name := range names {
+		refs[i] = ref("parameters", name)
+	}
+	return refs
+}
+
+// entityPaths describes the routes of one entity.
+func entityPaths(e *afterwrite.Entity) object {
+	n := e.Name
+	id := object{
+		"name": "id", "in": "path", "required": true, "schema": idSchema(e),
+		"description": "The record's id, percent-encoded as one path segment. The ids . and .. work in batches only.",
+	}
+	accepted := func() object {
+		return object{
+			"200": response("Persisted, after a wait.", ref("schemas", "Accepted"), "ETag", "Preference-Applied", "Idempotency-Replayed"),
+			"202": response("Accepted.", ref("schemas", "Accepted"), "ETag", "Preference-Applied", "Idempotency-Replayed"),
+		}
+	}
+	conditional := parameterRefs("If-Match", "If-None-Match-Write", "Idempotency-Key", "Prefer")
+	existing := parameterRefs("If-Match", "Idempotency-Key", "Prefer")
+	created := accepted()
+	for _, code := range []string{"200", "202"} {
+		created[code].(object)["headers"].(object)["Location"] = ref("headers", "Location")
+	}
+	return object{
+		"/v1/" + n: object{
+			"get": operation(n, "find_"+n, "Get records by ids, or a page of persisted rows.", object{
+				"parameters": append(parameterRefs("limit", "after"), collectionParameters(e)...),
+				"responses": answers(object{
+					"200": response("The records. With ids: those found, in the order of ids, and the missing ids. Else: a page and its cursor.",
+						object{"anyOf": []object{ref("schemas", n+"_many"), ref("schemas", n+"_page")}},
+						"Afterwrite-Lag", "Afterwrite-Freshness", "Cache-Status"),
+				}, "422"),
+			}),
+			"post": operation(n, "create_"+n, "Create a record. Without an id in the body one is made.", object{
+				"parameters":  parameterRefs("If-None-Match-Write", "Idempotency-Key", "Prefer"),
+				"requestBody": body(ref("schemas", n+"_create"), typeJSON),
+				"responses":   answers(created, "409", "412", "413", "415", "422"),
+			}),
+		},
+		"/v1/" + n + "/{id}": object{
+			"parameters": []object{id},
+			"get": operation(n, "get_"+n, "Get the newest accepted state of a record.", object{
+				"parameters": parameterRefs("If-None-Match-Read"),
+				"responses": answers(object{
+					"200": response("The record.", ref("schemas", n), "ETag", "Cache-Status", "Afterwrite-Status", "Afterwrite-Freshness"),
+					"304": response("The caller has this version.", nil, "ETag", "Cache-Status", "Afterwrite-Status"),
+				}, "422"),
+			}),
+			"put": operation(n, "put_"+n, "Create or replace a record.", object{
+				"parameters":  conditional,
+				"requestBody": body(ref("schemas", n+"_put"), typeJSON),
+				"responses":   answers(accepted(), "409", "412", "413", "415", "422"),
+			}),
+			"patch": operation(n, "patch_"+n, "Set some fields: a JSON merge patch of the top level.", object{
+				"parameters":  existing,
+				"requestBody": body(ref("schemas", n+"_patch"), typeMerge, typeJSON),
+				"responses":   answers(accepted(), "409", "412", "413", "415", "422"),
+			}),
+			"delete": operation(n, "delete_"+n, "Delete a record.", object{
+				"parameters": existing,
+				"responses":  answers(accepted(), "409", "412", "422"),
+			}),
+		},
+		"/v1/" + n + "/{id}/increment": object{
+			"parameters": []object{id},
+			"post": operation(n, "increment_"+n, "Add to int fields, all or nothing.", object{
+				"parameters":  existing,
+				"requestBody": body(ref("schemas", n+"_increment"), typeJSON),
+				"responses":   answers(accepted(), "409", "412", "413", "415", "422"),
+			}),
+		},
+		"/v1/" + n + "/{id}/status": object{
+			"parameters": []object{id},
+			"get": operation(n, "status_"+n, "Where a record stands on its way to the database.", object{
+				"responses": answers(object{"200": response("The state.", ref("schemas", "State"), "ETag")}, "422"),
+			}),
+		},
+	}
+}
+
+// collectionParameters are ids, and a filter for each field that can be compared.
+func collectionParameters(e *afterwrite.Entity) []object {
+	list := []object{{
+		"name": "ids", "in": "query", "style": "form", "explode": false,
+		"description": "Ids of records to get, at most 1000, in place of every other parameter. " +
+			"A comma within an id is %2C, a plus sign %2B.",
+		"schema": object{"type": "array", "minItems": 1, "maxItems": MaxIDs, "items": idSchema(e)},
+	}}
+	for i := range e.Fields {
+		f := &e.Fields[i]
+		if f.Type == afterwrite.JSON {
+			continue
+		}
+		list = append(list, object{
+			"name": f.Name, "in": "query", "schema": filterSchema(f),
+			"description": fmt.Sprintf("Only rows whose %s has this value.", f.Name),
+		})
+	}
+	return list
+}
+
+// systemPaths describes the routes that are not an entity's.
+func systemPaths() object {
+	batch := object{"type": "array", "maxItems": MaxBatchItems, "items": ref("schemas", "BatchItem")}
+	plain := func(id, summary, description string, schema any) object {
+		return object{"get": operation("system", id, summary, object{
+			"responses": object{"200": response(description, schema), "405": ref("responses", "Problem405")},
+		})}
+	}
+	ready := plain("readyz", "Whether this process should get requests.", "Ready, or degraded while the database is down.", ref("schemas", "Ready"))
+	ready["get"].(object)["responses"].(object)["503"] = response("Not ready: Redis is down.", ref("schemas", "Ready"), "Retry-After")
+	metrics := plain("metrics", "Metrics in the Prometheus text format.", "The metrics.", nil)
+	metrics["get"].(object)["responses"].(object)["200"].(object)["content"] = content("text/plain", object{"type": "string"})
+	return object{
+		"/v1/batch": object{"post": operation("batch", "batch", "Do many writes; those of one record keep their order.", object{
+			"requestBody": object{"required": true, "content": object{
+				typeJSON:   object{"schema": batch},
+				typeNDJSON: object{"schema": object{"type": "string"}},
+			}},
+			"responses": answers(object{
+				"200": response("An outcome for each item, in their order.", ref("schemas", "BatchResults")),
+			}, "413", "415"),
+		})},
+		"/healthz":      plain("healthz", "Whether the process is alive.", "Alive.", object{"type": "object", "required": []string{"status"}, "properties": object{"status": object{"const": "alive"}}}),
+		"/readyz":       ready,
+		"/metrics":      metrics,
+		"/openapi.json": plain("openapi", "This document.", "The document.", object{"type": "object"}),
+	}
+}
+
+func sharedParameters() object {
+	header := func(name, description string, schema object) object {
+		return object{"name": name, "in": "header", "description": description, "schema": schema}
+	}
+	text := object{"type": "string"}
+	return object{
+		"If-Match": header("If-Match", `Only if the record is at one of these versions, "*": only if it exists; else 412.`, text),
+		"If-None-Match-Write": header("If-None-Match", `"*": only if there is no record; else 412.`,
+			object{"type": "string", "const": "*"}),
+		"If-None-Match-Read": header("If-None-Match", "Answer 304 if the record is at one of these versions.", text),
+		"Idempotency-Key": header("Idempotency-Key", "An operation id: a repeat of the request with the same one is applied once.",
+			object{"type": "string", "minLength": 1, "maxLength": producer.MaxKey + 2}),
+		"Prefer": header("Prefer", "wait=N: answer when the write is persisted, or 202 after N seconds (RFC 7240).", text),
+		"limit": object{"name": "limit", "in": "query", "description": "Rows of a page.",
+			"schema": object{"type": "integer", "minimum": 1, "maximum": MaxLimit, "default": DefaultLimit}},
+		"after": object{"name": "after", "in": "query", "description": `The "next" of the page before.`, "schema": text},
+	}
+}
+
+func sharedHeaders() object {
+	header := func(description string, schema object) object {
+		return object{"description": description, "schema": schema}
+	}
+	text := object{"type": "string"}
+	return object{
+		"ETag":                 header("The record's version in quotes.", object{"type": "string", "pattern": `^"[0-9]+"$`}),
+		"Location":             header("Path of the new record.", text),
+		"Cache-Status":         header("How the cache was used (RFC 9211).", text),
+		"Afterwrite-Status":    header("Where the record stands.", ref("schemas", "Status")),
+		"Afterwrite-Freshness": header("The word database: read past the cache, which is down; accepted writes may be missing.", object{"type": "string", "const": "database"}),
+		"Afterwrite-Lag":       header("Seconds that the oldest pending record of the entity has waited.", object{"type": "number"}),
+		"Preference-Applied":   header("The preferences that were applied (RFC 7240).", text),
+		"Idempotency-Replayed": header("The word true: the operation was applied before, this is its answer again.", object{"type": "string", "const": "true"}),
+		"Retry-After":          header("Seconds after which to try again.", object{"type": "integer"}),
+		"Allow":                header("The methods that the route takes.", text),
+		"X-Request-Id":         header("The request's id, the caller's own or a new one; it is in the log.", text),
+	}
+}
+
+func sharedResponses() object {
+	texts := map[string]string{
+		"400": "The request is malformed.",
+		"404": "There is no such record, entity or route.",
+		"405": "The route does not take this method.",
+		"409": "There is such a record already, or, after a wait, another row owns a unique value.",
+		"412": "The record is not as If-Match or If-None-Match asks.",
+		"413": "The body is too large.",
+		"415": "The body is of another media type.",
+		"422": "The values are refused, by the entity or, after a wait, by the database; errors names the fields.",
+		"500": "A fault of the server.",
+		"503": "Redis or the database is down, the backlog is full, or the outcome is unknown.",
+	}
+	responses := make(object, len(texts))
+	for _, code := range slices.Sorted(maps.Keys(texts)) {
+		headers := []string{"X-Request-Id"}
+		switch code {
+		case "405":
+			headers = append(headers, "Allow")
+		case "503":
+			headers = append(headers, "Retry-After")
+		}
+		responses["Problem"+code] = object{
+			"description": texts[code], "headers": headerRefs(headers),
+			"content": content("application/problem+json", ref("schemas", "Problem")),
+		}
+	}
+	return responses
+}

@@ -1,0 +1,52 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// preference is what a request asks for with Prefer (RFC 7240). What is not
+// understood is ignored, as the RFC wants it.
+type preference struct {
+	wait  time.Duration // how long to wait for the record to be persisted; 0: not at all
+	async bool          // respond-async
+}
+
+// readPreference reads the Prefer headers; of a preference given twice the first
+// counts. A longer wait than longest becomes longest.
+func readPreference(h http.Header, longest time.Duration) preference {
+	var p preference
+	waiting := false
+	for _, line := range h["Prefer"] {
+		for item := range strings.SplitSeq(line, ",") {
+			item, _, _ = strings.Cut(item, ";")
+			name, value, _ := strings.Cut(item, "=")
+			switch strings.ToLower(strings.TrimSpace(name)) {
+			case "respond-async":
+				p.async = true
+			case "wait":
+				seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
+				if err != nil || waiting {
+					continue
+				}
+				waiting = true
+				p.wait = min(time.Duration(seconds)*time.Second, longest)
+			}
+		}
+	}
+	return p
+}
+
+// applied is the value of Preference-Applied, "" if no preference was applied.
+func (p preference) applied() string {
+	var parts []string
+	if p.async {
+		parts = append(parts, "respond-async")
+	}
+	if p.wait > 0 {
+		parts = append(parts, "wait="+strconv.Itoa(int(p.wait/time.Second)))
+	}
+	return strings.Join(parts, ", ")
+}

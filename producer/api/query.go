@@ -1,0 +1,42 @@
+package api
+
+import (
+	"iter"
+	"net/url"
+	"strings"
+)
+
+// parameter is one query parameter. The raw value is as the caller escaped it.
+type parameter struct {
+	name string
+	raw  string
+}
+
+// value returns the unescaped value. As in forms, a + is a space.
+func (p parameter) value() (string, error) {
+	v, err := url.QueryUnescape(p.raw)
+	if err != nil {
+		return "", badParameter(p.name, "is not percent-encoded as it must be")
+	}
+	return v, nil
+}
+
+// parameters yields the parameters of a query in their order. Unlike [url.Values]
+// it keeps the raw values, in which a comma and an escaped comma differ.
+func parameters(query string) iter.Seq2[parameter, error] {
+	return func(yield func(parameter, error) bool) {
+		for part := range strings.SplitSeq(query, "&") {
+			if part == "" {
+				continue
+			}
+			name, raw, _ := strings.Cut(part, "=")
+			name, err := url.QueryUnescape(name)
+			if err != nil {
+				err = badParameter(part, "is not percent-encoded as it must be")
+			}
+			if !yield(parameter{name: name, raw: raw}, err) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// reads is the cache. Ids are canonical.
+type reads interface {
+	Get(ctx context.Context, e *afterwrite.Entity, id string) (cache.Read, error)
+	GetMany(ctx context.Context, e *afterwrite.Entity, ids []string) ([]cache.Read, error)
+	Status(ctx context.Context, e *afterwrite.Entity, id string) (cache.State, error)
+	Wait(ctx context.Context, e *afterwrite.Entity, id string, v afterwrite.Version) (cache.State, error)
+	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
+	Ping(ctx context.Context) error
+}
+
+var headerNoCache = []string{"private, no-cache"} // to be kept only together with its ETag
+
+// get answers the newest accepted state of a record.
+func (a *API) get(ctx context.Context, c *call) error {
+	if err := c.onlyParameters(); err != nil {
+		return err
+	}
+	id, err := c.entity.CanonicalID(c.id)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := a.bound(ctx)
+	defer cancel()
+	read, err := a.cache.Get(ctx, c.entity, id)
+	if err != nil {
+		return err
+	}
+	c.setCacheStatus(read.Source, read.TTL)
+	if read.Deleted {
+		return afterwrite.ErrNotFound
+	}
+	c.header["Cache-Control"] = headerNoCache
+	c.header["Afterwrite-Status"] = []string{string(read.Status)}
+	c.setETag(read.Version)
+	if unchanged(c.r.Header, read.Version) {
+		c.send(http.StatusNotModified, nil)
+		return nil
+	}
+	c.out = append(c.entity.AppendRecord(c.out[:0], read.ID, read.Values), '\n')
+	c.send(http.StatusOK, c.out)
+	return nil
+}
+
+// Values of Cache-Status (RFC 9211) without a time to live.
+var (
+	statusHit    = []string{"afterwrite; hit"}
+	statusFilled = []string{"afterwrite; fwd=miss; stored"}
+	statusMissed = []string{"afterwrite; fwd=miss"}
+	statusBypass = []string{"afterwrite; fwd=bypass"}
+
+	freshnessDatabase = []string{"database"}
+)
+
+// setCacheStatus tells how the answer came about. A record that is pending, held or
+// dead stays in the cache and has no time to live.
+func (c *call) setCacheStatus(from cache.Source, ttl time.Duration) {
+	switch from {
+	case cache.Filled:
+		c.header["Cache-Status"] = statusFilled
+	case cache.Missed:
+		c.header["Cache-Status"] = statusMissed
+	case cache.Bypass:
+		c.header["Cache-Status"] = statusBypass
+		c.header["Afterwrite-Freshness"] = freshnessDatabase
+	default:
+		c.header["Cache-Status"] = statusHit
+		if ttl > 0 {
+			seconds := strconv.FormatInt(int64(ttl/time.Second), 10)
+			c.header["Cache-Status"] = []string{statusHit[0] + "; ttl=" + seconds}
+		}
+	}
+}
+
+// collection answers a multi-get where the query has ids, else a page of rows.
+func (a *API) collection(ctx context.Context, c *call) error {
+	for p := range parameters(c.r.URL.RawQuery) {
+		if p.name == "ids" {
+			return a.getMany(ctx, c)
+		}
+	}
+	return a.list(ctx, c)
+}

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// handler answers one request. An error that it returns becomes a problem; it then
+// must not have sent anything.
+type handler func(ctx context.Context, c *call) error
+
+// endpoint is what one form of path answers.
+type endpoint struct {
+	name    string // the route label of the metrics
+	allow   string // the Allow header
+	methods map[string]handler
+}
+
+// routes are the endpoints by the form of their path.
+type routes struct {
+	fixed      map[string]*endpoint // whole paths
+	collection *endpoint            // /v1/{entity}
+	record     *endpoint            // /v1/{entity}/{id}
+	under      map[string]*endpoint // /v1/{entity}/{id}/…, by the last segment
+}
+
+// unknown stands for every path that has no endpoint.
+var unknown = &endpoint{name: "unknown"}
+
+func (a *API) newRoutes(gatherer prometheus.Gatherer) routes {
+	get := func(name string, h handler) *endpoint {
+		return newEndpoint(name, map[string]handler{http.MethodGet: h})
+	}
+	post := func(name string, h handler) *endpoint {
+		return newEndpoint(name, map[string]handler{http.MethodPost: h})
+	}
+	rs := routes{
+		fixed: map[string]*endpoint{
+			"/healthz":      get("healthz", a.healthz),
+			"/readyz":       get("readyz", a.readyz),
+			"/openapi.json": get("openapi", a.openapi),
+			"/v1/batch":     post("batch", a.batch),
+		},
+		collection: newEndpoint("collection", map[string]handler{
+			http.MethodGet:  a.collection,
+			http.MethodPost: a.create,
+		}),
+		record: newEndpoint("record", map[string]handler{
+			http.MethodGet:    a.get,
+			http.MethodPut:    a.put,
+			http.MethodPatch:  a.patch,
+			http.MethodDelete: a.remove,
+		}),
+		under: map[string]*endpoint{
+			"increment": post("increment", a.increment),
+			"status":    get("status", a.status),
+		},
+	}
+	if gatherer != nil {
+		rs.fixed["/metrics"] = get("metrics", metricsPage(gatherer))
+	}
+	return rs
+}
+
+func newEndpoint(name string, methods map[string]handler) *endpoint {
+	if h, ok := methods[http.MethodGet]; ok {
+		methods[http.MethodHead] = h
+	}
+	var allow []string
+	for _, m := range []string{
+		http.MethodGet, http.MethodHead, http.MethodPost,
+		http.MethodPut, http.MethodPatch, http.MethodDelete,
+	} {
+		if _, ok := methods[m]; ok {
+			allow = append(allow, m)
+		}
+	}
+	allow = append(allow, http.MethodOptions)
+	return &endpoint{name: name, allow: strings.Join(allow, ", "), methods: methods}
+}
+
+// route finds the endpoint of the request, and the entity and the id that its path
+// names. It always sets c.end. The id is unescaped, not yet canonical.
+func (a *API) route(c *call) error {
+	c.end = unknown
+	path := c.r.URL.EscapedPath()
+	if end, ok := a.routes.fixed[path]; ok {
+		c.end = end
+		return nil
+	}
+	rest, ok := strings.CutPrefix(path, "/v1/")
+	if !ok {
+		return errUnknownRoute()
+	}
+	name, rest, hasID := strings.Cut(rest, "/")
+	id, last, under := strings.Cut(rest, "/")
+	switch {
+	case !hasID:
+		c.end = a.routes.collection
+	case !under:
+		c.end = a.routes.record
+	case a.routes.under[last] != nil:
+		c.end = a.routes.under[last]
+	default:
+		return errUnknownRoute()
+	}
+	if c.entity, ok = a.entities[name]; !ok {
+		return errUnknownEntity(name)
+	}
+	if !hasID {
+		return nil
+	}
+	return c.takeID(id)
+}
+
+func (c *call) takeID(segment string) error {
+	id := segment
+	if strings.IndexByte(segment, '%') >= 0 {
+		var err error
+		if id, err = url.PathUnescape(segment); err != nil {
+			return invalid("id", "is not percent-encoded as a path segment must be")
+		}
+	}
+	if id == "." || id == ".." {
+		return errDotID(id)
+	}
+	c.id = id
+	return nil
+}

@@ -1,0 +1,156 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Header values that every answer shares. They are never changed.
+var (
+	headerJSON    = []string{"application/json"}
+	headerProblem = []string{"application/problem+json"}
+	headerNosniff = []string{"nosniff"}
+	headerPolicy  = []string{"default-src 'none'; frame-ancestors 'none'"}
+	headerNoStore = []string{"no-store"}
+)
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	c := newCall(w, r)
+	a.answer(c)
+	elapsed := time.Since(began)
+	a.metrics.observe(c.end.name, r.Method, c.code, elapsed)
+	if a.log.Enabled(r.Context(), slog.LevelDebug) {
+		a.log.LogAttrs(r.Context(), slog.LevelDebug, "request",
+			slog.String("request_id", c.requestID), slog.String("method", r.Method),
+			slog.String("route", c.end.name), slog.String("entity", c.entityName()),
+			slog.Int("code", c.code), slog.Duration("elapsed", elapsed))
+	}
+	c.release()
+}
+
+// answer runs the request's handler and turns what it returns, a panic too, into
+// the answer.
+func (a *API) answer(c *call) {
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(v)
+		default:
+			c.spoilt = true
+			a.log.Error("handler panicked", "request_id", c.requestID, "route", c.end.name,
+				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			a.refuse(c, errInternal(nil))
+		}
+	}()
+	if err := a.dispatch(c.r.Context(), c); err != nil {
+		a.refuse(c, err)
+	}
+}
+
+// bound gives one operation its deadline. Reading a body is not part of it: that is
+// bounded by the server's read timeout.
+func (a *API) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, a.timeout)
+}
+
+func (a *API) dispatch(ctx context.Context, c *call) error {
+	h := c.header
+	h["X-Request-Id"] = []string{c.requestID}
+	h["X-Content-Type-Options"] = headerNosniff
+	h["Content-Security-Policy"] = headerPolicy
+	h["Cache-Control"] = headerNoStore
+	err := a.route(c)
+	if a.cors.on() && a.crossOrigin(c) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	handle, ok := c.end.methods[c.r.Method]
+	switch {
+	case ok:
+		return handle(ctx, c)
+	case c.r.Method == http.MethodOptions:
+		h.Set("Allow", c.end.allow)
+		c.send(http.StatusNoContent, nil)
+		return nil
+	}
+	h.Set("Allow", c.end.allow)
+	return errMethod(c.end.allow)
+}
+
+// Headers of the cross-origin protocol (https://fetch.spec.whatwg.org/#http-cors-protocol).
+const (
+	corsRequestHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, X-Request-Id"
+	corsExposed        = "Afterwrite-Freshness, Afterwrite-Lag, Afterwrite-Status, Cache-Status, ETag, Idempotency-Replayed, Location, Preference-Applied, Retry-After, X-Request-Id"
+	corsMaxAge         = "600" // seconds a browser may remember a preflight
+)
+
+// crossOrigin adds the headers that let a browser of an allowed origin read the
+// answer, and answers a preflight. It reports whether the request is answered.
+func (a *API) crossOrigin(c *call) bool {
+	h := c.header
+	h.Add("Vary", "Origin")
+	origin := c.r.Header.Get("Origin")
+	if origin == "" || !a.cors.allows(origin) {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", corsExposed)
+	if c.r.Method != http.MethodOptions || c.r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", c.end.allow)
+	h.Set("Access-Control-Allow-Headers", corsRequestHeaders)
+	h.Set("Access-Control-Max-Age", corsMaxAge)
+	c.send(http.StatusNoContent, nil)
+	return true
+}
+
+// maxRequestID bounds the request id that is taken from a caller.
+const maxRequestID = 128
+
+// requestID returns the caller's X-Request-Id where it is fit to be logged, else a
+// new one.
+func requestID(r *http.Request) string {
+	given := r.Header["X-Request-Id"]
+	if len(given) == 1 && len(given[0]) <= maxRequestID && given[0] != "" && !strings.ContainsFunc(given[0], unfit) {
+		return given[0]
+	}
+	var id [26]byte // 2 × 13 digits of base 32 hold 128 bits
+	b := strconv.AppendUint(id[:0], rand.Uint64()|1<<63, 32)
+	return string(strconv.AppendUint(b, rand.Uint64()|1<<63, 32))
+}
+
+func unfit(r rune) bool {
+	letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+	return !letter && !strings.ContainsRune("-_.:/+=@~", r)
+}
+
+// onlyParameters refuses a query parameter that the endpoint does not know: a
+// misspelt one would silently answer another question.
+func (c *call) onlyParameters(known ...string) error {
+	if c.r.URL.RawQuery == "" {
+		return nil
+	}
+	for p, err := range parameters(c.r.URL.RawQuery) {
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(known, p.name) {
+			return badParameter(p.name, "is not a parameter of this route")
+		}
+	}
+	return nil
+}

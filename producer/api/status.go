@@ -1,0 +1,79 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// status answers where a record stands on its way to the database.
+func (a *API) status(ctx context.Context, c *call) error {
+	if err := c.onlyParameters(); err != nil {
+		return err
+	}
+	id, err := c.entity.CanonicalID(c.id)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := a.bound(ctx)
+	defer cancel()
+	state, err := a.cache.Status(ctx, c.entity, id)
+	if err != nil {
+		return err
+	}
+	if !state.Cached {
+		// Only a persisted record leaves the cache, if it is one at all.
+		read, err := a.cache.Get(ctx, c.entity, id)
+		if err != nil {
+			return err
+		}
+		state.Record = read.Record
+	}
+	record := state.Record
+	if record.Deleted && record.Status == afterwrite.Persisted {
+		return afterwrite.ErrNotFound
+	}
+	c.setETag(record.Version)
+	c.out = append(appendState(c.out[:0], c.entity, id, state), '\n')
+	c.send(http.StatusOK, c.out)
+	return nil
+}
+
+// appendState appends a record's state. A deletion on its way is a state, too.
+func appendState(dst []byte, e *afterwrite.Entity, id string, s cache.State) []byte {
+	dst = append(dst, `{"entity":"`...)
+	dst = append(dst, e.Name...)
+	dst = append(dst, `","id":`...)
+	dst = append(dst, e.IDText(id)...)
+	dst = append(dst, `,"status":"`...)
+	dst = append(dst, s.Record.Status...)
+	dst = append(dst, `","version":`...)
+	dst = strconv.AppendInt(dst, int64(s.Record.Version), 10)
+	dst = append(dst, `,"deleted":`...)
+	dst = strconv.AppendBool(dst, s.Record.Deleted)
+	dst = append(dst, `,"pending_since":`...)
+	dst = appendTime(dst, s.PendingSince)
+	dst = append(dst, `,"attempts":`...)
+	dst = strconv.AppendInt(dst, int64(s.Attempts), 10)
+	dst = append(dst, `,"next_attempt":`...)
+	dst = appendTime(dst, s.NextAttempt)
+	dst = append(dst, `,"died_at":`...)
+	dst = appendTime(dst, s.DiedAt)
+	dst = append(dst, `,"error":`...)
+	if s.Refusal == nil {
+		return append(dst, `null}`...)
+	}
+	return append(appendRefusal(dst, *s.Refusal), '}')
+}
+
+func appendTime(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(dst, afterwrite.Null...)
+	}
+	dst = append(dst, '"')
+	return append(t.UTC().AppendFormat(dst, time.RFC3339Nano), '"')
+}

@@ -1,0 +1,41 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/producer"
+)
+
+// await waits until the accepted write or a newer one is persisted, and returns
+// where it stands then. Its errors are the database's refusal of this write, and
+// ErrOutcomeUnknown where Redis has come back without it. Whatever else befalls the
+// wait, what is accepted stays accepted.
+func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (afterwrite.Status, error) {
+	if wait <= 0 || w.Status == afterwrite.Persisted {
+		return w.Status, nil
+	}
+	ctx, cancel := context.WithTimeout(c.r.Context(), wait)
+	defer cancel()
+	state, err := a.cache.Wait(ctx, w.Entity, w.ID, w.Version)
+	if errors.Is(err, afterwrite.ErrOutcomeUnknown) {
+		return "", err
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			a.log.Warn("wait ended early", "request_id", c.requestID, "entity", w.Entity.Name, "error", err)
+		}
+		return w.Status, nil
+	}
+	record := state.Record
+	switch {
+	case record.Status == afterwrite.Persisted && record.Version >= w.Version, !state.Cached:
+		// What is not cached has left the cache, and only persisted records can.
+		return afterwrite.Persisted, nil
+	case state.Refusal != nil && record.Version == w.Version:
+		return "", errRefused(refused{Refusal: *state.Refusal, version: w.Version, status: record.Status})
+	}
+	return w.Status, nil
+}

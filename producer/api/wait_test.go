@@ -1,0 +1,69 @@
+package api_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/producer/api"
+)
+
+// waiting sends a request that waits, and returns its answer when it comes.
+func (b *bundle) waiting(method, path, body, prefer string) <-chan answer {
+	done := make(chan answer, 1)
+	go func() { done <- b.do(method, path, body, "Prefer: "+prefer) }()
+	return done
+}
+
+// isPending waits until a record is pending.
+func (b *bundle) isPending(path string) {
+	b.t.Helper()
+	testkit.Eventually(b.t, path+" is pending", func() bool {
+		return b.do("GET", path, "").Header.Get("Afterwrite-Status") == "pending"
+	})
+}
+
+func TestWaitEndsWhenPersisted(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	done := b.waiting("PUT", "/v1/user/w", `{"name":"W"}`, "respond-async, wait=30")
+	b.isPending("/v1/user/w")
+	b.flush()
+	a := (<-done).want(t, 200)
+	require.Contains(t, a.body, `"status":"persisted"`)
+	require.Equal(t, "respond-async, wait=30", a.Header.Get("Preference-Applied"))
+
+	deleted := b.waiting("DELETE", "/v1/user/w", "", `wait="30"; x=y`)
+	testkit.Eventually(t, "the record is deleted", func() bool { return b.do("GET", "/v1/user/w", "").StatusCode == 404 })
+	b.flush()
+	(<-deleted).want(t, 200)
+}
+
+func TestWaitEndsWithARefusal(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.do("PUT", "/v1/user/a", `{"name":"A","email":"same@x"}`).want(t, 202)
+	b.flush()
+	done := b.waiting("PUT", "/v1/user/b", `{"name":"B","email":"same@x"}`, "wait=30")
+	b.isPending("/v1/user/b")
+	b.flush()
+	p := (<-done).problem(t, 409, "refused-unique")
+	require.Equal(t, []string{"email"}, p.fields())
+	require.Equal(t, "unique", p.Refusal.Kind)
+	require.Equal(t, "email", p.Refusal.Column)
+	require.Equal(t, "held", p.RecordStatus)
+	require.NotZero(t, p.Version)
+}
+
+func TestWaitEndsInTime(t *testing.T) {
+	t.Parallel()
+	b := setup(t, configure(func(c *api.Config) { c.MaxWait = time.Second }))
+	a := b.do("PUT", "/v1/user/w", `{"name":"W"}`, "Prefer: wait=100").want(t, 202)
+	require.Equal(t, "wait=1", a.Header.Get("Preference-Applied"))
+	for _, prefer := range []string{"wait=0", "wait=-1", "wait=x", "wait", "handling=strict", "wait=99999999999999999999"} {
+		a := b.do("PUT", "/v1/user/w", `{"name":"W"}`, "Prefer: "+prefer).want(t, 202)
+		require.Empty(t, a.Header.Get("Preference-Applied"), prefer)
+	}
+}

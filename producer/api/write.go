@@ -1,0 +1,216 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/producer"
+)
+
+// writes is the write path. It reads a request's Fields before it returns and
+// keeps nothing of them, for they alias the body. Its error of an ended context means
+// that nothing was written; where that is not known it is ErrOutcomeUnknown.
+type writes interface {
+	Do(ctx context.Context, r producer.Request) (producer.Accepted, error)
+	DoAll(ctx context.Context, rs []producer.Request) []producer.Result
+}
+
+// put creates or replaces a record.
+func (a *API) put(ctx context.Context, c *call) error {
+	if err := a.readFields(c, typeJSON); err != nil {
+		return err
+	}
+	return a.write(ctx, c, cache.OpPut)
+}
+
+// patch sets some fields of a record: a merge patch of its top level.
+func (a *API) patch(ctx context.Context, c *call) error {
+	if err := a.readFields(c, typeMerge, typeJSON); err != nil {
+		return err
+	}
+	return a.write(ctx, c, cache.OpPatch)
+}
+
+// increment adds to int fields of a record.
+func (a *API) increment(ctx context.Context, c *call) error {
+	if err := a.readFields(c, typeJSON); err != nil {
+		return err
+	}
+	return a.write(ctx, c, cache.OpIncrement)
+}
+
+// remove deletes a record.
+func (a *API) remove(ctx context.Context, c *call) error {
+	return a.write(ctx, c, cache.OpDelete)
+}
+
+// create makes a record whose id is in the body, or is made.
+func (a *API) create(ctx context.Context, c *call) error {
+	if _, ok := c.r.Header["If-Match"]; ok {
+		return badHeader("If-Match", "has no meaning for a record that is yet to be created")
+	}
+	id, err := a.readObject(c, typeJSON)
+	if err != nil {
+		return err
+	}
+	if id != nil {
+		if c.id, err = idFromJSON(c.entity, id); err != nil {
+			return err
+		}
+		if c.id == "" {
+			return invalid("id", "is empty")
+		}
+	}
+	return a.write(ctx, c, cache.OpCreate)
+}
+
+// readFields reads the body into c.fields. An "id" in it must be the path's.
+func (a *API) readFields(c *call, types ...string) error {
+	value, err := a.readObject(c, types...)
+	if err != nil || value == nil {
+		return err
+	}
+	id, err := idFromJSON(c.entity, value)
+	if err != nil {
+		return err
+	}
+	if id, err = c.entity.CanonicalID(id); err != nil {
+		return err
+	}
+	if of, err := c.entity.CanonicalID(c.id); err != nil || of != id {
+		return invalid("id", "is not the id of the path")
+	}
+	return nil
+}
+
+func (a *API) readObject(c *call, types ...string) (id json.RawMessage, err error) {
+	if err := c.wantType(types...); err != nil {
+		return nil, err
+	}
+	if err := c.readBody(a.maxBody); err != nil {
+		return nil, err
+	}
+	return c.decode.fields(c.body, c.entity, c.fields)
+}
+
+// write hands the request to the write path and answers.
+func (a *API) write(ctx context.Context, c *call, op cache.Op) error {
+	if err := c.onlyParameters(); err != nil {
+		return err
+	}
+	cond, err := readCondition(c.r.Header)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := a.bound(ctx)
+	defer cancel()
+	request := producer.Request{Op: op, Entity: c.entity.Name, ID: c.id, Fields: c.fields}
+	if request.Key, err = idempotencyKey(c.r.Header); err != nil {
+		return err
+	}
+	if request.IfNoneMatch, err = ifAbsent(op, cond); err != nil {
+		return err
+	}
+	if request.IfMatch, err = a.match(ctx, c.entity, c.id, cond); err != nil {
+		return err
+	}
+	accepted, err := a.producer.Do(ctx, request)
+	if err != nil {
+		return conditionFailed(err, op, cond)
+	}
+	return a.accept(c, op, accepted)
+}
+
+// ifAbsent says whether the write is to find no record. A create never wants one
+// and a put may; the others need the record, so they cannot be done.
+func ifAbsent(op cache.Op, cond condition) (bool, error) {
+	if !cond.absent || op == cache.OpPut || op == cache.OpCreate {
+		return cond.absent && op == cache.OpPut, nil
+	}
+	return false, errPrecondition("If-None-Match: * asks that there is no record, which this request needs")
+}
+
+// conditionFailed turns the error of a write whose condition was not met into that
+// of a failed condition.
+func conditionFailed(err error, op cache.Op, cond condition) error {
+	switch {
+	case cond.absent && (errors.Is(err, afterwrite.ErrExists) || errors.Is(err, afterwrite.ErrVersionMismatch)):
+		return errPrecondition("there is a record already, and If-None-Match: * asks for none")
+	case cond.any && (errors.Is(err, afterwrite.ErrNotFound) || errors.Is(err, afterwrite.ErrVersionMismatch)):
+		return errPrecondition("there is no record, and If-Match: * asks for one")
+	case cond.versions != nil && errors.Is(err, afterwrite.ErrNotFound):
+		return errPrecondition("there is no record, and If-Match asks for one")
+	}
+	return err
+}
+
+// accept answers an accepted write: at once, or when it is persisted if the caller
+// would rather wait.
+func (a *API) accept(c *call, op cache.Op, accepted producer.Accepted) error {
+	h := c.header
+	c.setETag(accepted.Version)
+	if accepted.Again {
+		h["Idempotency-Replayed"] = []string{"true"}
+	}
+	if op == cache.OpCreate {
+		h["Location"] = []string{"/v1/" + accepted.Entity.Name + "/" + escapeID(accepted.ID)}
+	}
+	code := http.StatusAccepted
+	if _, ok := c.r.Header["Prefer"]; ok {
+		prefer := readPreference(c.r.Header, a.maxWait)
+		if applied := prefer.applied(); applied != "" {
+			h["Preference-Applied"] = []string{applied}
+		}
+		var err error
+		if accepted.Status, err = a.await(c, accepted, prefer.wait); err != nil {
+			return err
+		}
+	}
+	if accepted.Status == afterwrite.Persisted {
+		code = http.StatusOK
+	}
+	c.out = append(appendAccepted(c.out[:0], accepted), '\n')
+	c.send(code, c.out)
+	return nil
+}
+
+// escapeID escapes an id as one path segment. A dot is escaped where it would be a
+// step between folders, though even so most clients take it for one.
+func escapeID(id string) string {
+	switch id {
+	case ".":
+		return "%2E"
+	case "..":
+		return "%2E%2E"
+	}
+	return url.PathEscape(id)
+}
+
+// appendAccepted appends the answer to a write.
+func appendAccepted(dst []byte, w producer.Accepted) []byte {
+	dst = append(dst, `{"entity":"`...)
+	dst = append(dst, w.Entity.Name...)
+	dst = append(dst, `","id":`...)
+	dst = append(dst, w.Entity.IDText(w.ID)...)
+	dst = append(dst, `,"version":`...)
+	dst = strconv.AppendInt(dst, int64(w.Version), 10)
+	dst = append(dst, `,"status":"`...)
+	dst = append(dst, w.Status...)
+	dst = append(dst, '"')
+	return append(appendAdded(dst, w), '}')
+}
+
+// appendAdded appends the new values of an increment, nothing for other writes.
+func appendAdded(dst []byte, w producer.Accepted) []byte {
+	if w.Values == nil {
+		return dst
+	}
+	dst = append(dst, `,"fields":`...)
+	return w.Entity.AppendFields(dst, w.Values)
+}
