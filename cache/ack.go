@@ -15,8 +15,8 @@ func (c *Cache) Ack(ctx context.Context, e *afterwrite.Entity, partition int, ba
 		return 0, nil
 	}
 	k := c.keys(e, partition)
-	keys := append(make([]string, 0, 5+len(flushed)), k.lists()...)
-	args := append(make([]any, 0, 2+3*len(flushed)), c.channel(e.Name), batch.ReadAt.UnixMilli())
+	keys := append(make([]string, 0, 6+len(flushed)), k.stats, k.pending, k.held, k.dead, k.why, k.stream)
+	args := append(make([]any, 0, 3+3*len(flushed)), c.channel(e.Name), keptEvents, batch.ReadAt.UnixMilli())
 	for _, change := range flushed {
 		keys = append(keys, k.record+change.ID)
 		args = append(args, change.ID, int64(change.Version), ms(ttl(e, change.Deleted)))

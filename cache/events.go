@@ -3,6 +3,8 @@ package cache
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -14,8 +16,9 @@ import (
 // Event tells that something happened to a record. Events are hints: Pub/Sub delivers
 // each at most once, and only while somebody listens. Who must know reads the state.
 type Event struct {
-	Type    string // "written", "persisted", "held", "dead", "resolved", "invalidated"
+	Type    string // "written", "persisted", "held", "dead", "invalidated"
 	Entity  string
+	At      time.Time // by Redis's clock
 	ID      string
 	Version afterwrite.Version
 }
@@ -25,6 +28,9 @@ const (
 	// how often a listener says so again.
 	listenFor   = 15 * time.Second
 	listenEvery = 5 * time.Second
+	// keptEvents bounds the entries of a partition's stream; an entry has the records of
+	// one batch.
+	keptEvents = 256
 	// subscriptionBuffer bounds the events that wait for one subscriber.
 	subscriptionBuffer = 1024
 )
@@ -155,17 +161,11 @@ func (h *hub) receive(ctx context.Context, e *afterwrite.Entity, f *feed) {
 	}
 }
 
-// deliver reads a message as the scripts write it: a JSON list of the type and then id
-// and version of each record.
 func (h *hub) deliver(f *feed, entity, payload string) {
-	var texts []string
-	if json.Unmarshal([]byte(payload), &texts) != nil || len(texts) == 0 {
-		return
-	}
+	events := parseEvents(entity, payload)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for i := 1; i+1 < len(texts); i += 2 {
-		event := Event{Type: texts[0], Entity: entity, ID: texts[i], Version: parseVersion(texts[i+1])}
+	for _, event := range events {
 		for s := range f.subscribers {
 			select {
 			case s.events <- event:
@@ -174,6 +174,52 @@ func (h *hub) deliver(f *feed, entity, payload string) {
 			}
 		}
 	}
+}
+
+// parseEvents reads a message as the scripts write it: a JSON list of the type and the
+// time in ms, then id and version of each record.
+func parseEvents(entity, payload string) []Event {
+	var texts []string
+	if json.Unmarshal([]byte(payload), &texts) != nil || len(texts) < 2 {
+		return nil
+	}
+	events := make([]Event, 0, len(texts)/2)
+	for i := 2; i+1 < len(texts); i += 2 {
+		events = append(events, Event{
+			Type: texts[0], Entity: entity, At: parseMS(texts[1]), ID: texts[i], Version: parseVersion(texts[i+1]),
+		})
+	}
+	return events
+}
+
+// Events reads the kept events of an entity from a time on, oldest first: what happened
+// to records on their way to the database ("persisted", "held", "dead"). The stream is
+// bounded: whole is false where older events than those returned may have been dropped
+// since that time.
+func (c *Cache) Events(ctx context.Context, e *afterwrite.Entity, since time.Time) (events []Event, whole bool, err error) {
+	from := strconv.FormatInt(max(since.UnixMilli(), 0), 10)
+	p := c.redis.Pipeline()
+	heads, parts := make([]*redis.XMessageSliceCmd, e.Partitions), make([]*redis.XMessageSliceCmd, e.Partitions)
+	for i := range parts {
+		stream := c.keys(e, i).stream
+		heads[i] = p.XRangeN(ctx, stream, "-", "+", 1)
+		parts[i] = p.XRange(ctx, stream, from, "+")
+	}
+	if _, err := p.Exec(ctx); err != nil {
+		return nil, false, fault("events", err)
+	}
+	whole = true
+	for i, part := range parts {
+		for _, m := range part.Val() {
+			events = append(events, parseEvents(e.Name, text(m.Values["e"]))...)
+		}
+		// A stream that begins after the time, and is as long as it may be, was trimmed.
+		if head := heads[i].Val(); len(head) == 1 && head[0].ID > from && len(part.Val()) >= keptEvents {
+			whole = false
+		}
+	}
+	slices.SortStableFunc(events, func(a, b Event) int { return a.At.Compare(b.At) })
+	return events, whole, nil
 }
 
 func (h *hub) lose(f *feed) {

@@ -337,7 +337,7 @@ func TestWaitEndsWithTheEvent(t *testing.T) {
 	testkit.Eventually(t, "the event is delivered", func() bool {
 		select {
 		case event := <-sub.C():
-			return event == cache.Event{Type: "persisted", Entity: "user", ID: "a", Version: version}
+			return event == cache.Event{Type: "persisted", Entity: "user", At: event.At, ID: "a", Version: version}
 		default:
 			return false
 		}

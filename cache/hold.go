@@ -14,7 +14,8 @@ type Refused struct {
 	Change   afterwrite.Change
 	Refusal  afterwrite.Refusal
 	Attempts int       // this one included
-	Next     time.Time // of the next attempt
+	Next     time.Time // of the next attempt; unused by Die
+	At       time.Time // of this attempt; zero: now
 }
 
 // Hold moves refused records from pending to held, or gives held ones their next attempt,
@@ -25,18 +26,48 @@ func (c *Cache) Hold(ctx context.Context, e *afterwrite.Entity, partition int, r
 		return 0, nil
 	}
 	k := c.keys(e, partition)
-	keys := append(make([]string, 0, 4+len(refused)), k.stats, k.pending, k.held, k.why)
-	args := append(make([]any, 0, 1+4*len(refused)), c.channel(e.Name))
+	keys := append(make([]string, 0, 5+len(refused)), k.stats, k.pending, k.held, k.why, k.stream)
+	args := append(make([]any, 0, 2+4*len(refused)), c.channel(e.Name), keptEvents)
 	for _, r := range refused {
-		detail, err := json.Marshal(why{
-			Version: r.Change.Version, Attempts: r.Attempts, Kind: r.Refusal.Kind, Constraint: r.Refusal.Constraint,
-			Column: r.Refusal.Column, Message: r.Refusal.Message, At: time.Now().UnixMilli(),
-		})
+		detail, err := r.why()
 		if err != nil {
 			return 0, fmt.Errorf("hold %s of %s: %w", r.Change.ID, e.Name, err)
 		}
 		keys = append(keys, k.record+r.Change.ID)
-		args = append(args, r.Change.ID, int64(r.Change.Version), r.Next.UnixMilli(), string(detail))
+		args = append(args, r.Change.ID, int64(r.Change.Version), r.Next.UnixMilli(), detail)
 	}
 	return c.runInt(ctx, holdScript, keys, args...)
+}
+
+func (r Refused) why() (string, error) {
+	at := r.At
+	if at.IsZero() {
+		at = time.Now()
+	}
+	detail, err := json.Marshal(why{
+		Version: r.Change.Version, Attempts: r.Attempts, Kind: r.Refusal.Kind, Constraint: r.Refusal.Constraint,
+		Column: r.Refusal.Column, Message: r.Refusal.Message, At: at.UnixMilli(),
+	})
+	return string(detail), err
+}
+
+// Die moves refused records whose policy is exhausted from pending or held to dead, where
+// the refused version is still the newest. Their dead letters must be in the database
+// before. It returns the number of records that died. A repeat changes nothing.
+func (c *Cache) Die(ctx context.Context, e *afterwrite.Entity, partition int, refused []Refused) (int, error) {
+	if len(refused) == 0 {
+		return 0, nil
+	}
+	k := c.keys(e, partition)
+	keys := append(make([]string, 0, 6+len(refused)), k.stats, k.pending, k.held, k.dead, k.why, k.stream)
+	args := append(make([]any, 0, 2+3*len(refused)), c.channel(e.Name), keptEvents)
+	for _, r := range refused {
+		detail, err := r.why()
+		if err != nil {
+			return 0, fmt.Errorf("die %s of %s: %w", r.Change.ID, e.Name, err)
+		}
+		keys = append(keys, k.record+r.Change.ID)
+		args = append(args, r.Change.ID, int64(r.Change.Version), detail)
+	}
+	return c.runInt(ctx, dieScript, keys, args...)
 }

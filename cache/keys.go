@@ -8,15 +8,15 @@ import (
 
 // keys are the names of one partition's keys; doc.go draws them.
 type keys struct {
-	stats, pending, held, dead, why, ops, opsAt string
-	record                                      string // without the id
+	stats, pending, held, dead, why, stream, ops, opsAt string
+	record                                              string // without the id
 }
 
 func (c *Cache) keys(e *afterwrite.Entity, partition int) keys {
 	base := c.prefix + ":{" + e.Name + "/" + strconv.Itoa(partition) + "}:"
 	return keys{
 		stats: base + "stats", pending: base + "pending", held: base + "held", dead: base + "dead",
-		why: base + "why", ops: base + "ops", opsAt: base + "opsAt", record: base + "r:",
+		why: base + "why", stream: base + "stream", ops: base + "ops", opsAt: base + "opsAt", record: base + "r:",
 	}
 }
 

@@ -49,8 +49,10 @@ func TestJitterSpreadsTheTTL(t *testing.T) {
 // A fill races a write: the row was read before the write, and must not overwrite it.
 func TestI4FillRacingAWrite(t *testing.T) {
 	for name, change := range map[string]func(t *testing.T, b *bundle){
-		"put":    func(t *testing.T, b *bundle) { b.put(t, "a", "new") },
-		"delete": func(t *testing.T, b *bundle) { require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err) },
+		"put": func(t *testing.T, b *bundle) { b.put(t, "a", "new") },
+		"delete": func(t *testing.T, b *bundle) {
+			require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
+		},
 		"put, flush and eviction": func(t *testing.T, b *bundle) {
 			b.put(t, "a", "new")
 			b.flush(t)

@@ -49,6 +49,9 @@ var (
 	retireScript     = load("retire")
 	leadScript       = load("lead")
 	peekScript       = load("peek")
+	dieScript        = load("die")
+	retryScript      = load("retry")
+	rescheduleScript = load("reschedule")
 )
 
 // run calls one script through the client whose commands may be sent again: what a

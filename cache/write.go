@@ -22,6 +22,12 @@ const (
 	OpPatch     Op = "patch"     // set some fields; ErrNotFound
 	OpIncrement Op = "increment" // add to int fields, all or nothing; ErrNotFound
 	OpDelete    Op = "delete"    // ErrNotFound
+	// OpDiscard gives up a held or dead record at the version of IfMatch: the state of
+	// its row, as it was just loaded, is accepted as a new version, or a deletion where
+	// there is no row (Values nil). Anything less would race with a flusher that has
+	// read the refused state. ErrVersionMismatch where it is not held or dead at that
+	// version.
+	OpDiscard Op = "discard"
 )
 
 // AnyVersion as IfMatch asks that the record exists, at whatever version.
@@ -143,6 +149,7 @@ func (c *Cache) writeCall(g *Group) *call {
 
 var forms = map[Op][2]string{
 	OpPut: {"p", "px"}, OpCreate: {"c", "cx"}, OpPatch: {"a", "ax"}, OpIncrement: {"i", "ix"}, OpDelete: {"d", "dx"},
+	OpDiscard: {"r", "rx"},
 }
 
 func (c *Cache) appendWrite(args []any, e *afterwrite.Entity, w *Write) []any {

@@ -2,13 +2,16 @@
 -- A record at another version than the refused one is left as it is: the refusal is of
 -- a state that nobody will see again.
 --
--- KEYS  1 stats  2 pending  3 held  4 why  5… the records
--- ARGV  1 event channel  2… for each record id, version, next attempt ms, why
+-- KEYS  1 stats  2 pending  3 held  4 why  5 stream  6… the records
+-- ARGV  1 event channel  2 entries of the stream
+--       3… for each record id, version, next attempt ms, why
 -- Returns the number of records held
 local call = redis.call
-local held, event = 0, { 'held' }
-for i = 5, #KEYS do
-  local at = 2 + (i - 5) * 4
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local held, event = 0, { 'held', string.format('%.0f', now) }
+for i = 6, #KEYS do
+  local at = 3 + (i - 6) * 4
   local id, version, due, why = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local m = call('HMGET', KEYS[i], '_v', '_s')
   if m[1] == version and (m[2] == 'p' or m[2] == 'h') then
@@ -22,7 +25,9 @@ for i = 5, #KEYS do
     event[#event + 1], event[#event + 2] = id, version
   end
 end
-if held > 0 and (tonumber(call('HGET', KEYS[1], 'e')) or 0) > tonumber(call('TIME')[1]) * 1000 then
-  call('PUBLISH', ARGV[1], cjson.encode(event))
+if held > 0 then
+  local message = cjson.encode(event)
+  call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[2], '*', 'e', message)
+  if (tonumber(call('HGET', KEYS[1], 'e')) or 0) > now then call('PUBLISH', ARGV[1], message) end
 end
 return held

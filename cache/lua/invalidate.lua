@@ -4,7 +4,9 @@
 -- KEYS  1 stats  2… the records
 -- ARGV  1 event channel  2… the ids
 -- Returns the number of records dropped
-local dropped, event = 0, { 'invalidated' }
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local dropped, event = 0, { 'invalidated', string.format('%.0f', now) }
 for i = 2, #KEYS do
   local v, s = unpack(redis.call('HMGET', KEYS[i], '_v', '_s'))
   if not s then
@@ -13,7 +15,7 @@ for i = 2, #KEYS do
     if v then dropped = dropped + 1 end
   end
 end
-if #event > 1 and (tonumber(redis.call('HGET', KEYS[1], 'e')) or 0) > tonumber(redis.call('TIME')[1]) * 1000 then
+if #event > 2 and (tonumber(redis.call('HGET', KEYS[1], 'e')) or 0) > now then
   redis.call('PUBLISH', ARGV[1], cjson.encode(event))
 end
 return dropped

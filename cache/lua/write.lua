@@ -7,7 +7,7 @@
 --       5 lease, ms              6 operation ids kept  7 their age, ms
 --       8 event channel          9 number of writes
 --       then for each write:
---         form   first letter p put, c create, a patch, i increment, d delete;
+--         form   first letter p put, c create, a patch, i increment, d delete, r discard;
 --                with a second letter x the options follow
 --         id
 --         [x: if-match ("" any, "*" exists, or a version), operation id, its hash,
@@ -15,6 +15,7 @@
 --             ttl of a row installed without a write, ms; then, after "1", the row:
 --             a count and that many texts field, value]
 --         p, c, a  a count and that many texts field, value
+--         r        the same for the row that the record is put back to, 0 for no row
 --         i        a count and that many texts field, delta, smallest, largest
 -- Returns  1 generation to order a sync task for, "" for none
 --          2… for each write:
@@ -24,7 +25,8 @@
 --            {"reused"}                            operation id of another operation
 --            {"miss", token}                       not cached: load the row, then write
 --                                                  again with it and this token
---            {"exists"} {"notfound"} {"mismatch"}  refused by a condition
+--            {"exists"} {"notfound"} {"mismatch"}  refused by a condition; a discard of a
+--                                                  record that is not held or dead mismatches
 --            {"full"}                              refused: a new id, and the limit is reached
 --            {"null", field} {"overflow", field} {"low", field} {"high", field}
 --          error PARTITIONS: the partition runs with another number of partitions
@@ -42,13 +44,13 @@ local time = call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local version = tonumber(s[1]) or 0
-local accepted, superseded = 0, 0
+local accepted, superseded, discarded = 0, 0, 0
 local count = (tonumber(s[2]) or 0) - (tonumber(s[3]) or 0) - (tonumber(s[4]) or 0)
     - (tonumber(s[5]) or 0) - (tonumber(s[6]) or 0)
 local limit, listened = tonumber(ARGV[1]), (tonumber(s[9]) or 0) > now
 local installed, keyed = false, false
 local missed = {}
-local listing, event = {}, { 'written' }
+local listing, event = {}, { 'written', format('%.0f', now) }
 local at = 10
 
 local function next_version()
@@ -161,11 +163,12 @@ local function apply(rec)
 
   if match == '*' then
     if gone then return { 'mismatch' } end
-  elseif match ~= '' and (match ~= rv or gone) then
+  elseif match ~= '' and (match ~= rv or (gone and op ~= 'r')) then
     return { 'mismatch' }
   end
   if op == 'c' and rv and not gone then return { 'exists' } end
   if gone and (op == 'a' or op == 'i' or op == 'd') then return { 'notfound' } end
+  if op == 'r' and (match ~= rv or (rs ~= 'h' and rs ~= 'd')) then return { 'mismatch' } end
   if not rs and count >= limit then return { 'full' } end
 
   local result, values
@@ -175,7 +178,7 @@ local function apply(rec)
     if refusal then return refusal end
   end
   local v = next_version()
-  if op == 'd' then
+  if op == 'd' or (op == 'r' and #head == 5) then
     call('DEL', rec)
     call('HSET', rec, '_v', v, '_s', 'p', '_d', '1')
   else
@@ -186,7 +189,13 @@ local function apply(rec)
   end
 
   accepted = accepted + 1
-  if rs then superseded = superseded + 1 else count = count + 1 end
+  if op == 'r' then
+    discarded = discarded + 1
+  elseif rs then
+    superseded = superseded + 1
+  else
+    count = count + 1
+  end
   if rs == 'h' then call('ZREM', KEYS[3], id) elseif rs == 'd' then call('ZREM', KEYS[4], id) end
   if rs == 'h' or rs == 'd' then call('HDEL', KEYS[5], id) end
   if rs ~= 'p' then listing[#listing + 1], listing[#listing + 2] = now, id end
@@ -229,6 +238,9 @@ if accepted > 0 then
     local g = format('%.0f', (tonumber(s[7]) or 0) + 1)
     set[7], set[8], set[9], set[10] = 'g', g, 'u', format('%.0f', now + ARGV[3] + ARGV[4])
     results[1] = g
+  end
+  if discarded > 0 then
+    set[#set + 1], set[#set + 2] = 'd', format('%.0f', (tonumber(s[5]) or 0) + discarded)
   end
   if not s[10] then
     set[#set + 1], set[#set + 2] = 'n', ARGV[2]

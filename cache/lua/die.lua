@@ -1,0 +1,30 @@
+-- Moves refused records whose policy is exhausted to the dead. Their dead letters are in
+-- the database already; a crash between the two repeats both, harmlessly.
+-- A record at another version is left as it is.
+--
+-- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 stream  7… the records
+-- ARGV  1 event channel  2 entries of the stream  3… for each record id, version, why
+-- Returns the number of records that died
+local call = redis.call
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local died, event = 0, { 'dead', string.format('%.0f', now) }
+for i = 7, #KEYS do
+  local at = 3 + (i - 7) * 3
+  local id, version, why = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local m = call('HMGET', KEYS[i], '_v', '_s')
+  if m[1] == version and (m[2] == 'p' or m[2] == 'h') then
+    call('HSET', KEYS[5], id, why)
+    call('ZADD', KEYS[4], now, id)
+    call('HSET', KEYS[i], '_s', 'd')
+    call('ZREM', m[2] == 'p' and KEYS[2] or KEYS[3], id)
+    died = died + 1
+    event[#event + 1], event[#event + 2] = id, version
+  end
+end
+if died > 0 then
+  local message = cjson.encode(event)
+  call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[2], '*', 'e', message)
+  if (tonumber(call('HGET', KEYS[1], 'e')) or 0) > now then call('PUBLISH', ARGV[1], message) end
+end
+return died

@@ -1,0 +1,32 @@
+-- Puts held or dead records back to pending, attempts anew, at an operator's word.
+-- A record at another version, or in another state, is left as it is.
+--
+-- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6… the records
+-- ARGV  1 margin of the scheduled flag, ms  2 flush delay, ms  3… for each record id, version
+-- Returns {generation to order a sync task for or "", 1 or 0 for each record: put back or not}
+local call, format = redis.call, string.format
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local out, back = { '' }, 0
+for i = 6, #KEYS do
+  local at = 3 + (i - 6) * 2
+  local id = ARGV[at]
+  local m = call('HMGET', KEYS[i], '_v', '_s')
+  local moved = m[1] == ARGV[at + 1] and (m[2] == 'h' or m[2] == 'd')
+  if moved then
+    call('ZADD', KEYS[2], now, id)
+    call('HSET', KEYS[i], '_s', 'p')
+    call('ZREM', m[2] == 'h' and KEYS[3] or KEYS[4], id)
+    call('HDEL', KEYS[5], id)
+    back = back + 1
+  end
+  out[i - 4] = moved and 1 or 0
+end
+if back > 0 then
+  local g, u = unpack(call('HMGET', KEYS[1], 'g', 'u'))
+  if (tonumber(u) or 0) <= now then
+    out[1] = format('%.0f', (tonumber(g) or 0) + 1)
+    call('HSET', KEYS[1], 'g', out[1], 'u', format('%.0f', now + ARGV[1] + ARGV[2]))
+  end
+end
+return out
