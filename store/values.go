@@ -118,7 +118,7 @@ func canonicalDecimal(f *afterwrite.Field, s string) (string, error) {
 func parseTime(s string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339Nano, sqlTime, "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999", time.DateOnly} {
 		if t, err := time.Parse(layout, s); err == nil {
-			return t.Truncate(time.Microsecond), nil
+			return t.UTC().Truncate(time.Microsecond), nil
 		}
 	}
 	return time.Time{}, fmt.Errorf("%q is not a time", s)

@@ -1,0 +1,193 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// ErrNoLetter reports a dead letter that does not exist.
+var ErrNoLetter = errors.New("there is no such dead letter")
+
+// Resolution says how a dead letter ended. The zero Resolution is an open letter.
+type Resolution string
+
+// The resolutions of dead letters.
+const (
+	Unresolved Resolution = ""
+	Persisted  Resolution = "persisted"  // sent back, and then the database took it
+	Superseded Resolution = "superseded" // a newer write replaced it
+	Edited     Resolution = "edited"     // an operator replaced it by an edited write
+	Discarded  Resolution = "discarded"  // an operator gave it up
+)
+
+// Letter is a dead letter: a version of a record that the database refused until its
+// policy was exhausted.
+type Letter struct {
+	Number     int64 // given by the database, in the order of death
+	Entity     string
+	ID         string
+	Version    afterwrite.Version
+	Deleted    bool   // the refused operation is a deletion
+	Payload    string // JSON object of the fields; "" for a deletion
+	Refusal    afterwrite.Refusal
+	Attempts   int
+	History    []Attempt // the attempts; left out of lists
+	AcceptedAt time.Time // when the record first waited
+	DiedAt     time.Time
+	RetriedAt  time.Time // when it was last sent back; zero while it waits for an operator
+	Resolution Resolution
+	ResolvedAt time.Time
+	Resolver   string
+}
+
+// Attempt is one try to persist a record that was refused.
+type Attempt struct {
+	Number  int             `json:"number"`
+	At      time.Time       `json:"at"`
+	Kind    afterwrite.Kind `json:"kind"`
+	Message string          `json:"message"`
+	Worker  string          `json:"worker"`
+}
+
+// letterRow is a row of afterwrite_dead_letters as it is inserted.
+type letterRow struct {
+	Entity     string
+	ID         string `gorm:"column:id"`
+	Version    int64
+	Operation  string
+	Payload    *string
+	Error      int64
+	Attempts   int
+	History    string
+	AcceptedAt time.Time
+	DiedAt     time.Time
+}
+
+// errorRow is a row of afterwrite_errors.
+type errorRow struct {
+	Number         int64 `gorm:"->;column:number"`
+	Kind           string
+	ConstraintName string
+	ColumnName     string
+	Message        string
+}
+
+// error is what the row says, without its number.
+func (r errorRow) error() errorRow { r.Number = 0; return r }
+
+func errorOf(r afterwrite.Refusal) errorRow {
+	return errorRow{0, string(r.Kind), r.Constraint, r.Column, r.Message}
+}
+
+// lettersPerStatement keeps payloads of a statement, and its parameters, in bounds.
+const lettersPerStatement = 500
+
+// InsertDead makes dead letters durable, each at most once: a letter of that entity,
+// id and version that is open and was sent back takes the new refusal; any other that
+// is there stays as it is. To repeat it is harmless. Number, RetriedAt and what tells
+// of a resolution are not inserted.
+func (s *Store) InsertDead(ctx context.Context, letters []Letter) error {
+	return s.change(ctx, fmt.Sprintf("insert %d dead letters", len(letters)), func(db *gorm.DB) error {
+		for some := range slices.Chunk(letters, lettersPerStatement) {
+			if err := insertLetters(db, some); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func insertLetters(db *gorm.DB, letters []Letter) error {
+	numbers, err := errorNumbers(db, letters)
+	if err != nil {
+		return err
+	}
+	rows := make([]letterRow, len(letters))
+	for i, l := range letters {
+		history, err := json.Marshal(l.History)
+		if err != nil {
+			return err
+		}
+		rows[i] = letterRow{
+			Entity: l.Entity, ID: l.ID, Version: int64(l.Version), Operation: "put", Payload: &l.Payload,
+			Error: numbers[errorOf(l.Refusal)], Attempts: l.Attempts, History: string(history),
+			AcceptedAt: sqlInstant(l.AcceptedAt), DiedAt: sqlInstant(l.DiedAt),
+		}
+		if l.Deleted {
+			rows[i].Operation, rows[i].Payload = "delete", nil
+		}
+	}
+	updates := append(clause.AssignmentColumns([]string{"error", "attempts", "history", "died_at"}),
+		clause.Assignments(map[string]any{"retried_at": nil})...)
+	return db.Table("afterwrite_dead_letters").Clauses(clause.OnConflict{
+		Columns:   []clause.Column{{Name: "entity"}, {Name: "id"}, {Name: "version"}},
+		DoUpdates: updates,
+		Where: clause.Where{Exprs: []clause.Expression{clause.Expr{
+			SQL: "afterwrite_dead_letters.resolution = '' AND afterwrite_dead_letters.retried_at IS NOT NULL",
+		}}},
+	}).Create(&rows).Error
+}
+
+// errorNumbers returns the numbers of the letters' errors, new ones inserted.
+func errorNumbers(db *gorm.DB, letters []Letter) (map[errorRow]int64, error) {
+	numbers := map[errorRow]int64{}
+	for _, l := range letters {
+		numbers[errorOf(l.Refusal)] = 0
+	}
+	// In one order, or two processes could wait for each other.
+	wanted := slices.SortedFunc(maps.Keys(numbers), func(a, b errorRow) int {
+		return slices.Compare([]string{a.Kind, a.ConstraintName, a.ColumnName, a.Message}, []string{b.Kind, b.ConstraintName, b.ColumnName, b.Message})
+	})
+	err := db.Table("afterwrite_errors").Clauses(clause.OnConflict{DoNothing: true}).Create(&wanted).Error
+	if err != nil {
+		return nil, err
+	}
+	messages := make([]string, len(wanted))
+	for i, w := range wanted {
+		messages[i] = w.Message
+	}
+	var rows []errorRow
+	if err := db.Table("afterwrite_errors").Where("message IN ?", messages).Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		if _, ok := numbers[r.error()]; ok {
+			numbers[r.error()] = r.Number
+		}
+	}
+	return numbers, nil
+}
+
+// sqlInstant is a time as every database keeps it: UTC, at most microseconds.
+func sqlInstant(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+// change runs fn in a transaction on a connection that writes.
+func (s *Store) change(ctx context.Context, op string, fn func(db *gorm.DB) error) error {
+	defer s.metrics.time("change")()
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	defer tx.rollback()
+	if err := fn(tx.db); err != nil {
+		var own *ownError
+		if errors.As(err, &own) {
+			return fmt.Errorf("%s: %w", op, own.error)
+		}
+		return s.unavailable(op, err)
+	}
+	return s.unavailable(op, tx.commit())
+}
+
+// ownError is an error inside a change that is not the database's.
+type ownError struct{ error }

@@ -1,0 +1,280 @@
+package store_test
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+var (
+	died  = time.Date(2026, 1, 31, 12, 0, 0, 123456000, time.UTC)
+	admin = store.Actor{Name: "ann", Origin: "127.0.0.1"}
+)
+
+func letter(id string, v afterwrite.Version, kind afterwrite.Kind, message string) store.Letter {
+	return store.Letter{
+		Entity: "account", ID: id, Version: v, Payload: `{"email":"x","age":9223372036854775807}`,
+		Refusal:  afterwrite.Refusal{Kind: kind, Constraint: "uq_accounts_email", Column: "email", Message: message},
+		Attempts: 2, AcceptedAt: died.Add(-time.Minute), DiedAt: died,
+		History: []store.Attempt{{1, died.Add(-time.Second), kind, message, "w1"}, {2, died, kind, message, "w2"}},
+	}
+}
+
+func TestDeadLetters(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b := setup(t, url, nil)
+		want := letter("a/é", 7, afterwrite.KindUnique, "duplicate 100%_\\ Key")
+		for range 2 {
+			require.NoError(t, b.InsertDead(t.Context(), []store.Letter{want}))
+		}
+		got, err := b.LetterOf(t.Context(), "account", "a/é", 7)
+		require.NoError(t, err)
+		want.Number = got.Number
+		require.Equal(t, want, got)
+		got, err = b.Letter(t.Context(), want.Number)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		_, err = b.Letter(t.Context(), 1000)
+		require.ErrorIs(t, err, store.ErrNoLetter)
+
+		gone := letter("gone", 8, afterwrite.KindForeignKey, "still referred to")
+		gone.Deleted, gone.Payload = true, ""
+		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{gone}))
+		got, err = b.LetterOf(t.Context(), "account", "gone", 8)
+		require.NoError(t, err)
+		require.True(t, got.Deleted)
+		require.Empty(t, got.Payload)
+	})
+}
+
+// TestResolveOnce: of all who resolve a letter one wins, and it is never reopened.
+func TestResolveOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b := setup(t, url, nil)
+		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{letter("a", 1, afterwrite.KindUnique, "x")}))
+		first, err := b.LetterOf(t.Context(), "account", "a", 1)
+		require.NoError(t, err)
+		var wait sync.WaitGroup
+		wins := make([]int, 4)
+		for i := range wins {
+			wait.Go(func() {
+				wins[i], err = b.Resolve(t.Context(), []int64{first.Number, 999}, store.Discarded, admin)
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wait.Wait()
+		require.Equal(t, 1, wins[0]+wins[1]+wins[2]+wins[3])
+		again, err := b.Retried(t.Context(), []int64{first.Number}, admin)
+		require.NoError(t, err)
+		require.Zero(t, again)
+		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{letter("a", 1, afterwrite.KindCheck, "y")}))
+		now, err := b.Letter(t.Context(), first.Number)
+		require.NoError(t, err)
+		require.Equal(t, store.Discarded, now.Resolution)
+		require.Equal(t, "ann", now.Resolver)
+		require.False(t, now.ResolvedAt.IsZero())
+		require.Equal(t, first.Refusal, now.Refusal)
+		log, err := b.AuditLog(t.Context(), store.AuditQuery{Entity: "account", ID: "a"})
+		require.NoError(t, err)
+		require.Len(t, log, 1)
+		require.Equal(t, "dead.discarded", log[0].Action)
+		require.Equal(t, admin, log[0].Actor)
+		require.Equal(t, afterwrite.Version(1), log[0].Version)
+		_, err = b.Resolve(t.Context(), []int64{1}, store.Unresolved, admin)
+		require.Error(t, err)
+	})
+}
+
+// TestDiesAgain: a letter that was sent back and refused takes the new refusal.
+func TestDiesAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b := setup(t, url, nil)
+		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{letter("a", 1, afterwrite.KindUnique, "x")}))
+		first, err := b.LetterOf(t.Context(), "account", "a", 1)
+		require.NoError(t, err)
+		n, err := b.Retried(t.Context(), []int64{first.Number}, admin)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		require.Equal(t, 1, b.count(store.LetterFilter{State: store.StateRetrying}))
+		require.Equal(t, 0, b.count(store.LetterFilter{State: store.StateWaiting}))
+		second := letter("a", 1, afterwrite.KindCheck, "y")
+		second.DiedAt, second.Attempts = died.Add(time.Hour), 4
+		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{second}))
+		now, err := b.Letter(t.Context(), first.Number)
+		require.NoError(t, err)
+		second.Number = first.Number
+		require.Equal(t, second, now)
+		open, err := b.OpenLetters(t.Context(), account(t), 0, 10)
+		require.NoError(t, err)
+		require.Equal(t, []store.OpenLetter{{Number: first.Number, ID: "a", Version: 1}}, open)
+	})
+}
+
+func (b *bench) count(f store.LetterFilter) int {
+	b.t.Helper()
+	n, err := b.CountLetters(b.t.Context(), f)
+	require.NoError(b.t, err)
+	return n
+}
+
+func TestLetterFilters(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b := setup(t, url, nil)
+		var letters []store.Letter
+		for i := range 1200 {
+			l := letter(strconv.Itoa(i), 1, afterwrite.KindUnique, "Duplicate key")
+			if i%3 == 0 {
+				l = letter(strconv.Itoa(i), 1, afterwrite.KindCheck, "100%_wrong")
+				l.Refusal.Constraint = "positive"
+			}
+			l.DiedAt = died.Add(time.Duration(i) * time.Second)
+			letters = append(letters, l)
+		}
+		require.NoError(t, b.InsertDead(t.Context(), letters))
+		require.Equal(t, 1200, b.count(store.LetterFilter{}))
+		require.Equal(t, 400, b.count(store.LetterFilter{Kind: afterwrite.KindCheck}))
+		require.Equal(t, 400, b.count(store.LetterFilter{Constraint: "positive"}))
+		require.Equal(t, 800, b.count(store.LetterFilter{Text: "DUPLICATE"}))
+		require.Equal(t, 400, b.count(store.LetterFilter{Text: "0%_w"}))
+		require.Equal(t, 0, b.count(store.LetterFilter{Text: "0_w"}))
+		require.Equal(t, 0, b.count(store.LetterFilter{Entity: "other"}))
+		require.Equal(t, 100, b.count(store.LetterFilter{Since: died.Add(100 * time.Second), Until: died.Add(200 * time.Second)}))
+		require.Equal(t, 1, b.count(store.LetterFilter{Entity: "account", ID: "7", State: store.StateOpen}))
+
+		groups, err := b.LetterGroups(t.Context(), store.LetterFilter{}, 10)
+		require.NoError(t, err)
+		require.Len(t, groups, 2)
+		require.Equal(t, 800, groups[0].Count)
+		require.Equal(t, "Duplicate key", groups[0].Refusal.Message)
+		require.Equal(t, died.Add(time.Second), groups[0].First)
+		require.Equal(t, died.Add(1199*time.Second), groups[0].Last)
+
+		seen, before := 0, int64(0)
+		for {
+			page, err := b.Letters(t.Context(), store.LetterFilter{Kind: afterwrite.KindCheck}, before, 150)
+			require.NoError(t, err)
+			if len(page) == 0 {
+				break
+			}
+			for _, l := range page {
+				require.True(t, before == 0 || l.Number < before)
+				before = l.Number
+				seen++
+			}
+		}
+		require.Equal(t, 400, seen)
+
+		open, err := b.OpenLetters(t.Context(), account(t), 0, 5000)
+		require.NoError(t, err)
+		var numbers []int64
+		for _, o := range open {
+			numbers = append(numbers, o.Number)
+		}
+		n, err := b.Resolve(t.Context(), numbers[:1000], store.Superseded, store.Actor{Name: "sweeper"})
+		require.NoError(t, err)
+		require.Equal(t, 1000, n)
+		require.Equal(t, 200, b.count(store.LetterFilter{State: store.StateOpen}))
+		require.Equal(t, 1000, b.count(store.LetterFilter{Resolution: store.Superseded}))
+		purged, err := b.PurgeLetters(t.Context(), time.Now().Add(-time.Hour), 5000)
+		require.NoError(t, err)
+		require.Zero(t, purged)
+		purged, err = b.PurgeLetters(t.Context(), time.Now().Add(time.Hour), 600)
+		require.NoError(t, err)
+		require.Equal(t, 600, purged)
+		purged, err = b.PurgeLetters(t.Context(), time.Now().Add(time.Hour), 5000)
+		require.NoError(t, err)
+		require.Equal(t, 400, purged)
+		require.Equal(t, 200, b.count(store.LetterFilter{}), "open letters stay")
+	})
+}
+
+func TestPolicies(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b := setup(t, url, nil)
+		current, err := b.CurrentPolicies(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, current)
+		p := afterwrite.DefaultRetryPolicy()
+		twenty, none := 20, afterwrite.JitterNone
+		p.On = map[afterwrite.Kind]afterwrite.RetryOverride{afterwrite.KindForeignKey: {MaxAttempts: &twenty, Jitter: &none}}
+		set, err := b.SetPolicy(t.Context(), "account", 0, p, admin, "for the import")
+		require.NoError(t, err)
+		require.Equal(t, int64(1), set.Version)
+		_, err = b.SetPolicy(t.Context(), "account", 0, p, admin, "late")
+		require.ErrorIs(t, err, store.ErrPolicyChanged)
+		require.False(t, store.Unavailable(err))
+		q := p
+		q.MaxAttempts = 3
+		_, err = b.SetPolicy(t.Context(), "account", 1, q, admin, "")
+		require.NoError(t, err)
+		q.MaxAttempts = 0
+		_, err = b.SetPolicy(t.Context(), "account", 2, q, admin, "")
+		require.ErrorIs(t, err, afterwrite.ErrInvalid)
+		current, err = b.CurrentPolicies(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 3, current["account"].Policy.MaxAttempts)
+		history, err := b.PolicyHistory(t.Context(), "account", 0)
+		require.NoError(t, err)
+		require.Len(t, history, 2)
+		require.Equal(t, set, history[1])
+		require.Equal(t, p, history[1].Policy)
+		log, err := b.AuditLog(t.Context(), store.AuditQuery{Entity: "account", Limit: 1})
+		require.NoError(t, err)
+		require.Equal(t, "policy.set", log[0].Action)
+		require.EqualValues(t, 2, log[0].Detail["version"])
+	})
+}
+
+// TestPolicySetByMany: each version is set by one, and none is lost silently.
+func TestPolicySetByMany(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b := setup(t, url, nil)
+		var wait sync.WaitGroup
+		won := make([]bool, 6)
+		for i := range won {
+			wait.Go(func() {
+				_, err := b.SetPolicy(t.Context(), "account", 0, afterwrite.DefaultRetryPolicy(), admin, fmt.Sprint(i))
+				won[i] = err == nil
+				if err != nil {
+					require.ErrorIs(t, err, store.ErrPolicyChanged)
+				}
+			})
+		}
+		wait.Wait()
+		wins := 0
+		for _, w := range won {
+			if w {
+				wins++
+			}
+		}
+		require.Equal(t, 1, wins)
+	})
+}
+
+func TestAudit(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b := setup(t, url, nil)
+		for i := range 3 {
+			require.NoError(t, b.Audit(t.Context(), store.AuditEntry{
+				At: died, Actor: admin, Action: "cache.invalidate", Entity: "account", Detail: map[string]any{"n": float64(i)},
+			}))
+		}
+		log, err := b.AuditLog(t.Context(), store.AuditQuery{Limit: 2})
+		require.NoError(t, err)
+		require.Len(t, log, 2)
+		require.Equal(t, map[string]any{"n": float64(2)}, log[0].Detail)
+		require.Equal(t, died, log[0].At)
+		rest, err := b.AuditLog(t.Context(), store.AuditQuery{Before: log[1].Number})
+		require.NoError(t, err)
+		require.Len(t, rest, 1)
+	})
+}

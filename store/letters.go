@@ -1,0 +1,232 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// LetterState selects dead letters by where they stand.
+type LetterState string
+
+// The states of dead letters.
+const (
+	AnyState      LetterState = ""
+	StateOpen     LetterState = "open"     // not resolved; sent back ones included
+	StateWaiting  LetterState = "waiting"  // open, and waiting for an operator
+	StateRetrying LetterState = "retrying" // open, and sent back
+	StateResolved LetterState = "resolved"
+)
+
+// LetterFilter selects dead letters; what is zero does not restrict.
+type LetterFilter struct {
+	Entity     string
+	ID         string
+	Kind       afterwrite.Kind
+	Constraint string
+	Text       string    // part of the error's message, in any case of ASCII letters
+	Since      time.Time // died then or later
+	Until      time.Time // died before
+	State      LetterState
+	Resolution Resolution
+}
+
+// Letters returns dead letters, the newest first, without their histories. Page on
+// with the last number as before; 0 is the start.
+func (s *Store) Letters(ctx context.Context, f LetterFilter, before int64, max int) ([]Letter, error) {
+	defer s.metrics.time("letters")()
+	query := s.letters(ctx, f).Select(letterColumns).Order("l.number DESC").Limit(limit(max))
+	if before > 0 {
+		query = query.Where("l.number < ?", before)
+	}
+	var rows []letterSeen
+	if err := query.Find(&rows).Error; err != nil {
+		return nil, s.unavailable("list dead letters", err)
+	}
+	letters := make([]Letter, len(rows))
+	for i, r := range rows {
+		letters[i] = r.letter()
+	}
+	return letters, nil
+}
+
+// limit bounds the rows of a page.
+func limit(n int) int {
+	if n <= 0 {
+		n = DefaultListLimit
+	}
+	return min(n, MaxListLimit)
+}
+
+// CountLetters counts the dead letters of a filter.
+func (s *Store) CountLetters(ctx context.Context, f LetterFilter) (int, error) {
+	defer s.metrics.time("letters")()
+	var n int64
+	err := s.letters(ctx, f).Count(&n).Error
+	return int(n), s.unavailable("count dead letters", err)
+}
+
+// LetterGroup is the dead letters of one entity with one error.
+type LetterGroup struct {
+	Entity      string
+	Refusal     afterwrite.Refusal
+	Count       int
+	First, Last time.Time // of death
+}
+
+// LetterGroups groups the dead letters of a filter by entity and error, the largest
+// groups first.
+func (s *Store) LetterGroups(ctx context.Context, f LetterFilter, max int) ([]LetterGroup, error) {
+	defer s.metrics.time("letters")()
+	var rows []struct {
+		Entity      string
+		Error       errorRow `gorm:"embedded"`
+		Count       int
+		First, Last string
+	}
+	err := s.letters(ctx, f).
+		Select(`l.entity, e.kind, e.constraint_name, e.column_name, e.message,
+			count(*) AS count, min(l.died_at) AS first, max(l.died_at) AS last`).
+		Group("l.entity, e.number, e.kind, e.constraint_name, e.column_name, e.message").
+		Order("count DESC, l.entity, e.message").Limit(limit(max)).Find(&rows).Error
+	if err != nil {
+		return nil, s.unavailable("group dead letters", err)
+	}
+	groups := make([]LetterGroup, len(rows))
+	for i, r := range rows {
+		groups[i] = LetterGroup{Entity: r.Entity, Refusal: r.Error.refusal(), Count: r.Count}
+		var first, last error
+		groups[i].First, first = parseTime(r.First)
+		groups[i].Last, last = parseTime(r.Last)
+		if err := errors.Join(first, last); err != nil {
+			return nil, fmt.Errorf("group dead letters: %w", err)
+		}
+	}
+	return groups, nil
+}
+
+// Letter returns a dead letter with its history, or [ErrNoLetter].
+func (s *Store) Letter(ctx context.Context, number int64) (Letter, error) {
+	return s.letter(s.read(ctx).Where("l.number = ?", number))
+}
+
+// LetterOf returns the dead letter of one version of a record with its history, or
+// [ErrNoLetter].
+func (s *Store) LetterOf(ctx context.Context, entity, id string, v afterwrite.Version) (Letter, error) {
+	return s.letter(s.read(ctx).Where("l.entity = ? AND l.id = ? AND l.version = ?", entity, id, int64(v)))
+}
+
+func (s *Store) letter(where *gorm.DB) (Letter, error) {
+	defer s.metrics.time("letters")()
+	var rows []letterSeen
+	if err := joined(where).Select(letterColumns + ", l.history").Limit(1).Find(&rows).Error; err != nil {
+		return Letter{}, s.unavailable("read a dead letter", err)
+	}
+	if len(rows) == 0 {
+		return Letter{}, ErrNoLetter
+	}
+	letter := rows[0].letter()
+	if err := json.Unmarshal([]byte(rows[0].History), &letter.History); err != nil {
+		return Letter{}, fmt.Errorf("history of dead letter %d: %w", letter.Number, err)
+	}
+	return letter, nil
+}
+
+func joined(db *gorm.DB) *gorm.DB {
+	return db.Table("afterwrite_dead_letters AS l").Joins("JOIN afterwrite_errors AS e ON e.number = l.error")
+}
+
+func (s *Store) letters(ctx context.Context, f LetterFilter) *gorm.DB {
+	query := joined(s.read(ctx))
+	equal := func(column, value string) {
+		if value != "" {
+			query = query.Where(column+" = ?", value)
+		}
+	}
+	equal("l.entity", f.Entity)
+	equal("l.id", f.ID)
+	equal("e.kind", string(f.Kind))
+	equal("e.constraint_name", f.Constraint)
+	equal("l.resolution", string(f.Resolution))
+	if f.Text != "" {
+		// The distinct errors are few: they are searched, not the letters.
+		query = query.Where(`l.error IN (SELECT number FROM afterwrite_errors WHERE lower(message) LIKE ? ESCAPE '\')`, "%"+likeEscape(strings.ToLower(f.Text))+"%")
+	}
+	if !f.Since.IsZero() {
+		query = query.Where("l.died_at >= ?", sqlInstant(f.Since))
+	}
+	if !f.Until.IsZero() {
+		query = query.Where("l.died_at < ?", sqlInstant(f.Until))
+	}
+	if condition, ok := stateConditions[f.State]; ok {
+		query = query.Where(condition)
+	}
+	return query
+}
+
+var stateConditions = map[LetterState]string{
+	StateOpen:     "l.resolution = ''",
+	StateWaiting:  "l.resolution = '' AND l.retried_at IS NULL",
+	StateRetrying: "l.resolution = '' AND l.retried_at IS NOT NULL",
+	StateResolved: "l.resolution <> ''",
+}
+
+func likeEscape(s string) string {
+	return strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(s)
+}
+
+const letterColumns = `l.number, l.entity, l.id, l.version, l.operation, l.payload, l.attempts, l.accepted_at, l.died_at,
+	l.retried_at, l.resolution, l.resolved_at, l.resolver, e.kind, e.constraint_name, e.column_name, e.message`
+
+// letterSeen is a letter as it is read, with its error.
+type letterSeen struct {
+	Number         int64
+	Entity         string
+	ID             string `gorm:"column:id"`
+	Version        int64
+	Operation      string
+	Payload        *string
+	Attempts       int
+	History        string
+	AcceptedAt     time.Time
+	DiedAt         time.Time
+	RetriedAt      *time.Time
+	Resolution     string
+	ResolvedAt     *time.Time
+	Resolver       string
+	Kind           string
+	ConstraintName string
+	ColumnName     string
+	Message        string
+}
+
+func (r letterSeen) letter() Letter {
+	l := Letter{
+		Number: r.Number, Entity: r.Entity, ID: r.ID, Version: afterwrite.Version(r.Version),
+		Deleted: r.Operation == "delete", Attempts: r.Attempts,
+		Refusal:    errorRow{0, r.Kind, r.ConstraintName, r.ColumnName, r.Message}.refusal(),
+		AcceptedAt: r.AcceptedAt.UTC(), DiedAt: r.DiedAt.UTC(),
+		Resolution: Resolution(r.Resolution), Resolver: r.Resolver,
+	}
+	if r.Payload != nil {
+		l.Payload = *r.Payload
+	}
+	if r.RetriedAt != nil {
+		l.RetriedAt = r.RetriedAt.UTC()
+	}
+	if r.ResolvedAt != nil {
+		l.ResolvedAt = r.ResolvedAt.UTC()
+	}
+	return l
+}
+
+func (r errorRow) refusal() afterwrite.Refusal {
+	return afterwrite.Refusal{Kind: afterwrite.Kind(r.Kind), Constraint: r.ConstraintName, Column: r.ColumnName, Message: r.Message}
+}

@@ -1,0 +1,135 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// ErrPolicyChanged reports that the policy is not at the version that the caller has
+// seen: somebody else has set another meanwhile.
+var ErrPolicyChanged = errors.New("the retry policy was changed meanwhile")
+
+// Policy is one version of an entity's live retry policy.
+type Policy struct {
+	Entity  string
+	Version int64 // from 1; 0 is the policy of the configuration
+	Policy  afterwrite.RetryPolicy
+	Author  string
+	Note    string
+	SetAt   time.Time
+}
+
+// policyRow is a row of afterwrite_policies.
+type policyRow struct {
+	Entity  string
+	Version int64
+	Policy  string
+	Author  string
+	Note    string
+	SetAt   time.Time
+}
+
+// policyText is a policy as it is kept, times in nanoseconds.
+type policyText struct {
+	MaxAttempts int                                          `json:"max_attempts"`
+	Base        time.Duration                                `json:"base"`
+	Factor      float64                                      `json:"factor"`
+	Cap         time.Duration                                `json:"cap"`
+	Jitter      afterwrite.Jitter                            `json:"jitter"`
+	Timeout     time.Duration                                `json:"timeout"`
+	On          map[afterwrite.Kind]afterwrite.RetryOverride `json:"on,omitempty"`
+}
+
+func (r policyRow) policy() (Policy, error) {
+	var text policyText
+	if err := json.Unmarshal([]byte(r.Policy), &text); err != nil {
+		return Policy{}, fmt.Errorf("policy %d of %s: %w", r.Version, r.Entity, err)
+	}
+	return Policy{r.Entity, r.Version, afterwrite.RetryPolicy(text), r.Author, r.Note, r.SetAt.UTC()}, nil
+}
+
+// CurrentPolicies returns the policies in force by entity. An entity that is absent
+// has the policy of the configuration.
+func (s *Store) CurrentPolicies(ctx context.Context) (map[string]Policy, error) {
+	rows, err := s.policies(s.read(ctx).Where(`version = (SELECT max(version) FROM afterwrite_policies n
+		WHERE n.entity = afterwrite_policies.entity)`).Limit(MaxListLimit))
+	if err != nil {
+		return nil, err
+	}
+	current := make(map[string]Policy, len(rows))
+	for _, p := range rows {
+		current[p.Entity] = p
+	}
+	return current, nil
+}
+
+// PolicyHistory returns the versions of an entity's policy, the newest first.
+func (s *Store) PolicyHistory(ctx context.Context, entity string, max int) ([]Policy, error) {
+	return s.policies(s.read(ctx).Where("entity = ?", entity).Order("version DESC").Limit(limit(max)))
+}
+
+func (s *Store) policies(query *gorm.DB) ([]Policy, error) {
+	defer s.metrics.time("policies")()
+	var rows []policyRow
+	if err := query.Table("afterwrite_policies").Find(&rows).Error; err != nil {
+		return nil, s.unavailable("read retry policies", err)
+	}
+	policies := make([]Policy, len(rows))
+	for i, r := range rows {
+		p, err := r.policy()
+		if err != nil {
+			return nil, err
+		}
+		policies[i] = p
+	}
+	return policies, nil
+}
+
+// SetPolicy makes p the policy in force of an entity, as the version after expected,
+// and audits it. It fails with [ErrPolicyChanged] if expected is not the current
+// version (0: none was set yet), and with an [afterwrite.InvalidError] on a policy
+// that is out of bounds.
+func (s *Store) SetPolicy(ctx context.Context, entity string, expected int64, p afterwrite.RetryPolicy, by Actor, note string) (Policy, error) {
+	if err := p.Check(); err != nil {
+		return Policy{}, err
+	}
+	text, err := json.Marshal(policyText(p))
+	if err != nil {
+		return Policy{}, fmt.Errorf("set the policy of %s: %w", entity, err)
+	}
+	row := policyRow{entity, expected + 1, string(text), by.Name, note, sqlInstant(time.Now())}
+	err = s.change(ctx, "set the policy of "+entity, func(db *gorm.DB) error { return s.insertPolicy(db, row, by) })
+	if err != nil {
+		return Policy{}, err
+	}
+	return row.policy()
+}
+
+func (s *Store) insertPolicy(db *gorm.DB, row policyRow, by Actor) error {
+	var current int64
+	err := db.Raw("SELECT coalesce(max(version), 0) FROM afterwrite_policies WHERE entity = ?", row.Entity).Scan(&current).Error
+	if err != nil {
+		return err
+	}
+	if current != row.Version-1 {
+		return &ownError{ErrPolicyChanged}
+	}
+	err = db.Table("afterwrite_policies").Create(&row).Error
+	if r, ok := s.dialect.classify(err); ok && r.Kind == afterwrite.KindUnique {
+		return &ownError{ErrPolicyChanged} // at the same moment
+	}
+	if err != nil {
+		return err
+	}
+	return insertAudit(db, AuditEntry{
+		Actor: by, Action: "policy.set", Entity: row.Entity,
+		Detail: map[string]any{"version": row.Version, "note": row.Note, "policy": json.RawMessage(row.Policy)},
+	})
+}
