@@ -111,6 +111,43 @@ func TestAnUnreachableRedisPutsATaskOff(t *testing.T) {
 	b.quiet(0)
 }
 
+// Redis dies under a running worker and comes back on its append-only file.
+func TestI2FlushesResumeAfterRedisWasAway(t *testing.T) {
+	t.Parallel()
+	server := testkit.Redis(t, testkit.AppendFsync("always"))
+	b := setupOn(t, testkit.SQLite(t), server)
+	stop := b.run(b.worker(b.serving))
+	b.put("a", "1")
+	testkit.Eventually(t, "a first record is persisted", func() bool { return b.stats().Persisted == 1 })
+	b.put("b", "1")
+	server.Kill()
+	server.Start()
+	b.put("c", "1")
+	testkit.Eventually(t, "the rest is persisted", func() bool { return b.stats().Pending == 0 })
+	stop()
+	b.quiet(0)
+	require.Len(t, b.names(), 3)
+}
+
+// The queue cancels a task: it was there too long, or somebody pressed a button.
+func TestATaskThatIsCalledOffLosesNothing(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		w := b.worker()
+		b.put("a", "1")
+		ctx, cancel := context.WithCancel(t.Context())
+		upsert := b.sql.Inject(testkit.Hold, testkit.Statement("INSERT INTO", "users"))
+		ended := make(chan error, 1)
+		go func() { ended <- w.sync(ctx, task(b.orders.take()[0])) }()
+		<-upsert.Hit()
+		cancel()
+		require.Error(t, <-ended)
+		require.EqualValues(t, 1, b.stats().Pending)
+		b.drain(w)
+		b.quiet(0)
+		require.Equal(t, map[string]string{"a": "1"}, b.names())
+	})
+}
+
 // picky is a database that answers, but fails every batch that has one of some records.
 type picky struct {
 	*store.Store

@@ -52,6 +52,11 @@ func onEach(t *testing.T, fn func(t *testing.T, b *bench)) {
 // setup opens a bench whose entity has one partition and is retried at once.
 func setup(t testing.TB, url string) *bench {
 	t.Helper()
+	return setupOn(t, url, testkit.SharedRedis(t))
+}
+
+func setupOn(t testing.TB, url string, server *testkit.RedisServer) *bench {
+	t.Helper()
 	e := testkit.Entity(t, "user")
 	e.Partitions = 1
 	e.Retry = afterwrite.RetryPolicy{
@@ -60,7 +65,7 @@ func setup(t testing.TB, url string) *bench {
 	}
 	b := &bench{
 		t: t, e: e, redis: &testkit.RedisFaults{}, sql: &testkit.SQLFaults{},
-		url: testkit.SharedRedis(t).URL(), prefix: testkit.Prefix(t), orders: &orders{},
+		url: server.URL(), prefix: testkit.Prefix(t), orders: &orders{},
 	}
 	var err error
 	b.store, err = store.Open(t.Context(), store.Config{
