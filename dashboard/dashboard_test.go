@@ -1,6 +1,7 @@
 package dashboard_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -30,7 +31,8 @@ var now = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 // system is what the pages read, in a state that a test can set.
 type system struct {
 	health    cache.Health
-	redisErr  error
+	redisErr  error // nothing answers
+	checkErr  error // the check alone fails
 	dbErr     error
 	stats     map[string][]cache.Stats
 	processes []cache.Process
@@ -52,7 +54,7 @@ func (s *system) Stats(_ context.Context, e *afterwrite.Entity) ([]cache.Stats, 
 func (s *system) Alive(context.Context) ([]cache.Process, error) { return s.processes, s.redisErr }
 func (s *system) Check(context.Context) (cache.Health, error) {
 	s.checks.Add(1)
-	return s.health, s.redisErr
+	return s.health, cmp.Or(s.redisErr, s.checkErr)
 }
 func (s *system) Ping(context.Context) error                  { return s.dbErr }
 func (s *system) Dialect() string                             { return "sqlite" }
@@ -140,8 +142,8 @@ func TestVerdict(t *testing.T) {
 		{"both down", func(s *system) {
 			s.redisErr, s.health, s.dbErr = afterwrite.ErrUnavailable, cache.Health{}, errors.New("down")
 		}, "✕ failure · Neither Redis nor the database answers: writes and reads are refused.", nil},
-		{"redis may evict", func(s *system) { s.redisErr = cache.ErrEvictionPolicy }, "✕ failure · Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.", nil},
-		{"warned", func(s *system) { s.health.Warnings = []string{"appendonly is off."} }, "! warning · Redis: appendonly is off.", nil},
+		{"redis may evict", func(s *system) { s.checkErr = cache.ErrEvictionPolicy }, "✕ failure · Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.", []string{"✓ adds up"}},
+		{"warned", func(s *system) { s.health.Warnings = []string{"Redis keeps no append-only file."} }, "! warning · Redis keeps no append-only file.", nil},
 		{"paused", func(s *system) { s.queues[0].Paused = true }, "! warning · Queue default is paused: its entities are not flushed.", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -47,7 +47,7 @@ func (d *dashboard) overview(w http.ResponseWriter, r *http.Request) {
 	s := d.snapshot(r.Context())
 	verdict, others := s.verdict()
 	body := overviewBody{
-		Verdict: verdict, Others: others, Known: s.redisErr == nil,
+		Verdict: verdict, Others: others, Known: !s.redisDown(),
 		Processes: processes(s.processes), AliveErr: s.aliveErr,
 		Queues: s.queues, QueueErr: s.queueErr, HasQueues: d.Queues != nil,
 		Redis: s.redis, RedisErr: s.redisErr,

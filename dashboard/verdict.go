@@ -48,6 +48,12 @@ func (s *snapshot) verdict() (first finding, rest []finding) {
 	return found[0], found[1:]
 }
 
+// redisDown reports whether Redis does not answer. One that answers, with a policy that
+// is refused, still has figures to show.
+func (s *snapshot) redisDown() bool {
+	return s.redisErr != nil && !errors.Is(s.redisErr, cache.ErrEvictionPolicy)
+}
+
 // systems are the findings about what the records depend on.
 func (s *snapshot) systems() []finding {
 	var found []finding
@@ -55,23 +61,23 @@ func (s *snapshot) systems() []finding {
 		found = append(found, finding{l, fmt.Sprintf(format, args...)})
 	}
 	switch {
-	case s.redisErr != nil && s.dbErr != nil && !errors.Is(s.redisErr, cache.ErrEvictionPolicy):
+	case s.redisDown() && s.dbErr != nil:
 		add(failure, "Neither Redis nor the database answers: writes and reads are refused.")
 		return found
-	case errors.Is(s.redisErr, cache.ErrEvictionPolicy):
-		add(failure, "Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.")
-	case s.redisErr != nil:
+	case s.redisDown():
 		add(failure, "Redis does not answer: writes are refused, reads come from the database.")
+	case s.redisErr != nil:
+		add(failure, "Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.")
 	}
 	total := s.total()
 	if s.dbErr != nil {
 		add(failure, "The database does not answer: %s.", waiting(total, s.at))
 	}
-	if s.redisErr == nil && s.aliveErr == nil && !s.working() {
+	if s.aliveErr == nil && !s.working() {
 		add(failure, "No worker is running: %s.", waiting(total, s.at))
 	}
 	for _, w := range s.redis.Warnings {
-		add(warning, "Redis: %s", w)
+		add(warning, "%s", w)
 	}
 	for _, q := range s.queues {
 		if q.Paused {
@@ -84,7 +90,7 @@ func (s *snapshot) systems() []finding {
 // records are the findings about the entities.
 func (s *snapshot) records() []finding {
 	var found []finding
-	if s.redisErr != nil {
+	if s.redisDown() {
 		return nil // said once, for all of them
 	}
 	for _, f := range s.entities {
