@@ -35,6 +35,47 @@ func (t *table) field(name string) int {
 	return slices.IndexFunc(t.columns[1:], func(c column) bool { return c.name == name })
 }
 
+// locate adds the column to a refusal of which the database tells the constraint
+// only.
+func (b *batch) locate(r afterwrite.Refusal, changes []afterwrite.Change) (afterwrite.Refusal, error) {
+	if r.Column != "" || changes[0].Deleted || (r.Kind != afterwrite.KindUnique && r.Kind != afterwrite.KindForeignKey) {
+		return r, nil
+	}
+	column, err := b.constrained(r)
+	if err != nil {
+		return r, b.tx.store.unavailable("find the column of "+r.Constraint, err)
+	}
+	r.Column = column
+	return r, nil
+}
+
+// constrained is the one column that the refusing constraint is about, or "". It is
+// looked up once: a constraint that gets other columns under its old name only costs
+// the way of finding its culprits by one query.
+func (b *batch) constrained(r afterwrite.Refusal) (string, error) {
+	key := string(r.Kind) + " " + r.Constraint
+	if known, ok := b.table.located.Load(key); ok {
+		return known.(string), nil
+	}
+	column, err := b.columnOf(r)
+	if err == nil {
+		b.table.located.Store(key, column)
+	}
+	return column, err
+}
+
+func (b *batch) columnOf(r afterwrite.Refusal) (string, error) {
+	d := b.tx.store.dialect
+	if r.Kind == afterwrite.KindUnique {
+		return d.uniqueColumn(b.tx.db, b.table.name, r)
+	}
+	keys, err := d.foreignKeys(b.tx.db, b.table.name, r)
+	if err != nil || len(keys) != 1 {
+		return "", err
+	}
+	return keys[0].Column, nil
+}
+
 // nulls are the changes without a value in a column that must have one. A column
 // that is not the entity's is missing in all of them.
 func (b *batch) nulls(r afterwrite.Refusal, changes []afterwrite.Change) map[string]bool {
@@ -83,7 +124,7 @@ func byVersion(changes []afterwrite.Change) []afterwrite.Change {
 // owners returns the field of the violated unique constraint, or -1, and for each
 // value that the changes want the id of the row that has it now.
 func (b *batch) owners(r afterwrite.Refusal, changes []afterwrite.Change) (int, map[string]string, error) {
-	name, err := b.tx.store.dialect.uniqueColumn(b.tx.db, b.table.name, r)
+	name, err := b.constrained(r)
 	i := b.table.field(name)
 	if err != nil || i < 0 {
 		return -1, nil, err

@@ -22,6 +22,9 @@ type dialect interface {
 	writers(size int) int
 	// probe is a query of one integer that needs a working database.
 	probe() string
+	// lock is the statement that takes the fence of an entity and a partition by
+	// changing its row, or by making it, and answers with one number.
+	lock() string
 	// isolation of a transaction whose first statement locks: READ COMMITTED, so
 	// that it sees what was committed before it had the lock.
 	isolation() *sql.TxOptions
@@ -60,6 +63,13 @@ type dialect interface {
 	// refusal can mean, if it names one.
 	foreignKeys(db *gorm.DB, table string, r afterwrite.Refusal) ([]foreignKey, error)
 }
+
+// lockByConflict is the lock statement of dialects with ON CONFLICT and RETURNING. A
+// row that two make at once is made by one; the other waits for it and changes it.
+const lockByConflict = `INSERT INTO afterwrite_fences AS f (entity, partition, flushes, locked_at)
+	VALUES (?, ?, 1, CURRENT_TIMESTAMP)
+	ON CONFLICT (entity, partition) DO UPDATE SET flushes = f.flushes + 1, locked_at = CURRENT_TIMESTAMP
+	RETURNING flushes`
 
 // foreignKey is a column whose values must be there in a column of another table.
 type foreignKey struct {

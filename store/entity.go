@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -15,7 +16,7 @@ import (
 
 // table maps an entity to its table: two struct types that gorm knows like declared
 // ones, and for each column how its slot is filled and read. It is read-only after
-// newTable.
+// newTable but for located, which is safe for concurrent use.
 type table struct {
 	entity  *afterwrite.Entity
 	name    string
@@ -23,8 +24,9 @@ type table struct {
 	writes  reflect.Type // []struct of the slots that the dialect writes
 	reads   reflect.Type // []struct of texts, whatever the columns' types are
 	upsert  clause.OnConflict
-	rows    int // rows of one upsert at most
-	ids     int // ids of one statement at most
+	rows    int      // rows of one upsert at most
+	ids     int      // ids of one statement at most
+	located sync.Map // kind and name of a constraint → its one column, or ""
 }
 
 // column is one column of a table. Its id's field is a stand-in, so that ids and

@@ -61,10 +61,7 @@ func (t *transaction) rollback() {
 func (t *transaction) lock(entity string, partition int) error {
 	defer t.store.metrics.time("lock")()
 	var flushes int64
-	err := t.db.Raw(`INSERT INTO afterwrite_fences AS f (entity, partition, flushes, locked_at)
-		VALUES (?, ?, 1, CURRENT_TIMESTAMP)
-		ON CONFLICT (entity, partition) DO UPDATE SET flushes = f.flushes + 1, locked_at = CURRENT_TIMESTAMP
-		RETURNING flushes`, entity, partition).Row().Scan(&flushes)
+	err := t.db.Raw(t.store.dialect.lock(), entity, partition).Row().Scan(&flushes)
 	return t.store.unavailable("lock the fence", err)
 }
 

@@ -12,7 +12,12 @@ import (
 // the rest the statement is halved. Past the batch's patience it leaves changes
 // untried.
 func (b *batch) isolate(changes []afterwrite.Change, run statement, rejected []rejection) ([]rejection, error) {
-	if len(changes) == 0 || (len(rejected) > 0 && time.Now().After(b.until)) {
+	if len(changes) == 0 {
+		return rejected, nil
+	}
+	if len(rejected) > 0 && time.Now().After(b.until) {
+		b.tx.store.cfg.Log.Warn("too little time to isolate refused records, some are left for the next flush",
+			"entity", b.table.entity.Name, "left", len(changes), "refused", len(rejected))
 		return rejected, nil
 	}
 	failed, ended := b.tx.try(func() error { return run(changes) })
@@ -26,6 +31,10 @@ func (b *batch) isolate(changes []afterwrite.Change, run statement, rejected []r
 	r, ok := b.classify(failed)
 	if !ok {
 		return nil, b.tx.store.unavailable("write "+b.table.name, failed)
+	}
+	r, err := b.locate(r, changes)
+	if err != nil {
+		return nil, err
 	}
 	if len(changes) == 1 {
 		return append(rejected, rejection{Refused{changes[0], r}, curable(r.Kind)}), nil

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"database/sql"
 	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
 // metrics of a store. A nil Registerer leaves them uncollected, not unmeasured.
@@ -31,6 +33,18 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		return nil, err
 	}
 	return &metrics{seconds}, nil
+}
+
+// watch collects the figures of a pool until the returned function is called.
+func watch(r prometheus.Registerer, name string, db *sql.DB) (stop func()) {
+	if r == nil {
+		return func() {}
+	}
+	pool := collectors.NewDBStatsCollector(db, name)
+	if r.Register(pool) != nil {
+		return func() {} // another store of this process has the name
+	}
+	return func() { r.Unregister(pool) }
 }
 
 // time starts to measure op; the returned function ends it.

@@ -2,29 +2,62 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/afterwrite/afterwrite"
 )
+
+// entityRow is a row of afterwrite_entities.
+type entityRow struct {
+	Entity     string `gorm:"primaryKey"`
+	Partitions int
+	UpdatedAt  time.Time
+}
 
 // Adopt returns the number of partitions that the database keeps for the entity. The
 // first to ask sets it to the entity's own. A caller configured with another number
 // must not write: see [afterwrite.ErrPartitionsChanged].
 func (s *Store) Adopt(ctx context.Context, e *afterwrite.Entity) (stored int, err error) {
-	err = s.read(ctx).Raw("SELECT partitions FROM afterwrite_entities WHERE entity = ?", e.Name).Scan(&stored).Error
-	if err == nil && stored == 0 {
-		err = s.writing.orm.WithContext(ctx).Raw(`INSERT INTO afterwrite_entities AS e (entity, partitions) VALUES (?, ?)
-			ON CONFLICT (entity) DO UPDATE SET partitions = e.partitions RETURNING partitions`,
-			e.Name, e.Partitions).Scan(&stored).Error
+	op := "adopt " + e.Name
+	stored, err = partitions(s.read(ctx), e)
+	if err != nil || stored > 0 {
+		return stored, s.unavailable(op, err)
 	}
-	return stored, s.unavailable(fmt.Sprintf("adopt %s", e.Name), err)
+	err = s.change(ctx, op, func(db *gorm.DB) error {
+		if err := setPartitions(db, e, clause.OnConflict{DoNothing: true}); err != nil {
+			return err
+		}
+		stored, err = partitions(db, e)
+		return err
+	})
+	return stored, err
 }
 
 // SetPartitions makes the entity's number of partitions the stored one. Call it only
 // when nothing of the entity is pending: ids move to other partitions.
 func (s *Store) SetPartitions(ctx context.Context, e *afterwrite.Entity) error {
-	err := s.writing.orm.WithContext(ctx).Exec(`INSERT INTO afterwrite_entities (entity, partitions) VALUES (?, ?)
-		ON CONFLICT (entity) DO UPDATE SET partitions = excluded.partitions, updated_at = CURRENT_TIMESTAMP`,
-		e.Name, e.Partitions).Error
-	return s.unavailable(fmt.Sprintf("set the partitions of %s", e.Name), err)
+	return s.change(ctx, "set the partitions of "+e.Name, func(db *gorm.DB) error {
+		return setPartitions(db, e, clause.OnConflict{
+			Columns:   []clause.Column{{Name: "entity"}},
+			DoUpdates: clause.AssignmentColumns([]string{"partitions", "updated_at"}),
+		})
+	})
+}
+
+// partitions is 0 for an entity that nobody has adopted.
+func partitions(db *gorm.DB, e *afterwrite.Entity) (int, error) {
+	var stored []int
+	err := db.Table("afterwrite_entities").Where("entity = ?", e.Name).Pluck("partitions", &stored).Error
+	if err != nil || len(stored) == 0 {
+		return 0, err
+	}
+	return stored[0], nil
+}
+
+func setPartitions(db *gorm.DB, e *afterwrite.Entity, conflict clause.OnConflict) error {
+	return db.Table("afterwrite_entities").Clauses(conflict).
+		Create(&entityRow{e.Name, e.Partitions, sqlInstant(time.Now())}).Error
 }

@@ -154,8 +154,8 @@ func TestRefusalKinds(t *testing.T) {
 			constraint, column string
 			bad                afterwrite.Change
 		}{
-			{afterwrite.KindUnique, "uq_items_name", "", item("bad", `"taken"`, "null", "1", `"x"`)},
-			{afterwrite.KindForeignKey, "items_parent_fkey", "", item("bad", "null", `"nobody"`, "1", `"x"`)},
+			{afterwrite.KindUnique, "uq_items_name", "name", item("bad", `"taken"`, "null", "1", `"x"`)},
+			{afterwrite.KindForeignKey, "items_parent_fkey", "parent", item("bad", "null", `"nobody"`, "1", `"x"`)},
 			{afterwrite.KindNotNull, "", "label", item("bad", "null", "null", "1", "null")},
 			{afterwrite.KindCheck, "stock_positive", "", item("bad", "null", "null", "-1", `"x"`)},
 			{afterwrite.KindRange, "", "", item("bad", "null", "null", "1", `"far too long for it"`)},

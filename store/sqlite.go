@@ -45,6 +45,7 @@ func (*sqlite) name() string              { return "sqlite" }
 func (*sqlite) writers(int) int           { return 1 }
 func (*sqlite) isolation() *sql.TxOptions { return nil }
 func (*sqlite) parameters() int           { return 32766 }
+func (*sqlite) lock() string              { return lockByConflict }
 func (*sqlite) collate() string           { return " COLLATE BINARY" }
 func (*sqlite) probe() string             { return "SELECT count(*) FROM sqlite_master WHERE name = ''" }
 

@@ -81,13 +81,19 @@ type Store struct {
 
 // pool is a set of connections and gorm's view of it.
 type pool struct {
-	sql *sql.DB
-	orm *gorm.DB
+	sql     *sql.DB
+	orm     *gorm.DB
+	unwatch func() // takes its gauges off the registry
+}
+
+func (p pool) close() error {
+	p.unwatch()
+	return p.sql.Close()
 }
 
 // Open prepares a store for the entities. It touches no table, and fails only on a
 // configuration that cannot work; [Store.Ping] says whether the database answers.
-func Open(ctx context.Context, cfg Config, entities []*afterwrite.Entity) (*Store, error) {
+func Open(_ context.Context, cfg Config, entities []*afterwrite.Entity) (*Store, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -108,7 +114,7 @@ func Open(ctx context.Context, cfg Config, entities []*afterwrite.Entity) (*Stor
 	if s.metrics, err = newMetrics(cfg.Registerer); err != nil {
 		return nil, fmt.Errorf("database metrics: %w", err)
 	}
-	if err := s.connect(ctx); err != nil {
+	if err := s.connect(); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -127,23 +133,23 @@ func dialectOf(cfg Config) (dialect, error) {
 	return nil, fmt.Errorf("database url: scheme %q is not sqlite or postgres", scheme)
 }
 
-func (s *Store) connect(ctx context.Context) error {
+func (s *Store) connect() error {
 	writing, reading := s.dialect.connectors()
 	var err error
-	if s.writing, err = s.open(ctx, writing, s.dialect.writers(s.cfg.MaxOpen)); err != nil {
+	if s.writing, err = s.open("write", writing, s.dialect.writers(s.cfg.MaxOpen)); err != nil {
 		return err
 	}
 	s.reading = s.writing
 	if reading == nil {
 		return nil
 	}
-	if s.reading, err = s.open(ctx, reading, s.cfg.MaxOpen); err != nil {
-		return errors.Join(err, s.writing.sql.Close())
+	if s.reading, err = s.open("read", reading, s.cfg.MaxOpen); err != nil {
+		return errors.Join(err, s.writing.close())
 	}
 	return nil
 }
 
-func (s *Store) open(ctx context.Context, connector driver.Connector, size int) (pool, error) {
+func (s *Store) open(name string, connector driver.Connector, size int) (pool, error) {
 	db := sql.OpenDB(s.cfg.Wrap(connector))
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(min(size, s.cfg.MaxIdle))
@@ -157,14 +163,14 @@ func (s *Store) open(ctx context.Context, connector driver.Connector, size int) 
 	if err != nil {
 		return pool{}, errors.Join(fmt.Errorf("open %s: %w", s.dialect.name(), err), db.Close())
 	}
-	return pool{db, orm.WithContext(ctx)}, nil
+	return pool{db, orm, watch(s.cfg.Registerer, "afterwrite_"+name, db)}, nil
 }
 
 // Close closes every connection. Calls under way fail.
 func (s *Store) Close() error {
-	err := s.writing.sql.Close()
+	err := s.writing.close()
 	if s.reading.sql != s.writing.sql {
-		err = errors.Join(err, s.reading.sql.Close())
+		err = errors.Join(err, s.reading.close())
 	}
 	return err
 }

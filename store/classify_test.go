@@ -1,0 +1,204 @@
+package store_test
+
+import (
+	"context"
+	"database/sql/driver"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// requireTrouble expects a flush to fail for the database's own reasons and to leave
+// nothing behind.
+func requireTrouble(t *testing.T, b *bench, e *afterwrite.Entity, read store.Reader) error {
+	t.Helper()
+	_, err := b.Flush(t.Context(), e, 0, read)
+	require.Error(t, err)
+	require.True(t, store.Unavailable(err), "%v", err)
+	return err
+}
+
+// TestUnavailablePostgres provokes each class of error that is nobody's record's.
+func TestUnavailablePostgres(t *testing.T) {
+	t.Parallel()
+	trouble := map[string]func(t *testing.T, b *bench) store.Reader{
+		"table missing": func(_ *testing.T, b *bench) store.Reader {
+			b.exec("DROP TABLE accounts")
+			return batch(accounts(2)...)
+		},
+		"column missing": func(_ *testing.T, b *bench) store.Reader {
+			b.exec("ALTER TABLE accounts DROP COLUMN age")
+			return batch(accounts(2)...)
+		},
+		"no unique id": func(_ *testing.T, b *bench) store.Reader {
+			b.exec("ALTER TABLE accounts DROP CONSTRAINT accounts_pkey")
+			return batch(accounts(2)...)
+		},
+		"session ended": func(_ *testing.T, b *bench) store.Reader {
+			return func(context.Context) ([]afterwrite.Change, error) {
+				b.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'afterwrite'")
+				return accounts(2), nil
+			}
+		},
+		"statement timeout": func(_ *testing.T, b *bench) store.Reader {
+			b.exec("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(5); RETURN NEW; END $$")
+			b.exec("CREATE TRIGGER slow BEFORE INSERT ON accounts FOR EACH ROW EXECUTE FUNCTION slow()")
+			return batch(accounts(2)...)
+		},
+		"serialization": func(_ *testing.T, b *bench) store.Reader {
+			b.exec("CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$")
+			b.exec("CREATE TRIGGER fail BEFORE INSERT ON accounts FOR EACH ROW EXECUTE FUNCTION fail()")
+			return batch(accounts(2)...)
+		},
+		"disk full": func(_ *testing.T, b *bench) store.Reader {
+			b.exec("CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '53100'; END $$")
+			b.exec("CREATE TRIGGER fail BEFORE INSERT ON accounts FOR EACH ROW EXECUTE FUNCTION fail()")
+			return batch(accounts(2)...)
+		},
+	}
+	server := testkit.Postgres(t)
+	for name, provoke := range trouble {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := account(t)
+			b := setup(t, server.Database(t), []*afterwrite.Entity{e}, func(c *store.Config) { c.StatementTimeout = 300 * time.Millisecond })
+			err := requireTrouble(t, b, e, provoke(t, b))
+			if strings.HasSuffix(name, "missing") {
+				require.ErrorIs(t, err, store.ErrNotMigrated)
+			}
+		})
+	}
+	t.Run("read only", func(t *testing.T) {
+		t.Parallel()
+		e := account(t)
+		url := server.Database(t)
+		setup(t, url, []*afterwrite.Entity{e})
+		b := open(t, url+"&default_transaction_read_only=on", []*afterwrite.Entity{e})
+		requireTrouble(t, b, e, batch(accounts(2)...))
+		require.NoError(t, b.Ping(t.Context()))
+	})
+	t.Run("no such database", func(t *testing.T) {
+		t.Parallel()
+		e := account(t)
+		requireTrouble(t, open(t, strings.Replace(server.Database(t), "?", "_absent?", 1), []*afterwrite.Entity{e}), e, batch(accounts(2)...))
+	})
+}
+
+// sqlitePragma runs a statement on each new connection.
+type sqlitePragma struct {
+	driver.Connector
+	statement string
+}
+
+func (p sqlitePragma) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := p.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = conn.(driver.ExecerContext).ExecContext(ctx, p.statement, nil)
+	return conn, err
+}
+
+func pragma(statement string) option {
+	return func(c *store.Config) {
+		c.BusyTimeout = 100 * time.Millisecond
+		c.Wrap = func(connector driver.Connector) driver.Connector { return sqlitePragma{connector, statement} }
+	}
+}
+
+func TestUnavailableSQLite(t *testing.T) {
+	t.Parallel()
+	large := func() []afterwrite.Change {
+		changes := accounts(500)
+		for i := range changes {
+			changes[i].Values[0] = `"` + strings.Repeat("x", 1000) + changes[i].ID + `"`
+		}
+		return changes
+	}
+	trouble := map[string]func(t *testing.T, url string, e *afterwrite.Entity) *bench{
+		"full": func(t *testing.T, url string, e *afterwrite.Entity) *bench {
+			return open(t, url, []*afterwrite.Entity{e}, pragma("PRAGMA max_page_count = 30"))
+		},
+		"read only": func(t *testing.T, url string, e *afterwrite.Entity) *bench {
+			return open(t, url, []*afterwrite.Entity{e}, pragma("PRAGMA query_only = on"))
+		},
+		"busy": func(t *testing.T, url string, e *afterwrite.Entity) *bench {
+			other := open(t, url, []*afterwrite.Entity{e})
+			holding, release, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(done)
+				_, _ = other.Flush(context.Background(), e, 1, func(context.Context) ([]afterwrite.Change, error) {
+					close(holding)
+					<-release
+					return nil, nil
+				})
+			}()
+			<-holding
+			t.Cleanup(func() { close(release); <-done })
+			return open(t, url, []*afterwrite.Entity{e}, pragma("SELECT 1"))
+		},
+		"table missing": func(t *testing.T, url string, e *afterwrite.Entity) *bench {
+			b := open(t, url, []*afterwrite.Entity{e})
+			b.exec("DROP TABLE accounts")
+			return b
+		},
+		"not a database": func(t *testing.T, url string, e *afterwrite.Entity) *bench {
+			file := filepath.Join(t.TempDir(), "garbage.db")
+			require.NoError(t, os.WriteFile(file, []byte(strings.Repeat("garbage ", 2000)), 0o600))
+			return open(t, "sqlite://"+file, []*afterwrite.Entity{e})
+		},
+		"a directory": func(t *testing.T, url string, e *afterwrite.Entity) *bench {
+			return open(t, "sqlite://"+t.TempDir(), []*afterwrite.Entity{e})
+		},
+	}
+	for name, provoke := range trouble {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, e := testkit.SQLite(t), account(t)
+			setup(t, url, []*afterwrite.Entity{e})
+			requireTrouble(t, provoke(t, url, e), e, batch(large()...))
+		})
+	}
+}
+
+// TestDeadLettersFaults: whatever fails, a repeat makes it whole and nothing is twice.
+func TestDeadLettersFaults(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		setup(t, url, nil)
+		for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_errors"), testkit.Statement("afterwrite_dead_letters"), testkit.Statement("afterwrite_audit"), testkit.Commit} {
+			for _, mode := range []testkit.Mode{testkit.Refuse, testkit.LoseReply} {
+				b := open(t, url, nil)
+				l := []store.Letter{letter("a", 1, afterwrite.KindUnique, "x")}
+				fault := b.faults.Inject(mode, match)
+				if err := b.InsertDead(t.Context(), l); err != nil {
+					require.True(t, store.Unavailable(err))
+					require.NoError(t, b.InsertDead(t.Context(), l))
+				}
+				open, err := b.OpenLetters(t.Context(), account(t), 0, 10)
+				require.NoError(t, err)
+				require.Len(t, open, 1)
+				numbers := []int64{open[0].Number}
+				if _, err := b.Resolve(t.Context(), numbers, store.Discarded, admin); err != nil {
+					require.True(t, store.Unavailable(err))
+					_, err = b.Resolve(t.Context(), numbers, store.Discarded, admin)
+					require.NoError(t, err)
+				}
+				fault.Release()
+				require.Equal(t, 1, b.count(store.LetterFilter{Resolution: store.Discarded}))
+				log, err := b.AuditLog(t.Context(), store.AuditQuery{})
+				require.NoError(t, err)
+				require.Len(t, log, 1, "audited once")
+				b.exec("DELETE FROM afterwrite_dead_letters")
+				b.exec("DELETE FROM afterwrite_audit")
+			}
+		}
+	})
+}
