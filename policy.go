@@ -1,6 +1,7 @@
 package afterwrite
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -56,6 +57,17 @@ type RetryOverride struct {
 	Factor      *float64       `json:"factor,omitempty"`
 	Cap         *time.Duration `json:"cap,omitempty"`
 	Jitter      *Jitter        `json:"jitter,omitempty"`
+}
+
+// Over returns the override laid over another: what o leaves nil is the other's.
+func (o RetryOverride) Over(under RetryOverride) RetryOverride {
+	return RetryOverride{
+		MaxAttempts: cmp.Or(o.MaxAttempts, under.MaxAttempts),
+		Base:        cmp.Or(o.Base, under.Base),
+		Factor:      cmp.Or(o.Factor, under.Factor),
+		Cap:         cmp.Or(o.Cap, under.Cap),
+		Jitter:      cmp.Or(o.Jitter, under.Jitter),
+	}
 }
 
 // RetryPolicy says when a refused record is tried again and when it is given up as
@@ -131,6 +143,25 @@ func (p RetryPolicy) Delay(k Kind, attempt int) time.Duration {
 		return high
 	}
 	return low + time.Duration(rand.Int64N(int64(high-low))) + 1
+}
+
+// Step is one attempt of a policy's schedule.
+type Step struct {
+	Attempt             int           // from 1
+	DelayLow, DelayHigh time.Duration // after the attempt before; 0 for the first
+	Low, High           time.Duration // after the first attempt
+}
+
+// Schedule lists the attempts of a record that is refused every time, until it is dead,
+// at most max of them. With the delays' bounds it is what [RetryPolicy.Delay] draws from.
+func (p RetryPolicy) Schedule(k Kind, max int) []Step {
+	steps := []Step{{Attempt: 1}}
+	for n := 1; n < p.For(k).MaxAttempts && n < max; n++ {
+		last := steps[n-1]
+		low, high := p.Range(k, n)
+		steps = append(steps, Step{n + 1, low, high, last.Low + low, last.High + high})
+	}
+	return steps
 }
 
 // Bounds of a retry policy, checked by [RetryPolicy.Check].

@@ -1,0 +1,223 @@
+package mend
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"golang.org/x/time/rate"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// Selection says which letters an action is about: those of the numbers, or where there
+// are none, all that wait for an operator and match the filter.
+type Selection struct {
+	Numbers []int64
+	Filter  store.LetterFilter
+	Expect  int          // refuse to begin where another number is selected; 0: any
+	OnStep  func(Report) // told after every step; may be nil
+}
+
+// Report counts what an action did.
+type Report struct {
+	Selected int `json:"selected"` // when it began
+	Done     int `json:"done"`
+	Stale    int `json:"stale"`  // no longer dead at that version: left alone
+	Failed   int `json:"failed"` // refused or not known, see Errors
+	// Errors are the first few of them.
+	Errors []string `json:"errors,omitempty"`
+}
+
+func (r *Report) fail(letter store.Letter, err error) {
+	r.Failed++
+	if len(r.Errors) < 10 {
+		r.Errors = append(r.Errors, fmt.Sprintf("%s %q: %v", letter.Entity, letter.ID, err))
+	}
+}
+
+// Selected counts what a selection would act on.
+func (m *Mender) Selected(ctx context.Context, s Selection) (int, error) {
+	if len(s.Numbers) > 0 {
+		return len(s.Numbers), nil
+	}
+	return m.letters.CountLetters(ctx, waiting(s.Filter))
+}
+
+func waiting(f store.LetterFilter) store.LetterFilter {
+	f.State, f.Resolution = store.StateWaiting, ""
+	return f
+}
+
+// Retry sends letters' records back to the database, attempts anew, at a bounded rate. It
+// can be stopped by its context and resumed by a repeat: what it has sent back waits no
+// longer.
+func (m *Mender) Retry(ctx context.Context, s Selection, by store.Actor) (Report, error) {
+	return m.bulk(ctx, s, func(ctx context.Context, e *afterwrite.Entity, partition int, some []store.Letter, r *Report) error {
+		records := make([]cache.Versioned, len(some))
+		for i, l := range some {
+			records[i] = cache.Versioned{ID: l.ID, Version: l.Version}
+		}
+		back, order, err := m.records.Retry(ctx, e, partition, records)
+		if err != nil {
+			return err
+		}
+		m.enqueue(ctx, order)
+		var numbers []int64
+		for i, l := range some {
+			if back[i] {
+				numbers = append(numbers, l.Number)
+			}
+		}
+		r.Done += len(numbers)
+		r.Stale += len(some) - len(numbers)
+		if len(numbers) == 0 {
+			return nil
+		}
+		_, err = m.letters.Retried(ctx, numbers, by)
+		return err
+	})
+}
+
+// Discard gives letters' records up: the state of each one's row in the database is
+// accepted as its newest, a deletion where there is none. It can be stopped and resumed
+// like [Mender.Retry].
+func (m *Mender) Discard(ctx context.Context, s Selection, by store.Actor) (Report, error) {
+	return m.bulk(ctx, s, func(ctx context.Context, e *afterwrite.Entity, partition int, some []store.Letter, r *Report) error {
+		ids := make([]string, len(some))
+		for i, l := range some {
+			ids[i] = l.ID
+		}
+		rows, err := m.letters.Load(ctx, e, ids)
+		if err != nil {
+			return err
+		}
+		g := &cache.Group{Entity: e, Partition: partition}
+		for _, l := range some {
+			g.Writes = append(g.Writes, cache.Write{Op: cache.OpDiscard, ID: l.ID, IfMatch: l.Version, Values: rows[l.ID]})
+		}
+		m.records.Write(ctx, g)
+		m.enqueue(ctx, g.Order)
+		var numbers []int64
+		for i, l := range some {
+			switch written := g.Results[i]; {
+			case written.Err == nil && written.Version > 0:
+				numbers = append(numbers, l.Number)
+			case written.Token != "" || isStale(written.Err):
+				r.Stale++
+			default:
+				r.fail(l, written.Err)
+			}
+		}
+		r.Done += len(numbers)
+		if len(numbers) == 0 {
+			return nil
+		}
+		_, err = m.letters.Resolve(ctx, numbers, store.Discarded, by)
+		return err
+	})
+}
+
+// act does one step for letters of one partition.
+type act func(ctx context.Context, e *afterwrite.Entity, partition int, some []store.Letter, r *Report) error
+
+// bulk walks a selection in pages at a bounded rate.
+func (m *Mender) bulk(ctx context.Context, s Selection, do act) (Report, error) {
+	selected, err := m.Selected(ctx, s)
+	r := Report{Selected: selected}
+	if err != nil {
+		return r, err
+	}
+	if s.Expect > 0 && s.Expect != selected {
+		return r, afterwrite.Invalid("expect", "is %d, but %d dead letters match now; look again", s.Expect, selected)
+	}
+	limiter := rate.NewLimiter(rate.Limit(m.rate), page)
+	for some, err := range m.pages(ctx, s) {
+		if err != nil {
+			return r, err
+		}
+		if err := limiter.WaitN(ctx, len(some)); err != nil {
+			return r, err
+		}
+		if err := m.step(ctx, some, do, &r); err != nil {
+			return r, err
+		}
+		if s.OnStep != nil {
+			s.OnStep(r)
+		}
+	}
+	return r, nil
+}
+
+// pages yields the letters of a selection, a page at a time.
+func (m *Mender) pages(ctx context.Context, s Selection) func(yield func([]store.Letter, error) bool) {
+	if len(s.Numbers) > 0 {
+		return func(yield func([]store.Letter, error) bool) {
+			for numbers := range slices.Chunk(s.Numbers, page) {
+				some := make([]store.Letter, 0, len(numbers))
+				for _, n := range numbers {
+					l, err := m.letters.Letter(ctx, n)
+					if err != nil {
+						yield(nil, fmt.Errorf("dead letter %d: %w", n, err))
+						return
+					}
+					some = append(some, l)
+				}
+				if !yield(some, nil) {
+					return
+				}
+			}
+		}
+	}
+	return func(yield func([]store.Letter, error) bool) {
+		for before := int64(0); ; {
+			some, err := m.letters.Letters(ctx, waiting(s.Filter), before, page)
+			if len(some) == 0 && err == nil {
+				return
+			}
+			if !yield(some, err) || err != nil {
+				return
+			}
+			before = some[len(some)-1].Number
+		}
+	}
+}
+
+// step deals a page out by partition. Once begun it is finished, whatever the context.
+func (m *Mender) step(ctx context.Context, some []store.Letter, do act, r *Report) error {
+	ctx, cancel := finish(ctx)
+	defer cancel()
+	type share struct {
+		entity    *afterwrite.Entity
+		partition int
+	}
+	shares := map[share][]store.Letter{}
+	for _, l := range some {
+		e, err := m.entity(l.Entity)
+		switch {
+		case err != nil:
+			r.fail(l, err)
+		case l.Resolution != store.Unresolved:
+			r.Stale++
+		default:
+			at := share{e, e.Partition(l.ID)}
+			shares[at] = append(shares[at], l)
+		}
+	}
+	order := make([]share, 0, len(shares))
+	for at := range shares {
+		order = append(order, at)
+	}
+	slices.SortFunc(order, func(a, b share) int {
+		return cmp.Or(cmp.Compare(a.entity.Name, b.entity.Name), cmp.Compare(a.partition, b.partition))
+	})
+	for _, at := range order {
+		if err := do(ctx, at.entity, at.partition, shares[at], r); err != nil {
+			return fmt.Errorf("%s/%d: %w", at.entity.Name, at.partition, err)
+		}
+	}
+	return nil
+}

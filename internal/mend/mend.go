@@ -1,0 +1,222 @@
+// Package mend is what operators do about refused records: they look at dead letters,
+// send them back, edit or discard them, one or by the thousand, and tune retry policies.
+// The commands, the admin API and the dashboard are three faces of it.
+//
+// Every action names the version that it is about, is audited, and is safe to repeat:
+//
+//	retry    cache.Retry puts the record back to pending, then the letter is marked
+//	edit     a write with If-Match on the dead version, then the letter is resolved
+//	discard  cache.OpDiscard puts the row's state back as a new version, then the letter
+//	         is resolved
+//
+// If we crash between the two steps, the record has left the dead and its letter is still
+// open: the sweeper of the workers closes it once the record is persisted or rewritten.
+package mend
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// Defaults of bulk work.
+const (
+	DefaultRate = 2000 // letters a second
+	page        = 500  // letters of one step
+)
+
+// ErrStale reports a dead letter whose record is no longer dead at that version: a newer
+// write, or another operator, was faster.
+var ErrStale = errors.New("the record is no longer dead at that version")
+
+// letters keeps dead letters, policies and the audit: the store.
+type letters interface {
+	Letters(ctx context.Context, f store.LetterFilter, before int64, max int) ([]store.Letter, error)
+	CountLetters(ctx context.Context, f store.LetterFilter) (int, error)
+	LetterGroups(ctx context.Context, f store.LetterFilter, max int) ([]store.LetterGroup, error)
+	Letter(ctx context.Context, number int64) (store.Letter, error)
+	Retried(ctx context.Context, numbers []int64, by store.Actor) (int, error)
+	Resolve(ctx context.Context, numbers []int64, as store.Resolution, by store.Actor) (int, error)
+	Audit(ctx context.Context, entry store.AuditEntry) error
+	AuditLog(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error)
+	Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error)
+	CurrentPolicies(ctx context.Context) (map[string]store.Policy, error)
+	PolicyHistory(ctx context.Context, entity string, max int) ([]store.Policy, error)
+	SetPolicy(ctx context.Context, entity string, expected int64, p afterwrite.RetryPolicy, by store.Actor, note string) (store.Policy, error)
+}
+
+// records is the state in Redis: the cache.
+type records interface {
+	Write(ctx context.Context, groups ...*cache.Group)
+	Retry(ctx context.Context, e *afterwrite.Entity, partition int, records []cache.Versioned) ([]bool, cache.Order, error)
+	Status(ctx context.Context, e *afterwrite.Entity, id string) (cache.State, error)
+	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
+	Waiting(ctx context.Context, e *afterwrite.Entity, partition, skip, limit int) ([]cache.Waiting, error)
+}
+
+// writes accepts the write of an edit: the producer.
+type writes interface {
+	Do(ctx context.Context, r producer.Request) (producer.Accepted, error)
+}
+
+// enqueuer enqueues sync tasks: the queue's client.
+type enqueuer interface {
+	Enqueue(ctx context.Context, o cache.Order) error
+}
+
+// Config says what a [Mender] works with. All but Rate and Log are required.
+type Config struct {
+	Entities []*afterwrite.Entity
+	Letters  letters
+	Records  records
+	Writes   writes
+	Queue    enqueuer
+	Rate     int          // letters a second of bulk work; 0: DefaultRate
+	Log      *slog.Logger // nil: slog.Default()
+}
+
+// Mender does the work. It is safe for concurrent use.
+type Mender struct {
+	entities map[string]*afterwrite.Entity
+	letters  letters
+	records  records
+	writes   writes
+	queue    enqueuer
+	rate     int
+	log      *slog.Logger
+}
+
+// New returns a mender.
+func New(cfg Config) (*Mender, error) {
+	if cfg.Letters == nil || cfg.Records == nil || cfg.Writes == nil || cfg.Queue == nil {
+		return nil, errors.New("mend: Letters, Records, Writes and Queue are required")
+	}
+	m := &Mender{
+		entities: map[string]*afterwrite.Entity{}, letters: cfg.Letters, records: cfg.Records, writes: cfg.Writes,
+		queue: cfg.Queue, rate: cmp.Or(cfg.Rate, DefaultRate), log: cmp.Or(cfg.Log, slog.Default()),
+	}
+	for _, e := range cfg.Entities {
+		m.entities[e.Name] = e
+	}
+	return m, nil
+}
+
+func (m *Mender) entity(name string) (*afterwrite.Entity, error) {
+	if e := m.entities[name]; e != nil {
+		return e, nil
+	}
+	return nil, fmt.Errorf("%w: %q", afterwrite.ErrUnknownEntity, name)
+}
+
+// enqueue orders a flush. Where that fails the sweeper does, so nothing is lost.
+func (m *Mender) enqueue(ctx context.Context, o cache.Order) {
+	if o.None() {
+		return
+	}
+	if err := m.queue.Enqueue(ctx, o); err != nil {
+		m.log.WarnContext(ctx, "sync task not enqueued; the sweeper will order it",
+			"entity", o.Entity.Name, "partition", o.Partition, "error", err)
+	}
+}
+
+// List returns dead letters, the newest first, after the one numbered before (0: from
+// the start), at most max of them.
+func (m *Mender) List(ctx context.Context, f store.LetterFilter, before int64, max int) ([]store.Letter, error) {
+	return m.letters.Letters(ctx, f, before, max)
+}
+
+// Count counts the letters that a filter selects.
+func (m *Mender) Count(ctx context.Context, f store.LetterFilter) (int, error) {
+	return m.letters.CountLetters(ctx, f)
+}
+
+// Groups counts the letters that a filter selects by entity and error, the most first.
+func (m *Mender) Groups(ctx context.Context, f store.LetterFilter, max int) ([]store.LetterGroup, error) {
+	return m.letters.LetterGroups(ctx, f, max)
+}
+
+// Audit returns what was done, the newest first.
+func (m *Mender) Audit(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error) {
+	return m.letters.AuditLog(ctx, q)
+}
+
+// View is a dead letter beside what is there now.
+type View struct {
+	store.Letter
+	State cache.State    // of the record in Redis
+	Row   afterwrite.Row // of the record in the database
+}
+
+// Stale reports whether the letter's record is no longer dead at the letter's version.
+func (v View) Stale() bool {
+	return v.State.Record.Status != afterwrite.Dead || v.State.Record.Version != v.Version
+}
+
+// Show returns one letter with the history of its attempts, and the record as it is now.
+func (m *Mender) Show(ctx context.Context, number int64) (View, error) {
+	letter, err := m.letters.Letter(ctx, number)
+	if err != nil {
+		return View{}, err
+	}
+	v := View{Letter: letter}
+	e, err := m.entity(letter.Entity)
+	if err != nil {
+		return v, err
+	}
+	if v.State, err = m.records.Status(ctx, e, letter.ID); err != nil {
+		return v, err
+	}
+	rows, err := m.letters.Load(ctx, e, []string{letter.ID})
+	if err != nil {
+		return v, err
+	}
+	values, ok := rows[letter.ID]
+	v.Row = afterwrite.Row{ID: letter.ID, Exists: ok, Values: values}
+	return v, nil
+}
+
+// Edit writes a dead record anew, with some fields changed, and resolves its letter, which
+// keeps the old payload. The changes are validated like a patch. ErrStale where a newer
+// write or another operator was faster: the newer state stands.
+func (m *Mender) Edit(ctx context.Context, number int64, changes afterwrite.Fields, by store.Actor) (producer.Accepted, error) {
+	letter, err := m.letters.Letter(ctx, number)
+	if err != nil {
+		return producer.Accepted{}, err
+	}
+	if letter.Deleted {
+		return producer.Accepted{}, afterwrite.Invalid("fields", "cannot be edited: the dead letter is a deletion; retry or discard it")
+	}
+	accepted, err := m.writes.Do(ctx, producer.Request{
+		Op: cache.OpPatch, Entity: letter.Entity, ID: letter.ID, Fields: changes, IfMatch: letter.Version,
+	})
+	if isStale(err) {
+		return producer.Accepted{}, fmt.Errorf("%w: %w", ErrStale, err)
+	}
+	if err != nil {
+		return producer.Accepted{}, err
+	}
+	// If we crash here the letter is open and its record rewritten: it is closed as
+	// superseded, which is what it was.
+	if _, err := m.letters.Resolve(ctx, []int64{number}, store.Edited, by); err != nil {
+		return accepted, fmt.Errorf("the edit is accepted, its letter not closed yet: %w", err)
+	}
+	return accepted, nil
+}
+
+// finish bounds what a step may take once its first half is done, so that an impatient
+// caller does not split it.
+func finish(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+}
+
+func isStale(err error) bool {
+	return errors.Is(err, afterwrite.ErrVersionMismatch) || errors.Is(err, afterwrite.ErrNotFound)
+}

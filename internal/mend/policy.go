@@ -1,0 +1,157 @@
+package mend
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// Policy returns the retry policy in force of an entity: the newest live one, or at
+// version 0 that of the configuration.
+func (m *Mender) Policy(ctx context.Context, entity string) (store.Policy, error) {
+	e, err := m.entity(entity)
+	if err != nil {
+		return store.Policy{}, err
+	}
+	current, err := m.letters.CurrentPolicies(ctx)
+	if err != nil {
+		return store.Policy{}, err
+	}
+	if p, ok := current[entity]; ok {
+		return p, nil
+	}
+	return store.Policy{Entity: entity, Policy: e.Retry, Note: "from the configuration"}, nil
+}
+
+// PolicyHistory returns the versions of an entity's policy, the newest first, the
+// configuration's own as version 0 last.
+func (m *Mender) PolicyHistory(ctx context.Context, entity string, max int) ([]store.Policy, error) {
+	e, err := m.entity(entity)
+	if err != nil {
+		return nil, err
+	}
+	history, err := m.letters.PolicyHistory(ctx, entity, max)
+	if err != nil {
+		return nil, err
+	}
+	return append(history, store.Policy{Entity: entity, Policy: e.Retry, Note: "from the configuration"}), nil
+}
+
+// PolicyChange is settings to change; what is nil stays.
+type PolicyChange struct {
+	afterwrite.RetryOverride
+	Timeout *time.Duration
+	On      map[afterwrite.Kind]*afterwrite.RetryOverride // a nil override takes the kind's away
+}
+
+// Apply returns the policy with the change made. The result is checked by [Mender.SetPolicy].
+func (c PolicyChange) Apply(p afterwrite.RetryPolicy) afterwrite.RetryPolicy {
+	kept := p.On
+	p.On = map[afterwrite.Kind]afterwrite.RetryOverride{afterwrite.KindPoison: c.RetryOverride}
+	changed := p.For(afterwrite.KindPoison) // applies the override to the policy itself
+	changed.On = map[afterwrite.Kind]afterwrite.RetryOverride{}
+	if c.Timeout != nil {
+		changed.Timeout = *c.Timeout
+	}
+	for kind, o := range kept {
+		changed.On[kind] = o
+	}
+	for kind, o := range c.On {
+		if o == nil {
+			delete(changed.On, kind)
+			continue
+		}
+		changed.On[kind] = o.Over(changed.On[kind])
+	}
+	return changed
+}
+
+// SetPolicy changes the named settings of an entity's live policy, as a new version.
+// expected is the version that the caller has seen; below 0 it is whatever is in force.
+// Errors: store.ErrPolicyChanged where another is in force, an InvalidError on bounds.
+// Workers follow within two seconds, also for what waits already.
+func (m *Mender) SetPolicy(ctx context.Context, entity string, change PolicyChange, expected int64, by store.Actor, note string) (store.Policy, error) {
+	current, err := m.Policy(ctx, entity)
+	if err != nil {
+		return store.Policy{}, err
+	}
+	if expected >= 0 && expected != current.Version {
+		return store.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", store.ErrPolicyChanged, current.Version, expected)
+	}
+	return m.letters.SetPolicy(ctx, entity, current.Version, change.Apply(current.Policy), by, note)
+}
+
+// Rollback puts an earlier version of the policy in force again, as a new version.
+func (m *Mender) Rollback(ctx context.Context, entity string, to int64, by store.Actor) (store.Policy, error) {
+	history, err := m.PolicyHistory(ctx, entity, store.MaxListLimit)
+	if err != nil {
+		return store.Policy{}, err
+	}
+	for _, p := range history {
+		if p.Version == to {
+			return m.letters.SetPolicy(ctx, entity, history[0].Version, p.Policy, by, fmt.Sprintf("back to version %d", to))
+		}
+	}
+	return store.Policy{}, afterwrite.Invalid("version", "%d was never in force for %s", to, entity)
+}
+
+// Effect is what another policy would do to the records that wait now.
+type Effect struct {
+	Waiting int // held records looked at, at most EffectLimit
+	Sooner  int // whose next attempt would come earlier
+	Later   int
+	Die     int // whose attempts are exhausted: their next refusal is the last
+	First   time.Time
+	Last    time.Time // of the new next attempts, as far as drawn delays tell
+}
+
+// EffectLimit bounds the held records that [Mender.Effect] looks at.
+const EffectLimit = 100_000
+
+// Effect computes what a policy would do to an entity's held records. Delays with jitter
+// are taken at the middle of their range.
+func (m *Mender) Effect(ctx context.Context, entity string, p afterwrite.RetryPolicy) (Effect, error) {
+	e, err := m.entity(entity)
+	if err != nil {
+		return Effect{}, err
+	}
+	var effect Effect
+	for partition := range e.Partitions {
+		for skip := 0; effect.Waiting < EffectLimit; skip += page {
+			waiting, err := m.records.Waiting(ctx, e, partition, skip, page)
+			if err != nil {
+				return effect, err
+			}
+			for _, w := range waiting {
+				low, high := p.Range(w.Kind, w.Attempts)
+				effect.add(w.Next, w.At.Add((low+high)/2), p.Exhausted(w.Kind, w.Attempts+1))
+			}
+			if len(waiting) == 0 {
+				break
+			}
+		}
+	}
+	return effect, nil
+}
+
+func (f *Effect) add(now, then time.Time, die bool) {
+	f.Waiting++
+	switch {
+	case then.Before(now):
+		f.Sooner++
+	case then.After(now):
+		f.Later++
+	}
+	if die {
+		f.Die++
+	}
+	if f.First.IsZero() || then.Before(f.First) {
+		f.First = then
+	}
+	if then.After(f.Last) {
+		f.Last = then
+	}
+}
