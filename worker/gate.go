@@ -32,12 +32,18 @@ func backoff(failures int) time.Duration {
 }
 
 // outcome is what a flush showed of the database.
-type outcome error
+type outcome int
 
+const (
+	fine    outcome = iota // it answers
+	away                   // it does not
+	unknown                // the flush did not come so far
+)
+
+// The outcomes as the breaker takes them; fine is nil.
 var (
-	fine    outcome                                          // it answers
-	away    outcome = errors.New("database is away")         // it does not
-	unknown outcome = errors.New("nothing known about that") // the flush did not come so far
+	errAway    = errors.New("database is away")
+	errUnknown = errors.New("nothing is known of the database")
 )
 
 // gate is the circuit breaker before the database, one a process: while the database is
@@ -53,7 +59,7 @@ func newGate(log *slog.Logger, state prometheus.Gauge) *gate {
 		MaxRequests: 1,
 		Timeout:     gateClosed,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= outages },
-		IsExcluded:  func(err error) bool { return errors.Is(err, unknown) },
+		IsExcluded:  func(err error) bool { return errors.Is(err, errUnknown) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			state.Set(float64(to))
 			switch to {
@@ -76,7 +82,7 @@ func (g *gate) enter() (leave func(outcome), ok bool) {
 	if err != nil {
 		return nil, false
 	}
-	return func(o outcome) { done(o) }, true
+	return func(o outcome) { done([]error{nil, errAway, errUnknown}[o]) }, true
 }
 
 // wait is when a task that was not let in, or found the database away, should come back.
