@@ -134,7 +134,7 @@ func (b *batch) owners(r afterwrite.Refusal, changes []afterwrite.Change) (int, 
 	for some := range slices.Chunk(b.wanted(i, changes), b.table.ids) {
 		seen := b.table.seen()
 		err := b.table.scope(b.tx.db).Select(b.table.columns[0].name, c.name).
-			Where(quote(c.name)+" IN ?", some).Find(seen.Interface()).Error
+			Where(b.table.at(i+1)+" IN ?", some).Find(seen.Interface()).Error
 		if err != nil {
 			return -1, nil, err
 		}
@@ -183,7 +183,7 @@ func (b *batch) orphans(r afterwrite.Refusal, changes []afterwrite.Change) (map[
 		}
 		for _, c := range changes {
 			if value := c.Values[i]; value != afterwrite.Null && !parents[value] {
-				found[c.ID] = found[c.ID] || key.RefTable == b.table.name
+				found[c.ID] = found[c.ID] || key.Self
 			}
 		}
 	}
@@ -196,7 +196,7 @@ func (b *batch) parents(key foreignKey, i int, changes []afterwrite.Change) (map
 	parents := map[string]bool{}
 	for some := range slices.Chunk(b.wanted(i, changes), b.table.ids) {
 		var present []sql.NullString
-		err := b.tx.db.Raw("SELECT "+quote(key.RefColumn)+" FROM "+b.refTable(key)+
+		err := b.tx.db.Raw("SELECT "+quote(key.RefColumn)+" FROM "+key.RefTable+
 			" WHERE "+quote(key.RefColumn)+" IN ?", some).Scan(&present).Error
 		if err != nil {
 			return nil, err
@@ -208,13 +208,4 @@ func (b *batch) parents(key foreignKey, i int, changes []afterwrite.Change) (map
 		}
 	}
 	return parents, nil
-}
-
-// refTable spells the table that a foreign key refers to: PostgreSQL's regclass is
-// quoted as need be.
-func (b *batch) refTable(key foreignKey) string {
-	if b.tx.store.dialect.name() == "postgres" {
-		return key.RefTable
-	}
-	return quoteTable(key.RefTable)
 }

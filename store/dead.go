@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -89,8 +90,28 @@ func errorOf(r afterwrite.Refusal) errorRow {
 	return errorRow{0, string(r.Kind), r.Constraint, r.Column, r.Message}
 }
 
-// lettersPerStatement keeps payloads of a statement, and its parameters, in bounds.
-const lettersPerStatement = 500
+// Bounds of one statement about dead letters.
+const (
+	lettersPerStatement = 500
+	bytesPerStatement   = 8 << 20 // of payloads, more only for a single letter
+)
+
+// portions cuts letters into what one statement takes.
+func portions(letters []Letter) iter.Seq[[]Letter] {
+	return func(yield func([]Letter) bool) {
+		for len(letters) > 0 {
+			n, size := 1, len(letters[0].Payload)
+			for n < min(len(letters), lettersPerStatement) && size+len(letters[n].Payload) <= bytesPerStatement {
+				size += len(letters[n].Payload)
+				n++
+			}
+			if !yield(letters[:n]) {
+				return
+			}
+			letters = letters[n:]
+		}
+	}
+}
 
 // InsertDead makes dead letters durable, each at most once: a letter of that entity,
 // id and version that is open and was sent back takes the new refusal; any other that
@@ -98,7 +119,7 @@ const lettersPerStatement = 500
 // of a resolution are not inserted.
 func (s *Store) InsertDead(ctx context.Context, letters []Letter) error {
 	return s.change(ctx, fmt.Sprintf("insert %d dead letters", len(letters)), func(db *gorm.DB) error {
-		for some := range slices.Chunk(letters, lettersPerStatement) {
+		for some := range portions(letters) {
 			if err := insertLetters(db, some); err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 
+	"github.com/pressly/goose/v3"
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite"
@@ -51,6 +52,8 @@ type dialect interface {
 	// missing reports whether err says that a table or column does not exist.
 	missing(err error) bool
 
+	// goose is its name among the dialects of the migrations' library.
+	goose() goose.Dialect
 	// migrating runs fn while no other process migrates the database.
 	migrating(ctx context.Context, db *sql.DB, fn func() error) error
 	// patient lets the statements of a transaction take as long as they need.
@@ -74,8 +77,9 @@ const lockByConflict = `INSERT INTO afterwrite_fences AS f (entity, partition, f
 // foreignKey is a column whose values must be there in a column of another table.
 type foreignKey struct {
 	Column    string
-	RefTable  string
+	RefTable  string // spelled as an identifier
 	RefColumn string
+	Self      bool // the other table is the same one
 }
 
 // shape is what a table looks like in the database. Without columns it does not exist.

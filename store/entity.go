@@ -116,6 +116,10 @@ func (t *table) model() any { return reflect.New(t.writes.Elem()).Interface() }
 // scope is a query on the entity's table.
 func (t *table) scope(db *gorm.DB) *gorm.DB { return db.Table(t.name) }
 
+// at spells a column with its table. SQLite would take a bare quoted name that is no
+// column for a string, and find it equal to itself.
+func (t *table) at(i int) string { return quoteTable(t.name) + "." + quote(t.columns[i].name) }
+
 // fill returns a pointer to the rows of changes, none of which is a deletion.
 func (t *table) fill(changes []afterwrite.Change) (any, error) {
 	rows := reflect.MakeSlice(t.writes, len(changes), len(changes))

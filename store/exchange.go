@@ -107,14 +107,14 @@ func (b *batch) park(i int, changes []afterwrite.Change) error {
 		if err != nil {
 			return err
 		}
-		return b.table.scope(b.tx.db).Where(quote(b.table.columns[0].name)+" IN ?", ids).UpdateColumn(c.name, gorm.Expr("NULL")).Error
+		return b.table.scope(b.tx.db).Where(b.table.at(0)+" IN ?", ids).UpdateColumn(c.name, gorm.Expr("NULL")).Error
 	}
 	for _, change := range changes {
 		id, err := b.table.idParameter(change.ID)
 		if err != nil {
 			return err
 		}
-		err = b.table.scope(b.tx.db).Where(quote(b.table.columns[0].name)+" = ?", id).
+		err = b.table.scope(b.tx.db).Where(b.table.at(0)+" = ?", id).
 			UpdateColumn(c.name, uuid.NewString()).Error
 		if err != nil {
 			return err

@@ -48,7 +48,7 @@ func (s *Store) load(db *gorm.DB, t *table, ids []string) ([]afterwrite.Row, err
 		}
 		at[i] = p
 	}
-	return s.find(t, t.scope(db).Where(quote(t.columns[0].name)+" IN ?", at))
+	return s.find(t, t.scope(db).Where(t.at(0)+" IN ?", at))
 }
 
 // find runs a query on the entity's table and reads its rows.
@@ -87,7 +87,7 @@ func (s *Store) List(ctx context.Context, e *afterwrite.Entity, q Query) ([]afte
 }
 
 func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, error) {
-	id := quote(t.columns[0].name)
+	id := t.at(0)
 	if t.entity.ID.Type == afterwrite.String {
 		id += s.dialect.collate()
 	}
@@ -109,14 +109,14 @@ func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, err
 		}
 		c := &t.columns[i+1]
 		if q.Equal[i] == afterwrite.Null {
-			query = query.Where(quote(c.name) + " IS NULL")
+			query = query.Where(t.at(i+1) + " IS NULL")
 			continue
 		}
 		value, err := c.parameter(q.Equal[i])
 		if err != nil {
 			return nil, afterwrite.Invalid(c.field.Name, "%v", err)
 		}
-		query = query.Where(s.dialect.equal(quote(c.name), c.field.Type), value)
+		query = query.Where(s.dialect.equal(t.at(i+1), c.field.Type), value)
 	}
 	return query, nil
 }

@@ -20,32 +20,44 @@ func (b *batch) isolate(changes []afterwrite.Change, run statement, rejected []r
 			"entity", b.table.entity.Name, "left", len(changes), "refused", len(rejected))
 		return rejected, nil
 	}
-	failed, ended := b.tx.try(func() error { return run(changes) })
-	if ended != nil {
-		return nil, ended
-	}
-	if failed == nil {
-		b.flushed.Persisted = append(b.flushed.Persisted, changes...)
-		return rejected, nil
-	}
-	r, ok := b.classify(failed)
-	if !ok {
-		return nil, b.tx.store.unavailable("write "+b.table.name, failed)
-	}
-	r, err := b.locate(r, changes)
+	r, err := b.attempt(changes, run)
 	if err != nil {
 		return nil, err
 	}
-	if len(changes) == 1 {
-		return append(rejected, rejection{Refused{changes[0], r}, curable(r.Kind)}), nil
+	if r == nil {
+		b.flushed.Persisted = append(b.flushed.Persisted, changes...)
+		return rejected, nil
 	}
-	culprits, err := b.culprits(r, changes)
+	if len(changes) == 1 {
+		return append(rejected, rejection{Refused{changes[0], *r}, curable(r.Kind)}), nil
+	}
+	culprits, err := b.culprits(*r, changes)
 	if err != nil {
 		return nil, err
 	}
 	if len(culprits) == 0 {
 		return b.halve(changes, run, rejected)
 	}
+	return b.part(changes, culprits, *r, run, rejected)
+}
+
+// attempt runs one statement for the changes. A refusal, which leaves no trace, is
+// not an error.
+func (b *batch) attempt(changes []afterwrite.Change, run statement) (*afterwrite.Refusal, error) {
+	failed, ended := b.tx.try(func() error { return run(changes) })
+	if failed == nil || ended != nil {
+		return nil, ended
+	}
+	r, ok := b.classify(failed)
+	if !ok {
+		return nil, b.tx.store.unavailable("write "+b.table.name, failed)
+	}
+	r, err := b.locate(r, changes)
+	return &r, err
+}
+
+// part rejects the culprits and goes on with the rest.
+func (b *batch) part(changes []afterwrite.Change, culprits map[string]bool, r afterwrite.Refusal, run statement, rejected []rejection) ([]rejection, error) {
 	var rest []afterwrite.Change
 	for _, c := range changes {
 		if heals, ok := culprits[c.ID]; ok {

@@ -129,11 +129,7 @@ func (s *Store) provider() (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	kind := goose.DialectPostgres
-	if s.dialect.name() == "sqlite" {
-		kind = goose.DialectSQLite3
-	}
-	return goose.NewProvider(kind, s.writing.sql, files, goose.WithTableName(versionTable),
+	return goose.NewProvider(s.dialect.goose(), s.writing.sql, files, goose.WithTableName(versionTable),
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 }
 

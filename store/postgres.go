@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
 	gormpostgres "gorm.io/driver/postgres"
 	"gorm.io/gorm"
 
@@ -59,6 +60,7 @@ func (*postgres) name() string         { return "postgres" }
 func (*postgres) writers(size int) int { return max(3, size) } // a migration needs three
 func (*postgres) parameters() int      { return 65535 }
 func (*postgres) lock() string         { return lockByConflict }
+func (*postgres) goose() goose.Dialect { return goose.DialectPostgres }
 func (*postgres) collate() string      { return ` COLLATE "C"` }
 func (*postgres) probe() string        { return "SELECT 1" }
 
@@ -199,7 +201,8 @@ func (*postgres) uniqueColumn(db *gorm.DB, table string, r afterwrite.Refusal) (
 
 func (*postgres) foreignKeys(db *gorm.DB, table string, r afterwrite.Refusal) ([]foreignKey, error) {
 	var keys []foreignKey
-	err := db.Raw(`SELECT a.attname AS "column", f.confrelid::regclass::text AS ref_table, b.attname AS ref_column
+	err := db.Raw(`SELECT a.attname AS "column", f.confrelid::regclass::text AS ref_table, b.attname AS ref_column,
+			f.confrelid = f.conrelid AS self
 		FROM pg_constraint f
 		JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = f.conkey[1]
 		JOIN pg_attribute b ON b.attrelid = f.confrelid AND b.attnum = f.confkey[1]

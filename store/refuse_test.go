@@ -277,9 +277,9 @@ func TestManyKindsAtOnce(t *testing.T) {
 // TestDeletionsRefused: a row that others refer to stays, its neighbours go.
 func TestDeletionsRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		b, items := strict(t, url)
+		_, items := strict(t, url)
 		parents := entity(t, "parent", afterwrite.String, afterwrite.Field{Name: "note", Type: afterwrite.Text})
-		b = setup(t, url, []*afterwrite.Entity{parents, items})
+		b := setup(t, url, []*afterwrite.Entity{parents, items})
 		b.flush(parents, put("q", "null"), put("r", "null"))
 		b.flush(items, item("child", "null", `"q"`, "1", `"x"`))
 		flushed := b.flush(parents, del("p"), del("q"), del("r"), del("never"))

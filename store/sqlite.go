@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/mattn/go-sqlite3"
+	"github.com/pressly/goose/v3"
 	gormsqlite "gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	"gorm.io/gorm/callbacks"
@@ -46,6 +47,7 @@ func (*sqlite) writers(int) int           { return 1 }
 func (*sqlite) isolation() *sql.TxOptions { return nil }
 func (*sqlite) parameters() int           { return 32766 }
 func (*sqlite) lock() string              { return lockByConflict }
+func (*sqlite) goose() goose.Dialect      { return goose.DialectSQLite3 }
 func (*sqlite) collate() string           { return " COLLATE BINARY" }
 func (*sqlite) probe() string             { return "SELECT count(*) FROM sqlite_master WHERE name = ''" }
 
@@ -192,9 +194,10 @@ func (*sqlite) uniqueColumn(db *gorm.DB, table string, r afterwrite.Refusal) (st
 
 func (*sqlite) foreignKeys(db *gorm.DB, table string, _ afterwrite.Refusal) ([]foreignKey, error) {
 	var keys []foreignKey
-	err := db.Raw(`SELECT min("from") AS "column", min("table") AS ref_table,
-			coalesce(min("to"), (SELECT name FROM pragma_table_info(f."table") WHERE pk = 1)) AS ref_column
-		FROM pragma_foreign_key_list(?) f GROUP BY id HAVING count(*) = 1`, table).Scan(&keys).Error
+	err := db.Raw(`SELECT min("from") AS "column", '"' || min("table") || '"' AS ref_table,
+			coalesce(min("to"), (SELECT name FROM pragma_table_info(f."table") WHERE pk = 1)) AS ref_column,
+			lower("table") = lower(?) AS self
+		FROM pragma_foreign_key_list(?) f GROUP BY id HAVING count(*) = 1`, table, table).Scan(&keys).Error
 	return keys, err
 }
 

@@ -121,7 +121,7 @@ func (b *batch) delete(changes []afterwrite.Change) error {
 	if err != nil {
 		return err
 	}
-	return b.table.scope(b.tx.db).Where(quote(b.table.columns[0].name)+" IN ?", ids).
+	return b.table.scope(b.tx.db).Where(b.table.at(0)+" IN ?", ids).
 		Delete(reflect.New(b.table.writes.Elem()).Interface()).Error
 }
 

@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/store"
 )
 
 // exact are canonical texts of each type that a lossy path would change.
@@ -69,6 +71,31 @@ func TestI8Exact(t *testing.T) {
 				require.Less(t, rows[i-1].ID, row.ID)
 			}
 		}
+	})
+}
+
+// TestI8WordsOfSQL: columns may be named like words of SQL, and apart from fields.
+func TestI8WordsOfSQL(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := testkit.Entity(t, "everything")
+		b := setup(t, url, []*afterwrite.Entity{e})
+		values := nulls(e)
+		for i, f := range e.Fields {
+			text := exact[f.Type][0]
+			if f.Type == afterwrite.Decimal {
+				text = `"12.50"`
+			}
+			var err error
+			values[i], err = f.Canonical(rawJSON(text))
+			require.NoError(t, err)
+		}
+		b.flush(e, put("a", values...), put("b", nulls(e)...))
+		require.Equal(t, map[string]afterwrite.Values{"a": values, "b": nulls(e)}, b.load(e, "a", "b"))
+		i, _ := e.Field("order")
+		rows, err := b.List(t.Context(), e, store.Query{Equal: map[int]string{i: values[i]}})
+		require.NoError(t, err)
+		require.Len(t, rows, 1)
+		b.flush(e, del("a"), del("b"))
 	})
 }
 
