@@ -56,11 +56,11 @@ func (a *app) dev(ctx context.Context, f devFlags) error {
 	if err := os.MkdirAll(f.data, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
-	unlock, err := lockDir(f.data)
+	lock, err := lockDir(ctx, f.data)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Close()
 	pages, err := listen(c.Dashboard.Addr, "dashboard.addr")
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (a *app) dev(ctx context.Context, f devFlags) error {
 		return err
 	}
 	defer front.Close()
-	redis, err := a.devRedis(ctx, c, f.data)
+	redis, err := a.devRedis(ctx, c, f.data, lock)
 	if err != nil {
 		return err
 	}

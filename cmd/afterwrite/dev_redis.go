@@ -38,8 +38,9 @@ type devRedis struct {
 	stop      func()
 }
 
-// devRedis finds a Redis: the configured one, a child, or one inside the process.
-func (a *app) devRedis(ctx context.Context, c *config.Config, dir string) (devRedis, error) {
+// devRedis finds a Redis: the configured one, a child that shares the lock of the data
+// directory, or one inside the process.
+func (a *app) devRedis(ctx context.Context, c *config.Config, dir string, lock *os.File) (devRedis, error) {
 	var r devRedis
 	var err error
 	program, missing := exec.LookPath("redis-server")
@@ -47,7 +48,7 @@ func (a *app) devRedis(ctx context.Context, c *config.Config, dir string) (devRe
 	case c.Named("redis.url"):
 		r, err = configuredRedis(ctx, c)
 	case missing == nil:
-		r, err = a.childRedis(ctx, program, filepath.Join(dir, "redis"))
+		r, err = a.childRedis(ctx, program, filepath.Join(dir, "redis"), lock)
 	default:
 		r, err = a.inProcessRedis()
 	}
@@ -94,7 +95,7 @@ maxmemory-policy noeviction
 hash-max-listpack-value 1024
 `
 
-func (a *app) childRedis(ctx context.Context, program, dir string) (devRedis, error) {
+func (a *app) childRedis(ctx context.Context, program, dir string, lock *os.File) (devRedis, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return devRedis{}, err
@@ -109,6 +110,7 @@ func (a *app) childRedis(ctx context.Context, program, dir string) (devRedis, er
 	secret := rand.Text()
 	cmd := exec.Command(program, "-")
 	cmd.Stdin = strings.NewReader(fmt.Sprintf(childConfig, port, secret, quoteRedis(dir)))
+	cmd.ExtraFiles = []*os.File{lock}
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	exited, err := start(cmd)

@@ -108,11 +108,14 @@ func (x *examination) redis(ctx context.Context) bool {
 }
 
 func (x *examination) redisVersion(h cache.Health) {
-	if atLeast(h.Version, 6, 2) {
+	switch {
+	case h.Version == "":
+		x.say("redis version", warning, "see that it is at least 6.2", "the server does not tell it")
+	case atLeast(h.Version, 6, 2):
 		x.say("redis version", fine, "", "%s", h.Version)
-		return
+	default:
+		x.say("redis version", failure, "upgrade to Redis 6.2 or newer", "%s is older than 6.2", h.Version)
 	}
-	x.say("redis version", failure, "upgrade to Redis 6.2 or newer", "%q is older than 6.2", h.Version)
 }
 
 // atLeast compares the first two numbers of a version.

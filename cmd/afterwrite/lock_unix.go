@@ -3,22 +3,33 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
-// lockDir makes sure that one dev runs on a data directory. The lock ends with the
-// process.
-func lockDir(dir string) (unlock func(), err error) {
+// lockWait is how long lockDir waits for the Redis of a dev that was killed to end.
+const lockWait = 3 * time.Second
+
+// lockDir makes sure that one dev runs on a data directory. The lock ends when every
+// process that has the file open has ended: a redis-server child is given it, so that no
+// other is started on its files while it still writes them.
+func lockDir(ctx context.Context, dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the data directory: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("another `afterwrite dev` runs on %s: stop it, or choose another directory with --data", dir)
+	for deadline := time.Now().Add(lockWait); ; {
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			return f, nil
+		}
+		if ctx.Err() != nil || time.Now().After(deadline) {
+			f.Close()
+			return nil, fmt.Errorf("another `afterwrite dev` runs on %s: stop it, or choose another directory with --data", dir)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
-	return func() { f.Close() }, nil
 }

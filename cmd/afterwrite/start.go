@@ -27,11 +27,11 @@ func (p *parts) checkRedis(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	health, err := p.cache.Check(ctx)
-	if err != nil {
-		return err
-	}
 	for _, w := range health.Warnings {
 		p.log.Warn(w)
+	}
+	if err != nil {
+		return err
 	}
 	return p.adoptCache(ctx)
 }

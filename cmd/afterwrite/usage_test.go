@@ -1,0 +1,112 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	bad := d.file("bad.yaml", "api:\n  adr: x\nentities:\n  user: {fields: {name: {type: string}}}\n")
+	exposed := d.file("exposed.yaml", "api: {addr: \"0.0.0.0:0\"}\nentities:\n  user: {fields: {name: {type: string}}}\n")
+	for _, tt := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"", exitUsage, "needs a command"},
+		{"config", exitUsage, "needs a command"},
+		{"record", exitUsage, "needs a command"},
+		{"bogus", exitUsage, "unknown command"},
+		{"config bogus", exitUsage, "unknown command"},
+		{"api --bogus", exitUsage, "unknown flag"},
+		{"api extra", exitUsage, "extra"},
+		{"version --log-level loud", exitUsage, "--log-level"},
+		{"record get user", exitUsage, "accepts 2 arg"},
+		{"record get nope 1", exitUsage, `no entity "nope"`},
+		{"record get item x", exitUsage, "whole number"},
+		{"fsck nope", exitUsage, `no entity "nope"`},
+		{"load user nope.ndjson", exitUsage, "no such file"},
+		{"load user nope.txt", exitUsage, "--format"},
+		{"load user nope.csv --op delete", exitUsage, "--op"},
+		{"invalidate user a --all", exitUsage, "give ids, or --match, or --all"},
+		{"flush --config nope.yaml", exitUsage, "nope.yaml"},
+		{"config check --config " + bad, exitUsage, bad + `:2:3: api.adr: is not a setting; did you mean "addr"?`},
+		{"api --config " + bad, exitUsage, bad + ":2:3:"},
+		{"api --config " + exposed, exitUsage, "insecure: true"},
+		{"flush", exitFailure, "afterwrite migrate"},
+		{"config check", exitOK, "afterwrite.yaml is fine: 2 entities"},
+		{"--help", exitOK, "Examples:"},
+		{"completion bash", exitOK, "complete"},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			r := d.run("", strings.Fields(tt.args)...)
+			require.Equal(t, tt.code, r.code, "%s%s", r.out, r.err)
+			require.Contains(t, r.out+r.err, tt.says)
+		})
+	}
+}
+
+func TestNoConfiguration(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	require.NoError(t, os.Remove(filepath.Join(d.dir, "afterwrite.yaml")))
+	r := d.run("", "api")
+	require.Equal(t, exitUsage, r.code)
+	require.Contains(t, r.err, "config example > afterwrite.yaml")
+
+	d.file("afterwrite.yaml", d.ok("config", "example"))
+	d.ok("config", "check")
+	d.env = append(d.env, "AFTERWRITE_REDSI_URL=x")
+	r = d.run("", "config", "check")
+	require.Equal(t, exitUsage, r.code)
+	require.Contains(t, r.err, `did you mean "AFTERWRITE_REDIS_URL"?`)
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	require.Contains(t, d.ok("version"), "afterwrite ")
+	require.NotEmpty(t, d.json(d.ok("version", "--json"))["go"])
+}
+
+func TestBusyPort(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	l, err := net.Listen("tcp", d.api)
+	require.NoError(t, err)
+	defer l.Close()
+	d.ok("migrate")
+	for _, command := range []string{"api", "dev"} {
+		r := d.run("", command)
+		require.Equal(t, exitFailure, r.code)
+		require.Contains(t, r.err, "is in use by another process")
+		require.Contains(t, r.err, "AFTERWRITE_API_ADDR")
+	}
+}
+
+// Every command tells what it does and shows an example.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	t.Parallel()
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		if c.Name() == "help" || c.HasParent() && c.Parent().Name() == "completion" {
+			return
+		}
+		require.NotEmpty(t, c.Short, c.CommandPath())
+		require.Contains(t, c.Example, "afterwrite", c.CommandPath())
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk((&app{}).root())
+}
