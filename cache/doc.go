@@ -52,5 +52,7 @@
 // eviction, a re-creation and a clock that steps back, and stay below 2^53.
 //
 // The scheduled flag of a partition is the pair g and u of its stats: the write that
-// finds it free sets it and asks for a sync task of the new generation.
+// finds it free sets it and asks for a sync task of the new generation. The first
+// generation is the time in ms: a Redis that was emptied beside a queue that was not does
+// not repeat the ids of tasks which the queue still has.
 package cache

@@ -149,6 +149,33 @@ func TestMissingRecordIsNoDeletion(t *testing.T) {
 	assert.EqualValues(t, 1, total.Imbalance(), "the sum shows what was lost")
 }
 
+// A partition that is never empty of pending records still tries its held ones.
+func TestI5HeldRecordsHaveAShareOfAFullBatch(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	for i := range 5 {
+		b.put(t, fmt.Sprint("held", i), "x")
+	}
+	b.holdAll(t, 0)
+	for i := range 30 {
+		b.put(t, fmt.Sprint("pending", i), "x")
+	}
+	batch, err := b.Due(t.Context(), b.e, 0, 20, 1<<20)
+	require.NoError(t, err)
+	held := 0
+	for _, d := range batch.Due {
+		if d.Held {
+			held++
+		}
+	}
+	assert.Len(t, batch.Due, 20)
+	assert.Equal(t, 2, held)
+	assert.True(t, batch.More)
+	batch, err = b.Due(t.Context(), b.e, 0, 100, 1<<20)
+	require.NoError(t, err)
+	assert.Len(t, batch.Due, 35)
+	assert.False(t, batch.More)
+}
+
 func TestHoldAndWhatEndsIt(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, b *bundle){
 		"success": func(t *testing.T, b *bundle) { b.flush(t) },

@@ -11,7 +11,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local live, new = tonumber(u) or 0, ARGV[1]
 if new == '0' then
   if live > now then return '' end
-  new = string.format('%.0f', (tonumber(g) or 0) + 1)
+  new = string.format('%.0f', (tonumber(g) or now) + 1)
 elseif g ~= new or live == 0 then
   return ''
 end

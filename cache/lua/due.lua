@@ -1,5 +1,7 @@
 -- Reads a batch of what the database should see now: pending records that have waited
--- the flush delay, oldest first, then held records whose next attempt is due.
+-- the flush delay, oldest first, then held records whose next attempt is due. Where there
+-- are too many of both, a tenth is the held ones', so that a hot partition does not keep
+-- them waiting.
 -- Call it only while the partition's fence is locked.
 --
 -- KEYS  1 pending  2 held  3 why
@@ -12,13 +14,13 @@
 --             values…}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local limit, room = tonumber(ARGV[2]), tonumber(ARGV[3])
+local limit, bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
 local missing, out, more = {}, { '', {}, '' }, ''
 local fields = { '_v', '_d', unpack(ARGV, 5) }
 local n = #fields
 
-local function read(list, held)
-  for i = 1, #list, 2 do
+local function read(list, count, held, room)
+  for i = 1, 2 * count, 2 do
     local id = list[i]
     local m = redis.call('HMGET', ARGV[1] .. id, unpack(fields))
     if not m[1] then
@@ -40,14 +42,15 @@ local function read(list, held)
   end
 end
 
-local pending = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[4], 'WITHSCORES', 'LIMIT', 0, limit)
-if #pending == 2 * limit then more = '1' end
-read(pending, false)
-if more == '' then
-  local rest = limit - #pending / 2
-  local held = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'WITHSCORES', 'LIMIT', 0, rest)
-  if #held == 2 * rest then more = '1' end
-  read(held, true)
+local function due(key, before)
+  return redis.call('ZRANGEBYSCORE', key, '-inf', before, 'WITHSCORES', 'LIMIT', 0, limit)
 end
+local pending, held = due(KEYS[1], now - ARGV[4]), due(KEYS[2], now)
+local p, h = #pending / 2, #held / 2
+local nh = math.min(h, math.max(limit - p, math.floor(limit / 10)))
+local np = math.min(p, limit - nh)
+if p == limit or nh < h or np < p then more = '1' end
+read(pending, np, false, bytes)
+read(held, nh, true, nh < h and bytes / 10 or bytes)
 out[1], out[2], out[3] = string.format('%.0f', now), missing, more
 return out

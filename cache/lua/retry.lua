@@ -25,7 +25,7 @@ end
 if back > 0 then
   local g, u = unpack(call('HMGET', KEYS[1], 'g', 'u'))
   if (tonumber(u) or 0) <= now then
-    out[1] = format('%.0f', (tonumber(g) or 0) + 1)
+    out[1] = format('%.0f', (tonumber(g) or now) + 1)
     call('HSET', KEYS[1], 'g', out[1], 'u', format('%.0f', now + ARGV[1] + ARGV[2]))
   end
 end

@@ -13,6 +13,6 @@ local held = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
 local wait = head and math.max(0, head + ARGV[2] - now)
 if held and held - now <= 0 then wait = 0 end
 if not wait then return {} end
-local new = string.format('%.0f', (tonumber(g) or 0) + 1)
+local new = string.format('%.0f', (tonumber(g) or now) + 1)
 redis.call('HSET', KEYS[1], 'g', new, 'u', string.format('%.0f', now + wait + ARGV[1]))
 return { new, string.format('%.0f', wait) }

@@ -235,7 +235,7 @@ if accepted > 0 then
     'a', format('%.0f', (tonumber(s[2]) or 0) + accepted),
     's', format('%.0f', (tonumber(s[3]) or 0) + superseded) }
   if (tonumber(s[8]) or 0) <= now then
-    local g = format('%.0f', (tonumber(s[7]) or 0) + 1)
+    local g = format('%.0f', (tonumber(s[7]) or now) + 1)
     set[7], set[8], set[9], set[10] = 'g', g, 'u', format('%.0f', now + ARGV[3] + ARGV[4])
     results[1] = g
   end
