@@ -65,7 +65,8 @@ func TestResolveOnce(t *testing.T) {
 		wins := make([]int, 4)
 		for i := range wins {
 			wait.Go(func() {
-				wins[i], err = b.Resolve(t.Context(), []int64{first.Number, 999}, store.Discarded, admin)
+				n, err := b.Resolve(t.Context(), []int64{first.Number, 999}, store.Discarded, admin)
+				wins[i] = n
 				if err != nil {
 					t.Error(err)
 				}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,13 +61,13 @@ func TestI3Counter(t *testing.T) {
 		stores := []*bench{setup(t, url, []*afterwrite.Entity{e}), open(t, url, []*afterwrite.Entity{e})}
 		const flushers, times = 6, 10
 		var wait sync.WaitGroup
-		state := 0 // guarded by nothing but the fence
+		var state atomic.Int64 // read and then stored: only the fence keeps it whole
 		for n := range flushers {
 			wait.Go(func() {
 				for range times {
 					_, err := stores[n%2].Flush(t.Context(), e, 3, func(context.Context) ([]afterwrite.Change, error) {
-						state++
-						return []afterwrite.Change{put("a", "null", strconv.Itoa(state))}, nil
+						state.Store(state.Load() + 1)
+						return []afterwrite.Change{put("a", "null", strconv.FormatInt(state.Load(), 10))}, nil
 					})
 					if err != nil {
 						t.Error(err)
@@ -75,8 +76,8 @@ func TestI3Counter(t *testing.T) {
 			})
 		}
 		wait.Wait()
-		require.Equal(t, flushers*times, state)
-		require.Equal(t, strconv.Itoa(state), stores[0].load(e, "a")["a"][1])
+		require.EqualValues(t, flushers*times, state.Load())
+		require.Equal(t, strconv.FormatInt(state.Load(), 10), stores[0].load(e, "a")["a"][1])
 	})
 }
 

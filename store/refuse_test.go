@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -84,6 +85,7 @@ func TestUniqueValuesMove(t *testing.T) {
 				afterwrite.Field{Name: "age", Type: afterwrite.Int})
 			b := setup(t, url, []*afterwrite.Entity{e})
 			b.flush(e, put("a", email(1), "0"), put("b", email(2), "0"), put("c", email(3), "0"))
+			test.batch = slices.Clone(test.batch)
 			for i := range test.batch {
 				test.batch[i].Version = afterwrite.Version(10 + i)
 			}
