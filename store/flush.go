@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -131,6 +132,10 @@ func (f *flush) transact(ctx context.Context, only map[string]bool) (Flushed, er
 	b := &batch{tx: tx, table: f.table, suspicious: f.suspicious, until: f.patience(ctx)}
 	if err := b.write(changes); err != nil {
 		return Flushed{}, err
+	}
+	if b.untried > 0 {
+		f.store.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "too little time to isolate the refused records, the rest waits for the next flush",
+			slog.String("entity", f.table.entity.Name), slog.Int("partition", f.partition), slog.Int("untried", b.untried))
 	}
 	return f.commit(tx, b)
 }

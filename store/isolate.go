@@ -16,8 +16,7 @@ func (b *batch) isolate(changes []afterwrite.Change, run statement, rejected []r
 		return rejected, nil
 	}
 	if len(rejected) > 0 && time.Now().After(b.until) {
-		b.tx.store.cfg.Log.Warn("too little time to isolate refused records, some are left for the next flush",
-			"entity", b.table.entity.Name, "left", len(changes), "refused", len(rejected))
+		b.untried += len(changes)
 		return rejected, nil
 	}
 	r, err := b.attempt(changes, run)

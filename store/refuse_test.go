@@ -3,14 +3,17 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -350,5 +353,39 @@ func TestIsolate(t *testing.T) {
 		_, err = b.Isolate(t.Context(), e, 0, read)
 		require.True(t, store.Unavailable(err))
 		require.ErrorIs(t, err, store.ErrNotMigrated, "a missing table is nobody's poison")
+	})
+}
+
+// TestIsolationStopsInTime: a batch whose culprits take longer to find than a flush
+// may last is done in several flushes, each of which gets further.
+func TestIsolationStopsInTime(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b, e := strict(t, url)
+		open := map[string]afterwrite.Change{}
+		for i := range 3000 {
+			c := item(strconv.Itoa(i), "null", "null", strconv.Itoa(-(i % 2)), `"x"`)
+			open[c.ID] = c
+		}
+		persisted, refused := 0, 0
+		testkit.Eventually(t, "every change has its fate", func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			flushed, err := b.Flush(ctx, e, 0, batch(slices.Collect(maps.Values(open))...))
+			if err != nil {
+				require.True(t, store.Unavailable(err), "%v", err)
+				return false
+			}
+			for _, c := range flushed.Persisted {
+				delete(open, c.ID)
+			}
+			for _, r := range flushed.Refused {
+				require.Equal(t, afterwrite.KindCheck, r.Refusal.Kind)
+				delete(open, r.ID)
+			}
+			persisted, refused = persisted+len(flushed.Persisted), refused+len(flushed.Refused)
+			return len(open) == 0
+		})
+		require.Equal(t, 1500, persisted)
+		require.Equal(t, 1500, refused)
 	})
 }

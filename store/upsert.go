@@ -18,6 +18,7 @@ type batch struct {
 
 	ids     map[string]bool // of the whole batch
 	flushed Flushed
+	untried int // changes that patience has left for the next flush
 }
 
 // maxPasses bounds how often refused changes are tried once more in one flush. What
