@@ -20,6 +20,7 @@ const (
 	DefaultMaxBody      = 1 << 20          // bytes of a body
 	DefaultMaxBatchBody = 64 << 20         // bytes of a batch
 	DefaultMaxBatches   = 8                // batches that are in memory at once
+	DefaultMaxWaits     = 1000             // requests that wait for persistence at once
 	DefaultTimeout      = 15 * time.Second // of one operation, a wait not included
 	DefaultMaxWait      = 60 * time.Second // longest "Prefer: wait" that is granted
 	MaxBatchItems       = 10_000           // items of one batch
@@ -39,6 +40,7 @@ type Config struct {
 	MaxBody      int64         // bytes of a body; 0: DefaultMaxBody
 	MaxBatchBody int64         // bytes of a batch; 0: DefaultMaxBatchBody
 	MaxBatches   int           // batches in memory at once; 0: DefaultMaxBatches
+	MaxWaits     int           // requests that wait for persistence at once, others are answered 202 at once; 0: DefaultMaxWaits
 	Timeout      time.Duration // of one operation; 0: DefaultTimeout
 	MaxWait      time.Duration // longest wait granted; 0: DefaultMaxWait. The server's write timeout must be longer than both
 	CORS         []string      // origins that browsers may call from, or "*"; empty: none
@@ -62,6 +64,7 @@ type API struct {
 	timeout      time.Duration
 	maxWait      time.Duration
 	batches      chan struct{} // a token for each batch in memory
+	waits        chan struct{} // a token for each request that waits for persistence
 
 	cors     cors
 	routes   routes
@@ -88,6 +91,7 @@ func New(cfg Config) (*API, error) {
 		timeout:      cmp.Or(cfg.Timeout, DefaultTimeout),
 		maxWait:      cmp.Or(cfg.MaxWait, DefaultMaxWait),
 		batches:      make(chan struct{}, cmp.Or(cfg.MaxBatches, DefaultMaxBatches)),
+		waits:        make(chan struct{}, cmp.Or(cfg.MaxWaits, DefaultMaxWaits)),
 		log:          cmp.Or(cfg.Log, slog.Default()),
 	}
 	for _, e := range cfg.Entities {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/producer"
 )
 
@@ -75,7 +76,7 @@ func (a *API) doItems(ctx context.Context, c *call, items [][]byte) []producer.R
 func (c *call) checkBatch() error {
 	for _, name := range []string{"If-Match", "If-None-Match", "Idempotency-Key"} {
 		if _, ok := c.r.Header[name]; ok {
-			return badHeader(name, "is not for a batch; give its items if_match or idempotency_key")
+			return problem.BadHeader(name, "is not for a batch; give its items if_match or idempotency_key")
 		}
 	}
 	if err := c.onlyParameters(); err != nil {
@@ -97,7 +98,7 @@ func (c *call) splitItems() ([][]byte, error) {
 			continue
 		}
 		if len(items) == MaxBatchItems {
-			return nil, errTooMany("items", MaxBatchItems)
+			return nil, problem.TooMany("items", MaxBatchItems)
 		}
 		items = append(items, line)
 	}
@@ -117,7 +118,7 @@ func (c *call) splitArray() ([][]byte, error) {
 			return nil, malformed(err)
 		}
 		if len(items) == MaxBatchItems {
-			return nil, errTooMany("items", MaxBatchItems)
+			return nil, problem.TooMany("items", MaxBatchItems)
 		}
 		items = append(items, item)
 	}
@@ -125,7 +126,7 @@ func (c *call) splitArray() ([][]byte, error) {
 		return nil, malformed(err)
 	}
 	if _, err := d.tokens.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, errMalformed("there is something after the array")
+		return nil, problem.Malformed("there is something after the array")
 	}
 	return items, nil
 }
@@ -174,7 +175,7 @@ func (a *API) completeItem(c *call, r *producer.Request, id, fields json.RawMess
 	}
 	e, ok := a.entities[r.Entity]
 	if !ok {
-		return errUnknownEntity(r.Entity)
+		return problem.UnknownEntity(r.Entity)
 	}
 	var err error
 	if id != nil {
@@ -249,14 +250,14 @@ func (a *API) sendResults(c *call, results []producer.Result) {
 
 func (a *API) appendResult(c *call, dst []byte, r *producer.Result) []byte {
 	if r.Err != nil {
-		p := problemOf(r.Err)
-		if p.code == http.StatusInternalServerError {
+		p := problem.Of(r.Err)
+		if p.Code == http.StatusInternalServerError {
 			a.logFault(c, p)
 		}
 		dst = append(dst, `{"status":`...)
-		dst = strconv.AppendInt(dst, int64(p.code), 10)
+		dst = strconv.AppendInt(dst, int64(p.Code), 10)
 		dst = append(dst, `,"error":`...)
-		return append(p.appendTo(dst, ""), '}')
+		return append(p.AppendTo(dst, ""), '}')
 	}
 	dst = append(dst, `{"status":202,"entity":"`...)
 	dst = append(dst, r.Entity.Name...)

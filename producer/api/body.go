@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
 // The media types of bodies.
@@ -25,14 +27,14 @@ func (c *call) wantType(types ...string) error {
 		return nil
 	}
 	if len(given) != 1 {
-		return errMediaType(types)
+		return problem.MediaType(types...)
 	}
 	media, parameters, err := mime.ParseMediaType(given[0])
 	if err != nil || !slices.Contains(types, media) {
-		return errMediaType(types)
+		return problem.MediaType(types...)
 	}
 	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return errMediaType(types)
+		return problem.MediaType(types...)
 	}
 	return nil
 }
@@ -40,7 +42,7 @@ func (c *call) wantType(types ...string) error {
 // readBody reads the whole body into c.body, or refuses one of more than limit bytes.
 func (c *call) readBody(limit int64) error {
 	if c.r.ContentLength > limit {
-		return errTooLarge(limit)
+		return problem.TooLarge(limit)
 	}
 	body := io.Reader(c.r.Body)
 	if c.r.ContentLength < 0 {
@@ -74,9 +76,9 @@ func bodyError(err error) error {
 		return err
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return errMalformed("the body ends before its Content-Length")
+		return problem.Malformed("the body ends before its Content-Length")
 	}
-	p := errMalformed("the body could not be read")
-	p.name, p.code, p.title = "body-unreadable", http.StatusRequestTimeout, "Body not read"
+	p := problem.Malformed("the body could not be read")
+	p.Name, p.Code, p.Title = "body-unreadable", http.StatusRequestTimeout, "Body not read"
 	return fmt.Errorf("read body: %w", p)
 }

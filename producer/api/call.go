@@ -30,7 +30,7 @@ type call struct {
 
 var calls = sync.Pool{New: func() any { return &call{fields: make(afterwrite.Fields)} }}
 
-// maxPooled bounds the buffers that are kept for later calls.
+// Bounds of the buffers that are kept for later calls.
 const (
 	maxPooledBytes  = 64 << 10
 	maxPooledFields = 64

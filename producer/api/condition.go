@@ -8,6 +8,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/producer"
 )
 
@@ -25,19 +26,19 @@ func readCondition(h http.Header) (condition, error) {
 		list := strings.Join(values, ",")
 		tags, ok := parseTags(list)
 		if !ok {
-			return cond, badHeader("If-Match", `must be "*" or a list of quoted versions, such as "1732386354000000"`)
+			return cond, problem.BadHeader("If-Match", `must be "*" or a list of quoted versions, such as "1732386354000000"`)
 		}
 		cond.any = tags == nil
 		cond.versions = strongVersions(tags)
 	}
 	if values := h["If-None-Match"]; len(values) > 0 {
 		if len(values) > 1 || strings.TrimSpace(values[0]) != "*" {
-			return cond, badHeader("If-None-Match", `can only be "*" on a write`)
+			return cond, problem.BadHeader("If-None-Match", `can only be "*" on a write`)
 		}
 		cond.absent = true
 	}
 	if cond.absent && (cond.any || cond.versions != nil) {
-		return cond, badHeader("If-None-Match", "contradicts If-Match")
+		return cond, problem.BadHeader("If-None-Match", "contradicts If-Match")
 	}
 	return cond, nil
 }
@@ -150,17 +151,17 @@ func idempotencyKey(h http.Header) (string, error) {
 		return "", nil
 	}
 	if len(values) > 1 {
-		return "", badHeader("Idempotency-Key", "is there twice")
+		return "", problem.BadHeader("Idempotency-Key", "is there twice")
 	}
 	key := strings.TrimSpace(values[0])
 	if strings.HasPrefix(key, `"`) {
 		var ok bool
 		if key, ok = unquoteHeader(key); !ok {
-			return "", badHeader("Idempotency-Key", "is not a quoted string")
+			return "", problem.BadHeader("Idempotency-Key", "is not a quoted string")
 		}
 	}
 	if reason := keyFault(key); reason != "" {
-		return "", badHeader("Idempotency-Key", reason)
+		return "", problem.BadHeader("Idempotency-Key", reason)
 	}
 	return key, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
 // decoder reads JSON strictly: one value, valid UTF-8, no lone surrogates, no
@@ -52,7 +53,7 @@ func (d *decoder) object(input []byte, fn member) error {
 		_, err := d.tokens.ReadToken()
 		return malformed(err)
 	default:
-		return errMalformed("the body must be a JSON object")
+		return problem.Malformed("the body must be a JSON object")
 	}
 	if _, err := d.tokens.ReadToken(); err != nil {
 		return malformed(err)
@@ -78,7 +79,7 @@ func (d *decoder) object(input []byte, fn member) error {
 		return malformed(err)
 	}
 	if _, err := d.tokens.ReadToken(); !errors.Is(err, io.EOF) {
-		return errMalformed("there is more than one JSON value")
+		return problem.Malformed("there is more than one JSON value")
 	}
 	return nil
 }
@@ -92,7 +93,7 @@ func stringBytes(quoted []byte) ([]byte, error) {
 	return jsontext.AppendUnquote(nil, quoted)
 }
 
-// object reads input as the fields of e into fields. The member "id", which is no
+// fields reads input as the fields of e into fields. The member "id", which is no
 // field, is returned apart, nil where absent. All of them alias input.
 func (d *decoder) fields(input []byte, e *afterwrite.Entity, fields afterwrite.Fields) (id json.RawMessage, err error) {
 	err = d.object(input, func(name []byte, value json.RawMessage) error {
@@ -129,22 +130,22 @@ func idFromJSON(e *afterwrite.Entity, value json.RawMessage) (string, error) {
 // malformed says what is wrong with a JSON text, and where, without repeating it.
 func malformed(err error) error {
 	if err == io.EOF {
-		return errMalformed("the body is empty")
+		return problem.Malformed("the body is empty")
 	}
 	at, ok := errors.AsType[*jsontext.SyntacticError](err)
 	if !ok {
-		return errMalformed("the body is not valid JSON")
+		return problem.Malformed("the body is not valid JSON")
 	}
-	reason := clip(at.Err.Error())
+	reason := problem.Clip(at.Err.Error())
 	switch {
 	case errors.Is(at, jsontext.ErrDuplicateName):
 		reason = "the same name twice in one object"
 	case errors.Is(at, io.ErrUnexpectedEOF):
 		reason = "it ends in the middle of a value"
 	}
-	p := errMalformed("the body is not valid JSON: %s, at byte %d", reason, at.ByteOffset)
+	p := problem.Malformed("the body is not valid JSON: %s, at byte %d", reason, at.ByteOffset)
 	for name := range at.JSONPointer.Tokens() {
-		p.fields = []afterwrite.FieldError{{Field: name, Reason: "is not valid JSON: " + reason}}
+		p.Fields = []afterwrite.FieldError{{Field: name, Reason: "is not valid JSON: " + reason}}
 		break
 	}
 	return p

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
 func testEntity(t testing.TB) *afterwrite.Entity {
@@ -37,9 +38,9 @@ func FuzzFields(f *testing.F) {
 		id, err := d.fields(input, e, fields)
 		require.Equal(t, before, input)
 		if err != nil {
-			p := problemOf(err)
-			require.Equal(t, 400, p.code)
-			require.True(t, json.Valid(p.appendTo(nil, "r")))
+			p := problem.Of(err)
+			require.Equal(t, 400, p.Code)
+			require.True(t, json.Valid(p.AppendTo(nil, "r")))
 			return
 		}
 		var want map[string]json.RawMessage

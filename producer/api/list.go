@@ -14,6 +14,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
 // Query asks for one page of an entity's rows in the order of their ids.
@@ -54,7 +55,7 @@ func (a *API) list(ctx context.Context, c *call) error {
 		out = append(c.entity.AppendRecord(out, row.ID, row.Values), ',')
 	}
 	out = append(trimComma(out), `],"next":`...)
-	c.out = append(appendStringOrNull(out, next), '}', '\n')
+	c.out = append(problem.AppendStringOrNull(out, next), '}', '\n')
 	c.send(http.StatusOK, c.out)
 	return nil
 }
@@ -83,7 +84,7 @@ func (c *call) readQuery() (Query, error) {
 			return q, err
 		}
 		if seen[p.name] {
-			return q, badParameter(p.name, "is there twice")
+			return q, problem.BadParameter(p.name, "is there twice")
 		}
 		seen[p.name] = true
 		value, err := p.value()
@@ -108,7 +109,7 @@ func (c *call) readQuery() (Query, error) {
 func readLimit(value string) (int, error) {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 || n > MaxLimit {
-		return 0, badParameter("limit", fmt.Sprintf("must be a whole number from 1 to %d", MaxLimit))
+		return 0, problem.BadParameter("limit", fmt.Sprintf("must be a whole number from 1 to %d", MaxLimit))
 	}
 	return n, nil
 }
@@ -117,11 +118,11 @@ func readLimit(value string) (int, error) {
 func (c *call) readFilter(q *Query, name, value string) error {
 	i, ok := c.entity.Field(name)
 	if !ok {
-		return badParameter(name, "is neither a parameter of this route nor a field of "+c.entity.Name)
+		return problem.BadParameter(name, "is neither a parameter of this route nor a field of "+c.entity.Name)
 	}
 	f := &c.entity.Fields[i]
 	if f.Type == afterwrite.JSON {
-		return badParameter(name, "is a json field, which cannot be compared")
+		return problem.BadParameter(name, "is a json field, which cannot be compared")
 	}
 	text, err := filterText(f, value)
 	if err != nil {
@@ -164,7 +165,7 @@ func cursorCheck(e *afterwrite.Entity, id string) uint32 {
 func readCursor(e *afterwrite.Entity, text string) (string, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(b) <= 4 || binary.BigEndian.Uint32(b) != cursorCheck(e, string(b[4:])) {
-		return "", badParameter("after", `must be the "next" of an earlier page of the same entity`)
+		return "", problem.BadParameter("after", `must be the "next" of an earlier page of the same entity`)
 	}
 	return string(b[4:]), nil
 }

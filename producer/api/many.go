@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
 // getMany answers the records of a list of ids, in its order, and names those that
@@ -59,7 +60,7 @@ func (c *call) readIDs() ([]string, error) {
 		for raw := range strings.SplitSeq(p.raw, ",") {
 			id, err := url.QueryUnescape(raw)
 			if err != nil {
-				return nil, badParameter("ids", "is not percent-encoded as it must be")
+				return nil, problem.BadParameter("ids", "is not percent-encoded as it must be")
 			}
 			if id, err = c.entity.CanonicalID(id); err != nil {
 				return nil, err
@@ -68,7 +69,7 @@ func (c *call) readIDs() ([]string, error) {
 				continue
 			}
 			if len(ids) == MaxIDs {
-				return nil, badParameter("ids", fmt.Sprintf("has more than %d ids", MaxIDs))
+				return nil, problem.BadParameter("ids", fmt.Sprintf("has more than %d ids", MaxIDs))
 			}
 			seen[id] = true
 			ids = append(ids, id)

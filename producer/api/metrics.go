@@ -14,6 +14,7 @@ import (
 type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	unwaited prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -27,11 +28,15 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Help:    "Time to answer a request, by route; a wait for persistence included.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"route"}),
+		unwaited: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "afterwrite_http_unwaited_total",
+			Help: "Writes answered at once though the caller would have waited, for too many were waiting.",
+		}),
 	}
 	if registerer == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.seconds} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.unwaited} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}

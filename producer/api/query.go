@@ -4,6 +4,8 @@ import (
 	"iter"
 	"net/url"
 	"strings"
+
+	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
 // parameter is one query parameter. The raw value is as the caller escaped it.
@@ -16,7 +18,7 @@ type parameter struct {
 func (p parameter) value() (string, error) {
 	v, err := url.QueryUnescape(p.raw)
 	if err != nil {
-		return "", badParameter(p.name, "is not percent-encoded as it must be")
+		return "", problem.BadParameter(p.name, "is not percent-encoded as it must be")
 	}
 	return v, nil
 }
@@ -32,7 +34,7 @@ func parameters(query string) iter.Seq2[parameter, error] {
 			name, raw, _ := strings.Cut(part, "=")
 			name, err := url.QueryUnescape(name)
 			if err != nil {
-				err = badParameter(part, "is not percent-encoded as it must be")
+				err = problem.BadParameter(part, "is not percent-encoded as it must be")
 			}
 			if !yield(parameter{name: name, raw: raw}, err) {
 				return

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
 // handler answers one request. An error that it returns becomes a problem; it then
@@ -94,7 +96,7 @@ func (a *API) route(c *call) error {
 	}
 	rest, ok := strings.CutPrefix(path, "/v1/")
 	if !ok {
-		return errUnknownRoute()
+		return problem.UnknownRoute()
 	}
 	name, rest, hasID := strings.Cut(rest, "/")
 	id, last, under := strings.Cut(rest, "/")
@@ -106,10 +108,10 @@ func (a *API) route(c *call) error {
 	case a.routes.under[last] != nil:
 		c.end = a.routes.under[last]
 	default:
-		return errUnknownRoute()
+		return problem.UnknownRoute()
 	}
 	if c.entity, ok = a.entities[name]; !ok {
-		return errUnknownEntity(name)
+		return problem.UnknownEntity(name)
 	}
 	if !hasID {
 		return nil

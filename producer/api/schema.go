@@ -8,6 +8,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/producer"
 )
 
@@ -220,7 +221,7 @@ func problemSchema(version, text object) object {
 		"properties": object{
 			"type":  object{"type": "string", "format": "uri", "description": "Stable: tell problems apart by it."},
 			"title": text, "status": object{"type": "integer"}, "detail": text, "request_id": text,
-			"errors": object{"type": "array", "maxItems": maxProblemFields,
+			"errors": object{"type": "array", "maxItems": problem.MaxFields,
 				"items": closed(object{"field": text, "reason": text}, "field", "reason")},
 			"version": version, "record_status": ref("schemas", "Status"), "refusal": ref("schemas", "Refusal"),
 		},

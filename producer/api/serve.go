@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
 // Header values that every answer shares. They are never changed.
@@ -50,7 +52,7 @@ func (a *API) answer(c *call) {
 			c.spoilt = true
 			a.log.Error("handler panicked", "request_id", c.requestID, "route", c.end.name,
 				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-			a.refuse(c, errInternal(nil))
+			a.refuse(c, problem.Internal(nil))
 		}
 	}()
 	if err := a.dispatch(c.r.Context(), c); err != nil {
@@ -87,7 +89,7 @@ func (a *API) dispatch(ctx context.Context, c *call) error {
 		return nil
 	}
 	h.Set("Allow", c.end.allow)
-	return errMethod(c.end.allow)
+	return problem.Method(c.end.allow)
 }
 
 // Headers of the cross-origin protocol (https://fetch.spec.whatwg.org/#http-cors-protocol).
@@ -149,7 +151,7 @@ func (c *call) onlyParameters(known ...string) error {
 			return err
 		}
 		if !slices.Contains(known, p.name) {
-			return badParameter(p.name, "is not a parameter of this route")
+			return problem.BadParameter(p.name, "is not a parameter of this route")
 		}
 	}
 	return nil

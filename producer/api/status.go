@@ -8,6 +8,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
 // status answers where a record stands on its way to the database.
@@ -67,7 +68,7 @@ func appendState(dst []byte, e *afterwrite.Entity, id string, s cache.State) []b
 	if s.Refusal == nil {
 		return append(dst, `null}`...)
 	}
-	return append(appendRefusal(dst, *s.Refusal), '}')
+	return append(problem.AppendRefusal(dst, *s.Refusal), '}')
 }
 
 func appendTime(dst []byte, t time.Time) []byte {

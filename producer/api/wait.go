@@ -6,17 +6,31 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/producer"
 )
+
+// admitWait takes a place among the requests that wait; [API.await] gives it back.
+// Where all are taken the caller is answered at once, as one who waited in vain.
+func (a *API) admitWait() bool {
+	select {
+	case a.waits <- struct{}{}:
+		return true
+	default:
+		a.metrics.unwaited.Inc()
+		return false
+	}
+}
 
 // await waits until the accepted write or a newer one is persisted, and returns
 // where it stands then. Its errors are the database's refusal of this write, and
 // ErrOutcomeUnknown where Redis has come back without it. Whatever else befalls the
 // wait, what is accepted stays accepted.
 func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (afterwrite.Status, error) {
-	if wait <= 0 || w.Status == afterwrite.Persisted {
+	if wait <= 0 {
 		return w.Status, nil
 	}
+	defer func() { <-a.waits }()
 	ctx, cancel := context.WithTimeout(c.r.Context(), wait)
 	defer cancel()
 	state, err := a.cache.Wait(ctx, w.Entity, w.ID, w.Version)
@@ -35,7 +49,7 @@ func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (afterwrit
 		// What is not cached has left the cache, and only persisted records can.
 		return afterwrite.Persisted, nil
 	case state.Refusal != nil && record.Version == w.Version:
-		return "", errRefused(refused{Refusal: *state.Refusal, version: w.Version, status: record.Status})
+		return "", errRefused(w.Entity, problem.Refused{Refusal: *state.Refusal, Version: w.Version, Status: record.Status})
 	}
 	return w.Status, nil
 }

@@ -67,3 +67,21 @@ func TestWaitEndsInTime(t *testing.T) {
 		require.Empty(t, a.Header.Get("Preference-Applied"), prefer)
 	}
 }
+
+func TestWaitsAreBounded(t *testing.T) {
+	t.Parallel()
+	b := setup(t, configure(func(c *api.Config) { c.MaxWaits = 1 }))
+	first := b.waiting("PUT", "/v1/user/w", `{"name":"W"}`, "wait=30")
+	b.isPending("/v1/user/w")
+	testkit.Eventually(t, "a second one is not let wait", func() bool {
+		a := b.do("PUT", "/v1/user/x", `{"name":"X"}`, "Prefer: respond-async, wait=1")
+		return a.StatusCode == 202 && a.Header.Get("Preference-Applied") == "respond-async"
+	})
+	require.Regexp(t, "afterwrite_http_unwaited_total [1-9]", b.do("GET", "/metrics", "").body)
+	b.flush()
+	(<-first).want(t, 200)
+	last := b.waiting("PUT", "/v1/user/w", `{"name":"W"}`, "wait=30")
+	b.isPending("/v1/user/w")
+	b.flush()
+	(<-last).want(t, 200)
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/producer"
 )
 
@@ -53,7 +54,7 @@ func (a *API) remove(ctx context.Context, c *call) error {
 // create makes a record whose id is in the body, or is made.
 func (a *API) create(ctx context.Context, c *call) error {
 	if _, ok := c.r.Header["If-Match"]; ok {
-		return badHeader("If-Match", "has no meaning for a record that is yet to be created")
+		return problem.BadHeader("If-Match", "has no meaning for a record that is yet to be created")
 	}
 	id, err := a.readObject(c, typeJSON)
 	if err != nil {
@@ -164,6 +165,9 @@ func (a *API) accept(c *call, op cache.Op, accepted producer.Accepted) error {
 	code := http.StatusAccepted
 	if _, ok := c.r.Header["Prefer"]; ok {
 		prefer := readPreference(c.r.Header, a.maxWait)
+		if prefer.wait > 0 && !a.admitWait() {
+			prefer.wait = 0
+		}
 		if applied := prefer.applied(); applied != "" {
 			h["Preference-Applied"] = []string{applied}
 		}

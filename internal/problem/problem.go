@@ -1,0 +1,173 @@
+// Package problem is how every HTTP surface of Afterwrite answers an error: an RFC 9457
+// document, of the same form everywhere. A handler returns an error, [Of] translates it
+// once, and [Problem.AppendTo] writes it.
+package problem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Prefix begins the "type" of every problem. What follows it is stable: a caller may
+// tell problems apart by it.
+const Prefix = "urn:afterwrite:problem:"
+
+// Problem is an error as a caller sees it.
+type Problem struct {
+	Name       string // end of its type
+	Title      string
+	Code       int // status of the answer
+	Detail     string
+	Fields     []afterwrite.FieldError // what is wrong, by field or parameter
+	RetryAfter int                     // seconds; 0: no Retry-After
+	Refused    *Refused                // the database's refusal, else nil
+	Cause      error                   // for the log alone; nil: the caller's fault
+}
+
+// Refused says of which accepted write a refusal is.
+type Refused struct {
+	afterwrite.Refusal
+	Version afterwrite.Version
+	Status  afterwrite.Status
+}
+
+func (p *Problem) Error() string {
+	if p.Cause != nil {
+		return p.Name + ": " + p.Cause.Error()
+	}
+	return p.Name + ": " + p.Detail
+}
+
+func (p *Problem) Unwrap() error { return p.Cause }
+
+// known is what each named error of the project answers, in the order in which they
+// are tried. The write path's own words reach the caller only where they name no
+// more than the caller's own input.
+var known = []struct {
+	err     error
+	problem Problem
+}{
+	{afterwrite.ErrUnknownEntity, Problem{Name: "unknown-entity", Code: 404, Title: "Unknown entity",
+		Detail: "the configuration names no such entity"}},
+	{afterwrite.ErrNotFound, Problem{Name: "not-found", Code: 404, Title: "Record not found",
+		Detail: "there is no record with this id"}},
+	{afterwrite.ErrExists, Problem{Name: "exists", Code: 409, Title: "Record exists",
+		Detail: "there is already a record with this id"}},
+	{afterwrite.ErrVersionMismatch, Problem{Name: "precondition-failed", Code: 412, Title: "Precondition failed",
+		Detail: "the record is not at a version that If-Match names; read it again"}},
+	{afterwrite.ErrKeyReused, Problem{Name: "key-reused", Code: 422, Title: "Idempotency-Key reused",
+		Detail: "this Idempotency-Key was used for another request; make a new one"}},
+	{afterwrite.ErrBacklogFull, Problem{Name: "backlog-full", Code: 503, Title: "Backlog full", RetryAfter: 2,
+		Detail: "too many accepted records wait for the database; nothing was written, try again later"}},
+	{afterwrite.ErrOutcomeUnknown, Problem{Name: "outcome-unknown", Code: 503, Title: "Outcome unknown", RetryAfter: 1,
+		Detail: "unknown: the reply of Redis was lost, the write may or may not be accepted; " +
+			"a repeat is safe only with an Idempotency-Key that the first request had too"}},
+	{afterwrite.ErrDatabaseUnavailable, Problem{Name: "database-unavailable", Code: 503, Title: "Database unavailable", RetryAfter: 5,
+		Detail: "this request needs the database, which does not answer; nothing was written"}},
+	{afterwrite.ErrUnavailable, Problem{Name: "redis-unavailable", Code: 503, Title: "Redis unavailable", RetryAfter: 1,
+		Detail: "Redis does not answer; nothing was written"}},
+	{afterwrite.ErrBusy, Problem{Name: "busy", Code: 503, Title: "Busy", RetryAfter: 1,
+		Detail: "too many requests are waiting; nothing was written"}},
+	{afterwrite.ErrPartitionsChanged, Problem{Name: "partitions-changed", Code: 503, Title: "Configuration differs", RetryAfter: 30,
+		Detail: "this process and another disagree about the number of partitions; nothing was written"}},
+	{context.DeadlineExceeded, Problem{Name: "timeout", Code: 503, Title: "Timeout", RetryAfter: 1,
+		Detail: "the request waited too long; nothing was written"}},
+}
+
+// ClientGone is what is logged for a caller that went away before the answer.
+const ClientGone = 499
+
+// Of translates any error. It is the only place that does, but for errors that one
+// surface alone knows.
+func Of(err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	if bad, ok := errors.AsType[*afterwrite.InvalidError](err); ok {
+		return &Problem{Name: "invalid", Code: 422, Title: "Invalid fields",
+			Detail: "the entity does not accept these values", Fields: bad.Fields}
+	}
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return TooLarge(tooLarge.Limit)
+	}
+	if errors.Is(err, context.Canceled) {
+		return &Problem{Name: "canceled", Code: ClientGone, Title: "Canceled", Detail: "the caller went away"}
+	}
+	for i := range known {
+		if errors.Is(err, known[i].err) {
+			p := known[i].problem
+			if p.Code >= 500 {
+				p.Cause = err
+			}
+			return &p
+		}
+	}
+	return Internal(err)
+}
+
+// Internal is a fault of the server.
+func Internal(cause error) *Problem {
+	return &Problem{Name: "internal", Code: 500, Title: "Internal error", Cause: cause,
+		Detail: "this is a fault of the server; its log has the cause under the request id"}
+}
+
+// UnknownRoute answers a path that nothing serves.
+func UnknownRoute() *Problem {
+	return &Problem{Name: "unknown-route", Code: 404, Title: "Unknown route",
+		Detail: "no route has this path; /openapi.json lists them"}
+}
+
+// UnknownEntity answers a name that the caller made up.
+func UnknownEntity(name string) *Problem {
+	p := Of(afterwrite.ErrUnknownEntity)
+	p.Detail = fmt.Sprintf("the configuration names no entity %q", Clip(name))
+	return p
+}
+
+// Method answers a method that the route does not take.
+func Method(allow string) *Problem {
+	return &Problem{Name: "method-not-allowed", Code: 405, Title: "Method not allowed",
+		Detail: "this route takes " + allow}
+}
+
+// TooLarge answers a body of more than limit bytes.
+func TooLarge(limit int64) *Problem {
+	return &Problem{Name: "body-too-large", Code: 413, Title: "Body too large",
+		Detail: fmt.Sprintf("the body has more than %d bytes", limit)}
+}
+
+// TooMany answers a request about more things than one may be about.
+func TooMany(what string, limit int) *Problem {
+	return &Problem{Name: "too-many", Code: 413, Title: "Too many",
+		Detail: fmt.Sprintf("there are more than %d %s", limit, what)}
+}
+
+// MediaType answers a body of another media type.
+func MediaType(want ...string) *Problem {
+	return &Problem{Name: "unsupported-media-type", Code: 415, Title: "Unsupported media type",
+		Detail: "the Content-Type must be " + strings.Join(want, " or ") + ", in UTF-8"}
+}
+
+// Malformed answers a body that cannot be read.
+func Malformed(format string, args ...any) *Problem {
+	return &Problem{Name: "malformed", Code: 400, Title: "Malformed body", Detail: fmt.Sprintf(format, args...)}
+}
+
+// BadParameter answers a query parameter; the reason follows its name.
+func BadParameter(name, reason string) *Problem {
+	return &Problem{Name: "bad-parameter", Code: 400, Title: "Bad query parameter",
+		Detail: fmt.Sprintf("the query parameter %q %s", Clip(name), reason),
+		Fields: []afterwrite.FieldError{{Field: name, Reason: reason}}}
+}
+
+// BadHeader answers a header; the reason follows its name.
+func BadHeader(name, reason string) *Problem {
+	return &Problem{Name: "bad-header", Code: 400, Title: "Bad header",
+		Detail: "the header " + name + " " + reason,
+		Fields: []afterwrite.FieldError{{Field: name, Reason: reason}}}
+}

@@ -1,0 +1,109 @@
+package problem
+
+import (
+	"net/http"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// MediaTypeProblem is the Content-Type of a problem.
+const MediaTypeProblem = "application/problem+json"
+
+// Bounds of what a problem repeats of the request.
+const (
+	MaxFields   = 100
+	maxRepeated = 100 // bytes of a name that the caller made up
+)
+
+// SetHeader sets what an answer with the problem needs beside its body.
+func (p *Problem) SetHeader(h http.Header) {
+	if p.RetryAfter > 0 {
+		h["Retry-After"] = []string{strconv.Itoa(p.RetryAfter)}
+	}
+	h["Content-Type"] = []string{MediaTypeProblem}
+}
+
+// AppendTo appends the problem's document. Without a request id it is part of a
+// batch's answer.
+func (p *Problem) AppendTo(dst []byte, requestID string) []byte {
+	dst = append(dst, `{"type":"`+Prefix...)
+	dst = append(dst, p.Name...)
+	dst = append(dst, `","title":`...)
+	dst = AppendString(dst, p.Title)
+	dst = append(dst, `,"status":`...)
+	dst = strconv.AppendInt(dst, int64(p.Code), 10)
+	dst = append(dst, `,"detail":`...)
+	dst = AppendString(dst, p.Detail)
+	if requestID != "" {
+		dst = append(dst, `,"request_id":`...)
+		dst = AppendString(dst, requestID)
+	}
+	dst = p.appendFields(dst)
+	if p.Refused != nil {
+		dst = append(dst, `,"version":`...)
+		dst = strconv.AppendInt(dst, int64(p.Refused.Version), 10)
+		dst = append(dst, `,"record_status":"`...)
+		dst = append(append(dst, p.Refused.Status...), `","refusal":`...)
+		dst = AppendRefusal(dst, p.Refused.Refusal)
+	}
+	return append(dst, '}')
+}
+
+func (p *Problem) appendFields(dst []byte) []byte {
+	if len(p.Fields) == 0 {
+		return dst
+	}
+	dst = append(dst, `,"errors":[`...)
+	for i, f := range p.Fields[:min(len(p.Fields), MaxFields)] {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"field":`...)
+		dst = AppendString(dst, Clip(f.Field))
+		dst = append(dst, `,"reason":`...)
+		dst = append(AppendString(dst, f.Reason), '}')
+	}
+	return append(dst, ']')
+}
+
+// AppendRefusal appends the database's own error about a record.
+func AppendRefusal(dst []byte, r afterwrite.Refusal) []byte {
+	dst = append(dst, `{"kind":`...)
+	dst = AppendString(dst, string(r.Kind))
+	dst = append(dst, `,"constraint":`...)
+	dst = AppendStringOrNull(dst, r.Constraint)
+	dst = append(dst, `,"column":`...)
+	dst = AppendStringOrNull(dst, r.Column)
+	dst = append(dst, `,"message":`...)
+	return append(AppendString(dst, r.Message), '}')
+}
+
+// AppendStringOrNull appends s as a JSON string, null for "".
+func AppendStringOrNull(dst []byte, s string) []byte {
+	if s == "" {
+		return append(dst, afterwrite.Null...)
+	}
+	return AppendString(dst, s)
+}
+
+// AppendString appends s as a JSON string; what is not UTF-8 is replaced.
+func AppendString(dst []byte, s string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, s) // the error is about what it replaced
+	return dst
+}
+
+// Clip shortens a text that the caller made up, between two characters.
+func Clip(s string) string {
+	if len(s) <= maxRepeated {
+		return s
+	}
+	end := maxRepeated
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
