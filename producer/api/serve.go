@@ -18,7 +18,6 @@ import (
 // Header values that every answer shares. They are never changed.
 var (
 	headerJSON    = []string{"application/json"}
-	headerProblem = []string{"application/problem+json"}
 	headerNosniff = []string{"nosniff"}
 	headerPolicy  = []string{"default-src 'none'; frame-ancestors 'none'"}
 	headerNoStore = []string{"no-store"}
