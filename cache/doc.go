@@ -18,6 +18,7 @@
 //	                            g generation of the newest sync task, u time until which
 //	                            it is ordered or running (ms, 0 free) · e time until which
 //	                            somebody listens to events (ms) · n partitions of the entity
+//	                            · z there while flushing is paused
 //	aw:{user/3}:pending  ZSET   id → time first pending (ms)
 //	aw:{user/3}:held     ZSET   id → time of the next attempt (ms)
 //	aw:{user/3}:dead     ZSET   id → time of death (ms)

@@ -14,7 +14,8 @@ type Due struct {
 	afterwrite.Change
 	Held         bool      // refused before; else it is pending
 	Attempts     int       // refusals so far
-	PendingSince time.Time // of a pending one: since when, by Redis's clock
+	History      []Attempt // the last of them, oldest first
+	PendingSince time.Time // when it first waited, by Redis's clock
 }
 
 // Batch is what [Cache.Due] reads at one moment.
@@ -62,7 +63,11 @@ func readDue(list []any) Due {
 	d := Due{Held: since == "", PendingSince: parseMS(since)}
 	d.ID, d.Version = text(list[0]), parseVersion(text(list[3]))
 	if d.Held {
-		d.Attempts = parseWhy(text(list[2])).Attempts
+		w := parseWhy(text(list[2]))
+		d.Attempts, d.History = w.Attempts, expand(w.History)
+		if w.Since > 0 {
+			d.PendingSince = time.UnixMilli(w.Since)
+		}
 	}
 	if d.Deleted = text(list[4]) != ""; d.Deleted {
 		return d
@@ -79,7 +84,7 @@ func text(v any) string {
 	return s
 }
 
-// why is the JSON beside a held or dead record: its refusal.
+// why is the JSON beside a held or dead record: its refusal, and those before it.
 type why struct {
 	Version    afterwrite.Version `json:"version"`
 	Attempts   int                `json:"attempts"`
@@ -87,7 +92,9 @@ type why struct {
 	Constraint string             `json:"constraint,omitempty"`
 	Column     string             `json:"column,omitempty"`
 	Message    string             `json:"message"`
-	At         int64              `json:"at"` // ms
+	At         int64              `json:"at"`              // ms
+	Since      int64              `json:"since,omitempty"` // when it first waited, ms
+	History    []brief            `json:"history,omitempty"`
 }
 
 // parseWhy reads the detail, or as much of it as can be read.

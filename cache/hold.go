@@ -14,6 +14,8 @@ type Refused struct {
 	Change   afterwrite.Change
 	Refusal  afterwrite.Refusal
 	Attempts int       // this one included
+	History  []Attempt // this one included, oldest first; the last MaxHistory are kept
+	Since    time.Time // when the record first waited; zero: not known
 	Next     time.Time // of the next attempt; unused by Die
 	At       time.Time // of this attempt; zero: now
 }
@@ -44,10 +46,14 @@ func (r Refused) why() (string, error) {
 	if at.IsZero() {
 		at = time.Now()
 	}
-	detail, err := json.Marshal(why{
+	w := why{
 		Version: r.Change.Version, Attempts: r.Attempts, Kind: r.Refusal.Kind, Constraint: r.Refusal.Constraint,
-		Column: r.Refusal.Column, Message: r.Refusal.Message, At: at.UnixMilli(),
-	})
+		Column: r.Refusal.Column, Message: r.Refusal.Message, At: at.UnixMilli(), History: shorten(r.History),
+	}
+	if !r.Since.IsZero() {
+		w.Since = r.Since.UnixMilli()
+	}
+	detail, err := json.Marshal(w)
 	return string(detail), err
 }
 

@@ -52,6 +52,7 @@ var (
 	dieScript        = load("die")
 	retryScript      = load("retry")
 	rescheduleScript = load("reschedule")
+	pauseScript      = load("pause")
 )
 
 // run calls one script through the client whose commands may be sent again: what a

@@ -16,6 +16,7 @@ type Stats struct {
 	OldestPending, OldestHeld, OldestDead            time.Time // first pending, next attempt, death; zero if none
 	LastVersion                                      afterwrite.Version
 	FlagUntil                                        time.Time // the scheduled flag; zero: free
+	Paused                                           bool      // flushing is stopped; of several: of any
 }
 
 // Imbalance is accepted - (persisted + superseded + pending + held + dead + discarded):
@@ -40,6 +41,7 @@ func Total(partitions []Stats) Stats {
 		t.OldestHeld = older(t.OldestHeld, s.OldestHeld)
 		t.OldestDead = older(t.OldestDead, s.OldestDead)
 		t.LastVersion = max(t.LastVersion, s.LastVersion)
+		t.Paused = t.Paused || s.Paused
 	}
 	return t
 }
@@ -64,7 +66,7 @@ func (c *Cache) Stats(ctx context.Context, e *afterwrite.Entity) ([]Stats, error
 		if err != nil {
 			return nil, fault("stats", err)
 		}
-		if len(reply) != 13 {
+		if len(reply) != 14 {
 			return nil, fmt.Errorf("stats script: %d values", len(reply))
 		}
 		stats[i] = readStats(i, reply)
@@ -83,6 +85,6 @@ func readStats(partition int, reply []any) Stats {
 	return Stats{
 		Partition: partition, LastVersion: afterwrite.Version(n(0)),
 		Accepted: n(1), Superseded: n(2), Persisted: n(3), Discarded: n(4), Lost: n(5), FlagUntil: t(6),
-		Pending: n(7), Held: n(8), Dead: n(9), OldestPending: t(10), OldestHeld: t(11), OldestDead: t(12),
+		Pending: n(7), Held: n(8), Dead: n(9), OldestPending: t(10), OldestHeld: t(11), OldestDead: t(12), Paused: n(13) == 1,
 	}
 }

@@ -1,11 +1,12 @@
 -- Begins or renews the work of a sync task: extends the scheduled flag if the task's
 -- generation is the live one. Generation 0 is a wake-up for held records: it takes the
--- flag if it is free.
+-- flag if it is free. No task may work on a partition that is paused.
 --
 -- KEYS  1 stats
 -- ARGV  1 generation  2 life of the flag from now, ms
 -- Returns the live generation if the task may work, else ""
-local g, u = unpack(redis.call('HMGET', KEYS[1], 'g', 'u'))
+local g, u, paused = unpack(redis.call('HMGET', KEYS[1], 'g', 'u', 'z'))
+if paused then return '' end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local live, new = tonumber(u) or 0, ARGV[1]

@@ -23,8 +23,8 @@ for i = 6, #KEYS do
   out[i - 4] = moved and 1 or 0
 end
 if back > 0 then
-  local g, u = unpack(call('HMGET', KEYS[1], 'g', 'u'))
-  if (tonumber(u) or 0) <= now then
+  local g, u, paused = unpack(call('HMGET', KEYS[1], 'g', 'u', 'z'))
+  if not paused and (tonumber(u) or 0) <= now then
     out[1] = format('%.0f', (tonumber(g) or now) + 1)
     call('HSET', KEYS[1], 'g', out[1], 'u', format('%.0f', now + ARGV[1] + ARGV[2]))
   end

@@ -4,7 +4,8 @@
 -- KEYS  1 stats  2 pending  3 held
 -- ARGV  1 margin of the flag, ms  2 flush delay, ms
 -- Returns {} nothing to order, else {generation, wait ms}
-local g, u = unpack(redis.call('HMGET', KEYS[1], 'g', 'u'))
+local g, u, paused = unpack(redis.call('HMGET', KEYS[1], 'g', 'u', 'z'))
+if paused then return {} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if (tonumber(u) or 0) > now then return {} end

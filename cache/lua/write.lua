@@ -36,7 +36,7 @@
 
 local call, format = redis.call, string.format
 local stats = KEYS[1]
-local s = call('HMGET', stats, 'v', 'a', 's', 'p', 'd', 'l', 'g', 'u', 'e', 'n')
+local s = call('HMGET', stats, 'v', 'a', 's', 'p', 'd', 'l', 'g', 'u', 'e', 'n', 'z')
 if s[10] and s[10] ~= ARGV[2] then
   return redis.error_reply('PARTITIONS ' .. s[10])
 end
@@ -234,7 +234,7 @@ if accepted > 0 then
   local set = { 'v', format('%.0f', version),
     'a', format('%.0f', (tonumber(s[2]) or 0) + accepted),
     's', format('%.0f', (tonumber(s[3]) or 0) + superseded) }
-  if (tonumber(s[8]) or 0) <= now then
+  if not s[11] and (tonumber(s[8]) or 0) <= now then
     local g = format('%.0f', (tonumber(s[7]) or now) + 1)
     set[7], set[8], set[9], set[10] = 'g', g, 'u', format('%.0f', now + ARGV[3] + ARGV[4])
     results[1] = g

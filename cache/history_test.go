@@ -1,0 +1,72 @@
+package cache_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// refuse holds the one due record of a partition again and says what its history is then.
+func (b *bundle) refuse(t *testing.T, partition int, a cache.Attempt) cache.Due {
+	t.Helper()
+	due := b.read(t, partition).Due
+	require.Len(t, due, 1)
+	d := due[0]
+	_, err := b.Hold(t.Context(), b.e, partition, []cache.Refused{{
+		Change: d.Change, Refusal: afterwrite.Refusal{Kind: a.Kind, Message: a.Message},
+		Attempts: d.Attempts + 1, History: append(d.History, a), Since: d.PendingSince, Next: time.Now().Add(-time.Second),
+	}})
+	require.NoError(t, err)
+	due = b.read(t, partition).Due
+	require.Len(t, due, 1)
+	return due[0]
+}
+
+func TestHistoryIsKeptThroughHolds(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "x")
+	partition := b.e.Partition("a")
+	since := b.read(t, partition).Due[0].PendingSince
+	require.False(t, since.IsZero())
+	start := time.Now().UTC().Truncate(time.Millisecond)
+	want := []cache.Attempt{
+		{Number: 1, At: start, Kind: afterwrite.KindUnique, Message: "taken", Worker: "w1"},
+		{Number: 2, At: start.Add(1), Kind: afterwrite.KindUnique, Message: "taken", Worker: "w1"},
+		{Number: 3, At: start.Add(2), Kind: afterwrite.KindCheck, Message: "no", Worker: "w1"},
+		{Number: 4, At: start.Add(3), Kind: afterwrite.KindUnique, Message: "taken", Worker: "w2"},
+	}
+	for i := range want {
+		want[i].At = start.Add(time.Duration(i) * time.Millisecond)
+		d := b.refuse(t, partition, want[i])
+		assert.Equal(t, want[:i+1], d.History)
+		assert.Equal(t, i+1, d.Attempts)
+		assert.Equal(t, since, d.PendingSince)
+	}
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "x")
+	partition := b.e.Partition("a")
+	var d cache.Due
+	for n := range 2 * cache.MaxHistory {
+		d = b.refuse(t, partition, cache.Attempt{
+			Number: n + 1, At: time.Now(), Kind: afterwrite.KindCheck, Worker: "w",
+			Message: fmt.Sprint(n) + strings.Repeat("é", cache.MaxHistoryMessage),
+		})
+	}
+	require.Len(t, d.History, cache.MaxHistory)
+	assert.Equal(t, cache.MaxHistory+1, d.History[0].Number, "the first are forgotten")
+	assert.Equal(t, 2*cache.MaxHistory, d.Attempts, "and counted")
+	for _, a := range d.History {
+		assert.LessOrEqual(t, len(a.Message), cache.MaxHistoryMessage)
+		assert.NotContains(t, a.Message, "\ufffd")
+	}
+}

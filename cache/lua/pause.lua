@@ -1,0 +1,13 @@
+-- Stops or starts the flushing of a partition. A task under way ends after its batch; what
+-- is written meanwhile stays pending. Once started again, the sweeper orders what is due.
+--
+-- KEYS  1 stats
+-- ARGV  1 "1" stop, "" start
+-- Returns 1 if that changed anything, else 0
+local paused = redis.call('HEXISTS', KEYS[1], 'z') == 1
+if ARGV[1] == '1' then
+  redis.call('HSET', KEYS[1], 'z', '1', 'u', '0')
+  return paused and 0 or 1
+end
+redis.call('HDEL', KEYS[1], 'z')
+return paused and 1 or 0

@@ -1,0 +1,36 @@
+package cache
+
+import (
+	"context"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Pause stops the flushing of an entity's partitions, of all where none is named, and
+// returns the number of those that were not stopped before. Writes go on being accepted,
+// until max_pending refuses them; a flush under way ends after its batch.
+func (c *Cache) Pause(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error) {
+	return c.pause(ctx, e, "1", partitions)
+}
+
+// Resume starts the flushing again; the sweeper orders what is due within its tick.
+func (c *Cache) Resume(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error) {
+	return c.pause(ctx, e, "", partitions)
+}
+
+func (c *Cache) pause(ctx context.Context, e *afterwrite.Entity, stop string, partitions []int) (int, error) {
+	if len(partitions) == 0 {
+		for i := range e.Partitions {
+			partitions = append(partitions, i)
+		}
+	}
+	changed := 0
+	for _, partition := range partitions {
+		n, err := c.runInt(ctx, pauseScript, []string{c.keys(e, partition).stats}, stop)
+		if err != nil {
+			return changed, err
+		}
+		changed += n
+	}
+	return changed, nil
+}

@@ -1,0 +1,40 @@
+package cache_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+func TestPausedPartitionHasNoTask(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	_, before := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+	require.False(t, before.None())
+	n, err := b.Pause(t.Context(), b.e)
+	require.NoError(t, err)
+	assert.Equal(t, 1, n)
+	assert.True(t, b.total(t).Paused)
+	live, err := b.Begin(t.Context(), before, time.Minute)
+	require.NoError(t, err)
+	assert.True(t, live.None(), "a task that was ordered before does not work")
+	_, order := b.write(t, cache.Write{Op: cache.OpPut, ID: "b", Values: values("x", "1", "1")})
+	assert.True(t, order.None(), "a write is accepted and orders none")
+	orders, err := b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+	require.NoError(t, err)
+	assert.Empty(t, orders)
+	n, err = b.Resume(t.Context(), b.e, 0)
+	require.NoError(t, err)
+	assert.Equal(t, 1, n)
+	orders, err = b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+	require.NoError(t, err)
+	require.Len(t, orders, 1)
+	live, err = b.Begin(t.Context(), orders[0], time.Minute)
+	require.NoError(t, err)
+	assert.False(t, live.None())
+	assert.EqualValues(t, 2, b.total(t).Pending)
+}
