@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -140,14 +141,31 @@ func (a *app) startLog() error {
 	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
 		return usagef("--log-level %q is not debug, info, warn or error", a.logLevel)
 	}
-	o := &slog.HandlerOptions{Level: level}
+	o := &slog.HandlerOptions{Level: level, ReplaceAttr: withUnits}
 	if isTerminal(a.err) {
 		a.log = slog.New(slog.NewTextHandler(a.err, o))
 	} else {
 		a.log = slog.New(slog.NewJSONHandler(a.err, o))
 	}
 	slog.SetDefault(a.log)
+	redis.SetLogger(redisLog{a.log})
 	return nil
+}
+
+// withUnits prints a duration as 1.5s where JSON would have a bare number of nanoseconds.
+func withUnits(_ []string, attr slog.Attr) slog.Attr {
+	if attr.Value.Kind() == slog.KindDuration {
+		attr.Value = slog.StringValue(attr.Value.Duration().String())
+	}
+	return attr
+}
+
+// redisLog takes what the Redis client says of its connections, which it would else
+// print by itself. Whoever uses a connection gets an error and says what it meant.
+type redisLog struct{ log *slog.Logger }
+
+func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
+	l.log.DebugContext(ctx, "redis client", "said", fmt.Sprintf(format, v...))
 }
 
 func isTerminal(w any) bool {

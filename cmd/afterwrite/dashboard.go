@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 )
 
 // dashboardGrace is how long requests of the dashboard may go on when it stops.
-const dashboardGrace = 5e9
+const dashboardGrace = 5 * time.Second
 
 func (a *app) dashboardCommand() *cobra.Command {
 	return &cobra.Command{
@@ -25,9 +25,8 @@ func (a *app) dashboard(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !loopback(c.Dashboard.Addr) && !c.API.Insecure {
-		return fmt.Errorf("%w: dashboard.addr %s can be reached from other machines and asks nobody who they are; "+
-			"set it to 127.0.0.1, or set api.insecure: true where something in front of it asks", errConfig, c.Dashboard.Addr)
+	if err := errDashboardExposed(c); err != nil {
+		return err
 	}
 	p, err := a.join(ctx, c)
 	if err != nil {

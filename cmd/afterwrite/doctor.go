@@ -297,7 +297,7 @@ func (a *app) printFindings(findings []finding) error {
 		if f.Mend != "" {
 			detail += " → " + f.Mend
 		}
-		rows = append(rows, []string{string(f.Verdict), f.Check, strings.ReplaceAll(detail, "\n", " ")})
+		rows = append(rows, []string{string(f.Verdict), f.Check, detail})
 	}
 	var err error
 	if a.json {

@@ -89,7 +89,7 @@ func differenceRows(r fsck.Report) [][]string {
 			for _, f := range d.Fields {
 				detail = append(detail, fmt.Sprintf("%s: cached %s, database %s", f.Name, f.Cached, f.Database))
 			}
-			rows = append(rows, []string{e.Name, fmt.Sprint(d.Partition), quoted(d.ID), string(d.Reason), string(d.Status),
+			rows = append(rows, []string{e.Name, fmt.Sprint(d.Partition), quotedID(d.ID), string(d.Reason), string(d.Status),
 				d.Version.String(), strings.Join(detail, "; ")})
 		}
 		if more := e.Different - len(e.Differences); more > 0 {
@@ -99,8 +99,8 @@ func differenceRows(r fsck.Report) [][]string {
 	return rows
 }
 
-// quoted keeps an id in its cell: it may hold a tab or a newline.
-func quoted(id string) string {
+// quotedID shows where an id begins and ends.
+func quotedID(id string) string {
 	if id == "" {
 		return ""
 	}

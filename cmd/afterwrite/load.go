@@ -14,6 +14,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/producer"
 )
 
 // loadFlags are the flags of the load command.
@@ -114,15 +115,11 @@ func (a *app) load(ctx context.Context, entity, file string, f loadFlags) error 
 	if err != nil {
 		return err
 	}
-	in := a.in
-	if file != "-" {
-		opened, err := os.Open(file)
-		if err != nil {
-			return usagef("%v", err)
-		}
-		defer opened.Close()
-		in = opened
+	in, err := a.open(file)
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	source, err := newRows(format, in, entities[0], int(c.API.MaxBody))
 	if err != nil {
 		return err
@@ -132,18 +129,36 @@ func (a *app) load(ctx context.Context, entity, file string, f loadFlags) error 
 		return err
 	}
 	defer p.close()
-	for _, check := range []func(context.Context) error{p.checkRedis, p.checkDatabase} {
-		if err := check(ctx); err != nil {
-			return err
-		}
-	}
-	w, err := p.newProducer()
+	w, err := p.readyProducer(ctx)
 	if err != nil {
 		return err
 	}
 	l := newLoading(w, entities[0], op, f, a.bar(-1, "loading "+entity))
 	err = l.run(ctx, source)
 	return a.finishLoad(l.summary(), err)
+}
+
+// open opens a file, or the standard input for "-".
+func (a *app) open(file string) (io.ReadCloser, error) {
+	if file == "-" {
+		return io.NopCloser(a.in), nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	return f, nil
+}
+
+// readyProducer is newProducer after the start checks.
+func (p *parts) readyProducer(ctx context.Context) (*producer.Producer, error) {
+	if err := p.checkRedis(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.checkDatabase(ctx); err != nil {
+		return nil, err
+	}
+	return p.newProducer()
 }
 
 func newRows(format string, in io.Reader, e *afterwrite.Entity, maxRow int) (rows, error) {

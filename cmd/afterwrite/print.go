@@ -19,11 +19,18 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// table prints rows in columns; a cell must not contain a tab.
+// oneLine keeps a cell in its row: an id or a JSON text may hold tabs and newlines.
+var oneLine = strings.NewReplacer("\t", " ", "\n", " ", "\r", " ", "\x1b", " ")
+
+// table prints rows in columns.
 func table(w io.Writer, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
-		if _, err := fmt.Fprintln(t, strings.Join(row, "\t")); err != nil {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = oneLine.Replace(cell)
+		}
+		if _, err := fmt.Fprintln(t, strings.Join(cells, "\t")); err != nil {
 			return err
 		}
 	}

@@ -97,14 +97,11 @@ func gated(g *gate, handler http.Handler) http.Handler {
 	})
 }
 
-// answerReady answers /readyz. The reasons are for operators, so they are logged and
-// not told here: they may hold addresses.
+// answerReady answers /readyz in the form of the API's own. The reasons are for
+// operators, so they are logged and not told here: they may hold addresses.
 func answerReady(w http.ResponseWriter, redis, database error) {
-	state := func(err error) string {
-		if err != nil {
-			return "unavailable"
-		}
-		return "ok"
+	type check struct {
+		OK bool `json:"ok"`
 	}
 	status, code := "ready", http.StatusOK
 	if redis != nil || database != nil {
@@ -112,8 +109,8 @@ func answerReady(w http.ResponseWriter, redis, database error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(map[string]string{
-		"status": status, "redis": state(redis), "database": state(database),
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"status": status, "checks": map[string]check{"redis": {redis == nil}, "database": {database == nil}},
 	})
 }
 

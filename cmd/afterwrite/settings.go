@@ -57,6 +57,16 @@ func errExposed(c *config.Config) error {
 		errConfig, c.API.Addr)
 }
 
+// errDashboardExposed refuses to show the pages to other machines without a login.
+func errDashboardExposed(c *config.Config) error {
+	if c.API.Insecure || loopback(c.Dashboard.Addr) {
+		return nil
+	}
+	return fmt.Errorf("%w: dashboard.addr %s can be reached from other machines and asks nobody who they are; "+
+		"set it to 127.0.0.1, or set api.insecure: true (AFTERWRITE_API_INSECURE=true) where something in front of it asks",
+		errConfig, c.Dashboard.Addr)
+}
+
 // loopback reports whether only this machine reaches an address.
 func loopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)

@@ -110,6 +110,9 @@ func (p *parts) newAPI() (http.Handler, error) {
 		return nil, err
 	}
 	c := p.config.API
+	if c.RateLimit.Limit > 0 { // better refused than believed to be in force
+		return nil, fmt.Errorf("%w: api.rate_limit.limit: rate limits are not built; leave it at 0", errConfig)
+	}
 	handler, err := api.New(api.Config{
 		Producer: w, Cache: p.cache, Store: lister{p.store}, Entities: p.config.Entities,
 		MaxBody: c.MaxBody, MaxBatchBody: c.MaxBatchBody, CORS: c.CORS,

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/producer"
+)
+
+func readAll(t *testing.T, source rows) (all []row, bad []badRow, err error) {
+	t.Helper()
+	for {
+		r, err := source.next()
+		var b badRow
+		switch {
+		case errors.Is(err, io.EOF):
+			return all, bad, nil
+		case errors.As(err, &b):
+			bad = append(bad, b)
+		case err != nil:
+			return all, bad, err
+		default:
+			all = append(all, r)
+		}
+	}
+}
+
+func TestNDJSON(t *testing.T) {
+	t.Parallel()
+	text := "\ufeff{\"id\":\"a\",\"n\":9007199254740993}\r\n\n{\"id\":7,\"x\":null}\n[]\n{\"id\":\"b\"} x\n{\"id\":true}\n{\"id\":\"\xff\"}\n{\"id\":\"é\\u0041\",\"s\":\"last\"}"
+	all, bad, err := readAll(t, newNDJSON(strings.NewReader(text), 1000))
+	require.NoError(t, err)
+	require.Len(t, all, 3)
+	require.Equal(t, "a 7 éA", all[0].id+" "+all[1].id+" "+all[2].id)
+	require.Equal(t, "9007199254740993", fmt.Sprintf("%s", all[0].fields["n"]))
+	require.Equal(t, "null", fmt.Sprintf("%s", all[1].fields["x"]))
+	lines := []int{}
+	for _, b := range bad {
+		lines = append(lines, b.line)
+	}
+	require.Equal(t, []int{4, 5, 6, 7}, lines)
+
+	_, _, err = readAll(t, newNDJSON(strings.NewReader("{}\n"+strings.Repeat("x", 2000)), 1000))
+	require.ErrorContains(t, err, "line 2 is longer")
+}
+
+func TestCSV(t *testing.T) {
+	t.Parallel()
+	e := testkit.Entity(t, "everything")
+	source, err := newCSV(strings.NewReader("id,int,json,bool,string,decimal\na,5,\"{\"\"k\"\": [1]}\",true,\"x\ny\",1.5\nb,,,,,\nc,1\n,1,,,,\nd,7,,,z,\n"), e, 1000)
+	require.NoError(t, err)
+	all, bad, err := readAll(t, source)
+	require.NoError(t, err)
+	require.Len(t, all, 3)
+	values, err := e.Whole(all[0].fields)
+	require.NoError(t, err)
+	text := string(e.AppendFields(nil, values))
+	require.Contains(t, text, `"string":"x\ny"`)
+	require.Contains(t, text, `"json":{"k": [1]}`)
+	require.Empty(t, all[1].fields, "an empty cell is an absent field")
+	require.Equal(t, []badRow{{5, "has 2 cells, the header 6"}, {6, "has no id"}}, bad)
+	require.Equal(t, 7, all[2].line)
+
+	for text, reason := range map[string]string{
+		"": "no header", "id,nope\n": `column "nope"`, "int\n": `no column "id"`, "id,int,int\n": "twice",
+	} {
+		_, err := newCSV(strings.NewReader(text), e, 1000)
+		require.ErrorContains(t, err, reason)
+	}
+}
+
+func TestCSVRowsAreBounded(t *testing.T) {
+	t.Parallel()
+	source, err := newCSV(strings.NewReader("id,string\na,\""+strings.Repeat("x\n", 100_000)), testkit.Entity(t, "everything"), 1000)
+	require.NoError(t, err)
+	_, _, err = readAll(t, source)
+	require.ErrorIs(t, err, errRowTooLong)
+}
+
+func FuzzRows(f *testing.F) {
+	f.Add(`{"id":"a","name":"x"}`, "id,name\na,b\n")
+	f.Add("{\"id\":1}\n{}\n", "id\n\"a\n")
+	e := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}}}
+	require.NoError(f, e.Init())
+	f.Fuzz(func(t *testing.T, nd, csv string) {
+		all, _, _ := readAll(t, newNDJSON(strings.NewReader(nd), 1000))
+		if source, err := newCSV(strings.NewReader(csv), e, 1000); err == nil {
+			more, _, _ := readAll(t, source)
+			all = append(all, more...)
+		}
+		for _, r := range all {
+			if r.line < 1 || r.id == "" {
+				t.Fatalf("a row without line or id: %+v", r)
+			}
+		}
+	})
+}
+
+// moody is an acceptor that answers a share of the writes with passing errors. It keeps
+// what it has accepted, and the order.
+type moody struct {
+	mu    sync.Mutex // guards the rest
+	calls int
+	last  map[string]string
+}
+
+func (m *moody) DoAll(_ context.Context, rs []producer.Request) []producer.Result {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	moods := []error{nil, afterwrite.ErrBacklogFull, afterwrite.ErrOutcomeUnknown, nil, afterwrite.ErrUnavailable}
+	results := make([]producer.Result, len(rs))
+	for i, r := range rs {
+		m.calls++
+		err := moods[m.calls%len(moods)]
+		if _, there := m.last[r.ID]; there && r.Op == cache.OpCreate {
+			err = afterwrite.ErrExists
+		} else if err == nil || errors.Is(err, afterwrite.ErrOutcomeUnknown) {
+			m.last[r.ID] = fmt.Sprintf("%s", r.Fields["n"])
+		}
+		results[i].Err = err
+	}
+	return results
+}
+
+func loadText(t *testing.T, to acceptor, op cache.Op, f loadFlags, text string) (loadSummary, error) {
+	t.Helper()
+	e := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "n", Type: afterwrite.Int}}}
+	require.NoError(t, e.Init())
+	a := &app{streams: streams{err: io.Discard}}
+	l := newLoading(to, e, op, f, a.bar(-1, ""))
+	err := l.run(t.Context(), newNDJSON(strings.NewReader(text), 1000))
+	return l.summary(), err
+}
+
+// What had no room is tried again, and never takes effect after a later row of its id.
+func TestLoadKeepsTheOrderOverRetries(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&b, `{"id":"%d","n":%d}`+"\n", i%150, i)
+	}
+	m := &moody{last: map[string]string{}}
+	s, err := loadText(t, m, cache.OpPut, loadFlags{patience: time.Minute}, b.String())
+	require.NoError(t, err)
+	require.EqualValues(t, 300, s.Accepted)
+	require.Zero(t, s.Rejected)
+	require.Positive(t, s.Waits)
+	for i := range 150 {
+		require.Equal(t, fmt.Sprint(i+150), m.last[fmt.Sprint(i)])
+	}
+}
+
+// A create whose answer was lost meets itself; one of a record that was there does not.
+func TestLoadCreatesOverLostAnswers(t *testing.T) {
+	t.Parallel()
+	m := &moody{last: map[string]string{"there": "1"}}
+	text := `{"id":"there","n":2}` + "\n"
+	for i := range 50 {
+		text += fmt.Sprintf(`{"id":"%d","n":%d}`+"\n", i, i)
+	}
+	s, err := loadText(t, m, cache.OpCreate, loadFlags{patience: time.Minute, maxErrors: 10}, text)
+	require.NoError(t, err)
+	require.EqualValues(t, 50, s.Accepted)
+	require.Equal(t, []rejected{{1, "there", afterwrite.ErrExists.Error()}}, s.Errors)
+}
+
+type full struct{}
+
+func (full) DoAll(_ context.Context, rs []producer.Request) []producer.Result {
+	results := make([]producer.Result, len(rs))
+	for i := range results {
+		results[i].Err = afterwrite.ErrBacklogFull
+	}
+	return results
+}
+
+func TestLoadIsNotPatientForEver(t *testing.T) {
+	t.Parallel()
+	_, err := loadText(t, full{}, cache.OpPut, loadFlags{patience: time.Millisecond}, `{"id":"a"}`)
+	require.ErrorIs(t, err, afterwrite.ErrBacklogFull)
+	require.ErrorContains(t, err, "line 1 was not accepted")
+}
