@@ -1,0 +1,28 @@
+package testkit
+
+import (
+	"database/sql"
+	"net/url"
+	"strings"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	_ "github.com/mattn/go-sqlite3"    // the driver "sqlite3"
+)
+
+// SQL opens a database by its URL with the plain driver, apart from all that the
+// product does with it: to look at what the product wrote, to hold a lock, to be another
+// program. It is closed when t ends.
+func SQL(t testing.TB, databaseURL string) *sql.DB {
+	t.Helper()
+	driver, source := "pgx", databaseURL
+	if file, ok := strings.CutPrefix(databaseURL, "sqlite://"); ok {
+		driver, source = "sqlite3", "file:"+(&url.URL{Path: file}).EscapedPath()+"?_busy_timeout=30000&_txlock=immediate"
+	}
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
