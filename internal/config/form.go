@@ -91,7 +91,7 @@ func whole(at *int, low, high int) form {
 	}
 }
 
-func real(at *float64) form {
+func ratio(at *float64) form {
 	return func(text string) error {
 		n, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsInf(n, 0) || math.IsNaN(n) {

@@ -88,7 +88,7 @@ func entitySettings(e *afterwrite.Entity, fields, on func(ast.Node) error) []set
 		{path: "cache.negative_ttl", text: duration(&e.Cache.NegativeTTL, time.Millisecond, year), kind: amount},
 		{path: "retry.max_attempts", text: whole(&r.MaxAttempts, 1, afterwrite.MaxRetryAttempts), kind: number},
 		{path: "retry.base", text: duration(&r.Base, afterwrite.MinRetryBase, afterwrite.MaxRetryCap), kind: amount},
-		{path: "retry.factor", text: real(&r.Factor), kind: number},
+		{path: "retry.factor", text: ratio(&r.Factor), kind: number},
 		{path: "retry.cap", text: duration(&r.Cap, afterwrite.MinRetryBase, afterwrite.MaxRetryCap), kind: amount},
 		{path: "retry.jitter", text: oneOf(&r.Jitter, afterwrite.JitterFull, afterwrite.JitterEqual, afterwrite.JitterNone)},
 		{path: "retry.timeout", text: duration(&r.Timeout, 10*time.Millisecond, afterwrite.MaxRetryTimeout), kind: amount},
@@ -104,7 +104,7 @@ func overrideSettings(o *afterwrite.RetryOverride) []setting {
 			return whole(at, 1, afterwrite.MaxRetryAttempts)
 		})},
 		{path: "base", kind: amount, text: lasting(&o.Base, retryDelay)},
-		{path: "factor", kind: number, text: lasting(&o.Factor, real)},
+		{path: "factor", kind: number, text: lasting(&o.Factor, ratio)},
 		{path: "cap", kind: amount, text: lasting(&o.Cap, retryDelay)},
 		{path: "jitter", text: lasting(&o.Jitter, func(at *afterwrite.Jitter) form {
 			return oneOf(at, afterwrite.JitterFull, afterwrite.JitterEqual, afterwrite.JitterNone)
