@@ -13,6 +13,7 @@
 //	                              _s  "p" pending, "h" held, "d" dead; absent: persisted
 //	                              _d  "1" a tombstone: deleted, or known to be absent
 //	                              _l  lease token of a load; it stands alone, without _v
+//	                              _b  barrier of a write through the database; alone, too
 //	aw:{user/3}:stats    HASH   v last version · counters: a accepted, s superseded,
 //	                            p persisted, d discarded, l lost ·
 //	                            g generation of the newest sync task, u time until which

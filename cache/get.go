@@ -186,7 +186,7 @@ func (c *Cache) load(ctx context.Context, e *afterwrite.Entity, id string) (Read
 			return read, nil
 		case answer == "granted":
 			return c.loadRow(ctx, e, id, token)
-		case time.Now().After(until):
+		case answer == "barred" || time.Now().After(until):
 			return c.loadRow(ctx, e, id, "")
 		}
 		if err := sleep(ctx, pause); err != nil {

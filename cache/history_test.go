@@ -38,9 +38,9 @@ func TestHistoryIsKeptThroughHolds(t *testing.T) {
 	start := time.Now().UTC().Truncate(time.Millisecond)
 	want := []cache.Attempt{
 		{Number: 1, At: start, Kind: afterwrite.KindUnique, Message: "taken", Worker: "w1"},
-		{Number: 2, At: start.Add(1), Kind: afterwrite.KindUnique, Message: "taken", Worker: "w1"},
-		{Number: 3, At: start.Add(2), Kind: afterwrite.KindCheck, Message: "no", Worker: "w1"},
-		{Number: 4, At: start.Add(3), Kind: afterwrite.KindUnique, Message: "taken", Worker: "w2"},
+		{Number: 2, At: start, Kind: afterwrite.KindUnique, Message: "taken", Worker: "w1"},
+		{Number: 3, At: start, Kind: afterwrite.KindCheck, Message: "no", Worker: "w1"},
+		{Number: 4, At: start, Kind: afterwrite.KindUnique, Message: "taken", Worker: "w2"},
 	}
 	for i := range want {
 		want[i].At = start.Add(time.Duration(i) * time.Millisecond)

@@ -53,6 +53,8 @@ var (
 	retryScript      = load("retry")
 	rescheduleScript = load("reschedule")
 	pauseScript      = load("pause")
+	barScript        = load("bar")
+	unbarScript      = load("unbar")
 )
 
 // run calls one script through the client whose commands may be sent again: what a

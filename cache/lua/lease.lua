@@ -5,12 +5,14 @@
 -- Returns {"record", ttl ms, version, state, deleted, values…}
 --         {"granted"}  load the row, then fill with the token
 --         {"refused"}  another load holds the lease
-local m = redis.call('HMGET', KEYS[1], '_v', '_s', '_d', '_l', unpack(ARGV, 3))
+--         {"barred"}   a write is on its way to the database: load, and do not fill
+local m = redis.call('HMGET', KEYS[1], '_v', '_s', '_d', unpack(ARGV, 3))
 if m[1] then
-  table.remove(m, 4)
   return { 'record', redis.call('PTTL', KEYS[1]), unpack(m, 1, #ARGV + 1) }
 end
-if m[4] then return { 'refused' } end
+local lease, barrier = unpack(redis.call('HMGET', KEYS[1], '_l', '_b'))
+if barrier then return { 'barred' } end
+if lease then return { 'refused' } end
 redis.call('HSET', KEYS[1], '_l', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return { 'granted' }

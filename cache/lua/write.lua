@@ -110,8 +110,8 @@ local function apply(rec)
   local form, id = ARGV[at], ARGV[at + 1]
   at = at + 2
   local op = form:sub(1, 1)
-  local m = call('HMGET', rec, '_v', '_s', '_d', '_l')
-  local rv, rs, gone, lease = m[1], m[2], m[3], m[4]
+  local m = call('HMGET', rec, '_v', '_s', '_d', '_l', '_b')
+  local rv, rs, gone, lease, barrier = m[1], m[2], m[3], m[4], m[5]
   local match, key, hash, fresh, token, row, ttl = '', '', '', '', '', '', '0'
   local row_fields
   if #form > 1 then
@@ -137,6 +137,8 @@ local function apply(rec)
   -- A later write of a record waits for an earlier one of the same call.
   if missed[rec] then return { 'miss', lease } end
   if not rv and (op ~= 'p' or match ~= '') then
+    -- What is loaded behind a barrier may be older than the write that put it up.
+    if barrier then return { 'miss', '-' } end
     if row == '' or not lease or lease ~= token then
       if not lease then
         lease = fresh
@@ -184,8 +186,8 @@ local function apply(rec)
   else
     head[3] = v
     call('HSET', unpack(head))
-    if gone or lease then call('HDEL', rec, '_d', '_l') end
-    if not rs and (rv or lease) then call('PERSIST', rec) end
+    if gone or lease or barrier then call('HDEL', rec, '_d', '_l', '_b') end
+    if not rs and (rv or lease or barrier) then call('PERSIST', rec) end
   end
 
   accepted = accepted + 1

@@ -1,0 +1,21 @@
+-- Prepares a write that goes to the database first: drops the persisted copy of a record
+-- and bars fills until the write is over, or for a time that outlives its transaction.
+-- Call it while the partition's fence is locked.
+--
+-- KEYS  1 stats  2 record
+-- ARGV  1 fresh token of the barrier  2 its life, ms  3 if-match, "" any or a version
+-- Returns the version that the write will have, "behind" where the record is pending, held
+-- or dead and must be written behind, "mismatch" where it is not at the version
+local m = redis.call('HMGET', KEYS[2], '_v', '_s', '_d')
+if m[2] then return 'behind' end
+if ARGV[3] ~= '' and (m[1] ~= ARGV[3] or m[3]) then return 'mismatch' end
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local version = (tonumber(redis.call('HGET', KEYS[1], 'v')) or 0) + 1
+if version < now then version = now end
+version = string.format('%.0f', version)
+redis.call('HSET', KEYS[1], 'v', version)
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[2], '_b', ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return version

@@ -1,0 +1,38 @@
+-- Ends a write that went to the database first: counts it if it was committed, and where
+-- its barrier still stands puts the new state into the cache, or leaves nothing there.
+-- Where a later write has put up its own barrier, that one decides what is cached: states
+-- get into the cache in the order of their commits.
+--
+-- KEYS  1 stats  2 record  3 stream
+-- ARGV  1 token of the barrier  2 version, "" nothing was committed  3 event channel
+--       4 entries of the stream  5 id  6 "" cache nothing, "0" an absence, "1" the record
+--       7 ttl, ms  8… field, value
+-- Returns 1 if the barrier still stood, else 0
+local call = redis.call
+local stood = call('HGET', KEYS[2], '_b') == ARGV[1]
+local version = ARGV[2]
+if stood then
+  call('DEL', KEYS[2])
+  if version ~= '' and ARGV[6] ~= '' then
+    if ARGV[6] == '1' then
+      call('HSET', KEYS[2], '_v', version, unpack(ARGV, 8))
+    else
+      call('HSET', KEYS[2], '_v', version, '_d', '1')
+    end
+    call('PEXPIRE', KEYS[2], ARGV[7])
+  end
+end
+if version ~= '' then
+  call('HINCRBY', KEYS[1], 'a', 1)
+  call('HINCRBY', KEYS[1], 'p', 1)
+  local time = call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local stamp = string.format('%.0f', now)
+  local message = cjson.encode({ 'persisted', stamp, ARGV[5], version })
+  call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[4], '*', 'e', message)
+  if (tonumber(call('HGET', KEYS[1], 'e')) or 0) > now then
+    call('PUBLISH', ARGV[3], cjson.encode({ 'written', stamp, ARGV[5], version }))
+    call('PUBLISH', ARGV[3], message)
+  end
+end
+return stood and 1 or 0

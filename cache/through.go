@@ -1,0 +1,75 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// ErrBehind reports that a record is pending, held or dead: the database does not have
+// its newest state, so a write that goes to the database first would lose it. Write it
+// behind.
+var ErrBehind = errors.New("the record is not persisted yet")
+
+// Barrier keeps the cache off one record while a write goes to the database first.
+type Barrier struct {
+	entity  *afterwrite.Entity
+	id      string
+	token   string
+	Version afterwrite.Version // that the write will have
+}
+
+// Bar drops the persisted copy of a record and bars fills for life, which must outlive
+// the transaction that writes it. Call it with the partition's fence locked, and Unbar
+// when the transaction is over; where nobody does, the barrier ends by itself and the
+// next read loads the row.
+// Errors: ErrBehind; ErrVersionMismatch where match is not 0 and the cached record is not
+// at that version; ErrUnavailable.
+func (c *Cache) Bar(ctx context.Context, e *afterwrite.Entity, id string, match afterwrite.Version, life time.Duration) (Barrier, error) {
+	k := c.keys(e, e.Partition(id))
+	condition := ""
+	if match > 0 {
+		condition = match.String()
+	}
+	b := Barrier{entity: e, id: id, token: newToken()}
+	reply, err := c.runAny(ctx, barScript, []string{k.stats, k.record + id}, b.token, ms(life), condition)
+	if err != nil {
+		return Barrier{}, err
+	}
+	switch answer := text(reply); answer {
+	case "behind":
+		return Barrier{}, ErrBehind
+	case "mismatch":
+		return Barrier{}, afterwrite.ErrVersionMismatch
+	default:
+		b.Version = parseVersion(answer)
+		return b, nil
+	}
+}
+
+// Unbar ends a barrier. A committed change is counted as accepted and persisted, and with
+// keep it is what readers find from now on, unless a later write has barred the record
+// again; a nil one was not committed.
+func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *afterwrite.Change, keep bool) error {
+	k := c.keys(b.entity, b.entity.Partition(b.id))
+	version, what, life := "", "", int64(0)
+	if committed != nil {
+		version, life = b.Version.String(), ms(ttl(b.entity, committed.Deleted))
+		switch {
+		case keep && committed.Deleted:
+			what = "0"
+		case keep:
+			what = "1"
+		}
+	}
+	args := []any{b.token, version, c.channel(b.entity.Name), keptEvents, b.id, what, life}
+	if what == "1" {
+		for i, value := range committed.Values {
+			args = append(args, b.entity.Fields[i].Name, value)
+		}
+	}
+	_, err := c.runAny(ctx, unbarScript, []string{k.stats, k.record + b.id, k.stream}, args...)
+	return err
+}
