@@ -81,8 +81,24 @@ func (p *Producer) shares(ctx context.Context, requests []Request, results []Res
 }
 
 func (p *Producer) sendShare(ctx context.Context, s *share) {
+	if s.entity.Write != afterwrite.WriteBehind {
+		p.sendThrough(ctx, s)
+		return
+	}
 	for from := 0; from < len(s.items); from += maxGather {
 		p.sendItems(ctx, s, s.items[from:min(from+maxGather, len(s.items))])
+	}
+}
+
+// sendThrough writes one by one: each is a transaction of its own, and the fence admits
+// one at a time anyway.
+func (p *Producer) sendThrough(ctx context.Context, s *share) {
+	for _, it := range s.items {
+		a, err := p.accept(ctx, s.entity, it.write)
+		if it.result.Err = it.asked.explain(err); err == nil {
+			it.result.Accepted = a
+		}
+		p.metrics.write(s.entity, it.op, it.result.Err)
 	}
 }
 

@@ -13,6 +13,9 @@
 // and does not find it in Redis loads its row and is sent again together with it; the
 // script installs and applies in one step, so no writer can be starved by others.
 //
+// An entity whose writes go to the database first (write: through or around) takes the way
+// of through.go instead.
+//
 // Gathering adds no latency: a caller that finds nobody on the way to Redis goes at once
 // and alone. Those who come while it is away go together on the next trip, led by one of
 // them. There is no timer.

@@ -61,6 +61,9 @@ func outcome(err error) string {
 	if err == nil {
 		return "accepted"
 	}
+	if refusal := (afterwrite.Refusal{}); errors.As(err, &refusal) {
+		return "refused"
+	}
 	for _, o := range outcomes {
 		if errors.Is(err, o.err) {
 			return o.name

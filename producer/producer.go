@@ -28,12 +28,14 @@ const MaxKey = 255
 // the record was invalidated or evicted meanwhile.
 const maxLoads = 8
 
-// Config says what a [Producer] works with. Entities, Cache and Loader are required.
+// Config says what a [Producer] works with. Entities, Cache and Loader are required, and
+// Database where an entity's writes go to the database first.
 type Config struct {
 	Entities   []*afterwrite.Entity
 	Cache      writer
 	Queue      enqueuer // nil: the sweeper of the workers orders every flush
 	Loader     loader
+	Database   database
 	Lanes      int                   // trips to Redis under way at once; 0: DefaultLanes
 	MaxWaiting int                   // writes that wait for a trip; 0: DefaultMaxWaiting
 	Timeout    time.Duration         // bound on one trip; 0: DefaultTimeout
@@ -45,6 +47,7 @@ type Config struct {
 type writer interface {
 	Write(ctx context.Context, groups ...*cache.Group)
 	Reserve(ctx context.Context, e *afterwrite.Entity, key, fresh string) (string, error)
+	barriers
 }
 
 // loader reads rows that a write needs and the cache does not have: the store.
@@ -57,6 +60,7 @@ type Producer struct {
 	entities map[string]*afterwrite.Entity
 	cache    writer
 	loader   loader
+	database database
 	lanes    []*lane
 	orders   *orders
 	timeout  time.Duration
@@ -73,14 +77,15 @@ func New(cfg Config) (*Producer, error) {
 		entities: make(map[string]*afterwrite.Entity, len(cfg.Entities)),
 		cache:    cfg.Cache,
 		loader:   cfg.Loader,
+		database: cfg.Database,
 		timeout:  cmp.Or(cfg.Timeout, DefaultTimeout),
 		metrics:  m,
 		orders:   newOrders(cfg.Queue, cmp.Or(cfg.Log, slog.Default()), m),
 	}
 	for _, e := range cfg.Entities {
-		if e.Write != afterwrite.WriteBehind {
+		if e.Write != afterwrite.WriteBehind && cfg.Database == nil {
 			p.orders.close()
-			return nil, fmt.Errorf("producer: entity %s: write: %s is not built; use behind", e.Name, e.Write)
+			return nil, fmt.Errorf("producer: entity %s: write: %s needs a Database", e.Name, e.Write)
 		}
 		p.entities[e.Name] = e
 	}
@@ -122,7 +127,7 @@ type Accepted struct {
 	Entity  *afterwrite.Entity
 	ID      string
 	Version afterwrite.Version
-	Status  afterwrite.Status // Pending
+	Status  afterwrite.Status // Pending; Persisted where the database has it already
 	Values  afterwrite.Values // increment: the new values of the added fields, "" elsewhere
 	Again   bool              // the request had been accepted before, under its Key
 }
@@ -132,20 +137,32 @@ type Accepted struct {
 // Errors where nothing was written: ErrUnknownEntity, an InvalidError, ErrExists,
 // ErrNotFound, ErrVersionMismatch, ErrKeyReused; and ErrBacklogFull, ErrBusy,
 // ErrUnavailable, ErrDatabaseUnavailable, where a later try may succeed. After
-// ErrOutcomeUnknown the write may stand: repeat it only with the Key it had.
+// ErrOutcomeUnknown the write may stand: repeat it only with the Key it had. Where writes
+// go to the database first, a [RefusedError] is its word on this one.
 func (p *Producer) Do(ctx context.Context, r Request) (Accepted, error) {
 	e, w, err := p.prepare(ctx, r)
 	if err == nil {
-		var written cache.Written
-		written, err = p.submit(ctx, e, w)
-		if err == nil {
+		var a Accepted
+		if a, err = p.accept(ctx, e, w); err == nil {
 			p.metrics.write(e, r.Op, nil)
-			return accepted(e, w.ID, written), nil
+			return a, nil
 		}
 	}
 	err = r.explain(err)
 	p.metrics.write(e, r.Op, err)
 	return Accepted{}, err
+}
+
+// accept sends a write the way of its entity.
+func (p *Producer) accept(ctx context.Context, e *afterwrite.Entity, w cache.Write) (Accepted, error) {
+	if e.Write == afterwrite.WriteBehind {
+		written, err := p.submit(ctx, e, w)
+		return accepted(e, w.ID, written), err
+	}
+	written, status, err := p.through(ctx, e, w)
+	a := accepted(e, w.ID, written)
+	a.Status = status
+	return a, err
 }
 
 func accepted(e *afterwrite.Entity, id string, w cache.Written) Accepted {

@@ -56,6 +56,7 @@ func (a *app) join(ctx context.Context, c *config.Config) (*parts, error) {
 		return nil, errors.Join(fmt.Errorf("%w: redis: %w", errConfig, err), p.store.Close())
 	}
 	p.closers = append(p.closers, p.cache.Close)
+	p.metrics.MustRegister(worker.NewCollector(p.cache, c.Entities))
 	return p, nil
 }
 
@@ -94,7 +95,7 @@ func (p *parts) newProducer() (*producer.Producer, error) {
 		return nil, err
 	}
 	w, err := producer.New(producer.Config{
-		Entities: p.config.Entities, Cache: p.cache, Queue: q, Loader: p.store,
+		Entities: p.config.Entities, Cache: p.cache, Queue: q, Loader: p.store, Database: p.store,
 		Log: p.log, Registerer: p.metrics,
 	})
 	if err != nil {

@@ -250,7 +250,7 @@ func (a *API) sendResults(c *call, results []producer.Result) {
 
 func (a *API) appendResult(c *call, dst []byte, r *producer.Result) []byte {
 	if r.Err != nil {
-		p := problem.Of(r.Err)
+		p := problem.Of(refusedFirst(r.Err))
 		if p.Code == http.StatusInternalServerError {
 			a.logFault(c, p)
 		}
@@ -259,7 +259,13 @@ func (a *API) appendResult(c *call, dst []byte, r *producer.Result) []byte {
 		dst = append(dst, `,"error":`...)
 		return append(p.AppendTo(dst, ""), '}')
 	}
-	dst = append(dst, `{"status":202,"entity":"`...)
+	code := http.StatusAccepted
+	if r.Status == afterwrite.Persisted {
+		code = http.StatusOK
+	}
+	dst = append(dst, `{"status":`...)
+	dst = strconv.AppendInt(dst, int64(code), 10)
+	dst = append(dst, `,"entity":"`...)
 	dst = append(dst, r.Entity.Name...)
 	dst = append(dst, `","id":`...)
 	dst = append(dst, r.Entity.IDText(r.ID)...)

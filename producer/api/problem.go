@@ -1,11 +1,13 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/producer"
 )
 
 // ProblemPrefix begins the "type" of every problem. What follows it is stable: a
@@ -28,7 +30,7 @@ func invalid(field, reason string) error { return afterwrite.Invalid(field, "%s"
 
 // errRefused is the answer to a writer that waited and learnt that the database
 // does not take its write. The write stays accepted: it is held or dead.
-func errRefused(e *afterwrite.Entity, r problem.Refused) error {
+func errRefused(e *afterwrite.Entity, r problem.Refused) *problem.Problem {
 	p := &problem.Problem{Name: "refused", Code: http.StatusUnprocessableEntity, Title: "Refused by the database", Refused: &r,
 		Detail: "the write was accepted, but the database refuses the record"}
 	switch r.Kind {
@@ -39,6 +41,20 @@ func errRefused(e *afterwrite.Entity, r problem.Refused) error {
 	}
 	if r.Column != "" {
 		p.Fields = []afterwrite.FieldError{{Field: fieldOf(e, r.Column), Reason: "refused by the database: " + string(r.Kind)}}
+	}
+	return p
+}
+
+// refusedFirst names the refusal of a write that goes to the database first; any other
+// error is returned as it is.
+func refusedFirst(err error) error {
+	r, ok := errors.AsType[*producer.RefusedError](err)
+	if !ok {
+		return err
+	}
+	p := errRefused(r.Entity, problem.Refused{Refusal: r.Refusal, Version: r.Version, Status: r.Status})
+	if r.Version == 0 {
+		p.Detail = "the database refuses the record; nothing was written"
 	}
 	return p
 }

@@ -123,7 +123,7 @@ func (a *API) write(ctx context.Context, c *call, op cache.Op) error {
 	}
 	accepted, err := a.producer.Do(ctx, request)
 	if err != nil {
-		return conditionFailed(err, op, cond)
+		return conditionFailed(refusedFirst(err), op, cond)
 	}
 	return a.accept(c, op, accepted)
 }

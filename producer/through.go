@@ -1,0 +1,115 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// database writes records of entities whose writes go to the database first: the store.
+type database interface {
+	Through(ctx context.Context, e *afterwrite.Entity, id string, decide func(context.Context, afterwrite.Row) (afterwrite.Change, error)) (committed bool, err error)
+}
+
+// barriers keeps the cache off a record while it is written to the database first: the
+// cache.
+type barriers interface {
+	Bar(ctx context.Context, e *afterwrite.Entity, id string, match afterwrite.Version, life time.Duration) (cache.Barrier, error)
+	Unbar(ctx context.Context, b cache.Barrier, committed *afterwrite.Change, keep bool) error
+	Wait(ctx context.Context, e *afterwrite.Entity, id string, version afterwrite.Version) (cache.State, error)
+}
+
+// RefusedError is the database's word on a write that goes to it first. Nothing was
+// written where Version is zero; else the record was pending before, so the write stands
+// behind, held or dead.
+type RefusedError struct {
+	Entity  *afterwrite.Entity
+	Refusal afterwrite.Refusal
+	Version afterwrite.Version
+	Status  afterwrite.Status
+}
+
+func (e *RefusedError) Error() string { return "refused by the database: " + e.Refusal.Error() }
+
+// Unwrap returns the refusal.
+func (e *RefusedError) Unwrap() error { return e.Refusal }
+
+// errNoKey reports an Idempotency-Key on a write that goes to the database first: its
+// outcome could not be kept in the same step.
+var errNoKey = afterwrite.Invalid("Idempotency-Key", "is not kept for entities with write: through or around")
+
+// through writes a record to the database first. The fence orders it among all writes of
+// its partition, so what gets into the cache gets there in the order of the commits:
+//
+//	lock the fence → bar the cache → read the row → write it → COMMIT → unbar
+//
+// If we crash before COMMIT nothing was written, and the barrier ends by itself; after it,
+// the same, and the next read loads the new row. A record that is pending, held or dead
+// (the entity's mode was changed, or an operator has edited a dead letter) has its newest
+// state in Redis alone: it is written behind, and its persistence awaited.
+func (p *Producer) through(ctx context.Context, e *afterwrite.Entity, w cache.Write) (cache.Written, afterwrite.Status, error) {
+	if w.Key != "" {
+		return cache.Written{}, "", errNoKey
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	var change afterwrite.Change
+	var barrier cache.Barrier
+	committed, err := p.database.Through(ctx, e, w.ID, func(ctx context.Context, row afterwrite.Row) (afterwrite.Change, error) {
+		var err error
+		// The barrier outlives the transaction, whose time is the context's.
+		if barrier, err = p.cache.Bar(ctx, e, w.ID, w.IfMatch, 3*p.timeout); err != nil {
+			return change, err
+		}
+		change, err = w.Apply(e, row)
+		change.Version = barrier.Version
+		return change, err
+	})
+	switch {
+	case errors.Is(err, cache.ErrBehind):
+		return p.behindAndWait(ctx, e, w)
+	case err == nil:
+		p.unbar(ctx, barrier, &change, e.Write == afterwrite.WriteThrough)
+		return cache.Written{Version: barrier.Version, Values: w.Added(e, change.Values)}, afterwrite.Persisted, nil
+	case committed:
+		// The reply to COMMIT was lost. The barrier stays until it ends by itself: the row
+		// may change under a reader until then.
+		return cache.Written{}, "", fmt.Errorf("%w: %w", afterwrite.ErrOutcomeUnknown, err)
+	}
+	if barrier.Version > 0 {
+		p.unbar(ctx, barrier, nil, false)
+	}
+	if refusal, ok := errors.AsType[afterwrite.Refusal](err); ok {
+		err = &RefusedError{Entity: e, Refusal: refusal}
+	}
+	return cache.Written{}, "", err
+}
+
+// unbar ends a barrier even if the caller has gone. Where that fails, the barrier ends by
+// itself, and the counters miss a write that was both accepted and persisted.
+func (p *Producer) unbar(ctx context.Context, b cache.Barrier, committed *afterwrite.Change, keep bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout)
+	defer cancel()
+	if err := p.cache.Unbar(ctx, b, committed, keep); err != nil {
+		p.orders.log.WarnContext(ctx, "cache not updated after a write through; it fills itself later", "error", err)
+	}
+}
+
+func (p *Producer) behindAndWait(ctx context.Context, e *afterwrite.Entity, w cache.Write) (cache.Written, afterwrite.Status, error) {
+	written, err := p.submit(ctx, e, w)
+	if err != nil {
+		return written, "", err
+	}
+	state, err := p.cache.Wait(ctx, e, w.ID, written.Version)
+	if err != nil {
+		return written, afterwrite.Pending, nil // it stands; only the news is missing
+	}
+	if state.Refusal != nil {
+		return written, state.Record.Status, &RefusedError{e, *state.Refusal, written.Version, state.Record.Status}
+	}
+	return written, state.Record.Status, nil
+}
