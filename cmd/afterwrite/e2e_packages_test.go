@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -37,7 +36,6 @@ type packages struct {
 	input  []string // lines of the file, in its order
 	ids    []string // of the lines
 
-	mu       sync.Mutex // guards what follows
 	lines    map[string]string
 	installs map[string]int
 }
@@ -124,30 +122,35 @@ const (
 	changeBatch = 50
 )
 
-// change adds 1 to the installs of hot packages and deletes others, through the API, many
-// batches at once. Each write has its own key, so it may be sent until it is accepted.
-func (p *packages) change() {
+// changes returns writes that add 1 to the installs of hot packages and delete others, as
+// items of batches, and expects them. Each has its own key, so it may be sent until it is
+// accepted.
+func (p *packages) changes() (items []string) {
 	p.t.Helper()
 	random := testkit.Random(p.t)
 	shuffled := random.Perm(len(p.ids))
 	hot, gone := shuffled[:hotPackages], shuffled[hotPackages:hotPackages+deletions]
-	var items []string
 	for n := range increments {
 		id := p.ids[hot[n%len(hot)]]
 		p.installs[id]++
-		items = append(items, fmt.Sprintf(`{"op":"increment","entity":"package","id":%q,"fields":{"installs":1},"idempotency_key":"i%d"}`, id, n))
+		items = append(items, fmt.Sprintf(`{"op":"increment","entity":"package","id":%q,"fields":{"installs":1},"idempotency_key":"increment %d"}`, id, n))
 	}
 	for _, at := range gone {
 		delete(p.lines, p.ids[at])
-		items = append(items, fmt.Sprintf(`{"op":"delete","entity":"package","id":%q,"idempotency_key":"d%d"}`, p.ids[at], at))
+		items = append(items, fmt.Sprintf(`{"op":"delete","entity":"package","id":%q,"idempotency_key":"delete %d"}`, p.ids[at], at))
 	}
 	random.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
+	return items
+}
+
+// send sends items through the API, many batches at once.
+func (p *packages) send(items []string) error {
 	var lanes errgroup.Group
 	lanes.SetLimit(changeLanes)
 	for batch := range slices.Chunk(items, changeBatch) {
 		lanes.Go(func() error { return p.insist(batch) })
 	}
-	require.NoError(p.t, lanes.Wait())
+	return lanes.Wait()
 }
 
 // insist sends a batch, and again those of its items that were not accepted for a reason
@@ -155,42 +158,47 @@ func (p *packages) change() {
 func (p *packages) insist(items []string) error {
 	var last string
 	for deadline := time.Now().Add(2 * testkit.Patience); time.Now().Before(deadline); {
-		answer, err := http.Post("http://"+p.api+"/v1/batch", "application/x-ndjson", strings.NewReader(strings.Join(items, "\n")))
-		if err != nil {
-			last = err.Error()
-			time.Sleep(20 * time.Millisecond) // nobody listens
-			continue
+		again, err := p.try(items, &last)
+		if err != nil || len(again) == 0 {
+			return err
 		}
-		var results struct {
-			Results []struct {
-				Status int
-				Error  json.RawMessage
-			}
-		}
-		err = json.NewDecoder(answer.Body).Decode(&results)
-		_ = answer.Body.Close() // it was read
-		switch {
-		case answer.StatusCode == http.StatusServiceUnavailable:
-			last = answer.Status
-			continue
-		case err != nil || answer.StatusCode != http.StatusOK || len(results.Results) != len(items):
-			return fmt.Errorf("batch: %s, %d of %d results, %w", answer.Status, len(results.Results), len(items), err)
-		}
-		var again []string
-		for i, r := range results.Results {
-			switch r.Status {
-			case http.StatusAccepted:
-			case http.StatusServiceUnavailable:
-				again, last = append(again, items[i]), string(r.Error)
-			default:
-				return fmt.Errorf("%s: %d %s", items[i], r.Status, r.Error)
-			}
-		}
-		if items = again; len(items) == 0 {
-			return nil
-		}
+		items = again
+		<-time.After(20 * time.Millisecond)
 	}
 	return fmt.Errorf("%d writes were not accepted: %s", len(items), last)
+}
+
+// try sends a batch and returns the items to be sent again, the last reason beside them.
+func (p *packages) try(items []string, last *string) (again []string, err error) {
+	answer, err := http.Post("http://"+p.api+"/v1/batch", "application/x-ndjson", strings.NewReader(strings.Join(items, "\n")))
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusServiceUnavailable {
+		*last = answer.Status
+		return items, nil
+	}
+	var body struct {
+		Results []struct {
+			Status int
+			Error  json.RawMessage
+		}
+	}
+	err = json.NewDecoder(answer.Body).Decode(&body)
+	if err != nil || answer.StatusCode != http.StatusOK || len(body.Results) != len(items) {
+		return nil, fmt.Errorf("batch: %s, %d of %d results, %w", answer.Status, len(body.Results), len(items), err)
+	}
+	for i, r := range body.Results {
+		switch r.Status {
+		case http.StatusAccepted:
+		case http.StatusServiceUnavailable:
+			again, *last = append(again, items[i]), string(r.Error)
+		default:
+			return nil, fmt.Errorf("%s: %d %s", items[i], r.Status, r.Error)
+		}
+	}
+	return again, nil
 }
 
 // settled proves that everything is where it should be: nothing is pending, Redis and
@@ -364,7 +372,7 @@ func TestDebianPackages(t *testing.T) {
 			len(p.input), loaded.Rate, stored.Round(time.Millisecond), float64(len(p.input))/stored.Seconds())
 
 		began = time.Now()
-		p.change()
+		require.NoError(t, p.send(p.changes()))
 		accepted := time.Since(began)
 		p.settled()
 		t.Logf("%d changes: accepted in %s, %.0f/s; compared with table and API after %s", increments+deletions,

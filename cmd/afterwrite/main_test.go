@@ -152,7 +152,12 @@ func (s *server) text() string {
 
 func (d *deployment) start(args ...string) *server {
 	d.t.Helper()
-	s := &server{t: d.t, cmd: d.command(args...), done: make(chan struct{})}
+	return d.startCommand(d.command(args...))
+}
+
+func (d *deployment) startCommand(cmd *exec.Cmd) *server {
+	d.t.Helper()
+	s := &server{t: d.t, cmd: cmd, done: make(chan struct{})}
 	s.cmd.Stdout, s.cmd.Stderr = s, s
 	require.NoError(d.t, s.cmd.Start())
 	go func() {
@@ -163,7 +168,7 @@ func (d *deployment) start(args ...string) *server {
 		_ = s.cmd.Process.Kill() // it may have ended
 		<-s.done
 		if d.t.Failed() {
-			d.t.Logf("%v:\n%s", args, s.text())
+			d.t.Logf("%v:\n%s", cmd.Args[1:], s.text())
 		}
 	})
 	return s
