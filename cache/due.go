@@ -32,7 +32,7 @@ type Batch struct {
 // be older than what another flusher has written.
 func (c *Cache) Due(ctx context.Context, e *afterwrite.Entity, partition, limit, maxBytes int) (Batch, error) {
 	k := c.keys(e, partition)
-	args := append(make([]any, 0, 4+len(e.Fields)), k.record, limit, maxBytes, ms(e.Flush.Delay))
+	args := append(make([]any, 0, 5+len(e.Fields)), k.record, limit, maxBytes, ms(e.Flush.Delay), heldShare(e, limit))
 	for i := range e.Fields {
 		args = append(args, e.Fields[i].Name)
 	}
@@ -56,6 +56,17 @@ func (c *Cache) Due(ctx context.Context, e *afterwrite.Entity, partition, limit,
 		b.Due = append(b.Due, readDue(list))
 	}
 	return b, nil
+}
+
+// heldShare is the number of held records that a batch takes though it could be filled with
+// pending ones: a tenth, so that a hot partition does not keep them waiting. A batch that
+// was made smaller than the entity's is one of a partition whose flushes fail: there a
+// held record, which may be why, waits until its neighbours are through.
+func heldShare(e *afterwrite.Entity, limit int) int {
+	if limit < e.Flush.Batch {
+		return 0
+	}
+	return limit / 10
 }
 
 func readDue(list []any) Due {

@@ -151,7 +151,7 @@ func TestMissingRecordIsNoDeletion(t *testing.T) {
 
 // A partition that is never empty of pending records still tries its held ones.
 func TestI5HeldRecordsHaveAShareOfAFullBatch(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 20 })
 	for i := range 5 {
 		b.put(t, fmt.Sprint("held", i), "x")
 	}

@@ -1,12 +1,12 @@
 -- Reads a batch of what the database should see now: pending records that have waited
 -- the flush delay, oldest first, then held records whose next attempt is due. Where there
--- are too many of both, a tenth is the held ones', so that a hot partition does not keep
+-- are too many of both, a share is the held ones', so that a hot partition does not keep
 -- them waiting.
 -- Call it only while the partition's fence is locked.
 --
 -- KEYS  1 pending  2 held  3 why
 -- ARGV  1 key of a record without its id  2 most records  3 most bytes of values
---       4 flush delay, ms  5… the fields of the entity
+--       4 flush delay, ms  5 share of held records  6… the fields of the entity
 -- Returns 1 Redis time, ms
 --         2 ids that are listed but have no record
 --         3 "1" if more is due than was read, else ""
@@ -16,7 +16,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local limit, bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
 local missing, out, more = {}, { '', {}, '' }, ''
-local fields = { '_v', '_d', unpack(ARGV, 5) }
+local fields = { '_v', '_d', unpack(ARGV, 6) }
 local n = #fields
 
 local function read(list, count, held, room)
@@ -47,7 +47,7 @@ local function due(key, before)
 end
 local pending, held = due(KEYS[1], now - ARGV[4]), due(KEYS[2], now)
 local p, h = #pending / 2, #held / 2
-local nh = math.min(h, math.max(limit - p, math.floor(limit / 10)))
+local nh = math.min(h, math.max(limit - p, tonumber(ARGV[5])))
 local np = math.min(p, limit - nh)
 if p == limit or nh < h or np < p then more = '1' end
 read(pending, np, false, bytes)
