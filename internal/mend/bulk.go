@@ -3,7 +3,10 @@ package mend
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 
 	"golang.org/x/time/rate"
@@ -19,6 +22,7 @@ type Selection struct {
 	Numbers []int64
 	Filter  store.LetterFilter
 	Expect  int          // refuse to begin where another number is selected; 0: any
+	Rate    int          // letters a second at most; 0: the mender's own
 	OnStep  func(Report) // told after every step; may be nil
 }
 
@@ -32,10 +36,13 @@ type Report struct {
 	Errors []string `json:"errors,omitempty"`
 }
 
-func (r *Report) fail(letter store.Letter, err error) {
+// reported bounds the errors of a report.
+const reported = 10
+
+func (r *Report) fail(number int64, err error) {
 	r.Failed++
-	if len(r.Errors) < 10 {
-		r.Errors = append(r.Errors, fmt.Sprintf("%s %q: %v", letter.Entity, letter.ID, err))
+	if len(r.Errors) < reported {
+		r.Errors = append(r.Errors, fmt.Sprintf("dead letter %d: %v", number, err))
 	}
 }
 
@@ -109,7 +116,7 @@ func (m *Mender) Discard(ctx context.Context, s Selection, by store.Actor) (Repo
 			case written.Token != "" || isStale(written.Err):
 				r.Stale++
 			default:
-				r.fail(l, written.Err)
+				r.fail(l.Number, written.Err)
 			}
 		}
 		r.Done += len(numbers)
@@ -124,8 +131,9 @@ func (m *Mender) Discard(ctx context.Context, s Selection, by store.Actor) (Repo
 // act does one step for letters of one partition.
 type act func(ctx context.Context, e *afterwrite.Entity, partition int, some []store.Letter, r *Report) error
 
-// bulk walks a selection in pages at a bounded rate.
+// bulk walks a selection in steps at a bounded rate.
 func (m *Mender) bulk(ctx context.Context, s Selection, do act) (Report, error) {
+	s.Numbers = slices.Compact(slices.Sorted(slices.Values(s.Numbers)))
 	selected, err := m.Selected(ctx, s)
 	r := Report{Selected: selected}
 	if err != nil {
@@ -134,8 +142,10 @@ func (m *Mender) bulk(ctx context.Context, s Selection, do act) (Report, error) 
 	if s.Expect > 0 && s.Expect != selected {
 		return r, afterwrite.Invalid("expect", "is %d, but %d dead letters match now; look again", s.Expect, selected)
 	}
-	limiter := rate.NewLimiter(rate.Limit(m.rate), page)
-	for some, err := range m.pages(ctx, s) {
+	perSecond := cmp.Or(s.Rate, m.rate)
+	size := min(page, max(1, perSecond/4)) // a slow rate is kept within a second, too
+	limiter := rate.NewLimiter(rate.Limit(perSecond), size)
+	for some, err := range m.pages(ctx, s, size, &r) {
 		if err != nil {
 			return r, err
 		}
@@ -152,29 +162,14 @@ func (m *Mender) bulk(ctx context.Context, s Selection, do act) (Report, error) 
 	return r, nil
 }
 
-// pages yields the letters of a selection, a page at a time.
-func (m *Mender) pages(ctx context.Context, s Selection) func(yield func([]store.Letter, error) bool) {
+// pages yields the letters of a selection, so many at a time.
+func (m *Mender) pages(ctx context.Context, s Selection, size int, r *Report) iter.Seq2[[]store.Letter, error] {
 	if len(s.Numbers) > 0 {
-		return func(yield func([]store.Letter, error) bool) {
-			for numbers := range slices.Chunk(s.Numbers, page) {
-				some := make([]store.Letter, 0, len(numbers))
-				for _, n := range numbers {
-					l, err := m.letters.Letter(ctx, n)
-					if err != nil {
-						yield(nil, fmt.Errorf("dead letter %d: %w", n, err))
-						return
-					}
-					some = append(some, l)
-				}
-				if !yield(some, nil) {
-					return
-				}
-			}
-		}
+		return m.numbered(ctx, s.Numbers, size, r)
 	}
 	return func(yield func([]store.Letter, error) bool) {
 		for before := int64(0); ; {
-			some, err := m.letters.Letters(ctx, waiting(s.Filter), before, page)
+			some, err := m.letters.Letters(ctx, waiting(s.Filter), before, size)
 			if len(some) == 0 && err == nil {
 				return
 			}
@@ -186,20 +181,40 @@ func (m *Mender) pages(ctx context.Context, s Selection) func(yield func([]store
 	}
 }
 
+// numbered yields letters by their numbers. A number that is not there counts as failed.
+func (m *Mender) numbered(ctx context.Context, numbers []int64, size int, r *Report) iter.Seq2[[]store.Letter, error] {
+	return func(yield func([]store.Letter, error) bool) {
+		for few := range slices.Chunk(numbers, size) {
+			some := make([]store.Letter, 0, len(few))
+			for _, n := range few {
+				l, err := m.letters.Letter(ctx, n)
+				switch {
+				case errors.Is(err, store.ErrNoLetter):
+					r.fail(n, err)
+				case err != nil:
+					yield(nil, fmt.Errorf("dead letter %d: %w", n, err))
+					return
+				default:
+					some = append(some, l)
+				}
+			}
+			if !yield(some, nil) {
+				return
+			}
+		}
+	}
+}
+
 // step deals a page out by partition. Once begun it is finished, whatever the context.
 func (m *Mender) step(ctx context.Context, some []store.Letter, do act, r *Report) error {
 	ctx, cancel := finish(ctx)
 	defer cancel()
-	type share struct {
-		entity    *afterwrite.Entity
-		partition int
-	}
 	shares := map[share][]store.Letter{}
 	for _, l := range some {
 		e, err := m.entity(l.Entity)
 		switch {
 		case err != nil:
-			r.fail(l, err)
+			r.fail(l.Number, err)
 		case l.Resolution != store.Unresolved:
 			r.Stale++
 		default:
@@ -207,17 +222,20 @@ func (m *Mender) step(ctx context.Context, some []store.Letter, do act, r *Repor
 			shares[at] = append(shares[at], l)
 		}
 	}
-	order := make([]share, 0, len(shares))
-	for at := range shares {
-		order = append(order, at)
-	}
-	slices.SortFunc(order, func(a, b share) int {
-		return cmp.Or(cmp.Compare(a.entity.Name, b.entity.Name), cmp.Compare(a.partition, b.partition))
-	})
-	for _, at := range order {
+	for _, at := range slices.SortedFunc(maps.Keys(shares), share.compare) {
 		if err := do(ctx, at.entity, at.partition, shares[at], r); err != nil {
 			return fmt.Errorf("%s/%d: %w", at.entity.Name, at.partition, err)
 		}
 	}
 	return nil
+}
+
+// share is the letters of a step that one script takes.
+type share struct {
+	entity    *afterwrite.Entity
+	partition int
+}
+
+func (a share) compare(b share) int {
+	return cmp.Or(cmp.Compare(a.entity.Name, b.entity.Name), cmp.Compare(a.partition, b.partition))
 }

@@ -183,6 +183,16 @@ func (m *Mender) Show(ctx context.Context, number int64) (View, error) {
 	return v, nil
 }
 
+// Note adds to the audit what was done beside letters and policies.
+func (m *Mender) Note(ctx context.Context, entry store.AuditEntry) error {
+	return m.letters.Audit(ctx, entry)
+}
+
+// Reveal notes in the audit that somebody has seen a letter's redacted fields.
+func (m *Mender) Reveal(ctx context.Context, l store.Letter, by store.Actor) error {
+	return m.letters.Audit(ctx, store.AuditEntry{Actor: by, Action: "dead.reveal", Entity: l.Entity, ID: l.ID, Version: l.Version})
+}
+
 // Edit writes a dead record anew, with some fields changed, and resolves its letter, which
 // keeps the old payload. The changes are validated like a patch. ErrStale where a newer
 // write or another operator was faster: the newer state stands.
@@ -190,6 +200,9 @@ func (m *Mender) Edit(ctx context.Context, number int64, changes afterwrite.Fiel
 	letter, err := m.letters.Letter(ctx, number)
 	if err != nil {
 		return producer.Accepted{}, err
+	}
+	if letter.Resolution != store.Unresolved {
+		return producer.Accepted{}, fmt.Errorf("%w: the dead letter is resolved, as %s", ErrStale, letter.Resolution)
 	}
 	if letter.Deleted {
 		return producer.Accepted{}, afterwrite.Invalid("fields", "cannot be edited: the dead letter is a deletion; retry or discard it")

@@ -40,35 +40,6 @@ func (m *Mender) PolicyHistory(ctx context.Context, entity string, max int) ([]s
 	return append(history, store.Policy{Entity: entity, Policy: e.Retry, Note: "from the configuration"}), nil
 }
 
-// PolicyChange is settings to change; what is nil stays.
-type PolicyChange struct {
-	afterwrite.RetryOverride
-	Timeout *time.Duration
-	On      map[afterwrite.Kind]*afterwrite.RetryOverride // a nil override takes the kind's away
-}
-
-// Apply returns the policy with the change made. The result is checked by [Mender.SetPolicy].
-func (c PolicyChange) Apply(p afterwrite.RetryPolicy) afterwrite.RetryPolicy {
-	kept := p.On
-	p.On = map[afterwrite.Kind]afterwrite.RetryOverride{afterwrite.KindPoison: c.RetryOverride}
-	changed := p.For(afterwrite.KindPoison) // applies the override to the policy itself
-	changed.On = map[afterwrite.Kind]afterwrite.RetryOverride{}
-	if c.Timeout != nil {
-		changed.Timeout = *c.Timeout
-	}
-	for kind, o := range kept {
-		changed.On[kind] = o
-	}
-	for kind, o := range c.On {
-		if o == nil {
-			delete(changed.On, kind)
-			continue
-		}
-		changed.On[kind] = o.Over(changed.On[kind])
-	}
-	return changed
-}
-
 // SetPolicy changes the named settings of an entity's live policy, as a new version.
 // expected is the version that the caller has seen; below 0 it is whatever is in force.
 // Errors: store.ErrPolicyChanged where another is in force, an InvalidError on bounds.
@@ -81,14 +52,22 @@ func (m *Mender) SetPolicy(ctx context.Context, entity string, change PolicyChan
 	if expected >= 0 && expected != current.Version {
 		return store.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", store.ErrPolicyChanged, current.Version, expected)
 	}
-	return m.letters.SetPolicy(ctx, entity, current.Version, change.Apply(current.Policy), by, note)
+	changed, err := change.Apply(current.Policy)
+	if err != nil {
+		return store.Policy{}, err
+	}
+	return m.letters.SetPolicy(ctx, entity, current.Version, changed, by, note)
 }
 
-// Rollback puts an earlier version of the policy in force again, as a new version.
-func (m *Mender) Rollback(ctx context.Context, entity string, to int64, by store.Actor) (store.Policy, error) {
+// Rollback puts an earlier version of the policy in force again, as a new version; 0 is
+// the configuration's own. expected and errors are as with [Mender.SetPolicy].
+func (m *Mender) Rollback(ctx context.Context, entity string, to, expected int64, by store.Actor) (store.Policy, error) {
 	history, err := m.PolicyHistory(ctx, entity, store.MaxListLimit)
 	if err != nil {
 		return store.Policy{}, err
+	}
+	if now := history[0].Version; expected >= 0 && expected != now {
+		return store.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", store.ErrPolicyChanged, now, expected)
 	}
 	for _, p := range history {
 		if p.Version == to {
@@ -100,12 +79,12 @@ func (m *Mender) Rollback(ctx context.Context, entity string, to int64, by store
 
 // Effect is what another policy would do to the records that wait now.
 type Effect struct {
-	Waiting int // held records looked at, at most EffectLimit
-	Sooner  int // whose next attempt would come earlier
-	Later   int
-	Die     int // whose attempts are exhausted: their next refusal is the last
-	First   time.Time
-	Last    time.Time // of the new next attempts, as far as drawn delays tell
+	Waiting int       // held records looked at, at most EffectLimit
+	Sooner  int       // whose next attempt would come earlier
+	Later   int       // whose next attempt would come later
+	Die     int       // whose next refusal would be their last
+	First   time.Time // of the new next attempts, as far as drawn delays tell; zero if none
+	Last    time.Time
 }
 
 // EffectLimit bounds the held records that [Mender.Effect] looks at.

@@ -1,0 +1,107 @@
+package mend_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+func TestShow(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		b.put(1, "row-")
+		b.flush()
+		b.dead(2)
+		letters, err := b.List(t.Context(), store.LetterFilter{ID: "u0000"}, 0, 10)
+		require.NoError(t, err)
+		require.Len(t, letters, 1)
+		v, err := b.Show(t.Context(), letters[0].Number)
+		require.NoError(t, err)
+		require.False(t, v.Stale())
+		require.Len(t, v.History, 1)
+		require.Contains(t, v.Payload, "dead-u0000")
+		require.True(t, v.Row.Exists)
+		require.Contains(t, v.Row.Values, `"row-u0000"`)
+		require.Equal(t, afterwrite.Dead, v.State.Record.Status)
+
+		_, err = b.producer.Put(t.Context(), "user", "u0000", afterwrite.Fields{"name": "newer"})
+		require.NoError(t, err)
+		v, err = b.Show(t.Context(), letters[0].Number)
+		require.NoError(t, err)
+		require.True(t, v.Stale())
+		_, err = b.Show(t.Context(), 1<<40)
+		require.ErrorIs(t, err, store.ErrNoLetter)
+	})
+}
+
+func TestEdit(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		b.dead(1)
+		number := b.numbers(users)[0]
+		_, err := b.Edit(t.Context(), number, afterwrite.Fields{"age": 200}, ann)
+		require.ErrorIs(t, err, afterwrite.ErrInvalid, "validated like a write")
+		accepted, err := b.Edit(t.Context(), number, afterwrite.Fields{"email": "free@x", "age": 20}, ann)
+		require.NoError(t, err)
+		letter, err := b.store.Letter(t.Context(), number)
+		require.NoError(t, err)
+		require.Equal(t, store.Edited, letter.Resolution)
+		require.Contains(t, letter.Payload, "dead-u0000", "the old payload is kept")
+		require.Greater(t, accepted.Version, letter.Version)
+		b.flush()
+		require.Equal(t, afterwrite.Values{`"n0"`, `"free@x"`, "20", "0", "null"}, b.row("u0000"))
+		require.EqualValues(t, 1, b.total().Superseded)
+		_, err = b.Edit(t.Context(), number, afterwrite.Fields{"age": 21}, ann)
+		require.ErrorIs(t, err, mend.ErrStale, "once")
+		log, err := b.Audit(t.Context(), store.AuditQuery{})
+		require.NoError(t, err)
+		require.Len(t, log, 1)
+		require.Equal(t, "dead.edited", log[0].Action)
+	})
+}
+
+// A dead letter edited while a newer write arrives: the newer write wins, and the edit is
+// refused with a clear answer.
+func TestNewerWriteWinsOverAnEdit(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		b.dead(1)
+		number := b.numbers(users)[0]
+		newer, err := b.producer.Put(t.Context(), "user", "u0000", afterwrite.Fields{"name": "newer"})
+		require.NoError(t, err)
+		_, err = b.Edit(t.Context(), number, afterwrite.Fields{"name": "edited"}, ann)
+		require.ErrorIs(t, err, mend.ErrStale)
+		b.flush()
+		require.Equal(t, `"newer"`, b.row("u0000")[0])
+		_, err = b.Edit(t.Context(), number, afterwrite.Fields{"name": "edited"}, ann)
+		require.ErrorIs(t, err, mend.ErrStale)
+		read, err := b.cache.Get(t.Context(), b.user, "u0000")
+		require.NoError(t, err)
+		require.Equal(t, newer.Version, read.Version)
+		letter, err := b.store.Letter(t.Context(), number)
+		require.NoError(t, err)
+		require.Equal(t, store.Unresolved, letter.Resolution, "the sweeper closes it as superseded")
+	})
+}
+
+func TestDeadDeletion(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		b.put(1, "row-")
+		b.flush()
+		_, err := b.producer.Delete(t.Context(), "user", "u0000")
+		require.NoError(t, err)
+		b.kill()
+		number := b.numbers(users)
+		_, err = b.Edit(t.Context(), number[0], afterwrite.Fields{"name": "x"}, ann)
+		require.ErrorIs(t, err, afterwrite.ErrInvalid)
+		r, err := b.Discard(t.Context(), mend.Selection{Numbers: number}, ann)
+		require.NoError(t, err)
+		require.Equal(t, 1, r.Done)
+		b.flush()
+		require.Contains(t, b.row("u0000"), `"row-u0000"`)
+		read, err := b.cache.Get(t.Context(), b.user, "u0000")
+		require.NoError(t, err)
+		require.False(t, read.Deleted)
+	})
+}

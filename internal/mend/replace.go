@@ -1,0 +1,22 @@
+package mend
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// ReplacePolicy puts a whole policy in force of an entity, as a new version; the rest is
+// as with [Mender.SetPolicy].
+func (m *Mender) ReplacePolicy(ctx context.Context, entity string, p afterwrite.RetryPolicy, expected int64, by store.Actor, note string) (store.Policy, error) {
+	current, err := m.Policy(ctx, entity)
+	if err != nil {
+		return store.Policy{}, err
+	}
+	if expected != current.Version {
+		return store.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", store.ErrPolicyChanged, current.Version, expected)
+	}
+	return m.letters.SetPolicy(ctx, entity, expected, p, by, note)
+}
