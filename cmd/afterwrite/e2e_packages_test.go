@@ -30,14 +30,27 @@ import (
 // the database's plain driver.
 type packages struct {
 	*deployment
-	url    string // of the database
-	prefix string
-	sql    *sql.DB
-	input  []string // lines of the file, in its order
-	ids    []string // of the lines
+	url   string // of the database
+	sql   *sql.DB
+	input []string // lines of the file, in its order
+	ids   []string // of the lines
 
 	lines    map[string]string
 	installs map[string]int
+}
+
+// deployEntities makes a deployment whose file has nothing but entities: all else is in
+// the environment.
+func deployEntities(t *testing.T, url string, server *testkit.RedisServer, entities string) *deployment {
+	t.Helper()
+	d := &deployment{t: t, dir: t.TempDir(), redis: server, prefix: testkit.Prefix(t), api: freeAddr(t), worker: freeAddr(t)}
+	d.env = []string{
+		"HOME=" + d.dir, "PATH=" + os.Getenv("PATH"),
+		"AFTERWRITE_REDIS_URL=" + server.URL(), "AFTERWRITE_REDIS_PREFIX=" + d.prefix,
+		"AFTERWRITE_DATABASE_URL=" + url, "AFTERWRITE_API_ADDR=" + d.api, "AFTERWRITE_WORKER_ADDR=" + d.worker,
+	}
+	d.file("afterwrite.yaml", entities)
+	return d
 }
 
 // openPackages makes the tables and starts nothing but a Redis that syncs every write.
@@ -48,19 +61,13 @@ func openPackages(t *testing.T, url string) *packages {
 
 func openPackagesOn(t *testing.T, url string, server *testkit.RedisServer) *packages {
 	t.Helper()
+	entities, err := os.ReadFile(filepath.Join(testkit.Root(t), "docs", "examples", "packages.yaml"))
+	require.NoError(t, err)
 	p := &packages{
-		deployment: &deployment{t: t, dir: t.TempDir(), redis: server, api: freeAddr(t), worker: freeAddr(t)},
-		url:        url, prefix: testkit.Prefix(t), sql: testkit.SQL(t, url),
+		deployment: deployEntities(t, url, server, string(entities)),
+		url:        url, sql: testkit.SQL(t, url),
 		lines: map[string]string{}, installs: map[string]int{},
 	}
-	p.env = []string{
-		"HOME=" + p.dir, "PATH=" + os.Getenv("PATH"),
-		"AFTERWRITE_REDIS_URL=" + p.redis.URL(), "AFTERWRITE_REDIS_PREFIX=" + p.prefix,
-		"AFTERWRITE_DATABASE_URL=" + url, "AFTERWRITE_API_ADDR=" + p.api, "AFTERWRITE_WORKER_ADDR=" + p.worker,
-	}
-	config, err := os.ReadFile(filepath.Join(testkit.Root(t), "docs", "examples", "packages.yaml"))
-	require.NoError(t, err)
-	p.file("afterwrite.yaml", string(config))
 	p.readInput()
 	p.ok("migrate")
 	p.watch()
@@ -206,12 +213,21 @@ func (p *packages) try(items []string, last *string) (again []string, err error)
 // byte, and so is what is read through the API once the cache is empty.
 func (p *packages) settled() {
 	p.t.Helper()
-	p.ok("flush", "--timeout", "60s")
-	require.Contains(p.t, p.ok("fsck"), "agree")
-	p.sameTable()
-	p.neverBack()
-	p.ok("invalidate", "package", "--all")
-	p.sameAnswers()
+	for _, step := range []struct {
+		name string
+		do   func()
+	}{
+		{"flush", func() { p.ok("flush", "--timeout", "60s") }},
+		{"fsck", func() { require.Contains(p.t, p.ok("fsck"), "agree") }},
+		{"table", p.sameTable},
+		{"never back", p.neverBack},
+		{"invalidate", func() { p.ok("invalidate", "package", "--all") }},
+		{"answers", p.sameAnswers},
+	} {
+		began := time.Now()
+		step.do()
+		p.t.Logf("%s: %s", step.name, time.Since(began).Round(time.Millisecond))
+	}
 }
 
 // want are the lines that the table must have, by id.
@@ -266,7 +282,7 @@ func (p *packages) dump() map[string]string {
 		var installs int64
 		require.NoError(p.t, rows.Scan(&id, &version, &section, &size, &description, &control, &installs))
 		lines[id] = fmt.Sprintf(`{"id":%s,"version":%s,"section":%s,"installed_size":%s,"description":%s,"control":%s,"installs":%d}`,
-			jsonString(sql.NullString{String: id, Valid: true}), jsonString(version), jsonString(section), jsonInt(size), jsonString(description), control, installs)
+			jsonText(id), jsonString(version), jsonString(section), jsonInt(size), jsonString(description), control, installs)
 	}
 	require.NoError(p.t, rows.Err())
 	return lines
@@ -276,7 +292,11 @@ func jsonString(s sql.NullString) string {
 	if !s.Valid {
 		return "null"
 	}
-	text, _ := jsontext.AppendQuote(nil, s.String) // UTF-8: it came out of JSON
+	return jsonText(s.String)
+}
+
+func jsonText(s string) string {
+	text, _ := jsontext.AppendQuote(nil, s) // the tests have valid UTF-8
 	return string(text)
 }
 

@@ -49,6 +49,7 @@ type deployment struct {
 	t      *testing.T
 	dir    string
 	redis  *testkit.RedisServer
+	prefix string
 	api    string // address
 	worker string
 	env    []string
@@ -78,9 +79,9 @@ entities:
 
 func deploy(t *testing.T, database string) *deployment {
 	t.Helper()
-	d := &deployment{t: t, dir: t.TempDir(), redis: testkit.SharedRedis(t), api: freeAddr(t), worker: freeAddr(t)}
+	d := &deployment{t: t, dir: t.TempDir(), redis: testkit.SharedRedis(t), prefix: testkit.Prefix(t), api: freeAddr(t), worker: freeAddr(t)}
 	d.env = []string{"HOME=" + d.dir, "PATH=" + os.Getenv("PATH")}
-	d.file("afterwrite.yaml", fmt.Sprintf(testConfig, d.redis.URL(), testkit.Prefix(t), database, d.api, d.worker))
+	d.file("afterwrite.yaml", fmt.Sprintf(testConfig, d.redis.URL(), d.prefix, database, d.api, d.worker))
 	return d
 }
 
