@@ -186,12 +186,12 @@ func TestI5ABatchThatFailsAgainAndAgainIsTakenApart(t *testing.T) {
 	b.e.Flush.Batch = 100
 	odd := &picky{Store: b.store, sql: b.sql, poison: []string{id(57)}}
 	w := b.worker(func(c *Config) { c.Store = odd })
-	for i := range 300 {
+	for i := range 120 {
 		b.put(id(i), "x")
 	}
 	b.drain(w)
 	b.quiet(1)
-	require.Len(t, b.names(), 299)
+	require.Len(t, b.names(), 119)
 	state, err := b.cache.Status(t.Context(), b.e, id(57))
 	require.NoError(t, err)
 	require.Equal(t, afterwrite.KindPoison, state.Refusal.Kind)
@@ -203,7 +203,7 @@ func TestI5ABatchThatFailsAgainAndAgainIsTakenApart(t *testing.T) {
 		b.drain(w)
 		return b.stats().Held == 0
 	})
-	require.Len(t, b.names(), 300)
+	require.Len(t, b.names(), 120)
 	b.quiet(0)
 }
 

@@ -6,8 +6,12 @@ import "sync"
 // locked, in a database that answers.
 const suspicion = 2
 
-// shrink is how much smaller a suspicious batch is made after each failure.
-const shrink = 8
+// shrink is how much smaller a suspicious batch is made after each failure, and grow how
+// much larger after a success: slowly, or the next batch would have the same record again.
+const (
+	shrink = 8
+	grow   = 2
+)
 
 // place is a partition.
 type place struct {
@@ -60,7 +64,7 @@ func (s *suspects) failed(at place, records int, locked bool) (failures int, con
 	}
 	condemned = one.limit > 0 && records == 1 && !one.spent
 	one.spent = one.spent || condemned
-	if one.failures >= suspicion {
+	if one.failures >= suspicion || one.limit > 0 {
 		one.limit = max(records/shrink, 1)
 	}
 	return one.failures, condemned
@@ -75,7 +79,7 @@ func (s *suspects) succeeded(at place, limit, batch int) {
 		return
 	}
 	one.failures, one.spent = 0, false
-	one.limit = limit * shrink
+	one.limit = limit * grow
 	if one.limit >= batch {
 		delete(s.at, at)
 	}
