@@ -43,7 +43,7 @@ func (w *Worker) flush(ctx context.Context, o cache.Order) (more bool, err error
 	leave(fine)
 	w.suspects.succeeded(at, limit, o.Entity.Flush.Batch)
 	if err := w.settle(ctx, o, r, flushed); err != nil {
-		return false, w.later("redis", err, redisPause)
+		return false, w.unsettled(err)
 	}
 	w.measure(o, r, flushed, time.Since(begun))
 	untried := len(r.last.Due) > len(flushed.Persisted)+len(flushed.Refused)
@@ -52,7 +52,7 @@ func (w *Worker) flush(ctx context.Context, o cache.Order) (more bool, err error
 
 // persist has the store lock, read, write and commit.
 func (w *Worker) persist(ctx context.Context, o cache.Order, r *reading, limit int, suspicious bool) (store.Flushed, error) {
-	run, bound := w.store.Flush, patience(o.Entity)
+	run, bound := w.store.Flush, w.patience(o.Entity)
 	if suspicious {
 		// Twice the time: a statement that times out should do so in the database,
 		// where it can be told whose it is.
@@ -107,11 +107,21 @@ func (w *Worker) failed(ctx context.Context, o cache.Order, r *reading, err erro
 	w.log.Warn("flush failed though the database answers", "entity", o.Entity.Name, "partition", o.Partition,
 		"records", len(r.last.Due), "failures", failures, "err", err)
 	if condemned {
-		if err := w.condemn(ctx, o, r, err); err != nil {
-			return w.later("redis", err, redisPause)
+		if held := w.condemn(ctx, o, r, err); held != nil {
+			return w.unsettled(held)
 		}
+		failures = 0 // its neighbours go on before it comes back
 	}
 	return w.later("batch", err, backoff(failures))
+}
+
+// unsettled puts a task off whose batch could not be settled: Redis is away, or dead
+// letters could not be inserted.
+func (w *Worker) unsettled(err error) error {
+	if store.Unavailable(err) {
+		return w.later("database", err, w.gate.wait())
+	}
+	return w.later("redis", err, redisPause)
 }
 
 // answers asks the database whether it is there.

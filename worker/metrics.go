@@ -17,6 +17,12 @@ type metrics struct {
 	lag       *prometheus.HistogramVec
 	persisted *prometheus.CounterVec
 	refused   *prometheus.CounterVec
+	retried   *prometheus.CounterVec
+	dead      *prometheus.CounterVec
+	attempts  *prometheus.HistogramVec
+	closed    *prometheus.CounterVec
+	moved     *prometheus.CounterVec
+	policy    *prometheus.GaugeVec
 	swept     *prometheus.CounterVec
 	putOff    *prometheus.CounterVec
 	stale     prometheus.Counter
@@ -43,8 +49,16 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			prometheus.ExponentialBuckets(0.005, 2.5, 14)),
 		persisted: counter("afterwrite_persisted_total", "Records that this worker persisted and acked.", "entity"),
 		refused:   counter("afterwrite_refused_total", "Refusals by the database, one an attempt.", "entity", "kind"),
-		swept:     counter("afterwrite_sweeper_orders_total", "Lost orders that the sweeper repeated.", "entity"),
-		putOff:    counter("afterwrite_tasks_put_off_total", "Sync tasks put off, by reason.", "reason"),
+		retried:   counter("afterwrite_retries_total", "Held records that were tried again, by the kind of their last refusal.", "entity", "kind"),
+		dead:      counter("afterwrite_dead_letters_total", "Refused records that became dead letters.", "entity", "kind"),
+		attempts: histogram("afterwrite_attempts", "Attempts of a refused record when it was persisted or died.",
+			[]float64{1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100, 1000}),
+		closed: counter("afterwrite_dead_letters_closed_total", "Dead letters that the sweeper closed.", "entity", "resolution"),
+		moved:  counter("afterwrite_rescheduled_total", "Held records that got a new time after a change of policy.", "entity"),
+		policy: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_retry_policy_version",
+			Help: "Version of the live retry policy that this worker goes by; absent for that of the configuration."}, []string{"entity"}),
+		swept:  counter("afterwrite_sweeper_orders_total", "Lost orders that the sweeper repeated.", "entity"),
+		putOff: counter("afterwrite_tasks_put_off_total", "Sync tasks put off, by reason.", "reason"),
 		stale: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "afterwrite_stale_tasks_total", Help: "Sync tasks that were not their partition's live one."}),
 		breaker: gauge("afterwrite_breaker_state", "Circuit breaker before the database: 0 closed, 1 half-open, 2 open."),
@@ -55,7 +69,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	var err error
 	for _, c := range []prometheus.Collector{
-		m.records, m.seconds, m.lag, m.persisted, m.refused, m.swept, m.putOff, m.stale, m.breaker, m.leading,
+		m.records, m.seconds, m.lag, m.persisted, m.refused, m.retried, m.dead, m.attempts, m.closed, m.moved, m.policy,
+		m.swept, m.putOff, m.stale, m.breaker, m.leading,
 	} {
 		err = errors.Join(err, r.Register(c))
 	}
@@ -73,8 +88,17 @@ func (w *Worker) measure(o cache.Order, r *reading, f store.Flushed, took time.D
 	lag := w.metrics.lag.WithLabelValues(name)
 	now := r.now()
 	for _, c := range f.Persisted {
-		if since := r.due[c.ID].PendingSince; !since.IsZero() {
-			lag.Observe(now.Sub(since).Seconds())
+		d := r.due[c.ID]
+		if !d.PendingSince.IsZero() {
+			lag.Observe(now.Sub(d.PendingSince).Seconds())
+		}
+		if d.Held {
+			w.metrics.attempts.WithLabelValues(name).Observe(float64(d.Attempts + 1))
+		}
+	}
+	for _, d := range r.last.Due {
+		if d.Held && len(d.History) > 0 {
+			w.metrics.retried.WithLabelValues(name, string(d.History[len(d.History)-1].Kind)).Inc()
 		}
 	}
 	w.log.Info("flushed", "entity", name, "partition", o.Partition, "read", len(r.last.Due),

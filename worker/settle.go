@@ -17,12 +17,13 @@ type pending interface {
 	Due(ctx context.Context, e *afterwrite.Entity, partition, limit, maxBytes int) (cache.Batch, error)
 	Ack(ctx context.Context, e *afterwrite.Entity, partition int, b cache.Batch, flushed []afterwrite.Change) (int, error)
 	Hold(ctx context.Context, e *afterwrite.Entity, partition int, refused []cache.Refused) (int, error)
+	Die(ctx context.Context, e *afterwrite.Entity, partition int, refused []cache.Refused) (int, error)
 	Drop(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) (int, error)
 }
 
 // settle tells Redis what became of a batch: persisted records are acked, refused ones
-// held, and ids without a record taken off the list. All of it is tried: what fails
-// leaves its records as they were, and the next flush does them again, harmlessly.
+// held or buried, and ids without a record taken off the list. All of it is tried: what
+// fails leaves its records as they were, and the next flush does them again, harmlessly.
 func (w *Worker) settle(ctx context.Context, o cache.Order, r *reading, f store.Flushed) error {
 	ctx, cancel := finish(ctx)
 	defer cancel()
@@ -30,7 +31,7 @@ func (w *Worker) settle(ctx context.Context, o cache.Order, r *reading, f store.
 	w.metrics.persisted.WithLabelValues(o.Entity.Name).Add(float64(acked))
 	return errors.Join(
 		wrap("ack", o, len(f.Persisted), ackErr),
-		w.hold(ctx, o, r, f.Refused),
+		w.setAside(ctx, o, r, f.Refused),
 		w.drop(ctx, o, r.last.Missing),
 	)
 }
@@ -42,31 +43,17 @@ func wrap(step string, o cache.Order, n int, err error) error {
 	return fmt.Errorf("%s %d records of %s/%d: %w", step, n, o.Entity.Name, o.Partition, err)
 }
 
-// hold sets refused records aside until their next attempt.
-func (w *Worker) hold(ctx context.Context, o cache.Order, r *reading, refused []store.Refused) error {
+// setAside holds refused records until their next attempt, or has them die.
+func (w *Worker) setAside(ctx context.Context, o cache.Order, r *reading, refused []store.Refused) error {
 	if len(refused) == 0 {
 		return nil
 	}
-	held := make([]cache.Refused, len(refused))
-	for i, one := range refused {
-		attempts := r.due[one.ID].Attempts + 1
-		held[i] = cache.Refused{
-			Change: one.Change, Refusal: one.Refusal, Attempts: attempts,
-			Next: r.now().Add(delay(o.Entity.Retry, one.Refusal.Kind, attempts)),
-		}
-		w.metrics.refused.WithLabelValues(o.Entity.Name, string(one.Refusal.Kind)).Inc()
+	held, dying, err := w.refuse(ctx, o, r, refused)
+	if err != nil {
+		return err
 	}
-	_, err := w.cache.Hold(ctx, o.Entity, o.Partition, held)
-	return wrap("hold", o, len(held), err)
-}
-
-// delay is the time between the attempt of that number and the next. A record whose
-// policy is exhausted goes on to be tried at the policy's longest delay.
-func delay(p afterwrite.RetryPolicy, k afterwrite.Kind, attempts int) time.Duration {
-	if p.Exhausted(k, attempts) {
-		return p.For(k).Cap
-	}
-	return p.Delay(k, attempts)
+	_, holdErr := w.cache.Hold(ctx, o.Entity, o.Partition, held)
+	return errors.Join(wrap("hold", o, len(held), holdErr), w.die(ctx, o, dying))
 }
 
 // drop takes ids off the lists whose record Redis has lost.

@@ -24,36 +24,18 @@ func (w *Worker) sweepLease() time.Duration { return max(w.flagTTL/2, 2*w.sweepI
 // sweep repairs lost orders, as long as this worker holds the sweeper's lease, until ctx
 // ends. Then it gives the lease back.
 func (w *Worker) sweep(ctx context.Context) {
-	tick := time.NewTicker(w.sweepInterval)
-	defer tick.Stop()
-	failing := false
-	for {
-		err := w.sweepOnce(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			w.log.Warn("sweeps fail", "err", err)
-		}
-		if err == nil && failing {
-			w.log.Info("sweeps succeed again")
-		}
-		failing = err != nil
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			w.resign(ctx)
-			return
-		}
-	}
+	w.every(ctx, w.sweepInterval, "sweep", w.sweepOnce)
+	w.resign(ctx)
 }
 
 func (w *Worker) sweepOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, w.sweepLease())
 	defer cancel()
 	leading, err := w.cache.Lead(ctx, sweeper, w.id, w.sweepLease())
+	w.lead(err == nil && leading)
 	if err != nil || !leading {
-		w.metrics.leading.Set(0)
 		return err
 	}
-	w.metrics.leading.Set(1)
 	orders, err := w.cache.Sweep(ctx, w.all)
 	for _, o := range orders {
 		w.metrics.swept.WithLabelValues(o.Entity.Name).Inc()
@@ -71,5 +53,15 @@ func (w *Worker) resign(ctx context.Context) {
 	if err := w.cache.Resign(ctx, sweeper, w.id); err != nil {
 		w.log.Warn("sweeper's lease not given back; it ends by itself", "err", err)
 	}
+	w.lead(false)
+}
+
+// lead notes whether this worker is the leader, for its other duties: they are harmless
+// where two believe it.
+func (w *Worker) lead(leading bool) {
+	w.leading.Store(leading)
 	w.metrics.leading.Set(0)
+	if leading {
+		w.metrics.leading.Set(1)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
 )
@@ -49,7 +48,7 @@ func (w *Worker) sync(ctx context.Context, t queue.Task) error {
 		w.metrics.stale.Inc()
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.slice+2*patience(e)+finishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, w.slice+2*w.patience(e)+finishTimeout)
 	defer cancel()
 	err = w.work(ctx, live)
 	var later queue.Later
@@ -135,10 +134,3 @@ func (w *Worker) later(reason string, err error, after time.Duration) error {
 	w.metrics.putOff.WithLabelValues(reason).Inc()
 	return queue.Later{Err: err, After: after}
 }
-
-// maxPatience bounds the time of one batch, whatever the entity's policy says: the queue
-// lets a task run for two minutes.
-const maxPatience = 40 * time.Second
-
-// patience is the longest that one batch of the entity may take at the database.
-func patience(e *afterwrite.Entity) time.Duration { return min(e.Retry.Timeout, maxPatience) }

@@ -39,6 +39,8 @@ type state interface {
 	pending
 	sweeping
 	beating
+	looking
+	waiting
 }
 
 // database is where records are persisted.
@@ -46,6 +48,9 @@ type database interface {
 	Flush(ctx context.Context, e *afterwrite.Entity, partition int, read store.Reader) (store.Flushed, error)
 	Isolate(ctx context.Context, e *afterwrite.Entity, partition int, read store.Reader) (store.Flushed, error)
 	Ping(ctx context.Context) error
+	morgue
+	letters
+	rules
 }
 
 // enqueuer gives orders to whichever worker is free.
@@ -72,6 +77,7 @@ type Config struct {
 	FlagTTL       time.Duration // how long a partition waits for a worker that died; 0: DefaultFlagTTL
 	SweepInterval time.Duration // between looks for lost orders; 0: DefaultSweepInterval
 	BatchBytes    int           // values read for one flush, about; 0: DefaultBatchBytes
+	KeepLetters   time.Duration // how long resolved dead letters are kept; 0: DefaultKeepLetters
 
 	ID         string                // names this process; made from host, process and chance if empty
 	Version    string                // of the program, for the status page
@@ -88,14 +94,18 @@ type Worker struct {
 	queue    enqueuer
 	server   server
 
-	slice, flagTTL, sweepInterval time.Duration
-	batchBytes                    int
+	slice, flagTTL, sweepInterval, keepLetters time.Duration
+	batchBytes                                 int
 
 	id, version string
 	log         *slog.Logger
 	metrics     *metrics
 	gate        *gate
 	suspects    *suspects
+	policies    *policies
+	moved       moved
+	round       round
+	leading     atomic.Bool // holds the sweeper's lease, as far as it knows
 
 	started  time.Time
 	busy     atomic.Int64   // tasks that run
@@ -114,8 +124,8 @@ func New(cfg Config) (*Worker, error) {
 			return nil, fmt.Errorf("worker: %s is required", name)
 		}
 	}
-	if cfg.Slice < 0 || cfg.FlagTTL < 0 || cfg.SweepInterval < 0 || cfg.BatchBytes < 0 {
-		return nil, errors.New("worker: Slice, FlagTTL, SweepInterval and BatchBytes cannot be negative")
+	if cfg.Slice < 0 || cfg.FlagTTL < 0 || cfg.SweepInterval < 0 || cfg.BatchBytes < 0 || cfg.KeepLetters < 0 {
+		return nil, errors.New("worker: Slice, FlagTTL, SweepInterval, BatchBytes and KeepLetters cannot be negative")
 	}
 	w := &Worker{
 		entities: make(map[string]*afterwrite.Entity, len(cfg.Entities)),
@@ -123,11 +133,15 @@ func New(cfg Config) (*Worker, error) {
 		slice:         cmp.Or(cfg.Slice, DefaultSlice),
 		flagTTL:       cmp.Or(cfg.FlagTTL, DefaultFlagTTL),
 		sweepInterval: cmp.Or(cfg.SweepInterval, DefaultSweepInterval),
+		keepLetters:   cmp.Or(cfg.KeepLetters, DefaultKeepLetters),
 		batchBytes:    cmp.Or(cfg.BatchBytes, DefaultBatchBytes),
 		id:            cmp.Or(cfg.ID, newID()),
 		version:       cfg.Version,
 		log:           cmp.Or(cfg.Log, slog.Default()),
 		suspects:      newSuspects(),
+		policies:      newPolicies(cfg.Entities),
+		moved:         moved{},
+		round:         round{purge: time.Now().Add(purgeEvery)},
 		stopping:      make(chan struct{}),
 	}
 	for _, e := range cfg.Entities {
@@ -164,6 +178,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer die()
 	var loops sync.WaitGroup
 	loops.Go(func() { w.sweep(ctx) })
+	loops.Go(func() { w.every(ctx, policyEvery, "follow retry policies", w.follow) })
+	loops.Go(func() { w.every(ctx, moveEvery, "move waiting records", w.move) })
+	loops.Go(func() { w.every(ctx, w.sweepInterval, "close dead letters", w.tidy) })
 	loops.Go(func() { w.beat(alive) })
 
 	<-ctx.Done()

@@ -111,10 +111,12 @@ func (p *parts) newAPI() (http.Handler, error) {
 		return nil, err
 	}
 	c := p.config.API
-	if c.RateLimit.Limit > 0 { // better refused than believed to be in force
-		return nil, fmt.Errorf("%w: api.rate_limit.limit: rate limits are not built; leave it at 0", errConfig)
+	limit, err := p.newLimit()
+	if err != nil {
+		return nil, err
 	}
 	handler, err := api.New(api.Config{
+		RateLimit: limit,
 		Producer: w, Cache: p.cache, Store: lister{p.store}, Entities: p.config.Entities,
 		MaxBody: c.MaxBody, MaxBatchBody: c.MaxBatchBody, CORS: c.CORS,
 		Version: thisBuild().Version, Log: p.log, Registerer: p.metrics, Gatherer: p.metrics,
@@ -147,7 +149,8 @@ func (p *parts) newWorker() (*worker.Worker, error) {
 	}
 	w, err := worker.New(worker.Config{
 		Entities: p.config.Entities, Cache: p.cache, Store: p.store, Queue: q, Server: server,
-		SweepInterval: c.SweepInterval, Version: thisBuild().Version, Log: p.log, Registerer: p.metrics,
+		SweepInterval: c.SweepInterval, KeepLetters: p.config.DeadLetters.Keep,
+		Version: thisBuild().Version, Log: p.log, Registerer: p.metrics,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)

@@ -10,14 +10,15 @@ import (
 
 // Config is a whole configuration, defaults filled in and checked.
 type Config struct {
-	File      string // where it was read from, or [Builtin]
-	Redis     Redis
-	Queue     Queue
-	Database  Database
-	API       API
-	Worker    Worker
-	Dashboard Dashboard
-	Entities  []*afterwrite.Entity // initialised, in the order of the file
+	File        string // where it was read from, or [Builtin]
+	Redis       Redis
+	Queue       Queue
+	Database    Database
+	API         API
+	Worker      Worker
+	Dashboard   Dashboard
+	DeadLetters DeadLetters
+	Entities    []*afterwrite.Entity // initialised, in the order of the file
 
 	named map[string]bool // settings that the file or the environment gave
 }
@@ -54,15 +55,16 @@ type API struct {
 	CORS            []string // allowed origins, or "*"
 	Insecure        bool     // allows an address beyond loopback without tokens
 	RateLimit       RateLimit
-	TrustedProxies  []netip.Prefix // whose X-Forwarded-For is believed
+	TrustedProxies  []netip.Prefix // whose X-Forwarded-For or Forwarded is believed
 	ShutdownTimeout time.Duration  // for requests in flight
 	PProf           bool           // serves /debug/pprof/
 }
 
 // RateLimit bounds the requests of one token or address.
 type RateLimit struct {
-	Limit  int // requests a window; 0: no limit
-	Window time.Duration
+	Limit      int // requests a window; 0: no limit
+	Window     time.Duration
+	FailClosed bool // refuses requests while Redis does not answer; else they pass
 }
 
 // Worker says how a worker process takes sync tasks.
@@ -79,6 +81,11 @@ type Worker struct {
 // Dashboard says what the dashboard process listens on.
 type Dashboard struct {
 	Addr string
+}
+
+// DeadLetters says how long resolved dead letters are kept. Open ones are kept for ever.
+type DeadLetters struct {
+	Keep time.Duration
 }
 
 // Default returns the configuration of an empty file: no entities, everything on
@@ -101,8 +108,9 @@ func Default() *Config {
 			Queues:        map[string]int{"default": 1},
 			SweepInterval: time.Second, ShutdownTimeout: 10 * time.Second,
 		},
-		Dashboard: Dashboard{Addr: "127.0.0.1:8082"},
-		named:     map[string]bool{},
+		Dashboard:   Dashboard{Addr: "127.0.0.1:8082"},
+		DeadLetters: DeadLetters{Keep: 90 * 24 * time.Hour},
+		named:       map[string]bool{},
 	}
 }
 

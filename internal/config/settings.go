@@ -50,6 +50,7 @@ func (c *Config) settings() []setting {
 		{path: "api.insecure", text: boolean(&a.Insecure), kind: truth},
 		{path: "api.rate_limit.limit", text: whole(&a.RateLimit.Limit, 0, math.MaxInt), kind: number},
 		{path: "api.rate_limit.window", text: duration(&a.RateLimit.Window, time.Second, long), kind: amount},
+		{path: "api.rate_limit.fail_closed", text: boolean(&a.RateLimit.FailClosed), kind: truth},
 		{path: "api.trusted_proxies", list: networks(&a.TrustedProxies)},
 		{path: "api.shutdown_timeout", text: duration(&a.ShutdownTimeout, 0, time.Hour), kind: amount},
 		{path: "api.pprof", text: boolean(&a.PProf), kind: truth},
@@ -63,6 +64,8 @@ func (c *Config) settings() []setting {
 		{path: "worker.pprof", text: boolean(&w.PProf), kind: truth},
 
 		{path: "dashboard.addr", text: words(&c.Dashboard.Addr, address)},
+
+		{path: "dead_letters.keep", text: duration(&c.DeadLetters.Keep, time.Hour, 100*365*long), kind: amount},
 	}
 }
 

@@ -1,0 +1,107 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// morgue is the side of the database that keeps dead letters.
+type morgue interface {
+	InsertDead(ctx context.Context, letters []store.Letter) error
+}
+
+// die makes dead letters of refused records whose policy is exhausted, and then has the
+// records die. A letter that cannot be inserted leaves its record as it was, due for its
+// next flush.
+func (w *Worker) die(ctx context.Context, o cache.Order, dying []cache.Refused) error {
+	if len(dying) == 0 {
+		return nil
+	}
+	letters := make([]store.Letter, len(dying))
+	for i, one := range dying {
+		letters[i] = letter(o.Entity, one)
+	}
+	if err := w.store.InsertDead(ctx, letters); err != nil {
+		return err
+	}
+	// If we crash here the letters are in the database and their records still pending
+	// or held. The next refusal repeats both steps, and the letters stay as they are; a
+	// record that is persisted or rewritten instead leaves a letter that the sweeper closes.
+	died, err := w.cache.Die(ctx, o.Entity, o.Partition, dying)
+	if err != nil {
+		return wrap("die", o, len(dying), err)
+	}
+	for _, one := range dying {
+		w.metrics.dead.WithLabelValues(o.Entity.Name, string(one.Refusal.Kind)).Inc()
+		w.metrics.attempts.WithLabelValues(o.Entity.Name).Observe(float64(one.Attempts))
+	}
+	w.log.Warn("refused records are dead letters now", "entity", o.Entity.Name, "partition", o.Partition,
+		"letters", len(dying), "died", died, "first", dying[0].Refusal.Kind)
+	return nil
+}
+
+// letter is the dead letter of a record.
+func letter(e *afterwrite.Entity, one cache.Refused) store.Letter {
+	l := store.Letter{
+		Entity: e.Name, ID: one.Change.ID, Version: one.Change.Version, Deleted: one.Change.Deleted,
+		Refusal: one.Refusal, Attempts: one.Attempts, AcceptedAt: one.Since, DiedAt: one.At,
+	}
+	if l.AcceptedAt.IsZero() {
+		l.AcceptedAt = one.At
+	}
+	if !l.Deleted {
+		l.Payload = string(e.AppendFields(nil, one.Change.Values))
+	}
+	for _, a := range one.History {
+		l.History = append(l.History, store.Attempt(a))
+	}
+	return l
+}
+
+// attempt is what a refusal makes of a record: its attempts, its history and the time of
+// the next try. An attempt that came too early, before the record's parent, does not count
+// unless it is the first.
+func (w *Worker) attempt(e *afterwrite.Entity, r *reading, one store.Refused, wait waitForParent) cache.Refused {
+	due, now := r.due[one.ID], r.now()
+	refused := cache.Refused{
+		Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts + 1, History: due.History,
+		Since: due.PendingSince, At: now,
+	}
+	if wait.early && due.Attempts > 0 {
+		refused.Attempts = due.Attempts
+	} else {
+		refused.History = append(refused.History, cache.Attempt{
+			Number: refused.Attempts, At: now.UTC(), Kind: one.Refusal.Kind, Message: one.Refusal.Message, Worker: w.id,
+		})
+	}
+	delay := w.policies.retry(e).Delay(one.Refusal.Kind, refused.Attempts)
+	if wait.early {
+		delay = min(delay, wait.pause)
+	}
+	refused.Next = now.Add(delay)
+	return refused
+}
+
+// refuse sets refused records aside: to be tried again at a time that their policy draws,
+// or, where that is exhausted, as dead letters.
+func (w *Worker) refuse(ctx context.Context, o cache.Order, r *reading, refused []store.Refused) (held, dying []cache.Refused, err error) {
+	waits, err := w.parents(ctx, o.Entity, refused)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look for parents: %w", err)
+	}
+	for _, one := range refused {
+		wait := waits[one.ID]
+		c := w.attempt(o.Entity, r, one, wait)
+		w.metrics.refused.WithLabelValues(o.Entity.Name, string(one.Refusal.Kind)).Inc()
+		if !wait.early && w.policies.exhausted(o.Entity, one.Refusal.Kind, c.Attempts) {
+			dying = append(dying, c)
+		} else {
+			held = append(held, c)
+		}
+	}
+	return held, dying, nil
+}

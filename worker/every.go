@@ -1,0 +1,29 @@
+package worker
+
+import (
+	"context"
+	"time"
+)
+
+// every does one of the worker's duties at once and then at each tick, until ctx ends.
+// It logs when the duty begins to fail and when it succeeds again, not each time.
+func (w *Worker) every(ctx context.Context, interval time.Duration, duty string, do func(context.Context) error) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	failing := false
+	for {
+		err := do(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			w.log.Warn("a duty fails; it will be tried again", "duty", duty, "err", err)
+		}
+		if err == nil && failing {
+			w.log.Info("a duty succeeds again", "duty", duty)
+		}
+		failing = err != nil
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

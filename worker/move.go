@@ -1,0 +1,114 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// Bounds of the work of moving waiting records.
+const (
+	moveEvery = 200 * time.Millisecond // between looks whether a policy has changed
+	movePage  = 500                    // records of one round trip
+	moveRate  = 25_000                 // records a second
+)
+
+// waiting is the side of the cache that knows when held records are tried again.
+type waiting interface {
+	Waiting(ctx context.Context, e *afterwrite.Entity, partition, skip, limit int) ([]cache.Waiting, error)
+	Reschedule(ctx context.Context, e *afterwrite.Entity, partition int, moves []cache.Move) (int, error)
+}
+
+// moved is the version of each entity's policy by which its waiting records have their
+// times. Only one goroutine uses it. It is forgotten with the sweeper's lease: the next
+// leader looks at all of them once, for the configuration may have changed, or the leader
+// before it may have died in the middle.
+type moved map[string]int64
+
+// move gives the held records of entities whose policy has changed their new times, as
+// far as this worker is the leader. A record that another worker held by the old policy
+// after it was passed is found by a second pass: one counts as the last if it begins when
+// every worker must have followed.
+func (w *Worker) move(ctx context.Context) error {
+	if !w.leading.Load() {
+		clear(w.moved)
+		return nil
+	}
+	if !w.policies.known.Load() {
+		return nil
+	}
+	for _, e := range w.all {
+		p := w.policies.of(e)
+		if v, ok := w.moved[e.Name]; ok && v == p.Version {
+			continue
+		}
+		last := time.Since(p.since) >= 2*policyEvery
+		n, err := w.moveAll(ctx, e, p)
+		if n > 0 {
+			w.metrics.moved.WithLabelValues(e.Name).Add(float64(n))
+			w.log.Info("waiting records follow the retry policy", "entity", e.Name, "version", p.Version, "moved", n)
+		}
+		if err != nil {
+			return fmt.Errorf("reschedule the held records of %s: %w", e.Name, err)
+		}
+		if last {
+			w.moved[e.Name] = p.Version
+		}
+	}
+	return nil
+}
+
+// moveAll walks an entity's held records once, at a bounded rate, and ends early when the
+// policy changes again or the lease is lost.
+func (w *Worker) moveAll(ctx context.Context, e *afterwrite.Entity, p *policy) (n int, err error) {
+	limiter := rate.NewLimiter(moveRate, movePage)
+	for partition := range e.Partitions {
+		for skip := 0; ; {
+			if !w.leading.Load() || w.policies.of(e) != p {
+				return n, nil
+			}
+			page, err := w.cache.Waiting(ctx, e, partition, skip, movePage)
+			if err != nil || len(page) == 0 {
+				if err != nil {
+					return n, err
+				}
+				break
+			}
+			if err := limiter.WaitN(ctx, len(page)); err != nil {
+				return n, err
+			}
+			done, err := w.cache.Reschedule(ctx, e, partition, moves(p.Policy.Policy, page))
+			if err != nil {
+				return n, err
+			}
+			n += done
+			// What moved to a later time makes room for records that were not seen yet;
+			// what moved to an earlier one is seen again, and stays.
+			skip += movePage - done
+		}
+	}
+	return n, nil
+}
+
+// moves are the new times of records whose time the policy could not have drawn: the last
+// attempt and a new delay, due at once where that is past. A record whose time it could
+// have drawn keeps it, so that to do this again changes nothing.
+func moves(p afterwrite.RetryPolicy, page []cache.Waiting) []cache.Move {
+	var moves []cache.Move
+	for _, one := range page {
+		low, high := p.Range(one.Kind, max(one.Attempts, 1))
+		if one.Kind == afterwrite.KindForeignKey {
+			low = min(low, parentPause) // its parent may be pending, see parent.go
+		}
+		if delay := one.Next.Sub(one.At); delay < low-time.Millisecond || delay > high+time.Millisecond {
+			to := one.At.Add(p.Delay(one.Kind, max(one.Attempts, 1)))
+			moves = append(moves, cache.Move{ID: one.ID, From: one.Next, To: to})
+		}
+	}
+	return moves
+}

@@ -1,0 +1,117 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// parentPause is the longest that a record waits for a parent which is pending, beside
+// the parent's own flush delay.
+const parentPause = 500 * time.Millisecond
+
+// looking is the side of the cache that says where records stand.
+type looking interface {
+	Peek(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) ([]cache.Cached, error)
+	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
+}
+
+// waitForParent says that a record was tried too early: one that it refers to is accepted
+// and not yet in the database.
+type waitForParent struct {
+	early bool
+	pause time.Duration // until the parent should be there
+}
+
+// reference is what a refused record refers to.
+type reference struct {
+	child  string
+	parent string // id of the parent
+}
+
+// parents finds the refused records that were tried before their parents. A pending
+// record always has a sync task under way, or the sweeper orders one, so the parent will
+// be flushed without anything done for it here; after that it is persisted, held or dead,
+// so no record waits in this way for ever. For a parent that was itself refused the
+// child's policy is what bounds the waiting.
+func (w *Worker) parents(ctx context.Context, e *afterwrite.Entity, refused []store.Refused) (map[string]waitForParent, error) {
+	waits := map[string]waitForParent{}
+	for at, references := range w.references(e, refused) {
+		parent := w.entities[at.entity]
+		ids := make([]string, len(references))
+		for i, r := range references {
+			ids[i] = r.parent
+		}
+		pending, err := w.pendingAmong(ctx, parent, at.partition, ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range references {
+			if pending[r.parent] {
+				pause := max(waits[r.child].pause, parentPause, parent.Flush.Delay)
+				waits[r.child] = waitForParent{early: true, pause: pause}
+			}
+		}
+	}
+	return waits, nil
+}
+
+// references are what records refused for a foreign key refer to, by the partition of the
+// parent. Where the database did not say which column it was, every reference may be it.
+func (w *Worker) references(e *afterwrite.Entity, refused []store.Refused) map[place][]reference {
+	found := map[place][]reference{}
+	for _, one := range refused {
+		if one.Refusal.Kind != afterwrite.KindForeignKey || one.Deleted {
+			continue
+		}
+		for i := range e.Fields {
+			f := &e.Fields[i]
+			parent := w.entities[f.References]
+			if parent == nil || (one.Refusal.Column != "" && one.Refusal.Column != f.Column) {
+				continue
+			}
+			if id, ok := parentID(parent, f, one.Values[i]); ok {
+				at := place{parent.Name, parent.Partition(id)}
+				found[at] = append(found[at], reference{one.ID, id})
+			}
+		}
+	}
+	return found
+}
+
+// parentID is the id that a field's value names, or false where it can name none.
+func parentID(parent *afterwrite.Entity, f *afterwrite.Field, text string) (string, bool) {
+	value, err := f.Decode(text)
+	if err != nil || value == nil {
+		return "", false
+	}
+	id, err := parent.CanonicalID(fmt.Sprint(value))
+	return id, err == nil
+}
+
+// pendingAmong says which of the records are pending, those left out that are to be deleted.
+func (w *Worker) pendingAmong(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) (map[string]bool, error) {
+	found, err := w.cache.Peek(ctx, bare(e), partition, ids)
+	if err != nil {
+		return nil, err
+	}
+	pending := map[string]bool{}
+	for _, r := range found {
+		if r.Pending && !r.Deleted {
+			pending[r.ID] = true
+		}
+	}
+	return pending, nil
+}
+
+// bare is the entity without its fields: where its records stand can be asked of many
+// without reading their values.
+func bare(e *afterwrite.Entity) *afterwrite.Entity {
+	b := *e
+	b.Fields = nil
+	return &b
+}

@@ -1,0 +1,89 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// policyEvery is the time between looks at the live policies. With the time that moving
+// waiting records takes (move.go), workers follow a change within two seconds.
+const policyEvery = time.Second
+
+// policyTimeout bounds one look.
+const policyTimeout = 5 * time.Second
+
+// rules is the side of the database that says which retry policies are in force.
+type rules interface {
+	CurrentPolicies(ctx context.Context) (map[string]store.Policy, error)
+}
+
+// policies are the retry policies in force, by entity: those of the configuration until
+// the live ones have been read. Each is swapped whole, so that one decision is made by one
+// policy. They are safe for concurrent use.
+type policies struct {
+	by    map[string]*atomic.Pointer[policy]
+	known atomic.Bool // read from the database once; until then nothing may die by them
+}
+
+// policy is a policy in force, and since when this process has known it.
+type policy struct {
+	store.Policy
+	since time.Time
+}
+
+func newPolicies(entities []*afterwrite.Entity) *policies {
+	p := &policies{by: make(map[string]*atomic.Pointer[policy], len(entities))}
+	for _, e := range entities {
+		p.by[e.Name] = &atomic.Pointer[policy]{}
+		p.by[e.Name].Store(&policy{store.Policy{Entity: e.Name, Policy: e.Retry}, time.Now()})
+	}
+	return p
+}
+
+func (p *policies) of(e *afterwrite.Entity) *policy { return p.by[e.Name].Load() }
+
+func (p *policies) retry(e *afterwrite.Entity) afterwrite.RetryPolicy { return p.of(e).Policy.Policy }
+
+// exhausted reports whether a record that was refused that often is to die. While the
+// live policies are not known none is: the configuration's may be the stricter ones.
+func (p *policies) exhausted(e *afterwrite.Entity, k afterwrite.Kind, attempts int) bool {
+	return p.known.Load() && p.retry(e).Exhausted(k, attempts)
+}
+
+// follow takes over the policies in force. Where they cannot be read the last ones stay.
+func (w *Worker) follow(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, policyTimeout)
+	defer cancel()
+	current, err := w.store.CurrentPolicies(ctx)
+	if err != nil {
+		return fmt.Errorf("follow the retry policies: %w", err)
+	}
+	for _, e := range w.all {
+		live, ok := current[e.Name]
+		if !ok || live.Version == w.policies.of(e).Version {
+			continue
+		}
+		if err := live.Policy.Check(); err != nil {
+			return fmt.Errorf("retry policy %d of %s: %w", live.Version, e.Name, err)
+		}
+		w.policies.by[e.Name].Store(&policy{live, time.Now()})
+		w.metrics.policy.WithLabelValues(e.Name).Set(float64(live.Version))
+		w.log.Info("retry policy changed", "entity", e.Name, "version", live.Version, "author", live.Author)
+	}
+	w.policies.known.Store(true)
+	return nil
+}
+
+// maxPatience bounds the time of one batch, whatever the entity's policy says: the queue
+// lets a task run for two minutes.
+const maxPatience = 40 * time.Second
+
+// patience is the longest that one batch of the entity may take at the database.
+func (w *Worker) patience(e *afterwrite.Entity) time.Duration {
+	return min(w.policies.retry(e).Timeout, maxPatience)
+}
