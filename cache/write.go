@@ -104,15 +104,15 @@ func (c *Cache) Write(ctx context.Context, groups ...*Group) {
 		calls[i] = c.writeCall(g)
 	}
 	c.pipeline(ctx, c.writes, writeScript, calls)
-	c.redirect(ctx, calls)
+	c.redirect(ctx, writeScript, calls)
 	for i, g := range groups {
 		g.read(calls[i].cmd)
 	}
 }
 
-// redirect sends writes again that another node of a cluster owns: a node that answers
+// redirect sends calls again that another node of a cluster owns: a node that answers
 // MOVED has run nothing.
-func (c *Cache) redirect(ctx context.Context, calls []*call) {
+func (c *Cache) redirect(ctx context.Context, s *script, calls []*call) {
 	cluster, ok := c.writes.(*redis.ClusterClient)
 	if !ok {
 		return
@@ -128,7 +128,7 @@ func (c *Cache) redirect(ctx context.Context, calls []*call) {
 			return
 		}
 		cluster.ReloadState(ctx)
-		c.pipeline(ctx, c.writes, writeScript, again)
+		c.pipeline(ctx, c.writes, s, again)
 	}
 }
 

@@ -18,7 +18,7 @@ func TestExitCodes(t *testing.T) {
 	d := deploy(t, testkit.SQLite(t))
 	bad := d.file("bad.yaml", "api:\n  adr: x\nentities:\n  user: {fields: {name: {type: string}}}\n")
 	exposed := d.file("exposed.yaml", "api: {addr: \"0.0.0.0:0\"}\nentities:\n  user: {fields: {name: {type: string}}}\n")
-	limited := d.file("limited.yaml", "api: {rate_limit: {limit: 5}}\nentities:\n  user: {fields: {name: {type: string}}}\n")
+	limited := d.file("limited.yaml", "api: {rate_limit: {limit: 5000000, window: 1s}}\nentities:\n  user: {fields: {name: {type: string}}}\n")
 	for _, tt := range []struct {
 		args string
 		code int
@@ -43,7 +43,7 @@ func TestExitCodes(t *testing.T) {
 		{"flush --config nope.yaml", exitUsage, "nope.yaml"},
 		{"config check --config " + bad, exitUsage, bad + `:2:3: api.adr: is not a setting; did you mean "addr"?`},
 		{"api --config " + bad, exitUsage, bad + ":2:3:"},
-		{"api --config " + limited, exitUsage, "rate limits are not built"},
+		{"api --config " + limited, exitUsage, "api.rate_limit"},
 		{"api --config " + exposed, exitUsage, "insecure: true"},
 		{"flush", exitFailure, "afterwrite migrate"},
 		{"config check", exitOK, "afterwrite.yaml is fine: 2 entities"},

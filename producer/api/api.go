@@ -45,6 +45,7 @@ type Config struct {
 	MaxWait      time.Duration // longest wait granted; 0: DefaultMaxWait. The server's write timeout must be longer than both
 	CORS         []string      // origins that browsers may call from, or "*"; empty: none
 
+	RateLimit  limits                // bounds the requests of a caller; nil: nothing does
 	Version    string                // of the program, for /openapi.json
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
@@ -67,6 +68,7 @@ type API struct {
 	waits        chan struct{} // a token for each request that waits for persistence
 
 	cors     cors
+	limits   limits // nil: none
 	routes   routes
 	metrics  *metrics
 	log      *slog.Logger
@@ -92,6 +94,7 @@ func New(cfg Config) (*API, error) {
 		maxWait:      cmp.Or(cfg.MaxWait, DefaultMaxWait),
 		batches:      make(chan struct{}, cmp.Or(cfg.MaxBatches, DefaultMaxBatches)),
 		waits:        make(chan struct{}, cmp.Or(cfg.MaxWaits, DefaultMaxWaits)),
+		limits:       cfg.RateLimit,
 		log:          cmp.Or(cfg.Log, slog.Default()),
 	}
 	for _, e := range cfg.Entities {

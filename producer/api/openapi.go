@@ -84,7 +84,7 @@ func headerRefs(names []string) object {
 
 // answers joins the responses of an operation with the problems that it can answer.
 func answers(own object, problems ...string) object {
-	for _, code := range append(problems, "400", "404", "405", "500", "503") {
+	for _, code := range append(problems, "400", "404", "405", "429", "500", "503") {
 		if _, ok := own[code]; !ok {
 			own[code] = ref("responses", "Problem"+code)
 		}
@@ -273,6 +273,8 @@ func sharedHeaders() object {
 		"Afterwrite-Lag":       header("Seconds that the oldest pending record of the entity has waited.", object{"type": "number"}),
 		"Preference-Applied":   header("The preferences that were applied (RFC 7240).", text),
 		"Idempotency-Replayed": header("The word true: the operation was applied before, this is its answer again.", object{"type": "string", "const": "true"}),
+		"RateLimit":            header("What is left of the caller's quota (draft-ietf-httpapi-ratelimit-headers).", text),
+		"RateLimit-Policy":     header("The quotas that count the request.", text),
 		"Retry-After":          header("Seconds after which to try again.", object{"type": "integer"}),
 		"Allow":                header("The methods that the route takes.", text),
 		"X-Request-Id":         header("The request's id, the caller's own or a new one; it is in the log.", text),
@@ -289,6 +291,7 @@ func sharedResponses() object {
 		"413": "The body is too large.",
 		"415": "The body is of another media type.",
 		"422": "The values are refused, by the entity or, after a wait, by the database; errors names the fields.",
+		"429": "The caller's quota of requests is used up.",
 		"500": "A fault of the server.",
 		"503": "Redis or the database is down, the backlog is full, or the outcome is unknown.",
 	}
@@ -298,6 +301,8 @@ func sharedResponses() object {
 		switch code {
 		case "405":
 			headers = append(headers, "Allow")
+		case "429":
+			headers = append(headers, "RateLimit", "RateLimit-Policy", "Retry-After")
 		case "503":
 			headers = append(headers, "Retry-After")
 		}

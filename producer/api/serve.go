@@ -75,6 +75,9 @@ func (a *API) dispatch(ctx context.Context, c *call) error {
 	if a.cors.on() && a.crossOrigin(c) {
 		return nil
 	}
+	if limited := a.limit(c); limited != nil {
+		return limited
+	}
 	if err != nil {
 		return err
 	}
@@ -94,7 +97,7 @@ func (a *API) dispatch(ctx context.Context, c *call) error {
 // Headers of the cross-origin protocol (https://fetch.spec.whatwg.org/#http-cors-protocol).
 const (
 	corsRequestHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, X-Request-Id"
-	corsExposed        = "Afterwrite-Freshness, Afterwrite-Lag, Afterwrite-Status, Cache-Status, ETag, Idempotency-Replayed, Location, Preference-Applied, Retry-After, X-Request-Id"
+	corsExposed        = "Afterwrite-Freshness, Afterwrite-Lag, Afterwrite-Status, Cache-Status, ETag, Idempotency-Replayed, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 	corsMaxAge         = "600" // seconds a browser may remember a preflight
 )
 

@@ -1,0 +1,96 @@
+package cache
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Script is a Lua script of a package that is built on the cache. Make it once, at
+// package level, from an embedded file whose header says what it takes and returns. It is
+// safe for concurrent use.
+type Script struct {
+	script
+	once bool
+}
+
+// NewScript makes a script that may be sent again when a reply was lost: what it does twice
+// must be what it does once, or harmless. The name labels afterwrite_script_seconds.
+func NewScript(name, source string) *Script {
+	return &Script{script: script{name: name, source: redis.NewScript(source)}}
+}
+
+// NewOnceScript makes a script that is never sent again: where its reply was lost,
+// [Cache.Eval] says ErrOutcomeUnknown.
+func NewOnceScript(name, source string) *Script {
+	s := NewScript(name, source)
+	s.once = true
+	return s
+}
+
+// Key names a key of a package built on the cache. All keys of one space and tag are in one
+// slot of a Redis Cluster, so one script may take them together; keys of two tags may not
+// be given to one script. The space keeps packages apart; the tag may be any text.
+func (c *Cache) Key(space, tag, name string) string {
+	if strings.ContainsAny(tag, "{}") {
+		sum := sha256.Sum256([]byte(tag)) // braces are the hash tag's own
+		tag = "#" + hex.EncodeToString(sum[:])
+	}
+	return c.prefix + ":{_" + space + "/" + tag + "}:" + name
+}
+
+// Call is one run of a script, and what came of it.
+type Call struct {
+	Keys []string
+	Args []any
+
+	Reply any   // string, int64, []any, or nil for a Lua nil or false
+	Err   error // ErrUnavailable, ErrOutcomeUnknown, or that of a context that ended
+}
+
+// Eval runs a script. Its errors are those of [Call].
+func (c *Cache) Eval(ctx context.Context, s *Script, keys []string, args ...any) (any, error) {
+	one := &Call{Keys: keys, Args: args}
+	c.EvalMany(ctx, s, one)
+	return one.Reply, one.Err
+}
+
+// EvalMany runs a script several times in one round trip, each on its own slot. The runs
+// are no transaction.
+func (c *Cache) EvalMany(ctx context.Context, s *Script, runs ...*Call) {
+	client := c.redis
+	if s.once {
+		client = c.writes
+	}
+	calls := make([]*call, len(runs))
+	for i, r := range runs {
+		calls[i] = &call{keys: r.Keys, args: r.Args}
+	}
+	c.pipeline(ctx, client, &s.script, calls)
+	if s.once {
+		c.redirect(ctx, &s.script, calls)
+	}
+	for i, r := range runs {
+		r.Reply, r.Err = calls[i].cmd.Result()
+		switch {
+		case errors.Is(r.Err, redis.Nil):
+			r.Err = nil
+		case r.Err != nil:
+			r.Err = s.fault(r.Err)
+		}
+	}
+}
+
+func (s *Script) fault(err error) error {
+	if !s.once || answered(err) || neverSent(err) {
+		return fault(s.name, err)
+	}
+	return fmt.Errorf("%s: %w: %w", s.name, afterwrite.ErrOutcomeUnknown, err)
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/afterwrite/afterwrite/cache/ratelimit"
+)
+
+// limits is what the API asks before it answers a request.
+type limits interface {
+	Admit(h http.Header, r *http.Request) error
+}
+
+// newLimit is the rate limit of the API; nil where the configuration has none.
+func (p *parts) newLimit() (limits, error) {
+	c := p.config.API
+	if c.RateLimit.Limit == 0 {
+		return nil, nil
+	}
+	limit, err := ratelimit.New(ratelimit.Config{
+		Cache: p.cache, Caller: ratelimit.ByAddress(c.TrustedProxies), FailClosed: c.RateLimit.FailClosed,
+		Policies: []ratelimit.Policy{{Name: "default", Limit: c.RateLimit.Limit, Window: c.RateLimit.Window}},
+		Log:      p.log, Registerer: p.metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: api.rate_limit: %w", errConfig, err)
+	}
+	return limit, nil
+}

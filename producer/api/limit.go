@@ -1,0 +1,21 @@
+package api
+
+import "net/http"
+
+// limits is a rate limiter. Admit counts a request and sets the fields of its answer; the
+// error is the answer to a request that is refused.
+type limits interface {
+	Admit(h http.Header, r *http.Request) error
+}
+
+// unlimited are the routes that a busy caller does not lose: whoever watches the process
+// asks them.
+var unlimited = map[string]bool{"healthz": true, "readyz": true, "metrics": true, "openapi": true}
+
+// limit counts the request. One whose path names nothing counts, too.
+func (a *API) limit(c *call) error {
+	if a.limits == nil || unlimited[c.end.name] {
+		return nil
+	}
+	return a.limits.Admit(c.header, c.r)
+}
