@@ -337,7 +337,9 @@ func TestRedisFullRefusesAndWritesNothing(t *testing.T) {
 	t.Parallel()
 	server := testkit.Redis(t, testkit.MaxMemory("3mb"), testkit.MaxMemoryPolicy("noeviction"))
 	b := &bundle{rdb: server.Client(t), prefix: "aw"}
-	b.e = &afterwrite.Entity{Name: "user", Partitions: 1, Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.Text}}}
+	b.e = &afterwrite.Entity{Name: "user", Partitions: 1, Fields: []afterwrite.Field{
+		{Name: "name", Type: afterwrite.Text}, {Name: "n", Type: afterwrite.Int},
+	}}
 	require.NoError(t, b.e.Init())
 	var err error
 	b.Cache, err = cache.New(cache.Config{URL: server.URL(), Log: testkit.Logger(t)})
@@ -345,12 +347,20 @@ func TestRedisFullRefusesAndWritesNothing(t *testing.T) {
 	t.Cleanup(func() { _ = b.Close() })
 	accepted := int64(0)
 	for i := 0; ; i++ {
-		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: fmt.Sprint(i), Values: afterwrite.Values{`"` + strings.Repeat("x", 10_000) + `"`}})
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: fmt.Sprint(i), Values: afterwrite.Values{`"` + strings.Repeat("x", 10_000) + `"`, "1"}})
 		if got.Err != nil {
 			require.ErrorIs(t, got.Err, afterwrite.ErrUnavailable)
 			break
 		}
 		accepted++
+	}
+	require.NoError(t, b.rdb.ConfigSet(t.Context(), "maxmemory", "2mb").Err()) // full for small writes, too
+	for op, w := range map[string]cache.Write{
+		"increment": {Op: cache.OpIncrement, ID: "0", Deltas: []afterwrite.Delta{{Field: 1, By: 1}}},
+		"patch":     {Op: cache.OpPatch, ID: "0", Values: afterwrite.Values{"", "2"}},
+	} {
+		got, _ := b.write(t, w)
+		require.ErrorIs(t, got.Err, afterwrite.ErrUnavailable, op)
 	}
 	total := b.total(t)
 	assert.Equal(t, accepted, total.Accepted)

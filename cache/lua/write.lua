@@ -95,7 +95,11 @@ local function increment(rec, deltas)
     local old = call('HGET', rec, field)
     if not old or old == 'null' then return refuse('null', field) end
     local reply = redis.pcall('HINCRBY', rec, field, by)
-    if type(reply) == 'table' then return refuse('overflow', field) end
+    if type(reply) == 'table' then
+      -- Any other error, such as that of a full Redis, is the whole script's.
+      if not reply.err:find('overflow', 1, true) then call('HINCRBY', rec, field, by) end
+      return refuse('overflow', field)
+    end
     undo[#undo + 1], undo[#undo + 2] = field, old
     local new = call('HGET', rec, field) -- the reply is rounded beyond 2^53
     if by ~= '0' and less(by, '0') ~= less(new, old) then return refuse('overflow', field) end
