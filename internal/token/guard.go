@@ -1,0 +1,224 @@
+package token
+
+import (
+	"cmp"
+	"context"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Times and bounds.
+const (
+	RefreshInterval = 2 * time.Second // between two looks at the tokens
+	RevokedWithin   = 5 * time.Second // a look may itself take readTimeout
+	Grace           = time.Hour       // how long tokens go on working while the database is down
+	UsedInterval    = time.Minute     // between two notes of when tokens were last used
+	MaxTokens       = 1000            // living tokens of a deployment
+
+	readTimeout = 2 * time.Second
+)
+
+// Errors of a request's token.
+var (
+	// ErrNone reports a request without a token where one is needed.
+	ErrNone = errors.New("this needs a token")
+	// ErrScheme reports an Authorization header that is not "Bearer" and a token.
+	ErrScheme = errors.New("the Authorization header must be: Bearer " + Prefix + "…")
+	// ErrRepeated reports several Authorization headers.
+	ErrRepeated = errors.New("there are several Authorization headers")
+	// ErrUnknown reports a token that does not exist, or does no more.
+	ErrUnknown = errors.New("there is no such token: it was revoked or never made")
+	// ErrExpired reports a token beyond its time.
+	ErrExpired = errors.New("the token has expired")
+	// ErrUnread reports that no token can be checked: the database has not answered since
+	// the process started, or for longer than [Grace].
+	ErrUnread = errors.New("the tokens could not be read from the database")
+)
+
+// Errors of changing the tokens.
+var (
+	// ErrNameTaken reports that a living token has the name.
+	ErrNameTaken = errors.New("a living token has this name")
+	// ErrNoSuchName reports that no living token has the name.
+	ErrNoSuchName = errors.New("no living token has this name")
+	// ErrTooMany reports that there are MaxTokens living tokens.
+	ErrTooMany = errors.New("there are too many tokens: revoke some")
+)
+
+// Token is a token as it is kept.
+type Token struct {
+	Number    int64 // given by the database
+	Name      string
+	Hash      Hash
+	Scopes    Scopes
+	CreatedAt time.Time
+	CreatedBy string
+	ExpiresAt time.Time // zero: never
+	UsedAt    time.Time // to the minute; zero: never
+	RevokedAt time.Time // zero: it lives
+	RevokedBy string
+}
+
+// book is where the tokens are kept: the store.
+type book interface {
+	// LivingTokens returns the tokens that are not revoked; expired ones may be among them.
+	LivingTokens(ctx context.Context) ([]Token, error)
+	// TokensUsed notes that tokens were used at a time.
+	TokensUsed(ctx context.Context, numbers []int64, at time.Time) error
+}
+
+// Config says how a [Guard] works. Book is required.
+type Config struct {
+	Book       book
+	Required   bool                  // refuses requests without a token
+	Log        *slog.Logger          // nil: slog.Default()
+	Registerer prometheus.Registerer // nil: no metrics
+
+	// For tests; 0: the constants of their names.
+	RefreshInterval, Grace, UsedInterval time.Duration
+}
+
+// Guard says who makes a request. It is safe for concurrent use. Until Run has read the
+// tokens it knows none.
+type Guard struct {
+	book     book
+	required bool
+	log      *slog.Logger
+	refresh  time.Duration
+	grace    time.Duration
+	noting   time.Duration
+
+	current atomic.Pointer[ring] // nil until the tokens were read
+
+	// The rest belongs to Run.
+	marks  map[int64]*atomic.Bool // used since the last note, by number
+	noted  time.Time
+	failed bool // the last look
+}
+
+// ring is the tokens at one moment. It is not changed once it is made, but for the marks.
+type ring struct {
+	readAt time.Time
+	keys   map[uint64][]key // by the first bytes of the hash
+	size   int
+}
+
+type key struct {
+	hash    Hash
+	expires time.Time
+	who     Identity
+	used    *atomic.Bool
+}
+
+// NewGuard returns a guard, or an error where its metrics are registered already.
+func NewGuard(cfg Config) (*Guard, error) {
+	g := &Guard{
+		book: cfg.Book, required: cfg.Required, log: cmp.Or(cfg.Log, slog.Default()),
+		refresh: cmp.Or(cfg.RefreshInterval, RefreshInterval), grace: cmp.Or(cfg.Grace, Grace),
+		noting: cmp.Or(cfg.UsedInterval, UsedInterval), marks: map[int64]*atomic.Bool{},
+	}
+	if cfg.Registerer == nil {
+		return g, nil
+	}
+	return g, errors.Join(
+		cfg.Registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "afterwrite_tokens", Help: "Living API tokens that this process knows.",
+		}, func() float64 { return float64(g.ring().size) })),
+		cfg.Registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "afterwrite_tokens_read_timestamp_seconds",
+			Help: "When the API tokens were last read from the database; 0: never.",
+		}, func() float64 {
+			if at := g.ring().readAt; !at.IsZero() {
+				return float64(at.UnixMilli()) / 1000
+			}
+			return 0
+		})),
+	)
+}
+
+// Required reports whether a request without a token is refused.
+func (g *Guard) Required() bool { return g.required }
+
+func (g *Guard) ring() *ring {
+	if r := g.current.Load(); r != nil {
+		return r
+	}
+	return &ring{}
+}
+
+// Identify says who makes a request with these headers: [Anybody] where it has no token
+// and needs none. Where none is needed, credentials that are not a token of ours are for
+// somebody in front, and are left alone; one of ours is checked in any case.
+func (g *Guard) Identify(h http.Header) (Identity, error) {
+	given := h["Authorization"]
+	switch {
+	case len(given) == 0 && !g.required:
+		return Anybody, nil
+	case len(given) == 0:
+		return Identity{}, ErrNone
+	case len(given) > 1 && g.required:
+		return Identity{}, ErrRepeated
+	}
+	text, ok := bearer(given[0])
+	switch {
+	case ok:
+		return g.check(text)
+	case g.required:
+		return Identity{}, ErrScheme
+	}
+	return Anybody, nil
+}
+
+// bearer returns the token of an Authorization header, if it has one of ours.
+func bearer(header string) (string, bool) {
+	scheme, text, _ := strings.Cut(header, " ")
+	text = strings.Trim(text, " ")
+	return text, strings.EqualFold(scheme, "Bearer") && strings.HasPrefix(text, Prefix)
+}
+
+func (g *Guard) check(text string) (Identity, error) {
+	hash, err := Parse(text)
+	if err != nil {
+		return Identity{}, err
+	}
+	now := time.Now()
+	r := g.ring()
+	if r.readAt.IsZero() || now.Sub(r.readAt) > g.grace {
+		return Identity{}, ErrUnread
+	}
+	k, ok := r.find(hash)
+	switch {
+	case !ok && now.Sub(r.readAt) > RevokedWithin:
+		return Identity{}, ErrUnread // it may have been made since
+	case !ok:
+		return Identity{}, ErrUnknown
+	case !k.expires.IsZero() && !now.Before(k.expires):
+		return Identity{}, ErrExpired
+	}
+	if !k.used.Load() { // a plain load first: the mark is shared by every processor
+		k.used.Store(true)
+	}
+	return k.who, nil
+}
+
+// find looks a token up by the first bytes of its hash and compares the rest in constant
+// time. What the look-up tells by its time are bytes of a hash, from which nobody gets
+// to the secret.
+func (r *ring) find(h Hash) (key, bool) {
+	for _, k := range r.keys[h.place()] {
+		if subtle.ConstantTimeCompare(k.hash[:], h[:]) == 1 {
+			return k, true
+		}
+	}
+	return key{}, false
+}
+
+func (h Hash) place() uint64 { return binary.LittleEndian.Uint64(h[:]) }

@@ -1,0 +1,96 @@
+package token
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// Run reads the tokens until ctx ends, and notes which were used. It returns nil.
+func (g *Guard) Run(ctx context.Context) error {
+	tick := time.NewTicker(g.refresh)
+	defer tick.Stop()
+	for {
+		g.look(ctx)
+		if time.Since(g.noted) >= g.noting {
+			g.note(ctx)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			g.note(context.WithoutCancel(ctx))
+			return nil
+		}
+	}
+}
+
+// look reads the tokens. After an error those that were read last stay in force.
+func (g *Guard) look(ctx context.Context) {
+	within, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	began := time.Now() // a token revoked after this may be among those that are read
+	tokens, err := g.book.LivingTokens(within)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		if !g.failed {
+			g.log.Warn("tokens not read; those that are known go on working for a time", "error", err, "for", g.grace)
+		}
+		g.failed = true
+		return
+	}
+	if g.failed {
+		g.log.Info("tokens are read again")
+	}
+	if len(tokens) == 0 && g.required && g.current.Load() == nil {
+		g.log.Warn("every request needs a token, and there is none yet",
+			"mend", "afterwrite token new NAME --scope '*:read,write'")
+	}
+	g.failed = false
+	g.current.Store(g.arrange(tokens, began))
+}
+
+// arrange makes a ring of the tokens. The marks of those that live on are kept.
+func (g *Guard) arrange(tokens []Token, at time.Time) *ring {
+	r := &ring{readAt: at, keys: make(map[uint64][]key, len(tokens)), size: len(tokens)}
+	marks := make(map[int64]*atomic.Bool, len(tokens))
+	for _, t := range tokens {
+		mark := g.marks[t.Number]
+		if mark == nil {
+			mark = new(atomic.Bool)
+		}
+		marks[t.Number] = mark
+		place := t.Hash.place()
+		r.keys[place] = append(r.keys[place], key{
+			hash: t.Hash, expires: t.ExpiresAt, used: mark,
+			who: Identity{Number: t.Number, Name: t.Name, Scopes: t.Scopes},
+		})
+	}
+	g.marks = marks
+	return r
+}
+
+// note writes down which tokens were used since the last note. Where that fails they
+// are noted the next time.
+func (g *Guard) note(ctx context.Context) {
+	var used []int64
+	for number, mark := range g.marks {
+		if mark.Swap(false) {
+			used = append(used, number)
+		}
+	}
+	now := time.Now()
+	g.noted = now
+	if len(used) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if err := g.book.TokensUsed(ctx, used, now); err != nil {
+		g.log.Debug("use of tokens not noted, trying again later", "error", err)
+		for _, number := range used {
+			g.marks[number].Store(true)
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/token"
+)
+
+// tokenRow is a row of afterwrite_tokens.
+type tokenRow struct {
+	Number     int64 `gorm:"->;column:number"`
+	Name       string
+	Hash       string
+	Scopes     string
+	CreatedAt  time.Time
+	CreatedBy  string
+	ExpiresAt  *time.Time
+	LastUsedAt *time.Time
+	RevokedAt  *time.Time
+	RevokedBy  string
+}
+
+func (r tokenRow) token() (token.Token, error) {
+	t := token.Token{
+		Number: r.Number, Name: r.Name, CreatedAt: r.CreatedAt.UTC(), CreatedBy: r.CreatedBy,
+		ExpiresAt: timeOrZero(r.ExpiresAt), UsedAt: timeOrZero(r.LastUsedAt),
+		RevokedAt: timeOrZero(r.RevokedAt), RevokedBy: r.RevokedBy,
+	}
+	n, err := hex.Decode(t.Hash[:], []byte(r.Hash))
+	if err == nil && n != len(t.Hash) {
+		err = errors.New("the hash is too short")
+	}
+	if err == nil {
+		t.Scopes, err = token.ParseScopes(strings.Fields(r.Scopes)...)
+	}
+	if err != nil {
+		return token.Token{}, fmt.Errorf("token %q: %w", r.Name, err)
+	}
+	return t, nil
+}
+
+func timeOrZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// LivingTokens returns the tokens that are not revoked, by name. Expired ones may be
+// among them. They are at most [token.MaxTokens], give or take those that several
+// processes make at the same moment. A row that cannot be read, such as one of a newer
+// version of the program, is left out: it gives nobody a right, and spoils no other.
+func (s *Store) LivingTokens(ctx context.Context) ([]token.Token, error) {
+	rows, err := s.tokenRows(s.read(ctx).Where("revoked_at IS NULL").Order("name"))
+	tokens := make([]token.Token, 0, len(rows))
+	for _, r := range rows {
+		if t, err := r.token(); err == nil {
+			tokens = append(tokens, t)
+		}
+	}
+	return tokens, err
+}
+
+// Tokens returns living and revoked tokens, the newest first, at most MaxListLimit. It
+// fails on a row that cannot be read, by its name.
+func (s *Store) Tokens(ctx context.Context) ([]token.Token, error) {
+	rows, err := s.tokenRows(s.read(ctx).Order("number DESC").Limit(MaxListLimit))
+	if err != nil {
+		return nil, err
+	}
+	tokens := make([]token.Token, len(rows))
+	for i, r := range rows {
+		if tokens[i], err = r.token(); err != nil {
+			return nil, err
+		}
+	}
+	return tokens, nil
+}
+
+func (s *Store) tokenRows(query *gorm.DB) ([]tokenRow, error) {
+	defer s.metrics.time("tokens")()
+	var rows []tokenRow
+	if err := query.Table("afterwrite_tokens").Find(&rows).Error; err != nil {
+		return nil, s.unavailable("read tokens", err)
+	}
+	return rows, nil
+}
+
+// NewToken keeps a token and audits it. Of t it takes name, hash, scopes and expiry. It
+// fails with [token.ErrNameTaken] where a living token that has not expired has the name,
+// and with [token.ErrTooMany] beyond [token.MaxTokens].
+func (s *Store) NewToken(ctx context.Context, t token.Token, by Actor) error {
+	now := sqlInstant(time.Now())
+	row := tokenRow{
+		Name: t.Name, Hash: hex.EncodeToString(t.Hash[:]), Scopes: t.Scopes.String(), CreatedAt: now, CreatedBy: by.Name,
+	}
+	if !t.ExpiresAt.IsZero() {
+		at := sqlInstant(t.ExpiresAt)
+		row.ExpiresAt = &at
+	}
+	return s.change(ctx, "make the token "+t.Name, func(db *gorm.DB) error { return s.insertToken(db, row, by) })
+}
+
+func (s *Store) insertToken(db *gorm.DB, row tokenRow, by Actor) error {
+	err := db.Exec(`UPDATE afterwrite_tokens SET revoked_at = expires_at, revoked_by = 'expiry'
+		WHERE name = ? AND revoked_at IS NULL AND expires_at <= ?`, row.Name, row.CreatedAt).Error
+	if err != nil {
+		return err
+	}
+	var living int
+	err = db.Raw("SELECT count(*) FROM afterwrite_tokens WHERE revoked_at IS NULL").Scan(&living).Error
+	if err != nil {
+		return err
+	}
+	if living >= token.MaxTokens {
+		return &ownError{token.ErrTooMany}
+	}
+	err = db.Table("afterwrite_tokens").Create(&row).Error
+	if r, ok := s.dialect.classify(err); ok && r.Kind == afterwrite.KindUnique {
+		return &ownError{token.ErrNameTaken}
+	}
+	if err != nil {
+		return err
+	}
+	return insertAudit(db, AuditEntry{Actor: by, Action: "token.new",
+		Detail: map[string]any{"name": row.Name, "scopes": row.Scopes, "expires_at": row.ExpiresAt}})
+}
+
+// RevokeToken ends the living token of that name and audits it, or fails with
+// [token.ErrNoSuchName].
+func (s *Store) RevokeToken(ctx context.Context, name string, by Actor) error {
+	return s.change(ctx, "revoke the token "+name, func(db *gorm.DB) error {
+		done := db.Exec("UPDATE afterwrite_tokens SET revoked_at = ?, revoked_by = ? WHERE name = ? AND revoked_at IS NULL",
+			sqlInstant(time.Now()), by.Name, name)
+		if done.Error != nil {
+			return done.Error
+		}
+		if done.RowsAffected == 0 {
+			return &ownError{token.ErrNoSuchName}
+		}
+		return insertAudit(db, AuditEntry{Actor: by, Action: "token.revoke", Detail: map[string]any{"name": name}})
+	})
+}
+
+// TokensUsed notes that tokens were used at a time. Each is written at most once a
+// minute, however many processes note it.
+func (s *Store) TokensUsed(ctx context.Context, numbers []int64, at time.Time) error {
+	at = sqlInstant(at)
+	return s.change(ctx, fmt.Sprintf("note the use of %d tokens", len(numbers)), func(db *gorm.DB) error {
+		return db.Exec(`UPDATE afterwrite_tokens SET last_used_at = ?
+			WHERE number IN ? AND (last_used_at IS NULL OR last_used_at <= ?)`, at, numbers, at.Add(-time.Minute)).Error
+	})
+}
