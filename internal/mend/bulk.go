@@ -63,76 +63,84 @@ func waiting(f store.LetterFilter) store.LetterFilter {
 // can be stopped by its context and resumed by a repeat: what it has sent back waits no
 // longer.
 func (m *Mender) Retry(ctx context.Context, s Selection, by store.Actor) (Report, error) {
-	return m.bulk(ctx, s, func(ctx context.Context, e *afterwrite.Entity, partition int, some []store.Letter, r *Report) error {
-		records := make([]cache.Versioned, len(some))
-		for i, l := range some {
-			records[i] = cache.Versioned{ID: l.ID, Version: l.Version}
-		}
-		back, order, err := m.records.Retry(ctx, e, partition, records)
-		if err != nil {
-			return err
-		}
-		m.enqueue(ctx, order)
-		var numbers []int64
-		for i, l := range some {
-			if back[i] {
-				numbers = append(numbers, l.Number)
-			}
-		}
-		r.Done += len(numbers)
-		r.Stale += len(some) - len(numbers)
-		if len(numbers) == 0 {
-			return nil
-		}
-		_, err = m.letters.Retried(ctx, numbers, by)
-		return err
-	})
+	return m.bulk(ctx, s, action{m.sendBack, func(ctx context.Context, numbers []int64) (int, error) {
+		return m.letters.Retried(ctx, numbers, by)
+	}})
 }
 
 // Discard gives letters' records up: the state of each one's row in the database is
 // accepted as its newest, a deletion where there is none. It can be stopped and resumed
 // like [Mender.Retry].
 func (m *Mender) Discard(ctx context.Context, s Selection, by store.Actor) (Report, error) {
-	return m.bulk(ctx, s, func(ctx context.Context, e *afterwrite.Entity, partition int, some []store.Letter, r *Report) error {
-		ids := make([]string, len(some))
-		for i, l := range some {
-			ids[i] = l.ID
-		}
-		rows, err := m.letters.Load(ctx, e, ids)
-		if err != nil {
-			return err
-		}
-		g := &cache.Group{Entity: e, Partition: partition}
-		for _, l := range some {
-			g.Writes = append(g.Writes, cache.Write{Op: cache.OpDiscard, ID: l.ID, IfMatch: l.Version, Values: rows[l.ID]})
-		}
-		m.records.Write(ctx, g)
-		m.enqueue(ctx, g.Order)
-		var numbers []int64
-		for i, l := range some {
-			switch written := g.Results[i]; {
-			case written.Err == nil && written.Version > 0:
-				numbers = append(numbers, l.Number)
-			case written.Token != "" || isStale(written.Err):
-				r.Stale++
-			default:
-				r.fail(l.Number, written.Err)
-			}
-		}
-		r.Done += len(numbers)
-		if len(numbers) == 0 {
-			return nil
-		}
-		_, err = m.letters.Resolve(ctx, numbers, store.Discarded, by)
-		return err
-	})
+	return m.bulk(ctx, s, action{m.giveUp, func(ctx context.Context, numbers []int64) (int, error) {
+		return m.letters.Resolve(ctx, numbers, store.Discarded, by)
+	}})
 }
 
-// act does one step for letters of one partition.
-type act func(ctx context.Context, e *afterwrite.Entity, partition int, some []store.Letter, r *Report) error
+// action is what is done with letters, in its two steps.
+type action struct {
+	// move changes records of one partition in Redis and returns the letters of those
+	// that it changed.
+	move func(ctx context.Context, at share, some []store.Letter, r *Report) ([]store.Letter, error)
+	// note marks those letters.
+	note func(ctx context.Context, numbers []int64) (int, error)
+}
+
+func (m *Mender) sendBack(ctx context.Context, at share, some []store.Letter, r *Report) ([]store.Letter, error) {
+	back, order, err := m.records.Retry(ctx, at.entity, at.partition, versioned(some))
+	if err != nil {
+		return nil, err
+	}
+	m.enqueue(ctx, order)
+	var moved []store.Letter
+	for i, l := range some {
+		if back[i] {
+			moved = append(moved, l)
+		}
+	}
+	r.Stale += len(some) - len(moved)
+	return moved, nil
+}
+
+func (m *Mender) giveUp(ctx context.Context, at share, some []store.Letter, r *Report) ([]store.Letter, error) {
+	ids := make([]string, len(some))
+	for i, l := range some {
+		ids[i] = l.ID
+	}
+	rows, err := m.letters.Load(ctx, at.entity, ids)
+	if err != nil {
+		return nil, err
+	}
+	g := &cache.Group{Entity: at.entity, Partition: at.partition}
+	for _, l := range some {
+		g.Writes = append(g.Writes, cache.Write{Op: cache.OpDiscard, ID: l.ID, IfMatch: l.Version, Values: rows[l.ID]})
+	}
+	m.records.Write(ctx, g)
+	m.enqueue(ctx, g.Order)
+	var moved []store.Letter
+	for i, l := range some {
+		switch written := g.Results[i]; {
+		case written.Err == nil && written.Version > 0:
+			moved = append(moved, l)
+		case written.Token != "" || isStale(written.Err):
+			r.Stale++
+		default:
+			r.fail(l.Number, written.Err)
+		}
+	}
+	return moved, nil
+}
+
+func versioned(letters []store.Letter) []cache.Versioned {
+	records := make([]cache.Versioned, len(letters))
+	for i, l := range letters {
+		records[i] = cache.Versioned{ID: l.ID, Version: l.Version}
+	}
+	return records
+}
 
 // bulk walks a selection in steps at a bounded rate.
-func (m *Mender) bulk(ctx context.Context, s Selection, do act) (Report, error) {
+func (m *Mender) bulk(ctx context.Context, s Selection, do action) (Report, error) {
 	s.Numbers = slices.Compact(slices.Sorted(slices.Values(s.Numbers)))
 	selected, err := m.Selected(ctx, s)
 	r := Report{Selected: selected}
@@ -206,7 +214,7 @@ func (m *Mender) numbered(ctx context.Context, numbers []int64, size int, r *Rep
 }
 
 // step deals a page out by partition. Once begun it is finished, whatever the context.
-func (m *Mender) step(ctx context.Context, some []store.Letter, do act, r *Report) error {
+func (m *Mender) step(ctx context.Context, some []store.Letter, do action, r *Report) error {
 	ctx, cancel := finish(ctx)
 	defer cancel()
 	shares := map[share][]store.Letter{}
@@ -223,10 +231,29 @@ func (m *Mender) step(ctx context.Context, some []store.Letter, do act, r *Repor
 		}
 	}
 	for _, at := range slices.SortedFunc(maps.Keys(shares), share.compare) {
-		if err := do(ctx, at.entity, at.partition, shares[at], r); err != nil {
+		if err := m.both(ctx, at, shares[at], do, r); err != nil {
 			return fmt.Errorf("%s/%d: %w", at.entity.Name, at.partition, err)
 		}
 	}
+	return nil
+}
+
+// both does the two steps of an action. If we crash between them, the record has left the
+// dead and its letter is open: a repeat finds it stale, and the workers' sweeper closes it.
+func (m *Mender) both(ctx context.Context, at share, some []store.Letter, do action, r *Report) error {
+	moved, err := do.move(ctx, at, some, r)
+	r.Done += len(moved)
+	if err != nil || len(moved) == 0 {
+		return err
+	}
+	numbers := make([]int64, len(moved))
+	for i, l := range moved {
+		numbers[i] = l.Number
+	}
+	if _, err := do.note(ctx, numbers); err != nil {
+		return err
+	}
+	m.tell(ctx, at, moved)
 	return nil
 }
 

@@ -58,6 +58,7 @@ type records interface {
 	Write(ctx context.Context, groups ...*cache.Group)
 	Retry(ctx context.Context, e *afterwrite.Entity, partition int, records []cache.Versioned) ([]bool, cache.Order, error)
 	Status(ctx context.Context, e *afterwrite.Entity, id string) (cache.State, error)
+	Tell(ctx context.Context, e *afterwrite.Entity, partition int, what string, records []cache.Versioned) error
 	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
 	Waiting(ctx context.Context, e *afterwrite.Entity, partition, skip, limit int) ([]cache.Waiting, error)
 }
@@ -221,7 +222,16 @@ func (m *Mender) Edit(ctx context.Context, number int64, changes afterwrite.Fiel
 	if _, err := m.letters.Resolve(ctx, []int64{number}, store.Edited, by); err != nil {
 		return accepted, fmt.Errorf("the edit is accepted, its letter not closed yet: %w", err)
 	}
+	m.tell(ctx, share{accepted.Entity, accepted.Entity.Partition(letter.ID)}, []store.Letter{letter})
 	return accepted, nil
+}
+
+// tell sends the event that letters are resolved, or sent back. It is a hint like every
+// event, so a failure is only logged.
+func (m *Mender) tell(ctx context.Context, at share, letters []store.Letter) {
+	if err := m.records.Tell(ctx, at.entity, at.partition, "resolved", versioned(letters)); err != nil {
+		m.log.WarnContext(ctx, "event not sent", "entity", at.entity.Name, "partition", at.partition, "error", err)
+	}
 }
 
 // finish bounds what a step may take once its first half is done, so that an impatient

@@ -2,6 +2,7 @@ package mend_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -103,5 +104,30 @@ func TestDeadDeletion(t *testing.T) {
 		read, err := b.cache.Get(t.Context(), b.user, "u0000")
 		require.NoError(t, err)
 		require.False(t, read.Deleted)
+	})
+}
+
+// Whoever listens learns that letters are resolved, or sent back.
+func TestEventsTell(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		b.dead(3)
+		number := b.numbers(users)
+		_, err := b.Retry(t.Context(), mend.Selection{Numbers: number[:1]}, ann)
+		require.NoError(t, err)
+		_, err = b.Discard(t.Context(), mend.Selection{Numbers: number[1:2]}, ann)
+		require.NoError(t, err)
+		_, err = b.Edit(t.Context(), number[2], afterwrite.Fields{"age": 1}, ann)
+		require.NoError(t, err)
+		events, whole, err := b.cache.Events(t.Context(), b.user, time.Now().Add(-time.Minute))
+		require.NoError(t, err)
+		require.True(t, whole)
+		told := map[string]int{}
+		for _, e := range events {
+			told[e.Type]++
+			letter, err := b.store.LetterOf(t.Context(), "user", e.ID, e.Version)
+			require.NoError(t, err, "the version is the letter's")
+			require.Equal(t, "user", letter.Entity)
+		}
+		require.Equal(t, map[string]int{"dead": 3, "resolved": 3}, told)
 	})
 }

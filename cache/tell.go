@@ -1,0 +1,25 @@
+package cache
+
+import (
+	"context"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// tellScript is lua/tell.lua.
+var tellScript = load("tell")
+
+// Tell adds an event about records of one partition that no script of the state tells:
+// "resolved", when their dead letters are. It is kept and published like the others.
+func (c *Cache) Tell(ctx context.Context, e *afterwrite.Entity, partition int, what string, records []Versioned) error {
+	if len(records) == 0 {
+		return nil
+	}
+	k := c.keys(e, partition)
+	args := append(make([]any, 0, 3+2*len(records)), c.channel(e.Name), keptEvents, what)
+	for _, r := range records {
+		args = append(args, r.ID, r.Version.String())
+	}
+	_, err := c.runInt(ctx, tellScript, []string{k.stats, k.stream}, args...)
+	return err
+}
