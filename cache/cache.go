@@ -38,6 +38,7 @@ type Config struct {
 	FlagMargin time.Duration         // 0: DefaultFlagMargin
 	KeptOps    int                   // operation ids kept a partition; 0: DefaultKeptOps
 	OpAge      time.Duration         // their age; 0: DefaultOpAge
+	KeptTags   int                   // invalidated tags remembered; 0: DefaultKeptTags
 	PoolSize   int                   // connections a node; 0: the client's own default
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
@@ -67,6 +68,12 @@ type Cache struct {
 
 	loads singleflight.Group // one load a record in this process, see get.go
 	hub   *hub               // events, see events.go
+
+	keptTags  int
+	watches   watches       // entities that values depend on, see tags.go
+	locals    *locals       // L1s, see l1.go
+	refreshes chan struct{} // a place for each refresh that may run
+	values    *valueMetrics
 }
 
 // New returns a cache on the Redis of the configuration. It connects when it is used, so
@@ -105,7 +112,10 @@ func New(cfg Config) (*Cache, error) {
 		redis:      clients[0],
 		writes:     clients[1],
 	}
-	c.hub = newHub(c)
+	c.keptTags = cmp.Or(cfg.KeptTags, DefaultKeptTags)
+	c.refreshes = make(chan struct{}, maxRefreshes)
+	c.values = newValueMetrics(cfg.Registerer)
+	c.hub, c.locals = newHub(c), newLocals(c)
 	return c, nil
 }
 

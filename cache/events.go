@@ -21,6 +21,8 @@ type Event struct {
 	At      time.Time // by Redis's clock
 	ID      string
 	Version afterwrite.Version
+
+	message string // of a topic that is not about records
 }
 
 const (
@@ -38,7 +40,7 @@ const (
 // Subscription delivers the events of one entity until it is closed.
 type Subscription struct {
 	hub    *hub
-	entity string
+	topic  string
 	events chan Event
 	lost   chan struct{}
 }
@@ -56,13 +58,26 @@ func (s *Subscription) Close() { s.hub.remove(s) }
 // Subscribe starts the delivery of an entity's events. What happens after it returned is
 // delivered, or Lost says so.
 func (c *Cache) Subscribe(ctx context.Context, e *afterwrite.Entity) (*Subscription, error) {
-	return c.hub.subscribe(ctx, e)
+	return c.hub.subscribe(ctx, c.topic(e))
+}
+
+// topic is what one channel tells.
+type topic struct {
+	name   string                      // of an entity, or of what is none
+	raw    bool                        // its messages are not about records
+	listen func(context.Context) error // tells the scripts that somebody listens; nil: they always tell
+}
+
+func (c *Cache) topic(e *afterwrite.Entity) topic {
+	return topic{name: e.Name, listen: func(ctx context.Context) error { return c.listen(ctx, e) }}
 }
 
 // hub holds one Pub/Sub connection an entity and hands its events to the subscribers of
 // this process.
 type hub struct {
 	cache *Cache
+	ctx   context.Context // ends with the hub
+	end   context.CancelFunc
 
 	mu     sync.Mutex // guards feeds and closed
 	feeds  map[string]*feed
@@ -77,18 +92,21 @@ type feed struct {
 	cancel      context.CancelFunc
 }
 
-func newHub(c *Cache) *hub { return &hub{cache: c, feeds: map[string]*feed{}} }
+func newHub(c *Cache) *hub {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &hub{cache: c, feeds: map[string]*feed{}, ctx: ctx, end: cancel}
+}
 
-func (h *hub) subscribe(ctx context.Context, e *afterwrite.Entity) (*Subscription, error) {
-	s := &Subscription{hub: h, entity: e.Name, events: make(chan Event, subscriptionBuffer), lost: make(chan struct{}, 1)}
+func (h *hub) subscribe(ctx context.Context, t topic) (*Subscription, error) {
+	s := &Subscription{hub: h, topic: t.name, events: make(chan Event, subscriptionBuffer), lost: make(chan struct{}, 1)}
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
 		return nil, fault("subscribe", redis.ErrClosed)
 	}
-	f := h.feeds[e.Name]
+	f := h.feeds[t.name]
 	if f == nil {
-		f = h.start(e)
+		f = h.start(t)
 	}
 	f.subscribers[s] = struct{}{}
 	h.mu.Unlock()
@@ -102,43 +120,54 @@ func (h *hub) subscribe(ctx context.Context, e *afterwrite.Entity) (*Subscriptio
 }
 
 // start begins the feed of an entity; the caller holds h.mu.
-func (h *hub) start(e *afterwrite.Entity) *feed {
-	ctx, cancel := context.WithCancel(context.Background())
+func (h *hub) start(t topic) *feed {
+	ctx, cancel := context.WithCancel(h.ctx)
 	f := &feed{subscribers: map[*Subscription]struct{}{}, ready: make(chan struct{}), cancel: cancel}
-	h.feeds[e.Name] = f
-	h.wg.Go(func() { h.cache.renewListening(ctx, e) })
-	h.wg.Go(func() { h.receive(ctx, e, f) })
+	h.feeds[t.name] = f
+	if t.listen != nil {
+		h.wg.Go(func() { h.cache.renewListening(ctx, t) })
+	}
+	h.wg.Go(func() { h.receive(ctx, t, f) })
 	return f
 }
 
 func (h *hub) remove(s *Subscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.feeds[s.entity]
+	f := h.feeds[s.topic]
 	if f == nil {
 		return
 	}
 	delete(f.subscribers, s)
 	if len(f.subscribers) == 0 {
 		f.cancel()
-		delete(h.feeds, s.entity)
+		delete(h.feeds, s.topic)
 	}
+}
+
+// run runs do until the hub is closed, which waits for it. It returns false, and does not,
+// where that has begun.
+func (h *hub) run(do func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.wg.Go(do)
+	}
+	return !h.closed
 }
 
 func (h *hub) close() {
 	h.mu.Lock()
 	h.closed = true
-	for _, f := range h.feeds {
-		f.cancel()
-	}
 	h.mu.Unlock()
+	h.end()
 	h.wg.Wait()
 }
 
 // receive reads the entity's channel until the feed ends. go-redis connects again by
 // itself; every new confirmation of the subscription after the first means a gap.
-func (h *hub) receive(ctx context.Context, e *afterwrite.Entity, f *feed) {
-	sub := h.cache.redis.Subscribe(ctx, h.cache.channel(e.Name))
+func (h *hub) receive(ctx context.Context, t topic, f *feed) {
+	sub := h.cache.redis.Subscribe(ctx, h.cache.channel(t.name))
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // unblocks Receive
 	defer stop()
 	for ready := false; ctx.Err() == nil; {
@@ -150,19 +179,19 @@ func (h *hub) receive(ctx context.Context, e *afterwrite.Entity, f *feed) {
 		}
 		switch m := message.(type) {
 		case *redis.Subscription:
-			if !ready && h.cache.listen(ctx, e) == nil {
+			if !ready && (t.listen == nil || t.listen(ctx) == nil) {
 				ready = true
 				close(f.ready)
 			}
 			h.lose(f)
 		case *redis.Message:
-			h.deliver(f, e.Name, m.Payload)
+			h.deliver(f, t, m.Payload)
 		}
 	}
 }
 
-func (h *hub) deliver(f *feed, entity, payload string) {
-	events := parseEvents(entity, payload)
+func (h *hub) deliver(f *feed, t topic, payload string) {
+	events := t.events(payload)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, event := range events {
@@ -174,6 +203,13 @@ func (h *hub) deliver(f *feed, entity, payload string) {
 			}
 		}
 	}
+}
+
+func (t topic) events(payload string) []Event {
+	if !t.raw {
+		return parseEvents(t.name, payload)
+	}
+	return []Event{{message: payload}}
 }
 
 // parseEvents reads a message as the scripts write it: a JSON list of the type and the
@@ -238,10 +274,10 @@ func (s *Subscription) tellLost() {
 }
 
 // renewListening keeps telling the partitions that somebody listens.
-func (c *Cache) renewListening(ctx context.Context, e *afterwrite.Entity) {
+func (c *Cache) renewListening(ctx context.Context, t topic) {
 	for sleep(ctx, listenEvery) == nil {
-		if err := c.listen(ctx, e); err != nil && ctx.Err() == nil {
-			c.log.WarnContext(ctx, "events may be missed", "entity", e.Name, "error", err)
+		if err := t.listen(ctx); err != nil && ctx.Err() == nil {
+			c.log.WarnContext(ctx, "events may be missed", "entity", t.name, "error", err)
 		}
 	}
 }

@@ -80,32 +80,27 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *afterwrite.Entity, patte
 // bounded step at a time, on every node. An id may come more than once, as SCAN's keys do.
 func (c *Cache) scan(ctx context.Context, e *afterwrite.Entity, glob string, fn func(partition int, ids []string) error) error {
 	match := globQuote(c.prefix+":{"+e.Name+"/") + "*}:r:" + glob
-	one := func(ctx context.Context, client redis.Cmdable) error {
-		var cursor uint64
-		for {
-			keys, next, err := client.Scan(ctx, cursor, match, scanStep).Result()
-			if err != nil {
-				return fault("scan", err)
-			}
-			for partition, ids := range c.byPartition(e, keys) {
-				if err := fn(partition, ids); err != nil {
-					return err
-				}
-			}
-			if cursor = next; cursor == 0 {
-				return nil
+	return c.scanKeys(ctx, match, func(keys []string) error {
+		for partition, ids := range c.byPartition(e, keys) {
+			if err := fn(partition, ids); err != nil {
+				return err
 			}
 		}
-	}
+		return nil
+	})
+}
+
+// eachNode calls fn with every node that holds keys, one at a time.
+func (c *Cache) eachNode(ctx context.Context, fn func(ctx context.Context, node redis.Cmdable) error) error {
 	cluster, ok := c.redis.(*redis.ClusterClient)
 	if !ok {
-		return one(ctx, c.redis)
+		return fn(ctx, c.redis)
 	}
-	var mu sync.Mutex // fn is called by one node at a time
+	var mu sync.Mutex
 	return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
 		mu.Lock()
 		defer mu.Unlock()
-		return one(ctx, node)
+		return fn(ctx, node)
 	})
 }
 

@@ -55,6 +55,13 @@ var (
 	pauseScript      = load("pause")
 	barScript        = load("bar")
 	unbarScript      = load("unbar")
+	vleaseScript     = load("vlease")
+	vfillScript      = load("vfill")
+	vrenewScript     = load("vrenew")
+	vsetScript       = load("vset")
+	stampScript      = load("stamp")
+	touchScript      = load("touch")
+	watchScript      = load("watch")
 )
 
 // run calls one script through the client whose commands may be sent again: what a

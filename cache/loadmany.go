@@ -1,0 +1,354 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// LoadingMany loads the values of keys that are not cached. A key that is not in its
+// answer has no value. Its context is as that of a [Loading].
+type LoadingMany[T any] func(ctx context.Context, missing []string) (map[string]T, error)
+
+// LoadMany is [Values.Load] for many keys: one round trip for those that are cached, one
+// call of load for those that are not, but for keys that somebody else is loading: it
+// waits for those. A key without a value is not in the answer. The number of keys is the
+// caller's to bound.
+func (v *Values[T]) LoadMany(ctx context.Context, keys []string, load LoadingMany[T]) (map[string]T, error) {
+	m, err := v.newMany(keys, load)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.look(ctx); err != nil {
+		return nil, err
+	}
+	for pause := time.Millisecond; len(m.missing) > 0; pause = min(2*pause, 50*time.Millisecond) {
+		if err := v.detached(ctx, m.turn); err != nil {
+			return nil, err
+		}
+		if len(m.missing) == 0 {
+			break
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return nil, err
+		}
+	}
+	return m.values, nil
+}
+
+// LoadMany is [Values.LoadMany] for a caller that keeps no Values.
+func LoadMany[T any](ctx context.Context, c *Cache, keys []string, p Policy, load LoadingMany[T]) (map[string]T, error) {
+	v, err := newValues[T](c, p, nil)
+	if err != nil {
+		return nil, err
+	}
+	return v.LoadMany(ctx, keys, load)
+}
+
+// many is one call of LoadMany.
+type many[T any] struct {
+	v       *Values[T]
+	load    LoadingMany[T]
+	until   time.Time // no longer does it wait for others
+	values  map[string]T
+	missing map[string]*wanted
+}
+
+// wanted is a key that is not answered yet.
+type wanted struct {
+	k        valueKey
+	unusable string // id of the entry that was found and is too old
+}
+
+func (v *Values[T]) newMany(keys []string, load LoadingMany[T]) (*many[T], error) {
+	m := &many[T]{v: v, load: load, until: time.Now().Add(v.p.LoadTimeout), values: make(map[string]T, len(keys)), missing: make(map[string]*wanted, len(keys))}
+	for _, key := range keys {
+		k, err := v.key(key)
+		if err != nil {
+			return nil, err
+		}
+		m.missing[key] = &wanted{k: k}
+	}
+	return m, nil
+}
+
+// look takes what is in this process and in Redis.
+func (m *many[T]) look(ctx context.Context) error {
+	var keys []valueKey
+	for _, w := range m.missing {
+		h, ok := m.v.local.find(w.k.key)
+		if !ok {
+			keys = append(keys, w.k)
+			continue
+		}
+		e := *h.entry
+		e.life -= time.Since(h.at)
+		if err := m.take(w.k, &e, Local); err != nil {
+			return err
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	found, err := m.v.lookMany(ctx, keys)
+	if errors.Is(err, afterwrite.ErrUnavailable) {
+		return nil // the next step finds that out, and loads them all
+	}
+	if err != nil {
+		return err
+	}
+	for i, e := range found {
+		switch {
+		case e == nil:
+		case e.ttl() > 0:
+			err = m.take(keys[i], e, Hit)
+		default:
+			// Several are loaded at once anyway, so a stale one waits for that.
+			m.missing[keys[i].key].unusable = e.id
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *many[T]) take(k valueKey, e *entry, source Source) error {
+	delete(m.missing, k.key)
+	m.v.cache.values.reads.WithLabelValues(m.v.p.Group, string(source)).Inc()
+	a, err := m.v.answer(e, source)
+	if errors.Is(err, afterwrite.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	m.values[k.key] = a.Value
+	return nil
+}
+
+// detached runs do so that a caller who gives up does not end it: others may wait for
+// what it loads.
+func (v *Values[T]) detached(ctx context.Context, do func(context.Context) error) error {
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.p.LoadTimeout+v.p.Lease)
+		defer cancel()
+		done <- do(ctx)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// turn asks for the leases of the missing keys and loads those it gets. What others hold
+// stays missing, until the caller has waited long enough.
+func (m *many[T]) turn(ctx context.Context) error {
+	grants, err := m.grants(ctx)
+	if errors.Is(err, afterwrite.ErrUnavailable) {
+		return m.loadAll(ctx, m.keys(), nil, Bypass)
+	}
+	if err != nil {
+		return err
+	}
+	if len(grants) == 0 && time.Now().After(m.until) {
+		return m.loadAll(ctx, m.keys(), nil, Missed)
+	}
+	if len(grants) == 0 {
+		return nil
+	}
+	var keys []string
+	for key := range grants {
+		keys = append(keys, key)
+	}
+	return m.loadAll(ctx, keys, grants, Filled)
+}
+
+func (m *many[T]) keys() []string {
+	keys := make([]string, 0, len(m.missing))
+	for key := range m.missing {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// grants asks for all leases in one round trip, and takes what was filled meanwhile.
+func (m *many[T]) grants(ctx context.Context) (map[string]*grant, error) {
+	v := m.v
+	stamp, err := v.cache.stampNow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.cache.watch(ctx, v.p.Tags, v.longest()); err != nil {
+		return nil, err
+	}
+	keys := m.keys()
+	calls, tokens := make([]*call, len(keys)), make([]string, len(keys))
+	for i, key := range keys {
+		w := m.missing[key]
+		tokens[i] = newToken()
+		calls[i] = &call{keys: w.k.names(), args: []any{tokens[i], ms(v.p.Lease), w.unusable}}
+	}
+	v.cache.pipeline(ctx, v.cache.redis, vleaseScript, calls)
+	grants := map[string]*grant{}
+	for i, one := range calls {
+		reply, e := one.cmd.Slice()
+		if e != nil {
+			err = fault("load", e)
+			continue
+		}
+		if err2 := m.leased(ctx, keys[i], reply, tokens[i], stamp, grants); err2 != nil {
+			err = err2
+		}
+	}
+	if err != nil {
+		m.giveBack(ctx, grants)
+		return nil, err
+	}
+	return grants, nil
+}
+
+// leased reads the answer to one request for a lease.
+func (m *many[T]) leased(ctx context.Context, key string, reply []any, token string, stamp int64, grants map[string]*grant) error {
+	w := m.missing[key]
+	switch text(reply[0]) {
+	case "granted":
+		grants[key] = &grant{token, stamp}
+		return nil
+	case "refused":
+		return nil
+	}
+	raw := text(reply[1])
+	life, _ := reply[2].(int64)
+	found := []*entry{m.v.entry(ctx, w.k, []byte(raw), time.Duration(life)*time.Millisecond)}
+	if err := m.v.dropInvalid(ctx, found, nil); err != nil {
+		return err
+	}
+	if e := found[0]; e != nil && e.ttl() > 0 {
+		return m.take(w.k, e, Hit)
+	}
+	if len(raw) < 2+entryID {
+		return errEntry
+	}
+	w.unusable = raw[2 : 2+entryID]
+	return nil
+}
+
+// loadAll loads keys in one call, fills those that were granted, and takes them all.
+func (m *many[T]) loadAll(ctx context.Context, keys []string, grants map[string]*grant, source Source) error {
+	defer m.keepLeases(ctx, grants)()
+	slices.Sort(keys)
+	entries, err := m.shared(ctx, keys, grants)
+	if err != nil {
+		m.giveBack(ctx, grants)
+		return err
+	}
+	filled, err := m.fill(ctx, entries, grants)
+	if err != nil {
+		m.v.cache.log.DebugContext(ctx, "values were not cached", "group", m.v.p.Group, "error", err)
+	}
+	for _, key := range keys {
+		from := source
+		if source == Filled && !filled[key] {
+			from = Missed
+		}
+		if err := m.take(m.missing[key].k, entries[key], from); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shared loads; without Redis, callers that want the same keys share a load.
+func (m *many[T]) shared(ctx context.Context, keys []string, grants map[string]*grant) (map[string]*entry, error) {
+	if grants != nil {
+		return m.call(ctx, keys)
+	}
+	name := "many " + m.v.p.Group + " " + strings.Join(keys, "\x00")
+	r, err, _ := m.v.cache.loads.Do(name, func() (any, error) { return m.call(ctx, keys) })
+	entries, _ := r.(map[string]*entry)
+	return entries, err
+}
+
+func (m *many[T]) call(ctx context.Context, keys []string) (map[string]*entry, error) {
+	v := m.v
+	l := &loading{began: time.Now()}
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, loadingKey{}, l), v.p.LoadTimeout)
+	defer cancel()
+	loaded, err := safely(ctx, func(ctx context.Context) (map[string]T, error) { return m.load(ctx, keys) })
+	cost := time.Since(l.began)
+	v.cache.values.loaded(v.p.Group, cost, err)
+	if err != nil {
+		return nil, fmt.Errorf("load %d values of %s: %w", len(keys), v.p.Group, err)
+	}
+	entries := make(map[string]*entry, len(keys))
+	for _, key := range keys {
+		e := &entry{id: newToken()[:entryID], cost: cost}
+		if value, ok := loaded[key]; !ok {
+			e.absent = true
+		} else if e.body, err = v.codec.Encode(value); err != nil {
+			return nil, fmt.Errorf("encode value of %s: %w", v.p.Group, err)
+		}
+		v.finish(ctx, e, l)
+		entries[key] = e
+	}
+	return entries, nil
+}
+
+// fill puts what was loaded under grants into Redis, and gives the other leases back.
+func (m *many[T]) fill(ctx context.Context, entries map[string]*entry, grants map[string]*grant) (map[string]bool, error) {
+	if len(grants) == 0 {
+		return nil, nil
+	}
+	v := m.v
+	mark := v.local.mark()
+	var keys []string
+	var calls []*call
+	for key, g := range grants {
+		e := entries[key]
+		e.stamp = g.stamp
+		keys = append(keys, key)
+		calls = append(calls, &call{keys: m.missing[key].k.names(), args: []any{g.token, ms(e.total), e.encode()}})
+	}
+	v.cache.pipeline(ctx, v.cache.redis, vfillScript, calls)
+	filled := map[string]bool{}
+	var failed error
+	for i, one := range calls {
+		n, err := one.cmd.Int()
+		if err != nil {
+			failed = fault("fill", err)
+		}
+		if n == 1 {
+			filled[keys[i]] = true
+			v.local.put(keys[i], entries[keys[i]], mark)
+		}
+	}
+	return filled, failed
+}
+
+func (m *many[T]) giveBack(ctx context.Context, grants map[string]*grant) {
+	for key, g := range grants {
+		m.v.giveBack(ctx, m.missing[key].k, g.token)
+	}
+}
+
+// keepLeases renews the leases while the load goes on, until stop.
+func (m *many[T]) keepLeases(ctx context.Context, grants map[string]*grant) (stop func()) {
+	stops := make([]func(), 0, len(grants))
+	for key, g := range grants {
+		stops = append(stops, m.v.keepLease(ctx, m.missing[key].k, g.token))
+	}
+	return func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}
+}

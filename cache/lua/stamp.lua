@@ -1,0 +1,12 @@
+-- Reads the stamp of the newest invalidation, before a load begins. A value is invalid if
+-- one of its tags has a newer stamp than that.
+--
+-- KEYS  1 tags: ZSET tag → stamp; "n" the newest, "f" the floor, "b" when it was made
+-- Returns {newest, b}
+local n = redis.call('ZSCORE', KEYS[1], 'n')
+if not n then
+  local time = redis.call('TIME')
+  n = string.format('%.0f', time[1] * 1000000 + time[2])
+  redis.call('ZADD', KEYS[1], n, 'n', n, 'f', n, 'b')
+end
+return { string.format('%.0f', n), string.format('%.0f', redis.call('ZSCORE', KEYS[1], 'b')) }

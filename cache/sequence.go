@@ -1,0 +1,82 @@
+package cache
+
+import (
+	"strconv"
+	"time"
+)
+
+// sequences watch the numbers of the messages of each sender for one that is missing.
+// Senders number their messages before they send them, so neighbours may change places:
+// only a number that stays away is a loss.
+type sequences map[string]*sequence
+
+type sequence struct {
+	next  int64              // every lower number has come
+	early map[int64]struct{} // higher ones that came before it
+	gap   time.Time          // since when next is missing; zero: it is not
+}
+
+// Bounds of a sequence: how long a number may be late, how many may come before it, and
+// how many senders are told apart.
+const (
+	lateFor    = time.Second
+	lateBehind = 1000
+	maxSenders = 10_000
+)
+
+// take notes a message and reports whether another was lost.
+func (s sequences) take(texts []string) (lost bool) {
+	if len(texts) < 3 {
+		return true
+	}
+	n, err := strconv.ParseInt(texts[2], 10, 64)
+	if err != nil {
+		return true
+	}
+	one := s[texts[1]]
+	if one == nil {
+		if len(s) >= maxSenders {
+			clear(s)
+			lost = true
+		}
+		s[texts[1]] = &sequence{next: n + 1, early: map[int64]struct{}{}}
+		return lost
+	}
+	switch {
+	case n < one.next:
+		return false
+	case n > one.next:
+		one.early[n] = struct{}{}
+		if one.gap.IsZero() {
+			one.gap = time.Now()
+		}
+		if len(one.early) <= lateBehind {
+			return false
+		}
+		delete(s, texts[1])
+		return true
+	}
+	for one.next = n + 1; ; one.next++ {
+		if _, ok := one.early[one.next]; !ok {
+			break
+		}
+		delete(one.early, one.next)
+	}
+	one.gap = time.Time{}
+	if len(one.early) > 0 {
+		one.gap = time.Now()
+	}
+	return false
+}
+
+// late reports whether a number is missing for too long, and forgets its sender.
+func (s sequences) late() bool {
+	lost := false
+	for sender, one := range s {
+		if !one.gap.IsZero() && time.Since(one.gap) > lateFor {
+			delete(s, sender)
+			lost = true
+		}
+	}
+	return lost
+}

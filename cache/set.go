@@ -1,0 +1,179 @@
+package cache
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Get returns a value that is cached, or [afterwrite.ErrNotFound]. It loads nothing. A
+// value past its TTL is not answered.
+func (v *Values[T]) Get(ctx context.Context, key string) (T, error) {
+	var none T
+	k, err := v.key(key)
+	if err != nil {
+		return none, err
+	}
+	if a, err, ok := v.readLocal(k); ok {
+		return a.Value, err
+	}
+	e, err := v.look(ctx, k)
+	if err != nil {
+		return none, err
+	}
+	if e == nil || e.ttl() <= 0 {
+		return none, fmt.Errorf("value of %s: %w", v.p.Group, afterwrite.ErrNotFound)
+	}
+	a, err := v.answer(e, Hit)
+	return a.Value, err
+}
+
+// Set gives a key a value, with the TTL and tags of the policy and more tags. What a load
+// under way has read is not cached over it. A tag that is invalidated after Set began
+// invalidates the value: what depends on tagged data is better loaded, since Set cannot
+// know when its value was made. A Set is not sent again when its reply is lost.
+//
+// Errors: ErrTooLarge, ErrValueKey, ErrTooManyTags, afterwrite.ErrUnavailable where
+// nothing was set, afterwrite.ErrOutcomeUnknown where nobody knows.
+func (v *Values[T]) Set(ctx context.Context, key string, value T, tags ...Tag) error {
+	return v.SetFor(ctx, key, value, v.p.TTL, tags...)
+}
+
+// SetFor is [Values.Set] with a TTL of its own, which has no jitter.
+func (v *Values[T]) SetFor(ctx context.Context, key string, value T, ttl time.Duration, tags ...Tag) error {
+	k, err := v.key(key)
+	if err != nil {
+		return err
+	}
+	e, err := v.made(ctx, value, ttl, tags)
+	if err != nil {
+		return err
+	}
+	err = v.send(ctx, k, e)
+	v.local.drop(k.key) // however it ended
+	return err
+}
+
+// made makes the entry of a value that is set.
+func (v *Values[T]) made(ctx context.Context, value T, ttl time.Duration, tags []Tag) (*entry, error) {
+	body, err := v.codec.Encode(value)
+	if err != nil {
+		return nil, fmt.Errorf("encode value of %s: %w", v.p.Group, err)
+	}
+	e := &entry{id: newToken()[:entryID], body: body, size: len(body), fresh: ttl, total: ttl, tags: tagNames(v.p.Tags, tags)}
+	v.cache.sized(ctx, &v.p, e.size)
+	switch {
+	case ttl < time.Millisecond:
+		return nil, fmt.Errorf("set value of %s: the TTL is below 1ms", v.p.Group)
+	case e.size > v.p.MaxSize:
+		return nil, fmt.Errorf("set value of %s: %d bytes: %w (%d)", v.p.Group, e.size, ErrTooLarge, v.p.MaxSize)
+	case len(v.p.Tags)+len(tags) > MaxValueTags:
+		return nil, ErrTooManyTags
+	}
+	if len(e.tags) > 0 {
+		v.tagged.Store(true)
+		if e.stamp, err = v.cache.stampNow(ctx); err != nil {
+			return nil, err
+		}
+		for _, list := range [][]Tag{v.p.Tags, tags} {
+			if err := v.cache.watch(ctx, list, ttl); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if v.p.CompressAbove > 0 && e.size >= v.p.CompressAbove {
+		e.pack()
+	}
+	return e, nil
+}
+
+// stampNow reads the newest stamp of tags.
+func (c *Cache) stampNow(ctx context.Context) (int64, error) {
+	reply, err := c.run(ctx, stampScript, []string{c.tagsKey()})
+	if err != nil {
+		return 0, err
+	}
+	if len(reply) != 2 {
+		return 0, errors.New("stamp script: another reply")
+	}
+	c.watches.seen(text(reply[1]))
+	return int64(parseVersion(text(reply[0]))), nil
+}
+
+func (v *Values[T]) send(ctx context.Context, k valueKey, e *entry) error {
+	channel, message, err := v.message("set", k.key)
+	if err != nil {
+		return err
+	}
+	one := &call{keys: k.names(), args: []any{ms(e.total), e.encode(), channel, message}}
+	v.cache.pipeline(ctx, v.cache.writes, vsetScript, []*call{one})
+	v.cache.redirect(ctx, vsetScript, []*call{one})
+	if err := one.cmd.Err(); err != nil {
+		return writeFault(err)
+	}
+	return nil
+}
+
+// message is what the L1s of other processes are told, where the group has one.
+func (v *Values[T]) message(kind string, keys ...string) (channel, message string, err error) {
+	if !v.p.L1.On() {
+		return "", "", nil
+	}
+	l := v.cache.locals
+	texts := append([]string{kind, l.sender, strconv.FormatInt(l.next(), 10), v.p.Group}, keys...)
+	b, err := json.Marshal(texts)
+	return v.cache.channel(localTopic), string(b), err
+}
+
+// Delete drops values, and the right of loads under way to fill them, and returns how
+// many there were. It is how one invalidates by key.
+func (v *Values[T]) Delete(ctx context.Context, keys ...string) (int, error) {
+	calls := make([]*call, len(keys))
+	for i, key := range keys {
+		k, err := v.key(key)
+		if err != nil {
+			return 0, err
+		}
+		channel, message, err := v.message("set", key)
+		if err != nil {
+			return 0, err
+		}
+		calls[i] = &call{keys: k.names(), args: []any{0, "", channel, message}}
+	}
+	n, err := 0, error(nil)
+	for len(calls) > 0 && err == nil {
+		step := min(len(calls), scanStep)
+		v.cache.pipeline(ctx, v.cache.redis, vsetScript, calls[:step])
+		for _, one := range calls[:step] {
+			had, e := one.cmd.Int()
+			n += had
+			if e != nil && err == nil {
+				err = fault("delete", e)
+			}
+		}
+		calls = calls[step:]
+	}
+	v.local.drop(keys...)
+	return n, err
+}
+
+// Touch gives a value another time to live from now, if it is there: a sliding expiry.
+// Its tags and content stay.
+func (v *Values[T]) Touch(ctx context.Context, key string, ttl time.Duration) (bool, error) {
+	k, err := v.key(key)
+	if err != nil {
+		return false, err
+	}
+	ok, err := v.cache.redis.PExpire(ctx, k.value, ttl).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return false, fault("touch", err)
+	}
+	return ok, nil
+}

@@ -1,0 +1,312 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// DefaultKeptTags bounds the tags whose last invalidation is remembered; see doc.go for
+// what forgetting one costs.
+const DefaultKeptTags = 100_000
+
+// Tag names what a value depends on. A value is invalid from the moment that one of its
+// tags is invalidated, and so is one whose load had begun by then.
+type Tag struct {
+	name string
+	e    *afterwrite.Entity // nil for a named tag
+	of   bool               // of one record of e
+}
+
+// NamedTag is a tag that the program invalidates itself, by [Cache.InvalidateTags].
+func NamedTag(name string) Tag { return Tag{name: "t:" + name} }
+
+// EntityTag stands for all records of an entity: any change of any of them, accepted,
+// persisted or invalidated, invalidates it.
+func EntityTag(e *afterwrite.Entity) Tag { return Tag{name: "e:" + e.Name, e: e} }
+
+// RecordTag stands for one record; id is canonical.
+func RecordTag(e *afterwrite.Entity, id string) Tag {
+	return Tag{name: recordTag(e, id), e: e, of: true}
+}
+
+// String names the tag in logs.
+func (t Tag) String() string { return t.name[2:] }
+
+func recordTag(e *afterwrite.Entity, id string) string { return "r:" + e.Name + ":" + id }
+
+// anyRecordTag is on every value that has a tag of some record: it stands for a change
+// of records whose ids are not known, and for record tags that were forgotten.
+func anyRecordTag(e *afterwrite.Entity) string { return "a:" + e.Name }
+
+// tagNames are the names of tags, each once, those of any record included.
+func tagNames(lists ...[]Tag) []string {
+	var names []string
+	for _, tags := range lists {
+		for _, t := range tags {
+			names = append(names, t.name)
+			if t.of {
+				names = append(names, anyRecordTag(t.e))
+			}
+		}
+	}
+	if len(names) < 2 {
+		return names
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// InvalidateTags invalidates every value that has one of the tags, in all processes, and
+// every load under way that will have one. It costs one small step however many values
+// that are: they are found invalid when they are looked up.
+func (c *Cache) InvalidateTags(ctx context.Context, tags ...Tag) error {
+	if len(tags) == 0 {
+		return nil
+	}
+	return c.touch(ctx, tagNames(tags))
+}
+
+// touch gives tags a new stamp.
+func (c *Cache) touch(ctx context.Context, names []string) error {
+	for len(names) > 0 {
+		n := min(len(names), scanStep)
+		args := []any{c.keptTags, c.channel(localTopic), c.locals.sender, c.locals.next()}
+		for _, name := range names[:n] {
+			args = append(args, name)
+		}
+		reply, err := c.runAny(ctx, touchScript, []string{c.tagsKey()}, args...)
+		if err != nil {
+			return err
+		}
+		stamp, _ := reply.(string)
+		c.locals.touched(int64(parseVersion(stamp)), names[:n])
+		names = names[n:]
+	}
+	return nil
+}
+
+func (c *Cache) tagsKey() string { return c.prefix + ":{_t}:tags" }
+
+// The members of the tags' ZSET that are no tags.
+const (
+	stampNewest = "n" // stamp of the newest invalidation
+	stampFloor  = "f" // named tags with older stamps were forgotten
+	stampBorn   = "b" // when the ZSET was made
+)
+
+// stamps are those of some tags at one moment. A tag without one was not invalidated
+// since the floor.
+type stamps struct {
+	newest, floor int64
+	of            map[string]int64
+}
+
+func (c *Cache) askStamps(ctx context.Context, p redis.Pipeliner, names []string) *redis.FloatSliceCmd {
+	return p.ZMScore(ctx, c.tagsKey(), append([]string{stampNewest, stampFloor}, names...)...)
+}
+
+// readStamps reads the answer to askStamps; nil where nothing was asked.
+func readStamps(cmd *redis.FloatSliceCmd, names []string) *stamps {
+	if cmd == nil || len(cmd.Val()) != len(names)+2 {
+		return nil
+	}
+	scores := cmd.Val()
+	s := &stamps{newest: int64(scores[0]), floor: int64(scores[1]), of: make(map[string]int64, len(names))}
+	for i, name := range names {
+		s.of[name] = int64(scores[i+2])
+	}
+	return s
+}
+
+// tell says whether an entry is valid, or that the stamps do not tell.
+func (s *stamps) tell(e *entry) (valid, known bool) {
+	if s == nil {
+		return false, false
+	}
+	if s.newest == 0 || e.stamp == 0 || e.stamp < s.floor {
+		return false, true // Redis has lost the tags, or forgotten the oldest
+	}
+	if e.stamp >= s.newest {
+		return true, true // nothing was invalidated since
+	}
+	for _, tag := range e.tags {
+		stamp, ok := s.of[tag]
+		if !ok {
+			return false, false
+		}
+		if stamp > e.stamp {
+			return false, true
+		}
+	}
+	return true, true
+}
+
+// dropInvalid puts nil in the place of entries whose tags were invalidated after their
+// load had begun.
+func (v *Values[T]) dropInvalid(ctx context.Context, found []*entry, known *stamps) error {
+	var names []string
+	for i, e := range found {
+		if e == nil || len(e.tags) == 0 {
+			continue
+		}
+		v.tagged.Store(true)
+		valid, told := known.tell(e)
+		if !told {
+			names = append(names, e.tags...)
+		} else if !valid {
+			found[i] = nil
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	p := v.cache.redis.Pipeline()
+	cmd := v.cache.askStamps(ctx, p, names)
+	if _, err := p.Exec(ctx); err != nil {
+		return fault("tags", err)
+	}
+	known = readStamps(cmd, names)
+	for i, e := range found {
+		if e == nil || len(e.tags) == 0 {
+			continue
+		}
+		if valid, _ := known.tell(e); !valid {
+			found[i] = nil
+		}
+	}
+	return nil
+}
+
+// leaseAndStamp asks for a lease, and before a load may begin for the newest stamp, in
+// one round trip though their slots differ.
+func (c *Cache) leaseAndStamp(ctx context.Context, k valueKey, token string, lease time.Duration, unusable string) ([]any, int64, error) {
+	leaseArgs, stampKeys := []any{token, ms(lease), unusable}, []string{c.tagsKey()}
+	start := time.Now()
+	p := c.redis.Pipeline()
+	leaseCmd := p.EvalSha(ctx, vleaseScript.source.Hash(), k.names(), leaseArgs...)
+	stampCmd := p.EvalSha(ctx, stampScript.source.Hash(), stampKeys)
+	_, _ = p.Exec(ctx) // each command has its own error
+	if unknown(leaseCmd.Err()) {
+		leaseCmd = vleaseScript.source.Eval(ctx, c.redis, k.names(), leaseArgs...)
+	}
+	if unknown(stampCmd.Err()) {
+		stampCmd = stampScript.source.Eval(ctx, c.redis, stampKeys)
+	}
+	c.metrics.script("vlease", start)
+	if err := errors.Join(leaseCmd.Err(), stampCmd.Err()); err != nil {
+		return nil, 0, fault("load", err)
+	}
+	texts, err := stampCmd.StringSlice()
+	if err != nil || len(texts) != 2 {
+		return nil, 0, fault("load", errors.Join(errors.New("stamp script: another reply"), err))
+	}
+	c.watches.seen(texts[1])
+	reply, err := leaseCmd.Slice()
+	if err != nil {
+		return nil, 0, fault("load", err)
+	}
+	return reply, int64(parseVersion(texts[0])), nil
+}
+
+func unknown(err error) bool { return err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") }
+
+// watches are the entities whose partitions were told that values depend on them, so that
+// their changes invalidate tags. Nobody else's do: it would cost every write a step.
+type watches struct {
+	mu   sync.Mutex // guards what follows
+	born string     // of the tags: another one means that Redis has lost its data
+	of   map[string]span
+}
+
+type span struct{ since, until time.Time }
+
+// watchFor is the least time for which an entity is watched, and watchAgain how often
+// that is said again, since a partition may lose its data alone.
+const (
+	watchFor   = 10 * time.Minute
+	watchAgain = 30 * time.Second
+)
+
+func (w *watches) seen(born string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.born != born {
+		w.born, w.of = born, map[string]span{}
+	}
+}
+
+// holds reports whether what a tag stands for was watched at a time, and will be until
+// another.
+func (w *watches) holds(t Tag, since, until time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.of[t.watch()]
+	return !s.until.IsZero() && !s.since.After(since) && !s.until.Before(until)
+}
+
+// watch is the field of a partition's stats that a tag needs, and its entity.
+func (t Tag) watch() string {
+	if t.of {
+		return "x " + t.e.Name
+	}
+	return "w " + t.e.Name
+}
+
+// watch makes the changes of the tags' entities reach their tags for a time from now.
+func (c *Cache) watch(ctx context.Context, tags []Tag, life time.Duration) error {
+	now := time.Now()
+	for _, t := range tags {
+		if t.e == nil || c.watches.holds(t, now, now.Add(life)) {
+			continue
+		}
+		field, _, _ := strings.Cut(t.watch(), " ")
+		length := max(life+watchAgain, watchFor)
+		calls := make([]*call, t.e.Partitions)
+		for i := range calls {
+			calls[i] = &call{keys: []string{c.keys(t.e, i).stats}, args: []any{field, ms(length)}}
+		}
+		c.pipeline(ctx, c.redis, watchScript, calls)
+		for _, one := range calls {
+			if err := one.cmd.Err(); err != nil {
+				return fault("watch", err)
+			}
+		}
+		c.watches.extend(t, time.Now(), now, length)
+	}
+	return nil
+}
+
+// extend notes that a watch stands from a time on. It counts for watchAgain less than it
+// lasts, and is forgotten after watchAgain.
+func (w *watches) extend(t Tag, from, asked time.Time, length time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.of[t.watch()]
+	if s.until.Before(from) {
+		s.since = from
+	}
+	s.until = asked.Add(length)
+	w.of[t.watch()] = s
+}
+
+// watching reports whether the tags that a load has added were watched when it began, and
+// sees to it that they are for the next one.
+func (c *Cache) watching(ctx context.Context, added []Tag, began time.Time, life time.Duration) bool {
+	whole := true
+	for _, t := range added {
+		if t.e == nil || c.watches.holds(t, began, time.Now().Add(life)) {
+			continue
+		}
+		err := c.watch(ctx, []Tag{t}, life)
+		whole = whole && err == nil && c.watches.holds(t, began, time.Now())
+	}
+	return whole
+}
