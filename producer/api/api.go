@@ -36,15 +36,20 @@ type Config struct {
 	Cache    reads                // answers the reads
 	Store    lists                // lists the persisted rows
 	Entities []*afterwrite.Entity // what is served; each after Init
+	Events   eventSource          // tells what becomes of writes; nil: no /v1/events
+	Admin    adminSurface         // serves /v1/admin/; nil: nobody does
 
-	MaxBody      int64         // bytes of a body; 0: DefaultMaxBody
-	MaxBatchBody int64         // bytes of a batch; 0: DefaultMaxBatchBody
-	MaxBatches   int           // batches in memory at once; 0: DefaultMaxBatches
-	MaxWaits     int           // requests that wait for persistence at once, others are answered 202 at once; 0: DefaultMaxWaits
-	Timeout      time.Duration // of one operation; 0: DefaultTimeout
-	MaxWait      time.Duration // longest wait granted; 0: DefaultMaxWait. The server's write timeout must be longer than both
-	CORS         []string      // origins that browsers may call from, or "*"; empty: none
+	MaxBody      int64           // bytes of a body; 0: DefaultMaxBody
+	MaxBatchBody int64           // bytes of a batch; 0: DefaultMaxBatchBody
+	MaxBatches   int             // batches in memory at once; 0: DefaultMaxBatches
+	MaxWaits     int             // requests that wait for persistence at once, others are answered 202 at once; 0: DefaultMaxWaits
+	Timeout      time.Duration   // of one operation; 0: DefaultTimeout
+	MaxWait      time.Duration   // longest wait granted; 0: DefaultMaxWait. The server's write timeout must be longer than both
+	MaxStreams   int             // event streams at once; 0: DefaultMaxStreams
+	Stopping     <-chan struct{} // closed when the process begins to end: event streams end; nil: never
+	CORS         []string        // origins that browsers may call from, or "*"; empty: none
 
+	Tokens     guard                 // says who makes a request; nil: everybody may do everything
 	RateLimit  limits                // bounds the requests of a caller; nil: nothing does
 	Version    string                // of the program, for /openapi.json
 	Log        *slog.Logger          // nil: slog.Default()
@@ -58,6 +63,8 @@ type API struct {
 	producer writes
 	cache    reads
 	store    lists
+	source   eventSource
+	admin    adminSurface
 	entities map[string]*afterwrite.Entity
 
 	maxBody      int64
@@ -66,8 +73,12 @@ type API struct {
 	maxWait      time.Duration
 	batches      chan struct{} // a token for each batch in memory
 	waits        chan struct{} // a token for each request that waits for persistence
+	streams      chan struct{} // a token for each event stream
+	replays      chan struct{} // a token for each event stream that reads kept events
+	stopping     <-chan struct{}
 
 	cors     cors
+	guard    guard  // nil: none
 	limits   limits // nil: none
 	routes   routes
 	metrics  *metrics
@@ -87,6 +98,8 @@ func New(cfg Config) (*API, error) {
 		producer:     cfg.Producer,
 		cache:        cfg.Cache,
 		store:        cfg.Store,
+		source:       cfg.Events,
+		admin:        cfg.Admin,
 		entities:     make(map[string]*afterwrite.Entity, len(cfg.Entities)),
 		maxBody:      cmp.Or(cfg.MaxBody, DefaultMaxBody),
 		maxBatchBody: cmp.Or(cfg.MaxBatchBody, DefaultMaxBatchBody),
@@ -94,6 +107,10 @@ func New(cfg Config) (*API, error) {
 		maxWait:      cmp.Or(cfg.MaxWait, DefaultMaxWait),
 		batches:      make(chan struct{}, cmp.Or(cfg.MaxBatches, DefaultMaxBatches)),
 		waits:        make(chan struct{}, cmp.Or(cfg.MaxWaits, DefaultMaxWaits)),
+		streams:      make(chan struct{}, cmp.Or(cfg.MaxStreams, DefaultMaxStreams)),
+		replays:      make(chan struct{}, maxReplays),
+		stopping:     cfg.Stopping,
+		guard:        cfg.Tokens,
 		limits:       cfg.RateLimit,
 		log:          cmp.Or(cfg.Log, slog.Default()),
 	}
@@ -110,7 +127,7 @@ func New(cfg Config) (*API, error) {
 	if a.metrics, err = newMetrics(cfg.Registerer); err != nil {
 		return nil, fmt.Errorf("api: Registerer: %w", err)
 	}
-	if a.document, err = document(cfg.Entities, cfg.Version); err != nil {
+	if a.document, err = document(cfg); err != nil {
 		return nil, fmt.Errorf("api: openapi: %w", err)
 	}
 	a.routes = a.newRoutes(cfg.Gatherer)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,40 +23,51 @@ func (a *API) openapi(_ context.Context, c *call) error {
 }
 
 // document returns the OpenAPI 3.1 document of an API that serves the entities.
-func document(entities []*afterwrite.Entity, version string) ([]byte, error) {
-	if version == "" {
-		version = "unknown"
-	}
+func document(cfg Config) ([]byte, error) {
 	paths := systemPaths()
 	schemas := systemSchemas()
 	tags := []object{
 		{"name": "batch", "description": "Many writes in one request."},
 		{"name": "system", "description": "Health, metrics and this document."},
 	}
-	for _, e := range entities {
+	if cfg.Events != nil {
+		paths["/v1/events"] = eventPath()
+	}
+	if cfg.Admin != nil {
+		more, theirs := cfg.Admin.OpenAPI()
+		maps.Copy(paths, more)
+		maps.Copy(schemas, theirs)
+		tags = append(tags, object{"name": "admin", "description": "What operators do: dead letters, retry policies, invalidation."})
+	}
+	for _, e := range cfg.Entities {
 		maps.Copy(paths, entityPaths(e))
 		maps.Copy(schemas, entitySchemas(e))
 		tags = append(tags, object{"name": e.Name, "description": "Records of the table " + e.Table + "."})
+	}
+	components := object{
+		"schemas":    schemas,
+		"parameters": sharedParameters(),
+		"headers":    sharedHeaders(),
+		"responses":  sharedResponses(),
+	}
+	if cfg.Tokens != nil {
+		components["securitySchemes"] = securitySchemes()
+		secure(paths, cfg.Tokens.Required())
 	}
 	return json.Marshal(object{
 		"openapi": "3.1.0",
 		"info": object{
 			"title":   "Afterwrite",
-			"version": version,
+			"version": cmp.Or(cfg.Version, "unknown"),
 			"license": object{"name": "MIT", "identifier": "MIT"},
 			"description": "Writes are accepted at once and persisted to the database soon after; reads answer the newest accepted state. " +
 				"202 means accepted: every later read sees the write. With Prefer: wait=N the answer is 200 once it is persisted. " +
 				"What Redis itself can lose, with appendfsync everysec up to a second at a power failure, an accepted write can lose too.",
 		},
-		"servers": []object{{"url": "/"}},
-		"tags":    tags,
-		"paths":   paths,
-		"components": object{
-			"schemas":    schemas,
-			"parameters": sharedParameters(),
-			"headers":    sharedHeaders(),
-			"responses":  sharedResponses(),
-		},
+		"servers":    []object{{"url": "/"}},
+		"tags":       tags,
+		"paths":      paths,
+		"components": components,
 	})
 }
 
@@ -240,6 +252,22 @@ func systemPaths() object {
 	}
 }
 
+// eventPath describes the stream of events.
+func eventPath() object {
+	return object{"get": operation("system", "events", "What becomes of accepted writes, as server-sent events.", object{
+		"description": "Events persisted, held, dead and resolved, one a record; its data is JSON with entity, id, version and at, for held and dead also " +
+			"attempts, next_attempt and error. The id of an event is its time in ms. A stream that is resumed with Last-Event-ID repeats the last second " +
+			"and goes on with what is still kept: each event comes at least once, or an event gap says that older ones were dropped.",
+		"parameters": []object{
+			{"name": "entity", "in": "query", "description": "Only of these entities; may be repeated.", "style": "form", "explode": true,
+				"schema": object{"type": "array", "items": object{"type": "string"}}},
+			{"name": "Last-Event-ID", "in": "header", "description": "The id of the last event that was received.", "schema": object{"type": "string"}},
+		},
+		"responses": answers(object{"200": object{"description": "The stream.", "headers": headerRefs([]string{"X-Request-Id"}),
+			"content": content("text/event-stream", object{"type": "string"})}}),
+	})}
+}
+
 func sharedParameters() object {
 	header := func(name, description string, schema object) object {
 		return object{"name": name, "in": "header", "description": description, "schema": schema}
@@ -275,6 +303,7 @@ func sharedHeaders() object {
 		"Idempotency-Replayed": header("The word true: the operation was applied before, this is its answer again.", object{"type": "string", "const": "true"}),
 		"RateLimit":            header("What is left of the caller's quota (draft-ietf-httpapi-ratelimit-headers).", text),
 		"RateLimit-Policy":     header("The quotas that count the request.", text),
+		"WWW-Authenticate":     header("How to name a token, or what is wrong with the one that was named (RFC 6750).", text),
 		"Retry-After":          header("Seconds after which to try again.", object{"type": "integer"}),
 		"Allow":                header("The methods that the route takes.", text),
 		"X-Request-Id":         header("The request's id, the caller's own or a new one; it is in the log.", text),
@@ -284,6 +313,8 @@ func sharedHeaders() object {
 func sharedResponses() object {
 	texts := map[string]string{
 		"400": "The request is malformed.",
+		"401": "A token is missing, mistyped, expired or revoked.",
+		"403": "The token does not have the scope that this needs.",
 		"404": "There is no such record, entity or route.",
 		"405": "The route does not take this method.",
 		"409": "There is such a record already, or, after a wait, another row owns a unique value.",
@@ -299,6 +330,8 @@ func sharedResponses() object {
 	for _, code := range slices.Sorted(maps.Keys(texts)) {
 		headers := []string{"X-Request-Id"}
 		switch code {
+		case "401", "403":
+			headers = append(headers, "WWW-Authenticate")
 		case "405":
 			headers = append(headers, "Allow")
 		case "429":

@@ -30,8 +30,12 @@ type routes struct {
 	under      map[string]*endpoint // /v1/{entity}/{id}/…, by the last segment
 }
 
-// unknown stands for every path that has no endpoint.
-var unknown = &endpoint{name: "unknown"}
+// unknown stands for every path that has no endpoint, and adminEnd for those that the
+// admin API answers itself.
+var (
+	unknown  = &endpoint{name: "unknown"}
+	adminEnd = &endpoint{name: "admin"}
+)
 
 func (a *API) newRoutes(gatherer prometheus.Gatherer) routes {
 	get := func(name string, h handler) *endpoint {
@@ -61,6 +65,9 @@ func (a *API) newRoutes(gatherer prometheus.Gatherer) routes {
 			"increment": post("increment", a.increment),
 			"status":    get("status", a.status),
 		},
+	}
+	if a.source != nil {
+		rs.fixed["/v1/events"] = get("events", a.events)
 	}
 	if gatherer != nil {
 		rs.fixed["/metrics"] = get("metrics", metricsPage(gatherer))
@@ -92,6 +99,10 @@ func (a *API) route(c *call) error {
 	path := c.r.URL.EscapedPath()
 	if end, ok := a.routes.fixed[path]; ok {
 		c.end = end
+		return nil
+	}
+	if a.isAdmin(path) {
+		c.end = adminEnd
 		return nil
 	}
 	rest, ok := strings.CutPrefix(path, "/v1/")

@@ -34,7 +34,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.log.LogAttrs(r.Context(), slog.LevelDebug, "request",
 			slog.String("request_id", c.requestID), slog.String("method", r.Method),
 			slog.String("route", c.end.name), slog.String("entity", c.entityName()),
-			slog.Int("code", c.code), slog.Duration("elapsed", elapsed))
+			slog.String("token", c.who.Name), slog.Int("code", c.code), slog.Duration("elapsed", elapsed))
 	}
 	c.release()
 }
@@ -72,14 +72,17 @@ func (a *API) dispatch(ctx context.Context, c *call) error {
 	h["Content-Security-Policy"] = headerPolicy
 	h["Cache-Control"] = headerNoStore
 	err := a.route(c)
-	if a.cors.on() && a.crossOrigin(c) {
+	if c.end != adminEnd && a.cors.on() && a.crossOrigin(c) {
 		return nil
 	}
-	if limited := a.limit(c); limited != nil {
-		return limited
+	if refused := a.admit(c); refused != nil {
+		return refused
 	}
 	if err != nil {
 		return err
+	}
+	if c.end == adminEnd {
+		return a.serveAdmin(ctx, c)
 	}
 	handle, ok := c.end.methods[c.r.Method]
 	switch {

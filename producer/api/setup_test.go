@@ -47,6 +47,7 @@ type bundle struct {
 	config   api.Config
 	handler  http.Handler
 	log      *logged
+	streams  bool // serve events
 }
 
 type option func(*bundle, *api.Config)
@@ -89,6 +90,9 @@ func setup(t testing.TB, options ...option) *bundle {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = writer.Close() })
 	cfg.Producer, cfg.Cache, cfg.Store = writer, b.cache, rows{b.store}
+	if b.streams {
+		cfg.Events = b.cache
+	}
 	b.config = cfg
 	b.handler, err = api.New(cfg)
 	require.NoError(t, err)

@@ -1,0 +1,171 @@
+// Package admin is the HTTP face of what operators do: dead letters, retry policies,
+// invalidation, figures and the audit, under /v1/admin/. The commands do the same through
+// package mend, and print the same views.
+//
+//	admin.go   routes, and who may call them      read.go    bodies and parameters
+//	dead.go    dead letters                       jobs.go    bulk work that outlives its request
+//	policy.go  retry policies                     others.go  invalidation, figures, audit
+//	view.go    what the answers look like         openapi.go their description
+//
+// There are no tokens yet, so the handler is served only to this machine, or where the
+// configuration says that something in front asks who is there.
+package admin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// Bounds and their defaults.
+const (
+	DefaultMaxBody   = 1 << 20
+	DefaultSyncLimit = 10_000 // letters of a bulk action that its request waits for
+	MaxNumbers       = 10_000 // letters that one request may name
+	MaxIDs           = 10_000 // ids of one invalidation
+	MaxLimit         = 1000   // items of one page
+	DefaultLimit     = 50     // items of a page that names no limit
+	MaxJobs          = 100    // jobs that are remembered
+	MaxRunning       = 4      // jobs that run at once
+	timeout          = 30 * time.Second
+)
+
+// records is what the faces ask of Redis beside the mender: the cache.
+type records interface {
+	Invalidate(ctx context.Context, e *afterwrite.Entity, ids []string) (int, error)
+	InvalidateMatch(ctx context.Context, e *afterwrite.Entity, pattern string, progress func(dropped int)) (int, error)
+	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
+}
+
+// Config says what an [Admin] works with. Mender, Cache and Entities are required.
+type Config struct {
+	Mender   *mend.Mender
+	Cache    records
+	Entities []*afterwrite.Entity
+	// LocalOnly refuses requests whose Host is not this machine: a page in a browser here
+	// that lets a name of its own point to 127.0.0.1, or a proxy that was not meant to.
+	LocalOnly bool
+	MaxBody   int64        // bytes of a body; 0: DefaultMaxBody
+	SyncLimit int          // letters of a bulk action without a job; 0: DefaultSyncLimit
+	Log       *slog.Logger // nil: slog.Default()
+}
+
+// Admin is the handler. It is safe for concurrent use. Close it.
+type Admin struct {
+	mender    *mend.Mender
+	cache     records
+	entities  []*afterwrite.Entity
+	localOnly bool
+	maxBody   int64
+	syncLimit int
+	jobs      *jobs
+	mux       *http.ServeMux
+	origins   *http.CrossOriginProtection
+	log       *slog.Logger
+}
+
+// New returns the handler.
+func New(cfg Config) (*Admin, error) {
+	if cfg.Mender == nil || cfg.Cache == nil || len(cfg.Entities) == 0 {
+		return nil, errors.New("admin: Mender, Cache and Entities are required")
+	}
+	a := &Admin{
+		mender: cfg.Mender, cache: cfg.Cache, entities: cfg.Entities, localOnly: cfg.LocalOnly,
+		maxBody: cmp.Or(cfg.MaxBody, DefaultMaxBody), syncLimit: cmp.Or(cfg.SyncLimit, DefaultSyncLimit),
+		jobs: newJobs(), mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(),
+		log: cmp.Or(cfg.Log, slog.Default()),
+	}
+	a.route()
+	return a, nil
+}
+
+// Close stops the jobs and waits until each has finished its step.
+func (a *Admin) Close() error {
+	a.jobs.close()
+	return nil
+}
+
+// handler answers one request with a status and a body to be marshalled, or with an error.
+type handler func(r *http.Request, by store.Actor, h http.Header) (code int, body any, err error)
+
+func (a *Admin) route() {
+	type methods map[string]handler
+	const get, post = http.MethodGet, http.MethodPost
+	for path, m := range map[string]methods{
+		"dead":                             {get: a.letters},
+		"dead/groups":                      {get: a.groups},
+		"dead/retry":                       {post: a.retry},
+		"dead/discard":                     {post: a.discard},
+		"dead/{number}":                    {get: a.letter},
+		"dead/{number}/edit":               {post: a.edit},
+		"jobs":                             {get: a.listJobs},
+		"jobs/{id}":                        {get: a.job},
+		"jobs/{id}/stop":                   {post: a.stopJob},
+		"retry-policies":                   {get: a.policies},
+		"retry-policies/{entity}":          {get: a.policy, http.MethodPatch: a.setPolicy},
+		"retry-policies/{entity}/preview":  {post: a.preview},
+		"retry-policies/{entity}/history":  {get: a.history},
+		"retry-policies/{entity}/rollback": {post: a.rollback},
+		"invalidate":                       {post: a.invalidate},
+		"audit":                            {get: a.audit},
+		"stats":                            {get: a.stats},
+	} {
+		a.mux.HandleFunc("/v1/admin/"+path, a.serve(m))
+	}
+	a.mux.HandleFunc("/", a.serve(nil))
+}
+
+// ServeHTTP answers one request. Where the answer's header has an X-Request-Id already,
+// problems repeat it.
+func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+
+// allowed lists methods for the Allow header.
+func allowed(m map[string]handler) string {
+	var list []string
+	for method := range m {
+		list = append(list, method)
+		if method == http.MethodGet {
+			list = append(list, http.MethodHead)
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}
+
+// local reports whether a Host header names this machine.
+func local(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// actor is who the audit names: there are no tokens yet, so an address.
+func actor(r *http.Request) store.Actor {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	return store.Actor{Name: "api", Origin: host}
+}
+
+func (a *Admin) entity(name string) (*afterwrite.Entity, error) {
+	for _, e := range a.entities {
+		if e.Name == name {
+			return e, nil
+		}
+	}
+	return nil, errUnknownEntity(name)
+}

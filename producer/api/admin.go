@@ -1,0 +1,53 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+)
+
+// adminSurface serves what is under /v1/admin/, and describes it for /openapi.json.
+type adminSurface interface {
+	http.Handler
+	OpenAPI() (paths, schemas map[string]any)
+}
+
+// adminPath begins the paths of the admin API.
+const adminPath = "/v1/admin/"
+
+// isAdmin reports whether a path is the admin API's, which is for no other origin
+// whatever the configuration allows the rest.
+func (a *API) isAdmin(path string) bool {
+	return a.admin != nil && strings.HasPrefix(path, adminPath)
+}
+
+// serveAdmin hands a request over, with its request id in the header of the answer.
+func (a *API) serveAdmin(_ context.Context, c *call) error {
+	w := &coded{ResponseWriter: c.w}
+	defer func() { c.code = w.code }()
+	a.admin.ServeHTTP(w, c.r)
+	return nil
+}
+
+// coded remembers the status of an answer that another handler writes.
+type coded struct {
+	http.ResponseWriter
+	code int
+}
+
+func (w *coded) WriteHeader(code int) {
+	if w.code == 0 {
+		w.code = code
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *coded) Write(b []byte) (int, error) {
+	if w.code == 0 {
+		w.code = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (w *coded) Unwrap() http.ResponseWriter { return w.ResponseWriter }

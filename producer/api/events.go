@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/problem"
+)
+
+// eventSource tells what happens to records on their way to the database: the cache.
+type eventSource interface {
+	Subscribe(ctx context.Context, e *afterwrite.Entity) (*cache.Subscription, error)
+	Events(ctx context.Context, e *afterwrite.Entity, since time.Time) (events []cache.Event, whole bool, err error)
+}
+
+// Bounds of the event streams.
+const (
+	DefaultMaxStreams = 100 // streams at once
+	maxReplays        = 2   // streams that read kept events at once: those may be many
+	heartbeat         = 15 * time.Second
+	streamWrite       = 10 * time.Second // longest write to a caller that reads slowly
+	// overlap is what a resumed stream repeats: events of partitions arrive nearly, but
+	// not quite, in the order of their times.
+	overlap = time.Second
+)
+
+// streamed are the events that callers are told of.
+var streamed = []string{"persisted", "held", "dead", "resolved"}
+
+// events answers a stream of server-sent events: what becomes of accepted writes. The id
+// of an event is its time in ms; a stream that is resumed with Last-Event-ID begins a
+// little before it, with what is still kept. Each event comes at least once, or an
+// event "gap" says that older ones were dropped: then read the records' states.
+func (a *API) events(ctx context.Context, c *call) error {
+	entities, err := a.eventEntities(c)
+	if err != nil {
+		return err
+	}
+	if err := c.mayRead(entities); err != nil {
+		return err
+	}
+	since, err := lastEventID(c.r.Header)
+	if err != nil {
+		return err
+	}
+	select {
+	case a.streams <- struct{}{}:
+		defer func() { <-a.streams }()
+	default:
+		return errTooManyStreams
+	}
+	ctx, cancel := a.whileValid(ctx, c)
+	s := &stream{api: a, call: c, control: http.NewResponseController(c.w), told: newTold()}
+	defer s.close()
+	defer cancel() // first: it ends what close waits for
+	if err := s.subscribe(ctx, entities); err != nil {
+		return err
+	}
+	return s.run(ctx, since)
+}
+
+var errTooManyStreams = &problem.Problem{Name: "too-many-streams", Code: http.StatusServiceUnavailable, Title: "Too many event streams",
+	RetryAfter: 5, Detail: "this process serves as many event streams as it may; try again later"}
+
+// eventEntities reads the entities that the query names, or all.
+func (a *API) eventEntities(c *call) ([]*afterwrite.Entity, error) {
+	var entities []*afterwrite.Entity
+	for p, err := range parameters(c.r.URL.RawQuery) {
+		if err != nil {
+			return nil, err
+		}
+		if p.name != "entity" {
+			return nil, problem.BadParameter(p.name, "is not a parameter of this route")
+		}
+		name, err := p.value()
+		if err != nil {
+			return nil, err
+		}
+		e, ok := a.entities[name]
+		if !ok {
+			return nil, problem.UnknownEntity(name)
+		}
+		if !slices.Contains(entities, e) {
+			entities = append(entities, e)
+		}
+	}
+	if len(entities) > 0 {
+		return entities, nil
+	}
+	for _, e := range a.entities {
+		entities = append(entities, e)
+	}
+	return entities, nil
+}
+
+// lastEventID reads where the caller's last stream ended; zero is nowhere.
+func lastEventID(h http.Header) (time.Time, error) {
+	text := h.Get("Last-Event-ID")
+	if text == "" {
+		return time.Time{}, nil
+	}
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms < 0 || ms >= 1<<53 {
+		return time.Time{}, problem.BadHeader("Last-Event-ID", "must be the id of an event")
+	}
+	return time.UnixMilli(ms), nil
+}

@@ -1,0 +1,179 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/producer/api"
+)
+
+// streaming turns events on.
+func streaming(more ...func(*api.Config)) option {
+	return func(b *bundle, cfg *api.Config) {
+		b.streams = true
+		for _, change := range more {
+			change(cfg)
+		}
+	}
+}
+
+// event is a server-sent event.
+type event struct {
+	name, id string
+	data     struct {
+		Entity   string
+		ID       json.RawMessage
+		Version  int64
+		Attempts int
+		Error    *struct{ Kind, Column string }
+	}
+}
+
+// listen opens a stream and returns its events; the channel is closed when it ends.
+func (b *bundle) listen(ctx context.Context, query string, headers ...string) <-chan event {
+	b.t.Helper()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+"/v1/events"+query, nil)
+	require.NoError(b.t, err)
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
+	}
+	response, err := http.DefaultClient.Do(r)
+	require.NoError(b.t, err)
+	require.Equal(b.t, http.StatusOK, response.StatusCode)
+	require.Equal(b.t, "text/event-stream", response.Header.Get("Content-Type"))
+	events := make(chan event, 1000)
+	go func() {
+		defer close(events)
+		defer response.Body.Close()
+		var e event
+		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+			name, value, _ := strings.Cut(lines.Text(), ": ")
+			switch name {
+			case "event":
+				e.name = value
+			case "id":
+				e.id = value
+			case "data":
+				_ = json.Unmarshal([]byte(value), &e.data) // the test looks at it
+			case "":
+				if e.name != "" {
+					events <- e
+				}
+				e = event{}
+			}
+		}
+	}()
+	return events
+}
+
+// next returns the next event and checks what it is.
+func next(t *testing.T, events <-chan event, name, id string) event {
+	t.Helper()
+	select {
+	case e, ok := <-events:
+		require.True(t, ok, "the stream has ended")
+		require.Equal(t, name+" "+id, e.name+" "+string(e.data.ID))
+		return e
+	case <-time.After(testkit.Patience):
+		require.Fail(t, "no event", "%s %s", name, id)
+	}
+	return event{}
+}
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	b := setup(t, streaming())
+	all, users := b.listen(t.Context(), ""), b.listen(t.Context(), "?entity=user&entity=user")
+	b.do("PUT", "/v1/product/7", `{"name":"P"}`).want(t, 202)
+	b.flush()
+	first := next(t, all, "persisted", "7")
+	require.Equal(t, "product", first.data.Entity)
+
+	b.do("PUT", "/v1/user/a", `{"name":"A","email":"same@x"}`).want(t, 202)
+	b.flush()
+	next(t, all, "persisted", `"a"`)
+	one := next(t, users, "persisted", `"a"`)
+	a := b.do("PUT", "/v1/user/b", `{"name":"B","email":"same@x"}`).want(t, 202)
+	b.flush()
+	held := next(t, users, "held", `"b"`)
+	require.Equal(t, a.version(t), fmt.Sprint(held.data.Version))
+	require.Equal(t, "unique", held.data.Error.Kind)
+	require.Equal(t, "email", held.data.Error.Column)
+	require.Equal(t, 1, held.data.Attempts)
+	next(t, all, "held", `"b"`)
+
+	e := b.entities["user"]
+	require.NoError(t, b.cache.Tell(t.Context(), e, e.Partition("b"), "resolved", []cache.Versioned{{ID: "b", Version: 1}}))
+	next(t, users, "resolved", `"b"`)
+
+	// A resumed stream begins with what came after its last event, or a little before.
+	resumed := b.listen(t.Context(), "?entity=user", "Last-Event-ID: "+one.id)
+	next(t, resumed, "persisted", `"a"`)
+	next(t, resumed, "held", `"b"`)
+	next(t, resumed, "resolved", `"b"`)
+	b.do("PUT", "/v1/user/c", `{"name":"C"}`).want(t, 202)
+	b.flush()
+	for _, events := range []<-chan event{users, resumed} {
+		next(t, events, "persisted", `"c"`) // each once
+	}
+}
+
+func TestEventsSayThatSomeWereDropped(t *testing.T) {
+	t.Parallel()
+	b := setup(t, streaming())
+	e := b.entities["product"]
+	for i := range 1000 { // far more than the stream keeps
+		require.NoError(t, b.cache.Tell(t.Context(), e, 0, "resolved", []cache.Versioned{{ID: fmt.Sprint(i), Version: 1}}))
+	}
+	events := b.listen(t.Context(), "?entity=product", "Last-Event-ID: 1")
+	gap := <-events
+	require.Equal(t, "gap", gap.name)
+	require.Empty(t, gap.id)
+	require.Equal(t, "product", gap.data.Entity)
+	for e := range events {
+		require.Equal(t, "resolved", e.name)
+		if string(e.data.ID) == "999" {
+			return
+		}
+	}
+}
+
+func TestEventsAreBounded(t *testing.T) {
+	t.Parallel()
+	stopping := make(chan struct{})
+	b := setup(t, streaming(func(c *api.Config) { c.MaxStreams, c.Stopping = 1, stopping }))
+	ctx, leave := context.WithCancel(t.Context())
+	first := b.listen(ctx, "")
+	a := b.do("GET", "/v1/events", "")
+	a.problem(t, 503, "too-many-streams")
+	require.NotEmpty(t, a.Header.Get("Retry-After"))
+	leave()
+	for range first { // to its end
+	}
+	testkit.Eventually(t, "who leaves makes room", func() bool { return b.do("HEAD", "/v1/events", "").StatusCode == 200 })
+	second := b.listen(t.Context(), "?entity=user")
+	close(stopping)
+	for range second { // it ends with the process
+	}
+}
+
+func TestEventsRefuseBadRequests(t *testing.T) {
+	t.Parallel()
+	b := setup(t, streaming())
+	b.do("GET", "/v1/events?entity=nobody", "").problem(t, 404, "unknown-entity")
+	b.do("GET", "/v1/events?entiti=user", "").problem(t, 400, "bad-parameter")
+	b.do("GET", "/v1/events", "", "Last-Event-ID: x").problem(t, 400, "bad-header")
+	b.do("POST", "/v1/events", "{}").problem(t, 405, "method-not-allowed")
+	setup(t).do("GET", "/v1/events", "").problem(t, 404, "unknown-entity")
+}
