@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	commandline "flag"
 	"fmt"
 	"sync"
 	"testing"
@@ -20,7 +21,12 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testkit.Goroutines()) }
+func TestMain(m *testing.M) {
+	// These tests wait more than they work: for flags and leases to end, for backoffs.
+	commandline.Parse()
+	_ = commandline.Set("test.parallel", "8")
+	goleak.VerifyTestMain(m, testkit.Goroutines())
+}
 
 // flagLife is how long a dead worker's partition waits in these tests.
 const flagLife = 300 * time.Millisecond
@@ -29,12 +35,14 @@ const flagLife = 300 * time.Millisecond
 // whatever happens to the orders that are given.
 type bench struct {
 	t      testing.TB
-	e      *afterwrite.Entity
+	e      *afterwrite.Entity   // the entity that the methods are about
+	all    []*afterwrite.Entity // that workers know
 	redis  *testkit.RedisFaults
 	sql    *testkit.SQLFaults
 	cache  *cache.Cache
 	store  *store.Store
 	url    string // of Redis
+	db     string // URL of the database
 	prefix string
 	orders *orders
 }
@@ -59,18 +67,27 @@ func setupOn(t testing.TB, url string, server *testkit.RedisServer) *bench {
 	t.Helper()
 	e := testkit.Entity(t, "user")
 	e.Partitions = 1
-	e.Retry = afterwrite.RetryPolicy{
-		MaxAttempts: 3, Base: 20 * time.Millisecond, Factor: 1, Cap: 20 * time.Millisecond,
-		Jitter: afterwrite.JitterNone, Timeout: 10 * time.Second,
-	}
+	e.Retry = quick
+	return setupFor(t, url, server, e)
+}
+
+// quick is a policy that is exhausted in no time.
+var quick = afterwrite.RetryPolicy{
+	MaxAttempts: 3, Base: 20 * time.Millisecond, Factor: 1, Cap: 20 * time.Millisecond,
+	Jitter: afterwrite.JitterNone, Timeout: 10 * time.Second,
+}
+
+// setupFor opens a bench for entities, of which its methods are about the first.
+func setupFor(t testing.TB, url string, server *testkit.RedisServer, entities ...*afterwrite.Entity) *bench {
+	t.Helper()
 	b := &bench{
-		t: t, e: e, redis: &testkit.RedisFaults{}, sql: &testkit.SQLFaults{},
+		t: t, e: entities[0], all: entities, db: url, redis: &testkit.RedisFaults{}, sql: &testkit.SQLFaults{},
 		url: server.URL(), prefix: testkit.Prefix(t), orders: &orders{},
 	}
 	var err error
 	b.store, err = store.Open(t.Context(), store.Config{
 		URL: url, Wrap: b.sql.Wrap, IdleInTransaction: time.Second, Log: testkit.Logger(t),
-	}, []*afterwrite.Entity{e})
+	}, entities)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.store.Close() })
 	_, err = b.store.Migrate(t.Context(), false)
@@ -90,7 +107,7 @@ func setupOn(t testing.TB, url string, server *testkit.RedisServer) *bench {
 func (b *bench) worker(change ...func(*Config)) *Worker {
 	b.t.Helper()
 	cfg := Config{
-		Entities: []*afterwrite.Entity{b.e}, Cache: b.cache, Store: b.store, Queue: b.orders, Server: idle{},
+		Entities: b.all, Cache: b.cache, Store: b.store, Queue: b.orders, Server: idle{},
 		FlagTTL: flagLife, SweepInterval: 50 * time.Millisecond,
 		Log: testkit.Logger(b.t), Registerer: prometheus.NewRegistry(),
 	}

@@ -29,6 +29,15 @@ func (w *Worker) sweep(ctx context.Context) {
 }
 
 func (w *Worker) sweepOnce(ctx context.Context) error {
+	err := w.repair(ctx)
+	if cache.Full(err) {
+		w.relieve(ctx)
+	}
+	return err
+}
+
+// repair orders what was lost, if this worker is the leader.
+func (w *Worker) repair(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, w.sweepLease())
 	defer cancel()
 	leading, err := w.cache.Lead(ctx, sweeper, w.id, w.sweepLease())

@@ -1,0 +1,352 @@
+package worker
+
+import (
+	"database/sql"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/check"
+	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+var ann = store.Actor{Name: "ann", Origin: "127.0.0.1"}
+
+// strict returns a worker that knows the live policies, so that records may die.
+func (b *bench) strict(change ...func(*Config)) *Worker {
+	b.t.Helper()
+	w := b.worker(change...)
+	require.NoError(b.t, w.follow(b.t.Context()))
+	return w
+}
+
+// settled runs what is due, whatever fails, until nothing is pending or held.
+func (b *bench) settled(w *Worker) {
+	b.t.Helper()
+	testkit.Eventually(b.t, "nothing is pending or held", func() bool {
+		b.flush(w)
+		_ = w.sweepOnce(b.t.Context())
+		s := b.stats()
+		return s.Pending+s.Held == 0
+	})
+}
+
+// closed has a leader look at the letters until none is open.
+func (b *bench) closed(w *Worker) {
+	b.t.Helper()
+	testkit.Eventually(b.t, "no letter is open", func() bool {
+		_ = w.sweepOnce(b.t.Context())
+		_ = w.tidy(b.t.Context())
+		return b.count(store.LetterFilter{State: store.StateOpen}) == 0
+	})
+}
+
+func (b *bench) count(f store.LetterFilter) int {
+	b.t.Helper()
+	n, err := b.store.CountLetters(b.t.Context(), f)
+	require.NoError(b.t, err)
+	return n
+}
+
+// mender returns an operator's tools, as after a restart.
+func (b *bench) mender() *mend.Mender {
+	b.t.Helper()
+	p, err := producer.New(producer.Config{Entities: b.all, Cache: b.cache, Queue: b.orders, Loader: b.store, Log: testkit.Logger(b.t)})
+	require.NoError(b.t, err)
+	b.t.Cleanup(func() { _ = p.Close() })
+	m, err := mend.New(mend.Config{
+		Entities: b.all, Letters: b.store, Records: b.cache, Writes: p, Queue: b.orders, Rate: 1_000_000, Log: testkit.Logger(b.t),
+	})
+	require.NoError(b.t, err)
+	return m
+}
+
+// exec changes the database behind the product's back.
+func (b *bench) exec(statements string) {
+	b.t.Helper()
+	execute(b.t, testkit.SQL(b.t, b.db), statements)
+}
+
+func execute(t testing.TB, db *sql.DB, statements string) {
+	t.Helper()
+	_, err := db.ExecContext(t.Context(), statements)
+	require.NoError(t, err)
+}
+
+// check is the state of the whole deployment: fsck and the conservation sum.
+func (b *bench) check() {
+	b.t.Helper()
+	check.All(b.t, check.Deployment{Entities: b.all, Cache: b.cache, Store: b.store})
+}
+
+func (b *bench) status(id string) cache.State {
+	b.t.Helper()
+	s, err := b.cache.Status(b.t.Context(), b.e, id)
+	require.NoError(b.t, err)
+	return s
+}
+
+func TestI5ARefusedRecordBecomesALetter(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		w := b.strict()
+		b.mail("owner", "x", "taken@x")
+		b.drain(w)
+		start := time.Now()
+		version := b.mail("bad", "größe \\ \"", "taken@x")
+		values := b.status("bad").Record.Values
+		b.settled(w)
+
+		l, err := b.store.LetterOf(t.Context(), "user", "bad", version)
+		require.NoError(t, err)
+		require.Equal(t, string(b.e.AppendFields(nil, values)), l.Payload, "the whole payload")
+		require.False(t, l.Deleted)
+		require.Equal(t, afterwrite.KindUnique, l.Refusal.Kind)
+		require.Equal(t, "email", l.Refusal.Column)
+		require.Equal(t, store.Unresolved, l.Resolution)
+		require.Equal(t, 3, l.Attempts)
+		require.WithinDuration(t, start, l.AcceptedAt, 10*time.Second)
+		require.Len(t, l.History, 3)
+		for i, a := range l.History {
+			require.Equal(t, i+1, a.Number)
+			require.Equal(t, afterwrite.KindUnique, a.Kind)
+			require.Equal(t, w.id, a.Worker)
+			require.NotEmpty(t, a.Message)
+			require.False(t, a.At.Before(l.AcceptedAt), "%s, accepted %s", a.At, l.AcceptedAt)
+			if i > 0 {
+				require.GreaterOrEqual(t, a.At.Sub(l.History[i-1].At), 19*time.Millisecond)
+			}
+		}
+		require.Equal(t, l.History[2].At.UnixMilli(), l.DiedAt.UnixMilli())
+
+		s := b.status("bad")
+		require.Equal(t, afterwrite.Dead, s.Record.Status)
+		require.Equal(t, values, s.Record.Values, "still readable")
+		require.EqualValues(t, 1, b.stats().Dead)
+		require.EqualValues(t, 1, testutil.ToFloat64(w.metrics.dead.WithLabelValues("user", "unique")))
+		require.EqualValues(t, 2, testutil.ToFloat64(w.metrics.retried.WithLabelValues("user", "unique")))
+		b.check()
+
+		b.mail("bad", "newer", "free@x")
+		require.Equal(t, 1, b.count(store.LetterFilter{State: store.StateOpen}))
+		b.closed(w)
+		require.Equal(t, 1, b.count(store.LetterFilter{Resolution: store.Superseded}))
+		b.settled(w)
+		b.check()
+	})
+}
+
+// A deletion that the database refuses is a letter without a payload.
+func TestADeletionCanBecomeALetter(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		w := b.strict()
+		b.put("a", "1")
+		b.drain(w)
+		b.exec(`CREATE TABLE visits (id text, visitor ` + b.idType() + ` REFERENCES users (id)); INSERT INTO visits VALUES ('v', 'a')`)
+		version := b.delete("a")
+		b.settled(w)
+		l, err := b.store.LetterOf(t.Context(), "user", "a", version)
+		require.NoError(t, err)
+		require.True(t, l.Deleted)
+		require.Empty(t, l.Payload)
+		require.Equal(t, afterwrite.KindForeignKey, l.Refusal.Kind)
+		b.exec(`DELETE FROM visits`)
+		_, err = b.mender().Retry(t.Context(), mend.Selection{}, ann)
+		require.NoError(t, err)
+		b.settled(w)
+		b.closed(w)
+		require.Empty(t, b.names())
+		b.check()
+	})
+}
+
+func (b *bench) idType() string {
+	if b.store.Dialect() == "postgres" {
+		return "varchar(64)"
+	}
+	return "text"
+}
+
+// Until the live policies are known nothing dies: the configuration's may be stricter.
+func TestNothingDiesByAPolicyThatMayNotBeInForce(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.SQLite(t))
+	w := b.worker()
+	b.mail("owner", "x", "taken@x")
+	b.drain(w)
+	b.mail("bad", "x", "taken@x")
+	testkit.Eventually(t, "it was refused more often than the policy has attempts", func() bool {
+		b.drain(w)
+		return b.status("bad").Attempts > b.e.Retry.MaxAttempts
+	})
+	b.quiet(1)
+	require.NoError(t, w.follow(t.Context()))
+	b.settled(w)
+	require.EqualValues(t, 1, b.stats().Dead)
+}
+
+// The database is away for many times the policy's whole schedule, with a record held.
+func TestAnOutageBringsNobodyNearerToDeath(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		w := b.strict()
+		b.mail("owner", "x", "taken@x")
+		b.drain(w)
+		b.mail("bad", "x", "taken@x")
+		b.flush(w)
+		before := b.status("bad")
+		require.Equal(t, afterwrite.Held, before.Record.Status)
+		outage := b.away()
+		// A worker that begins meanwhile knows no live policy; one that runs keeps its own.
+		stop := b.run(b.worker(b.serving))
+		testkit.Eventually(t, "it was due many times over", func() bool {
+			b.flush(w)
+			_ = w.sweepOnce(t.Context())
+			return outage.Hits() > 10 && time.Since(before.NextAttempt) > 50*quick.Cap
+		})
+		after := b.status("bad")
+		require.Equal(t, before, after)
+		outage.Release()
+		testkit.Eventually(t, "its policy goes on", func() bool { return b.stats().Dead == 1 })
+		stop()
+		l, err := b.store.LetterOf(t.Context(), "user", "bad", before.Record.Version)
+		require.NoError(t, err)
+		require.Equal(t, 3, l.Attempts)
+		require.Len(t, l.History, 3)
+		require.Equal(t, 1, b.count(store.LetterFilter{}))
+		b.check()
+	})
+}
+
+// Many dead letters are as many rows; the cause removed, they are sent back and persisted.
+func TestChaosI5EveryDeadRecordIsARow(t *testing.T) {
+	good, bad := 20_000, 2_001
+	if testkit.ChaosTime(t, 0) > 0 {
+		good, bad = 200_000, 20_001
+	}
+	onEach(t, func(t *testing.T, b *bench) {
+		b.e.Partitions = 4
+		b.e.Retry.MaxAttempts = 2
+		w := b.strict()
+		b.mail("owner", "x", "taken@x")
+		b.drain(w)
+		b.accepted(good, bad)
+		b.settled(w)
+		s := b.stats()
+		require.EqualValues(t, good+1, s.Persisted)
+		require.EqualValues(t, bad, s.Dead)
+		require.Equal(t, bad, b.count(store.LetterFilter{State: store.StateWaiting, Kind: afterwrite.KindUnique}))
+		var rows, ids int
+		count := testkit.SQL(t, b.db).QueryRowContext(t.Context(), "SELECT count(*), count(DISTINCT id) FROM afterwrite_dead_letters")
+		require.NoError(t, count.Scan(&rows, &ids))
+		require.Equal(t, []int{bad, bad}, []int{rows, ids})
+		b.check()
+
+		b.exec("DROP INDEX uq_users_email")
+		r, err := b.mender().Retry(t.Context(), mend.Selection{Filter: store.LetterFilter{Entity: "user"}, Expect: bad}, ann)
+		require.NoError(t, err)
+		require.Equal(t, mend.Report{Selected: bad, Done: bad}, r)
+		b.settled(w)
+		b.closed(w)
+		require.Equal(t, bad, b.count(store.LetterFilter{Resolution: store.Persisted}))
+		s = b.stats()
+		require.EqualValues(t, good+bad+1, s.Persisted)
+		require.Zero(t, s.Dead)
+		b.check()
+	})
+}
+
+// accepted accepts good records and bad ones among them.
+func (b *bench) accepted(good, bad int) {
+	groups := make([]*cache.Group, b.e.Partitions)
+	for p := range groups {
+		groups[p] = &cache.Group{Entity: b.e, Partition: p}
+	}
+	for i := range good + bad {
+		name := fmt.Sprint("u", i)
+		email := name + "@x"
+		if i*bad/(good+bad) != (i+1)*bad/(good+bad) {
+			email = "taken@x"
+		}
+		values, err := b.e.Whole(afterwrite.Fields{"name": name, "email": email})
+		require.NoError(b.t, err)
+		g := groups[b.e.Partition(name)]
+		g.Writes = append(g.Writes, cache.Write{Op: cache.OpPut, ID: name, Values: values})
+		if len(g.Writes) == 200 {
+			b.accept(g)
+		}
+	}
+	for _, g := range groups {
+		b.accept(g)
+	}
+}
+
+// Closing goes round all letters, leaves those alone that wait, and old ones go.
+func TestTheSweeperClosesAndDeletesLetters(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		b.e.Retry.MaxAttempts = 1
+		w := b.strict(func(c *Config) { c.KeepLetters = time.Nanosecond })
+		b.mail("owner", "x", "taken@x")
+		b.drain(w)
+		const dead = 3 * lettersPage / 2
+		for i := range dead {
+			b.mail(id(i), "x", "taken@x")
+		}
+		b.settled(w)
+		require.EqualValues(t, dead, b.stats().Dead)
+		for range 6 {
+			require.NoError(t, w.tidy(t.Context()))
+		}
+		require.Equal(t, dead, b.count(store.LetterFilter{State: store.StateOpen}), "all of them wait")
+
+		for i := range dead - 1 {
+			b.put(id(i), "newer")
+		}
+		peek := b.redis.Inject(testkit.Refuse, testkit.Script(t, "peek"), testkit.Always())
+		require.Error(t, w.tidy(t.Context()))
+		require.Equal(t, dead, b.count(store.LetterFilter{State: store.StateOpen}), "what it cannot see it does not close")
+		peek.Release()
+		testkit.Eventually(t, "the others are closed", func() bool {
+			require.NoError(t, w.sweepOnce(t.Context()))
+			_ = w.tidy(t.Context())
+			return b.count(store.LetterFilter{State: store.StateOpen}) == 1
+		})
+		w.round.purge = time.Time{}
+		testkit.Eventually(t, "resolved ones are deleted", func() bool {
+			require.NoError(t, w.tidy(t.Context()))
+			return b.count(store.LetterFilter{}) == 1
+		})
+	})
+}
+
+func TestHowALetterEnds(t *testing.T) {
+	t.Parallel()
+	at := func(v afterwrite.Version) afterwrite.Record { return afterwrite.Record{ID: "a", Version: v} }
+	for name, c := range map[string]struct {
+		retried bool
+		record  cache.Cached
+		last    afterwrite.Version
+		want    store.Resolution
+	}{
+		"held at the version":              {false, cache.Cached{Record: at(5), Held: true}, 5, store.Unresolved},
+		"dead at the version":              {false, cache.Cached{Record: at(5), Dead: true}, 9, store.Unresolved},
+		"sent back and pending":            {true, cache.Cached{Record: at(5), Pending: true}, 5, store.Unresolved},
+		"persisted at the version":         {false, cache.Cached{Record: at(5)}, 5, store.Persisted},
+		"rewritten and pending":            {true, cache.Cached{Record: at(6), Pending: true}, 6, store.Superseded},
+		"rewritten and refused again":      {false, cache.Cached{Record: at(6), Dead: true}, 6, store.Superseded},
+		"rewritten and persisted":          {false, cache.Cached{Record: at(6)}, 6, store.Superseded},
+		"not cached":                       {false, cache.Cached{}, 7, store.Superseded},
+		"sent back and not cached":         {true, cache.Cached{}, 7, store.Persisted},
+		"sent back and filled again":       {true, cache.Cached{Record: at(7)}, 7, store.Persisted},
+		"the partition never came so far":  {false, cache.Cached{}, 4, store.Unresolved},
+		"an older state in an older Redis": {true, cache.Cached{Record: at(4), Pending: true}, 4, store.Unresolved},
+	} {
+		require.Equal(t, c.want, end(store.OpenLetter{ID: "a", Version: 5, Retried: c.retried}, c.record, c.last), name)
+	}
+}

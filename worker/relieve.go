@@ -1,0 +1,29 @@
+package worker
+
+import (
+	"context"
+
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// relieve flushes one batch of every partition without an order. When Redis is full of
+// what it may not evict, no sync task, flag or lease finds room in it, and nothing would
+// ever be flushed again. An ack needs no room, and what is acked may be evicted, so a few
+// of these make room for orders.
+//
+// Every worker does this, for none can be the leader. Two of them in one partition, or a
+// task beside them, are kept apart by its fence, as ever.
+func (w *Worker) relieve(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx) // a batch that has begun is finished
+	for _, e := range w.all {
+		for partition := range e.Partitions {
+			if w.ending() {
+				return
+			}
+			if _, err := w.flush(ctx, cache.Order{Entity: e, Partition: partition}); err != nil {
+				w.log.Warn("flush of a full Redis failed", "entity", e.Name, "partition", partition, "err", err)
+				return
+			}
+		}
+	}
+}
