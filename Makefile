@@ -5,9 +5,10 @@ PKG       ?= ./...
 TIMEOUT   ?= 10m
 CHAOSTIME ?= 60s
 FUZZTIME  ?= 30s
+BENCHCOUNT ?= 6
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint deps build-deps chaos bench fuzz clean
+.PHONY: help run build test lint deps build-deps chaos bench micro fuzz clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +38,14 @@ build-deps:
 chaos: deps ## run the fault tests for CHAOSTIME each (60s)
 	CGO_ENABLED=1 TESTKIT_CHAOS=$(CHAOSTIME) $(GO) test -race -timeout 2h -count 1 -run Chaos -v $(PKG)
 
-bench: deps ## run the Go benchmarks
-	CGO_ENABLED=1 $(GO) test -run '^$$' -bench . -benchmem -timeout 1h $(PKG)
+# The first prints ratios of alternating runs; the second what benchstat reads:
+#   make micro > old; … ; make micro > new; go tool benchstat old new
+bench: build deps ## measure this machine beside other ways, then run the Go benchmarks
+	bin/afterwrite bench
+	@$(MAKE) --no-print-directory micro
+
+micro: deps ## run the Go benchmarks of the hot paths BENCHCOUNT (6) times each
+	@CGO_ENABLED=1 $(GO) test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) -timeout 1h ./cache ./producer ./producer/api ./store
 
 fuzz: build-deps ## run each fuzz target for FUZZTIME (30s)
 	@scripts/fuzz.sh $(FUZZTIME) $(PKG)

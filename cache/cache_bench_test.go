@@ -1,0 +1,174 @@
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+// benched is a cache on a redis-server of its own, and an entity of six fields.
+func benched(b *testing.B, loader cache.Loader) (*cache.Cache, *afterwrite.Entity) {
+	b.Helper()
+	e := &afterwrite.Entity{
+		Name: "bench", Fields: []afterwrite.Field{
+			{Name: "name", Type: afterwrite.String, MaxLength: 200}, {Name: "email", Type: afterwrite.String, MaxLength: 320},
+			{Name: "age", Type: afterwrite.Int}, {Name: "visits", Type: afterwrite.Int},
+			{Name: "active", Type: afterwrite.Bool}, {Name: "note", Type: afterwrite.Text},
+		},
+		Flush: afterwrite.FlushPolicy{MaxPending: 100_000_000},
+	}
+	require.NoError(b, e.Init())
+	c, err := cache.New(cache.Config{URL: testkit.Redis(b).URL(), Loader: loader, Timeout: time.Minute})
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = c.Close() })
+	require.NoError(b, c.Adopt(b.Context(), e))
+	return c, e
+}
+
+func benchValues() afterwrite.Values {
+	return afterwrite.Values{`"Ann Example"`, `"ann@example.org"`, "34", "1208", "true", `"prefers letters"`}
+}
+
+// puts are n puts of partition 0 whose ids begin at first.
+func puts(e *afterwrite.Entity, first, n int) *cache.Group {
+	g := &cache.Group{Entity: e, Writes: make([]cache.Write, n)}
+	values := benchValues()
+	for i := range g.Writes {
+		g.Writes[i] = cache.Write{Op: cache.OpPut, ID: strconv.Itoa(first + i), Values: values}
+	}
+	return g
+}
+
+// BenchmarkWrite runs the write script on new records, so many a call.
+func BenchmarkWrite(b *testing.B) {
+	for _, n := range []int{1, 16, 256} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			c, e := benched(b, nil)
+			next := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				g := puts(e, next, n)
+				next += n
+				c.Write(b.Context(), g)
+				if g.Results[0].Err != nil {
+					b.Fatal(g.Results[0].Err)
+				}
+			}
+			b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "writes/s")
+		})
+	}
+}
+
+// BenchmarkGetHit reads a cached record, by one caller and by fifty.
+func BenchmarkGetHit(b *testing.B) {
+	c, e := benched(b, nil)
+	const records = 1000
+	for first := range records {
+		id := strconv.Itoa(first)
+		g := &cache.Group{Entity: e, Partition: e.Partition(id), Writes: []cache.Write{{Op: cache.OpPut, ID: id, Values: benchValues()}}}
+		c.Write(b.Context(), g)
+		require.NoError(b, g.Results[0].Err)
+	}
+	b.Run("1", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := c.Get(b.Context(), e, "7"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("50", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetParallelism(25) // for each of two CPUs
+		b.RunParallel(func(pb *testing.PB) {
+			for n := 0; pb.Next(); n++ {
+				if _, err := c.Get(b.Context(), e, strconv.Itoa(n%records)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	})
+}
+
+// same answers every id with the same row.
+type same struct{}
+
+func (same) Load(_ context.Context, _ *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error) {
+	rows := make(map[string]afterwrite.Values, len(ids))
+	for _, id := range ids {
+		rows[id] = benchValues()
+	}
+	return rows, nil
+}
+
+// BenchmarkFill reads records that are not cached, the database left out.
+func BenchmarkFill(b *testing.B) {
+	c, e := benched(b, same{})
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		read, err := c.Get(b.Context(), e, strconv.Itoa(n))
+		if err != nil || read.Source != cache.Filled {
+			b.Fatal(read.Source, err)
+		}
+	}
+}
+
+// BenchmarkFlush reads a batch of pending records and acks it, the database left out.
+func BenchmarkFlush(b *testing.B) {
+	for _, n := range []int{1, 100, 500} {
+		c, e := benched(b, nil)
+		var batch cache.Batch
+		var changes []afterwrite.Change
+		// step times one script and does the others beside it.
+		run := func(timed string) {
+			b.Run(fmt.Sprintf("%s/%d", timed, n), func(b *testing.B) {
+				b.ReportAllocs()
+				step := func(name string, do func() error) {
+					if name == timed {
+						b.StartTimer()
+						defer b.StopTimer()
+					}
+					if err := do(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ResetTimer()
+				b.StopTimer()
+				for range b.N {
+					g := puts(e, 0, n)
+					c.Write(b.Context(), g)
+					require.NoError(b, g.Results[0].Err)
+					step("due", func() (err error) {
+						batch, err = c.Due(b.Context(), e, 0, n, 8<<20)
+						return err
+					})
+					changes = changes[:0]
+					for _, d := range batch.Due {
+						changes = append(changes, d.Change)
+					}
+					step("ack", func() error {
+						acked, err := c.Ack(b.Context(), e, 0, batch, changes)
+						if err == nil && acked != n {
+							err = fmt.Errorf("%d acked", acked)
+						}
+						return err
+					})
+				}
+				b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "records/s")
+			})
+		}
+		run("due")
+		run("ack")
+	}
+}

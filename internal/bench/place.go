@@ -1,0 +1,312 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"gorm.io/gorm"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// Prefix begins every key of a run.
+const Prefix = "awbench"
+
+// Names of the entities of a run.
+const (
+	entityName = "bench"
+	hotName    = "bench_hot"
+)
+
+// Configuration is the entities of a run, and limits that it does not meet, as a
+// configuration file has them.
+const Configuration = `
+redis: {prefix: ` + Prefix + `}
+entities:
+  ` + entityName + `:
+    table: bench_afterwrite
+    id: {type: string, max: 64}
+    fields:
+      name: {type: string, max: 1000}
+      email: {type: string, max: 1000}
+      age: {type: int}
+      visits: {type: int}
+      active: {type: bool}
+      note: {type: text}
+    flush: {max_pending: 100000000}
+  ` + hotName + `:
+    table: bench_afterwrite_hot
+    id: {type: string, max: 64}
+    fields:
+      name: {type: string, max: 1000}
+      email: {type: string, max: 1000}
+      age: {type: int}
+      visits: {type: int}
+      active: {type: bool}
+      note: {type: text}
+    flush: {delay: 1s, max_pending: 100000000}
+`
+
+// place is the Redis and the database of a run, and what every way uses of them.
+type place struct {
+	config   *config.Config
+	entity   *afterwrite.Entity
+	hot      *afterwrite.Entity
+	redis    redis.UniversalClient
+	database *gorm.DB // of the other ways
+	store    *store.Store
+	cache    *cache.Cache
+	producer *producer.Producer // orders its flushes
+	silent   *producer.Producer // orders none
+	closers  []func() error
+}
+
+func newPlace(ctx context.Context, c *config.Config) (*place, error) {
+	p := &place{config: c}
+	if err := p.open(ctx); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *place) open(ctx context.Context) error {
+	for name, at := range map[string]**afterwrite.Entity{entityName: &p.entity, hotName: &p.hot} {
+		e, ok := p.config.Entity(name)
+		if !ok {
+			return fmt.Errorf("the configuration has no entity %s", name)
+		}
+		*at = e
+	}
+	var err error
+	if p.redis, err = connect(p.config.Redis.URL, 0); err != nil {
+		return err
+	}
+	p.closers = append(p.closers, p.redis.Close)
+	if err := p.redis.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	if p.database, err = openDatabase(p.config.Database.URL); err != nil {
+		return err
+	}
+	if err := p.openAfterwrite(ctx); err != nil {
+		return err
+	}
+	if err := p.database.WithContext(ctx).AutoMigrate(&row{}); err != nil {
+		return fmt.Errorf("make a table: %w", err)
+	}
+	return p.clean(ctx)
+}
+
+// connect returns a client with that many connections, 0 for as many as it has by itself.
+func connect(url string, connections int) (redis.UniversalClient, error) {
+	o, err := cache.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	o.PoolSize = connections
+	return redis.NewUniversalClient(o), nil
+}
+
+func (p *place) openAfterwrite(ctx context.Context) error {
+	c, entities := p.config, p.config.Entities
+	var err error
+	p.store, err = store.Open(ctx, store.Config{URL: c.Database.URL, MaxOpen: c.Database.MaxOpen, MaxIdle: c.Database.MaxIdle}, entities)
+	if err != nil {
+		return err
+	}
+	p.closers = append(p.closers, p.store.Close)
+	if _, err := p.store.Migrate(ctx, false); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if p.cache, err = cache.New(cache.Config{URL: c.Redis.URL, Prefix: c.Redis.Prefix, Loader: p.store, Timeout: c.Redis.Timeout}); err != nil {
+		return err
+	}
+	p.closers = append(p.closers, p.cache.Close)
+	orders, err := queue.NewClient(c.QueueURL(), c.Redis.Prefix)
+	if err != nil {
+		return err
+	}
+	p.closers = append(p.closers, orders.Close)
+	if p.producer, err = producer.New(producer.Config{Entities: entities, Cache: p.cache, Loader: p.store, Queue: orders}); err != nil {
+		return err
+	}
+	p.closers = append(p.closers, p.producer.Close)
+	if p.silent, err = producer.New(producer.Config{Entities: entities, Cache: p.cache, Loader: p.store}); err != nil {
+		return err
+	}
+	p.closers = append(p.closers, p.silent.Close)
+	return nil
+}
+
+// clean makes the place as it was at the beginning of the run, and waits until Redis has
+// given memory back: it does so beside its work, which would slow the next turn.
+func (p *place) clean(ctx context.Context) error {
+	if err := p.wipe(ctx); err != nil {
+		return err
+	}
+	for _, e := range p.config.Entities {
+		if err := p.cache.Adopt(ctx, e); err != nil {
+			return err
+		}
+	}
+	return p.until(ctx, time.Minute, func() (bool, error) {
+		info, err := p.redis.InfoMap(ctx, "memory").Result()
+		return info["Memory"]["lazyfree_pending_objects"] == "0", err
+	})
+}
+
+// wipe removes every key and row of the run.
+func (p *place) wipe(ctx context.Context) error {
+	for _, pattern := range []string{Prefix + ":*", "asynq:{" + Prefix + "*"} {
+		if err := p.unlink(ctx, pattern); err != nil {
+			return err
+		}
+	}
+	for _, table := range []string{p.entity.Table, p.hot.Table, row{}.TableName()} {
+		if err := p.empty(ctx, table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *place) unlink(ctx context.Context, pattern string) error {
+	scan := p.redis.Scan(ctx, 0, pattern, 5000).Iterator()
+	var keys []string
+	flush := func() error {
+		if len(keys) == 0 {
+			return nil
+		}
+		err := p.redis.Unlink(ctx, keys...).Err()
+		keys = keys[:0]
+		return err
+	}
+	for scan.Next(ctx) {
+		if keys = append(keys, scan.Val()); len(keys) == 1000 {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(scan.Err(), flush())
+}
+
+func (p *place) empty(ctx context.Context, table string) error {
+	statement := "DELETE FROM " + table
+	if p.database.Dialector.Name() == "postgres" {
+		statement = "TRUNCATE " + table
+	}
+	if err := p.database.WithContext(ctx).Exec(statement).Error; err != nil {
+		return fmt.Errorf("empty %s: %w", table, err)
+	}
+	return nil
+}
+
+// until asks again and again until the answer is yes.
+func (*place) until(ctx context.Context, atMost time.Duration, yes func() (bool, error)) error {
+	deadline := time.Now().Add(atMost)
+	for {
+		ok, err := yes()
+		if err != nil || ok {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not done after %s", atMost)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// close removes what the run has made and closes the connections.
+func (p *place) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if p.silent != nil {
+		_ = p.wipe(ctx)
+		_ = p.database.WithContext(ctx).Migrator().DropTable(&row{}, p.entity.Table, p.hot.Table)
+	}
+	if p.database != nil {
+		if db, err := p.database.DB(); err == nil {
+			p.closers = append(p.closers, db.Close)
+		}
+	}
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		_ = p.closers[i]()
+	}
+}
+
+// machine tells what this run is measured on.
+func (p *place) machine(ctx context.Context) (Machine, error) {
+	m := Machine{CPUs: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(), CPU: cpu()}
+	info, err := p.redis.InfoMap(ctx, "server").Result()
+	if err != nil {
+		return m, fmt.Errorf("redis: %w", err)
+	}
+	m.Redis = info["Server"]["redis_version"]
+	m.Settings = map[string]string{}
+	for _, name := range []string{"appendonly", "appendfsync", "maxmemory-policy", "hash-max-listpack-value", "io-threads"} {
+		values, _ := p.redis.ConfigGet(ctx, name).Result() // some providers refuse it
+		m.Settings[name] = values[name]
+	}
+	question := "SELECT sqlite_version()"
+	if p.database.Dialector.Name() == "postgres" {
+		question = "SELECT current_setting('server_version')"
+	}
+	err = p.database.WithContext(ctx).Raw(question).Row().Scan(&m.Database)
+	m.Database = p.database.Dialector.Name() + " " + m.Database
+	return m, err
+}
+
+// cpu and load are what Linux tells of the machine, "" elsewhere.
+func cpu() string {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if name, ok := strings.CutPrefix(line, "model name"); ok {
+			return strings.TrimSpace(strings.TrimLeft(name, " \t:"))
+		}
+	}
+	return ""
+}
+
+func load() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	fields := strings.Fields(string(text))
+	return strings.Join(fields[:min(3, len(fields))], " ")
+}
+
+// resident is the memory of a process in MB: now, and at its highest. Both are 0 where
+// the system does not tell.
+func resident(pid int) (now, peak float64) {
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		kb, _ := strconv.ParseFloat(fields[1], 64)
+		switch fields[0] {
+		case "VmRSS:":
+			now = kb / 1024
+		case "VmHWM:":
+			peak = kb / 1024
+		}
+	}
+	return now, peak
+}

@@ -1,0 +1,79 @@
+package bench
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// row is a record to the ways that have a declared struct.
+type row struct {
+	ID     string `json:"id" gorm:"primaryKey;size:64"`
+	Name   string `json:"name"`
+	Email  string `json:"email"`
+	Age    int64  `json:"age"`
+	Visits int64  `json:"visits"`
+	Active bool   `json:"active"`
+	Note   string `json:"note"`
+}
+
+// TableName is gorm's.
+func (row) TableName() string { return "bench_afterwrite_plain" }
+
+// id is the name of the nth record. Neighbours in number are far apart in order, as the
+// ids of rows that happen to change at the same time are.
+func id(n int) string {
+	z := uint64(n) + 0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return "u" + strconv.FormatUint(z^z>>31, 36)
+}
+
+// sample is a record of six fields.
+func sample(id string) row {
+	return row{ID: id, Name: "Ann Example", Email: "ann@example.org", Age: 34, Visits: 1208, Active: true, Note: "prefers letters"}
+}
+
+// fields are the values of a sample as a caller of the library gives them.
+var fields = afterwrite.Fields{
+	"name": "Ann Example", "email": "ann@example.org", "age": int64(34), "visits": int64(1208),
+	"active": true, "note": "prefers letters",
+}
+
+// sized is a sample whose values have that many bytes together.
+func sized(id string, bytes int) row {
+	r := sample(id)
+	rest := bytes - len(r.Name) - len(r.Email) - len("34") - len("1208") - len("true")
+	r.Note = strings.Repeat("n", max(rest, 0))
+	return r
+}
+
+// each is a record whose every text has that many bytes.
+func each(id string, bytes int) row {
+	text := strings.Repeat("n", bytes)
+	return row{ID: id, Name: text, Email: text, Age: 34, Visits: 1208, Active: true, Note: text}
+}
+
+func (r row) fields() afterwrite.Fields {
+	return afterwrite.Fields{"name": r.Name, "email": r.Email, "age": r.Age, "visits": r.Visits, "active": r.Active, "note": r.Note}
+}
+
+// text is the record as JSON.
+func (r row) text() string {
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // a struct of texts and numbers
+	}
+	return string(text)
+}
+
+// body is the record as the body of a request: its id is in the path.
+func (r row) body() string {
+	text, err := json.Marshal(r.fields())
+	if err != nil {
+		panic(err) // a map of texts and numbers
+	}
+	return string(text)
+}

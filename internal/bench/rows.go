@@ -1,0 +1,235 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"gorm.io/gorm/clause"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/producer"
+)
+
+// patience bounds the wait for a backlog.
+const patience = 10 * time.Minute
+
+// worker starts a worker and waits until it has started.
+func (r *run) worker(ctx context.Context) (Process, error) {
+	p, err := r.Start(ctx, "worker")
+	if err != nil {
+		return nil, err
+	}
+	if err := r.ready(ctx, r.config.Worker.Addr); err != nil {
+		p.Kill()
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	return p, nil
+}
+
+// rows measures rows a second from the first write until the last row is committed. Each
+// way has as many writes as it can persist in about the time of a turn, and the same
+// number of callers.
+func (r *run) rows(ctx context.Context) error {
+	figure := []Figure{
+		{Section: "rows", Name: "rows, end to end", Unit: "/s", Base: wayTasks},
+		{Section: "rows", Name: "rows beside one upsert per request", Unit: "/s", Base: wayUpsert},
+		{Section: "rows", Name: "memory of the consumer", Unit: "MB"},
+	}
+	tasks := task(r.taskClient())
+	return r.alternate(ctx, figure,
+		way{wayTasks, r.consumed("tasks", r.writes(1000), tasks)},
+		way{wayObvious, r.consumed("obvious", r.writes(2000), r.obvious)},
+		way{wayUpsert, func(ctx context.Context) (map[string]float64, error) {
+			o, err := closed(ctx, some, r.Time, 0, r.upsertOne)
+			return both(o.rate(), nil), err
+		}},
+		way{wayLibrary, r.throughLibrary})
+}
+
+func (r *run) writes(perSecond float64) int { return int(perSecond * r.Time.Seconds()) }
+
+func both(rate float64, p Process) map[string]float64 {
+	values := map[string]float64{"rows, end to end": rate, "rows beside one upsert per request": rate}
+	if p != nil {
+		_, values["memory of the consumer"] = resident(p.PID())
+	}
+	return values
+}
+
+// consumed is a turn of a way that has its consumer beside it.
+func (r *run) consumed(kind string, most int, do action) func(context.Context) (map[string]float64, error) {
+	return func(ctx context.Context) (map[string]float64, error) {
+		p, err := r.Start(ctx, "bench", "consume", kind)
+		if err != nil {
+			return nil, err
+		}
+		defer p.Kill()
+		done := func(n int) func() (bool, error) {
+			return func() (bool, error) {
+				text, err := r.redis.Get(ctx, doneKey).Result()
+				written, _ := strconv.Atoi(text)
+				return err == nil && written >= n, nil
+			}
+		}
+		if err := r.until(ctx, 30*time.Second, done(0)); err != nil {
+			return nil, fmt.Errorf("the consumer has not started: %w", err)
+		}
+		start := time.Now()
+		o, err := closed(ctx, some, patience, most, do)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.until(ctx, patience, done(o.n)); err != nil {
+			return nil, err
+		}
+		return both(float64(o.n)/time.Since(start).Seconds(), p), nil
+	}
+}
+
+func (r *run) throughLibrary(ctx context.Context) (map[string]float64, error) {
+	worker, err := r.worker(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer worker.Kill()
+	start := time.Now()
+	o, err := closed(ctx, some, patience, r.writes(30_000), put(r.producer, entityName))
+	if err != nil {
+		return nil, err
+	}
+	if err := r.drained(ctx); err != nil {
+		return nil, err
+	}
+	return both(float64(o.n)/time.Since(start).Seconds(), worker), nil
+}
+
+// drain measures how fast a backlog becomes rows, beside gorm's own upserts of the same
+// rows, and a backlog of a tenth.
+func (r *run) drain(ctx context.Context) error {
+	const base = "gorm, 500 rows a statement"
+	small := r.Backlog / 10
+	name := "drain of " + thousands(int64(r.Backlog))
+	figures := []Figure{
+		{Section: "drain", Name: name, Unit: "rows/s", Base: base},
+		{Section: "drain", Name: "drain beside a tenth of it", Unit: "rows/s", Base: "a tenth"},
+		{Section: "drain", Name: "bytes of Redis a record", Unit: "B", Base: "a tenth"},
+		{Section: "drain", Name: "worker memory at its highest", Unit: "MB"},
+	}
+	return r.alternate(ctx, figures,
+		way{base, func(ctx context.Context) (map[string]float64, error) {
+			rate, err := r.bulk(ctx, r.Backlog)
+			return map[string]float64{name: rate}, err
+		}},
+		way{"a tenth", func(ctx context.Context) (map[string]float64, error) {
+			d, err := r.drainOf(ctx, small)
+			return map[string]float64{"drain beside a tenth of it": d.rate, "bytes of Redis a record": d.bytes}, err
+		}},
+		way{wayLibrary, func(ctx context.Context) (map[string]float64, error) {
+			d, err := r.drainOf(ctx, r.Backlog)
+			return map[string]float64{
+				name: d.rate, "drain beside a tenth of it": d.rate, "bytes of Redis a record": d.bytes,
+				"worker memory at its highest": d.memory,
+			}, err
+		}})
+}
+
+// bulk upserts rows in gorm's own way.
+func (r *run) bulk(ctx context.Context, n int) (float64, error) {
+	start := time.Now()
+	for from := 0; from < n; from += 500 {
+		rows := make([]row, min(500, n-from))
+		for i := range rows {
+			rows[i] = sample(id(from + i))
+		}
+		if err := r.database.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&rows).Error; err != nil {
+			return 0, err
+		}
+	}
+	return float64(n) / time.Since(start).Seconds(), nil
+}
+
+type drained struct{ rate, bytes, memory float64 }
+
+// drainOf fills a backlog and measures a worker that is started on it, from its first
+// rows to the last.
+func (r *run) drainOf(ctx context.Context, n int) (d drained, err error) {
+	before, err := r.used(ctx)
+	if err != nil {
+		return d, err
+	}
+	if err := r.fill(ctx, n); err != nil {
+		return d, err
+	}
+	after, err := r.used(ctx)
+	if err != nil {
+		return d, err
+	}
+	d.bytes = float64(after-before) / float64(n)
+	worker, err := r.worker(ctx)
+	if err != nil {
+		return d, err
+	}
+	defer worker.Kill()
+	var first int64
+	var began time.Time
+	err = r.until(ctx, patience, func() (bool, error) {
+		s, err := r.stats(ctx)
+		if began.IsZero() && s.Persisted > 0 {
+			first, began = s.Persisted, time.Now()
+		}
+		if s.Pending%1000 < 100 {
+			r.progress(thousands(s.Pending) + " pending")
+		}
+		return err == nil && s.Pending == 0, err
+	})
+	d.rate = float64(int64(n)-first) / time.Since(began).Seconds()
+	_, d.memory = resident(worker.PID())
+	return d, err
+}
+
+// fill makes records pending.
+func (r *run) fill(ctx context.Context, n int) error {
+	const batch = 2000
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(2)
+	for from := 0; from < n; from += batch {
+		group.Go(func() error {
+			requests := make([]producer.Request, min(batch, n-from))
+			for i := range requests {
+				requests[i] = producer.Request{Op: cache.OpPut, Entity: entityName, ID: id(from + i), Fields: fields}
+			}
+			for _, result := range r.producer.DoAll(ctx, requests) {
+				if result.Err != nil {
+					return result.Err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// used is the memory of Redis that its data take.
+func (p *place) used(ctx context.Context) (int64, error) {
+	info, err := p.redis.InfoMap(ctx, "memory").Result()
+	if err != nil {
+		return 0, err
+	}
+	m := info["Memory"]
+	total, err := strconv.ParseInt(m["used_memory_dataset"], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("used_memory_dataset of Redis: %w", err)
+	}
+	overhead, err := strconv.ParseInt(m["used_memory_overhead"], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("used_memory_overhead of Redis: %w", err)
+	}
+	for _, of := range []string{"mem_aof_buffer", "mem_clients_normal", "mem_clients_slaves", "mem_replication_backlog"} {
+		n, _ := strconv.ParseInt(m[of], 10, 64)
+		overhead -= n
+	}
+	return total + overhead, nil // the tables of keys are overhead to Redis
+}
