@@ -15,17 +15,27 @@ import (
 // only while nothing waits for the database: an id changes its partition with it, and with
 // the partition its order. Else the error is ErrPartitionsChanged.
 func (c *Cache) Adopt(ctx context.Context, e *afterwrite.Entity) error {
-	if err := c.redis.HSetNX(ctx, c.partitionsKey(), e.Name, e.Partitions).Err(); err != nil {
-		return fault("adopt", err)
+	stored, err := c.partitions(ctx, e)
+	if errors.Is(err, redis.Nil) {
+		if err := c.redis.HSetNX(ctx, c.partitionsKey(), e.Name, e.Partitions).Err(); err != nil {
+			return fault("adopt", err)
+		}
+		stored, err = c.partitions(ctx, e)
 	}
-	stored, err := c.redis.HGet(ctx, c.partitionsKey(), e.Name).Int()
-	if err != nil && !errors.Is(err, redis.Nil) {
+	if err != nil {
 		return fault("adopt", err)
 	}
 	if stored == e.Partitions {
 		return nil
 	}
 	return c.repartition(ctx, e, stored)
+}
+
+// partitions is the number that Redis holds, or redis.Nil. It is asked for before it is
+// set: a full Redis refuses even a write that changes nothing, and the worker that would
+// empty it must be able to start.
+func (c *Cache) partitions(ctx context.Context, e *afterwrite.Entity) (int, error) {
+	return c.redis.HGet(ctx, c.partitionsKey(), e.Name).Int()
 }
 
 // repartition retires every old partition, so that writers with the old number are
