@@ -370,3 +370,31 @@ func TestI5NeighboursOfARefusedRecord(t *testing.T) {
 		require.Contains(t, d.ok("fsck"), "agree")
 	})
 }
+
+// While no worker runs, Redis fills up with pending records, which it may not evict. Writes
+// are refused then; a worker that comes empties it by itself, though there is no room for
+// a sync task.
+func TestI2AFullRedisIsFlushed(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, url string) {
+		t.Parallel()
+		server := testkit.Redis(t)
+		d := deployEntities(t, url, server, roomy)
+		d.ok("migrate")
+		d.start("api")
+		d.ready(d.api)
+		d.fillCache(3000)
+		require.NoError(t, server.Client(t).ConfigSet(t.Context(), "maxmemory", "6mb").Err())
+		answer, text := d.exchange("PUT", counterPath(0), `{}`)
+		require.Equal(t, http.StatusServiceUnavailable, answer.StatusCode, text)
+		require.NotEmpty(t, answer.Header.Get("Retry-After"))
+		d.start("worker")
+		d.ok("flush", "--timeout", "30s")
+		testkit.Eventually(t, "writes are accepted again", func() bool {
+			answer, _ = d.exchange("PUT", counterPath(0), `{}`)
+			return answer.StatusCode == http.StatusAccepted
+		})
+		d.ok("flush", "--timeout", "30s")
+		require.Contains(t, d.ok("fsck"), "agree")
+	})
+}
