@@ -1,0 +1,157 @@
+package worker
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// family returns a bench of customers and their orders, which are tried again after an
+// hour by their policy. The tables are the test's: migrations add no foreign keys.
+func family(t *testing.T, url string) (b *bench, customer, order *afterwrite.Entity) {
+	t.Helper()
+	customer = &afterwrite.Entity{Name: "customer", Table: "customers", ID: afterwrite.ID{Type: afterwrite.Int}, Partitions: 2, Fields: []afterwrite.Field{
+		{Name: "name", Type: afterwrite.Text}}}
+	order = &afterwrite.Entity{Name: "order", Table: "orders", Partitions: 2, Fields: []afterwrite.Field{
+		{Name: "customer", Type: afterwrite.Int, References: "customer"},
+		{Name: "follows", Column: "after_order", Type: afterwrite.String, References: "order"}}}
+	for _, e := range []*afterwrite.Entity{customer, order} {
+		e.Retry = quick
+		e.Retry.Base, e.Retry.Cap = time.Hour, time.Hour
+		require.NoError(t, e.Init())
+	}
+	db := testkit.SQL(t, url)
+	execute(t, db, `CREATE TABLE customers (id bigint PRIMARY KEY, name text)`)
+	execute(t, db, `CREATE TABLE orders (id varchar(255) PRIMARY KEY, customer bigint REFERENCES customers (id),
+		after_order varchar(255) REFERENCES orders (id))`)
+	return setupFor(t, url, testkit.SharedRedis(t), order, customer), customer, order
+}
+
+// of accepts a record of the entity, and returns the order that it asks for.
+func (b *bench) of(e *afterwrite.Entity, id string, fields afterwrite.Fields) (cache.Order, afterwrite.Version) {
+	b.t.Helper()
+	values, err := e.Whole(fields)
+	require.NoError(b.t, err)
+	g := &cache.Group{Entity: e, Partition: e.Partition(id), Writes: []cache.Write{{Op: cache.OpPut, ID: id, Values: values}}}
+	b.cache.Write(b.t.Context(), g)
+	require.NoError(b.t, g.Results[0].Err)
+	return g.Order, g.Results[0].Version
+}
+
+func onFamilies(t *testing.T, fn func(t *testing.T, b *bench, customer, order *afterwrite.Entity)) {
+	t.Helper()
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, url string) {
+		t.Parallel()
+		b, customer, order := family(t, url)
+		fn(t, b, customer, order)
+	})
+}
+
+func TestAChildBeforeItsParentHealsByItself(t *testing.T) {
+	onFamilies(t, func(t *testing.T, b *bench, customer, order *afterwrite.Entity) {
+		w := b.strict()
+		child, _ := b.of(order, "o1", afterwrite.Fields{"customer": 7})
+		_, _ = b.of(customer, "7", afterwrite.Fields{"name": "Ann"})
+		require.NoError(t, w.sync(t.Context(), task(child)))
+		s := b.status("o1")
+		require.Equal(t, afterwrite.Held, s.Record.Status)
+		require.Equal(t, afterwrite.KindForeignKey, s.Refusal.Kind)
+		require.Equal(t, 1, s.Attempts)
+		require.Less(t, time.Until(s.NextAttempt), time.Minute, "an hour by its policy")
+
+		stop := b.run(b.worker(b.serving))
+		testkit.Within(t, 20*time.Second, "both are persisted", func() bool {
+			b.e = customer
+			customers := b.stats()
+			b.e = order
+			return customers.Persisted == 1 && b.stats().Persisted == 1
+		})
+		stop()
+		require.Zero(t, b.count(store.LetterFilter{}))
+		b.check()
+	})
+}
+
+// However often a child comes too early, it does not come nearer to death.
+func TestAChildWaitsAsLongAsItsParentIsPending(t *testing.T) {
+	onFamilies(t, func(t *testing.T, b *bench, customer, order *afterwrite.Entity) {
+		w := b.strict()
+		child, version := b.of(order, "o1", afterwrite.Fields{"customer": 7})
+		parent, _ := b.of(customer, "7", afterwrite.Fields{"name": "Ann"})
+		require.NoError(t, w.sync(t.Context(), task(child)))
+		for range 2 * quick.MaxAttempts {
+			b.hasten("o1")
+			require.NoError(t, w.sync(t.Context(), task(cache.Order{Entity: order, Partition: child.Partition})))
+			s := b.status("o1")
+			require.Equal(t, afterwrite.Held, s.Record.Status)
+			require.Equal(t, 1, s.Attempts)
+		}
+		require.NoError(t, w.sync(t.Context(), task(parent)))
+		b.hasten("o1")
+		require.NoError(t, w.sync(t.Context(), task(cache.Order{Entity: order, Partition: child.Partition})))
+		s := b.status("o1")
+		require.Equal(t, afterwrite.Persisted, s.Record.Status)
+		require.Equal(t, version, s.Record.Version)
+		b.check()
+	})
+}
+
+// A parent that is on no way to the database leaves its child to the policy.
+func TestAChildWithoutAParentHasItsPolicy(t *testing.T) {
+	onFamilies(t, func(t *testing.T, b *bench, customer, order *afterwrite.Entity) {
+		w := b.strict()
+		child, version := b.of(order, "o1", afterwrite.Fields{"customer": 8})
+		require.NoError(t, w.sync(t.Context(), task(child)))
+		s := b.status("o1")
+		require.Greater(t, time.Until(s.NextAttempt), 30*time.Minute)
+		for range quick.MaxAttempts - 1 {
+			b.hasten("o1")
+			require.NoError(t, w.sync(t.Context(), task(cache.Order{Entity: order, Partition: child.Partition})))
+		}
+		l, err := b.store.LetterOf(t.Context(), "order", "o1", version)
+		require.NoError(t, err)
+		require.Equal(t, afterwrite.KindForeignKey, l.Refusal.Kind)
+		require.Equal(t, quick.MaxAttempts, l.Attempts)
+		b.check()
+	})
+}
+
+// Records of one entity may refer to each other, in a chain against their order.
+func TestAChainHealsByItself(t *testing.T) {
+	onFamilies(t, func(t *testing.T, b *bench, customer, order *afterwrite.Entity) {
+		order.Retry.Base = 10 * time.Millisecond
+		order.Retry.Cap = 10 * time.Millisecond
+		order.Retry.MaxAttempts = 100
+		_, _ = b.of(order, "o3", afterwrite.Fields{"follows": "o2", "customer": 7})
+		_, _ = b.of(order, "o2", afterwrite.Fields{"follows": "o1"})
+		_, _ = b.of(order, "o1", afterwrite.Fields{"customer": 7})
+		_, _ = b.of(customer, "7", afterwrite.Fields{"name": "Ann"})
+		stop := b.run(b.worker(b.serving))
+		testkit.Eventually(t, "all are persisted", func() bool { return b.stats().Persisted == 3 })
+		stop()
+		require.Zero(t, b.count(store.LetterFilter{}))
+		b.check()
+	})
+}
+
+// hasten makes a held record due.
+func (b *bench) hasten(id string) {
+	b.t.Helper()
+	partition := b.e.Partition(id)
+	held, err := b.cache.Waiting(b.t.Context(), b.e, partition, 0, 10)
+	require.NoError(b.t, err)
+	for _, w := range held {
+		if w.ID == id {
+			n, err := b.cache.Reschedule(b.t.Context(), b.e, partition, []cache.Move{{ID: id, From: w.Next, To: w.At}})
+			require.NoError(b.t, err)
+			require.Equal(b.t, 1, n)
+		}
+	}
+}
