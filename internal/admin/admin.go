@@ -7,8 +7,9 @@
 //	policy.go  retry policies                     others.go  invalidation, figures, audit
 //	view.go    what the answers look like         openapi.go their description
 //
-// There are no tokens yet, so the handler is served only to this machine, or where the
-// configuration says that something in front asks who is there.
+// Who may call is asked by the API that mounts the handler. Without tokens it is served
+// only to this machine, or where the configuration says that something in front asks who
+// is there.
 package admin
 
 import (
@@ -25,6 +26,7 @@ import (
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -152,13 +154,17 @@ func local(host string) bool {
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// actor is who the audit names: there are no tokens yet, so an address.
+// actor is who the audit names: the token that the request was made with, and its address.
 func actor(r *http.Request) store.Actor {
+	name := "api"
+	if who, ok := token.FromContext(r.Context()); ok {
+		name = who.Name
+	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		host = r.RemoteAddr
 	}
-	return store.Actor{Name: "api", Origin: host}
+	return store.Actor{Name: name, Origin: host}
 }
 
 func (a *Admin) entity(name string) (*afterwrite.Entity, error) {

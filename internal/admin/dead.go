@@ -145,8 +145,8 @@ func (a *Admin) bulk(r *http.Request, by store.Actor, h http.Header, action stri
 	if err != nil {
 		return 0, nil, err
 	}
-	if s.Expect != 0 && s.Expect != n {
-		return 0, nil, unexpected(s.Expect, n)
+	if body.Expect != nil && *body.Expect != n {
+		return 0, nil, unexpected(*body.Expect, n)
 	}
 	if n <= a.syncLimit {
 		report, err := do(r.Context(), s, by)
@@ -155,7 +155,7 @@ func (a *Admin) bulk(r *http.Request, by store.Actor, h http.Header, action stri
 		}
 		return http.StatusOK, report, nil
 	}
-	job, err := a.jobs.start(action, do, s, by)
+	job, err := a.jobs.start(action, do, s, n, by)
 	if err != nil {
 		return 0, nil, err
 	}

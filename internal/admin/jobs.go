@@ -42,7 +42,7 @@ type jobs struct {
 func newJobs() *jobs { return &jobs{} }
 
 // start begins a job, or returns ErrBusy where enough of them run.
-func (j *jobs) start(action string, do bulk, s mend.Selection, by store.Actor) (Job, error) {
+func (j *jobs) start(action string, do bulk, s mend.Selection, selected int, by store.Actor) (Job, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	running := 0
@@ -56,7 +56,8 @@ func (j *jobs) start(action string, do bulk, s mend.Selection, by store.Actor) (
 	}
 	j.forget()
 	ctx, stop := context.WithCancel(context.Background())
-	job := &Job{ID: rand.Text(), Action: action, State: "running", Actor: by, Began: time.Now().UTC(), stop: stop}
+	job := &Job{ID: rand.Text(), Action: action, State: "running", Actor: by, Began: time.Now().UTC(),
+		Report: mend.Report{Selected: selected}, stop: stop}
 	j.list = append(j.list, job)
 	s.OnStep = func(r mend.Report) { j.change(func() { job.Report = r }) }
 	j.wg.Go(func() {

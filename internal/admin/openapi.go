@@ -11,7 +11,11 @@ type object = map[string]any
 
 func ref(kind, name string) object { return object{"$ref": "#/components/" + kind + "/" + name} }
 
+// closed is the schema of an object without other members.
 func closed(properties object, required ...string) object {
+	if required == nil {
+		required = []string{}
+	}
 	return object{"type": "object", "properties": properties, "required": required, "additionalProperties": false}
 }
 
@@ -164,7 +168,7 @@ func schemaObjects() object {
 	letter := letterProperties()
 	override := object{"max_attempts": whole, "base": text, "factor": object{"type": "number"}, "cap": text,
 		"jitter": object{"type": "string", "enum": []afterwrite.Jitter{afterwrite.JitterFull, afterwrite.JitterEqual, afterwrite.JitterNone}}}
-	settings := object{"timeout": text, "on": object{"type": "object", "propertyNames": ref("schemas", "RefusalKind"), "additionalProperties": closed(override, []string{}...)}}
+	settings := object{"timeout": text, "on": object{"type": "object", "propertyNames": ref("schemas", "RefusalKind"), "additionalProperties": closed(override)}}
 	for name, s := range override {
 		settings[name] = s
 	}
@@ -172,7 +176,7 @@ func schemaObjects() object {
 		"changes": list(closed(object{"setting": text, "from": text, "to": text}, "setting", "from", "to"))}, "entity", "version", "policy", "author", "note", "set_at")
 	return object{
 		"RefusalKind": object{"type": "string", "enum": afterwrite.Kinds},
-		"DeadFilter":  closed(filter, []string{}...),
+		"DeadFilter":  closed(filter),
 		"DeadLetter":  closed(letter, letterRequired...),
 		"DeadPage":    closed(object{"letters": list(ref("schemas", "DeadLetter")), "next": nextOrNone}, "letters", "next"),
 		"DeadGroups": closed(object{"groups": list(closed(object{"entity": text, "error": ref("schemas", "Refusal"), "count": whole, "first": instant, "last": instant},

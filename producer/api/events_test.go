@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +148,31 @@ func TestEventsSayThatSomeWereDropped(t *testing.T) {
 			return
 		}
 	}
+}
+
+// The time limits of the server, which are on whole requests and answers, do not cut a
+// stream off.
+func TestEventsOutliveTheServersLimits(t *testing.T) {
+	t.Parallel()
+	b := setup(t, streaming())
+	server := httptest.NewUnstartedServer(b.handler)
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
+	server.Start()
+	t.Cleanup(server.Close)
+	plain := b.url
+	b.url = server.URL
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	events := b.listen(ctx, "?entity=user")
+	b.url = plain
+	select {
+	case <-events:
+		require.Fail(t, "the stream has ended")
+	case <-time.After(500 * time.Millisecond): // longer than the limits
+	}
+	b.do("PUT", "/v1/user/a", `{"name":"A"}`).want(t, 202)
+	b.flush()
+	next(t, events, "persisted", `"a"`)
 }
 
 func TestEventsAreBounded(t *testing.T) {

@@ -93,6 +93,8 @@ func (s *stream) run(ctx context.Context, since time.Time) error {
 	if s.call.r.Method == http.MethodHead {
 		return nil
 	}
+	// The server's own limits are on whole requests and answers; this one never ends.
+	_ = s.control.SetReadDeadline(time.Time{}) // not every connection has one
 	if err := s.write([]byte("retry: 2000\n\n")); err != nil {
 		return err
 	}
@@ -217,10 +219,9 @@ func (s *stream) appendRefusal(ctx context.Context, b []byte, event happening) [
 	return problem.AppendRefusal(b, *state.Refusal)
 }
 
-// write sends a piece at once. The server's own limit is on whole answers; this one
-// never ends, so each write has its own.
+// write sends a piece at once, within a limit of its own.
 func (s *stream) write(piece []byte) error {
-	_ = s.control.SetWriteDeadline(time.Now().Add(streamWrite)) // not every writer has one
+	_ = s.control.SetWriteDeadline(time.Now().Add(streamWrite))
 	if _, err := s.call.w.Write(piece); err != nil {
 		return context.Canceled // the caller went away, or does not read
 	}
