@@ -25,6 +25,7 @@ type Problem struct {
 	Detail     string
 	Fields     []afterwrite.FieldError // what is wrong, by field or parameter
 	RetryAfter int                     // seconds; 0: no Retry-After
+	Challenge  string                  // the WWW-Authenticate header; "" for none
 	Refused    *Refused                // the database's refusal, else nil
 	Cause      error                   // for the log alone; nil: the caller's fault
 }
@@ -94,6 +95,9 @@ func Of(err error) *Problem {
 	}
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return TooLarge(tooLarge.Limit)
+	}
+	if p, ok := ofToken(err); ok {
+		return p
 	}
 	if errors.Is(err, context.Canceled) {
 		return &Problem{Name: "canceled", Code: ClientGone, Title: "Canceled", Detail: "the caller went away"}

@@ -24,6 +24,9 @@ func (p *Problem) SetHeader(h http.Header) {
 	if p.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(p.RetryAfter)}
 	}
+	if p.Challenge != "" {
+		h["Www-Authenticate"] = []string{p.Challenge}
+	}
 	h["Content-Type"] = []string{MediaTypeProblem}
 }
 

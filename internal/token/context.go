@@ -13,6 +13,9 @@ type Identity struct {
 // everything.
 var Anybody = Identity{Scopes: Scopes{map[string]Action{Every: Read | Write | Admin}}}
 
+// Anonymous reports whether the request was made without a token.
+func (i Identity) Anonymous() bool { return i.Number == 0 }
+
 // Allow returns nil, or a [ScopeError], for an action on an entity, or on [Every].
 func (i Identity) Allow(a Action, entity string) error {
 	if i.Scopes.Allow(a, entity) {

@@ -14,6 +14,7 @@ import (
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/producer"
 )
 
@@ -21,6 +22,9 @@ import (
 // order.
 func (a *API) batch(ctx context.Context, c *call) error {
 	if err := c.checkBatch(); err != nil {
+		return err
+	}
+	if err := c.who.AllowSomewhere(token.Write); err != nil {
 		return err
 	}
 	if err := a.admitBatch(ctx); err != nil {
@@ -177,7 +181,10 @@ func (a *API) completeItem(c *call, r *producer.Request, id, fields json.RawMess
 	if !ok {
 		return problem.UnknownEntity(r.Entity)
 	}
-	var err error
+	err := c.who.Allow(token.Write, e.Name)
+	if err != nil {
+		return err
+	}
 	if id != nil {
 		if r.ID, err = idFromJSON(e, id); err != nil {
 			return err

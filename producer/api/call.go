@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/token"
 )
 
 // call is one request being answered. It is pooled with its buffers: nothing may
@@ -17,6 +18,7 @@ type call struct {
 
 	end       *endpoint
 	entity    *afterwrite.Entity // nil where the path names none
+	who       token.Identity     // who makes the request
 	id        string             // as the path spells it, unescaped
 	requestID string
 	code      int  // status of the answer, 0 before it is sent

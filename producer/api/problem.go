@@ -96,5 +96,5 @@ func (a *API) logFault(c *call, p *problem.Problem) {
 		log = a.log.Error
 	}
 	log("request failed", "request_id", c.requestID, "method", c.r.Method, "route", c.end.name,
-		"entity", c.entityName(), "problem", p.Name, "code", p.Code, "error", p.Cause)
+		"entity", c.entityName(), "token", c.who.Name, "problem", p.Name, "code", p.Code, "error", p.Cause)
 }

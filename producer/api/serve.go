@@ -81,6 +81,10 @@ func (a *API) dispatch(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := a.mayCall(c); err != nil {
+		return err
+	}
+	ctx = c.r.Context() // it knows now who makes the request
 	if c.end == adminEnd {
 		return a.serveAdmin(ctx, c)
 	}

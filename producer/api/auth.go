@@ -1,0 +1,152 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/token"
+)
+
+// guard says who makes a request: the token's guard.
+type guard interface {
+	Identify(h http.Header) (token.Identity, error)
+	Required() bool
+}
+
+// access is what a route asks of its caller beside an identity.
+type access int
+
+const (
+	byEntity access = iota // read or write of the path's entity; of every entity where it names none
+	toAll                  // nothing, not even an identity
+	toTokens               // nothing more
+	ofEach                 // the handler asks for each entity that the request is about
+)
+
+// accesses are those that are not byEntity, by the endpoint's name. Health and the
+// description of the API tell nothing of records; the metrics tell only figures.
+var accesses = map[string]access{
+	"healthz": toAll, "readyz": toAll, "openapi": toAll,
+	"metrics": toTokens,
+	"batch":   ofEach, "events": ofEach,
+}
+
+// admit finds out who makes the request, and counts it. One without a good token counts
+// too, for its address.
+func (a *API) admit(c *call) error {
+	err := a.identify(c)
+	if limited := a.limit(c); limited != nil {
+		return limited
+	}
+	return err
+}
+
+// identify sets who makes the request, in its context too: for the rate limit and, beyond
+// the admin surface, the audit.
+func (a *API) identify(c *call) error {
+	c.who = token.Anybody
+	if a.guard == nil || accesses[c.end.name] == toAll {
+		return nil
+	}
+	var err error
+	if c.who, err = a.guard.Identify(c.r.Header); err != nil {
+		return err
+	}
+	if !c.who.Anonymous() {
+		c.r = c.r.WithContext(token.NewContext(c.r.Context(), c.who))
+	}
+	return nil
+}
+
+// mayCall checks the scopes as far as the path alone says what the request is about.
+func (a *API) mayCall(c *call) error {
+	switch {
+	case accesses[c.end.name] != byEntity || c.r.Method == http.MethodOptions:
+		return nil
+	case c.end == adminEnd:
+		return c.who.Allow(token.Admin, a.adminEntity(c))
+	case c.entity == nil:
+		return c.who.Allow(actionOf(c.r.Method), token.Every)
+	}
+	return c.who.Allow(actionOf(c.r.Method), c.entity.Name)
+}
+
+func actionOf(method string) token.Action {
+	if method == http.MethodGet || method == http.MethodHead {
+		return token.Read
+	}
+	return token.Write
+}
+
+// adminEntity is the entity that an admin request keeps to: the path's, or for a look that
+// of its one parameter of this name. What is about several, or says it only in its body,
+// is about every entity.
+func (a *API) adminEntity(c *call) string {
+	path := strings.TrimPrefix(c.r.URL.EscapedPath(), adminPath)
+	if rest, ok := strings.CutPrefix(path, "retry-policies/"); ok {
+		name, _, _ := strings.Cut(rest, "/")
+		return a.knownOrEvery(name)
+	}
+	if actionOf(c.r.Method) != token.Read {
+		return token.Every
+	}
+	found := ""
+	for p, err := range parameters(c.r.URL.RawQuery) {
+		if p.name != "entity" && err == nil {
+			continue
+		}
+		name, bad := p.value()
+		if err != nil || bad != nil || found != "" {
+			return token.Every
+		}
+		found = name
+	}
+	return a.knownOrEvery(found)
+}
+
+func (a *API) knownOrEvery(name string) string {
+	if _, ok := a.entities[name]; ok {
+		return name
+	}
+	return token.Every
+}
+
+// mayRead checks the scopes for a request about several entities.
+func (c *call) mayRead(entities []*afterwrite.Entity) error {
+	for _, e := range entities {
+		if err := c.who.Allow(token.Read, e.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// whileValid returns a context that ends with the caller's token, for an answer that goes
+// on for longer than a token may live. Call the function that ends it.
+func (a *API) whileValid(ctx context.Context, c *call) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if !c.who.Anonymous() {
+		go a.endWith(ctx, c.r.Header, cancel)
+	}
+	return ctx, cancel
+}
+
+// endWith cancels once the token of the header is no longer accepted. It returns with ctx.
+func (a *API) endWith(ctx context.Context, h http.Header, cancel context.CancelFunc) {
+	tick := time.NewTicker(token.RefreshInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if _, err := a.guard.Identify(h); err != nil {
+				cancel()
+				return
+			}
+		}
+	}
+}
