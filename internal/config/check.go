@@ -23,6 +23,9 @@ func (r *reader) check(c *Config) {
 			r.checkField(e, &e.Fields[i], byName)
 		}
 	}
+	if c.API.Insecure && c.API.RequireTokens {
+		r.faultAt("api.require_tokens", "contradicts api.insecure: one asks for tokens, the other does not")
+	}
 	if c.Database.MaxIdle > c.Database.MaxOpen {
 		r.faultAt("database.max_idle", "is %d, more than max_open (%d)", c.Database.MaxIdle, c.Database.MaxOpen)
 	}

@@ -53,7 +53,8 @@ type API struct {
 	MaxBody         int64    // bytes of one write
 	MaxBatchBody    int64    // bytes of one batch
 	CORS            []string // allowed origins, or "*"
-	Insecure        bool     // allows an address beyond loopback without tokens
+	Insecure        bool     // asks for no token on an address beyond loopback: something in front does
+	RequireTokens   bool     // asks for a token on loopback too
 	RateLimit       RateLimit
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For or Forwarded is believed
 	ShutdownTimeout time.Duration  // for requests in flight

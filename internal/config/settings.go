@@ -48,6 +48,7 @@ func (c *Config) settings() []setting {
 		{path: "api.max_batch_body", text: size(&a.MaxBatchBody, 1<<10, 4<<30), kind: amount},
 		{path: "api.cors", list: origins(&a.CORS)},
 		{path: "api.insecure", text: boolean(&a.Insecure), kind: truth},
+		{path: "api.require_tokens", text: boolean(&a.RequireTokens), kind: truth},
 		{path: "api.rate_limit.limit", text: whole(&a.RateLimit.Limit, 0, math.MaxInt), kind: number},
 		{path: "api.rate_limit.window", text: duration(&a.RateLimit.Window, time.Second, long), kind: amount},
 		{path: "api.rate_limit.fail_closed", text: boolean(&a.RateLimit.FailClosed), kind: truth},
