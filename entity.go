@@ -51,6 +51,9 @@ type CachePolicy struct {
 	TTL         time.Duration
 	Jitter      float64       // share of TTL that is random, 0 to 1
 	NegativeTTL time.Duration // of a deletion, and of an absence
+	Adaptive    []AgedTTL     // replaces TTL by the age of a record's last change, oldest first
+	ChangedBy   string        // time field that tells the last change; needed by Adaptive
+	L1          L1            // what a process keeps in its own memory
 }
 
 // Entity is a kind of record, mapped to one table. Fill it and call [Entity.Init];
@@ -113,6 +116,9 @@ func (e *Entity) Init() error {
 		}
 		e.index[f.Name] = i
 		columns[column] = f.Name
+	}
+	if err := e.checkAdaptive(); err != nil {
+		return fmt.Errorf("entity %s: cache.%w", e.Name, err)
 	}
 	if e.RankBy == "" {
 		return nil
@@ -182,6 +188,9 @@ func (e *Entity) check() error {
 		return fmt.Errorf("cache.jitter must be from 0%% to 100%%")
 	case e.Cache.NegativeTTL < time.Millisecond:
 		return fmt.Errorf("cache.negative_ttl must be at least 1ms")
+	}
+	if err := e.Cache.L1.Check(); err != nil {
+		return fmt.Errorf("cache.%w", err)
 	}
 	if err := e.Retry.Check(); err != nil {
 		return fmt.Errorf("retry.%w", err)

@@ -15,11 +15,19 @@ func (c *Cache) Ack(ctx context.Context, e *afterwrite.Entity, partition int, ba
 		return 0, nil
 	}
 	k := c.keys(e, partition)
+	ids := make([]string, len(flushed))
+	for i := range flushed {
+		ids[i] = flushed[i].ID
+	}
+	// Before the ack: if we crash between the two, both are done again.
+	if err := c.touchWatched(ctx, e, k.stats, ids...); err != nil {
+		return 0, err
+	}
 	keys := append(make([]string, 0, 6+len(flushed)), k.stats, k.pending, k.held, k.dead, k.why, k.stream)
 	args := append(make([]any, 0, 3+3*len(flushed)), c.channel(e.Name), keptEvents, batch.ReadAt.UnixMilli())
 	for _, change := range flushed {
 		keys = append(keys, k.record+change.ID)
-		args = append(args, change.ID, int64(change.Version), ms(ttl(e, change.Deleted)))
+		args = append(args, change.ID, int64(change.Version), ms(ttl(e, change.Values, change.Deleted)))
 	}
 	return c.runInt(ctx, ackScript, keys, args...)
 }

@@ -71,7 +71,8 @@ type Cache struct {
 
 	keptTags  int
 	watches   watches       // entities that values depend on, see tags.go
-	locals    *locals       // L1s, see l1.go
+	locals    *locals       // L1s of values, see l1.go
+	records   *recordLocals // L1s of records, see l1_records.go
 	refreshes chan struct{} // a place for each refresh that may run
 	values    *valueMetrics
 }
@@ -115,7 +116,7 @@ func New(cfg Config) (*Cache, error) {
 	c.keptTags = cmp.Or(cfg.KeptTags, DefaultKeptTags)
 	c.refreshes = make(chan struct{}, maxRefreshes)
 	c.values = newValueMetrics(cfg.Registerer)
-	c.hub, c.locals = newHub(c), newLocals(c)
+	c.hub, c.locals, c.records = newHub(c), newLocals(c), newRecordLocals(c)
 	return c, nil
 }
 

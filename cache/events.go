@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +22,9 @@ type Event struct {
 	At      time.Time // by Redis's clock
 	ID      string
 	Version afterwrite.Version
+	Deleted bool // of "written" and "persisted": the record was deleted
 
+	number  int64  // of the message, by partition; 0: it has none
 	message string // of a topic that is not about records
 }
 
@@ -213,16 +216,21 @@ func (t topic) events(payload string) []Event {
 }
 
 // parseEvents reads a message as the scripts write it: a JSON list of the type and the
-// time in ms, then id and version of each record.
+// time in ms, with the number of the message in its partition after a slash, then id and
+// version of each record, "-" before the version of one that was deleted.
 func parseEvents(entity, payload string) []Event {
 	var texts []string
 	if json.Unmarshal([]byte(payload), &texts) != nil || len(texts) < 2 {
 		return nil
 	}
+	stamp, number, _ := strings.Cut(texts[1], "/")
+	n, _ := strconv.ParseInt(number, 10, 64)
 	events := make([]Event, 0, len(texts)/2)
 	for i := 2; i+1 < len(texts); i += 2 {
+		version, deleted := strings.CutPrefix(texts[i+1], "-")
 		events = append(events, Event{
-			Type: texts[0], Entity: entity, At: parseMS(texts[1]), ID: texts[i], Version: parseVersion(texts[i+1]),
+			Type: texts[0], Entity: entity, At: parseMS(stamp), ID: texts[i], Version: parseVersion(version),
+			Deleted: deleted, number: n,
 		})
 	}
 	return events

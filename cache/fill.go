@@ -17,7 +17,7 @@ func (c *Cache) fill(ctx context.Context, e *afterwrite.Entity, row afterwrite.R
 	if row.Exists {
 		exists = "1"
 	}
-	args := append(make([]any, 0, 3+2*len(row.Values)), token, ms(ttl(e, !row.Exists)), exists)
+	args := append(make([]any, 0, 3+2*len(row.Values)), token, ms(ttl(e, row.Values, !row.Exists)), exists)
 	for i, text := range row.Values {
 		args = append(args, e.Fields[i].Name, text)
 	}
@@ -35,11 +35,11 @@ func (c *Cache) fill(ctx context.Context, e *afterwrite.Entity, row afterwrite.R
 
 // ttl draws the life of a persisted record in the cache. The random part keeps records
 // that were cached together from expiring together.
-func ttl(e *afterwrite.Entity, deleted bool) time.Duration {
+func ttl(e *afterwrite.Entity, values afterwrite.Values, deleted bool) time.Duration {
 	if deleted {
 		return e.Cache.NegativeTTL
 	}
-	d := e.Cache.TTL
+	d := e.TTL(values, time.Now())
 	if spread := int64(float64(d) * e.Cache.Jitter); spread > 0 {
 		d -= time.Duration(rand.Int64N(spread))
 	}

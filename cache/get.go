@@ -36,6 +36,10 @@ type Read struct {
 // Errors: ErrDatabaseUnavailable where the row is needed and cannot be read, and that of
 // a context that ended. A caller whose context ends does not end the load for others.
 func (c *Cache) Get(ctx context.Context, e *afterwrite.Entity, id string) (Read, error) {
+	if read, ok := c.records.of(e).findRead(id); ok {
+		c.metrics.hits.WithLabelValues(e.Name).Inc()
+		return read, nil
+	}
 	read, hit, err := c.lookup(ctx, e, id)
 	if errors.Is(err, afterwrite.ErrUnavailable) {
 		return c.bypass(ctx, e, id)
@@ -57,6 +61,8 @@ func (c *Cache) lookup(ctx context.Context, e *afterwrite.Entity, id string) (Re
 // lookupMany reads what is cached of ids in one round trip; a miss has no Source.
 func (c *Cache) lookupMany(ctx context.Context, e *afterwrite.Entity, ids []string) ([]Read, error) {
 	fields := readFields(e)
+	l := c.records.of(e)
+	mark := l.mark()
 	p := c.redis.Pipeline()
 	values := make([]*redis.SliceCmd, len(ids))
 	lives := make([]*redis.DurationCmd, len(ids))
@@ -77,6 +83,7 @@ func (c *Cache) lookupMany(ctx context.Context, e *afterwrite.Entity, ids []stri
 		}
 		c.metrics.hits.WithLabelValues(e.Name).Inc()
 		reads[i] = Read{Source: Hit, Record: record(id, texts, lives[i].Val())}
+		l.putRead(reads[i], mark)
 	}
 	return reads, nil
 }

@@ -32,7 +32,11 @@ func (c *Cache) Invalidate(ctx context.Context, e *afterwrite.Entity, ids []stri
 			return dropped, err
 		}
 	}
-	return dropped, nil
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	c.records.of(e).drop(ids...)
+	return dropped, c.touch(ctx, changedTags(e, "wx", ids))
 }
 
 func (c *Cache) invalidate(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) (int, error) {
@@ -70,6 +74,11 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *afterwrite.Entity, patte
 		}
 		return err
 	})
+	c.records.of(e).dropAll()
+	if err == nil {
+		// What matched but was not cached has values that depend on it, too.
+		err = c.touch(ctx, []string{EntityTag(e).name, anyRecordTag(e)})
+	}
 	if err != nil {
 		return dropped, fmt.Errorf("invalidate %s like %q: %w", e.Name, pattern, err)
 	}

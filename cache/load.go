@@ -397,7 +397,7 @@ func (v *Values[T]) call(ctx context.Context, l *loading, load Loading[T]) (e *e
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, loadingKey{}, l), v.p.LoadTimeout)
 	defer cancel()
 	l.began = time.Now()
-	value, err := safely(ctx, load)
+	value, err := safely(ctx, v.cache.log, load)
 	cost := time.Since(l.began)
 	v.cache.values.loaded(v.p.Group, cost, err)
 	e = &entry{id: newToken()[:entryID], cost: cost}
@@ -446,10 +446,10 @@ func (v *Values[T]) finish(ctx context.Context, e *entry, l *loading) bool {
 }
 
 // safely keeps a panic of the loader from ending the process: it is on no caller's stack.
-func safely[T any](ctx context.Context, load Loading[T]) (value T, err error) {
+func safely[T any](ctx context.Context, log *slog.Logger, load Loading[T]) (value T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			slog.ErrorContext(ctx, "a loader panicked", "panic", p, "stack", string(debug.Stack()))
+			log.ErrorContext(ctx, "a loader panicked", "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("loader panicked: %v", p)
 		}
 	}()

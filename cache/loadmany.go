@@ -283,7 +283,7 @@ func (m *many[T]) call(ctx context.Context, keys []string) (map[string]*entry, e
 	l := &loading{began: time.Now()}
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, loadingKey{}, l), v.p.LoadTimeout)
 	defer cancel()
-	loaded, err := safely(ctx, func(ctx context.Context) (map[string]T, error) { return m.load(ctx, keys) })
+	loaded, err := safely(ctx, v.cache.log, func(ctx context.Context) (map[string]T, error) { return m.load(ctx, keys) })
 	cost := time.Since(l.began)
 	v.cache.values.loaded(v.p.Group, cost, err)
 	if err != nil {

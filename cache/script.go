@@ -62,6 +62,7 @@ var (
 	stampScript      = load("stamp")
 	touchScript      = load("touch")
 	watchScript      = load("watch")
+	watchedScript    = load("watched")
 )
 
 // run calls one script through the client whose commands may be sent again: what a

@@ -56,12 +56,14 @@ func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *afterwrite.Chan
 	k := c.keys(b.entity, b.entity.Partition(b.id))
 	version, what, life := "", "", int64(0)
 	if committed != nil {
-		version, life = b.Version.String(), ms(ttl(b.entity, committed.Deleted))
+		version, life = b.Version.String(), ms(ttl(b.entity, committed.Values, committed.Deleted))
 		switch {
 		case keep && committed.Deleted:
 			what = "0"
 		case keep:
 			what = "1"
+		case committed.Deleted:
+			what = "d"
 		}
 	}
 	args := []any{b.token, version, c.channel(b.entity.Name), keptEvents, b.id, what, life}
@@ -70,6 +72,12 @@ func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *afterwrite.Chan
 			args = append(args, b.entity.Fields[i].Name, value)
 		}
 	}
+	if committed != nil {
+		if err := c.touchWatched(ctx, b.entity, k.stats, b.id); err != nil {
+			return err
+		}
+	}
 	_, err := c.runAny(ctx, unbarScript, []string{k.stats, k.record + b.id, k.stream}, args...)
+	c.records.of(b.entity).drop(b.id)
 	return err
 }

@@ -93,6 +93,7 @@ type Group struct {
 
 	Results []Written // one a write
 	Order   Order     // the sync task to enqueue
+	watched string    // whose tags the writes invalidate, see touchWritten
 }
 
 // Write applies groups in one round trip. It is never sent again after a network error:
@@ -108,6 +109,7 @@ func (c *Cache) Write(ctx context.Context, groups ...*Group) {
 	for i, g := range groups {
 		g.read(calls[i].cmd)
 	}
+	c.touchWritten(ctx, groups)
 }
 
 // redirect sends calls again that another node of a cluster owns: a node that answers
@@ -185,7 +187,7 @@ func (c *Cache) appendRow(args []any, e *afterwrite.Entity, row *afterwrite.Row)
 	case !row.Exists:
 		return append(args, "0", ms(e.Cache.NegativeTTL))
 	}
-	return appendValues(append(args, "1", ms(ttl(e, false))), e, row.Values)
+	return appendValues(append(args, "1", ms(ttl(e, row.Values, false))), e, row.Values)
 }
 
 func appendValues(args []any, e *afterwrite.Entity, values afterwrite.Values) []any {
@@ -217,6 +219,10 @@ func (g *Group) read(cmd *redis.Cmd) {
 	g.Results = make([]Written, len(g.Writes))
 	g.Order = Order{}
 	reply, err := cmd.Slice()
+	g.watched = ""
+	if err == nil && len(reply) == len(g.Writes)+2 {
+		g.watched, reply = text(reply[len(reply)-1]), reply[:len(reply)-1]
+	}
 	if err == nil && len(reply) != len(g.Writes)+1 {
 		err = fmt.Errorf("%d results to %d writes", len(reply)-1, len(g.Writes))
 	}

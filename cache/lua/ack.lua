@@ -16,7 +16,7 @@ local later = { 'ZADD', KEYS[2], 'XX', 'GT' }
 for i = 7, #KEYS do
   local at = 4 + (i - 7) * 3
   local id, version, ttl = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local m = call('HMGET', KEYS[i], '_v', '_s')
+  local m = call('HMGET', KEYS[i], '_v', '_s', '_d')
   local state = m[2]
   if state and m[1] == version then
     call('HDEL', KEYS[i], '_s')
@@ -24,7 +24,7 @@ for i = 7, #KEYS do
     local list = lists[state]
     list[#list + 1] = id
     if state ~= 'p' then why[#why + 1] = id end
-    event[#event + 1], event[#event + 2] = id, version
+    event[#event + 1], event[#event + 2] = id, m[3] and '-' .. version or version
     persisted = persisted + 1
   elseif state == 'p' then
     later[#later + 1], later[#later + 2] = ARGV[3], id
@@ -46,6 +46,7 @@ send(why, 2, 1000)
 send(later, 4, 1000)
 if persisted > 0 then
   call('HINCRBY', KEYS[1], 'p', persisted)
+  event[2] = event[2] .. '/' .. call('HINCRBY', KEYS[1], 'q', 1)
   local message = cjson.encode(event)
   call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[2], '*', 'e', message)
   if (tonumber(call('HGET', KEYS[1], 'e')) or 0) > now then call('PUBLISH', ARGV[1], message) end

@@ -26,6 +26,7 @@ for i = 6, #KEYS do
   end
 end
 if held > 0 then
+  event[2] = event[2] .. '/' .. call('HINCRBY', KEYS[1], 'q', 1)
   local message = cjson.encode(event)
   call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[2], '*', 'e', message)
   if (tonumber(call('HGET', KEYS[1], 'e')) or 0) > now then call('PUBLISH', ARGV[1], message) end

@@ -16,7 +16,10 @@ for i = 2, #KEYS do
     if v then dropped = dropped + 1 end
   end
 end
-if #event > 2 and (tonumber(redis.call('HGET', KEYS[1], 'e')) or 0) > now then
-  redis.call('PUBLISH', ARGV[1], cjson.encode(event))
+if #event > 2 then
+  event[2] = event[2] .. '/' .. redis.call('HINCRBY', KEYS[1], 'q', 1)
+  if (tonumber(redis.call('HGET', KEYS[1], 'e')) or 0) > now then
+    redis.call('PUBLISH', ARGV[1], cjson.encode(event))
+  end
 end
 return dropped

@@ -5,7 +5,8 @@
 --
 -- KEYS  1 stats  2 record  3 stream
 -- ARGV  1 token of the barrier  2 version, "" nothing was committed  3 event channel
---       4 entries of the stream  5 id  6 "" cache nothing, "0" an absence, "1" the record
+--       4 entries of the stream  5 id  6 "" cache nothing, "d" nor
+--       the absence that it is now, "0" that absence, "1" the record
 --       7 ttl, ms  8… field, value
 -- Returns 1 if the barrier still stood, else 0
 local call = redis.call
@@ -13,7 +14,7 @@ local stood = call('HGET', KEYS[2], '_b') == ARGV[1]
 local version = ARGV[2]
 if stood then
   call('DEL', KEYS[2])
-  if version ~= '' and ARGV[6] ~= '' then
+  if version ~= '' and (ARGV[6] == '0' or ARGV[6] == '1') then
     if ARGV[6] == '1' then
       call('HSET', KEYS[2], '_v', version, unpack(ARGV, 8))
     else
@@ -27,11 +28,15 @@ if version ~= '' then
   call('HINCRBY', KEYS[1], 'p', 1)
   local time = call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local stamp = string.format('%.0f', now)
-  local message = cjson.encode({ 'persisted', stamp, ARGV[5], version })
+  local shown = (ARGV[6] == '0' or ARGV[6] == 'd') and '-' .. version or version
+  local function message_of(kind)
+    local number = call('HINCRBY', KEYS[1], 'q', 1)
+    return cjson.encode({ kind, string.format('%.0f', now) .. '/' .. number, ARGV[5], shown })
+  end
+  local written, message = message_of('written'), message_of('persisted')
   call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[4], '*', 'e', message)
   if (tonumber(call('HGET', KEYS[1], 'e')) or 0) > now then
-    call('PUBLISH', ARGV[3], cjson.encode({ 'written', stamp, ARGV[5], version }))
+    call('PUBLISH', ARGV[3], written)
     call('PUBLISH', ARGV[3], message)
   end
 end

@@ -29,6 +29,8 @@
 --                                                  record that is not held or dead mismatches
 --            {"full"}                              refused: a new id, and the limit is reached
 --            {"null", field} {"overflow", field} {"low", field} {"high", field}
+--          then, only where values depend on the records: "w" on any of them, "x" on
+--          single ones, "wx" both
 --          error PARTITIONS: the partition runs with another number of partitions
 --
 -- Nothing below can fail after the first write: Redis tests memory only before it, and
@@ -36,7 +38,7 @@
 
 local call, format = redis.call, string.format
 local stats = KEYS[1]
-local s = call('HMGET', stats, 'v', 'a', 's', 'p', 'd', 'l', 'g', 'u', 'e', 'n', 'z')
+local s = call('HMGET', stats, 'v', 'a', 's', 'p', 'd', 'l', 'g', 'u', 'e', 'n', 'z', 'w', 'x', 'q')
 if s[10] and s[10] ~= ARGV[2] then
   return redis.error_reply('PARTITIONS ' .. s[10])
 end
@@ -50,7 +52,8 @@ local count = (tonumber(s[2]) or 0) - (tonumber(s[3]) or 0) - (tonumber(s[4]) or
 local limit, listened = tonumber(ARGV[1]), (tonumber(s[9]) or 0) > now
 local installed, keyed = false, false
 local missed = {}
-local listing, event = {}, { 'written', format('%.0f', now) }
+local number = format('%.0f', (tonumber(s[14]) or 0) + 1)
+local listing, event = {}, { 'written', format('%.0f', now) .. '/' .. number }
 local at = 10
 
 local function next_version()
@@ -205,7 +208,10 @@ local function apply(rec)
   if rs == 'h' then call('ZREM', KEYS[3], id) elseif rs == 'd' then call('ZREM', KEYS[4], id) end
   if rs == 'h' or rs == 'd' then call('HDEL', KEYS[5], id) end
   if rs ~= 'p' then listing[#listing + 1], listing[#listing + 2] = now, id end
-  if listened then event[#event + 1], event[#event + 2] = id, v end
+  if listened then
+    local gone_now = op == 'd' or (op == 'r' and #head == 5)
+    event[#event + 1], event[#event + 2] = id, gone_now and '-' .. v or v
+  end
 
   if values then result = { 'increment', v, unpack(values) } else result = v end
   if key ~= '' then
@@ -239,10 +245,10 @@ end
 if accepted > 0 then
   local set = { 'v', format('%.0f', version),
     'a', format('%.0f', (tonumber(s[2]) or 0) + accepted),
-    's', format('%.0f', (tonumber(s[3]) or 0) + superseded) }
+    's', format('%.0f', (tonumber(s[3]) or 0) + superseded), 'q', number }
   if not s[11] and (tonumber(s[8]) or 0) <= now then
     local g = format('%.0f', (tonumber(s[7]) or now) + 1)
-    set[7], set[8], set[9], set[10] = 'g', g, 'u', format('%.0f', now + ARGV[3] + ARGV[4])
+    set[9], set[10], set[11], set[12] = 'g', g, 'u', format('%.0f', now + ARGV[3] + ARGV[4])
     results[1] = g
   end
   if discarded > 0 then
@@ -253,6 +259,8 @@ if accepted > 0 then
   end
   call('HSET', stats, unpack(set))
   if listened then call('PUBLISH', ARGV[8], cjson.encode(event)) end
+  local watched = ((tonumber(s[12]) or 0) > now and 'w' or '') .. ((tonumber(s[13]) or 0) > now and 'x' or '')
+  if watched ~= '' then results[#results + 1] = watched end
 elseif installed then
   call('HSET', stats, 'v', format('%.0f', version))
 end

@@ -1,0 +1,7 @@
+package cache
+
+// LoseMessage uses up the number of a message that nobody sends: a message that was lost.
+func LoseMessage(c *Cache) { c.locals.next() }
+
+// LocalBytes is the weight of what an L1 keeps.
+func LocalBytes[T any](v *Values[T]) uint64 { return v.local.kept.WeightedSize() }

@@ -1,0 +1,117 @@
+package cache
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// recordLocals are the L1s of the entities that have one.
+type recordLocals struct {
+	cache *Cache
+
+	mu sync.Mutex // guards of
+	by map[string]*local
+}
+
+func newRecordLocals(c *Cache) *recordLocals {
+	return &recordLocals{cache: c, by: map[string]*local{}}
+}
+
+// of returns the L1 of an entity, nil where it has none.
+func (r *recordLocals) of(e *afterwrite.Entity) *local {
+	if !e.Cache.L1.On() {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l, ok := r.by[e.Name]; ok {
+		return l
+	}
+	l, err := newLocal(e.Cache.L1, nil)
+	if err != nil {
+		r.cache.log.Error("no L1", "entity", e.Name, "error", err)
+		l = nil
+	} else {
+		r.follow(e, l)
+	}
+	r.by[e.Name] = l
+	return l
+}
+
+// follow drops what events tell of, and everything where one is missing. The messages of
+// a partition are numbered, so a gap shows with the next one.
+func (r *recordLocals) follow(e *afterwrite.Entity, l *local) {
+	lose := func() {
+		l.dropAll()
+		r.cache.values.lost.WithLabelValues("records").Inc()
+	}
+	r.cache.hub.run(func() {
+		ctx := r.cache.hub.ctx
+		for ctx.Err() == nil {
+			sub, err := r.cache.Subscribe(ctx, e)
+			if err != nil {
+				_ = sleep(ctx, time.Second)
+				continue
+			}
+			l.dropAll()
+			l.live.Store(true)
+			hearRecords(ctx, e, sub, l, lose)
+			sub.Close()
+		}
+	})
+}
+
+func hearRecords(ctx context.Context, e *afterwrite.Entity, sub *Subscription, l *local, lose func()) {
+	last := make([]int64, e.Partitions)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-sub.Lost():
+			clear(last)
+			lose()
+		case event := <-sub.C():
+			l.drop(event.ID)
+			at := &last[e.Partition(event.ID)]
+			if event.number > *at+1 && *at > 0 {
+				lose()
+			}
+			*at = max(*at, event.number)
+		}
+	}
+}
+
+func (l *local) putRead(read Read, mark uint64) {
+	if l == nil {
+		return
+	}
+	size := 0
+	for _, text := range read.Values {
+		size += len(text) + 16
+	}
+	ttl := read.TTL
+	if ttl == 0 {
+		ttl = l.age // pending, held and dead records do not expire
+	}
+	read.Values = slices.Clone(read.Values)
+	l.keep(read.ID, held{read: &read, size: size}, mark, ttl)
+}
+
+// findRead returns a record of the L1, its values the caller's own.
+func (l *local) findRead(id string) (Read, bool) {
+	h, ok := l.find(id)
+	if !ok {
+		return Read{}, false
+	}
+	read := *h.read
+	read.Source = Local
+	read.Values = slices.Clone(read.Values)
+	if read.TTL > 0 {
+		read.TTL = max(read.TTL-time.Since(h.at), 0)
+	}
+	return read, true
+}

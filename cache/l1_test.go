@@ -1,0 +1,212 @@
+package cache_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+var inProcess = afterwrite.L1{Bytes: 1 << 20, Age: time.Hour}
+
+// another is a second process's cache on the same keys.
+func (b *bundle) another(t *testing.T) *cache.Cache {
+	t.Helper()
+	c, err := cache.New(cache.Config{
+		URL: testkit.SharedRedis(t).URL(), Prefix: b.prefix, Loader: b.table, Log: testkit.Logger(t),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	return c
+}
+
+// local reads until the L1 answers.
+func local(t *testing.T, v *cache.Values[string], key, want string, load cache.Loading[string]) {
+	t.Helper()
+	testkit.Eventually(t, "the L1 answers", func() bool {
+		a, err := v.Read(t.Context(), key, load)
+		require.NoError(t, err)
+		require.Equal(t, want, a.Value)
+		return a.Source == cache.Local
+	})
+}
+
+// becomes reads until another process's change has arrived.
+func becomes(t *testing.T, v *cache.Values[string], key, want string, load cache.Loading[string]) {
+	t.Helper()
+	testkit.Eventually(t, key+" becomes "+want, func() bool {
+		got, err := v.Load(t.Context(), key, load)
+		require.NoError(t, err)
+		return got == want
+	})
+}
+
+func TestL1OfValues(t *testing.T) {
+	b := setup(t)
+	p := cache.Policy{Group: "s", L1: inProcess}
+	here, there := group[string](t, b.Cache, p), group[string](t, b.another(t), p)
+	s := &source{text: "1"}
+	local(t, here, "a", "1", s.load)
+	local(t, there, "a", "1", s.load)
+
+	require.NoError(t, here.Set(t.Context(), "a", "2"))
+	got, err := here.Load(t.Context(), "a", s.load)
+	require.NoError(t, err)
+	assert.Equal(t, "2", got, "a process reads its own write")
+	becomes(t, there, "a", "2", s.load)
+
+	local(t, here, "a", "2", s.load)
+	s.set("3")
+	_, err = there.Delete(t.Context(), "a")
+	require.NoError(t, err)
+	becomes(t, here, "a", "3", s.load)
+
+	local(t, there, "a", "3", s.load)
+	s.set("4")
+	_, err = here.InvalidateMatch(t.Context(), "*", nil)
+	require.NoError(t, err)
+	becomes(t, there, "a", "4", s.load)
+}
+
+func TestL1HearsOfTags(t *testing.T) {
+	b := setup(t)
+	other := b.another(t)
+	p := cache.Policy{Group: "s", L1: inProcess, Tags: []cache.Tag{cache.NamedTag("x")}}
+	here, there := group[string](t, b.Cache, p), group[string](t, other, p)
+	s := &source{text: "1"}
+	local(t, here, "a", "1", s.load)
+	local(t, there, "a", "1", s.load)
+	s.set("2")
+	require.NoError(t, b.InvalidateTags(t.Context(), cache.NamedTag("x")))
+	got, err := here.Load(t.Context(), "a", s.load)
+	require.NoError(t, err)
+	assert.Equal(t, "2", got, "a process reads its own invalidation")
+	becomes(t, there, "a", "2", s.load)
+}
+
+func TestL1OfRecords(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Cache.L1 = inProcess })
+	b.table.set("a", values("Ann", "1", "1"))
+	warm := func() {
+		t.Helper()
+		testkit.Eventually(t, "the L1 answers", func() bool { return b.get(t, "a").Source == cache.Local })
+	}
+	warm()
+	b.get(t, "a").Values[0] = "changed by its reader"
+	assert.Equal(t, `"Ann"`, b.get(t, "a").Values[0], "a reader's values are its own")
+	b.put(t, "a", "Bob")
+	read := b.get(t, "a")
+	assert.Equal(t, `"Bob"`, read.Values[0], "a process reads its own write")
+	assert.Equal(t, afterwrite.Pending, read.Status)
+	warm()
+	b.flush(t)
+	testkit.Eventually(t, "the ack has arrived", func() bool { return b.get(t, "a").Status == afterwrite.Persisted })
+	warm()
+	other := b.another(t)
+	g := &cache.Group{Entity: b.e, Partition: b.e.Partition("a"), Writes: []cache.Write{{Op: cache.OpPut, ID: "a", Values: values("Cid", "1", "1")}}}
+	other.Write(t.Context(), g)
+	require.NoError(t, g.Results[0].Err)
+	testkit.Eventually(t, "the write of another process has arrived", func() bool { return b.get(t, "a").Values[0] == `"Cid"` })
+	b.flush(t)
+	b.table.set("a", values("Dan", "1", "1"))
+	warm()
+	_, err := other.Invalidate(t.Context(), b.e, []string{"a"})
+	require.NoError(t, err)
+	testkit.Eventually(t, "the invalidation has arrived", func() bool { return b.get(t, "a").Values[0] == `"Dan"` })
+}
+
+// An L1 forgets everything when its subscription breaks: what it missed meanwhile shows.
+func TestL1IsDroppedAfterALostSubscription(t *testing.T) {
+	t.Parallel()
+	server := testkit.Redis(t)
+	open := func() *cache.Values[string] {
+		c, err := cache.New(cache.Config{URL: server.URL(), Log: testkit.Logger(t)})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		return group[string](t, c, cache.Policy{Group: "s", L1: inProcess, TTL: time.Hour})
+	}
+	here, there := open(), open()
+	s := &source{text: "1"}
+	local(t, here, "a", "1", s.load)
+	server.Restart()
+	testkit.Eventually(t, "the value is set", func() bool { return there.Set(t.Context(), "a", "2") == nil })
+	becomes(t, here, "a", "2", s.load)
+}
+
+// A message that never arrives, on a connection that stays up: the next one tells, by its
+// number.
+func TestL1IsDroppedAfterAGap(t *testing.T) {
+	b := setup(t)
+	other := b.another(t)
+	p := cache.Policy{Group: "s", L1: inProcess}
+	here, there := group[string](t, b.Cache, p), group[string](t, other, p)
+	s := &source{text: "1"}
+	require.NoError(t, there.Set(t.Context(), "first", "x")) // its sender is known from now on
+	local(t, here, "first", "x", s.load)
+	local(t, here, "a", "1", s.load)
+	require.NoError(t, there.Set(t.Context(), "other", "x"))
+	local(t, here, "a", "1", s.load)
+	// The value and its number are used up, but nobody is told.
+	raw := b.rdb
+	old := raw.Get(t.Context(), b.prefix+":v:{s:a}").Val()
+	require.NotEmpty(t, old)
+	silent := group[string](t, other, cache.Policy{Group: "s"})
+	require.NoError(t, silent.Set(t.Context(), "a", "2"))
+	cache.LoseMessage(other)
+	require.NoError(t, there.Set(t.Context(), "other", "y"))
+	becomes(t, here, "a", "2", s.load)
+}
+
+// A reader that was slow must not put into the L1 what was set over while it read.
+func TestL1PutRacingASet(t *testing.T) {
+	b := setup(t)
+	v := group[string](t, b.Cache, cache.Policy{Group: "s", L1: inProcess})
+	local(t, v, "warm", "x", func(context.Context) (string, error) { return "x", nil })
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					_, _ = v.Get(t.Context(), "a")
+				}
+			}
+		})
+	}
+	for i := range 2000 {
+		want := string(rune('a' + i%26))
+		require.NoError(t, v.Set(t.Context(), "a", want))
+		got, err := v.Get(t.Context(), "a")
+		require.NoError(t, err)
+		require.Equal(t, want, got, "round %d", i)
+	}
+	close(stop)
+	wg.Wait()
+}
+
+func TestL1IsBoundedInBytesAndAge(t *testing.T) {
+	b := setup(t)
+	v := group[string](t, b.Cache, cache.Policy{Group: "s", CompressAbove: -1, L1: afterwrite.L1{Bytes: afterwrite.MinL1Bytes, Age: 50 * time.Millisecond}})
+	s := &source{text: string(make([]byte, 10_000))}
+	local(t, v, "a", s.text, s.load)
+	testkit.Eventually(t, "it is too old", func() bool {
+		a, err := v.Read(t.Context(), "a", s.load)
+		require.NoError(t, err)
+		return a.Source == cache.Hit
+	})
+	for i := range 100 {
+		_, err := v.Load(t.Context(), string(rune('a'+i)), s.load)
+		require.NoError(t, err)
+	}
+	testkit.Eventually(t, "it keeps its bound", func() bool { return cache.LocalBytes(v) <= afterwrite.MinL1Bytes })
+}

@@ -1,0 +1,72 @@
+package cache
+
+import (
+	"context"
+	"strings"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// The changes of an entity invalidate its tags only while values depend on them: see
+// Cache.watch. When a change is over, its tags are invalidated:
+//
+//	written      after the script that accepted it, before the caller hears of it
+//	persisted    after COMMIT, before the script that acknowledges it
+//	invalidated  after the records were dropped, before the caller hears of it
+//
+// If the producer dies between the two steps of a write, nobody was told that it was
+// accepted, and the ack invalidates. If a worker dies between the two steps of an ack,
+// both are done again. A load that began before the second step has an older stamp, and
+// one that began after it has read the new state.
+
+// changedTags are the names of the tags that stand for records, as far as watched says
+// that values depend on them.
+func changedTags(e *afterwrite.Entity, watched string, ids []string) []string {
+	var names []string
+	if strings.Contains(watched, "w") {
+		names = append(names, EntityTag(e).name)
+	}
+	if strings.Contains(watched, "x") {
+		for _, id := range ids {
+			names = append(names, recordTag(e, id))
+		}
+	}
+	return names
+}
+
+// touchWritten invalidates the tags of accepted writes. Where that fails the writes stand,
+// and the ack does it.
+func (c *Cache) touchWritten(ctx context.Context, groups []*Group) {
+	var names []string
+	for _, g := range groups {
+		ids := make([]string, 0, len(g.Writes))
+		for i := range g.Writes {
+			ids = append(ids, g.Writes[i].ID)
+		}
+		c.records.of(g.Entity).drop(ids...)
+		if g.watched != "" {
+			names = append(names, changedTags(g.Entity, g.watched, ids)...)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.lease)
+	defer cancel()
+	if err := c.touch(ctx, names); err != nil {
+		c.log.WarnContext(ctx, "tags of accepted writes are invalidated when they are persisted", "error", err)
+	}
+}
+
+// touchWatched invalidates the tags of records that were just committed.
+func (c *Cache) touchWatched(ctx context.Context, e *afterwrite.Entity, stats string, ids ...string) error {
+	reply, err := c.runAny(ctx, watchedScript, []string{stats})
+	if err != nil {
+		return err
+	}
+	watched := text(reply)
+	if watched == "" {
+		return nil
+	}
+	return c.touch(ctx, changedTags(e, watched, ids))
+}

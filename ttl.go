@@ -1,0 +1,67 @@
+package afterwrite
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// AgedTTL is the TTL of records whose last change is older than an age: what has not
+// changed for long will not change soon.
+type AgedTTL struct {
+	OlderThan time.Duration // 0: the TTL of all the others, the last of a list
+	TTL       time.Duration
+}
+
+// MaxAgedTTLs bounds the steps of an adaptive TTL.
+const MaxAgedTTLs = 20
+
+func (e *Entity) checkAdaptive() error {
+	steps := e.Cache.Adaptive
+	if len(steps) == 0 && e.Cache.ChangedBy == "" {
+		return nil
+	}
+	i, ok := e.index[e.Cache.ChangedBy]
+	switch {
+	case len(steps) == 0:
+		return errors.New("changed_by is for adaptive, which is not set")
+	case !ok || e.Fields[i].Type != Time:
+		return fmt.Errorf("changed_by: %q is not a time field; adaptive needs one", e.Cache.ChangedBy)
+	case len(steps) > MaxAgedTTLs:
+		return fmt.Errorf("adaptive: there are %d steps, more than %d", len(steps), MaxAgedTTLs)
+	}
+	for n, step := range steps {
+		if step.TTL < time.Second {
+			return fmt.Errorf("adaptive: step %d: ttl must be at least 1s", n+1)
+		}
+		if last := n == len(steps)-1; last != (step.OlderThan == 0) {
+			return errors.New("adaptive: the last step, and it alone, has no older_than")
+		}
+		if n > 0 && step.OlderThan >= steps[n-1].OlderThan {
+			return fmt.Errorf("adaptive: step %d: older_than must fall from step to step", n+1)
+		}
+	}
+	return nil
+}
+
+// TTL returns how long a record with these values is cached from that time on, before
+// jitter. A record whose last change is not known, or yet to come, has just changed.
+func (e *Entity) TTL(values Values, now time.Time) time.Duration {
+	if len(e.Cache.Adaptive) == 0 {
+		return e.Cache.TTL
+	}
+	age := time.Duration(0)
+	if i := e.index[e.Cache.ChangedBy]; i < len(values) {
+		var changed time.Time
+		if json.Unmarshal([]byte(values[i]), &changed) == nil && !changed.IsZero() {
+			age = now.Sub(changed)
+		}
+	}
+	for _, step := range e.Cache.Adaptive {
+		if step.OlderThan == 0 || age > step.OlderThan {
+			return step.TTL
+		}
+	}
+	return e.Cache.TTL
+}
