@@ -11,7 +11,7 @@ func (a *app) apiCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "api",
 		Short:   "Serve the HTTP API",
-		Long:    "Serves the HTTP API. Any number of api processes may run. Redis or the database may be\ndown: the process stays up, answers what it can and recovers by itself.",
+		Long:    "Serves the HTTP API. Any number of api processes may run. Redis or the database may be\ndown: the process stays up, answers what it can and recovers by itself.\n\nWhere other machines reach api.addr every request needs a token (`afterwrite token new`),\nunless api.insecure is set; on loopback where api.require_tokens is set.",
 		Example: "  afterwrite api --config afterwrite.yaml",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.api(c.Context()) },
@@ -23,20 +23,17 @@ func (a *app) api(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := errExposed(c); err != nil {
-		return err
-	}
 	p, err := a.join(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	handler, err := p.newAPI()
+	handler, err := p.newAPI(ctx.Done())
 	if err != nil {
 		return err
 	}
 	if c.API.PProf {
-		handler = profiled(handler)
+		handler = profiled(handler, forAdmins(p.guard, profiles()))
 	}
 	l, err := listen(c.API.Addr, "api.addr")
 	if err != nil {

@@ -109,7 +109,8 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.devCommand(), a.apiCommand(), a.workerCommand(), a.dashboardCommand(),
 		a.migrateCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
-		a.recordCommand(), a.flushCommand(), a.fsckCommand(), a.invalidateCommand(), a.loadCommand(), a.benchCommand(),
+		a.recordCommand(), a.flushCommand(), a.fsckCommand(), a.invalidateCommand(), a.loadCommand(),
+		a.deadCommand(), a.retryPolicyCommand(), a.tokenCommand(), a.benchCommand(),
 	)
 	root.InitDefaultCompletionCmd("completion")
 	for _, c := range root.Commands() {

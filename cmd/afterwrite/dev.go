@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +50,7 @@ func (a *app) dev(ctx context.Context, f devFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := cmp.Or(errExposed(c), errDashboardExposed(c)); err != nil {
+	if err := errDashboardExposed(c); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(f.data, 0o700); err != nil {
@@ -136,7 +135,7 @@ func (a *app) devRun(ctx context.Context, c *config.Config, redis devRedis, fron
 	if err := a.devPrepare(ctx, p, redis); err != nil {
 		return err
 	}
-	handler, err := p.newAPI()
+	handler, err := p.newAPI(ctx.Done())
 	if err != nil {
 		return err
 	}

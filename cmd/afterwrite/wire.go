@@ -13,8 +13,11 @@ import (
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/dashboard"
+	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/producer/api"
 	"github.com/afterwrite/afterwrite/store"
@@ -29,6 +32,7 @@ type parts struct {
 	metrics *prometheus.Registry
 	store   *store.Store
 	cache   *cache.Cache
+	guard   *token.Guard   // of the API, nil before newAPI
 	closers []func() error // what close ends, last one first
 }
 
@@ -105,8 +109,42 @@ func (p *parts) newProducer() (*producer.Producer, error) {
 	return w, nil
 }
 
-func (p *parts) newAPI() (http.Handler, error) {
+// newMender makes what operators work with, on a producer that accepts their edits.
+func (p *parts) newMender(w *producer.Producer) (*mend.Mender, error) {
+	q, err := p.queueClient()
+	if err != nil {
+		return nil, err
+	}
+	return mend.New(mend.Config{
+		Entities: p.config.Entities, Letters: p.store, Records: p.cache, Writes: w, Queue: q, Log: p.log,
+	})
+}
+
+// newAdmin makes the admin API. Where no token is needed it answers this machine alone,
+// unless the configuration says that something in front asks who is there.
+func (p *parts) newAdmin(w *producer.Producer) (*admin.Admin, error) {
+	m, err := p.newMender(w)
+	if err != nil {
+		return nil, err
+	}
+	surface, err := admin.New(admin.Config{
+		Mender: m, Cache: p.cache, Entities: p.config.Entities, LocalOnly: !p.config.API.Insecure && !tokensRequired(p.config),
+		MaxBody: p.config.API.MaxBody, Log: p.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.closers = append(p.closers, surface.Close)
+	return surface, nil
+}
+
+// newAPI makes the HTTP API. Its streams end when stopping is closed.
+func (p *parts) newAPI(stopping <-chan struct{}) (http.Handler, error) {
 	w, err := p.newProducer()
+	if err != nil {
+		return nil, err
+	}
+	surface, err := p.newAdmin(w)
 	if err != nil {
 		return nil, err
 	}
@@ -115,9 +153,14 @@ func (p *parts) newAPI() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.guard, err = p.newGuard(); err != nil {
+		return nil, err
+	}
 	handler, err := api.New(api.Config{
+		Tokens:    p.guard,
 		RateLimit: limit,
-		Producer: w, Cache: p.cache, Store: lister{p.store}, Entities: p.config.Entities,
+		Producer:  w, Cache: p.cache, Store: lister{p.store}, Entities: p.config.Entities,
+		Events: p.cache, Admin: surface, Stopping: stopping,
 		MaxBody: c.MaxBody, MaxBatchBody: c.MaxBatchBody, CORS: c.CORS,
 		Version: thisBuild().Version, Log: p.log, Registerer: p.metrics, Gatherer: p.metrics,
 	})

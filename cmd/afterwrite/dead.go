@@ -1,0 +1,282 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/admin"
+	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+func (a *app) deadCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "dead",
+		Short: "Look at dead letters, send them back, edit or discard them",
+		Long: `A dead letter is a version of a record that the database has refused until its retry
+policy was exhausted. It is kept until it is resolved: sent back and taken, replaced by a
+newer write or an edit, or discarded. Its record stays readable as it was accepted.`,
+		Example: "  afterwrite dead list --group\n  afterwrite dead show 17\n  afterwrite dead retry --all --kind unique",
+		Args:    cobra.NoArgs,
+		RunE:    needsSubcommand,
+	}
+	c.AddCommand(a.deadListCommand(), a.deadShowCommand(), a.deadEditCommand(),
+		a.deadBulkCommand("retry", "Send dead letters back to the database",
+			"Sends dead letters back to the database, their attempts counted anew: after the reason of\nthe refusal is gone, such as a constraint or a missing parent."),
+		a.deadBulkCommand("discard", "Give dead letters up",
+			"Gives dead letters up: the state of each one's row in the database is the record's again,\nand where there is no row, there is no record. What was accepted is lost, but for the letter."))
+	return c
+}
+
+// deadFilter are the flags that select dead letters.
+type deadFilter struct{ admin.Filter }
+
+func (f *deadFilter) flags(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&f.Entity, "entity", "", "only of this `ENTITY`")
+	flags.StringVar(&f.ID, "id", "", "only of the record with this `ID`")
+	flags.StringVar(&f.Kind, "kind", "", "only of this kind of refusal, such as unique")
+	flags.StringVar(&f.Constraint, "constraint", "", "only of this constraint")
+	flags.StringVar(&f.Text, "text", "", "only with this text in the error")
+	flags.StringVar(&f.Since, "since", "", "died then or later: a time, or how long ago, such as 2h")
+	flags.StringVar(&f.Until, "until", "", "died before: a time, or how long ago")
+}
+
+// selected turns the flags into a filter, and refuses what cannot be.
+func (f deadFilter) selected(c *config.Config) (store.LetterFilter, error) {
+	if f.Entity != "" {
+		if _, err := chosen(c, []string{f.Entity}); err != nil {
+			return store.LetterFilter{}, err
+		}
+	}
+	selected, err := f.Select(time.Now())
+	if err != nil {
+		return selected, usagef("--%v", err)
+	}
+	return selected, nil
+}
+
+// words say in words which letters the flags select.
+func (f deadFilter) words() string {
+	words := "dead letters"
+	if f.Entity != "" {
+		words += " of " + f.Entity
+	}
+	if f.Kind != "" {
+		words += " (" + f.Kind + ")"
+	}
+	for _, w := range [][2]string{{"record", f.ID}, {"constraint", f.Constraint}, {"text", f.Text}, {"since", f.Since}, {"until", f.Until}} {
+		if w[1] != "" {
+			words += fmt.Sprintf(", %s %q", w[0], w[1])
+		}
+	}
+	return words
+}
+
+// bulkFlags are the flags of retry and discard.
+type bulkFlags struct {
+	deadFilter
+	all  bool
+	yes  bool
+	rate int
+}
+
+func (a *app) deadBulkCommand(verb, short, long string) *cobra.Command {
+	var f bulkFlags
+	c := &cobra.Command{
+		Use:   verb + " [NUMBER...]",
+		Short: short,
+		Long: long + "\n\nTakes numbers of letters, or --all of those that wait and match the filter; it asks first.\n" +
+			"Ctrl-C stops it after its step, and the same command again goes on. To repeat it is harmless.",
+		Example: fmt.Sprintf("  afterwrite dead %s 17 18\n  afterwrite dead %[1]s --all --entity user --kind unique --since 2h", verb),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.deadBulk(c.Context(), verb, args, f)
+		},
+	}
+	f.flags(c)
+	c.Flags().BoolVar(&f.all, "all", false, "every dead letter that waits and matches the filter")
+	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
+	c.Flags().IntVar(&f.rate, "rate", mend.DefaultRate, "letters a second at most")
+	return a.withJSON(c)
+}
+
+func (a *app) deadBulk(ctx context.Context, verb string, args []string, f bulkFlags) error {
+	if (len(args) > 0) == f.all {
+		return usagef("give numbers of dead letters, or --all of those that match the filter")
+	}
+	if len(args) > 0 && f.Filter != (admin.Filter{}) {
+		return usagef("a filter is for --all, not for numbers")
+	}
+	if f.rate < 1 {
+		return usagef("--rate must be at least 1")
+	}
+	numbers, err := letterNumbers(args)
+	if err != nil {
+		return err
+	}
+	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
+		s := mend.Selection{Numbers: numbers, Rate: f.rate}
+		if s.Filter, err = f.selected(p.config); err != nil {
+			return err
+		}
+		if f.all && s.Filter.Until.IsZero() {
+			s.Filter.Until = time.Now() // what dies from now on is not what was asked about
+		}
+		n, err := m.Selected(ctx, s)
+		if err != nil {
+			return err
+		}
+		if go_, err := a.confirm(verb, n, f); err != nil || !go_ {
+			return err
+		}
+		return a.runBulk(ctx, m, verb, s, n)
+	})
+}
+
+func letterNumbers(args []string) ([]int64, error) {
+	var numbers []int64
+	for _, arg := range args {
+		n, err := strconv.ParseInt(strings.TrimPrefix(arg, "#"), 10, 64)
+		if err != nil || n < 1 {
+			return nil, usagef("%q is not the number of a dead letter", arg)
+		}
+		if !slices.Contains(numbers, n) {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers, nil
+}
+
+// mending runs fn with a mender on checked parts.
+func (a *app) mending(ctx context.Context, fn func(p *parts, m *mend.Mender) error) error {
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	p, err := a.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := p.samePartitions(ctx, c.Entities); err != nil {
+		return err
+	}
+	w, err := p.newProducer()
+	if err != nil {
+		return err
+	}
+	m, err := p.newMender(w)
+	if err != nil {
+		return err
+	}
+	return fn(p, m)
+}
+
+// confirm asks whether so many letters are meant. Where nobody can be asked it wants --yes.
+func (a *app) confirm(verb string, n int, f bulkFlags) (bool, error) {
+	what := f.words()
+	if n == 1 {
+		what = strings.Replace(what, "letters", "letter", 1)
+	}
+	question := fmt.Sprintf("%s %s %s?", strings.ToUpper(verb[:1])+verb[1:], thousands(n), what)
+	switch {
+	case n == 0:
+		fmt.Fprintf(a.err, "There are no %s.\n", f.words())
+		if a.json {
+			return false, a.printJSON(mend.Report{})
+		}
+		return false, nil
+	case f.yes:
+		return true, nil
+	case !isTerminal(a.in):
+		return false, usagef("%s Nobody can be asked here: give --yes to do it", question)
+	}
+	fmt.Fprintf(a.err, "%s [y/N] ", question)
+	answer, err := bufio.NewReader(a.in).ReadString('\n')
+	if err != nil && answer == "" {
+		return false, fmt.Errorf("read the answer: %w", err)
+	}
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		fmt.Fprintln(a.err, "Nothing was done.")
+		return false, errReported
+	}
+	return true, nil
+}
+
+// thousands groups the digits of a number for people.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// runBulk does it with a progress bar and says how it ended.
+func (a *app) runBulk(ctx context.Context, m *mend.Mender, verb string, s mend.Selection, n int) error {
+	do, done, doing := m.Retry, "sent back", "sending back"
+	if verb == "discard" {
+		do, done, doing = m.Discard, "discarded", "discarding"
+	}
+	progress := a.bar(int64(n), doing)
+	s.OnStep = func(r mend.Report) { progress.set(int64(r.Done + r.Stale + r.Failed)) }
+	report, err := do(ctx, s, a.actor())
+	progress.done()
+	if a.json {
+		if printed := a.printJSON(report); printed != nil {
+			return printed
+		}
+	} else {
+		fmt.Fprintf(a.out, "%s of %s %s", thousands(report.Done), count(n, "dead letter", "dead letters"), done)
+		if report.Stale > 0 {
+			fmt.Fprintf(a.out, ", %s no longer dead and left alone", thousands(report.Stale))
+		}
+		if report.Failed > 0 {
+			fmt.Fprintf(a.out, ", %s failed", thousands(report.Failed))
+		}
+		fmt.Fprintln(a.out)
+	}
+	for _, e := range report.Errors {
+		fmt.Fprintln(a.err, e)
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(a.err, "Stopped. Give the same command again to go on with the rest.")
+		return errReported
+	case err != nil:
+		return err
+	case report.Failed > 0:
+		return errReported
+	}
+	return nil
+}
+
+// actor is who the audit names: the user of the system that runs the command.
+func (a *app) actor() store.Actor {
+	name := os.Getenv("USER")
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if name == "" {
+		name = "uid " + strconv.Itoa(os.Getuid())
+	}
+	return store.Actor{Name: name, Origin: "cli"}
+}
+
+// entityNamed returns the entity of that name, nil where the configuration has it no more.
+func entityNamed(c *config.Config, name string) *afterwrite.Entity {
+	e, _ := c.Entity(name) // nil says it
+	return e
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite/internal/admin"
+	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// listFlags are the flags of dead list.
+type listFlags struct {
+	deadFilter
+	group bool
+	csv   bool
+	limit int
+	after int64
+}
+
+func (a *app) deadListCommand() *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List dead letters, or count them by error",
+		Long: "Lists dead letters, the newest first: those that wait for an operator, unless --state says\n" +
+			"otherwise. With --group it counts them by entity and error. --limit 0 lists all.",
+		Example: "  afterwrite dead list --group\n  afterwrite dead list --entity user --since 2h\n  afterwrite dead list --limit 0 --csv > dead.csv",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.deadList(c.Context(), f) },
+	}
+	f.flags(c)
+	flags := c.Flags()
+	flags.StringVar(&f.State, "state", "", strings.Join(admin.States, ", ")+" (default waiting)")
+	flags.BoolVar(&f.group, "group", false, "count by entity and error")
+	flags.BoolVar(&f.csv, "csv", false, "print CSV")
+	flags.IntVar(&f.limit, "limit", admin.DefaultLimit, "letters, or groups, at most; 0 for all")
+	flags.Int64Var(&f.after, "after", 0, "go on after the letter of this `NUMBER`")
+	return a.withJSON(c)
+}
+
+func (a *app) deadList(ctx context.Context, f listFlags) error {
+	if f.csv && a.json {
+		return usagef("give --csv or --json, not both")
+	}
+	if f.limit < 0 {
+		return usagef("--limit must not be negative")
+	}
+	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
+		filter, err := f.selected(p.config)
+		if err != nil {
+			return err
+		}
+		if f.group {
+			return a.listGroups(ctx, p, m, filter, f)
+		}
+		return a.listLetters(ctx, p, m, filter, f)
+	})
+}
+
+func (a *app) listGroups(ctx context.Context, p *parts, m *mend.Mender, filter store.LetterFilter, f listFlags) error {
+	limit := f.limit
+	if limit == 0 {
+		limit = store.MaxListLimit
+	}
+	groups, err := m.Groups(ctx, filter, limit)
+	if err != nil {
+		return err
+	}
+	views := make([]admin.Group, len(groups))
+	rows := [][]string{{"count", "entity", "kind", "constraint", "first", "last", "message"}}
+	for i, g := range groups {
+		v := admin.GroupOf(g, entityNamed(p.config, g.Entity))
+		views[i] = v
+		rows = append(rows, []string{strconv.Itoa(v.Count), v.Entity, string(v.Error.Kind), orDash(v.Error.Constraint), moment(v.First), moment(v.Last), v.Error.Message})
+	}
+	switch {
+	case a.json:
+		return a.printJSON(map[string]any{"groups": views})
+	case f.csv:
+		return a.printCSV(rows)
+	}
+	return table(a.out, rows)
+}
+
+// letterRow is one letter of a list, in columns.
+func letterRow(l admin.Letter) []string {
+	return []string{strconv.FormatInt(l.Number, 10), l.Entity, string(l.ID), l.Version.String(), l.State, string(l.Error.Kind),
+		orDash(l.Error.Constraint), strconv.Itoa(l.Attempts), moment(l.DiedAt), l.Error.Message}
+}
+
+var letterColumns = []string{"number", "entity", "id", "version", "state", "kind", "constraint", "attempts", "died", "message"}
+
+// listLetters prints page after page: however many there are, few are in memory.
+func (a *app) listLetters(ctx context.Context, p *parts, m *mend.Mender, filter store.LetterFilter, f listFlags) error {
+	total, err := m.Count(ctx, filter)
+	if err != nil {
+		return err
+	}
+	out := a.letterPrinter(f)
+	shown, after := 0, f.after
+	for f.limit == 0 || shown < f.limit {
+		page := 500
+		if f.limit > 0 {
+			page = min(page, f.limit-shown)
+		}
+		letters, err := m.List(ctx, filter, after, page)
+		if err != nil {
+			return err
+		}
+		if len(letters) == 0 {
+			break
+		}
+		views := make([]admin.Letter, len(letters))
+		for i, l := range letters {
+			views[i] = admin.LetterOf(l, entityNamed(p.config, l.Entity), false)
+		}
+		if err := out.page(views); err != nil {
+			return err
+		}
+		shown, after = shown+len(letters), letters[len(letters)-1].Number
+		if len(letters) < page {
+			break
+		}
+	}
+	more := f.limit > 0 && shown == f.limit
+	if err := out.end(); err != nil {
+		return err
+	}
+	if !f.csv && !a.json && total > 0 {
+		fmt.Fprintf(a.err, "%s of %s shown.", thousands(shown), count(total, "dead letter", "dead letters"))
+		if more && shown < total {
+			fmt.Fprintf(a.err, " Go on with --after %d, or see all with --limit 0.", after)
+		}
+		fmt.Fprintln(a.err)
+	}
+	return nil
+}
+
+// letterPrinter prints pages of letters in the form that the flags ask for.
+type letterPrinter struct {
+	page func([]admin.Letter) error
+	end  func() error
+}
+
+func (a *app) letterPrinter(f listFlags) letterPrinter {
+	switch {
+	case a.json:
+		all := []admin.Letter{}
+		return letterPrinter{func(page []admin.Letter) error { all = append(all, page...); return nil },
+			func() error { return a.printJSON(map[string]any{"letters": all}) }}
+	case f.csv:
+		w := csv.NewWriter(a.out)
+		_ = w.Write(letterColumns) // the error is Flush's
+		return letterPrinter{func(page []admin.Letter) error {
+			for _, l := range page {
+				row := letterRow(l)
+				row[8] = l.DiedAt.Format(time.RFC3339Nano)
+				_ = w.Write(guarded(row)) // the error is Flush's
+			}
+			w.Flush()
+			return w.Error()
+		}, func() error { w.Flush(); return w.Error() }}
+	}
+	rows := [][]string{letterColumns}
+	return letterPrinter{func(page []admin.Letter) error {
+		for _, l := range page {
+			rows = append(rows, letterRow(l))
+		}
+		return nil
+	}, func() error { return table(a.out, rows) }}
+}
+
+func (a *app) printCSV(rows [][]string) error {
+	w := csv.NewWriter(a.out)
+	for _, row := range rows {
+		_ = w.Write(guarded(row)) // the error is Flush's
+	}
+	w.Flush()
+	return w.Error()
+}
+
+// guarded keeps a spreadsheet from taking a cell for a formula.
+func guarded(row []string) []string {
+	for i, cell := range row {
+		if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+			row[i] = "'" + cell
+		}
+	}
+	return row
+}
+
+func orDash(s *string) string {
+	if s == nil {
+		return "–"
+	}
+	return *s
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/admin"
+	"github.com/afterwrite/afterwrite/internal/mend"
+)
+
+func (a *app) deadShowCommand() *cobra.Command {
+	var reveal bool
+	c := &cobra.Command{
+		Use:   "show NUMBER",
+		Short: "Show a dead letter beside the database's row",
+		Long: "Shows what was refused beside the row in the database, field by field, with the history of\n" +
+			"the attempts and what can be done. Fields that differ are marked with *. Fields that the\n" +
+			"configuration redacts are hidden unless --reveal is given, which is audited.",
+		Example: "  afterwrite dead show 17",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(c *cobra.Command, args []string) error { return a.deadShow(c.Context(), args, reveal) },
+	}
+	c.Flags().BoolVar(&reveal, "reveal", false, "show redacted fields")
+	return a.withJSON(c)
+}
+
+func (a *app) deadShow(ctx context.Context, args []string, reveal bool) error {
+	numbers, err := letterNumbers(args)
+	if err != nil {
+		return err
+	}
+	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
+		view, err := m.Show(ctx, numbers[0])
+		if err != nil {
+			return fmt.Errorf("dead letter %d: %w", numbers[0], err)
+		}
+		if reveal {
+			if err := m.Reveal(ctx, view.Letter, a.actor()); err != nil {
+				return err
+			}
+		}
+		shown := admin.ShownOf(view, entityNamed(p.config, view.Entity), reveal)
+		if a.json {
+			return a.printJSON(shown)
+		}
+		return a.printShown(shown)
+	})
+}
+
+func (a *app) printShown(v admin.Shown) error {
+	head := [][]string{
+		{"number", strconv.FormatInt(v.Number, 10)}, {"entity", v.Entity}, {"id", string(v.ID)}, {"version", v.Version.String()},
+		{"operation", v.Operation}, {"state", v.State}, {"error", string(v.Error.Kind) + ": " + v.Error.Message},
+	}
+	add := func(name string, value *string) {
+		if value != nil {
+			head = append(head, []string{name, *value})
+		}
+	}
+	add("constraint", v.Error.Constraint)
+	add("column", v.Error.Column)
+	head = append(head, []string{"attempts", strconv.Itoa(v.Attempts)}, []string{"accepted", moment(v.AcceptedAt)}, []string{"died", moment(v.DiedAt)})
+	if v.RetriedAt != nil {
+		head = append(head, []string{"sent back", moment(*v.RetriedAt)})
+	}
+	if v.ResolvedAt != nil {
+		head = append(head, []string{"resolved", fmt.Sprintf("%s, %s by %s", moment(*v.ResolvedAt), orDash(v.Resolution), orDash(v.Resolver))})
+	}
+	head = append(head, []string{"record now", fmt.Sprintf("%s, version %s", v.Record.Status, v.Record.Version)})
+	if err := table(a.out, head); err != nil {
+		return err
+	}
+	for _, rows := range [][][]string{compareRows(v), historyRows(v)} {
+		fmt.Fprintln(a.out)
+		if err := table(a.out, rows); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(a.out, "\n%s\n", nextSteps(v))
+	return err
+}
+
+func compareRows(v admin.Shown) [][]string {
+	rows := [][]string{{"", "field", "refused", "database"}}
+	for _, f := range v.Compare {
+		mark := ""
+		if f.Differs {
+			mark = "*"
+		}
+		rows = append(rows, []string{mark, f.Name, shown(string(f.Dead), true, v.Operation == "delete"), shown(string(f.Database), v.Stored, false)})
+	}
+	return rows
+}
+
+func historyRows(v admin.Shown) [][]string {
+	rows := [][]string{{"attempt", "at", "kind", "worker", "message"}}
+	for _, h := range v.History {
+		rows = append(rows, []string{strconv.Itoa(h.Number), moment(h.At), string(h.Kind), h.Worker, h.Message})
+	}
+	return rows
+}
+
+// nextSteps says what can be done with the letter.
+func nextSteps(v admin.Shown) string {
+	switch {
+	case v.State == "resolved":
+		return "Nothing is left to do: the letter is resolved."
+	case len(v.Actions) == 0 && v.State == "retrying":
+		return "It was sent back: it is resolved when the database takes it, or dies again."
+	case len(v.Actions) == 0:
+		return "Nothing is to be done: the record is no longer dead at this version; the letter is closed by itself."
+	}
+	lines := []string{"What can be done:"}
+	for _, action := range v.Actions {
+		line := fmt.Sprintf("  afterwrite dead %s %d", action, v.Number)
+		switch action {
+		case "retry":
+			line += "    once the reason is gone"
+		case "edit":
+			line += " --set FIELD=JSON"
+		case "discard":
+			line += "  to keep the database's state"
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (a *app) deadEditCommand() *cobra.Command {
+	var set []string
+	var file string
+	c := &cobra.Command{
+		Use:   "edit NUMBER",
+		Short: "Write a dead record anew with some fields changed",
+		Long: "Writes the record of a dead letter anew with some fields changed. The changes are validated\n" +
+			"like a write, and the letter keeps what was refused. Where a newer write was faster, it\n" +
+			"stands and the edit is refused.",
+		Example: "  afterwrite dead edit 17 --set 'email=\"ada@example.com\"' --set age=36\n  afterwrite dead edit 17 --file changes.json",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(c *cobra.Command, args []string) error { return a.deadEdit(c.Context(), args, set, file) },
+	}
+	c.Flags().StringArrayVar(&set, "set", nil, "`FIELD=JSON` to change; may be repeated")
+	c.Flags().StringVar(&file, "file", "", "`FILE` with a JSON object of the fields to change, - for standard input")
+	return a.withJSON(c)
+}
+
+func (a *app) deadEdit(ctx context.Context, args, set []string, file string) error {
+	numbers, err := letterNumbers(args)
+	if err != nil {
+		return err
+	}
+	changes, err := a.changes(set, file)
+	if err != nil {
+		return err
+	}
+	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
+		accepted, err := m.Edit(ctx, numbers[0], changes, a.actor())
+		if err != nil {
+			return fmt.Errorf("edit of dead letter %d: %w", numbers[0], err)
+		}
+		if a.json {
+			return a.printJSON(admin.AcceptedOf(accepted))
+		}
+		_, err = fmt.Fprintf(a.out, "accepted as version %s of %s %s; the letter is resolved\n",
+			accepted.Version, accepted.Entity.Name, accepted.Entity.IDText(accepted.ID))
+		return err
+	})
+}
+
+// changes reads the fields of an edit, strictly: no field twice.
+func (a *app) changes(set []string, file string) (afterwrite.Fields, error) {
+	if (len(set) > 0) == (file != "") {
+		return nil, usagef("give --set FIELD=JSON, or --file")
+	}
+	fields := afterwrite.Fields{}
+	for _, s := range set {
+		name, value, ok := strings.Cut(s, "=")
+		if _, again := fields[name]; !ok || again {
+			return nil, usagef("--set %q is not FIELD=JSON, each field once", s)
+		}
+		if !jsontext.Value(value).IsValid() {
+			return nil, usagef(`--set %s: %q is not JSON; a text is in quotes: --set '%[1]s="…"'`, name, value)
+		}
+		fields[name] = json.RawMessage(value)
+	}
+	if file == "" {
+		return fields, nil
+	}
+	text, err := a.readAll(file)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]json.RawMessage{}
+	if !jsontext.Value(text).IsValid() || json.Unmarshal(text, &values) != nil || len(values) == 0 {
+		return nil, usagef("%s is not a JSON object of fields, each once", file)
+	}
+	for name, value := range values {
+		fields[name] = value
+	}
+	return fields, nil
+}
+
+// maxEdit bounds the bytes of a file of changes.
+const maxEdit = 64 << 20
+
+func (a *app) readAll(file string) ([]byte, error) {
+	in := a.in
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, usagef("%v", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxEdit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	if len(text) > maxEdit {
+		return nil, usagef("%s has more than %d bytes", file, maxEdit)
+	}
+	return text, nil
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/admin"
+	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+func (a *app) retryPolicyCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "retry-policy",
+		Short: "Look at live retry policies, try changes out, make and undo them",
+		Long: `A retry policy says when a refused record is tried again, and when it becomes a dead
+letter. The configuration has the default; a live policy is kept in the database, in
+versions. Workers follow a change within two seconds, for what waits already, too.`,
+		Example: "  afterwrite retry-policy preview user --max-attempts 5 --against user\n  afterwrite retry-policy set user --max-attempts 5 --note 'for the import'",
+		Args:    cobra.NoArgs,
+		RunE:    needsSubcommand,
+	}
+	c.AddCommand(a.policyShowCommand(), a.policySetCommand(), a.policyPreviewCommand(), a.policyHistoryCommand(), a.policyRollbackCommand())
+	return c
+}
+
+// policyFlags are the flags that change settings of a policy, each by its name.
+type policyFlags struct {
+	values map[string]*string
+	on     []string
+}
+
+// policySettings are the settings and what their flags say of them, in the order of the
+// configuration.
+var policySettings = [][2]string{
+	{"max_attempts", "attempts in all, the first one included"},
+	{"base", "delay before the second attempt, such as 1s"},
+	{"factor", "growth of the delay from attempt to attempt"},
+	{"cap", "largest delay, such as 10m"},
+	{"jitter", "how much of a delay is random: full, equal or none"},
+	{"timeout", "bound on one attempt, such as 30s"},
+}
+
+func (f *policyFlags) flags(c *cobra.Command) {
+	f.values = map[string]*string{}
+	for _, s := range policySettings {
+		f.values[s[0]] = c.Flags().String(strings.ReplaceAll(s[0], "_", "-"), "", s[1])
+	}
+	c.Flags().StringArrayVar(&f.on, "on", nil, "`KIND.SETTING=VALUE` for one kind of refusal; without a VALUE the policy's own holds again,\nKIND= takes all of a kind's away; may be repeated")
+}
+
+func (f *policyFlags) change() (mend.PolicyChange, error) {
+	var change mend.PolicyChange
+	for _, s := range policySettings {
+		if value := *f.values[s[0]]; value != "" {
+			change = append(change, mend.Setting{Name: s[0], Value: value})
+		}
+	}
+	for _, on := range f.on {
+		name, value, ok := strings.Cut(on, "=")
+		if !ok {
+			return nil, usagef("--on %q is not KIND.SETTING=VALUE", on)
+		}
+		change = append(change, mend.Setting{Name: "on." + name, Value: value})
+	}
+	return change, nil
+}
+
+// oneEntity checks the name of an entity and runs fn with a mender.
+func (a *app) oneEntity(ctx context.Context, name string, fn func(m *mend.Mender) error) error {
+	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
+		if _, err := chosen(p.config, []string{name}); err != nil {
+			return err
+		}
+		return asUsage(fn(m))
+	})
+}
+
+// asUsage makes a setting that is out of bounds a fault of the command line.
+func asUsage(err error) error {
+	if errors.Is(err, afterwrite.ErrInvalid) {
+		return usagef("%v", err)
+	}
+	return err
+}
+
+func (a *app) policyShowCommand() *cobra.Command {
+	return a.withJSON(&cobra.Command{
+		Use:     "show [ENTITY]",
+		Short:   "Show the policies in force",
+		Example: "  afterwrite retry-policy show user",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.mending(c.Context(), func(p *parts, m *mend.Mender) error { return a.policyShow(c.Context(), p.config, m, args) })
+		},
+	})
+}
+
+func (a *app) policyShow(ctx context.Context, c *config.Config, m *mend.Mender, args []string) error {
+	entities, err := chosen(c, args)
+	if err != nil {
+		return err
+	}
+	views := []admin.Policy{}
+	rows := [][]string{{"entity", "version", "setting", "value", "set by", "note"}}
+	for _, e := range entities {
+		p, err := m.Policy(ctx, e.Name)
+		if err != nil {
+			return err
+		}
+		views = append(views, admin.PolicyOf(p))
+		for i, s := range mend.Settings(p.Policy) {
+			row := []string{"", "", s.Name, s.Value, "", ""}
+			if i == 0 {
+				row = []string{e.Name, strconv.FormatInt(p.Version, 10), s.Name, s.Value, p.Author, p.Note}
+			}
+			rows = append(rows, row)
+		}
+	}
+	if a.json {
+		return a.printJSON(map[string]any{"policies": views})
+	}
+	return table(a.out, rows)
+}
+
+func (a *app) policySetCommand() *cobra.Command {
+	var f policyFlags
+	var note string
+	var expect int64
+	c := &cobra.Command{
+		Use:     "set ENTITY",
+		Short:   "Change settings of a live policy",
+		Long:    "Changes the named settings of an entity's policy, as a new version; the others stay.",
+		Example: "  afterwrite retry-policy set user --max-attempts 5 --on foreign_key.max_attempts=20 --note 'for the import'\n  afterwrite retry-policy set user --on foreign_key= --expect 3",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			change, err := f.change()
+			if err != nil {
+				return err
+			}
+			if len(change) == 0 {
+				return usagef("name at least one setting to change")
+			}
+			return a.oneEntity(c.Context(), args[0], func(m *mend.Mender) error {
+				p, err := m.SetPolicy(c.Context(), args[0], change, expect, a.actor(), note)
+				return a.nowInForce(p, err)
+			})
+		},
+	}
+	f.flags(c)
+	c.Flags().StringVar(&note, "note", "", "why, for the history")
+	expectFlag(c, &expect)
+	return a.withJSON(c)
+}
+
+func expectFlag(c *cobra.Command, expect *int64) {
+	c.Flags().Int64Var(expect, "expect", -1, "refuse unless this `VERSION` is in force; -1 for any")
+}
+
+// nowInForce tells of the new version of a policy.
+func (a *app) nowInForce(p store.Policy, err error) error {
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(admin.PolicyOf(p))
+	}
+	_, err = fmt.Fprintf(a.out, "version %d of the retry policy of %s is in force; workers follow within 2 s\n", p.Version, p.Entity)
+	return err
+}
+
+func (a *app) policyHistoryCommand() *cobra.Command {
+	var limit int
+	c := &cobra.Command{
+		Use:     "history ENTITY",
+		Short:   "Show the versions of a policy and what each changed",
+		Example: "  afterwrite retry-policy history user",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.oneEntity(c.Context(), args[0], func(m *mend.Mender) error {
+				history, err := m.PolicyHistory(c.Context(), args[0], limit)
+				if err != nil {
+					return err
+				}
+				return a.printHistory(admin.HistoryOf(history))
+			})
+		},
+	}
+	c.Flags().IntVar(&limit, "limit", admin.DefaultLimit, "versions at most")
+	return a.withJSON(c)
+}
+
+func (a *app) printHistory(history []admin.Policy) error {
+	if a.json {
+		return a.printJSON(map[string]any{"versions": history})
+	}
+	rows := [][]string{{"version", "set", "by", "setting", "from", "to", "note"}}
+	for _, p := range history {
+		head := []string{strconv.FormatInt(p.Version, 10), "–", orDash(p.Author)}
+		if p.SetAt != nil {
+			head[1] = moment(*p.SetAt)
+		}
+		changes := p.Changes
+		if len(changes) == 0 {
+			changes = []mend.Difference{{Name: "–"}}
+		}
+		for i, d := range changes {
+			if i > 0 {
+				head = []string{"", "", ""}
+			}
+			note := ""
+			if i == 0 && p.Note != nil {
+				note = *p.Note
+			}
+			rows = append(rows, append(append([]string{}, head...), d.Name, d.From, d.To, note))
+		}
+	}
+	return table(a.out, rows)
+}
+
+func (a *app) policyRollbackCommand() *cobra.Command {
+	var expect int64
+	c := &cobra.Command{
+		Use:     "rollback ENTITY VERSION",
+		Short:   "Put an earlier version of a policy in force again",
+		Long:    "Puts an earlier version of a policy in force again, as a new version; 0 is the\nconfiguration's own.",
+		Example: "  afterwrite retry-policy rollback user 2",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			version, err := strconv.ParseInt(args[1], 10, 64)
+			if err != nil || version < 0 {
+				return usagef("%q is not a version", args[1])
+			}
+			return a.oneEntity(c.Context(), args[0], func(m *mend.Mender) error {
+				p, err := m.Rollback(c.Context(), args[0], version, expect, a.actor())
+				return a.nowInForce(p, err)
+			})
+		},
+	}
+	expectFlag(c, &expect)
+	return a.withJSON(c)
+}
