@@ -27,4 +27,4 @@ fi
 cd "$here/../.."
 echo "$(wc -l <"$file") packages, $(nproc) processors, $(redis-server --version | cut -d' ' -f3), $(go version | cut -d' ' -f3)"
 EXAMPLE_FILE=$file CGO_ENABLED=1 go test -count 1 -v -timeout 30m -run '^TestDebianPackages$' ./cmd/afterwrite |
-	sed -nE '/^ +e2e_|^(---|FAIL|ok)|^ +---|^    +/{s/^ +e2e_packages_test.go:[0-9]+: /  /;p}'
+	sed -nE '/^=== RUN .*\//s/.*\//\n/p; s/^ +e2e_packages_test.go:[0-9]+: /  /p; t; /^(---|FAIL|ok|panic)|^ +(---|\S)/p'
