@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -19,6 +20,10 @@ const (
 	MaxIDBytes    = 1024          // largest id.max
 	MaxMaxPending = 1_000_000_000 // largest flush.max_pending
 	MaxNameBytes  = 63            // of a table, column or index: PostgreSQL cuts longer ones off
+
+	// MaxRankScore bounds an int field that ranks its records: Redis orders by doubles,
+	// which are exact up to here. It is the field's min and max where they are not set.
+	MaxRankScore = 1<<53 - 1
 )
 
 // WriteMode says which of Redis and the database a write goes to first.
@@ -68,7 +73,7 @@ type Entity struct {
 	Flush      FlushPolicy
 	Cache      CachePolicy
 	Retry      RetryPolicy
-	RankBy     string // name of the int or float field that ranks the records, or ""
+	RankBy     string // name of the int or float field that ranks the records, the greatest first; or ""
 
 	index map[string]int // field name → position in Fields
 }
@@ -101,6 +106,10 @@ func (e *Entity) Init() error {
 	columns := map[string]string{strings.ToLower(e.ID.Column): "id"}
 	for i := range e.Fields {
 		f := &e.Fields[i]
+		if f.Name == e.RankBy && f.Type == Int {
+			setDefault(&f.Min, strconv.Itoa(-MaxRankScore))
+			setDefault(&f.Max, strconv.Itoa(MaxRankScore))
+		}
 		if err := f.init(); err != nil {
 			return fmt.Errorf("entity %s: fields.%s: %w", e.Name, f.Name, err)
 		}
@@ -126,6 +135,10 @@ func (e *Entity) Init() error {
 	i, ok := e.index[e.RankBy]
 	if !ok || (e.Fields[i].Type != Int && e.Fields[i].Type != Float) {
 		return fmt.Errorf("entity %s: rank.by: %q is not an int or float field", e.Name, e.RankBy)
+	}
+	low, high := e.Fields[i].IntBounds()
+	if e.Fields[i].Type == Int && (low < -MaxRankScore || high > MaxRankScore) {
+		return fmt.Errorf("entity %s: fields.%s: min and max must be within ±%d, for it ranks the records", e.Name, e.RankBy, MaxRankScore)
 	}
 	return nil
 }

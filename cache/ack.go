@@ -40,8 +40,8 @@ func (c *Cache) Drop(ctx context.Context, e *afterwrite.Entity, partition int, i
 		return 0, nil
 	}
 	k := c.keys(e, partition)
-	keys := append(make([]string, 0, 5+len(ids)), k.lists()...)
-	args := make([]any, 0, len(ids))
+	keys := append(append(make([]string, 0, 6+len(ids)), k.lists()...), k.unsure)
+	args := append(make([]any, 0, 1+len(ids)), e.RankBy)
 	for _, id := range ids {
 		keys = append(keys, k.record+id)
 		args = append(args, id)

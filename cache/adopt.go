@@ -44,7 +44,7 @@ func (c *Cache) partitions(ctx context.Context, e *afterwrite.Entity) (int, erro
 func (c *Cache) repartition(ctx context.Context, e *afterwrite.Entity, stored int) error {
 	for partition := range max(stored, e.Partitions) {
 		k := c.keys(e, partition)
-		retired, err := c.runInt(ctx, retireScript, k.lists()[:4], e.Partitions)
+		retired, err := c.runInt(ctx, retireScript, append(k.lists()[:4], k.ranks()...), e.Partitions)
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,8 @@ func (c *Cache) repartition(ctx context.Context, e *afterwrite.Entity, stored in
 			continue
 		}
 		for undo := range partition {
-			if _, err := c.runInt(ctx, retireScript, c.keys(e, undo).lists()[:4], stored); err != nil {
+			k := c.keys(e, undo)
+			if _, err := c.runInt(ctx, retireScript, append(k.lists()[:4], k.ranks()...), stored); err != nil {
 				return err
 			}
 		}

@@ -19,7 +19,9 @@
 //	                            g generation of the newest sync task, u time until which
 //	                            it is ordered or running (ms, 0 free) · e time until which
 //	                            somebody listens to events (ms) · n partitions of the entity
-//	                            · z there while flushing is paused
+//	                            · z there while flushing is paused · k the field whose rank
+//	                            is complete · kb, ku token of a rebuild of it, and until
+//	                            when it stands (ms)
 //	aw:{user/3}:pending  ZSET   id → time first pending (ms)
 //	aw:{user/3}:held     ZSET   id → time of the next attempt (ms)
 //	aw:{user/3}:dead     ZSET   id → time of death (ms)
@@ -27,6 +29,9 @@
 //	aw:{user/3}:stream   STREAM field e: an event as published, the last few of them
 //	aw:{user/3}:ops      HASH   operation id → its hash and answer, in MessagePack
 //	aw:{user/3}:opsAt    ZSET   operation id → time (ms), to trim ops by
+//	aw:{user/3}:rank     ZSET   id → score, negated, of every record that has one
+//	aw:{user/3}:rankBuild  ZSET the same while it is rebuilt; +inf: it has none
+//	aw:{user/3}:rankUnsure SET  ids whose row may have another score; see rank.go
 //	aw:{_}:partitions    HASH   entity → number of partitions
 //	aw:{_}:lead:<name>   STRING holder of a leader's lease, with a TTL
 //	aw:{_}:processes     HASH   kind:id → JSON of a live process

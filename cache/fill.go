@@ -17,11 +17,11 @@ func (c *Cache) fill(ctx context.Context, e *afterwrite.Entity, row afterwrite.R
 	if row.Exists {
 		exists = "1"
 	}
-	args := append(make([]any, 0, 3+2*len(row.Values)), token, ms(ttl(e, row.Values, !row.Exists)), exists)
+	args := append(make([]any, 0, 5+2*len(row.Values)), token, ms(ttl(e, row.Values, !row.Exists)), exists, row.ID, score(e, row.Values))
 	for i, text := range row.Values {
 		args = append(args, e.Fields[i].Name, text)
 	}
-	reply, err := c.runAny(ctx, fillScript, []string{k.stats, k.record + row.ID}, args...)
+	reply, err := c.runAny(ctx, fillScript, []string{k.stats, k.record + row.ID, k.rank, k.build, k.unsure}, args...)
 	if err != nil {
 		return 0, err
 	}

@@ -44,8 +44,11 @@ func (c *Cache) invalidate(ctx context.Context, e *afterwrite.Entity, partition 
 	dropped := 0
 	for len(ids) > 0 {
 		n := min(len(ids), scanStep)
-		keys := []string{k.stats}
-		args := []any{c.channel(e.Name)}
+		keys := []string{k.stats, k.unsure}
+		args := []any{c.channel(e.Name), 0}
+		if e.RankBy != "" {
+			args[1] = maxUnsure
+		}
 		for _, id := range ids[:n] {
 			keys = append(keys, k.record+id)
 			args = append(args, id)

@@ -9,6 +9,7 @@ import (
 // keys are the names of one partition's keys; doc.go draws them.
 type keys struct {
 	stats, pending, held, dead, why, stream, ops, opsAt string
+	rank, build, unsure                                 string // see rank.go
 	record                                              string // without the id
 }
 
@@ -16,11 +17,14 @@ func (c *Cache) keys(e *afterwrite.Entity, partition int) keys {
 	base := c.prefix + ":{" + e.Name + "/" + strconv.Itoa(partition) + "}:"
 	return keys{
 		stats: base + "stats", pending: base + "pending", held: base + "held", dead: base + "dead",
-		why: base + "why", stream: base + "stream", ops: base + "ops", opsAt: base + "opsAt", record: base + "r:",
+		why: base + "why", stream: base + "stream", ops: base + "ops", opsAt: base + "opsAt",
+		rank: base + "rank", build: base + "rankBuild", unsure: base + "rankUnsure", record: base + "r:",
 	}
 }
 
 func (k keys) lists() []string { return []string{k.stats, k.pending, k.held, k.dead, k.why} }
+
+func (k keys) ranks() []string { return []string{k.rank, k.build, k.unsure} }
 
 func (c *Cache) recordKey(e *afterwrite.Entity, id string) string {
 	return c.keys(e, e.Partition(id)).record + id

@@ -36,7 +36,7 @@ func (c *Cache) Status(ctx context.Context, e *afterwrite.Entity, id string) (St
 	}
 	texts := values.Val()
 	last := len(texts) - 1
-	s := State{Leased: texts[last] != nil, PendingSince: score(pending), NextAttempt: score(held), DiedAt: score(dead)}
+	s := State{Leased: texts[last] != nil, PendingSince: since(pending), NextAttempt: since(held), DiedAt: since(dead)}
 	if texts[0] == nil {
 		s.Record = afterwrite.Record{ID: id, Status: afterwrite.Persisted}
 		return s, nil
@@ -49,7 +49,7 @@ func (c *Cache) Status(ctx context.Context, e *afterwrite.Entity, id string) (St
 	return s, nil
 }
 
-func score(cmd *redis.FloatCmd) time.Time {
+func since(cmd *redis.FloatCmd) time.Time {
 	if cmd.Err() != nil {
 		return time.Time{}
 	}

@@ -34,7 +34,7 @@ func (c *Cache) Bar(ctx context.Context, e *afterwrite.Entity, id string, match 
 		condition = match.String()
 	}
 	b := Barrier{entity: e, id: id, token: newToken()}
-	reply, err := c.runAny(ctx, barScript, []string{k.stats, k.record + id}, b.token, ms(life), condition)
+	reply, err := c.runAny(ctx, barScript, []string{k.stats, k.record + id, k.unsure}, b.token, ms(life), condition, rankedID(e, id))
 	if err != nil {
 		return Barrier{}, err
 	}
@@ -54,8 +54,9 @@ func (c *Cache) Bar(ctx context.Context, e *afterwrite.Entity, id string, match 
 // again; a nil one was not committed.
 func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *afterwrite.Change, keep bool) error {
 	k := c.keys(b.entity, b.entity.Partition(b.id))
-	version, what, life := "", "", int64(0)
+	version, what, life, rank := "", "", int64(0), ""
 	if committed != nil {
+		rank = score(b.entity, committed.Values)
 		version, life = b.Version.String(), ms(ttl(b.entity, committed.Values, committed.Deleted))
 		switch {
 		case keep && committed.Deleted:
@@ -66,7 +67,7 @@ func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *afterwrite.Chan
 			what = "d"
 		}
 	}
-	args := []any{b.token, version, c.channel(b.entity.Name), keptEvents, b.id, what, life}
+	args := []any{b.token, version, c.channel(b.entity.Name), keptEvents, b.id, what, life, rank}
 	if what == "1" {
 		for i, value := range committed.Values {
 			args = append(args, b.entity.Fields[i].Name, value)
@@ -77,7 +78,7 @@ func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *afterwrite.Chan
 			return err
 		}
 	}
-	_, err := c.runAny(ctx, unbarScript, []string{k.stats, k.record + b.id, k.stream}, args...)
+	_, err := c.runAny(ctx, unbarScript, []string{k.stats, k.record + b.id, k.stream, k.rank, k.build, k.unsure}, args...)
 	c.records.of(b.entity).drop(b.id)
 	return err
 }

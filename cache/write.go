@@ -136,11 +136,11 @@ func (c *Cache) redirect(ctx context.Context, s *script, calls []*call) {
 
 func (c *Cache) writeCall(g *Group) *call {
 	k := c.keys(g.Entity, g.Partition)
-	keys := make([]string, 0, 7+len(g.Writes))
-	keys = append(keys, k.stats, k.pending, k.held, k.dead, k.why, k.ops, k.opsAt)
-	args := make([]any, 0, 9+len(g.Writes)*(4+2*len(g.Entity.Fields)))
+	keys := make([]string, 0, 10+len(g.Writes))
+	keys = append(keys, k.stats, k.pending, k.held, k.dead, k.why, k.ops, k.opsAt, k.rank, k.build, k.unsure)
+	args := make([]any, 0, 10+len(g.Writes)*(4+2*len(g.Entity.Fields)))
 	args = append(args, g.Entity.PartitionLimit(), g.Entity.Partitions, ms(g.Entity.Flush.Delay), ms(c.flagMargin),
-		ms(c.lease), c.keptOps, ms(c.opAge), c.channel(g.Entity.Name), len(g.Writes))
+		ms(c.lease), c.keptOps, ms(c.opAge), c.channel(g.Entity.Name), len(g.Writes), g.Entity.RankBy)
 	for i := range g.Writes {
 		w := &g.Writes[i]
 		keys = append(keys, k.record+w.ID)

@@ -2,8 +2,9 @@
 -- and bars fills until the write is over, or for a time that outlives its transaction.
 -- Call it while the partition's fence is locked.
 --
--- KEYS  1 stats  2 record
+-- KEYS  1 stats  2 record  3 unsure ranks
 -- ARGV  1 fresh token of the barrier  2 its life, ms  3 if-match, "" any or a version
+--       4 id, "" records are not ranked
 -- Returns the version that the write will have, "behind" where the record is pending, held
 -- or dead and must be written behind, "mismatch" where it is not at the version
 local m = redis.call('HMGET', KEYS[2], '_v', '_s', '_d')
@@ -18,4 +19,5 @@ redis.call('HSET', KEYS[1], 'v', version)
 redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[2], '_b', ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
+if ARGV[4] ~= '' then redis.call('SADD', KEYS[3], ARGV[4]) end
 return version

@@ -2,16 +2,17 @@
 -- key is never taken for a deletion. What was lost is counted, so that the conservation
 -- sum shows it.
 --
--- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6… the records
--- ARGV  1… the ids
+-- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 unsure ranks  7… the records
+-- ARGV  1 the field that ranks the records, "" none  2… the ids
 -- Returns the number of ids taken off
 local lost = 0
-for i = 6, #KEYS do
+for i = 7, #KEYS do
   local id = ARGV[i - 5]
   if not redis.call('HGET', KEYS[i], '_v') then
     lost = lost + redis.call('ZREM', KEYS[2], id) + redis.call('ZREM', KEYS[3], id)
         + redis.call('ZREM', KEYS[4], id)
     redis.call('HDEL', KEYS[5], id)
+    if ARGV[1] ~= '' then redis.call('SADD', KEYS[6], id) end
   end
 end
 if lost > 0 then redis.call('HINCRBY', KEYS[1], 'l', lost) end

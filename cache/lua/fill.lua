@@ -2,9 +2,10 @@
 -- A write, a deletion or an invalidation has removed it otherwise, and the row may be
 -- older than what they left.
 --
--- KEYS  1 stats  2 record
+-- KEYS  1 stats  2 record  3 rank  4 its rebuild  5 unsure ranks
 -- ARGV  1 lease token  2 ttl, ms  3 "1" the row exists, "0" it does not
---       4… field, value
+--       4 id  5 score, "null" none, "" records are not ranked
+--       6… field, value
 -- Returns the version that the fill took, or "" where the lease was gone
 local v, lease = unpack(redis.call('HMGET', KEYS[2], '_v', '_l'))
 if v or not lease or lease ~= ARGV[1] then return '' end
@@ -14,11 +15,25 @@ local version = (tonumber(redis.call('HGET', KEYS[1], 'v')) or 0) + 1
 if version < now then version = now end
 version = string.format('%.0f', version)
 if ARGV[3] == '1' then
-  redis.call('HSET', KEYS[2], '_v', version, unpack(ARGV, 4))
+  redis.call('HSET', KEYS[2], '_v', version, unpack(ARGV, 6))
 else
   redis.call('HSET', KEYS[2], '_v', version, '_d', '1')
 end
 redis.call('HDEL', KEYS[2], '_l')
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 redis.call('HSET', KEYS[1], 'v', version)
+
+if ARGV[5] ~= '' then -- as in write.lua
+  local id, score = ARGV[4], ARGV[5]
+  local building = (tonumber(redis.call('HGET', KEYS[1], 'ku')) or 0) * 1000 > now
+  if tonumber(score) then
+    local place = score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
+    redis.call('ZADD', KEYS[3], place, id)
+    if building then redis.call('ZADD', KEYS[4], place, id) end
+  else
+    redis.call('ZREM', KEYS[3], id)
+    if building then redis.call('ZADD', KEYS[4], '+inf', id) end
+  end
+  redis.call('SREM', KEYS[5], id)
+end
 return version

@@ -3,11 +3,11 @@
 -- Where a later write has put up its own barrier, that one decides what is cached: states
 -- get into the cache in the order of their commits.
 --
--- KEYS  1 stats  2 record  3 stream
+-- KEYS  1 stats  2 record  3 stream  4 rank  5 its rebuild  6 unsure ranks
 -- ARGV  1 token of the barrier  2 version, "" nothing was committed  3 event channel
 --       4 entries of the stream  5 id  6 "" cache nothing, "d" nor
 --       the absence that it is now, "0" that absence, "1" the record
---       7 ttl, ms  8… field, value
+--       7 ttl, ms  8 score, "null" none, "" records are not ranked  9… field, value
 -- Returns 1 if the barrier still stood, else 0
 local call = redis.call
 local stood = call('HGET', KEYS[2], '_b') == ARGV[1]
@@ -16,12 +16,27 @@ if stood then
   call('DEL', KEYS[2])
   if version ~= '' and (ARGV[6] == '0' or ARGV[6] == '1') then
     if ARGV[6] == '1' then
-      call('HSET', KEYS[2], '_v', version, unpack(ARGV, 8))
+      call('HSET', KEYS[2], '_v', version, unpack(ARGV, 9))
     else
       call('HSET', KEYS[2], '_v', version, '_d', '1')
     end
     call('PEXPIRE', KEYS[2], ARGV[7])
   end
+end
+-- Where another barrier stands, or nothing was committed, the rank stays unsure.
+if stood and version ~= '' and ARGV[8] ~= '' then -- as in write.lua
+  local id, score = ARGV[5], ARGV[8]
+  local time = call('TIME')
+  local building = (tonumber(call('HGET', KEYS[1], 'ku')) or 0) > time[1] * 1000 + math.floor(time[2] / 1000)
+  if tonumber(score) then
+    local place = score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
+    call('ZADD', KEYS[4], place, id)
+    if building then call('ZADD', KEYS[5], place, id) end
+  else
+    call('ZREM', KEYS[4], id)
+    if building then call('ZADD', KEYS[5], '+inf', id) end
+  end
+  call('SREM', KEYS[6], id)
 end
 if version ~= '' then
   call('HINCRBY', KEYS[1], 'a', 1)

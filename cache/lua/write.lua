@@ -1,11 +1,13 @@
 -- Applies writes to records of one partition, in order, each whole or not at all.
 --
 -- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 ops  7 opsAt
---       8…      the record of each write, in the order of the writes
+--       8 rank  9 its rebuild  10 unsure ranks
+--       11…     the record of each write, in the order of the writes
 -- ARGV  1 limit of pending, held and dead records    2 partitions of the entity
 --       3 flush delay, ms        4 margin of the scheduled flag, ms
 --       5 lease, ms              6 operation ids kept  7 their age, ms
 --       8 event channel          9 number of writes
+--       10 the field that ranks the records, "" none
 --       then for each write:
 --         form   first letter p put, c create, a patch, i increment, d delete, r discard;
 --                with a second letter x the options follow
@@ -38,7 +40,7 @@
 
 local call, format = redis.call, string.format
 local stats = KEYS[1]
-local s = call('HMGET', stats, 'v', 'a', 's', 'p', 'd', 'l', 'g', 'u', 'e', 'n', 'z', 'w', 'x', 'q')
+local s = call('HMGET', stats, 'v', 'a', 's', 'p', 'd', 'l', 'g', 'u', 'e', 'n', 'z', 'w', 'x', 'q', 'k', 'kb', 'ku')
 if s[10] and s[10] ~= ARGV[2] then
   return redis.error_reply('PARTITIONS ' .. s[10])
 end
@@ -54,7 +56,10 @@ local installed, keyed = false, false
 local missed = {}
 local number = format('%.0f', (tonumber(s[14]) or 0) + 1)
 local listing, event = {}, { 'written', format('%.0f', now) .. '/' .. number }
-local at = 10
+local at = 11
+local ranked = ARGV[10] ~= ''
+local building = ranked and (tonumber(s[17]) or 0) > now
+local unsure = ranked and call('EXISTS', KEYS[10]) == 1
 
 local function next_version()
   version = version + 1
@@ -113,6 +118,21 @@ local function increment(rec, deltas)
   return nil, values
 end
 
+-- rank puts a record at its place. Scores are negated, so that the greatest comes first,
+-- and of equal ones the smaller id. In a rebuild, +inf stands for a record without score.
+local function rank(rec, id)
+  local score = call('HGET', rec, ARGV[10])
+  if score and tonumber(score) then
+    local place = score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
+    call('ZADD', KEYS[8], place, id)
+    if building then call('ZADD', KEYS[9], place, id) end
+  else
+    call('ZREM', KEYS[8], id)
+    if building then call('ZADD', KEYS[9], '+inf', id) end
+  end
+  if unsure then call('SREM', KEYS[10], id) end
+end
+
 local function apply(rec)
   local form, id = ARGV[at], ARGV[at + 1]
   at = at + 2
@@ -168,6 +188,7 @@ local function apply(rec)
     call('HDEL', rec, '_l')
     call('PEXPIRE', rec, ttl)
     lease = false
+    if ranked then rank(rec, id) end
   end
 
   if match == '*' then
@@ -197,6 +218,7 @@ local function apply(rec)
     if not rs and (rv or lease or barrier) then call('PERSIST', rec) end
   end
 
+  if ranked then rank(rec, id) end
   accepted = accepted + 1
   if op == 'r' then
     discarded = discarded + 1
@@ -224,7 +246,7 @@ end
 
 local results = { '' }
 for i = 1, tonumber(ARGV[9]) do
-  results[i + 1] = apply(KEYS[7 + i])
+  results[i + 1] = apply(KEYS[10 + i])
 end
 
 -- Kept operation ids are bounded in age and number; each new one trims a few.
@@ -258,6 +280,10 @@ if accepted > 0 then
     set[#set + 1], set[#set + 2] = 'n', ARGV[2]
   end
   call('HSET', stats, unpack(set))
+  -- Whoever ranks otherwise, or not at all, leaves a rank that is not complete.
+  if s[15] and s[15] ~= ARGV[10] or s[16] and s[16]:sub(1, #ARGV[10] + 1) ~= ARGV[10] .. ':' then
+    call('HDEL', stats, 'k', 'kb', 'ku')
+  end
   if listened then call('PUBLISH', ARGV[8], cjson.encode(event)) end
   local watched = ((tonumber(s[12]) or 0) > now and 'w' or '') .. ((tonumber(s[13]) or 0) > now and 'x' or '')
   if watched ~= '' then results[#results + 1] = watched end

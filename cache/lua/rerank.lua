@@ -1,0 +1,25 @@
+-- Puts records into the rebuild of a partition's rank, and says that the rebuild goes on.
+-- What a write or a fill has put there since the rebuild began is newer than the row, and
+-- stays.
+--
+-- KEYS  1 stats  2 the rebuild
+-- ARGV  1 token of the rebuild  2 its life from now, ms
+--       3 the field that ranks the records  4 key of a record without its id
+--       5… for each record id; score of its row, "null" none, "" known by its id alone
+-- Returns 1, or 0 where the rebuild is over: its life has ended, or another has begun
+local call = redis.call
+local token, till = unpack(call('HMGET', KEYS[1], 'kb', 'ku'))
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if token ~= ARGV[1] or (tonumber(till) or 0) <= now then return 0 end
+call('HSET', KEYS[1], 'ku', string.format('%.0f', now + ARGV[2]))
+for i = 5, #ARGV, 2 do
+  local id, score = ARGV[i], ARGV[i + 1]
+  local v, cached = unpack(call('HMGET', ARGV[4] .. id, '_v', ARGV[3]))
+  if v then score = cached or 'null' end
+  if score ~= '' then
+    local place = score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
+    call('ZADD', KEYS[2], 'NX', tonumber(score) and place or '+inf', id)
+  end
+end
+return 1

@@ -1,0 +1,250 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// # Ranks
+//
+// Every partition of a ranked entity keeps a sorted set of all records that have a score,
+// cached or not. Whatever changes a record changes its place in the same step: a write, and
+// a fill or the end of a write through, which bring a row's state into Redis. A score of null
+// has no place. What must be known of all partitions is merged when it is read.
+//
+// The set has no TTL. It is complete from the end of a rebuild (see [Cache.RebuildRank])
+// until Redis loses its data, the number of partitions or the ranking field changes, or a
+// process that ranks otherwise writes: all of them take the mark k off the partition, and
+// reads say ErrRankIncomplete until it is rebuilt.
+//
+// An id is unsure while its row may have another score than the set: a write goes through
+// the database, somebody has invalidated it, Redis has lost it. Before a read answers, it
+// loads those records, and the fill puts them at their place.
+
+// ErrRankIncomplete reports a rank that does not have every record. It is rebuilt from the
+// database; try again later.
+var ErrRankIncomplete = errors.New("the rank is not complete; it must be rebuilt")
+
+// ErrUnranked reports a record that does not exist, or whose score is null.
+var ErrUnranked = errors.New("the record is not ranked")
+
+// MaxRanked bounds the records of one read of a rank.
+const MaxRanked = 1000
+
+// maxUnsure bounds the ids of unsure rank of a partition; beyond them it is rebuilt.
+const maxUnsure = 1000
+
+// rankRounds bounds how often a read loads what is unsure, before it answers as it is.
+const rankRounds = 3
+
+var (
+	rankScript        = load("rank")
+	rerankScript      = load("rerank")
+	rerankBeginScript = load("rerank_begin")
+	rerankEndScript   = load("rerank_end")
+)
+
+// Place is a record's place in the rank of its entity.
+type Place struct {
+	Rank  int64 // from 1, the greatest score first; of equal scores the smaller id, by bytes
+	ID    string
+	Score float64 // exact: an int that ranks is bounded by MaxRankScore
+}
+
+// Top reads the n best records, at most MaxRanked, and the number of ranked records. Each
+// partition is read at one moment, not all of them at the same one.
+// Errors: ErrRankIncomplete, ErrUnavailable.
+func (c *Cache) Top(ctx context.Context, e *afterwrite.Entity, n int) ([]Place, int64, error) {
+	n = min(n, MaxRanked)
+	parts, err := c.sureRank(ctx, e, n, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	var members []member
+	total := int64(0)
+	for _, p := range parts {
+		members = append(members, p.right...)
+		total += p.ranked
+	}
+	return places(members, 1, n), total, nil
+}
+
+// Around reads up to n records around one, itself in the middle where there are enough on
+// both sides, and the number of ranked records. With n 1 it is the record's own place. It
+// is the place of the score that the record had at the beginning of the read.
+// Errors: ErrUnranked, ErrRankIncomplete, ErrUnavailable.
+func (c *Cache) Around(ctx context.Context, e *afterwrite.Entity, id string, n int) ([]Place, int64, error) {
+	n = max(1, min(n, MaxRanked))
+	var self member
+	parts, err := c.sureRank(ctx, e, n-1, func(ctx context.Context) (member, error) {
+		var err error
+		self, err = c.place(ctx, e, id)
+		return self, err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	before, total := int64(0), int64(0)
+	var left, right []member
+	for _, p := range parts {
+		before += p.before
+		total += p.ranked
+		left = append(left, p.left...)
+		right = append(right, p.right...)
+	}
+	other := func(m member) bool { return m.id == id } // it may have moved meanwhile
+	left, right = slices.DeleteFunc(left, other), slices.DeleteFunc(right, other)
+	slices.SortFunc(left, func(a, b member) int { return b.compare(a) })
+	slices.SortFunc(right, member.compare)
+	up := min(len(left), max((n-1)/2, n-1-len(right)))
+	down := min(len(right), n-1-up)
+	members := append(slices.Clone(left[:up]), self)
+	return places(append(members, right[:down]...), before+1-int64(up), n), total, nil
+}
+
+// member is one of a partition's sorted set.
+type member struct {
+	score float64 // negated
+	id    string
+}
+
+func (m member) compare(o member) int {
+	return cmp.Or(cmp.Compare(m.score, o.score), cmp.Compare(m.id, o.id))
+}
+
+// places gives the first n members, once sorted, their ranks from the first one's on.
+func places(members []member, first int64, n int) []Place {
+	slices.SortFunc(members, member.compare)
+	members = members[:min(n, len(members))]
+	list := make([]Place, len(members))
+	for i, m := range members {
+		list[i] = Place{Rank: first + int64(i), ID: m.id, Score: 0 - m.score} // 0-x is never -0
+	}
+	return list
+}
+
+// place reads where a record stands in its partition.
+func (c *Cache) place(ctx context.Context, e *afterwrite.Entity, id string) (member, error) {
+	score, err := c.redis.ZScore(ctx, c.keys(e, e.Partition(id)).rank, id).Result()
+	if errors.Is(err, redis.Nil) {
+		return member{}, fmt.Errorf("rank of %s: %w", e.Name, ErrUnranked)
+	}
+	if err != nil {
+		return member{}, fault("rank", err)
+	}
+	return member{score, id}, nil
+}
+
+// rankPart is what one partition answers; see lua/rank.lua.
+type rankPart struct {
+	unsure         []string
+	ranked, before int64
+	left, right    []member
+}
+
+// sureRank reads every partition's part of the rank around a place, or with of nil from its
+// beginning, after it has loaded what was unsure.
+func (c *Cache) sureRank(ctx context.Context, e *afterwrite.Entity, side int, of func(context.Context) (member, error)) ([]rankPart, error) {
+	if e.RankBy == "" {
+		return nil, fmt.Errorf("%s is not ranked: %w", e.Name, ErrRankIncomplete)
+	}
+	for round := 1; ; round++ {
+		score, id, unplaced := "", "", error(nil)
+		if of != nil {
+			m, err := of(ctx)
+			if err != nil && !errors.Is(err, ErrUnranked) {
+				return nil, err
+			}
+			// What has no place may be unsure, or the rank not complete: look at that first.
+			unplaced = err
+			score, id = strconv.FormatFloat(m.score, 'g', -1, 64), m.id
+		}
+		parts, err := c.rankParts(ctx, e, side, score, id)
+		if err != nil {
+			return nil, err
+		}
+		var unsure []string
+		for _, p := range parts {
+			unsure = append(unsure, p.unsure...)
+		}
+		if len(unsure) == 0 || round == rankRounds {
+			return parts, unplaced
+		}
+		if _, err := c.GetMany(ctx, e, unsure); err != nil {
+			return nil, fmt.Errorf("rank of %s: %w", e.Name, err)
+		}
+	}
+}
+
+func (c *Cache) rankParts(ctx context.Context, e *afterwrite.Entity, side int, score, id string) ([]rankPart, error) {
+	calls := make([]*call, e.Partitions)
+	for i := range calls {
+		k := c.keys(e, i)
+		calls[i] = &call{keys: []string{k.stats, k.rank, k.unsure}, args: []any{e.RankBy, k.record, side, score, id}}
+	}
+	c.pipeline(ctx, c.redis, rankScript, calls)
+	parts := make([]rankPart, len(calls))
+	for i, one := range calls {
+		reply, err := one.cmd.Slice()
+		if err != nil {
+			return nil, fault("rank", err)
+		}
+		if len(reply) != 6 {
+			return nil, fmt.Errorf("rank script: %d values", len(reply))
+		}
+		if text(reply[0]) == "" {
+			return nil, fmt.Errorf("rank of %s: %w", e.Name, ErrRankIncomplete)
+		}
+		parts[i].read(reply)
+	}
+	return parts, nil
+}
+
+func (p *rankPart) read(reply []any) {
+	ids, _ := reply[1].([]any)
+	for _, id := range ids {
+		p.unsure = append(p.unsure, text(id))
+	}
+	p.ranked, _ = reply[2].(int64)
+	p.before, _ = reply[3].(int64)
+	p.left, p.right = members(reply[4]), members(reply[5])
+}
+
+func members(reply any) []member {
+	list, _ := reply.([]any)
+	found := make([]member, 0, len(list)/2)
+	for i := 0; i+1 < len(list); i += 2 {
+		score, _ := strconv.ParseFloat(text(list[i]), 64)
+		found = append(found, member{score, text(list[i+1])})
+	}
+	return found
+}
+
+// score is the text of what ranks a record with these values: "null" for none, "" where
+// the entity's records are not ranked.
+func score(e *afterwrite.Entity, values afterwrite.Values) string {
+	i, ok := e.Field(e.RankBy)
+	switch {
+	case !ok:
+		return ""
+	case i >= len(values) || values[i] == "":
+		return afterwrite.Null
+	}
+	return values[i]
+}
+
+// rankedID is the id where the entity's records are ranked, else "".
+func rankedID(e *afterwrite.Entity, id string) string {
+	if e.RankBy == "" {
+		return ""
+	}
+	return id
+}

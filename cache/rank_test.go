@@ -1,0 +1,531 @@
+package cache_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+// byCount ranks the users of a test by their count, in three partitions.
+func byCount(e *afterwrite.Entity, _ *cache.Config) { e.RankBy, e.Partitions = "count", 3 }
+
+// pages reads through the table in the order of ids.
+func (d *table) pages(size int) cache.Rows {
+	return func(_ context.Context, after string) ([]afterwrite.Row, error) {
+		var page []afterwrite.Row
+		all := d.copy()
+		for _, id := range sorted(all) {
+			if id > after && len(page) < size {
+				page = append(page, afterwrite.Row{ID: id, Exists: true, Values: all[id]})
+			}
+		}
+		return page, nil
+	}
+}
+
+func sorted[V any](m map[string]V) []string {
+	ids := make([]string, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (b *bundle) rebuild(t *testing.T) {
+	t.Helper()
+	require.NoError(t, b.RebuildRank(t.Context(), b.e, b.table.pages(7), nil))
+}
+
+// evict takes a record out of Redis as the end of its TTL does; never one without TTL.
+func (b *bundle) evict(t testing.TB, id string) {
+	t.Helper()
+	require.NoError(t, b.rdb.Eval(context.Background(),
+		`if redis.call('PTTL', KEYS[1]) > 0 then return redis.call('DEL', KEYS[1]) end return 0`, []string{b.key(id)}).Err())
+}
+
+// ranks are the places that records with these values have.
+func ranks(records map[string]afterwrite.Values) []cache.Place {
+	var places []cache.Place
+	for id, v := range records {
+		if n, err := strconv.ParseFloat(v[2], 64); err == nil {
+			places = append(places, cache.Place{ID: id, Score: n})
+		}
+	}
+	slices.SortFunc(places, func(a, b cache.Place) int { return cmp.Or(cmp.Compare(b.Score, a.Score), strings.Compare(a.ID, b.ID)) })
+	for i := range places {
+		places[i].Rank = int64(i) + 1
+	}
+	return places
+}
+
+// requireRanks compares everything that can be read of a rank with what it should be.
+func (b *bundle) requireRanks(t *testing.T, r *rand.Rand, want []cache.Place) {
+	t.Helper()
+	got, total, err := b.Top(t.Context(), b.e, cache.MaxRanked)
+	require.NoError(t, err)
+	require.EqualValues(t, len(want), total)
+	require.Equal(t, want, append([]cache.Place(nil), got...))
+	if len(want) == 0 {
+		return
+	}
+	n := r.IntN(len(want)+2) + 1
+	got, _, err = b.Top(t.Context(), b.e, n)
+	require.NoError(t, err)
+	require.Equal(t, want[:min(n, len(want))], got)
+
+	at := r.IntN(len(want))
+	from := max(0, min(at-(n-1)/2, len(want)-n))
+	got, total, err = b.Around(t.Context(), b.e, want[at].ID, n)
+	require.NoError(t, err)
+	require.EqualValues(t, len(want), total)
+	require.Equal(t, want[from:min(len(want), from+n)], got, "%d around place %d of %d", n, at+1, len(want))
+}
+
+// TestRankModel does random things to records and compares the rank with a map.
+func TestRankModel(t *testing.T) {
+	for i := range 8 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			b, r := setup(t, byCount), testkit.Random(t)
+			b.rebuild(t)
+			m := &rankModel{bundle: b, r: r, now: map[string]afterwrite.Values{}}
+			for range 150 {
+				m.step(t)
+				if r.IntN(4) == 0 {
+					b.requireRanks(t, r, ranks(m.now))
+				}
+			}
+			b.flush(t)
+			b.requireRanks(t, r, ranks(m.now))
+			b.total(t)
+		})
+	}
+}
+
+type rankModel struct {
+	*bundle
+	r   *rand.Rand
+	now map[string]afterwrite.Values // the newest accepted state
+}
+
+// score is drawn from few values, so that ties are common, and from the extremes.
+func (m *rankModel) score() string {
+	switch m.r.IntN(8) {
+	case 0:
+		return "null"
+	case 1:
+		return strconv.Itoa(afterwrite.MaxRankScore - m.r.IntN(2))
+	case 2:
+		return strconv.Itoa(-afterwrite.MaxRankScore + m.r.IntN(2))
+	}
+	return strconv.Itoa(m.r.IntN(5) - 2)
+}
+
+func (m *rankModel) step(t *testing.T) {
+	id := []string{"a", "b", "B", "ba", "é", "~", "10", "9", "z", "zz", "𝄞", "a b"}[m.r.IntN(12)]
+	score := m.score()
+	old, exists := m.now[id]
+	switch m.r.IntN(12) {
+	case 0, 1, 2:
+		require.NoError(t, m.loading(t, cache.Write{Op: cache.OpPut, ID: id, Values: values("n", "1", score)}).Err)
+		m.now[id] = values("n", "1", score)
+	case 3:
+		got := m.loading(t, cache.Write{Op: cache.OpPatch, ID: id, Values: afterwrite.Values{"", "", score}})
+		if exists {
+			require.NoError(t, got.Err)
+			m.now[id] = afterwrite.Values{old[0], old[1], score}
+		}
+	case 4:
+		got := m.loading(t, cache.Write{Op: cache.OpPatch, ID: id, Values: afterwrite.Values{`"other"`, "", ""}})
+		require.Equal(t, exists, got.Err == nil)
+	case 5, 6:
+		got := m.loading(t, cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []afterwrite.Delta{{Field: 2, By: int64(m.r.IntN(5) - 2)}}})
+		if got.Err == nil {
+			m.now[id] = afterwrite.Values{old[0], old[1], got.Values[2]}
+		}
+	case 7:
+		got := m.loading(t, cache.Write{Op: cache.OpDelete, ID: id})
+		require.Equal(t, exists, got.Err == nil)
+		delete(m.now, id)
+	case 8:
+		m.flush(t)
+	case 9:
+		m.evict(t, id)
+	case 10:
+		m.change(t, id, score)
+	case 11:
+		m.lose(t)
+	}
+}
+
+// change changes a row in the database past everything, and says so.
+func (m *rankModel) change(t *testing.T, id, score string) {
+	m.flush(t)
+	if score == "null" {
+		m.table.set(id, nil)
+		delete(m.now, id)
+	} else {
+		m.table.set(id, values("direct", "1", score))
+		m.now[id] = values("direct", "1", score)
+	}
+	_, err := m.Invalidate(t.Context(), m.e, []string{id})
+	require.NoError(t, err)
+}
+
+// lose drops the rank, and what else is persisted, as a Redis that came back empty has.
+func (m *rankModel) lose(t *testing.T) {
+	if m.r.IntN(3) > 0 {
+		m.rebuild(t) // beside what is pending
+		return
+	}
+	for i := range m.e.Partitions {
+		base := strings.TrimSuffix(m.statsKey(i), "stats")
+		require.NoError(t, m.rdb.Del(t.Context(), base+"rank").Err())
+		require.NoError(t, m.rdb.HDel(t.Context(), base+"stats", "k").Err())
+	}
+	_, _, err := m.Top(t.Context(), m.e, 1)
+	require.ErrorIs(t, err, cache.ErrRankIncomplete)
+	m.rebuild(t)
+}
+
+// TestRebuildMeanwhile lets something happen to a record between the moment in which a
+// rebuild reads its row and the moment in which the row arrives. In each case a rebuild
+// that just adds rows would rank the record by what it was.
+func TestRebuildMeanwhile(t *testing.T) {
+	const id = "ada"
+	put := func(t *testing.T, b *bundle, score string) {
+		t.Helper()
+		require.NoError(t, b.loading(t, cache.Write{Op: cache.OpPut, ID: id, Values: values("n", "1", score)}).Err)
+	}
+	remove := func(t *testing.T, b *bundle) {
+		t.Helper()
+		require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: id}).Err)
+	}
+	leave := func(t *testing.T, b *bundle) { b.flush(t); b.evict(t, id) }
+	for name, tt := range map[string]struct {
+		before, meanwhile func(*testing.T, *bundle)
+		want              string // the score in the end, "" unranked
+	}{
+		"nothing":                    {nil, nil, "1"},
+		"written":                    {nil, func(t *testing.T, b *bundle) { put(t, b, "5") }, "5"},
+		"written and gone":           {nil, func(t *testing.T, b *bundle) { put(t, b, "5"); leave(t, b) }, "5"},
+		"deleted":                    {nil, remove, ""},
+		"deleted and gone":           {nil, func(t *testing.T, b *bundle) { remove(t, b); leave(t, b) }, ""},
+		"scored null and gone":       {nil, func(t *testing.T, b *bundle) { put(t, b, "null"); leave(t, b) }, ""},
+		"pending before":             {func(t *testing.T, b *bundle) { put(t, b, "5") }, nil, "5"},
+		"pending before, then gone":  {func(t *testing.T, b *bundle) { put(t, b, "5") }, leave, "5"},
+		"deleted before, then gone":  {remove, leave, ""},
+		"unscored before, then gone": {func(t *testing.T, b *bundle) { put(t, b, "null") }, leave, ""},
+		"held before":                {func(t *testing.T, b *bundle) { put(t, b, "5"); b.holdAll(t, time.Hour) }, nil, "5"},
+		"changed in the database": {nil, func(t *testing.T, b *bundle) {
+			b.table.set(id, values("direct", "1", "5"))
+			_, err := b.Invalidate(t.Context(), b.e, []string{id})
+			require.NoError(t, err)
+		}, "5"},
+		"changed in the database and read": {nil, func(t *testing.T, b *bundle) {
+			b.table.set(id, values("direct", "1", "5"))
+			_, err := b.Invalidate(t.Context(), b.e, []string{id})
+			require.NoError(t, err)
+			b.get(t, id)
+			b.evict(t, id)
+		}, "5"},
+		"written through": {nil, func(t *testing.T, b *bundle) {
+			bar, err := b.Bar(t.Context(), b.e, id, 0, time.Minute)
+			require.NoError(t, err)
+			v := values("through", "1", "5")
+			b.table.set(id, v)
+			require.NoError(t, b.Unbar(t.Context(), bar, &afterwrite.Change{ID: id, Values: v}, false))
+		}, "5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t, byCount)
+			b.table.set(id, values("n", "1", "1"))
+			if tt.before != nil {
+				tt.before(t, b)
+			}
+			page := b.table.pages(10)
+			err := b.RebuildRank(t.Context(), b.e, func(ctx context.Context, after string) ([]afterwrite.Row, error) {
+				rows, err := page(ctx, after)
+				if after == "" && tt.meanwhile != nil {
+					tt.meanwhile(t, b)
+				}
+				return rows, err
+			}, nil)
+			require.NoError(t, err)
+			got, _, err := b.Around(t.Context(), b.e, id, 1)
+			if tt.want == "" {
+				require.ErrorIs(t, err, cache.ErrUnranked)
+				return
+			}
+			require.NoError(t, err)
+			score, _ := strconv.ParseFloat(tt.want, 64)
+			require.Equal(t, []cache.Place{{Rank: 1, ID: id, Score: score}}, got)
+		})
+	}
+}
+
+// TestRebuildUnderWrites rebuilds again and again while writers, a flusher and evictions
+// are at work: in the end the rank is that of the records.
+func TestRebuildUnderWrites(t *testing.T) {
+	b := setup(t, byCount)
+	const ids = 60
+	for i := range ids {
+		b.table.set(fmt.Sprint("p", i), values("n", "1", strconv.Itoa(i%7)))
+	}
+	b.rebuild(t)
+	var stop atomic.Bool
+	var all sync.WaitGroup
+	seed := testkit.Random(t).Uint64()
+	for w := range 4 {
+		r := rand.New(rand.NewPCG(seed, uint64(w)))
+		all.Go(func() {
+			for !stop.Load() {
+				b.anyWrite(fmt.Sprint("p", r.IntN(ids)), r)
+			}
+		})
+	}
+	all.Go(func() {
+		r := rand.New(rand.NewPCG(seed, 9))
+		for !stop.Load() {
+			b.flush(t)
+			for range ids / 2 {
+				b.evict(t, fmt.Sprint("p", r.IntN(ids)))
+			}
+		}
+	})
+	rebuilds := 0
+	for end := time.Now().Add(testkit.ChaosTime(t, 2*time.Second)); time.Now().Before(end); rebuilds++ {
+		b.rebuild(t)
+		_, _, err := b.Top(t.Context(), b.e, 10)
+		require.NoError(t, err, "the old rank answers until the new one is there")
+	}
+	stop.Store(true)
+	all.Wait()
+	b.flush(t)
+	t.Logf("%d rebuilds", rebuilds)
+	b.requireRanks(t, testkit.Random(t), ranks(b.table.copy()))
+}
+
+func (b *bundle) anyWrite(id string, r *rand.Rand) {
+	score := strconv.Itoa(r.IntN(9))
+	w := []cache.Write{
+		{Op: cache.OpPut, ID: id, Values: values("n", "1", score)},
+		{Op: cache.OpPatch, ID: id, Values: afterwrite.Values{"", "", score}},
+		{Op: cache.OpIncrement, ID: id, Deltas: []afterwrite.Delta{{Field: 2, By: 1}}},
+		{Op: cache.OpDelete, ID: id},
+	}[r.IntN(4)]
+	for range 2 {
+		g := &cache.Group{Entity: b.e, Partition: b.e.Partition(id), Writes: []cache.Write{w}}
+		b.Write(context.Background(), g)
+		if g.Results[0].Token == "" {
+			return
+		}
+		rows, _ := b.table.Load(context.Background(), b.e, []string{id})
+		v, ok := rows[id]
+		w.Row, w.Token = &afterwrite.Row{ID: id, Exists: ok, Values: v}, g.Results[0].Token
+	}
+}
+
+// TestRebuildOvertaken shows that of two rebuilds the later wins, and that one which was
+// stopped for too long gives up: what it did not hear of meanwhile it cannot know.
+func TestRebuildOvertaken(t *testing.T) {
+	b := setup(t, byCount)
+	b.table.set("a", values("n", "1", "1"))
+	page := b.table.pages(1)
+	once := sync.OnceFunc(func() { b.rebuild(t) })
+	err := b.RebuildRank(t.Context(), b.e, func(ctx context.Context, after string) ([]afterwrite.Row, error) {
+		once()
+		return page(ctx, after)
+	}, nil)
+	require.ErrorIs(t, err, cache.ErrRebuildLost)
+
+	late := sync.OnceFunc(func() {
+		for i := range b.e.Partitions {
+			require.NoError(t, b.rdb.HSet(t.Context(), b.statsKey(i), "ku", "1").Err())
+		}
+	})
+	err = b.RebuildRank(t.Context(), b.e, func(ctx context.Context, after string) ([]afterwrite.Row, error) {
+		late()
+		return page(ctx, after)
+	}, nil)
+	require.ErrorIs(t, err, cache.ErrRebuildLost)
+	b.requireRanks(t, testkit.Random(t), ranks(b.table.copy()))
+}
+
+// TestWhatMakesARankIncomplete shows each thing after which a rank may lack records.
+func TestWhatMakesARankIncomplete(t *testing.T) {
+	complete := func(t *testing.T, b *bundle) bool {
+		t.Helper()
+		ok, err := b.RankComplete(t.Context(), b.e)
+		require.NoError(t, err)
+		return ok
+	}
+	b := setup(t, byCount)
+	require.NoError(t, b.Adopt(t.Context(), b.e))
+	require.False(t, complete(t, b), "before the first rebuild")
+	b.put(t, "a", "n")
+	require.False(t, complete(t, b), "a write completes nothing")
+	b.rebuild(t)
+	require.True(t, complete(t, b))
+	b.put(t, "a", "n")
+	require.True(t, complete(t, b))
+
+	field := b.e.RankBy
+	for _, other := range []string{"", "age"} {
+		b.e.RankBy = other
+		b.put(t, "a", "n")
+		b.e.RankBy = field
+		require.False(t, complete(t, b), "after a write of a process that ranks by %q", other)
+		b.rebuild(t)
+	}
+
+	b.flush(t)
+	var many []string
+	for i := range 4000 {
+		many = append(many, fmt.Sprint(i))
+	}
+	_, err := b.Invalidate(t.Context(), b.e, many)
+	require.NoError(t, err)
+	require.False(t, complete(t, b), "after more changed rows than are worth reading one by one")
+	b.rebuild(t)
+
+	b.e.Partitions = 2
+	require.NoError(t, b.Adopt(t.Context(), b.e))
+	require.False(t, complete(t, b), "after another number of partitions")
+	b.rebuild(t)
+	b.requireRanks(t, testkit.Random(t), ranks(b.table.copy()))
+}
+
+// TestRankOfWritesThroughInEveryOrder lets two writes of a record through the database end
+// in every way and order. The rank is the row's as soon as none is under way.
+func TestRankOfWritesThroughInEveryOrder(t *testing.T) {
+	const id = "ada"
+	for _, keep := range []bool{true, false} {
+		for _, secondCommits := range []bool{true, false} {
+			for _, order := range []string{"first, second", "second, first", "second alone", "first alone", "neither"} {
+				t.Run(fmt.Sprint(keep, secondCommits, order), func(t *testing.T) {
+					b := setup(t, byCount)
+					b.table.set(id, values("n", "1", "1"))
+					b.rebuild(t)
+					bar := func() cache.Barrier {
+						barrier, err := b.Bar(t.Context(), b.e, id, 0, time.Minute)
+						require.NoError(t, err)
+						return barrier
+					}
+					commit := func(score string) *afterwrite.Change {
+						v := values("n", "1", score)
+						b.table.set(id, v)
+						return &afterwrite.Change{ID: id, Values: v}
+					}
+					one, first := bar(), commit("2")
+					two := bar()
+					var second *afterwrite.Change
+					if secondCommits {
+						second = commit("3")
+					}
+					ends := map[string]func(){
+						"first":  func() { require.NoError(t, b.Unbar(t.Context(), one, first, keep)) },
+						"second": func() { require.NoError(t, b.Unbar(t.Context(), two, second, keep)) },
+					}
+					for _, name := range strings.Split(order, ", ") {
+						if end := ends[strings.TrimSuffix(name, " alone")]; end != nil {
+							end()
+						}
+					}
+					b.rdb.HDel(t.Context(), b.key(id), "_b") // a barrier nobody took down ends by itself
+					b.requireRanks(t, testkit.Random(t), ranks(b.table.copy()))
+				})
+			}
+		}
+	}
+}
+
+// TestRankOfFloats shows that a float ranks exactly, the negative and the greatest too.
+func TestRankOfFloats(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) {
+		e.Fields, e.RankBy = []afterwrite.Field{{Name: "x", Type: afterwrite.Float}}, "x"
+	})
+	b.rebuild(t)
+	scores := []float64{math.MaxFloat64, 1e21, 1.5, math.Nextafter(1, 2), 1, math.SmallestNonzeroFloat64, 0, -1e-300, -1, -math.MaxFloat64}
+	for i, s := range scores {
+		text, err := b.e.Fields[0].Encode(s)
+		require.NoError(t, err)
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: string(rune('z' - i)), Values: afterwrite.Values{text}})
+		require.NoError(t, got.Err)
+	}
+	got, _, err := b.Top(t.Context(), b.e, 100)
+	require.NoError(t, err)
+	for i, s := range scores {
+		require.Equal(t, cache.Place{Rank: int64(i) + 1, ID: string(rune('z' - i)), Score: s}, got[i])
+	}
+}
+
+// TestScoresAreBoundedToWhatRanksExactly shows the bound that keeps ranks exact: a score
+// beyond 2^53 is refused, whether it is put or reached.
+func TestScoresAreBoundedToWhatRanksExactly(t *testing.T) {
+	b := setup(t, byCount)
+	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("n", "1", "9007199254740991")}).Err)
+	got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}})
+	require.ErrorIs(t, got.Err, afterwrite.ErrInvalid)
+	_, err := b.e.Fields[2].Canonical([]byte("9007199254740992"))
+	require.Error(t, err)
+
+	e := &afterwrite.Entity{Name: "p", RankBy: "n", Fields: []afterwrite.Field{{Name: "n", Type: afterwrite.Int, Max: "9223372036854775807"}}}
+	require.ErrorContains(t, e.Init(), "ranks the records")
+}
+
+func TestRankWithRedisDown(t *testing.T) {
+	b := setup(t, byCount)
+	b.rebuild(t)
+	b.faults.Inject(testkit.Refuse, testkit.Script(t, "rank"), testkit.Always())
+	_, _, err := b.Top(t.Context(), b.e, 1)
+	require.ErrorIs(t, err, afterwrite.ErrUnavailable)
+}
+
+func BenchmarkRank(b *testing.B) {
+	const records = 100_000
+	server := testkit.SharedRedis(b)
+	c, err := cache.New(cache.Config{URL: server.URL(), Prefix: testkit.Prefix(b)})
+	require.NoError(b, err)
+	defer func() { _ = c.Close() }()
+	e := testkit.Entity(b, "player")
+	require.NoError(b, c.RebuildRank(b.Context(), e, func(_ context.Context, after string) ([]afterwrite.Row, error) {
+		from := 0
+		if after != "" {
+			from, _ = strconv.Atoi(after)
+			from++
+		}
+		var rows []afterwrite.Row
+		for i := from; i < min(records, from+1000); i++ {
+			rows = append(rows, afterwrite.Row{ID: fmt.Sprintf("%06d", i), Exists: true, Values: afterwrite.Values{`"n"`, strconv.Itoa(i % 1000)}})
+		}
+		return rows, nil
+	}, nil))
+	b.Run("top 10", func(b *testing.B) {
+		for b.Loop() {
+			_, _, err := c.Top(b.Context(), e, 10)
+			require.NoError(b, err)
+		}
+	})
+	b.Run("around 5", func(b *testing.B) {
+		for b.Loop() {
+			_, _, err := c.Around(b.Context(), e, "050000", 5)
+			require.NoError(b, err)
+		}
+	})
+}

@@ -1,0 +1,161 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// ErrRebuildLost reports a rebuild of a rank that is over before its end: it was stopped for
+// too long, another one has begun, or the rank was changed under it. Begin anew.
+var ErrRebuildLost = errors.New("the rebuild of the rank was overtaken")
+
+// rebuildLife is how long a rebuild may take from one page to the next.
+const rebuildLife = time.Minute
+
+// Rows reads a page of an entity's rows in the order of their ids, after the row of an id,
+// "" from the start. A page without rows is the end.
+type Rows func(ctx context.Context, after string) ([]afterwrite.Row, error)
+
+// RankComplete reports whether the entity's rank has every record.
+func (c *Cache) RankComplete(ctx context.Context, e *afterwrite.Entity) (bool, error) {
+	if e.RankBy == "" {
+		return true, nil
+	}
+	_, err := c.rankParts(ctx, e, 0, "", "")
+	if errors.Is(err, ErrRankIncomplete) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// RebuildRank makes the entity's rank anew from the rows of the database, beside live
+// writes and reads; a rank that was complete answers until the new one takes its place. It
+// reports the number of records looked at so far after each page; progress may be nil.
+//
+// The rebuild is a second sorted set beside the first:
+//
+//  1. From its beginning every write and fill puts its record there, one without a score as
+//     +inf.
+//  2. What was cached before is put there from Redis, if nothing is there yet: all that is
+//     pending. What has left Redis before it was looked at is persisted.
+//  3. Only then every row of the database is read, and put there if nothing is there yet.
+//  4. The second set becomes the first.
+//
+// So a row never takes the place of what is newer, in whatever order they arrive. A crash
+// on the way leaves the old rank as it is, and a repeat begins anew.
+// Errors: ErrRebuildLost, ErrUnavailable, those of rows.
+func (c *Cache) RebuildRank(ctx context.Context, e *afterwrite.Entity, rows Rows, progress func(records int)) error {
+	if e.RankBy == "" {
+		return fmt.Errorf("rebuild rank of %s: it has no rank.by", e.Name)
+	}
+	r := &rebuild{cache: c, entity: e, token: e.RankBy + ":" + newToken(), progress: progress}
+	for _, step := range []func(context.Context) error{
+		func(ctx context.Context) error { return r.all(ctx, rerankBeginScript, r.begin) },
+		r.cached,
+		func(ctx context.Context) error { return r.rows(ctx, rows) },
+		func(ctx context.Context) error { return r.all(ctx, rerankEndScript, r.end) },
+	} {
+		if err := step(ctx); err != nil {
+			return fmt.Errorf("rebuild rank of %s: %w", e.Name, err)
+		}
+	}
+	return nil
+}
+
+// rebuild is one run of RebuildRank.
+type rebuild struct {
+	cache    *Cache
+	entity   *afterwrite.Entity
+	token    string
+	records  int
+	progress func(int)
+}
+
+func (r *rebuild) begin(partition int) *call {
+	k := r.cache.keys(r.entity, partition)
+	return &call{keys: []string{k.stats, k.build}, args: []any{r.token, ms(rebuildLife)}}
+}
+
+func (r *rebuild) end(partition int) *call {
+	k := r.cache.keys(r.entity, partition)
+	return &call{keys: []string{k.stats, k.build, k.rank}, args: []any{r.token, r.entity.RankBy}}
+}
+
+// put is a step without records yet; it keeps the partition's rebuild alive.
+func (r *rebuild) put(partition int) *call {
+	k := r.cache.keys(r.entity, partition)
+	return &call{keys: []string{k.stats, k.build}, args: []any{r.token, ms(rebuildLife), r.entity.RankBy, k.record}}
+}
+
+// all runs a step on every partition.
+func (r *rebuild) all(ctx context.Context, s *script, of func(partition int) *call) error {
+	calls := make([]*call, r.entity.Partitions)
+	for i := range calls {
+		calls[i] = of(i)
+	}
+	return r.send(ctx, s, calls)
+}
+
+func (r *rebuild) send(ctx context.Context, s *script, calls []*call) error {
+	r.cache.pipeline(ctx, r.cache.redis, s, calls)
+	for _, one := range calls {
+		n, err := one.cmd.Int()
+		if err != nil {
+			return fault(s.name, err)
+		}
+		if n != 1 {
+			return ErrRebuildLost
+		}
+	}
+	return nil
+}
+
+// cached puts the records there that are in Redis.
+func (r *rebuild) cached(ctx context.Context) error {
+	return r.cache.scan(ctx, r.entity, "*", func(partition int, ids []string) error {
+		return r.step(ctx, len(ids), func(i int) (int, string, string) { return partition, ids[i], "" })
+	})
+}
+
+// rows puts the rows of the database there.
+func (r *rebuild) rows(ctx context.Context, page Rows) error {
+	for after := ""; ; {
+		rows, err := page(ctx, after)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		err = r.step(ctx, len(rows), func(i int) (int, string, string) {
+			return r.entity.Partition(rows[i].ID), rows[i].ID, score(r.entity, rows[i].Values)
+		})
+		if err != nil {
+			return err
+		}
+		after = rows[len(rows)-1].ID
+	}
+}
+
+// step sends n records to their partitions, and word of life to the others.
+func (r *rebuild) step(ctx context.Context, n int, record func(i int) (partition int, id, score string)) error {
+	calls := make([]*call, r.entity.Partitions)
+	for i := range calls {
+		calls[i] = r.put(i)
+	}
+	for i := range n {
+		partition, id, score := record(i)
+		if partition < len(calls) { // else a leftover of another number of partitions
+			calls[partition].args = append(calls[partition].args, id, score)
+		}
+	}
+	if err := r.send(ctx, rerankScript, calls); err != nil {
+		return err
+	}
+	r.records += n
+	if r.progress != nil {
+		r.progress(r.records)
+	}
+	return nil
+}
