@@ -10,7 +10,7 @@ import (
 	"path"
 )
 
-//go:embed static/*.css static/*.svg
+//go:embed static/*.css static/*.svg static/*.js
 var staticFiles embed.FS
 
 // asset is a file of static/, whole in memory.

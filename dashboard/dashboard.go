@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alexedwards/scs/v2"
+
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
@@ -35,22 +37,44 @@ type queues interface {
 
 // Defaults of [Options].
 const (
-	DefaultRefresh = 5 * time.Second // between two loads of an open page
+	DefaultRefresh = 5 * time.Second // between two readings for open pages
 	DefaultTimeout = 2 * time.Second // of reading the figures
 	DefaultMaxAge  = time.Second     // of figures that are shown again
 )
 
-// Options say what the pages show. Entities, Cache and Store are required.
+// maxForm bounds the bytes of a form.
+const maxForm = 1 << 20
+
+// Options say what the pages show and who may see them. Entities, Cache and Store are
+// required; what is nil has no pages.
 type Options struct {
 	Entities []*afterwrite.Entity
 	Cache    figures
 	Store    database
-	Queues   queues        // nil: the pages say nothing of queues
-	Version  string        // of the program, shown at the foot
-	Refresh  time.Duration // between two loads of an open page; 0: DefaultRefresh
-	Timeout  time.Duration // bound on reading the figures; 0: DefaultTimeout
-	MaxAge   time.Duration // figures so old are read anew; 0: DefaultMaxAge
-	Log      *slog.Logger  // nil: slog.Default()
+	Queues   queues  // the queues' sizes; their tasks and a pause too where it is a queue.Inspector
+	Letters  letters // dead letters, retry policies and the audit
+	Records  records // look-up, held records, invalidation
+	Rows     rows    // the database's side of a look-up; nil: Redis's alone
+	Series   series  // keeps the figures of the charts; nil: no charts
+	Audit    auditor // is told of invalidations and pauses; nil: the log alone
+
+	Users    []User // who may log in
+	Proxy    Proxy  // or who comes through it
+	Insecure bool   // no users, and yet served to other machines: something in front asks
+	HTTPS    bool   // browsers come by HTTPS, so cookies are sent over nothing else
+	// Sessions keeps log-ins; tokens reach it hashed. nil: the memory of the process.
+	Sessions    scs.Store
+	Environment string // shown on every page; "production" asks for actions to be typed
+
+	Version string        // of the program, shown at the foot
+	Refresh time.Duration // between two readings for open pages; 0: DefaultRefresh
+	Timeout time.Duration // bound on reading the figures; 0: DefaultTimeout
+	MaxAge  time.Duration // figures so old are read anew; 0: DefaultMaxAge
+	Log     *slog.Logger  // nil: slog.Default()
+	// Go runs what goes on beside the requests, the sampler and bulk actions, in a
+	// goroutine under a context that ends it, so that the caller can wait for it. nil:
+	// it ends with the process. Bulk actions can be cut off anywhere and repeated.
+	Go func(run func(ctx context.Context))
 }
 
 type dashboard struct {
@@ -58,10 +82,14 @@ type dashboard struct {
 	templates templates
 	assets    map[string]asset
 	reading   reading
+	people    *people
+	pulse     *pulse
+	jobs      *jobs
+	tasks     tasks // nil where Queues is none
 }
 
 // New returns the handler of the pages. It connects to nothing: the figures are read
-// when a page is asked for.
+// by the sampler, and when a page is asked for. An error says which option is wrong.
 func New(o Options) (http.Handler, error) {
 	if len(o.Entities) == 0 || o.Cache == nil || o.Store == nil {
 		return nil, errors.New("dashboard: entities, cache and store are required")
@@ -70,25 +98,81 @@ func New(o Options) (http.Handler, error) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.MaxAge = cmp.Or(o.MaxAge, DefaultMaxAge)
 	o.Log = cmp.Or(o.Log, slog.Default())
-	d := &dashboard{Options: o}
+	if o.Go == nil {
+		o.Go = func(run func(context.Context)) { go run(context.Background()) }
+	}
+	d := &dashboard{Options: o, pulse: newPulse(), jobs: newJobs()}
+	d.tasks, _ = o.Queues.(tasks)
 	var err error
+	if d.people, err = newPeople(o); err != nil {
+		return nil, err
+	}
 	if d.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
 	if d.templates, err = parseTemplates(); err != nil {
 		return nil, err
 	}
-	return guarded(d.routes()), nil
+	d.Go(d.sample)
+	return d.guarded(d.routes()), nil
 }
+
+// production reports whether actions ask to be typed.
+func (d *dashboard) production() bool { return d.Environment == "production" }
 
 func (d *dashboard) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", d.overview)
-	mux.HandleFunc("GET /entities/{entity}", d.entity)
-	mux.HandleFunc("GET /static/{file}", d.static)
-	mux.HandleFunc("GET /healthz", alive)
-	mux.HandleFunc("GET /", d.notFound)
+	open := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, h) }
+	page := func(pattern string, role Role, h http.HandlerFunc) { mux.Handle(pattern, d.need(role, h)) }
+	open("GET /static/{file}", d.static)
+	open("GET /healthz", alive)
+	open("GET /login", d.loginPage)
+	open("POST /login", d.login)
+	open("POST /logout", d.logout)
+	page("POST /view", Viewer, d.setView)
+	page("GET /{$}", Viewer, d.overview)
+	page("GET /entities/{entity}", Viewer, d.entity)
+	page("GET /events", Viewer, d.events)
+	page("GET /help", Viewer, d.help)
+	page("GET /", Viewer, d.notFound)
+	if d.Series != nil {
+		page("GET /series.json", Viewer, d.seriesJSON)
+	}
+	if d.Letters != nil {
+		d.letterRoutes(page)
+	}
+	if d.Records != nil {
+		page("GET /held/{entity}", Viewer, d.held)
+		page("GET /record", Viewer, d.record)
+		page("POST /record/invalidate", Operator, d.invalidate)
+		page("GET /cache", Viewer, d.cachePage)
+		page("POST /cache/invalidate", Admin, d.invalidateMatch)
+	}
+	if d.Queues != nil {
+		page("GET /queues", Viewer, d.queuesPage)
+	}
+	if d.tasks != nil {
+		page("GET /queues/{queue}", Viewer, d.queuePage)
+		page("POST /queues/{queue}/pause", Admin, d.pauseQueue)
+	}
 	return mux
+}
+
+func (d *dashboard) letterRoutes(page func(string, Role, http.HandlerFunc)) {
+	page("GET /refused", Viewer, d.refused)
+	page("GET /refused/export", Viewer, d.exportLetters)
+	page("GET /refused/confirm", Operator, d.confirm)
+	page("POST /refused/act", Operator, d.act)
+	page("GET /refused/{number}", Viewer, d.letter)
+	page("POST /refused/{number}/edit", Operator, d.edit)
+	page("GET /jobs/{number}", Viewer, d.job)
+	page("POST /jobs/{number}/stop", Operator, d.stopJob)
+	page("GET /policies", Viewer, d.policies)
+	page("GET /policies/{entity}", Viewer, d.policy)
+	page("POST /policies/{entity}", Admin, d.setPolicy)
+	page("POST /policies/{entity}/rollback", Admin, d.rollback)
+	page("GET /audit", Viewer, d.audit)
+	page("GET /audit/export", Viewer, d.exportAudit)
 }
 
 // alive answers that this process runs. It asks nothing of Redis or the database, whose
@@ -100,11 +184,18 @@ func alive(w http.ResponseWriter, _ *http.Request) {
 
 // policy admits the package's own files and nothing else. Pico draws its marks as
 // data: images.
-const policy = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// guarded sets what every answer carries, and gives the bare prefix under which the
-// handler is mounted its slash, on which the relative links rest.
-func guarded(next http.Handler) http.Handler {
+// guarded sets what every answer carries, refuses changes that another site's page asks
+// for, and gives the bare prefix under which the handler is mounted its slash, on which
+// the relative links rest.
+func (d *dashboard) guarded(next http.Handler) http.Handler {
+	origin := http.NewCrossOriginProtection()
+	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.fail(w, r, http.StatusForbidden, "This request comes from another site's page.")
+	}))
+	next = origin.Handler(d.people.sessions.LoadAndSave(next))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
@@ -116,6 +207,11 @@ func guarded(next http.Handler) http.Handler {
 			mounted, _, _ := strings.Cut(r.RequestURI, "?")
 			h.Set("Location", "./"+path.Base(mounted)+"/")
 			w.WriteHeader(http.StatusPermanentRedirect)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		if r.Method == http.MethodPost && r.ParseForm() != nil {
+			d.fail(w, r, http.StatusBadRequest, "The form cannot be read, or is larger than 1 MiB.")
 			return
 		}
 		next.ServeHTTP(w, r)

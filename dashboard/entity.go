@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
 )
 
 // entityBody is the page of one entity: its figures by partition, and its settings.
@@ -22,6 +23,7 @@ type partitionRow struct {
 	entityRow
 	Newest string // version that was given last
 	Flag   string // what the scheduled flag says
+	Heat   int    // of its cell in the strip, 0 to 4
 }
 
 type setting struct{ Name, Value string }
@@ -39,9 +41,22 @@ func (d *dashboard) entity(w http.ResponseWriter, r *http.Request) {
 		one := entityFigures{entity: f.entity, total: p}
 		body.Partitions = append(body.Partitions, partitionRow{
 			entityRow: row(strconv.Itoa(p.Partition), one, s.at), Newest: newest(p.LastVersion), Flag: flag(p.FlagUntil, s.at),
+			Heat: heat(p, s.at),
 		})
 	}
 	d.render(w, r, http.StatusOK, "entity", page{Title: f.entity.Name, Root: root(r), Refresh: d.refresh(r), At: s.at, Body: body})
+}
+
+// heat says how late a partition is, in steps of which each is ten times the one before.
+func heat(p cache.Stats, now time.Time) int {
+	if p.Pending == 0 {
+		return 0
+	}
+	lag, step := now.Sub(p.OldestPending), 1
+	for bound := time.Second; lag >= bound && step < 4; bound *= 10 {
+		step++
+	}
+	return step
 }
 
 func newest(v afterwrite.Version) string {

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +27,29 @@ type overviewBody struct {
 	Dialect   string
 	Database  time.Duration
 	DBErr     error
+	Figures   figuresNow
+	Charts    []chart
+	Minutes   []moment
+}
+
+// figuresNow are the figures beside the verdict.
+type figuresNow struct {
+	Lag, Coalescing, HitRate string
+	Accepted, Persisted      string // a second, lately; "—" where it is not known
+	Total                    cache.Stats
+	Workers                  int
+	Adds                     bool // the conservation sum
+	Imbalance                int64
+}
+
+// chart is a place that the page's script draws in; a table stands beside it.
+type chart struct{ Name, Title, Unit string }
+
+var charts = []chart{
+	{"rates", "Accepted and persisted", "records a second"},
+	{"lag", "Lag of the oldest pending write", "seconds"},
+	{"pending", "Pending", "records"},
+	{"refused", "Held and dead", "records"},
 }
 
 // entityRow is an entity's figures, or one partition's.
@@ -56,7 +80,54 @@ func (d *dashboard) overview(w http.ResponseWriter, r *http.Request) {
 	for _, f := range s.entities {
 		body.Entities = append(body.Entities, row(f.entity.Name, f, s.at))
 	}
+	if d.Series != nil && body.Known {
+		moments, err := d.moments(r.Context(), s.at)
+		if err != nil {
+			d.Log.WarnContext(r.Context(), "charts cannot be read", "error", err)
+		}
+		body.Charts, body.Minutes = charts, minutes(moments)
+		body.Figures = s.figures(moments)
+	} else {
+		body.Figures = s.figures(nil)
+	}
 	d.render(w, r, http.StatusOK, "overview", page{Title: "Overview", Root: root(r), Refresh: d.refresh(r), At: s.at, Body: body})
+}
+
+func (s *snapshot) figures(lately []moment) figuresNow {
+	t := s.total()
+	f := figuresNow{Lag: age(s.at, t.OldestPending), Coalescing: "—", HitRate: "—", Accepted: "—", Persisted: "—", Total: t, Imbalance: t.Imbalance()}
+	if f.Lag == "—" && !s.redisDown() {
+		f.Lag = "none"
+	}
+	f.Adds = f.Imbalance == 0
+	if t.Persisted > 0 {
+		f.Coalescing = strconv.FormatFloat(float64(t.Persisted+t.Superseded)/float64(t.Persisted), 'f', 2, 64)
+	}
+	for _, p := range s.processes {
+		if p.Kind == "worker" {
+			f.Workers++
+		}
+	}
+	for i := len(lately) - 1; i >= 0 && i >= len(lately)-12; i-- {
+		if m := lately[i]; f.HitRate == "—" && m.HitRate != nil {
+			f.HitRate = strconv.FormatFloat(*m.HitRate, 'f', 1, 64) + " %"
+		}
+	}
+	if n := len(lately); n > 0 && lately[n-1].Accepted != nil {
+		f.Accepted, f.Persisted = perSec(lately[n-1].Accepted), perSec(lately[n-1].Persisted)
+	}
+	return f
+}
+
+// perSec prints a number of records a second.
+func perSec(x *float64) string {
+	switch {
+	case x == nil:
+		return "—"
+	case *x > 0 && *x < 10:
+		return strconv.FormatFloat(*x, 'f', 1, 64)
+	}
+	return number(int64(*x + .5))
 }
 
 func row(name string, f entityFigures, now time.Time) entityRow {

@@ -2,11 +2,17 @@ package dashboard
 
 import (
 	"bytes"
+	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
+	"strings"
 	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/store"
 )
 
 //go:embed templates/*.html
@@ -15,13 +21,21 @@ var templateFiles embed.FS
 // templates are the pages by name, each within layout.html.
 type templates map[string]*template.Template
 
+var pageNames = []string{
+	"overview", "entity", "refused", "letter", "confirm", "job", "held", "record", "policies", "policy",
+	"queues", "queue", "cache", "audit", "login", "help", "failure",
+}
+
 func parseTemplates() (templates, error) {
 	functions := template.FuncMap{
 		"number": number, "duration": duration, "instant": instant, "size": size, "age": age, "brief": brief,
-		"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+		"query":   func(pairs ...string) template.URL { return template.URL(query(pairs...)) },
+		"plural":  plural, "int64": func(n int) int64 { return int64(n) },
+		"rate": perSec,
 	}
 	pages := templates{}
-	for _, name := range []string{"overview", "entity", "notfound"} {
+	for _, name := range pageNames {
 		t, err := template.New("layout.html").Funcs(functions).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("dashboard: page %s: %w", name, err)
@@ -33,17 +47,81 @@ func parseTemplates() (templates, error) {
 
 // page is what layout.html needs; Body is the page's own.
 type page struct {
-	Title   string
-	Root    string // relative path to where the handler is mounted, ends with a slash
-	Refresh int    // seconds between two loads; 0: the viewer has stopped it
-	At      time.Time
-	Version string
-	Body    any
+	Title       string
+	Name        string // of the template
+	Root        string // relative path to where the handler is mounted, ends with a slash
+	Here        string // the page's own address below the root
+	Refresh     int    // seconds between two loads without JavaScript; 0: the page stays
+	At          time.Time
+	Version     string
+	Environment string
+	Production  bool
+	Person      person
+	View        view
+	Pages       []link
+	Entities    []*afterwrite.Entity
+	Lookup      bool // records can be looked up
+	Said        string
+	Body        any
+}
+
+type link struct {
+	Name, To string
+	Current  bool
+}
+
+// saids are the sentences that an action leaves for the page after it. They travel by
+// name, so that no link can put words into the page's mouth.
+var saids = map[string]string{
+	"retried":     "Sent back to the database; attempts begin anew.",
+	"discarded":   "Discarded: the row's state in the database is the record's newest again.",
+	"edited":      "The edit is accepted and on its way to the database.",
+	"policy":      "The policy is in force; workers follow within two seconds.",
+	"same":        "Nothing was changed.",
+	"invalidated": "Dropped from the cache; the next read loads it from the database.",
+	"kept":        "Nothing was dropped: it is not cached, or the database does not have it yet.",
+	"paused":      "The queue is paused: its tasks wait.",
+	"resumed":     "The queue is taken again.",
+}
+
+// navigation lists the pages that these options have.
+func (d *dashboard) navigation(current string) []link {
+	links := []link{{"Overview", "", current == "overview" || current == "entity"}}
+	if d.Letters != nil {
+		links = append(links, link{"Refused", "refused", current == "refused" || current == "letter" || current == "confirm" || current == "job" || current == "held"})
+	}
+	if d.Records != nil {
+		links = append(links, link{"Record", "record", current == "record"})
+	}
+	if d.Letters != nil {
+		links = append(links, link{"Policies", "policies", current == "policies" || current == "policy"})
+	}
+	if d.Queues != nil {
+		links = append(links, link{"Queues", "queues", current == "queues" || current == "queue"})
+	}
+	if d.Records != nil {
+		links = append(links, link{"Cache", "cache", current == "cache"})
+	}
+	if d.Letters != nil {
+		links = append(links, link{"Audit", "audit", current == "audit"})
+	}
+	return links
+}
+
+// show renders a page that is as old as now.
+func (d *dashboard) show(w http.ResponseWriter, r *http.Request, status int, name, title string, body any) {
+	d.render(w, r, status, name, page{Title: title, At: time.Now(), Body: body})
 }
 
 // render writes a page, or a plain error if its template fails: never half a page.
 func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
-	p.Version = d.Version
+	p.Name, p.Root, p.Here = name, root(r), here(r)
+	p.Version, p.Environment, p.Production = d.Version, d.Environment, d.production()
+	p.Person, p.View, p.Entities, p.Lookup = who(r), viewOf(r), d.Entities, d.Records != nil
+	p.Said = saids[r.URL.Query().Get("said")]
+	if p.Person.Name != "" {
+		p.Pages = d.navigation(name)
+	}
 	var b bytes.Buffer
 	if err := d.templates[name].Execute(&b, p); err != nil {
 		d.Log.ErrorContext(r.Context(), "page failed", "page", name, "error", err)
@@ -55,8 +133,8 @@ func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, n
 	_, _ = w.Write(b.Bytes()) // the viewer may have left
 }
 
-// refresh is the pace of an open page. ?refresh=off stops it, so that a page can be
-// read, and read out, in peace.
+// refresh is the pace of an open page without JavaScript. ?refresh=off stops it, so that
+// a page can be read, and read out, in peace.
 func (d *dashboard) refresh(r *http.Request) int {
 	if r.URL.Query().Get("refresh") == "off" {
 		return 0
@@ -64,6 +142,47 @@ func (d *dashboard) refresh(r *http.Request) int {
 	return max(int(d.Refresh/time.Second), 1)
 }
 
+// fail shows why a request is not answered, in one sentence.
+func (d *dashboard) fail(w http.ResponseWriter, r *http.Request, status int, why string) {
+	title := http.StatusText(status)
+	d.show(w, r, status, "failure", title[:1]+strings.ToLower(title[1:]), why)
+}
+
 func (d *dashboard) notFound(w http.ResponseWriter, r *http.Request) {
-	d.render(w, r, http.StatusNotFound, "notfound", page{Title: "Not found", Root: root(r), At: time.Now()})
+	d.fail(w, r, http.StatusNotFound, "There is no such page.")
+}
+
+// broken answers a request that could not be served, by the kind of its error.
+func (d *dashboard) broken(w http.ResponseWriter, r *http.Request, what string, err error) {
+	status, why := http.StatusInternalServerError, "It failed: "+brief(err)
+	switch {
+	case errors.Is(err, store.ErrNoLetter):
+		status, why = http.StatusNotFound, "There is no such dead letter; resolved ones are kept for a time only."
+	case errors.Is(err, afterwrite.ErrUnknownEntity):
+		status, why = http.StatusNotFound, "There is no such entity in the configuration."
+	case errors.Is(err, afterwrite.ErrInvalid):
+		status, why = http.StatusUnprocessableEntity, brief(err)
+	case errors.Is(err, afterwrite.ErrUnavailable), errors.Is(err, afterwrite.ErrDatabaseUnavailable),
+		errors.Is(err, context.DeadlineExceeded), store.Unavailable(err):
+		status, why = http.StatusServiceUnavailable, "Redis or the database does not answer; nothing is known to have changed."
+		w.Header().Set("Retry-After", "2")
+	case errors.Is(err, context.Canceled):
+		return // nobody waits for the answer
+	}
+	d.Log.WarnContext(r.Context(), what+" failed", "user", who(r).Name, "error", err)
+	d.fail(w, r, status, why)
+}
+
+func (d *dashboard) help(w http.ResponseWriter, r *http.Request) {
+	d.show(w, r, http.StatusOK, "help", "Keys", nil)
+}
+
+// entityNamed returns the configured entity of that name, or nil.
+func (d *dashboard) entityNamed(name string) *afterwrite.Entity {
+	for _, e := range d.Entities {
+		if e.Name == name {
+			return e
+		}
+	}
+	return nil
 }

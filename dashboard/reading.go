@@ -64,6 +64,13 @@ func (d *dashboard) snapshot(ctx context.Context) *snapshot {
 	return d.reading.last
 }
 
+// forget lets the next viewer see what was changed a moment ago.
+func (r *reading) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = nil
+}
+
 func (d *dashboard) read(ctx context.Context) *snapshot {
 	s := &snapshot{at: time.Now(), entities: make([]entityFigures, len(d.Entities))}
 	var parts sync.WaitGroup

@@ -1,0 +1,54 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Point is one sample of a series.
+type Point struct {
+	At    time.Time // the beginning of its step
+	Value string
+}
+
+// Sample keeps a value in a series of so many steps, at the step that the time is in: the
+// last value of a step stands. The series is a ring in one hash, so it never holds more
+// than its steps, and goes by itself when nobody samples any longer. It is made for
+// charts: Redis may evict it.
+func (c *Cache) Sample(ctx context.Context, series string, at time.Time, step time.Duration, steps int, value string) error {
+	key := c.seriesKey(series)
+	n := at.UnixMilli() / ms(step)
+	p := c.redis.Pipeline()
+	p.HSet(ctx, key, n%int64(steps), strconv.FormatInt(n, 10)+" "+value)
+	p.PExpire(ctx, key, time.Duration(steps)*step)
+	if _, err := p.Exec(ctx); err != nil {
+		return fault("sample", err)
+	}
+	return nil
+}
+
+// Series reads the samples of the steps up to a time, oldest first. Steps without a
+// sample are left out.
+func (c *Cache) Series(ctx context.Context, series string, until time.Time, step time.Duration, steps int) ([]Point, error) {
+	ring, err := c.redis.HGetAll(ctx, c.seriesKey(series)).Result()
+	if err != nil {
+		return nil, fault("series", err)
+	}
+	last := until.UnixMilli() / ms(step)
+	points := make([]Point, 0, len(ring))
+	for _, sample := range ring {
+		number, value, _ := strings.Cut(sample, " ")
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err == nil && n <= last && n > last-int64(steps) {
+			points = append(points, Point{time.UnixMilli(n * ms(step)), value})
+		}
+	}
+	slices.SortFunc(points, func(a, b Point) int { return cmp.Compare(a.At.UnixMilli(), b.At.UnixMilli()) })
+	return points, nil
+}
+
+func (c *Cache) seriesKey(series string) string { return c.prefix + ":{_}:series:" + series }

@@ -1,0 +1,37 @@
+package cache_test
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A series keeps the last value of each of its last steps, and no more.
+func TestSeriesIsARing(t *testing.T) {
+	b := setup(t)
+	now := time.UnixMilli(1_769_860_800_000)
+	for i := range 10 {
+		at := now.Add(time.Duration(i) * time.Second)
+		require.NoError(t, b.Sample(t.Context(), "load", at, time.Second, 4, "early"))
+		require.NoError(t, b.Sample(t.Context(), "load", at.Add(900*time.Millisecond), time.Second, 4, strconv.Itoa(i)+" with a space"))
+	}
+	last := now.Add(9 * time.Second)
+	points, err := b.Series(t.Context(), "load", last, time.Second, 4)
+	require.NoError(t, err)
+	require.Len(t, points, 4)
+	for i, p := range points {
+		require.Equal(t, now.Add(time.Duration(6+i)*time.Second), p.At)
+		require.Equal(t, strconv.Itoa(6+i)+" with a space", p.Value)
+	}
+	points, err = b.Series(t.Context(), "load", last.Add(2*time.Second), time.Second, 4)
+	require.NoError(t, err)
+	require.Len(t, points, 2, "steps without a sample are left out, old ones too")
+	none, err := b.Series(t.Context(), "none", last, time.Second, 4)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	ttl := b.rdb.PTTL(t.Context(), b.prefix+":{_}:series:load").Val()
+	require.Positive(t, ttl)
+	require.LessOrEqual(t, ttl, 4*time.Second)
+}

@@ -1,0 +1,184 @@
+package dashboard
+
+import (
+	"fmt"
+	"html/template"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// Bounds of what a query may ask for.
+const (
+	maxText     = 200 // bytes of a filter's text
+	maxSelected = 500 // letters picked by number
+	letterPage  = 50
+)
+
+// filter is the filter of dead letters as a query string spells it.
+type filter struct {
+	store.LetterFilter
+}
+
+// states are the words of ?state=; the first is meant where there is none.
+var states = []store.LetterState{store.StateWaiting, store.StateRetrying, store.StateResolved, "all"}
+
+// parseFilter reads a filter. The error is about one parameter.
+func (d *dashboard) parseFilter(q url.Values) (filter, error) {
+	f := filter{store.LetterFilter{
+		Entity: q.Get("entity"), ID: q.Get("id"), Kind: afterwrite.Kind(q.Get("kind")), Constraint: q.Get("constraint"),
+		Text: q.Get("text"), State: store.LetterState(q.Get("state")),
+	}}
+	if f.State == "" {
+		f.State = states[0]
+	}
+	switch {
+	case f.Entity != "" && !afterwrite.ValidName(f.Entity):
+		return f, afterwrite.Invalid("entity", "is no name of an entity")
+	case len(f.ID) > afterwrite.MaxIDBytes:
+		return f, afterwrite.Invalid("id", "is longer than %d bytes", afterwrite.MaxIDBytes)
+	case f.Kind != "" && !afterwrite.KnownKind(f.Kind):
+		return f, afterwrite.Invalid("kind", "is none of %v", afterwrite.Kinds)
+	case len(f.Constraint) > maxText || len(f.Text) > maxText:
+		return f, afterwrite.Invalid("text", "is longer than %d bytes", maxText)
+	case !slices.Contains(states, f.State):
+		return f, afterwrite.Invalid("state", "is none of %v", states)
+	case strings.ContainsRune(f.ID+f.Constraint+f.Text, 0):
+		return f, afterwrite.Invalid("text", "has a NUL in it")
+	}
+	var err error
+	if f.Since, err = parseInstant(q, "since"); err != nil {
+		return f, err
+	}
+	f.Until, err = parseInstant(q, "until")
+	return f, err
+}
+
+// instantForm is what browsers send for a date and a time of day.
+const instantForm = "2006-01-02T15:04:05"
+
+func parseInstant(q url.Values, name string) (time.Time, error) {
+	text := q.Get(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, form := range []string{instantForm, "2006-01-02T15:04", time.RFC3339Nano, time.DateOnly} {
+		if t, err := time.Parse(form, text); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, afterwrite.Invalid(name, "is no time such as 2026-01-31T12:00")
+}
+
+// selects is the filter as the store takes it.
+func (f filter) selects() store.LetterFilter {
+	if f.State == "all" {
+		f.State = store.AnyState
+	}
+	return f.LetterFilter
+}
+
+// values are the filter's parameters; what does not restrict is left out.
+func (f filter) values() url.Values {
+	q := url.Values{}
+	set := func(name, value string) {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	set("entity", f.Entity)
+	set("id", f.ID)
+	set("kind", string(f.Kind))
+	set("constraint", f.Constraint)
+	set("text", f.Text)
+	if f.State != states[0] {
+		set("state", string(f.State))
+	}
+	set("since", f.moment(f.Since))
+	set("until", f.moment(f.Until))
+	return q
+}
+
+func (filter) moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(instantForm)
+}
+
+// Since and until as the form shows them.
+func (f filter) SinceText() string { return f.moment(f.Since) }
+func (f filter) UntilText() string { return f.moment(f.Until) }
+
+// Query is the filter's query string.
+func (f filter) Query() template.URL { return template.URL(f.values().Encode()) }
+
+// With is the query string of the filter with parameters changed.
+func (f filter) With(pairs ...string) template.URL {
+	q := f.values()
+	for i := 0; i+1 < len(pairs); i += 2 {
+		q.Set(pairs[i], pairs[i+1])
+	}
+	return template.URL(q.Encode())
+}
+
+// Restricts reports whether the filter leaves anything out beside the state.
+func (f filter) Restricts() bool {
+	f.State = ""
+	return f.LetterFilter != store.LetterFilter{}
+}
+
+// Words says which letters the filter selects.
+func (f filter) Words() string {
+	var parts []string
+	add := func(format, value string) {
+		if value != "" {
+			parts = append(parts, fmt.Sprintf(format, value))
+		}
+	}
+	add("of entity %s", f.Entity)
+	add("with id %q", f.ID)
+	add("of kind %s", string(f.Kind))
+	add("of constraint %s", f.Constraint)
+	add("whose error has %q in it", f.Text)
+	if !f.Since.IsZero() {
+		parts = append(parts, "dead since "+instant(f.Since))
+	}
+	if !f.Until.IsZero() {
+		parts = append(parts, "dead before "+instant(f.Until))
+	}
+	if len(parts) == 0 {
+		return "of every entity, whatever the error"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// parseNumbers reads letters picked by number.
+func parseNumbers(texts []string) ([]int64, error) {
+	if len(texts) > maxSelected {
+		return nil, afterwrite.Invalid("n", "names more than %d letters; use a filter", maxSelected)
+	}
+	numbers := make([]int64, len(texts))
+	for i, text := range texts {
+		n, err := parseNumber("n", text)
+		if err != nil {
+			return nil, err
+		}
+		numbers[i] = n
+	}
+	slices.Sort(numbers)
+	return slices.Compact(numbers), nil
+}
+
+func parseNumber(name, text string) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 {
+		return 0, afterwrite.Invalid(name, "is no number of a dead letter")
+	}
+	return n, nil
+}

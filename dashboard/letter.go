@@ -1,0 +1,179 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// hidden stands in the place of a value that its field redacts.
+const hidden = "hidden"
+
+// letterBody is the page of one dead letter.
+type letterBody struct {
+	mend.View
+	Known  bool // the entity is configured
+	Fields []fieldRow
+	Stale  bool
+	State  string
+	Waits  bool
+	Mends  bool
+	Audit  []store.AuditEntry
+	Error  string // why an edit was not taken
+}
+
+// fieldRow compares one field of a refused record with what is there now. Values are
+// their canonical JSON texts, so every digit is shown.
+type fieldRow struct {
+	Name, Type string
+	Letter     string // refused
+	Row        string // in the database
+	Now        string // newest, where that is another version
+	Differs    bool   // the refused value is not the row's
+	Fault      bool   // the database names this column
+	Hidden     bool
+	Input      string // in the form
+	Error      string
+}
+
+func (d *dashboard) letter(w http.ResponseWriter, r *http.Request) {
+	number, err := parseNumber("number", r.PathValue("number"))
+	if err != nil {
+		d.notFound(w, r)
+		return
+	}
+	body, err := d.letterBody(r, number)
+	if err != nil {
+		d.broken(w, r, "show a dead letter", err)
+		return
+	}
+	d.show(w, r, http.StatusOK, "letter", body.Entity+" "+body.ID, body)
+}
+
+func (d *dashboard) letterBody(r *http.Request, number int64) (*letterBody, error) {
+	view, err := d.Letters.Show(r.Context(), number)
+	body := &letterBody{View: view, Mends: who(r).May(Operator)}
+	e := d.entityNamed(view.Entity)
+	if err != nil && !errors.Is(err, afterwrite.ErrUnknownEntity) {
+		return nil, err
+	}
+	row := letterRow{Letter: view.Letter}
+	body.State, body.Waits, body.Stale = row.State(), row.State() == "waits", view.Stale()
+	if e != nil {
+		body.Known = true
+		body.Fields = compare(e, view)
+	}
+	body.Audit, err = d.Letters.Audit(r.Context(), store.AuditQuery{Entity: view.Entity, ID: view.ID, Limit: 20})
+	return body, err
+}
+
+// compare puts the refused values, the row's and the newest ones side by side.
+func compare(e *afterwrite.Entity, v mend.View) []fieldRow {
+	var refused map[string]json.RawMessage
+	_ = json.Unmarshal([]byte(v.Payload), &refused) // none for a deletion
+	rows := make([]fieldRow, len(e.Fields))
+	for i := range e.Fields {
+		f := &e.Fields[i]
+		row := fieldRow{
+			Name: f.Name, Type: string(f.Type), Letter: string(refused[f.Name]), Row: at(v.Row.Values, i), Hidden: f.Redact,
+			Fault: v.Refusal.Column != "" && v.Refusal.Column == f.Column,
+		}
+		row.Differs = row.Letter != row.Row
+		if v.Stale() && v.State.Cached && !v.State.Record.Deleted {
+			row.Now = at(v.State.Record.Values, i)
+		}
+		row.Input = row.Letter
+		if f.Redact {
+			row.Letter, row.Row, row.Now, row.Input = veil(row.Letter), veil(row.Row), veil(row.Now), ""
+		}
+		rows[i] = row
+	}
+	return rows
+}
+
+func at(values afterwrite.Values, i int) string {
+	if i >= len(values) {
+		return ""
+	}
+	return values[i]
+}
+
+// veil hides a value, but not that there is one.
+func veil(text string) string {
+	if text == "" || text == afterwrite.Null {
+		return text
+	}
+	return hidden
+}
+
+// edit takes the form's values, each as JSON text, and writes those that were changed.
+func (d *dashboard) edit(w http.ResponseWriter, r *http.Request) {
+	number, err := parseNumber("number", r.PathValue("number"))
+	if err != nil {
+		d.notFound(w, r)
+		return
+	}
+	body, err := d.letterBody(r, number)
+	if err != nil {
+		d.broken(w, r, "edit a dead letter", err)
+		return
+	}
+	changes := body.changes(r)
+	if len(changes) == 0 {
+		d.refuseEdit(w, r, body, afterwrite.Invalid("", "No value was changed. To send the record as it is, retry it."))
+		return
+	}
+	if _, err := d.Letters.Edit(r.Context(), number, changes, who(r).actor()); err != nil {
+		d.refuseEdit(w, r, body, err)
+		return
+	}
+	redirect(w, r, "refused/"+r.PathValue("number")+"?said=edited")
+}
+
+// changes are the values that the form gives otherwise than the letter.
+func (b *letterBody) changes(r *http.Request) afterwrite.Fields {
+	changes := afterwrite.Fields{}
+	for i := range b.Fields {
+		f := &b.Fields[i]
+		given, ok := r.PostForm["field."+f.Name]
+		if !ok {
+			continue
+		}
+		text := strings.TrimSpace(given[0])
+		if text != f.Input && !(f.Hidden && text == "") {
+			changes[f.Name] = json.RawMessage(text)
+		}
+		f.Input = text
+	}
+	return changes
+}
+
+// refuseEdit shows the form again, what was typed in it, and what is wrong where.
+func (d *dashboard) refuseEdit(w http.ResponseWriter, r *http.Request, body *letterBody, err error) {
+	var invalid *afterwrite.InvalidError
+	status := http.StatusUnprocessableEntity
+	switch {
+	case errors.As(err, &invalid):
+		for _, one := range invalid.Fields {
+			i := slices.IndexFunc(body.Fields, func(f fieldRow) bool { return f.Name == one.Field })
+			if i >= 0 {
+				body.Fields[i].Error = one.Reason
+				body.Error = "The edit was not accepted; see below."
+			} else {
+				body.Error = strings.TrimSpace(one.Field + " " + one.Reason)
+			}
+		}
+	case errors.Is(err, mend.ErrStale):
+		status, body.Error = http.StatusConflict, "A newer write, or another operator, was faster: the newer state stands."
+	default:
+		d.broken(w, r, "edit a dead letter", err)
+		return
+	}
+	d.show(w, r, status, "letter", body.Entity+" "+body.ID, body)
+}

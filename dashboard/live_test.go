@@ -1,0 +1,225 @@
+package dashboard_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/dashboard"
+	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/producer/api"
+	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/worker"
+)
+
+// deployment is a real one: an API, a worker, a dashboard, a Redis and a database.
+type deployment struct {
+	t        testing.TB
+	entities []*afterwrite.Entity
+	cache    *cache.Cache
+	store    *store.Store
+	mender   *mend.Mender
+	api      *httptest.Server
+	pages    *httptest.Server
+}
+
+// deploy starts one. A change alters the dashboard's options.
+func deploy(t testing.TB, change ...func(*dashboard.Options)) *deployment {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	d := &deployment{t: t, entities: shop(t)}
+	redis, prefix := testkit.SharedRedis(t).URL(), testkit.Prefix(t)
+	var err error
+	d.store, err = store.Open(ctx, store.Config{URL: testkit.SQLite(t)}, d.entities)
+	require.NoError(t, err)
+	_, err = d.store.Migrate(ctx, false)
+	require.NoError(t, err)
+	d.cache, err = cache.New(cache.Config{URL: redis, Prefix: prefix, Loader: d.store, Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	orders, err := queue.NewClient(redis, prefix)
+	require.NoError(t, err)
+	inspector, err := queue.Inspect(redis, prefix)
+	require.NoError(t, err)
+	writes, err := producer.New(producer.Config{Entities: d.entities, Cache: d.cache, Queue: orders, Loader: d.store, Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	d.mender, err = mend.New(mend.Config{Entities: d.entities, Letters: d.store, Records: d.cache, Writes: writes, Queue: orders, Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	front, err := api.New(api.Config{
+		Producer: writes, Cache: d.cache, Store: lister{d.store}, Entities: d.entities, Log: testkit.Logger(t),
+		MaxBody: 1 << 20, MaxBatchBody: 1 << 20, Registerer: prometheus.NewRegistry(), Gatherer: prometheus.NewRegistry(),
+	})
+	require.NoError(t, err)
+	d.api = httptest.NewServer(front)
+
+	server, err := queue.NewServer(queue.ServerConfig{RedisURL: redis, Prefix: prefix, Concurrency: 2, PollInterval: 20 * time.Millisecond, Queues: map[string]int{"default": 1}, Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	flusher, err := worker.New(worker.Config{
+		Entities: d.entities, Cache: d.cache, Store: d.store, Queue: orders, Server: server,
+		SweepInterval: 100 * time.Millisecond, Log: testkit.Logger(t), Registerer: prometheus.NewRegistry(),
+	})
+	require.NoError(t, err)
+	running.Go(func() { _ = flusher.Run(ctx) })
+
+	o := dashboard.Options{
+		Entities: d.entities, Cache: d.cache, Store: d.store, Queues: inspector, Letters: d.mender, Records: d.cache, Rows: d.store,
+		Series: d.cache, Audit: d.store, Version: "v1.2.3", Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond,
+		Log: testkit.Logger(t), Go: func(run func(context.Context)) { running.Go(func() { run(ctx) }) },
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	handler, err := dashboard.New(o)
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	mux.Handle("/", handler)
+	mux.Handle("/deep/admin/", http.StripPrefix("/deep/admin", handler))
+	d.pages = httptest.NewServer(mux)
+	t.Cleanup(func() {
+		stop()
+		running.Wait()
+		d.pages.CloseClientConnections()
+		d.pages.Close()
+		d.api.Close()
+		_ = writes.Close()
+		_, _, _, _ = orders.Close(), inspector.Close(), d.cache.Close(), d.store.Close()
+	})
+	return d
+}
+
+type lister struct{ *store.Store }
+
+func (l lister) List(ctx context.Context, e *afterwrite.Entity, q api.Query) ([]afterwrite.Row, error) {
+	return l.Store.List(ctx, e, store.Query(q))
+}
+
+// shop is a set of entities with a unique field and a hidden one, refused records tried
+// once more after an hour.
+func shop(t testing.TB) []*afterwrite.Entity {
+	t.Helper()
+	slow := afterwrite.RetryPolicy{MaxAttempts: 8, Base: time.Hour, Factor: 2, Cap: 12 * time.Hour, Jitter: afterwrite.JitterEqual, Timeout: 30 * time.Second}
+	list := []*afterwrite.Entity{
+		{
+			Name: "user", Table: "users", ID: afterwrite.ID{Type: afterwrite.String, Max: 64}, Partitions: 8, Retry: slow,
+			Fields: []afterwrite.Field{
+				{Name: "name", Type: afterwrite.String, MaxLength: 200, Required: true},
+				{Name: "email", Type: afterwrite.String, MaxLength: 320, Unique: true},
+				{Name: "age", Type: afterwrite.Int},
+				{Name: "profile", Type: afterwrite.JSON},
+				{Name: "secret", Type: afterwrite.String, Redact: true},
+			},
+		},
+		{
+			Name: "product", Table: "products", ID: afterwrite.ID{Type: afterwrite.String, Max: 64}, Partitions: 4, Retry: slow,
+			Fields: []afterwrite.Field{
+				{Name: "sku", Type: afterwrite.String, MaxLength: 40, Unique: true},
+				{Name: "price", Type: afterwrite.Decimal, Precision: 12, Scale: 2},
+				{Name: "stock", Type: afterwrite.Int, Default: "0"},
+			},
+		},
+	}
+	for _, e := range list {
+		require.NoError(t, e.Init())
+	}
+	return list
+}
+
+func (d *deployment) entity(name string) *afterwrite.Entity {
+	for _, e := range d.entities {
+		if e.Name == name {
+			return e
+		}
+	}
+	d.t.Fatalf("no entity %q", name)
+	return nil
+}
+
+// put writes a record through the API.
+func (d *deployment) put(entity, id string, fields map[string]any) {
+	d.t.Helper()
+	body, err := json.Marshal(fields)
+	require.NoError(d.t, err)
+	r, err := http.NewRequestWithContext(d.t.Context(), http.MethodPut, d.api.URL+"/v1/"+entity+"/"+url.PathEscape(id), strings.NewReader(string(body)))
+	require.NoError(d.t, err)
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(r)
+	require.NoError(d.t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(d.t, err)
+	require.Equal(d.t, http.StatusAccepted, answer.StatusCode, string(text))
+}
+
+// await waits until a record has a status.
+func (d *deployment) await(entity, id string, want afterwrite.Status) cache.State {
+	d.t.Helper()
+	var s cache.State
+	testkit.Eventually(d.t, fmt.Sprintf("%s %s is %s", entity, id, want), func() bool {
+		var err error
+		s, err = d.cache.Status(d.t.Context(), d.entity(entity), id)
+		require.NoError(d.t, err)
+		return s.Record.Status == want
+	})
+	return s
+}
+
+// die lets records that the database has refused die at once, as if their policies were
+// exhausted.
+func (d *deployment) die(entity string, ids ...string) {
+	d.t.Helper()
+	e := d.entity(entity)
+	for _, id := range ids {
+		s := d.await(entity, id, afterwrite.Held)
+		now := time.Now()
+		require.NoError(d.t, d.store.InsertDead(d.t.Context(), []store.Letter{{
+			Entity: entity, ID: id, Version: s.Record.Version, Payload: string(e.AppendFields(nil, s.Record.Values)),
+			Refusal: *s.Refusal, Attempts: 8, AcceptedAt: now.Add(-time.Hour), DiedAt: now,
+			History: []store.Attempt{
+				{Number: 1, At: now.Add(-time.Hour), Kind: s.Refusal.Kind, Message: s.Refusal.Message, Worker: "host-1"},
+				{Number: 8, At: now, Kind: s.Refusal.Kind, Message: s.Refusal.Message, Worker: "host-2"},
+			},
+		}}))
+		n, err := d.cache.Die(d.t.Context(), e, e.Partition(id), []cache.Refused{{
+			Change: afterwrite.Change{ID: id, Version: s.Record.Version}, Refusal: *s.Refusal, Attempts: 8,
+		}})
+		require.NoError(d.t, err)
+		require.Equal(d.t, 1, n)
+	}
+}
+
+// refuse writes users whose email another one has, and waits until they are held.
+func (d *deployment) refuse(ids ...string) {
+	d.t.Helper()
+	d.put("user", "ada", map[string]any{"name": "Ada Lovelace", "email": "ada@example.com", "age": 36, "secret": "s3cret"})
+	d.await("user", "ada", afterwrite.Persisted)
+	for i, id := range ids {
+		d.put("user", id, map[string]any{"name": "<script>alert(1)</script>", "email": "ada@example.com", "age": int64(9223372036854775800) + int64(i%7), "secret": "hush", "profile": json.RawMessage(`{"b":1,"a":[1.0]}`)})
+	}
+	for _, id := range ids {
+		d.await("user", id, afterwrite.Held)
+	}
+}
+
+// letters are the numbers of the dead letters that wait, the newest first.
+func (d *deployment) letters() []store.Letter {
+	d.t.Helper()
+	list, err := d.store.Letters(d.t.Context(), store.LetterFilter{State: store.StateWaiting}, 0, 0)
+	require.NoError(d.t, err)
+	return list
+}

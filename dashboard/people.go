@@ -1,0 +1,244 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+	"golang.org/x/time/rate"
+
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// Role says what a person may do. Each role may do what those before it may.
+type Role string
+
+// The roles.
+const (
+	Viewer   Role = "viewer"   // sees every page
+	Operator Role = "operator" // mends: retries, edits, discards, invalidates records
+	Admin    Role = "admin"    // tunes: retry policies, queues, the whole cache
+)
+
+// Roles lists every role, the weakest first.
+var Roles = []Role{Viewer, Operator, Admin}
+
+// May reports whether the role includes another.
+func (r Role) May(other Role) bool {
+	return slices.Contains(Roles, r) && slices.Index(Roles, r) >= slices.Index(Roles, other)
+}
+
+// User is somebody who may log in.
+type User struct {
+	Name string
+	Hash string // of the password, see [HashPassword]; "" for who comes through the proxy alone
+	Role Role
+}
+
+// Proxy names the reverse proxy that says who is there.
+type Proxy struct {
+	Header string         // that carries the user's name; "" for no proxy
+	From   []netip.Prefix // addresses whose header is believed
+	Role   Role           // of those who are not among the users; "" refuses them
+}
+
+// person is who makes a request.
+type person struct {
+	Name   string
+	Role   Role
+	Origin string // address
+	Leaves bool   // has logged in here, and can log out
+}
+
+func (p person) May(r Role) bool { return p.Role.May(r) }
+func (p person) actor() store.Actor {
+	return store.Actor{Name: p.Name, Origin: "dashboard " + p.Origin}
+}
+
+// Limits of a session, and of the tries to open one.
+const (
+	sessionLife  = 12 * time.Hour
+	sessionIdle  = 2 * time.Hour
+	loginsAtOnce = 2 // a check takes memory and a processor for a moment
+	loginsBurst  = 10
+	loginEvery   = 3 * time.Second // beyond the burst, for everybody together
+)
+
+// people knows who may come in.
+type people struct {
+	users    map[string]User
+	proxy    Proxy
+	open     bool // no users: whoever reaches the page is an admin
+	insecure bool // even from another machine
+	sessions *scs.SessionManager
+	checking chan struct{}
+	tries    *rate.Limiter
+	dummy    func() string // a hash for names that are not known
+}
+
+func newPeople(o Options) (*people, error) {
+	p := &people{
+		users: map[string]User{}, proxy: o.Proxy, insecure: o.Insecure, sessions: scs.New(),
+		checking: make(chan struct{}, loginsAtOnce), tries: rate.NewLimiter(rate.Every(loginEvery), loginsBurst),
+		dummy: sync.OnceValue(func() string { h, _ := HashPassword("nobody"); return h }),
+	}
+	for _, u := range o.Users {
+		if err := p.add(u); err != nil {
+			return nil, fmt.Errorf("dashboard: user %q: %w", u.Name, err)
+		}
+	}
+	if o.Proxy.Header != "" && len(o.Proxy.From) == 0 {
+		return nil, errors.New("dashboard: a proxy's header is believed from named addresses alone; name them")
+	}
+	p.open = len(o.Users) == 0 && o.Proxy.Header == ""
+	s := p.sessions
+	s.Lifetime, s.IdleTimeout, s.HashTokenInStore = sessionLife, sessionIdle, true
+	s.Cookie.Name, s.Cookie.Secure, s.Cookie.SameSite = "afterwrite_session", o.HTTPS, http.SameSiteLaxMode
+	if o.Sessions != nil {
+		s.Store = o.Sessions
+	}
+	s.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
+		o.Log.ErrorContext(r.Context(), "session failed", "error", err)
+		http.Error(w, "the session cannot be read now", http.StatusServiceUnavailable)
+	}
+	return p, nil
+}
+
+func (p *people) add(u User) error {
+	if _, twice := p.users[u.Name]; twice {
+		return errors.New("is there twice")
+	}
+	if u.Name == "" || len(u.Name) > 100 || !slices.Contains(Roles, u.Role) {
+		return fmt.Errorf("needs a name of at most 100 bytes and one of the roles %v", Roles)
+	}
+	if u.Hash != "" || p.proxy.Header == "" {
+		if err := CheckHash(u.Hash); err != nil {
+			return fmt.Errorf("hash: %w", err)
+		}
+	}
+	p.users[u.Name] = u
+	return nil
+}
+
+// of says who makes a request; ok is false for nobody.
+func (p *people) of(r *http.Request) (who person, ok bool) {
+	who.Origin = p.origin(r)
+	if p.open {
+		who.Name, who.Role = "local", Admin
+		return who, p.insecure || localOnly(r)
+	}
+	if p.proxy.Header != "" && p.trusted(peer(r)) {
+		if name := r.Header.Get(p.proxy.Header); name != "" {
+			u, known := p.users[name]
+			if !known {
+				u = User{Name: name, Role: p.proxy.Role}
+			}
+			who.Name, who.Role = brief(errors.New(u.Name)), u.Role
+			return who, u.Role != ""
+		}
+	}
+	u, known := p.users[p.sessions.GetString(r.Context(), "user")]
+	who.Name, who.Role, who.Leaves = u.Name, u.Role, true
+	return who, known
+}
+
+// localOnly reports whether a request came to a loopback address under a loopback name.
+// The name matters: a page elsewhere may have its own name resolved to this machine.
+func localOnly(r *http.Request) bool {
+	addr, served := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !served {
+		return true // no server, no network
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	at, err := netip.ParseAddrPort(addr.String())
+	named, _ := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && at.Addr().Unmap().IsLoopback() && (host == "localhost" || named.IsLoopback())
+}
+
+func peer(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap()
+}
+
+func (p *people) trusted(a netip.Addr) bool {
+	return slices.ContainsFunc(p.proxy.From, func(n netip.Prefix) bool { return n.Contains(a) })
+}
+
+// origin is the address that a request came from: the last one that no trusted proxy has.
+func (p *people) origin(r *http.Request) string {
+	at := peer(r)
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && p.trusted(at); i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		at = hop.Unmap()
+	}
+	return at.String()
+}
+
+// errTries reports too many tries to log in.
+var errTries = errors.New("too many tries to log in; wait a few seconds")
+
+// check says whether a password is the user's. It takes as long for a name that nobody has.
+func (p *people) check(ctx context.Context, name, password string) (bool, error) {
+	if !p.tries.Allow() {
+		return false, errTries
+	}
+	select {
+	case p.checking <- struct{}{}:
+		defer func() { <-p.checking }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	u, known := p.users[name]
+	if !known || u.Hash == "" {
+		u, known = User{Hash: p.dummy()}, false
+	}
+	return matches(u.Hash, password[:min(len(password), maxPassword)]) && known, nil
+}
+
+type personKey struct{}
+
+// who is the person that [dashboard.need] has found.
+func who(r *http.Request) person {
+	p, _ := r.Context().Value(personKey{}).(person)
+	return p
+}
+
+// need admits those who have a role. Who is nobody is asked to log in.
+func (d *dashboard) need(role Role, next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, ok := d.people.of(r)
+		r = r.WithContext(context.WithValue(r.Context(), personKey{}, p))
+		switch {
+		case ok && p.May(role):
+			next(w, r)
+		case ok:
+			d.Log.WarnContext(r.Context(), "refused", "user", p.Name, "role", p.Role, "path", r.URL.Path)
+			d.fail(w, r, http.StatusForbidden, fmt.Sprintf("This needs the role %s; %s is a %s.", role, p.Name, p.Role))
+		case d.people.open:
+			d.fail(w, r, http.StatusForbidden, "Without users the dashboard answers on this machine's own addresses alone. Configure dashboard.users to open it.")
+		case r.Method == http.MethodGet && r.Header.Get("HX-Request") == "":
+			redirect(w, r, "login?"+query("next", here(r)))
+		default:
+			w.Header().Set("HX-Refresh", "true")
+			d.fail(w, r, http.StatusUnauthorized, "Log in first.")
+		}
+	})
+}

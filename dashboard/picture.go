@@ -1,0 +1,119 @@
+package dashboard
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// picture is a retry policy drawn on a time axis: a row an attempt, a band from its
+// earliest to its latest time after the first attempt.
+type picture struct {
+	Sentence      string
+	Steps         []afterwrite.Step
+	More          int // attempts that are not drawn
+	Width, Height int
+	Bands         []band
+	Ticks         []tick
+}
+
+type band struct {
+	Label     string
+	Y, TextY  int
+	X, Width  string
+	Middle    string // x of the mark
+	When, Gap string // in words
+	CY        int
+}
+
+type tick struct {
+	X     string
+	Label string
+}
+
+const (
+	maxDrawn   = 25
+	plotLeft   = 90
+	plotWidth  = 600
+	plotTop    = 8
+	bandHeight = 20
+)
+
+// marks of the axis: the scale is logarithmic, as the delays grow by factors.
+var marks = []time.Duration{
+	time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond, time.Second, 10 * time.Second, time.Minute,
+	10 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour, 365 * 24 * time.Hour,
+}
+
+// schedule draws a policy for records that are refused with a kind every time.
+func schedule(p afterwrite.RetryPolicy, kind afterwrite.Kind) picture {
+	own := p.For(kind)
+	all := own.Schedule("", afterwrite.MaxRetryAttempts)
+	last := all[len(all)-1]
+	pic := picture{Sentence: sentence(len(all), last), Steps: all[:min(len(all), maxDrawn)]}
+	pic.More = len(all) - len(pic.Steps)
+	first := own.Base
+	x := axis(max(first/4, time.Millisecond), max(pic.Steps[len(pic.Steps)-1].High, 2*first))
+	for i, s := range pic.Steps {
+		y := plotTop + i*bandHeight
+		low, high := x(s.Low), x(s.High)
+		pic.Bands = append(pic.Bands, band{
+			Label: "attempt " + strconv.Itoa(s.Attempt), Y: y + 4, TextY: y + 15, CY: y + bandHeight/2,
+			X: pixel(low), Width: pixel(max(high-low, 2)), Middle: pixel(x((s.Low + s.High) / 2)),
+			When: span(s.Low, s.High), Gap: span(s.DelayLow, s.DelayHigh),
+		})
+	}
+	bottom := plotTop + len(pic.Steps)*bandHeight
+	pic.Width, pic.Height = plotLeft+plotWidth+30, bottom+28
+	pic.ticks(x)
+	return pic
+}
+
+// ticks marks the axis, no two marks closer than a label is wide.
+func (p *picture) ticks(x func(time.Duration) float64) {
+	last := math.Inf(-1)
+	for _, m := range marks {
+		at := x(m)
+		if at > plotLeft && at <= plotLeft+plotWidth && at-last >= 60 {
+			p.Ticks = append(p.Ticks, tick{pixel(at), duration(m)})
+			last = at
+		}
+	}
+}
+
+// Axis and text below the bands.
+func (p picture) Bottom() int    { return p.Height - 24 }
+func (p picture) TickText() int  { return p.Height - 8 }
+func (p picture) PlotLeft() int  { return plotLeft }
+func (p picture) PlotRight() int { return plotLeft + plotWidth }
+
+// axis maps times to pixels, logarithmically between two; earlier ones are at its begin.
+func axis(from, to time.Duration) func(time.Duration) float64 {
+	low, high := math.Log(float64(from)), math.Log(float64(to))
+	return func(t time.Duration) float64 {
+		if t <= from {
+			return plotLeft
+		}
+		return plotLeft + plotWidth*(math.Log(float64(t))-low)/(high-low)
+	}
+}
+
+func pixel(x float64) string { return strconv.FormatFloat(x, 'f', 1, 64) }
+
+func span(low, high time.Duration) string {
+	if low == high {
+		return duration(low)
+	}
+	return duration(low) + " to " + duration(high)
+}
+
+// sentence says when a record is given up.
+func sentence(attempts int, last afterwrite.Step) string {
+	if attempts == 1 {
+		return "Dead at the first refusal."
+	}
+	return fmt.Sprintf("Dead after %d attempts, %s after the first.", attempts, span(last.Low, last.High))
+}

@@ -1,0 +1,249 @@
+package dashboard
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// records is the state in Redis, record by record. A cache.Cache is one.
+type records interface {
+	Status(ctx context.Context, e *afterwrite.Entity, id string) (cache.State, error)
+	Waiting(ctx context.Context, e *afterwrite.Entity, partition, skip, limit int) ([]cache.Waiting, error)
+	Events(ctx context.Context, e *afterwrite.Entity, since time.Time) (events []cache.Event, whole bool, err error)
+	Invalidate(ctx context.Context, e *afterwrite.Entity, ids []string) (int, error)
+	InvalidateMatch(ctx context.Context, e *afterwrite.Entity, pattern string, progress func(dropped int)) (int, error)
+}
+
+// rows is the state in the database. A store.Store is one.
+type rows interface {
+	Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error)
+}
+
+// auditor keeps what was done. A store.Store is one.
+type auditor interface {
+	Audit(ctx context.Context, entry store.AuditEntry) error
+}
+
+// tell audits an action that nothing else audits. It has been done, so a failure is
+// logged and not the viewer's.
+func (d *dashboard) tell(r *http.Request, action string, e *afterwrite.Entity, id string, detail map[string]any) {
+	p := who(r)
+	d.Log.InfoContext(r.Context(), "done by an operator", "action", action, "entity", e.Name, "id", id, "user", p.Name)
+	if d.Audit == nil {
+		return
+	}
+	entry := store.AuditEntry{Actor: p.actor(), Action: action, Entity: e.Name, ID: id, Detail: detail}
+	if err := d.Audit.Audit(context.WithoutCancel(r.Context()), entry); err != nil {
+		d.Log.ErrorContext(r.Context(), "not audited", "action", action, "entity", e.Name, "id", id, "user", p.Name, "error", err)
+	}
+}
+
+// eventsBack is how far the events of a record are looked for.
+const eventsBack = 24 * time.Hour
+
+// recordBody is the page of one record, wherever it is.
+type recordBody struct {
+	Entity string
+	ID     string
+	Error  string // what is wrong with the look-up
+	Shown  bool
+	State  cache.State
+	Row    afterwrite.Row
+	RowErr error
+	Fields []fieldRow
+	Where  string // of its partition
+	Events []cache.Event
+	Whole  bool // no event since eventsBack is missing
+	Audit  []store.AuditEntry
+	Mends  bool
+	At     time.Time
+}
+
+// Standing says in one sentence where the record is.
+func (b recordBody) Standing() string {
+	s := b.State
+	switch {
+	case s.Record.Status == afterwrite.Dead:
+		return "The database refused it until its policy was exhausted; it waits for an operator."
+	case s.Record.Status == afterwrite.Held:
+		return "The database refused it; it waits for its next attempt."
+	case s.Record.Status == afterwrite.Pending:
+		return "Accepted, and on its way to the database."
+	case b.RowErr != nil:
+		return "The database does not answer, so its row is not shown."
+	case s.Cached && s.Record.Deleted, !s.Cached && !b.Row.Exists:
+		return "There is no such record."
+	case s.Cached:
+		return "The database has it, and reads are answered by the cache."
+	}
+	return "The database has it; it is not cached, and the next read loads it."
+}
+
+func (d *dashboard) record(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	body := recordBody{Entity: q.Get("entity"), ID: clip(q.Get("id"), afterwrite.MaxIDBytes), Mends: who(r).May(Operator), At: time.Now()}
+	if body.ID == "" {
+		d.show(w, r, http.StatusOK, "record", "Record", body)
+		return
+	}
+	e := d.entityNamed(body.Entity)
+	if e == nil {
+		body.Error = "There is no such entity in the configuration."
+		d.show(w, r, http.StatusNotFound, "record", "Record", body)
+		return
+	}
+	id, err := e.CanonicalID(body.ID)
+	if err != nil {
+		body.Error = brief(err)
+		d.show(w, r, http.StatusUnprocessableEntity, "record", "Record", body)
+		return
+	}
+	body.ID = id
+	if err := d.fillRecord(r.Context(), e, &body); err != nil {
+		d.broken(w, r, "look up a record", err)
+		return
+	}
+	d.render(w, r, http.StatusOK, "record", page{Title: e.Name + " " + id, Refresh: d.refresh(r), At: body.At, Body: body})
+}
+
+func (d *dashboard) fillRecord(ctx context.Context, e *afterwrite.Entity, body *recordBody) (err error) {
+	if body.State, err = d.Records.Status(ctx, e, body.ID); err != nil {
+		return err
+	}
+	body.Shown, body.Where = true, "partition "+strconv.Itoa(e.Partition(body.ID))+" of "+strconv.Itoa(e.Partitions)
+	body.Row.ID = body.ID
+	if d.Rows != nil {
+		loaded, err := d.Rows.Load(ctx, e, []string{body.ID})
+		body.RowErr = err
+		body.Row.Values, body.Row.Exists = loaded[body.ID], loaded[body.ID] != nil
+	}
+	body.Fields = sides(e, body.State, body.Row)
+	events, whole, err := d.Records.Events(ctx, e, body.At.Add(-eventsBack))
+	if err != nil {
+		return err
+	}
+	body.Whole = whole
+	for _, one := range events {
+		if one.ID == body.ID {
+			body.Events = append(body.Events, one)
+		}
+	}
+	if d.Letters != nil {
+		// A database that is down leaves this list empty; the page says that it is down.
+		body.Audit, _ = d.Letters.Audit(ctx, store.AuditQuery{Entity: e.Name, ID: body.ID, Limit: 20})
+	}
+	return nil
+}
+
+// sides compares the cached record with its row.
+func sides(e *afterwrite.Entity, s cache.State, row afterwrite.Row) []fieldRow {
+	v := mend.View{Row: row}
+	if s.Cached && !s.Record.Deleted {
+		v.Payload = string(e.AppendFields(nil, s.Record.Values))
+	}
+	if s.Refusal != nil {
+		v.Refusal = *s.Refusal
+	}
+	return compare(e, v)
+}
+
+func (d *dashboard) invalidate(w http.ResponseWriter, r *http.Request) {
+	e := d.entityNamed(r.PostFormValue("entity"))
+	if e == nil {
+		d.notFound(w, r)
+		return
+	}
+	id, err := e.CanonicalID(clip(r.PostFormValue("id"), afterwrite.MaxIDBytes+1))
+	if err != nil {
+		d.fail(w, r, http.StatusUnprocessableEntity, brief(err))
+		return
+	}
+	n, err := d.Records.Invalidate(r.Context(), e, []string{id})
+	if err != nil {
+		d.broken(w, r, "invalidate", err)
+		return
+	}
+	said := "kept"
+	if n > 0 {
+		said = "invalidated"
+		d.tell(r, "cache.invalidate", e, id, nil)
+	}
+	redirect(w, r, "record?"+query("entity", e.Name, "id", id, "said", said))
+}
+
+// cacheBody is the page of the cache as a whole.
+type cacheBody struct {
+	Redis    cache.Health
+	Err      error
+	HitRate  string
+	Asked    int64
+	Entities []*afterwrite.Entity
+	Tunes    bool
+	Done     string // what an invalidation did
+	Phrase   string
+}
+
+// invalidateLimit bounds a scan over the cached records.
+const invalidateLimit = 60 * time.Second
+
+func (d *dashboard) cachePage(w http.ResponseWriter, r *http.Request) {
+	d.showCache(w, r, http.StatusOK, "")
+}
+
+func (d *dashboard) showCache(w http.ResponseWriter, r *http.Request, status int, done string) {
+	s := d.snapshot(r.Context())
+	body := cacheBody{Redis: s.redis, Entities: d.Entities, Tunes: who(r).May(Admin), Done: done, HitRate: "—"}
+	if s.redisDown() {
+		body.Err = s.redisErr
+	}
+	if body.Asked = s.redis.Hits + s.redis.Misses; body.Asked > 0 {
+		body.HitRate = strconv.FormatFloat(100*float64(s.redis.Hits)/float64(body.Asked), 'f', 1, 64) + " %"
+	}
+	d.render(w, r, status, "cache", page{Title: "Cache", At: s.at, Body: body})
+}
+
+func (d *dashboard) invalidateMatch(w http.ResponseWriter, r *http.Request) {
+	e := d.entityNamed(r.PostFormValue("entity"))
+	pattern := strings.TrimSpace(r.PostFormValue("pattern"))
+	switch {
+	case e == nil:
+		d.notFound(w, r)
+		return
+	case pattern == "" || len(pattern) > maxText:
+		d.showCache(w, r, http.StatusUnprocessableEntity, "Give a pattern of 1 to 200 bytes; * is every record.")
+		return
+	case d.production() && r.PostFormValue("typed") != e.Name:
+		d.showCache(w, r, http.StatusUnprocessableEntity, "Nothing was dropped: type the entity's name to confirm.")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), invalidateLimit)
+	defer cancel()
+	n, err := d.Records.InvalidateMatch(ctx, e, pattern, nil)
+	d.tell(r, "cache.invalidate", e, "", map[string]any{"pattern": pattern, "dropped": n})
+	done := "Dropped " + number(int64(n)) + " " + plural(int64(n), "record", "records") + " of " + e.Name + " from the cache."
+	if err != nil {
+		d.Log.WarnContext(r.Context(), "invalidation ended early", "entity", e.Name, "pattern", pattern, "dropped", n, "error", err)
+		done += " Then it was cut off; repeat it to go on."
+	}
+	d.showCache(w, r, http.StatusOK, done)
+}
+
+// parseSkip reads how many records a page begins after.
+func parseSkip(text string) (int, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > maxSkip {
+		return 0, afterwrite.Invalid("from", "must be from 0 to %d", maxSkip)
+	}
+	return n, nil
+}
