@@ -73,13 +73,13 @@ func (a *app) doctor(ctx context.Context) error {
 	defer cancel()
 	x := &examination{parts: p}
 	x.say("configuration", fine, "", "%s, %s", c.File, count(len(c.Entities), "entity", "entities"))
-	if err := errExposed(c); err != nil {
-		x.say("api address", failure, "see the detail", "%v", err)
-	}
 	redis := x.redis(ctx)
 	database := x.database(ctx)
 	if redis && database {
 		x.partitions(ctx)
+	}
+	if database {
+		x.tokens(ctx)
 	}
 	if redis {
 		x.backlog(ctx)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/afterwrite/afterwrite/cache/ratelimit"
+	"github.com/afterwrite/afterwrite/internal/token"
 )
 
 // limits is what the API asks before it answers a request.
@@ -19,7 +20,7 @@ func (p *parts) newLimit() (limits, error) {
 		return nil, nil
 	}
 	limit, err := ratelimit.New(ratelimit.Config{
-		Cache: p.cache, Caller: ratelimit.ByAddress(c.TrustedProxies), FailClosed: c.RateLimit.FailClosed,
+		Cache: p.cache, Caller: ratelimit.First(ratelimit.ByToken(tokenOf), ratelimit.ByAddress(c.TrustedProxies)), FailClosed: c.RateLimit.FailClosed,
 		Policies: []ratelimit.Policy{{Name: "default", Limit: c.RateLimit.Limit, Window: c.RateLimit.Window}},
 		Log:      p.log, Registerer: p.metrics,
 	})
@@ -27,4 +28,10 @@ func (p *parts) newLimit() (limits, error) {
 		return nil, fmt.Errorf("%w: api.rate_limit: %w", errConfig, err)
 	}
 	return limit, nil
+}
+
+// tokenOf is the name of the token that a request was made with, "" for none.
+func tokenOf(r *http.Request) string {
+	who, _ := token.FromContext(r.Context())
+	return who.Name
 }

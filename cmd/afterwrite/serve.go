@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"syscall"
 	"time"
 
@@ -61,15 +62,26 @@ func serve(ctx context.Context, l net.Listener, handler http.Handler, grace time
 	return nil
 }
 
-// profiled adds /debug/pprof/ to a handler.
-func profiled(handler http.Handler) http.Handler {
+// profiled adds /debug/pprof/ to a handler. Every other path goes to the handler as it
+// is: a mux would clean it, and ids may look like anything.
+func profiled(handler, profiles http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/debug/pprof/") {
+			profiles.ServeHTTP(w, r)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// profiles serves /debug/pprof/.
+func profiles() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	mux.Handle("/", handler)
 	return mux
 }
 

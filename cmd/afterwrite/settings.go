@@ -47,16 +47,6 @@ func chosen(c *config.Config, names []string) ([]*afterwrite.Entity, error) {
 	return []*afterwrite.Entity{e}, nil
 }
 
-// errExposed refuses to serve writes to other machines without a token.
-func errExposed(c *config.Config) error {
-	if c.API.Insecure || loopback(c.API.Addr) {
-		return nil
-	}
-	return fmt.Errorf("%w: api.addr %s can be reached from other machines, and anybody there could write; "+
-		"set it to 127.0.0.1, or set api.insecure: true (AFTERWRITE_API_INSECURE=true) where something in front of it asks who is there",
-		errConfig, c.API.Addr)
-}
-
 // errDashboardExposed refuses to show the pages to other machines without a login.
 func errDashboardExposed(c *config.Config) error {
 	if c.API.Insecure || loopback(c.Dashboard.Addr) {

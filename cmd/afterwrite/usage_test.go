@@ -17,7 +17,6 @@ func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, testkit.SQLite(t))
 	bad := d.file("bad.yaml", "api:\n  adr: x\nentities:\n  user: {fields: {name: {type: string}}}\n")
-	exposed := d.file("exposed.yaml", "api: {addr: \"0.0.0.0:0\"}\nentities:\n  user: {fields: {name: {type: string}}}\n")
 	limited := d.file("limited.yaml", "api: {rate_limit: {limit: 5000000, window: 1s}}\nentities:\n  user: {fields: {name: {type: string}}}\n")
 	for _, tt := range []struct {
 		args string
@@ -44,7 +43,17 @@ func TestExitCodes(t *testing.T) {
 		{"config check --config " + bad, exitUsage, bad + `:2:3: api.adr: is not a setting; did you mean "addr"?`},
 		{"api --config " + bad, exitUsage, bad + ":2:3:"},
 		{"api --config " + limited, exitUsage, "api.rate_limit"},
-		{"api --config " + exposed, exitUsage, "insecure: true"},
+		{"token", exitUsage, "needs a command"},
+		{"token new", exitUsage, "accepts 1 arg"},
+		{"token new two words", exitUsage, "accepts 1 arg"},
+		{"token new -- -x", exitUsage, "is no name for a token"},
+		{"token new x --scope user", exitUsage, "is not a scope"},
+		{"token new x --scope user:fly", exitUsage, "is not read, write or admin"},
+		{"token new x --scope nope:read", exitUsage, `no entity "nope"`},
+		{"token new x --expires soon", exitUsage, "is neither a time"},
+		{"token new x --expires 2020-01-31", exitUsage, "has passed"},
+		{"token new x --expires 0d", exitUsage, "has passed"},
+		{"token revoke", exitUsage, "requires at least 1 arg"},
 		{"flush", exitFailure, "afterwrite migrate"},
 		{"config check", exitOK, "afterwrite.yaml is fine: 2 entities"},
 		{"--help", exitOK, "Examples:"},

@@ -31,7 +31,7 @@ func (a *app) worker(ctx context.Context) error {
 	g := &gate{}
 	handler := p.workerStatus(g)
 	if c.Worker.PProf {
-		handler = profiled(handler)
+		handler = profiled(handler, profiles())
 	}
 	l, err := listen(c.Worker.Addr, "worker.addr")
 	if err != nil {

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite/internal/token"
+)
+
+func (a *app) tokenListCommand() *cobra.Command {
+	all := false
+	c := &cobra.Command{
+		Use:     "list",
+		Short:   "List the tokens",
+		Long:    "Lists the tokens that are in force: what they may do, and when they were last used, some\nminutes exact. The tokens themselves are kept nowhere.",
+		Example: "  afterwrite token list --all",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.tokenList(c.Context(), all) },
+	}
+	c.Flags().BoolVar(&all, "all", false, "expired and revoked ones, too")
+	return a.withJSON(c)
+}
+
+// listedToken is a token for programs.
+type listedToken struct {
+	Name      string     `json:"name"`
+	State     string     `json:"state"` // active, expired or revoked
+	Scopes    []string   `json:"scopes"`
+	CreatedAt time.Time  `json:"created_at"`
+	CreatedBy string     `json:"created_by"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	UsedAt    *time.Time `json:"last_used_at"`
+	RevokedAt *time.Time `json:"revoked_at"`
+	RevokedBy string     `json:"revoked_by,omitempty"`
+}
+
+func (a *app) tokenList(ctx context.Context, all bool) error {
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	p, err := a.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	tokens, err := p.store.Tokens(ctx)
+	if err != nil {
+		return err
+	}
+	list := []listedToken{}
+	now := time.Now()
+	for _, t := range tokens {
+		if l := listed(t, now); all || l.State == "active" {
+			list = append(list, l)
+		}
+	}
+	if a.json {
+		return a.printJSON(map[string]any{"tokens": list})
+	}
+	return a.tokenTable(list)
+}
+
+func listed(t token.Token, now time.Time) listedToken {
+	l := listedToken{
+		Name: t.Name, State: "active", Scopes: t.Scopes.List(), CreatedAt: t.CreatedAt, CreatedBy: t.CreatedBy,
+		ExpiresAt: orNil(t.ExpiresAt), UsedAt: orNil(t.UsedAt), RevokedAt: orNil(t.RevokedAt), RevokedBy: t.RevokedBy,
+	}
+	switch {
+	case !t.RevokedAt.IsZero():
+		l.State = "revoked"
+	case !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt):
+		l.State = "expired"
+	}
+	return l
+}
+
+func orNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func (a *app) tokenTable(list []listedToken) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(a.out, "there are no tokens; `afterwrite token new` makes one")
+		return err
+	}
+	rows := [][]string{{"NAME", "STATE", "SCOPES", "CREATED", "BY", "EXPIRES", "LAST USED"}}
+	for _, l := range list {
+		rows = append(rows, []string{l.Name, l.State, strings.Join(l.Scopes, " "), moment(l.CreatedAt), l.CreatedBy,
+			momentOrNone(l.ExpiresAt), momentOrNone(l.UsedAt)})
+	}
+	return table(a.out, rows)
+}
+
+func momentOrNone(t *time.Time) string {
+	if t == nil {
+		return moment(time.Time{})
+	}
+	return moment(*t)
+}
+
+func (a *app) tokenRevokeCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "revoke NAME...",
+		Short: "Revoke tokens",
+		Long: fmt.Sprintf("Revokes tokens. Every API process that reaches the database refuses them within %s; one that\nis cut off from it, for at most %s.",
+			seconds(token.RevokedWithin), seconds(token.Grace)),
+		Example: "  afterwrite token revoke shop",
+		Args:    cobra.MinimumNArgs(1),
+		RunE:    func(c *cobra.Command, args []string) error { return a.tokenRevoke(c.Context(), args) },
+	}
+	return a.withJSON(c)
+}
+
+func seconds(d time.Duration) string {
+	if d >= time.Minute {
+		return count(int(d/time.Minute), "minute", "minutes")
+	}
+	return count(int(d/time.Second), "second", "seconds")
+}
+
+func (a *app) tokenRevoke(ctx context.Context, names []string) error {
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	p, err := a.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	for _, name := range names {
+		if err := p.store.RevokeToken(ctx, name, a.actor()); err != nil {
+			return err
+		}
+		if !a.json {
+			fmt.Fprintf(a.out, "revoked %s: API processes refuse it within %s\n", name, seconds(token.RevokedWithin))
+		}
+	}
+	if a.json {
+		return a.printJSON(map[string]any{"revoked": names})
+	}
+	return nil
+}
