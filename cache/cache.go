@@ -84,6 +84,7 @@ func New(cfg Config) (*Cache, error) {
 	if strings.ContainsAny(prefix, "{}") {
 		return nil, errors.New("redis prefix: braces are the hash tag's")
 	}
+	values, log := newValueMetrics(cfg.Registerer), cmp.Or(cfg.Log, slog.Default())
 	clients := [2]redis.UniversalClient{}
 	for i, retries := range []int{3, -1} {
 		o, err := ParseURL(cfg.URL)
@@ -97,6 +98,9 @@ func New(cfg Config) (*Cache, error) {
 		o.MaxRetries, o.MaxRedirects = retries, retries
 		o.ContextTimeoutEnabled = true
 		clients[i] = redis.NewUniversalClient(o)
+		if retries > 0 {
+			clients[i].AddHook(newBreaker(timeout, values.breaker, log))
+		}
 		for _, hook := range cfg.Hooks {
 			clients[i].AddHook(hook)
 		}
@@ -108,14 +112,14 @@ func New(cfg Config) (*Cache, error) {
 		keptOps:    cmp.Or(cfg.KeptOps, DefaultKeptOps),
 		opAge:      cmp.Or(cfg.OpAge, DefaultOpAge),
 		loader:     cfg.Loader,
-		log:        cmp.Or(cfg.Log, slog.Default()),
+		log:        log,
 		metrics:    newMetrics(cfg.Registerer),
 		redis:      clients[0],
 		writes:     clients[1],
 	}
 	c.keptTags = cmp.Or(cfg.KeptTags, DefaultKeptTags)
 	c.refreshes = make(chan struct{}, maxRefreshes)
-	c.values = newValueMetrics(cfg.Registerer)
+	c.values = values
 	c.hub, c.locals, c.records = newHub(c), newLocals(c), newRecordLocals(c)
 	return c, nil
 }

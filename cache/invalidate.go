@@ -92,13 +92,21 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *afterwrite.Entity, patte
 // bounded step at a time, on every node. An id may come more than once, as SCAN's keys do.
 func (c *Cache) scan(ctx context.Context, e *afterwrite.Entity, glob string, fn func(partition int, ids []string) error) error {
 	match := globQuote(c.prefix+":{"+e.Name+"/") + "*}:r:" + glob
-	return c.scanKeys(ctx, match, func(keys []string) error {
-		for partition, ids := range c.byPartition(e, keys) {
-			if err := fn(partition, ids); err != nil {
-				return err
+	return c.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
+		for cursor := uint64(0); ; {
+			keys, next, err := node.Scan(ctx, cursor, match, scanStep).Result()
+			if err != nil {
+				return fault("scan", err)
+			}
+			for partition, ids := range c.byPartition(e, keys) {
+				if err := fn(partition, ids); err != nil {
+					return err
+				}
+			}
+			if cursor = next; cursor == 0 {
+				return nil
 			}
 		}
-		return nil
 	})
 }
 

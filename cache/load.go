@@ -398,7 +398,7 @@ func (v *Values[T]) call(ctx context.Context, l *loading, load Loading[T]) (e *e
 	defer cancel()
 	l.began = time.Now()
 	value, err := safely(ctx, v.cache.log, load)
-	cost := time.Since(l.began)
+	cost := max(time.Since(l.began), time.Microsecond)
 	v.cache.values.loaded(v.p.Group, cost, err)
 	e = &entry{id: newToken()[:entryID], cost: cost}
 	switch {

@@ -284,7 +284,7 @@ func (m *many[T]) call(ctx context.Context, keys []string) (map[string]*entry, e
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, loadingKey{}, l), v.p.LoadTimeout)
 	defer cancel()
 	loaded, err := safely(ctx, v.cache.log, func(ctx context.Context) (map[string]T, error) { return m.load(ctx, keys) })
-	cost := time.Since(l.began)
+	cost := max(time.Since(l.began), time.Microsecond)
 	v.cache.values.loaded(v.p.Group, cost, err)
 	if err != nil {
 		return nil, fmt.Errorf("load %d values of %s: %w", len(keys), v.p.Group, err)

@@ -10,32 +10,63 @@ import (
 // InvalidateMatch drops the values whose key matches a glob (* ? [a-c], a backslash before
 // a literal one), and the right of loads under way to fill them. It scans in bounded
 // steps, reports the number dropped so far after each (progress may be nil), and what it
-// has dropped stays dropped where it ends early. A load that begins while it runs may be
-// of before or after; one that began before is dropped with its key if that was cached,
-// or being loaded, when the scan came by.
+// has dropped stays dropped where it ends early. Everything that was cached, or being
+// loaded, when it began is dropped when it is over.
 func (v *Values[T]) InvalidateMatch(ctx context.Context, pattern string, progress func(dropped int)) (int, error) {
 	dropped := 0
-	match := globQuote(v.cache.prefix+":v:{"+v.p.Group+":") + pattern + "}*"
-	err := v.cache.scanKeys(ctx, match, func(names []string) error {
-		n, err := v.Delete(ctx, v.keysOf(names)...)
-		dropped += n
-		if progress != nil {
-			progress(dropped)
+	err := v.cache.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
+		for cursor := uint64(0); ; {
+			n, next, err := v.drop(ctx, node, pattern, cursor)
+			dropped += n
+			if progress != nil {
+				progress(dropped)
+			}
+			if cursor = next; err != nil || cursor == 0 {
+				return err
+			}
 		}
-		return err
 	})
-	if v.p.L1.On() {
-		err = v.tellAll(ctx, err)
-	}
-	if err != nil {
+	if err = v.tellAll(ctx, err); err != nil {
 		return dropped, fmt.Errorf("invalidate %s like %q: %w", v.p.Group, pattern, err)
 	}
 	return dropped, nil
 }
 
-// tellAll makes every L1 of the group drop everything: keys that matched may be in one
-// and not in Redis.
+// InvalidateStep is one bounded step of [Values.InvalidateMatch]: it begins with cursor 0
+// and goes on with the cursor that the last step returned, at any later time and in any
+// process, until that is 0 again. On a cluster, whose nodes have a cursor each, it
+// returns an error: use InvalidateMatch.
+func (v *Values[T]) InvalidateStep(ctx context.Context, pattern string, cursor uint64) (dropped int, next uint64, err error) {
+	if _, ok := v.cache.redis.(*redis.ClusterClient); ok {
+		return 0, cursor, fmt.Errorf("invalidate %s: a cluster has no cursor", v.p.Group)
+	}
+	dropped, next, err = v.drop(ctx, v.cache.redis, pattern, cursor)
+	if err = v.tellAll(ctx, err); err != nil {
+		return dropped, cursor, fmt.Errorf("invalidate %s like %q: %w", v.p.Group, pattern, err)
+	}
+	return dropped, next, nil
+}
+
+// drop drops what one step of a scan finds: values, and leases, whose loads it ends.
+func (v *Values[T]) drop(ctx context.Context, node redis.Cmdable, pattern string, cursor uint64) (int, uint64, error) {
+	match := globQuote(v.cache.prefix+":v:{"+v.p.Group+":") + pattern + "}*"
+	names, next, err := node.Scan(ctx, cursor, match, scanStep).Result()
+	if err != nil {
+		return 0, cursor, fault("scan", err)
+	}
+	dropped, err := v.Delete(ctx, v.keysOf(names)...)
+	if err != nil {
+		return dropped, cursor, err
+	}
+	return dropped, next, nil
+}
+
+// tellAll makes every L1 of the group drop everything: keys that match may be in one and
+// not in Redis.
 func (v *Values[T]) tellAll(ctx context.Context, err error) error {
+	if !v.p.L1.On() {
+		return err
+	}
 	v.local.dropAll()
 	channel, message, e := v.message("all", "*")
 	if e == nil {
@@ -59,24 +90,4 @@ func (v *Values[T]) keysOf(names []string) []string {
 		}
 	}
 	return keys
-}
-
-// scanKeys calls fn with the names of keys that match a glob, a bounded step at a time, on
-// every node. A name may come more than once, as SCAN's do.
-func (c *Cache) scanKeys(ctx context.Context, match string, fn func(names []string) error) error {
-	return c.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
-		var cursor uint64
-		for {
-			names, next, err := node.Scan(ctx, cursor, match, scanStep).Result()
-			if err != nil {
-				return fault("scan", err)
-			}
-			if err := fn(names); err != nil {
-				return err
-			}
-			if cursor = next; cursor == 0 {
-				return nil
-			}
-		}
-	})
 }

@@ -399,6 +399,25 @@ func TestInvalidateValuesByPattern(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestInvalidationByPatternCanBeResumed(t *testing.T) {
+	b := setup(t)
+	v := group[string](t, b.Cache, cache.Policy{Group: "s"})
+	for i := range 1500 {
+		require.NoError(t, v.Set(t.Context(), fmt.Sprint(i), "x"))
+	}
+	dropped, steps, cursor := 0, 0, uint64(0)
+	for {
+		n, next, err := v.InvalidateStep(t.Context(), "*", cursor)
+		require.NoError(t, err)
+		dropped, cursor, steps = dropped+n, next, steps+1
+		if cursor == 0 {
+			break
+		}
+	}
+	assert.Equal(t, 1500, dropped)
+	assert.Greater(t, steps, 1)
+}
+
 func TestBadPoliciesAndKeysAreRefused(t *testing.T) {
 	b := setup(t)
 	for _, p := range []cache.Policy{

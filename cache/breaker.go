@@ -1,0 +1,109 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// breakerPause is how long the breaker stays open before one command tries again.
+const breakerPause = 500 * time.Millisecond
+
+// breaker is between the callers and a Redis that hangs. The first command that has
+// waited its whole time opens it: the others then fail at once, so reads go to the
+// database, until one command finds Redis answering again. Errors that come at once, such
+// as a refused connection, cost nothing and do not open it.
+//
+// It stands before the client whose commands may be sent again: reads, acks, figures. A
+// write is tried in any case, since a write that is refused is refused to a user.
+type breaker struct {
+	gate    *gobreaker.CircuitBreaker[struct{}]
+	timeout time.Duration // of one command, its repeats included
+}
+
+func newBreaker(timeout time.Duration, state prometheus.Gauge, log *slog.Logger) *breaker {
+	return &breaker{timeout: timeout, gate: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:         "redis",
+		MaxRequests:  1,
+		Timeout:      breakerPause,
+		ReadyToTrip:  func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= 1 },
+		IsSuccessful: func(err error) bool { return !errors.Is(err, errHangs) },
+		IsExcluded:   func(err error) bool { return errors.Is(err, errGone) },
+		OnStateChange: func(_ string, _, to gobreaker.State) {
+			state.Set(float64(to)) // 0 closed, 1 half-open, 2 open
+			log.Warn("the breaker before Redis has changed", "state", to.String())
+		},
+	})}
+}
+
+// errHangs is a command whose whole time was waited for in vain.
+var errHangs = errors.New("redis hangs")
+
+// errGone is a command whose caller gave up: it tells nothing of Redis.
+var errGone = errors.New("the caller has gone")
+
+// guard runs a command behind the breaker, within the time of one command.
+func (b *breaker) guard(ctx context.Context, do func(context.Context) error) error {
+	var own error
+	_, err := b.gate.Execute(func() (struct{}, error) {
+		limited, cancel := context.WithTimeout(ctx, b.timeout)
+		defer cancel()
+		own = do(limited)
+		if own != nil && ctx.Err() == nil && timedOut(own) {
+			return struct{}{}, errHangs
+		}
+		if own != nil && ctx.Err() != nil {
+			return struct{}{}, errGone
+		}
+		return struct{}{}, nil
+	})
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		return fmt.Errorf("redis hangs: %w", afterwrite.ErrUnavailable)
+	}
+	return own
+}
+
+func timedOut(err error) bool {
+	var n net.Error
+	return errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &n) && n.Timeout())
+}
+
+// DialHook leaves dialling alone.
+func (b *breaker) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook guards one command.
+func (b *breaker) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := b.guard(ctx, func(ctx context.Context) error { return next(ctx, cmd) })
+		if err != nil && cmd.Err() == nil {
+			cmd.SetErr(err)
+		}
+		return err
+	}
+}
+
+// ProcessPipelineHook guards a pipeline.
+func (b *breaker) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		sent := false
+		err := b.guard(ctx, func(ctx context.Context) error {
+			sent = true
+			return next(ctx, cmds)
+		})
+		if !sent {
+			for _, cmd := range cmds {
+				cmd.SetErr(err)
+			}
+		}
+		return err
+	}
+}
