@@ -1,12 +1,12 @@
 package worker
 
 import (
-	"fmt"
+	"log/slog"
 	"testing"
-
-	"github.com/afterwrite/afterwrite/cache"
+	"time"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
@@ -24,7 +24,7 @@ func BenchmarkFlush(b *testing.B) {
 			w := bench.worker()
 			for b.Loop() {
 				b.StopTimer()
-				bench.fill(records)
+				bench.accepted(records, 0)
 				b.StartTimer()
 				bench.flush(w)
 			}
@@ -34,29 +34,48 @@ func BenchmarkFlush(b *testing.B) {
 	}
 }
 
-// fill accepts that many writes, many a round trip.
-func (b *bench) fill(records int) {
-	groups := make([]*cache.Group, b.e.Partitions)
-	for p := range groups {
-		groups[p] = &cache.Group{Entity: b.e, Partition: p}
-	}
-	for i := range records {
-		name := fmt.Sprint("u", i)
-		values, err := b.e.Whole(afterwrite.Fields{"name": name, "email": name + "@x"})
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		g := groups[b.e.Partition(name)]
-		g.Writes = append(g.Writes, cache.Write{Op: cache.OpPut, ID: name, Values: values})
-		if len(g.Writes) == 200 || i == records-1 {
-			b.accept(g)
-		}
-	}
-	for _, g := range groups {
-		b.accept(g)
+// BenchmarkRefused flushes records of which every tenth is refused by a unique index,
+// beside a run in which none is. The figure to read is ratio: the good records persisted
+// a second with refusals, to those without; both are means of runs that take turns.
+func BenchmarkRefused(b *testing.B) {
+	for name, url := range map[string]func() string{
+		"sqlite":   func() string { return testkit.SQLite(b) },
+		"postgres": func() string { return testkit.Postgres(b).Database(b) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			const good, bad = 20_000, 2_222
+			e := testkit.Entity(b, "user")
+			e.Retry.Base, e.Retry.Cap = time.Hour, time.Hour // refused once is enough
+			var took [2]time.Duration
+			for b.Loop() {
+				for i, refused := range []int{0, bad} {
+					took[i] += timeFlush(b, url(), e, good, refused)
+				}
+			}
+			clean := good * float64(b.N) / took[0].Seconds()
+			mixed := good * float64(b.N) / took[1].Seconds()
+			b.ReportMetric(clean, "clean/s")
+			b.ReportMetric(mixed, "refused/s")
+			b.ReportMetric(mixed/clean, "ratio")
+		})
 	}
 }
 
+// timeFlush takes new good and bad records to an empty database and measures that.
+func timeFlush(b *testing.B, url string, e *afterwrite.Entity, good, bad int) time.Duration {
+	bench := setupFor(b, url, testkit.SharedRedis(b), e)
+	w := bench.strict(func(c *Config) { c.Log = slog.New(slog.DiscardHandler) })
+	bench.mail("owner", "x", "taken@x")
+	bench.flush(w)
+	bench.accepted(good, bad)
+	begun := time.Now()
+	bench.flush(w)
+	took := time.Since(begun)
+	bench.quiet(int64(bad))
+	return took
+}
+
+// accept sends a group, and empties it.
 func (b *bench) accept(g *cache.Group) {
 	if len(g.Writes) == 0 {
 		return

@@ -149,9 +149,8 @@ func (b *bench) hasten(id string) {
 	require.NoError(b.t, err)
 	for _, w := range held {
 		if w.ID == id {
-			n, err := b.cache.Reschedule(b.t.Context(), b.e, partition, []cache.Move{{ID: id, From: w.Next, To: w.At}})
+			_, err := b.cache.Reschedule(b.t.Context(), b.e, partition, []cache.Move{{ID: id, From: w.Next, To: w.At}})
 			require.NoError(b.t, err)
-			require.Equal(b.t, 1, n)
 		}
 	}
 }

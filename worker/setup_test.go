@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) {
 	// These tests wait more than they work: for flags and leases to end, for backoffs.
 	commandline.Parse()
-	_ = commandline.Set("test.parallel", "8")
+	_ = commandline.Set("test.parallel", "6")
 	goleak.VerifyTestMain(m, testkit.Goroutines())
 }
 
