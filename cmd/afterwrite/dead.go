@@ -127,18 +127,19 @@ func (a *app) deadBulk(ctx context.Context, verb string, args []string, f bulkFl
 		return err
 	}
 	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
-		s := mend.Selection{Numbers: numbers, Rate: f.rate}
-		if s.Filter, err = f.selected(p.config); err != nil {
+		filter, err := f.selected(p.config)
+		if err != nil {
 			return err
 		}
-		if f.all && s.Filter.Until.IsZero() {
-			s.Filter.Until = time.Now() // what dies from now on is not what was asked about
+		if f.all && filter.Until.IsZero() {
+			filter.Until = time.Now() // what dies from now on is not what was asked about
 		}
+		s := mend.Selection{Numbers: numbers, Filter: filter, Rate: f.rate}
 		n, err := m.Selected(ctx, s)
 		if err != nil {
 			return err
 		}
-		if go_, err := a.confirm(verb, n, f); err != nil || !go_ {
+		if sure, err := a.confirm(verb, n, f); err != nil || !sure {
 			return err
 		}
 		return a.runBulk(ctx, m, verb, s, n)

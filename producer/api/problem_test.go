@@ -1,0 +1,39 @@
+package api
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/problem"
+)
+
+// A writer that waited learns which field the database refuses, by the name it knows.
+func TestRefusalNamesTheField(t *testing.T) {
+	t.Parallel()
+	e := &afterwrite.Entity{Name: "order", Fields: []afterwrite.Field{{Name: "customer", Type: afterwrite.String, Column: "customer_id"}}}
+	require.NoError(t, e.Init())
+	for _, c := range []struct {
+		kind          afterwrite.Kind
+		column, field string
+		name          string
+		code          int
+	}{
+		{afterwrite.KindUnique, "customer_id", "customer", "refused-unique", http.StatusConflict},
+		{afterwrite.KindForeignKey, "customer_id", "customer", "refused-foreign-key", http.StatusConflict},
+		{afterwrite.KindNotNull, "theirs", "theirs", "refused", http.StatusUnprocessableEntity},
+		{afterwrite.KindRange, "id", "id", "refused", http.StatusUnprocessableEntity},
+		{afterwrite.KindPoison, "", "", "refused", http.StatusUnprocessableEntity},
+	} {
+		p := problem.Of(errRefused(e, problem.Refused{Refusal: afterwrite.Refusal{Kind: c.kind, Column: c.column}, Version: 1, Status: afterwrite.Held}))
+		require.Equal(t, c.name, p.Name)
+		require.Equal(t, c.code, p.Code)
+		if c.field == "" {
+			require.Empty(t, p.Fields)
+			continue
+		}
+		require.Equal(t, c.field, p.Fields[0].Field)
+	}
+}
