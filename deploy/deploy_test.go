@@ -154,7 +154,7 @@ func TestRunbookNamesMetricsThatExist(t *testing.T) {
 func sources(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, dir := range []string{"cache", "store", "producer", "producer/api", "worker", "internal/queue", "cmd/afterwrite"} {
+	for _, dir := range []string{"cache", "store", "producer", "producer/api", "worker", "internal/queue", "internal/token", "cmd/afterwrite"} {
 		files, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
 		require.NoError(t, err)
 		for _, file := range files {
