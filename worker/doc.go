@@ -29,6 +29,16 @@
 // answer is under suspicion (suspect.go): it is made smaller, and the store is asked to
 // isolate the record that does it.
 //
+// # Refused records
+//
+// A refusal is an attempt (die.go): the record is held until the time that its entity's
+// live policy draws, or, where that is exhausted, becomes a dead letter in the database
+// and then dies, in this order, so that a crash in between repeats both harmlessly. A
+// record whose parent is still pending is tried again soon and is no nearer to death by it
+// (parent.go). Policies are read every second and swapped whole (policy.go); the leader
+// gives what waits its new times (move.go), closes the letters of records that have moved
+// on, and deletes those that were resolved long ago (letters.go).
+//
 // # The sweeper
 //
 // Every worker has one (sweep.go), and the one that holds the lease works: it orders a
