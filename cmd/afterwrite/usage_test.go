@@ -34,6 +34,8 @@ func TestExitCodes(t *testing.T) {
 		{"record get user", exitUsage, "accepts 2 arg"},
 		{"record get nope 1", exitUsage, `no entity "nope"`},
 		{"record get item x", exitUsage, "whole number"},
+		{"rank rebuild nope", exitUsage, `no entity "nope"`},
+		{"rank rebuild user", exitUsage, "user has no rank.by"},
 		{"fsck nope", exitUsage, `no entity "nope"`},
 		{"load user nope.ndjson", exitUsage, "no such file"},
 		{"load user nope.txt", exitUsage, "--format"},

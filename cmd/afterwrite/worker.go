@@ -54,5 +54,8 @@ func (p *parts) work(ctx context.Context, g *gate) error {
 	if err != nil {
 		return err
 	}
-	return w.Run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return w.Run(ctx) })
+	group.Go(func() error { return p.keepRanks(ctx) })
+	return group.Wait()
 }

@@ -93,7 +93,7 @@ func (c *call) readQuery() (Query, error) {
 		}
 		switch p.name {
 		case "limit":
-			q.Limit, err = readLimit(value)
+			q.Limit, err = readLimit("limit", value)
 		case "after":
 			q.After, err = readCursor(c.entity, value)
 		default:
@@ -106,10 +106,10 @@ func (c *call) readQuery() (Query, error) {
 	return q, nil
 }
 
-func readLimit(value string) (int, error) {
+func readLimit(name, value string) (int, error) {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 || n > MaxLimit {
-		return 0, problem.BadParameter("limit", fmt.Sprintf("must be a whole number from 1 to %d", MaxLimit))
+		return 0, problem.BadParameter(name, fmt.Sprintf("must be a whole number from 1 to %d", MaxLimit))
 	}
 	return n, nil
 }

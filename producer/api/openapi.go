@@ -41,6 +41,7 @@ func document(cfg Config) ([]byte, error) {
 	}
 	for _, e := range cfg.Entities {
 		maps.Copy(paths, entityPaths(e))
+		describeRank(e, paths)
 		maps.Copy(schemas, entitySchemas(e))
 		tags = append(tags, object{"name": e.Name, "description": "Records of the table " + e.Table + "."})
 	}

@@ -18,6 +18,7 @@ type reads interface {
 	Wait(ctx context.Context, e *afterwrite.Entity, id string, v afterwrite.Version) (cache.State, error)
 	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
 	Ping(ctx context.Context) error
+	ranks
 }
 
 var headerNoCache = []string{"private, no-cache"} // to be kept only together with its ETag
@@ -83,11 +84,15 @@ func (c *call) setCacheStatus(from cache.Source, ttl time.Duration) {
 	}
 }
 
-// collection answers a multi-get where the query has ids, else a page of rows.
+// collection answers a multi-get where the query has ids, a part of the rank where it has
+// top or around, else a page of rows.
 func (a *API) collection(ctx context.Context, c *call) error {
 	for p := range parameters(c.r.URL.RawQuery) {
-		if p.name == "ids" {
+		switch p.name {
+		case "ids":
 			return a.getMany(ctx, c)
+		case "top", "around":
+			return a.rank(ctx, c)
 		}
 	}
 	return a.list(ctx, c)

@@ -64,6 +64,7 @@ func (a *API) newRoutes(gatherer prometheus.Gatherer) routes {
 		under: map[string]*endpoint{
 			"increment": post("increment", a.increment),
 			"status":    get("status", a.status),
+			"rank":      get("rank", a.rankOf),
 		},
 	}
 	if a.source != nil {

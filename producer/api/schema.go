@@ -17,7 +17,7 @@ import (
 func entitySchemas(e *afterwrite.Entity) object {
 	n := e.Name
 	list := object{"type": "array", "items": ref("schemas", n)}
-	return object{
+	schemas := object{
 		n:                recordSchema(e),
 		n + "_put":       writeSchema(e, true),
 		n + "_create":    writeSchema(e, true),
@@ -32,6 +32,10 @@ func entitySchemas(e *afterwrite.Entity) object {
 			"next":    object{"type": []string{"string", "null"}},
 		}, "records", "next"),
 	}
+	if e.RankBy != "" {
+		schemas[n+"_ranks"] = ranksSchema(e)
+	}
+	return schemas
 }
 
 // closed is the schema of an object without other members.

@@ -1,0 +1,179 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/problem"
+)
+
+// ranks reads the order of an entity's records by score. Ids are canonical.
+type ranks interface {
+	Top(ctx context.Context, e *afterwrite.Entity, n int) (places []cache.Place, ranked int64, err error)
+	Around(ctx context.Context, e *afterwrite.Entity, id string, n int) (places []cache.Place, ranked int64, err error)
+}
+
+// defaultAround is the number of records around one where the caller names none.
+const defaultAround = 5
+
+// rank answers the best records, or those around one.
+func (a *API) rank(ctx context.Context, c *call) error {
+	if c.entity.RankBy == "" {
+		return problem.BadParameter("top", "and around are for ranked entities, which "+c.entity.Name+" is not")
+	}
+	if err := c.onlyParameters("top", "around", "limit"); err != nil {
+		return err
+	}
+	q, err := c.readRank()
+	if err != nil {
+		return err
+	}
+	return a.sendRank(ctx, c, func(ctx context.Context) ([]cache.Place, int64, error) {
+		if q.top > 0 {
+			return a.cache.Top(ctx, c.entity, q.top)
+		}
+		return a.cache.Around(ctx, c.entity, q.around, q.limit)
+	})
+}
+
+// rankOf answers one record with its rank.
+func (a *API) rankOf(ctx context.Context, c *call) error {
+	if c.entity.RankBy == "" {
+		return problem.UnknownRoute()
+	}
+	if err := c.onlyParameters(); err != nil {
+		return err
+	}
+	id, err := c.entity.CanonicalID(c.id)
+	if err != nil {
+		return err
+	}
+	return a.sendRank(ctx, c, func(ctx context.Context) ([]cache.Place, int64, error) {
+		return a.cache.Around(ctx, c.entity, id, 1)
+	})
+}
+
+// rankQuery is ?top=N or ?around=ID&limit=N.
+type rankQuery struct {
+	top    int // 0: around
+	around string
+	limit  int
+}
+
+func (c *call) readRank() (rankQuery, error) {
+	q := rankQuery{limit: defaultAround}
+	given := make(map[string]bool)
+	for p := range parameters(c.r.URL.RawQuery) {
+		value, err := p.value()
+		if err != nil {
+			return q, err
+		}
+		if given[p.name] {
+			return q, problem.BadParameter(p.name, "is there twice")
+		}
+		given[p.name] = true
+		switch p.name {
+		case "top":
+			q.top, err = readLimit("top", value)
+		case "limit":
+			q.limit, err = readLimit("limit", value)
+		case "around":
+			q.around, err = c.entity.CanonicalID(value)
+		}
+		if err != nil {
+			return q, err
+		}
+	}
+	if given["top"] && (given["around"] || given["limit"]) {
+		return q, problem.BadParameter("top", "names the number of records by itself, without around and limit")
+	}
+	return q, nil
+}
+
+// sendRank answers places with the newest state of their records. A record that was
+// deleted meanwhile is left out.
+func (a *API) sendRank(ctx context.Context, c *call, read func(context.Context) ([]cache.Place, int64, error)) error {
+	ctx, cancel := a.bound(ctx)
+	defer cancel()
+	places, ranked, err := read(ctx)
+	if err != nil {
+		return rankProblem(err)
+	}
+	ids := make([]string, len(places))
+	for i, p := range places {
+		ids[i] = p.ID
+	}
+	found, err := a.cache.GetMany(ctx, c.entity, ids)
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		c.setCacheStatus(worst(found), 0)
+	}
+	out := append(c.out[:0], `{"records":[`...)
+	for i, p := range places {
+		if found[i].Deleted {
+			continue
+		}
+		out = append(out, `{"rank":`...)
+		out = append(strconv.AppendInt(out, p.Rank, 10), ',')
+		at := len(out)
+		out = c.entity.AppendRecord(out, p.ID, found[i].Values)
+		out = append(append(out[:at], out[at+1:]...), ',') // its own brace
+	}
+	out = append(trimComma(out), `],"ranked":`...)
+	c.out = append(strconv.AppendInt(out, ranked, 10), '}', '\n')
+	c.send(http.StatusOK, c.out)
+	return nil
+}
+
+func rankProblem(err error) error {
+	switch {
+	case errors.Is(err, cache.ErrUnranked):
+		return &problem.Problem{Name: "unranked", Code: http.StatusNotFound, Title: "Record not ranked",
+			Detail: "there is no record with this id, or its score is null"}
+	case errors.Is(err, cache.ErrRankIncomplete):
+		return &problem.Problem{Name: "rank-incomplete", Code: http.StatusServiceUnavailable, Title: "Rank incomplete", RetryAfter: 5,
+			Detail: "the rank is being rebuilt from the database; try again later", Cause: err}
+	}
+	return err
+}
+
+// describeRank adds the reads of a rank to the paths of the OpenAPI document.
+func describeRank(e *afterwrite.Entity, paths object) {
+	if e.RankBy == "" {
+		return
+	}
+	n := e.Name
+	collection := paths["/v1/"+n].(object)["get"].(object)
+	collection["parameters"] = append(collection["parameters"].([]object),
+		object{"name": "top", "in": "query", "schema": object{"type": "integer", "minimum": 1, "maximum": MaxLimit},
+			"description": "The records with the greatest " + e.RankBy + ", ties by id, and the rank of each. Without any other parameter."},
+		object{"name": "around", "in": "query", "schema": idSchema(e),
+			"description": fmt.Sprintf("The records next to this one in the rank, and itself: limit of them, %d if not given.", defaultAround)})
+	ok := collection["responses"].(object)["200"].(object)
+	ok["description"] = ok["description"].(string) + " With top or around: records with their rank, and the number of ranked records."
+	schema := ok["content"].(object)[typeJSON].(object)["schema"].(object)
+	schema["anyOf"] = append(schema["anyOf"].([]object), ref("schemas", n+"_ranks"))
+	paths["/v1/"+n+"/{id}/rank"] = object{
+		"parameters": paths["/v1/"+n+"/{id}/status"].(object)["parameters"],
+		"get": operation(n, "rank_"+n, "Get a record and its rank by "+e.RankBy+".", object{
+			"responses": answers(object{"200": response("The record with its rank.", ref("schemas", n+"_ranks"), "Cache-Status", "Afterwrite-Freshness")}, "422"),
+		}),
+	}
+}
+
+func ranksSchema(e *afterwrite.Entity) object {
+	record := recordSchema(e)
+	record["properties"].(object)["rank"] = object{"type": "integer", "format": "int64", "minimum": 1}
+	record["required"] = append([]string{"rank"}, record["required"].([]string)...)
+	return closed(object{
+		"records": object{"type": "array", "items": record},
+		"ranked":  object{"type": "integer", "format": "int64", "minimum": 0, "description": "Number of ranked records."},
+	}, "records", "ranked")
+}
