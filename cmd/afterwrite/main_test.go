@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -28,6 +29,9 @@ var binary string
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	// These tests wait more than they work: for processes to start, flags to end.
+	flag.Parse()
+	_ = flag.Set("test.parallel", "6")
 	dir, err := os.MkdirTemp("", "afterwrite-cmd")
 	if err != nil {
 		panic(err)
