@@ -18,6 +18,9 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
+// ample is enough for the largest tests on a busy machine.
+const ample = 5 * time.Minute
+
 var ann = store.Actor{Name: "ann", Origin: "127.0.0.1"}
 
 // strict returns a worker that knows the live policies, so that records may die.
@@ -31,7 +34,7 @@ func (b *bench) strict(change ...func(*Config)) *Worker {
 // settled runs what is due, whatever fails, until nothing is pending or held.
 func (b *bench) settled(w *Worker) {
 	b.t.Helper()
-	testkit.Eventually(b.t, "nothing is pending or held", func() bool {
+	testkit.Within(b.t, ample, "nothing is pending or held", func() bool {
 		b.flush(w)
 		_ = w.sweepOnce(b.t.Context())
 		s := b.stats()
@@ -48,7 +51,7 @@ func (b *bench) leads(w *Worker) {
 // closed has a leader look at the letters until none is open.
 func (b *bench) closed(w *Worker) {
 	b.t.Helper()
-	testkit.Eventually(b.t, "no letter is open", func() bool {
+	testkit.Within(b.t, ample, "no letter is open", func() bool {
 		_ = w.sweepOnce(b.t.Context())
 		_ = w.tidy(b.t.Context())
 		return b.count(store.LetterFilter{State: store.StateOpen}) == 0
