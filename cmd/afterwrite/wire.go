@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -201,17 +202,45 @@ func (p *parts) newWorker() (*worker.Worker, error) {
 	return w, nil
 }
 
-func (p *parts) newDashboard() (http.Handler, error) {
-	q, err := p.inspector()
+// newDashboard makes the pages. What runs beside their requests ends with ctx, and is
+// waited for when the parts are closed.
+func (p *parts) newDashboard(ctx context.Context) (http.Handler, error) {
+	inspector, err := p.inspector()
 	if err != nil {
 		return nil, err
 	}
+	// It accepts operators' edits; the API's own counts writes.
+	w, err := producer.New(producer.Config{Entities: p.config.Entities, Cache: p.cache, Loader: p.store, Log: p.log})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	p.closers = append(p.closers, w.Close)
+	m, err := p.newMender(w)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	p.closers = append(p.closers, func() error { cancel(); beside.Wait(); return nil })
+	c := p.config.Dashboard
 	handler, err := dashboard.New(dashboard.Options{
-		Entities: p.config.Entities, Cache: p.cache, Store: p.store, Queues: q,
+		Entities: p.config.Entities, Cache: p.cache, Store: p.store, Queues: inspector,
+		Letters: m, Records: p.cache, Rows: p.store, Series: p.cache, Audit: p.store,
+		Users: dashboardUsers(c.Users), Insecure: p.config.API.Insecure, HTTPS: c.HTTPS, Environment: c.Environment,
+		Proxy:   dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},
 		Version: thisBuild().Version, Log: p.log,
+		Go: func(run func(context.Context)) { beside.Go(func() { run(ctx) }) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
 	return handler, nil
+}
+
+func dashboardUsers(configured []config.User) []dashboard.User {
+	users := make([]dashboard.User, len(configured))
+	for i, u := range configured {
+		users[i] = dashboard.User{Name: u.Name, Role: dashboard.Role(u.Role), Hash: u.Hash}
+	}
+	return users
 }

@@ -54,7 +54,7 @@ func (a *API) answer(c *call) {
 			a.refuse(c, problem.Internal(nil))
 		}
 	}()
-	if err := a.dispatch(c.r.Context(), c); err != nil {
+	if err := a.dispatch(c); err != nil {
 		a.refuse(c, err)
 	}
 }
@@ -65,7 +65,7 @@ func (a *API) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, a.timeout)
 }
 
-func (a *API) dispatch(ctx context.Context, c *call) error {
+func (a *API) dispatch(c *call) error {
 	h := c.header
 	h["X-Request-Id"] = []string{c.requestID}
 	h["X-Content-Type-Options"] = headerNosniff
@@ -84,7 +84,7 @@ func (a *API) dispatch(ctx context.Context, c *call) error {
 	if err := a.mayCall(c); err != nil {
 		return err
 	}
-	ctx = c.r.Context() // it knows now who makes the request
+	ctx := c.r.Context() // it knows now who makes the request
 	if c.end == adminEnd {
 		return a.serveAdmin(ctx, c)
 	}
