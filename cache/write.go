@@ -41,8 +41,9 @@ type Write struct {
 	Deltas  []afterwrite.Delta // increment
 	IfMatch afterwrite.Version // 0: none; or AnyVersion
 
-	// Key is an operation id: the write is applied once, however often it is repeated
-	// within Config.OpAge. KeyHash tells the operation from others under the same Key.
+	// Key is an operation id of the record: the write is applied once, however often it is
+	// repeated within Config.OpAge. KeyHash tells the operation from others under the same
+	// Key of the same record.
 	Key, KeyHash string
 
 	// Row and Token answer an earlier Written.Token: the record as it was loaded.
@@ -158,7 +159,7 @@ func (c *Cache) appendWrite(args []any, e *afterwrite.Entity, w *Write) []any {
 	if w.Op == OpPut && w.IfMatch == 0 && w.Key == "" {
 		args = append(args, "p", w.ID)
 	} else {
-		args = append(args, forms[w.Op][1], w.ID, ifMatch(w.IfMatch), w.Key, w.KeyHash, newToken(), w.Token)
+		args = append(args, forms[w.Op][1], w.ID, ifMatch(w.IfMatch), w.key(), w.KeyHash, newToken(), w.Token)
 		args = c.appendRow(args, e, w.Row)
 	}
 	switch w.Op {
@@ -168,6 +169,15 @@ func (c *Cache) appendWrite(args []any, e *afterwrite.Entity, w *Write) []any {
 		return appendDeltas(args, e, w.Deltas)
 	}
 	return appendValues(args, e, w.Values)
+}
+
+// key is the operation id as it is kept: the record's own. The ids of two records may lie
+// in one partition or not, and a caller should not see the difference.
+func (w *Write) key() string {
+	if w.Key == "" {
+		return ""
+	}
+	return w.Key + "\x00" + w.ID
 }
 
 func ifMatch(v afterwrite.Version) string {

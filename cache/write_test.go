@@ -218,6 +218,14 @@ func TestI1OperationIDAppliesOnce(t *testing.T) {
 	assert.Equal(t, "3", b.get(t, "a").Values[2])
 	add.KeyHash = "h2"
 	require.ErrorIs(t, b.loading(t, add).Err, afterwrite.ErrKeyReused)
+	for i := range 8 { // in whatever partition
+		other := fmt.Sprint("other", i)
+		b.put(t, other, "Bob")
+		add.ID = other
+		got := b.loading(t, add)
+		require.NoError(t, got.Err, "a key is one record's")
+		assert.False(t, got.Again)
+	}
 	assert.Negative(t, b.rdb.PTTL(t.Context(), strings.TrimSuffix(b.statsKey(b.e.Partition("a")), "stats")+"ops").Val(),
 		"operation ids have no time to live: an evicted one would apply twice")
 }
@@ -247,7 +255,7 @@ func TestOperationIDsAreBounded(t *testing.T) {
 	ops := strings.TrimSuffix(b.statsKey(0), "stats") + "ops"
 	assert.EqualValues(t, 10, b.rdb.HLen(t.Context(), ops).Val())
 	assert.EqualValues(t, 10, b.rdb.ZCard(t.Context(), ops+"At").Val())
-	assert.True(t, b.rdb.HExists(t.Context(), ops, "39").Val(), "the newest are kept")
+	assert.True(t, b.rdb.HExists(t.Context(), ops, "39\x00a").Val(), "the newest are kept")
 }
 
 func TestReserveKeepsTheFirstID(t *testing.T) {
