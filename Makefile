@@ -29,8 +29,8 @@ lint: build-deps ## gofmt, go vet, staticcheck and the import rules
 	$(GO) tool staticcheck ./...
 	$(GO) test -count 1 -run TestImports ./internal
 
-deps: ## install the C compiler and the servers that the tests start
-	@scripts/deps.sh compiler redis postgres
+deps: ## install the C compiler, and the servers and the browser that the tests start
+	@scripts/deps.sh compiler redis postgres chromium
 
 build-deps:
 	@scripts/deps.sh compiler

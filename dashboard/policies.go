@@ -132,16 +132,16 @@ func (d *dashboard) policyBody(r *http.Request, form url.Values) (*policyBody, e
 
 // fill puts a policy into the form.
 func (b *policyBody) fill(p afterwrite.RetryPolicy) {
-	b.Timeout = p.Timeout.String()
+	b.Timeout = short(p.Timeout)
 	b.Form = []policyInputs{{
-		MaxAttempts: strconv.Itoa(p.MaxAttempts), Base: p.Base.String(), Factor: factor(p.Factor), Cap: p.Cap.String(), Jitter: string(p.Jitter),
+		MaxAttempts: strconv.Itoa(p.MaxAttempts), Base: short(p.Base), Factor: factor(p.Factor), Cap: short(p.Cap), Jitter: string(p.Jitter),
 	}}
 	for _, k := range afterwrite.Kinds {
 		o, in := p.On[k], policyInputs{Kind: k}
 		set(&in.MaxAttempts, o.MaxAttempts, strconv.Itoa)
-		set(&in.Base, o.Base, time.Duration.String)
+		set(&in.Base, o.Base, short)
 		set(&in.Factor, o.Factor, factor)
-		set(&in.Cap, o.Cap, time.Duration.String)
+		set(&in.Cap, o.Cap, short)
 		set(&in.Jitter, o.Jitter, func(j afterwrite.Jitter) string { return string(j) })
 		b.Form = append(b.Form, in)
 	}
@@ -151,6 +151,18 @@ func set[T any](at *string, value *T, text func(T) string) {
 	if value != nil {
 		*at = text(*value)
 	}
+}
+
+// short prints 1h for 1h0m0s; it reads back as the same.
+func short(t time.Duration) string {
+	s := t.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 func factor(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
@@ -258,8 +270,8 @@ func parseDuration(s string) (time.Duration, error) {
 // texts lists a policy's settings by the names of the configuration.
 func texts(p afterwrite.RetryPolicy) []setting {
 	list := []setting{
-		{"max_attempts", strconv.Itoa(p.MaxAttempts)}, {"base", p.Base.String()}, {"factor", factor(p.Factor)},
-		{"cap", p.Cap.String()}, {"jitter", string(p.Jitter)}, {"timeout", p.Timeout.String()},
+		{"max_attempts", strconv.Itoa(p.MaxAttempts)}, {"base", short(p.Base)}, {"factor", factor(p.Factor)},
+		{"cap", short(p.Cap)}, {"jitter", string(p.Jitter)}, {"timeout", short(p.Timeout)},
 	}
 	var form policyBody
 	form.fill(p)

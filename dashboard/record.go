@@ -67,6 +67,14 @@ type recordBody struct {
 	At     time.Time
 }
 
+// Word is the record's status, or that there is none.
+func (b recordBody) Word() string {
+	if b.State.Record.Status == afterwrite.Persisted && !b.Row.Exists && b.RowErr == nil {
+		return "absent"
+	}
+	return string(b.State.Record.Status)
+}
+
 // Standing says in one sentence where the record is.
 func (b recordBody) Standing() string {
 	s := b.State

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a build or the tests need and this machine lacks:
 #
-#   scripts/deps.sh [compiler] [redis] [postgres]
+#   scripts/deps.sh [compiler] [redis] [postgres] [chromium]
 #
 # On Debian and its relatives it installs with apt-get, through sudo where it is not
 # run by root. Elsewhere it says what is missing and fails. What is there is left alone.
@@ -9,6 +9,7 @@ set -euo pipefail
 
 has_compiler() { command -v gcc || command -v clang; } >/dev/null 2>&1
 has_redis() { command -v redis-server; } >/dev/null 2>&1
+has_chromium() { command -v chromium; } >/dev/null 2>&1
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb; } >/dev/null 2>&1
 
 # A compiler is of use only with the headers of the C library.
@@ -20,6 +21,7 @@ for need in "$@"; do
 	compiler) { has_compiler && has_headers; } || missing+=(gcc libc6-dev) ;;
 	redis) has_redis || missing+=(redis-server) ;;
 	postgres) has_postgres || missing+=(postgresql) ;;
+	chromium) has_chromium || missing+=(chromium) ;;
 	*) echo "deps.sh: unknown need: $need" >&2 && exit 2 ;;
 	esac
 done
@@ -33,11 +35,11 @@ fi
 if ! command -v apt-get >/dev/null; then
 	cat >&2 <<-END
 		Missing on this machine, by their Debian names: ${missing[*]}
-		Install a C compiler, Redis 7 or newer and PostgreSQL 13 or newer with this
+		Install a C compiler, Redis 7 or newer, PostgreSQL 13 or newer and Chromium with this
 		system's package manager, for example
-		  Fedora   dnf install gcc glibc-devel redis postgresql-server
-		  Alpine   apk add gcc musl-dev redis postgresql
-		  macOS    brew install redis postgresql
+		  Fedora   dnf install gcc glibc-devel redis postgresql-server chromium
+		  Alpine   apk add gcc musl-dev redis postgresql chromium
+		  macOS    brew install redis postgresql chromium
 		and run this again.
 	END
 	exit 1

@@ -1,23 +1,69 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/afterwrite/afterwrite/dashboard"
 )
 
 // dashboardGrace is how long requests of the dashboard may go on when it stops.
 const dashboardGrace = 5 * time.Second
 
 func (a *app) dashboardCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:     "dashboard",
-		Short:   "Serve the status page",
-		Example: "  afterwrite dashboard --config afterwrite.yaml",
+		Short:   "Serve the pages on which operators see, mend and tune",
+		Example: "  afterwrite dashboard --config afterwrite.yaml\n  afterwrite dashboard hash < password.txt",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.dashboard(c.Context()) },
 	}
+	c.AddCommand(&cobra.Command{
+		Use:     "hash",
+		Short:   "Print the hash of a password for dashboard.users",
+		Long:    "Reads a password from a line of standard input, unseen where that is a terminal, and prints\nits Argon2id hash for the configuration.",
+		Example: "  afterwrite dashboard hash",
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return a.dashboardHash() },
+	})
+	return c
+}
+
+func (a *app) dashboardHash() error {
+	password, err := a.password()
+	if err != nil {
+		return fmt.Errorf("read the password: %w", err)
+	}
+	hash, err := dashboard.HashPassword(password)
+	if err != nil {
+		return usagef("%v", err)
+	}
+	fmt.Fprintln(a.out, hash)
+	return nil
+}
+
+// password reads one line, which a terminal does not show.
+func (a *app) password() (string, error) {
+	if f, ok := a.in.(*os.File); ok && isTerminal(f) {
+		fmt.Fprint(a.err, "Password: ")
+		defer fmt.Fprintln(a.err)
+		line, err := term.ReadPassword(int(f.Fd()))
+		return string(line), err
+	}
+	line, err := bufio.NewReader(io.LimitReader(a.in, 4096)).ReadString('\n')
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return strings.TrimRight(line, "\r\n"), err
 }
 
 func (a *app) dashboard(ctx context.Context) error {
@@ -33,7 +79,7 @@ func (a *app) dashboard(ctx context.Context) error {
 		return err
 	}
 	defer p.close()
-	handler, err := p.newDashboard()
+	handler, err := p.newDashboard(ctx)
 	if err != nil {
 		return err
 	}

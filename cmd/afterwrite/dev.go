@@ -139,7 +139,7 @@ func (a *app) devRun(ctx context.Context, c *config.Config, redis devRedis, fron
 	if err != nil {
 		return err
 	}
-	status, err := p.newDashboard()
+	status, err := p.newDashboard(ctx)
 	if err != nil {
 		return err
 	}

@@ -49,13 +49,17 @@ func chosen(c *config.Config, names []string) ([]*afterwrite.Entity, error) {
 
 // errDashboardExposed refuses to show the pages to other machines without a login.
 func errDashboardExposed(c *config.Config) error {
-	if c.API.Insecure || loopback(c.Dashboard.Addr) {
+	if c.API.Insecure || loopback(c.Dashboard.Addr) || asksWho(c.Dashboard) {
 		return nil
 	}
 	return fmt.Errorf("%w: dashboard.addr %s can be reached from other machines and asks nobody who they are; "+
-		"set it to 127.0.0.1, or set api.insecure: true (AFTERWRITE_API_INSECURE=true) where something in front of it asks",
+		"set it to 127.0.0.1, name dashboard.users (`afterwrite dashboard hash` makes their hashes), "+
+		"or set api.insecure: true (AFTERWRITE_API_INSECURE=true) where something in front of it asks",
 		errConfig, c.Dashboard.Addr)
 }
+
+// asksWho reports whether the dashboard lets in nobody whom it does not know.
+func asksWho(d config.Dashboard) bool { return len(d.Users) > 0 || d.ProxyHeader != "" }
 
 // loopback reports whether only this machine reaches an address.
 func loopback(addr string) bool {

@@ -148,7 +148,7 @@
       cursor: { drag: { setScale: false } },
       scales: { x: { time: true, range: () => [extent.since, extent.until] }, y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [
-        Object.assign({}, axis, { space: 80, values: (u, at) => at.map((s) => {
+        Object.assign({}, axis, { space: 80, size: 28, values: (u, at) => at.map((s) => {
           const t = new Date(s * 1000);
           return local ? two(t.getHours()) + ":" + two(t.getMinutes()) : two(t.getUTCHours()) + ":" + two(t.getUTCMinutes());
         }) }),

@@ -79,9 +79,21 @@ type Worker struct {
 	PProf           bool          // serves /debug/pprof/
 }
 
-// Dashboard says what the dashboard process listens on.
+// Dashboard says what the dashboard process listens on, and who may look.
 type Dashboard struct {
-	Addr string
+	Addr           string
+	Environment    string // shown on every page; "production" asks for actions to be typed
+	HTTPS          bool   // browsers come by HTTPS
+	Users          []User
+	ProxyHeader    string         // with the name of who comes through a reverse proxy
+	ProxyRole      string         // of those who are not among the users; empty refuses them
+	TrustedProxies []netip.Prefix // whose header is believed
+}
+
+// User is somebody who may log in to the dashboard.
+type User struct {
+	Name, Role string
+	Hash       string // of the password: argon2id or bcrypt
 }
 
 // DeadLetters says how long resolved dead letters are kept. Open ones are kept for ever.

@@ -105,6 +105,10 @@ func (r *reader) document(c *Config, text []byte) {
 		c.Entities = r.entities(n)
 		return nil
 	}})
+	settings = append(settings, setting{path: "dashboard.users", node: func(n ast.Node) error {
+		c.Dashboard.Users = r.users(n, "dashboard.users")
+		return nil
+	}})
 	r.section(body, "", settings, func(path string) { c.named[path] = true })
 	if len(c.Entities) == 0 && len(r.faults) == 0 {
 		r.faultAt("entities", "names no entity; `afterwrite config example` shows some")

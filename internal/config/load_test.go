@@ -46,6 +46,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	require.NoError(t, err)
 	d := Default()
 	d.API.CORS, d.API.TrustedProxies = c.API.CORS, c.API.TrustedProxies // empty or nil
+	d.Dashboard.TrustedProxies = c.Dashboard.TrustedProxies
 	require.Equal(t, d.Redis, c.Redis)
 	require.Equal(t, d.Queue, c.Queue)
 	require.Equal(t, d.Database, c.Database)

@@ -65,6 +65,11 @@ func (c *Config) settings() []setting {
 		{path: "worker.pprof", text: boolean(&w.PProf), kind: truth},
 
 		{path: "dashboard.addr", text: words(&c.Dashboard.Addr, address)},
+		{path: "dashboard.environment", text: words(&c.Dashboard.Environment, badge)},
+		{path: "dashboard.https", text: boolean(&c.Dashboard.HTTPS), kind: truth},
+		{path: "dashboard.proxy_header", text: words(&c.Dashboard.ProxyHeader, optional(headerName))},
+		{path: "dashboard.proxy_role", text: oneOf(&c.Dashboard.ProxyRole, append([]string{""}, roles...)...)},
+		{path: "dashboard.trusted_proxies", list: networks(&c.Dashboard.TrustedProxies)},
 
 		{path: "dead_letters.keep", text: duration(&c.DeadLetters.Keep, time.Hour, 100*365*long), kind: amount},
 	}
