@@ -85,20 +85,43 @@ func (w *Worker) closePage(ctx context.Context, e *afterwrite.Entity, page []sto
 		return 0, err
 	}
 	closed := 0
-	for as, numbers := range ends {
-		n, err := w.store.Resolve(ctx, numbers, as, store.Actor{Name: sweeper, Origin: w.id})
+	for as, letters := range ends {
+		n, err := w.store.Resolve(ctx, numbersOf(letters), as, store.Actor{Name: sweeper, Origin: w.id})
 		if err != nil {
 			return closed, err
 		}
 		closed += n
 		w.metrics.closed.WithLabelValues(e.Name, string(as)).Add(float64(n))
 		w.log.Info("dead letters closed", "entity", e.Name, "resolution", as, "letters", n)
+		w.tellResolved(ctx, e, letters)
 	}
 	return closed, nil
 }
 
+func numbersOf(letters []store.OpenLetter) []int64 {
+	numbers := make([]int64, len(letters))
+	for i, l := range letters {
+		numbers[i] = l.Number
+	}
+	return numbers
+}
+
+// tellResolved tells who listens. Events are hints, so a failure is only logged.
+func (w *Worker) tellResolved(ctx context.Context, e *afterwrite.Entity, letters []store.OpenLetter) {
+	parts := map[int][]cache.Versioned{}
+	for _, l := range letters {
+		p := e.Partition(l.ID)
+		parts[p] = append(parts[p], cache.Versioned{ID: l.ID, Version: l.Version})
+	}
+	for partition, records := range parts {
+		if err := w.cache.Tell(ctx, e, partition, "resolved", records); err != nil {
+			w.log.Warn("event of closed dead letters not told", "entity", e.Name, "partition", partition, "err", err)
+		}
+	}
+}
+
 // ends are the letters that are to be closed, by how they ended.
-func (w *Worker) ends(ctx context.Context, e *afterwrite.Entity, page []store.OpenLetter) (map[store.Resolution][]int64, error) {
+func (w *Worker) ends(ctx context.Context, e *afterwrite.Entity, page []store.OpenLetter) (map[store.Resolution][]store.OpenLetter, error) {
 	if len(page) == 0 {
 		return nil, nil
 	}
@@ -121,10 +144,10 @@ func (w *Worker) ends(ctx context.Context, e *afterwrite.Entity, page []store.Op
 	if err != nil {
 		return nil, err
 	}
-	ends := map[store.Resolution][]int64{}
+	ends := map[store.Resolution][]store.OpenLetter{}
 	for _, l := range page {
 		if as := end(l, records[l.ID], stats[e.Partition(l.ID)].LastVersion); as != store.Unresolved {
-			ends[as] = append(ends[as], l.Number)
+			ends[as] = append(ends[as], l)
 		}
 	}
 	return ends, nil

@@ -18,6 +18,7 @@ const parentPause = 500 * time.Millisecond
 type looking interface {
 	Peek(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) ([]cache.Cached, error)
 	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
+	Tell(ctx context.Context, e *afterwrite.Entity, partition int, what string, records []cache.Versioned) error
 }
 
 // waitForParent says that a record was tried too early: one that it refers to is accepted

@@ -48,6 +48,8 @@ type records interface {
 	Invalidate(ctx context.Context, e *afterwrite.Entity, ids []string) (int, error)
 	InvalidateMatch(ctx context.Context, e *afterwrite.Entity, pattern string, progress func(dropped int)) (int, error)
 	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
+	Pause(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error)
+	Resume(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error)
 }
 
 // Config says what an [Admin] works with. Mender, Cache and Entities are required.
@@ -120,6 +122,8 @@ func (a *Admin) route() {
 		"retry-policies/{entity}/history":  {get: a.history},
 		"retry-policies/{entity}/rollback": {post: a.rollback},
 		"invalidate":                       {post: a.invalidate},
+		"pause":                            {post: a.pause},
+		"resume":                           {post: a.resume},
 		"audit":                            {get: a.audit},
 		"stats":                            {get: a.stats},
 	} {

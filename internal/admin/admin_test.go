@@ -185,6 +185,22 @@ func rawPolicy(t *testing.T, a answer) string {
 	return raw
 }
 
+func TestPauseAndResume(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	e := b.entities["user"]
+	require.EqualValues(t, e.Partitions, b.do("POST", "/v1/admin/pause", `{"entity":"user"}`).want(200).json()["changed"])
+	require.EqualValues(t, 1, b.do("POST", "/v1/admin/resume", `{"entity":"user","partitions":[0]}`).want(200).json()["changed"])
+	require.EqualValues(t, 0, b.do("POST", "/v1/admin/resume", `{"entity":"user","partitions":[0]}`).want(200).json()["changed"])
+	stats, err := b.cache.Stats(t.Context(), e)
+	require.NoError(t, err)
+	require.False(t, stats[0].Paused)
+	require.True(t, stats[1].Paused)
+	require.Contains(t, b.do("GET", "/v1/admin/audit?limit=1", "").want(200).body, `flush.resume`)
+	b.do("POST", "/v1/admin/pause", `{"entity":"user","partitions":[99]}`).problem(422, "invalid")
+	b.do("POST", "/v1/admin/pause", `{"entity":"nobody"}`).problem(404, "unknown-entity")
+}
+
 func TestInvalidate(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

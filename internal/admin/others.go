@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -49,6 +50,41 @@ func (a *Admin) invalidate(r *http.Request, by store.Actor, _ http.Header) (int,
 	detail["dropped"] = dropped
 	entry := store.AuditEntry{Actor: by, Action: "cache.invalidate", Entity: e.Name, Detail: detail}
 	return http.StatusOK, map[string]any{"entity": e.Name, "dropped": dropped}, a.mender.Note(r.Context(), entry)
+}
+
+// pause stops the flushing of an entity, or of some of its partitions.
+func (a *Admin) pause(r *http.Request, by store.Actor, _ http.Header) (int, any, error) {
+	return a.setFlushing(r, by, "flush.pause", a.cache.Pause)
+}
+
+// resume starts it again.
+func (a *Admin) resume(r *http.Request, by store.Actor, _ http.Header) (int, any, error) {
+	return a.setFlushing(r, by, "flush.resume", a.cache.Resume)
+}
+
+func (a *Admin) setFlushing(r *http.Request, by store.Actor, action string, set func(context.Context, *afterwrite.Entity, ...int) (int, error)) (int, any, error) {
+	var body struct {
+		Entity     string `json:"entity"`
+		Partitions []int  `json:"partitions"`
+	}
+	if err := readBody(r, &body); err != nil {
+		return 0, nil, err
+	}
+	e, err := a.entity(body.Entity)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, p := range body.Partitions {
+		if p < 0 || p >= e.Partitions {
+			return 0, nil, afterwrite.Invalid("partitions", "must be from 0 to %d", e.Partitions-1)
+		}
+	}
+	changed, err := set(r.Context(), e, body.Partitions...)
+	if err != nil {
+		return 0, nil, err
+	}
+	entry := store.AuditEntry{Actor: by, Action: action, Entity: e.Name, Detail: map[string]any{"partitions": body.Partitions, "changed": changed}}
+	return http.StatusOK, map[string]any{"entity": e.Name, "changed": changed}, a.mender.Note(r.Context(), entry)
 }
 
 // canonicalIDs reads ids as they are in answers: numbers for an int id, else strings.
