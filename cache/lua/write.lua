@@ -67,17 +67,11 @@ local function next_version()
   return format('%.0f', version)
 end
 
--- take returns the next texts of ARGV, counted by the one before them, after head.
-local function take(head)
-  local n = tonumber(ARGV[at])
+-- take returns the next texts of ARGV, counted by the one before them.
+local function take()
   local from = at + 1
-  at = from + n
-  local size = #head
-  for i = from, at - 1 do
-    size = size + 1
-    head[size] = ARGV[i]
-  end
-  return head
+  at = from + ARGV[at]
+  return { unpack(ARGV, from, at - 1) }
 end
 
 -- less compares two whole numbers of any size by their digits: Lua's own numbers
@@ -145,11 +139,18 @@ local function apply(rec)
     match, key, hash, fresh = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
     token, row, ttl = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
     at = at + 7
-    if row == '1' then row_fields = take({}) end
+    if row == '1' then row_fields = take() end
   end
-  local head = { rec, '_v', '', '_s', 'p' }
-  local body
-  if op == 'i' then body = take({}) elseif op ~= 'd' then body = take(head) end
+  local deltas
+  local from, to = 0, -1 -- where ARGV has the texts of the record
+  if op == 'i' then
+    deltas = take()
+  elseif op ~= 'd' then
+    from = at + 1
+    to = at + ARGV[at]
+    at = to + 1
+  end
+  local deletes = op == 'd' or (op == 'r' and from > to)
 
   if key ~= '' then
     local seen = call('HGET', KEYS[6], key)
@@ -204,16 +205,15 @@ local function apply(rec)
   local result, values
   if op == 'i' then
     local refusal
-    refusal, values = increment(rec, body)
+    refusal, values = increment(rec, deltas)
     if refusal then return refusal end
   end
   local v = next_version()
-  if op == 'd' or (op == 'r' and #head == 5) then
+  if deletes then
     call('DEL', rec)
     call('HSET', rec, '_v', v, '_s', 'p', '_d', '1')
   else
-    head[3] = v
-    call('HSET', unpack(head))
+    call('HSET', rec, '_v', v, '_s', 'p', unpack(ARGV, from, to))
     if gone or lease or barrier then call('HDEL', rec, '_d', '_l', '_b') end
     if not rs and (rv or lease or barrier) then call('PERSIST', rec) end
   end
@@ -231,8 +231,7 @@ local function apply(rec)
   if rs == 'h' or rs == 'd' then call('HDEL', KEYS[5], id) end
   if rs ~= 'p' then listing[#listing + 1], listing[#listing + 2] = now, id end
   if listened then
-    local gone_now = op == 'd' or (op == 'r' and #head == 5)
-    event[#event + 1], event[#event + 2] = id, gone_now and '-' .. v or v
+    event[#event + 1], event[#event + 2] = id, deletes and '-' .. v or v
   end
 
   if values then result = { 'increment', v, unpack(values) } else result = v end
