@@ -56,4 +56,3 @@ func breakerState(t *testing.T, registry *prometheus.Registry) float64 {
 	t.Fatal("the breaker has no metric")
 	return 0
 }
-

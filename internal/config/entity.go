@@ -52,7 +52,11 @@ func (r *reader) entity(p pair) *afterwrite.Entity {
 		e.Retry.On = r.overrides(n, path+".retry.on")
 		return nil
 	}
-	r.section(p.value, path, entitySettings(e, fields, on), nil)
+	adaptive := func(n ast.Node) error {
+		e.Cache.Adaptive = r.adaptive(n, path+".cache.adaptive")
+		return nil
+	}
+	r.section(p.value, path, entitySettings(e, r.ttl, fields, on, adaptive), nil)
 	return e
 }
 

@@ -101,15 +101,22 @@ func (r *reader) document(c *Config, text []byte) {
 		}
 		body = d.Body
 	}
-	settings := append(c.settings(), setting{path: "entities", node: func(n ast.Node) error {
-		c.Entities = r.entities(n)
-		return nil
-	}})
+	var entities ast.Node // read last: they name TTL classes
+	settings := append(c.settings(),
+		setting{path: "ttl_classes", node: func(n ast.Node) error {
+			r.readClasses(n)
+			return nil
+		}},
+		setting{path: "entities", node: func(n ast.Node) error {
+			entities = n
+			return nil
+		}})
 	settings = append(settings, setting{path: "dashboard.users", node: func(n ast.Node) error {
 		c.Dashboard.Users = r.users(n, "dashboard.users")
 		return nil
 	}})
 	r.section(body, "", settings, func(path string) { c.named[path] = true })
+	c.Entities = r.entities(entities)
 	if len(c.Entities) == 0 && len(r.faults) == 0 {
 		r.faultAt("entities", "names no entity; `afterwrite config example` shows some")
 	}

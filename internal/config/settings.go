@@ -77,8 +77,8 @@ func (c *Config) settings() []setting {
 
 // entitySettings are everything of one entity but its fields, which are settings of
 // their own.
-func entitySettings(e *afterwrite.Entity, fields, on func(ast.Node) error) []setting {
-	const year = 365 * long
+func entitySettings(e *afterwrite.Entity, ttl func(*time.Duration) form, fields, on, adaptive func(ast.Node) error) []setting {
+	const year = maxTTL
 	r := &e.Retry
 	return []setting{
 		{path: "table", text: words(&e.Table, identifier)},
@@ -92,8 +92,12 @@ func entitySettings(e *afterwrite.Entity, fields, on func(ast.Node) error) []set
 		{path: "flush.delay", text: duration(&e.Flush.Delay, 0, time.Hour), kind: amount},
 		{path: "flush.max_pending", text: whole(&e.Flush.MaxPending, 1, 1<<40), kind: number},
 		{path: "flush.queue", text: words(&e.Flush.Queue, queueName)},
-		{path: "cache.ttl", text: duration(&e.Cache.TTL, time.Second, year), kind: amount},
+		{path: "cache.ttl", text: ttl(&e.Cache.TTL), kind: amount},
 		{path: "cache.jitter", text: percentage(&e.Cache.Jitter)},
+		{path: "cache.adaptive", node: adaptive},
+		{path: "cache.changed_by", text: words(&e.Cache.ChangedBy, nil)},
+		{path: "cache.l1.bytes", text: size(&e.Cache.L1.Bytes, 0, 1<<40), kind: amount},
+		{path: "cache.l1.age", text: duration(&e.Cache.L1.Age, 0, afterwrite.MaxL1Age), kind: amount},
 		{path: "cache.negative_ttl", text: duration(&e.Cache.NegativeTTL, time.Millisecond, year), kind: amount},
 		{path: "retry.max_attempts", text: whole(&r.MaxAttempts, 1, afterwrite.MaxRetryAttempts), kind: number},
 		{path: "retry.base", text: duration(&r.Base, afterwrite.MinRetryBase, afterwrite.MaxRetryCap), kind: amount},

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -17,6 +18,8 @@ type reader struct {
 	file   string
 	faults faults
 	at     map[string]*token.Position // path of a setting → its key
+
+	classes map[string]time.Duration // TTLs by the names of their classes
 }
 
 func (r *reader) fault(n ast.Node, path, format string, args ...any) {
