@@ -1,0 +1,229 @@
+package httpcache
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// Defaults of [Config].
+const (
+	DefaultMaxSize = 1 << 20 // bytes
+	DefaultName    = "afterwrite"
+	DefaultTarget  = "Afterwrite-Cache-Control"
+	// passFor is how long requests go straight through after a response that could not
+	// be kept.
+	passFor = 10 * time.Second
+	// maxTTL bounds what a response may ask for.
+	maxTTL = 24 * time.Hour
+)
+
+// Config says how responses are kept. Only Cache is required.
+type Config struct {
+	Cache   *cache.Cache
+	Vary    []string                        // fields of requests that responses may vary by
+	Tags    func(*http.Request) []cache.Tag // what the response to a request depends on; nil: nothing
+	MaxSize int                             // bytes of a body; 0: DefaultMaxSize
+	Name    string                          // of this cache in Cache-Status; "": DefaultName
+	Target  string                          // field of responses to this cache alone; "": DefaultTarget
+	Timeout time.Duration                   // of the handler, when its response may be kept; 0: 30s
+}
+
+// Cache keeps responses. It is safe for concurrent use.
+type Cache struct {
+	cfg    Config
+	vary   []string // canonical, sorted
+	values *cache.Values[response]
+}
+
+// New returns a cache, or an error that names the field of cfg at fault.
+func New(cfg Config) (*Cache, error) {
+	if cfg.Cache == nil {
+		return nil, errors.New("httpcache: Cache is required")
+	}
+	cfg.MaxSize, cfg.Name, cfg.Target = cmp.Or(cfg.MaxSize, DefaultMaxSize), cmp.Or(cfg.Name, DefaultName), cmp.Or(cfg.Target, DefaultTarget)
+	c := &Cache{cfg: cfg}
+	for _, name := range cfg.Vary {
+		name = http.CanonicalHeaderKey(name)
+		if name == "Authorization" || name == "Cookie" {
+			return nil, fmt.Errorf("httpcache: Vary: %s names one caller; do not cache what it changes", name)
+		}
+		c.vary = append(c.vary, name)
+	}
+	slices.Sort(c.vary)
+	c.vary = slices.Compact(c.vary)
+	var err error
+	// The body is base64 in JSON, with its header beside it.
+	c.values, err = cache.NewValues[response](cfg.Cache, cache.Policy{
+		Group: "http", TTL: maxTTL, MaxSize: 2*cfg.MaxSize + 64<<10, LoadTimeout: cfg.Timeout,
+	}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("httpcache: %w", err)
+	}
+	return c, nil
+}
+
+// errPass reports a response that is for nobody but its own caller.
+var errPass = errors.New("the response is not kept")
+
+// Handler answers from the cache what it can, the rest by next.
+func (c *Cache) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if why := c.forward(r); why != "" {
+			c.pass(w, r, next, why)
+			return
+		}
+		asked := directives(r.Header.Values("Cache-Control"))
+		stored, answer, err := c.find(r, next, asked)
+		switch {
+		case errors.Is(err, afterwrite.ErrNotFound):
+			w.Header().Add("Cache-Status", c.cfg.Name+"; fwd=miss")
+			http.Error(w, "not in the cache", http.StatusGatewayTimeout) // only-if-cached
+		case err != nil && r.Context().Err() != nil:
+			return
+		case err != nil || stored.Pass:
+			c.pass(w, r, next, "miss")
+		case tooOld(asked, stored, answer.Age):
+			c.pass(w, r, next, "request")
+		default:
+			c.send(w, r, stored, answer)
+		}
+	})
+}
+
+// forward says why a request goes straight through, "" if it need not.
+func (c *Cache) forward(r *http.Request) string {
+	asked := directives(r.Header.Values("Cache-Control"))
+	_, noStore := asked["no-store"]
+	_, noCache := asked["no-cache"]
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return "method"
+	case r.Header.Get("Range") != "" || r.Header.Get("Upgrade") != "" || r.ContentLength > 0,
+		strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
+		return "bypass"
+	case noStore || noCache || (len(asked) == 0 && r.Header.Get("Pragma") == "no-cache"):
+		return "request"
+	}
+	return ""
+}
+
+// find returns the response to a request, from the cache or by one call of next.
+func (c *Cache) find(r *http.Request, next http.Handler, asked map[string]string) (response, cache.Answer[response], error) {
+	key := c.key(r)
+	if _, only := asked["only-if-cached"]; only {
+		a, err := c.values.Read(r.Context(), key, func(context.Context) (response, error) {
+			return response{}, fmt.Errorf("only if cached: %w", afterwrite.ErrNotFound)
+		})
+		return a.Value, a, err
+	}
+	own := r.Clone(context.WithoutCancel(r.Context())) // the load may outlive the caller
+	own.Body = http.NoBody
+	a, err := c.values.Read(r.Context(), key, func(ctx context.Context) (response, error) { return c.load(ctx, own, next) })
+	return a.Value, a, err
+}
+
+// load calls next as for a GET, and decides whether its response is kept.
+func (c *Cache) load(ctx context.Context, r *http.Request, next http.Handler) (response, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	tags := []cache.Tag{pathTag(r)}
+	if c.cfg.Tags != nil {
+		tags = append(tags, c.cfg.Tags(r)...)
+	}
+	cache.AddTags(ctx, tags...)
+	get := r.WithContext(ctx)
+	get.Method = http.MethodGet
+	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"} {
+		get.Header.Del(name) // the whole response is wanted
+	}
+	rec := &recorder{header: http.Header{}, limit: c.cfg.MaxSize, stop: cancel}
+	next.ServeHTTP(rec, get)
+	if rec.code >= 500 || (ctx.Err() != nil && !rec.stopped) {
+		return response{}, errPass
+	}
+	stored := rec.response()
+	ttl := c.freshness(r, stored)
+	if rec.stopped || ttl <= 0 {
+		cache.KeepFor(ctx, passFor)
+		return response{Pass: true}, nil
+	}
+	stored.Header.Del(c.cfg.Target)
+	if stored.Header.Get("Etag") == "" && stored.Code == http.StatusOK {
+		stored.Header.Set("Etag", etag(stored.Body))
+	}
+	if stored.Header.Get("Date") == "" {
+		stored.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
+	cache.KeepFor(ctx, ttl)
+	return stored, nil
+}
+
+// pass lets next answer with the caller's own writer.
+func (c *Cache) pass(w http.ResponseWriter, r *http.Request, next http.Handler, why string) {
+	w.Header().Add("Cache-Status", c.cfg.Name+"; fwd="+why)
+	if why != "method" {
+		next.ServeHTTP(&stripped{ResponseWriter: w, field: c.cfg.Target}, r)
+		return
+	}
+	if safe := r.Method == http.MethodOptions || r.Method == http.MethodTrace; safe {
+		next.ServeHTTP(w, r)
+		return
+	}
+	s := &stripped{ResponseWriter: w, field: c.cfg.Target}
+	next.ServeHTTP(s, r)
+	if s.code < 400 {
+		// RFC 9111, section 4.4. Where Redis does not answer, nothing is served from it.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Second)
+		defer cancel()
+		_ = c.cfg.Cache.InvalidateTags(ctx, pathTag(r))
+	}
+}
+
+func pathTag(r *http.Request) cache.Tag {
+	return cache.NamedTag("http:" + r.Host + r.URL.EscapedPath())
+}
+
+// send answers with a stored response.
+func (c *Cache) send(w http.ResponseWriter, r *http.Request, stored response, a cache.Answer[response]) {
+	h := w.Header()
+	for name, values := range stored.Header {
+		h[name] = values
+	}
+	status := c.cfg.Name + "; hit; ttl=" + strconv.FormatInt(int64(a.TTL/time.Second), 10)
+	switch a.Source {
+	case cache.Filled:
+		status = c.cfg.Name + "; fwd=miss; stored"
+	case cache.Missed:
+		status = c.cfg.Name + "; fwd=miss"
+	case cache.Bypass:
+		status = c.cfg.Name + "; fwd=bypass"
+	default:
+		h.Set("Age", strconv.FormatInt(int64((stored.age()+a.Age)/time.Second), 10))
+	}
+	h.Add("Cache-Status", status)
+	if notModified(r.Header, stored) {
+		h.Del("Content-Type")
+		h.Del("Content-Length")
+		h.Del("Content-Encoding")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Length", strconv.Itoa(len(stored.Body)))
+	if stored.Code == http.StatusNoContent {
+		h.Del("Content-Length")
+	}
+	w.WriteHeader(stored.Code)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(stored.Body) // a caller that is gone needs no answer
+	}
+}

@@ -1,0 +1,298 @@
+package httpcache_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/httpcache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testkit.Goroutines()) }
+
+// bundle is a cache before a handler that a test gives, and counts its calls.
+type bundle struct {
+	cache *cache.Cache
+	pages *httpcache.Cache
+	calls atomic.Int64
+	serve http.Handler
+}
+
+func setup(t *testing.T, handler http.HandlerFunc, change ...func(*httpcache.Config)) *bundle {
+	t.Helper()
+	c, err := cache.New(cache.Config{URL: testkit.SharedRedis(t).URL(), Prefix: testkit.Prefix(t), Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	b := &bundle{cache: c}
+	cfg := httpcache.Config{Cache: c, Vary: []string{"Accept"}, MaxSize: 1000}
+	for _, f := range change {
+		f(&cfg)
+	}
+	b.pages, err = httpcache.New(cfg)
+	require.NoError(t, err)
+	b.serve = b.pages.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.calls.Add(1)
+		handler(w, r)
+	}))
+	return b
+}
+
+// do sends a request with headers "Name: value".
+func (b *bundle) do(method, path string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, nil)
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	w := httptest.NewRecorder()
+	b.serve.ServeHTTP(w, r)
+	return w
+}
+
+// answer is a handler with these fields.
+func answer(headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		for _, line := range headers {
+			name, value, _ := strings.Cut(line, ": ")
+			w.Header().Add(name, value)
+		}
+		_, _ = fmt.Fprint(w, r.Method, " ", r.URL.RawQuery)
+	}
+}
+
+func TestWhatIsKept(t *testing.T) {
+	t.Parallel()
+	past := time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)
+	future := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
+	for _, tt := range []struct {
+		name     string
+		response []string
+		request  []string
+		kept     bool
+	}{
+		{name: "max-age", response: []string{"Cache-Control: max-age=60"}, kept: true},
+		{name: "s-maxage wins", response: []string{"Cache-Control: s-maxage=60, max-age=0"}, kept: true},
+		{name: "s-maxage 0", response: []string{"Cache-Control: s-maxage=0, max-age=60"}},
+		{name: "quoted", response: []string{`Cache-Control: max-age="60"`}, kept: true},
+		{name: "not a number", response: []string{"Cache-Control: max-age=soon"}},
+		{name: "older than its freshness", response: []string{"Cache-Control: max-age=60", "Age: 61"}},
+		{name: "Expires", response: []string{"Expires: " + future}, kept: true},
+		{name: "expired", response: []string{"Expires: " + past}},
+		{name: "no freshness"},
+		{name: "no-store", response: []string{"Cache-Control: no-store, max-age=60"}},
+		{name: "private", response: []string{"Cache-Control: private, max-age=60"}},
+		{name: "no-cache", response: []string{"Cache-Control: no-cache, max-age=60"}},
+		{name: "Set-Cookie", response: []string{"Cache-Control: public, max-age=60", "Set-Cookie: a=b"}},
+		{name: "varies by the key", response: []string{"Cache-Control: max-age=60", "Vary: accept"}, kept: true},
+		{name: "varies by more", response: []string{"Cache-Control: max-age=60", "Vary: Accept, Accept-Language"}},
+		{name: "varies by all", response: []string{"Cache-Control: max-age=60", "Vary: *"}},
+		{name: "authorised", response: []string{"Cache-Control: max-age=60"}, request: []string{"Authorization: Bearer x"}},
+		{name: "authorised, public", response: []string{"Cache-Control: public, max-age=60"}, request: []string{"Authorization: Bearer x"}, kept: true},
+		{name: "authorised, s-maxage", response: []string{"Cache-Control: s-maxage=60"}, request: []string{"Authorization: Bearer x"}, kept: true},
+		{name: "authorised, must-revalidate", response: []string{"Cache-Control: must-revalidate, max-age=60"}, request: []string{"Authorization: Bearer x"}, kept: true},
+		{name: "to this cache alone", response: []string{"Cache-Control: no-store", "Afterwrite-Cache-Control: max-age=60"}, kept: true},
+		{name: "not to this cache", response: []string{"Cache-Control: max-age=60", "Afterwrite-Cache-Control: no-store"}},
+		{name: "a part", response: []string{"Cache-Control: max-age=60"}, request: []string{"Range: bytes=0-1"}},
+		{name: "request no-store", response: []string{"Cache-Control: max-age=60"}, request: []string{"Cache-Control: no-store"}},
+		{name: "request no-cache", response: []string{"Cache-Control: max-age=60"}, request: []string{"Cache-Control: no-cache"}},
+		{name: "request Pragma", response: []string{"Cache-Control: max-age=60"}, request: []string{"Pragma: no-cache"}},
+		{name: "events", response: []string{"Cache-Control: max-age=60"}, request: []string{"Accept: text/event-stream"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, answer(tt.response...))
+			first := b.do("GET", "/p?x", tt.request...)
+			before := b.calls.Load()
+			second := b.do("GET", "/p?x", tt.request...)
+			require.Equal(t, tt.kept, b.calls.Load() == before, second.Header())
+			require.Equal(t, tt.kept, strings.HasPrefix(second.Header().Get("Cache-Status"), "afterwrite; hit; ttl="), second.Header())
+			require.Equal(t, "GET x", first.Body.String())
+			require.Equal(t, "GET x", second.Body.String())
+			for _, w := range []*httptest.ResponseRecorder{first, second} {
+				require.Empty(t, w.Header().Get("Afterwrite-Cache-Control"))
+			}
+			if tt.kept {
+				require.NotEmpty(t, second.Header().Get("Age"))
+				require.NotEmpty(t, second.Header().Get("Date"))
+				require.Equal(t, "afterwrite; fwd=miss; stored", first.Header().Get("Cache-Status"))
+			}
+		})
+	}
+}
+
+func TestKey(t *testing.T) {
+	t.Parallel()
+	b := setup(t, answer("Cache-Control: max-age=60", "Vary: Accept"))
+	for _, tt := range []struct {
+		path, accept string
+		hit          bool
+	}{
+		{"/p?a=1&b=2", "", false},
+		{"/p?b=2&a=1", "", true},
+		{"/p?b=2&a=1", "text/html", false},
+		{"/p?b=2&a=1", "text/html", true},
+		{"/p?a=2&b=2", "", false},
+		{"/p?a=1&a=2&b=2", "", false},
+		{"/p?a=2&a=1&b=2", "", false}, // the order of one name's values counts
+		{"/q?a=1&b=2", "", false},
+		{"/p%2Fx", "", false},
+		{"/p/x", "", false},
+		{"http://other.example/p?a=1&b=2", "", false},
+	} {
+		w := b.do("GET", tt.path, "Accept: "+tt.accept)
+		require.Equal(t, tt.hit, strings.Contains(w.Header().Get("Cache-Status"), "; hit"), "%+v", tt)
+	}
+}
+
+func TestHeadAndConditions(t *testing.T) {
+	t.Parallel()
+	b := setup(t, answer("Cache-Control: max-age=60", "Last-Modified: Mon, 02 Jan 2006 15:04:05 GMT"))
+	head := b.do("HEAD", "/p")
+	require.Empty(t, head.Body.String())
+	get := b.do("GET", "/p")
+	require.Equal(t, "GET ", get.Body.String(), "a HEAD has kept the response to GET")
+	require.EqualValues(t, 1, b.calls.Load())
+	require.Equal(t, head.Header().Get("Content-Length"), get.Header().Get("Content-Length"))
+	tag := get.Header().Get("Etag")
+	require.NotEmpty(t, tag)
+	for _, tt := range []struct {
+		header string
+		code   int
+	}{
+		{"If-None-Match: " + tag, 304}, {"If-None-Match: W/" + tag, 304}, {`If-None-Match: "x", ` + tag, 304},
+		{"If-None-Match: *", 304}, {`If-None-Match: "x"`, 200},
+		{"If-Modified-Since: Mon, 02 Jan 2006 15:04:05 GMT", 304}, {"If-Modified-Since: Mon, 02 Jan 2006 15:04:04 GMT", 200},
+		{"Cache-Control: max-age=100", 200}, {"Cache-Control: only-if-cached", 200},
+	} {
+		w := b.do("GET", "/p", tt.header)
+		require.Equal(t, tt.code, w.Code, tt.header)
+		require.Equal(t, tt.code == 304, w.Body.Len() == 0)
+		require.Equal(t, tag, w.Header().Get("Etag"))
+		require.Equal(t, "max-age=60", w.Header().Get("Cache-Control"))
+	}
+	require.EqualValues(t, 1, b.calls.Load())
+	require.Equal(t, 504, b.do("GET", "/elsewhere", "Cache-Control: only-if-cached").Code)
+	require.EqualValues(t, 1, b.calls.Load())
+}
+
+// TestStreamsAndLargeBodiesGoThrough shows that they reach the caller whole, as they come.
+func TestStreamsAndLargeBodiesGoThrough(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", 1001)
+	b := setup(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		if r.URL.Path == "/large" {
+			_, _ = w.Write([]byte(large))
+			return
+		}
+		_, _ = w.Write([]byte("one "))
+		_ = http.NewResponseController(w).Flush()
+		_, _ = w.Write([]byte("two"))
+	})
+	for range 2 {
+		require.Equal(t, large, b.do("GET", "/large").Body.String())
+		w := b.do("GET", "/stream")
+		require.Equal(t, "one two", w.Body.String())
+		require.True(t, w.Flushed)
+		require.Equal(t, "afterwrite; fwd=miss", w.Header().Get("Cache-Status"))
+	}
+	require.EqualValues(t, 6, b.calls.Load(), "twice for each at first, then straight through")
+}
+
+func TestOneCallForManyRequests(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	b := setup(t, func(w http.ResponseWriter, _ *http.Request) {
+		<-release
+		answer("Cache-Control: max-age=60")(w, httptest.NewRequest("GET", "/", nil))
+	})
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() { b.do("GET", "/p") })
+	}
+	testkit.Eventually(t, "the handler is called", func() bool { return b.calls.Load() > 0 })
+	close(release)
+	all.Wait()
+	require.EqualValues(t, 1, b.calls.Load())
+}
+
+// TestErrorsAndPanicsAreNotKept lets each caller get the handler's own answer.
+func TestErrorsAreNotKept(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	for i := range 2 {
+		require.Equal(t, 503, b.do("GET", "/p").Code)
+		require.EqualValues(t, 2*(i+1), b.calls.Load())
+	}
+}
+
+func TestTagsAndUnsafeRequests(t *testing.T) {
+	t.Parallel()
+	tag := cache.NamedTag("menu")
+	b := setup(t, answer("Cache-Control: max-age=60"), func(cfg *httpcache.Config) {
+		cfg.Tags = func(*http.Request) []cache.Tag { return []cache.Tag{tag} }
+	})
+	hit := func() bool { return strings.Contains(b.do("GET", "/p?x").Header().Get("Cache-Status"), "; hit") }
+	require.False(t, hit())
+	require.True(t, hit())
+	require.NoError(t, b.cache.InvalidateTags(t.Context(), tag))
+	require.False(t, hit(), "its tag was invalidated")
+	require.True(t, hit())
+	w := b.do("POST", "/p")
+	require.Equal(t, "afterwrite; fwd=method", w.Header().Get("Cache-Status"))
+	require.False(t, hit(), "a POST to the path succeeded")
+}
+
+func TestRedisDown(t *testing.T) {
+	t.Parallel()
+	c, err := cache.New(cache.Config{URL: "redis://127.0.0.1:1", Timeout: 50 * time.Millisecond})
+	require.NoError(t, err)
+	defer func() { _ = c.Close() }()
+	b := setup(t, answer("Cache-Control: max-age=60"), func(cfg *httpcache.Config) { cfg.Cache = c })
+	w := b.do("GET", "/p")
+	require.Equal(t, 200, w.Code)
+	require.Equal(t, "GET ", w.Body.String())
+	require.Contains(t, w.Header().Get("Cache-Status"), "fwd=bypass")
+}
+
+func TestNewRefuses(t *testing.T) {
+	_, err := httpcache.New(httpcache.Config{})
+	require.ErrorContains(t, err, "required")
+	c, err := cache.New(cache.Config{URL: "redis://127.0.0.1:1"})
+	require.NoError(t, err)
+	defer func() { _ = c.Close() }()
+	_, err = httpcache.New(httpcache.Config{Cache: c, Vary: []string{"cookie"}})
+	require.ErrorContains(t, err, "Cookie")
+}
+
+func ExampleCache_Handler() {
+	c, err := cache.New(cache.Config{URL: os.Getenv("REDIS_URL")})
+	if err != nil {
+		fmt.Println("set REDIS_URL, such as redis://127.0.0.1:6379/0")
+		return
+	}
+	defer func() { _ = c.Close() }()
+	pages, err := httpcache.New(httpcache.Config{Cache: c, Vary: []string{"Accept-Encoding"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	http.Handle("/", pages.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		_, _ = w.Write([]byte("at most once a minute"))
+	})))
+}

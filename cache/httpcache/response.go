@@ -1,0 +1,106 @@
+package httpcache
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// response is what is kept.
+type response struct {
+	Pass   bool        `json:",omitempty"` // nothing is kept: requests go straight through
+	Code   int         `json:",omitempty"`
+	Header http.Header `json:",omitempty"`
+	Body   []byte      `json:",omitempty"`
+}
+
+// age is the age that the response had when it came.
+func (s response) age() time.Duration {
+	n, _ := strconv.ParseUint(s.Header.Get("Age"), 10, 31)
+	return time.Duration(n) * time.Second
+}
+
+// hopByHop are fields of one connection, which nobody keeps.
+var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+
+// errStopped ends the writes of a handler whose response is not recorded any longer.
+var errStopped = errors.New("the response is streamed or too large to be kept")
+
+// recorder records a response of bounded size. It stops a handler that streams, by an
+// error and the end of its context.
+type recorder struct {
+	header  http.Header
+	sent    http.Header // as it was when the answer began
+	code    int
+	body    []byte
+	limit   int
+	stopped bool
+	stop    func()
+}
+
+func (r *recorder) Header() http.Header { return r.header }
+
+func (r *recorder) WriteHeader(code int) {
+	if r.code == 0 && code >= 200 {
+		r.code, r.sent = code, r.header.Clone()
+	}
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.sent == nil && r.header.Get("Content-Type") == "" {
+		r.header.Set("Content-Type", http.DetectContentType(b))
+	}
+	r.WriteHeader(http.StatusOK)
+	if r.stopped || len(r.body)+len(b) > r.limit {
+		r.end()
+		return 0, errStopped
+	}
+	r.body = append(r.body, b...)
+	return len(b), nil
+}
+
+// Flush says that the handler streams.
+func (r *recorder) Flush() { r.end() }
+
+func (r *recorder) end() {
+	r.stopped, r.body = true, nil
+	r.stop()
+}
+
+func (r *recorder) response() response {
+	r.WriteHeader(http.StatusOK)
+	for _, name := range hopByHop {
+		r.sent.Del(name)
+	}
+	r.sent.Del("Content-Length")
+	return response{Code: r.code, Header: r.sent, Body: r.body}
+}
+
+// stripped is a writer that keeps the field to the cache from the caller.
+type stripped struct {
+	http.ResponseWriter
+	field string
+	code  int
+}
+
+func (s *stripped) WriteHeader(code int) {
+	if s.code == 0 && code >= 200 {
+		s.code = code
+		s.Header().Del(s.field)
+	}
+	s.ResponseWriter.WriteHeader(code)
+}
+
+func (s *stripped) Write(b []byte) (int, error) {
+	if s.code == 0 {
+		s.WriteHeader(http.StatusOK)
+	}
+	return s.ResponseWriter.Write(b)
+}
+
+// Flush sends what was written so far.
+func (s *stripped) Flush() { _ = http.NewResponseController(s.ResponseWriter).Flush() }
+
+// Unwrap is for http.ResponseController.
+func (s *stripped) Unwrap() http.ResponseWriter { return s.ResponseWriter }

@@ -1,0 +1,130 @@
+package httpcache
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// storable are the statuses that are kept; the cache understands what they mean.
+var storable = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
+
+// key names the response to a request. Parameters of one name keep their order.
+func (c *Cache) key(r *http.Request) string {
+	parameters := strings.Split(r.URL.RawQuery, "&")
+	slices.SortStableFunc(parameters, func(a, b string) int {
+		a, _, _ = strings.Cut(a, "=")
+		b, _, _ = strings.Cut(b, "=")
+		return strings.Compare(a, b)
+	})
+	h := sha256.New()
+	part := func(s string) { h.Write([]byte(strconv.Itoa(len(s)) + ":" + s)) }
+	part(strings.ToLower(r.Host))
+	part(r.URL.EscapedPath())
+	part(strings.Join(parameters, "&"))
+	for _, name := range c.vary {
+		part(strings.Join(r.Header.Values(name), ","))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// freshness is how long a response may be kept, by RFC 9111, section 3; 0: not at all.
+func (c *Cache) freshness(r *http.Request, s response) time.Duration {
+	field := "Cache-Control"
+	if s.Header.Get(c.cfg.Target) != "" {
+		field = c.cfg.Target // RFC 9213: in its place, Expires ignored
+	}
+	d := directives(s.Header.Values(field))
+	has := func(name string) bool { _, ok := d[name]; return ok }
+	switch {
+	case !slices.Contains(storable, s.Code), has("no-store"), has("private"), has("no-cache"),
+		len(s.Header.Values("Set-Cookie")) > 0, !c.variesWithin(s.Header):
+		return 0
+	case r.Header.Get("Authorization") != "" && !has("public") && !has("s-maxage") && !has("must-revalidate"):
+		return 0
+	}
+	for _, name := range []string{"s-maxage", "max-age"} {
+		if text, ok := d[name]; ok {
+			n, err := strconv.ParseUint(text, 10, 31)
+			if err != nil {
+				return 0 // what cannot be read is stale
+			}
+			return min(time.Duration(n)*time.Second-s.age(), maxTTL)
+		}
+	}
+	if expires := s.Header.Get("Expires"); expires != "" && field == "Cache-Control" {
+		at, err := http.ParseTime(expires)
+		date, bad := http.ParseTime(s.Header.Get("Date"))
+		if bad != nil {
+			date = time.Now()
+		}
+		if err == nil {
+			return min(at.Sub(date)-s.age(), maxTTL)
+		}
+	}
+	return 0
+}
+
+// variesWithin reports whether the response varies by fields of the key alone.
+func (c *Cache) variesWithin(h http.Header) bool {
+	for _, line := range h.Values("Vary") {
+		for name := range strings.SplitSeq(line, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if name != "" && !slices.Contains(c.vary, name) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// directives reads Cache-Control. A directive given twice counts with its first value.
+func directives(lines []string) map[string]string {
+	d := map[string]string{}
+	for _, line := range lines {
+		for item := range strings.SplitSeq(line, ",") {
+			name, value, _ := strings.Cut(item, "=")
+			name = strings.ToLower(strings.TrimSpace(name))
+			if _, twice := d[name]; name != "" && !twice {
+				d[name] = strings.Trim(strings.TrimSpace(value), `"`)
+			}
+		}
+	}
+	return d
+}
+
+// tooOld reports a response that is older than the request's max-age takes.
+func tooOld(asked map[string]string, s response, age time.Duration) bool {
+	text, ok := asked["max-age"]
+	n, err := strconv.ParseUint(text, 10, 31)
+	return ok && err == nil && s.age()+age > time.Duration(n)*time.Second
+}
+
+// notModified reports whether the caller has the response already (RFC 9110, section 13).
+func notModified(asked http.Header, s response) bool {
+	if s.Code != http.StatusOK {
+		return false
+	}
+	if tags := strings.Join(asked.Values("If-None-Match"), ","); tags != "" {
+		own := strings.TrimPrefix(s.Header.Get("Etag"), "W/")
+		for tag := range strings.SplitSeq(tags, ",") {
+			tag = strings.TrimSpace(tag)
+			if tag == "*" || (own != "" && strings.TrimPrefix(tag, "W/") == own) {
+				return true
+			}
+		}
+		return false
+	}
+	since, err := http.ParseTime(asked.Get("If-Modified-Since"))
+	changed, bad := http.ParseTime(s.Header.Get("Last-Modified"))
+	return err == nil && bad == nil && !changed.After(since)
+}
+
+func etag(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + hex.EncodeToString(sum[:12]) + `"`
+}
