@@ -85,6 +85,7 @@ type dashboard struct {
 	people    *people
 	pulse     *pulse
 	jobs      *jobs
+	groupings *groupings
 	tasks     tasks // nil where Queues is none
 }
 
@@ -101,7 +102,7 @@ func New(o Options) (http.Handler, error) {
 	if o.Go == nil {
 		o.Go = func(run func(context.Context)) { go run(context.Background()) }
 	}
-	d := &dashboard{Options: o, pulse: newPulse(), jobs: newJobs()}
+	d := &dashboard{Options: o, pulse: newPulse(), jobs: newJobs(), groupings: newGroupings()}
 	d.tasks, _ = o.Queues.(tasks)
 	var err error
 	if d.people, err = newPeople(o); err != nil {

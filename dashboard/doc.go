@@ -1,16 +1,34 @@
 // Package dashboard serves the pages on which operators see whether accepted writes
-// reach the database: lag, pending, held and dead records, counters, workers, queues,
-// and the state of Redis and of the database.
+// reach the database, find out what is stuck and why, and mend it: lag, pending, held and
+// dead records, one record or letter against its row, retry and discard in bulk, retry
+// policies, queues, the cache, and the audit of all that was done.
 //
-// The pages are rendered on the server and work without JavaScript: they refresh
-// themselves through the browser. Nothing here changes anything. A page is answered
-// whatever is down, and says what is. All viewers together cost Redis one reading of
-// the figures a second, see [Options].
+// The pages are rendered on the server and work without JavaScript, by links and forms.
+// With it they refresh themselves when the server says that there is something new: one
+// sampler a process reads the figures, keeps them for the charts, and wakes the open
+// pages, whatever their number. A page is answered whatever is down, and says what is.
+//
+// # Who may do what
+//
+// Without users the pages answer on this machine's own addresses alone, and whoever is
+// there is an admin. With users, or a reverse proxy that names them, each has a role,
+// which the server enforces on every request: a viewer looks, an operator mends records,
+// an admin tunes policies, queues and the cache as a whole. A GET changes nothing, and a
+// POST from another site's page is refused. Actions say how many records they are about
+// and are refused where that number has changed meanwhile; in an environment that is
+// named production they are typed to confirm them.
+//
+// # What the pages show
+//
+// Values are shown as their canonical JSON texts, so every digit of a number is there.
+// Values of fields that are marked to be redacted are shown nowhere, exports included.
+// What a record contains is text: nothing is inline in the pages, and their policy admits
+// this package's own files alone.
 //
 // Links are relative, so that the handler can be mounted under any path prefix:
 //
 //	http.Handle("/admin/", http.StripPrefix("/admin", handler))
 //
-// The styles are files of this package, served with a content security policy that
-// admits nothing else; their origin, version and licence are in static/VENDORED.md.
+// The vendored styles and scripts are served from this package; their origin, version and
+// licence are in static/VENDORED.md.
 package dashboard

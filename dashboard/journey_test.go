@@ -381,6 +381,6 @@ func TestPictures(t *testing.T) {
 		b.open(p.path)
 		js[bool](b, `new Promise(done => setTimeout(() => done(true), 700))`) // the charts are drawn
 		png := ask(b, chromedp.FullScreenshot(100))
-		require.NoError(t, os.WriteFile(filepath.Join(into, p.name+".png"), png, 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(into, p.name+".png"), small(t, png), 0o644))
 	}
 }

@@ -1,8 +1,18 @@
 package dashboard_test
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
+	"slices"
+	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite"
 )
@@ -56,4 +66,35 @@ func (d *deployment) pictures() []picture {
 		{"cache", "/cache", 1280, 800, true},
 		{"audit", "/audit", 1280, 800, false},
 	}
+}
+
+// small draws a picture of a page, which has few colours, with its 256 commonest.
+func small(t *testing.T, picture []byte) []byte {
+	t.Helper()
+	from, err := png.Decode(bytes.NewReader(picture))
+	require.NoError(t, err)
+	b := from.Bounds()
+	count := map[color.Color]int{}
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			count[from.At(x, y)]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(count), func(a, b color.Color) int { return cmp.Compare(count[b], count[a]) })
+	to := image.NewPaletted(b, colours[:min(len(colours), 256)])
+	nearest := map[color.Color]uint8{}
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			c := from.At(x, y)
+			i, known := nearest[c]
+			if !known {
+				i = uint8(to.Palette.Index(c))
+				nearest[c] = i
+			}
+			to.SetColorIndex(x, y, i)
+		}
+	}
+	var out bytes.Buffer
+	require.NoError(t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, to))
+	return out.Bytes()
 }

@@ -40,6 +40,7 @@ type refusedBody struct {
 	Held    []entityRow // entities with held records
 	HeldErr bool
 	Groups  []group
+	Counted bool // the groups are known
 	Count   int64
 	Least   bool // the groups are not all of them, so Count is a lower bound
 	Letters []letterRow
@@ -104,10 +105,11 @@ func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
 // each letter is in one of them.
 func (d *dashboard) fillRefused(ctx context.Context, body *refusedBody) error {
 	f := body.Filter
-	groups, err := d.Letters.Groups(ctx, f.selects(), maxGroups)
+	groups, known, err := d.groupsOf(ctx, f.selects())
 	if err != nil {
 		return err
 	}
+	body.Counted = known
 	body.Least = len(groups) == maxGroups
 	for _, g := range groups {
 		body.Count += int64(g.Count)

@@ -1,0 +1,105 @@
+package dashboard_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/dashboard"
+	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// BenchmarkPages loads each page of a system with 200 entities and many dead letters:
+// LETTERS of them (100,000 unless given), of 50 errors, on SQLite.
+func BenchmarkPages(b *testing.B) {
+	count, _ := strconv.Atoi(os.Getenv("LETTERS"))
+	if count == 0 {
+		count = 100_000
+	}
+	h := crowded(b, count)
+	for _, path := range []string{
+		"/", "/entities/e000", "/refused", "/refused?entity=e007", "/refused?text=constraint+7", "/refused?text=nothing+like+it",
+		fmt.Sprintf("/refused?before=%d", count/2), fmt.Sprintf("/refused/%d", count/2), "/refused/confirm?do=discard&all=1&entity=e007", "/policies", "/audit", "/queues",
+	} {
+		b.Run(path, func(b *testing.B) {
+			size := 0
+			for b.Loop() {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequestWithContext(b.Context(), http.MethodGet, path, nil))
+				require.Equal(b, http.StatusOK, w.Code, w.Body.String())
+				size = w.Body.Len()
+			}
+			b.ReportMetric(float64(size), "page-bytes")
+		})
+	}
+}
+
+// crowded is a dashboard over so many dead letters.
+func crowded(b *testing.B, count int) http.Handler {
+	b.Helper()
+	entities := make([]*afterwrite.Entity, 200)
+	for i := range entities {
+		entities[i] = &afterwrite.Entity{
+			Name: fmt.Sprintf("e%03d", i), Partitions: 16,
+			Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}, {Name: "amount", Type: afterwrite.Int}},
+		}
+		require.NoError(b, entities[i].Init())
+	}
+	redis, prefix := testkit.SharedRedis(b).URL(), testkit.Prefix(b)
+	s, err := store.Open(b.Context(), store.Config{URL: testkit.SQLite(b)}, entities)
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = s.Close() })
+	_, err = s.Migrate(b.Context(), false)
+	require.NoError(b, err)
+	c, err := cache.New(cache.Config{URL: redis, Prefix: prefix, Loader: s})
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = c.Close() })
+	orders, err := queue.NewClient(redis, prefix)
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = orders.Close() })
+	inspector, err := queue.Inspect(redis, prefix)
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = inspector.Close() })
+	writes, err := producer.New(producer.Config{Entities: entities, Cache: c, Loader: s})
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = writes.Close() })
+	m, err := mend.New(mend.Config{Entities: entities, Letters: s, Records: c, Writes: writes, Queue: orders})
+	require.NoError(b, err)
+	insertLetters(b, s, entities, count)
+	h, err := dashboard.New(dashboard.Options{
+		Entities: entities, Cache: c, Store: s, Queues: inspector, Letters: m, Records: c, Rows: s, Series: c,
+		MaxAge: time.Nanosecond, Refresh: time.Hour,
+	})
+	require.NoError(b, err)
+	return h
+}
+
+func insertLetters(b *testing.B, s *store.Store, entities []*afterwrite.Entity, count int) {
+	b.Helper()
+	now := time.Now()
+	some := make([]store.Letter, 0, 5000)
+	for i := range count {
+		n := i % 50
+		some = append(some, store.Letter{
+			Entity: entities[i%len(entities)].Name, ID: strconv.Itoa(i), Version: afterwrite.Version(i + 1), Payload: `{"name":"x","amount":9223372036854775807}`,
+			Refusal:  afterwrite.Refusal{Kind: afterwrite.Kinds[n%len(afterwrite.Kinds)], Constraint: fmt.Sprintf("c%d", n), Message: fmt.Sprintf("violates constraint %d", n)},
+			Attempts: 10, AcceptedAt: now, DiedAt: now.Add(-time.Duration(count-i) * time.Millisecond),
+		})
+		if len(some) == cap(some) || i == count-1 {
+			require.NoError(b, s.InsertDead(b.Context(), some))
+			some = some[:0]
+		}
+	}
+}
