@@ -31,7 +31,9 @@ type breaker struct {
 }
 
 func newBreaker(timeout time.Duration, state prometheus.Gauge, log *slog.Logger) *breaker {
-	return &breaker{timeout: timeout, gate: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+	// A moment more than the client's own bounds: a pool without a free connection says so
+	// by itself then, and is not taken for a Redis that hangs.
+	return &breaker{timeout: timeout + timeout/10, gate: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         "redis",
 		MaxRequests:  1,
 		Timeout:      breakerPause,
