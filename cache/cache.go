@@ -73,6 +73,7 @@ type Cache struct {
 	watches   watches       // entities that values depend on, see tags.go
 	locals    *locals       // L1s of values, see l1.go
 	records   *recordLocals // L1s of records, see l1_records.go
+	looks     *looks        // reads that share round trips, see look.go
 	refreshes chan struct{} // a place for each refresh that may run
 	values    *valueMetrics
 }
@@ -121,6 +122,7 @@ func New(cfg Config) (*Cache, error) {
 	c.refreshes = make(chan struct{}, maxRefreshes)
 	c.values = values
 	c.hub, c.locals, c.records = newHub(c), newLocals(c), newRecordLocals(c)
+	c.looks = &looks{cache: c}
 	return c, nil
 }
 

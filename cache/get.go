@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/afterwrite/afterwrite"
 )
 
@@ -48,44 +46,6 @@ func (c *Cache) Get(ctx context.Context, e *afterwrite.Entity, id string) (Read,
 		return read, err
 	}
 	return c.miss(ctx, e, id)
-}
-
-func (c *Cache) lookup(ctx context.Context, e *afterwrite.Entity, id string) (Read, bool, error) {
-	reads, err := c.lookupMany(ctx, e, []string{id})
-	if err != nil {
-		return Read{}, false, err
-	}
-	return reads[0], reads[0].Source == Hit, nil
-}
-
-// lookupMany reads what is cached of ids in one round trip; a miss has no Source.
-func (c *Cache) lookupMany(ctx context.Context, e *afterwrite.Entity, ids []string) ([]Read, error) {
-	fields := readFields(e)
-	l := c.records.of(e)
-	mark := l.mark()
-	p := c.redis.Pipeline()
-	values := make([]*redis.SliceCmd, len(ids))
-	lives := make([]*redis.DurationCmd, len(ids))
-	for i, id := range ids {
-		key := c.recordKey(e, id)
-		values[i] = p.HMGet(ctx, key, fields...)
-		lives[i] = p.PTTL(ctx, key)
-	}
-	if _, err := p.Exec(ctx); err != nil {
-		return nil, fault("get", err)
-	}
-	reads := make([]Read, len(ids))
-	for i, id := range ids {
-		texts := values[i].Val()
-		if texts[0] == nil {
-			c.metrics.misses.WithLabelValues(e.Name).Inc()
-			continue
-		}
-		c.metrics.hits.WithLabelValues(e.Name).Inc()
-		reads[i] = Read{Source: Hit, Record: record(id, texts, lives[i].Val())}
-		l.putRead(reads[i], mark)
-	}
-	return reads, nil
 }
 
 func readFields(e *afterwrite.Entity) []string {
