@@ -154,13 +154,17 @@ func (p *parts) newAPI(stopping <-chan struct{}) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	pages, err := p.newPages()
+	if err != nil {
+		return nil, err
+	}
 	if p.guard, err = p.newGuard(); err != nil {
 		return nil, err
 	}
 	handler, err := api.New(api.Config{
 		Tokens:    p.guard,
-		RateLimit: limit,
-		Producer:  w, Cache: p.cache, Store: lister{p.store}, Entities: p.config.Entities,
+		RateLimit: limit, Pages: pages,
+		Producer: w, Cache: p.cache, Store: lister{p.store}, Entities: p.config.Entities,
 		Events: p.cache, Admin: surface, Stopping: stopping,
 		MaxBody: c.MaxBody, MaxBatchBody: c.MaxBatchBody, CORS: c.CORS,
 		Version: thisBuild().Version, Log: p.log, Registerer: p.metrics, Gatherer: p.metrics,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/httpcache"
 	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
@@ -32,12 +33,25 @@ type lists interface {
 
 // list answers a page of persisted rows, and how far behind they may be.
 func (a *API) list(ctx context.Context, c *call) error {
-	q, err := c.readQuery()
-	if err != nil {
+	if _, err := c.readQuery(); err != nil {
 		return err
 	}
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
+	a.setLag(ctx, c)
+	c.r.Header["X-Request-Id"] = []string{c.requestID} // for the problem of a page
+	w := &coded{ResponseWriter: c.w}
+	a.pages.ServeHTTP(w, c.r.WithContext(ctx))
+	c.code = w.code
+	return nil
+}
+
+// page reads a page of rows from the database.
+func (a *API) page(ctx context.Context, c *call) error {
+	q, err := c.readQuery()
+	if err != nil {
+		return err
+	}
 	page := q.Limit
 	q.Limit++ // one more tells whether there is a next page
 	rows, err := a.store.List(ctx, c.entity, q)
@@ -56,6 +70,9 @@ func (a *API) list(ctx context.Context, c *call) error {
 	}
 	out = append(trimComma(out), `],"next":`...)
 	c.out = append(problem.AppendStringOrNull(out, next), '}', '\n')
+	if a.keepsPages {
+		c.header[httpcache.DefaultTarget] = pageFreshness
+	}
 	c.send(http.StatusOK, c.out)
 	return nil
 }
