@@ -12,8 +12,8 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// Bounds of an export: what is beyond is said in the last line's place by its absence,
-// so the name of the file tells that it is the newest so many.
+// Bounds of an export: the newest so many lines of the filter. Older ones are had by
+// narrowing it, for example by time.
 const (
 	exportPage = 500
 	exportMax  = 100_000
