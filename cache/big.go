@@ -1,0 +1,200 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Usage is what a sample of the keys says about memory.
+type Usage struct {
+	Sampled  int     `json:"sampled"`  // keys looked at
+	Keys     int64   `json:"keys"`     // keys in the database, of all programs
+	Whole    bool    `json:"whole"`    // every key was looked at
+	Estimate bool    `json:"estimate"` // sizes are of the content: the server does not tell its own figure
+	Groups   []Share `json:"groups"`   // by bytes, largest first
+	Largest  []Big   `json:"largest"`  // keys, largest first
+}
+
+// Share is the part of one entity, group of values or kind of key.
+type Share struct {
+	Name  string `json:"name"` // "entity user", "values page", "rank player", "other"
+	Keys  int    `json:"keys"`
+	Bytes int64  `json:"bytes"`
+}
+
+// Big is one key.
+type Big struct {
+	Key   string `json:"key"`
+	Of    string `json:"of"` // as Share.Name
+	Bytes int64  `json:"bytes"`
+}
+
+// Big looks at no more than sample of this deployment's keys, by SCAN in bounded steps, and
+// reports the memory by entity and the largest keys, at most so many. Where the server
+// bars MEMORY USAGE, sizes are those of the content. It returns what it has where the
+// context ends first.
+func (c *Cache) Big(ctx context.Context, sample, largest int) (Usage, error) {
+	u := Usage{Whole: true}
+	shares := map[string]*Share{}
+	err := c.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
+		size, err := node.DBSize(ctx).Result()
+		if err != nil {
+			return fault("big", err)
+		}
+		u.Keys += size
+		for cursor := uint64(0); ; {
+			names, next, err := node.Scan(ctx, cursor, globQuote(c.prefix)+":*", scanStep).Result()
+			if err != nil {
+				return fault("scan", err)
+			}
+			if left := sample - u.Sampled; len(names) > left {
+				names, u.Whole = names[:left], false
+			}
+			if err := c.weigh(ctx, node, names, &u, shares); err != nil {
+				return err
+			}
+			u.Largest = heaviest(u.Largest, largest)
+			if cursor = next; cursor == 0 || u.Sampled >= sample {
+				u.Whole = u.Whole && cursor == 0
+				return nil
+			}
+		}
+	})
+	if ctx.Err() != nil && u.Sampled > 0 {
+		u.Whole, err = false, nil
+	}
+	for _, s := range shares {
+		u.Groups = append(u.Groups, *s)
+	}
+	slices.SortFunc(u.Groups, func(a, b Share) int {
+		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), strings.Compare(a.Name, b.Name))
+	})
+	return u, err
+}
+
+func heaviest(keys []Big, most int) []Big {
+	slices.SortFunc(keys, func(a, b Big) int {
+		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), strings.Compare(a.Key, b.Key))
+	})
+	return keys[:min(len(keys), most)]
+}
+
+// weigh adds keys of one node to the usage.
+func (c *Cache) weigh(ctx context.Context, node redis.Cmdable, names []string, u *Usage, shares map[string]*Share) error {
+	sizes, err := memory(ctx, node, names, u)
+	if err != nil {
+		return err
+	}
+	for i, name := range names {
+		if sizes[i] == 0 {
+			continue // gone since
+		}
+		of := c.ownerOf(name)
+		s := shares[of]
+		if s == nil {
+			s = &Share{Name: of}
+			shares[of] = s
+		}
+		s.Keys++
+		s.Bytes += sizes[i]
+		u.Sampled++
+		u.Largest = append(u.Largest, Big{name, of, sizes[i]})
+	}
+	return nil
+}
+
+// memory reads the size of keys in one round trip: the server's figure, or that of the
+// content once it was refused.
+func memory(ctx context.Context, node redis.Cmdable, names []string, u *Usage) ([]int64, error) {
+	sizes := make([]int64, len(names))
+	if !u.Estimate {
+		p := node.Pipeline()
+		cmds := make([]*redis.IntCmd, len(names))
+		for i, name := range names {
+			cmds[i] = p.MemoryUsage(ctx, name)
+		}
+		_, err := p.Exec(ctx)
+		if err == nil || errors.Is(err, redis.Nil) {
+			for i, cmd := range cmds {
+				sizes[i] = cmd.Val()
+			}
+			return sizes, nil
+		}
+		if !answered(err) {
+			return nil, fault("big", err)
+		}
+		u.Estimate = true // barred
+	}
+	p := node.Pipeline()
+	cmds := make([]*redis.StringCmd, len(names))
+	for i, name := range names {
+		cmds[i] = p.Dump(ctx, name)
+	}
+	if _, err := p.Exec(ctx); err != nil && !answered(err) {
+		return nil, fault("big", err)
+	}
+	for i, cmd := range cmds {
+		sizes[i] = int64(len(cmd.Val()))
+	}
+	return sizes, nil
+}
+
+// ownerOf says whose a key is.
+func (c *Cache) ownerOf(name string) string {
+	rest := strings.TrimPrefix(name, c.prefix+":")
+	if group, ok := strings.CutPrefix(rest, "v:{"); ok {
+		group, _, _ = strings.Cut(group, ":")
+		return "values " + group
+	}
+	if entity, ok := strings.CutPrefix(rest, "{"); ok {
+		entity, kind, found := strings.Cut(entity, "/")
+		if found {
+			_, kind, _ = strings.Cut(kind, "}:")
+			if strings.HasPrefix(kind, "r:") {
+				return "entity " + entity
+			}
+			return "lists of " + entity
+		}
+	}
+	return "other"
+}
+
+// Slow is a command that took long.
+type Slow struct {
+	At      time.Time     `json:"at"`
+	Took    time.Duration `json:"took_ns"`
+	Command string        `json:"command"` // its name and, for a script or a key command, what it was for; no values
+}
+
+// SlowCommands reads the newest entries of the slow log. Many hosted servers bar it:
+// allowed is false then.
+func (c *Cache) SlowCommands(ctx context.Context, most int) (slow []Slow, allowed bool, err error) {
+	err = c.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
+		client, ok := node.(interface {
+			SlowLogGet(ctx context.Context, num int64) *redis.SlowLogCmd
+		})
+		if !ok {
+			return nil
+		}
+		entries, err := client.SlowLogGet(ctx, int64(most)).Result()
+		if err != nil && answered(err) {
+			return nil
+		}
+		if err != nil {
+			return fault("slowlog", err)
+		}
+		allowed = true
+		for _, e := range entries {
+			slow = append(slow, Slow{e.Time, e.Duration, strings.Join(e.Args[:min(len(e.Args), 2)], " ")})
+		}
+		return nil
+	})
+	slices.SortFunc(slow, func(a, b Slow) int { return b.At.Compare(a.At) })
+	return slow[:min(len(slow), most)], allowed, err
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+func (a *app) cacheCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "cache",
+		Short:   "Look into the cache",
+		Example: "  afterwrite cache stats\n  afterwrite cache big",
+		Args:    cobra.NoArgs,
+		RunE:    needsSubcommand,
+	}
+	c.AddCommand(a.cacheStatsCommand(), a.cacheBigCommand())
+	return c
+}
+
+func (a *app) cacheStatsCommand() *cobra.Command {
+	return a.withJSON(&cobra.Command{
+		Use:     "stats",
+		Short:   "Show hit rate, memory, evictions, latency and slow commands",
+		Long:    "Shows what Redis says of itself: hit rate, memory, evictions, fragmentation, persistence,\nlatency, and the slow commands where the server tells them. The hit rate is of all keys\nsince Redis started; /metrics of each process has it by entity and group.",
+		Example: "  afterwrite cache stats --json",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.cacheStats(c.Context()) },
+	})
+}
+
+// cacheFigures is what cache stats shows.
+type cacheFigures struct {
+	Version       string       `json:"version"`
+	HitRate       *float64     `json:"hit_rate"` // null before the first read
+	Hits          int64        `json:"hits"`
+	Misses        int64        `json:"misses"`
+	UsedMemory    int64        `json:"used_memory_bytes"`
+	MaxMemory     int64        `json:"max_memory_bytes"`
+	Fragmentation float64      `json:"fragmentation"`
+	Evicted       int64        `json:"evicted_keys"`
+	Policy        string       `json:"maxmemory_policy"`
+	AOF           bool         `json:"aof"`
+	Fsync         string       `json:"appendfsync"`
+	Latency       string       `json:"latency"`
+	Slow          []cache.Slow `json:"slow_commands"` // null where the server does not tell
+	Warnings      []string     `json:"warnings"`
+}
+
+func (a *app) cacheStats(ctx context.Context) error {
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	p, err := a.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	h, err := p.cache.Check(ctx)
+	if err != nil && !errors.Is(err, cache.ErrEvictionPolicy) {
+		return err
+	}
+	if err != nil {
+		h.Warnings = append(h.Warnings, err.Error())
+	}
+	f := cacheFigures{
+		Version: h.Version, Hits: h.Hits, Misses: h.Misses, UsedMemory: h.UsedMemory, MaxMemory: h.MaxMemory,
+		Fragmentation: h.Fragmentation, Evicted: h.Evicted, Policy: h.Policy, AOF: h.AOF, Fsync: h.Fsync,
+		Latency: h.Latency.Round(time.Microsecond).String(), Warnings: h.Warnings,
+	}
+	if n := h.Hits + h.Misses; n > 0 {
+		rate := float64(h.Hits) / float64(n)
+		f.HitRate = &rate
+	}
+	slow, allowed, err := p.cache.SlowCommands(ctx, 10)
+	if err != nil {
+		return err
+	}
+	if allowed {
+		f.Slow = append([]cache.Slow{}, slow...)
+	}
+	if a.json {
+		return a.printJSON(f)
+	}
+	return table(a.out, f.rows())
+}
+
+func (f cacheFigures) rows() [][]string {
+	rate := "–"
+	if f.HitRate != nil {
+		rate = fmt.Sprintf("%.1f %%", 100**f.HitRate)
+	}
+	limit := "no limit"
+	if f.MaxMemory > 0 {
+		limit = mib(f.MaxMemory)
+	}
+	persistence := "none: a restart loses accepted writes"
+	if f.AOF {
+		persistence = "append-only file, appendfsync " + orUnknown(f.Fsync)
+	}
+	rows := [][]string{
+		{"redis", orUnknown(f.Version)},
+		{"latency", f.Latency},
+		{"hit rate", rate, fmt.Sprintf("%d hits, %d misses", f.Hits, f.Misses)},
+		{"memory", mib(f.UsedMemory), "of " + limit},
+		{"fragmentation", fmt.Sprintf("%.2f", f.Fragmentation)},
+		{"evicted", count(f.Evicted, "key", "keys"), orUnknown(f.Policy)},
+		{"persistence", persistence},
+	}
+	if f.Slow == nil {
+		rows = append(rows, []string{"slow commands", "the server does not tell"})
+	}
+	for _, s := range f.Slow {
+		rows = append(rows, []string{"slow command", s.Took.String(), moment(s.At) + "  " + s.Command})
+	}
+	for _, w := range f.Warnings {
+		rows = append(rows, []string{"warning", w})
+	}
+	return rows
+}
+
+func (a *app) cacheBigCommand() *cobra.Command {
+	var sample, largest int
+	c := &cobra.Command{
+		Use:     "big",
+		Short:   "Show the largest keys and the memory by entity",
+		Long:    "Samples the keys with SCAN, a bounded step at a time, and shows the memory by entity and\ngroup of values, and the largest keys.",
+		Example: "  afterwrite cache big --sample 100000 --largest 20",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if sample < 1 || largest < 0 || largest > 10_000 {
+				return usagef("--sample is at least 1, --largest from 0 to 10000")
+			}
+			return a.cacheBig(c.Context(), sample, largest)
+		},
+	}
+	c.Flags().IntVar(&sample, "sample", 100_000, "look at no more than `N` keys")
+	c.Flags().IntVar(&largest, "largest", 10, "show the `N` largest keys")
+	return a.withJSON(c)
+}
+
+func (a *app) cacheBig(ctx context.Context, sample, largest int) error {
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	p, err := a.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	u, err := p.cache.Big(ctx, sample, largest)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(u)
+	}
+	rows := [][]string{{"OF", "KEYS", "MEMORY"}}
+	for _, s := range u.Groups {
+		rows = append(rows, []string{s.Name, strconv.Itoa(s.Keys), mib(s.Bytes)})
+	}
+	rows = append(rows, []string{}, []string{"LARGEST", "OF", "BYTES", ""})
+	for _, b := range u.Largest {
+		note := ""
+		if b.Bytes > cache.DefaultLargeSize {
+			note = "larger than recommended"
+		}
+		rows = append(rows, []string{b.Key, b.Of, strconv.FormatInt(b.Bytes, 10), note})
+	}
+	if err := table(a.out, rows); err != nil {
+		return err
+	}
+	of := fmt.Sprintf("%s sampled; Redis has %d", count(u.Sampled, "key", "keys"), u.Keys)
+	if u.Estimate {
+		of += "; the server bars MEMORY USAGE, so sizes are those of the content"
+	}
+	_, err = fmt.Fprintln(a.out, of)
+	return err
+}
