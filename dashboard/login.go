@@ -39,7 +39,7 @@ func (d *dashboard) login(w http.ResponseWriter, r *http.Request) {
 		d.broken(w, r, "log in", err)
 		return
 	}
-	d.people.sessions.Put(r.Context(), "user", body.Name)
+	d.people.sessions.Put(r.Context(), SessionUser, body.Name)
 	d.Log.InfoContext(r.Context(), "logged in", "user", body.Name, "origin", d.people.origin(r))
 	redirect(w, r, body.Next)
 }

@@ -63,6 +63,9 @@ func (p person) actor() store.Actor {
 	return store.Actor{Name: p.Name, Origin: "dashboard " + p.Origin}
 }
 
+// SessionUser is the session value that names who has logged in.
+const SessionUser = "user"
+
 // Limits of a session, and of the tries to open one.
 const (
 	sessionLife  = 12 * time.Hour
@@ -145,7 +148,7 @@ func (p *people) of(r *http.Request) (who person, ok bool) {
 			return who, u.Role != ""
 		}
 	}
-	u, known := p.users[p.sessions.GetString(r.Context(), "user")]
+	u, known := p.users[p.sessions.GetString(r.Context(), SessionUser)]
 	who.Name, who.Role, who.Leaves = u.Name, u.Role, true
 	return who, known
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/session"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/config"
@@ -214,12 +215,16 @@ func (p *parts) newDashboard(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	// It accepts operators' edits; the API's own counts writes.
-	w, err := producer.New(producer.Config{Entities: p.config.Entities, Cache: p.cache, Loader: p.store, Log: p.log})
+	w, err := producer.New(producer.Config{Entities: p.config.Entities, Cache: p.cache, Loader: p.store, Database: p.store, Log: p.log})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
 	p.closers = append(p.closers, w.Close)
 	m, err := p.newMender(w)
+	if err != nil {
+		return nil, err
+	}
+	sessions, err := session.New(session.Config{Cache: p.cache, UserKey: dashboard.SessionUser})
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +234,7 @@ func (p *parts) newDashboard(ctx context.Context) (http.Handler, error) {
 	c := p.config.Dashboard
 	handler, err := dashboard.New(dashboard.Options{
 		Entities: p.config.Entities, Cache: p.cache, Store: p.store, Queues: inspector,
-		Letters: m, Records: p.cache, Rows: p.store, Series: p.cache, Audit: p.store,
+		Letters: m, Records: p.cache, Rows: p.store, Series: p.cache, Audit: p.store, Sessions: sessions,
 		Users: dashboardUsers(c.Users), Insecure: p.config.API.Insecure, HTTPS: c.HTTPS, Environment: c.Environment,
 		Proxy:   dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},
 		Version: thisBuild().Version, Log: p.log,
