@@ -133,6 +133,7 @@ func (d *dashboard) routes() http.Handler {
 	page("POST /view", Viewer, d.setView)
 	page("GET /{$}", Viewer, d.overview)
 	page("GET /entities/{entity}", Viewer, d.entity)
+	page("POST /entities/{entity}/pause", Admin, d.pauseEntity)
 	page("GET /events", Viewer, d.events)
 	page("GET /help", Viewer, d.help)
 	page("GET /", Viewer, d.notFound)

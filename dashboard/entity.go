@@ -17,6 +17,8 @@ type entityBody struct {
 	Findings   []finding
 	Partitions []partitionRow
 	Settings   []setting
+	Paused     bool // some partition's flushing is
+	Tunes      bool
 }
 
 type partitionRow struct {
@@ -36,11 +38,12 @@ func (d *dashboard) entity(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := s.entities[i]
-	body := entityBody{Row: row(f.entity.Name, f, s.at), Known: f.err == nil, Findings: f.findings(s.at), Settings: settings(f.entity)}
+	body := entityBody{Row: row(f.entity.Name, f, s.at), Known: f.err == nil, Findings: f.findings(s.at), Settings: settings(f.entity),
+		Paused: f.total.Paused, Tunes: d.Records != nil && who(r).May(Admin)}
 	for _, p := range f.partitions {
 		one := entityFigures{entity: f.entity, total: p}
 		body.Partitions = append(body.Partitions, partitionRow{
-			entityRow: row(strconv.Itoa(p.Partition), one, s.at), Newest: newest(p.LastVersion), Flag: flag(p.FlagUntil, s.at),
+			entityRow: row(strconv.Itoa(p.Partition), one, s.at), Newest: newest(p.LastVersion), Flag: flag(p, s.at),
 			Heat: heat(p, s.at),
 		})
 	}
@@ -67,11 +70,41 @@ func newest(v afterwrite.Version) string {
 }
 
 // flag says whether a sync task of a partition is ordered or running.
-func flag(until, now time.Time) string {
-	if until.After(now) {
+func flag(p cache.Stats, now time.Time) string {
+	switch {
+	case p.Paused:
+		return "paused"
+	case p.FlagUntil.After(now):
 		return "ordered"
 	}
 	return "none"
+}
+
+// pauseEntity stops the flushing of an entity, or starts it again. Writes are accepted all
+// the while, and the overview says that it is paused.
+func (d *dashboard) pauseEntity(w http.ResponseWriter, r *http.Request) {
+	i := slices.IndexFunc(d.Entities, func(e *afterwrite.Entity) bool { return e.Name == r.PathValue("entity") })
+	if i < 0 || d.Records == nil {
+		d.notFound(w, r)
+		return
+	}
+	e := d.Entities[i]
+	action, said, do := "flush.pause", "flushpaused", d.Records.Pause
+	if r.PostFormValue("do") == "resume" {
+		action, said, do = "flush.resume", "flushresumed", d.Records.Resume
+	}
+	if action == "flush.pause" && d.production() && r.PostFormValue("typed") != e.Name {
+		d.fail(w, r, http.StatusUnprocessableEntity, "Nothing was changed: type the entity's name to confirm.")
+		return
+	}
+	changed, err := do(r.Context(), e)
+	if err != nil {
+		d.broken(w, r, action, err)
+		return
+	}
+	d.reading.forget()
+	d.tell(r, action, e, "", map[string]any{"changed": changed})
+	redirect(w, r, "entities/"+e.Name+"?said="+said)
 }
 
 func settings(e *afterwrite.Entity) []setting {

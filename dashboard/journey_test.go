@@ -295,6 +295,14 @@ func TestKeysAndPreferences(t *testing.T) {
 	b.open("/queues/default")
 	b.button("Resume")
 	b.sees("The queue is taken again.")
+	b.open("/entities/user")
+	b.button("Pause flushing")
+	b.sees("Flushing is paused: writes are accepted")
+	b.open("/")
+	b.sees("flushing is paused")
+	b.open("/entities/user")
+	b.button("Resume flushing")
+	b.sees("Flushing goes on")
 }
 
 // paths are all pages, with data on them.

@@ -20,6 +20,8 @@ type records interface {
 	Events(ctx context.Context, e *afterwrite.Entity, since time.Time) (events []cache.Event, whole bool, err error)
 	Invalidate(ctx context.Context, e *afterwrite.Entity, ids []string) (int, error)
 	InvalidateMatch(ctx context.Context, e *afterwrite.Entity, pattern string, progress func(dropped int)) (int, error)
+	Pause(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error)
+	Resume(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error)
 }
 
 // rows is the state in the database. A store.Store is one.

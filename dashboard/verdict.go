@@ -117,6 +117,9 @@ func (f entityFigures) findings(now time.Time) []finding {
 	if t.Lost > 0 {
 		add(failure, "%s %s gone from Redis before reaching the database.", number(t.Lost), plural(t.Lost, "record was", "records were"))
 	}
+	if t.Paused {
+		add(warning, "flushing is paused%s; writes wait in Redis.", f.pausedPart())
+	}
 	if n := t.Held + t.Dead; n > 0 {
 		add(warning, "%s %s refused, %s of them dead.", number(n), plural(n, "write", "writes"), number(t.Dead))
 	}
@@ -124,6 +127,20 @@ func (f entityFigures) findings(now time.Time) []finding {
 		add(warning, "%s.", waiting(t, now))
 	}
 	return found
+}
+
+// pausedPart says how many partitions are paused, where not all are.
+func (f entityFigures) pausedPart() string {
+	n := 0
+	for _, p := range f.partitions {
+		if p.Paused {
+			n++
+		}
+	}
+	if n == len(f.partitions) {
+		return ""
+	}
+	return fmt.Sprintf(" in %d of %d partitions", n, len(f.partitions))
 }
 
 func (f entityFigures) level(now time.Time) level {
