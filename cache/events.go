@@ -185,6 +185,7 @@ func (h *hub) receive(ctx context.Context, t topic, f *feed) {
 			if !ready && (t.listen == nil || t.listen(ctx) == nil) {
 				ready = true
 				close(f.ready)
+				continue // nobody was told anything before
 			}
 			h.lose(f)
 		case *redis.Message:

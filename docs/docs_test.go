@@ -35,7 +35,7 @@ func page(t *testing.T, name string) string {
 // What the documents name is in the tree.
 func TestDocumentsNameWhatExists(t *testing.T) {
 	tests := declaredTests(t)
-	for _, name := range []string{"README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md"} {
+	for _, name := range []string{"README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md", "docs/PATTERNS.md"} {
 		text := page(t, name)
 		for _, m := range quotedPath.FindAllStringSubmatch(linkText.ReplaceAllString(text, "]("), -1) {
 			if !made[filepath.Clean(m[1])] {

@@ -9,4 +9,5 @@ if not n then
   n = string.format('%.0f', time[1] * 1000000 + time[2])
   redis.call('ZADD', KEYS[1], n, 'n', n, 'f', n, 'b')
 end
-return { string.format('%.0f', n), string.format('%.0f', redis.call('ZSCORE', KEYS[1], 'b')) }
+local born = redis.call('ZSCORE', KEYS[1], 'b')
+return { string.format('%.0f', tonumber(n)), string.format('%.0f', tonumber(born)) }

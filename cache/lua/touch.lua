@@ -9,7 +9,10 @@ local call, format = redis.call, string.format
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local n = tonumber(call('ZSCORE', KEYS[1], 'n') or nil)
-if not n then call('ZADD', KEYS[1], now, 'f', now, 'b') end
+if not n then
+  local born = format('%.0f', now)
+  call('ZADD', KEYS[1], born, 'f', born, 'b')
+end
 local stamp = format('%.0f', math.max((n or 0) + 1, now))
 call('ZADD', KEYS[1], stamp, 'n')
 local message = { 'tags', ARGV[3], ARGV[4], stamp }
