@@ -27,13 +27,13 @@ const breakerPause = 500 * time.Millisecond
 // write is tried in any case, since a write that is refused is refused to a user.
 type breaker struct {
 	gate    *gobreaker.CircuitBreaker[struct{}]
-	timeout time.Duration // of one command, its repeats included
+	timeout time.Duration // of one command, its repeat included
 }
 
 func newBreaker(timeout time.Duration, state prometheus.Gauge, log *slog.Logger) *breaker {
-	// A moment more than the client's own bounds: a pool without a free connection says so
-	// by itself then, and is not taken for a Redis that hangs.
-	return &breaker{timeout: timeout + timeout/10, gate: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+	// Twice the client's own bound: what was lost once is sent again, and a pool without a
+	// free connection says so by itself and is not taken for a Redis that hangs.
+	return &breaker{timeout: 2 * timeout, gate: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         "redis",
 		MaxRequests:  1,
 		Timeout:      breakerPause,
@@ -53,7 +53,7 @@ var errHangs = errors.New("redis hangs")
 // errGone is a command whose caller gave up: it tells nothing of Redis.
 var errGone = errors.New("the caller has gone")
 
-// guard runs a command behind the breaker, within the time of one command.
+// guard runs a command behind the breaker, within its time.
 func (b *breaker) guard(ctx context.Context, do func(context.Context) error) error {
 	var own error
 	_, err := b.gate.Execute(func() (struct{}, error) {
