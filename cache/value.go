@@ -80,9 +80,9 @@ func (p *Policy) check() error {
 	case p.TTL < time.Millisecond:
 		return errors.New("TTL must be at least 1ms")
 	case !(p.Jitter >= 0 && p.Jitter <= 1):
-		return errors.New("Jitter must be from 0 to 1")
+		return errors.New("policy: Jitter must be from 0 to 1")
 	case p.NegativeTTL < 0 || p.Stale < 0 || p.StaleOnError < 0 || !(p.Early >= 0):
-		return errors.New("NegativeTTL, Stale, StaleOnError and Early cannot be below 0")
+		return errors.New("policy: NegativeTTL, Stale, StaleOnError and Early cannot be below 0")
 	case len(p.Tags) > MaxValueTags:
 		return ErrTooManyTags
 	}

@@ -100,13 +100,13 @@ func (p Policy) check() error {
 	printable := func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
 	switch {
 	case p.Name == "" || len(p.Name) > 64 || slices.ContainsFunc([]rune(p.Name), printable):
-		return errors.New("Name must be 1 to 64 printable ASCII characters, without quotes")
+		return errors.New("policy: Name must be 1 to 64 printable ASCII characters, without quotes")
 	case p.Limit < 1:
-		return errors.New("Limit must be at least 1")
+		return errors.New("policy: Limit must be at least 1")
 	case p.Window < time.Second || p.Window > 366*24*time.Hour:
-		return errors.New("Window must be from 1s to 366 days")
+		return errors.New("policy: Window must be from 1s to 366 days")
 	case p.Window.Microseconds() < int64(p.Limit):
-		return errors.New("Limit must be at most a million requests a second")
+		return errors.New("policy: Limit must be at most a million requests a second")
 	}
 	return nil
 }

@@ -75,7 +75,6 @@ type run struct {
 	done   int
 	total  int
 	what   string
-	base   float64 // a first guess at writes/s, from the accept or latency section
 }
 
 // Run measures. The report has what was measured so far when ctx ends.
