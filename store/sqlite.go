@@ -91,7 +91,16 @@ type sqliteConnector string
 func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) {
 	return c.Driver().Open(string(c))
 }
-func (sqliteConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
+
+// Driver keeps in memory what undoes a statement or a savepoint: by default SQLite
+// writes it to a temporary file, as much as the statement changes. What undoes a
+// transaction after a crash is in the database's own files as before.
+func (sqliteConnector) Driver() driver.Driver {
+	return &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
+		_, err := c.Exec("PRAGMA temp_store = MEMORY", nil)
+		return err
+	}}
+}
 
 // columnType keeps exact what SQLite would otherwise convert by affinity: decimals
 // and JSON are text.
