@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -45,7 +46,8 @@ type Field struct {
 	References string // entity whose id this field holds, or ""
 	Redact     bool   // hidden from pages, logs and dead letter listings
 
-	min, max *big.Rat
+	min, max  *big.Rat
+	low, high int64 // IntBounds, for an int
 }
 
 // Null is the canonical text of no value.
@@ -116,6 +118,7 @@ func (f *Field) initBounds() error {
 	if f.min != nil && f.max != nil && f.min.Cmp(f.max) > 0 {
 		return fmt.Errorf("min: %s is greater than max %s", f.Min, f.Max)
 	}
+	f.low, f.high = f.IntBounds()
 	return nil
 }
 
@@ -212,6 +215,11 @@ func (f *Field) checkLimits(text string) error {
 func (f *Field) checkRange(number string) error {
 	if f.min == nil && f.max == nil {
 		return nil
+	}
+	if f.Type == Int { // most numbers are, and most of them within bounds: the rest is for the message
+		if n, err := strconv.ParseInt(number, 10, 64); err == nil && f.low <= n && n <= f.high {
+			return nil
+		}
 	}
 	r, ok := new(big.Rat).SetString(number)
 	switch {
