@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,7 +20,8 @@ import (
 const breakerPause = 500 * time.Millisecond
 
 // breaker is between the callers and a Redis that hangs. The first command that has
-// waited its whole time opens it: the others then fail at once, so reads go to the
+// waited its whole time, in which nobody else had an answer either, opens it: the others
+// then fail at once, so reads go to the
 // database, until one command finds Redis answering again. Errors that come at once, such
 // as a refused connection, cost nothing and do not open it.
 //
@@ -28,6 +30,10 @@ const breakerPause = 500 * time.Millisecond
 type breaker struct {
 	gate    *gobreaker.CircuitBreaker[struct{}]
 	timeout time.Duration // of one command, its repeat included
+	// answered is when Redis last answered anybody, in ns. While it does, a command that
+	// runs out of time has stood in the queue for a connection: an open breaker would send
+	// reads past a cache that works, and they may be older than an accepted write.
+	answered atomic.Int64
 }
 
 func newBreaker(timeout time.Duration, state prometheus.Gauge, log *slog.Logger) *breaker {
@@ -50,7 +56,8 @@ func newBreaker(timeout time.Duration, state prometheus.Gauge, log *slog.Logger)
 // errHangs is a command whose whole time was waited for in vain.
 var errHangs = errors.New("redis hangs")
 
-// errGone is a command whose caller gave up: it tells nothing of Redis.
+// errGone is a command whose caller gave up, or that stood in a queue here: it tells
+// nothing of Redis.
 var errGone = errors.New("the caller has gone")
 
 // guard runs a command behind the breaker, within its time.
@@ -61,11 +68,15 @@ func (b *breaker) guard(ctx context.Context, do func(context.Context) error) err
 		defer cancel()
 		own = do(limited)
 		if own != nil && ctx.Err() == nil && timedOut(own) {
+			if time.Since(time.Unix(0, b.answered.Load())) < b.timeout/2 {
+				return struct{}{}, errGone
+			}
 			return struct{}{}, errHangs
 		}
 		if own != nil && ctx.Err() != nil {
 			return struct{}{}, errGone
 		}
+		b.answered.Store(time.Now().UnixNano())
 		return struct{}{}, nil
 	})
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {

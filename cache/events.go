@@ -242,7 +242,9 @@ func parseEvents(entity, payload string) []Event {
 // bounded: whole is false where older events than those returned may have been dropped
 // since that time.
 func (c *Cache) Events(ctx context.Context, e *afterwrite.Entity, since time.Time) (events []Event, whole bool, err error) {
-	from := strconv.FormatInt(max(since.UnixMilli(), 0), 10)
+	// An entry's id and the time in it are of two readings of the clock: the id may be a
+	// little older.
+	from := strconv.FormatInt(max(since.Add(-time.Second).UnixMilli(), 0), 10)
 	p := c.redis.Pipeline()
 	heads, parts := make([]*redis.XMessageSliceCmd, e.Partitions), make([]*redis.XMessageSliceCmd, e.Partitions)
 	for i := range parts {
@@ -256,7 +258,11 @@ func (c *Cache) Events(ctx context.Context, e *afterwrite.Entity, since time.Tim
 	whole = true
 	for i, part := range parts {
 		for _, m := range part.Val() {
-			events = append(events, parseEvents(e.Name, text(m.Values["e"]))...)
+			for _, event := range parseEvents(e.Name, text(m.Values["e"])) {
+				if !event.At.Before(since.Truncate(time.Millisecond)) {
+					events = append(events, event)
+				}
+			}
 		}
 		// A stream that begins after the time, and is as long as it may be, was trimmed.
 		if head := heads[i].Val(); len(head) == 1 && head[0].ID > from && len(part.Val()) >= keptEvents {

@@ -119,10 +119,15 @@ func (l *local) dropAll() {
 	}
 	l.all.Store(l.number.Add(1))
 	for i := range l.stripes {
-		l.stripes[i].mu.Lock()
-		l.stripes[i].mu.Unlock() //nolint:staticcheck // whoever held it has put what the next line drops
+		l.stripes[i].pass()
 	}
 	l.kept.InvalidateAll()
+}
+
+// pass waits for whoever holds the stripe: what it puts, the caller will drop.
+func (s *stripe) pass() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 }
 
 func (l *local) put(key string, e *entry, mark uint64) {
