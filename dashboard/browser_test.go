@@ -137,6 +137,10 @@ func (b *tab) run(steps ...chromedp.Action[chromedp.Void]) {
 func (b *tab) open(path string) {
 	b.t.Helper()
 	b.run(chromedp.Navigate(b.base+path), chromedp.WaitReady(chromedp.CSS("main")))
+	testkit.Eventually(b.t, "the page's scripts have run", func() bool {
+		state, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.readyState`))
+		return err == nil && state == "complete"
+	})
 }
 
 func (b *tab) text() string {
