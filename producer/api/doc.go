@@ -5,6 +5,7 @@
 //
 //	serve.go      request id, headers, deadline, metrics, the log line
 //	route.go      which endpoint, entity and id the path names
+//	auth.go       who calls, and whether they may; limit.go how often
 //	body.go       the body, bounded          decode.go   its fields, strictly
 //	condition.go  If-Match, If-None-Match    prefer.go   Prefer: wait=N
 //	write.go      put, create, patch, increment, delete; batch.go many of them
