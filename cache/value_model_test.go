@@ -17,7 +17,7 @@ import (
 )
 
 // modelTime bounds the model test; AFTERWRITE_MODEL_SEEDS sets how many seeds it runs at most.
-const modelTime = 8 * time.Second
+const modelTime = 40 * time.Second
 
 // model is two processes' L1s over one Redis, and a map that says what they should hold.
 type model struct {
