@@ -40,7 +40,9 @@ func TestEvalSendsAgainOnlyWhatMayBe(t *testing.T) {
 				_, err := b.Eval(context.Background(), tt.script, []string{key}, 1)
 				done <- err
 			}()
-			testkit.Eventually(t, "the script has run", func() bool { return b.rdb.Get(t.Context(), key).Val() == "2" })
+			testkit.Eventually(t, "the script has run, and its reply is lost", func() bool {
+				return b.rdb.Get(t.Context(), key).Val() == "2" && proxy.Lost() > 0
+			})
 			proxy.Restore()
 			require.ErrorIs(t, <-done, tt.err)
 			require.Equal(t, tt.count, b.rdb.Get(t.Context(), key).Val())

@@ -20,6 +20,7 @@ const (
 	lettersPages   = 8                // pages, however many letters are closed
 	lettersTimeout = 10 * time.Second // of one look
 	purgeEvery     = time.Minute      // between purges that found little
+	mendTime       = 3 * time.Second  // in which an operator's write is followed by its letter's end
 )
 
 // letters is the side of the database that lists and closes dead letters.
@@ -157,10 +158,14 @@ func (w *Worker) ends(ctx context.Context, e *afterwrite.Entity, page []store.Op
 // the database has it, in the state of the letter or in a newer one, and so it is where a
 // fill gave it a version of its own. A partition that never came as far as the letter's
 // version belongs to a Redis that has lost its data, of which nothing can be concluded.
+//
+// A record that was written a moment ago is left for the next round: if an operator did it,
+// the letter is about to be closed in the operator's name.
 func end(l store.OpenLetter, r cache.Cached, last afterwrite.Version) store.Resolution {
 	waits := r.Pending || r.Held || r.Dead
+	recent := r.Version > l.Version && time.Since(time.UnixMicro(int64(r.Version))) < mendTime
 	switch {
-	case last < l.Version, waits && r.Version <= l.Version:
+	case last < l.Version, recent, waits && r.Version <= l.Version:
 		return store.Unresolved
 	case waits:
 		return store.Superseded

@@ -17,6 +17,7 @@ type Proxy struct {
 	mu      sync.Mutex // guards what follows
 	state   way
 	delay   time.Duration
+	lost    int           // pieces of replies
 	changed chan struct{} // closed and replaced when state changes
 	pairs   map[*pair]bool
 	closed  bool
@@ -84,6 +85,13 @@ func (p *Proxy) Blackhole() { p.become(silent) }
 // LoseReplies lets requests through and swallows what the server answers, until
 // Restore or Cut ends the connections that missed something.
 func (p *Proxy) LoseReplies() { p.become(mute) }
+
+// Lost counts the pieces of replies that were lost.
+func (p *Proxy) Lost() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost
+}
 
 // Restore lets everything through again.
 func (p *Proxy) Restore() { p.become(through) }
@@ -186,6 +194,7 @@ func (p *Proxy) pass(c *pair, reply bool) bool {
 		state, delay, changed := p.state, p.delay, p.changed
 		if state == mute && reply {
 			c.maimed = true
+			p.lost++
 		}
 		p.mu.Unlock()
 		switch {
