@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -28,6 +29,7 @@ const Prefix = "awbench"
 const (
 	entityName = "bench"
 	hotName    = "bench_hot"
+	localName  = "bench_local"
 )
 
 // Configuration is the entities of a run, and limits that it does not meet, as a
@@ -57,13 +59,25 @@ entities:
       active: {type: bool}
       note: {type: text}
     flush: {delay: 1s, max_pending: 100000000}
+  ` + localName + `:
+    table: bench_afterwrite_local
+    id: {type: string, max: 64}
+    fields:
+      name: {type: string, max: 1000}
+      email: {type: string, max: 1000}
+      age: {type: int}
+      visits: {type: int}
+      active: {type: bool}
+      note: {type: text}
+    cache: {l1: {bytes: 256MiB, age: 60s}}
 `
 
 // place is the Redis and the database of a run, and what every way uses of them.
 type place struct {
 	config   *config.Config
 	entity   *afterwrite.Entity
-	hot      *afterwrite.Entity
+	hot      *afterwrite.Entity // delays its flushes
+	local    *afterwrite.Entity // has an L1
 	redis    redis.UniversalClient
 	database *gorm.DB // of the other ways
 	store    *store.Store
@@ -83,7 +97,7 @@ func newPlace(ctx context.Context, c *config.Config) (*place, error) {
 }
 
 func (p *place) open(ctx context.Context) error {
-	for name, at := range map[string]**afterwrite.Entity{entityName: &p.entity, hotName: &p.hot} {
+	for name, at := range map[string]**afterwrite.Entity{entityName: &p.entity, hotName: &p.hot, localName: &p.local} {
 		e, ok := p.config.Entity(name)
 		if !ok {
 			return fmt.Errorf("the configuration has no entity %s", name)
@@ -175,7 +189,7 @@ func (p *place) wipe(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, table := range []string{p.entity.Table, p.hot.Table, row{}.TableName()} {
+	for _, table := range p.tables() {
 		if err := p.empty(ctx, table); err != nil {
 			return err
 		}
@@ -204,13 +218,17 @@ func (p *place) unlink(ctx context.Context, pattern string) error {
 	return errors.Join(scan.Err(), flush())
 }
 
-func (p *place) empty(ctx context.Context, table string) error {
-	statement := "DELETE FROM " + table
+func (p *place) tables() []any {
+	return []any{p.entity.Table, p.hot.Table, p.local.Table, row{}.TableName()}
+}
+
+func (p *place) empty(ctx context.Context, table any) error {
+	statement := fmt.Sprint("DELETE FROM ", table)
 	if p.database.Dialector.Name() == "postgres" {
-		statement = "TRUNCATE " + table
+		statement = fmt.Sprint("TRUNCATE ", table)
 	}
 	if err := p.database.WithContext(ctx).Exec(statement).Error; err != nil {
-		return fmt.Errorf("empty %s: %w", table, err)
+		return fmt.Errorf("empty %v: %w", table, err)
 	}
 	return nil
 }
@@ -240,7 +258,7 @@ func (p *place) close() {
 	defer cancel()
 	if p.silent != nil {
 		_ = p.wipe(ctx)
-		_ = p.database.WithContext(ctx).Migrator().DropTable(&row{}, p.entity.Table, p.hot.Table)
+		_ = p.database.WithContext(ctx).Migrator().DropTable(p.tables()...)
 	}
 	if p.database != nil {
 		if db, err := p.database.DB(); err == nil {
@@ -289,6 +307,38 @@ func load() string {
 	text, _ := os.ReadFile("/proc/loadavg")
 	fields := strings.Fields(string(text))
 	return strings.Join(fields[:min(3, len(fields))], " ")
+}
+
+// spent is the processor time that the callers' process and Redis have had. It moves less
+// with what else the machine does than the time on the wall.
+type spent struct{ here, redis time.Duration }
+
+func (p *place) spent(ctx context.Context) (s spent, err error) {
+	var own syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
+		return s, fmt.Errorf("processor time: %w", err)
+	}
+	s.here = time.Duration(own.Utime.Nano() + own.Stime.Nano())
+	info, err := p.redis.InfoMap(ctx, "cpu").Result()
+	for _, name := range []string{"used_cpu_sys", "used_cpu_user"} {
+		seconds, _ := strconv.ParseFloat(info["CPU"][name], 64)
+		s.redis += time.Duration(seconds * float64(time.Second))
+	}
+	return s, err
+}
+
+// processor is the time that a process has had of the processors.
+func processor(pid int) time.Duration {
+	const ticks = 100 // a second, on every Linux that Go runs on
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	_, after, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(after)
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * time.Second / ticks
 }
 
 // resident is the memory of a process in MB: now, and at its highest. Both are 0 where

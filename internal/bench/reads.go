@@ -15,8 +15,10 @@ const few = 100_000
 func (r *run) reads(ctx context.Context) error {
 	cached := min(r.Backlog, few)
 	fill := func(ctx context.Context) error {
-		if err := r.fill(ctx, cached); err != nil {
-			return err
+		for _, entity := range []string{entityName, localName} {
+			if err := r.fill(ctx, entity, cached); err != nil {
+				return err
+			}
 		}
 		pipe := r.redis.Pipeline()
 		for n := range cached {
@@ -34,6 +36,9 @@ func (r *run) reads(ctx context.Context) error {
 			if err := fill(ctx); err != nil {
 				return nil, err
 			}
+			if _, err := closed(ctx, some, patience, cached, do); err != nil { // fills an L1
+				return nil, err
+			}
 			o, err := closed(ctx, some, r.Time, 0, do)
 			return map[string]float64{"reads": o.rate(), "read p50": o.quantile(0.5), "read p99": o.quantile(0.99)}, err
 		}}
@@ -48,6 +53,10 @@ func (r *run) reads(ctx context.Context) error {
 		}),
 		read(wayLibrary, func(ctx context.Context, n int) error {
 			_, err := r.cache.Get(ctx, r.entity, id(n%cached))
+			return err
+		}),
+		read("afterwrite with an L1", func(ctx context.Context, n int) error {
+			_, err := r.cache.Get(ctx, r.local, id(n%cached))
 			return err
 		}))
 }

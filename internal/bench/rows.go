@@ -117,11 +117,21 @@ func (r *run) drain(ctx context.Context) error {
 		{Section: "drain", Name: "drain beside a tenth of it", Unit: "rows/s", Base: "a tenth"},
 		{Section: "drain", Name: "bytes of Redis a record", Unit: "B", Base: "a tenth"},
 		{Section: "drain", Name: "worker memory at its highest", Unit: "MB"},
+		{Section: "drain", Name: "CPU of the writer a row", Unit: "µs", Base: base},
+		{Section: "drain", Name: "CPU of Redis a row", Unit: "µs"},
 	}
 	return r.alternate(ctx, figures,
 		way{base, func(ctx context.Context) (map[string]float64, error) {
+			before, err := r.spent(ctx)
+			if err != nil {
+				return nil, err
+			}
 			rate, err := r.bulk(ctx, r.Backlog)
-			return map[string]float64{name: rate}, err
+			if err != nil {
+				return nil, err
+			}
+			after, err := r.spent(ctx)
+			return map[string]float64{name: rate, "CPU of the writer a row": micros(after.here-before.here, r.Backlog)}, err
 		}},
 		way{"a tenth", func(ctx context.Context) (map[string]float64, error) {
 			d, err := r.drainOf(ctx, small)
@@ -132,6 +142,7 @@ func (r *run) drain(ctx context.Context) error {
 			return map[string]float64{
 				name: d.rate, "drain beside a tenth of it": d.rate, "bytes of Redis a record": d.bytes,
 				"worker memory at its highest": d.memory,
+				"CPU of the writer a row":      d.cpu, "CPU of Redis a row": d.redis,
 			}, err
 		}})
 }
@@ -151,7 +162,9 @@ func (r *run) bulk(ctx context.Context, n int) (float64, error) {
 	return float64(n) / time.Since(start).Seconds(), nil
 }
 
-type drained struct{ rate, bytes, memory float64 }
+func micros(d time.Duration, n int) float64 { return float64(d.Microseconds()) / float64(n) }
+
+type drained struct{ rate, bytes, memory, cpu, redis float64 }
 
 // drainOf fills a backlog and measures a worker that is started on it, from its first
 // rows to the last.
@@ -160,7 +173,7 @@ func (r *run) drainOf(ctx context.Context, n int) (d drained, err error) {
 	if err != nil {
 		return d, err
 	}
-	if err := r.fill(ctx, n); err != nil {
+	if err := r.fill(ctx, entityName, n); err != nil {
 		return d, err
 	}
 	after, err := r.used(ctx)
@@ -173,6 +186,10 @@ func (r *run) drainOf(ctx context.Context, n int) (d drained, err error) {
 		return d, err
 	}
 	defer worker.Kill()
+	spent, err := r.spent(ctx)
+	if err != nil {
+		return d, err
+	}
 	var first int64
 	var began time.Time
 	err = r.until(ctx, patience, func() (bool, error) {
@@ -187,11 +204,17 @@ func (r *run) drainOf(ctx context.Context, n int) (d drained, err error) {
 	})
 	d.rate = float64(int64(n)-first) / time.Since(began).Seconds()
 	_, d.memory = resident(worker.PID())
+	if err != nil {
+		return d, err
+	}
+	d.cpu = micros(processor(worker.PID()), n)
+	total, err := r.spent(ctx)
+	d.redis = micros(total.redis-spent.redis, n)
 	return d, err
 }
 
 // fill makes records pending.
-func (r *run) fill(ctx context.Context, n int) error {
+func (r *run) fill(ctx context.Context, entity string, n int) error {
 	const batch = 2000
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(2)
@@ -199,7 +222,7 @@ func (r *run) fill(ctx context.Context, n int) error {
 		group.Go(func() error {
 			requests := make([]producer.Request, min(batch, n-from))
 			for i := range requests {
-				requests[i] = producer.Request{Op: cache.OpPut, Entity: entityName, ID: id(from + i), Fields: fields}
+				requests[i] = producer.Request{Op: cache.OpPut, Entity: entity, ID: id(from + i), Fields: fields}
 			}
 			for _, result := range r.producer.DoAll(ctx, requests) {
 				if result.Err != nil {
