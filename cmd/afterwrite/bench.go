@@ -66,7 +66,7 @@ Sections for --only: ` + strings.Join(bench.Sections(), ", ") + ".",
 	flags.IntVar(&f.backlog, "backlog", 1_000_000, "pending records to drain")
 	flags.IntVar(&f.hot, "hot", 1_000_000, "writes on the hot records")
 	flags.StringSliceVar(&f.only, "only", nil, "sections to measure (default all)")
-	flags.BoolVar(&f.quick, "quick", false, "about a minute: short turns, few of them, small backlogs")
+	flags.BoolVar(&f.quick, "quick", false, "a few minutes: short turns, few of them, small backlogs")
 	flags.StringVar(&f.profile, "profile", "", "write a CPU profile of the callers' process to this `FILE`")
 	flags.StringVar(&f.svg, "svg", "", "write a chart to this `FILE`")
 	c.AddCommand(a.benchPart("serve", cobra.NoArgs), a.benchPart("consume", cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)))
