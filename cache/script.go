@@ -130,24 +130,13 @@ func (c *Cache) pipeline(ctx context.Context, client redis.UniversalClient, s *s
 	c.metrics.script(s.name, start)
 }
 
+// send makes one trip. Each command carries its own error; an error of the whole, such as
+// a pool without a free connection, is put on commands that have none.
 func send(ctx context.Context, client redis.UniversalClient, calls []*call, how func(redis.Pipeliner, *call) *redis.Cmd) {
-	if len(calls) == 1 {
-		// One command needs no pipeline, and spares the client its set-up.
-		p := client.Pipeline()
-		calls[0].cmd = how(p, calls[0])
-		exec(ctx, p, calls)
-		return
-	}
 	p := client.Pipeline()
 	for _, one := range calls {
 		one.cmd = how(p, one)
 	}
-	exec(ctx, p, calls)
-}
-
-// exec sends the pipeline. Each command carries its own error; an error of the whole,
-// such as a pool without a free connection, is put on commands that have none.
-func exec(ctx context.Context, p redis.Pipeliner, calls []*call) {
 	if _, err := p.Exec(ctx); err != nil {
 		for _, one := range calls {
 			if one.cmd.Err() == nil && one.cmd.Val() == nil {
