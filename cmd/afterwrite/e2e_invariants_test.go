@@ -143,6 +143,7 @@ func TestI4NothingOldUnderEviction(t *testing.T) {
 		d.serve()
 		const records = 64
 		d.fillCache(2000)
+		d.ok("flush", "--timeout", "60s")       // what is not persisted cannot make room
 		counts := make([]atomic.Int64, records) // that were answered
 		for i := range records {
 			answer, text := d.exchange("PUT", counterPath(i), `{}`)
