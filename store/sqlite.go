@@ -32,9 +32,9 @@ type sqlite struct {
 }
 
 func newSQLite(cfg Config) (*sqlite, error) {
-	file := strings.TrimPrefix(cfg.URL, "sqlite://")
-	if file == "" || strings.ContainsAny(file, "?#\x00") || file == ":memory:" {
-		return nil, fmt.Errorf("database url: %q does not name a file", cfg.URL)
+	file, err := sqliteFile(cfg.URL)
+	if err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return nil, fmt.Errorf("database url: %w", err)

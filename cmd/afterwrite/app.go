@@ -112,18 +112,43 @@ func (a *app) root() *cobra.Command {
 		a.recordCommand(), a.flushCommand(), a.fsckCommand(), a.invalidateCommand(), a.cacheCommand(), a.rankCommand(), a.loadCommand(),
 		a.deadCommand(), a.retryPolicyCommand(), a.tokenCommand(), a.benchCommand(),
 	)
+	root.SetHelpCommand(helpCommand())
+	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd("completion")
 	for _, c := range root.Commands() {
-		if c.Name() == "completion" {
-			c.Example = "  source <(afterwrite completion bash)"
-			c.RunE, c.Args = needsSubcommand, cobra.NoArgs
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Example = "  source <(afterwrite completion bash)"
+		c.RunE, c.Args = needsSubcommand, cobra.NoArgs
+		for _, shell := range c.Commands() {
+			shell.Example = "  afterwrite completion " + shell.Name()
 		}
 	}
 	return root
 }
 
-// needsSubcommand ends a command that does nothing by itself.
+// helpCommand is cobra's own, but for a command that there is not: that is wrong usage.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Help about a command",
+		Example: "  afterwrite help record get",
+		RunE: func(c *cobra.Command, args []string) error {
+			about, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usagef("no command %q", strings.Join(args, " "))
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
+}
+
+// needsSubcommand ends a command that does nothing by itself. Its help is no result, so
+// it goes where errors go.
 func needsSubcommand(c *cobra.Command, _ []string) error {
+	c.SetOut(c.ErrOrStderr())
 	if err := c.Help(); err != nil {
 		return err
 	}

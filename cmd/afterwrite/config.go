@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,7 @@ func (a *app) configCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    needsSubcommand,
 	}
-	c.AddCommand(&cobra.Command{
+	c.AddCommand(a.withJSON(&cobra.Command{
 		Use:     "check",
 		Short:   "Validate the configuration and the environment",
 		Long:    "Validates the configuration and the AFTERWRITE_ environment variables. Each fault is\nprinted with file, line, column and reason.",
@@ -24,13 +25,16 @@ func (a *app) configCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			c, err := a.settings()
+			if a.json {
+				return a.printChecked(c, err)
+			}
 			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(a.out, "%s is fine: %s\n", c.File, count(len(c.Entities), "entity", "entities"))
 			return err
 		},
-	}, &cobra.Command{
+	}), &cobra.Command{
 		Use:     "example",
 		Short:   "Print a commented example",
 		Example: "  afterwrite config example > afterwrite.yaml",
@@ -41,4 +45,18 @@ func (a *app) configCommand() *cobra.Command {
 		},
 	})
 	return c
+}
+
+// printChecked prints the outcome of a check for programs. The exit code is that of the
+// error, which is what a caller without JSON is told.
+func (a *app) printChecked(c *config.Config, err error) error {
+	faults := config.Faults(err)
+	if err != nil && len(faults) == 0 {
+		return err // there is no configuration to speak of
+	}
+	answer := map[string]any{"ok": err == nil, "faults": faults}
+	if c != nil {
+		answer["file"], answer["entities"] = c.File, len(c.Entities)
+	}
+	return errors.Join(a.printJSON(answer), err)
 }

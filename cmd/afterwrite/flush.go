@@ -26,7 +26,12 @@ func (a *app) flushCommand() *cobra.Command {
 			"waited for, but named. Exits 1 when anything is left that the database does not have.",
 		Example: "  afterwrite flush user --timeout 1m",
 		Args:    cobra.MaximumNArgs(1),
-		RunE:    func(c *cobra.Command, args []string) error { return a.flush(c.Context(), args, timeout) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if timeout < 0 {
+				return usagef("--timeout is %s: less than nothing", timeout)
+			}
+			return a.flush(c.Context(), args, timeout)
+		},
 	}
 	c.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "longest wait; 0 for ever")
 	return a.withJSON(c)

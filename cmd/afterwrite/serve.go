@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/producer/api"
 )
 
 // Time limits of every HTTP server. The write limit is longer than the longest wait
@@ -45,6 +48,8 @@ func serve(ctx context.Context, l net.Listener, handler http.Handler, grace time
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// OPTIONS * is answered like any other request, with its id.
+		DisableGeneralOptionsHandler: true,
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
@@ -99,12 +104,9 @@ func gated(g *gate, handler http.Handler) http.Handler {
 			handler.ServeHTTP(w, r)
 			return
 		}
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.Header().Set("Retry-After", "1")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_ = json.NewEncoder(w).Encode(map[string]any{
-			"type": "about:blank", "title": "Service Unavailable", "status": http.StatusServiceUnavailable,
-			"detail": "not ready: Redis has not passed the checks made at the start",
+		api.Refuse(w, r, &problem.Problem{
+			Name: "not-ready", Code: http.StatusServiceUnavailable, Title: "Not ready", RetryAfter: 1,
+			Detail: "Redis has not passed the checks made at the start; nothing was written",
 		})
 	})
 }

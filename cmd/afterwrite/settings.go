@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/store"
 )
 
 // errConfig marks a configuration that cannot be used, which is exit code 2.
@@ -28,7 +30,26 @@ func (a *app) settings() (*config.Config, error) {
 	if err != nil && !errors.Is(err, config.ErrInvalid) {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
+	if err == nil {
+		err = checkURLs(c)
+	}
 	return c, err
+}
+
+// checkURLs reports an address that is well formed but that nothing can be opened with.
+// Nothing is opened here.
+func checkURLs(c *config.Config) error {
+	var faults []error
+	if _, err := cache.ParseURL(c.Redis.URL); err != nil {
+		faults = append(faults, c.Fault("redis.url", err))
+	}
+	if _, err := cache.ParseURL(c.QueueURL()); err != nil && c.Queue.RedisURL != "" {
+		faults = append(faults, c.Fault("queue.redis_url", err))
+	}
+	if err := store.CheckURL(c.Database.URL); err != nil {
+		faults = append(faults, c.Fault("database.url", err))
+	}
+	return errors.Join(faults...)
 }
 
 // chosen returns the entity of that name, or every entity for no name.

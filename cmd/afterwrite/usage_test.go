@@ -42,6 +42,10 @@ func TestExitCodes(t *testing.T) {
 		{"load user nope.csv --op delete", exitUsage, "--op"},
 		{"invalidate user a --all", exitUsage, "give ids, or --match, or --all"},
 		{"flush --config nope.yaml", exitUsage, "nope.yaml"},
+		{"flush --timeout -1s", exitUsage, "--timeout"},
+		{"help bogus", exitUsage, `no command "bogus"`},
+		{"help record bogus", exitUsage, `no command "record bogus"`},
+		{"help record get", exitOK, "afterwrite record get user ada"},
 		{"config check --config " + bad, exitUsage, bad + `:2:3: api.adr: is not a setting; did you mean "addr"?`},
 		{"api --config " + bad, exitUsage, bad + ":2:3:"},
 		{"api --config " + limited, exitUsage, "api.rate_limit"},
@@ -65,6 +69,9 @@ func TestExitCodes(t *testing.T) {
 			r := d.run("", strings.Fields(tt.args)...)
 			require.Equal(t, tt.code, r.code, "%s%s", r.out, r.err)
 			require.Contains(t, r.out+r.err, tt.says)
+			if tt.code == exitUsage {
+				require.Empty(t, r.out, "only results go to standard output")
+			}
 		})
 	}
 }
@@ -83,6 +90,40 @@ func TestNoConfiguration(t *testing.T) {
 	r = d.run("", "config", "check")
 	require.Equal(t, exitUsage, r.code)
 	require.Contains(t, r.err, `did you mean "AFTERWRITE_REDIS_URL"?`)
+}
+
+// An address that no client can read is found by the check, not at the start.
+func TestCheckReadsAddresses(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	file := d.file("urls.yaml", "redis: {url: redis://u:hunter2@h/nine}\nqueue: {redis_url: redis-sentinel://h:1}\n"+
+		"database: {url: \"sqlite://:memory:\"}\nentities:\n  user: {fields: {name: {type: string}}}\n")
+	for _, command := range []string{"config check", "api", "flush"} {
+		r := d.run("", append(strings.Fields(command), "--config", file)...)
+		require.Equal(t, exitUsage, r.code, r.err)
+		for _, says := range []string{":1:9: redis.url: ", ":2:9: queue.redis_url: ", ":3:12: database.url: "} {
+			require.Contains(t, r.err, file+says)
+		}
+		require.NotContains(t, r.err, "hunter2")
+	}
+	d.env = append(d.env, "AFTERWRITE_DATABASE_URL=postgres://h:99999/d")
+	r := d.run("", "config", "check")
+	require.Equal(t, exitUsage, r.code)
+	require.Contains(t, r.err, "AFTERWRITE_DATABASE_URL: ")
+}
+
+func TestCheckAsJSON(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	require.Equal(t, map[string]any{"ok": true, "file": "afterwrite.yaml", "entities": 2.0, "faults": []any{}},
+		d.json(d.ok("config", "check", "--json")))
+	bad := d.file("bad.yaml", "api:\n  adr: x\nentities:\n  user: {fields: {name: {type: strnig}}}\n")
+	r := d.run("", "config", "check", "--json", "--config", bad)
+	require.Equal(t, exitUsage, r.code)
+	faults := d.json(r.out)["faults"].([]any)
+	require.Len(t, faults, 2)
+	require.Equal(t, 2.0, faults[0].(map[string]any)["line"])
+	require.Equal(t, "entities.user.fields.name.type", faults[1].(map[string]any)["path"])
 }
 
 func TestVersion(t *testing.T) {
@@ -112,9 +153,6 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 	t.Parallel()
 	var walk func(c *cobra.Command)
 	walk = func(c *cobra.Command) {
-		if c.Name() == "help" || c.HasParent() && c.Parent().Name() == "completion" {
-			return
-		}
 		require.NotEmpty(t, c.Short, c.CommandPath())
 		require.Contains(t, c.Example, "afterwrite", c.CommandPath())
 		for _, sub := range c.Commands() {

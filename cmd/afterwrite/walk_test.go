@@ -179,6 +179,8 @@ func TestStartWithoutRedis(t *testing.T) {
 	}
 	code, body := d.call(http.MethodPut, d.api, "/v1/user/ada", `{"name":"Ada"}`)
 	require.Equal(t, http.StatusServiceUnavailable, code, body)
+	require.Contains(t, body, `"type":"urn:afterwrite:problem:not-ready"`)
+	require.Contains(t, body, `"request_id":"`)
 	d.redis.Start()
 	d.ready(d.api)
 	d.ready(d.worker)

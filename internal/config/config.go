@@ -20,7 +20,8 @@ type Config struct {
 	DeadLetters DeadLetters
 	Entities    []*afterwrite.Entity // initialised, in the order of the file
 
-	named map[string]bool // settings that the file or the environment gave
+	named  map[string]bool  // settings that the file or the environment gave
+	places map[string]place // where each of them stands
 }
 
 // Redis says where the accepted state lives.
@@ -124,6 +125,7 @@ func Default() *Config {
 		Dashboard:   Dashboard{Addr: "127.0.0.1:8082"},
 		DeadLetters: DeadLetters{Keep: 90 * 24 * time.Hour},
 		named:       map[string]bool{},
+		places:      map[string]place{},
 	}
 }
 
@@ -133,6 +135,19 @@ func (c *Config) QueueURL() string { return cmp.Or(c.Queue.RedisURL, c.Redis.URL
 // Named reports whether the file or the environment gave the setting, by its path
 // such as "redis.url". The built-in example names nothing.
 func (c *Config) Named(path string) bool { return c.named[path] }
+
+// Fault returns the fault of a setting that is well formed but cannot be used, with the
+// place where it stands.
+func (c *Config) Fault(path string, err error) error {
+	f := &Fault{Source: c.File, Path: path, Reason: err.Error()}
+	if p, ok := c.places[path]; ok {
+		f.Source, f.Line, f.Column = p.source, p.line, p.column
+		if p.line == 0 {
+			f.Path = "" // the variable says it
+		}
+	}
+	return f
+}
 
 // Entity returns the entity of that name.
 func (c *Config) Entity(name string) (*afterwrite.Entity, bool) {

@@ -42,6 +42,7 @@ func (c *Config) environment(env []string) faults {
 			continue
 		}
 		c.named[s.path] = true
+		c.places[s.path] = place{source: name}
 	}
 	return fs
 }

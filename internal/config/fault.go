@@ -19,10 +19,18 @@ var ErrNoFile = errors.New("no configuration file")
 
 // Fault is one thing that is wrong with a configuration.
 type Fault struct {
-	Source       string // the file, or the environment variable
-	Line, Column int    // from 1; 0 where there is none
-	Path         string // of the setting, such as "api.addr"; may be empty
-	Reason       string // what is wrong and what would be right
+	Source string `json:"source"`           // the file, or the environment variable
+	Line   int    `json:"line,omitempty"`   // from 1; 0 where there is none
+	Column int    `json:"column,omitempty"` // likewise
+	Path   string `json:"path,omitempty"`   // of the setting, such as "api.addr"; may be empty
+	Reason string `json:"reason"`           // what is wrong and what would be right
+}
+
+// place is where a setting stands: in the file, or in an environment variable, which has
+// no line.
+type place struct {
+	source       string
+	line, column int
 }
 
 func (f *Fault) Error() string {
@@ -64,4 +72,18 @@ func (fs faults) err() error {
 		errs = append(errs, f)
 	}
 	return errors.Join(errs...)
+}
+
+// Faults returns the faults that an error of this package tells, in their order.
+func Faults(err error) []*Fault {
+	list := []*Fault{}
+	if f, ok := errors.AsType[*Fault](err); ok && err == error(f) {
+		return append(list, f)
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			list = append(list, Faults(e)...)
+		}
+	}
+	return list
 }

@@ -75,6 +75,9 @@ func parse(file string, text []byte, env []string) (*Config, error) {
 	if file == Builtin {
 		clear(c.named)
 	}
+	for path, at := range r.at {
+		c.places[path] = place{file, at.Line, at.Column}
+	}
 	fs := append(r.faults, c.environment(env)...)
 	if len(fs) == 0 {
 		r.check(c)
