@@ -19,6 +19,10 @@ func (r *reader) check(c *Config) {
 	tables := map[string]string{}
 	for _, e := range c.Entities {
 		r.checkTable(e, tables)
+	}
+	indexes := map[string]string{}
+	for _, e := range c.Entities {
+		r.checkIndexes(e, tables, indexes)
 		for i := range e.Fields {
 			r.checkField(e, &e.Fields[i], byName)
 		}
@@ -47,6 +51,27 @@ func (r *reader) checkTable(e *afterwrite.Entity, tables map[string]string) {
 	tables[name] = e.Name
 	if strings.HasPrefix(name, ownTables) || strings.HasPrefix(name, "sqlite_") {
 		r.faultAt(path+".table", "%q begins with a reserved word", e.Table)
+	}
+}
+
+// checkIndexes refuses two unique indexes of one name, and one named as a table is: they
+// share a namespace, so the second would never be made.
+func (r *reader) checkIndexes(e *afterwrite.Entity, tables, indexes map[string]string) {
+	for i := range e.Fields {
+		f := &e.Fields[i]
+		if !f.Unique {
+			continue
+		}
+		path := "entities." + e.Name + ".fields." + f.Name
+		index := e.UniqueIndex(f)
+		name := strings.ToLower(index)
+		if other, ok := indexes[name]; ok {
+			r.faultAt(path+".unique", "its index %s would have the name of that of %s; rename a table or a column", index, other)
+		}
+		if other, ok := tables[name]; ok {
+			r.faultAt(path+".unique", "its index %s would have the name of the table of %s; rename one", index, other)
+		}
+		indexes[name] = e.Name + "." + f.Name
 	}
 }
 

@@ -16,7 +16,11 @@ var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9
 // defaultText returns the JSON text of a field's default. A decimal may be written
 // bare: its digits are taken as they stand.
 func defaultText(n ast.Node, t afterwrite.FieldType) (string, error) {
-	switch n.(type) {
+	switch v := n.(type) {
+	case *ast.StringNode:
+		if t != afterwrite.Int && t != afterwrite.Float && t != afterwrite.JSON {
+			return jsonString(v.Value)
+		}
 	case *ast.IntegerNode, *ast.FloatNode:
 		if t == afterwrite.Decimal {
 			return jsonString(n.GetToken().Value)
@@ -44,6 +48,9 @@ func jsonText(n ast.Node, depth int) (string, error) {
 		}
 		return "", fmt.Errorf("%s is not written as JSON writes it", text)
 	case *ast.StringNode:
+		if plainNumber(v) {
+			return v.Value, nil
+		}
 		return jsonString(v.Value)
 	case *ast.LiteralNode:
 		return jsonString(v.Value.Value)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -90,8 +91,44 @@ func parse(file string, text []byte, env []string) (*Config, error) {
 	return c, nil
 }
 
+// byteOrderMark is what some editors put before UTF-8.
+const byteOrderMark = "\ufeff"
+
+// maxNesting bounds what is handed to the parser, whose memory grows with the square of
+// the depth.
+const maxNesting = 500
+
+// tooDeep returns where the tokens nest too deep, or nil. What nests by indentation is
+// bounded by the size of the file, so only brackets and what opens on one line count.
+func tooDeep(tokens token.Tokens) *token.Position {
+	brackets, opened, line := 0, 0, 0
+	for _, t := range tokens {
+		if t.Position.Line != line {
+			opened, line = 0, t.Position.Line
+		}
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets--
+		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType:
+			opened++
+		}
+		if brackets > maxNesting || opened > maxNesting {
+			return t.Position
+		}
+	}
+	return nil
+}
+
 func (r *reader) document(c *Config, text []byte) {
-	tree, err := parser.ParseBytes(text, 0)
+	tokens := lexer.Tokenize(strings.TrimPrefix(string(text), byteOrderMark))
+	if at := tooDeep(tokens); at != nil {
+		r.faults.add(&Fault{Source: r.file, Line: at.Line, Column: at.Column,
+			Reason: fmt.Sprintf("nests deeper than %d levels", maxNesting)})
+		return
+	}
+	tree, err := parser.Parse(tokens, 0)
 	if err != nil {
 		r.faults.add(r.syntax(err))
 		return

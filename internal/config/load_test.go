@@ -96,6 +96,26 @@ entities:
 	require.Equal(t, "9223372036854775807", zebra.Fields[3].Default)
 }
 
+// A number means the same however it is written, and an editor may mark the file as UTF-8.
+func TestNumbersAndMarks(t *testing.T) {
+	t.Parallel()
+	c, err := parse("f", []byte("\ufeff"+`
+entities:
+  a:
+    retry: {factor: 2e0}
+    fields:
+      f: {type: float, min: -1e3, default: 1e3}
+      j: {type: json, default: [1e3, 99999999999999999999, "1e3", 1.5e-3]}
+      s: {type: string, default: 1e3}
+`), nil)
+	require.NoError(t, err)
+	require.InDelta(t, 2, c.Entities[0].Retry.Factor, 0)
+	fields := c.Entities[0].Fields
+	require.Equal(t, "1000", fields[0].Default)
+	require.Equal(t, `[1e3,99999999999999999999,"1e3",1.5e-3]`, fields[1].Default)
+	require.Equal(t, `"1e3"`, fields[2].Default)
+}
+
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	entity := func(body string) string { return "entities:\n  user:\n" + body }
@@ -169,6 +189,14 @@ func TestFaults(t *testing.T) {
 		{"one table", "entities:\n  a:\n    table: t\n    fields: {x: {type: int}}\n  b:\n    table: T\n    fields: {x: {type: int}}\n", "6:5", "also the table of a"},
 		{"one table by name", "entities:\n  a:\n    table: b\n    fields: {x: {type: int}}\n  b:\n    fields: {x: {type: int}}\n", "5:3", "also the table of a"},
 		{"reference", "entities:\n  user:\n    fields:\n      a: {type: int, references: usr}\n", "4:22", `did you mean "user"`},
+		{"one index", "entities:\n  x:\n    table: a\n    fields: {b_c: {type: int, unique: true}}\n  y:\n    table: A_b\n    fields: {c: {type: int, unique: true}}\n", "7:29", "name of that of x.b_c"},
+		{"index named as a table", "entities:\n  x: {table: a, fields: {b: {type: int, unique: true}}}\n  y: {table: uq_a_b, fields: {c: {type: int}}}\n", "2:41", "table of y"},
+		{"quoted exponent", entity("    flush: {batch: \"1e2\"}\n" + fields), "3:20", "not a quoted string"},
+		{"exponent of a whole number", entity("    flush: {batch: 1e2}\n" + fields), "3:20", "whole number"},
+		{"exponent of text", entity("    fields:\n      a: {type: int, default: \"1e3\"}\n"), "4:22", "whole number"},
+		{"nested lists", strings.Repeat("- ", 200_000), "1:1001", "nests deeper"},
+		{"nested brackets", "entities: " + strings.Repeat("{a: ", 100_000), "1:2011", "nests deeper"},
+		{"nested lines", "entities: " + strings.Repeat("[\n", 300_000), "501:1", "nests deeper"},
 		{"reference type", "entities:\n  user:\n    fields:\n      a: {type: int, references: user}\n", "4:22", "cannot hold the id"},
 		{"long index", entity("    table: " + strings.Repeat("t", 60) + "\n    fields:\n      name: {type: string, unique: true}\n"), "5:28", "longer than 63"},
 	} {

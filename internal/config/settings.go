@@ -2,6 +2,7 @@ package config
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,7 +159,7 @@ func names(settings []setting) []string {
 	var list []string
 	for _, s := range settings {
 		first, _, _ := strings.Cut(s.path, ".")
-		if len(list) == 0 || list[len(list)-1] != first {
+		if !slices.Contains(list, first) {
 			list = append(list, first)
 		}
 	}

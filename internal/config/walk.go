@@ -186,7 +186,7 @@ func (r *reader) pairs(n ast.Node, path string, read func([]string) error) error
 func scalar(n ast.Node, k kind) (string, error) {
 	switch v := n.(type) {
 	case *ast.StringNode:
-		if k == word || k == amount {
+		if k == word || k == amount || plainNumber(v) {
 			return v.Value, nil
 		}
 	case *ast.LiteralNode:
@@ -204,6 +204,12 @@ func scalar(n ast.Node, k kind) (string, error) {
 	}
 	want := map[kind]string{word: "a string", number: "a number", truth: "true or false", amount: "a number with its unit"}[k]
 	return "", fmt.Errorf("must be %s, not %s", want, describe(n))
+}
+
+// plainNumber reports whether an unquoted word is a number that the parser takes for
+// text: one with an exponent but no point, or of more than 64 bits.
+func plainNumber(v *ast.StringNode) bool {
+	return v.GetToken().Type == token.StringType && jsonNumber.MatchString(v.Value)
 }
 
 func describe(n ast.Node) string {
