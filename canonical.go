@@ -295,8 +295,8 @@ func onlyDigits(s string) bool {
 }
 
 // timeForm is RFC 3339; time.Parse alone also takes commas, one-digit hours and
-// zones of a day and more.
-var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+// zones of a day and more, but not the lower case that RFC 3339 allows.
+var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
 func parseTime(s string) (string, error) {
 	form := timeForm.FindStringSubmatch(s)
@@ -306,7 +306,7 @@ func parseTime(s string) (string, error) {
 	if len(form[1]) > len(".123456") {
 		return "", errFiner
 	}
-	t, err := time.Parse(time.RFC3339, s)
+	t, err := time.Parse(time.RFC3339, strings.ToUpper(s))
 	if err != nil {
 		return "", errNotTime // the 30th of February
 	}

@@ -157,6 +157,12 @@ func MediaType(want ...string) *Problem {
 		Detail: "the Content-Type must be " + strings.Join(want, " or ") + ", in UTF-8"}
 }
 
+// ContentEncoding answers a body that is compressed or otherwise encoded.
+func ContentEncoding() *Problem {
+	return &Problem{Name: "unsupported-media-type", Code: 415, Title: "Unsupported media type",
+		Detail: "the body must come as it is, without a Content-Encoding"}
+}
+
 // Malformed answers a body that cannot be read.
 func Malformed(format string, args ...any) *Problem {
 	return &Problem{Name: "malformed", Code: 400, Title: "Malformed body", Detail: fmt.Sprintf(format, args...)}

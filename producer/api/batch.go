@@ -138,6 +138,9 @@ func (c *call) splitArray() ([][]byte, error) {
 // readItem reads one item of a batch.
 func (a *API) readItem(c *call, text []byte) (producer.Request, error) {
 	var r producer.Request
+	if int64(len(text)) > a.maxBody { // a write is bounded alike wherever it comes from
+		return r, problem.TooLarge(a.maxBody)
+	}
 	var id, fields json.RawMessage
 	err := c.decode.object(text, func(name []byte, value json.RawMessage) (err error) {
 		switch string(name) {

@@ -128,3 +128,15 @@ func TestBatchIsBounded(t *testing.T) {
 	b.do("POST", "/v1/batch", "["+items+"{}]").problem(t, 413, "too-many")
 	b.do("POST", "/v1/batch", strings.ReplaceAll(items, ",", "\n")+"{}", "Content-Type: application/x-ndjson").problem(t, 413, "too-many")
 }
+
+// A write is as large as it may be alone, and one that is larger spoils no other.
+func TestBatchItemIsBounded(t *testing.T) {
+	t.Parallel()
+	b := setup(t, configure(func(c *api.Config) { c.MaxBody = 2048 }))
+	large := fmt.Sprintf(`{"op":"put","entity":"user","id":"large","fields":{"name":"n","profile":%q}}`, strings.Repeat("x", 2048))
+	o := b.batch("[" + large + `,{"op":"put","entity":"user","id":"small","fields":{"name":"n"}}]`)
+	require.Equal(t, 413, o.Results[0].Status)
+	require.Equal(t, "urn:afterwrite:problem:body-too-large", o.Results[0].Error.Type)
+	require.Equal(t, 202, o.Results[1].Status)
+	b.do("GET", "/v1/user/large", "").problem(t, 404, "not-found")
+}

@@ -19,9 +19,15 @@ const (
 	typeNDJSON = "application/x-ndjson"
 )
 
-// wantType refuses a body of another media type. A missing Content-Type is refused
+// wantType refuses a body of another media type, or one that is encoded. A missing Content-Type is refused
 // too: a browser sends such a request across origins without asking.
 func (c *call) wantType(types ...string) error {
+	for _, encoding := range c.r.Header["Content-Encoding"] {
+		if !strings.EqualFold(encoding, "identity") {
+			c.header["Accept-Encoding"] = []string{"identity"}
+			return problem.ContentEncoding()
+		}
+	}
 	given := c.r.Header["Content-Type"]
 	if len(given) == 1 && slices.Contains(types, given[0]) {
 		return nil

@@ -58,10 +58,11 @@ func (d *decoder) object(input []byte, fn member) error {
 	if _, err := d.tokens.ReadToken(); err != nil {
 		return malformed(err)
 	}
+	var last []byte // name of the member before
 	for d.tokens.PeekKind() != '}' {
 		name, err := d.value()
 		if err != nil {
-			return malformed(err)
+			return malformedAfter(err, last)
 		}
 		value, err := d.value()
 		if err != nil {
@@ -74,9 +75,10 @@ func (d *decoder) object(input []byte, fn member) error {
 		if err := fn(inner, value); err != nil {
 			return err
 		}
+		last = inner
 	}
 	if _, err := d.tokens.ReadToken(); err != nil {
-		return malformed(err)
+		return malformedAfter(err, last)
 	}
 	if _, err := d.tokens.ReadToken(); !errors.Is(err, io.EOF) {
 		return problem.Malformed("there is more than one JSON value")
@@ -127,8 +129,18 @@ func idFromJSON(e *afterwrite.Entity, value json.RawMessage) (string, error) {
 	return string(id), err
 }
 
+// malformedAfter is malformed where the member before may be what is spelt wrong: of 007
+// the decoder takes the first 0 for the whole value.
+func malformedAfter(err error, last []byte) error {
+	p := malformed(err)
+	if len(p.Fields) == 0 && last != nil {
+		p.Fields = []afterwrite.FieldError{{Field: string(last), Reason: "is not valid JSON, or what follows it is not"}}
+	}
+	return p
+}
+
 // malformed says what is wrong with a JSON text, and where, without repeating it.
-func malformed(err error) error {
+func malformed(err error) *problem.Problem {
 	if err == io.EOF {
 		return problem.Malformed("the body is empty")
 	}

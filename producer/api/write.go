@@ -64,8 +64,11 @@ func (a *API) create(ctx context.Context, c *call) error {
 		if c.id, err = idFromJSON(c.entity, id); err != nil {
 			return err
 		}
-		if c.id == "" {
+		switch c.id {
+		case "":
 			return invalid("id", "is empty")
+		case ".", "..":
+			return errDotID(c.id) // no path would lead to it
 		}
 	}
 	return a.write(ctx, c, cache.OpCreate)
