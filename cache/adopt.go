@@ -31,6 +31,31 @@ func (c *Cache) Adopt(ctx context.Context, e *afterwrite.Entity) error {
 	return c.repartition(ctx, e, stored)
 }
 
+// Readopt records anew the entities of which Redis holds nothing, and returns those that
+// this caller was the first to. An entity that was adopted before is among them only
+// where Redis was emptied, restored or exchanged: what it had accepted and the database
+// has not seen is gone.
+func (c *Cache) Readopt(ctx context.Context, entities []*afterwrite.Entity) ([]*afterwrite.Entity, error) {
+	known, err := c.redis.HGetAll(ctx, c.partitionsKey()).Result()
+	if err != nil {
+		return nil, fault("adopt", err)
+	}
+	var forgotten []*afterwrite.Entity
+	for _, e := range entities {
+		if _, ok := known[e.Name]; ok {
+			continue
+		}
+		first, err := c.redis.HSetNX(ctx, c.partitionsKey(), e.Name, e.Partitions).Result()
+		if err != nil {
+			return forgotten, fault("adopt", err)
+		}
+		if first {
+			forgotten = append(forgotten, e)
+		}
+	}
+	return forgotten, nil
+}
+
 // partitions is the number that Redis holds, or redis.Nil. It is asked for before it is
 // set: a full Redis refuses even a write that changes nothing, and the worker that would
 // empty it must be able to start.

@@ -143,6 +143,11 @@ func (s *Store) Audit(ctx context.Context, entry AuditEntry) error {
 	return s.change(ctx, "audit "+entry.Action, func(db *gorm.DB) error { return insertAudit(db, entry) })
 }
 
+// Note adds a row to the audit that belongs to no change.
+func (s *Store) Note(ctx context.Context, e AuditEntry) error {
+	return s.change(ctx, "note "+e.Action, func(db *gorm.DB) error { return insertAudit(db, e) })
+}
+
 func insertAudit(db *gorm.DB, e AuditEntry) error {
 	detail, err := json.Marshal(e.Detail)
 	if err != nil {

@@ -43,7 +43,12 @@ func (a *app) api(ctx context.Context) error {
 	g := &gate{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return serve(ctx, l, gated(g, handler), c.API.ShutdownTimeout, a.log) })
-	group.Go(func() error { return p.openGate(ctx, g) })
+	group.Go(func() error {
+		if err := p.openGate(ctx, g); err != nil {
+			return err
+		}
+		return p.watch(ctx)
+	})
 	return group.Wait()
 }
 

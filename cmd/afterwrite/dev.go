@@ -152,6 +152,7 @@ func (a *app) devRun(ctx context.Context, c *config.Config, redis devRedis, fron
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return flusher.Run(working) })
 	group.Go(func() error { return p.keepRanks(working) })
+	group.Go(func() error { return p.watch(ctx) })
 	group.Go(func() error { return serve(ctx, pages, status, dashboardGrace, a.log) })
 	group.Go(func() error {
 		defer stopWorking()

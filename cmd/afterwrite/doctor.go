@@ -82,6 +82,7 @@ func (a *app) doctor(ctx context.Context) error {
 		x.tokens(ctx)
 	}
 	if redis {
+		x.strangers(ctx)
 		x.backlog(ctx)
 		x.workers(ctx)
 	}
@@ -208,6 +209,18 @@ func (x *examination) partitions(ctx context.Context) {
 		return
 	}
 	x.say("partitions", fine, "", "as configured")
+}
+
+// strangers looks for what waits of entities that the configuration does not name.
+func (x *examination) strangers(ctx context.Context) {
+	strangers, err := x.cache.Strangers(ctx, x.config.Entities)
+	if err != nil {
+		x.say("entities", failure, "see the detail", "%v", err)
+	}
+	for _, e := range strangers {
+		x.say("entities", failure, "put the entity back into the configuration until `afterwrite flush` is done",
+			"records of %s wait for the database, but the configuration does not name it", e.Name)
+	}
 }
 
 // backlog looks at what waits for the database.

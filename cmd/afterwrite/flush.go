@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,6 +71,14 @@ func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) e
 	began := time.Now()
 	if err := a.awaitFlush(ctx, p, entities, timeout); err != nil {
 		return err
+	}
+	if len(args) == 0 { // what no worker of this configuration flushes is named, not waited for
+		strangers, err := p.cache.Strangers(ctx, entities)
+		if err != nil {
+			return err
+		}
+		a.hintStrangers(strangers)
+		entities = slices.Concat(entities, strangers)
 	}
 	left, err := p.leftovers(ctx, entities)
 	if err != nil {
@@ -193,6 +202,13 @@ func (a *app) printLeft(left []leftover, took time.Duration) error {
 		}
 	}
 	return table(a.out, rows)
+}
+
+// hintStrangers says why records of an entity stay where they are.
+func (a *app) hintStrangers(strangers []*afterwrite.Entity) {
+	for _, e := range strangers {
+		fmt.Fprintf(a.err, "The configuration does not name the entity %s, so its records are not flushed: run a worker that knows it.\n", e.Name)
+	}
 }
 
 // hintWorkers says what is most often the matter when records stay pending.

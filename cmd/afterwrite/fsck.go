@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/fsck"
 )
 
@@ -42,6 +43,9 @@ func (a *app) fsck(ctx context.Context, args []string) error {
 	progress := a.bar(-1, "comparing")
 	report, err := fsck.Run(ctx, p.cache, p.store, entities, fsck.Options{Progress: progress.add})
 	progress.done()
+	if err == nil && len(args) == 0 {
+		err = p.addStrangers(ctx, &report)
+	}
 	if err != nil {
 		return err
 	}
@@ -54,6 +58,22 @@ func (a *app) fsck(ctx context.Context, args []string) error {
 		return errReported
 	}
 	return err
+}
+
+// addStrangers reports what waits of entities that the configuration does not name.
+func (p *parts) addStrangers(ctx context.Context, report *fsck.Report) error {
+	strangers, err := p.cache.Strangers(ctx, p.config.Entities)
+	if err != nil {
+		return err
+	}
+	for _, e := range strangers {
+		stats, err := p.cache.Stats(ctx, e)
+		if err != nil {
+			return err
+		}
+		report.Entities = append(report.Entities, fsck.Stranger(e.Name, cache.Total(stats)))
+	}
+	return nil
 }
 
 func (a *app) printReport(r fsck.Report) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -33,7 +34,24 @@ func (p *parts) checkRedis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.adoptCache(ctx)
+	forgotten, err := p.cache.Readopt(ctx, p.config.Entities)
+	p.forgotten = append(p.forgotten, forgotten...)
+	if err != nil && !cache.Full(err) { // a full Redis must not keep a worker from emptying it
+		return err
+	}
+	if err := p.adoptCache(ctx); err != nil {
+		return err
+	}
+	return p.warnOfStrangers(ctx)
+}
+
+// warnOfStrangers tells of accepted writes that no process of this configuration flushes.
+func (p *parts) warnOfStrangers(ctx context.Context) error {
+	strangers, err := p.cache.Strangers(ctx, p.config.Entities)
+	for _, e := range strangers {
+		p.log.Warn("records wait for the database, but the configuration does not name their entity: nothing here flushes them", "entity", e.Name)
+	}
+	return err
 }
 
 func (p *parts) adoptCache(ctx context.Context) error {
@@ -74,7 +92,7 @@ func (p *parts) checkDatabase(ctx context.Context) error {
 		}
 		p.log.Warn("number of partitions changed in the database", "entity", e.Name, "from", stored, "to", e.Partitions)
 	}
-	return nil
+	return p.reportForgotten(ctx)
 }
 
 // samePartitions refuses to look at an entity with another number of partitions than

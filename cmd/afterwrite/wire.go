@@ -36,6 +36,8 @@ type parts struct {
 	cache   *cache.Cache
 	guard   *token.Guard   // of the API, nil before newAPI
 	closers []func() error // what close ends, last one first
+
+	forgotten []*afterwrite.Entity // Redis knew nothing of them and that is not reported yet
 }
 
 // join makes the cache and the store, which every command needs. Close the parts.

@@ -57,5 +57,6 @@ func (p *parts) work(ctx context.Context, g *gate) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.Run(ctx) })
 	group.Go(func() error { return p.keepRanks(ctx) })
+	group.Go(func() error { return p.watch(ctx) })
 	return group.Wait()
 }

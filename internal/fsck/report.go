@@ -64,6 +64,7 @@ const (
 	Unlisted      Reason = "unlisted"       // pending, held or dead, but on no such list: no worker would look at it
 	WrongList     Reason = "wrong_list"     // on a list that its status does not name
 	RecordMissing Reason = "record_missing" // on a list, but there is no record
+	Unnamed       Reason = "unnamed"        // not yet in the database, of an entity that the configuration does not name
 )
 
 // Difference is one thing that is wrong.

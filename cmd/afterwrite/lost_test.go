@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+// Accepted writes of an entity that somebody took out of the configuration are named, and
+// flushed when it is back.
+func TestEntityLeftOut(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	d.ok("migrate")
+	require.Equal(t, exitOK, d.run(`{"id":1,"name":"x"}`, "load", "item", "-", "--format", "ndjson").code)
+	whole := fmt.Sprintf(testConfig, d.redis.URL(), d.prefix, testkit.SQLite(t), d.api, d.worker)
+	d.file("afterwrite.yaml", whole[:strings.Index(whole, "  item:")])
+	d.ok("migrate")
+	worker := d.start("worker")
+	worker.says("the configuration does not name their entity")
+
+	r := d.run("", "flush")
+	require.Equal(t, exitFailure, r.code, r.out)
+	require.Regexp(t, `item +pending +1 +\["1"\]`, r.out)
+	require.Contains(t, r.err, "does not name the entity item")
+	require.Contains(t, d.ok("flush", "user"), "everything is in the database")
+	r = d.run("", "fsck")
+	require.Equal(t, exitFailure, r.code, r.out)
+	require.Contains(t, r.out, "unnamed")
+	require.Contains(t, d.run("", "doctor").out, "records of item wait for the database")
+	require.Equal(t, exitOK, worker.stop())
+
+	d.file("afterwrite.yaml", whole)
+	d.ok("migrate")
+	d.start("worker")
+	d.ok("flush")
+	require.Contains(t, d.ok("fsck"), "agree")
+}
+
+// A Redis that was emptied, or that begins to evict, goes on, but not in silence.
+func TestRedisEmptied(t *testing.T) {
+	t.Parallel()
+	redis := testkit.Redis(t)
+	d := deploy(t, testkit.SQLite(t))
+	d.redis = redis
+	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+redis.URL())
+	d.ok("migrate")
+	api, worker := d.serve()
+	code, body := d.call(http.MethodPut, d.api, "/v1/user/ada", `{"name":"Ada"}`)
+	require.Equal(t, http.StatusAccepted, code, body)
+	d.ok("flush")
+	require.NotContains(t, api.text()+worker.text(), "lost its state")
+
+	client := redis.Client(t)
+	require.NoError(t, client.FlushAll(t.Context()).Err())
+	testkit.Eventually(t, "one process says it", func() bool {
+		return strings.Contains(api.text()+worker.text(), `"Redis has lost its state: what was accepted and not yet persisted is gone","entity":"user"`)
+	})
+	require.NotContains(t, api.text()+worker.text(), `gone","entity":"item"`, "nothing was ever accepted of it")
+	code, body = d.call(http.MethodPut, d.api, "/v1/user/bob", `{"name":"Bob"}`)
+	require.Equal(t, http.StatusAccepted, code, body)
+	d.ok("flush")
+	require.Contains(t, d.ok("fsck"), "agree")
+
+	require.NoError(t, client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err())
+	api.says("accepted writes are no longer safe")
+	require.NoError(t, client.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())
+	require.Equal(t, exitOK, api.stop())
+	require.Equal(t, exitOK, worker.stop())
+
+	require.NoError(t, client.FlushAll(t.Context()).Err())
+	d.start("worker").says("Redis has lost its state")
+}

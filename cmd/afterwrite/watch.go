@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// watchTick is how often a process that serves looks at whether Redis is still what it
+// was when the process started.
+const watchTick = 10 * time.Second
+
+// watch looks after Redis until ctx ends: somebody may empty it, restart it without its
+// file or let it evict. Nothing can be mended here, but it must not go unsaid.
+func (p *parts) watch(ctx context.Context) error {
+	tick := time.NewTicker(watchTick)
+	defer tick.Stop()
+	evicts := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		evicts = p.watchEviction(ctx, evicts)
+		forgotten, err := p.cache.Readopt(ctx, p.config.Entities)
+		p.forgotten = append(p.forgotten, forgotten...)
+		if err == nil {
+			err = p.reportForgotten(ctx)
+		}
+		if err != nil {
+			p.log.Debug("looking after Redis failed", "err", err)
+		}
+	}
+}
+
+// watchEviction tells once that Redis began to be allowed to evict accepted writes.
+func (p *parts) watchEviction(ctx context.Context, evicts bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	_, err := p.cache.Check(ctx)
+	if err != nil && !errors.Is(err, cache.ErrEvictionPolicy) {
+		return evicts // it does not answer, which is said elsewhere
+	}
+	if err != nil && !evicts {
+		p.log.Error("accepted writes are no longer safe", "err", err)
+	}
+	return err != nil
+}
+
+// reportForgotten tells of entities of which Redis knew nothing although the database
+// has flushes of them, in the log and in the audit.
+func (p *parts) reportForgotten(ctx context.Context) error {
+	for len(p.forgotten) > 0 {
+		e := p.forgotten[0]
+		flushed, err := p.store.Flushed(ctx, e)
+		if err != nil {
+			return err
+		}
+		p.forgotten = p.forgotten[1:]
+		if !flushed {
+			continue // it is new
+		}
+		p.log.Error("Redis has lost its state: what was accepted and not yet persisted is gone", "entity", e.Name)
+		if err := p.store.Note(ctx, store.AuditEntry{
+			Actor: store.Actor{Name: "afterwrite", Origin: "watch"}, Action: "redis.lost", Entity: e.Name,
+			Detail: map[string]any{"why": "Redis knew nothing of the entity: it was emptied, restored or exchanged"},
+		}); err != nil {
+			return fmt.Errorf("audit the loss of %s: %w", e.Name, err)
+		}
+	}
+	return nil
+}
