@@ -98,6 +98,7 @@ func (w *Worker) failed(ctx context.Context, o cache.Order, r *reading, err erro
 		leave(fine)
 		return err
 	case errors.Is(err, store.ErrNotMigrated) || !w.answers(ctx):
+		w.gate.blame(err)
 		leave(away)
 		return w.later("database", err, w.gate.wait())
 	}

@@ -50,11 +50,13 @@ var (
 // away, tasks do not wait for its timeouts one by one.
 type gate struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
-	closed  atomic.Int64 // how often it closed in a row
+	closed  atomic.Int64          // how often it closed in a row
+	why     atomic.Pointer[error] // of the last that found the database away
 }
 
 func newGate(log *slog.Logger, state prometheus.Gauge) *gate {
 	g := &gate{}
+	g.blame(errAway)
 	g.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests: 1,
 		Timeout:     gateClosed,
@@ -65,7 +67,7 @@ func newGate(log *slog.Logger, state prometheus.Gauge) *gate {
 			switch to {
 			case gobreaker.StateOpen:
 				if g.closed.Add(1) == 1 {
-					log.Warn("database is away: flushes wait")
+					log.Warn("database is away: flushes wait", "err", *g.why.Load())
 				}
 			case gobreaker.StateClosed:
 				g.closed.Store(0)
@@ -75,6 +77,9 @@ func newGate(log *slog.Logger, state prometheus.Gauge) *gate {
 	})
 	return g
 }
+
+// blame keeps the error of who is about to say that the database is away, for the log.
+func (g *gate) blame(err error) { g.why.Store(&err) }
 
 // enter asks for leave to use the database. Who is let in must say how it went.
 func (g *gate) enter() (leave func(outcome), ok bool) {

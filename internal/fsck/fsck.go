@@ -62,7 +62,7 @@ func Run(ctx context.Context, c records, db rows, entities []*afterwrite.Entity,
 	o = o.withDefaults()
 	var report Report
 	for _, e := range entities {
-		k := &check{cache: c, db: db, entity: e, options: o, found: Entity{Name: e.Name}}
+		k := &check{cache: c, db: db, entity: e, options: o, found: Entity{Name: e.Name, Differences: []Difference{}}}
 		if err := k.run(ctx); err != nil {
 			return report, fmt.Errorf("check %s: %w", e.Name, err)
 		}
