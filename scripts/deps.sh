@@ -65,8 +65,8 @@ if [ ! -e $policy ]; then
 fi
 
 echo "Installing ${missing[*]}" >&2
-root apt-get update -q >&2
-root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >&2
+root apt-get -q -o DPkg::Lock::Timeout=600 update >&2
+root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 install --no-install-recommends "${missing[@]}" >&2
 
 # Nor at the next boot.
 if [ -d /run/systemd/system ]; then
