@@ -13,8 +13,13 @@ type keys struct {
 	record                                              string // without the id
 }
 
+// base begins the name of every key of a partition.
+func (c *Cache) base(e *afterwrite.Entity, partition int) string {
+	return c.prefix + ":{" + e.Name + "/" + strconv.Itoa(partition) + "}:"
+}
+
 func (c *Cache) keys(e *afterwrite.Entity, partition int) keys {
-	base := c.prefix + ":{" + e.Name + "/" + strconv.Itoa(partition) + "}:"
+	base := c.base(e, partition)
 	return keys{
 		stats: base + "stats", pending: base + "pending", held: base + "held", dead: base + "dead",
 		why: base + "why", stream: base + "stream", ops: base + "ops", opsAt: base + "opsAt",

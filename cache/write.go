@@ -1,9 +1,11 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -101,16 +103,50 @@ type Group struct {
 // where the reply was lost the results say ErrOutcomeUnknown, and a repeat is safe only
 // with a Key.
 func (c *Cache) Write(ctx context.Context, groups ...*Group) {
-	calls := make([]*call, len(groups))
-	for i, g := range groups {
-		calls[i] = c.writeCall(g)
+	trips := c.share(groups)
+	calls := make([]*call, len(trips))
+	for i, t := range trips {
+		calls[i] = c.writeCall(t)
 	}
 	c.pipeline(ctx, c.writes, writeScript, calls)
 	c.redirect(ctx, writeScript, calls)
-	for i, g := range groups {
-		g.read(calls[i].cmd)
+	for i, t := range trips {
+		readWritten(t, calls[i].cmd)
 	}
 	c.touchWritten(ctx, groups)
+}
+
+// maxShared bounds the writes of the groups that share a call, and so the time that they
+// block Redis together.
+const maxShared = 512
+
+// share deals groups out to calls of the script. Groups of one entity share a call, where
+// their partitions need not be on different nodes: a call costs Redis as much as half a
+// write, and few callers meet in one partition.
+func (c *Cache) share(groups []*Group) (trips [][]*Group) {
+	_, cluster := c.writes.(*redis.ClusterClient)
+	for _, g := range groups {
+		i := slices.IndexFunc(trips, func(t []*Group) bool { return !cluster && fits(t, g) })
+		if i < 0 {
+			trips = append(trips, []*Group{g})
+		} else {
+			trips[i] = append(trips[i], g)
+		}
+	}
+	return trips
+}
+
+// fits reports whether a group may share a call with others. The script looks at a
+// partition once.
+func fits(others []*Group, g *Group) bool {
+	writes := len(g.Writes)
+	for _, other := range others {
+		if other.Entity != g.Entity || other.Partition == g.Partition {
+			return false
+		}
+		writes += len(other.Writes)
+	}
+	return writes <= maxShared
 }
 
 // redirect sends calls again that another node of a cluster owns: a node that answers
@@ -135,40 +171,59 @@ func (c *Cache) redirect(ctx context.Context, s *script, calls []*call) {
 	}
 }
 
-func (c *Cache) writeCall(g *Group) *call {
-	k := c.keys(g.Entity, g.Partition)
-	keys := make([]string, 0, 10+len(g.Writes))
-	keys = append(keys, k.stats, k.pending, k.held, k.dead, k.why, k.ops, k.opsAt, k.rank, k.build, k.unsure)
-	args := make([]any, 0, 10+len(g.Writes)*(4+2*len(g.Entity.Fields)))
-	args = append(args, g.Entity.PartitionLimit(), g.Entity.Partitions, ms(g.Entity.Flush.Delay), ms(c.flagMargin),
-		ms(c.lease), c.keptOps, ms(c.opAge), c.channel(g.Entity.Name), len(g.Writes), g.Entity.RankBy)
-	for i := range g.Writes {
-		w := &g.Writes[i]
-		keys = append(keys, k.record+w.ID)
-		args = c.appendWrite(args, g.Entity, w)
+// writeCall is a call for groups of one entity; see the header of lua/write.lua.
+func (c *Cache) writeCall(groups []*Group) *call {
+	e, writes := groups[0].Entity, 0
+	for _, g := range groups {
+		writes += len(g.Writes)
+	}
+	keys := make([]string, 0, len(groups)+writes)
+	for _, g := range groups {
+		keys = append(keys, c.base(e, g.Partition)+"stats")
+	}
+	args := make([]any, 0, 11+len(e.Fields)+len(groups)+writes*(1+len(e.Fields)))
+	args = append(args, e.PartitionLimit(), e.Partitions, ms(e.Flush.Delay), ms(c.flagMargin),
+		ms(c.lease), c.keptOps, ms(c.opAge), c.channel(e.Name), e.RankBy, len(groups), len(e.Fields))
+	for i := range e.Fields {
+		args = append(args, e.Fields[i].Name)
+	}
+	for _, g := range groups {
+		record := c.base(e, g.Partition) + "r:"
+		args = append(args, len(g.Writes))
+		for i := range g.Writes {
+			keys = append(keys, record+g.Writes[i].ID)
+			args = c.appendWrite(args, e, &g.Writes[i])
+		}
 	}
 	return &call{keys: keys, args: args}
 }
 
-var forms = map[Op][2]string{
-	OpPut: {"p", "px"}, OpCreate: {"c", "cx"}, OpPatch: {"a", "ax"}, OpIncrement: {"i", "ix"}, OpDelete: {"d", "dx"},
-	OpDiscard: {"r", "rx"},
+var forms = map[Op]string{
+	OpPut: "px", OpCreate: "cx", OpPatch: "ax", OpIncrement: "ix", OpDelete: "dx", OpDiscard: "rx",
 }
 
 func (c *Cache) appendWrite(args []any, e *afterwrite.Entity, w *Write) []any {
 	if w.Op == OpPut && w.IfMatch == 0 && w.Key == "" {
-		args = append(args, "p", w.ID)
-	} else {
-		args = append(args, forms[w.Op][1], w.ID, ifMatch(w.IfMatch), w.key(), w.KeyHash, newToken(), w.Token)
-		args = c.appendRow(args, e, w.Row)
+		return appendValues(append(args, "p"), w.Values)
 	}
-	switch w.Op {
-	case OpDelete:
+	form := forms[w.Op]
+	if w.Op == OpDiscard && w.Values == nil {
+		form = "gx"
+	}
+	args = append(args, form, ifMatch(w.IfMatch), w.key(), w.KeyHash, newToken(), w.Token)
+	args = c.appendRow(args, e, w.Row)
+	switch {
+	case w.Op == OpDelete || form == "gx":
 		return args
-	case OpIncrement:
+	case w.Op == OpIncrement:
 		return appendDeltas(args, e, w.Deltas)
+	case w.Op == OpPatch:
+		for _, text := range w.Values {
+			args = append(args, text)
+		}
+		return args
 	}
-	return appendValues(args, e, w.Values)
+	return appendValues(args, w.Values)
 }
 
 // key is the operation id as it is kept: the record's own. The ids of two records may lie
@@ -197,18 +252,14 @@ func (c *Cache) appendRow(args []any, e *afterwrite.Entity, row *afterwrite.Row)
 	case !row.Exists:
 		return append(args, "0", ms(e.Cache.NegativeTTL))
 	}
-	return appendValues(append(args, "1", ms(ttl(e, row.Values, false))), e, row.Values)
+	return appendValues(append(args, "1", ms(ttl(e, row.Values, false))), row.Values)
 }
 
-func appendValues(args []any, e *afterwrite.Entity, values afterwrite.Values) []any {
-	at := len(args)
-	args = append(args, 0)
-	for i, text := range values {
-		if text != "" {
-			args = append(args, e.Fields[i].Name, text)
-		}
+// appendValues appends a whole record, which has every field.
+func appendValues(args []any, values afterwrite.Values) []any {
+	for _, text := range values {
+		args = append(args, cmp.Or(text, afterwrite.Null))
 	}
-	args[at] = len(args) - at - 1
 	return args
 }
 
@@ -225,31 +276,41 @@ func appendDeltas(args []any, e *afterwrite.Entity, deltas []afterwrite.Delta) [
 // a lease was dropped cannot pass for one that began after the next was made.
 func newToken() string { return rand.Text() }
 
-func (g *Group) read(cmd *redis.Cmd) {
-	g.Results = make([]Written, len(g.Writes))
-	g.Order = Order{}
+// readWritten gives the groups of a call their results.
+func readWritten(groups []*Group, cmd *redis.Cmd) {
 	reply, err := cmd.Slice()
-	g.watched = ""
-	if err == nil && len(reply) == len(g.Writes)+2 {
-		g.watched, reply = text(reply[len(reply)-1]), reply[:len(reply)-1]
+	if err == nil && len(reply) != len(groups) {
+		err = fmt.Errorf("results of %d partitions, not of %d", len(reply), len(groups))
 	}
-	if err == nil && len(reply) != len(g.Writes)+1 {
-		err = fmt.Errorf("%d results to %d writes", len(reply)-1, len(g.Writes))
-	}
-	if err != nil {
-		err = writeFault(err)
-		for i := range g.Results {
-			g.Results[i].Err = err
+	for i, g := range groups {
+		g.Results, g.Order, g.watched = make([]Written, len(g.Writes)), Order{}, ""
+		groupErr := err
+		if err == nil {
+			groupErr = g.read(reply[i])
 		}
-		return
+		if groupErr != nil {
+			groupErr = writeFault(groupErr)
+			for j := range g.Results {
+				g.Results[j].Err = groupErr
+			}
+		}
 	}
-	if generation, _ := reply[0].(string); generation != "" {
+}
+
+func (g *Group) read(reply any) error {
+	list, _ := reply.([]any)
+	if len(list) != len(g.Writes)+2 {
+		return fmt.Errorf("%d results to %d writes", len(list)-2, len(g.Writes))
+	}
+	if generation := text(list[0]); generation != "" {
 		n, _ := strconv.ParseInt(generation, 10, 64)
 		g.Order = Order{Entity: g.Entity, Partition: g.Partition, Generation: n, Delay: g.Entity.Flush.Delay}
 	}
+	g.watched = text(list[1])
 	for i := range g.Results {
-		g.Results[i] = g.Writes[i].written(g.Entity, reply[i+1])
+		g.Results[i] = g.Writes[i].written(g.Entity, list[i+2])
 	}
+	return nil
 }
 
 // written turns one result of the script into names; see the header of lua/write.lua.

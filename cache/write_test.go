@@ -67,6 +67,75 @@ func TestWriteConditions(t *testing.T) {
 	assert.EqualValues(t, 1, total.Pending)
 }
 
+// Groups of one entity share a call of the script, and each has its own results and order.
+// Two groups of one partition do not: the script looks at a partition once.
+func TestGroupsShareACall(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 4 })
+	groups := map[int]*cache.Group{}
+	var all []*cache.Group
+	for i := range 40 {
+		id := fmt.Sprint("id", i)
+		p := b.e.Partition(id)
+		if groups[p] == nil {
+			groups[p] = &cache.Group{Entity: b.e, Partition: p}
+			all = append(all, groups[p])
+		}
+		op := cache.OpPut
+		if i%10 == 9 {
+			op = cache.OpDelete // needs a record that is not cached
+		}
+		groups[p].Writes = append(groups[p].Writes, cache.Write{Op: op, ID: id, Values: values(id, "30", "0")})
+	}
+	require.Len(t, all, 4)
+	again := &cache.Group{Entity: b.e, Partition: all[0].Partition, Writes: []cache.Write{{Op: cache.OpPut, ID: all[0].Writes[0].ID, Values: values("again", "30", "0")}}}
+	b.Write(t.Context(), append(all, again)...)
+	for _, g := range all {
+		assert.False(t, g.Order.None(), "the first write of a partition orders its flush")
+		for i, got := range g.Results {
+			require.NoError(t, got.Err)
+			if g.Writes[i].Op == cache.OpDelete {
+				assert.NotEmpty(t, got.Token)
+			} else {
+				assert.Positive(t, got.Version)
+				assert.Contains(t, []afterwrite.Values{g.Writes[i].Values, again.Writes[0].Values}, b.get(t, g.Writes[i].ID).Values)
+			}
+		}
+	}
+	require.NoError(t, again.Results[0].Err)
+	assert.True(t, again.Order.None())
+	assert.Equal(t, again.Writes[0].Values, b.get(t, again.Writes[0].ID).Values)
+	total := b.total(t)
+	assert.EqualValues(t, 37, total.Accepted)
+	assert.EqualValues(t, 1, total.Superseded)
+	assert.EqualValues(t, 36, total.Pending)
+	assert.Zero(t, total.Imbalance())
+}
+
+// One partition with another number of partitions refuses all that shares its call, before
+// anything is written.
+func TestASharedCallIsRefusedWhole(t *testing.T) {
+	b := setup(t)
+	require.NoError(t, b.rdb.HSet(t.Context(), b.statsKey(1), "n", "7").Err())
+	groups := []*cache.Group{
+		{Entity: b.e, Partition: 0, Writes: []cache.Write{{Op: cache.OpPut, ID: b.in(0), Values: values("x", "1", "0")}}},
+		{Entity: b.e, Partition: 1, Writes: []cache.Write{{Op: cache.OpPut, ID: b.in(1), Values: values("x", "1", "0")}}},
+	}
+	b.Write(t.Context(), groups...)
+	for _, g := range groups {
+		require.ErrorIs(t, g.Results[0].Err, afterwrite.ErrPartitionsChanged)
+	}
+	assert.Zero(t, b.rdb.Exists(t.Context(), b.key(b.in(0)), b.key(b.in(1))).Val())
+}
+
+// in is an id of the partition.
+func (b *bundle) in(partition int) string {
+	for i := 0; ; i++ {
+		if id := fmt.Sprint("in", i); b.e.Partition(id) == partition {
+			return id
+		}
+	}
+}
+
 func TestWritesLoadWhatIsNotCached(t *testing.T) {
 	b := setup(t)
 	b.table.set("a", values("Ann", "30", "7"))

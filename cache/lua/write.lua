@@ -1,26 +1,31 @@
--- Applies writes to records of one partition, in order, each whole or not at all.
+-- Applies writes to records of some partitions of one entity, in order, each whole or
+-- not at all. On a cluster the partitions of a call are one, as its keys are in one slot.
 --
--- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 ops  7 opsAt
---       8 rank  9 its rebuild  10 unsure ranks
---       11…     the record of each write, in the order of the writes
--- ARGV  1 limit of pending, held and dead records    2 partitions of the entity
+-- KEYS  1…P  the stats of each partition; its lists have the same base, and so its slot
+--       P+1… the record of each write, in the order of the writes
+-- ARGV  1 limit of pending, held and dead records of a partition
+--       2 partitions of the entity
 --       3 flush delay, ms        4 margin of the scheduled flag, ms
 --       5 lease, ms              6 operation ids kept  7 their age, ms
---       8 event channel          9 number of writes
---       10 the field that ranks the records, "" none
---       then for each write:
---         form   first letter p put, c create, a patch, i increment, d delete, r discard;
+--       8 event channel          9 the field that ranks the records, "" none
+--       10 P, number of partitions here
+--       11 F, number of fields   12… the fields of the entity
+--       then for each partition the number of its writes, and for each write:
+--         form   first letter p put, c create, a patch, i increment, d delete, r discard
+--                to a row, g discard to no row;
 --                with a second letter x the options follow
---         id
 --         [x: if-match ("" any, "*" exists, or a version), operation id, its hash,
 --             fresh lease token, token of the loaded row, "" | "0" absent | "1" row,
 --             ttl of a row installed without a write, ms; then, after "1", the row:
---             a count and that many texts field, value]
---         p, c, a  a count and that many texts field, value
---         r        the same for the row that the record is put back to, 0 for no row
+--             F values]
+--         p, c, r  F values
+--         a        F values, "" for one that stays as it is
 --         i        a count and that many texts field, delta, smallest, largest
--- Returns  1 generation to order a sync task for, "" for none
---          2… for each write:
+-- Returns  for each partition a list:
+--          1 generation to order a sync task for, "" for none
+--          2 where values depend on the records: "w" on any of them, "x" on single ones,
+--            "wx" both, else ""
+--          3… for each write:
 --            version                               applied
 --            {"increment", version, values…}       applied; the new value of each field
 --            {"again", version, values…}           applied before under this operation id
@@ -31,35 +36,40 @@
 --                                                  record that is not held or dead mismatches
 --            {"full"}                              refused: a new id, and the limit is reached
 --            {"null", field} {"overflow", field} {"low", field} {"high", field}
---          then, only where values depend on the records: "w" on any of them, "x" on
---          single ones, "wx" both
---          error PARTITIONS: the partition runs with another number of partitions
+--          error PARTITIONS: a partition runs with another number of partitions
 --
 -- Nothing below can fail after the first write: Redis tests memory only before it, and
 -- HINCRBY is the one command that can refuse, under pcall, and what it did is put back.
 
-local call, format = redis.call, string.format
-local stats = KEYS[1]
-local s = call('HMGET', stats, 'v', 'a', 's', 'p', 'd', 'l', 'g', 'u', 'e', 'n', 'z', 'w', 'x', 'q', 'k', 'kb', 'ku')
-if s[10] and s[10] ~= ARGV[2] then
-  return redis.error_reply('PARTITIONS ' .. s[10])
+local call, format, unpack, tonumber = redis.call, string.format, unpack, tonumber
+local KEYS, ARGV = KEYS, ARGV -- each is looked up many times
+local partitions, width = tonumber(ARGV[10]), tonumber(ARGV[11])
+local all = {}
+for p = 1, partitions do
+  local s, flat = {}, call('HGETALL', KEYS[p])
+  for i = 1, #flat, 2 do s[flat[i]] = flat[i + 1] end
+  if s.n and s.n ~= ARGV[2] then return redis.error_reply('PARTITIONS ' .. s.n) end
+  all[p] = s
 end
+
 local time = call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local version = tonumber(s[1]) or 0
-local accepted, superseded, discarded = 0, 0, 0
-local count = (tonumber(s[2]) or 0) - (tonumber(s[3]) or 0) - (tonumber(s[4]) or 0)
-    - (tonumber(s[5]) or 0) - (tonumber(s[6]) or 0)
-local limit, listened = tonumber(ARGV[1]), (tonumber(s[9]) or 0) > now
-local installed, keyed = false, false
-local missed = {}
-local number = format('%.0f', (tonumber(s[14]) or 0) + 1)
-local listing, event = {}, { 'written', format('%.0f', now) .. '/' .. number }
-local at = 11
-local ranked = ARGV[10] ~= ''
-local building = ranked and (tonumber(s[17]) or 0) > now
-local unsure = ranked and call('EXISTS', KEYS[10]) == 1
+local now_text = format('%.0f', now)
+local limit, ranked = tonumber(ARGV[1]), ARGV[9] ~= ''
+local at, seat = 12 + width, partitions -- before the next text of ARGV, and of KEYS
+
+-- whole is the command that writes a whole record: the fields are in it, a write puts its
+-- key, version and values between them.
+local whole = { 'HSET', '', '_v', '', '_s', 'p' }
+for i = 1, width do whole[5 + 2 * i] = ARGV[11 + i] end
+local last = 6 + 2 * width
+
+-- The state of the partition at hand.
+local s, base, version, count, accepted, superseded, discarded
+local listened, building, unsure, installed, keyed, missed, listing, event
+
+local function number(text) return tonumber(text) or 0 end
 
 local function next_version()
   version = version + 1
@@ -67,11 +77,31 @@ local function next_version()
   return format('%.0f', version)
 end
 
--- take returns the next texts of ARGV, counted by the one before them.
-local function take()
-  local from = at + 1
-  at = from + ARGV[at]
-  return { unpack(ARGV, from, at - 1) }
+-- put writes the record of which ARGV has every value.
+local function put(rec, v, from)
+  whole[2], whole[4] = rec, v
+  for i = 1, width do whole[6 + 2 * i] = ARGV[from + i] end
+  call(unpack(whole, 1, last))
+end
+
+-- install puts a row into the cache, as persisted.
+local function install(rec, v, from)
+  local row = { 'HSET', rec, '_v', v }
+  for i = 1, width do row[3 + 2 * i], row[4 + 2 * i] = ARGV[11 + i], ARGV[from + i] end
+  call(unpack(row))
+end
+
+-- patch writes those values that are not "".
+local function patch(rec, v, from)
+  local some, n = { 'HSET', rec, '_v', v, '_s', 'p' }, 6
+  for i = 1, width do
+    local value = ARGV[from + i]
+    if value ~= '' then
+      some[n + 1], some[n + 2] = ARGV[11 + i], value
+      n = n + 2
+    end
+  end
+  call(unpack(some))
 end
 
 -- less compares two whole numbers of any size by their digits: Lua's own numbers
@@ -86,14 +116,14 @@ end
 
 -- increment adds to int fields, all or nothing, and returns the refusal or nil and
 -- the new values.
-local function increment(rec, deltas)
+local function increment(rec, from, to)
   local undo, values = {}, {}
   local function refuse(why, field)
     if #undo > 0 then call('HSET', rec, unpack(undo)) end
     return { why, field }
   end
-  for i = 1, #deltas, 4 do
-    local field, by = deltas[i], deltas[i + 1]
+  for i = from + 1, to, 4 do
+    local field, by = ARGV[i], ARGV[i + 1]
     local old = call('HGET', rec, field)
     if not old or old == 'null' then return refuse('null', field) end
     local reply = redis.pcall('HINCRBY', rec, field, by)
@@ -105,8 +135,8 @@ local function increment(rec, deltas)
     undo[#undo + 1], undo[#undo + 2] = field, old
     local new = call('HGET', rec, field) -- the reply is rounded beyond 2^53
     if by ~= '0' and less(by, '0') ~= less(new, old) then return refuse('overflow', field) end
-    if less(new, deltas[i + 2]) then return refuse('low', field) end
-    if less(deltas[i + 3], new) then return refuse('high', field) end
+    if less(new, ARGV[i + 2]) then return refuse('low', field) end
+    if less(ARGV[i + 3], new) then return refuse('high', field) end
     values[#values + 1] = new
   end
   return nil, values
@@ -115,45 +145,47 @@ end
 -- rank puts a record at its place. Scores are negated, so that the greatest comes first,
 -- and of equal ones the smaller id. In a rebuild, +inf stands for a record without score.
 local function rank(rec, id)
-  local score = call('HGET', rec, ARGV[10])
+  local score = call('HGET', rec, ARGV[9])
   if score and tonumber(score) then
     local place = score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
-    call('ZADD', KEYS[8], place, id)
-    if building then call('ZADD', KEYS[9], place, id) end
+    call('ZADD', base .. 'rank', place, id)
+    if building then call('ZADD', base .. 'rankBuild', place, id) end
   else
-    call('ZREM', KEYS[8], id)
-    if building then call('ZADD', KEYS[9], '+inf', id) end
+    call('ZREM', base .. 'rank', id)
+    if building then call('ZADD', base .. 'rankBuild', '+inf', id) end
   end
-  if unsure then call('SREM', KEYS[10], id) end
+  if unsure then call('SREM', base .. 'rankUnsure', id) end
 end
 
+-- apply does the next write of ARGV to the record.
 local function apply(rec)
-  local form, id = ARGV[at], ARGV[at + 1]
-  at = at + 2
+  local form = ARGV[at + 1]
+  at = at + 1
   local op = form:sub(1, 1)
+  local id = rec:sub(#base + 3) -- behind "r:"
   local m = call('HMGET', rec, '_v', '_s', '_d', '_l', '_b')
   local rv, rs, gone, lease, barrier = m[1], m[2], m[3], m[4], m[5]
-  local match, key, hash, fresh, token, row, ttl = '', '', '', '', '', '', '0'
-  local row_fields
+  local match, key, hash, fresh, token, row, ttl, row_at = '', '', '', '', '', '', '0', 0
   if #form > 1 then
-    match, key, hash, fresh = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-    token, row, ttl = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
+    match, key, hash, fresh, token, row, ttl = unpack(ARGV, at + 1, at + 7)
     at = at + 7
-    if row == '1' then row_fields = take() end
+    if row == '1' then
+      row_at = at
+      at = at + width
+    end
   end
-  local deltas
-  local from, to = 0, -1 -- where ARGV has the texts of the record
+  local from, to = at, at -- ARGV has the write's values behind from, up to to
   if op == 'i' then
-    deltas = take()
-  elseif op ~= 'd' then
     from = at + 1
-    to = at + ARGV[at]
-    at = to + 1
+    to = from + ARGV[from]
+  elseif op ~= 'd' and op ~= 'g' then
+    to = at + width
   end
-  local deletes = op == 'd' or (op == 'r' and from > to)
+  at = to
+  local discards = op == 'r' or op == 'g'
 
   if key ~= '' then
-    local seen = call('HGET', KEYS[6], key)
+    local seen = call('HGET', base .. 'ops', key)
     if seen then
       local answer = cmsgpack.unpack(seen)
       if answer[1] ~= hash then return { 'reused' } end
@@ -181,7 +213,7 @@ local function apply(rec)
     rv, rs = next_version(), false
     installed = true
     if row == '1' then
-      call('HSET', rec, '_v', rv, unpack(row_fields))
+      install(rec, rv, row_at)
     else
       gone = '1'
       call('HSET', rec, '_v', rv, '_d', '1')
@@ -194,99 +226,127 @@ local function apply(rec)
 
   if match == '*' then
     if gone then return { 'mismatch' } end
-  elseif match ~= '' and (match ~= rv or (gone and op ~= 'r')) then
+  elseif match ~= '' and (match ~= rv or (gone and not discards)) then
     return { 'mismatch' }
   end
   if op == 'c' and rv and not gone then return { 'exists' } end
   if gone and (op == 'a' or op == 'i' or op == 'd') then return { 'notfound' } end
-  if op == 'r' and (match ~= rv or (rs ~= 'h' and rs ~= 'd')) then return { 'mismatch' } end
+  if discards and (match ~= rv or (rs ~= 'h' and rs ~= 'd')) then return { 'mismatch' } end
   if not rs and count >= limit then return { 'full' } end
 
-  local result, values
+  local values
   if op == 'i' then
     local refusal
-    refusal, values = increment(rec, deltas)
+    refusal, values = increment(rec, from, to)
     if refusal then return refusal end
   end
   local v = next_version()
-  if deletes then
+  if op == 'd' or op == 'g' then
     call('DEL', rec)
     call('HSET', rec, '_v', v, '_s', 'p', '_d', '1')
   else
-    call('HSET', rec, '_v', v, '_s', 'p', unpack(ARGV, from, to))
+    if op == 'i' then
+      call('HSET', rec, '_v', v, '_s', 'p')
+    elseif op == 'a' then
+      patch(rec, v, from)
+    else
+      put(rec, v, from)
+    end
     if gone or lease or barrier then call('HDEL', rec, '_d', '_l', '_b') end
     if not rs and (rv or lease or barrier) then call('PERSIST', rec) end
   end
 
   if ranked then rank(rec, id) end
   accepted = accepted + 1
-  if op == 'r' then
+  if discards then
     discarded = discarded + 1
   elseif rs then
     superseded = superseded + 1
   else
     count = count + 1
   end
-  if rs == 'h' then call('ZREM', KEYS[3], id) elseif rs == 'd' then call('ZREM', KEYS[4], id) end
-  if rs == 'h' or rs == 'd' then call('HDEL', KEYS[5], id) end
-  if rs ~= 'p' then listing[#listing + 1], listing[#listing + 2] = now, id end
+  if rs == 'h' or rs == 'd' then
+    call('ZREM', base .. (rs == 'h' and 'held' or 'dead'), id)
+    call('HDEL', base .. 'why', id)
+  end
+  if rs ~= 'p' then listing[#listing + 1], listing[#listing + 2] = now_text, id end
   if listened then
-    event[#event + 1], event[#event + 2] = id, deletes and '-' .. v or v
+    event[#event + 1], event[#event + 2] = id, (op == 'd' or op == 'g') and '-' .. v or v
   end
 
-  if values then result = { 'increment', v, unpack(values) } else result = v end
   if key ~= '' then
-    call('HSET', KEYS[6], key, cmsgpack.pack({ hash, v, unpack(values or {}) }))
-    call('ZADD', KEYS[7], now, key)
+    call('HSET', base .. 'ops', key, cmsgpack.pack({ hash, v, unpack(values or {}) }))
+    call('ZADD', base .. 'opsAt', now_text, key)
     keyed = true
   end
-  return result
+  return values and { 'increment', v, unpack(values) } or v
 end
 
-local results = { '' }
-for i = 1, tonumber(ARGV[9]) do
-  results[i + 1] = apply(KEYS[10 + i])
-end
-
--- Kept operation ids are bounded in age and number; each new one trims a few.
-if keyed then
-  local old = call('ZRANGEBYSCORE', KEYS[7], '-inf', now - ARGV[7], 'LIMIT', 0, 100)
-  local over = call('ZCARD', KEYS[7]) - ARGV[6]
-  if #old == 0 and over > 0 then old = call('ZRANGE', KEYS[7], 0, math.min(over, 100) - 1) end
+-- trim bounds the kept operation ids in age and number: each new one takes a few away.
+local function trim()
+  local ops, ops_at = base .. 'ops', base .. 'opsAt'
+  local old = call('ZRANGEBYSCORE', ops_at, '-inf', now - ARGV[7], 'LIMIT', 0, 100)
+  local over = call('ZCARD', ops_at) - ARGV[6]
+  if #old == 0 and over > 0 then old = call('ZRANGE', ops_at, 0, math.min(over, 100) - 1) end
   if #old > 0 then
-    call('HDEL', KEYS[6], unpack(old))
-    call('ZREM', KEYS[7], unpack(old))
+    call('HDEL', ops, unpack(old))
+    call('ZREM', ops_at, unpack(old))
   end
 end
-if #listing > 0 then
-  for i = 1, #listing, 1000 do
-    call('ZADD', KEYS[2], unpack(listing, i, math.min(i + 999, #listing)))
+
+-- settle writes the partition's figures, takes its scheduled flag if it is free, and
+-- returns the generation that it then asks for, and who depends on the records.
+local function settle(stats)
+  local sequence = format('%.0f', number(s.q) + 1)
+  local generation = ''
+  local set = { 'HSET', stats, 'v', format('%.0f', version), 'a', format('%.0f', number(s.a) + accepted), 'q', sequence }
+  local function also(name, value) set[#set + 1], set[#set + 2] = name, value end
+  if superseded > 0 then also('s', format('%.0f', number(s.s) + superseded)) end
+  if discarded > 0 then also('d', format('%.0f', number(s.d) + discarded)) end
+  if not s.n then also('n', ARGV[2]) end
+  if not s.z and number(s.u) <= now then
+    generation = format('%.0f', (tonumber(s.g) or now) + 1)
+    also('g', generation)
+    also('u', format('%.0f', now + ARGV[3] + ARGV[4]))
   end
-end
-if accepted > 0 then
-  local set = { 'v', format('%.0f', version),
-    'a', format('%.0f', (tonumber(s[2]) or 0) + accepted),
-    's', format('%.0f', (tonumber(s[3]) or 0) + superseded), 'q', number }
-  if not s[11] and (tonumber(s[8]) or 0) <= now then
-    local g = format('%.0f', (tonumber(s[7]) or now) + 1)
-    set[9], set[10], set[11], set[12] = 'g', g, 'u', format('%.0f', now + ARGV[3] + ARGV[4])
-    results[1] = g
-  end
-  if discarded > 0 then
-    set[#set + 1], set[#set + 2] = 'd', format('%.0f', (tonumber(s[5]) or 0) + discarded)
-  end
-  if not s[10] then
-    set[#set + 1], set[#set + 2] = 'n', ARGV[2]
-  end
-  call('HSET', stats, unpack(set))
+  call(unpack(set))
   -- Whoever ranks otherwise, or not at all, leaves a rank that is not complete.
-  if s[15] and s[15] ~= ARGV[10] or s[16] and s[16]:sub(1, #ARGV[10] + 1) ~= ARGV[10] .. ':' then
+  if s.k and s.k ~= ARGV[9] or s.kb and s.kb:sub(1, #ARGV[9] + 1) ~= ARGV[9] .. ':' then
     call('HDEL', stats, 'k', 'kb', 'ku')
   end
-  if listened then call('PUBLISH', ARGV[8], cjson.encode(event)) end
-  local watched = ((tonumber(s[12]) or 0) > now and 'w' or '') .. ((tonumber(s[13]) or 0) > now and 'x' or '')
-  if watched ~= '' then results[#results + 1] = watched end
-elseif installed then
-  call('HSET', stats, 'v', format('%.0f', version))
+  if listened then
+    event[2] = now_text .. '/' .. sequence
+    call('PUBLISH', ARGV[8], cjson.encode(event))
+  end
+  return generation, (number(s.w) > now and 'w' or '') .. (number(s.x) > now and 'x' or '')
+end
+
+local results = {}
+for p = 1, partitions do
+  local stats = KEYS[p]
+  s, base = all[p], stats:sub(1, -6) -- without "stats"
+  version, count = number(s.v), number(s.a) - number(s.s) - number(s.p) - number(s.d) - number(s.l)
+  accepted, superseded, discarded = 0, 0, 0
+  listened, installed, keyed = number(s.e) > now, false, false
+  missed, listing, event = {}, {}, { 'written', '' }
+  building = ranked and number(s.ku) > now
+  unsure = ranked and call('EXISTS', base .. 'rankUnsure') == 1
+
+  local result = { '', '' }
+  local writes = tonumber(ARGV[at])
+  for i = 1, writes do
+    result[2 + i] = apply(KEYS[seat + i])
+  end
+  seat, at = seat + writes, at + 1
+  if keyed then trim() end
+  for i = 1, #listing, 1000 do -- unpack ends at a few thousand texts
+    call('ZADD', base .. 'pending', unpack(listing, i, math.min(i + 999, #listing)))
+  end
+  if accepted > 0 then
+    result[1], result[2] = settle(stats)
+  elseif installed then
+    call('HSET', stats, 'v', format('%.0f', version))
+  end
+  results[p] = result
 end
 return results
