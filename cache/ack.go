@@ -24,10 +24,14 @@ func (c *Cache) Ack(ctx context.Context, e *afterwrite.Entity, partition int, ba
 		return 0, err
 	}
 	keys := append(make([]string, 0, 6+len(flushed)), k.stats, k.pending, k.held, k.dead, k.why, k.stream)
-	args := append(make([]any, 0, 3+3*len(flushed)), c.channel(e.Name), keptEvents, batch.ReadAt.UnixMilli())
+	args := append(make([]any, 0, 4+2*len(flushed)), c.channel(e.Name), keptEvents, batch.ReadAt.UnixMilli(), len(k.record))
 	for _, change := range flushed {
+		shown := int64(change.Version)
+		if change.Deleted {
+			shown = -shown
+		}
 		keys = append(keys, k.record+change.ID)
-		args = append(args, change.ID, int64(change.Version), ms(ttl(e, change.Values, change.Deleted)))
+		args = append(args, shown, ms(ttl(e, change.Values, change.Deleted)))
 	}
 	return c.runInt(ctx, ackScript, keys, args...)
 }

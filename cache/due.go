@@ -1,10 +1,14 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/afterwrite/afterwrite"
 )
@@ -18,13 +22,18 @@ type Due struct {
 	PendingSince time.Time // when it first waited, by Redis's clock
 }
 
-// Batch is what [Cache.Due] reads at one moment.
+// Batch is what [Cache.Due] reads.
 type Batch struct {
 	Due     []Due
 	Missing []string  // listed ids without a record; see Drop
-	ReadAt  time.Time // Redis's clock, to a millisecond
+	ReadAt  time.Time // Redis's clock, to a millisecond: what was accepted before it is in Due, or due still
 	More    bool      // more is due than was read
 }
+
+// dueGather is the number of records that one trip of Due reads, and so what it may read
+// beyond its bytes. Reading them in the script, the way to have all at one moment, costs
+// Redis six times as much, and nobody else is served meanwhile.
+const dueGather = 128
 
 // Due reads up to limit records that are due, and about maxBytes of values: pending ones
 // that have waited the entity's flush delay, oldest first, then held ones whose next
@@ -32,30 +41,125 @@ type Batch struct {
 // be older than what another flusher has written.
 func (c *Cache) Due(ctx context.Context, e *afterwrite.Entity, partition, limit, maxBytes int) (Batch, error) {
 	k := c.keys(e, partition)
-	args := append(make([]any, 0, 5+len(e.Fields)), k.record, limit, maxBytes, ms(e.Flush.Delay), heldShare(e, limit))
-	for i := range e.Fields {
-		args = append(args, e.Fields[i].Name)
-	}
-	reply, err := c.run(ctx, dueScript, []string{k.pending, k.held, k.why}, args...)
+	reply, err := c.run(ctx, dueScript, []string{k.pending, k.held, k.why}, limit, ms(e.Flush.Delay), heldShare(e, limit))
 	if err != nil {
 		return Batch{}, err
 	}
-	if len(reply) < 3 {
+	if len(reply) != 5 {
 		return Batch{}, fmt.Errorf("due script: %d values", len(reply))
 	}
-	b := Batch{ReadAt: parseMS(text(reply[0])), More: text(reply[2]) != "", Due: make([]Due, 0, len(reply)-3)}
-	missing, _ := reply[1].([]any)
-	for _, id := range missing {
-		b.Missing = append(b.Missing, text(id))
+	b := Batch{ReadAt: parseMS(text(reply[0])), More: text(reply[1]) != ""}
+	pending, held := listed(reply[2], nil), listed(reply[3], reply[4])
+	b.Due = make([]Due, 0, len(pending)+len(held))
+	room := maxBytes
+	if b.More && len(held) > 0 {
+		room = maxBytes / 10 // the held ones' share, as of records
 	}
-	for _, item := range reply[3:] {
-		list, _ := item.([]any)
-		if len(list) != 5+len(e.Fields) {
-			return Batch{}, fmt.Errorf("due script: a record of %d values", len(list))
-		}
-		b.Due = append(b.Due, readDue(list))
+	if err := c.readDue(ctx, e, k, &b, pending, maxBytes); err != nil {
+		return Batch{}, err
+	}
+	if err := c.readDue(ctx, e, k, &b, held, room); err != nil {
+		return Batch{}, err
 	}
 	return b, nil
+}
+
+// listed are the records of a list, as yet without their state.
+func listed(list, details any) []Due {
+	texts, _ := list.([]any)
+	whys, _ := details.([]any)
+	some := make([]Due, len(texts)/2)
+	for i := range some {
+		d := &some[i]
+		d.ID = text(texts[2*i])
+		if d.Held = i < len(whys); !d.Held {
+			d.PendingSince = parseMS(text(texts[2*i+1]))
+			continue
+		}
+		w := parseWhy(text(whys[i]))
+		d.Attempts, d.History = w.Attempts, expand(w.History)
+		if w.Since > 0 {
+			d.PendingSince = time.UnixMilli(w.Since)
+		}
+	}
+	return some
+}
+
+// readDue reads listed records into the batch until room, in bytes of values, is used up.
+func (c *Cache) readDue(ctx context.Context, e *afterwrite.Entity, k keys, b *Batch, some []Due, room int) error {
+	for chunk := range slices.Chunk(some, dueGather) {
+		if room <= 0 {
+			b.More = true
+			return nil
+		}
+		states, err := c.states(ctx, k, chunk)
+		if err != nil {
+			return err
+		}
+		for i, d := range chunk {
+			if room <= 0 {
+				b.More = true
+				return nil
+			}
+			if !d.read(e, states[i], b.ReadAt) {
+				b.Missing = append(b.Missing, d.ID)
+				continue
+			}
+			for _, value := range d.Values {
+				room -= len(value)
+			}
+			b.Due = append(b.Due, d)
+		}
+	}
+	return nil
+}
+
+// states reads records whole, in one trip: field and value, field and value.
+func (c *Cache) states(ctx context.Context, k keys, some []Due) ([][]string, error) {
+	p := c.redis.Pipeline()
+	asked := make([]*redis.StringSliceCmd, len(some))
+	for i, d := range some {
+		asked[i] = redis.NewStringSliceCmd(ctx, "hgetall", k.record+d.ID)
+		_ = p.Process(ctx, asked[i]) // it only joins the pipeline
+	}
+	if _, err := p.Exec(ctx); err != nil {
+		return nil, fault("read records", err)
+	}
+	states := make([][]string, len(some))
+	for i, cmd := range asked {
+		states[i] = cmd.Val()
+	}
+	return states, nil
+}
+
+// read fills d from the texts of its record. Without a version it is a lease or a barrier,
+// or not there, and no record. One that was listed as held and was written since is no
+// longer what was refused.
+func (d *Due) read(e *afterwrite.Entity, state []string, listed time.Time) bool {
+	values := make(afterwrite.Values, len(e.Fields))
+	next := 0 // a record mostly has its fields in the entity's order
+	for i := 0; i+1 < len(state); i += 2 {
+		name, text := state[i], state[i+1]
+		switch {
+		case name == "_v":
+			d.Version = parseVersion(text)
+		case name == "_d":
+			d.Deleted = true
+		case name == "_s" && text == "p" && d.Held:
+			d.Held, d.Attempts, d.History, d.PendingSince = false, 0, nil, listed
+		case next < len(values) && e.Fields[next].Name == name:
+			values[next] = text
+			next++
+		default:
+			if at, ok := e.Field(name); ok {
+				values[at], next = text, at+1
+			}
+		}
+	}
+	if d.Version != 0 && !d.Deleted {
+		d.Values = complete(values)
+	}
+	return d.Version != 0
 }
 
 // heldShare is the number of held records that a batch takes though it could be filled with
@@ -69,25 +173,12 @@ func heldShare(e *afterwrite.Entity, limit int) int {
 	return limit / 10
 }
 
-func readDue(list []any) Due {
-	since := text(list[1])
-	d := Due{Held: since == "", PendingSince: parseMS(since)}
-	d.ID, d.Version = text(list[0]), parseVersion(text(list[3]))
-	if d.Held {
-		w := parseWhy(text(list[2]))
-		d.Attempts, d.History = w.Attempts, expand(w.History)
-		if w.Since > 0 {
-			d.PendingSince = time.UnixMilli(w.Since)
-		}
+// complete gives a record the fields that its entity got after it was written.
+func complete(values afterwrite.Values) afterwrite.Values {
+	for i, text := range values {
+		values[i] = cmp.Or(text, afterwrite.Null)
 	}
-	if d.Deleted = text(list[4]) != ""; d.Deleted {
-		return d
-	}
-	d.Values = make(afterwrite.Values, len(list)-5)
-	for i, v := range list[5:] {
-		d.Values[i] = value(v)
-	}
-	return d
+	return values
 }
 
 func text(v any) string {

@@ -116,6 +116,82 @@ func TestDueBoundsRecordsAndBytes(t *testing.T) {
 	batch, err = b.Due(t.Context(), b.e, 0, 100, 1)
 	require.NoError(t, err)
 	assert.Len(t, batch.Due, 1, "never nothing")
+
+	for i := range 300 { // more than one trip reads
+		b.put(t, fmt.Sprint("more", i), "0123456789")
+	}
+	batch, err = b.Due(t.Context(), b.e, 0, 1000, 1<<20)
+	require.NoError(t, err)
+	assert.Len(t, batch.Due, 310)
+	assert.False(t, batch.More)
+	batch, err = b.Due(t.Context(), b.e, 0, 1000, 15*200)
+	require.NoError(t, err)
+	assert.Len(t, batch.Due, 200)
+	assert.True(t, batch.More)
+}
+
+// The records of a batch are read after the list that names them. What happens between
+// the two is seen, or is due still.
+func TestWhatHappensWhileABatchIsRead(t *testing.T) {
+	for name, one := range map[string]struct {
+		between func(t *testing.T, b *bundle)
+		check   func(t *testing.T, b *bundle, batch cache.Batch)
+	}{
+		"a held record is written": {
+			func(t *testing.T, b *bundle) { b.put(t, "a", "new") },
+			func(t *testing.T, b *bundle, batch cache.Batch) {
+				require.Len(t, batch.Due, 1)
+				d := batch.Due[0]
+				assert.Equal(t, values("new", "30", "0"), d.Values)
+				assert.False(t, d.Held, "what was refused is gone")
+				assert.Zero(t, d.Attempts)
+				assert.Empty(t, d.History)
+				assert.Equal(t, batch.ReadAt, d.PendingSince)
+			},
+		},
+		"a held record is deleted": {
+			func(t *testing.T, b *bundle) {
+				require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
+			},
+			func(t *testing.T, b *bundle, batch cache.Batch) {
+				require.Len(t, batch.Due, 1)
+				assert.True(t, batch.Due[0].Deleted)
+				assert.Nil(t, batch.Due[0].Values)
+			},
+		},
+		"a record is lost": {
+			func(t *testing.T, b *bundle) { require.NoError(t, b.rdb.Del(t.Context(), b.key("a")).Err()) },
+			func(t *testing.T, b *bundle, batch cache.Batch) {
+				assert.Empty(t, batch.Due)
+				assert.Equal(t, []string{"a"}, batch.Missing)
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+			b.put(t, "a", "old")
+			b.holdAll(t, 0)
+			held := b.faults.Inject(testkit.Hold, testkit.Command("hgetall"))
+			read := make(chan cache.Batch, 1)
+			go func() {
+				batch, err := b.Due(t.Context(), b.e, 0, 100, 1<<20)
+				assert.NoError(t, err)
+				read <- batch
+			}()
+			<-held.Hit()
+			one.between(t, b)
+			held.Release()
+			batch := <-read
+			one.check(t, b, batch)
+			b.commit(batch)
+			if len(batch.Due) > 0 {
+				n, err := b.Ack(t.Context(), b.e, 0, batch, []afterwrite.Change{batch.Due[0].Change})
+				require.NoError(t, err)
+				assert.Equal(t, 1, n)
+				assert.Zero(t, b.total(t).Imbalance())
+			}
+		})
+	}
 }
 
 func TestDueWaitsTheFlushDelay(t *testing.T) {

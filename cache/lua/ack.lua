@@ -4,51 +4,52 @@
 --
 -- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 stream  7… the records
 -- ARGV  1 event channel  2 entries of the stream  3 time of the read, ms
---       4… for each record id, version, ttl ms
+--       4 bytes of a record's key before its id
+--       5… for each record version, after a "-" if that is a deletion, and ttl ms
 -- Returns the number of records marked. A record that was marked before, was dropped or
 -- is at another version counts nothing.
 local call = redis.call
-local lists = { p = { 'ZREM', KEYS[2] }, h = { 'ZREM', KEYS[3] }, d = { 'ZREM', KEYS[4] } }
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local why, event, persisted = { 'HDEL', KEYS[5] }, { 'persisted', string.format('%.0f', now) }, 0
-local later = { 'ZADD', KEYS[2], 'XX', 'GT' }
+local event, marked, later = { 'persisted', string.format('%.0f', now) }, {}, {}
+local prefix, n, at = ARGV[4] + 1, 0, 5
 for i = 7, #KEYS do
-  local at = 4 + (i - 7) * 3
-  local id, version, ttl = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local m = call('HMGET', KEYS[i], '_v', '_s', '_d')
-  local state = m[2]
-  if state and m[1] == version then
-    call('HDEL', KEYS[i], '_s')
-    call('PEXPIRE', KEYS[i], ttl)
-    local list = lists[state]
-    list[#list + 1] = id
-    if state ~= 'p' then why[#why + 1] = id end
-    event[#event + 1], event[#event + 2] = id, m[3] and '-' .. version or version
-    persisted = persisted + 1
-  elseif state == 'p' then
-    later[#later + 1], later[#later + 2] = ARGV[3], id
+  local key, shown = KEYS[i], ARGV[at]
+  local id = key:sub(prefix)
+  local version = shown:sub(1, 1) == '-' and shown:sub(2) or shown
+  if call('HGET', key, '_v') ~= version then
+    if call('HGET', key, '_s') == 'p' then later[#later + 1], later[#later + 2] = ARGV[3], id end
+  elseif call('HDEL', key, '_s') == 1 then -- it was pending, held or dead
+    call('PEXPIRE', key, ARGV[at + 1])
+    n = n + 1
+    marked[n] = id
+    event[2 * n + 1], event[2 * n + 2] = id, shown
   end
+  at = at + 2
 end
 
 -- Lua's unpack ends at a few thousand values.
-local function send(list, head, step)
-  for i = head + 1, #list, step do
-    local part = { unpack(list, 1, head) }
-    for j = i, math.min(i + step - 1, #list) do part[#part + 1] = list[j] end
-    call(unpack(part))
+local function send(list, ...)
+  local head = { ... }
+  local k = #head
+  for i = 1, #list, 1000 do
+    for j = 1, 1000 do head[k + j] = list[i + j - 1] end
+    call(unpack(head))
   end
 end
-send(lists.p, 2, 1000)
-send(lists.h, 2, 1000)
-send(lists.d, 2, 1000)
-send(why, 2, 1000)
-send(later, 4, 1000)
-if persisted > 0 then
-  call('HINCRBY', KEYS[1], 'p', persisted)
+send(later, 'ZADD', KEYS[2], 'XX', 'GT')
+if n > 0 then
+  -- An id is on the one list that its state had named, and on no other.
+  send(marked, 'ZREM', KEYS[2])
+  if call('EXISTS', KEYS[3], KEYS[4]) > 0 then
+    send(marked, 'ZREM', KEYS[3])
+    send(marked, 'ZREM', KEYS[4])
+    send(marked, 'HDEL', KEYS[5])
+  end
+  call('HINCRBY', KEYS[1], 'p', n)
   event[2] = event[2] .. '/' .. call('HINCRBY', KEYS[1], 'q', 1)
   local message = cjson.encode(event)
   call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[2], '*', 'e', message)
   if (tonumber(call('HGET', KEYS[1], 'e')) or 0) > now then call('PUBLISH', ARGV[1], message) end
 end
-return persisted
+return n
