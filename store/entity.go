@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -16,7 +17,7 @@ import (
 
 // table maps an entity to its table: two struct types that gorm knows like declared
 // ones, and for each column how its slot is filled and read. It is read-only after
-// newTable but for located, which is safe for concurrent use.
+// newTable but for located and unnest, which are safe for concurrent use.
 type table struct {
 	entity  *afterwrite.Entity
 	name    string
@@ -24,9 +25,10 @@ type table struct {
 	writes  reflect.Type // []struct of the slots that the dialect writes
 	reads   reflect.Type // []struct of texts, whatever the columns' types are
 	upsert  clause.OnConflict
-	rows    int      // rows of one upsert at most
-	ids     int      // ids of one statement at most
-	located sync.Map // kind and name of a constraint → its one column, or ""
+	rows    int                    // rows of one upsert at most
+	ids     int                    // ids of one statement at most
+	located sync.Map               // kind and name of a constraint → its one column, or ""
+	unnest  atomic.Pointer[string] // see unnest.go; nil: not known
 }
 
 // column is one column of a table. Its id's field is a stand-in, so that ids and
@@ -125,7 +127,7 @@ func (t *table) fill(changes []afterwrite.Change) (any, error) {
 	rows := reflect.MakeSlice(t.writes, len(changes), len(changes))
 	for i, change := range changes {
 		if len(change.Values) != len(t.columns)-1 {
-			return nil, fmt.Errorf("record %q has %d values, its entity %s %d fields", change.ID, len(change.Values), t.entity.Name, len(t.columns)-1)
+			return nil, t.misshapen(change)
 		}
 		row := rows.Index(i)
 		if err := t.columns[0].slot.fill(row.Field(0).Addr().Interface(), change.ID); err != nil {
@@ -143,6 +145,11 @@ func (t *table) fill(changes []afterwrite.Change) (any, error) {
 	at := reflect.New(t.writes)
 	at.Elem().Set(rows)
 	return at.Interface(), nil
+}
+
+// misshapen says that a change is not of the table's entity.
+func (t *table) misshapen(change afterwrite.Change) error {
+	return fmt.Errorf("record %q has %d values, its entity %s %d fields", change.ID, len(change.Values), t.entity.Name, len(t.columns)-1)
 }
 
 func (c *column) fill(at reflect.Value, text string) error {

@@ -147,6 +147,10 @@ func (*sqlite) slot(t afterwrite.FieldType) slot {
 	return textSlot
 }
 
+func (*sqlite) upsert(tx *transaction, t *table, changes []afterwrite.Change) error {
+	return upsertRows(tx, t, changes)
+}
+
 func (*sqlite) equal(column string, _ afterwrite.FieldType) string { return column + " = ?" }
 
 // migrations of one process line up here; those of others in the file's lock.

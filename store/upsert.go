@@ -105,11 +105,16 @@ func split(changes []afterwrite.Change) (deletions, puts []afterwrite.Change) {
 
 func (b *batch) upsert(changes []afterwrite.Change) error {
 	defer b.tx.store.metrics.time("upsert")()
-	rows, err := b.table.fill(changes)
+	return b.tx.store.dialect.upsert(b.tx, b.table, changes)
+}
+
+// upsertRows is an upsert with a parameter for each value, as gorm makes it.
+func upsertRows(tx *transaction, t *table, changes []afterwrite.Change) error {
+	rows, err := t.fill(changes)
 	if err != nil {
 		return &unfitError{err}
 	}
-	return b.table.scope(b.tx.db).Clauses(b.table.upsert).Create(rows).Error
+	return t.scope(tx.db).Clauses(t.upsert).Create(rows).Error
 }
 
 // unfitError is a change that cannot even be sent: its values are not of its

@@ -1,0 +1,165 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgtype"
+	"gorm.io/gorm"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// An upsert of PostgreSQL has one array a column, which the server unnests into rows. Its
+// text is that of the table and not of the batch: with a parameter for each value the
+// server parses and plans tens of kilobytes for 500 rows, which takes it and the client
+// longer than writing them.
+//
+// The arrays are of texts, and the server casts them: a value that does not fit is refused
+// by the server, with a code, as it would be as a parameter. The casts carry no length, so
+// a text that is too long for its column is refused at the assignment, and not cut.
+
+// castable are the types whose explicit cast from a text takes what their parameters
+// take. A cast to others, such as a domain over varchar(3), may cut a value.
+var castable = []string{
+	"text", "character varying", "smallint", "integer", "bigint", "real", "double precision", "numeric", "boolean",
+	"timestamp with time zone", "timestamp without time zone", "date", "json", "jsonb", "uuid", "bytea",
+}
+
+func (*postgres) upsert(tx *transaction, t *table, changes []afterwrite.Change) error {
+	statement, err := t.unnesting(tx.db)
+	if err != nil {
+		return err
+	}
+	if statement == "" {
+		return upsertRows(tx, t, changes)
+	}
+	arrays, err := t.arrays(changes)
+	if err != nil {
+		return &unfitError{err}
+	}
+	if _, err = tx.tx.ExecContext(tx.db.Statement.Context, statement, arrays...); err != nil {
+		t.unnest.Store(nil) // a column may have another type by now
+	}
+	return err
+}
+
+// unnesting returns the table's upsert by columns, or "" where it has none.
+func (t *table) unnesting(db *gorm.DB) (string, error) {
+	if known := t.unnest.Load(); known != nil {
+		return *known, nil
+	}
+	types, err := t.types(db)
+	if err != nil {
+		return "", err
+	}
+	statement := ""
+	if !slices.ContainsFunc(types, func(typ string) bool { return !slices.Contains(castable, typ) }) {
+		statement = t.spellUnnest(types)
+	}
+	t.unnest.Store(&statement)
+	return statement, nil
+}
+
+// types are those of the table's columns in the database, without their lengths; "" where
+// a column is missing.
+func (t *table) types(db *gorm.DB) ([]string, error) {
+	var found []struct{ Name, Type string }
+	err := db.Raw(`SELECT attname AS name, format_type(atttypid, NULL) AS type FROM pg_attribute
+		WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped`, quoteTable(t.name)).Scan(&found).Error
+	if err != nil {
+		return nil, err
+	}
+	types := make([]string, len(t.columns))
+	for _, c := range found {
+		if i := slices.Index(t.names(), c.Name); i >= 0 {
+			types[i] = c.Type
+		}
+	}
+	return types, nil
+}
+
+func (t *table) spellUnnest(types []string) string {
+	var names, values, arrays, places, sets []string
+	for i, c := range t.columns {
+		array := "text[]"
+		if c.field.Type == afterwrite.Bytes {
+			array = "bytea[]"
+		}
+		place := fmt.Sprintf("c%d", i)
+		names = append(names, quote(c.name))
+		values = append(values, "r."+place+"::"+types[i])
+		arrays = append(arrays, fmt.Sprintf("$%d::%s", i+1, array))
+		places = append(places, place)
+		if i > 0 {
+			sets = append(sets, quote(c.name)+" = excluded."+quote(c.name))
+		}
+	}
+	action := "NOTHING"
+	if len(sets) > 0 {
+		action = "UPDATE SET " + strings.Join(sets, ", ")
+	}
+	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM unnest(%s) AS r(%s) ON CONFLICT (%s) DO %s",
+		quoteTable(t.name), strings.Join(names, ", "), strings.Join(values, ", "), strings.Join(arrays, ", "),
+		strings.Join(places, ", "), names[0], action)
+}
+
+// arrays are the values of changes by column.
+func (t *table) arrays(changes []afterwrite.Change) ([]any, error) {
+	arrays := make([]any, len(t.columns))
+	for i := range t.columns {
+		array, err := t.array(i, changes)
+		if err != nil {
+			return nil, err
+		}
+		arrays[i] = array
+	}
+	return arrays, nil
+}
+
+func (t *table) array(i int, changes []afterwrite.Change) (any, error) {
+	some := make(texts, len(changes))
+	for j, change := range changes {
+		if len(change.Values) != len(t.columns)-1 {
+			return nil, t.misshapen(change)
+		}
+		if i == 0 {
+			some[j] = &changes[j].ID
+			continue
+		}
+		text := change.Values[i-1]
+		if text == afterwrite.Null || text == "" {
+			continue
+		}
+		plain, err := plainText(t.columns[i].field, text)
+		if err != nil {
+			return nil, fmt.Errorf("record %q: field %s: %w", change.ID, t.columns[i].field.Name, err)
+		}
+		some[j] = &plain
+	}
+	if t.columns[i].field.Type != afterwrite.Bytes {
+		return some, nil
+	}
+	binary := make([][]byte, len(some))
+	for j, text := range some {
+		if text != nil {
+			binary[j] = []byte(*text)
+		}
+	}
+	return binary, nil
+}
+
+// texts is an array of texts, nil for NULL, as the driver sends it.
+type texts []*string
+
+// Dimensions is of [pgtype.ArrayGetter].
+func (a texts) Dimensions() []pgtype.ArrayDimension {
+	return []pgtype.ArrayDimension{{Length: int32(len(a)), LowerBound: 1}}
+}
+
+// Index is of [pgtype.ArrayGetter].
+func (a texts) Index(i int) any { return a[i] }
+
+// IndexType is of [pgtype.ArrayGetter].
+func (a texts) IndexType() any { return (*string)(nil) }
