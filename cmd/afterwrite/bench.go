@@ -102,7 +102,7 @@ func (f *benchFlags) check() error {
 // benchPart is a process of the benchmark beside it, no command for people.
 func (a *app) benchPart(name string, args cobra.PositionalArgs) *cobra.Command {
 	return &cobra.Command{
-		Use: name, Hidden: true, Args: args, ValidArgs: []string{"obvious", "tasks"},
+		Use: name, Hidden: true, Args: args, ValidArgs: []string{"obvious", "tasks", "example"},
 		Short:   "A process that afterwrite bench starts",
 		Example: "  afterwrite bench --quick",
 		RunE: func(c *cobra.Command, args []string) error {

@@ -16,12 +16,13 @@ import (
 // connections is how many statements the other ways have under way on PostgreSQL.
 const connections = 16
 
-// openDatabase opens the database for the other ways: durable commits, prepared
-// statements, no transaction around a single one. SQLite has one writer, and is told so:
-// callers that wait in line are faster than callers that find it locked.
-func openDatabase(address string) (*gorm.DB, error) {
+// openDatabase opens the database for the other ways: durable commits and, where it is
+// tuned, prepared statements and no transaction around a single one, which gorm by itself
+// has not. SQLite has one writer, and is told so: callers that wait in line are faster
+// than callers that find it locked.
+func openDatabase(address string, tuned bool) (*gorm.DB, error) {
 	config := &gorm.Config{
-		PrepareStmt: true, SkipDefaultTransaction: true,
+		PrepareStmt: tuned, SkipDefaultTransaction: tuned,
 		Logger: logger.Default.LogMode(logger.Silent),
 	}
 	var dialector gorm.Dialector

@@ -22,8 +22,10 @@ const (
 	waySet     = "go-redis SET"
 	wayGet     = "go-redis GET"
 	wayUpsert  = "gorm upsert per request"
+	wayPlain   = "gorm as it comes"
 	wayObvious = "the obvious way"
 	wayTasks   = "asynq task per write"
+	wayExample = "asynq's example"
 	wayLibrary = "afterwrite"
 )
 
@@ -35,6 +37,7 @@ const (
 	taskType    = "bench:row"          // one row
 	expiry      = time.Hour            // of a value in the cache
 	consumers   = 32                   // rows under way in a consumer
+	example     = 10                   // the same in asynq's own example, whose gorm is as it comes
 	reportEvery = 5 * time.Millisecond // how often a consumer says how far it is
 )
 
@@ -47,9 +50,11 @@ func (p *place) set(ctx context.Context, n int) error {
 var sampleText = sample("u1x2y3z4a5b6c").text()
 
 // upsertOne is what an API without a cache does.
-func (p *place) upsertOne(ctx context.Context, n int) error {
-	r := sample(id(n))
-	return p.database.WithContext(ctx).Clauses(upsert).Create(&r).Error
+func upsertOne(db *gorm.DB) action {
+	return func(ctx context.Context, n int) error {
+		r := sample(id(n))
+		return db.WithContext(ctx).Clauses(upsert).Create(&r).Error
+	}
 }
 
 // obvious is the write-behind that people write: read the cached value, merge, write it
@@ -93,10 +98,10 @@ func task(client *asynq.Client) action {
 
 func (p *place) taskClient() *asynq.Client { return asynq.NewClientFromRedisClient(p.redis) }
 
-// Consume is the process that writes the rows of one of the other ways, "obvious" or
-// "tasks", until ctx ends.
+// Consume is the process that writes the rows of one of the other ways, "obvious", "tasks"
+// or "example", until ctx ends.
 func Consume(ctx context.Context, c *config.Config, kind string) error {
-	db, err := openDatabase(c.Database.URL)
+	db, err := openDatabase(c.Database.URL, kind != "example")
 	if err != nil {
 		return err
 	}
@@ -108,9 +113,12 @@ func Consume(ctx context.Context, c *config.Config, kind string) error {
 	var done atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return tell(ctx, client, &done) })
-	if kind == "tasks" {
-		group.Go(func() error { return consumeTasks(ctx, client, db, &done) })
-	} else {
+	switch kind {
+	case "tasks":
+		group.Go(func() error { return consumeTasks(ctx, client, db, consumers, &done) })
+	case "example":
+		group.Go(func() error { return consumeTasks(ctx, client, db, example, &done) })
+	default:
 		for range consumers {
 			group.Go(func() error { return consumeJobs(ctx, client, db, &done) })
 		}
@@ -156,9 +164,9 @@ func consumeJobs(ctx context.Context, client redis.UniversalClient, db *gorm.DB,
 	}
 }
 
-func consumeTasks(ctx context.Context, client redis.UniversalClient, db *gorm.DB, done *atomic.Int64) error {
+func consumeTasks(ctx context.Context, client redis.UniversalClient, db *gorm.DB, concurrency int, done *atomic.Int64) error {
 	server := asynq.NewServerFromRedisClient(client, asynq.Config{
-		Concurrency: consumers, Queues: map[string]int{tasksQueue: 1},
+		Concurrency: concurrency, Queues: map[string]int{tasksQueue: 1},
 		TaskCheckInterval: 50 * time.Millisecond, LogLevel: asynq.ErrorLevel,
 	})
 	err := server.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {

@@ -80,6 +80,7 @@ type place struct {
 	local    *afterwrite.Entity // has an L1
 	redis    redis.UniversalClient
 	database *gorm.DB // of the other ways
+	plain    *gorm.DB // the same, with gorm's own settings
 	store    *store.Store
 	cache    *cache.Cache
 	producer *producer.Producer // orders its flushes
@@ -112,7 +113,10 @@ func (p *place) open(ctx context.Context) error {
 	if err := p.redis.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
-	if p.database, err = openDatabase(p.config.Database.URL); err != nil {
+	if p.database, err = openDatabase(p.config.Database.URL, true); err != nil {
+		return err
+	}
+	if p.plain, err = openDatabase(p.config.Database.URL, false); err != nil {
 		return err
 	}
 	if err := p.openAfterwrite(ctx); err != nil {
@@ -260,8 +264,11 @@ func (p *place) close() {
 		_ = p.wipe(ctx)
 		_ = p.database.WithContext(ctx).Migrator().DropTable(p.tables()...)
 	}
-	if p.database != nil {
-		if db, err := p.database.DB(); err == nil {
+	for _, database := range []*gorm.DB{p.database, p.plain} {
+		if database == nil {
+			continue
+		}
+		if db, err := database.DB(); err == nil {
 			p.closers = append(p.closers, db.Close)
 		}
 	}
