@@ -49,6 +49,14 @@ func duration(d time.Duration) string {
 	return two(24*time.Hour, time.Hour, "d", "h")
 }
 
+// seconds prints a time in seconds, to a millisecond.
+func seconds(x *float64) string {
+	if x == nil {
+		return "—"
+	}
+	return strconv.FormatFloat(*x, 'f', 3, 64)
+}
+
 func age(now, since time.Time) string {
 	if since.IsZero() {
 		return "—"

@@ -223,3 +223,8 @@ func (d *deployment) letters() []store.Letter {
 	require.NoError(d.t, err)
 	return list
 }
+
+func (d *deployment) eventually(what string, ok func() bool) {
+	d.t.Helper()
+	testkit.Eventually(d.t, what, ok)
+}

@@ -34,12 +34,13 @@ type overviewBody struct {
 
 // figuresNow are the figures beside the verdict.
 type figuresNow struct {
-	Lag, Coalescing, HitRate string
-	Accepted, Persisted      string // a second, lately; "—" where it is not known
-	Total                    cache.Stats
-	Workers                  int
-	Adds                     bool // the conservation sum
-	Imbalance                int64
+	Lag, Half, Most     string // of the oldest; within which half and 99 % of the last minute's were persisted
+	Coalescing, HitRate string
+	Accepted, Persisted string // a second, lately; "—" where it is not known
+	Total               cache.Stats
+	Workers             int
+	Adds                bool // the conservation sum
+	Imbalance           int64
 }
 
 // chart is a place that the page's script draws in; a table stands beside it.
@@ -47,7 +48,7 @@ type chart struct{ Name, Title, Unit string }
 
 var charts = []chart{
 	{"rates", "Accepted and persisted", "records a second"},
-	{"lag", "Lag of the oldest pending write", "seconds"},
+	{"lag", "Lag: the oldest pending write, p50 and p99", "seconds"},
 	{"pending", "Pending", "records"},
 	{"refused", "Held and dead", "records"},
 }
@@ -95,9 +96,12 @@ func (d *dashboard) overview(w http.ResponseWriter, r *http.Request) {
 
 func (s *snapshot) figures(lately []moment) figuresNow {
 	t := s.total()
-	f := figuresNow{Lag: age(s.at, t.OldestPending), Coalescing: "—", HitRate: "—", Accepted: "—", Persisted: "—", Total: t, Imbalance: t.Imbalance()}
+	f := figuresNow{Lag: age(s.at, t.OldestPending), Half: "—", Most: "—", Coalescing: "—", HitRate: "—", Accepted: "—", Persisted: "—", Total: t, Imbalance: t.Imbalance()}
 	if f.Lag == "—" && !s.redisDown() {
 		f.Lag = "none"
+	}
+	if half, most := s.lags(); most > 0 {
+		f.Half, f.Most = duration(half), duration(most)
 	}
 	f.Adds = f.Imbalance == 0
 	if t.Persisted > 0 {
@@ -142,6 +146,9 @@ func processes(alive []cache.Process) []process {
 	for i, p := range alive {
 		list[i] = process{Kind: p.Kind, ID: p.ID}
 		for k, v := range p.Info {
+			if k == lagsInfo {
+				continue // shown as quantiles of all workers
+			}
 			list[i].Info = append(list[i].Info, strings.ReplaceAll(k, "_", " ")+" "+v)
 		}
 		slices.Sort(list[i].Info)

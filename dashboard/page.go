@@ -32,7 +32,7 @@ func parseTemplates() (templates, error) {
 		"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 		"query":   func(pairs ...string) template.URL { return template.URL(query(pairs...)) },
 		"plural":  plural, "int64": func(n int) int64 { return int64(n) },
-		"rate": perSec, "short": short,
+		"rate": perSec, "seconds": seconds, "short": short,
 	}
 	pages := templates{}
 	for _, name := range pageNames {

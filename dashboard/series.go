@@ -31,7 +31,9 @@ type sample struct {
 	Pending    int64 `json:"n"`
 	Held       int64 `json:"h"`
 	Dead       int64 `json:"d"`
-	Lag        int64 `json:"l"` // ms, of the oldest pending write
+	Lag        int64 `json:"l"`            // ms, of the oldest pending write
+	Half       int64 `json:"f,omitempty"`  // ms, within which half of the last minute's writes were persisted; 0: none was
+	Most       int64 `json:"nn,omitempty"` // ms, within which 99 % were
 	Hits       int64 `json:"i"`
 	Misses     int64 `json:"m"`
 }
@@ -42,7 +44,9 @@ func (s *snapshot) sample() sample {
 	if !t.OldestPending.IsZero() {
 		lag = max(s.at.Sub(t.OldestPending), 0).Milliseconds()
 	}
+	half, most := s.lags()
 	return sample{
+		Half: half.Milliseconds(), Most: most.Milliseconds(),
 		Accepted: t.Accepted, Persisted: t.Persisted, Superseded: t.Superseded, Pending: t.Pending, Held: t.Held,
 		Dead: t.Dead, Lag: lag, Hits: s.redis.Hits, Misses: s.redis.Misses,
 	}
@@ -71,7 +75,9 @@ type moment struct {
 	Pending   int64
 	Held      int64
 	Dead      int64
-	Lag       float64 // seconds
+	Lag       float64  // seconds
+	Half      *float64 // seconds; nil where nothing was persisted
+	Most      *float64
 	Accepted  *float64
 	Persisted *float64
 	HitRate   *float64 // percent
@@ -92,6 +98,9 @@ func (d *dashboard) moments(ctx context.Context, until time.Time) ([]moment, err
 			continue
 		}
 		m := moment{At: p.At, Pending: s.Pending, Held: s.Held, Dead: s.Dead, Lag: float64(s.Lag) / 1000}
+		if s.Most > 0 {
+			m.Half, m.Most = perSecond(s.Half, 1000*time.Second), perSecond(s.Most, 1000*time.Second)
+		}
 		// A counter that went back is another Redis's, or an emptied one's.
 		if gap := p.At.Sub(lastAt); !lastAt.IsZero() && gap <= 3*seriesStep && s.Accepted >= last.Accepted && s.Persisted >= last.Persisted {
 			m.Accepted, m.Persisted = perSecond(s.Accepted-last.Accepted, gap), perSecond(s.Persisted-last.Persisted, gap)
@@ -134,6 +143,8 @@ func (d *dashboard) seriesJSON(w http.ResponseWriter, r *http.Request) {
 	columns := struct {
 		At        []int64    `json:"at"`
 		Lag       []float64  `json:"lag"`
+		Half      []*float64 `json:"half"`
+		Most      []*float64 `json:"most"`
 		Pending   []int64    `json:"pending"`
 		Held      []int64    `json:"held"`
 		Dead      []int64    `json:"dead"`
@@ -144,7 +155,7 @@ func (d *dashboard) seriesJSON(w http.ResponseWriter, r *http.Request) {
 	}{Until: s.at.Unix(), Since: s.at.Add(-seriesStep * seriesSteps).Unix()}
 	for _, m := range list {
 		columns.At = append(columns.At, m.At.Unix())
-		columns.Lag = append(columns.Lag, m.Lag)
+		columns.Lag, columns.Half, columns.Most = append(columns.Lag, m.Lag), append(columns.Half, m.Half), append(columns.Most, m.Most)
 		columns.Pending, columns.Held, columns.Dead = append(columns.Pending, m.Pending), append(columns.Held, m.Held), append(columns.Dead, m.Dead)
 		columns.Accepted, columns.Persisted = append(columns.Accepted, m.Accepted), append(columns.Persisted, m.Persisted)
 	}

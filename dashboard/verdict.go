@@ -170,6 +170,20 @@ func (s *snapshot) total() cache.Stats {
 	return cache.Total(all)
 }
 
+// lagsInfo is what workers call their lags of the last minute.
+const lagsInfo = "lags"
+
+// lags are the times within which half, and 99 %, of what was persisted in the last
+// minute got there; zero where nothing was.
+func (s *snapshot) lags() (half, most time.Duration) {
+	var sum cache.Lags
+	for _, p := range s.processes {
+		one := cache.ParseLags(p.Info[lagsInfo])
+		sum.Merge(&one)
+	}
+	return sum.Quantile(.5), sum.Quantile(.99)
+}
+
 func (s *snapshot) working() bool {
 	return slices.ContainsFunc(s.processes, func(p cache.Process) bool { return p.Kind == "worker" })
 }

@@ -87,15 +87,18 @@ func (w *Worker) measure(o cache.Order, r *reading, f store.Flushed, took time.D
 	w.metrics.seconds.WithLabelValues(name).Observe(took.Seconds())
 	lag := w.metrics.lag.WithLabelValues(name)
 	now := r.now()
+	var lags cache.Lags
 	for _, c := range f.Persisted {
 		d := r.due[c.ID]
 		if !d.PendingSince.IsZero() {
 			lag.Observe(now.Sub(d.PendingSince).Seconds())
+			lags.Add(now.Sub(d.PendingSince))
 		}
 		if d.Held {
 			w.metrics.attempts.WithLabelValues(name).Observe(float64(d.Attempts + 1))
 		}
 	}
+	w.lately.add(&lags, time.Now())
 	for _, d := range r.last.Due {
 		if d.Held && len(d.History) > 0 {
 			w.metrics.retried.WithLabelValues(name, string(d.History[len(d.History)-1].Kind)).Inc()

@@ -108,7 +108,8 @@ type Worker struct {
 	leading     atomic.Bool // holds the sweeper's lease, as far as it knows
 
 	started  time.Time
-	busy     atomic.Int64   // tasks that run
+	busy     atomic.Int64 // tasks that run
+	lately   lately
 	tasks    sync.WaitGroup // tasks that run, those that the queue has given up among them
 	stopping chan struct{}  // closed when Run's context ends: tasks finish their batch and hand over
 }

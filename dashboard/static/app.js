@@ -125,7 +125,7 @@
   // Charts. Colours come from the page's own, so they follow its theme.
   const lines = {
     rates: [["accepted", "Accepted", "--line-1", []], ["persisted", "Persisted", "--line-2", [6, 3]]],
-    lag: [["lag", "Lag", "--line-1", []]],
+    lag: [["lag", "Oldest", "--line-1", []], ["half", "p50", "--line-2", [6, 3]], ["most", "p99", "--line-4", [2, 3]]],
     pending: [["pending", "Pending", "--line-1", []]],
     refused: [["held", "Held", "--line-3", []], ["dead", "Dead", "--line-4", [6, 3]]],
   };

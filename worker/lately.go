@@ -1,0 +1,52 @@
+package worker
+
+import (
+	"sync"
+	"time"
+
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// The lags of the last minute are told with every beat: the status pages add those of all
+// workers up, and have a quantile of now, which counters since the start cannot give.
+const (
+	latelyStep  = 5 * time.Second
+	latelySteps = 12
+)
+
+// lately keeps the lags of the last minute.
+type lately struct {
+	mu    sync.Mutex // guards the rest
+	steps [latelySteps]latelyPart
+}
+
+// latelyPart is the lags of one step.
+type latelyPart struct {
+	number int64
+	lags   cache.Lags
+}
+
+func (l *lately) add(lags *cache.Lags, now time.Time) {
+	number := now.UnixNano() / int64(latelyStep)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	step := &l.steps[number%latelySteps]
+	if step.number != number {
+		*step = latelyPart{number: number}
+	}
+	step.lags.Merge(lags)
+}
+
+// sum is all that was added in the last minute.
+func (l *lately) sum(now time.Time) cache.Lags {
+	number := now.UnixNano() / int64(latelyStep)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var sum cache.Lags
+	for i := range l.steps {
+		if l.steps[i].number > number-latelySteps {
+			sum.Merge(&l.steps[i].lags)
+		}
+	}
+	return sum
+}
