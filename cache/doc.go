@@ -19,7 +19,8 @@
 //	                            g generation of the newest sync task, u time until which
 //	                            it is ordered or running (ms, 0 free) · e time until which
 //	                            somebody listens to events (ms) · n partitions of the entity
-//	                            · z there while flushing is paused · k the field whose rank
+//	                            · z there while flushing is paused · f when an operator
+//	                            last had it flushed at once (ms) · k the field whose rank
 //	                            is complete · kb, ku token of a rebuild of it, and until
 //	                            when it stands (ms)
 //	aw:{user/3}:pending  ZSET   id → time first pending (ms)

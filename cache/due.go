@@ -41,7 +41,7 @@ const dueGather = 128
 // be older than what another flusher has written.
 func (c *Cache) Due(ctx context.Context, e *afterwrite.Entity, partition, limit, maxBytes int) (Batch, error) {
 	k := c.keys(e, partition)
-	reply, err := c.run(ctx, dueScript, []string{k.pending, k.held, k.why}, limit, ms(e.Flush.Delay), heldShare(e, limit))
+	reply, err := c.run(ctx, dueScript, []string{k.pending, k.held, k.why, k.stats}, limit, ms(e.Flush.Delay), heldShare(e, limit))
 	if err != nil {
 		return Batch{}, err
 	}

@@ -53,6 +53,7 @@ var (
 	retryScript      = load("retry")
 	rescheduleScript = load("reschedule")
 	pauseScript      = load("pause")
+	nowScript        = load("now")
 	barScript        = load("bar")
 	unbarScript      = load("unbar")
 	vleaseScript     = load("vlease")

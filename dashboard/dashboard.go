@@ -173,6 +173,7 @@ func (d *dashboard) letterRoutes(page func(string, Role, http.HandlerFunc)) {
 	page("GET /policies/{entity}", Viewer, d.policy)
 	page("POST /policies/{entity}", Admin, d.setPolicy)
 	page("POST /policies/{entity}/rollback", Admin, d.rollback)
+	page("POST /entities/{entity}/flush", Operator, d.flushNow)
 	page("GET /audit", Viewer, d.audit)
 	page("GET /audit/export", Viewer, d.exportAudit)
 }

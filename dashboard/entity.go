@@ -19,6 +19,7 @@ type entityBody struct {
 	Settings   []setting
 	Paused     bool // some partition's flushing is
 	Tunes      bool
+	Mends      bool
 }
 
 type partitionRow struct {
@@ -39,7 +40,7 @@ func (d *dashboard) entity(w http.ResponseWriter, r *http.Request) {
 	}
 	f := s.entities[i]
 	body := entityBody{Row: row(f.entity.Name, f, s.at), Known: f.err == nil, Findings: f.findings(s.at), Settings: settings(f.entity),
-		Paused: f.total.Paused, Tunes: d.Records != nil && who(r).May(Admin)}
+		Paused: f.total.Paused, Tunes: d.Records != nil && who(r).May(Admin), Mends: d.Letters != nil && who(r).May(Operator)}
 	for _, p := range f.partitions {
 		one := entityFigures{entity: f.entity, total: p}
 		body.Partitions = append(body.Partitions, partitionRow{
@@ -105,6 +106,27 @@ func (d *dashboard) pauseEntity(w http.ResponseWriter, r *http.Request) {
 	d.reading.forget()
 	d.tell(r, action, e, "", map[string]any{"changed": changed})
 	redirect(w, r, "entities/"+e.Name+"?said="+said)
+}
+
+// flushNow orders the flush of all that waits, held records included.
+func (d *dashboard) flushNow(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("entity")
+	now, err := d.Letters.FlushNow(r.Context(), name, who(r).actor())
+	if err != nil {
+		d.broken(w, r, "flush at once", err)
+		return
+	}
+	d.reading.forget()
+	d.Log.InfoContext(r.Context(), "done by an operator", "action", "flush.now", "entity", name, "user", who(r).Name,
+		"pending", now.Pending, "held", now.Held, "partitions", len(now.Orders))
+	said := "flushednow"
+	switch {
+	case len(now.Orders) == 0 && now.Paused > 0:
+		said = "flushpausednow"
+	case len(now.Orders) == 0:
+		said = "flushnothing"
+	}
+	redirect(w, r, "entities/"+name+"?said="+said)
 }
 
 func settings(e *afterwrite.Entity) []setting {

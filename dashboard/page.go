@@ -73,17 +73,20 @@ type link struct {
 // saids are the sentences that an action leaves for the page after it. They travel by
 // name, so that no link can put words into the page's mouth.
 var saids = map[string]string{
-	"flushpaused":  "Flushing is paused: writes are accepted and wait in Redis.",
-	"flushresumed": "Flushing goes on; what is due is ordered within a second or two.",
-	"retried":      "Sent back to the database; attempts begin anew.",
-	"discarded":    "Discarded: the row's state in the database is the record's newest again.",
-	"edited":       "The edit is accepted and on its way to the database.",
-	"policy":       "The policy is in force; workers follow within two seconds.",
-	"same":         "Nothing was changed.",
-	"invalidated":  "Dropped from the cache; the next read loads it from the database.",
-	"kept":         "Nothing was dropped: it is not cached, or the database does not have it yet.",
-	"paused":       "The queue is paused: its tasks wait.",
-	"resumed":      "The queue is taken again.",
+	"flushpaused":    "Flushing is paused: writes are accepted and wait in Redis.",
+	"flushresumed":   "Flushing goes on; what is due is ordered within a second or two.",
+	"flushednow":     "All that waits is being flushed, held records included; a refusal counts as an attempt.",
+	"flushnothing":   "Nothing waits: the database has every write that it has not refused for good.",
+	"flushpausednow": "Nothing was ordered: flushing is paused. Resume it first.",
+	"retried":        "Sent back to the database; attempts begin anew.",
+	"discarded":      "Discarded: the row's state in the database is the record's newest again.",
+	"edited":         "The edit is accepted and on its way to the database.",
+	"policy":         "The policy is in force; workers follow within two seconds.",
+	"same":           "Nothing was changed.",
+	"invalidated":    "Dropped from the cache; the next read loads it from the database.",
+	"kept":           "Nothing was dropped: it is not cached, or the database does not have it yet.",
+	"paused":         "The queue is paused: its tasks wait.",
+	"resumed":        "The queue is taken again.",
 }
 
 // navigation lists the pages that these options have.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/store"
@@ -28,6 +29,7 @@ type letters interface {
 	Rollback(ctx context.Context, entity string, to, expected int64, by store.Actor) (store.Policy, error)
 	Effect(ctx context.Context, entity string, p afterwrite.RetryPolicy) (mend.Effect, error)
 	Audit(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error)
+	FlushNow(ctx context.Context, entity string, by store.Actor) (cache.Now, error)
 }
 
 const maxGroups = 50

@@ -1,11 +1,11 @@
 -- Lists what the database should see now: pending records that have waited the flush
--- delay, oldest first, then held records whose next attempt is due. Where there are too
--- many of both, a share is the held ones', so that a hot partition does not keep them
--- waiting. The records themselves are read after it, each at one moment: what is accepted
+-- delay, or since before a flush was asked for, oldest first, then held records whose next
+-- attempt is due. Where there are too many of both, a share is the held ones', so that a
+-- hot partition does not keep them waiting. The records themselves are read after it, each at one moment: what is accepted
 -- before the time of this look is in them.
 -- Call it only while the partition's fence is locked.
 --
--- KEYS  1 pending  2 held  3 why
+-- KEYS  1 pending  2 held  3 why  4 stats
 -- ARGV  1 most records  2 flush delay, ms  3 share of held records
 -- Returns 1 Redis time, ms
 --         2 "1" if more is due than is listed, else ""
@@ -22,7 +22,8 @@ local function due(key, before, most)
 end
 local held = due(KEYS[2], now, limit)
 local h = #held / 2
-local pending = due(KEYS[1], now - ARGV[2], limit)
+local asked = tonumber(call('HGET', KEYS[4], 'f')) or 0
+local pending = due(KEYS[1], math.max(now - ARGV[2], asked), limit)
 local p = #pending / 2
 local nh = math.min(h, math.max(limit - p, tonumber(ARGV[3])))
 local np = math.min(p, limit - nh)

@@ -10,13 +10,14 @@
 --         {"done", wait ms, time} the flag is free; a wake-up is due in that time, at that
 --                                 time in ms, for the first held record; "" if none is held
 local call = redis.call
-local g, u = unpack(call('HMGET', KEYS[1], 'g', 'u'))
+local g, u, asked = unpack(call('HMGET', KEYS[1], 'g', 'u', 'f'))
 if g ~= ARGV[1] or (tonumber(u) or 0) == 0 then return { 'stale' } end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local head = call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 local held = call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
 local wait = head and head + ARGV[3] - now
+if head and asked and head - asked <= 0 then wait = 0 end
 if held and held - now <= 0 then wait = 0 end
 if not wait then
   call('HSET', KEYS[1], 'u', '0')

@@ -4,7 +4,7 @@
 -- KEYS  1 stats  2 pending  3 held
 -- ARGV  1 margin of the flag, ms  2 flush delay, ms
 -- Returns {} nothing to order, else {generation, wait ms}
-local g, u, paused = unpack(redis.call('HMGET', KEYS[1], 'g', 'u', 'z'))
+local g, u, paused, asked = unpack(redis.call('HMGET', KEYS[1], 'g', 'u', 'z', 'f'))
 if paused then return {} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -12,6 +12,7 @@ if (tonumber(u) or 0) > now then return {} end
 local head = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 local held = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
 local wait = head and math.max(0, head + ARGV[2] - now)
+if head and asked and head - asked <= 0 then wait = 0 end
 if held and held - now <= 0 then wait = 0 end
 if not wait then return {} end
 local new = string.format('%.0f', (tonumber(g) or now) + 1)

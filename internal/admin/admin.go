@@ -124,6 +124,7 @@ func (a *Admin) route() {
 		"invalidate":                       {post: a.invalidate},
 		"pause":                            {post: a.pause},
 		"resume":                           {post: a.resume},
+		"flush":                            {post: a.flushNow},
 		"audit":                            {get: a.audit},
 		"stats":                            {get: a.stats},
 	} {

@@ -201,6 +201,17 @@ func TestPauseAndResume(t *testing.T) {
 	b.do("POST", "/v1/admin/pause", `{"entity":"nobody"}`).problem(404, "unknown-entity")
 }
 
+func TestFlushNow(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	none := b.do("POST", "/v1/admin/flush", `{"entity":"user"}`).want(202).json()
+	require.EqualValues(t, 0, none["partitions"])
+	b.do("POST", "/v1/admin/pause", `{"entity":"user"}`).want(200)
+	b.do("POST", "/v1/admin/flush", `{"entity":"user"}`).want(202)
+	require.Contains(t, b.do("GET", "/v1/admin/audit?limit=1", "").want(200).body, `flush.now`)
+	b.do("POST", "/v1/admin/flush", `{"entity":"nobody"}`).problem(404, "unknown-entity")
+}
+
 func TestInvalidate(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

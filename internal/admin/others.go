@@ -62,6 +62,18 @@ func (a *Admin) resume(r *http.Request, by store.Actor, _ http.Header) (int, any
 	return a.setFlushing(r, by, "flush.resume", a.cache.Resume)
 }
 
+// flushNow orders the flush of all that waits of an entity.
+func (a *Admin) flushNow(r *http.Request, by store.Actor, _ http.Header) (int, any, error) {
+	var body struct {
+		Entity string `json:"entity"`
+	}
+	if err := readBody(r, &body); err != nil {
+		return 0, nil, err
+	}
+	now, err := a.mender.FlushNow(r.Context(), body.Entity, by)
+	return http.StatusAccepted, FlushedNow{body.Entity, now.Pending, now.Held, len(now.Orders), now.Paused}, err
+}
+
 func (a *Admin) setFlushing(r *http.Request, by store.Actor, action string, set func(context.Context, *afterwrite.Entity, ...int) (int, error)) (int, any, error) {
 	var body struct {
 		Entity     string `json:"entity"`

@@ -462,3 +462,12 @@ func StatsOf(e *afterwrite.Entity, s cache.Stats) Stats {
 	return Stats{e.Name, s.Accepted, s.Persisted, s.Superseded, s.Discarded, s.Lost, s.Pending, s.Held, s.Dead,
 		timeOrNull(s.OldestPending), timeOrNull(s.OldestHeld), timeOrNull(s.OldestDead)}
 }
+
+// FlushedNow says what a flush that was asked for found.
+type FlushedNow struct {
+	Entity     string `json:"entity"`
+	Pending    int64  `json:"pending"`
+	Held       int64  `json:"held"`       // whose next attempt was to come later
+	Partitions int    `json:"partitions"` // that are flushed now
+	Paused     int    `json:"paused"`     // partitions that were left alone
+}

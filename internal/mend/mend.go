@@ -61,6 +61,7 @@ type records interface {
 	Tell(ctx context.Context, e *afterwrite.Entity, partition int, what string, records []cache.Versioned) error
 	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
 	Waiting(ctx context.Context, e *afterwrite.Entity, partition, skip, limit int) ([]cache.Waiting, error)
+	FlushNow(ctx context.Context, e *afterwrite.Entity) (cache.Now, error)
 }
 
 // writes accepts the write of an edit: the producer.

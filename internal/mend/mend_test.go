@@ -131,3 +131,22 @@ func TestEventsTell(t *testing.T) {
 		require.Equal(t, map[string]int{"dead": 3, "resolved": 3}, told)
 	})
 }
+
+// All that waits is ordered at once, and the audit tells who did it.
+func TestFlushNow(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		b.put(40, "x-")
+		now, err := b.FlushNow(t.Context(), "user", ann)
+		require.NoError(t, err)
+		require.EqualValues(t, 40, now.Pending)
+		require.Len(t, b.queue.list, len(now.Orders))
+		require.NotEmpty(t, now.Orders)
+		log, err := b.Audit(t.Context(), store.AuditQuery{Entity: "user"})
+		require.NoError(t, err)
+		require.Equal(t, "flush.now", log[0].Action)
+		require.Equal(t, ann, log[0].Actor)
+		require.EqualValues(t, 40, log[0].Detail["pending"])
+		_, err = b.FlushNow(t.Context(), "nobody", ann)
+		require.ErrorIs(t, err, afterwrite.ErrUnknownEntity)
+	})
+}

@@ -1,0 +1,20 @@
+-- Makes what waits in a partition due at once, at an operator's word: pending records
+-- whatever the flush delay, held ones whatever their next attempt. A task that runs, or is
+-- ordered for later, is stale from now on.
+--
+-- KEYS  1 stats  2 pending  3 held
+-- ARGV  1 margin of the scheduled flag, ms  2 most held records to move in this step
+-- Returns {} where nothing waits, or flushing is paused, else
+--         {generation to order a sync task for, pending records, held ones moved}
+local call, format = redis.call, string.format
+local g, paused = unpack(call('HMGET', KEYS[1], 'g', 'z'))
+if paused then return {} end
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local pending, held = call('ZCARD', KEYS[2]), call('ZCARD', KEYS[3])
+if pending + held == 0 then return {} end
+local later = call('ZRANGEBYSCORE', KEYS[3], '(' .. format('%.0f', now), '+inf', 'LIMIT', 0, ARGV[2])
+for _, id in ipairs(later) do call('ZADD', KEYS[3], format('%.0f', now), id) end
+local new = format('%.0f', (tonumber(g) or now) + 1)
+call('HSET', KEYS[1], 'g', new, 'u', format('%.0f', now + ARGV[1]), 'f', format('%.0f', now))
+return { new, pending, #later }

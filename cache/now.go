@@ -1,0 +1,73 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// nowStep is the number of held records of a partition that one step makes due.
+const nowStep = 2000
+
+// Now says what [Cache.FlushNow] has made due.
+type Now struct {
+	Pending int64
+	Held    int64   // whose next attempt was to come later
+	Paused  int     // partitions that were left alone
+	Orders  []Order // to enqueue
+}
+
+// FlushNow makes all that waits for the database due at once: pending records whatever the
+// flush delay, held ones whatever their policy. It returns an order for each partition
+// that has any; those that are paused stay so. A repeat is harmless.
+func (c *Cache) FlushNow(ctx context.Context, e *afterwrite.Entity) (Now, error) {
+	var all Now
+	stats, err := c.Stats(ctx, e)
+	if err != nil {
+		return all, err
+	}
+	for _, s := range stats {
+		switch {
+		case s.Paused:
+			all.Paused++
+		case s.Pending+s.Held > 0:
+			if err := c.flushNow(ctx, e, s.Partition, &all); err != nil {
+				return all, err
+			}
+		}
+	}
+	return all, nil
+}
+
+func (c *Cache) flushNow(ctx context.Context, e *afterwrite.Entity, partition int, all *Now) error {
+	k := c.keys(e, partition)
+	var last Order
+	for first := true; ; first = false {
+		reply, err := c.run(ctx, nowScript, []string{k.stats, k.pending, k.held}, ms(c.flagMargin), nowStep)
+		if err != nil {
+			return err
+		}
+		if len(reply) == 0 {
+			break // flushed meanwhile
+		}
+		if len(reply) != 3 {
+			return fmt.Errorf("now script: %d values", len(reply))
+		}
+		if last, err = order(e, partition, []any{reply[0], "0"}); err != nil {
+			return err
+		}
+		pending, _ := reply[1].(int64)
+		moved, _ := reply[2].(int64)
+		if all.Held += moved; first {
+			all.Pending += pending
+		}
+		if moved < nowStep {
+			break
+		}
+	}
+	if !last.None() {
+		all.Orders = append(all.Orders, last)
+	}
+	return nil
+}

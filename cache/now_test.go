@@ -1,0 +1,99 @@
+package cache_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// What waits for its flush delay, or for its next attempt, is due at once; the task that
+// was ordered for later is stale, and later writes keep to the delay.
+func TestFlushNowWaitsForNothing(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	_, before := b.write(t, cache.Write{Op: cache.OpPut, ID: "held", Values: values("x", "1", "1")})
+	b.holdAll(t, time.Hour)
+	b.e.Flush.Delay = time.Hour
+	b.put(t, "a", "x")
+	since := b.total(t).OldestPending
+	require.Empty(t, b.read(t, 0).Due)
+
+	now, err := b.FlushNow(t.Context(), b.e)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, now.Pending)
+	require.EqualValues(t, 1, now.Held)
+	require.Len(t, now.Orders, 1)
+	require.Zero(t, now.Orders[0].Delay)
+	stale, err := b.Begin(t.Context(), before, time.Minute)
+	require.NoError(t, err)
+	require.True(t, stale.None())
+	live, err := b.Begin(t.Context(), now.Orders[0], time.Minute)
+	require.NoError(t, err)
+	require.False(t, live.None())
+	require.Len(t, b.read(t, 0).Due, 2)
+	require.Equal(t, since, b.total(t).OldestPending, "the lag is told as it is")
+	ending, err := b.End(t.Context(), live, false)
+	require.NoError(t, err)
+	require.True(t, ending.More, "the task goes on until they are flushed")
+
+	again, err := b.FlushNow(t.Context(), b.e)
+	require.NoError(t, err)
+	require.Zero(t, again.Held, "it is due already")
+	b.flush(t)
+	b.put(t, "later", "x")
+	require.Empty(t, b.read(t, 0).Due)
+	ending, err = b.End(t.Context(), again.Orders[0], false)
+	require.NoError(t, err)
+	require.Positive(t, ending.Next.Delay)
+}
+
+// A lost order of it is repeated by the sweeper, and nothing is ordered where nothing
+// waits, or where flushing is paused.
+func TestFlushNowIsSwept(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, cfg *cache.Config) {
+		e.Partitions, e.Flush.Delay, cfg.FlagMargin = 1, time.Hour, time.Millisecond
+	})
+	nothing, err := b.FlushNow(t.Context(), b.e)
+	require.NoError(t, err)
+	require.Empty(t, nothing.Orders)
+	b.put(t, "a", "x")
+	_, err = b.Pause(t.Context(), b.e)
+	require.NoError(t, err)
+	paused, err := b.FlushNow(t.Context(), b.e)
+	require.NoError(t, err)
+	require.Equal(t, cache.Now{Paused: 1}, paused)
+	_, err = b.Resume(t.Context(), b.e)
+	require.NoError(t, err)
+	lost, err := b.FlushNow(t.Context(), b.e)
+	require.NoError(t, err)
+	require.Len(t, lost.Orders, 1)
+	require.Eventually(t, func() bool {
+		orders, err := b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+		require.NoError(t, err)
+		return len(orders) == 1 && orders[0].Delay == 0
+	}, 5*time.Second, time.Millisecond)
+}
+
+// More held records than one step moves.
+func TestFlushNowTakesAllHeld(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	const many = 2100
+	refused := make([]cache.Refused, many)
+	for i := range refused {
+		name := string(rune('a'+i%26)) + time.Duration(i).String()
+		refused[i] = cache.Refused{Change: afterwrite.Change{ID: name, Version: b.put(t, name, "x")}, Attempts: 1, Next: time.Now().Add(time.Hour)}
+	}
+	n, err := b.Hold(t.Context(), b.e, 0, refused)
+	require.NoError(t, err)
+	require.Equal(t, many, n)
+	now, err := b.FlushNow(t.Context(), b.e)
+	require.NoError(t, err)
+	require.EqualValues(t, many, now.Held)
+	require.Len(t, now.Orders, 1)
+	live, err := b.Begin(t.Context(), now.Orders[0], time.Minute)
+	require.NoError(t, err)
+	require.False(t, live.None(), "the last order is the live one")
+}
