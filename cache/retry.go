@@ -55,32 +55,17 @@ type Waiting struct {
 	At       time.Time // of the last attempt
 	Attempts int
 	Kind     afterwrite.Kind
+	Refusal  afterwrite.Refusal // of the last attempt
 }
 
 // Waiting reads a page of a partition's held records, by the time of their next attempt,
 // after that many others.
 func (c *Cache) Waiting(ctx context.Context, e *afterwrite.Entity, partition, skip, limit int) ([]Waiting, error) {
-	listed, err := c.List(ctx, e, partition, afterwrite.Held, skip, limit)
-	if err != nil || len(listed) == 0 {
+	held, _, err := c.HeldFrom(ctx, []HeldIn{{Entity: e, Partition: partition, Skip: skip}}, limit)
+	if err != nil {
 		return nil, err
 	}
-	ids := make([]string, len(listed))
-	for i, l := range listed {
-		ids[i] = l.ID
-	}
-	details, err := c.redis.HMGet(ctx, c.keys(e, partition).why, ids...).Result()
-	if err != nil {
-		return nil, fault("waiting", err)
-	}
-	waiting := make([]Waiting, 0, len(listed))
-	for i, l := range listed {
-		if details[i] == nil {
-			continue // it has left the list meanwhile
-		}
-		w := parseWhy(text(details[i]))
-		waiting = append(waiting, Waiting{ID: l.ID, Next: l.Since, At: time.UnixMilli(w.At), Attempts: w.Attempts, Kind: w.Kind})
-	}
-	return waiting, nil
+	return held[0], nil
 }
 
 // Move is a held record's new time.

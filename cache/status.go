@@ -19,6 +19,7 @@ type State struct {
 	DiedAt       time.Time           // zero unless dead
 	Attempts     int                 // refusals of the newest version
 	Refusal      *afterwrite.Refusal // the last one; nil unless held or dead
+	History      []Attempt           // the last refusals, oldest first; none unless held or dead
 	Leased       bool                // a load has the right to fill it
 }
 
@@ -44,7 +45,7 @@ func (c *Cache) Status(ctx context.Context, e *afterwrite.Entity, id string) (St
 	s.Cached, s.Record = true, record(id, texts[:last], life.Val())
 	if s.Record.Status == afterwrite.Held || s.Record.Status == afterwrite.Dead {
 		w := parseWhy(detail.Val())
-		s.Attempts, s.Refusal = w.Attempts, w.refusal()
+		s.Attempts, s.Refusal, s.History = w.Attempts, w.refusal(), expand(w.History)
 	}
 	return s, nil
 }

@@ -144,7 +144,8 @@ func (d *dashboard) routes() http.Handler {
 		d.letterRoutes(page)
 	}
 	if d.Records != nil {
-		page("GET /held/{entity}", Viewer, d.held)
+		page("GET /held", Viewer, d.held)
+		page("GET /held/export", Viewer, d.exportHeld)
 		page("GET /record", Viewer, d.record)
 		page("POST /record/invalidate", Operator, d.invalidate)
 		page("GET /cache", Viewer, d.cachePage)

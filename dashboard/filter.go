@@ -122,7 +122,9 @@ func (f filter) Query() template.URL { return template.URL(f.values().Encode()) 
 func (f filter) With(pairs ...string) template.URL {
 	q := f.values()
 	for i := 0; i+1 < len(pairs); i += 2 {
-		q.Set(pairs[i], pairs[i+1])
+		if q.Set(pairs[i], pairs[i+1]); pairs[i+1] == "" {
+			q.Del(pairs[i])
+		}
 	}
 	return template.URL(q.Encode())
 }

@@ -64,6 +64,14 @@ func age(now, since time.Time) string {
 	return duration(max(now.Sub(since), 0))
 }
 
+// until says how far away a time is.
+func until(now, at time.Time) string {
+	if !at.After(now) {
+		return "due"
+	}
+	return "in " + duration(at.Sub(now))
+}
+
 // instant prints a time in UTC, to the second.
 func instant(t time.Time) string {
 	if t.IsZero() {

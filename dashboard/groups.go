@@ -8,8 +8,8 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// Grouping reads every letter of a filter, so with a million of them it takes seconds. A
-// page does not wait for that: it shows the groups as they were a moment ago, or says that
+// Grouping reads every letter or held record of a filter, so with a million of them it
+// takes seconds. A page does not wait for that: it shows the groups as they were a moment ago, or says that
 // they are being counted, and a new count is announced to the open pages.
 const (
 	groupPatience = 150 * time.Millisecond // of a page, for a new count
@@ -18,31 +18,43 @@ const (
 	maxGroupings  = 64 // filters whose groups are remembered
 )
 
+// grouped says what is grouped: dead letters, or held records.
+type grouped struct {
+	held   bool
+	filter store.LetterFilter
+}
+
+// groups are what was counted. They are not changed once they are made.
+type groups struct {
+	groups []store.LetterGroup
+	whole  bool // nothing was left out
+}
+
 // groupings are the groups of the filters that were looked at lately.
 type groupings struct {
 	mu  sync.Mutex // guards the rest
-	all map[store.LetterFilter]*grouping
+	all map[grouped]*grouping
 }
 
 // grouping is the groups of one filter.
 type grouping struct {
-	groups  []store.LetterGroup
+	found   groups
 	err     error
 	read    time.Time // zero: never
 	took    time.Duration
 	reading chan struct{} // closed when the reading that is under way ends; nil: none is
 }
 
-func newGroupings() *groupings { return &groupings{all: map[store.LetterFilter]*grouping{}} }
+func newGroupings() *groupings { return &groupings{all: map[grouped]*grouping{}} }
 
 // groupsOf returns the filter's groups, and whether they are known yet.
-func (d *dashboard) groupsOf(ctx context.Context, f store.LetterFilter) ([]store.LetterGroup, bool, error) {
+func (d *dashboard) groupsOf(ctx context.Context, f grouped) (groups, bool, error) {
 	g := d.groupings
 	g.mu.Lock()
 	one := g.entry(f)
 	if !one.read.IsZero() && time.Since(one.read) < groupReuse*one.took {
 		defer g.mu.Unlock()
-		return one.groups, true, one.err
+		return one.found, true, one.err
 	}
 	if one.reading == nil {
 		one.reading = make(chan struct{})
@@ -54,15 +66,15 @@ func (d *dashboard) groupsOf(ctx context.Context, f store.LetterFilter) ([]store
 	case <-reading:
 	case <-time.After(groupPatience):
 	case <-ctx.Done():
-		return nil, false, ctx.Err()
+		return groups{}, false, ctx.Err()
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return one.groups, !one.read.IsZero(), one.err
+	return one.found, !one.read.IsZero(), one.err
 }
 
 // entry finds or makes room for a filter; the caller holds the lock.
-func (g *groupings) entry(f store.LetterFilter) *grouping {
+func (g *groupings) entry(f grouped) *grouping {
 	if one := g.all[f]; one != nil {
 		return one
 	}
@@ -75,13 +87,21 @@ func (g *groupings) entry(f store.LetterFilter) *grouping {
 	return g.all[f]
 }
 
-func (d *dashboard) readGroups(ctx context.Context, f store.LetterFilter, one *grouping) {
+func (d *dashboard) group(ctx context.Context, f grouped) (groups, error) {
+	if f.held {
+		return d.heldGroups(ctx, f.filter)
+	}
+	list, err := d.Letters.Groups(ctx, f.filter, maxGroups)
+	return groups{list, len(list) < maxGroups}, err
+}
+
+func (d *dashboard) readGroups(ctx context.Context, f grouped, one *grouping) {
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
 	start := time.Now()
-	groups, err := d.Letters.Groups(ctx, f, maxGroups)
+	found, err := d.group(ctx, f)
 	d.groupings.mu.Lock()
-	one.groups, one.err, one.read, one.took = groups, err, time.Now(), time.Since(start)
+	one.found, one.err, one.read, one.took = found, err, time.Now(), time.Since(start)
 	close(one.reading)
 	one.reading = nil
 	slow := one.took > groupPatience

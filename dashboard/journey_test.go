@@ -308,7 +308,7 @@ func TestKeysAndPreferences(t *testing.T) {
 // paths are all pages, with data on them.
 func (d *deployment) paths() []string {
 	d.t.Helper()
-	list := []string{"/", "/entities/user", "/refused", "/refused?state=all&text=unique", "/held/user", "/record", "/record?entity=user&id=ada",
+	list := []string{"/", "/entities/user", "/refused", "/refused?state=all&text=unique", "/held", "/held?entity=user&kind=unique", "/record", "/record?entity=user&id=ada",
 		"/policies", "/policies/user", "/policies/user?" + url.Values{"max_attempts": {"5"}, "base": {"1s"}, "factor": {"2"}, "cap": {"1m"}, "jitter": {"full"}, "timeout": {"30s"}}.Encode(),
 		"/queues", "/queues/default", "/cache", "/audit", "/help"}
 	all, err := d.store.Letters(d.t.Context(), store.LetterFilter{}, 0, 1)

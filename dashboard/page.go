@@ -33,6 +33,7 @@ func parseTemplates() (templates, error) {
 		"query":   func(pairs ...string) template.URL { return template.URL(query(pairs...)) },
 		"plural":  plural, "int64": func(n int) int64 { return int64(n) },
 		"rate": perSec, "seconds": seconds, "short": short,
+		"until": until, "pair": func(first, second any) pair { return pair{first, second} },
 	}
 	pages := templates{}
 	for _, name := range pageNames {
@@ -44,6 +45,9 @@ func parseTemplates() (templates, error) {
 	}
 	return pages, nil
 }
+
+// pair gives a part of a page two values.
+type pair struct{ First, Second any }
 
 // page is what layout.html needs; Body is the page's own.
 type page struct {

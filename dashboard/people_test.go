@@ -119,12 +119,12 @@ func TestParametersAreBounded(t *testing.T) {
 		"/refused?kind=bad", "/refused?entity=" + url.QueryEscape("A b"), "/refused?text=" + long, "/refused?id=" + long, "/refused?since=yesterday",
 		"/refused?state=old", "/refused?before=-1", "/refused?text=%00", "/refused/confirm?do=burn&all=1", "/refused/confirm?do=retry",
 		"/refused/confirm?do=retry&all=1&state=resolved", "/refused/export?format=xml", "/refused/confirm?do=retry" + strings.Repeat("&n=1", 501),
-		"/audit?before=x", "/audit?id=" + long, "/held/user?from=99999999",
+		"/audit?before=x", "/audit?id=" + long, "/held?after=x", "/held?after=1.user", "/held?kind=bad",
 	} {
 		r, _ := d.visit(http.MethodGet, path, "", nil)
 		require.Equal(t, http.StatusBadRequest, r.StatusCode, path[:min(len(path), 60)])
 	}
-	for _, path := range []string{"/refused/0", "/refused/12345", "/refused/x", "/held/none", "/policies/none", "/queues/none", "/jobs/7", "/record?entity=none&id=1"} {
+	for _, path := range []string{"/refused/0", "/refused/12345", "/refused/x", "/held/user", "/policies/none", "/queues/none", "/jobs/7", "/record?entity=none&id=1"} {
 		r, _ := d.visit(http.MethodGet, path, "", nil)
 		require.Equal(t, http.StatusNotFound, r.StatusCode, path)
 	}

@@ -56,7 +56,7 @@ func (d *deployment) pictures() []picture {
 		{"refused-narrow", "/refused", 360, 740, true},
 		{"letter", letter, 1280, 800, false},
 		{"confirm", "/refused/confirm?do=discard&all=1&entity=user", 1280, 800, false},
-		{"held", "/held/user", 1280, 800, false},
+		{"held", "/held?entity=user", 1280, 800, false},
 		{"record", "/record?entity=user&id=user-0001", 1280, 800, false},
 		{"policies", "/policies", 1280, 800, false},
 		{"policy", preview, 1280, 800, false},

@@ -16,7 +16,7 @@ import (
 // records is the state in Redis, record by record. A cache.Cache is one.
 type records interface {
 	Status(ctx context.Context, e *afterwrite.Entity, id string) (cache.State, error)
-	Waiting(ctx context.Context, e *afterwrite.Entity, partition, skip, limit int) ([]cache.Waiting, error)
+	HeldFrom(ctx context.Context, places []cache.HeldIn, limit int) (held [][]cache.Waiting, more []bool, err error)
 	Events(ctx context.Context, e *afterwrite.Entity, since time.Time) (events []cache.Event, whole bool, err error)
 	Invalidate(ctx context.Context, e *afterwrite.Entity, ids []string) (int, error)
 	InvalidateMatch(ctx context.Context, e *afterwrite.Entity, pattern string, progress func(dropped int)) (int, error)
@@ -244,16 +244,4 @@ func (d *dashboard) invalidateMatch(w http.ResponseWriter, r *http.Request) {
 		done += " Then it was cut off; repeat it to go on."
 	}
 	d.showCache(w, r, http.StatusOK, done)
-}
-
-// parseSkip reads how many records a page begins after.
-func parseSkip(text string) (int, error) {
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 || n > maxSkip {
-		return 0, afterwrite.Invalid("from", "must be from 0 to %d", maxSkip)
-	}
-	return n, nil
 }

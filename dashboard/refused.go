@@ -4,7 +4,6 @@ import (
 	"context"
 	"html/template"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/afterwrite/afterwrite"
@@ -39,8 +38,7 @@ type refusedBody struct {
 	Filter  filter
 	Kinds   []afterwrite.Kind
 	States  []store.LetterState
-	Held    []entityRow // entities with held records
-	HeldErr bool
+	Held    heldSummary
 	Groups  []group
 	Counted bool // the groups are known
 	Count   int64
@@ -93,13 +91,7 @@ func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
 		d.broken(w, r, "list dead letters", err)
 		return
 	}
-	s := d.snapshot(r.Context())
-	body.HeldErr = s.redisDown()
-	for _, e := range s.entities {
-		if e.total.Held > 0 && (f.Entity == "" || f.Entity == e.entity.Name) {
-			body.Held = append(body.Held, row(e.entity.Name, e, s.at))
-		}
-	}
+	body.Held = d.summary(r.Context(), f)
 	d.render(w, r, http.StatusOK, "refused", page{Title: "Refused writes", Refresh: d.refresh(r), At: time.Now(), Body: body})
 }
 
@@ -107,13 +99,12 @@ func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
 // each letter is in one of them.
 func (d *dashboard) fillRefused(ctx context.Context, body *refusedBody) error {
 	f := body.Filter
-	groups, known, err := d.groupsOf(ctx, f.selects())
+	found, known, err := d.groupsOf(ctx, grouped{filter: f.selects()})
 	if err != nil {
 		return err
 	}
-	body.Counted = known
-	body.Least = len(groups) == maxGroups
-	for _, g := range groups {
+	body.Counted, body.Least = known, !found.whole
+	for _, g := range found.groups {
 		body.Count += int64(g.Count)
 		body.Groups = append(body.Groups, group{g, f.With("entity", g.Entity, "kind", string(g.Refusal.Kind), "text", clip(g.Refusal.Message, maxText))})
 	}
@@ -130,77 +121,4 @@ func (d *dashboard) fillRefused(ctx context.Context, body *refusedBody) error {
 		body.Letters = append(body.Letters, letterRow{l, l.Resolution == store.Unresolved && l.RetriedAt.IsZero()})
 	}
 	return nil
-}
-
-// heldBody is a page of one entity's held records.
-type heldBody struct {
-	Entity  string
-	Total   int64
-	At      time.Time
-	Records []heldRow
-	From    int // how many were skipped
-	Next    int // to skip on the next page; 0: this is the last one
-}
-
-type heldRow struct {
-	ID       string
-	Next, At time.Time
-	Attempts int
-	Kind     afterwrite.Kind
-	Max      int // attempts of the policy in the configuration
-}
-
-// Held records are read partition by partition, so the skipped ones are read as well;
-// the page therefore goes so far and no farther.
-const (
-	heldPage = 100
-	maxSkip  = 10_000
-)
-
-func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
-	e := d.entityNamed(r.PathValue("entity"))
-	if e == nil {
-		d.notFound(w, r)
-		return
-	}
-	skip, err := parseSkip(r.URL.Query().Get("from"))
-	if err != nil {
-		d.fail(w, r, http.StatusBadRequest, brief(err))
-		return
-	}
-	body := heldBody{Entity: e.Name, From: skip, At: time.Now()}
-	stats, err := d.Cache.Stats(r.Context(), e)
-	if err != nil {
-		d.broken(w, r, "list held records", err)
-		return
-	}
-	for _, p := range stats {
-		body.Total += p.Held
-		if n := int64(skip); n >= p.Held {
-			skip -= int(p.Held)
-			continue
-		}
-		if err := d.fillHeld(r.Context(), e, p.Partition, skip, &body); err != nil {
-			d.broken(w, r, "list held records", err)
-			return
-		}
-		skip = 0
-	}
-	if shown := body.From + len(body.Records); int64(shown) < body.Total && len(body.Records) > 0 && shown <= maxSkip {
-		body.Next = shown
-	}
-	slices.SortStableFunc(body.Records, func(a, b heldRow) int { return a.Next.Compare(b.Next) })
-	d.render(w, r, http.StatusOK, "held", page{Title: "Held records of " + e.Name, Refresh: d.refresh(r), At: body.At, Body: body})
-}
-
-func (d *dashboard) fillHeld(ctx context.Context, e *afterwrite.Entity, partition, skip int, body *heldBody) error {
-	room := heldPage - len(body.Records)
-	if room <= 0 {
-		return nil
-	}
-	waiting, err := d.Records.Waiting(ctx, e, partition, skip, room)
-	for _, one := range waiting {
-		body.Records = append(body.Records, heldRow{one.ID, one.Next, one.At, one.Attempts, one.Kind, e.Retry.For(one.Kind).MaxAttempts})
-	}
-	return err
 }

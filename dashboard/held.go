@@ -1,0 +1,140 @@
+package dashboard
+
+import (
+	"context"
+	"html/template"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// heldSummary is what a page says of all held records of a filter.
+type heldSummary struct {
+	Total   int64 // of the entity, or of all, whatever else the filter says
+	Next    time.Time
+	Down    bool // Redis does not answer
+	Counted bool // the groups are known
+	Least   bool // the groups are not all of them
+	Count   int64
+	Groups  []group
+	Query   template.URL
+}
+
+// summary counts the held records of a filter by their error. What cannot be counted is
+// said, and spoils no page.
+func (d *dashboard) summary(ctx context.Context, f filter) heldSummary {
+	s := d.snapshot(ctx)
+	sum := heldSummary{Down: s.redisDown(), Query: f.With("state", "")}
+	if d.Records == nil {
+		return sum
+	}
+	for _, e := range s.entities {
+		if f.Entity == "" || f.Entity == e.entity.Name {
+			sum.Total += e.total.Held
+			if n := e.total.OldestHeld; e.total.Held > 0 && (sum.Next.IsZero() || n.Before(sum.Next)) {
+				sum.Next = n
+			}
+		}
+	}
+	selected := f.LetterFilter
+	selected.State = ""
+	found, known, err := d.groupsOf(ctx, grouped{held: true, filter: selected})
+	if err != nil {
+		d.Log.WarnContext(ctx, "held records cannot be counted", "error", err)
+		return sum
+	}
+	sum.Counted, sum.Least = known, !found.whole
+	for _, g := range found.groups {
+		sum.Count += int64(g.Count)
+		sum.Groups = append(sum.Groups, group{g, f.With("entity", g.Entity, "kind", string(g.Refusal.Kind), "text", clip(g.Refusal.Message, maxText), "state", "")})
+	}
+	return sum
+}
+
+// heldBody is a page of held records.
+type heldBody struct {
+	Held    heldSummary
+	Filter  filter
+	Kinds   []afterwrite.Kind
+	Records []heldRow
+	Here    template.URL // the filter
+	After   string       // where this page begins
+	More    template.URL // the next page; "" at the end
+	Cut     bool         // the page ends before it is full: so many were looked at
+	At      time.Time
+}
+
+func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	f, err := d.parseFilter(q)
+	if err != nil {
+		d.fail(w, r, http.StatusBadRequest, brief(err))
+		return
+	}
+	after, err := parsePlace(q)
+	if err != nil {
+		d.fail(w, r, http.StatusBadRequest, brief(err))
+		return
+	}
+	body := heldBody{Filter: f, Kinds: afterwrite.Kinds, After: q.Get("after"), Here: f.With("state", "")}
+	walk := d.walkHeld(r.Context(), f.Entity, after)
+	rows, last, err := d.heldRows(r.Context(), walk, f, heldPage)
+	if err != nil {
+		d.broken(w, r, "list held records", err)
+		return
+	}
+	body.Records, body.Cut = rows, last != "" && len(rows) < heldPage
+	if last != "" {
+		body.More = f.With("state", "", "after", last)
+	}
+	body.Held = d.summary(r.Context(), f)
+	s := d.snapshot(r.Context())
+	body.At = s.at
+	d.render(w, r, http.StatusOK, "held", page{Title: "Held records", Refresh: d.refresh(r), At: s.at, Body: body})
+}
+
+// heldRows returns the next records of a walk that fit, at most max, and the place to go
+// on at, "" at the end.
+func (d *dashboard) heldRows(ctx context.Context, walk *heldWalk, f filter, max int) (rows []heldRow, last string, err error) {
+	for looked := 0; ; looked++ {
+		row, ok, err := walk.next(ctx)
+		if err != nil || !ok {
+			return rows, "", err
+		}
+		if len(rows) == max || looked == heldLooks {
+			return rows, last, nil
+		}
+		last = row.place().String()
+		if fits(f.LetterFilter, &row) {
+			rows = append(rows, row)
+		}
+	}
+}
+
+var heldColumns = []string{"entity", "id", "kind", "constraint", "column", "error", "attempts", "last_attempt", "next_attempt"}
+
+func (d *dashboard) exportHeld(w http.ResponseWriter, r *http.Request) {
+	f, err := d.parseFilter(r.URL.Query())
+	if err != nil {
+		d.fail(w, r, http.StatusBadRequest, brief(err))
+		return
+	}
+	walk := d.walkHeld(r.Context(), f.Entity, place{})
+	walk.chunk = heldChunk
+	d.export(w, r, "held", heldColumns, func() ([][]string, error) {
+		var lines [][]string
+		for len(lines) < exportPage {
+			row, ok, err := walk.next(r.Context())
+			if err != nil || !ok {
+				return lines, err
+			}
+			if fits(f.LetterFilter, &row) {
+				lines = append(lines, []string{row.Entity.Name, row.ID, string(row.Kind), row.Refusal.Constraint, row.Refusal.Column,
+					row.Refusal.Message, strconv.Itoa(row.Attempts), stamp(row.At), stamp(row.Next)})
+			}
+		}
+		return lines, nil
+	})
+}

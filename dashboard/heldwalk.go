@@ -1,0 +1,199 @@
+package dashboard
+
+import (
+	"cmp"
+	"context"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// Held records are in Redis, by partition, ordered by their next attempt. A page walks all
+// the partitions at once, merged in that order, from the place where the page before it
+// ended: however many there are, it reads about as many as it shows. A filter that fits
+// few of them ends after so many looks, and the next page goes on there.
+const (
+	heldPage  = 100
+	heldLooks = 10_000  // records looked at for one page
+	heldCount = 100_000 // records looked at for the groups
+	heldChunk = 500     // records of a partition that are read at once, at most
+)
+
+// heldRow is a held record.
+type heldRow struct {
+	Entity *afterwrite.Entity
+	cache.Waiting
+}
+
+// place is where a page ends: the next one begins after it.
+type place struct {
+	next   time.Time
+	entity string
+	id     string
+}
+
+func (r heldRow) place() place { return place{r.Next, r.Entity.Name, r.ID} }
+
+func (p place) compare(other place) int {
+	return cmp.Or(p.next.Compare(other.next), cmp.Compare(p.entity, other.entity), cmp.Compare(p.id, other.id))
+}
+
+// String is the place as ?after= spells it.
+func (p place) String() string {
+	return strconv.FormatInt(p.next.UnixMilli(), 10) + "." + p.entity + "." + p.id
+}
+
+func parsePlace(q url.Values) (place, error) {
+	text := q.Get("after")
+	if text == "" {
+		return place{}, nil
+	}
+	at, rest, _ := strings.Cut(text, ".")
+	entity, id, ok := strings.Cut(rest, ".")
+	ms, err := strconv.ParseInt(at, 10, 64)
+	if err != nil || !ok || ms < 0 || ms > 1<<48 || !afterwrite.ValidName(entity) || len(id) > afterwrite.MaxIDBytes {
+		return place{}, afterwrite.Invalid("after", "is no place in the held records")
+	}
+	return place{time.UnixMilli(ms), entity, id}, nil
+}
+
+// heldWalk yields held records in order.
+type heldWalk struct {
+	records records
+	after   place
+	lanes   []*lane
+	chunk   int
+}
+
+// lane is one partition of a walk.
+type lane struct {
+	cache.HeldIn
+	read  []heldRow // not yielded yet
+	ended bool
+}
+
+// walkHeld begins a walk over the partitions that have held records, of the entity where one is named.
+func (d *dashboard) walkHeld(ctx context.Context, entity string, after place) *heldWalk {
+	w := &heldWalk{records: d.Records, after: after}
+	for _, f := range d.snapshot(ctx).entities {
+		if entity != "" && entity != f.entity.Name {
+			continue
+		}
+		for _, p := range f.partitions {
+			if p.Held > 0 {
+				w.lanes = append(w.lanes, &lane{HeldIn: cache.HeldIn{Entity: f.entity, Partition: p.Partition, From: after.next}})
+			}
+		}
+	}
+	w.chunk = min(max(2*heldPage/max(len(w.lanes), 1), 10), heldChunk)
+	return w
+}
+
+// next returns the record that comes next; ok is false at the end.
+func (w *heldWalk) next(ctx context.Context) (row heldRow, ok bool, err error) {
+	if err := w.fill(ctx); err != nil {
+		return row, false, err
+	}
+	var first *lane
+	for _, l := range w.lanes {
+		if len(l.read) > 0 && (first == nil || l.read[0].place().compare(first.read[0].place()) < 0) {
+			first = l
+		}
+	}
+	if first == nil {
+		return row, false, nil
+	}
+	row, first.read = first.read[0], first.read[1:]
+	return row, true, nil
+}
+
+// fill reads on in every lane that has nothing left, in one go.
+func (w *heldWalk) fill(ctx context.Context) error {
+	for {
+		var places []cache.HeldIn
+		var empty []*lane
+		for _, l := range w.lanes {
+			if len(l.read) == 0 && !l.ended {
+				empty, places = append(empty, l), append(places, l.HeldIn)
+			}
+		}
+		if len(empty) == 0 {
+			return nil
+		}
+		held, more, err := w.records.HeldFrom(ctx, places, w.chunk)
+		if err != nil {
+			return err
+		}
+		for i, l := range empty {
+			l.ended = !more[i]
+			l.Skip += w.chunk
+			for _, one := range held[i] {
+				if row := (heldRow{l.Entity, one}); row.place().compare(w.after) > 0 {
+					l.read = append(l.read, row)
+				}
+			}
+		}
+		w.chunk = min(2*w.chunk, heldChunk)
+	}
+}
+
+// fits reports whether a held record is one of the filter's. Its time is that of its last
+// attempt.
+func fits(f store.LetterFilter, r *heldRow) bool {
+	return (f.ID == "" || f.ID == r.ID) && (f.Kind == "" || f.Kind == r.Kind) &&
+		(f.Constraint == "" || f.Constraint == r.Refusal.Constraint) &&
+		(f.Text == "" || strings.Contains(strings.ToLower(r.Refusal.Message), strings.ToLower(f.Text))) &&
+		(f.Since.IsZero() || !r.At.Before(f.Since)) && (f.Until.IsZero() || r.At.Before(f.Until))
+}
+
+// heldGroups counts held records by entity and error, the largest groups first.
+func (d *dashboard) heldGroups(ctx context.Context, f store.LetterFilter) (groups, error) {
+	type key struct {
+		entity  string
+		refusal afterwrite.Refusal
+	}
+	counted, found := map[key]*store.LetterGroup{}, groups{whole: true}
+	w := d.walkHeld(ctx, f.Entity, place{})
+	w.chunk = heldChunk
+	for looked := 0; ; looked++ {
+		row, ok, err := w.next(ctx)
+		if err != nil {
+			return found, err
+		}
+		if found.whole = !ok; !ok || looked == heldCount {
+			break
+		}
+		if !fits(f, &row) {
+			continue
+		}
+		at := key{row.Entity.Name, row.Refusal}
+		g := counted[at]
+		if g == nil {
+			if len(counted) == heldLooks {
+				break
+			}
+			g = &store.LetterGroup{Entity: at.entity, Refusal: at.refusal, First: row.At}
+			counted[at] = g
+		}
+		g.Count++
+		if row.At.After(g.Last) {
+			g.Last = row.At
+		}
+	}
+	for _, g := range counted {
+		found.groups = append(found.groups, *g)
+	}
+	slices.SortFunc(found.groups, func(a, b store.LetterGroup) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Entity, b.Entity), cmp.Compare(a.Refusal.Message, b.Refusal.Message))
+	})
+	if len(found.groups) > maxGroups {
+		found.groups, found.whole = found.groups[:maxGroups], false
+	}
+	return found, nil
+}
