@@ -18,6 +18,7 @@ type Usage struct {
 	Whole    bool    `json:"whole"`    // every key was looked at
 	Estimate bool    `json:"estimate"` // sizes are of the content: the server does not tell its own figure
 	Groups   []Share `json:"groups"`   // by bytes, largest first
+	Lives    []Share `json:"lives"`    // by what is left of their time to live, none first
 	Largest  []Big   `json:"largest"`  // keys, largest first
 }
 
@@ -40,7 +41,7 @@ type Big struct {
 // bars MEMORY USAGE, sizes are those of the content. It returns what it has where the
 // context ends first.
 func (c *Cache) Big(ctx context.Context, sample, largest int) (Usage, error) {
-	u := Usage{Whole: true}
+	u := Usage{Whole: true, Lives: newLives()}
 	shares := map[string]*Share{}
 	err := c.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
 		size, err := node.DBSize(ctx).Result()
@@ -91,10 +92,17 @@ func (c *Cache) weigh(ctx context.Context, node redis.Cmdable, names []string, u
 	if err != nil {
 		return err
 	}
+	lives, err := timesToLive(ctx, node, names)
+	if err != nil {
+		return err
+	}
 	for i, name := range names {
 		if sizes[i] == 0 {
 			continue // gone since
 		}
+		class := &u.Lives[lifeClass(lives[i])]
+		class.Keys++
+		class.Bytes += sizes[i]
 		of := c.ownerOf(name)
 		s := shares[of]
 		if s == nil {
@@ -143,6 +151,41 @@ func memory(ctx context.Context, node redis.Cmdable, names []string, u *Usage) (
 		sizes[i] = int64(len(cmd.Val()))
 	}
 	return sizes, nil
+}
+
+// lifeClasses bound the classes of what is left of a time to live, after those of keys
+// that have none.
+var lifeClasses = []time.Duration{time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour}
+
+func newLives() []Share {
+	return []Share{{Name: "none"}, {Name: "under 1 min"}, {Name: "under 10 min"}, {Name: "under 1 h"}, {Name: "under 1 d"}, {Name: "1 d or more"}}
+}
+
+func lifeClass(left time.Duration) int {
+	if left < 0 {
+		return 0
+	}
+	i, _ := slices.BinarySearch(lifeClasses, left+1)
+	return 1 + i
+}
+
+// timesToLive reads what is left to keys, below zero where they do not end.
+func timesToLive(ctx context.Context, node redis.Cmdable, names []string) ([]time.Duration, error) {
+	p := node.Pipeline()
+	cmds := make([]*redis.DurationCmd, len(names))
+	for i, name := range names {
+		cmds[i] = p.PTTL(ctx, name)
+	}
+	if len(names) > 0 {
+		if _, err := p.Exec(ctx); err != nil {
+			return nil, fault("big", err)
+		}
+	}
+	lives := make([]time.Duration, len(names))
+	for i, cmd := range cmds {
+		lives[i] = cmd.Val()
+	}
+	return lives, nil
 }
 
 // ownerOf says whose a key is.

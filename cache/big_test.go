@@ -31,6 +31,13 @@ func TestBigFindsTheLargestAndSumsByOwner(t *testing.T) {
 	}
 	assert.Equal(t, 2, keys["values page"])
 	assert.Equal(t, 3, keys["entity user"])
+	assert.Equal(t, "none", u.Lives[0].Name)
+	assert.GreaterOrEqual(t, u.Lives[0].Keys, 3, "what is pending stays")
+	total := 0
+	for _, s := range u.Lives {
+		total += s.Keys
+	}
+	assert.Equal(t, u.Sampled, total)
 	u, err = b.Big(t.Context(), 2, 10)
 	require.NoError(t, err)
 	assert.Equal(t, 2, u.Sampled)

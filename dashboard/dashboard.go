@@ -86,6 +86,7 @@ type dashboard struct {
 	pulse     *pulse
 	jobs      *jobs
 	groupings *groupings
+	usage     usage
 	tasks     tasks // nil where Queues is none
 }
 
@@ -136,6 +137,7 @@ func (d *dashboard) routes() http.Handler {
 	page("POST /entities/{entity}/pause", Admin, d.pauseEntity)
 	page("GET /events", Viewer, d.events)
 	page("GET /help", Viewer, d.help)
+	page("GET /export/{list}", Viewer, d.exportNamed)
 	page("GET /", Viewer, d.notFound)
 	if d.Series != nil {
 		page("GET /series.json", Viewer, d.seriesJSON)
@@ -149,7 +151,8 @@ func (d *dashboard) routes() http.Handler {
 		page("GET /record", Viewer, d.record)
 		page("POST /record/invalidate", Operator, d.invalidate)
 		page("GET /cache", Viewer, d.cachePage)
-		page("POST /cache/invalidate", Admin, d.invalidateMatch)
+		page("POST /cache/invalidate", Admin, d.invalidateMany)
+		page("GET /cache/export", Viewer, d.exportKeys)
 	}
 	if d.Queues != nil {
 		page("GET /queues", Viewer, d.queuesPage)

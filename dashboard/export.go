@@ -54,6 +54,15 @@ func (d *dashboard) export(w http.ResponseWriter, r *http.Request, name string, 
 	out.end()
 }
 
+// exportList is export for what is whole in memory.
+func (d *dashboard) exportList(w http.ResponseWriter, r *http.Request, name string, columns []string, list [][]string) {
+	d.export(w, r, name, columns, func() ([][]string, error) {
+		some := list
+		list = nil
+		return some, nil
+	})
+}
+
 // lines writes one line after another.
 type lines interface {
 	begin(columns []string)

@@ -24,14 +24,14 @@ type policyRow struct {
 }
 
 func (d *dashboard) policies(w http.ResponseWriter, r *http.Request) {
-	var list []policyRow
-	for _, e := range d.Entities {
-		p, err := d.Letters.Policy(r.Context(), e.Name)
-		if err != nil {
-			d.broken(w, r, "read retry policies", err)
-			return
-		}
-		list = append(list, policyRow{e.Name, p, schedule(p.Policy, "").Sentence})
+	all, err := d.Letters.Policies(r.Context(), d.Entities...)
+	if err != nil {
+		d.broken(w, r, "read retry policies", err)
+		return
+	}
+	list := make([]policyRow, len(all))
+	for i, p := range all {
+		list[i] = policyRow{p.Entity, p, schedule(p.Policy, "").Sentence}
 	}
 	d.show(w, r, http.StatusOK, "policies", "Retry policies", list)
 }

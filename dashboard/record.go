@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/afterwrite/afterwrite"
@@ -20,6 +19,8 @@ type records interface {
 	Events(ctx context.Context, e *afterwrite.Entity, since time.Time) (events []cache.Event, whole bool, err error)
 	Invalidate(ctx context.Context, e *afterwrite.Entity, ids []string) (int, error)
 	InvalidateMatch(ctx context.Context, e *afterwrite.Entity, pattern string, progress func(dropped int)) (int, error)
+	InvalidateTags(ctx context.Context, tags ...cache.Tag) error
+	Big(ctx context.Context, sample, largest int) (cache.Usage, error)
 	Pause(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error)
 	Resume(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error)
 }
@@ -136,21 +137,26 @@ func (d *dashboard) fillRecord(ctx context.Context, e *afterwrite.Entity, body *
 		body.Row.Values, body.Row.Exists = loaded[body.ID], loaded[body.ID] != nil
 	}
 	body.Fields = sides(e, body.State, body.Row)
-	events, whole, err := d.Records.Events(ctx, e, body.At.Add(-eventsBack))
-	if err != nil {
+	if body.Events, body.Whole, err = d.eventsOf(ctx, e, body.ID); err != nil {
 		return err
-	}
-	body.Whole = whole
-	for _, one := range events {
-		if one.ID == body.ID {
-			body.Events = append(body.Events, one)
-		}
 	}
 	if d.Letters != nil {
 		// A database that is down leaves this list empty; the page says that it is down.
 		body.Audit, _ = d.Letters.Audit(ctx, store.AuditQuery{Entity: e.Name, ID: body.ID, Limit: 20})
 	}
 	return nil
+}
+
+// eventsOf are the events of one record, and whether none since eventsBack is missing.
+func (d *dashboard) eventsOf(ctx context.Context, e *afterwrite.Entity, id string) ([]cache.Event, bool, error) {
+	all, whole, err := d.Records.Events(ctx, e, time.Now().Add(-eventsBack))
+	var events []cache.Event
+	for _, one := range all {
+		if one.ID == id {
+			events = append(events, one)
+		}
+	}
+	return events, whole, err
 }
 
 // sides compares the cached record with its row.
@@ -187,61 +193,4 @@ func (d *dashboard) invalidate(w http.ResponseWriter, r *http.Request) {
 		d.tell(r, "cache.invalidate", e, id, nil)
 	}
 	redirect(w, r, "record?"+query("entity", e.Name, "id", id, "said", said))
-}
-
-// cacheBody is the page of the cache as a whole.
-type cacheBody struct {
-	Redis    cache.Health
-	Err      error
-	HitRate  string
-	Asked    int64
-	Entities []*afterwrite.Entity
-	Tunes    bool
-	Done     string // what an invalidation did
-	Phrase   string
-}
-
-// invalidateLimit bounds a scan over the cached records.
-const invalidateLimit = 60 * time.Second
-
-func (d *dashboard) cachePage(w http.ResponseWriter, r *http.Request) {
-	d.showCache(w, r, http.StatusOK, "")
-}
-
-func (d *dashboard) showCache(w http.ResponseWriter, r *http.Request, status int, done string) {
-	s := d.snapshot(r.Context())
-	body := cacheBody{Redis: s.redis, Entities: d.Entities, Tunes: who(r).May(Admin), Done: done, HitRate: "—"}
-	if s.redisDown() {
-		body.Err = s.redisErr
-	}
-	if body.Asked = s.redis.Hits + s.redis.Misses; body.Asked > 0 {
-		body.HitRate = strconv.FormatFloat(100*float64(s.redis.Hits)/float64(body.Asked), 'f', 1, 64) + " %"
-	}
-	d.render(w, r, status, "cache", page{Title: "Cache", At: s.at, Body: body})
-}
-
-func (d *dashboard) invalidateMatch(w http.ResponseWriter, r *http.Request) {
-	e := d.entityNamed(r.PostFormValue("entity"))
-	pattern := strings.TrimSpace(r.PostFormValue("pattern"))
-	switch {
-	case e == nil:
-		d.notFound(w, r)
-		return
-	case pattern == "" || len(pattern) > maxText:
-		d.showCache(w, r, http.StatusUnprocessableEntity, "Give a pattern of 1 to 200 bytes; * is every record.")
-		return
-	case d.production() && r.PostFormValue("typed") != e.Name:
-		d.showCache(w, r, http.StatusUnprocessableEntity, "Nothing was dropped: type the entity's name to confirm.")
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), invalidateLimit)
-	defer cancel()
-	n, err := d.Records.InvalidateMatch(ctx, e, pattern, nil)
-	d.tell(r, "cache.invalidate", e, "", map[string]any{"pattern": pattern, "dropped": n})
-	done := "Dropped " + number(int64(n)) + " " + plural(int64(n), "record", "records") + " of " + e.Name + " from the cache."
-	if err != nil {
-		d.Log.WarnContext(r.Context(), "invalidation ended early", "entity", e.Name, "pattern", pattern, "dropped", n, "error", err)
-		done += " Then it was cut off; repeat it to go on."
-	}
-	d.showCache(w, r, http.StatusOK, done)
 }

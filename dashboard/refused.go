@@ -23,6 +23,7 @@ type letters interface {
 	Discard(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
 	Edit(ctx context.Context, number int64, changes afterwrite.Fields, by store.Actor) (producer.Accepted, error)
 	Policy(ctx context.Context, entity string) (store.Policy, error)
+	Policies(ctx context.Context, entities ...*afterwrite.Entity) ([]store.Policy, error)
 	PolicyHistory(ctx context.Context, entity string, max int) ([]store.Policy, error)
 	ReplacePolicy(ctx context.Context, entity string, p afterwrite.RetryPolicy, expected int64, by store.Actor, note string) (store.Policy, error)
 	Rollback(ctx context.Context, entity string, to, expected int64, by store.Actor) (store.Policy, error)

@@ -16,14 +16,28 @@ func (m *Mender) Policy(ctx context.Context, entity string) (store.Policy, error
 	if err != nil {
 		return store.Policy{}, err
 	}
-	current, err := m.letters.CurrentPolicies(ctx)
+	all, err := m.Policies(ctx, e)
 	if err != nil {
 		return store.Policy{}, err
 	}
-	if p, ok := current[entity]; ok {
-		return p, nil
+	return all[0], nil
+}
+
+// Policies is [Mender.Policy] for several entities, in one read.
+func (m *Mender) Policies(ctx context.Context, entities ...*afterwrite.Entity) ([]store.Policy, error) {
+	current, err := m.letters.CurrentPolicies(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return store.Policy{Entity: entity, Policy: e.Retry, Note: "from the configuration"}, nil
+	all := make([]store.Policy, len(entities))
+	for i, e := range entities {
+		p, ok := current[e.Name]
+		if !ok {
+			p = store.Policy{Entity: e.Name, Policy: e.Retry, Note: "from the configuration"}
+		}
+		all[i] = p
+	}
+	return all, nil
 }
 
 // PolicyHistory returns the versions of an entity's policy, the newest first, the

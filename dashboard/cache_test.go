@@ -1,0 +1,56 @@
+package dashboard_test
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// The cache page tells what the memory is for, and drops by key, by pattern and by tag.
+func TestCachePage(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	d.refuse("eve")
+	values, err := cache.NewValues[string](d.cache, cache.Policy{Group: "page", TTL: time.Hour}, nil)
+	require.NoError(t, err)
+	said := "old"
+	load := func() string {
+		v, err := values.Load(t.Context(), "home", func(ctx context.Context) (string, error) {
+			cache.AddTags(ctx, cache.NamedTag("menu"))
+			return said, nil
+		})
+		require.NoError(t, err)
+		return v
+	}
+	require.Equal(t, "old", load())
+
+	_, page := d.visit(http.MethodGet, "/cache", "", nil)
+	shown := text(page)
+	require.Contains(t, shown, "entity user 2")
+	require.Contains(t, shown, "values page 1")
+	require.Contains(t, shown, "under 1 d")
+	require.Contains(t, shown, "Largest keys")
+
+	said = "new"
+	require.Equal(t, "old", load())
+	r, page := d.visit(http.MethodPost, "/cache/invalidate", "", url.Values{"tag": {"menu"}})
+	require.Equal(t, http.StatusOK, r.StatusCode)
+	require.Contains(t, text(page), "Every value with the tag &#34;menu&#34; is loaded anew")
+	require.Equal(t, "new", load())
+	for _, bad := range []url.Values{{"tag": {""}}, {"entity": {"user"}, "pattern": {""}}} {
+		r, page = d.visit(http.MethodPost, "/cache/invalidate", "", bad)
+		require.Equal(t, http.StatusUnprocessableEntity, r.StatusCode)
+		require.Contains(t, page, `role="alert"`)
+	}
+	log, err := d.store.AuditLog(t.Context(), store.AuditQuery{})
+	require.NoError(t, err)
+	require.Equal(t, "cache.invalidate", log[0].Action)
+	require.Equal(t, "menu", log[0].Detail["tag"])
+}

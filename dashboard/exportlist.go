@@ -1,0 +1,166 @@
+package dashboard
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/queue"
+)
+
+// list is what a page shows as a table, whole.
+type list struct {
+	columns []string
+	lines   [][]string
+}
+
+// exportNamed exports one of the short lists: ?entity=, ?id=, ?queue= and ?state= say which.
+func (d *dashboard) exportNamed(w http.ResponseWriter, r *http.Request) {
+	make := map[string]func(*http.Request) (list, error){
+		"entities": d.listEntities, "partitions": d.listPartitions, "queues": d.listQueues, "tasks": d.listTasks,
+		"policies": d.listPolicies, "policy": d.listHistory, "events": d.listEvents,
+	}[r.PathValue("list")]
+	if make == nil {
+		d.notFound(w, r)
+		return
+	}
+	l, err := make(r)
+	if err != nil {
+		d.broken(w, r, "export", err)
+		return
+	}
+	d.exportList(w, r, r.PathValue("list"), l.columns, l.lines)
+}
+
+var figureColumns = []string{
+	"oldest_pending", "pending", "held", "dead", "accepted", "persisted", "superseded", "discarded", "lost", "imbalance", "paused",
+}
+
+func figureLine(first string, s cache.Stats) []string {
+	n := func(i int64) string { return strconv.FormatInt(i, 10) }
+	return []string{
+		first, stamp(s.OldestPending), n(s.Pending), n(s.Held), n(s.Dead), n(s.Accepted), n(s.Persisted), n(s.Superseded), n(s.Discarded),
+		n(s.Lost), n(s.Imbalance()), strconv.FormatBool(s.Paused),
+	}
+}
+
+func (d *dashboard) listEntities(r *http.Request) (list, error) {
+	l := list{columns: append([]string{"entity"}, figureColumns...)}
+	for _, f := range d.snapshot(r.Context()).entities {
+		if f.err != nil {
+			return l, f.err
+		}
+		l.lines = append(l.lines, figureLine(f.entity.Name, f.total))
+	}
+	return l, nil
+}
+
+func (d *dashboard) listPartitions(r *http.Request) (list, error) {
+	e, err := d.asked(r)
+	if err != nil {
+		return list{}, err
+	}
+	l := list{columns: append([]string{"partition"}, figureColumns...)}
+	stats, err := d.Cache.Stats(r.Context(), e)
+	for _, s := range stats {
+		l.lines = append(l.lines, figureLine(strconv.Itoa(s.Partition), s))
+	}
+	return l, err
+}
+
+// asked is the entity of ?entity=.
+func (d *dashboard) asked(r *http.Request) (*afterwrite.Entity, error) {
+	if e := d.entityNamed(r.URL.Query().Get("entity")); e != nil {
+		return e, nil
+	}
+	return nil, afterwrite.ErrUnknownEntity
+}
+
+func (d *dashboard) listQueues(r *http.Request) (list, error) {
+	l := list{columns: []string{"queue", "waiting", "running", "later", "put_off", "archived", "oldest_waits_seconds", "paused"}}
+	s := d.snapshot(r.Context())
+	n := func(i int64) string { return strconv.FormatInt(i, 10) }
+	for _, q := range s.queues {
+		l.lines = append(l.lines, []string{q.Queue, n(q.Pending), n(q.Active), n(q.Scheduled), n(q.Retry), n(q.Archived),
+			strconv.FormatFloat(q.Latency.Seconds(), 'f', 3, 64), strconv.FormatBool(q.Paused)})
+	}
+	return l, s.queueErr
+}
+
+func (d *dashboard) listTasks(r *http.Request) (list, error) {
+	l := list{columns: []string{"queue", "state", "entity", "partition", "generation", "next", "failures", "error"}}
+	q := r.URL.Query()
+	switch known := slices.ContainsFunc(d.Entities, func(e *afterwrite.Entity) bool { return e.Flush.Queue == q.Get("queue") }); {
+	case d.tasks == nil || !known:
+		return l, afterwrite.Invalid("queue", "is no queue of these entities")
+	case !slices.Contains(queue.States, q.Get("state")):
+		return l, afterwrite.Invalid("state", "is none of %v", queue.States)
+	}
+	tasks, err := d.tasks.Tasks(q.Get("queue"), q.Get("state"), queue.MaxTasks)
+	for _, t := range tasks {
+		l.lines = append(l.lines, []string{t.Queue, t.State, t.Task.Entity, strconv.Itoa(t.Task.Partition),
+			strconv.FormatInt(t.Task.Generation, 10), stamp(t.Next), strconv.Itoa(t.Retried), t.Err})
+	}
+	return l, err
+}
+
+// policyColumns are the settings of a policy, those of single kinds among them.
+func policyColumns() []string {
+	var columns []string
+	for _, s := range texts(afterwrite.RetryPolicy{}) {
+		columns = append(columns, s.Name)
+	}
+	return columns
+}
+
+func policyLine(p afterwrite.RetryPolicy) []string {
+	var values []string
+	for _, s := range texts(p) {
+		values = append(values, s.Value)
+	}
+	return values
+}
+
+func (d *dashboard) listPolicies(r *http.Request) (list, error) {
+	l := list{columns: append([]string{"entity", "version", "set_at", "set_by"}, policyColumns()...)}
+	if d.Letters == nil {
+		return l, nil
+	}
+	all, err := d.Letters.Policies(r.Context(), d.Entities...)
+	for _, p := range all {
+		l.lines = append(l.lines, append([]string{p.Entity, strconv.FormatInt(p.Version, 10), stamp(p.SetAt), p.Author}, policyLine(p.Policy)...))
+	}
+	return l, err
+}
+
+func (d *dashboard) listHistory(r *http.Request) (list, error) {
+	l := list{columns: append([]string{"version", "set_at", "set_by", "note"}, policyColumns()...)}
+	e, err := d.asked(r)
+	if err != nil || d.Letters == nil {
+		return l, err
+	}
+	history, err := d.Letters.PolicyHistory(r.Context(), e.Name, maxHistory)
+	for _, p := range history {
+		l.lines = append(l.lines, append([]string{strconv.FormatInt(p.Version, 10), stamp(p.SetAt), p.Author, p.Note}, policyLine(p.Policy)...))
+	}
+	return l, err
+}
+
+func (d *dashboard) listEvents(r *http.Request) (list, error) {
+	l := list{columns: []string{"at", "event", "version"}}
+	e, err := d.asked(r)
+	if err != nil || d.Records == nil {
+		return l, err
+	}
+	id, err := e.CanonicalID(clip(r.URL.Query().Get("id"), afterwrite.MaxIDBytes+1))
+	if err != nil {
+		return l, err
+	}
+	events, _, err := d.eventsOf(r.Context(), e, id)
+	for _, one := range events {
+		l.lines = append(l.lines, []string{stamp(one.At), one.Type, one.Version.String()})
+	}
+	return l, err
+}
