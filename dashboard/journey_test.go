@@ -20,145 +20,145 @@ import (
 
 // A refused write appears without reload; it is opened, edited, retried and gone.
 func TestRefusedWriteIsMended(t *testing.T) {
-	t.Parallel()
-	d := deploy(t)
-	b, watch := newTab(t, d.pages.URL), newTab(t, d.pages.URL)
-	b.open("/")
-	b.sees("Nothing has been written yet.")
-	watch.open("/refused")
-	watch.sees("No dead letter matches.")
-	d.refuse("eve")
-	b.sees("1 write refused, 0 of them dead.")
-	watch.sees("Held: the database is asked again")
-	d.die("user", "eve")
-	watch.sees("user eve")
-	b.sees("1 write refused, 1 of them dead.")
+	onEach(t, func(t *testing.T, d *deployment) {
+		b, watch := newTab(t, d.pages.URL), newTab(t, d.pages.URL)
+		b.open("/")
+		b.sees("Nothing has been written yet.")
+		watch.open("/refused")
+		watch.sees("No dead letter matches.")
+		d.refuse("eve")
+		b.sees("1 write refused, 0 of them dead.")
+		watch.sees("Held: the database is asked again")
+		d.die("user", "eve")
+		watch.sees("user eve")
+		b.sees("1 write refused, 1 of them dead.")
 
-	watch.press("th a.id")
-	watch.sees("Refused values and the database's")
-	html := watch.text()
-	require.Contains(t, html, "<script>alert(1)</script>", "a stored script stays text")
-	require.Contains(t, html, "9223372036854775800", "every digit is shown")
-	require.Contains(t, html, `{"b":1,"a":[1.0]}`, "JSON is shown as it came")
-	require.NotContains(t, html, "hush")
-	watch.expects("status of 422")
-	watch.fill(`[name="field.email"]`, `eve`)
-	watch.button("Edit and retry")
-	watch.sees("The edit was not accepted; see below.")
-	watch.fill(`[name="field.email"]`, `"eve@example.com"`)
-	watch.button("Edit and retry")
-	watch.sees("The edit is accepted and on its way to the database.")
-	s := d.await("user", "eve", afterwrite.Persisted)
-	require.Equal(t, `"hush"`, s.Record.Values[4], "a hidden value that nobody typed is kept")
-	watch.open("/refused")
-	watch.sees("No dead letter matches.")
-	b.sees("All accepted writes are in the database.")
-	watch.open("/audit")
-	watch.sees("dead.edited")
+		watch.press("th a.id")
+		watch.sees("Refused values and the database's")
+		html := watch.text()
+		require.Contains(t, html, "<script>alert(1)</script>", "a stored script stays text")
+		require.Contains(t, html, "9223372036854775800", "every digit is shown")
+		require.Contains(t, html, `{"b":1,"a":[1.0]}`, "JSON is shown as it came")
+		require.NotContains(t, html, "hush")
+		watch.expects("status of 422")
+		watch.fill(`[name="field.email"]`, `eve`)
+		watch.button("Edit and retry")
+		watch.sees("The edit was not accepted; see below.")
+		watch.fill(`[name="field.email"]`, `"eve@example.com"`)
+		watch.button("Edit and retry")
+		watch.sees("The edit is accepted and on its way to the database.")
+		s := d.await("user", "eve", afterwrite.Persisted)
+		require.Equal(t, `"hush"`, s.Record.Values[4], "a hidden value that nobody typed is kept")
+		watch.open("/refused")
+		watch.sees("No dead letter matches.")
+		b.sees("All accepted writes are in the database.")
+		watch.open("/audit")
+		watch.sees("dead.edited")
+	})
 }
 
 // Bulk: all of a filter, how many and which said before, progress, and no more than that.
 func TestBulkDiscard(t *testing.T) {
-	t.Parallel()
-	d := deploy(t)
-	var ids []string
-	for i := range 60 {
-		ids = append(ids, fmt.Sprintf("copy-%02d", i))
-	}
-	d.refuse(ids...)
-	d.die("user", ids...)
-	b := newTab(t, d.pages.URL)
-	b.open("/refused?entity=user&kind=unique")
-	b.sees("60 dead letters")
-	b.sees("Older")
-	b.button("Discard all…")
-	b.sees("Discard 60 dead letters?")
-	b.sees("60 of entity user, of kind unique.")
-	b.button("Cancel")
+	onEach(t, func(t *testing.T, d *deployment) {
+		var ids []string
+		for i := range 60 {
+			ids = append(ids, fmt.Sprintf("copy-%02d", i))
+		}
+		d.refuse(ids...)
+		d.die("user", ids...)
+		b := newTab(t, d.pages.URL)
+		b.open("/refused?entity=user&kind=unique")
+		b.sees("60 dead letters")
+		b.sees("Older")
+		b.button("Discard all…")
+		b.sees("Discard 60 dead letters?")
+		b.sees("60 of entity user, of kind unique.")
+		b.button("Cancel")
 
-	// A dialog outlives the refreshes: wait for one beneath it.
-	b.button("Discard all…")
-	b.sees("Discard 60 dead letters?")
-	d.put("user", "grace", map[string]any{"name": "Grace", "email": "g@example.com"})
-	d.await("user", "grace", afterwrite.Persisted)
-	require.True(t, js[bool](b, `new Promise(done => document.body.addEventListener("htmx:sseMessage", () => setTimeout(() => done(document.getElementById("dialog").open), 50), {once: true}))`))
+		// A dialog outlives the refreshes: wait for one beneath it.
+		b.button("Discard all…")
+		b.sees("Discard 60 dead letters?")
+		d.put("user", "grace", map[string]any{"name": "Grace", "email": "g@example.com"})
+		d.await("user", "grace", afterwrite.Persisted)
+		require.True(t, js[bool](b, `new Promise(done => document.body.addEventListener("htmx:sseMessage", () => setTimeout(() => done(document.getElementById("dialog").open), 50), {once: true}))`))
 
-	b.button("Discard 60")
-	b.at("/jobs/1")
-	b.sees("✓ done")
-	for _, id := range ids {
-		s := d.await("user", id, afterwrite.Persisted)
-		require.True(t, s.Record.Deleted)
-	}
-	b.open("/refused")
-	b.sees("No dead letter matches.")
-	b.open("/refused?state=resolved")
-	b.sees("discarded")
+		b.button("Discard 60")
+		b.at("/jobs/1")
+		b.sees("✓ done")
+		for _, id := range ids {
+			s := d.await("user", id, afterwrite.Persisted)
+			require.True(t, s.Record.Deleted)
+		}
+		b.open("/refused")
+		b.sees("No dead letter matches.")
+		b.open("/refused?state=resolved")
+		b.sees("discarded")
+	})
 }
 
 // Ticked letters alone are retried, and those that someone else was faster with are left.
 func TestPickedLettersAreRetried(t *testing.T) {
-	t.Parallel()
-	d := deploy(t)
-	d.refuse("one", "two", "three")
-	d.die("user", "one", "two", "three")
-	b := newTab(t, d.pages.URL)
-	b.open("/refused")
-	var numbers []int64
-	for _, l := range d.letters() {
-		if l.ID != "three" {
-			numbers = append(numbers, l.Number)
-			b.press(fmt.Sprintf(`input[value="%d"]`, l.Number))
+	onEach(t, func(t *testing.T, d *deployment) {
+		d.refuse("one", "two", "three")
+		d.die("user", "one", "two", "three")
+		b := newTab(t, d.pages.URL)
+		b.open("/refused")
+		var numbers []int64
+		for _, l := range d.letters() {
+			if l.ID != "three" {
+				numbers = append(numbers, l.Number)
+				b.press(fmt.Sprintf(`input[value="%d"]`, l.Number))
+			}
 		}
-	}
-	require.Len(t, numbers, 2)
-	d.put("user", "ada", map[string]any{"name": "Ada", "email": "other@example.com"})
-	d.await("user", "ada", afterwrite.Persisted)
-	b.button("Retry…")
-	b.sees("Retry 2 dead letters?")
-	b.button("Retry 2")
-	b.sees("✓ done")
-	testkit.Eventually(t, "one of the two has the address now", func() bool {
-		rows, err := d.store.Load(t.Context(), d.entity("user"), []string{"one", "two"})
+		require.Len(t, numbers, 2)
+		d.put("user", "ada", map[string]any{"name": "Ada", "email": "other@example.com"})
+		d.await("user", "ada", afterwrite.Persisted)
+		b.button("Retry…")
+		b.sees("Retry 2 dead letters?")
+		b.button("Retry 2")
+		b.sees("✓ done")
+		testkit.Eventually(t, "one of the two has the address now", func() bool {
+			rows, err := d.store.Load(t.Context(), d.entity("user"), []string{"one", "two"})
+			require.NoError(t, err)
+			return len(rows) == 1
+		})
+		waiting, err := d.store.Letters(t.Context(), store.LetterFilter{State: store.StateWaiting, ID: "three"}, 0, 0)
 		require.NoError(t, err)
-		return len(rows) == 1
+		require.Len(t, waiting, 1)
 	})
-	waiting, err := d.store.Letters(t.Context(), store.LetterFilter{State: store.StateWaiting, ID: "three"}, 0, 0)
-	require.NoError(t, err)
-	require.Len(t, waiting, 1)
 }
 
 // A policy is previewed before it is in force, and can be taken back.
 func TestPolicyIsTuned(t *testing.T) {
-	t.Parallel()
-	d := deploy(t)
-	d.refuse("eve")
-	before := d.await("user", "eve", afterwrite.Held)
-	b := newTab(t, d.pages.URL)
-	b.open("/policies/user")
-	b.sees("This is the policy in force.")
-	b.types(`[name="max_attempts"]`, "3")
-	b.types(`[name="base"]`, "10m")
-	b.sees("base: 1h → 10m")
-	b.sees("Dead after 3 attempts")
-	b.sees("1 held record waits now: 1 would be tried sooner")
-	b.button("Put in force")
-	b.sees("The policy is in force")
-	b.sees("max_attempts 8 → 3")
-	testkit.Eventually(t, "the held record follows the policy", func() bool {
-		return d.await("user", "eve", afterwrite.Held).NextAttempt.Before(before.NextAttempt)
+	onEach(t, func(t *testing.T, d *deployment) {
+		d.refuse("eve")
+		before := d.await("user", "eve", afterwrite.Held)
+		b := newTab(t, d.pages.URL)
+		b.open("/policies/user")
+		b.sees("This is the policy in force.")
+		b.types(`[name="max_attempts"]`, "3")
+		b.types(`[name="base"]`, "10m")
+		b.sees("base: 1h → 10m")
+		b.sees("Dead after 3 attempts")
+		b.sees("1 held record waits now: 1 would be tried sooner")
+		b.button("Put in force")
+		b.sees("The policy is in force")
+		b.sees("max_attempts 8 → 3")
+		testkit.Eventually(t, "the held record follows the policy", func() bool {
+			return d.await("user", "eve", afterwrite.Held).NextAttempt.Before(before.NextAttempt)
+		})
+		b.expects("status of 422")
+		b.open("/policies/user")
+		b.fill(`[name="factor"]`, "0")
+		b.button("Put in force")
+		b.sees("factor must be from 1 to 100")
+		b.open("/policies/user")
+		b.button("Back to 0")
+		b.sees("back to version 0")
+		p, err := d.mender.Policy(t.Context(), "user")
+		require.NoError(t, err)
+		require.Equal(t, 8, p.Policy.MaxAttempts)
 	})
-	b.expects("status of 422")
-	b.open("/policies/user")
-	b.fill(`[name="factor"]`, "0")
-	b.button("Put in force")
-	b.sees("factor must be from 1 to 100")
-	b.open("/policies/user")
-	b.button("Back to 0")
-	b.sees("back to version 0")
-	p, err := d.mender.Policy(t.Context(), "user")
-	require.NoError(t, err)
-	require.Equal(t, 8, p.Policy.MaxAttempts)
 }
 
 var people = []dashboard.User{
@@ -250,6 +250,38 @@ func TestWithoutJavaScript(t *testing.T) {
 		b.open(path)
 		require.Contains(t, b.html(), "</main>", path)
 	}
+}
+
+// Flushing is paused, what is written waits and says so; an operator resumes it, has what
+// is held tried at once, and the database has all of it.
+func TestPauseResumeAndFlushNow(t *testing.T) {
+	onEach(t, func(t *testing.T, d *deployment) {
+		d.refuse("eve")
+		b, watch := newTab(t, d.pages.URL), newTab(t, d.pages.URL)
+		watch.open("/")
+		b.open("/entities/user")
+		b.button("Pause flushing")
+		b.sees("Flushing is paused")
+		d.put("user", "grace", map[string]any{"name": "Grace", "email": "g@example.com"})
+		watch.sees("user: flushing is paused; writes wait in Redis.")
+		b.button("Flush now")
+		b.sees("Nothing was ordered: flushing is paused.")
+		b.button("Resume flushing")
+		b.sees("Flushing goes on")
+		d.await("user", "grace", afterwrite.Persisted)
+
+		d.put("user", "ada", map[string]any{"name": "Ada", "email": "other@example.com"})
+		d.await("user", "ada", afterwrite.Persisted)
+		b.button("Flush now")
+		b.sees("All that waits is being flushed")
+		d.await("user", "eve", afterwrite.Persisted)
+		watch.sees("All accepted writes are in the database.")
+		b.button("Flush now")
+		b.sees("Nothing waits")
+		b.open("/audit")
+		b.sees("flush.now")
+		b.sees("flush.resume")
+	})
 }
 
 // Keys, theme, times and the look-up.

@@ -39,15 +39,29 @@ type deployment struct {
 	pages    *httptest.Server
 }
 
-// deploy starts one. A change alters the dashboard's options.
+// deploy starts one on SQLite. A change alters the dashboard's options.
 func deploy(t testing.TB, change ...func(*dashboard.Options)) *deployment {
+	t.Helper()
+	return deployOn(t, testkit.SQLite(t), change...)
+}
+
+// onEach runs a journey on each database.
+func onEach(t *testing.T, journey func(t *testing.T, d *deployment), change ...func(*dashboard.Options)) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, url string) {
+		t.Parallel()
+		journey(t, deployOn(t, url, change...))
+	})
+}
+
+func deployOn(t testing.TB, url string, change ...func(*dashboard.Options)) *deployment {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	d := &deployment{t: t, entities: shop(t)}
 	redis, prefix := testkit.SharedRedis(t).URL(), testkit.Prefix(t)
 	var err error
-	d.store, err = store.Open(ctx, store.Config{URL: testkit.SQLite(t)}, d.entities)
+	d.store, err = store.Open(ctx, store.Config{URL: url}, d.entities)
 	require.NoError(t, err)
 	_, err = d.store.Migrate(ctx, false)
 	require.NoError(t, err)
