@@ -16,7 +16,7 @@ import (
 // was looked at by then is what it shows, and shows again for usageReuse.
 const (
 	usageSample   = 20_000
-	usageLargest  = 20
+	usageLargest  = 10
 	usagePatience = 120 * time.Millisecond
 	usageReuse    = 10 * time.Second
 )

@@ -171,6 +171,7 @@ func (d *dashboard) letterRoutes(page func(string, Role, http.HandlerFunc)) {
 	page("POST /refused/act", Operator, d.act)
 	page("GET /refused/{number}", Viewer, d.letter)
 	page("POST /refused/{number}/edit", Operator, d.edit)
+	page("POST /record/retry", Operator, d.retryHeld)
 	page("GET /jobs/{number}", Viewer, d.job)
 	page("POST /jobs/{number}/stop", Operator, d.stopJob)
 	page("GET /policies", Viewer, d.policies)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"html"
 	"io"
 	"math"
 	"net/http"
@@ -259,7 +260,7 @@ func TestMountedUnderAPrefix(t *testing.T) {
 			links := regexp.MustCompile(`(?:href|src)="([^"]*)"`).FindAllStringSubmatch(body(t, r), -1)
 			require.NotEmpty(t, links)
 			for _, link := range links {
-				to, err := r.Request.URL.Parse(link[1])
+				to, err := r.Request.URL.Parse(html.UnescapeString(link[1]))
 				require.NoError(t, err)
 				require.Equal(t, http.StatusOK, fetch(t, to.String()).StatusCode, "%s links to %s", page, to)
 				require.True(t, strings.HasPrefix(to.Path, prefix), "%s leaves %s", to, prefix)

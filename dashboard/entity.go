@@ -39,7 +39,7 @@ func (d *dashboard) entity(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := s.entities[i]
-	body := entityBody{Row: row(f.entity.Name, f, s.at), Known: f.err == nil, Findings: f.findings(s.at), Settings: settings(f.entity),
+	body := entityBody{Row: row(f.entity.Name, f, s.at), Known: f.err == nil, Findings: f.findings(s.at, d.reasons(r.Context(), s)), Settings: settings(f.entity),
 		Paused: f.total.Paused, Tunes: d.Records != nil && who(r).May(Admin), Mends: d.Letters != nil && who(r).May(Operator)}
 	for _, p := range f.partitions {
 		one := entityFigures{entity: f.entity, total: p}

@@ -1,7 +1,9 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,6 +44,7 @@ type grouping struct {
 	err     error
 	read    time.Time // zero: never
 	took    time.Duration
+	missed  bool          // a page did not wait for the reading that is under way
 	reading chan struct{} // closed when the reading that is under way ends; nil: none is
 }
 
@@ -70,6 +73,7 @@ func (d *dashboard) groupsOf(ctx context.Context, f grouped) (groups, bool, erro
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	one.missed = one.reading != nil
 	return one.found, !one.read.IsZero(), one.err
 }
 
@@ -85,6 +89,33 @@ func (g *groupings) entry(f grouped) *grouping {
 	}
 	g.all[f] = &grouping{}
 	return g.all[f]
+}
+
+// reasons say by entity what most of its refused writes were refused for, as the end of a
+// sentence: ": unique email".
+type reasons map[string]string
+
+// reasons reads them from the groups as far as they are counted.
+func (d *dashboard) reasons(ctx context.Context, s *snapshot) reasons {
+	t := s.total()
+	found := reasons{}
+	if d.Letters == nil || d.Records == nil || t.Held+t.Dead == 0 {
+		return found
+	}
+	most := map[string]int{}
+	for _, f := range []grouped{{held: true}, {filter: store.LetterFilter{State: store.StateWaiting}}} {
+		of, _, err := d.groupsOf(ctx, f)
+		if err != nil {
+			continue // the pages of the refused say so
+		}
+		for _, g := range of.groups {
+			if g.Count > most[g.Entity] {
+				most[g.Entity] = g.Count
+				found[g.Entity] = ": " + strings.TrimSpace(string(g.Refusal.Kind)+" "+cmp.Or(g.Refusal.Column, g.Refusal.Constraint))
+			}
+		}
+	}
+	return found
 }
 
 func (d *dashboard) group(ctx context.Context, f grouped) (groups, error) {
@@ -104,9 +135,10 @@ func (d *dashboard) readGroups(ctx context.Context, f grouped, one *grouping) {
 	one.found, one.err, one.read, one.took = found, err, time.Now(), time.Since(start)
 	close(one.reading)
 	one.reading = nil
-	slow := one.took > groupPatience
+	missed := one.missed
+	one.missed = false
 	d.groupings.mu.Unlock()
-	if slow {
+	if missed {
 		d.pulse.tell("groups " + start.String())
 	}
 }

@@ -27,11 +27,11 @@ func TestRefusedWriteIsMended(t *testing.T) {
 		watch.open("/refused")
 		watch.sees("No dead letter matches.")
 		d.refuse("eve")
-		b.sees("1 write refused, 0 of them dead.")
+		b.sees("1 write refused, 0 of them dead: unique")
 		watch.sees("Held: the database is asked again")
 		d.die("user", "eve")
 		watch.sees("user eve")
-		b.sees("1 write refused, 1 of them dead.")
+		b.sees("1 write refused, 1 of them dead: unique")
 
 		watch.press("th a.id")
 		watch.sees("Refused values and the database's")

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -21,7 +22,7 @@ func (d *dashboard) loginPage(w http.ResponseWriter, r *http.Request) {
 
 func (d *dashboard) login(w http.ResponseWriter, r *http.Request) {
 	body := loginBody{Name: clip(r.PostFormValue("name"), 100), Next: clip(r.PostFormValue("next"), 1000)}
-	ok, err := d.people.check(r.Context(), body.Name, r.PostFormValue("password"))
+	ok, err := d.people.check(r.Context(), d.people.from(r), body.Name, r.PostFormValue("password"))
 	if err != nil {
 		body.Error = "Too many tries to log in. Wait a few seconds."
 		w.Header().Set("Retry-After", "3")
@@ -40,6 +41,7 @@ func (d *dashboard) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.people.sessions.Put(r.Context(), SessionUser, body.Name)
+	d.people.sessions.Put(r.Context(), sessionMark, mark(d.people.users[body.Name]))
 	d.Log.InfoContext(r.Context(), "logged in", "user", body.Name, "origin", d.people.origin(r))
 	redirect(w, r, body.Next)
 }
@@ -90,8 +92,11 @@ func (d *dashboard) setView(w http.ResponseWriter, r *http.Request) {
 }
 
 // redirect sends the browser to a page of the dashboard, named from where it is mounted.
-// The place stays below it whatever it says: it follows "./".
+// The place stays below it whatever it says: it follows "./", and one that climbs is none.
 func redirect(w http.ResponseWriter, r *http.Request, to string) {
+	if climbs(to) {
+		to = ""
+	}
 	to = strings.Map(func(c rune) rune {
 		if c < ' ' || c == '\\' {
 			return -1
@@ -100,6 +105,14 @@ func redirect(w http.ResponseWriter, r *http.Request, to string) {
 	}, strings.TrimLeft(to, "/"))
 	w.Header().Set("Location", root(r)+to)
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// climbs reports whether a path has a segment that leads upwards, encoded or not.
+func climbs(to string) bool {
+	path, _, _ := strings.Cut(to, "?")
+	path, _, _ = strings.Cut(path, "#")
+	path = strings.NewReplacer("%2e", ".", "%2E", ".", `\`, "/", "\t", "", "\n", "", "\r", "").Replace(path)
+	return slices.Contains(strings.Split(path, "/"), "..")
 }
 
 // here is the page of a request as [redirect] takes it.

@@ -70,7 +70,7 @@ type process struct {
 
 func (d *dashboard) overview(w http.ResponseWriter, r *http.Request) {
 	s := d.snapshot(r.Context())
-	verdict, others := s.verdict()
+	verdict, others := s.verdict(d.reasons(r.Context(), s))
 	body := overviewBody{
 		Verdict: verdict, Others: others, Known: !s.redisDown(),
 		Processes: processes(s.processes), AliveErr: s.aliveErr,
@@ -146,8 +146,8 @@ func processes(alive []cache.Process) []process {
 	for i, p := range alive {
 		list[i] = process{Kind: p.Kind, ID: p.ID}
 		for k, v := range p.Info {
-			if k == lagsInfo {
-				continue // shown as quantiles of all workers
+			if k == lagsInfo || v == "" {
+				continue // the lags are shown as quantiles of all workers
 			}
 			list[i].Info = append(list[i].Info, strings.ReplaceAll(k, "_", " ")+" "+v)
 		}

@@ -83,6 +83,8 @@ var saids = map[string]string{
 	"flushnothing":   "Nothing waits: the database has every write that it has not refused for good.",
 	"flushpausednow": "Nothing was ordered: flushing is paused. Resume it first.",
 	"retried":        "Sent back to the database; attempts begin anew.",
+	"triedagain":     "Sent back to the database.",
+	"stale":          "A newer write, or a worker, was faster: it is no longer held at that version.",
 	"discarded":      "Discarded: the row's state in the database is the record's newest again.",
 	"edited":         "The edit is accepted and on its way to the database.",
 	"policy":         "The policy is in force; workers follow within two seconds.",

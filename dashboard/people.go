@@ -2,14 +2,17 @@ package dashboard
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -66,13 +69,13 @@ func (p person) actor() store.Actor {
 // SessionUser is the session value that names who has logged in.
 const SessionUser = "user"
 
-// Limits of a session, and of the tries to open one.
+// sessionMark is the session value that ends it when the user gets another password.
+const sessionMark = "mark"
+
+// Limits of a session.
 const (
-	sessionLife  = 12 * time.Hour
-	sessionIdle  = 2 * time.Hour
-	loginsAtOnce = 2 // a check takes memory and a processor for a moment
-	loginsBurst  = 10
-	loginEvery   = 3 * time.Second // beyond the burst, for everybody together
+	sessionLife = 12 * time.Hour
+	sessionIdle = 2 * time.Hour
 )
 
 // people knows who may come in.
@@ -83,15 +86,14 @@ type people struct {
 	insecure bool // even from another machine
 	sessions *scs.SessionManager
 	checking chan struct{}
-	tries    *rate.Limiter
-	dummy    func() string // a hash for names that are not known
+	tries    tries
+	hashes   []string // of all users who have one, sorted by name
 }
 
 func newPeople(o Options) (*people, error) {
 	p := &people{
 		users: map[string]User{}, proxy: o.Proxy, insecure: o.Insecure, sessions: scs.New(),
-		checking: make(chan struct{}, loginsAtOnce), tries: rate.NewLimiter(rate.Every(loginEvery), loginsBurst),
-		dummy: sync.OnceValue(func() string { h, _ := HashPassword("nobody"); return h }),
+		checking: make(chan struct{}, loginsAtOnce), tries: tries{by: map[netip.Prefix]*rate.Limiter{}},
 	}
 	for _, u := range o.Users {
 		if err := p.add(u); err != nil {
@@ -101,12 +103,17 @@ func newPeople(o Options) (*people, error) {
 	if o.Proxy.Header != "" && len(o.Proxy.From) == 0 {
 		return nil, errors.New("dashboard: a proxy's header is believed from named addresses alone; name them")
 	}
+	for _, name := range slices.Sorted(maps.Keys(p.users)) {
+		if h := p.users[name].Hash; h != "" {
+			p.hashes = append(p.hashes, h)
+		}
+	}
 	p.open = len(o.Users) == 0 && o.Proxy.Header == ""
 	s := p.sessions
 	s.Lifetime, s.IdleTimeout, s.HashTokenInStore = sessionLife, sessionIdle, true
 	s.Cookie.Name, s.Cookie.Secure, s.Cookie.SameSite = "afterwrite_session", o.HTTPS, http.SameSiteLaxMode
 	if o.Sessions != nil {
-		s.Store = o.Sessions
+		s.Store = sessions{store: o.Sessions, here: s.Store, log: o.Log}
 	}
 	s.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
 		o.Log.ErrorContext(r.Context(), "session failed", "error", err)
@@ -139,18 +146,31 @@ func (p *people) of(r *http.Request) (who person, ok bool) {
 		return who, p.insecure || localOnly(r)
 	}
 	if p.proxy.Header != "" && p.trusted(peer(r)) {
-		if name := r.Header.Get(p.proxy.Header); name != "" {
+		names := r.Header.Values(p.proxy.Header)
+		if len(names) > 1 {
+			return who, false // one is not the proxy's
+		}
+		if name := strings.Join(names, ""); name != "" {
 			u, known := p.users[name]
 			if !known {
 				u = User{Name: name, Role: p.proxy.Role}
 			}
-			who.Name, who.Role = brief(errors.New(u.Name)), u.Role
+			who.Name, who.Role = clip(strings.ToValidUTF8(u.Name, "�"), maxText), u.Role
 			return who, u.Role != ""
 		}
 	}
 	u, known := p.users[p.sessions.GetString(r.Context(), SessionUser)]
+	if !known || subtle.ConstantTimeCompare([]byte(p.sessions.GetString(r.Context(), sessionMark)), []byte(mark(u))) != 1 {
+		return who, false
+	}
 	who.Name, who.Role, who.Leaves = u.Name, u.Role, true
-	return who, known
+	return who, true
+}
+
+// mark differs where the user's password does, and tells nothing of it.
+func mark(u User) string {
+	sum := sha256.Sum256([]byte("afterwrite session of " + u.Name + " " + u.Hash))
+	return hex.EncodeToString(sum[:16])
 }
 
 // localOnly reports whether a request came to a loopback address under a loopback name.
@@ -181,8 +201,11 @@ func (p *people) trusted(a netip.Addr) bool {
 	return slices.ContainsFunc(p.proxy.From, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
-// origin is the address that a request came from: the last one that no trusted proxy has.
-func (p *people) origin(r *http.Request) string {
+// origin is the address that a request came from, as text.
+func (p *people) origin(r *http.Request) string { return p.from(r).String() }
+
+// from is the address that a request came from: the last one that no trusted proxy has.
+func (p *people) from(r *http.Request) netip.Addr {
 	at := peer(r)
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && p.trusted(at); i-- {
@@ -192,26 +215,33 @@ func (p *people) origin(r *http.Request) string {
 		}
 		at = hop.Unmap()
 	}
-	return at.String()
+	return at
 }
 
 // errTries reports too many tries to log in.
 var errTries = errors.New("too many tries to log in; wait a few seconds")
 
-// check says whether a password is the user's. It takes as long for a name that nobody has.
-func (p *people) check(ctx context.Context, name, password string) (bool, error) {
-	if !p.tries.Allow() {
+// check says whether a password is the user's. A name that nobody has takes as long as
+// that of some user, always the same one.
+func (p *people) check(ctx context.Context, from netip.Addr, name, password string) (bool, error) {
+	if len(p.hashes) == 0 {
+		return false, nil // everybody comes through the proxy
+	}
+	if !p.tries.allow(from) {
 		return false, errTries
 	}
 	select {
 	case p.checking <- struct{}{}:
 		defer func() { <-p.checking }()
+	case <-time.After(loginsWait):
+		return false, errTries
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
 	u, known := p.users[name]
 	if !known || u.Hash == "" {
-		u, known = User{Hash: p.dummy()}, false
+		sum := sha256.Sum256([]byte(name))
+		u, known = User{Hash: p.hashes[int(sum[0])%len(p.hashes)]}, false
 	}
 	return matches(u.Hash, password[:min(len(password), maxPassword)]) && known, nil
 }

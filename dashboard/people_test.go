@@ -71,7 +71,7 @@ func TestRolesOnTheServer(t *testing.T) {
 	d.die("user", "eve")
 	number := fmt.Sprint(d.letters()[0].Number)
 	admin := []string{"/policies/user", "/policies/user/rollback", "/cache/invalidate", "/queues/default/pause", "/entities/user/pause"}
-	operator := []string{"/refused/act", "/refused/" + number + "/edit", "/entities/user/flush", "/jobs/1/stop", "/record/invalidate"}
+	operator := []string{"/refused/act", "/refused/" + number + "/edit", "/record/retry", "/entities/user/flush", "/jobs/1/stop", "/record/invalidate"}
 	for _, path := range append(admin, operator...) {
 		r, _ := d.visit(http.MethodPost, path, "", nil)
 		require.Equal(t, http.StatusUnauthorized, r.StatusCode, path)

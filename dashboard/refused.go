@@ -29,6 +29,7 @@ type letters interface {
 	Rollback(ctx context.Context, entity string, to, expected int64, by store.Actor) (store.Policy, error)
 	Effect(ctx context.Context, entity string, p afterwrite.RetryPolicy) (mend.Effect, error)
 	Audit(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error)
+	RetryHeld(ctx context.Context, entity, id string, version afterwrite.Version, by store.Actor) error
 	FlushNow(ctx context.Context, entity string, by store.Actor) (cache.Now, error)
 }
 

@@ -39,8 +39,8 @@ const slow = 10 * time.Second
 
 // verdict answers the one question of the overview, whether accepted writes reach the
 // database, in one sentence: the gravest finding. The others follow it.
-func (s *snapshot) verdict() (first finding, rest []finding) {
-	found := slices.Concat(s.systems(), s.records())
+func (s *snapshot) verdict(why reasons) (first finding, rest []finding) {
+	found := slices.Concat(s.systems(), s.records(why))
 	if len(found) == 0 {
 		return s.allIsWell(), nil
 	}
@@ -88,13 +88,13 @@ func (s *snapshot) systems() []finding {
 }
 
 // records are the findings about the entities.
-func (s *snapshot) records() []finding {
+func (s *snapshot) records(why reasons) []finding {
 	var found []finding
 	if s.redisDown() {
 		return nil // said once, for all of them
 	}
 	for _, f := range s.entities {
-		for _, one := range f.findings(s.at) {
+		for _, one := range f.findings(s.at, why) {
 			found = append(found, finding{one.Level, f.entity.Name + ": " + one.Text})
 		}
 	}
@@ -102,7 +102,7 @@ func (s *snapshot) records() []finding {
 }
 
 // findings are what an operator should know of one entity, or of one of its partitions.
-func (f entityFigures) findings(now time.Time) []finding {
+func (f entityFigures) findings(now time.Time, why reasons) []finding {
 	if f.err != nil {
 		return []finding{{failure, "the figures cannot be read."}}
 	}
@@ -121,7 +121,7 @@ func (f entityFigures) findings(now time.Time) []finding {
 		add(warning, "flushing is paused%s; writes wait in Redis.", f.pausedPart())
 	}
 	if n := t.Held + t.Dead; n > 0 {
-		add(warning, "%s %s refused, %s of them dead.", number(n), plural(n, "write", "writes"), number(t.Dead))
+		add(warning, "%s %s refused, %s of them dead%s.", number(n), plural(n, "write", "writes"), number(t.Dead), why[f.entity.Name])
 	}
 	if f.lag(now) > slow+f.entity.Flush.Delay {
 		add(warning, "%s.", waiting(t, now))
@@ -145,7 +145,7 @@ func (f entityFigures) pausedPart() string {
 
 func (f entityFigures) level(now time.Time) level {
 	worst := fine
-	for _, one := range f.findings(now) {
+	for _, one := range f.findings(now, nil) {
 		worst = max(worst, one.Level)
 	}
 	return worst

@@ -24,7 +24,8 @@
     const name = event.detail.type;
     if (stopped() || document.hidden) return;
     htmx.trigger(document.body, "figures");
-    if (name === "refused") htmx.trigger(document.body, "refused");
+    // What was still being counted may have been told before this page listened.
+    if (name === "refused" || document.querySelector("[aria-busy=true]")) htmx.trigger(document.body, "refused");
     draw();
   });
   document.body.addEventListener("htmx:beforeRequest", function (event) {

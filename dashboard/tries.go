@@ -1,0 +1,61 @@
+package dashboard
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Limits of the tries to log in. They are by address, so that nobody who guesses locks
+// others out; how many are checked at once is bounded for everybody together.
+const (
+	loginsAtOnce = 2 // a check takes memory and a processor for a moment
+	loginsWait   = 2 * time.Second
+	loginsBurst  = 10
+	loginEvery   = 3 * time.Second // beyond the burst
+	loginsKnown  = 10_000          // addresses that are remembered
+)
+
+// tries counts tries by address.
+type tries struct {
+	mu sync.Mutex // guards by
+	by map[netip.Prefix]*rate.Limiter
+}
+
+// allow reports whether an address may try again. An IPv6 network of 64 bits is one
+// address: whoever has one has all of it.
+func (t *tries) allow(from netip.Addr) bool {
+	bits := 32
+	if from.Is6() {
+		bits = 64
+	}
+	network, err := from.Prefix(bits)
+	if err != nil {
+		network = netip.Prefix{}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	one := t.by[network]
+	if one == nil {
+		if len(t.by) >= loginsKnown {
+			t.forget()
+		}
+		one = rate.NewLimiter(rate.Every(loginEvery), loginsBurst)
+		t.by[network] = one
+	}
+	return one.Allow()
+}
+
+// forget drops the addresses that have all their tries again or, under a flood, all.
+func (t *tries) forget() {
+	for network, one := range t.by {
+		if one.Tokens() >= loginsBurst {
+			delete(t.by, network)
+		}
+	}
+	if len(t.by) >= loginsKnown {
+		clear(t.by)
+	}
+}
