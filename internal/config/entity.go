@@ -98,7 +98,7 @@ func (r *reader) field(p pair, path string) afterwrite.Field {
 	before := len(r.faults)
 	r.section(p.value, path, []setting{
 		{path: "type", text: oneOf(&f.Type, afterwrite.FieldTypes...)},
-		{path: "column", text: words(&f.Column, identifier)},
+		{path: "column", text: words(&f.Column, columnName)},
 		{path: "required", text: boolean(&f.Required), kind: truth},
 		{path: "unique", text: boolean(&f.Unique), kind: truth},
 		{path: "redact", text: boolean(&f.Redact), kind: truth},

@@ -233,10 +233,19 @@ func identifier(text string) error {
 		return fmt.Errorf("is empty")
 	case len(text) > maxIdentifier:
 		return fmt.Errorf("is %d bytes, more than the %d that PostgreSQL keeps of a name", len(text), maxIdentifier)
-	case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == '"' || r == '`' || r == 0x7f }):
-		return fmt.Errorf("contains a quote or a control character")
+	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("\"'`;:\\", r) }):
+		return fmt.Errorf("contains a space, a control character or one of \" ' ` ; : \\")
 	}
 	return nil
+}
+
+// columnName is an identifier without a point, which in a table's name divides it from
+// its schema's.
+func columnName(text string) error {
+	if strings.Contains(text, ".") {
+		return fmt.Errorf("contains a point")
+	}
+	return identifier(text)
 }
 
 func queueName(text string) error {

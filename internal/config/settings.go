@@ -83,7 +83,7 @@ func entitySettings(e *afterwrite.Entity, ttl func(*time.Duration) form, fields,
 	r := &e.Retry
 	return []setting{
 		{path: "table", text: words(&e.Table, identifier)},
-		{path: "id.column", text: words(&e.ID.Column, identifier)},
+		{path: "id.column", text: words(&e.ID.Column, columnName)},
 		{path: "id.type", text: oneOf(&e.ID.Type, afterwrite.String, afterwrite.Int, afterwrite.UUID)},
 		{path: "id.max", text: whole(&e.ID.Max, 1, afterwrite.MaxIDBytes), kind: number},
 		{path: "fields", node: fields},
