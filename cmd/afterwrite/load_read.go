@@ -121,7 +121,7 @@ func newCSV(in io.Reader, e *afterwrite.Entity, maxRow int) (*csvRows, error) {
 	if mark, err := buffered.Peek(3); err == nil && string(mark) == "\ufeff" {
 		_, _ = buffered.Discard(3)
 	}
-	r := &csvRows{in: csv.NewReader(buffered), bound: b, entity: e, maxRow: maxRow}
+	r := &csvRows{in: csv.NewReader(&returns{in: buffered}), bound: b, entity: e, maxRow: maxRow}
 	r.in.ReuseRecord = true
 	header, err := r.in.Read()
 	if errors.Is(err, io.EOF) {
@@ -166,6 +166,7 @@ func (c *csvRows) next() (row, error) {
 	line, _ := c.in.FieldPos(0)
 	r := row{line: line, fields: make(afterwrite.Fields, len(cells))}
 	for i, cell := range cells {
+		cell = unmark(cell)
 		switch position := c.columns[i]; {
 		case position < 0:
 			r.id = cell

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -78,6 +80,24 @@ func TestCSV(t *testing.T) {
 		_, err := newCSV(strings.NewReader(text), e, 1000)
 		require.ErrorContains(t, err, reason)
 	}
+}
+
+// Within quotes every byte is the value's, also at the seams of small reads.
+func TestCSVKeepsCarriageReturns(t *testing.T) {
+	t.Parallel()
+	e := testkit.Entity(t, "everything")
+	text := "id,string\r\n\"a\r\n\",\"x\r\ny\rz\"\"\r\n\"\r\nb,\"\xff\"\r\nc,plain\r\n"
+	r, err := newCSV(iotest.OneByteReader(strings.NewReader(text)), e, 1000)
+	require.NoError(t, err)
+	all, bad, err := readAll(t, r)
+	require.NoError(t, err)
+	require.Empty(t, bad)
+	require.Len(t, all, 3)
+	require.Equal(t, "a\r\n", all[0].id)
+	require.Equal(t, "x\r\ny\rz\"\r\n", all[0].fields["string"])
+	require.NotContains(t, all[1].fields["string"], "\r", "a byte that is not UTF-8 stays one")
+	require.False(t, utf8.ValidString(all[1].fields["string"].(string)))
+	require.Equal(t, "plain", all[2].fields["string"])
 }
 
 func TestCSVRowsAreBounded(t *testing.T) {
