@@ -108,7 +108,7 @@ func (c *Cache) forward(r *http.Request) string {
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return "method"
-	case r.Header.Get("Range") != "" || r.Header.Get("Upgrade") != "" || r.ContentLength > 0,
+	case r.Header.Get("Range") != "" || r.Header.Get("Upgrade") != "" || r.ContentLength != 0,
 		strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
 		return "bypass"
 	case noStore || noCache || (len(asked) == 0 && r.Header.Get("Pragma") == "no-cache"):
@@ -148,7 +148,8 @@ func (c *Cache) load(ctx context.Context, r *http.Request, next http.Handler) (r
 	}
 	rec := &recorder{header: http.Header{}, limit: c.cfg.MaxSize, stop: cancel}
 	next.ServeHTTP(rec, get)
-	if rec.code >= 500 || (ctx.Err() != nil && !rec.stopped) {
+	rec.WriteHeader(http.StatusOK)
+	if rec.code >= 500 || (!rec.stopped && (ctx.Err() != nil || !rec.whole())) {
 		return response{}, errPass
 	}
 	stored := rec.response()
@@ -179,14 +180,22 @@ func (c *Cache) pass(w http.ResponseWriter, r *http.Request, next http.Handler, 
 		next.ServeHTTP(w, r)
 		return
 	}
-	s := &stripped{ResponseWriter: w, field: c.cfg.Target}
+	// Before the caller hears of it, whose next request must see the change; and when it
+	// is over, since the handler may have answered before it was done.
+	s := &stripped{ResponseWriter: w, field: c.cfg.Target, before: func(code int) { c.changed(r, code) }}
 	next.ServeHTTP(s, r)
-	if s.code < 400 {
-		// RFC 9111, section 4.4. Where Redis does not answer, nothing is served from it.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Second)
-		defer cancel()
-		_ = c.cfg.Cache.InvalidateTags(ctx, pathTag(r))
+	c.changed(r, s.code)
+}
+
+// changed invalidates what is kept of a path after an unsafe request that succeeded (RFC
+// 9111, section 4.4). Where Redis does not answer, nothing is served from it.
+func (c *Cache) changed(r *http.Request, code int) {
+	if code >= 400 {
+		return
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Second)
+	defer cancel()
+	_ = c.cfg.Cache.InvalidateTags(ctx, pathTag(r))
 }
 
 func pathTag(r *http.Request) cache.Tag {
@@ -197,6 +206,9 @@ func pathTag(r *http.Request) cache.Tag {
 func (c *Cache) send(w http.ResponseWriter, r *http.Request, stored response, a cache.Answer[response]) {
 	h := w.Header()
 	for name, values := range stored.Header {
+		if name == "Vary" { // what is outside of this handler may vary, too
+			values = append(h[name], values...)
+		}
 		h[name] = values
 	}
 	status := c.cfg.Name + "; hit; ttl=" + strconv.FormatInt(int64(a.TTL/time.Second), 10)

@@ -2,6 +2,7 @@ package httpcache_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -145,6 +146,8 @@ func TestKey(t *testing.T) {
 		{"/p?a=2&b=2", "", false},
 		{"/p?a=1&a=2&b=2", "", false},
 		{"/p?a=2&a=1&b=2", "", false}, // the order of one name's values counts
+		{"/p?%61=9&a=8", "", false},
+		{"/p?a=8&%61=9", "", false}, // however it is escaped
 		{"/q?a=1&b=2", "", false},
 		{"/p%2Fx", "", false},
 		{"/p/x", "", false},
@@ -171,7 +174,7 @@ func TestHeadAndConditions(t *testing.T) {
 		code   int
 	}{
 		{"If-None-Match: " + tag, 304}, {"If-None-Match: W/" + tag, 304}, {`If-None-Match: "x", ` + tag, 304},
-		{"If-None-Match: *", 304}, {`If-None-Match: "x"`, 200},
+		{`If-None-Match: W/"a,b",W/` + tag, 304}, {"If-None-Match: *", 304}, {"If-None-Match: " + strings.Trim(tag, `"`), 200}, {`If-None-Match: "x"`, 200},
 		{"If-Modified-Since: Mon, 02 Jan 2006 15:04:05 GMT", 304}, {"If-Modified-Since: Mon, 02 Jan 2006 15:04:04 GMT", 200},
 		{"Cache-Control: max-age=100", 200}, {"Cache-Control: only-if-cached", 200},
 	} {
@@ -227,7 +230,7 @@ func TestOneCallForManyRequests(t *testing.T) {
 	require.EqualValues(t, 1, b.calls.Load())
 }
 
-// TestErrorsAndPanicsAreNotKept lets each caller get the handler's own answer.
+// TestErrorsAreNotKept lets each caller get the handler's own answer.
 func TestErrorsAreNotKept(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -238,6 +241,139 @@ func TestErrorsAreNotKept(t *testing.T) {
 		require.Equal(t, 503, b.do("GET", "/p").Code)
 		require.EqualValues(t, 2*(i+1), b.calls.Load())
 	}
+}
+
+// TestPanicsReachTheServer lets each caller's own call of the handler panic, so that the
+// server ends the connection, and keeps nothing.
+func TestPanicsReachTheServer(t *testing.T) {
+	t.Parallel()
+	broken := true
+	b := setup(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		_, _ = w.Write([]byte("half"))
+		if broken {
+			panic(http.ErrAbortHandler)
+		}
+	})
+	for range 2 {
+		require.PanicsWithValue(t, http.ErrAbortHandler, func() { b.do("GET", "/p") })
+	}
+	broken = false
+	require.Equal(t, "afterwrite; fwd=miss; stored", b.do("GET", "/p").Header().Get("Cache-Status"))
+}
+
+// TestABrokenBodyIsNotKept: a handler that announces more than it writes has broken off.
+func TestABrokenBodyIsNotKept(t *testing.T) {
+	t.Parallel()
+	b := setup(t, answer("Cache-Control: max-age=60", "Content-Length: 1000"))
+	for i := range 2 {
+		b.do("GET", "/p")
+		require.EqualValues(t, 2*(i+1), b.calls.Load())
+	}
+}
+
+// TestNobodyChangesThePageOfAnother tries what poisons caches: fields of a request that
+// change the response and are not in Vary, and a body that a GET should not have.
+func TestNobodyChangesThePageOfAnother(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "public, max-age=60")
+		body, _ := io.ReadAll(r.Body)
+		_, _ = fmt.Fprint(w, r.Header["X-Forwarded-Host"], r.Header["X-Original-Url"], r.Header["Forwarded"], string(body))
+	})
+	for _, evil := range []string{"X-Forwarded-Host: evil", "X-Original-URL: /evil", "Forwarded: for=192.0.2.1;HOST=evil", `Forwarded: for="a, host=evil"`} {
+		require.Contains(t, b.do("GET", "/p", evil).Body.String(), "evil")
+	}
+	r := httptest.NewRequest("GET", "/p", io.MultiReader(strings.NewReader("evil"))) // of no known length
+	b.serve.ServeHTTP(httptest.NewRecorder(), r)
+	require.Equal(t, "[] [] []", b.do("GET", "/p").Body.String())
+	before := b.calls.Load()
+	require.Contains(t, b.do("GET", "/p").Header().Get("Cache-Status"), "; hit")
+	require.Contains(t, b.do("GET", "/q", "Forwarded: for=192.0.2.1").Header().Get("Cache-Status"), "stored")
+	require.Contains(t, b.do("GET", "/q", "Forwarded: for=192.0.2.2").Header().Get("Cache-Status"), "; hit", "clients behind a proxy share")
+	require.Equal(t, before+1, b.calls.Load())
+}
+
+// TestVaryOfOthersStays: what stands outside of the cache may vary, too.
+func TestVaryOfOthersStays(t *testing.T) {
+	t.Parallel()
+	b := setup(t, answer("Cache-Control: max-age=60", "Vary: Accept", "Connection: X-Hop", "X-Hop: 1"))
+	inner := b.serve
+	b.serve = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add("Vary", "Origin")
+		inner.ServeHTTP(w, r)
+	})
+	for range 2 {
+		w := b.do("GET", "/p")
+		require.Equal(t, []string{"Origin", "Accept"}, w.Header().Values("Vary"))
+		require.Empty(t, w.Header().Get("X-Hop"), "a field of one connection")
+	}
+}
+
+// TestHijackAndReadFrom asks the writer for them itself, as WebSocket libraries do.
+func TestHijackAndReadFrom(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/file" {
+			_, _ = w.(io.ReaderFrom).ReadFrom(strings.NewReader("from a file"))
+			return
+		}
+		conn, buffer, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = buffer.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
+		_ = buffer.Flush()
+	})
+	server := httptest.NewServer(b.serve)
+	t.Cleanup(server.Close)
+	for path, want := range map[string]int{"/socket": 101, "/file": 200} {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+path, nil)
+		require.NoError(t, err)
+		r.Header.Set("Connection", "Upgrade")
+		r.Header.Set("Upgrade", "echo")
+		resp, err := server.Client().Do(r)
+		require.NoError(t, err)
+		require.Equal(t, want, resp.StatusCode)
+		require.NoError(t, resp.Body.Close())
+	}
+}
+
+// TestAChangeIsSeenByTheNextRequest: the page is invalid before the caller of an unsafe
+// request hears that it succeeded.
+func TestAChangeIsSeenByTheNextRequest(t *testing.T) {
+	t.Parallel()
+	text := "old"
+	b := setup(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			text = "new"
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		w.Header().Set("Cache-Control", "max-age=60")
+		_, _ = w.Write([]byte(text))
+	})
+	require.Equal(t, "old", b.do("GET", "/p").Body.String())
+	told := &telling{ResponseWriter: httptest.NewRecorder(), tell: func() {
+		require.Equal(t, "new", b.do("GET", "/p").Body.String())
+	}}
+	b.serve.ServeHTTP(told, httptest.NewRequest("POST", "/p", nil))
+	require.True(t, told.told)
+}
+
+// telling is a caller that does something as soon as it hears of the answer.
+type telling struct {
+	http.ResponseWriter
+	tell func()
+	told bool
+}
+
+func (w *telling) WriteHeader(code int) {
+	w.told = true
+	w.ResponseWriter.WriteHeader(code)
+	w.tell()
 }
 
 func TestTagsAndUnsafeRequests(t *testing.T) {

@@ -7,8 +7,9 @@
 //	handler = pages.Handler(handler)
 //
 // GET and HEAD alone are answered from it. The key is the host, the path, the query sorted
-// by name, and the request's fields that Config.Vary names; a response that varies by
-// anything else is not kept. Nor is one without explicit freshness, with Set-Cookie, larger
+// by name, the request's fields that Config.Vary names, and those that may send it elsewhere,
+// such as X-Forwarded-Host; a response that varies by anything else is not kept. Nor is one
+// that broke off, one without explicit freshness, with Set-Cookie, larger
 // than Config.MaxSize, in parts, or to a request with Authorization unless the response is
 // public, s-maxage or must-revalidate. What the handler says to this cache alone, it says in
 // the field Config.Target (RFC 9213).

@@ -1,9 +1,13 @@
 package httpcache
 
 import (
+	"bufio"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -69,7 +73,11 @@ func (r *recorder) end() {
 }
 
 func (r *recorder) response() response {
-	r.WriteHeader(http.StatusOK)
+	for _, line := range r.sent.Values("Connection") {
+		for name := range strings.SplitSeq(line, ",") {
+			r.sent.Del(strings.TrimSpace(name))
+		}
+	}
 	for _, name := range hopByHop {
 		r.sent.Del(name)
 	}
@@ -80,14 +88,18 @@ func (r *recorder) response() response {
 // stripped is a writer that keeps the field to the cache from the caller.
 type stripped struct {
 	http.ResponseWriter
-	field string
-	code  int
+	field  string
+	code   int
+	before func(code int) // is called before the caller hears of the status; nil: nothing
 }
 
 func (s *stripped) WriteHeader(code int) {
 	if s.code == 0 && code >= 200 {
 		s.code = code
 		s.Header().Del(s.field)
+		if s.before != nil {
+			s.before(code)
+		}
 	}
 	s.ResponseWriter.WriteHeader(code)
 }
@@ -101,6 +113,19 @@ func (s *stripped) Write(b []byte) (int, error) {
 
 // Flush sends what was written so far.
 func (s *stripped) Flush() { _ = http.NewResponseController(s.ResponseWriter).Flush() }
+
+// ReadFrom lets a file be sent without a copy of it.
+func (s *stripped) ReadFrom(r io.Reader) (int64, error) {
+	if s.code == 0 {
+		s.WriteHeader(http.StatusOK)
+	}
+	return io.Copy(s.ResponseWriter, r)
+}
+
+// Hijack is for handlers that ask the writer itself for it.
+func (s *stripped) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(s.ResponseWriter).Hijack()
+}
 
 // Unwrap is for http.ResponseController.
 func (s *stripped) Unwrap() http.ResponseWriter { return s.ResponseWriter }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,14 +14,20 @@ import (
 // storable are the statuses that are kept; the cache understands what they mean.
 var storable = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
 
-// key names the response to a request. Parameters of one name keep their order.
+// retargeting are fields by which a caller can name another host, scheme, path or method
+// to many frameworks. They are part of every key: what one caller makes of a page with
+// them is served to nobody without them.
+var retargeting = []string{
+	"X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Forwarded-Scheme",
+	"X-Forwarded-Server", "X-Forwarded-Ssl", "X-Host", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override",
+	"X-Original-Host", "X-Original-Url", "X-Rewrite-Url",
+}
+
+// key names the response to a request. Parameters of one name keep their order, however
+// the name is escaped: a handler takes the first.
 func (c *Cache) key(r *http.Request) string {
 	parameters := strings.Split(r.URL.RawQuery, "&")
-	slices.SortStableFunc(parameters, func(a, b string) int {
-		a, _, _ = strings.Cut(a, "=")
-		b, _, _ = strings.Cut(b, "=")
-		return strings.Compare(a, b)
-	})
+	slices.SortStableFunc(parameters, func(a, b string) int { return strings.Compare(parameterName(a), parameterName(b)) })
 	h := sha256.New()
 	part := func(s string) { h.Write([]byte(strconv.Itoa(len(s)) + ":" + s)) }
 	part(strings.ToLower(r.Host))
@@ -29,7 +36,34 @@ func (c *Cache) key(r *http.Request) string {
 	for _, name := range c.vary {
 		part(strings.Join(r.Header.Values(name), ","))
 	}
+	for _, name := range retargeting {
+		if values := r.Header[name]; len(values) > 0 {
+			part(name)
+			part(strings.Join(values, ","))
+		}
+	}
+	for _, pair := range strings.FieldsFunc(strings.Join(r.Header["Forwarded"], ","), func(r rune) bool { return r == ',' || r == ';' }) {
+		name, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(pair)), "=")
+		if name != "for" && name != "by" { // these name machines
+			part(pair)
+		}
+	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+func parameterName(parameter string) string {
+	name, _, _ := strings.Cut(parameter, "=")
+	if plain, err := url.QueryUnescape(name); err == nil {
+		return plain
+	}
+	return name
+}
+
+// whole reports whether a response has the body that its handler announced: one that
+// broke off must not be kept.
+func (r *recorder) whole() bool {
+	announced := r.sent.Get("Content-Length")
+	return announced == "" || announced == strconv.Itoa(len(r.body)) || r.code == http.StatusNoContent
 }
 
 // freshness is how long a response may be kept, by RFC 9111, section 3; 0: not at all.
@@ -110,18 +144,28 @@ func notModified(asked http.Header, s response) bool {
 		return false
 	}
 	if tags := strings.Join(asked.Values("If-None-Match"), ","); tags != "" {
-		own := strings.TrimPrefix(s.Header.Get("Etag"), "W/")
-		for tag := range strings.SplitSeq(tags, ",") {
-			tag = strings.TrimSpace(tag)
-			if tag == "*" || (own != "" && strings.TrimPrefix(tag, "W/") == own) {
-				return true
-			}
-		}
-		return false
+		return strings.TrimSpace(tags) == "*" || matches(tags, strings.TrimPrefix(s.Header.Get("Etag"), "W/"))
 	}
 	since, err := http.ParseTime(asked.Get("If-Modified-Since"))
 	changed, bad := http.ParseTime(s.Header.Get("Last-Modified"))
 	return err == nil && bad == nil && !changed.After(since)
+}
+
+// matches reports whether a list of entity tags has one, strong or weak. A tag may have
+// commas in it.
+func matches(list, own string) bool {
+	for own != "" {
+		_, rest, found := strings.Cut(list, `"`)
+		tag, after, closed := strings.Cut(rest, `"`)
+		if !found || !closed {
+			return false
+		}
+		if `"`+tag+`"` == own {
+			return true
+		}
+		list = after
+	}
+	return false
 }
 
 func etag(body []byte) string {
