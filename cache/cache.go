@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,13 +70,14 @@ type Cache struct {
 	loads singleflight.Group // one load a record in this process, see get.go
 	hub   *hub               // events, see events.go
 
-	keptTags  int
-	watches   watches       // entities that values depend on, see tags.go
-	locals    *locals       // L1s of values, see l1.go
-	records   *recordLocals // L1s of records, see l1_records.go
-	looks     *looks        // reads that share round trips, see look.go
-	refreshes chan struct{} // a place for each refresh that may run
-	values    *valueMetrics
+	keptTags   int
+	watches    watches       // entities that values depend on, see tags.go
+	locals     *locals       // L1s of values, see l1.go
+	records    *recordLocals // L1s of records, see l1_records.go
+	looks      *looks        // reads that share round trips, see look.go
+	refreshes  chan struct{} // a place for each refresh that may run
+	refreshing sync.Map      // keys that are being refreshed here
+	values     *valueMetrics
 }
 
 // New returns a cache on the Redis of the configuration. It connects when it is used, so

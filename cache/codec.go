@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 )
@@ -51,13 +52,21 @@ func DefaultCodec[T any]() Codec[T] {
 	return JSON[T]{}
 }
 
+func (v *Values[T]) encode(ctx context.Context, value T) ([]byte, error) {
+	body, err := safely(ctx, v.cache.log, func(context.Context) ([]byte, error) { return v.codec.Encode(value) })
+	if err != nil {
+		return nil, fmt.Errorf("encode value of %s: %w", v.p.Group, err)
+	}
+	return body, nil
+}
+
 func (v *Values[T]) decode(e *entry) (T, error) {
 	var none T
 	body, err := e.unpack(v.p.MaxSize)
 	if err != nil {
 		return none, fmt.Errorf("value of %s: %w", v.p.Group, err)
 	}
-	value, err := v.codec.Decode(body)
+	value, err := safely(context.Background(), v.cache.log, func(context.Context) (T, error) { return v.codec.Decode(body) })
 	if err != nil {
 		return none, fmt.Errorf("decode value of %s: %w", v.p.Group, err)
 	}

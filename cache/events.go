@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -36,6 +37,9 @@ const (
 	// keptEvents bounds the entries of a partition's stream; an entry has the records of
 	// one batch.
 	keptEvents = 256
+	// silence is how long a connection may say nothing before it is asked whether it is
+	// there, and then until it is given up.
+	silence = 5 * time.Second
 	// subscriptionBuffer bounds the events that wait for one subscriber.
 	subscriptionBuffer = 1024
 )
@@ -46,6 +50,7 @@ type Subscription struct {
 	topic  string
 	events chan Event
 	lost   chan struct{}
+	up     *atomic.Bool // of its feed
 }
 
 // C delivers events. It is never closed.
@@ -54,6 +59,9 @@ func (s *Subscription) C() <-chan Event { return s.events }
 // Lost tells that events were missed: the connection broke, or the subscriber was too
 // slow. Whatever was concluded from events must be read anew.
 func (s *Subscription) Lost() <-chan struct{} { return s.lost }
+
+// flows reports whether events are delivered, as far as is known. Lost tells of every change.
+func (s *Subscription) flows() bool { return s.up.Load() }
 
 // Close ends the delivery.
 func (s *Subscription) Close() { s.hub.remove(s) }
@@ -92,6 +100,7 @@ type hub struct {
 type feed struct {
 	subscribers map[*Subscription]struct{} // guarded by hub.mu
 	ready       chan struct{}              // closed once events are delivered
+	up          atomic.Bool                // the connection is subscribed
 	cancel      context.CancelFunc
 }
 
@@ -111,7 +120,7 @@ func (h *hub) subscribe(ctx context.Context, t topic) (*Subscription, error) {
 	if f == nil {
 		f = h.start(t)
 	}
-	f.subscribers[s] = struct{}{}
+	f.subscribers[s], s.up = struct{}{}, &f.up
 	h.mu.Unlock()
 	select {
 	case <-f.ready:
@@ -170,20 +179,42 @@ func (h *hub) close() {
 // receive reads the entity's channel until the feed ends. go-redis connects again by
 // itself; every new confirmation of the subscription after the first means a gap.
 func (h *hub) receive(ctx context.Context, t topic, f *feed) {
-	sub := h.cache.redis.Subscribe(ctx, h.cache.channel(t.name))
-	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // unblocks Receive
-	defer stop()
 	for ready := false; ctx.Err() == nil; {
-		message, err := sub.Receive(ctx)
+		sub := h.cache.redis.Subscribe(ctx, h.cache.channel(t.name))
+		stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // unblocks ReceiveTimeout
+		h.listen(ctx, t, f, sub, &ready)
+		stop()
+		_ = sub.Close() // what it says matters to nobody
+	}
+}
+
+// listen reads one subscription until it was refused, or its connection is silent: a
+// network that has dropped it need not say so, hence the questions.
+func (h *hub) listen(ctx context.Context, t topic, f *feed, sub *redis.PubSub, ready *bool) {
+	for asked := false; ctx.Err() == nil; {
+		message, err := sub.ReceiveTimeout(ctx, silence)
+		if timedOut(err) && !asked {
+			asked = true
+			err = sub.Ping(ctx)
+			if err == nil {
+				continue
+			}
+		}
 		if err != nil {
+			f.up.Store(false)
 			h.lose(f)
 			_ = sleep(ctx, 100*time.Millisecond)
+			if timedOut(err) || answered(err) {
+				return // nothing subscribes it again: the connection is fine, or looks so
+			}
 			continue
 		}
+		asked = false
 		switch m := message.(type) {
 		case *redis.Subscription:
-			if !ready && (t.listen == nil || t.listen(ctx) == nil) {
-				ready = true
+			f.up.Store(true)
+			if !*ready && (t.listen == nil || t.listen(ctx) == nil) {
+				*ready = true
 				close(f.ready)
 				continue // nobody was told anything before
 			}

@@ -5,3 +5,6 @@ func LoseMessage(c *Cache) { c.locals.next() }
 
 // LocalBytes is the weight of what an L1 keeps.
 func LocalBytes[T any](v *Values[T]) uint64 { return v.local.kept.WeightedSize() }
+
+// Refreshing is how many refreshes run.
+func Refreshing(c *Cache) int { return len(c.refreshes) }

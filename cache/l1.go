@@ -124,6 +124,14 @@ func (l *local) dropAll() {
 	l.kept.InvalidateAll()
 }
 
+// restart forgets everything and serves, or not, from then on. While events are not delivered
+// it keeps nothing: what changes meanwhile would stay.
+func (l *local) restart(flow bool) {
+	l.live.Store(false)
+	l.dropAll()
+	l.live.Store(flow)
+}
+
 // pass waits for whoever holds the stripe: what it puts, the caller will drop.
 func (s *stripe) pass() {
 	s.mu.Lock()
@@ -161,6 +169,7 @@ type locals struct {
 	groups  map[string]*local
 	tags    map[string]int64 // stamps of invalidations heard of
 	started bool
+	flow    bool // events are delivered
 }
 
 // mirrored bounds the tags whose stamps a process remembers; past it all L1s are dropped.
@@ -187,14 +196,9 @@ func (l *locals) open(group string, limit afterwrite.L1) (*local, error) {
 	l.groups[group] = one
 	if !l.started {
 		l.started = true
-		l.cache.follow(topic{name: localTopic, raw: true}, l.hear, l.begin, l.lose)
+		l.cache.follow(topic{name: localTopic, raw: true}, l.hear, l.lose)
 	}
-	// A group that is opened later than the first may serve at once, where events flow.
-	for _, other := range l.groups {
-		if other.live.Load() {
-			one.live.Store(true)
-		}
-	}
+	one.live.Store(l.flow) // later than the first it may serve at once
 	return one, nil
 }
 
@@ -206,10 +210,12 @@ func (l *locals) each(do func(*local)) {
 	}
 }
 
-func (l *locals) begin() { l.each(func(one *local) { one.live.Store(true) }) }
-
-func (l *locals) lose() {
-	l.each((*local).dropAll)
+// lose drops everything, since events may have been missed, and notes whether they flow.
+func (l *locals) lose(flow bool) {
+	l.mu.Lock()
+	l.flow = flow
+	l.mu.Unlock()
+	l.each(func(one *local) { one.restart(flow) })
 	l.cache.values.lost.WithLabelValues("values").Inc()
 }
 
@@ -269,9 +275,9 @@ func (l *locals) untouched(h held) bool {
 	return true
 }
 
-// follow hands messages of a topic to hear until the cache is closed: begin is called
-// when they flow, lose when some may have been missed.
-func (c *Cache) follow(t topic, hear func([]string), begin, lose func()) {
+// follow hands messages of a topic to hear until the cache is closed. lose is called when
+// some may have been missed, and told whether they flow now.
+func (c *Cache) follow(t topic, hear func([]string), lose func(flow bool)) {
 	c.hub.run(func() {
 		ctx := c.hub.ctx
 		for ctx.Err() == nil {
@@ -280,8 +286,7 @@ func (c *Cache) follow(t topic, hear func([]string), begin, lose func()) {
 				_ = sleep(ctx, time.Second)
 				continue
 			}
-			lose()
-			begin()
+			lose(sub.flows())
 			c.hearAll(ctx, sub, hear, lose)
 			sub.Close()
 		}
@@ -296,7 +301,7 @@ func (e Event) list() []string {
 }
 
 // hearAll hands on what a subscription delivers, in order, until the context ends.
-func (c *Cache) hearAll(ctx context.Context, sub *Subscription, hear func([]string), lose func()) {
+func (c *Cache) hearAll(ctx context.Context, sub *Subscription, hear func([]string), lose func(flow bool)) {
 	check := time.NewTicker(time.Second)
 	defer check.Stop()
 	s := sequences{}
@@ -306,16 +311,16 @@ func (c *Cache) hearAll(ctx context.Context, sub *Subscription, hear func([]stri
 			return
 		case <-sub.Lost():
 			clear(s)
-			lose()
+			lose(sub.flows())
 		case event := <-sub.C():
 			texts := event.list()
 			hear(texts)
 			if s.take(texts) {
-				lose()
+				lose(sub.flows())
 			}
 		case <-check.C:
 			if s.late() {
-				lose()
+				lose(sub.flows())
 			}
 		}
 	}

@@ -45,8 +45,8 @@ func (r *recordLocals) of(e *afterwrite.Entity) *local {
 // follow drops what events tell of, and everything where one is missing. The messages of
 // a partition are numbered, so a gap shows with the next one.
 func (r *recordLocals) follow(e *afterwrite.Entity, l *local) {
-	lose := func() {
-		l.dropAll()
+	lose := func(flow bool) {
+		l.restart(flow)
 		r.cache.values.lost.WithLabelValues("records").Inc()
 	}
 	r.cache.hub.run(func() {
@@ -57,15 +57,14 @@ func (r *recordLocals) follow(e *afterwrite.Entity, l *local) {
 				_ = sleep(ctx, time.Second)
 				continue
 			}
-			l.dropAll()
-			l.live.Store(true)
+			l.restart(sub.flows())
 			hearRecords(ctx, e, sub, l, lose)
 			sub.Close()
 		}
 	})
 }
 
-func hearRecords(ctx context.Context, e *afterwrite.Entity, sub *Subscription, l *local, lose func()) {
+func hearRecords(ctx context.Context, e *afterwrite.Entity, sub *Subscription, l *local, lose func(flow bool)) {
 	last := make([]int64, e.Partitions)
 	for {
 		select {
@@ -73,12 +72,12 @@ func hearRecords(ctx context.Context, e *afterwrite.Entity, sub *Subscription, l
 			return
 		case <-sub.Lost():
 			clear(last)
-			lose()
+			lose(sub.flows())
 		case event := <-sub.C():
 			l.drop(event.ID)
 			at := &last[e.Partition(event.ID)]
 			if event.number > *at+1 && *at > 0 {
-				lose()
+				lose(sub.flows())
 			}
 			*at = max(*at, event.number)
 		}

@@ -210,3 +210,60 @@ func TestL1IsBoundedInBytesAndAge(t *testing.T) {
 	}
 	testkit.Eventually(t, "it keeps its bound", func() bool { return cache.LocalBytes(v) <= afterwrite.MinL1Bytes })
 }
+
+// While its subscription is refused an L1 keeps nothing, though Redis answers all else.
+func TestL1KeepsNothingWhileEventsAreLost(t *testing.T) {
+	t.Parallel()
+	server := testkit.Redis(t)
+	admin := server.Client(t)
+	grant := func(rule ...any) {
+		t.Helper()
+		require.NoError(t, admin.Do(t.Context(), append([]any{"ACL", "SETUSER", "reader"}, rule...)...).Err())
+	}
+	grant("on", "nopass", "~*", "&*", "+@all")
+	open := func(url string) *cache.Values[string] {
+		c, err := cache.New(cache.Config{URL: url, Log: testkit.Logger(t)})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		return group[string](t, c, cache.Policy{Group: "s", L1: inProcess, TTL: time.Hour})
+	}
+	here, there := open("redis://reader:any@"+server.Addr()), open(server.URL())
+	s := &source{text: "1"}
+	local(t, here, "a", "1", s.load)
+	grant("resetchannels") // ends the subscription
+	testkit.Eventually(t, "the loss is noticed", func() bool {
+		a, err := here.Read(t.Context(), "a", s.load)
+		require.NoError(t, err)
+		return a.Source == cache.Hit
+	})
+	for _, want := range []string{"2", "3", "4"} {
+		require.NoError(t, there.Set(t.Context(), "a", want))
+		for range 3 {
+			got, err := here.Load(t.Context(), "a", s.load)
+			require.NoError(t, err)
+			require.Equal(t, want, got, "nobody tells this process")
+		}
+	}
+	grant("&*")
+	local(t, here, "a", "4", s.load)
+}
+
+// A network that drops packets without a word leaves a subscription that looks well.
+func TestL1IsDroppedWhenItsConnectionIsSilent(t *testing.T) {
+	t.Parallel()
+	server := testkit.Redis(t)
+	proxy := testkit.NewProxy(t, server.Addr())
+	c, err := cache.New(cache.Config{URL: proxy.URL(t, server.URL()), Timeout: 200 * time.Millisecond, Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	v := group[string](t, c, cache.Policy{Group: "s", L1: inProcess, TTL: time.Hour})
+	s := &source{text: "1"}
+	local(t, v, "a", "1", s.load)
+	s.set("2")
+	proxy.Blackhole()
+	testkit.Eventually(t, "the silence is noticed", func() bool {
+		a, err := v.Read(t.Context(), "a", s.load)
+		require.NoError(t, err)
+		return a.Source == cache.Bypass && a.Value == "2"
+	})
+}

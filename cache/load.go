@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -266,19 +267,16 @@ func (v *Values[T]) bypass(ctx context.Context, f flight, load Loading[T]) fligh
 // refresh loads the next value behind a caller that was answered the present one. At most
 // one refresh of a key runs in all processes, and maxRefreshes in this one.
 func (v *Values[T]) refresh(ctx context.Context, k valueKey, old *entry, load Loading[T]) {
-	v.cache.behind(func() {
-		v.cache.loads.Do("refresh "+k.value, func() (any, error) {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.p.LoadTimeout+v.p.Lease)
-			defer cancel()
-			grant, _, err := v.askLease(ctx, k, old.id)
-			if err != nil || grant == nil {
-				return nil, nil // another has refreshed it or is about to, or Redis is down
-			}
-			if _, _, err = v.loadUnder(ctx, k, grant, load); err != nil && !errors.Is(err, afterwrite.ErrNotFound) {
-				v.cache.log.WarnContext(ctx, "a refresh failed", "group", v.p.Group, "error", err)
-			}
-			return nil, nil
-		})
+	v.cache.behind([]string{k.value}, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.p.LoadTimeout+v.p.Lease)
+		defer cancel()
+		grant, _, err := v.askLease(ctx, k, old.id)
+		if err != nil || grant == nil {
+			return // another has refreshed it or is about to, or Redis is down
+		}
+		if _, _, err = v.loadUnder(ctx, k, grant, load); err != nil {
+			v.cache.log.WarnContext(ctx, "a refresh failed", "group", v.p.Group, "error", err)
+		}
 	})
 }
 
@@ -323,9 +321,10 @@ func (v *Values[T]) askLease(ctx context.Context, k valueKey, unusable string) (
 	}
 }
 
-// longest is the longest that an entry of the policy lives.
+// longest is the longest that an entry lives, unless its load says otherwise, from before
+// the load begins.
 func (v *Values[T]) longest() time.Duration {
-	return max(v.p.TTL, v.p.NegativeTTL) + max(v.p.Stale, v.p.StaleOnError)
+	return v.p.LoadTimeout + v.p.Lease + max(v.p.TTL, v.p.NegativeTTL) + max(v.p.Stale, v.p.StaleOnError)
 }
 
 // loadUnder loads, and fills under the grant if there is one.
@@ -407,8 +406,8 @@ func (v *Values[T]) call(ctx context.Context, l *loading, load Loading[T]) (e *e
 	case err != nil:
 		return nil, false, fmt.Errorf("load value of %s: %w", v.p.Group, err)
 	default:
-		if e.body, err = v.codec.Encode(value); err != nil {
-			return nil, false, fmt.Errorf("encode value of %s: %w", v.p.Group, err)
+		if e.body, err = v.encode(ctx, value); err != nil {
+			return nil, false, err
 		}
 	}
 	return e, v.finish(ctx, e, l), nil
@@ -433,8 +432,12 @@ func (v *Values[T]) finish(ctx context.Context, e *entry, l *loading) bool {
 	if len(added) > 0 {
 		v.tagged.Store(true)
 	}
+	watched := added
+	if ttl > v.p.TTL { // the watch of the policy's own tags ends sooner
+		watched = slices.Concat(v.p.Tags, added)
+	}
 	if ttl < time.Millisecond || e.size > v.p.MaxSize || len(e.tags) > 2*MaxValueTags ||
-		!v.cache.watching(ctx, added, l.began, e.total) {
+		!v.cache.watching(ctx, watched, l.began, e.total+v.p.Lease) {
 		e.fresh, e.total = 0, 0
 		return false
 	}
@@ -445,7 +448,8 @@ func (v *Values[T]) finish(ctx context.Context, e *entry, l *loading) bool {
 	return true
 }
 
-// safely keeps a panic of the loader from ending the process: it is on no caller's stack.
+// safely keeps a panic of the loader, or of a codec, from ending the process: it is on no
+// caller's stack.
 func safely[T any](ctx context.Context, log *slog.Logger, load Loading[T]) (value T, err error) {
 	defer func() {
 		if p := recover(); p != nil {

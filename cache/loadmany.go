@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -17,8 +18,9 @@ type LoadingMany[T any] func(ctx context.Context, missing []string) (map[string]
 
 // LoadMany is [Values.Load] for many keys: one round trip for those that are cached, one
 // call of load for those that are not, but for keys that somebody else is loading: it
-// waits for those. A key without a value is not in the answer. The number of keys is the
-// caller's to bound.
+// waits for those. What is refreshed behind it, early or stale, is one call, too. Where
+// load fails, stale values stand in if there is one for each key that it was to load. A
+// key without a value is not in the answer. The number of keys is the caller's to bound.
 func (v *Values[T]) LoadMany(ctx context.Context, keys []string, load LoadingMany[T]) (map[string]T, error) {
 	m, err := v.newMany(keys, load)
 	if err != nil {
@@ -28,7 +30,14 @@ func (v *Values[T]) LoadMany(ctx context.Context, keys []string, load LoadingMan
 		return nil, err
 	}
 	for pause := time.Millisecond; len(m.missing) > 0; pause = min(2*pause, 50*time.Millisecond) {
-		if err := v.detached(ctx, m.turn); err != nil {
+		err := v.detached(ctx, m.turn)
+		if ctx.Err() != nil {
+			return nil, ctx.Err() // the turn may go on: m is its own
+		}
+		if err != nil {
+			err = m.instead(ctx, err)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if len(m.missing) == 0 {
@@ -57,6 +66,7 @@ type many[T any] struct {
 	until   time.Time // no longer does it wait for others
 	values  map[string]T
 	missing map[string]*wanted
+	behind  bool // it refreshes, and nobody reads what it loads
 }
 
 // wanted is a key that is not answered yet.
@@ -102,16 +112,66 @@ func (m *many[T]) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	again := map[string]*wanted{}
 	for i, e := range found {
 		switch {
 		case e == nil:
 		case e.ttl() > 0:
+			if m.v.early(e) {
+				again[keys[i].key] = &wanted{keys[i], e.id}
+			}
 			err = m.take(keys[i], e, Hit)
+		case e.ttl() > -m.v.p.Stale:
+			again[keys[i].key] = &wanted{keys[i], e.id}
+			err = m.take(keys[i], e, Stale)
 		default:
-			// Several are loaded at once anyway, so a stale one waits for that.
 			m.missing[keys[i].key].unusable = e.id
 		}
 		if err != nil {
+			return err
+		}
+	}
+	m.refresh(ctx, again)
+	return nil
+}
+
+// refresh loads the next values of keys behind the caller, in one call.
+func (m *many[T]) refresh(ctx context.Context, again map[string]*wanted) {
+	names := make([]string, 0, len(again))
+	for _, w := range again {
+		names = append(names, w.k.value)
+	}
+	v := m.v
+	v.cache.behind(names, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.p.LoadTimeout+v.p.Lease)
+		defer cancel()
+		next := &many[T]{v: v, load: m.load, values: map[string]T{}, missing: again, behind: true}
+		grants, err := next.grants(ctx) // what is not granted another refreshes, or has
+		if err == nil && len(grants) > 0 {
+			err = next.loadAll(ctx, slices.Collect(maps.Keys(grants)), grants, Filled)
+		}
+		if err != nil && !errors.Is(err, afterwrite.ErrUnavailable) {
+			v.cache.log.WarnContext(ctx, "a refresh failed", "group", v.p.Group, "keys", len(again), "error", err)
+		}
+	})
+}
+
+// instead answers stale values in the place of an error, as [Values.instead] does.
+func (m *many[T]) instead(ctx context.Context, failed error) error {
+	var keys []valueKey
+	for _, w := range m.missing {
+		keys = append(keys, w.k)
+	}
+	if m.v.p.StaleOnError == 0 {
+		return failed
+	}
+	found, err := m.v.lookMany(ctx, keys)
+	if err != nil || slices.ContainsFunc(found, func(e *entry) bool { return e == nil || e.ttl() <= -m.v.p.StaleOnError }) {
+		return failed
+	}
+	m.v.cache.log.WarnContext(ctx, "stale values stand in for a failed load", "group", m.v.p.Group, "keys", len(keys), "error", failed)
+	for i, e := range found {
+		if err := m.take(keys[i], e, Stale); err != nil {
 			return err
 		}
 	}
@@ -120,6 +180,9 @@ func (m *many[T]) look(ctx context.Context) error {
 
 func (m *many[T]) take(k valueKey, e *entry, source Source) error {
 	delete(m.missing, k.key)
+	if m.behind {
+		return nil
+	}
 	m.v.cache.values.reads.WithLabelValues(m.v.p.Group, string(source)).Inc()
 	a, err := m.v.answer(e, source)
 	if errors.Is(err, afterwrite.ErrNotFound) {
@@ -294,8 +357,8 @@ func (m *many[T]) call(ctx context.Context, keys []string) (map[string]*entry, e
 		e := &entry{id: newToken()[:entryID], cost: cost}
 		if value, ok := loaded[key]; !ok {
 			e.absent = true
-		} else if e.body, err = v.codec.Encode(value); err != nil {
-			return nil, fmt.Errorf("encode value of %s: %w", v.p.Group, err)
+		} else if e.body, err = v.encode(ctx, value); err != nil {
+			return nil, err
 		}
 		v.finish(ctx, e, l)
 		entries[key] = e

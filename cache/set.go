@@ -5,10 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/afterwrite/afterwrite"
 )
@@ -63,9 +62,9 @@ func (v *Values[T]) SetFor(ctx context.Context, key string, value T, ttl time.Du
 
 // made makes the entry of a value that is set.
 func (v *Values[T]) made(ctx context.Context, value T, ttl time.Duration, tags []Tag) (*entry, error) {
-	body, err := v.codec.Encode(value)
+	body, err := v.encode(ctx, value)
 	if err != nil {
-		return nil, fmt.Errorf("encode value of %s: %w", v.p.Group, err)
+		return nil, err
 	}
 	e := &entry{id: newToken()[:entryID], body: body, size: len(body), fresh: ttl, total: ttl, tags: tagNames(v.p.Tags, tags)}
 	v.cache.sized(ctx, &v.p, e.size)
@@ -83,7 +82,7 @@ func (v *Values[T]) made(ctx context.Context, value T, ttl time.Duration, tags [
 			return nil, err
 		}
 		for _, list := range [][]Tag{v.p.Tags, tags} {
-			if err := v.cache.watch(ctx, list, ttl); err != nil {
+			if err := v.cache.watch(ctx, list, ttl+v.p.Lease); err != nil {
 				return nil, err
 			}
 		}
@@ -164,16 +163,30 @@ func (v *Values[T]) Delete(ctx context.Context, keys ...string) (int, error) {
 	return n, err
 }
 
-// Touch gives a value another time to live from now, if it is there: a sliding expiry.
-// Its tags and content stay.
+var vtouchScript = load("vtouch")
+
+// Touch gives a value another time to live from now, if there is one that is not past its
+// TTL: a sliding expiry. Its tags and content stay. It does not touch a value that its load
+// has given tags of an entity: nobody would hear of changes for longer than the load asked.
 func (v *Values[T]) Touch(ctx context.Context, key string, ttl time.Duration) (bool, error) {
 	k, err := v.key(key)
 	if err != nil {
 		return false, err
 	}
-	ok, err := v.cache.redis.PExpire(ctx, k.value, ttl).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return false, fault("touch", err)
+	e, err := v.look(ctx, k)
+	if err != nil || e == nil || e.absent || e.ttl() <= 0 || v.ends(e) {
+		return false, err
 	}
-	return ok, nil
+	life := ttl + e.total - e.fresh // it may be stale for as long after that as before
+	if err := v.cache.watch(ctx, v.p.Tags, life+v.p.Lease); err != nil {
+		return false, err
+	}
+	n, err := v.cache.runInt(ctx, vtouchScript, []string{k.value}, e.id, ms(life))
+	return n == 1, err
+}
+
+// ends reports whether an entry has tags of entities beside those of the policy.
+func (v *Values[T]) ends(e *entry) bool {
+	known := tagNames(v.p.Tags)
+	return slices.ContainsFunc(e.tags, func(tag string) bool { return tag[:2] != namedTag && !slices.Contains(known, tag) })
 }

@@ -26,7 +26,9 @@ type Tag struct {
 }
 
 // NamedTag is a tag that the program invalidates itself, by [Cache.InvalidateTags].
-func NamedTag(name string) Tag { return Tag{name: "t:" + name} }
+func NamedTag(name string) Tag { return Tag{name: namedTag + name} }
+
+const namedTag = "t:"
 
 // EntityTag stands for all records of an entity: any change of any of them, accepted,
 // persisted or invalidated, invalidates it.

@@ -209,3 +209,32 @@ func TestStaleIsNeverWhatATagHasInvalidated(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "new", got)
 }
+
+// watched waits until every partition tells of its changes for that long from now.
+func (b *bundle) watched(t *testing.T, life time.Duration) {
+	t.Helper()
+	for i := range b.e.Partitions {
+		till, err := b.rdb.HGet(t.Context(), b.statsKey(i), "w").Int64()
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, time.Until(time.UnixMilli(till)), life, "partition %d", i)
+	}
+}
+
+// Changes reach a value as long as it lives: its load may take a while, and may keep it
+// for longer than the policy does.
+func TestChangesReachAValueToItsEnd(t *testing.T) {
+	b := setup(t)
+	p := cache.Policy{Group: "long", TTL: time.Hour, LoadTimeout: 10 * time.Minute, Tags: []cache.Tag{cache.EntityTag(b.e)}}
+	_, err := group[string](t, b.Cache, p).Load(t.Context(), "a", (&source{text: "a"}).load)
+	require.NoError(t, err)
+	b.watched(t, time.Hour+9*time.Minute)
+
+	p.Group, p.TTL, p.LoadTimeout = "longer", time.Minute, time.Minute
+	a, err := group[string](t, b.Cache, p).Read(t.Context(), "a", func(ctx context.Context) (string, error) {
+		cache.KeepFor(ctx, 5*time.Hour)
+		return "a", nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, cache.Filled, a.Source)
+	b.watched(t, 5*time.Hour)
+}

@@ -74,19 +74,37 @@ func (c *Cache) sized(ctx context.Context, p *Policy, size int) {
 // maxRefreshes bounds the refreshes of one process; more are not begun.
 const maxRefreshes = 64
 
-// behind runs do behind the caller, where not too many run. Close waits for it.
-func (c *Cache) behind(do func()) {
+// behind runs do, a refresh of some keys, behind the caller, where not too many run. A key
+// that is being refreshed already is left to that. Close waits for it.
+func (c *Cache) behind(keys []string, do func()) {
+	mine := keys[:0:0]
+	for _, key := range keys {
+		if _, running := c.refreshing.LoadOrStore(key, true); !running {
+			mine = append(mine, key)
+		}
+	}
+	end := func() {
+		for _, key := range mine {
+			c.refreshing.Delete(key)
+		}
+	}
+	if len(mine) == 0 {
+		return
+	}
 	select {
 	case c.refreshes <- struct{}{}:
 	default:
 		c.values.skipped.Inc()
+		end()
 		return
 	}
 	ran := c.hub.run(func() {
 		defer func() { <-c.refreshes }()
+		defer end()
 		do()
 	})
 	if !ran {
+		end()
 		<-c.refreshes
 	}
 }

@@ -379,6 +379,78 @@ func TestLoadersSayHowLongAndWhether(t *testing.T) {
 	assert.Greater(t, a.TTL, time.Hour)
 }
 
+// Touch gives a value its time anew, with as long a time to be stale after it.
+func TestTouchKeepsAValueFresh(t *testing.T) {
+	b := setup(t)
+	s := &source{text: "a"}
+	v := group[string](t, b.Cache, cache.Policy{Group: "s", TTL: time.Minute, Stale: time.Hour, NegativeTTL: time.Minute})
+	_, err := v.Load(t.Context(), "a", s.load)
+	require.NoError(t, err)
+	ok, err := v.Touch(t.Context(), "a", 2*time.Minute)
+	require.NoError(t, err)
+	assert.True(t, ok)
+	a, err := v.Read(t.Context(), "a", s.load)
+	require.NoError(t, err)
+	assert.Equal(t, cache.Hit, a.Source)
+	assert.Greater(t, a.TTL, time.Minute)
+
+	s.fail(afterwrite.ErrNotFound)
+	_, err = v.Load(t.Context(), "none", s.load)
+	require.ErrorIs(t, err, afterwrite.ErrNotFound)
+	for _, key := range []string{"none", "never"} {
+		ok, err = v.Touch(t.Context(), key, time.Hour)
+		require.NoError(t, err)
+		assert.False(t, ok, key)
+	}
+
+	tagged := group[string](t, b.Cache, cache.Policy{Group: "t", Tags: []cache.Tag{cache.EntityTag(b.e)}})
+	require.NoError(t, tagged.Set(t.Context(), "policy", "x"))
+	require.NoError(t, tagged.Set(t.Context(), "added", "x", cache.RecordTag(b.e, "1")))
+	ok, err = tagged.Touch(t.Context(), "policy", 3*time.Hour)
+	require.NoError(t, err)
+	assert.True(t, ok)
+	b.watched(t, 3*time.Hour)
+	ok, err = tagged.Touch(t.Context(), "added", 3*time.Hour)
+	require.NoError(t, err)
+	assert.False(t, ok, "nobody would hear of the record for so long")
+}
+
+// A hot key that is refreshed takes one place among the refreshes, not one for each reader.
+func TestOneRefreshOfAKeyLeavesRoomForOthers(t *testing.T) {
+	b := setup(t)
+	v := group[string](t, b.Cache, cache.Policy{Group: "s", TTL: 5 * time.Millisecond, Stale: time.Hour})
+	hot, cold := &source{text: "hot"}, &source{text: "cold"}
+	for key, s := range map[string]*source{"hot": hot, "cold": cold} {
+		_, err := v.Load(t.Context(), key, s.load)
+		require.NoError(t, err)
+	}
+	defer hot.slow()()
+	for range 200 {
+		got, err := v.Load(t.Context(), "hot", hot.load)
+		require.NoError(t, err)
+		require.Equal(t, "hot", got)
+	}
+	testkit.Eventually(t, "the other key is refreshed", func() bool {
+		_, err := v.Load(t.Context(), "cold", cold.load)
+		require.NoError(t, err)
+		return cold.count() > 1
+	})
+}
+
+// brokenCodec panics.
+type brokenCodec struct{ cache.String }
+
+func (brokenCodec) Encode(string) ([]byte, error) { panic("oh") }
+
+func TestACodecsPanicIsAnError(t *testing.T) {
+	b := setup(t)
+	v, err := cache.NewValues(b.Cache, cache.Policy{Group: "s", TTL: time.Minute}, cache.Codec[string](brokenCodec{}))
+	require.NoError(t, err)
+	_, err = v.Load(t.Context(), "a", (&source{text: "a"}).load)
+	require.ErrorContains(t, err, "panicked: oh")
+	require.ErrorContains(t, v.Set(t.Context(), "a", "a"), "panicked: oh")
+}
+
 func TestInvalidateValuesByPattern(t *testing.T) {
 	b := setup(t)
 	v := group[string](t, b.Cache, cache.Policy{Group: "s"})
