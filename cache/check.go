@@ -15,6 +15,7 @@ var ErrEvictionPolicy = errors.New("redis may evict accepted writes")
 
 // Health is what Redis tells of itself. A figure that the server does not tell is zero.
 type Health struct {
+	Told          bool // it tells of its memory and persistence; else the figures are zero
 	Version       string
 	Policy        string // maxmemory-policy
 	AOF           bool
@@ -29,6 +30,25 @@ type Health struct {
 	Warnings      []string // what an operator should change, each a sentence
 }
 
+// HitRate is the share of reads of keys that found one, since Redis started; false before
+// the first.
+func (h Health) HitRate() (float64, bool) {
+	n := h.Hits + h.Misses
+	return float64(h.Hits) / float64(max(n, 1)), n > 0
+}
+
+// Persistence is when the append-only file is synced: "always", "everysec", "no", "aof"
+// where Redis does not tell, "none" where it keeps none.
+func (h Health) Persistence() string {
+	switch {
+	case !h.AOF:
+		return "none"
+	case h.Fsync == "":
+		return "aof"
+	}
+	return h.Fsync
+}
+
 // Check reads the health of Redis. The error is ErrEvictionPolicy where accepted writes
 // are not safe from eviction, ErrUnavailable where Redis does not answer.
 func (c *Cache) Check(ctx context.Context) (Health, error) {
@@ -39,7 +59,7 @@ func (c *Cache) Check(ctx context.Context) (Health, error) {
 	}
 	h := Health{Latency: time.Since(start), Clock: clock}
 	info, err := c.redis.Info(ctx).Result()
-	if err != nil {
+	if err != nil && !answered(err) {
 		return h, fault("check", err)
 	}
 	h.read(parseInfo(info))
@@ -70,6 +90,7 @@ func (h *Health) read(info map[string]string) {
 		return n
 	}
 	h.Version, h.Policy = info["redis_version"], info["maxmemory_policy"]
+	_, h.Told = info["aof_enabled"]
 	h.AOF = info["aof_enabled"] == "1"
 	h.UsedMemory, h.MaxMemory = number("used_memory"), number("maxmemory")
 	h.Evicted, h.Hits, h.Misses = number("evicted_keys"), number("keyspace_hits"), number("keyspace_misses")
@@ -77,6 +98,10 @@ func (h *Health) read(info map[string]string) {
 }
 
 func (h *Health) warn() {
+	if !h.Told {
+		h.Warnings = append(h.Warnings, "Redis does not tell of its memory and persistence (INFO). See to it that maxmemory-policy is volatile-lfu or noeviction and that it keeps an append-only file: otherwise accepted writes may be lost.")
+		return
+	}
 	if !h.AOF {
 		h.Warnings = append(h.Warnings, "Redis keeps no append-only file: a restart loses accepted writes that the database has not seen. Set appendonly yes.")
 	}

@@ -2,8 +2,10 @@ package cache
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 
@@ -13,7 +15,8 @@ import (
 
 // ParseURL reads the address of a Redis: redis://host:port/db, rediss:// for TLS,
 // redis-sentinel://host:port,host:port/master/db or redis-cluster://host:port,host:port.
-// User and password come before an @; "?tls=true" puts TLS on the last two.
+// User and password come before an @; "?tls=true" puts TLS on the last two, and "?ca=FILE"
+// names the certificates that a server's is checked against, in the place of the system's.
 func ParseURL(address string) (*redis.UniversalOptions, error) {
 	o, err := parseURL(address)
 	if err != nil {
@@ -32,13 +35,14 @@ func parseURL(address string) (*redis.UniversalOptions, error) {
 	}
 	switch scheme {
 	case "redis", "rediss":
+		address, ca := cutCA(address)
 		o, err := redis.ParseURL(address)
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", redact(address), err)
 		}
 		return &redis.UniversalOptions{
 			Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
-		}, nil
+		}, trust(o.TLSConfig, ca)
 	case "redis-sentinel", "redis-cluster":
 		return parseMany(scheme, rest)
 	}
@@ -71,6 +75,9 @@ func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
 	if values.Get("tls") == "true" {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
+	if err := trust(o.TLSConfig, values.Get("ca")); err != nil {
+		return nil, err
+	}
 	if o.IsClusterMode {
 		return o, nil
 	}
@@ -86,6 +93,40 @@ func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
 		}
 	}
 	return o, nil
+}
+
+// cutCA takes the option "ca" off an address: the client library does not know it.
+func cutCA(address string) (rest, ca string) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address, ""
+	}
+	values := u.Query()
+	if ca = values.Get("ca"); ca == "" {
+		return address, ""
+	}
+	values.Del("ca")
+	u.RawQuery = values.Encode()
+	return u.String(), ca
+}
+
+// trust has a server's certificate checked against those of a file.
+func trust(c *tls.Config, file string) error {
+	if file == "" {
+		return nil
+	}
+	if c == nil {
+		return fmt.Errorf("ca=%s is of no use without TLS: write rediss://, or tls=true", file)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("ca: %w", err)
+	}
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(text) {
+		return fmt.Errorf("ca: %s has no certificate in PEM", file)
+	}
+	return nil
 }
 
 // redact hides the password of an address in errors.

@@ -1,0 +1,273 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+// on is a bundle on a Redis of the test's own.
+func on(t *testing.T, address string) *bundle {
+	t.Helper()
+	b := &bundle{table: &table{rows: map[string]afterwrite.Values{}}}
+	b.e = &afterwrite.Entity{Name: "user", ID: afterwrite.ID{Max: 64}, Partitions: 2, Fields: []afterwrite.Field{
+		{Name: "name", Type: afterwrite.String}, {Name: "age", Type: afterwrite.Int}, {Name: "count", Type: afterwrite.Int},
+	}}
+	require.NoError(t, b.e.Init())
+	var err error
+	b.Cache, err = cache.New(cache.Config{URL: address, Loader: b.table, Timeout: time.Second, Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+// everything does what the product does on a Redis: records, events, values, tags, L1.
+func (b *bundle) everything(t *testing.T) {
+	t.Helper()
+	sub, err := b.Subscribe(t.Context(), b.e)
+	require.NoError(t, err)
+	defer sub.Close()
+	b.put(t, "a", "Ann")
+	assert.Equal(t, afterwrite.Pending, b.get(t, "a").Status)
+	b.flush(t)
+	assert.Equal(t, afterwrite.Persisted, b.get(t, "a").Status)
+	testkit.Eventually(t, "the event has come", func() bool {
+		select {
+		case event := <-sub.C():
+			return event.Type == "persisted"
+		default:
+			return false
+		}
+	})
+	n, err := b.InvalidateMatch(t.Context(), b.e, "*", nil)
+	require.NoError(t, err)
+	assert.Positive(t, n)
+	assert.Equal(t, cache.Filled, b.get(t, "a").Source)
+
+	v := group[string](t, b.Cache, cache.Policy{Group: "s", L1: inProcess, Tags: []cache.Tag{cache.NamedTag("x"), cache.EntityTag(b.e)}})
+	s := &source{text: "1"}
+	local(t, v, "k", "1", s.load)
+	s.set("2")
+	require.NoError(t, b.InvalidateTags(t.Context(), cache.NamedTag("x")))
+	got, err := v.Load(t.Context(), "k", s.load)
+	require.NoError(t, err)
+	assert.Equal(t, "2", got)
+	s.set("3")
+	_, err = v.InvalidateMatch(t.Context(), "k*", nil)
+	require.NoError(t, err)
+	got, err = v.Load(t.Context(), "k", s.load)
+	require.NoError(t, err)
+	assert.Equal(t, "3", got)
+	b.total(t)
+}
+
+func TestRedisWithTLSAndACL(t *testing.T) {
+	t.Parallel()
+	option, addr, ca := testkit.TLS(t)
+	server := testkit.Redis(t, option)
+	require.NoError(t, server.Client(t).Do(t.Context(), "ACL", "SETUSER", "app", "on", ">se/cret", "~aw:*", "&aw:*", "+@all", "-@dangerous", "+info", "+config|get").Err())
+	u := url.URL{Scheme: "rediss", User: url.UserPassword("app", "se/cret"), Host: addr, Path: "/0", RawQuery: "ca=" + url.QueryEscape(ca)}
+	b := on(t, u.String())
+	h, err := b.Check(t.Context())
+	require.NoError(t, err)
+	assert.True(t, h.Told)
+	b.everything(t)
+
+	for what, change := range map[string]func(u *url.URL){
+		"another password":                  func(u *url.URL) { u.User = url.UserPassword("app", "wrong") },
+		"a certificate that nobody vouches": func(u *url.URL) { u.RawQuery = "" },
+		"no TLS":                            func(u *url.URL) { u.Scheme, u.RawQuery = "redis", "" },
+	} {
+		other := u
+		change(&other)
+		c, err := cache.New(cache.Config{URL: other.String(), Timeout: time.Second, Log: testkit.Logger(t)})
+		require.NoError(t, err)
+		err = c.Ping(t.Context())
+		require.ErrorIs(t, err, afterwrite.ErrUnavailable, what)
+		require.NotContains(t, err.Error(), "cret", what)
+		require.NoError(t, c.Close())
+	}
+	for _, bad := range []string{"redis://h?ca=" + ca, "rediss://h?ca=/nowhere", "redis-cluster://h:1?ca=" + ca} {
+		_, err := cache.ParseURL(bad)
+		require.ErrorContains(t, err, "ca")
+	}
+	o, err := cache.ParseURL("redis-sentinel://h:1/m?tls=true&ca=" + ca)
+	require.NoError(t, err)
+	assert.NotNil(t, o.TLSConfig.RootCAs)
+}
+
+// TestServerlessRedis runs as a user to whom the commands are refused that hosted servers
+// refuse, INFO among them or not.
+func TestServerlessRedis(t *testing.T) {
+	for _, tt := range []struct {
+		name, rules string
+		told        bool
+	}{
+		{"with INFO", "+info", true},
+		{"without INFO", "-info", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			server := testkit.Redis(t)
+			rules := []any{"ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-@admin", "-@dangerous",
+				"-memory", "-client", "-config", "-slowlog", "-cluster", "-hello", tt.rules}
+			require.NoError(t, server.Client(t).Do(t.Context(), rules...).Err())
+			b := on(t, strings.Replace(server.URL(), "redis://", "redis://app:secret@", 1))
+			h, err := b.Check(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, tt.told, h.Told)
+			if tt.told {
+				assert.Empty(t, h.Warnings)
+				assert.Equal(t, "aof", h.Persistence(), "when it is synced is not told")
+			} else {
+				require.Len(t, h.Warnings, 1)
+				assert.Contains(t, h.Warnings[0], "INFO")
+			}
+			b.everything(t)
+			u, err := b.Big(t.Context(), 1000, 5)
+			require.NoError(t, err)
+			assert.True(t, u.Estimate)
+			assert.NotEmpty(t, u.Largest)
+			slow, allowed, err := b.SlowCommands(t.Context(), 5)
+			require.NoError(t, err)
+			assert.False(t, allowed)
+			assert.Empty(t, slow)
+		})
+	}
+}
+
+// TestSentinelFailover writes while the master changes, by an operator's order and by
+// its death: every write ends with an answer, none is said to be accepted that is not
+// there, and all is well again without anybody's help.
+func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
+	s := testkit.RedisSentinel(t)
+	b := on(t, s.URL())
+	b.everything(t)
+	for how, change := range map[string]func(master *testkit.RedisServer){
+		"ordered": func(*testkit.RedisServer) {
+			testkit.Eventually(t, "the failover begins", func() bool { return s.Failover(t.Context()) == nil })
+		},
+		"killed": func(master *testkit.RedisServer) { master.Kill() },
+	} {
+		old, err := s.Master(t.Context())
+		require.NoError(t, err)
+		master := s.Nodes[0]
+		if s.Nodes[1].Addr() == old {
+			master = s.Nodes[1]
+		}
+		stop := b.keepWriting(t, how)
+		change(master)
+		testkit.Eventually(t, "another is master", func() bool {
+			now, err := s.Master(t.Context())
+			return err == nil && now != old
+		})
+		testkit.Eventually(t, "writes are accepted, and read", func() bool {
+			got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: how, Values: values("Bob", "1", "1")})
+			if got.Err != nil {
+				return false
+			}
+			read, err := b.Get(t.Context(), b.e, how)
+			return err == nil && read.Version == got.Version && read.Source == cache.Hit
+		})
+		stop()
+		if how == "ordered" { // the old master comes back as a replica
+			testkit.Eventually(t, "it follows", func() bool {
+				info := master.Client(t).Info(t.Context(), "replication").Val()
+				return strings.Contains(info, "role:slave") && strings.Contains(info, "master_link_status:up")
+			})
+		}
+		if how == "killed" {
+			master.Start()
+			testkit.Eventually(t, "it follows", func() bool {
+				info := master.Client(t).Info(t.Context(), "replication").Val()
+				return strings.Contains(info, "role:slave") && strings.Contains(info, "master_link_status:up")
+			})
+		}
+	}
+	b.everything(t)
+}
+
+// keepWriting writes from a few callers until stop, which checks how each write ended.
+func (b *bundle) keepWriting(t *testing.T, id string) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var callers sync.WaitGroup
+	for range 4 {
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				g := &cache.Group{Entity: b.e, Partition: b.e.Partition(id), Writes: []cache.Write{
+					{Op: cache.OpPut, ID: id, Values: values("Ann", "1", "1")}}}
+				b.Write(context.WithoutCancel(ctx), g)
+				if err := g.Results[0].Err; err != nil {
+					assert.True(t, errors.Is(err, afterwrite.ErrUnavailable) || errors.Is(err, afterwrite.ErrOutcomeUnknown), "%v", err)
+				}
+			}
+		})
+	}
+	return func() {
+		cancel()
+		callers.Wait()
+	}
+}
+
+// TestAReplicaRefusesWrites: READONLY says that nothing was written, and passes.
+func TestAReplicaRefusesWrites(t *testing.T) {
+	t.Parallel()
+	server, other := testkit.Redis(t), testkit.Redis(t)
+	b := on(t, server.URL())
+	b.put(t, "a", "Ann")
+	host, port, _ := strings.Cut(other.Addr(), ":")
+	admin := server.Client(t)
+	require.NoError(t, admin.Do(t.Context(), "REPLICAOF", host, port).Err())
+	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "b", Values: values("Bob", "1", "1")})
+	require.ErrorIs(t, got.Err, afterwrite.ErrUnavailable)
+	require.NotErrorIs(t, got.Err, afterwrite.ErrOutcomeUnknown)
+	v := group[string](t, b.Cache, cache.Policy{Group: "s"})
+	a, err := v.Read(t.Context(), "k", (&source{text: "1"}).load)
+	require.NoError(t, err)
+	assert.Equal(t, cache.Bypass, a.Source)
+	require.NoError(t, admin.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err())
+	b.everything(t)
+}
+
+// TestLargeValuesAreCountedAndLogged now and then.
+func TestLargeValuesAreCountedAndLogged(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	var mu sync.Mutex
+	log := slog.New(slog.NewTextHandler(lockedWriter{&mu, &text}, nil))
+	c, err := cache.New(cache.Config{URL: testkit.SharedRedis(t).URL(), Prefix: testkit.Prefix(t), Log: log})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	v := group[string](t, c, cache.Policy{Group: "s", LargeSize: 100})
+	for _, key := range []string{"a", "b"} {
+		require.NoError(t, v.Set(t.Context(), key, strings.Repeat("x", 200)))
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	assert.Equal(t, 1, strings.Count(text.String(), "a value is large"))
+	assert.Contains(t, text.String(), "bytes=200 recommended=100")
+}
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	w  *strings.Builder
+}
+
+func (l lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
