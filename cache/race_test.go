@@ -14,6 +14,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
 // aside is what a race is run against: the cache, and the naive ways beside it.
@@ -296,33 +297,40 @@ func TestRaceLostMessageNaive(t *testing.T) {
 	assert.Equal(t, "old", got, "the naive way passes: the race is not run")
 }
 
+// TestTenThousandReadersOfAColdKeyLoadOnce has them in three processes, all waiting for
+// the one load.
 func TestTenThousandReadersOfAColdKeyLoadOnce(t *testing.T) {
+	t.Parallel()
+	const readers = 10_000
+	server := testkit.Redis(t)
+	rdb := server.Client(t)
+	require.NoError(t, rdb.MSet(t.Context(), truth+"k", "value", held, "1").Err())
+	here, err := newProcess(server.URL())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, here.close()) })
+	processes := []actor{here, newChild(t, server.URL()), newChild(t, server.URL())}
+	for i, p := range processes {
+		n := readers / len(processes)
+		if i == 0 {
+			n += readers % len(processes)
+		}
+		require.NoError(t, p.do(command{Op: "readers", Key: "k", Value: "value", N: n}))
+	}
+	testkit.Eventually(t, "a load has begun", func() bool { return rdb.Exists(t.Context(), counted).Val() == 1 })
+	require.NoError(t, rdb.Del(t.Context(), held).Err())
+	for _, p := range processes {
+		require.NoError(t, p.do(command{Op: "join"}))
+	}
+	n, err := rdb.Get(t.Context(), counted).Int()
+	require.NoError(t, err)
+	assert.Equal(t, 1, n, "loads")
+}
+
+// The naive way loads as often as readers came before its first SET.
+func TestTenThousandReadersNaive(t *testing.T) {
 	b := setup(t)
 	var loads atomic.Int64
-	load := func(context.Context) (string, error) {
-		loads.Add(1)
-		return "value", nil
-	}
-	processes := []*cache.Values[string]{}
-	for _, c := range []*cache.Cache{b.Cache, b.another(t), b.another(t)} {
-		processes = append(processes, group[string](t, c, cache.Policy{Group: "cold"}))
-	}
-	start := make(chan struct{})
 	var wg sync.WaitGroup
-	for i := range 10_000 {
-		wg.Go(func() {
-			<-start
-			got, err := processes[i%3].Load(t.Context(), "k", load)
-			if err != nil || got != "value" {
-				t.Errorf("reader %d: %q, %v", i, got, err)
-			}
-		})
-	}
-	close(start)
-	wg.Wait()
-	assert.EqualValues(t, 1, loads.Load())
-	// The naive way loads as often as readers came before its first SET.
-	loads.Store(0)
 	naive, gate := getSet{b.rdb, b.prefix}, make(chan struct{})
 	var here sync.WaitGroup
 	for range 100 {

@@ -12,45 +12,43 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
 // modelTime bounds the model test; AFTERWRITE_MODEL_SEEDS sets how many seeds it runs at most.
 const modelTime = 40 * time.Second
 
-// model is two processes' L1s over one Redis, and a map that says what they should hold.
+// model is two processes with an L1 each over one Redis, and a map that says what they
+// should hold.
 type model struct {
 	t      *testing.T
 	random *rand.Rand
 	rdb    *redis.Client
-	caches [2]*cache.Cache
-	values [2]*cache.Values[string]
+	actors [2]actor
 	seed   int
-	truth  map[string]string          // what a load reads
+	truth  map[string]string          // what a load reads; Redis has it for the processes
 	were   map[string]map[string]bool // all that a key was
 	last   map[string]int             // the process that changed a key last
 	n      int
 }
 
-func (m *model) load(ctx context.Context, p int, key string) string {
-	got, err := m.values[p].Load(ctx, key, func(ctx context.Context) (string, error) {
-		cache.AddTags(ctx, cache.NamedTag("of "+key))
-		return m.truth[key], nil
-	})
+func (m *model) load(p int, key string) string {
+	got, err := m.actors[p].load(key)
 	require.NoError(m.t, err, "seed %d", m.seed)
 	return got
 }
 
 // change gives the source of a key a new text.
-func (m *model) change(key string, p int) {
+func (m *model) change(ctx context.Context, key string, p int) string {
 	m.n++
 	m.truth[key] = strconv.Itoa(m.n)
+	require.NoError(m.t, m.rdb.Set(ctx, truth+key, m.truth[key], time.Hour).Err())
 	if m.were[key] == nil {
 		m.were[key] = map[string]bool{"": true}
 	}
 	m.were[key][m.truth[key]] = true
 	m.last[key] = p
+	return m.truth[key]
 }
 
 func (m *model) step(ctx context.Context) {
@@ -58,18 +56,17 @@ func (m *model) step(ctx context.Context) {
 	var err error
 	switch m.random.IntN(12) {
 	case 0:
-		m.change(key, p)
-		err = m.values[p].Set(ctx, key, m.truth[key], cache.NamedTag("of "+key))
+		err = m.actors[p].do(command{Op: "set", Key: key, Value: m.change(ctx, key, p)})
 	case 1:
-		m.change(key, p)
-		_, err = m.values[p].Delete(ctx, key)
+		m.change(ctx, key, p)
+		err = m.actors[p].do(command{Op: "delete", Key: key})
 	case 2:
-		m.change(key, p)
-		err = m.caches[p].InvalidateTags(ctx, cache.NamedTag("of "+key))
+		m.change(ctx, key, p)
+		err = m.actors[p].do(command{Op: "tag", Key: key})
 	case 3:
 		if m.random.IntN(4) == 0 {
-			m.change(key, p)
-			_, err = m.values[p].InvalidateMatch(ctx, key[:len(key)-1]+"[0-9]", nil)
+			m.change(ctx, key, p)
+			err = m.actors[p].do(command{Op: "match", Key: key[:len(key)-1] + "[0-9]"})
 		}
 	case 4:
 		for _, name := range m.rdb.Keys(ctx, "*{m:"+key+"}").Val() {
@@ -80,7 +77,7 @@ func (m *model) step(ctx context.Context) {
 			err = m.rdb.ClientKillByFilter(ctx, "TYPE", "pubsub").Err()
 		}
 	default:
-		got := m.load(ctx, p, key)
+		got := m.load(p, key)
 		if p == m.last[key] {
 			require.Equal(m.t, m.truth[key], got, "seed %d: process %d reads its own change of %s", m.seed, p, key)
 		} else {
@@ -91,11 +88,11 @@ func (m *model) step(ctx context.Context) {
 }
 
 // settle waits until both processes see every change.
-func (m *model) settle(ctx context.Context) {
+func (m *model) settle() {
 	for key := range m.were {
 		for p := range 2 {
 			testkit.Eventually(m.t, fmt.Sprintf("seed %d: process %d sees %s", m.seed, p, key), func() bool {
-				return m.load(ctx, p, key) == m.truth[key]
+				return m.load(p, key) == m.truth[key]
 			})
 		}
 	}
@@ -105,13 +102,10 @@ func TestValuesAgainstAModel(t *testing.T) {
 	t.Parallel()
 	server := testkit.Redis(t)
 	m := &model{t: t, rdb: server.Client(t)}
-	for p := range 2 {
-		c, err := cache.New(cache.Config{URL: server.URL(), Log: testkit.Logger(t), KeptTags: 100})
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = c.Close() })
-		m.caches[p] = c
-		m.values[p] = group[string](t, c, cache.Policy{Group: "m", L1: inProcess, TTL: time.Hour})
-	}
+	here, err := newProcess(server.URL())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, here.close()) })
+	m.actors = [2]actor{here, newChild(t, server.URL())}
 	seeds := 1000
 	if n, err := strconv.Atoi(os.Getenv("AFTERWRITE_MODEL_SEEDS")); err == nil {
 		seeds = n
@@ -125,7 +119,7 @@ func TestValuesAgainstAModel(t *testing.T) {
 		for range 30 {
 			m.step(t.Context())
 		}
-		m.settle(t.Context())
+		m.settle()
 	}
 	t.Logf("%d seeds from %d", ran, first)
 }
