@@ -13,17 +13,22 @@ type beating interface {
 }
 
 const (
-	kind      = "worker"
-	beatEvery = 3 * time.Second
-	beatLife  = 10 * time.Second
+	kind = "worker"
+	// A worker says that it lives this often, or, if it sweeps less often than the first, as
+	// seldom as the second. It is believed for that time and the margin.
+	beatEvery  = 3 * time.Second
+	beatSeldom = 30 * time.Second
+	beatMargin = 7 * time.Second
 )
+
+func (w *Worker) beatEvery() time.Duration { return max(beatEvery, min(w.sweepInterval, beatSeldom)) }
 
 // beat says that this worker lives until ctx ends, and then that it has left.
 func (w *Worker) beat(ctx context.Context) {
-	tick := time.NewTicker(beatEvery)
+	tick := time.NewTicker(w.beatEvery())
 	defer tick.Stop()
 	for {
-		if err := w.cache.Beat(ctx, kind, w.id, w.info(), beatLife); err != nil && ctx.Err() == nil {
+		if err := w.cache.Beat(ctx, kind, w.id, w.info(), w.beatEvery()+beatMargin); err != nil && ctx.Err() == nil {
 			w.log.Debug("beat failed", "err", err)
 		}
 		select {

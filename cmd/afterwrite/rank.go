@@ -120,7 +120,7 @@ func (p *parts) keepRanks(ctx context.Context) error {
 				p.log.WarnContext(ctx, "rank not rebuilt; it is tried again", "entity", e.Name, "error", err)
 			}
 		}
-		look.Reset(rankEvery)
+		look.Reset(max(rankEvery, p.config.Worker.SweepInterval))
 	}
 	return nil
 }

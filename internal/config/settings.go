@@ -61,7 +61,7 @@ func (c *Config) settings() []setting {
 		{path: "worker.concurrency", text: whole(&w.Concurrency, 1, 1024), kind: number},
 		{path: "worker.poll_interval", text: duration(&w.PollInterval, 5*time.Millisecond, time.Minute), kind: amount},
 		{path: "worker.queues", pairs: weights(&w.Queues)},
-		{path: "worker.sweep_interval", text: duration(&w.SweepInterval, 50*time.Millisecond, time.Minute), kind: amount},
+		{path: "worker.sweep_interval", text: duration(&w.SweepInterval, 50*time.Millisecond, 10*time.Minute), kind: amount},
 		{path: "worker.shutdown_timeout", text: duration(&w.ShutdownTimeout, time.Second, time.Hour), kind: amount},
 		{path: "worker.pprof", text: boolean(&w.PProf), kind: truth},
 

@@ -42,9 +42,10 @@ type ServerConfig struct {
 
 // delayedInterval is how often delayed tasks are looked at: often enough that
 // flush.delay and the wait of a held record are kept, seldom enough for a Redis that
-// is paid by the command.
+// is paid by the command, where the server polls seldom itself.
 func (c ServerConfig) delayedInterval() time.Duration {
-	return min(5*cmp.Or(c.PollInterval, DefaultPollInterval), 5*time.Second)
+	poll := cmp.Or(c.PollInterval, DefaultPollInterval)
+	return max(min(5*poll, 5*time.Second), poll)
 }
 
 // Server takes sync tasks off their queues and hands them to a function.
@@ -70,6 +71,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	rdb, err := connect(cfg.RedisURL)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.PollInterval >= thriftFrom {
+		rdb.AddHook(thrift{})
 	}
 	log := cmp.Or(cfg.Log, slog.Default())
 	s := &Server{redis: rdb, log: log}
