@@ -117,6 +117,10 @@ func (c *Cache) weigh(ctx context.Context, node redis.Cmdable, names []string, u
 	return nil
 }
 
+// bigSamples is how many elements of a key are weighed: all fields of most records, since
+// one of them may be what is large.
+const bigSamples = 100
+
 // memory reads the size of keys in one round trip: the server's figure, or that of the
 // content once it was refused.
 func memory(ctx context.Context, node redis.Cmdable, names []string, u *Usage) ([]int64, error) {
@@ -125,7 +129,7 @@ func memory(ctx context.Context, node redis.Cmdable, names []string, u *Usage) (
 		p := node.Pipeline()
 		cmds := make([]*redis.IntCmd, len(names))
 		for i, name := range names {
-			cmds[i] = p.MemoryUsage(ctx, name)
+			cmds[i] = p.MemoryUsage(ctx, name, bigSamples)
 		}
 		_, err := p.Exec(ctx)
 		if err == nil || errors.Is(err, redis.Nil) {
@@ -139,16 +143,19 @@ func memory(ctx context.Context, node redis.Cmdable, names []string, u *Usage) (
 		}
 		u.Estimate = true // barred
 	}
+	if err := weighScript.source.Load(ctx, node).Err(); err != nil {
+		return nil, fault("big", err)
+	}
 	p := node.Pipeline()
-	cmds := make([]*redis.StringCmd, len(names))
+	cmds := make([]*redis.Cmd, len(names))
 	for i, name := range names {
-		cmds[i] = p.Dump(ctx, name)
+		cmds[i] = weighScript.source.EvalSha(ctx, p, []string{name}, bigSamples)
 	}
 	if _, err := p.Exec(ctx); err != nil && !answered(err) {
 		return nil, fault("big", err)
 	}
 	for i, cmd := range cmds {
-		sizes[i] = int64(len(cmd.Val()))
+		sizes[i], _ = cmd.Int64()
 	}
 	return sizes, nil
 }
@@ -188,6 +195,8 @@ func timesToLive(ctx context.Context, node redis.Cmdable, names []string) ([]tim
 	return lives, nil
 }
 
+var weighScript = load("weigh")
+
 // ownerOf says whose a key is.
 func (c *Cache) ownerOf(name string) string {
 	rest := strings.TrimPrefix(name, c.prefix+":")
@@ -206,38 +215,4 @@ func (c *Cache) ownerOf(name string) string {
 		}
 	}
 	return "other"
-}
-
-// Slow is a command that took long.
-type Slow struct {
-	At      time.Time     `json:"at"`
-	Took    time.Duration `json:"took_ns"`
-	Command string        `json:"command"` // its name and, for a script or a key command, what it was for; no values
-}
-
-// SlowCommands reads the newest entries of the slow log. Many hosted servers bar it:
-// allowed is false then.
-func (c *Cache) SlowCommands(ctx context.Context, most int) (slow []Slow, allowed bool, err error) {
-	err = c.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
-		client, ok := node.(interface {
-			SlowLogGet(ctx context.Context, num int64) *redis.SlowLogCmd
-		})
-		if !ok {
-			return nil
-		}
-		entries, err := client.SlowLogGet(ctx, int64(most)).Result()
-		if err != nil && answered(err) {
-			return nil
-		}
-		if err != nil {
-			return fault("slowlog", err)
-		}
-		allowed = true
-		for _, e := range entries {
-			slow = append(slow, Slow{e.Time, e.Duration, strings.Join(e.Args[:min(len(e.Args), 2)], " ")})
-		}
-		return nil
-	})
-	slices.SortFunc(slow, func(a, b Slow) int { return b.At.Compare(a.At) })
-	return slow[:min(len(slow), most)], allowed, err
 }

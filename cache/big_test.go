@@ -1,9 +1,11 @@
 package cache_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -16,6 +18,8 @@ func TestBigFindsTheLargestAndSumsByOwner(t *testing.T) {
 	v := group[string](t, b.Cache, cache.Policy{Group: "page", CompressAbove: -1})
 	require.NoError(t, v.Set(t.Context(), "long", strings.Repeat("x", 50_000)))
 	require.NoError(t, v.Set(t.Context(), "short", "x"))
+	// One large field among others; the server looks at five of them unless it is told to.
+	b.rdb.HSet(t.Context(), b.prefix+":{user/0}:r:wide", "_v", "1", "a", "1", "b", "1", "c", "1", "d", "1", "e", "1", "f", "1", "g", "1", "h", strings.Repeat("x", 40_000))
 	for _, id := range []string{"a", "b", "c"} {
 		b.put(t, id, "x")
 	}
@@ -25,12 +29,14 @@ func TestBigFindsTheLargestAndSumsByOwner(t *testing.T) {
 	assert.False(t, u.Estimate)
 	require.Len(t, u.Largest, 2)
 	assert.Equal(t, b.prefix+":v:{page:long}", u.Largest[0].Key)
+	assert.Equal(t, b.prefix+":{user/0}:r:wide", u.Largest[1].Key)
+	assert.InDelta(t, 40_000, u.Largest[1].Bytes, 10_000)
 	keys := map[string]int{}
 	for _, s := range u.Groups {
 		keys[s.Name] = s.Keys
 	}
 	assert.Equal(t, 2, keys["values page"])
-	assert.Equal(t, 3, keys["entity user"])
+	assert.Equal(t, 4, keys["entity user"])
 	assert.Equal(t, "none", u.Lives[0].Name)
 	assert.GreaterOrEqual(t, u.Lives[0].Keys, 3, "what is pending stays")
 	total := 0
@@ -57,11 +63,45 @@ func TestBigWhereMemoryIsBarred(t *testing.T) {
 	t.Cleanup(func() { _ = c.Close() })
 	v := group[string](t, c, cache.Policy{Group: "page", CompressAbove: -1})
 	require.NoError(t, v.Set(t.Context(), "long", strings.Repeat("xyz", 500)))
-	u, err := c.Big(t.Context(), 100, 1)
+	rdb.HSet(t.Context(), "aw:{user/0}:r:1", "_v", "1", "a", "1", "b", "1", "c", "1", "d", "1", "e", "1", "f", strings.Repeat("x", 50_000))
+	rdb.ZAdd(t.Context(), "aw:{user/0}:pending", redis.Z{Member: "12345678"})
+	rdb.SAdd(t.Context(), "aw:{user/0}:rankUnsure", "12345678")
+	rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: "aw:{user/0}:stream", Values: []string{"e", strings.Repeat("x", 900)}})
+	u, err := c.Big(t.Context(), 100, 10)
 	require.NoError(t, err)
 	assert.True(t, u.Estimate)
-	require.Len(t, u.Largest, 1)
+	sizes := map[string]int64{}
+	for _, one := range u.Largest {
+		sizes[one.Key] = one.Bytes
+	}
+	for key, least := range map[string]int64{
+		"aw:{user/0}:r:1": 50_000, "aw:v:{page:long}": 1500, "aw:{user/0}:stream": 900, "aw:{user/0}:pending": 16, "aw:{user/0}:rankUnsure": 16,
+	} {
+		assert.InDelta(t, least, sizes[key], float64(least)/10+100, key)
+	}
 	_, allowed, err := c.SlowCommands(t.Context(), 10)
 	require.NoError(t, err)
 	assert.False(t, allowed)
+}
+
+// The slow log has whole scripts, and values: what is told of it has names.
+func TestSlowCommandsAreNamed(t *testing.T) {
+	t.Parallel()
+	server := testkit.Redis(t, testkit.Set("slowlog-log-slower-than", "0"), testkit.Set("slowlog-max-len", "1000"))
+	b := on(t, server.URL())
+	b.put(t, "a", "secret")
+	b.put(t, "a", "secret")
+	require.NoError(t, server.Client(t).Set(t.Context(), "key", "secret", 0).Err())
+	slow, allowed, err := b.SlowCommands(t.Context(), 1000)
+	require.NoError(t, err)
+	require.True(t, allowed)
+	counts := map[string]int{}
+	for _, s := range slow {
+		require.Less(t, len(s.Command), 100)
+		require.NotContains(t, s.Command, "secret")
+		counts[s.Command]++
+	}
+	stats := "script write aw:{user/" + strconv.Itoa(b.e.Partition("a")) + "}:stats"
+	require.GreaterOrEqual(t, counts[stats], 2, "by source and by hash: %v", counts)
+	require.Equal(t, 1, counts["set key"])
 }

@@ -37,6 +37,7 @@ func (a *app) cacheStatsCommand() *cobra.Command {
 
 // cacheFigures is what cache stats shows.
 type cacheFigures struct {
+	told          bool         // else those of memory and persistence are zero
 	Version       string       `json:"version"`
 	HitRate       *float64     `json:"hit_rate"` // null before the first read
 	Hits          int64        `json:"hits"`
@@ -71,12 +72,11 @@ func (a *app) cacheStats(ctx context.Context) error {
 		h.Warnings = append(h.Warnings, err.Error())
 	}
 	f := cacheFigures{
-		Version: h.Version, Hits: h.Hits, Misses: h.Misses, UsedMemory: h.UsedMemory, MaxMemory: h.MaxMemory,
+		told: h.Told, Version: h.Version, Hits: h.Hits, Misses: h.Misses, UsedMemory: h.UsedMemory, MaxMemory: h.MaxMemory,
 		Fragmentation: h.Fragmentation, Evicted: h.Evicted, Policy: h.Policy, AOF: h.AOF, Fsync: h.Fsync,
 		Latency: h.Latency.Round(time.Microsecond).String(), Warnings: h.Warnings,
 	}
-	if n := h.Hits + h.Misses; n > 0 {
-		rate := float64(h.Hits) / float64(n)
+	if rate, ok := h.HitRate(); ok {
 		f.HitRate = &rate
 	}
 	slow, allowed, err := p.cache.SlowCommands(ctx, 10)
@@ -105,14 +105,15 @@ func (f cacheFigures) rows() [][]string {
 	if f.AOF {
 		persistence = "append-only file, appendfsync " + orUnknown(f.Fsync)
 	}
-	rows := [][]string{
-		{"redis", orUnknown(f.Version)},
-		{"latency", f.Latency},
-		{"hit rate", rate, fmt.Sprintf("%d hits, %d misses", f.Hits, f.Misses)},
-		{"memory", mib(f.UsedMemory), "of " + limit},
-		{"fragmentation", fmt.Sprintf("%.2f", f.Fragmentation)},
-		{"evicted", count(f.Evicted, "key", "keys"), orUnknown(f.Policy)},
-		{"persistence", persistence},
+	rows := [][]string{{"redis", orUnknown(f.Version)}, {"latency", f.Latency}}
+	if f.told {
+		rows = append(rows, [][]string{
+			{"hit rate", rate, fmt.Sprintf("%d hits, %d misses", f.Hits, f.Misses)},
+			{"memory", mib(f.UsedMemory), "of " + limit},
+			{"fragmentation", fmt.Sprintf("%.2f", f.Fragmentation)},
+			{"evicted", count(f.Evicted, "key", "keys"), orUnknown(f.Policy)},
+			{"persistence", persistence},
+		}...)
 	}
 	if f.Slow == nil {
 		rows = append(rows, []string{"slow commands", "the server does not tell"})

@@ -19,6 +19,9 @@ const (
 	slowDatabase = 200 * time.Millisecond
 	maxSkew      = 2 * time.Second
 	maxLag       = 30 * time.Second
+
+	fragmented     = 1.5      // of memory by Redis's own
+	fragmentedFrom = 64 << 20 // bytes
 )
 
 // verdict is what doctor says of one thing.
@@ -101,11 +104,32 @@ func (x *examination) redis(ctx context.Context) bool {
 	if h.Latency > slowRedis {
 		x.say("redis latency", warning, "run Redis nearer to the API and the workers", "%s a round trip", h.Latency.Round(time.Microsecond))
 	}
+	x.skew("redis clock", h.Clock)
+	if !h.Told {
+		x.say("redis figures", warning, "see that maxmemory-policy is volatile-lfu or noeviction, and that it keeps an append-only file",
+			"Redis does not tell of its version, memory and persistence (INFO)")
+		return true
+	}
 	x.redisVersion(h)
 	x.redisSafety(h, err)
 	x.redisMemory(h)
-	x.skew("redis clock", h.Clock)
+	x.redisHits(h)
 	return true
+}
+
+// redisHits shows how well the cache does; how well it should is not known here.
+func (x *examination) redisHits(h cache.Health) {
+	if rate, ok := h.HitRate(); ok {
+		x.say("redis hit rate", fine, "", "%.1f %% of %d reads of keys since it started", 100*rate, h.Hits+h.Misses)
+	} else {
+		x.say("redis hit rate", fine, "", "nothing was read yet")
+	}
+	// Below some size the ratio is that of the program itself.
+	if h.UsedMemory > fragmentedFrom && h.Fragmentation > fragmented {
+		x.say("redis fragmentation", warning, "set activedefrag yes, or restart Redis in a quiet hour", "%.2f times the memory that the data need", h.Fragmentation)
+		return
+	}
+	x.say("redis fragmentation", fine, "", "%.2f", h.Fragmentation)
 }
 
 func (x *examination) redisVersion(h cache.Health) {

@@ -2,10 +2,13 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/afterwrite/afterwrite/cache"
 )
 
 // probeTimeout bounds one probe of /readyz.
@@ -23,22 +26,31 @@ type probe struct {
 	name    string
 	latency time.Duration
 	err     error
+	figures cache.Health // of Redis, where it tells them
 }
 
-// readyz answers whether this process should get requests: "ready", "degraded"
-// while the database is down, when writes and cached reads go on (200, both), or
-// "unready" while Redis is down, when no write is accepted (503).
+// readyz answers whether this process should get requests: "ready", "degraded" while
+// the database is down, when writes and cached reads go on, or while Redis may evict
+// accepted writes (200, all of them), or "unready" while Redis is down, when no write
+// is accepted (503).
 func (a *API) readyz(ctx context.Context, c *call) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	redis, database := probe{name: "redis"}, probe{name: "database"}
 	var both sync.WaitGroup
-	both.Go(func() { redis.run(ctx, a.cache.Ping) })
+	both.Go(func() {
+		redis.run(ctx, func(ctx context.Context) (err error) {
+			redis.figures, err = a.cache.Check(ctx)
+			return err
+		})
+	})
 	both.Go(func() { database.run(ctx, a.store.Ping) })
 	both.Wait()
 
 	status, code := "ready", http.StatusOK
 	switch {
+	case errors.Is(redis.err, cache.ErrEvictionPolicy):
+		status = "degraded"
 	case redis.err != nil:
 		status, code = "unready", http.StatusServiceUnavailable
 		c.header["Retry-After"] = []string{"1"}
@@ -74,5 +86,28 @@ func (p *probe) appendTo(dst []byte) []byte {
 	dst = strconv.AppendBool(dst, p.err == nil)
 	dst = append(dst, `,"latency_seconds":`...)
 	dst = strconv.AppendFloat(dst, p.latency.Seconds(), 'f', 6, 64)
+	if p.figures.Told {
+		dst = appendFigures(dst, &p.figures)
+	}
 	return append(dst, '}')
+}
+
+// appendFigures appends what Redis tells of its memory and persistence.
+func appendFigures(dst []byte, h *cache.Health) []byte {
+	whole := func(name string, n int64) {
+		dst = append(append(append(dst, `,"`...), name...), `":`...)
+		dst = strconv.AppendInt(dst, n, 10)
+	}
+	part := func(name string, x float64) {
+		dst = append(append(append(dst, `,"`...), name...), `":`...)
+		dst = strconv.AppendFloat(dst, x, 'f', 4, 64)
+	}
+	if rate, ok := h.HitRate(); ok {
+		part("hit_rate", rate)
+	}
+	whole("used_memory_bytes", h.UsedMemory)
+	whole("max_memory_bytes", h.MaxMemory)
+	whole("evicted_keys", h.Evicted)
+	part("fragmentation", h.Fragmentation)
+	return append(append(append(dst, `,"persistence":"`...), h.Persistence()...), '"')
 }

@@ -17,7 +17,7 @@ type reads interface {
 	Status(ctx context.Context, e *afterwrite.Entity, id string) (cache.State, error)
 	Wait(ctx context.Context, e *afterwrite.Entity, id string, v afterwrite.Version) (cache.State, error)
 	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
-	Ping(ctx context.Context) error
+	Check(ctx context.Context) (cache.Health, error)
 	ranks
 }
 

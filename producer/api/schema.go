@@ -214,6 +214,10 @@ func systemSchemas() object {
 		}, "status", "checks"),
 		"Check": closed(object{
 			"ok": object{"type": "boolean"}, "latency_seconds": object{"type": "number"},
+			"hit_rate":          object{"type": "number", "description": "Of all keys since Redis started; this and the rest of Redis alone, where it tells them."},
+			"used_memory_bytes": object{"type": "integer"}, "max_memory_bytes": object{"type": "integer", "description": "0: no limit."},
+			"evicted_keys": object{"type": "integer"}, "fragmentation": object{"type": "number"},
+			"persistence": object{"enum": []string{"none", "always", "everysec", "no", "aof"}, "description": "When the append-only file is synced; aof: it is kept, and no more is told."},
 		}, "ok", "latency_seconds"),
 	}
 }

@@ -70,14 +70,29 @@ func TestHealthAndMetrics(t *testing.T) {
 		Checks map[string]struct {
 			OK      bool    `json:"ok"`
 			Latency float64 `json:"latency_seconds"`
+
+			HitRate       *float64 `json:"hit_rate"`
+			Memory        int64    `json:"used_memory_bytes"`
+			MaxMemory     *int64   `json:"max_memory_bytes"`
+			Evicted       *int64   `json:"evicted_keys"`
+			Fragmentation float64
+			Persistence   string
 		}
 	}
+	b.do("GET", "/v1/user/nobody", "").want(t, 404) // for the hit rate
 	require.NoError(t, json.Unmarshal([]byte(b.do("GET", "/readyz", "").want(t, 200).body), &ready))
 	require.Equal(t, "ready", ready.Status)
 	for _, name := range []string{"redis", "database"} {
 		require.True(t, ready.Checks[name].OK)
 		require.Positive(t, ready.Checks[name].Latency)
 	}
+	redis := ready.Checks["redis"]
+	require.NotNil(t, redis.HitRate)
+	require.Positive(t, redis.Memory)
+	require.NotNil(t, redis.MaxMemory)
+	require.NotNil(t, redis.Evicted)
+	require.Positive(t, redis.Fragmentation)
+	require.Equal(t, "everysec", redis.Persistence)
 	b.sql.Inject(testkit.Refuse, testkit.AnyStatement, testkit.Always())
 	require.Contains(t, b.do("GET", "/readyz", "").want(t, 200).body, `"status":"degraded"`, "writes go on")
 
