@@ -26,12 +26,10 @@ func TLS(t testing.TB) (option RedisOption, addr, ca string) {
 		t.Fatal(err)
 	}
 	return func(s *RedisServer) {
-		for _, kv := range [][2]string{
+		s.settings = append(s.settings, [][2]string{
 			{"tls-port", strconv.Itoa(port)}, {"tls-cert-file", cert}, {"tls-key-file", key},
 			{"tls-ca-cert-file", cert}, {"tls-auth-clients", "no"},
-		} {
-			s.settings = append(s.settings, kv)
-		}
+		}...)
 	}, loopback(port), cert
 }
 

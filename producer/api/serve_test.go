@@ -79,7 +79,7 @@ func TestHealthAndMetrics(t *testing.T) {
 			Persistence   string
 		}
 	}
-	b.do("GET", "/v1/user/nobody", "").want(t, 404) // for the hit rate
+	b.do("GET", "/v1/user/nobody/status", "") // for the hit rate
 	require.NoError(t, json.Unmarshal([]byte(b.do("GET", "/readyz", "").want(t, 200).body), &ready))
 	require.Equal(t, "ready", ready.Status)
 	for _, name := range []string{"redis", "database"} {
