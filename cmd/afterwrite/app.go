@@ -84,8 +84,16 @@ func (a *app) exitCode(err error) int {
 		fmt.Fprintln(a.err, err)
 		return exitUsage
 	}
-	fmt.Fprintf(a.err, "afterwrite: %v\n", err)
+	fmt.Fprintf(a.err, "afterwrite: %s\n", reasonOf(err))
 	return exitFailure
+}
+
+// reasonOf is the text of an error; a signal is told as what it is.
+func reasonOf(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
+	}
+	return err.Error()
 }
 
 func (a *app) root() *cobra.Command {

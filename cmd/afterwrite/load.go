@@ -120,7 +120,7 @@ func (a *app) load(ctx context.Context, entity, file string, f loadFlags) error 
 		return err
 	}
 	defer in.Close()
-	source, err := newRows(format, in, entities[0], int(c.API.MaxBody))
+	source, err := newRows(format, newStoppable(ctx, in), entities[0], int(c.API.MaxBody))
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func newRows(format string, in io.Reader, e *afterwrite.Entity, maxRow int) (row
 // finishLoad prints the summary, and the error where the load could not go on.
 func (a *app) finishLoad(s loadSummary, err error) error {
 	if err != nil {
-		s.Stopped = err.Error()
+		s.Stopped = reasonOf(err)
 	}
 	if a.json {
 		if printed := a.printJSON(s); printed != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -75,4 +76,25 @@ func TestRedisEmptied(t *testing.T) {
 
 	require.NoError(t, client.FlushAll(t.Context()).Err())
 	d.start("worker").says("Redis has lost its state")
+}
+
+// A load that waits for its input ends at a signal, and what it has said is accepted stays.
+func TestLoadStopsWhileItWaitsForInput(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	d.ok("migrate")
+	cmd := d.command("load", "item", "-", "--format", "ndjson")
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	defer in.Close()
+	load := d.startCommand(cmd)
+	_, err = io.WriteString(in, `{"id":1,"name":"x"}`+"\n")
+	require.NoError(t, err)
+	testkit.Eventually(t, "the row is accepted", func() bool {
+		return strings.Contains(d.run("", "flush", "--timeout", "1ms").out, "pending")
+	})
+	require.Equal(t, exitFailure, load.stop())
+	require.Contains(t, load.text(), "item: 1 record accepted")
+	require.Contains(t, load.text(), "afterwrite: interrupted")
+
 }

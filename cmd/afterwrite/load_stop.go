@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"io"
+)
+
+// stoppable reads until ctx ends: a pipe that nobody writes to would else keep the process
+// from ending. What it reads ahead at that moment is left behind.
+type stoppable struct {
+	ctx    context.Context
+	chunks chan []byte
+	failed error // why there are no more chunks, once the channel is closed
+	rest   []byte
+}
+
+func newStoppable(ctx context.Context, in io.Reader) *stoppable {
+	s := &stoppable{ctx: ctx, chunks: make(chan []byte)}
+	go s.fill(in)
+	return s
+}
+
+func (s *stoppable) fill(in io.Reader) {
+	defer close(s.chunks)
+	for {
+		chunk := make([]byte, 64<<10)
+		n, err := in.Read(chunk)
+		if n > 0 {
+			select {
+			case s.chunks <- chunk[:n]:
+			case <-s.ctx.Done():
+				return
+			}
+		}
+		if err != nil {
+			s.failed = err
+			return
+		}
+	}
+}
+
+func (s *stoppable) Read(p []byte) (int, error) {
+	if len(s.rest) == 0 {
+		select {
+		case <-s.ctx.Done():
+			return 0, s.ctx.Err()
+		case chunk, ok := <-s.chunks:
+			if !ok && s.failed == nil {
+				return 0, s.ctx.Err()
+			}
+			if !ok {
+				return 0, s.failed
+			}
+			s.rest = chunk
+		}
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
