@@ -11,13 +11,14 @@ import (
 )
 
 // watchTick is how often a process that serves looks at whether Redis is still what it
-// was when the process started.
+// was when the process started, or worker.poll_interval where that is longer: commands
+// may be paid for.
 const watchTick = 10 * time.Second
 
 // watch looks after Redis until ctx ends: somebody may empty it, restart it without its
 // file or let it evict. Nothing can be mended here, but it must not go unsaid.
 func (p *parts) watch(ctx context.Context) error {
-	tick := time.NewTicker(watchTick)
+	tick := time.NewTicker(max(watchTick, p.config.Worker.PollInterval))
 	defer tick.Stop()
 	evicts := false
 	for {
