@@ -12,12 +12,14 @@ import (
 )
 
 // open returns a cache on a Redis in this process.
-func open() (*cache.Cache, func()) {
+func open() (*cache.Cache, func()) { return openWith(nil) }
+
+func openWith(loader cache.Loader) (*cache.Cache, func()) {
 	server, err := miniredis.Run()
 	if err != nil {
 		panic(err)
 	}
-	c, err := cache.New(cache.Config{URL: "redis://" + server.Addr()})
+	c, err := cache.New(cache.Config{URL: "redis://" + server.Addr(), Loader: loader})
 	if err != nil {
 		panic(err)
 	}

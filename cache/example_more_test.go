@@ -1,0 +1,99 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// A loader that knows better than the policy how long its value is good; zero keeps it out.
+func ExampleKeepFor() {
+	c, done := open()
+	defer done()
+	quotes, err := cache.NewValues[string](c, cache.Policy{Group: "quote", TTL: time.Minute}, nil)
+	if err != nil {
+		panic(err)
+	}
+	a, err := quotes.Read(context.Background(), "AFW", func(ctx context.Context) (string, error) {
+		cache.KeepFor(ctx, 5*time.Second) // the exchange is open
+		return "12.50", nil
+	})
+	fmt.Println(a.Value, a.TTL, err)
+	// Output: 12.50 5s <nil>
+}
+
+// Absence, too, is cached, and a value that is too large is not.
+func ExampleValues_Get() {
+	c, done := open()
+	defer done()
+	ctx := context.Background()
+	names, err := cache.NewValues[string](c, cache.Policy{Group: "name", TTL: time.Minute, NegativeTTL: time.Second, MaxSize: 100}, nil)
+	if err != nil {
+		panic(err)
+	}
+	_, err = names.Load(ctx, "nobody", func(context.Context) (string, error) { return "", afterwrite.ErrNotFound })
+	fmt.Println(errors.Is(err, afterwrite.ErrNotFound))
+	_, err = names.Get(ctx, "nobody") // from Redis: nothing is loaded
+	fmt.Println(errors.Is(err, afterwrite.ErrNotFound))
+	fmt.Println(errors.Is(names.Set(ctx, "long", strings.Repeat("x", 101)), cache.ErrTooLarge))
+	// Output:
+	// true
+	// true
+	// true
+}
+
+// rows is a database for examples.
+type rows map[string]afterwrite.Values
+
+func (r rows) Load(context.Context, *afterwrite.Entity, []string) (map[string]afterwrite.Values, error) {
+	return r, nil
+}
+
+// Cache-aside for a record, and its invalidation after a change made in the database, of
+// which the handlers in every process are told.
+func ExampleCache_On() {
+	database := rows{"1": {`"Ada"`}}
+	c, done := openWith(database)
+	defer done()
+	ctx := context.Background()
+	user := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}}}
+	if err := user.Init(); err != nil {
+		panic(err)
+	}
+	told := make(chan cache.Happening, 1)
+	if err := c.On(ctx, user, func(_ context.Context, h cache.Happening) { told <- h }, cache.Invalidated); err != nil {
+		panic(err)
+	}
+	for range 2 {
+		read, err := c.Get(ctx, user, "1")
+		fmt.Println(read.Values[0], read.Source, err)
+	}
+	database["1"] = afterwrite.Values{`"Ada Lovelace"`}
+	n, err := c.Invalidate(ctx, user, []string{"1"})
+	h := <-told
+	fmt.Println(n, err, h.What, h.ID)
+	read, err := c.Get(ctx, user, "1")
+	fmt.Println(read.Values[0], read.Source, err)
+	// Output:
+	// "Ada" filled <nil>
+	// "Ada" hit <nil>
+	// 1 <nil> invalidated 1
+	// "Ada Lovelace" filled <nil>
+}
+
+// A package that is built on the cache names its keys so that one script may take them
+// together on a cluster.
+func ExampleCache_Key() {
+	c, done := open()
+	defer done()
+	fmt.Println(c.Key("votes", "poll 7", "yes"))
+	fmt.Println(c.Key("votes", "poll 7", "no"))
+	// Output:
+	// aw:{_votes/poll 7}:yes
+	// aw:{_votes/poll 7}:no
+}
