@@ -75,6 +75,7 @@ type Cache struct {
 	locals     *locals       // L1s of values, see l1.go
 	records    *recordLocals // L1s of records, see l1_records.go
 	looks      *looks        // reads that share round trips, see look.go
+	glances    *glances      // looks at values that callers share, see value_look.go
 	refreshes  chan struct{} // a place for each refresh that may run
 	refreshing sync.Map      // keys that are being refreshed here
 	values     *valueMetrics
@@ -124,7 +125,7 @@ func New(cfg Config) (*Cache, error) {
 	c.refreshes = make(chan struct{}, maxRefreshes)
 	c.values = values
 	c.hub, c.locals, c.records = newHub(c), newLocals(c), newRecordLocals(c)
-	c.looks = &looks{cache: c}
+	c.looks, c.glances = &looks{cache: c}, newGlances()
 	return c, nil
 }
 

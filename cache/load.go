@@ -104,13 +104,15 @@ func (v *Values[T]) answer(e *entry, source Source) (Answer[T], error) {
 }
 
 // look reads the entry of a key. It returns nil for a miss, and for an entry that a tag
-// has invalidated or that cannot be read.
+// has invalidated or that cannot be read. Callers may share it: it is not to be changed.
 func (v *Values[T]) look(ctx context.Context, k valueKey) (*entry, error) {
-	found, err := v.lookMany(ctx, []valueKey{k})
-	if err != nil {
-		return nil, err
-	}
-	return found[0], nil
+	return v.cache.glances.do(ctx, k.value, func(ctx context.Context) (*entry, error) {
+		found, err := v.lookMany(ctx, []valueKey{k})
+		if err != nil {
+			return nil, err
+		}
+		return found[0], nil
+	})
 }
 
 func (v *Values[T]) lookMany(ctx context.Context, keys []valueKey) ([]*entry, error) {

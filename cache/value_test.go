@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -435,6 +436,63 @@ func TestOneRefreshOfAKeyLeavesRoomForOthers(t *testing.T) {
 		require.NoError(t, err)
 		return cold.count() > 1
 	})
+}
+
+// slowGets is a hook that holds looks at values up.
+type slowGets struct {
+	hold  atomic.Pointer[chan struct{}]
+	count atomic.Int64
+}
+
+func (*slowGets) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (*slowGets) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (h *slowGets) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		if cmds[0].Name() == "get" {
+			h.count.Add(1)
+			if hold := h.hold.Load(); hold != nil {
+				<-*hold
+			}
+		}
+		return err
+	}
+}
+
+// Callers of one key share looks, but none that had begun before they came.
+func TestCallersOfAKeyShareLooks(t *testing.T) {
+	h := &slowGets{}
+	b := setup(t, func(_ *afterwrite.Entity, c *cache.Config) { c.Hooks = append(c.Hooks, h) })
+	v := group[string](t, b.Cache, cache.Policy{Group: "s"})
+	require.NoError(t, v.Set(t.Context(), "a", "old"))
+	hold := make(chan struct{})
+	h.hold.Store(&hold)
+	var all sync.WaitGroup
+	first := make(chan string, 1)
+	all.Go(func() {
+		got, err := v.Get(t.Context(), "a")
+		assert.NoError(t, err)
+		first <- got
+	})
+	testkit.Eventually(t, "the first has looked", func() bool { return h.count.Load() == 1 })
+	require.NoError(t, v.Set(t.Context(), "a", "new"))
+	for range 100 {
+		all.Go(func() {
+			got, err := v.Load(t.Context(), "a", nil)
+			assert.NoError(t, err)
+			assert.Equal(t, "new", got, "the look that has begun is too old")
+		})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := v.Get(ctx, "a")
+	require.ErrorIs(t, err, context.Canceled, "a caller who has gone waits for nobody")
+	testkit.Eventually(t, "they wait", func() bool { return cache.Gathered(b.Cache, "s:a") >= 100 })
+	h.hold.Store(nil)
+	close(hold)
+	all.Wait()
+	assert.Equal(t, "old", <-first)
+	assert.EqualValues(t, 2, h.count.Load())
 }
 
 // brokenCodec panics.
