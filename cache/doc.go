@@ -82,7 +82,7 @@
 // beside the value, so a stale value can stand while the next is loaded; a set, a
 // deletion and an invalidation remove the lease in the step that changes the value. A
 // caller joins a load of its process only if that load began after the call did, or looks
-// again when it is over.
+// again when it is over; and a look at Redis only if it has not begun.
 //
 // # Tags
 //
@@ -105,8 +105,8 @@
 // # L1
 //
 // A process's own memory is off by default. It hears of changes by Pub/Sub, whose
-// messages are numbered; a broken connection, a full buffer or a missing number drops
-// everything. A value read before a change is never put after it: see l1.go. The last
+// messages are numbered; a broken or silent connection, a full buffer or a missing number
+// drops everything, and nothing is kept until messages come again. A value read before a change is never put after it: see l1.go. The last
 // message before a silence can be lost without a gap to show it (a cluster's bus may do
 // so): L1.Age bounds that.
 package cache
