@@ -21,8 +21,8 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// BenchmarkPages loads each page of a system with 200 entities and many dead letters:
-// LETTERS of them (100,000 unless given), of 50 errors, on SQLite.
+// BenchmarkPages loads each page of a system with 200 entities, 10,000 held records and
+// many dead letters: LETTERS of them (100,000 unless given), of 50 errors, on SQLite.
 func BenchmarkPages(b *testing.B) {
 	count, _ := strconv.Atoi(os.Getenv("LETTERS"))
 	if count == 0 {
@@ -31,7 +31,9 @@ func BenchmarkPages(b *testing.B) {
 	h := crowded(b, count)
 	for _, path := range []string{
 		"/", "/entities/e000", "/refused", "/refused?entity=e007", "/refused?text=constraint+7", "/refused?text=nothing+like+it",
-		fmt.Sprintf("/refused?before=%d", count/2), fmt.Sprintf("/refused/%d", count/2), "/refused/confirm?do=discard&all=1&entity=e007", "/policies", "/audit", "/queues",
+		fmt.Sprintf("/refused?before=%d", count/2), fmt.Sprintf("/refused/%d", count/2), "/refused/confirm?do=discard&all=1&entity=e007", "/policies", "/policies/e007", "/audit", "/queues",
+		"/queues/default", "/held", "/held?kind=unique", "/held?text=nothing+like+it", "/cache", "/record", "/record?entity=e007&id=7", "/help", "/series.json",
+		"/export/entities?format=csv",
 	} {
 		b.Run(path, func(b *testing.B) {
 			size := 0
@@ -78,6 +80,7 @@ func crowded(b *testing.B, count int) http.Handler {
 	m, err := mend.New(mend.Config{Entities: entities, Letters: s, Records: c, Writes: writes, Queue: orders})
 	require.NoError(b, err)
 	insertLetters(b, s, entities, count)
+	holdSome(b, c, entities)
 	h, err := dashboard.New(dashboard.Options{
 		Entities: entities, Cache: c, Store: s, Queues: inspector, Letters: m, Records: c, Rows: s, Series: c,
 		MaxAge: time.Nanosecond, Refresh: time.Hour,
@@ -100,6 +103,36 @@ func insertLetters(b *testing.B, s *store.Store, entities []*afterwrite.Entity, 
 		if len(some) == cap(some) || i == count-1 {
 			require.NoError(b, s.InsertDead(b.Context(), some))
 			some = some[:0]
+		}
+	}
+}
+
+// holdSome holds 50 records of each entity.
+func holdSome(b *testing.B, c *cache.Cache, entities []*afterwrite.Entity) {
+	b.Helper()
+	for _, e := range entities {
+		byPartition := map[int]*cache.Group{}
+		for i := range 50 {
+			id := strconv.Itoa(i)
+			g := byPartition[e.Partition(id)]
+			if g == nil {
+				g = &cache.Group{Entity: e, Partition: e.Partition(id)}
+				byPartition[g.Partition] = g
+			}
+			g.Writes = append(g.Writes, cache.Write{Op: cache.OpPut, ID: id, Values: afterwrite.Values{`"x"`, "1"}})
+		}
+		for _, g := range byPartition {
+			c.Write(b.Context(), g)
+			refused := make([]cache.Refused, len(g.Writes))
+			for i, w := range g.Writes {
+				require.NoError(b, g.Results[i].Err)
+				refused[i] = cache.Refused{
+					Change: afterwrite.Change{ID: w.ID, Version: g.Results[i].Version}, Attempts: 1, Next: time.Now().Add(time.Hour),
+					Refusal: afterwrite.Refusal{Kind: afterwrite.KindUnique, Constraint: "c", Message: "violates constraint c"},
+				}
+			}
+			_, err := c.Hold(b.Context(), e, g.Partition, refused)
+			require.NoError(b, err)
 		}
 	}
 }
