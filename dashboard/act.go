@@ -168,6 +168,7 @@ func (d *dashboard) actOnOne(w http.ResponseWriter, r *http.Request, s selection
 	case report.Stale > 0:
 		d.fail(w, r, http.StatusConflict, "A newer write, or another operator, was faster: the newer state stands.")
 	default:
+		d.groupings.changed()
 		said := map[string]string{"retry": "retried", "discard": "discarded"}[s.do]
 		redirect(w, r, fmt.Sprintf("refused/%d?said=%s", s.numbers[0], said))
 	}

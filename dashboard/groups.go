@@ -17,7 +17,8 @@ const (
 	groupPatience = 150 * time.Millisecond // of a page, for a new count
 	groupReuse    = 10                     // a count is shown again for so many times as long as it took
 	groupTimeout  = time.Minute
-	maxGroupings  = 64 // filters whose groups are remembered
+	groupCheap    = time.Second // a count that takes no longer is not shown again once something has changed
+	maxGroupings  = 64          // filters whose groups are remembered
 )
 
 // grouped says what is grouped: dead letters, or held records.
@@ -36,6 +37,7 @@ type groups struct {
 type groupings struct {
 	mu  sync.Mutex // guards the rest
 	all map[grouped]*grouping
+	age int // raised where what is counted has changed
 }
 
 // grouping is the groups of one filter.
@@ -43,6 +45,7 @@ type grouping struct {
 	found   groups
 	err     error
 	read    time.Time // zero: never
+	age     int       // of groupings when the reading began
 	took    time.Duration
 	missed  bool          // a page did not wait for the reading that is under way
 	reading chan struct{} // closed when the reading that is under way ends; nil: none is
@@ -50,12 +53,13 @@ type grouping struct {
 
 func newGroupings() *groupings { return &groupings{all: map[grouped]*grouping{}} }
 
-// groupsOf returns the filter's groups, and whether they are known yet.
-func (d *dashboard) groupsOf(ctx context.Context, f grouped) (groups, bool, error) {
+// groupsOf returns the filter's groups, and whether they are known yet. It waits for a new
+// count until a time, zero for not at all, and leaves it to go on.
+func (d *dashboard) groupsOf(ctx context.Context, f grouped, until time.Time) (groups, bool, error) {
 	g := d.groupings
 	g.mu.Lock()
 	one := g.entry(f)
-	if !one.read.IsZero() && time.Since(one.read) < groupReuse*one.took {
+	if !one.read.IsZero() && time.Since(one.read) < groupReuse*one.took && (one.age == g.age || one.took > groupCheap) {
 		defer g.mu.Unlock()
 		return one.found, true, one.err
 	}
@@ -67,7 +71,7 @@ func (d *dashboard) groupsOf(ctx context.Context, f grouped) (groups, bool, erro
 	g.mu.Unlock()
 	select {
 	case <-reading:
-	case <-time.After(groupPatience):
+	case <-time.After(time.Until(until)):
 	case <-ctx.Done():
 		return groups{}, false, ctx.Err()
 	}
@@ -75,6 +79,13 @@ func (d *dashboard) groupsOf(ctx context.Context, f grouped) (groups, bool, erro
 	defer g.mu.Unlock()
 	one.missed = one.reading != nil
 	return one.found, !one.read.IsZero(), one.err
+}
+
+// changed is told where an operator, or a worker, has changed what is counted.
+func (g *groupings) changed() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.age++
 }
 
 // entry finds or makes room for a filter; the caller holds the lock.
@@ -103,8 +114,8 @@ func (d *dashboard) reasons(ctx context.Context, s *snapshot) reasons {
 		return found
 	}
 	most := map[string]int{}
-	for _, f := range []grouped{{held: true}, {filter: store.LetterFilter{State: store.StateWaiting}}} {
-		of, _, err := d.groupsOf(ctx, f)
+	for _, f := range []grouped{heldOf(filter{}), {filter: store.LetterFilter{State: store.StateWaiting}}} {
+		of, _, err := d.groupsOf(ctx, f, time.Time{})
 		if err != nil {
 			continue // the pages of the refused say so
 		}
@@ -130,12 +141,16 @@ func (d *dashboard) readGroups(ctx context.Context, f grouped, one *grouping) {
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
 	start := time.Now()
+	d.groupings.mu.Lock()
+	age := d.groupings.age
+	d.groupings.mu.Unlock()
 	found, err := d.group(ctx, f)
 	d.groupings.mu.Lock()
 	one.found, one.err, one.read, one.took = found, err, time.Now(), time.Since(start)
+	one.age = age
 	close(one.reading)
 	one.reading = nil
-	missed := one.missed
+	missed := one.missed || one.age != d.groupings.age
 	one.missed = false
 	d.groupings.mu.Unlock()
 	if missed {

@@ -24,8 +24,7 @@ type heldSummary struct {
 
 // summary counts the held records of a filter by their error. What cannot be counted is
 // said, and spoils no page.
-func (d *dashboard) summary(ctx context.Context, f filter) heldSummary {
-	s := d.snapshot(ctx)
+func (d *dashboard) summary(ctx context.Context, s *snapshot, f filter, until time.Time) heldSummary {
 	sum := heldSummary{Down: s.redisDown(), Query: f.With("state", "")}
 	if d.Records == nil {
 		return sum
@@ -38,9 +37,7 @@ func (d *dashboard) summary(ctx context.Context, f filter) heldSummary {
 			}
 		}
 	}
-	selected := f.LetterFilter
-	selected.State = ""
-	found, known, err := d.groupsOf(ctx, grouped{held: true, filter: selected})
+	found, known, err := d.groupsOf(ctx, heldOf(f), until)
 	if err != nil {
 		d.Log.WarnContext(ctx, "held records cannot be counted", "error", err)
 		return sum
@@ -51,6 +48,12 @@ func (d *dashboard) summary(ctx context.Context, f filter) heldSummary {
 		sum.Groups = append(sum.Groups, group{g, f.With("entity", g.Entity, "kind", string(g.Refusal.Kind), "text", clip(g.Refusal.Message, maxText), "state", "")})
 	}
 	return sum
+}
+
+// heldOf selects held records; what state letters are in says nothing of them.
+func heldOf(f filter) grouped {
+	f.State = ""
+	return grouped{held: true, filter: f.LetterFilter}
 }
 
 // heldBody is a page of held records.
@@ -79,7 +82,8 @@ func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body := heldBody{Filter: f, Kinds: afterwrite.Kinds, After: q.Get("after"), Here: f.With("state", "")}
-	walk := d.walkHeld(r.Context(), f.Entity, after)
+	s := d.snapshot(r.Context())
+	walk := d.walkHeld(s, f.Entity, after)
 	rows, last, err := d.heldRows(r.Context(), walk, f, heldPage)
 	if err != nil {
 		d.broken(w, r, "list held records", err)
@@ -89,8 +93,7 @@ func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
 	if last != "" {
 		body.More = f.With("state", "", "after", last)
 	}
-	body.Held = d.summary(r.Context(), f)
-	s := d.snapshot(r.Context())
+	body.Held = d.summary(r.Context(), s, f, time.Now().Add(groupPatience))
 	body.At = s.at
 	d.render(w, r, http.StatusOK, "held", page{Title: "Held records", Refresh: d.refresh(r), At: s.at, Body: body})
 }
@@ -121,7 +124,7 @@ func (d *dashboard) exportHeld(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, http.StatusBadRequest, brief(err))
 		return
 	}
-	walk := d.walkHeld(r.Context(), f.Entity, place{})
+	walk := d.walkHeld(d.snapshot(r.Context()), f.Entity, place{})
 	walk.chunk = heldChunk
 	d.export(w, r, "held", heldColumns, func() ([][]string, error) {
 		var lines [][]string

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"cmp"
+	"container/heap"
 	"context"
 	"net/url"
 	"slices"
@@ -67,80 +68,102 @@ func parsePlace(q url.Values) (place, error) {
 type heldWalk struct {
 	records records
 	after   place
-	lanes   []*lane
+	full    lanes   // have something to yield
+	empty   []*lane // are to be read on
 	chunk   int
 }
 
 // lane is one partition of a walk.
 type lane struct {
 	cache.HeldIn
-	read  []heldRow // not yielded yet
-	ended bool
+	read []heldRow // not yielded yet
+	more bool
 }
 
-// walkHeld begins a walk over the partitions that have held records, of the entity where one is named.
-func (d *dashboard) walkHeld(ctx context.Context, entity string, after place) *heldWalk {
+// lanes is a heap: the lane whose next record comes first is at its head.
+type lanes []*lane
+
+func (l lanes) Len() int           { return len(l) }
+func (l lanes) Less(i, j int) bool { return l[i].read[0].place().compare(l[j].read[0].place()) < 0 }
+func (l lanes) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+func (l *lanes) Push(one any)      { *l = append(*l, one.(*lane)) }
+func (l *lanes) Pop() any {
+	last := (*l)[len(*l)-1]
+	*l = (*l)[:len(*l)-1]
+	return last
+}
+
+// walkHeld begins a walk over the partitions that have held records, of the entity where
+// one is named.
+func (d *dashboard) walkHeld(s *snapshot, entity string, after place) *heldWalk {
 	w := &heldWalk{records: d.Records, after: after}
-	for _, f := range d.snapshot(ctx).entities {
+	for _, f := range s.entities {
 		if entity != "" && entity != f.entity.Name {
 			continue
 		}
 		for _, p := range f.partitions {
 			if p.Held > 0 {
-				w.lanes = append(w.lanes, &lane{HeldIn: cache.HeldIn{Entity: f.entity, Partition: p.Partition, From: after.next}})
+				w.empty = append(w.empty, &lane{HeldIn: cache.HeldIn{Entity: f.entity, Partition: p.Partition, From: after.next}})
 			}
 		}
 	}
-	w.chunk = min(max(2*heldPage/max(len(w.lanes), 1), 10), heldChunk)
+	w.chunk = min(max(2*heldPage/max(len(w.empty), 1), 10), heldChunk)
 	return w
 }
 
 // next returns the record that comes next; ok is false at the end.
 func (w *heldWalk) next(ctx context.Context) (row heldRow, ok bool, err error) {
-	if err := w.fill(ctx); err != nil {
-		return row, false, err
-	}
-	var first *lane
-	for _, l := range w.lanes {
-		if len(l.read) > 0 && (first == nil || l.read[0].place().compare(first.read[0].place()) < 0) {
-			first = l
+	for len(w.empty) > 0 {
+		if err := w.fill(ctx); err != nil {
+			return row, false, err
 		}
 	}
-	if first == nil {
+	if len(w.full) == 0 {
 		return row, false, nil
 	}
+	first := w.full[0]
 	row, first.read = first.read[0], first.read[1:]
+	switch {
+	case len(first.read) > 0:
+		heap.Fix(&w.full, 0)
+	default:
+		heap.Pop(&w.full)
+		if first.more {
+			w.empty = append(w.empty, first)
+		}
+	}
 	return row, true, nil
 }
 
 // fill reads on in every lane that has nothing left, in one go.
 func (w *heldWalk) fill(ctx context.Context) error {
-	for {
-		var places []cache.HeldIn
-		var empty []*lane
-		for _, l := range w.lanes {
-			if len(l.read) == 0 && !l.ended {
-				empty, places = append(empty, l), append(places, l.HeldIn)
-			}
-		}
-		if len(empty) == 0 {
-			return nil
-		}
-		held, more, err := w.records.HeldFrom(ctx, places, w.chunk)
-		if err != nil {
-			return err
-		}
-		for i, l := range empty {
-			l.ended = !more[i]
-			l.Skip += w.chunk
-			for _, one := range held[i] {
-				if row := (heldRow{l.Entity, one}); row.place().compare(w.after) > 0 {
-					l.read = append(l.read, row)
-				}
-			}
-		}
-		w.chunk = min(2*w.chunk, heldChunk)
+	some := w.empty
+	places := make([]cache.HeldIn, len(some))
+	for i, l := range some {
+		places[i] = l.HeldIn
 	}
+	held, more, err := w.records.HeldFrom(ctx, places, w.chunk)
+	if err != nil {
+		return err
+	}
+	w.empty = nil
+	for i, l := range some {
+		l.more = more[i]
+		l.Skip += w.chunk
+		for _, one := range held[i] {
+			if row := (heldRow{l.Entity, one}); row.place().compare(w.after) > 0 {
+				l.read = append(l.read, row)
+			}
+		}
+		switch {
+		case len(l.read) > 0:
+			heap.Push(&w.full, l)
+		case l.more:
+			w.empty = append(w.empty, l)
+		}
+	}
+	w.chunk = min(2*w.chunk, heldChunk)
+	return nil
 }
 
 // fits reports whether a held record is one of the filter's. Its time is that of its last
@@ -159,7 +182,7 @@ func (d *dashboard) heldGroups(ctx context.Context, f store.LetterFilter) (group
 		refusal afterwrite.Refusal
 	}
 	counted, found := map[key]*store.LetterGroup{}, groups{whole: true}
-	w := d.walkHeld(ctx, f.Entity, place{})
+	w := d.walkHeld(d.snapshot(ctx), f.Entity, place{})
 	w.chunk = heldChunk
 	for looked := 0; ; looked++ {
 		row, ok, err := w.next(ctx)

@@ -137,6 +137,7 @@ func (d *dashboard) start(s selection, expect int, by person) (jobState, error) 
 		state := d.jobs.change(one, func(o *job) { o.Report, o.Err, o.Ended = report, err, time.Now() })
 		d.Log.InfoContext(process, "bulk action ended", "do", s.do, "which", s.which(), "user", by.Name,
 			"selected", state.Report.Selected, "done", report.Done, "stale", report.Stale, "failed", report.Failed, "error", err)
+		d.groupings.changed()
 		d.pulse.tell("job " + strconv.FormatInt(state.Number, 10))
 	})
 	return d.jobs.change(one, func(*job) {}), nil

@@ -133,6 +133,7 @@ func (d *dashboard) edit(w http.ResponseWriter, r *http.Request) {
 		d.refuseEdit(w, r, body, err)
 		return
 	}
+	d.groupings.changed()
 	redirect(w, r, "refused/"+r.PathValue("number")+"?said=edited")
 }
 

@@ -79,12 +79,17 @@ func (d *dashboard) sample(ctx context.Context) {
 	defer d.pulse.end()
 	tick := time.NewTicker(d.Refresh)
 	defer tick.Stop()
-	for {
+	for last := ""; ; {
 		s := d.snapshot(ctx)
 		if err := d.keep(ctx, s); err != nil && ctx.Err() == nil {
 			d.Log.DebugContext(ctx, "figures not kept", "error", err)
 		}
-		d.pulse.tell(s.refusedMark())
+		mark := s.refusedMark()
+		if mark != last {
+			d.groupings.changed()
+		}
+		last = mark
+		d.pulse.tell(mark)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -89,19 +89,21 @@ func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if err := d.fillRefused(r.Context(), &body); err != nil {
+	until := time.Now().Add(groupPatience)
+	_, _, _ = d.groupsOf(r.Context(), heldOf(f), time.Time{}) // counted beside the letters
+	if err := d.fillRefused(r.Context(), &body, until); err != nil {
 		d.broken(w, r, "list dead letters", err)
 		return
 	}
-	body.Held = d.summary(r.Context(), f)
+	body.Held = d.summary(r.Context(), d.snapshot(r.Context()), f, until)
 	d.render(w, r, http.StatusOK, "refused", page{Title: "Refused writes", Refresh: d.refresh(r), At: time.Now(), Body: body})
 }
 
 // fillRefused reads groups and one page of letters. The groups tell the count as well:
 // each letter is in one of them.
-func (d *dashboard) fillRefused(ctx context.Context, body *refusedBody) error {
+func (d *dashboard) fillRefused(ctx context.Context, body *refusedBody, until time.Time) error {
 	f := body.Filter
-	found, known, err := d.groupsOf(ctx, grouped{filter: f.selects()})
+	found, known, err := d.groupsOf(ctx, grouped{filter: f.selects()}, until)
 	if err != nil {
 		return err
 	}

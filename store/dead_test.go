@@ -232,6 +232,8 @@ func TestPolicies(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "policy.set", log[0].Action)
 		require.EqualValues(t, 2, log[0].Detail["version"])
+		require.NotEqual(t, log[0].Detail["before"], log[0].Detail["policy"])
+		require.EqualValues(t, p.MaxAttempts, log[0].Detail["before"].(map[string]any)["max_attempts"])
 	})
 }
 

@@ -128,8 +128,14 @@ func (s *Store) insertPolicy(db *gorm.DB, row policyRow, by Actor) error {
 	if err != nil {
 		return err
 	}
-	return insertAudit(db, AuditEntry{
-		Actor: by, Action: "policy.set", Entity: row.Entity,
-		Detail: map[string]any{"version": row.Version, "note": row.Note, "policy": json.RawMessage(row.Policy)},
-	})
+	detail := map[string]any{"version": row.Version, "note": row.Note, "policy": json.RawMessage(row.Policy)}
+	if current > 0 {
+		var before string
+		err = db.Raw("SELECT policy FROM afterwrite_policies WHERE entity = ? AND version = ?", row.Entity, current).Scan(&before).Error
+		if err != nil {
+			return err
+		}
+		detail["before"] = json.RawMessage(before)
+	}
+	return insertAudit(db, AuditEntry{Actor: by, Action: "policy.set", Entity: row.Entity, Detail: detail})
 }
