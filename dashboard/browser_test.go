@@ -185,7 +185,10 @@ func (b *tab) button(label string) {
 
 func (b *tab) fill(selector, value string) {
 	b.t.Helper()
-	b.run(chromedp.SetValue(chromedp.CSS(selector), value))
+	testkit.Eventually(b.t, "there is "+selector, func() bool {
+		// A page that is being replaced loses its nodes.
+		return chromedp.Do(b.ctx, chromedp.SetValue(chromedp.CSS(selector), value)) == nil
+	})
 }
 
 // types clears an input and types into it, key by key.
