@@ -49,8 +49,14 @@ type dialect interface {
 	// classify tells whether err is the database's refusal of what the statement
 	// carries, by the driver's codes alone; else the database is unavailable.
 	classify(err error) (refusal afterwrite.Refusal, refused bool)
+	// away reports whether err is the database's own trouble, by the driver's codes
+	// alone: see [Away].
+	away(err error) bool
+	// readOnly reports whether err says that the connection cannot write. Another may.
+	readOnly(err error) bool
 	// suspect reports whether an error that classify takes for an unavailable
-	// database may yet be one record's own, such as a statement that times out.
+	// database, and that is not away, may yet be one record's own, such as a statement
+	// that times out.
 	suspect(err error) bool
 	// missing reports whether err says that a table or column does not exist.
 	missing(err error) bool

@@ -20,8 +20,9 @@ var (
 
 // unavailableError is a failure that is the database's and not a record's.
 type unavailableError struct {
-	op  string
-	err error
+	op   string
+	err  error
+	away bool // see Away
 }
 
 func (e *unavailableError) Error() string { return e.op + ": " + e.err.Error() }
@@ -38,6 +39,14 @@ func Unavailable(err error) bool {
 	return errors.As(err, &u)
 }
 
+// Away reports whether err, which is [Unavailable], says by the database's own code that
+// it can do its part for no record: it is full, read-only, short of something, broken or
+// shutting down. That it answers a query proves nothing against it.
+func Away(err error) bool {
+	var u *unavailableError
+	return errors.As(err, &u) && u.away
+}
+
 // unavailable wraps an error of the database about op; nil stays nil.
 func (s *Store) unavailable(op string, err error) error {
 	if err == nil {
@@ -46,7 +55,10 @@ func (s *Store) unavailable(op string, err error) error {
 	if s.dialect.missing(err) {
 		err = fmt.Errorf("%w: %w", ErrNotMigrated, err)
 	}
-	return &unavailableError{op, err}
+	if s.dialect.readOnly(err) {
+		s.stale.Store(true)
+	}
+	return &unavailableError{op, err, s.dialect.away(err)}
 }
 
 // refusal makes a refusal whose message is bounded and valid UTF-8.

@@ -53,8 +53,8 @@ func (s *Store) Flush(ctx context.Context, e *afterwrite.Entity, partition int, 
 // Isolate flushes like [Store.Flush] for a batch that is [Unavailable] again and
 // again though the database answers: an error that only one change's statement
 // provokes, such as a statement that times out, counts as that change's refusal, of
-// kind poison. A missing table or column, a lost connection and a database that
-// cannot be written stay unavailable.
+// kind poison. A missing table or column, a lost connection and a database that is
+// [Away] stay unavailable.
 func (s *Store) Isolate(ctx context.Context, e *afterwrite.Entity, partition int, read Reader) (Flushed, error) {
 	if err := s.readable(ctx, e); err != nil {
 		return Flushed{}, fmt.Errorf("isolate %s/%d: %w", e.Name, partition, err)

@@ -87,10 +87,11 @@ func (b *batch) classify(err error) (afterwrite.Refusal, bool) {
 	if errors.As(err, &unfit) {
 		return refusal(afterwrite.KindType, "", "", err.Error()), true
 	}
-	if r, ok := b.tx.store.dialect.classify(err); ok {
+	d := b.tx.store.dialect
+	if r, ok := d.classify(err); ok {
 		return r, true
 	}
-	if b.suspicious && b.tx.db.Statement.Context.Err() == nil && b.tx.store.dialect.suspect(err) {
+	if b.suspicious && b.tx.db.Statement.Context.Err() == nil && !d.away(err) && d.suspect(err) {
 		return refusal(afterwrite.KindPoison, "", "", err.Error()), true
 	}
 	return afterwrite.Refusal{}, false

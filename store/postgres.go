@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -223,14 +224,30 @@ func (*postgres) missing(err error) bool {
 	return slices.Contains([]string{"42P01", "42703", "3F000"}, pgCode(err))
 }
 
-// suspect leaves out what only an operator mends: permissions (42501), a database
-// that is read-only or starting, and a lost connection.
-func (*postgres) suspect(err error) bool {
+// away is a read-only server or session (25006), resources that have run out (53), an
+// operator who ends sessions (57P), errors of the system beneath (58), and damaged data
+// or indexes (XX001, XX002).
+func (d *postgres) away(err error) bool {
 	code := pgCode(err)
 	switch {
-	case code == "" || code == "42501" || code == "25006":
+	case code == "":
 		return false
-	case code == "57014" || code == "53200":
+	case d.readOnly(err) || code == "XX001" || code == "XX002":
+		return true
+	}
+	return strings.HasPrefix(code, "57P") || slices.Contains([]string{"53", "58"}, code[:2])
+}
+
+func (*postgres) readOnly(err error) bool { return pgCode(err) == "25006" }
+
+// suspect leaves out permissions (42501), which only an operator mends, and a lost
+// connection.
+func (*postgres) suspect(err error) bool {
+	code := pgCode(err)
+	switch code {
+	case "", "42501":
+		return false
+	case "57014":
 		return true
 	}
 	return slices.Contains([]string{"0A", "40", "42", "XX"}, code[:2])

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -219,6 +220,19 @@ func (*sqlite) missing(err error) bool {
 	var e sqlite3.Error
 	return errors.As(err, &e) && e.Code == sqlite3.ErrError &&
 		(strings.HasPrefix(e.Error(), "no such table") || strings.Contains(e.Error(), "has no column named") || strings.HasPrefix(e.Error(), "no such column"))
+}
+
+func (*sqlite) away(err error) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) && slices.Contains([]sqlite3.ErrNo{
+		sqlite3.ErrFull, sqlite3.ErrReadonly, sqlite3.ErrIoErr, sqlite3.ErrCantOpen,
+		sqlite3.ErrNomem, sqlite3.ErrCorrupt, sqlite3.ErrNotADB,
+	}, e.Code)
+}
+
+func (*sqlite) readOnly(err error) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) && e.Code == sqlite3.ErrReadonly
 }
 
 func (*sqlite) suspect(err error) bool {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -75,7 +76,8 @@ type Store struct {
 	writing pool // on SQLite a single connection, so that writers of this process line up here and not in busy loops
 	reading pool // on PostgreSQL the same as writing
 	tables  map[string]*table
-	entries []*table // in the order of the configuration
+	entries []*table    // in the order of the configuration
+	stale   atomic.Bool // a connection could not write; a new one may, so begin opens one
 	metrics *metrics
 }
 
@@ -83,7 +85,15 @@ type Store struct {
 type pool struct {
 	sql     *sql.DB
 	orm     *gorm.DB
+	idle    int    // connections kept while idle
 	unwatch func() // takes its gauges off the registry
+}
+
+// renew closes the idle connections. A session keeps the defaults, and the server, that
+// it began with: one that began read-only stays so when the database no longer is.
+func (p pool) renew() {
+	p.sql.SetMaxIdleConns(-1)
+	p.sql.SetMaxIdleConns(p.idle)
 }
 
 func (p pool) close() error {
@@ -152,7 +162,8 @@ func (s *Store) connect() error {
 func (s *Store) open(name string, connector driver.Connector, size int) (pool, error) {
 	db := sql.OpenDB(s.cfg.Wrap(connector))
 	db.SetMaxOpenConns(size)
-	db.SetMaxIdleConns(min(size, s.cfg.MaxIdle))
+	idle := min(size, s.cfg.MaxIdle)
+	db.SetMaxIdleConns(idle)
 	db.SetConnMaxLifetime(s.cfg.ConnLifetime)
 	// A configuration of its own for each: gorm keeps the dialect's state in it.
 	orm, err := gorm.Open(s.dialect.dialector(db), &gorm.Config{
@@ -163,7 +174,7 @@ func (s *Store) open(name string, connector driver.Connector, size int) (pool, e
 	if err != nil {
 		return pool{}, errors.Join(fmt.Errorf("open %s: %w", s.dialect.name(), err), db.Close())
 	}
-	return pool{db, orm, watch(s.cfg.Registerer, "afterwrite_"+name, db)}, nil
+	return pool{db, orm, idle, watch(s.cfg.Registerer, "afterwrite_"+name, db)}, nil
 }
 
 // Close closes every connection. Calls under way fail.

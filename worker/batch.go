@@ -97,7 +97,7 @@ func (w *Worker) failed(ctx context.Context, o cache.Order, r *reading, err erro
 	case !store.Unavailable(err):
 		leave(fine)
 		return err
-	case errors.Is(err, store.ErrNotMigrated) || !w.answers(ctx):
+	case store.Away(err) || errors.Is(err, store.ErrNotMigrated) || !w.answers(ctx):
 		w.gate.blame(err)
 		leave(away)
 		return w.later("database", err, w.gate.wait())

@@ -1,0 +1,68 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/mattn/go-sqlite3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+func postgresError(code string) error { return &pgconn.PgError{Severity: "ERROR", Code: code} }
+
+// awayErrors are those of a database that can do its part for no record.
+func awayErrors() map[string][]error {
+	errs := map[string][]error{}
+	for _, code := range []sqlite3.ErrNo{sqlite3.ErrFull, sqlite3.ErrReadonly, sqlite3.ErrIoErr, sqlite3.ErrCantOpen, sqlite3.ErrNomem, sqlite3.ErrCorrupt, sqlite3.ErrNotADB} {
+		errs["sqlite"] = append(errs["sqlite"], sqlite3.Error{Code: code})
+	}
+	for _, code := range []string{"25006", "53000", "53100", "53200", "53300", "53400", "57P01", "57P02", "57P03", "58000", "58030", "58P01", "XX001", "XX002"} {
+		errs["postgres"] = append(errs["postgres"], postgresError(code))
+	}
+	return errs
+}
+
+// An error of the database's own is no record's, wherever it comes up and however
+// suspicious the batch is.
+func TestAwayRefusesNoRecord(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := setup(t, url, []*afterwrite.Entity{e})
+		for _, err := range awayErrors()[b.Dialect()] {
+			for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_fences"), testkit.Statement("INSERT INTO", "accounts"), testkit.Commit} {
+				fault := b.faults.Inject(testkit.Refuse, match, testkit.Err(err), testkit.Always())
+				for _, flush := range []func() error{
+					func() error { return requireTrouble(t, b, e, batch(accounts(3)...)) },
+					func() error { _, err := b.Isolate(t.Context(), e, 0, batch(accounts(3)...)); return err },
+				} {
+					got := flush()
+					require.True(t, store.Unavailable(got), "%v: %v", err, got)
+					require.True(t, store.Away(got), "%v: %v", err, got)
+				}
+				fault.Release()
+			}
+		}
+		b.flush(e, accounts(3)...)
+	})
+}
+
+// What one record may yet be at fault for is not away.
+func TestAwayLeavesOtherTroubleToTheProbe(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := setup(t, url, []*afterwrite.Entity{e})
+		for _, err := range map[string][]error{
+			"sqlite":   {sqlite3.Error{Code: sqlite3.ErrError}, sqlite3.Error{Code: sqlite3.ErrBusy}, errors.New("odd")},
+			"postgres": {postgresError("57014"), postgresError("40001"), postgresError("55P03"), postgresError("XX000"), errors.New("odd")},
+		}[b.Dialect()] {
+			b.faults.Inject(testkit.Refuse, testkit.Statement("INSERT INTO", "accounts"), testkit.Err(err))
+			require.False(t, store.Away(requireTrouble(t, b, e, batch(accounts(3)...))), "%v", err)
+		}
+		require.False(t, store.Away(nil))
+	})
+}
