@@ -84,13 +84,17 @@ func (a *app) recordGet(ctx context.Context, entity, id string) error {
 		return err
 	}
 	v := viewOf(e, id, state, rows[id], time.Now())
+	gone := fmt.Errorf("%s %q: %w", e.Name, id, afterwrite.ErrNotFound)
+	if !v.Stored && !v.Cached {
+		return gone // there is no status, version or field to show
+	}
 	if a.json {
 		err = a.printJSON(v)
 	} else {
 		err = a.printRecord(v)
 	}
-	if err == nil && !v.Stored && (!v.Cached || v.Deleted) {
-		return fmt.Errorf("%s %q: %w", e.Name, id, afterwrite.ErrNotFound)
+	if err == nil && !v.Stored && v.Deleted {
+		return gone
 	}
 	return err
 }

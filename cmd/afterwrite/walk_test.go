@@ -37,7 +37,12 @@ func TestWalk(t *testing.T) {
 		require.Equal(t, true, record["stored"])
 		require.NotContains(t, d.ok("record", "get", "user", "ada"), "s3")
 		require.Contains(t, d.ok("record", "get", "user", "ada"), `"Ada"`)
-		require.Equal(t, exitFailure, d.run("", "record", "get", "user", "nobody").code)
+		for _, more := range [][]string{nil, {"--json"}} {
+			r := d.run("", append([]string{"record", "get", "user", "nobody"}, more...)...)
+			require.Equal(t, exitFailure, r.code)
+			require.Empty(t, r.out, "of what is nowhere there is nothing to show")
+			require.Contains(t, r.err, "not found")
+		}
 
 		require.Contains(t, d.ok("fsck"), "agree")
 		require.Equal(t, true, d.json(d.ok("fsck", "user", "--json"))["ok"])
