@@ -61,6 +61,11 @@ func (c *Cache) End(ctx context.Context, o Order, handOver bool) (Ending, error)
 	return Ending{Next: next}, err
 }
 
+// WakeUp is the order that wakes a partition for held records at a time.
+func WakeUp(e *afterwrite.Entity, partition int, at time.Time) Order {
+	return Order{Entity: e, Partition: partition, Delay: max(0, time.Until(at)), at: at.UnixMilli()}
+}
+
 // wakeUp reads {wait ms, time ms} of the first held record. Its time names the order, so
 // that however many tasks end before it, one wake-up is enqueued.
 func wakeUp(e *afterwrite.Entity, partition int, reply []any) (Order, error) {

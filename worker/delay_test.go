@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 )
@@ -80,4 +81,32 @@ func TestFlushDelayIsKept(t *testing.T) {
 	testkit.Eventually(t, "it is persisted", func() bool { return b.stats().Pending == 0 })
 	require.GreaterOrEqual(t, time.Since(start), b.e.Flush.Delay)
 	b.quiet(0)
+}
+
+// A record that is held is tried again at its time, though the next flush is ordered for
+// later: writes may wait for others to join them, refused ones have waited.
+func TestHeldRecordsDoNotWaitForADelayedFlush(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		b.e.Retry.MaxAttempts, b.e.Retry.Base, b.e.Retry.Cap = 1000, 50*time.Millisecond, 50*time.Millisecond
+		w := b.strict()
+		b.mail("owner", "x", "taken@x")
+		b.drain(w)
+		b.mail("bad", "x", "taken@x")
+		b.flush(w)
+		b.e.Flush.Delay = time.Hour
+		b.put("slow", "x")
+		delayed := b.orders.take()
+		require.Len(t, delayed, 1)
+		require.Greater(t, delayed[0].Delay, time.Minute)
+
+		before := b.status("bad").Attempts
+		testkit.Eventually(t, "its time has come", func() bool { return b.status("bad").NextAttempt.Before(time.Now()) })
+		require.NoError(t, w.sync(t.Context(), task(cache.WakeUp(b.e, 0, time.Now()))))
+		require.Greater(t, b.status("bad").Attempts, before, "the wake-up does not wait for the flush")
+		next := b.orders.take()
+		require.Len(t, next, 1)
+		require.Less(t, next[0].Delay, time.Minute, "nor does what comes after it")
+		require.EqualValues(t, 1, b.stats().Pending, "which still waits for others")
+		require.NoError(t, w.sync(t.Context(), task(delayed[0])), "and whose first order is stale")
+	})
 }

@@ -18,6 +18,7 @@ local head = call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 local held = call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
 local wait = head and head + ARGV[3] - now
 if head and asked and head - asked <= 0 then wait = 0 end
+if wait and held and held - now < wait then wait = held - now end
 if held and held - now <= 0 then wait = 0 end
 if not wait then
   call('HSET', KEYS[1], 'u', '0')
