@@ -95,6 +95,7 @@ func (w *Worker) refuse(ctx context.Context, o cache.Order, r *reading, refused 
 	}
 	for _, one := range refused {
 		wait := waits[one.ID]
+		wait.early = wait.early || wait.arrived && r.due[one.ID].Attempts == 0
 		c := w.attempt(o.Entity, r, one, wait)
 		w.metrics.refused.WithLabelValues(o.Entity.Name, string(one.Refusal.Kind)).Inc()
 		if !wait.early && w.policies.exhausted(o.Entity, one.Refusal.Kind, c.Attempts) {

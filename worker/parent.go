@@ -17,15 +17,14 @@ const parentPause = 500 * time.Millisecond
 // looking is the side of the cache that says where records stand.
 type looking interface {
 	Peek(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) ([]cache.Cached, error)
-	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
-	Tell(ctx context.Context, e *afterwrite.Entity, partition int, what string, records []cache.Versioned) error
 }
 
 // waitForParent says that a record was tried too early: one that it refers to is accepted
-// and not yet in the database.
+// and not yet in the database, or has got there since.
 type waitForParent struct {
-	early bool
-	pause time.Duration // until the parent should be there
+	early   bool
+	arrived bool
+	pause   time.Duration // until the parent should be there
 }
 
 // reference is what a refused record refers to.
@@ -38,7 +37,8 @@ type reference struct {
 // record always has a sync task under way, or the sweeper orders one, so the parent will
 // be flushed without anything done for it here; after that it is persisted, held or dead,
 // so no record waits in this way for ever. For a parent that was itself refused the
-// child's policy is what bounds the waiting.
+// child's policy is what bounds the waiting; and a parent that is persisted may have been
+// flushed after the child's refusal, which gives the child one more attempt.
 func (w *Worker) parents(ctx context.Context, e *afterwrite.Entity, refused []store.Refused) (map[string]waitForParent, error) {
 	waits := map[string]waitForParent{}
 	for at, references := range w.references(e, refused) {
@@ -47,15 +47,21 @@ func (w *Worker) parents(ctx context.Context, e *afterwrite.Entity, refused []st
 		for i, r := range references {
 			ids[i] = r.parent
 		}
-		pending, err := w.pendingAmong(ctx, parent, at.partition, ids)
+		parents, err := w.standing(ctx, parent, at.partition, ids)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range references {
-			if pending[r.parent] {
-				pause := max(waits[r.child].pause, parentPause, parent.Flush.Delay)
-				waits[r.child] = waitForParent{early: true, pause: pause}
+			wait, p := waits[r.child], parents[r.parent]
+			switch {
+			case p.Deleted || p.Held || p.Dead || p.Version == 0:
+				continue
+			case p.Pending:
+				wait.early, wait.pause = true, max(wait.pause, parentPause, parent.Flush.Delay)
+			default:
+				wait.arrived, wait.pause = true, max(wait.pause, parentPause)
 			}
+			waits[r.child] = wait
 		}
 	}
 	return waits, nil
@@ -94,19 +100,17 @@ func parentID(parent *afterwrite.Entity, f *afterwrite.Field, text string) (stri
 	return id, err == nil
 }
 
-// pendingAmong says which of the records are pending, those left out that are to be deleted.
-func (w *Worker) pendingAmong(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) (map[string]bool, error) {
+// standing is where records stand, those that are cached.
+func (w *Worker) standing(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) (map[string]cache.Cached, error) {
 	found, err := w.cache.Peek(ctx, bare(e), partition, ids)
 	if err != nil {
 		return nil, err
 	}
-	pending := map[string]bool{}
+	standing := make(map[string]cache.Cached, len(found))
 	for _, r := range found {
-		if r.Pending && !r.Deleted {
-			pending[r.ID] = true
-		}
+		standing[r.ID] = r
 	}
-	return pending, nil
+	return standing, nil
 }
 
 // bare is the entity without its fields: where its records stand can be asked of many

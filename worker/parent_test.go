@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -153,4 +154,39 @@ func (b *bench) hasten(id string) {
 			require.NoError(b.t, err)
 		}
 	}
+}
+
+// arriving is a cache whose first question where records stand comes too late.
+type arriving struct {
+	*cache.Cache
+	meanwhile func()
+}
+
+func (a *arriving) Peek(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) ([]cache.Cached, error) {
+	if do := a.meanwhile; do != nil {
+		a.meanwhile = nil
+		do()
+	}
+	return a.Cache.Peek(ctx, e, partition, ids)
+}
+
+// A parent that is flushed between the child's refusal and the look for it does not leave
+// the child to a policy of one attempt.
+func TestAParentMayArriveMeanwhile(t *testing.T) {
+	onFamilies(t, func(t *testing.T, b *bench, customer, order *afterwrite.Entity) {
+		order.Retry.MaxAttempts = 1
+		child, _ := b.of(order, "o1", afterwrite.Fields{"customer": 7})
+		parent, _ := b.of(customer, "7", afterwrite.Fields{"name": "Ann"})
+		other := b.strict()
+		w := b.strict(func(c *Config) {
+			c.Cache = &arriving{b.cache, func() { require.NoError(t, other.sync(t.Context(), task(parent))) }}
+		})
+		require.NoError(t, w.sync(t.Context(), task(child)))
+		require.Equal(t, afterwrite.Held, b.status("o1").Record.Status)
+		b.hasten("o1")
+		require.NoError(t, w.sync(t.Context(), task(cache.Order{Entity: order, Partition: child.Partition})))
+		require.Equal(t, afterwrite.Persisted, b.status("o1").Record.Status)
+		require.Zero(t, b.count(store.LetterFilter{}))
+		b.check()
+	})
 }
