@@ -44,7 +44,7 @@ func (c *Cache) Drop(ctx context.Context, e *afterwrite.Entity, partition int, i
 		return 0, nil
 	}
 	k := c.keys(e, partition)
-	keys := append(append(make([]string, 0, 6+len(ids)), k.lists()...), k.unsure)
+	keys := append(append(make([]string, 0, 7+len(ids)), k.lists()...), k.unsure, k.letters)
 	args := append(make([]any, 0, 1+len(ids)), e.RankBy)
 	for _, id := range ids {
 		keys = append(keys, k.record+id)

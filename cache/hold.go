@@ -65,7 +65,7 @@ func (c *Cache) Die(ctx context.Context, e *afterwrite.Entity, partition int, re
 		return 0, nil
 	}
 	k := c.keys(e, partition)
-	keys := append(make([]string, 0, 6+len(refused)), k.stats, k.pending, k.held, k.dead, k.why, k.stream)
+	keys := append(make([]string, 0, 7+len(refused)), k.stats, k.pending, k.held, k.dead, k.why, k.stream, k.letters)
 	args := append(make([]any, 0, 2+3*len(refused)), c.channel(e.Name), keptEvents)
 	for _, r := range refused {
 		detail, err := r.why()

@@ -8,9 +8,9 @@ import (
 
 // keys are the names of one partition's keys; doc.go draws them.
 type keys struct {
-	stats, pending, held, dead, why, stream, ops, opsAt string
-	rank, build, unsure                                 string // see rank.go
-	record                                              string // without the id
+	stats, pending, held, dead, why, letters, stream, ops, opsAt string
+	rank, build, unsure                                          string // see rank.go
+	record                                                       string // without the id
 }
 
 // base begins the name of every key of a partition.
@@ -22,7 +22,7 @@ func (c *Cache) keys(e *afterwrite.Entity, partition int) keys {
 	base := c.base(e, partition)
 	return keys{
 		stats: base + "stats", pending: base + "pending", held: base + "held", dead: base + "dead",
-		why: base + "why", stream: base + "stream", ops: base + "ops", opsAt: base + "opsAt",
+		why: base + "why", letters: base + "letters", stream: base + "stream", ops: base + "ops", opsAt: base + "opsAt",
 		rank: base + "rank", build: base + "rankBuild", unsure: base + "rankUnsure", record: base + "r:",
 	}
 }

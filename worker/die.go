@@ -21,9 +21,14 @@ func (w *Worker) die(ctx context.Context, o cache.Order, dying []cache.Refused) 
 	if len(dying) == 0 {
 		return nil
 	}
-	letters := make([]store.Letter, len(dying))
+	letters, versions := make([]store.Letter, len(dying)), make([]cache.Versioned, len(dying))
 	for i, one := range dying {
 		letters[i] = letter(o.Entity, one)
+		versions[i] = cache.Versioned{ID: one.Change.ID, Version: one.Change.Version}
+	}
+	// Before the letters are there: the sweeper closes none that Redis does not remember.
+	if err := w.cache.Remember(ctx, o.Entity, o.Partition, versions); err != nil {
+		return wrap("remember", o, len(dying), err)
 	}
 	if err := w.store.InsertDead(ctx, letters); err != nil {
 		return err

@@ -326,7 +326,7 @@ func TestTheSweeperClosesAndDeletesLetters(t *testing.T) {
 		for i := range dead - 1 {
 			b.put(id(i), "newer")
 		}
-		peek := b.redis.Inject(testkit.Refuse, testkit.Script(t, "peek"), testkit.Always())
+		peek := b.redis.Inject(testkit.Refuse, testkit.Script(t, "fate"), testkit.Always())
 		b.leads(w)
 		require.Error(t, w.tidy(t.Context()))
 		require.Equal(t, dead, b.count(store.LetterFilter{State: store.StateOpen}), "what it cannot see it does not close")
@@ -346,26 +346,100 @@ func TestTheSweeperClosesAndDeletesLetters(t *testing.T) {
 
 func TestHowALetterEnds(t *testing.T) {
 	t.Parallel()
-	at := func(v afterwrite.Version) afterwrite.Record { return afterwrite.Record{ID: "a", Version: v} }
 	for name, c := range map[string]struct {
 		retried bool
-		record  cache.Cached
-		last    afterwrite.Version
+		told    cache.Told
 		want    store.Resolution
 	}{
-		"held at the version":              {false, cache.Cached{Record: at(5), Held: true}, 5, store.Unresolved},
-		"dead at the version":              {false, cache.Cached{Record: at(5), Dead: true}, 9, store.Unresolved},
-		"sent back and pending":            {true, cache.Cached{Record: at(5), Pending: true}, 5, store.Unresolved},
-		"persisted at the version":         {false, cache.Cached{Record: at(5)}, 5, store.Persisted},
-		"rewritten and pending":            {true, cache.Cached{Record: at(6), Pending: true}, 6, store.Superseded},
-		"rewritten and refused again":      {false, cache.Cached{Record: at(6), Dead: true}, 6, store.Superseded},
-		"rewritten and persisted":          {false, cache.Cached{Record: at(6)}, 6, store.Superseded},
-		"not cached":                       {false, cache.Cached{}, 7, store.Superseded},
-		"sent back and not cached":         {true, cache.Cached{}, 7, store.Persisted},
-		"sent back and filled again":       {true, cache.Cached{Record: at(7)}, 7, store.Persisted},
-		"the partition never came so far":  {false, cache.Cached{}, 4, store.Unresolved},
-		"an older state in an older Redis": {true, cache.Cached{Record: at(4), Pending: true}, 4, store.Unresolved},
+		"it waits":                       {false, cache.Told{Fate: cache.FateWaits, Version: 5}, store.Unresolved},
+		"sent back, and waits":           {true, cache.Told{Fate: cache.FateWaits, Version: 5}, store.Unresolved},
+		"persisted at the version":       {false, cache.Told{Fate: cache.FatePersisted, Version: 5}, store.Persisted},
+		"rewritten":                      {true, cache.Told{Fate: cache.FateSuperseded, Version: 6}, store.Superseded},
+		"rewritten and persisted":        {false, cache.Told{Fate: cache.FateGone, Version: 6}, store.Superseded},
+		"persisted and not cached":       {false, cache.Told{Fate: cache.FateGone}, store.Superseded},
+		"sent back and not cached":       {true, cache.Told{Fate: cache.FateGone}, store.Persisted},
+		"sent back and filled again":     {true, cache.Told{Fate: cache.FateGone, Version: 7}, store.Persisted},
+		"lost":                           {false, cache.Told{Fate: cache.FateLost}, store.Unresolved},
+		"sent back and lost":             {true, cache.Told{Fate: cache.FateLost}, store.Unresolved},
+		"lost, and an older state there": {false, cache.Told{Fate: cache.FateLost, Version: 4}, store.Unresolved},
+		"rewritten a moment ago": {false, cache.Told{Fate: cache.FateSuperseded,
+			Version: afterwrite.Version(time.Now().UnixMicro())}, store.Unresolved},
 	} {
-		require.Equal(t, c.want, end(store.OpenLetter{ID: "a", Version: 5, Retried: c.retried}, c.record, c.last), name)
+		require.Equal(t, c.want, end(store.OpenLetter{ID: "a", Version: 5, Retried: c.retried}, c.told), name)
 	}
+}
+
+// Redis is emptied, and the partition goes on: what was dead there was not superseded.
+// Its letters stay open until an operator has looked, and their payloads can be had again.
+func TestLettersOutliveTheRedisThatForgotThem(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		b.e.Retry.MaxAttempts = 1
+		w := b.strict()
+		b.mail("owner", "x", "taken@x")
+		b.drain(w)
+		for _, id := range []string{"filled", "cold", "rewritten", "edited", "discarded"} {
+			b.mail(id, "late", "taken@x")
+		}
+		b.settled(w)
+		b.emptyRedis()
+		b.exec("INSERT INTO users (id, name, email, login_count) VALUES ('filled', 'row', 'row@x', 0)")
+		b.mail("owner", "second", "other@x") // takes the partition past the letters' versions
+		b.mail("rewritten", "newer", "newer@x")
+		_, err := b.cache.Get(t.Context(), b.e, "filled") // a fill has a version of its own
+		require.NoError(t, err)
+		b.leads(w)
+		testkit.Eventually(t, "the rewritten one's letter is closed", func() bool {
+			require.NoError(t, w.tidy(t.Context()))
+			return b.count(store.LetterFilter{ID: "rewritten", Resolution: store.Superseded}) == 1
+		})
+		b.settled(w)
+		for range 3 {
+			require.NoError(t, w.tidy(t.Context()))
+		}
+		require.Equal(t, 4, b.count(store.LetterFilter{State: store.StateWaiting}), "the others stay open")
+
+		m := b.mender()
+		all := mend.Selection{Filter: store.LetterFilter{Entity: "user"}}
+		r, err := m.Retry(t.Context(), all, ann)
+		require.NoError(t, err)
+		require.Equal(t, 4, r.Failed)
+		require.Contains(t, r.Errors[0], mend.ErrLost.Error())
+		require.Equal(t, 4, b.count(store.LetterFilter{State: store.StateWaiting}), "nothing is done unasked")
+
+		r, err = m.Discard(t.Context(), mend.Selection{Filter: store.LetterFilter{ID: "discarded"}}, ann)
+		require.NoError(t, err)
+		require.Equal(t, mend.Report{Selected: 1, Done: 1}, r)
+		_, err = m.Edit(t.Context(), b.number("edited"), afterwrite.Fields{"email": "edited@x"}, ann)
+		require.NoError(t, err)
+		all.Restore = true
+		r, err = m.Retry(t.Context(), all, ann)
+		require.NoError(t, err)
+		require.Equal(t, mend.Report{Selected: 2, Done: 2}, r)
+		require.Zero(t, b.count(store.LetterFilter{State: store.StateOpen}))
+		b.settled(w) // two want the same value
+		names := b.names()
+		require.Equal(t, "late", names["edited"], "the payload, edited")
+		require.Equal(t, "newer", names["rewritten"])
+		require.NotContains(t, names, "discarded")
+		require.EqualValues(t, 1, b.stats().Dead, "and the other is dead again, with a letter of its own")
+		require.Equal(t, 1, b.count(store.LetterFilter{State: store.StateWaiting}))
+	})
+}
+
+// number is that of the one letter of a record.
+func (b *bench) number(id string) int64 {
+	b.t.Helper()
+	letters, err := b.store.Letters(b.t.Context(), store.LetterFilter{ID: id}, 0, 2)
+	require.NoError(b.t, err)
+	require.Len(b.t, letters, 1)
+	return letters[0].Number
+}
+
+// emptyRedis has Redis lose everything of the bench.
+func (b *bench) emptyRedis() {
+	b.t.Helper()
+	rdb := testkit.SharedRedis(b.t).Client(b.t)
+	keys, err := rdb.Keys(b.t.Context(), b.prefix+"*").Result()
+	require.NoError(b.t, err)
+	require.NoError(b.t, rdb.Unlink(b.t.Context(), keys...).Err())
 }

@@ -30,6 +30,13 @@ type letters interface {
 	PurgeLetters(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
+// remembering is the side of the cache that knows what became of letters' records.
+type remembering interface {
+	Fates(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) ([]cache.Told, error)
+	Forget(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) error
+	Tell(ctx context.Context, e *afterwrite.Entity, partition int, what string, records []cache.Versioned) error
+}
+
 // round is where the leader is on its endless round of the open letters. Only one
 // goroutine uses it.
 type round struct {
@@ -94,7 +101,7 @@ func (w *Worker) closePage(ctx context.Context, e *afterwrite.Entity, page []sto
 		closed += n
 		w.metrics.closed.WithLabelValues(e.Name, string(as)).Add(float64(n))
 		w.log.Info("dead letters closed", "entity", e.Name, "resolution", as, "letters", n)
-		w.tellResolved(ctx, e, letters)
+		w.resolved(ctx, e, letters)
 	}
 	return closed, nil
 }
@@ -107,69 +114,59 @@ func numbersOf(letters []store.OpenLetter) []int64 {
 	return numbers
 }
 
-// tellResolved tells who listens. Events are hints, so a failure is only logged.
-func (w *Worker) tellResolved(ctx context.Context, e *afterwrite.Entity, letters []store.OpenLetter) {
+// byPartition deals letters out to their partitions.
+func byPartition(e *afterwrite.Entity, letters []store.OpenLetter) map[int][]cache.Versioned {
 	parts := map[int][]cache.Versioned{}
 	for _, l := range letters {
 		p := e.Partition(l.ID)
 		parts[p] = append(parts[p], cache.Versioned{ID: l.ID, Version: l.Version})
 	}
-	for partition, records := range parts {
-		if err := w.cache.Tell(ctx, e, partition, "resolved", records); err != nil {
-			w.log.Warn("event of closed dead letters not told", "entity", e.Name, "partition", partition, "err", err)
+	return parts
+}
+
+// resolved forgets letters that are closed, and tells who listens. Both are for neatness
+// alone, so a failure is only logged.
+func (w *Worker) resolved(ctx context.Context, e *afterwrite.Entity, letters []store.OpenLetter) {
+	for partition, records := range byPartition(e, letters) {
+		err := errors.Join(w.cache.Forget(ctx, e, partition, records), w.cache.Tell(ctx, e, partition, "resolved", records))
+		if err != nil {
+			w.log.Warn("closed dead letters not told of", "entity", e.Name, "partition", partition, "err", err)
 		}
 	}
 }
 
 // ends are the letters that are to be closed, by how they ended.
 func (w *Worker) ends(ctx context.Context, e *afterwrite.Entity, page []store.OpenLetter) (map[store.Resolution][]store.OpenLetter, error) {
-	if len(page) == 0 {
-		return nil, nil
-	}
-	parts := map[int][]string{}
-	for _, l := range page {
-		p := e.Partition(l.ID)
-		parts[p] = append(parts[p], l.ID)
-	}
-	records := map[string]cache.Cached{}
-	for partition, ids := range parts {
-		found, err := w.cache.Peek(ctx, bare(e), partition, ids)
+	fates := map[cache.Versioned]cache.Told{}
+	for partition, letters := range byPartition(e, page) {
+		told, err := w.cache.Fates(ctx, e, partition, letters)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range found {
-			records[r.ID] = r
+		for i, l := range letters {
+			fates[l] = told[i]
 		}
-	}
-	stats, err := w.cache.Stats(ctx, e) // after the look, or a Redis emptied in between would pass for whole
-	if err != nil {
-		return nil, err
 	}
 	ends := map[store.Resolution][]store.OpenLetter{}
 	for _, l := range page {
-		if as := end(l, records[l.ID], stats[e.Partition(l.ID)].LastVersion); as != store.Unresolved {
+		if as := end(l, fates[cache.Versioned{ID: l.ID, Version: l.Version}]); as != store.Unresolved {
 			ends[as] = append(ends[as], l)
 		}
 	}
 	return ends, nil
 }
 
-// end says how a letter ended, if it has. The record is zero where it is not cached: then
-// the database has it, in the state of the letter or in a newer one, and so it is where a
-// fill gave it a version of its own. A partition that never came as far as the letter's
-// version belongs to a Redis that has lost its data, of which nothing can be concluded.
+// end says how a letter ended, if it has. One that Redis has lost stays open: its payload
+// may be all that is left of the record, and an operator decides.
 //
 // A record that was written a moment ago is left for the next round: if an operator did it,
 // the letter is about to be closed in the operator's name.
-func end(l store.OpenLetter, r cache.Cached, last afterwrite.Version) store.Resolution {
-	waits := r.Pending || r.Held || r.Dead
-	recent := r.Version > l.Version && time.Since(time.UnixMicro(int64(r.Version))) < mendTime
+func end(l store.OpenLetter, told cache.Told) store.Resolution {
+	recent := told.Version > l.Version && time.Since(time.UnixMicro(int64(told.Version))) < mendTime
 	switch {
-	case last < l.Version, recent, waits && r.Version <= l.Version:
+	case recent, told.Fate == cache.FateWaits, told.Fate == cache.FateLost:
 		return store.Unresolved
-	case waits:
-		return store.Superseded
-	case r.Version == l.Version, l.Retried:
+	case told.Fate == cache.FatePersisted, told.Fate == cache.FateGone && l.Retried:
 		return store.Persisted
 	default:
 		return store.Superseded

@@ -42,6 +42,7 @@ func TestI5EveryStepOfDeathAndMendingMayFail(t *testing.T) {
 	}
 	steps := []step{
 		{"hold", dying, script("hold")},
+		{"remember the letter", dying, script("letter")},
 		{"insert the error", dying, statement("INSERT INTO", "afterwrite_errors")},
 		{"insert the letter", dying, statement("INSERT INTO", letters)},
 		{"commit the letter", dying, commit},
@@ -55,7 +56,7 @@ func TestI5EveryStepOfDeathAndMendingMayFail(t *testing.T) {
 		{"write the row back", discarding, script("write")},
 		{"close the discarded", discarding, statement("UPDATE", letters, "resolution")},
 		{"list the open", closing, statement("SELECT", letters, "number > ")},
-		{"look at the records", closing, script("peek")},
+		{"look at the records", closing, script("fate")},
 		{"close", closing, statement("UPDATE", letters, "resolution")},
 		{"commit the close", closing, commit},
 	}

@@ -40,6 +40,7 @@ type state interface {
 	sweeping
 	beating
 	looking
+	remembering
 	waiting
 }
 

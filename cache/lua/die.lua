@@ -2,19 +2,20 @@
 -- the database already; a crash between the two repeats both, harmlessly.
 -- A record at another version is left as it is.
 --
--- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 stream  7… the records
+-- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 stream  7 letters  8… the records
 -- ARGV  1 event channel  2 entries of the stream  3… for each record id, version, why
 -- Returns the number of records that died
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local died, event = 0, { 'dead', string.format('%.0f', now) }
-for i = 7, #KEYS do
-  local at = 3 + (i - 7) * 3
+for i = 8, #KEYS do
+  local at = 3 + (i - 8) * 3
   local id, version, why = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local m = call('HMGET', KEYS[i], '_v', '_s')
   if m[1] == version and (m[2] == 'p' or m[2] == 'h') then
     call('HSET', KEYS[5], id, why)
+    call('HSET', KEYS[7], id, version)
     call('ZADD', KEYS[4], now, id)
     call('HSET', KEYS[i], '_s', 'd')
     call('ZREM', m[2] == 'p' and KEYS[2] or KEYS[3], id)

@@ -2,16 +2,18 @@
 -- key is never taken for a deletion. What was lost is counted, so that the conservation
 -- sum shows it.
 --
--- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 unsure ranks  7… the records
+-- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 unsure ranks  7 letters
+--       8… the records
 -- ARGV  1 the field that ranks the records, "" none  2… the ids
 -- Returns the number of ids taken off
 local lost = 0
-for i = 7, #KEYS do
-  local id = ARGV[i - 5]
+for i = 8, #KEYS do
+  local id = ARGV[i - 6]
   if not redis.call('HGET', KEYS[i], '_v') then
     lost = lost + redis.call('ZREM', KEYS[2], id) + redis.call('ZREM', KEYS[3], id)
         + redis.call('ZREM', KEYS[4], id)
     redis.call('HDEL', KEYS[5], id)
+    redis.call('HDEL', KEYS[7], id) -- what became of a letter is not known any more
     if ARGV[1] ~= '' then redis.call('SADD', KEYS[6], id) end
   end
 end

@@ -88,9 +88,10 @@ func (f deadFilter) words() string {
 // bulkFlags are the flags of retry and discard.
 type bulkFlags struct {
 	deadFilter
-	all  bool
-	yes  bool
-	rate int
+	all     bool
+	yes     bool
+	restore bool
+	rate    int
 }
 
 func (a *app) deadBulkCommand(verb, short, long string) *cobra.Command {
@@ -107,6 +108,9 @@ func (a *app) deadBulkCommand(verb, short, long string) *cobra.Command {
 	}
 	f.flags(c)
 	c.Flags().BoolVar(&f.all, "all", false, "every dead letter that waits and matches the filter")
+	if verb == "retry" {
+		c.Flags().BoolVar(&f.restore, "restore", false, "also write letters anew, over the database's rows, whose records Redis has lost;\ntheir numbers, or --all with those that were sent back and have not ended")
+	}
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
 	c.Flags().IntVar(&f.rate, "rate", mend.DefaultRate, "letters a second at most")
 	return a.withJSON(c)
@@ -134,7 +138,7 @@ func (a *app) deadBulk(ctx context.Context, verb string, args []string, f bulkFl
 		if f.all && filter.Until.IsZero() {
 			filter.Until = time.Now() // what dies from now on is not what was asked about
 		}
-		s := mend.Selection{Numbers: numbers, Filter: filter, Rate: f.rate}
+		s := mend.Selection{Numbers: numbers, Filter: filter, Rate: f.rate, Restore: f.restore}
 		n, err := m.Selected(ctx, s)
 		if err != nil {
 			return err

@@ -75,7 +75,7 @@ func (a *app) printShown(v admin.Shown) error {
 	if v.ResolvedAt != nil {
 		head = append(head, []string{"resolved", fmt.Sprintf("%s, %s by %s", moment(*v.ResolvedAt), orDash(v.Resolution), orDash(v.Resolver))})
 	}
-	head = append(head, []string{"record now", fmt.Sprintf("%s, version %s", v.Record.Status, v.Record.Version)})
+	head = append(head, []string{"record now", recordNow(v)})
 	if err := table(a.out, head); err != nil {
 		return err
 	}
@@ -87,6 +87,16 @@ func (a *app) printShown(v admin.Shown) error {
 	}
 	_, err := fmt.Fprintf(a.out, "\n%s\n", nextSteps(v))
 	return err
+}
+
+func recordNow(v admin.Shown) string {
+	switch {
+	case v.Lost:
+		return "lost: Redis does not remember that it died, and something newer may have been written since"
+	case !v.Record.Cached:
+		return "persisted, not cached"
+	}
+	return fmt.Sprintf("%s, version %s", v.Record.Status, v.Record.Version)
 }
 
 func compareRows(v admin.Shown) [][]string {
@@ -123,6 +133,8 @@ func nextSteps(v admin.Shown) string {
 	for _, action := range v.Actions {
 		line := fmt.Sprintf("  afterwrite dead %s %d", action, v.Number)
 		switch action {
+		case "restore":
+			line = fmt.Sprintf("  afterwrite dead retry %d --restore    to write it anew over the database's row", v.Number)
 		case "retry":
 			line += "    once the reason is gone"
 		case "edit":

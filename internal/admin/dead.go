@@ -121,6 +121,7 @@ type selection struct {
 	Numbers []int64 `json:"numbers"`
 	Filter  *Filter `json:"filter"`
 	Expect  *int    `json:"expect"`
+	Restore bool    `json:"restore"` // retry alone
 }
 
 func (a *Admin) retry(r *http.Request, by store.Actor, h http.Header) (int, any, error) {
@@ -140,6 +141,9 @@ func (a *Admin) bulk(r *http.Request, by store.Actor, h http.Header, action stri
 	s, err := body.selected()
 	if err != nil {
 		return 0, nil, err
+	}
+	if s.Restore = body.Restore; s.Restore && action != "retry" {
+		return 0, nil, afterwrite.Invalid("restore", "is for a retry")
 	}
 	n, err := a.mender.Selected(r.Context(), s)
 	if err != nil {

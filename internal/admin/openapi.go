@@ -45,7 +45,7 @@ func (a *Admin) OpenAPI() (paths, schemas object) {
 			answer("A page.", "DeadPage"))},
 		"dead/groups": object{"get": op("group_dead", "Dead letters counted by entity and error, the most first.", filter, nil,
 			answer("The groups.", "DeadGroups"))},
-		"dead/retry":   object{"post": bulkOp("retry_dead", "Send dead letters back to the database, attempts anew.")},
+		"dead/retry":   object{"post": bulkOp("retry_dead", "Send dead letters back to the database, attempts anew. With restore, those whose records Redis has lost are written anew over the database's rows.")},
 		"dead/discard": object{"post": bulkOp("discard_dead", "Give dead letters up: the state of each one's row stands again.")},
 		"dead/{number}": object{"parameters": []object{number}, "get": op("show_dead", "A dead letter beside the record as it is now.",
 			[]object{query("reveal", "Show what the configuration redacts; this is audited.", yesNo)}, nil, answer("The letter.", "DeadShown"))},
@@ -112,7 +112,7 @@ func bulkOp(id, summary string) object {
 	return op(id, summary+fmt.Sprintf(" By numbers, or all that wait and match a filter: expect then says how many the caller has seen. "+
 		"Up to %d are done at once; more become a job.", DefaultSyncLimit), nil,
 		closed(object{"numbers": object{"type": "array", "items": whole, "minItems": 1, "maxItems": MaxNumbers},
-			"filter": ref("schemas", "DeadFilter"), "expect": object{"type": "integer", "minimum": 0}}),
+			"filter": ref("schemas", "DeadFilter"), "expect": object{"type": "integer", "minimum": 0}, "restore": object{"type": "boolean", "description": "Of a retry alone."}}),
 		object{"200": response("What was done.", "BulkReport"), "202": response("A job does it.", "Job", "Location")}, "409", "413", "415", "422")
 }
 
@@ -223,7 +223,7 @@ func letterProperties() object {
 
 func shownSchema(letter object) object {
 	properties := object{
-		"stored": yesNo, "actions": list(object{"type": "string", "enum": []string{"retry", "edit", "discard"}}),
+		"stored": yesNo, "lost": yesNo, "actions": list(object{"type": "string", "enum": []string{"retry", "restore", "edit", "discard"}}),
 		"history": list(closed(object{"number": whole, "at": instant, "kind": ref("schemas", "RefusalKind"), "message": text, "worker": text},
 			"number", "at", "kind", "message", "worker")),
 		"record": closed(object{"status": ref("schemas", "Status"), "version": whole, "cached": yesNo, "deleted": yesNo, "attempts": whole, "next_attempt": timeOrNone},
@@ -233,7 +233,7 @@ func shownSchema(letter object) object {
 	for name, s := range letter {
 		properties[name] = s
 	}
-	return closed(properties, append([]string{"history", "record", "stored", "compare", "actions"}, letterRequired...)...)
+	return closed(properties, append([]string{"history", "record", "stored", "lost", "compare", "actions"}, letterRequired...)...)
 }
 
 func previewSchema() object {

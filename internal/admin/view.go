@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -196,6 +197,7 @@ type Shown struct {
 	History []Attempt `json:"history"`
 	Record  Record    `json:"record"`
 	Stored  bool      `json:"stored"` // the database has a row
+	Lost    bool      `json:"lost"`   // Redis has lost the record: the letter has all that is known of it
 	Compare []Field   `json:"compare"`
 	Actions []string  `json:"actions"` // what can be done with the letter now
 }
@@ -203,7 +205,7 @@ type Shown struct {
 // ShownOf views a letter as [mend.Mender.Show] found it.
 func ShownOf(view mend.View, e *afterwrite.Entity, reveal bool) Shown {
 	v := Shown{
-		Letter: LetterOf(view.Letter, e, reveal), Stored: view.Row.Exists, History: []Attempt{}, Compare: []Field{}, Actions: []string{},
+		Letter: LetterOf(view.Letter, e, reveal), Stored: view.Row.Exists, Lost: view.Lost, History: []Attempt{}, Compare: []Field{}, Actions: []string{},
 		Record: Record{
 			Status: view.State.Record.Status, Version: view.State.Record.Version, Cached: view.State.Cached,
 			Deleted: view.State.Record.Deleted, Attempts: view.State.Attempts, NextAttempt: timeOrNull(view.State.NextAttempt),
@@ -218,10 +220,13 @@ func ShownOf(view mend.View, e *afterwrite.Entity, reveal bool) Shown {
 	if e != nil {
 		v.Compare = compare(view, e, reveal)
 	}
-	if view.Resolution == store.Unresolved && !view.Stale() {
+	if view.Resolution == store.Unresolved && (view.Lost || !view.Stale()) {
 		v.Actions = []string{"retry", "edit", "discard"}
+		if view.Lost {
+			v.Actions[0] = "restore"
+		}
 		if view.Deleted {
-			v.Actions = []string{"retry", "discard"}
+			v.Actions = slices.DeleteFunc(v.Actions, func(a string) bool { return a == "edit" })
 		}
 	}
 	return v

@@ -23,6 +23,7 @@ type Selection struct {
 	Filter  store.LetterFilter
 	Expect  int          // refuse to begin where another number is selected; 0: any
 	Rate    int          // letters a second at most; 0: the mender's own
+	Restore bool         // retry: write letters anew whose record Redis has lost, see ErrLost
 	OnStep  func(Report) // told after every step; may be nil
 }
 
@@ -51,11 +52,17 @@ func (m *Mender) Selected(ctx context.Context, s Selection) (int, error) {
 	if len(s.Numbers) > 0 {
 		return len(s.Numbers), nil
 	}
-	return m.letters.CountLetters(ctx, waiting(s.Filter))
+	return m.letters.CountLetters(ctx, s.waiting())
 }
 
-func waiting(f store.LetterFilter) store.LetterFilter {
+// waiting are the letters that wait for an operator. What was sent back waits no longer,
+// unless Redis may have lost it since.
+func (s Selection) waiting() store.LetterFilter {
+	f := s.Filter
 	f.State, f.Resolution = store.StateWaiting, ""
+	if s.Restore {
+		f.State = store.StateOpen
+	}
 	return f
 }
 
@@ -63,8 +70,22 @@ func waiting(f store.LetterFilter) store.LetterFilter {
 // can be stopped by its context and resumed by a repeat: what it has sent back waits no
 // longer.
 func (m *Mender) Retry(ctx context.Context, s Selection, by store.Actor) (Report, error) {
-	return m.bulk(ctx, s, action{m.sendBack, func(ctx context.Context, numbers []int64) (int, error) {
-		return m.letters.Retried(ctx, numbers, by)
+	move := func(ctx context.Context, at share, some []store.Letter, r *Report) ([]store.Letter, error) {
+		moved, left, err := m.sendBack(ctx, at, some)
+		if err != nil {
+			return nil, err
+		}
+		return moved, m.leftBehind(ctx, at, left, r, func(l store.Letter) error {
+			if !s.Restore {
+				return ErrLost
+			}
+			_, err := m.restore(ctx, at.entity, l, nil, by)
+			return err
+		})
+	}
+	return m.bulk(ctx, s, action{move, func(ctx context.Context, _ share, letters []store.Letter) error {
+		_, err := m.letters.Retried(ctx, numbersOf(letters), by)
+		return err
 	}})
 }
 
@@ -72,8 +93,22 @@ func (m *Mender) Retry(ctx context.Context, s Selection, by store.Actor) (Report
 // accepted as its newest, a deletion where there is none. It can be stopped and resumed
 // like [Mender.Retry].
 func (m *Mender) Discard(ctx context.Context, s Selection, by store.Actor) (Report, error) {
-	return m.bulk(ctx, s, action{m.giveUp, func(ctx context.Context, numbers []int64) (int, error) {
-		return m.letters.Resolve(ctx, numbers, store.Discarded, by)
+	move := func(ctx context.Context, at share, some []store.Letter, r *Report) ([]store.Letter, error) {
+		moved, left, err := m.giveUp(ctx, at, some, r)
+		if err != nil {
+			return nil, err
+		}
+		return moved, m.leftBehind(ctx, at, left, r, func(l store.Letter) error {
+			// Of what Redis has lost the row is all there is: its state stands already.
+			return m.close(ctx, at, []store.Letter{l}, store.Discarded, by)
+		})
+	}
+	return m.bulk(ctx, s, action{move, func(ctx context.Context, at share, letters []store.Letter) error {
+		_, err := m.letters.Resolve(ctx, numbersOf(letters), store.Discarded, by)
+		if err == nil {
+			m.forget(ctx, at, letters)
+		}
+		return err
 	}})
 }
 
@@ -83,33 +118,33 @@ type action struct {
 	// that it changed.
 	move func(ctx context.Context, at share, some []store.Letter, r *Report) ([]store.Letter, error)
 	// note marks those letters.
-	note func(ctx context.Context, numbers []int64) (int, error)
+	note func(ctx context.Context, at share, letters []store.Letter) error
 }
 
-func (m *Mender) sendBack(ctx context.Context, at share, some []store.Letter, r *Report) ([]store.Letter, error) {
+func (m *Mender) sendBack(ctx context.Context, at share, some []store.Letter) (moved, left []store.Letter, err error) {
 	back, order, err := m.records.Retry(ctx, at.entity, at.partition, versioned(some))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m.enqueue(ctx, order)
-	var moved []store.Letter
 	for i, l := range some {
 		if back[i] {
 			moved = append(moved, l)
+		} else {
+			left = append(left, l)
 		}
 	}
-	r.Stale += len(some) - len(moved)
-	return moved, nil
+	return moved, left, nil
 }
 
-func (m *Mender) giveUp(ctx context.Context, at share, some []store.Letter, r *Report) ([]store.Letter, error) {
+func (m *Mender) giveUp(ctx context.Context, at share, some []store.Letter, r *Report) (moved, left []store.Letter, err error) {
 	ids := make([]string, len(some))
 	for i, l := range some {
 		ids[i] = l.ID
 	}
 	rows, err := m.letters.Load(ctx, at.entity, ids)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	g := &cache.Group{Entity: at.entity, Partition: at.partition}
 	for _, l := range some {
@@ -117,18 +152,17 @@ func (m *Mender) giveUp(ctx context.Context, at share, some []store.Letter, r *R
 	}
 	m.records.Write(ctx, g)
 	m.enqueue(ctx, g.Order)
-	var moved []store.Letter
 	for i, l := range some {
 		switch written := g.Results[i]; {
 		case written.Err == nil && written.Version > 0:
 			moved = append(moved, l)
 		case written.Token != "" || isStale(written.Err):
-			r.Stale++
+			left = append(left, l)
 		default:
 			r.fail(l.Number, written.Err)
 		}
 	}
-	return moved, nil
+	return moved, left, nil
 }
 
 func versioned(letters []store.Letter) []cache.Versioned {
@@ -177,7 +211,7 @@ func (m *Mender) pages(ctx context.Context, s Selection, size int, r *Report) it
 	}
 	return func(yield func([]store.Letter, error) bool) {
 		for before := int64(0); ; {
-			some, err := m.letters.Letters(ctx, waiting(s.Filter), before, size)
+			some, err := m.letters.Letters(ctx, s.waiting(), before, size)
 			if len(some) == 0 && err == nil {
 				return
 			}
@@ -241,20 +275,24 @@ func (m *Mender) step(ctx context.Context, some []store.Letter, do action, r *Re
 // both does the two steps of an action. If we crash between them, the record has left the
 // dead and its letter is open: a repeat finds it stale, and the workers' sweeper closes it.
 func (m *Mender) both(ctx context.Context, at share, some []store.Letter, do action, r *Report) error {
-	moved, err := do.move(ctx, at, some, r)
+	moved, failed := do.move(ctx, at, some, r)
 	r.Done += len(moved)
-	if err != nil || len(moved) == 0 {
-		return err
+	if len(moved) == 0 {
+		return failed
 	}
-	numbers := make([]int64, len(moved))
-	for i, l := range moved {
-		numbers[i] = l.Number
-	}
-	if _, err := do.note(ctx, numbers); err != nil {
-		return err
+	if err := do.note(ctx, at, moved); err != nil {
+		return errors.Join(failed, err)
 	}
 	m.tell(ctx, at, moved)
-	return nil
+	return failed
+}
+
+func numbersOf(letters []store.Letter) []int64 {
+	numbers := make([]int64, len(letters))
+	for i, l := range letters {
+		numbers[i] = l.Number
+	}
+	return numbers
 }
 
 // share is the letters of a step that one script takes.

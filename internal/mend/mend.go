@@ -9,6 +9,9 @@
 //	discard  cache.OpDiscard puts the row's state back as a new version, then the letter
 //	         is resolved
 //
+// A letter whose record Redis has lost is different: nobody but the operator can tell
+// whether something newer was written since. See restore.go.
+//
 // If we crash between the two steps, the record has left the dead and its letter is still
 // open: the sweeper of the workers closes it once the record is persisted or rewritten.
 package mend
@@ -57,6 +60,10 @@ type letters interface {
 type records interface {
 	Write(ctx context.Context, groups ...*cache.Group)
 	Retry(ctx context.Context, e *afterwrite.Entity, partition int, records []cache.Versioned) ([]bool, cache.Order, error)
+	Get(ctx context.Context, e *afterwrite.Entity, id string) (cache.Read, error)
+	Fates(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) ([]cache.Told, error)
+	Forget(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) error
+	Hint(ctx context.Context, what string) error
 	Status(ctx context.Context, e *afterwrite.Entity, id string) (cache.State, error)
 	Tell(ctx context.Context, e *afterwrite.Entity, partition int, what string, records []cache.Versioned) error
 	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
@@ -153,6 +160,7 @@ func (m *Mender) Audit(ctx context.Context, q store.AuditQuery) ([]store.AuditEn
 // View is a dead letter beside what is there now.
 type View struct {
 	store.Letter
+	Lost  bool           // Redis has lost the record: see ErrLost
 	State cache.State    // of the record in Redis
 	Row   afterwrite.Row // of the record in the database
 }
@@ -176,6 +184,11 @@ func (m *Mender) Show(ctx context.Context, number int64) (View, error) {
 	if v.State, err = m.records.Status(ctx, e, letter.ID); err != nil {
 		return v, err
 	}
+	lost, err := m.lost(ctx, share{e, e.Partition(letter.ID)}, []store.Letter{letter})
+	if err != nil {
+		return v, err
+	}
+	v.Lost = lost[0] && letter.Resolution == store.Unresolved
 	rows, err := m.letters.Load(ctx, e, []string{letter.ID})
 	if err != nil {
 		return v, err
@@ -213,18 +226,50 @@ func (m *Mender) Edit(ctx context.Context, number int64, changes afterwrite.Fiel
 		Op: cache.OpPatch, Entity: letter.Entity, ID: letter.ID, Fields: changes, IfMatch: letter.Version,
 	})
 	if isStale(err) {
-		return producer.Accepted{}, fmt.Errorf("%w: %w", ErrStale, err)
+		return m.editLost(ctx, letter, changes, by, err)
 	}
 	if err != nil {
 		return producer.Accepted{}, err
 	}
 	// If we crash here the letter is open and its record rewritten: it is closed as
 	// superseded, which is what it was.
-	if _, err := m.letters.Resolve(ctx, []int64{number}, store.Edited, by); err != nil {
-		return accepted, fmt.Errorf("the edit is accepted, its letter not closed yet: %w", err)
+	at := share{accepted.Entity, accepted.Entity.Partition(letter.ID)}
+	return accepted, m.close(ctx, at, []store.Letter{letter}, store.Edited, by)
+}
+
+// editLost edits a letter whose record is not dead at its version: where Redis has lost
+// it, the edit is of the letter's payload.
+func (m *Mender) editLost(ctx context.Context, l store.Letter, changes afterwrite.Fields, by store.Actor, stale error) (producer.Accepted, error) {
+	e, err := m.entity(l.Entity)
+	if err != nil {
+		return producer.Accepted{}, err
 	}
-	m.tell(ctx, share{accepted.Entity, accepted.Entity.Partition(letter.ID)}, []store.Letter{letter})
-	return accepted, nil
+	lost, err := m.lost(ctx, share{e, e.Partition(l.ID)}, []store.Letter{l})
+	if err != nil {
+		return producer.Accepted{}, err
+	}
+	if !lost[0] {
+		return producer.Accepted{}, fmt.Errorf("%w: %w", ErrStale, stale)
+	}
+	return m.restore(ctx, e, l, changes, by)
+}
+
+// close resolves letters whose write is accepted.
+func (m *Mender) close(ctx context.Context, at share, letters []store.Letter, as store.Resolution, by store.Actor) error {
+	if _, err := m.letters.Resolve(ctx, numbersOf(letters), as, by); err != nil {
+		return fmt.Errorf("the write is accepted, its letter not closed yet: %w", err)
+	}
+	m.forget(ctx, at, letters)
+	m.tell(ctx, at, letters)
+	return nil
+}
+
+// forget drops what Redis remembers of resolved letters; what stays there takes a little
+// room and does no harm.
+func (m *Mender) forget(ctx context.Context, at share, letters []store.Letter) {
+	if err := m.records.Forget(ctx, at.entity, at.partition, versioned(letters)); err != nil {
+		m.log.WarnContext(ctx, "resolved letters not forgotten", "entity", at.entity.Name, "partition", at.partition, "error", err)
+	}
 }
 
 // tell sends the event that letters are resolved, or sent back. It is a hint like every

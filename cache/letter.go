@@ -1,0 +1,95 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// The scripts about dead letters.
+var (
+	letterScript = load("letter")
+	fateScript   = load("fate")
+	forgetScript = load("forget")
+)
+
+// Fate says what became of a version of a record that has a dead letter.
+type Fate string
+
+// The fates. Of a lost letter nothing is known: Redis has lost the record, or what it
+// remembered of the letter.
+const (
+	FateWaits      Fate = "waits"      // pending, held or dead at the letter's version
+	FateSuperseded Fate = "superseded" // pending, held or dead at a newer one
+	FatePersisted  Fate = "persisted"  // in the database at the letter's version
+	FateGone       Fate = "gone"       // in the database at that version or at a newer one
+	FateLost       Fate = "lost"
+)
+
+// Told is the fate of a letter, and the version of its record now; 0: not cached.
+type Told struct {
+	Fate    Fate
+	Version afterwrite.Version
+}
+
+// Remember notes that dead letters of records of one partition are about to be inserted,
+// where they are still pending or held at that version. A letter that is not remembered is
+// never taken for one whose record has moved on. To repeat it changes nothing.
+func (c *Cache) Remember(ctx context.Context, e *afterwrite.Entity, partition int, letters []Versioned) error {
+	if len(letters) == 0 {
+		return nil
+	}
+	k := c.keys(e, partition)
+	_, err := c.runInt(ctx, letterScript, append([]string{k.letters}, k.records(letters)...), versions(letters)...)
+	return err
+}
+
+// Fates tells what became of letters of one partition, at one moment.
+func (c *Cache) Fates(ctx context.Context, e *afterwrite.Entity, partition int, letters []Versioned) ([]Told, error) {
+	if len(letters) == 0 {
+		return nil, nil
+	}
+	k := c.keys(e, partition)
+	reply, err := c.run(ctx, fateScript, append([]string{k.dead, k.letters}, k.records(letters)...), versions(letters)...)
+	if err != nil {
+		return nil, err
+	}
+	if len(reply) != len(letters) {
+		return nil, fmt.Errorf("fate script: %d values", len(reply))
+	}
+	told := make([]Told, len(letters))
+	for i, item := range reply {
+		list, _ := item.([]any)
+		if len(list) != 2 {
+			return nil, fmt.Errorf("fate script: a letter of %d values", len(list))
+		}
+		told[i] = Told{Fate(text(list[0])), parseVersion(text(list[1]))}
+	}
+	return told, nil
+}
+
+// Forget drops what is remembered of letters that are resolved.
+func (c *Cache) Forget(ctx context.Context, e *afterwrite.Entity, partition int, letters []Versioned) error {
+	if len(letters) == 0 {
+		return nil
+	}
+	_, err := c.runInt(ctx, forgetScript, []string{c.keys(e, partition).letters}, versions(letters)...)
+	return err
+}
+
+func (k keys) records(of []Versioned) []string {
+	keys := make([]string, len(of))
+	for i, r := range of {
+		keys[i] = k.record + r.ID
+	}
+	return keys
+}
+
+func versions(of []Versioned) []any {
+	args := make([]any, 0, 2*len(of))
+	for _, r := range of {
+		args = append(args, r.ID, int64(r.Version))
+	}
+	return args
+}

@@ -1,0 +1,64 @@
+package cache_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// What Redis remembers of letters tells what became of their records; what it does not
+// remember tells nothing, whatever is cached.
+func TestFates(t *testing.T) {
+	b := setup(t)
+	const id = "a"
+	partition := b.e.Partition(id)
+	v := b.put(t, id, "x")
+	letter := []cache.Versioned{{ID: id, Version: v}}
+	fate := func(want cache.Fate, of ...cache.Versioned) {
+		t.Helper()
+		told, err := b.Fates(t.Context(), b.e, partition, append(of, letter...)[:1])
+		require.NoError(t, err)
+		require.Equal(t, want, told[0].Fate)
+	}
+	fate(cache.FateWaits)
+	fate(cache.FateLost, cache.Versioned{ID: "nobody", Version: v})
+	fate(cache.FateLost, cache.Versioned{ID: id, Version: v + 1}) // Redis went back to an older copy
+	require.NoError(t, b.Remember(t.Context(), b.e, partition, letter))
+	b.killAll(t)
+	fate(cache.FateWaits)
+	_, _, err := b.Retry(t.Context(), b.e, partition, letter)
+	require.NoError(t, err)
+	fate(cache.FateWaits)
+	b.flush(t)
+	fate(cache.FatePersisted)
+	n, err := b.Invalidate(t.Context(), b.e, []string{id})
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	fate(cache.FateGone)
+	b.put(t, id, "y")
+	fate(cache.FateSuperseded)
+	b.flush(t)
+	fate(cache.FateGone)
+
+	require.NoError(t, b.Forget(t.Context(), b.e, partition, []cache.Versioned{{ID: id, Version: v + 1}}))
+	fate(cache.FateGone)
+	require.NoError(t, b.Forget(t.Context(), b.e, partition, letter))
+	fate(cache.FateLost)
+	b.put(t, id, "z")
+	fate(cache.FateSuperseded) // a newer write that waits needs no memory
+}
+
+// A record that is listed as dead, and is not there, is lost and has not moved on.
+func TestTheFateOfADeadRecordThatIsGone(t *testing.T) {
+	b := setup(t)
+	const id = "a"
+	partition := b.e.Partition(id)
+	letter := []cache.Versioned{{ID: id, Version: b.put(t, id, "x")}}
+	b.killAll(t)
+	require.NoError(t, b.rdb.Del(t.Context(), b.key(id)).Err())
+	told, err := b.Fates(t.Context(), b.e, partition, letter)
+	require.NoError(t, err)
+	require.Equal(t, cache.FateLost, told[0].Fate)
+}

@@ -1,0 +1,28 @@
+-- Tells what became of the versions of records that have dead letters.
+--
+-- KEYS  1 dead  2 letters  3… the records
+-- ARGV  for each record id, version
+-- Returns for each {fate, version of the record now or "0"}:
+--         waits       pending, held or dead at the letter's version
+--         superseded  pending, held or dead at a newer one
+--         persisted   persisted at the letter's version
+--         gone        persisted at a newer version, or persisted and not cached
+--         lost        Redis does not remember the letter, or its record is missing
+local call = redis.call
+local out = {}
+for i = 3, #KEYS do
+  local at = 2 * (i - 2) - 1
+  local id, version = ARGV[at], tonumber(ARGV[at + 1])
+  local m = call('HMGET', KEYS[i], '_v', '_s')
+  local now = tonumber(m[1]) or 0
+  -- A later letter of the record shows as well that this one's version was left behind.
+  local known = (tonumber(call('HGET', KEYS[2], id)) or 0) >= version
+  local fate = 'lost'
+  if m[2] and now >= version then
+    fate = now == version and 'waits' or 'superseded'
+  elseif known and not m[2] and (now >= version or now == 0) and not call('ZSCORE', KEYS[1], id) then
+    fate = now == version and 'persisted' or 'gone'
+  end
+  out[i - 2] = { fate, m[1] or '0' }
+end
+return out

@@ -1,0 +1,18 @@
+-- Remembers that dead letters of records are about to be inserted, where the refused
+-- version is still the newest. What is remembered here, and no longer dead, has left the
+-- dead by a step of this Redis; of any other letter nothing can be concluded, for Redis
+-- may have lost its record.
+--
+-- KEYS  1 letters  2… the records
+-- ARGV  for each record id, version
+-- Returns the number remembered
+local n = 0
+for i = 2, #KEYS do
+  local at = 2 * (i - 1) - 1
+  local m = redis.call('HMGET', KEYS[i], '_v', '_s')
+  if m[1] == ARGV[at + 1] and (m[2] == 'p' or m[2] == 'h') then
+    redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
+    n = n + 1
+  end
+end
+return n

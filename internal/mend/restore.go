@@ -1,0 +1,103 @@
+package mend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// ErrLost reports a dead letter whose record Redis has lost, as after it was emptied or
+// went back to an older copy of itself. Whether something newer was written meanwhile
+// nobody knows but the operator, who sees the row: so nothing is done unasked.
+var ErrLost = errors.New("redis has lost the record; the letter still has what was refused: " +
+	"compare it with the row, then restore it, edit it or discard it")
+
+// lost tells which of the letters of a partition Redis has lost.
+func (m *Mender) lost(ctx context.Context, at share, some []store.Letter) ([]bool, error) {
+	told, err := m.records.Fates(ctx, at.entity, at.partition, versioned(some))
+	if err != nil {
+		return nil, err
+	}
+	lost := make([]bool, len(some))
+	for i := range told {
+		lost[i] = told[i].Fate == cache.FateLost
+	}
+	return lost, nil
+}
+
+// leftBehind deals with letters whose records are not dead at their version: they are
+// stale, or lost, which is for do to end.
+func (m *Mender) leftBehind(ctx context.Context, at share, left []store.Letter, r *Report, do func(l store.Letter) error) error {
+	lost, err := m.lost(ctx, at, left)
+	if err != nil {
+		return err
+	}
+	for i, l := range left {
+		if !lost[i] {
+			r.Stale++
+			continue
+		}
+		switch err := do(l); {
+		case err == nil:
+			r.Done++
+		case errors.Is(err, ErrStale):
+			r.Stale++
+		default:
+			r.fail(l.Number, err)
+		}
+	}
+	return nil
+}
+
+// restore writes a lost letter's payload anew, with some fields changed, over what the
+// database has now, and resolves the letter as edited. A write that comes between the
+// look and the write wins: then the error is ErrStale.
+func (m *Mender) restore(ctx context.Context, e *afterwrite.Entity, l store.Letter, changes afterwrite.Fields, by store.Actor) (producer.Accepted, error) {
+	now, err := m.records.Get(ctx, e, l.ID)
+	if err != nil {
+		return producer.Accepted{}, err
+	}
+	if now.Source == cache.Bypass {
+		return producer.Accepted{}, afterwrite.ErrUnavailable
+	}
+	if now.Status != afterwrite.Persisted && now.Version > l.Version {
+		return producer.Accepted{}, fmt.Errorf("%w: a newer write waits for the database", ErrStale)
+	}
+	var fields afterwrite.Fields
+	if !l.Deleted {
+		if fields, err = e.ParseFields([]byte(l.Payload)); err != nil {
+			return producer.Accepted{}, fmt.Errorf("payload of dead letter %d: %w", l.Number, err)
+		}
+		maps.Copy(fields, changes)
+	}
+	as, accepted := store.Edited, producer.Accepted{}
+	if l.Deleted && now.Deleted {
+		as = store.Persisted // what it wanted is so
+	} else if accepted, err = m.writes.Do(ctx, rewrite(l, now, fields)); err != nil {
+		if isStale(err) || errors.Is(err, afterwrite.ErrExists) {
+			err = fmt.Errorf("%w: %w", ErrStale, err)
+		}
+		return producer.Accepted{}, err
+	}
+	// If we crash here the letter stays open and lost; who restores it again sees a row
+	// that does not differ.
+	return accepted, m.close(ctx, share{e, e.Partition(l.ID)}, []store.Letter{l}, as, by)
+}
+
+// rewrite is the write of a letter's payload over the record as it is now.
+func rewrite(l store.Letter, now cache.Read, fields afterwrite.Fields) producer.Request {
+	r := producer.Request{Op: cache.OpPut, Entity: l.Entity, ID: l.ID, Fields: fields, IfMatch: now.Version}
+	switch {
+	case l.Deleted:
+		r.Op = cache.OpDelete
+	case now.Deleted:
+		r.Op, r.IfMatch = cache.OpCreate, 0
+	}
+	return r
+}
