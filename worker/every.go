@@ -8,6 +8,11 @@ import (
 // every does one of the worker's duties at once and then at each tick, until ctx ends.
 // It logs when the duty begins to fail and when it succeeds again, not each time.
 func (w *Worker) every(ctx context.Context, interval time.Duration, duty string, do func(context.Context) error) {
+	w.everyOr(ctx, interval, nil, duty, do)
+}
+
+// everyOr does it at each hint, too.
+func (w *Worker) everyOr(ctx context.Context, interval time.Duration, hints <-chan struct{}, duty string, do func(context.Context) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	failing := false
@@ -22,6 +27,7 @@ func (w *Worker) every(ctx context.Context, interval time.Duration, duty string,
 		failing = err != nil
 		select {
 		case <-tick.C:
+		case <-hints:
 		case <-ctx.Done():
 			return
 		}

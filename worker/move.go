@@ -13,10 +13,15 @@ import (
 
 // Bounds of the work of moving waiting records.
 const (
-	moveEvery = 200 * time.Millisecond // between looks whether a policy has changed
+	moveEvery = 200 * time.Millisecond // between looks whether there is something to move
 	movePage  = 500                    // records of one round trip
-	moveRate  = 25_000                 // records a second
+	moveRate  = 100_000                // records a second
 )
+
+// passes are how long after this process has seen a new policy it walks the waiting
+// records: at once, and again for those that another worker held by the old policy after
+// they were passed. Every worker has followed by the last.
+var passes = []time.Duration{0, time.Second, 4 * time.Second}
 
 // waiting is the side of the cache that knows when held records are tried again.
 type waiting interface {
@@ -24,16 +29,27 @@ type waiting interface {
 	Reschedule(ctx context.Context, e *afterwrite.Entity, partition int, moves []cache.Move) (int, error)
 }
 
-// moved is the version of each entity's policy by which its waiting records have their
-// times. Only one goroutine uses it. It is forgotten with the sweeper's lease: the next
-// leader looks at all of them once, for the configuration may have changed, or the leader
-// before it may have died in the middle.
-type moved map[string]int64
+// moved is how often each entity's waiting records were walked for the policy in force.
+// Only one goroutine uses it. It is forgotten with the sweeper's lease: the next leader
+// walks them once at least, for the configuration may have changed, or the leader before
+// it may have died in the middle.
+type moved map[string]walked
+
+type walked struct {
+	policy *policy
+	passes int
+}
+
+// toMove has the mover look at once.
+func (w *Worker) toMove() {
+	select {
+	case w.moving <- struct{}{}:
+	default:
+	}
+}
 
 // move gives the held records of entities whose policy has changed their new times, as
-// far as this worker is the leader. A record that another worker held by the old policy
-// after it was passed is found by a second pass: one counts as the last if it begins when
-// every worker must have followed.
+// far as this worker is the leader.
 func (w *Worker) move(ctx context.Context) error {
 	if !w.leading.Load() {
 		clear(w.moved)
@@ -44,10 +60,14 @@ func (w *Worker) move(ctx context.Context) error {
 	}
 	for _, e := range w.all {
 		p := w.policies.of(e)
-		if v, ok := w.moved[e.Name]; ok && v == p.Version {
+		done := w.moved[e.Name]
+		if done.policy != p {
+			done = walked{policy: p}
+		}
+		begun := time.Since(p.since)
+		if done.passes == len(passes) || begun < passes[done.passes] {
 			continue
 		}
-		last := time.Since(p.since) >= 2*policyEvery
 		n, err := w.moveAll(ctx, e, p)
 		if n > 0 {
 			w.metrics.moved.WithLabelValues(e.Name).Add(float64(n))
@@ -56,9 +76,10 @@ func (w *Worker) move(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("reschedule the held records of %s: %w", e.Name, err)
 		}
-		if last {
-			w.moved[e.Name] = p.Version
+		for done.passes < len(passes) && passes[done.passes] <= begun {
+			done.passes++
 		}
+		w.moved[e.Name] = done
 	}
 	return nil
 }
@@ -68,29 +89,45 @@ func (w *Worker) move(ctx context.Context) error {
 func (w *Worker) moveAll(ctx context.Context, e *afterwrite.Entity, p *policy) (n int, err error) {
 	limiter := rate.NewLimiter(moveRate, movePage)
 	for partition := range e.Partitions {
-		for skip := 0; ; {
-			if !w.leading.Load() || w.policies.of(e) != p {
-				return n, nil
-			}
-			page, err := w.cache.Waiting(ctx, e, partition, skip, movePage)
-			if err != nil || len(page) == 0 {
-				if err != nil {
-					return n, err
-				}
-				break
-			}
-			if err := limiter.WaitN(ctx, len(page)); err != nil {
-				return n, err
-			}
-			done, err := w.cache.Reschedule(ctx, e, partition, moves(p.Policy.Policy, page))
-			if err != nil {
-				return n, err
-			}
-			n += done
-			// What moved to a later time makes room for records that were not seen yet;
-			// what moved to an earlier one is seen again, and stays.
-			skip += movePage - done
+		done, err := w.movePartition(ctx, e, partition, p, limiter)
+		n += done
+		if err != nil {
+			return n, err
 		}
+	}
+	return n, nil
+}
+
+// movePartition walks one partition and orders its wake-up for the earliest new time.
+func (w *Worker) movePartition(ctx context.Context, e *afterwrite.Entity, partition int, p *policy, limiter *rate.Limiter) (n int, err error) {
+	var first time.Time
+	defer func() {
+		if !first.IsZero() {
+			w.order(ctx, cache.WakeUp(e, partition, first))
+		}
+	}()
+	for skip := 0; w.leading.Load() && w.policies.of(e) == p; {
+		page, err := w.cache.Waiting(ctx, e, partition, skip, movePage)
+		if err != nil || len(page) == 0 {
+			return n, err
+		}
+		if err := limiter.WaitN(ctx, len(page)); err != nil {
+			return n, err
+		}
+		some := moves(p.Policy.Policy, page)
+		done, err := w.cache.Reschedule(ctx, e, partition, some)
+		if err != nil {
+			return n, err
+		}
+		for _, m := range some {
+			if first.IsZero() || m.To.Before(first) {
+				first = m.To
+			}
+		}
+		n += done
+		// What moved to a later time makes room for records that were not seen yet;
+		// what moved to an earlier one is seen again, and stays.
+		skip += movePage - done
 	}
 	return n, nil
 }

@@ -10,9 +10,10 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// policyEvery is the time between looks at the live policies. With the time that moving
-// waiting records takes (move.go), workers follow a change within two seconds.
-const policyEvery = time.Second
+// policyEvery is the time between looks at the live policies. Who changes one hints at it
+// through Redis, so that workers mostly follow at once; where that is missed, a look and
+// the moving of what waits (move.go) are still within two seconds.
+const policyEvery = 500 * time.Millisecond
 
 // policyTimeout bounds one look.
 const policyTimeout = 5 * time.Second
@@ -20,6 +21,11 @@ const policyTimeout = 5 * time.Second
 // rules is the side of the database that says which retry policies are in force.
 type rules interface {
 	CurrentPolicies(ctx context.Context) (map[string]store.Policy, error)
+}
+
+// hinting is the side of the cache that tells when to look at once.
+type hinting interface {
+	Hinted(ctx context.Context, what string) <-chan struct{}
 }
 
 // policies are the retry policies in force, by entity: those of the configuration until
@@ -73,6 +79,7 @@ func (w *Worker) follow(ctx context.Context) error {
 		}
 		w.policies.by[e.Name].Store(&policy{live, time.Now()})
 		w.metrics.policy.WithLabelValues(e.Name).Set(float64(live.Version))
+		w.toMove()
 		w.log.Info("retry policy changed", "entity", e.Name, "version", live.Version, "author", live.Author)
 	}
 	w.policies.known.Store(true)

@@ -41,6 +41,7 @@ type state interface {
 	beating
 	looking
 	remembering
+	hinting
 	waiting
 }
 
@@ -105,6 +106,7 @@ type Worker struct {
 	suspects    *suspects
 	policies    *policies
 	moved       moved
+	moving      chan struct{} // a policy has changed: see move.go
 	round       round
 	leading     atomic.Bool // holds the sweeper's lease, as far as it knows
 
@@ -143,6 +145,7 @@ func New(cfg Config) (*Worker, error) {
 		suspects:      newSuspects(),
 		policies:      newPolicies(cfg.Entities),
 		moved:         moved{},
+		moving:        make(chan struct{}, 1),
 		round:         round{purge: time.Now().Add(purgeEvery)},
 		stopping:      make(chan struct{}),
 	}
@@ -180,8 +183,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer die()
 	var loops sync.WaitGroup
 	loops.Go(func() { w.sweep(ctx) })
-	loops.Go(func() { w.every(ctx, policyEvery, "follow retry policies", w.follow) })
-	loops.Go(func() { w.every(ctx, moveEvery, "move waiting records", w.move) })
+	hints := w.cache.Hinted(ctx, cache.PolicyHint)
+	loops.Go(func() { w.everyOr(ctx, policyEvery, hints, "follow retry policies", w.follow) })
+	loops.Go(func() { w.everyOr(ctx, moveEvery, w.moving, "move waiting records", w.move) })
 	loops.Go(func() { w.every(ctx, w.sweepInterval, "close dead letters", w.tidy) })
 	loops.Go(func() { w.beat(alive) })
 

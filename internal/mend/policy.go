@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -70,7 +71,20 @@ func (m *Mender) SetPolicy(ctx context.Context, entity string, change PolicyChan
 	if err != nil {
 		return store.Policy{}, err
 	}
-	return m.letters.SetPolicy(ctx, entity, current.Version, changed, by, note)
+	return m.put(ctx, entity, current.Version, changed, by, note)
+}
+
+// put makes a policy the one in force and tells the workers, who would see it a little
+// later by themselves.
+func (m *Mender) put(ctx context.Context, entity string, expected int64, p afterwrite.RetryPolicy, by store.Actor, note string) (store.Policy, error) {
+	set, err := m.letters.SetPolicy(ctx, entity, expected, p, by, note)
+	if err != nil {
+		return set, err
+	}
+	if err := m.records.Hint(ctx, cache.PolicyHint); err != nil {
+		m.log.WarnContext(ctx, "workers not told of the retry policy; they look for it themselves", "entity", entity, "error", err)
+	}
+	return set, nil
 }
 
 // Rollback puts an earlier version of the policy in force again, as a new version; 0 is
@@ -85,7 +99,7 @@ func (m *Mender) Rollback(ctx context.Context, entity string, to, expected int64
 	}
 	for _, p := range history {
 		if p.Version == to {
-			return m.letters.SetPolicy(ctx, entity, history[0].Version, p.Policy, by, fmt.Sprintf("back to version %d", to))
+			return m.put(ctx, entity, history[0].Version, p.Policy, by, fmt.Sprintf("back to version %d", to))
 		}
 	}
 	return store.Policy{}, afterwrite.Invalid("version", "%d was never in force for %s", to, entity)

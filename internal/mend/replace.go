@@ -18,5 +18,5 @@ func (m *Mender) ReplacePolicy(ctx context.Context, entity string, p afterwrite.
 	if expected != current.Version {
 		return store.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", store.ErrPolicyChanged, current.Version, expected)
 	}
-	return m.letters.SetPolicy(ctx, entity, expected, p, by, note)
+	return m.put(ctx, entity, expected, p, by, note)
 }
