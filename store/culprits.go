@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"slices"
 
@@ -47,6 +48,17 @@ func (b *batch) locate(r afterwrite.Refusal, changes []afterwrite.Change) (after
 	}
 	r.Column = column
 	return r, nil
+}
+
+// located is a refusal at COMMIT with its column, as far as that can be found: the
+// transaction that was refused is gone, and its refusal stands without.
+func (f *flush) located(ctx context.Context, r afterwrite.Refusal, c afterwrite.Change) afterwrite.Refusal {
+	b := &batch{tx: &transaction{store: f.store, db: f.store.read(ctx)}, table: f.table}
+	found, err := b.locate(r, []afterwrite.Change{c})
+	if err != nil {
+		return r
+	}
+	return found
 }
 
 // constrained is the one column that the refusing constraint is about, or "". It is

@@ -47,6 +47,16 @@ func Away(err error) bool {
 	return errors.As(err, &u) && u.away
 }
 
+// Message is what the database itself said in err, without what was being done: the same
+// trouble has the same words, wherever it was met.
+func Message(err error) string {
+	var u *unavailableError
+	if errors.As(err, &u) {
+		return u.err.Error()
+	}
+	return err.Error()
+}
+
 // unavailable wraps an error of the database about op; nil stays nil.
 func (s *Store) unavailable(op string, err error) error {
 	if err == nil {

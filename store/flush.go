@@ -169,7 +169,7 @@ func (f *flush) patience(ctx context.Context) time.Time {
 func (f *flush) split(ctx context.Context, c *commitRefused) (Flushed, error) {
 	written := c.flushed.Persisted
 	if len(written) == 1 {
-		return Flushed{Refused: append(c.flushed.Refused, Refused{written[0], c.refusal})}, nil
+		return Flushed{Refused: append(c.flushed.Refused, Refused{written[0], f.located(ctx, c.refusal, written[0])})}, nil
 	}
 	total := Flushed{Refused: c.flushed.Refused}
 	for _, half := range [][]afterwrite.Change{written[:len(written)/2], written[len(written)/2:]} {

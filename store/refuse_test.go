@@ -317,6 +317,7 @@ func TestRefusedAtCommit(t *testing.T) {
 		require.ElementsMatch(t, []string{"3", "17"}, refusedIDs(flushed))
 		require.Len(t, flushed.Persisted, 18)
 		require.Equal(t, afterwrite.KindForeignKey, flushed.Refused[0].Refusal.Kind)
+		require.Equal(t, "above", flushed.Refused[0].Refusal.Column)
 		require.Greater(t, reads, 2, "each transaction reads for itself")
 		require.Len(t, b.load(e, ids(changes)...), 18)
 	})

@@ -134,7 +134,7 @@ func (w *Worker) answers(ctx context.Context) bool {
 
 // condemn holds the one record of a batch that the database cannot do though it answers.
 func (w *Worker) condemn(ctx context.Context, o cache.Order, r *reading, cause error) error {
-	refusal := afterwrite.Refusal{Kind: afterwrite.KindPoison, Message: bounded(cause.Error())}
+	refusal := afterwrite.Refusal{Kind: afterwrite.KindPoison, Message: bounded(store.Message(cause))}
 	flushed := store.Flushed{Refused: []store.Refused{{Change: r.last.Due[0].Change, Refusal: refusal}}}
 	return w.settle(ctx, o, r, flushed)
 }
