@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -84,6 +85,9 @@ func (a *app) listGroups(ctx context.Context, p *parts, m *mend.Mender, filter s
 	case a.json:
 		return a.printJSON(map[string]any{"groups": views})
 	case f.csv:
+		for i, v := range views {
+			rows[i+1][3], rows[i+1][4], rows[i+1][5] = orEmpty(v.Error.Constraint), v.First.Format(time.RFC3339Nano), v.Last.Format(time.RFC3339Nano)
+		}
 		return a.printCSV(rows)
 	}
 	return table(a.out, rows)
@@ -161,7 +165,7 @@ func (a *app) letterPrinter(f listFlags) letterPrinter {
 		return letterPrinter{func(page []admin.Letter) error {
 			for _, l := range page {
 				row := letterRow(l)
-				row[8] = l.DiedAt.Format(time.RFC3339Nano)
+				row[2], row[6], row[8] = plain(l.ID), orEmpty(l.Error.Constraint), l.DiedAt.Format(time.RFC3339Nano)
 				_ = w.Write(guarded(row)) // the error is Flush's
 			}
 			w.Flush()
@@ -194,6 +198,23 @@ func guarded(row []string) []string {
 		}
 	}
 	return row
+}
+
+// plain is an id as it is, for machines; a table shows it as JSON, which tells where it
+// ends.
+func plain(id json.RawMessage) string {
+	var text string
+	if json.Unmarshal(id, &text) != nil {
+		return string(id) // a number
+	}
+	return text
+}
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
 }
 
 func orDash(s *string) string {

@@ -28,6 +28,7 @@ func TestDeadLetters(t *testing.T) {
 		r := d.run("", "dead", "list", "--limit", "3", "--csv")
 		require.Equal(t, 4, strings.Count(r.out, "\n"), r.out)
 		require.True(t, strings.HasPrefix(r.out, "number,entity,id,version,state,kind,"))
+		require.Contains(t, r.out, ",user,c,", "ids as they are")
 		r = d.run("", "dead", "list", "--limit", "3")
 		require.Contains(t, r.err, "3 of 4 dead letters shown. Go on with --after ")
 		require.Contains(t, d.ok("dead", "list", "--limit", "3", "--after", numbers["c"]), `"b"`)
