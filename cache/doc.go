@@ -27,7 +27,8 @@
 //	aw:{user/3}:held     ZSET   id → time of the next attempt (ms)
 //	aw:{user/3}:dead     ZSET   id → time of death (ms)
 //	aw:{user/3}:why      HASH   id → JSON of the refusal of a held or dead record
-//	aw:{user/3}:letters  HASH   id → version of its last dead letter, until that is resolved
+//	aw:{user/3}:letters  SET    version:id of each dead letter until it is resolved; lost:id
+//	                            of a record that was dropped beside letters
 //	aw:{user/3}:stream   STREAM field e: an event as published, the last few of them
 //	aw:{user/3}:ops      HASH   operation id, NUL, record id → its hash and answer, in
 //	                            MessagePack; "id:" and operation id → a made record id

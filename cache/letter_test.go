@@ -62,3 +62,30 @@ func TestTheFateOfADeadRecordThatIsGone(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, cache.FateLost, told[0].Fate)
 }
+
+// Each letter of a record is remembered for itself: the end of one tells nothing of others.
+func TestLettersOfOneRecordAreRememberedEach(t *testing.T) {
+	b := setup(t)
+	const id = "a"
+	partition := b.e.Partition(id)
+	var letters []cache.Versioned
+	for range 2 {
+		letters = append(letters, cache.Versioned{ID: id, Version: b.put(t, id, "x")})
+		b.killAll(t)
+	}
+	b.put(t, id, "y")
+	b.flush(t)
+	require.NoError(t, b.Forget(t.Context(), b.e, partition, letters[1:]))
+	told, err := b.Fates(t.Context(), b.e, partition, letters)
+	require.NoError(t, err)
+	require.Equal(t, []cache.Fate{cache.FateGone, cache.FateLost}, []cache.Fate{told[0].Fate, told[1].Fate})
+
+	b.put(t, id, "z") // and then Redis loses the record
+	require.NoError(t, b.rdb.Del(t.Context(), b.key(id)).Err())
+	lost, err := b.Drop(t.Context(), b.e, partition, []string{id})
+	require.NoError(t, err)
+	require.Equal(t, 1, lost)
+	told, err = b.Fates(t.Context(), b.e, partition, letters[:1])
+	require.NoError(t, err)
+	require.Equal(t, cache.FateLost, told[0].Fate)
+}

@@ -15,7 +15,7 @@ for i = 8, #KEYS do
   local m = call('HMGET', KEYS[i], '_v', '_s')
   if m[1] == version and (m[2] == 'p' or m[2] == 'h') then
     call('HSET', KEYS[5], id, why)
-    call('HSET', KEYS[7], id, version)
+    call('SADD', KEYS[7], version .. ':' .. id)
     call('ZADD', KEYS[4], now, id)
     call('HSET', KEYS[i], '_s', 'd')
     call('ZREM', m[2] == 'p' and KEYS[2] or KEYS[3], id)

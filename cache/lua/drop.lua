@@ -13,7 +13,8 @@ for i = 8, #KEYS do
     lost = lost + redis.call('ZREM', KEYS[2], id) + redis.call('ZREM', KEYS[3], id)
         + redis.call('ZREM', KEYS[4], id)
     redis.call('HDEL', KEYS[5], id)
-    redis.call('HDEL', KEYS[7], id) -- what became of a letter is not known any more
+    -- What became of its letters is not known any more.
+    if redis.call('EXISTS', KEYS[7]) == 1 then redis.call('SADD', KEYS[7], 'lost:' .. id) end
     if ARGV[1] ~= '' then redis.call('SADD', KEYS[6], id) end
   end
 end

@@ -15,8 +15,8 @@ for i = 3, #KEYS do
   local id, version = ARGV[at], tonumber(ARGV[at + 1])
   local m = call('HMGET', KEYS[i], '_v', '_s')
   local now = tonumber(m[1]) or 0
-  -- A later letter of the record shows as well that this one's version was left behind.
-  local known = (tonumber(call('HGET', KEYS[2], id)) or 0) >= version
+  local known = call('SISMEMBER', KEYS[2], ARGV[at + 1] .. ':' .. id) == 1
+      and call('SISMEMBER', KEYS[2], 'lost:' .. id) == 0
   local fate = 'lost'
   if m[2] and now >= version then
     fate = now == version and 'waits' or 'superseded'

@@ -11,7 +11,7 @@ for i = 2, #KEYS do
   local at = 2 * (i - 1) - 1
   local m = redis.call('HMGET', KEYS[i], '_v', '_s')
   if m[1] == ARGV[at + 1] and (m[2] == 'p' or m[2] == 'h') then
-    redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
+    redis.call('SADD', KEYS[1], ARGV[at + 1] .. ':' .. ARGV[at])
     n = n + 1
   end
 end

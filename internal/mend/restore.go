@@ -1,10 +1,12 @@
 package mend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
@@ -59,6 +61,9 @@ func (m *Mender) leftBehind(ctx context.Context, at share, left []store.Letter, 
 // database has now, and resolves the letter as edited. A write that comes between the
 // look and the write wins: then the error is ErrStale.
 func (m *Mender) restore(ctx context.Context, e *afterwrite.Entity, l store.Letter, changes afterwrite.Fields, by store.Actor) (producer.Accepted, error) {
+	if overtaken, err := m.overtaken(ctx, e, l, by); err != nil || overtaken {
+		return producer.Accepted{}, cmp.Or(err, ErrStale)
+	}
 	now, err := m.records.Get(ctx, e, l.ID)
 	if err != nil {
 		return producer.Accepted{}, err
@@ -88,6 +93,19 @@ func (m *Mender) restore(ctx context.Context, e *afterwrite.Entity, l store.Lett
 	// If we crash here the letter stays open and lost; who restores it again sees a row
 	// that does not differ.
 	return accepted, m.close(ctx, share{e, e.Partition(l.ID)}, []store.Letter{l}, as, by)
+}
+
+// overtaken closes a letter whose record has died at a newer version as well: that one's
+// letter shows that a newer write was accepted, though Redis has lost both.
+func (m *Mender) overtaken(ctx context.Context, e *afterwrite.Entity, l store.Letter, by store.Actor) (bool, error) {
+	others, err := m.letters.Letters(ctx, store.LetterFilter{Entity: l.Entity, ID: l.ID}, 0, page)
+	if err != nil {
+		return false, err
+	}
+	if !slices.ContainsFunc(others, func(o store.Letter) bool { return o.Version > l.Version }) {
+		return false, nil
+	}
+	return true, m.close(ctx, share{e, e.Partition(l.ID)}, []store.Letter{l}, store.Superseded, by)
 }
 
 // rewrite is the write of a letter's payload over the record as it is now.

@@ -25,6 +25,7 @@ var ann = store.Actor{Name: "ann", Origin: "cli"}
 type bundle struct {
 	*mend.Mender
 	t        *testing.T
+	prefix   string
 	entities map[string]*afterwrite.Entity
 	user     *afterwrite.Entity
 	cache    *cache.Cache
@@ -77,7 +78,7 @@ func onEach(t *testing.T, fn func(t *testing.T, b *bundle)) {
 func setup(t *testing.T, url string) *bundle {
 	t.Helper()
 	entities := testkit.Entities(t)
-	b := &bundle{t: t, entities: map[string]*afterwrite.Entity{}, faults: &testkit.RedisFaults{}, queue: &orders{}}
+	b := &bundle{t: t, entities: map[string]*afterwrite.Entity{}, faults: &testkit.RedisFaults{}, queue: &orders{}, prefix: testkit.Prefix(t)}
 	for _, e := range entities {
 		b.entities[e.Name] = e
 	}
@@ -90,7 +91,7 @@ func setup(t *testing.T, url string) *bundle {
 	require.NoError(t, err)
 	b.store = &faultyStore{Store: opened}
 	b.cache, err = cache.New(cache.Config{
-		URL: testkit.SharedRedis(t).URL(), Prefix: testkit.Prefix(t), Loader: opened, Log: log, Hooks: []redis.Hook{b.faults}})
+		URL: testkit.SharedRedis(t).URL(), Prefix: b.prefix, Loader: opened, Log: log, Hooks: []redis.Hook{b.faults}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.cache.Close() })
 	b.producer, err = producer.New(producer.Config{Entities: entities, Cache: b.cache, Loader: opened, Log: log})

@@ -1,0 +1,52 @@
+package mend_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// empty has Redis lose all that it knows of users.
+func (b *bundle) empty() {
+	b.t.Helper()
+	rdb := testkit.SharedRedis(b.t).Client(b.t)
+	keys, err := rdb.Keys(b.t.Context(), b.prefix+":{user/*").Result()
+	require.NoError(b.t, err)
+	require.NotEmpty(b.t, keys)
+	require.NoError(b.t, rdb.Unlink(b.t.Context(), keys...).Err())
+}
+
+// A record has died twice, and Redis has lost it: however often everything is restored,
+// the newer version is what there is in the end.
+func TestRestoringKeepsTheOrder(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		for _, name := range []string{"older", "newer"} {
+			_, err := b.producer.Put(t.Context(), "user", "a", afterwrite.Fields{"name": name})
+			require.NoError(t, err)
+			b.kill()
+		}
+		b.empty()
+		letters := b.numbers(users) // the newest first
+		require.Len(t, letters, 2)
+		view, err := b.Show(t.Context(), letters[0])
+		require.NoError(t, err)
+		require.True(t, view.Lost)
+
+		for _, number := range letters {
+			_, err := b.Retry(t.Context(), mend.Selection{Numbers: []int64{number}, Restore: true}, ann)
+			require.NoError(t, err)
+			b.flush()
+			require.Equal(t, `"newer"`, b.row("a")[0])
+		}
+		require.Equal(t, 1, b.count(store.LetterFilter{Resolution: store.Edited}))
+		require.Equal(t, 1, b.count(store.LetterFilter{Resolution: store.Superseded}))
+		again, err := b.Retry(t.Context(), mend.Selection{Filter: users, Restore: true}, ann)
+		require.NoError(t, err)
+		require.Zero(t, again)
+	})
+}
