@@ -35,14 +35,26 @@ type Told struct {
 
 // Remember notes that dead letters of records of one partition are about to be inserted,
 // where they are still pending or held at that version. A letter that is not remembered is
-// never taken for one whose record has moved on. To repeat it changes nothing.
-func (c *Cache) Remember(ctx context.Context, e *afterwrite.Entity, partition int, letters []Versioned) error {
+// never taken for one whose record has moved on. It tells for each whether it was noted:
+// the others are overtaken already. To repeat it changes nothing.
+func (c *Cache) Remember(ctx context.Context, e *afterwrite.Entity, partition int, letters []Versioned) ([]bool, error) {
 	if len(letters) == 0 {
-		return nil
+		return nil, nil
 	}
 	k := c.keys(e, partition)
-	_, err := c.runInt(ctx, letterScript, append([]string{k.letters}, k.records(letters)...), versions(letters)...)
-	return err
+	reply, err := c.run(ctx, letterScript, append([]string{k.letters}, k.records(letters)...), versions(letters)...)
+	if err != nil {
+		return nil, err
+	}
+	if len(reply) != len(letters) {
+		return nil, fmt.Errorf("letter script: %d values", len(reply))
+	}
+	noted := make([]bool, len(letters))
+	for i := range reply {
+		n, _ := reply[i].(int64)
+		noted[i] = n == 1
+	}
+	return noted, nil
 }
 
 // Fates tells what became of letters of one partition, at one moment.

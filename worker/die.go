@@ -21,14 +21,13 @@ func (w *Worker) die(ctx context.Context, o cache.Order, dying []cache.Refused) 
 	if len(dying) == 0 {
 		return nil
 	}
-	letters, versions := make([]store.Letter, len(dying)), make([]cache.Versioned, len(dying))
+	dying, err := w.remembered(ctx, o, dying)
+	if err != nil || len(dying) == 0 {
+		return err
+	}
+	letters := make([]store.Letter, len(dying))
 	for i, one := range dying {
 		letters[i] = letter(o.Entity, one)
-		versions[i] = cache.Versioned{ID: one.Change.ID, Version: one.Change.Version}
-	}
-	// Before the letters are there: the sweeper closes none that Redis does not remember.
-	if err := w.cache.Remember(ctx, o.Entity, o.Partition, versions); err != nil {
-		return wrap("remember", o, len(dying), err)
 	}
 	if err := w.store.InsertDead(ctx, letters); err != nil {
 		return err
@@ -47,6 +46,26 @@ func (w *Worker) die(ctx context.Context, o cache.Order, dying []cache.Refused) 
 	w.log.Warn("refused records are dead letters now", "entity", o.Entity.Name, "partition", o.Partition,
 		"letters", len(dying), "died", died, "first", dying[0].Refusal.Kind)
 	return nil
+}
+
+// remembered has Redis remember the letters before they are there, for the sweeper closes
+// none that it does not, and leaves out what a newer write has replaced meanwhile.
+func (w *Worker) remembered(ctx context.Context, o cache.Order, dying []cache.Refused) ([]cache.Refused, error) {
+	versions := make([]cache.Versioned, len(dying))
+	for i, one := range dying {
+		versions[i] = cache.Versioned{ID: one.Change.ID, Version: one.Change.Version}
+	}
+	noted, err := w.cache.Remember(ctx, o.Entity, o.Partition, versions)
+	if err != nil {
+		return nil, wrap("remember", o, len(dying), err)
+	}
+	var left []cache.Refused
+	for i, one := range dying {
+		if noted[i] {
+			left = append(left, one)
+		}
+	}
+	return left, nil
 }
 
 // letter is the dead letter of a record.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"testing"
@@ -442,4 +443,31 @@ func (b *bench) emptyRedis() {
 	keys, err := rdb.Keys(b.t.Context(), b.prefix+"*").Result()
 	require.NoError(b.t, err)
 	require.NoError(b.t, rdb.Unlink(b.t.Context(), keys...).Err())
+}
+
+// hasty is a cache to which a write comes between a last refusal and the letter.
+type hasty struct {
+	*cache.Cache
+	write func()
+}
+
+func (h *hasty) Remember(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) ([]bool, error) {
+	h.write()
+	return h.Cache.Remember(ctx, e, partition, letters)
+}
+
+// What a newer write has replaced before it could die needs no letter, which nobody would
+// ever close.
+func TestWhatIsOvertakenLeavesNoLetter(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		b.e.Retry.MaxAttempts = 1
+		b.mail("owner", "x", "taken@x")
+		b.drain(b.strict())
+		b.mail("bad", "x", "taken@x")
+		w := b.strict(func(c *Config) { c.Cache = &hasty{b.cache, func() { b.put("bad", "newer") }} })
+		b.settled(w)
+		require.Zero(t, b.count(store.LetterFilter{}))
+		require.Equal(t, "newer", b.names()["bad"])
+		b.check()
+	})
 }

@@ -17,7 +17,7 @@ type pending interface {
 	Due(ctx context.Context, e *afterwrite.Entity, partition, limit, maxBytes int) (cache.Batch, error)
 	Ack(ctx context.Context, e *afterwrite.Entity, partition int, b cache.Batch, flushed []afterwrite.Change) (int, error)
 	Hold(ctx context.Context, e *afterwrite.Entity, partition int, refused []cache.Refused) (int, error)
-	Remember(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) error
+	Remember(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) ([]bool, error)
 	Die(ctx context.Context, e *afterwrite.Entity, partition int, refused []cache.Refused) (int, error)
 	Drop(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) (int, error)
 }

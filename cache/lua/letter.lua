@@ -5,14 +5,16 @@
 --
 -- KEYS  1 letters  2… the records
 -- ARGV  for each record id, version
--- Returns the number remembered
-local n = 0
+-- Returns for each record 1, or 0 where a newer write has replaced the version already:
+--         no letter is to be inserted
+local out = {}
 for i = 2, #KEYS do
   local at = 2 * (i - 1) - 1
   local m = redis.call('HMGET', KEYS[i], '_v', '_s')
+  out[i - 1] = 0
   if m[1] == ARGV[at + 1] and (m[2] == 'p' or m[2] == 'h') then
     redis.call('SADD', KEYS[1], ARGV[at + 1] .. ':' .. ARGV[at])
-    n = n + 1
+    out[i - 1] = 1
   end
 end
-return n
+return out
