@@ -197,6 +197,16 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.unavailable("ping", err)
 }
 
+// Writable reports whether the database lets a transaction write, by one that it undoes.
+func (s *Store) Writable(ctx context.Context) error {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.rollback()
+	return tx.lock("", 0) // no entity is called that, so no flush waits for it
+}
+
 // read returns a session of gorm on the connections that read.
 func (s *Store) read(ctx context.Context) *gorm.DB { return s.reading.orm.WithContext(ctx) }
 

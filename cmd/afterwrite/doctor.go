@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/store"
 )
 
 // Bounds of what doctor calls healthy.
@@ -222,9 +223,23 @@ func (x *examination) database(ctx context.Context) bool {
 		x.say("tables", failure, "run `afterwrite migrate`", "%s outstanding: %s", count(len(outstanding), "step", "steps"), strings.Join(outstanding, "; "))
 	default:
 		x.say("tables", fine, "", "up to date")
+		x.writable(ctx)
 		return true
 	}
 	return false
+}
+
+// writable tells of a database that answers and cannot be written.
+func (x *examination) writable(ctx context.Context) {
+	err := x.store.Writable(ctx)
+	switch {
+	case err == nil:
+		x.say("database writes", fine, "", "let through")
+	case store.Away(err):
+		x.say("database writes", failure, "make the database writable (a replica: promote it, or point database.url to the primary; full: free its disk); flushes resume by themselves", "%v", err)
+	default:
+		x.say("database writes", failure, "see the detail", "%v", err)
+	}
 }
 
 func (x *examination) partitions(ctx context.Context) {
