@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/url"
 	"os"
@@ -36,9 +37,6 @@ func newSQLite(cfg Config) (*sqlite, error) {
 	file, err := sqliteFile(cfg.URL)
 	if err != nil {
 		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return nil, fmt.Errorf("database url: %w", err)
 	}
 	return &sqlite{file: file, busy: cfg.BusyTimeout.Milliseconds()}, nil
 }
@@ -78,6 +76,7 @@ func (d *sqlite) connectors() (writing, reading driver.Connector) {
 		"_foreign_keys": {"on"},
 		"_busy_timeout": {strconv.FormatInt(d.busy, 10)},
 		"_txlock":       {"immediate"},
+		"mode":          {"rw"}, // only a migration makes the file
 	}
 	name := "file:" + (&url.URL{Path: d.file}).EscapedPath()
 	writing = sqliteConnector(name + "?" + options.Encode())
@@ -157,18 +156,37 @@ func (*sqlite) equal(column string, _ afterwrite.FieldType) string { return colu
 // migrations of one process line up here; those of others in the file's lock.
 var sqliteMigrations sync.Mutex
 
-// migrating relies on migrations that do nothing when they are done already: SQLite
-// has no lock that outlives a transaction.
+// migrating makes the file. It relies on migrations that do nothing when they are done
+// already: SQLite has no lock that outlives a transaction.
 func (d *sqlite) migrating(_ context.Context, _ *sql.DB, fn func() error) error {
 	sqliteMigrations.Lock()
 	defer sqliteMigrations.Unlock()
+	if err := os.MkdirAll(filepath.Dir(d.file), 0o755); err != nil {
+		return fmt.Errorf("database url: %w", err)
+	}
+	if d.absent() {
+		file, err := os.OpenFile(d.file, os.O_CREATE|os.O_RDWR, 0o644)
+		if err != nil {
+			return fmt.Errorf("database url: %w", err)
+		}
+		_ = file.Close() // nothing was written to it
+	}
 	return fn()
+}
+
+// absent reports whether there is no file yet.
+func (d *sqlite) absent() bool {
+	_, err := os.Stat(d.file)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 func (*sqlite) patient(*gorm.DB) error { return nil }
 
-func (*sqlite) inspect(db *gorm.DB, table string) (shape, error) {
+func (d *sqlite) inspect(db *gorm.DB, table string) (shape, error) {
 	s := shape{unique: map[string]bool{}, keys: map[string]bool{}}
+	if d.absent() {
+		return s, nil
+	}
 	err := db.Raw(`SELECT name, type, "notnull" AS required, dflt_value IS NOT NULL AS filled
 		FROM pragma_table_info(?) ORDER BY cid`, table).Scan(&s.columns).Error
 	if err != nil || len(s.columns) == 0 {
@@ -215,9 +233,12 @@ func (*sqlite) foreignKeys(db *gorm.DB, table string, _ afterwrite.Refusal) ([]f
 	return keys, err
 }
 
-func (*sqlite) missing(err error) bool {
-	// SQLite has one code for every error in a statement's text.
+func (d *sqlite) missing(err error) bool {
 	var e sqlite3.Error
+	if errors.As(err, &e) && e.Code == sqlite3.ErrCantOpen && d.absent() {
+		return true
+	}
+	// SQLite has one code for every error in a statement's text.
 	return errors.As(err, &e) && e.Code == sqlite3.ErrError &&
 		(strings.HasPrefix(e.Error(), "no such table") || strings.Contains(e.Error(), "has no column named") || strings.HasPrefix(e.Error(), "no such column"))
 }

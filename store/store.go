@@ -189,11 +189,15 @@ func (s *Store) Close() error {
 // Dialect is the kind of database: "sqlite" or "postgres".
 func (s *Store) Dialect() string { return s.dialect.name() }
 
-// Ping reports whether the database answers a query.
+// Ping reports whether the database answers a query. A SQLite file that no migration has
+// made yet is an empty database.
 func (s *Store) Ping(ctx context.Context) error {
 	defer s.metrics.time("ping")()
 	var one int
 	err := s.reading.sql.QueryRowContext(ctx, s.dialect.probe()).Scan(&one)
+	if err != nil && s.dialect.missing(err) {
+		return nil
+	}
 	return s.unavailable("ping", err)
 }
 

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,4 +25,28 @@ func TestDoctorTellsOfAReadOnlyDatabase(t *testing.T) {
 	require.Contains(t, r.out, "25006")
 	require.Contains(t, r.out, "→ make the database writable")
 	require.Contains(t, r.out, "ok       tables")
+}
+
+// What only looks leaves no SQLite file, nor its directory, where none was.
+func TestLookingLeavesNoSQLiteFile(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	d := deploy(t, "sqlite://"+filepath.Join(dir, "a.db"))
+	planned := d.ok("migrate", "--dry-run")
+	require.Contains(t, planned, "create table users")
+	require.NoDirExists(t, dir)
+	r := d.run("", "doctor")
+	require.Equal(t, exitFailure, r.code, r.out)
+	require.Contains(t, r.out, "run `afterwrite migrate`")
+	require.NoDirExists(t, dir)
+	r = d.run("", "api")
+	require.Equal(t, exitFailure, r.code)
+	require.Contains(t, r.err, "afterwrite migrate")
+	require.NoDirExists(t, dir)
+
+	require.Equal(t, strings.Count(planned, "\n"), strings.Count(d.ok("migrate"), "\n"), "what was planned is done")
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Equal(t, "a.db", files[0].Name())
+	require.Contains(t, d.ok("doctor"), "ok       tables")
 }
