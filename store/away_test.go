@@ -66,3 +66,19 @@ func TestAwayLeavesOtherTroubleToTheProbe(t *testing.T) {
 		require.False(t, store.Away(nil))
 	})
 }
+
+// A database is writable if a transaction can be committed, which leaves no trace.
+func TestWritable(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b := setup(t, url, nil)
+		require.NoError(t, b.Writable(t.Context()))
+		for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("INSERT INTO afterwrite_fences"), testkit.Commit} {
+			b.faults.Inject(testkit.Refuse, match, testkit.Err(awayErrors()[b.Dialect()][0]))
+			err := b.Writable(t.Context())
+			require.True(t, store.Away(err), "%v", err)
+		}
+		var fences int
+		require.NoError(t, testkit.SQL(t, url).QueryRowContext(t.Context(), "SELECT count(*) FROM afterwrite_fences").Scan(&fences))
+		require.Zero(t, fences)
+	})
+}

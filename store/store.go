@@ -201,14 +201,21 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.unavailable("ping", err)
 }
 
-// Writable reports whether the database lets a transaction write, by one that it undoes.
+// Writable reports whether the database lets a transaction write, by one that leaves
+// nothing behind. It is committed, for a full disk may be noticed only then.
 func (s *Store) Writable(ctx context.Context) error {
 	tx, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer tx.rollback()
-	return tx.lock("", 0) // no entity is called that, so no flush waits for it
+	if err := tx.lock("", 0); err != nil { // no entity is called that, so no flush waits for it
+		return err
+	}
+	if err := tx.db.Exec("DELETE FROM afterwrite_fences WHERE entity = ''").Error; err != nil {
+		return s.unavailable("write", err)
+	}
+	return s.unavailable("commit", tx.commit())
 }
 
 // read returns a session of gorm on the connections that read.
