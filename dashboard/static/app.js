@@ -6,9 +6,9 @@
   const root = html.dataset.root;
   const dialog = document.getElementById("dialog");
 
-  // Live refresh. The server says when there is something new; each region of the page
-  // then asks for itself. A refresh waits while somebody works in the region, and while a
-  // dialog is open, so that it takes nothing out of anybody's hands.
+  // Live refresh. The server says when there is something new; the page then asks for
+  // itself, once, and puts its regions in. A region waits while somebody works in it, and
+  // all of them while a dialog is open, so that nothing is taken out of anybody's hands.
   function stopped() {
     return new URLSearchParams(location.search).get("refresh") === "off";
   }
@@ -31,6 +31,9 @@
   document.body.addEventListener("htmx:beforeRequest", function (event) {
     const by = event.detail.requestConfig.triggeringEvent;
     if (by && (by.type === "figures" || by.type === "refused") && busy(event.detail.elt)) event.preventDefault();
+  });
+  document.body.addEventListener("htmx:oobBeforeSwap", function (event) {
+    if (busy(event.detail.target)) event.detail.shouldSwap = false;
   });
   document.body.addEventListener("htmx:afterSettle", function (event) {
     clock(event.target);
