@@ -83,3 +83,38 @@ func refusal(kind afterwrite.Kind, constraint, column, message string) afterwrit
 	}
 	return afterwrite.Refusal{Kind: kind, Constraint: constraint, Column: column, Message: message}
 }
+
+// presentable takes out of a refusal's message what it quotes of redacted fields of the
+// changes that it may be about. Every message that is kept, shown or sent passes here.
+func (t *table) presentable(r afterwrite.Refusal, changes []afterwrite.Change) afterwrite.Refusal {
+	r.Message = t.redact(r.Message, changes)
+	return r
+}
+
+func (t *table) redact(text string, changes []afterwrite.Change) string {
+	values := make([]afterwrite.Values, len(changes))
+	for i, c := range changes {
+		values[i] = c.Values
+	}
+	return t.entity.Redact(text, values...)
+}
+
+// told is an error about changes without what it quotes of their redacted fields.
+func (t *table) told(err error, changes []afterwrite.Change) error {
+	if err == nil {
+		return nil
+	}
+	if text := t.redact(err.Error(), changes); text != err.Error() {
+		return &redactedError{text, err}
+	}
+	return err
+}
+
+// redactedError is an error of the database that quotes redacted values, told without them.
+type redactedError struct {
+	text string
+	err  error
+}
+
+func (e *redactedError) Error() string { return e.text }
+func (e *redactedError) Unwrap() error { return e.err }

@@ -68,10 +68,10 @@ func (b *batch) rotate(rejected []rejection) ([]afterwrite.Change, error) {
 		return b.upsert(moving)
 	})
 	if ended != nil || failed == nil {
-		return moving, ended
+		return moving, b.table.told(ended, moving)
 	}
 	if _, ok := b.classify(failed); !ok {
-		return nil, b.tx.store.unavailable("write "+b.table.name, failed)
+		return nil, b.tx.store.unavailable("write "+b.table.name, b.table.told(failed, moving))
 	}
 	return nil, nil // another constraint is in the way
 }

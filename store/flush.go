@@ -149,7 +149,7 @@ func (f *flush) commit(tx *transaction, b *batch) (Flushed, error) {
 		return b.flushed, nil
 	}
 	if r, ok := f.store.dialect.classify(err); ok {
-		return Flushed{}, &commitRefused{r, b.flushed}
+		return Flushed{}, &commitRefused{f.table.presentable(r, b.flushed.Persisted), b.flushed}
 	}
 	return Flushed{}, f.store.unavailable("commit", err)
 }

@@ -45,12 +45,13 @@ func (b *batch) isolate(changes []afterwrite.Change, run statement, rejected []r
 func (b *batch) attempt(changes []afterwrite.Change, run statement) (*afterwrite.Refusal, error) {
 	failed, ended := b.tx.try(func() error { return run(changes) })
 	if failed == nil || ended != nil {
-		return nil, ended
+		return nil, b.table.told(ended, changes)
 	}
 	r, ok := b.classify(failed)
 	if !ok {
-		return nil, b.tx.store.unavailable("write "+b.table.name, failed)
+		return nil, b.tx.store.unavailable("write "+b.table.name, b.table.told(failed, changes))
 	}
+	r = b.table.presentable(r, changes)
 	r, err := b.locate(r, changes)
 	return &r, err
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // hidden stands for what the configuration redacts.
-const hidden = "(redacted)"
+const hidden = afterwrite.Redacted
 
 // Refusal is the database's own error about a record.
 type Refusal struct {

@@ -1,0 +1,74 @@
+package store_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// quoting is an entity whose table refuses records in messages that quote their secrets.
+func quoting(t *testing.T, url string) (*bench, *afterwrite.Entity) {
+	t.Helper()
+	e := entity(t, "card", afterwrite.String,
+		afterwrite.Field{Name: "name", Type: afterwrite.String},
+		afterwrite.Field{Name: "number", Type: afterwrite.String, Redact: true},
+		afterwrite.Field{Name: "pin", Type: afterwrite.Int, Redact: true})
+	b := setup(t, url, []*afterwrite.Entity{e})
+	if b.Dialect() == "postgres" {
+		b.exec(`CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF NEW.name = 'bad' THEN RAISE EXCEPTION '% with pin % of % is not welcome', NEW.number, NEW.pin, NEW.name; END IF;
+			RETURN NEW; END $$`)
+		b.exec("CREATE CONSTRAINT TRIGGER later AFTER INSERT OR UPDATE ON cards DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.id = 'late') EXECUTE FUNCTION tell()")
+		b.exec("CREATE TRIGGER now BEFORE INSERT OR UPDATE ON cards FOR EACH ROW WHEN (NEW.id <> 'late') EXECUTE FUNCTION tell()")
+	} else {
+		// RAISE takes no expression here, but other functions quote what they are given.
+		b.exec("CREATE TRIGGER now BEFORE INSERT ON cards WHEN NEW.name = 'bad' BEGIN SELECT json_extract('{}', NEW.number || ' with pin ' || NEW.pin || ' of ' || NEW.name || ' is not welcome'); END")
+	}
+	return b, e
+}
+
+func card(id, name, number, pin string) afterwrite.Change {
+	return put(id, `"`+name+`"`, `"`+number+`"`, pin)
+}
+
+// A message of the database tells nothing of redacted values, in a batch or alone.
+func TestRefusalsTellNoSecrets(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b, e := quoting(t, url)
+		some := []afterwrite.Change{card("a", "good", "4000-1111", "1234"), card("b", "bad", "4000-2222", "31337"), card("c", "bad", "4000-3333", "424242"), card("d", "good", "4000-4444", "99")}
+		flushed, err := b.Flush(t.Context(), e, 0, batch(some...))
+		if err != nil {
+			// SQLite has no code of its own for what its functions refuse.
+			require.True(t, store.Unavailable(err), "%v", err)
+			requireNoSecrets(t, err.Error())
+			flushed, err = b.Isolate(t.Context(), e, 0, batch(some...))
+		}
+		require.NoError(t, err)
+		require.Equal(t, []string{"b", "c"}, refusedIDs(flushed))
+		for _, r := range flushed.Refused {
+			requireNoSecrets(t, r.Refusal.Message)
+		}
+
+		_, err = b.Through(t.Context(), e, "b", func(context.Context, afterwrite.Row) (afterwrite.Change, error) { return some[1], nil })
+		require.Error(t, err)
+		requireNoSecrets(t, err.Error())
+		if b.Dialect() == "postgres" {
+			flushed := b.flush(e, card("late", "bad", "4000-5555", "31337"), card("e", "good", "4000-6666", "1"))
+			require.Equal(t, []string{"late"}, refusedIDs(flushed))
+			requireNoSecrets(t, flushed.Refused[0].Refusal.Message)
+		}
+	})
+}
+
+func requireNoSecrets(t *testing.T, message string) {
+	t.Helper()
+	require.Contains(t, message, "(redacted) with pin (redacted) of bad is not welcome")
+	for _, secret := range []string{"4000", "31337", "424242"} {
+		require.False(t, strings.Contains(message, secret), message)
+	}
+}
