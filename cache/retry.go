@@ -51,8 +51,9 @@ func (c *Cache) Retry(ctx context.Context, e *afterwrite.Entity, partition int, 
 // Waiting is a held record and what is known of its last attempt.
 type Waiting struct {
 	ID       string
-	Next     time.Time // of the next attempt
-	At       time.Time // of the last attempt
+	Version  afterwrite.Version // that was refused
+	Next     time.Time          // of the next attempt
+	At       time.Time          // of the last attempt
 	Attempts int
 	Kind     afterwrite.Kind
 	Refusal  afterwrite.Refusal // of the last attempt

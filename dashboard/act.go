@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,24 +14,46 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// confirmBody asks before letters are retried or discarded: how many, and which.
+// confirmBody asks before refused records are retried or discarded: how many, and which.
 type confirmBody struct {
 	Do      string // retry or discard
+	Held    bool   // held records, not dead letters
 	Count   int64
 	Which   string
 	Numbers []int64
+	One     *mend.Held
 	Filter  filter
-	Letters []letterRow // the first few
-	Phrase  string      // to be typed in production; "" asks for nothing
+	Rows    []confirmRow // the first few
+	Phrase  string       // to be typed in production; "" asks for nothing
 	Error   string
 	Back    string
 }
 
-// selection is what a confirmation and its action are about.
+// Noun is what the confirmation is about.
+func (b confirmBody) Noun() string { return nounOf(b.Held, b.Count) }
+
+func nounOf(held bool, n int64) string {
+	if held {
+		return plural(n, "held record", "held records")
+	}
+	return plural(n, "dead letter", "dead letters")
+}
+
+// confirmRow is one of the records that a confirmation is about.
+type confirmRow struct {
+	To         template.URL // its page
+	Entity, ID string
+	Refusal    afterwrite.Refusal
+}
+
+// selection is what a confirmation and its action are about: dead letters, or held
+// records.
 type selection struct {
 	do      string
-	numbers []int64
-	filter  filter
+	held    bool
+	one     *mend.Held // of the held ones the one that is named
+	numbers []int64    // of letters
+	filter  filter     // where nothing is named
 }
 
 func (d *dashboard) parseSelection(q url.Values) (selection, error) {
@@ -57,14 +80,34 @@ func (s selection) mends(expect int) mend.Selection {
 
 // which says in words what is selected.
 func (s selection) which() string {
-	if len(s.numbers) > 0 {
+	switch {
+	case s.one != nil:
+		return "at version " + s.one.Version.String()
+	case s.held:
+		return s.filter.HeldWords()
+	case len(s.numbers) > 0:
 		return "picked one by one"
 	}
 	return s.filter.Words()
 }
 
+// back is the page that the selection was made on.
+func (s selection) back() string {
+	switch {
+	case s.one != nil:
+		return "record?" + query("entity", s.one.Entity.Name, "id", s.one.ID)
+	case s.held:
+		return "held?" + string(s.filter.Query())
+	}
+	return "refused?" + string(s.filter.Query())
+}
+
 func (d *dashboard) confirm(w http.ResponseWriter, r *http.Request) {
 	s, err := d.parseSelection(r.URL.Query())
+	d.confirmSelected(w, r, s, err)
+}
+
+func (d *dashboard) confirmSelected(w http.ResponseWriter, r *http.Request, s selection, err error) {
 	if err != nil {
 		d.fail(w, r, http.StatusBadRequest, brief(err))
 		return
@@ -74,13 +117,13 @@ func (d *dashboard) confirm(w http.ResponseWriter, r *http.Request) {
 
 // ask shows the confirmation.
 func (d *dashboard) ask(w http.ResponseWriter, r *http.Request, status int, s selection, why string) {
-	n, err := d.Letters.Selected(r.Context(), s.mends(0))
-	body := confirmBody{Do: s.do, Count: int64(n), Which: s.which(), Numbers: s.numbers, Filter: s.filter, Error: why, Back: "refused?" + string(s.filter.Query())}
+	n, err := d.selected(r.Context(), s)
+	body := confirmBody{Do: s.do, Held: s.held, Count: int64(n), Which: s.which(), Numbers: s.numbers, One: s.one, Filter: s.filter, Error: why, Back: s.back()}
 	if err == nil {
-		body.Letters, err = d.first(r.Context(), s)
+		body.Rows, err = d.first(r.Context(), s)
 	}
 	if err != nil {
-		d.broken(w, r, "select dead letters", err)
+		d.broken(w, r, "select refused records", err)
 		return
 	}
 	if d.production() {
@@ -92,30 +135,54 @@ func (d *dashboard) ask(w http.ResponseWriter, r *http.Request, status int, s se
 // phrase is what has to be typed in production.
 func phrase(do string, n int) string { return do + " " + strconv.Itoa(n) }
 
+// selected counts what a selection is about.
+func (d *dashboard) selected(ctx context.Context, s selection) (int, error) {
+	switch {
+	case s.one != nil:
+		return 1, nil
+	case s.held:
+		found, err := d.Letters.SelectHeld(ctx, s.filter.LetterFilter)
+		return len(found), err
+	}
+	return d.Letters.Selected(ctx, s.mends(0))
+}
+
 const shownFirst = 10
 
-func (d *dashboard) first(ctx context.Context, s selection) ([]letterRow, error) {
-	var rows []letterRow
+func (d *dashboard) first(ctx context.Context, s selection) ([]confirmRow, error) {
+	if s.held {
+		return d.firstHeld(ctx, s)
+	}
+	var letters []store.Letter
 	if len(s.numbers) == 0 {
 		some, err := d.Letters.List(ctx, s.filter.selects(), 0, shownFirst)
-		for _, l := range some {
-			rows = append(rows, letterRow{Letter: l})
+		if err != nil {
+			return nil, err
 		}
-		return rows, err
+		letters = some
 	}
 	for _, n := range s.numbers[:min(len(s.numbers), shownFirst)] {
 		v, err := d.Letters.Show(ctx, n)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, letterRow{Letter: v.Letter})
+		letters = append(letters, v.Letter)
+	}
+	rows := make([]confirmRow, len(letters))
+	for i, l := range letters {
+		rows[i] = confirmRow{template.URL("refused/" + strconv.FormatInt(l.Number, 10)), l.Entity, l.ID, l.Refusal}
 	}
 	return rows, nil
 }
 
-// act retries or discards what was confirmed: one letter at once, more beside the request.
 func (d *dashboard) act(w http.ResponseWriter, r *http.Request) {
 	s, err := d.parseSelection(r.PostForm)
+	d.actOn(w, r, s, err)
+}
+
+// actOn retries or discards what was confirmed: one record at once, more beside the
+// request.
+func (d *dashboard) actOn(w http.ResponseWriter, r *http.Request, s selection, err error) {
 	if err != nil {
 		d.fail(w, r, http.StatusBadRequest, brief(err))
 		return
@@ -129,15 +196,19 @@ func (d *dashboard) act(w http.ResponseWriter, r *http.Request) {
 		d.ask(w, r, http.StatusUnprocessableEntity, s, fmt.Sprintf("Type %q to confirm.", phrase(s.do, expect)))
 		return
 	}
-	if n, err := d.Letters.Selected(r.Context(), s.mends(0)); err != nil || n != expect {
+	if n, err := d.selected(r.Context(), s); err != nil || n != expect {
 		if err != nil {
-			d.broken(w, r, "select dead letters", err)
+			d.broken(w, r, "select refused records", err)
 			return
 		}
 		d.ask(w, r, http.StatusConflict, s, fmt.Sprintf("It was %d when you looked; now it is another number. Look again.", expect))
 		return
 	}
-	if len(s.numbers) == 1 {
+	switch {
+	case s.one != nil:
+		d.actOnHeld(w, r, s)
+		return
+	case len(s.numbers) == 1:
 		d.actOnOne(w, r, s)
 		return
 	}
@@ -151,15 +222,20 @@ func (d *dashboard) act(w http.ResponseWriter, r *http.Request) {
 }
 
 // does is the action of a selection.
-func (d *dashboard) does(ctx context.Context, do string, s mend.Selection, by store.Actor) (mend.Report, error) {
-	if do == "discard" {
-		return d.Letters.Discard(ctx, s, by)
+func (d *dashboard) does(ctx context.Context, s selection, chosen mend.Selection, by store.Actor) (mend.Report, error) {
+	switch {
+	case s.held && s.do == "discard":
+		return d.Letters.DiscardHeld(ctx, chosen, by)
+	case s.held:
+		return d.Letters.RetryHeld(ctx, chosen, by)
+	case s.do == "discard":
+		return d.Letters.Discard(ctx, chosen, by)
 	}
-	return d.Letters.Retry(ctx, s, by)
+	return d.Letters.Retry(ctx, chosen, by)
 }
 
 func (d *dashboard) actOnOne(w http.ResponseWriter, r *http.Request, s selection) {
-	report, err := d.does(r.Context(), s.do, s.mends(0), who(r).actor())
+	report, err := d.does(r.Context(), s, s.mends(0), who(r).actor())
 	switch {
 	case err != nil:
 		d.broken(w, r, s.do, err)

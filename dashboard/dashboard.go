@@ -154,6 +154,13 @@ func (d *dashboard) routes() http.Handler {
 		page("POST /cache/invalidate", Admin, d.invalidateMany)
 		page("GET /cache/export", Viewer, d.exportKeys)
 	}
+	if d.Records != nil && d.Letters != nil {
+		page("GET /held/confirm", Operator, d.confirmHeld)
+		page("POST /held/act", Operator, d.actHeld)
+		page("GET /record/edit", Operator, d.editPage)
+		page("POST /record/edit", Operator, d.editHeld)
+		page("POST /record/retry", Operator, d.retryHeld)
+	}
 	if d.Queues != nil {
 		page("GET /queues", Viewer, d.queuesPage)
 	}
@@ -171,7 +178,6 @@ func (d *dashboard) letterRoutes(page func(string, Role, http.HandlerFunc)) {
 	page("POST /refused/act", Operator, d.act)
 	page("GET /refused/{number}", Viewer, d.letter)
 	page("POST /refused/{number}/edit", Operator, d.edit)
-	page("POST /record/retry", Operator, d.retryHeld)
 	page("GET /jobs/{number}", Viewer, d.job)
 	page("POST /jobs/{number}/stop", Operator, d.stopJob)
 	page("GET /policies", Viewer, d.policies)

@@ -136,7 +136,12 @@ func (f filter) Restricts() bool {
 }
 
 // Words says which letters the filter selects.
-func (f filter) Words() string {
+func (f filter) Words() string { return f.words("dead") }
+
+// HeldWords says which held records the filter selects.
+func (f filter) HeldWords() string { return f.words("refused") }
+
+func (f filter) words(happened string) string {
 	var parts []string
 	add := func(format, value string) {
 		if value != "" {
@@ -149,10 +154,10 @@ func (f filter) Words() string {
 	add("of constraint %s", f.Constraint)
 	add("whose error has %q in it", f.Text)
 	if !f.Since.IsZero() {
-		parts = append(parts, "dead since "+instant(f.Since))
+		parts = append(parts, happened+" since "+instant(f.Since))
 	}
 	if !f.Until.IsZero() {
-		parts = append(parts, "dead before "+instant(f.Until))
+		parts = append(parts, happened+" before "+instant(f.Until))
 	}
 	if len(parts) == 0 {
 		return "of every entity, whatever the error"

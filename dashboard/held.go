@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/mend"
 )
 
 // heldSummary is what a page says of all held records of a filter.
@@ -67,6 +68,8 @@ type heldBody struct {
 	More    template.URL // the next page; "" at the end
 	Cut     bool         // the page ends before it is full: so many were looked at
 	At      time.Time
+	Jobs    []jobState
+	Mends   bool // the viewer may act
 }
 
 func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
@@ -81,7 +84,7 @@ func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, http.StatusBadRequest, brief(err))
 		return
 	}
-	body := heldBody{Filter: f, Kinds: afterwrite.Kinds, After: q.Get("after"), Here: f.With("state", "")}
+	body := heldBody{Filter: f, Kinds: afterwrite.Kinds, After: q.Get("after"), Here: f.With("state", ""), Jobs: d.jobs.list(), Mends: d.Letters != nil && who(r).May(Operator)}
 	s := d.snapshot(r.Context())
 	walk := d.walkHeld(s, f.Entity, after)
 	rows, last, err := d.heldRows(r.Context(), walk, f, heldPage)
@@ -110,7 +113,7 @@ func (d *dashboard) heldRows(ctx context.Context, walk *heldWalk, f filter, max 
 			return rows, last, nil
 		}
 		last = row.place().String()
-		if fits(f.LetterFilter, &row) {
+		if mend.HeldFits(f.LetterFilter, row.Waiting) {
 			rows = append(rows, row)
 		}
 	}
@@ -133,7 +136,7 @@ func (d *dashboard) exportHeld(w http.ResponseWriter, r *http.Request) {
 			if err != nil || !ok {
 				return lines, err
 			}
-			if fits(f.LetterFilter, &row) {
+			if mend.HeldFits(f.LetterFilter, row.Waiting) {
 				lines = append(lines, []string{row.Entity.Name, row.ID, string(row.Kind), row.Refusal.Constraint, row.Refusal.Column,
 					row.Refusal.Message, strconv.Itoa(row.Attempts), stamp(row.At), stamp(row.Next)})
 			}

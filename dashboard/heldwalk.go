@@ -12,6 +12,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -21,9 +22,9 @@ import (
 // few of them ends after so many looks, and the next page goes on there.
 const (
 	heldPage  = 100
-	heldLooks = 10_000  // records looked at for one page
-	heldCount = 100_000 // records looked at for the groups
-	heldChunk = 500     // records of a partition that are read at once, at most
+	heldLooks = 10_000       // records looked at for one page
+	heldCount = mend.MaxHeld // records looked at for the groups
+	heldChunk = 500          // records of a partition that are read at once, at most
 )
 
 // heldRow is a held record.
@@ -166,15 +167,6 @@ func (w *heldWalk) fill(ctx context.Context) error {
 	return nil
 }
 
-// fits reports whether a held record is one of the filter's. Its time is that of its last
-// attempt.
-func fits(f store.LetterFilter, r *heldRow) bool {
-	return (f.ID == "" || f.ID == r.ID) && (f.Kind == "" || f.Kind == r.Kind) &&
-		(f.Constraint == "" || f.Constraint == r.Refusal.Constraint) &&
-		(f.Text == "" || strings.Contains(strings.ToLower(r.Refusal.Message), strings.ToLower(f.Text))) &&
-		(f.Since.IsZero() || !r.At.Before(f.Since)) && (f.Until.IsZero() || r.At.Before(f.Until))
-}
-
 // heldGroups counts held records by entity and error, the largest groups first.
 func (d *dashboard) heldGroups(ctx context.Context, f store.LetterFilter) (groups, error) {
 	type key struct {
@@ -192,7 +184,7 @@ func (d *dashboard) heldGroups(ctx context.Context, f store.LetterFilter) (group
 		if found.whole = !ok; !ok || looked == heldCount {
 			break
 		}
-		if !fits(f, &row) {
+		if !mend.HeldFits(f, row.Waiting) {
 			continue
 		}
 		at := key{row.Entity.Name, row.Refusal}

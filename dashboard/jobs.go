@@ -24,6 +24,7 @@ var errBusy = errors.New("four bulk actions are running here; wait for one, or s
 type jobState struct {
 	Number  int64
 	Do      string
+	Held    bool // it is about held records, not dead letters
 	Which   string
 	By      string
 	Started time.Time
@@ -32,6 +33,9 @@ type jobState struct {
 	Err     error
 	Stopped bool
 }
+
+// Noun is what the action is about.
+func (j jobState) Noun() string { return nounOf(j.Held, int64(j.Report.Selected)) }
 
 // Running reports whether the action goes on.
 func (j jobState) Running() bool { return j.Ended.IsZero() }
@@ -121,7 +125,7 @@ func (j *jobs) find(number string) (*job, bool) {
 
 // start begins a bulk action beside the request.
 func (d *dashboard) start(s selection, expect int, by person) (jobState, error) {
-	one := &job{jobState: jobState{Do: s.do, Which: s.which(), By: by.Name, Started: time.Now(), Report: mend.Report{Selected: expect}}}
+	one := &job{jobState: jobState{Do: s.do, Held: s.held, Which: s.which(), By: by.Name, Started: time.Now(), Report: mend.Report{Selected: expect}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	one.cancel = cancel
 	if err := d.jobs.add(one); err != nil {
@@ -133,9 +137,9 @@ func (d *dashboard) start(s selection, expect int, by person) (jobState, error) 
 	d.Go(func(process context.Context) {
 		defer context.AfterFunc(process, cancel)()
 		defer cancel()
-		report, err := d.does(ctx, s.do, chosen, by.actor())
+		report, err := d.does(ctx, s, chosen, by.actor())
 		state := d.jobs.change(one, func(o *job) { o.Report, o.Err, o.Ended = report, err, time.Now() })
-		d.Log.InfoContext(process, "bulk action ended", "do", s.do, "which", s.which(), "user", by.Name,
+		d.Log.InfoContext(process, "bulk action ended", "do", s.do, "what", state.Noun(), "which", s.which(), "user", by.Name,
 			"selected", state.Report.Selected, "done", report.Done, "stale", report.Stale, "failed", report.Failed, "error", err)
 		d.groupings.changed()
 		d.pulse.tell("job " + strconv.FormatInt(state.Number, 10))

@@ -18,13 +18,18 @@ const hidden = "hidden"
 // letterBody is the page of one dead letter.
 type letterBody struct {
 	mend.View
-	Known  bool // the entity is configured
+	editForm
+	Known bool // the entity is configured
+	Stale bool
+	State string
+	Waits bool
+	Mends bool
+	Audit []store.AuditEntry
+}
+
+// editForm is the values of a refused record, and a form to change them.
+type editForm struct {
 	Fields []fieldRow
-	Stale  bool
-	State  string
-	Waits  bool
-	Mends  bool
-	Audit  []store.AuditEntry
 	Error  string // why an edit was not taken
 }
 
@@ -125,20 +130,27 @@ func (d *dashboard) edit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	changes := body.changes(r)
-	if len(changes) == 0 {
-		d.refuseEdit(w, r, body, afterwrite.Invalid("", "No value was changed. To send the record as it is, retry it."))
+	err = unchanged
+	if len(changes) > 0 {
+		_, err = d.Letters.Edit(r.Context(), number, changes, who(r).actor())
+	}
+	if err == nil {
+		d.groupings.changed()
+		redirect(w, r, "refused/"+r.PathValue("number")+"?said=edited")
 		return
 	}
-	if _, err := d.Letters.Edit(r.Context(), number, changes, who(r).actor()); err != nil {
-		d.refuseEdit(w, r, body, err)
+	if status := body.refuse(err, "A newer write, or another operator, was faster: the newer state stands."); status > 0 {
+		d.show(w, r, status, "letter", body.Entity+" "+body.ID, body)
 		return
 	}
-	d.groupings.changed()
-	redirect(w, r, "refused/"+r.PathValue("number")+"?said=edited")
+	d.broken(w, r, "edit a dead letter", err)
 }
 
-// changes are the values that the form gives otherwise than the letter.
-func (b *letterBody) changes(r *http.Request) afterwrite.Fields {
+// unchanged answers a form in which nothing was changed.
+var unchanged = afterwrite.Invalid("", "No value was changed. To send the record as it is, retry it.")
+
+// changes are the values that the form gives otherwise than the record.
+func (b *editForm) changes(r *http.Request) afterwrite.Fields {
 	changes := afterwrite.Fields{}
 	for i := range b.Fields {
 		f := &b.Fields[i]
@@ -155,26 +167,25 @@ func (b *letterBody) changes(r *http.Request) afterwrite.Fields {
 	return changes
 }
 
-// refuseEdit shows the form again, what was typed in it, and what is wrong where.
-func (d *dashboard) refuseEdit(w http.ResponseWriter, r *http.Request, body *letterBody, err error) {
+// refuse makes the form tell what is wrong where, beside what was typed in it, and returns
+// the status of its page; 0 for an error that is not the form's.
+func (b *editForm) refuse(err error, stale string) int {
 	var invalid *afterwrite.InvalidError
-	status := http.StatusUnprocessableEntity
 	switch {
 	case errors.As(err, &invalid):
 		for _, one := range invalid.Fields {
-			i := slices.IndexFunc(body.Fields, func(f fieldRow) bool { return f.Name == one.Field })
+			i := slices.IndexFunc(b.Fields, func(f fieldRow) bool { return f.Name == one.Field })
 			if i >= 0 {
-				body.Fields[i].Error = one.Reason
-				body.Error = "The edit was not accepted; see below."
+				b.Fields[i].Error = one.Reason
+				b.Error = "The edit was not accepted; see below."
 			} else {
-				body.Error = strings.TrimSpace(one.Field + " " + one.Reason)
+				b.Error = strings.TrimSpace(one.Field + " " + one.Reason)
 			}
 		}
+		return http.StatusUnprocessableEntity
 	case errors.Is(err, mend.ErrStale):
-		status, body.Error = http.StatusConflict, "A newer write, or another operator, was faster: the newer state stands."
-	default:
-		d.broken(w, r, "edit a dead letter", err)
-		return
+		b.Error = stale
+		return http.StatusConflict
 	}
-	d.show(w, r, status, "letter", body.Entity+" "+body.ID, body)
+	return 0
 }

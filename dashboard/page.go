@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -22,7 +23,7 @@ var templateFiles embed.FS
 type templates map[string]*template.Template
 
 var pageNames = []string{
-	"overview", "entity", "refused", "letter", "confirm", "job", "held", "record", "policies", "policy",
+	"overview", "entity", "refused", "letter", "confirm", "job", "held", "edit", "record", "policies", "policy",
 	"queues", "queue", "cache", "audit", "login", "help", "failure",
 }
 
@@ -99,7 +100,7 @@ var saids = map[string]string{
 func (d *dashboard) navigation(current string) []link {
 	links := []link{{"Overview", "", current == "overview" || current == "entity"}}
 	if d.Letters != nil {
-		links = append(links, link{"Refused", "refused", current == "refused" || current == "letter" || current == "confirm" || current == "job" || current == "held"})
+		links = append(links, link{"Refused", "refused", current == "refused" || current == "letter" || current == "confirm" || current == "job" || current == "held" || current == "edit"})
 	}
 	if d.Records != nil {
 		links = append(links, link{"Record", "record", current == "record"})
@@ -171,7 +172,7 @@ func (d *dashboard) broken(w http.ResponseWriter, r *http.Request, what string, 
 		status, why = http.StatusNotFound, "There is no such dead letter; resolved ones are kept for a time only."
 	case errors.Is(err, afterwrite.ErrUnknownEntity):
 		status, why = http.StatusNotFound, "There is no such entity in the configuration."
-	case errors.Is(err, afterwrite.ErrInvalid):
+	case errors.Is(err, afterwrite.ErrInvalid), errors.Is(err, mend.ErrTooManyHeld):
 		status, why = http.StatusUnprocessableEntity, brief(err)
 	case errors.Is(err, afterwrite.ErrUnavailable), errors.Is(err, afterwrite.ErrDatabaseUnavailable),
 		errors.Is(err, context.DeadlineExceeded), store.Unavailable(err):

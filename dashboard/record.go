@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -192,29 +191,6 @@ func (d *dashboard) invalidate(w http.ResponseWriter, r *http.Request) {
 	if n > 0 {
 		said = "invalidated"
 		d.tell(r, "cache.invalidate", e, id, nil)
-	}
-	redirect(w, r, "record?"+query("entity", e.Name, "id", id, "said", said))
-}
-
-// retryHeld sends one held record back to the database, at the version that was looked at.
-func (d *dashboard) retryHeld(w http.ResponseWriter, r *http.Request) {
-	e := d.entityNamed(r.PostFormValue("entity"))
-	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
-	if e == nil || err != nil || version < 1 {
-		d.fail(w, r, http.StatusBadRequest, "The record is not named by its entity, its id and its version.")
-		return
-	}
-	id, err := e.CanonicalID(clip(r.PostFormValue("id"), afterwrite.MaxIDBytes+1))
-	if err != nil {
-		d.fail(w, r, http.StatusUnprocessableEntity, brief(err))
-		return
-	}
-	said := "triedagain"
-	if err := d.Letters.RetryHeld(r.Context(), e.Name, id, afterwrite.Version(version), who(r).actor()); errors.Is(err, mend.ErrStale) {
-		said = "stale"
-	} else if err != nil {
-		d.broken(w, r, "retry a held record", err)
-		return
 	}
 	redirect(w, r, "record?"+query("entity", e.Name, "id", id, "said", said))
 }

@@ -29,7 +29,12 @@ type letters interface {
 	Rollback(ctx context.Context, entity string, to, expected int64, by store.Actor) (store.Policy, error)
 	Effect(ctx context.Context, entity string, p afterwrite.RetryPolicy) (mend.Effect, error)
 	Audit(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error)
-	RetryHeld(ctx context.Context, entity, id string, version afterwrite.Version, by store.Actor) error
+	SelectHeld(ctx context.Context, f store.LetterFilter) ([]mend.Held, error)
+	RetryHeld(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
+	DiscardHeld(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
+	RetryOne(ctx context.Context, h mend.Held, by store.Actor) error
+	DiscardOne(ctx context.Context, h mend.Held, by store.Actor) error
+	EditOne(ctx context.Context, h mend.Held, changes afterwrite.Fields, by store.Actor) (producer.Accepted, error)
 	FlushNow(ctx context.Context, entity string, by store.Actor) (cache.Now, error)
 }
 

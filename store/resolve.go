@@ -143,26 +143,40 @@ func (s *Store) Audit(ctx context.Context, entry AuditEntry) error {
 	return s.change(ctx, "audit "+entry.Action, func(db *gorm.DB) error { return insertAudit(db, entry) })
 }
 
-// Note adds a row to the audit that belongs to no change.
-func (s *Store) Note(ctx context.Context, e AuditEntry) error {
-	return s.change(ctx, "note "+e.Action, func(db *gorm.DB) error { return insertAudit(db, e) })
+// Note adds entries to the audit that belong to no change of the database, all or none.
+func (s *Store) Note(ctx context.Context, entries ...AuditEntry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	return s.change(ctx, fmt.Sprintf("note %d times %s", len(entries), entries[0].Action), func(db *gorm.DB) error {
+		return insertAudit(db, entries...)
+	})
 }
 
-func insertAudit(db *gorm.DB, e AuditEntry) error {
-	detail, err := json.Marshal(e.Detail)
-	if err != nil {
-		return &ownError{err}
+func insertAudit(db *gorm.DB, entries ...AuditEntry) error {
+	rows := make([]auditRow, len(entries))
+	for i, e := range entries {
+		detail, err := json.Marshal(e.Detail)
+		if err != nil {
+			return &ownError{err}
+		}
+		if e.Detail == nil {
+			detail = []byte("{}")
+		}
+		if e.At.IsZero() {
+			e.At = time.Now()
+		}
+		rows[i] = auditRow{
+			At: sqlInstant(e.At), Actor: e.Actor.Name, Origin: e.Actor.Origin, Action: e.Action,
+			Entity: e.Entity, ID: e.ID, Version: int64(e.Version), Detail: string(detail),
+		}
 	}
-	if e.Detail == nil {
-		detail = []byte("{}")
+	for some := range slices.Chunk(rows, lettersPerStatement) {
+		if err := db.Table("afterwrite_audit").Create(&some).Error; err != nil {
+			return err
+		}
 	}
-	if e.At.IsZero() {
-		e.At = time.Now()
-	}
-	return db.Table("afterwrite_audit").Create(&auditRow{
-		At: sqlInstant(e.At), Actor: e.Actor.Name, Origin: e.Actor.Origin, Action: e.Action,
-		Entity: e.Entity, ID: e.ID, Version: int64(e.Version), Detail: string(detail),
-	}).Error
+	return nil
 }
 
 // AuditQuery selects audit entries; what is zero does not restrict.

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 
 	"golang.org/x/time/rate"
 
@@ -22,7 +23,7 @@ type Selection struct {
 	Numbers []int64
 	Filter  store.LetterFilter
 	Expect  int          // refuse to begin where another number is selected; 0: any
-	Rate    int          // letters a second at most; 0: the mender's own
+	Rate    int          // records a second at most; 0: the mender's own
 	Restore bool         // retry: write letters anew whose record Redis has lost, see ErrLost
 	OnStep  func(Report) // told after every step; may be nil
 }
@@ -40,12 +41,14 @@ type Report struct {
 // reported bounds the errors of a report.
 const reported = 10
 
-func (r *Report) fail(number int64, err error) {
+func (r *Report) fail(what string, err error) {
 	r.Failed++
 	if len(r.Errors) < reported {
-		r.Errors = append(r.Errors, fmt.Sprintf("dead letter %d: %v", number, err))
+		r.Errors = append(r.Errors, what+": "+err.Error())
 	}
 }
+
+func letterName(number int64) string { return "dead letter " + strconv.FormatInt(number, 10) }
 
 // Selected counts what a selection would act on.
 func (m *Mender) Selected(ctx context.Context, s Selection) (int, error) {
@@ -138,31 +141,51 @@ func (m *Mender) sendBack(ctx context.Context, at share, some []store.Letter) (m
 }
 
 func (m *Mender) giveUp(ctx context.Context, at share, some []store.Letter, r *Report) (moved, left []store.Letter, err error) {
-	ids := make([]string, len(some))
-	for i, l := range some {
-		ids[i] = l.ID
-	}
-	rows, err := m.letters.Load(ctx, at.entity, ids)
+	outcomes, err := m.discard(ctx, at, versioned(some))
 	if err != nil {
 		return nil, nil, err
 	}
-	g := &cache.Group{Entity: at.entity, Partition: at.partition}
-	for _, l := range some {
-		g.Writes = append(g.Writes, cache.Write{Op: cache.OpDiscard, ID: l.ID, IfMatch: l.Version, Values: rows[l.ID]})
-	}
-	m.records.Write(ctx, g)
-	m.enqueue(ctx, g.Order)
 	for i, l := range some {
-		switch written := g.Results[i]; {
-		case written.Err == nil && written.Version > 0:
+		switch failed := outcomes[i]; {
+		case failed == nil:
 			moved = append(moved, l)
-		case written.Token != "" || isStale(written.Err):
+		case errors.Is(failed, ErrStale):
 			left = append(left, l)
 		default:
-			r.fail(l.Number, written.Err)
+			r.fail(letterName(l.Number), failed)
 		}
 	}
 	return moved, left, nil
+}
+
+// discard has the state of each record's row accepted as its newest, a deletion where
+// there is none. It returns what became of each: nil, ErrStale, or what failed.
+func (m *Mender) discard(ctx context.Context, at share, some []cache.Versioned) ([]error, error) {
+	ids := make([]string, len(some))
+	for i, one := range some {
+		ids[i] = one.ID
+	}
+	rows, err := m.letters.Load(ctx, at.entity, ids)
+	if err != nil {
+		return nil, err
+	}
+	g := &cache.Group{Entity: at.entity, Partition: at.partition}
+	for _, one := range some {
+		g.Writes = append(g.Writes, cache.Write{Op: cache.OpDiscard, ID: one.ID, IfMatch: one.Version, Values: rows[one.ID]})
+	}
+	m.records.Write(ctx, g)
+	m.enqueue(ctx, g.Order)
+	outcomes := make([]error, len(some))
+	for i, written := range g.Results {
+		switch {
+		case written.Err == nil && written.Version > 0:
+		case written.Token != "" || isStale(written.Err):
+			outcomes[i] = ErrStale
+		default:
+			outcomes[i] = written.Err
+		}
+	}
+	return outcomes, nil
 }
 
 func versioned(letters []store.Letter) []cache.Versioned {
@@ -184,14 +207,12 @@ func (m *Mender) bulk(ctx context.Context, s Selection, do action) (Report, erro
 	if s.Expect > 0 && s.Expect != selected {
 		return r, afterwrite.Invalid("expect", "is %d, but %d dead letters match now; look again", s.Expect, selected)
 	}
-	perSecond := cmp.Or(s.Rate, m.rate)
-	size := min(page, max(1, perSecond/4)) // a slow rate is kept within a second, too
-	limiter := rate.NewLimiter(rate.Limit(perSecond), size)
+	pace, size := m.pace(s)
 	for some, err := range m.pages(ctx, s, size, &r) {
 		if err != nil {
 			return r, err
 		}
-		if err := limiter.WaitN(ctx, len(some)); err != nil {
+		if err := pace.WaitN(ctx, len(some)); err != nil {
 			return r, err
 		}
 		if err := m.step(ctx, some, do, &r); err != nil {
@@ -202,6 +223,13 @@ func (m *Mender) bulk(ctx context.Context, s Selection, do action) (Report, erro
 		}
 	}
 	return r, nil
+}
+
+// pace is the rate of an action, and the size of its steps.
+func (m *Mender) pace(s Selection) (*rate.Limiter, int) {
+	perSecond := cmp.Or(s.Rate, m.rate)
+	size := min(page, max(1, perSecond/4)) // a slow rate is kept within a second, too
+	return rate.NewLimiter(rate.Limit(perSecond), size), size
 }
 
 // pages yields the letters of a selection, so many at a time.
@@ -232,7 +260,7 @@ func (m *Mender) numbered(ctx context.Context, numbers []int64, size int, r *Rep
 				l, err := m.letters.Letter(ctx, n)
 				switch {
 				case errors.Is(err, store.ErrNoLetter):
-					r.fail(n, err)
+					r.fail(letterName(n), err)
 				case err != nil:
 					yield(nil, fmt.Errorf("dead letter %d: %w", n, err))
 					return
@@ -256,7 +284,7 @@ func (m *Mender) step(ctx context.Context, some []store.Letter, do action, r *Re
 		e, err := m.entity(l.Entity)
 		switch {
 		case err != nil:
-			r.fail(l.Number, err)
+			r.fail(letterName(l.Number), err)
 		case l.Resolution != store.Unresolved:
 			r.Stale++
 		default:

@@ -12,6 +12,9 @@
 // A letter whose record Redis has lost is different: nobody but the operator can tell
 // whether something newer was written since. See restore.go.
 //
+// A held record, which has no letter yet, is retried, edited and discarded in the same
+// ways; the second step is its note in the audit.
+//
 // If we crash between the two steps, the record has left the dead and its letter is still
 // open: the sweeper of the workers closes it once the record is persisted or rewritten.
 package mend
@@ -36,9 +39,9 @@ const (
 	page        = 500  // letters of one step
 )
 
-// ErrStale reports a dead letter whose record is no longer dead at that version: a newer
-// write, or another operator, was faster.
-var ErrStale = errors.New("the record is no longer dead at that version")
+// ErrStale reports a record that is no longer held or dead at the version that an action
+// names: a newer write, a worker or another operator was faster.
+var ErrStale = errors.New("the record is no longer dead, or held, at that version")
 
 // letters keeps dead letters, policies and the audit: the store.
 type letters interface {
@@ -49,6 +52,7 @@ type letters interface {
 	Retried(ctx context.Context, numbers []int64, by store.Actor) (int, error)
 	Resolve(ctx context.Context, numbers []int64, as store.Resolution, by store.Actor) (int, error)
 	Audit(ctx context.Context, entry store.AuditEntry) error
+	Note(ctx context.Context, entries ...store.AuditEntry) error
 	AuditLog(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error)
 	Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error)
 	CurrentPolicies(ctx context.Context) (map[string]store.Policy, error)
@@ -68,6 +72,7 @@ type records interface {
 	Tell(ctx context.Context, e *afterwrite.Entity, partition int, what string, records []cache.Versioned) error
 	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
 	Waiting(ctx context.Context, e *afterwrite.Entity, partition, skip, limit int) ([]cache.Waiting, error)
+	HeldFrom(ctx context.Context, places []cache.HeldIn, limit int) (held [][]cache.Waiting, more []bool, err error)
 	FlushNow(ctx context.Context, e *afterwrite.Entity) (cache.Now, error)
 }
 

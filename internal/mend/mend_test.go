@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite"
-	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -149,34 +148,5 @@ func TestFlushNow(t *testing.T) {
 		require.EqualValues(t, 40, log[0].Detail["pending"])
 		_, err = b.FlushNow(t.Context(), "nobody", ann)
 		require.ErrorIs(t, err, afterwrite.ErrUnknownEntity)
-	})
-}
-
-// One held record is tried again; what is not held at that version is left alone.
-func TestRetryHeld(t *testing.T) {
-	onEach(t, func(t *testing.T, b *bundle) {
-		id := b.put(1, "x-")[0]
-		s, err := b.cache.Status(t.Context(), b.user, id)
-		require.NoError(t, err)
-		v := s.Record.Version
-		require.ErrorIs(t, b.RetryHeld(t.Context(), "user", id, v, ann), mend.ErrStale, "it is pending")
-		n, err := b.cache.Hold(t.Context(), b.user, b.user.Partition(id), []cache.Refused{{
-			Change: afterwrite.Change{ID: id, Version: v}, Refusal: taken, Attempts: 3, Next: time.Now().Add(time.Hour),
-			History: []cache.Attempt{{Number: 3, At: time.Now(), Kind: taken.Kind, Message: "taken", Worker: "w"}},
-		}})
-		require.NoError(t, err)
-		require.Equal(t, 1, n)
-		s, err = b.cache.Status(t.Context(), b.user, id)
-		require.NoError(t, err)
-		require.Equal(t, "taken", s.History[0].Message)
-		require.ErrorIs(t, b.RetryHeld(t.Context(), "user", id, v-1, ann), mend.ErrStale)
-		require.NoError(t, b.RetryHeld(t.Context(), "user", id, v, ann))
-		total := b.total()
-		require.EqualValues(t, 1, total.Pending)
-		require.Zero(t, total.Held)
-		log, err := b.Audit(t.Context(), store.AuditQuery{Entity: "user", ID: id})
-		require.NoError(t, err)
-		require.Equal(t, "held.retry", log[0].Action)
-		require.ErrorIs(t, b.RetryHeld(t.Context(), "user", id, v, ann), mend.ErrStale, "once")
 	})
 }

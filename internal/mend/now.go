@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -29,31 +28,4 @@ func (m *Mender) FlushNow(ctx context.Context, entity string, by store.Actor) (c
 	return now, errors.Join(err, m.Note(ctx, store.AuditEntry{Actor: by, Action: "flush.now", Entity: entity, Detail: map[string]any{
 		"pending": now.Pending, "held": now.Held, "partitions": len(now.Orders), "paused": now.Paused,
 	}}))
-}
-
-// RetryHeld sends one held record back to the database, attempts anew. ErrStale where it is
-// no longer held at that version. A dead one has a letter: see [Mender.Retry].
-func (m *Mender) RetryHeld(ctx context.Context, entity, id string, version afterwrite.Version, by store.Actor) error {
-	e, err := m.entity(entity)
-	if err != nil {
-		return err
-	}
-	state, err := m.records.Status(ctx, e, id)
-	if err != nil {
-		return err
-	}
-	if state.Record.Status != afterwrite.Held || state.Record.Version != version {
-		return ErrStale
-	}
-	back, order, err := m.records.Retry(ctx, e, e.Partition(id), []cache.Versioned{{ID: id, Version: version}})
-	if err != nil {
-		return err
-	}
-	ctx, cancel := finish(ctx)
-	defer cancel()
-	m.enqueue(ctx, order)
-	if !back[0] {
-		return ErrStale
-	}
-	return m.Note(ctx, store.AuditEntry{Actor: by, Action: "held.retry", Entity: entity, ID: id, Version: version})
 }

@@ -51,7 +51,7 @@ func (m *Mender) leftBehind(ctx context.Context, at share, left []store.Letter, 
 		case errors.Is(err, ErrStale):
 			r.Stale++
 		default:
-			r.fail(l.Number, err)
+			r.fail(letterName(l.Number), err)
 		}
 	}
 	return nil

@@ -1,0 +1,176 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/mend"
+)
+
+// newerStands answers who acts on a held record that is no longer what was looked at.
+const newerStands = "A newer write, a worker or another operator was faster: the record is no longer held at that version, and its newer state stands."
+
+// heldNamed reads which held record, at which version, a request is about.
+func (d *dashboard) heldNamed(q url.Values) (mend.Held, error) {
+	e := d.entityNamed(q.Get("entity"))
+	version, err := strconv.ParseInt(q.Get("version"), 10, 64)
+	if e == nil || err != nil || version < 1 {
+		return mend.Held{}, afterwrite.Invalid("version", "does not name a record with its entity and its id")
+	}
+	id, err := e.CanonicalID(clip(q.Get("id"), afterwrite.MaxIDBytes+1))
+	return mend.Held{Entity: e, ID: id, Version: afterwrite.Version(version)}, err
+}
+
+// parseHeld reads which held records an action is about: the one at a version, or all of
+// the filter.
+func (d *dashboard) parseHeld(q url.Values) (s selection, err error) {
+	s.do, s.held = q.Get("do"), true
+	switch {
+	case s.do != "retry" && s.do != "discard":
+		return s, afterwrite.Invalid("do", "is neither retry nor discard")
+	case q.Has("version"):
+		one, err := d.heldNamed(q)
+		s.one = &one
+		return s, err
+	case q.Get("all") != "1":
+		return s, afterwrite.Invalid("all", "must be 1: take all of the filter")
+	}
+	s.filter, err = d.parseFilter(q)
+	return s, err
+}
+
+func (d *dashboard) confirmHeld(w http.ResponseWriter, r *http.Request) {
+	s, err := d.parseHeld(r.URL.Query())
+	d.confirmSelected(w, r, s, err)
+}
+
+func (d *dashboard) actHeld(w http.ResponseWriter, r *http.Request) {
+	s, err := d.parseHeld(r.PostForm)
+	d.actOn(w, r, s, err)
+}
+
+// firstHeld are the first records of a selection, in the order of the page.
+func (d *dashboard) firstHeld(ctx context.Context, s selection) ([]confirmRow, error) {
+	row := func(e *afterwrite.Entity, id string, why afterwrite.Refusal) confirmRow {
+		return confirmRow{template.URL("record?" + query("entity", e.Name, "id", id)), e.Name, id, why}
+	}
+	if s.one != nil {
+		state, err := d.Records.Status(ctx, s.one.Entity, s.one.ID)
+		if err != nil || state.Refusal == nil {
+			return nil, err
+		}
+		return []confirmRow{row(s.one.Entity, s.one.ID, *state.Refusal)}, nil
+	}
+	held, _, err := d.heldRows(ctx, d.walkHeld(d.snapshot(ctx), s.filter.Entity, place{}), s.filter, shownFirst)
+	rows := make([]confirmRow, len(held))
+	for i, h := range held {
+		rows[i] = row(h.Entity, h.ID, h.Refusal)
+	}
+	return rows, err
+}
+
+// actOnHeld retries or discards one held record, and goes back to its page.
+func (d *dashboard) actOnHeld(w http.ResponseWriter, r *http.Request, s selection) {
+	do, said := d.Letters.RetryOne, "triedagain"
+	if s.do == "discard" {
+		do, said = d.Letters.DiscardOne, "discarded"
+	}
+	switch err := do(r.Context(), *s.one, who(r).actor()); {
+	case errors.Is(err, mend.ErrStale):
+		said = "stale"
+	case err != nil:
+		d.broken(w, r, s.do+" a held record", err)
+		return
+	}
+	d.groupings.changed()
+	redirect(w, r, "record?"+query("entity", s.one.Entity.Name, "id", s.one.ID, "said", said))
+}
+
+// retryHeld sends one held record back to the database, at the version that was looked at.
+func (d *dashboard) retryHeld(w http.ResponseWriter, r *http.Request) {
+	one, err := d.heldNamed(r.PostForm)
+	if err != nil {
+		d.fail(w, r, http.StatusBadRequest, brief(err))
+		return
+	}
+	d.actOnHeld(w, r, selection{do: "retry", held: true, one: &one})
+}
+
+// editBody is the page on which a held record is edited.
+type editBody struct {
+	editForm
+	Entity  string
+	ID      string
+	Version afterwrite.Version // that the edit is about
+	Refusal *afterwrite.Refusal
+}
+
+func (d *dashboard) editPage(w http.ResponseWriter, r *http.Request) {
+	one, err := d.heldNamed(r.URL.Query())
+	if err != nil {
+		d.fail(w, r, http.StatusBadRequest, brief(err))
+		return
+	}
+	body, held, err := d.editBody(r.Context(), one)
+	switch {
+	case err != nil:
+		d.broken(w, r, "edit a held record", err)
+	case !held:
+		redirect(w, r, "record?"+query("entity", one.Entity.Name, "id", one.ID, "said", "stale"))
+	default:
+		d.show(w, r, http.StatusOK, "edit", "Edit "+body.Entity+" "+body.ID, body)
+	}
+}
+
+// editBody reads the record beside its row, and whether it is held at the version. A
+// deletion has nothing to edit.
+func (d *dashboard) editBody(ctx context.Context, h mend.Held) (*editBody, bool, error) {
+	found := recordBody{ID: h.ID, At: time.Now()}
+	if err := d.fillRecord(ctx, h.Entity, &found); err != nil {
+		return nil, false, err
+	}
+	now := found.State.Record
+	body := &editBody{Entity: h.Entity.Name, ID: h.ID, Version: h.Version, Refusal: found.State.Refusal}
+	body.Fields = found.Fields
+	return body, now.Status == afterwrite.Held && now.Version == h.Version && !now.Deleted, nil
+}
+
+// editHeld takes the form's values and writes those that were changed, at the version that
+// was looked at.
+func (d *dashboard) editHeld(w http.ResponseWriter, r *http.Request) {
+	one, err := d.heldNamed(r.PostForm)
+	if err != nil {
+		d.fail(w, r, http.StatusBadRequest, brief(err))
+		return
+	}
+	body, held, err := d.editBody(r.Context(), one)
+	if err != nil {
+		d.broken(w, r, "edit a held record", err)
+		return
+	}
+	changes := body.changes(r)
+	switch {
+	case !held:
+		err = mend.ErrStale
+	case len(changes) == 0:
+		err = unchanged
+	default:
+		_, err = d.Letters.EditOne(r.Context(), one, changes, who(r).actor())
+	}
+	if err == nil {
+		d.groupings.changed()
+		redirect(w, r, "record?"+query("entity", body.Entity, "id", body.ID, "said", "edited"))
+		return
+	}
+	if status := body.refuse(err, newerStands); status > 0 {
+		d.show(w, r, status, "edit", "Edit "+body.Entity+" "+body.ID, body)
+		return
+	}
+	d.broken(w, r, "edit a held record", err)
+}

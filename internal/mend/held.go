@@ -1,0 +1,254 @@
+package mend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// A held record has no letter yet: what is done to it is done in Redis alone, at the
+// version that was looked at, and then noted in the audit. If we crash between the two it
+// is done, and only its note is missing.
+
+// MaxHeld is the number of held records that one action takes.
+const MaxHeld = 100_000
+
+// ErrTooManyHeld reports a filter that more held records match than one action takes.
+var ErrTooManyHeld = errors.New("more than 100,000 held records match: narrow the filter, or flush now what waits of an entity")
+
+// Held names a held record at the version that the database has refused.
+type Held struct {
+	Entity  *afterwrite.Entity
+	ID      string
+	Version afterwrite.Version
+}
+
+// HeldFits reports whether a held record is one of a filter's. Its time is that of its
+// last attempt; what state letters are in says nothing of it.
+func HeldFits(f store.LetterFilter, w cache.Waiting) bool {
+	return (f.ID == "" || f.ID == w.ID) && (f.Kind == "" || f.Kind == w.Kind) &&
+		(f.Constraint == "" || f.Constraint == w.Refusal.Constraint) &&
+		(f.Text == "" || strings.Contains(strings.ToLower(w.Refusal.Message), strings.ToLower(f.Text))) &&
+		(f.Since.IsZero() || !w.At.Before(f.Since)) && (f.Until.IsZero() || w.At.Before(f.Until))
+}
+
+// SelectHeld returns the held records of a filter, by entity and partition, or
+// ErrTooManyHeld.
+func (m *Mender) SelectHeld(ctx context.Context, f store.LetterFilter) ([]Held, error) {
+	var found []Held
+	for _, name := range slices.Sorted(maps.Keys(m.entities)) {
+		if f.Entity != "" && f.Entity != name {
+			continue
+		}
+		e := m.entities[name]
+		stats, err := m.records.Stats(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range stats {
+			if s.Held == 0 {
+				continue
+			}
+			if found, err = m.selectHeld(ctx, f, e, s.Partition, found); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return found, nil
+}
+
+// heldPage is the number of held records that are read at once.
+const heldPage = 2000
+
+// selectHeld appends those of a partition. One that gets another next attempt meanwhile
+// may come twice, and is taken once.
+func (m *Mender) selectHeld(ctx context.Context, f store.LetterFilter, e *afterwrite.Entity, partition int, found []Held) ([]Held, error) {
+	seen := map[string]bool{}
+	at := cache.HeldIn{Entity: e, Partition: partition}
+	for more := true; more; at.Skip += heldPage {
+		pages, mores, err := m.records.HeldFrom(ctx, []cache.HeldIn{at}, heldPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range pages[0] {
+			if seen[w.ID] || !HeldFits(f, w) {
+				continue
+			}
+			if len(found) == MaxHeld {
+				return nil, ErrTooManyHeld
+			}
+			seen[w.ID] = true
+			found = append(found, Held{e, w.ID, w.Version})
+		}
+		more = mores[0]
+	}
+	return found, nil
+}
+
+// RetryHeld sends the held records of a filter back to the database, attempts anew, at a
+// bounded rate. Those that were selected when it began are tried once: what the database
+// refuses again is held again, and left. It can be stopped by its context and repeated.
+func (m *Mender) RetryHeld(ctx context.Context, s Selection, by store.Actor) (Report, error) {
+	return m.bulkHeld(ctx, s, heldAction{"held.retry", m.retryHeld}, by)
+}
+
+// DiscardHeld gives the held records of a filter up, as [Mender.Discard] does dead ones.
+func (m *Mender) DiscardHeld(ctx context.Context, s Selection, by store.Actor) (Report, error) {
+	return m.bulkHeld(ctx, s, heldAction{"held.discarded", m.discard}, by)
+}
+
+// RetryOne sends one held record back. ErrStale where it is no longer held at that version.
+func (m *Mender) RetryOne(ctx context.Context, h Held, by store.Actor) error {
+	return m.one(ctx, h, heldAction{"held.retry", m.retryHeld}, by)
+}
+
+// DiscardOne gives one held record up. ErrStale where it is no longer held at that version.
+func (m *Mender) DiscardOne(ctx context.Context, h Held, by store.Actor) error {
+	return m.one(ctx, h, heldAction{"held.discarded", m.discard}, by)
+}
+
+// EditOne writes a held record anew, with some fields changed, which are validated like a
+// patch. ErrStale where it is no longer held at that version: the newer state stands.
+func (m *Mender) EditOne(ctx context.Context, h Held, changes afterwrite.Fields, by store.Actor) (producer.Accepted, error) {
+	state, err := m.stillHeld(ctx, h)
+	if err != nil {
+		return producer.Accepted{}, err
+	}
+	if state.Record.Deleted {
+		return producer.Accepted{}, afterwrite.Invalid("fields", "cannot be edited: what is held is a deletion; retry or discard it")
+	}
+	accepted, err := m.writes.Do(ctx, producer.Request{Op: cache.OpPatch, Entity: h.Entity.Name, ID: h.ID, Fields: changes, IfMatch: h.Version})
+	if isStale(err) {
+		return accepted, fmt.Errorf("%w: %w", ErrStale, err)
+	}
+	if err != nil {
+		return accepted, err
+	}
+	ctx, cancel := finish(ctx)
+	defer cancel()
+	return accepted, m.letters.Note(ctx, heldNote("held.edited", h, by))
+}
+
+func (m *Mender) stillHeld(ctx context.Context, h Held) (cache.State, error) {
+	state, err := m.records.Status(ctx, h.Entity, h.ID)
+	if err == nil && (state.Record.Status != afterwrite.Held || state.Record.Version != h.Version) {
+		err = ErrStale
+	}
+	return state, err
+}
+
+// heldAction is what is done with held records.
+type heldAction struct {
+	name string // in the audit
+	// move changes records of one partition in Redis. It returns what became of each:
+	// nil, ErrStale, or what failed.
+	move func(ctx context.Context, at share, some []cache.Versioned) ([]error, error)
+}
+
+func (m *Mender) retryHeld(ctx context.Context, at share, some []cache.Versioned) ([]error, error) {
+	back, order, err := m.records.Retry(ctx, at.entity, at.partition, some)
+	if err != nil {
+		return nil, err
+	}
+	m.enqueue(ctx, order)
+	outcomes := make([]error, len(some))
+	for i := range outcomes {
+		if !back[i] {
+			outcomes[i] = ErrStale
+		}
+	}
+	return outcomes, nil
+}
+
+func (m *Mender) one(ctx context.Context, h Held, do heldAction, by store.Actor) error {
+	if _, err := m.stillHeld(ctx, h); err != nil {
+		return err
+	}
+	ctx, cancel := finish(ctx)
+	defer cancel()
+	outcomes, err := do.move(ctx, share{h.Entity, h.Entity.Partition(h.ID)}, []cache.Versioned{{ID: h.ID, Version: h.Version}})
+	if err == nil {
+		err = outcomes[0]
+	}
+	if err != nil {
+		return err
+	}
+	return m.letters.Note(ctx, heldNote(do.name, h, by))
+}
+
+func heldNote(action string, h Held, by store.Actor) store.AuditEntry {
+	return store.AuditEntry{Actor: by, Action: action, Entity: h.Entity.Name, ID: h.ID, Version: h.Version}
+}
+
+// bulkHeld does something with the held records of a filter, in steps.
+func (m *Mender) bulkHeld(ctx context.Context, s Selection, do heldAction, by store.Actor) (Report, error) {
+	found, err := m.SelectHeld(ctx, s.Filter)
+	r := Report{Selected: len(found)}
+	if err != nil {
+		return r, err
+	}
+	if s.Expect > 0 && s.Expect != len(found) {
+		return r, afterwrite.Invalid("expect", "is %d, but %d held records match now; look again", s.Expect, len(found))
+	}
+	pace, size := m.pace(s)
+	for len(found) > 0 {
+		some := found[:min(size, len(found))]
+		found = found[len(some):]
+		if err := pace.WaitN(ctx, len(some)); err != nil {
+			return r, err
+		}
+		if err := m.stepHeld(ctx, some, do, by, &r); err != nil {
+			return r, err
+		}
+		if s.OnStep != nil {
+			s.OnStep(r)
+		}
+	}
+	return r, nil
+}
+
+// stepHeld deals some records out by partition, in which they follow each other. Once
+// begun it is finished, whatever the context.
+func (m *Mender) stepHeld(ctx context.Context, some []Held, do heldAction, by store.Actor, r *Report) error {
+	ctx, cancel := finish(ctx)
+	defer cancel()
+	for len(some) > 0 {
+		at := share{some[0].Entity, some[0].Entity.Partition(some[0].ID)}
+		var records []cache.Versioned
+		for _, h := range some {
+			if h.Entity != at.entity || h.Entity.Partition(h.ID) != at.partition {
+				break
+			}
+			records = append(records, cache.Versioned{ID: h.ID, Version: h.Version})
+		}
+		outcomes, err := do.move(ctx, at, records)
+		if err != nil {
+			return fmt.Errorf("%s/%d: %w", at.entity.Name, at.partition, err)
+		}
+		var notes []store.AuditEntry
+		for i, failed := range outcomes {
+			switch {
+			case failed == nil:
+				r.Done++
+				notes = append(notes, heldNote(do.name, some[i], by))
+			case errors.Is(failed, ErrStale):
+				r.Stale++
+			default:
+				r.fail(at.entity.Name+" "+some[i].ID, failed)
+			}
+		}
+		if err := m.letters.Note(ctx, notes...); err != nil {
+			return err
+		}
+		some = some[len(records):]
+	}
+	return nil
+}
