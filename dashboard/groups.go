@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,8 +15,9 @@ import (
 // takes seconds. A page does not wait for that: it shows the groups as they were a moment ago, or says that
 // they are being counted, and a new count is announced to the open pages.
 const (
-	groupPatience = 150 * time.Millisecond // of a page, for a new count
+	groupPatience = 100 * time.Millisecond // of a page, for a new count
 	groupReuse    = 10                     // a count is shown again for so many times as long as it took
+	groupFresh    = time.Second            // and for so long where nothing has changed
 	groupTimeout  = time.Minute
 	groupCheap    = time.Second // a count that takes no longer is not shown again once something has changed
 	maxGroupings  = 64          // filters whose groups are remembered
@@ -58,16 +60,14 @@ func newGroupings() *groupings { return &groupings{all: map[grouped]*grouping{}}
 func (d *dashboard) groupsOf(ctx context.Context, f grouped, until time.Time) (groups, bool, error) {
 	g := d.groupings
 	g.mu.Lock()
-	one := g.entry(f)
-	if !one.read.IsZero() && time.Since(one.read) < groupReuse*one.took && (one.age == g.age || one.took > groupCheap) {
+	one, reading := d.count(f)
+	if reading == nil {
 		defer g.mu.Unlock()
 		return one.found, true, one.err
 	}
-	if one.reading == nil {
-		one.reading = make(chan struct{})
-		d.Go(func(process context.Context) { d.readGroups(process, f, one) })
+	if one.took > groupPatience {
+		until = time.Time{} // it is not known in time this time either
 	}
-	reading := one.reading
 	g.mu.Unlock()
 	select {
 	case <-reading:
@@ -79,6 +79,31 @@ func (d *dashboard) groupsOf(ctx context.Context, f grouped, until time.Time) (g
 	defer g.mu.Unlock()
 	one.missed = one.reading != nil
 	return one.found, !one.read.IsZero(), one.err
+}
+
+// beginGroups has the groups counted that the caller asks for later.
+func (d *dashboard) beginGroups(f grouped) {
+	d.groupings.mu.Lock()
+	defer d.groupings.mu.Unlock()
+	d.count(f)
+}
+
+// count returns a filter's groups, and where they are too old to be shown again what is
+// closed when they have been counted; the caller holds the lock.
+func (d *dashboard) count(f grouped) (*grouping, <-chan struct{}) {
+	g := d.groupings
+	one := g.entry(f)
+	age := time.Since(one.read)
+	switch {
+	case one.read.IsZero():
+	case one.age == g.age && age < max(groupReuse*one.took, groupFresh), one.took > groupCheap && age < groupReuse*one.took:
+		return one, nil
+	}
+	if one.reading == nil {
+		one.reading = make(chan struct{})
+		d.Go(func(process context.Context) { d.readGroups(process, f, one) })
+	}
+	return one, one.reading
 }
 
 // changed is told where an operator, or a worker, has changed what is counted.
@@ -146,11 +171,13 @@ func (d *dashboard) readGroups(ctx context.Context, f grouped, one *grouping) {
 	d.groupings.mu.Unlock()
 	found, err := d.group(ctx, f)
 	d.groupings.mu.Lock()
+	news := one.read.IsZero() || one.err != nil || one.found.whole != found.whole || !slices.Equal(one.found.groups, found.groups)
 	one.found, one.err, one.read, one.took = found, err, time.Now(), time.Since(start)
 	one.age = age
 	close(one.reading)
 	one.reading = nil
-	missed := one.missed || one.age != d.groupings.age
+	// Pages that are told come again: only of something new, or they would for ever.
+	missed := news && one.missed || one.age != d.groupings.age
 	one.missed = false
 	d.groupings.mu.Unlock()
 	if missed {

@@ -94,29 +94,20 @@ func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	until := time.Now().Add(groupPatience)
-	_, _, _ = d.groupsOf(r.Context(), heldOf(f), time.Time{}) // counted beside the letters
-	if err := d.fillRefused(r.Context(), &body, until); err != nil {
+	if err := d.fillRefused(r.Context(), &body); err != nil {
 		d.broken(w, r, "list dead letters", err)
 		return
 	}
-	body.Held = d.summary(r.Context(), d.snapshot(r.Context()), f, until)
 	d.render(w, r, http.StatusOK, "refused", page{Title: "Refused writes", Refresh: d.refresh(r), At: time.Now(), Body: body})
 }
 
-// fillRefused reads groups and one page of letters. The groups tell the count as well:
-// each letter is in one of them.
-func (d *dashboard) fillRefused(ctx context.Context, body *refusedBody, until time.Time) error {
-	f := body.Filter
-	found, known, err := d.groupsOf(ctx, grouped{filter: f.selects()}, until)
-	if err != nil {
-		return err
-	}
-	body.Counted, body.Least = known, !found.whole
-	for _, g := range found.groups {
-		body.Count += int64(g.Count)
-		body.Groups = append(body.Groups, group{g, f.With("entity", g.Entity, "kind", string(g.Refusal.Kind), "text", clip(g.Refusal.Message, maxText))})
-	}
+// fillRefused reads one page of letters, then the groups, which are counted beside it. The
+// groups tell the count as well: each letter is in one of them.
+func (d *dashboard) fillRefused(ctx context.Context, body *refusedBody) error {
+	f, until := body.Filter, time.Now().Add(groupPatience)
+	dead := grouped{filter: f.selects()}
+	d.beginGroups(dead)
+	d.beginGroups(heldOf(f))
 	// One more than is shown tells whether there is a next page.
 	some, err := d.Letters.List(ctx, f.selects(), body.Before, letterPage+1)
 	if err != nil {
@@ -129,5 +120,16 @@ func (d *dashboard) fillRefused(ctx context.Context, body *refusedBody, until ti
 	for _, l := range some {
 		body.Letters = append(body.Letters, letterRow{l, l.Resolution == store.Unresolved && l.RetriedAt.IsZero()})
 	}
+	s := d.snapshot(ctx)
+	found, known, err := d.groupsOf(ctx, dead, until)
+	if err != nil {
+		return err
+	}
+	body.Counted, body.Least = known, !found.whole
+	for _, g := range found.groups {
+		body.Count += int64(g.Count)
+		body.Groups = append(body.Groups, group{g, f.With("entity", g.Entity, "kind", string(g.Refusal.Kind), "text", clip(g.Refusal.Message, maxText))})
+	}
+	body.Held = d.summary(ctx, s, f, until)
 	return nil
 }

@@ -42,12 +42,12 @@ type LetterFilter struct {
 // with the last number as before; 0 is the start.
 func (s *Store) Letters(ctx context.Context, f LetterFilter, before int64, max int) ([]Letter, error) {
 	defer s.metrics.time("letters")()
-	query := s.letters(ctx, f).Select(letterColumns).Order("l.number DESC").Limit(limit(max))
-	if before > 0 {
-		query = query.Where("l.number < ?", before)
+	query, err := s.newest(ctx, f, before, limit(max))
+	if err != nil {
+		return nil, s.unavailable("list dead letters", err)
 	}
 	var rows []letterSeen
-	if err := query.Find(&rows).Error; err != nil {
+	if err := query.Select(letterColumns).Find(&rows).Error; err != nil {
 		return nil, s.unavailable("list dead letters", err)
 	}
 	letters := make([]Letter, len(rows))
@@ -55,6 +55,40 @@ func (s *Store) Letters(ctx context.Context, f LetterFilter, before int64, max i
 		letters[i] = r.letter()
 	}
 	return letters, nil
+}
+
+// maxSought is the number of errors whose letters are sought error by error.
+const maxSought = 64
+
+// newest selects one page. Where the filter is about errors, no plan of one condition is
+// good for all of them: down the letters it reads a million to find none, by the errors it
+// reads and sorts all that match. So where few errors match, the page is taken from the
+// newest letters of each, which an index has in their order.
+func (s *Store) newest(ctx context.Context, f LetterFilter, before int64, rows int) (*gorm.DB, error) {
+	page := func(query *gorm.DB) *gorm.DB {
+		if before > 0 {
+			query = query.Where("l.number < ?", before)
+		}
+		return query.Order("l.number DESC").Limit(rows)
+	}
+	if f.Kind == "" && f.Constraint == "" && f.Text == "" {
+		return page(s.letters(ctx, f)), nil
+	}
+	var matching []int64
+	err := ofErrors(s.read(ctx).Table("afterwrite_errors AS e"), f).Select("e.number").Limit(maxSought + 1).Scan(&matching).Error
+	if err != nil || len(matching) > maxSought {
+		return page(s.letters(ctx, f)), err
+	}
+	parts, each := make([]string, len(matching)), make([]any, len(matching))
+	for i, number := range matching {
+		parts[i] = fmt.Sprintf("SELECT number FROM (?) AS s%d", i)
+		letters := s.read(ctx).Table("afterwrite_dead_letters AS l").Where("l.error = ?", number)
+		each[i] = page(ofLetters(letters, f)).Select("l.number")
+	}
+	if len(parts) == 0 {
+		parts = []string{"SELECT 0"} // no letter has that number
+	}
+	return page(joined(s.read(ctx)).Where("l.number IN ("+strings.Join(parts, " UNION ALL ")+")", each...)), nil
 }
 
 // limit bounds the rows of a page.
@@ -144,21 +178,14 @@ func joined(db *gorm.DB) *gorm.DB {
 }
 
 func (s *Store) letters(ctx context.Context, f LetterFilter) *gorm.DB {
-	query := joined(s.read(ctx))
-	equal := func(column, value string) {
-		if value != "" {
-			query = query.Where(column+" = ?", value)
-		}
-	}
-	equal("l.entity", f.Entity)
-	equal("l.id", f.ID)
-	equal("e.kind", string(f.Kind))
-	equal("e.constraint_name", f.Constraint)
-	equal("l.resolution", string(f.Resolution))
-	if f.Text != "" {
-		// The distinct errors are few: they are searched, not the letters.
-		query = query.Where(`l.error IN (SELECT number FROM afterwrite_errors WHERE lower(message) LIKE ? ESCAPE '\')`, "%"+likeEscape(strings.ToLower(f.Text))+"%")
-	}
+	return ofErrors(ofLetters(joined(s.read(ctx)), f), f)
+}
+
+// ofLetters restricts to the filter by what is in the letters, l.
+func ofLetters(query *gorm.DB, f LetterFilter) *gorm.DB {
+	query = equal(query, "l.entity", f.Entity)
+	query = equal(query, "l.id", f.ID)
+	query = equal(query, "l.resolution", string(f.Resolution))
 	if !f.Since.IsZero() {
 		query = query.Where("l.died_at >= ?", sqlInstant(f.Since))
 	}
@@ -169,6 +196,24 @@ func (s *Store) letters(ctx context.Context, f LetterFilter) *gorm.DB {
 		query = query.Where(condition)
 	}
 	return query
+}
+
+// ofErrors restricts to the filter by what is in their errors, e. These are few: they are
+// searched, not the letters.
+func ofErrors(query *gorm.DB, f LetterFilter) *gorm.DB {
+	query = equal(query, "e.kind", string(f.Kind))
+	query = equal(query, "e.constraint_name", f.Constraint)
+	if f.Text != "" {
+		query = query.Where(`e.number IN (SELECT number FROM afterwrite_errors WHERE lower(message) LIKE ? ESCAPE '\')`, "%"+likeEscape(strings.ToLower(f.Text))+"%")
+	}
+	return query
+}
+
+func equal(query *gorm.DB, column, value string) *gorm.DB {
+	if value == "" {
+		return query
+	}
+	return query.Where(column+" = ?", value)
 }
 
 var stateConditions = map[LetterState]string{

@@ -1,0 +1,76 @@
+package store_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// TestPagesOfAFilter: whatever a filter says, the pages have each of its letters once, the
+// newest first, where few errors match and where many do.
+func TestPagesOfAFilter(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := setup(t, url, []*afterwrite.Entity{e})
+		now := time.Now().UTC().Truncate(time.Second)
+		var letters []store.Letter
+		for i := range 300 {
+			kind := []afterwrite.Kind{afterwrite.KindUnique, afterwrite.KindCheck, afterwrite.KindCheck}[i%3]
+			message := fmt.Sprintf("taken %d", i%4)
+			if kind == afterwrite.KindCheck {
+				message = fmt.Sprintf("value %d is BAD", i)
+			}
+			letters = append(letters, store.Letter{Entity: []string{"account", "other"}[i%2], ID: fmt.Sprint(i), Version: 1, Payload: "{}",
+				Refusal: afterwrite.Refusal{Kind: kind, Constraint: fmt.Sprint("c", i%5), Message: message}, Attempts: 1, AcceptedAt: now, DiedAt: now.Add(time.Duration(i) * time.Second)})
+		}
+		require.NoError(t, b.InsertDead(t.Context(), letters))
+		_, err := b.Resolve(t.Context(), []int64{3, 30, 60, 61, 62}, store.Discarded, store.Actor{})
+		require.NoError(t, err)
+		all, err := b.Letters(t.Context(), store.LetterFilter{}, 0, 1000)
+		require.NoError(t, err)
+		require.Len(t, all, 300)
+		for _, f := range []store.LetterFilter{
+			{Kind: afterwrite.KindUnique}, {Kind: afterwrite.KindCheck}, {Constraint: "c3"}, {Text: "TAKEN 2"}, {Text: "is bad"}, {Text: "nothing"},
+			{Kind: afterwrite.KindUnique, Entity: "other", State: store.StateWaiting}, {Text: "taken", State: store.StateResolved},
+			{Kind: afterwrite.KindCheck, Constraint: "c1", Since: now.Add(50 * time.Second), Until: now.Add(200 * time.Second)}, {Kind: afterwrite.KindUnique, ID: "33"},
+		} {
+			var want, got []int64
+			for _, l := range all {
+				if matches(f, l) {
+					want = append(want, l.Number)
+				}
+			}
+			for before := int64(0); ; {
+				some, err := b.Letters(t.Context(), f, before, 7)
+				require.NoError(t, err)
+				if len(some) == 0 {
+					break
+				}
+				for _, l := range some {
+					got = append(got, l.Number)
+				}
+				before = got[len(got)-1]
+			}
+			require.Equal(t, want, got, "%+v", f)
+			n, err := b.CountLetters(t.Context(), f)
+			require.NoError(t, err)
+			require.Len(t, want, n)
+			require.True(t, slices.IsSortedFunc(got, func(a, b int64) int { return int(b - a) }))
+		}
+	})
+}
+
+func matches(f store.LetterFilter, l store.Letter) bool {
+	r, resolved := l.Refusal, l.Resolution != store.Unresolved
+	return (f.Entity == "" || f.Entity == l.Entity) && (f.ID == "" || f.ID == l.ID) && (f.Kind == "" || f.Kind == r.Kind) &&
+		(f.Constraint == "" || f.Constraint == r.Constraint) && strings.Contains(strings.ToLower(r.Message), strings.ToLower(f.Text)) &&
+		(f.State != store.StateWaiting || !resolved) && (f.State != store.StateResolved || resolved) &&
+		(f.Since.IsZero() || !l.DiedAt.Before(f.Since)) && (f.Until.IsZero() || l.DiedAt.Before(f.Until))
+}
