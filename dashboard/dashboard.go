@@ -51,12 +51,13 @@ type Options struct {
 	Entities []*afterwrite.Entity
 	Cache    figures
 	Store    database
-	Queues   queues  // the queues' sizes; their tasks and a pause too where it is a queue.Inspector
-	Letters  letters // dead letters, retry policies and the audit
-	Records  records // look-up, held records, invalidation
-	Rows     rows    // the database's side of a look-up; nil: Redis's alone
-	Series   series  // keeps the figures of the charts; nil: no charts
-	Audit    auditor // is told of invalidations and pauses; nil: the log alone
+	Queues   queues      // the queues' sizes; their tasks and a pause too where it is a queue.Inspector
+	Letters  letters     // dead letters, retry policies and the audit
+	Records  records     // look-up, held records, invalidation
+	Rows     rows        // the database's side of a look-up; nil: Redis's alone
+	Series   series      // keeps the figures of the charts; nil: no charts
+	Audit    auditor     // is told of invalidations and pauses; nil: the log alone
+	Tokens   tokenKeeper // API tokens
 
 	Users    []User // who may log in
 	Proxy    Proxy  // or who comes through it
@@ -163,6 +164,13 @@ func (d *dashboard) routes() http.Handler {
 	}
 	if d.Queues != nil {
 		page("GET /queues", Viewer, d.queuesPage)
+	}
+	if d.Tokens != nil {
+		page("GET /tokens", Admin, d.tokensPage)
+		page("POST /tokens", Admin, d.newToken)
+		page("GET /tokens/revoke", Admin, d.confirmRevoke)
+		page("POST /tokens/revoke", Admin, d.revokeToken)
+		page("GET /tokens/export", Admin, d.exportTokens)
 	}
 	if d.tasks != nil {
 		page("GET /queues/{queue}", Viewer, d.queuePage)

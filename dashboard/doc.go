@@ -13,10 +13,10 @@
 // Without users the pages answer on this machine's own addresses alone, and whoever is
 // there is an admin. With users, or a reverse proxy that names them, each has a role,
 // which the server enforces on every request: a viewer looks, an operator mends records,
-// an admin tunes policies, queues and the cache as a whole. A GET changes nothing, and a
-// POST from another site's page is refused. Actions say how many records they are about
-// and are refused where that number has changed meanwhile; in an environment that is
-// named production they are typed to confirm them.
+// an admin tunes policies, queues and the cache as a whole, and keeps the API's tokens. A
+// GET changes nothing, and a POST from another site's page is refused. Actions say how
+// many records they are about and are refused where that number has changed meanwhile; in
+// an environment that is named production they are typed to confirm them.
 //
 // # What the pages show
 //

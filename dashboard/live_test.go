@@ -93,7 +93,7 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Options)) *dep
 
 	o := dashboard.Options{
 		Entities: d.entities, Cache: d.cache, Store: d.store, Queues: inspector, Letters: d.mender, Records: d.cache, Rows: d.store,
-		Series: d.cache, Audit: d.store, Version: "v1.2.3", Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond,
+		Series: d.cache, Audit: d.store, Tokens: d.store, Version: "v1.2.3", Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond,
 		Log: testkit.Logger(t), Go: func(run func(context.Context)) { running.Go(func() { run(ctx) }) },
 	}
 	for _, c := range change {

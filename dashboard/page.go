@@ -24,7 +24,7 @@ type templates map[string]*template.Template
 
 var pageNames = []string{
 	"overview", "entity", "refused", "letter", "confirm", "job", "held", "edit", "record", "policies", "policy",
-	"queues", "queue", "cache", "audit", "login", "help", "failure",
+	"queues", "queue", "cache", "audit", "tokens", "revoke", "login", "help", "failure",
 }
 
 func parseTemplates() (templates, error) {
@@ -92,12 +92,13 @@ var saids = map[string]string{
 	"same":           "Nothing was changed.",
 	"invalidated":    "Dropped from the cache; the next read loads it from the database.",
 	"kept":           "Nothing was dropped: it is not cached, or the database does not have it yet.",
+	"revoked":        "The token is revoked: every API process refuses it within five seconds.",
 	"paused":         "The queue is paused: its tasks wait.",
 	"resumed":        "The queue is taken again.",
 }
 
-// navigation lists the pages that these options have.
-func (d *dashboard) navigation(current string) []link {
+// navigation lists the pages that these options have and a person may see.
+func (d *dashboard) navigation(current string, p person) []link {
 	links := []link{{"Overview", "", current == "overview" || current == "entity"}}
 	if d.Letters != nil {
 		links = append(links, link{"Refused", "refused", current == "refused" || current == "letter" || current == "confirm" || current == "job" || current == "held" || current == "edit"})
@@ -117,6 +118,9 @@ func (d *dashboard) navigation(current string) []link {
 	if d.Letters != nil {
 		links = append(links, link{"Audit", "audit", current == "audit"})
 	}
+	if d.Tokens != nil && p.May(Admin) {
+		links = append(links, link{"Tokens", "tokens", current == "tokens" || current == "revoke"})
+	}
 	return links
 }
 
@@ -132,7 +136,7 @@ func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, n
 	p.Person, p.View, p.Entities, p.Lookup = who(r), viewOf(r), d.Entities, d.Records != nil
 	p.Said = saids[r.URL.Query().Get("said")]
 	if p.Person.Name != "" {
-		p.Pages = d.navigation(name)
+		p.Pages = d.navigation(name, p.Person)
 	}
 	var b bytes.Buffer
 	if err := d.templates[name].Execute(&b, p); err != nil {

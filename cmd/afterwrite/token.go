@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -108,14 +105,11 @@ func may(t token.Token) string {
 	return words
 }
 
-// tokenName is what may name a token: it stands in logs, in the audit and on pages.
-var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
-
 // token checks what was asked for.
 func (f tokenFlags) token(c *config.Config, name string, now time.Time) (token.Token, error) {
 	t := token.Token{Name: name}
-	if !tokenName.MatchString(name) {
-		return t, usagef("%q is no name for a token: letters, digits and . _ @ -, 64 at most", name)
+	if err := token.CheckName(name); err != nil {
+		return t, usagef("%v", err)
 	}
 	texts := f.scopes
 	if f.admin {
@@ -130,36 +124,8 @@ func (f tokenFlags) token(c *config.Config, name string, now time.Time) (token.T
 			return t, err
 		}
 	}
-	t.ExpiresAt, err = expiry(f.expires, now)
-	return t, err
-}
-
-// expiry reads when a token ends; zero is never.
-func expiry(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
+	if t.ExpiresAt, err = token.ParseExpiry(f.expires, now); err != nil {
+		return t, usagef("--expires %v", err)
 	}
-	at, err := time.Parse(time.DateOnly, text)
-	if err != nil {
-		at, err = time.Parse(time.RFC3339, text)
-	}
-	if d, bad := lifetime(text); err != nil && bad == nil {
-		at, err = now.Add(d), nil
-	}
-	if err != nil {
-		return at, usagef("--expires %q is neither a time, such as 90d or 12h from now, nor a date, such as 2027-01-31", text)
-	}
-	if !at.After(now) {
-		return at, usagef("--expires %q has passed", text)
-	}
-	return at, nil
-}
-
-// lifetime reads a duration, in days too.
-func lifetime(text string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 16)
-		return time.Duration(n) * 24 * time.Hour, err
-	}
-	return time.ParseDuration(text)
+	return t, nil
 }

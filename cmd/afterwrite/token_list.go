@@ -66,17 +66,10 @@ func (a *app) tokenList(ctx context.Context, all bool) error {
 }
 
 func listed(t token.Token, now time.Time) listedToken {
-	l := listedToken{
-		Name: t.Name, State: "active", Scopes: t.Scopes.List(), CreatedAt: t.CreatedAt, CreatedBy: t.CreatedBy,
+	return listedToken{
+		Name: t.Name, State: t.State(now), Scopes: t.Scopes.List(), CreatedAt: t.CreatedAt, CreatedBy: t.CreatedBy,
 		ExpiresAt: orNil(t.ExpiresAt), UsedAt: orNil(t.UsedAt), RevokedAt: orNil(t.RevokedAt), RevokedBy: t.RevokedBy,
 	}
-	switch {
-	case !t.RevokedAt.IsZero():
-		l.State = "revoked"
-	case !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt):
-		l.State = "expired"
-	}
-	return l
 }
 
 func orNil(t time.Time) *time.Time {

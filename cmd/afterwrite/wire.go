@@ -236,7 +236,7 @@ func (p *parts) newDashboard(ctx context.Context) (http.Handler, error) {
 	c := p.config.Dashboard
 	handler, err := dashboard.New(dashboard.Options{
 		Entities: p.config.Entities, Cache: p.cache, Store: p.store, Queues: inspector,
-		Letters: m, Records: p.cache, Rows: p.store, Series: p.cache, Audit: p.store, Sessions: sessions,
+		Letters: m, Records: p.cache, Rows: p.store, Series: p.cache, Audit: p.store, Tokens: p.store, Sessions: sessions,
 		Users: dashboardUsers(c.Users), Insecure: p.config.API.Insecure, HTTPS: c.HTTPS, Environment: c.Environment,
 		Proxy:   dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},
 		Version: thisBuild().Version, Log: p.log,

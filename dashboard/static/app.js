@@ -105,7 +105,7 @@
   for (const button of document.querySelectorAll("[data-preview]")) button.hidden = true; // it follows the form
 
   // Keys.
-  const places = { o: "", d: "refused", r: "record", p: "policies", q: "queues", c: "cache", a: "audit" };
+  const places = { o: "", d: "refused", r: "record", p: "policies", q: "queues", c: "cache", a: "audit", t: "tokens" };
   let went = 0;
   document.addEventListener("keydown", function (event) {
     if (event.ctrlKey || event.metaKey || event.altKey || (dialog && dialog.open)) return;

@@ -3,6 +3,7 @@
 //
 //	secret.go   the text of a token, and its hash
 //	scope.go    read, write and admin, for an entity or for all
+//	ask.go      what somebody asks for: a name, and when it ends
 //	guard.go    who makes a request
 //	watch.go    the tokens, read from the database every two seconds
 //	context.go  the identity of a request, for the audit and the rate limit
