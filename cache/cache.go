@@ -21,6 +21,7 @@ const (
 	DefaultPrefix  = "aw"
 	DefaultLease   = 3 * time.Second
 	DefaultTimeout = 3 * time.Second
+	DefaultRetries = 3
 	// DefaultFlagMargin is how long the scheduled flag outlives the planned start of a
 	// sync task, and its last renewal: when a worker dies, the partition waits so long.
 	DefaultFlagMargin = 10 * time.Second
@@ -36,6 +37,7 @@ type Config struct {
 	Loader     Loader                // reads what is not cached; nil: a miss is an error
 	Lease      time.Duration         // life of the right to fill one record; 0: DefaultLease
 	Timeout    time.Duration         // bound on one command; 0: DefaultTimeout
+	Retries    int                   // repeats of what may be repeated, after a network error; 0: DefaultRetries, -1: none
 	FlagMargin time.Duration         // 0: DefaultFlagMargin
 	KeptOps    int                   // operation ids kept a partition; 0: DefaultKeptOps
 	OpAge      time.Duration         // their age; 0: DefaultOpAge
@@ -90,7 +92,10 @@ func New(cfg Config) (*Cache, error) {
 	}
 	values, log := newValueMetrics(cfg.Registerer), cmp.Or(cfg.Log, slog.Default())
 	clients := [2]redis.UniversalClient{}
-	for i, retries := range []int{3, -1} {
+	const redirects = 3 // of a command to the node of a cluster that has its slot
+	for i, more := range [2]struct{ retries, redirects int }{
+		{cmp.Or(cfg.Retries, DefaultRetries), redirects}, {-1, -1}, // the writes' own: see redirect
+	} {
 		o, err := ParseURL(cfg.URL)
 		if err != nil {
 			return nil, err
@@ -99,10 +104,10 @@ func New(cfg Config) (*Cache, error) {
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = timeout, timeout, timeout, timeout
 		o.DialerRetries = 1
 		o.PoolSize = cfg.PoolSize
-		o.MaxRetries, o.MaxRedirects = retries, retries
+		o.MaxRetries, o.MaxRedirects = more.retries, more.redirects
 		o.ContextTimeoutEnabled = true
 		clients[i] = redis.NewUniversalClient(o)
-		if retries > 0 {
+		if i == 0 {
 			clients[i].AddHook(newBreaker(timeout, values.breaker, log))
 		}
 		for _, hook := range cfg.Hooks {

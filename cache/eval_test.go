@@ -19,17 +19,19 @@ const countSource = `return redis.call('INCRBY', KEYS[1], ARGV[1])`
 func TestEvalSendsAgainOnlyWhatMayBe(t *testing.T) {
 	server := testkit.SharedRedis(t)
 	for name, tt := range map[string]struct {
-		script *cache.Script
-		count  string
-		err    error
+		script  *cache.Script
+		retries int
+		count   string
+		err     error
 	}{
-		"again": {cache.NewScript("count", countSource), "3", nil},
-		"once":  {cache.NewOnceScript("count_once", countSource), "2", afterwrite.ErrOutcomeUnknown},
+		"again":             {cache.NewScript("count", countSource), 0, "3", nil},
+		"again, not wanted": {cache.NewScript("count_unwanted", countSource), -1, "2", afterwrite.ErrUnavailable},
+		"once":              {cache.NewOnceScript("count_once", countSource), 0, "2", afterwrite.ErrOutcomeUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			proxy := testkit.NewProxy(t, server.Addr())
 			b := setup(t, func(_ *afterwrite.Entity, cfg *cache.Config) {
-				cfg.URL, cfg.Timeout = proxy.URL(t, server.URL()), 500*time.Millisecond
+				cfg.URL, cfg.Timeout, cfg.Retries = proxy.URL(t, server.URL()), 500*time.Millisecond, tt.retries
 			})
 			key := b.Key("test", name, "n")
 			_, err := b.Eval(t.Context(), tt.script, []string{key}, 1) // loads the source

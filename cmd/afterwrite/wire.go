@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (a *app) join(ctx context.Context, c *config.Config) (*parts, error) {
 	p.closers = append(p.closers, p.store.Close)
 	p.cache, err = cache.New(cache.Config{
 		URL: c.Redis.URL, Prefix: c.Redis.Prefix, Loader: p.store, Timeout: c.Redis.Timeout,
-		PoolSize: c.Redis.PoolSize, Log: a.log, Registerer: p.metrics,
+		Retries: cmp.Or(c.Redis.Retries, -1), PoolSize: c.Redis.PoolSize, Log: a.log, Registerer: p.metrics,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: redis: %w", errConfig, err), p.store.Close())

@@ -29,6 +29,7 @@ type Redis struct {
 	URL      string
 	Prefix   string        // first part of every key, so that deployments can share a Redis
 	Timeout  time.Duration // bound on one command
+	Retries  int           // repeats of a command that may be repeated, after a network error
 	PoolSize int           // connections a node; 0: the client's own default
 }
 
@@ -106,7 +107,7 @@ type DeadLetters struct {
 // this machine.
 func Default() *Config {
 	return &Config{
-		Redis: Redis{URL: "redis://127.0.0.1:6379/0", Prefix: "aw", Timeout: 2 * time.Second},
+		Redis: Redis{URL: "redis://127.0.0.1:6379/0", Prefix: "aw", Timeout: 2 * time.Second, Retries: 3},
 		Database: Database{
 			URL:     "sqlite://afterwrite-data/afterwrite.db",
 			MaxOpen: 16, MaxIdle: 16, ConnLifetime: 30 * time.Minute,

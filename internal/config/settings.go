@@ -31,6 +31,7 @@ func (c *Config) settings() []setting {
 		{path: "redis.url", text: words(&c.Redis.URL, redisURL)},
 		{path: "redis.prefix", text: words(&c.Redis.Prefix, keyPrefix)},
 		{path: "redis.timeout", text: duration(&c.Redis.Timeout, 10*time.Millisecond, time.Minute), kind: amount},
+		{path: "redis.retries", text: whole(&c.Redis.Retries, 0, 10), kind: number},
 		{path: "redis.pool_size", text: whole(&c.Redis.PoolSize, 0, 10_000), kind: number},
 
 		{path: "queue.redis_url", text: words(&c.Queue.RedisURL, optional(redisURL))},
