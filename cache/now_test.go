@@ -8,6 +8,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
 // What waits for its flush delay, or for its next attempt, is due at once; the task that
@@ -43,6 +44,10 @@ func TestFlushNowWaitsForNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, again.Held, "it is due already")
 	b.flush(t)
+	testkit.Eventually(t, "the millisecond of that word is over", func() bool {
+		said, err := b.rdb.HGet(t.Context(), b.statsKey(0), "f").Int64()
+		return err == nil && b.rdb.Time(t.Context()).Val().UnixMilli() > said
+	})
 	b.put(t, "later", "x")
 	require.Empty(t, b.read(t, 0).Due)
 	ending, err = b.End(t.Context(), again.Orders[0], false)

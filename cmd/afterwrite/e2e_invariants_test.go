@@ -356,7 +356,7 @@ func TestI5NeighboursOfARefusedRecord(t *testing.T) {
 		answer, text = d.exchange("POST", "/v1/batch", b.String(), "Content-Type: application/x-ndjson")
 		require.Equal(t, http.StatusOK, answer.StatusCode, text)
 		r := d.run("", "flush", "--timeout", "30s", "--json")
-		require.Equal(t, exitFailure, r.code, "one is held: %s%s", r.out, r.err)
+		require.Equal(t, exitOK, r.code, "%s%s", r.out, r.err)
 		require.Contains(t, r.out, `"held":`)
 		answer, text = d.exchange("GET", "/v1/counter/c7/status", "")
 		require.Equal(t, http.StatusOK, answer.StatusCode)

@@ -24,7 +24,7 @@ func (a *app) flushCommand() *cobra.Command {
 		Use:   "flush [ENTITY]",
 		Short: "Wait until nothing is pending",
 		Long: "Waits until nothing is pending, of one entity or of all. Held and dead records are not\n" +
-			"waited for, but named. Exits 1 when anything is left that the database does not have.",
+			"waited for, but named. Exits 1 when something is still pending at the end.",
 		Example: "  afterwrite flush user --timeout 1m",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -87,11 +87,15 @@ func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) e
 	if err := a.printLeft(left, time.Since(began)); err != nil {
 		return err
 	}
-	if len(left) > 0 {
-		a.hintWorkers(ctx, p, left)
+	if pends(left) {
+		a.hintWorkers(ctx, p)
 		return errReported
 	}
 	return nil
+}
+
+func pends(left []leftover) bool {
+	return slices.ContainsFunc(left, func(l leftover) bool { return l.Pending > 0 })
 }
 
 // awaitFlush returns when nothing is pending or the time is over; the caller looks
@@ -183,7 +187,7 @@ func (p *parts) firstIDs(ctx context.Context, e *afterwrite.Entity, status after
 
 func (a *app) printLeft(left []leftover, took time.Duration) error {
 	if a.json {
-		return a.printJSON(map[string]any{"flushed": len(left) == 0, "seconds": took.Seconds(), "left": left})
+		return a.printJSON(map[string]any{"flushed": !pends(left), "seconds": took.Seconds(), "left": left})
 	}
 	if len(left) == 0 {
 		_, err := fmt.Fprintf(a.out, "everything is in the database, after %s\n", took.Round(time.Millisecond))
@@ -212,7 +216,7 @@ func (a *app) hintStrangers(strangers []*afterwrite.Entity) {
 }
 
 // hintWorkers says what is most often the matter when records stay pending.
-func (a *app) hintWorkers(ctx context.Context, p *parts, left []leftover) {
+func (a *app) hintWorkers(ctx context.Context, p *parts) {
 	alive, err := p.cache.Alive(ctx)
 	if err != nil {
 		return
@@ -222,10 +226,5 @@ func (a *app) hintWorkers(ctx context.Context, p *parts, left []leftover) {
 			return
 		}
 	}
-	for _, l := range left {
-		if l.Pending > 0 {
-			fmt.Fprintln(a.err, "No worker is alive: start one with `afterwrite worker`.")
-			return
-		}
-	}
+	fmt.Fprintln(a.err, "No worker is alive: start one with `afterwrite worker`.")
 }
