@@ -85,7 +85,7 @@ func (f *Field) spellings(canonical string) []string {
 	if json.Unmarshal([]byte(canonical), &plain) != nil {
 		return []string{canonical} // a number
 	}
-	forms := []string{plain, strings.ReplaceAll(plain, "'", "''"), strings.Trim(canonical, `"`)}
+	forms := []string{plain, strings.ReplaceAll(plain, "'", "''"), canonical[1 : len(canonical)-1]}
 	switch f.Type {
 	case Time:
 		if t, err := time.Parse(time.RFC3339Nano, plain); err == nil {
