@@ -58,9 +58,8 @@ func usagef(format string, args ...any) error {
 // the command's context; after that the system's own handling is back, so a second
 // one ends the process at once.
 func run(args []string, s streams) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := untilSignal()
+	defer cancel()
 	a := &app{streams: s}
 	root := a.root()
 	root.SetArgs(args)
@@ -68,6 +67,23 @@ func run(args []string, s streams) int {
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	return a.exitCode(root.ExecuteContext(ctx))
+}
+
+// untilSignal returns a context that ends at the first SIGINT or SIGTERM. The system's own
+// handling is back before it ends, so whoever sees the end may send the second.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+		cancel()
+	}()
+	return ctx, cancel
 }
 
 func (a *app) exitCode(err error) int {
