@@ -187,6 +187,9 @@ func (b *tab) fill(selector, value string) {
 	b.t.Helper()
 	testkit.Eventually(b.t, "there is "+selector, func() bool {
 		// A page that is being replaced loses its nodes.
+		if value == "" { // which cannot be set
+			return chromedp.Do(b.ctx, chromedp.Clear(chromedp.CSS(selector))) == nil
+		}
 		return chromedp.Do(b.ctx, chromedp.SetValue(chromedp.CSS(selector), value)) == nil
 	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite"
@@ -204,7 +205,7 @@ func TestHeldWithoutJavaScript(t *testing.T) {
 	b.open("/record?entity=user&id=eve")
 	b.press(`a[href*="record/edit"]`)
 	b.waits("Edit and retry")
-	b.run(chromedp.SendKeys(chromedp.CSS(`[name="field.age"]`), "\b1"))
+	b.run(chromedp.SendKeys(chromedp.CSS(`[name="field.age"]`), kb.End+"\b1"))
 	old := d.named("eve")
 	d.put("user", "ada", map[string]any{"name": "Ada", "email": "other@example.com"})
 	d.await("user", "ada", afterwrite.Persisted)
