@@ -173,13 +173,32 @@ func quoted(s string) string {
 // press clicks the first thing that matches.
 func (b *tab) press(selector string) {
 	b.t.Helper()
-	b.run(chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	b.click(chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+}
+
+// click repeats a click whose target was replaced between its look-up and the click,
+// which then has not happened: pages renew their regions by themselves.
+func (b *tab) click(click chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	testkit.Eventually(b.t, "what is clicked stays", func() bool {
+		err := chromedp.Do(b.ctx, click)
+		if replaced(err) {
+			return false
+		}
+		require.NoError(b.t, err)
+		return true
+	})
+}
+
+// replaced reports that a node was gone when the browser was asked about it.
+func replaced(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "node with given id")
 }
 
 // button clicks the button or link of that text, in the dialog where one is open.
 func (b *tab) button(label string) {
 	b.t.Helper()
-	b.run(chromedp.Click(chromedp.JSPath(fmt.Sprintf(`[...(document.querySelector("dialog[open]") || document).querySelectorAll("button, a")]
+	b.click(chromedp.Click(chromedp.JSPath(fmt.Sprintf(`[...(document.querySelector("dialog[open]") || document).querySelectorAll("button, a")]
 		.filter(e => e.checkVisibility() && e.innerText.trim() === %s).slice(0, 1)`, quoted(label))), chromedp.NodeVisible))
 }
 
@@ -234,7 +253,16 @@ func (b *tab) at(end string) {
 // html is the page without asking its scripts.
 func (b *tab) html() string {
 	b.t.Helper()
-	return ask(b, chromedp.OuterHTML(chromedp.CSS("html")))
+	html := ""
+	testkit.Eventually(b.t, "the page stays", func() bool {
+		var err error
+		html, err = chromedp.Run(b.ctx, chromedp.OuterHTML(chromedp.CSS("html")))
+		if !replaced(err) {
+			require.NoError(b.t, err)
+		}
+		return err == nil
+	})
+	return html
 }
 
 func (b *tab) waits(what string) {

@@ -150,6 +150,7 @@ func TestHeldInProduction(t *testing.T) {
 	b.expects("status of 401")
 	b.open("/record?entity=user&id=eve")
 	b.login("vera", "vera's password")
+	b.sees("vera (viewer)")
 	b.sees("it waits for its next attempt.")
 	for _, word := range []string{"Discard…", "Edit…", "Try it now"} {
 		require.NotContains(t, b.text(), word)
@@ -169,6 +170,7 @@ func TestHeldInProduction(t *testing.T) {
 	d.await("user", "eve", afterwrite.Held)
 	b.button("Log out")
 	b.login("otto", "otto's password")
+	b.sees("otto (operator)")
 	b.expects("status of 422")
 	b.open("/record?entity=user&id=eve")
 	b.button("Discard…")
