@@ -258,6 +258,30 @@ func TestOverviewIsFetchedOnce(t *testing.T) {
 	require.True(t, js[bool](b, `document.querySelector("#minutes details").open`))
 }
 
+// What somebody takes in hand while a refresh is on its way is not replaced under the hand:
+// the click would be lost.
+func TestRefreshLeavesWhatIsInHand(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	d.refuse("eve")
+	b := newTab(t, d.pages.URL)
+	b.open("/record?entity=user&id=eve")
+	b.sees("it waits for its next attempt.")
+	require.True(t, js[bool](b, `new Promise(done => {
+		let link;
+		document.body.addEventListener("htmx:beforeSend", () => {
+			link = document.querySelector("#live a[role=button]");
+			link.focus();
+		}, {once: true});
+		document.body.addEventListener("htmx:afterRequest", () => { if (link) done(link.isConnected); });
+	})`))
+	require.True(t, js[bool](b, `new Promise(done => {
+		const link = document.activeElement;
+		link.blur();
+		document.body.addEventListener("htmx:afterSettle", () => { if (!link.isConnected) done(true); });
+	})`), "then the refreshes go on")
+}
+
 // told is how often open pages have been told to come again.
 func (d *deployment) told() int {
 	d.t.Helper()

@@ -28,9 +28,17 @@
     if (name === "refused" || document.querySelector("[aria-busy=true]")) htmx.trigger(document.body, "refused");
     draw();
   });
+  function refreshes(request) {
+    const by = request.triggeringEvent;
+    return by && (by.type === "figures" || by.type === "refused");
+  }
   document.body.addEventListener("htmx:beforeRequest", function (event) {
-    const by = event.detail.requestConfig.triggeringEvent;
-    if (by && (by.type === "figures" || by.type === "refused") && busy(event.detail.elt)) event.preventDefault();
+    if (refreshes(event.detail.requestConfig) && busy(event.detail.elt)) event.preventDefault();
+  });
+  // Somebody may have begun while the answer was on its way: a click on what is being
+  // replaced would be lost.
+  document.body.addEventListener("htmx:beforeSwap", function (event) {
+    if (refreshes(event.detail.requestConfig) && busy(event.detail.target)) event.detail.shouldSwap = false;
   });
   document.body.addEventListener("htmx:oobBeforeSwap", function (event) {
     if (busy(event.detail.target)) event.detail.shouldSwap = false;
