@@ -1,6 +1,7 @@
 package mend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,57 +41,75 @@ func HeldFits(f store.LetterFilter, w cache.Waiting) bool {
 		(f.Since.IsZero() || !w.At.Before(f.Since)) && (f.Until.IsZero() || w.At.Before(f.Until))
 }
 
+// How held records are read: so many partitions in a round trip, so many records of each.
+const (
+	heldPartitions = 64
+	heldPage       = 500
+)
+
 // SelectHeld returns the held records of a filter, by entity and partition, or
 // ErrTooManyHeld.
 func (m *Mender) SelectHeld(ctx context.Context, f store.LetterFilter) ([]Held, error) {
-	var found []Held
+	var places []cache.HeldIn
 	for _, name := range slices.Sorted(maps.Keys(m.entities)) {
 		if f.Entity != "" && f.Entity != name {
 			continue
 		}
-		e := m.entities[name]
-		stats, err := m.records.Stats(ctx, e)
+		for partition := range m.entities[name].Partitions {
+			places = append(places, cache.HeldIn{Entity: m.entities[name], Partition: partition})
+		}
+	}
+	var found []Held
+	for some := range slices.Chunk(places, heldPartitions) {
+		held, err := m.heldIn(ctx, f, some, MaxHeld-len(found))
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range stats {
-			if s.Held == 0 {
-				continue
-			}
-			if found, err = m.selectHeld(ctx, f, e, s.Partition, found); err != nil {
-				return nil, err
-			}
-		}
+		found = append(found, held...)
 	}
 	return found, nil
 }
 
-// heldPage is the number of held records that are read at once.
-const heldPage = 2000
-
-// selectHeld appends those of a partition. One that gets another next attempt meanwhile
-// may come twice, and is taken once.
-func (m *Mender) selectHeld(ctx context.Context, f store.LetterFilter, e *afterwrite.Entity, partition int, found []Held) ([]Held, error) {
-	seen := map[string]bool{}
-	at := cache.HeldIn{Entity: e, Partition: partition}
-	for more := true; more; at.Skip += heldPage {
-		pages, mores, err := m.records.HeldFrom(ctx, []cache.HeldIn{at}, heldPage)
+// heldIn returns those of some partitions, or ErrTooManyHeld where they are more than room.
+func (m *Mender) heldIn(ctx context.Context, f store.LetterFilter, places []cache.HeldIn, room int) ([]Held, error) {
+	found := make([][]Held, len(places))
+	left := make([]int, len(places)) // of places, those that have more to read
+	for i := range left {
+		left[i] = i
+	}
+	for len(left) > 0 {
+		ask := make([]cache.HeldIn, len(left))
+		for i, at := range left {
+			ask[i] = places[at]
+			places[at].Skip += heldPage
+		}
+		pages, more, err := m.records.HeldFrom(ctx, ask, heldPage)
 		if err != nil {
 			return nil, err
 		}
-		for _, w := range pages[0] {
-			if seen[w.ID] || !HeldFits(f, w) {
-				continue
+		next := left[:0]
+		for i, at := range left {
+			for _, w := range pages[i] {
+				if !HeldFits(f, w) {
+					continue
+				}
+				if room--; room < 0 {
+					return nil, ErrTooManyHeld
+				}
+				found[at] = append(found[at], Held{ask[i].Entity, w.ID, w.Version})
 			}
-			if len(found) == MaxHeld {
-				return nil, ErrTooManyHeld
+			if more[i] {
+				next = append(next, at)
 			}
-			seen[w.ID] = true
-			found = append(found, Held{e, w.ID, w.Version})
 		}
-		more = mores[0]
+		left = next
 	}
-	return found, nil
+	for i := range found {
+		// One that got another next attempt meanwhile may have come twice.
+		slices.SortFunc(found[i], func(a, b Held) int { return cmp.Compare(a.ID, b.ID) })
+		found[i] = slices.CompactFunc(found[i], func(a, b Held) bool { return a.ID == b.ID })
+	}
+	return slices.Concat(found...), nil
 }
 
 // RetryHeld sends the held records of a filter back to the database, attempts anew, at a
