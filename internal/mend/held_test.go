@@ -11,6 +11,7 @@ import (
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -122,6 +123,50 @@ func TestEditOne(t *testing.T) {
 		read, err := b.cache.Get(t.Context(), b.user, one.ID)
 		require.NoError(t, err)
 		require.Equal(t, newer.Version, read.Version)
+	})
+}
+
+// faster is another writer that comes between the look at a record and the write of its
+// edit.
+type faster struct{ *producer.Producer }
+
+func (f faster) Do(ctx context.Context, r producer.Request) (producer.Accepted, error) {
+	if _, err := f.Put(ctx, r.Entity, r.ID, afterwrite.Fields{"name": "newer"}); err != nil {
+		return producer.Accepted{}, err
+	}
+	return f.Producer.Do(ctx, r)
+}
+
+func TestNewerWriteWinsWhileHeldIsEdited(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		one := b.hold(1)[0]
+		m, err := mend.New(mend.Config{Entities: []*afterwrite.Entity{b.user}, Letters: b.store, Records: b.cache, Writes: faster{b.producer}, Queue: b.queue})
+		require.NoError(t, err)
+		_, err = m.EditOne(t.Context(), one, afterwrite.Fields{"email": "edited@x"}, ann)
+		require.ErrorIs(t, err, mend.ErrStale)
+		require.Empty(t, b.audited(one.ID))
+		b.flush()
+		require.Equal(t, afterwrite.Values{`"newer"`, "null", "null", "0", "null"}, b.row(one.ID))
+	})
+}
+
+// What is pending is on its way, and what is dead has a letter: neither is held.
+func TestOnlyHeldIsMendedAsHeld(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		b.put(1, "x-")
+		for _, status := range []afterwrite.Status{afterwrite.Pending, afterwrite.Dead} {
+			s, err := b.cache.Status(t.Context(), b.user, "u0000")
+			require.NoError(t, err)
+			require.Equal(t, status, s.Record.Status)
+			one := mend.Held{Entity: b.user, ID: "u0000", Version: s.Record.Version}
+			_, err = b.EditOne(t.Context(), one, afterwrite.Fields{"name": "edited"}, ann)
+			require.ErrorIs(t, err, mend.ErrStale, status)
+			require.ErrorIs(t, b.RetryOne(t.Context(), one, ann), mend.ErrStale, status)
+			require.ErrorIs(t, b.DiscardOne(t.Context(), one, ann), mend.ErrStale, status)
+			if status == afterwrite.Pending {
+				b.kill()
+			}
+		}
 	})
 }
 
