@@ -151,7 +151,7 @@ func (f *flush) commit(tx *transaction, b *batch) (Flushed, error) {
 	if r, ok := f.store.dialect.classify(err); ok {
 		return Flushed{}, &commitRefused{f.table.presentable(r, b.flushed.Persisted), b.flushed}
 	}
-	return Flushed{}, f.store.unavailable("commit", err)
+	return Flushed{}, f.store.unavailable("commit", f.table.told(err, b.flushed.Persisted))
 }
 
 // patience is the time at which a batch stops to isolate its refused changes and

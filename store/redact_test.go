@@ -21,6 +21,7 @@ func quoting(t *testing.T, url string) (*bench, *afterwrite.Entity) {
 	b := setup(t, url, []*afterwrite.Entity{e})
 	if b.Dialect() == "postgres" {
 		b.exec(`CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF NEW.name = 'locked' THEN RAISE EXCEPTION '% with pin % of bad is not welcome', NEW.number, NEW.pin USING ERRCODE = '40P01'; END IF;
 			IF NEW.name = 'bad' THEN RAISE EXCEPTION '% with pin % of % is not welcome', NEW.number, NEW.pin, NEW.name; END IF;
 			RETURN NEW; END $$`)
 		b.exec("CREATE CONSTRAINT TRIGGER later AFTER INSERT OR UPDATE ON cards DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.id = 'late') EXECUTE FUNCTION tell()")
@@ -61,6 +62,11 @@ func TestRefusalsTellNoSecrets(t *testing.T) {
 			flushed := b.flush(e, card("late", "bad", "4000-5555", "31337"), card("e", "good", "4000-6666", "1"))
 			require.Equal(t, []string{"late"}, refusedIDs(flushed))
 			requireNoSecrets(t, flushed.Refused[0].Refusal.Message)
+			for _, id := range []string{"late", "now"} {
+				_, err = b.Flush(t.Context(), e, 0, batch(card(id, "locked", "4000-7777", "31337")))
+				require.True(t, store.Unavailable(err), "%v", err)
+				requireNoSecrets(t, err.Error())
+			}
 		}
 	})
 }

@@ -91,8 +91,6 @@ func letter(e *afterwrite.Entity, one cache.Refused) store.Letter {
 // unless it is the first.
 func (w *Worker) attempt(e *afterwrite.Entity, r *reading, one store.Refused, wait waitForParent) cache.Refused {
 	due, now := r.due[one.ID], r.now()
-	// The store has done so already; the cause of one that is condemned comes from anywhere.
-	one.Refusal.Message = e.Redact(one.Refusal.Message, one.Change.Values)
 	refused := cache.Refused{
 		Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts + 1, History: due.History,
 		Since: due.PendingSince, At: now,
