@@ -32,7 +32,7 @@ func BenchmarkPages(b *testing.B) {
 	for _, path := range []string{
 		"/", "/entities/e000", "/refused", "/refused?entity=e007", "/refused?text=constraint+7", "/refused?text=nothing+like+it",
 		fmt.Sprintf("/refused?before=%d", count/2), fmt.Sprintf("/refused/%d", count/2), "/refused/confirm?do=discard&all=1&entity=e007", "/policies", "/policies/e007", "/audit", "/queues",
-		"/held", "/held?kind=unique", "/held?text=nothing+like+it", "/held/confirm?do=discard&all=1", "/refused?kind=unique", fmt.Sprintf("/refused?kind=check&before=%d", count/2), "/cache", "/record", "/record?entity=e007&id=7", "/help", "/series.json",
+		"/held", "/held?kind=unique", "/held?text=nothing+like+it", "/held/confirm?do=discard&all=1", "/refused?kind=unique", "/refused?state=retrying", "/refused?state=resolved&text=constraint+7", fmt.Sprintf("/refused?kind=check&before=%d", count/2), "/cache", "/record", "/record?entity=e007&id=7", "/help", "/series.json",
 		"/export/entities?format=csv",
 	} {
 		b.Run(path, func(b *testing.B) {
