@@ -195,11 +195,22 @@ func replaced(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "node with given id")
 }
 
-// button clicks the button or link of that text, in the dialog where one is open.
+// button clicks the button or link of that text, in the dialog where one is open. It
+// clicks the element and not its place: pages renew their regions by themselves, which
+// may move it meanwhile.
 func (b *tab) button(label string) {
 	b.t.Helper()
-	b.click(chromedp.Click(chromedp.JSPath(fmt.Sprintf(`[...(document.querySelector("dialog[open]") || document).querySelectorAll("button, a")]
-		.filter(e => e.checkVisibility() && e.innerText.trim() === %s).slice(0, 1)`, quoted(label))), chromedp.NodeVisible))
+	click := fmt.Sprintf(`(() => {
+		const named = [...(document.querySelector("dialog[open]") || document).querySelectorAll("button, a")]
+			.find(e => e.checkVisibility() && !e.disabled && e.innerText.trim() === %s);
+		if (named) setTimeout(() => named.click());
+		return !!named;
+	})()`, quoted(label))
+	testkit.Eventually(b.t, "there is the button "+label, func() bool {
+		// A page that is being left answers nothing.
+		there, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](click))
+		return err == nil && there
+	})
 }
 
 func (b *tab) fill(selector, value string) {
