@@ -45,7 +45,7 @@ bench: build deps ## measure this machine beside other ways, then run the Go ben
 	@$(MAKE) --no-print-directory micro
 
 micro: deps ## run the Go benchmarks of the hot paths BENCHCOUNT (6) times each
-	@CGO_ENABLED=1 $(GO) test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) -timeout 1h ./cache ./producer ./producer/api ./store
+	@CGO_ENABLED=1 $(GO) test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) -timeout 1h ./cache ./producer ./producer/api ./store ./worker
 
 fuzz: build-deps ## run each fuzz target for FUZZTIME (30s)
 	@scripts/fuzz.sh $(FUZZTIME) $(PKG)

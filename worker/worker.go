@@ -23,7 +23,7 @@ import (
 
 // Defaults of a [Config].
 const (
-	DefaultSlice         = 300 * time.Millisecond // there may be more busy partitions than tasks at once
+	DefaultSlice         = 100 * time.Millisecond // there may be more busy partitions than tasks at once
 	DefaultFlagTTL       = cache.DefaultFlagMargin
 	DefaultSweepInterval = time.Second
 	DefaultBatchBytes    = 8 << 20
