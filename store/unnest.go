@@ -1,10 +1,12 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"gorm.io/gorm"
 
@@ -39,10 +41,18 @@ func (*postgres) upsert(tx *transaction, t *table, changes []afterwrite.Change) 
 	if err != nil {
 		return &unfitError{err}
 	}
-	if _, err = tx.tx.ExecContext(tx.db.Statement.Context, statement, arrays...); err != nil {
-		t.unnest.Store(nil) // a column may have another type by now
+	_, err = tx.tx.ExecContext(tx.db.Statement.Context, statement, arrays...)
+	if outdated(err) {
+		t.unnest.Store(nil)
 	}
 	return err
+}
+
+// outdated reports an error of class 42, of a statement that does not fit the table: a
+// column may have another type by now. A refusal of what it carries says nothing of it.
+func outdated(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && strings.HasPrefix(e.Code, "42")
 }
 
 // unnesting returns the table's upsert by columns, or "" where it has none.
