@@ -32,7 +32,7 @@ type Batch struct {
 
 // dueGather is the number of records that one trip of Due reads, and so what it may read
 // beyond its bytes. Reading them in the script, the way to have all at one moment, costs
-// Redis six times as much, and nobody else is served meanwhile.
+// Redis more than twice as much, and nobody else is served meanwhile.
 const dueGather = 128
 
 // Due reads up to limit records that are due, and about maxBytes of values: pending ones
@@ -51,14 +51,14 @@ func (c *Cache) Due(ctx context.Context, e *afterwrite.Entity, partition, limit,
 	b := Batch{ReadAt: parseMS(text(reply[0])), More: text(reply[1]) != ""}
 	pending, held := listed(reply[2], nil), listed(reply[3], reply[4])
 	b.Due = make([]Due, 0, len(pending)+len(held))
-	room := maxBytes
-	if b.More && len(held) > 0 {
-		room = maxBytes / 10 // the held ones' share, as of records
+	heldBytes := maxBytes
+	if b.More {
+		heldBytes /= 10 // their share, as of records
 	}
 	if err := c.readDue(ctx, e, k, &b, pending, maxBytes); err != nil {
 		return Batch{}, err
 	}
-	if err := c.readDue(ctx, e, k, &b, held, room); err != nil {
+	if err := c.readDue(ctx, e, k, &b, held, heldBytes); err != nil {
 		return Batch{}, err
 	}
 	return b, nil

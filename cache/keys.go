@@ -13,6 +13,12 @@ type keys struct {
 	record                                                       string // without the id
 }
 
+// What follows the base in the names that every write has.
+const (
+	statsSuffix  = "stats" // lua/write.lua finds the base before it
+	recordSuffix = "r:"    // then the id
+)
+
 // base begins the name of every key of a partition.
 func (c *Cache) base(e *afterwrite.Entity, partition int) string {
 	return c.prefix + ":{" + e.Name + "/" + strconv.Itoa(partition) + "}:"
@@ -21,9 +27,9 @@ func (c *Cache) base(e *afterwrite.Entity, partition int) string {
 func (c *Cache) keys(e *afterwrite.Entity, partition int) keys {
 	base := c.base(e, partition)
 	return keys{
-		stats: base + "stats", pending: base + "pending", held: base + "held", dead: base + "dead",
+		stats: base + statsSuffix, pending: base + "pending", held: base + "held", dead: base + "dead",
 		why: base + "why", letters: base + "letters", stream: base + "stream", ops: base + "ops", opsAt: base + "opsAt",
-		rank: base + "rank", build: base + "rankBuild", unsure: base + "rankUnsure", record: base + "r:",
+		rank: base + "rank", build: base + "rankBuild", unsure: base + "rankUnsure", record: base + recordSuffix,
 	}
 }
 

@@ -179,7 +179,7 @@ func (c *Cache) writeCall(groups []*Group) *call {
 	}
 	keys := make([]string, 0, len(groups)+writes)
 	for _, g := range groups {
-		keys = append(keys, c.base(e, g.Partition)+"stats")
+		keys = append(keys, c.base(e, g.Partition)+statsSuffix)
 	}
 	args := make([]any, 0, 11+len(e.Fields)+len(groups)+writes*(1+len(e.Fields)))
 	args = append(args, e.PartitionLimit(), e.Partitions, ms(e.Flush.Delay), ms(c.flagMargin),
@@ -188,7 +188,7 @@ func (c *Cache) writeCall(groups []*Group) *call {
 		args = append(args, e.Fields[i].Name)
 	}
 	for _, g := range groups {
-		record := c.base(e, g.Partition) + "r:"
+		record := c.base(e, g.Partition) + recordSuffix
 		args = append(args, len(g.Writes))
 		for i := range g.Writes {
 			keys = append(keys, record+g.Writes[i].ID)

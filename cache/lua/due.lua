@@ -1,8 +1,8 @@
 -- Lists what the database should see now: pending records that have waited the flush
 -- delay, or since before a flush was asked for, oldest first, then held records whose next
 -- attempt is due. Where there are too many of both, a share is the held ones', so that a
--- hot partition does not keep them waiting. The records themselves are read after it, each at one moment: what is accepted
--- before the time of this look is in them.
+-- hot partition does not keep them waiting. The records themselves are read after it,
+-- each at one moment: what is accepted before the time of this look is in them.
 -- Call it only while the partition's fence is locked.
 --
 -- KEYS  1 pending  2 held  3 why  4 stats
