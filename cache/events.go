@@ -35,8 +35,8 @@ const (
 	listenFor   = 15 * time.Second
 	listenEvery = 5 * time.Second
 	// keptEvents bounds the entries of a partition's stream; an entry has the records of
-	// one batch.
-	keptEvents = 256
+	// one call, see ackGather.
+	keptEvents = 512
 	// silence is how long a connection may say nothing before it is asked whether it is
 	// there, and then until it is given up.
 	silence = 5 * time.Second

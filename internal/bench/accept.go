@@ -73,12 +73,13 @@ func (r *run) flushing(ctx context.Context) error {
 	defer worker.Kill()
 	figures := []Figure{
 		{Section: "flushing", Name: "writes while flushing", Unit: "/s", Base: waySet},
+		{Section: "flushing", Name: "p99 while flushing", Unit: "µs", Base: waySet},
 		{Section: "flushing", Name: "rows meanwhile", Unit: "/s"},
 	}
 	return r.alternate(ctx, figures,
 		way{waySet, func(ctx context.Context) (map[string]float64, error) {
 			o, err := closed(ctx, some, r.Time, 0, r.set)
-			return map[string]float64{"writes while flushing": o.rate()}, err
+			return map[string]float64{"writes while flushing": o.rate(), "p99 while flushing": o.quantile(0.99)}, err
 		}},
 		way{wayLibrary, func(ctx context.Context) (map[string]float64, error) {
 			if _, err := closed(ctx, some, r.Time/4, 0, put(r.producer, entityName)); err != nil {
@@ -99,7 +100,9 @@ func (r *run) flushing(ctx context.Context) error {
 				return nil, err
 			}
 			rows := float64(after-before) / o.took.Seconds()
-			return map[string]float64{"writes while flushing": o.rate(), "rows meanwhile": rows}, r.drained(ctx)
+			return map[string]float64{
+				"writes while flushing": o.rate(), "p99 while flushing": o.quantile(0.99), "rows meanwhile": rows,
+			}, r.drained(ctx)
 		}})
 }
 
