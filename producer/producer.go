@@ -16,7 +16,7 @@ import (
 
 // Defaults of [Config].
 const (
-	DefaultLanes      = 4
+	DefaultLanes      = 2
 	DefaultMaxWaiting = 10_000
 	DefaultTimeout    = 10 * time.Second
 )
