@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,13 +60,19 @@ func TestI3Counter(t *testing.T) {
 		stores := []*bench{setup(t, url, []*afterwrite.Entity{e}), open(t, url, []*afterwrite.Entity{e})}
 		const flushers, times = 6, 10
 		var wait sync.WaitGroup
-		var state atomic.Int64 // read and then stored: only the fence keeps it whole
 		for n := range flushers {
 			wait.Go(func() {
 				for range times {
-					_, err := stores[n%2].Flush(t.Context(), e, 3, func(context.Context) ([]afterwrite.Change, error) {
-						state.Store(state.Load() + 1)
-						return []afterwrite.Change{put("a", "null", strconv.FormatInt(state.Load(), 10))}, nil
+					_, err := stores[n%2].Flush(t.Context(), e, 3, func(ctx context.Context) ([]afterwrite.Change, error) {
+						rows, err := stores[n%2].Load(ctx, e, []string{"a"})
+						if err != nil {
+							return nil, err
+						}
+						var age int64
+						if row, ok := rows["a"]; ok {
+							age, err = strconv.ParseInt(row[1], 10, 64)
+						}
+						return []afterwrite.Change{put("a", "null", strconv.FormatInt(age+1, 10))}, err
 					})
 					if err != nil {
 						t.Error(err)
@@ -76,8 +81,7 @@ func TestI3Counter(t *testing.T) {
 			})
 		}
 		wait.Wait()
-		require.EqualValues(t, flushers*times, state.Load())
-		require.Equal(t, strconv.FormatInt(state.Load(), 10), stores[0].load(e, "a")["a"][1])
+		require.Equal(t, strconv.Itoa(flushers*times), stores[0].load(e, "a")["a"][1])
 	})
 }
 
@@ -144,17 +148,11 @@ func TestTimeouts(t *testing.T) {
 			c.LockTimeout, c.BusyTimeout, c.IdleInTransaction = 300*time.Millisecond, 300*time.Millisecond, 700*time.Millisecond
 		}
 		frozen, other := setup(t, url, []*afterwrite.Entity{e}, short), open(t, url, []*afterwrite.Entity{e}, short)
-		reading, thaw := make(chan struct{}), make(chan struct{})
+		inside := frozen.faults.Inject(testkit.Hold, testkit.Statement("savepoint"))
 		var wait sync.WaitGroup
 		var woken error
-		wait.Go(func() {
-			_, woken = frozen.Flush(t.Context(), e, 0, func(context.Context) ([]afterwrite.Change, error) {
-				close(reading)
-				<-thaw
-				return []afterwrite.Change{put("a", email(1), "1")}, nil
-			})
-		})
-		<-reading
+		wait.Go(func() { _, woken = frozen.Flush(t.Context(), e, 0, batch(put("a", email(1), "1"))) })
+		<-inside.Hit()
 		_, err := other.Flush(t.Context(), e, 0, batch(put("a", email(1), "2")))
 		require.True(t, store.Unavailable(err), "%v", err)
 		if other.Dialect() == "postgres" {
@@ -163,7 +161,7 @@ func TestTimeouts(t *testing.T) {
 				return err == nil
 			})
 		}
-		close(thaw)
+		inside.Release()
 		wait.Wait()
 		if other.Dialect() == "postgres" {
 			require.True(t, store.Unavailable(woken), "%v", woken)
