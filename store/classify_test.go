@@ -133,13 +133,17 @@ func TestUnavailableSQLite(t *testing.T) {
 		},
 		"busy": func(t *testing.T, url string, e *afterwrite.Entity) *bench {
 			other := open(t, url, []*afterwrite.Entity{e})
-			holding, done := other.faults.Inject(testkit.Hold, testkit.Statement("savepoint")), make(chan struct{})
+			holding, release, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 			go func() {
 				defer close(done)
-				_, _ = other.Flush(context.Background(), e, 1, batch(put("other", "null", "1")))
+				_, _ = other.Flush(context.Background(), e, 1, func(context.Context) ([]afterwrite.Change, error) {
+					close(holding)
+					<-release
+					return nil, nil
+				})
 			}()
-			<-holding.Hit()
-			t.Cleanup(func() { holding.Release(); <-done })
+			<-holding
+			t.Cleanup(func() { close(release); <-done })
 			return open(t, url, []*afterwrite.Entity{e}, pragma("SELECT 1"))
 		},
 		"table missing": func(t *testing.T, url string, e *afterwrite.Entity) *bench {

@@ -21,8 +21,6 @@ type dialect interface {
 	connectors() (writing, reading driver.Connector)
 	// writers is the number of connections that write, given the size of the pool.
 	writers(size int) int
-	// ahead says that batches are read before the fence is locked, see readAhead.
-	ahead() bool
 	// probe is a query of one integer that needs a working database.
 	probe() string
 	// lock is the statement that takes the fence of an entity and a partition by

@@ -27,9 +27,8 @@
 // # Flushing
 //
 // [Store.Flush] is one transaction: it changes the partition's row of
-// afterwrite_fences, and thereby holds its lock; only then is the batch read, or found
-// to have been read since the last commit (on SQLite); then it is written and committed.
-// So whoever writes has read after everyone before it had
+// afterwrite_fences, and thereby holds its lock; only then is the batch read; then it
+// is written and committed. So whoever writes has read after everyone before it had
 // committed, and a row cannot move back. A flusher that was frozen wakes to a
 // transaction that the database has ended, and fails.
 //

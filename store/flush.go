@@ -30,10 +30,10 @@ func (f *Flushed) add(more Flushed) {
 	f.Refused = append(f.Refused, more.Refused...)
 }
 
-// Reader reads the batch to flush. It is called when the fence is locked, or before, and
-// then again unless nobody has committed meanwhile: so whoever writes has read after
-// everyone before it had committed. It returns at most one change an id, must be bounded
-// in time by its context, must not call the store, and what it returned last counts.
+// Reader reads the batch to flush. It is called when the fence is locked, so that
+// whoever writes has read after everyone before it had committed. It returns at most
+// one change an id, must be bounded in time by its context, must not call the store,
+// and may be called again within one flush, for a state that is newer.
 type Reader = func(ctx context.Context) ([]afterwrite.Change, error)
 
 // Flush writes one batch of a partition: in one transaction it locks the partition's
@@ -108,62 +108,20 @@ type commitRefused struct {
 
 func (c *commitRefused) Error() string { return "commit: " + c.refusal.Error() }
 
-// early is a batch that was read before the fence was locked. It is as good as one read
-// behind the lock if nobody has committed in between: after the look at the fence, which
-// came before the read, and before the lock.
-type early struct {
-	flushes int64 // of the fence, at the look
-	changes []afterwrite.Change
-}
-
-// readAhead reads the batch while others write theirs, where they would have to wait for
-// each other: on SQLite whoever holds one fence keeps every flush waiting.
-func (f *flush) readAhead(ctx context.Context) (*early, error) {
-	if !f.store.dialect.ahead() {
-		return nil, nil
-	}
-	flushes, err := f.store.flushes(ctx, f.table.entity.Name, f.partition)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotLocked, err)
-	}
-	changes, err := f.read(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the batch: %w", err)
-	}
-	return &early{flushes, changes}, nil
-}
-
-// lockAndRead locks the fence and returns the batch that counts.
-func (f *flush) lockAndRead(ctx context.Context, tx *transaction, ahead *early) ([]afterwrite.Change, error) {
-	flushes, err := tx.lock(f.table.entity.Name, f.partition)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotLocked, err)
-	}
-	if ahead != nil && flushes == ahead.flushes+1 {
-		return ahead.changes, nil
-	}
-	changes, err := f.read(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the batch: %w", err)
-	}
-	return changes, nil
-}
-
-// transact is one transaction: lock and read, then write. A non-nil only restricts it to
-// those ids.
+// transact is one transaction: lock, then read, then write. A non-nil only restricts
+// it to those ids.
 func (f *flush) transact(ctx context.Context, only map[string]bool) (Flushed, error) {
-	ahead, err := f.readAhead(ctx)
-	if err != nil {
-		return Flushed{}, err
-	}
 	tx, err := f.store.begin(ctx)
 	if err != nil {
-		return Flushed{}, fmt.Errorf("%w: %w", ErrNotLocked, err)
+		return Flushed{}, err
 	}
 	defer tx.rollback() // after a commit it does nothing
-	changes, err := f.lockAndRead(ctx, tx, ahead)
-	if err != nil {
+	if err := tx.lock(f.table.entity.Name, f.partition); err != nil {
 		return Flushed{}, err
+	}
+	changes, err := f.read(ctx)
+	if err != nil {
+		return Flushed{}, fmt.Errorf("read the batch: %w", err)
 	}
 	if only != nil {
 		changes = slices.DeleteFunc(slices.Clone(changes), func(c afterwrite.Change) bool { return !only[c.ID] })

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,19 +61,13 @@ func TestI3Counter(t *testing.T) {
 		stores := []*bench{setup(t, url, []*afterwrite.Entity{e}), open(t, url, []*afterwrite.Entity{e})}
 		const flushers, times = 6, 10
 		var wait sync.WaitGroup
+		var state atomic.Int64 // read and then stored: only the fence keeps it whole
 		for n := range flushers {
 			wait.Go(func() {
 				for range times {
-					_, err := stores[n%2].Flush(t.Context(), e, 3, func(ctx context.Context) ([]afterwrite.Change, error) {
-						rows, err := stores[n%2].Load(ctx, e, []string{"a"})
-						if err != nil {
-							return nil, err
-						}
-						var age int64
-						if row, ok := rows["a"]; ok {
-							age, err = strconv.ParseInt(row[1], 10, 64)
-						}
-						return []afterwrite.Change{put("a", "null", strconv.FormatInt(age+1, 10))}, err
+					_, err := stores[n%2].Flush(t.Context(), e, 3, func(context.Context) ([]afterwrite.Change, error) {
+						state.Store(state.Load() + 1)
+						return []afterwrite.Change{put("a", "null", strconv.FormatInt(state.Load(), 10))}, nil
 					})
 					if err != nil {
 						t.Error(err)
@@ -81,7 +76,8 @@ func TestI3Counter(t *testing.T) {
 			})
 		}
 		wait.Wait()
-		require.Equal(t, strconv.Itoa(flushers*times), stores[0].load(e, "a")["a"][1])
+		require.EqualValues(t, flushers*times, state.Load())
+		require.Equal(t, strconv.FormatInt(state.Load(), 10), stores[0].load(e, "a")["a"][1])
 	})
 }
 
@@ -148,11 +144,17 @@ func TestTimeouts(t *testing.T) {
 			c.LockTimeout, c.BusyTimeout, c.IdleInTransaction = 300*time.Millisecond, 300*time.Millisecond, 700*time.Millisecond
 		}
 		frozen, other := setup(t, url, []*afterwrite.Entity{e}, short), open(t, url, []*afterwrite.Entity{e}, short)
-		inside := frozen.faults.Inject(testkit.Hold, testkit.Statement("savepoint"))
+		reading, thaw := make(chan struct{}), make(chan struct{})
 		var wait sync.WaitGroup
 		var woken error
-		wait.Go(func() { _, woken = frozen.Flush(t.Context(), e, 0, batch(put("a", email(1), "1"))) })
-		<-inside.Hit()
+		wait.Go(func() {
+			_, woken = frozen.Flush(t.Context(), e, 0, func(context.Context) ([]afterwrite.Change, error) {
+				close(reading)
+				<-thaw
+				return []afterwrite.Change{put("a", email(1), "1")}, nil
+			})
+		})
+		<-reading
 		_, err := other.Flush(t.Context(), e, 0, batch(put("a", email(1), "2")))
 		require.True(t, store.Unavailable(err), "%v", err)
 		if other.Dialect() == "postgres" {
@@ -161,7 +163,7 @@ func TestTimeouts(t *testing.T) {
 				return err == nil
 			})
 		}
-		inside.Release()
+		close(thaw)
 		wait.Wait()
 		if other.Dialect() == "postgres" {
 			require.True(t, store.Unavailable(woken), "%v", woken)

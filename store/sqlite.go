@@ -43,7 +43,6 @@ func newSQLite(cfg Config) (*sqlite, error) {
 
 func (*sqlite) name() string              { return "sqlite" }
 func (*sqlite) writers(int) int           { return 1 }
-func (*sqlite) ahead() bool               { return true } // whoever locks one fence keeps all flushes waiting
 func (*sqlite) isolation() *sql.TxOptions { return nil }
 func (*sqlite) parameters() int           { return 32766 }
 func (*sqlite) lock() string              { return lockByConflict }

@@ -20,7 +20,7 @@ type reading struct {
 	due     map[string]cache.Due // by id, as last read
 	first   cache.Batch          // of which ReadAt is used: all that was accepted before it is in the flush
 	last    cache.Batch
-	read    bool      // at all
+	locked  bool      // read at all: the fence was locked
 	started time.Time // of the first read, by this process's clock
 	err     error     // Redis's
 }
@@ -65,15 +65,15 @@ func (w *Worker) persist(ctx context.Context, o cache.Order, r *reading, limit i
 	})
 }
 
-// read reads the batch, behind the lock of the fence or before it: see [store.Reader].
+// read reads the batch. It runs while the fence is locked.
 func (w *Worker) read(ctx context.Context, o cache.Order, r *reading, limit int) ([]afterwrite.Change, error) {
 	b, err := w.cache.Due(ctx, o.Entity, o.Partition, limit, w.batchBytes)
 	if err != nil {
 		r.err = err
 		return nil, err
 	}
-	if !r.read {
-		r.read, r.first, r.started = true, b, time.Now()
+	if !r.locked {
+		r.locked, r.first, r.started = true, b, time.Now()
 	}
 	r.last = b
 	changes := make([]afterwrite.Change, len(b.Due))
@@ -104,7 +104,7 @@ func (w *Worker) failed(ctx context.Context, o cache.Order, r *reading, err erro
 	}
 	leave(fine)
 	at := place{o.Entity.Name, o.Partition}
-	failures, condemned := w.suspects.failed(at, len(r.last.Due), !errors.Is(err, store.ErrNotLocked))
+	failures, condemned := w.suspects.failed(at, len(r.last.Due), r.locked)
 	w.log.Warn("flush failed though the database answers", "entity", o.Entity.Name, "partition", o.Partition,
 		"records", len(r.last.Due), "failures", failures, "err", err)
 	if condemned {
