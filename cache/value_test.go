@@ -483,11 +483,11 @@ func TestCallersOfAKeyShareLooks(t *testing.T) {
 			assert.Equal(t, "new", got, "the look that has begun is too old")
 		})
 	}
+	testkit.Eventually(t, "they wait", func() bool { return cache.Gathered(b.Cache, "s:a") >= 100 })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := v.Get(ctx, "a")
 	require.ErrorIs(t, err, context.Canceled, "a caller who has gone waits for nobody")
-	testkit.Eventually(t, "they wait", func() bool { return cache.Gathered(b.Cache, "s:a") >= 100 })
 	h.hold.Store(nil)
 	close(hold)
 	all.Wait()
