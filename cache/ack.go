@@ -10,8 +10,8 @@ import (
 // Ack marks records as persisted, where the flushed version is still the newest, and
 // gives them their time to live. A record rewritten since the batch was read stays
 // pending, so a late or repeated Ack is harmless. Call it only after the database has
-// committed. It returns the number of records marked, beside an error that of those
-// before it.
+// committed. It returns the number of records marked, also beside an error: a large
+// batch takes several calls, and those before the failed one stand.
 func (c *Cache) Ack(ctx context.Context, e *afterwrite.Entity, partition int, batch Batch, flushed []afterwrite.Change) (int, error) {
 	if len(flushed) == 0 {
 		return 0, nil

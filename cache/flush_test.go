@@ -71,6 +71,35 @@ func TestI7RepeatedAckCountsOnce(t *testing.T) {
 	assert.Zero(t, b.rdb.Exists(t.Context(), b.key("a")).Val())
 }
 
+// TestAckOfALargeBatch: a batch takes several calls. Where one of them is lost, those
+// before it stand, and a repeat does the rest, each record once.
+func TestAckOfALargeBatch(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b.put(t, "first", "one")
+	b.flush(t) // from now on Redis knows the script
+	const records = 300
+	for i := range records {
+		b.put(t, fmt.Sprint(i), "one")
+	}
+	batch, err := b.Due(t.Context(), b.e, 0, records, 1<<20)
+	require.NoError(t, err)
+	changes := b.commit(batch)
+	require.Len(t, changes, records)
+	second := b.faults.Inject(testkit.Vanish, testkit.Script(t, "ack"), testkit.After(1))
+	marked, err := b.Ack(t.Context(), b.e, 0, batch, changes)
+	require.ErrorIs(t, err, afterwrite.ErrUnavailable)
+	require.Equal(t, 1, second.Hits())
+	require.Positive(t, marked)
+	require.Less(t, marked, records)
+	require.EqualValues(t, 1+marked, b.total(t).Persisted)
+	require.EqualValues(t, records-marked, b.total(t).Pending)
+	rest, err := b.Ack(t.Context(), b.e, 0, batch, changes)
+	require.NoError(t, err)
+	require.Equal(t, records, marked+rest)
+	require.Zero(t, b.total(t).Pending)
+	require.Zero(t, b.total(t).Imbalance())
+}
+
 func TestPutDeletePutAcrossBatches(t *testing.T) {
 	b := setup(t)
 	b.put(t, "a", "one")
