@@ -21,6 +21,9 @@ type dialect interface {
 	connectors() (writing, reading driver.Connector)
 	// writers is the number of connections that write, given the size of the pool.
 	writers(size int) int
+	// ahead says that whoever holds one fence keeps every flush waiting, so that a batch
+	// had better be read before: see FlushAhead.
+	ahead() bool
 	// probe is a query of one integer that needs a working database.
 	probe() string
 	// lock is the statement that takes the fence of an entity and a partition by

@@ -30,7 +30,8 @@
 // afterwrite_fences, and thereby holds its lock; only then is the batch read; then it
 // is written and committed. So whoever writes has read after everyone before it had
 // committed, and a row cannot move back. A flusher that was frozen wakes to a
-// transaction that the database has ended, and fails.
+// transaction that the database has ended, and fails. [Store.FlushAhead] reads before the
+// lock, and what it has counts only if the fence shows that nobody has committed since.
 //
 //	A: lock fence ── read v1 ── (frozen) ·············· upsert v1 → error, undone
 //	B:               lock fence (waits) ─ read v2 ─ upsert v2 ─ COMMIT

@@ -13,6 +13,9 @@ var (
 	// ErrNotMigrated reports that a table or column is missing: run the migrations.
 	// It is also unavailable: what is waiting goes on when the table is there.
 	ErrNotMigrated = errors.New("a table or column is missing: run afterwrite migrate")
+	// ErrNotLocked reports that a flush did not come to hold the partition's fence: what is
+	// in its batch has nothing to do with it.
+	ErrNotLocked = errors.New("the fence was not locked")
 	// ErrUnreadable reports a value in the database that its field cannot show, such
 	// as text that is not UTF-8.
 	ErrUnreadable = errors.New("the database has a value that is not of its field's type")

@@ -60,12 +60,25 @@ func (t *transaction) rollback() {
 
 // lock takes the fence of a partition by changing its row, which makes it if need
 // be. Nobody else gets past this statement until the transaction ends; and what
-// they committed before is seen by every statement after it.
-func (t *transaction) lock(entity string, partition int) error {
+// they committed before is seen by every statement after it. It returns the number of
+// transactions that held the fence and committed, this one included.
+func (t *transaction) lock(entity string, partition int) (flushes int64, err error) {
 	defer t.store.metrics.time("lock")()
-	var flushes int64
-	err := t.db.Raw(t.store.dialect.lock(), entity, partition).Row().Scan(&flushes)
-	return t.store.unavailable("lock the fence", err)
+	err = t.db.Raw(t.store.dialect.lock(), entity, partition).Row().Scan(&flushes)
+	return flushes, t.store.unavailable("lock the fence", err)
+}
+
+// flushes is the number of transactions that held the partition's fence and committed, as
+// it is now, without locking it.
+func (s *Store) flushes(ctx context.Context, entity string, partition int) (int64, error) {
+	defer s.metrics.time("fence")()
+	var flushes []int64
+	err := s.read(ctx).Table("afterwrite_fences").Where("entity = ? AND partition = ?", entity, partition).
+		Pluck("flushes", &flushes).Error
+	if err != nil || len(flushes) == 0 {
+		return 0, s.unavailable("look at the fence", err)
+	}
+	return flushes[0], nil
 }
 
 // try runs a statement that may be refused. A failure undoes the statement alone, if

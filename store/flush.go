@@ -30,10 +30,11 @@ func (f *Flushed) add(more Flushed) {
 	f.Refused = append(f.Refused, more.Refused...)
 }
 
-// Reader reads the batch to flush. It is called when the fence is locked, so that
-// whoever writes has read after everyone before it had committed. It returns at most
-// one change an id, must be bounded in time by its context, must not call the store,
-// and may be called again within one flush, for a state that is newer.
+// Reader reads the batch to flush. It is called when the fence is locked, so that whoever
+// writes has read after everyone before it had committed, by [Store.FlushAhead] also
+// before. It returns at most one change an id, must be bounded in time by its context,
+// must not call the store, and may be called again within one flush, for a state that is
+// newer: what it returned last counts.
 type Reader = func(ctx context.Context) ([]afterwrite.Change, error)
 
 // Flush writes one batch of a partition: in one transaction it locks the partition's
@@ -47,7 +48,15 @@ type Reader = func(ctx context.Context) ([]afterwrite.Change, error)
 // Any error means that nothing need have been persisted, though after a lost reply to
 // COMMIT it may have been: flush again. It is [Unavailable], or that of read.
 func (s *Store) Flush(ctx context.Context, e *afterwrite.Entity, partition int, read Reader) (Flushed, error) {
-	return s.flush(ctx, e, partition, read, false)
+	return s.flush(ctx, e, flush{partition: partition, read: read})
+}
+
+// FlushAhead flushes like [Store.Flush], and reads the batch before the fence is locked
+// where whoever holds one fence keeps every flush waiting, on SQLite; if anybody has
+// committed meanwhile, it reads again behind the lock. It is for a partition that has more
+// due than one batch takes: there is nothing that waiting would add to the batch.
+func (s *Store) FlushAhead(ctx context.Context, e *afterwrite.Entity, partition int, read Reader) (Flushed, error) {
+	return s.flush(ctx, e, flush{partition: partition, read: read, ahead: s.dialect.ahead()})
 }
 
 // Isolate flushes like [Store.Flush] for a batch that is [Unavailable] again and
@@ -59,7 +68,7 @@ func (s *Store) Isolate(ctx context.Context, e *afterwrite.Entity, partition int
 	if err := s.readable(ctx, e); err != nil {
 		return Flushed{}, fmt.Errorf("isolate %s/%d: %w", e.Name, partition, err)
 	}
-	return s.flush(ctx, e, partition, read, true)
+	return s.flush(ctx, e, flush{partition: partition, read: read, suspicious: true})
 }
 
 // readable reports whether the entity's table has all of its columns.
@@ -72,20 +81,20 @@ func (s *Store) readable(ctx context.Context, e *afterwrite.Entity) error {
 	return err
 }
 
-func (s *Store) flush(ctx context.Context, e *afterwrite.Entity, partition int, read Reader, suspicious bool) (Flushed, error) {
+func (s *Store) flush(ctx context.Context, e *afterwrite.Entity, f flush) (Flushed, error) {
 	t, err := s.table(e)
 	if err != nil {
 		return Flushed{}, err
 	}
 	defer s.metrics.time("flush")()
-	f := flush{store: s, table: t, partition: partition, read: read, suspicious: suspicious}
-	flushed, err := f.transact(ctx, nil)
+	f.store, f.table = s, t
+	flushed, err := f.run(ctx)
 	var refused *commitRefused
 	if errors.As(err, &refused) {
 		flushed, err = f.split(ctx, refused)
 	}
 	if err != nil {
-		return Flushed{}, fmt.Errorf("flush %s/%d: %w", e.Name, partition, err)
+		return Flushed{}, fmt.Errorf("flush %s/%d: %w", e.Name, f.partition, err)
 	}
 	return flushed, nil
 }
@@ -96,7 +105,20 @@ type flush struct {
 	table      *table
 	partition  int
 	read       Reader
+	ahead      bool // see FlushAhead
 	suspicious bool // see Isolate
+}
+
+// run reads ahead if it should, and flushes.
+func (f *flush) run(ctx context.Context) (Flushed, error) {
+	if !f.ahead {
+		return f.transact(ctx, nil, nil)
+	}
+	read, err := f.readAhead(ctx)
+	if err != nil {
+		return Flushed{}, err
+	}
+	return f.transact(ctx, read, nil)
 }
 
 // commitRefused is a refusal that the database kept until COMMIT, as it does for
@@ -108,20 +130,54 @@ type commitRefused struct {
 
 func (c *commitRefused) Error() string { return "commit: " + c.refusal.Error() }
 
-// transact is one transaction: lock, then read, then write. A non-nil only restricts
-// it to those ids.
-func (f *flush) transact(ctx context.Context, only map[string]bool) (Flushed, error) {
-	tx, err := f.store.begin(ctx)
+// early is a batch that was read before the fence was locked. It is as good as one read
+// behind the lock if nobody has committed in between: after the look at the fence, which
+// came before the read, and before the lock.
+type early struct {
+	flushes int64 // of the fence, at the look
+	changes []afterwrite.Change
+}
+
+// readAhead reads the batch while others write theirs.
+func (f *flush) readAhead(ctx context.Context) (*early, error) {
+	flushes, err := f.store.flushes(ctx, f.table.entity.Name, f.partition)
 	if err != nil {
-		return Flushed{}, err
-	}
-	defer tx.rollback() // after a commit it does nothing
-	if err := tx.lock(f.table.entity.Name, f.partition); err != nil {
-		return Flushed{}, err
+		return nil, fmt.Errorf("%w: %w", ErrNotLocked, err)
 	}
 	changes, err := f.read(ctx)
 	if err != nil {
-		return Flushed{}, fmt.Errorf("read the batch: %w", err)
+		return nil, fmt.Errorf("read the batch: %w", err)
+	}
+	return &early{flushes, changes}, nil
+}
+
+// lockAndRead locks the fence and returns the batch that counts. A nil ahead is none.
+func (f *flush) lockAndRead(ctx context.Context, tx *transaction, ahead *early) ([]afterwrite.Change, error) {
+	flushes, err := tx.lock(f.table.entity.Name, f.partition)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotLocked, err)
+	}
+	if ahead != nil && flushes == ahead.flushes+1 {
+		return ahead.changes, nil
+	}
+	changes, err := f.read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the batch: %w", err)
+	}
+	return changes, nil
+}
+
+// transact is one transaction: lock, then read unless what was read ahead counts, then
+// write. A non-nil only restricts it to those ids.
+func (f *flush) transact(ctx context.Context, ahead *early, only map[string]bool) (Flushed, error) {
+	tx, err := f.store.begin(ctx)
+	if err != nil {
+		return Flushed{}, fmt.Errorf("%w: %w", ErrNotLocked, err)
+	}
+	defer tx.rollback() // after a commit it does nothing
+	changes, err := f.lockAndRead(ctx, tx, ahead)
+	if err != nil {
+		return Flushed{}, err
 	}
 	if only != nil {
 		changes = slices.DeleteFunc(slices.Clone(changes), func(c afterwrite.Change) bool { return !only[c.ID] })
@@ -173,7 +229,7 @@ func (f *flush) split(ctx context.Context, c *commitRefused) (Flushed, error) {
 	}
 	total := Flushed{Refused: c.flushed.Refused}
 	for _, half := range [][]afterwrite.Change{written[:len(written)/2], written[len(written)/2:]} {
-		flushed, err := f.transact(ctx, idsOf(half))
+		flushed, err := f.transact(ctx, nil, idsOf(half))
 		var refused *commitRefused
 		if errors.As(err, &refused) {
 			flushed, err = f.split(ctx, refused)

@@ -59,6 +59,7 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(max(1, d.Mi
 
 func (*postgres) name() string         { return "postgres" }
 func (*postgres) writers(size int) int { return max(3, size) } // a migration needs three
+func (*postgres) ahead() bool          { return false }
 func (*postgres) parameters() int      { return 65535 }
 func (*postgres) lock() string         { return lockByConflict }
 func (*postgres) goose() goose.Dialect { return goose.DialectPostgres }

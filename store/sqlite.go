@@ -43,6 +43,7 @@ func newSQLite(cfg Config) (*sqlite, error) {
 
 func (*sqlite) name() string              { return "sqlite" }
 func (*sqlite) writers(int) int           { return 1 }
+func (*sqlite) ahead() bool               { return true }
 func (*sqlite) isolation() *sql.TxOptions { return nil }
 func (*sqlite) parameters() int           { return 32766 }
 func (*sqlite) lock() string              { return lockByConflict }

@@ -27,7 +27,7 @@ func (s *Store) Through(ctx context.Context, e *afterwrite.Entity, id string, de
 		return false, err
 	}
 	defer tx.rollback() // after a commit it does nothing
-	if err := tx.lock(e.Name, e.Partition(id)); err != nil {
+	if _, err := tx.lock(e.Name, e.Partition(id)); err != nil {
 		return false, err
 	}
 	rows, err := s.load(tx.db, t, []string{id})

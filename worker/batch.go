@@ -20,7 +20,7 @@ type reading struct {
 	due     map[string]cache.Due // by id, as last read
 	first   cache.Batch          // of which ReadAt is used: all that was accepted before it is in the flush
 	last    cache.Batch
-	locked  bool      // read at all: the fence was locked
+	read    bool      // at all
 	started time.Time // of the first read, by this process's clock
 	err     error     // Redis's
 }
@@ -42,6 +42,11 @@ func (w *Worker) flush(ctx context.Context, o cache.Order) (more bool, err error
 	}
 	leave(fine)
 	w.suspects.succeeded(at, limit, o.Entity.Flush.Batch)
+	if r.last.More {
+		w.backlogs.Store(at, true)
+	} else {
+		w.backlogs.Delete(at)
+	}
 	if err := w.settle(ctx, o, r, flushed); err != nil {
 		return false, w.unsettled(err)
 	}
@@ -53,6 +58,9 @@ func (w *Worker) flush(ctx context.Context, o cache.Order) (more bool, err error
 // persist has the store lock, read, write and commit.
 func (w *Worker) persist(ctx context.Context, o cache.Order, r *reading, limit int, suspicious bool) (store.Flushed, error) {
 	run, bound := w.store.Flush, w.patience(o.Entity)
+	if _, full := w.backlogs.Load(place{o.Entity.Name, o.Partition}); full {
+		run = w.store.FlushAhead
+	}
 	if suspicious {
 		// Twice the time: a statement that times out should do so in the database,
 		// where it can be told whose it is.
@@ -65,15 +73,15 @@ func (w *Worker) persist(ctx context.Context, o cache.Order, r *reading, limit i
 	})
 }
 
-// read reads the batch. It runs while the fence is locked.
+// read reads the batch, behind the lock of the fence or ahead of it: see [store.Reader].
 func (w *Worker) read(ctx context.Context, o cache.Order, r *reading, limit int) ([]afterwrite.Change, error) {
 	b, err := w.cache.Due(ctx, o.Entity, o.Partition, limit, w.batchBytes)
 	if err != nil {
 		r.err = err
 		return nil, err
 	}
-	if !r.locked {
-		r.locked, r.first, r.started = true, b, time.Now()
+	if !r.read {
+		r.read, r.first, r.started = true, b, time.Now()
 	}
 	r.last = b
 	changes := make([]afterwrite.Change, len(b.Due))
@@ -104,7 +112,7 @@ func (w *Worker) failed(ctx context.Context, o cache.Order, r *reading, err erro
 	}
 	leave(fine)
 	at := place{o.Entity.Name, o.Partition}
-	failures, condemned := w.suspects.failed(at, len(r.last.Due), r.locked)
+	failures, condemned := w.suspects.failed(at, len(r.last.Due), !errors.Is(err, store.ErrNotLocked))
 	w.log.Warn("flush failed though the database answers", "entity", o.Entity.Name, "partition", o.Partition,
 		"records", len(r.last.Due), "failures", failures, "err", err)
 	if condemned {

@@ -24,7 +24,8 @@ func TestI2EveryStepMayFail(t *testing.T) {
 		"end":    script("end"),
 		"sweep":  script("sweep"),
 		"open":   statement(testkit.Begin),
-		"fence":  statement(testkit.Statement("afterwrite_fences")),
+		"look":   statement(testkit.Statement("SELECT", "afterwrite_fences")), // of a flush that reads ahead
+		"fence":  statement(testkit.Statement("INSERT INTO", "afterwrite_fences")),
 		"upsert": statement(testkit.Statement("INSERT INTO", "users")),
 		"delete": statement(testkit.Statement("DELETE FROM", "users")),
 		"commit": statement(testkit.Commit),
@@ -39,13 +40,18 @@ func TestI2EveryStepMayFail(t *testing.T) {
 	for step, inject := range steps {
 		for how, mode := range modes {
 			t.Run(step+" "+how, func(t *testing.T) {
-				onEach(t, func(t *testing.T, b *bench) { crash(b, func() { inject(b, mode) }) })
+				onEach(t, func(t *testing.T, b *bench) { crash(b, false, func() { inject(b, mode) }) })
+			})
+			t.Run(step+" "+how+", read ahead", func(t *testing.T) {
+				t.Parallel()
+				b := setup(t, testkit.SQLite(t))
+				crash(b, true, func() { inject(b, mode) })
 			})
 		}
 	}
 }
 
-func crash(b *bench, inject func()) {
+func crash(b *bench, ahead bool, inject func()) {
 	b.mail("owner", "first", "taken@x")
 	b.put("gone", "there for a while")
 	b.drain(b.worker())
@@ -57,7 +63,11 @@ func crash(b *bench, inject func()) {
 	b.mail("refused", "late", "taken@x")
 	b.put("b", "1")
 	b.put("a", "2")
-	b.flush(b.worker())
+	w := b.worker()
+	if ahead {
+		w.backlogs.Store(place{b.e.Name, 0}, true)
+	}
+	b.flush(w)
 
 	restarted := b.worker()
 	b.drain(restarted)

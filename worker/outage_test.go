@@ -154,12 +154,18 @@ type picky struct {
 	sql    *testkit.SQLFaults
 	poison []string
 	sizes  []int
+	ahead  int // flushes that were to read ahead
 }
 
 var errOdd = errors.New("odd failure of no known class")
 
 func (p *picky) Flush(ctx context.Context, e *afterwrite.Entity, n int, read store.Reader) (store.Flushed, error) {
 	return p.pick(ctx, e, n, read, p.Store.Flush)
+}
+
+func (p *picky) FlushAhead(ctx context.Context, e *afterwrite.Entity, n int, read store.Reader) (store.Flushed, error) {
+	p.ahead++
+	return p.pick(ctx, e, n, read, p.Store.FlushAhead)
 }
 
 func (p *picky) Isolate(ctx context.Context, e *afterwrite.Entity, n int, read store.Reader) (store.Flushed, error) {

@@ -46,8 +46,8 @@ func (s *suspects) limit(at place, batch int) (limit int, suspicious bool) {
 	return min(one.limit, batch), true
 }
 
-// failed notes a failure of a batch of that many records; locked says that the batch was
-// read at all. A batch of one that fails is condemned: its record must be held, or it
+// failed notes a failure of a batch of that many records; locked says that it came to hold
+// its fence. A batch of one that fails is condemned: its record must be held, or it
 // would delay its neighbours for ever. But only one record is until something succeeds:
 // if the next fails too, the fault is not the records'.
 func (s *suspects) failed(at place, records int, locked bool) (failures int, condemned bool) {

@@ -251,6 +251,26 @@ func TestAHotPartitionHandsOverAfterItsSlice(t *testing.T) {
 	b.quiet(0)
 }
 
+// Where a batch was full the next is read ahead, and only there: elsewhere more comes
+// while a flush waits for the lock.
+func TestAFullBatchHasTheNextReadAhead(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.SQLite(t))
+	b.e.Flush.Batch = 10
+	seen := &picky{Store: b.store, sql: b.sql}
+	w := b.worker(func(c *Config) { c.Store = seen })
+	for i := range 25 {
+		b.put(id(i), "x")
+	}
+	b.drain(w)
+	require.Equal(t, []int{10, 10, 5}, seen.sizes)
+	require.Equal(t, 2, seen.ahead)
+	b.put("a", "1")
+	b.drain(w)
+	require.Equal(t, 2, seen.ahead)
+	b.quiet(0)
+}
+
 // A record that Redis lost is no deletion, keeps nobody waiting, and is counted.
 func TestALostRecordIsToldAndNotDeleted(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {

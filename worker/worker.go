@@ -48,6 +48,7 @@ type state interface {
 // database is where records are persisted.
 type database interface {
 	Flush(ctx context.Context, e *afterwrite.Entity, partition int, read store.Reader) (store.Flushed, error)
+	FlushAhead(ctx context.Context, e *afterwrite.Entity, partition int, read store.Reader) (store.Flushed, error)
 	Isolate(ctx context.Context, e *afterwrite.Entity, partition int, read store.Reader) (store.Flushed, error)
 	Ping(ctx context.Context) error
 	morgue
@@ -104,6 +105,7 @@ type Worker struct {
 	metrics     *metrics
 	gate        *gate
 	suspects    *suspects
+	backlogs    sync.Map // place → its last batch was full
 	policies    *policies
 	moved       moved
 	moving      chan struct{} // a policy has changed: see move.go
