@@ -63,7 +63,7 @@ func BenchmarkRefused(b *testing.B) {
 
 // timeFlush takes new good and bad records to an empty database and measures that.
 func timeFlush(b *testing.B, url string, e *afterwrite.Entity, good, bad int) time.Duration {
-	bench := setupFor(b, url, testkit.SharedRedis(b), e)
+	bench := setupFor(b, url, testkit.SharedRedis(b).URL(), e)
 	w := bench.strict(func(c *Config) { c.Log = slog.New(slog.DiscardHandler) })
 	bench.mail("owner", "x", "taken@x")
 	bench.flush(w)

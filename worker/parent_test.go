@@ -31,7 +31,7 @@ func family(t *testing.T, url string) (b *bench, customer, order *afterwrite.Ent
 	execute(t, db, `CREATE TABLE customers (id bigint PRIMARY KEY, name text)`)
 	execute(t, db, `CREATE TABLE orders (id varchar(255) PRIMARY KEY, customer bigint REFERENCES customers (id),
 		after_order varchar(255) REFERENCES orders (id))`)
-	return setupFor(t, url, testkit.SharedRedis(t), order, customer), customer, order
+	return setupFor(t, url, testkit.SharedRedis(t).URL(), order, customer), customer, order
 }
 
 // of accepts a record of the entity, and returns the order that it asks for.

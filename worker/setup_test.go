@@ -68,7 +68,7 @@ func setupOn(t testing.TB, url string, server *testkit.RedisServer) *bench {
 	e := testkit.Entity(t, "user")
 	e.Partitions = 1
 	e.Retry = quick
-	return setupFor(t, url, server, e)
+	return setupFor(t, url, server.URL(), e)
 }
 
 // quick is a policy that is exhausted in no time.
@@ -78,11 +78,11 @@ var quick = afterwrite.RetryPolicy{
 }
 
 // setupFor opens a bench for entities, of which its methods are about the first.
-func setupFor(t testing.TB, url string, server *testkit.RedisServer, entities ...*afterwrite.Entity) *bench {
+func setupFor(t testing.TB, url, redisURL string, entities ...*afterwrite.Entity) *bench {
 	t.Helper()
 	b := &bench{
 		t: t, e: entities[0], all: entities, db: url, redis: &testkit.RedisFaults{}, sql: &testkit.SQLFaults{},
-		url: server.URL(), prefix: testkit.Prefix(t), orders: &orders{},
+		url: redisURL, prefix: testkit.Prefix(t), orders: &orders{},
 	}
 	var err error
 	b.store, err = store.Open(t.Context(), store.Config{
