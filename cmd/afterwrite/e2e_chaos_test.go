@@ -57,7 +57,8 @@ func (p *packages) chaos(lasting time.Duration, faults ...func()) {
 	)
 	over := make(chan struct{})
 	counted := make(chan error, 1)
-	go func() { counted <- p.countUntil(over, rand.New(rand.NewPCG(random.Uint64(), 0))) }()
+	its := rand.New(rand.NewPCG(random.Uint64(), 0)) // drawn here: a source is not safe for two
+	go func() { counted <- p.countUntil(over, its) }()
 	for deadline := time.Now().Add(lasting); time.Now().Before(deadline); {
 		<-time.After(time.Duration(random.Int64N(int64(2 * time.Second))))
 		faults[random.IntN(len(faults))]()
