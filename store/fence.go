@@ -68,19 +68,6 @@ func (t *transaction) lock(entity string, partition int) (flushes int64, err err
 	return flushes, t.store.unavailable("lock the fence", err)
 }
 
-// flushes is the number of transactions that held the partition's fence and committed, as
-// it is now, without locking it.
-func (s *Store) flushes(ctx context.Context, entity string, partition int) (int64, error) {
-	defer s.metrics.time("fence")()
-	var flushes []int64
-	err := s.read(ctx).Table("afterwrite_fences").Where("entity = ? AND partition = ?", entity, partition).
-		Pluck("flushes", &flushes).Error
-	if err != nil || len(flushes) == 0 {
-		return 0, s.unavailable("look at the fence", err)
-	}
-	return flushes[0], nil
-}
-
 // try runs a statement that may be refused. A failure undoes the statement alone, if
 // the connection still works: ended is then nil.
 func (t *transaction) try(statement func() error) (failed, ended error) {

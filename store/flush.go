@@ -51,14 +51,6 @@ func (s *Store) Flush(ctx context.Context, e *afterwrite.Entity, partition int, 
 	return s.flush(ctx, e, flush{partition: partition, read: read})
 }
 
-// FlushAhead flushes like [Store.Flush], and reads the batch before the fence is locked
-// where whoever holds one fence keeps every flush waiting, on SQLite; if anybody has
-// committed meanwhile, it reads again behind the lock. It is for a partition that has more
-// due than one batch takes: there is nothing that waiting would add to the batch.
-func (s *Store) FlushAhead(ctx context.Context, e *afterwrite.Entity, partition int, read Reader) (Flushed, error) {
-	return s.flush(ctx, e, flush{partition: partition, read: read, ahead: s.dialect.ahead()})
-}
-
 // Isolate flushes like [Store.Flush] for a batch that is [Unavailable] again and
 // again though the database answers: an error that only one change's statement
 // provokes, such as a statement that times out, counts as that change's refusal, of
@@ -129,27 +121,6 @@ type commitRefused struct {
 }
 
 func (c *commitRefused) Error() string { return "commit: " + c.refusal.Error() }
-
-// early is a batch that was read before the fence was locked. It is as good as one read
-// behind the lock if nobody has committed in between: after the look at the fence, which
-// came before the read, and before the lock.
-type early struct {
-	flushes int64 // of the fence, at the look
-	changes []afterwrite.Change
-}
-
-// readAhead reads the batch while others write theirs.
-func (f *flush) readAhead(ctx context.Context) (*early, error) {
-	flushes, err := f.store.flushes(ctx, f.table.entity.Name, f.partition)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotLocked, err)
-	}
-	changes, err := f.read(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the batch: %w", err)
-	}
-	return &early{flushes, changes}, nil
-}
 
 // lockAndRead locks the fence and returns the batch that counts. A nil ahead is none.
 func (f *flush) lockAndRead(ctx context.Context, tx *transaction, ahead *early) ([]afterwrite.Change, error) {
