@@ -9,8 +9,8 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
-// Redis is full of pending records: no order, flag or lease finds room. They are flushed
-// all the same.
+// Redis is full of pending records: no order, flag or lease finds room, and no refused
+// record can be held. They are flushed all the same.
 func TestI2AFullRedisIsFlushed(t *testing.T) {
 	t.Parallel()
 	testkit.Databases(t, func(t *testing.T, url string) {
@@ -18,6 +18,12 @@ func TestI2AFullRedisIsFlushed(t *testing.T) {
 		server := testkit.Redis(t)
 		b := setupOn(t, url, server)
 		b.e.Partitions = 4
+		b.mail("owner", "x", "taken@x")
+		b.drain(b.worker())
+		refused := 0 // in the partition that comes first
+		for refused = 1000; b.e.Partition(id(refused)) != 0; refused++ {
+		}
+		b.mail(id(refused), "x", "taken@x")
 		for i := range 100 {
 			b.put(id(i), "x")
 		}
@@ -28,12 +34,14 @@ func TestI2AFullRedisIsFlushed(t *testing.T) {
 		_, err := b.cache.Lead(t.Context(), sweeper, "nobody", flagLife)
 		require.True(t, cache.Full(err), err)
 		stop := b.run(b.worker(b.serving))
-		testkit.Eventually(t, "all is flushed", func() bool { return b.stats().Pending == 0 })
+		testkit.Eventually(t, "all others are flushed", func() bool { return b.stats().Pending == 1 })
 		limit("0")
 		b.put("after", "x")
 		testkit.Eventually(t, "writes and orders go on", func() bool { return b.stats().Pending == 0 })
 		stop()
-		b.quiet(0)
-		require.Len(t, b.names(), 101)
+		s := b.stats()
+		require.EqualValues(t, 1, s.Held+s.Dead, "the refused one")
+		require.Zero(t, s.Imbalance(), "I7: %+v", s)
+		require.Len(t, b.names(), 102)
 	})
 }

@@ -11,18 +11,28 @@ import (
 // ever be flushed again. An ack needs no room, and what is acked may be evicted, so a few
 // of these make room for orders.
 //
+// A refused record cannot be held meanwhile, which takes room; its neighbours are acked,
+// and the other partitions have their turn.
+//
 // Every worker does this, for none can be the leader. Two of them in one partition, or a
 // task beside them, are kept apart by its fence, as ever.
 func (w *Worker) relieve(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx) // a batch that has begun is finished
+	stuck := 0
 	for _, e := range w.all {
 		for partition := range e.Partitions {
 			if w.ending() {
 				return
 			}
-			if _, err := w.flush(ctx, cache.Order{Entity: e, Partition: partition}); err != nil {
+			_, err := w.flush(ctx, cache.Order{Entity: e, Partition: partition})
+			if err == nil {
+				continue
+			}
+			if stuck++; stuck == 1 {
 				w.log.Warn("flush of a full Redis failed", "entity", e.Name, "partition", partition, "err", err)
-				return
+			}
+			if !cache.Full(err) {
+				return // it would fail the others, too
 			}
 		}
 	}
