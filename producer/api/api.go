@@ -46,7 +46,7 @@ type Config struct {
 	Timeout      time.Duration   // of one operation; 0: DefaultTimeout
 	MaxWait      time.Duration   // longest wait granted; 0: DefaultMaxWait. The server's write timeout must be longer than both
 	MaxStreams   int             // event streams at once; 0: DefaultMaxStreams
-	Stopping     <-chan struct{} // closed when the process begins to end: event streams end; nil: never
+	Stopping     <-chan struct{} // closed when the process begins to end: event streams and waits end; nil: never
 	CORS         []string        // origins that browsers may call from, or "*"; empty: none
 
 	Tokens     guard                 // says who makes a request; nil: everybody may do everything

@@ -25,7 +25,7 @@ func (a *API) admitWait() bool {
 // await waits until the accepted write or a newer one is persisted, and returns
 // where it stands then. Its errors are the database's refusal of this write, and
 // ErrOutcomeUnknown where Redis has come back without it. Whatever else befalls the
-// wait, what is accepted stays accepted.
+// wait, the end of the process among them, what is accepted stays accepted.
 func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (afterwrite.Status, error) {
 	if wait <= 0 {
 		return w.Status, nil
@@ -33,6 +33,13 @@ func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (afterwrit
 	defer func() { <-a.waits }()
 	ctx, cancel := context.WithTimeout(c.r.Context(), wait)
 	defer cancel()
+	go func() {
+		select {
+		case <-a.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	state, err := a.cache.Wait(ctx, w.Entity, w.ID, w.Version)
 	if errors.Is(err, afterwrite.ErrOutcomeUnknown) {
 		return "", err

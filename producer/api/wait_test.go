@@ -85,3 +85,15 @@ func TestWaitsAreBounded(t *testing.T) {
 	b.flush()
 	(<-last).want(t, 200)
 }
+
+func TestWaitEndsWithTheProcess(t *testing.T) {
+	t.Parallel()
+	stopping := make(chan struct{})
+	b := setup(t, configure(func(c *api.Config) { c.Stopping = stopping }))
+	done := b.waiting("PUT", "/v1/user/w", `{"name":"W"}`, "wait=30")
+	b.isPending("/v1/user/w")
+	begun := time.Now()
+	close(stopping)
+	require.Contains(t, (<-done).want(t, 202).body, `"status":"pending"`)
+	require.Less(t, time.Since(begun), 25*time.Second, "not when its time was up")
+}
