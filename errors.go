@@ -34,6 +34,12 @@ var (
 	// ErrUnavailable reports that Redis did not answer or could not accept a
 	// write. Nothing was written.
 	ErrUnavailable = errors.New("redis is unavailable")
+	// ErrRedisFull reports that Redis answered and has no memory left: what the database
+	// has not seen fills it. It comes with ErrUnavailable.
+	ErrRedisFull = errors.New("redis is full")
+	// ErrRedisReadOnly reports that Redis answered and takes no writes: it is a replica,
+	// misses its own replicas, or cannot write to its disk. It comes with ErrUnavailable.
+	ErrRedisReadOnly = errors.New("redis takes no writes")
 	// ErrOutcomeUnknown reports that the reply to a write was lost: it may or may
 	// not have been accepted. A repeat is safe only with an operation id.
 	ErrOutcomeUnknown = errors.New("outcome of the write is unknown")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -163,14 +164,19 @@ func (d *Due) read(e *afterwrite.Entity, state []string, listed time.Time) bool 
 }
 
 // heldShare is the number of held records that a batch takes though it could be filled with
-// pending ones: a tenth, so that a hot partition does not keep them waiting. A batch that
+// pending ones: a tenth, of small batches now and then one, so that a hot partition does not
+// keep them waiting. A batch that
 // was made smaller than the entity's is one of a partition whose flushes fail: there a
 // held record, which may be why, waits until its neighbours are through.
 func heldShare(e *afterwrite.Entity, limit int) int {
 	if limit < e.Flush.Batch {
 		return 0
 	}
-	return limit / 10
+	share := limit / 10
+	if rand.IntN(10) < limit%10 {
+		share++
+	}
+	return share
 }
 
 // complete gives a record the fields that its entity got after it was written.

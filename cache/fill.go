@@ -9,15 +9,16 @@ import (
 )
 
 // fill puts a loaded row into the cache under the lease it was loaded with. It returns
-// the version that the fill took, or 0 where the lease was gone: the row may then be
-// older than what a write, a deletion or an invalidation left, and is not cached.
+// the version that the fill took, or 0 where the lease was gone, when the row may be older
+// than what a write, a deletion or an invalidation left, or where the partition runs with
+// another number of partitions. It is not cached then.
 func (c *Cache) fill(ctx context.Context, e *afterwrite.Entity, row afterwrite.Row, token string) (afterwrite.Version, error) {
 	k := c.keys(e, e.Partition(row.ID))
 	exists := "0"
 	if row.Exists {
 		exists = "1"
 	}
-	args := append(make([]any, 0, 5+2*len(row.Values)), token, ms(ttl(e, row.Values, !row.Exists)), exists, row.ID, score(e, row.Values))
+	args := append(make([]any, 0, 6+2*len(row.Values)), token, ms(ttl(e, row.Values, !row.Exists)), exists, row.ID, score(e, row.Values), e.Partitions)
 	for i, text := range row.Values {
 		args = append(args, e.Fields[i].Name, text)
 	}

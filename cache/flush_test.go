@@ -254,6 +254,22 @@ func TestMissingRecordIsNoDeletion(t *testing.T) {
 	assert.EqualValues(t, 1, total.Imbalance(), "the sum shows what was lost")
 }
 
+// One record a batch: now and then it is a held one, and mostly a pending one.
+func TestI5HeldRecordsHaveAShareOfSmallBatches(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 1 })
+	b.put(t, "held", "x")
+	b.holdAll(t, 0)
+	b.put(t, "pending", "x")
+	seen := map[bool]bool{}
+	testkit.Eventually(t, "either has its turn", func() bool {
+		batch, err := b.Due(t.Context(), b.e, 0, 1, 1<<20)
+		require.NoError(t, err)
+		require.Len(t, batch.Due, 1)
+		seen[batch.Due[0].Held] = true
+		return len(seen) == 2
+	})
+}
+
 // A partition that is never empty of pending records still tries its held ones.
 func TestI5HeldRecordsHaveAShareOfAFullBatch(t *testing.T) {
 	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 20 })
@@ -489,6 +505,14 @@ func TestAdoptRefusesWhileSomethingIsPending(t *testing.T) {
 	assert.Zero(t, b.rdb.Exists(t.Context(), b.key("a")).Val(), "what the old partitions cached is gone")
 	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
 	require.ErrorIs(t, got.Err, afterwrite.ErrPartitionsChanged, "a process with the old number is refused")
+
+	// It reads from the database, since nobody would keep fresh what it cached.
+	for _, row := range []string{`"old"`, `"new"`} {
+		b.table.set("a", afterwrite.Values{row, "1", "1"})
+		read, err := b.Get(t.Context(), b.e, "a")
+		require.NoError(t, err)
+		require.Equal(t, row, read.Values[0])
+	}
 }
 
 func TestCheckRefusesAnEvictingRedis(t *testing.T) {

@@ -1,8 +1,47 @@
 package cache
 
-import "github.com/redis/go-redis/v9"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite"
+)
 
 // Full reports whether Redis has refused a command because its memory is at its limit and
 // nothing may be evicted: what is not persisted fills it. Acks still work then, for they
 // only take away.
 func Full(err error) bool { return redis.HasErrorPrefix(err, "OOM") }
+
+// Writable writes a key that lives for a second, and reports why Redis does not take it:
+// ErrRedisFull, ErrRedisReadOnly, or ErrUnavailable alone where it does not answer.
+func (c *Cache) Writable(ctx context.Context) error {
+	if err := c.redis.Set(ctx, c.probeKey(), "", time.Second).Err(); err != nil {
+		return fault("probe", err)
+	}
+	return nil
+}
+
+// refusal names what an answer of Redis says of any write, or is nil.
+func refusal(err error) error {
+	if Full(err) {
+		return afterwrite.ErrRedisFull
+	}
+	for _, prefix := range []string{"READONLY", "NOREPLICAS", "MISCONF"} {
+		if redis.HasErrorPrefix(err, prefix) {
+			return afterwrite.ErrRedisReadOnly
+		}
+	}
+	return nil
+}
+
+// unavailable joins an error of Redis with the names that callers know it by.
+func unavailable(what string, err error) error {
+	if named := refusal(err); named != nil {
+		return fmt.Errorf("%s: %w: %w", what, errors.Join(afterwrite.ErrUnavailable, named), err)
+	}
+	return fmt.Errorf("%s: %w: %w", what, afterwrite.ErrUnavailable, err)
+}

@@ -153,7 +153,7 @@ func fault(what string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	return fmt.Errorf("%s: %w: %w", what, afterwrite.ErrUnavailable, err)
+	return unavailable(what, err)
 }
 
 // writeFault names an error of a write, which is never sent again: where Redis answered,
@@ -163,7 +163,7 @@ func writeFault(err error) error {
 		return fmt.Errorf("write: %w: it has %s", afterwrite.ErrPartitionsChanged, text)
 	}
 	if answered(err) || neverSent(err) {
-		return fmt.Errorf("write: %w: %w", afterwrite.ErrUnavailable, err)
+		return unavailable("write", err)
 	}
 	return fmt.Errorf("write: %w: %w", afterwrite.ErrOutcomeUnknown, err)
 }

@@ -51,7 +51,7 @@ func (c *Cache) Bar(ctx context.Context, e *afterwrite.Entity, id string, match 
 
 // Unbar ends a barrier. A committed change is counted as accepted and persisted, and with
 // keep it is what readers find from now on, unless a later write has barred the record
-// again; a nil one was not committed.
+// again, or the barrier is gone, when nothing is kept; a nil one was not committed.
 func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *afterwrite.Change, keep bool) error {
 	k := c.keys(b.entity, b.entity.Partition(b.id))
 	version, what, life, rank := "", "", int64(0), ""

@@ -54,6 +54,8 @@ var outcomes = []struct {
 	{afterwrite.ErrBusy, "busy"},
 	{afterwrite.ErrOutcomeUnknown, "unknown"},
 	{afterwrite.ErrDatabaseUnavailable, "database_unavailable"},
+	{afterwrite.ErrRedisFull, "redis_full"},
+	{afterwrite.ErrRedisReadOnly, "redis_read_only"},
 	{afterwrite.ErrUnavailable, "unavailable"},
 }
 

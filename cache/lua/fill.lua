@@ -5,17 +5,21 @@
 -- KEYS  1 stats  2 record  3 rank  4 its rebuild  5 unsure ranks
 -- ARGV  1 lease token  2 ttl, ms  3 "1" the row exists, "0" it does not
 --       4 id  5 score, "null" none, "" records are not ranked
---       6… field, value
--- Returns the version that the fill took, or "" where the lease was gone
+--       6 partitions of the entity
+--       7… field, value
+-- Returns the version that the fill took, or "" where the lease was gone, or the
+-- partition runs with another number of partitions: nobody would keep the record fresh
 local v, lease = unpack(redis.call('HMGET', KEYS[2], '_v', '_l'))
 if v or not lease or lease ~= ARGV[1] then return '' end
+local last, partitions = unpack(redis.call('HMGET', KEYS[1], 'v', 'n'))
+if partitions and partitions ~= ARGV[6] then return '' end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local version = (tonumber(redis.call('HGET', KEYS[1], 'v')) or 0) + 1
+local version = (tonumber(last) or 0) + 1
 if version < now then version = now end
 version = string.format('%.0f', version)
 if ARGV[3] == '1' then
-  redis.call('HSET', KEYS[2], '_v', version, unpack(ARGV, 6))
+  redis.call('HSET', KEYS[2], '_v', version, unpack(ARGV, 7))
 else
   redis.call('HSET', KEYS[2], '_v', version, '_d', '1')
 end

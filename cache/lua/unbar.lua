@@ -1,7 +1,9 @@
 -- Ends a write that went to the database first: counts it if it was committed, and where
 -- its barrier still stands puts the new state into the cache, or leaves nothing there.
 -- Where a later write has put up its own barrier, that one decides what is cached: states
--- get into the cache in the order of their commits.
+-- get into the cache in the order of their commits. Where the barrier is gone and no other
+-- stands (it was evicted, or COMMIT took longer than its life), the record may have been
+-- filled with the row from before the commit, or be about to: it is dropped, lease and all.
 --
 -- KEYS  1 stats  2 record  3 stream  4 rank  5 its rebuild  6 unsure ranks
 -- ARGV  1 token of the barrier  2 version, "" nothing was committed  3 event channel
@@ -22,6 +24,10 @@ if stood then
     end
     call('PEXPIRE', KEYS[2], ARGV[7])
   end
+end
+if not stood and version ~= '' then
+  local pending, other = unpack(call('HMGET', KEYS[2], '_s', '_b'))
+  if not pending and not other then call('DEL', KEYS[2]) end
 end
 -- Where another barrier stands, or nothing was committed, the rank stays unsure.
 if stood and version ~= '' and ARGV[8] ~= '' then -- as in write.lua

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -106,6 +108,7 @@ func (x *examination) redis(ctx context.Context) bool {
 		x.say("redis latency", warning, "run Redis nearer to the API and the workers", "%s a round trip", h.Latency.Round(time.Microsecond))
 	}
 	x.skew("redis clock", h.Clock)
+	x.redisWrites(ctx)
 	if !h.Told {
 		x.say("redis figures", warning, "see that maxmemory-policy is volatile-lfu or noeviction, and that it keeps an append-only file",
 			"Redis does not tell of its version, memory and persistence (INFO)")
@@ -116,6 +119,21 @@ func (x *examination) redis(ctx context.Context) bool {
 	x.redisMemory(h)
 	x.redisHits(h)
 	return true
+}
+
+// redisWrites tells of a Redis that answers and takes no writes.
+func (x *examination) redisWrites(ctx context.Context) {
+	err := x.cache.Writable(ctx)
+	switch {
+	case err == nil:
+		x.say("redis writes", fine, "", "let through")
+	case errors.Is(err, afterwrite.ErrRedisFull):
+		x.say("redis writes", failure, "start workers, for what is persisted makes room, or raise maxmemory (CONFIG SET maxmemory)", "%v", err)
+	case errors.Is(err, afterwrite.ErrRedisReadOnly):
+		x.say("redis writes", failure, "point redis.url to the master; see its replicas (min-replicas-to-write) and its disk", "%v", err)
+	default:
+		x.say("redis writes", failure, "see that this user may write keys of redis.prefix", "%v", err)
+	}
 }
 
 // redisHits shows how well the cache does; how well it should is not known here.
@@ -238,7 +256,7 @@ func (x *examination) writable(ctx context.Context) {
 	case store.Away(err):
 		x.say("database writes", failure, "make the database writable (a replica: promote it, or point database.url to the primary; full: free its disk); flushes resume by themselves", "%v", err)
 	default:
-		x.say("database writes", failure, "see the detail", "%v", err)
+		x.say("database writes", failure, "see what holds the database's locks; flushes go on by themselves when it is done", "%v", err)
 	}
 }
 
@@ -279,6 +297,9 @@ func (x *examination) backlog(ctx context.Context) {
 			t.Pending, t.Held, t.Dead, e.Flush.MaxPending, lag.Round(time.Millisecond))
 		check := "backlog of " + e.Name
 		switch {
+		case slices.ContainsFunc(stats, func(s cache.Stats) bool { return s.Pending+s.Held+s.Dead >= int64(e.PartitionLimit()) }):
+			x.say(check, failure, "start workers, or settle what is held and dead (`afterwrite dead list`), or raise flush.max_pending",
+				"full: new records are refused with 503; %s", detail)
 		case t.Lost > 0:
 			x.say(check, failure, "run `afterwrite fsck "+e.Name+"`", "%d accepted writes were lost; %s", t.Lost, detail)
 		case lag > maxLag+e.Flush.Delay:

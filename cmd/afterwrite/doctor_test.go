@@ -50,3 +50,34 @@ func TestLookingLeavesNoSQLiteFile(t *testing.T) {
 	require.Equal(t, "a.db", files[0].Name())
 	require.Contains(t, d.ok("doctor"), "ok       tables")
 }
+
+// A Redis that answers and takes no writes, and a backlog that refuses new records, are
+// failures, too.
+func TestDoctorTellsWhyWritesAreRefused(t *testing.T) {
+	t.Parallel()
+	server := testkit.Redis(t)
+	d := deployEntities(t, testkit.SQLite(t), server, `
+entities:
+  user:
+    table: users
+    id: {column: id, type: string, max: 64}
+    fields: {name: {type: string}}
+    partitions: 1
+    flush: {max_pending: 2}
+`)
+	d.ok("migrate")
+	admin := server.Client(t)
+	require.NoError(t, admin.ConfigSet(t.Context(), "min-replicas-to-write", "1").Err())
+	r := d.run("", "doctor")
+	require.Equal(t, exitFailure, r.code, r.out)
+	require.Contains(t, r.out, "failure  redis writes")
+	require.Contains(t, r.out, "NOREPLICAS")
+	require.NoError(t, admin.ConfigSet(t.Context(), "min-replicas-to-write", "0").Err())
+	require.Contains(t, d.ok("doctor"), "ok       redis writes")
+
+	r = d.run("id,name\na,A\nb,B\nc,C\n", "load", "user", "-", "--format", "csv")
+	require.Equal(t, 0, r.code, r.err)
+	r = d.run("", "doctor")
+	require.Equal(t, exitFailure, r.code, r.out)
+	require.Contains(t, r.out, "full: new records are refused")
+}

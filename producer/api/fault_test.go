@@ -95,3 +95,27 @@ func TestBacklogFull(t *testing.T) {
 	}
 	require.True(t, full)
 }
+
+// A Redis that answers and takes no writes serves reads, and the refusal says what it is.
+func TestRedisTakesNoWrites(t *testing.T) {
+	t.Parallel()
+	b := setup(t, ownRedis)
+	b.do("PUT", "/v1/user/a", `{"name":"A"}`).want(t, 202)
+	admin := b.redis.Client(t)
+	for _, tt := range []struct{ problem, setting, bad, good string }{
+		{"redis-full", "maxmemory", "1", "0"},
+		{"redis-read-only", "min-replicas-to-write", "1", "0"},
+	} {
+		require.NoError(t, admin.ConfigSet(t.Context(), tt.setting, tt.bad).Err())
+		refused := b.do("PUT", "/v1/user/a", `{"name":"B"}`)
+		refused.problem(t, 503, tt.problem)
+		require.NotEmpty(t, refused.Header.Get("Retry-After"))
+		b.do("GET", "/v1/user/a", "").want(t, 200)
+		ready := b.do("GET", "/readyz", "").want(t, 200).body
+		require.Contains(t, ready, `"status":"degraded"`)
+		require.Contains(t, ready, `"redis":{"ok":false`)
+		require.NoError(t, admin.ConfigSet(t.Context(), tt.setting, tt.good).Err())
+		b.do("PUT", "/v1/user/a", `{"name":"B"}`).want(t, 202)
+		require.Contains(t, b.do("GET", "/readyz", "").want(t, 200).body, `"status":"ready"`)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 )
 
@@ -30,9 +31,9 @@ type probe struct {
 }
 
 // readyz answers whether this process should get requests: "ready", "degraded" while
-// the database is down, when writes and cached reads go on, or while Redis may evict
-// accepted writes (200, all of them), or "unready" while Redis is down, when no write
-// is accepted (503).
+// the database is down, when writes and cached reads go on, while Redis may evict
+// accepted writes, or while it answers and takes no writes, when reads go on (200, all
+// of them), or "unready" while Redis is down (503).
 func (a *API) readyz(ctx context.Context, c *call) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -40,7 +41,9 @@ func (a *API) readyz(ctx context.Context, c *call) error {
 	var both sync.WaitGroup
 	both.Go(func() {
 		redis.run(ctx, func(ctx context.Context) (err error) {
-			redis.figures, err = a.cache.Check(ctx)
+			if redis.figures, err = a.cache.Check(ctx); err == nil {
+				err = a.cache.Writable(ctx)
+			}
 			return err
 		})
 	})
@@ -49,7 +52,8 @@ func (a *API) readyz(ctx context.Context, c *call) error {
 
 	status, code := "ready", http.StatusOK
 	switch {
-	case errors.Is(redis.err, cache.ErrEvictionPolicy):
+	case errors.Is(redis.err, cache.ErrEvictionPolicy), errors.Is(redis.err, afterwrite.ErrRedisFull),
+		errors.Is(redis.err, afterwrite.ErrRedisReadOnly):
 		status = "degraded"
 	case redis.err != nil:
 		status, code = "unready", http.StatusServiceUnavailable

@@ -232,7 +232,7 @@ func systemPaths() object {
 			"responses": object{"200": response(description, schema), "405": ref("responses", "Problem405")},
 		})}
 	}
-	ready := plain("readyz", "Whether this process should get requests.", "Ready, or degraded while the database is down or Redis may evict accepted writes.", ref("schemas", "Ready"))
+	ready := plain("readyz", "Whether this process should get requests.", "Ready, or degraded while the database is down, Redis may evict accepted writes, or Redis takes no writes.", ref("schemas", "Ready"))
 	ready["get"].(object)["responses"].(object)["503"] = response("Not ready: Redis is down.", ref("schemas", "Ready"), "Retry-After")
 	metrics := plain("metrics", "Metrics in the Prometheus text format.", "The metrics.", nil)
 	metrics["get"].(object)["responses"].(object)["200"].(object)["content"] = content("text/plain", object{"type": "string"})

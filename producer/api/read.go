@@ -18,6 +18,7 @@ type reads interface {
 	Wait(ctx context.Context, e *afterwrite.Entity, id string, v afterwrite.Version) (cache.State, error)
 	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
 	Check(ctx context.Context) (cache.Health, error)
+	Writable(ctx context.Context) error
 	ranks
 }
 
