@@ -16,20 +16,22 @@ import (
 
 // ndjson reads one JSON object a line. Empty lines are passed over.
 type ndjson struct {
-	in   *bufio.Scanner
-	line int
+	in     *bufio.Reader
+	maxRow int // bytes of a line
+	line   int
 }
 
 func newNDJSON(in io.Reader, maxRow int) *ndjson {
-	s := bufio.NewScanner(in)
-	s.Buffer(make([]byte, 0, min(maxRow, 64<<10)), maxRow)
-	return &ndjson{in: s}
+	return &ndjson{in: bufio.NewReaderSize(in, 64<<10), maxRow: maxRow}
 }
 
 func (n *ndjson) next() (row, error) {
-	for n.in.Scan() {
-		n.line++
-		text := strings.TrimSpace(n.in.Text())
+	for {
+		line, err := n.readLine()
+		if err != nil {
+			return row{}, err
+		}
+		text := strings.TrimSpace(line)
 		if n.line == 1 {
 			text = strings.TrimPrefix(text, "\ufeff")
 		}
@@ -42,13 +44,31 @@ func (n *ndjson) next() (row, error) {
 		}
 		return row{n.line, id, fields}, nil
 	}
-	if errors.Is(n.in.Err(), bufio.ErrTooLong) {
-		return row{}, fmt.Errorf("line %d is longer than api.max_body", n.line+1)
+}
+
+// readLine reads a line, of which it keeps no more than maxRow bytes: one that is longer
+// is a badRow, and the next one is read after it. At the end it returns io.EOF.
+func (n *ndjson) readLine() (string, error) {
+	n.line++
+	var text []byte
+	long := false
+	for {
+		part, err := n.in.ReadSlice('\n')
+		if long = long || len(text)+len(part) > n.maxRow; !long {
+			text = append(text, part...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case errors.Is(err, io.EOF) && !long && len(text) == 0:
+			return "", io.EOF
+		case err != nil && !errors.Is(err, io.EOF):
+			return "", fmt.Errorf("read line %d: %w", n.line, err)
+		case long:
+			return "", badRow{n.line, "is longer than api.max_body"}
+		}
+		return string(text), nil
 	}
-	if n.in.Err() != nil {
-		return row{}, fmt.Errorf("read line %d: %w", n.line+1, n.in.Err())
-	}
-	return row{}, io.EOF
 }
 
 // parseObject reads a record strictly: a name that is there twice and text that is not

@@ -53,8 +53,12 @@ func TestNDJSON(t *testing.T) {
 	}
 	require.Equal(t, []int{4, 5, 6, 7}, lines)
 
-	_, _, err = readAll(t, newNDJSON(strings.NewReader("{}\n"+strings.Repeat("x", 2000)), 1000))
-	require.ErrorContains(t, err, "line 2 is longer")
+	long := strings.Repeat("x", 200_000)
+	all, bad, err = readAll(t, newNDJSON(strings.NewReader(`{"id":"a"}`+"\n"+long+"\n"+`{"id":"b"}`+"\n"+long), 1000))
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	require.Equal(t, 3, all[1].line, "the next line is found")
+	require.Equal(t, []badRow{{2, "is longer than api.max_body"}, {4, "is longer than api.max_body"}}, bad)
 }
 
 func TestCSV(t *testing.T) {
@@ -193,6 +197,43 @@ func TestLoadCreatesOverLostAnswers(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 50, s.Accepted)
 	require.Equal(t, []rejected{{1, "there", afterwrite.ErrExists.Error()}}, s.Errors)
+}
+
+// broken is a file that cannot be read to its end.
+type broken struct{ rows }
+
+func (b broken) next() (row, error) {
+	r, err := b.rows.next()
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the disk is gone")
+	}
+	return r, err
+}
+
+// What was read before the file breaks, or before too many rows are refused, is written,
+// and nothing is called refused that was not.
+func TestLoadWritesWhatCameBeforeAFault(t *testing.T) {
+	t.Parallel()
+	e := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "n", Type: afterwrite.Int}}}
+	require.NoError(t, e.Init())
+	var text strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&text, `{"id":"%d","n":1}`+"\n", i)
+	}
+	load := func(source rows) (loadSummary, error) {
+		a := &app{streams: streams{err: io.Discard}}
+		l := newLoading(&moody{last: map[string]string{}}, e, cache.OpPut, loadFlags{patience: time.Minute, maxErrors: 1}, a.bar(-1, ""))
+		err := l.run(t.Context(), source)
+		return l.summary(), err
+	}
+	s, err := load(broken{newNDJSON(strings.NewReader(text.String()), 1000)})
+	require.ErrorContains(t, err, "the disk is gone")
+	require.EqualValues(t, 3000, s.Accepted)
+	require.Empty(t, s.Errors)
+	s, err = load(newNDJSON(strings.NewReader(text.String()+"x\nx\nx\n"), 1000))
+	require.ErrorIs(t, err, errTooMany)
+	require.EqualValues(t, 3000, s.Accepted)
+	require.Len(t, s.Errors, 2)
 }
 
 type full struct{}

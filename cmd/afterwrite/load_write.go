@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,15 +64,18 @@ type loading struct {
 	bar    bar
 	began  time.Time
 
-	mu     sync.Mutex // guards result
-	result loadSummary
+	mu      sync.Mutex // guards result
+	result  loadSummary
+	tooMany chan struct{} // closed when more rows were refused than the flags allow
 }
 
 func newLoading(to acceptor, e *afterwrite.Entity, op cache.Op, f loadFlags, b bar) *loading {
-	return &loading{to: to, entity: e, op: op, flags: f, bar: b, began: time.Now(), result: loadSummary{Entity: e.Name}}
+	return &loading{to: to, entity: e, op: op, flags: f, bar: b, began: time.Now(), result: loadSummary{Entity: e.Name}, tooMany: make(chan struct{})}
 }
 
-// run loads every row. The error says why it ended before the file did.
+// run loads every row. The error says why it ended before the file did: a fault of the
+// file, or too many refused rows, after which what was read before is still written; or
+// what keeps a lane from writing.
 func (l *loading) run(ctx context.Context, source rows) error {
 	group, ctx := errgroup.WithContext(ctx)
 	lanes := make([]chan row, loadLanes)
@@ -79,17 +83,13 @@ func (l *loading) run(ctx context.Context, source rows) error {
 		lanes[i] = make(chan row, loadBatch)
 		group.Go(func() error { return l.lane(ctx, lanes[i]) })
 	}
-	group.Go(func() error {
-		defer func() {
-			for _, lane := range lanes {
-				close(lane)
-			}
-		}()
-		return l.deal(ctx, source, lanes)
-	})
+	dealt := l.deal(ctx, source, lanes)
+	for _, lane := range lanes {
+		close(lane)
+	}
 	err := group.Wait()
 	l.bar.done()
-	return err
+	return cmp.Or(err, dealt)
 }
 
 // deal gives each row to its lane.
@@ -101,23 +101,24 @@ func (l *loading) deal(ctx context.Context, source rows, lanes []chan row) error
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.As(err, &bad):
-			if err := l.reject(bad.line, "", bad.reason); err != nil {
-				return err
-			}
-			continue
+			l.reject(bad.line, "", bad.reason)
 		case err != nil:
 			return err
-		}
-		if r.id, err = l.entity.CanonicalID(r.id); err != nil {
-			if err := l.reject(r.line, r.id, err.Error()); err != nil {
-				return err
+		default:
+			if r.id, err = l.entity.CanonicalID(r.id); err != nil {
+				l.reject(r.line, r.id, err.Error())
+				break
 			}
-			continue
+			select {
+			case lanes[l.entity.Partition(r.id)%len(lanes)] <- r:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 		select {
-		case lanes[l.entity.Partition(r.id)%len(lanes)] <- r:
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-l.tooMany:
+			return errTooMany
+		default:
 		}
 	}
 }
@@ -209,10 +210,9 @@ func (l *loading) try(ctx context.Context, batch []row, unsure map[string]bool) 
 			again, last = append(again, r), err
 		case passing(err):
 			again, last = append(again, r), err
+		case ctx.Err() != nil && errors.Is(err, context.Canceled): // we stop; it was not refused
 		default:
-			if err := l.reject(r.line, r.id, err.Error()); err != nil {
-				return nil, nil, err
-			}
+			l.reject(r.line, r.id, err.Error())
 		}
 	}
 	l.accept(accepted)
@@ -245,18 +245,17 @@ func (l *loading) waited() {
 	l.mu.Unlock()
 }
 
-// reject counts a refused row. The error is errTooMany when it was one too many.
-func (l *loading) reject(line int, id, reason string) error {
+// reject counts a refused row.
+func (l *loading) reject(line int, id, reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.result.Rejected++
 	if len(l.result.Errors) < loadErrors {
 		l.result.Errors = append(l.result.Errors, rejected{line, id, reason})
 	}
-	if l.result.Rejected > int64(l.flags.maxErrors) {
-		return errTooMany
+	if l.result.Rejected == int64(l.flags.maxErrors)+1 {
+		close(l.tooMany)
 	}
-	return nil
 }
 
 func (l *loading) summary() loadSummary {
