@@ -281,3 +281,23 @@ func TestAudit(t *testing.T) {
 		require.Len(t, rest, 1)
 	})
 }
+
+// What PostgreSQL would refuse as a text is the caller's fault, on either database.
+func TestFiltersAreText(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := setup(t, url, []*afterwrite.Entity{e})
+		for _, bad := range []string{"a\x00b", "\xff"} {
+			for _, f := range []store.LetterFilter{{Entity: bad}, {ID: bad}, {Constraint: bad}, {Text: bad}} {
+				_, err := b.Letters(t.Context(), f, 0, 10)
+				require.ErrorIs(t, err, afterwrite.ErrInvalid)
+				_, err = b.CountLetters(t.Context(), f)
+				require.ErrorIs(t, err, afterwrite.ErrInvalid)
+				_, err = b.LetterGroups(t.Context(), f, 10)
+				require.ErrorIs(t, err, afterwrite.ErrInvalid)
+			}
+			_, err := b.SetPolicy(t.Context(), e.Name, 0, e.Retry, store.Actor{Name: "ann"}, bad)
+			require.ErrorIs(t, err, afterwrite.ErrInvalid)
+		}
+	})
+}

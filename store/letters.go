@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 
@@ -38,10 +39,34 @@ type LetterFilter struct {
 	Resolution Resolution
 }
 
+// check refuses what no letter can have and PostgreSQL takes for an error of its own.
+func (f LetterFilter) check() error {
+	for _, part := range [][2]string{
+		{"entity", f.Entity}, {"id", f.ID}, {"kind", string(f.Kind)}, {"constraint", f.Constraint}, {"text", f.Text},
+	} {
+		if err := plain(part[0], part[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plain returns an [afterwrite.InvalidError] for a text that no database takes.
+func plain(name, text string) error {
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return afterwrite.Invalid(name, "must be UTF-8 without NUL")
+	}
+	return nil
+}
+
 // Letters returns dead letters, the newest first, without their histories. Page on
-// with the last number as before; 0 is the start.
+// with the last number as before; 0 is the start. The error is [Unavailable], or an
+// [afterwrite.InvalidError] that names the part of the filter at fault.
 func (s *Store) Letters(ctx context.Context, f LetterFilter, before int64, max int) ([]Letter, error) {
 	defer s.metrics.time("letters")()
+	if err := f.check(); err != nil {
+		return nil, err
+	}
 	query, err := s.newest(ctx, f, before, limit(max))
 	if err != nil {
 		return nil, s.unavailable("list dead letters", err)
@@ -99,9 +124,12 @@ func limit(n int) int {
 	return min(n, MaxListLimit)
 }
 
-// CountLetters counts the dead letters of a filter.
+// CountLetters counts the dead letters of a filter. Its errors are those of [Store.Letters].
 func (s *Store) CountLetters(ctx context.Context, f LetterFilter) (int, error) {
 	defer s.metrics.time("letters")()
+	if err := f.check(); err != nil {
+		return 0, err
+	}
 	var n int64
 	err := s.letters(ctx, f).Count(&n).Error
 	return int(n), s.unavailable("count dead letters", err)
@@ -116,9 +144,12 @@ type LetterGroup struct {
 }
 
 // LetterGroups groups the dead letters of a filter by entity and error, the largest
-// groups first.
+// groups first. Its errors are those of [Store.Letters].
 func (s *Store) LetterGroups(ctx context.Context, f LetterFilter, max int) ([]LetterGroup, error) {
 	defer s.metrics.time("letters")()
+	if err := f.check(); err != nil {
+		return nil, err
+	}
 	var rows []struct {
 		Entity      string
 		Error       errorRow `gorm:"embedded"`

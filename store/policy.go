@@ -97,7 +97,7 @@ func (s *Store) policies(query *gorm.DB) ([]Policy, error) {
 // version (0: none was set yet), and with an [afterwrite.InvalidError] on a policy
 // that is out of bounds.
 func (s *Store) SetPolicy(ctx context.Context, entity string, expected int64, p afterwrite.RetryPolicy, by Actor, note string) (Policy, error) {
-	if err := p.Check(); err != nil {
+	if err := errors.Join(p.Check(), plain("note", note)); err != nil {
 		return Policy{}, err
 	}
 	text, err := json.Marshal(policyText(p))

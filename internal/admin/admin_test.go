@@ -236,7 +236,7 @@ func TestWhoMayCall(t *testing.T) {
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"*"}`, "Origin: https://evil.example", "Sec-Fetch-Site: cross-site").problem(403, "cross-origin")
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"*"}`, "Content-Type: text/plain").problem(415, "unsupported-media-type")
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"*","match":"a"}`).problem(400, "malformed")
-	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","mach":"*"}`).problem(400, "malformed")
+	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","mach":"*"}`).problem(422, "invalid")
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"`+strings.Repeat("x", 2<<20)+`"}`).problem(413, "body-too-large")
 	b.do("GET", "/v1/admin/nothing", "").problem(404, "unknown-route")
 	require.Equal(t, "GET, HEAD", b.do("DELETE", "/v1/admin/stats", "").Header.Get("Allow"))

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -30,6 +31,13 @@ func readBody(r *http.Request, v any) error {
 	}
 	if p := problem.Of(err); p.Code == http.StatusRequestEntityTooLarge {
 		return p
+	}
+	if fault, ok := errors.AsType[*json.SemanticError](err); ok && fault.JSONPointer != "" {
+		name := strings.ReplaceAll(strings.TrimPrefix(string(fault.JSONPointer), "/"), "/", ".")
+		if errors.Is(err, json.ErrUnknownName) {
+			return afterwrite.Invalid(name, "is not a member of this body")
+		}
+		return afterwrite.Invalid(name, "is not of its type")
 	}
 	return problem.Malformed("the body is not what this route takes: %s", problem.Clip(strings.TrimPrefix(err.Error(), "json: ")))
 }

@@ -30,7 +30,8 @@ type Problem struct {
 	Cause      error                   // for the log alone; nil: the caller's fault
 }
 
-// Refused says of which accepted write a refusal is.
+// Refused says of which accepted write a refusal is; Version is 0 where none was accepted,
+// as when the database is written first.
 type Refused struct {
 	afterwrite.Refusal
 	Version afterwrite.Version

@@ -47,10 +47,13 @@ func (p *Problem) AppendTo(dst []byte, requestID string) []byte {
 	}
 	dst = p.appendFields(dst)
 	if p.Refused != nil {
-		dst = append(dst, `,"version":`...)
-		dst = strconv.AppendInt(dst, int64(p.Refused.Version), 10)
-		dst = append(dst, `,"record_status":"`...)
-		dst = append(append(dst, p.Refused.Status...), `","refusal":`...)
+		if p.Refused.Version != 0 {
+			dst = append(dst, `,"version":`...)
+			dst = strconv.AppendInt(dst, int64(p.Refused.Version), 10)
+			dst = append(dst, `,"record_status":"`...)
+			dst = append(append(dst, p.Refused.Status...), '"')
+		}
+		dst = append(dst, `,"refusal":`...)
 		dst = AppendRefusal(dst, p.Refused.Refusal)
 	}
 	return append(dst, '}')

@@ -140,8 +140,14 @@ func entityPaths(e *afterwrite.Entity) object {
 			"202": response("Accepted.", ref("schemas", "Accepted"), "ETag", "Preference-Applied", "Idempotency-Replayed"),
 		}
 	}
-	conditional := parameterRefs("If-Match", "If-None-Match-Write", "Idempotency-Key", "Prefer")
-	existing := parameterRefs("If-Match", "Idempotency-Key", "Prefer")
+	taken := func(names ...string) []object {
+		if e.Write != afterwrite.WriteBehind {
+			names = slices.DeleteFunc(names, func(name string) bool { return name == "Idempotency-Key" })
+		}
+		return parameterRefs(names...)
+	}
+	conditional := taken("If-Match", "If-None-Match-Write", "Idempotency-Key", "Prefer")
+	existing := taken("If-Match", "Idempotency-Key", "Prefer")
 	created := accepted()
 	for _, code := range []string{"200", "202"} {
 		created[code].(object)["headers"].(object)["Location"] = ref("headers", "Location")
@@ -157,7 +163,7 @@ func entityPaths(e *afterwrite.Entity) object {
 				}, "422"),
 			}),
 			"post": operation(n, "create_"+n, "Create a record. Without an id in the body one is made.", object{
-				"parameters":  parameterRefs("If-None-Match-Write", "Idempotency-Key", "Prefer"),
+				"parameters":  taken("If-None-Match-Write", "Idempotency-Key", "Prefer"),
 				"requestBody": body(ref("schemas", n+"_create"), typeJSON),
 				"responses":   answers(created, "409", "412", "413", "415", "422"),
 			}),
