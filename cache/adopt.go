@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/redis/go-redis/v9"
 
@@ -34,26 +35,39 @@ func (c *Cache) Adopt(ctx context.Context, e *afterwrite.Entity) error {
 // Readopt records anew the entities of which Redis holds nothing, and returns those that
 // this caller was the first to. An entity that was adopted before is among them only
 // where Redis was emptied, restored or exchanged: what it had accepted and the database
-// has not seen is gone.
-func (c *Cache) Readopt(ctx context.Context, entities []*afterwrite.Entity) ([]*afterwrite.Entity, error) {
+// has not seen is gone. Changed are those that Redis holds with another number of partitions
+// than this caller: another process has taken them over since.
+func (c *Cache) Readopt(ctx context.Context, entities []*afterwrite.Entity) (forgotten, changed []*afterwrite.Entity, _ error) {
 	known, err := c.redis.HGetAll(ctx, c.partitionsKey()).Result()
 	if err != nil {
-		return nil, fault("adopt", err)
+		return nil, nil, fault("adopt", err)
 	}
-	var forgotten []*afterwrite.Entity
 	for _, e := range entities {
-		if _, ok := known[e.Name]; ok {
+		if number, ok := known[e.Name]; ok {
+			if number != strconv.Itoa(e.Partitions) {
+				changed = append(changed, e)
+			}
 			continue
 		}
 		first, err := c.redis.HSetNX(ctx, c.partitionsKey(), e.Name, e.Partitions).Result()
 		if err != nil {
-			return forgotten, fault("adopt", err)
+			return forgotten, changed, fault("adopt", err)
 		}
 		if first {
 			forgotten = append(forgotten, e)
 		}
 	}
-	return forgotten, nil
+	return forgotten, changed, nil
+}
+
+// Agrees reports whether Redis holds the entity with the number of partitions that it has
+// here: the number may be changed while a process with the old one still runs.
+func (c *Cache) Agrees(ctx context.Context, e *afterwrite.Entity) (bool, error) {
+	stored, err := c.partitions(ctx, e)
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return false, fault("partitions", err)
+	}
+	return err != nil || stored == e.Partitions, nil
 }
 
 // partitions is the number that Redis holds, or redis.Nil. It is asked for before it is

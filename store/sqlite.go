@@ -80,38 +80,55 @@ func (d *sqlite) connectors() (writing, reading driver.Connector) {
 		"mode":          {"rw"}, // only a migration makes the file
 	}
 	name := "file:" + (&url.URL{Path: d.file}).EscapedPath()
-	writing = sqliteConnector(name + "?" + options.Encode())
+	directory := filepath.Dir(d.file)
+	writing = sqliteConnector{name + "?" + options.Encode(), directory}
 	options.Del("_journal_mode") // a property of the file: the writer's connection sets it
 	options.Set("_query_only", "true")
-	return writing, sqliteConnector(name + "?" + options.Encode())
+	return writing, sqliteConnector{name + "?" + options.Encode(), directory}
 }
 
-// sqliteConnector is a data source name of the driver.
-type sqliteConnector string
+// sqliteConnector opens connections of a file in a directory.
+type sqliteConnector struct {
+	name      string // the data source name of the driver
+	directory string
+}
 
 func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) {
-	return c.Driver().Open(string(c))
+	return c.Driver().Open(c.name)
 }
 
 // Driver sets up a connection.
-func (sqliteConnector) Driver() driver.Driver {
-	return &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
-		_, err := c.Exec(sqliteSettings, nil)
+func (c sqliteConnector) Driver() driver.Driver {
+	return &sqlite3.SQLiteDriver{ConnectHook: func(conn *sqlite3.SQLiteConn) error {
+		_, err := conn.Exec(sqliteSettings+strconv.Itoa(logPages(c.directory)), nil)
 		return err
 	}}
 }
+
+// logPages is the length of the write-ahead log, in pages, at which it is copied into the
+// file: a log that has filled the disk cannot be copied any more, and nothing is written
+// again until somebody makes room.
+func logPages(directory string) int {
+	if free, known := freeBytes(directory); known && free < scarce {
+		return 1000 // SQLite's own, about 4 MB
+	}
+	return 16_000 // about 64 MB
+}
+
+// scarce is the space on a disk, in bytes, below which SQLite's log is kept short.
+const scarce = 1 << 30
 
 // sqliteSettings are of the connection alone: the file is as it was for everybody else.
 //
 //   - What undoes a statement or a savepoint is kept in memory: by default SQLite writes it
 //     to a temporary file, as much as the statement changes. What undoes a transaction
 //     after a crash is in the database's own files as before.
-//   - The write-ahead log is copied into the file each 16,000 pages, about 64 MB, for
-//     1,000. Ids that are far apart change the same pages again and again, and a page that
-//     changed often is copied once.
+//   - The write-ahead log is copied into the file after as many pages as logPages says,
+//     mostly more than SQLite's own 1,000. Ids that are far apart change the same pages again
+//     and again, and a page that changed often is copied once.
 //   - 16 MB of pages are kept, for 2 MB: a backlog of a million rows looks its index up all
 //     over.
-const sqliteSettings = "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -16000"
+const sqliteSettings = "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = "
 
 // columnType keeps exact what SQLite would otherwise convert by affinity: decimals
 // and JSON are text.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
 )
@@ -14,12 +15,14 @@ import (
 type flags interface {
 	Begin(ctx context.Context, o cache.Order, life time.Duration) (cache.Order, error)
 	End(ctx context.Context, o cache.Order, handOver bool) (cache.Ending, error)
+	Agrees(ctx context.Context, e *afterwrite.Entity) (bool, error)
 }
 
 // Why a task is put off, as its error in the queue's tools and as a metric label.
 var (
 	errStopping = errors.New("the worker is stopping")
 	errClosed   = errors.New("the database did not answer other flushes")
+	errNumber   = errors.New("this worker runs with another number of partitions than the others: restart it with their configuration")
 )
 
 // redisPause is how long a task waits when Redis fails it.
@@ -36,8 +39,7 @@ func (w *Worker) sync(ctx context.Context, t queue.Task) error {
 
 	e, ok := w.entities[t.Entity]
 	if !ok || t.Partition < 0 || t.Partition >= e.Partitions {
-		w.log.Warn("sync task dropped: no such partition", "entity", t.Entity, "partition", t.Partition)
-		return nil
+		return w.nowhere(ctx, e, t)
 	}
 	o := cache.Order{Entity: e, Partition: t.Partition, Generation: t.Generation}
 	live, err := w.cache.Begin(ctx, o, w.flagTTL)
@@ -56,6 +58,19 @@ func (w *Worker) sync(ctx context.Context, t queue.Task) error {
 		return err
 	}
 	return w.putOff(ctx, t, live, later)
+}
+
+// nowhere gives up a task of a partition that there is not, unless this worker is the one
+// that is wrong: the number of partitions was changed, and another worker has the task to do.
+func (w *Worker) nowhere(ctx context.Context, e *afterwrite.Entity, t queue.Task) error {
+	if e != nil {
+		if agrees, err := w.cache.Agrees(ctx, e); err != nil || !agrees {
+			w.log.Error("sync task left to others", "entity", t.Entity, "partition", t.Partition, "err", errors.Join(errNumber, err))
+			return w.later("partitions", errNumber, redisPause)
+		}
+	}
+	w.log.Warn("sync task dropped: no such partition", "entity", t.Entity, "partition", t.Partition)
+	return nil
 }
 
 // work flushes batch after batch while the flag is kept, and ends the task.

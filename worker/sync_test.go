@@ -68,6 +68,20 @@ func TestATaskOfAnUnknownPartitionIsDropped(t *testing.T) {
 	}
 }
 
+// A worker that was left over from before the number of partitions was changed leaves the
+// tasks of the others to them.
+func TestI2ATaskOfAnotherNumberOfPartitionsIsLeftToOthers(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.SQLite(t))
+	require.NoError(t, b.cache.Adopt(t.Context(), b.e))
+	more := *b.e
+	more.Partitions = 4
+	require.NoError(t, b.cache.Adopt(t.Context(), &more))
+	err := b.worker().sync(t.Context(), queue.Task{Entity: "user", Partition: 3, Generation: 1})
+	require.ErrorAs(t, err, new(queue.Later))
+	require.ErrorIs(t, err, errNumber)
+}
+
 // A write between the last ack and the end of a task is flushed, without a sweeper.
 func TestI2NoWakeUpIsLost(t *testing.T) {
 	t.Parallel()

@@ -34,7 +34,7 @@ func (p *parts) checkRedis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	forgotten, err := p.cache.Readopt(ctx, p.config.Entities)
+	forgotten, _, err := p.cache.Readopt(ctx, p.config.Entities) // what has changed is looked at next
 	p.forgotten = append(p.forgotten, forgotten...)
 	if err != nil && !cache.Full(err) { // a full Redis must not keep a worker from emptying it
 		return err

@@ -28,7 +28,11 @@ func (p *parts) watch(ctx context.Context) error {
 		case <-tick.C:
 		}
 		evicts = p.watchEviction(ctx, evicts)
-		forgotten, err := p.cache.Readopt(ctx, p.config.Entities)
+		forgotten, changed, err := p.cache.Readopt(ctx, p.config.Entities)
+		for _, e := range changed {
+			p.log.Error("another process has changed the number of partitions: this one's writes are refused and it flushes nothing new; restart it with the same configuration",
+				"entity", e.Name, "partitions_here", e.Partitions)
+		}
 		p.forgotten = append(p.forgotten, forgotten...)
 		if err == nil {
 			err = p.reportForgotten(ctx)

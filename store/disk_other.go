@@ -1,0 +1,6 @@
+//go:build !linux && !darwin
+
+package store
+
+// freeBytes cannot tell the space of a disk here.
+func freeBytes(string) (uint64, bool) { return 0, false }
