@@ -271,3 +271,16 @@ func (l lockedWriter) Write(p []byte) (int, error) {
 	defer l.mu.Unlock()
 	return l.w.Write(p)
 }
+
+func TestURLsNameADatabaseThatThereIs(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"redis://h:1/-1", "redis-sentinel://h:1/m/-1", "redis-cluster://h:1/3"} {
+		_, err := cache.ParseURL(bad)
+		require.ErrorContains(t, err, "database", bad)
+	}
+	for good, db := range map[string]int{"redis://h:1/3": 3, "redis-sentinel://h:1/m/3": 3, "redis-cluster://h:1/": 0, "redis-cluster://h:1/0": 0} {
+		o, err := cache.ParseURL(good)
+		require.NoError(t, err, good)
+		require.Equal(t, db, o.DB, good)
+	}
+}

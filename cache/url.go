@@ -40,6 +40,9 @@ func parseURL(address string) (*redis.UniversalOptions, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", redact(address), err)
 		}
+		if o.DB < 0 {
+			return nil, fmt.Errorf("database %d is not a number from 0", o.DB)
+		}
 		return &redis.UniversalOptions{
 			Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
 		}, trust(o.TLSConfig, ca)
@@ -78,6 +81,9 @@ func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
 	if err := trust(o.TLSConfig, values.Get("ca")); err != nil {
 		return nil, err
 	}
+	if o.IsClusterMode && path != "" && path != "0" {
+		return nil, fmt.Errorf("database %q: a cluster has none but 0", path)
+	}
 	if o.IsClusterMode {
 		return o, nil
 	}
@@ -88,8 +94,8 @@ func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
 	o.MasterName = master
 	o.SentinelUsername, o.SentinelPassword = o.Username, o.Password
 	if db != "" {
-		if o.DB, err = strconv.Atoi(db); err != nil {
-			return nil, fmt.Errorf("database %q is not a number", db)
+		if o.DB, err = strconv.Atoi(db); err != nil || o.DB < 0 {
+			return nil, fmt.Errorf("database %q is not a number from 0", db)
 		}
 	}
 	return o, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -55,6 +56,9 @@ func (a *app) policyPreview(ctx context.Context, m *mend.Mender, entity string, 
 	preview := admin.PreviewOf(policy, kind)
 	if against != "" {
 		effect, err := m.Effect(ctx, against, policy)
+		if errors.Is(err, afterwrite.ErrUnknownEntity) {
+			return usagef("--against: %v", err)
+		}
 		if err != nil {
 			return err
 		}
