@@ -33,13 +33,13 @@ func (a *app) dashboardCommand() *cobra.Command {
 		Long:    "Reads a password from a line of standard input, unseen where that is a terminal, and prints\nits Argon2id hash for the configuration.",
 		Example: "  afterwrite dashboard hash",
 		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return a.dashboardHash() },
+		RunE:    func(c *cobra.Command, _ []string) error { return a.dashboardHash(c.Context()) },
 	})
 	return c
 }
 
-func (a *app) dashboardHash() error {
-	password, err := a.password()
+func (a *app) dashboardHash(ctx context.Context) error {
+	password, err := a.password(ctx)
 	if err != nil {
 		return fmt.Errorf("read the password: %w", err)
 	}
@@ -52,18 +52,41 @@ func (a *app) dashboardHash() error {
 }
 
 // password reads one line, which a terminal does not show.
-func (a *app) password() (string, error) {
+func (a *app) password(ctx context.Context) (string, error) {
 	if f, ok := a.in.(*os.File); ok && isTerminal(f) {
 		fmt.Fprint(a.err, "Password: ")
 		defer fmt.Fprintln(a.err)
-		line, err := term.ReadPassword(int(f.Fd()))
-		return string(line), err
+		return unseen(ctx, int(f.Fd()))
 	}
-	line, err := bufio.NewReader(io.LimitReader(a.in, 4096)).ReadString('\n')
+	line, err := bufio.NewReader(io.LimitReader(newStoppable(ctx, a.in), 4096)).ReadString('\n')
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return strings.TrimRight(line, "\r\n"), err
+}
+
+// unseen reads a line of a terminal that does not show it, and leaves the terminal as it
+// was where ctx ends first.
+func unseen(ctx context.Context, terminal int) (string, error) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return "", err
+	}
+	type answer struct {
+		line []byte
+		err  error
+	}
+	read := make(chan answer, 1)
+	go func() {
+		line, err := term.ReadPassword(terminal)
+		read <- answer{line, err}
+	}()
+	select {
+	case got := <-read:
+		return string(got.line), got.err
+	case <-ctx.Done():
+		return "", errors.Join(ctx.Err(), term.Restore(terminal, before))
+	}
 }
 
 func (a *app) dashboard(ctx context.Context) error {

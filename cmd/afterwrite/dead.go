@@ -143,7 +143,7 @@ func (a *app) deadBulk(ctx context.Context, verb string, args []string, f bulkFl
 		if err != nil {
 			return err
 		}
-		if sure, err := a.confirm(verb, n, f); err != nil || !sure {
+		if sure, err := a.confirm(ctx, verb, n, f); err != nil || !sure {
 			return err
 		}
 		return a.runBulk(ctx, m, verb, s, n)
@@ -190,7 +190,7 @@ func (a *app) mending(ctx context.Context, fn func(p *parts, m *mend.Mender) err
 }
 
 // confirm asks whether so many letters are meant. Where nobody can be asked it wants --yes.
-func (a *app) confirm(verb string, n int, f bulkFlags) (bool, error) {
+func (a *app) confirm(ctx context.Context, verb string, n int, f bulkFlags) (bool, error) {
 	what := f.words()
 	if n == 1 {
 		what = strings.Replace(what, "letters", "letter", 1)
@@ -209,7 +209,7 @@ func (a *app) confirm(verb string, n int, f bulkFlags) (bool, error) {
 		return false, usagef("%s Nobody can be asked here: give --yes to do it", question)
 	}
 	fmt.Fprintf(a.err, "%s [y/N] ", question)
-	answer, err := bufio.NewReader(a.in).ReadString('\n')
+	answer, err := bufio.NewReader(newStoppable(ctx, a.in)).ReadString('\n')
 	if err != nil && answer == "" {
 		return false, fmt.Errorf("read the answer: %w", err)
 	}

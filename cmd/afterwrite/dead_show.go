@@ -170,7 +170,7 @@ func (a *app) deadEdit(ctx context.Context, args, set []string, file string) err
 	if err != nil {
 		return err
 	}
-	changes, err := a.changes(set, file)
+	changes, err := a.changes(ctx, set, file)
 	if err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (a *app) deadEdit(ctx context.Context, args, set []string, file string) err
 }
 
 // changes reads the fields of an edit, strictly: no field twice.
-func (a *app) changes(set []string, file string) (afterwrite.Fields, error) {
+func (a *app) changes(ctx context.Context, set []string, file string) (afterwrite.Fields, error) {
 	if (len(set) > 0) == (file != "") {
 		return nil, usagef("give --set FIELD=JSON, or --file")
 	}
@@ -207,7 +207,7 @@ func (a *app) changes(set []string, file string) (afterwrite.Fields, error) {
 	if file == "" {
 		return fields, nil
 	}
-	text, err := a.readAll(file)
+	text, err := a.readAll(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +224,7 @@ func (a *app) changes(set []string, file string) (afterwrite.Fields, error) {
 // maxEdit bounds the bytes of a file of changes.
 const maxEdit = 64 << 20
 
-func (a *app) readAll(file string) ([]byte, error) {
+func (a *app) readAll(ctx context.Context, file string) ([]byte, error) {
 	in := a.in
 	if file != "-" {
 		f, err := os.Open(file)
@@ -234,7 +234,7 @@ func (a *app) readAll(file string) ([]byte, error) {
 		defer f.Close()
 		in = f
 	}
-	text, err := io.ReadAll(io.LimitReader(in, maxEdit+1))
+	text, err := io.ReadAll(io.LimitReader(newStoppable(ctx, in), maxEdit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"context"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Nobody's input is waited for after a signal.
+func TestInputEndsWithASignal(t *testing.T) {
+	t.Parallel()
+	in, _ := io.Pipe() // nobody writes to it
+	a := &app{streams: streams{in: in, err: io.Discard}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := a.readAll(ctx, "-")
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = a.password(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+}
