@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -109,7 +110,6 @@ func (p *place) open(ctx context.Context) error {
 	if p.redis, err = connect(p.config.Redis.URL, 0); err != nil {
 		return err
 	}
-	p.closers = append(p.closers, p.redis.Close)
 	if err := p.redis.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
@@ -260,6 +260,9 @@ func (*place) until(ctx context.Context, atMost time.Duration, yes func() (bool,
 func (p *place) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	for _, end := range slices.Backward(p.closers) { // before the wipe: a cache that listens says so in Redis
+		_ = end()
+	}
 	if p.silent != nil {
 		_ = p.wipe(ctx)
 		_ = p.database.WithContext(ctx).Migrator().DropTable(p.tables()...)
@@ -269,11 +272,11 @@ func (p *place) close() {
 			continue
 		}
 		if db, err := database.DB(); err == nil {
-			p.closers = append(p.closers, db.Close)
+			_ = db.Close()
 		}
 	}
-	for i := len(p.closers) - 1; i >= 0; i-- {
-		_ = p.closers[i]()
+	if p.redis != nil {
+		_ = p.redis.Close()
 	}
 }
 
