@@ -236,19 +236,31 @@ func TestLoadWritesWhatCameBeforeAFault(t *testing.T) {
 	require.Len(t, s.Errors, 2)
 }
 
-type full struct{}
+// refusing answers every write with an error.
+type refusing struct{ err error }
 
-func (full) DoAll(_ context.Context, rs []producer.Request) []producer.Result {
+func (r refusing) DoAll(_ context.Context, rs []producer.Request) []producer.Result {
 	results := make([]producer.Result, len(rs))
 	for i := range results {
-		results[i].Err = afterwrite.ErrBacklogFull
+		results[i].Err = r.err
 	}
 	return results
 }
 
+// Rows may turn out to be too many when the file is at its end.
+func TestLoadTellsOfTooManyAtTheEnd(t *testing.T) {
+	t.Parallel()
+	text := `{"id":"a"}` + "\n" + `{"id":"b"}`
+	s, err := loadText(t, refusing{afterwrite.ErrNotFound}, cache.OpPatch, loadFlags{patience: time.Minute, maxErrors: 1}, text)
+	require.ErrorIs(t, err, errTooMany)
+	require.Len(t, s.Errors, 2)
+	_, err = loadText(t, refusing{afterwrite.ErrNotFound}, cache.OpPatch, loadFlags{patience: time.Minute, maxErrors: 2}, text)
+	require.NoError(t, err)
+}
+
 func TestLoadIsNotPatientForEver(t *testing.T) {
 	t.Parallel()
-	_, err := loadText(t, full{}, cache.OpPut, loadFlags{patience: time.Millisecond}, `{"id":"a"}`)
+	_, err := loadText(t, refusing{afterwrite.ErrBacklogFull}, cache.OpPut, loadFlags{patience: time.Millisecond}, `{"id":"a"}`)
 	require.ErrorIs(t, err, afterwrite.ErrBacklogFull)
 	require.ErrorContains(t, err, "line 1 was not accepted")
 }

@@ -64,13 +64,12 @@ type loading struct {
 	bar    bar
 	began  time.Time
 
-	mu      sync.Mutex // guards result
-	result  loadSummary
-	tooMany chan struct{} // closed when more rows were refused than the flags allow
+	mu     sync.Mutex // guards result
+	result loadSummary
 }
 
 func newLoading(to acceptor, e *afterwrite.Entity, op cache.Op, f loadFlags, b bar) *loading {
-	return &loading{to: to, entity: e, op: op, flags: f, bar: b, began: time.Now(), result: loadSummary{Entity: e.Name}, tooMany: make(chan struct{})}
+	return &loading{to: to, entity: e, op: op, flags: f, bar: b, began: time.Now(), result: loadSummary{Entity: e.Name}}
 }
 
 // run loads every row. The error says why it ended before the file did: a fault of the
@@ -89,7 +88,7 @@ func (l *loading) run(ctx context.Context, source rows) error {
 	}
 	err := group.Wait()
 	l.bar.done()
-	return cmp.Or(err, dealt)
+	return cmp.Or(err, dealt, l.overstepped()) // the last rows may have been too many
 }
 
 // deal gives each row to its lane.
@@ -115,10 +114,8 @@ func (l *loading) deal(ctx context.Context, source rows, lanes []chan row) error
 				return ctx.Err()
 			}
 		}
-		select {
-		case <-l.tooMany:
-			return errTooMany
-		default:
+		if err := l.overstepped(); err != nil {
+			return err
 		}
 	}
 }
@@ -245,6 +242,16 @@ func (l *loading) waited() {
 	l.mu.Unlock()
 }
 
+// overstepped is errTooMany once more rows were refused than the flags allow.
+func (l *loading) overstepped() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.result.Rejected > int64(l.flags.maxErrors) {
+		return errTooMany
+	}
+	return nil
+}
+
 // reject counts a refused row.
 func (l *loading) reject(line int, id, reason string) {
 	l.mu.Lock()
@@ -252,9 +259,6 @@ func (l *loading) reject(line int, id, reason string) {
 	l.result.Rejected++
 	if len(l.result.Errors) < loadErrors {
 		l.result.Errors = append(l.result.Errors, rejected{line, id, reason})
-	}
-	if l.result.Rejected == int64(l.flags.maxErrors)+1 {
-		close(l.tooMany)
 	}
 }
 
