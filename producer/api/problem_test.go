@@ -1,7 +1,9 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,5 +37,28 @@ func TestRefusalNamesTheField(t *testing.T) {
 			continue
 		}
 		require.Equal(t, c.field, p.Fields[0].Field)
+	}
+}
+
+// A refusal of a write that goes to the database first is of no accepted version.
+func TestARefusalOfNoVersionNamesNone(t *testing.T) {
+	t.Parallel()
+	refused := problem.Refused{Refusal: afterwrite.Refusal{Kind: afterwrite.KindUnique}}
+	p := problem.Problem{Refused: &refused}
+	require.NotContains(t, string(p.AppendTo(nil, "")), "version")
+	require.NotContains(t, string(p.AppendTo(nil, "")), "record_status")
+	refused.Version, refused.Status = 7, afterwrite.Held
+	require.Contains(t, string(p.AppendTo(nil, "")), `"version":7,"record_status":"held","refusal":`)
+}
+
+// What an entity's writes refuse is not offered.
+func TestOnlyWritesBehindTakeOperationIDs(t *testing.T) {
+	t.Parallel()
+	for mode, offered := range map[afterwrite.WriteMode]bool{afterwrite.WriteBehind: true, afterwrite.WriteThrough: false, afterwrite.WriteAround: false} {
+		e := &afterwrite.Entity{Name: "order", Write: mode, Fields: []afterwrite.Field{{Name: "n", Type: afterwrite.Int}}}
+		require.NoError(t, e.Init())
+		text, err := json.Marshal(entityPaths(e))
+		require.NoError(t, err)
+		require.Equal(t, offered, strings.Contains(string(text), "/Idempotency-Key"), mode)
 	}
 }
