@@ -164,10 +164,10 @@ func (d *Due) read(e *afterwrite.Entity, state []string, listed time.Time) bool 
 }
 
 // heldShare is the number of held records that a batch takes though it could be filled with
-// pending ones: a tenth, of small batches now and then one, so that a hot partition does not
-// keep them waiting. A batch that
-// was made smaller than the entity's is one of a partition whose flushes fail: there a
-// held record, which may be why, waits until its neighbours are through.
+// pending ones: a tenth, and one now and then where that is no whole number, so that a hot
+// partition does not keep them waiting. A batch that was made smaller than the entity's is
+// one of a partition whose flushes fail: there a held record, which may be why, waits until
+// its neighbours are through.
 func heldShare(e *afterwrite.Entity, limit int) int {
 	if limit < e.Flush.Batch {
 		return 0

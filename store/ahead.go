@@ -29,9 +29,9 @@ func (f *flush) readAhead(ctx context.Context) (*early, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotLocked, err)
 	}
-	changes, err := f.read(ctx)
+	changes, err := f.readBatch(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the batch: %w", err)
+		return nil, err
 	}
 	return &early{flushes, changes}, nil
 }

@@ -106,11 +106,11 @@ func (f *flush) run(ctx context.Context) (Flushed, error) {
 	if !f.ahead {
 		return f.transact(ctx, nil, nil)
 	}
-	read, err := f.readAhead(ctx)
+	ahead, err := f.readAhead(ctx)
 	if err != nil {
 		return Flushed{}, err
 	}
-	return f.transact(ctx, read, nil)
+	return f.transact(ctx, ahead, nil)
 }
 
 // commitRefused is a refusal that the database kept until COMMIT, as it does for
@@ -131,6 +131,10 @@ func (f *flush) lockAndRead(ctx context.Context, tx *transaction, ahead *early) 
 	if ahead != nil && flushes == ahead.flushes+1 {
 		return ahead.changes, nil
 	}
+	return f.readBatch(ctx)
+}
+
+func (f *flush) readBatch(ctx context.Context) ([]afterwrite.Change, error) {
 	changes, err := f.read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the batch: %w", err)

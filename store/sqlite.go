@@ -100,16 +100,16 @@ func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) {
 // Driver sets up a connection.
 func (c sqliteConnector) Driver() driver.Driver {
 	return &sqlite3.SQLiteDriver{ConnectHook: func(conn *sqlite3.SQLiteConn) error {
-		_, err := conn.Exec(sqliteSettings+strconv.Itoa(logPages(c.directory)), nil)
+		_, err := conn.Exec(sqliteSettings+strconv.Itoa(logPages(freeBytes(c.directory))), nil)
 		return err
 	}}
 }
 
 // logPages is the length of the write-ahead log, in pages, at which it is copied into the
-// file: a log that has filled the disk cannot be copied any more, and nothing is written
-// again until somebody makes room.
-func logPages(directory string) int {
-	if free, known := freeBytes(directory); known && free < scarce {
+// file, where the disk has so many bytes free: a log that has filled the disk cannot be
+// copied any more, and nothing is written again until somebody makes room.
+func logPages(free uint64, known bool) int {
+	if known && free < scarce {
 		return 1000 // SQLite's own, about 4 MB
 	}
 	return 16_000 // about 64 MB

@@ -7,10 +7,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Where the space of a disk is not known, or is ample, the log may be long.
+// The log may be long where the space of the disk is ample, or is not known.
 func TestLogPages(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, 16_000, logPages("/nowhere"))
+	require.Equal(t, 1000, logPages(scarce-1, true))
+	require.Equal(t, 16_000, logPages(scarce, true))
+	require.Equal(t, 16_000, logPages(freeBytes("/nowhere")))
 	if runtime.GOOS != "linux" {
 		return
 	}

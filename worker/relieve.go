@@ -18,7 +18,7 @@ import (
 // task beside them, are kept apart by its fence, as ever.
 func (w *Worker) relieve(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx) // a batch that has begun is finished
-	stuck := 0
+	told := false
 	for _, e := range w.all {
 		for partition := range e.Partitions {
 			if w.ending() {
@@ -28,8 +28,9 @@ func (w *Worker) relieve(ctx context.Context) {
 			if err == nil {
 				continue
 			}
-			if stuck++; stuck == 1 {
+			if !told {
 				w.log.Warn("flush of a full Redis failed", "entity", e.Name, "partition", partition, "err", err)
+				told = true
 			}
 			if !cache.Full(err) {
 				return // it would fail the others, too

@@ -24,8 +24,7 @@ if stood then
     end
     call('PEXPIRE', KEYS[2], ARGV[7])
   end
-end
-if not stood and version ~= '' then
+elseif version ~= '' then
   local pending, other = unpack(call('HMGET', KEYS[2], '_s', '_b'))
   if not pending and not other then call('DEL', KEYS[2]) end
 end
