@@ -256,7 +256,7 @@ func (x *examination) writable(ctx context.Context) {
 	case store.Away(err):
 		x.say("database writes", failure, "make the database writable (a replica: promote it, or point database.url to the primary; full: free its disk); flushes resume by themselves", "%v", err)
 	default:
-		x.say("database writes", failure, "see what holds the database's locks; flushes go on by themselves when it is done", "%v", err)
+		x.say("database writes", failure, "see the detail: a lock that another program holds, or a right that this user lacks; flushes go on by themselves when it is mended", "%v", err)
 	}
 }
 
