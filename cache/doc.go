@@ -30,8 +30,8 @@
 //	aw:{user/3}:letters  SET    version:id of each dead letter until it is resolved; lost:id
 //	                            of a record that was dropped beside letters
 //	aw:{user/3}:stream   STREAM field e: an event as published, the last few of them
-//	aw:{user/3}:ops      HASH   operation id, NUL, record id → its hash and answer, in
-//	                            MessagePack; "id:" and operation id → a made record id
+//	aw:{user/3}:ops      HASH   operation id, NUL, record id → its hash and answer, a JSON
+//	                            list; "id:" and operation id → a made record id
 //	aw:{user/3}:opsAt    ZSET   operation id → time (ms), to trim ops by
 //	aw:{user/3}:rank     ZSET   id → score, negated, of every record that has one
 //	aw:{user/3}:rankBuild  ZSET the same while it is rebuilt; +inf: it has none

@@ -187,7 +187,7 @@ local function apply(rec)
   if key ~= '' then
     local seen = call('HGET', base .. 'ops', key)
     if seen then
-      local answer = cmsgpack.unpack(seen)
+      local answer = cjson.decode(seen)
       if answer[1] ~= hash then return { 'reused' } end
       answer[1] = 'again'
       return answer
@@ -275,7 +275,7 @@ local function apply(rec)
   end
 
   if key ~= '' then
-    call('HSET', base .. 'ops', key, cmsgpack.pack({ hash, v, unpack(values or {}) }))
+    call('HSET', base .. 'ops', key, cjson.encode({ hash, v, unpack(values or {}) }))
     call('ZADD', base .. 'opsAt', now_text, key)
     keyed = true
   end

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"crypto/rand"
+	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,6 +30,26 @@ func (d *deployment) put(id string) {
 	require.Equal(d.t, http.StatusAccepted, code, body)
 }
 
+// keyed sends a write twice under one Idempotency-Key: the second changes nothing, and has
+// the first one's answer.
+func (d *deployment) keyed(method, path, body string) {
+	d.t.Helper()
+	key, answers := rand.Text(), [2]string{}
+	for i := range answers {
+		r, err := http.NewRequestWithContext(d.t.Context(), method, "http://"+d.api+path, strings.NewReader(body))
+		require.NoError(d.t, err)
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", key)
+		answer, err := http.DefaultClient.Do(r)
+		require.NoError(d.t, err)
+		text, err := io.ReadAll(answer.Body)
+		require.NoError(d.t, errors.Join(err, answer.Body.Close()))
+		require.Equal(d.t, http.StatusAccepted, answer.StatusCode, "%s %s: %s", method, path, text)
+		answers[i] = string(text)
+	}
+	require.Equal(d.t, answers[0], answers[1], "%s %s", method, path)
+}
+
 // On a machine without Redis everything is in one process, and what was accepted is in
 // the database when it ends.
 func TestDevWithoutRedis(t *testing.T) {
@@ -37,7 +61,23 @@ func TestDevWithoutRedis(t *testing.T) {
 	for _, id := range []string{"ada", "grace", "mary"} {
 		d.put(id)
 	}
-	code, body := d.call(http.MethodGet, d.worker, "/", "")
+	// That Redis is not a redis-server: it must know all that the scripts use.
+	d.keyed(http.MethodPut, "/v1/user/kay", `{"name":"Kay","age":1}`)
+	d.keyed(http.MethodPost, "/v1/player", `{"id":7,"nickname":"Kay","score":5}`)
+	d.keyed(http.MethodPatch, "/v1/player/7", `{"nickname":"K"}`)
+	d.keyed(http.MethodPost, "/v1/player/7/increment", `{"score":2}`)
+	d.keyed(http.MethodDelete, "/v1/user/kay", "")
+	code, body := d.call(http.MethodPost, d.api, "/v1/player/7/increment", `{"score":9223372036854775807}`)
+	require.Equal(t, http.StatusUnprocessableEntity, code, body)
+	for path, want := range map[string]string{
+		"/v1/player?top=3": `"score":7`, "/v1/player/7/rank": `"rank":1`, "/v1/player?ids=7,8": `"missing":[8]`,
+		"/v1/player/7": `"nickname":"K"`, "/v1/player/7/status": `"version"`,
+	} {
+		code, body := d.call(http.MethodGet, d.api, path, "")
+		require.Equal(t, http.StatusOK, code, body)
+		require.Contains(t, strings.ReplaceAll(body, " ", ""), want, path)
+	}
+	code, body = d.call(http.MethodGet, d.worker, "/", "")
 	require.Equal(t, http.StatusOK, code)
 	require.Contains(t, body, "user")
 	require.Equal(t, exitOK, s.stop(), s.text())
