@@ -43,6 +43,8 @@
 
 local call, format, unpack, tonumber = redis.call, string.format, unpack, tonumber
 local KEYS, ARGV = KEYS, ARGV -- each is looked up many times
+-- The quicker way to write whole numbers needs a C long of more than 32 bits.
+local whole = format('%d', 2 ^ 52) == '4503599627370496' and '%d' or '%.0f'
 local partitions, width = tonumber(ARGV[10]), tonumber(ARGV[11])
 local all = {}
 for p = 1, partitions do
@@ -55,17 +57,17 @@ end
 local time = call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local now_text = format('%.0f', now)
+local now_text = format(whole, now)
 local limit, ranked = tonumber(ARGV[1]), ARGV[9] ~= ''
 local at, seat = 12 + width, partitions -- before the next text of ARGV, and of KEYS
 
--- whole is the command that writes a whole record: the fields are in it, a write puts its
+-- record is the command that writes a whole record: the fields are in it, a write puts its
 -- key, version and values between them.
-local whole = { 'HSET', '', '_v', '', '_s', 'p' }
-for i = 1, width do whole[5 + 2 * i] = ARGV[11 + i] end
+local record = { 'HSET', '', '_v', '', '_s', 'p' }
+for i = 1, width do record[5 + 2 * i] = ARGV[11 + i] end
 local last = 6 + 2 * width
 
--- The state of the partition at hand.
+-- The state of the partition at hand. missed and event are there only where they are needed.
 local s, base, version, count, accepted, superseded, discarded
 local listened, building, unsure, installed, keyed, missed, listing, event
 
@@ -74,14 +76,14 @@ local function number(text) return tonumber(text) or 0 end
 local function next_version()
   version = version + 1
   if version < now_us then version = now_us end
-  return format('%.0f', version)
+  return format(whole, version)
 end
 
 -- put writes the record of which ARGV has every value.
 local function put(rec, v, from)
-  whole[2], whole[4] = rec, v
-  for i = 1, width do whole[6 + 2 * i] = ARGV[from + i] end
-  call(unpack(whole, 1, last))
+  record[2], record[4] = rec, v
+  for i = 1, width do record[6 + 2 * i] = ARGV[from + i] end
+  call(unpack(record, 1, last))
 end
 
 -- install puts a row into the cache, as persisted.
@@ -161,7 +163,7 @@ end
 local function apply(rec)
   local form = ARGV[at + 1]
   at = at + 1
-  local op = form:sub(1, 1)
+  local op = #form == 1 and form or form:sub(1, 1)
   local id = rec:sub(#base + 3) -- behind "r:"
   local m = call('HMGET', rec, '_v', '_s', '_d', '_l', '_b')
   local rv, rs, gone, lease, barrier = m[1], m[2], m[3], m[4], m[5]
@@ -195,7 +197,7 @@ local function apply(rec)
   end
 
   -- A later write of a record waits for an earlier one of the same call.
-  if missed[rec] then return { 'miss', lease } end
+  if missed and missed[rec] then return { 'miss', lease } end
   if not rv and (op ~= 'p' or match ~= '') then
     -- What is loaded behind a barrier may be older than the write that put it up.
     if barrier then return { 'miss', '-' } end
@@ -205,6 +207,7 @@ local function apply(rec)
         call('HSET', rec, '_l', lease)
       end
       call('PEXPIRE', rec, ARGV[5])
+      missed = missed or {}
       missed[rec] = true
       return { 'miss', lease }
     end
@@ -297,17 +300,17 @@ end
 -- settle writes the partition's figures, takes its scheduled flag if it is free, and
 -- returns the generation that it then asks for, and who depends on the records.
 local function settle(stats)
-  local sequence = format('%.0f', number(s.q) + 1)
+  local sequence = format(whole, number(s.q) + 1)
   local generation = ''
-  local set = { 'HSET', stats, 'v', format('%.0f', version), 'a', format('%.0f', number(s.a) + accepted), 'q', sequence }
+  local set = { 'HSET', stats, 'v', format(whole, version), 'a', format(whole, number(s.a) + accepted), 'q', sequence }
   local function also(name, value) set[#set + 1], set[#set + 2] = name, value end
-  if superseded > 0 then also('s', format('%.0f', number(s.s) + superseded)) end
-  if discarded > 0 then also('d', format('%.0f', number(s.d) + discarded)) end
+  if superseded > 0 then also('s', format(whole, number(s.s) + superseded)) end
+  if discarded > 0 then also('d', format(whole, number(s.d) + discarded)) end
   if not s.n then also('n', ARGV[2]) end
   if not s.z and number(s.u) <= now then
-    generation = format('%.0f', (tonumber(s.g) or now) + 1)
+    generation = format(whole, (tonumber(s.g) or now) + 1)
     also('g', generation)
-    also('u', format('%.0f', now + ARGV[3] + ARGV[4]))
+    also('u', format(whole, now + ARGV[3] + ARGV[4]))
   end
   call(unpack(set))
   -- Whoever ranks otherwise, or not at all, leaves a rank that is not complete.
@@ -328,7 +331,7 @@ for p = 1, partitions do
   version, count = number(s.v), number(s.a) - number(s.s) - number(s.p) - number(s.d) - number(s.l)
   accepted, superseded, discarded = 0, 0, 0
   listened, installed, keyed = number(s.e) > now, false, false
-  missed, listing, event = {}, {}, { 'written', '' }
+  missed, listing, event = nil, {}, listened and { 'written', '' }
   building = ranked and number(s.ku) > now
   unsure = ranked and call('EXISTS', base .. 'rankUnsure') == 1
 
@@ -345,7 +348,7 @@ for p = 1, partitions do
   if accepted > 0 then
     result[1], result[2] = settle(stats)
   elseif installed then
-    call('HSET', stats, 'v', format('%.0f', version))
+    call('HSET', stats, 'v', format(whole, version))
   end
   results[p] = result
 end
