@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/afterwrite/afterwrite/producer/api"
 )
 
 func (a *app) apiCommand() *cobra.Command {
@@ -42,7 +44,9 @@ func (a *app) api(ctx context.Context) error {
 	a.log.Info("api listens", "addr", l.Addr().String())
 	g := &gate{}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serve(ctx, l, gated(g, handler), c.API.ShutdownTimeout, a.log) })
+	group.Go(func() error {
+		return serve(ctx, api.Listener(l, a.log), gated(g, handler), c.API.ShutdownTimeout, a.log)
+	})
 	group.Go(func() error {
 		if err := p.openGate(ctx, g); err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/producer/api"
 )
 
 // devDrain is how long dev waits at its end for the database to have everything.
@@ -156,7 +157,7 @@ func (a *app) devRun(ctx context.Context, c *config.Config, redis devRedis, fron
 	group.Go(func() error { return serve(ctx, pages, status, dashboardGrace, a.log) })
 	group.Go(func() error {
 		defer stopWorking()
-		err := serve(ctx, front, handler, c.API.ShutdownTimeout, a.log)
+		err := serve(ctx, api.Listener(front, a.log), handler, c.API.ShutdownTimeout, a.log)
 		a.devDrain(working, p, redis)
 		return err
 	})

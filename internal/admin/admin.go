@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -106,7 +107,7 @@ type handler func(r *http.Request, by store.Actor, h http.Header) (code int, bod
 func (a *Admin) route() {
 	type methods map[string]handler
 	const get, post = http.MethodGet, http.MethodPost
-	for path, m := range map[string]methods{
+	for at, m := range map[string]methods{
 		"dead":                             {get: a.letters},
 		"dead/groups":                      {get: a.groups},
 		"dead/retry":                       {post: a.retry},
@@ -128,14 +129,24 @@ func (a *Admin) route() {
 		"audit":                            {get: a.audit},
 		"stats":                            {get: a.stats},
 	} {
-		a.mux.HandleFunc("/v1/admin/"+path, a.serve(m))
+		a.mux.HandleFunc("/v1/admin/"+at, a.serve(m))
 	}
 	a.mux.HandleFunc("/", a.serve(nil))
 }
 
 // ServeHTTP answers one request. Where the answer's header has an X-Request-Id already,
 // problems repeat it.
-func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if unclean(r.URL.EscapedPath()) {
+		a.serve(nil)(w, r)
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+// unclean reports a path with an empty or a dot segment. The mux would redirect it to the
+// clean one, out of the admin API even, and not every client would follow.
+func unclean(p string) bool { return path.Clean(p) != strings.TrimSuffix(p, "/") }
 
 // allowed lists methods for the Allow header.
 func allowed(m map[string]handler) string {

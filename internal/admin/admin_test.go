@@ -239,6 +239,10 @@ func TestWhoMayCall(t *testing.T) {
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","mach":"*"}`).problem(422, "invalid")
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"`+strings.Repeat("x", 2<<20)+`"}`).problem(413, "body-too-large")
 	b.do("GET", "/v1/admin/nothing", "").problem(404, "unknown-route")
+	for _, path := range []string{"/v1/admin//stats", "/v1/admin/dead/../stats", "/v1/admin/./stats", "/v1/admin/../user/u", "/v1/admin/stats/", "/v1/admin//", "/v1/admin/", "/v1/admin/dead%2Fgroups"} {
+		b.do("GET", path, "").problem(404, "unknown-route")
+		b.do("PUT", path, `{}`).problem(404, "unknown-route")
+	}
 	require.Equal(t, "GET, HEAD", b.do("DELETE", "/v1/admin/stats", "").Header.Get("Allow"))
 	b.do("GET", "/v1/admin/dead?kinds=unique", "").problem(400, "bad-parameter")
 	b.do("GET", "/v1/admin/dead?kind=none", "").problem(400, "bad-parameter")

@@ -139,6 +139,10 @@ func requestID(r *http.Request) string {
 	if len(given) == 1 && len(given[0]) <= maxRequestID && given[0] != "" && !strings.ContainsFunc(given[0], unfit) {
 		return given[0]
 	}
+	return newRequestID()
+}
+
+func newRequestID() string {
 	var id [26]byte // 2 × 13 digits of base 32 hold 128 bits
 	b := strconv.AppendUint(id[:0], rand.Uint64()|1<<63, 32)
 	return string(strconv.AppendUint(b, rand.Uint64()|1<<63, 32))
