@@ -235,6 +235,14 @@ func TestWhoMayCall(t *testing.T) {
 	b.do("GET", "/v1/admin/stats", "", "Host: [::1]").want(200)
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"*"}`, "Origin: https://evil.example", "Sec-Fetch-Site: cross-site").problem(403, "cross-origin")
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"*"}`, "Content-Type: text/plain").problem(415, "unsupported-media-type")
+	for _, header := range []string{"Content-Encoding: gzip", "Content-Encoding: coffee", "Content-Type: application/json; charset=latin1", "Content-Type: "} {
+		for method, path := range map[string]string{"POST": "/v1/admin/invalidate", "PATCH": "/v1/admin/retry-policies/user"} {
+			a := b.do(method, path, `{"entity":"user","match":"*"}`, header)
+			a.problem(415, "unsupported-media-type")
+			require.Equal(t, strings.HasPrefix(header, "Content-Encoding"), a.Header.Get("Accept-Encoding") == "identity")
+		}
+	}
+	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"no*"}`, "Content-Encoding: identity", `Content-Type: application/json; charset="UTF-8"`).want(200)
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"*","match":"a"}`).problem(400, "malformed")
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","mach":"*"}`).problem(422, "invalid")
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"`+strings.Repeat("x", 2<<20)+`"}`).problem(413, "body-too-large")

@@ -3,7 +3,6 @@ package admin
 import (
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,11 +20,10 @@ import (
 
 // readBody reads the body into v, strictly: unknown and repeated members are refused.
 func readBody(r *http.Request, v any) error {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" && media != "application/merge-patch+json" {
-		return problem.MediaType("application/json")
+	if err := problem.WantType(r.Header, "application/json", "application/merge-patch+json"); err != nil {
+		return err
 	}
-	err = json.UnmarshalRead(r.Body, v, json.RejectUnknownMembers(true))
+	err := json.UnmarshalRead(r.Body, v, json.RejectUnknownMembers(true))
 	if err == nil {
 		return nil
 	}

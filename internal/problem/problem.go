@@ -26,6 +26,7 @@ type Problem struct {
 	Fields     []afterwrite.FieldError // what is wrong, by field or parameter
 	RetryAfter int                     // seconds; 0: no Retry-After
 	Challenge  string                  // the WWW-Authenticate header; "" for none
+	Encoding   string                  // the Accept-Encoding header; "" for none
 	Refused    *Refused                // the database's refusal, else nil
 	Cause      error                   // for the log alone; nil: the caller's fault
 }
@@ -164,7 +165,7 @@ func MediaType(want ...string) *Problem {
 
 // ContentEncoding answers a body that is compressed or otherwise encoded.
 func ContentEncoding() *Problem {
-	return &Problem{Name: "unsupported-media-type", Code: 415, Title: "Unsupported media type",
+	return &Problem{Name: "unsupported-media-type", Code: 415, Title: "Unsupported media type", Encoding: "identity",
 		Detail: "the body must come as it is, without a Content-Encoding"}
 }
 

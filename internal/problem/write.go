@@ -27,6 +27,9 @@ func (p *Problem) SetHeader(h http.Header) {
 	if p.Challenge != "" {
 		h["Www-Authenticate"] = []string{p.Challenge}
 	}
+	if p.Encoding != "" {
+		h["Accept-Encoding"] = []string{p.Encoding}
+	}
 	h["Content-Type"] = []string{MediaTypeProblem}
 }
 

@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/afterwrite/afterwrite/internal/problem"
 )
@@ -19,31 +16,8 @@ const (
 	typeNDJSON = "application/x-ndjson"
 )
 
-// wantType refuses a body of another media type, or one that is encoded. A missing Content-Type is refused
-// too: a browser sends such a request across origins without asking.
-func (c *call) wantType(types ...string) error {
-	for _, encoding := range c.r.Header["Content-Encoding"] {
-		if !strings.EqualFold(encoding, "identity") {
-			c.header["Accept-Encoding"] = []string{"identity"}
-			return problem.ContentEncoding()
-		}
-	}
-	given := c.r.Header["Content-Type"]
-	if len(given) == 1 && slices.Contains(types, given[0]) {
-		return nil
-	}
-	if len(given) != 1 {
-		return problem.MediaType(types...)
-	}
-	media, parameters, err := mime.ParseMediaType(given[0])
-	if err != nil || !slices.Contains(types, media) {
-		return problem.MediaType(types...)
-	}
-	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return problem.MediaType(types...)
-	}
-	return nil
-}
+// wantType refuses a body that is not one of these media types as it is.
+func (c *call) wantType(types ...string) error { return problem.WantType(c.r.Header, types...) }
 
 // readBody reads the whole body into c.body, or refuses one of more than limit bytes.
 func (c *call) readBody(limit int64) error {
