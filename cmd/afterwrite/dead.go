@@ -54,10 +54,15 @@ func (f *deadFilter) flags(c *cobra.Command) {
 	flags.StringVar(&f.Until, "until", "", "died before: a time, or how long ago")
 }
 
-// selected turns the flags into a filter, and refuses what cannot be.
-func (f deadFilter) selected(c *config.Config) (store.LetterFilter, error) {
+// selected turns the flags into a filter, and refuses what cannot be. An entity that was
+// taken out of the configuration can be named as long as something is known of it.
+func (f deadFilter) selected(ctx context.Context, c *config.Config, m *mend.Mender) (store.LetterFilter, error) {
 	if f.Entity != "" {
-		if _, err := chosen(c, []string{f.Entity}); err != nil {
+		err := m.Known(ctx, f.Entity)
+		if errors.Is(err, afterwrite.ErrUnknownEntity) {
+			_, err = chosen(c, []string{f.Entity})
+		}
+		if err != nil {
 			return store.LetterFilter{}, err
 		}
 	}
@@ -131,7 +136,7 @@ func (a *app) deadBulk(ctx context.Context, verb string, args []string, f bulkFl
 		return err
 	}
 	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
-		filter, err := f.selected(p.config)
+		filter, err := f.selected(ctx, p.config, m)
 		if err != nil {
 			return err
 		}

@@ -54,7 +54,7 @@ func (a *app) deadList(ctx context.Context, f listFlags) error {
 		return usagef("--limit must not be negative")
 	}
 	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
-		filter, err := f.selected(p.config)
+		filter, err := f.selected(ctx, p.config, m)
 		if err != nil {
 			return err
 		}

@@ -66,6 +66,11 @@ func TestDeadLetters(t *testing.T) {
 			return strings.Count(body, `"state":"resolved"`) == 4
 		})
 		require.Equal(t, exitOK, d.run("", "dead", "retry", "--all", "--yes").code, "nothing is left, which is fine")
+
+		whole := d.read("afterwrite.yaml")
+		d.file("afterwrite.yaml", whole[:strings.Index(whole, "  user:")]+whole[strings.Index(whole, "  item:"):])
+		require.Equal(t, 5, strings.Count(d.ok("dead", "list", "--entity", "user", "--state", "any"), "\n"), "letters of an entity that was taken out stay in sight")
+		require.Equal(t, exitUsage, d.run("", "dead", "list", "--entity", "usr").code)
 	})
 }
 

@@ -104,6 +104,13 @@ func (d *deployment) file(name, text string) string {
 	return path
 }
 
+func (d *deployment) read(name string) string {
+	d.t.Helper()
+	text, err := os.ReadFile(filepath.Join(d.dir, name))
+	require.NoError(d.t, err)
+	return string(text)
+}
+
 func (d *deployment) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(context.Background(), binary, args...)
 	cmd.Dir, cmd.Env = d.dir, d.env

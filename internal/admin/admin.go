@@ -191,3 +191,16 @@ func (a *Admin) entity(name string) (*afterwrite.Entity, error) {
 	}
 	return nil, errUnknownEntity(name)
 }
+
+// known names the entity of a filter that selects nothing, where there is no such entity
+// and never was: else a misspelt name would look like nothing to do.
+func (a *Admin) known(ctx context.Context, name string) error {
+	if name == "" {
+		return nil
+	}
+	err := a.mender.Known(ctx, name)
+	if errors.Is(err, afterwrite.ErrUnknownEntity) {
+		return errUnknownEntity(name)
+	}
+	return err
+}

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,6 +70,28 @@ func TestDeadLetters(t *testing.T) {
 	require.Equal(t, "dead.edited", entry["action"])
 	require.Equal(t, "api", entry["actor"])
 	require.Equal(t, "127.0.0.1", entry["origin"])
+}
+
+// An entity that there never was is named; what is left of one that was taken out of the
+// configuration stays in sight.
+func TestEntityOfAFilter(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *admin.Config) {
+		c.Entities = slices.DeleteFunc(slices.Clone(c.Entities), func(e *afterwrite.Entity) bool { return e.Name == "user" })
+	})
+	people(b, 2)
+	b.kill("user", taken)
+	for _, path := range []string{"/v1/admin/dead?entity=nope", "/v1/admin/dead/groups?entity=nope&state=any", "/v1/admin/audit?entity=nope"} {
+		require.Contains(t, b.do("GET", path, "").problem(404, "unknown-entity"), `no entity "nope"`)
+	}
+	b.do("POST", "/v1/admin/dead/retry", `{"filter":{"entity":"nope"},"expect":0}`).problem(404, "unknown-entity")
+
+	require.Len(t, b.do("GET", "/v1/admin/dead?entity=user", "").want(200).json()["letters"], 2)
+	require.Empty(t, b.do("GET", "/v1/admin/dead?entity=user&kind=check", "").want(200).json()["letters"])
+	require.Len(t, b.do("GET", "/v1/admin/dead/groups?entity=user", "").want(200).json()["groups"], 1)
+	require.Empty(t, b.do("GET", "/v1/admin/audit?entity=user", "").want(200).json()["entries"], "it has letters, so it is none that never was")
+	require.Empty(t, b.do("GET", "/v1/admin/dead?entity=product", "").want(200).json()["letters"], "configured, without letters")
+	require.Empty(t, b.do("GET", "/v1/admin/audit?entity=product", "").want(200).json()["entries"])
 }
 
 func TestBulk(t *testing.T) {

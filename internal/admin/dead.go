@@ -26,6 +26,11 @@ func (a *Admin) letters(r *http.Request, _ store.Actor, _ http.Header) (int, any
 	if err != nil {
 		return 0, nil, err
 	}
+	if len(found) == 0 {
+		if err := a.known(r.Context(), filter.Entity); err != nil {
+			return 0, nil, err
+		}
+	}
 	page := LetterPage{Letters: []Letter{}}
 	if len(found) > limit {
 		found = found[:limit]
@@ -54,6 +59,11 @@ func (a *Admin) groups(r *http.Request, _ store.Actor, _ http.Header) (int, any,
 	groups, err := a.mender.Groups(r.Context(), filter, limit)
 	if err != nil {
 		return 0, nil, err
+	}
+	if len(groups) == 0 {
+		if err := a.known(r.Context(), filter.Entity); err != nil {
+			return 0, nil, err
+		}
 	}
 	list := make([]Group, len(groups))
 	for i, g := range groups {
@@ -148,6 +158,11 @@ func (a *Admin) bulk(r *http.Request, by store.Actor, h http.Header, action stri
 	n, err := a.mender.Selected(r.Context(), s)
 	if err != nil {
 		return 0, nil, err
+	}
+	if n == 0 {
+		if err := a.known(r.Context(), s.Filter.Entity); err != nil {
+			return 0, nil, err
+		}
 	}
 	if body.Expect != nil && *body.Expect != n {
 		return 0, nil, unexpected(*body.Expect, n)

@@ -126,6 +126,11 @@ func (a *Admin) audit(r *http.Request, _ store.Actor, _ http.Header) (int, any, 
 	if err != nil {
 		return 0, nil, err
 	}
+	if len(entries) == 0 {
+		if err := a.known(r.Context(), query.Entity); err != nil {
+			return 0, nil, err
+		}
+	}
 	page := AuditPage{Entries: []AuditEntry{}}
 	if len(entries) > limit {
 		entries = entries[:limit]

@@ -67,12 +67,12 @@ func setup(t *testing.T, options ...func(*admin.Config)) *bundle {
 	b.producer, err = producer.New(producer.Config{Entities: entities, Cache: b.cache, Loader: b.store, Log: log})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.producer.Close() })
-	mender, err := mend.New(mend.Config{Entities: entities, Letters: b.store, Records: b.cache, Writes: b.producer, Queue: noQueue{}, Rate: 1_000_000, Log: log})
-	require.NoError(t, err)
-	cfg := admin.Config{Mender: mender, Cache: b.cache, Entities: entities, Log: log, LocalOnly: true}
+	cfg := admin.Config{Cache: b.cache, Entities: entities, Log: log, LocalOnly: true}
 	for _, o := range options {
 		o(&cfg)
 	}
+	cfg.Mender, err = mend.New(mend.Config{Entities: cfg.Entities, Letters: b.store, Records: b.cache, Writes: b.producer, Queue: noQueue{}, Rate: 1_000_000, Log: log})
+	require.NoError(t, err)
 	surface, err := admin.New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, surface.Close()) })

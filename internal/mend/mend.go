@@ -130,6 +130,25 @@ func (m *Mender) entity(name string) (*afterwrite.Entity, error) {
 	return nil, fmt.Errorf("%w: %q", afterwrite.ErrUnknownEntity, name)
 }
 
+// Known returns nil for the name of an entity that is configured, and for one that was
+// once, of which letters or entries of the audit are left: they stay in sight. Else the
+// error is [afterwrite.ErrUnknownEntity].
+func (m *Mender) Known(ctx context.Context, name string) error {
+	_, unknown := m.entity(name)
+	if unknown == nil {
+		return nil
+	}
+	letters, err := m.letters.Letters(ctx, store.LetterFilter{Entity: name}, 0, 1)
+	if err != nil || len(letters) > 0 {
+		return err
+	}
+	entries, err := m.letters.AuditLog(ctx, store.AuditQuery{Entity: name, Limit: 1})
+	if err != nil || len(entries) > 0 {
+		return err
+	}
+	return unknown
+}
+
 // enqueue orders a flush. Where that fails the sweeper does, so nothing is lost.
 func (m *Mender) enqueue(ctx context.Context, o cache.Order) {
 	if o.None() {
