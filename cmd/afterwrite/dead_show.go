@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -225,15 +224,11 @@ func (a *app) changes(ctx context.Context, set []string, file string) (afterwrit
 const maxEdit = 64 << 20
 
 func (a *app) readAll(ctx context.Context, file string) ([]byte, error) {
-	in := a.in
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, usagef("%v", err)
-		}
-		defer f.Close()
-		in = f
+	in, err := a.open(ctx, file)
+	if err != nil {
+		return nil, err
 	}
+	defer in.Close()
 	text, err := io.ReadAll(io.LimitReader(newStoppable(ctx, in), maxEdit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)

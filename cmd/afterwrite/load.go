@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -33,7 +32,8 @@ func (a *app) loadCommand() *cobra.Command {
 		Long: `Writes a file of records through the write path: they are in Redis when the command ends,
 and in the database soon after (wait for that with "afterwrite flush").
 
-NDJSON is one JSON object a line, with "id" and the fields. CSV has a header that names
+NDJSON is one JSON object a line, with "id" and the fields, as a batch of the HTTP API
+spells them: the id is a number where the entity's is an int, else a string. CSV has a header that names
 "id" and fields; an empty cell is an absent field, and a cell of a json field is JSON text.
 Rows of one id take effect in the order of the file.
 
@@ -115,7 +115,7 @@ func (a *app) load(ctx context.Context, entity, file string, f loadFlags) error 
 	if err != nil {
 		return err
 	}
-	in, err := a.open(file)
+	in, err := a.open(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -139,15 +139,18 @@ func (a *app) load(ctx context.Context, entity, file string, f loadFlags) error 
 }
 
 // open opens a file, or the standard input for "-".
-func (a *app) open(file string) (io.ReadCloser, error) {
+func (a *app) open(ctx context.Context, file string) (io.ReadCloser, error) {
 	if file == "-" {
 		return io.NopCloser(a.in), nil
 	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, usagef("%v", err)
+	f, err := openStoppable(ctx, file)
+	switch {
+	case err == nil:
+		return f, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
-	return f, nil
+	return nil, usagef("%v", err)
 }
 
 // readyProducer is newProducer after the start checks.
@@ -165,7 +168,7 @@ func newRows(format string, in io.Reader, e *afterwrite.Entity, maxRow int) (row
 	if format == "csv" {
 		return newCSV(in, e, maxRow)
 	}
-	return newNDJSON(in, maxRow), nil
+	return newNDJSON(in, e, maxRow), nil
 }
 
 // finishLoad prints the summary, and the error where the load could not go on.

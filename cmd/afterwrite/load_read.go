@@ -17,12 +17,13 @@ import (
 // ndjson reads one JSON object a line. Empty lines are passed over.
 type ndjson struct {
 	in     *bufio.Reader
+	entity *afterwrite.Entity
 	maxRow int // bytes of a line
 	line   int
 }
 
-func newNDJSON(in io.Reader, maxRow int) *ndjson {
-	return &ndjson{in: bufio.NewReaderSize(in, 64<<10), maxRow: maxRow}
+func newNDJSON(in io.Reader, e *afterwrite.Entity, maxRow int) *ndjson {
+	return &ndjson{in: bufio.NewReaderSize(in, 64<<10), entity: e, maxRow: maxRow}
 }
 
 func (n *ndjson) next() (row, error) {
@@ -38,7 +39,7 @@ func (n *ndjson) next() (row, error) {
 		if text == "" {
 			continue
 		}
-		id, fields, err := parseObject([]byte(text))
+		id, fields, err := parseObject([]byte(text), n.entity)
 		if err != nil {
 			return row{}, badRow{n.line, err.Error()}
 		}
@@ -73,7 +74,7 @@ func (n *ndjson) readLine() (string, error) {
 
 // parseObject reads a record strictly: a name that is there twice and text that is not
 // UTF-8 are errors.
-func parseObject(text []byte) (id string, fields afterwrite.Fields, err error) {
+func parseObject(text []byte, e *afterwrite.Entity) (id string, fields afterwrite.Fields, err error) {
 	d := jsontext.NewDecoder(strings.NewReader(string(text)))
 	if d.PeekKind() != '{' {
 		return "", nil, errors.New("is not a JSON object")
@@ -96,7 +97,7 @@ func parseObject(text []byte) (id string, fields afterwrite.Fields, err error) {
 			fields[key] = json.RawMessage(value.Clone())
 			continue
 		}
-		if id, err = idText(value); err != nil {
+		if id, err = idText(value, e); err != nil {
 			return "", nil, err
 		}
 	}
@@ -114,16 +115,22 @@ func parseObject(text []byte) (id string, fields afterwrite.Fields, err error) {
 
 func notJSON(err error) error { return fmt.Errorf("is not valid JSON: %w", err) }
 
-// idText returns the text of an id, which may be a number.
-func idText(value jsontext.Value) (string, error) {
-	switch value.Kind() {
-	case '"':
-		b, err := jsontext.AppendUnquote(nil, value)
-		return string(b), err
-	case '0':
+// idText returns the text of an id: a number for an int id, else a string, as the HTTP API
+// takes it: 1, 1.0 and 1e0 are one number and would be three strings.
+func idText(value jsontext.Value, e *afterwrite.Entity) (string, error) {
+	switch kind := value.Kind(); {
+	case e.ID.Type == afterwrite.Int && kind == '0':
 		return string(value), nil
+	case e.ID.Type == afterwrite.Int:
+		return "", fmt.Errorf("has an id that is no number: an id of %s is a whole number", e.Name)
+	case kind != '"':
+		return "", fmt.Errorf("has an id that is no string: an id of %s is one, in quotes", e.Name)
 	}
-	return "", errors.New("id must be a string or a number")
+	b, err := jsontext.AppendUnquote(nil, value)
+	if err == nil && len(b) == 0 {
+		err = errors.New("has an empty id")
+	}
+	return string(b), err
 }
 
 // csvRows reads CSV with a header (RFC 4180).

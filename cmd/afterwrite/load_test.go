@@ -40,8 +40,9 @@ func readAll(t *testing.T, source rows) (all []row, bad []badRow, err error) {
 
 func TestNDJSON(t *testing.T) {
 	t.Parallel()
-	text := "\ufeff{\"id\":\"a\",\"n\":9007199254740993}\r\n\n{\"id\":7,\"x\":null}\n[]\n{\"id\":\"b\"} x\n{\"id\":true}\n{\"id\":\"\xff\"}\n{\"id\":\"é\\u0041\",\"s\":\"last\"}"
-	all, bad, err := readAll(t, newNDJSON(strings.NewReader(text), 1000))
+	e := testkit.Entity(t, "everything")
+	text := "\ufeff{\"id\":\"a\",\"n\":9007199254740993}\r\n\n{\"id\":\"7\",\"x\":null}\n[]\n{\"id\":\"b\"} x\n{\"id\":true}\n{\"id\":\"\xff\"}\n{\"id\":\"é\\u0041\",\"s\":\"last\"}"
+	all, bad, err := readAll(t, newNDJSON(strings.NewReader(text), e, 1000))
 	require.NoError(t, err)
 	require.Len(t, all, 3)
 	require.Equal(t, "a 7 éA", all[0].id+" "+all[1].id+" "+all[2].id)
@@ -54,11 +55,39 @@ func TestNDJSON(t *testing.T) {
 	require.Equal(t, []int{4, 5, 6, 7}, lines)
 
 	long := strings.Repeat("x", 200_000)
-	all, bad, err = readAll(t, newNDJSON(strings.NewReader(`{"id":"a"}`+"\n"+long+"\n"+`{"id":"b"}`+"\n"+long), 1000))
+	all, bad, err = readAll(t, newNDJSON(strings.NewReader(`{"id":"a"}`+"\n"+long+"\n"+`{"id":"b"}`+"\n"+long), e, 1000))
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 	require.Equal(t, 3, all[1].line, "the next line is found")
 	require.Equal(t, []badRow{{2, "is longer than api.max_body"}, {4, "is longer than api.max_body"}}, bad)
+}
+
+// An id is spelt as a batch of the HTTP API takes it.
+func TestNDJSONIDs(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ entity, id, says string }{
+		{"user", `"5"`, ""},
+		{"user", `5`, "has an id that is no string: an id of user is one, in quotes"},
+		{"user", `null`, "no string"},
+		{"user", `""`, "has an empty id"},
+		{"product", `5`, ""},
+		{"product", `"5"`, "has an id that is no number: an id of product is a whole number"},
+		{"product", `null`, "no number"},
+		{"player", `"0190a5e4-0000-7000-8000-000000000000"`, ""},
+		{"player", `5`, "no string"},
+	} {
+		_, bad, err := readAll(t, newNDJSON(strings.NewReader(`{"id":`+c.id+`}`), testkit.Entity(t, c.entity), 1000))
+		require.NoError(t, err)
+		if c.says == "" {
+			require.Empty(t, bad)
+			continue
+		}
+		require.Len(t, bad, 1, c)
+		require.Contains(t, bad[0].Error(), c.says)
+	}
+	_, bad, err := readAll(t, newNDJSON(strings.NewReader("{}"), testkit.Entity(t, "user"), 1000))
+	require.NoError(t, err)
+	require.Equal(t, []badRow{{1, `has no "id"`}}, bad)
 }
 
 func TestCSV(t *testing.T) {
@@ -118,7 +147,7 @@ func FuzzRows(f *testing.F) {
 	e := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}}}
 	require.NoError(f, e.Init())
 	f.Fuzz(func(t *testing.T, nd, csv string) {
-		all, _, _ := readAll(t, newNDJSON(strings.NewReader(nd), 1000))
+		all, _, _ := readAll(t, newNDJSON(strings.NewReader(nd), e, 1000))
 		if source, err := newCSV(strings.NewReader(csv), e, 1000); err == nil {
 			more, _, _ := readAll(t, source)
 			all = append(all, more...)
@@ -163,7 +192,7 @@ func loadText(t *testing.T, to acceptor, op cache.Op, f loadFlags, text string) 
 	require.NoError(t, e.Init())
 	a := &app{streams: streams{err: io.Discard}}
 	l := newLoading(to, e, op, f, a.bar(-1, ""))
-	err := l.run(t.Context(), newNDJSON(strings.NewReader(text), 1000))
+	err := l.run(t.Context(), newNDJSON(strings.NewReader(text), e, 1000))
 	return l.summary(), err
 }
 
@@ -226,11 +255,11 @@ func TestLoadWritesWhatCameBeforeAFault(t *testing.T) {
 		err := l.run(t.Context(), source)
 		return l.summary(), err
 	}
-	s, err := load(broken{newNDJSON(strings.NewReader(text.String()), 1000)})
+	s, err := load(broken{newNDJSON(strings.NewReader(text.String()), e, 1000)})
 	require.ErrorContains(t, err, "the disk is gone")
 	require.EqualValues(t, 3000, s.Accepted)
 	require.Empty(t, s.Errors)
-	s, err = load(newNDJSON(strings.NewReader(text.String()+"x\nx\nx\n"), 1000))
+	s, err = load(newNDJSON(strings.NewReader(text.String()+"x\nx\nx\n"), e, 1000))
 	require.ErrorIs(t, err, errTooMany)
 	require.EqualValues(t, 3000, s.Accepted)
 	require.Len(t, s.Errors, 2)

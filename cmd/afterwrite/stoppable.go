@@ -3,7 +3,32 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 )
+
+// openStoppable opens a file to be read, or gives up when ctx ends: a named pipe is open
+// only once somebody writes to it. What opens after that is closed again.
+func openStoppable(ctx context.Context, file string) (*os.File, error) {
+	type opened struct {
+		file *os.File
+		err  error
+	}
+	open := make(chan opened)
+	go func() {
+		f, err := os.Open(file)
+		select {
+		case open <- opened{f, err}:
+		case <-ctx.Done():
+			_ = f.Close() // nothing was written to it
+		}
+	}()
+	select {
+	case o := <-open:
+		return o.file, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
 
 // stoppable reads until ctx ends: a pipe that nobody writes to would else keep the process
 // from ending. What it reads ahead at that moment is left behind.

@@ -126,7 +126,7 @@ func TestLeftAndDifferent(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, testkit.SQLite(t))
 	d.ok("migrate")
-	require.Equal(t, exitOK, d.run(`{"id":1,"name":"x"}`+"\n"+`{"id":"007","name":"y"}`, "load", "item", "-", "--format", "ndjson").code)
+	require.Equal(t, exitOK, d.run("id,name\n1,x\n007,y\n", "load", "item", "-", "--format", "csv").code)
 	r := d.run("", "flush", "--timeout", "1ms")
 	require.Equal(t, exitFailure, r.code)
 	require.Contains(t, r.out, "pending  2")

@@ -1,0 +1,39 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A named pipe to which nobody writes is waited for until a signal, and read where
+// somebody does.
+func TestNamedPipe(t *testing.T) {
+	t.Parallel()
+	a := &app{streams: streams{err: io.Discard}}
+	pipe := filepath.Join(t.TempDir(), "pipe.ndjson")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := a.open(ctx, pipe)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = a.readAll(ctx, pipe)
+	require.ErrorIs(t, err, context.Canceled)
+
+	written := make(chan error, 1)
+	go func() { written <- os.WriteFile(pipe, []byte("{}"), 0o600) }()
+	text, err := a.readAll(t.Context(), pipe)
+	require.NoError(t, err)
+	require.Equal(t, "{}", string(text))
+	require.NoError(t, <-written)
+
+	_, err = a.open(t.Context(), pipe+".no")
+	require.ErrorContains(t, err, "no such file")
+}
