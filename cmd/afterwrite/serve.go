@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/producer/api"
 )
 
@@ -97,7 +99,7 @@ func gated(g *gate, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		redis, database := g.status()
 		if r.URL.Path == "/readyz" && (redis != nil || database != nil) {
-			answerReady(w, redis, database)
+			answerReady(w, map[string]error{"redis": redis, "database": database})
 			return
 		}
 		if redis == nil || r.URL.Path == "/healthz" || r.URL.Path == "/metrics" || r.URL.Path == "/openapi.json" {
@@ -111,42 +113,74 @@ func gated(g *gate, handler http.Handler) http.Handler {
 	})
 }
 
-// answerReady answers /readyz in the form of the API's own. The reasons are for
-// operators, so they are logged and not told here: they may hold addresses.
-func answerReady(w http.ResponseWriter, redis, database error) {
+// answerReady answers /readyz in the form of the API's own, by the checks' errors. The
+// reasons are for operators, so they are logged and not told here: they may hold addresses.
+func answerReady(w http.ResponseWriter, checks map[string]error) {
 	type check struct {
 		OK bool `json:"ok"`
 	}
-	status, code := "ready", http.StatusOK
-	if redis != nil || database != nil {
-		status, code = "not ready", http.StatusServiceUnavailable
+	status, code, outcomes := "ready", http.StatusOK, map[string]check{}
+	for name, err := range checks {
+		outcomes[name] = check{err == nil}
+		if err != nil {
+			status, code = "not ready", http.StatusServiceUnavailable
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"status": status, "checks": map[string]check{"redis": {redis == nil}, "database": {database == nil}},
-	})
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": status, "checks": outcomes})
 }
 
-// workerStatus serves what probes and Prometheus ask of a worker.
-func (p *parts) workerStatus(g *gate) http.Handler {
+// workerStatus serves what probes and Prometheus ask of a worker. A Redis that the queue
+// has of its own is asked for, too: without it no sync task comes.
+func (p *parts) workerStatus(g *gate) (http.Handler, error) {
+	var q *queue.Client
+	if p.config.Queue.RedisURL != "" {
+		var err error
+		if q, err = p.queueClient(); err != nil {
+			return nil, err
+		}
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"status":"ok"}` + "\n"))
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		redis, database := g.status()
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-		defer cancel()
-		if redis == nil {
-			redis = p.cache.Ping(ctx)
+		checks := p.workerChecks(r.Context(), g, q)
+		for name, err := range checks {
+			if err != nil {
+				p.log.Warn("not ready", "check", name, "error", err)
+			}
 		}
-		if database == nil {
-			database = p.store.Ping(ctx)
-		}
-		answerReady(w, redis, database)
+		answerReady(w, checks)
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}))
-	return mux
+	return mux, nil
+}
+
+// workerChecks asks all at once, so that one that does not answer takes no time from the
+// others; q is nil where the queue has no Redis of its own.
+func (p *parts) workerChecks(ctx context.Context, g *gate, q *queue.Client) map[string]error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	redis, database := g.status()
+	var tasks error
+	var all sync.WaitGroup
+	ask := func(outcome *error, ping func(context.Context) error) {
+		if *outcome == nil { // the start checks have passed
+			all.Go(func() { *outcome = ping(ctx) })
+		}
+	}
+	ask(&redis, p.cache.Ping)
+	ask(&database, p.store.Ping)
+	if q != nil {
+		ask(&tasks, q.Ping)
+	}
+	all.Wait()
+	checks := map[string]error{"redis": redis, "database": database}
+	if q != nil {
+		checks["queue"] = tasks
+	}
+	return checks
 }

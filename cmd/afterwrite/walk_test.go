@@ -196,6 +196,30 @@ func TestStartWithoutRedis(t *testing.T) {
 	require.Equal(t, exitOK, worker.stop())
 }
 
+// A worker whose queue has a Redis of its own says when that is away: no sync task comes
+// then. What an API accepts meanwhile is flushed when it is back.
+func TestQueueRedisAway(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	queue := testkit.Redis(t)
+	d.env = append(d.env, "AFTERWRITE_QUEUE_REDIS_URL="+queue.URL())
+	api, worker := d.serve()
+	_, body := d.call(http.MethodGet, d.worker, "/readyz", "")
+	require.JSONEq(t, `{"status":"ready","checks":{"redis":{"ok":true},"database":{"ok":true},"queue":{"ok":true}}}`, body)
+	queue.Stop()
+	code, body := d.call(http.MethodGet, d.worker, "/readyz", "")
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.JSONEq(t, `{"status":"not ready","checks":{"redis":{"ok":true},"database":{"ok":true},"queue":{"ok":false}}}`, body)
+	worker.says(`"check":"queue"`)
+	code, body = d.call(http.MethodPut, d.api, "/v1/user/ada", `{"name":"Ada"}`)
+	require.Equal(t, http.StatusAccepted, code, body)
+	queue.Start()
+	d.ready(d.worker)
+	d.ok("flush")
+	require.Equal(t, exitOK, api.stop())
+	require.Equal(t, exitOK, worker.stop())
+}
+
 func TestStartWithoutDatabase(t *testing.T) {
 	t.Parallel()
 	pg := testkit.DedicatedPostgres(t, false)

@@ -29,7 +29,10 @@ func (a *app) worker(ctx context.Context) error {
 	}
 	defer p.close()
 	g := &gate{}
-	handler := p.workerStatus(g)
+	handler, err := p.workerStatus(g)
+	if err != nil {
+		return err
+	}
 	if c.Worker.PProf {
 		handler = profiled(handler, profiles())
 	}
