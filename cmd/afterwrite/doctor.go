@@ -22,6 +22,7 @@ const (
 	slowDatabase = 200 * time.Millisecond
 	maxSkew      = 2 * time.Second
 	maxLag       = 30 * time.Second
+	lossFor      = 7 * 24 * time.Hour // so long a loss of Redis's state is told of
 
 	fragmented     = 1.5      // of memory by Redis's own
 	fragmentedFrom = 64 << 20 // bytes
@@ -48,6 +49,7 @@ type finding struct {
 type examination struct {
 	*parts
 	findings []finding
+	told     bool // Redis tells its figures
 }
 
 func (x *examination) say(check string, v verdict, mend, format string, args ...any) {
@@ -83,6 +85,7 @@ func (a *app) doctor(ctx context.Context) error {
 	database := x.database(ctx)
 	if redis && database {
 		x.partitions(ctx)
+		x.losses(ctx)
 	}
 	if database {
 		x.tokens(ctx)
@@ -109,7 +112,7 @@ func (x *examination) redis(ctx context.Context) bool {
 	}
 	x.skew("redis clock", h.Clock)
 	x.redisWrites(ctx)
-	if !h.Told {
+	if x.told = h.Told; !h.Told {
 		x.say("redis figures", warning, "see that maxmemory-policy is volatile-lfu or noeviction, and that it keeps an append-only file",
 			"Redis does not tell of its version, memory and persistence (INFO)")
 		return true
@@ -266,6 +269,46 @@ func (x *examination) partitions(ctx context.Context) {
 		return
 	}
 	x.say("partitions", fine, "", "as configured")
+}
+
+// losses tells of entities whose state Redis has lost. A process that serves notes it in
+// the audit; before one has started the evidence is that the database has flushes of an
+// entity of which Redis has accepted nothing. Both are silent on a fresh installation, and
+// the latter where Redis tells no figures: that may be the one within `afterwrite dev`,
+// which keeps nothing and had nothing to lose.
+func (x *examination) losses(ctx context.Context) {
+	const seeRunbook = `see "Redis is lost" in the runbook; ` + "`afterwrite dead list`, and `afterwrite dead retry --restore` of letters whose records were lost, too"
+	before := len(x.findings)
+	for _, e := range x.config.Entities {
+		at, err := x.store.LostAt(ctx, e)
+		unseen := false
+		if err == nil && at.IsZero() && x.told {
+			unseen, err = x.unknownToRedis(ctx, e)
+		}
+		switch {
+		case err != nil:
+			x.say("redis state", failure, "see the detail", "%v", err)
+		case unseen:
+			x.say("redis state", warning, "if redis.url or redis.prefix names another Redis than before, mend it; else "+seeRunbook,
+				"Redis knows of no accepted write of %s, though the database has flushes of it: what was accepted and not yet persisted is gone", e.Name)
+		case time.Since(at) < lossFor:
+			x.say("redis state", warning, seeRunbook,
+				"Redis had lost its state of %s when a process looked at %s: what was accepted and not yet persisted by then is gone", e.Name, moment(at))
+		}
+	}
+	if len(x.findings) == before {
+		x.say("redis state", fine, "", "no loss was seen in the last %d days", int(lossFor/(24*time.Hour)))
+	}
+}
+
+// unknownToRedis reports whether Redis has accepted nothing of an entity that was flushed.
+// A flush commits only what was accepted before.
+func (x *examination) unknownToRedis(ctx context.Context, e *afterwrite.Entity) (bool, error) {
+	stats, err := x.cache.Stats(ctx, e)
+	if err != nil || cache.Total(stats).Accepted > 0 {
+		return false, err
+	}
+	return x.store.Flushed(ctx, e)
 }
 
 // strangers looks for what waits of entities that the configuration does not name.

@@ -27,6 +27,37 @@ func TestDoctorTellsOfAReadOnlyDatabase(t *testing.T) {
 	require.Contains(t, r.out, "ok       tables")
 }
 
+// A Redis that was emptied leaves a trace, before a process has seen it and after.
+func TestDoctorTellsOfALostRedis(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	d.redis = testkit.Redis(t)
+	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+d.redis.URL())
+	d.ok("migrate")
+	require.Contains(t, d.ok("doctor"), "ok       redis state", "nothing was there to lose")
+	worker := d.start("worker")
+	require.Equal(t, exitOK, d.run(`{"id":"ada","name":"Ada"}`, "load", "user", "-", "--format", "ndjson").code)
+	d.ok("flush")
+	require.Contains(t, d.ok("doctor"), "ok       redis state")
+	require.Equal(t, exitOK, worker.stop())
+
+	require.NoError(t, d.redis.Client(t).FlushAll(t.Context()).Err())
+	out := d.ok("doctor")
+	require.Contains(t, out, "warning  redis state")
+	require.Contains(t, out, "Redis knows of no accepted write of user, though")
+	require.NotContains(t, out, "write of item", "nothing was ever accepted of it")
+
+	d.start("worker").says("Redis has lost its state")
+	testkit.Eventually(t, "the audit has it", func() bool {
+		return strings.Contains(d.ok("doctor"), "Redis had lost its state of user when a process looked at ")
+	})
+	require.Equal(t, exitOK, d.run(`{"id":"bob","name":"Bob"}`, "load", "user", "-", "--format", "ndjson").code)
+	d.ok("flush")
+	out = d.ok("doctor")
+	require.Contains(t, out, "Redis had lost its state of user", "new writes do not wash it away")
+	require.NotContains(t, out, "state of item")
+}
+
 // What only looks leaves no SQLite file, nor its directory, where none was.
 func TestLookingLeavesNoSQLiteFile(t *testing.T) {
 	t.Parallel()

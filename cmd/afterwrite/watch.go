@@ -72,7 +72,7 @@ func (p *parts) reportForgotten(ctx context.Context) error {
 		}
 		p.log.Error("Redis has lost its state: what was accepted and not yet persisted is gone", "entity", e.Name)
 		if err := p.store.Note(ctx, store.AuditEntry{
-			Actor: store.Actor{Name: "afterwrite", Origin: "watch"}, Action: "redis.lost", Entity: e.Name,
+			Actor: store.Actor{Name: "afterwrite", Origin: "watch"}, Action: store.RedisLost, Entity: e.Name,
 			Detail: map[string]any{"why": "Redis knew nothing of the entity: it was emptied, restored or exchanged"},
 		}); err != nil {
 			return fmt.Errorf("audit the loss of %s: %w", e.Name, err)
