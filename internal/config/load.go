@@ -135,7 +135,10 @@ func (r *reader) document(c *Config, text []byte) {
 	}
 	var body ast.Node
 	for _, d := range tree.Docs {
-		if d.Body != nil && body != nil {
+		if _, ok := d.Body.(*ast.DirectiveNode); ok || d.Body == nil {
+			continue // the parser makes a document of a directive, and of nothing after a ---
+		}
+		if body != nil {
 			r.fault(d.Body, "", "a second document; one file is one configuration")
 			return
 		}

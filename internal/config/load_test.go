@@ -39,6 +39,19 @@ func TestExampleLoads(t *testing.T) {
 	require.Equal(t, "owner_id", player.Fields[3].Column)
 }
 
+// A directive is no document, and nothing after a --- is none.
+func TestOneDocument(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"%YAML 1.2\n---\n" + minimal, "\ufeff%YAML 1.2\n---\n" + minimal, "# what\n%YAML 1.1 # why\n---\n" + minimal + "...\n",
+		"%TAG ! tag:example.com,2000:\n---\n" + minimal, "---\n" + minimal, minimal + "---\n# nothing\n",
+	} {
+		c, err := parse("f", []byte(text), nil)
+		require.NoError(t, err, text)
+		require.Len(t, c.Entities, 1, text)
+	}
+}
+
 // The example documents the defaults, so it must not drift from them.
 func TestExampleShowsTheDefaults(t *testing.T) {
 	t.Parallel()
@@ -133,6 +146,11 @@ func TestFaults(t *testing.T) {
 		{"syntax", "api: [\n", "1:6", "not valid YAML"},
 		{"tab", "api:\n\taddr: x\n", "2:1", "not valid YAML"},
 		{"second document", minimal + "---\na: 1\n", "6", "second document"},
+		{"second document after a directive", "%YAML 1.2\n---\n" + minimal + "---\na: 1\n", "8", "second document"},
+		{"second document with a directive", minimal + "...\n%YAML 1.2\n---\na: 1\n", "8", "second document"},
+		{"unknown version of YAML", "%YAML 2.0\n---\n" + minimal, "1:7", "unknown YAML version"},
+		{"directive without a document", "%YAML 1.2\n" + minimal, "1:1", "not valid YAML"},
+		{"line after a directive", "%YAML 1.2\n---\napi:\n  adr: x\n" + minimal, "4:3", "api.adr"},
 		{"anchor", "api: &x {}\n" + minimal, "1:6", "anchor"},
 		{"tag", "redis: {prefix: !!str x}\n" + minimal, "1:17", "tagged"},
 		{"quoted int", "worker: {concurrency: \"8\"}\n" + minimal, "1:23", "must be a number, not a quoted string"},
