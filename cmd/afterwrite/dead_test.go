@@ -130,6 +130,8 @@ func TestRetryPolicyCommands(t *testing.T) {
 		{"set user --on nothing.base=1s", "on.nothing.base is not of a kind"},
 		{"set nobody --base 1s", `no entity "nobody"`},
 		{"preview user --kind none", "is not a kind"},
+		{"preview user --against nobody", `--against: unknown entity: "nobody"`},
+		{"preview user --max-attempts many", "max_attempts must be a whole number"},
 		{"rollback user 9", "9 was never in force"},
 		{"rollback user x", "is not a version"},
 	} {

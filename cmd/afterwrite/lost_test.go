@@ -78,6 +78,33 @@ func TestRedisEmptied(t *testing.T) {
 	d.start("worker").says("Redis has lost its state")
 }
 
+// Who takes over another number of partitions says so, and whoever still runs with the old
+// one says why it has fallen silent.
+func TestPartitionsChanged(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	api, worker := d.serve()
+	more := d.file("more.yaml", strings.Replace(d.read("afterwrite.yaml"), "partitions: 2", "partitions: 3", 1))
+	r := d.run(`{"id":1,"name":"x"}`, "load", "item", "-", "--format", "ndjson", "--config", more)
+	require.Equal(t, exitOK, r.code, r.err)
+	require.Contains(t, r.err, `"msg":"number of partitions changed","entity":"item","from":2,"to":3`)
+	require.Contains(t, r.err, `"msg":"number of partitions changed in the database","entity":"item","from":2,"to":3`)
+	const says = `this one's writes are refused and it flushes nothing new; restart it with the same configuration","entity":"item","partitions_here":2`
+	api.says(says)
+	worker.says(says)
+	require.NotContains(t, api.text()+worker.text(), `"entity":"user","partitions_here"`)
+	code, body := d.call(http.MethodPut, d.api, "/v1/item/2", `{"name":"y"}`)
+	require.Equal(t, http.StatusServiceUnavailable, code, body)
+	require.Contains(t, body, "urn:afterwrite:problem:partitions-changed")
+	require.Equal(t, exitOK, worker.stop())
+
+	d.start("worker", "--config", more)
+	d.ok("flush", "--config", more)
+	r = d.run("id,name\n3,z\n", "load", "item", "-", "--format", "csv", "--config", more)
+	require.Equal(t, exitOK, r.code, r.err)
+	require.NotContains(t, r.err, "partitions changed", "it is said once")
+}
+
 // A load that waits for its input ends at a signal, and what it has said is accepted stays.
 func TestLoadStopsWhileItWaitsForInput(t *testing.T) {
 	t.Parallel()
