@@ -2,8 +2,16 @@ package cache
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/afterwrite/afterwrite"
 )
 
 // loading is what a loader says of its value by way of its context.
@@ -49,4 +57,74 @@ func (l *loading) end(ttl time.Duration) (time.Duration, []Tag) {
 		ttl = *l.ttl
 	}
 	return ttl, l.tags
+}
+
+// call runs the loader and makes an entry of what it returns. kept is false where the
+// entry is not to be cached.
+func (v *Values[T]) call(ctx context.Context, l *loading, load Loading[T]) (e *entry, kept bool, err error) {
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, loadingKey{}, l), v.p.LoadTimeout)
+	defer cancel()
+	l.began = time.Now()
+	value, err := safely(ctx, v.cache.log, load)
+	cost := max(time.Since(l.began), time.Microsecond)
+	v.cache.values.loaded(v.p.Group, cost, err)
+	e = &entry{id: newToken()[:entryID], cost: cost}
+	switch {
+	case errors.Is(err, afterwrite.ErrNotFound):
+		e.absent = true
+	case err != nil:
+		return nil, false, fmt.Errorf("load value of %s: %w", v.p.Group, err)
+	default:
+		if e.body, err = v.encode(ctx, value); err != nil {
+			return nil, false, err
+		}
+	}
+	return e, v.finish(ctx, e, l), nil
+}
+
+// finish gives an entry its life and tags and packs it. It returns false where it is not
+// to be cached.
+func (v *Values[T]) finish(ctx context.Context, e *entry, l *loading) bool {
+	e.size = len(e.body)
+	v.cache.sized(ctx, &v.p, e.size)
+	ttl, added := l.end(v.p.TTL)
+	e.tags = tagNames(v.p.Tags, added)
+	if e.absent {
+		ttl = min(v.p.NegativeTTL, ttl)
+	} else if v.p.Jitter > 0 {
+		ttl -= time.Duration(rand.Float64() * v.p.Jitter * float64(ttl))
+	}
+	e.fresh, e.total = ttl, ttl
+	if !e.absent {
+		e.total += max(v.p.Stale, v.p.StaleOnError)
+	}
+	if len(added) > 0 {
+		v.tagged.Store(true)
+	}
+	watched := added
+	if ttl > v.p.TTL { // the watch of the policy's own tags ends sooner
+		watched = slices.Concat(v.p.Tags, added)
+	}
+	if ttl < time.Millisecond || e.size > v.p.MaxSize || len(e.tags) > 2*MaxValueTags ||
+		!v.cache.watching(ctx, watched, l.began, e.total+v.p.Lease) {
+		e.fresh, e.total = 0, 0
+		return false
+	}
+	e.life = e.total
+	if v.p.CompressAbove > 0 && e.size >= v.p.CompressAbove {
+		e.pack()
+	}
+	return true
+}
+
+// safely keeps a panic of the loader, or of a codec, from ending the process: it is on no
+// caller's stack.
+func safely[T any](ctx context.Context, log *slog.Logger, load Loading[T]) (value T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.ErrorContext(ctx, "a loader panicked", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("loader panicked: %v", p)
+		}
+	}()
+	return load(ctx)
 }

@@ -5,7 +5,8 @@
 //	admin.go   routes, and who may call them      read.go    bodies and parameters
 //	dead.go    dead letters                       jobs.go    bulk work that outlives its request
 //	policy.go  retry policies                     others.go  invalidation, figures, audit
-//	view.go    what the answers look like         openapi.go their description
+//	view.go    what the answers look like; view_letter.go of letters, view_policy.go of policies
+//	openapi.go their description
 //
 // Who may call is asked by the API that mounts the handler. Without tokens it is served
 // only to this machine, or where the configuration says that something in front asks who

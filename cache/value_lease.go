@@ -1,0 +1,119 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// grant is the right to fill one value.
+type grant struct {
+	token string
+	stamp int64 // of tags, before the load begins
+}
+
+// askLease asks for the right to fill a value. It returns the grant; or what was filled
+// since the caller looked, if that is valid; or neither, where another has the right.
+func (v *Values[T]) askLease(ctx context.Context, k valueKey, unusable string) (*grant, *entry, error) {
+	for {
+		token := newToken()
+		reply, stamp, err := v.cache.leaseAndStamp(ctx, k, token, v.p.Lease, unusable)
+		if err != nil {
+			return nil, nil, err
+		}
+		switch answer, _ := reply[0].(string); answer {
+		case "granted":
+			if err := v.cache.watch(ctx, v.p.Tags, v.longest()); err != nil {
+				v.giveBack(ctx, k, token)
+				return nil, nil, err
+			}
+			return &grant{token, stamp}, nil, nil
+		case "refused":
+			return nil, nil, nil
+		}
+		raw, _ := reply[1].(string)
+		life, _ := reply[2].(int64)
+		found := []*entry{v.entry(ctx, k, []byte(raw), time.Duration(life)*time.Millisecond)}
+		if err := v.dropInvalid(ctx, found, nil); err != nil {
+			return nil, nil, err
+		}
+		if found[0] != nil {
+			return nil, found[0], nil
+		}
+		if len(raw) < 2+entryID {
+			return nil, nil, errEntry
+		}
+		unusable = raw[2 : 2+entryID]
+	}
+}
+
+// longest is the longest that an entry lives, unless its load says otherwise, from before
+// the load begins.
+func (v *Values[T]) longest() time.Duration {
+	return v.p.LoadTimeout + v.p.Lease + max(v.p.TTL, v.p.NegativeTTL) + max(v.p.Stale, v.p.StaleOnError)
+}
+
+// loadUnder loads, and fills under the grant if there is one.
+func (v *Values[T]) loadUnder(ctx context.Context, k valueKey, g *grant, load Loading[T]) (*entry, Source, error) {
+	l := &loading{}
+	if g != nil {
+		l.stamped = true
+		stop := v.keepLease(ctx, k, g.token)
+		defer stop()
+	}
+	e, kept, err := v.call(ctx, l, load)
+	if err != nil || g == nil || !kept {
+		if g != nil {
+			v.giveBack(ctx, k, g.token)
+		}
+		return e, Missed, err
+	}
+	e.stamp = g.stamp
+	mark := v.local.mark()
+	filled, err := v.fill(ctx, k, g.token, e)
+	if err != nil {
+		v.cache.log.DebugContext(ctx, "a value was not cached", "group", v.p.Group, "error", err)
+		return e, Missed, nil
+	}
+	if !filled {
+		return e, Missed, nil
+	}
+	v.local.put(k.key, e, mark)
+	return e, Filled, nil
+}
+
+func (v *Values[T]) fill(ctx context.Context, k valueKey, token string, e *entry) (bool, error) {
+	n, err := v.cache.runInt(ctx, vfillScript, k.names(), token, ms(e.total), e.encode())
+	return n == 1, err
+}
+
+// giveBack ends a lease under which nothing will be filled, so that nobody waits for it.
+func (v *Values[T]) giveBack(ctx context.Context, k valueKey, token string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.p.Lease)
+	defer cancel()
+	if _, err := v.cache.runInt(ctx, vfillScript, k.names(), token, 0, ""); err != nil {
+		v.cache.log.DebugContext(ctx, "a lease was left to expire", "group", v.p.Group, "error", err)
+	}
+}
+
+// keepLease renews a lease while its load goes on, until stop.
+func (v *Values[T]) keepLease(ctx context.Context, k valueKey, token string) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var renew func()
+	renew = func() {
+		if ctx.Err() != nil {
+			return
+		}
+		n, err := v.cache.runInt(ctx, vrenewScript, []string{k.lease}, token, ms(v.p.Lease))
+		if n == 1 || errors.Is(err, afterwrite.ErrUnavailable) {
+			time.AfterFunc(v.p.Lease/3, renew)
+		}
+	}
+	timer := time.AfterFunc(v.p.Lease/3, renew)
+	return func() {
+		cancel()
+		timer.Stop()
+	}
+}

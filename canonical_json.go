@@ -1,0 +1,65 @@
+package afterwrite
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
+)
+
+// MaxJSONDepth bounds how deep the value of a json field may nest: databases
+// refuse what is deeper than their parser's stack.
+const MaxJSONDepth = 512
+
+// encodeJSON checks a JSON text strictly (RFC 8259, I-JSON names and strings) and
+// returns it as it came.
+func encodeJSON(raw []byte) (string, error) {
+	d := jsontext.NewDecoder(bytes.NewReader(raw))
+	values := 0
+	for {
+		token, err := d.ReadToken()
+		if errors.Is(err, io.EOF) && values > 0 {
+			break
+		}
+		if err != nil {
+			return "", fmt.Errorf("is not valid JSON: %w", err)
+		}
+		if d.StackDepth() > MaxJSONDepth {
+			return "", fmt.Errorf("nests deeper than %d levels", MaxJSONDepth)
+		}
+		if token.Kind() == '"' && strings.IndexByte(token.String(), 0) >= 0 {
+			return "", errNUL
+		}
+		if d.StackDepth() == 0 {
+			values++
+		}
+	}
+	if values > 1 {
+		return "", errors.New("is more than one JSON value")
+	}
+	return string(raw), nil
+}
+
+var asEncodingJSON = jsonv2.JoinOptions(
+	jsonv1.DefaultOptionsV1(),
+	jsontext.AllowInvalidUTF8(false),
+	jsontext.EscapeForHTML(false),
+	jsontext.EscapeForJS(false),
+	jsonv2.WithMarshalers(jsonv2.MarshalFunc(func(n json.Number) ([]byte, error) { return []byte(n), nil })),
+)
+
+// encodeGoJSON marshals as encoding/json does, but refuses a string that is not
+// valid UTF-8 where encoding/json would silently replace what it cannot keep.
+func encodeGoJSON(v any) (string, error) {
+	b, err := jsonv2.Marshal(v, asEncodingJSON)
+	if err != nil {
+		return "", fmt.Errorf("cannot be marshalled: %w", err)
+	}
+	return encodeJSON(b)
+}
