@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -43,6 +44,14 @@ func TestWalk(t *testing.T) {
 			require.Empty(t, r.out, "of what is nowhere there is nothing to show")
 			require.Contains(t, r.err, "not found")
 		}
+
+		conn, err := net.Dial("tcp", d.api)
+		require.NoError(t, err)
+		defer conn.Close()
+		fmt.Fprint(conn, "hello\r\n\r\n")
+		text, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		require.Contains(t, string(text), `"type":"urn:afterwrite:problem:malformed-request"`, "also what no handler is asked about")
 
 		require.Contains(t, d.ok("fsck"), "agree")
 		require.Equal(t, true, d.json(d.ok("fsck", "user", "--json"))["ok"])
