@@ -89,7 +89,7 @@ func (c *Cache) EvalMany(ctx context.Context, s *Script, runs ...*Call) {
 }
 
 func (s *Script) fault(err error) error {
-	if !s.once || answered(err) || neverSent(err) {
+	if !s.once || answered(err) && !brokenOff(err) || neverSent(err) {
 		return fault(s.name, err)
 	}
 	return fmt.Errorf("%s: %w: %w", s.name, afterwrite.ErrOutcomeUnknown, err)

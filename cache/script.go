@@ -162,14 +162,28 @@ func writeFault(err error) error {
 	if text, ok := strings.CutPrefix(err.Error(), "PARTITIONS "); ok {
 		return fmt.Errorf("write: %w: it has %s", afterwrite.ErrPartitionsChanged, text)
 	}
-	if answered(err) || neverSent(err) {
+	if answered(err) && !brokenOff(err) || neverSent(err) {
 		return unavailable("write", err)
 	}
 	return fmt.Errorf("write: %w: %w", afterwrite.ErrOutcomeUnknown, err)
 }
 
-// answered reports whether the error is Redis's own reply. A script's error reply comes
-// before its first write: see lua/write.lua.
+// brokenOff reports whether a script ended at an error that may have come after its first
+// write: it met a key that another program made, or a command that its user may not call.
+// What Redis refuses of a script's writes for its own state, it refuses at the first.
+func brokenOff(err error) bool {
+	if !strings.Contains(err.Error(), "user_script") {
+		return false
+	}
+	for _, first := range []string{"OOM ", "READONLY ", "MISCONF ", "NOREPLICAS "} {
+		if strings.Contains(err.Error(), first) {
+			return false
+		}
+	}
+	return true
+}
+
+// answered reports whether the error is Redis's own reply.
 func answered(err error) bool {
 	var reply redis.Error
 	return errors.As(err, &reply)

@@ -111,6 +111,17 @@ func TestGroupsShareACall(t *testing.T) {
 	assert.Zero(t, total.Imbalance())
 }
 
+// A key of another type, made by somebody else, ends the script after its first write:
+// nobody may say that nothing was written.
+func TestAWriteBrokenOffIsOfUnknownOutcome(t *testing.T) {
+	b := setup(t)
+	require.NoError(t, b.rdb.Set(t.Context(), strings.TrimSuffix(b.statsKey(0), "stats")+"pending", "x", 0).Err())
+	group := &cache.Group{Entity: b.e, Partition: 0, Writes: []cache.Write{{Op: cache.OpPut, ID: b.in(0), Values: values("x", "1", "0")}}}
+	b.Write(t.Context(), group)
+	require.ErrorIs(t, group.Results[0].Err, afterwrite.ErrOutcomeUnknown)
+	require.NotErrorIs(t, group.Results[0].Err, afterwrite.ErrUnavailable)
+}
+
 // One partition with another number of partitions refuses all that shares its call, before
 // anything is written.
 func TestASharedCallIsRefusedWhole(t *testing.T) {

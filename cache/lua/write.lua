@@ -38,8 +38,9 @@
 --            {"null", field} {"overflow", field} {"low", field} {"high", field}
 --          error PARTITIONS: a partition runs with another number of partitions
 --
--- Nothing below can fail after the first write: Redis tests memory only before it, and
--- HINCRBY is the one command that can refuse, under pcall, and what it did is put back.
+-- Nothing below can fail after the first write, unless a key is not of its type or the user
+-- may not call a command (see script.go): Redis tests memory only before it, and HINCRBY is
+-- the one command that can refuse, under pcall, and what it did is put back.
 
 local call, format, unpack, tonumber = redis.call, string.format, unpack, tonumber
 local KEYS, ARGV = KEYS, ARGV -- each is looked up many times
