@@ -33,8 +33,8 @@ const (
 )
 
 // Values are the fields of one record in the order of [Entity.Fields]: Values[i] is
-// the canonical JSON text of field i, or "" where the field is absent (only in a
-// patch; a whole record has every field).
+// the canonical JSON text of field i, or "" where the field is absent: in a patch, and in
+// a record that was accepted before its entity got the field. Else a record has every field.
 type Values []string
 
 // Change is an accepted state of a record on its way to the database. A change

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -158,7 +157,7 @@ func (d *Due) read(e *afterwrite.Entity, state []string, listed time.Time) bool 
 		}
 	}
 	if d.Version != 0 && !d.Deleted {
-		d.Values = complete(values)
+		d.Values = values // "" where the entity got the field later
 	}
 	return d.Version != 0
 }
@@ -177,14 +176,6 @@ func heldShare(e *afterwrite.Entity, limit int) int {
 		share++
 	}
 	return share
-}
-
-// complete gives a record the fields that its entity got after it was written.
-func complete(values afterwrite.Values) afterwrite.Values {
-	for i, text := range values {
-		values[i] = cmp.Or(text, afterwrite.Null)
-	}
-	return values
 }
 
 func text(v any) string {

@@ -57,7 +57,8 @@ func readFields(e *afterwrite.Entity) []string {
 	return fields
 }
 
-// record reads what HMGET answers for readFields.
+// record reads what HMGET answers for readFields. A field that was added to the entity
+// after the record was written has no text: see [Cache.complete].
 func record(id string, texts []any, life time.Duration) afterwrite.Record {
 	version, _ := texts[0].(string)
 	state, _ := texts[1].(string)
@@ -66,19 +67,10 @@ func record(id string, texts []any, life time.Duration) afterwrite.Record {
 		return r
 	}
 	r.Values = make(afterwrite.Values, len(texts)-3)
-	for i, text := range texts[3:] {
-		r.Values[i] = value(text)
+	for i, value := range texts[3:] {
+		r.Values[i] = text(value)
 	}
 	return r
-}
-
-// value is the text of a field. A field that was added to the entity after the record
-// was written has none: it is null, as its column is.
-func value(text any) string {
-	if s, _ := text.(string); s != "" {
-		return s
-	}
-	return afterwrite.Null
 }
 
 var statuses = map[string]afterwrite.Status{
@@ -149,6 +141,11 @@ func (c *Cache) load(ctx context.Context, e *afterwrite.Entity, id string) (Read
 		switch {
 		case err != nil:
 			return Read{}, err
+		case answer == "record" && lacks(read.Record):
+			if read, err = c.complete(ctx, e, read); err != nil || read.Source == Hit {
+				return read, err
+			}
+			continue
 		case answer == "record":
 			return read, nil
 		case answer == "granted":

@@ -43,6 +43,9 @@ type look struct {
 // lookup reads what is cached of a record.
 func (c *Cache) lookup(ctx context.Context, e *afterwrite.Entity, id string) (Read, bool, error) {
 	read, err := c.looks.do(ctx, &look{entity: e, id: id})
+	if err == nil && lacks(read.Record) {
+		read, err = c.complete(ctx, e, read)
+	}
 	return read, read.Source == Hit, err
 }
 
@@ -139,12 +142,15 @@ func (c *Cache) look(ctx context.Context, some ...*look) {
 		default:
 			c.metrics.hits.WithLabelValues(l.entity.Name).Inc()
 			l.read = Read{Source: Hit, Record: record(l.id, texts, a.life.Val())}
-			a.local.putRead(l.read, a.mark)
+			if !lacks(l.read.Record) {
+				a.local.putRead(l.read, a.mark)
+			}
 		}
 	}
 }
 
-// lookupMany reads what is cached of ids in one round trip; a miss has no Source.
+// lookupMany reads what is cached of ids in one round trip; a miss has no Source, nor
+// has a record that lacks a field.
 func (c *Cache) lookupMany(ctx context.Context, e *afterwrite.Entity, ids []string) ([]Read, error) {
 	looks := make([]look, len(ids))
 	some := make([]*look, len(ids))
@@ -158,7 +164,9 @@ func (c *Cache) lookupMany(ctx context.Context, e *afterwrite.Entity, ids []stri
 		if l.err != nil {
 			return nil, l.err
 		}
-		reads[i] = l.read
+		if !lacks(l.read.Record) {
+			reads[i] = l.read
+		}
 	}
 	return reads, nil
 }

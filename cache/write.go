@@ -61,6 +61,7 @@ type Written struct {
 	// Token is set where the write needs the record and it is not cached: load its row
 	// from the database now, and write again with Row and Token. Nothing was written.
 	Token string
+	null  bool // Err is of a field that is null, or that the cached record lacks
 	// Err is ErrExists, ErrNotFound, ErrVersionMismatch, ErrBacklogFull, ErrKeyReused or
 	// an InvalidError, where nothing was written; or what befell the whole group.
 	Err error
@@ -113,6 +114,7 @@ func (c *Cache) Write(ctx context.Context, groups ...*Group) {
 	for i, t := range trips {
 		readWritten(t, calls[i].cmd)
 	}
+	c.reloadLacking(ctx, groups)
 	c.touchWritten(ctx, groups)
 }
 
@@ -341,7 +343,7 @@ func (w *Write) written(e *afterwrite.Entity, reply any) Written {
 		return Written{Err: fmt.Errorf("%w: partition %d of %s has its %d records", afterwrite.ErrBacklogFull,
 			e.Partition(w.ID), e.Name, e.PartitionLimit())}
 	case "null":
-		return Written{Err: afterwrite.Invalid(field, "is null and cannot be incremented")}
+		return Written{Err: afterwrite.Invalid(field, "is null and cannot be incremented"), null: true}
 	case "overflow":
 		return Written{Err: afterwrite.Invalid(field, "would overflow 64 bits")}
 	case "low", "high":

@@ -89,7 +89,7 @@ func compare(e *afterwrite.Entity, v mend.View) []fieldRow {
 			Name: f.Name, Type: string(f.Type), Letter: string(refused[f.Name]), Row: at(v.Row.Values, i), Hidden: f.Redact,
 			Fault: v.Refusal.Column != "" && v.Refusal.Column == f.Column,
 		}
-		row.Differs = row.Letter != row.Row
+		row.Differs = row.Letter != row.Row && (row.Letter != "" || refused == nil)
 		if v.Stale() && v.State.Cached && !v.State.Record.Deleted {
 			row.Now = at(v.State.Record.Values, i)
 		}

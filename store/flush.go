@@ -161,6 +161,9 @@ func (f *flush) transact(ctx context.Context, ahead *early, only map[string]bool
 		return Flushed{}, nil // the lock is let go by the rollback, without a write to the disk
 	}
 	b := &batch{tx: tx, table: f.table, suspicious: f.suspicious, until: f.patience(ctx)}
+	if changes, err = b.complete(changes); err != nil {
+		return Flushed{}, fmt.Errorf("read the fields that records lack: %w", err)
+	}
 	if err := b.write(changes); err != nil {
 		return Flushed{}, err
 	}

@@ -115,7 +115,7 @@ func viewOf(e *afterwrite.Entity, id string, s cache.State, row afterwrite.Value
 	}
 	for i, f := range e.Fields {
 		view := fieldView{Name: f.Name, Cached: at(s.Record.Values, i), Database: at(row, i)}
-		view.Differs = s.Cached && view.Cached != view.Database
+		view.Differs = s.Cached && view.Cached != view.Database && (view.Cached != "" || s.Record.Deleted)
 		if f.Redact {
 			view.Cached, view.Database = hidden(view.Cached), hidden(view.Database)
 		}

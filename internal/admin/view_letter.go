@@ -224,7 +224,7 @@ func compare(view mend.View, e *afterwrite.Entity, reveal bool) []Field {
 		if view.Row.Exists {
 			row = view.Row.Values[i]
 		}
-		list[i] = Field{Name: f.Name, Differs: dead[i] != row,
+		list[i] = Field{Name: f.Name, Differs: dead[i] != row && (dead[i] != "" || view.Deleted),
 			Dead: rawOrNull(redacted(f, dead[i], reveal)), Database: rawOrNull(redacted(f, row, reveal))}
 	}
 	return list

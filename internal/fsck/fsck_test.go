@@ -272,3 +272,17 @@ func TestUnreadableIsAnError(t *testing.T) {
 	_, err := fsck.Run(t.Context(), b.cache, b.store, []*afterwrite.Entity{b.entity}, fsck.Options{})
 	require.ErrorContains(t, err, "check user")
 }
+
+// A record that was cached before its entity got a field says nothing of that field.
+func TestAFieldAddedLaterDoesNotDiffer(t *testing.T) {
+	t.Parallel()
+	testkit.Databases(t, func(t *testing.T, url string) {
+		t.Parallel()
+		b := setup(t, url)
+		b.populate(t)
+		b.around(t, afterwrite.Change{ID: "a", Values: afterwrite.Values{`"n"`, `"mail"`, "null", "0", "null"}})
+		require.False(t, b.check(t).OK())
+		require.NoError(t, b.redis.HDel(t.Context(), b.key("a", "r:a"), "email").Err())
+		require.True(t, b.check(t).OK())
+	})
+}

@@ -159,7 +159,7 @@ func (k *check) judge(r sight, row afterwrite.Values) (Difference, bool) {
 func (k *check) differing(cached, row afterwrite.Values) []Field {
 	var fields []Field // both are nil for a deletion without a row
 	for i := range cached {
-		if cached[i] == row[i] {
+		if cached[i] == row[i] || cached[i] == "" { // a field that the entity got later is not cached
 			continue
 		}
 		f := Field{Name: k.entity.Fields[i].Name, Cached: cached[i], Database: row[i]}

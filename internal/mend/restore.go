@@ -79,6 +79,10 @@ func (m *Mender) restore(ctx context.Context, e *afterwrite.Entity, l store.Lett
 		if fields, err = e.ParseFields([]byte(l.Payload)); err != nil {
 			return producer.Accepted{}, fmt.Errorf("payload of dead letter %d: %w", l.Number, err)
 		}
+		maps.DeleteFunc(fields, func(name string, _ any) bool { // that the entity has no more
+			_, ok := e.Field(name)
+			return !ok
+		})
 		maps.Copy(fields, changes)
 	}
 	as, accepted := store.Edited, producer.Accepted{}
@@ -108,9 +112,10 @@ func (m *Mender) overtaken(ctx context.Context, e *afterwrite.Entity, l store.Le
 	return true, m.close(ctx, share{e, e.Partition(l.ID)}, []store.Letter{l}, store.Superseded, by)
 }
 
-// rewrite is the write of a letter's payload over the record as it is now.
+// rewrite is the write of a letter's payload over the record as it is now. A field that
+// the entity got since is not in the payload, and stays as it is.
 func rewrite(l store.Letter, now cache.Read, fields afterwrite.Fields) producer.Request {
-	r := producer.Request{Op: cache.OpPut, Entity: l.Entity, ID: l.ID, Fields: fields, IfMatch: now.Version}
+	r := producer.Request{Op: cache.OpPatch, Entity: l.Entity, ID: l.ID, Fields: fields, IfMatch: now.Version}
 	switch {
 	case l.Deleted:
 		r.Op = cache.OpDelete

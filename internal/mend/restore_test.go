@@ -2,6 +2,7 @@ package mend_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -48,5 +49,26 @@ func TestRestoringKeepsTheOrder(t *testing.T) {
 		again, err := b.Retry(t.Context(), mend.Selection{Filter: users, Restore: true}, ann)
 		require.NoError(t, err)
 		require.Zero(t, again)
+	})
+}
+
+// A letter from before the entity got a field, or lost one: what it restores is what it
+// has of the fields of today, the rest of the row stays.
+func TestRestoringALetterOfOtherFields(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		_, err := b.producer.Put(t.Context(), "user", "a", afterwrite.Fields{"name": "now", "email": "a@now"})
+		require.NoError(t, err)
+		b.flush()
+		now := time.Now()
+		require.NoError(t, b.store.InsertDead(t.Context(), []store.Letter{{
+			Entity: "user", ID: "a", Version: 1, Payload: `{"name":"then","nickname":"A"}`,
+			Refusal: taken, Attempts: 1, AcceptedAt: now, DiedAt: now,
+		}}))
+		report, err := b.Retry(t.Context(), mend.Selection{Filter: users, Restore: true}, ann)
+		require.NoError(t, err)
+		require.Equal(t, 1, report.Done, "%+v", report)
+		b.flush()
+		require.Equal(t, `"then"`, b.row("a")[0])
+		require.Equal(t, `"a@now"`, b.row("a")[1])
 	})
 }

@@ -1,0 +1,82 @@
+package store
+
+import (
+	"slices"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// complete gives records that were accepted before their entity got a field the value
+// that their row has, NULL where there is none: nobody has written that field, and its
+// column may have been in use long before. It is called behind the lock of the fence. A
+// record whose row cannot be read is refused, for its value is not known.
+func (b *batch) complete(changes []afterwrite.Change) ([]afterwrite.Change, error) {
+	var ids []string
+	for _, c := range changes {
+		if lacks(c) {
+			ids = append(ids, c.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return changes, nil
+	}
+	rows, unreadable, err := b.rowsOf(ids)
+	if err != nil {
+		return nil, err
+	}
+	whole := make([]afterwrite.Change, 0, len(changes))
+	for _, c := range changes {
+		if r, ok := unreadable[c.ID]; ok {
+			b.flushed.Refused = append(b.flushed.Refused, Refused{c, r})
+			continue
+		}
+		if lacks(c) {
+			c.Values = slices.Clone(c.Values)
+			for i, text := range c.Values {
+				if text != "" {
+					continue
+				}
+				c.Values[i] = afterwrite.Null
+				if row := rows[c.ID]; row != nil {
+					c.Values[i] = row[i]
+				}
+			}
+		}
+		whole = append(whole, c)
+	}
+	return whole, nil
+}
+
+func lacks(c afterwrite.Change) bool { return slices.Contains(c.Values, "") }
+
+// rowsOf reads the rows of ids, one by one where one of them cannot be read.
+func (b *batch) rowsOf(ids []string) (map[string]afterwrite.Values, map[string]afterwrite.Refusal, error) {
+	rows, unreadable := make(map[string]afterwrite.Values, len(ids)), map[string]afterwrite.Refusal{}
+	for some := range slices.Chunk(ids, b.table.ids) {
+		err := b.addRows(rows, some)
+		if Unavailable(err) {
+			return nil, nil, err
+		}
+		if err == nil {
+			continue
+		}
+		for _, id := range some {
+			err := b.addRows(rows, []string{id})
+			if Unavailable(err) {
+				return nil, nil, err
+			}
+			if err != nil {
+				unreadable[id] = refusal(afterwrite.KindType, "", "", err.Error())
+			}
+		}
+	}
+	return rows, unreadable, nil
+}
+
+func (b *batch) addRows(rows map[string]afterwrite.Values, ids []string) error {
+	found, err := b.tx.store.load(b.tx.db, b.table, ids)
+	for _, row := range found {
+		rows[row.ID] = row.Values
+	}
+	return err
+}
