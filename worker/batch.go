@@ -93,7 +93,10 @@ func (w *Worker) read(ctx context.Context, o cache.Order, r *reading, limit int)
 }
 
 // failed decides what a flush that failed means: Redis is away, the task was called off,
-// the database is away, or it answers and this batch is what it cannot do.
+// the database is away, or it answers and this batch is what it cannot do. A missing table
+// or column is the last: it may be the entity's, which [store.Store.Isolate] finds out and
+// blames on no record, or one that a trigger looks for, for some records only. Neither keeps
+// other entities waiting.
 func (w *Worker) failed(ctx context.Context, o cache.Order, r *reading, err error, leave func(outcome)) error {
 	switch {
 	case r.err != nil:
@@ -105,7 +108,7 @@ func (w *Worker) failed(ctx context.Context, o cache.Order, r *reading, err erro
 	case !store.Unavailable(err):
 		leave(fine)
 		return err
-	case store.Away(err) || errors.Is(err, store.ErrNotMigrated) || !w.answers(ctx):
+	case store.Away(err) || !w.answers(ctx):
 		w.gate.blame(err)
 		leave(away)
 		return w.later("database", err, w.gate.wait())
