@@ -44,8 +44,9 @@ type dialect interface {
 	// slot is the Go type that carries a field's values to the driver.
 	slot(t afterwrite.FieldType) slot
 	// upsert creates or replaces the rows of changes, none of which is a deletion, by
-	// one statement. An [unfitError] says that they cannot be sent.
-	upsert(tx *transaction, t *table, changes []afterwrite.Change) error
+	// one statement, and returns how many it has written. An [unfitError] says that they
+	// cannot be sent.
+	upsert(tx *transaction, t *table, changes []afterwrite.Change) (written int64, err error)
 	// equal is the condition that a column has a value, with one parameter.
 	equal(column string, t afterwrite.FieldType) string
 

@@ -88,6 +88,9 @@ func (b *batch) classify(err error) (afterwrite.Refusal, bool) {
 	if errors.As(err, &unfit) {
 		return refusal(afterwrite.KindType, "", "", err.Error()), true
 	}
+	if errors.As(err, new(leftOutError)) {
+		return refusal(afterwrite.KindCheck, "", "", err.Error()), true
+	}
 	d := b.tx.store.dialect
 	if r, ok := d.classify(err); ok {
 		return r, true

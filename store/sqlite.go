@@ -175,7 +175,7 @@ func (*sqlite) slot(t afterwrite.FieldType) slot {
 	return textSlot
 }
 
-func (*sqlite) upsert(tx *transaction, t *table, changes []afterwrite.Change) error {
+func (*sqlite) upsert(tx *transaction, t *table, changes []afterwrite.Change) (int64, error) {
 	return upsertRows(tx, t, changes)
 }
 

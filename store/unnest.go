@@ -29,23 +29,26 @@ var castable = []string{
 	"timestamp with time zone", "timestamp without time zone", "date", "json", "jsonb", "uuid", "bytea",
 }
 
-func (*postgres) upsert(tx *transaction, t *table, changes []afterwrite.Change) error {
+func (*postgres) upsert(tx *transaction, t *table, changes []afterwrite.Change) (int64, error) {
 	statement, err := t.unnesting(tx.db)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if statement == "" {
 		return upsertRows(tx, t, changes)
 	}
 	arrays, err := t.arrays(changes)
 	if err != nil {
-		return &unfitError{err}
+		return 0, &unfitError{err}
 	}
-	_, err = tx.tx.ExecContext(tx.db.Statement.Context, statement, arrays...)
+	result, err := tx.tx.ExecContext(tx.db.Statement.Context, statement, arrays...)
 	if outdated(err) {
 		t.unnest.Store(nil)
 	}
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 // outdated reports an error of class 42, of a statement that does not fit the table: a

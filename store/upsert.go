@@ -105,16 +105,21 @@ func split(changes []afterwrite.Change) (deletions, puts []afterwrite.Change) {
 
 func (b *batch) upsert(changes []afterwrite.Change) error {
 	defer b.tx.store.metrics.time("upsert")()
-	return b.tx.store.dialect.upsert(b.tx, b.table, changes)
+	written, err := b.tx.store.dialect.upsert(b.tx, b.table, changes)
+	if err != nil {
+		return err
+	}
+	return b.checkPut(changes, written)
 }
 
 // upsertRows is an upsert with a parameter for each value, as gorm makes it.
-func upsertRows(tx *transaction, t *table, changes []afterwrite.Change) error {
+func upsertRows(tx *transaction, t *table, changes []afterwrite.Change) (written int64, err error) {
 	rows, err := t.fill(changes)
 	if err != nil {
-		return &unfitError{err}
+		return 0, &unfitError{err}
 	}
-	return t.scope(tx.db).Clauses(t.upsert).Create(rows).Error
+	done := t.scope(tx.db).Clauses(t.upsert).Create(rows)
+	return done.RowsAffected, done.Error
 }
 
 // unfitError is a change that cannot even be sent: its values are not of its
@@ -127,8 +132,12 @@ func (b *batch) delete(changes []afterwrite.Change) error {
 	if err != nil {
 		return err
 	}
-	return b.table.scope(b.tx.db).Where(b.table.at(0)+" IN ?", ids).
-		Delete(reflect.New(b.table.writes.Elem()).Interface()).Error
+	done := b.table.scope(b.tx.db).Where(b.table.at(0)+" IN ?", ids).
+		Delete(reflect.New(b.table.writes.Elem()).Interface())
+	if done.Error != nil {
+		return done.Error
+	}
+	return b.checkDeletion(ids, done.RowsAffected)
 }
 
 func (b *batch) idParameters(changes []afterwrite.Change) ([]any, error) {

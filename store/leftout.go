@@ -1,0 +1,57 @@
+package store
+
+import (
+	"slices"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// leftOutError is a statement that succeeded and left a change out, as where a trigger
+// returns nothing for its row, a rule does something else instead, or a policy hides the
+// row. Only the number of its rows tells.
+type leftOutError struct{}
+
+func (leftOutError) Error() string {
+	return "the database reported no error, but the row is not as it was to be: a trigger, a rule or a row security policy left it out"
+}
+
+// checkPut looks at the rows where an upsert wrote fewer than it had. Those that are as
+// they should be are well: there are triggers that leave out what changes nothing.
+func (b *batch) checkPut(changes []afterwrite.Change, written int64) error {
+	if written >= int64(len(changes)) {
+		return nil
+	}
+	ids := make([]string, len(changes))
+	for i, c := range changes {
+		ids[i] = c.ID
+	}
+	rows, _, err := b.rowsOf(ids) // a row that cannot be read is not as it should be
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if !slices.EqualFunc(c.Values, rows[c.ID], same) {
+			return leftOutError{}
+		}
+	}
+	return nil
+}
+
+// same compares a change's value with its row's.
+func same(text, stored string) bool {
+	return text == stored || (text == "" && stored == afterwrite.Null)
+}
+
+// checkDeletion looks for the rows where a deletion found fewer than it had: those that
+// were there and those that never were are both away now.
+func (b *batch) checkDeletion(ids []any, deleted int64) error {
+	if deleted >= int64(len(ids)) {
+		return nil
+	}
+	var left int64
+	err := b.table.scope(b.tx.db).Where(b.table.at(0)+" IN ?", ids).Count(&left).Error
+	if err == nil && left > 0 {
+		err = leftOutError{}
+	}
+	return err
+}
