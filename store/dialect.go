@@ -98,8 +98,13 @@ type foreignKey struct {
 // shape is what a table looks like in the database. Without columns it does not exist.
 type shape struct {
 	columns []shapeColumn
-	unique  map[string]bool // names of unique indexes
-	keys    map[string]bool // columns that have a unique index of their own
+	unique  map[string]bool   // names of unique indexes
+	keys    map[string]bool   // columns that have a unique index of their own, which tells all values apart
+	loose   map[string]string // columns with one that takes some values for the same, and why
+}
+
+func newShape() shape {
+	return shape{unique: map[string]bool{}, keys: map[string]bool{}, loose: map[string]string{}}
 }
 
 type shapeColumn struct {
@@ -107,6 +112,7 @@ type shapeColumn struct {
 	Type     string
 	Required bool // NOT NULL
 	Filled   bool // has a default, or a value of the database's own
+	Numeric  bool // SQLite: takes "007" for the number 7
 }
 
 func (s shape) column(name string) (shapeColumn, bool) {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"gorm.io/gorm"
+
+	"github.com/afterwrite/afterwrite"
 )
 
 // migrations are the tables of the project itself, a folder for each dialect. Each
@@ -189,8 +191,17 @@ func (s *Store) tableSteps(ctx context.Context, t *table) ([]step, error) {
 		return append([]step{create}, t.indexSteps(at)...), nil
 	}
 	id := t.columns[0].name
-	if _, ok := at.column(id); !ok {
+	column, ok := at.column(id)
+	if !ok {
 		return nil, fmt.Errorf("table %s has no column %s, the id of %s", t.name, id, t.entity.Name)
+	}
+	if loose, ok := at.loose[id]; ok && !at.keys[id] {
+		return nil, fmt.Errorf("table %s takes different values of %s, the id of %s, for the same, and one record would overwrite another: %s",
+			t.name, id, t.entity.Name, loose)
+	}
+	if column.Numeric && t.entity.ID.Type == afterwrite.String {
+		return nil, fmt.Errorf("table %s would take an id of %s such as \"007\" for a number: the type of %s is %s, not TEXT",
+			t.name, t.entity.Name, id, column.Type)
 	}
 	if !at.keys[id] {
 		return nil, fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s", t.name, id, t.entity.Name)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -149,4 +150,50 @@ func TestNewTableRequires(t *testing.T) {
 		require.Equal(t, "name", flushed.Refused[0].Refusal.Column)
 		require.Equal(t, afterwrite.KindNotNull, flushed.Refused[0].Refusal.Kind)
 	})
+}
+
+// A table whose key takes two ids for the same would have one record overwrite another.
+func TestTableWhoseKeyIsLoose(t *testing.T) {
+	t.Parallel()
+	for name, keys := range map[string]map[string]string{
+		"sqlite": {
+			"id text COLLATE binary PRIMARY KEY":    "",
+			"id text COLLATE NOCASE PRIMARY KEY":    "NOCASE",
+			"id text COLLATE RTRIM NOT NULL UNIQUE": "RTRIM",
+			"id STRING PRIMARY KEY":                 "STRING, not TEXT",
+			"id INTEGER PRIMARY KEY":                "INTEGER, not TEXT",
+			"id varchar(64) PRIMARY KEY":            "",
+			"id PRIMARY KEY":                        "",
+		},
+		"postgres": {
+			"id character(8) PRIMARY KEY":        "character",
+			"id text COLLATE loose PRIMARY KEY":  "loose",
+			"id text PRIMARY KEY DEFERRABLE":     "no primary key or unique index on id",
+			"id text COLLATE loose, UNIQUE (id)": "loose",
+			"id varchar(64) PRIMARY KEY":         "",
+		},
+	} {
+		for key, reason := range keys {
+			t.Run(name+"/"+key, func(t *testing.T) {
+				t.Parallel()
+				url := testkit.SQLite(t)
+				if name == "postgres" {
+					url = testkit.Postgres(t).Database(t)
+				}
+				b := open(t, url, []*afterwrite.Entity{account(t)})
+				if name == "postgres" {
+					b.exec(`CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`)
+				}
+				b.exec(`CREATE TABLE accounts (email text, age bigint, ` + key + `)`)
+				_, err := b.Migrate(t.Context(), false)
+				if reason == "" {
+					require.NoError(t, err)
+					return
+				}
+				require.ErrorContains(t, err, reason)
+				_, err = b.Outstanding(t.Context())
+				require.ErrorContains(t, err, reason)
+			})
+		}
+	}
 }

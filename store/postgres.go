@@ -160,7 +160,7 @@ func (*postgres) patient(db *gorm.DB) error {
 }
 
 func (*postgres) inspect(db *gorm.DB, table string) (shape, error) {
-	s := shape{unique: map[string]bool{}, keys: map[string]bool{}}
+	s := newShape()
 	err := db.Raw(`SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
 			a.attnotnull AS required, a.atthasdef OR a.attidentity <> '' AS filled
 		FROM pg_attribute a WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped
@@ -172,15 +172,24 @@ func (*postgres) inspect(db *gorm.DB, table string) (shape, error) {
 		Name   string
 		Column string
 		Simple bool
+		Loose  string
 	}
 	err = db.Raw(`SELECT c.relname AS name, coalesce(a.attname, '') AS "column",
-			i.indnkeyatts = 1 AND i.indpred IS NULL AND i.indexprs IS NULL AS simple
+			i.indnkeyatts = 1 AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indimmediate AS simple,
+			CASE WHEN NOT coalesce(l.collisdeterministic, true) THEN 'its collation is ' || l.collname
+				WHEN t.typname IN ('citext', 'bpchar') THEN 'its type is ' || format_type(t.oid, NULL) ELSE '' END AS loose
 		FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+		JOIN pg_opclass o ON o.oid = i.indclass[0] JOIN pg_type t ON t.oid = o.opcintype
+		LEFT JOIN pg_collation l ON l.oid = i.indcollation[0]
 		LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
 		WHERE i.indisunique AND i.indisvalid AND i.indrelid = to_regclass(?)`, quoteTable(table)).Scan(&indexes).Error
 	for _, x := range indexes {
 		s.unique[x.Name] = true
-		if x.Simple {
+		switch {
+		case !x.Simple:
+		case x.Loose != "":
+			s.loose[x.Column] = x.Loose
+		default:
 			s.keys[x.Column] = true
 		}
 	}

@@ -211,11 +211,13 @@ func (d *sqlite) absent() bool {
 func (*sqlite) patient(*gorm.DB) error { return nil }
 
 func (d *sqlite) inspect(db *gorm.DB, table string) (shape, error) {
-	s := shape{unique: map[string]bool{}, keys: map[string]bool{}}
+	s := newShape()
 	if d.absent() {
 		return s, nil
 	}
-	err := db.Raw(`SELECT name, type, "notnull" AS required, dflt_value IS NOT NULL AS filled
+	// A column has the affinity of numbers unless its type says otherwise, and BLOB is none.
+	err := db.Raw(`SELECT name, type, "notnull" AS required, dflt_value IS NOT NULL AS filled,
+			type LIKE '%INT%' OR NOT (type = '' OR type LIKE '%CHAR%' OR type LIKE '%CLOB%' OR type LIKE '%TEXT%' OR type LIKE '%BLOB%') AS numeric
 		FROM pragma_table_info(?) ORDER BY cid`, table).Scan(&s.columns).Error
 	if err != nil || len(s.columns) == 0 {
 		return s, err
@@ -225,13 +227,21 @@ func (d *sqlite) inspect(db *gorm.DB, table string) (shape, error) {
 		Column  string
 		Columns int
 		Partial bool
+		Coll    string
 	}
-	err = db.Raw(`SELECT l.name, min(i.name) AS "column", count(*) AS columns, l.partial
-		FROM pragma_index_list(?) l, pragma_index_info(l.name) i WHERE l."unique" GROUP BY l.name, l.partial
-		UNION ALL SELECT '', min(name), count(*), 0 FROM pragma_table_info(?) WHERE pk > 0`, table, table).Scan(&indexes).Error
+	// An INTEGER PRIMARY KEY is the table itself, and no index.
+	err = db.Raw(`SELECT l.name, min(i.name) AS "column", count(*) AS columns, l.partial, min(i.coll) AS coll
+		FROM pragma_index_list(?) l, pragma_index_xinfo(l.name) i WHERE l."unique" AND i.key GROUP BY l.name, l.partial
+		UNION ALL SELECT '', min(name), count(*), 0, 'BINARY' FROM pragma_table_info(?)
+			WHERE pk > 0 AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk')`,
+		table, table, table).Scan(&indexes).Error
 	for _, x := range indexes {
 		s.unique[x.Name] = true
-		if x.Columns == 1 && !x.Partial {
+		switch {
+		case x.Columns != 1 || x.Partial:
+		case !strings.EqualFold(x.Coll, "BINARY"):
+			s.loose[x.Column] = "its collation is " + x.Coll
+		default:
 			s.keys[x.Column] = true
 		}
 	}
