@@ -1,7 +1,13 @@
 package store
 
 import (
+	"cmp"
+	crand "crypto/rand"
+	"fmt"
 	"maps"
+	"math/rand/v2"
+	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
@@ -99,7 +105,7 @@ func circle(changes []afterwrite.Change, owners map[string]string, i int) []afte
 }
 
 // park takes a unique value off the rows of changes: NULL, or where the column must
-// have a value, a text that nobody else has.
+// have a value, one that nobody else has.
 func (b *batch) park(i int, changes []afterwrite.Change) error {
 	c := &b.table.columns[i+1]
 	if !c.field.Required {
@@ -114,11 +120,56 @@ func (b *batch) park(i int, changes []afterwrite.Change) error {
 		if err != nil {
 			return err
 		}
-		err = b.table.scope(b.tx.db).Where(b.table.at(0)+" = ?", id).
-			UpdateColumn(c.name, uuid.NewString()).Error
+		value, err := c.parameter(unheld(c.field))
+		if err != nil {
+			return err
+		}
+		err = b.table.scope(b.tx.db).Where(b.table.at(0)+" = ?", id).UpdateColumn(c.name, value).Error
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// unheld is a canonical value of a field that no row has, as good as certainly, and that
+// its column takes: a number of 31 bits, or as many random characters or digits as there
+// is room for.
+func unheld(f *afterwrite.Field) string {
+	n := rand.Int64N(1 << 31)
+	var v any
+	switch f.Type {
+	case afterwrite.Int:
+		v = -1 - n
+	case afterwrite.Float:
+		v = -rand.Float64() * float64(n)
+	case afterwrite.Time:
+		v = time.UnixMicro(n * 1_000_003).UTC()
+	case afterwrite.UUID:
+		v = uuid.NewString()
+	case afterwrite.Bytes:
+		some := []byte(crand.Text())
+		v = some[:atMost(f.MaxLength, len(some))]
+	case afterwrite.Decimal:
+		digits := fmt.Sprintf("%0*d", f.Precision, rand.Uint64())
+		digits = digits[len(digits)-f.Precision:]
+		whole, rest := digits[:f.Precision-f.Scale], digits[f.Precision-f.Scale:]
+		v = strings.TrimRight("-"+cmp.Or(strings.TrimLeft(whole, "0"), "0")+"."+rest, ".")
+	default:
+		text := crand.Text()
+		v = text[:atMost(f.MaxLength, len(text))]
+	}
+	text, err := f.Encode(v)
+	if err != nil {
+		return afterwrite.Null
+	}
+	return text
+}
+
+// atMost is n, or the limit if there is one that is smaller.
+func atMost(limit, n int) int {
+	if limit > 0 {
+		return min(limit, n)
+	}
+	return n
 }

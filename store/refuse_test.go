@@ -113,6 +113,34 @@ func TestRequiredUniqueValuesSwap(t *testing.T) {
 	})
 }
 
+// Values of any type and length can be exchanged, where a column must have one.
+func TestRequiredUniqueValuesOfAnyTypeSwap(t *testing.T) {
+	fields := map[string]struct {
+		afterwrite.Field
+		one, other string
+	}{
+		"int":     {afterwrite.Field{Type: afterwrite.Int}, "1", "2"},
+		"short":   {afterwrite.Field{Type: afterwrite.String, MaxLength: 8}, `"ann"`, `"bob"`},
+		"uuid":    {afterwrite.Field{Type: afterwrite.UUID}, `"00000000-0000-4000-8000-000000000001"`, `"00000000-0000-4000-8000-000000000002"`},
+		"time":    {afterwrite.Field{Type: afterwrite.Time}, `"2026-01-01T00:00:00Z"`, `"2026-01-02T00:00:00Z"`},
+		"float":   {afterwrite.Field{Type: afterwrite.Float}, "0.5", "1.5"},
+		"decimal": {afterwrite.Field{Type: afterwrite.Decimal, Precision: 6, Scale: 2}, `"1.00"`, `"2.00"`},
+		"whole":   {afterwrite.Field{Type: afterwrite.Decimal, Precision: 30, Scale: 0}, `"1"`, `"2"`},
+		"part":    {afterwrite.Field{Type: afterwrite.Decimal, Precision: 8, Scale: 8}, `"0.10000000"`, `"0.20000000"`},
+		"bytes":   {afterwrite.Field{Type: afterwrite.Bytes, MaxLength: 4}, `"AQ=="`, `"Ag=="`},
+	}
+	onEach(t, func(t *testing.T, url string) {
+		for name, test := range fields {
+			test.Name, test.Required, test.Unique = "held", true, true
+			e := entity(t, "swap_"+name, afterwrite.Int, test.Field)
+			b := setup(t, url, []*afterwrite.Entity{e})
+			b.flush(e, put("1", test.one), put("2", test.other))
+			require.Empty(t, b.flush(e, put("1", test.other), put("2", test.one)).Refused, name)
+			require.Equal(t, map[string]afterwrite.Values{"1": {test.other}, "2": {test.one}}, b.load(e, "1", "2"), name)
+		}
+	})
+}
+
 // strict is an entity whose table the test makes itself, with every constraint.
 func strict(t testing.TB, url string) (*bench, *afterwrite.Entity) {
 	e := entity(t, "item", afterwrite.String,
