@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -14,8 +15,8 @@ func lacks(r afterwrite.Record) bool { return slices.Contains(r.Values, "") }
 
 // complete deals with a record that lacks fields. A persisted one is dropped from the
 // cache: it has no Source then, and the next look loads it whole. To any other the fields
-// are added as its row has them, null where there is none. It is written without them, so
-// that the row keeps what it has.
+// are added as its row has them, or their defaults where there is none. It is written
+// without them, so that the row keeps what it has.
 func (c *Cache) complete(ctx context.Context, e *afterwrite.Entity, read Read) (Read, error) {
 	for {
 		if read.Status == afterwrite.Persisted {
@@ -36,7 +37,7 @@ func (c *Cache) complete(ctx context.Context, e *afterwrite.Entity, read Read) (
 				if text == "" && row.Exists {
 					again.Values[i] = row.Values[i]
 				} else if text == "" {
-					again.Values[i] = afterwrite.Null
+					again.Values[i] = cmp.Or(e.Fields[i].Default, afterwrite.Null)
 				}
 			}
 			return again, nil

@@ -1,15 +1,16 @@
 package store
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/afterwrite/afterwrite"
 )
 
 // complete gives records that were accepted before their entity got a field the value
-// that their row has, NULL where there is none: nobody has written that field, and its
-// column may have been in use long before. It is called behind the lock of the fence. A
-// record whose row cannot be read is refused, for its value is not known.
+// that their row has, and the field's default where there is no row: nobody has written
+// that field, and its column may have been in use long before. It is called behind the lock
+// of the fence. A record whose row cannot be read is refused, for its value is not known.
 func (b *batch) complete(changes []afterwrite.Change) ([]afterwrite.Change, error) {
 	var ids []string
 	for _, c := range changes {
@@ -36,7 +37,7 @@ func (b *batch) complete(changes []afterwrite.Change) ([]afterwrite.Change, erro
 				if text != "" {
 					continue
 				}
-				c.Values[i] = afterwrite.Null
+				c.Values[i] = cmp.Or(b.table.entity.Fields[i].Default, afterwrite.Null)
 				if row := rows[c.ID]; row != nil {
 					c.Values[i] = row[i]
 				}

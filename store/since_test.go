@@ -21,7 +21,7 @@ func TestI3FieldAddedToTheEntity(t *testing.T) {
 
 		later := account(t)
 		later.Fields = append(later.Fields, afterwrite.Field{Name: "phone", Type: afterwrite.String},
-			afterwrite.Field{Name: "visits", Type: afterwrite.Int})
+			afterwrite.Field{Name: "visits", Type: afterwrite.Int, Default: "3"})
 		require.NoError(t, later.Init())
 		b = open(t, url, []*afterwrite.Entity{later})
 		flushed := b.flush(later, put("a", email(1), "10", "", ""), put("b", email(2), "20", `"556"`, ""),
@@ -32,7 +32,7 @@ func TestI3FieldAddedToTheEntity(t *testing.T) {
 		require.Equal(t, map[string]afterwrite.Values{
 			"a":     {email(1), "10", `"555"`, "7"},
 			"b":     {email(2), "20", `"556"`, "7"},
-			"new":   {email(4), "40", "null", "null"},
+			"new":   {email(4), "40", "null", "3"},
 			"whole": {email(5), "50", `"1"`, "1"},
 		}, b.load(later, "a", "b", "new", "whole"))
 	})
