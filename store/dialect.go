@@ -108,11 +108,12 @@ func newShape() shape {
 }
 
 type shapeColumn struct {
-	Name     string
-	Type     string
-	Required bool // NOT NULL
-	Filled   bool // has a default, or a value of the database's own
-	Numeric  bool // SQLite: takes "007" for the number 7
+	Name      string
+	Type      string
+	Required  bool // NOT NULL
+	Filled    bool // has a default, or a value of the database's own
+	Generated bool // PostgreSQL: takes no value but the database's own
+	Numeric   bool // SQLite: takes "007" for the number 7
 }
 
 func (s shape) column(name string) (shapeColumn, bool) {

@@ -206,6 +206,11 @@ func (s *Store) tableSteps(ctx context.Context, t *table) ([]step, error) {
 	if !at.keys[id] {
 		return nil, fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s", t.name, id, t.entity.Name)
 	}
+	for _, c := range t.columns {
+		if there, _ := at.column(c.name); there.Generated {
+			return nil, fmt.Errorf("%s.%s is GENERATED ALWAYS: it takes no value of %s, and every write would be refused", t.name, c.name, t.entity.Name)
+		}
+	}
 	steps := append(t.columnSteps(at), t.indexSteps(at)...)
 	return append(steps, t.notes(at)...), nil
 }
