@@ -20,6 +20,8 @@ type Due struct {
 	Attempts     int       // refusals so far
 	History      []Attempt // the last of them, oldest first
 	PendingSince time.Time // when it first waited, by Redis's clock
+
+	apart bool // held, and to be flushed alone
 }
 
 // Batch is what [Cache.Due] reads.
@@ -28,6 +30,7 @@ type Batch struct {
 	Missing []string  // listed ids without a record; see Drop
 	ReadAt  time.Time // Redis's clock, to a millisecond: what was accepted before it is in Due, or due still
 	More    bool      // more is due than was read
+	Apart   bool      // one that is set apart is due and not in Due: see [Cache.DueAlone]
 }
 
 // dueGather is the number of records that one trip of Due reads, and so what it may read
@@ -37,19 +40,16 @@ const dueGather = 128
 
 // Due reads up to limit records that are due, and about maxBytes of values: pending ones
 // that have waited the entity's flush delay, oldest first, then held ones whose next
-// attempt has come. Call it only while the partition's fence is locked, or the batch may
-// be older than what another flusher has written.
+// attempt has come, but for those that are set apart. Call it only while the partition's
+// fence is locked, or the batch may be older than what another flusher has written.
 func (c *Cache) Due(ctx context.Context, e *afterwrite.Entity, partition, limit, maxBytes int) (Batch, error) {
 	k := c.keys(e, partition)
-	reply, err := c.run(ctx, dueScript, []string{k.pending, k.held, k.why, k.stats}, limit, ms(e.Flush.Delay), heldShare(e, limit))
+	b, pending, held, err := c.listDue(ctx, e, k, limit, heldShare(e, limit))
 	if err != nil {
 		return Batch{}, err
 	}
-	if len(reply) != 5 {
-		return Batch{}, fmt.Errorf("due script: %d values", len(reply))
-	}
-	b := Batch{ReadAt: parseMS(text(reply[0])), More: text(reply[1]) != ""}
-	pending, held := listed(reply[2], nil), listed(reply[3], reply[4])
+	together := slices.DeleteFunc(held, func(d Due) bool { return d.apart })
+	b.Apart, held = len(together) < len(held), together
 	b.Due = make([]Due, 0, len(pending)+len(held))
 	heldBytes := maxBytes
 	if b.More {
@@ -62,6 +62,38 @@ func (c *Cache) Due(ctx context.Context, e *afterwrite.Entity, partition, limit,
 		return Batch{}, err
 	}
 	return b, nil
+}
+
+// DueAlone reads the one record, of those that are held, set apart and due, whose attempt
+// has been due for longest. Where there is none Due is empty. Call it only while the
+// partition's fence is locked, as [Cache.Due].
+func (c *Cache) DueAlone(ctx context.Context, e *afterwrite.Entity, partition int) (Batch, error) {
+	k := c.keys(e, partition)
+	b, _, held, err := c.listDue(ctx, e, k, e.Flush.Batch, e.Flush.Batch)
+	if err != nil {
+		return Batch{}, err
+	}
+	first := slices.IndexFunc(held, func(d Due) bool { return d.apart })
+	if first < 0 {
+		return b, nil
+	}
+	err = c.readDue(ctx, e, k, &b, held[first:first+1], 1)
+	// What was written since it was listed is pending now, and like any other.
+	b.Due = slices.DeleteFunc(b.Due, func(d Due) bool { return !d.Held })
+	return b, err
+}
+
+// listDue lists what is due, as yet without its state.
+func (c *Cache) listDue(ctx context.Context, e *afterwrite.Entity, k keys, limit, share int) (b Batch, pending, held []Due, err error) {
+	reply, err := c.run(ctx, dueScript, []string{k.pending, k.held, k.why, k.stats}, limit, ms(e.Flush.Delay), share)
+	if err != nil {
+		return Batch{}, nil, nil, err
+	}
+	if len(reply) != 5 {
+		return Batch{}, nil, nil, fmt.Errorf("due script: %d values", len(reply))
+	}
+	b = Batch{ReadAt: parseMS(text(reply[0])), More: text(reply[1]) != ""}
+	return b, listed(reply[2], nil), listed(reply[3], reply[4]), nil
 }
 
 // listed are the records of a list, as yet without their state.
@@ -77,7 +109,7 @@ func listed(list, details any) []Due {
 			continue
 		}
 		w := parseWhy(text(whys[i]))
-		d.Attempts, d.History = w.Attempts, expand(w.History)
+		d.Attempts, d.History, d.apart = w.Attempts, expand(w.History), w.Apart
 		if w.Since > 0 {
 			d.PendingSince = time.UnixMilli(w.Since)
 		}
@@ -193,6 +225,7 @@ type why struct {
 	Message    string             `json:"message"`
 	At         int64              `json:"at"`              // ms
 	Since      int64              `json:"since,omitempty"` // when it first waited, ms
+	Apart      bool               `json:"apart,omitempty"` // it is to be flushed alone
 	History    []brief            `json:"history,omitempty"`
 }
 

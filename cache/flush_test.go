@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -561,4 +562,63 @@ func TestAliveListsWhoBeats(t *testing.T) {
 	alive, err = b.Alive(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, alive)
+}
+
+// What is set apart is in no batch with others, and is read alone, in the order of the times.
+func TestSetApart(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 10 })
+	for _, id := range []string{"apart1", "apart2", "held"} {
+		b.put(t, id, "x")
+	}
+	now := time.Now()
+	var refused []cache.Refused
+	for i, d := range b.read(t, 0).Due {
+		refused = append(refused, cache.Refused{
+			Change: d.Change, Refusal: afterwrite.Refusal{Kind: afterwrite.KindPoison}, Attempts: 1,
+			Next: now.Add(-time.Duration(i+1) * time.Second), Apart: d.ID != "held",
+		})
+	}
+	n, err := b.Hold(t.Context(), b.e, 0, refused)
+	require.NoError(t, err)
+	require.Equal(t, 3, n)
+	b.put(t, "pending", "x")
+	due := func() (together, alone []string) {
+		batch := b.read(t, 0)
+		for _, d := range batch.Due {
+			together = append(together, d.ID)
+		}
+		one, err := b.DueAlone(t.Context(), b.e, 0)
+		require.NoError(t, err)
+		for _, d := range one.Due {
+			require.Equal(t, values("x", "30", "0"), d.Values)
+			alone = append(alone, d.ID)
+		}
+		require.Equal(t, batch.Apart, len(one.Due) > 0)
+		return together, alone
+	}
+	together, alone := due()
+	assert.Equal(t, []string{"pending", "held"}, together)
+	assert.Equal(t, []string{"apart2"}, alone, "its time came first")
+
+	_, err = b.Reschedule(t.Context(), b.e, 0, []cache.Move{{ID: "apart2", From: refused[1].Next, To: now.Add(time.Hour)}})
+	require.NoError(t, err)
+	_, alone = due()
+	assert.Equal(t, []string{"apart1"}, alone)
+	waiting, err := b.Waiting(t.Context(), b.e, 0, 0, 10)
+	require.NoError(t, err)
+	for _, one := range waiting {
+		assert.Equal(t, one.ID != "held", one.Apart, one.ID)
+	}
+
+	b.put(t, "apart1", "x")
+	together, alone = due()
+	assert.Equal(t, []string{"pending", "apart1", "held"}, together, "a newer write is like any other")
+	assert.Empty(t, alone)
+
+	again := slices.IndexFunc(refused, func(r cache.Refused) bool { return r.Change.ID == "apart2" })
+	_, _, err = b.Retry(t.Context(), b.e, 0, []cache.Versioned{{ID: "apart2", Version: refused[again].Change.Version}})
+	require.NoError(t, err)
+	together, _ = due()
+	assert.Contains(t, together, "apart2", "and so is one that is put back")
+	b.total(t)
 }

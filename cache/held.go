@@ -75,7 +75,7 @@ func waitingOf(list []redis.Z, details []any) []Waiting {
 		id, _ := z.Member.(string)
 		w := parseWhy(text(details[i]))
 		waiting = append(waiting, Waiting{
-			ID: id, Version: w.Version, Next: time.UnixMilli(int64(z.Score)), At: time.UnixMilli(w.At), Attempts: w.Attempts, Kind: w.Kind, Refusal: *w.refusal(),
+			ID: id, Version: w.Version, Next: time.UnixMilli(int64(z.Score)), At: time.UnixMilli(w.At), Attempts: w.Attempts, Kind: w.Kind, Refusal: *w.refusal(), Apart: w.Apart,
 		})
 	}
 	return waiting

@@ -18,6 +18,7 @@ type Refused struct {
 	Since    time.Time // when the record first waited; zero: not known
 	Next     time.Time // of the next attempt; unused by Die
 	At       time.Time // of this attempt; zero: now
+	Apart    bool      // no other is persisted beside it: at its next attempt it is flushed alone; unused by Die
 }
 
 // Hold moves refused records from pending to held, or gives held ones their next attempt,
@@ -48,7 +49,7 @@ func (r Refused) why() (string, error) {
 	}
 	w := why{
 		Version: r.Change.Version, Attempts: r.Attempts, Kind: r.Refusal.Kind, Constraint: r.Refusal.Constraint,
-		Column: r.Refusal.Column, Message: r.Refusal.Message, At: at.UnixMilli(), History: shorten(r.History),
+		Column: r.Refusal.Column, Message: r.Refusal.Message, At: at.UnixMilli(), History: shorten(r.History), Apart: r.Apart,
 	}
 	if !r.Since.IsZero() {
 		w.Since = r.Since.UnixMilli()

@@ -57,6 +57,7 @@ type Waiting struct {
 	Attempts int
 	Kind     afterwrite.Kind
 	Refusal  afterwrite.Refusal // of the last attempt
+	Apart    bool               // it is set apart: see [Refused]
 }
 
 // Waiting reads a page of a partition's held records, by the time of their next attempt,
