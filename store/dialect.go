@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"gorm.io/gorm"
@@ -62,6 +63,14 @@ type dialect interface {
 	// database, and that is not away, may yet be one record's own, such as a statement
 	// that times out.
 	suspect(err error) bool
+	// hung reports whether err says that a statement waited too long, for a lock or by
+	// itself, and was given up.
+	hung(err error) bool
+	// most is the bound on a statement that each session begins with; 0: there is none, or
+	// none that within may shorten.
+	most() time.Duration
+	// within is the statement that bounds each one after it, in its transaction.
+	within(d time.Duration) string
 	// missing reports whether err says that a table or column does not exist.
 	missing(err error) bool
 

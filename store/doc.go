@@ -50,6 +50,9 @@
 //   - everything else: by halving the statement;
 //   - a refusal at COMMIT (deferred constraints): by halving the transaction.
 //
+// A statement that hangs is no refusal. It is given up early and sent again in pieces, and
+// the changes that it hangs for are returned as slow: see hang.go.
+//
 // When the neighbours are written, those that were refused for a value or a row which
 // a neighbour has freed or brought are tried again, and records that swap unique
 // values get them by way of NULL. What is refused then is returned as [Refused].

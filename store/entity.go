@@ -17,7 +17,7 @@ import (
 
 // table maps an entity to its table: two struct types that gorm knows like declared
 // ones, and for each column how its slot is filled and read. It is read-only after
-// newTable but for located and unnest, which are safe for concurrent use.
+// newTable but for located, unnest and unhurried, which are safe for concurrent use.
 type table struct {
 	entity  *afterwrite.Entity
 	name    string
@@ -29,6 +29,8 @@ type table struct {
 	ids     int                    // ids of one statement at most
 	located sync.Map               // kind and name of a constraint → its one column, or ""
 	unnest  atomic.Pointer[string] // see unnest.go; nil: not known
+
+	unhurried sync.Map // partition → true, of those whose last batch hung as a whole: see hang.go
 }
 
 // column is one column of a table. Its id's field is a stand-in, so that ids and

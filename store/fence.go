@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 )
@@ -16,6 +17,8 @@ type transaction struct {
 	db    *gorm.DB
 	saved bool // a savepoint is set
 	fresh bool // nothing was written since
+
+	bound, bounded time.Duration // on each statement to come; as the database knows it; 0: as the session has it
 }
 
 // begin starts a transaction. On SQLite the wait for the one writing connection is
@@ -86,18 +89,25 @@ func (t *transaction) try(statement func() error) (failed, ended error) {
 	return failed, nil
 }
 
-// save sets the savepoint, in one round trip, unless it is where it should be.
+// save sets the savepoint, in one round trip, unless it is where it should be, and
+// before it the bound on the statements, which undoing one must not undo.
 func (t *transaction) save() error {
-	if t.fresh {
+	if t.fresh && t.bound == t.bounded {
 		return nil
 	}
 	statement := "SAVEPOINT afterwrite"
+	if t.bound != t.bounded {
+		statement = t.store.dialect.within(t.bound) + "; " + statement
+	}
 	if t.saved {
 		// Savepoints that are left standing nest, and cost more and more.
-		statement = "RELEASE SAVEPOINT afterwrite; SAVEPOINT afterwrite"
+		statement = "RELEASE SAVEPOINT afterwrite; " + statement
 	}
 	err := t.db.Exec(statement).Error
 	t.saved = t.saved || err == nil
 	t.fresh = err == nil
+	if err == nil {
+		t.bounded = t.bound
+	}
 	return err
 }

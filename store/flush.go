@@ -12,22 +12,30 @@ import (
 	"github.com/afterwrite/afterwrite"
 )
 
-// Flushed is what became of a batch. A change in neither list was not tried, because
-// isolating the refused ones took too long: it is still to be flushed.
+// Flushed is what became of a batch. A change in none of the lists was not tried, because
+// isolating the others took too long: it is still to be flushed.
 type Flushed struct {
 	Persisted []afterwrite.Change
 	Refused   []Refused
+	// Slow are changes whose statement, sent for each alone, was given up before its
+	// neighbours had waited long. That is no refusal: [Store.Isolate] each by itself, with
+	// all of its time.
+	Slow []Refused
 }
 
 // Refused is a change that the database does not take, and why.
 type Refused struct {
 	afterwrite.Change
 	Refusal afterwrite.Refusal
+	// Apart says that the error is one that Flush does not take for a refusal: beside this
+	// change no other is persisted, so it should be tried again alone.
+	Apart bool
 }
 
 func (f *Flushed) add(more Flushed) {
 	f.Persisted = append(f.Persisted, more.Persisted...)
 	f.Refused = append(f.Refused, more.Refused...)
+	f.Slow = append(f.Slow, more.Slow...)
 }
 
 // Reader reads the batch to flush. It is called when the fence is locked, so that whoever
@@ -43,7 +51,8 @@ type Reader = func(ctx context.Context) ([]afterwrite.Change, error)
 //
 // A change that the database refuses does not keep its neighbours from being
 // persisted. A value that is unique and that a neighbour gives up is free for
-// others of the same batch.
+// others of the same batch. A statement that hangs is given up after a part of the time,
+// where the database can do that, and the changes that it hangs for are told as Slow.
 //
 // Any error means that nothing need have been persisted, though after a lost reply to
 // COMMIT it may have been: flush again. It is [Unavailable], or that of read.
@@ -55,7 +64,9 @@ func (s *Store) Flush(ctx context.Context, e *afterwrite.Entity, partition int, 
 // again though the database answers: an error that only one change's statement
 // provokes, such as a statement that times out, counts as that change's refusal, of
 // kind poison. A missing table or column, a lost connection and a database that is
-// [Away] stay unavailable.
+// [Away] stay unavailable. A batch of one has half of the context's time for its statement,
+// at most [Config.StatementTimeout], so that it times out in the database, where it can be
+// told whose it is.
 func (s *Store) Isolate(ctx context.Context, e *afterwrite.Entity, partition int, read Reader) (Flushed, error) {
 	if err := s.readable(ctx, e); err != nil {
 		return Flushed{}, fmt.Errorf("isolate %s/%d: %w", e.Name, partition, err)
@@ -164,7 +175,8 @@ func (f *flush) transact(ctx context.Context, ahead *early, only map[string]bool
 	if changes, err = b.complete(changes); err != nil {
 		return Flushed{}, fmt.Errorf("read the fields that records lack: %w", err)
 	}
-	if err := b.write(changes); err != nil {
+	b.hurry(f.pace(ctx, len(changes)))
+	if err := f.paced(b, changes); err != nil {
 		return Flushed{}, err
 	}
 	if b.untried > 0 {
@@ -177,6 +189,9 @@ func (f *flush) transact(ctx context.Context, ahead *early, only map[string]bool
 func (f *flush) commit(tx *transaction, b *batch) (Flushed, error) {
 	if len(b.flushed.Persisted) == 0 {
 		return b.flushed, nil
+	}
+	if err := b.unhurried(); err != nil {
+		return Flushed{}, err
 	}
 	err := tx.commit()
 	if err == nil {
@@ -203,9 +218,10 @@ func (f *flush) patience(ctx context.Context) time.Time {
 func (f *flush) split(ctx context.Context, c *commitRefused) (Flushed, error) {
 	written := c.flushed.Persisted
 	if len(written) == 1 {
-		return Flushed{Refused: append(c.flushed.Refused, Refused{written[0], f.located(ctx, c.refusal, written[0])})}, nil
+		last := Refused{Change: written[0], Refusal: f.located(ctx, c.refusal, written[0])}
+		return Flushed{Refused: append(c.flushed.Refused, last), Slow: c.flushed.Slow}, nil
 	}
-	total := Flushed{Refused: c.flushed.Refused}
+	total := Flushed{Refused: c.flushed.Refused, Slow: c.flushed.Slow}
 	for _, half := range [][]afterwrite.Change{written[:len(written)/2], written[len(written)/2:]} {
 		flushed, err := f.transact(ctx, nil, idsOf(half))
 		var refused *commitRefused

@@ -19,41 +19,65 @@ func (b *batch) isolate(changes []afterwrite.Change, run statement, rejected []r
 		b.untried += len(changes)
 		return rejected, nil
 	}
-	r, err := b.attempt(changes, run)
+	v, err := b.attempt(changes, run)
 	if err != nil {
 		return nil, err
 	}
-	if r == nil {
+	if v == nil {
 		b.flushed.Persisted = append(b.flushed.Persisted, changes...)
 		return rejected, nil
 	}
-	if len(changes) == 1 {
-		return append(rejected, rejection{Refused{changes[0], *r}, curable(r.Kind)}), nil
+	if v.hung {
+		b.hangs(changes, run, v.Refusal)
+		return rejected, nil
 	}
-	culprits, err := b.culprits(*r, changes)
+	r := v.Refusal
+	if len(changes) == 1 {
+		return append(rejected, rejection{Refused{changes[0], r, v.apart}, curable(r.Kind)}), nil
+	}
+	culprits, err := b.culprits(r, changes)
 	if err != nil {
 		return nil, err
 	}
 	if len(culprits) == 0 {
 		return b.halve(changes, run, rejected)
 	}
-	return b.part(changes, culprits, *r, run, rejected)
+	return b.part(changes, culprits, r, run, rejected)
 }
 
-// attempt runs one statement for the changes. A refusal, which leaves no trace, is
-// not an error.
-func (b *batch) attempt(changes []afterwrite.Change, run statement) (*afterwrite.Refusal, error) {
+// verdict is what the database has said of a statement that it did not do.
+type verdict struct {
+	afterwrite.Refusal
+	apart bool // see Refused
+	hung  bool // it was given up for its time, which is no refusal
+}
+
+// attempt runs one statement for the changes. A verdict, which leaves no trace, is not
+// an error.
+func (b *batch) attempt(changes []afterwrite.Change, run statement) (*verdict, error) {
 	failed, ended := b.tx.try(func() error { return run(changes) })
 	if failed == nil || ended != nil {
 		return nil, b.table.told(ended, changes)
 	}
-	r, ok := b.classify(failed)
+	v, ok := b.judge(failed)
 	if !ok {
 		return nil, b.tx.store.unavailable("write "+b.table.name, b.table.told(failed, changes))
 	}
-	r = b.table.presentable(r, changes)
-	r, err := b.locate(r, changes)
-	return &r, err
+	if v.hung && b.gaveUp == nil {
+		b.gaveUp = b.table.told(failed, changes)
+	}
+	r, err := b.locate(b.table.presentable(v.Refusal, changes), changes)
+	v.Refusal = r
+	return &v, err
+}
+
+// judge tells what an error of a statement means for its changes, if anything.
+func (b *batch) judge(err error) (verdict, bool) {
+	if b.hung(err) {
+		return verdict{Refusal: refusal(afterwrite.KindPoison, "", "", err.Error()), hung: true}, true
+	}
+	r, ok := b.classify(err)
+	return verdict{Refusal: r, apart: ok && b.suspected(err)}, ok
 }
 
 // part rejects the culprits and goes on with the rest.
@@ -61,7 +85,7 @@ func (b *batch) part(changes []afterwrite.Change, culprits map[string]bool, r af
 	var rest []afterwrite.Change
 	for _, c := range changes {
 		if heals, ok := culprits[c.ID]; ok {
-			rejected = append(rejected, rejection{Refused{c, r}, heals})
+			rejected = append(rejected, rejection{Refused{Change: c, Refusal: r}, heals})
 		} else {
 			rest = append(rest, c)
 		}
@@ -91,12 +115,17 @@ func (b *batch) classify(err error) (afterwrite.Refusal, bool) {
 	if errors.As(err, new(leftOutError)) {
 		return refusal(afterwrite.KindCheck, "", "", err.Error()), true
 	}
-	d := b.tx.store.dialect
-	if r, ok := d.classify(err); ok {
+	if r, ok := b.tx.store.dialect.classify(err); ok {
 		return r, true
 	}
-	if b.suspicious && b.tx.db.Statement.Context.Err() == nil && !d.away(err) && d.suspect(err) {
+	if b.suspected(err) {
 		return refusal(afterwrite.KindPoison, "", "", err.Error()), true
 	}
 	return afterwrite.Refusal{}, false
+}
+
+// suspected reports whether the error, though not a refusal by its code, is taken for one.
+func (b *batch) suspected(err error) bool {
+	d := b.tx.store.dialect
+	return b.suspicious && b.tx.db.Statement.Context.Err() == nil && !d.away(err) && d.suspect(err)
 }

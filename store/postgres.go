@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +27,7 @@ import (
 // and never by the driver.
 type postgres struct {
 	config *pgx.ConnConfig
+	limit  time.Duration // of one statement, as each session has it; 0: not known
 }
 
 func newPostgres(cfg Config) (*postgres, error) {
@@ -52,7 +54,20 @@ func newPostgres(cfg Config) (*postgres, error) {
 			config.RuntimeParams[name] = value
 		}
 	}
-	return &postgres{config: config}, nil
+	return &postgres{config: config, limit: sessionLimit(config.RuntimeParams["statement_timeout"])}, nil
+}
+
+// sessionLimit is a statement_timeout as the URL may spell it. One without a limit, or
+// that cannot be read here, is left alone.
+func sessionLimit(text string) time.Duration {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return time.Duration(max(0, min(n, math.MaxInt32))) * time.Millisecond
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Millisecond {
+		return 0
+	}
+	return d
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(max(1, d.Milliseconds()), 10) }
@@ -262,6 +277,19 @@ func (*postgres) suspect(err error) bool {
 		return true
 	}
 	return slices.Contains([]string{"0A", "40", "42", "XX"}, code[:2])
+}
+
+// hung is a statement that was cancelled (57014), by its timeout as a rule, or that did not
+// get a lock in time (55P03).
+func (*postgres) hung(err error) bool {
+	code := pgCode(err)
+	return code == "57014" || code == "55P03"
+}
+
+func (d *postgres) most() time.Duration { return d.limit }
+
+func (*postgres) within(d time.Duration) string {
+	return "SET LOCAL statement_timeout = " + milliseconds(d)
 }
 
 func (*postgres) classify(err error) (afterwrite.Refusal, bool) {

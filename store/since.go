@@ -28,7 +28,7 @@ func (b *batch) complete(changes []afterwrite.Change) ([]afterwrite.Change, erro
 	whole := make([]afterwrite.Change, 0, len(changes))
 	for _, c := range changes {
 		if r, ok := unreadable[c.ID]; ok {
-			b.flushed.Refused = append(b.flushed.Refused, Refused{c, r})
+			b.flushed.Refused = append(b.flushed.Refused, Refused{Change: c, Refusal: r})
 			continue
 		}
 		if lacks(c) {

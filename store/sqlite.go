@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
 	"github.com/pressly/goose/v3"
@@ -298,6 +299,11 @@ func (*sqlite) suspect(err error) bool {
 	var e sqlite3.Error
 	return errors.As(err, &e) && e.Code == sqlite3.ErrError
 }
+
+// hung: a statement of SQLite waits for nobody, and only its context ends it.
+func (*sqlite) hung(error) bool             { return false }
+func (*sqlite) most() time.Duration         { return 0 }
+func (*sqlite) within(time.Duration) string { return "" }
 
 func (*sqlite) classify(err error) (afterwrite.Refusal, bool) {
 	var e sqlite3.Error

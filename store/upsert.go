@@ -15,10 +15,13 @@ type batch struct {
 	table      *table
 	suspicious bool      // see Isolate
 	until      time.Time // when isolation stops
+	pace       pace      // how long its statements may take
 
 	ids     map[string]bool // of the whole batch
 	flushed Flushed
-	untried int // changes that patience has left for the next flush
+	hanging []hanging // see sieve
+	gaveUp  error     // of the first statement that was given up
+	untried int       // changes that patience has left for the next flush
 }
 
 // maxPasses bounds how often refused changes are tried once more in one flush. What
@@ -89,7 +92,7 @@ func (b *batch) round(changes []afterwrite.Change) (rejected []rejection, err er
 			}
 		}
 	}
-	return rejected, nil
+	return b.sieve(rejected)
 }
 
 func split(changes []afterwrite.Change) (deletions, puts []afterwrite.Change) {

@@ -23,14 +23,35 @@ type reading struct {
 	read    bool      // at all
 	started time.Time // of the first read, by this process's clock
 	err     error     // Redis's
+	alone   bool      // it is of one record that is set apart: see apart.go
+	behind  time.Time // that record's next attempt is not before this time of Redis's
+}
+
+// ids are the records that were read last.
+func (r *reading) ids() []string {
+	ids := make([]string, len(r.last.Due))
+	for i, d := range r.last.Due {
+		ids[i] = d.ID
+	}
+	return ids
 }
 
 // flush persists one batch of the partition and settles it in Redis; more says that
-// another is due. The error is ready to be returned to the queue.
+// another is due. After it comes one record that is set apart, if any is due, so that the
+// others are never behind more than one. The error is ready to be returned to the queue.
 func (w *Worker) flush(ctx context.Context, o cache.Order) (more bool, err error) {
+	more, apart, err := w.flushBatch(ctx, o)
+	if err != nil || !apart || w.ending() {
+		return more, err
+	}
+	return more, w.flushAlone(ctx, o)
+}
+
+// flushBatch persists one batch; apart says that a record which is set apart may be tried.
+func (w *Worker) flushBatch(ctx context.Context, o cache.Order) (more, apart bool, err error) {
 	leave, ok := w.gate.enter()
 	if !ok {
-		return false, w.later("closed", errClosed, w.gate.wait())
+		return false, false, w.later("closed", errClosed, w.gate.wait())
 	}
 	at := place{o.Entity.Name, o.Partition}
 	limit, suspicious := w.suspects.limit(at, o.Entity.Flush.Batch)
@@ -38,21 +59,22 @@ func (w *Worker) flush(ctx context.Context, o cache.Order) (more bool, err error
 	r := &reading{due: map[string]cache.Due{}}
 	flushed, err := w.persist(ctx, o, r, limit, suspicious)
 	if err != nil {
-		return false, w.failed(ctx, o, r, err, leave)
+		return false, false, w.failed(ctx, o, r, err, leave)
 	}
 	leave(fine)
-	w.suspects.succeeded(at, limit, o.Entity.Flush.Batch)
+	w.suspects.succeeded(at, limit, o.Entity.Flush.Batch, len(flushed.Persisted) > 0)
 	if r.last.More {
 		w.backlogs.Store(at, true)
 	} else {
 		w.backlogs.Delete(at)
 	}
 	if err := w.settle(ctx, o, r, flushed); err != nil {
-		return false, w.unsettled(err)
+		return false, false, w.unsettled(err)
 	}
 	w.measure(o, r, flushed, time.Since(begun))
-	untried := len(r.last.Due) > len(flushed.Persisted)+len(flushed.Refused)
-	return r.last.More || untried, nil
+	untried := len(r.last.Due) > len(flushed.Persisted)+len(flushed.Refused)+len(flushed.Slow)
+	// In a partition whose flushes fail the neighbours come first.
+	return r.last.More || untried, r.last.Apart && !suspicious, nil
 }
 
 // persist has the store lock, read, write and commit.
@@ -61,7 +83,7 @@ func (w *Worker) persist(ctx context.Context, o cache.Order, r *reading, limit i
 	if _, full := w.backlogs.Load(place{o.Entity.Name, o.Partition}); full {
 		run = w.store.FlushAhead
 	}
-	if suspicious {
+	if suspicious || r.alone {
 		// Twice the time: a statement that times out should do so in the database,
 		// where it can be told whose it is.
 		run, bound = w.store.Isolate, 2*bound
@@ -75,7 +97,7 @@ func (w *Worker) persist(ctx context.Context, o cache.Order, r *reading, limit i
 
 // read reads the batch, behind the lock of the fence or ahead of it: see [store.Reader].
 func (w *Worker) read(ctx context.Context, o cache.Order, r *reading, limit int) ([]afterwrite.Change, error) {
-	b, err := w.cache.Due(ctx, o.Entity, o.Partition, limit, w.batchBytes)
+	b, err := w.due(ctx, o, r, limit)
 	if err != nil {
 		r.err = err
 		return nil, err
@@ -90,6 +112,13 @@ func (w *Worker) read(ctx context.Context, o cache.Order, r *reading, limit int)
 		changes[i] = d.Change
 	}
 	return changes, nil
+}
+
+func (w *Worker) due(ctx context.Context, o cache.Order, r *reading, limit int) (cache.Batch, error) {
+	if r.alone {
+		return w.cache.DueAlone(ctx, o.Entity, o.Partition)
+	}
+	return w.cache.Due(ctx, o.Entity, o.Partition, limit, w.batchBytes)
 }
 
 // failed decides what a flush that failed means: Redis is away, the task was called off,
@@ -115,12 +144,15 @@ func (w *Worker) failed(ctx context.Context, o cache.Order, r *reading, err erro
 	}
 	leave(fine)
 	at := place{o.Entity.Name, o.Partition}
-	failures, condemned := w.suspects.failed(at, len(r.last.Due), !errors.Is(err, store.ErrNotLocked))
+	failures, condemned := w.suspects.failed(at, r.ids(), !errors.Is(err, store.ErrNotLocked), r.alone)
 	w.log.Warn("flush failed though the database answers", "entity", o.Entity.Name, "partition", o.Partition,
 		"records", len(r.last.Due), "failures", failures, "err", err)
 	if condemned {
 		if held := w.condemn(ctx, o, r, err); held != nil {
 			return w.unsettled(held)
+		}
+		if r.alone {
+			return nil
 		}
 		failures = 0 // its neighbours go on before it comes back
 	}
@@ -146,6 +178,6 @@ func (w *Worker) answers(ctx context.Context) bool {
 // condemn holds the one record of a batch that the database cannot do though it answers.
 func (w *Worker) condemn(ctx context.Context, o cache.Order, r *reading, cause error) error {
 	refusal := afterwrite.Refusal{Kind: afterwrite.KindPoison, Message: bounded(store.Message(cause))}
-	flushed := store.Flushed{Refused: []store.Refused{{Change: r.last.Due[0].Change, Refusal: refusal}}}
+	flushed := store.Flushed{Refused: []store.Refused{{Change: r.last.Due[0].Change, Refusal: refusal, Apart: true}}}
 	return w.settle(ctx, o, r, flushed)
 }

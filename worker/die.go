@@ -93,7 +93,7 @@ func (w *Worker) attempt(e *afterwrite.Entity, r *reading, one store.Refused, wa
 	due, now := r.due[one.ID], r.now()
 	refused := cache.Refused{
 		Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts + 1, History: due.History,
-		Since: due.PendingSince, At: now,
+		Since: due.PendingSince, At: now, Apart: one.Apart,
 	}
 	if wait.early && due.Attempts > 0 {
 		refused.Attempts = due.Attempts
@@ -106,7 +106,9 @@ func (w *Worker) attempt(e *afterwrite.Entity, r *reading, one store.Refused, wa
 	if wait.early {
 		delay = min(delay, wait.pause)
 	}
-	refused.Next = now.Add(delay)
+	if refused.Next = now.Add(delay); refused.Next.Before(r.behind) {
+		refused.Next = r.behind
+	}
 	return refused
 }
 

@@ -27,7 +27,8 @@
 // database, and the partition's flag is extended over the delay so that the sweeper does
 // not order others meanwhile. A batch that fails again and again while the database does
 // answer is under suspicion (suspect.go): it is made smaller, and the store is asked to
-// isolate the record that does it.
+// isolate the record that does it. A record that is known to keep its batch from being
+// persisted is set apart and tried alone (apart.go).
 //
 // # Refused records
 //

@@ -22,6 +22,7 @@ type metrics struct {
 	attempts  *prometheus.HistogramVec
 	closed    *prometheus.CounterVec
 	moved     *prometheus.CounterVec
+	apart     *prometheus.CounterVec
 	policy    *prometheus.GaugeVec
 	swept     *prometheus.CounterVec
 	putOff    *prometheus.CounterVec
@@ -55,6 +56,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			[]float64{1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100, 1000}),
 		closed: counter("afterwrite_dead_letters_closed_total", "Dead letters that the sweeper closed.", "entity", "resolution"),
 		moved:  counter("afterwrite_rescheduled_total", "Held records that got a new time after a change of policy.", "entity"),
+		apart:  counter("afterwrite_set_apart_total", "Records set apart because a statement hung for them.", "entity"),
 		policy: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_retry_policy_version",
 			Help: "Version of the live retry policy that this worker goes by; absent for that of the configuration."}, []string{"entity"}),
 		swept:  counter("afterwrite_sweeper_orders_total", "Lost orders that the sweeper repeated.", "entity"),
@@ -69,7 +71,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	var err error
 	for _, c := range []prometheus.Collector{
-		m.records, m.seconds, m.lag, m.persisted, m.refused, m.retried, m.dead, m.attempts, m.closed, m.moved, m.policy,
+		m.records, m.seconds, m.lag, m.persisted, m.refused, m.retried, m.dead, m.attempts, m.closed, m.moved, m.apart, m.policy,
 		m.swept, m.putOff, m.stale, m.breaker, m.leading,
 	} {
 		err = errors.Join(err, r.Register(c))
@@ -105,5 +107,5 @@ func (w *Worker) measure(o cache.Order, r *reading, f store.Flushed, took time.D
 		}
 	}
 	w.log.Info("flushed", "entity", name, "partition", o.Partition, "read", len(r.last.Due),
-		"persisted", len(f.Persisted), "refused", len(f.Refused), "more", r.last.More, "elapsed", took.Round(time.Microsecond))
+		"persisted", len(f.Persisted), "refused", len(f.Refused), "slow", len(f.Slow), "more", r.last.More, "elapsed", took.Round(time.Microsecond))
 }

@@ -87,8 +87,9 @@ func (w *Worker) follow(ctx context.Context) error {
 }
 
 // maxPatience bounds the time of one batch, whatever the entity's policy says: the queue
-// lets a task run for two minutes.
-const maxPatience = 40 * time.Second
+// lets a task run for two minutes, and the last batch, with the record that is tried alone
+// after it, may take three times this.
+const maxPatience = 35 * time.Second
 
 // patience is the longest that one batch of the entity may take at the database.
 func (w *Worker) patience(e *afterwrite.Entity) time.Duration {

@@ -15,6 +15,7 @@ import (
 // pending is the side of the cache that knows what the database has not seen.
 type pending interface {
 	Due(ctx context.Context, e *afterwrite.Entity, partition, limit, maxBytes int) (cache.Batch, error)
+	DueAlone(ctx context.Context, e *afterwrite.Entity, partition int) (cache.Batch, error)
 	Ack(ctx context.Context, e *afterwrite.Entity, partition int, b cache.Batch, flushed []afterwrite.Change) (int, error)
 	Hold(ctx context.Context, e *afterwrite.Entity, partition int, refused []cache.Refused) (int, error)
 	Remember(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) ([]bool, error)
@@ -23,7 +24,7 @@ type pending interface {
 }
 
 // settle tells Redis what became of a batch: persisted records are acked, refused ones
-// held or buried, and ids without a record taken off the list. All of it is tried: what
+// held or buried, slow ones set apart, and ids without a record taken off the list. All of it is tried: what
 // fails leaves its records as they were, and the next flush does them again, harmlessly.
 func (w *Worker) settle(ctx context.Context, o cache.Order, r *reading, f store.Flushed) error {
 	ctx, cancel := finish(ctx)
@@ -32,7 +33,9 @@ func (w *Worker) settle(ctx context.Context, o cache.Order, r *reading, f store.
 	w.metrics.persisted.WithLabelValues(o.Entity.Name).Add(float64(acked))
 	return errors.Join(
 		wrap("ack", o, len(f.Persisted), ackErr),
+		w.letRest(ctx, o, r, f.Refused),
 		w.setAside(ctx, o, r, f.Refused),
+		w.setApart(ctx, o, r, f.Slow),
 		w.drop(ctx, o, r.last.Missing),
 	)
 }

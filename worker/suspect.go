@@ -27,9 +27,9 @@ type suspects struct {
 }
 
 type suspect struct {
-	failures int  // in a row
-	limit    int  // records of the next batch; 0: as the entity says
-	spent    bool // a record was condemned, and nothing has succeeded since
+	failures int    // in a row
+	limit    int    // records of the next batch; 0: as the entity says
+	spent    string // the record that was condemned since the last that was persisted
 }
 
 func newSuspects() *suspects { return &suspects{at: make(map[place]*suspect)} }
@@ -46,11 +46,12 @@ func (s *suspects) limit(at place, batch int) (limit int, suspicious bool) {
 	return min(one.limit, batch), true
 }
 
-// failed notes a failure of a batch of that many records; locked says that it came to hold
-// its fence. A batch of one that fails is condemned: its record must be held, or it
-// would delay its neighbours for ever. But only one record is until something succeeds:
-// if the next fails too, the fault is not the records'.
-func (s *suspects) failed(at place, records int, locked bool) (failures int, condemned bool) {
+// failed notes a failure of a batch of those records; locked says that it came to hold
+// its fence, alone that its one record is set apart. A batch of one that fails is
+// condemned: its record must be held, or it would delay its neighbours for ever. But only
+// one record is until something is persisted: if the next fails too, the fault is not the
+// records'. The failure of what is set apart says nothing of the others.
+func (s *suspects) failed(at place, ids []string, locked, alone bool) (failures int, condemned bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.at[at]
@@ -58,29 +59,39 @@ func (s *suspects) failed(at place, records int, locked bool) (failures int, con
 		one = &suspect{}
 		s.at[at] = one
 	}
-	one.failures++
-	if !locked || records == 0 {
-		return one.failures, false
+	if !alone {
+		one.failures++
 	}
-	condemned = one.limit > 0 && records == 1 && !one.spent
-	one.spent = one.spent || condemned
-	if one.failures >= suspicion || one.limit > 0 {
-		one.limit = max(records/shrink, 1)
+	failures = max(one.failures, 1)
+	if !locked || len(ids) == 0 {
+		return failures, false
 	}
-	return one.failures, condemned
+	if len(ids) == 1 && (one.limit > 0 || alone) && (one.spent == "" || one.spent == ids[0]) {
+		one.spent, condemned = ids[0], true
+	}
+	if !alone && (one.failures >= suspicion || one.limit > 0) {
+		one.limit = max(len(ids)/shrink, 1)
+	}
+	return failures, condemned
 }
 
-// succeeded notes a success; the batches grow back, and then the suspicion is over.
-func (s *suspects) succeeded(at place, limit, batch int) {
+// succeeded notes a success; the batches grow back, and then the suspicion is over. What
+// was condemned is remembered until a record is persisted.
+func (s *suspects) succeeded(at place, limit, batch int, persisted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.at[at]
 	if one == nil {
 		return
 	}
-	one.failures, one.spent = 0, false
-	one.limit = limit * grow
-	if one.limit >= batch {
+	one.failures = 0
+	if persisted {
+		one.spent = ""
+	}
+	if one.limit = limit * grow; one.limit >= batch {
+		one.limit = 0
+	}
+	if one.limit == 0 && one.spent == "" {
 		delete(s.at, at)
 	}
 }
