@@ -86,3 +86,35 @@ func TestIncrementOfAFieldAddedToTheEntity(t *testing.T) {
 	assert.Equal(t, append(values("Ann", "30", "0"), "9"), b.get(t, "a").Values)
 	require.ErrorIs(t, add("null").Err, afterwrite.ErrInvalid)
 }
+
+// A record that was cached before the entity got the field that ranks it has the place of
+// its row: in a rebuild, and when it is written without the field.
+func TestRankByAFieldAddedToTheEntity(t *testing.T) {
+	b := setup(t)
+	for _, id := range []string{"a", "b", "gone"} {
+		b.put(t, id, "Ann")
+	}
+	b.flush(t)
+	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "gone"}).Err)
+	b.lately(t)
+	b.e.RankBy = "visits"
+	require.NoError(t, b.e.Init())
+	b.rebuild(t)
+
+	ranked := func(want ...string) {
+		t.Helper()
+		places, _, err := b.Top(t.Context(), b.e, 10)
+		require.NoError(t, err)
+		ids := []string{}
+		for _, p := range places {
+			assert.EqualValues(t, 7, p.Score)
+			ids = append(ids, p.ID)
+		}
+		assert.Equal(t, want, ids)
+	}
+	ranked("a", "b")
+	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: append(values("Bob", "", ""), "")}).Err)
+	ranked("a", "b")
+	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "b"}).Err)
+	ranked("a")
+}

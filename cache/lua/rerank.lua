@@ -15,8 +15,9 @@ if token ~= ARGV[1] or (tonumber(till) or 0) <= now then return 0 end
 call('HSET', KEYS[1], 'ku', string.format('%.0f', now + ARGV[2]))
 for i = 5, #ARGV, 2 do
   local id, score = ARGV[i], ARGV[i + 1]
-  local v, cached = unpack(call('HMGET', ARGV[4] .. id, '_v', ARGV[3]))
-  if v then score = cached or 'null' end
+  local gone, cached = unpack(call('HMGET', ARGV[4] .. id, '_d', ARGV[3]))
+  -- A record that was written before its entity got the field has the score of its row.
+  if gone then score = 'null' else score = cached or score end
   if score ~= '' then
     local place = score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
     call('ZADD', KEYS[2], 'NX', tonumber(score) and place or '+inf', id)

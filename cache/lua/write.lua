@@ -148,7 +148,9 @@ end
 -- rank puts a record at its place. Scores are negated, so that the greatest comes first,
 -- and of equal ones the smaller id. In a rebuild, +inf stands for a record without score.
 local function rank(rec, id)
-  local score = call('HGET', rec, ARGV[9])
+  local score, gone = unpack(call('HMGET', rec, ARGV[9], '_d'))
+  -- A record that was written before its entity got the field keeps the place of its row.
+  if not score and not gone then return end
   if score and tonumber(score) then
     local place = score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
     call('ZADD', base .. 'rank', place, id)
