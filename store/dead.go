@@ -83,8 +83,8 @@ type errorRow struct {
 	Message        string
 }
 
-// error is what the row says, without its number.
-func (r errorRow) error() errorRow { r.Number = 0; return r }
+// unnumbered is what the row says, by which errors are told apart.
+func (r errorRow) unnumbered() errorRow { r.Number = 0; return r }
 
 func errorOf(r afterwrite.Refusal) errorRow {
 	return errorRow{0, string(r.Kind), r.Constraint, r.Column, r.Message}
@@ -182,33 +182,9 @@ func errorNumbers(db *gorm.DB, letters []Letter) (map[errorRow]int64, error) {
 		return nil, err
 	}
 	for _, r := range rows {
-		if _, ok := numbers[r.error()]; ok {
-			numbers[r.error()] = r.Number
+		if _, ok := numbers[r.unnumbered()]; ok {
+			numbers[r.unnumbered()] = r.Number
 		}
 	}
 	return numbers, nil
 }
-
-// sqlInstant is a time as every database keeps it: UTC, at most microseconds.
-func sqlInstant(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
-
-// change runs fn in a transaction on a connection that writes.
-func (s *Store) change(ctx context.Context, op string, fn func(db *gorm.DB) error) error {
-	defer s.metrics.time("change")()
-	tx, err := s.begin(ctx)
-	if err != nil {
-		return fmt.Errorf("%s: %w", op, err)
-	}
-	defer tx.rollback()
-	if err := fn(tx.db); err != nil {
-		var own *ownError
-		if errors.As(err, &own) {
-			return fmt.Errorf("%s: %w", op, own.error)
-		}
-		return s.unavailable(op, err)
-	}
-	return s.unavailable(op, tx.commit())
-}
-
-// ownError is an error inside a change that is not the database's.
-type ownError struct{ error }

@@ -80,6 +80,7 @@ type dialect interface {
 	migrating(ctx context.Context, db *sql.DB, fn func() error) error
 	// patient lets the statements of a transaction take as long as they need.
 	patient(db *gorm.DB) error
+	// inspect tells what a table looks like in the database.
 	inspect(db *gorm.DB, table string) (shape, error)
 	// uniqueColumn is the one column of the unique constraint that a refusal names,
 	// or "" if it has several, an expression or a condition.

@@ -17,6 +17,14 @@ const (
 	MaxListLimit     = 10_000
 )
 
+// limit bounds the rows of a page.
+func limit(n int) int {
+	if n <= 0 {
+		n = DefaultListLimit
+	}
+	return min(n, MaxListLimit)
+}
+
 // Load reads the rows of ids, each as canonical values; ids without a row are absent
 // from the answer. It reads what is committed at the primary. The ids must be
 // canonical.
@@ -91,11 +99,7 @@ func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, err
 	if t.entity.ID.Type == afterwrite.String {
 		id += s.dialect.collate()
 	}
-	limit := q.Limit
-	if limit <= 0 {
-		limit = DefaultListLimit
-	}
-	query := t.scope(s.read(ctx)).Order(id).Limit(min(limit, MaxListLimit))
+	query := t.scope(s.read(ctx)).Order(id).Limit(limit(q.Limit))
 	if q.After != "" {
 		after, err := t.idParameter(q.After)
 		if err != nil {

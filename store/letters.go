@@ -116,14 +116,6 @@ func (s *Store) newest(ctx context.Context, f LetterFilter, before int64, rows i
 	return page(joined(s.read(ctx)).Where("l.number IN ("+strings.Join(parts, " UNION ALL ")+")", each...)), nil
 }
 
-// limit bounds the rows of a page.
-func limit(n int) int {
-	if n <= 0 {
-		n = DefaultListLimit
-	}
-	return min(n, MaxListLimit)
-}
-
 // CountLetters counts the dead letters of a filter. Its errors are those of [Store.Letters].
 func (s *Store) CountLetters(ctx context.Context, f LetterFilter) (int, error) {
 	defer s.metrics.time("letters")()
@@ -288,17 +280,11 @@ func (r letterSeen) letter() Letter {
 		Number: r.Number, Entity: r.Entity, ID: r.ID, Version: afterwrite.Version(r.Version),
 		Deleted: r.Operation == "delete", Attempts: r.Attempts,
 		Refusal:    errorRow{0, r.Kind, r.ConstraintName, r.ColumnName, r.Message}.refusal(),
-		AcceptedAt: r.AcceptedAt.UTC(), DiedAt: r.DiedAt.UTC(),
-		Resolution: Resolution(r.Resolution), Resolver: r.Resolver,
+		AcceptedAt: r.AcceptedAt.UTC(), DiedAt: r.DiedAt.UTC(), RetriedAt: timeOrZero(r.RetriedAt),
+		Resolution: Resolution(r.Resolution), ResolvedAt: timeOrZero(r.ResolvedAt), Resolver: r.Resolver,
 	}
 	if r.Payload != nil {
 		l.Payload = *r.Payload
-	}
-	if r.RetriedAt != nil {
-		l.RetriedAt = r.RetriedAt.UTC()
-	}
-	if r.ResolvedAt != nil {
-		l.ResolvedAt = r.ResolvedAt.UTC()
 	}
 	return l
 }

@@ -43,21 +43,6 @@ func (s *Store) Flushed(ctx context.Context, e *afterwrite.Entity) (bool, error)
 	return len(flushed) > 0, s.unavailable("look for flushes of "+e.Name, err)
 }
 
-// RedisLost is the action of the audit's entry that Redis has lost its state of an entity.
-const RedisLost = "redis.lost"
-
-// LostAt returns when the audit last had an entry that Redis has lost its state of the
-// entity; the zero time if it never had one.
-func (s *Store) LostAt(ctx context.Context, e *afterwrite.Entity) (time.Time, error) {
-	var rows []auditRow
-	err := s.read(ctx).Table("afterwrite_audit").Where("entity = ? AND id = '' AND action = ?", e.Name, RedisLost).
-		Order("number DESC").Limit(1).Find(&rows).Error
-	if err != nil || len(rows) == 0 {
-		return time.Time{}, s.unavailable("look for losses of "+e.Name, err)
-	}
-	return rows[0].At.UTC(), nil
-}
-
 // SetPartitions makes the entity's number of partitions the stored one. Call it only
 // when nothing of the entity is pending: ids move to other partitions.
 func (s *Store) SetPartitions(ctx context.Context, e *afterwrite.Entity) error {

@@ -32,16 +32,7 @@ func (b *batch) complete(changes []afterwrite.Change) ([]afterwrite.Change, erro
 			continue
 		}
 		if lacks(c) {
-			c.Values = slices.Clone(c.Values)
-			for i, text := range c.Values {
-				if text != "" {
-					continue
-				}
-				c.Values[i] = cmp.Or(b.table.entity.Fields[i].Default, afterwrite.Null)
-				if row := rows[c.ID]; row != nil {
-					c.Values[i] = row[i]
-				}
-			}
+			c.Values = b.table.entire(c.Values, rows[c.ID])
 		}
 		whole = append(whole, c)
 	}
@@ -49,6 +40,21 @@ func (b *batch) complete(changes []afterwrite.Change) ([]afterwrite.Change, erro
 }
 
 func lacks(c afterwrite.Change) bool { return slices.Contains(c.Values, "") }
+
+// entire is a record's values with those that it lacks, from its row; nil: it has none.
+func (t *table) entire(values, row afterwrite.Values) afterwrite.Values {
+	whole := slices.Clone(values)
+	for i, text := range values {
+		switch {
+		case text != "":
+		case row != nil:
+			whole[i] = row[i]
+		default:
+			whole[i] = cmp.Or(t.entity.Fields[i].Default, afterwrite.Null)
+		}
+	}
+	return whole
+}
 
 // rowsOf reads the rows of ids, one by one where one of them cannot be read.
 func (b *batch) rowsOf(ids []string) (map[string]afterwrite.Values, map[string]afterwrite.Refusal, error) {

@@ -47,13 +47,6 @@ func (r tokenRow) token() (token.Token, error) {
 	return t, nil
 }
 
-func timeOrZero(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.UTC()
-}
-
 // LivingTokens returns the tokens that are not revoked, by name. Expired ones may be
 // among them. They are at most [token.MaxTokens], give or take those that several
 // processes make at the same moment. A row that cannot be read, such as one of a newer

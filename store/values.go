@@ -123,3 +123,14 @@ func parseTime(s string) (time.Time, error) {
 	}
 	return time.Time{}, fmt.Errorf("%q is not a time", s)
 }
+
+// sqlInstant is a time as every database keeps it: UTC, at most microseconds.
+func sqlInstant(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+// timeOrZero is a scanned time in UTC, zero for NULL.
+func timeOrZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// Actor is who does something, for the audit.
+type Actor struct {
+	Name   string // a token's name, a user, or a process that acts by itself
+	Origin string // an address, or the command line
+}
+
+// AuditEntry is one action of an operator.
+type AuditEntry struct {
+	Number  int64 // given by the database
+	At      time.Time
+	Actor   Actor
+	Action  string // such as dead.retry or policy.set
+	Entity  string
+	ID      string             // "" if it was not about one record
+	Version afterwrite.Version // 0 if it was not about one version
+	Detail  map[string]any     // what else is to be known; no secrets
+}
+
+// auditRow is a row of afterwrite_audit.
+type auditRow struct {
+	Number  int64 `gorm:"->;column:number"`
+	At      time.Time
+	Actor   string
+	Origin  string
+	Action  string
+	Entity  string
+	ID      string `gorm:"column:id"`
+	Version int64
+	Detail  string
+}
+
+func (r auditRow) entry() AuditEntry {
+	e := AuditEntry{
+		Number: r.Number, At: r.At.UTC(), Actor: Actor{r.Actor, r.Origin}, Action: r.Action,
+		Entity: r.Entity, ID: r.ID, Version: afterwrite.Version(r.Version),
+	}
+	_ = json.Unmarshal([]byte(r.Detail), &e.Detail) // written by insertAudit
+	return e
+}
+
+// Audit adds an entry. Number is given by the database, and At is now if it is zero.
+func (s *Store) Audit(ctx context.Context, entry AuditEntry) error {
+	return s.change(ctx, "audit "+entry.Action, func(db *gorm.DB) error { return insertAudit(db, entry) })
+}
+
+// Note adds entries to the audit that belong to no change of the database, all or none.
+func (s *Store) Note(ctx context.Context, entries ...AuditEntry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	return s.change(ctx, fmt.Sprintf("note %d times %s", len(entries), entries[0].Action), func(db *gorm.DB) error {
+		return insertAudit(db, entries...)
+	})
+}
+
+func insertAudit(db *gorm.DB, entries ...AuditEntry) error {
+	rows := make([]auditRow, len(entries))
+	for i, e := range entries {
+		detail, err := json.Marshal(e.Detail)
+		if err != nil {
+			return &ownError{err}
+		}
+		if e.Detail == nil {
+			detail = []byte("{}")
+		}
+		if e.At.IsZero() {
+			e.At = time.Now()
+		}
+		rows[i] = auditRow{
+			At: sqlInstant(e.At), Actor: e.Actor.Name, Origin: e.Actor.Origin, Action: e.Action,
+			Entity: e.Entity, ID: e.ID, Version: int64(e.Version), Detail: string(detail),
+		}
+	}
+	for some := range slices.Chunk(rows, lettersPerStatement) {
+		if err := db.Table("afterwrite_audit").Create(&some).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AuditQuery selects audit entries; what is zero does not restrict.
+type AuditQuery struct {
+	Entity string
+	ID     string
+	Before int64 // entries with a smaller number
+	Limit  int   // up to MaxListLimit; 0: DefaultListLimit
+}
+
+// AuditLog returns audit entries, the newest first. Page on with the last number.
+func (s *Store) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, error) {
+	defer s.metrics.time("audit")()
+	query := s.read(ctx).Table("afterwrite_audit").Order("number DESC").Limit(limit(q.Limit))
+	if q.Entity != "" {
+		query = query.Where("entity = ?", q.Entity)
+	}
+	if q.ID != "" {
+		query = query.Where("id = ?", q.ID)
+	}
+	if q.Before > 0 {
+		query = query.Where("number < ?", q.Before)
+	}
+	var rows []auditRow
+	if err := query.Find(&rows).Error; err != nil {
+		return nil, s.unavailable("read the audit", err)
+	}
+	entries := make([]AuditEntry, len(rows))
+	for i, r := range rows {
+		entries[i] = r.entry()
+	}
+	return entries, nil
+}
+
+// RedisLost is the action of the audit's entry that Redis has lost its state of an entity.
+const RedisLost = "redis.lost"
+
+// LostAt returns when the audit last had an entry that Redis has lost its state of the
+// entity; the zero time if it never had one.
+func (s *Store) LostAt(ctx context.Context, e *afterwrite.Entity) (time.Time, error) {
+	var rows []auditRow
+	err := s.read(ctx).Table("afterwrite_audit").Where("entity = ? AND id = '' AND action = ?", e.Name, RedisLost).
+		Order("number DESC").Limit(1).Find(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return time.Time{}, s.unavailable("look for losses of "+e.Name, err)
+	}
+	return rows[0].At.UTC(), nil
+}
