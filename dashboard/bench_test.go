@@ -60,7 +60,7 @@ func crowded(b *testing.B, count int) http.Handler {
 		require.NoError(b, entities[i].Init())
 	}
 	redis, prefix := testkit.SharedRedis(b).URL(), testkit.Prefix(b)
-	s, err := store.Open(b.Context(), store.Config{URL: testkit.SQLite(b)}, entities)
+	s, err := store.Open(store.Config{URL: testkit.SQLite(b)}, entities)
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = s.Close() })
 	_, err = s.Migrate(b.Context(), false)

@@ -23,7 +23,7 @@ func TestPagesOfARealSystem(t *testing.T) {
 	c, err := cache.New(cache.Config{URL: redis.URL()})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	s, err := store.Open(t.Context(), store.Config{URL: testkit.SQLite(t)}, list)
+	s, err := store.Open(store.Config{URL: testkit.SQLite(t)}, list)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	q, err := queue.Inspect(redis.URL(), "aw")

@@ -61,7 +61,7 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Options)) *dep
 	d := &deployment{t: t, entities: shop(t)}
 	redis, prefix := testkit.SharedRedis(t).URL(), testkit.Prefix(t)
 	var err error
-	d.store, err = store.Open(ctx, store.Config{URL: url}, d.entities)
+	d.store, err = store.Open(store.Config{URL: url}, d.entities)
 	require.NoError(t, err)
 	_, err = d.store.Migrate(ctx, false)
 	require.NoError(t, err)

@@ -37,7 +37,7 @@ func firstly(t *testing.T, mode afterwrite.WriteMode, run func(t *testing.T, b *
 		b.user.Write = mode
 		all := []*afterwrite.Entity{b.user}
 		var err error
-		b.store, err = store.Open(t.Context(), store.Config{URL: url, Log: testkit.Logger(t), Wrap: b.sql.Wrap}, all)
+		b.store, err = store.Open(store.Config{URL: url, Log: testkit.Logger(t), Wrap: b.sql.Wrap}, all)
 		require.NoError(t, err)
 		_, err = b.store.Migrate(t.Context(), false)
 		require.NoError(t, err)

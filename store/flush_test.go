@@ -368,7 +368,7 @@ func TestDatabaseDown(t *testing.T) {
 func TestBadConfig(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"", "file.db", "mysql://x/y", "sqlite://", "postgres://a:b@c:notaport/d"} {
-		_, err := store.Open(t.Context(), store.Config{URL: url}, nil)
+		_, err := store.Open(store.Config{URL: url}, nil)
 		require.Error(t, err, url)
 	}
 }

@@ -44,7 +44,7 @@ func open(t testing.TB, url string, entities []*afterwrite.Entity, options ...op
 	for _, o := range options {
 		o(&cfg)
 	}
-	s, err := store.Open(t.Context(), cfg, entities)
+	s, err := store.Open(cfg, entities)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return &bench{s, t, url, faults}

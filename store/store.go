@@ -103,7 +103,7 @@ func (p pool) close() error {
 
 // Open prepares a store for the entities. It touches no table, and fails only on a
 // configuration that cannot work; [Store.Ping] says whether the database answers.
-func Open(_ context.Context, cfg Config, entities []*afterwrite.Entity) (*Store, error) {
+func Open(cfg Config, entities []*afterwrite.Entity) (*Store, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err

@@ -242,7 +242,7 @@ func TestAMissingTableBlamesNoRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		other := *b.e
 		other.Name, other.Table = "other", "others"
-		s, err := store.Open(t.Context(), store.Config{URL: testkit.SQLite(t)}, []*afterwrite.Entity{&other})
+		s, err := store.Open(store.Config{URL: testkit.SQLite(t)}, []*afterwrite.Entity{&other})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = s.Close() })
 		w := b.worker(func(c *Config) { c.Store, c.Entities = s, []*afterwrite.Entity{&other} })

@@ -85,7 +85,7 @@ func setupFor(t testing.TB, url, redisURL string, entities ...*afterwrite.Entity
 		url: redisURL, prefix: testkit.Prefix(t), orders: &orders{},
 	}
 	var err error
-	b.store, err = store.Open(t.Context(), store.Config{
+	b.store, err = store.Open(store.Config{
 		URL: url, Wrap: b.sql.Wrap, IdleInTransaction: time.Second, Log: testkit.Logger(t),
 	}, entities)
 	require.NoError(t, err)

@@ -47,7 +47,7 @@ func (a *app) join(ctx context.Context, c *config.Config) (*parts, error) {
 	p.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d := c.Database
 	var err error
-	p.store, err = store.Open(ctx, store.Config{
+	p.store, err = store.Open(store.Config{
 		URL: d.URL, MaxOpen: d.MaxOpen, MaxIdle: d.MaxIdle, ConnLifetime: d.ConnLifetime,
 		LockTimeout: d.LockTimeout, StatementTimeout: d.StatementTimeout,
 		IdleInTransaction: d.IdleInTransaction, BusyTimeout: d.BusyTimeout,

@@ -56,7 +56,7 @@ func setup(t *testing.T, options ...func(*admin.Config)) *bundle {
 	}
 	log := testkit.Logger(t)
 	var err error
-	b.store, err = store.Open(t.Context(), store.Config{URL: testkit.SQLite(t), Log: log}, entities)
+	b.store, err = store.Open(store.Config{URL: testkit.SQLite(t), Log: log}, entities)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.store.Close() })
 	_, err = b.store.Migrate(t.Context(), false)

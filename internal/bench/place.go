@@ -141,7 +141,7 @@ func connect(url string, connections int) (redis.UniversalClient, error) {
 func (p *place) openAfterwrite(ctx context.Context) error {
 	c, entities := p.config, p.config.Entities
 	var err error
-	p.store, err = store.Open(ctx, store.Config{URL: c.Database.URL, MaxOpen: c.Database.MaxOpen, MaxIdle: c.Database.MaxIdle}, entities)
+	p.store, err = store.Open(store.Config{URL: c.Database.URL, MaxOpen: c.Database.MaxOpen, MaxIdle: c.Database.MaxIdle}, entities)
 	if err != nil {
 		return err
 	}

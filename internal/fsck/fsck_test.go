@@ -34,7 +34,7 @@ func setup(t *testing.T, url string) *bundle {
 	server := testkit.SharedRedis(t)
 	b.redis = server.Client(t)
 	var err error
-	b.store, err = store.Open(t.Context(), store.Config{URL: url, Log: testkit.Logger(t)}, []*afterwrite.Entity{b.entity})
+	b.store, err = store.Open(store.Config{URL: url, Log: testkit.Logger(t)}, []*afterwrite.Entity{b.entity})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.store.Close() })
 	_, err = b.store.Migrate(t.Context(), false)

@@ -84,7 +84,7 @@ func setup(t *testing.T, url string) *bundle {
 	}
 	b.user = b.entities["user"]
 	log := testkit.Logger(t)
-	opened, err := store.Open(t.Context(), store.Config{URL: url, Log: log}, entities)
+	opened, err := store.Open(store.Config{URL: url, Log: log}, entities)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = opened.Close() })
 	_, err = opened.Migrate(t.Context(), false)

@@ -77,7 +77,7 @@ func setup(t testing.TB, options ...option) *bundle {
 		b.redis = testkit.SharedRedis(t)
 	}
 	var err error
-	b.store, err = store.Open(t.Context(), store.Config{URL: testkit.SQLite(t), Log: log, Wrap: b.sql.Wrap}, entities)
+	b.store, err = store.Open(store.Config{URL: testkit.SQLite(t), Log: log, Wrap: b.sql.Wrap}, entities)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.store.Close() })
 	_, err = b.store.Migrate(t.Context(), false)

@@ -30,7 +30,7 @@ type bench struct {
 func setup(t *testing.T, url string) *bench {
 	b := &bench{t: t, e: testkit.Entity(t, "user"), redis: &testkit.RedisFaults{}, prefix: testkit.Prefix(t), ledger: &check.Ledger{}}
 	var err error
-	b.store, err = store.Open(t.Context(), store.Config{URL: url, Log: testkit.Logger(t)}, []*afterwrite.Entity{b.e})
+	b.store, err = store.Open(store.Config{URL: url, Log: testkit.Logger(t)}, []*afterwrite.Entity{b.e})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.store.Close() })
 	_, err = b.store.Migrate(t.Context(), false)
