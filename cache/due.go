@@ -210,11 +210,6 @@ func heldShare(e *afterwrite.Entity, limit int) int {
 	return share
 }
 
-func text(v any) string {
-	s, _ := v.(string)
-	return s
-}
-
 // why is the JSON beside a held or dead record: its refusal, and those before it.
 type why struct {
 	Version    afterwrite.Version `json:"version"`

@@ -26,12 +26,12 @@ func (c *Cache) fill(ctx context.Context, e *afterwrite.Entity, row afterwrite.R
 	if err != nil {
 		return 0, err
 	}
-	text, _ := reply.(string)
-	if text == "" {
+	version := text(reply)
+	if version == "" {
 		return 0, nil
 	}
 	c.metrics.fills.WithLabelValues(e.Name).Inc()
-	return parseVersion(text), nil
+	return parseVersion(version), nil
 }
 
 // ttl draws the life of a persisted record in the cache. The random part keeps records

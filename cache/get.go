@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/afterwrite/afterwrite"
@@ -60,9 +59,7 @@ func readFields(e *afterwrite.Entity) []string {
 // record reads what HMGET answers for readFields. A field that was added to the entity
 // after the record was written has no text: see [Cache.complete].
 func record(id string, texts []any, life time.Duration) afterwrite.Record {
-	version, _ := texts[0].(string)
-	state, _ := texts[1].(string)
-	r := afterwrite.Record{ID: id, Version: parseVersion(version), Status: statuses[state], TTL: max(life, 0)}
+	r := afterwrite.Record{ID: id, Version: parseVersion(text(texts[0])), Status: statuses[text(texts[1])], TTL: max(life, 0)}
 	if r.Deleted = text(texts[2]) != ""; r.Deleted {
 		return r
 	}
@@ -168,7 +165,7 @@ func (c *Cache) askLease(ctx context.Context, e *afterwrite.Entity, id, token st
 	if err != nil {
 		return "", Read{}, err
 	}
-	answer, _ := reply[0].(string)
+	answer := text(reply[0])
 	if answer != "record" {
 		return answer, Read{}, nil
 	}
@@ -245,12 +242,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-func parseMS(text string) time.Time {
-	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || n <= 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(int64(n))
 }

@@ -61,7 +61,7 @@ func (c *Cache) HeldFrom(ctx context.Context, places []HeldIn, limit int) (held 
 func idsOf(list []redis.Z) []string {
 	ids := make([]string, len(list))
 	for i, z := range list {
-		ids[i], _ = z.Member.(string)
+		ids[i] = text(z.Member)
 	}
 	return ids
 }
@@ -72,10 +72,10 @@ func waitingOf(list []redis.Z, details []any) []Waiting {
 		if details[i] == nil {
 			continue // it has left the list meanwhile
 		}
-		id, _ := z.Member.(string)
 		w := parseWhy(text(details[i]))
 		waiting = append(waiting, Waiting{
-			ID: id, Version: w.Version, Next: time.UnixMilli(int64(z.Score)), At: time.UnixMilli(w.At), Attempts: w.Attempts, Kind: w.Kind, Refusal: *w.refusal(), Apart: w.Apart,
+			ID: text(z.Member), Version: w.Version, Next: time.UnixMilli(int64(z.Score)),
+			At: time.UnixMilli(w.At), Attempts: w.Attempts, Kind: w.Kind, Refusal: *w.refusal(), Apart: w.Apart,
 		})
 	}
 	return waiting

@@ -16,8 +16,7 @@ import (
 
 // loading is what a loader says of its value by way of its context.
 type loading struct {
-	began   time.Time
-	stamped bool // the stamp of tags was read before it began
+	began time.Time
 
 	mu   sync.Mutex // guards what follows: a loader may have goroutines of its own
 	tags []Tag

@@ -228,20 +228,10 @@ func (m *many[T]) turn(ctx context.Context) error {
 	if len(grants) == 0 {
 		return nil
 	}
-	var keys []string
-	for key := range grants {
-		keys = append(keys, key)
-	}
-	return m.loadAll(ctx, keys, grants, Filled)
+	return m.loadAll(ctx, slices.Collect(maps.Keys(grants)), grants, Filled)
 }
 
-func (m *many[T]) keys() []string {
-	keys := make([]string, 0, len(m.missing))
-	for key := range m.missing {
-		keys = append(keys, key)
-	}
-	return keys
-}
+func (m *many[T]) keys() []string { return slices.Collect(maps.Keys(m.missing)) }
 
 // grants asks for all leases in one round trip, and takes what was filled meanwhile.
 func (m *many[T]) grants(ctx context.Context) (map[string]*grant, error) {
@@ -289,19 +279,14 @@ func (m *many[T]) leased(ctx context.Context, key string, reply []any, token str
 	case "refused":
 		return nil
 	}
-	raw := text(reply[1])
-	life, _ := reply[2].(int64)
-	found := []*entry{m.v.entry(ctx, w.k, []byte(raw), time.Duration(life)*time.Millisecond)}
-	if err := m.v.dropInvalid(ctx, found, nil); err != nil {
+	found, id, err := m.v.meanwhile(ctx, w.k, reply)
+	if err != nil {
 		return err
 	}
-	if e := found[0]; e != nil && e.ttl() > 0 {
-		return m.take(w.k, e, Hit)
+	if found != nil && found.ttl() > 0 {
+		return m.take(w.k, found, Hit)
 	}
-	if len(raw) < 2+entryID {
-		return errEntry
-	}
-	w.unusable = raw[2 : 2+entryID]
+	w.unusable = id
 	return nil
 }
 

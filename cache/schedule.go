@@ -19,7 +19,7 @@ func (c *Cache) Begin(ctx context.Context, o Order, life time.Duration) (Order, 
 	if err != nil {
 		return Order{}, err
 	}
-	generation, _ := reply.(string)
+	generation := text(reply)
 	if generation == "" {
 		return Order{}, nil
 	}

@@ -88,8 +88,7 @@ func (c *Cache) touch(ctx context.Context, names []string) error {
 		if err != nil {
 			return err
 		}
-		stamp, _ := reply.(string)
-		c.locals.touched(int64(parseVersion(stamp)), names[:n])
+		c.locals.touched(int64(parseVersion(text(reply))), names[:n])
 		names = names[n:]
 	}
 	return nil

@@ -23,7 +23,7 @@ func (v *Values[T]) askLease(ctx context.Context, k valueKey, unusable string) (
 		if err != nil {
 			return nil, nil, err
 		}
-		switch answer, _ := reply[0].(string); answer {
+		switch text(reply[0]) {
 		case "granted":
 			if err := v.cache.watch(ctx, v.p.Tags, v.longest()); err != nil {
 				v.giveBack(ctx, k, token)
@@ -33,20 +33,28 @@ func (v *Values[T]) askLease(ctx context.Context, k valueKey, unusable string) (
 		case "refused":
 			return nil, nil, nil
 		}
-		raw, _ := reply[1].(string)
-		life, _ := reply[2].(int64)
-		found := []*entry{v.entry(ctx, k, []byte(raw), time.Duration(life)*time.Millisecond)}
-		if err := v.dropInvalid(ctx, found, nil); err != nil {
-			return nil, nil, err
+		found, id, err := v.meanwhile(ctx, k, reply)
+		if err != nil || found != nil {
+			return nil, found, err
 		}
-		if found[0] != nil {
-			return nil, found[0], nil
-		}
-		if len(raw) < 2+entryID {
-			return nil, nil, errEntry
-		}
-		unusable = raw[2 : 2+entryID]
+		unusable = id
 	}
+}
+
+// meanwhile reads the entry that a request for a lease was answered, because somebody has
+// filled it since the caller looked, and its id. The entry is nil where a tag has
+// invalidated it or it cannot be read.
+func (v *Values[T]) meanwhile(ctx context.Context, k valueKey, reply []any) (*entry, string, error) {
+	raw := text(reply[1])
+	life, _ := reply[2].(int64)
+	if len(raw) < 2+entryID {
+		return nil, "", errEntry
+	}
+	found := []*entry{v.entry(ctx, k, []byte(raw), time.Duration(life)*time.Millisecond)}
+	if err := v.dropInvalid(ctx, found, nil); err != nil {
+		return nil, "", err
+	}
+	return found[0], raw[2 : 2+entryID], nil
 }
 
 // longest is the longest that an entry lives, unless its load says otherwise, from before
@@ -59,7 +67,6 @@ func (v *Values[T]) longest() time.Duration {
 func (v *Values[T]) loadUnder(ctx context.Context, k valueKey, g *grant, load Loading[T]) (*entry, Source, error) {
 	l := &loading{}
 	if g != nil {
-		l.stamped = true
 		stop := v.keepLease(ctx, k, g.token)
 		defer stop()
 	}

@@ -83,8 +83,7 @@ func (c *Cache) List(ctx context.Context, e *afterwrite.Entity, partition int, s
 	}
 	ids := make([]Listed, len(found))
 	for i, z := range found {
-		id, _ := z.Member.(string)
-		ids[i] = Listed{ID: id, Since: time.UnixMilli(int64(z.Score))}
+		ids[i] = Listed{ID: text(z.Member), Since: time.UnixMilli(int64(z.Score))}
 	}
 	return ids, nil
 }

@@ -323,7 +323,7 @@ func (w *Write) written(e *afterwrite.Entity, reply any) Written {
 	list, _ := reply.([]any)
 	texts := make([]string, len(list)+2)
 	for i := range list {
-		texts[i], _ = list[i].(string)
+		texts[i] = text(list[i])
 	}
 	field := texts[1]
 	switch texts[0] {
@@ -369,11 +369,6 @@ func (w *Write) added(e *afterwrite.Entity, texts []string) afterwrite.Values {
 	return values
 }
 
-func parseVersion(text string) afterwrite.Version {
-	n, _ := strconv.ParseInt(text, 10, 64)
-	return afterwrite.Version(n)
-}
-
 // Reserve gives an operation id the record id that its first caller made, so that a
 // repeated create finds the record that it created. Key and fresh are any text.
 func (c *Cache) Reserve(ctx context.Context, e *afterwrite.Entity, key, fresh string) (string, error) {
@@ -382,6 +377,5 @@ func (c *Cache) Reserve(ctx context.Context, e *afterwrite.Entity, key, fresh st
 	if err != nil {
 		return "", err
 	}
-	id, _ := reply.(string)
-	return id, nil
+	return text(reply), nil
 }
