@@ -135,7 +135,7 @@ func TestRescheduleMovesWhatHasNotMoved(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, waiting, 2)
 	assert.Equal(t, 1, waiting[0].Attempts)
-	assert.Equal(t, afterwrite.KindUnique, waiting[0].Kind)
+	assert.Equal(t, afterwrite.KindUnique, waiting[0].Refusal.Kind)
 	assert.WithinDuration(t, time.Now(), waiting[0].At, time.Minute)
 	n, err := b.Reschedule(t.Context(), b.e, 0, []cache.Move{
 		{ID: waiting[0].ID, From: waiting[0].Next, To: time.Now().Add(-time.Second)},

@@ -10,6 +10,17 @@ import (
 	"github.com/afterwrite/afterwrite"
 )
 
+// Waiting is a held record and what is known of its last attempt.
+type Waiting struct {
+	ID       string
+	Version  afterwrite.Version // that was refused
+	Next     time.Time          // of the next attempt
+	At       time.Time          // of the last attempt
+	Attempts int                // refusals so far
+	Refusal  afterwrite.Refusal // of the last attempt
+	Apart    bool               // it is set apart: see [Refused]
+}
+
 // HeldIn is a place in the held records of one partition: those whose next attempt is at a
 // time or later, after that many others.
 type HeldIn struct {
@@ -58,6 +69,16 @@ func (c *Cache) HeldFrom(ctx context.Context, places []HeldIn, limit int) (held 
 	return held, more, nil
 }
 
+// Waiting reads a page of a partition's held records, by the time of their next attempt,
+// after that many others.
+func (c *Cache) Waiting(ctx context.Context, e *afterwrite.Entity, partition, skip, limit int) ([]Waiting, error) {
+	held, _, err := c.HeldFrom(ctx, []HeldIn{{Entity: e, Partition: partition, Skip: skip}}, limit)
+	if err != nil {
+		return nil, err
+	}
+	return held[0], nil
+}
+
 func idsOf(list []redis.Z) []string {
 	ids := make([]string, len(list))
 	for i, z := range list {
@@ -75,8 +96,29 @@ func waitingOf(list []redis.Z, details []any) []Waiting {
 		w := parseWhy(text(details[i]))
 		waiting = append(waiting, Waiting{
 			ID: text(z.Member), Version: w.Version, Next: time.UnixMilli(int64(z.Score)),
-			At: time.UnixMilli(w.At), Attempts: w.Attempts, Kind: w.Kind, Refusal: *w.refusal(), Apart: w.Apart,
+			At: time.UnixMilli(w.At), Attempts: w.Attempts, Refusal: *w.refusal(), Apart: w.Apart,
 		})
 	}
 	return waiting
+}
+
+// Move is a held record's new time.
+type Move struct {
+	ID   string
+	From time.Time // the next attempt as it was read
+	To   time.Time
+}
+
+// Reschedule gives held records of one partition another time for their next attempt,
+// where it has not changed since it was read. It returns the number moved; the sweeper
+// sees the new times.
+func (c *Cache) Reschedule(ctx context.Context, e *afterwrite.Entity, partition int, moves []Move) (int, error) {
+	if len(moves) == 0 {
+		return 0, nil
+	}
+	args := make([]any, 0, 3*len(moves))
+	for _, m := range moves {
+		args = append(args, m.ID, strconv.FormatInt(m.From.UnixMilli(), 10), m.To.UnixMilli())
+	}
+	return c.runInt(ctx, rescheduleScript, []string{c.keys(e, partition).held}, args...)
 }

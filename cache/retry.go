@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/afterwrite/afterwrite"
 )
@@ -46,47 +45,4 @@ func (c *Cache) Retry(ctx context.Context, e *afterwrite.Entity, partition int, 
 	}
 	o, err := order(e, partition, []any{reply[0], strconv.FormatInt(ms(e.Flush.Delay), 10)})
 	return back, o, err
-}
-
-// Waiting is a held record and what is known of its last attempt.
-type Waiting struct {
-	ID       string
-	Version  afterwrite.Version // that was refused
-	Next     time.Time          // of the next attempt
-	At       time.Time          // of the last attempt
-	Attempts int
-	Kind     afterwrite.Kind
-	Refusal  afterwrite.Refusal // of the last attempt
-	Apart    bool               // it is set apart: see [Refused]
-}
-
-// Waiting reads a page of a partition's held records, by the time of their next attempt,
-// after that many others.
-func (c *Cache) Waiting(ctx context.Context, e *afterwrite.Entity, partition, skip, limit int) ([]Waiting, error) {
-	held, _, err := c.HeldFrom(ctx, []HeldIn{{Entity: e, Partition: partition, Skip: skip}}, limit)
-	if err != nil {
-		return nil, err
-	}
-	return held[0], nil
-}
-
-// Move is a held record's new time.
-type Move struct {
-	ID   string
-	From time.Time // the next attempt as it was read
-	To   time.Time
-}
-
-// Reschedule gives held records of one partition another time for their next attempt,
-// where it has not changed since it was read. It returns the number moved; the sweeper
-// sees the new times.
-func (c *Cache) Reschedule(ctx context.Context, e *afterwrite.Entity, partition int, moves []Move) (int, error) {
-	if len(moves) == 0 {
-		return 0, nil
-	}
-	args := make([]any, 0, 3*len(moves))
-	for _, m := range moves {
-		args = append(args, m.ID, strconv.FormatInt(m.From.UnixMilli(), 10), m.To.UnixMilli())
-	}
-	return c.runInt(ctx, rescheduleScript, []string{c.keys(e, partition).held}, args...)
 }

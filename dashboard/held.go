@@ -137,7 +137,7 @@ func (d *dashboard) exportHeld(w http.ResponseWriter, r *http.Request) {
 				return lines, err
 			}
 			if mend.HeldFits(f.LetterFilter, row.Waiting) {
-				lines = append(lines, []string{row.Entity.Name, row.ID, string(row.Kind), row.Refusal.Constraint, row.Refusal.Column,
+				lines = append(lines, []string{row.Entity.Name, row.ID, string(row.Refusal.Kind), row.Refusal.Constraint, row.Refusal.Column,
 					row.Refusal.Message, strconv.Itoa(row.Attempts), stamp(row.At), stamp(row.Next)})
 			}
 		}

@@ -138,12 +138,12 @@ func (w *Worker) movePartition(ctx context.Context, e *afterwrite.Entity, partit
 func moves(p afterwrite.RetryPolicy, page []cache.Waiting) []cache.Move {
 	var moves []cache.Move
 	for _, one := range page {
-		low, high := p.Range(one.Kind, max(one.Attempts, 1))
-		if one.Kind == afterwrite.KindForeignKey {
+		low, high := p.Range(one.Refusal.Kind, max(one.Attempts, 1))
+		if one.Refusal.Kind == afterwrite.KindForeignKey {
 			low = min(low, parentPause) // its parent may be pending, see parent.go
 		}
 		if delay := one.Next.Sub(one.At); delay < low-time.Millisecond || delay > high+time.Millisecond {
-			to := one.At.Add(p.Delay(one.Kind, max(one.Attempts, 1)))
+			to := one.At.Add(p.Delay(one.Refusal.Kind, max(one.Attempts, 1)))
 			moves = append(moves, cache.Move{ID: one.ID, From: one.Next, To: to})
 		}
 	}

@@ -92,7 +92,7 @@ func TestMovingAgainChangesNothing(t *testing.T) {
 	p := afterwrite.RetryPolicy{MaxAttempts: 5, Base: time.Second, Factor: 2, Cap: 3 * time.Second, Jitter: afterwrite.JitterEqual}
 	at := time.UnixMilli(1_700_000_000_000)
 	one := func(attempts int, delay time.Duration) cache.Waiting {
-		return cache.Waiting{ID: "a", At: at, Next: at.Add(delay), Attempts: attempts, Kind: afterwrite.KindCheck}
+		return cache.Waiting{ID: "a", At: at, Next: at.Add(delay), Attempts: attempts, Refusal: afterwrite.Refusal{Kind: afterwrite.KindCheck}}
 	}
 	for _, kept := range []cache.Waiting{one(1, 500*time.Millisecond), one(1, time.Second), one(2, 2*time.Second), one(4, 3*time.Second)} {
 		require.Empty(t, moves(p, []cache.Waiting{kept}), "%+v", kept)
@@ -101,7 +101,7 @@ func TestMovingAgainChangesNothing(t *testing.T) {
 		moved := moves(p, []cache.Waiting{wrong})
 		require.Len(t, moved, 1)
 		require.Equal(t, wrong.Next, moved[0].From)
-		low, high := p.Range(wrong.Kind, wrong.Attempts)
+		low, high := p.Range(wrong.Refusal.Kind, wrong.Attempts)
 		require.GreaterOrEqual(t, moved[0].To.Sub(at), low)
 		require.LessOrEqual(t, moved[0].To.Sub(at), high)
 		wrong.Next = moved[0].To

@@ -35,7 +35,7 @@ type Held struct {
 // HeldFits reports whether a held record is one of a filter's. Its time is that of its
 // last attempt; what state letters are in says nothing of it.
 func HeldFits(f store.LetterFilter, w cache.Waiting) bool {
-	return (f.ID == "" || f.ID == w.ID) && (f.Kind == "" || f.Kind == w.Kind) &&
+	return (f.ID == "" || f.ID == w.ID) && (f.Kind == "" || f.Kind == w.Refusal.Kind) &&
 		(f.Constraint == "" || f.Constraint == w.Refusal.Constraint) &&
 		(f.Text == "" || strings.Contains(strings.ToLower(w.Refusal.Message), strings.ToLower(f.Text))) &&
 		(f.Since.IsZero() || !w.At.Before(f.Since)) && (f.Until.IsZero() || w.At.Before(f.Until))

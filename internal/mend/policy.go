@@ -133,8 +133,8 @@ func (m *Mender) Effect(ctx context.Context, entity string, p afterwrite.RetryPo
 				return effect, err
 			}
 			for _, w := range waiting {
-				low, high := p.Range(w.Kind, w.Attempts)
-				effect.add(w.Next, w.At.Add((low+high)/2), p.Exhausted(w.Kind, w.Attempts+1))
+				low, high := p.Range(w.Refusal.Kind, w.Attempts)
+				effect.add(w.Next, w.At.Add((low+high)/2), p.Exhausted(w.Refusal.Kind, w.Attempts+1))
 			}
 			if len(waiting) == 0 {
 				break
