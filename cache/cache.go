@@ -73,7 +73,7 @@ type Cache struct {
 	hub   *hub               // events, see events.go
 
 	keptTags   int
-	watches    watches       // entities that values depend on, see tags.go
+	watches    watches       // entities that values depend on, see watch.go
 	locals     *locals       // L1s of values, see l1.go
 	records    *recordLocals // L1s of records, see l1_records.go
 	looks      *looks        // reads that share round trips, see look.go
@@ -91,28 +91,9 @@ func New(cfg Config) (*Cache, error) {
 		return nil, errors.New("redis prefix: braces are the hash tag's")
 	}
 	values, log := newValueMetrics(cfg.Registerer), cmp.Or(cfg.Log, slog.Default())
-	clients := [2]redis.UniversalClient{}
-	const redirects = 3 // of a command to the node of a cluster that has its slot
-	for i, more := range [2]struct{ retries, redirects int }{
-		{cmp.Or(cfg.Retries, DefaultRetries), redirects}, {-1, -1}, // the writes' own: see redirect
-	} {
-		o, err := ParseURL(cfg.URL)
-		if err != nil {
-			return nil, err
-		}
-		timeout := cmp.Or(cfg.Timeout, DefaultTimeout)
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = timeout, timeout, timeout, timeout
-		o.DialerRetries = 1
-		o.PoolSize = cfg.PoolSize
-		o.MaxRetries, o.MaxRedirects = more.retries, more.redirects
-		o.ContextTimeoutEnabled = true
-		clients[i] = redis.NewUniversalClient(o)
-		if i == 0 {
-			clients[i].AddHook(newBreaker(timeout, values.breaker, log))
-		}
-		for _, hook := range cfg.Hooks {
-			clients[i].AddHook(hook)
-		}
+	options, err := cfg.options()
+	if err != nil {
+		return nil, err
 	}
 	c := &Cache{
 		prefix:     prefix,
@@ -123,15 +104,46 @@ func New(cfg Config) (*Cache, error) {
 		loader:     cfg.Loader,
 		log:        log,
 		metrics:    newMetrics(cfg.Registerer),
-		redis:      clients[0],
-		writes:     clients[1],
+		keptTags:   cmp.Or(cfg.KeptTags, DefaultKeptTags),
+		refreshes:  make(chan struct{}, maxRefreshes),
+		values:     values,
 	}
-	c.keptTags = cmp.Or(cfg.KeptTags, DefaultKeptTags)
-	c.refreshes = make(chan struct{}, maxRefreshes)
-	c.values = values
+	breaker := newBreaker(options.ReadTimeout, values.breaker, log)
+	c.redis = connect(options, cmp.Or(cfg.Retries, DefaultRetries), maxRedirects, append([]redis.Hook{breaker}, cfg.Hooks...))
+	c.writes = connect(options, -1, -1, cfg.Hooks)
 	c.hub, c.locals, c.records = newHub(c), newLocals(c), newRecordLocals(c)
 	c.looks, c.glances = &looks{cache: c}, newGlances()
 	return c, nil
+}
+
+// options are those of both clients, their retries aside.
+func (cfg *Config) options() (*redis.UniversalOptions, error) {
+	o, err := ParseURL(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	timeout := cmp.Or(cfg.Timeout, DefaultTimeout)
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = timeout, timeout, timeout, timeout
+	o.DialerRetries = 1
+	o.PoolSize = cfg.PoolSize
+	o.ContextTimeoutEnabled = true
+	return o, nil
+}
+
+// maxRedirects bounds how often a call is sent on to the node of a cluster that has its
+// slot: by the client itself, or for writes by [Cache.redirect].
+const maxRedirects = 3
+
+// connect makes a client that sends a command again so often, -1 for never, after a network
+// error and after a redirect.
+func connect(o *redis.UniversalOptions, retries, redirects int, hooks []redis.Hook) redis.UniversalClient {
+	own := *o
+	own.MaxRetries, own.MaxRedirects = retries, redirects
+	client := redis.NewUniversalClient(&own)
+	for _, hook := range hooks {
+		client.AddHook(hook)
+	}
+	return client
 }
 
 // Close ends the subscriptions and the connections. Calls under way fail.

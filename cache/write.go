@@ -158,7 +158,7 @@ func (c *Cache) redirect(ctx context.Context, s *script, calls []*call) {
 	if !ok {
 		return
 	}
-	for range 3 {
+	for range maxRedirects {
 		var again []*call
 		for _, one := range calls {
 			if err := one.cmd.Err(); err != nil && redis.HasErrorPrefix(err, "MOVED") {
