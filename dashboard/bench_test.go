@@ -81,7 +81,7 @@ func crowded(b *testing.B, count int) http.Handler {
 	require.NoError(b, err)
 	insertLetters(b, s, entities, count)
 	holdSome(b, c, entities)
-	h, err := dashboard.New(dashboard.Options{
+	h, err := dashboard.New(dashboard.Config{
 		Entities: entities, Cache: c, Store: s, Queues: inspector, Letters: m, Records: c, Rows: s, Series: c,
 		MaxAge: time.Nanosecond, Refresh: time.Hour,
 	})

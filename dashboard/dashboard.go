@@ -35,7 +35,7 @@ type queues interface {
 	Sizes(ctx context.Context) ([]queue.Size, error)
 }
 
-// Defaults of [Options].
+// Defaults of [Config].
 const (
 	DefaultRefresh = 5 * time.Second // between two readings for open pages
 	DefaultTimeout = 2 * time.Second // of reading the figures
@@ -45,9 +45,9 @@ const (
 // maxForm bounds the bytes of a form.
 const maxForm = 1 << 20
 
-// Options say what the pages show and who may see them. Entities, Cache and Store are
+// Config says what the pages show and who may see them. Entities, Cache and Store are
 // required; what is nil has no pages.
-type Options struct {
+type Config struct {
 	Entities []*afterwrite.Entity
 	Cache    figures
 	Store    database
@@ -79,7 +79,7 @@ type Options struct {
 }
 
 type dashboard struct {
-	Options
+	Config
 	templates templates
 	assets    map[string]asset
 	reading   reading
@@ -92,22 +92,22 @@ type dashboard struct {
 }
 
 // New returns the handler of the pages. It connects to nothing: the figures are read
-// by the sampler, and when a page is asked for. An error says which option is wrong.
-func New(o Options) (http.Handler, error) {
-	if len(o.Entities) == 0 || o.Cache == nil || o.Store == nil {
+// by the sampler, and when a page is asked for. An error says what is wrong with cfg.
+func New(cfg Config) (http.Handler, error) {
+	if len(cfg.Entities) == 0 || cfg.Cache == nil || cfg.Store == nil {
 		return nil, errors.New("dashboard: entities, cache and store are required")
 	}
-	o.Refresh = cmp.Or(o.Refresh, DefaultRefresh)
-	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
-	o.MaxAge = cmp.Or(o.MaxAge, DefaultMaxAge)
-	o.Log = cmp.Or(o.Log, slog.Default())
-	if o.Go == nil {
-		o.Go = func(run func(context.Context)) { go run(context.Background()) }
+	cfg.Refresh = cmp.Or(cfg.Refresh, DefaultRefresh)
+	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
+	cfg.MaxAge = cmp.Or(cfg.MaxAge, DefaultMaxAge)
+	cfg.Log = cmp.Or(cfg.Log, slog.Default())
+	if cfg.Go == nil {
+		cfg.Go = func(run func(context.Context)) { go run(context.Background()) }
 	}
-	d := &dashboard{Options: o, pulse: newPulse(), jobs: newJobs(), groupings: newGroupings()}
-	d.tasks, _ = o.Queues.(tasks)
+	d := &dashboard{Config: cfg, pulse: newPulse(), jobs: newJobs(), groupings: newGroupings()}
+	d.tasks, _ = cfg.Queues.(tasks)
 	var err error
-	if d.people, err = newPeople(o); err != nil {
+	if d.people, err = newPeople(cfg); err != nil {
 		return nil, err
 	}
 	if d.assets, err = loadAssets(); err != nil {

@@ -86,7 +86,7 @@ func nothing(func(context.Context)) {}
 
 func pages(t testing.TB, s *system) http.Handler {
 	t.Helper()
-	h, err := dashboard.New(dashboard.Options{Entities: entities(t), Cache: s, Store: s, Queues: s, Version: "v1.2.3", MaxAge: time.Nanosecond, Go: nothing})
+	h, err := dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Queues: s, Version: "v1.2.3", MaxAge: time.Nanosecond, Go: nothing})
 	require.NoError(t, err)
 	return h
 }
@@ -301,7 +301,7 @@ func TestStaticFilesAreKeptByBrowsers(t *testing.T) {
 // Many viewers cost one reading.
 func TestViewersShareAReading(t *testing.T) {
 	s := healthy()
-	h, err := dashboard.New(dashboard.Options{Entities: entities(t), Cache: s, Store: s, MaxAge: time.Hour, Go: nothing})
+	h, err := dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, MaxAge: time.Hour, Go: nothing})
 	require.NoError(t, err)
 	var viewers sync.WaitGroup
 	for range 50 {
@@ -317,7 +317,7 @@ func TestViewersShareAReading(t *testing.T) {
 }
 
 func TestNewNeedsWhatItShows(t *testing.T) {
-	_, err := dashboard.New(dashboard.Options{})
+	_, err := dashboard.New(dashboard.Config{})
 	require.ErrorContains(t, err, "required")
 }
 

@@ -144,7 +144,7 @@ func TestBulkHeld(t *testing.T) {
 // Production asks to type, and the server asks for the role.
 func TestHeldInProduction(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, func(o *dashboard.Options) { o.Users, o.Environment = people[:2], "production" })
+	d := deploy(t, func(o *dashboard.Config) { o.Users, o.Environment = people[:2], "production" })
 	d.refuse("eve", "mallory")
 	b := newTab(t, d.pages.URL)
 	b.expects("status of 401")
@@ -302,7 +302,7 @@ func (d *deployment) told() int {
 // that comes to an end.
 func TestCountsComeToRest(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, func(o *dashboard.Options) { o.Refresh, o.MaxAge = time.Hour, 1 })
+	d := deploy(t, func(o *dashboard.Config) { o.Refresh, o.MaxAge = time.Hour, 1 })
 	d.refuse("eve", "mallory")
 	d.die("user", "eve")
 	visit := func() {

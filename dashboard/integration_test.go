@@ -29,7 +29,7 @@ func TestPagesOfARealSystem(t *testing.T) {
 	q, err := queue.Inspect(redis.URL(), "aw")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = q.Close() })
-	h, err := dashboard.New(dashboard.Options{Entities: list, Cache: c, Store: s, Queues: q, MaxAge: 1})
+	h, err := dashboard.New(dashboard.Config{Entities: list, Cache: c, Store: s, Queues: q, MaxAge: 1})
 	require.NoError(t, err)
 
 	user := list[0]

@@ -178,7 +178,7 @@ func hash(password string) string {
 // People log in, and the server, not the page, refuses what their role may not.
 func TestPeople(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, func(o *dashboard.Options) { o.Users, o.Environment = people[:2], "production" })
+	d := deploy(t, func(o *dashboard.Config) { o.Users, o.Environment = people[:2], "production" })
 	d.refuse("eve")
 	d.die("user", "eve")
 	number := d.letters()[0].Number

@@ -40,13 +40,13 @@ type deployment struct {
 }
 
 // deploy starts one on SQLite. A change alters the dashboard's options.
-func deploy(t testing.TB, change ...func(*dashboard.Options)) *deployment {
+func deploy(t testing.TB, change ...func(*dashboard.Config)) *deployment {
 	t.Helper()
 	return deployOn(t, testkit.SQLite(t), change...)
 }
 
 // onEach runs a journey on each database.
-func onEach(t *testing.T, journey func(t *testing.T, d *deployment), change ...func(*dashboard.Options)) {
+func onEach(t *testing.T, journey func(t *testing.T, d *deployment), change ...func(*dashboard.Config)) {
 	t.Parallel()
 	testkit.Databases(t, func(t *testing.T, url string) {
 		t.Parallel()
@@ -54,7 +54,7 @@ func onEach(t *testing.T, journey func(t *testing.T, d *deployment), change ...f
 	})
 }
 
-func deployOn(t testing.TB, url string, change ...func(*dashboard.Options)) *deployment {
+func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *deployment {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -91,7 +91,7 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Options)) *dep
 	require.NoError(t, err)
 	running.Go(func() { _ = flusher.Run(ctx) })
 
-	o := dashboard.Options{
+	o := dashboard.Config{
 		Entities: d.entities, Cache: d.cache, Store: d.store, Queues: inspector, Letters: d.mender, Records: d.cache, Rows: d.store,
 		Series: d.cache, Audit: d.store, Tokens: d.store, Version: "v1.2.3", Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond,
 		Log: testkit.Logger(t), Go: func(run func(context.Context)) { running.Go(func() { run(ctx) }) },

@@ -90,17 +90,17 @@ type people struct {
 	hashes   []string // of all users who have one, sorted by name
 }
 
-func newPeople(o Options) (*people, error) {
+func newPeople(cfg Config) (*people, error) {
 	p := &people{
-		users: map[string]User{}, proxy: o.Proxy, insecure: o.Insecure, sessions: scs.New(),
+		users: map[string]User{}, proxy: cfg.Proxy, insecure: cfg.Insecure, sessions: scs.New(),
 		checking: make(chan struct{}, loginsAtOnce), tries: tries{by: map[netip.Prefix]*rate.Limiter{}},
 	}
-	for _, u := range o.Users {
+	for _, u := range cfg.Users {
 		if err := p.add(u); err != nil {
 			return nil, fmt.Errorf("dashboard: user %q: %w", u.Name, err)
 		}
 	}
-	if o.Proxy.Header != "" && len(o.Proxy.From) == 0 {
+	if cfg.Proxy.Header != "" && len(cfg.Proxy.From) == 0 {
 		return nil, errors.New("dashboard: a proxy's header is believed from named addresses alone; name them")
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.users)) {
@@ -108,15 +108,15 @@ func newPeople(o Options) (*people, error) {
 			p.hashes = append(p.hashes, h)
 		}
 	}
-	p.open = len(o.Users) == 0 && o.Proxy.Header == ""
+	p.open = len(cfg.Users) == 0 && cfg.Proxy.Header == ""
 	s := p.sessions
 	s.Lifetime, s.IdleTimeout, s.HashTokenInStore = sessionLife, sessionIdle, true
-	s.Cookie.Name, s.Cookie.Secure, s.Cookie.SameSite = "afterwrite_session", o.HTTPS, http.SameSiteLaxMode
-	if o.Sessions != nil {
-		s.Store = sessions{store: o.Sessions, here: s.Store, log: o.Log}
+	s.Cookie.Name, s.Cookie.Secure, s.Cookie.SameSite = "afterwrite_session", cfg.HTTPS, http.SameSiteLaxMode
+	if cfg.Sessions != nil {
+		s.Store = sessions{store: cfg.Sessions, here: s.Store, log: cfg.Log}
 	}
 	s.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
-		o.Log.ErrorContext(r.Context(), "session failed", "error", err)
+		cfg.Log.ErrorContext(r.Context(), "session failed", "error", err)
 		http.Error(w, "the session cannot be read now", http.StatusServiceUnavailable)
 	}
 	return p, nil

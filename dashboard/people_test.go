@@ -33,9 +33,9 @@ func TestPasswords(t *testing.T) {
 		require.Error(t, dashboard.CheckHash(bad), bad)
 	}
 	s := healthy()
-	_, err = dashboard.New(dashboard.Options{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: []dashboard.User{{Name: "a", Role: "boss", Hash: h}}})
+	_, err = dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: []dashboard.User{{Name: "a", Role: "boss", Hash: h}}})
 	require.ErrorContains(t, err, "one of the roles")
-	_, err = dashboard.New(dashboard.Options{Entities: entities(t), Cache: s, Store: s, Go: nothing, Proxy: dashboard.Proxy{Header: "X-User"}})
+	_, err = dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing, Proxy: dashboard.Proxy{Header: "X-User"}})
 	require.ErrorContains(t, err, "named addresses")
 }
 
@@ -58,7 +58,7 @@ func (d *deployment) visit(method, path, user string, form url.Values, more ...f
 	return answer, body(d.t, answer)
 }
 
-func proxied(o *dashboard.Options) {
+func proxied(o *dashboard.Config) {
 	o.Users = []dashboard.User{{Name: "otto", Role: dashboard.Operator}, {Name: "anna", Role: dashboard.Admin}}
 	o.Proxy = dashboard.Proxy{Header: "X-User", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Role: dashboard.Viewer}
 }
@@ -191,7 +191,7 @@ func TestActionsAreAboutWhatWasSeen(t *testing.T) {
 func TestEventsNeedALogIn(t *testing.T) {
 	t.Parallel()
 	s := healthy()
-	h, err := dashboard.New(dashboard.Options{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: people[:1]})
+	h, err := dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: people[:1]})
 	require.NoError(t, err)
 	w := httptest.NewRecorder()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/events", nil)

@@ -63,7 +63,7 @@ func TestSessionsOutliveRedis(t *testing.T) {
 	require.NoError(t, err)
 	serve := func(users ...dashboard.User) string {
 		s := healthy()
-		h, err := dashboard.New(dashboard.Options{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: users, Sessions: kept, Log: testkit.Logger(t)})
+		h, err := dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: users, Sessions: kept, Log: testkit.Logger(t)})
 		require.NoError(t, err)
 		server := httptest.NewServer(h)
 		t.Cleanup(server.Close)
@@ -115,7 +115,7 @@ func TestSessionsOutliveRedis(t *testing.T) {
 func TestLoginTriesAreByAddress(t *testing.T) {
 	t.Parallel()
 	s := healthy()
-	h, err := dashboard.New(dashboard.Options{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: people[:2],
+	h, err := dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: people[:2],
 		Proxy: dashboard.Proxy{Header: "X-User", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
 	require.NoError(t, err)
 	server := httptest.NewServer(h)
@@ -145,7 +145,7 @@ func TestLoginTriesAreByAddress(t *testing.T) {
 func TestLoginStaysBelowTheRoot(t *testing.T) {
 	t.Parallel()
 	s := healthy()
-	h, err := dashboard.New(dashboard.Options{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: people[:1]})
+	h, err := dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: people[:1]})
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/deep/", http.StripPrefix("/deep", h))

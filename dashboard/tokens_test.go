@@ -74,7 +74,7 @@ func TestTokens(t *testing.T) {
 // Tokens are an admin's matter, and in production a revocation is typed.
 func TestTokensAreAnAdmins(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, func(o *dashboard.Options) { proxied(o); o.Environment = "production" })
+	d := deploy(t, func(o *dashboard.Config) { proxied(o); o.Environment = "production" })
 	form := url.Values{"name": {"shop"}, "scopes": {"*:read"}}
 	for _, user := range []string{"somebody", "otto"} {
 		for path, method := range map[string]string{"/tokens": http.MethodGet, "/tokens?": http.MethodPost, "/tokens/revoke": http.MethodPost, "/tokens/revoke?name=shop": http.MethodGet, "/tokens/export?format=csv": http.MethodGet} {

@@ -25,7 +25,7 @@ func (a *app) api(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (a *app) cacheStats(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (a *app) cacheBig(ctx context.Context, sample, largest int) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

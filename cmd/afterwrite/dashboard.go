@@ -97,7 +97,7 @@ func (a *app) dashboard(ctx context.Context) error {
 	if err := errDashboardExposed(c); err != nil {
 		return err
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

@@ -175,7 +175,7 @@ func (a *app) mending(ctx context.Context, fn func(p *parts, m *mend.Mender) err
 	if err != nil {
 		return err
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

@@ -128,7 +128,7 @@ func override(at *string, flag string) error {
 // devRun runs everything until ctx ends: first the API stops, then the worker, when the
 // database has everything.
 func (a *app) devRun(ctx context.Context, c *config.Config, redis devRedis, front, pages net.Listener) error {
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

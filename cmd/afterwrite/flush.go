@@ -60,7 +60,7 @@ func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) e
 	if err != nil {
 		return err
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (a *app) fsck(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (a *app) invalidate(ctx context.Context, entity string, ids []string, match
 			return usagef("%q: %v", id, err)
 		}
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func (a *app) load(ctx context.Context, entity, file string, f loadFlags) error 
 	if err != nil {
 		return err
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (a *app) migrate(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (a *app) rebuildRanks(ctx context.Context, args []string) error {
 	if len(args) == 1 && entities[0].RankBy == "" {
 		return usagef("%s has no rank.by", args[0])
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

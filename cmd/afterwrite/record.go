@@ -67,7 +67,7 @@ func (a *app) recordGet(ctx context.Context, entity, id string) error {
 	if id, err = e.CanonicalID(id); err != nil {
 		return usagef("%v", err)
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func (a *app) tokenNew(ctx context.Context, name string, f tokenFlags) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

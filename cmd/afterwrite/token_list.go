@@ -43,7 +43,7 @@ func (a *app) tokenList(ctx context.Context, all bool) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (a *app) tokenRevoke(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ type parts struct {
 }
 
 // join makes the cache and the store, which every command needs. Close the parts.
-func (a *app) join(ctx context.Context, c *config.Config) (*parts, error) {
+func (a *app) join(c *config.Config) (*parts, error) {
 	p := &parts{config: c, log: a.log, metrics: prometheus.NewRegistry()}
 	p.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d := c.Database
@@ -235,7 +235,7 @@ func (p *parts) newDashboard(ctx context.Context) (http.Handler, error) {
 	var beside sync.WaitGroup
 	p.closers = append(p.closers, func() error { cancel(); beside.Wait(); return nil })
 	c := p.config.Dashboard
-	handler, err := dashboard.New(dashboard.Options{
+	handler, err := dashboard.New(dashboard.Config{
 		Entities: p.config.Entities, Cache: p.cache, Store: p.store, Queues: inspector,
 		Letters: m, Records: p.cache, Rows: p.store, Series: p.cache, Audit: p.store, Tokens: p.store, Sessions: sessions,
 		Users: dashboardUsers(c.Users), Insecure: p.config.API.Insecure, HTTPS: c.HTTPS, Environment: c.Environment,

@@ -23,7 +23,7 @@ func (a *app) worker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.join(ctx, c)
+	p, err := a.join(c)
 	if err != nil {
 		return err
 	}
