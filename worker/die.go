@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
@@ -84,51 +83,4 @@ func letter(e *afterwrite.Entity, one cache.Refused) store.Letter {
 		l.History = append(l.History, store.Attempt(a))
 	}
 	return l
-}
-
-// attempt is what a refusal makes of a record: its attempts, its history and the time of
-// the next try. An attempt that came too early, before the record's parent, does not count
-// unless it is the first.
-func (w *Worker) attempt(e *afterwrite.Entity, r *reading, one store.Refused, wait waitForParent) cache.Refused {
-	due, now := r.due[one.ID], r.now()
-	refused := cache.Refused{
-		Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts + 1, History: due.History,
-		Since: due.PendingSince, At: now, Apart: one.Apart,
-	}
-	if wait.early && due.Attempts > 0 {
-		refused.Attempts = due.Attempts
-	} else {
-		refused.History = append(refused.History, cache.Attempt{
-			Number: refused.Attempts, At: now.UTC(), Kind: one.Refusal.Kind, Message: one.Refusal.Message, Worker: w.id,
-		})
-	}
-	delay := w.policies.retry(e).Delay(one.Refusal.Kind, refused.Attempts)
-	if wait.early {
-		delay = min(delay, wait.pause)
-	}
-	if refused.Next = now.Add(delay); refused.Next.Before(r.behind) {
-		refused.Next = r.behind
-	}
-	return refused
-}
-
-// refuse sets refused records aside: to be tried again at a time that their policy draws,
-// or, where that is exhausted, as dead letters.
-func (w *Worker) refuse(ctx context.Context, o cache.Order, r *reading, refused []store.Refused) (held, dying []cache.Refused, err error) {
-	waits, err := w.parents(ctx, o.Entity, refused)
-	if err != nil {
-		return nil, nil, fmt.Errorf("look for parents: %w", err)
-	}
-	for _, one := range refused {
-		wait := waits[one.ID]
-		wait.early = wait.early || wait.arrived && r.due[one.ID].Attempts == 0
-		c := w.attempt(o.Entity, r, one, wait)
-		w.metrics.refused.WithLabelValues(o.Entity.Name, string(one.Refusal.Kind)).Inc()
-		if !wait.early && w.policies.exhausted(o.Entity, one.Refusal.Kind, c.Attempts) {
-			dying = append(dying, c)
-		} else {
-			held = append(held, c)
-		}
-	}
-	return held, dying, nil
 }

@@ -32,9 +32,9 @@
 //
 // # Refused records
 //
-// A refusal is an attempt (die.go): the record is held until the time that its entity's
+// A refusal is an attempt (refuse.go): the record is held until the time that its entity's
 // live policy draws, or, where that is exhausted, becomes a dead letter in the database
-// and then dies, in this order, so that a crash in between repeats both harmlessly. A
+// and then dies (die.go), in this order, so that a crash in between repeats both harmlessly. A
 // record whose parent is still pending is tried again soon and is no nearer to death by it
 // (parent.go). Policies are read every second and swapped whole (policy.go); the leader
 // gives what waits its new times (move.go), closes the letters of records that have moved

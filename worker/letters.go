@@ -11,9 +11,6 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// DefaultKeepLetters is how long a resolved dead letter is kept.
-const DefaultKeepLetters = 90 * 24 * time.Hour
-
 // Bounds of one look at the dead letters.
 const (
 	lettersPage    = 500              // letters of one page, and of those that stay open in one look

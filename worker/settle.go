@@ -24,8 +24,9 @@ type pending interface {
 }
 
 // settle tells Redis what became of a batch: persisted records are acked, refused ones
-// held or buried, slow ones set apart, and ids without a record taken off the list. All of it is tried: what
-// fails leaves its records as they were, and the next flush does them again, harmlessly.
+// held or buried, slow ones set apart, and ids without a record taken off the list. All of
+// it is tried: what fails leaves its records as they were, and the next flush does them
+// again, harmlessly.
 func (w *Worker) settle(ctx context.Context, o cache.Order, r *reading, f store.Flushed) error {
 	ctx, cancel := finish(ctx)
 	defer cancel()
@@ -45,19 +46,6 @@ func wrap(step string, o cache.Order, n int, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s %d records of %s/%d: %w", step, n, o.Entity.Name, o.Partition, err)
-}
-
-// setAside holds refused records until their next attempt, or has them die.
-func (w *Worker) setAside(ctx context.Context, o cache.Order, r *reading, refused []store.Refused) error {
-	if len(refused) == 0 {
-		return nil
-	}
-	held, dying, err := w.refuse(ctx, o, r, refused)
-	if err != nil {
-		return err
-	}
-	_, holdErr := w.cache.Hold(ctx, o.Entity, o.Partition, held)
-	return errors.Join(wrap("hold", o, len(held), holdErr), w.die(ctx, o, dying))
 }
 
 // drop takes ids off the lists whose record Redis has lost.

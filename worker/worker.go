@@ -27,6 +27,7 @@ const (
 	DefaultFlagTTL       = cache.DefaultFlagMargin
 	DefaultSweepInterval = time.Second
 	DefaultBatchBytes    = 8 << 20
+	DefaultKeepLetters   = 90 * 24 * time.Hour
 )
 
 // finishTimeout bounds what follows a commit, and what ends a task: it is done even

@@ -1,0 +1,71 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// setAside holds refused records until their next attempt, or has them die.
+func (w *Worker) setAside(ctx context.Context, o cache.Order, r *reading, refused []store.Refused) error {
+	if len(refused) == 0 {
+		return nil
+	}
+	held, dying, err := w.judge(ctx, o, r, refused)
+	if err != nil {
+		return err
+	}
+	_, holdErr := w.cache.Hold(ctx, o.Entity, o.Partition, held)
+	return errors.Join(wrap("hold", o, len(held), holdErr), w.die(ctx, o, dying))
+}
+
+// judge parts refused records into those that are tried again, at a time that their policy
+// draws, and those whose policy is exhausted.
+func (w *Worker) judge(ctx context.Context, o cache.Order, r *reading, refused []store.Refused) (held, dying []cache.Refused, err error) {
+	waits, err := w.parents(ctx, o.Entity, refused)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look for parents: %w", err)
+	}
+	for _, one := range refused {
+		wait := waits[one.ID]
+		wait.early = wait.early || wait.arrived && r.due[one.ID].Attempts == 0
+		c := w.attempt(o.Entity, r, one, wait)
+		w.metrics.refused.WithLabelValues(o.Entity.Name, string(one.Refusal.Kind)).Inc()
+		if !wait.early && w.policies.exhausted(o.Entity, one.Refusal.Kind, c.Attempts) {
+			dying = append(dying, c)
+		} else {
+			held = append(held, c)
+		}
+	}
+	return held, dying, nil
+}
+
+// attempt is what a refusal makes of a record: its attempts, its history and the time of
+// the next try. An attempt that came too early, before the record's parent, does not count
+// unless it is the first.
+func (w *Worker) attempt(e *afterwrite.Entity, r *reading, one store.Refused, wait waitForParent) cache.Refused {
+	due, now := r.due[one.ID], r.now()
+	refused := cache.Refused{
+		Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts + 1, History: due.History,
+		Since: due.PendingSince, At: now, Apart: one.Apart,
+	}
+	if wait.early && due.Attempts > 0 {
+		refused.Attempts = due.Attempts
+	} else {
+		refused.History = append(refused.History, cache.Attempt{
+			Number: refused.Attempts, At: now.UTC(), Kind: one.Refusal.Kind, Message: one.Refusal.Message, Worker: w.id,
+		})
+	}
+	delay := w.policies.retry(e).Delay(one.Refusal.Kind, refused.Attempts)
+	if wait.early {
+		delay = min(delay, wait.pause)
+	}
+	if refused.Next = now.Add(delay); refused.Next.Before(r.behind) {
+		refused.Next = r.behind
+	}
+	return refused
+}
