@@ -22,7 +22,6 @@ type Result struct {
 // item is one prepared request of a batch.
 type item struct {
 	result *Result
-	op     cache.Op
 	write  cache.Write
 	asked  *Request
 }
@@ -75,7 +74,7 @@ func (p *Producer) shares(ctx context.Context, requests []Request, results []Res
 			shares = append(shares, s)
 		}
 		results[i].Entity, results[i].ID = e, w.ID
-		s.items = append(s.items, item{result: &results[i], op: r.Op, write: w, asked: r})
+		s.items = append(s.items, item{result: &results[i], write: w, asked: r})
 	}
 	return shares
 }
@@ -98,7 +97,7 @@ func (p *Producer) sendThrough(ctx context.Context, s *share) {
 		if it.result.Err = it.asked.explain(err); err == nil {
 			it.result.Accepted = a
 		}
-		p.metrics.write(s.entity, it.op, it.result.Err)
+		p.metrics.write(s.entity, it.asked.Op, it.result.Err)
 	}
 }
 
@@ -167,5 +166,5 @@ func (p *Producer) settle(s *share, it item, w cache.Written) {
 	if w.Err == nil {
 		it.result.Accepted = accepted(s.entity, it.write.ID, w)
 	}
-	p.metrics.write(s.entity, it.op, it.result.Err)
+	p.metrics.write(s.entity, it.asked.Op, it.result.Err)
 }

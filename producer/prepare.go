@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
@@ -53,7 +52,7 @@ func keyHash(r Request, w cache.Write) string {
 		_, _ = fmt.Fprintf(h, "%d:%s,", len(text), text)
 	}
 	for _, d := range w.Deltas {
-		_, _ = io.WriteString(h, fmt.Sprintf("%d+%d,", d.Field, d.By))
+		_, _ = fmt.Fprintf(h, "%d+%d,", d.Field, d.By)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
