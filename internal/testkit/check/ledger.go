@@ -25,7 +25,7 @@ type name struct{ entity, id string }
 
 // account is what is known of one record's writes.
 type account struct {
-	start   afterwrite.Row // before the first write
+	id      string
 	acked   []entry
 	doubted []cache.Write // the reply was lost: it took effect once, at some time, or never
 }
@@ -39,13 +39,6 @@ type entry struct {
 // maxDoubts bounds the lost replies of one record: their outcomes are tried in every
 // combination.
 const maxDoubts = 12
-
-// Found enters a row that was in the database before the test began.
-func (l *Ledger) Found(e *afterwrite.Entity, row afterwrite.Row) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.account(e, row.ID).start = row
-}
 
 // Answer enters the answer to a write: acknowledged with a version, refused, or lost.
 // The id is the canonical one, and fields are those of the request.
@@ -96,7 +89,7 @@ func (l *Ledger) account(e *afterwrite.Entity, id string) *account {
 		l.records = map[name]*account{}
 	}
 	if l.records[key] == nil {
-		l.records[key] = &account{start: afterwrite.Row{ID: id}}
+		l.records[key] = &account{id: id}
 	}
 	return l.records[key]
 }
@@ -139,7 +132,7 @@ func (a *account) outcomes(e *afterwrite.Entity) ([]afterwrite.Row, error) {
 	}
 	acked := slices.Clone(a.acked)
 	slices.SortFunc(acked, func(x, y entry) int { return cmp.Compare(x.version, y.version) })
-	states := a.guess(e, []state{{row: a.start}})
+	states := a.guess(e, []state{{row: afterwrite.Row{ID: a.id}}})
 	for i, w := range acked {
 		if i > 0 && w.version == acked[i-1].version {
 			return nil, fmt.Errorf("version %s was given twice", w.version)
