@@ -29,7 +29,7 @@ func (w *Worker) beat(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		if err := w.cache.Beat(ctx, kind, w.id, w.info(), w.beatEvery()+beatMargin); err != nil && ctx.Err() == nil {
-			w.log.Debug("beat failed", "err", err)
+			w.log.Debug("beat failed", "error", err)
 		}
 		select {
 		case <-tick.C:
@@ -37,7 +37,7 @@ func (w *Worker) beat(ctx context.Context) {
 			ctx, cancel := finish(ctx)
 			defer cancel()
 			if err := w.cache.Leave(ctx, kind, w.id); err != nil {
-				w.log.Debug("leave failed", "err", err)
+				w.log.Debug("leave failed", "error", err)
 			}
 			return
 		}

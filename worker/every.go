@@ -19,7 +19,7 @@ func (w *Worker) everyOr(ctx context.Context, interval time.Duration, hints <-ch
 	for {
 		err := do(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
-			w.log.Warn("a duty fails; it will be tried again", "duty", duty, "err", err)
+			w.log.Warn("a duty fails; it will be tried again", "duty", duty, "error", err)
 		}
 		if err == nil && failing {
 			w.log.Info("a duty succeeds again", "duty", duty)

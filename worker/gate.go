@@ -67,7 +67,7 @@ func newGate(log *slog.Logger, state prometheus.Gauge) *gate {
 			switch to {
 			case gobreaker.StateOpen:
 				if g.closed.Add(1) == 1 {
-					log.Warn("database is away: flushes wait", "err", *g.why.Load())
+					log.Warn("database is away: flushes wait", "error", *g.why.Load())
 				}
 			case gobreaker.StateClosed:
 				g.closed.Store(0)

@@ -127,7 +127,7 @@ func (w *Worker) resolved(ctx context.Context, e *afterwrite.Entity, letters []s
 	for partition, records := range byPartition(e, letters) {
 		err := errors.Join(w.cache.Forget(ctx, e, partition, records), w.cache.Tell(ctx, e, partition, "resolved", records))
 		if err != nil {
-			w.log.Warn("closed dead letters not told of", "entity", e.Name, "partition", partition, "err", err)
+			w.log.Warn("closed dead letters not told of", "entity", e.Name, "partition", partition, "error", err)
 		}
 	}
 }

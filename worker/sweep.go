@@ -60,7 +60,7 @@ func (w *Worker) resign(ctx context.Context) {
 	ctx, cancel := finish(ctx)
 	defer cancel()
 	if err := w.cache.Resign(ctx, sweeper, w.id); err != nil {
-		w.log.Warn("sweeper's lease not given back; it ends by itself", "err", err)
+		w.log.Warn("sweeper's lease not given back; it ends by itself", "error", err)
 	}
 	w.lead(false)
 }

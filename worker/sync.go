@@ -65,7 +65,7 @@ func (w *Worker) sync(ctx context.Context, t queue.Task) error {
 func (w *Worker) nowhere(ctx context.Context, e *afterwrite.Entity, t queue.Task) error {
 	if e != nil {
 		if agrees, err := w.cache.Agrees(ctx, e); err != nil || !agrees {
-			w.log.Error("sync task left to others", "entity", t.Entity, "partition", t.Partition, "err", errors.Join(errNumber, err))
+			w.log.Error("sync task left to others", "entity", t.Entity, "partition", t.Partition, "error", errors.Join(errNumber, err))
 			return w.later("partitions", errNumber, redisPause)
 		}
 	}
@@ -133,7 +133,7 @@ func (w *Worker) order(ctx context.Context, o cache.Order) {
 		return
 	}
 	if err := w.queue.Enqueue(ctx, o); err != nil {
-		w.log.Warn("order not enqueued; the sweeper will repeat it", "task", o.TaskID(), "err", err)
+		w.log.Warn("order not enqueued; the sweeper will repeat it", "task", o.TaskID(), "error", err)
 	}
 }
 

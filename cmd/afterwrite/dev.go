@@ -194,13 +194,13 @@ func (a *app) devDrain(ctx context.Context, p *parts, redis devRedis) {
 	ctx, cancel := context.WithTimeout(ctx, limit+startTimeout)
 	defer cancel()
 	if err := a.awaitFlush(ctx, p, p.config.Entities, limit); err != nil {
-		a.log.Error("waiting for the database to have everything failed", "err", err)
+		a.log.Error("waiting for the database to have everything failed", "error", err)
 		return
 	}
 	for _, e := range p.config.Entities {
 		stats, err := p.cache.Stats(ctx, e)
 		if err != nil {
-			a.log.Error("reading what is left failed", "err", err)
+			a.log.Error("reading what is left failed", "error", err)
 			return
 		}
 		t := cache.Total(stats)

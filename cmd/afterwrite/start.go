@@ -182,7 +182,7 @@ func (g *gate) open(ctx context.Context, log *slog.Logger, checks [2]func(contex
 		case first && !unreachable(err):
 			return fmt.Errorf("not started: %w", err)
 		}
-		log.Error("not ready, trying again", "err", err, "after", startRetry)
+		log.Error("not ready, trying again", "error", err, "after", startRetry)
 		select {
 		case <-ctx.Done():
 			return nil

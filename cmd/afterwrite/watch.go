@@ -38,7 +38,7 @@ func (p *parts) watch(ctx context.Context) error {
 			err = p.reportForgotten(ctx)
 		}
 		if err != nil {
-			p.log.Debug("looking after Redis failed", "err", err)
+			p.log.Debug("looking after Redis failed", "error", err)
 		}
 	}
 }
@@ -52,7 +52,7 @@ func (p *parts) watchEviction(ctx context.Context, evicts bool) bool {
 		return evicts // it does not answer, which is said elsewhere
 	}
 	if err != nil && !evicts {
-		p.log.Error("accepted writes are no longer safe", "err", err)
+		p.log.Error("accepted writes are no longer safe", "error", err)
 	}
 	return err != nil
 }

@@ -73,7 +73,7 @@ func (a *app) join(c *config.Config) (*parts, error) {
 func (p *parts) close() {
 	for i := len(p.closers) - 1; i >= 0; i-- {
 		if err := p.closers[i](); err != nil {
-			p.log.Warn("closing failed", "err", err)
+			p.log.Warn("closing failed", "error", err)
 		}
 	}
 	p.closers = nil

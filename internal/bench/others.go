@@ -174,7 +174,7 @@ func consumeTasks(ctx context.Context, client redis.UniversalClient, db *gorm.DB
 		if err == nil {
 			done.Add(1)
 		} else {
-			slog.WarnContext(ctx, "task failed", "err", err)
+			slog.WarnContext(ctx, "task failed", "error", err)
 		}
 		return err
 	}))

@@ -106,7 +106,7 @@ func (s *Server) Start(handle func(ctx context.Context, t Task) error) error {
 		}
 		t, err := parse(m.Payload())
 		if err != nil {
-			s.log.Error("task dropped: unreadable payload", "err", err)
+			s.log.Error("task dropped: unreadable payload", "error", err)
 			return nil
 		}
 		return handle(ctx, t)
@@ -123,13 +123,13 @@ func (s *Server) Start(handle func(ctx context.Context, t Task) error) error {
 func (s *Server) Shutdown() {
 	s.asynq.Shutdown()
 	if err := s.redis.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
-		s.log.Warn("closing the queue's connections failed", "err", err)
+		s.log.Warn("closing the queue's connections failed", "error", err)
 	}
 }
 
 // report logs a task's failure. It must not panic: asynq does not recover from one here.
 func (s *Server) report(_ context.Context, m *asynq.Task, err error) {
-	attrs := []any{"task", string(m.Payload()), "err", err}
+	attrs := []any{"task", string(m.Payload()), "error", err}
 	if isFailure(err) {
 		s.log.Error("sync task failed", attrs...)
 		return
