@@ -129,83 +129,95 @@ func parameterRefs(names ...string) []object {
 
 // entityPaths describes the routes of one entity.
 func entityPaths(e *afterwrite.Entity) object {
-	n := e.Name
-	id := object{
-		"name": "id", "in": "path", "required": true, "schema": idSchema(e),
-		"description": "The record's id, percent-encoded as one path segment. The ids . and .. work in batches only.",
-	}
-	accepted := func() object {
-		return object{
-			"200": response("Persisted, after a wait.", ref("schemas", "Accepted"), "ETag", "Preference-Applied", "Idempotency-Replayed"),
-			"202": response("Accepted.", ref("schemas", "Accepted"), "ETag", "Preference-Applied", "Idempotency-Replayed"),
-		}
-	}
-	taken := func(names ...string) []object {
-		if e.Write != afterwrite.WriteBehind {
-			names = slices.DeleteFunc(names, func(name string) bool { return name == "Idempotency-Key" })
-		}
-		return parameterRefs(names...)
-	}
-	conditional := taken("If-Match", "If-None-Match-Write", "Idempotency-Key", "Prefer")
-	existing := taken("If-Match", "Idempotency-Key", "Prefer")
-	created := accepted()
-	for _, code := range []string{"200", "202"} {
-		created[code].(object)["headers"].(object)["Location"] = ref("headers", "Location")
-	}
+	n, id := e.Name, []object{idParameter(e)}
 	return object{
-		"/v1/" + n: object{
-			"get": operation(n, "find_"+n, "Get records by ids, or a page of persisted rows.", object{
-				"parameters": append(parameterRefs("limit", "after"), collectionParameters(e)...),
-				"responses": answers(object{
-					"200": response("The records. With ids: those found, in the order of ids, and the missing ids. Else: a page and its cursor.",
-						object{"anyOf": []object{ref("schemas", n+"_many"), ref("schemas", n+"_page")}},
-						"Afterwrite-Lag", "Afterwrite-Freshness", "Cache-Status"),
-				}, "422"),
-			}),
-			"post": operation(n, "create_"+n, "Create a record. Without an id in the body one is made.", object{
-				"parameters":  taken("If-None-Match-Write", "Idempotency-Key", "Prefer"),
-				"requestBody": body(ref("schemas", n+"_create"), typeJSON),
-				"responses":   answers(created, "409", "412", "413", "415", "422"),
-			}),
-		},
-		"/v1/" + n + "/{id}": object{
-			"parameters": []object{id},
-			"get": operation(n, "get_"+n, "Get the newest accepted state of a record.", object{
-				"parameters": parameterRefs("If-None-Match-Read"),
-				"responses": answers(object{
-					"200": response("The record.", ref("schemas", n), "ETag", "Cache-Status", "Afterwrite-Status", "Afterwrite-Freshness"),
-					"304": response("The caller has this version.", nil, "ETag", "Cache-Status", "Afterwrite-Status"),
-				}, "422"),
-			}),
-			"put": operation(n, "put_"+n, "Create or replace a record.", object{
-				"parameters":  conditional,
-				"requestBody": body(ref("schemas", n+"_put"), typeJSON),
-				"responses":   answers(accepted(), "409", "412", "413", "415", "422"),
-			}),
-			"patch": operation(n, "patch_"+n, "Set some fields: a JSON merge patch of the top level.", object{
-				"parameters":  existing,
-				"requestBody": body(ref("schemas", n+"_patch"), typeMerge, typeJSON),
-				"responses":   answers(accepted(), "409", "412", "413", "415", "422"),
-			}),
-			"delete": operation(n, "delete_"+n, "Delete a record.", object{
-				"parameters": existing,
-				"responses":  answers(accepted(), "409", "412", "422"),
-			}),
-		},
+		"/v1/" + n:           collectionPath(e),
+		"/v1/" + n + "/{id}": recordPath(e),
 		"/v1/" + n + "/{id}/increment": object{
-			"parameters": []object{id},
+			"parameters": id,
 			"post": operation(n, "increment_"+n, "Add to int fields, all or nothing.", object{
-				"parameters":  existing,
+				"parameters":  writeParameters(e, "If-Match", "Idempotency-Key", "Prefer"),
 				"requestBody": body(ref("schemas", n+"_increment"), typeJSON),
-				"responses":   answers(accepted(), "409", "412", "413", "415", "422"),
+				"responses":   answers(acceptedAnswers(), "409", "412", "413", "415", "422"),
 			}),
 		},
 		"/v1/" + n + "/{id}/status": object{
-			"parameters": []object{id},
+			"parameters": id,
 			"get": operation(n, "status_"+n, "Where a record stands on its way to the database.", object{
 				"responses": answers(object{"200": response("The state.", ref("schemas", "State"), "ETag")}, "422"),
 			}),
 		},
+	}
+}
+
+func idParameter(e *afterwrite.Entity) object {
+	return object{
+		"name": "id", "in": "path", "required": true, "schema": idSchema(e),
+		"description": "The record's id, percent-encoded as one path segment. The ids . and .. work in batches only.",
+	}
+}
+
+// writeParameters are those of a write that its entity takes.
+func writeParameters(e *afterwrite.Entity, names ...string) []object {
+	if e.Write != afterwrite.WriteBehind {
+		names = slices.DeleteFunc(names, func(name string) bool { return name == "Idempotency-Key" })
+	}
+	return parameterRefs(names...)
+}
+
+// acceptedAnswers are those to a write that stands, with more headers.
+func acceptedAnswers(headers ...string) object {
+	headers = append([]string{"ETag", "Preference-Applied", "Idempotency-Replayed"}, headers...)
+	return object{
+		"200": response("Persisted, after a wait.", ref("schemas", "Accepted"), headers...),
+		"202": response("Accepted.", ref("schemas", "Accepted"), headers...),
+	}
+}
+
+func collectionPath(e *afterwrite.Entity) object {
+	n := e.Name
+	return object{
+		"get": operation(n, "find_"+n, "Get records by ids, or a page of persisted rows.", object{
+			"parameters": append(parameterRefs("limit", "after"), collectionParameters(e)...),
+			"responses": answers(object{
+				"200": response("The records. With ids: those found, in the order of ids, and the missing ids. Else: a page and its cursor.",
+					object{"anyOf": []object{ref("schemas", n+"_many"), ref("schemas", n+"_page")}},
+					"Afterwrite-Lag", "Afterwrite-Freshness", "Cache-Status"),
+			}, "422"),
+		}),
+		"post": operation(n, "create_"+n, "Create a record. Without an id in the body one is made.", object{
+			"parameters":  writeParameters(e, "If-None-Match-Write", "Idempotency-Key", "Prefer"),
+			"requestBody": body(ref("schemas", n+"_create"), typeJSON),
+			"responses":   answers(acceptedAnswers("Location"), "409", "412", "413", "415", "422"),
+		}),
+	}
+}
+
+func recordPath(e *afterwrite.Entity) object {
+	n := e.Name
+	return object{
+		"parameters": []object{idParameter(e)},
+		"get": operation(n, "get_"+n, "Get the newest accepted state of a record.", object{
+			"parameters": parameterRefs("If-None-Match-Read"),
+			"responses": answers(object{
+				"200": response("The record.", ref("schemas", n), "ETag", "Cache-Status", "Afterwrite-Status", "Afterwrite-Freshness"),
+				"304": response("The caller has this version.", nil, "ETag", "Cache-Status", "Afterwrite-Status"),
+			}, "422"),
+		}),
+		"put": operation(n, "put_"+n, "Create or replace a record.", object{
+			"parameters":  writeParameters(e, "If-Match", "If-None-Match-Write", "Idempotency-Key", "Prefer"),
+			"requestBody": body(ref("schemas", n+"_put"), typeJSON),
+			"responses":   answers(acceptedAnswers(), "409", "412", "413", "415", "422"),
+		}),
+		"patch": operation(n, "patch_"+n, "Set some fields: a JSON merge patch of the top level.", object{
+			"parameters":  writeParameters(e, "If-Match", "Idempotency-Key", "Prefer"),
+			"requestBody": body(ref("schemas", n+"_patch"), typeMerge, typeJSON),
+			"responses":   answers(acceptedAnswers(), "409", "412", "413", "415", "422"),
+		}),
+		"delete": operation(n, "delete_"+n, "Delete a record.", object{
+			"parameters": writeParameters(e, "If-Match", "Idempotency-Key", "Prefer"),
+			"responses":  answers(acceptedAnswers(), "409", "412", "422"),
+		}),
 	}
 }
 
