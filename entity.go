@@ -102,6 +102,20 @@ func (e *Entity) Init() error {
 	if err := e.check(); err != nil {
 		return fmt.Errorf("entity %s: %w", e.Name, err)
 	}
+	if err := e.initFields(); err != nil {
+		return fmt.Errorf("entity %s: fields.%w", e.Name, err)
+	}
+	if err := e.checkAdaptive(); err != nil {
+		return fmt.Errorf("entity %s: cache.%w", e.Name, err)
+	}
+	if err := e.checkRank(); err != nil {
+		return fmt.Errorf("entity %s: %w", e.Name, err)
+	}
+	return nil
+}
+
+// initFields fills the index. The error begins with the field's name.
+func (e *Entity) initFields() error {
 	e.index = make(map[string]int, len(e.Fields))
 	columns := map[string]string{strings.ToLower(e.ID.Column): "id"}
 	for i := range e.Fields {
@@ -111,34 +125,35 @@ func (e *Entity) Init() error {
 			setDefault(&f.Max, strconv.Itoa(MaxRankScore))
 		}
 		if err := f.init(); err != nil {
-			return fmt.Errorf("entity %s: fields.%s: %w", e.Name, f.Name, err)
+			return fmt.Errorf("%s: %w", f.Name, err)
 		}
 		if _, ok := e.index[f.Name]; ok {
-			return fmt.Errorf("entity %s: fields.%s is there twice", e.Name, f.Name)
+			return fmt.Errorf("%s is there twice", f.Name)
 		}
 		column := strings.ToLower(f.Column) // SQLite does not tell a from A
 		if other, ok := columns[column]; ok {
-			return fmt.Errorf("entity %s: fields.%s: column %q is also that of %s", e.Name, f.Name, f.Column, other)
+			return fmt.Errorf("%s: column %q is also that of %s", f.Name, f.Column, other)
 		}
 		if name := e.UniqueIndex(f); f.Unique && len(name) > MaxNameBytes {
-			return fmt.Errorf("entity %s: fields.%s: unique: the index's name %q is longer than %d bytes", e.Name, f.Name, name, MaxNameBytes)
+			return fmt.Errorf("%s: unique: the index's name %q is longer than %d bytes", f.Name, name, MaxNameBytes)
 		}
 		e.index[f.Name] = i
 		columns[column] = f.Name
 	}
-	if err := e.checkAdaptive(); err != nil {
-		return fmt.Errorf("entity %s: cache.%w", e.Name, err)
-	}
+	return nil
+}
+
+func (e *Entity) checkRank() error {
 	if e.RankBy == "" {
 		return nil
 	}
 	i, ok := e.index[e.RankBy]
 	if !ok || (e.Fields[i].Type != Int && e.Fields[i].Type != Float) {
-		return fmt.Errorf("entity %s: rank.by: %q is not an int or float field", e.Name, e.RankBy)
+		return fmt.Errorf("rank.by: %q is not an int or float field", e.RankBy)
 	}
 	low, high := e.Fields[i].IntBounds()
 	if e.Fields[i].Type == Int && (low < -MaxRankScore || high > MaxRankScore) {
-		return fmt.Errorf("entity %s: fields.%s: min and max must be within ±%d, for it ranks the records", e.Name, e.RankBy, MaxRankScore)
+		return fmt.Errorf("fields.%s: min and max must be within ±%d, for it ranks the records", e.RankBy, MaxRankScore)
 	}
 	return nil
 }
