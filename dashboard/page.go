@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,29 +98,26 @@ var saids = map[string]string{
 	"resumed":        "The queue is taken again.",
 }
 
-// navigation lists the pages that these options have and a person may see.
+// navigation lists the pages that this configuration has and a person may see.
 func (d *dashboard) navigation(current string, p person) []link {
-	links := []link{{"Overview", "", current == "overview" || current == "entity"}}
-	if d.Letters != nil {
-		links = append(links, link{"Refused", "refused", current == "refused" || current == "letter" || current == "confirm" || current == "job" || current == "held" || current == "edit"})
-	}
-	if d.Records != nil {
-		links = append(links, link{"Record", "record", current == "record"})
-	}
-	if d.Letters != nil {
-		links = append(links, link{"Policies", "policies", current == "policies" || current == "policy"})
-	}
-	if d.Queues != nil {
-		links = append(links, link{"Queues", "queues", current == "queues" || current == "queue"})
-	}
-	if d.Records != nil {
-		links = append(links, link{"Cache", "cache", current == "cache"})
-	}
-	if d.Letters != nil {
-		links = append(links, link{"Audit", "audit", current == "audit"})
-	}
-	if d.Tokens != nil && p.May(Admin) {
-		links = append(links, link{"Tokens", "tokens", current == "tokens" || current == "revoke"})
+	var links []link
+	for _, entry := range []struct {
+		there       bool
+		title, path string
+		pages       []string // on which it is the current one
+	}{
+		{true, "Overview", "", []string{"overview", "entity"}},
+		{d.Letters != nil, "Refused", "refused", []string{"refused", "letter", "confirm", "job", "held", "edit"}},
+		{d.Records != nil, "Record", "record", []string{"record"}},
+		{d.Letters != nil, "Policies", "policies", []string{"policies", "policy"}},
+		{d.Queues != nil, "Queues", "queues", []string{"queues", "queue"}},
+		{d.Records != nil, "Cache", "cache", []string{"cache"}},
+		{d.Letters != nil, "Audit", "audit", []string{"audit"}},
+		{d.Tokens != nil && p.May(Admin), "Tokens", "tokens", []string{"tokens", "revoke"}},
+	} {
+		if entry.there {
+			links = append(links, link{entry.title, entry.path, slices.Contains(entry.pages, current)})
+		}
 	}
 	return links
 }
