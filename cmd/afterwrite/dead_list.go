@@ -133,18 +133,22 @@ func (a *app) listLetters(ctx context.Context, p *parts, m *mend.Mender, filter 
 			break
 		}
 	}
-	more := f.limit > 0 && shown == f.limit
 	if err := out.end(); err != nil {
 		return err
 	}
 	if !f.csv && !a.json && total > 0 {
-		fmt.Fprintf(a.err, "%s of %s shown.", thousands(shown), count(total, "dead letter", "dead letters"))
-		if more && shown < total {
-			fmt.Fprintf(a.err, " Go on with --after %d, or see all with --limit 0.", after)
-		}
-		fmt.Fprintln(a.err)
+		a.tellShown(shown, total, f.limit, after)
 	}
 	return nil
+}
+
+// tellShown says how many letters were shown, and how to go on where the limit ended them.
+func (a *app) tellShown(shown, total, limit int, after int64) {
+	fmt.Fprintf(a.err, "%s of %s shown.", thousands(shown), count(total, "dead letter", "dead letters"))
+	if shown == limit && shown < total {
+		fmt.Fprintf(a.err, " Go on with --after %d, or see all with --limit 0.", after)
+	}
+	fmt.Fprintln(a.err)
 }
 
 // letterPrinter prints pages of letters in the form that the flags ask for.
