@@ -17,7 +17,7 @@ const root = ".."
 var (
 	quotedPath = regexp.MustCompile("`([a-zA-Z0-9_.-]+(?:/[a-zA-Z0-9_.@-]+)*\\.(?:go|lua|md|yaml|conf|ndjson))`")
 	quotedTest = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Za-z0-9]+)`")
-	quotedName = regexp.MustCompile("\\bafterwrite_([a-z_]+)")
+	quotedName = regexp.MustCompile(`\bafterwrite_([a-z_]+)`)
 	declared   = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
 	linkText   = regexp.MustCompile(`\[[^\]\n]*\]\(`)
 	link       = regexp.MustCompile(`\]\(([^)#]+)(?:#[^)]*)?\)`)
