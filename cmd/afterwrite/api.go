@@ -21,23 +21,20 @@ func (a *app) apiCommand() *cobra.Command {
 }
 
 func (a *app) api(ctx context.Context) error {
-	c, err := a.settings()
-	if err != nil {
-		return err
-	}
-	p, err := a.join(c)
+	p, err := a.joined()
 	if err != nil {
 		return err
 	}
 	defer p.close()
+	c := p.config.API
 	handler, err := p.newAPI(ctx.Done())
 	if err != nil {
 		return err
 	}
-	if c.API.PProf {
+	if c.PProf {
 		handler = profiled(handler, forAdmins(p.guard, profiles()))
 	}
-	l, err := listen(c.API.Addr, "api.addr")
+	l, err := listen(c.Addr, "api.addr")
 	if err != nil {
 		return err
 	}
@@ -45,7 +42,7 @@ func (a *app) api(ctx context.Context) error {
 	g := &gate{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return serve(ctx, api.Listener(l, a.log), gated(g, handler), c.API.ShutdownTimeout, a.log)
+		return serve(ctx, api.Listener(l, a.log), gated(g, handler), c.ShutdownTimeout, a.log)
 	})
 	group.Go(func() error {
 		if err := p.openGate(ctx, g); err != nil {

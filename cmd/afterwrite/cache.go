@@ -55,11 +55,7 @@ type cacheFigures struct {
 }
 
 func (a *app) cacheStats(ctx context.Context) error {
-	c, err := a.settings()
-	if err != nil {
-		return err
-	}
-	p, err := a.join(c)
+	p, err := a.joined()
 	if err != nil {
 		return err
 	}
@@ -148,11 +144,7 @@ func (a *app) cacheBigCommand() *cobra.Command {
 }
 
 func (a *app) cacheBig(ctx context.Context, sample, largest int) error {
-	c, err := a.settings()
-	if err != nil {
-		return err
-	}
-	p, err := a.join(c)
+	p, err := a.joined()
 	if err != nil {
 		return err
 	}

@@ -171,16 +171,12 @@ func letterNumbers(args []string) ([]int64, error) {
 
 // mending runs fn with a mender on checked parts.
 func (a *app) mending(ctx context.Context, fn func(p *parts, m *mend.Mender) error) error {
-	c, err := a.settings()
-	if err != nil {
-		return err
-	}
-	p, err := a.join(c)
+	p, err := a.joined()
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	if err := p.samePartitions(ctx, c.Entities); err != nil {
+	if err := p.samePartitions(ctx, p.config.Entities); err != nil {
 		return err
 	}
 	w, err := p.newProducer()

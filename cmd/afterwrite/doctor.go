@@ -68,11 +68,7 @@ func (a *app) doctorCommand() *cobra.Command {
 }
 
 func (a *app) doctor(ctx context.Context) error {
-	c, err := a.settings()
-	if err != nil {
-		return err
-	}
-	p, err := a.join(c)
+	p, err := a.joined()
 	if err != nil {
 		return err
 	}
@@ -80,7 +76,7 @@ func (a *app) doctor(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	x := &examination{parts: p}
-	x.say("configuration", fine, "", "%s, %s", c.File, count(len(c.Entities), "entity", "entities"))
+	x.say("configuration", fine, "", "%s, %s", p.config.File, count(len(p.config.Entities), "entity", "entities"))
 	redis := x.redis(ctx)
 	database := x.database(ctx)
 	if redis && database {

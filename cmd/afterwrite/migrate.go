@@ -22,11 +22,7 @@ func (a *app) migrateCommand() *cobra.Command {
 }
 
 func (a *app) migrate(ctx context.Context, dryRun bool) error {
-	c, err := a.settings()
-	if err != nil {
-		return err
-	}
-	p, err := a.join(c)
+	p, err := a.joined()
 	if err != nil {
 		return err
 	}

@@ -39,11 +39,7 @@ type listedToken struct {
 }
 
 func (a *app) tokenList(ctx context.Context, all bool) error {
-	c, err := a.settings()
-	if err != nil {
-		return err
-	}
-	p, err := a.join(c)
+	p, err := a.joined()
 	if err != nil {
 		return err
 	}
@@ -120,11 +116,7 @@ func seconds(d time.Duration) string {
 }
 
 func (a *app) tokenRevoke(ctx context.Context, names []string) error {
-	c, err := a.settings()
-	if err != nil {
-		return err
-	}
-	p, err := a.join(c)
+	p, err := a.joined()
 	if err != nil {
 		return err
 	}

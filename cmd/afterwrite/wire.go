@@ -41,6 +41,15 @@ type parts struct {
 	forgotten []*afterwrite.Entity // Redis knew nothing of them and that is not reported yet
 }
 
+// joined reads the configuration and joins the parts. Close them.
+func (a *app) joined() (*parts, error) {
+	c, err := a.settings()
+	if err != nil {
+		return nil, err
+	}
+	return a.join(c)
+}
+
 // join makes the cache and the store, which every command needs. Close the parts.
 func (a *app) join(c *config.Config) (*parts, error) {
 	p := &parts{config: c, log: a.log, metrics: prometheus.NewRegistry()}

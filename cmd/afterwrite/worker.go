@@ -19,30 +19,27 @@ func (a *app) workerCommand() *cobra.Command {
 }
 
 func (a *app) worker(ctx context.Context) error {
-	c, err := a.settings()
-	if err != nil {
-		return err
-	}
-	p, err := a.join(c)
+	p, err := a.joined()
 	if err != nil {
 		return err
 	}
 	defer p.close()
+	c := p.config.Worker
 	g := &gate{}
 	handler, err := p.workerStatus(g)
 	if err != nil {
 		return err
 	}
-	if c.Worker.PProf {
+	if c.PProf {
 		handler = profiled(handler, profiles())
 	}
-	l, err := listen(c.Worker.Addr, "worker.addr")
+	l, err := listen(c.Addr, "worker.addr")
 	if err != nil {
 		return err
 	}
 	a.log.Info("worker listens", "addr", l.Addr().String())
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serve(ctx, l, handler, c.Worker.ShutdownTimeout, a.log) })
+	group.Go(func() error { return serve(ctx, l, handler, c.ShutdownTimeout, a.log) })
 	group.Go(func() error { return p.work(ctx, g) })
 	return group.Wait()
 }
