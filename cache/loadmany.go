@@ -50,15 +50,6 @@ func (v *Values[T]) LoadMany(ctx context.Context, keys []string, load LoadingMan
 	return m.values, nil
 }
 
-// LoadMany is [Values.LoadMany] for a caller that keeps no Values.
-func LoadMany[T any](ctx context.Context, c *Cache, keys []string, p Policy, load LoadingMany[T]) (map[string]T, error) {
-	v, err := newValues[T](c, p, nil)
-	if err != nil {
-		return nil, err
-	}
-	return v.LoadMany(ctx, keys, load)
-}
-
 // many is one call of LoadMany.
 type many[T any] struct {
 	v       *Values[T]
