@@ -146,7 +146,7 @@ func (w *Worker) failed(ctx context.Context, o cache.Order, r *reading, err erro
 	at := place{o.Entity.Name, o.Partition}
 	failures, condemned := w.suspects.failed(at, r.ids(), !errors.Is(err, store.ErrNotLocked), r.alone)
 	w.log.Warn("flush failed though the database answers", "entity", o.Entity.Name, "partition", o.Partition,
-		"records", len(r.last.Due), "failures", failures, "err", err)
+		"records", len(r.last.Due), "failures", failures, "error", err)
 	if condemned {
 		if held := w.condemn(ctx, o, r, err); held != nil {
 			return w.unsettled(held)
