@@ -44,5 +44,6 @@ func (c *Cache) recordKey(e *afterwrite.Entity, id string) string {
 func (c *Cache) partitionsKey() string        { return c.prefix + ":{_}:partitions" }
 func (c *Cache) probeKey() string             { return c.prefix + ":{_}:probe" }
 func (c *Cache) processesKey() string         { return c.prefix + ":{_}:processes" }
+func (c *Cache) marksKey() string             { return c.prefix + ":{_}:marks" }
 func (c *Cache) leadKey(name string) string   { return c.prefix + ":{_}:lead:" + name }
 func (c *Cache) channel(entity string) string { return c.prefix + ":events:" + entity }

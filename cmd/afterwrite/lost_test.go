@@ -125,3 +125,50 @@ func TestLoadStopsWhileItWaitsForInput(t *testing.T) {
 	require.Contains(t, load.text(), "afterwrite: interrupted")
 
 }
+
+// A Redis that went back to an older state of itself serves none of it over newer rows: an
+// old copy of its files, or a replica that lagged.
+func TestRedisWentBack(t *testing.T) {
+	t.Parallel()
+	redis := testkit.Redis(t)
+	d := deploy(t, testkit.SQLite(t))
+	d.redis = redis
+	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+redis.URL())
+	d.ok("migrate")
+	api, worker := d.serve()
+	put := func(body string) {
+		code, answer := d.call(http.MethodPut, d.api, "/v1/user/ada", body)
+		require.Equal(t, http.StatusAccepted, code, answer)
+		d.ok("flush")
+	}
+	put(`{"name":"old"}`)
+	testkit.Eventually(t, "both have left a mark", func() bool {
+		return redis.Client(t).HLen(t.Context(), d.prefix+":{_}:marks").Val() == 3
+	})
+	putBack := redis.Copy()
+	put(`{"name":"new"}`)
+	marks := redis.Client(t).HGetAll(t.Context(), d.prefix+":{_}:marks").Val()
+	testkit.Eventually(t, "both have left another", func() bool {
+		for name, mark := range redis.Client(t).HGetAll(t.Context(), d.prefix+":{_}:marks").Val() {
+			if mark == marks[name] && name != "born" {
+				return false
+			}
+		}
+		return true
+	})
+	putBack()
+	api.says("Redis went back to an older state of itself")
+	worker.says("Redis went back to an older state of itself")
+	testkit.Eventually(t, "the row is read", func() bool {
+		code, body := d.call(http.MethodGet, d.api, "/v1/user/ada", "")
+		return code == http.StatusOK && strings.Contains(body, `"name":"new"`)
+	})
+	testkit.Eventually(t, "the audit has it", func() bool {
+		return strings.Contains(d.run("", "doctor").out, "Redis had lost its state of user")
+	})
+	require.Contains(t, d.ok("fsck"), "agree")
+	require.NotContains(t, api.text()+worker.text(), "Redis has lost its state")
+	require.Equal(t, exitOK, api.stop())
+	require.Equal(t, exitOK, worker.stop())
+	require.Equal(t, int64(1), redis.Client(t).HLen(t.Context(), d.prefix+":{_}:marks").Val(), "who stops takes its mark away")
+}

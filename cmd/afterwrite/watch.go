@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -15,16 +16,31 @@ import (
 // may be paid for.
 const watchTick = 10 * time.Second
 
+// markTick is how often it looks at whether Redis went back to an older state of itself,
+// with the same exception: what is older by less may go unseen.
+const markTick = time.Second
+
 // watch looks after Redis until ctx ends: somebody may empty it, restart it without its
 // file or let it evict. Nothing can be mended here, but it must not go unsaid.
 func (p *parts) watch(ctx context.Context) error {
 	tick := time.NewTicker(max(watchTick, p.config.Worker.PollInterval))
 	defer tick.Stop()
+	marks := time.NewTicker(max(markTick, p.config.Worker.PollInterval))
+	defer marks.Stop()
+	mark := p.cache.NewMark()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markTick)
+		defer cancel()
+		_ = mark.Leave(ctx) // it is pruned otherwise
+	}()
 	evicts := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-marks.C:
+			p.watchMark(ctx, mark)
+			continue
 		case <-tick.C:
 		}
 		evicts = p.watchEviction(ctx, evicts)
@@ -40,6 +56,33 @@ func (p *parts) watch(ctx context.Context) error {
 		if err != nil {
 			p.log.Debug("looking after Redis failed", "error", err)
 		}
+	}
+}
+
+// watchMark tells that Redis went back to an older state of itself, and drops what is cached
+// of persisted records: the rows may be newer, and the next write of a field would put the
+// others back. Each step that fails is repeated at the next mark.
+func (p *parts) watchMark(ctx context.Context, mark *cache.Mark) {
+	wentBack, err := mark.Renew(ctx)
+	if err != nil {
+		p.log.Debug("looking whether Redis went back failed", "err", err)
+	}
+	if wentBack {
+		p.log.Error("Redis went back to an older state of itself: writes that it had accepted since are gone where they were not persisted; cached records are dropped")
+		p.older = p.config.Entities
+	}
+	for len(p.older) > 0 && ctx.Err() == nil {
+		e := p.older[0]
+		dropped, err := p.cache.InvalidateMatch(ctx, e, "*", nil)
+		if err == nil {
+			err = p.noteLoss(ctx, e, "Redis went back to an older state of itself: an old copy of its files, or a replica that lagged")
+		}
+		if err != nil {
+			p.log.Warn("cached records not dropped yet, though Redis went back", "entity", e.Name, "err", err)
+			return
+		}
+		p.older = p.older[1:]
+		p.log.Info("cached records dropped, because Redis went back", "entity", e.Name, "records", dropped)
 	}
 }
 
@@ -71,12 +114,21 @@ func (p *parts) reportForgotten(ctx context.Context) error {
 			continue // it is new
 		}
 		p.log.Error("Redis has lost its state: what was accepted and not yet persisted is gone", "entity", e.Name)
-		if err := p.store.Note(ctx, store.AuditEntry{
-			Actor: store.Actor{Name: "afterwrite", Origin: "watch"}, Action: store.RedisLost, Entity: e.Name,
-			Detail: map[string]any{"why": "Redis knew nothing of the entity: it was emptied, restored or exchanged"},
-		}); err != nil {
-			return fmt.Errorf("audit the loss of %s: %w", e.Name, err)
+		if err := p.noteLoss(ctx, e, "Redis knew nothing of the entity: it was emptied, restored or exchanged"); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// noteLoss puts into the audit that Redis has lost state of an entity.
+func (p *parts) noteLoss(ctx context.Context, e *afterwrite.Entity, why string) error {
+	err := p.store.Note(ctx, store.AuditEntry{
+		Actor: store.Actor{Name: "afterwrite", Origin: "watch"}, Action: store.RedisLost, Entity: e.Name,
+		Detail: map[string]any{"why": why},
+	})
+	if err != nil {
+		return fmt.Errorf("audit the loss of %s: %w", e.Name, err)
 	}
 	return nil
 }

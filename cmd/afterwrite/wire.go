@@ -39,6 +39,7 @@ type parts struct {
 	closers []func() error // what close ends, last one first
 
 	forgotten []*afterwrite.Entity // Redis knew nothing of them and that is not reported yet
+	older     []*afterwrite.Entity // Redis went back, and what is cached of them is not dropped yet
 }
 
 // joined reads the configuration and joins the parts. Close them.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -216,6 +217,23 @@ func (s *RedisServer) Start() {
 func (s *RedisServer) Restart() {
 	s.Kill()
 	s.Start()
+}
+
+// Copy copies the server's append-only file as it is, and returns what puts that older
+// state back: a kill and a start on the copy.
+func (s *RedisServer) Copy() (putBack func()) {
+	s.own()
+	file, kept := filepath.Join(s.dir, "appendonlydir"), filepath.Join(s.dir, "copy")
+	if err := os.CopyFS(kept, os.DirFS(file)); err != nil {
+		s.t.Fatal(err)
+	}
+	return func() {
+		s.Kill()
+		if err := errors.Join(os.RemoveAll(file), os.Rename(kept, file)); err != nil {
+			s.t.Fatal(err)
+		}
+		s.Start()
+	}
 }
 
 // Pause freezes the server: connections stay open and nothing answers.

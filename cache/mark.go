@@ -1,0 +1,118 @@
+package cache
+
+import (
+	"context"
+	"crypto/rand"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bounds of what is kept of marks.
+const (
+	markLife   = 7 * 24 * time.Hour // after this a mark is that of a process that was killed
+	markDoubts = 100                // marks of unknown outcome that are remembered
+)
+
+// markBorn is the field beside the marks that was made with them.
+const markBorn = "born"
+
+// Mark is a number that one process leaves in Redis again and again, a greater one each
+// time. Redis that holds another than the last went back to an older state of itself: an
+// old copy of its files, or a replica that lagged. On a cluster that is known of the one
+// node alone that holds the marks.
+type Mark struct {
+	cache *Cache
+	name  string
+
+	mu    sync.Mutex
+	born  string  // of the marks among which this one is; "" before the first
+	sure  int64   // left and acknowledged; 0 none
+	last  int64   // the greatest that was ever sent
+	maybe []int64 // sent, and perhaps written, at once or later
+}
+
+// NewMark makes the mark of a process.
+func (c *Cache) NewMark() *Mark { return &Mark{cache: c, name: rand.Text()} }
+
+// Renew leaves the next mark and reports whether Redis went back since the last one. A
+// Redis that is empty, or another, did not: see [Cache.Readopt].
+func (m *Mark) Renew(ctx context.Context) (wentBack bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := m.cache.marksKey()
+	if m.born == "" {
+		if err := m.cache.pruneMarks(ctx); err != nil {
+			return false, err
+		}
+	}
+	found, err := m.cache.redis.HMGet(ctx, key, markBorn, m.name).Result()
+	if err != nil {
+		return false, fault("mark", err)
+	}
+	born, mark := text(found[0]), text(found[1])
+	switch {
+	case born == "":
+		if err := m.cache.redis.HSetNX(ctx, key, markBorn, rand.Text()).Err(); err != nil {
+			return false, fault("mark", err)
+		}
+		if born, err = m.cache.redis.HGet(ctx, key, markBorn).Result(); err != nil {
+			return false, fault("mark", err)
+		}
+	case born == m.born && m.sure > 0:
+		wentBack = !m.left(mark)
+	}
+	if born != m.born {
+		m.born, m.sure = born, 0
+	}
+	m.last++
+	if err := m.cache.redis.HSet(ctx, key, m.name, strconv.FormatInt(m.last, 10)+"@"+strconv.FormatInt(time.Now().UnixMilli(), 10)).Err(); err != nil {
+		m.maybe = append(m.maybe, m.last)
+		m.maybe = m.maybe[max(0, len(m.maybe)-markDoubts):]
+		if wentBack {
+			m.sure = 0 // it is told once
+		}
+		return wentBack, fault("mark", err)
+	}
+	m.sure = m.last
+	return wentBack, nil
+}
+
+// left reports whether this process may have left a mark last.
+func (m *Mark) left(mark string) bool {
+	number, _, _ := strings.Cut(mark, "@")
+	n, err := strconv.ParseInt(number, 10, 64)
+	return err == nil && (n == m.sure || slices.Contains(m.maybe, n))
+}
+
+// Leave takes the mark of a process that stops away.
+func (m *Mark) Leave(ctx context.Context) error {
+	if err := m.cache.redis.HDel(ctx, m.cache.marksKey(), m.name).Err(); err != nil {
+		return fault("mark", err)
+	}
+	return nil
+}
+
+// pruneMarks drops the marks of processes that were killed long ago.
+func (c *Cache) pruneMarks(ctx context.Context) error {
+	marks, err := c.redis.HGetAll(ctx, c.marksKey()).Result()
+	if err != nil {
+		return fault("mark", err)
+	}
+	var old []string
+	for name, mark := range marks {
+		_, at, _ := strings.Cut(mark, "@")
+		if ms, err := strconv.ParseInt(at, 10, 64); err == nil && time.Since(time.UnixMilli(ms)) > markLife {
+			old = append(old, name)
+		}
+	}
+	if len(old) == 0 {
+		return nil
+	}
+	if err := c.redis.HDel(ctx, c.marksKey(), old...).Err(); err != nil {
+		return fault("mark", err)
+	}
+	return nil
+}
