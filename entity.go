@@ -92,6 +92,14 @@ func sqlName(s string) bool {
 	return s != "" && len(s) <= MaxNameBytes && !strings.ContainsFunc(s, unprintable)
 }
 
+// Ready returns an error unless Init has made the entity complete.
+func (e *Entity) Ready() error {
+	if e.index == nil {
+		return fmt.Errorf("entity %q is not complete: call its Init, once, before anything else is given it", e.Name)
+	}
+	return nil
+}
+
 // Init fills the defaults of what is left at zero and checks the entity. The error
 // names the setting as the configuration spells it.
 func (e *Entity) Init() error {
@@ -234,6 +242,9 @@ func (e *Entity) Field(name string) (int, bool) {
 
 // Partition returns the partition of a canonical id, from 0 to Partitions-1.
 func (e *Entity) Partition(id string) int {
+	if e.Partitions < 1 {
+		panic(e.Ready())
+	}
 	return int(xxhash.Sum64String(id) % uint64(e.Partitions))
 }
 

@@ -172,3 +172,13 @@ func TestPartitionLimit(t *testing.T) {
 		require.Equal(t, c.want, e.PartitionLimit(), "%d over %d", c.maxPending, c.partitions)
 	}
 }
+
+// An entity of which Init was forgotten says so, where it would divide by no partitions.
+func TestReady(t *testing.T) {
+	e := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}}}
+	require.EqualError(t, e.Ready(), `entity "user" is not complete: call its Init, once, before anything else is given it`)
+	require.PanicsWithError(t, e.Ready().Error(), func() { e.Partition("1") })
+	require.NoError(t, e.Init())
+	require.NoError(t, e.Ready())
+	require.NotPanics(t, func() { e.Partition("1") })
+}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"strconv"
@@ -43,6 +44,9 @@ func parseURL(address string) (*redis.UniversalOptions, error) {
 		if o.DB < 0 {
 			return nil, fmt.Errorf("database %d is not a number from 0", o.DB)
 		}
+		if err := checkAddr(o.Addr); err != nil {
+			return nil, err
+		}
 		return &redis.UniversalOptions{
 			Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
 		}, trust(o.TLSConfig, ca)
@@ -68,6 +72,9 @@ func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
 	for host := range strings.SplitSeq(hosts, ",") {
 		if host == "" {
 			return nil, fmt.Errorf("a host is empty")
+		}
+		if err := checkAddr(host); err != nil {
+			return nil, err
 		}
 		o.Addrs = append(o.Addrs, host)
 	}
@@ -99,6 +106,18 @@ func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
 		}
 	}
 	return o, nil
+}
+
+// checkAddr refuses an address that could never be dialled.
+func checkAddr(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%q is not HOST:PORT; an IPv6 address is in brackets, such as [::1]:6379", addr)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return fmt.Errorf("%q: port %q is not from 1 to 65535", addr, port)
+	}
+	return nil
 }
 
 // cutCA takes the option "ca" off an address: the client library does not know it.

@@ -83,6 +83,10 @@ func New(cfg Config) (*Producer, error) {
 		orders:   newOrders(cfg.Queue, cmp.Or(cfg.Log, slog.Default()), m),
 	}
 	for _, e := range cfg.Entities {
+		if err := e.Ready(); err != nil {
+			p.orders.close()
+			return nil, fmt.Errorf("producer: %w", err)
+		}
 		if e.Write != afterwrite.WriteBehind && cfg.Database == nil {
 			p.orders.close()
 			return nil, fmt.Errorf("producer: entity %s: write: %s needs a Database", e.Name, e.Write)

@@ -460,3 +460,9 @@ func BenchmarkPut(b *testing.B) {
 		})
 	}
 }
+
+func TestNewRefusesAnEntityWithoutInit(t *testing.T) {
+	b := setup(t)
+	_, err := producer.New(producer.Config{Entities: []*afterwrite.Entity{{Name: "raw"}}, Cache: b.cache, Loader: &table{}})
+	require.ErrorContains(t, err, "call its Init")
+}

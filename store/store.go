@@ -114,6 +114,9 @@ func Open(cfg Config, entities []*afterwrite.Entity) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, dialect: d, tables: make(map[string]*table, len(entities))}
 	for _, e := range entities {
+		if err := e.Ready(); err != nil {
+			return nil, err
+		}
 		t, err := newTable(e, d)
 		if err != nil {
 			return nil, fmt.Errorf("entity %s: %w", e.Name, err)

@@ -4,6 +4,9 @@
 //	task → begin → { lock the fence → read → write → commit } → ack, hold → end
 //	sync.go         └ batch.go, by store.Flush ──────────────┘  settle.go
 //
+// The command afterwrite runs it. Another module cannot make the queue that it takes its
+// tasks from; what such a program can embed is in the documentation of package afterwrite.
+//
 // # What a crash leaves behind
 //
 // Before the commit: nothing; the records are pending as before. After the commit and
