@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -41,7 +40,7 @@ func refusal(err error) error {
 // unavailable joins an error of Redis with the names that callers know it by.
 func unavailable(what string, err error) error {
 	if named := refusal(err); named != nil {
-		return fmt.Errorf("%s: %w: %w", what, errors.Join(afterwrite.ErrUnavailable, named), err)
+		return fmt.Errorf("%s: %w: %w: %w", what, afterwrite.ErrUnavailable, named, err)
 	}
 	return fmt.Errorf("%s: %w: %w", what, afterwrite.ErrUnavailable, err)
 }

@@ -2,10 +2,8 @@ package cache
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/afterwrite/afterwrite"
 )
@@ -23,36 +21,38 @@ type State struct {
 	Leased       bool                // a load has the right to fill it
 }
 
+var statusScript = load("status")
+
 // Status reads the state of a record at one moment. It loads nothing.
 func (c *Cache) Status(ctx context.Context, e *afterwrite.Entity, id string) (State, error) {
 	k := c.keys(e, e.Partition(id))
 	key := k.record + id
-	p := c.redis.TxPipeline()
-	values := p.HMGet(ctx, key, append(readFields(e), "_l")...)
-	life := p.PTTL(ctx, key)
-	pending, held, dead := p.ZScore(ctx, k.pending, id), p.ZScore(ctx, k.held, id), p.ZScore(ctx, k.dead, id)
-	detail := p.HGet(ctx, k.why, id)
-	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return State{}, fault("status", err)
+	args := []any{id}
+	for _, field := range readFields(e) {
+		args = append(args, field)
 	}
-	texts := values.Val()
+	reply, err := c.run(ctx, statusScript, []string{key, k.pending, k.held, k.dead, k.why}, append(args, "_l")...)
+	if err != nil {
+		return State{}, err
+	}
+	if len(reply) != 6 {
+		return State{}, fmt.Errorf("status script: %d values", len(reply))
+	}
+	life, _ := reply[0].(int64)
+	texts, _ := reply[5].([]any)
+	if len(texts) != len(args) {
+		return State{}, fmt.Errorf("status script: %d values of the record", len(texts))
+	}
 	last := len(texts) - 1
-	s := State{Leased: texts[last] != nil, PendingSince: since(pending), NextAttempt: since(held), DiedAt: since(dead)}
+	s := State{Leased: texts[last] != nil, PendingSince: parseMS(text(reply[1])), NextAttempt: parseMS(text(reply[2])), DiedAt: parseMS(text(reply[3]))}
 	if texts[0] == nil {
 		s.Record = afterwrite.Record{ID: id, Status: afterwrite.Persisted}
 		return s, nil
 	}
-	s.Cached, s.Record = true, record(id, texts[:last], life.Val())
+	s.Cached, s.Record = true, record(id, texts[:last], time.Duration(life)*time.Millisecond)
 	if s.Record.Status == afterwrite.Held || s.Record.Status == afterwrite.Dead {
-		w := parseWhy(detail.Val())
+		w := parseWhy(text(reply[4]))
 		s.Attempts, s.Refusal, s.History = w.Attempts, w.refusal(), expand(w.History)
 	}
 	return s, nil
-}
-
-func since(cmd *redis.FloatCmd) time.Time {
-	if cmd.Err() != nil {
-		return time.Time{}
-	}
-	return time.UnixMilli(int64(cmd.Val()))
 }

@@ -443,6 +443,11 @@ func TestRedisFullRefusesAndWritesNothing(t *testing.T) {
 		accepted++
 	}
 	require.NoError(t, b.rdb.ConfigSet(t.Context(), "maxmemory", "2mb").Err()) // full for small writes, too
+	require.NotContains(t, b.Writable(t.Context()).Error(), "\n", "it is one line")
+	state, err := b.Status(t.Context(), b.e, "0")
+	require.NoError(t, err, "what only reads goes on")
+	require.Equal(t, afterwrite.Pending, state.Record.Status)
+	require.False(t, state.PendingSince.IsZero())
 	for op, w := range map[string]cache.Write{
 		"increment": {Op: cache.OpIncrement, ID: "0", Deltas: []afterwrite.Delta{{Field: 1, By: 1}}},
 		"patch":     {Op: cache.OpPatch, ID: "0", Values: afterwrite.Values{"", "2"}},
