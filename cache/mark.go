@@ -68,7 +68,9 @@ func (m *Mark) Renew(ctx context.Context) (wentBack bool, err error) {
 		m.born, m.sure = born, 0
 	}
 	m.last++
-	if err := m.cache.redis.HSet(ctx, key, m.name, strconv.FormatInt(m.last, 10)+"@"+strconv.FormatInt(time.Now().UnixMilli(), 10)).Err(); err != nil {
+	// By the client that sends nothing again: a mark that was sent twice and acknowledged
+	// once could come late, after a greater one, and pass for an older state.
+	if err := m.cache.writes.HSet(ctx, key, m.name, strconv.FormatInt(m.last, 10)+"@"+strconv.FormatInt(time.Now().UnixMilli(), 10)).Err(); err != nil {
 		m.maybe = append(m.maybe, m.last)
 		m.maybe = m.maybe[max(0, len(m.maybe)-markDoubts):]
 		if wentBack {
