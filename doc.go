@@ -21,7 +21,7 @@
 // worker takes its tasks from a queue that no other module can make.
 //
 //	err := user.Init()                                        // before anything else is given it
-//	s, err := store.Open(ctx, store.Config{URL: database}, entities)
+//	s, err := store.Open(store.Config{URL: database}, entities)
 //	_, err = s.Migrate(ctx, false)                            // or the command's migrate
 //	c, err := cache.New(cache.Config{URL: redis, Loader: s})  // a Loader, or a miss is an error
 //	_, err = c.Check(ctx)                                     // refuses a Redis that may evict accepted writes

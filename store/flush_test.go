@@ -371,6 +371,6 @@ func TestBadConfig(t *testing.T) {
 		_, err := store.Open(store.Config{URL: url}, nil)
 		require.Error(t, err, url)
 	}
-	_, err := store.Open(t.Context(), store.Config{URL: "sqlite://x.db"}, []*afterwrite.Entity{{Name: "user"}})
+	_, err := store.Open(store.Config{URL: "sqlite://x.db"}, []*afterwrite.Entity{{Name: "user"}})
 	require.ErrorContains(t, err, "call its Init")
 }

@@ -79,7 +79,7 @@ func hanging(t *testing.T) (*bench, *watched) {
 	t.Parallel()
 	b := setup(t, testkit.Postgres(t).Database(t))
 	b.e.Retry = lasting
-	s, err := store.Open(t.Context(), store.Config{
+	s, err := store.Open(store.Config{
 		URL: b.db, Wrap: b.sql.Wrap, StatementTimeout: lasting.Timeout, Log: testkit.Logger(t),
 	}, b.all)
 	require.NoError(t, err)
