@@ -65,7 +65,7 @@ func (p *parts) watch(ctx context.Context) error {
 func (p *parts) watchMark(ctx context.Context, mark *cache.Mark) {
 	wentBack, err := mark.Renew(ctx)
 	if err != nil {
-		p.log.Debug("looking whether Redis went back failed", "err", err)
+		p.log.Debug("looking whether Redis went back failed", "error", err)
 	}
 	if wentBack {
 		p.log.Error("Redis went back to an older state of itself: writes that it had accepted since are gone where they were not persisted; cached records are dropped")
@@ -78,7 +78,7 @@ func (p *parts) watchMark(ctx context.Context, mark *cache.Mark) {
 			err = p.noteLoss(ctx, e, "Redis went back to an older state of itself: an old copy of its files, or a replica that lagged")
 		}
 		if err != nil {
-			p.log.Warn("cached records not dropped yet, though Redis went back", "entity", e.Name, "err", err)
+			p.log.Warn("cached records not dropped yet, though Redis went back", "entity", e.Name, "error", err)
 			return
 		}
 		p.older = p.older[1:]
