@@ -3,10 +3,12 @@ package cache_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -467,6 +469,49 @@ func TestSweepOrdersOverdueHeldRecords(t *testing.T) {
 	orders, err := b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
 	require.NoError(t, err)
 	assert.Empty(t, orders, "once")
+}
+
+// Redis's clock was an hour ahead while records were accepted and their flag was taken, and
+// their worker died: neither they nor what is written since wait for that hour.
+func TestI2AClockSetBackKeepsNothingWaiting(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, cfg *cache.Config) { e.Partitions = 1 })
+	b.put(t, "early", "x")
+	ahead := time.Now().Add(time.Hour).UnixMilli()
+	base := strings.TrimSuffix(b.statsKey(0), "stats")
+	require.NoError(t, b.rdb.ZAdd(t.Context(), base+"pending", redis.Z{Score: float64(ahead), Member: "early"}).Err())
+	require.NoError(t, b.rdb.HSet(t.Context(), b.statsKey(0), "u", ahead).Err())
+	b.put(t, "late", "x")
+
+	orders, err := b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+	require.NoError(t, err)
+	require.Len(t, orders, 1, "no flag lives for an hour")
+	require.Zero(t, orders[0].Delay)
+	again, err := b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+	require.NoError(t, err)
+	require.Empty(t, again, "its flag is live now")
+	live, err := b.Begin(t.Context(), orders[0], time.Minute)
+	require.NoError(t, err)
+	require.False(t, live.None())
+
+	batch, err := b.Due(t.Context(), b.e, 0, 1, 1<<20)
+	require.NoError(t, err)
+	require.Len(t, batch.Due, 1)
+	require.Equal(t, "late", batch.Due[0].ID)
+	_, err = b.Ack(t.Context(), b.e, 0, batch, []afterwrite.Change{batch.Due[0].Change})
+	require.NoError(t, err)
+	ending, err := b.End(t.Context(), live, false)
+	require.NoError(t, err)
+	require.True(t, ending.More)
+	batch, err = b.Due(t.Context(), b.e, 0, 10, 1<<20)
+	require.NoError(t, err)
+	require.Len(t, batch.Due, 1)
+	require.Equal(t, "early", batch.Due[0].ID)
+	_, err = b.Ack(t.Context(), b.e, 0, batch, []afterwrite.Change{batch.Due[0].Change})
+	require.NoError(t, err)
+	ending, err = b.End(t.Context(), live, false)
+	require.NoError(t, err)
+	require.False(t, ending.More)
+	require.True(t, ending.Next.None())
 }
 
 func TestWaitEndsWithTheEvent(t *testing.T) {

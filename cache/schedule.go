@@ -95,6 +95,9 @@ func order(e *afterwrite.Entity, partition int, reply []any) (Order, error) {
 	return Order{Entity: e, Partition: partition, Generation: generation, Delay: time.Duration(wait) * time.Millisecond}, nil
 }
 
+// longestPutOff is more than a worker ever puts a task off by, with the flag kept meanwhile.
+const longestPutOff = time.Minute
+
 // Sweep returns an order for each partition that has due work and no live flag, and sets
 // its flag. It repairs every lost order, whatever lost it. Two sweeps at once are harmless.
 func (c *Cache) Sweep(ctx context.Context, entities []*afterwrite.Entity) ([]Order, error) {
@@ -103,7 +106,7 @@ func (c *Cache) Sweep(ctx context.Context, entities []*afterwrite.Entity) ([]Ord
 		calls := make([]*call, e.Partitions)
 		for i := range calls {
 			k := c.keys(e, i)
-			calls[i] = &call{keys: []string{k.stats, k.pending, k.held}, args: []any{ms(c.flagMargin), ms(e.Flush.Delay)}}
+			calls[i] = &call{keys: []string{k.stats, k.pending, k.held}, args: []any{ms(c.flagMargin), ms(e.Flush.Delay), ms(e.Flush.Delay + c.flagMargin + longestPutOff)}}
 		}
 		c.pipeline(ctx, c.redis, sweepScript, calls)
 		for i, one := range calls {

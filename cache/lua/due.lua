@@ -1,7 +1,8 @@
 -- Lists what the database should see now: pending records that have waited the flush
 -- delay, or since before a flush was asked for, oldest first, then held records whose next
 -- attempt is due. Where there are too many of both, a share is the held ones', so that a
--- hot partition does not keep them waiting. The records themselves are read after it,
+-- hot partition does not keep them waiting. What has waited since a time that is yet to
+-- come is due, too: the clock was set back, and would keep it for as long. The records themselves are read after it,
 -- each at one moment: what is accepted before the time of this look is in them.
 -- Call it only while the partition's fence is locked.
 --
@@ -25,6 +26,12 @@ local h = #held / 2
 local asked = tonumber(call('HGET', KEYS[4], 'f')) or 0
 local pending = due(KEYS[1], math.max(now - ARGV[2], asked), limit)
 local p = #pending / 2
+if p < limit then
+  local from = '(' .. string.format('%.0f', math.max(now, asked))
+  local ahead = call('ZRANGEBYSCORE', KEYS[1], from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit - p)
+  for i = 1, #ahead do pending[2 * p + i] = ahead[i] end
+  p = p + #ahead / 2
+end
 local nh = math.min(h, math.max(limit - p, tonumber(ARGV[3])))
 local np = math.min(p, limit - nh)
 local more = (p == limit or nh < h or np < p) and '1' or ''

@@ -16,7 +16,9 @@ local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local head = call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 local held = call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
+local last = head and call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2]
 local wait = head and head + ARGV[3] - now
+if last and last - now > 0 then wait = 0 end -- the clock was set back: see due.lua
 if head and asked and head - asked <= 0 then wait = 0 end
 if wait and held and held - now < wait then wait = held - now end
 if held and held - now <= 0 then wait = 0 end

@@ -1,17 +1,21 @@
 -- Orders the sync task of a partition that has due work and no live flag: whatever lost
--- the order, a crash, a failed enqueue, an archived task or a dead worker.
+-- the order, a crash, a failed enqueue, an archived task or a dead worker. A flag that
+-- lives on for longer than any does was set before the clock was set back; it is free.
 --
 -- KEYS  1 stats  2 pending  3 held
--- ARGV  1 margin of the flag, ms  2 flush delay, ms
+-- ARGV  1 margin of the flag, ms  2 flush delay, ms  3 longest life of a flag from now, ms
 -- Returns {} nothing to order, else {generation, wait ms}
 local g, u, paused, asked = unpack(redis.call('HMGET', KEYS[1], 'g', 'u', 'z', 'f'))
 if paused then return {} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if (tonumber(u) or 0) > now then return {} end
+local live = (tonumber(u) or 0) - now
+if live > 0 and live <= tonumber(ARGV[3]) then return {} end
 local head = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 local held = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
+local last = head and redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2]
 local wait = head and math.max(0, head + ARGV[2] - now)
+if last and last - now > 0 then wait = 0 end -- as in due.lua
 if head and asked and head - asked <= 0 then wait = 0 end
 if held and held - now <= 0 then wait = 0 end
 if not wait then return {} end
