@@ -27,6 +27,9 @@ func TestNamedPipe(t *testing.T) {
 	_, err = a.readAll(ctx, pipe)
 	require.ErrorIs(t, err, context.Canceled)
 
+	// Another pipe: a writer of the first would also meet the readers that gave up.
+	pipe = filepath.Join(t.TempDir(), "other.ndjson")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
 	written := make(chan error, 1)
 	go func() { written <- os.WriteFile(pipe, []byte("{}"), 0o600) }()
 	text, err := a.readAll(t.Context(), pipe)
