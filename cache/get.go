@@ -30,8 +30,9 @@ type Read struct {
 // processes, reads the row and fills the cache; the others wait for it, at most a lease's
 // time. While Redis does not answer, the row is read from the database and says so.
 //
-// Errors: ErrDatabaseUnavailable where the row is needed and cannot be read, and that of
-// a context that ended. A caller whose context ends does not end the load for others.
+// Errors: ErrDatabaseUnavailable where the row is needed and cannot be read, ErrBusy where
+// a record that lacks a field is written faster than its row is read, and that of a context
+// that ended. A caller whose context ends does not end the load for others.
 func (c *Cache) Get(ctx context.Context, e *afterwrite.Entity, id string) (Read, error) {
 	if read, ok := c.records.of(e).findRead(id); ok {
 		c.metrics.hits.WithLabelValues(e.Name).Inc()

@@ -29,7 +29,7 @@ func (c *Cache) GetMany(ctx context.Context, e *afterwrite.Entity, ids []string)
 			continue
 		}
 		g.Go(func() error {
-			read, err := c.Get(ctx, e, ids[i])
+			read, err := c.miss(ctx, e, ids[i])
 			reads[i] = read
 			return err
 		})

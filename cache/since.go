@@ -3,6 +3,7 @@ package cache
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/afterwrite/afterwrite"
@@ -17,8 +18,10 @@ func lacks(r afterwrite.Record) bool { return slices.Contains(r.Values, "") }
 // cache: it has no Source then, and the next look loads it whole. To any other the fields
 // are added as its row has them, or their defaults where there is none. It is written
 // without them, so that the row keeps what it has.
+//
+// ErrBusy: the record was written again each time while its row was read.
 func (c *Cache) complete(ctx context.Context, e *afterwrite.Entity, read Read) (Read, error) {
-	for {
+	for range completions {
 		if read.Status == afterwrite.Persisted {
 			_, err := c.Invalidate(ctx, e, []string{read.ID})
 			return Read{}, err
@@ -44,7 +47,11 @@ func (c *Cache) complete(ctx context.Context, e *afterwrite.Entity, read Read) (
 		}
 		read = again
 	}
+	return Read{}, fmt.Errorf("complete %s of %s: it is written faster than its row is read: %w", read.ID, e.Name, afterwrite.ErrBusy)
 }
+
+// completions bounds how often the row of a record that lacks fields is read for one read.
+const completions = 20
 
 // reloadLacking looks again at increments that were refused for a null: where the cached
 // record only lacks the field, it is dropped, and the write asks for its row.

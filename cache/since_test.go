@@ -66,6 +66,33 @@ func TestI4FieldAddedToTheEntity(t *testing.T) {
 	}
 }
 
+// A record that a process without the field writes again each time while its row is read
+// is not waited for without end.
+func TestRecordWithoutAFieldIsNotReadForEver(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "Ann")
+	earlier := *b
+	b.lately(t)
+	began, hold := make(chan struct{}), make(chan struct{})
+	b.table.began, b.table.hold = began, hold
+	failed := make(chan error, 1)
+	go func() {
+		_, err := b.Get(t.Context(), b.e, "a")
+		failed <- err
+	}()
+	for {
+		select {
+		case <-began:
+			earlier.put(t, "a", "Ann")
+			hold <- struct{}{}
+		case err := <-failed:
+			require.ErrorIs(t, err, afterwrite.ErrBusy)
+			require.NotErrorIs(t, err, afterwrite.ErrUnavailable, "Redis answers")
+			return
+		}
+	}
+}
+
 // An increment of a field that the cached record lacks asks for the row.
 func TestIncrementOfAFieldAddedToTheEntity(t *testing.T) {
 	b := setup(t)
