@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -13,7 +14,14 @@ import (
 // Full reports whether Redis has refused a command because its memory is at its limit and
 // nothing may be evicted: what is not persisted fills it. Acks still work then, for they
 // only take away.
-func Full(err error) bool { return redis.HasErrorPrefix(err, "OOM") }
+func Full(err error) bool { return says(err, "OOM") }
+
+// says reports whether an answer of Redis has a code: at its beginning, or where Redis 6
+// quotes the command of a script that it refused.
+func says(err error, code string) bool {
+	return redis.HasErrorPrefix(err, code) ||
+		redis.HasErrorPrefix(err, "ERR Error running script") && strings.Contains(err.Error(), "-"+code+" ")
+}
 
 // Writable writes a key that lives for a second, and reports why Redis does not take it:
 // ErrRedisFull, ErrRedisReadOnly, or ErrUnavailable alone where it does not answer.
@@ -29,8 +37,8 @@ func refusal(err error) error {
 	if Full(err) {
 		return afterwrite.ErrRedisFull
 	}
-	for _, prefix := range []string{"READONLY", "NOREPLICAS", "MISCONF"} {
-		if redis.HasErrorPrefix(err, prefix) {
+	for _, code := range []string{"READONLY", "NOREPLICAS", "MISCONF"} {
+		if says(err, code) {
 			return afterwrite.ErrRedisReadOnly
 		}
 	}

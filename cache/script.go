@@ -172,15 +172,7 @@ func writeFault(err error) error {
 // write: it met a key that another program made, or a command that its user may not call.
 // What Redis refuses of a script's writes for its own state, it refuses at the first.
 func brokenOff(err error) bool {
-	if !strings.Contains(err.Error(), "user_script") {
-		return false
-	}
-	for _, first := range []string{"OOM ", "READONLY ", "MISCONF ", "NOREPLICAS "} {
-		if strings.Contains(err.Error(), first) {
-			return false
-		}
-	}
-	return true
+	return strings.Contains(err.Error(), "user_script") && refusal(err) == nil
 }
 
 // answered reports whether the error is Redis's own reply.
