@@ -30,9 +30,7 @@ func TestDoctorTellsOfAReadOnlyDatabase(t *testing.T) {
 // A Redis that was emptied leaves a trace, before a process has seen it and after.
 func TestDoctorTellsOfALostRedis(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, testkit.SQLite(t))
-	d.redis = testkit.Redis(t)
-	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+d.redis.URL())
+	d := deployAlone(t)
 	d.ok("migrate")
 	require.Contains(t, d.ok("doctor"), "ok       redis state", "nothing was there to lose")
 	worker := d.start("worker")

@@ -46,10 +46,7 @@ func TestEntityLeftOut(t *testing.T) {
 // A Redis that was emptied, or that begins to evict, goes on, but not in silence.
 func TestRedisEmptied(t *testing.T) {
 	t.Parallel()
-	redis := testkit.Redis(t)
-	d := deploy(t, testkit.SQLite(t))
-	d.redis = redis
-	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+redis.URL())
+	d := deployAlone(t)
 	d.ok("migrate")
 	api, worker := d.serve()
 	code, body := d.call(http.MethodPut, d.api, "/v1/user/ada", `{"name":"Ada"}`)
@@ -57,7 +54,7 @@ func TestRedisEmptied(t *testing.T) {
 	d.ok("flush")
 	require.NotContains(t, api.text()+worker.text(), "lost its state")
 
-	client := redis.Client(t)
+	client := d.redis.Client(t)
 	require.NoError(t, client.FlushAll(t.Context()).Err())
 	testkit.Eventually(t, "one process says it", func() bool {
 		return strings.Contains(api.text()+worker.text(), `"Redis has lost its state: what was accepted and not yet persisted is gone","entity":"user"`)
@@ -123,17 +120,13 @@ func TestLoadStopsWhileItWaitsForInput(t *testing.T) {
 	require.Equal(t, exitFailure, load.stop())
 	require.Contains(t, load.text(), "item: 1 record accepted")
 	require.Contains(t, load.text(), "afterwrite: interrupted")
-
 }
 
 // A Redis that went back to an older state of itself serves none of it over newer rows: an
 // old copy of its files, or a replica that lagged.
 func TestRedisWentBack(t *testing.T) {
 	t.Parallel()
-	redis := testkit.Redis(t)
-	d := deploy(t, testkit.SQLite(t))
-	d.redis = redis
-	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+redis.URL())
+	d := deployAlone(t)
 	d.ok("migrate")
 	api, worker := d.serve()
 	put := func(body string) {
@@ -143,13 +136,13 @@ func TestRedisWentBack(t *testing.T) {
 	}
 	put(`{"name":"old"}`)
 	testkit.Eventually(t, "both have left a mark", func() bool {
-		return redis.Client(t).HLen(t.Context(), d.prefix+":{_}:marks").Val() == 3
+		return d.redis.Client(t).HLen(t.Context(), d.prefix+":{_}:marks").Val() == 3
 	})
-	putBack := redis.Copy()
+	putBack := d.redis.Copy()
 	put(`{"name":"new"}`)
-	marks := redis.Client(t).HGetAll(t.Context(), d.prefix+":{_}:marks").Val()
+	marks := d.redis.Client(t).HGetAll(t.Context(), d.prefix+":{_}:marks").Val()
 	testkit.Eventually(t, "both have left another", func() bool {
-		for name, mark := range redis.Client(t).HGetAll(t.Context(), d.prefix+":{_}:marks").Val() {
+		for name, mark := range d.redis.Client(t).HGetAll(t.Context(), d.prefix+":{_}:marks").Val() {
 			if mark == marks[name] && name != "born" {
 				return false
 			}
@@ -170,5 +163,5 @@ func TestRedisWentBack(t *testing.T) {
 	require.NotContains(t, api.text()+worker.text(), "Redis has lost its state")
 	require.Equal(t, exitOK, api.stop())
 	require.Equal(t, exitOK, worker.stop())
-	require.Equal(t, int64(1), redis.Client(t).HLen(t.Context(), d.prefix+":{_}:marks").Val(), "who stops takes its mark away")
+	require.Equal(t, int64(1), d.redis.Client(t).HLen(t.Context(), d.prefix+":{_}:marks").Val(), "who stops takes its mark away")
 }

@@ -89,6 +89,15 @@ func deploy(t *testing.T, database string) *deployment {
 	return d
 }
 
+// deployAlone is deploy with a Redis of its own, which the test may stop, empty or fill.
+func deployAlone(t *testing.T) *deployment {
+	t.Helper()
+	d := deploy(t, testkit.SQLite(t))
+	d.redis = testkit.Redis(t)
+	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+d.redis.URL())
+	return d
+}
+
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

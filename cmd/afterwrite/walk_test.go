@@ -176,9 +176,7 @@ func TestRedisThatEvictsIsRefused(t *testing.T) {
 // are not ready, and recover.
 func TestStartWithoutRedis(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, testkit.SQLite(t))
-	d.redis = testkit.Redis(t)
-	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+d.redis.URL())
+	d := deployAlone(t)
 	d.ok("migrate")
 	d.redis.Stop()
 	api, worker := d.start("api"), d.start("worker")
