@@ -240,7 +240,8 @@ func (e *Entity) Field(name string) (int, bool) {
 	return i, ok
 }
 
-// Partition returns the partition of a canonical id, from 0 to Partitions-1.
+// Partition returns the partition of a canonical id, from 0 to Partitions-1. It panics
+// where Init has not been called, which no caller can recover from.
 func (e *Entity) Partition(id string) int {
 	if e.Partitions < 1 {
 		panic(e.Ready())
