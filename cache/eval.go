@@ -24,7 +24,7 @@ type Script struct {
 // NewScript makes a script that may be sent again when a reply was lost: what it does twice
 // must be what it does once, or harmless. The name labels afterwrite_script_seconds.
 func NewScript(name, source string) *Script {
-	return &Script{script: script{name: name, source: redis.NewScript(source)}}
+	return &Script{script: *newScript(name, source)}
 }
 
 // NewOnceScript makes a script that is never sent again: where its reply was lost,
@@ -71,7 +71,7 @@ func (c *Cache) EvalMany(ctx context.Context, s *Script, runs ...*Call) {
 	}
 	calls := make([]*call, len(runs))
 	for i, r := range runs {
-		calls[i] = &call{keys: r.Keys, args: r.Args}
+		calls[i] = newCall(r.Keys, r.Args...)
 	}
 	c.pipeline(ctx, client, &s.script, calls)
 	if s.once {

@@ -331,7 +331,7 @@ func (c *Cache) renewListening(ctx context.Context, t topic) {
 func (c *Cache) listen(ctx context.Context, e *afterwrite.Entity) error {
 	calls := make([]*call, e.Partitions)
 	for i := range calls {
-		calls[i] = &call{keys: []string{c.keys(e, i).stats}, args: []any{ms(listenFor)}}
+		calls[i] = newCall([]string{c.keys(e, i).stats}, ms(listenFor))
 	}
 	c.pipeline(ctx, c.redis, listenScript, calls)
 	for _, one := range calls {

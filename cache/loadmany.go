@@ -239,7 +239,7 @@ func (m *many[T]) grants(ctx context.Context) (map[string]*grant, error) {
 	for i, key := range keys {
 		w := m.missing[key]
 		tokens[i] = newToken()
-		calls[i] = &call{keys: w.k.names(), args: []any{tokens[i], ms(v.p.Lease), w.unusable}}
+		calls[i] = newCall(w.k.names(), tokens[i], ms(v.p.Lease), w.unusable)
 	}
 	v.cache.pipeline(ctx, v.cache.redis, vleaseScript, calls)
 	grants := map[string]*grant{}
@@ -355,7 +355,7 @@ func (m *many[T]) fill(ctx context.Context, entries map[string]*entry, grants ma
 		e := entries[key]
 		e.stamp = g.stamp
 		keys = append(keys, key)
-		calls = append(calls, &call{keys: m.missing[key].k.names(), args: []any{g.token, ms(e.total), e.encode()}})
+		calls = append(calls, newCall(m.missing[key].k.names(), g.token, ms(e.total), e.encode()))
 	}
 	v.cache.pipeline(ctx, v.cache.redis, vfillScript, calls)
 	filled := map[string]bool{}

@@ -188,7 +188,7 @@ func (c *Cache) rankParts(ctx context.Context, e *afterwrite.Entity, side int, s
 	calls := make([]*call, e.Partitions)
 	for i := range calls {
 		k := c.keys(e, i)
-		calls[i] = &call{keys: []string{k.stats, k.rank, k.unsure}, args: []any{e.RankBy, k.record, side, score, id}}
+		calls[i] = newCall([]string{k.stats, k.rank, k.unsure}, e.RankBy, k.record, side, score, id)
 	}
 	c.pipeline(ctx, c.redis, rankScript, calls)
 	parts := make([]rankPart, len(calls))

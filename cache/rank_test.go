@@ -385,11 +385,13 @@ func TestWhatMakesARankIncomplete(t *testing.T) {
 	b.put(t, "a", "n")
 	require.True(t, complete(t, b))
 
-	field := b.e.RankBy
+	ours := b.e
 	for _, other := range []string{"", "age"} {
-		b.e.RankBy = other
+		theirs := *ours
+		theirs.RankBy = other
+		b.e = &theirs
 		b.put(t, "a", "n")
-		b.e.RankBy = field
+		b.e = ours
 		require.False(t, complete(t, b), "after a write of a process that ranks by %q", other)
 		b.rebuild(t)
 	}

@@ -77,18 +77,18 @@ type rebuild struct {
 
 func (r *rebuild) begin(partition int) *call {
 	k := r.cache.keys(r.entity, partition)
-	return &call{keys: []string{k.stats, k.build}, args: []any{r.token, ms(rebuildLife)}}
+	return newCall([]string{k.stats, k.build}, r.token, ms(rebuildLife))
 }
 
 func (r *rebuild) end(partition int) *call {
 	k := r.cache.keys(r.entity, partition)
-	return &call{keys: []string{k.stats, k.build, k.rank}, args: []any{r.token, r.entity.RankBy}}
+	return newCall([]string{k.stats, k.build, k.rank}, r.token, r.entity.RankBy)
 }
 
 // put is a step without records yet; it keeps the partition's rebuild alive.
 func (r *rebuild) put(partition int) *call {
 	k := r.cache.keys(r.entity, partition)
-	return &call{keys: []string{k.stats, k.build}, args: []any{r.token, ms(rebuildLife), r.entity.RankBy, k.record}}
+	return newCall([]string{k.stats, k.build}, r.token, ms(rebuildLife), r.entity.RankBy, k.record)
 }
 
 // all runs a step on every partition.
@@ -147,7 +147,7 @@ func (r *rebuild) step(ctx context.Context, n int, record func(i int) (partition
 	for i := range n {
 		partition, id, score := record(i)
 		if partition < len(calls) { // else a leftover of another number of partitions
-			calls[partition].args = append(calls[partition].args, id, score)
+			calls[partition].words = append(calls[partition].words, id, score)
 		}
 	}
 	if err := r.send(ctx, rerankScript, calls); err != nil {

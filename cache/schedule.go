@@ -106,7 +106,7 @@ func (c *Cache) Sweep(ctx context.Context, entities []*afterwrite.Entity) ([]Ord
 		calls := make([]*call, e.Partitions)
 		for i := range calls {
 			k := c.keys(e, i)
-			calls[i] = &call{keys: []string{k.stats, k.pending, k.held}, args: []any{ms(c.flagMargin), ms(e.Flush.Delay), ms(e.Flush.Delay + c.flagMargin + longestPutOff)}}
+			calls[i] = newCall([]string{k.stats, k.pending, k.held}, ms(c.flagMargin), ms(e.Flush.Delay), ms(e.Flush.Delay+c.flagMargin+longestPutOff))
 		}
 		c.pipeline(ctx, c.redis, sweepScript, calls)
 		for i, one := range calls {

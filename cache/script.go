@@ -19,8 +19,12 @@ var sources embed.FS
 
 // script is one of the Lua files; its header says what it takes and returns.
 type script struct {
-	name   string
-	source *redis.Script
+	name, text string
+	source     *redis.Script
+}
+
+func newScript(name, text string) *script {
+	return &script{name: name, text: text, source: redis.NewScript(text)}
 }
 
 func load(name string) *script {
@@ -28,7 +32,7 @@ func load(name string) *script {
 	if err != nil {
 		panic(err) // the file is embedded: its absence is a build error
 	}
-	return &script{name: name, source: redis.NewScript(string(text))}
+	return newScript(name, string(text))
 }
 
 var (
@@ -102,11 +106,23 @@ func (c *Cache) runAny(ctx context.Context, s *script, keys []string, args ...an
 	return reply, nil
 }
 
-// call is one script of a pipeline.
+// call is one run of a script in a pipeline: the words of EVALSHA, of which [send] sets
+// the first two.
 type call struct {
-	keys []string
-	args []any
-	cmd  *redis.Cmd
+	words []any // command, script, number of keys, keys, arguments
+	cmd   *redis.Cmd
+}
+
+// callHead is the number of words before the keys.
+const callHead = 3
+
+func newCall(keys []string, args ...any) *call {
+	words := make([]any, callHead, callHead+len(keys)+len(args))
+	words[callHead-1] = len(keys)
+	for _, key := range keys {
+		words = append(words, key)
+	}
+	return &call{words: append(words, args...)}
 }
 
 // pipeline runs one script many times in one round trip. A call that Redis refused
@@ -114,9 +130,7 @@ type call struct {
 // nothing else is ever sent again here: that is the client's own business.
 func (c *Cache) pipeline(ctx context.Context, client redis.UniversalClient, s *script, calls []*call) {
 	start := time.Now()
-	send(ctx, client, calls, func(p redis.Pipeliner, one *call) *redis.Cmd {
-		return p.EvalSha(ctx, s.source.Hash(), one.keys, one.args...)
-	})
+	send(ctx, client, calls, "evalsha", s.source.Hash())
 	var again []*call
 	for _, one := range calls {
 		if err := one.cmd.Err(); err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
@@ -124,19 +138,28 @@ func (c *Cache) pipeline(ctx context.Context, client redis.UniversalClient, s *s
 		}
 	}
 	if len(again) > 0 {
-		send(ctx, client, again, func(p redis.Pipeliner, one *call) *redis.Cmd {
-			return s.source.Eval(ctx, p, one.keys, one.args...)
-		})
+		send(ctx, client, again, "eval", s.text)
 	}
 	c.metrics.script(s.name, start)
 }
 
 // send makes one trip. Each command carries its own error; an error of the whole, such as
 // a pool without a free connection, is put on commands that have none.
-func send(ctx context.Context, client redis.UniversalClient, calls []*call, how func(redis.Pipeliner, *call) *redis.Cmd) {
+func send(ctx context.Context, client redis.UniversalClient, calls []*call, command, script string) {
+	for _, one := range calls {
+		one.words[0], one.words[1] = command, script
+		one.cmd = redis.NewCmd(ctx, one.words...)
+		if one.words[callHead-1] != 0 {
+			one.cmd.SetFirstKeyPos(callHead)
+		}
+	}
+	if len(calls) == 1 {
+		_ = client.Process(ctx, calls[0].cmd) // the command has the error
+		return
+	}
 	p := client.Pipeline()
 	for _, one := range calls {
-		one.cmd = how(p, one)
+		_ = p.Process(ctx, one.cmd)
 	}
 	if _, err := p.Exec(ctx); err != nil {
 		for _, one := range calls {

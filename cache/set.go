@@ -111,7 +111,7 @@ func (v *Values[T]) send(ctx context.Context, k valueKey, e *entry) error {
 	if err != nil {
 		return err
 	}
-	one := &call{keys: k.names(), args: []any{ms(e.total), e.encode(), channel, message}}
+	one := newCall(k.names(), ms(e.total), e.encode(), channel, message)
 	v.cache.pipeline(ctx, v.cache.writes, vsetScript, []*call{one})
 	v.cache.redirect(ctx, vsetScript, []*call{one})
 	if err := one.cmd.Err(); err != nil {
@@ -144,7 +144,7 @@ func (v *Values[T]) Delete(ctx context.Context, keys ...string) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		calls[i] = &call{keys: k.names(), args: []any{0, "", channel, message}}
+		calls[i] = newCall(k.names(), 0, "", channel, message)
 	}
 	n, err := 0, error(nil)
 	for len(calls) > 0 && err == nil {

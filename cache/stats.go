@@ -57,7 +57,7 @@ func older(a, b time.Time) time.Time {
 func (c *Cache) Stats(ctx context.Context, e *afterwrite.Entity) ([]Stats, error) {
 	calls := make([]*call, e.Partitions)
 	for i := range calls {
-		calls[i] = &call{keys: c.keys(e, i).lists()[:4]}
+		calls[i] = newCall(c.keys(e, i).lists()[:4])
 	}
 	c.pipeline(ctx, c.redis, statsScript, calls)
 	stats := make([]Stats, e.Partitions)

@@ -60,7 +60,7 @@ func (c *Cache) watch(ctx context.Context, tags []Tag, life time.Duration) error
 		length := max(life+watchAgain, watchFor)
 		calls := make([]*call, t.e.Partitions)
 		for i := range calls {
-			calls[i] = &call{keys: []string{c.keys(t.e, i).stats}, args: []any{field, ms(length)}}
+			calls[i] = newCall([]string{c.keys(t.e, i).stats}, field, ms(length))
 		}
 		c.pipeline(ctx, c.redis, watchScript, calls)
 		for _, one := range calls {

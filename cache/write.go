@@ -1,12 +1,12 @@
 package cache
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -95,7 +95,7 @@ type Group struct {
 	Partition int
 	Writes    []Write
 
-	Results []Written // one a write
+	Results []Written // one a write; what the caller leaves here is overwritten
 	Order   Order     // the sync task to enqueue
 	watched string    // whose tags the writes invalidate, see touchWritten
 }
@@ -113,6 +113,7 @@ func (c *Cache) Write(ctx context.Context, groups ...*Group) {
 	c.redirect(ctx, writeScript, calls)
 	for i, t := range trips {
 		readWritten(t, calls[i].cmd)
+		calls[i].done()
 	}
 	c.reloadLacking(ctx, groups)
 	c.touchWritten(ctx, groups)
@@ -173,31 +174,75 @@ func (c *Cache) redirect(ctx context.Context, s *script, calls []*call) {
 	}
 }
 
-// writeCall is a call for groups of one entity; see the header of lua/write.lua.
+// writeCall is a call for groups of one entity; see the header of lua/write.lua. It refers
+// to the values of the writes instead of copying them: nothing may change them until the
+// call was sent.
 func (c *Cache) writeCall(groups []*Group) *call {
 	e, writes := groups[0].Entity, 0
 	for _, g := range groups {
 		writes += len(g.Writes)
 	}
-	keys := make([]string, 0, len(groups)+writes)
+	same, one := c.writeWords(e), writeCalls.Get().(*call)
+	words := append(one.words[:0], "", "", len(groups)+writes)
+	words = slices.Grow(words, len(groups)+writes+len(same.args)+1+len(groups)+writes*(1+len(e.Fields)))
 	for _, g := range groups {
-		keys = append(keys, c.base(e, g.Partition)+statsSuffix)
-	}
-	args := make([]any, 0, 11+len(e.Fields)+len(groups)+writes*(1+len(e.Fields)))
-	args = append(args, e.PartitionLimit(), e.Partitions, ms(e.Flush.Delay), ms(c.flagMargin),
-		ms(c.lease), c.keptOps, ms(c.opAge), c.channel(e.Name), e.RankBy, len(groups), len(e.Fields))
-	for i := range e.Fields {
-		args = append(args, e.Fields[i].Name)
+		words = append(words, same.stats[g.Partition])
 	}
 	for _, g := range groups {
-		record := c.base(e, g.Partition) + recordSuffix
-		args = append(args, len(g.Writes))
 		for i := range g.Writes {
-			keys = append(keys, record+g.Writes[i].ID)
-			args = c.appendWrite(args, e, &g.Writes[i])
+			words = append(words, same.record[g.Partition]+g.Writes[i].ID)
 		}
 	}
-	return &call{keys: keys, args: args}
+	words = append(append(words, same.args...), len(groups))
+	for _, g := range groups {
+		words = append(words, len(g.Writes))
+		for i := range g.Writes {
+			words = c.appendWrite(words, e, &g.Writes[i])
+		}
+	}
+	one.words = words
+	return one
+}
+
+// writeCalls are calls that were answered and serve again: their words were most of what a
+// lone write allocated.
+var writeCalls = sync.Pool{New: func() any { return &call{} }}
+
+// keptWords bounds the words whose memory serves another call.
+const keptWords = 4096
+
+func (one *call) done() {
+	clear(one.words)
+	one.cmd = nil
+	if cap(one.words) <= keptWords {
+		writeCalls.Put(one)
+	}
+}
+
+// writeWords are the words of the write script that every write of an entity has, made
+// once.
+type writeWords struct {
+	stats  []any    // key of the stats of each partition
+	record []string // of each partition, what the key of a record begins with
+	args   []any    // before those of the first partition
+}
+
+func (c *Cache) writeWords(e *afterwrite.Entity) *writeWords {
+	if made, ok := c.sameWords.Load(e); ok {
+		return made.(*writeWords)
+	}
+	same := &writeWords{args: []any{e.PartitionLimit(), e.Partitions, ms(e.Flush.Delay), ms(c.flagMargin),
+		ms(c.lease), c.keptOps, ms(c.opAge), c.channel(e.Name), e.RankBy, len(e.Fields)}}
+	for i := range e.Fields {
+		same.args = append(same.args, e.Fields[i].Name)
+	}
+	for partition := range e.Partitions {
+		base := c.base(e, partition)
+		same.stats = append(same.stats, base+statsSuffix)
+		same.record = append(same.record, base+recordSuffix)
+	}
+	made, _ := c.sameWords.LoadOrStore(e, same)
+	return made.(*writeWords)
 }
 
 var forms = map[Op]string{
@@ -220,8 +265,8 @@ func (c *Cache) appendWrite(args []any, e *afterwrite.Entity, w *Write) []any {
 	case w.Op == OpIncrement:
 		return appendDeltas(args, e, w.Deltas)
 	case w.Op == OpPatch:
-		for _, text := range w.Values {
-			args = append(args, text)
+		for i := range w.Values {
+			args = append(args, &w.Values[i])
 		}
 		return args
 	}
@@ -259,8 +304,12 @@ func (c *Cache) appendRow(args []any, e *afterwrite.Entity, row *afterwrite.Row)
 
 // appendValues appends a whole record, which has every field.
 func appendValues(args []any, values afterwrite.Values) []any {
-	for _, text := range values {
-		args = append(args, cmp.Or(text, afterwrite.Null))
+	for i := range values {
+		if values[i] == "" {
+			args = append(args, afterwrite.Null)
+		} else {
+			args = append(args, &values[i]) // a text itself would be copied to the heap
+		}
 	}
 	return args
 }
@@ -285,7 +334,8 @@ func readWritten(groups []*Group, cmd *redis.Cmd) {
 		err = fmt.Errorf("results of %d partitions, not of %d", len(reply), len(groups))
 	}
 	for i, g := range groups {
-		g.Results, g.Order, g.watched = make([]Written, len(g.Writes)), Order{}, ""
+		g.Results, g.Order, g.watched = slices.Grow(g.Results[:0], len(g.Writes))[:len(g.Writes)], Order{}, ""
+		clear(g.Results)
 		groupErr := err
 		if err == nil {
 			groupErr = g.read(reply[i])

@@ -94,7 +94,7 @@ func New(cfg Config) (*Producer, error) {
 		p.entities[e.Name] = e
 	}
 	for range cmp.Or(cfg.Lanes, DefaultLanes) {
-		p.lanes = append(p.lanes, &lane{producer: p, limit: cmp.Or(cfg.MaxWaiting, DefaultMaxWaiting)})
+		p.lanes = append(p.lanes, newLane(p, cmp.Or(cfg.MaxWaiting, DefaultMaxWaiting)))
 	}
 	return p, nil
 }
@@ -103,6 +103,9 @@ func New(cfg Config) (*Producer, error) {
 // writes during or after it.
 func (p *Producer) Close() error {
 	p.orders.close()
+	for _, l := range p.lanes {
+		l.end()
+	}
 	return nil
 }
 

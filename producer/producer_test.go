@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -328,6 +329,45 @@ func TestCallersWhoGiveUp(t *testing.T) {
 	require.NoError(t, <-third)
 	assert.Nil(t, b.fields(t, "second"), "it was not on a trip, so nothing was written")
 	assert.EqualValues(t, 2, b.conserved(t).Accepted)
+}
+
+// TestAnswersAreTheCallersOwn lets callers, some of whom give up, count in records of their
+// own: what a trip leaves behind for the next must not show in an answer.
+func TestAnswersAreTheCallersOwn(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *producer.Config) { e.Partitions = 8 })
+	count, ok := b.user.Field("login_count")
+	require.True(t, ok)
+	var wg sync.WaitGroup
+	for caller := range 40 {
+		wg.Go(func() {
+			id, start := fmt.Sprint("r", caller), 1000*caller
+			_, err := b.Put(t.Context(), "user", id, afterwrite.Fields{"name": id, "login_count": start})
+			assert.NoError(t, err)
+			least := start
+			for tries := 1; tries <= 100; tries++ {
+				ctx, cancel := context.WithCancel(t.Context())
+				go func() {
+					if tries%3 == 0 {
+						cancel()
+					}
+				}()
+				got, err := b.Do(ctx, producer.Request{Op: cache.OpIncrement, Entity: "user", ID: id, Fields: afterwrite.Fields{"login_count": 1}})
+				cancel()
+				if err != nil {
+					assert.ErrorIs(t, err, context.Canceled)
+					continue
+				}
+				value, err := strconv.Atoi(got.Values[count])
+				assert.NoError(t, err)
+				assert.Equal(t, id, got.ID)
+				assert.Greater(t, value, least)
+				assert.LessOrEqual(t, value, start+tries)
+				least = value
+			}
+		})
+	}
+	wg.Wait()
+	b.conserved(t)
 }
 
 func TestDoAllKeepsTheOrderOfARecord(t *testing.T) {

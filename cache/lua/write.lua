@@ -8,9 +8,8 @@
 --       3 flush delay, ms        4 margin of the scheduled flag, ms
 --       5 lease, ms              6 operation ids kept  7 their age, ms
 --       8 event channel          9 the field that ranks the records, "" none
---       10 P, number of partitions here
---       11 F, number of fields   12… the fields of the entity
---       then for each partition the number of its writes, and for each write:
+--       10 F, number of fields   11… the fields of the entity
+--       then P, the number of partitions here, and for each partition the number of its writes, and for each write:
 --         form   first letter p put, c create, a patch, i increment, d delete, r discard
 --                to a row, g discard to no row;
 --                with a second letter x the options follow
@@ -46,7 +45,8 @@ local call, format, unpack, tonumber = redis.call, string.format, unpack, tonumb
 local KEYS, ARGV = KEYS, ARGV -- each is looked up many times
 -- The quicker way to write whole numbers needs a C long of more than 32 bits.
 local whole = format('%d', 2 ^ 52) == '4503599627370496' and '%d' or '%.0f'
-local partitions, width = tonumber(ARGV[10]), tonumber(ARGV[11])
+local width = tonumber(ARGV[10])
+local partitions = tonumber(ARGV[11 + width])
 local all = {}
 for p = 1, partitions do
   local s, flat = {}, call('HGETALL', KEYS[p])
@@ -65,7 +65,7 @@ local at, seat = 12 + width, partitions -- before the next text of ARGV, and of 
 -- record is the command that writes a whole record: the fields are in it, a write puts its
 -- key, version and values between them.
 local record = { 'HSET', '', '_v', '', '_s', 'p' }
-for i = 1, width do record[5 + 2 * i] = ARGV[11 + i] end
+for i = 1, width do record[5 + 2 * i] = ARGV[10 + i] end
 local last = 6 + 2 * width
 
 -- The state of the partition at hand. missed and event are there only where they are needed.
@@ -90,7 +90,7 @@ end
 -- install puts a row into the cache, as persisted.
 local function install(rec, v, from)
   local row = { 'HSET', rec, '_v', v }
-  for i = 1, width do row[3 + 2 * i], row[4 + 2 * i] = ARGV[11 + i], ARGV[from + i] end
+  for i = 1, width do row[3 + 2 * i], row[4 + 2 * i] = ARGV[10 + i], ARGV[from + i] end
   call(unpack(row))
 end
 
@@ -100,7 +100,7 @@ local function patch(rec, v, from)
   for i = 1, width do
     local value = ARGV[from + i]
     if value ~= '' then
-      some[n + 1], some[n + 2] = ARGV[11 + i], value
+      some[n + 1], some[n + 2] = ARGV[10 + i], value
       n = n + 2
     end
   end
