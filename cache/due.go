@@ -50,7 +50,7 @@ func (c *Cache) Due(ctx context.Context, e *afterwrite.Entity, partition, limit,
 	}
 	together := slices.DeleteFunc(held, func(d Due) bool { return d.apart })
 	b.Apart, held = len(together) < len(held), together
-	b.Due = make([]Due, 0, len(pending)+len(held))
+	b.Due = pending[:0] // never ahead of what is still to be read of the list
 	heldBytes := maxBytes
 	if b.More {
 		heldBytes /= 10 // their share, as of records

@@ -118,7 +118,7 @@ func (b *batch) owned(r afterwrite.Refusal, changes []afterwrite.Change) (map[st
 			continue
 		}
 		if owner, ok := owners[value]; ok && owner != c.ID {
-			found[c.ID] = b.ids[owner]
+			found[c.ID] = b.ids()[owner]
 		} else {
 			owners[value] = c.ID
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/afterwrite/afterwrite"
@@ -17,7 +18,7 @@ type batch struct {
 	until      time.Time // when isolation stops
 	pace       pace      // how long its statements may take
 
-	ids     map[string]bool // of the whole batch
+	ids     func() map[string]bool // of the whole batch
 	flushed Flushed
 	hanging []hanging // see sieve
 	gaveUp  error     // of the first statement that was given up
@@ -41,7 +42,7 @@ type rejection struct {
 // write writes the deletions, then the rest, then what was refused only because of
 // the order: a unique value may be free by now, a row referred to may be there.
 func (b *batch) write(changes []afterwrite.Change) error {
-	b.ids = idsOf(changes)
+	b.ids = sync.OnceValue(func() map[string]bool { return idsOf(changes) })
 	rejected, err := b.round(changes)
 	if err != nil {
 		return err
@@ -96,6 +97,7 @@ func (b *batch) round(changes []afterwrite.Change) (rejected []rejection, err er
 }
 
 func split(changes []afterwrite.Change) (deletions, puts []afterwrite.Change) {
+	puts = make([]afterwrite.Change, 0, len(changes))
 	for _, c := range changes {
 		if c.Deleted {
 			deletions = append(deletions, c)

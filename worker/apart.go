@@ -59,7 +59,7 @@ func (w *Worker) flushAlone(ctx context.Context, o cache.Order) error {
 		return w.later("closed", errClosed, w.gate.wait())
 	}
 	begun := time.Now()
-	r := &reading{due: map[string]cache.Due{}, alone: true}
+	r := &reading{alone: true}
 	flushed, err := w.persist(ctx, o, r, 1, true)
 	if err != nil {
 		return w.failed(ctx, o, r, err, leave)

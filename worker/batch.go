@@ -17,8 +17,8 @@ const pingTimeout = 3 * time.Second
 // reading is what one flush saw of the partition. The store may have it read more than
 // once, each time something newer.
 type reading struct {
-	due     map[string]cache.Due // by id, as last read
-	first   cache.Batch          // of which ReadAt is used: all that was accepted before it is in the flush
+	due     map[string]*cache.Due // by id, as last read
+	first   cache.Batch           // of which ReadAt is used: all that was accepted before it is in the flush
 	last    cache.Batch
 	read    bool      // at all
 	started time.Time // of the first read, by this process's clock
@@ -56,7 +56,7 @@ func (w *Worker) flushBatch(ctx context.Context, o cache.Order) (more, apart boo
 	at := place{o.Entity.Name, o.Partition}
 	limit, suspicious := w.suspects.limit(at, o.Entity.Flush.Batch)
 	begun := time.Now()
-	r := &reading{due: map[string]cache.Due{}}
+	r := &reading{}
 	flushed, err := w.persist(ctx, o, r, limit, suspicious)
 	if err != nil {
 		return false, false, w.failed(ctx, o, r, err, leave)
@@ -106,10 +106,13 @@ func (w *Worker) read(ctx context.Context, o cache.Order, r *reading, limit int)
 		r.read, r.first, r.started = true, b, time.Now()
 	}
 	r.last = b
+	if r.due == nil {
+		r.due = make(map[string]*cache.Due, len(b.Due))
+	}
 	changes := make([]afterwrite.Change, len(b.Due))
-	for i, d := range b.Due {
-		r.due[d.ID] = d
-		changes[i] = d.Change
+	for i := range b.Due {
+		d := &b.Due[i]
+		r.due[d.ID], changes[i] = d, d.Change
 	}
 	return changes, nil
 }

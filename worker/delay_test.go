@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -93,7 +94,11 @@ func TestHeldRecordsDoNotWaitForADelayedFlush(t *testing.T) {
 		b.drain(w)
 		b.mail("bad", "x", "taken@x")
 		b.flush(w)
-		b.e.Flush.Delay = time.Hour
+		delaying := *b.e
+		delaying.Flush.Delay = time.Hour
+		b.all[slices.Index(b.all, b.e)] = &delaying
+		b.e = &delaying
+		w = b.strict()
 		b.put("slow", "x")
 		delayed := b.orders.take()
 		require.Len(t, delayed, 1)
