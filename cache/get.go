@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -244,3 +245,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
+
+// newToken makes a lease token: fresh for every load, so that a load that began before
+// a lease was dropped cannot pass for one that began after the next was made.
+func newToken() string { return rand.Text() }

@@ -1,0 +1,157 @@
+package cache
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// writeCall is a call for groups of one entity; see the header of lua/write.lua. It refers
+// to the values of the writes instead of copying them: nothing may change them until the
+// call was sent.
+func (c *Cache) writeCall(groups []*Group) *call {
+	e, writes := groups[0].Entity, 0
+	for _, g := range groups {
+		writes += len(g.Writes)
+	}
+	same, one := c.writeWords(e), writeCalls.Get().(*call)
+	words := append(one.words[:0], "", "", len(groups)+writes)
+	words = slices.Grow(words, len(groups)+writes+len(same.args)+1+len(groups)+writes*(1+len(e.Fields)))
+	for _, g := range groups {
+		words = append(words, same.stats[g.Partition])
+	}
+	for _, g := range groups {
+		for i := range g.Writes {
+			words = append(words, same.record[g.Partition]+g.Writes[i].ID)
+		}
+	}
+	words = append(append(words, same.args...), len(groups))
+	for _, g := range groups {
+		words = append(words, len(g.Writes))
+		for i := range g.Writes {
+			words = c.appendWrite(words, e, &g.Writes[i])
+		}
+	}
+	one.words = words
+	return one
+}
+
+// writeCalls are calls that were answered and serve again: their words were most of what a
+// lone write allocated.
+var writeCalls = sync.Pool{New: func() any { return &call{} }}
+
+// keptWords bounds the words whose memory serves another call.
+const keptWords = 4096
+
+func (one *call) done() {
+	clear(one.words)
+	one.cmd = nil
+	if cap(one.words) <= keptWords {
+		writeCalls.Put(one)
+	}
+}
+
+// writeWords are the words of the write script that every write of an entity has, made
+// once.
+type writeWords struct {
+	stats  []any    // key of the stats of each partition
+	record []string // of each partition, what the key of a record begins with
+	args   []any    // before those of the first partition
+}
+
+func (c *Cache) writeWords(e *afterwrite.Entity) *writeWords {
+	if made, ok := c.sameWords.Load(e); ok {
+		return made.(*writeWords)
+	}
+	same := &writeWords{args: []any{e.PartitionLimit(), e.Partitions, ms(e.Flush.Delay), ms(c.flagMargin),
+		ms(c.lease), c.keptOps, ms(c.opAge), c.channel(e.Name), e.RankBy, len(e.Fields)}}
+	for i := range e.Fields {
+		same.args = append(same.args, e.Fields[i].Name)
+	}
+	for partition := range e.Partitions {
+		base := c.base(e, partition)
+		same.stats = append(same.stats, base+statsSuffix)
+		same.record = append(same.record, base+recordSuffix)
+	}
+	made, _ := c.sameWords.LoadOrStore(e, same)
+	return made.(*writeWords)
+}
+
+var forms = map[Op]string{
+	OpPut: "px", OpCreate: "cx", OpPatch: "ax", OpIncrement: "ix", OpDelete: "dx", OpDiscard: "rx",
+}
+
+func (c *Cache) appendWrite(args []any, e *afterwrite.Entity, w *Write) []any {
+	if w.Op == OpPut && w.IfMatch == 0 && w.Key == "" {
+		return appendValues(append(args, "p"), w.Values)
+	}
+	form := forms[w.Op]
+	if w.Op == OpDiscard && w.Values == nil {
+		form = "gx"
+	}
+	args = append(args, form, ifMatch(w.IfMatch), w.key(), w.KeyHash, newToken(), w.Token)
+	args = c.appendRow(args, e, w.Row)
+	switch {
+	case w.Op == OpDelete || form == "gx":
+		return args
+	case w.Op == OpIncrement:
+		return appendDeltas(args, e, w.Deltas)
+	case w.Op == OpPatch:
+		for i := range w.Values {
+			args = append(args, &w.Values[i])
+		}
+		return args
+	}
+	return appendValues(args, w.Values)
+}
+
+// key is the operation id as it is kept: the record's own. The ids of two records may lie
+// in one partition or not, and a caller should not see the difference.
+func (w *Write) key() string {
+	if w.Key == "" {
+		return ""
+	}
+	return w.Key + "\x00" + w.ID
+}
+
+func ifMatch(v afterwrite.Version) string {
+	switch v {
+	case 0:
+		return ""
+	case AnyVersion:
+		return "*"
+	}
+	return v.String()
+}
+
+func (c *Cache) appendRow(args []any, e *afterwrite.Entity, row *afterwrite.Row) []any {
+	switch {
+	case row == nil:
+		return append(args, "", 0)
+	case !row.Exists:
+		return append(args, "0", ms(e.Cache.NegativeTTL))
+	}
+	return appendValues(append(args, "1", ms(ttl(e, row.Values, false))), row.Values)
+}
+
+// appendValues appends a whole record, which has every field.
+func appendValues(args []any, values afterwrite.Values) []any {
+	for i := range values {
+		if values[i] == "" {
+			args = append(args, afterwrite.Null)
+		} else {
+			args = append(args, &values[i]) // a text itself would be copied to the heap
+		}
+	}
+	return args
+}
+
+func appendDeltas(args []any, e *afterwrite.Entity, deltas []afterwrite.Delta) []any {
+	args = append(args, 4*len(deltas))
+	for _, d := range deltas {
+		low, high := e.Fields[d.Field].IntBounds()
+		args = append(args, e.Fields[d.Field].Name, d.By, low, high)
+	}
+	return args
+}
