@@ -72,7 +72,7 @@ type Cache struct {
 	loads singleflight.Group // one load a record in this process, see get.go
 	hub   *hub               // events, see events.go
 
-	sameWords  sync.Map // *afterwrite.Entity to its *writeWords, see write.go
+	words      sync.Map // *afterwrite.Entity to its *words, see keys.go
 	keptTags   int
 	watches    watches       // entities that values depend on, see watch.go
 	locals     *locals       // L1s of values, see l1.go

@@ -38,7 +38,36 @@ func (k keys) lists() []string { return []string{k.stats, k.pending, k.held, k.d
 func (k keys) ranks() []string { return []string{k.rank, k.build, k.unsure} }
 
 func (c *Cache) recordKey(e *afterwrite.Entity, id string) string {
-	return c.keys(e, e.Partition(id)).record + id
+	return c.wordsOf(e).record[e.Partition(id)] + id
+}
+
+// words are what Redis is told of an entity with every write and read, made once.
+type words struct {
+	stats  []any    // key of the stats of each partition
+	record []string // of each partition, what the key of a record begins with
+	write  []any    // arguments of the write script before those of the first partition
+	read   []any    // the fields of a record, see readFields
+}
+
+func (c *Cache) wordsOf(e *afterwrite.Entity) *words {
+	if made, ok := c.words.Load(e); ok {
+		return made.(*words)
+	}
+	w := &words{write: []any{e.PartitionLimit(), e.Partitions, ms(e.Flush.Delay), ms(c.flagMargin),
+		ms(c.lease), c.keptOps, ms(c.opAge), c.channel(e.Name), e.RankBy, len(e.Fields)}}
+	for i := range e.Fields {
+		w.write = append(w.write, e.Fields[i].Name)
+	}
+	for _, field := range readFields(e) {
+		w.read = append(w.read, field)
+	}
+	for partition := range e.Partitions {
+		base := c.base(e, partition)
+		w.stats = append(w.stats, base+statsSuffix)
+		w.record = append(w.record, base+recordSuffix)
+	}
+	made, _ := c.words.LoadOrStore(e, w)
+	return made.(*words)
 }
 
 func (c *Cache) partitionsKey() string        { return c.prefix + ":{_}:partitions" }

@@ -96,8 +96,9 @@ func (l *local) putRead(read Read, mark uint64) {
 	if ttl == 0 {
 		ttl = l.age // pending, held and dead records do not expire
 	}
-	read.Values = slices.Clone(read.Values)
-	l.keep(read.ID, held{read: &read, size: size}, mark, ttl)
+	kept := read // the parameter itself would be on the heap without an L1, too
+	kept.Values = slices.Clone(read.Values)
+	l.keep(read.ID, held{read: &kept, size: size}, mark, ttl)
 }
 
 // findRead returns a record of the L1, its values the caller's own.

@@ -112,19 +112,12 @@ func (c *Cache) look(ctx context.Context, some ...*look) {
 	}
 	p := c.redis.Pipeline()
 	asks := make([]asked, len(some))
-	var fields []any
 	for i, l := range some {
-		if i == 0 || l.entity != some[i-1].entity {
-			fields = fields[:0]
-			for _, name := range readFields(l.entity) {
-				fields = append(fields, name)
-			}
-		}
 		a := &asks[i]
 		a.local = c.records.of(l.entity)
 		a.mark = a.local.mark()
 		key := c.recordKey(l.entity, l.id)
-		a.values = redis.NewSliceCmd(ctx, slices.Concat([]any{"hmget", key}, fields)...)
+		a.values = redis.NewSliceCmd(ctx, slices.Concat([]any{"hmget", key}, c.wordsOf(l.entity).read)...)
 		_ = p.Process(ctx, a.values) // it only joins the pipeline
 		a.life = p.PTTL(ctx, key)
 	}

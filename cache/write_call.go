@@ -15,9 +15,9 @@ func (c *Cache) writeCall(groups []*Group) *call {
 	for _, g := range groups {
 		writes += len(g.Writes)
 	}
-	same, one := c.writeWords(e), writeCalls.Get().(*call)
+	same, one := c.wordsOf(e), writeCalls.Get().(*call)
 	words := append(one.words[:0], "", "", len(groups)+writes)
-	words = slices.Grow(words, len(groups)+writes+len(same.args)+1+len(groups)+writes*(1+len(e.Fields)))
+	words = slices.Grow(words, len(groups)+writes+len(same.write)+1+len(groups)+writes*(1+len(e.Fields)))
 	for _, g := range groups {
 		words = append(words, same.stats[g.Partition])
 	}
@@ -26,7 +26,7 @@ func (c *Cache) writeCall(groups []*Group) *call {
 			words = append(words, same.record[g.Partition]+g.Writes[i].ID)
 		}
 	}
-	words = append(append(words, same.args...), len(groups))
+	words = append(append(words, same.write...), len(groups))
 	for _, g := range groups {
 		words = append(words, len(g.Writes))
 		for i := range g.Writes {
@@ -50,32 +50,6 @@ func (one *call) done() {
 	if cap(one.words) <= keptWords {
 		writeCalls.Put(one)
 	}
-}
-
-// writeWords are the words of the write script that every write of an entity has, made
-// once.
-type writeWords struct {
-	stats  []any    // key of the stats of each partition
-	record []string // of each partition, what the key of a record begins with
-	args   []any    // before those of the first partition
-}
-
-func (c *Cache) writeWords(e *afterwrite.Entity) *writeWords {
-	if made, ok := c.sameWords.Load(e); ok {
-		return made.(*writeWords)
-	}
-	same := &writeWords{args: []any{e.PartitionLimit(), e.Partitions, ms(e.Flush.Delay), ms(c.flagMargin),
-		ms(c.lease), c.keptOps, ms(c.opAge), c.channel(e.Name), e.RankBy, len(e.Fields)}}
-	for i := range e.Fields {
-		same.args = append(same.args, e.Fields[i].Name)
-	}
-	for partition := range e.Partitions {
-		base := c.base(e, partition)
-		same.stats = append(same.stats, base+statsSuffix)
-		same.record = append(same.record, base+recordSuffix)
-	}
-	made, _ := c.sameWords.LoadOrStore(e, same)
-	return made.(*writeWords)
 }
 
 var forms = map[Op]string{
