@@ -71,6 +71,11 @@ func TestDeadLetters(t *testing.T) {
 		d.file("afterwrite.yaml", whole[:strings.Index(whole, "  user:")]+whole[strings.Index(whole, "  item:"):])
 		require.Equal(t, 5, strings.Count(d.ok("dead", "list", "--entity", "user", "--state", "any"), "\n"), "letters of an entity that was taken out stay in sight")
 		require.Equal(t, exitUsage, d.run("", "dead", "list", "--entity", "usr").code)
+		shown = d.ok("dead", "show", numbers["b"])
+		require.Regexp(t, `record now\s+not known: its entity is not in the configuration`, shown)
+		require.NotContains(t, shown, "s3cret", "which fields are redacted is not known")
+		require.Contains(t, d.ok("dead", "show", numbers["b"], "--reveal"), "s3cret")
+		require.Contains(t, d.run("", "dead", "edit", numbers["b"], "--set", "age=1").err, "no longer dead")
 	})
 }
 

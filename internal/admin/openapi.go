@@ -50,7 +50,7 @@ func (a *Admin) OpenAPI() (paths, schemas object) {
 		"dead/{number}": object{"parameters": []object{number}, "get": op("show_dead", "A dead letter beside the record as it is now.",
 			[]object{query("reveal", "Show what the configuration redacts; this is audited.", yesNo)}, nil, answer("The letter.", "DeadShown"))},
 		"dead/{number}/edit": object{"parameters": []object{number}, "post": op("edit_dead",
-			"Write a dead record anew with some fields changed. 409 where a newer write or another operator was faster.", nil,
+			"Write a dead record anew with some fields changed. 409 where a newer write or another operator was faster, or the configuration has its entity no more.", nil,
 			closed(object{"fields": object{"type": "object", "minProperties": 1}}, "fields"), object{"202": response("Accepted.", "Edited", "ETag")}, "409", "413", "415", "422")},
 		"jobs":      object{"get": op("list_jobs", "The bulk work of this process, the newest first.", nil, nil, answer("The jobs.", "Jobs"))},
 		"jobs/{id}": object{"parameters": []object{job}, "get": op("get_job", "How far a job is.", nil, nil, answer("The job.", "Job"))},
@@ -223,17 +223,18 @@ func letterProperties() object {
 
 func shownSchema(letter object) object {
 	properties := object{
-		"stored": yesNo, "lost": yesNo, "actions": list(object{"type": "string", "enum": []string{"retry", "restore", "edit", "discard"}}),
+		"configured": object{"type": "boolean", "description": "Whether the configuration has the entity. Else the letter alone is known, its fields only where they are revealed, and nothing can be done until it is put back."},
+		"stored":     yesNo, "lost": yesNo, "actions": list(object{"type": "string", "enum": []string{"retry", "restore", "edit", "discard"}}),
 		"history": list(closed(object{"number": whole, "at": instant, "kind": ref("schemas", "RefusalKind"), "message": text, "worker": text},
 			"number", "at", "kind", "message", "worker")),
-		"record": closed(object{"status": ref("schemas", "Status"), "version": whole, "cached": yesNo, "deleted": yesNo, "attempts": whole, "next_attempt": timeOrNone},
-			"status", "version", "cached", "deleted", "attempts", "next_attempt"),
+		"record": object{"anyOf": []object{{"type": "null"}, closed(object{"status": ref("schemas", "Status"), "version": whole, "cached": yesNo,
+			"deleted": yesNo, "attempts": whole, "next_attempt": timeOrNone}, "status", "version", "cached", "deleted", "attempts", "next_attempt")}},
 		"compare": list(closed(object{"field": text, "dead": object{}, "database": object{}, "differs": yesNo}, "field", "dead", "database", "differs")),
 	}
 	for name, s := range letter {
 		properties[name] = s
 	}
-	return closed(properties, append([]string{"history", "record", "stored", "lost", "compare", "actions"}, letterRequired...)...)
+	return closed(properties, append([]string{"history", "record", "configured", "stored", "lost", "compare", "actions"}, letterRequired...)...)
 }
 
 func previewSchema() object {

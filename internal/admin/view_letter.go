@@ -178,22 +178,19 @@ type Field struct {
 // Shown is a letter with its history, the record as it is now, and what can be done.
 type Shown struct {
 	Letter
-	History []Attempt `json:"history"`
-	Record  Record    `json:"record"`
-	Stored  bool      `json:"stored"` // the database has a row
-	Lost    bool      `json:"lost"`   // Redis has lost the record: the letter has all that is known of it
-	Compare []Field   `json:"compare"`
-	Actions []string  `json:"actions"` // what can be done with the letter now
+	Configured bool      `json:"configured"` // its entity is; else nothing below but the history is known
+	History    []Attempt `json:"history"`
+	Record     *Record   `json:"record"`
+	Stored     bool      `json:"stored"` // the database has a row
+	Lost       bool      `json:"lost"`   // Redis has lost the record: the letter has all that is known of it
+	Compare    []Field   `json:"compare"`
+	Actions    []string  `json:"actions"` // what can be done with the letter now
 }
 
 // ShownOf views a letter as [mend.Mender.Show] found it.
 func ShownOf(view mend.View, e *afterwrite.Entity, reveal bool) Shown {
 	v := Shown{
-		Letter: LetterOf(view.Letter, e, reveal), Stored: view.Row.Exists, Lost: view.Lost, History: []Attempt{}, Compare: []Field{}, Actions: []string{},
-		Record: Record{
-			Status: view.State.Record.Status, Version: view.State.Record.Version, Cached: view.State.Cached,
-			Deleted: view.State.Record.Deleted, Attempts: view.State.Attempts, NextAttempt: timeOrNull(view.State.NextAttempt),
-		},
+		Letter: LetterOf(view.Letter, e, reveal), Configured: view.Configured, Stored: view.Row.Exists, Lost: view.Lost, History: []Attempt{}, Compare: []Field{}, Actions: []string{},
 	}
 	for _, h := range view.History {
 		if v.Error.Message == hidden {
@@ -201,9 +198,14 @@ func ShownOf(view mend.View, e *afterwrite.Entity, reveal bool) Shown {
 		}
 		v.History = append(v.History, Attempt(h))
 	}
-	if e != nil {
-		v.Compare = compare(view, e, reveal)
+	if !view.Configured {
+		return v
 	}
+	v.Record = &Record{
+		Status: view.State.Record.Status, Version: view.State.Record.Version, Cached: view.State.Cached,
+		Deleted: view.State.Record.Deleted, Attempts: view.State.Attempts, NextAttempt: timeOrNull(view.State.NextAttempt),
+	}
+	v.Compare = compare(view, e, reveal)
 	if view.Resolution == store.Unresolved && (view.Lost || !view.Stale()) {
 		v.Actions = []string{"retry", "edit", "discard"}
 		if view.Lost {
