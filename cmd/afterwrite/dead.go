@@ -118,6 +118,7 @@ func (a *app) deadBulkCommand(verb, short, long string) *cobra.Command {
 	}
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
 	c.Flags().IntVar(&f.rate, "rate", mend.DefaultRate, "letters a second at most")
+	c.SetFlagErrorFunc(dashed(notALetter))
 	return a.withJSON(c)
 }
 
@@ -167,6 +168,12 @@ func letterNumbers(args []string) ([]int64, error) {
 		}
 	}
 	return numbers, nil
+}
+
+// notALetter refuses an argument that begins with -.
+func notALetter(arg string) error {
+	_, err := letterNumbers([]string{arg})
+	return err
 }
 
 // mending runs fn with a mender on checked parts.

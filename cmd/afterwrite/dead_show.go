@@ -29,6 +29,7 @@ func (a *app) deadShowCommand() *cobra.Command {
 		RunE:    func(c *cobra.Command, args []string) error { return a.deadShow(c.Context(), args, reveal) },
 	}
 	c.Flags().BoolVar(&reveal, "reveal", false, "show redacted fields")
+	c.SetFlagErrorFunc(dashed(notALetter))
 	return a.withJSON(c)
 }
 
@@ -181,6 +182,7 @@ func (a *app) deadEditCommand() *cobra.Command {
 	}
 	c.Flags().StringArrayVar(&set, "set", nil, "`FIELD=JSON` to change; may be repeated")
 	c.Flags().StringVar(&file, "file", "", "`FILE` with a JSON object of the fields to change, - for standard input")
+	c.SetFlagErrorFunc(dashed(notALetter))
 	return a.withJSON(c)
 }
 
