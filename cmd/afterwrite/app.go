@@ -136,7 +136,7 @@ func (a *app) root() *cobra.Command {
 		a.devCommand(), a.apiCommand(), a.workerCommand(), a.dashboardCommand(),
 		a.migrateCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
 		a.recordCommand(), a.flushCommand(), a.fsckCommand(), a.invalidateCommand(), a.cacheCommand(), a.rankCommand(), a.loadCommand(),
-		a.deadCommand(), a.retryPolicyCommand(), a.tokenCommand(), a.benchCommand(),
+		a.heldCommand(), a.deadCommand(), a.retryPolicyCommand(), a.tokenCommand(), a.benchCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()

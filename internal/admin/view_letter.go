@@ -147,6 +147,30 @@ func GroupOf(g store.LetterGroup, e *afterwrite.Entity) Group {
 	return Group{Entity: g.Entity, Error: refusalOf(g.Refusal, e), Count: g.Count, First: g.First, Last: g.Last}
 }
 
+// Held is a held record as every face shows it.
+type Held struct {
+	Entity      string             `json:"entity"`
+	ID          json.RawMessage    `json:"id"`
+	Version     afterwrite.Version `json:"version"`
+	Error       Refusal            `json:"error"` // of the last attempt
+	Attempts    int                `json:"attempts"`
+	LastAttempt *time.Time         `json:"last_attempt"`
+	NextAttempt *time.Time         `json:"next_attempt"`
+	Apart       bool               `json:"apart"` // it is tried alone
+}
+
+// HeldOf views a held record.
+func HeldOf(h mend.HeldRecord) Held {
+	return Held{Entity: h.Entity.Name, ID: idOf(h.Entity, h.ID), Version: h.Version, Error: refusalOf(h.Refusal, h.Entity),
+		Attempts: h.Attempts, LastAttempt: timeOrNull(h.At), NextAttempt: timeOrNull(h.Next), Apart: h.Apart}
+}
+
+// HeldPage is held records, the next to be tried first, and how many there are in all.
+type HeldPage struct {
+	Held  []Held `json:"held"`
+	Count int    `json:"count"`
+}
+
 // Attempt is one attempt of a letter's history.
 type Attempt struct {
 	Number  int             `json:"number"`
