@@ -41,7 +41,7 @@ func (c *Cache) Ack(ctx context.Context, e *afterwrite.Entity, partition int, ba
 const ackGather = 128
 
 func (c *Cache) ack(ctx context.Context, e *afterwrite.Entity, k keys, batch Batch, flushed []afterwrite.Change) (int, error) {
-	keys := append(make([]string, 0, 6+len(flushed)), k.stats, k.pending, k.held, k.dead, k.why, k.stream)
+	keys := append(make([]string, 0, 7+len(flushed)), k.stats, k.pending, k.held, k.dead, k.why, k.stream, k.letters)
 	args := append(make([]any, 0, 4+2*len(flushed)), c.channel(e.Name), keptEvents, batch.ReadAt.UnixMilli(), len(k.record))
 	for _, change := range flushed {
 		shown := int64(change.Version)

@@ -14,6 +14,7 @@
 //	                              _d  "1" a tombstone: deleted, or known to be absent
 //	                              _l  lease token of a load; it stands alone, without _v
 //	                              _b  barrier of a write through the database; alone, too
+//	                              _r  "1" some version since the last ack has a letter
 //	aw:{user/3}:stats    HASH   v last version · counters: a accepted, s superseded,
 //	                            p persisted, d discarded, l lost ·
 //	                            g generation of the newest sync task, u time until which
@@ -27,8 +28,9 @@
 //	aw:{user/3}:held     ZSET   id → time of the next attempt (ms)
 //	aw:{user/3}:dead     ZSET   id → time of death (ms)
 //	aw:{user/3}:why      HASH   id → JSON of the refusal of a held or dead record
-//	aw:{user/3}:letters  SET    version:id of each dead letter until it is resolved; lost:id
-//	                            of a record that was dropped beside letters
+//	aw:{user/3}:letters  SET    version:id of each dead letter until it is resolved, and
+//	                            persisted:version:id where that version was; lost:id of a
+//	                            record that was dropped beside letters
 //	aw:{user/3}:stream   STREAM field e: an event as published, the last few of them
 //	aw:{user/3}:ops      HASH   operation id, NUL, record id → its hash and answer, a JSON
 //	                            list; "id:" and operation id → a made record id

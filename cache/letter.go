@@ -22,8 +22,8 @@ type Fate string
 const (
 	FateWaits      Fate = "waits"      // pending, held or dead at the letter's version
 	FateSuperseded Fate = "superseded" // pending, held or dead at a newer one
-	FatePersisted  Fate = "persisted"  // in the database at the letter's version
-	FateGone       Fate = "gone"       // in the database at that version or at a newer one
+	FatePersisted  Fate = "persisted"  // was persisted at the letter's version, whatever came then
+	FateGone       Fate = "gone"       // was not: a newer one took its place, and is persisted
 	FateLost       Fate = "lost"
 )
 

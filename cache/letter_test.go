@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -38,18 +39,46 @@ func TestFates(t *testing.T) {
 	n, err := b.Invalidate(t.Context(), b.e, []string{id})
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
-	fate(cache.FateGone)
+	fate(cache.FatePersisted)
+	require.Greater(t, b.get(t, id).Version, v, "a fill takes a version, too")
+	fate(cache.FatePersisted)
 	b.put(t, id, "y")
-	fate(cache.FateSuperseded)
+	fate(cache.FatePersisted)
 	b.flush(t)
-	fate(cache.FateGone)
+	fate(cache.FatePersisted)
 
 	require.NoError(t, b.Forget(t.Context(), b.e, partition, []cache.Versioned{{ID: id, Version: v + 1}}))
-	fate(cache.FateGone)
+	fate(cache.FatePersisted)
 	require.NoError(t, b.Forget(t.Context(), b.e, partition, letter))
 	fate(cache.FateLost)
 	b.put(t, id, "z")
 	fate(cache.FateSuperseded) // a newer write that waits needs no memory
+}
+
+// A letter that was sent back and whose version a newer write replaced before it was acked
+// was never persisted, whatever is cached when somebody looks.
+func TestTheFateOfALetterThatWasOvertaken(t *testing.T) {
+	b := setup(t)
+	const id = "a"
+	partition := b.e.Partition(id)
+	letter := []cache.Versioned{{ID: id, Version: b.put(t, id, "x")}}
+	b.killAll(t)
+	_, _, err := b.Retry(t.Context(), b.e, partition, letter)
+	require.NoError(t, err)
+	read := b.read(t, partition)
+	b.put(t, id, "y")
+	_, err = b.Ack(t.Context(), b.e, partition, read, b.commit(read)) // too late
+	require.NoError(t, err)
+	b.flush(t)
+	for range 2 {
+		told, err := b.Fates(t.Context(), b.e, partition, letter)
+		require.NoError(t, err)
+		require.Equal(t, cache.FateGone, told[0].Fate)
+		_, err = b.Invalidate(t.Context(), b.e, []string{id})
+		require.NoError(t, err)
+	}
+	require.NoError(t, b.Forget(t.Context(), b.e, partition, letter))
+	require.Empty(t, b.rdb.SMembers(t.Context(), strings.TrimSuffix(b.statsKey(partition), "stats")+"letters").Val())
 }
 
 // A record that is listed as dead, and is not there, is lost and has not moved on.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/afterwrite/afterwrite"
 )
@@ -53,24 +54,37 @@ func (c *Cache) complete(ctx context.Context, e *afterwrite.Entity, read Read) (
 // completions bounds how often the row of a record that lacks fields is read for one read.
 const completions = 20
 
-// reloadLacking looks again at increments that were refused for a null: where the cached
-// record only lacks the field, it is dropped, and the write asks for its row.
-func (c *Cache) reloadLacking(ctx context.Context, groups []*Group) {
+// An increment of a field that the cached record lacks needs the row. A persisted record is
+// dropped, and the write is told to load it. Of any other, whose newest state is in Redis
+// alone, the field is added by the write's own script, from the row that was loaded: if the
+// record is still what it was before, as in complete.
+
+// lackingAt, with the version of a record that is not persisted, is the token of its row.
+const lackingAt = "@"
+
+// noLease is a token under which no row is taken: the write is told the real one.
+const noLease = "-"
+
+func (c *Cache) dropLacking(ctx context.Context, groups []*Group) {
 	for _, g := range groups {
 		for i := range g.Results {
-			if !g.Results[i].null {
-				continue
-			}
-			read, err := c.looks.do(ctx, &look{entity: g.Entity, id: g.Writes[i].ID})
-			if err != nil || read.Status != afterwrite.Persisted || !lacks(read.Record) {
-				continue
-			}
-			if _, err := c.Invalidate(ctx, g.Entity, []string{g.Writes[i].ID}); err == nil {
-				g.Results[i] = Written{Token: noLease}
+			if g.Results[i].stale {
+				// Where that fails the write meets the record again, or the same failure.
+				_, _ = c.Invalidate(ctx, g.Entity, []string{g.Writes[i].ID})
 			}
 		}
 	}
 }
 
-// noLease is a token under which no row is taken: the write is told the real one.
-const noLease = "-"
+// row is the loaded row of a write, of defaults for a record that lacks fields and has no
+// row.
+func (w *Write) row(e *afterwrite.Entity) *afterwrite.Row {
+	if w.Row == nil || w.Row.Exists || !strings.HasPrefix(w.Token, lackingAt) {
+		return w.Row
+	}
+	row := afterwrite.Row{ID: w.ID, Exists: true, Values: make(afterwrite.Values, len(e.Fields))}
+	for i := range e.Fields {
+		row.Values[i] = e.Fields[i].Default
+	}
+	return &row
+}

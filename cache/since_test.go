@@ -114,6 +114,103 @@ func TestIncrementOfAFieldAddedToTheEntity(t *testing.T) {
 	require.ErrorIs(t, add("null").Err, afterwrite.ErrInvalid)
 }
 
+// A record that is not persisted has the field as a read tells it: as its row has it, or by
+// its default. What is refused leaves the record as it was.
+func TestIncrementOfAFieldThatAPendingRecordLacks(t *testing.T) {
+	b := setup(t)
+	for _, id := range []string{"row", "null", "low"} {
+		b.put(t, id, "Ann")
+	}
+	b.flush(t)
+	for _, id := range []string{"row", "null", "low", "new"} {
+		b.put(t, id, "Ann")
+	}
+	b.lately(t)
+	b.e.Fields[3].Default, b.e.Fields[3].Min = "3", "0"
+	require.NoError(t, b.e.Init())
+	b.table.set("null", append(values("Ann", "30", "0"), "null"))
+	add := func(id string, deltas ...afterwrite.Delta) cache.Written {
+		w := cache.Write{Op: cache.OpIncrement, ID: id, Deltas: deltas}
+		got, _ := b.write(t, w)
+		require.NotEmpty(t, got.Token)
+		return b.loading(t, w)
+	}
+	got := add("row", afterwrite.Delta{Field: 3, By: 2})
+	require.NoError(t, got.Err)
+	assert.Equal(t, "9", got.Values[3])
+	assert.Equal(t, append(values("Ann", "30", "0"), "9"), b.get(t, "row").Values)
+	got = add("new", afterwrite.Delta{Field: 2, By: 1}, afterwrite.Delta{Field: 3, By: 2})
+	require.NoError(t, got.Err)
+	assert.Equal(t, append(values("Ann", "30", "1"), "5"), b.get(t, "new").Values)
+	require.ErrorIs(t, add("null", afterwrite.Delta{Field: 3, By: 1}).Err, afterwrite.ErrInvalid)
+	require.ErrorIs(t, add("low", afterwrite.Delta{Field: 3, By: 1}, afterwrite.Delta{Field: 1, By: -31}).Err, afterwrite.ErrInvalid)
+	b.table.set("low", append(values("Ann", "30", "0"), "8"))
+	assert.Equal(t, append(values("Ann", "30", "0"), "8"), b.get(t, "low").Values, "it lacks the field still")
+
+	for p := range b.e.Partitions {
+		for _, due := range b.read(t, p).Due {
+			assert.Equal(t, due.ID == "null" || due.ID == "low", due.Values[3] == "", due.ID)
+		}
+	}
+	b.total(t)
+}
+
+// The row of a record that is not persisted counts only if the record is still what it was
+// before the row was read.
+func TestIncrementOfALackingFieldRacesWithAWrite(t *testing.T) {
+	visit := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 3, By: 2}}}
+	for name, between := range map[string]func(t *testing.T, earlier, later *bundle){
+		"a newer write":                   func(t *testing.T, b, _ *bundle) { b.put(t, "a", "Bob") },
+		"a newer write that is persisted": func(t *testing.T, b, _ *bundle) { b.put(t, "a", "Bob"); b.flush(t) },
+		"its own flush":                   func(t *testing.T, b, _ *bundle) { b.flush(t) },
+		"a deletion and a put": func(t *testing.T, b, _ *bundle) {
+			b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"})
+			b.put(t, "a", "Bob")
+		},
+		"a write of the field":                func(t *testing.T, _, b *bundle) { require.NoError(t, b.loading(t, visit).Err) },
+		"a write of the field, and its flush": func(t *testing.T, _, b *bundle) { require.NoError(t, b.loading(t, visit).Err); b.flush(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			b.put(t, "a", "Ann")
+			earlier := *b
+			b.lately(t)
+			b.e.Fields[3].Default = "3"
+			require.NoError(t, b.e.Init())
+			got, _ := b.write(t, visit)
+			require.NotEmpty(t, got.Token)
+			w := visit
+			w.Token, w.Row = got.Token, &afterwrite.Row{ID: "a", Exists: true, Values: append(values("Ann", "30", "0"), "100")}
+			between(t, &earlier, b)
+			got, _ = b.write(t, w)
+			assert.NotContains(t, got.Values, "102", "the row is of before")
+		})
+	}
+}
+
+// Writes behind an increment that waits for its row keep their order.
+func TestWritesBehindAnIncrementOfALackingField(t *testing.T) {
+	b := setup(t)
+	b.put(t, "a", "Ann")
+	b.lately(t)
+	b.e.Fields[3].Default = "3"
+	require.NoError(t, b.e.Init())
+	g := &cache.Group{Entity: b.e, Partition: b.e.Partition("a"), Writes: []cache.Write{
+		{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 3, By: 2}}},
+		{Op: cache.OpPut, ID: "a", Values: append(values("Bob", "30", "0"), "50")},
+	}}
+	b.Write(t.Context(), g)
+	for i := range g.Writes {
+		require.NotEmpty(t, g.Results[i].Token)
+		g.Writes[i].Token, g.Writes[i].Row = g.Results[i].Token, &afterwrite.Row{ID: "a"}
+	}
+	b.Write(t.Context(), g)
+	require.NoError(t, g.Results[0].Err)
+	assert.Equal(t, "5", g.Results[0].Values[3])
+	assert.Greater(t, g.Results[1].Version, g.Results[0].Version)
+	assert.Equal(t, append(values("Bob", "30", "0"), "50"), b.get(t, "a").Values)
+}
+
 // A record that was cached before the entity got the field that ranks it has the place of
 // its row: in a rebuild, and when it is written without the field.
 func TestRankByAFieldAddedToTheEntity(t *testing.T) {

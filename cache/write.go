@@ -56,10 +56,11 @@ type Written struct {
 	Version afterwrite.Version
 	Values  afterwrite.Values // increment: the new values of the added fields, "" elsewhere
 	Again   bool              // applied before, under the same Key; Version is of then
-	// Token is set where the write needs the record and it is not cached: load its row
-	// from the database now, and write again with Row and Token. Nothing was written.
+	// Token is set where the write needs the record and it is not cached, or not whole:
+	// load its row from the database now, and write again with Row and Token. Nothing was
+	// written.
 	Token string
-	null  bool // Err is of a field that is null, or that the cached record lacks
+	stale bool // the cached record lacks a field, and is persisted: it is to be dropped
 	// Err is ErrExists, ErrNotFound, ErrVersionMismatch, ErrBacklogFull, ErrKeyReused or
 	// an InvalidError, where nothing was written; or what befell the whole group.
 	Err error
@@ -113,7 +114,7 @@ func (c *Cache) Write(ctx context.Context, groups ...*Group) {
 		readWritten(t, calls[i].cmd)
 		calls[i].done()
 	}
-	c.reloadLacking(ctx, groups)
+	c.dropLacking(ctx, groups)
 	c.touchWritten(ctx, groups)
 }
 
@@ -226,6 +227,11 @@ func (w *Write) written(e *afterwrite.Entity, reply any) Written {
 		return Written{Version: parseVersion(field), Again: texts[0] == "again", Values: w.added(e, texts[2:len(list)])}
 	case "miss":
 		return Written{Token: field}
+	case "lacking":
+		if field == "" {
+			return Written{Token: noLease, stale: true}
+		}
+		return Written{Token: lackingAt + field}
 	case "reused":
 		return Written{Err: afterwrite.ErrKeyReused}
 	case "exists":
@@ -238,7 +244,7 @@ func (w *Write) written(e *afterwrite.Entity, reply any) Written {
 		return Written{Err: fmt.Errorf("%w: partition %d of %s has its %d records", afterwrite.ErrBacklogFull,
 			e.Partition(w.ID), e.Name, e.PartitionLimit())}
 	case "null":
-		return Written{Err: afterwrite.Invalid(field, "is null and cannot be incremented"), null: true}
+		return Written{Err: afterwrite.Invalid(field, "is null and cannot be incremented")}
 	case "overflow":
 		return Written{Err: afterwrite.Invalid(field, "would overflow 64 bits")}
 	case "low", "high":

@@ -65,7 +65,7 @@ func (c *Cache) appendWrite(args []any, e *afterwrite.Entity, w *Write) []any {
 		form = "gx"
 	}
 	args = append(args, form, ifMatch(w.IfMatch), w.key(), w.KeyHash, newToken(), w.Token)
-	args = c.appendRow(args, e, w.Row)
+	args = c.appendRow(args, e, w.row(e))
 	switch {
 	case w.Op == OpDelete || form == "gx":
 		return args

@@ -19,7 +19,6 @@ const hidden = "hidden"
 type letterBody struct {
 	mend.View
 	editForm
-	Known bool // the entity is configured
 	Stale bool
 	State string
 	Waits bool
@@ -64,15 +63,13 @@ func (d *dashboard) letter(w http.ResponseWriter, r *http.Request) {
 func (d *dashboard) letterBody(r *http.Request, number int64) (*letterBody, error) {
 	view, err := d.Letters.Show(r.Context(), number)
 	body := &letterBody{View: view, Mends: who(r).May(Operator)}
-	e := d.entityNamed(view.Entity)
-	if err != nil && !errors.Is(err, afterwrite.ErrUnknownEntity) {
+	if err != nil {
 		return nil, err
 	}
 	row := letterRow{Letter: view.Letter}
 	body.State, body.Waits, body.Stale = row.State(), row.State() == "waits", view.Stale()
-	if e != nil {
-		body.Known = true
-		body.Fields = compare(e, view)
+	if view.Configured {
+		body.Fields = compare(d.entityNamed(view.Entity), view)
 	}
 	body.Audit, err = d.Letters.Audit(r.Context(), store.AuditQuery{Entity: view.Entity, ID: view.ID, Limit: 20})
 	return body, err

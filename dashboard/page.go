@@ -174,6 +174,8 @@ func (d *dashboard) broken(w http.ResponseWriter, r *http.Request, what string, 
 		status, why = http.StatusNotFound, "There is no such dead letter; resolved ones are kept for a time only."
 	case errors.Is(err, afterwrite.ErrUnknownEntity):
 		status, why = http.StatusNotFound, "There is no such entity in the configuration."
+	case errors.Is(err, mend.ErrNotConfigured):
+		status, why = http.StatusConflict, brief(err)
 	case errors.Is(err, afterwrite.ErrInvalid), errors.Is(err, mend.ErrTooManyHeld):
 		status, why = http.StatusUnprocessableEntity, brief(err)
 	case errors.Is(err, afterwrite.ErrUnavailable), errors.Is(err, afterwrite.ErrDatabaseUnavailable),

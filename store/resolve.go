@@ -68,7 +68,6 @@ type OpenLetter struct {
 	Number  int64
 	ID      string
 	Version afterwrite.Version
-	Retried bool // sent back, and not dead again
 }
 
 // OpenLetters returns the open letters of an entity with numbers above after, in
@@ -76,7 +75,7 @@ type OpenLetter struct {
 func (s *Store) OpenLetters(ctx context.Context, e *afterwrite.Entity, after int64, limit int) ([]OpenLetter, error) {
 	defer s.metrics.time("letters")()
 	var open []OpenLetter
-	err := s.read(ctx).Raw(`SELECT number, id, version, retried_at IS NOT NULL AS retried FROM afterwrite_dead_letters
+	err := s.read(ctx).Raw(`SELECT number, id, version FROM afterwrite_dead_letters
 		WHERE entity = ? AND resolution = '' AND number > ? ORDER BY number LIMIT ?`, e.Name, after, min(max(1, limit), MaxListLimit)).Scan(&open).Error
 	return open, s.unavailable("list the open letters of "+e.Name, err)
 }

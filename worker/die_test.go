@@ -348,25 +348,21 @@ func TestTheSweeperClosesAndDeletesLetters(t *testing.T) {
 func TestHowALetterEnds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		retried bool
-		told    cache.Told
-		want    store.Resolution
+		told cache.Told
+		want store.Resolution
 	}{
-		"it waits":                       {false, cache.Told{Fate: cache.FateWaits, Version: 5}, store.Unresolved},
-		"sent back, and waits":           {true, cache.Told{Fate: cache.FateWaits, Version: 5}, store.Unresolved},
-		"persisted at the version":       {false, cache.Told{Fate: cache.FatePersisted, Version: 5}, store.Persisted},
-		"rewritten":                      {true, cache.Told{Fate: cache.FateSuperseded, Version: 6}, store.Superseded},
-		"rewritten and persisted":        {false, cache.Told{Fate: cache.FateGone, Version: 6}, store.Superseded},
-		"persisted and not cached":       {false, cache.Told{Fate: cache.FateGone}, store.Superseded},
-		"sent back and not cached":       {true, cache.Told{Fate: cache.FateGone}, store.Persisted},
-		"sent back and filled again":     {true, cache.Told{Fate: cache.FateGone, Version: 7}, store.Persisted},
-		"lost":                           {false, cache.Told{Fate: cache.FateLost}, store.Unresolved},
-		"sent back and lost":             {true, cache.Told{Fate: cache.FateLost}, store.Unresolved},
-		"lost, and an older state there": {false, cache.Told{Fate: cache.FateLost, Version: 4}, store.Unresolved},
-		"rewritten a moment ago": {false, cache.Told{Fate: cache.FateSuperseded,
+		"it waits":                       {cache.Told{Fate: cache.FateWaits, Version: 5}, store.Unresolved},
+		"persisted at the version":       {cache.Told{Fate: cache.FatePersisted, Version: 5}, store.Persisted},
+		"rewritten":                      {cache.Told{Fate: cache.FateSuperseded, Version: 6}, store.Superseded},
+		"rewritten and persisted":        {cache.Told{Fate: cache.FateGone, Version: 6}, store.Superseded},
+		"rewritten and not cached":       {cache.Told{Fate: cache.FateGone}, store.Superseded},
+		"persisted and filled again":     {cache.Told{Fate: cache.FatePersisted, Version: 7}, store.Persisted},
+		"lost":                           {cache.Told{Fate: cache.FateLost}, store.Unresolved},
+		"lost, and an older state there": {cache.Told{Fate: cache.FateLost, Version: 4}, store.Unresolved},
+		"rewritten a moment ago": {cache.Told{Fate: cache.FateSuperseded,
 			Version: afterwrite.Version(time.Now().UnixMicro())}, store.Unresolved},
 	} {
-		require.Equal(t, c.want, end(store.OpenLetter{ID: "a", Version: 5, Retried: c.retried}, c.told), name)
+		require.Equal(t, c.want, end(store.OpenLetter{ID: "a", Version: 5}, c.told), name)
 	}
 }
 

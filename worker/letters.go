@@ -163,7 +163,7 @@ func end(l store.OpenLetter, told cache.Told) store.Resolution {
 	switch {
 	case recent, told.Fate == cache.FateWaits, told.Fate == cache.FateLost:
 		return store.Unresolved
-	case told.Fate == cache.FatePersisted, told.Fate == cache.FateGone && l.Retried:
+	case told.Fate == cache.FatePersisted:
 		return store.Persisted
 	default:
 		return store.Superseded

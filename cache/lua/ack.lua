@@ -2,28 +2,38 @@
 -- rewritten since stays pending, its time first pending raised to that of the read:
 -- everything accepted before the read is in the database now.
 --
--- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 stream  7… the records
+-- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 stream  7 letters  8… the records
 -- ARGV  1 event channel  2 entries of the stream  3 time of the read, ms
 --       4 bytes of a record's key before its id
 --       5… for each record version, after a "-" if that is a deletion, and ttl ms
 -- Returns the number of records marked. A record that was marked before, was dropped or
--- is at another version counts nothing.
+-- is at another version counts nothing. Where the version has a dead letter, it is
+-- remembered that it was persisted, and not replaced: nothing else tells, once the record
+-- has expired or was written again.
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local event, marked, later = { 'persisted', string.format('%.0f', now) }, {}, {}
 local prefix, n, at = ARGV[4] + 1, 0, 5
-for i = 7, #KEYS do
+local letters = call('EXISTS', KEYS[7]) == 1 -- mostly not, and each record has a field less to look for
+for i = 8, #KEYS do
   local key, shown = KEYS[i], ARGV[at]
   local id = key:sub(prefix)
   local version = shown:sub(1, 1) == '-' and shown:sub(2) or shown
   if call('HGET', key, '_v') ~= version then
     if call('HGET', key, '_s') == 'p' then later[#later + 1], later[#later + 2] = ARGV[3], id end
-  elseif call('HDEL', key, '_s') == 1 then -- it was pending, held or dead
-    call('PEXPIRE', key, ARGV[at + 1])
-    n = n + 1
-    marked[n] = id
-    event[2 * n + 1], event[2 * n + 2] = id, shown
+  else
+    local taken = letters and call('HDEL', key, '_s', '_r') or call('HDEL', key, '_s')
+    if taken > 0 then -- it was pending, held or dead
+      call('PEXPIRE', key, ARGV[at + 1])
+      n = n + 1
+      marked[n] = id
+      event[2 * n + 1], event[2 * n + 2] = id, shown
+    end
+    if taken == 2 then
+      local letter = version .. ':' .. id
+      if call('SISMEMBER', KEYS[7], letter) == 1 then call('SADD', KEYS[7], 'persisted:' .. letter) end
+    end
   end
   at = at + 2
 end

@@ -17,7 +17,7 @@ for i = 8, #KEYS do
     call('HSET', KEYS[5], id, why)
     call('SADD', KEYS[7], version .. ':' .. id)
     call('ZADD', KEYS[4], now, id)
-    call('HSET', KEYS[i], '_s', 'd')
+    call('HSET', KEYS[i], '_s', 'd', '_r', '1')
     call('ZREM', m[2] == 'p' and KEYS[2] or KEYS[3], id)
     died = died + 1
     event[#event + 1], event[#event + 2] = id, version

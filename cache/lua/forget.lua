@@ -5,6 +5,8 @@
 -- Returns the number forgotten. Other letters of the record are still remembered.
 local n = 0
 for i = 1, #ARGV, 2 do
-  n = n + redis.call('SREM', KEYS[1], ARGV[i + 1] .. ':' .. ARGV[i])
+  local letter = ARGV[i + 1] .. ':' .. ARGV[i]
+  n = n + redis.call('SREM', KEYS[1], letter)
+  redis.call('SREM', KEYS[1], 'persisted:' .. letter)
 end
 return n

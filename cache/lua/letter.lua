@@ -14,6 +14,7 @@ for i = 2, #KEYS do
   out[i - 1] = 0
   if m[1] == ARGV[at + 1] and (m[2] == 'p' or m[2] == 'h') then
     redis.call('SADD', KEYS[1], ARGV[at + 1] .. ':' .. ARGV[at])
+    redis.call('HSET', KEYS[i], '_r', '1')
     out[i - 1] = 1
   end
 end

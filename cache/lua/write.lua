@@ -14,7 +14,8 @@
 --                to a row, g discard to no row;
 --                with a second letter x the options follow
 --         [x: if-match ("" any, "*" exists, or a version), operation id, its hash,
---             fresh lease token, token of the loaded row, "" | "0" absent | "1" row,
+--             fresh lease token, token of the loaded row (its lease; or "@" and the version
+--             at which the record lacked a field), "" | "0" absent | "1" row,
 --             ttl of a row installed without a write, ms; then, after "1", the row:
 --             F values]
 --         p, c, r  F values
@@ -31,6 +32,8 @@
 --            {"reused"}                            operation id of another operation
 --            {"miss", token}                       not cached: load the row, then write
 --                                                  again with it and this token
+--            {"lacking", version}                  the record has not got a field to increment;
+--                                                  the version is "" where it is persisted
 --            {"exists"} {"notfound"} {"mismatch"}  refused by a condition; a discard of a
 --                                                  record that is not held or dead mismatches
 --            {"full"}                              refused: a new id, and the limit is reached
@@ -117,18 +120,34 @@ local function less(a, b)
   return a < b
 end
 
+-- of returns the value of a field in the row behind row_at.
+local function of(field, row_at)
+  for i = 1, width do
+    if ARGV[10 + i] == field then return ARGV[row_at + i] end
+  end
+end
+
 -- increment adds to int fields, all or nothing, and returns the refusal or nil and
--- the new values.
-local function increment(rec, from, to)
-  local undo, values = {}, {}
+-- the new values. A field that the record lacks is as in the row behind row_at; 0: none.
+local function increment(rec, from, to, row_at)
+  local undo, added, values = {}, {}, {}
   local function refuse(why, field)
     if #undo > 0 then call('HSET', rec, unpack(undo)) end
+    if #added > 0 then call('HDEL', rec, unpack(added)) end
     return { why, field }
   end
   for i = from + 1, to, 4 do
     local field, by = ARGV[i], ARGV[i + 1]
     local old = call('HGET', rec, field)
-    if not old or old == 'null' then return refuse('null', field) end
+    if not old then
+      if row_at == 0 then return refuse('lacking') end
+      old = of(field, row_at)
+      if old ~= 'null' then
+        call('HSET', rec, field, old)
+        added[#added + 1] = field
+      end
+    end
+    if old == 'null' then return refuse('null', field) end
     local reply = redis.pcall('HINCRBY', rec, field, by)
     if type(reply) == 'table' then
       -- Any other error, such as that of a full Redis, is the whole script's.
@@ -200,7 +219,7 @@ local function apply(rec)
   end
 
   -- A later write of a record waits for an earlier one of the same call.
-  if missed and missed[rec] then return { 'miss', lease } end
+  if missed and missed[rec] then return { 'miss', lease or '-' } end
   if not rv and (op ~= 'p' or match ~= '') then
     -- What is loaded behind a barrier may be older than the write that put it up.
     if barrier then return { 'miss', '-' } end
@@ -243,8 +262,17 @@ local function apply(rec)
   local values
   if op == 'i' then
     local refusal
-    refusal, values = increment(rec, from, to)
-    if refusal then return refusal end
+    -- What the row has is the record's where it was read since the record is at this
+    -- version, and not persisted: nothing that was accepted before is still on its way.
+    refusal, values = increment(rec, from, to, rs and token == '@' .. rv and row_at or 0)
+    if refusal then
+      if refusal[1] == 'lacking' then
+        refusal[2] = rs and rv or ''
+        missed = missed or {}
+        missed[rec] = true
+      end
+      return refusal
+    end
   end
   local v = next_version()
   if op == 'd' or op == 'g' then

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/afterwrite/afterwrite/internal/config"
@@ -127,6 +128,7 @@ func (a *app) root() *cobra.Command {
 			return a.startLog()
 		},
 	}
+	root.SetFlagErrorFunc(dashed(nil))
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (default $AFTERWRITE_CONFIG, else ./afterwrite.yaml)")
 	flags.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -134,7 +136,7 @@ func (a *app) root() *cobra.Command {
 		a.devCommand(), a.apiCommand(), a.workerCommand(), a.dashboardCommand(),
 		a.migrateCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
 		a.recordCommand(), a.flushCommand(), a.fsckCommand(), a.invalidateCommand(), a.cacheCommand(), a.rankCommand(), a.loadCommand(),
-		a.deadCommand(), a.retryPolicyCommand(), a.tokenCommand(), a.benchCommand(),
+		a.heldCommand(), a.deadCommand(), a.retryPolicyCommand(), a.tokenCommand(), a.benchCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()
@@ -150,6 +152,24 @@ func (a *app) root() *cobra.Command {
 		}
 	}
 	return root
+}
+
+// dashed words the error of an argument that begins with - and was taken for a flag. Where
+// such an argument is never right, refuse says so; else, or where it is nil, it is given
+// after --.
+func dashed(refuse func(arg string) error) func(c *cobra.Command, err error) error {
+	return func(c *cobra.Command, err error) error {
+		unknown, ok := errors.AsType[*pflag.NotExistError](err)
+		if !ok || unknown.GetSpecifiedShortnames() == "" || !strings.Contains(c.Use, " ") {
+			return err
+		}
+		arg := "-" + unknown.GetSpecifiedShortnames()
+		if refuse != nil {
+			return refuse(arg)
+		}
+		return usagef("%s is not a flag; what begins with - and is none comes after --: %s -- %s",
+			arg, c.CommandPath(), strings.TrimPrefix(c.Use, c.Name()+" "))
+	}
 }
 
 // helpCommand is cobra's own, but for a command that there is not: that is wrong usage.

@@ -13,6 +13,7 @@ import (
 	"runtime/pprof"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,9 +44,9 @@ beside plain Redis commands, a gorm upsert per request, the write-behind that pe
 by hand, and an asynq task per write. The ways take turns; ratios are told turn by turn.
 
 Without --redis it starts a redis-server with an append-only file that is synced every
-second, and without --database it makes a SQLite file, both in a temporary directory. On a
-Redis or a database of yours it keeps to keys that begin with "` + bench.Prefix + `" and tables that
-begin with "bench_afterwrite", and removes them.
+second, and without --database it makes a SQLite file, both in a temporary directory,
+which the next run removes where one was killed. On a Redis or a database of yours it keeps to
+keys that begin with "` + bench.Prefix + `" and tables that begin with "bench_afterwrite", and removes them.
 
 Sections for --only: ` + strings.Join(bench.Sections(), ", ") + ".",
 		Example: "  afterwrite bench --quick\n  afterwrite bench --database postgres://user@host/name --svg chart.svg\n  afterwrite bench --only accept,http --seconds 5 --json > bench.json",
@@ -122,15 +123,16 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "afterwrite-bench-")
+	dir, lock, err := benchDir()
 	if err != nil {
-		return fmt.Errorf("make a directory: %w", err)
+		return err
 	}
+	defer lock.Close()
 	defer os.RemoveAll(dir)
 	quiet := *a // its parts log each flush, which is not what is measured
 	quiet.log = slog.New(slog.DiscardHandler)
 	slog.SetDefault(quiet.log)
-	redis, err := quiet.benchRedis(ctx, f.redis, dir)
+	redis, err := quiet.benchRedis(ctx, f.redis, dir, lock)
 	if err != nil {
 		return err
 	}
@@ -146,7 +148,7 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 	defer stop()
 	progress := a.bar(0, "")
 	report, err := bench.Run(ctx, bench.Options{
-		Config: c, Start: starter(file, filepath.Join(dir, "log")),
+		Config: c, Start: starter(file, filepath.Join(dir, "log"), lock),
 		Runs: f.runs, Time: time.Duration(f.seconds * float64(time.Second)), Callers: f.callers,
 		Backlog: f.backlog, Hot: f.hot, Only: f.only,
 		Progress: func(done, total int, what string) {
@@ -194,7 +196,7 @@ func (a *app) printBench(r bench.Report, svg string) error {
 }
 
 // benchRedis is the Redis that --redis names, or a child with the settings of production.
-func (a *app) benchRedis(ctx context.Context, address, dir string) (devRedis, error) {
+func (a *app) benchRedis(ctx context.Context, address, dir string, lock *os.File) (devRedis, error) {
 	if address != "" {
 		return devRedis{url: address, stop: func() {}}, ping(ctx, address)
 	}
@@ -202,11 +204,6 @@ func (a *app) benchRedis(ctx context.Context, address, dir string) (devRedis, er
 	if err != nil {
 		return devRedis{}, errors.New("redis-server is not installed; install it, or name a Redis with --redis")
 	}
-	lock, err := os.Create(filepath.Join(dir, "lock"))
-	if err != nil {
-		return devRedis{}, err
-	}
-	defer lock.Close()
 	return a.childRedis(ctx, program, filepath.Join(dir, "redis"), lock)
 }
 
@@ -230,7 +227,7 @@ func benchConfig(dir, redis, database string) (file string, c *config.Config, er
 }
 
 // starter starts this program on a configuration, saying only what goes wrong.
-func starter(file, log string) bench.Starter {
+func starter(file, log string, lock *os.File) bench.Starter {
 	return func(ctx context.Context, args ...string) (bench.Process, error) {
 		self, err := os.Executable()
 		if err != nil {
@@ -244,7 +241,8 @@ func starter(file, log string) bench.Starter {
 		cmd := exec.Command(self, append(args, "--config", file, "--log-level", "warn")...)
 		cmd.Stdout, cmd.Stderr = out, out
 		cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, config.EnvPrefix) })
-		exited, err := start(cmd)
+		cmd.ExtraFiles = []*os.File{lock}
+		exited, err := start(cmd, syscall.SIGKILL)
 		if err != nil {
 			return nil, fmt.Errorf("start %s: %w", strings.Join(args, " "), err)
 		}

@@ -48,3 +48,42 @@ func TestBench(t *testing.T) {
 		require.Equal(t, "1", client.Get(t.Context(), "theirs").Val())
 	})
 }
+
+// A run that is killed takes its processes with it, and the next run removes its directory,
+// and no other.
+func TestKilledBench(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	temporary := filepath.Join(d.dir, "tmp")
+	require.NoError(t, os.MkdirAll(filepath.Join(temporary, "afterwrite-bench-new"), 0o700))
+	d.env = append(d.env, "TMPDIR="+temporary)
+	alive := filepath.Join(temporary, "afterwrite-bench-alive")
+	require.NoError(t, os.Mkdir(alive, 0o700))
+	lock, err := os.Create(filepath.Join(alive, "lock"))
+	require.NoError(t, err)
+	defer lock.Close()
+	require.NoError(t, tryLock(lock))
+	dirs := func() int {
+		found, err := filepath.Glob(filepath.Join(temporary, "*"))
+		require.NoError(t, err)
+		return len(found)
+	}
+
+	run := d.start("bench", "--only", "http", "--seconds", "60")
+	logs := filepath.Join(temporary, "afterwrite-bench-*", "log")
+	testkit.Eventually(t, "its processes run", func() bool {
+		found, _ := filepath.Glob(logs)
+		return len(found) == 1
+	})
+	require.Equal(t, 3, dirs())
+	next := func() { require.Contains(t, d.run("", "bench", "--redis", "redis://127.0.0.1:1").err, "refused") }
+	next()
+	require.Equal(t, 3, dirs(), "it is alive")
+	require.NoError(t, run.cmd.Process.Kill())
+	<-run.done
+	testkit.Eventually(t, "its directory is removed when its processes have ended", func() bool {
+		next()
+		return dirs() == 2
+	})
+	require.DirExists(t, alive)
+}

@@ -8,9 +8,9 @@ import (
 
 // start starts a child in a process group of its own, so that a Ctrl-C in the terminal
 // does not stop it before its parent is done with it, and lets it end with its parent
-// even when that is killed. exited is closed when it has ended.
-func start(cmd *exec.Cmd) (exited <-chan struct{}, err error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+// even when that is killed: by the signal death. exited is closed when it has ended.
+func start(cmd *exec.Cmd, death syscall.Signal) (exited <-chan struct{}, err error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: death}
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
 		defer close(ended)

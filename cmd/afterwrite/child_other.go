@@ -2,10 +2,13 @@
 
 package main
 
-import "os/exec"
+import (
+	"os/exec"
+	"syscall"
+)
 
 // start starts a child. exited is closed when it has ended.
-func start(cmd *exec.Cmd) (exited <-chan struct{}, err error) {
+func start(cmd *exec.Cmd, _ syscall.Signal) (exited <-chan struct{}, err error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -50,8 +50,8 @@ func (f *deadFilter) flags(c *cobra.Command) {
 	flags.StringVar(&f.Kind, "kind", "", "only of this kind of refusal, such as unique")
 	flags.StringVar(&f.Constraint, "constraint", "", "only of this constraint")
 	flags.StringVar(&f.Text, "text", "", "only with this text in the error")
-	flags.StringVar(&f.Since, "since", "", "died then or later: a time, or how long ago, such as 2h")
-	flags.StringVar(&f.Until, "until", "", "died before: a time, or how long ago")
+	flags.StringVar(&f.Since, "since", "", "died, or tried last, then or later: a time, or how long ago, such as 2h")
+	flags.StringVar(&f.Until, "until", "", "died, or tried last, before: a time, or how long ago")
 }
 
 // selected turns the flags into a filter, and refuses what cannot be. An entity that was
@@ -73,9 +73,8 @@ func (f deadFilter) selected(ctx context.Context, c *config.Config, m *mend.Mend
 	return selected, nil
 }
 
-// words say in words which letters the flags select.
-func (f deadFilter) words() string {
-	words := "dead letters"
+// words say in words which letters, or held records, the flags select.
+func (f deadFilter) words(words string) string {
 	if f.Entity != "" {
 		words += " of " + f.Entity
 	}
@@ -118,6 +117,7 @@ func (a *app) deadBulkCommand(verb, short, long string) *cobra.Command {
 	}
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
 	c.Flags().IntVar(&f.rate, "rate", mend.DefaultRate, "letters a second at most")
+	c.SetFlagErrorFunc(dashed(notALetter))
 	return a.withJSON(c)
 }
 
@@ -148,10 +148,11 @@ func (a *app) deadBulk(ctx context.Context, verb string, args []string, f bulkFl
 		if err != nil {
 			return err
 		}
-		if sure, err := a.confirm(ctx, verb, n, f); err != nil || !sure {
+		if sure, err := a.confirm(ctx, verb, n, f.words(counted(n, "dead letter", "dead letters")), f.yes); err != nil || !sure {
 			return err
 		}
-		return a.runBulk(ctx, m, verb, s, n)
+		do := map[string]bulk{"retry": m.Retry, "discard": m.Discard}[verb]
+		return a.runBulk(ctx, verb, do, s, n, counted(n, "dead letter", "dead letters"), "dead")
 	})
 }
 
@@ -167,6 +168,12 @@ func letterNumbers(args []string) ([]int64, error) {
 		}
 	}
 	return numbers, nil
+}
+
+// notALetter refuses an argument that begins with -.
+func notALetter(arg string) error {
+	_, err := letterNumbers([]string{arg})
+	return err
 }
 
 // mending runs fn with a mender on checked parts.
@@ -190,21 +197,18 @@ func (a *app) mending(ctx context.Context, fn func(p *parts, m *mend.Mender) err
 	return fn(p, m)
 }
 
-// confirm asks whether so many letters are meant. Where nobody can be asked it wants --yes.
-func (a *app) confirm(ctx context.Context, verb string, n int, f bulkFlags) (bool, error) {
-	what := f.words()
-	if n == 1 {
-		what = strings.Replace(what, "letters", "letter", 1)
-	}
-	question := fmt.Sprintf("%s %s %s?", strings.ToUpper(verb[:1])+verb[1:], thousands(n), what)
+// confirm asks whether so many are meant, which what counts and describes. Where nobody can
+// be asked it wants yes.
+func (a *app) confirm(ctx context.Context, verb string, n int, what string, yes bool) (bool, error) {
+	question := fmt.Sprintf("%s %s?", strings.ToUpper(verb[:1])+verb[1:], what)
 	switch {
 	case n == 0:
-		fmt.Fprintf(a.err, "There are no %s.\n", f.words())
+		fmt.Fprintf(a.err, "There are no %s.\n", strings.TrimPrefix(what, "0 "))
 		if a.json {
 			return false, a.printJSON(mend.Report{})
 		}
 		return false, nil
-	case f.yes:
+	case yes:
 		return true, nil
 	case !isTerminal(a.in):
 		return false, usagef("%s Nobody can be asked here: give --yes to do it", question)
@@ -230,11 +234,23 @@ func thousands(n int) string {
 	return s
 }
 
-// runBulk does it with a progress bar and says how it ended.
-func (a *app) runBulk(ctx context.Context, m *mend.Mender, verb string, s mend.Selection, n int) error {
-	do, done, doing := m.Retry, "sent back", "sending back"
+// bulk is an action of the mender on many.
+type bulk func(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
+
+// counted is count for people, of numbers that may be large.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return thousands(n) + " " + many
+}
+
+// runBulk does it with a progress bar and says how it ended. All is what it is about, in
+// number and words, which are in a state.
+func (a *app) runBulk(ctx context.Context, verb string, do bulk, s mend.Selection, n int, all, state string) error {
+	done, doing := "sent back", "sending back"
 	if verb == "discard" {
-		do, done, doing = m.Discard, "discarded", "discarding"
+		done, doing = "discarded", "discarding"
 	}
 	progress := a.bar(int64(n), doing)
 	s.OnStep = func(r mend.Report) { progress.set(int64(r.Done + r.Stale + r.Failed)) }
@@ -245,9 +261,9 @@ func (a *app) runBulk(ctx context.Context, m *mend.Mender, verb string, s mend.S
 			return printed
 		}
 	} else {
-		fmt.Fprintf(a.out, "%s of %s %s", thousands(report.Done), count(n, "dead letter", "dead letters"), done)
+		fmt.Fprintf(a.out, "%s of %s %s", thousands(report.Done), all, done)
 		if report.Stale > 0 {
-			fmt.Fprintf(a.out, ", %s no longer dead and left alone", thousands(report.Stale))
+			fmt.Fprintf(a.out, ", %s no longer %s and left alone", thousands(report.Stale), state)
 		}
 		if report.Failed > 0 {
 			fmt.Fprintf(a.out, ", %s failed", thousands(report.Failed))

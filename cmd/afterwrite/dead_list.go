@@ -53,6 +53,9 @@ func (a *app) deadList(ctx context.Context, f listFlags) error {
 	if f.limit < 0 {
 		return usagef("--limit must not be negative")
 	}
+	if f.after < 0 {
+		return usagef("--after must be the number of a dead letter")
+	}
 	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
 		filter, err := f.selected(ctx, p.config, m)
 		if err != nil {

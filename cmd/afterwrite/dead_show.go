@@ -29,6 +29,7 @@ func (a *app) deadShowCommand() *cobra.Command {
 		RunE:    func(c *cobra.Command, args []string) error { return a.deadShow(c.Context(), args, reveal) },
 	}
 	c.Flags().BoolVar(&reveal, "reveal", false, "show redacted fields")
+	c.SetFlagErrorFunc(dashed(notALetter))
 	return a.withJSON(c)
 }
 
@@ -75,10 +76,14 @@ func (a *app) printShown(v admin.Shown) error {
 		head = append(head, []string{"resolved", fmt.Sprintf("%s, %s by %s", moment(*v.ResolvedAt), orDash(v.Resolution), orDash(v.Resolver))})
 	}
 	head = append(head, []string{"record now", recordNow(v)})
+	tables := [][][]string{compareRows(v), historyRows(v)}
+	if !v.Configured {
+		head, tables = append(head, []string{"refused", refusedText(v)}), tables[1:]
+	}
 	if err := table(a.out, head); err != nil {
 		return err
 	}
-	for _, rows := range [][][]string{compareRows(v), historyRows(v)} {
+	for _, rows := range tables {
 		fmt.Fprintln(a.out)
 		if err := table(a.out, rows); err != nil {
 			return err
@@ -90,12 +95,26 @@ func (a *app) printShown(v admin.Shown) error {
 
 func recordNow(v admin.Shown) string {
 	switch {
+	case !v.Configured:
+		return "not known: its entity is not in the configuration"
 	case v.Lost:
 		return "lost: Redis does not remember that it died, and something newer may have been written since"
 	case !v.Record.Cached:
 		return "persisted, not cached"
 	}
 	return fmt.Sprintf("%s, version %s", v.Record.Status, v.Record.Version)
+}
+
+// refusedText is what was refused of an entity that is not configured. Which fields it
+// redacts nobody knows, so all are hidden unless they are revealed.
+func refusedText(v admin.Shown) string {
+	switch {
+	case v.Operation == "delete":
+		return "(deleted)"
+	case v.Fields == nil:
+		return "hidden; --reveal shows it"
+	}
+	return string(v.Fields)
 }
 
 func compareRows(v admin.Shown) [][]string {
@@ -123,6 +142,8 @@ func nextSteps(v admin.Shown) string {
 	switch {
 	case v.State == "resolved":
 		return "Nothing is left to do: the letter is resolved."
+	case !v.Configured:
+		return fmt.Sprintf("Nothing can be done while %s is not in the configuration: put it back to retry, edit or discard the letter.", v.Entity)
 	case len(v.Actions) == 0 && v.State == "retrying":
 		return "It was sent back: it is resolved when the database takes it, or dies again."
 	case len(v.Actions) == 0:
@@ -161,6 +182,7 @@ func (a *app) deadEditCommand() *cobra.Command {
 	}
 	c.Flags().StringArrayVar(&set, "set", nil, "`FIELD=JSON` to change; may be repeated")
 	c.Flags().StringVar(&file, "file", "", "`FILE` with a JSON object of the fields to change, - for standard input")
+	c.SetFlagErrorFunc(dashed(notALetter))
 	return a.withJSON(c)
 }
 

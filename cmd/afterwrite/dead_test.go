@@ -71,6 +71,11 @@ func TestDeadLetters(t *testing.T) {
 		d.file("afterwrite.yaml", whole[:strings.Index(whole, "  user:")]+whole[strings.Index(whole, "  item:"):])
 		require.Equal(t, 5, strings.Count(d.ok("dead", "list", "--entity", "user", "--state", "any"), "\n"), "letters of an entity that was taken out stay in sight")
 		require.Equal(t, exitUsage, d.run("", "dead", "list", "--entity", "usr").code)
+		shown = d.ok("dead", "show", numbers["b"])
+		require.Regexp(t, `record now\s+not known: its entity is not in the configuration`, shown)
+		require.NotContains(t, shown, "s3cret", "which fields are redacted is not known")
+		require.Contains(t, d.ok("dead", "show", numbers["b"], "--reveal"), "s3cret")
+		require.Contains(t, d.run("", "dead", "edit", numbers["b"], "--set", "age=1").err, "no longer dead")
 	})
 }
 
@@ -134,6 +139,14 @@ func TestRetryPolicyCommands(t *testing.T) {
 		{"preview user --max-attempts many", "max_attempts must be a whole number"},
 		{"rollback user 9", "9 was never in force"},
 		{"rollback user x", "is not a version"},
+		{"rollback user -1", `"-1" is not a version`},
+		{"rollback user -- -1", `"-1" is not a version`},
+		{"rollback -20 user", `"-20" is not a version`},
+		{"rollback user 1.5", `"1.5" is not a version`},
+		{"rollback user 0 --expect -2", "--expect must be a version"},
+		{"set user --base 1s --expect -2", "--expect must be a version"},
+		{"history user --limit -1", "--limit must be at least 1"},
+		{"history -1", "-1 is not a flag; what begins with - and is none comes after --: afterwrite retry-policy history -- ENTITY"},
 	} {
 		r := d.run("", append([]string{"retry-policy"}, strings.Fields(bad.args)...)...)
 		require.Equal(t, exitUsage, r.code, bad.args)
@@ -167,6 +180,11 @@ func TestDeadUsage(t *testing.T) {
 		{"retry 1 --all", "give numbers"},
 		{"retry 1 --kind unique", "a filter is for --all"},
 		{"retry x", "not the number"},
+		{"retry -7", `"-7" is not the number`},
+		{"discard 1 -7", `"-7" is not the number`},
+		{"show -7", `"-7" is not the number`},
+		{"edit -7 --set age=1", `"-7" is not the number`},
+		{"list --after -7", "--after must be"},
 		{"discard --all --kind none", "--kind is not a kind"},
 		{"discard --all --since yesterday", "--since must be a time"},
 		{"list --state none", "--state must be one of"},

@@ -113,7 +113,7 @@ func (a *app) childRedis(ctx context.Context, program, dir string, lock *os.File
 	cmd.ExtraFiles = []*os.File{lock}
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
-	exited, err := start(cmd)
+	exited, err := start(cmd, syscall.SIGTERM)
 	if err != nil {
 		return devRedis{}, fmt.Errorf("start %s: %w", program, err)
 	}

@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -17,3 +19,7 @@ func lockDir(_ context.Context, dir string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+func tryLock(*os.File) error { return errors.ErrUnsupported }
+
+func isOwn(fs.FileInfo) bool { return false }

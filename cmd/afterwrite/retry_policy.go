@@ -162,6 +162,12 @@ func (a *app) policySetCommand() *cobra.Command {
 
 func expectFlag(c *cobra.Command, expect *int64) {
 	c.Flags().Int64Var(expect, "expect", -1, "refuse unless this `VERSION` is in force; -1 for any")
+	c.PreRunE = func(*cobra.Command, []string) error {
+		if *expect < -1 {
+			return usagef("--expect must be a version, or -1 for any")
+		}
+		return nil
+	}
 }
 
 // nowInForce tells of the new version of a policy.
@@ -184,6 +190,9 @@ func (a *app) policyHistoryCommand() *cobra.Command {
 		Example: "  afterwrite retry-policy history user",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if limit < 1 {
+				return usagef("--limit must be at least 1")
+			}
 			return a.oneEntity(c.Context(), args[0], func(m *mend.Mender) error {
 				history, err := m.PolicyHistory(c.Context(), args[0], limit)
 				if err != nil {
@@ -234,9 +243,9 @@ func (a *app) policyRollbackCommand() *cobra.Command {
 		Example: "  afterwrite retry-policy rollback user 2",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			version, err := strconv.ParseInt(args[1], 10, 64)
-			if err != nil || version < 0 {
-				return usagef("%q is not a version", args[1])
+			version, err := policyVersion(args[1])
+			if err != nil {
+				return err
 			}
 			return a.oneEntity(c.Context(), args[0], func(m *mend.Mender) error {
 				p, err := m.Rollback(c.Context(), args[0], version, expect, a.actor())
@@ -244,6 +253,15 @@ func (a *app) policyRollbackCommand() *cobra.Command {
 			})
 		},
 	}
+	c.SetFlagErrorFunc(dashed(func(arg string) error { _, err := policyVersion(arg); return err }))
 	expectFlag(c, &expect)
 	return a.withJSON(c)
+}
+
+func policyVersion(text string) (int64, error) {
+	version, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || version < 0 {
+		return 0, usagef("%q is not a version; they are whole numbers from 0, see afterwrite retry-policy history", text)
+	}
+	return version, nil
 }

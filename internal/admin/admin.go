@@ -4,6 +4,7 @@
 //
 //	admin.go   routes, and who may call them      read.go    bodies and parameters
 //	dead.go    dead letters                       jobs.go    bulk work that outlives its request
+//	held.go    held records
 //	policy.go  retry policies                     others.go  invalidation, figures, audit
 //	view.go    what the answers look like; view_letter.go of letters, view_policy.go of policies
 //	openapi.go their description
@@ -115,6 +116,10 @@ func (a *Admin) route() {
 		"dead/discard":                     {post: a.discard},
 		"dead/{number}":                    {get: a.letter},
 		"dead/{number}/edit":               {post: a.edit},
+		"held":                             {get: a.held},
+		"held/retry":                       {post: a.retryHeld},
+		"held/discard":                     {post: a.discardHeld},
+		"held/edit":                        {post: a.editHeld},
 		"jobs":                             {get: a.listJobs},
 		"jobs/{id}":                        {get: a.job},
 		"jobs/{id}/stop":                   {post: a.stopJob},

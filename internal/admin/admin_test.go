@@ -72,13 +72,16 @@ func TestDeadLetters(t *testing.T) {
 	require.Equal(t, "127.0.0.1", entry["origin"])
 }
 
+// withoutUsers takes the users out of what operators know as configured.
+func withoutUsers(c *admin.Config) {
+	c.Entities = slices.DeleteFunc(slices.Clone(c.Entities), func(e *afterwrite.Entity) bool { return e.Name == "user" })
+}
+
 // An entity that there never was is named; what is left of one that was taken out of the
 // configuration stays in sight.
 func TestEntityOfAFilter(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(c *admin.Config) {
-		c.Entities = slices.DeleteFunc(slices.Clone(c.Entities), func(e *afterwrite.Entity) bool { return e.Name == "user" })
-	})
+	b := setup(t, withoutUsers)
 	people(b, 2)
 	b.kill("user", taken)
 	for _, path := range []string{"/v1/admin/dead?entity=nope", "/v1/admin/dead/groups?entity=nope&state=any", "/v1/admin/audit?entity=nope"} {
@@ -92,6 +95,32 @@ func TestEntityOfAFilter(t *testing.T) {
 	require.Empty(t, b.do("GET", "/v1/admin/audit?entity=user", "").want(200).json()["entries"], "it has letters, so it is none that never was")
 	require.Empty(t, b.do("GET", "/v1/admin/dead?entity=product", "").want(200).json()["letters"], "configured, without letters")
 	require.Empty(t, b.do("GET", "/v1/admin/audit?entity=product", "").want(200).json()["entries"])
+}
+
+// A letter of an entity that was taken out of the configuration is shown, and says what to
+// do before it can be acted on.
+func TestLetterOfAnEntityNotConfigured(t *testing.T) {
+	t.Parallel()
+	b := setup(t, withoutUsers)
+	people(b, 1)
+	b.kill("user", taken)
+	letter := b.do("GET", "/v1/admin/dead", "").want(200).json()["letters"].([]any)[0].(map[string]any)
+	path := fmt.Sprintf("/v1/admin/dead/%.0f", letter["number"])
+	shown := b.do("GET", path, "").want(200).json()
+	require.Equal(t, "waiting", shown["state"])
+	require.Equal(t, false, shown["configured"])
+	require.Len(t, shown["history"], 1)
+	require.Nil(t, shown["fields"], "which are redacted is not known")
+	require.Empty(t, shown["actions"])
+	require.NotNil(t, b.do("GET", path+"?reveal=true", "").want(200).json()["fields"])
+
+	require.Contains(t, b.do("POST", path+"/edit", `{"fields":{"name":"Q"}}`).problem(409, "entity-not-configured"), "put the entity back")
+	for _, action := range []string{"retry", "discard"} {
+		report := b.do("POST", "/v1/admin/dead/"+action, fmt.Sprintf(`{"numbers":[%.0f]}`, letter["number"])).want(200).json()
+		require.EqualValues(t, 1, report["failed"])
+		require.Contains(t, report["errors"].([]any)[0], "of user: its entity is not in the configuration: put the entity back")
+	}
+	require.Equal(t, "waiting", b.do("GET", path, "").want(200).json()["state"], "the letter is as it was")
 }
 
 func TestBulk(t *testing.T) {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -165,10 +166,15 @@ func (a *Admin) bulk(r *http.Request, by store.Actor, h http.Header, action stri
 		}
 	}
 	if body.Expect != nil && *body.Expect != n {
-		return 0, nil, unexpected(*body.Expect, n)
+		return 0, nil, unexpected(*body.Expect, n, "dead letters")
 	}
+	return a.few(r.Context(), h, action, do, s, n, by)
+}
+
+// few does what is few at once, and makes a job of what is many.
+func (a *Admin) few(ctx context.Context, h http.Header, action string, do bulk, s mend.Selection, n int, by store.Actor) (int, any, error) {
 	if n <= a.syncLimit {
-		report, err := do(r.Context(), s, by)
+		report, err := do(ctx, s, by)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -182,9 +188,9 @@ func (a *Admin) bulk(r *http.Request, by store.Actor, h http.Header, action stri
 	return http.StatusAccepted, job, nil
 }
 
-func unexpected(expect, n int) error {
-	return &problem.Problem{Name: "unexpected-count", Code: http.StatusConflict, Title: "Another number of dead letters",
-		Detail: "expect is " + strconv.Itoa(expect) + ", but " + strconv.Itoa(n) + " dead letters match now; look again, or set until to when you looked"}
+func unexpected(expect, n int, nouns string) error {
+	return &problem.Problem{Name: "unexpected-count", Code: http.StatusConflict, Title: "Another number of " + nouns,
+		Detail: "expect is " + strconv.Itoa(expect) + ", but " + strconv.Itoa(n) + " " + nouns + " match now; look again, or set until to when you looked"}
 }
 
 // selected reads the selection. With a filter the caller must say how many letters it has

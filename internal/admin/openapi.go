@@ -39,7 +39,7 @@ func (a *Admin) OpenAPI() (paths, schemas object) {
 	number := object{"name": "number", "in": "path", "required": true, "schema": whole}
 	entity := object{"name": "entity", "in": "path", "required": true, "schema": text}
 	job := object{"name": "id", "in": "path", "required": true, "schema": text}
-	filter := append(filterParameters(), limitParameter)
+	filter := append(filterParameters(letterMembers), limitParameter)
 	paths = object{
 		"dead": object{"get": op("list_dead", "Dead letters, the newest first.", append(filter, afterParameter), nil,
 			answer("A page.", "DeadPage"))},
@@ -50,8 +50,15 @@ func (a *Admin) OpenAPI() (paths, schemas object) {
 		"dead/{number}": object{"parameters": []object{number}, "get": op("show_dead", "A dead letter beside the record as it is now.",
 			[]object{query("reveal", "Show what the configuration redacts; this is audited.", yesNo)}, nil, answer("The letter.", "DeadShown"))},
 		"dead/{number}/edit": object{"parameters": []object{number}, "post": op("edit_dead",
-			"Write a dead record anew with some fields changed. 409 where a newer write or another operator was faster.", nil,
+			"Write a dead record anew with some fields changed. 409 where a newer write or another operator was faster, or the configuration has its entity no more.", nil,
 			closed(object{"fields": object{"type": "object", "minProperties": 1}}, "fields"), object{"202": response("Accepted.", "Edited", "ETag")}, "409", "413", "415", "422")},
+		"held": object{"get": op("list_held", "The held records of a filter, the next to be tried first, and how many there are.",
+			append(filterParameters(heldMembers), limitParameter), nil, answer("The records.", "HeldPage"), "413")},
+		"held/retry":   object{"post": heldOp("retry_held", "Try held records again now, attempts anew.")},
+		"held/discard": object{"post": heldOp("discard_held", "Give held records up: the state of each one's row stands again.")},
+		"held/edit": object{"post": op("edit_held", "Write a held record anew with some fields changed. 409 where it is no longer held at that version.", nil,
+			closed(object{"entity": text, "id": anyID, "version": whole, "fields": object{"type": "object", "minProperties": 1}}, "entity", "id", "version", "fields"),
+			object{"202": response("Accepted.", "Edited", "ETag")}, "409", "413", "415", "422")},
 		"jobs":      object{"get": op("list_jobs", "The bulk work of this process, the newest first.", nil, nil, answer("The jobs.", "Jobs"))},
 		"jobs/{id}": object{"parameters": []object{job}, "get": op("get_job", "How far a job is.", nil, nil, answer("The job.", "Job"))},
 		"jobs/{id}/stop": object{"parameters": []object{job}, "post": op("stop_job", "Stop a job after its step; a repeat of its action resumes it.", nil, nil,
@@ -116,6 +123,13 @@ func bulkOp(id, summary string) object {
 		object{"200": response("What was done.", "BulkReport"), "202": response("A job does it.", "Job", "Location")}, "409", "413", "415", "422")
 }
 
+func heldOp(id, summary string) object {
+	return op(id, summary+fmt.Sprintf(" One at the version that the caller has seen, 409 where it is held there no more; or all that match a filter: expect then says how many the caller has seen. "+
+		"Up to %d are done at once; more become a job.", DefaultSyncLimit), nil,
+		closed(object{"entity": text, "id": anyID, "version": whole, "filter": ref("schemas", "HeldFilter"), "expect": object{"type": "integer", "minimum": 0}}),
+		object{"200": response("What was done.", "BulkReport"), "202": response("A job does it.", "Job", "Location")}, "409", "413", "415", "422")
+}
+
 func answer(description, schema string) object { return object{"200": response(description, schema)} }
 
 func response(description, schema string, headers ...string) object {
@@ -158,18 +172,24 @@ func filterMembers() []struct {
 	}
 }
 
-func filterParameters() []object {
+// Those of letters are all of them; held records have no state.
+const letterMembers, heldMembers = 9, 7
+
+func filterParameters(members int) []object {
 	var parameters []object
-	for _, m := range filterMembers() {
+	for _, m := range filterMembers()[:members] {
 		parameters = append(parameters, query(m.name, m.description, m.schema))
 	}
 	return parameters
 }
 
 func schemaObjects() object {
-	filter := object{}
-	for _, m := range filterMembers() {
+	filter, held := object{}, object{}
+	for i, m := range filterMembers() {
 		filter[m.name] = m.schema
+		if i < heldMembers {
+			held[m.name] = m.schema
+		}
 	}
 	letter := letterProperties()
 	override := object{"max_attempts": whole, "base": text, "factor": object{"type": "number"}, "cap": text,
@@ -183,8 +203,12 @@ func schemaObjects() object {
 	return object{
 		"RefusalKind": object{"type": "string", "enum": afterwrite.Kinds},
 		"DeadFilter":  closed(filter),
-		"DeadLetter":  closed(letter, letterRequired...),
-		"DeadPage":    closed(object{"letters": list(ref("schemas", "DeadLetter")), "next": nextOrNone}, "letters", "next"),
+		"HeldFilter":  closed(held),
+		"HeldPage": closed(object{"count": whole, "held": list(closed(object{"entity": text, "id": anyID, "version": whole, "error": ref("schemas", "Refusal"),
+			"attempts": whole, "last_attempt": timeOrNone, "next_attempt": timeOrNone, "apart": yesNo},
+			"entity", "id", "version", "error", "attempts", "last_attempt", "next_attempt", "apart"))}, "count", "held"),
+		"DeadLetter": closed(letter, letterRequired...),
+		"DeadPage":   closed(object{"letters": list(ref("schemas", "DeadLetter")), "next": nextOrNone}, "letters", "next"),
 		"DeadGroups": closed(object{"groups": list(closed(object{"entity": text, "error": ref("schemas", "Refusal"), "count": whole, "first": instant, "last": instant},
 			"entity", "error", "count", "first", "last"))}, "groups"),
 		"DeadShown":  shownSchema(letter),
@@ -223,17 +247,18 @@ func letterProperties() object {
 
 func shownSchema(letter object) object {
 	properties := object{
-		"stored": yesNo, "lost": yesNo, "actions": list(object{"type": "string", "enum": []string{"retry", "restore", "edit", "discard"}}),
+		"configured": object{"type": "boolean", "description": "Whether the configuration has the entity. Else the letter alone is known, its fields only where they are revealed, and nothing can be done until it is put back."},
+		"stored":     yesNo, "lost": yesNo, "actions": list(object{"type": "string", "enum": []string{"retry", "restore", "edit", "discard"}}),
 		"history": list(closed(object{"number": whole, "at": instant, "kind": ref("schemas", "RefusalKind"), "message": text, "worker": text},
 			"number", "at", "kind", "message", "worker")),
-		"record": closed(object{"status": ref("schemas", "Status"), "version": whole, "cached": yesNo, "deleted": yesNo, "attempts": whole, "next_attempt": timeOrNone},
-			"status", "version", "cached", "deleted", "attempts", "next_attempt"),
+		"record": object{"anyOf": []object{{"type": "null"}, closed(object{"status": ref("schemas", "Status"), "version": whole, "cached": yesNo,
+			"deleted": yesNo, "attempts": whole, "next_attempt": timeOrNone}, "status", "version", "cached", "deleted", "attempts", "next_attempt")}},
 		"compare": list(closed(object{"field": text, "dead": object{}, "database": object{}, "differs": yesNo}, "field", "dead", "database", "differs")),
 	}
 	for name, s := range letter {
 		properties[name] = s
 	}
-	return closed(properties, append([]string{"history", "record", "stored", "lost", "compare", "actions"}, letterRequired...)...)
+	return closed(properties, append([]string{"history", "record", "configured", "stored", "lost", "compare", "actions"}, letterRequired...)...)
 }
 
 func previewSchema() object {

@@ -161,12 +161,23 @@ func moment(name, text string, now time.Time) (time.Time, error) {
 	return t, nil
 }
 
-// filter reads the parameters of a filter.
+// filter reads the parameters of a filter of dead letters.
 func (p *parameters) filter() store.LetterFilter {
-	f, err := Filter{
-		Entity: p.text("entity"), ID: p.text("id"), Kind: p.text("kind"), Constraint: p.text("constraint"), Text: p.text("text"),
-		Since: p.text("since"), Until: p.text("until"), State: p.text("state"), Resolution: p.text("resolution"),
-	}.Select(time.Now())
+	f := p.refused()
+	f.State, f.Resolution = p.text("state"), p.text("resolution")
+	return p.selected(f)
+}
+
+// heldFilter reads those of a filter of held records, which have no state.
+func (p *parameters) heldFilter() store.LetterFilter { return p.selected(p.refused()) }
+
+func (p *parameters) refused() Filter {
+	return Filter{Entity: p.text("entity"), ID: p.text("id"), Kind: p.text("kind"), Constraint: p.text("constraint"), Text: p.text("text"),
+		Since: p.text("since"), Until: p.text("until")}
+}
+
+func (p *parameters) selected(of Filter) store.LetterFilter {
+	f, err := of.Select(time.Now())
 	if p.err == nil {
 		p.err = asParameter(err)
 	}

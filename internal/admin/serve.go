@@ -91,8 +91,12 @@ func problemOf(err error) *problem.Problem {
 	}
 	switch {
 	case errors.Is(err, mend.ErrStale):
-		return &problem.Problem{Name: "stale", Code: http.StatusConflict, Title: "No longer dead",
-			Detail: "a newer write or another operator was faster: the record is no longer dead at this version, and its newer state stands"}
+		return &problem.Problem{Name: "stale", Code: http.StatusConflict, Title: "No longer dead or held",
+			Detail: "a newer write, a worker or another operator was faster: the record is no longer dead, or held, at this version, and its newer state stands"}
+	case errors.Is(err, mend.ErrTooManyHeld):
+		return &problem.Problem{Name: "too-many", Code: http.StatusRequestEntityTooLarge, Title: "Too many", Detail: err.Error()}
+	case errors.Is(err, mend.ErrNotConfigured):
+		return &problem.Problem{Name: "entity-not-configured", Code: http.StatusConflict, Title: "Entity not configured", Detail: err.Error()}
 	case errors.Is(err, store.ErrNoLetter):
 		return &problem.Problem{Name: "no-dead-letter", Code: http.StatusNotFound, Title: "No such dead letter",
 			Detail: "there is no dead letter with this number; resolved ones are kept for a time only"}

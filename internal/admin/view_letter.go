@@ -147,6 +147,30 @@ func GroupOf(g store.LetterGroup, e *afterwrite.Entity) Group {
 	return Group{Entity: g.Entity, Error: refusalOf(g.Refusal, e), Count: g.Count, First: g.First, Last: g.Last}
 }
 
+// Held is a held record as every face shows it.
+type Held struct {
+	Entity      string             `json:"entity"`
+	ID          json.RawMessage    `json:"id"`
+	Version     afterwrite.Version `json:"version"`
+	Error       Refusal            `json:"error"` // of the last attempt
+	Attempts    int                `json:"attempts"`
+	LastAttempt *time.Time         `json:"last_attempt"`
+	NextAttempt *time.Time         `json:"next_attempt"`
+	Apart       bool               `json:"apart"` // it is tried alone
+}
+
+// HeldOf views a held record.
+func HeldOf(h mend.HeldRecord) Held {
+	return Held{Entity: h.Entity.Name, ID: idOf(h.Entity, h.ID), Version: h.Version, Error: refusalOf(h.Refusal, h.Entity),
+		Attempts: h.Attempts, LastAttempt: timeOrNull(h.At), NextAttempt: timeOrNull(h.Next), Apart: h.Apart}
+}
+
+// HeldPage is held records, the next to be tried first, and how many there are in all.
+type HeldPage struct {
+	Held  []Held `json:"held"`
+	Count int    `json:"count"`
+}
+
 // Attempt is one attempt of a letter's history.
 type Attempt struct {
 	Number  int             `json:"number"`
@@ -178,22 +202,19 @@ type Field struct {
 // Shown is a letter with its history, the record as it is now, and what can be done.
 type Shown struct {
 	Letter
-	History []Attempt `json:"history"`
-	Record  Record    `json:"record"`
-	Stored  bool      `json:"stored"` // the database has a row
-	Lost    bool      `json:"lost"`   // Redis has lost the record: the letter has all that is known of it
-	Compare []Field   `json:"compare"`
-	Actions []string  `json:"actions"` // what can be done with the letter now
+	Configured bool      `json:"configured"` // its entity is; else nothing below but the history is known
+	History    []Attempt `json:"history"`
+	Record     *Record   `json:"record"`
+	Stored     bool      `json:"stored"` // the database has a row
+	Lost       bool      `json:"lost"`   // Redis has lost the record: the letter has all that is known of it
+	Compare    []Field   `json:"compare"`
+	Actions    []string  `json:"actions"` // what can be done with the letter now
 }
 
 // ShownOf views a letter as [mend.Mender.Show] found it.
 func ShownOf(view mend.View, e *afterwrite.Entity, reveal bool) Shown {
 	v := Shown{
-		Letter: LetterOf(view.Letter, e, reveal), Stored: view.Row.Exists, Lost: view.Lost, History: []Attempt{}, Compare: []Field{}, Actions: []string{},
-		Record: Record{
-			Status: view.State.Record.Status, Version: view.State.Record.Version, Cached: view.State.Cached,
-			Deleted: view.State.Record.Deleted, Attempts: view.State.Attempts, NextAttempt: timeOrNull(view.State.NextAttempt),
-		},
+		Letter: LetterOf(view.Letter, e, reveal), Configured: view.Configured, Stored: view.Row.Exists, Lost: view.Lost, History: []Attempt{}, Compare: []Field{}, Actions: []string{},
 	}
 	for _, h := range view.History {
 		if v.Error.Message == hidden {
@@ -201,9 +222,14 @@ func ShownOf(view mend.View, e *afterwrite.Entity, reveal bool) Shown {
 		}
 		v.History = append(v.History, Attempt(h))
 	}
-	if e != nil {
-		v.Compare = compare(view, e, reveal)
+	if !view.Configured {
+		return v
 	}
+	v.Record = &Record{
+		Status: view.State.Record.Status, Version: view.State.Record.Version, Cached: view.State.Cached,
+		Deleted: view.State.Record.Deleted, Attempts: view.State.Attempts, NextAttempt: timeOrNull(view.State.NextAttempt),
+	}
+	v.Compare = compare(view, e, reveal)
 	if view.Resolution == store.Unresolved && (view.Lost || !view.Stale()) {
 		v.Actions = []string{"retry", "edit", "discard"}
 		if view.Lost {

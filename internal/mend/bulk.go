@@ -281,12 +281,12 @@ func (m *Mender) step(ctx context.Context, some []store.Letter, do action, r *Re
 	defer cancel()
 	shares := map[share][]store.Letter{}
 	for _, l := range some {
-		e, err := m.entity(l.Entity)
+		e := m.entities[l.Entity]
 		switch {
-		case err != nil:
-			r.fail(letterName(l.Number), err)
 		case l.Resolution != store.Unresolved:
 			r.Stale++
+		case e == nil:
+			r.fail(fmt.Sprintf("%s of %s", letterName(l.Number), l.Entity), ErrNotConfigured)
 		default:
 			at := share{e, e.Partition(l.ID)}
 			shares[at] = append(shares[at], l)

@@ -1,7 +1,6 @@
 package mend
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,9 +46,31 @@ const (
 	heldPage       = 500
 )
 
+// HeldRecord is a held record and what is known of its last attempt.
+type HeldRecord struct {
+	Entity *afterwrite.Entity
+	cache.Waiting
+}
+
+// Held names the record.
+func (h HeldRecord) Held() Held { return Held{h.Entity, h.ID, h.Version} }
+
 // SelectHeld returns the held records of a filter, by entity and partition, or
 // ErrTooManyHeld.
 func (m *Mender) SelectHeld(ctx context.Context, f store.LetterFilter) ([]Held, error) {
+	return selectHeld(ctx, m, f, HeldRecord.Held)
+}
+
+// ListHeld returns the held records of a filter, the next to be tried first, or
+// ErrTooManyHeld.
+func (m *Mender) ListHeld(ctx context.Context, f store.LetterFilter) ([]HeldRecord, error) {
+	found, err := selectHeld(ctx, m, f, func(h HeldRecord) HeldRecord { return h })
+	slices.SortStableFunc(found, func(a, b HeldRecord) int { return a.Next.Compare(b.Next) })
+	return found, err
+}
+
+// selectHeld keeps of each held record what keep makes of it.
+func selectHeld[T any](ctx context.Context, m *Mender, f store.LetterFilter, keep func(HeldRecord) T) ([]T, error) {
 	var places []cache.HeldIn
 	for _, name := range slices.Sorted(maps.Keys(m.entities)) {
 		if f.Entity != "" && f.Entity != name {
@@ -59,9 +80,9 @@ func (m *Mender) SelectHeld(ctx context.Context, f store.LetterFilter) ([]Held, 
 			places = append(places, cache.HeldIn{Entity: m.entities[name], Partition: partition})
 		}
 	}
-	var found []Held
+	var found []T
 	for some := range slices.Chunk(places, heldPartitions) {
-		held, err := m.heldIn(ctx, f, some, MaxHeld-len(found))
+		held, err := heldIn(ctx, m, f, some, MaxHeld-len(found), keep)
 		if err != nil {
 			return nil, err
 		}
@@ -71,11 +92,13 @@ func (m *Mender) SelectHeld(ctx context.Context, f store.LetterFilter) ([]Held, 
 }
 
 // heldIn returns those of some partitions, or ErrTooManyHeld where they are more than room.
-func (m *Mender) heldIn(ctx context.Context, f store.LetterFilter, places []cache.HeldIn, room int) ([]Held, error) {
-	found := make([][]Held, len(places))
+func heldIn[T any](ctx context.Context, m *Mender, f store.LetterFilter, places []cache.HeldIn, room int, keep func(HeldRecord) T) ([]T, error) {
+	found := make([][]T, len(places))
+	// One that got another next attempt meanwhile may come twice.
+	seen := make([]map[string]bool, len(places))
 	left := make([]int, len(places)) // of places, those that have more to read
 	for i := range left {
-		left[i] = i
+		left[i], seen[i] = i, map[string]bool{}
 	}
 	for len(left) > 0 {
 		ask := make([]cache.HeldIn, len(left))
@@ -90,24 +113,20 @@ func (m *Mender) heldIn(ctx context.Context, f store.LetterFilter, places []cach
 		next := left[:0]
 		for i, at := range left {
 			for _, w := range pages[i] {
-				if !HeldFits(f, w) {
+				if seen[at][w.ID] || !HeldFits(f, w) {
 					continue
 				}
 				if room--; room < 0 {
 					return nil, ErrTooManyHeld
 				}
-				found[at] = append(found[at], Held{ask[i].Entity, w.ID, w.Version})
+				seen[at][w.ID] = true
+				found[at] = append(found[at], keep(HeldRecord{ask[i].Entity, w}))
 			}
 			if more[i] {
 				next = append(next, at)
 			}
 		}
 		left = next
-	}
-	for i := range found {
-		// One that got another next attempt meanwhile may have come twice.
-		slices.SortFunc(found[i], func(a, b Held) int { return cmp.Compare(a.ID, b.ID) })
-		found[i] = slices.CompactFunc(found[i], func(a, b Held) bool { return a.ID == b.ID })
 	}
 	return slices.Concat(found...), nil
 }

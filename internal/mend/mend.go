@@ -43,6 +43,12 @@ const (
 // names: a newer write, a worker or another operator was faster.
 var ErrStale = errors.New("the record is no longer dead, or held, at that version")
 
+// ErrNotConfigured reports an action on a dead letter whose entity was taken out of the
+// configuration. Its record is dead in Redis still, in a partition that nobody knows here,
+// so that not even a discard can be: a letter that is closed alone would leave the record
+// dead for ever, without a letter that an operator could resolve.
+var ErrNotConfigured = errors.New("its entity is not in the configuration: put the entity back, then act on its dead letters")
+
 // letters keeps dead letters, policies and the audit: the store.
 type letters interface {
 	Letters(ctx context.Context, f store.LetterFilter, before int64, max int) ([]store.Letter, error)
@@ -184,9 +190,10 @@ func (m *Mender) Audit(ctx context.Context, q store.AuditQuery) ([]store.AuditEn
 // View is a dead letter beside what is there now.
 type View struct {
 	store.Letter
-	Lost  bool           // Redis has lost the record: see ErrLost
-	State cache.State    // of the record in Redis
-	Row   afterwrite.Row // of the record in the database
+	Configured bool           // its entity is; else all below is zero: see ErrNotConfigured
+	Lost       bool           // Redis has lost the record: see ErrLost
+	State      cache.State    // of the record in Redis
+	Row        afterwrite.Row // of the record in the database
 }
 
 // Stale reports whether the letter's record is no longer dead at the letter's version.
@@ -194,17 +201,19 @@ func (v View) Stale() bool {
 	return v.State.Record.Status != afterwrite.Dead || v.State.Record.Version != v.Version
 }
 
-// Show returns one letter with the history of its attempts, and the record as it is now.
+// Show returns one letter with the history of its attempts, and the record as it is now
+// where its entity is configured.
 func (m *Mender) Show(ctx context.Context, number int64) (View, error) {
 	letter, err := m.letters.Letter(ctx, number)
 	if err != nil {
 		return View{}, err
 	}
 	v := View{Letter: letter}
-	e, err := m.entity(letter.Entity)
-	if err != nil {
-		return v, err
+	e := m.entities[letter.Entity]
+	if e == nil {
+		return v, nil
 	}
+	v.Configured = true
 	if v.State, err = m.records.Status(ctx, e, letter.ID); err != nil {
 		return v, err
 	}
@@ -243,6 +252,10 @@ func (m *Mender) Edit(ctx context.Context, number int64, changes afterwrite.Fiel
 	if letter.Resolution != store.Unresolved {
 		return producer.Accepted{}, fmt.Errorf("%w: the dead letter is resolved, as %s", ErrStale, letter.Resolution)
 	}
+	e := m.entities[letter.Entity]
+	if e == nil {
+		return producer.Accepted{}, ErrNotConfigured
+	}
 	if letter.Deleted {
 		return producer.Accepted{}, afterwrite.Invalid("fields", "cannot be edited: the dead letter is a deletion; retry or discard it")
 	}
@@ -250,7 +263,7 @@ func (m *Mender) Edit(ctx context.Context, number int64, changes afterwrite.Fiel
 		Op: cache.OpPatch, Entity: letter.Entity, ID: letter.ID, Fields: changes, IfMatch: letter.Version,
 	})
 	if isStale(err) {
-		return m.editLost(ctx, letter, changes, by, err)
+		return m.editLost(ctx, e, letter, changes, by, err)
 	}
 	if err != nil {
 		return producer.Accepted{}, err
@@ -263,11 +276,7 @@ func (m *Mender) Edit(ctx context.Context, number int64, changes afterwrite.Fiel
 
 // editLost edits a letter whose record is not dead at its version: where Redis has lost
 // it, the edit is of the letter's payload.
-func (m *Mender) editLost(ctx context.Context, l store.Letter, changes afterwrite.Fields, by store.Actor, stale error) (producer.Accepted, error) {
-	e, err := m.entity(l.Entity)
-	if err != nil {
-		return producer.Accepted{}, err
-	}
+func (m *Mender) editLost(ctx context.Context, e *afterwrite.Entity, l store.Letter, changes afterwrite.Fields, by store.Actor, stale error) (producer.Accepted, error) {
 	lost, err := m.lost(ctx, share{e, e.Partition(l.ID)}, []store.Letter{l})
 	if err != nil {
 		return producer.Accepted{}, err
