@@ -174,6 +174,16 @@ func TestGeneratedColumn(t *testing.T) {
 	}
 }
 
+// An entity that is given twice would be migrated and flushed by the settings of either.
+func TestOpenRefusesEntities(t *testing.T) {
+	t.Parallel()
+	e := account(t)
+	for says, entities := range map[string][]*afterwrite.Entity{"given twice": {e, account(t)}, "is nil": {e, nil}} {
+		_, err := store.Open(store.Config{URL: testkit.SQLite(t)}, entities)
+		require.ErrorContains(t, err, says)
+	}
+}
+
 // A key that is a float takes 2^53 and 2^53+1 for the same.
 func TestTableWhoseKeyRounds(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
