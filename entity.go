@@ -1,6 +1,7 @@
 package afterwrite
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -92,8 +93,13 @@ func sqlName(s string) bool {
 	return s != "" && len(s) <= MaxNameBytes && !strings.ContainsFunc(s, unprintable)
 }
 
+var errNil = errors.New("an entity is nil")
+
 // Ready returns an error unless Init has made the entity complete.
 func (e *Entity) Ready() error {
+	if e == nil {
+		return errNil
+	}
 	if e.index == nil {
 		return fmt.Errorf("entity %q is not complete: call its Init, once, before anything else is given it", e.Name)
 	}
@@ -103,6 +109,9 @@ func (e *Entity) Ready() error {
 // Init fills the defaults of what is left at zero and checks the entity. The error
 // names the setting as the configuration spells it.
 func (e *Entity) Init() error {
+	if e == nil {
+		return errNil
+	}
 	if !ValidName(e.Name) {
 		return fmt.Errorf("entity %q: a name is a to z, then a to z, 0 to 9 and _", e.Name)
 	}

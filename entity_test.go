@@ -178,6 +178,8 @@ func TestReady(t *testing.T) {
 	e := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}}}
 	require.EqualError(t, e.Ready(), `entity "user" is not complete: call its Init, once, before anything else is given it`)
 	require.PanicsWithError(t, e.Ready().Error(), func() { e.Partition("1") })
+	require.EqualError(t, (*afterwrite.Entity)(nil).Ready(), "an entity is nil")
+	require.EqualError(t, (*afterwrite.Entity)(nil).Init(), "an entity is nil")
 	require.NoError(t, e.Init())
 	require.NoError(t, e.Ready())
 	require.NotPanics(t, func() { e.Partition("1") })

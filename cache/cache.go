@@ -49,7 +49,8 @@ type Config struct {
 }
 
 // Loader reads rows from the database for records that are not cached. It must read
-// the primary. Missing ids are absent from the answer.
+// the primary. Missing ids are absent from the answer; the others have the canonical text of
+// each of the entity's fields.
 type Loader interface {
 	Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error)
 }
@@ -90,6 +91,9 @@ func New(cfg Config) (*Cache, error) {
 	prefix := cmp.Or(cfg.Prefix, DefaultPrefix)
 	if strings.ContainsAny(prefix, "{}") {
 		return nil, errors.New("redis prefix: braces are the hash tag's")
+	}
+	if cfg.Lease < 0 || cfg.Timeout < 0 || cfg.FlagMargin < 0 || cfg.OpAge < 0 || cfg.KeptOps < 0 || cfg.KeptTags < 0 || cfg.PoolSize < 0 {
+		return nil, errors.New("cache: a time or a number of the Config is negative; only Retries may be")
 	}
 	values, log := newValueMetrics(cfg.Registerer), cmp.Or(cfg.Log, slog.Default())
 	options, err := cfg.options()

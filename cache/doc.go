@@ -40,7 +40,7 @@
 //	aw:{user/3}:rankUnsure SET  ids whose row may have another score; see rank.go
 //	aw:{_}:partitions    HASH   entity → number of partitions
 //	aw:{_}:lead:<name>   STRING holder of a leader's lease, with a TTL
-//	aw:{_}:processes     HASH   kind:id → JSON of a live process
+//	aw:{_}:processes     HASH   kind:id → believed to live until, ms, and its JSON
 //	aw:{_}:marks         HASH   process → number and time, see mark.go
 //	aw:{_}:probe         STRING written to see whether Redis takes writes, for a second
 //	aw:events:<entity>   Pub/Sub channel

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -607,6 +608,26 @@ func TestAliveListsWhoBeats(t *testing.T) {
 	alive, err = b.Alive(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, alive)
+}
+
+// A process whose clock is hours away from Redis's lives as long as it beats.
+func TestAliveGoesByTheClockOfRedis(t *testing.T) {
+	t.Parallel()
+	for _, away := range []time.Duration{-3 * time.Hour, 3 * time.Hour} {
+		server := miniredis.RunT(t)
+		now := time.Now().Add(away)
+		server.SetTime(now)
+		c, err := cache.New(cache.Config{URL: "redis://" + server.Addr(), Log: testkit.Logger(t)})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, c.Close()) })
+		require.NoError(t, c.Beat(t.Context(), "worker", "w1", nil, time.Minute))
+		for later, want := range map[time.Duration]int{0: 1, 59 * time.Second: 1, 61 * time.Second: 0} {
+			server.SetTime(now.Add(later))
+			alive, err := c.Alive(t.Context())
+			require.NoError(t, err)
+			require.Len(t, alive, want, "%s away, %s later", away, later)
+		}
+	}
 }
 
 // What is set apart is in no batch with others, and is read alone, in the order of the times.

@@ -222,6 +222,11 @@ func (c *Cache) rows(ctx context.Context, e *afterwrite.Entity, ids []string) (m
 		}
 		return nil, fmt.Errorf("load %s: %w: %w", e.Name, afterwrite.ErrDatabaseUnavailable, err)
 	}
+	for id, values := range rows {
+		if len(values) != len(e.Fields) { // it would be cached, and read so by everybody
+			return nil, fmt.Errorf("load %s: the loader gave %q %d values for %d fields", e.Name, id, len(values), len(e.Fields))
+		}
+	}
 	return rows, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,19 +31,17 @@ type Process struct {
 	Kind string            `json:"kind"` // api, worker, dashboard
 	ID   string            `json:"id"`   // host and process number
 	Info map[string]string `json:"info"`
-	Till time.Time         `json:"till"` // believed to live until then
+	Till time.Time         `json:"-"` // believed to live until then, by the clock of Redis
 }
 
 // Beat says that a process lives, for that long.
 func (c *Cache) Beat(ctx context.Context, kind, id string, info map[string]string, life time.Duration) error {
-	text, err := json.Marshal(Process{Kind: kind, ID: id, Info: info, Till: time.Now().Add(life)})
+	text, err := json.Marshal(Process{Kind: kind, ID: id, Info: info})
 	if err != nil {
 		return err
 	}
-	if err := c.redis.HSet(ctx, c.processesKey(), kind+":"+id, text).Err(); err != nil {
-		return fault("beat", err)
-	}
-	return nil
+	_, err = c.runInt(ctx, beatScript, []string{c.processesKey()}, kind+":"+id, text, ms(life))
+	return err
 }
 
 // Leave takes a process that stops off the list of the living.
@@ -59,13 +58,17 @@ func (c *Cache) Alive(ctx context.Context) ([]Process, error) {
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, fault("alive", err)
 	}
+	now, err := c.redis.Time(ctx).Result()
+	if err != nil {
+		return nil, fault("alive", err)
+	}
 	var alive []Process
 	var dead []string
 	for key, text := range all {
-		var p Process
-		if json.Unmarshal([]byte(text), &p) != nil || time.Since(p.Till) > time.Minute {
+		p, err := process(text)
+		if err != nil || now.Sub(p.Till) > time.Minute {
 			dead = append(dead, key)
-		} else if time.Now().Before(p.Till) {
+		} else if now.Before(p.Till) {
 			alive = append(alive, p)
 		}
 	}
@@ -81,4 +84,16 @@ func (c *Cache) Alive(ctx context.Context) ([]Process, error) {
 		return strings.Compare(a.ID, b.ID)
 	})
 	return alive, nil
+}
+
+// process reads what beat.lua has written.
+func process(text string) (p Process, err error) {
+	till, told, _ := strings.Cut(text, " ")
+	ms, err := strconv.ParseInt(till, 10, 64)
+	if err != nil {
+		return p, err
+	}
+	err = json.Unmarshal([]byte(told), &p)
+	p.Till = time.UnixMilli(ms)
+	return p, err
 }

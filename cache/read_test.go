@@ -229,3 +229,28 @@ func TestWalkFindsEveryCachedRecord(t *testing.T) {
 	}))
 	assert.Equal(t, want, found)
 }
+
+// A loader of another program that gives too few values is told of, and nothing is cached.
+func TestLoaderWithOtherValues(t *testing.T) {
+	b := setup(t)
+	b.table.rows["1"] = afterwrite.Values{`"Ada"`}
+	for range 2 {
+		_, err := b.Get(t.Context(), b.e, "1")
+		require.ErrorContains(t, err, `gave "1" 1 values for 3 fields`)
+	}
+	_, err := b.GetMany(t.Context(), b.e, []string{"1", "2"})
+	require.ErrorContains(t, err, "values for 3 fields")
+	b.table.rows["1"] = afterwrite.Values{`"Ada"`, "36", "0"}
+	read, err := b.Get(t.Context(), b.e, "1")
+	require.NoError(t, err)
+	require.Equal(t, afterwrite.Values{`"Ada"`, "36", "0"}, read.Values)
+}
+
+func TestNewRefusesWhatIsNegative(t *testing.T) {
+	t.Parallel()
+	for _, cfg := range []cache.Config{{PoolSize: -1}, {Lease: -1}, {Timeout: -1}, {KeptOps: -1}, {OpAge: -1}, {KeptTags: -1}, {FlagMargin: -1}} {
+		cfg.URL = "redis://127.0.0.1:1"
+		_, err := cache.New(cfg)
+		require.ErrorContains(t, err, "negative")
+	}
+}

@@ -51,6 +51,7 @@ var (
 	listenScript     = load("listen")
 	reserveScript    = load("reserve")
 	retireScript     = load("retire")
+	beatScript       = load("beat")
 	leadScript       = load("lead")
 	peekScript       = load("peek")
 	dieScript        = load("die")

@@ -27,6 +27,9 @@ type orders struct {
 	given   chan cache.Order
 	wg      sync.WaitGroup
 	cancel  context.CancelFunc
+
+	mu     sync.RWMutex // guards closed, so that nobody gives to the closed channel
+	closed bool
 }
 
 func newOrders(queue enqueuer, log *slog.Logger, m *metrics) *orders {
@@ -41,16 +44,21 @@ func newOrders(queue enqueuer, log *slog.Logger, m *metrics) *orders {
 	return o
 }
 
-// give hands an order over without waiting. It must not be called after close.
+// give hands an order over without waiting. After close it is dropped.
 func (o *orders) give(order cache.Order) {
 	if order.None() || o.queue == nil {
 		return
 	}
-	select {
-	case o.given <- order:
-	default:
-		o.metrics.orders.WithLabelValues("dropped").Inc()
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if !o.closed {
+		select {
+		case o.given <- order:
+			return
+		default:
+		}
 	}
+	o.metrics.orders.WithLabelValues("dropped").Inc()
 }
 
 func (o *orders) run(ctx context.Context) {
@@ -66,8 +74,14 @@ func (o *orders) run(ctx context.Context) {
 	}
 }
 
+// close waits for what was given. Any number may call it.
 func (o *orders) close() {
-	close(o.given)
+	o.mu.Lock()
+	if !o.closed {
+		o.closed = true
+		close(o.given)
+	}
+	o.mu.Unlock()
 	timer := time.AfterFunc(closeTimeout, o.cancel)
 	o.wg.Wait()
 	timer.Stop()

@@ -72,6 +72,9 @@ func New(cfg Config) (*Producer, error) {
 	if cfg.Cache == nil || cfg.Loader == nil {
 		return nil, errors.New("producer: Cache and Loader are required")
 	}
+	if cfg.Lanes < 0 || cfg.MaxWaiting < 0 || cfg.Timeout < 0 {
+		return nil, errors.New("producer: Lanes, MaxWaiting or Timeout is negative")
+	}
 	m := newMetrics(cfg.Registerer)
 	p := &Producer{
 		entities: make(map[string]*afterwrite.Entity, len(cfg.Entities)),
@@ -83,15 +86,10 @@ func New(cfg Config) (*Producer, error) {
 		orders:   newOrders(cfg.Queue, cmp.Or(cfg.Log, slog.Default()), m),
 	}
 	for _, e := range cfg.Entities {
-		if err := e.Ready(); err != nil {
+		if err := p.add(e); err != nil {
 			p.orders.close()
 			return nil, fmt.Errorf("producer: %w", err)
 		}
-		if e.Write != afterwrite.WriteBehind && cfg.Database == nil {
-			p.orders.close()
-			return nil, fmt.Errorf("producer: entity %s: write: %s needs a Database", e.Name, e.Write)
-		}
-		p.entities[e.Name] = e
 	}
 	for range cmp.Or(cfg.Lanes, DefaultLanes) {
 		p.lanes = append(p.lanes, newLane(p, cmp.Or(cfg.MaxWaiting, DefaultMaxWaiting)))
@@ -99,13 +97,26 @@ func New(cfg Config) (*Producer, error) {
 	return p, nil
 }
 
-// Close waits until the orders given so far are enqueued, at most a few seconds. Do no
-// writes during or after it.
+// add takes an entity on.
+func (p *Producer) add(e *afterwrite.Entity) error {
+	if err := e.Ready(); err != nil {
+		return err
+	}
+	if p.entities[e.Name] != nil {
+		return fmt.Errorf("entity %s is given twice", e.Name)
+	}
+	if e.Write != afterwrite.WriteBehind && p.database == nil {
+		return fmt.Errorf("entity %s: write: %s needs a Database", e.Name, e.Write)
+	}
+	p.entities[e.Name] = e
+	return nil
+}
+
+// Close waits until the orders given so far are enqueued, at most a few seconds. A write
+// during or after it, as of a request that outlives its server, is accepted like any other;
+// the workers' sweeper orders its flush. Close may be called more than once, and at once.
 func (p *Producer) Close() error {
 	p.orders.close()
-	for _, l := range p.lanes {
-		l.end()
-	}
 	return nil
 }
 

@@ -506,3 +506,53 @@ func TestNewRefusesAnEntityWithoutInit(t *testing.T) {
 	_, err := producer.New(producer.Config{Entities: []*afterwrite.Entity{{Name: "raw"}}, Cache: b.cache, Loader: &table{}})
 	require.ErrorContains(t, err, "call its Init")
 }
+
+// What another program may give by mistake is told, and is no panic, now or at a write.
+func TestNewRefusesAConfigThatCannotWork(t *testing.T) {
+	b := setup(t)
+	for says, change := range map[string]func(*producer.Config){
+		"required":    func(c *producer.Config) { c.Cache = nil },
+		"is nil":      func(c *producer.Config) { c.Entities = append(c.Entities, nil) },
+		"given twice": func(c *producer.Config) { c.Entities = append(c.Entities, testkit.Entity(t, "user")) },
+		"negative":    func(c *producer.Config) { c.Lanes = -1 },
+	} {
+		cfg := producer.Config{Entities: []*afterwrite.Entity{b.user}, Cache: b.cache, Loader: b.table, Queue: b.queue, Log: testkit.Logger(t)}
+		change(&cfg)
+		_, err := producer.New(cfg)
+		require.ErrorContains(t, err, says)
+	}
+}
+
+// A request that outlives its server writes while, and after, the producer is closed: each
+// write has its answer, and what was answered stands.
+func TestWritesWhileClosing(t *testing.T) {
+	b := setup(t)
+	first := make(chan struct{}, 20)
+	var writers, closers sync.WaitGroup
+	for i := range 20 {
+		writers.Go(func() {
+			for j := range 30 {
+				_, err := b.Put(context.Background(), "user", fmt.Sprintf("%d-%d", i, j), afterwrite.Fields{"name": "x"})
+				assert.NoError(t, err)
+				if j == 0 {
+					first <- struct{}{}
+				}
+			}
+		})
+	}
+	<-first
+	for range 4 {
+		closers.Go(func() { assert.NoError(t, b.Close()) })
+	}
+	closers.Wait()
+	writers.Wait()
+	_, err := b.Put(t.Context(), "user", "after", afterwrite.Fields{"name": "x"})
+	require.NoError(t, err)
+	stats, err := b.cache.Stats(t.Context(), b.user)
+	require.NoError(t, err)
+	pending := int64(0)
+	for _, s := range stats {
+		pending += s.Pending
+	}
+	require.EqualValues(t, 20*30+1, pending)
+}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"slices"
@@ -16,19 +17,28 @@ func (b *batch) culprits(r afterwrite.Refusal, changes []afterwrite.Change) (map
 		return nil, nil
 	}
 	var found map[string]bool
-	var err error
-	switch r.Kind {
-	case afterwrite.KindUnique:
-		found, err = b.owned(r, changes)
-	case afterwrite.KindForeignKey:
-		found, err = b.orphans(r, changes)
-	case afterwrite.KindNotNull:
-		found = b.nulls(r, changes)
+	err := b.look(func() (err error) {
+		switch r.Kind {
+		case afterwrite.KindUnique:
+			found, err = b.owned(r, changes)
+		case afterwrite.KindForeignKey:
+			found, err = b.orphans(r, changes)
+		case afterwrite.KindNotNull:
+			found = b.nulls(r, changes)
+		}
+		return err
+	})
+	return found, err
+}
+
+// look runs the queries that find the refused. They find nothing where a neighbour has a
+// value that cannot even be asked for, as it has none that its column can hold.
+func (b *batch) look(query func() error) error {
+	failed, ended := b.tx.look(query)
+	if ended == nil && b.tx.store.unfit(failed) {
+		return nil
 	}
-	if err != nil {
-		return nil, b.tx.store.unavailable("find the refused", err)
-	}
-	return found, nil
+	return b.tx.store.unavailable("find the refused", cmp.Or(ended, failed))
 }
 
 // field returns the position of a column among the entity's fields, or -1.

@@ -123,7 +123,8 @@ type shapeColumn struct {
 	Required  bool // NOT NULL
 	Filled    bool // has a default, or a value of the database's own
 	Generated bool // PostgreSQL: takes no value but the database's own
-	Numeric   bool // SQLite: takes "007" for the number 7
+	Alters    bool // does not keep every text as it is: "007" becomes the number 7
+	Rounds    bool // keeps no whole number beyond 2^53, or a smaller bound
 }
 
 func (s shape) column(name string) (shapeColumn, bool) {

@@ -24,6 +24,7 @@ type table struct {
 	columns []column     // columns[0] is the id, columns[i+1] that of Fields[i]
 	writes  reflect.Type // []struct of the slots that the dialect writes
 	reads   reflect.Type // []struct of texts, whatever the columns' types are
+	shown   []string     // how each column is selected
 	upsert  clause.OnConflict
 	rows    int                    // rows of one upsert at most
 	ids     int                    // ids of one statement at most
@@ -55,6 +56,9 @@ func newTable(e *afterwrite.Entity, d dialect) (*table, error) {
 	}
 	t.writes = reflect.SliceOf(t.structOf(func(c column) reflect.Type { return c.slot.goType }))
 	t.reads = reflect.SliceOf(t.structOf(readType))
+	for _, c := range t.columns {
+		t.shown = append(t.shown, c.shown())
+	}
 	t.upsert = clause.OnConflict{
 		Columns:   []clause.Column{{Name: t.columns[0].name}},
 		DoUpdates: clause.AssignmentColumns(t.names()[1:]),
@@ -91,6 +95,16 @@ func readType(c column) reflect.Type {
 		return bytesSlot.goType
 	}
 	return textSlot.goType
+}
+
+// shown selects a column. A text is cast to one: where the column of a table made by hand
+// is a date, the drivers would make a time of it.
+func (c column) shown() string {
+	switch c.field.Type {
+	case afterwrite.String, afterwrite.Text:
+		return "CAST(" + quote(c.name) + " AS text) AS " + quote(c.name)
+	}
+	return quote(c.name)
 }
 
 // structOf builds the row's struct type. It never has gorm's default tag: gorm would

@@ -56,12 +56,13 @@ func (b *batch) rotate(rejected []rejection) ([]afterwrite.Change, error) {
 	for i, r := range rejected {
 		changes[i] = r.Change
 	}
-	i, owners, err := b.owners(rejected[0].Refusal, changes)
-	if err != nil {
-		return nil, b.tx.store.unavailable("find the refused", err)
-	}
-	if i < 0 {
-		return nil, nil
+	i, owners := -1, map[string]string{}
+	err := b.look(func() (err error) {
+		i, owners, err = b.owners(rejected[0].Refusal, changes)
+		return err
+	})
+	if err != nil || i < 0 {
+		return nil, err
 	}
 	moving := circle(changes, owners, i)
 	if len(moving) < 2 {

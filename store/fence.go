@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/afterwrite/afterwrite"
 )
 
 // transaction is a transaction on a connection that writes.
@@ -87,6 +89,28 @@ func (t *transaction) try(statement func() error) (failed, ended error) {
 	}
 	t.fresh = true
 	return failed, nil
+}
+
+// look runs a query that may be refused, like [transaction.try]: it leaves the savepoint
+// where it is, for it has changed nothing.
+func (t *transaction) look(query func() error) (failed, ended error) {
+	failed, ended = t.try(query)
+	t.fresh = ended == nil
+	return failed, ended
+}
+
+// load reads the rows of ids, as [Store.Load] does, within the transaction.
+func (t *transaction) load(of *table, ids []string) ([]afterwrite.Row, error) {
+	return t.store.fitting(ids, func(ids []string) (rows []afterwrite.Row, err error) {
+		failed, ended := t.look(func() error {
+			rows, err = t.store.load(t.db, of, ids)
+			return err
+		})
+		if ended != nil {
+			return nil, ended
+		}
+		return rows, failed
+	})
 }
 
 // save sets the savepoint, in one round trip, unless it is where it should be, and

@@ -36,7 +36,7 @@ func (s *Store) Load(ctx context.Context, e *afterwrite.Entity, ids []string) (m
 	defer s.metrics.time("load")()
 	found := make(map[string]afterwrite.Values, len(ids))
 	for some := range slices.Chunk(ids, t.ids) {
-		rows, err := s.load(s.read(ctx), t, some)
+		rows, err := s.fitting(some, func(ids []string) ([]afterwrite.Row, error) { return s.load(s.read(ctx), t, ids) })
 		if err != nil {
 			return nil, fmt.Errorf("load %d records of %s: %w", len(ids), e.Name, err)
 		}
@@ -45,6 +45,31 @@ func (s *Store) Load(ctx context.Context, e *afterwrite.Entity, ids []string) (m
 		}
 	}
 	return found, nil
+}
+
+// fitting reads the rows of those of the ids that their column can hold: there are no
+// others. Where the database refuses a query for one such id, its halves are read.
+func (s *Store) fitting(ids []string, load func(ids []string) ([]afterwrite.Row, error)) ([]afterwrite.Row, error) {
+	rows, err := load(ids)
+	if !s.unfit(err) {
+		return rows, err
+	}
+	if len(ids) == 1 {
+		return nil, nil
+	}
+	first, err := s.fitting(ids[:len(ids)/2], load)
+	if err != nil {
+		return nil, err
+	}
+	second, err := s.fitting(ids[len(ids)/2:], load)
+	return append(first, second...), err
+}
+
+// unfit reports whether a query failed for a value that a column cannot hold, such as a
+// number beyond an integer in a table that was made by hand.
+func (s *Store) unfit(err error) bool {
+	r, ok := s.dialect.classify(err)
+	return ok && (r.Kind == afterwrite.KindType || r.Kind == afterwrite.KindRange)
 }
 
 func (s *Store) load(db *gorm.DB, t *table, ids []string) ([]afterwrite.Row, error) {
@@ -62,7 +87,7 @@ func (s *Store) load(db *gorm.DB, t *table, ids []string) ([]afterwrite.Row, err
 // find runs a query on the entity's table and reads its rows.
 func (s *Store) find(t *table, query *gorm.DB) ([]afterwrite.Row, error) {
 	seen := t.seen()
-	if err := query.Select(t.names()).Find(seen.Interface()).Error; err != nil {
+	if err := query.Select(t.shown).Find(seen.Interface()).Error; err != nil {
 		return nil, s.unavailable("select from "+t.name, err)
 	}
 	return t.rowsOf(seen)
@@ -88,6 +113,9 @@ func (s *Store) List(ctx context.Context, e *afterwrite.Entity, q Query) ([]afte
 		return nil, fmt.Errorf("list %s: %w", e.Name, err)
 	}
 	rows, err := s.find(t, query)
+	if s.unfit(err) {
+		return nil, nil // no row has a value that its column cannot hold
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", e.Name, err)
 	}

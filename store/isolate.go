@@ -33,6 +33,9 @@ func (b *batch) isolate(changes []afterwrite.Change, run statement, rejected []r
 	}
 	r := v.Refusal
 	if len(changes) == 1 {
+		if gone, err := b.gone(changes[0], r); gone || err != nil {
+			return rejected, err
+		}
 		return append(rejected, rejection{Refused{changes[0], r, v.apart}, curable(r.Kind)}), nil
 	}
 	culprits, err := b.culprits(r, changes)
@@ -43,6 +46,22 @@ func (b *batch) isolate(changes []afterwrite.Change, run statement, rejected []r
 		return b.halve(changes, run, rejected)
 	}
 	return b.part(changes, culprits, r, run, rejected)
+}
+
+// gone takes for persisted the deletion of an id that its column cannot hold: it has no row.
+func (b *batch) gone(c afterwrite.Change, r afterwrite.Refusal) (bool, error) {
+	if !c.Deleted || (r.Kind != afterwrite.KindType && r.Kind != afterwrite.KindRange) {
+		return false, nil
+	}
+	rows, err := b.tx.load(b.table, []string{c.ID})
+	switch {
+	case Unavailable(err):
+		return false, err
+	case err != nil || len(rows) > 0: // there is a row, and a trigger, say, refuses to delete it
+		return false, nil
+	}
+	b.flushed.Persisted = append(b.flushed.Persisted, c)
+	return true, nil
 }
 
 // verdict is what the database has said of a statement that it did not do.

@@ -199,9 +199,8 @@ func (s *Store) tableSteps(ctx context.Context, t *table) ([]step, error) {
 		return nil, fmt.Errorf("table %s takes different values of %s, the id of %s, for the same, and one record would overwrite another: %s",
 			t.name, id, t.entity.Name, loose)
 	}
-	if column.Numeric && t.entity.ID.Type == afterwrite.String {
-		return nil, fmt.Errorf("table %s would take an id of %s such as \"007\" for a number: the type of %s is %s, not TEXT",
-			t.name, t.entity.Name, id, column.Type)
+	if err := t.keeps(column); err != nil {
+		return nil, err
 	}
 	if !at.keys[id] {
 		return nil, fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s", t.name, id, t.entity.Name)
@@ -213,6 +212,21 @@ func (s *Store) tableSteps(ctx context.Context, t *table) ([]step, error) {
 	}
 	steps := append(t.columnSteps(at), t.indexSteps(at)...)
 	return append(steps, t.notes(at)...), nil
+}
+
+// keeps refuses a type of the id's column that takes two ids for the same, as "007" and
+// "7" are one number, and one UUID is spelt in many ways.
+func (t *table) keeps(id shapeColumn) error {
+	want := "text"
+	switch {
+	case id.Alters && t.entity.ID.Type == afterwrite.String:
+	case id.Rounds && t.entity.ID.Type == afterwrite.Int:
+		want = "a whole number"
+	default:
+		return nil
+	}
+	return fmt.Errorf("table %s would not keep every id of %s as it is, and one record would overwrite another: the type of %s is %s, not %s",
+		t.name, t.entity.Name, id.Name, id.Type, want)
 }
 
 // columnSteps adds missing columns. They take NULL even where the field is required:

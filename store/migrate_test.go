@@ -174,6 +174,34 @@ func TestGeneratedColumn(t *testing.T) {
 	}
 }
 
+// An entity that is given twice would be migrated and flushed by the settings of either.
+func TestOpenRefusesEntities(t *testing.T) {
+	t.Parallel()
+	e := account(t)
+	for says, entities := range map[string][]*afterwrite.Entity{"given twice": {e, account(t)}, "is nil": {e, nil}} {
+		_, err := store.Open(store.Config{URL: testkit.SQLite(t)}, entities)
+		require.ErrorContains(t, err, says)
+	}
+}
+
+// A key that is a float takes 2^53 and 2^53+1 for the same.
+func TestTableWhoseKeyRounds(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		for typ, refused := range map[string]bool{"real": true, "double precision": true, "bigint": false, "smallint": false, "numeric": false} {
+			table := strings.ReplaceAll(typ, " ", "_")
+			e := entity(t, table, afterwrite.Int, afterwrite.Field{Name: "label", Type: afterwrite.Text})
+			b := open(t, url, []*afterwrite.Entity{e})
+			b.exec(`CREATE TABLE ` + e.Table + ` (label text, id ` + typ + ` PRIMARY KEY)`)
+			_, err := b.Migrate(t.Context(), false)
+			if refused {
+				require.ErrorContains(t, err, "not a whole number")
+			} else {
+				require.NoError(t, err, typ)
+			}
+		}
+	})
+}
+
 // A table whose key takes two ids for the same would have one record overwrite another.
 func TestTableWhoseKeyIsLoose(t *testing.T) {
 	t.Parallel()
@@ -182,8 +210,8 @@ func TestTableWhoseKeyIsLoose(t *testing.T) {
 			"id text COLLATE binary PRIMARY KEY":    "",
 			"id text COLLATE NOCASE PRIMARY KEY":    "NOCASE",
 			"id text COLLATE RTRIM NOT NULL UNIQUE": "RTRIM",
-			"id STRING PRIMARY KEY":                 "STRING, not TEXT",
-			"id INTEGER PRIMARY KEY":                "INTEGER, not TEXT",
+			"id STRING PRIMARY KEY":                 "STRING, not text",
+			"id INTEGER PRIMARY KEY":                "INTEGER, not text",
 			"id varchar(64) PRIMARY KEY":            "",
 			"id PRIMARY KEY":                        "",
 		},
@@ -193,6 +221,10 @@ func TestTableWhoseKeyIsLoose(t *testing.T) {
 			"id text PRIMARY KEY DEFERRABLE":     "no primary key or unique index on id",
 			"id text COLLATE loose, UNIQUE (id)": "loose",
 			"id varchar(64) PRIMARY KEY":         "",
+			"id bigint PRIMARY KEY":              "bigint, not text",
+			"id uuid PRIMARY KEY":                "uuid, not text",
+			"id name PRIMARY KEY":                "name, not text",
+			"id jsonb PRIMARY KEY":               "jsonb, not text",
 		},
 	} {
 		for key, reason := range keys {

@@ -178,8 +178,9 @@ func (*postgres) inspect(db *gorm.DB, table string) (shape, error) {
 	s := newShape()
 	err := db.Raw(`SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
 			a.attnotnull AS required, a.atthasdef OR a.attidentity <> '' AS filled,
-			a.attidentity = 'a' OR a.attgenerated <> '' AS generated
-		FROM pg_attribute a WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped
+			a.attidentity = 'a' OR a.attgenerated <> '' AS generated,
+			t.typcategory <> 'S' OR t.typname = 'name' AS alters, t.typname IN ('float4', 'float8', 'money') AS rounds
+		FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped
 		ORDER BY a.attnum`, quoteTable(table)).Scan(&s.columns).Error
 	if err != nil || len(s.columns) == 0 {
 		return s, err

@@ -81,7 +81,7 @@ func (b *batch) rowsOf(ids []string) (map[string]afterwrite.Values, map[string]a
 }
 
 func (b *batch) addRows(rows map[string]afterwrite.Values, ids []string) error {
-	found, err := b.tx.store.load(b.tx.db, b.table, ids)
+	found, err := b.tx.load(b.table, ids)
 	for _, row := range found {
 		rows[row.ID] = row.Values
 	}

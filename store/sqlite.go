@@ -217,8 +217,11 @@ func (d *sqlite) inspect(db *gorm.DB, table string) (shape, error) {
 		return s, nil
 	}
 	// A column has the affinity of numbers unless its type says otherwise, and BLOB is none.
+	// That of REAL makes a float of every number.
 	err := db.Raw(`SELECT name, type, "notnull" AS required, dflt_value IS NOT NULL AS filled,
-			type LIKE '%INT%' OR NOT (type = '' OR type LIKE '%CHAR%' OR type LIKE '%CLOB%' OR type LIKE '%TEXT%' OR type LIKE '%BLOB%') AS numeric
+			type LIKE '%INT%' OR NOT (type = '' OR type LIKE '%CHAR%' OR type LIKE '%CLOB%' OR type LIKE '%TEXT%' OR type LIKE '%BLOB%') AS alters,
+			type NOT LIKE '%INT%' AND (type LIKE '%REAL%' OR type LIKE '%FLOA%' OR type LIKE '%DOUB%')
+				AND NOT (type LIKE '%CHAR%' OR type LIKE '%CLOB%' OR type LIKE '%TEXT%' OR type LIKE '%BLOB%') AS rounds
 		FROM pragma_table_info(?) ORDER BY cid`, table).Scan(&s.columns).Error
 	if err != nil || len(s.columns) == 0 {
 		return s, err

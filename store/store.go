@@ -117,6 +117,9 @@ func Open(cfg Config, entities []*afterwrite.Entity) (*Store, error) {
 		if err := e.Ready(); err != nil {
 			return nil, err
 		}
+		if s.tables[e.Name] != nil {
+			return nil, fmt.Errorf("entity %s is given twice", e.Name)
+		}
 		t, err := newTable(e, d)
 		if err != nil {
 			return nil, fmt.Errorf("entity %s: %w", e.Name, err)

@@ -30,7 +30,7 @@ func (s *Store) Through(ctx context.Context, e *afterwrite.Entity, id string, de
 	if _, err := tx.lock(e.Name, e.Partition(id)); err != nil {
 		return false, err
 	}
-	rows, err := s.load(tx.db, t, []string{id})
+	rows, err := tx.load(t, []string{id})
 	if err != nil {
 		return false, fmt.Errorf("write through %s: %w", e.Name, err)
 	}

@@ -157,9 +157,10 @@ func (w *Worker) ends(ctx context.Context, e *afterwrite.Entity, page []store.Op
 // may be all that is left of the record, and an operator decides.
 //
 // A record that was written a moment ago is left for the next round: if an operator did it,
-// the letter is about to be closed in the operator's name.
+// the letter is about to be closed in the operator's name. A version of a time to come, by
+// a clock that is ahead of this one, is not waited for.
 func end(l store.OpenLetter, told cache.Told) store.Resolution {
-	recent := told.Version > l.Version && time.Since(time.UnixMicro(int64(told.Version))) < mendTime
+	recent := told.Version > l.Version && time.Since(time.UnixMicro(int64(told.Version))).Abs() < mendTime
 	switch {
 	case recent, told.Fate == cache.FateWaits, told.Fate == cache.FateLost:
 		return store.Unresolved

@@ -165,6 +165,10 @@ func (p *parts) readyProducer(ctx context.Context) (*producer.Producer, error) {
 }
 
 func newRows(format string, in io.Reader, e *afterwrite.Entity, maxRow int) (rows, error) {
+	in, err := legible(in)
+	if err != nil {
+		return nil, err
+	}
 	if format == "csv" {
 		return newCSV(in, e, maxRow)
 	}

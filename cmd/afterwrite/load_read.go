@@ -14,6 +14,28 @@ import (
 	"github.com/afterwrite/afterwrite"
 )
 
+// foreign are the first bytes of files that are no text in UTF-8, and what to do with them.
+var foreign = []struct{ mark, mend string }{
+	{"\x1f\x8b", `the file is compressed: pipe it in, as in "zcat FILE | afterwrite load ENTITY - --format csv"`},
+	{"\x28\xb5\x2f\xfd", `the file is compressed: pipe it in, as in "zstdcat FILE | afterwrite load ENTITY - --format csv"`},
+	{"PK\x03\x04", "the file is a ZIP archive, perhaps a spreadsheet: save it as CSV in UTF-8"},
+	{"\xff\xfe", "the file is in UTF-16: convert it to UTF-8"},
+	{"\xfe\xff", "the file is in UTF-16: convert it to UTF-8"},
+}
+
+// legible refuses a file that begins as no text does, so that it is told once and not line by
+// line. An error of the input is left to the reading of its first row.
+func legible(in io.Reader) (io.Reader, error) {
+	buffered := bufio.NewReader(in)
+	start, _ := buffered.Peek(4)
+	for _, f := range foreign {
+		if strings.HasPrefix(string(start), f.mark) {
+			return nil, errors.New(f.mend)
+		}
+	}
+	return buffered, nil
+}
+
 // ndjson reads one JSON object a line. Empty lines are passed over.
 type ndjson struct {
 	in     *bufio.Reader
@@ -165,7 +187,7 @@ func newCSV(in io.Reader, e *afterwrite.Entity, maxRow int) (*csvRows, error) {
 			position, ok = -1, true
 		}
 		if !ok || seen[name] {
-			return nil, fmt.Errorf("line 1: column %q is twice there or not a field of %s", name, e.Name)
+			return nil, fmt.Errorf("line 1: column %.100q is twice there or not a field of %s", name, e.Name)
 		}
 		seen[name] = true
 		r.columns = append(r.columns, position)

@@ -293,3 +293,31 @@ func TestLoadIsNotPatientForEver(t *testing.T) {
 	require.ErrorIs(t, err, afterwrite.ErrBacklogFull)
 	require.ErrorContains(t, err, "line 1 was not accepted")
 }
+
+// A file that is no text is told by its first bytes, in one line.
+func TestLoadTellsOfAFileThatIsNoText(t *testing.T) {
+	t.Parallel()
+	e := testkit.Entity(t, "user")
+	for start, says := range map[string]string{
+		"\x1f\x8b\x08\x00": "zcat", "\x28\xb5\x2f\xfd": "zstdcat", "PK\x03\x04": "ZIP", "\xff\xfei\x00": "UTF-16", "\xfe\xff\x00i": "UTF-16",
+	} {
+		for _, format := range []string{"csv", "ndjson"} {
+			_, err := newRows(format, strings.NewReader(start+strings.Repeat("x", 1000)), e, 1000)
+			require.ErrorContains(t, err, says)
+		}
+	}
+	_, err := newRows("csv", strings.NewReader(strings.Repeat("x", 900)+"\n1"), e, 1000)
+	require.ErrorContains(t, err, "not a field of user")
+	require.Less(t, len(err.Error()), 200)
+	for _, text := range []string{"", "{", `{"id":"a"}`} {
+		source, err := newRows("ndjson", iotest.OneByteReader(strings.NewReader(text)), e, 1000)
+		require.NoError(t, err)
+		all, _, err := readAll(t, source)
+		require.NoError(t, err)
+		require.Len(t, all, len(text)/10)
+	}
+	source, err := newRows("ndjson", io.MultiReader(strings.NewReader("{}"), iotest.ErrReader(context.Canceled)), e, 1000)
+	require.NoError(t, err)
+	_, _, err = readAll(t, source)
+	require.ErrorIs(t, err, context.Canceled)
+}

@@ -221,7 +221,7 @@ func (m *Mender) Show(ctx context.Context, number int64) (View, error) {
 	if err != nil {
 		return v, err
 	}
-	v.Lost = lost[0] && letter.Resolution == store.Unresolved
+	v.Lost = lost[0]
 	rows, err := m.letters.Load(ctx, e, []string{letter.ID})
 	if err != nil {
 		return v, err

@@ -20,7 +20,9 @@ import (
 var ErrLost = errors.New("redis has lost the record; the letter still has what was refused: " +
 	"compare it with the row, then restore it, edit it or discard it")
 
-// lost tells which of the letters of a partition Redis has lost.
+// lost tells which of the letters of a partition Redis has lost. One that Redis does not
+// remember may also have been resolved since it was read: whoever resolves a letter has it
+// forgotten after that, so the database is asked once more.
 func (m *Mender) lost(ctx context.Context, at share, some []store.Letter) ([]bool, error) {
 	told, err := m.records.Fates(ctx, at.entity, at.partition, versioned(some))
 	if err != nil {
@@ -28,9 +30,23 @@ func (m *Mender) lost(ctx context.Context, at share, some []store.Letter) ([]boo
 	}
 	lost := make([]bool, len(some))
 	for i := range told {
-		lost[i] = told[i].Fate == cache.FateLost
+		if told[i].Fate != cache.FateLost {
+			continue
+		}
+		if lost[i], err = m.open(ctx, some[i].Number); err != nil {
+			return nil, err
+		}
 	}
 	return lost, nil
+}
+
+// open reports whether a letter is unresolved now.
+func (m *Mender) open(ctx context.Context, number int64) (bool, error) {
+	l, err := m.letters.Letter(ctx, number)
+	if errors.Is(err, store.ErrNoLetter) { // it was resolved long enough ago to be deleted
+		return false, nil
+	}
+	return l.Resolution == store.Unresolved, err
 }
 
 // leftBehind deals with letters whose records are not dead at their version: they are

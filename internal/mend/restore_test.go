@@ -1,6 +1,7 @@
 package mend_test
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -71,4 +72,50 @@ func TestRestoringALetterOfOtherFields(t *testing.T) {
 		require.Equal(t, `"then"`, b.row("a")[0])
 		require.Equal(t, `"a@now"`, b.row("a")[1])
 	})
+}
+
+// A letter that another operator has resolved since it was read is not lost, though Redis
+// has forgotten it: nothing is written over what that one did.
+func TestALetterResolvedMeanwhileIsNotLost(t *testing.T) {
+	for name, act := range map[string]func(t *testing.T, b *bundle, number int64) error{
+		"edit": func(t *testing.T, b *bundle, number int64) error {
+			_, err := b.Edit(t.Context(), number, afterwrite.Fields{"age": 7}, ann)
+			return err
+		},
+		"restore one": func(t *testing.T, b *bundle, number int64) error {
+			report, err := b.Retry(t.Context(), mend.Selection{Numbers: []int64{number}, Restore: true}, ann)
+			require.Equal(t, mend.Report{Selected: 1, Stale: 1}, report)
+			return cmp.Or(err, mend.ErrStale)
+		},
+		"restore all": func(t *testing.T, b *bundle, _ int64) error {
+			report, err := b.Retry(t.Context(), mend.Selection{Filter: users, Restore: true}, ann)
+			require.Equal(t, mend.Report{Selected: 1, Stale: 1}, report)
+			return cmp.Or(err, mend.ErrStale)
+		},
+		"retry": func(t *testing.T, b *bundle, _ int64) error {
+			report, err := b.Retry(t.Context(), mend.Selection{Filter: users}, ann)
+			require.Equal(t, mend.Report{Selected: 1, Stale: 1}, report)
+			return cmp.Or(err, mend.ErrStale)
+		},
+		"show": func(t *testing.T, b *bundle, number int64) error {
+			view, err := b.Show(t.Context(), number)
+			require.False(t, view.Lost)
+			return cmp.Or(err, mend.ErrStale)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, b *bundle) {
+				b.dead(1)
+				number := b.numbers(users)[0]
+				b.store.meanwhile = func() {
+					_, err := b.Edit(t.Context(), number, afterwrite.Fields{"name": "first"}, store.Actor{Name: "bob"})
+					require.NoError(t, err)
+					b.flush()
+				}
+				require.ErrorIs(t, act(t, b, number), mend.ErrStale)
+				b.flush()
+				require.Equal(t, []string{`"first"`, "null"}, []string{b.row("u0000")[0], b.row("u0000")[2]})
+			})
+		})
+	}
 }

@@ -44,10 +44,29 @@ func (o *orders) Enqueue(_ context.Context, order cache.Order) error {
 }
 
 // faultyStore fails the second half of an action while broken: the process crashes
-// between the two, as far as anybody else can see.
+// between the two, as far as anybody else can see. What is meanwhile happens once, after
+// letters were read and before who asked for them goes on.
 type faultyStore struct {
 	*store.Store
-	broken bool
+	broken    bool
+	meanwhile func()
+}
+
+func (s *faultyStore) happen() {
+	if f := s.meanwhile; f != nil {
+		s.meanwhile = nil
+		f()
+	}
+}
+
+func (s *faultyStore) Letter(ctx context.Context, number int64) (store.Letter, error) {
+	defer s.happen()
+	return s.Store.Letter(ctx, number)
+}
+
+func (s *faultyStore) Letters(ctx context.Context, f store.LetterFilter, before int64, limit int) ([]store.Letter, error) {
+	defer s.happen()
+	return s.Store.Letters(ctx, f, before, limit)
 }
 
 var errCrash = errors.New("crashed")

@@ -1,0 +1,9 @@
+-- Says that a process lives, by the clock of Redis: those of processes may differ.
+--
+-- KEYS  1 processes
+-- ARGV  1 kind and id  2 what it tells of itself, JSON  3 how long it is believed to live, ms
+-- Returns 1
+local time = redis.call('TIME')
+local till = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[3]
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', till) .. ' ' .. ARGV[2])
+return 1

@@ -1,0 +1,96 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// narrow is an entity over a table made by hand, whose columns hold less than its values.
+func narrow(t *testing.T) (*bench, *afterwrite.Entity) {
+	t.Helper()
+	t.Parallel()
+	e := entity(t, "seat", afterwrite.Int,
+		afterwrite.Field{Name: "label", Type: afterwrite.String},
+		afterwrite.Field{Name: "parent", Type: afterwrite.Int})
+	b := open(t, testkit.Postgres(t).Database(t), []*afterwrite.Entity{e})
+	b.exec(`CREATE TABLE parents (n smallint PRIMARY KEY)`)
+	b.exec(`CREATE TABLE seats (id integer PRIMARY KEY, label uuid UNIQUE, parent smallint REFERENCES parents (n))`)
+	_, err := b.Migrate(t.Context(), false)
+	require.NoError(t, err)
+	return b, e
+}
+
+const (
+	tooLarge = "5000000000"
+	label    = `"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"`
+	other    = `"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12"`
+)
+
+// An id that its column cannot hold has no row: the database is not away, and no neighbour
+// of the same query is.
+func TestIDsThatTheirColumnCannotHold(t *testing.T) {
+	b, e := narrow(t)
+	b.flush(e, put("1", label, "null"), put("2", "null", "null"))
+	require.Empty(t, b.load(e, tooLarge))
+	require.Len(t, b.load(e, "1", tooLarge, "2", "3", "6000000000"), 2)
+
+	_, err := b.Through(t.Context(), e, tooLarge, func(_ context.Context, row afterwrite.Row) (afterwrite.Change, error) {
+		require.False(t, row.Exists)
+		return del(tooLarge), nil
+	})
+	require.NoError(t, err)
+	flushed := b.flush(e, del(tooLarge), del("2"))
+	require.Empty(t, flushed.Refused)
+	require.Len(t, b.load(e, "1", "2"), 1)
+}
+
+// A deletion that a trigger refuses with a code of values is refused: its row is there.
+func TestDeletionRefusedByATriggersValue(t *testing.T) {
+	b, e := narrow(t)
+	b.exec(`CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM 'x'::int; RETURN OLD; END $$`)
+	b.exec(`CREATE TRIGGER keep BEFORE DELETE ON seats FOR EACH ROW EXECUTE FUNCTION keep()`)
+	b.flush(e, put("1", "null", "null"))
+	require.Equal(t, []string{"1"}, refusedIDs(b.flush(e, del("1"))))
+}
+
+// No row has a value that its column cannot hold.
+func TestListByAValueThatItsColumnCannotHold(t *testing.T) {
+	b, e := narrow(t)
+	b.flush(e, put("1", label, "null"))
+	for position, value := range map[int]string{0: `"bogus"`, 1: "100000"} {
+		rows, err := b.List(t.Context(), e, store.Query{Equal: map[int]string{position: value}})
+		require.NoError(t, err)
+		require.Empty(t, rows)
+	}
+}
+
+// The queries that find the refused ask for the values of all changes, of which the column
+// may not hold one: the others are persisted in the same flush.
+func TestI5ValuesThatTheirColumnCannotHold(t *testing.T) {
+	b, e := narrow(t)
+	b.exec(`INSERT INTO parents VALUES (1)`)
+	b.flush(e, put("1", label, "1"))
+	flushed := b.flush(e, put("2", label, "null"), put("3", `"bogus"`, "null"), put("4", other, "null"),
+		put("5", "null", "7"), put("6", "null", "100000"), put("7", "null", "1"))
+	require.ElementsMatch(t, []string{"2", "3", "5", "6"}, refusedIDs(flushed))
+	require.Len(t, b.load(e, "4", "7"), 2)
+}
+
+// A text is read as it was written where its column is a date, of which the drivers make a time.
+func TestI8TextInAColumnOfDates(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := entity(t, "visit", afterwrite.String, afterwrite.Field{Name: "day", Type: afterwrite.String})
+		b := open(t, url, []*afterwrite.Entity{e})
+		b.exec(`CREATE TABLE visits (id text PRIMARY KEY, day date)`)
+		_, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		b.flush(e, put("a", `"2026-01-02"`), put("b", "null"))
+		require.Equal(t, map[string]afterwrite.Values{"a": {`"2026-01-02"`}, "b": {"null"}}, b.load(e, "a", "b"))
+	})
+}
