@@ -361,7 +361,7 @@ func TestHowALetterEnds(t *testing.T) {
 		"lost, and an older state there": {cache.Told{Fate: cache.FateLost, Version: 4}, store.Unresolved},
 		"rewritten a moment ago": {cache.Told{Fate: cache.FateSuperseded,
 			Version: afterwrite.Version(time.Now().UnixMicro())}, store.Unresolved},
-		"rewritten by a clock that is ahead": {false, cache.Told{Fate: cache.FateSuperseded,
+		"rewritten by a clock that is ahead": {cache.Told{Fate: cache.FateSuperseded,
 			Version: afterwrite.Version(time.Now().Add(time.Hour).UnixMicro())}, store.Superseded},
 	} {
 		require.Equal(t, c.want, end(store.OpenLetter{ID: "a", Version: 5}, c.told), name)
