@@ -99,13 +99,30 @@ func TestRedisWithTLSAndACL(t *testing.T) {
 		require.NotContains(t, err.Error(), "cret", what)
 		require.NoError(t, c.Close())
 	}
-	for _, bad := range []string{"redis://h?ca=" + ca, "rediss://h?ca=/nowhere", "redis-cluster://h:1?ca=" + ca} {
+	for _, bad := range []string{"redis://h?ca=" + ca, "rediss://h?ca=/nowhere", "redis-cluster://h:1?ca=" + ca,
+		"rediss://h?cert=" + ca, "rediss://h?cert=" + ca + "&key=/nowhere", "redis://h?key=" + ca} {
 		_, err := cache.ParseURL(bad)
-		require.ErrorContains(t, err, "ca")
+		require.ErrorContains(t, err, "redis url: c")
 	}
 	o, err := cache.ParseURL("redis-sentinel://h:1/m?tls=true&ca=" + ca)
 	require.NoError(t, err)
 	assert.NotNil(t, o.TLSConfig.RootCAs)
+}
+
+// A Redis asks for a client's certificate unless it was told not to.
+func TestRedisThatAsksForACertificate(t *testing.T) {
+	t.Parallel()
+	option, addr, cert, key := testkit.MutualTLS(t)
+	testkit.Redis(t, option)
+	b := on(t, "rediss://"+addr+"?ca="+cert)
+	require.ErrorContains(t, b.Ping(t.Context()), "certificate required")
+	b = on(t, "rediss://"+addr+"?ca="+cert+"&cert="+cert+"&key="+key)
+	b.everything(t)
+	o, err := cache.ParseURL("redis-cluster://h:1?tls=true&ca=" + cert + "&cert=" + cert + "&key=" + key)
+	require.NoError(t, err)
+	shown, err := o.TLSConfig.GetClientCertificate(nil)
+	require.NoError(t, err)
+	assert.NotEmpty(t, shown.Certificate)
 }
 
 // TestServerlessRedis runs as a user to whom the commands are refused that hosted servers
