@@ -125,6 +125,33 @@ func TestRedisThatAsksForACertificate(t *testing.T) {
 	assert.NotEmpty(t, shown.Certificate)
 }
 
+// A user who lacks a command that comes after the first write of a script would leave
+// writes applied by halves: what is lacking is told before there is one.
+func TestI1AUserWithoutARightIsFound(t *testing.T) {
+	t.Parallel()
+	server := testkit.Redis(t)
+	admin := server.Client(t)
+	u := strings.Replace(server.URL(), "redis://", "redis://app:pw@", 1)
+	check := func(rules ...any) error {
+		t.Helper()
+		all := []any{"ACL", "SETUSER", "app", "reset", "on", ">pw", "~aw:*", "&aw:*", "+@all"}
+		require.NoError(t, admin.Do(t.Context(), append(all, rules...)...).Err())
+		b := on(t, u)
+		_, err := b.Check(t.Context())
+		return err
+	}
+	require.NoError(t, check("-@admin"))
+	for _, command := range []string{"zadd", "hset", "hincrby", "xadd", "publish", "persist", "zrem", "sadd", "pexpire"} {
+		err := check("-" + command)
+		require.ErrorIs(t, err, cache.ErrRights)
+		require.ErrorContains(t, err, ": +"+command+" on aw:*")
+		assert.True(t, cache.Unsafe(err))
+	}
+	require.ErrorContains(t, check("resetchannels"), "+publish")
+	require.ErrorIs(t, check("resetkeys", "~other:*"), cache.ErrRights)
+	require.ErrorIs(t, check("-evalsha"), cache.ErrRights)
+}
+
 // TestServerlessRedis runs as a user to whom the commands are refused that hosted servers
 // refuse, INFO among them or not.
 func TestServerlessRedis(t *testing.T) {
