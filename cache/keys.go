@@ -17,6 +17,7 @@ type keys struct {
 const (
 	statsSuffix  = "stats" // lua/write.lua finds the base before it
 	recordSuffix = "r:"    // then the id
+	wholeSuffix  = "whole" // never there: see lua/write.lua
 )
 
 // base begins the name of every key of a partition.

@@ -152,28 +152,6 @@ func fits(others []*Group, g *Group) bool {
 	return writes <= maxShared
 }
 
-// redirect sends calls again that another node of a cluster owns: a node that answers
-// MOVED has run nothing.
-func (c *Cache) redirect(ctx context.Context, s *script, calls []*call) {
-	cluster, ok := c.writes.(*redis.ClusterClient)
-	if !ok {
-		return
-	}
-	for range maxRedirects {
-		var again []*call
-		for _, one := range calls {
-			if err := one.cmd.Err(); err != nil && redis.HasErrorPrefix(err, "MOVED") {
-				again = append(again, one)
-			}
-		}
-		if len(again) == 0 {
-			return
-		}
-		cluster.ReloadState(ctx)
-		c.pipeline(ctx, c.writes, s, again)
-	}
-}
-
 // writeCall is a call for groups of one entity; see the header of lua/write.lua. It refers
 // to the values of the writes instead of copying them: nothing may change them until the
 // call was sent.
@@ -184,7 +162,7 @@ func (c *Cache) writeCall(groups []*Group) *call {
 	}
 	same, one := c.writeWords(e), writeCalls.Get().(*call)
 	words := append(one.words[:0], "", "", len(groups)+writes)
-	words = slices.Grow(words, len(groups)+writes+len(same.args)+1+len(groups)+writes*(1+len(e.Fields)))
+	words = slices.Grow(words, len(groups)+writes+1+len(same.args)+1+len(groups)+writes*(1+len(e.Fields)))
 	for _, g := range groups {
 		words = append(words, same.stats[g.Partition])
 	}
@@ -192,6 +170,10 @@ func (c *Cache) writeCall(groups []*Group) *call {
 		for i := range g.Writes {
 			words = append(words, same.record[g.Partition]+g.Writes[i].ID)
 		}
+	}
+	if _, cluster := c.writes.(*redis.ClusterClient); cluster {
+		words = append(words, same.whole[groups[0].Partition])
+		words[callHead-1] = len(groups) + writes + 1
 	}
 	words = append(append(words, same.args...), len(groups))
 	for _, g := range groups {
@@ -224,6 +206,7 @@ func (one *call) done() {
 type writeWords struct {
 	stats  []any    // key of the stats of each partition
 	record []string // of each partition, what the key of a record begins with
+	whole  []any    // key that a cluster is asked with, of each partition; see lua/write.lua
 	args   []any    // before those of the first partition
 }
 
@@ -240,6 +223,7 @@ func (c *Cache) writeWords(e *afterwrite.Entity) *writeWords {
 		base := c.base(e, partition)
 		same.stats = append(same.stats, base+statsSuffix)
 		same.record = append(same.record, base+recordSuffix)
+		same.whole = append(same.whole, base+wholeSuffix)
 	}
 	made, _ := c.sameWords.LoadOrStore(e, same)
 	return made.(*writeWords)
