@@ -244,6 +244,20 @@ func TestSentinelFailover(t *testing.T) {
 	b.everything(t)
 }
 
+// Sentinels often know no users, though Redis does.
+func TestSentinelsWithoutTheUserOfRedis(t *testing.T) {
+	t.Parallel()
+	s := testkit.RedisSentinel(t)
+	for _, node := range s.Nodes {
+		require.NoError(t, node.Client(t).Do(t.Context(), "ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all").Err())
+	}
+	u := strings.Replace(s.URL(), "://", "://app:pw@", 1)
+	require.ErrorContains(t, on(t, u).Ping(t.Context()), "WRONGPASS")
+	on(t, u+"?sentinel_auth=false").everything(t)
+	_, err := cache.ParseURL(u + "?sentinel_auth=no")
+	require.ErrorContains(t, err, "sentinel_auth")
+}
+
 // keepWriting writes from a few callers until stop, which checks how each write ended.
 func (b *bundle) keepWriting(t *testing.T, id string) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -19,6 +19,7 @@ import (
 // User and password come before an @; "?tls=true" puts TLS on the last two, and "?ca=FILE"
 // names the certificates that a server's is checked against, in the place of the system's;
 // "cert=FILE&key=FILE" is the certificate that the client shows, for a server that asks.
+// Sentinels are given the same user and password, or with "?sentinel_auth=false" none.
 func ParseURL(address string) (*redis.UniversalOptions, error) {
 	o, err := parseURL(address)
 	if err != nil {
@@ -100,7 +101,13 @@ func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
 		return nil, fmt.Errorf("the master's name is missing: redis-sentinel://host:port/NAME")
 	}
 	o.MasterName = master
-	o.SentinelUsername, o.SentinelPassword = o.Username, o.Password
+	switch auth := values.Get("sentinel_auth"); auth {
+	case "", "true":
+		o.SentinelUsername, o.SentinelPassword = o.Username, o.Password
+	case "false":
+	default:
+		return nil, fmt.Errorf("sentinel_auth %q is neither true nor false", auth)
+	}
 	if db != "" {
 		if o.DB, err = strconv.Atoi(db); err != nil || o.DB < 0 {
 			return nil, fmt.Errorf("database %q is not a number from 0", db)

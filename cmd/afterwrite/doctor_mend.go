@@ -32,7 +32,7 @@ func firstRemedy(err error, remedies []remedy) string {
 
 var redisRemedies = []remedy{
 	{[]string{"WRONGPASS", "NOAUTH", "invalid password", "without any password configured"},
-		"set the user and password of SETTING (CHANGEABLE) to what Redis has, and restart the processes; sentinels must take the same"},
+		"set the user and password of SETTING (CHANGEABLE) to what Redis has, and restart the processes; where sentinels ask for none, add sentinel_auth=false"},
 	{[]string{"NOPERM"}, "give the user of SETTING the rights that the detail names (ACL SETUSER), also on keys asynq:* for the queue"},
 	{[]string{"BUSY "}, "a script of another program runs in Redis: wait for it, or end it with `redis-cli script kill`"},
 	{[]string{"LOADING"}, "wait: Redis reads its files; all goes on by itself when it has"},
