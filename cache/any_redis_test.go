@@ -99,13 +99,57 @@ func TestRedisWithTLSAndACL(t *testing.T) {
 		require.NotContains(t, err.Error(), "cret", what)
 		require.NoError(t, c.Close())
 	}
-	for _, bad := range []string{"redis://h?ca=" + ca, "rediss://h?ca=/nowhere", "redis-cluster://h:1?ca=" + ca} {
+	for _, bad := range []string{"redis://h?ca=" + ca, "rediss://h?ca=/nowhere", "redis-cluster://h:1?ca=" + ca,
+		"rediss://h?cert=" + ca, "rediss://h?cert=" + ca + "&key=/nowhere", "redis://h?key=" + ca} {
 		_, err := cache.ParseURL(bad)
-		require.ErrorContains(t, err, "ca")
+		require.ErrorContains(t, err, "redis url: c")
 	}
 	o, err := cache.ParseURL("redis-sentinel://h:1/m?tls=true&ca=" + ca)
 	require.NoError(t, err)
 	assert.NotNil(t, o.TLSConfig.RootCAs)
+}
+
+// A Redis asks for a client's certificate unless it was told not to.
+func TestRedisThatAsksForACertificate(t *testing.T) {
+	t.Parallel()
+	option, addr, cert, key := testkit.MutualTLS(t)
+	testkit.Redis(t, option)
+	b := on(t, "rediss://"+addr+"?ca="+cert)
+	require.ErrorContains(t, b.Ping(t.Context()), "certificate required")
+	b = on(t, "rediss://"+addr+"?ca="+cert+"&cert="+cert+"&key="+key)
+	b.everything(t)
+	o, err := cache.ParseURL("redis-cluster://h:1?tls=true&ca=" + cert + "&cert=" + cert + "&key=" + key)
+	require.NoError(t, err)
+	shown, err := o.TLSConfig.GetClientCertificate(nil)
+	require.NoError(t, err)
+	assert.NotEmpty(t, shown.Certificate)
+}
+
+// A user who lacks a command that comes after the first write of a script would leave
+// writes applied by halves: what is lacking is told before there is one.
+func TestI1AUserWithoutARightIsFound(t *testing.T) {
+	t.Parallel()
+	server := testkit.Redis(t)
+	admin := server.Client(t)
+	u := strings.Replace(server.URL(), "redis://", "redis://app:pw@", 1)
+	check := func(rules ...any) error {
+		t.Helper()
+		all := []any{"ACL", "SETUSER", "app", "reset", "on", ">pw", "~aw:*", "&aw:*", "+@all"}
+		require.NoError(t, admin.Do(t.Context(), append(all, rules...)...).Err())
+		b := on(t, u)
+		_, err := b.Check(t.Context())
+		return err
+	}
+	require.NoError(t, check("-@admin"))
+	for _, command := range []string{"zadd", "hset", "hincrby", "xadd", "publish", "persist", "zrem", "sadd", "pexpire"} {
+		err := check("-" + command)
+		require.ErrorIs(t, err, cache.ErrRights)
+		require.ErrorContains(t, err, ": +"+command+" on aw:*")
+		assert.True(t, cache.Unsafe(err))
+	}
+	require.ErrorContains(t, check("resetchannels"), "+publish")
+	require.ErrorIs(t, check("resetkeys", "~other:*"), cache.ErrRights)
+	require.ErrorIs(t, check("-evalsha"), cache.ErrRights)
 }
 
 // TestServerlessRedis runs as a user to whom the commands are refused that hosted servers
@@ -198,6 +242,20 @@ func TestSentinelFailover(t *testing.T) {
 		}
 	}
 	b.everything(t)
+}
+
+// Sentinels often know no users, though Redis does.
+func TestSentinelsWithoutTheUserOfRedis(t *testing.T) {
+	t.Parallel()
+	s := testkit.RedisSentinel(t)
+	for _, node := range s.Nodes {
+		require.NoError(t, node.Client(t).Do(t.Context(), "ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all").Err())
+	}
+	u := strings.Replace(s.URL(), "://", "://app:pw@", 1)
+	require.ErrorContains(t, on(t, u).Ping(t.Context()), "WRONGPASS")
+	on(t, u+"?sentinel_auth=false").everything(t)
+	_, err := cache.ParseURL(u + "?sentinel_auth=no")
+	require.ErrorContains(t, err, "sentinel_auth")
 }
 
 // keepWriting writes from a few callers until stop, which checks how each write ended.

@@ -144,7 +144,7 @@ const maxRedirects = 3
 func connect(o *redis.UniversalOptions, retries, redirects int, hooks []redis.Hook) redis.UniversalClient {
 	own := *o
 	own.MaxRetries, own.MaxRedirects = retries, redirects
-	client := redis.NewUniversalClient(&own)
+	client := Connect(&own)
 	for _, hook := range hooks {
 		client.AddHook(hook)
 	}

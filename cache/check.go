@@ -49,8 +49,15 @@ func (h Health) Persistence() string {
 	return h.Fsync
 }
 
+// Unsafe reports whether an error of [Cache.Check] is that of a Redis which answers, and to
+// which writes must not be entrusted.
+func Unsafe(err error) bool {
+	return errors.Is(err, ErrEvictionPolicy) || errors.Is(err, ErrRights)
+}
+
 // Check reads the health of Redis. The error is ErrEvictionPolicy where accepted writes
-// are not safe from eviction, ErrUnavailable where Redis does not answer.
+// are not safe from eviction, ErrRights where this user could not do them whole,
+// ErrUnavailable where Redis does not answer.
 func (c *Cache) Check(ctx context.Context) (Health, error) {
 	start := time.Now()
 	clock, err := c.redis.Time(ctx).Result()
@@ -71,7 +78,7 @@ func (c *Cache) Check(ctx context.Context) (Health, error) {
 	if strings.HasPrefix(h.Policy, "allkeys-") {
 		return h, fmt.Errorf("%w: maxmemory-policy is %s; set it to volatile-lfu or noeviction", ErrEvictionPolicy, h.Policy)
 	}
-	return h, nil
+	return h, c.checkRights(ctx)
 }
 
 func parseInfo(info string) map[string]string {

@@ -23,7 +23,7 @@ func TestRedisCluster(t *testing.T) {
 	}}
 	require.NoError(t, b.e.Init())
 	var err error
-	b.Cache, err = cache.New(cache.Config{URL: testkit.RedisCluster(t), Loader: b.table, Log: testkit.Logger(t)})
+	b.Cache, err = cache.New(cache.Config{URL: testkit.RedisCluster(t).URL(), Loader: b.table, Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	require.NoError(t, b.Adopt(t.Context(), b.e))
@@ -82,4 +82,89 @@ func TestRedisCluster(t *testing.T) {
 	assert.Equal(t, afterwrite.Held, state.Record.Status)
 	b.flush(t)
 	assert.EqualValues(t, 201, b.total(t).Persisted)
+}
+
+// one is a bundle on a cluster, of one partition and so of one slot.
+func one(t *testing.T, c *testkit.Cluster) (b *bundle, slot string) {
+	t.Helper()
+	b = on(t, c.URL())
+	b.e.Partitions = 1
+	require.NoError(t, b.e.Init())
+	return b, "aw:{user/0}:stats"
+}
+
+// While a slot is moved a node has some of its keys, and would run a script up to the
+// first that it lacks: the list of pending records, which is not there while none is.
+func TestI1AMovingSlotAppliesNoWriteByHalves(t *testing.T) {
+	t.Parallel()
+	c := testkit.RedisCluster(t)
+	b, slot := one(t, c)
+	b.put(t, "a", "Ann")
+	b.flush(t)
+	before := b.get(t, "a")
+	_, finish := c.Move(slot)
+	for _, w := range []cache.Write{
+		{Op: cache.OpPut, ID: "a", Values: values("Bob", "1", "1")},
+		{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}},
+		{Op: cache.OpDelete, ID: "a"},
+		{Op: cache.OpPut, ID: "new", Values: values("Bob", "1", "1")},
+	} {
+		got, _ := b.write(t, w)
+		require.ErrorIs(t, got.Err, afterwrite.ErrUnavailable)
+		require.NotErrorIs(t, got.Err, afterwrite.ErrOutcomeUnknown)
+		after := b.get(t, "a")
+		assert.Equal(t, before.Version, after.Version, "nothing was written")
+		assert.Equal(t, afterwrite.Persisted, after.Status)
+	}
+	finish()
+	b.put(t, "a", "Bob")
+	assert.Equal(t, afterwrite.Pending, b.get(t, "a").Status)
+	b.flush(t)
+	b.total(t)
+}
+
+// A write follows a slot that was moved at once: the node that had it says where it is.
+func TestAWriteFollowsItsSlot(t *testing.T) {
+	t.Parallel()
+	c := testkit.RedisCluster(t)
+	b, slot := one(t, c)
+	for i := range 3 {
+		b.put(t, "a", fmt.Sprint(i))
+		to, finish := c.Move(slot)
+		finish()
+		require.Equal(t, to, c.Owner(slot))
+	}
+	b.put(t, "a", "Ann")
+	b.flush(t)
+	b.total(t)
+}
+
+// A master that dies names no other. What it had is written and read again as soon as its
+// replica has taken over.
+func TestClusterFailover(t *testing.T) {
+	t.Parallel()
+	c := testkit.RedisCluster(t)
+	b, slot := one(t, c)
+	owner := c.Owner(slot)
+	replica := c.Replicate(owner)
+	b.put(t, "a", "Ann")
+	admin := replica.Client(t)
+	testkit.Eventually(t, "the replica has it", func() bool { return admin.DBSize(t.Context()).Val() > 0 })
+	stop := b.keepWriting(t, "other")
+	owner.Kill()
+	testkit.Eventually(t, "the replica is master", func() bool {
+		return admin.Do(t.Context(), "ROLE").Val().([]any)[0] == "master"
+	})
+	testkit.Within(t, 10*time.Second, "writes are accepted, and read", func() bool {
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "b", Values: values("Bob", "1", "1")})
+		if got.Err != nil {
+			return false
+		}
+		read, err := b.Get(t.Context(), b.e, "b")
+		return err == nil && read.Version == got.Version && read.Source == cache.Hit
+	})
+	stop()
+	assert.Equal(t, afterwrite.Pending, b.get(t, "a").Status, "what was replicated is there")
+	b.flush(t)
+	b.total(t)
 }

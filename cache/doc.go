@@ -38,6 +38,7 @@
 //	aw:{user/3}:rank     ZSET   id → score, negated, of every record that has one
 //	aw:{user/3}:rankBuild  ZSET the same while it is rebuilt; +inf: it has none
 //	aw:{user/3}:rankUnsure SET  ids whose row may have another score; see rank.go
+//	aw:{user/3}:whole           never there; see lua/write.lua
 //	aw:{_}:partitions    HASH   entity → number of partitions
 //	aw:{_}:lead:<name>   STRING holder of a leader's lease, with a TTL
 //	aw:{_}:processes     HASH   kind:id → believed to live until, ms, and its JSON

@@ -17,6 +17,7 @@ type keys struct {
 const (
 	statsSuffix  = "stats" // lua/write.lua finds the base before it
 	recordSuffix = "r:"    // then the id
+	wholeSuffix  = "whole" // never there: see lua/write.lua
 )
 
 // base begins the name of every key of a partition.
@@ -45,6 +46,7 @@ func (c *Cache) recordKey(e *afterwrite.Entity, id string) string {
 type words struct {
 	stats  []any    // key of the stats of each partition
 	record []string // of each partition, what the key of a record begins with
+	whole  []any    // key that a cluster is asked with, of each partition; see lua/write.lua
 	write  []any    // arguments of the write script before those of the first partition
 	read   []any    // the fields of a record, see readFields
 }
@@ -65,6 +67,7 @@ func (c *Cache) wordsOf(e *afterwrite.Entity) *words {
 		base := c.base(e, partition)
 		w.stats = append(w.stats, base+statsSuffix)
 		w.record = append(w.record, base+recordSuffix)
+		w.whole = append(w.whole, base+wholeSuffix)
 	}
 	made, _ := c.words.LoadOrStore(e, w)
 	return made.(*words)

@@ -17,7 +17,9 @@ import (
 // ParseURL reads the address of a Redis: redis://host:port/db, rediss:// for TLS,
 // redis-sentinel://host:port,host:port/master/db or redis-cluster://host:port,host:port.
 // User and password come before an @; "?tls=true" puts TLS on the last two, and "?ca=FILE"
-// names the certificates that a server's is checked against, in the place of the system's.
+// names the certificates that a server's is checked against, in the place of the system's;
+// "cert=FILE&key=FILE" is the certificate that the client shows, for a server that asks.
+// Sentinels are given the same user and password, or with "?sentinel_auth=false" none.
 func ParseURL(address string) (*redis.UniversalOptions, error) {
 	o, err := parseURL(address)
 	if err != nil {
@@ -36,7 +38,7 @@ func parseURL(address string) (*redis.UniversalOptions, error) {
 	}
 	switch scheme {
 	case "redis", "rediss":
-		address, ca := cutCA(address)
+		address, files := cutFiles(address)
 		o, err := redis.ParseURL(address)
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", redact(address), err)
@@ -49,7 +51,7 @@ func parseURL(address string) (*redis.UniversalOptions, error) {
 		}
 		return &redis.UniversalOptions{
 			Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
-		}, trust(o.TLSConfig, ca)
+		}, files.use(o.TLSConfig)
 	case "redis-sentinel", "redis-cluster":
 		return parseMany(scheme, rest)
 	}
@@ -85,7 +87,7 @@ func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
 	if values.Get("tls") == "true" {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	if err := trust(o.TLSConfig, values.Get("ca")); err != nil {
+	if err := filesOf(values).use(o.TLSConfig); err != nil {
 		return nil, err
 	}
 	if o.IsClusterMode && path != "" && path != "0" {
@@ -99,7 +101,13 @@ func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
 		return nil, fmt.Errorf("the master's name is missing: redis-sentinel://host:port/NAME")
 	}
 	o.MasterName = master
-	o.SentinelUsername, o.SentinelPassword = o.Username, o.Password
+	switch auth := values.Get("sentinel_auth"); auth {
+	case "", "true":
+		o.SentinelUsername, o.SentinelPassword = o.Username, o.Password
+	case "false":
+	default:
+		return nil, fmt.Errorf("sentinel_auth %q is neither true nor false", auth)
+	}
 	if db != "" {
 		if o.DB, err = strconv.Atoi(db); err != nil || o.DB < 0 {
 			return nil, fmt.Errorf("database %q is not a number from 0", db)
@@ -120,36 +128,58 @@ func checkAddr(addr string) error {
 	return nil
 }
 
-// cutCA takes the option "ca" off an address: the client library does not know it.
-func cutCA(address string) (rest, ca string) {
+// tlsFiles are the options of an address that name files; the client library knows none.
+type tlsFiles struct{ ca, cert, key string }
+
+func filesOf(v url.Values) tlsFiles { return tlsFiles{v.Get("ca"), v.Get("cert"), v.Get("key")} }
+
+// cutFiles takes them off an address.
+func cutFiles(address string) (rest string, files tlsFiles) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return address, ""
+		return address, tlsFiles{}
 	}
 	values := u.Query()
-	if ca = values.Get("ca"); ca == "" {
-		return address, ""
+	if files = filesOf(values); files == (tlsFiles{}) {
+		return address, files
 	}
-	values.Del("ca")
+	for _, name := range []string{"ca", "cert", "key"} {
+		values.Del(name)
+	}
 	u.RawQuery = values.Encode()
-	return u.String(), ca
+	return u.String(), files
 }
 
-// trust has a server's certificate checked against those of a file.
-func trust(c *tls.Config, file string) error {
-	if file == "" {
+// use has a server's certificate checked against those of a file, and the client's shown.
+func (f tlsFiles) use(c *tls.Config) error {
+	switch {
+	case f == tlsFiles{}:
+		return nil
+	case c == nil:
+		return fmt.Errorf("ca, cert and key are of no use without TLS: write rediss://, or tls=true")
+	case (f.cert == "") != (f.key == ""):
+		return fmt.Errorf("cert and key are of use together alone")
+	}
+	if f.cert != "" {
+		if _, err := tls.LoadX509KeyPair(f.cert, f.key); err != nil {
+			return fmt.Errorf("cert and key: %w", err)
+		}
+		// It is read anew for each connection: a renewed one needs no restart.
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+			return &pair, err
+		}
+	}
+	if f.ca == "" {
 		return nil
 	}
-	if c == nil {
-		return fmt.Errorf("ca=%s is of no use without TLS: write rediss://, or tls=true", file)
-	}
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(f.ca)
 	if err != nil {
 		return fmt.Errorf("ca: %w", err)
 	}
 	c.RootCAs = x509.NewCertPool()
 	if !c.RootCAs.AppendCertsFromPEM(text) {
-		return fmt.Errorf("ca: %s has no certificate in PEM", file)
+		return fmt.Errorf("ca: %s has no certificate in PEM", f.ca)
 	}
 	return nil
 }

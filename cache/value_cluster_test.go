@@ -15,7 +15,7 @@ import (
 // Values, their tags and patterns work on a Redis Cluster, where they are in many slots.
 func TestValuesOnARedisCluster(t *testing.T) {
 	t.Parallel()
-	c, err := cache.New(cache.Config{URL: testkit.RedisCluster(t), Log: testkit.Logger(t)})
+	c, err := cache.New(cache.Config{URL: testkit.RedisCluster(t).URL(), Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	v := group[string](t, c, cache.Policy{Group: "page", Tags: []cache.Tag{cache.NamedTag("x")}})

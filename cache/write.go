@@ -151,28 +151,6 @@ func fits(others []*Group, g *Group) bool {
 	return writes <= maxShared
 }
 
-// redirect sends calls again that another node of a cluster owns: a node that answers
-// MOVED has run nothing.
-func (c *Cache) redirect(ctx context.Context, s *script, calls []*call) {
-	cluster, ok := c.writes.(*redis.ClusterClient)
-	if !ok {
-		return
-	}
-	for range maxRedirects {
-		var again []*call
-		for _, one := range calls {
-			if err := one.cmd.Err(); err != nil && redis.HasErrorPrefix(err, "MOVED") {
-				again = append(again, one)
-			}
-		}
-		if len(again) == 0 {
-			return
-		}
-		cluster.ReloadState(ctx)
-		c.pipeline(ctx, c.writes, s, again)
-	}
-}
-
 // readWritten gives the groups of a call their results.
 func readWritten(groups []*Group, cmd *redis.Cmd) {
 	reply, err := cmd.Slice()

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/afterwrite/afterwrite"
 )
 
@@ -17,7 +19,7 @@ func (c *Cache) writeCall(groups []*Group) *call {
 	}
 	same, one := c.wordsOf(e), writeCalls.Get().(*call)
 	words := append(one.words[:0], "", "", len(groups)+writes)
-	words = slices.Grow(words, len(groups)+writes+len(same.write)+1+len(groups)+writes*(1+len(e.Fields)))
+	words = slices.Grow(words, len(groups)+writes+1+len(same.write)+1+len(groups)+writes*(1+len(e.Fields)))
 	for _, g := range groups {
 		words = append(words, same.stats[g.Partition])
 	}
@@ -25,6 +27,10 @@ func (c *Cache) writeCall(groups []*Group) *call {
 		for i := range g.Writes {
 			words = append(words, same.record[g.Partition]+g.Writes[i].ID)
 		}
+	}
+	if _, cluster := c.writes.(*redis.ClusterClient); cluster {
+		words = append(words, same.whole[groups[0].Partition])
+		words[callHead-1] = len(groups) + writes + 1
 	}
 	words = append(append(words, same.write...), len(groups))
 	for _, g := range groups {

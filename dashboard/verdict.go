@@ -51,7 +51,7 @@ func (s *snapshot) verdict(why reasons) (first finding, rest []finding) {
 // redisDown reports whether Redis does not answer. One that answers, with a policy that
 // is refused, still has figures to show.
 func (s *snapshot) redisDown() bool {
-	return s.redisErr != nil && !errors.Is(s.redisErr, cache.ErrEvictionPolicy)
+	return s.redisErr != nil && !cache.Unsafe(s.redisErr)
 }
 
 // systems are the findings about what the records depend on.
@@ -66,6 +66,8 @@ func (s *snapshot) systems() []finding {
 		return found
 	case s.redisDown():
 		add(failure, "Redis does not answer: writes are refused, reads come from the database.")
+	case errors.Is(s.redisErr, cache.ErrRights):
+		add(failure, "Writes are not safe: the user of redis.url lacks rights; afterwrite doctor names them.")
 	case s.redisErr != nil:
 		add(failure, "Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.")
 	}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,7 +15,7 @@ import (
 func TestI2OverACluster(t *testing.T) {
 	t.Parallel()
 	e := testkit.Entity(t, "user") // of sixteen partitions: some on each node
-	b := setupFor(t, testkit.SQLite(t), testkit.RedisCluster(t), e)
+	b := setupFor(t, testkit.SQLite(t), testkit.RedisCluster(t).URL(), e)
 	b.run(b.worker(b.serving))
 	for i := range 100 {
 		b.put(id(i), "x")
@@ -42,6 +43,36 @@ func TestI2OverASentinelsFailover(t *testing.T) {
 	require.NoError(t, err)
 	w := cache.Write{Op: cache.OpPut, ID: "after", Values: values}
 	testkit.Eventually(t, "a write is accepted by the new master, and persisted without anybody's help", func() bool {
+		g := &cache.Group{Entity: b.e, Partition: b.e.Partition(w.ID), Writes: []cache.Write{w}}
+		b.cache.Write(t.Context(), g)
+		return b.names()["after"] == "y"
+	})
+	testkit.Eventually(t, "nothing is pending", func() bool {
+		stats, err := b.cache.Stats(t.Context(), b.e)
+		return err == nil && cache.Total(stats).Pending == 0
+	})
+	b.quiet(0)
+}
+
+// The master that dies has the queue. The worker's client must find its replica, too.
+func TestI2OverAClustersFailover(t *testing.T) {
+	t.Parallel()
+	c := testkit.RedisCluster(t)
+	b := setupFor(t, testkit.SQLite(t), c.URL(), testkit.Entity(t, "user"))
+	queue := c.Owner("asynq:{" + b.prefix + ":default}:pending")
+	replica := c.Replicate(queue)
+	b.run(b.worker(b.serving))
+	b.put("before", "x")
+	testkit.Eventually(t, "it is persisted", func() bool { return len(b.names()) == 1 })
+	queue.Kill()
+	admin := replica.Client(t)
+	testkit.Eventually(t, "the replica is master", func() bool {
+		return admin.Do(t.Context(), "ROLE").Val().([]any)[0] == "master"
+	})
+	values, err := b.e.Whole(afterwrite.Fields{"name": "y", "email": "after@x"})
+	require.NoError(t, err)
+	w := cache.Write{Op: cache.OpPut, ID: "after", Values: values}
+	testkit.Within(t, 15*time.Second, "a write is accepted, and persisted without anybody's help", func() bool {
 		g := &cache.Group{Entity: b.e, Partition: b.e.Partition(w.ID), Writes: []cache.Write{w}}
 		b.cache.Write(t.Context(), g)
 		return b.names()["after"] == "y"

@@ -25,7 +25,9 @@ func TestMain(m *testing.M) {
 	// These tests wait more than they work: for flags and leases to end, for backoffs.
 	commandline.Parse()
 	_ = commandline.Set("test.parallel", "6")
-	goleak.VerifyTestMain(m, testkit.Goroutines())
+	// It looks once a second whether its pool was closed.
+	dial := goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial")
+	goleak.VerifyTestMain(m, testkit.Goroutines(), dial)
 }
 
 // flagLife is how long a dead worker's partition waits in these tests.

@@ -3,6 +3,9 @@
 --
 -- KEYS  1…P  the stats of each partition; its lists have the same base, and so its slot
 --       P+1… the record of each write, in the order of the writes
+--       then, on a cluster, a key that is never there: a node from or to which the slot is
+--       being moved refuses a call that names a key it lacks, and else would run it up to
+--       the first such key that it meets
 -- ARGV  1 limit of pending, held and dead records of a partition
 --       2 partitions of the entity
 --       3 flush delay, ms        4 margin of the scheduled flag, ms
@@ -41,7 +44,7 @@
 --          error PARTITIONS: a partition runs with another number of partitions
 --
 -- Nothing below can fail after the first write, unless a key is not of its type or the user
--- may not call a command (see script.go): Redis tests memory only before it, and HINCRBY is
+-- may not call a command (see script.go, rights.go): Redis tests memory only before it, and HINCRBY is
 -- the one command that can refuse, under pcall, and what it did is put back.
 
 local call, format, unpack, tonumber = redis.call, string.format, unpack, tonumber

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -61,7 +60,7 @@ func (a *app) cacheStats(ctx context.Context) error {
 	}
 	defer p.close()
 	h, err := p.cache.Check(ctx)
-	if err != nil && !errors.Is(err, cache.ErrEvictionPolicy) {
+	if err != nil && !cache.Unsafe(err) {
 		return err
 	}
 	if err != nil {

@@ -98,8 +98,9 @@ func (a *app) doctor(ctx context.Context) error {
 // redis reports whether Redis answers.
 func (x *examination) redis(ctx context.Context) bool {
 	h, err := x.cache.Check(ctx)
-	if err != nil && !errors.Is(err, cache.ErrEvictionPolicy) {
-		x.say("redis", failure, "start Redis, or mend redis.url (AFTERWRITE_REDIS_URL)", "%v", err)
+	if err != nil && !cache.Unsafe(err) {
+		x.say("redis", failure, mendRedis(err, "redis.url"), "%v", err)
+		x.cluster(ctx)
 		return false
 	}
 	x.say("redis", fine, "", "answers in %s", h.Latency.Round(time.Microsecond))
@@ -107,7 +108,9 @@ func (x *examination) redis(ctx context.Context) bool {
 		x.say("redis latency", warning, "run Redis nearer to the API and the workers", "%s a round trip", h.Latency.Round(time.Microsecond))
 	}
 	x.skew("redis clock", h.Clock)
+	x.redisRights(err)
 	x.redisWrites(ctx)
+	x.cluster(ctx)
 	if x.told = h.Told; !h.Told {
 		x.say("redis figures", warning, "see that maxmemory-policy is volatile-lfu or noeviction, and that it keeps an append-only file",
 			"Redis does not tell of its version, memory and persistence (INFO)")
@@ -131,7 +134,23 @@ func (x *examination) redisWrites(ctx context.Context) {
 	case errors.Is(err, afterwrite.ErrRedisReadOnly):
 		x.say("redis writes", failure, "point redis.url to the master; see its replicas (min-replicas-to-write) and its disk", "%v", err)
 	default:
-		x.say("redis writes", failure, "see that this user may write keys of redis.prefix", "%v", err)
+		x.say("redis writes", failure, mendRedis(err, "redis.url"), "%v", err)
+	}
+}
+
+// redisRights tells of a user who could do a write by halves.
+func (x *examination) redisRights(err error) {
+	if errors.Is(err, cache.ErrRights) {
+		x.say("redis rights", failure, rightsMend(x.config.Redis.Prefix), "%v", err)
+		return
+	}
+	x.say("redis rights", fine, "", "this user may do what the scripts do")
+}
+
+// cluster tells of each master of a Redis Cluster that does not do its part.
+func (x *examination) cluster(ctx context.Context) {
+	for _, trouble := range x.cache.ClusterTroubles(ctx) {
+		x.say("redis cluster", failure, "start a master that has no replica; end a move that was broken off with `redis-cli --cluster fix`", "%s", trouble)
 	}
 }
 
@@ -180,7 +199,7 @@ func (x *examination) redisSafety(h cache.Health, policy error) {
 	default:
 		x.say("redis persistence", fine, "", "append-only file, appendfsync %s", orUnknown(h.Fsync))
 	}
-	if policy != nil {
+	if errors.Is(policy, cache.ErrEvictionPolicy) {
 		x.say("redis eviction", failure, "set maxmemory-policy volatile-lfu (or noeviction) in redis.conf", "%v", policy)
 		return
 	}
@@ -223,7 +242,7 @@ func (x *examination) skew(check string, clock time.Time) {
 func (x *examination) database(ctx context.Context) bool {
 	began := time.Now()
 	if err := x.store.Ping(ctx); err != nil {
-		x.say("database", failure, "start the database, or mend database.url (AFTERWRITE_DATABASE_URL)", "%v", err)
+		x.say("database", failure, mendDatabase(err), "%v", err)
 		return false
 	}
 	took := time.Since(began)
@@ -235,7 +254,7 @@ func (x *examination) database(ctx context.Context) bool {
 	outstanding, err := x.store.Outstanding(ctx)
 	switch {
 	case err != nil:
-		x.say("tables", failure, "see the detail", "%v", err)
+		x.say("tables", failure, mendDatabase(err), "%v", err)
 	case len(outstanding) > 0:
 		x.say("tables", failure, "run `afterwrite migrate`", "%s outstanding: %s", count(len(outstanding), "step", "steps"), strings.Join(outstanding, "; "))
 	default:
@@ -378,7 +397,11 @@ func (x *examination) queues(ctx context.Context) {
 	}
 	sizes, err := q.Sizes(ctx)
 	if err != nil {
-		x.say("queue", failure, "start the Redis of queue.redis_url", "%v", err)
+		setting := "queue.redis_url"
+		if x.config.Queue.RedisURL == "" {
+			setting = "redis.url"
+		}
+		x.say("queue", failure, mendRedis(err, setting), "%v", err)
 		return
 	}
 	for _, s := range sizes {

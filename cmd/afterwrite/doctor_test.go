@@ -1,6 +1,9 @@
 package main
 
 import (
+	"database/sql"
+	"errors"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,4 +112,128 @@ entities:
 	r = d.run("", "doctor")
 	require.Equal(t, exitFailure, r.code, r.out)
 	require.Contains(t, r.out, "full: new records are refused")
+}
+
+// What doctor says of a Redis that cannot be used is what mends that, for whoever is woken
+// does not know Redis's words.
+func TestDoctorSaysWhatMendsRedis(t *testing.T) {
+	t.Parallel()
+	tls, addr, ca := testkit.TLS(t)
+	server := testkit.Redis(t, tls, testkit.Set("busy-reply-threshold", "1"))
+	expired, expiredAddr, expiredCA := testkit.ExpiredTLS(t)
+	testkit.Redis(t, expired)
+	asks, asksAddr, asksCA, _ := testkit.MutualTLS(t)
+	testkit.Redis(t, asks)
+	_, _, other := testkit.TLS(t)
+	admin := server.Client(t)
+	for _, user := range [][]any{{"app", "on", ">pw", "~*", "&*", "+@all", "-zadd"}, {"nokeys", "on", ">pw", "&*", "+@all"}} {
+		require.NoError(t, admin.Do(t.Context(), append([]any{"ACL", "SETUSER"}, user...)...).Err())
+	}
+	as := func(user string) string { return "redis://" + user + "@" + server.Addr() }
+	d := deploy(t, testkit.SQLite(t))
+	d.ok("migrate")
+	check := func(url, check, mend string) {
+		t.Helper()
+		d.env = append(d.env, "AFTERWRITE_REDIS_URL="+url, "AFTERWRITE_REDIS_TIMEOUT=1s")
+		r := d.run("", "doctor")
+		require.Equal(t, exitFailure, r.code, r.out)
+		require.Regexp(t, "failure  "+check+" .* → .*"+mend, r.out)
+	}
+	check(as("app:wrong"), "redis", "user and password of redis.url .AFTERWRITE_REDIS_URL.")
+	check(as("app:wrong"), "queue", "user and password of redis.url")
+	check(as("app:pw"), "redis rights", "ACL SETUSER")
+	check(as("nokeys:pw"), "redis rights", "ACL SETUSER")
+	check("rediss://"+addr+"?ca="+other, "redis", "ca=FILE")
+	check("rediss://"+addr, "redis", "ca=FILE")
+	check("redis://"+addr, "redis", "rediss://")
+	check("rediss://"+strings.Replace(addr, "127.0.0.1", "localhost", 1)+"?ca="+ca, "redis", "subjectAltName")
+	check("rediss://"+server.Addr()+"?ca="+ca, "redis", "speaks TLS")
+	check("rediss://"+expiredAddr+"?ca="+expiredCA, "redis", "renew")
+	check("rediss://"+asksAddr+"?ca="+asksCA, "redis", "cert=FILE")
+	check("redis://no.such.host.invalid:1", "redis", "name of the host")
+	check("redis-sentinel://127.0.0.1:1/m", "redis", "sentinels")
+	check("redis-cluster://"+server.Addr(), "redis", "no cluster")
+	check("redis://127.0.0.1:1", "redis", "start Redis")
+
+	busy := make(chan error, 1)
+	go func() { busy <- server.Client(t).Eval(t.Context(), "while true do end", nil).Err() }()
+	testkit.Eventually(t, "Redis is busy", func() bool { return admin.Ping(t.Context()).Err() != nil })
+	check(server.URL(), "redis", "script kill")
+	require.NoError(t, admin.ScriptKill(t.Context()).Err())
+	require.Error(t, <-busy)
+	server.Pause()
+	check(server.URL(), "redis", "frozen")
+	server.Resume()
+	require.Regexp(t, "start|wait", mendRedis(errors.New("LOADING Redis is loading the dataset in memory"), "redis.url"))
+}
+
+// The same of the database.
+func TestDoctorSaysWhatMendsTheDatabase(t *testing.T) {
+	t.Parallel()
+	server := testkit.DedicatedPostgres(t, false)
+	url := server.Database(t)
+	d := deploy(t, url)
+	d.ok("migrate")
+	check := func(change func(u *neturl.URL), mend string) {
+		t.Helper()
+		u, err := neturl.Parse(url)
+		require.NoError(t, err)
+		change(u)
+		d.env = append(d.env, "AFTERWRITE_DATABASE_URL="+u.String())
+		r := d.run("", "doctor")
+		require.Equal(t, exitFailure, r.code, r.out)
+		require.Regexp(t, "failure  (database|tables) .* → .*"+mend, r.out)
+	}
+	db, err := sql.Open("pgx", url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	for _, statement := range []string{"CREATE ROLE nothing LOGIN", "CREATE ROLE one LOGIN CONNECTION LIMIT 0"} {
+		_, err = db.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	check(func(u *neturl.URL) { u.User = neturl.User("nobody") }, "pg_hba.conf")
+	check(func(u *neturl.URL) { u.Path = "/none" }, "CREATE DATABASE")
+	check(func(u *neturl.URL) { u.User = neturl.User("nothing") }, "GRANT")
+	check(func(u *neturl.URL) { u.User = neturl.User("one") }, "max_connections")
+	check(func(u *neturl.URL) { u.RawQuery = "sslmode=require" }, "ssl on")
+	check(func(u *neturl.URL) { u.Host = "no.such.host.invalid:1" }, "name of the host")
+	server.Stop()
+	check(func(*neturl.URL) {}, "start the database")
+}
+
+// A slot that stays half moved keeps the writes of a partition out, which nothing else says.
+func TestDoctorTellsOfASlotHalfMoved(t *testing.T) {
+	t.Parallel()
+	c := testkit.RedisCluster(t)
+	d := deploy(t, testkit.SQLite(t))
+	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+c.URL())
+	d.ok("migrate")
+	require.NotContains(t, d.ok("doctor"), "redis cluster")
+	_, finish := c.Move("aw:{user/0}:stats")
+	r := d.run("", "doctor")
+	require.Equal(t, exitFailure, r.code, r.out)
+	require.Regexp(t, "failure  redis cluster .* moves a slot, .* → .*--cluster fix", r.out)
+	finish()
+	require.NotContains(t, d.ok("doctor"), "redis cluster")
+	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+c.Masters[0].URL())
+	require.Contains(t, d.run("", "doctor").out, "write redis-cluster:// in redis.url")
+	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+c.URL())
+	c.Masters[2].Kill()
+	r = d.run("", "doctor")
+	require.Equal(t, exitFailure, r.code, r.out)
+	require.Regexp(t, "failure  redis cluster .* does not answer: ", r.out)
+}
+
+// A process does not begin to write what it could only write by halves.
+func TestAUserWithoutARightIsRefusedAtTheStart(t *testing.T) {
+	t.Parallel()
+	d := deployAlone(t)
+	d.ok("migrate")
+	require.NoError(t, d.redis.Client(t).Do(t.Context(), "ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-zadd").Err())
+	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+strings.Replace(d.redis.URL(), "redis://", "redis://app:pw@", 1))
+	for _, command := range []string{"api", "worker"} {
+		r := d.run("", command)
+		require.Equal(t, exitFailure, r.code)
+		require.Contains(t, r.err, "lacks rights: +zadd")
+	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -33,7 +32,7 @@ func (p *parts) watch(ctx context.Context) error {
 		defer cancel()
 		_ = mark.Leave(ctx) // it is pruned otherwise
 	}()
-	evicts := false
+	unsafe := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -43,7 +42,7 @@ func (p *parts) watch(ctx context.Context) error {
 			continue
 		case <-tick.C:
 		}
-		evicts = p.watchEviction(ctx, evicts)
+		unsafe = p.watchSafety(ctx, unsafe)
 		forgotten, changed, err := p.cache.Readopt(ctx, p.config.Entities)
 		for _, e := range changed {
 			p.log.Error("another process has changed the number of partitions: this one's writes are refused and it flushes nothing new; restart it with the same configuration",
@@ -86,15 +85,16 @@ func (p *parts) watchMark(ctx context.Context, mark *cache.Mark) {
 	}
 }
 
-// watchEviction tells once that Redis began to be allowed to evict accepted writes.
-func (p *parts) watchEviction(ctx context.Context, evicts bool) bool {
+// watchSafety tells once that Redis began to be allowed to evict accepted writes, or its
+// user to lack rights.
+func (p *parts) watchSafety(ctx context.Context, unsafe bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	_, err := p.cache.Check(ctx)
-	if err != nil && !errors.Is(err, cache.ErrEvictionPolicy) {
-		return evicts // it does not answer, which is said elsewhere
+	if err != nil && !cache.Unsafe(err) {
+		return unsafe // it does not answer, which is said elsewhere
 	}
-	if err != nil && !evicts {
+	if err != nil && !unsafe {
 		p.log.Error("accepted writes are no longer safe", "error", err)
 	}
 	return err != nil

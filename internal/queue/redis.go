@@ -24,5 +24,6 @@ func connect(url string) (redis.UniversalClient, error) {
 	opts.DialTimeout = commandTimeout
 	opts.ReadTimeout = commandTimeout
 	opts.WriteTimeout = commandTimeout
-	return redis.NewUniversalClient(opts), nil
+	opts.DialerRetries = 1 // a command that is repeated dials anew: else both multiply
+	return cache.Connect(opts), nil
 }

@@ -20,7 +20,30 @@ import (
 // returns the option, the address, and the file of the certificate that clients must trust.
 func TLS(t testing.TB) (option RedisOption, addr, ca string) {
 	t.Helper()
-	cert, key := certificate(t)
+	cert, key := certificate(t, time.Now().Add(time.Hour))
+	option, addr = speaks(t, cert, key, "no")
+	return option, addr, cert
+}
+
+// MutualTLS is [TLS] of a server that asks clients for a certificate. The one that it
+// trusts is its own, with that key.
+func MutualTLS(t testing.TB) (option RedisOption, addr, cert, key string) {
+	t.Helper()
+	cert, key = certificate(t, time.Now().Add(time.Hour))
+	option, addr = speaks(t, cert, key, "yes")
+	return option, addr, cert, key
+}
+
+// ExpiredTLS is [TLS] with a certificate that is no longer valid.
+func ExpiredTLS(t testing.TB) (option RedisOption, addr, ca string) {
+	t.Helper()
+	cert, key := certificate(t, time.Now().Add(-time.Minute))
+	option, addr = speaks(t, cert, key, "no")
+	return option, addr, cert
+}
+
+func speaks(t testing.TB, cert, key, asks string) (option RedisOption, addr string) {
+	t.Helper()
 	port, err := freePort()
 	if err != nil {
 		t.Fatal(err)
@@ -28,13 +51,13 @@ func TLS(t testing.TB) (option RedisOption, addr, ca string) {
 	return func(s *RedisServer) {
 		s.settings = append(s.settings, [][2]string{
 			{"tls-port", strconv.Itoa(port)}, {"tls-cert-file", cert}, {"tls-key-file", key},
-			{"tls-ca-cert-file", cert}, {"tls-auth-clients", "no"},
+			{"tls-ca-cert-file", cert}, {"tls-auth-clients", asks},
 		}...)
-	}, loopback(port), cert
+	}, loopback(port)
 }
 
 // certificate makes one for 127.0.0.1 that signs itself.
-func certificate(t testing.TB) (cert, key string) {
+func certificate(t testing.TB, until time.Time) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -42,7 +65,7 @@ func certificate(t testing.TB) (cert, key string) {
 	}
 	form := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "testkit"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: until,
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	signed, err := x509.CreateCertificate(rand.Reader, form, form, &private.PublicKey, private)

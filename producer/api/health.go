@@ -52,7 +52,7 @@ func (a *API) readyz(ctx context.Context, c *call) error {
 
 	status, code := "ready", http.StatusOK
 	switch {
-	case errors.Is(redis.err, cache.ErrEvictionPolicy), errors.Is(redis.err, afterwrite.ErrRedisFull),
+	case cache.Unsafe(redis.err), errors.Is(redis.err, afterwrite.ErrRedisFull),
 		errors.Is(redis.err, afterwrite.ErrRedisReadOnly):
 		status = "degraded"
 	case redis.err != nil:

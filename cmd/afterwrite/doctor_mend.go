@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// remedy is what mends the errors that say one of some words.
+type remedy struct {
+	words []string
+	mend  string
+}
+
+func firstRemedy(err error, remedies []remedy) string {
+	text := err.Error()
+	for _, r := range remedies {
+		for _, word := range r.words {
+			if strings.Contains(text, word) {
+				return r.mend
+			}
+		}
+	}
+	return ""
+}
+
+var redisRemedies = []remedy{
+	{[]string{"WRONGPASS", "NOAUTH", "invalid password", "without any password configured"},
+		"set the user and password of SETTING (CHANGEABLE) to what Redis has, and restart the processes; where sentinels ask for none, add sentinel_auth=false"},
+	{[]string{"NOPERM"}, "give the user of SETTING the rights that the detail names (ACL SETUSER), also on keys asynq:* for the queue"},
+	{[]string{"BUSY "}, "a script of another program runs in Redis: wait for it, or end it with `redis-cli script kill`"},
+	{[]string{"LOADING"}, "wait: Redis reads its files; all goes on by itself when it has"},
+	{[]string{"MASTERDOWN"}, "point SETTING to the master; this replica has lost its own"},
+	{[]string{"CLUSTERDOWN"}, "the cluster lacks an owner of some slots: wait for a failover, or see `redis-cli --cluster check` and start the node that is away"},
+	{[]string{"cluster support disabled"}, "this Redis is no cluster: write redis:// in SETTING"},
+	{[]string{"MOVED ", "CROSSSLOT"}, "this Redis is a cluster: write redis-cluster:// in SETTING"},
+	{[]string{"TRYAGAIN", "ASK "}, "a slot is being moved: wait, or where nobody moves it, `redis-cli --cluster fix`"},
+	{[]string{"READONLY", "NOREPLICAS", "MISCONF"}, "point SETTING to the master; see its replicas (min-replicas-to-write) and its disk"},
+	{[]string{"OOM "}, "raise maxmemory (CONFIG SET maxmemory)"},
+	{[]string{"certificate required", "bad certificate", "unknown certificate"},
+		"Redis asks for a client's certificate that it knows: add cert=FILE and key=FILE to SETTING"},
+	{[]string{"all sentinels"}, "start the sentinels, or mend their addresses and the master's name in SETTING (CHANGEABLE): `redis-cli -p 26379 sentinel masters`"},
+	{[]string{"connection reset", "EOF"}, "see Redis's log; where that port speaks TLS, write rediss:// (or tls=true) in SETTING"},
+	{[]string{"max number of clients"}, "raise Redis's maxclients, or lower redis.pool_size"},
+}
+
+// mendRedis says what mends an error of Redis, which a setting names.
+func mendRedis(err error, setting string) string {
+	changeable := variableOf(setting)
+	mend := mendTLS(err, "ca=FILE in SETTING")
+	switch {
+	case mend != "":
+	case noSuchHost(err):
+		mend = "mend the name of the host in SETTING (CHANGEABLE), or the name server"
+	default:
+		mend = firstRemedy(err, redisRemedies)
+	}
+	if mend == "" && timedOut(err) {
+		mend = "Redis takes the connection and does not answer: see whether it is frozen, swapping or behind a firewall, and that SETTING speaks TLS (rediss://) only where Redis does"
+	}
+	if mend == "" {
+		mend = "start Redis, or mend SETTING (CHANGEABLE)"
+	}
+	return strings.NewReplacer("SETTING", setting, "CHANGEABLE", changeable).Replace(mend)
+}
+
+func rightsMend(prefix string) string {
+	return fmt.Sprintf("ACL SETUSER NAME with the commands that the detail names, ~%s:* and &%s:*; `afterwrite fsck` names what was written by halves before", prefix, prefix)
+}
+
+var databaseRemedies = []remedy{
+	{[]string{"28P01", "28000"}, "set the user and password of database.url (AFTERWRITE_DATABASE_URL) to what the database has, or admit the user in pg_hba.conf"},
+	{[]string{"3D000"}, "create the database (CREATE DATABASE), or mend its name in database.url (AFTERWRITE_DATABASE_URL)"},
+	{[]string{"53300"}, "the database has no connection left: raise max_connections, or lower database.max_open, which counts for each process"},
+	{[]string{"57P03"}, "wait: the database is starting or ending; all goes on by itself when it answers"},
+	{[]string{"42501"}, "give the user of database.url the right that the detail names (GRANT), or the ownership of the tables"},
+	{[]string{"server refused TLS"}, "turn ssl on in postgresql.conf, or mend sslmode in database.url"},
+}
+
+// mendDatabase says what mends an error of the database.
+func mendDatabase(err error) string {
+	switch mend := mendTLS(err, "sslrootcert=FILE in database.url"); {
+	case mend != "":
+		return mend
+	case noSuchHost(err):
+		return "mend the name of the host in database.url (AFTERWRITE_DATABASE_URL), or the name server"
+	case errors.Is(err, store.ErrNotMigrated):
+		return "run `afterwrite migrate`"
+	}
+	if mend := firstRemedy(err, databaseRemedies); mend != "" {
+		return mend
+	}
+	if timedOut(err) {
+		return "the database takes the connection and does not answer: see whether it is frozen, out of memory or behind a firewall"
+	}
+	return "start the database, or mend database.url (AFTERWRITE_DATABASE_URL)"
+}
+
+// mendTLS says what mends a certificate; trust is where those that are believed are named.
+func mendTLS(err error, trust string) string {
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		return "renew the server's certificate, or set this machine's clock"
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "name the server as its certificate does, or give it one with that name or address (subjectAltName)"
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "name the certificate that signed the server's: " + trust
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "the server speaks no TLS on this port: mend the port, or leave TLS out of the URL"
+	}
+	return ""
+}
+
+func noSuchHost(err error) bool {
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return ok && dns.IsNotFound
+}
+
+func timedOut(err error) bool {
+	n, ok := errors.AsType[net.Error](err)
+	return errors.Is(err, context.DeadlineExceeded) || ok && n.Timeout()
+}
