@@ -15,6 +15,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	unwaited prometheus.Counter
+	dropped  prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -32,11 +33,15 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "afterwrite_http_unwaited_total",
 			Help: "Writes answered at once though the caller would have waited, for too many were waiting.",
 		}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "afterwrite_http_dropped_streams_total",
+			Help: "Event streams that were ended because their reader did not read.",
+		}),
 	}
 	if registerer == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.unwaited} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.unwaited, m.dropped} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
