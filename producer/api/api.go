@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,6 +42,8 @@ type Config struct {
 
 	MaxBody       int64           // bytes of a body; 0: DefaultMaxBody
 	MaxBatchBody  int64           // bytes of a batch; 0: DefaultMaxBatchBody
+	MaxMemory     int64           // bytes that the bodies and answers of all requests hold, those of batches aside; 0: DefaultMaxMemory
+	MaxAnswer     int             // bytes of the records of one answer; 0: DefaultMaxAnswer
 	MaxBatches    int             // batches in memory at once; 0: DefaultMaxBatches
 	MaxWaits      int             // requests that wait for persistence at once, others are answered 202 at once; 0: DefaultMaxWaits
 	Timeout       time.Duration   // of one operation; 0: DefaultTimeout
@@ -71,6 +74,9 @@ type API struct {
 
 	maxBody       int64
 	maxBatchBody  int64
+	maxMemory     int64
+	maxAnswer     int
+	memory        atomic.Int64 // bytes that requests hold
 	timeout       time.Duration
 	maxWait       time.Duration
 	batches       chan struct{} // a token for each batch in memory
@@ -109,6 +115,8 @@ func New(cfg Config) (*API, error) {
 		entities:      make(map[string]*afterwrite.Entity, len(cfg.Entities)),
 		maxBody:       cmp.Or(cfg.MaxBody, DefaultMaxBody),
 		maxBatchBody:  cmp.Or(cfg.MaxBatchBody, DefaultMaxBatchBody),
+		maxMemory:     cmp.Or(cfg.MaxMemory, DefaultMaxMemory),
+		maxAnswer:     cmp.Or(cfg.MaxAnswer, DefaultMaxAnswer),
 		timeout:       cmp.Or(cfg.Timeout, DefaultTimeout),
 		maxWait:       cmp.Or(cfg.MaxWait, DefaultMaxWait),
 		batches:       make(chan struct{}, cmp.Or(cfg.MaxBatches, DefaultMaxBatches)),

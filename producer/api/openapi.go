@@ -300,7 +300,7 @@ func sharedParameters() object {
 		"Idempotency-Key": header("Idempotency-Key", "An operation id: a repeat of the request with the same one is applied once.",
 			object{"type": "string", "minLength": 1, "maxLength": producer.MaxKey + 2}),
 		"Prefer": header("Prefer", "wait=N: answer when the write is persisted, or 202 after N seconds (RFC 7240).", text),
-		"limit": object{"name": "limit", "in": "query", "description": "Rows of a page.",
+		"limit": object{"name": "limit", "in": "query", "description": "Rows of a page, which ends earlier where its records reach 16 MiB.",
 			"schema": object{"type": "integer", "minimum": 1, "maximum": MaxLimit, "default": DefaultLimit}},
 		"after": object{"name": "after", "in": "query", "description": `The "next" of the page before.`, "schema": text},
 	}
