@@ -45,8 +45,8 @@ func (b *bundle) everything(t *testing.T) {
 	assert.Equal(t, afterwrite.Persisted, b.get(t, "a").Status)
 	testkit.Eventually(t, "the event has come", func() bool {
 		select {
-		case event := <-sub.C():
-			return event.Type == "persisted"
+		case events := <-sub.C():
+			return events[0].Type == "persisted"
 		default:
 			return false
 		}

@@ -44,21 +44,21 @@ func (c *Cache) On(ctx context.Context, e *afterwrite.Entity, handle func(contex
 	ran := c.hub.run(func() {
 		defer sub.Close()
 		for {
-			h := Happening{Missed: true}
 			select {
 			case <-ctx.Done():
 				return
 			case <-c.hub.ctx.Done():
 				return
 			case <-sub.Lost():
-				h.Entity = e.Name
-			case event := <-sub.C():
-				h = happening(event)
-				if h.What == "" || (len(types) > 0 && !slices.Contains(types, h.What)) {
-					continue
+				handle(ctx, Happening{Event: Event{Entity: e.Name}, Missed: true})
+			case events := <-sub.C():
+				for _, event := range events {
+					h := happening(event)
+					if h.What != "" && (len(types) == 0 || slices.Contains(types, h.What)) && ctx.Err() == nil {
+						handle(ctx, h)
+					}
 				}
 			}
-			handle(ctx, h)
 		}
 	})
 	if !ran {

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,7 +24,8 @@ type Event struct {
 	Version afterwrite.Version
 	Deleted bool // of "written" and "persisted": the record was deleted
 
-	number  int64  // of the message, by partition; 0: it has none
+	Number int64 // of the message that told of it; they grow by partition
+
 	message string // of a topic that is not about records
 }
 
@@ -40,7 +40,8 @@ const (
 	// silence is how long a connection may say nothing before it is asked whether it is
 	// there, and then until it is given up.
 	silence = 5 * time.Second
-	// subscriptionBuffer bounds the events that wait for one subscriber.
+	// subscriptionBuffer bounds the messages that wait for one subscriber. What they hold
+	// is shared by all of them.
 	subscriptionBuffer = 1024
 )
 
@@ -48,13 +49,15 @@ const (
 type Subscription struct {
 	hub    *hub
 	topic  string
-	events chan Event
+	id     string // the record that it is about; "": all
+	events chan []Event
 	lost   chan struct{}
 	up     *atomic.Bool // of its feed
 }
 
-// C delivers events. It is never closed.
-func (s *Subscription) C() <-chan Event { return s.events }
+// C delivers events, those of one message together: none of them may be changed. It is
+// never closed.
+func (s *Subscription) C() <-chan []Event { return s.events }
 
 // Lost tells that events were missed: the connection broke, or the subscriber was too
 // slow. Whatever was concluded from events must be read anew.
@@ -69,7 +72,13 @@ func (s *Subscription) Close() { s.hub.remove(s) }
 // Subscribe starts the delivery of an entity's events. What happens after it returned is
 // delivered, or Lost says so.
 func (c *Cache) Subscribe(ctx context.Context, e *afterwrite.Entity) (*Subscription, error) {
-	return c.hub.subscribe(ctx, c.topic(e))
+	return c.hub.subscribe(ctx, c.topic(e), "")
+}
+
+// subscribeTo starts the delivery of one record's events. Only the last one waits: who
+// waits for a record are many, and look at its state.
+func (c *Cache) subscribeTo(ctx context.Context, e *afterwrite.Entity, id string) (*Subscription, error) {
+	return c.hub.subscribe(ctx, c.topic(e), id)
 }
 
 // topic is what one channel tells.
@@ -98,9 +107,9 @@ type hub struct {
 
 // feed is the connection of one entity. It ends with its last subscriber.
 type feed struct {
-	subscribers map[*Subscription]struct{} // guarded by hub.mu
-	ready       chan struct{}              // closed once events are delivered
-	up          atomic.Bool                // the connection is subscribed
+	subscribers map[string]map[*Subscription]struct{} // by record, "" for all; guarded by hub.mu
+	ready       chan struct{}                         // closed once events are delivered
+	up          atomic.Bool                           // the connection is subscribed
 	cancel      context.CancelFunc
 }
 
@@ -109,8 +118,12 @@ func newHub(c *Cache) *hub {
 	return &hub{cache: c, feeds: map[string]*feed{}, ctx: ctx, end: cancel}
 }
 
-func (h *hub) subscribe(ctx context.Context, t topic) (*Subscription, error) {
-	s := &Subscription{hub: h, topic: t.name, events: make(chan Event, subscriptionBuffer), lost: make(chan struct{}, 1)}
+func (h *hub) subscribe(ctx context.Context, t topic, id string) (*Subscription, error) {
+	buffer := subscriptionBuffer
+	if id != "" {
+		buffer = 1
+	}
+	s := &Subscription{hub: h, topic: t.name, id: id, events: make(chan []Event, buffer), lost: make(chan struct{}, 1)}
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
@@ -120,7 +133,10 @@ func (h *hub) subscribe(ctx context.Context, t topic) (*Subscription, error) {
 	if f == nil {
 		f = h.start(t)
 	}
-	f.subscribers[s], s.up = struct{}{}, &f.up
+	if f.subscribers[id] == nil {
+		f.subscribers[id] = map[*Subscription]struct{}{}
+	}
+	f.subscribers[id][s], s.up = struct{}{}, &f.up
 	h.mu.Unlock()
 	select {
 	case <-f.ready:
@@ -134,7 +150,7 @@ func (h *hub) subscribe(ctx context.Context, t topic) (*Subscription, error) {
 // start begins the feed of an entity; the caller holds h.mu.
 func (h *hub) start(t topic) *feed {
 	ctx, cancel := context.WithCancel(h.ctx)
-	f := &feed{subscribers: map[*Subscription]struct{}{}, ready: make(chan struct{}), cancel: cancel}
+	f := &feed{subscribers: map[string]map[*Subscription]struct{}{}, ready: make(chan struct{}), cancel: cancel}
 	h.feeds[t.name] = f
 	if t.listen != nil {
 		h.wg.Go(func() { h.cache.renewListening(ctx, t) })
@@ -150,7 +166,10 @@ func (h *hub) remove(s *Subscription) {
 	if f == nil {
 		return
 	}
-	delete(f.subscribers, s)
+	delete(f.subscribers[s.id], s)
+	if len(f.subscribers[s.id]) == 0 {
+		delete(f.subscribers, s.id)
+	}
 	if len(f.subscribers) == 0 {
 		f.cancel()
 		delete(h.feeds, s.topic)
@@ -227,16 +246,29 @@ func (h *hub) listen(ctx context.Context, t topic, f *feed, sub *redis.PubSub, r
 
 func (h *hub) deliver(f *feed, t topic, payload string) {
 	events := t.events(payload)
+	if len(events) == 0 {
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, event := range events {
-		for s := range f.subscribers {
-			select {
-			case s.events <- event:
-			default:
-				s.tellLost()
-			}
+	for s := range f.subscribers[""] {
+		s.offer(events)
+	}
+	for i, event := range events {
+		if event.ID == "" {
+			continue
 		}
+		for s := range f.subscribers[event.ID] {
+			s.offer(events[i : i+1])
+		}
+	}
+}
+
+func (s *Subscription) offer(events []Event) {
+	select {
+	case s.events <- events:
+	default:
+		s.tellLost()
 	}
 }
 
@@ -262,53 +294,19 @@ func parseEvents(entity, payload string) []Event {
 		version, deleted := strings.CutPrefix(texts[i+1], "-")
 		events = append(events, Event{
 			Type: texts[0], Entity: entity, At: parseMS(stamp), ID: texts[i], Version: parseVersion(version),
-			Deleted: deleted, number: n,
+			Deleted: deleted, Number: n,
 		})
 	}
 	return events
 }
 
-// Events reads the kept events of an entity from a time on, oldest first: what happened
-// to records on their way to the database ("persisted", "held", "dead"). The stream is
-// bounded: whole is false where older events than those returned may have been dropped
-// since that time.
-func (c *Cache) Events(ctx context.Context, e *afterwrite.Entity, since time.Time) (events []Event, whole bool, err error) {
-	// An entry's id and the time in it are of two readings of the clock: the id may be a
-	// little older.
-	from := strconv.FormatInt(max(since.Add(-time.Second).UnixMilli(), 0), 10)
-	p := c.redis.Pipeline()
-	heads, parts := make([]*redis.XMessageSliceCmd, e.Partitions), make([]*redis.XMessageSliceCmd, e.Partitions)
-	for i := range parts {
-		stream := c.keys(e, i).stream
-		heads[i] = p.XRangeN(ctx, stream, "-", "+", 1)
-		parts[i] = p.XRange(ctx, stream, from, "+")
-	}
-	if _, err := p.Exec(ctx); err != nil {
-		return nil, false, fault("events", err)
-	}
-	whole = true
-	for i, part := range parts {
-		for _, m := range part.Val() {
-			for _, event := range parseEvents(e.Name, text(m.Values["e"])) {
-				if !event.At.Before(since.Truncate(time.Millisecond)) {
-					events = append(events, event)
-				}
-			}
-		}
-		// A stream that begins after the time, and is as long as it may be, was trimmed.
-		if head := heads[i].Val(); len(head) == 1 && head[0].ID > from && len(part.Val()) >= keptEvents {
-			whole = false
-		}
-	}
-	slices.SortStableFunc(events, func(a, b Event) int { return a.At.Compare(b.At) })
-	return events, whole, nil
-}
-
 func (h *hub) lose(f *feed) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for s := range f.subscribers {
-		s.tellLost()
+	for _, some := range f.subscribers {
+		for s := range some {
+			s.tellLost()
+		}
 	}
 }
 

@@ -1,5 +1,11 @@
 package cache
 
+import (
+	"context"
+
+	"github.com/afterwrite/afterwrite"
+)
+
 // LoseMessage uses up the number of a message that nobody sends: a message that was lost.
 func LoseMessage(c *Cache) { c.locals.next() }
 
@@ -17,4 +23,9 @@ func Gathered(c *Cache, key string) int {
 		return under.next.callers
 	}
 	return 0
+}
+
+// SubscribeTo is how Wait subscribes.
+func SubscribeTo(ctx context.Context, c *Cache, e *afterwrite.Entity, id string) (*Subscription, error) {
+	return c.subscribeTo(ctx, e, id)
 }

@@ -531,7 +531,8 @@ func TestWaitEndsWithTheEvent(t *testing.T) {
 	assert.Equal(t, afterwrite.Persisted, (<-states).Record.Status)
 	testkit.Eventually(t, "the event is delivered", func() bool {
 		select {
-		case event := <-sub.C():
+		case events := <-sub.C():
+			event := events[0]
 			return event.Type == "persisted" && event.Entity == "user" && !event.At.IsZero() && event.ID == "a" && event.Version == version
 		default:
 			return false

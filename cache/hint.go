@@ -32,7 +32,7 @@ func (c *Cache) Hinted(ctx context.Context, what string) <-chan struct{} {
 	}
 	c.hub.run(func() {
 		for ctx.Err() == nil && c.hub.ctx.Err() == nil {
-			sub, err := c.hub.subscribe(ctx, hintTopic(what))
+			sub, err := c.hub.subscribe(ctx, hintTopic(what), "")
 			if err != nil {
 				_ = sleep(ctx, time.Second)
 				continue

@@ -281,7 +281,7 @@ func (c *Cache) follow(t topic, hear func([]string), lose func(flow bool)) {
 	c.hub.run(func() {
 		ctx := c.hub.ctx
 		for ctx.Err() == nil {
-			sub, err := c.hub.subscribe(ctx, t)
+			sub, err := c.hub.subscribe(ctx, t, "")
 			if err != nil {
 				_ = sleep(ctx, time.Second)
 				continue
@@ -312,11 +312,13 @@ func (c *Cache) hearAll(ctx context.Context, sub *Subscription, hear func([]stri
 		case <-sub.Lost():
 			clear(s)
 			lose(sub.flows())
-		case event := <-sub.C():
-			texts := event.list()
-			hear(texts)
-			if s.take(texts) {
-				lose(sub.flows())
+		case events := <-sub.C():
+			for _, event := range events {
+				texts := event.list()
+				hear(texts)
+				if s.take(texts) {
+					lose(sub.flows())
+				}
 			}
 		case <-check.C:
 			if s.late() {

@@ -73,13 +73,15 @@ func hearRecords(ctx context.Context, e *afterwrite.Entity, sub *Subscription, l
 		case <-sub.Lost():
 			clear(last)
 			lose(sub.flows())
-		case event := <-sub.C():
-			l.drop(event.ID)
-			at := &last[e.Partition(event.ID)]
-			if event.number > *at+1 && *at > 0 {
-				lose(sub.flows())
+		case events := <-sub.C():
+			for _, event := range events {
+				l.drop(event.ID)
+				at := &last[e.Partition(event.ID)]
+				if event.Number > *at+1 && *at > 0 {
+					lose(sub.flows())
+				}
+				*at = max(*at, event.Number)
 			}
-			*at = max(*at, event.number)
 		}
 	}
 }

@@ -15,7 +15,7 @@ const waitPoll = time.Second
 // Wait returns once a version of a record, or a newer one, is persisted, or has been
 // refused. Where the context ends first it returns the state as it is then, and no error.
 func (c *Cache) Wait(ctx context.Context, e *afterwrite.Entity, id string, version afterwrite.Version) (State, error) {
-	sub, err := c.Subscribe(ctx, e)
+	sub, err := c.subscribeTo(ctx, e, id)
 	if err != nil {
 		return c.lastStatus(ctx, e, id)
 	}
@@ -30,7 +30,7 @@ func (c *Cache) Wait(ctx context.Context, e *afterwrite.Entity, id string, versi
 		if err != nil || state.settled() {
 			return state, cmp.Or(err, state.lost(version))
 		}
-		if err := awaitEvent(ctx, sub, id, poll.C); err != nil {
+		if err := awaitEvent(ctx, sub, poll.C); err != nil {
 			return c.lastStatus(ctx, e, id)
 		}
 	}
@@ -48,21 +48,15 @@ func (s State) lost(version afterwrite.Version) error {
 	return nil
 }
 
-func awaitEvent(ctx context.Context, sub *Subscription, id string, poll <-chan time.Time) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case event := <-sub.C():
-			if event.ID == id {
-				return nil
-			}
-		case <-sub.Lost():
-			return nil
-		case <-poll:
-			return nil
-		}
+func awaitEvent(ctx context.Context, sub *Subscription, poll <-chan time.Time) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-sub.C():
+	case <-sub.Lost():
+	case <-poll:
 	}
+	return nil
 }
 
 // lastStatus reads the state for a caller whose time is over.

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"strconv"
 	"time"
@@ -16,7 +17,7 @@ import (
 type records interface {
 	Status(ctx context.Context, e *afterwrite.Entity, id string) (cache.State, error)
 	HeldFrom(ctx context.Context, places []cache.HeldIn, limit int) (held [][]cache.Waiting, more []bool, err error)
-	Events(ctx context.Context, e *afterwrite.Entity, since time.Time) (events []cache.Event, whole bool, err error)
+	Events(ctx context.Context, entities []*afterwrite.Entity, since time.Time) iter.Seq2[cache.Kept, error]
 	Invalidate(ctx context.Context, e *afterwrite.Entity, ids []string) (int, error)
 	InvalidateMatch(ctx context.Context, e *afterwrite.Entity, pattern string, progress func(dropped int)) (int, error)
 	InvalidateTags(ctx context.Context, tags ...cache.Tag) error
@@ -149,14 +150,20 @@ func (d *dashboard) fillRecord(ctx context.Context, e *afterwrite.Entity, body *
 
 // eventsOf are the events of one record, and whether none since eventsBack is missing.
 func (d *dashboard) eventsOf(ctx context.Context, e *afterwrite.Entity, id string) ([]cache.Event, bool, error) {
-	all, whole, err := d.Records.Events(ctx, e, time.Now().Add(-eventsBack))
 	var events []cache.Event
-	for _, one := range all {
-		if one.ID == id {
-			events = append(events, one)
+	whole := true
+	for kept, err := range d.Records.Events(ctx, []*afterwrite.Entity{e}, time.Now().Add(-eventsBack)) {
+		if err != nil {
+			return nil, false, err
+		}
+		whole = whole && kept.Events != nil
+		for _, one := range kept.Events {
+			if one.ID == id {
+				events = append(events, one)
+			}
 		}
 	}
-	return events, whole, err
+	return events, whole, nil
 }
 
 // sides compares the cached record with its row.

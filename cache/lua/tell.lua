@@ -7,7 +7,7 @@
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local event = { ARGV[3], string.format('%.0f', now) }
+local event = { ARGV[3], string.format('%.0f', now) .. '/' .. call('HINCRBY', KEYS[1], 'q', 1) }
 for i = 4, #ARGV do event[i - 1] = ARGV[i] end
 local message = cjson.encode(event)
 call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', 'e', message)

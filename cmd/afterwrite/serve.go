@@ -52,6 +52,7 @@ func serve(ctx context.Context, l net.Listener, handler http.Handler, grace time
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		// OPTIONS * is answered like any other request, with its id.
 		DisableGeneralOptionsHandler: true,
+		ConnContext:                  api.ConnContext,
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()

@@ -151,6 +151,12 @@ func TooLarge(limit int64) *Problem {
 		Detail: fmt.Sprintf("the body has more than %d bytes", limit)}
 }
 
+// AnswerTooLarge answers a request about things that are too large together.
+func AnswerTooLarge(limit int) *Problem {
+	return &Problem{Name: "answer-too-large", Code: 413, Title: "Answer too large",
+		Detail: fmt.Sprintf("the answer would have more than %d bytes; ask for fewer records", limit)}
+}
+
 // TooMany answers a request about more things than one may be about.
 func TooMany(what string, limit int) *Problem {
 	return &Problem{Name: "too-many", Code: 413, Title: "Too many",

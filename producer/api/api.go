@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,15 +40,18 @@ type Config struct {
 	Events   eventSource          // tells what becomes of writes; nil: no /v1/events
 	Admin    adminSurface         // serves /v1/admin/; nil: nobody does
 
-	MaxBody      int64           // bytes of a body; 0: DefaultMaxBody
-	MaxBatchBody int64           // bytes of a batch; 0: DefaultMaxBatchBody
-	MaxBatches   int             // batches in memory at once; 0: DefaultMaxBatches
-	MaxWaits     int             // requests that wait for persistence at once, others are answered 202 at once; 0: DefaultMaxWaits
-	Timeout      time.Duration   // of one operation; 0: DefaultTimeout
-	MaxWait      time.Duration   // longest wait granted; 0: DefaultMaxWait. The server's write timeout must be longer than both
-	MaxStreams   int             // event streams at once; 0: DefaultMaxStreams
-	Stopping     <-chan struct{} // closed when the process begins to end: event streams and waits end; nil: never
-	CORS         []string        // origins that browsers may call from, or "*"; empty: none
+	MaxBody       int64           // bytes of a body; 0: DefaultMaxBody
+	MaxBatchBody  int64           // bytes of a batch; 0: DefaultMaxBatchBody
+	MaxMemory     int64           // bytes that the bodies and answers of all requests hold, those of batches aside; 0: DefaultMaxMemory
+	MaxAnswer     int             // bytes of the records of one answer; 0: DefaultMaxAnswer
+	MaxBatches    int             // batches in memory at once; 0: DefaultMaxBatches
+	MaxWaits      int             // requests that wait for persistence at once, others are answered 202 at once; 0: DefaultMaxWaits
+	Timeout       time.Duration   // of one operation; 0: DefaultTimeout
+	MaxWait       time.Duration   // longest wait granted; 0: DefaultMaxWait. The server's write timeout must be longer than both
+	MaxStreams    int             // event streams at once; 0: DefaultMaxStreams
+	StreamTimeout time.Duration   // longest write to the reader of an event stream, which is dropped then; 0: DefaultStreamTimeout
+	Stopping      <-chan struct{} // closed when the process begins to end: event streams and waits end; nil: never
+	CORS          []string        // origins that browsers may call from, or "*"; empty: none
 
 	Tokens     guard                 // says who makes a request; nil: everybody may do everything
 	RateLimit  limits                // bounds the requests of a caller; nil: nothing does
@@ -68,15 +72,21 @@ type API struct {
 	admin    adminSurface
 	entities map[string]*afterwrite.Entity
 
-	maxBody      int64
-	maxBatchBody int64
-	timeout      time.Duration
-	maxWait      time.Duration
-	batches      chan struct{} // a token for each batch in memory
-	waits        chan struct{} // a token for each request that waits for persistence
-	streams      chan struct{} // a token for each event stream
-	replays      chan struct{} // a token for each event stream that reads kept events
-	stopping     <-chan struct{}
+	maxBody       int64
+	maxBatchBody  int64
+	maxMemory     int64
+	maxAnswer     int
+	memory        atomic.Int64 // bytes that requests hold
+	sizes         sizes
+	timeout       time.Duration
+	maxWait       time.Duration
+	batches       chan struct{} // a token for each batch in memory
+	waits         chan struct{} // a token for each request that waits for persistence
+	streams       chan struct{} // a token for each event stream
+	replays       chan struct{} // a token for each event stream that reads kept events
+	relays        relays
+	streamTimeout time.Duration
+	stopping      <-chan struct{}
 
 	cors       cors
 	guard      guard  // nil: none
@@ -98,24 +108,28 @@ func New(cfg Config) (*API, error) {
 		return nil, errors.New("api: Producer, Cache and Store are required")
 	}
 	a := &API{
-		producer:     cfg.Producer,
-		cache:        cfg.Cache,
-		store:        cfg.Store,
-		source:       cfg.Events,
-		admin:        cfg.Admin,
-		entities:     make(map[string]*afterwrite.Entity, len(cfg.Entities)),
-		maxBody:      cmp.Or(cfg.MaxBody, DefaultMaxBody),
-		maxBatchBody: cmp.Or(cfg.MaxBatchBody, DefaultMaxBatchBody),
-		timeout:      cmp.Or(cfg.Timeout, DefaultTimeout),
-		maxWait:      cmp.Or(cfg.MaxWait, DefaultMaxWait),
-		batches:      make(chan struct{}, cmp.Or(cfg.MaxBatches, DefaultMaxBatches)),
-		waits:        make(chan struct{}, cmp.Or(cfg.MaxWaits, DefaultMaxWaits)),
-		streams:      make(chan struct{}, cmp.Or(cfg.MaxStreams, DefaultMaxStreams)),
-		replays:      make(chan struct{}, maxReplays),
-		stopping:     cfg.Stopping,
-		guard:        cfg.Tokens,
-		limits:       cfg.RateLimit,
-		log:          cmp.Or(cfg.Log, slog.Default()),
+		producer:      cfg.Producer,
+		cache:         cfg.Cache,
+		store:         cfg.Store,
+		source:        cfg.Events,
+		admin:         cfg.Admin,
+		entities:      make(map[string]*afterwrite.Entity, len(cfg.Entities)),
+		maxBody:       cmp.Or(cfg.MaxBody, DefaultMaxBody),
+		maxBatchBody:  cmp.Or(cfg.MaxBatchBody, DefaultMaxBatchBody),
+		maxMemory:     cmp.Or(cfg.MaxMemory, DefaultMaxMemory),
+		maxAnswer:     cmp.Or(cfg.MaxAnswer, DefaultMaxAnswer),
+		timeout:       cmp.Or(cfg.Timeout, DefaultTimeout),
+		maxWait:       cmp.Or(cfg.MaxWait, DefaultMaxWait),
+		batches:       make(chan struct{}, cmp.Or(cfg.MaxBatches, DefaultMaxBatches)),
+		waits:         make(chan struct{}, cmp.Or(cfg.MaxWaits, DefaultMaxWaits)),
+		streams:       make(chan struct{}, cmp.Or(cfg.MaxStreams, DefaultMaxStreams)),
+		replays:       make(chan struct{}, maxReplays),
+		relays:        relays{of: map[*afterwrite.Entity]*relay{}},
+		streamTimeout: cmp.Or(cfg.StreamTimeout, DefaultStreamTimeout),
+		stopping:      cfg.Stopping,
+		guard:         cfg.Tokens,
+		limits:        cfg.RateLimit,
+		log:           cmp.Or(cfg.Log, slog.Default()),
 	}
 	for _, e := range cfg.Entities {
 		if slices.Contains(ownWords, e.Name) {

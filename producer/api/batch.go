@@ -31,7 +31,7 @@ func (a *API) batch(ctx context.Context, c *call) error {
 		return err
 	}
 	defer func() { <-a.batches }()
-	if err := c.readBody(a.maxBatchBody); err != nil {
+	if err := c.readBody(a.maxBatchBody, nil); err != nil {
 		return err
 	}
 	items, err := c.splitItems()

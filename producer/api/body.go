@@ -20,7 +20,8 @@ const (
 func (c *call) wantType(types ...string) error { return problem.WantType(c.r.Header, types...) }
 
 // readBody reads the whole body into c.body, or refuses one of more than limit bytes.
-func (c *call) readBody(limit int64) error {
+// Each piece of its buffer is counted by hold, where that is not nil.
+func (c *call) readBody(limit int64, hold func(c *call, bytes int) error) error {
 	if c.r.ContentLength > limit {
 		return problem.TooLarge(limit)
 	}
@@ -37,6 +38,11 @@ func (c *call) readBody(limit int64) error {
 	for {
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
+		}
+		if hold != nil {
+			if err := hold(c, cap(b)); err != nil {
+				return err
+			}
 		}
 		n, err := body.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]

@@ -21,8 +21,9 @@ type call struct {
 	who       token.Identity     // who makes the request
 	id        string             // as the path spells it, unescaped
 	requestID string
-	code      int  // status of the answer, 0 before it is sent
-	spoilt    bool // a panic may have left something that aliases the buffers
+	code      int   // status of the answer, 0 before it is sent
+	held      int64 // bytes counted by [API.hold]
+	spoilt    bool  // a panic may have left something that aliases the buffers
 
 	body   []byte            // the request's body
 	out    []byte            // the answer's body

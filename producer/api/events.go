@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -15,15 +16,16 @@ import (
 // eventSource tells what happens to records on their way to the database: the cache.
 type eventSource interface {
 	Subscribe(ctx context.Context, e *afterwrite.Entity) (*cache.Subscription, error)
-	Events(ctx context.Context, e *afterwrite.Entity, since time.Time) (events []cache.Event, whole bool, err error)
+	Events(ctx context.Context, entities []*afterwrite.Entity, since time.Time) iter.Seq2[cache.Kept, error]
 }
 
 // Bounds of the event streams.
 const (
-	DefaultMaxStreams = 100 // streams at once
-	maxReplays        = 2   // streams that read kept events at once: those may be many
-	heartbeat         = 15 * time.Second
-	streamWrite       = 10 * time.Second // longest write to a caller that reads slowly
+	DefaultMaxStreams    = 100              // streams at once
+	DefaultStreamTimeout = 10 * time.Second // longest write to a caller that reads slowly
+	maxReplays           = 8                // streams that read kept events at once: each holds a few messages of every partition
+	replayFor            = 30 * time.Second // longest reading of kept events; whoever reads them more slowly is dropped
+	heartbeat            = 15 * time.Second
 	// overlap is what a resumed stream repeats: events of partitions arrive nearly, but
 	// not quite, in the order of their times.
 	overlap = time.Second
@@ -35,7 +37,8 @@ var streamed = []string{"persisted", "held", "dead", "resolved"}
 // events answers a stream of server-sent events: what becomes of accepted writes. The id
 // of an event is its time in ms; a stream that is resumed with Last-Event-ID begins a
 // little before it, with what is still kept. Each event comes at least once, or an
-// event "gap" says that older ones were dropped: then read the records' states.
+// event "gap" says that older ones were dropped: then read the records' states. Whoever
+// does not read what is sent is dropped.
 func (a *API) events(ctx context.Context, c *call) error {
 	entities, err := a.eventEntities(c)
 	if err != nil {
@@ -55,9 +58,9 @@ func (a *API) events(ctx context.Context, c *call) error {
 		return errTooManyStreams
 	}
 	ctx, cancel := a.whileValid(ctx, c)
-	s := &stream{api: a, call: c, control: http.NewResponseController(c.w), told: newTold()}
+	defer cancel()
+	s := &stream{api: a, call: c, control: http.NewResponseController(c.w), woken: make(chan struct{}, 1)}
 	defer s.close()
-	defer cancel() // first: it ends what close waits for
 	if err := s.subscribe(ctx, entities); err != nil {
 		return err
 	}

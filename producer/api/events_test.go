@@ -5,8 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -202,4 +205,90 @@ func TestEventsRefuseBadRequests(t *testing.T) {
 	b.do("GET", "/v1/events", "", "Last-Event-ID: x").problem(t, 400, "bad-header")
 	b.do("POST", "/v1/events", "{}").problem(t, 405, "method-not-allowed")
 	setup(t).do("GET", "/v1/events", "").problem(t, 404, "unknown-entity")
+}
+
+// unread opens a stream whose reader does not read, of a server that bounds what the
+// kernel keeps, as the product's does.
+func (b *bundle) unread(query string) net.Conn {
+	b.t.Helper()
+	server := httptest.NewUnstartedServer(b.handler)
+	server.Config.ConnContext = api.ConnContext
+	server.Start()
+	b.t.Cleanup(server.Close)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	require.NoError(b.t, err)
+	b.t.Cleanup(func() { _ = conn.Close() })
+	_, err = fmt.Fprintf(conn, "GET /v1/events%s HTTP/1.1\r\nHost: x\r\n\r\n", query)
+	require.NoError(b.t, err)
+	_, err = io.ReadFull(conn, make([]byte, len("HTTP/1.1 200 OK")))
+	require.NoError(b.t, err, "the stream has begun")
+	return conn
+}
+
+// tell adds a message about many records.
+func (b *bundle) tell(what string, ids ...string) {
+	b.t.Helper()
+	e, told := b.entities["product"], make([]cache.Versioned, len(ids))
+	for i, id := range ids {
+		told[i] = cache.Versioned{ID: id, Version: 1}
+	}
+	require.NoError(b.t, b.cache.Tell(b.t.Context(), e, e.Partition(ids[0]), what, told))
+}
+
+// count returns n ids from one on.
+func count(from, n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = strconv.Itoa(from + i)
+	}
+	return ids
+}
+
+// A reader who does not read loses its place, and neither the process nor the kernel keeps
+// much for it. Others hear everything meanwhile.
+func TestI6StreamsThatDoNotReadAreDropped(t *testing.T) {
+	t.Parallel()
+	b := setup(t, streaming(func(c *api.Config) { c.MaxStreams, c.StreamTimeout = 2, 200*time.Millisecond }))
+	idle := b.unread("?entity=product")
+	reads := b.listen(t.Context(), "?entity=product")
+	b.do("GET", "/v1/events", "").problem(t, 503, "too-many-streams")
+	n := 0
+	testkit.Eventually(t, "the stream is dropped", func() bool {
+		b.tell("resolved", count(n, 500)...)
+		for range 500 {
+			next(t, reads, "resolved", strconv.Itoa(n))
+			n++
+		}
+		return strings.Contains(b.do("GET", "/metrics", "").body, "afterwrite_http_dropped_streams_total 1\n")
+	})
+	require.Contains(t, b.log.String(), "event stream dropped: its reader does not read")
+	sent, _ := io.Copy(io.Discard, idle) // a reset is as good as an end
+	require.Less(t, sent, int64(1<<20))
+	testkit.Eventually(t, "its place is free", func() bool { return b.do("HEAD", "/v1/events", "").StatusCode == 200 })
+}
+
+// A reader who falls behind what the process keeps gets the rest from Redis, each event once.
+func TestEventsOfASlowReader(t *testing.T) {
+	t.Parallel()
+	b := setup(t, streaming())
+	conn := b.unread("?entity=product")
+	const messages, each = 60, 500
+	for i := range messages { // 3 MB of events: more than kernel and process keep
+		b.tell("resolved", count(i*each, each)...)
+	}
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(testkit.Patience)))
+	told := map[string]int{}
+	for lines := bufio.NewScanner(conn); len(told) < messages*each && lines.Scan(); {
+		require.NotContains(t, lines.Text(), "event: gap")
+		_, data, ok := strings.Cut(lines.Text(), `"id":`)
+		if !ok {
+			continue
+		}
+		id, _, _ := strings.Cut(data, ",")
+		told[id]++
+	}
+	for id, n := range told {
+		require.Equal(t, 1, n, id)
+	}
+	require.Equal(t, messages*each, len(told))
 }

@@ -1,15 +1,20 @@
 package api_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache/ratelimit"
+	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/producer/api"
 )
 
@@ -47,4 +52,68 @@ func TestRateLimit(t *testing.T) {
 		require.Equal(t, 200, w.Code, path)
 		require.Empty(t, w.Header().Get("RateLimit"), path)
 	}
+}
+
+// What bodies that come slowly hold is bounded over all requests, and given back.
+func TestI6BodiesAreBoundedTogether(t *testing.T) {
+	t.Parallel()
+	b := setup(t, configure(func(c *api.Config) { c.MaxMemory = 256 << 10 }))
+	body := `{"name":"N","profile":"` + strings.Repeat("x", 150<<10) + `"}`
+	b.do("PUT", "/v1/user/a", body).want(t, 202)
+	reader, writer := io.Pipe()
+	r, err := http.NewRequestWithContext(t.Context(), "PUT", b.url+"/v1/user/b", reader)
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	slow := make(chan int)
+	go func() {
+		response, err := http.DefaultClient.Do(r)
+		if assert.NoError(t, err) {
+			_ = response.Body.Close()
+			slow <- response.StatusCode
+		}
+	}()
+	_, err = io.WriteString(writer, body[:len(body)-1])
+	require.NoError(t, err)
+	testkit.Eventually(t, "a second large body is refused", func() bool { return b.do("PUT", "/v1/user/c", body).StatusCode == 503 })
+	b.do("PUT", "/v1/user/c", body).problem(t, 503, "memory-full")
+	b.do("PUT", "/v1/user/d", `{"name":"small"}`).want(t, 202)
+	require.Regexp(t, "afterwrite_http_memory_refusals_total [1-9]", b.do("GET", "/metrics", "").body)
+	_, err = io.WriteString(writer, "}")
+	require.NoError(t, err)
+	require.NoError(t, writer.Close())
+	require.Equal(t, 202, <-slow)
+	testkit.Eventually(t, "there is room again", func() bool { return b.do("PUT", "/v1/user/c", body).StatusCode == 202 })
+}
+
+// Large records do not make a large answer: a page ends early, and a multi-get is refused.
+func TestI6AnswersAreBounded(t *testing.T) {
+	t.Parallel()
+	b := setup(t, configure(func(c *api.Config) { c.MaxAnswer = 64 << 10 }))
+	var ids []string
+	for i := range 200 {
+		id := fmt.Sprintf("%03d", i)
+		b.do("PUT", "/v1/user/"+id, `{"name":"N","profile":"`+strings.Repeat("x", 2<<10)+`"}`).want(t, 202)
+		ids = append(ids, id)
+	}
+	b.flush()
+	b.do("GET", "/v1/user?ids="+strings.Join(ids, ","), "").problem(t, 413, "answer-too-large")
+	b.do("GET", "/v1/user?ids="+strings.Join(ids[:20], ","), "").want(t, 200)
+	var got []string
+	for after := ""; ; {
+		a := b.do("GET", "/v1/user?limit=150"+after, "").want(t, 200)
+		require.Less(t, len(a.body), 70<<10)
+		var page struct {
+			Records []struct{ ID string }
+			Next    *string
+		}
+		require.NoError(t, json.Unmarshal([]byte(a.body), &page))
+		for _, record := range page.Records {
+			got = append(got, record.ID)
+		}
+		if page.Next == nil {
+			break
+		}
+		after = "&after=" + *page.Next
+	}
+	require.Equal(t, ids, got, "each once, in order")
 }

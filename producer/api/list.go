@@ -52,22 +52,11 @@ func (a *API) page(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	page := q.Limit
-	q.Limit++ // one more tells whether there is a next page
-	rows, err := a.store.List(ctx, c.entity, q)
+	out, next, err := a.appendRows(ctx, c, append(c.out[:0], `{"records":[`...), q)
 	if err != nil {
-		return fmt.Errorf("list %s: %w", c.entity.Name, err)
+		return err
 	}
 	a.setLag(ctx, c)
-	next := ""
-	if len(rows) > page {
-		rows = rows[:page]
-		next = cursor(c.entity, rows[page-1].ID)
-	}
-	out := append(c.out[:0], `{"records":[`...)
-	for _, row := range rows {
-		out = append(c.entity.AppendRecord(out, row.ID, row.Values), ',')
-	}
 	out = append(trimComma(out), `],"next":`...)
 	c.out = append(problem.AppendStringOrNull(out, next), '}', '\n')
 	if a.keepsPages {
@@ -75,6 +64,36 @@ func (a *API) page(ctx context.Context, c *call) error {
 	}
 	c.send(http.StatusOK, c.out)
 	return nil
+}
+
+// appendRows appends the rows of a page, or those that fit an answer, and returns the
+// cursor of the next one; "" where there is none.
+func (a *API) appendRows(ctx context.Context, c *call, out []byte, q Query) (_ []byte, next string, err error) {
+	page := q.Limit
+	for n := 0; ; {
+		before := len(out)
+		q.Limit = min(page-n, a.sizes.chunk(c.entity)) + 1 // one more tells whether there is a next page
+		rows, err := a.store.List(ctx, c.entity, q)
+		if err != nil {
+			return nil, "", fmt.Errorf("list %s: %w", c.entity.Name, err)
+		}
+		for i, row := range rows {
+			if n == page || len(out) > a.maxAnswer {
+				a.sizes.learn(c.entity, i, len(out)-before)
+				return out, cursor(c.entity, q.After), nil
+			}
+			out = append(c.entity.AppendRecord(out, row.ID, row.Values), ',')
+			q.After = row.ID
+			n++
+		}
+		a.sizes.learn(c.entity, len(rows), len(out)-before)
+		if err := a.hold(c, len(out)); err != nil {
+			return nil, "", err
+		}
+		if len(rows) < q.Limit {
+			return out, "", nil
+		}
+	}
 }
 
 // setLag adds the seconds that the oldest pending record has waited: writes younger

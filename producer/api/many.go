@@ -23,28 +23,38 @@ func (a *API) getMany(ctx context.Context, c *call) error {
 	}
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
-	found, err := a.cache.GetMany(ctx, c.entity, ids)
-	if err != nil {
-		return err
-	}
-	if len(found) > 0 {
-		c.setCacheStatus(worst(found), 0)
-	}
 	out := append(c.out[:0], `{"records":[`...)
-	missing := 0
-	for _, read := range found {
-		if read.Deleted {
-			missing++
-			continue
+	var missing []string
+	var sources []cache.Read
+	for done := 0; done < len(ids); {
+		some, before := ids[done:min(len(ids), done+a.sizes.chunk(c.entity))], len(out)
+		found, err := a.cache.GetMany(ctx, c.entity, some)
+		if err != nil {
+			return err
 		}
-		out = append(c.entity.AppendRecord(out, read.ID, read.Values), ',')
+		sources = append(sources, cache.Read{Source: worst(found)})
+		for i, read := range found {
+			if read.Deleted {
+				missing = append(missing, some[i])
+				continue
+			}
+			out = append(c.entity.AppendRecord(out, read.ID, read.Values), ',')
+		}
+		a.sizes.learn(c.entity, len(some), len(out)-before)
+		if len(out) > a.maxAnswer {
+			return problem.AnswerTooLarge(a.maxAnswer)
+		}
+		if err := a.hold(c, len(out)); err != nil {
+			return err
+		}
+		done += len(some)
+	}
+	if len(sources) > 0 {
+		c.setCacheStatus(worst(sources), 0)
 	}
 	out = append(trimComma(out), `],"missing":[`...)
-	for i := 0; missing > 0; i++ {
-		if found[i].Deleted {
-			missing--
-			out = append(append(out, c.entity.IDText(ids[i])...), ',')
-		}
+	for _, id := range missing {
+		out = append(append(out, c.entity.IDText(id)...), ',')
 	}
 	c.out = append(trimComma(out), ']', '}', '\n')
 	c.send(http.StatusOK, c.out)

@@ -15,6 +15,8 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	unwaited prometheus.Counter
+	dropped  prometheus.Counter
+	overfull prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -32,11 +34,19 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "afterwrite_http_unwaited_total",
 			Help: "Writes answered at once though the caller would have waited, for too many were waiting.",
 		}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "afterwrite_http_dropped_streams_total",
+			Help: "Event streams that were ended because their reader did not read.",
+		}),
+		overfull: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "afterwrite_http_memory_refusals_total",
+			Help: "Requests refused because bodies and answers held as many bytes as they may.",
+		}),
 	}
 	if registerer == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.unwaited} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.unwaited, m.dropped, m.overfull} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}

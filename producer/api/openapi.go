@@ -276,7 +276,7 @@ func eventPath() object {
 	return object{"get": operation("system", "events", "What becomes of accepted writes, as server-sent events.", object{
 		"description": "Events persisted, held, dead and resolved, one a record; its data is JSON with entity, id, version and at, for held and dead also " +
 			"attempts, next_attempt and error. The id of an event is its time in ms. A stream that is resumed with Last-Event-ID repeats the last second " +
-			"and goes on with what is still kept: each event comes at least once, or an event gap says that older ones were dropped.",
+			"and goes on with what is still kept: each event comes at least once, or an event gap says that older ones were dropped. A stream whose reader does not read for 10 s is ended.",
 		"parameters": []object{
 			{"name": "entity", "in": "query", "description": "Only of these entities; may be repeated.", "style": "form", "explode": true,
 				"schema": object{"type": "array", "items": object{"type": "string"}}},
@@ -300,7 +300,7 @@ func sharedParameters() object {
 		"Idempotency-Key": header("Idempotency-Key", "An operation id: a repeat of the request with the same one is applied once.",
 			object{"type": "string", "minLength": 1, "maxLength": producer.MaxKey + 2}),
 		"Prefer": header("Prefer", "wait=N: answer when the write is persisted, or 202 after N seconds (RFC 7240).", text),
-		"limit": object{"name": "limit", "in": "query", "description": "Rows of a page.",
+		"limit": object{"name": "limit", "in": "query", "description": "Rows of a page, which ends earlier where its records reach 16 MiB.",
 			"schema": object{"type": "integer", "minimum": 1, "maximum": MaxLimit, "default": DefaultLimit}},
 		"after": object{"name": "after", "in": "query", "description": `The "next" of the page before.`, "schema": text},
 	}

@@ -26,6 +26,7 @@ func (a *API) newPages(keep pages) http.Handler {
 func (a *API) servePage(w http.ResponseWriter, r *http.Request) {
 	c := newCall(w, r)
 	defer c.release()
+	defer a.free(c)
 	c.header["Cache-Control"] = headerNoCache
 	err := a.route(c)
 	if err == nil {

@@ -28,6 +28,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	c := newCall(w, r)
 	a.answer(c)
+	a.free(c)
 	elapsed := time.Since(began)
 	a.metrics.observe(c.end.name, r.Method, c.code, elapsed)
 	if a.log.Enabled(r.Context(), slog.LevelDebug) {

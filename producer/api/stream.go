@@ -2,10 +2,11 @@ package api
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/http"
-	"slices"
+	"os"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/afterwrite/afterwrite"
@@ -13,77 +14,53 @@ import (
 	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
-// stream is one caller's stream of events. Its goroutines gather the entities' events;
-// one alone writes.
+// stream is one caller's stream of events. It holds one message at a time.
 type stream struct {
 	api     *API
 	call    *call
 	control *http.ResponseController
-	told    *told
 	feeds   []*feed
-	events  chan happening
-	lost    chan *feed
-	wg      sync.WaitGroup
+	woken   chan struct{} // has room for one
 }
 
 // feed is the events of one entity.
 type feed struct {
-	entity *afterwrite.Entity
-	sub    *cache.Subscription
-	last   time.Time // of the newest event that was sent
-}
-
-type happening struct {
-	feed *feed
-	cache.Event
+	relay *relay
+	at    int64     // position of the next message
+	last  time.Time // of the newest event that was sent
+	sent  []mark    // the last message of each partition
 }
 
 // subscribe begins to listen: what happens from now on is sent, or read anew.
 func (s *stream) subscribe(ctx context.Context, entities []*afterwrite.Entity) error {
-	s.events, s.lost = make(chan happening), make(chan *feed)
-	bounded, cancel := s.api.bound(ctx)
+	ctx, cancel := s.api.bound(ctx)
 	defer cancel()
 	for _, e := range entities {
-		sub, err := s.api.source.Subscribe(bounded, e)
+		r, err := s.api.join(ctx, e, s)
 		if err != nil {
 			return err
 		}
-		s.feeds = append(s.feeds, &feed{entity: e, sub: sub, last: time.Now()})
-	}
-	for _, f := range s.feeds {
-		s.wg.Go(func() { s.gather(ctx, f) })
+		s.feeds = append(s.feeds, &feed{relay: r, at: r.end(), last: time.Now(), sent: make([]mark, e.Partitions)})
 	}
 	return nil
 }
 
-// close ends what subscribe began; the context that it was given has ended.
+// close ends what subscribe began.
 func (s *stream) close() {
-	s.wg.Wait()
 	for _, f := range s.feeds {
-		f.sub.Close()
+		f.relay.leave(s)
 	}
 }
 
-func (s *stream) gather(ctx context.Context, f *feed) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case event := <-f.sub.C():
-			select {
-			case s.events <- happening{f, event}:
-			case <-ctx.Done():
-			}
-		case <-f.sub.Lost():
-			select {
-			case s.lost <- f:
-			case <-ctx.Done():
-			}
-		}
+// rouse has the stream look for messages.
+func (s *stream) rouse() {
+	select {
+	case s.woken <- struct{}{}:
+	default:
 	}
 }
 
-// run writes events until the caller goes away or the process ends.
+// run sends events until the caller goes away or the process ends.
 func (s *stream) run(ctx context.Context, since time.Time) error {
 	h := s.call.header
 	h["Content-Type"] = []string{"text/event-stream"}
@@ -93,97 +70,151 @@ func (s *stream) run(ctx context.Context, since time.Time) error {
 	if s.call.r.Method == http.MethodHead {
 		return nil
 	}
+	boundConn(ctx)
 	// The server's own limits are on whole requests and answers; this one never ends.
 	_ = s.control.SetReadDeadline(time.Time{}) // not every connection has one
-	if err := s.write([]byte("retry: 2000\n\n")); err != nil {
-		return err
-	}
-	if !since.IsZero() {
+	err := s.send([]byte("retry: 2000\n\n"))
+	if err == nil && !since.IsZero() {
 		for _, f := range s.feeds {
 			f.last = since
 		}
-		if err := s.replay(ctx, s.feeds); err != nil {
-			return err
-		}
+		err = s.replay(ctx, s.feeds)
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	for {
-		var err error
+	for err == nil {
+		var more bool
+		if more, err = s.forward(ctx); err != nil {
+			break
+		}
+		if more {
+			s.rouse()
+		} else if err = s.flush(); err != nil {
+			break
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-s.api.stopping:
 			return nil
-		case event := <-s.events:
-			err = s.send(ctx, event)
-		case f := <-s.lost:
-			err = s.replay(ctx, []*feed{f})
+		case <-s.woken:
 		case <-beat.C:
-			err = s.write([]byte(":\n\n"))
-		}
-		if err != nil {
-			return err
+			err = s.send([]byte(":\n\n"))
 		}
 	}
+	if errors.Is(err, errUnread) {
+		s.api.metrics.dropped.Inc()
+		s.api.log.Warn("event stream dropped: its reader does not read", "request_id", s.call.requestID,
+			"token", s.call.who.Name, "remote", s.call.r.RemoteAddr, "timeout", s.api.streamTimeout)
+		return context.Canceled // there is nobody to tell
+	}
+	return err
 }
 
-// replay sends what is kept since the last event of each feed.
+// errUnread ends a stream whose caller does not read, or too slowly. Who comes again with
+// Last-Event-ID goes on where it was.
+var errUnread = errors.New("the reader does not read")
+
+// forward sends the oldest message that waits, and reports whether there was one.
+func (s *stream) forward(ctx context.Context) (more bool, err error) {
+	var next *feed
+	var oldest piece
+	var behind []*feed
+	for _, f := range s.feeds {
+		p, ok, dropped := f.relay.take(f.at)
+		switch {
+		case dropped:
+			behind = append(behind, f)
+		case ok && (next == nil || p.mark.at.Before(oldest.mark.at)):
+			next, oldest = f, p
+		}
+	}
+	if len(behind) > 0 {
+		return true, s.replay(ctx, behind)
+	}
+	if next == nil {
+		return false, nil
+	}
+	next.at++
+	return true, s.pass(next, oldest)
+}
+
+// replay sends what Redis keeps since the last event of each feed. Where too many streams
+// do the caller is told of a gap instead.
 func (s *stream) replay(ctx context.Context, feeds []*feed) error {
-	select {
-	case s.api.replays <- struct{}{}:
-		defer func() { <-s.api.replays }()
-	case <-ctx.Done():
-		return ctx.Err()
+	var entities []*afterwrite.Entity
+	since, by := feeds[0].last, map[*afterwrite.Entity]*feed{}
+	for _, f := range feeds {
+		f.at = f.relay.end() // before the first look: what comes meanwhile is sent after it
+		entities = append(entities, f.relay.entity)
+		by[f.relay.entity] = f
+		since = earlier(since, f.last)
 	}
 	bounded, cancel := s.api.bound(ctx)
 	defer cancel()
-	var kept []happening
-	for _, f := range feeds {
-		events, whole, err := s.api.source.Events(bounded, f.entity, f.last.Add(-overlap))
-		if err != nil {
-			return err
-		}
-		if !whole {
-			if err := s.write(gapEvent(f)); err != nil {
+	select {
+	case s.api.replays <- struct{}{}:
+		defer func() { <-s.api.replays }()
+	case <-bounded.Done():
+		for _, f := range feeds {
+			if err := s.send(gapEvent(f)); err != nil {
 				return err
 			}
 		}
-		for _, event := range events {
-			kept = append(kept, happening{f, event})
-		}
+		return ctx.Err()
 	}
-	// In the order of time over all entities, or the id of an early one would hide a
+	// In the order of time over all entities, or the id of an early event would hide a
 	// later one from whoever resumes.
-	slices.SortStableFunc(kept, func(a, b happening) int { return a.At.Compare(b.At) })
-	for _, event := range kept {
-		if err := s.send(ctx, event); err != nil {
+	until := time.Now().Add(replayFor)
+	for kept, err := range s.api.source.Events(ctx, entities, since.Add(-overlap)) {
+		if err != nil {
 			return err
 		}
+		f := by[kept.Entity]
+		if kept.Events == nil {
+			err = s.write(gapEvent(f))
+		} else {
+			err = s.pass(f, s.api.piece(ctx, kept.Entity, kept.Events))
+		}
+		if err != nil {
+			return err
+		}
+		if time.Now().After(until) {
+			return errUnread
+		}
 	}
-	return nil
+	return s.flush()
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func gapEvent(f *feed) []byte {
 	b := append([]byte(nil), "event: gap\ndata: {\"entity\":\""...)
-	b = append(b, f.entity.Name...)
+	b = append(b, f.relay.entity.Name...)
 	b = append(b, `","since":`...)
 	return append(appendTime(b, f.last), "}\n\n"...)
 }
 
-// send tells the caller of an event, once as far as the stream remembers.
-func (s *stream) send(ctx context.Context, event happening) error {
-	if event.At.After(event.feed.last) {
-		event.feed.last = event.At
-	}
-	if !slices.Contains(streamed, event.Type) || !s.told.first(event.Event) {
+// pass sends a message, unless it was sent. Numbers of a partition grow; those of a Redis
+// that was emptied begin anew, at a later time.
+func (s *stream) pass(f *feed, p piece) error {
+	last := &f.sent[p.mark.partition]
+	if p.mark.number <= last.number && !p.mark.at.After(last.at) {
 		return nil
 	}
-	return s.write(s.appendEvent(ctx, nil, event))
+	*last = p.mark
+	if p.mark.at.After(f.last) {
+		f.last = p.mark.at
+	}
+	return s.write(p.text)
 }
 
-func (s *stream) appendEvent(ctx context.Context, b []byte, event happening) []byte {
-	e := event.feed.entity
+func (a *API) appendEvent(ctx context.Context, b []byte, e *afterwrite.Entity, event cache.Event) []byte {
 	b = append(b, "event: "...)
 	b = append(b, event.Type...)
 	b = append(b, "\nid: "...)
@@ -197,17 +228,17 @@ func (s *stream) appendEvent(ctx context.Context, b []byte, event happening) []b
 	b = append(b, `,"at":`...)
 	b = appendTime(b, event.At)
 	if event.Type == string(afterwrite.Held) || event.Type == string(afterwrite.Dead) {
-		b = s.appendRefusal(ctx, b, event)
+		b = a.appendRefusal(ctx, b, e, event)
 	}
 	return append(b, "}\n\n"...)
 }
 
 // appendRefusal adds why the database refused the record, unless something newer has
 // happened to it since: that has an event of its own.
-func (s *stream) appendRefusal(ctx context.Context, b []byte, event happening) []byte {
-	ctx, cancel := s.api.bound(ctx)
+func (a *API) appendRefusal(ctx context.Context, b []byte, e *afterwrite.Entity, event cache.Event) []byte {
+	ctx, cancel := a.bound(ctx)
 	defer cancel()
-	state, err := s.api.cache.Status(ctx, event.feed.entity, event.ID)
+	state, err := a.cache.Status(ctx, e, event.ID)
 	if err != nil || state.Refusal == nil || state.Record.Version != event.Version || string(state.Record.Status) != event.Type {
 		return b
 	}
@@ -219,50 +250,50 @@ func (s *stream) appendRefusal(ctx context.Context, b []byte, event happening) [
 	return problem.AppendRefusal(b, *state.Refusal)
 }
 
-// write sends a piece at once, within a limit of its own.
+// send writes a piece and sends it at once.
+func (s *stream) send(piece []byte) error {
+	if err := s.write(piece); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
+// write gives the server a piece to send, within a limit of its own.
 func (s *stream) write(piece []byte) error {
-	_ = s.control.SetWriteDeadline(time.Now().Add(streamWrite))
-	if _, err := s.call.w.Write(piece); err != nil {
-		return context.Canceled // the caller went away, or does not read
-	}
-	if err := s.control.Flush(); err != nil {
-		return context.Canceled
-	}
-	return nil
+	_ = s.control.SetWriteDeadline(time.Now().Add(s.api.streamTimeout))
+	_, err := s.call.w.Write(piece)
+	return goneOrUnread(err)
 }
 
-// rememberedEvents bounds what a stream remembers of what it has sent.
-const rememberedEvents = 4096
-
-// told is the last events that were sent, so that an overlap does not repeat them all.
-type told struct {
-	seen map[one]struct{}
-	ring []one
-	next int
+func (s *stream) flush() error {
+	_ = s.control.SetWriteDeadline(time.Now().Add(s.api.streamTimeout))
+	return goneOrUnread(s.control.Flush())
 }
 
-// one tells an event from others.
-type one struct {
-	what, entity, id string
-	version          afterwrite.Version
-	at               int64
+func goneOrUnread(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errUnread
+	}
+	return context.Canceled // the caller went away
 }
 
-func newTold() *told { return &told{seen: map[one]struct{}{}} }
+// streamBuffer bounds what the kernel keeps of a stream for a caller who does not read:
+// by itself it would give a connection megabytes, which count as the process's memory.
+const streamBuffer = 64 << 10
 
-// first reports whether the event is not among the remembered, and remembers it.
-func (t *told) first(e cache.Event) bool {
-	event := one{e.Type, e.Entity, e.ID, e.Version, e.At.UnixMilli()}
-	if _, ok := t.seen[event]; ok {
-		return false
+type connKey struct{}
+
+// ConnContext lets streams of events bound what the kernel keeps of them. It is for
+// [http.Server.ConnContext].
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+func boundConn(ctx context.Context) {
+	if c, ok := ctx.Value(connKey{}).(interface{ SetWriteBuffer(int) error }); ok {
+		_ = c.SetWriteBuffer(streamBuffer) // a larger one works, too
 	}
-	if len(t.ring) < rememberedEvents {
-		t.ring = append(t.ring, event)
-	} else {
-		delete(t.seen, t.ring[t.next])
-		t.ring[t.next] = event
-		t.next = (t.next + 1) % rememberedEvents
-	}
-	t.seen[event] = struct{}{}
-	return true
 }

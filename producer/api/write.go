@@ -97,7 +97,7 @@ func (a *API) readObject(c *call, types ...string) (id json.RawMessage, err erro
 	if err := c.wantType(types...); err != nil {
 		return nil, err
 	}
-	if err := c.readBody(a.maxBody); err != nil {
+	if err := c.readBody(a.maxBody, a.hold); err != nil {
 		return nil, err
 	}
 	return c.decode.fields(c.body, c.entity, c.fields)

@@ -1,0 +1,176 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite"
+)
+
+// keptPage is how many messages of a partition are read, and held, at a time.
+const keptPage = 4
+
+// Kept is the events of one message, at least one. Without any it says that older events
+// of the entity than those after it may have been dropped.
+type Kept struct {
+	Entity *afterwrite.Entity
+	Events []Event
+}
+
+// Events reads the kept events of entities from a time on, in the order of their times:
+// what happened to records on their way to the database ("persisted", "held", "dead",
+// "resolved"). It holds a few messages of each partition, however many are kept and
+// however slowly they are taken. An error is the last that it gives.
+func (c *Cache) Events(ctx context.Context, entities []*afterwrite.Entity, since time.Time) iter.Seq2[Kept, error] {
+	return func(yield func(Kept, error) bool) {
+		reels := c.reels(entities, since)
+		for {
+			missed, err := c.wind(ctx, reels)
+			if err != nil {
+				yield(Kept{}, fault("events", err))
+				return
+			}
+			for _, e := range missed {
+				if !yield(Kept{Entity: e}, nil) {
+					return
+				}
+			}
+			first := earliest(reels)
+			if first == nil {
+				return
+			}
+			events := first.events
+			first.events = nil
+			if !yield(Kept{first.entity, events}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// reel is the kept messages of one partition, read page by page.
+type reel struct {
+	entity *afterwrite.Entity
+	stream string
+	since  time.Time
+	last   string           // id of the last that was read; "": none was
+	page   []redis.XMessage // those after the first
+	events []Event          // of the first
+	ended  bool
+}
+
+func (c *Cache) reels(entities []*afterwrite.Entity, since time.Time) []*reel {
+	var reels []*reel
+	for _, e := range entities {
+		for i := range e.Partitions {
+			reels = append(reels, &reel{entity: e, stream: c.keys(e, i).stream, since: since.Truncate(time.Millisecond)})
+		}
+	}
+	return reels
+}
+
+// begin is the ms that the first page begins with. A message's id and the time in it are
+// of two readings of the clock: the id may be a little older.
+func (r *reel) begin() int64 { return max(r.since.Add(-time.Second).UnixMilli(), 0) }
+
+// from is where the next page begins: with the last message that was read, which shows
+// that none after it was dropped meanwhile.
+func (r *reel) from() string { return cmp.Or(r.last, strconv.FormatInt(r.begin(), 10)) }
+
+// wind gives each reel that has not ended a first message. It returns the entities of
+// which messages may be missing.
+func (c *Cache) wind(ctx context.Context, reels []*reel) (missed []*afterwrite.Entity, err error) {
+	for {
+		var empty []*reel
+		for _, r := range reels {
+			if !r.next() {
+				empty = append(empty, r)
+			}
+		}
+		if len(empty) == 0 {
+			return missed, nil
+		}
+		dropped, err := c.turn(ctx, empty)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range dropped {
+			if !slices.Contains(missed, r.entity) {
+				missed = append(missed, r.entity)
+			}
+		}
+	}
+}
+
+// turn reads the next page of each reel. It returns those of which messages before the
+// page may have been dropped.
+func (c *Cache) turn(ctx context.Context, reels []*reel) (dropped []*reel, err error) {
+	p := c.redis.Pipeline()
+	pages, heads, sizes := make([]*redis.XMessageSliceCmd, len(reels)), make([]*redis.XMessageSliceCmd, len(reels)), make([]*redis.IntCmd, len(reels))
+	for i, r := range reels {
+		if r.last == "" {
+			heads[i], sizes[i] = p.XRangeN(ctx, r.stream, "-", "+", 1), p.XLen(ctx, r.stream)
+		}
+		pages[i] = p.XRangeN(ctx, r.stream, r.from(), "+", keptPage)
+	}
+	if _, err := p.Exec(ctx); err != nil {
+		return nil, err
+	}
+	for i, r := range reels {
+		page := pages[i].Val()
+		r.ended = len(page) < keptPage
+		var trimmed bool
+		switch {
+		case r.last != "":
+			if trimmed = len(page) == 0 || page[0].ID != r.last; !trimmed {
+				page = page[1:]
+			}
+		case sizes[i].Val() >= keptEvents: // a stream that is shorter was not trimmed
+			trimmed = len(heads[i].Val()) > 0 && idMS(heads[i].Val()[0].ID) > r.begin()
+		}
+		if trimmed {
+			dropped = append(dropped, r)
+		}
+		if r.page = page; len(page) > 0 {
+			r.last = page[len(page)-1].ID
+		}
+	}
+	return dropped, nil
+}
+
+// idMS is the time in the id of a stream's entry.
+func idMS(id string) int64 {
+	text, _, _ := strings.Cut(id, "-")
+	ms, _ := strconv.ParseInt(text, 10, 64) // Redis made it
+	return ms
+}
+
+// next moves to the next message of the page. It returns false where a page must be read.
+func (r *reel) next() bool {
+	for len(r.events) == 0 && len(r.page) > 0 {
+		r.events = parseEvents(r.entity.Name, text(r.page[0].Values["e"]))
+		r.page = r.page[1:]
+		if len(r.events) > 0 && r.events[0].At.Before(r.since) {
+			r.events = nil
+		}
+	}
+	return len(r.events) > 0 || r.ended
+}
+
+// earliest is the reel whose first message is the oldest; nil where all have ended.
+func earliest(reels []*reel) *reel {
+	var first *reel
+	for _, r := range reels {
+		if len(r.events) > 0 && (first == nil || r.events[0].At.Before(first.events[0].At)) {
+			first = r
+		}
+	}
+	return first
+}

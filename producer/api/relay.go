@@ -1,0 +1,197 @@
+package api
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+)
+
+// relayBytes bounds what an entity's relay keeps for its streams: for all together, so
+// that a reader who does not read costs nothing but its connection.
+const relayBytes = 1 << 20
+
+// relays are those of the entities that some stream tells of.
+type relays struct {
+	mu sync.Mutex // guards of, and who joins and leaves
+	of map[*afterwrite.Entity]*relay
+}
+
+// relay hands the events of one entity to its streams. It listens once and puts each
+// message into words once, whatever the number of streams. A stream that falls behind
+// what the relay keeps reads what Redis does.
+type relay struct {
+	api    *API
+	entity *afterwrite.Entity
+	cancel context.CancelFunc
+	ready  chan struct{} // closed when it listens, or does not: err says why
+	ended  chan struct{}
+	err    error
+
+	mu      sync.Mutex // guards the rest
+	streams map[*stream]struct{}
+	kept    []piece // the last one is at the position next-1
+	bytes   int     // of kept
+	next    int64   // position of the next message; each loss takes one, too
+}
+
+// piece is one message as streams send it.
+type piece struct {
+	mark mark
+	text []byte
+}
+
+// mark tells a message of a partition from those before it.
+type mark struct {
+	partition int
+	number    int64
+	at        time.Time
+}
+
+// join adds a stream to the entity's relay: what happens from now on can be taken from
+// it. Whoever joined must leave, but after an error.
+func (a *API) join(ctx context.Context, e *afterwrite.Entity, s *stream) (*relay, error) {
+	a.relays.mu.Lock()
+	r := a.relays.of[e]
+	if r == nil {
+		r = a.relay(e)
+		a.relays.of[e] = r
+	}
+	r.mu.Lock()
+	r.streams[s] = struct{}{}
+	r.mu.Unlock()
+	a.relays.mu.Unlock()
+	var err error
+	select {
+	case <-r.ready:
+		err = r.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		r.leave(s)
+		return nil, err
+	}
+	return r, nil
+}
+
+// relay starts the relay of an entity; it ends when its last stream leaves.
+func (a *API) relay(e *afterwrite.Entity) *relay {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &relay{api: a, entity: e, cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}), streams: map[*stream]struct{}{}}
+	go r.run(ctx)
+	return r
+}
+
+func (r *relay) leave(s *stream) {
+	all := &r.api.relays
+	all.mu.Lock()
+	r.mu.Lock()
+	delete(r.streams, s)
+	last := len(r.streams) == 0
+	r.mu.Unlock()
+	if last {
+		delete(all.of, r.entity)
+	}
+	all.mu.Unlock()
+	if last {
+		r.cancel()
+		<-r.ended
+	}
+}
+
+func (r *relay) run(ctx context.Context) {
+	defer close(r.ended)
+	bounded, cancel := r.api.bound(ctx)
+	sub, err := r.api.source.Subscribe(bounded, r.entity)
+	cancel()
+	r.err = err
+	close(r.ready)
+	if err != nil {
+		return
+	}
+	defer sub.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-sub.Lost():
+			r.lose()
+		case events := <-sub.C():
+			// A loss is told before the messages that follow it: streams must look for
+			// what was lost before they send those, whose numbers are higher.
+			select {
+			case <-sub.Lost():
+				r.lose()
+			default:
+			}
+			if slices.Contains(streamed, events[0].Type) {
+				r.add(r.api.piece(ctx, r.entity, events))
+			}
+		}
+	}
+}
+
+func (r *relay) add(p piece) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kept = append(r.kept, p)
+	r.bytes += len(p.text)
+	r.next++
+	for r.bytes > relayBytes && len(r.kept) > 1 {
+		r.bytes -= len(r.kept[0].text)
+		r.kept[0] = piece{}
+		r.kept = r.kept[1:]
+	}
+	r.wake()
+}
+
+// lose leaves every stream behind.
+func (r *relay) lose() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kept, r.bytes = nil, 0
+	r.next++
+	r.wake()
+}
+
+// wake tells every stream; the caller holds r.mu.
+func (r *relay) wake() {
+	for s := range r.streams {
+		s.rouse()
+	}
+}
+
+// end is the position after all that has come.
+func (r *relay) end() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.next
+}
+
+// take returns the message at a position. Without one there is none yet, or the relay has
+// dropped it: then behind is true.
+func (r *relay) take(at int64) (p piece, ok, behind bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := at - (r.next - int64(len(r.kept)))
+	if i < 0 {
+		return piece{}, false, true
+	}
+	if i >= int64(len(r.kept)) {
+		return piece{}, false, false
+	}
+	return r.kept[i], true, false
+}
+
+// piece puts the events of one message into words.
+func (a *API) piece(ctx context.Context, e *afterwrite.Entity, events []cache.Event) piece {
+	p := piece{mark: mark{e.Partition(events[0].ID), events[0].Number, events[0].At}}
+	for _, event := range events {
+		p.text = a.appendEvent(ctx, p.text, e, event)
+	}
+	return p
+}
