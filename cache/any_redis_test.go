@@ -115,7 +115,7 @@ func TestRedisThatAsksForACertificate(t *testing.T) {
 	option, addr, cert, key := testkit.MutualTLS(t)
 	testkit.Redis(t, option)
 	b := on(t, "rediss://"+addr+"?ca="+cert)
-	require.ErrorContains(t, b.Ping(t.Context()), "certificate required")
+	require.ErrorIs(t, b.Ping(t.Context()), afterwrite.ErrUnavailable) // TLS 1.3: its reason may be lost with the connection
 	b = on(t, "rediss://"+addr+"?ca="+cert+"&cert="+cert+"&key="+key)
 	b.everything(t)
 	o, err := cache.ParseURL("redis-cluster://h:1?tls=true&ca=" + cert + "&cert=" + cert + "&key=" + key)

@@ -56,8 +56,8 @@ func newTable(e *afterwrite.Entity, d dialect) (*table, error) {
 	}
 	t.writes = reflect.SliceOf(t.structOf(func(c column) reflect.Type { return c.slot.goType }))
 	t.reads = reflect.SliceOf(t.structOf(readType))
-	for _, c := range t.columns {
-		t.shown = append(t.shown, c.shown())
+	for i := range t.columns {
+		t.shown = append(t.shown, t.selects(i))
 	}
 	t.upsert = clause.OnConflict{
 		Columns:   []clause.Column{{Name: t.columns[0].name}},
@@ -97,14 +97,16 @@ func readType(c column) reflect.Type {
 	return textSlot.goType
 }
 
-// shown selects a column. A text is cast to one: where the column of a table made by hand
-// is a date, the drivers would make a time of it.
-func (c column) shown() string {
+// selects selects a column. A text is cast to one: where the column of a table made by hand
+// is a date, the drivers would make a time of it. The name of the table is with it: SQLite
+// takes a quoted name alone, of a column that is not there, for a text.
+func (t *table) selects(i int) string {
+	c := t.columns[i]
 	switch c.field.Type {
 	case afterwrite.String, afterwrite.Text:
-		return "CAST(" + quote(c.name) + " AS text) AS " + quote(c.name)
+		return "CAST(" + t.at(i) + " AS text) AS " + quote(c.name)
 	}
-	return quote(c.name)
+	return t.at(i) + " AS " + quote(c.name)
 }
 
 // structOf builds the row's struct type. It never has gorm's default tag: gorm would
