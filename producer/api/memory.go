@@ -29,14 +29,18 @@ func (a *API) hold(c *call, bytes int) error {
 		a.metrics.overfull.Inc()
 		return errMemoryFull
 	}
+	a.metrics.memory.Add(float64(more))
 	c.held += more
 	return nil
 }
 
 // free ends what hold counted.
 func (a *API) free(c *call) {
-	a.memory.Add(-c.held)
-	c.held = 0
+	if c.held > 0 {
+		a.memory.Add(-c.held)
+		a.metrics.memory.Sub(float64(c.held))
+		c.held = 0
+	}
 }
 
 var errMemoryFull = &problem.Problem{Name: "memory-full", Code: http.StatusServiceUnavailable, Title: "Memory full", RetryAfter: 1,

@@ -17,6 +17,7 @@ type metrics struct {
 	unwaited prometheus.Counter
 	dropped  prometheus.Counter
 	overfull prometheus.Counter
+	memory   prometheus.Gauge
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -42,11 +43,15 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "afterwrite_http_memory_refusals_total",
 			Help: "Requests refused because bodies and answers held as many bytes as they may.",
 		}),
+		memory: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "afterwrite_http_memory_bytes",
+			Help: "Bytes of large bodies and answers that requests hold now, those of batches aside.",
+		}),
 	}
 	if registerer == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.unwaited, m.dropped, m.overfull} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.unwaited, m.dropped, m.overfull, m.memory} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
