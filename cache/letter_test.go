@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 )
 
@@ -79,6 +80,28 @@ func TestTheFateOfALetterThatWasOvertaken(t *testing.T) {
 	}
 	require.NoError(t, b.Forget(t.Context(), b.e, partition, letter))
 	require.Empty(t, b.rdb.SMembers(t.Context(), strings.TrimSuffix(b.statsKey(partition), "stats")+"letters").Val())
+}
+
+// The mark of a letter outlives it where its record is acked after all letters were
+// resolved. A late ack counts nothing for it.
+func TestALateAckOfARecordThatHadALetter(t *testing.T) {
+	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	letter := []cache.Versioned{{ID: "a", Version: b.put(t, "a", "x")}}
+	b.killAll(t)
+	_, _, err := b.Retry(t.Context(), b.e, 0, letter)
+	require.NoError(t, err)
+	require.NoError(t, b.Forget(t.Context(), b.e, 0, letter))
+	read := b.read(t, 0)
+	changes := b.commit(read)
+	n, err := b.Ack(t.Context(), b.e, 0, read, changes)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	b.put(t, "b", "y")
+	b.killAll(t) // a letter of another record
+	n, err = b.Ack(t.Context(), b.e, 0, read, changes)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	b.total(t)
 }
 
 // A record that is listed as dead, and is not there, is lost and has not moved on.

@@ -15,22 +15,19 @@ local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local event, marked, later = { 'persisted', string.format('%.0f', now) }, {}, {}
 local prefix, n, at = ARGV[4] + 1, 0, 5
-local letters = call('EXISTS', KEYS[7]) == 1 -- mostly not, and each record has a field less to look for
+local letters = call('EXISTS', KEYS[7]) == 1 -- mostly there are none, and no record is asked for its mark
 for i = 8, #KEYS do
   local key, shown = KEYS[i], ARGV[at]
   local id = key:sub(prefix)
   local version = shown:sub(1, 1) == '-' and shown:sub(2) or shown
   if call('HGET', key, '_v') ~= version then
     if call('HGET', key, '_s') == 'p' then later[#later + 1], later[#later + 2] = ARGV[3], id end
-  else
-    local taken = letters and call('HDEL', key, '_s', '_r') or call('HDEL', key, '_s')
-    if taken > 0 then -- it was pending, held or dead
-      call('PEXPIRE', key, ARGV[at + 1])
-      n = n + 1
-      marked[n] = id
-      event[2 * n + 1], event[2 * n + 2] = id, shown
-    end
-    if taken == 2 then
+  elseif call('HDEL', key, '_s') == 1 then -- it was pending, held or dead
+    call('PEXPIRE', key, ARGV[at + 1])
+    n = n + 1
+    marked[n] = id
+    event[2 * n + 1], event[2 * n + 2] = id, shown
+    if letters and call('HDEL', key, '_r') == 1 then
       local letter = version .. ':' .. id
       if call('SISMEMBER', KEYS[7], letter) == 1 then call('SADD', KEYS[7], 'persisted:' .. letter) end
     end
