@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,18 +44,11 @@ var called = regexp.MustCompile(`(?:call\(|send\(\w+, |[{(] ?)'([A-Z]{3,})'`)
 
 // scriptCommands are the commands that the scripts of this package call.
 var scriptCommands = sync.OnceValue(func() []string {
-	files, err := sources.ReadDir("lua")
-	if err != nil {
-		panic(err) // they are embedded
-	}
+	files, _ := fs.Glob(sources, "lua/*.lua") // the pattern is none that fails
 	var names []string
 	for _, file := range files {
-		source, err := sources.ReadFile("lua/" + file.Name())
-		if err != nil {
-			panic(err)
-		}
-		for _, found := range called.FindAllSubmatch(source, -1) {
-			names = append(names, string(found[1]))
+		for _, found := range called.FindAllStringSubmatch(source(file), -1) {
+			names = append(names, found[1])
 		}
 	}
 	slices.Sort(names)

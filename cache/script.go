@@ -27,12 +27,15 @@ func newScript(name, text string) *script {
 	return &script{name: name, text: text, source: redis.NewScript(text)}
 }
 
-func load(name string) *script {
-	text, err := sources.ReadFile("lua/" + name + ".lua")
+func load(name string) *script { return newScript(name, source("lua/"+name+".lua")) }
+
+// source is the text of one file.
+func source(path string) string {
+	text, err := sources.ReadFile(path)
 	if err != nil {
 		panic(err) // the file is embedded: its absence is a build error
 	}
-	return newScript(name, string(text))
+	return string(text)
 }
 
 var (

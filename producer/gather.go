@@ -191,8 +191,8 @@ func (l *lane) seat() []*cache.Group {
 }
 
 // within returns a context that does not end with the caller's, but at the end of the
-// trip's time or up to a tenth earlier: trips share its timer, which would be a tenth of
-// what a write allocates.
+// trip's time or up to a tenth earlier: trips share its timer, which would be more than a
+// third of what a lone write allocates.
 func (l *lane) within(ctx context.Context) context.Context {
 	if deadline, ok := l.time.Deadline(); !ok || time.Until(deadline) < l.producer.timeout*9/10 {
 		l.end()

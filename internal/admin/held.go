@@ -20,10 +20,8 @@ func (a *Admin) held(r *http.Request, _ store.Actor, _ http.Header) (int, any, e
 	if err := q.end(); err != nil {
 		return 0, nil, err
 	}
-	if filter.Entity != "" {
-		if _, err := a.entity(filter.Entity); err != nil {
-			return 0, nil, err
-		}
+	if err := a.knows(filter); err != nil {
+		return 0, nil, err
 	}
 	found, err := a.mender.ListHeld(r.Context(), filter)
 	if err != nil {
@@ -34,6 +32,16 @@ func (a *Admin) held(r *http.Request, _ store.Actor, _ http.Header) (int, any, e
 		page.Held = append(page.Held, HeldOf(h))
 	}
 	return http.StatusOK, page, nil
+}
+
+// knows refuses a filter of an entity that is not configured: it has no held records to be
+// found.
+func (a *Admin) knows(f store.LetterFilter) error {
+	if f.Entity == "" {
+		return nil
+	}
+	_, err := a.entity(f.Entity)
+	return err
 }
 
 // heldNamed names one held record at the version that the caller has seen.
@@ -120,10 +128,8 @@ func (a *Admin) heldBulk(r *http.Request, by store.Actor, h http.Header, action 
 	if err != nil {
 		return 0, nil, err
 	}
-	if filter.Entity != "" {
-		if _, err := a.entity(filter.Entity); err != nil {
-			return 0, nil, err
-		}
+	if err := a.knows(filter); err != nil {
+		return 0, nil, err
 	}
 	found, err := a.mender.SelectHeld(r.Context(), filter)
 	if err != nil {
