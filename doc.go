@@ -1,18 +1,9 @@
-// Package afterwrite holds the nouns of a write-behind system for SQL databases.
+// Package afterwrite is a write-behind system for SQL databases: a write is accepted into
+// Redis, where every reader sees it immediately, and worker processes persist it to the
+// database in batches soon after.
 //
-// A write is accepted into Redis, where it is at once what every reader sees, and
-// is persisted to the database by worker processes soon after. The words used here
-// mean the same everywhere in the project:
-//
-//   - an [Entity] is a kind of record, mapped to one table;
-//   - a record is one instance of it, named by entity and id, whose [Values] are
-//     the canonical JSON texts of its fields;
-//   - a [Version] is the number that an accepted write gives a record;
-//   - a record is [Pending] until the database has its newest version, then
-//     [Persisted]; one that the database refused is [Held], and [Dead] when its
-//     [RetryPolicy] is exhausted;
-//   - a partition is a fixed share of an entity's ids: the unit of order, of
-//     scheduling and of Redis slot.
+// The nouns that all packages share are in package schema: entities, fields, records,
+// versions, retry policies and errors.
 //
 // # In a program of your own
 //
@@ -31,7 +22,4 @@
 // Without a producer.Config.Queue the workers' sweeper orders each flush, within seconds.
 // Entity, prefix and partitions have to be those of the workers' configuration. Close the
 // producer first, then the cache, then the store.
-//
-// The package imports nothing of the rest of the project, so that the write path,
-// the workers and an embedding program can agree on it without meeting.
 package afterwrite

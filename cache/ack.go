@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Ack marks records as persisted, where the flushed version is still the newest, and
@@ -12,7 +12,7 @@ import (
 // pending, so a late or repeated Ack is harmless. Call it only after the database has
 // committed. It returns the number of records marked, also beside an error: a large
 // batch takes several calls, and those before the failed one stand.
-func (c *Cache) Ack(ctx context.Context, e *afterwrite.Entity, partition int, batch Batch, flushed []afterwrite.Change) (int, error) {
+func (c *Cache) Ack(ctx context.Context, e *schema.Entity, partition int, batch Batch, flushed []schema.Change) (int, error) {
 	if len(flushed) == 0 {
 		return 0, nil
 	}
@@ -40,7 +40,7 @@ func (c *Cache) Ack(ctx context.Context, e *afterwrite.Entity, partition int, ba
 // served: 500 took Redis more than 4 ms, for which every write had to wait.
 const ackGather = 128
 
-func (c *Cache) ack(ctx context.Context, e *afterwrite.Entity, k keys, batch Batch, flushed []afterwrite.Change) (int, error) {
+func (c *Cache) ack(ctx context.Context, e *schema.Entity, k keys, batch Batch, flushed []schema.Change) (int, error) {
 	keys := append(make([]string, 0, 7+len(flushed)), k.stats, k.pending, k.held, k.dead, k.why, k.stream, k.letters)
 	args := append(make([]any, 0, 4+2*len(flushed)), c.channel(e.Name), keptEvents, batch.ReadAt.UnixMilli(), len(k.record))
 	for _, change := range flushed {
@@ -57,7 +57,7 @@ func (c *Cache) ack(ctx context.Context, e *afterwrite.Entity, k keys, batch Bat
 // Drop takes ids off the partition's lists whose record is still missing, and returns
 // their number. A missing record is one that Redis has lost: it is never taken for a
 // deletion.
-func (c *Cache) Drop(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) (int, error) {
+func (c *Cache) Drop(ctx context.Context, e *schema.Entity, partition int, ids []string) (int, error) {
 	if len(ids) == 0 {
 		return 0, nil
 	}

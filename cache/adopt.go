@@ -8,14 +8,14 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Adopt checks that Redis holds the entity with the same number of partitions as the
 // configuration, and records the number where it holds none. Another number is taken over
 // only while nothing waits for the database: an id changes its partition with it, and with
 // the partition its order. Else the error is ErrPartitionsChanged.
-func (c *Cache) Adopt(ctx context.Context, e *afterwrite.Entity) error {
+func (c *Cache) Adopt(ctx context.Context, e *schema.Entity) error {
 	stored, err := c.partitions(ctx, e)
 	if errors.Is(err, redis.Nil) {
 		if err := c.redis.HSetNX(ctx, c.partitionsKey(), e.Name, e.Partitions).Err(); err != nil {
@@ -37,7 +37,7 @@ func (c *Cache) Adopt(ctx context.Context, e *afterwrite.Entity) error {
 // where Redis was emptied, restored or exchanged: what it had accepted and the database
 // has not seen is gone. Changed are those that Redis holds with another number of partitions
 // than this caller: another process has taken them over since.
-func (c *Cache) Readopt(ctx context.Context, entities []*afterwrite.Entity) (forgotten, changed []*afterwrite.Entity, _ error) {
+func (c *Cache) Readopt(ctx context.Context, entities []*schema.Entity) (forgotten, changed []*schema.Entity, _ error) {
 	known, err := c.redis.HGetAll(ctx, c.partitionsKey()).Result()
 	if err != nil {
 		return nil, nil, fault("adopt", err)
@@ -62,7 +62,7 @@ func (c *Cache) Readopt(ctx context.Context, entities []*afterwrite.Entity) (for
 
 // Agrees reports whether Redis holds the entity with the number of partitions that it has
 // here: the number may be changed while a process with the old one still runs.
-func (c *Cache) Agrees(ctx context.Context, e *afterwrite.Entity) (bool, error) {
+func (c *Cache) Agrees(ctx context.Context, e *schema.Entity) (bool, error) {
 	stored, err := c.partitions(ctx, e)
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return false, fault("partitions", err)
@@ -73,14 +73,14 @@ func (c *Cache) Agrees(ctx context.Context, e *afterwrite.Entity) (bool, error) 
 // partitions is the number that Redis holds, or redis.Nil. It is asked for before it is
 // set: a full Redis refuses even a write that changes nothing, and the worker that would
 // empty it must be able to start.
-func (c *Cache) partitions(ctx context.Context, e *afterwrite.Entity) (int, error) {
+func (c *Cache) partitions(ctx context.Context, e *schema.Entity) (int, error) {
 	return c.redis.HGet(ctx, c.partitionsKey(), e.Name).Int()
 }
 
 // repartition retires every old partition, so that writers with the old number are
 // refused; then drops what they had cached, which nobody would keep fresh; then records
 // the new number. A crash on the way is mended by the next Adopt.
-func (c *Cache) repartition(ctx context.Context, e *afterwrite.Entity, stored int) error {
+func (c *Cache) repartition(ctx context.Context, e *schema.Entity, stored int) error {
 	for partition := range max(stored, e.Partitions) {
 		k := c.keys(e, partition)
 		retired, err := c.runInt(ctx, retireScript, append(k.lists()[:4], k.ranks()...), e.Partitions)
@@ -97,7 +97,7 @@ func (c *Cache) repartition(ctx context.Context, e *afterwrite.Entity, stored in
 			}
 		}
 		return fmt.Errorf("%s: redis holds records of partition %d that are not in the database yet; configured are %d partitions, redis has %d: %w",
-			e.Name, partition, e.Partitions, stored, afterwrite.ErrPartitionsChanged)
+			e.Name, partition, e.Partitions, stored, schema.ErrPartitionsChanged)
 	}
 	if _, err := c.InvalidateMatch(ctx, e, "*", nil); err != nil {
 		return err

@@ -13,17 +13,17 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // on is a bundle on a Redis of the test's own.
 func on(t *testing.T, address string) *bundle {
 	t.Helper()
-	b := &bundle{table: &table{rows: map[string]afterwrite.Values{}}}
-	b.e = &afterwrite.Entity{Name: "user", ID: afterwrite.ID{Max: 64}, Partitions: 2, Fields: []afterwrite.Field{
-		{Name: "name", Type: afterwrite.String}, {Name: "age", Type: afterwrite.Int}, {Name: "count", Type: afterwrite.Int},
+	b := &bundle{table: &table{rows: map[string]schema.Values{}}}
+	b.e = &schema.Entity{Name: "user", ID: schema.ID{Max: 64}, Partitions: 2, Fields: []schema.Field{
+		{Name: "name", Type: schema.String}, {Name: "age", Type: schema.Int}, {Name: "count", Type: schema.Int},
 	}}
 	require.NoError(t, b.e.Init())
 	var err error
@@ -40,9 +40,9 @@ func (b *bundle) everything(t *testing.T) {
 	require.NoError(t, err)
 	defer sub.Close()
 	b.put(t, "a", "Ann")
-	assert.Equal(t, afterwrite.Pending, b.get(t, "a").Status)
+	assert.Equal(t, schema.Pending, b.get(t, "a").Status)
 	b.flush(t)
-	assert.Equal(t, afterwrite.Persisted, b.get(t, "a").Status)
+	assert.Equal(t, schema.Persisted, b.get(t, "a").Status)
 	testkit.Eventually(t, "the event has come", func() bool {
 		select {
 		case events := <-sub.C():
@@ -95,7 +95,7 @@ func TestRedisWithTLSAndACL(t *testing.T) {
 		c, err := cache.New(cache.Config{URL: other.String(), Timeout: time.Second, Log: testkit.Logger(t)})
 		require.NoError(t, err)
 		err = c.Ping(t.Context())
-		require.ErrorIs(t, err, afterwrite.ErrUnavailable, what)
+		require.ErrorIs(t, err, schema.ErrUnavailable, what)
 		require.NotContains(t, err.Error(), "cret", what)
 		require.NoError(t, c.Close())
 	}
@@ -115,7 +115,7 @@ func TestRedisThatAsksForACertificate(t *testing.T) {
 	option, addr, cert, key := testkit.MutualTLS(t)
 	testkit.Redis(t, option)
 	b := on(t, "rediss://"+addr+"?ca="+cert)
-	require.ErrorIs(t, b.Ping(t.Context()), afterwrite.ErrUnavailable) // TLS 1.3: its reason may be lost with the connection
+	require.ErrorIs(t, b.Ping(t.Context()), schema.ErrUnavailable) // TLS 1.3: its reason may be lost with the connection
 	b = on(t, "rediss://"+addr+"?ca="+cert+"&cert="+cert+"&key="+key)
 	b.everything(t)
 	o, err := cache.ParseURL("redis-cluster://h:1?tls=true&ca=" + cert + "&cert=" + cert + "&key=" + key)
@@ -269,7 +269,7 @@ func (b *bundle) keepWriting(t *testing.T, id string) (stop func()) {
 					{Op: cache.OpPut, ID: id, Values: values("Ann", "1", "1")}}}
 				b.Write(context.WithoutCancel(ctx), g)
 				if err := g.Results[0].Err; err != nil {
-					assert.True(t, errors.Is(err, afterwrite.ErrUnavailable) || errors.Is(err, afterwrite.ErrOutcomeUnknown), "%v", err)
+					assert.True(t, errors.Is(err, schema.ErrUnavailable) || errors.Is(err, schema.ErrOutcomeUnknown), "%v", err)
 				}
 			}
 		})
@@ -290,8 +290,8 @@ func TestAReplicaRefusesWrites(t *testing.T) {
 	admin := server.Client(t)
 	require.NoError(t, admin.Do(t.Context(), "REPLICAOF", host, port).Err())
 	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "b", Values: values("Bob", "1", "1")})
-	require.ErrorIs(t, got.Err, afterwrite.ErrUnavailable)
-	require.NotErrorIs(t, got.Err, afterwrite.ErrOutcomeUnknown)
+	require.ErrorIs(t, got.Err, schema.ErrUnavailable)
+	require.NotErrorIs(t, got.Err, schema.ErrOutcomeUnknown)
 	v := group[string](t, b.Cache, cache.Policy{Group: "s"})
 	a, err := v.Read(t.Context(), "k", (&source{text: "1"}).load)
 	require.NoError(t, err)

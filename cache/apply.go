@@ -4,28 +4,28 @@ import (
 	"math"
 	"strconv"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Apply makes of a write and the row it meets the change that it is, by the same rules as
 // lua/write.lua. The version is the caller's to give. Versions in IfMatch are not looked
 // at, AnyVersion is.
 // Errors: ErrExists, ErrNotFound, ErrVersionMismatch, an InvalidError.
-func (w *Write) Apply(e *afterwrite.Entity, row afterwrite.Row) (afterwrite.Change, error) {
-	change := afterwrite.Change{ID: w.ID, Values: w.Values}
+func (w *Write) Apply(e *schema.Entity, row schema.Row) (schema.Change, error) {
+	change := schema.Change{ID: w.ID, Values: w.Values}
 	switch {
 	case w.IfMatch == AnyVersion && !row.Exists:
-		return change, afterwrite.ErrVersionMismatch
+		return change, schema.ErrVersionMismatch
 	case w.Op == OpPut:
 		return change, nil
 	case w.Op == OpCreate && row.Exists:
-		return change, afterwrite.ErrExists
+		return change, schema.ErrExists
 	case w.Op == OpCreate:
 		return change, nil
 	case !row.Exists:
-		return change, afterwrite.ErrNotFound
+		return change, schema.ErrNotFound
 	}
-	change.Values = append(afterwrite.Values(nil), row.Values...)
+	change.Values = append(schema.Values(nil), row.Values...)
 	switch w.Op {
 	case OpDelete:
 		change.Values, change.Deleted = nil, true
@@ -42,19 +42,19 @@ func (w *Write) Apply(e *afterwrite.Entity, row afterwrite.Row) (afterwrite.Chan
 }
 
 // add adds the deltas to values, or says which one cannot be added.
-func (w *Write) add(e *afterwrite.Entity, values afterwrite.Values) error {
+func (w *Write) add(e *schema.Entity, values schema.Values) error {
 	for _, d := range w.Deltas {
 		f := &e.Fields[d.Field]
 		n, err := strconv.ParseInt(values[d.Field], 10, 64)
 		if err != nil {
-			return afterwrite.Invalid(f.Name, "is null and cannot be incremented")
+			return schema.Invalid(f.Name, "is null and cannot be incremented")
 		}
 		if (d.By > 0 && n > math.MaxInt64-d.By) || (d.By < 0 && n < math.MinInt64-d.By) {
-			return afterwrite.Invalid(f.Name, "would overflow 64 bits")
+			return schema.Invalid(f.Name, "would overflow 64 bits")
 		}
 		n += d.By
 		if low, high := f.IntBounds(); n < low || n > high {
-			return afterwrite.Invalid(f.Name, "would be out of bounds: %s", bounds(e, f.Name))
+			return schema.Invalid(f.Name, "would be out of bounds: %s", bounds(e, f.Name))
 		}
 		values[d.Field] = strconv.FormatInt(n, 10)
 	}
@@ -63,11 +63,11 @@ func (w *Write) add(e *afterwrite.Entity, values afterwrite.Values) error {
 
 // Added are the values of the fields that an increment has added to, "" elsewhere; nil for
 // any other write.
-func (w *Write) Added(e *afterwrite.Entity, values afterwrite.Values) afterwrite.Values {
+func (w *Write) Added(e *schema.Entity, values schema.Values) schema.Values {
 	if w.Op != OpIncrement {
 		return nil
 	}
-	added := make(afterwrite.Values, len(e.Fields))
+	added := make(schema.Values, len(e.Fields))
 	for _, d := range w.Deltas {
 		added[d.Field] = values[d.Field]
 	}

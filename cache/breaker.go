@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/sony/gobreaker/v2"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // breakerPause is how long the breaker stays open before one command tries again.
@@ -80,7 +80,7 @@ func (b *breaker) guard(ctx context.Context, do func(context.Context) error) err
 		return struct{}{}, nil
 	})
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
-		return fmt.Errorf("redis hangs: %w", afterwrite.ErrUnavailable)
+		return fmt.Errorf("redis hangs: %w", schema.ErrUnavailable)
 	}
 	return own
 }

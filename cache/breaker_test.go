@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestARedisThatHangsCostsOneTimeout(t *testing.T) {
@@ -18,11 +18,11 @@ func TestARedisThatHangsCostsOneTimeout(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	server := testkit.Redis(t)
 	registry := prometheus.NewRegistry()
-	rows := &table{rows: map[string]afterwrite.Values{"a": {`"Ann"`}}}
+	rows := &table{rows: map[string]schema.Values{"a": {`"Ann"`}}}
 	c, err := cache.New(cache.Config{URL: server.URL(), Loader: rows, Timeout: timeout, Log: testkit.Logger(t), Registerer: registry})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	e := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}}}
+	e := &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String}}}
 	require.NoError(t, e.Init())
 	_, err = c.Get(t.Context(), e, "a")
 	require.NoError(t, err)

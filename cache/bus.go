@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // EventType is what has happened to a record, as the bus tells it.
@@ -31,7 +31,7 @@ type Happening struct {
 // all, whichever process caused them, until the context ends or the cache is closed. It
 // returns when they flow: what happens after is told. Events of one record come in their
 // order, one call at a time; a handler that is slow misses some, and is told so.
-func (c *Cache) On(ctx context.Context, e *afterwrite.Entity, handle func(context.Context, Happening), types ...EventType) error {
+func (c *Cache) On(ctx context.Context, e *schema.Entity, handle func(context.Context, Happening), types ...EventType) error {
 	sub, err := c.Subscribe(ctx, e)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Defaults of [Config].
@@ -52,7 +52,7 @@ type Config struct {
 // the primary. Missing ids are absent from the answer; the others have the canonical text of
 // each of the entity's fields.
 type Loader interface {
-	Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error)
+	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
 }
 
 // Cache is the state of all entities in one Redis. It is safe for concurrent use.
@@ -73,7 +73,7 @@ type Cache struct {
 	loads singleflight.Group // one load a record in this process, see get.go
 	hub   *hub               // events, see events.go
 
-	words      sync.Map // *afterwrite.Entity to its *words, see keys.go
+	words      sync.Map // *schema.Entity to its *words, see keys.go
 	keptTags   int
 	watches    watches       // entities that values depend on, see watch.go
 	locals     *locals       // L1s of values, see l1.go

@@ -10,21 +10,21 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // benched is a cache on a redis-server of its own, and an entity of six fields.
-func benched(b *testing.B, loader cache.Loader) (*cache.Cache, *afterwrite.Entity, *redisTime) {
+func benched(b *testing.B, loader cache.Loader) (*cache.Cache, *schema.Entity, *redisTime) {
 	b.Helper()
-	e := &afterwrite.Entity{
-		Name: "bench", Fields: []afterwrite.Field{
-			{Name: "name", Type: afterwrite.String, MaxLength: 200}, {Name: "email", Type: afterwrite.String, MaxLength: 320},
-			{Name: "age", Type: afterwrite.Int}, {Name: "visits", Type: afterwrite.Int},
-			{Name: "active", Type: afterwrite.Bool}, {Name: "note", Type: afterwrite.Text},
+	e := &schema.Entity{
+		Name: "bench", Fields: []schema.Field{
+			{Name: "name", Type: schema.String, MaxLength: 200}, {Name: "email", Type: schema.String, MaxLength: 320},
+			{Name: "age", Type: schema.Int}, {Name: "visits", Type: schema.Int},
+			{Name: "active", Type: schema.Bool}, {Name: "note", Type: schema.Text},
 		},
-		Flush: afterwrite.FlushPolicy{MaxPending: 100_000_000},
+		Flush: schema.FlushPolicy{MaxPending: 100_000_000},
 	}
 	require.NoError(b, e.Init())
 	server := testkit.Redis(b)
@@ -60,12 +60,12 @@ func (r *redisTime) report(b *testing.B, n int) {
 	b.ReportMetric((r.now()-r.since)*1e6/float64(n), "redis-µs/record")
 }
 
-func benchValues() afterwrite.Values {
-	return afterwrite.Values{`"Ann Example"`, `"ann@example.org"`, "34", "1208", "true", `"prefers letters"`}
+func benchValues() schema.Values {
+	return schema.Values{`"Ann Example"`, `"ann@example.org"`, "34", "1208", "true", `"prefers letters"`}
 }
 
 // puts are n puts of partition 0 whose ids begin at first.
-func puts(e *afterwrite.Entity, first, n int) *cache.Group {
+func puts(e *schema.Entity, first, n int) *cache.Group {
 	g := &cache.Group{Entity: e, Writes: make([]cache.Write, n)}
 	values := benchValues()
 	for i := range g.Writes {
@@ -133,8 +133,8 @@ func BenchmarkGetHit(b *testing.B) {
 // same answers every id with the same row.
 type same struct{}
 
-func (same) Load(_ context.Context, _ *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error) {
-	rows := make(map[string]afterwrite.Values, len(ids))
+func (same) Load(_ context.Context, _ *schema.Entity, ids []string) (map[string]schema.Values, error) {
+	rows := make(map[string]schema.Values, len(ids))
 	for _, id := range ids {
 		rows[id] = benchValues()
 	}
@@ -162,7 +162,7 @@ func BenchmarkFlush(b *testing.B) {
 	for _, n := range []int{1, 100, 500} {
 		c, e, _ := benched(b, nil)
 		var batch cache.Batch
-		var changes []afterwrite.Change
+		var changes []schema.Change
 		// step times one script and does the others beside it.
 		run := func(timed string) {
 			b.Run(fmt.Sprintf("%s/%d", timed, n), func(b *testing.B) {

@@ -10,33 +10,33 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // bundle is a cache of one entity on the shared Redis, with a table in memory in the
 // place of the database.
 type bundle struct {
 	*cache.Cache
-	e      *afterwrite.Entity
+	e      *schema.Entity
 	rdb    *redis.Client
 	prefix string
 	table  *table
 	faults *testkit.RedisFaults
 }
 
-func setup(t *testing.T, change ...func(*afterwrite.Entity, *cache.Config)) *bundle {
+func setup(t *testing.T, change ...func(*schema.Entity, *cache.Config)) *bundle {
 	t.Helper()
 	t.Parallel()
 	server := testkit.SharedRedis(t)
-	b := &bundle{rdb: server.Client(t), prefix: testkit.Prefix(t), table: &table{rows: map[string]afterwrite.Values{}}, faults: &testkit.RedisFaults{}}
-	b.e = &afterwrite.Entity{
-		Name: "user", ID: afterwrite.ID{Max: 64}, Partitions: 2,
-		Fields: []afterwrite.Field{
-			{Name: "name", Type: afterwrite.String, Required: true},
-			{Name: "age", Type: afterwrite.Int, Min: "0", Max: "150"},
-			{Name: "count", Type: afterwrite.Int, Default: "0"},
+	b := &bundle{rdb: server.Client(t), prefix: testkit.Prefix(t), table: &table{rows: map[string]schema.Values{}}, faults: &testkit.RedisFaults{}}
+	b.e = &schema.Entity{
+		Name: "user", ID: schema.ID{Max: 64}, Partitions: 2,
+		Fields: []schema.Field{
+			{Name: "name", Type: schema.String, Required: true},
+			{Name: "age", Type: schema.Int, Min: "0", Max: "150"},
+			{Name: "count", Type: schema.Int, Default: "0"},
 		},
 	}
 	cfg := cache.Config{URL: server.URL(), Prefix: b.prefix, Loader: b.table, Log: testkit.Logger(t), Hooks: []redis.Hook{b.faults}}
@@ -54,17 +54,17 @@ func setup(t *testing.T, change ...func(*afterwrite.Entity, *cache.Config)) *bun
 // table is a database table in memory.
 type table struct {
 	mu    sync.Mutex
-	rows  map[string]afterwrite.Values
+	rows  map[string]schema.Values
 	loads int
 	hold  chan struct{} // if set, a load waits for it after it has read
 	began chan struct{} // if set, told when a load has read
 }
 
-func (d *table) Load(ctx context.Context, _ *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error) {
+func (d *table) Load(ctx context.Context, _ *schema.Entity, ids []string) (map[string]schema.Values, error) {
 	d.mu.Lock()
 	d.loads++
 	hold, began := d.hold, d.began
-	rows := map[string]afterwrite.Values{}
+	rows := map[string]schema.Values{}
 	for _, id := range ids {
 		if values, ok := d.rows[id]; ok {
 			rows[id] = values
@@ -84,7 +84,7 @@ func (d *table) Load(ctx context.Context, _ *afterwrite.Entity, ids []string) (m
 	return rows, nil
 }
 
-func (d *table) set(id string, values afterwrite.Values) {
+func (d *table) set(id string, values schema.Values) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if values == nil {
@@ -94,14 +94,14 @@ func (d *table) set(id string, values afterwrite.Values) {
 	}
 }
 
-func (d *table) copy() map[string]afterwrite.Values {
+func (d *table) copy() map[string]schema.Values {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return maps.Clone(d.rows)
 }
 
-func values(name, age, count string) afterwrite.Values {
-	return afterwrite.Values{`"` + name + `"`, age, count}
+func values(name, age, count string) schema.Values {
+	return schema.Values{`"` + name + `"`, age, count}
 }
 
 // write sends one write and returns its result and order.
@@ -122,12 +122,12 @@ func (b *bundle) loading(t *testing.T, w cache.Write) cache.Written {
 	rows, err := b.table.Load(t.Context(), b.e, []string{w.ID})
 	require.NoError(t, err)
 	v, ok := rows[w.ID]
-	w.Row, w.Token = &afterwrite.Row{ID: w.ID, Exists: ok, Values: v}, got.Token
+	w.Row, w.Token = &schema.Row{ID: w.ID, Exists: ok, Values: v}, got.Token
 	got, _ = b.write(t, w)
 	return got
 }
 
-func (b *bundle) put(t *testing.T, id, name string) afterwrite.Version {
+func (b *bundle) put(t *testing.T, id, name string) schema.Version {
 	t.Helper()
 	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: id, Values: values(name, "30", "0")})
 	require.NoError(t, got.Err)
@@ -144,8 +144,8 @@ func (b *bundle) read(t *testing.T, partition int) cache.Batch {
 }
 
 // commit writes a batch to the table.
-func (b *bundle) commit(batch cache.Batch) []afterwrite.Change {
-	var changes []afterwrite.Change
+func (b *bundle) commit(batch cache.Batch) []schema.Change {
+	var changes []schema.Change
 	for _, d := range batch.Due {
 		if d.Deleted {
 			b.table.set(d.ID, nil)

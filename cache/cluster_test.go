@@ -8,18 +8,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Every script and every walk works on a Redis Cluster: the keys of a partition are of
 // one slot, and nothing depends on two of them being together.
 func TestRedisCluster(t *testing.T) {
 	t.Parallel()
-	b := &bundle{table: &table{rows: map[string]afterwrite.Values{}}, prefix: "aw"}
-	b.e = &afterwrite.Entity{Name: "user", Partitions: 8, Fields: []afterwrite.Field{
-		{Name: "name", Type: afterwrite.String}, {Name: "age", Type: afterwrite.Int}, {Name: "count", Type: afterwrite.Int},
+	b := &bundle{table: &table{rows: map[string]schema.Values{}}, prefix: "aw"}
+	b.e = &schema.Entity{Name: "user", Partitions: 8, Fields: []schema.Field{
+		{Name: "name", Type: schema.String}, {Name: "age", Type: schema.Int}, {Name: "count", Type: schema.Int},
 	}}
 	require.NoError(t, b.e.Init())
 	var err error
@@ -78,7 +78,7 @@ func TestRedisCluster(t *testing.T) {
 	assert.GreaterOrEqual(t, len(events), 201)
 	state, err := b.Status(t.Context(), b.e, "7")
 	require.NoError(t, err)
-	assert.Equal(t, afterwrite.Held, state.Record.Status)
+	assert.Equal(t, schema.Held, state.Record.Status)
 	b.flush(t)
 	assert.EqualValues(t, 201, b.total(t).Persisted)
 }
@@ -104,20 +104,20 @@ func TestI1AMovingSlotAppliesNoWriteByHalves(t *testing.T) {
 	_, finish := c.Move(slot)
 	for _, w := range []cache.Write{
 		{Op: cache.OpPut, ID: "a", Values: values("Bob", "1", "1")},
-		{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}},
+		{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}},
 		{Op: cache.OpDelete, ID: "a"},
 		{Op: cache.OpPut, ID: "new", Values: values("Bob", "1", "1")},
 	} {
 		got, _ := b.write(t, w)
-		require.ErrorIs(t, got.Err, afterwrite.ErrUnavailable)
-		require.NotErrorIs(t, got.Err, afterwrite.ErrOutcomeUnknown)
+		require.ErrorIs(t, got.Err, schema.ErrUnavailable)
+		require.NotErrorIs(t, got.Err, schema.ErrOutcomeUnknown)
 		after := b.get(t, "a")
 		assert.Equal(t, before.Version, after.Version, "nothing was written")
-		assert.Equal(t, afterwrite.Persisted, after.Status)
+		assert.Equal(t, schema.Persisted, after.Status)
 	}
 	finish()
 	b.put(t, "a", "Bob")
-	assert.Equal(t, afterwrite.Pending, b.get(t, "a").Status)
+	assert.Equal(t, schema.Pending, b.get(t, "a").Status)
 	b.flush(t)
 	b.total(t)
 }
@@ -163,7 +163,7 @@ func TestClusterFailover(t *testing.T) {
 		return err == nil && read.Version == got.Version && read.Source == cache.Hit
 	})
 	stop()
-	assert.Equal(t, afterwrite.Pending, b.get(t, "a").Status, "what was replicated is there")
+	assert.Equal(t, schema.Pending, b.get(t, "a").Status, "what was replicated is there")
 	b.flush(t)
 	b.total(t)
 }

@@ -10,9 +10,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // TestCountersThroughEverything has 64 callers count on a few records while replies are
@@ -72,7 +72,7 @@ func TestCountersThroughEverything(t *testing.T) {
 // countOnce adds 1 under an operation id, loading the record where that is asked for, and
 // reports whether it is known to be counted.
 func (b *bundle) countOnce(id, key string) bool {
-	w := cache.Write{Op: cache.OpIncrement, ID: id, Key: key, KeyHash: "h", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}}
+	w := cache.Write{Op: cache.OpIncrement, ID: id, Key: key, KeyHash: "h", Deltas: []schema.Delta{{Field: 2, By: 1}}}
 	for range 3 {
 		g := &cache.Group{Entity: b.e, Partition: b.e.Partition(id), Writes: []cache.Write{w}}
 		b.Write(context.Background(), g)
@@ -82,7 +82,7 @@ func (b *bundle) countOnce(id, key string) bool {
 		}
 		rows, _ := b.table.Load(context.Background(), b.e, []string{id})
 		v, ok := rows[id]
-		w.Row, w.Token = &afterwrite.Row{ID: id, Exists: ok, Values: v}, got.Token
+		w.Row, w.Token = &schema.Row{ID: id, Exists: ok, Values: v}, got.Token
 	}
 	return false
 }

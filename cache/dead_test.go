@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // killAll has every due record die.
@@ -19,7 +19,7 @@ func (b *bundle) killAll(t *testing.T) {
 	for partition := range b.e.Partitions {
 		var refused []cache.Refused
 		for _, d := range b.read(t, partition).Due {
-			refused = append(refused, cache.Refused{Change: d.Change, Attempts: d.Attempts + 1, Refusal: afterwrite.Refusal{Kind: afterwrite.KindCheck, Message: "no"}})
+			refused = append(refused, cache.Refused{Change: d.Change, Attempts: d.Attempts + 1, Refusal: schema.Refusal{Kind: schema.KindCheck, Message: "no"}})
 		}
 		for want := len(refused); ; want = 0 {
 			n, err := b.Die(t.Context(), b.e, partition, refused)
@@ -38,7 +38,7 @@ func TestDeadRecordStaysReadableAndPinned(t *testing.T) {
 	b.holdAll(t, 0)
 	b.killAll(t)
 	read := b.get(t, "a")
-	assert.Equal(t, afterwrite.Dead, read.Status)
+	assert.Equal(t, schema.Dead, read.Status)
 	assert.Equal(t, values("x", "30", "0"), read.Values)
 	assert.Negative(t, ttl(t, b, "a"))
 	n, err := b.Invalidate(t.Context(), b.e, []string{"a"})
@@ -47,7 +47,7 @@ func TestDeadRecordStaysReadableAndPinned(t *testing.T) {
 	state, err := b.Status(t.Context(), b.e, "a")
 	require.NoError(t, err)
 	assert.Equal(t, 2, state.Attempts)
-	assert.Equal(t, afterwrite.KindCheck, state.Refusal.Kind)
+	assert.Equal(t, schema.KindCheck, state.Refusal.Kind)
 	assert.WithinDuration(t, time.Now(), state.DiedAt, time.Minute)
 	assert.EqualValues(t, 1, b.total(t).Dead)
 	assert.Empty(t, b.read(t, b.e.Partition("a")).Due)
@@ -77,7 +77,7 @@ func TestRetryPutsTheNamedVersionBack(t *testing.T) {
 func TestDiscardPutsTheRowBack(t *testing.T) {
 	row := values("row", "1", "1")
 	for name, c := range map[string]struct {
-		row  afterwrite.Values
+		row  schema.Values
 		dead bool
 	}{"dead with a row": {row, true}, "dead without a row": {nil, true}, "held with a row": {row, false}} {
 		t.Run(name, func(t *testing.T) {
@@ -92,18 +92,18 @@ func TestDiscardPutsTheRowBack(t *testing.T) {
 				b.holdAll(t, time.Hour)
 			}
 			wrong, _ := b.write(t, cache.Write{Op: cache.OpDiscard, ID: "a", IfMatch: version - 1, Values: c.row})
-			require.ErrorIs(t, wrong.Err, afterwrite.ErrVersionMismatch)
+			require.ErrorIs(t, wrong.Err, schema.ErrVersionMismatch)
 			got, _ := b.write(t, cache.Write{Op: cache.OpDiscard, ID: "a", IfMatch: version, Values: c.row})
 			require.NoError(t, got.Err)
 			read := b.get(t, "a")
-			assert.Equal(t, afterwrite.Pending, read.Status)
+			assert.Equal(t, schema.Pending, read.Status)
 			assert.Equal(t, c.row == nil, read.Deleted)
 			total := b.total(t)
 			assert.EqualValues(t, 2, total.Accepted)
 			assert.EqualValues(t, 1, total.Discarded)
 			assert.Zero(t, total.Dead+total.Held)
 			again, _ := b.write(t, cache.Write{Op: cache.OpDiscard, ID: "a", IfMatch: version, Values: c.row})
-			require.ErrorIs(t, again.Err, afterwrite.ErrVersionMismatch, "once")
+			require.ErrorIs(t, again.Err, schema.ErrVersionMismatch, "once")
 			b.flush(t)
 			b.total(t)
 			assert.Equal(t, c.row, b.table.copy()["a"])
@@ -128,7 +128,7 @@ func TestDiscardOfADeadDeletion(t *testing.T) {
 }
 
 func TestRescheduleMovesWhatHasNotMoved(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	b.put(t, "a", "x")
 	b.put(t, "b", "x")
 	b.holdAll(t, time.Hour)
@@ -136,7 +136,7 @@ func TestRescheduleMovesWhatHasNotMoved(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, waiting, 2)
 	assert.Equal(t, 1, waiting[0].Attempts)
-	assert.Equal(t, afterwrite.KindUnique, waiting[0].Refusal.Kind)
+	assert.Equal(t, schema.KindUnique, waiting[0].Refusal.Kind)
 	assert.WithinDuration(t, time.Now(), waiting[0].At, time.Minute)
 	n, err := b.Reschedule(t.Context(), b.e, 0, []cache.Move{
 		{ID: waiting[0].ID, From: waiting[0].Next, To: time.Now().Add(-time.Second)},
@@ -152,7 +152,7 @@ func TestRescheduleMovesWhatHasNotMoved(t *testing.T) {
 func (b *bundle) kept(t *testing.T, since time.Time) (events []cache.Event, whole bool) {
 	t.Helper()
 	whole = true
-	for kept, err := range b.Events(t.Context(), []*afterwrite.Entity{b.e}, since) {
+	for kept, err := range b.Events(t.Context(), []*schema.Entity{b.e}, since) {
 		require.NoError(t, err)
 		whole = whole && kept.Events != nil
 		events = append(events, kept.Events...)
@@ -202,7 +202,7 @@ func TestEventsDroppedWhileTheyAreRead(t *testing.T) {
 		}
 	}
 	seen, missed := map[string]bool{}, false
-	for kept, err := range b.Events(t.Context(), []*afterwrite.Entity{b.e}, start) {
+	for kept, err := range b.Events(t.Context(), []*schema.Entity{b.e}, start) {
 		require.NoError(t, err)
 		if len(seen) == 0 {
 			tell(100, 3000) // far more than are kept

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Die moves refused records whose policy is exhausted from pending or held to dead, where
 // the refused version is still the newest. Their dead letters must be in the database
 // before. It returns the number of records that died. A repeat changes nothing.
-func (c *Cache) Die(ctx context.Context, e *afterwrite.Entity, partition int, refused []Refused) (int, error) {
+func (c *Cache) Die(ctx context.Context, e *schema.Entity, partition int, refused []Refused) (int, error) {
 	if len(refused) == 0 {
 		return 0, nil
 	}

@@ -10,12 +10,12 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Due is a record that the database should see now.
 type Due struct {
-	afterwrite.Change
+	schema.Change
 	Held         bool      // refused before; else it is pending
 	Attempts     int       // refusals so far
 	History      []Attempt // the last of them, oldest first
@@ -42,7 +42,7 @@ const dueGather = 128
 // that have waited the entity's flush delay, oldest first, then held ones whose next
 // attempt has come, but for those that are set apart. Call it only while the partition's
 // fence is locked, or the batch may be older than what another flusher has written.
-func (c *Cache) Due(ctx context.Context, e *afterwrite.Entity, partition, limit, maxBytes int) (Batch, error) {
+func (c *Cache) Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (Batch, error) {
 	k := c.keys(e, partition)
 	b, pending, held, err := c.listDue(ctx, e, k, limit, heldShare(e, limit))
 	if err != nil {
@@ -67,7 +67,7 @@ func (c *Cache) Due(ctx context.Context, e *afterwrite.Entity, partition, limit,
 // DueAlone reads the one record, of those that are held, set apart and due, whose attempt
 // has been due for longest. Where there is none Due is empty. Call it only while the
 // partition's fence is locked, as [Cache.Due].
-func (c *Cache) DueAlone(ctx context.Context, e *afterwrite.Entity, partition int) (Batch, error) {
+func (c *Cache) DueAlone(ctx context.Context, e *schema.Entity, partition int) (Batch, error) {
 	k := c.keys(e, partition)
 	b, _, held, err := c.listDue(ctx, e, k, e.Flush.Batch, e.Flush.Batch)
 	if err != nil {
@@ -84,7 +84,7 @@ func (c *Cache) DueAlone(ctx context.Context, e *afterwrite.Entity, partition in
 }
 
 // listDue lists what is due, as yet without its state.
-func (c *Cache) listDue(ctx context.Context, e *afterwrite.Entity, k keys, limit, share int) (b Batch, pending, held []Due, err error) {
+func (c *Cache) listDue(ctx context.Context, e *schema.Entity, k keys, limit, share int) (b Batch, pending, held []Due, err error) {
 	reply, err := c.run(ctx, dueScript, []string{k.pending, k.held, k.why, k.stats}, limit, ms(e.Flush.Delay), share)
 	if err != nil {
 		return Batch{}, nil, nil, err
@@ -118,7 +118,7 @@ func listed(list, details any) []Due {
 }
 
 // readDue reads listed records into the batch until room, in bytes of values, is used up.
-func (c *Cache) readDue(ctx context.Context, e *afterwrite.Entity, k keys, b *Batch, some []Due, room int) error {
+func (c *Cache) readDue(ctx context.Context, e *schema.Entity, k keys, b *Batch, some []Due, room int) error {
 	for chunk := range slices.Chunk(some, dueGather) {
 		if room <= 0 {
 			b.More = true
@@ -167,8 +167,8 @@ func (c *Cache) states(ctx context.Context, k keys, some []Due) ([][]string, err
 // read fills d from the texts of its record. Without a version it is a lease or a barrier,
 // or not there, and no record. One that was listed as held and was written since is no
 // longer what was refused.
-func (d *Due) read(e *afterwrite.Entity, state []string, listed time.Time) bool {
-	values := make(afterwrite.Values, len(e.Fields))
+func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
+	values := make(schema.Values, len(e.Fields))
 	next := 0 // a record mostly has its fields in the entity's order
 	for i := 0; i+1 < len(state); i += 2 {
 		name, text := state[i], state[i+1]
@@ -199,7 +199,7 @@ func (d *Due) read(e *afterwrite.Entity, state []string, listed time.Time) bool 
 // partition does not keep them waiting. A batch that was made smaller than the entity's is
 // one of a partition whose flushes fail: there a held record, which may be why, waits until
 // its neighbours are through.
-func heldShare(e *afterwrite.Entity, limit int) int {
+func heldShare(e *schema.Entity, limit int) int {
 	if limit < e.Flush.Batch {
 		return 0
 	}
@@ -212,27 +212,27 @@ func heldShare(e *afterwrite.Entity, limit int) int {
 
 // why is the JSON beside a held or dead record: its refusal, and those before it.
 type why struct {
-	Version    afterwrite.Version `json:"version"`
-	Attempts   int                `json:"attempts"`
-	Kind       afterwrite.Kind    `json:"kind"`
-	Constraint string             `json:"constraint,omitempty"`
-	Column     string             `json:"column,omitempty"`
-	Message    string             `json:"message"`
-	At         int64              `json:"at"`              // ms
-	Since      int64              `json:"since,omitempty"` // when it first waited, ms
-	Apart      bool               `json:"apart,omitempty"` // it is to be flushed alone
-	History    []brief            `json:"history,omitempty"`
+	Version    schema.Version `json:"version"`
+	Attempts   int            `json:"attempts"`
+	Kind       schema.Kind    `json:"kind"`
+	Constraint string         `json:"constraint,omitempty"`
+	Column     string         `json:"column,omitempty"`
+	Message    string         `json:"message"`
+	At         int64          `json:"at"`              // ms
+	Since      int64          `json:"since,omitempty"` // when it first waited, ms
+	Apart      bool           `json:"apart,omitempty"` // it is to be flushed alone
+	History    []brief        `json:"history,omitempty"`
 }
 
 // parseWhy reads the detail, or as much of it as can be read.
 func parseWhy(text string) why {
 	var w why
 	if json.Unmarshal([]byte(text), &w) != nil {
-		return why{Kind: afterwrite.KindPoison, Message: text}
+		return why{Kind: schema.KindPoison, Message: text}
 	}
 	return w
 }
 
-func (w why) refusal() *afterwrite.Refusal {
-	return &afterwrite.Refusal{Kind: w.Kind, Constraint: w.Constraint, Column: w.Column, Message: w.Message}
+func (w why) refusal() *schema.Refusal {
+	return &schema.Refusal{Kind: w.Kind, Constraint: w.Constraint, Column: w.Column, Message: w.Message}
 }

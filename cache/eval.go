@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Script is a Lua script of a package that is built on the cache. Make it once, at
@@ -92,5 +92,5 @@ func (s *Script) fault(err error) error {
 	if !s.once || answered(err) && !brokenOff(err) || neverSent(err) {
 		return fault(s.name, err)
 	}
-	return fmt.Errorf("%s: %w: %w", s.name, afterwrite.ErrOutcomeUnknown, err)
+	return fmt.Errorf("%s: %w: %w", s.name, schema.ErrOutcomeUnknown, err)
 }

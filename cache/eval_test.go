@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 const countSource = `return redis.call('INCRBY', KEYS[1], ARGV[1])`
@@ -25,12 +25,12 @@ func TestEvalSendsAgainOnlyWhatMayBe(t *testing.T) {
 		err     error
 	}{
 		"again":             {cache.NewScript("count", countSource), 0, "3", nil},
-		"again, not wanted": {cache.NewScript("count_unwanted", countSource), -1, "2", afterwrite.ErrUnavailable},
-		"once":              {cache.NewOnceScript("count_once", countSource), 0, "2", afterwrite.ErrOutcomeUnknown},
+		"again, not wanted": {cache.NewScript("count_unwanted", countSource), -1, "2", schema.ErrUnavailable},
+		"once":              {cache.NewOnceScript("count_once", countSource), 0, "2", schema.ErrOutcomeUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			proxy := testkit.NewProxy(t, server.Addr())
-			b := setup(t, func(_ *afterwrite.Entity, cfg *cache.Config) {
+			b := setup(t, func(_ *schema.Entity, cfg *cache.Config) {
 				cfg.URL, cfg.Timeout, cfg.Retries = proxy.URL(t, server.URL()), 500*time.Millisecond, tt.retries
 			})
 			key := b.Key("test", name, "n")
@@ -65,7 +65,7 @@ func TestEvalMany(t *testing.T) {
 	require.NoError(t, runs[1].Err)
 	require.Equal(t, []any{"b", int64(7)}, runs[2].Reply)
 	_, err := b.Eval(t.Context(), cache.NewScript("bad", `return redis.call('NOPE')`), nil)
-	require.ErrorIs(t, err, afterwrite.ErrUnavailable)
+	require.ErrorIs(t, err, schema.ErrUnavailable)
 }
 
 // TestKeysOfSpaces shows that no tag gets out of its space, or into that of an entity.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Event tells that something happened to a record. Events are hints: Pub/Sub delivers
@@ -21,7 +21,7 @@ type Event struct {
 	Entity  string
 	At      time.Time // by Redis's clock
 	ID      string
-	Version afterwrite.Version
+	Version schema.Version
 	Deleted bool // of "written" and "persisted": the record was deleted
 
 	Number int64 // of the message that told of it; they grow by partition
@@ -71,13 +71,13 @@ func (s *Subscription) Close() { s.hub.remove(s) }
 
 // Subscribe starts the delivery of an entity's events. What happens after it returned is
 // delivered, or Lost says so.
-func (c *Cache) Subscribe(ctx context.Context, e *afterwrite.Entity) (*Subscription, error) {
+func (c *Cache) Subscribe(ctx context.Context, e *schema.Entity) (*Subscription, error) {
 	return c.hub.subscribe(ctx, c.topic(e), "")
 }
 
 // subscribeTo starts the delivery of one record's events. Only the last one waits: who
 // waits for a record are many, and look at its state.
-func (c *Cache) subscribeTo(ctx context.Context, e *afterwrite.Entity, id string) (*Subscription, error) {
+func (c *Cache) subscribeTo(ctx context.Context, e *schema.Entity, id string) (*Subscription, error) {
 	return c.hub.subscribe(ctx, c.topic(e), id)
 }
 
@@ -88,7 +88,7 @@ type topic struct {
 	listen func(context.Context) error // tells the scripts that somebody listens; nil: they always tell
 }
 
-func (c *Cache) topic(e *afterwrite.Entity) topic {
+func (c *Cache) topic(e *schema.Entity) topic {
 	return topic{name: e.Name, listen: func(ctx context.Context) error { return c.listen(ctx, e) }}
 }
 
@@ -326,7 +326,7 @@ func (c *Cache) renewListening(ctx context.Context, t topic) {
 	}
 }
 
-func (c *Cache) listen(ctx context.Context, e *afterwrite.Entity) error {
+func (c *Cache) listen(ctx context.Context, e *schema.Entity) error {
 	calls := make([]*call, e.Partitions)
 	for i := range calls {
 		calls[i] = newCall([]string{c.keys(e, i).stats}, ms(listenFor))

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // A loader that knows better than the policy how long its value is good; zero keeps it out.
@@ -36,10 +36,10 @@ func ExampleValues_Get() {
 	if err != nil {
 		panic(err)
 	}
-	_, err = names.Load(ctx, "nobody", func(context.Context) (string, error) { return "", afterwrite.ErrNotFound })
-	fmt.Println(errors.Is(err, afterwrite.ErrNotFound))
+	_, err = names.Load(ctx, "nobody", func(context.Context) (string, error) { return "", schema.ErrNotFound })
+	fmt.Println(errors.Is(err, schema.ErrNotFound))
 	_, err = names.Get(ctx, "nobody") // from Redis: nothing is loaded
-	fmt.Println(errors.Is(err, afterwrite.ErrNotFound))
+	fmt.Println(errors.Is(err, schema.ErrNotFound))
 	fmt.Println(errors.Is(names.Set(ctx, "long", strings.Repeat("x", 101)), cache.ErrTooLarge))
 	// Output:
 	// true
@@ -48,9 +48,9 @@ func ExampleValues_Get() {
 }
 
 // rows is a database for examples.
-type rows map[string]afterwrite.Values
+type rows map[string]schema.Values
 
-func (r rows) Load(context.Context, *afterwrite.Entity, []string) (map[string]afterwrite.Values, error) {
+func (r rows) Load(context.Context, *schema.Entity, []string) (map[string]schema.Values, error) {
 	return r, nil
 }
 
@@ -61,7 +61,7 @@ func ExampleCache_On() {
 	c, done := openWith(database)
 	defer done()
 	ctx := context.Background()
-	user := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}}}
+	user := &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String}}}
 	if err := user.Init(); err != nil {
 		panic(err)
 	}
@@ -73,7 +73,7 @@ func ExampleCache_On() {
 		read, err := c.Get(ctx, user, "1")
 		fmt.Println(read.Values[0], read.Source, err)
 	}
-	database["1"] = afterwrite.Values{`"Ada Lovelace"`}
+	database["1"] = schema.Values{`"Ada Lovelace"`}
 	n, err := c.Invalidate(ctx, user, []string{"1"})
 	h := <-told
 	fmt.Println(n, err, h.What, h.ID)

@@ -7,8 +7,8 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // open returns a cache on a Redis in this process.
@@ -116,7 +116,7 @@ func ExamplePolicy() {
 		Group: "rates", TTL: 5 * time.Minute, Jitter: 0.1, NegativeTTL: 10 * time.Second,
 		Stale: time.Minute, StaleOnError: time.Hour, Early: 1,
 		MaxSize: 256 << 10, CompressAbove: 4 << 10,
-		L1: afterwrite.L1{Bytes: 16 << 20, Age: 2 * time.Second},
+		L1: schema.L1{Bytes: 16 << 20, Age: 2 * time.Second},
 	}
 	c, done := open()
 	defer done()

@@ -3,7 +3,7 @@ package cache
 import (
 	"context"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // LoseMessage uses up the number of a message that nobody sends: a message that was lost.
@@ -26,6 +26,6 @@ func Gathered(c *Cache, key string) int {
 }
 
 // SubscribeTo is how Wait subscribes.
-func SubscribeTo(ctx context.Context, c *Cache, e *afterwrite.Entity, id string) (*Subscription, error) {
+func SubscribeTo(ctx context.Context, c *Cache, e *schema.Entity, id string) (*Subscription, error) {
 	return c.subscribeTo(ctx, e, id)
 }

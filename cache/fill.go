@@ -5,14 +5,14 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // fill puts a loaded row into the cache under the lease it was loaded with. It returns
 // the version that the fill took, or 0 where the lease was gone, when the row may be older
 // than what a write, a deletion or an invalidation left, or where the partition runs with
 // another number of partitions. It is not cached then.
-func (c *Cache) fill(ctx context.Context, e *afterwrite.Entity, row afterwrite.Row, token string) (afterwrite.Version, error) {
+func (c *Cache) fill(ctx context.Context, e *schema.Entity, row schema.Row, token string) (schema.Version, error) {
 	k := c.keys(e, e.Partition(row.ID))
 	exists := "0"
 	if row.Exists {
@@ -36,7 +36,7 @@ func (c *Cache) fill(ctx context.Context, e *afterwrite.Entity, row afterwrite.R
 
 // ttl draws the life of a persisted record in the cache. The random part keeps records
 // that were cached together from expiring together.
-func ttl(e *afterwrite.Entity, values afterwrite.Values, deleted bool) time.Duration {
+func ttl(e *schema.Entity, values schema.Values, deleted bool) time.Duration {
 	if deleted {
 		return e.Cache.NegativeTTL
 	}

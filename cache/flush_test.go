@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // holdAll has every pending record refused once.
@@ -26,7 +26,7 @@ func (b *bundle) holdAll(t *testing.T, after time.Duration) {
 		for _, d := range b.read(t, partition).Due {
 			refused = append(refused, cache.Refused{
 				Change: d.Change, Attempts: d.Attempts + 1, Next: time.Now().Add(after),
-				Refusal: afterwrite.Refusal{Kind: afterwrite.KindUnique, Constraint: "uq", Message: "taken"},
+				Refusal: schema.Refusal{Kind: schema.KindUnique, Constraint: "uq", Message: "taken"},
 			})
 		}
 		n, err := b.Hold(t.Context(), b.e, partition, refused)
@@ -46,12 +46,12 @@ func TestI3NewerWriteDuringAFlushStaysPending(t *testing.T) {
 	assert.Zero(t, n)
 	state, err := b.Status(t.Context(), b.e, "a")
 	require.NoError(t, err)
-	assert.Equal(t, afterwrite.Pending, state.Record.Status)
+	assert.Equal(t, schema.Pending, state.Record.Status)
 	assert.False(t, state.PendingSince.Before(batch.ReadAt), "what was accepted before the read is in the database")
 	b.flush(t)
 	state, err = b.Status(t.Context(), b.e, "a")
 	require.NoError(t, err)
-	assert.Equal(t, afterwrite.Persisted, state.Record.Status)
+	assert.Equal(t, schema.Persisted, state.Record.Status)
 	assert.Equal(t, version, state.Record.Version)
 	assert.Positive(t, ttl(t, b, "a"))
 	assert.EqualValues(t, 1, b.total(t).Superseded)
@@ -78,7 +78,7 @@ func TestI7RepeatedAckCountsOnce(t *testing.T) {
 // TestAckOfALargeBatch: a batch takes several calls. Where one of them is lost, those
 // before it stand, and a repeat does the rest, each record once.
 func TestAckOfALargeBatch(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	b.put(t, "first", "one")
 	b.flush(t) // from now on Redis knows the script
 	const records = 300
@@ -91,7 +91,7 @@ func TestAckOfALargeBatch(t *testing.T) {
 	require.Len(t, changes, records)
 	second := b.faults.Inject(testkit.Vanish, testkit.Script(t, "ack"), testkit.After(1))
 	marked, err := b.Ack(t.Context(), b.e, 0, batch, changes)
-	require.ErrorIs(t, err, afterwrite.ErrUnavailable)
+	require.ErrorIs(t, err, schema.ErrUnavailable)
 	require.Equal(t, 1, second.Hits())
 	require.Positive(t, marked)
 	require.Less(t, marked, records)
@@ -117,7 +117,7 @@ func TestPutDeletePutAcrossBatches(t *testing.T) {
 	assert.Equal(t, values("two", "30", "0"), b.get(t, "a").Values, "the tombstone is gone")
 	assert.Negative(t, ttl(t, b, "a"))
 	b.flush(t)
-	assert.Equal(t, map[string]afterwrite.Values{"a": values("two", "30", "0")}, b.table.copy())
+	assert.Equal(t, map[string]schema.Values{"a": values("two", "30", "0")}, b.table.copy())
 	b.total(t)
 }
 
@@ -134,7 +134,7 @@ func TestPutDeletePutInOneBatch(t *testing.T) {
 }
 
 func TestDueBoundsRecordsAndBytes(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	for i := range 10 {
 		b.put(t, fmt.Sprint(i), "0123456789")
 	}
@@ -201,7 +201,7 @@ func TestWhatHappensWhileABatchIsRead(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+			b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 			b.put(t, "a", "old")
 			b.holdAll(t, 0)
 			held := b.faults.Inject(testkit.Hold, testkit.Command("hgetall"))
@@ -218,7 +218,7 @@ func TestWhatHappensWhileABatchIsRead(t *testing.T) {
 			one.check(t, b, batch)
 			b.commit(batch)
 			if len(batch.Due) > 0 {
-				n, err := b.Ack(t.Context(), b.e, 0, batch, []afterwrite.Change{batch.Due[0].Change})
+				n, err := b.Ack(t.Context(), b.e, 0, batch, []schema.Change{batch.Due[0].Change})
 				require.NoError(t, err)
 				assert.Equal(t, 1, n)
 				assert.Zero(t, b.total(t).Imbalance())
@@ -228,7 +228,7 @@ func TestWhatHappensWhileABatchIsRead(t *testing.T) {
 }
 
 func TestDueWaitsTheFlushDelay(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions, e.Flush.Delay = 1, time.Minute })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions, e.Flush.Delay = 1, time.Minute })
 	_, order := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
 	assert.Equal(t, time.Minute, order.Delay)
 	assert.Empty(t, b.read(t, 0).Due)
@@ -241,7 +241,7 @@ func TestDueWaitsTheFlushDelay(t *testing.T) {
 }
 
 func TestMissingRecordIsNoDeletion(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	b.put(t, "a", "x")
 	b.put(t, "b", "x")
 	require.NoError(t, b.rdb.Del(t.Context(), b.key("a")).Err())
@@ -260,7 +260,7 @@ func TestMissingRecordIsNoDeletion(t *testing.T) {
 
 // One record a batch: now and then it is a held one, and mostly a pending one.
 func TestI5HeldRecordsHaveAShareOfSmallBatches(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 1 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 1 })
 	b.put(t, "held", "x")
 	b.holdAll(t, 0)
 	b.put(t, "pending", "x")
@@ -276,7 +276,7 @@ func TestI5HeldRecordsHaveAShareOfSmallBatches(t *testing.T) {
 
 // A partition that is never empty of pending records still tries its held ones.
 func TestI5HeldRecordsHaveAShareOfAFullBatch(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 20 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 20 })
 	for i := range 5 {
 		b.put(t, fmt.Sprint("held", i), "x")
 	}
@@ -351,7 +351,7 @@ func TestHeldAttemptsAreCountedThroughDue(t *testing.T) {
 // The race between the last ack and a new write: whichever comes first, a task is live
 // or ordered while anything is pending.
 func TestI2NoWakeUpIsLost(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	orders := make(chan cache.Order, 10_000)
 	var writers sync.WaitGroup
 	for w := range 4 {
@@ -399,12 +399,12 @@ func TestI2NoWakeUpIsLost(t *testing.T) {
 }
 
 func TestStaleGenerationMayNotWork(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, cfg *cache.Config) { e.Partitions, cfg.FlagMargin = 1, time.Millisecond })
+	b := setup(t, func(e *schema.Entity, cfg *cache.Config) { e.Partitions, cfg.FlagMargin = 1, time.Millisecond })
 	_, first := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
 	var second []cache.Order
 	testkit.Eventually(t, "the flag runs out and the sweeper orders anew", func() bool {
 		var err error
-		second, err = b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+		second, err = b.Sweep(t.Context(), []*schema.Entity{b.e})
 		require.NoError(t, err)
 		return len(second) == 1
 	})
@@ -427,7 +427,7 @@ func TestStaleGenerationMayNotWork(t *testing.T) {
 }
 
 func TestEndOrdersAWakeUpForHeldRecords(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	_, order := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
 	live, err := b.Begin(t.Context(), order, time.Minute)
 	require.NoError(t, err)
@@ -455,7 +455,7 @@ func TestEndOrdersAWakeUpForHeldRecords(t *testing.T) {
 }
 
 func TestSweepOrdersOverdueHeldRecords(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, cfg *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, cfg *cache.Config) { e.Partitions = 1 })
 	_, order := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
 	live, err := b.Begin(t.Context(), order, time.Minute)
 	require.NoError(t, err)
@@ -463,11 +463,11 @@ func TestSweepOrdersOverdueHeldRecords(t *testing.T) {
 	_, err = b.End(t.Context(), live, true)
 	require.NoError(t, err)
 	testkit.Eventually(t, "the sweeper orders the retry", func() bool {
-		orders, err := b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+		orders, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
 		require.NoError(t, err)
 		return len(orders) == 1
 	})
-	orders, err := b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+	orders, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
 	require.NoError(t, err)
 	assert.Empty(t, orders, "once")
 }
@@ -475,7 +475,7 @@ func TestSweepOrdersOverdueHeldRecords(t *testing.T) {
 // Redis's clock was an hour ahead while records were accepted and their flag was taken, and
 // their worker died: neither they nor what is written since wait for that hour.
 func TestI2AClockSetBackKeepsNothingWaiting(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, cfg *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, cfg *cache.Config) { e.Partitions = 1 })
 	b.put(t, "early", "x")
 	ahead := time.Now().Add(time.Hour).UnixMilli()
 	base := strings.TrimSuffix(b.statsKey(0), "stats")
@@ -483,11 +483,11 @@ func TestI2AClockSetBackKeepsNothingWaiting(t *testing.T) {
 	require.NoError(t, b.rdb.HSet(t.Context(), b.statsKey(0), "u", ahead).Err())
 	b.put(t, "late", "x")
 
-	orders, err := b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+	orders, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
 	require.NoError(t, err)
 	require.Len(t, orders, 1, "no flag lives for an hour")
 	require.Zero(t, orders[0].Delay)
-	again, err := b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+	again, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
 	require.NoError(t, err)
 	require.Empty(t, again, "its flag is live now")
 	live, err := b.Begin(t.Context(), orders[0], time.Minute)
@@ -498,7 +498,7 @@ func TestI2AClockSetBackKeepsNothingWaiting(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, batch.Due, 1)
 	require.Equal(t, "late", batch.Due[0].ID)
-	_, err = b.Ack(t.Context(), b.e, 0, batch, []afterwrite.Change{batch.Due[0].Change})
+	_, err = b.Ack(t.Context(), b.e, 0, batch, []schema.Change{batch.Due[0].Change})
 	require.NoError(t, err)
 	ending, err := b.End(t.Context(), live, false)
 	require.NoError(t, err)
@@ -507,7 +507,7 @@ func TestI2AClockSetBackKeepsNothingWaiting(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, batch.Due, 1)
 	require.Equal(t, "early", batch.Due[0].ID)
-	_, err = b.Ack(t.Context(), b.e, 0, batch, []afterwrite.Change{batch.Due[0].Change})
+	_, err = b.Ack(t.Context(), b.e, 0, batch, []schema.Change{batch.Due[0].Change})
 	require.NoError(t, err)
 	ending, err = b.End(t.Context(), live, false)
 	require.NoError(t, err)
@@ -528,7 +528,7 @@ func TestWaitEndsWithTheEvent(t *testing.T) {
 		states <- state
 	}()
 	b.flush(t)
-	assert.Equal(t, afterwrite.Persisted, (<-states).Record.Status)
+	assert.Equal(t, schema.Persisted, (<-states).Record.Status)
 	testkit.Eventually(t, "the event is delivered", func() bool {
 		select {
 		case events := <-sub.C():
@@ -546,17 +546,17 @@ func TestAdoptRefusesWhileSomethingIsPending(t *testing.T) {
 	b.put(t, "a", "x")
 	other := *b.e
 	other.Partitions = 7
-	require.ErrorIs(t, b.Adopt(t.Context(), &other), afterwrite.ErrPartitionsChanged)
+	require.ErrorIs(t, b.Adopt(t.Context(), &other), schema.ErrPartitionsChanged)
 	b.put(t, "b", "the old number goes on")
 	b.flush(t)
 	require.NoError(t, b.Adopt(t.Context(), &other))
 	assert.Zero(t, b.rdb.Exists(t.Context(), b.key("a")).Val(), "what the old partitions cached is gone")
 	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
-	require.ErrorIs(t, got.Err, afterwrite.ErrPartitionsChanged, "a process with the old number is refused")
+	require.ErrorIs(t, got.Err, schema.ErrPartitionsChanged, "a process with the old number is refused")
 
 	// It reads from the database, since nobody would keep fresh what it cached.
 	for _, row := range []string{`"old"`, `"new"`} {
-		b.table.set("a", afterwrite.Values{row, "1", "1"})
+		b.table.set("a", schema.Values{row, "1", "1"})
 		read, err := b.Get(t.Context(), b.e, "a")
 		require.NoError(t, err)
 		require.Equal(t, row, read.Values[0])
@@ -633,7 +633,7 @@ func TestAliveGoesByTheClockOfRedis(t *testing.T) {
 
 // What is set apart is in no batch with others, and is read alone, in the order of the times.
 func TestSetApart(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 10 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 10 })
 	for _, id := range []string{"apart1", "apart2", "held"} {
 		b.put(t, id, "x")
 	}
@@ -641,7 +641,7 @@ func TestSetApart(t *testing.T) {
 	var refused []cache.Refused
 	for i, d := range b.read(t, 0).Due {
 		refused = append(refused, cache.Refused{
-			Change: d.Change, Refusal: afterwrite.Refusal{Kind: afterwrite.KindPoison}, Attempts: 1,
+			Change: d.Change, Refusal: schema.Refusal{Kind: schema.KindPoison}, Attempts: 1,
 			Next: now.Add(-time.Duration(i+1) * time.Second), Apart: d.ID != "held",
 		})
 	}

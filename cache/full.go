@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Full reports whether Redis has refused a command because its memory is at its limit and
@@ -35,11 +35,11 @@ func (c *Cache) Writable(ctx context.Context) error {
 // refusal names what an answer of Redis says of any write, or is nil.
 func refusal(err error) error {
 	if Full(err) {
-		return afterwrite.ErrRedisFull
+		return schema.ErrRedisFull
 	}
 	for _, code := range []string{"READONLY", "NOREPLICAS", "MISCONF"} {
 		if says(err, code) {
-			return afterwrite.ErrRedisReadOnly
+			return schema.ErrRedisReadOnly
 		}
 	}
 	return nil
@@ -48,7 +48,7 @@ func refusal(err error) error {
 // unavailable joins an error of Redis with the names that callers know it by.
 func unavailable(what string, err error) error {
 	if named := refusal(err); named != nil {
-		return fmt.Errorf("%s: %w: %w: %w", what, afterwrite.ErrUnavailable, named, err)
+		return fmt.Errorf("%s: %w: %w: %w", what, schema.ErrUnavailable, named, err)
 	}
-	return fmt.Errorf("%s: %w: %w", what, afterwrite.ErrUnavailable, err)
+	return fmt.Errorf("%s: %w: %w", what, schema.ErrUnavailable, err)
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Source says where a read found its record.
@@ -23,7 +23,7 @@ const (
 
 // Read is a record and where it was found. A record that does not exist is Deleted.
 type Read struct {
-	afterwrite.Record
+	schema.Record
 	Source Source
 }
 
@@ -34,13 +34,13 @@ type Read struct {
 // Errors: ErrDatabaseUnavailable where the row is needed and cannot be read, ErrBusy where
 // a record that lacks a field is written faster than its row is read, and that of a context
 // that ended. A caller whose context ends does not end the load for others.
-func (c *Cache) Get(ctx context.Context, e *afterwrite.Entity, id string) (Read, error) {
+func (c *Cache) Get(ctx context.Context, e *schema.Entity, id string) (Read, error) {
 	if read, ok := c.records.of(e).findRead(id); ok {
 		c.metrics.hits.WithLabelValues(e.Name).Inc()
 		return read, nil
 	}
 	read, hit, err := c.lookup(ctx, e, id)
-	if errors.Is(err, afterwrite.ErrUnavailable) {
+	if errors.Is(err, schema.ErrUnavailable) {
 		return c.bypass(ctx, e, id)
 	}
 	if err != nil || hit {
@@ -49,7 +49,7 @@ func (c *Cache) Get(ctx context.Context, e *afterwrite.Entity, id string) (Read,
 	return c.miss(ctx, e, id)
 }
 
-func readFields(e *afterwrite.Entity) []string {
+func readFields(e *schema.Entity) []string {
 	fields := make([]string, 0, 3+len(e.Fields))
 	fields = append(fields, "_v", "_s", "_d")
 	for i := range e.Fields {
@@ -60,20 +60,20 @@ func readFields(e *afterwrite.Entity) []string {
 
 // record reads what HMGET answers for readFields. A field that was added to the entity
 // after the record was written has no text: see [Cache.complete].
-func record(id string, texts []any, life time.Duration) afterwrite.Record {
-	r := afterwrite.Record{ID: id, Version: parseVersion(text(texts[0])), Status: statuses[text(texts[1])], TTL: max(life, 0)}
+func record(id string, texts []any, life time.Duration) schema.Record {
+	r := schema.Record{ID: id, Version: parseVersion(text(texts[0])), Status: statuses[text(texts[1])], TTL: max(life, 0)}
 	if r.Deleted = text(texts[2]) != ""; r.Deleted {
 		return r
 	}
-	r.Values = make(afterwrite.Values, len(texts)-3)
+	r.Values = make(schema.Values, len(texts)-3)
 	for i, value := range texts[3:] {
 		r.Values[i] = text(value)
 	}
 	return r
 }
 
-var statuses = map[string]afterwrite.Status{
-	"": afterwrite.Persisted, "p": afterwrite.Pending, "h": afterwrite.Held, "d": afterwrite.Dead,
+var statuses = map[string]schema.Status{
+	"": schema.Persisted, "p": schema.Pending, "h": schema.Held, "d": schema.Dead,
 }
 
 // joins bounds how often a caller waits for a load of somebody else.
@@ -83,7 +83,7 @@ const joins = 3
 // the one that began it uses its row: to a caller that joined later, what the load read
 // may be older than an invalidation it has already seen the effect of. So the others
 // look again once the load has ended, and find what it filled.
-func (c *Cache) miss(ctx context.Context, e *afterwrite.Entity, id string) (Read, error) {
+func (c *Cache) miss(ctx context.Context, e *schema.Entity, id string) (Read, error) {
 	key := c.recordKey(e, id)
 	for join := 0; ; join++ {
 		if join == joins {
@@ -101,7 +101,7 @@ func (c *Cache) miss(ctx context.Context, e *afterwrite.Entity, id string) (Read
 		case <-ctx.Done():
 			return Read{}, ctx.Err()
 		case result := <-flight:
-			if errors.Is(result.Err, afterwrite.ErrUnavailable) {
+			if errors.Is(result.Err, schema.ErrUnavailable) {
 				return c.bypass(ctx, e, id)
 			}
 			if result.Err != nil {
@@ -112,7 +112,7 @@ func (c *Cache) miss(ctx context.Context, e *afterwrite.Entity, id string) (Read
 			}
 		}
 		read, hit, err := c.lookup(ctx, e, id)
-		if errors.Is(err, afterwrite.ErrUnavailable) {
+		if errors.Is(err, schema.ErrUnavailable) {
 			return c.bypass(ctx, e, id)
 		}
 		if err != nil || hit {
@@ -121,9 +121,9 @@ func (c *Cache) miss(ctx context.Context, e *afterwrite.Entity, id string) (Read
 	}
 }
 
-func (c *Cache) own(ctx context.Context, e *afterwrite.Entity, id string) (Read, error) {
+func (c *Cache) own(ctx context.Context, e *schema.Entity, id string) (Read, error) {
 	read, err := c.load(ctx, e, id)
-	if errors.Is(err, afterwrite.ErrUnavailable) {
+	if errors.Is(err, schema.ErrUnavailable) {
 		return c.bypass(ctx, e, id)
 	}
 	return read, err
@@ -132,7 +132,7 @@ func (c *Cache) own(ctx context.Context, e *afterwrite.Entity, id string) (Read,
 // load takes the lease of a record, or waits for whoever has it. A row that it read
 // without a lease, or whose lease was dropped meanwhile, is returned but not cached: it
 // was the newest persisted state at some moment of the load.
-func (c *Cache) load(ctx context.Context, e *afterwrite.Entity, id string) (Read, error) {
+func (c *Cache) load(ctx context.Context, e *schema.Entity, id string) (Read, error) {
 	token := newToken()
 	until := time.Now().Add(c.lease)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
@@ -158,7 +158,7 @@ func (c *Cache) load(ctx context.Context, e *afterwrite.Entity, id string) (Read
 	}
 }
 
-func (c *Cache) askLease(ctx context.Context, e *afterwrite.Entity, id, token string) (string, Read, error) {
+func (c *Cache) askLease(ctx context.Context, e *schema.Entity, id, token string) (string, Read, error) {
 	args := append(make([]any, 0, 2+len(e.Fields)), token, ms(c.lease))
 	for i := range e.Fields {
 		args = append(args, e.Fields[i].Name)
@@ -179,7 +179,7 @@ func (c *Cache) askLease(ctx context.Context, e *afterwrite.Entity, id, token st
 	return answer, Read{Source: Hit, Record: record(id, texts, time.Duration(life)*time.Millisecond)}, nil
 }
 
-func (c *Cache) loadRow(ctx context.Context, e *afterwrite.Entity, id, token string) (Read, error) {
+func (c *Cache) loadRow(ctx context.Context, e *schema.Entity, id, token string) (Read, error) {
 	row, err := c.row(ctx, e, id)
 	if err != nil {
 		return Read{}, err
@@ -198,29 +198,29 @@ func (c *Cache) loadRow(ctx context.Context, e *afterwrite.Entity, id, token str
 	return read, nil
 }
 
-func persisted(row afterwrite.Row) afterwrite.Record {
-	return afterwrite.Record{ID: row.ID, Status: afterwrite.Persisted, Deleted: !row.Exists, Values: row.Values}
+func persisted(row schema.Row) schema.Record {
+	return schema.Record{ID: row.ID, Status: schema.Persisted, Deleted: !row.Exists, Values: row.Values}
 }
 
-func (c *Cache) row(ctx context.Context, e *afterwrite.Entity, id string) (afterwrite.Row, error) {
+func (c *Cache) row(ctx context.Context, e *schema.Entity, id string) (schema.Row, error) {
 	rows, err := c.rows(ctx, e, []string{id})
 	if err != nil {
-		return afterwrite.Row{}, err
+		return schema.Row{}, err
 	}
 	values, ok := rows[id]
-	return afterwrite.Row{ID: id, Exists: ok, Values: values}, nil
+	return schema.Row{ID: id, Exists: ok, Values: values}, nil
 }
 
-func (c *Cache) rows(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error) {
+func (c *Cache) rows(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error) {
 	if c.loader == nil {
-		return nil, fmt.Errorf("load %s: no loader: %w", e.Name, afterwrite.ErrDatabaseUnavailable)
+		return nil, fmt.Errorf("load %s: no loader: %w", e.Name, schema.ErrDatabaseUnavailable)
 	}
 	rows, err := c.loader.Load(ctx, e, ids)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("load %s: %w: %w", e.Name, afterwrite.ErrDatabaseUnavailable, err)
+		return nil, fmt.Errorf("load %s: %w: %w", e.Name, schema.ErrDatabaseUnavailable, err)
 	}
 	for id, values := range rows {
 		if len(values) != len(e.Fields) { // it would be cached, and read so by everybody
@@ -230,7 +230,7 @@ func (c *Cache) rows(ctx context.Context, e *afterwrite.Entity, ids []string) (m
 	return rows, nil
 }
 
-func (c *Cache) bypass(ctx context.Context, e *afterwrite.Entity, id string) (Read, error) {
+func (c *Cache) bypass(ctx context.Context, e *schema.Entity, id string) (Read, error) {
 	row, err := c.row(ctx, e, id)
 	if err != nil {
 		return Read{}, err

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // concurrentMisses bounds the loads of one GetMany.
@@ -14,9 +14,9 @@ const concurrentMisses = 16
 
 // GetMany is [Cache.Get] for many records of one entity, in the order of ids: one round
 // trip for the hits. The number of ids is the caller's to bound.
-func (c *Cache) GetMany(ctx context.Context, e *afterwrite.Entity, ids []string) ([]Read, error) {
+func (c *Cache) GetMany(ctx context.Context, e *schema.Entity, ids []string) ([]Read, error) {
 	reads, err := c.lookupMany(ctx, e, ids)
-	if errors.Is(err, afterwrite.ErrUnavailable) {
+	if errors.Is(err, schema.ErrUnavailable) {
 		return c.bypassMany(ctx, e, ids)
 	}
 	if err != nil {
@@ -40,7 +40,7 @@ func (c *Cache) GetMany(ctx context.Context, e *afterwrite.Entity, ids []string)
 	return reads, nil
 }
 
-func (c *Cache) bypassMany(ctx context.Context, e *afterwrite.Entity, ids []string) ([]Read, error) {
+func (c *Cache) bypassMany(ctx context.Context, e *schema.Entity, ids []string) ([]Read, error) {
 	rows, err := c.rows(ctx, e, ids)
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (c *Cache) bypassMany(ctx context.Context, e *afterwrite.Entity, ids []stri
 	reads := make([]Read, len(ids))
 	for i, id := range ids {
 		values, ok := rows[id]
-		reads[i] = Read{Source: Bypass, Record: persisted(afterwrite.Row{ID: id, Exists: ok, Values: values})}
+		reads[i] = Read{Source: Bypass, Record: persisted(schema.Row{ID: id, Exists: ok, Values: values})}
 	}
 	return reads, nil
 }

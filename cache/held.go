@@ -7,24 +7,24 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Waiting is a held record and what is known of its last attempt.
 type Waiting struct {
 	ID       string
-	Version  afterwrite.Version // that was refused
-	Next     time.Time          // of the next attempt
-	At       time.Time          // of the last attempt
-	Attempts int                // refusals so far
-	Refusal  afterwrite.Refusal // of the last attempt
-	Apart    bool               // it is set apart: see [Refused]
+	Version  schema.Version // that was refused
+	Next     time.Time      // of the next attempt
+	At       time.Time      // of the last attempt
+	Attempts int            // refusals so far
+	Refusal  schema.Refusal // of the last attempt
+	Apart    bool           // it is set apart: see [Refused]
 }
 
 // HeldIn is a place in the held records of one partition: those whose next attempt is at a
 // time or later, after that many others.
 type HeldIn struct {
-	Entity    *afterwrite.Entity
+	Entity    *schema.Entity
 	Partition int
 	From      time.Time // zero: all
 	Skip      int
@@ -71,7 +71,7 @@ func (c *Cache) HeldFrom(ctx context.Context, places []HeldIn, limit int) (held 
 
 // Waiting reads a page of a partition's held records, by the time of their next attempt,
 // after that many others.
-func (c *Cache) Waiting(ctx context.Context, e *afterwrite.Entity, partition, skip, limit int) ([]Waiting, error) {
+func (c *Cache) Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]Waiting, error) {
 	held, _, err := c.HeldFrom(ctx, []HeldIn{{Entity: e, Partition: partition, Skip: skip}}, limit)
 	if err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ type Move struct {
 // Reschedule gives held records of one partition another time for their next attempt,
 // where it has not changed since it was read. It returns the number moved; the sweeper
 // sees the new times.
-func (c *Cache) Reschedule(ctx context.Context, e *afterwrite.Entity, partition int, moves []Move) (int, error) {
+func (c *Cache) Reschedule(ctx context.Context, e *schema.Entity, partition int, moves []Move) (int, error) {
 	if len(moves) == 0 {
 		return 0, nil
 	}

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Bounds of the history that is kept beside a held record.
@@ -17,7 +17,7 @@ const (
 type Attempt struct {
 	Number  int       // from 1
 	At      time.Time // to a millisecond
-	Kind    afterwrite.Kind
+	Kind    schema.Kind
 	Message string // at most MaxHistoryMessage bytes
 	Worker  string // that tried
 }
@@ -25,11 +25,11 @@ type Attempt struct {
 // brief is an attempt beside a held record. What is as in the attempt before is left out:
 // a record is mostly refused for one reason, and a million may be held.
 type brief struct {
-	Number  int             `json:"n"`
-	At      int64           `json:"t"` // ms
-	Kind    afterwrite.Kind `json:"k,omitempty"`
-	Message string          `json:"m,omitempty"`
-	Worker  string          `json:"w,omitempty"`
+	Number  int         `json:"n"`
+	At      int64       `json:"t"` // ms
+	Kind    schema.Kind `json:"k,omitempty"`
+	Message string      `json:"m,omitempty"`
+	Worker  string      `json:"w,omitempty"`
 }
 
 // shorten keeps the last attempts of a history.

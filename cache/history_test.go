@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // refuse holds the one due record of a partition again and says what its history is then.
@@ -20,7 +20,7 @@ func (b *bundle) refuse(t *testing.T, partition int, a cache.Attempt) cache.Due 
 	require.Len(t, due, 1)
 	d := due[0]
 	_, err := b.Hold(t.Context(), b.e, partition, []cache.Refused{{
-		Change: d.Change, Refusal: afterwrite.Refusal{Kind: a.Kind, Message: a.Message},
+		Change: d.Change, Refusal: schema.Refusal{Kind: a.Kind, Message: a.Message},
 		Attempts: d.Attempts + 1, History: append(d.History, a), Since: d.PendingSince, Next: time.Now().Add(-time.Second),
 	}})
 	require.NoError(t, err)
@@ -37,10 +37,10 @@ func TestHistoryIsKeptThroughHolds(t *testing.T) {
 	require.False(t, since.IsZero())
 	start := time.Now().UTC().Truncate(time.Millisecond)
 	want := []cache.Attempt{
-		{Number: 1, At: start, Kind: afterwrite.KindUnique, Message: "taken", Worker: "w1"},
-		{Number: 2, At: start, Kind: afterwrite.KindUnique, Message: "taken", Worker: "w1"},
-		{Number: 3, At: start, Kind: afterwrite.KindCheck, Message: "no", Worker: "w1"},
-		{Number: 4, At: start, Kind: afterwrite.KindUnique, Message: "taken", Worker: "w2"},
+		{Number: 1, At: start, Kind: schema.KindUnique, Message: "taken", Worker: "w1"},
+		{Number: 2, At: start, Kind: schema.KindUnique, Message: "taken", Worker: "w1"},
+		{Number: 3, At: start, Kind: schema.KindCheck, Message: "no", Worker: "w1"},
+		{Number: 4, At: start, Kind: schema.KindUnique, Message: "taken", Worker: "w2"},
 	}
 	for i := range want {
 		want[i].At = start.Add(time.Duration(i) * time.Millisecond)
@@ -58,7 +58,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	var d cache.Due
 	for n := range 2 * cache.MaxHistory {
 		d = b.refuse(t, partition, cache.Attempt{
-			Number: n + 1, At: time.Now(), Kind: afterwrite.KindCheck, Worker: "w",
+			Number: n + 1, At: time.Now(), Kind: schema.KindCheck, Worker: "w",
 			Message: fmt.Sprint(n) + strings.Repeat("é", cache.MaxHistoryMessage),
 		})
 	}

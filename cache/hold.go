@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Refused is a record that the database refused.
 type Refused struct {
-	Change   afterwrite.Change
-	Refusal  afterwrite.Refusal
+	Change   schema.Change
+	Refusal  schema.Refusal
 	Attempts int       // this one included
 	History  []Attempt // this one included, oldest first; the last MaxHistory are kept
 	Since    time.Time // when the record first waited; zero: not known
@@ -24,7 +24,7 @@ type Refused struct {
 // Hold moves refused records from pending to held, or gives held ones their next attempt,
 // where the refused version is still the newest. It returns the number of records held.
 // A repeat changes nothing.
-func (c *Cache) Hold(ctx context.Context, e *afterwrite.Entity, partition int, refused []Refused) (int, error) {
+func (c *Cache) Hold(ctx context.Context, e *schema.Entity, partition int, refused []Refused) (int, error) {
 	if len(refused) == 0 {
 		return 0, nil
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // scanStep is the number of keys that one step of a scan looks at.
@@ -18,7 +18,7 @@ const scanStep = 500
 // Invalidate drops persisted records from the cache, and the leases of loads under way:
 // call it after a change that was made directly in the database. A pending, held or dead
 // record is never dropped. It returns the number of records dropped.
-func (c *Cache) Invalidate(ctx context.Context, e *afterwrite.Entity, ids []string) (int, error) {
+func (c *Cache) Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error) {
 	byPartition := map[int][]string{}
 	for _, id := range ids {
 		n := e.Partition(id)
@@ -39,7 +39,7 @@ func (c *Cache) Invalidate(ctx context.Context, e *afterwrite.Entity, ids []stri
 	return dropped, c.touch(ctx, changedTags(e, "wx", ids))
 }
 
-func (c *Cache) invalidate(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) (int, error) {
+func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int, ids []string) (int, error) {
 	k := c.keys(e, partition)
 	dropped := 0
 	for len(ids) > 0 {
@@ -67,7 +67,7 @@ func (c *Cache) invalidate(ctx context.Context, e *afterwrite.Entity, partition 
 // (* ? [a-c], a backslash before a literal one). It scans in bounded steps and reports
 // the number dropped so far after each; progress may be nil. What it has dropped stays
 // dropped where it ends early; a repeat goes on.
-func (c *Cache) InvalidateMatch(ctx context.Context, e *afterwrite.Entity, pattern string, progress func(dropped int)) (int, error) {
+func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error) {
 	dropped := 0
 	err := c.scan(ctx, e, pattern, func(partition int, ids []string) error {
 		n, err := c.invalidate(ctx, e, partition, ids)
@@ -90,7 +90,7 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *afterwrite.Entity, patte
 
 // scan calls fn with the cached ids of an entity that match a glob, by partition, a
 // bounded step at a time, on every node. An id may come more than once, as SCAN's keys do.
-func (c *Cache) scan(ctx context.Context, e *afterwrite.Entity, glob string, fn func(partition int, ids []string) error) error {
+func (c *Cache) scan(ctx context.Context, e *schema.Entity, glob string, fn func(partition int, ids []string) error) error {
 	match := globQuote(c.prefix+":{"+e.Name+"/") + "*}:r:" + glob
 	return c.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
 		for cursor := uint64(0); ; {
@@ -125,7 +125,7 @@ func (c *Cache) eachNode(ctx context.Context, fn func(ctx context.Context, node 
 }
 
 // byPartition reads the keys of records.
-func (c *Cache) byPartition(e *afterwrite.Entity, keys []string) map[int][]string {
+func (c *Cache) byPartition(e *schema.Entity, keys []string) map[int][]string {
 	found := map[int][]string{}
 	for _, key := range keys {
 		tag, id, ok := strings.Cut(strings.TrimPrefix(key, c.prefix+":{"+e.Name+"/"), "}:r:")

@@ -11,7 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // keptPage is how many messages of a partition are read, and held, at a time.
@@ -20,7 +20,7 @@ const keptPage = 4
 // Kept is the events of one message, at least one. Without any it says that older events
 // of the entity than those after it may have been dropped.
 type Kept struct {
-	Entity *afterwrite.Entity
+	Entity *schema.Entity
 	Events []Event
 }
 
@@ -28,7 +28,7 @@ type Kept struct {
 // what happened to records on their way to the database ("persisted", "held", "dead",
 // "resolved"). It holds a few messages of each partition, however many are kept and
 // however slowly they are taken. An error is the last that it gives.
-func (c *Cache) Events(ctx context.Context, entities []*afterwrite.Entity, since time.Time) iter.Seq2[Kept, error] {
+func (c *Cache) Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[Kept, error] {
 	return func(yield func(Kept, error) bool) {
 		reels := c.reels(entities, since)
 		for {
@@ -57,7 +57,7 @@ func (c *Cache) Events(ctx context.Context, entities []*afterwrite.Entity, since
 
 // reel is the kept messages of one partition, read page by page.
 type reel struct {
-	entity *afterwrite.Entity
+	entity *schema.Entity
 	stream string
 	since  time.Time
 	last   string           // id of the last that was read; "": none was
@@ -66,7 +66,7 @@ type reel struct {
 	ended  bool
 }
 
-func (c *Cache) reels(entities []*afterwrite.Entity, since time.Time) []*reel {
+func (c *Cache) reels(entities []*schema.Entity, since time.Time) []*reel {
 	var reels []*reel
 	for _, e := range entities {
 		for i := range e.Partitions {
@@ -86,7 +86,7 @@ func (r *reel) from() string { return cmp.Or(r.last, strconv.FormatInt(r.begin()
 
 // wind gives each reel that has not ended a first message. It returns the entities of
 // which messages may be missing.
-func (c *Cache) wind(ctx context.Context, reels []*reel) (missed []*afterwrite.Entity, err error) {
+func (c *Cache) wind(ctx context.Context, reels []*reel) (missed []*schema.Entity, err error) {
 	for {
 		var empty []*reel
 		for _, r := range reels {

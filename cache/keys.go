@@ -3,7 +3,7 @@ package cache
 import (
 	"strconv"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // keys are the names of one partition's keys; doc.go draws them.
@@ -21,11 +21,11 @@ const (
 )
 
 // base begins the name of every key of a partition.
-func (c *Cache) base(e *afterwrite.Entity, partition int) string {
+func (c *Cache) base(e *schema.Entity, partition int) string {
 	return c.prefix + ":{" + e.Name + "/" + strconv.Itoa(partition) + "}:"
 }
 
-func (c *Cache) keys(e *afterwrite.Entity, partition int) keys {
+func (c *Cache) keys(e *schema.Entity, partition int) keys {
 	base := c.base(e, partition)
 	return keys{
 		stats: base + statsSuffix, pending: base + "pending", held: base + "held", dead: base + "dead",
@@ -38,7 +38,7 @@ func (k keys) lists() []string { return []string{k.stats, k.pending, k.held, k.d
 
 func (k keys) ranks() []string { return []string{k.rank, k.build, k.unsure} }
 
-func (c *Cache) recordKey(e *afterwrite.Entity, id string) string {
+func (c *Cache) recordKey(e *schema.Entity, id string) string {
 	return c.wordsOf(e).record[e.Partition(id)] + id
 }
 
@@ -51,7 +51,7 @@ type words struct {
 	read   []any    // the fields of a record, see readFields
 }
 
-func (c *Cache) wordsOf(e *afterwrite.Entity) *words {
+func (c *Cache) wordsOf(e *schema.Entity) *words {
 	if made, ok := c.words.Load(e); ok {
 		return made.(*words)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // local is an L1: values of one group, or records of one entity, in this process. A nil
@@ -50,8 +50,8 @@ type held struct {
 // overhead is about what an L1 needs for an entry beside its bytes.
 const overhead = 200
 
-func newLocal(limit afterwrite.L1, valid func(held) bool) (*local, error) {
-	l := &local{age: cmp.Or(limit.Age, afterwrite.DefaultL1Age), valid: valid, seed: maphash.MakeSeed()}
+func newLocal(limit schema.L1, valid func(held) bool) (*local, error) {
+	l := &local{age: cmp.Or(limit.Age, schema.DefaultL1Age), valid: valid, seed: maphash.MakeSeed()}
 	var err error
 	l.kept, err = otter.New(&otter.Options[string, held]{
 		MaximumWeight:    uint64(limit.Bytes),
@@ -183,7 +183,7 @@ func newLocals(c *Cache) *locals {
 func (l *locals) next() int64 { return l.number.Add(1) }
 
 // open returns the L1 of a group, and begins to listen with the first.
-func (l *locals) open(group string, limit afterwrite.L1) (*local, error) {
+func (l *locals) open(group string, limit schema.L1) (*local, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if one := l.groups[group]; one != nil {

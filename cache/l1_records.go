@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // recordLocals are the L1s of the entities that have one.
@@ -22,7 +22,7 @@ func newRecordLocals(c *Cache) *recordLocals {
 }
 
 // of returns the L1 of an entity, nil where it has none.
-func (r *recordLocals) of(e *afterwrite.Entity) *local {
+func (r *recordLocals) of(e *schema.Entity) *local {
 	if !e.Cache.L1.On() {
 		return nil
 	}
@@ -44,7 +44,7 @@ func (r *recordLocals) of(e *afterwrite.Entity) *local {
 
 // follow drops what events tell of, and everything where one is missing. The messages of
 // a partition are numbered, so a gap shows with the next one.
-func (r *recordLocals) follow(e *afterwrite.Entity, l *local) {
+func (r *recordLocals) follow(e *schema.Entity, l *local) {
 	lose := func(flow bool) {
 		l.restart(flow)
 		r.cache.values.lost.WithLabelValues("records").Inc()
@@ -64,7 +64,7 @@ func (r *recordLocals) follow(e *afterwrite.Entity, l *local) {
 	})
 }
 
-func hearRecords(ctx context.Context, e *afterwrite.Entity, sub *Subscription, l *local, lose func(flow bool)) {
+func hearRecords(ctx context.Context, e *schema.Entity, sub *Subscription, l *local, lose func(flow bool)) {
 	last := make([]int64, e.Partitions)
 	for {
 		select {

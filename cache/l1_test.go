@@ -9,12 +9,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
-var inProcess = afterwrite.L1{Bytes: 1 << 20, Age: time.Hour}
+var inProcess = schema.L1{Bytes: 1 << 20, Age: time.Hour}
 
 // another is a second process's cache on the same keys.
 func (b *bundle) another(t *testing.T) *cache.Cache {
@@ -92,7 +92,7 @@ func TestL1HearsOfTags(t *testing.T) {
 }
 
 func TestL1OfRecords(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Cache.L1 = inProcess })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Cache.L1 = inProcess })
 	b.table.set("a", values("Ann", "1", "1"))
 	warm := func() {
 		t.Helper()
@@ -104,10 +104,10 @@ func TestL1OfRecords(t *testing.T) {
 	b.put(t, "a", "Bob")
 	read := b.get(t, "a")
 	assert.Equal(t, `"Bob"`, read.Values[0], "a process reads its own write")
-	assert.Equal(t, afterwrite.Pending, read.Status)
+	assert.Equal(t, schema.Pending, read.Status)
 	warm()
 	b.flush(t)
-	testkit.Eventually(t, "the ack has arrived", func() bool { return b.get(t, "a").Status == afterwrite.Persisted })
+	testkit.Eventually(t, "the ack has arrived", func() bool { return b.get(t, "a").Status == schema.Persisted })
 	warm()
 	other := b.another(t)
 	g := &cache.Group{Entity: b.e, Partition: b.e.Partition("a"), Writes: []cache.Write{{Op: cache.OpPut, ID: "a", Values: values("Cid", "1", "1")}}}
@@ -196,7 +196,7 @@ func TestL1PutRacingASet(t *testing.T) {
 
 func TestL1IsBoundedInBytesAndAge(t *testing.T) {
 	b := setup(t)
-	v := group[string](t, b.Cache, cache.Policy{Group: "s", CompressAbove: -1, L1: afterwrite.L1{Bytes: afterwrite.MinL1Bytes, Age: 50 * time.Millisecond}})
+	v := group[string](t, b.Cache, cache.Policy{Group: "s", CompressAbove: -1, L1: schema.L1{Bytes: schema.MinL1Bytes, Age: 50 * time.Millisecond}})
 	s := &source{text: string(make([]byte, 10_000))}
 	local(t, v, "a", s.text, s.load)
 	testkit.Eventually(t, "it is too old", func() bool {
@@ -208,7 +208,7 @@ func TestL1IsBoundedInBytesAndAge(t *testing.T) {
 		_, err := v.Load(t.Context(), string(rune('a'+i)), s.load)
 		require.NoError(t, err)
 	}
-	testkit.Eventually(t, "it keeps its bound", func() bool { return cache.LocalBytes(v) <= afterwrite.MinL1Bytes })
+	testkit.Eventually(t, "it keeps its bound", func() bool { return cache.LocalBytes(v) <= schema.MinL1Bytes })
 }
 
 // While its subscription is refused an L1 keeps nothing, though Redis answers all else.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // The scripts about dead letters.
@@ -30,14 +30,14 @@ const (
 // Told is the fate of a letter, and the version of its record now; 0: not cached.
 type Told struct {
 	Fate    Fate
-	Version afterwrite.Version
+	Version schema.Version
 }
 
 // Remember notes that dead letters of records of one partition are about to be inserted,
 // where they are still pending or held at that version. A letter that is not remembered is
 // never taken for one whose record has moved on. It tells for each whether it was noted:
 // the others are overtaken already. To repeat it changes nothing.
-func (c *Cache) Remember(ctx context.Context, e *afterwrite.Entity, partition int, letters []Versioned) ([]bool, error) {
+func (c *Cache) Remember(ctx context.Context, e *schema.Entity, partition int, letters []Versioned) ([]bool, error) {
 	if len(letters) == 0 {
 		return nil, nil
 	}
@@ -58,7 +58,7 @@ func (c *Cache) Remember(ctx context.Context, e *afterwrite.Entity, partition in
 }
 
 // Fates tells what became of letters of one partition, at one moment.
-func (c *Cache) Fates(ctx context.Context, e *afterwrite.Entity, partition int, letters []Versioned) ([]Told, error) {
+func (c *Cache) Fates(ctx context.Context, e *schema.Entity, partition int, letters []Versioned) ([]Told, error) {
 	if len(letters) == 0 {
 		return nil, nil
 	}
@@ -82,7 +82,7 @@ func (c *Cache) Fates(ctx context.Context, e *afterwrite.Entity, partition int, 
 }
 
 // Forget drops what is remembered of letters that are resolved.
-func (c *Cache) Forget(ctx context.Context, e *afterwrite.Entity, partition int, letters []Versioned) error {
+func (c *Cache) Forget(ctx context.Context, e *schema.Entity, partition int, letters []Versioned) error {
 	if len(letters) == 0 {
 		return nil
 	}

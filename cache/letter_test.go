@@ -6,8 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // What Redis remembers of letters tells what became of their records; what it does not
@@ -85,7 +85,7 @@ func TestTheFateOfALetterThatWasOvertaken(t *testing.T) {
 // The mark of a letter outlives it where its record is acked after all letters were
 // resolved. A late ack counts nothing for it.
 func TestALateAckOfARecordThatHadALetter(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	letter := []cache.Versioned{{ID: "a", Version: b.put(t, "a", "x")}}
 	b.killAll(t)
 	_, _, err := b.Retry(t.Context(), b.e, 0, letter)

@@ -8,7 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // The sources of a value, beside those of a record.
@@ -17,7 +17,7 @@ const (
 	Local Source = "local" // in this process
 )
 
-// Loading loads the value of a key that is not cached. [afterwrite.ErrNotFound] says that
+// Loading loads the value of a key that is not cached. [schema.ErrNotFound] says that
 // there is none. Its context is not that of the caller: it ends after Policy.LoadTimeout,
 // and not when a caller gives up, since others may wait for the load.
 type Loading[T any] func(ctx context.Context) (T, error)
@@ -36,7 +36,7 @@ type Answer[T any] struct {
 // a tag. (Policy.L1 and Redis down are the exceptions; see there and [Bypass].)
 //
 // While Redis does not answer, load is called directly, once at a time for a key in this
-// process. Errors: those of load, [afterwrite.ErrNotFound] where there is no value, and
+// process. Errors: those of load, [schema.ErrNotFound] where there is no value, and
 // that of a context that ended, which fails nobody else.
 func (v *Values[T]) Load(ctx context.Context, key string, load Loading[T]) (T, error) {
 	a, err := v.Read(ctx, key, load)
@@ -46,7 +46,7 @@ func (v *Values[T]) Load(ctx context.Context, key string, load Loading[T]) (T, e
 // Read is [Values.Load] that tells where the value was found.
 func (v *Values[T]) Read(ctx context.Context, key string, load Loading[T]) (Answer[T], error) {
 	a, err := v.read(ctx, key, load)
-	if err == nil || errors.Is(err, afterwrite.ErrNotFound) {
+	if err == nil || errors.Is(err, schema.ErrNotFound) {
 		v.cache.values.reads.WithLabelValues(v.p.Group, string(a.Source)).Inc()
 	}
 	return a, err
@@ -62,7 +62,7 @@ func (v *Values[T]) read(ctx context.Context, key string, load Loading[T]) (Answ
 	}
 	called := time.Now()
 	e, err := v.look(ctx, k)
-	if err != nil && !errors.Is(err, afterwrite.ErrUnavailable) {
+	if err != nil && !errors.Is(err, schema.ErrUnavailable) {
 		return Answer[T]{}, err
 	}
 	if e != nil && e.ttl() > 0 {
@@ -91,7 +91,7 @@ func (v *Values[T]) early(e *entry) bool {
 func (v *Values[T]) answer(e *entry, source Source) (Answer[T], error) {
 	a := Answer[T]{Source: source, Age: e.age(), TTL: max(e.ttl(), 0)}
 	if e.absent {
-		return a, fmt.Errorf("value of %s: %w", v.p.Group, afterwrite.ErrNotFound)
+		return a, fmt.Errorf("value of %s: %w", v.p.Group, schema.ErrNotFound)
 	}
 	var err error
 	a.Value, err = v.decode(e)
@@ -129,7 +129,7 @@ func (v *Values[T]) miss(ctx context.Context, k valueKey, old *entry, called tim
 			}
 		}
 		e, err := v.look(ctx, k)
-		if err != nil && !errors.Is(err, afterwrite.ErrUnavailable) {
+		if err != nil && !errors.Is(err, schema.ErrUnavailable) {
 			return Answer[T]{}, err
 		}
 		if e != nil && e.ttl() > 0 {
@@ -166,7 +166,7 @@ func (v *Values[T]) fly(ctx context.Context, k valueKey, old *entry, load Loadin
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		grant, found, err := v.askLease(ctx, k, unusable)
 		switch {
-		case errors.Is(err, afterwrite.ErrUnavailable):
+		case errors.Is(err, schema.ErrUnavailable):
 			return v.bypass(ctx, f, load)
 		case err != nil:
 			f.err = err

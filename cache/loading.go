@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // loading is what a loader says of its value by way of its context.
@@ -69,7 +69,7 @@ func (v *Values[T]) call(ctx context.Context, l *loading, load Loading[T]) (e *e
 	v.cache.values.loaded(v.p.Group, cost, err)
 	e = &entry{id: newToken()[:entryID], cost: cost}
 	switch {
-	case errors.Is(err, afterwrite.ErrNotFound):
+	case errors.Is(err, schema.ErrNotFound):
 		e.absent = true
 	case err != nil:
 		return nil, false, fmt.Errorf("load value of %s: %w", v.p.Group, err)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // LoadingMany loads the values of keys that are not cached. A key that is not in its
@@ -97,7 +97,7 @@ func (m *many[T]) look(ctx context.Context) error {
 		return nil
 	}
 	found, err := m.v.lookMany(ctx, keys)
-	if errors.Is(err, afterwrite.ErrUnavailable) {
+	if errors.Is(err, schema.ErrUnavailable) {
 		return nil // the next step finds that out, and loads them all
 	}
 	if err != nil {
@@ -141,7 +141,7 @@ func (m *many[T]) refresh(ctx context.Context, again map[string]*wanted) {
 		if err == nil && len(grants) > 0 {
 			err = next.loadAll(ctx, slices.Collect(maps.Keys(grants)), grants, Filled)
 		}
-		if err != nil && !errors.Is(err, afterwrite.ErrUnavailable) {
+		if err != nil && !errors.Is(err, schema.ErrUnavailable) {
 			v.cache.log.WarnContext(ctx, "a refresh failed", "group", v.p.Group, "keys", len(again), "error", err)
 		}
 	})
@@ -176,7 +176,7 @@ func (m *many[T]) take(k valueKey, e *entry, source Source) error {
 	}
 	m.v.cache.values.reads.WithLabelValues(m.v.p.Group, string(source)).Inc()
 	a, err := m.v.answer(e, source)
-	if errors.Is(err, afterwrite.ErrNotFound) {
+	if errors.Is(err, schema.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -207,7 +207,7 @@ func (v *Values[T]) detached(ctx context.Context, do func(context.Context) error
 // stays missing, until the caller has waited long enough.
 func (m *many[T]) turn(ctx context.Context) error {
 	grants, err := m.grants(ctx)
-	if errors.Is(err, afterwrite.ErrUnavailable) {
+	if errors.Is(err, schema.ErrUnavailable) {
 		return m.loadAll(ctx, m.keys(), nil, Bypass)
 	}
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Bounds of the looks that share round trips.
@@ -32,7 +32,7 @@ type looks struct {
 
 // look is one read of a record.
 type look struct {
-	entity *afterwrite.Entity
+	entity *schema.Entity
 	id     string
 
 	read Read // no Source: not cached
@@ -41,7 +41,7 @@ type look struct {
 }
 
 // lookup reads what is cached of a record.
-func (c *Cache) lookup(ctx context.Context, e *afterwrite.Entity, id string) (Read, bool, error) {
+func (c *Cache) lookup(ctx context.Context, e *schema.Entity, id string) (Read, bool, error) {
 	read, err := c.looks.do(ctx, &look{entity: e, id: id})
 	if err == nil && lacks(read.Record) {
 		read, err = c.complete(ctx, e, read)
@@ -144,7 +144,7 @@ func (c *Cache) look(ctx context.Context, some ...*look) {
 
 // lookupMany reads what is cached of ids in one round trip; a miss has no Source, nor
 // has a record that lacks a field.
-func (c *Cache) lookupMany(ctx context.Context, e *afterwrite.Entity, ids []string) ([]Read, error) {
+func (c *Cache) lookupMany(ctx context.Context, e *schema.Entity, ids []string) ([]Read, error) {
 	looks := make([]look, len(ids))
 	some := make([]*look, len(ids))
 	for i, id := range ids {

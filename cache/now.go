@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // nowStep is the number of held records of a partition that one step makes due.
@@ -21,7 +21,7 @@ type Now struct {
 // FlushNow makes all that waits for the database due at once: pending records whatever the
 // flush delay, held ones whatever their policy. It returns an order for each partition
 // that has any; those that are paused stay so. A repeat is harmless.
-func (c *Cache) FlushNow(ctx context.Context, e *afterwrite.Entity) (Now, error) {
+func (c *Cache) FlushNow(ctx context.Context, e *schema.Entity) (Now, error) {
 	var all Now
 	stats, err := c.Stats(ctx, e)
 	if err != nil {
@@ -40,7 +40,7 @@ func (c *Cache) FlushNow(ctx context.Context, e *afterwrite.Entity) (Now, error)
 	return all, nil
 }
 
-func (c *Cache) flushNow(ctx context.Context, e *afterwrite.Entity, partition int, all *Now) error {
+func (c *Cache) flushNow(ctx context.Context, e *schema.Entity, partition int, all *Now) error {
 	k := c.keys(e, partition)
 	var last Order
 	for first := true; ; first = false {

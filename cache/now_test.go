@@ -6,15 +6,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // What waits for its flush delay, or for its next attempt, is due at once; the task that
 // was ordered for later is stale, and later writes keep to the delay.
 func TestFlushNowWaitsForNothing(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	_, before := b.write(t, cache.Write{Op: cache.OpPut, ID: "held", Values: values("x", "1", "1")})
 	b.holdAll(t, time.Hour)
 	b.e.Flush.Delay = time.Hour
@@ -58,7 +58,7 @@ func TestFlushNowWaitsForNothing(t *testing.T) {
 // A lost order of it is repeated by the sweeper, and nothing is ordered where nothing
 // waits, or where flushing is paused.
 func TestFlushNowIsSwept(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, cfg *cache.Config) {
+	b := setup(t, func(e *schema.Entity, cfg *cache.Config) {
 		e.Partitions, e.Flush.Delay, cfg.FlagMargin = 1, time.Hour, time.Millisecond
 	})
 	nothing, err := b.FlushNow(t.Context(), b.e)
@@ -76,7 +76,7 @@ func TestFlushNowIsSwept(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, lost.Orders, 1)
 	require.Eventually(t, func() bool {
-		orders, err := b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+		orders, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
 		require.NoError(t, err)
 		return len(orders) == 1 && orders[0].Delay == 0
 	}, 5*time.Second, time.Millisecond)
@@ -84,12 +84,12 @@ func TestFlushNowIsSwept(t *testing.T) {
 
 // More held records than one step moves.
 func TestFlushNowTakesAllHeld(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	const many = 2100
 	refused := make([]cache.Refused, many)
 	for i := range refused {
 		name := string(rune('a'+i%26)) + time.Duration(i).String()
-		refused[i] = cache.Refused{Change: afterwrite.Change{ID: name, Version: b.put(t, name, "x")}, Attempts: 1, Next: time.Now().Add(time.Hour)}
+		refused[i] = cache.Refused{Change: schema.Change{ID: name, Version: b.put(t, name, "x")}, Attempts: 1, Next: time.Now().Add(time.Hour)}
 	}
 	n, err := b.Hold(t.Context(), b.e, 0, refused)
 	require.NoError(t, err)

@@ -3,22 +3,22 @@ package cache
 import (
 	"context"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Pause stops the flushing of an entity's partitions, of all where none is named, and
 // returns the number of those that were not stopped before. Writes go on being accepted,
 // until max_pending refuses them; a flush under way ends after its batch.
-func (c *Cache) Pause(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error) {
+func (c *Cache) Pause(ctx context.Context, e *schema.Entity, partitions ...int) (int, error) {
 	return c.pause(ctx, e, "1", partitions)
 }
 
 // Resume starts the flushing again; the sweeper orders what is due within its tick.
-func (c *Cache) Resume(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error) {
+func (c *Cache) Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error) {
 	return c.pause(ctx, e, "", partitions)
 }
 
-func (c *Cache) pause(ctx context.Context, e *afterwrite.Entity, stop string, partitions []int) (int, error) {
+func (c *Cache) pause(ctx context.Context, e *schema.Entity, stop string, partitions []int) (int, error) {
 	if len(partitions) == 0 {
 		for i := range e.Partitions {
 			partitions = append(partitions, i)

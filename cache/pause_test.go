@@ -7,12 +7,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestPausedPartitionHasNoTask(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	_, before := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
 	require.False(t, before.None())
 	n, err := b.Pause(t.Context(), b.e)
@@ -24,13 +24,13 @@ func TestPausedPartitionHasNoTask(t *testing.T) {
 	assert.True(t, live.None(), "a task that was ordered before does not work")
 	_, order := b.write(t, cache.Write{Op: cache.OpPut, ID: "b", Values: values("x", "1", "1")})
 	assert.True(t, order.None(), "a write is accepted and orders none")
-	orders, err := b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+	orders, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
 	require.NoError(t, err)
 	assert.Empty(t, orders)
 	n, err = b.Resume(t.Context(), b.e, 0)
 	require.NoError(t, err)
 	assert.Equal(t, 1, n)
-	orders, err = b.Sweep(t.Context(), []*afterwrite.Entity{b.e})
+	orders, err = b.Sweep(t.Context(), []*schema.Entity{b.e})
 	require.NoError(t, err)
 	require.Len(t, orders, 1)
 	live, err = b.Begin(t.Context(), orders[0], time.Minute)

@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/singleflight"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // aside is what a race is run against: the cache, and the naive ways beside it.
@@ -253,7 +253,7 @@ func TestRaceDeleteOverwrittenByALateFill(t *testing.T) {
 	race(t, func(b *bundle) aside { return getSet{b.rdb, b.prefix} }, func(t *testing.T, a aside) bool {
 		s := &source{text: "there"}
 		during(t, a, s, func() {
-			s.fail(afterwrite.ErrNotFound)
+			s.fail(schema.ErrNotFound)
 			require.NoError(t, a.drop(t.Context(), "k"))
 		})
 		_, err := a.load(t.Context(), "k", s.load)
@@ -363,7 +363,7 @@ func TestI4ABarrierThatIsLostLeavesNothingOld(t *testing.T) {
 			require.NoError(t, b.rdb.Del(t.Context(), b.key("a")).Err()) // as an eviction does
 			require.Equal(t, `"old"`, b.get(t, "a").Values[0], "nothing is committed yet")
 			b.table.set("a", values("new", "1", "1"))
-			change := afterwrite.Change{ID: "a", Version: barrier.Version, Values: values("new", "1", "1")}
+			change := schema.Change{ID: "a", Version: barrier.Version, Values: values("new", "1", "1")}
 			require.NoError(t, b.Unbar(t.Context(), barrier, &change, keep))
 			require.Equal(t, `"new"`, b.get(t, "a").Values[0])
 		})

@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // # Ranks
@@ -62,7 +62,7 @@ type Place struct {
 // Top reads the n best records, at most MaxRanked, and the number of ranked records. Each
 // partition is read at one moment, not all of them at the same one.
 // Errors: ErrRankIncomplete, ErrUnavailable.
-func (c *Cache) Top(ctx context.Context, e *afterwrite.Entity, n int) ([]Place, int64, error) {
+func (c *Cache) Top(ctx context.Context, e *schema.Entity, n int) ([]Place, int64, error) {
 	n = min(n, MaxRanked)
 	parts, err := c.sureRank(ctx, e, n, nil)
 	if err != nil {
@@ -81,7 +81,7 @@ func (c *Cache) Top(ctx context.Context, e *afterwrite.Entity, n int) ([]Place, 
 // both sides, and the number of ranked records. With n 1 it is the record's own place. It
 // is the place of the score that the record had at the beginning of the read.
 // Errors: ErrUnranked, ErrRankIncomplete, ErrUnavailable.
-func (c *Cache) Around(ctx context.Context, e *afterwrite.Entity, id string, n int) ([]Place, int64, error) {
+func (c *Cache) Around(ctx context.Context, e *schema.Entity, id string, n int) ([]Place, int64, error) {
 	n = max(1, min(n, MaxRanked))
 	var self member
 	parts, err := c.sureRank(ctx, e, n-1, func(ctx context.Context) (member, error) {
@@ -132,7 +132,7 @@ func places(members []member, first int64, n int) []Place {
 }
 
 // place reads where a record stands in its partition.
-func (c *Cache) place(ctx context.Context, e *afterwrite.Entity, id string) (member, error) {
+func (c *Cache) place(ctx context.Context, e *schema.Entity, id string) (member, error) {
 	score, err := c.redis.ZScore(ctx, c.keys(e, e.Partition(id)).rank, id).Result()
 	if errors.Is(err, redis.Nil) {
 		return member{}, fmt.Errorf("rank of %s: %w", e.Name, ErrUnranked)
@@ -152,7 +152,7 @@ type rankPart struct {
 
 // sureRank reads every partition's part of the rank around a place, or with of nil from its
 // beginning, after it has loaded what was unsure.
-func (c *Cache) sureRank(ctx context.Context, e *afterwrite.Entity, side int, of func(context.Context) (member, error)) ([]rankPart, error) {
+func (c *Cache) sureRank(ctx context.Context, e *schema.Entity, side int, of func(context.Context) (member, error)) ([]rankPart, error) {
 	if e.RankBy == "" {
 		return nil, fmt.Errorf("%s is not ranked: %w", e.Name, ErrRankIncomplete)
 	}
@@ -184,7 +184,7 @@ func (c *Cache) sureRank(ctx context.Context, e *afterwrite.Entity, side int, of
 	}
 }
 
-func (c *Cache) rankParts(ctx context.Context, e *afterwrite.Entity, side int, score, id string) ([]rankPart, error) {
+func (c *Cache) rankParts(ctx context.Context, e *schema.Entity, side int, score, id string) ([]rankPart, error) {
 	calls := make([]*call, e.Partitions)
 	for i := range calls {
 		k := c.keys(e, i)
@@ -230,19 +230,19 @@ func members(reply any) []member {
 
 // score is the text of what ranks a record with these values: "null" for none, "" where
 // the entity's records are not ranked.
-func score(e *afterwrite.Entity, values afterwrite.Values) string {
+func score(e *schema.Entity, values schema.Values) string {
 	i, ok := e.Field(e.RankBy)
 	switch {
 	case !ok:
 		return ""
 	case i >= len(values) || values[i] == "":
-		return afterwrite.Null
+		return schema.Null
 	}
 	return values[i]
 }
 
 // rankedID is the id where the entity's records are ranked, else "".
-func rankedID(e *afterwrite.Entity, id string) string {
+func rankedID(e *schema.Entity, id string) string {
 	if e.RankBy == "" {
 		return ""
 	}

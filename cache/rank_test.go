@@ -16,22 +16,22 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // byCount ranks the users of a test by their count, in three partitions.
-func byCount(e *afterwrite.Entity, _ *cache.Config) { e.RankBy, e.Partitions = "count", 3 }
+func byCount(e *schema.Entity, _ *cache.Config) { e.RankBy, e.Partitions = "count", 3 }
 
 // pages reads through the table in the order of ids.
 func (d *table) pages(size int) cache.Rows {
-	return func(_ context.Context, after string) ([]afterwrite.Row, error) {
-		var page []afterwrite.Row
+	return func(_ context.Context, after string) ([]schema.Row, error) {
+		var page []schema.Row
 		all := d.copy()
 		for _, id := range sorted(all) {
 			if id > after && len(page) < size {
-				page = append(page, afterwrite.Row{ID: id, Exists: true, Values: all[id]})
+				page = append(page, schema.Row{ID: id, Exists: true, Values: all[id]})
 			}
 		}
 		return page, nil
@@ -60,7 +60,7 @@ func (b *bundle) evict(t testing.TB, id string) {
 }
 
 // ranks are the places that records with these values have.
-func ranks(records map[string]afterwrite.Values) []cache.Place {
+func ranks(records map[string]schema.Values) []cache.Place {
 	var places []cache.Place
 	for id, v := range records {
 		if n, err := strconv.ParseFloat(v[2], 64); err == nil {
@@ -103,7 +103,7 @@ func TestRankModel(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			b, r := setup(t, byCount), testkit.Random(t)
 			b.rebuild(t)
-			m := &rankModel{bundle: b, r: r, now: map[string]afterwrite.Values{}}
+			m := &rankModel{bundle: b, r: r, now: map[string]schema.Values{}}
 			for range 150 {
 				m.step(t)
 				if r.IntN(4) == 0 {
@@ -120,7 +120,7 @@ func TestRankModel(t *testing.T) {
 type rankModel struct {
 	*bundle
 	r   *rand.Rand
-	now map[string]afterwrite.Values // the newest accepted state
+	now map[string]schema.Values // the newest accepted state
 }
 
 // score is drawn from few values, so that ties are common, and from the extremes.
@@ -129,9 +129,9 @@ func (m *rankModel) score() string {
 	case 0:
 		return "null"
 	case 1:
-		return strconv.Itoa(afterwrite.MaxRankScore - m.r.IntN(2))
+		return strconv.Itoa(schema.MaxRankScore - m.r.IntN(2))
 	case 2:
-		return strconv.Itoa(-afterwrite.MaxRankScore + m.r.IntN(2))
+		return strconv.Itoa(-schema.MaxRankScore + m.r.IntN(2))
 	}
 	return strconv.Itoa(m.r.IntN(5) - 2)
 }
@@ -145,18 +145,18 @@ func (m *rankModel) step(t *testing.T) {
 		require.NoError(t, m.loading(t, cache.Write{Op: cache.OpPut, ID: id, Values: values("n", "1", score)}).Err)
 		m.now[id] = values("n", "1", score)
 	case 3:
-		got := m.loading(t, cache.Write{Op: cache.OpPatch, ID: id, Values: afterwrite.Values{"", "", score}})
+		got := m.loading(t, cache.Write{Op: cache.OpPatch, ID: id, Values: schema.Values{"", "", score}})
 		if exists {
 			require.NoError(t, got.Err)
-			m.now[id] = afterwrite.Values{old[0], old[1], score}
+			m.now[id] = schema.Values{old[0], old[1], score}
 		}
 	case 4:
-		got := m.loading(t, cache.Write{Op: cache.OpPatch, ID: id, Values: afterwrite.Values{`"other"`, "", ""}})
+		got := m.loading(t, cache.Write{Op: cache.OpPatch, ID: id, Values: schema.Values{`"other"`, "", ""}})
 		require.Equal(t, exists, got.Err == nil)
 	case 5, 6:
-		got := m.loading(t, cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []afterwrite.Delta{{Field: 2, By: int64(m.r.IntN(5) - 2)}}})
+		got := m.loading(t, cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: 2, By: int64(m.r.IntN(5) - 2)}}})
 		if got.Err == nil {
-			m.now[id] = afterwrite.Values{old[0], old[1], got.Values[2]}
+			m.now[id] = schema.Values{old[0], old[1], got.Values[2]}
 		}
 	case 7:
 		got := m.loading(t, cache.Write{Op: cache.OpDelete, ID: id})
@@ -249,7 +249,7 @@ func TestRebuildMeanwhile(t *testing.T) {
 			require.NoError(t, err)
 			v := values("through", "1", "5")
 			b.table.set(id, v)
-			require.NoError(t, b.Unbar(t.Context(), bar, &afterwrite.Change{ID: id, Values: v}, false))
+			require.NoError(t, b.Unbar(t.Context(), bar, &schema.Change{ID: id, Values: v}, false))
 		}, "5"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -259,7 +259,7 @@ func TestRebuildMeanwhile(t *testing.T) {
 				tt.before(t, b)
 			}
 			page := b.table.pages(10)
-			err := b.RebuildRank(t.Context(), b.e, func(ctx context.Context, after string) ([]afterwrite.Row, error) {
+			err := b.RebuildRank(t.Context(), b.e, func(ctx context.Context, after string) ([]schema.Row, error) {
 				rows, err := page(ctx, after)
 				if after == "" && tt.meanwhile != nil {
 					tt.meanwhile(t, b)
@@ -325,8 +325,8 @@ func (b *bundle) anyWrite(id string, r *rand.Rand) {
 	score := strconv.Itoa(r.IntN(9))
 	w := []cache.Write{
 		{Op: cache.OpPut, ID: id, Values: values("n", "1", score)},
-		{Op: cache.OpPatch, ID: id, Values: afterwrite.Values{"", "", score}},
-		{Op: cache.OpIncrement, ID: id, Deltas: []afterwrite.Delta{{Field: 2, By: 1}}},
+		{Op: cache.OpPatch, ID: id, Values: schema.Values{"", "", score}},
+		{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: 2, By: 1}}},
 		{Op: cache.OpDelete, ID: id},
 	}[r.IntN(4)]
 	for range 2 {
@@ -337,7 +337,7 @@ func (b *bundle) anyWrite(id string, r *rand.Rand) {
 		}
 		rows, _ := b.table.Load(context.Background(), b.e, []string{id})
 		v, ok := rows[id]
-		w.Row, w.Token = &afterwrite.Row{ID: id, Exists: ok, Values: v}, g.Results[0].Token
+		w.Row, w.Token = &schema.Row{ID: id, Exists: ok, Values: v}, g.Results[0].Token
 	}
 }
 
@@ -348,7 +348,7 @@ func TestRebuildOvertaken(t *testing.T) {
 	b.table.set("a", values("n", "1", "1"))
 	page := b.table.pages(1)
 	once := sync.OnceFunc(func() { b.rebuild(t) })
-	err := b.RebuildRank(t.Context(), b.e, func(ctx context.Context, after string) ([]afterwrite.Row, error) {
+	err := b.RebuildRank(t.Context(), b.e, func(ctx context.Context, after string) ([]schema.Row, error) {
 		once()
 		return page(ctx, after)
 	}, nil)
@@ -359,7 +359,7 @@ func TestRebuildOvertaken(t *testing.T) {
 			require.NoError(t, b.rdb.HSet(t.Context(), b.statsKey(i), "ku", "1").Err())
 		}
 	})
-	err = b.RebuildRank(t.Context(), b.e, func(ctx context.Context, after string) ([]afterwrite.Row, error) {
+	err = b.RebuildRank(t.Context(), b.e, func(ctx context.Context, after string) ([]schema.Row, error) {
 		late()
 		return page(ctx, after)
 	}, nil)
@@ -429,14 +429,14 @@ func TestRankOfWritesThroughInEveryOrder(t *testing.T) {
 						require.NoError(t, err)
 						return barrier
 					}
-					commit := func(score string) *afterwrite.Change {
+					commit := func(score string) *schema.Change {
 						v := values("n", "1", score)
 						b.table.set(id, v)
-						return &afterwrite.Change{ID: id, Values: v}
+						return &schema.Change{ID: id, Values: v}
 					}
 					one, first := bar(), commit("2")
 					two := bar()
-					var second *afterwrite.Change
+					var second *schema.Change
 					if secondCommits {
 						second = commit("3")
 					}
@@ -459,15 +459,15 @@ func TestRankOfWritesThroughInEveryOrder(t *testing.T) {
 
 // TestRankOfFloats shows that a float ranks exactly, the negative and the greatest too.
 func TestRankOfFloats(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) {
-		e.Fields, e.RankBy = []afterwrite.Field{{Name: "x", Type: afterwrite.Float}}, "x"
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) {
+		e.Fields, e.RankBy = []schema.Field{{Name: "x", Type: schema.Float}}, "x"
 	})
 	b.rebuild(t)
 	scores := []float64{math.MaxFloat64, 1e21, 1.5, math.Nextafter(1, 2), 1, math.SmallestNonzeroFloat64, 0, -1e-300, -1, -math.MaxFloat64}
 	for i, s := range scores {
 		text, err := b.e.Fields[0].Encode(s)
 		require.NoError(t, err)
-		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: string(rune('z' - i)), Values: afterwrite.Values{text}})
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: string(rune('z' - i)), Values: schema.Values{text}})
 		require.NoError(t, got.Err)
 	}
 	got, _, err := b.Top(t.Context(), b.e, 100)
@@ -482,12 +482,12 @@ func TestRankOfFloats(t *testing.T) {
 func TestScoresAreBoundedToWhatRanksExactly(t *testing.T) {
 	b := setup(t, byCount)
 	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("n", "1", "9007199254740991")}).Err)
-	got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}})
-	require.ErrorIs(t, got.Err, afterwrite.ErrInvalid)
+	got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}})
+	require.ErrorIs(t, got.Err, schema.ErrInvalid)
 	_, err := b.e.Fields[2].Canonical([]byte("9007199254740992"))
 	require.Error(t, err)
 
-	e := &afterwrite.Entity{Name: "p", RankBy: "n", Fields: []afterwrite.Field{{Name: "n", Type: afterwrite.Int, Max: "9223372036854775807"}}}
+	e := &schema.Entity{Name: "p", RankBy: "n", Fields: []schema.Field{{Name: "n", Type: schema.Int, Max: "9223372036854775807"}}}
 	require.ErrorContains(t, e.Init(), "ranks the records")
 }
 
@@ -496,7 +496,7 @@ func TestRankWithRedisDown(t *testing.T) {
 	b.rebuild(t)
 	b.faults.Inject(testkit.Refuse, testkit.Script(t, "rank"), testkit.Always())
 	_, _, err := b.Top(t.Context(), b.e, 1)
-	require.ErrorIs(t, err, afterwrite.ErrUnavailable)
+	require.ErrorIs(t, err, schema.ErrUnavailable)
 }
 
 func BenchmarkRank(b *testing.B) {
@@ -506,15 +506,15 @@ func BenchmarkRank(b *testing.B) {
 	require.NoError(b, err)
 	defer func() { _ = c.Close() }()
 	e := testkit.Entity(b, "player")
-	require.NoError(b, c.RebuildRank(b.Context(), e, func(_ context.Context, after string) ([]afterwrite.Row, error) {
+	require.NoError(b, c.RebuildRank(b.Context(), e, func(_ context.Context, after string) ([]schema.Row, error) {
 		from := 0
 		if after != "" {
 			from, _ = strconv.Atoi(after)
 			from++
 		}
-		var rows []afterwrite.Row
+		var rows []schema.Row
 		for i := from; i < min(records, from+1000); i++ {
-			rows = append(rows, afterwrite.Row{ID: fmt.Sprintf("%06d", i), Exists: true, Values: afterwrite.Values{`"n"`, strconv.Itoa(i % 1000)}})
+			rows = append(rows, schema.Row{ID: fmt.Sprintf("%06d", i), Exists: true, Values: schema.Values{`"n"`, strconv.Itoa(i % 1000)}})
 		}
 		return rows, nil
 	}, nil))

@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestGetFillsAndCachesAbsence(t *testing.T) {
@@ -21,7 +21,7 @@ func TestGetFillsAndCachesAbsence(t *testing.T) {
 	assert.Equal(t, cache.Filled, b.get(t, "a").Source)
 	read := b.get(t, "a")
 	assert.Equal(t, cache.Hit, read.Source)
-	assert.Equal(t, afterwrite.Persisted, read.Status)
+	assert.Equal(t, schema.Persisted, read.Status)
 	assert.InDelta(t, time.Hour, read.TTL, float64(time.Minute))
 
 	assert.True(t, b.get(t, "nobody").Deleted)
@@ -33,7 +33,7 @@ func TestGetFillsAndCachesAbsence(t *testing.T) {
 }
 
 func TestJitterSpreadsTheTTL(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Cache.Jitter = 0.5 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Cache.Jitter = 0.5 })
 	lives := map[time.Duration]bool{}
 	for i := range 20 {
 		id := fmt.Sprint(i)
@@ -148,12 +148,12 @@ func TestGetManyAnswersInOrder(t *testing.T) {
 func TestRedisDownReadsTheDatabaseAndSaysSo(t *testing.T) {
 	t.Parallel()
 	server := testkit.Redis(t)
-	rows := &table{rows: map[string]afterwrite.Values{"a": values("Ann", "30", "0")}}
+	rows := &table{rows: map[string]schema.Values{"a": values("Ann", "30", "0")}}
 	c, err := cache.New(cache.Config{URL: server.URL(), Loader: rows, Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	b := &bundle{Cache: c, table: rows}
-	b.e = &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}, {Name: "age", Type: afterwrite.Int}, {Name: "count", Type: afterwrite.Int}}}
+	b.e = &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String}, {Name: "age", Type: schema.Int}, {Name: "count", Type: schema.Int}}}
 	require.NoError(t, b.e.Init())
 	b.put(t, "b", "Bob")
 	server.Kill()
@@ -162,7 +162,7 @@ func TestRedisDownReadsTheDatabaseAndSaysSo(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, cache.Bypass, many[1].Source)
 	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
-	require.ErrorIs(t, got.Err, afterwrite.ErrUnavailable)
+	require.ErrorIs(t, got.Err, schema.ErrUnavailable)
 	server.Start()
 	testkit.Eventually(t, "reads and writes are back", func() bool {
 		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
@@ -179,15 +179,15 @@ func TestStatusTellsTheWholeStory(t *testing.T) {
 	version := b.put(t, "a", "Ann")
 	state, err = b.Status(t.Context(), b.e, "a")
 	require.NoError(t, err)
-	assert.Equal(t, afterwrite.Pending, state.Record.Status)
+	assert.Equal(t, schema.Pending, state.Record.Status)
 	assert.False(t, state.PendingSince.IsZero())
 	b.holdAll(t, time.Hour)
 	state, err = b.Status(t.Context(), b.e, "a")
 	require.NoError(t, err)
-	assert.Equal(t, afterwrite.Held, state.Record.Status)
+	assert.Equal(t, schema.Held, state.Record.Status)
 	assert.Equal(t, version, state.Record.Version)
 	assert.Equal(t, 1, state.Attempts)
-	assert.Equal(t, afterwrite.KindUnique, state.Refusal.Kind)
+	assert.Equal(t, schema.KindUnique, state.Refusal.Kind)
 	assert.WithinDuration(t, time.Now().Add(time.Hour), state.NextAttempt, time.Minute)
 }
 
@@ -209,22 +209,22 @@ func TestInvalidateMatchSparesWhatIsNotPersisted(t *testing.T) {
 
 func TestWalkFindsEveryCachedRecord(t *testing.T) {
 	b := setup(t)
-	want := map[string]afterwrite.Status{}
+	want := map[string]schema.Status{}
 	for i := range 1200 {
 		id := fmt.Sprint(i)
 		b.put(t, id, "x")
-		want[id] = afterwrite.Persisted
+		want[id] = schema.Persisted
 	}
 	for i := 0; i < 20; i++ {
 		b.flush(t)
 	}
 	b.put(t, "7", "again")
-	want["7"] = afterwrite.Pending
-	found := map[string]afterwrite.Status{}
+	want["7"] = schema.Pending
+	found := map[string]schema.Status{}
 	require.NoError(t, b.Walk(t.Context(), b.e, func(r cache.Cached) error {
 		found[r.ID] = r.Status
-		assert.Equal(t, r.Status == afterwrite.Pending, r.Pending)
-		assert.Equal(t, r.Status == afterwrite.Persisted, r.Expires)
+		assert.Equal(t, r.Status == schema.Pending, r.Pending)
+		assert.Equal(t, r.Status == schema.Persisted, r.Expires)
 		return nil
 	}))
 	assert.Equal(t, want, found)
@@ -233,17 +233,17 @@ func TestWalkFindsEveryCachedRecord(t *testing.T) {
 // A loader of another program that gives too few values is told of, and nothing is cached.
 func TestLoaderWithOtherValues(t *testing.T) {
 	b := setup(t)
-	b.table.rows["1"] = afterwrite.Values{`"Ada"`}
+	b.table.rows["1"] = schema.Values{`"Ada"`}
 	for range 2 {
 		_, err := b.Get(t.Context(), b.e, "1")
 		require.ErrorContains(t, err, `gave "1" 1 values for 3 fields`)
 	}
 	_, err := b.GetMany(t.Context(), b.e, []string{"1", "2"})
 	require.ErrorContains(t, err, "values for 3 fields")
-	b.table.rows["1"] = afterwrite.Values{`"Ada"`, "36", "0"}
+	b.table.rows["1"] = schema.Values{`"Ada"`, "36", "0"}
 	read, err := b.Get(t.Context(), b.e, "1")
 	require.NoError(t, err)
-	require.Equal(t, afterwrite.Values{`"Ada"`, "36", "0"}, read.Values)
+	require.Equal(t, schema.Values{`"Ada"`, "36", "0"}, read.Values)
 }
 
 func TestNewRefusesWhatIsNegative(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // text reads a text of a script's reply; "" where there is none.
@@ -14,9 +14,9 @@ func text(v any) string {
 }
 
 // parseVersion reads a version; 0 where there is none.
-func parseVersion(text string) afterwrite.Version {
+func parseVersion(text string) schema.Version {
 	n, _ := strconv.ParseInt(text, 10, 64)
-	return afterwrite.Version(n)
+	return schema.Version(n)
 }
 
 // parseMS reads a time in ms; zero where there is none.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // ErrRebuildLost reports a rebuild of a rank that is over before its end: it was stopped for
@@ -18,10 +18,10 @@ const rebuildLife = time.Minute
 
 // Rows reads a page of an entity's rows in the order of their ids, after the row of an id,
 // "" from the start. A page without rows is the end.
-type Rows func(ctx context.Context, after string) ([]afterwrite.Row, error)
+type Rows func(ctx context.Context, after string) ([]schema.Row, error)
 
 // RankComplete reports whether the entity's rank has every record.
-func (c *Cache) RankComplete(ctx context.Context, e *afterwrite.Entity) (bool, error) {
+func (c *Cache) RankComplete(ctx context.Context, e *schema.Entity) (bool, error) {
 	if e.RankBy == "" {
 		return true, nil
 	}
@@ -48,7 +48,7 @@ func (c *Cache) RankComplete(ctx context.Context, e *afterwrite.Entity) (bool, e
 // So a row never takes the place of what is newer, in whatever order they arrive. A crash
 // on the way leaves the old rank as it is, and a repeat begins anew.
 // Errors: ErrRebuildLost, ErrUnavailable, those of rows.
-func (c *Cache) RebuildRank(ctx context.Context, e *afterwrite.Entity, rows Rows, progress func(records int)) error {
+func (c *Cache) RebuildRank(ctx context.Context, e *schema.Entity, rows Rows, progress func(records int)) error {
 	if e.RankBy == "" {
 		return fmt.Errorf("rebuild rank of %s: it has no rank.by", e.Name)
 	}
@@ -69,7 +69,7 @@ func (c *Cache) RebuildRank(ctx context.Context, e *afterwrite.Entity, rows Rows
 // rebuild is one run of RebuildRank.
 type rebuild struct {
 	cache    *Cache
-	entity   *afterwrite.Entity
+	entity   *schema.Entity
 	token    string
 	records  int
 	progress func(int)

@@ -5,19 +5,19 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Versioned names a record at a version.
 type Versioned struct {
 	ID      string
-	Version afterwrite.Version
+	Version schema.Version
 }
 
 // Retry puts held or dead records of one partition back to pending, attempts anew, where
 // they are still at that version. It tells for each whether it was put back, and returns
 // the sync task to enqueue. A repeat changes nothing.
-func (c *Cache) Retry(ctx context.Context, e *afterwrite.Entity, partition int, records []Versioned) ([]bool, Order, error) {
+func (c *Cache) Retry(ctx context.Context, e *schema.Entity, partition int, records []Versioned) ([]bool, Order, error) {
 	if len(records) == 0 {
 		return nil, Order{}, nil
 	}

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Begin says whether a sync task may work, and extends the partition's scheduled flag to
@@ -62,13 +62,13 @@ func (c *Cache) End(ctx context.Context, o Order, handOver bool) (Ending, error)
 }
 
 // WakeUp is the order that wakes a partition for held records at a time.
-func WakeUp(e *afterwrite.Entity, partition int, at time.Time) Order {
+func WakeUp(e *schema.Entity, partition int, at time.Time) Order {
 	return Order{Entity: e, Partition: partition, Delay: max(0, time.Until(at)), at: at.UnixMilli()}
 }
 
 // wakeUp reads {wait ms, time ms} of the first held record. Its time names the order, so
 // that however many tasks end before it, one wake-up is enqueued.
-func wakeUp(e *afterwrite.Entity, partition int, reply []any) (Order, error) {
+func wakeUp(e *schema.Entity, partition int, reply []any) (Order, error) {
 	if len(reply) == 2 && text(reply[0]) == "" {
 		return Order{}, nil
 	}
@@ -80,7 +80,7 @@ func wakeUp(e *afterwrite.Entity, partition int, reply []any) (Order, error) {
 }
 
 // order reads {generation, wait ms}.
-func order(e *afterwrite.Entity, partition int, reply []any) (Order, error) {
+func order(e *schema.Entity, partition int, reply []any) (Order, error) {
 	if len(reply) != 2 {
 		return Order{}, fmt.Errorf("order of %s/%d: %d values", e.Name, partition, len(reply))
 	}
@@ -100,7 +100,7 @@ const longestPutOff = time.Minute
 
 // Sweep returns an order for each partition that has due work and no live flag, and sets
 // its flag. It repairs every lost order, whatever lost it. Two sweeps at once are harmless.
-func (c *Cache) Sweep(ctx context.Context, entities []*afterwrite.Entity) ([]Order, error) {
+func (c *Cache) Sweep(ctx context.Context, entities []*schema.Entity) ([]Order, error) {
 	var orders []Order
 	for _, e := range entities {
 		calls := make([]*call, e.Partitions)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 //go:embed lua/*.lua
@@ -187,12 +187,12 @@ func fault(what string, err error) error {
 // or was never reached, nothing was written; else nobody knows.
 func writeFault(err error) error {
 	if text, ok := strings.CutPrefix(err.Error(), "PARTITIONS "); ok {
-		return fmt.Errorf("write: %w: it has %s", afterwrite.ErrPartitionsChanged, text)
+		return fmt.Errorf("write: %w: it has %s", schema.ErrPartitionsChanged, text)
 	}
 	if answered(err) && !brokenOff(err) || neverSent(err) {
 		return unavailable("write", err)
 	}
-	return fmt.Errorf("write: %w: %w", afterwrite.ErrOutcomeUnknown, err)
+	return fmt.Errorf("write: %w: %w", schema.ErrOutcomeUnknown, err)
 }
 
 // brokenOff reports whether a script ended at an error that may have come after its first

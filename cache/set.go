@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Get returns a value that is cached, or [afterwrite.ErrNotFound]. It loads nothing. A
+// Get returns a value that is cached, or [schema.ErrNotFound]. It loads nothing. A
 // value past its TTL is not answered.
 func (v *Values[T]) Get(ctx context.Context, key string) (T, error) {
 	var none T
@@ -28,7 +28,7 @@ func (v *Values[T]) Get(ctx context.Context, key string) (T, error) {
 		return none, err
 	}
 	if e == nil || e.ttl() <= 0 {
-		return none, fmt.Errorf("value of %s: %w", v.p.Group, afterwrite.ErrNotFound)
+		return none, fmt.Errorf("value of %s: %w", v.p.Group, schema.ErrNotFound)
 	}
 	a, err := v.answer(e, Hit)
 	return a.Value, err
@@ -39,8 +39,8 @@ func (v *Values[T]) Get(ctx context.Context, key string) (T, error) {
 // invalidates the value: what depends on tagged data is better loaded, since Set cannot
 // know when its value was made. A Set is not sent again when its reply is lost.
 //
-// Errors: ErrTooLarge, ErrValueKey, ErrTooManyTags, afterwrite.ErrUnavailable where
-// nothing was set, afterwrite.ErrOutcomeUnknown where nobody knows.
+// Errors: ErrTooLarge, ErrValueKey, ErrTooManyTags, schema.ErrUnavailable where
+// nothing was set, schema.ErrOutcomeUnknown where nobody knows.
 func (v *Values[T]) Set(ctx context.Context, key string, value T, tags ...Tag) error {
 	return v.SetFor(ctx, key, value, v.p.TTL, tags...)
 }

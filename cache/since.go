@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // lacks reports whether a record was cached or written before its entity got one of its
 // fields. What such a field holds only the row says: its column may have been in use long
 // before.
-func lacks(r afterwrite.Record) bool { return slices.Contains(r.Values, "") }
+func lacks(r schema.Record) bool { return slices.Contains(r.Values, "") }
 
 // complete deals with a record that lacks fields. A persisted one is dropped from the
 // cache: it has no Source then, and the next look loads it whole. To any other the fields
@@ -21,9 +21,9 @@ func lacks(r afterwrite.Record) bool { return slices.Contains(r.Values, "") }
 // without them, so that the row keeps what it has.
 //
 // ErrBusy: the record was written again each time while its row was read.
-func (c *Cache) complete(ctx context.Context, e *afterwrite.Entity, read Read) (Read, error) {
+func (c *Cache) complete(ctx context.Context, e *schema.Entity, read Read) (Read, error) {
 	for range completions {
-		if read.Status == afterwrite.Persisted {
+		if read.Status == schema.Persisted {
 			_, err := c.Invalidate(ctx, e, []string{read.ID})
 			return Read{}, err
 		}
@@ -41,14 +41,14 @@ func (c *Cache) complete(ctx context.Context, e *afterwrite.Entity, read Read) (
 				if text == "" && row.Exists {
 					again.Values[i] = row.Values[i]
 				} else if text == "" {
-					again.Values[i] = cmp.Or(e.Fields[i].Default, afterwrite.Null)
+					again.Values[i] = cmp.Or(e.Fields[i].Default, schema.Null)
 				}
 			}
 			return again, nil
 		}
 		read = again
 	}
-	return Read{}, fmt.Errorf("complete %s of %s: it is written faster than its row is read: %w", read.ID, e.Name, afterwrite.ErrBusy)
+	return Read{}, fmt.Errorf("complete %s of %s: it is written faster than its row is read: %w", read.ID, e.Name, schema.ErrBusy)
 }
 
 // completions bounds how often the row of a record that lacks fields is read for one read.
@@ -78,11 +78,11 @@ func (c *Cache) dropLacking(ctx context.Context, groups []*Group) {
 
 // row is the loaded row of a write, of defaults for a record that lacks fields and has no
 // row.
-func (w *Write) row(e *afterwrite.Entity) *afterwrite.Row {
+func (w *Write) row(e *schema.Entity) *schema.Row {
 	if w.Row == nil || w.Row.Exists || !strings.HasPrefix(w.Token, lackingAt) {
 		return w.Row
 	}
-	row := afterwrite.Row{ID: w.ID, Exists: true, Values: make(afterwrite.Values, len(e.Fields))}
+	row := schema.Row{ID: w.ID, Exists: true, Values: make(schema.Values, len(e.Fields))}
 	for i := range e.Fields {
 		row.Values[i] = e.Fields[i].Default
 	}

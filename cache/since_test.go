@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // lately gives the entity a field that it did not have when its records were written,
@@ -15,7 +15,7 @@ import (
 func (b *bundle) lately(t *testing.T) {
 	t.Helper()
 	e := *b.e
-	e.Fields = append(e.Fields[:3:3], afterwrite.Field{Name: "visits", Type: afterwrite.Int})
+	e.Fields = append(e.Fields[:3:3], schema.Field{Name: "visits", Type: schema.Int})
 	require.NoError(t, e.Init())
 	b.e = &e
 	for id, row := range b.table.copy() {
@@ -44,7 +44,7 @@ func TestI4FieldAddedToTheEntity(t *testing.T) {
 
 	read = b.get(t, "rewritten")
 	assert.Equal(t, cache.Hit, read.Source)
-	assert.Equal(t, afterwrite.Pending, read.Status)
+	assert.Equal(t, schema.Pending, read.Status)
 	assert.Equal(t, pending, read.Version)
 	assert.Equal(t, append(values("Ann", "30", "0"), "7"), read.Values)
 	assert.Equal(t, append(values("Ann", "30", "0"), "null"), b.get(t, "waiting").Values, "it has no row yet")
@@ -86,8 +86,8 @@ func TestRecordWithoutAFieldIsNotReadForEver(t *testing.T) {
 			earlier.put(t, "a", "Ann")
 			hold <- struct{}{}
 		case err := <-failed:
-			require.ErrorIs(t, err, afterwrite.ErrBusy)
-			require.NotErrorIs(t, err, afterwrite.ErrUnavailable, "Redis answers")
+			require.ErrorIs(t, err, schema.ErrBusy)
+			require.NotErrorIs(t, err, schema.ErrUnavailable, "Redis answers")
 			return
 		}
 	}
@@ -102,7 +102,7 @@ func TestIncrementOfAFieldAddedToTheEntity(t *testing.T) {
 	b.lately(t)
 	b.table.set("null", append(values("Ann", "30", "0"), "null"))
 	add := func(id string) cache.Written {
-		w := cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []afterwrite.Delta{{Field: 3, By: 2}}}
+		w := cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: 3, By: 2}}}
 		got, _ := b.write(t, w)
 		require.NotEmpty(t, got.Token)
 		return b.loading(t, w)
@@ -111,7 +111,7 @@ func TestIncrementOfAFieldAddedToTheEntity(t *testing.T) {
 	require.NoError(t, got.Err)
 	assert.Equal(t, "9", got.Values[3])
 	assert.Equal(t, append(values("Ann", "30", "0"), "9"), b.get(t, "a").Values)
-	require.ErrorIs(t, add("null").Err, afterwrite.ErrInvalid)
+	require.ErrorIs(t, add("null").Err, schema.ErrInvalid)
 }
 
 // A record that is not persisted has the field as a read tells it: as its row has it, or by
@@ -129,21 +129,21 @@ func TestIncrementOfAFieldThatAPendingRecordLacks(t *testing.T) {
 	b.e.Fields[3].Default, b.e.Fields[3].Min = "3", "0"
 	require.NoError(t, b.e.Init())
 	b.table.set("null", append(values("Ann", "30", "0"), "null"))
-	add := func(id string, deltas ...afterwrite.Delta) cache.Written {
+	add := func(id string, deltas ...schema.Delta) cache.Written {
 		w := cache.Write{Op: cache.OpIncrement, ID: id, Deltas: deltas}
 		got, _ := b.write(t, w)
 		require.NotEmpty(t, got.Token)
 		return b.loading(t, w)
 	}
-	got := add("row", afterwrite.Delta{Field: 3, By: 2})
+	got := add("row", schema.Delta{Field: 3, By: 2})
 	require.NoError(t, got.Err)
 	assert.Equal(t, "9", got.Values[3])
 	assert.Equal(t, append(values("Ann", "30", "0"), "9"), b.get(t, "row").Values)
-	got = add("new", afterwrite.Delta{Field: 2, By: 1}, afterwrite.Delta{Field: 3, By: 2})
+	got = add("new", schema.Delta{Field: 2, By: 1}, schema.Delta{Field: 3, By: 2})
 	require.NoError(t, got.Err)
 	assert.Equal(t, append(values("Ann", "30", "1"), "5"), b.get(t, "new").Values)
-	require.ErrorIs(t, add("null", afterwrite.Delta{Field: 3, By: 1}).Err, afterwrite.ErrInvalid)
-	require.ErrorIs(t, add("low", afterwrite.Delta{Field: 3, By: 1}, afterwrite.Delta{Field: 1, By: -31}).Err, afterwrite.ErrInvalid)
+	require.ErrorIs(t, add("null", schema.Delta{Field: 3, By: 1}).Err, schema.ErrInvalid)
+	require.ErrorIs(t, add("low", schema.Delta{Field: 3, By: 1}, schema.Delta{Field: 1, By: -31}).Err, schema.ErrInvalid)
 	b.table.set("low", append(values("Ann", "30", "0"), "8"))
 	assert.Equal(t, append(values("Ann", "30", "0"), "8"), b.get(t, "low").Values, "it lacks the field still")
 
@@ -158,7 +158,7 @@ func TestIncrementOfAFieldThatAPendingRecordLacks(t *testing.T) {
 // The row of a record that is not persisted counts only if the record is still what it was
 // before the row was read.
 func TestIncrementOfALackingFieldRacesWithAWrite(t *testing.T) {
-	visit := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 3, By: 2}}}
+	visit := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 3, By: 2}}}
 	for name, between := range map[string]func(t *testing.T, earlier, later *bundle){
 		"a newer write":                   func(t *testing.T, b, _ *bundle) { b.put(t, "a", "Bob") },
 		"a newer write that is persisted": func(t *testing.T, b, _ *bundle) { b.put(t, "a", "Bob"); b.flush(t) },
@@ -180,7 +180,7 @@ func TestIncrementOfALackingFieldRacesWithAWrite(t *testing.T) {
 			got, _ := b.write(t, visit)
 			require.NotEmpty(t, got.Token)
 			w := visit
-			w.Token, w.Row = got.Token, &afterwrite.Row{ID: "a", Exists: true, Values: append(values("Ann", "30", "0"), "100")}
+			w.Token, w.Row = got.Token, &schema.Row{ID: "a", Exists: true, Values: append(values("Ann", "30", "0"), "100")}
 			between(t, &earlier, b)
 			got, _ = b.write(t, w)
 			assert.NotContains(t, got.Values, "102", "the row is of before")
@@ -196,13 +196,13 @@ func TestWritesBehindAnIncrementOfALackingField(t *testing.T) {
 	b.e.Fields[3].Default = "3"
 	require.NoError(t, b.e.Init())
 	g := &cache.Group{Entity: b.e, Partition: b.e.Partition("a"), Writes: []cache.Write{
-		{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 3, By: 2}}},
+		{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 3, By: 2}}},
 		{Op: cache.OpPut, ID: "a", Values: append(values("Bob", "30", "0"), "50")},
 	}}
 	b.Write(t.Context(), g)
 	for i := range g.Writes {
 		require.NotEmpty(t, g.Results[i].Token)
-		g.Writes[i].Token, g.Writes[i].Row = g.Results[i].Token, &afterwrite.Row{ID: "a"}
+		g.Writes[i].Token, g.Writes[i].Row = g.Results[i].Token, &schema.Row{ID: "a"}
 	}
 	b.Write(t.Context(), g)
 	require.NoError(t, g.Results[0].Err)

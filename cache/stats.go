@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Stats are the figures of one partition at one moment, or of several together.
@@ -14,7 +14,7 @@ type Stats struct {
 	Accepted, Superseded, Persisted, Discarded, Lost int64
 	Pending, Held, Dead                              int64
 	OldestPending, OldestHeld, OldestDead            time.Time // first pending, next attempt, death; zero if none
-	LastVersion                                      afterwrite.Version
+	LastVersion                                      schema.Version
 	FlagUntil                                        time.Time // the scheduled flag; zero: free
 	Paused                                           bool      // flushing is stopped; of several: of any
 }
@@ -54,7 +54,7 @@ func older(a, b time.Time) time.Time {
 }
 
 // Stats reads the figures of an entity's partitions, each at one moment.
-func (c *Cache) Stats(ctx context.Context, e *afterwrite.Entity) ([]Stats, error) {
+func (c *Cache) Stats(ctx context.Context, e *schema.Entity) ([]Stats, error) {
 	calls := make([]*call, e.Partitions)
 	for i := range calls {
 		calls[i] = newCall(c.keys(e, i).lists()[:4])
@@ -83,7 +83,7 @@ func readStats(partition int, reply []any) Stats {
 	}
 	t := func(i int) time.Time { return parseMS(text(reply[i])) }
 	return Stats{
-		Partition: partition, LastVersion: afterwrite.Version(n(0)),
+		Partition: partition, LastVersion: schema.Version(n(0)),
 		Accepted: n(1), Superseded: n(2), Persisted: n(3), Discarded: n(4), Lost: n(5), FlagUntil: t(6),
 		Pending: n(7), Held: n(8), Dead: n(9), OldestPending: t(10), OldestHeld: t(11), OldestDead: t(12), Paused: n(13) == 1,
 	}

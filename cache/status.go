@@ -5,26 +5,26 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // State is where a record stands on its way to the database.
 type State struct {
 	Cached       bool // in Redis; else it is persisted or does not exist
-	Record       afterwrite.Record
-	PendingSince time.Time           // zero unless pending
-	NextAttempt  time.Time           // zero unless held
-	DiedAt       time.Time           // zero unless dead
-	Attempts     int                 // refusals of the newest version
-	Refusal      *afterwrite.Refusal // the last one; nil unless held or dead
-	History      []Attempt           // the last refusals, oldest first; none unless held or dead
-	Leased       bool                // a load has the right to fill it
+	Record       schema.Record
+	PendingSince time.Time       // zero unless pending
+	NextAttempt  time.Time       // zero unless held
+	DiedAt       time.Time       // zero unless dead
+	Attempts     int             // refusals of the newest version
+	Refusal      *schema.Refusal // the last one; nil unless held or dead
+	History      []Attempt       // the last refusals, oldest first; none unless held or dead
+	Leased       bool            // a load has the right to fill it
 }
 
 var statusScript = load("status")
 
 // Status reads the state of a record at one moment. It loads nothing.
-func (c *Cache) Status(ctx context.Context, e *afterwrite.Entity, id string) (State, error) {
+func (c *Cache) Status(ctx context.Context, e *schema.Entity, id string) (State, error) {
 	k := c.keys(e, e.Partition(id))
 	key := k.record + id
 	args := []any{id}
@@ -46,11 +46,11 @@ func (c *Cache) Status(ctx context.Context, e *afterwrite.Entity, id string) (St
 	last := len(texts) - 1
 	s := State{Leased: texts[last] != nil, PendingSince: parseMS(text(reply[1])), NextAttempt: parseMS(text(reply[2])), DiedAt: parseMS(text(reply[3]))}
 	if texts[0] == nil {
-		s.Record = afterwrite.Record{ID: id, Status: afterwrite.Persisted}
+		s.Record = schema.Record{ID: id, Status: schema.Persisted}
 		return s, nil
 	}
 	s.Cached, s.Record = true, record(id, texts[:last], time.Duration(life)*time.Millisecond)
-	if s.Record.Status == afterwrite.Held || s.Record.Status == afterwrite.Dead {
+	if s.Record.Status == schema.Held || s.Record.Status == schema.Dead {
 		w := parseWhy(text(reply[4]))
 		s.Attempts, s.Refusal, s.History = w.Attempts, w.refusal(), expand(w.History)
 	}

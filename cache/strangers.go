@@ -6,13 +6,13 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Strangers returns, by name, the entities that have records waiting for the database and
 // are none of the given ones: whoever knows only those never flushes them. An entity
 // that is returned has a name and partitions, enough for [Cache.Stats] and [Cache.List].
-func (c *Cache) Strangers(ctx context.Context, known []*afterwrite.Entity) ([]*afterwrite.Entity, error) {
+func (c *Cache) Strangers(ctx context.Context, known []*schema.Entity) ([]*schema.Entity, error) {
 	adopted, err := c.redis.HGetAll(ctx, c.partitionsKey()).Result()
 	if err != nil {
 		return nil, fault("strangers", err)
@@ -20,13 +20,13 @@ func (c *Cache) Strangers(ctx context.Context, known []*afterwrite.Entity) ([]*a
 	for _, e := range known {
 		delete(adopted, e.Name)
 	}
-	var strangers []*afterwrite.Entity
+	var strangers []*schema.Entity
 	for name, number := range adopted {
 		partitions, err := strconv.Atoi(number)
 		if err != nil {
 			continue // another hand wrote it
 		}
-		e := &afterwrite.Entity{Name: name, Partitions: partitions}
+		e := &schema.Entity{Name: name, Partitions: partitions}
 		stats, err := c.Stats(ctx, e)
 		if err != nil {
 			return nil, err
@@ -35,6 +35,6 @@ func (c *Cache) Strangers(ctx context.Context, known []*afterwrite.Entity) ([]*a
 			strangers = append(strangers, e)
 		}
 	}
-	slices.SortFunc(strangers, func(a, b *afterwrite.Entity) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(strangers, func(a, b *schema.Entity) int { return strings.Compare(a.Name, b.Name) })
 	return strangers, nil
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // DefaultKeptTags bounds the tags whose last invalidation is remembered; see doc.go for
@@ -19,8 +19,8 @@ const DefaultKeptTags = 100_000
 // tags is invalidated, and so is one whose load had begun by then.
 type Tag struct {
 	name string
-	e    *afterwrite.Entity // nil for a named tag
-	of   bool               // of one record of e
+	e    *schema.Entity // nil for a named tag
+	of   bool           // of one record of e
 }
 
 // NamedTag is a tag that the program invalidates itself, by [Cache.InvalidateTags].
@@ -30,21 +30,21 @@ const namedTag = "t:"
 
 // EntityTag stands for all records of an entity: any change of any of them, accepted,
 // persisted or invalidated, invalidates it.
-func EntityTag(e *afterwrite.Entity) Tag { return Tag{name: "e:" + e.Name, e: e} }
+func EntityTag(e *schema.Entity) Tag { return Tag{name: "e:" + e.Name, e: e} }
 
 // RecordTag stands for one record; id is canonical.
-func RecordTag(e *afterwrite.Entity, id string) Tag {
+func RecordTag(e *schema.Entity, id string) Tag {
 	return Tag{name: recordTag(e, id), e: e, of: true}
 }
 
 // String names the tag in logs.
 func (t Tag) String() string { return t.name[2:] }
 
-func recordTag(e *afterwrite.Entity, id string) string { return "r:" + e.Name + ":" + id }
+func recordTag(e *schema.Entity, id string) string { return "r:" + e.Name + ":" + id }
 
 // anyRecordTag is on every value that has a tag of some record: it stands for a change
 // of records whose ids are not known, and for record tags that were forgotten.
-func anyRecordTag(e *afterwrite.Entity) string { return "a:" + e.Name }
+func anyRecordTag(e *schema.Entity) string { return "a:" + e.Name }
 
 // tagNames are the names of tags, each once, those of any record included.
 func tagNames(lists ...[]Tag) []string {

@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestATagInvalidatesWhatHasIt(t *testing.T) {
@@ -116,7 +116,7 @@ func TestEntityChangesInvalidateTheirTags(t *testing.T) {
 			require.NoError(t, err)
 			b.page(t, v, "p", "a")
 			b.table.set("a", values("Dan", "1", "1"))
-			change := afterwrite.Change{ID: "a", Version: barrier.Version, Values: values("Dan", "1", "1")}
+			change := schema.Change{ID: "a", Version: barrier.Version, Values: values("Dan", "1", "1")}
 			require.NoError(t, b.Unbar(t.Context(), barrier, &change, true))
 			assert.Equal(t, `"Dan"`, b.page(t, v, "p", "a"), "written through")
 
@@ -162,7 +162,7 @@ func TestWritesTouchNoTagsUnlessValuesDependOnThem(t *testing.T) {
 }
 
 func TestForgottenTagsInvalidateToo(t *testing.T) {
-	b := setup(t, func(_ *afterwrite.Entity, c *cache.Config) { c.KeptTags = 50 })
+	b := setup(t, func(_ *schema.Entity, c *cache.Config) { c.KeptTags = 50 })
 	v := group[string](t, b.Cache, cache.Policy{Group: "page"})
 	s := &source{text: "old"}
 	load := func(ctx context.Context) (string, error) {

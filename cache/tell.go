@@ -3,7 +3,7 @@ package cache
 import (
 	"context"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // tellScript is lua/tell.lua.
@@ -11,7 +11,7 @@ var tellScript = load("tell")
 
 // Tell adds an event about records of one partition that no script of the state tells:
 // "resolved", when their dead letters are. It is kept and published like the others.
-func (c *Cache) Tell(ctx context.Context, e *afterwrite.Entity, partition int, what string, records []Versioned) error {
+func (c *Cache) Tell(ctx context.Context, e *schema.Entity, partition int, what string, records []Versioned) error {
 	if len(records) == 0 {
 		return nil
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // ErrBehind reports that a record is pending, held or dead: the database does not have
@@ -15,10 +15,10 @@ var ErrBehind = errors.New("the record is not persisted yet")
 
 // Barrier keeps the cache off one record while a write goes to the database first.
 type Barrier struct {
-	entity  *afterwrite.Entity
+	entity  *schema.Entity
 	id      string
 	token   string
-	Version afterwrite.Version // that the write will have
+	Version schema.Version // that the write will have
 }
 
 // Bar drops the persisted copy of a record and bars fills for life, which must outlive
@@ -27,7 +27,7 @@ type Barrier struct {
 // next read loads the row.
 // Errors: ErrBehind; ErrVersionMismatch where match is not 0 and the cached record is not
 // at that version; ErrUnavailable.
-func (c *Cache) Bar(ctx context.Context, e *afterwrite.Entity, id string, match afterwrite.Version, life time.Duration) (Barrier, error) {
+func (c *Cache) Bar(ctx context.Context, e *schema.Entity, id string, match schema.Version, life time.Duration) (Barrier, error) {
 	k := c.keys(e, e.Partition(id))
 	condition := ""
 	if match > 0 {
@@ -42,7 +42,7 @@ func (c *Cache) Bar(ctx context.Context, e *afterwrite.Entity, id string, match 
 	case "behind":
 		return Barrier{}, ErrBehind
 	case "mismatch":
-		return Barrier{}, afterwrite.ErrVersionMismatch
+		return Barrier{}, schema.ErrVersionMismatch
 	default:
 		b.Version = parseVersion(answer)
 		return b, nil
@@ -52,7 +52,7 @@ func (c *Cache) Bar(ctx context.Context, e *afterwrite.Entity, id string, match 
 // Unbar ends a barrier. A committed change is counted as accepted and persisted, and with
 // keep it is what readers find from now on, unless a later write has barred the record
 // again, or the barrier is gone, when nothing is kept; a nil one was not committed.
-func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *afterwrite.Change, keep bool) error {
+func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *schema.Change, keep bool) error {
 	k := c.keys(b.entity, b.entity.Partition(b.id))
 	version, what, life, rank := "", "", int64(0), ""
 	if committed != nil {

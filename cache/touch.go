@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // The changes of an entity invalidate its tags only while values depend on them: see
@@ -21,7 +21,7 @@ import (
 
 // changedTags are the names of the tags that stand for records, as far as watched says
 // that values depend on them.
-func changedTags(e *afterwrite.Entity, watched string, ids []string) []string {
+func changedTags(e *schema.Entity, watched string, ids []string) []string {
 	var names []string
 	if strings.Contains(watched, "w") {
 		names = append(names, EntityTag(e).name)
@@ -59,7 +59,7 @@ func (c *Cache) touchWritten(ctx context.Context, groups []*Group) {
 }
 
 // touchWatched invalidates the tags of records that were just committed.
-func (c *Cache) touchWatched(ctx context.Context, e *afterwrite.Entity, stats string, ids ...string) error {
+func (c *Cache) touchWatched(ctx context.Context, e *schema.Entity, stats string, ids ...string) error {
 	reply, err := c.runAny(ctx, watchedScript, []string{stats})
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Bounds and defaults of [Policy].
@@ -23,7 +23,7 @@ const (
 	DefaultLoadTimeout   = 30 * time.Second
 )
 
-// Errors of values. An absent value is [afterwrite.ErrNotFound].
+// Errors of values. An absent value is [schema.ErrNotFound].
 var (
 	// ErrTooLarge reports a value that is encoded in more bytes than Policy.MaxSize.
 	ErrTooLarge = errors.New("value is too large for the cache")
@@ -70,12 +70,12 @@ type Policy struct {
 	// Tags are those of every value of the group; a load adds its own by [AddTags].
 	Tags []Tag
 	// L1 keeps values in this process too. The zero value keeps none. It needs NewValues.
-	L1 afterwrite.L1
+	L1 schema.L1
 }
 
 func (p *Policy) check() error {
 	switch {
-	case !afterwrite.ValidName(p.Group):
+	case !schema.ValidName(p.Group):
 		return fmt.Errorf("group %q: a name is a to z, then a to z, 0 to 9 and _", p.Group)
 	case p.TTL < time.Millisecond:
 		return errors.New("TTL must be at least 1ms")

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // grant is the right to fill one value.
@@ -114,7 +114,7 @@ func (v *Values[T]) keepLease(ctx context.Context, k valueKey, token string) (st
 			return
 		}
 		n, err := v.cache.runInt(ctx, vrenewScript, []string{k.lease}, token, ms(v.p.Lease))
-		if n == 1 || errors.Is(err, afterwrite.ErrUnavailable) {
+		if n == 1 || errors.Is(err, schema.ErrUnavailable) {
 			time.AfterFunc(v.p.Lease/3, renew)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // valueMetrics count what the groups of values do.
@@ -49,7 +49,7 @@ func newValueMetrics(r prometheus.Registerer) *valueMetrics {
 func (m *valueMetrics) loaded(group string, cost time.Duration, err error) {
 	outcome := "loaded"
 	switch {
-	case errors.Is(err, afterwrite.ErrNotFound):
+	case errors.Is(err, schema.ErrNotFound):
 		outcome = "absent"
 	case err != nil:
 		outcome = "failed"

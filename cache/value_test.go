@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // profile is a value as a program has it.
@@ -141,7 +141,7 @@ func TestCodecsAndCompression(t *testing.T) {
 	small := group[string](t, b.Cache, cache.Policy{Group: "small", MaxSize: 10})
 	require.ErrorIs(t, small.Set(t.Context(), "a", long), cache.ErrTooLarge)
 	_, err = small.Get(t.Context(), "a")
-	require.ErrorIs(t, err, afterwrite.ErrNotFound)
+	require.ErrorIs(t, err, schema.ErrNotFound)
 	a, err := small.Read(t.Context(), "a", func(context.Context) (string, error) { return long, nil })
 	require.NoError(t, err)
 	assert.Equal(t, cache.Missed, a.Source)
@@ -150,17 +150,17 @@ func TestCodecsAndCompression(t *testing.T) {
 
 func TestAbsenceIsCached(t *testing.T) {
 	b := setup(t)
-	s := &source{err: afterwrite.ErrNotFound}
+	s := &source{err: schema.ErrNotFound}
 	none := group[string](t, b.Cache, cache.Policy{Group: "none"})
 	some := group[string](t, b.Cache, cache.Policy{Group: "some", NegativeTTL: time.Minute})
 	for range 3 {
 		_, err := none.Load(t.Context(), "a", s.load)
-		require.ErrorIs(t, err, afterwrite.ErrNotFound)
+		require.ErrorIs(t, err, schema.ErrNotFound)
 	}
 	assert.Equal(t, 3, s.count())
 	for range 3 {
 		_, err := some.Load(t.Context(), "a", s.load)
-		require.ErrorIs(t, err, afterwrite.ErrNotFound)
+		require.ErrorIs(t, err, schema.ErrNotFound)
 	}
 	assert.Equal(t, 4, s.count())
 }
@@ -314,9 +314,9 @@ func TestValuesWithoutRedis(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"x": "X"}, many)
-	require.ErrorIs(t, v.Set(t.Context(), "a", "x"), afterwrite.ErrUnavailable)
+	require.ErrorIs(t, v.Set(t.Context(), "a", "x"), schema.ErrUnavailable)
 	_, err = v.Get(t.Context(), "a")
-	require.ErrorIs(t, err, afterwrite.ErrUnavailable)
+	require.ErrorIs(t, err, schema.ErrUnavailable)
 }
 
 func TestALoadersPanicIsItsError(t *testing.T) {
@@ -395,9 +395,9 @@ func TestTouchKeepsAValueFresh(t *testing.T) {
 	assert.Equal(t, cache.Hit, a.Source)
 	assert.Greater(t, a.TTL, time.Minute)
 
-	s.fail(afterwrite.ErrNotFound)
+	s.fail(schema.ErrNotFound)
 	_, err = v.Load(t.Context(), "none", s.load)
-	require.ErrorIs(t, err, afterwrite.ErrNotFound)
+	require.ErrorIs(t, err, schema.ErrNotFound)
 	for _, key := range []string{"none", "never"} {
 		ok, err = v.Touch(t.Context(), key, time.Hour)
 		require.NoError(t, err)
@@ -462,7 +462,7 @@ func (h *slowGets) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 // Callers of one key share looks, but none that had begun before they came.
 func TestCallersOfAKeyShareLooks(t *testing.T) {
 	h := &slowGets{}
-	b := setup(t, func(_ *afterwrite.Entity, c *cache.Config) { c.Hooks = append(c.Hooks, h) })
+	b := setup(t, func(_ *schema.Entity, c *cache.Config) { c.Hooks = append(c.Hooks, h) })
 	v := group[string](t, b.Cache, cache.Policy{Group: "s"})
 	require.NoError(t, v.Set(t.Context(), "a", "old"))
 	hold := make(chan struct{})
@@ -522,7 +522,7 @@ func TestInvalidateValuesByPattern(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 30, n)
 	_, err = v.Get(t.Context(), "x*7")
-	require.ErrorIs(t, err, afterwrite.ErrNotFound)
+	require.ErrorIs(t, err, schema.ErrNotFound)
 	_, err = v.Get(t.Context(), "y7")
 	require.NoError(t, err)
 	_, err = other.Get(t.Context(), "x*1")
@@ -552,7 +552,7 @@ func TestBadPoliciesAndKeysAreRefused(t *testing.T) {
 	b := setup(t)
 	for _, p := range []cache.Policy{
 		{Group: "A", TTL: time.Second}, {TTL: 0}, {TTL: time.Second, Jitter: 2}, {TTL: time.Second, Stale: -1},
-		{TTL: time.Second, L1: afterwrite.L1{Bytes: 1}},
+		{TTL: time.Second, L1: schema.L1{Bytes: 1}},
 	} {
 		_, err := cache.NewValues[string](b.Cache, p, nil)
 		require.Error(t, err)

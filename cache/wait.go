@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // waitPoll is how often a waiter looks at the state for want of an event.
@@ -14,7 +14,7 @@ const waitPoll = time.Second
 
 // Wait returns once a version of a record, or a newer one, is persisted, or has been
 // refused. Where the context ends first it returns the state as it is then, and no error.
-func (c *Cache) Wait(ctx context.Context, e *afterwrite.Entity, id string, version afterwrite.Version) (State, error) {
+func (c *Cache) Wait(ctx context.Context, e *schema.Entity, id string, version schema.Version) (State, error) {
 	sub, err := c.subscribeTo(ctx, e, id)
 	if err != nil {
 		return c.lastStatus(ctx, e, id)
@@ -37,13 +37,13 @@ func (c *Cache) Wait(ctx context.Context, e *afterwrite.Entity, id string, versi
 }
 
 // settled reports whether nothing more will happen to the record by itself soon.
-func (s State) settled() bool { return s.Record.Status != afterwrite.Pending }
+func (s State) settled() bool { return s.Record.Status != schema.Pending }
 
 // lost says that Redis has come back without an accepted write, as it may after a power
 // loss or a failover: the record is older than the awaited version.
-func (s State) lost(version afterwrite.Version) error {
+func (s State) lost(version schema.Version) error {
 	if s.Cached && s.Record.Version < version {
-		return fmt.Errorf("wait: redis has lost version %d of the record: %w", version, afterwrite.ErrOutcomeUnknown)
+		return fmt.Errorf("wait: redis has lost version %d of the record: %w", version, schema.ErrOutcomeUnknown)
 	}
 	return nil
 }
@@ -60,7 +60,7 @@ func awaitEvent(ctx context.Context, sub *Subscription, poll <-chan time.Time) e
 }
 
 // lastStatus reads the state for a caller whose time is over.
-func (c *Cache) lastStatus(ctx context.Context, e *afterwrite.Entity, id string) (State, error) {
+func (c *Cache) lastStatus(ctx context.Context, e *schema.Entity, id string) (State, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	return c.Status(ctx, e, id)

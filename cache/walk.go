@@ -5,19 +5,19 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Cached is a record as [Cache.Walk] finds it, with the lists that name it.
 type Cached struct {
-	afterwrite.Record
+	schema.Record
 	Expires             bool // it has a time to live
 	Pending, Held, Dead bool // named by the list
 }
 
 // Walk calls fn for every cached record of an entity, in no order, at most a page of them
 // in memory. A record may come twice. Lease placeholders are passed over.
-func (c *Cache) Walk(ctx context.Context, e *afterwrite.Entity, fn func(Cached) error) error {
+func (c *Cache) Walk(ctx context.Context, e *schema.Entity, fn func(Cached) error) error {
 	return c.scan(ctx, e, "*", func(partition int, ids []string) error {
 		records, err := c.Peek(ctx, e, partition, ids)
 		if err != nil {
@@ -34,7 +34,7 @@ func (c *Cache) Walk(ctx context.Context, e *afterwrite.Entity, fn func(Cached) 
 
 // Peek reads records of one partition and the lists that name them, all at one moment,
 // without a load. What is not cached is left out.
-func (c *Cache) Peek(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) ([]Cached, error) {
+func (c *Cache) Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]Cached, error) {
 	k := c.keys(e, partition)
 	keys := []string{k.pending, k.held, k.dead}
 	args := []any{len(e.Fields)}
@@ -71,9 +71,9 @@ type Listed struct {
 
 // List reads a page of a partition's pending, held or dead ids, oldest first, after that
 // many others.
-func (c *Cache) List(ctx context.Context, e *afterwrite.Entity, partition int, status afterwrite.Status, skip, limit int) ([]Listed, error) {
+func (c *Cache) List(ctx context.Context, e *schema.Entity, partition int, status schema.Status, skip, limit int) ([]Listed, error) {
 	k := c.keys(e, partition)
-	key := map[afterwrite.Status]string{afterwrite.Pending: k.pending, afterwrite.Held: k.held, afterwrite.Dead: k.dead}[status]
+	key := map[schema.Status]string{schema.Pending: k.pending, schema.Held: k.held, schema.Dead: k.dead}[status]
 	if key == "" {
 		return nil, fmt.Errorf("list: no list of %q records", status)
 	}

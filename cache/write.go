@@ -9,7 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Op is what a write does to its record.
@@ -31,15 +31,15 @@ const (
 )
 
 // AnyVersion as IfMatch asks that the record exists, at whatever version.
-const AnyVersion afterwrite.Version = -1
+const AnyVersion schema.Version = -1
 
 // Write is one write to a record. Its values are canonical.
 type Write struct {
 	Op      Op
 	ID      string
-	Values  afterwrite.Values  // put and create: whole; patch: "" leaves a field as it is
-	Deltas  []afterwrite.Delta // increment
-	IfMatch afterwrite.Version // 0: none; or AnyVersion
+	Values  schema.Values  // put and create: whole; patch: "" leaves a field as it is
+	Deltas  []schema.Delta // increment
+	IfMatch schema.Version // 0: none; or AnyVersion
 
 	// Key is an operation id of the record: the write is applied once, however often it is
 	// repeated within Config.OpAge. KeyHash tells the operation from others under the same
@@ -47,15 +47,15 @@ type Write struct {
 	Key, KeyHash string
 
 	// Row and Token answer an earlier Written.Token: the record as it was loaded.
-	Row   *afterwrite.Row
+	Row   *schema.Row
 	Token string
 }
 
 // Written is the outcome of one write.
 type Written struct {
-	Version afterwrite.Version
-	Values  afterwrite.Values // increment: the new values of the added fields, "" elsewhere
-	Again   bool              // applied before, under the same Key; Version is of then
+	Version schema.Version
+	Values  schema.Values // increment: the new values of the added fields, "" elsewhere
+	Again   bool          // applied before, under the same Key; Version is of then
 	// Token is set where the write needs the record and it is not cached, or not whole:
 	// load its row from the database now, and write again with Row and Token. Nothing was
 	// written.
@@ -68,7 +68,7 @@ type Written struct {
 
 // Order asks for a sync task of one partition. The zero Order asks for none.
 type Order struct {
-	Entity     *afterwrite.Entity
+	Entity     *schema.Entity
 	Partition  int
 	Generation int64         // 0: a wake-up for a held record
 	Delay      time.Duration // from now
@@ -90,7 +90,7 @@ func (o Order) TaskID() string {
 // Group is writes to records of one partition, applied by one script in their order.
 // Writes to the same record keep their order also where the first of them has to load it.
 type Group struct {
-	Entity    *afterwrite.Entity
+	Entity    *schema.Entity
 	Partition int
 	Writes    []Write
 
@@ -190,7 +190,7 @@ func (g *Group) read(reply any) error {
 }
 
 // written turns one result of the script into names; see the header of lua/write.lua.
-func (w *Write) written(e *afterwrite.Entity, reply any) Written {
+func (w *Write) written(e *schema.Entity, reply any) Written {
 	if version, ok := reply.(string); ok {
 		return Written{Version: parseVersion(version)}
 	}
@@ -211,37 +211,37 @@ func (w *Write) written(e *afterwrite.Entity, reply any) Written {
 		}
 		return Written{Token: lackingAt + field}
 	case "reused":
-		return Written{Err: afterwrite.ErrKeyReused}
+		return Written{Err: schema.ErrKeyReused}
 	case "exists":
-		return Written{Err: afterwrite.ErrExists}
+		return Written{Err: schema.ErrExists}
 	case "notfound":
-		return Written{Err: afterwrite.ErrNotFound}
+		return Written{Err: schema.ErrNotFound}
 	case "mismatch":
-		return Written{Err: afterwrite.ErrVersionMismatch}
+		return Written{Err: schema.ErrVersionMismatch}
 	case "full":
-		return Written{Err: fmt.Errorf("%w: partition %d of %s has its %d records", afterwrite.ErrBacklogFull,
+		return Written{Err: fmt.Errorf("%w: partition %d of %s has its %d records", schema.ErrBacklogFull,
 			e.Partition(w.ID), e.Name, e.PartitionLimit())}
 	case "null":
-		return Written{Err: afterwrite.Invalid(field, "is null and cannot be incremented")}
+		return Written{Err: schema.Invalid(field, "is null and cannot be incremented")}
 	case "overflow":
-		return Written{Err: afterwrite.Invalid(field, "would overflow 64 bits")}
+		return Written{Err: schema.Invalid(field, "would overflow 64 bits")}
 	case "low", "high":
-		return Written{Err: afterwrite.Invalid(field, "would be out of bounds: %s", bounds(e, field))}
+		return Written{Err: schema.Invalid(field, "would be out of bounds: %s", bounds(e, field))}
 	}
-	return Written{Err: fmt.Errorf("write: reply %q: %w", texts[0], afterwrite.ErrOutcomeUnknown)}
+	return Written{Err: fmt.Errorf("write: reply %q: %w", texts[0], schema.ErrOutcomeUnknown)}
 }
 
-func bounds(e *afterwrite.Entity, field string) string {
+func bounds(e *schema.Entity, field string) string {
 	i, _ := e.Field(field)
 	low, high := e.Fields[i].IntBounds()
 	return fmt.Sprintf("it is from %d to %d", low, high)
 }
 
-func (w *Write) added(e *afterwrite.Entity, texts []string) afterwrite.Values {
+func (w *Write) added(e *schema.Entity, texts []string) schema.Values {
 	if w.Op != OpIncrement || len(texts) != len(w.Deltas) {
 		return nil
 	}
-	values := make(afterwrite.Values, len(e.Fields))
+	values := make(schema.Values, len(e.Fields))
 	for i, d := range w.Deltas {
 		values[d.Field] = texts[i]
 	}
@@ -250,7 +250,7 @@ func (w *Write) added(e *afterwrite.Entity, texts []string) afterwrite.Values {
 
 // Reserve gives an operation id the record id that its first caller made, so that a
 // repeated create finds the record that it created. Key and fresh are any text.
-func (c *Cache) Reserve(ctx context.Context, e *afterwrite.Entity, key, fresh string) (string, error) {
+func (c *Cache) Reserve(ctx context.Context, e *schema.Entity, key, fresh string) (string, error) {
 	k := c.keys(e, e.Partition(key))
 	reply, err := c.runAny(ctx, reserveScript, []string{k.ops, k.opsAt}, "id:"+key, fresh, c.keptOps, ms(c.opAge))
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // writeCall is a call for groups of one entity; see the header of lua/write.lua. It refers
@@ -62,7 +62,7 @@ var forms = map[Op]string{
 	OpPut: "px", OpCreate: "cx", OpPatch: "ax", OpIncrement: "ix", OpDelete: "dx", OpDiscard: "rx",
 }
 
-func (c *Cache) appendWrite(args []any, e *afterwrite.Entity, w *Write) []any {
+func (c *Cache) appendWrite(args []any, e *schema.Entity, w *Write) []any {
 	if w.Op == OpPut && w.IfMatch == 0 && w.Key == "" {
 		return appendValues(append(args, "p"), w.Values)
 	}
@@ -95,7 +95,7 @@ func (w *Write) key() string {
 	return w.Key + "\x00" + w.ID
 }
 
-func ifMatch(v afterwrite.Version) string {
+func ifMatch(v schema.Version) string {
 	switch v {
 	case 0:
 		return ""
@@ -105,7 +105,7 @@ func ifMatch(v afterwrite.Version) string {
 	return v.String()
 }
 
-func (c *Cache) appendRow(args []any, e *afterwrite.Entity, row *afterwrite.Row) []any {
+func (c *Cache) appendRow(args []any, e *schema.Entity, row *schema.Row) []any {
 	switch {
 	case row == nil:
 		return append(args, "", 0)
@@ -116,10 +116,10 @@ func (c *Cache) appendRow(args []any, e *afterwrite.Entity, row *afterwrite.Row)
 }
 
 // appendValues appends a whole record, which has every field.
-func appendValues(args []any, values afterwrite.Values) []any {
+func appendValues(args []any, values schema.Values) []any {
 	for i := range values {
 		if values[i] == "" {
-			args = append(args, afterwrite.Null)
+			args = append(args, schema.Null)
 		} else {
 			args = append(args, &values[i]) // a text itself would be copied to the heap
 		}
@@ -127,7 +127,7 @@ func appendValues(args []any, values afterwrite.Values) []any {
 	return args
 }
 
-func appendDeltas(args []any, e *afterwrite.Entity, deltas []afterwrite.Delta) []any {
+func appendDeltas(args []any, e *schema.Entity, deltas []schema.Delta) []any {
 	args = append(args, 4*len(deltas))
 	for _, d := range deltas {
 		low, high := e.Fields[d.Field].IntBounds()

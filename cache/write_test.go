@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestI1AcceptedIsVisibleAndPending(t *testing.T) {
@@ -22,7 +22,7 @@ func TestI1AcceptedIsVisibleAndPending(t *testing.T) {
 	version := b.put(t, "a", "Ann")
 	read := b.get(t, "a")
 	assert.Equal(t, cache.Hit, read.Source)
-	assert.Equal(t, afterwrite.Pending, read.Status)
+	assert.Equal(t, schema.Pending, read.Status)
 	assert.Equal(t, version, read.Version)
 	assert.Equal(t, values("Ann", "30", "0"), read.Values)
 	assert.Negative(t, ttl(t, b, "a"), "a pending record has no time to live")
@@ -36,30 +36,30 @@ func TestWriteConditions(t *testing.T) {
 	b := setup(t)
 	v := values("Ann", "30", "0")
 	got := b.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: v})
-	require.ErrorIs(t, got.Err, afterwrite.ErrNotFound)
+	require.ErrorIs(t, got.Err, schema.ErrNotFound)
 	got = b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"})
-	require.ErrorIs(t, got.Err, afterwrite.ErrNotFound)
-	got = b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}})
-	require.ErrorIs(t, got.Err, afterwrite.ErrNotFound)
+	require.ErrorIs(t, got.Err, schema.ErrNotFound)
+	got = b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}})
+	require.ErrorIs(t, got.Err, schema.ErrNotFound)
 	got = b.loading(t, cache.Write{Op: cache.OpPut, ID: "a", Values: v, IfMatch: cache.AnyVersion})
-	require.ErrorIs(t, got.Err, afterwrite.ErrVersionMismatch)
+	require.ErrorIs(t, got.Err, schema.ErrVersionMismatch)
 	created := b.loading(t, cache.Write{Op: cache.OpCreate, ID: "a", Values: v})
 	require.NoError(t, created.Err)
 	got = b.loading(t, cache.Write{Op: cache.OpCreate, ID: "a", Values: v})
-	require.ErrorIs(t, got.Err, afterwrite.ErrExists)
+	require.ErrorIs(t, got.Err, schema.ErrExists)
 	got = b.loading(t, cache.Write{Op: cache.OpPut, ID: "a", Values: v, IfMatch: created.Version - 1})
-	require.ErrorIs(t, got.Err, afterwrite.ErrVersionMismatch)
+	require.ErrorIs(t, got.Err, schema.ErrVersionMismatch)
 	put := b.loading(t, cache.Write{Op: cache.OpPut, ID: "a", Values: v, IfMatch: created.Version})
 	require.NoError(t, put.Err)
 	assert.Greater(t, put.Version, created.Version)
-	patched := b.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: afterwrite.Values{"", "31", ""}})
+	patched := b.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "31", ""}})
 	require.NoError(t, patched.Err)
 	assert.Equal(t, values("Ann", "31", "0"), b.get(t, "a").Values)
 	deleted := b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a", IfMatch: patched.Version})
 	require.NoError(t, deleted.Err)
 	assert.True(t, b.get(t, "a").Deleted)
 	got = b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"})
-	require.ErrorIs(t, got.Err, afterwrite.ErrNotFound)
+	require.ErrorIs(t, got.Err, schema.ErrNotFound)
 	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpCreate, ID: "a", Values: v}).Err)
 	total := b.total(t)
 	assert.EqualValues(t, 5, total.Accepted)
@@ -70,7 +70,7 @@ func TestWriteConditions(t *testing.T) {
 // Groups of one entity share a call of the script, and each has its own results and order.
 // Two groups of one partition do not: the script looks at a partition once.
 func TestGroupsShareACall(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 4 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 4 })
 	groups := map[int]*cache.Group{}
 	var all []*cache.Group
 	for i := range 40 {
@@ -97,7 +97,7 @@ func TestGroupsShareACall(t *testing.T) {
 				assert.NotEmpty(t, got.Token)
 			} else {
 				assert.Positive(t, got.Version)
-				assert.Contains(t, []afterwrite.Values{g.Writes[i].Values, again.Writes[0].Values}, b.get(t, g.Writes[i].ID).Values)
+				assert.Contains(t, []schema.Values{g.Writes[i].Values, again.Writes[0].Values}, b.get(t, g.Writes[i].ID).Values)
 			}
 		}
 	}
@@ -118,8 +118,8 @@ func TestAWriteBrokenOffIsOfUnknownOutcome(t *testing.T) {
 	require.NoError(t, b.rdb.Set(t.Context(), strings.TrimSuffix(b.statsKey(0), "stats")+"pending", "x", 0).Err())
 	group := &cache.Group{Entity: b.e, Partition: 0, Writes: []cache.Write{{Op: cache.OpPut, ID: b.in(0), Values: values("x", "1", "0")}}}
 	b.Write(t.Context(), group)
-	require.ErrorIs(t, group.Results[0].Err, afterwrite.ErrOutcomeUnknown)
-	require.NotErrorIs(t, group.Results[0].Err, afterwrite.ErrUnavailable)
+	require.ErrorIs(t, group.Results[0].Err, schema.ErrOutcomeUnknown)
+	require.NotErrorIs(t, group.Results[0].Err, schema.ErrUnavailable)
 }
 
 // One partition with another number of partitions refuses all that shares its call, before
@@ -133,7 +133,7 @@ func TestASharedCallIsRefusedWhole(t *testing.T) {
 	}
 	b.Write(t.Context(), groups...)
 	for _, g := range groups {
-		require.ErrorIs(t, g.Results[0].Err, afterwrite.ErrPartitionsChanged)
+		require.ErrorIs(t, g.Results[0].Err, schema.ErrPartitionsChanged)
 	}
 	assert.Zero(t, b.rdb.Exists(t.Context(), b.key(b.in(0)), b.key(b.in(1))).Val())
 }
@@ -150,7 +150,7 @@ func (b *bundle) in(partition int) string {
 func TestWritesLoadWhatIsNotCached(t *testing.T) {
 	b := setup(t)
 	b.table.set("a", values("Ann", "30", "7"))
-	got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 5}}})
+	got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 5}}})
 	require.NoError(t, got.Err)
 	assert.Equal(t, "12", got.Values[2])
 	assert.Equal(t, values("Ann", "30", "12"), b.get(t, "a").Values)
@@ -158,7 +158,7 @@ func TestWritesLoadWhatIsNotCached(t *testing.T) {
 
 	b.table.set("b", values("Bob", "40", "0"))
 	refused := b.loading(t, cache.Write{Op: cache.OpCreate, ID: "b", Values: values("Eve", "1", "1")})
-	require.ErrorIs(t, refused.Err, afterwrite.ErrExists)
+	require.ErrorIs(t, refused.Err, schema.ErrExists)
 	assert.Positive(t, ttl(t, b, "b"), "a row installed without a write is persisted, and expires")
 	assert.Equal(t, values("Bob", "40", "0"), b.get(t, "b").Values)
 	assert.Equal(t, cache.Hit, b.get(t, "b").Source)
@@ -168,17 +168,17 @@ func TestWritesLoadWhatIsNotCached(t *testing.T) {
 func TestI4StaleRowIsNotInstalled(t *testing.T) {
 	b := setup(t)
 	b.table.set("a", values("old", "30", "7"))
-	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}}
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}}
 	miss, _ := b.write(t, add)
 	require.NotEmpty(t, miss.Token)
 	_, err := b.Invalidate(t.Context(), b.e, []string{"a"})
 	require.NoError(t, err)
 	b.table.set("a", values("new", "30", "100"))
-	add.Row, add.Token = &afterwrite.Row{ID: "a", Exists: true, Values: values("old", "30", "7")}, miss.Token
+	add.Row, add.Token = &schema.Row{ID: "a", Exists: true, Values: values("old", "30", "7")}, miss.Token
 	again, _ := b.write(t, add)
 	require.NotEmpty(t, again.Token, "the old lease is no lease")
 	require.NotEqual(t, miss.Token, again.Token)
-	add.Row, add.Token = &afterwrite.Row{ID: "a", Exists: true, Values: values("new", "30", "100")}, again.Token
+	add.Row, add.Token = &schema.Row{ID: "a", Exists: true, Values: values("new", "30", "100")}, again.Token
 	done, _ := b.write(t, add)
 	require.NoError(t, done.Err)
 	assert.Equal(t, "101", done.Values[2])
@@ -188,11 +188,11 @@ func TestI4StaleRowIsNotInstalled(t *testing.T) {
 func TestWritersShareOneLease(t *testing.T) {
 	b := setup(t)
 	b.table.set("a", values("Ann", "30", "0"))
-	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}}
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}}
 	first, _ := b.write(t, add)
 	second, _ := b.write(t, add)
 	require.Equal(t, first.Token, second.Token)
-	add.Row, add.Token = &afterwrite.Row{ID: "a", Exists: true, Values: values("Ann", "30", "0")}, first.Token
+	add.Row, add.Token = &schema.Row{ID: "a", Exists: true, Values: values("Ann", "30", "0")}, first.Token
 	for want := range 2 {
 		done, _ := b.write(t, add)
 		require.NoError(t, done.Err)
@@ -201,14 +201,14 @@ func TestWritersShareOneLease(t *testing.T) {
 }
 
 func TestIncrementIsExactAndWhole(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) {
-		e.Fields = append(e.Fields, afterwrite.Field{Name: "big", Type: afterwrite.Int})
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) {
+		e.Fields = append(e.Fields, schema.Field{Name: "big", Type: schema.Int})
 	})
 	ctx := func(count, big string) {
 		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: append(values("Ann", "100", count), big)})
 		require.NoError(t, got.Err)
 	}
-	add := func(deltas ...afterwrite.Delta) cache.Written {
+	add := func(deltas ...schema.Delta) cache.Written {
 		return b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: deltas})
 	}
 	for _, c := range []struct {
@@ -229,10 +229,10 @@ func TestIncrementIsExactAndWhole(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx("1", c.big)
-			got := add(afterwrite.Delta{Field: 2, By: 1}, afterwrite.Delta{Field: 3, By: c.by})
+			got := add(schema.Delta{Field: 2, By: 1}, schema.Delta{Field: 3, By: c.by})
 			read := b.get(t, "a")
 			if c.want == "" {
-				var invalid *afterwrite.InvalidError
+				var invalid *schema.InvalidError
 				require.ErrorAs(t, got.Err, &invalid)
 				assert.Equal(t, "big", invalid.Fields[0].Field)
 				assert.Contains(t, invalid.Error(), c.mentions)
@@ -248,9 +248,9 @@ func TestIncrementIsExactAndWhole(t *testing.T) {
 	}
 	t.Run("bounds", func(t *testing.T) {
 		ctx("1", "0")
-		require.ErrorIs(t, add(afterwrite.Delta{Field: 1, By: 51}).Err, afterwrite.ErrInvalid)
-		require.ErrorIs(t, add(afterwrite.Delta{Field: 1, By: -101}).Err, afterwrite.ErrInvalid)
-		require.NoError(t, add(afterwrite.Delta{Field: 1, By: 50}).Err)
+		require.ErrorIs(t, add(schema.Delta{Field: 1, By: 51}).Err, schema.ErrInvalid)
+		require.ErrorIs(t, add(schema.Delta{Field: 1, By: -101}).Err, schema.ErrInvalid)
+		require.NoError(t, add(schema.Delta{Field: 1, By: 50}).Err)
 		assert.Equal(t, "150", b.get(t, "a").Values[1])
 	})
 	b.total(t)
@@ -263,7 +263,7 @@ func TestIncrementsOf64CallersAreExact(t *testing.T) {
 	for range 64 {
 		wg.Go(func() {
 			for range 20 {
-				got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}})
+				got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}})
 				assert.NoError(t, got.Err)
 			}
 		})
@@ -287,7 +287,7 @@ func TestI3VersionsGrowThroughAClockStep(t *testing.T) {
 func TestI1OperationIDAppliesOnce(t *testing.T) {
 	b := setup(t)
 	b.put(t, "a", "Ann")
-	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 3}}, Key: "k1", KeyHash: "h1"}
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 3}}, Key: "k1", KeyHash: "h1"}
 	first := b.loading(t, add)
 	require.NoError(t, first.Err)
 	second := b.loading(t, add)
@@ -297,7 +297,7 @@ func TestI1OperationIDAppliesOnce(t *testing.T) {
 	assert.Equal(t, "3", second.Values[2])
 	assert.Equal(t, "3", b.get(t, "a").Values[2])
 	add.KeyHash = "h2"
-	require.ErrorIs(t, b.loading(t, add).Err, afterwrite.ErrKeyReused)
+	require.ErrorIs(t, b.loading(t, add).Err, schema.ErrKeyReused)
 	for i := range 8 { // in whatever partition
 		other := fmt.Sprint("other", i)
 		b.put(t, other, "Bob")
@@ -315,10 +315,10 @@ func TestI1OperationIDAppliesOnce(t *testing.T) {
 func TestI1LostReplyToAnIncrement(t *testing.T) {
 	b := setup(t)
 	b.put(t, "a", "Ann")
-	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}, Key: "k", KeyHash: "h"}
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}, Key: "k", KeyHash: "h"}
 	b.faults.Inject(testkit.LoseReply, testkit.Script(t, "write"))
 	got, _ := b.write(t, add)
-	require.ErrorIs(t, got.Err, afterwrite.ErrOutcomeUnknown)
+	require.ErrorIs(t, got.Err, schema.ErrOutcomeUnknown)
 	assert.Equal(t, "1", b.get(t, "a").Values[2], "it was applied, and once")
 	got, _ = b.write(t, add)
 	require.NoError(t, got.Err)
@@ -327,7 +327,7 @@ func TestI1LostReplyToAnIncrement(t *testing.T) {
 }
 
 func TestOperationIDsAreBounded(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, cfg *cache.Config) { e.Partitions, cfg.KeptOps = 1, 10 })
+	b := setup(t, func(e *schema.Entity, cfg *cache.Config) { e.Partitions, cfg.KeptOps = 1, 10 })
 	for i := range 40 {
 		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("Ann", "1", "1"), Key: fmt.Sprint(i), KeyHash: "h"})
 		require.NoError(t, got.Err)
@@ -348,13 +348,13 @@ func TestReserveKeepsTheFirstID(t *testing.T) {
 }
 
 func TestI6BacklogRefusesNewIDsOnly(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions, e.Flush.MaxPending = 1, 4 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions, e.Flush.MaxPending = 1, 4 })
 	require.Equal(t, 5, b.e.PartitionLimit())
 	for i := range 5 {
 		b.put(t, fmt.Sprint(i), "x")
 	}
 	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "new", Values: values("x", "1", "1")})
-	require.ErrorIs(t, got.Err, afterwrite.ErrBacklogFull)
+	require.ErrorIs(t, got.Err, schema.ErrBacklogFull)
 	assert.True(t, b.get(t, "new").Deleted)
 	b.put(t, "3", "a pending record can be rewritten")
 	b.flush(t)
@@ -363,20 +363,20 @@ func TestI6BacklogRefusesNewIDsOnly(t *testing.T) {
 }
 
 func TestI6BacklogCountsHeldRecords(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions, e.Flush.MaxPending = 1, 4 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions, e.Flush.MaxPending = 1, 4 })
 	for i := range 5 {
 		b.put(t, fmt.Sprint(i), "x")
 	}
 	b.holdAll(t, time.Hour)
 	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "new", Values: values("x", "1", "1")})
-	require.ErrorIs(t, got.Err, afterwrite.ErrBacklogFull)
+	require.ErrorIs(t, got.Err, schema.ErrBacklogFull)
 }
 
 func TestGroupKeepsTheOrderOfARecord(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	b.table.set("a", values("Ann", "30", "1"))
 	g := &cache.Group{Entity: b.e, Writes: []cache.Write{
-		{Op: cache.OpIncrement, ID: "a", Deltas: []afterwrite.Delta{{Field: 2, By: 1}}},
+		{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}},
 		{Op: cache.OpPut, ID: "b", Values: values("Bob", "1", "1")},
 		{Op: cache.OpPut, ID: "a", Values: values("Ann", "31", "100")},
 	}}
@@ -389,7 +389,7 @@ func TestGroupKeepsTheOrderOfARecord(t *testing.T) {
 }
 
 func TestOneOrderUntilTheTaskEnds(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *cache.Config) { e.Partitions = 1 })
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	_, first := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
 	require.False(t, first.None())
 	_, second := b.write(t, cache.Write{Op: cache.OpPut, ID: "b", Values: values("x", "1", "1")})
@@ -401,7 +401,7 @@ func TestIDsOfAnyCharacter(t *testing.T) {
 	for _, id := range []string{"/", ":", "{", "}", "{}", "a*b?", "[x]", "%20", "a b", "line\nbreak", "é", "日本", `"\`, strings.Repeat("x", 64)} {
 		b.put(t, id, "first")
 		b.flush(t)
-		assert.Equal(t, afterwrite.Persisted, b.get(t, id).Status, "%q", id)
+		assert.Equal(t, schema.Persisted, b.get(t, id).Status, "%q", id)
 		require.NoError(t, b.rdb.Del(t.Context(), b.key(id)).Err())
 		read := b.get(t, id)
 		assert.Equal(t, cache.Filled, read.Source, "%q", id)
@@ -425,8 +425,8 @@ func TestRedisFullRefusesAndWritesNothing(t *testing.T) {
 	t.Parallel()
 	server := testkit.Redis(t, testkit.MaxMemory("3mb"), testkit.MaxMemoryPolicy("noeviction"))
 	b := &bundle{rdb: server.Client(t), prefix: "aw"}
-	b.e = &afterwrite.Entity{Name: "user", Partitions: 1, Fields: []afterwrite.Field{
-		{Name: "name", Type: afterwrite.Text}, {Name: "n", Type: afterwrite.Int},
+	b.e = &schema.Entity{Name: "user", Partitions: 1, Fields: []schema.Field{
+		{Name: "name", Type: schema.Text}, {Name: "n", Type: schema.Int},
 	}}
 	require.NoError(t, b.e.Init())
 	var err error
@@ -435,9 +435,9 @@ func TestRedisFullRefusesAndWritesNothing(t *testing.T) {
 	t.Cleanup(func() { _ = b.Close() })
 	accepted := int64(0)
 	for i := 0; ; i++ {
-		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: fmt.Sprint(i), Values: afterwrite.Values{`"` + strings.Repeat("x", 10_000) + `"`, "1"}})
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: fmt.Sprint(i), Values: schema.Values{`"` + strings.Repeat("x", 10_000) + `"`, "1"}})
 		if got.Err != nil {
-			require.ErrorIs(t, got.Err, afterwrite.ErrUnavailable)
+			require.ErrorIs(t, got.Err, schema.ErrUnavailable)
 			break
 		}
 		accepted++
@@ -446,14 +446,14 @@ func TestRedisFullRefusesAndWritesNothing(t *testing.T) {
 	require.NotContains(t, b.Writable(t.Context()).Error(), "\n", "it is one line")
 	state, err := b.Status(t.Context(), b.e, "0")
 	require.NoError(t, err, "what only reads goes on")
-	require.Equal(t, afterwrite.Pending, state.Record.Status)
+	require.Equal(t, schema.Pending, state.Record.Status)
 	require.False(t, state.PendingSince.IsZero())
 	for op, w := range map[string]cache.Write{
-		"increment": {Op: cache.OpIncrement, ID: "0", Deltas: []afterwrite.Delta{{Field: 1, By: 1}}},
-		"patch":     {Op: cache.OpPatch, ID: "0", Values: afterwrite.Values{"", "2"}},
+		"increment": {Op: cache.OpIncrement, ID: "0", Deltas: []schema.Delta{{Field: 1, By: 1}}},
+		"patch":     {Op: cache.OpPatch, ID: "0", Values: schema.Values{"", "2"}},
 	} {
 		got, _ := b.write(t, w)
-		require.ErrorIs(t, got.Err, afterwrite.ErrUnavailable, op)
+		require.ErrorIs(t, got.Err, schema.ErrUnavailable, op)
 	}
 	total := b.total(t)
 	assert.Equal(t, accepted, total.Accepted)

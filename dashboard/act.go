@@ -9,8 +9,8 @@ import (
 	"net/url"
 	"strconv"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -43,7 +43,7 @@ func nounOf(held bool, n int64) string {
 type confirmRow struct {
 	To         template.URL // its page
 	Entity, ID string
-	Refusal    afterwrite.Refusal
+	Refusal    schema.Refusal
 }
 
 // selection is what a confirmation and its action are about: dead letters, or held
@@ -59,17 +59,17 @@ type selection struct {
 func (d *dashboard) parseSelection(q url.Values) (selection, error) {
 	s := selection{do: q.Get("do")}
 	if s.do != "retry" && s.do != "discard" {
-		return s, afterwrite.Invalid("do", "is neither retry nor discard")
+		return s, schema.Invalid("do", "is neither retry nor discard")
 	}
 	var err error
 	if s.numbers, err = parseNumbers(q["n"]); err != nil || len(s.numbers) > 0 {
 		return s, err
 	}
 	if q.Get("all") != "1" {
-		return s, afterwrite.Invalid("n", "names no letter: tick some, or take all of the filter")
+		return s, schema.Invalid("n", "names no letter: tick some, or take all of the filter")
 	}
 	if s.filter, err = d.parseFilter(q); err == nil && s.filter.State != store.StateWaiting {
-		err = afterwrite.Invalid("state", "must be waiting: only those letters can be acted on")
+		err = schema.Invalid("state", "must be waiting: only those letters can be acted on")
 	}
 	return s, err
 }

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -30,8 +30,8 @@ type auditRow struct {
 
 func parseAudit(q url.Values) (store.AuditQuery, error) {
 	a := store.AuditQuery{Entity: q.Get("entity"), ID: q.Get("id"), Limit: auditPage + 1}
-	if (a.Entity != "" && !afterwrite.ValidName(a.Entity)) || len(a.ID) > afterwrite.MaxIDBytes || strings.ContainsRune(a.ID, 0) {
-		return a, afterwrite.Invalid("entity", "or id cannot be one")
+	if (a.Entity != "" && !schema.ValidName(a.Entity)) || len(a.ID) > schema.MaxIDBytes || strings.ContainsRune(a.ID, 0) {
+		return a, schema.Invalid("entity", "or id cannot be one")
 	}
 	if text := q.Get("before"); text != "" {
 		n, err := parseNumber("before", text)

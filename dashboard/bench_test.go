@@ -11,13 +11,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -51,11 +51,11 @@ func BenchmarkPages(b *testing.B) {
 // crowded is a dashboard over so many dead letters.
 func crowded(b *testing.B, count int) http.Handler {
 	b.Helper()
-	entities := make([]*afterwrite.Entity, 200)
+	entities := make([]*schema.Entity, 200)
 	for i := range entities {
-		entities[i] = &afterwrite.Entity{
+		entities[i] = &schema.Entity{
 			Name: fmt.Sprintf("e%03d", i), Partitions: 16,
-			Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}, {Name: "amount", Type: afterwrite.Int}},
+			Fields: []schema.Field{{Name: "name", Type: schema.String}, {Name: "amount", Type: schema.Int}},
 		}
 		require.NoError(b, entities[i].Init())
 	}
@@ -89,15 +89,15 @@ func crowded(b *testing.B, count int) http.Handler {
 	return h
 }
 
-func insertLetters(b *testing.B, s *store.Store, entities []*afterwrite.Entity, count int) {
+func insertLetters(b *testing.B, s *store.Store, entities []*schema.Entity, count int) {
 	b.Helper()
 	now := time.Now()
 	some := make([]store.Letter, 0, 5000)
 	for i := range count {
 		n := i % 50
 		some = append(some, store.Letter{
-			Entity: entities[i%len(entities)].Name, ID: strconv.Itoa(i), Version: afterwrite.Version(i + 1), Payload: `{"name":"x","amount":9223372036854775807}`,
-			Refusal:  afterwrite.Refusal{Kind: afterwrite.Kinds[n%len(afterwrite.Kinds)], Constraint: fmt.Sprintf("c%d", n), Message: fmt.Sprintf("violates constraint %d", n)},
+			Entity: entities[i%len(entities)].Name, ID: strconv.Itoa(i), Version: schema.Version(i + 1), Payload: `{"name":"x","amount":9223372036854775807}`,
+			Refusal:  schema.Refusal{Kind: schema.Kinds[n%len(schema.Kinds)], Constraint: fmt.Sprintf("c%d", n), Message: fmt.Sprintf("violates constraint %d", n)},
 			Attempts: 10, AcceptedAt: now, DiedAt: now.Add(-time.Duration(count-i) * time.Millisecond),
 		})
 		if len(some) == cap(some) || i == count-1 {
@@ -108,7 +108,7 @@ func insertLetters(b *testing.B, s *store.Store, entities []*afterwrite.Entity, 
 }
 
 // holdSome holds 50 records of each entity.
-func holdSome(b *testing.B, c *cache.Cache, entities []*afterwrite.Entity) {
+func holdSome(b *testing.B, c *cache.Cache, entities []*schema.Entity) {
 	b.Helper()
 	for _, e := range entities {
 		byPartition := map[int]*cache.Group{}
@@ -119,7 +119,7 @@ func holdSome(b *testing.B, c *cache.Cache, entities []*afterwrite.Entity) {
 				g = &cache.Group{Entity: e, Partition: e.Partition(id)}
 				byPartition[g.Partition] = g
 			}
-			g.Writes = append(g.Writes, cache.Write{Op: cache.OpPut, ID: id, Values: afterwrite.Values{`"x"`, "1"}})
+			g.Writes = append(g.Writes, cache.Write{Op: cache.OpPut, ID: id, Values: schema.Values{`"x"`, "1"}})
 		}
 		for _, g := range byPartition {
 			c.Write(b.Context(), g)
@@ -127,8 +127,8 @@ func holdSome(b *testing.B, c *cache.Cache, entities []*afterwrite.Entity) {
 			for i, w := range g.Writes {
 				require.NoError(b, g.Results[i].Err)
 				refused[i] = cache.Refused{
-					Change: afterwrite.Change{ID: w.ID, Version: g.Results[i].Version}, Attempts: 1, Next: time.Now().Add(time.Hour),
-					Refusal: afterwrite.Refusal{Kind: afterwrite.KindUnique, Constraint: "c", Message: "violates constraint c"},
+					Change: schema.Change{ID: w.ID, Version: g.Results[i].Version}, Attempts: 1, Next: time.Now().Add(time.Hour),
+					Refusal: schema.Refusal{Kind: schema.KindUnique, Constraint: "c", Message: "violates constraint c"},
 				}
 			}
 			_, err := c.Hold(b.Context(), e, g.Partition, refused)

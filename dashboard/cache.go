@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // The memory by key is a sample, for which a page waits no longer than usagePatience: what
@@ -51,7 +51,7 @@ type cacheBody struct {
 	Usage    cache.Usage
 	UsageErr error
 	Large    int64 // bytes from which a key is larger than is recommended
-	Entities []*afterwrite.Entity
+	Entities []*schema.Entity
 	Mends    bool
 	Tunes    bool
 	Done     string // what an invalidation did
@@ -129,7 +129,7 @@ func (d *dashboard) invalidateTag(w http.ResponseWriter, r *http.Request) {
 		d.broken(w, r, "invalidate a tag", err)
 		return
 	}
-	d.tell(r, "cache.invalidate", &afterwrite.Entity{}, "", map[string]any{"tag": tag})
+	d.tell(r, "cache.invalidate", &schema.Entity{}, "", map[string]any{"tag": tag})
 	d.showCache(w, r, http.StatusOK, "Every value with the tag "+strconv.Quote(tag)+" is loaded anew when it is asked for.")
 }
 

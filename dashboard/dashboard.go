@@ -12,14 +12,14 @@ import (
 
 	"github.com/alexedwards/scs/v2"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // figures is what the pages read of Redis. A cache.Cache is one.
 type figures interface {
-	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
+	Stats(ctx context.Context, e *schema.Entity) ([]cache.Stats, error)
 	Alive(ctx context.Context) ([]cache.Process, error)
 	Check(ctx context.Context) (cache.Health, error)
 }
@@ -48,7 +48,7 @@ const maxForm = 1 << 20
 // Config says what the pages show and who may see them. Entities, Cache and Store are
 // required; what is nil has no pages.
 type Config struct {
-	Entities []*afterwrite.Entity
+	Entities []*schema.Entity
 	Cache    figures
 	Store    database
 	Queues   queues      // the queues' sizes; their tasks and a pause too where it is a queue.Inspector

@@ -21,10 +21,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 var now = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
@@ -41,7 +41,7 @@ type system struct {
 	checks    atomic.Int64
 }
 
-func (s *system) Stats(_ context.Context, e *afterwrite.Entity) ([]cache.Stats, error) {
+func (s *system) Stats(_ context.Context, e *schema.Entity) ([]cache.Stats, error) {
 	if s.redisErr != nil {
 		return nil, s.redisErr
 	}
@@ -70,11 +70,11 @@ func healthy() *system {
 	}
 }
 
-func entities(t testing.TB) []*afterwrite.Entity {
+func entities(t testing.TB) []*schema.Entity {
 	t.Helper()
-	var list []*afterwrite.Entity
+	var list []*schema.Entity
 	for _, name := range []string{"user", "product"} {
-		e := &afterwrite.Entity{Name: name, Partitions: 4, Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}}}
+		e := &schema.Entity{Name: name, Partitions: 4, Fields: []schema.Field{{Name: "name", Type: schema.String}}}
 		require.NoError(t, e.Init())
 		list = append(list, e)
 	}
@@ -141,10 +141,10 @@ func TestVerdict(t *testing.T) {
 			s.stats["user"] = []cache.Stats{{Accepted: 1, Pending: 1, OldestPending: now.Add(-3200 * time.Millisecond)}}
 		}, "✕ failure · The database does not answer: 1 write waits in Redis, the oldest for 3.2 s.", []string{"connection refused"}},
 		{"redis down", func(s *system) {
-			s.redisErr, s.health = afterwrite.ErrUnavailable, cache.Health{}
+			s.redisErr, s.health = schema.ErrUnavailable, cache.Health{}
 		}, "✕ failure · Redis does not answer: writes are refused, reads come from the database.", []string{"The figures are kept in Redis, which does not answer."}},
 		{"both down", func(s *system) {
-			s.redisErr, s.health, s.dbErr = afterwrite.ErrUnavailable, cache.Health{}, errors.New("down")
+			s.redisErr, s.health, s.dbErr = schema.ErrUnavailable, cache.Health{}, errors.New("down")
 		}, "✕ failure · Neither Redis nor the database answers: writes and reads are refused.", nil},
 		{"redis may evict", func(s *system) { s.checkErr = cache.ErrEvictionPolicy }, "✕ failure · Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.", []string{"✓ adds up"}},
 		{"warned", func(s *system) { s.health.Warnings = []string{"Redis keeps no append-only file."} }, "! warning · Redis keeps no append-only file.", nil},
@@ -195,7 +195,7 @@ func TestEntityPage(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, r.StatusCode)
 	require.Equal(t, "Not found", heading(t, html))
 
-	s.redisErr = afterwrite.ErrUnavailable
+	s.redisErr = schema.ErrUnavailable
 	r, html = get(t, h, "/entities/user")
 	require.Equal(t, http.StatusOK, r.StatusCode, "the page answers and says so")
 	require.Contains(t, text(html), "The figures are kept in Redis, which does not answer.")
@@ -229,7 +229,7 @@ func TestNothingChangesAndNothingIsInline(t *testing.T) {
 
 func TestHealthz(t *testing.T) {
 	s := healthy()
-	s.redisErr, s.dbErr = afterwrite.ErrUnavailable, errors.New("down")
+	s.redisErr, s.dbErr = schema.ErrUnavailable, errors.New("down")
 	r, body := get(t, pages(t, s), "/healthz")
 	require.Equal(t, http.StatusOK, r.StatusCode)
 	require.JSONEq(t, `{"status":"ok"}`, body)

@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // entityBody is the page of one entity: its figures by partition, and its settings.
@@ -63,7 +63,7 @@ func heat(p cache.Stats, now time.Time) int {
 	return step
 }
 
-func newest(v afterwrite.Version) string {
+func newest(v schema.Version) string {
 	if v == 0 {
 		return "—"
 	}
@@ -84,7 +84,7 @@ func flag(p cache.Stats, now time.Time) string {
 // pauseEntity stops the flushing of an entity, or starts it again. Writes are accepted all
 // the while, and the overview says that it is paused.
 func (d *dashboard) pauseEntity(w http.ResponseWriter, r *http.Request) {
-	i := slices.IndexFunc(d.Entities, func(e *afterwrite.Entity) bool { return e.Name == r.PathValue("entity") })
+	i := slices.IndexFunc(d.Entities, func(e *schema.Entity) bool { return e.Name == r.PathValue("entity") })
 	if i < 0 || d.Records == nil {
 		d.notFound(w, r)
 		return
@@ -129,7 +129,7 @@ func (d *dashboard) flushNow(w http.ResponseWriter, r *http.Request) {
 	redirect(w, r, "entities/"+name+"?said="+said)
 }
 
-func settings(e *afterwrite.Entity) []setting {
+func settings(e *schema.Entity) []setting {
 	n := func(i int) string { return number(int64(i)) }
 	return []setting{
 		{"table", e.Table},

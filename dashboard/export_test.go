@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 var exportLink = regexp.MustCompile(`href="\.((?:/\.\.)*/[^"]*format=(csv|json))"`)
@@ -24,7 +24,7 @@ func TestEveryListIsExported(t *testing.T) {
 	d := deploy(t)
 	d.refuse("eve")
 	d.die("user", "eve")
-	d.hold("product", 3, afterwrite.KindCheck, "CHECK failed: stock", time.Now().Add(time.Hour))
+	d.hold("product", 3, schema.KindCheck, "CHECK failed: stock", time.Now().Add(time.Hour))
 	r, _ := d.visit(http.MethodPost, "/entities/product/pause", "", nil)
 	require.Equal(t, http.StatusSeeOther, r.StatusCode)
 	for path, first := range map[string]string{

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // list is what a page shows as a table, whole.
@@ -71,11 +71,11 @@ func (d *dashboard) listPartitions(r *http.Request) (list, error) {
 }
 
 // asked is the entity of ?entity=.
-func (d *dashboard) asked(r *http.Request) (*afterwrite.Entity, error) {
+func (d *dashboard) asked(r *http.Request) (*schema.Entity, error) {
 	if e := d.entityNamed(r.URL.Query().Get("entity")); e != nil {
 		return e, nil
 	}
-	return nil, afterwrite.ErrUnknownEntity
+	return nil, schema.ErrUnknownEntity
 }
 
 func (d *dashboard) listQueues(r *http.Request) (list, error) {
@@ -92,11 +92,11 @@ func (d *dashboard) listQueues(r *http.Request) (list, error) {
 func (d *dashboard) listTasks(r *http.Request) (list, error) {
 	l := list{columns: []string{"queue", "state", "entity", "partition", "generation", "next", "failures", "error"}}
 	q := r.URL.Query()
-	switch known := slices.ContainsFunc(d.Entities, func(e *afterwrite.Entity) bool { return e.Flush.Queue == q.Get("queue") }); {
+	switch known := slices.ContainsFunc(d.Entities, func(e *schema.Entity) bool { return e.Flush.Queue == q.Get("queue") }); {
 	case d.tasks == nil || !known:
-		return l, afterwrite.Invalid("queue", "is no queue of these entities")
+		return l, schema.Invalid("queue", "is no queue of these entities")
 	case !slices.Contains(queue.States, q.Get("state")):
-		return l, afterwrite.Invalid("state", "is none of %v", queue.States)
+		return l, schema.Invalid("state", "is none of %v", queue.States)
 	}
 	tasks, err := d.tasks.Tasks(q.Get("queue"), q.Get("state"), queue.MaxTasks)
 	for _, t := range tasks {
@@ -109,13 +109,13 @@ func (d *dashboard) listTasks(r *http.Request) (list, error) {
 // policyColumns are the settings of a policy, those of single kinds among them.
 func policyColumns() []string {
 	var columns []string
-	for _, s := range texts(afterwrite.RetryPolicy{}) {
+	for _, s := range texts(schema.RetryPolicy{}) {
 		columns = append(columns, s.Name)
 	}
 	return columns
 }
 
-func policyLine(p afterwrite.RetryPolicy) []string {
+func policyLine(p schema.RetryPolicy) []string {
 	var values []string
 	for _, s := range texts(p) {
 		values = append(values, s.Value)
@@ -154,7 +154,7 @@ func (d *dashboard) listEvents(r *http.Request) (list, error) {
 	if err != nil || d.Records == nil {
 		return l, err
 	}
-	id, err := e.CanonicalID(clip(r.URL.Query().Get("id"), afterwrite.MaxIDBytes+1))
+	id, err := e.CanonicalID(clip(r.URL.Query().Get("id"), schema.MaxIDBytes+1))
 	if err != nil {
 		return l, err
 	}

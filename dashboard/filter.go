@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -31,25 +31,25 @@ var states = []store.LetterState{store.StateWaiting, store.StateRetrying, store.
 // parseFilter reads a filter. The error is about one parameter.
 func (d *dashboard) parseFilter(q url.Values) (filter, error) {
 	f := filter{store.LetterFilter{
-		Entity: q.Get("entity"), ID: q.Get("id"), Kind: afterwrite.Kind(q.Get("kind")), Constraint: q.Get("constraint"),
+		Entity: q.Get("entity"), ID: q.Get("id"), Kind: schema.Kind(q.Get("kind")), Constraint: q.Get("constraint"),
 		Text: q.Get("text"), State: store.LetterState(q.Get("state")),
 	}}
 	if f.State == "" {
 		f.State = states[0]
 	}
 	switch {
-	case f.Entity != "" && !afterwrite.ValidName(f.Entity):
-		return f, afterwrite.Invalid("entity", "is no name of an entity")
-	case len(f.ID) > afterwrite.MaxIDBytes:
-		return f, afterwrite.Invalid("id", "is longer than %d bytes", afterwrite.MaxIDBytes)
-	case f.Kind != "" && !afterwrite.KnownKind(f.Kind):
-		return f, afterwrite.Invalid("kind", "is none of %v", afterwrite.Kinds)
+	case f.Entity != "" && !schema.ValidName(f.Entity):
+		return f, schema.Invalid("entity", "is no name of an entity")
+	case len(f.ID) > schema.MaxIDBytes:
+		return f, schema.Invalid("id", "is longer than %d bytes", schema.MaxIDBytes)
+	case f.Kind != "" && !schema.KnownKind(f.Kind):
+		return f, schema.Invalid("kind", "is none of %v", schema.Kinds)
 	case len(f.Constraint) > maxText || len(f.Text) > maxText:
-		return f, afterwrite.Invalid("text", "is longer than %d bytes", maxText)
+		return f, schema.Invalid("text", "is longer than %d bytes", maxText)
 	case !slices.Contains(states, f.State):
-		return f, afterwrite.Invalid("state", "is none of %v", states)
+		return f, schema.Invalid("state", "is none of %v", states)
 	case strings.ContainsRune(f.ID+f.Constraint+f.Text, 0):
-		return f, afterwrite.Invalid("text", "has a NUL in it")
+		return f, schema.Invalid("text", "has a NUL in it")
 	}
 	var err error
 	if f.Since, err = parseInstant(q, "since"); err != nil {
@@ -72,7 +72,7 @@ func parseInstant(q url.Values, name string) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, afterwrite.Invalid(name, "is no time such as 2026-01-31T12:00")
+	return time.Time{}, schema.Invalid(name, "is no time such as 2026-01-31T12:00")
 }
 
 // selects is the filter as the store takes it.
@@ -168,7 +168,7 @@ func (f filter) words(happened string) string {
 // parseNumbers reads letters picked by number.
 func parseNumbers(texts []string) ([]int64, error) {
 	if len(texts) > maxSelected {
-		return nil, afterwrite.Invalid("n", "names more than %d letters; use a filter", maxSelected)
+		return nil, schema.Invalid("n", "names more than %d letters; use a filter", maxSelected)
 	}
 	numbers := make([]int64, len(texts))
 	for i, text := range texts {
@@ -185,7 +185,7 @@ func parseNumbers(texts []string) ([]int64, error) {
 func parseNumber(name, text string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 1 {
-		return 0, afterwrite.Invalid(name, "is no number of a dead letter")
+		return 0, schema.Invalid(name, "is no number of a dead letter")
 	}
 	return n, nil
 }

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // heldSummary is what a page says of all held records of a filter.
@@ -61,7 +61,7 @@ func heldOf(f filter) grouped {
 type heldBody struct {
 	Held    heldSummary
 	Filter  filter
-	Kinds   []afterwrite.Kind
+	Kinds   []schema.Kind
 	Records []heldRow
 	Here    template.URL // the filter
 	After   string       // where this page begins
@@ -84,7 +84,7 @@ func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, http.StatusBadRequest, brief(err))
 		return
 	}
-	body := heldBody{Filter: f, Kinds: afterwrite.Kinds, After: q.Get("after"), Here: f.With("state", ""), Jobs: d.jobs.list(), Mends: d.Letters != nil && who(r).May(Operator)}
+	body := heldBody{Filter: f, Kinds: schema.Kinds, After: q.Get("after"), Here: f.With("state", ""), Jobs: d.jobs.list(), Mends: d.Letters != nil && who(r).May(Operator)}
 	s := d.snapshot(r.Context())
 	walk := d.walkHeld(s, f.Entity, after)
 	rows, last, err := d.heldRows(r.Context(), walk, f, heldPage)

@@ -13,13 +13,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // hold accepts records while flushing is paused, and holds them as a worker does. Several
 // have the same next attempt.
-func (d *deployment) hold(entity string, n int, kind afterwrite.Kind, message string, next time.Time) []string {
+func (d *deployment) hold(entity string, n int, kind schema.Kind, message string, next time.Time) []string {
 	d.t.Helper()
 	e := d.entity(entity)
 	_, err := d.cache.Pause(d.t.Context(), e)
@@ -33,8 +33,8 @@ func (d *deployment) hold(entity string, n int, kind afterwrite.Kind, message st
 		s, err := d.cache.Status(d.t.Context(), e, id)
 		require.NoError(d.t, err)
 		held, err := d.cache.Hold(d.t.Context(), e, e.Partition(id), []cache.Refused{{
-			Change: afterwrite.Change{ID: id, Version: s.Record.Version}, Attempts: 2, Next: next.Add(time.Duration(i/5) * time.Second),
-			Refusal: afterwrite.Refusal{Kind: kind, Message: message}, At: next.Add(-time.Hour),
+			Change: schema.Change{ID: id, Version: s.Record.Version}, Attempts: 2, Next: next.Add(time.Duration(i/5) * time.Second),
+			Refusal: schema.Refusal{Kind: kind, Message: message}, At: next.Add(-time.Hour),
 		}})
 		require.NoError(d.t, err)
 		require.Equal(d.t, 1, held)
@@ -72,8 +72,8 @@ func TestHeldRecordsArePaged(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
 	soon := time.Now().Add(time.Hour).Truncate(time.Second)
-	want := d.hold("user", 130, afterwrite.KindUnique, "UNIQUE constraint failed: users.email", soon)
-	later := d.hold("product", 120, afterwrite.KindCheck, "CHECK failed: stock", soon.Add(time.Minute))
+	want := d.hold("user", 130, schema.KindUnique, "UNIQUE constraint failed: users.email", soon)
+	later := d.hold("product", 120, schema.KindCheck, "CHECK failed: stock", soon.Add(time.Minute))
 	d.eventually("the figures know them all", func() bool {
 		_, page := d.visit(http.MethodGet, "/held", "", nil)
 		return strings.Contains(text(page), "250 records")
@@ -117,8 +117,8 @@ func TestHeldRecordsArePaged(t *testing.T) {
 func TestHeldRecordsAreGrouped(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	d.hold("user", 7, afterwrite.KindUnique, "UNIQUE constraint failed: users.email", time.Now().Add(time.Hour))
-	d.hold("product", 3, afterwrite.KindCheck, "CHECK failed: stock", time.Now().Add(time.Hour))
+	d.hold("user", 7, schema.KindUnique, "UNIQUE constraint failed: users.email", time.Now().Add(time.Hour))
+	d.hold("product", 3, schema.KindCheck, "CHECK failed: stock", time.Now().Add(time.Hour))
 	for _, path := range []string{"/held", "/refused"} {
 		var page string
 		d.eventually("the groups are counted", func() bool {

@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // newerStands answers who acts on a held record that is no longer what was looked at.
@@ -21,10 +21,10 @@ func (d *dashboard) heldNamed(q url.Values) (mend.Held, error) {
 	e := d.entityNamed(q.Get("entity"))
 	version, err := strconv.ParseInt(q.Get("version"), 10, 64)
 	if e == nil || err != nil || version < 1 {
-		return mend.Held{}, afterwrite.Invalid("version", "does not name a record with its entity and its id")
+		return mend.Held{}, schema.Invalid("version", "does not name a record with its entity and its id")
 	}
-	id, err := e.CanonicalID(clip(q.Get("id"), afterwrite.MaxIDBytes+1))
-	return mend.Held{Entity: e, ID: id, Version: afterwrite.Version(version)}, err
+	id, err := e.CanonicalID(clip(q.Get("id"), schema.MaxIDBytes+1))
+	return mend.Held{Entity: e, ID: id, Version: schema.Version(version)}, err
 }
 
 // parseHeld reads which held records an action is about: the one at a version, or all of
@@ -33,13 +33,13 @@ func (d *dashboard) parseHeld(q url.Values) (s selection, err error) {
 	s.do, s.held = q.Get("do"), true
 	switch {
 	case s.do != "retry" && s.do != "discard":
-		return s, afterwrite.Invalid("do", "is neither retry nor discard")
+		return s, schema.Invalid("do", "is neither retry nor discard")
 	case q.Has("version"):
 		one, err := d.heldNamed(q)
 		s.one = &one
 		return s, err
 	case q.Get("all") != "1":
-		return s, afterwrite.Invalid("all", "must be 1: take all of the filter")
+		return s, schema.Invalid("all", "must be 1: take all of the filter")
 	}
 	s.filter, err = d.parseFilter(q)
 	return s, err
@@ -57,7 +57,7 @@ func (d *dashboard) actHeld(w http.ResponseWriter, r *http.Request) {
 
 // firstHeld are the first records of a selection, in the order of the page.
 func (d *dashboard) firstHeld(ctx context.Context, s selection) ([]confirmRow, error) {
-	row := func(e *afterwrite.Entity, id string, why afterwrite.Refusal) confirmRow {
+	row := func(e *schema.Entity, id string, why schema.Refusal) confirmRow {
 		return confirmRow{template.URL("record?" + query("entity", e.Name, "id", id)), e.Name, id, why}
 	}
 	if s.one != nil {
@@ -107,8 +107,8 @@ type editBody struct {
 	editForm
 	Entity  string
 	ID      string
-	Version afterwrite.Version // that the edit is about
-	Refusal *afterwrite.Refusal
+	Version schema.Version // that the edit is about
+	Refusal *schema.Refusal
 }
 
 func (d *dashboard) editPage(w http.ResponseWriter, r *http.Request) {
@@ -138,7 +138,7 @@ func (d *dashboard) editBody(ctx context.Context, h mend.Held) (*editBody, bool,
 	now := found.State.Record
 	body := &editBody{Entity: h.Entity.Name, ID: h.ID, Version: h.Version, Refusal: found.State.Refusal}
 	body.Fields = found.Fields
-	return body, now.Status == afterwrite.Held && now.Version == h.Version && !now.Deleted, nil
+	return body, now.Status == schema.Held && now.Version == h.Version && !now.Deleted, nil
 }
 
 // editHeld takes the form's values and writes those that were changed, at the version that

@@ -15,9 +15,9 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -63,7 +63,7 @@ func TestHeldRecordIsMended(t *testing.T) {
 		b.fill(`[name="field.email"]`, `"eve@example.com"`)
 		b.button("Edit and retry")
 		b.sees("The edit is accepted and on its way to the database.")
-		s := d.await("user", "eve", afterwrite.Persisted)
+		s := d.await("user", "eve", schema.Persisted)
 		require.Equal(t, `"eve@example.com"`, s.Record.Values[1])
 		require.Equal(t, `"hush"`, s.Record.Values[4], "a hidden value that nobody typed is kept")
 
@@ -72,11 +72,11 @@ func TestHeldRecordIsMended(t *testing.T) {
 		b.button("Edit…")
 		b.sees("Edit user mallory")
 		d.put("user", "mallory", map[string]any{"name": "newer", "email": "m@example.com"})
-		d.await("user", "mallory", afterwrite.Persisted)
+		d.await("user", "mallory", schema.Persisted)
 		b.fill(`[name="field.name"]`, `"edited"`)
 		b.button("Edit and retry")
 		b.sees("no longer held at that version, and its newer state stands.")
-		s = d.await("user", "mallory", afterwrite.Persisted)
+		s = d.await("user", "mallory", schema.Persisted)
 		require.Equal(t, `"newer"`, s.Record.Values[0])
 
 		b.open("/record?entity=user&id=trent")
@@ -87,7 +87,7 @@ func TestHeldRecordIsMended(t *testing.T) {
 		b.sees("Discard 1 held record?")
 		b.button("Discard 1")
 		b.sees("Discarded: the row's state in the database is the record's newest again.")
-		require.True(t, d.await("user", "trent", afterwrite.Persisted).Record.Deleted)
+		require.True(t, d.await("user", "trent", schema.Persisted).Record.Deleted)
 		require.Equal(t, []string{"held.edited"}, d.done("eve"))
 		require.Empty(t, d.done("mallory"))
 		require.Equal(t, []string{"held.discarded"}, d.done("trent"))
@@ -108,7 +108,7 @@ func TestBulkHeld(t *testing.T) {
 		b.sees("Discard 41 held records?")
 		b.sees("41 of entity user, of kind unique.")
 		d.put("user", "last", map[string]any{"name": "Last", "email": "last@example.com"})
-		d.await("user", "last", afterwrite.Persisted)
+		d.await("user", "last", schema.Persisted)
 		b.expects("status of 409")
 		b.button("Discard 41")
 		b.sees("It was 41 when you looked")
@@ -117,14 +117,14 @@ func TestBulkHeld(t *testing.T) {
 		b.sees("discard 40 held records")
 		b.sees("✓ done")
 		for _, id := range ids {
-			require.True(t, d.await("user", id, afterwrite.Persisted).Record.Deleted)
+			require.True(t, d.await("user", id, schema.Persisted).Record.Deleted)
 			require.Equal(t, []string{"held.discarded"}, d.done(id))
 		}
 		require.Empty(t, d.done("last"))
 
 		d.refuse("one", "two")
 		d.put("user", "ada", map[string]any{"name": "Ada", "email": "other@example.com"})
-		d.await("user", "ada", afterwrite.Persisted)
+		d.await("user", "ada", schema.Persisted)
 		b.open("/held")
 		b.button("Try all now…")
 		b.sees("Retry 2 held records?")
@@ -167,7 +167,7 @@ func TestHeldInProduction(t *testing.T) {
 	for _, path := range []string{"/held/confirm?do=discard&all=1", "/record/edit?" + d.named("eve")} {
 		require.Equal(t, http.StatusForbidden, js[int](b, fmt.Sprintf(`fetch(%q).then(r => r.status)`, path)), path)
 	}
-	d.await("user", "eve", afterwrite.Held)
+	d.await("user", "eve", schema.Held)
 	b.button("Log out")
 	b.login("otto", "otto's password")
 	b.sees("otto (operator)")
@@ -178,7 +178,7 @@ func TestHeldInProduction(t *testing.T) {
 	b.fill(`[name=typed]`, "yes")
 	b.button("Discard 1")
 	b.sees(`Type "discard 1" to confirm.`)
-	d.await("user", "eve", afterwrite.Held)
+	d.await("user", "eve", schema.Held)
 	b.fill(`[name=typed]`, "discard 1")
 	b.button("Discard 1")
 	b.sees("Discarded: the row's state")
@@ -202,7 +202,7 @@ func TestHeldWithoutJavaScript(t *testing.T) {
 	b.waits("Discard 1 held record?")
 	b.press("#confirm button")
 	b.waits("Discarded: the row's state")
-	require.True(t, d.await("user", "trent", afterwrite.Persisted).Record.Deleted)
+	require.True(t, d.await("user", "trent", schema.Persisted).Record.Deleted)
 
 	b.open("/record?entity=user&id=eve")
 	b.press(`a[href*="record/edit"]`)
@@ -210,10 +210,10 @@ func TestHeldWithoutJavaScript(t *testing.T) {
 	b.run(chromedp.SendKeys(chromedp.CSS(`[name="field.age"]`), kb.End+"\b1"))
 	old := d.named("eve")
 	d.put("user", "ada", map[string]any{"name": "Ada", "email": "other@example.com"})
-	d.await("user", "ada", afterwrite.Persisted)
+	d.await("user", "ada", schema.Persisted)
 	b.press(`form[action*="record/edit"] button`)
 	b.waits("The edit is accepted")
-	s := d.await("user", "eve", afterwrite.Persisted)
+	s := d.await("user", "eve", schema.Persisted)
 	require.Equal(t, "9223372036854775801", s.Record.Values[2])
 
 	r, page := d.visit(http.MethodPost, "/record/edit?"+old, "", url.Values{})
@@ -251,7 +251,7 @@ func TestOverviewIsFetchedOnce(t *testing.T) {
 	require.LessOrEqual(t, counted[1], 5, "requests, with that of a reading before")
 	require.Positive(t, counted[1])
 	d.put("user", "grace", map[string]any{"name": "Grace", "email": "g@example.com"})
-	d.await("user", "grace", afterwrite.Persisted)
+	d.await("user", "grace", schema.Persisted)
 	testkit.Eventually(t, "the entities and the figures are new", func() bool {
 		return js[bool](b, `document.querySelector("#rest [data-label=Accepted]").innerText === "3"`)
 	})

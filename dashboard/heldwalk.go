@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -29,7 +29,7 @@ const (
 
 // heldRow is a held record.
 type heldRow struct {
-	Entity *afterwrite.Entity
+	Entity *schema.Entity
 	cache.Waiting
 }
 
@@ -59,8 +59,8 @@ func parsePlace(q url.Values) (place, error) {
 	at, rest, _ := strings.Cut(text, ".")
 	entity, id, ok := strings.Cut(rest, ".")
 	ms, err := strconv.ParseInt(at, 10, 64)
-	if err != nil || !ok || ms < 0 || ms > 1<<48 || !afterwrite.ValidName(entity) || len(id) > afterwrite.MaxIDBytes {
-		return place{}, afterwrite.Invalid("after", "is no place in the held records")
+	if err != nil || !ok || ms < 0 || ms > 1<<48 || !schema.ValidName(entity) || len(id) > schema.MaxIDBytes {
+		return place{}, schema.Invalid("after", "is no place in the held records")
 	}
 	return place{time.UnixMilli(ms), entity, id}, nil
 }
@@ -171,7 +171,7 @@ func (w *heldWalk) fill(ctx context.Context) error {
 func (d *dashboard) heldGroups(ctx context.Context, f store.LetterFilter) (groups, error) {
 	type key struct {
 		entity  string
-		refusal afterwrite.Refusal
+		refusal schema.Refusal
 	}
 	counted, found := map[key]*store.LetterGroup{}, groups{whole: true}
 	w := d.walkHeld(d.snapshot(ctx), f.Entity, place{})

@@ -7,11 +7,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -33,7 +33,7 @@ func TestPagesOfARealSystem(t *testing.T) {
 	require.NoError(t, err)
 
 	user := list[0]
-	values, err := user.Whole(afterwrite.Fields{"name": "John"})
+	values, err := user.Whole(schema.Fields{"name": "John"})
 	require.NoError(t, err)
 	group := &cache.Group{Entity: user, Partition: user.Partition("1"), Writes: []cache.Write{{Op: cache.OpPut, ID: "1", Values: values}}}
 	c.Write(t.Context(), group)

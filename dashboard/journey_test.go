@@ -12,9 +12,9 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -47,7 +47,7 @@ func TestRefusedWriteIsMended(t *testing.T) {
 		watch.fill(`[name="field.email"]`, `"eve@example.com"`)
 		watch.button("Edit and retry")
 		watch.sees("The edit is accepted and on its way to the database.")
-		s := d.await("user", "eve", afterwrite.Persisted)
+		s := d.await("user", "eve", schema.Persisted)
 		require.Equal(t, `"hush"`, s.Record.Values[4], "a hidden value that nobody typed is kept")
 		watch.open("/refused")
 		watch.sees("No dead letter matches.")
@@ -79,14 +79,14 @@ func TestBulkDiscard(t *testing.T) {
 		b.button("Discard all…")
 		b.sees("Discard 60 dead letters?")
 		d.put("user", "grace", map[string]any{"name": "Grace", "email": "g@example.com"})
-		d.await("user", "grace", afterwrite.Persisted)
+		d.await("user", "grace", schema.Persisted)
 		require.True(t, js[bool](b, `new Promise(done => document.body.addEventListener("htmx:sseMessage", () => setTimeout(() => done(document.getElementById("dialog").open), 50), {once: true}))`))
 
 		b.button("Discard 60")
 		b.at("/jobs/1")
 		b.sees("✓ done")
 		for _, id := range ids {
-			s := d.await("user", id, afterwrite.Persisted)
+			s := d.await("user", id, schema.Persisted)
 			require.True(t, s.Record.Deleted)
 		}
 		b.open("/refused")
@@ -112,7 +112,7 @@ func TestPickedLettersAreRetried(t *testing.T) {
 		}
 		require.Len(t, numbers, 2)
 		d.put("user", "ada", map[string]any{"name": "Ada", "email": "other@example.com"})
-		d.await("user", "ada", afterwrite.Persisted)
+		d.await("user", "ada", schema.Persisted)
 		b.button("Retry…")
 		b.sees("Retry 2 dead letters?")
 		b.button("Retry 2")
@@ -132,7 +132,7 @@ func TestPickedLettersAreRetried(t *testing.T) {
 func TestPolicyIsTuned(t *testing.T) {
 	onEach(t, func(t *testing.T, d *deployment) {
 		d.refuse("eve")
-		before := d.await("user", "eve", afterwrite.Held)
+		before := d.await("user", "eve", schema.Held)
 		b := newTab(t, d.pages.URL)
 		b.open("/policies/user")
 		b.sees("This is the policy in force.")
@@ -145,7 +145,7 @@ func TestPolicyIsTuned(t *testing.T) {
 		b.sees("The policy is in force")
 		b.sees("max_attempts 8 → 3")
 		testkit.Eventually(t, "the held record follows the policy", func() bool {
-			return d.await("user", "eve", afterwrite.Held).NextAttempt.Before(before.NextAttempt)
+			return d.await("user", "eve", schema.Held).NextAttempt.Before(before.NextAttempt)
 		})
 		b.expects("status of 422")
 		b.open("/policies/user")
@@ -242,10 +242,10 @@ func TestWithoutJavaScript(t *testing.T) {
 	}
 	b.waits("Retry 1 dead letter?")
 	d.put("user", "ada", map[string]any{"name": "Ada", "email": "other@example.com"})
-	d.await("user", "ada", afterwrite.Persisted)
+	d.await("user", "ada", schema.Persisted)
 	b.press("#confirm button")
 	b.waits("Sent back to the database")
-	d.await("user", "eve", afterwrite.Persisted)
+	d.await("user", "eve", schema.Persisted)
 	for _, path := range d.paths() {
 		b.open(path)
 		require.Contains(t, b.html(), "</main>", path)
@@ -268,13 +268,13 @@ func TestPauseResumeAndFlushNow(t *testing.T) {
 		b.sees("Nothing was ordered: flushing is paused.")
 		b.button("Resume flushing")
 		b.sees("Flushing goes on")
-		d.await("user", "grace", afterwrite.Persisted)
+		d.await("user", "grace", schema.Persisted)
 
 		d.put("user", "ada", map[string]any{"name": "Ada", "email": "other@example.com"})
-		d.await("user", "ada", afterwrite.Persisted)
+		d.await("user", "ada", schema.Persisted)
 		b.button("Flush now")
 		b.sees("All that waits is being flushed")
-		d.await("user", "eve", afterwrite.Persisted)
+		d.await("user", "eve", schema.Persisted)
 		watch.sees("All accepted writes are in the database.")
 		b.button("Flush now")
 		b.sees("Nothing waits")
@@ -348,7 +348,7 @@ func (d *deployment) paths() []string {
 	if len(all) == 1 {
 		list = append(list, fmt.Sprintf("/refused/%d", all[0].Number), fmt.Sprintf("/refused/confirm?do=discard&n=%d", all[0].Number), "/refused/confirm?do=retry&all=1")
 	}
-	if s, err := d.cache.Status(d.t.Context(), d.entity("user"), "mallory"); err == nil && s.Record.Status == afterwrite.Held {
+	if s, err := d.cache.Status(d.t.Context(), d.entity("user"), "mallory"); err == nil && s.Record.Status == schema.Held {
 		list = append(list, "/record?entity=user&id=mallory", "/record/edit?"+d.named("mallory"), "/held/confirm?do=discard&all=1", "/held/confirm?"+d.named("mallory", "do", "retry"))
 	}
 	return list

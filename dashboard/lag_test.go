@@ -8,8 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // The quantiles of lag are those of all workers' records together, not of one worker.
@@ -42,7 +42,7 @@ func TestLagOfARealWorker(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
 	d.put("user", "ada", map[string]any{"name": "Ada"})
-	d.await("user", "ada", afterwrite.Persisted)
+	d.await("user", "ada", schema.Persisted)
 	var columns struct {
 		At   []int64    `json:"at"`
 		Half []*float64 `json:"half"`

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -76,7 +76,7 @@ func (d *dashboard) letterBody(r *http.Request, number int64) (*letterBody, erro
 }
 
 // compare puts the refused values, the row's and the newest ones side by side.
-func compare(e *afterwrite.Entity, v mend.View) []fieldRow {
+func compare(e *schema.Entity, v mend.View) []fieldRow {
 	var refused map[string]json.RawMessage
 	_ = json.Unmarshal([]byte(v.Payload), &refused) // none for a deletion
 	rows := make([]fieldRow, len(e.Fields))
@@ -99,7 +99,7 @@ func compare(e *afterwrite.Entity, v mend.View) []fieldRow {
 	return rows
 }
 
-func at(values afterwrite.Values, i int) string {
+func at(values schema.Values, i int) string {
 	if i >= len(values) {
 		return ""
 	}
@@ -108,7 +108,7 @@ func at(values afterwrite.Values, i int) string {
 
 // veil hides a value, but not that there is one.
 func veil(text string) string {
-	if text == "" || text == afterwrite.Null {
+	if text == "" || text == schema.Null {
 		return text
 	}
 	return hidden
@@ -144,11 +144,11 @@ func (d *dashboard) edit(w http.ResponseWriter, r *http.Request) {
 }
 
 // unchanged answers a form in which nothing was changed.
-var unchanged = afterwrite.Invalid("", "No value was changed. To send the record as it is, retry it.")
+var unchanged = schema.Invalid("", "No value was changed. To send the record as it is, retry it.")
 
 // changes are the values that the form gives otherwise than the record.
-func (b *editForm) changes(r *http.Request) afterwrite.Fields {
-	changes := afterwrite.Fields{}
+func (b *editForm) changes(r *http.Request) schema.Fields {
+	changes := schema.Fields{}
 	for i := range b.Fields {
 		f := &b.Fields[i]
 		given, ok := r.PostForm["field."+f.Name]
@@ -167,7 +167,7 @@ func (b *editForm) changes(r *http.Request) afterwrite.Fields {
 // refuse makes the form tell what is wrong where, beside what was typed in it, and returns
 // the status of its page; 0 for an error that is not the form's.
 func (b *editForm) refuse(err error, stale string) int {
-	var invalid *afterwrite.InvalidError
+	var invalid *schema.InvalidError
 	switch {
 	case errors.As(err, &invalid):
 		for _, one := range invalid.Fields {

@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/mend"
@@ -24,6 +23,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/producer/api"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/worker"
 )
@@ -31,7 +31,7 @@ import (
 // deployment is a real one: an API, a worker, a dashboard, a Redis and a database.
 type deployment struct {
 	t        testing.TB
-	entities []*afterwrite.Entity
+	entities []*schema.Entity
 	cache    *cache.Cache
 	store    *store.Store
 	mender   *mend.Mender
@@ -119,32 +119,32 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 
 type lister struct{ *store.Store }
 
-func (l lister) List(ctx context.Context, e *afterwrite.Entity, q api.Query) ([]afterwrite.Row, error) {
+func (l lister) List(ctx context.Context, e *schema.Entity, q api.Query) ([]schema.Row, error) {
 	return l.Store.List(ctx, e, store.Query(q))
 }
 
 // shop is a set of entities with a unique field and a hidden one, refused records tried
 // once more after an hour.
-func shop(t testing.TB) []*afterwrite.Entity {
+func shop(t testing.TB) []*schema.Entity {
 	t.Helper()
-	slow := afterwrite.RetryPolicy{MaxAttempts: 8, Base: time.Hour, Factor: 2, Cap: 12 * time.Hour, Jitter: afterwrite.JitterEqual, Timeout: 30 * time.Second}
-	list := []*afterwrite.Entity{
+	slow := schema.RetryPolicy{MaxAttempts: 8, Base: time.Hour, Factor: 2, Cap: 12 * time.Hour, Jitter: schema.JitterEqual, Timeout: 30 * time.Second}
+	list := []*schema.Entity{
 		{
-			Name: "user", Table: "users", ID: afterwrite.ID{Type: afterwrite.String, Max: 64}, Partitions: 8, Retry: slow,
-			Fields: []afterwrite.Field{
-				{Name: "name", Type: afterwrite.String, MaxLength: 200, Required: true},
-				{Name: "email", Type: afterwrite.String, MaxLength: 320, Unique: true},
-				{Name: "age", Type: afterwrite.Int},
-				{Name: "profile", Type: afterwrite.JSON},
-				{Name: "secret", Type: afterwrite.String, Redact: true},
+			Name: "user", Table: "users", ID: schema.ID{Type: schema.String, Max: 64}, Partitions: 8, Retry: slow,
+			Fields: []schema.Field{
+				{Name: "name", Type: schema.String, MaxLength: 200, Required: true},
+				{Name: "email", Type: schema.String, MaxLength: 320, Unique: true},
+				{Name: "age", Type: schema.Int},
+				{Name: "profile", Type: schema.JSON},
+				{Name: "secret", Type: schema.String, Redact: true},
 			},
 		},
 		{
-			Name: "product", Table: "products", ID: afterwrite.ID{Type: afterwrite.String, Max: 64}, Partitions: 4, Retry: slow,
-			Fields: []afterwrite.Field{
-				{Name: "sku", Type: afterwrite.String, MaxLength: 40, Unique: true},
-				{Name: "price", Type: afterwrite.Decimal, Precision: 12, Scale: 2},
-				{Name: "stock", Type: afterwrite.Int, Default: "0"},
+			Name: "product", Table: "products", ID: schema.ID{Type: schema.String, Max: 64}, Partitions: 4, Retry: slow,
+			Fields: []schema.Field{
+				{Name: "sku", Type: schema.String, MaxLength: 40, Unique: true},
+				{Name: "price", Type: schema.Decimal, Precision: 12, Scale: 2},
+				{Name: "stock", Type: schema.Int, Default: "0"},
 			},
 		},
 	}
@@ -154,7 +154,7 @@ func shop(t testing.TB) []*afterwrite.Entity {
 	return list
 }
 
-func (d *deployment) entity(name string) *afterwrite.Entity {
+func (d *deployment) entity(name string) *schema.Entity {
 	for _, e := range d.entities {
 		if e.Name == name {
 			return e
@@ -181,7 +181,7 @@ func (d *deployment) put(entity, id string, fields map[string]any) {
 }
 
 // await waits until a record has a status.
-func (d *deployment) await(entity, id string, want afterwrite.Status) cache.State {
+func (d *deployment) await(entity, id string, want schema.Status) cache.State {
 	d.t.Helper()
 	var s cache.State
 	testkit.Eventually(d.t, fmt.Sprintf("%s %s is %s", entity, id, want), func() bool {
@@ -199,7 +199,7 @@ func (d *deployment) die(entity string, ids ...string) {
 	d.t.Helper()
 	e := d.entity(entity)
 	for _, id := range ids {
-		s := d.await(entity, id, afterwrite.Held)
+		s := d.await(entity, id, schema.Held)
 		now := time.Now()
 		require.NoError(d.t, d.store.InsertDead(d.t.Context(), []store.Letter{{
 			Entity: entity, ID: id, Version: s.Record.Version, Payload: string(e.AppendFields(nil, s.Record.Values)),
@@ -210,7 +210,7 @@ func (d *deployment) die(entity string, ids ...string) {
 			},
 		}}))
 		n, err := d.cache.Die(d.t.Context(), e, e.Partition(id), []cache.Refused{{
-			Change: afterwrite.Change{ID: id, Version: s.Record.Version}, Refusal: *s.Refusal, Attempts: 8,
+			Change: schema.Change{ID: id, Version: s.Record.Version}, Refusal: *s.Refusal, Attempts: 8,
 		}})
 		require.NoError(d.t, err)
 		require.Equal(d.t, 1, n)
@@ -221,12 +221,12 @@ func (d *deployment) die(entity string, ids ...string) {
 func (d *deployment) refuse(ids ...string) {
 	d.t.Helper()
 	d.put("user", "ada", map[string]any{"name": "Ada Lovelace", "email": "ada@example.com", "age": 36, "secret": "s3cret"})
-	d.await("user", "ada", afterwrite.Persisted)
+	d.await("user", "ada", schema.Persisted)
 	for i, id := range ids {
 		d.put("user", id, map[string]any{"name": "<script>alert(1)</script>", "email": "ada@example.com", "age": int64(9223372036854775800) + int64(i%7), "secret": "hush", "profile": json.RawMessage(`{"b":1,"a":[1.0]}`)})
 	}
 	for _, id := range ids {
-		d.await("user", id, afterwrite.Held)
+		d.await("user", id, schema.Held)
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -65,7 +65,7 @@ type page struct {
 	Person      person
 	View        view
 	Pages       []link
-	Entities    []*afterwrite.Entity
+	Entities    []*schema.Entity
 	Lookup      bool // records can be looked up
 	Said        string
 	Body        any
@@ -172,13 +172,13 @@ func (d *dashboard) broken(w http.ResponseWriter, r *http.Request, what string, 
 	switch {
 	case errors.Is(err, store.ErrNoLetter):
 		status, why = http.StatusNotFound, "There is no such dead letter; resolved ones are kept for a time only."
-	case errors.Is(err, afterwrite.ErrUnknownEntity):
+	case errors.Is(err, schema.ErrUnknownEntity):
 		status, why = http.StatusNotFound, "There is no such entity in the configuration."
 	case errors.Is(err, mend.ErrNotConfigured):
 		status, why = http.StatusConflict, brief(err)
-	case errors.Is(err, afterwrite.ErrInvalid), errors.Is(err, mend.ErrTooManyHeld):
+	case errors.Is(err, schema.ErrInvalid), errors.Is(err, mend.ErrTooManyHeld):
 		status, why = http.StatusUnprocessableEntity, brief(err)
-	case errors.Is(err, afterwrite.ErrUnavailable), errors.Is(err, afterwrite.ErrDatabaseUnavailable),
+	case errors.Is(err, schema.ErrUnavailable), errors.Is(err, schema.ErrDatabaseUnavailable),
 		errors.Is(err, context.DeadlineExceeded), store.Unavailable(err):
 		status, why = http.StatusServiceUnavailable, "Redis or the database does not answer; nothing is known to have changed."
 		w.Header().Set("Retry-After", "2")
@@ -194,7 +194,7 @@ func (d *dashboard) help(w http.ResponseWriter, r *http.Request) {
 }
 
 // entityNamed returns the configured entity of that name, or nil.
-func (d *dashboard) entityNamed(name string) *afterwrite.Entity {
+func (d *dashboard) entityNamed(name string) *schema.Entity {
 	for _, e := range d.Entities {
 		if e.Name == name {
 			return e

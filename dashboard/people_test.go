@@ -13,8 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/dashboard"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -179,10 +179,10 @@ func TestActionsAreAboutWhatWasSeen(t *testing.T) {
 	// A record that was written anew is left alone.
 	first := d.letters()[0]
 	d.put("user", first.ID, map[string]any{"name": "New", "email": first.ID + "@example.com"})
-	d.await("user", first.ID, afterwrite.Persisted)
+	d.await("user", first.ID, schema.Persisted)
 	r, _ = d.visit(http.MethodPost, "/refused/act", "", url.Values{"do": {"discard"}, "n": {fmt.Sprint(first.Number)}, "expect": {"1"}})
 	require.Contains(t, []int{http.StatusConflict, http.StatusSeeOther}, r.StatusCode)
-	s := d.await("user", first.ID, afterwrite.Persisted)
+	s := d.await("user", first.ID, schema.Persisted)
 	require.False(t, s.Record.Deleted)
 	require.Equal(t, `"New"`, s.Record.Values[0])
 }

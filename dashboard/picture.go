@@ -6,14 +6,14 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // picture is a retry policy drawn on a time axis: a row an attempt, a band from its
 // earliest to its latest time after the first attempt.
 type picture struct {
 	Sentence      string
-	Steps         []afterwrite.Step
+	Steps         []schema.Step
 	More          int // attempts that are not drawn
 	Width, Height int
 	Bands         []band
@@ -49,9 +49,9 @@ var marks = []time.Duration{
 }
 
 // schedule draws a policy for records that are refused with a kind every time.
-func schedule(p afterwrite.RetryPolicy, kind afterwrite.Kind) picture {
+func schedule(p schema.RetryPolicy, kind schema.Kind) picture {
 	own := p.For(kind)
-	all := own.Schedule("", afterwrite.MaxRetryAttempts)
+	all := own.Schedule("", schema.MaxRetryAttempts)
 	last := all[len(all)-1]
 	pic := picture{Sentence: sentence(len(all), last), Steps: all[:min(len(all), maxDrawn)]}
 	pic.More = len(all) - len(pic.Steps)
@@ -111,7 +111,7 @@ func span(low, high time.Duration) string {
 }
 
 // sentence says when a record is given up.
-func sentence(attempts int, last afterwrite.Step) string {
+func sentence(attempts int, last schema.Step) string {
 	if attempts == 1 {
 		return "Dead at the first refusal."
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // picture is a page of the documentation.
@@ -40,7 +40,7 @@ func (d *deployment) live() {
 		}
 	}
 	d.put("product", "p-copy", map[string]any{"sku": "SKU-000", "price": "1.00"})
-	d.await("product", "p-copy", afterwrite.Held)
+	d.await("product", "p-copy", schema.Held)
 	d.die("user", "ada.l", "a.lovelace", "countess", "ada-2", "ada-3")
 	d.die("product", "p-copy")
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -43,9 +43,9 @@ type policyBody struct {
 	Form    []policyInputs // the policy's own settings, then the overrides by kind
 	Timeout string
 	Note    string
-	Jitters []afterwrite.Jitter
-	Kinds   []afterwrite.Kind
-	Kind    afterwrite.Kind // of the picture; "" for the policy's own
+	Jitters []schema.Jitter
+	Kinds   []schema.Kind
+	Kind    schema.Kind // of the picture; "" for the policy's own
 	Picture picture
 	Changes []change // from what is in force
 	Effect  *mend.Effect
@@ -58,7 +58,7 @@ type policyBody struct {
 
 // policyInputs are the texts of one row of the form.
 type policyInputs struct {
-	Kind                                   afterwrite.Kind // "" is the policy's own row
+	Kind                                   schema.Kind // "" is the policy's own row
 	MaxAttempts, Base, Factor, Cap, Jitter string
 }
 
@@ -96,10 +96,10 @@ func (d *dashboard) policyBody(r *http.Request, form url.Values) (*policyBody, e
 		return nil, err
 	}
 	body := &policyBody{
-		Entity: name, Current: current, Jitters: []afterwrite.Jitter{afterwrite.JitterFull, afterwrite.JitterEqual, afterwrite.JitterNone},
-		Kinds: afterwrite.Kinds, Tunes: who(r).May(Admin), At: time.Now(), Note: clip(form.Get("note"), maxText),
+		Entity: name, Current: current, Jitters: []schema.Jitter{schema.JitterFull, schema.JitterEqual, schema.JitterNone},
+		Kinds: schema.Kinds, Tunes: who(r).May(Admin), At: time.Now(), Note: clip(form.Get("note"), maxText),
 	}
-	if kind := afterwrite.Kind(form.Get("kind")); afterwrite.KnownKind(kind) {
+	if kind := schema.Kind(form.Get("kind")); schema.KnownKind(kind) {
 		body.Kind = kind
 	}
 	body.fill(current.Policy)
@@ -131,18 +131,18 @@ func (d *dashboard) policyBody(r *http.Request, form url.Values) (*policyBody, e
 }
 
 // fill puts a policy into the form.
-func (b *policyBody) fill(p afterwrite.RetryPolicy) {
+func (b *policyBody) fill(p schema.RetryPolicy) {
 	b.Timeout = short(p.Timeout)
 	b.Form = []policyInputs{{
 		MaxAttempts: strconv.Itoa(p.MaxAttempts), Base: short(p.Base), Factor: factor(p.Factor), Cap: short(p.Cap), Jitter: string(p.Jitter),
 	}}
-	for _, k := range afterwrite.Kinds {
+	for _, k := range schema.Kinds {
 		o, in := p.On[k], policyInputs{Kind: k}
 		set(&in.MaxAttempts, o.MaxAttempts, strconv.Itoa)
 		set(&in.Base, o.Base, short)
 		set(&in.Factor, o.Factor, factor)
 		set(&in.Cap, o.Cap, short)
-		set(&in.Jitter, o.Jitter, func(j afterwrite.Jitter) string { return string(j) })
+		set(&in.Jitter, o.Jitter, func(j schema.Jitter) string { return string(j) })
 		b.Form = append(b.Form, in)
 	}
 }
@@ -180,22 +180,22 @@ func (b *policyBody) take(form url.Values) {
 }
 
 // parse makes a policy of the form. The error names the setting.
-func (b *policyBody) parse() (afterwrite.RetryPolicy, error) {
-	var p afterwrite.RetryPolicy
+func (b *policyBody) parse() (schema.RetryPolicy, error) {
+	var p schema.RetryPolicy
 	for _, in := range b.Form {
 		o, err := in.parse()
 		if err != nil {
 			return p, err
 		}
 		switch {
-		case in.Kind != "" && o != (afterwrite.RetryOverride{}):
+		case in.Kind != "" && o != (schema.RetryOverride{}):
 			if p.On == nil {
-				p.On = map[afterwrite.Kind]afterwrite.RetryOverride{}
+				p.On = map[schema.Kind]schema.RetryOverride{}
 			}
 			p.On[in.Kind] = o
 		case in.Kind != "":
 		case o.MaxAttempts == nil || o.Base == nil || o.Factor == nil || o.Cap == nil || o.Jitter == nil:
-			return p, afterwrite.Invalid("policy", "needs every setting; those of a kind alone may be empty")
+			return p, schema.Invalid("policy", "needs every setting; those of a kind alone may be empty")
 		default:
 			p.MaxAttempts, p.Base, p.Factor, p.Cap, p.Jitter = *o.MaxAttempts, *o.Base, *o.Factor, *o.Cap, *o.Jitter
 		}
@@ -212,17 +212,17 @@ func missing(name string, value *time.Duration) error {
 	if value != nil {
 		return nil
 	}
-	return afterwrite.Invalid(name, "must be given")
+	return schema.Invalid(name, "must be given")
 }
 
-func (in policyInputs) parse() (o afterwrite.RetryOverride, err error) {
+func (in policyInputs) parse() (o schema.RetryOverride, err error) {
 	p := in.Prefix()
 	var all [5]error
 	o.MaxAttempts, all[0] = optional(p+"max_attempts", in.MaxAttempts, parseCount)
 	o.Base, all[1] = optional(p+"base", in.Base, parseDuration)
 	o.Factor, all[2] = optional(p+"factor", in.Factor, parseFactor)
 	o.Cap, all[3] = optional(p+"cap", in.Cap, parseDuration)
-	o.Jitter, all[4] = optional(p+"jitter", in.Jitter, func(s string) (afterwrite.Jitter, error) { return afterwrite.Jitter(s), nil })
+	o.Jitter, all[4] = optional(p+"jitter", in.Jitter, func(s string) (schema.Jitter, error) { return schema.Jitter(s), nil })
 	for _, err := range all {
 		if err != nil {
 			return o, err
@@ -238,7 +238,7 @@ func optional[T any](name, text string, parse func(string) (T, error)) (*T, erro
 	}
 	value, err := parse(text)
 	if err != nil {
-		return nil, afterwrite.Invalid(name, "%v", err)
+		return nil, schema.Invalid(name, "%v", err)
 	}
 	return &value, nil
 }
@@ -268,7 +268,7 @@ func parseDuration(s string) (time.Duration, error) {
 }
 
 // texts lists a policy's settings by the names of the configuration.
-func texts(p afterwrite.RetryPolicy) []setting {
+func texts(p schema.RetryPolicy) []setting {
 	list := []setting{
 		{"max_attempts", strconv.Itoa(p.MaxAttempts)}, {"base", short(p.Base)}, {"factor", factor(p.Factor)},
 		{"cap", short(p.Cap)}, {"jitter", string(p.Jitter)}, {"timeout", short(p.Timeout)},
@@ -286,7 +286,7 @@ func texts(p afterwrite.RetryPolicy) []setting {
 }
 
 // diff lists the settings that differ.
-func diff(from, to afterwrite.RetryPolicy) []change {
+func diff(from, to schema.RetryPolicy) []change {
 	before, after := texts(from), texts(to)
 	var list []change
 	for i := range before {

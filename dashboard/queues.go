@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // tasks is what the pages read of single sync tasks, and the pause of their queues. A
@@ -62,7 +62,7 @@ func (d *dashboard) queuePage(w http.ResponseWriter, r *http.Request) {
 		body.State = queue.States[0]
 	}
 	if !slices.Contains(queue.States, body.State) {
-		d.fail(w, r, http.StatusBadRequest, brief(afterwrite.Invalid("state", "is none of %v", queue.States)))
+		d.fail(w, r, http.StatusBadRequest, brief(schema.Invalid("state", "is none of %v", queue.States)))
 		return
 	}
 	var err error
@@ -83,7 +83,7 @@ func (d *dashboard) queuePage(w http.ResponseWriter, r *http.Request) {
 // while; the overview says that the queue is paused.
 func (d *dashboard) pauseQueue(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("queue")
-	known := slices.ContainsFunc(d.Entities, func(e *afterwrite.Entity) bool { return e.Flush.Queue == name })
+	known := slices.ContainsFunc(d.Entities, func(e *schema.Entity) bool { return e.Flush.Queue == name })
 	if !known {
 		d.notFound(w, r)
 		return
@@ -101,6 +101,6 @@ func (d *dashboard) pauseQueue(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.reading.forget()
-	d.tell(r, action, &afterwrite.Entity{}, "", map[string]any{"queue": name})
+	d.tell(r, action, &schema.Entity{}, "", map[string]any{"queue": name})
 	redirect(w, r, "queues/"+name+"?said="+said)
 }

@@ -5,9 +5,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // snapshot is everything that the pages show, read at about one moment. What could not
@@ -26,7 +26,7 @@ type snapshot struct {
 }
 
 type entityFigures struct {
-	entity     *afterwrite.Entity
+	entity     *schema.Entity
 	partitions []cache.Stats
 	total      cache.Stats
 	err        error

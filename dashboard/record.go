@@ -7,28 +7,28 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // records is the state in Redis, record by record. A cache.Cache is one.
 type records interface {
-	Status(ctx context.Context, e *afterwrite.Entity, id string) (cache.State, error)
+	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
 	HeldFrom(ctx context.Context, places []cache.HeldIn, limit int) (held [][]cache.Waiting, more []bool, err error)
-	Events(ctx context.Context, entities []*afterwrite.Entity, since time.Time) iter.Seq2[cache.Kept, error]
-	Invalidate(ctx context.Context, e *afterwrite.Entity, ids []string) (int, error)
-	InvalidateMatch(ctx context.Context, e *afterwrite.Entity, pattern string, progress func(dropped int)) (int, error)
+	Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[cache.Kept, error]
+	Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error)
+	InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error)
 	InvalidateTags(ctx context.Context, tags ...cache.Tag) error
 	Big(ctx context.Context, sample, largest int) (cache.Usage, error)
-	Pause(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error)
-	Resume(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error)
+	Pause(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
+	Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
 }
 
 // rows is the state in the database. A store.Store is one.
 type rows interface {
-	Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error)
+	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
 }
 
 // auditor keeps what was done. A store.Store is one.
@@ -38,7 +38,7 @@ type auditor interface {
 
 // tell audits an action that nothing else audits. It has been done, so a failure is
 // logged and not the viewer's.
-func (d *dashboard) tell(r *http.Request, action string, e *afterwrite.Entity, id string, detail map[string]any) {
+func (d *dashboard) tell(r *http.Request, action string, e *schema.Entity, id string, detail map[string]any) {
 	p := who(r)
 	d.Log.InfoContext(r.Context(), "done by an operator", "action", action, "entity", e.Name, "id", id, "user", p.Name)
 	if d.Audit == nil {
@@ -60,7 +60,7 @@ type recordBody struct {
 	Error  string // what is wrong with the look-up
 	Shown  bool
 	State  cache.State
-	Row    afterwrite.Row
+	Row    schema.Row
 	RowErr error
 	Fields []fieldRow
 	Where  string // of its partition
@@ -73,7 +73,7 @@ type recordBody struct {
 
 // Word is the record's status, or that there is none.
 func (b recordBody) Word() string {
-	if b.State.Record.Status == afterwrite.Persisted && !b.Row.Exists && b.RowErr == nil {
+	if b.State.Record.Status == schema.Persisted && !b.Row.Exists && b.RowErr == nil {
 		return "absent"
 	}
 	return string(b.State.Record.Status)
@@ -83,11 +83,11 @@ func (b recordBody) Word() string {
 func (b recordBody) Standing() string {
 	s := b.State
 	switch {
-	case s.Record.Status == afterwrite.Dead:
+	case s.Record.Status == schema.Dead:
 		return "The database refused it until its policy was exhausted; it waits for an operator."
-	case s.Record.Status == afterwrite.Held:
+	case s.Record.Status == schema.Held:
 		return "The database refused it; it waits for its next attempt."
-	case s.Record.Status == afterwrite.Pending:
+	case s.Record.Status == schema.Pending:
 		return "Accepted, and on its way to the database."
 	case b.RowErr != nil:
 		return "The database does not answer, so its row is not shown."
@@ -101,7 +101,7 @@ func (b recordBody) Standing() string {
 
 func (d *dashboard) record(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	body := recordBody{Entity: q.Get("entity"), ID: clip(q.Get("id"), afterwrite.MaxIDBytes), Mends: who(r).May(Operator), At: time.Now()}
+	body := recordBody{Entity: q.Get("entity"), ID: clip(q.Get("id"), schema.MaxIDBytes), Mends: who(r).May(Operator), At: time.Now()}
 	if body.ID == "" {
 		d.show(w, r, http.StatusOK, "record", "Record", body)
 		return
@@ -126,7 +126,7 @@ func (d *dashboard) record(w http.ResponseWriter, r *http.Request) {
 	d.render(w, r, http.StatusOK, "record", page{Title: e.Name + " " + id, Refresh: d.refresh(r), At: body.At, Body: body})
 }
 
-func (d *dashboard) fillRecord(ctx context.Context, e *afterwrite.Entity, body *recordBody) (err error) {
+func (d *dashboard) fillRecord(ctx context.Context, e *schema.Entity, body *recordBody) (err error) {
 	if body.State, err = d.Records.Status(ctx, e, body.ID); err != nil {
 		return err
 	}
@@ -149,10 +149,10 @@ func (d *dashboard) fillRecord(ctx context.Context, e *afterwrite.Entity, body *
 }
 
 // eventsOf are the events of one record, and whether none since eventsBack is missing.
-func (d *dashboard) eventsOf(ctx context.Context, e *afterwrite.Entity, id string) ([]cache.Event, bool, error) {
+func (d *dashboard) eventsOf(ctx context.Context, e *schema.Entity, id string) ([]cache.Event, bool, error) {
 	var events []cache.Event
 	whole := true
-	for kept, err := range d.Records.Events(ctx, []*afterwrite.Entity{e}, time.Now().Add(-eventsBack)) {
+	for kept, err := range d.Records.Events(ctx, []*schema.Entity{e}, time.Now().Add(-eventsBack)) {
 		if err != nil {
 			return nil, false, err
 		}
@@ -167,7 +167,7 @@ func (d *dashboard) eventsOf(ctx context.Context, e *afterwrite.Entity, id strin
 }
 
 // sides compares the cached record with its row.
-func sides(e *afterwrite.Entity, s cache.State, row afterwrite.Row) []fieldRow {
+func sides(e *schema.Entity, s cache.State, row schema.Row) []fieldRow {
 	v := mend.View{Row: row}
 	if s.Cached && !s.Record.Deleted {
 		v.Payload = string(e.AppendFields(nil, s.Record.Values))
@@ -184,7 +184,7 @@ func (d *dashboard) invalidate(w http.ResponseWriter, r *http.Request) {
 		d.notFound(w, r)
 		return
 	}
-	id, err := e.CanonicalID(clip(r.PostFormValue("id"), afterwrite.MaxIDBytes+1))
+	id, err := e.CanonicalID(clip(r.PostFormValue("id"), schema.MaxIDBytes+1))
 	if err != nil {
 		d.fail(w, r, http.StatusUnprocessableEntity, brief(err))
 		return

@@ -6,10 +6,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -21,20 +21,20 @@ type letters interface {
 	Selected(ctx context.Context, s mend.Selection) (int, error)
 	Retry(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
 	Discard(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
-	Edit(ctx context.Context, number int64, changes afterwrite.Fields, by store.Actor) (producer.Accepted, error)
+	Edit(ctx context.Context, number int64, changes schema.Fields, by store.Actor) (producer.Accepted, error)
 	Policy(ctx context.Context, entity string) (store.Policy, error)
-	Policies(ctx context.Context, entities ...*afterwrite.Entity) ([]store.Policy, error)
+	Policies(ctx context.Context, entities ...*schema.Entity) ([]store.Policy, error)
 	PolicyHistory(ctx context.Context, entity string, max int) ([]store.Policy, error)
-	ReplacePolicy(ctx context.Context, entity string, p afterwrite.RetryPolicy, expected int64, by store.Actor, note string) (store.Policy, error)
+	ReplacePolicy(ctx context.Context, entity string, p schema.RetryPolicy, expected int64, by store.Actor, note string) (store.Policy, error)
 	Rollback(ctx context.Context, entity string, to, expected int64, by store.Actor) (store.Policy, error)
-	Effect(ctx context.Context, entity string, p afterwrite.RetryPolicy) (mend.Effect, error)
+	Effect(ctx context.Context, entity string, p schema.RetryPolicy) (mend.Effect, error)
 	Audit(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error)
 	SelectHeld(ctx context.Context, f store.LetterFilter) ([]mend.Held, error)
 	RetryHeld(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
 	DiscardHeld(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
 	RetryOne(ctx context.Context, h mend.Held, by store.Actor) error
 	DiscardOne(ctx context.Context, h mend.Held, by store.Actor) error
-	EditOne(ctx context.Context, h mend.Held, changes afterwrite.Fields, by store.Actor) (producer.Accepted, error)
+	EditOne(ctx context.Context, h mend.Held, changes schema.Fields, by store.Actor) (producer.Accepted, error)
 	FlushNow(ctx context.Context, entity string, by store.Actor) (cache.Now, error)
 }
 
@@ -43,7 +43,7 @@ const maxGroups = 50
 // refusedBody is the page of what the database has refused.
 type refusedBody struct {
 	Filter  filter
-	Kinds   []afterwrite.Kind
+	Kinds   []schema.Kind
 	States  []store.LetterState
 	Held    heldSummary
 	Groups  []group
@@ -87,7 +87,7 @@ func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, http.StatusBadRequest, brief(err))
 		return
 	}
-	body := refusedBody{Filter: f, Kinds: afterwrite.Kinds, States: states, Jobs: d.jobs.list(), Mends: who(r).May(Operator)}
+	body := refusedBody{Filter: f, Kinds: schema.Kinds, States: states, Jobs: d.jobs.list(), Mends: who(r).May(Operator)}
 	if text := q.Get("before"); text != "" {
 		if body.Before, err = parseNumber("before", text); err != nil {
 			d.fail(w, r, http.StatusBadRequest, brief(err))

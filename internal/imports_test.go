@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const module = "github.com/afterwrite/afterwrite"
+const module = "github.com/afterwrite/afterwrite/schema"
 
 // imports are the direct imports of each package of the module, those of its tests
 // left out: a test may join what the product keeps apart.
@@ -33,8 +33,8 @@ type rule struct {
 }
 
 var rules = []rule{
-	{why: "the root package is the vocabulary of all the others and imports none of them",
-		from: []string{"."}, to: []string{"cache", "store", "producer", "worker", "dashboard", "internal", "cmd"}},
+	{why: "schema is the vocabulary of all the others and imports none of them",
+		from: []string{"schema"}, to: []string{".", "cache", "store", "producer", "worker", "dashboard", "internal", "cmd"}},
 	{why: "producer and worker agree through Redis and internal/queue and never meet",
 		from: []string{"producer"}, to: []string{"worker"}},
 	{why: "producer and worker agree through Redis and internal/queue and never meet",
@@ -63,7 +63,7 @@ var rules = []rule{
 	{why: "the test kit starts servers and injects faults: no binary carries it",
 		from: []string{"*"}, except: []string{"internal/testkit"},
 		to: []string{"internal/testkit", "testing", "github.com/stretchr/testify"}},
-	{why: "the test kit serves the internal tests of every package, so it imports none but the root",
+	{why: "the test kit serves the internal tests of every package, so it imports none but schema",
 		from: []string{"internal/testkit"}, except: []string{"internal/testkit/check"},
 		to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd", "internal/queue", "internal/config", "internal/fsck"}},
 }

@@ -6,8 +6,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // concurrentPartitions bounds the trips of one DoAll that are under way at once.
@@ -28,7 +28,7 @@ type item struct {
 
 // share is what a batch has for one partition, in its order.
 type share struct {
-	entity    *afterwrite.Entity
+	entity    *schema.Entity
 	partition int
 	items     []item
 }
@@ -53,7 +53,7 @@ func (p *Producer) DoAll(ctx context.Context, requests []Request) []Result {
 // shares prepares the requests and deals them out by partition.
 func (p *Producer) shares(ctx context.Context, requests []Request, results []Result) []*share {
 	type key struct {
-		entity    *afterwrite.Entity
+		entity    *schema.Entity
 		partition int
 	}
 	byKey := map[key]*share{}
@@ -80,7 +80,7 @@ func (p *Producer) shares(ctx context.Context, requests []Request, results []Res
 }
 
 func (p *Producer) sendShare(ctx context.Context, s *share) {
-	if s.entity.Write != afterwrite.WriteBehind {
+	if s.entity.Write != schema.WriteBehind {
 		p.sendThrough(ctx, s)
 		return
 	}
@@ -115,7 +115,7 @@ func (p *Producer) sendItems(ctx context.Context, s *share, items []item) {
 		}
 		items = again
 	}
-	p.settleAll(s, items, fmt.Errorf("%s: records were dropped from the cache while they were loaded: %w", s.entity.Name, afterwrite.ErrBusy))
+	p.settleAll(s, items, fmt.Errorf("%s: records were dropped from the cache while they were loaded: %w", s.entity.Name, schema.ErrBusy))
 }
 
 func (p *Producer) settleAll(s *share, items []item, err error) {
@@ -156,7 +156,7 @@ func (p *Producer) trySend(ctx context.Context, s *share, items []item) ([]item,
 	rows, err := p.load(ctx, s.entity, ids)
 	for i := range again {
 		values, ok := rows[again[i].write.ID]
-		again[i].write.Row = &afterwrite.Row{ID: again[i].write.ID, Exists: ok, Values: values}
+		again[i].write.Row = &schema.Row{ID: again[i].write.ID, Exists: ok, Values: values}
 	}
 	return again, err
 }

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // maxGather bounds the writes of one trip, and so the time that one script blocks Redis.
@@ -47,7 +47,7 @@ const kept = 64
 
 // ticket is one caller's place on a trip.
 type ticket struct {
-	entity    *afterwrite.Entity
+	entity    *schema.Entity
 	partition int
 	write     cache.Write
 	written   cache.Written
@@ -69,14 +69,14 @@ func (t *ticket) done() {
 
 // do sends one write on the next trip. Where the context ends before it is on one,
 // nothing was written; later the outcome is unknown to the caller.
-func (l *lane) do(ctx context.Context, e *afterwrite.Entity, partition int, w cache.Write) (cache.Written, error) {
+func (l *lane) do(ctx context.Context, e *schema.Entity, partition int, w cache.Write) (cache.Written, error) {
 	t := tickets.Get().(*ticket)
 	t.entity, t.partition, t.write = e, partition, w
 	l.mu.Lock()
 	if len(l.waiting) >= l.limit {
 		l.mu.Unlock()
 		t.done()
-		return cache.Written{}, fmt.Errorf("%d writes wait for redis: %w", l.limit, afterwrite.ErrBusy)
+		return cache.Written{}, fmt.Errorf("%d writes wait for redis: %w", l.limit, schema.ErrBusy)
 	}
 	l.waiting = append(l.waiting, t)
 	lead := !l.away
@@ -106,7 +106,7 @@ func (l *lane) leave(t *ticket, err error) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if t.taken {
-		return true, fmt.Errorf("%w: %w", afterwrite.ErrOutcomeUnknown, err)
+		return true, fmt.Errorf("%w: %w", schema.ErrOutcomeUnknown, err)
 	}
 	if t.leads {
 		return false, nil

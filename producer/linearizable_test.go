@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // step is one operation of a history: a write of a name ("" deletes), an increment, or a read.
@@ -109,11 +109,11 @@ func (b *bundle) perform(t *testing.T, id string, in step) seen {
 	out := seen{}
 	switch in.op {
 	case "put":
-		_, err = b.Put(ctx, "user", id, afterwrite.Fields{"name": in.name})
+		_, err = b.Put(ctx, "user", id, schema.Fields{"name": in.name})
 	case "delete":
 		_, err = b.Delete(ctx, "user", id)
 	case "increment":
-		got, e := b.Increment(ctx, "user", id, afterwrite.Fields{"login_count": 1})
+		got, e := b.Increment(ctx, "user", id, schema.Fields{"login_count": 1})
 		if err = e; err == nil {
 			out.count = got.Values[3]
 		}
@@ -126,7 +126,7 @@ func (b *bundle) perform(t *testing.T, id string, in step) seen {
 		return seen{name[1 : len(name)-1], fields["login_count"]}
 	}
 	if in.op != "put" && err != nil {
-		require.ErrorIs(t, err, afterwrite.ErrNotFound)
+		require.ErrorIs(t, err, schema.ErrNotFound)
 		return seen{name: "absent"}
 	}
 	require.NoError(t, err)

@@ -5,8 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 type metrics struct {
@@ -34,7 +34,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
-func (m *metrics) write(e *afterwrite.Entity, op cache.Op, err error) {
+func (m *metrics) write(e *schema.Entity, op cache.Op, err error) {
 	if e == nil {
 		return // an unknown entity is no label
 	}
@@ -45,25 +45,25 @@ var outcomes = []struct {
 	err  error
 	name string
 }{
-	{afterwrite.ErrInvalid, "invalid"},
-	{afterwrite.ErrNotFound, "not_found"},
-	{afterwrite.ErrExists, "exists"},
-	{afterwrite.ErrVersionMismatch, "version_mismatch"},
-	{afterwrite.ErrKeyReused, "key_reused"},
-	{afterwrite.ErrBacklogFull, "backlog_full"},
-	{afterwrite.ErrBusy, "busy"},
-	{afterwrite.ErrOutcomeUnknown, "unknown"},
-	{afterwrite.ErrDatabaseUnavailable, "database_unavailable"},
-	{afterwrite.ErrRedisFull, "redis_full"},
-	{afterwrite.ErrRedisReadOnly, "redis_read_only"},
-	{afterwrite.ErrUnavailable, "unavailable"},
+	{schema.ErrInvalid, "invalid"},
+	{schema.ErrNotFound, "not_found"},
+	{schema.ErrExists, "exists"},
+	{schema.ErrVersionMismatch, "version_mismatch"},
+	{schema.ErrKeyReused, "key_reused"},
+	{schema.ErrBacklogFull, "backlog_full"},
+	{schema.ErrBusy, "busy"},
+	{schema.ErrOutcomeUnknown, "unknown"},
+	{schema.ErrDatabaseUnavailable, "database_unavailable"},
+	{schema.ErrRedisFull, "redis_full"},
+	{schema.ErrRedisReadOnly, "redis_read_only"},
+	{schema.ErrUnavailable, "unavailable"},
 }
 
 func outcome(err error) string {
 	if err == nil {
 		return "accepted"
 	}
-	if refusal := (afterwrite.Refusal{}); errors.As(err, &refusal) {
+	if refusal := (schema.Refusal{}); errors.As(err, &refusal) {
 		return "refused"
 	}
 	for _, o := range outcomes {

@@ -3,17 +3,17 @@ package producer
 import (
 	"context"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Patch sets some fields of a record (RFC 7396 at the top level: null sets null, a json
 // field is replaced whole). See [Producer.Do] for the errors.
-func (p *Producer) Patch(ctx context.Context, entity, id string, fields afterwrite.Fields) (Accepted, error) {
+func (p *Producer) Patch(ctx context.Context, entity, id string, fields schema.Fields) (Accepted, error) {
 	return p.Do(ctx, Request{Op: cache.OpPatch, Entity: entity, ID: id, Fields: fields})
 }
 
-func preparePatch(e *afterwrite.Entity, r Request, w *cache.Write) (err error) {
+func preparePatch(e *schema.Entity, r Request, w *cache.Write) (err error) {
 	if w.ID, err = e.CanonicalID(r.ID); err != nil {
 		return err
 	}

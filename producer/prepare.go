@@ -6,19 +6,19 @@ import (
 	"encoding/hex"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // prepare turns a request into a canonical write, or says what is wrong with it. All that
 // can be known without the database is refused here: after acceptance it would be dear.
-func (p *Producer) prepare(ctx context.Context, r Request) (*afterwrite.Entity, cache.Write, error) {
+func (p *Producer) prepare(ctx context.Context, r Request) (*schema.Entity, cache.Write, error) {
 	e, err := p.Entity(r.Entity)
 	if err != nil {
 		return nil, cache.Write{}, err
 	}
 	if len(r.Key) > MaxKey {
-		return e, cache.Write{}, afterwrite.Invalid("Idempotency-Key", "is too long: %d bytes, at most %d", len(r.Key), MaxKey)
+		return e, cache.Write{}, schema.Invalid("Idempotency-Key", "is too long: %d bytes, at most %d", len(r.Key), MaxKey)
 	}
 	w := cache.Write{Op: r.Op, IfMatch: r.IfMatch, Key: r.Key}
 	switch r.Op {
@@ -33,7 +33,7 @@ func (p *Producer) prepare(ctx context.Context, r Request) (*afterwrite.Entity, 
 	case cache.OpDelete:
 		err = prepareDelete(e, r, &w)
 	default:
-		err = afterwrite.Invalid("op", "%q is not put, create, patch, increment or delete", r.Op)
+		err = schema.Invalid("op", "%q is not put, create, patch, increment or delete", r.Op)
 	}
 	if err == nil && w.Key != "" {
 		w.KeyHash = keyHash(r, w)

@@ -10,8 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Defaults of [Config].
@@ -31,7 +31,7 @@ const maxLoads = 8
 // Config says what a [Producer] works with. Entities, Cache and Loader are required, and
 // Database where an entity's writes go to the database first.
 type Config struct {
-	Entities   []*afterwrite.Entity
+	Entities   []*schema.Entity
 	Cache      writer
 	Queue      enqueuer // nil: the sweeper of the workers orders every flush
 	Loader     loader
@@ -46,18 +46,18 @@ type Config struct {
 // writer accepts writes: the cache.
 type writer interface {
 	Write(ctx context.Context, groups ...*cache.Group)
-	Reserve(ctx context.Context, e *afterwrite.Entity, key, fresh string) (string, error)
+	Reserve(ctx context.Context, e *schema.Entity, key, fresh string) (string, error)
 	barriers
 }
 
 // loader reads rows that a write needs and the cache does not have: the store.
 type loader interface {
-	Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error)
+	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
 }
 
 // Producer accepts writes. It is safe for concurrent use.
 type Producer struct {
-	entities map[string]*afterwrite.Entity
+	entities map[string]*schema.Entity
 	cache    writer
 	loader   loader
 	database database
@@ -77,7 +77,7 @@ func New(cfg Config) (*Producer, error) {
 	}
 	m := newMetrics(cfg.Registerer)
 	p := &Producer{
-		entities: make(map[string]*afterwrite.Entity, len(cfg.Entities)),
+		entities: make(map[string]*schema.Entity, len(cfg.Entities)),
 		cache:    cfg.Cache,
 		loader:   cfg.Loader,
 		database: cfg.Database,
@@ -98,14 +98,14 @@ func New(cfg Config) (*Producer, error) {
 }
 
 // add takes an entity on.
-func (p *Producer) add(e *afterwrite.Entity) error {
+func (p *Producer) add(e *schema.Entity) error {
 	if err := e.Ready(); err != nil {
 		return err
 	}
 	if p.entities[e.Name] != nil {
 		return fmt.Errorf("entity %s is given twice", e.Name)
 	}
-	if e.Write != afterwrite.WriteBehind && p.database == nil {
+	if e.Write != schema.WriteBehind && p.database == nil {
 		return fmt.Errorf("entity %s: write: %s needs a Database", e.Name, e.Write)
 	}
 	p.entities[e.Name] = e
@@ -121,20 +121,20 @@ func (p *Producer) Close() error {
 }
 
 // Entity returns the entity of that name, or ErrUnknownEntity.
-func (p *Producer) Entity(name string) (*afterwrite.Entity, error) {
+func (p *Producer) Entity(name string) (*schema.Entity, error) {
 	if e := p.entities[name]; e != nil {
 		return e, nil
 	}
-	return nil, fmt.Errorf("%w: %q", afterwrite.ErrUnknownEntity, name)
+	return nil, fmt.Errorf("%w: %q", schema.ErrUnknownEntity, name)
 }
 
 // Request is one write as a caller names it.
 type Request struct {
 	Op          cache.Op
 	Entity, ID  string
-	Fields      afterwrite.Fields  // put and create: the record; patch: the changes; increment: the amounts
-	IfMatch     afterwrite.Version // 0: none; or cache.AnyVersion
-	IfNoneMatch bool               // put only: the record must not exist
+	Fields      schema.Fields  // put and create: the record; patch: the changes; increment: the amounts
+	IfMatch     schema.Version // 0: none; or cache.AnyVersion
+	IfNoneMatch bool           // put only: the record must not exist
 	// Key makes a repeat of the request safe: it is applied once and answered alike. At
 	// most MaxKey bytes; "" for none.
 	Key string
@@ -142,12 +142,12 @@ type Request struct {
 
 // Accepted is the answer to a write that stands.
 type Accepted struct {
-	Entity  *afterwrite.Entity
+	Entity  *schema.Entity
 	ID      string
-	Version afterwrite.Version
-	Status  afterwrite.Status // Pending; Persisted where the database has it already
-	Values  afterwrite.Values // increment: the new values of the added fields, "" elsewhere
-	Again   bool              // the request had been accepted before, under its Key
+	Version schema.Version
+	Status  schema.Status // Pending; Persisted where the database has it already
+	Values  schema.Values // increment: the new values of the added fields, "" elsewhere
+	Again   bool          // the request had been accepted before, under its Key
 }
 
 // Do accepts one write.
@@ -172,8 +172,8 @@ func (p *Producer) Do(ctx context.Context, r Request) (Accepted, error) {
 }
 
 // accept sends a write the way of its entity.
-func (p *Producer) accept(ctx context.Context, e *afterwrite.Entity, w cache.Write) (Accepted, error) {
-	if e.Write == afterwrite.WriteBehind {
+func (p *Producer) accept(ctx context.Context, e *schema.Entity, w cache.Write) (Accepted, error) {
+	if e.Write == schema.WriteBehind {
 		written, err := p.submit(ctx, e, w)
 		return accepted(e, w.ID, written), err
 	}
@@ -183,20 +183,20 @@ func (p *Producer) accept(ctx context.Context, e *afterwrite.Entity, w cache.Wri
 	return a, err
 }
 
-func accepted(e *afterwrite.Entity, id string, w cache.Written) Accepted {
-	return Accepted{Entity: e, ID: id, Version: w.Version, Status: afterwrite.Pending, Values: w.Values, Again: w.Again}
+func accepted(e *schema.Entity, id string, w cache.Written) Accepted {
+	return Accepted{Entity: e, ID: id, Version: w.Version, Status: schema.Pending, Values: w.Values, Again: w.Again}
 }
 
 // explain names the error of a condition by the request's own condition.
 func (r *Request) explain(err error) error {
-	if r.IfNoneMatch && errors.Is(err, afterwrite.ErrExists) {
-		return fmt.Errorf("%w: it exists", afterwrite.ErrVersionMismatch)
+	if r.IfNoneMatch && errors.Is(err, schema.ErrExists) {
+		return fmt.Errorf("%w: it exists", schema.ErrVersionMismatch)
 	}
 	return err
 }
 
 // submit sends a write, and where it needs its record, loads that and sends it again.
-func (p *Producer) submit(ctx context.Context, e *afterwrite.Entity, w cache.Write) (cache.Written, error) {
+func (p *Producer) submit(ctx context.Context, e *schema.Entity, w cache.Write) (cache.Written, error) {
 	partition := e.Partition(w.ID)
 	lane := p.lanes[partition%len(p.lanes)]
 	for range maxLoads {
@@ -212,13 +212,13 @@ func (p *Producer) submit(ctx context.Context, e *afterwrite.Entity, w cache.Wri
 			return cache.Written{}, err
 		}
 		values, ok := rows[w.ID]
-		w.Row, w.Token = &afterwrite.Row{ID: w.ID, Exists: ok, Values: values}, written.Token
+		w.Row, w.Token = &schema.Row{ID: w.ID, Exists: ok, Values: values}, written.Token
 	}
 	return cache.Written{}, fmt.Errorf("%s: the record was dropped from the cache %d times while it was loaded: %w",
-		e.Name, maxLoads, afterwrite.ErrBusy)
+		e.Name, maxLoads, schema.ErrBusy)
 }
 
-func (p *Producer) load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error) {
+func (p *Producer) load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error) {
 	rows, err := p.loader.Load(ctx, e, ids)
 	if err == nil {
 		return rows, nil
@@ -226,5 +226,5 @@ func (p *Producer) load(ctx context.Context, e *afterwrite.Entity, ids []string)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	return nil, fmt.Errorf("load %s: %w: %w", e.Name, afterwrite.ErrDatabaseUnavailable, err)
+	return nil, fmt.Errorf("load %s: %w: %w", e.Name, schema.ErrDatabaseUnavailable, err)
 }

@@ -7,8 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // instant accepts every put at once, so that a benchmark sees the producer alone.
@@ -22,19 +22,19 @@ func (instant) Write(_ context.Context, groups ...*cache.Group) {
 
 func benched(b *testing.B) *Producer {
 	b.Helper()
-	e := &afterwrite.Entity{Name: "bench", Fields: []afterwrite.Field{
-		{Name: "name", Type: afterwrite.String, MaxLength: 200}, {Name: "email", Type: afterwrite.String, MaxLength: 320},
-		{Name: "age", Type: afterwrite.Int}, {Name: "visits", Type: afterwrite.Int},
-		{Name: "active", Type: afterwrite.Bool}, {Name: "note", Type: afterwrite.Text},
+	e := &schema.Entity{Name: "bench", Fields: []schema.Field{
+		{Name: "name", Type: schema.String, MaxLength: 200}, {Name: "email", Type: schema.String, MaxLength: 320},
+		{Name: "age", Type: schema.Int}, {Name: "visits", Type: schema.Int},
+		{Name: "active", Type: schema.Bool}, {Name: "note", Type: schema.Text},
 	}}
 	require.NoError(b, e.Init())
-	p, err := New(Config{Entities: []*afterwrite.Entity{e}, Cache: instant{}, Loader: struct{ loader }{}})
+	p, err := New(Config{Entities: []*schema.Entity{e}, Cache: instant{}, Loader: struct{ loader }{}})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = p.Close() })
 	return p
 }
 
-var benchFields = afterwrite.Fields{
+var benchFields = schema.Fields{
 	"name": "Ann Example", "email": "ann@example.org", "age": int64(34), "visits": int64(1208),
 	"active": true, "note": "prefers letters",
 }

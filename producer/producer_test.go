@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testkit.Goroutines()) }
@@ -29,24 +29,24 @@ type bundle struct {
 	*producer.Producer
 	cache  *cache.Cache
 	rdb    *redis.Client
-	user   *afterwrite.Entity
+	user   *schema.Entity
 	table  *table
 	queue  *queue
 	faults *testkit.RedisFaults
 }
 
-func setup(t *testing.T, change ...func(*afterwrite.Entity, *producer.Config)) *bundle {
+func setup(t *testing.T, change ...func(*schema.Entity, *producer.Config)) *bundle {
 	t.Helper()
 	t.Parallel()
 	server := testkit.SharedRedis(t)
-	b := &bundle{rdb: server.Client(t), table: &table{rows: map[string]afterwrite.Values{}}, queue: &queue{}, faults: &testkit.RedisFaults{}}
+	b := &bundle{rdb: server.Client(t), table: &table{rows: map[string]schema.Values{}}, queue: &queue{}, faults: &testkit.RedisFaults{}}
 	b.user = testkit.Entity(t, "user")
 	b.user.Partitions = 2
 	var err error
 	b.cache, err = cache.New(cache.Config{URL: server.URL(), Prefix: testkit.Prefix(t), Loader: b.table, Log: testkit.Logger(t), Hooks: []redis.Hook{b.faults}})
 	require.NoError(t, err)
 	cfg := producer.Config{
-		Entities: []*afterwrite.Entity{b.user, testkit.Entity(t, "product"), testkit.Entity(t, "player")},
+		Entities: []*schema.Entity{b.user, testkit.Entity(t, "product"), testkit.Entity(t, "player")},
 		Cache:    b.cache, Queue: b.queue, Loader: b.table, Log: testkit.Logger(t),
 	}
 	for _, f := range change {
@@ -84,14 +84,14 @@ func (q *queue) len() int {
 // table is a database table in memory.
 type table struct {
 	mu   sync.Mutex
-	rows map[string]afterwrite.Values
+	rows map[string]schema.Values
 	err  error
 }
 
-func (d *table) Load(_ context.Context, _ *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error) {
+func (d *table) Load(_ context.Context, _ *schema.Entity, ids []string) (map[string]schema.Values, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	rows := map[string]afterwrite.Values{}
+	rows := map[string]schema.Values{}
 	for _, id := range ids {
 		if values, ok := d.rows[id]; ok {
 			rows[id] = values
@@ -106,7 +106,7 @@ func (b *bundle) flush(t *testing.T) {
 	for partition := range b.user.Partitions {
 		batch, err := b.cache.Due(t.Context(), b.user, partition, 10_000, 1<<30)
 		require.NoError(t, err)
-		var changes []afterwrite.Change
+		var changes []schema.Change
 		b.table.mu.Lock()
 		for _, d := range batch.Due {
 			changes = append(changes, d.Change)
@@ -155,49 +155,49 @@ func (b *bundle) conserved(t *testing.T) cache.Stats {
 func TestDoEachOperation(t *testing.T) {
 	b := setup(t)
 	ctx := t.Context()
-	put, err := b.Put(ctx, "user", "42", afterwrite.Fields{"name": "John", "age": 25})
+	put, err := b.Put(ctx, "user", "42", schema.Fields{"name": "John", "age": 25})
 	require.NoError(t, err)
-	assert.Equal(t, afterwrite.Pending, put.Status)
+	assert.Equal(t, schema.Pending, put.Status)
 	assert.Equal(t, map[string]string{"name": `"John"`, "age": "25", "email": "null", "login_count": "0", "profile": "null"}, b.fields(t, "42"))
-	_, err = b.Patch(ctx, "user", "42", afterwrite.Fields{"email": "j@example.org", "age": nil})
+	_, err = b.Patch(ctx, "user", "42", schema.Fields{"email": "j@example.org", "age": nil})
 	require.NoError(t, err)
-	added, err := b.Increment(ctx, "user", "42", afterwrite.Fields{"login_count": 2})
+	added, err := b.Increment(ctx, "user", "42", schema.Fields{"login_count": 2})
 	require.NoError(t, err)
 	assert.Equal(t, "2", added.Values[3])
 	assert.Equal(t, map[string]string{"name": `"John"`, "age": "null", "email": `"j@example.org"`, "login_count": "2", "profile": "null"}, b.fields(t, "42"))
-	_, err = b.Create(ctx, "user", "42", afterwrite.Fields{"name": "x"})
-	require.ErrorIs(t, err, afterwrite.ErrExists)
+	_, err = b.Create(ctx, "user", "42", schema.Fields{"name": "x"})
+	require.ErrorIs(t, err, schema.ErrExists)
 	_, err = b.Delete(ctx, "user", "42")
 	require.NoError(t, err)
 	assert.Nil(t, b.fields(t, "42"))
 	_, err = b.Delete(ctx, "user", "42")
-	require.ErrorIs(t, err, afterwrite.ErrNotFound)
+	require.ErrorIs(t, err, schema.ErrNotFound)
 	b.conserved(t)
 }
 
 func TestDoRefusesBadInput(t *testing.T) {
 	b := setup(t)
-	ok := afterwrite.Fields{"name": "x"}
+	ok := schema.Fields{"name": "x"}
 	for name, c := range map[string]struct {
 		request producer.Request
 		want    error
 		field   string
 	}{
-		"entity":           {producer.Request{Op: cache.OpPut, Entity: "nobody", ID: "1", Fields: ok}, afterwrite.ErrUnknownEntity, ""},
-		"operation":        {producer.Request{Op: "upsert", Entity: "user", ID: "1", Fields: ok}, afterwrite.ErrInvalid, "op"},
-		"unknown field":    {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: afterwrite.Fields{"name": "x", "nope": 1}}, afterwrite.ErrInvalid, "nope"},
-		"missing required": {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1"}, afterwrite.ErrInvalid, "name"},
-		"range":            {producer.Request{Op: cache.OpPatch, Entity: "user", ID: "1", Fields: afterwrite.Fields{"age": 151}}, afterwrite.ErrInvalid, "age"},
-		"empty id":         {producer.Request{Op: cache.OpPut, Entity: "user", Fields: ok}, afterwrite.ErrInvalid, "id"},
-		"long id":          {producer.Request{Op: cache.OpPut, Entity: "user", ID: strings.Repeat("x", 65), Fields: ok}, afterwrite.ErrInvalid, "id"},
-		"long key":         {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: ok, Key: strings.Repeat("k", 256)}, afterwrite.ErrInvalid, "Idempotency-Key"},
-		"text increment":   {producer.Request{Op: cache.OpIncrement, Entity: "user", ID: "1", Fields: afterwrite.Fields{"name": 1}}, afterwrite.ErrInvalid, "name"},
-		"id not made":      {producer.Request{Op: cache.OpCreate, Entity: "product", Fields: ok}, afterwrite.ErrInvalid, "id"},
+		"entity":           {producer.Request{Op: cache.OpPut, Entity: "nobody", ID: "1", Fields: ok}, schema.ErrUnknownEntity, ""},
+		"operation":        {producer.Request{Op: "upsert", Entity: "user", ID: "1", Fields: ok}, schema.ErrInvalid, "op"},
+		"unknown field":    {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: schema.Fields{"name": "x", "nope": 1}}, schema.ErrInvalid, "nope"},
+		"missing required": {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1"}, schema.ErrInvalid, "name"},
+		"range":            {producer.Request{Op: cache.OpPatch, Entity: "user", ID: "1", Fields: schema.Fields{"age": 151}}, schema.ErrInvalid, "age"},
+		"empty id":         {producer.Request{Op: cache.OpPut, Entity: "user", Fields: ok}, schema.ErrInvalid, "id"},
+		"long id":          {producer.Request{Op: cache.OpPut, Entity: "user", ID: strings.Repeat("x", 65), Fields: ok}, schema.ErrInvalid, "id"},
+		"long key":         {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: ok, Key: strings.Repeat("k", 256)}, schema.ErrInvalid, "Idempotency-Key"},
+		"text increment":   {producer.Request{Op: cache.OpIncrement, Entity: "user", ID: "1", Fields: schema.Fields{"name": 1}}, schema.ErrInvalid, "name"},
+		"id not made":      {producer.Request{Op: cache.OpCreate, Entity: "product", Fields: ok}, schema.ErrInvalid, "id"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := b.Do(t.Context(), c.request)
 			require.ErrorIs(t, err, c.want)
-			var invalid *afterwrite.InvalidError
+			var invalid *schema.InvalidError
 			if errors.As(err, &invalid) {
 				assert.Equal(t, c.field, invalid.Fields[0].Field)
 			}
@@ -210,16 +210,16 @@ func TestDoRefusesBadInput(t *testing.T) {
 
 func TestIfNoneMatchIsAMismatchWhereTheRecordExists(t *testing.T) {
 	b := setup(t)
-	put := producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: afterwrite.Fields{"name": "x"}, IfNoneMatch: true}
+	put := producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: schema.Fields{"name": "x"}, IfNoneMatch: true}
 	_, err := b.Do(t.Context(), put)
 	require.NoError(t, err)
 	_, err = b.Do(t.Context(), put)
-	require.ErrorIs(t, err, afterwrite.ErrVersionMismatch)
+	require.ErrorIs(t, err, schema.ErrVersionMismatch)
 }
 
 func TestCreateWithAKeyFindsItsRecordAgain(t *testing.T) {
 	b := setup(t)
-	create := producer.Request{Op: cache.OpCreate, Entity: "user", Fields: afterwrite.Fields{"name": "x"}, Key: "k"}
+	create := producer.Request{Op: cache.OpCreate, Entity: "user", Fields: schema.Fields{"name": "x"}, Key: "k"}
 	first, err := b.Do(t.Context(), create)
 	require.NoError(t, err)
 	assert.Len(t, first.ID, 36)
@@ -228,26 +228,26 @@ func TestCreateWithAKeyFindsItsRecordAgain(t *testing.T) {
 	assert.True(t, second.Again)
 	assert.Equal(t, first.ID, second.ID)
 	assert.Equal(t, first.Version, second.Version)
-	create.Fields = afterwrite.Fields{"name": "y"}
+	create.Fields = schema.Fields{"name": "y"}
 	_, err = b.Do(t.Context(), create)
-	require.ErrorIs(t, err, afterwrite.ErrKeyReused)
+	require.ErrorIs(t, err, schema.ErrKeyReused)
 	assert.EqualValues(t, 1, b.conserved(t).Accepted)
 }
 
 func TestWritesNeedTheDatabaseOnlyForWhatIsNotCached(t *testing.T) {
 	b := setup(t)
-	_, err := b.Put(t.Context(), "user", "cached", afterwrite.Fields{"name": "x"})
+	_, err := b.Put(t.Context(), "user", "cached", schema.Fields{"name": "x"})
 	require.NoError(t, err)
 	b.table.err = errors.New("down")
-	_, err = b.Put(t.Context(), "user", "new", afterwrite.Fields{"name": "x"})
+	_, err = b.Put(t.Context(), "user", "new", schema.Fields{"name": "x"})
 	require.NoError(t, err)
-	_, err = b.Patch(t.Context(), "user", "cached", afterwrite.Fields{"age": 1})
+	_, err = b.Patch(t.Context(), "user", "cached", schema.Fields{"age": 1})
 	require.NoError(t, err)
 	for _, op := range []cache.Op{cache.OpCreate, cache.OpPatch, cache.OpDelete} {
-		r := producer.Request{Op: op, Entity: "user", ID: "uncached", Fields: afterwrite.Fields{"name": "x"}}
+		r := producer.Request{Op: op, Entity: "user", ID: "uncached", Fields: schema.Fields{"name": "x"}}
 		_, err = b.Do(t.Context(), r)
-		require.ErrorIs(t, err, afterwrite.ErrDatabaseUnavailable, op)
-		require.ErrorIs(t, b.DoAll(t.Context(), []producer.Request{r})[0].Err, afterwrite.ErrDatabaseUnavailable, op)
+		require.ErrorIs(t, err, schema.ErrDatabaseUnavailable, op)
+		require.ErrorIs(t, b.DoAll(t.Context(), []producer.Request{r})[0].Err, schema.ErrDatabaseUnavailable, op)
 	}
 }
 
@@ -255,7 +255,7 @@ func TestWritesNeedTheDatabaseOnlyForWhatIsNotCached(t *testing.T) {
 func TestI1EnqueueFailingAfterTheScript(t *testing.T) {
 	b := setup(t)
 	b.queue.err = errors.New("queue is down")
-	_, err := b.Put(t.Context(), "user", "1", afterwrite.Fields{"name": "x"})
+	_, err := b.Put(t.Context(), "user", "1", schema.Fields{"name": "x"})
 	require.NoError(t, err)
 	testkit.Eventually(t, "the order is tried", func() bool { return b.queue.len() == 1 })
 	assert.EqualValues(t, 1, b.conserved(t).Pending)
@@ -268,7 +268,7 @@ func TestGatheredWritesShareTripsAndKeepTheirResults(t *testing.T) {
 	for i := range 300 {
 		wg.Go(func() {
 			id := fmt.Sprint(i % 150)
-			got, err := b.Put(t.Context(), "user", id, afterwrite.Fields{"name": id})
+			got, err := b.Put(t.Context(), "user", id, schema.Fields{"name": id})
 			assert.NoError(t, err)
 			assert.Equal(t, id, got.ID)
 		})
@@ -283,11 +283,11 @@ func TestGatheredWritesShareTripsAndKeepTheirResults(t *testing.T) {
 }
 
 func TestFullLaneRefuses(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, cfg *producer.Config) { cfg.Lanes, cfg.MaxWaiting = 1, 3 })
+	b := setup(t, func(e *schema.Entity, cfg *producer.Config) { cfg.Lanes, cfg.MaxWaiting = 1, 3 })
 	hold := b.faults.Inject(testkit.Hold, testkit.Script(t, "write"))
 	results := make(chan error, 20)
 	put := func() {
-		_, err := b.Put(t.Context(), "user", "1", afterwrite.Fields{"name": "x"})
+		_, err := b.Put(t.Context(), "user", "1", schema.Fields{"name": "x"})
 		results <- err
 	}
 	go put()
@@ -297,7 +297,7 @@ func TestFullLaneRefuses(t *testing.T) {
 	}
 	busy := 0
 	for range 7 {
-		if errors.Is(<-results, afterwrite.ErrBusy) {
+		if errors.Is(<-results, schema.ErrBusy) {
 			busy++
 		}
 	}
@@ -310,12 +310,12 @@ func TestFullLaneRefuses(t *testing.T) {
 }
 
 func TestCallersWhoGiveUp(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, cfg *producer.Config) { cfg.Lanes = 1 })
+	b := setup(t, func(e *schema.Entity, cfg *producer.Config) { cfg.Lanes = 1 })
 	hold := b.faults.Inject(testkit.Hold, testkit.Script(t, "write"))
 	ctx, cancel := context.WithCancel(t.Context())
 	first, second, third := make(chan error, 1), make(chan error, 1), make(chan error, 1)
 	put := func(ctx context.Context, id string, result chan error) {
-		_, err := b.Put(ctx, "user", id, afterwrite.Fields{"name": "x"})
+		_, err := b.Put(ctx, "user", id, schema.Fields{"name": "x"})
 		result <- err
 	}
 	go put(t.Context(), "first", first)
@@ -334,14 +334,14 @@ func TestCallersWhoGiveUp(t *testing.T) {
 // TestAnswersAreTheCallersOwn lets callers, some of whom give up, count in records of their
 // own: what a trip leaves behind for the next must not show in an answer.
 func TestAnswersAreTheCallersOwn(t *testing.T) {
-	b := setup(t, func(e *afterwrite.Entity, _ *producer.Config) { e.Partitions = 8 })
+	b := setup(t, func(e *schema.Entity, _ *producer.Config) { e.Partitions = 8 })
 	count, ok := b.user.Field("login_count")
 	require.True(t, ok)
 	var wg sync.WaitGroup
 	for caller := range 40 {
 		wg.Go(func() {
 			id, start := fmt.Sprint("r", caller), 1000*caller
-			_, err := b.Put(t.Context(), "user", id, afterwrite.Fields{"name": id, "login_count": start})
+			_, err := b.Put(t.Context(), "user", id, schema.Fields{"name": id, "login_count": start})
 			assert.NoError(t, err)
 			least := start
 			for tries := 1; tries <= 100; tries++ {
@@ -351,7 +351,7 @@ func TestAnswersAreTheCallersOwn(t *testing.T) {
 						cancel()
 					}
 				}()
-				got, err := b.Do(ctx, producer.Request{Op: cache.OpIncrement, Entity: "user", ID: id, Fields: afterwrite.Fields{"login_count": 1}})
+				got, err := b.Do(ctx, producer.Request{Op: cache.OpIncrement, Entity: "user", ID: id, Fields: schema.Fields{"login_count": 1}})
 				cancel()
 				if err != nil {
 					assert.ErrorIs(t, err, context.Canceled)
@@ -372,20 +372,20 @@ func TestAnswersAreTheCallersOwn(t *testing.T) {
 
 func TestDoAllKeepsTheOrderOfARecord(t *testing.T) {
 	b := setup(t)
-	b.table.rows["a"] = afterwrite.Values{`"old"`, "null", "1", "5", "null"}
+	b.table.rows["a"] = schema.Values{`"old"`, "null", "1", "5", "null"}
 	results := b.DoAll(t.Context(), []producer.Request{
-		{Op: cache.OpIncrement, Entity: "user", ID: "a", Fields: afterwrite.Fields{"login_count": 1}},
-		{Op: cache.OpPatch, Entity: "user", ID: "a", Fields: afterwrite.Fields{"age": 2}},
-		{Op: cache.OpPut, Entity: "user", ID: "b", Fields: afterwrite.Fields{"name": "b"}},
+		{Op: cache.OpIncrement, Entity: "user", ID: "a", Fields: schema.Fields{"login_count": 1}},
+		{Op: cache.OpPatch, Entity: "user", ID: "a", Fields: schema.Fields{"age": 2}},
+		{Op: cache.OpPut, Entity: "user", ID: "b", Fields: schema.Fields{"name": "b"}},
 		{Op: cache.OpDelete, Entity: "user", ID: "a"},
-		{Op: cache.OpCreate, Entity: "user", ID: "a", Fields: afterwrite.Fields{"name": "new"}},
-		{Op: cache.OpIncrement, Entity: "user", ID: "a", Fields: afterwrite.Fields{"login_count": 10}},
-		{Op: cache.OpPatch, Entity: "user", ID: "missing", Fields: afterwrite.Fields{"age": 2}},
-		{Op: cache.OpPut, Entity: "product", ID: "007", Fields: afterwrite.Fields{"name": "p", "price": "1.5"}},
+		{Op: cache.OpCreate, Entity: "user", ID: "a", Fields: schema.Fields{"name": "new"}},
+		{Op: cache.OpIncrement, Entity: "user", ID: "a", Fields: schema.Fields{"login_count": 10}},
+		{Op: cache.OpPatch, Entity: "user", ID: "missing", Fields: schema.Fields{"age": 2}},
+		{Op: cache.OpPut, Entity: "product", ID: "007", Fields: schema.Fields{"name": "p", "price": "1.5"}},
 	})
 	for i, r := range results {
 		if i == 6 {
-			require.ErrorIs(t, r.Err, afterwrite.ErrNotFound)
+			require.ErrorIs(t, r.Err, schema.ErrNotFound)
 			continue
 		}
 		require.NoError(t, r.Err, i)
@@ -411,26 +411,26 @@ func TestModel(t *testing.T) {
 		switch op := random.IntN(10); op {
 		case 0, 1, 2:
 			name := fmt.Sprint(step)
-			_, err = b.Put(ctx, "user", id, afterwrite.Fields{"name": name, "age": step % 100})
+			_, err = b.Put(ctx, "user", id, schema.Fields{"name": name, "age": step % 100})
 			require.NoError(t, err)
 			model[id] = map[string]string{"name": `"` + name + `"`, "age": fmt.Sprint(step % 100), "email": "null", "login_count": "0", "profile": "null"}
 		case 3:
-			_, err = b.Create(ctx, "user", id, afterwrite.Fields{"name": "c"})
-			require.Equal(t, want != nil, errors.Is(err, afterwrite.ErrExists), "create: %v", err)
+			_, err = b.Create(ctx, "user", id, schema.Fields{"name": "c"})
+			require.Equal(t, want != nil, errors.Is(err, schema.ErrExists), "create: %v", err)
 			if err == nil {
 				model[id] = map[string]string{"name": `"c"`, "age": "null", "email": "null", "login_count": "0", "profile": "null"}
 			}
 		case 4:
-			_, err = b.Patch(ctx, "user", id, afterwrite.Fields{"age": step % 100})
-			require.Equal(t, want == nil, errors.Is(err, afterwrite.ErrNotFound), "patch: %v", err)
+			_, err = b.Patch(ctx, "user", id, schema.Fields{"age": step % 100})
+			require.Equal(t, want == nil, errors.Is(err, schema.ErrNotFound), "patch: %v", err)
 			if err == nil {
 				model[id] = maps.Clone(want)
 				model[id]["age"] = fmt.Sprint(step % 100)
 			}
 		case 5:
 			var got producer.Accepted
-			got, err = b.Increment(ctx, "user", id, afterwrite.Fields{"login_count": 1})
-			require.Equal(t, want == nil, errors.Is(err, afterwrite.ErrNotFound), "increment: %v", err)
+			got, err = b.Increment(ctx, "user", id, schema.Fields{"login_count": 1})
+			require.Equal(t, want == nil, errors.Is(err, schema.ErrNotFound), "increment: %v", err)
 			if err == nil {
 				model[id] = maps.Clone(want)
 				model[id]["login_count"] = got.Values[3]
@@ -441,7 +441,7 @@ func TestModel(t *testing.T) {
 			}
 		case 6:
 			_, err = b.Delete(ctx, "user", id)
-			require.Equal(t, want == nil, errors.Is(err, afterwrite.ErrNotFound), "delete: %v", err)
+			require.Equal(t, want == nil, errors.Is(err, schema.ErrNotFound), "delete: %v", err)
 			delete(model, id)
 		case 7:
 			b.flush(t)
@@ -467,10 +467,10 @@ func BenchmarkPut(b *testing.B) {
 	require.NoError(b, err)
 	user := testkit.Entity(b, "user")
 	user.Flush.MaxPending = 1 << 30
-	p, err := producer.New(producer.Config{Entities: []*afterwrite.Entity{user}, Cache: c, Loader: &table{}})
+	p, err := producer.New(producer.Config{Entities: []*schema.Entity{user}, Cache: c, Loader: &table{}})
 	require.NoError(b, err)
 	rdb := redis.NewClient(&redis.Options{Addr: server.Addr(), PoolSize: 100})
-	fields := afterwrite.Fields{"name": "John Doe of Somewhere", "email": "john@example.org", "age": 25, "login_count": 7}
+	fields := schema.Fields{"name": "John Doe of Somewhere", "email": "john@example.org", "age": 25, "login_count": 7}
 	value := []byte(`{"name":"John Doe of Somewhere","email":"john@example.org","age":25,"login_count":7,"profile":null}`)
 	for _, callers := range []int{1, 50} {
 		run := func(b *testing.B, do func(i int) error) {
@@ -503,7 +503,7 @@ func BenchmarkPut(b *testing.B) {
 
 func TestNewRefusesAnEntityWithoutInit(t *testing.T) {
 	b := setup(t)
-	_, err := producer.New(producer.Config{Entities: []*afterwrite.Entity{{Name: "raw"}}, Cache: b.cache, Loader: &table{}})
+	_, err := producer.New(producer.Config{Entities: []*schema.Entity{{Name: "raw"}}, Cache: b.cache, Loader: &table{}})
 	require.ErrorContains(t, err, "call its Init")
 }
 
@@ -516,7 +516,7 @@ func TestNewRefusesAConfigThatCannotWork(t *testing.T) {
 		"given twice": func(c *producer.Config) { c.Entities = append(c.Entities, testkit.Entity(t, "user")) },
 		"negative":    func(c *producer.Config) { c.Lanes = -1 },
 	} {
-		cfg := producer.Config{Entities: []*afterwrite.Entity{b.user}, Cache: b.cache, Loader: b.table, Queue: b.queue, Log: testkit.Logger(t)}
+		cfg := producer.Config{Entities: []*schema.Entity{b.user}, Cache: b.cache, Loader: b.table, Queue: b.queue, Log: testkit.Logger(t)}
 		change(&cfg)
 		_, err := producer.New(cfg)
 		require.ErrorContains(t, err, says)
@@ -532,7 +532,7 @@ func TestWritesWhileClosing(t *testing.T) {
 	for i := range 20 {
 		writers.Go(func() {
 			for j := range 30 {
-				_, err := b.Put(context.Background(), "user", fmt.Sprintf("%d-%d", i, j), afterwrite.Fields{"name": "x"})
+				_, err := b.Put(context.Background(), "user", fmt.Sprintf("%d-%d", i, j), schema.Fields{"name": "x"})
 				assert.NoError(t, err)
 				if j == 0 {
 					first <- struct{}{}
@@ -546,7 +546,7 @@ func TestWritesWhileClosing(t *testing.T) {
 	}
 	closers.Wait()
 	writers.Wait()
-	_, err := b.Put(t.Context(), "user", "after", afterwrite.Fields{"name": "x"})
+	_, err := b.Put(t.Context(), "user", "after", schema.Fields{"name": "x"})
 	require.NoError(t, err)
 	stats, err := b.cache.Stats(t.Context(), b.user)
 	require.NoError(t, err)

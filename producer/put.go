@@ -6,22 +6,22 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Put creates or replaces a record. See [Producer.Do] for the errors.
-func (p *Producer) Put(ctx context.Context, entity, id string, fields afterwrite.Fields) (Accepted, error) {
+func (p *Producer) Put(ctx context.Context, entity, id string, fields schema.Fields) (Accepted, error) {
 	return p.Do(ctx, Request{Op: cache.OpPut, Entity: entity, ID: id, Fields: fields})
 }
 
 // Create creates a record. An empty id makes a UUID of version 7, where the entity's ids
 // can hold one. See [Producer.Do] for the errors.
-func (p *Producer) Create(ctx context.Context, entity, id string, fields afterwrite.Fields) (Accepted, error) {
+func (p *Producer) Create(ctx context.Context, entity, id string, fields schema.Fields) (Accepted, error) {
 	return p.Do(ctx, Request{Op: cache.OpCreate, Entity: entity, ID: id, Fields: fields})
 }
 
-func preparePut(e *afterwrite.Entity, r Request, w *cache.Write) (err error) {
+func preparePut(e *schema.Entity, r Request, w *cache.Write) (err error) {
 	if r.IfNoneMatch {
 		w.Op = cache.OpCreate
 	}
@@ -32,7 +32,7 @@ func preparePut(e *afterwrite.Entity, r Request, w *cache.Write) (err error) {
 	return err
 }
 
-func (p *Producer) prepareCreate(ctx context.Context, e *afterwrite.Entity, r Request, w *cache.Write) (err error) {
+func (p *Producer) prepareCreate(ctx context.Context, e *schema.Entity, r Request, w *cache.Write) (err error) {
 	if w.Values, err = e.Whole(r.Fields); err != nil {
 		return err
 	}
@@ -46,14 +46,14 @@ func (p *Producer) prepareCreate(ctx context.Context, e *afterwrite.Entity, r Re
 
 // newID makes the id of a record that is created without one (RFC 9562, version 7). Under
 // a key it is kept, so that a repeat of the request finds the same record.
-func (p *Producer) newID(ctx context.Context, e *afterwrite.Entity, key string) (string, error) {
+func (p *Producer) newID(ctx context.Context, e *schema.Entity, key string) (string, error) {
 	u, err := uuid.NewV7()
 	if err != nil {
 		return "", fmt.Errorf("make an id: %w", err)
 	}
 	id := u.String()
 	if _, err := e.CanonicalID(id); err != nil {
-		return "", afterwrite.Invalid("id", "is required: ids of %s cannot hold a made one", e.Name)
+		return "", schema.Invalid("id", "is required: ids of %s cannot hold a made one", e.Name)
 	}
 	if key == "" {
 		return id, nil

@@ -6,31 +6,31 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // database writes records of entities whose writes go to the database first: the store.
 type database interface {
-	Through(ctx context.Context, e *afterwrite.Entity, id string, decide func(context.Context, afterwrite.Row) (afterwrite.Change, error)) (committed bool, err error)
+	Through(ctx context.Context, e *schema.Entity, id string, decide func(context.Context, schema.Row) (schema.Change, error)) (committed bool, err error)
 }
 
 // barriers keeps the cache off a record while it is written to the database first: the
 // cache.
 type barriers interface {
-	Bar(ctx context.Context, e *afterwrite.Entity, id string, match afterwrite.Version, life time.Duration) (cache.Barrier, error)
-	Unbar(ctx context.Context, b cache.Barrier, committed *afterwrite.Change, keep bool) error
-	Wait(ctx context.Context, e *afterwrite.Entity, id string, version afterwrite.Version) (cache.State, error)
+	Bar(ctx context.Context, e *schema.Entity, id string, match schema.Version, life time.Duration) (cache.Barrier, error)
+	Unbar(ctx context.Context, b cache.Barrier, committed *schema.Change, keep bool) error
+	Wait(ctx context.Context, e *schema.Entity, id string, version schema.Version) (cache.State, error)
 }
 
 // RefusedError is the database's word on a write that goes to it first. Nothing was
 // written where Version is zero; else the record was pending before, so the write stands
 // behind, held or dead.
 type RefusedError struct {
-	Entity  *afterwrite.Entity
-	Refusal afterwrite.Refusal
-	Version afterwrite.Version
-	Status  afterwrite.Status
+	Entity  *schema.Entity
+	Refusal schema.Refusal
+	Version schema.Version
+	Status  schema.Status
 }
 
 func (e *RefusedError) Error() string { return "refused by the database: " + e.Refusal.Error() }
@@ -40,7 +40,7 @@ func (e *RefusedError) Unwrap() error { return e.Refusal }
 
 // errNoKey reports an Idempotency-Key on a write that goes to the database first: its
 // outcome could not be kept in the same step.
-var errNoKey = afterwrite.Invalid("Idempotency-Key", "is not kept for entities with write: through or around")
+var errNoKey = schema.Invalid("Idempotency-Key", "is not kept for entities with write: through or around")
 
 // through writes a record to the database first. The fence orders it among all writes of
 // its partition, so what gets into the cache gets there in the order of the commits:
@@ -51,15 +51,15 @@ var errNoKey = afterwrite.Invalid("Idempotency-Key", "is not kept for entities w
 // the same, and the next read loads the new row. A record that is pending, held or dead
 // (the entity's mode was changed, or an operator has edited a dead letter) has its newest
 // state in Redis alone: it is written behind, and its persistence awaited.
-func (p *Producer) through(ctx context.Context, e *afterwrite.Entity, w cache.Write) (cache.Written, afterwrite.Status, error) {
+func (p *Producer) through(ctx context.Context, e *schema.Entity, w cache.Write) (cache.Written, schema.Status, error) {
 	if w.Key != "" {
 		return cache.Written{}, "", errNoKey
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	var change afterwrite.Change
+	var change schema.Change
 	var barrier cache.Barrier
-	committed, err := p.database.Through(ctx, e, w.ID, func(ctx context.Context, row afterwrite.Row) (afterwrite.Change, error) {
+	committed, err := p.database.Through(ctx, e, w.ID, func(ctx context.Context, row schema.Row) (schema.Change, error) {
 		var err error
 		// The barrier outlives the transaction, whose time is the context's.
 		if barrier, err = p.cache.Bar(ctx, e, w.ID, w.IfMatch, 3*p.timeout); err != nil {
@@ -73,17 +73,17 @@ func (p *Producer) through(ctx context.Context, e *afterwrite.Entity, w cache.Wr
 	case errors.Is(err, cache.ErrBehind):
 		return p.behindAndWait(ctx, e, w)
 	case err == nil:
-		p.unbar(ctx, barrier, &change, e.Write == afterwrite.WriteThrough)
-		return cache.Written{Version: barrier.Version, Values: w.Added(e, change.Values)}, afterwrite.Persisted, nil
+		p.unbar(ctx, barrier, &change, e.Write == schema.WriteThrough)
+		return cache.Written{Version: barrier.Version, Values: w.Added(e, change.Values)}, schema.Persisted, nil
 	case committed:
 		// The reply to COMMIT was lost. The barrier stays until it ends by itself: the row
 		// may change under a reader until then.
-		return cache.Written{}, "", fmt.Errorf("%w: %w", afterwrite.ErrOutcomeUnknown, err)
+		return cache.Written{}, "", fmt.Errorf("%w: %w", schema.ErrOutcomeUnknown, err)
 	}
 	if barrier.Version > 0 {
 		p.unbar(ctx, barrier, nil, false)
 	}
-	if refusal, ok := errors.AsType[afterwrite.Refusal](err); ok {
+	if refusal, ok := errors.AsType[schema.Refusal](err); ok {
 		err = &RefusedError{Entity: e, Refusal: refusal}
 	}
 	return cache.Written{}, "", err
@@ -91,7 +91,7 @@ func (p *Producer) through(ctx context.Context, e *afterwrite.Entity, w cache.Wr
 
 // unbar ends a barrier even if the caller has gone. Where that fails, the barrier ends by
 // itself, and the counters miss a write that was both accepted and persisted.
-func (p *Producer) unbar(ctx context.Context, b cache.Barrier, committed *afterwrite.Change, keep bool) {
+func (p *Producer) unbar(ctx context.Context, b cache.Barrier, committed *schema.Change, keep bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout)
 	defer cancel()
 	if err := p.cache.Unbar(ctx, b, committed, keep); err != nil {
@@ -99,14 +99,14 @@ func (p *Producer) unbar(ctx context.Context, b cache.Barrier, committed *afterw
 	}
 }
 
-func (p *Producer) behindAndWait(ctx context.Context, e *afterwrite.Entity, w cache.Write) (cache.Written, afterwrite.Status, error) {
+func (p *Producer) behindAndWait(ctx context.Context, e *schema.Entity, w cache.Write) (cache.Written, schema.Status, error) {
 	written, err := p.submit(ctx, e, w)
 	if err != nil {
 		return written, "", err
 	}
 	state, err := p.cache.Wait(ctx, e, w.ID, written.Version)
 	if err != nil {
-		return written, afterwrite.Pending, nil // it stands; only the news is missing
+		return written, schema.Pending, nil // it stands; only the news is missing
 	}
 	if state.Refusal != nil {
 		return written, state.Record.Status, &RefusedError{e, *state.Refusal, written.Version, state.Record.Status}

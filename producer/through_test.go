@@ -11,10 +11,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -24,18 +24,18 @@ type first struct {
 	cache  *cache.Cache
 	store  *store.Store
 	rdb    *redis.Client
-	user   *afterwrite.Entity
+	user   *schema.Entity
 	prefix string
 	faults *testkit.RedisFaults
 	sql    *testkit.SQLFaults
 }
 
-func firstly(t *testing.T, mode afterwrite.WriteMode, run func(t *testing.T, b *first)) {
+func firstly(t *testing.T, mode schema.WriteMode, run func(t *testing.T, b *first)) {
 	testkit.Databases(t, func(t *testing.T, url string) {
 		server := testkit.SharedRedis(t)
 		b := &first{user: testkit.Entity(t, "user"), rdb: server.Client(t), prefix: testkit.Prefix(t), faults: &testkit.RedisFaults{}, sql: &testkit.SQLFaults{}}
 		b.user.Write = mode
-		all := []*afterwrite.Entity{b.user}
+		all := []*schema.Entity{b.user}
 		var err error
 		b.store, err = store.Open(store.Config{URL: url, Log: testkit.Logger(t), Wrap: b.sql.Wrap}, all)
 		require.NoError(t, err)
@@ -76,40 +76,40 @@ func (b *first) read(t *testing.T, id string) cache.Read {
 }
 
 func TestThroughAndAroundWriteTheDatabaseFirst(t *testing.T) {
-	for _, mode := range []afterwrite.WriteMode{afterwrite.WriteThrough, afterwrite.WriteAround} {
+	for _, mode := range []schema.WriteMode{schema.WriteThrough, schema.WriteAround} {
 		t.Run(string(mode), func(t *testing.T) {
 			firstly(t, mode, func(t *testing.T, b *first) {
 				ctx := t.Context()
-				put, err := b.Put(ctx, "user", "1", afterwrite.Fields{"name": "one", "age": 1})
+				put, err := b.Put(ctx, "user", "1", schema.Fields{"name": "one", "age": 1})
 				require.NoError(t, err)
-				assert.Equal(t, afterwrite.Persisted, put.Status)
+				assert.Equal(t, schema.Persisted, put.Status)
 				assert.Equal(t, `"one"`, b.row(t, "1"))
 				want := cache.Hit
-				if mode == afterwrite.WriteAround {
+				if mode == schema.WriteAround {
 					want = cache.Filled
 				}
 				read := b.read(t, "1")
 				assert.Equal(t, want, read.Source)
 				assert.Equal(t, `"one"`, read.Values[0])
 
-				_, err = b.Create(ctx, "user", "1", afterwrite.Fields{"name": "x"})
-				require.ErrorIs(t, err, afterwrite.ErrExists)
-				added, err := b.Increment(ctx, "user", "1", afterwrite.Fields{"login_count": 5})
+				_, err = b.Create(ctx, "user", "1", schema.Fields{"name": "x"})
+				require.ErrorIs(t, err, schema.ErrExists)
+				added, err := b.Increment(ctx, "user", "1", schema.Fields{"login_count": 5})
 				require.NoError(t, err)
 				assert.Equal(t, "5", added.Values[3])
-				_, err = b.Increment(ctx, "user", "1", afterwrite.Fields{"age": 150})
-				require.ErrorIs(t, err, afterwrite.ErrInvalid)
-				_, err = b.Patch(ctx, "user", "1", afterwrite.Fields{"age": 2})
+				_, err = b.Increment(ctx, "user", "1", schema.Fields{"age": 150})
+				require.ErrorIs(t, err, schema.ErrInvalid)
+				_, err = b.Patch(ctx, "user", "1", schema.Fields{"age": 2})
 				require.NoError(t, err)
-				_, err = b.Patch(ctx, "user", "nobody", afterwrite.Fields{"age": 2})
-				require.ErrorIs(t, err, afterwrite.ErrNotFound)
+				_, err = b.Patch(ctx, "user", "nobody", schema.Fields{"age": 2})
+				require.ErrorIs(t, err, schema.ErrNotFound)
 				read = b.read(t, "1")
 				assert.Equal(t, []string{"2", "5"}, []string{read.Values[2], read.Values[3]})
 
-				_, err = b.Do(ctx, producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: afterwrite.Fields{"name": "x"}, IfMatch: read.Version - 1})
-				require.ErrorIs(t, err, afterwrite.ErrVersionMismatch)
+				_, err = b.Do(ctx, producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: schema.Fields{"name": "x"}, IfMatch: read.Version - 1})
+				require.ErrorIs(t, err, schema.ErrVersionMismatch)
 				read = b.read(t, "1")
-				_, err = b.Do(ctx, producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: afterwrite.Fields{"name": "two"}, IfMatch: read.Version})
+				_, err = b.Do(ctx, producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: schema.Fields{"name": "two"}, IfMatch: read.Version})
 				require.NoError(t, err)
 				assert.Equal(t, `"two"`, b.row(t, "1"))
 
@@ -117,11 +117,11 @@ func TestThroughAndAroundWriteTheDatabaseFirst(t *testing.T) {
 				require.NoError(t, err)
 				assert.Empty(t, b.row(t, "1"))
 				assert.True(t, b.read(t, "1").Deleted)
-				_, err = b.Do(ctx, producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: afterwrite.Fields{"name": "x"}, Key: "k"})
-				require.ErrorIs(t, err, afterwrite.ErrInvalid)
+				_, err = b.Do(ctx, producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: schema.Fields{"name": "x"}, Key: "k"})
+				require.ErrorIs(t, err, schema.ErrInvalid)
 				results := b.DoAll(ctx, []producer.Request{
-					{Op: cache.OpPut, Entity: "user", ID: "2", Fields: afterwrite.Fields{"name": "two"}},
-					{Op: cache.OpPatch, Entity: "user", ID: "2", Fields: afterwrite.Fields{"age": 7}},
+					{Op: cache.OpPut, Entity: "user", ID: "2", Fields: schema.Fields{"name": "two"}},
+					{Op: cache.OpPatch, Entity: "user", ID: "2", Fields: schema.Fields{"age": 7}},
 				})
 				require.NoError(t, results[0].Err)
 				require.NoError(t, results[1].Err)
@@ -132,13 +132,13 @@ func TestThroughAndAroundWriteTheDatabaseFirst(t *testing.T) {
 }
 
 func TestRefusedThroughChangesNothing(t *testing.T) {
-	firstly(t, afterwrite.WriteThrough, func(t *testing.T, b *first) {
-		_, err := b.Put(t.Context(), "user", "1", afterwrite.Fields{"name": "one", "email": "e@x"})
+	firstly(t, schema.WriteThrough, func(t *testing.T, b *first) {
+		_, err := b.Put(t.Context(), "user", "1", schema.Fields{"name": "one", "email": "e@x"})
 		require.NoError(t, err)
-		_, err = b.Put(t.Context(), "user", "2", afterwrite.Fields{"name": "two", "email": "e@x"})
+		_, err = b.Put(t.Context(), "user", "2", schema.Fields{"name": "two", "email": "e@x"})
 		var refused *producer.RefusedError
 		require.ErrorAs(t, err, &refused)
-		assert.Equal(t, afterwrite.KindUnique, refused.Refusal.Kind)
+		assert.Equal(t, schema.KindUnique, refused.Refusal.Kind)
 		assert.Zero(t, refused.Version)
 		assert.True(t, b.read(t, "2").Deleted)
 		assert.Equal(t, cache.Filled, b.get2(t).Source, "no barrier is left behind")
@@ -155,13 +155,13 @@ func (b *first) get2(t *testing.T) cache.Read {
 // A read that loads while a write is between its barrier and its commit must not cache
 // the old row.
 func TestI4FillDuringAWriteThrough(t *testing.T) {
-	firstly(t, afterwrite.WriteThrough, func(t *testing.T, b *first) {
-		_, err := b.Put(t.Context(), "user", "1", afterwrite.Fields{"name": "old"})
+	firstly(t, schema.WriteThrough, func(t *testing.T, b *first) {
+		_, err := b.Put(t.Context(), "user", "1", schema.Fields{"name": "old"})
 		require.NoError(t, err)
 		hold := b.sql.Inject(testkit.Hold, testkit.Commit)
 		done := make(chan error)
 		go func() {
-			_, err := b.Put(context.WithoutCancel(t.Context()), "user", "1", afterwrite.Fields{"name": "new"})
+			_, err := b.Put(context.WithoutCancel(t.Context()), "user", "1", schema.Fields{"name": "new"})
 			done <- err
 		}()
 		<-hold.Hit()
@@ -179,11 +179,11 @@ func TestI4FillDuringAWriteThrough(t *testing.T) {
 
 // The process dies between COMMIT and the cache: the barrier ends, and nothing is stale.
 func TestI4CrashAfterCommit(t *testing.T) {
-	firstly(t, afterwrite.WriteThrough, func(t *testing.T, b *first) {
-		_, err := b.Put(t.Context(), "user", "1", afterwrite.Fields{"name": "old"})
+	firstly(t, schema.WriteThrough, func(t *testing.T, b *first) {
+		_, err := b.Put(t.Context(), "user", "1", schema.Fields{"name": "old"})
 		require.NoError(t, err)
 		b.faults.Inject(testkit.Refuse, testkit.Script(t, "unbar"), testkit.Always())
-		_, err = b.Put(t.Context(), "user", "1", afterwrite.Fields{"name": "new"})
+		_, err = b.Put(t.Context(), "user", "1", schema.Fields{"name": "new"})
 		require.NoError(t, err)
 		read := b.read(t, "1")
 		assert.Equal(t, `"new"`, read.Values[0])
@@ -199,15 +199,15 @@ func TestI4CrashAfterCommit(t *testing.T) {
 
 // States get into the cache in the order of their commits, however late they get there.
 func TestI3ThroughCachesInTheOrderOfCommits(t *testing.T) {
-	firstly(t, afterwrite.WriteThrough, func(t *testing.T, b *first) {
+	firstly(t, schema.WriteThrough, func(t *testing.T, b *first) {
 		hold := b.faults.Inject(testkit.Hold, testkit.Script(t, "unbar"))
 		done := make(chan error)
 		go func() {
-			_, err := b.Put(context.WithoutCancel(t.Context()), "user", "1", afterwrite.Fields{"name": "one"})
+			_, err := b.Put(context.WithoutCancel(t.Context()), "user", "1", schema.Fields{"name": "one"})
 			done <- err
 		}()
 		<-hold.Hit()
-		_, err := b.Put(t.Context(), "user", "1", afterwrite.Fields{"name": "two"})
+		_, err := b.Put(t.Context(), "user", "1", schema.Fields{"name": "two"})
 		require.NoError(t, err)
 		hold.Release()
 		require.NoError(t, <-done)
@@ -217,14 +217,14 @@ func TestI3ThroughCachesInTheOrderOfCommits(t *testing.T) {
 }
 
 func TestIncrementsThroughAreExact(t *testing.T) {
-	firstly(t, afterwrite.WriteThrough, func(t *testing.T, b *first) {
-		_, err := b.Put(t.Context(), "user", "1", afterwrite.Fields{"name": "one"})
+	firstly(t, schema.WriteThrough, func(t *testing.T, b *first) {
+		_, err := b.Put(t.Context(), "user", "1", schema.Fields{"name": "one"})
 		require.NoError(t, err)
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
 				for range 10 {
-					_, err := b.Increment(t.Context(), "user", "1", afterwrite.Fields{"login_count": 1})
+					_, err := b.Increment(t.Context(), "user", "1", schema.Fields{"login_count": 1})
 					assert.NoError(t, err)
 				}
 			})
@@ -237,17 +237,17 @@ func TestIncrementsThroughAreExact(t *testing.T) {
 // A record that is pending was accepted behind: its newest state is in Redis alone, so
 // the write goes behind it, and waits.
 func TestThroughAPendingRecordGoesBehindIt(t *testing.T) {
-	firstly(t, afterwrite.WriteThrough, func(t *testing.T, b *first) {
+	firstly(t, schema.WriteThrough, func(t *testing.T, b *first) {
 		behind := *b.user
-		behind.Write = afterwrite.WriteBehind
-		p, err := producer.New(producer.Config{Entities: []*afterwrite.Entity{&behind}, Cache: b.cache, Loader: b.store})
+		behind.Write = schema.WriteBehind
+		p, err := producer.New(producer.Config{Entities: []*schema.Entity{&behind}, Cache: b.cache, Loader: b.store})
 		require.NoError(t, err)
 		defer func() { require.NoError(t, p.Close()) }()
-		_, err = p.Put(t.Context(), "user", "1", afterwrite.Fields{"name": "behind"})
+		_, err = p.Put(t.Context(), "user", "1", schema.Fields{"name": "behind"})
 		require.NoError(t, err)
 		done := make(chan producer.Accepted)
 		go func() {
-			got, err := b.Patch(t.Context(), "user", "1", afterwrite.Fields{"age": 9})
+			got, err := b.Patch(t.Context(), "user", "1", schema.Fields{"age": 9})
 			assert.NoError(t, err)
 			done <- got
 		}()
@@ -258,14 +258,14 @@ func TestThroughAPendingRecordGoesBehindIt(t *testing.T) {
 		partition := b.user.Partition("1")
 		batch, err := b.cache.Due(t.Context(), b.user, partition, 10, 1<<20)
 		require.NoError(t, err)
-		flushed, err := b.store.Flush(t.Context(), b.user, partition, func(context.Context) ([]afterwrite.Change, error) {
-			return []afterwrite.Change{batch.Due[0].Change}, nil
+		flushed, err := b.store.Flush(t.Context(), b.user, partition, func(context.Context) ([]schema.Change, error) {
+			return []schema.Change{batch.Due[0].Change}, nil
 		})
 		require.NoError(t, err)
 		_, err = b.cache.Ack(t.Context(), b.user, partition, batch, flushed.Persisted)
 		require.NoError(t, err)
 		got := <-done
-		assert.Equal(t, afterwrite.Persisted, got.Status)
+		assert.Equal(t, schema.Persisted, got.Status)
 		assert.Equal(t, `"behind"`, b.row(t, "1"))
 		assert.Equal(t, "9", b.read(t, "1").Values[2])
 	})

@@ -4,14 +4,14 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // FlushAhead flushes like [Store.Flush], and reads the batch before the fence is locked
 // where whoever holds one fence keeps every flush waiting, on SQLite; if anybody has
 // committed meanwhile, it reads again behind the lock. It is for a partition that has more
 // due than one batch takes: there is nothing that waiting would add to the batch.
-func (s *Store) FlushAhead(ctx context.Context, e *afterwrite.Entity, partition int, read Reader) (Flushed, error) {
+func (s *Store) FlushAhead(ctx context.Context, e *schema.Entity, partition int, read Reader) (Flushed, error) {
 	return s.flush(ctx, e, flush{partition: partition, read: read, ahead: s.dialect.ahead()})
 }
 
@@ -20,7 +20,7 @@ func (s *Store) FlushAhead(ctx context.Context, e *afterwrite.Entity, partition 
 // came before the read, and before the lock.
 type early struct {
 	flushes int64 // of the fence, at the look
-	changes []afterwrite.Change
+	changes []schema.Change
 }
 
 // readAhead reads the batch while others write theirs.

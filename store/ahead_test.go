@@ -7,8 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // TestI3ReadAheadCountsOnlyAlone: what was read before the lock is written only if nobody
@@ -16,18 +16,18 @@ import (
 func TestI3ReadAheadCountsOnlyAlone(t *testing.T) {
 	t.Parallel()
 	url, e := testkit.SQLite(t), account(t)
-	first, second := setup(t, url, []*afterwrite.Entity{e}), open(t, url, []*afterwrite.Entity{e})
+	first, second := setup(t, url, []*schema.Entity{e}), open(t, url, []*schema.Entity{e})
 	state, reads := 1, 0
 	flush := func(meanwhile func()) {
-		_, err := first.FlushAhead(t.Context(), e, 0, func(context.Context) ([]afterwrite.Change, error) {
+		_, err := first.FlushAhead(t.Context(), e, 0, func(context.Context) ([]schema.Change, error) {
 			read := put("a", email(1), strconv.Itoa(state))
 			if reads++; reads == 1 {
 				meanwhile()
 			}
-			return []afterwrite.Change{read}, nil
+			return []schema.Change{read}, nil
 		})
 		require.NoError(t, err)
-		require.Equal(t, afterwrite.Values{email(1), strconv.Itoa(state)}, first.load(e, "a")["a"])
+		require.Equal(t, schema.Values{email(1), strconv.Itoa(state)}, first.load(e, "a")["a"])
 	}
 	flush(func() {})
 	require.Equal(t, 1, reads, "nobody was there")

@@ -9,7 +9,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Actor is who does something, for the audit.
@@ -25,9 +25,9 @@ type AuditEntry struct {
 	Actor   Actor
 	Action  string // such as dead.retry or policy.set
 	Entity  string
-	ID      string             // "" if it was not about one record
-	Version afterwrite.Version // 0 if it was not about one version
-	Detail  map[string]any     // what else is to be known; no secrets
+	ID      string         // "" if it was not about one record
+	Version schema.Version // 0 if it was not about one version
+	Detail  map[string]any // what else is to be known; no secrets
 }
 
 // auditRow is a row of afterwrite_audit.
@@ -46,7 +46,7 @@ type auditRow struct {
 func (r auditRow) entry() AuditEntry {
 	e := AuditEntry{
 		Number: r.Number, At: r.At.UTC(), Actor: Actor{r.Actor, r.Origin}, Action: r.Action,
-		Entity: r.Entity, ID: r.ID, Version: afterwrite.Version(r.Version),
+		Entity: r.Entity, ID: r.ID, Version: schema.Version(r.Version),
 	}
 	_ = json.Unmarshal([]byte(r.Detail), &e.Detail) // written by insertAudit
 	return e
@@ -130,7 +130,7 @@ const RedisLost = "redis.lost"
 
 // LostAt returns when the audit last had an entry that Redis has lost its state of the
 // entity; the zero time if it never had one.
-func (s *Store) LostAt(ctx context.Context, e *afterwrite.Entity) (time.Time, error) {
+func (s *Store) LostAt(ctx context.Context, e *schema.Entity) (time.Time, error) {
 	var rows []auditRow
 	err := s.read(ctx).Table("afterwrite_audit").Where("entity = ? AND id = '' AND action = ?", e.Name, RedisLost).
 		Order("number DESC").Limit(1).Find(&rows).Error

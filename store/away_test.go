@@ -8,8 +8,8 @@ import (
 	"github.com/mattn/go-sqlite3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -32,7 +32,7 @@ func awayErrors() map[string][]error {
 func TestAwayRefusesNoRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
+		b := setup(t, url, []*schema.Entity{e})
 		for _, err := range awayErrors()[b.Dialect()] {
 			for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_fences"), testkit.Statement("INSERT INTO", "accounts"), testkit.Commit} {
 				fault := b.faults.Inject(testkit.Refuse, match, testkit.Err(err), testkit.Always())
@@ -55,7 +55,7 @@ func TestAwayRefusesNoRecord(t *testing.T) {
 func TestAwayLeavesOtherTroubleToTheProbe(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
+		b := setup(t, url, []*schema.Entity{e})
 		for _, err := range map[string][]error{
 			"sqlite":   {sqlite3.Error{Code: sqlite3.ErrError}, sqlite3.Error{Code: sqlite3.ErrBusy}, errors.New("odd")},
 			"postgres": {postgresError("57014"), postgresError("40001"), postgresError("55P03"), postgresError("XX000"), errors.New("odd")},

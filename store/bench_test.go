@@ -7,8 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -37,19 +37,19 @@ func BenchmarkFlushRefused(b *testing.B) {
 // benchmarkFlush reports the rows that are persisted in a second; one in every has a
 // value that is taken, none if it is 0.
 func benchmarkFlush(b *testing.B, url string, rows, every int) {
-	e := entity(b, fmt.Sprintf("bench_%d_%d", rows, every), afterwrite.String,
-		afterwrite.Field{Name: "email", Type: afterwrite.String, MaxLength: 320, Unique: true},
-		afterwrite.Field{Name: "age", Type: afterwrite.Int})
-	s := setup(b, url, []*afterwrite.Entity{e})
+	e := entity(b, fmt.Sprintf("bench_%d_%d", rows, every), schema.String,
+		schema.Field{Name: "email", Type: schema.String, MaxLength: 320, Unique: true},
+		schema.Field{Name: "age", Type: schema.Int})
+	s := setup(b, url, []*schema.Entity{e})
 	s.flush(e, put("owner", `"taken"`, "1"))
 	persisted, n := 0, 0
 	b.ReportAllocs()
 	for b.Loop() {
-		changes := make([]afterwrite.Change, rows)
+		changes := make([]schema.Change, rows)
 		for i := range changes {
 			n++
 			changes[i] = put(strconv.Itoa(n), email(n), "1")
-			changes[i].Version = afterwrite.Version(n)
+			changes[i].Version = schema.Version(n)
 			if every > 0 && i%every == 0 {
 				changes[i].Values[0] = `"taken"`
 			}
@@ -69,7 +69,7 @@ func BenchmarkDeadLetters(b *testing.B) {
 		insert := func(n int) {
 			batch := make([]store.Letter, letters)
 			for i := range batch {
-				batch[i] = letter(strconv.Itoa(n*letters+i), 1, afterwrite.KindUnique, "message "+strconv.Itoa(i%7))
+				batch[i] = letter(strconv.Itoa(n*letters+i), 1, schema.KindUnique, "message "+strconv.Itoa(i%7))
 			}
 			require.NoError(b, s.InsertDead(b.Context(), batch))
 		}

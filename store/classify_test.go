@@ -11,14 +11,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // requireTrouble expects a flush to fail for the database's own reasons and to leave
 // nothing behind.
-func requireTrouble(t *testing.T, b *bench, e *afterwrite.Entity, read store.Reader) error {
+func requireTrouble(t *testing.T, b *bench, e *schema.Entity, read store.Reader) error {
 	t.Helper()
 	_, err := b.Flush(t.Context(), e, 0, read)
 	require.Error(t, err)
@@ -43,7 +43,7 @@ func TestUnavailablePostgres(t *testing.T) {
 			return batch(accounts(2)...)
 		},
 		"session ended": func(_ *testing.T, b *bench) store.Reader {
-			return func(context.Context) ([]afterwrite.Change, error) {
+			return func(context.Context) ([]schema.Change, error) {
 				b.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'afterwrite'")
 				return accounts(2), nil
 			}
@@ -69,7 +69,7 @@ func TestUnavailablePostgres(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := account(t)
-			b := setup(t, server.Database(t), []*afterwrite.Entity{e}, func(c *store.Config) { c.StatementTimeout = 300 * time.Millisecond })
+			b := setup(t, server.Database(t), []*schema.Entity{e}, func(c *store.Config) { c.StatementTimeout = 300 * time.Millisecond })
 			err := requireTrouble(t, b, e, provoke(t, b))
 			require.Equal(t, name == "disk full" || name == "session ended", store.Away(err), "%v", err)
 			if strings.HasSuffix(name, "missing") {
@@ -81,15 +81,15 @@ func TestUnavailablePostgres(t *testing.T) {
 		t.Parallel()
 		e := account(t)
 		url := server.Database(t)
-		setup(t, url, []*afterwrite.Entity{e})
-		b := open(t, url+"&default_transaction_read_only=on", []*afterwrite.Entity{e})
+		setup(t, url, []*schema.Entity{e})
+		b := open(t, url+"&default_transaction_read_only=on", []*schema.Entity{e})
 		require.True(t, store.Away(requireTrouble(t, b, e, batch(accounts(2)...))))
 		require.NoError(t, b.Ping(t.Context()))
 	})
 	t.Run("no such database", func(t *testing.T) {
 		t.Parallel()
 		e := account(t)
-		requireTrouble(t, open(t, strings.Replace(server.Database(t), "?", "_absent?", 1), []*afterwrite.Entity{e}), e, batch(accounts(2)...))
+		requireTrouble(t, open(t, strings.Replace(server.Database(t), "?", "_absent?", 1), []*schema.Entity{e}), e, batch(accounts(2)...))
 	})
 }
 
@@ -117,26 +117,26 @@ func pragma(statement string) option {
 
 func TestUnavailableSQLite(t *testing.T) {
 	t.Parallel()
-	large := func() []afterwrite.Change {
+	large := func() []schema.Change {
 		changes := accounts(500)
 		for i := range changes {
 			changes[i].Values[0] = `"` + strings.Repeat("x", 1000) + changes[i].ID + `"`
 		}
 		return changes
 	}
-	trouble := map[string]func(t *testing.T, url string, e *afterwrite.Entity) *bench{
-		"full": func(t *testing.T, url string, e *afterwrite.Entity) *bench {
-			return open(t, url, []*afterwrite.Entity{e}, pragma("PRAGMA max_page_count = 30"))
+	trouble := map[string]func(t *testing.T, url string, e *schema.Entity) *bench{
+		"full": func(t *testing.T, url string, e *schema.Entity) *bench {
+			return open(t, url, []*schema.Entity{e}, pragma("PRAGMA max_page_count = 30"))
 		},
-		"read only": func(t *testing.T, url string, e *afterwrite.Entity) *bench {
-			return open(t, url, []*afterwrite.Entity{e}, pragma("PRAGMA query_only = on"))
+		"read only": func(t *testing.T, url string, e *schema.Entity) *bench {
+			return open(t, url, []*schema.Entity{e}, pragma("PRAGMA query_only = on"))
 		},
-		"busy": func(t *testing.T, url string, e *afterwrite.Entity) *bench {
-			other := open(t, url, []*afterwrite.Entity{e})
+		"busy": func(t *testing.T, url string, e *schema.Entity) *bench {
+			other := open(t, url, []*schema.Entity{e})
 			holding, release, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 			go func() {
 				defer close(done)
-				_, _ = other.Flush(context.Background(), e, 1, func(context.Context) ([]afterwrite.Change, error) {
+				_, _ = other.Flush(context.Background(), e, 1, func(context.Context) ([]schema.Change, error) {
 					close(holding)
 					<-release
 					return nil, nil
@@ -144,27 +144,27 @@ func TestUnavailableSQLite(t *testing.T) {
 			}()
 			<-holding
 			t.Cleanup(func() { close(release); <-done })
-			return open(t, url, []*afterwrite.Entity{e}, pragma("SELECT 1"))
+			return open(t, url, []*schema.Entity{e}, pragma("SELECT 1"))
 		},
-		"table missing": func(t *testing.T, url string, e *afterwrite.Entity) *bench {
-			b := open(t, url, []*afterwrite.Entity{e})
+		"table missing": func(t *testing.T, url string, e *schema.Entity) *bench {
+			b := open(t, url, []*schema.Entity{e})
 			b.exec("DROP TABLE accounts")
 			return b
 		},
-		"not a database": func(t *testing.T, url string, e *afterwrite.Entity) *bench {
+		"not a database": func(t *testing.T, url string, e *schema.Entity) *bench {
 			file := filepath.Join(t.TempDir(), "garbage.db")
 			require.NoError(t, os.WriteFile(file, []byte(strings.Repeat("garbage ", 2000)), 0o600))
-			return open(t, "sqlite://"+file, []*afterwrite.Entity{e})
+			return open(t, "sqlite://"+file, []*schema.Entity{e})
 		},
-		"a directory": func(t *testing.T, url string, e *afterwrite.Entity) *bench {
-			return open(t, "sqlite://"+t.TempDir(), []*afterwrite.Entity{e})
+		"a directory": func(t *testing.T, url string, e *schema.Entity) *bench {
+			return open(t, "sqlite://"+t.TempDir(), []*schema.Entity{e})
 		},
 	}
 	for name, provoke := range trouble {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url, e := testkit.SQLite(t), account(t)
-			setup(t, url, []*afterwrite.Entity{e})
+			setup(t, url, []*schema.Entity{e})
 			err := requireTrouble(t, provoke(t, url, e), e, batch(large()...))
 			require.Equal(t, name != "busy" && name != "table missing", store.Away(err), "%v", err)
 		})
@@ -178,7 +178,7 @@ func TestDeadLettersFaults(t *testing.T) {
 		for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_errors"), testkit.Statement("afterwrite_dead_letters"), testkit.Statement("afterwrite_audit"), testkit.Commit} {
 			for _, mode := range []testkit.Mode{testkit.Refuse, testkit.LoseReply} {
 				b := open(t, url, nil)
-				l := []store.Letter{letter("a", 1, afterwrite.KindUnique, "x")}
+				l := []store.Letter{letter("a", 1, schema.KindUnique, "x")}
 				fault := b.faults.Inject(mode, match)
 				if err := b.InsertDead(t.Context(), l); err != nil {
 					require.True(t, store.Unavailable(err))

@@ -6,24 +6,24 @@ import (
 	"database/sql"
 	"slices"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // culprits finds the changes that a refusal of their common statement is about, by
 // one query where the constraint allows it: the value tells whether the refusal is
 // curable. None means: unknown.
-func (b *batch) culprits(r afterwrite.Refusal, changes []afterwrite.Change) (map[string]bool, error) {
+func (b *batch) culprits(r schema.Refusal, changes []schema.Change) (map[string]bool, error) {
 	if changes[0].Deleted {
 		return nil, nil
 	}
 	var found map[string]bool
 	err := b.look(func() (err error) {
 		switch r.Kind {
-		case afterwrite.KindUnique:
+		case schema.KindUnique:
 			found, err = b.owned(r, changes)
-		case afterwrite.KindForeignKey:
+		case schema.KindForeignKey:
 			found, err = b.orphans(r, changes)
-		case afterwrite.KindNotNull:
+		case schema.KindNotNull:
 			found = b.nulls(r, changes)
 		}
 		return err
@@ -48,8 +48,8 @@ func (t *table) field(name string) int {
 
 // locate adds the column to a refusal of which the database tells the constraint
 // only.
-func (b *batch) locate(r afterwrite.Refusal, changes []afterwrite.Change) (afterwrite.Refusal, error) {
-	if r.Column != "" || changes[0].Deleted || (r.Kind != afterwrite.KindUnique && r.Kind != afterwrite.KindForeignKey) {
+func (b *batch) locate(r schema.Refusal, changes []schema.Change) (schema.Refusal, error) {
+	if r.Column != "" || changes[0].Deleted || (r.Kind != schema.KindUnique && r.Kind != schema.KindForeignKey) {
 		return r, nil
 	}
 	column, err := b.constrained(r)
@@ -62,9 +62,9 @@ func (b *batch) locate(r afterwrite.Refusal, changes []afterwrite.Change) (after
 
 // located is a refusal at COMMIT with its column, as far as that can be found: the
 // transaction that was refused is gone, and its refusal stands without.
-func (f *flush) located(ctx context.Context, r afterwrite.Refusal, c afterwrite.Change) afterwrite.Refusal {
+func (f *flush) located(ctx context.Context, r schema.Refusal, c schema.Change) schema.Refusal {
 	b := &batch{tx: &transaction{store: f.store, db: f.store.read(ctx)}, table: f.table}
-	found, err := b.locate(r, []afterwrite.Change{c})
+	found, err := b.locate(r, []schema.Change{c})
 	if err != nil {
 		return r
 	}
@@ -74,7 +74,7 @@ func (f *flush) located(ctx context.Context, r afterwrite.Refusal, c afterwrite.
 // constrained is the one column that the refusing constraint is about, or "". It is
 // looked up once: a constraint that gets other columns under its old name only costs
 // the way of finding its culprits by one query.
-func (b *batch) constrained(r afterwrite.Refusal) (string, error) {
+func (b *batch) constrained(r schema.Refusal) (string, error) {
 	key := string(r.Kind) + " " + r.Constraint
 	if known, ok := b.table.located.Load(key); ok {
 		return known.(string), nil
@@ -86,9 +86,9 @@ func (b *batch) constrained(r afterwrite.Refusal) (string, error) {
 	return column, err
 }
 
-func (b *batch) columnOf(r afterwrite.Refusal) (string, error) {
+func (b *batch) columnOf(r schema.Refusal) (string, error) {
 	d := b.tx.store.dialect
-	if r.Kind == afterwrite.KindUnique {
+	if r.Kind == schema.KindUnique {
 		return d.uniqueColumn(b.tx.db, b.table.name, r)
 	}
 	keys, err := d.foreignKeys(b.tx.db, b.table.name, r)
@@ -100,14 +100,14 @@ func (b *batch) columnOf(r afterwrite.Refusal) (string, error) {
 
 // nulls are the changes without a value in a column that must have one. A column
 // that is not the entity's is missing in all of them.
-func (b *batch) nulls(r afterwrite.Refusal, changes []afterwrite.Change) map[string]bool {
+func (b *batch) nulls(r schema.Refusal, changes []schema.Change) map[string]bool {
 	i := b.table.field(r.Column)
 	if r.Column == "" {
 		return nil
 	}
 	found := map[string]bool{}
 	for _, c := range changes {
-		if i < 0 || c.Values[i] == afterwrite.Null {
+		if i < 0 || c.Values[i] == schema.Null {
 			found[c.ID] = false
 		}
 	}
@@ -116,7 +116,7 @@ func (b *batch) nulls(r afterwrite.Refusal, changes []afterwrite.Change) map[str
 
 // owned are the changes whose unique value belongs to another row now, or to an
 // earlier change of the batch. It is curable if that row is of the batch, too.
-func (b *batch) owned(r afterwrite.Refusal, changes []afterwrite.Change) (map[string]bool, error) {
+func (b *batch) owned(r schema.Refusal, changes []schema.Change) (map[string]bool, error) {
 	i, owners, err := b.owners(r, changes)
 	if err != nil || i < 0 {
 		return nil, err
@@ -124,7 +124,7 @@ func (b *batch) owned(r afterwrite.Refusal, changes []afterwrite.Change) (map[st
 	found := map[string]bool{}
 	for _, c := range byVersion(changes) {
 		value := c.Values[i]
-		if value == afterwrite.Null {
+		if value == schema.Null {
 			continue
 		}
 		if owner, ok := owners[value]; ok && owner != c.ID {
@@ -137,15 +137,15 @@ func (b *batch) owned(r afterwrite.Refusal, changes []afterwrite.Change) (map[st
 }
 
 // byVersion orders changes as they were accepted: the first to take a value keeps it.
-func byVersion(changes []afterwrite.Change) []afterwrite.Change {
-	return slices.SortedFunc(slices.Values(changes), func(a, b afterwrite.Change) int {
+func byVersion(changes []schema.Change) []schema.Change {
+	return slices.SortedFunc(slices.Values(changes), func(a, b schema.Change) int {
 		return int(max(-1, min(1, a.Version-b.Version)))
 	})
 }
 
 // owners returns the field of the violated unique constraint, or -1, and for each
 // value that the changes want the id of the row that has it now.
-func (b *batch) owners(r afterwrite.Refusal, changes []afterwrite.Change) (int, map[string]string, error) {
+func (b *batch) owners(r schema.Refusal, changes []schema.Change) (int, map[string]string, error) {
 	name, err := b.constrained(r)
 	i := b.table.field(name)
 	if err != nil || i < 0 {
@@ -173,10 +173,10 @@ func (b *batch) owners(r afterwrite.Refusal, changes []afterwrite.Change) (int, 
 }
 
 // wanted are the values of a field in the changes, as parameters.
-func (b *batch) wanted(i int, changes []afterwrite.Change) []any {
+func (b *batch) wanted(i int, changes []schema.Change) []any {
 	var values []any
 	for _, c := range changes {
-		if c.Values[i] == afterwrite.Null {
+		if c.Values[i] == schema.Null {
 			continue
 		}
 		if v, err := b.table.columns[i+1].parameter(c.Values[i]); err == nil {
@@ -188,7 +188,7 @@ func (b *batch) wanted(i int, changes []afterwrite.Change) []any {
 
 // orphans are the changes that refer to a row which does not exist. It is curable if
 // that row would be in the same table.
-func (b *batch) orphans(r afterwrite.Refusal, changes []afterwrite.Change) (map[string]bool, error) {
+func (b *batch) orphans(r schema.Refusal, changes []schema.Change) (map[string]bool, error) {
 	keys, err := b.tx.store.dialect.foreignKeys(b.tx.db, b.table.name, r)
 	if err != nil {
 		return nil, err
@@ -204,7 +204,7 @@ func (b *batch) orphans(r afterwrite.Refusal, changes []afterwrite.Change) (map[
 			return nil, err
 		}
 		for _, c := range changes {
-			if value := c.Values[i]; value != afterwrite.Null && !parents[value] {
+			if value := c.Values[i]; value != schema.Null && !parents[value] {
 				found[c.ID] = found[c.ID] || key.Self
 			}
 		}
@@ -214,7 +214,7 @@ func (b *batch) orphans(r afterwrite.Refusal, changes []afterwrite.Change) (map[
 
 // parents are the values that the changes refer to and that are there. Those that
 // the batch itself brings may be missed: they are tried once more when it is written.
-func (b *batch) parents(key foreignKey, i int, changes []afterwrite.Change) (map[string]bool, error) {
+func (b *batch) parents(key foreignKey, i int, changes []schema.Change) (map[string]bool, error) {
 	parents := map[string]bool{}
 	for some := range slices.Chunk(b.wanted(i, changes), b.table.ids) {
 		var present []sql.NullString

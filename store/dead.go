@@ -13,7 +13,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // ErrNoLetter reports a dead letter that does not exist.
@@ -37,10 +37,10 @@ type Letter struct {
 	Number     int64 // given by the database, in the order of death
 	Entity     string
 	ID         string
-	Version    afterwrite.Version
+	Version    schema.Version
 	Deleted    bool   // the refused operation is a deletion
 	Payload    string // JSON object of the fields; "" for a deletion
-	Refusal    afterwrite.Refusal
+	Refusal    schema.Refusal
 	Attempts   int
 	History    []Attempt // the attempts; left out of lists
 	AcceptedAt time.Time // when the record first waited
@@ -53,11 +53,11 @@ type Letter struct {
 
 // Attempt is one try to persist a record that was refused.
 type Attempt struct {
-	Number  int             `json:"number"`
-	At      time.Time       `json:"at"`
-	Kind    afterwrite.Kind `json:"kind"`
-	Message string          `json:"message"`
-	Worker  string          `json:"worker"`
+	Number  int         `json:"number"`
+	At      time.Time   `json:"at"`
+	Kind    schema.Kind `json:"kind"`
+	Message string      `json:"message"`
+	Worker  string      `json:"worker"`
 }
 
 // letterRow is a row of afterwrite_dead_letters as it is inserted.
@@ -86,7 +86,7 @@ type errorRow struct {
 // unnumbered is what the row says, by which errors are told apart.
 func (r errorRow) unnumbered() errorRow { r.Number = 0; return r }
 
-func errorOf(r afterwrite.Refusal) errorRow {
+func errorOf(r schema.Refusal) errorRow {
 	return errorRow{0, string(r.Kind), r.Constraint, r.Column, r.Message}
 }
 

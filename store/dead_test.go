@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -18,10 +18,10 @@ var (
 	admin = store.Actor{Name: "ann", Origin: "127.0.0.1"}
 )
 
-func letter(id string, v afterwrite.Version, kind afterwrite.Kind, message string) store.Letter {
+func letter(id string, v schema.Version, kind schema.Kind, message string) store.Letter {
 	return store.Letter{
 		Entity: "account", ID: id, Version: v, Payload: `{"email":"x","age":9223372036854775807}`,
-		Refusal:  afterwrite.Refusal{Kind: kind, Constraint: "uq_accounts_email", Column: "email", Message: message},
+		Refusal:  schema.Refusal{Kind: kind, Constraint: "uq_accounts_email", Column: "email", Message: message},
 		Attempts: 2, AcceptedAt: died.Add(-time.Minute), DiedAt: died,
 		History: []store.Attempt{{1, died.Add(-time.Second), kind, message, "w1"}, {2, died, kind, message, "w2"}},
 	}
@@ -30,7 +30,7 @@ func letter(id string, v afterwrite.Version, kind afterwrite.Kind, message strin
 func TestDeadLetters(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b := setup(t, url, nil)
-		want := letter("a/é", 7, afterwrite.KindUnique, "duplicate 100%_\\ Key")
+		want := letter("a/é", 7, schema.KindUnique, "duplicate 100%_\\ Key")
 		for range 2 {
 			require.NoError(t, b.InsertDead(t.Context(), []store.Letter{want}))
 		}
@@ -44,7 +44,7 @@ func TestDeadLetters(t *testing.T) {
 		_, err = b.Letter(t.Context(), 1000)
 		require.ErrorIs(t, err, store.ErrNoLetter)
 
-		gone := letter("gone", 8, afterwrite.KindForeignKey, "still referred to")
+		gone := letter("gone", 8, schema.KindForeignKey, "still referred to")
 		gone.Deleted, gone.Payload = true, ""
 		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{gone}))
 		got, err = b.LetterOf(t.Context(), "account", "gone", 8)
@@ -58,7 +58,7 @@ func TestDeadLetters(t *testing.T) {
 func TestResolveOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b := setup(t, url, nil)
-		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{letter("a", 1, afterwrite.KindUnique, "x")}))
+		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{letter("a", 1, schema.KindUnique, "x")}))
 		first, err := b.LetterOf(t.Context(), "account", "a", 1)
 		require.NoError(t, err)
 		var wait sync.WaitGroup
@@ -77,7 +77,7 @@ func TestResolveOnce(t *testing.T) {
 		again, err := b.Retried(t.Context(), []int64{first.Number}, admin)
 		require.NoError(t, err)
 		require.Zero(t, again)
-		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{letter("a", 1, afterwrite.KindCheck, "y")}))
+		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{letter("a", 1, schema.KindCheck, "y")}))
 		now, err := b.Letter(t.Context(), first.Number)
 		require.NoError(t, err)
 		require.Equal(t, store.Discarded, now.Resolution)
@@ -89,7 +89,7 @@ func TestResolveOnce(t *testing.T) {
 		require.Len(t, log, 1)
 		require.Equal(t, "dead.discarded", log[0].Action)
 		require.Equal(t, admin, log[0].Actor)
-		require.Equal(t, afterwrite.Version(1), log[0].Version)
+		require.Equal(t, schema.Version(1), log[0].Version)
 		_, err = b.Resolve(t.Context(), []int64{1}, store.Unresolved, admin)
 		require.Error(t, err)
 	})
@@ -99,7 +99,7 @@ func TestResolveOnce(t *testing.T) {
 func TestDiesAgain(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b := setup(t, url, nil)
-		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{letter("a", 1, afterwrite.KindUnique, "x")}))
+		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{letter("a", 1, schema.KindUnique, "x")}))
 		first, err := b.LetterOf(t.Context(), "account", "a", 1)
 		require.NoError(t, err)
 		n, err := b.Retried(t.Context(), []int64{first.Number}, admin)
@@ -107,7 +107,7 @@ func TestDiesAgain(t *testing.T) {
 		require.Equal(t, 1, n)
 		require.Equal(t, 1, b.count(store.LetterFilter{State: store.StateRetrying}))
 		require.Equal(t, 0, b.count(store.LetterFilter{State: store.StateWaiting}))
-		second := letter("a", 1, afterwrite.KindCheck, "y")
+		second := letter("a", 1, schema.KindCheck, "y")
 		second.DiedAt, second.Attempts = died.Add(time.Hour), 4
 		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{second}))
 		now, err := b.Letter(t.Context(), first.Number)
@@ -132,9 +132,9 @@ func TestLetterFilters(t *testing.T) {
 		b := setup(t, url, nil)
 		var letters []store.Letter
 		for i := range 1200 {
-			l := letter(strconv.Itoa(i), 1, afterwrite.KindUnique, "Duplicate key")
+			l := letter(strconv.Itoa(i), 1, schema.KindUnique, "Duplicate key")
 			if i%3 == 0 {
-				l = letter(strconv.Itoa(i), 1, afterwrite.KindCheck, "100%_wrong")
+				l = letter(strconv.Itoa(i), 1, schema.KindCheck, "100%_wrong")
 				l.Refusal.Constraint = "positive"
 			}
 			l.DiedAt = died.Add(time.Duration(i) * time.Second)
@@ -142,7 +142,7 @@ func TestLetterFilters(t *testing.T) {
 		}
 		require.NoError(t, b.InsertDead(t.Context(), letters))
 		require.Equal(t, 1200, b.count(store.LetterFilter{}))
-		require.Equal(t, 400, b.count(store.LetterFilter{Kind: afterwrite.KindCheck}))
+		require.Equal(t, 400, b.count(store.LetterFilter{Kind: schema.KindCheck}))
 		require.Equal(t, 400, b.count(store.LetterFilter{Constraint: "positive"}))
 		require.Equal(t, 800, b.count(store.LetterFilter{Text: "DUPLICATE"}))
 		require.Equal(t, 400, b.count(store.LetterFilter{Text: "0%_w"}))
@@ -161,7 +161,7 @@ func TestLetterFilters(t *testing.T) {
 
 		seen, before := 0, int64(0)
 		for {
-			page, err := b.Letters(t.Context(), store.LetterFilter{Kind: afterwrite.KindCheck}, before, 150)
+			page, err := b.Letters(t.Context(), store.LetterFilter{Kind: schema.KindCheck}, before, 150)
 			require.NoError(t, err)
 			if len(page) == 0 {
 				break
@@ -204,9 +204,9 @@ func TestPolicies(t *testing.T) {
 		current, err := b.CurrentPolicies(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, current)
-		p := afterwrite.DefaultRetryPolicy()
-		twenty, none := 20, afterwrite.JitterNone
-		p.On = map[afterwrite.Kind]afterwrite.RetryOverride{afterwrite.KindForeignKey: {MaxAttempts: &twenty, Jitter: &none}}
+		p := schema.DefaultRetryPolicy()
+		twenty, none := 20, schema.JitterNone
+		p.On = map[schema.Kind]schema.RetryOverride{schema.KindForeignKey: {MaxAttempts: &twenty, Jitter: &none}}
 		set, err := b.SetPolicy(t.Context(), "account", 0, p, admin, "for the import")
 		require.NoError(t, err)
 		require.Equal(t, int64(1), set.Version)
@@ -219,7 +219,7 @@ func TestPolicies(t *testing.T) {
 		require.NoError(t, err)
 		q.MaxAttempts = 0
 		_, err = b.SetPolicy(t.Context(), "account", 2, q, admin, "")
-		require.ErrorIs(t, err, afterwrite.ErrInvalid)
+		require.ErrorIs(t, err, schema.ErrInvalid)
 		current, err = b.CurrentPolicies(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, 3, current["account"].Policy.MaxAttempts)
@@ -245,7 +245,7 @@ func TestPolicySetByMany(t *testing.T) {
 		won := make([]bool, 6)
 		for i := range won {
 			wait.Go(func() {
-				_, err := b.SetPolicy(t.Context(), "account", 0, afterwrite.DefaultRetryPolicy(), admin, fmt.Sprint(i))
+				_, err := b.SetPolicy(t.Context(), "account", 0, schema.DefaultRetryPolicy(), admin, fmt.Sprint(i))
 				won[i] = err == nil
 				if err != nil {
 					require.ErrorIs(t, err, store.ErrPolicyChanged)
@@ -286,18 +286,18 @@ func TestAudit(t *testing.T) {
 func TestFiltersAreText(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
+		b := setup(t, url, []*schema.Entity{e})
 		for _, bad := range []string{"a\x00b", "\xff"} {
 			for _, f := range []store.LetterFilter{{Entity: bad}, {ID: bad}, {Constraint: bad}, {Text: bad}} {
 				_, err := b.Letters(t.Context(), f, 0, 10)
-				require.ErrorIs(t, err, afterwrite.ErrInvalid)
+				require.ErrorIs(t, err, schema.ErrInvalid)
 				_, err = b.CountLetters(t.Context(), f)
-				require.ErrorIs(t, err, afterwrite.ErrInvalid)
+				require.ErrorIs(t, err, schema.ErrInvalid)
 				_, err = b.LetterGroups(t.Context(), f, 10)
-				require.ErrorIs(t, err, afterwrite.ErrInvalid)
+				require.ErrorIs(t, err, schema.ErrInvalid)
 			}
 			_, err := b.SetPolicy(t.Context(), e.Name, 0, e.Retry, store.Actor{Name: "ann"}, bad)
-			require.ErrorIs(t, err, afterwrite.ErrInvalid)
+			require.ErrorIs(t, err, schema.ErrInvalid)
 		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"gorm.io/gorm"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // dialect is what differs between the databases. Another one fits in by
@@ -39,21 +39,21 @@ type dialect interface {
 	collate() string
 
 	// columnType is the type of a field's column in a new table.
-	columnType(f *afterwrite.Field) string
+	columnType(f *schema.Field) string
 	// idType is the type of the id's column in a new table.
-	idType(id afterwrite.ID) string
+	idType(id schema.ID) string
 	// slot is the Go type that carries a field's values to the driver.
-	slot(t afterwrite.FieldType) slot
+	slot(t schema.FieldType) slot
 	// upsert creates or replaces the rows of changes, none of which is a deletion, by
 	// one statement, and returns how many it has written. An [unfitError] says that they
 	// cannot be sent.
-	upsert(tx *transaction, t *table, changes []afterwrite.Change) (written int64, err error)
+	upsert(tx *transaction, t *table, changes []schema.Change) (written int64, err error)
 	// equal is the condition that a column has a value, with one parameter.
-	equal(column string, t afterwrite.FieldType) string
+	equal(column string, t schema.FieldType) string
 
 	// classify tells whether err is the database's refusal of what the statement
 	// carries, by the driver's codes alone; else the database is unavailable.
-	classify(err error) (refusal afterwrite.Refusal, refused bool)
+	classify(err error) (refusal schema.Refusal, refused bool)
 	// away reports whether err is the database's own trouble, by the driver's codes
 	// alone: see [Away].
 	away(err error) bool
@@ -84,10 +84,10 @@ type dialect interface {
 	inspect(db *gorm.DB, table string) (shape, error)
 	// uniqueColumn is the one column of the unique constraint that a refusal names,
 	// or "" if it has several, an expression or a condition.
-	uniqueColumn(db *gorm.DB, table string, r afterwrite.Refusal) (string, error)
+	uniqueColumn(db *gorm.DB, table string, r schema.Refusal) (string, error)
 	// foreignKeys lists the table's foreign keys of one column; those that a
 	// refusal can mean, if it names one.
-	foreignKeys(db *gorm.DB, table string, r afterwrite.Refusal) ([]foreignKey, error)
+	foreignKeys(db *gorm.DB, table string, r schema.Refusal) ([]foreignKey, error)
 }
 
 // lockByConflict is the lock statement of dialects with ON CONFLICT and RETURNING. A

@@ -12,14 +12,14 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // table maps an entity to its table: two struct types that gorm knows like declared
 // ones, and for each column how its slot is filled and read. It is read-only after
 // newTable but for located, unnest and unhurried, which are safe for concurrent use.
 type table struct {
-	entity  *afterwrite.Entity
+	entity  *schema.Entity
 	name    string
 	columns []column     // columns[0] is the id, columns[i+1] that of Fields[i]
 	writes  reflect.Type // []struct of the slots that the dialect writes
@@ -39,13 +39,13 @@ type table struct {
 type column struct {
 	name  string
 	typ   string
-	field *afterwrite.Field
+	field *schema.Field
 	slot  slot
 }
 
-func newTable(e *afterwrite.Entity, d dialect) (*table, error) {
+func newTable(e *schema.Entity, d dialect) (*table, error) {
 	t := &table{entity: e, name: e.Table}
-	id := &afterwrite.Field{Name: "id", Column: e.ID.Column, Type: e.ID.Type, Required: true}
+	id := &schema.Field{Name: "id", Column: e.ID.Column, Type: e.ID.Type, Required: true}
 	t.columns = append(t.columns, column{e.ID.Column, d.idType(e.ID), id, d.slot(e.ID.Type)})
 	for i := range e.Fields {
 		f := &e.Fields[i]
@@ -91,7 +91,7 @@ func (t *table) names() []string {
 }
 
 func readType(c column) reflect.Type {
-	if c.field.Type == afterwrite.Bytes {
+	if c.field.Type == schema.Bytes {
 		return bytesSlot.goType
 	}
 	return textSlot.goType
@@ -103,7 +103,7 @@ func readType(c column) reflect.Type {
 func (t *table) selects(i int) string {
 	c := t.columns[i]
 	switch c.field.Type {
-	case afterwrite.String, afterwrite.Text:
+	case schema.String, schema.Text:
 		return "CAST(" + t.at(i) + " AS text) AS " + quote(c.name)
 	}
 	return t.at(i) + " AS " + quote(c.name)
@@ -141,7 +141,7 @@ func (t *table) scope(db *gorm.DB) *gorm.DB { return db.Table(t.name) }
 func (t *table) at(i int) string { return quoteTable(t.name) + "." + quote(t.columns[i].name) }
 
 // fill returns a pointer to the rows of changes, none of which is a deletion.
-func (t *table) fill(changes []afterwrite.Change) (any, error) {
+func (t *table) fill(changes []schema.Change) (any, error) {
 	rows := reflect.MakeSlice(t.writes, len(changes), len(changes))
 	for i, change := range changes {
 		if len(change.Values) != len(t.columns)-1 {
@@ -152,7 +152,7 @@ func (t *table) fill(changes []afterwrite.Change) (any, error) {
 			return nil, fmt.Errorf("id %q: %w", change.ID, err)
 		}
 		for j, text := range change.Values {
-			if text == afterwrite.Null || text == "" {
+			if text == schema.Null || text == "" {
 				continue
 			}
 			if err := t.columns[j+1].fill(row.Field(j+1), text); err != nil {
@@ -166,7 +166,7 @@ func (t *table) fill(changes []afterwrite.Change) (any, error) {
 }
 
 // misshapen says that a change is not of the table's entity.
-func (t *table) misshapen(change afterwrite.Change) error {
+func (t *table) misshapen(change schema.Change) error {
 	return fmt.Errorf("record %q has %d values, its entity %s %d fields", change.ID, len(change.Values), t.entity.Name, len(t.columns)-1)
 }
 
@@ -196,25 +196,25 @@ func (t *table) idParameter(id string) (any, error) {
 func (t *table) seen() reflect.Value { return reflect.New(t.reads) }
 
 // rowsOf reads the rows that gorm scanned.
-func (t *table) rowsOf(seen reflect.Value) ([]afterwrite.Row, error) {
-	rows := make([]afterwrite.Row, seen.Elem().Len())
+func (t *table) rowsOf(seen reflect.Value) ([]schema.Row, error) {
+	rows := make([]schema.Row, seen.Elem().Len())
 	for i := range rows {
 		id, values, err := t.row(seen.Elem().Index(i))
 		if err != nil {
 			return nil, err
 		}
-		rows[i] = afterwrite.Row{ID: id, Exists: true, Values: values}
+		rows[i] = schema.Row{ID: id, Exists: true, Values: values}
 	}
 	return rows, nil
 }
 
-func (t *table) row(row reflect.Value) (string, afterwrite.Values, error) {
+func (t *table) row(row reflect.Value) (string, schema.Values, error) {
 	at := row.Field(0).Interface().(*string)
 	if at == nil {
 		return "", nil, fmt.Errorf("%s.%s is null: %w", t.name, t.columns[0].name, ErrUnreadable)
 	}
 	id := *at
-	values := make(afterwrite.Values, len(t.columns)-1)
+	values := make(schema.Values, len(t.columns)-1)
 	for j := range values {
 		text, err := t.columns[j+1].text(row.Field(j + 1))
 		if err != nil {
@@ -228,9 +228,9 @@ func (t *table) row(row reflect.Value) (string, afterwrite.Values, error) {
 // text returns the canonical text of a scanned value.
 func (c *column) text(at reflect.Value) (string, error) {
 	if at.IsNil() {
-		return afterwrite.Null, nil
+		return schema.Null, nil
 	}
-	if c.field.Type == afterwrite.Bytes {
+	if c.field.Type == schema.Bytes {
 		return c.field.Encode(at.Bytes())
 	}
 	return canonical(c.field, *at.Interface().(*string))

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 var (
@@ -31,8 +31,8 @@ type unavailableError struct {
 func (e *unavailableError) Error() string { return e.op + ": " + e.err.Error() }
 func (e *unavailableError) Unwrap() error { return e.err }
 
-// Is makes the error match [afterwrite.ErrDatabaseUnavailable].
-func (e *unavailableError) Is(target error) bool { return target == afterwrite.ErrDatabaseUnavailable }
+// Is makes the error match [schema.ErrDatabaseUnavailable].
+func (e *unavailableError) Is(target error) bool { return target == schema.ErrDatabaseUnavailable }
 
 // Unavailable reports whether err, as a [Store] returned it, says that the database
 // did not do its part: no connection, a timeout, a deadlock, a full disk, a missing
@@ -75,27 +75,27 @@ func (s *Store) unavailable(op string, err error) error {
 }
 
 // refusal makes a refusal whose message is bounded and valid UTF-8.
-func refusal(kind afterwrite.Kind, constraint, column, message string) afterwrite.Refusal {
+func refusal(kind schema.Kind, constraint, column, message string) schema.Refusal {
 	message = strings.ToValidUTF8(message, "\uFFFD")
-	if len(message) > afterwrite.MaxRefusalMessage {
-		cut := afterwrite.MaxRefusalMessage
+	if len(message) > schema.MaxRefusalMessage {
+		cut := schema.MaxRefusalMessage
 		for !utf8.RuneStart(message[cut]) {
 			cut--
 		}
 		message = message[:cut]
 	}
-	return afterwrite.Refusal{Kind: kind, Constraint: constraint, Column: column, Message: message}
+	return schema.Refusal{Kind: kind, Constraint: constraint, Column: column, Message: message}
 }
 
 // presentable takes out of a refusal's message what it quotes of redacted fields of the
 // changes that it may be about. Every message that is kept, shown or sent passes here.
-func (t *table) presentable(r afterwrite.Refusal, changes []afterwrite.Change) afterwrite.Refusal {
+func (t *table) presentable(r schema.Refusal, changes []schema.Change) schema.Refusal {
 	r.Message = t.redact(r.Message, changes)
 	return r
 }
 
-func (t *table) redact(text string, changes []afterwrite.Change) string {
-	values := make([]afterwrite.Values, len(changes))
+func (t *table) redact(text string, changes []schema.Change) string {
+	values := make([]schema.Values, len(changes))
 	for i, c := range changes {
 		values[i] = c.Values
 	}
@@ -103,7 +103,7 @@ func (t *table) redact(text string, changes []afterwrite.Change) string {
 }
 
 // told is an error about changes without what it quotes of their redacted fields.
-func (t *table) told(err error, changes []afterwrite.Change) error {
+func (t *table) told(err error, changes []schema.Change) error {
 	if err == nil {
 		return nil
 	}

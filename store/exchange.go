@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // exchange persists refused changes that only stand in one another's way, as when two
@@ -39,7 +39,7 @@ func (b *batch) exchange(rejected []rejection) error {
 func byConstraint(rejected []rejection) map[string][]rejection {
 	circles := map[string][]rejection{}
 	for _, r := range rejected {
-		if r.Refusal.Kind == afterwrite.KindUnique && !r.Deleted {
+		if r.Refusal.Kind == schema.KindUnique && !r.Deleted {
 			circles[r.Refusal.Constraint] = append(circles[r.Refusal.Constraint], r)
 		}
 	}
@@ -48,11 +48,11 @@ func byConstraint(rejected []rejection) map[string][]rejection {
 
 // rotate writes those of the changes, refused by one constraint, whose value is free
 // or owned by another of them, and returns what it has written.
-func (b *batch) rotate(rejected []rejection) ([]afterwrite.Change, error) {
+func (b *batch) rotate(rejected []rejection) ([]schema.Change, error) {
 	if len(rejected) < 2 || len(rejected) > b.table.rows {
 		return nil, nil
 	}
-	changes := make([]afterwrite.Change, len(rejected))
+	changes := make([]schema.Change, len(rejected))
 	for i, r := range rejected {
 		changes[i] = r.Change
 	}
@@ -85,11 +85,11 @@ func (b *batch) rotate(rejected []rejection) ([]afterwrite.Change, error) {
 
 // circle leaves out, again and again, the changes whose value belongs to a row that
 // does not move, or is wanted twice.
-func circle(changes []afterwrite.Change, owners map[string]string, i int) []afterwrite.Change {
+func circle(changes []schema.Change, owners map[string]string, i int) []schema.Change {
 	for {
 		moving := idsOf(changes)
 		taken := map[string]bool{}
-		var left []afterwrite.Change
+		var left []schema.Change
 		for _, c := range byVersion(changes) {
 			owner, owned := owners[c.Values[i]]
 			if taken[c.Values[i]] || (owned && !moving[owner]) {
@@ -107,7 +107,7 @@ func circle(changes []afterwrite.Change, owners map[string]string, i int) []afte
 
 // park takes a unique value off the rows of changes: NULL, or where the column must
 // have a value, one that nobody else has.
-func (b *batch) park(i int, changes []afterwrite.Change) error {
+func (b *batch) park(i int, changes []schema.Change) error {
 	c := &b.table.columns[i+1]
 	if !c.field.Required {
 		ids, err := b.idParameters(changes)
@@ -136,22 +136,22 @@ func (b *batch) park(i int, changes []afterwrite.Change) error {
 // unheld is a canonical value of a field that no row has, as good as certainly, and that
 // its column takes: a number of 31 bits, or as many random characters or digits as there
 // is room for.
-func unheld(f *afterwrite.Field) string {
+func unheld(f *schema.Field) string {
 	n := rand.Int64N(1 << 31)
 	var v any
 	switch f.Type {
-	case afterwrite.Int:
+	case schema.Int:
 		v = -1 - n
-	case afterwrite.Float:
+	case schema.Float:
 		v = -rand.Float64() * float64(n)
-	case afterwrite.Time:
+	case schema.Time:
 		v = time.UnixMicro(n * 1_000_003).UTC()
-	case afterwrite.UUID:
+	case schema.UUID:
 		v = uuid.NewString()
-	case afterwrite.Bytes:
+	case schema.Bytes:
 		some := []byte(crand.Text())
 		v = some[:atMost(f.MaxLength, len(some))]
-	case afterwrite.Decimal:
+	case schema.Decimal:
 		digits := fmt.Sprintf("%0*d", f.Precision, rand.Uint64())
 		digits = digits[len(digits)-f.Precision:]
 		whole, rest := digits[:f.Precision-f.Scale], digits[f.Precision-f.Scale:]
@@ -162,7 +162,7 @@ func unheld(f *afterwrite.Field) string {
 	}
 	text, err := f.Encode(v)
 	if err != nil {
-		return afterwrite.Null
+		return schema.Null
 	}
 	return text
 }

@@ -8,7 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // transaction is a transaction on a connection that writes.
@@ -100,8 +100,8 @@ func (t *transaction) look(query func() error) (failed, ended error) {
 }
 
 // load reads the rows of ids, as [Store.Load] does, within the transaction.
-func (t *transaction) load(of *table, ids []string) ([]afterwrite.Row, error) {
-	return t.store.fitting(ids, func(ids []string) (rows []afterwrite.Row, err error) {
+func (t *transaction) load(of *table, ids []string) ([]schema.Row, error) {
+	return t.store.fitting(ids, func(ids []string) (rows []schema.Row, err error) {
 		failed, ended := t.look(func() error {
 			rows, err = t.store.load(t.db, of, ids)
 			return err

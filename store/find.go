@@ -8,7 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Bounds of a list.
@@ -28,15 +28,15 @@ func limit(n int) int {
 // Load reads the rows of ids, each as canonical values; ids without a row are absent
 // from the answer. It reads what is committed at the primary. The ids must be
 // canonical.
-func (s *Store) Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error) {
+func (s *Store) Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error) {
 	t, err := s.table(e)
 	if err != nil {
 		return nil, err
 	}
 	defer s.metrics.time("load")()
-	found := make(map[string]afterwrite.Values, len(ids))
+	found := make(map[string]schema.Values, len(ids))
 	for some := range slices.Chunk(ids, t.ids) {
-		rows, err := s.fitting(some, func(ids []string) ([]afterwrite.Row, error) { return s.load(s.read(ctx), t, ids) })
+		rows, err := s.fitting(some, func(ids []string) ([]schema.Row, error) { return s.load(s.read(ctx), t, ids) })
 		if err != nil {
 			return nil, fmt.Errorf("load %d records of %s: %w", len(ids), e.Name, err)
 		}
@@ -49,7 +49,7 @@ func (s *Store) Load(ctx context.Context, e *afterwrite.Entity, ids []string) (m
 
 // fitting reads the rows of those of the ids that their column can hold: there are no
 // others. Where the database refuses a query for one such id, its halves are read.
-func (s *Store) fitting(ids []string, load func(ids []string) ([]afterwrite.Row, error)) ([]afterwrite.Row, error) {
+func (s *Store) fitting(ids []string, load func(ids []string) ([]schema.Row, error)) ([]schema.Row, error) {
 	rows, err := load(ids)
 	if !s.unfit(err) {
 		return rows, err
@@ -69,10 +69,10 @@ func (s *Store) fitting(ids []string, load func(ids []string) ([]afterwrite.Row,
 // number beyond an integer in a table that was made by hand.
 func (s *Store) unfit(err error) bool {
 	r, ok := s.dialect.classify(err)
-	return ok && (r.Kind == afterwrite.KindType || r.Kind == afterwrite.KindRange)
+	return ok && (r.Kind == schema.KindType || r.Kind == schema.KindRange)
 }
 
-func (s *Store) load(db *gorm.DB, t *table, ids []string) ([]afterwrite.Row, error) {
+func (s *Store) load(db *gorm.DB, t *table, ids []string) ([]schema.Row, error) {
 	at := make([]any, len(ids))
 	for i, id := range ids {
 		p, err := t.idParameter(id)
@@ -85,7 +85,7 @@ func (s *Store) load(db *gorm.DB, t *table, ids []string) ([]afterwrite.Row, err
 }
 
 // find runs a query on the entity's table and reads its rows.
-func (s *Store) find(t *table, query *gorm.DB) ([]afterwrite.Row, error) {
+func (s *Store) find(t *table, query *gorm.DB) ([]schema.Row, error) {
 	seen := t.seen()
 	if err := query.Select(t.shown).Find(seen.Interface()).Error; err != nil {
 		return nil, s.unavailable("select from "+t.name, err)
@@ -102,7 +102,7 @@ type Query struct {
 
 // List returns persisted rows in the order of their ids: by bytes for strings, by
 // number for ints. A filter on null matches NULL. Page on with the last row's id.
-func (s *Store) List(ctx context.Context, e *afterwrite.Entity, q Query) ([]afterwrite.Row, error) {
+func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.Row, error) {
 	t, err := s.table(e)
 	if err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func (s *Store) List(ctx context.Context, e *afterwrite.Entity, q Query) ([]afte
 
 func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, error) {
 	id := t.at(0)
-	if t.entity.ID.Type == afterwrite.String {
+	if t.entity.ID.Type == schema.String {
 		id += s.dialect.collate()
 	}
 	query := t.scope(s.read(ctx)).Order(id).Limit(limit(q.Limit))
@@ -140,13 +140,13 @@ func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, err
 			return nil, fmt.Errorf("there is no field %d", i)
 		}
 		c := &t.columns[i+1]
-		if q.Equal[i] == afterwrite.Null {
+		if q.Equal[i] == schema.Null {
 			query = query.Where(t.at(i+1) + " IS NULL")
 			continue
 		}
 		value, err := c.parameter(q.Equal[i])
 		if err != nil {
-			return nil, afterwrite.Invalid(c.field.Name, "%v", err)
+			return nil, schema.Invalid(c.field.Name, "%v", err)
 		}
 		query = query.Where(s.dialect.equal(t.at(i+1), c.field.Type), value)
 	}

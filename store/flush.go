@@ -9,13 +9,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Flushed is what became of a batch. A change in none of the lists was not tried, because
 // isolating the others took too long: it is still to be flushed.
 type Flushed struct {
-	Persisted []afterwrite.Change
+	Persisted []schema.Change
 	Refused   []Refused
 	// Slow are changes whose statement, sent for each alone, was given up before its
 	// neighbours had waited long. That is no refusal: [Store.Isolate] each by itself, with
@@ -25,8 +25,8 @@ type Flushed struct {
 
 // Refused is a change that the database does not take, and why.
 type Refused struct {
-	afterwrite.Change
-	Refusal afterwrite.Refusal
+	schema.Change
+	Refusal schema.Refusal
 	// Apart says that the error is one that Flush does not take for a refusal: beside this
 	// change no other is persisted, so it should be tried again alone.
 	Apart bool
@@ -43,7 +43,7 @@ func (f *Flushed) add(more Flushed) {
 // before. It returns at most one change an id, must be bounded in time by its context,
 // must not call the store, and may be called again within one flush, for a state that is
 // newer: what it returned last counts.
-type Reader = func(ctx context.Context) ([]afterwrite.Change, error)
+type Reader = func(ctx context.Context) ([]schema.Change, error)
 
 // Flush writes one batch of a partition: in one transaction it locks the partition's
 // fence, reads the batch, deletes, upserts and commits. When it returns without an
@@ -56,7 +56,7 @@ type Reader = func(ctx context.Context) ([]afterwrite.Change, error)
 //
 // Any error means that nothing need have been persisted, though after a lost reply to
 // COMMIT it may have been: flush again. It is [Unavailable], or that of read.
-func (s *Store) Flush(ctx context.Context, e *afterwrite.Entity, partition int, read Reader) (Flushed, error) {
+func (s *Store) Flush(ctx context.Context, e *schema.Entity, partition int, read Reader) (Flushed, error) {
 	return s.flush(ctx, e, flush{partition: partition, read: read})
 }
 
@@ -67,7 +67,7 @@ func (s *Store) Flush(ctx context.Context, e *afterwrite.Entity, partition int, 
 // [Away] stay unavailable. A batch of one has half of the context's time for its statement,
 // at most [Config.StatementTimeout], so that it times out in the database, where it can be
 // told whose it is.
-func (s *Store) Isolate(ctx context.Context, e *afterwrite.Entity, partition int, read Reader) (Flushed, error) {
+func (s *Store) Isolate(ctx context.Context, e *schema.Entity, partition int, read Reader) (Flushed, error) {
 	if err := s.readable(ctx, e); err != nil {
 		return Flushed{}, fmt.Errorf("isolate %s/%d: %w", e.Name, partition, err)
 	}
@@ -75,7 +75,7 @@ func (s *Store) Isolate(ctx context.Context, e *afterwrite.Entity, partition int
 }
 
 // readable reports whether the entity's table has all of its columns.
-func (s *Store) readable(ctx context.Context, e *afterwrite.Entity) error {
+func (s *Store) readable(ctx context.Context, e *schema.Entity) error {
 	t, err := s.table(e)
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (s *Store) readable(ctx context.Context, e *afterwrite.Entity) error {
 	return err
 }
 
-func (s *Store) flush(ctx context.Context, e *afterwrite.Entity, f flush) (Flushed, error) {
+func (s *Store) flush(ctx context.Context, e *schema.Entity, f flush) (Flushed, error) {
 	t, err := s.table(e)
 	if err != nil {
 		return Flushed{}, err
@@ -127,14 +127,14 @@ func (f *flush) run(ctx context.Context) (Flushed, error) {
 // commitRefused is a refusal that the database kept until COMMIT, as it does for
 // deferred constraints: all of the transaction is undone.
 type commitRefused struct {
-	refusal afterwrite.Refusal
+	refusal schema.Refusal
 	flushed Flushed // what the transaction had written
 }
 
 func (c *commitRefused) Error() string { return "commit: " + c.refusal.Error() }
 
 // lockAndRead locks the fence and returns the batch that counts. A nil ahead is none.
-func (f *flush) lockAndRead(ctx context.Context, tx *transaction, ahead *early) ([]afterwrite.Change, error) {
+func (f *flush) lockAndRead(ctx context.Context, tx *transaction, ahead *early) ([]schema.Change, error) {
 	flushes, err := tx.lock(f.table.entity.Name, f.partition)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotLocked, err)
@@ -145,7 +145,7 @@ func (f *flush) lockAndRead(ctx context.Context, tx *transaction, ahead *early) 
 	return f.readBatch(ctx)
 }
 
-func (f *flush) readBatch(ctx context.Context) ([]afterwrite.Change, error) {
+func (f *flush) readBatch(ctx context.Context) ([]schema.Change, error) {
 	changes, err := f.read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the batch: %w", err)
@@ -166,7 +166,7 @@ func (f *flush) transact(ctx context.Context, ahead *early, only map[string]bool
 		return Flushed{}, err
 	}
 	if only != nil {
-		changes = slices.DeleteFunc(slices.Clone(changes), func(c afterwrite.Change) bool { return !only[c.ID] })
+		changes = slices.DeleteFunc(slices.Clone(changes), func(c schema.Change) bool { return !only[c.ID] })
 	}
 	if len(changes) == 0 {
 		return Flushed{}, nil // the lock is let go by the rollback, without a write to the disk
@@ -222,7 +222,7 @@ func (f *flush) split(ctx context.Context, c *commitRefused) (Flushed, error) {
 		return Flushed{Refused: append(c.flushed.Refused, last), Slow: c.flushed.Slow}, nil
 	}
 	total := Flushed{Refused: c.flushed.Refused, Slow: c.flushed.Slow}
-	for _, half := range [][]afterwrite.Change{written[:len(written)/2], written[len(written)/2:]} {
+	for _, half := range [][]schema.Change{written[:len(written)/2], written[len(written)/2:]} {
 		flushed, err := f.transact(ctx, nil, idsOf(half))
 		var refused *commitRefused
 		if errors.As(err, &refused) {
@@ -236,7 +236,7 @@ func (f *flush) split(ctx context.Context, c *commitRefused) (Flushed, error) {
 	return total, nil
 }
 
-func idsOf(changes []afterwrite.Change) map[string]bool {
+func idsOf(changes []schema.Change) map[string]bool {
 	return maps.Collect(func(yield func(string, bool) bool) {
 		for _, c := range changes {
 			if !yield(c.ID, true) {

@@ -13,8 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -23,24 +23,24 @@ import (
 func TestI3SecondFlusherReadsAfterFirstCommits(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		first, second := setup(t, url, []*afterwrite.Entity{e}), open(t, url, []*afterwrite.Entity{e})
+		first, second := setup(t, url, []*schema.Entity{e}), open(t, url, []*schema.Entity{e})
 		reading, goOn := make(chan struct{}), make(chan struct{})
 		var wait sync.WaitGroup
 		wait.Go(func() {
-			_, err := first.Flush(t.Context(), e, 0, func(context.Context) ([]afterwrite.Change, error) {
+			_, err := first.Flush(t.Context(), e, 0, func(context.Context) ([]schema.Change, error) {
 				close(reading)
 				<-goOn
-				return []afterwrite.Change{put("a", email(1), "1")}, nil
+				return []schema.Change{put("a", email(1), "1")}, nil
 			})
 			require.NoError(t, err)
 		})
 		<-reading
 		locking := second.faults.Inject(testkit.Hold, testkit.AnyStatement)
-		var seen map[string]afterwrite.Values
+		var seen map[string]schema.Values
 		wait.Go(func() {
-			_, err := second.Flush(t.Context(), e, 0, func(ctx context.Context) ([]afterwrite.Change, error) {
+			_, err := second.Flush(t.Context(), e, 0, func(ctx context.Context) ([]schema.Change, error) {
 				seen, _ = first.Load(ctx, e, []string{"a"})
-				return []afterwrite.Change{put("a", email(1), "2")}, nil
+				return []schema.Change{put("a", email(1), "2")}, nil
 			})
 			require.NoError(t, err)
 		})
@@ -48,8 +48,8 @@ func TestI3SecondFlusherReadsAfterFirstCommits(t *testing.T) {
 		locking.Release()
 		close(goOn)
 		wait.Wait()
-		require.Equal(t, afterwrite.Values{email(1), "1"}, seen["a"])
-		require.Equal(t, afterwrite.Values{email(1), "2"}, second.load(e, "a")["a"])
+		require.Equal(t, schema.Values{email(1), "1"}, seen["a"])
+		require.Equal(t, schema.Values{email(1), "2"}, second.load(e, "a")["a"])
 	})
 }
 
@@ -58,16 +58,16 @@ func TestI3SecondFlusherReadsAfterFirstCommits(t *testing.T) {
 func TestI3Counter(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		stores := []*bench{setup(t, url, []*afterwrite.Entity{e}), open(t, url, []*afterwrite.Entity{e})}
+		stores := []*bench{setup(t, url, []*schema.Entity{e}), open(t, url, []*schema.Entity{e})}
 		const flushers, times = 6, 10
 		var wait sync.WaitGroup
 		var state atomic.Int64 // read and then stored: only the fence keeps it whole
 		for n := range flushers {
 			wait.Go(func() {
 				for range times {
-					_, err := stores[n%2].Flush(t.Context(), e, 3, func(context.Context) ([]afterwrite.Change, error) {
+					_, err := stores[n%2].Flush(t.Context(), e, 3, func(context.Context) ([]schema.Change, error) {
 						state.Store(state.Load() + 1)
-						return []afterwrite.Change{put("a", "null", strconv.FormatInt(state.Load(), 10))}, nil
+						return []schema.Change{put("a", "null", strconv.FormatInt(state.Load(), 10))}, nil
 					})
 					if err != nil {
 						t.Error(err)
@@ -96,16 +96,16 @@ func TestFlushFaults(t *testing.T) {
 	modes := map[string]testkit.Mode{"refused": testkit.Refuse, "vanished": testkit.Vanish, "reply lost": testkit.LoseReply}
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		setup(t, url, []*afterwrite.Entity{e}).flush(e, put("old", email(-1), "1"))
+		setup(t, url, []*schema.Entity{e}).flush(e, put("old", email(-1), "1"))
 		for step, match := range steps {
 			for mode, fault := range modes {
-				b := open(t, url, []*afterwrite.Entity{e})
+				b := open(t, url, []*schema.Entity{e})
 				b.faults.Inject(fault, match)
 				read := batch(append(accounts(3), del("old"))...)
 				_, err := b.Flush(t.Context(), e, 0, read)
 				require.Error(t, err, "%s %s", step, mode)
 				require.True(t, store.Unavailable(err), "%s %s: %v", step, mode, err)
-				require.ErrorIs(t, err, afterwrite.ErrDatabaseUnavailable)
+				require.ErrorIs(t, err, schema.ErrDatabaseUnavailable)
 				if step != "commit" {
 					require.Empty(t, b.load(e, "u0000", "u0001", "u0002"), "%s %s", step, mode)
 				}
@@ -124,8 +124,8 @@ var errRead = errors.New("the cache is down")
 func TestReadErrorIsReturned(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
-		_, err := b.Flush(t.Context(), e, 0, func(context.Context) ([]afterwrite.Change, error) { return nil, errRead })
+		b := setup(t, url, []*schema.Entity{e})
+		_, err := b.Flush(t.Context(), e, 0, func(context.Context) ([]schema.Change, error) { return nil, errRead })
 		require.ErrorIs(t, err, errRead)
 		require.False(t, store.Unavailable(err))
 		flushed, err := b.Flush(t.Context(), e, 0, batch())
@@ -143,15 +143,15 @@ func TestTimeouts(t *testing.T) {
 		short := func(c *store.Config) {
 			c.LockTimeout, c.BusyTimeout, c.IdleInTransaction = 300*time.Millisecond, 300*time.Millisecond, 700*time.Millisecond
 		}
-		frozen, other := setup(t, url, []*afterwrite.Entity{e}, short), open(t, url, []*afterwrite.Entity{e}, short)
+		frozen, other := setup(t, url, []*schema.Entity{e}, short), open(t, url, []*schema.Entity{e}, short)
 		reading, thaw := make(chan struct{}), make(chan struct{})
 		var wait sync.WaitGroup
 		var woken error
 		wait.Go(func() {
-			_, woken = frozen.Flush(t.Context(), e, 0, func(context.Context) ([]afterwrite.Change, error) {
+			_, woken = frozen.Flush(t.Context(), e, 0, func(context.Context) ([]schema.Change, error) {
 				close(reading)
 				<-thaw
-				return []afterwrite.Change{put("a", email(1), "1")}, nil
+				return []schema.Change{put("a", email(1), "1")}, nil
 			})
 		})
 		<-reading
@@ -167,7 +167,7 @@ func TestTimeouts(t *testing.T) {
 		wait.Wait()
 		if other.Dialect() == "postgres" {
 			require.True(t, store.Unavailable(woken), "%v", woken)
-			require.Equal(t, afterwrite.Values{email(1), "2"}, other.load(e, "a")["a"])
+			require.Equal(t, schema.Values{email(1), "2"}, other.load(e, "a")["a"])
 			return
 		}
 		require.NoError(t, woken)
@@ -178,9 +178,9 @@ func TestTimeouts(t *testing.T) {
 func TestContextEnds(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
+		b := setup(t, url, []*schema.Entity{e})
 		ctx, cancel := context.WithCancel(t.Context())
-		_, err := b.Flush(ctx, e, 0, func(context.Context) ([]afterwrite.Change, error) {
+		_, err := b.Flush(ctx, e, 0, func(context.Context) ([]schema.Change, error) {
 			cancel()
 			return accounts(2), nil
 		})
@@ -195,13 +195,13 @@ func TestContextEnds(t *testing.T) {
 // columns.
 func TestStatementLimits(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		var fields []afterwrite.Field
-		for i := range afterwrite.MaxFields {
-			fields = append(fields, afterwrite.Field{Name: fmt.Sprintf("f%d", i), Type: afterwrite.Int})
+		var fields []schema.Field
+		for i := range schema.MaxFields {
+			fields = append(fields, schema.Field{Name: fmt.Sprintf("f%d", i), Type: schema.Int})
 		}
-		wide := entity(t, "wide", afterwrite.Int, fields...)
-		b := setup(t, url, []*afterwrite.Entity{wide, account(t)})
-		var changes []afterwrite.Change
+		wide := entity(t, "wide", schema.Int, fields...)
+		b := setup(t, url, []*schema.Entity{wide, account(t)})
+		var changes []schema.Change
 		for i := range 300 {
 			values := nulls(wide)
 			values[i] = strconv.Itoa(i)
@@ -225,9 +225,9 @@ func TestStatementLimits(t *testing.T) {
 func TestI8Ids(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
+		b := setup(t, url, []*schema.Entity{e})
 		odd := []string{"A", "a", "a ", " a", "é", "e\u0301", "日本", "\n", "%", "_", "'", `"`, "`", `\`, ";--", "?", "$1", "{x}", "a/b", "a:b", "*", "[a]", "🜁", "null", "0", "00", strings.Repeat("x", 255), "\x01", "ß", "SS"}
-		var changes []afterwrite.Change
+		var changes []schema.Change
 		for i, id := range odd {
 			changes = append(changes, put(id, email(i), strconv.Itoa(i)))
 		}
@@ -235,7 +235,7 @@ func TestI8Ids(t *testing.T) {
 		rows := b.load(e, odd...)
 		require.Len(t, rows, len(odd))
 		for i, id := range odd {
-			require.Equal(t, afterwrite.Values{email(i), strconv.Itoa(i)}, rows[id], "%q", id)
+			require.Equal(t, schema.Values{email(i), strconv.Itoa(i)}, rows[id], "%q", id)
 		}
 		var listed []string
 		for after := ""; ; {
@@ -258,11 +258,11 @@ func TestI8Ids(t *testing.T) {
 
 func TestTypedIDs(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		ints := entity(t, "number", afterwrite.Int, afterwrite.Field{Name: "n", Type: afterwrite.Int})
-		uuids := entity(t, "thing", afterwrite.UUID, afterwrite.Field{Name: "n", Type: afterwrite.Int})
-		b := setup(t, url, []*afterwrite.Entity{ints, uuids})
+		ints := entity(t, "number", schema.Int, schema.Field{Name: "n", Type: schema.Int})
+		uuids := entity(t, "thing", schema.UUID, schema.Field{Name: "n", Type: schema.Int})
+		b := setup(t, url, []*schema.Entity{ints, uuids})
 		sorted := []string{"-9223372036854775808", "-1", "0", "2", "10", "9223372036854775807"}
-		var changes []afterwrite.Change
+		var changes []schema.Change
 		for _, id := range sorted {
 			changes = append(changes, put(id, id))
 		}
@@ -271,7 +271,7 @@ func TestTypedIDs(t *testing.T) {
 		require.NoError(t, err)
 		for i, row := range rows {
 			require.Equal(t, sorted[i], row.ID)
-			require.Equal(t, afterwrite.Values{sorted[i]}, row.Values)
+			require.Equal(t, schema.Values{sorted[i]}, row.Values)
 		}
 		page, err := b.List(t.Context(), ints, store.Query{After: "0", Limit: 2})
 		require.NoError(t, err)
@@ -279,7 +279,7 @@ func TestTypedIDs(t *testing.T) {
 
 		id := "018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"
 		b.flush(uuids, put(id, "1"))
-		require.Equal(t, afterwrite.Values{"1"}, b.load(uuids, id)[id])
+		require.Equal(t, schema.Values{"1"}, b.load(uuids, id)[id])
 	})
 }
 
@@ -287,7 +287,7 @@ func TestTypedIDs(t *testing.T) {
 func TestListFilters(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := everything(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
+		b := setup(t, url, []*schema.Entity{e})
 		values := nulls(e)
 		for i, f := range e.Fields {
 			values[i], _ = f.Canonical(rawJSON(exact[f.Type][1]))
@@ -298,7 +298,7 @@ func TestListFilters(t *testing.T) {
 			require.NoError(t, err, f.Name)
 			require.Len(t, rows, 1, f.Name)
 			require.Equal(t, "full", rows[0].ID)
-			rows, err = b.List(t.Context(), e, store.Query{Equal: map[int]string{i: afterwrite.Null}})
+			rows, err = b.List(t.Context(), e, store.Query{Equal: map[int]string{i: schema.Null}})
 			require.NoError(t, err)
 			require.Equal(t, "empty", rows[0].ID)
 		}
@@ -308,11 +308,11 @@ func TestListFilters(t *testing.T) {
 func TestAdopt(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := open(t, url, []*afterwrite.Entity{e})
+		b := open(t, url, []*schema.Entity{e})
 		_, err := b.Adopt(t.Context(), e)
 		require.ErrorIs(t, err, store.ErrNotMigrated)
 		require.NoError(t, b.Ping(t.Context()))
-		b = setup(t, url, []*afterwrite.Entity{e})
+		b = setup(t, url, []*schema.Entity{e})
 		for range 2 {
 			stored, err := b.Adopt(t.Context(), e)
 			require.NoError(t, err)
@@ -333,7 +333,7 @@ func TestAdopt(t *testing.T) {
 func TestLostAt(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
+		b := setup(t, url, []*schema.Entity{e})
 		at, err := b.LostAt(t.Context(), e)
 		require.NoError(t, err)
 		require.True(t, at.IsZero())
@@ -355,7 +355,7 @@ func TestLostAt(t *testing.T) {
 func TestDatabaseDown(t *testing.T) {
 	t.Parallel()
 	e := account(t)
-	b := open(t, "postgres://nobody:secret@127.0.0.1:1/none?sslmode=disable", []*afterwrite.Entity{e})
+	b := open(t, "postgres://nobody:secret@127.0.0.1:1/none?sslmode=disable", []*schema.Entity{e})
 	err := b.Ping(t.Context())
 	require.True(t, store.Unavailable(err))
 	require.NotContains(t, err.Error(), "secret")
@@ -371,6 +371,6 @@ func TestBadConfig(t *testing.T) {
 		_, err := store.Open(store.Config{URL: url}, nil)
 		require.Error(t, err, url)
 	}
-	_, err := store.Open(store.Config{URL: "sqlite://x.db"}, []*afterwrite.Entity{{Name: "user"}})
+	_, err := store.Open(store.Config{URL: "sqlite://x.db"}, []*schema.Entity{{Name: "user"}})
 	require.ErrorContains(t, err, "call its Init")
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // A statement may hang for one of its changes: its row is locked by somebody, or a trigger
@@ -78,7 +78,7 @@ func (b *batch) unhurried() error {
 // paced writes the batch. Where it hangs as a whole the partition's next statements have
 // all of their time, until they no longer need it: a trigger of the whole statement may
 // take long, and would do so for each piece.
-func (f *flush) paced(b *batch, changes []afterwrite.Change) error {
+func (f *flush) paced(b *batch, changes []schema.Change) error {
 	began := time.Now()
 	err := b.write(changes)
 	if err == nil && b.gaveUp != nil && len(b.flushed.Persisted)+len(b.flushed.Refused) == 0 {
@@ -93,7 +93,7 @@ func (f *flush) paced(b *batch, changes []afterwrite.Change) error {
 
 // hanging are changes of a statement that was given up for its time.
 type hanging struct {
-	changes []afterwrite.Change
+	changes []schema.Change
 	run     statement
 }
 
@@ -104,7 +104,7 @@ func (b *batch) hung(err error) bool {
 }
 
 // hangs notes changes whose statement was given up: one is slow, more are sieved.
-func (b *batch) hangs(changes []afterwrite.Change, run statement, why afterwrite.Refusal) {
+func (b *batch) hangs(changes []schema.Change, run statement, why schema.Refusal) {
 	if len(changes) == 1 {
 		b.flushed.Slow = append(b.flushed.Slow, Refused{changes[0], why, true})
 		return

@@ -10,17 +10,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // hanging opens a store on PostgreSQL whose statements may take that long, and hang for
 // the accounts whose age is negative.
-func hanging(t *testing.T, most time.Duration) (*bench, *afterwrite.Entity) {
+func hanging(t *testing.T, most time.Duration) (*bench, *schema.Entity) {
 	t.Helper()
 	e := account(t)
-	b := setup(t, testkit.Postgres(t).Database(t), []*afterwrite.Entity{e}, func(c *store.Config) { c.StatementTimeout = most })
+	b := setup(t, testkit.Postgres(t).Database(t), []*schema.Entity{e}, func(c *store.Config) { c.StatementTimeout = most })
 	b.exec(`CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$`)
 	b.exec(`CREATE TRIGGER hang BEFORE INSERT OR UPDATE ON accounts FOR EACH ROW WHEN (NEW.age < 0) EXECUTE FUNCTION hang()`)
 	return b, e
@@ -28,7 +28,7 @@ func hanging(t *testing.T, most time.Duration) (*bench, *afterwrite.Entity) {
 
 // sieved flushes again and again until each change is persisted or slow, as a worker does
 // that sets the slow ones apart, and returns the slow ones.
-func (b *bench) sieved(e *afterwrite.Entity, changes []afterwrite.Change) (slow []string) {
+func (b *bench) sieved(e *schema.Entity, changes []schema.Change) (slow []string) {
 	b.t.Helper()
 	testkit.Eventually(b.t, "each change is persisted or slow", func() bool {
 		flushed, err := b.Flush(b.t.Context(), e, 0, batch(changes...))
@@ -36,12 +36,12 @@ func (b *bench) sieved(e *afterwrite.Entity, changes []afterwrite.Change) (slow 
 		require.Empty(b.t, flushed.Refused)
 		done := ids(flushed.Persisted)
 		for _, r := range flushed.Slow {
-			require.Equal(b.t, afterwrite.KindPoison, r.Refusal.Kind)
+			require.Equal(b.t, schema.KindPoison, r.Refusal.Kind)
 			require.True(b.t, r.Apart)
 			slow, done = append(slow, r.ID), append(done, r.ID)
 		}
 		require.NotEmpty(b.t, done, "each flush gets further")
-		changes = slices.DeleteFunc(slices.Clone(changes), func(c afterwrite.Change) bool { return slices.Contains(done, c.ID) })
+		changes = slices.DeleteFunc(slices.Clone(changes), func(c schema.Change) bool { return slices.Contains(done, c.ID) })
 		return len(changes) == 0
 	})
 	return slow
@@ -102,7 +102,7 @@ func TestASlowChangeHasAllOfItsTimeAlone(t *testing.T) {
 func TestI5NeighboursOfALockedRow(t *testing.T) {
 	t.Parallel()
 	e := account(t)
-	b := setup(t, testkit.Postgres(t).Database(t), []*afterwrite.Entity{e}, func(c *store.Config) {
+	b := setup(t, testkit.Postgres(t).Database(t), []*schema.Entity{e}, func(c *store.Config) {
 		c.StatementTimeout, c.LockTimeout = 6*time.Second, 500*time.Millisecond
 	})
 	changes := accounts(100)
@@ -128,7 +128,7 @@ func TestI5NeighboursOfALockedRow(t *testing.T) {
 func TestATableThatIsSlowAsAWholeIsFlushed(t *testing.T) {
 	t.Parallel()
 	e := account(t)
-	b := setup(t, testkit.Postgres(t).Database(t), []*afterwrite.Entity{e}, func(c *store.Config) { c.StatementTimeout = 3 * time.Second })
+	b := setup(t, testkit.Postgres(t).Database(t), []*schema.Entity{e}, func(c *store.Config) { c.StatementTimeout = 3 * time.Second })
 	b.exec(`CREATE FUNCTION heavy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.8); RETURN NULL; END $$`)
 	b.exec(`CREATE TRIGGER heavy AFTER INSERT OR UPDATE ON accounts FOR EACH STATEMENT EXECUTE FUNCTION heavy()`)
 	_, err := b.Flush(t.Context(), e, 0, batch(accounts(20)...))
@@ -156,7 +156,7 @@ func TestCommitIsNotHurried(t *testing.T) {
 	b.exec(`CREATE TABLE limits (text text)`)
 	b.exec(`CREATE CONSTRAINT TRIGGER late AFTER INSERT ON accounts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late()`)
 	limits := func(url string) []string {
-		b := open(t, url, []*afterwrite.Entity{e})
+		b := open(t, url, []*schema.Entity{e})
 		changes := accounts(3)
 		changes[1].Values[1] = "-1"
 		b.sieved(e, changes)

@@ -4,14 +4,14 @@ import (
 	"errors"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // isolate writes changes by one statement and appends the refused ones to rejected.
 // When the database names a constraint, one query finds those that violate it; for
 // the rest the statement is halved. Past the batch's patience it leaves changes
 // untried.
-func (b *batch) isolate(changes []afterwrite.Change, run statement, rejected []rejection) ([]rejection, error) {
+func (b *batch) isolate(changes []schema.Change, run statement, rejected []rejection) ([]rejection, error) {
 	if len(changes) == 0 {
 		return rejected, nil
 	}
@@ -49,8 +49,8 @@ func (b *batch) isolate(changes []afterwrite.Change, run statement, rejected []r
 }
 
 // gone takes for persisted the deletion of an id that its column cannot hold: it has no row.
-func (b *batch) gone(c afterwrite.Change, r afterwrite.Refusal) (bool, error) {
-	if !c.Deleted || (r.Kind != afterwrite.KindType && r.Kind != afterwrite.KindRange) {
+func (b *batch) gone(c schema.Change, r schema.Refusal) (bool, error) {
+	if !c.Deleted || (r.Kind != schema.KindType && r.Kind != schema.KindRange) {
 		return false, nil
 	}
 	rows, err := b.tx.load(b.table, []string{c.ID})
@@ -66,14 +66,14 @@ func (b *batch) gone(c afterwrite.Change, r afterwrite.Refusal) (bool, error) {
 
 // verdict is what the database has said of a statement that it did not do.
 type verdict struct {
-	afterwrite.Refusal
+	schema.Refusal
 	apart bool // see Refused
 	hung  bool // it was given up for its time, which is no refusal
 }
 
 // attempt runs one statement for the changes. A verdict, which leaves no trace, is not
 // an error.
-func (b *batch) attempt(changes []afterwrite.Change, run statement) (*verdict, error) {
+func (b *batch) attempt(changes []schema.Change, run statement) (*verdict, error) {
 	failed, ended := b.tx.try(func() error { return run(changes) })
 	if failed == nil || ended != nil {
 		return nil, b.table.told(ended, changes)
@@ -93,15 +93,15 @@ func (b *batch) attempt(changes []afterwrite.Change, run statement) (*verdict, e
 // judge tells what an error of a statement means for its changes, if anything.
 func (b *batch) judge(err error) (verdict, bool) {
 	if b.hung(err) {
-		return verdict{Refusal: refusal(afterwrite.KindPoison, "", "", err.Error()), hung: true}, true
+		return verdict{Refusal: refusal(schema.KindPoison, "", "", err.Error()), hung: true}, true
 	}
 	r, ok := b.classify(err)
 	return verdict{Refusal: r, apart: ok && b.suspected(err)}, ok
 }
 
 // part rejects the culprits and goes on with the rest.
-func (b *batch) part(changes []afterwrite.Change, culprits map[string]bool, r afterwrite.Refusal, run statement, rejected []rejection) ([]rejection, error) {
-	var rest []afterwrite.Change
+func (b *batch) part(changes []schema.Change, culprits map[string]bool, r schema.Refusal, run statement, rejected []rejection) ([]rejection, error) {
+	var rest []schema.Change
 	for _, c := range changes {
 		if heals, ok := culprits[c.ID]; ok {
 			rejected = append(rejected, rejection{Refused{Change: c, Refusal: r}, heals})
@@ -112,7 +112,7 @@ func (b *batch) part(changes []afterwrite.Change, culprits map[string]bool, r af
 	return b.isolate(rest, run, rejected)
 }
 
-func (b *batch) halve(changes []afterwrite.Change, run statement, rejected []rejection) ([]rejection, error) {
+func (b *batch) halve(changes []schema.Change, run statement, rejected []rejection) ([]rejection, error) {
 	rejected, err := b.isolate(changes[:len(changes)/2], run, rejected)
 	if err != nil {
 		return nil, err
@@ -122,25 +122,25 @@ func (b *batch) halve(changes []afterwrite.Change, run statement, rejected []rej
 
 // curable reports whether a refusal of the kind, of which no more is known, may be
 // over when the neighbours are written.
-func curable(k afterwrite.Kind) bool {
-	return k == afterwrite.KindUnique || k == afterwrite.KindForeignKey
+func curable(k schema.Kind) bool {
+	return k == schema.KindUnique || k == schema.KindForeignKey
 }
 
-func (b *batch) classify(err error) (afterwrite.Refusal, bool) {
+func (b *batch) classify(err error) (schema.Refusal, bool) {
 	var unfit *unfitError
 	if errors.As(err, &unfit) {
-		return refusal(afterwrite.KindType, "", "", err.Error()), true
+		return refusal(schema.KindType, "", "", err.Error()), true
 	}
 	if errors.As(err, new(leftOutError)) {
-		return refusal(afterwrite.KindCheck, "", "", err.Error()), true
+		return refusal(schema.KindCheck, "", "", err.Error()), true
 	}
 	if r, ok := b.tx.store.dialect.classify(err); ok {
 		return r, true
 	}
 	if b.suspected(err) {
-		return refusal(afterwrite.KindPoison, "", "", err.Error()), true
+		return refusal(schema.KindPoison, "", "", err.Error()), true
 	}
-	return afterwrite.Refusal{}, false
+	return schema.Refusal{}, false
 }
 
 // suspected reports whether the error, though not a refusal by its code, is taken for one.

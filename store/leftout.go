@@ -3,7 +3,7 @@ package store
 import (
 	"slices"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // leftOutError is a statement that succeeded and left a change out, as where a trigger
@@ -17,7 +17,7 @@ func (leftOutError) Error() string {
 
 // checkPut looks at the rows where an upsert wrote fewer than it had. Those that are as
 // they should be are well: there are triggers that leave out what changes nothing.
-func (b *batch) checkPut(changes []afterwrite.Change, written int64) error {
+func (b *batch) checkPut(changes []schema.Change, written int64) error {
 	if written >= int64(len(changes)) {
 		return nil
 	}
@@ -39,7 +39,7 @@ func (b *batch) checkPut(changes []afterwrite.Change, written int64) error {
 
 // same compares a change's value with its row's.
 func same(text, stored string) bool {
-	return text == stored || (text == "" && stored == afterwrite.Null)
+	return text == stored || (text == "" && stored == schema.Null)
 }
 
 // checkDeletion looks for the rows where a deletion found fewer than it had: those that

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // A trigger leaves rows out, and the statement succeeds: what is not in the table is not
@@ -13,7 +13,7 @@ import (
 func TestARowThatATriggerLeavesOutIsRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
+		b := setup(t, url, []*schema.Entity{e})
 		b.flush(e, put("kept", email(1), "13"), put("changed", email(2), "2"), put("gone", email(3), "3"))
 		if b.Dialect() == "sqlite" {
 			b.exec("CREATE TRIGGER i BEFORE INSERT ON accounts WHEN new.age = 13 BEGIN SELECT RAISE(IGNORE); END")
@@ -32,12 +32,12 @@ func TestARowThatATriggerLeavesOutIsRefused(t *testing.T) {
 			put("good", email(5), "5"), put("better", email(6), "6"))
 		require.ElementsMatch(t, []string{"new", "changed"}, refusedIDs(flushed))
 		require.ElementsMatch(t, []string{"good", "better", "kept"}, ids(flushed.Persisted), "kept is as it was to be")
-		require.Equal(t, afterwrite.KindCheck, flushed.Refused[0].Refusal.Kind)
+		require.Equal(t, schema.KindCheck, flushed.Refused[0].Refusal.Kind)
 		require.Contains(t, flushed.Refused[0].Refusal.Message, "trigger")
 
 		flushed = b.flush(e, del("kept"), del("gone"), del("never"))
 		require.Equal(t, []string{"kept"}, refusedIDs(flushed))
-		require.Equal(t, map[string]afterwrite.Values{
+		require.Equal(t, map[string]schema.Values{
 			"kept": {email(1), "13"}, "changed": {email(2), "2"}, "good": {email(5), "5"}, "better": {email(6), "6"},
 		}, b.load(e, "kept", "changed", "gone", "never", "new", "good", "better"))
 	})
@@ -47,7 +47,7 @@ func TestARowThatATriggerLeavesOutIsRefused(t *testing.T) {
 func TestRedundantUpdatesAreWell(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
+		b := setup(t, url, []*schema.Entity{e})
 		if b.Dialect() == "postgres" {
 			b.exec(`CREATE TRIGGER z BEFORE UPDATE ON accounts
 				FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()`)
@@ -56,7 +56,7 @@ func TestRedundantUpdatesAreWell(t *testing.T) {
 		for range 2 {
 			require.Len(t, b.flush(e, changes...).Persisted, 50)
 		}
-		changes[7].Values = afterwrite.Values{email(7), "null"}
+		changes[7].Values = schema.Values{email(7), "null"}
 		require.Len(t, b.flush(e, changes...).Persisted, 50)
 		require.Equal(t, "null", b.load(e, changes[7].ID)[changes[7].ID][1])
 	})

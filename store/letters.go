@@ -11,7 +11,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // LetterState selects dead letters by where they stand.
@@ -30,7 +30,7 @@ const (
 type LetterFilter struct {
 	Entity     string
 	ID         string
-	Kind       afterwrite.Kind
+	Kind       schema.Kind
 	Constraint string
 	Text       string    // part of the error's message, in any case of ASCII letters
 	Since      time.Time // died then or later
@@ -51,17 +51,17 @@ func (f LetterFilter) check() error {
 	return nil
 }
 
-// plain returns an [afterwrite.InvalidError] for a text that no database takes.
+// plain returns an [schema.InvalidError] for a text that no database takes.
 func plain(name, text string) error {
 	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-		return afterwrite.Invalid(name, "must be UTF-8 without NUL")
+		return schema.Invalid(name, "must be UTF-8 without NUL")
 	}
 	return nil
 }
 
 // Letters returns dead letters, the newest first, without their histories. Page on
 // with the last number as before; 0 is the start. The error is [Unavailable], or an
-// [afterwrite.InvalidError] that names the part of the filter at fault.
+// [schema.InvalidError] that names the part of the filter at fault.
 func (s *Store) Letters(ctx context.Context, f LetterFilter, before int64, max int) ([]Letter, error) {
 	defer s.metrics.time("letters")()
 	if err := f.check(); err != nil {
@@ -130,7 +130,7 @@ func (s *Store) CountLetters(ctx context.Context, f LetterFilter) (int, error) {
 // LetterGroup is the dead letters of one entity with one error.
 type LetterGroup struct {
 	Entity      string
-	Refusal     afterwrite.Refusal
+	Refusal     schema.Refusal
 	Count       int
 	First, Last time.Time // of death
 }
@@ -176,7 +176,7 @@ func (s *Store) Letter(ctx context.Context, number int64) (Letter, error) {
 
 // LetterOf returns the dead letter of one version of a record with its history, or
 // [ErrNoLetter].
-func (s *Store) LetterOf(ctx context.Context, entity, id string, v afterwrite.Version) (Letter, error) {
+func (s *Store) LetterOf(ctx context.Context, entity, id string, v schema.Version) (Letter, error) {
 	return s.letter(s.read(ctx).Where("l.entity = ? AND l.id = ? AND l.version = ?", entity, id, int64(v)))
 }
 
@@ -277,7 +277,7 @@ type letterSeen struct {
 
 func (r letterSeen) letter() Letter {
 	l := Letter{
-		Number: r.Number, Entity: r.Entity, ID: r.ID, Version: afterwrite.Version(r.Version),
+		Number: r.Number, Entity: r.Entity, ID: r.ID, Version: schema.Version(r.Version),
 		Deleted: r.Operation == "delete", Attempts: r.Attempts,
 		Refusal:    errorRow{0, r.Kind, r.ConstraintName, r.ColumnName, r.Message}.refusal(),
 		AcceptedAt: r.AcceptedAt.UTC(), DiedAt: r.DiedAt.UTC(), RetriedAt: timeOrZero(r.RetriedAt),
@@ -289,6 +289,6 @@ func (r letterSeen) letter() Letter {
 	return l
 }
 
-func (r errorRow) refusal() afterwrite.Refusal {
-	return afterwrite.Refusal{Kind: afterwrite.Kind(r.Kind), Constraint: r.ConstraintName, Column: r.ColumnName, Message: r.Message}
+func (r errorRow) refusal() schema.Refusal {
+	return schema.Refusal{Kind: schema.Kind(r.Kind), Constraint: r.ConstraintName, Column: r.ColumnName, Message: r.Message}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"gorm.io/gorm"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // migrations are the tables of the project itself, a folder for each dialect. Each
@@ -219,8 +219,8 @@ func (s *Store) tableSteps(ctx context.Context, t *table) ([]step, error) {
 func (t *table) keeps(id shapeColumn) error {
 	want := "text"
 	switch {
-	case id.Alters && t.entity.ID.Type == afterwrite.String:
-	case id.Rounds && t.entity.ID.Type == afterwrite.Int:
+	case id.Alters && t.entity.ID.Type == schema.String:
+	case id.Rounds && t.entity.ID.Type == schema.Int:
 		want = "a whole number"
 	default:
 		return nil

@@ -7,15 +7,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 func TestMigrateTwice(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := open(t, url, []*afterwrite.Entity{e})
+		b := open(t, url, []*schema.Entity{e})
 		would, err := b.Migrate(t.Context(), true)
 		require.NoError(t, err)
 		outstanding, err := b.Outstanding(t.Context())
@@ -37,7 +37,7 @@ func TestMigrateTwice(t *testing.T) {
 
 func TestMigrateConcurrently(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		entities := []*afterwrite.Entity{account(t), everything(t)}
+		entities := []*schema.Entity{account(t), everything(t)}
 		var wait sync.WaitGroup
 		for range 6 {
 			b := open(t, url, entities)
@@ -59,11 +59,11 @@ func TestMigrateConcurrently(t *testing.T) {
 // are added, others are told about.
 func TestExistingTable(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		e := entity(t, "account", afterwrite.String,
-			afterwrite.Field{Name: "email", Type: afterwrite.Text, Unique: true},
-			afterwrite.Field{Name: "age", Type: afterwrite.Int},
-			afterwrite.Field{Name: "name", Type: afterwrite.Text, Required: true})
-		b := open(t, url, []*afterwrite.Entity{e})
+		e := entity(t, "account", schema.String,
+			schema.Field{Name: "email", Type: schema.Text, Unique: true},
+			schema.Field{Name: "age", Type: schema.Int},
+			schema.Field{Name: "name", Type: schema.Text, Required: true})
+		b := open(t, url, []*schema.Entity{e})
 		b.exec(`CREATE TABLE accounts (legacy text DEFAULT 'old', id varchar(50) PRIMARY KEY, age varchar(9), email varchar(99))`)
 		b.exec(`INSERT INTO accounts (id, age, email, legacy) VALUES ('a', '41', 'a@x', 'mine'), ('b', NULL, NULL, 'hers')`)
 		done, err := b.Migrate(t.Context(), false)
@@ -76,14 +76,14 @@ func TestExistingTable(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, outstanding, "a note is not outstanding")
 
-		require.Equal(t, afterwrite.Values{`"a@x"`, "41", "null"}, b.load(e, "a")["a"])
+		require.Equal(t, schema.Values{`"a@x"`, "41", "null"}, b.load(e, "a")["a"])
 		b.flush(e, put("a", `"new@x"`, "42", `"Ann"`), put("c", `"c@x"`, "1", `"Cyd"`))
-		require.Equal(t, afterwrite.Values{`"new@x"`, "42", `"Ann"`}, b.load(e, "a")["a"])
+		require.Equal(t, schema.Values{`"new@x"`, "42", `"Ann"`}, b.load(e, "a")["a"])
 
-		legacy := entity(t, "legacy", afterwrite.String, afterwrite.Field{Name: "legacy", Type: afterwrite.Text})
+		legacy := entity(t, "legacy", schema.String, schema.Field{Name: "legacy", Type: schema.Text})
 		legacy.Table = "accounts"
-		rows := open(t, url, []*afterwrite.Entity{legacy}).load(legacy, "a", "b", "c")
-		require.Equal(t, map[string]afterwrite.Values{"a": {`"mine"`}, "b": {`"hers"`}, "c": {`"old"`}}, rows)
+		rows := open(t, url, []*schema.Entity{legacy}).load(legacy, "a", "b", "c")
+		require.Equal(t, map[string]schema.Values{"a": {`"mine"`}, "b": {`"hers"`}, "c": {`"old"`}}, rows)
 	})
 }
 
@@ -91,11 +91,11 @@ func TestExistingTable(t *testing.T) {
 func TestForeignRows(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := everything(t)
-		b := open(t, url, []*afterwrite.Entity{e})
+		b := open(t, url, []*schema.Entity{e})
 		b.exec(`CREATE TABLE everythings (id varchar(9) PRIMARY KEY, f_string integer, f_text varchar(9), f_int numeric,
 			f_float integer, f_decimal double precision, f_bool smallint, f_time text, f_json text, f_bytes text, f_uuid varchar(36))`)
 		b.exec(`INSERT INTO everythings VALUES ('a', 12, 'x', 7, 3, 2.5, 1, '2026-01-31 12:00:00', '{"a": 1}', 'hi', '018F4E7A-3B5C-7D2E-9F10-1A2B3C4D5E6F')`)
-		want := afterwrite.Values{`"12"`, `"x"`, "7", "3", `"2.5000"`, "true", `"2026-01-31T12:00:00Z"`, `{"a": 1}`, `"aGk="`, `"018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`}
+		want := schema.Values{`"12"`, `"x"`, "7", "3", `"2.5000"`, "true", `"2026-01-31T12:00:00Z"`, `{"a": 1}`, `"aGk="`, `"018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`}
 		require.Equal(t, want, b.load(e, "a")["a"])
 
 		b.exec(`UPDATE everythings SET f_json = 'not json'`)
@@ -109,7 +109,7 @@ func TestForeignRows(t *testing.T) {
 func TestUniqueIndexOverDuplicates(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := open(t, url, []*afterwrite.Entity{e})
+		b := open(t, url, []*schema.Entity{e})
 		b.exec(`CREATE TABLE accounts (id text PRIMARY KEY, email text, age bigint)`)
 		b.exec(`INSERT INTO accounts VALUES ('a', 'x', 1), ('b', 'x', 2)`)
 		done, err := b.Migrate(t.Context(), false)
@@ -125,7 +125,7 @@ func TestUniqueIndexOverDuplicates(t *testing.T) {
 func TestTableWithoutKey(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := open(t, url, []*afterwrite.Entity{e})
+		b := open(t, url, []*schema.Entity{e})
 		b.exec(`CREATE TABLE accounts (id text, email text, age bigint)`)
 		_, err := b.Migrate(t.Context(), false)
 		require.ErrorContains(t, err, "no primary key or unique index on id")
@@ -134,10 +134,10 @@ func TestTableWithoutKey(t *testing.T) {
 
 func TestNewTableRequires(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		e := entity(t, "account", afterwrite.String, afterwrite.Field{Name: "name", Type: afterwrite.Text, Required: true},
-			afterwrite.Field{Name: "n", Type: afterwrite.Int})
-		b := setup(t, url, []*afterwrite.Entity{e})
-		var changes []afterwrite.Change
+		e := entity(t, "account", schema.String, schema.Field{Name: "name", Type: schema.Text, Required: true},
+			schema.Field{Name: "n", Type: schema.Int})
+		b := setup(t, url, []*schema.Entity{e})
+		var changes []schema.Change
 		for i, id := range []string{"a", "b", "c", "d", "e"} {
 			name := `"x"`
 			if i%2 == 0 {
@@ -148,7 +148,7 @@ func TestNewTableRequires(t *testing.T) {
 		flushed := b.flush(e, changes...)
 		require.Equal(t, []string{"a", "c", "e"}, refusedIDs(flushed))
 		require.Equal(t, "name", flushed.Refused[0].Refusal.Column)
-		require.Equal(t, afterwrite.KindNotNull, flushed.Refused[0].Refusal.Kind)
+		require.Equal(t, schema.KindNotNull, flushed.Refused[0].Refusal.Kind)
 	})
 }
 
@@ -161,8 +161,8 @@ func TestGeneratedColumn(t *testing.T) {
 		"id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, label text":      "",
 		"id bigint PRIMARY KEY, label text, n int GENERATED ALWAYS AS (1) STORED": "",
 	} {
-		e := entity(t, "seat", afterwrite.Int, afterwrite.Field{Name: "label", Type: afterwrite.Text})
-		b := open(t, testkit.Postgres(t).Database(t), []*afterwrite.Entity{e})
+		e := entity(t, "seat", schema.Int, schema.Field{Name: "label", Type: schema.Text})
+		b := open(t, testkit.Postgres(t).Database(t), []*schema.Entity{e})
 		b.exec(`CREATE TABLE seats (` + columns + `)`)
 		_, err := b.Migrate(t.Context(), false)
 		if name != "" {
@@ -178,7 +178,7 @@ func TestGeneratedColumn(t *testing.T) {
 func TestOpenRefusesEntities(t *testing.T) {
 	t.Parallel()
 	e := account(t)
-	for says, entities := range map[string][]*afterwrite.Entity{"given twice": {e, account(t)}, "is nil": {e, nil}} {
+	for says, entities := range map[string][]*schema.Entity{"given twice": {e, account(t)}, "is nil": {e, nil}} {
 		_, err := store.Open(store.Config{URL: testkit.SQLite(t)}, entities)
 		require.ErrorContains(t, err, says)
 	}
@@ -189,8 +189,8 @@ func TestTableWhoseKeyRounds(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		for typ, refused := range map[string]bool{"real": true, "double precision": true, "bigint": false, "smallint": false, "numeric": false} {
 			table := strings.ReplaceAll(typ, " ", "_")
-			e := entity(t, table, afterwrite.Int, afterwrite.Field{Name: "label", Type: afterwrite.Text})
-			b := open(t, url, []*afterwrite.Entity{e})
+			e := entity(t, table, schema.Int, schema.Field{Name: "label", Type: schema.Text})
+			b := open(t, url, []*schema.Entity{e})
 			b.exec(`CREATE TABLE ` + e.Table + ` (label text, id ` + typ + ` PRIMARY KEY)`)
 			_, err := b.Migrate(t.Context(), false)
 			if refused {
@@ -234,7 +234,7 @@ func TestTableWhoseKeyIsLoose(t *testing.T) {
 				if name == "postgres" {
 					url = testkit.Postgres(t).Database(t)
 				}
-				b := open(t, url, []*afterwrite.Entity{account(t)})
+				b := open(t, url, []*schema.Entity{account(t)})
 				if name == "postgres" {
 					b.exec(`CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`)
 				}

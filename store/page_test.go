@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -18,17 +18,17 @@ import (
 func TestPagesOfAFilter(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
+		b := setup(t, url, []*schema.Entity{e})
 		now := time.Now().UTC().Truncate(time.Second)
 		var letters []store.Letter
 		for i := range 300 {
-			kind := []afterwrite.Kind{afterwrite.KindUnique, afterwrite.KindCheck, afterwrite.KindCheck}[i%3]
+			kind := []schema.Kind{schema.KindUnique, schema.KindCheck, schema.KindCheck}[i%3]
 			message := fmt.Sprintf("taken %d", i%4)
-			if kind == afterwrite.KindCheck {
+			if kind == schema.KindCheck {
 				message = fmt.Sprintf("value %d is BAD", i)
 			}
 			letters = append(letters, store.Letter{Entity: []string{"account", "other"}[i%2], ID: fmt.Sprint(i), Version: 1, Payload: "{}",
-				Refusal: afterwrite.Refusal{Kind: kind, Constraint: fmt.Sprint("c", i%5), Message: message}, Attempts: 1, AcceptedAt: now, DiedAt: now.Add(time.Duration(i) * time.Second)})
+				Refusal: schema.Refusal{Kind: kind, Constraint: fmt.Sprint("c", i%5), Message: message}, Attempts: 1, AcceptedAt: now, DiedAt: now.Add(time.Duration(i) * time.Second)})
 		}
 		require.NoError(t, b.InsertDead(t.Context(), letters))
 		_, err := b.Resolve(t.Context(), []int64{3, 30, 60, 61, 62}, store.Discarded, store.Actor{})
@@ -37,9 +37,9 @@ func TestPagesOfAFilter(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, all, 300)
 		for _, f := range []store.LetterFilter{
-			{Kind: afterwrite.KindUnique}, {Kind: afterwrite.KindCheck}, {Constraint: "c3"}, {Text: "TAKEN 2"}, {Text: "is bad"}, {Text: "nothing"},
-			{Kind: afterwrite.KindUnique, Entity: "other", State: store.StateWaiting}, {Text: "taken", State: store.StateResolved},
-			{Kind: afterwrite.KindCheck, Constraint: "c1", Since: now.Add(50 * time.Second), Until: now.Add(200 * time.Second)}, {Kind: afterwrite.KindUnique, ID: "33"},
+			{Kind: schema.KindUnique}, {Kind: schema.KindCheck}, {Constraint: "c3"}, {Text: "TAKEN 2"}, {Text: "is bad"}, {Text: "nothing"},
+			{Kind: schema.KindUnique, Entity: "other", State: store.StateWaiting}, {Text: "taken", State: store.StateResolved},
+			{Kind: schema.KindCheck, Constraint: "c1", Since: now.Add(50 * time.Second), Until: now.Add(200 * time.Second)}, {Kind: schema.KindUnique, ID: "33"},
 		} {
 			var want, got []int64
 			for _, l := range all {

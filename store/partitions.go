@@ -7,7 +7,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // entityRow is a row of afterwrite_entities.
@@ -19,8 +19,8 @@ type entityRow struct {
 
 // Adopt returns the number of partitions that the database keeps for the entity. The
 // first to ask sets it to the entity's own. A caller configured with another number
-// must not write: see [afterwrite.ErrPartitionsChanged].
-func (s *Store) Adopt(ctx context.Context, e *afterwrite.Entity) (stored int, err error) {
+// must not write: see [schema.ErrPartitionsChanged].
+func (s *Store) Adopt(ctx context.Context, e *schema.Entity) (stored int, err error) {
 	op := "adopt " + e.Name
 	stored, err = partitions(s.read(ctx), e)
 	if err != nil || stored > 0 {
@@ -37,7 +37,7 @@ func (s *Store) Adopt(ctx context.Context, e *afterwrite.Entity) (stored int, er
 }
 
 // Flushed reports whether records of the entity were ever flushed to this database.
-func (s *Store) Flushed(ctx context.Context, e *afterwrite.Entity) (bool, error) {
+func (s *Store) Flushed(ctx context.Context, e *schema.Entity) (bool, error) {
 	var flushed []int
 	err := s.read(ctx).Table("afterwrite_fences").Where("entity = ? AND flushes > 0", e.Name).Limit(1).Pluck("partition", &flushed).Error
 	return len(flushed) > 0, s.unavailable("look for flushes of "+e.Name, err)
@@ -45,7 +45,7 @@ func (s *Store) Flushed(ctx context.Context, e *afterwrite.Entity) (bool, error)
 
 // SetPartitions makes the entity's number of partitions the stored one. Call it only
 // when nothing of the entity is pending: ids move to other partitions.
-func (s *Store) SetPartitions(ctx context.Context, e *afterwrite.Entity) error {
+func (s *Store) SetPartitions(ctx context.Context, e *schema.Entity) error {
 	return s.change(ctx, "set the partitions of "+e.Name, func(db *gorm.DB) error {
 		return setPartitions(db, e, clause.OnConflict{
 			Columns:   []clause.Column{{Name: "entity"}},
@@ -55,7 +55,7 @@ func (s *Store) SetPartitions(ctx context.Context, e *afterwrite.Entity) error {
 }
 
 // partitions is 0 for an entity that nobody has adopted.
-func partitions(db *gorm.DB, e *afterwrite.Entity) (int, error) {
+func partitions(db *gorm.DB, e *schema.Entity) (int, error) {
 	var stored []int
 	err := db.Table("afterwrite_entities").Where("entity = ?", e.Name).Pluck("partitions", &stored).Error
 	if err != nil || len(stored) == 0 {
@@ -64,7 +64,7 @@ func partitions(db *gorm.DB, e *afterwrite.Entity) (int, error) {
 	return stored[0], nil
 }
 
-func setPartitions(db *gorm.DB, e *afterwrite.Entity, conflict clause.OnConflict) error {
+func setPartitions(db *gorm.DB, e *schema.Entity, conflict clause.OnConflict) error {
 	return db.Table("afterwrite_entities").Clauses(conflict).
 		Create(&entityRow{e.Name, e.Partitions, sqlInstant(time.Now())}).Error
 }

@@ -9,7 +9,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // ErrPolicyChanged reports that the policy is not at the version that the caller has
@@ -20,7 +20,7 @@ var ErrPolicyChanged = errors.New("the retry policy was changed meanwhile")
 type Policy struct {
 	Entity  string
 	Version int64 // from 1; 0 is the policy of the configuration
-	Policy  afterwrite.RetryPolicy
+	Policy  schema.RetryPolicy
 	Author  string
 	Note    string
 	SetAt   time.Time
@@ -38,13 +38,13 @@ type policyRow struct {
 
 // policyText is a policy as it is kept, times in nanoseconds.
 type policyText struct {
-	MaxAttempts int                                          `json:"max_attempts"`
-	Base        time.Duration                                `json:"base"`
-	Factor      float64                                      `json:"factor"`
-	Cap         time.Duration                                `json:"cap"`
-	Jitter      afterwrite.Jitter                            `json:"jitter"`
-	Timeout     time.Duration                                `json:"timeout"`
-	On          map[afterwrite.Kind]afterwrite.RetryOverride `json:"on,omitempty"`
+	MaxAttempts int                                  `json:"max_attempts"`
+	Base        time.Duration                        `json:"base"`
+	Factor      float64                              `json:"factor"`
+	Cap         time.Duration                        `json:"cap"`
+	Jitter      schema.Jitter                        `json:"jitter"`
+	Timeout     time.Duration                        `json:"timeout"`
+	On          map[schema.Kind]schema.RetryOverride `json:"on,omitempty"`
 }
 
 func (r policyRow) policy() (Policy, error) {
@@ -52,7 +52,7 @@ func (r policyRow) policy() (Policy, error) {
 	if err := json.Unmarshal([]byte(r.Policy), &text); err != nil {
 		return Policy{}, fmt.Errorf("policy %d of %s: %w", r.Version, r.Entity, err)
 	}
-	return Policy{r.Entity, r.Version, afterwrite.RetryPolicy(text), r.Author, r.Note, r.SetAt.UTC()}, nil
+	return Policy{r.Entity, r.Version, schema.RetryPolicy(text), r.Author, r.Note, r.SetAt.UTC()}, nil
 }
 
 // CurrentPolicies returns the policies in force by entity. An entity that is absent
@@ -94,9 +94,9 @@ func (s *Store) policies(query *gorm.DB) ([]Policy, error) {
 
 // SetPolicy makes p the policy in force of an entity, as the version after expected,
 // and audits it. It fails with [ErrPolicyChanged] if expected is not the current
-// version (0: none was set yet), and with an [afterwrite.InvalidError] on a policy
+// version (0: none was set yet), and with an [schema.InvalidError] on a policy
 // that is out of bounds.
-func (s *Store) SetPolicy(ctx context.Context, entity string, expected int64, p afterwrite.RetryPolicy, by Actor, note string) (Policy, error) {
+func (s *Store) SetPolicy(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by Actor, note string) (Policy, error) {
 	if err := errors.Join(p.Check(), plain("note", note)); err != nil {
 		return Policy{}, err
 	}
@@ -122,7 +122,7 @@ func (s *Store) insertPolicy(db *gorm.DB, row policyRow, by Actor) error {
 		return &ownError{ErrPolicyChanged}
 	}
 	err = db.Table("afterwrite_policies").Create(&row).Error
-	if r, ok := s.dialect.classify(err); ok && r.Kind == afterwrite.KindUnique {
+	if r, ok := s.dialect.classify(err); ok && r.Kind == schema.KindUnique {
 		return &ownError{ErrPolicyChanged} // at the same moment
 	}
 	if err != nil {

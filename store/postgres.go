@@ -19,7 +19,7 @@ import (
 	gormpostgres "gorm.io/driver/postgres"
 	"gorm.io/gorm"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // postgres is the dialect of PostgreSQL. Values travel as text that the server
@@ -97,51 +97,51 @@ func (d *postgres) connectors() (writing, reading driver.Connector) {
 const maxVarchar = 10_485_760
 
 // columnType spells the types as format_type does, so that a table can be compared.
-func (*postgres) columnType(f *afterwrite.Field) string {
+func (*postgres) columnType(f *schema.Field) string {
 	switch f.Type {
-	case afterwrite.String:
+	case schema.String:
 		if f.MaxLength > 0 && f.MaxLength <= maxVarchar {
 			return fmt.Sprintf("character varying(%d)", f.MaxLength)
 		}
-	case afterwrite.Int:
+	case schema.Int:
 		return "bigint"
-	case afterwrite.Float:
+	case schema.Float:
 		return "double precision"
-	case afterwrite.Decimal:
+	case schema.Decimal:
 		return fmt.Sprintf("numeric(%d,%d)", f.Precision, f.Scale)
-	case afterwrite.Bool:
+	case schema.Bool:
 		return "boolean"
-	case afterwrite.Time:
+	case schema.Time:
 		return "timestamp with time zone"
-	case afterwrite.JSON:
+	case schema.JSON:
 		return "json" // jsonb would not keep the text
-	case afterwrite.Bytes:
+	case schema.Bytes:
 		return "bytea"
-	case afterwrite.UUID:
+	case schema.UUID:
 		return "uuid"
 	}
 	return "text"
 }
 
-func (*postgres) idType(id afterwrite.ID) string {
+func (*postgres) idType(id schema.ID) string {
 	switch id.Type {
-	case afterwrite.Int:
+	case schema.Int:
 		return "bigint"
-	case afterwrite.UUID:
+	case schema.UUID:
 		return "uuid"
 	}
 	return `text COLLATE "C"` // ids are ordered, and told apart, by their bytes
 }
 
-func (*postgres) slot(t afterwrite.FieldType) slot {
-	if t == afterwrite.Bytes {
+func (*postgres) slot(t schema.FieldType) slot {
+	if t == schema.Bytes {
 		return bytesSlot
 	}
 	return textSlot
 }
 
-func (*postgres) equal(column string, t afterwrite.FieldType) string {
-	if t == afterwrite.JSON {
+func (*postgres) equal(column string, t schema.FieldType) string {
+	if t == schema.JSON {
 		return column + "::text = ?" // json has no equality
 	}
 	return column + " = ?"
@@ -213,7 +213,7 @@ func (*postgres) inspect(db *gorm.DB, table string) (shape, error) {
 	return s, err
 }
 
-func (*postgres) uniqueColumn(db *gorm.DB, table string, r afterwrite.Refusal) (string, error) {
+func (*postgres) uniqueColumn(db *gorm.DB, table string, r schema.Refusal) (string, error) {
 	var columns []string
 	err := db.Raw(`SELECT a.attname FROM pg_index i
 		JOIN pg_class c ON c.oid = i.indexrelid
@@ -227,7 +227,7 @@ func (*postgres) uniqueColumn(db *gorm.DB, table string, r afterwrite.Refusal) (
 	return columns[0], nil
 }
 
-func (*postgres) foreignKeys(db *gorm.DB, table string, r afterwrite.Refusal) ([]foreignKey, error) {
+func (*postgres) foreignKeys(db *gorm.DB, table string, r schema.Refusal) ([]foreignKey, error) {
 	var keys []foreignKey
 	err := db.Raw(`SELECT a.attname AS "column", f.confrelid::regclass::text AS ref_table, b.attname AS ref_column,
 			f.confrelid = f.conrelid AS self
@@ -293,14 +293,14 @@ func (*postgres) within(d time.Duration) string {
 	return "SET LOCAL statement_timeout = " + milliseconds(d)
 }
 
-func (*postgres) classify(err error) (afterwrite.Refusal, bool) {
+func (*postgres) classify(err error) (schema.Refusal, bool) {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
-		return afterwrite.Refusal{}, false
+		return schema.Refusal{}, false
 	}
 	kind, ok := postgresKind(e.Code)
 	if !ok {
-		return afterwrite.Refusal{}, false
+		return schema.Refusal{}, false
 	}
 	// Not the detail: it holds the values, and would make every message its own group.
 	return refusal(kind, e.ConstraintName, e.ColumnName, e.Message), true
@@ -308,21 +308,21 @@ func (*postgres) classify(err error) (afterwrite.Refusal, bool) {
 
 // postgresKinds are the codes that say what the record did wrong:
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
-var postgresKinds = map[string]afterwrite.Kind{
-	"23505": afterwrite.KindUnique,
-	"23503": afterwrite.KindForeignKey, "23001": afterwrite.KindForeignKey,
-	"23502": afterwrite.KindNotNull, "22004": afterwrite.KindNotNull,
-	"23514": afterwrite.KindCheck, "23P01": afterwrite.KindCheck, "44000": afterwrite.KindCheck, "23000": afterwrite.KindCheck,
-	"22001": afterwrite.KindRange, "22003": afterwrite.KindRange, "22008": afterwrite.KindRange, "22015": afterwrite.KindRange,
-	"54000": afterwrite.KindRange, // the row or an index entry is too large
-	"22P02": afterwrite.KindType, "22P03": afterwrite.KindType, "22P05": afterwrite.KindType, "22007": afterwrite.KindType,
-	"22021": afterwrite.KindType, "22018": afterwrite.KindType, "22032": afterwrite.KindType,
+var postgresKinds = map[string]schema.Kind{
+	"23505": schema.KindUnique,
+	"23503": schema.KindForeignKey, "23001": schema.KindForeignKey,
+	"23502": schema.KindNotNull, "22004": schema.KindNotNull,
+	"23514": schema.KindCheck, "23P01": schema.KindCheck, "44000": schema.KindCheck, "23000": schema.KindCheck,
+	"22001": schema.KindRange, "22003": schema.KindRange, "22008": schema.KindRange, "22015": schema.KindRange,
+	"54000": schema.KindRange, // the row or an index entry is too large
+	"22P02": schema.KindType, "22P03": schema.KindType, "22P05": schema.KindType, "22007": schema.KindType,
+	"22021": schema.KindType, "22018": schema.KindType, "22032": schema.KindType,
 }
 
 // postgresKind goes by SQLSTATE alone. The classes of a statement's own errors (data,
 // cardinality, triggers and functions of the user's) are refusals; everything else,
 // known or not, is the database's trouble and not the record's.
-func postgresKind(code string) (afterwrite.Kind, bool) {
+func postgresKind(code string) (schema.Kind, bool) {
 	if len(code) != 5 {
 		return "", false
 	}
@@ -331,7 +331,7 @@ func postgresKind(code string) (afterwrite.Kind, bool) {
 	}
 	switch code[:2] {
 	case "09", "20", "21", "22", "23", "27", "2F", "38", "39", "54", "P0":
-		return afterwrite.KindPoison, true
+		return schema.KindPoison, true
 	}
 	return "", false
 }

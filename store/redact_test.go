@@ -7,18 +7,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // quoting is an entity whose table refuses records in messages that quote their secrets.
-func quoting(t *testing.T, url string) (*bench, *afterwrite.Entity) {
+func quoting(t *testing.T, url string) (*bench, *schema.Entity) {
 	t.Helper()
-	e := entity(t, "card", afterwrite.String,
-		afterwrite.Field{Name: "name", Type: afterwrite.String},
-		afterwrite.Field{Name: "number", Type: afterwrite.String, Redact: true},
-		afterwrite.Field{Name: "pin", Type: afterwrite.Int, Redact: true})
-	b := setup(t, url, []*afterwrite.Entity{e})
+	e := entity(t, "card", schema.String,
+		schema.Field{Name: "name", Type: schema.String},
+		schema.Field{Name: "number", Type: schema.String, Redact: true},
+		schema.Field{Name: "pin", Type: schema.Int, Redact: true})
+	b := setup(t, url, []*schema.Entity{e})
 	if b.Dialect() == "postgres" {
 		b.exec(`CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			IF NEW.name = 'locked' THEN RAISE EXCEPTION '% with pin % of bad is not welcome', NEW.number, NEW.pin USING ERRCODE = '40P01'; END IF;
@@ -33,7 +33,7 @@ func quoting(t *testing.T, url string) (*bench, *afterwrite.Entity) {
 	return b, e
 }
 
-func card(id, name, number, pin string) afterwrite.Change {
+func card(id, name, number, pin string) schema.Change {
 	return put(id, `"`+name+`"`, `"`+number+`"`, pin)
 }
 
@@ -41,7 +41,7 @@ func card(id, name, number, pin string) afterwrite.Change {
 func TestRefusalsTellNoSecrets(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b, e := quoting(t, url)
-		some := []afterwrite.Change{card("a", "good", "4000-1111", "1234"), card("b", "bad", "4000-2222", "31337"), card("c", "bad", "4000-3333", "424242"), card("d", "good", "4000-4444", "99")}
+		some := []schema.Change{card("a", "good", "4000-1111", "1234"), card("b", "bad", "4000-2222", "31337"), card("c", "bad", "4000-3333", "424242"), card("d", "good", "4000-4444", "99")}
 		flushed, err := b.Flush(t.Context(), e, 0, batch(some...))
 		if err != nil {
 			// SQLite has no code of its own for what its functions refuse.
@@ -55,7 +55,7 @@ func TestRefusalsTellNoSecrets(t *testing.T) {
 			requireNoSecrets(t, r.Refusal.Message)
 		}
 
-		_, err = b.Through(t.Context(), e, "b", func(context.Context, afterwrite.Row) (afterwrite.Change, error) { return some[1], nil })
+		_, err = b.Through(t.Context(), e, "b", func(context.Context, schema.Row) (schema.Change, error) { return some[1], nil })
 		require.Error(t, err)
 		requireNoSecrets(t, err.Error())
 		if b.Dialect() == "postgres" {

@@ -12,19 +12,19 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 func email(n int) string { return fmt.Sprintf(`"u%d@example.com"`, n) }
 
 // accounts are n changes with an email each.
-func accounts(n int) []afterwrite.Change {
-	changes := make([]afterwrite.Change, n)
+func accounts(n int) []schema.Change {
+	changes := make([]schema.Change, n)
 	for i := range changes {
 		changes[i] = put(fmt.Sprintf("u%04d", i), email(i), strconv.Itoa(i))
-		changes[i].Version = afterwrite.Version(i + 1)
+		changes[i].Version = schema.Version(i + 1)
 	}
 	return changes
 }
@@ -33,13 +33,13 @@ func accounts(n int) []afterwrite.Change {
 func TestI5OneOf500Refused(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
+		b := setup(t, url, []*schema.Entity{e})
 		b.flush(e, put("owner", email(250), "1"))
 		flushed := b.flush(e, accounts(500)...)
 		require.Len(t, flushed.Persisted, 499)
 		require.Equal(t, []string{"u0250"}, refusedIDs(flushed))
 		r := flushed.Refused[0].Refusal
-		require.Equal(t, afterwrite.KindUnique, r.Kind)
+		require.Equal(t, schema.KindUnique, r.Kind)
 		require.Equal(t, "uq_accounts_email", r.Constraint)
 		require.NotEmpty(t, r.Message)
 		require.NotContains(t, r.Message, "u250@", "the value stays out of the message")
@@ -50,8 +50,8 @@ func TestI5OneOf500Refused(t *testing.T) {
 func TestI5TenPercentUnique(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
-		var owners []afterwrite.Change
+		b := setup(t, url, []*schema.Entity{e})
+		var owners []schema.Change
 		for i := range 50 {
 			owners = append(owners, put("owner"+strconv.Itoa(i), email(i*10), "1"))
 		}
@@ -60,7 +60,7 @@ func TestI5TenPercentUnique(t *testing.T) {
 		require.Len(t, flushed.Persisted, 450)
 		require.Len(t, flushed.Refused, 50)
 		for _, r := range flushed.Refused {
-			require.Equal(t, afterwrite.KindUnique, r.Refusal.Kind)
+			require.Equal(t, schema.KindUnique, r.Refusal.Kind)
 			require.True(t, strings.HasSuffix(r.ID, "0"))
 		}
 	})
@@ -69,28 +69,28 @@ func TestI5TenPercentUnique(t *testing.T) {
 // TestUniqueValuesMove: what a neighbour gives up in the same batch is free.
 func TestUniqueValuesMove(t *testing.T) {
 	batches := map[string]struct {
-		batch   []afterwrite.Change
+		batch   []schema.Change
 		refused []string
 	}{
-		"swap":             {[]afterwrite.Change{put("a", email(2), "1"), put("b", email(1), "1")}, nil},
-		"rotate":           {[]afterwrite.Change{put("a", email(2), "1"), put("b", email(3), "1"), put("c", email(1), "1")}, nil},
-		"chain":            {[]afterwrite.Change{put("a", email(2), "1"), put("b", email(3), "1"), put("c", email(9), "1")}, nil},
-		"deleted owner":    {[]afterwrite.Change{put("d", email(1), "1"), del("a")}, nil},
-		"owner lets go":    {[]afterwrite.Change{put("d", email(1), "1"), put("a", "null", "1")}, nil},
-		"owner keeps":      {[]afterwrite.Change{put("d", email(1), "1"), put("a", email(1), "2")}, []string{"d"}},
-		"wanted twice":     {[]afterwrite.Change{put("d", email(7), "1"), put("e", email(7), "1")}, []string{"e"}},
-		"swap and refusal": {[]afterwrite.Change{put("a", email(2), "1"), put("b", email(1), "1"), put("d", email(3), "1")}, []string{"d"}},
+		"swap":             {[]schema.Change{put("a", email(2), "1"), put("b", email(1), "1")}, nil},
+		"rotate":           {[]schema.Change{put("a", email(2), "1"), put("b", email(3), "1"), put("c", email(1), "1")}, nil},
+		"chain":            {[]schema.Change{put("a", email(2), "1"), put("b", email(3), "1"), put("c", email(9), "1")}, nil},
+		"deleted owner":    {[]schema.Change{put("d", email(1), "1"), del("a")}, nil},
+		"owner lets go":    {[]schema.Change{put("d", email(1), "1"), put("a", "null", "1")}, nil},
+		"owner keeps":      {[]schema.Change{put("d", email(1), "1"), put("a", email(1), "2")}, []string{"d"}},
+		"wanted twice":     {[]schema.Change{put("d", email(7), "1"), put("e", email(7), "1")}, []string{"e"}},
+		"swap and refusal": {[]schema.Change{put("a", email(2), "1"), put("b", email(1), "1"), put("d", email(3), "1")}, []string{"d"}},
 	}
 	onEach(t, func(t *testing.T, url string) {
 		for name, test := range batches {
-			e := entity(t, "move_"+strings.ReplaceAll(name, " ", "_"), afterwrite.String,
-				afterwrite.Field{Name: "email", Type: afterwrite.String, Unique: true},
-				afterwrite.Field{Name: "age", Type: afterwrite.Int})
-			b := setup(t, url, []*afterwrite.Entity{e})
+			e := entity(t, "move_"+strings.ReplaceAll(name, " ", "_"), schema.String,
+				schema.Field{Name: "email", Type: schema.String, Unique: true},
+				schema.Field{Name: "age", Type: schema.Int})
+			b := setup(t, url, []*schema.Entity{e})
 			b.flush(e, put("a", email(1), "0"), put("b", email(2), "0"), put("c", email(3), "0"))
 			test.batch = slices.Clone(test.batch)
 			for i := range test.batch {
-				test.batch[i].Version = afterwrite.Version(10 + i)
+				test.batch[i].Version = schema.Version(10 + i)
 			}
 			flushed := b.flush(e, test.batch...)
 			require.Equal(t, append([]string{}, test.refused...), refusedIDs(flushed), name)
@@ -105,50 +105,50 @@ func TestUniqueValuesMove(t *testing.T) {
 // TestRequiredUniqueValuesSwap: without NULL to pass through.
 func TestRequiredUniqueValuesSwap(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		e := entity(t, "seat", afterwrite.Int, afterwrite.Field{Name: "holder", Type: afterwrite.Text, Required: true, Unique: true})
-		b := setup(t, url, []*afterwrite.Entity{e})
+		e := entity(t, "seat", schema.Int, schema.Field{Name: "holder", Type: schema.Text, Required: true, Unique: true})
+		b := setup(t, url, []*schema.Entity{e})
 		b.flush(e, put("1", `"ann"`), put("2", `"bob"`))
 		require.Empty(t, b.flush(e, put("1", `"bob"`), put("2", `"ann"`)).Refused)
-		require.Equal(t, map[string]afterwrite.Values{"1": {`"bob"`}, "2": {`"ann"`}}, b.load(e, "1", "2"))
+		require.Equal(t, map[string]schema.Values{"1": {`"bob"`}, "2": {`"ann"`}}, b.load(e, "1", "2"))
 	})
 }
 
 // Values of any type and length can be exchanged, where a column must have one.
 func TestRequiredUniqueValuesOfAnyTypeSwap(t *testing.T) {
 	fields := map[string]struct {
-		afterwrite.Field
+		schema.Field
 		one, other string
 	}{
-		"int":     {afterwrite.Field{Type: afterwrite.Int}, "1", "2"},
-		"short":   {afterwrite.Field{Type: afterwrite.String, MaxLength: 8}, `"ann"`, `"bob"`},
-		"uuid":    {afterwrite.Field{Type: afterwrite.UUID}, `"00000000-0000-4000-8000-000000000001"`, `"00000000-0000-4000-8000-000000000002"`},
-		"time":    {afterwrite.Field{Type: afterwrite.Time}, `"2026-01-01T00:00:00Z"`, `"2026-01-02T00:00:00Z"`},
-		"float":   {afterwrite.Field{Type: afterwrite.Float}, "0.5", "1.5"},
-		"decimal": {afterwrite.Field{Type: afterwrite.Decimal, Precision: 6, Scale: 2}, `"1.00"`, `"2.00"`},
-		"whole":   {afterwrite.Field{Type: afterwrite.Decimal, Precision: 30, Scale: 0}, `"1"`, `"2"`},
-		"part":    {afterwrite.Field{Type: afterwrite.Decimal, Precision: 8, Scale: 8}, `"0.10000000"`, `"0.20000000"`},
-		"bytes":   {afterwrite.Field{Type: afterwrite.Bytes, MaxLength: 4}, `"AQ=="`, `"Ag=="`},
+		"int":     {schema.Field{Type: schema.Int}, "1", "2"},
+		"short":   {schema.Field{Type: schema.String, MaxLength: 8}, `"ann"`, `"bob"`},
+		"uuid":    {schema.Field{Type: schema.UUID}, `"00000000-0000-4000-8000-000000000001"`, `"00000000-0000-4000-8000-000000000002"`},
+		"time":    {schema.Field{Type: schema.Time}, `"2026-01-01T00:00:00Z"`, `"2026-01-02T00:00:00Z"`},
+		"float":   {schema.Field{Type: schema.Float}, "0.5", "1.5"},
+		"decimal": {schema.Field{Type: schema.Decimal, Precision: 6, Scale: 2}, `"1.00"`, `"2.00"`},
+		"whole":   {schema.Field{Type: schema.Decimal, Precision: 30, Scale: 0}, `"1"`, `"2"`},
+		"part":    {schema.Field{Type: schema.Decimal, Precision: 8, Scale: 8}, `"0.10000000"`, `"0.20000000"`},
+		"bytes":   {schema.Field{Type: schema.Bytes, MaxLength: 4}, `"AQ=="`, `"Ag=="`},
 	}
 	onEach(t, func(t *testing.T, url string) {
 		for name, test := range fields {
 			test.Name, test.Required, test.Unique = "held", true, true
-			e := entity(t, "swap_"+name, afterwrite.Int, test.Field)
-			b := setup(t, url, []*afterwrite.Entity{e})
+			e := entity(t, "swap_"+name, schema.Int, test.Field)
+			b := setup(t, url, []*schema.Entity{e})
 			b.flush(e, put("1", test.one), put("2", test.other))
 			require.Empty(t, b.flush(e, put("1", test.other), put("2", test.one)).Refused, name)
-			require.Equal(t, map[string]afterwrite.Values{"1": {test.other}, "2": {test.one}}, b.load(e, "1", "2"), name)
+			require.Equal(t, map[string]schema.Values{"1": {test.other}, "2": {test.one}}, b.load(e, "1", "2"), name)
 		}
 	})
 }
 
 // strict is an entity whose table the test makes itself, with every constraint.
-func strict(t testing.TB, url string) (*bench, *afterwrite.Entity) {
-	e := entity(t, "item", afterwrite.String,
-		afterwrite.Field{Name: "name", Type: afterwrite.Text, Unique: true},
-		afterwrite.Field{Name: "parent", Type: afterwrite.String},
-		afterwrite.Field{Name: "stock", Type: afterwrite.Int},
-		afterwrite.Field{Name: "label", Type: afterwrite.Text})
-	b := open(t, url, []*afterwrite.Entity{e})
+func strict(t testing.TB, url string) (*bench, *schema.Entity) {
+	e := entity(t, "item", schema.String,
+		schema.Field{Name: "name", Type: schema.Text, Unique: true},
+		schema.Field{Name: "parent", Type: schema.String},
+		schema.Field{Name: "stock", Type: schema.Int},
+		schema.Field{Name: "label", Type: schema.Text})
+	b := open(t, url, []*schema.Entity{e})
 	if b.Dialect() == "postgres" {
 		b.exec(`CREATE TABLE parents (id text PRIMARY KEY);
 			CREATE FUNCTION angry() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -172,7 +172,7 @@ func strict(t testing.TB, url string) (*bench, *afterwrite.Entity) {
 	return b, e
 }
 
-func item(id, name, parent, stock, label string) afterwrite.Change {
+func item(id, name, parent, stock, label string) schema.Change {
 	return put(id, name, parent, stock, label)
 }
 
@@ -183,42 +183,42 @@ func TestRefusalKinds(t *testing.T) {
 		b, e := strict(t, url)
 		b.flush(e, item("owner", `"taken"`, "null", "1", `"x"`))
 		cases := []struct {
-			kind               afterwrite.Kind
+			kind               schema.Kind
 			constraint, column string
-			bad                afterwrite.Change
+			bad                schema.Change
 		}{
-			{afterwrite.KindUnique, "uq_items_name", "name", item("bad", `"taken"`, "null", "1", `"x"`)},
-			{afterwrite.KindForeignKey, "items_parent_fkey", "parent", item("bad", "null", `"nobody"`, "1", `"x"`)},
-			{afterwrite.KindNotNull, "", "label", item("bad", "null", "null", "1", "null")},
-			{afterwrite.KindCheck, "stock_positive", "", item("bad", "null", "null", "-1", `"x"`)},
-			{afterwrite.KindRange, "", "", item("bad", "null", "null", "1", `"far too long for it"`)},
-			{afterwrite.KindPoison, "", "", item("bad", "null", "null", "1", `"angry"`)},
+			{schema.KindUnique, "uq_items_name", "name", item("bad", `"taken"`, "null", "1", `"x"`)},
+			{schema.KindForeignKey, "items_parent_fkey", "parent", item("bad", "null", `"nobody"`, "1", `"x"`)},
+			{schema.KindNotNull, "", "label", item("bad", "null", "null", "1", "null")},
+			{schema.KindCheck, "stock_positive", "", item("bad", "null", "null", "-1", `"x"`)},
+			{schema.KindRange, "", "", item("bad", "null", "null", "1", `"far too long for it"`)},
+			{schema.KindPoison, "", "", item("bad", "null", "null", "1", `"angry"`)},
 		}
 		if b.Dialect() == "postgres" {
 			cases = append(cases, struct {
-				kind               afterwrite.Kind
+				kind               schema.Kind
 				constraint, column string
-				bad                afterwrite.Change
-			}{afterwrite.KindRange, "", "", item("bad", "null", "null", "2147483648", `"x"`)})
+				bad                schema.Change
+			}{schema.KindRange, "", "", item("bad", "null", "null", "2147483648", `"x"`)})
 			cases = append(cases, struct {
-				kind               afterwrite.Kind
+				kind               schema.Kind
 				constraint, column string
-				bad                afterwrite.Change
-			}{afterwrite.KindRange, "", "", item("bad", incompressible(), "null", "1", `"x"`)})
+				bad                schema.Change
+			}{schema.KindRange, "", "", item("bad", incompressible(), "null", "1", `"x"`)})
 		}
 		for n, c := range cases {
 			for _, neighbours := range []int{0, 1, 20} {
-				var changes []afterwrite.Change
+				var changes []schema.Change
 				for i := range neighbours {
 					changes = append(changes, item(fmt.Sprintf("n%d-%d-%d", n, neighbours, i), "null", `"p"`, "1", `"x"`))
 				}
 				at := neighbours / 2
-				changes = append(changes[:at:at], append([]afterwrite.Change{c.bad}, changes[at:]...)...)
+				changes = append(changes[:at:at], append([]schema.Change{c.bad}, changes[at:]...)...)
 				flushed := b.flush(e, changes...)
 				require.Equal(t, []string{"bad"}, refusedIDs(flushed), "%s %v", c.kind, flushed.Refused)
 				r := flushed.Refused[0].Refusal
 				require.Equal(t, c.kind, r.Kind, "%+v", r)
-				if b.Dialect() == "postgres" || c.kind != afterwrite.KindForeignKey {
+				if b.Dialect() == "postgres" || c.kind != schema.KindForeignKey {
 					require.Equal(t, c.constraint, r.Constraint, "%+v", r)
 				}
 				if c.column != "" {
@@ -242,8 +242,8 @@ func incompressible() string {
 
 func TestRefusedType(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		e := entity(t, "loose", afterwrite.String, afterwrite.Field{Name: "n", Type: afterwrite.Text})
-		b := open(t, url, []*afterwrite.Entity{e})
+		e := entity(t, "loose", schema.String, schema.Field{Name: "n", Type: schema.Text})
+		b := open(t, url, []*schema.Entity{e})
 		if b.Dialect() == "postgres" {
 			b.exec(`CREATE TABLE looses (id text PRIMARY KEY, n integer)`)
 		} else {
@@ -253,8 +253,8 @@ func TestRefusedType(t *testing.T) {
 		require.NoError(t, err)
 		flushed := b.flush(e, put("a", `"12"`), put("bad", `"twelve"`), put("c", `"13"`))
 		require.Equal(t, []string{"bad"}, refusedIDs(flushed))
-		require.Equal(t, afterwrite.KindType, flushed.Refused[0].Refusal.Kind)
-		require.Equal(t, afterwrite.Values{`"13"`}, b.load(e, "c")["c"])
+		require.Equal(t, schema.KindType, flushed.Refused[0].Refusal.Kind)
+		require.Equal(t, schema.Values{`"13"`}, b.load(e, "c")["c"])
 	})
 }
 
@@ -262,7 +262,7 @@ func TestRefusedType(t *testing.T) {
 func TestManyForeignKeys(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b, e := strict(t, url)
-		var changes []afterwrite.Change
+		var changes []schema.Change
 		for i := range 200 {
 			parent := `"p"`
 			if i%10 == 0 {
@@ -281,9 +281,9 @@ func TestManyKindsAtOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b, e := strict(t, url)
 		b.flush(e, item("owner", `"taken"`, "null", "1", `"x"`))
-		want := map[string]afterwrite.Kind{}
-		var changes []afterwrite.Change
-		add := func(kind afterwrite.Kind, name, parent, stock, label string) {
+		want := map[string]schema.Kind{}
+		var changes []schema.Change
+		add := func(kind schema.Kind, name, parent, stock, label string) {
 			id := strconv.Itoa(len(changes))
 			changes = append(changes, item(id, name, parent, stock, label))
 			if kind != "" {
@@ -292,14 +292,14 @@ func TestManyKindsAtOnce(t *testing.T) {
 		}
 		for range 10 {
 			add("", "null", `"p"`, "1", `"x"`)
-			add(afterwrite.KindCheck, "null", "null", "-5", `"x"`)
+			add(schema.KindCheck, "null", "null", "-5", `"x"`)
 			add("", "null", "null", "1", `"y"`)
-			add(afterwrite.KindUnique, `"taken"`, "null", "1", `"x"`)
-			add(afterwrite.KindNotNull, "null", "null", "1", "null")
-			add(afterwrite.KindForeignKey, "null", `"q"`, "1", `"x"`)
-			add(afterwrite.KindPoison, "null", "null", "1", `"angry"`)
+			add(schema.KindUnique, `"taken"`, "null", "1", `"x"`)
+			add(schema.KindNotNull, "null", "null", "1", "null")
+			add(schema.KindForeignKey, "null", `"q"`, "1", `"x"`)
+			add(schema.KindPoison, "null", "null", "1", `"angry"`)
 		}
-		got := map[string]afterwrite.Kind{}
+		got := map[string]schema.Kind{}
 		for _, r := range b.flush(e, changes...).Refused {
 			got[r.ID] = r.Refusal.Kind
 		}
@@ -311,13 +311,13 @@ func TestManyKindsAtOnce(t *testing.T) {
 func TestDeletionsRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		_, items := strict(t, url)
-		parents := entity(t, "parent", afterwrite.String, afterwrite.Field{Name: "note", Type: afterwrite.Text})
-		b := setup(t, url, []*afterwrite.Entity{parents, items})
+		parents := entity(t, "parent", schema.String, schema.Field{Name: "note", Type: schema.Text})
+		b := setup(t, url, []*schema.Entity{parents, items})
 		b.flush(parents, put("q", "null"), put("r", "null"))
 		b.flush(items, item("child", "null", `"q"`, "1", `"x"`))
 		flushed := b.flush(parents, del("p"), del("q"), del("r"), del("never"))
 		require.Equal(t, []string{"q"}, refusedIDs(flushed))
-		require.Equal(t, afterwrite.KindForeignKey, flushed.Refused[0].Refusal.Kind)
+		require.Equal(t, schema.KindForeignKey, flushed.Refused[0].Refusal.Kind)
 		require.Len(t, b.load(parents, "p", "q", "r"), 1)
 	})
 }
@@ -325,26 +325,26 @@ func TestDeletionsRefused(t *testing.T) {
 // TestRefusedAtCommit: deferred constraints are found out by transactions.
 func TestRefusedAtCommit(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		e := entity(t, "node", afterwrite.String, afterwrite.Field{Name: "above", Type: afterwrite.String})
-		b := open(t, url, []*afterwrite.Entity{e})
+		e := entity(t, "node", schema.String, schema.Field{Name: "above", Type: schema.String})
+		b := open(t, url, []*schema.Entity{e})
 		b.exec(`CREATE TABLE nodes (id text PRIMARY KEY, above text REFERENCES nodes (id) DEFERRABLE INITIALLY DEFERRED)`)
 		_, err := b.Migrate(t.Context(), false)
 		require.NoError(t, err)
-		var changes []afterwrite.Change
+		var changes []schema.Change
 		for i := range 20 {
 			changes = append(changes, put(strconv.Itoa(i), "null"))
 		}
-		changes[3].Values = afterwrite.Values{`"nobody"`}
-		changes[17].Values = afterwrite.Values{`"nobody either"`}
+		changes[3].Values = schema.Values{`"nobody"`}
+		changes[17].Values = schema.Values{`"nobody either"`}
 		reads := 0
-		flushed, err := b.Flush(t.Context(), e, 0, func(context.Context) ([]afterwrite.Change, error) {
+		flushed, err := b.Flush(t.Context(), e, 0, func(context.Context) ([]schema.Change, error) {
 			reads++
 			return changes, nil
 		})
 		require.NoError(t, err)
 		require.ElementsMatch(t, []string{"3", "17"}, refusedIDs(flushed))
 		require.Len(t, flushed.Persisted, 18)
-		require.Equal(t, afterwrite.KindForeignKey, flushed.Refused[0].Refusal.Kind)
+		require.Equal(t, schema.KindForeignKey, flushed.Refused[0].Refusal.Kind)
 		require.Equal(t, "above", flushed.Refused[0].Refusal.Column)
 		require.Greater(t, reads, 2, "each transaction reads for itself")
 		require.Len(t, b.load(e, ids(changes)...), 18)
@@ -354,8 +354,8 @@ func TestRefusedAtCommit(t *testing.T) {
 // TestParentAndChildInOneBatch: a table that refers to itself, in the worst order.
 func TestParentAndChildInOneBatch(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		e := entity(t, "node", afterwrite.String, afterwrite.Field{Name: "above", Type: afterwrite.String})
-		b := open(t, url, []*afterwrite.Entity{e})
+		e := entity(t, "node", schema.String, schema.Field{Name: "above", Type: schema.String})
+		b := open(t, url, []*schema.Entity{e})
 		b.exec(`CREATE TABLE nodes (id text PRIMARY KEY, above text REFERENCES nodes (id))`)
 		_, err := b.Migrate(t.Context(), false)
 		require.NoError(t, err)
@@ -375,7 +375,7 @@ func TestIsolate(t *testing.T) {
 		flushed, err := b.Isolate(t.Context(), e, 0, read)
 		require.NoError(t, err)
 		require.Equal(t, []string{"bad"}, refusedIDs(flushed))
-		require.Equal(t, afterwrite.KindPoison, flushed.Refused[0].Refusal.Kind)
+		require.Equal(t, schema.KindPoison, flushed.Refused[0].Refusal.Kind)
 		require.Equal(t, []string{"a", "c"}, ids(flushed.Persisted))
 
 		b.exec("DROP TABLE items")
@@ -390,7 +390,7 @@ func TestIsolate(t *testing.T) {
 func TestIsolationStopsInTime(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b, e := strict(t, url)
-		open := map[string]afterwrite.Change{}
+		open := map[string]schema.Change{}
 		for i := range 3000 {
 			c := item(strconv.Itoa(i), "null", "null", strconv.Itoa(-(i % 2)), `"x"`)
 			open[c.ID] = c
@@ -410,7 +410,7 @@ func TestIsolationStopsInTime(t *testing.T) {
 				delete(open, c.ID)
 			}
 			for _, r := range flushed.Refused {
-				require.Equal(t, afterwrite.KindCheck, r.Refusal.Kind)
+				require.Equal(t, schema.KindCheck, r.Refusal.Kind)
 				delete(open, r.ID)
 			}
 			persisted, refused = persisted+len(flushed.Persisted), refused+len(flushed.Refused)

@@ -8,7 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Retried marks open letters as sent back and returns how many were open. They stay
@@ -67,12 +67,12 @@ func touchSome(db *gorm.DB, action string, numbers []int64, by Actor, set string
 type OpenLetter struct {
 	Number  int64
 	ID      string
-	Version afterwrite.Version
+	Version schema.Version
 }
 
 // OpenLetters returns the open letters of an entity with numbers above after, in
 // their order, limit at most. The sweeper walks them to close what was overtaken.
-func (s *Store) OpenLetters(ctx context.Context, e *afterwrite.Entity, after int64, limit int) ([]OpenLetter, error) {
+func (s *Store) OpenLetters(ctx context.Context, e *schema.Entity, after int64, limit int) ([]OpenLetter, error) {
 	defer s.metrics.time("letters")()
 	var open []OpenLetter
 	err := s.read(ctx).Raw(`SELECT number, id, version FROM afterwrite_dead_letters

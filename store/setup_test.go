@@ -12,8 +12,8 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "github.com/mattn/go-sqlite3"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -37,7 +37,7 @@ func onEach(t *testing.T, fn func(t *testing.T, url string)) {
 	})
 }
 
-func open(t testing.TB, url string, entities []*afterwrite.Entity, options ...option) *bench {
+func open(t testing.TB, url string, entities []*schema.Entity, options ...option) *bench {
 	t.Helper()
 	faults := new(testkit.SQLFaults)
 	cfg := store.Config{URL: url, Wrap: faults.Wrap, Log: testkit.Logger(t)}
@@ -50,7 +50,7 @@ func open(t testing.TB, url string, entities []*afterwrite.Entity, options ...op
 	return &bench{s, t, url, faults}
 }
 
-func setup(t testing.TB, url string, entities []*afterwrite.Entity, options ...option) *bench {
+func setup(t testing.TB, url string, entities []*schema.Entity, options ...option) *bench {
 	t.Helper()
 	b := open(t, url, entities, options...)
 	_, err := b.Migrate(t.Context(), false)
@@ -72,7 +72,7 @@ func (b *bench) exec(statement string, args ...any) {
 	require.NoError(b.t, err)
 }
 
-func (b *bench) flush(e *afterwrite.Entity, changes ...afterwrite.Change) store.Flushed {
+func (b *bench) flush(e *schema.Entity, changes ...schema.Change) store.Flushed {
 	b.t.Helper()
 	flushed, err := b.Flush(b.t.Context(), e, 0, batch(changes...))
 	require.NoError(b.t, err)
@@ -80,24 +80,24 @@ func (b *bench) flush(e *afterwrite.Entity, changes ...afterwrite.Change) store.
 	return flushed
 }
 
-func (b *bench) load(e *afterwrite.Entity, ids ...string) map[string]afterwrite.Values {
+func (b *bench) load(e *schema.Entity, ids ...string) map[string]schema.Values {
 	b.t.Helper()
 	rows, err := b.Load(b.t.Context(), e, ids)
 	require.NoError(b.t, err)
 	return rows
 }
 
-func batch(changes ...afterwrite.Change) store.Reader {
-	return func(context.Context) ([]afterwrite.Change, error) { return changes, nil }
+func batch(changes ...schema.Change) store.Reader {
+	return func(context.Context) ([]schema.Change, error) { return changes, nil }
 }
 
-func put(id string, values ...string) afterwrite.Change {
-	return afterwrite.Change{ID: id, Version: 1, Values: values}
+func put(id string, values ...string) schema.Change {
+	return schema.Change{ID: id, Version: 1, Values: values}
 }
 
-func del(id string) afterwrite.Change { return afterwrite.Change{ID: id, Version: 2, Deleted: true} }
+func del(id string) schema.Change { return schema.Change{ID: id, Version: 2, Deleted: true} }
 
-func ids(changes []afterwrite.Change) []string {
+func ids(changes []schema.Change) []string {
 	ids := []string{}
 	for _, c := range changes {
 		ids = append(ids, c.ID)
@@ -113,18 +113,18 @@ func refusedIDs(f store.Flushed) []string {
 	return ids
 }
 
-func entity(t testing.TB, name string, id afterwrite.FieldType, fields ...afterwrite.Field) *afterwrite.Entity {
+func entity(t testing.TB, name string, id schema.FieldType, fields ...schema.Field) *schema.Entity {
 	t.Helper()
-	e := &afterwrite.Entity{Name: name, Table: name + "s", ID: afterwrite.ID{Type: id}, Fields: fields}
+	e := &schema.Entity{Name: name, Table: name + "s", ID: schema.ID{Type: id}, Fields: fields}
 	require.NoError(t, e.Init())
 	return e
 }
 
 // account is an entity with a unique field and a required one.
-func account(t testing.TB) *afterwrite.Entity {
-	return entity(t, "account", afterwrite.String,
-		afterwrite.Field{Name: "email", Type: afterwrite.String, MaxLength: 320, Unique: true},
-		afterwrite.Field{Name: "age", Type: afterwrite.Int})
+func account(t testing.TB) *schema.Entity {
+	return entity(t, "account", schema.String,
+		schema.Field{Name: "email", Type: schema.String, MaxLength: 320, Unique: true},
+		schema.Field{Name: "age", Type: schema.Int})
 }
 
 func rawJSON(text string) json.RawMessage { return json.RawMessage(text) }

@@ -4,14 +4,14 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // complete gives records that were accepted before their entity got a field the value
 // that their row has, and the field's default where there is no row: nobody has written
 // that field, and its column may have been in use long before. It is called behind the lock
 // of the fence. A record whose row cannot be read is refused, for its value is not known.
-func (b *batch) complete(changes []afterwrite.Change) ([]afterwrite.Change, error) {
+func (b *batch) complete(changes []schema.Change) ([]schema.Change, error) {
 	var ids []string
 	for _, c := range changes {
 		if lacks(c) {
@@ -25,7 +25,7 @@ func (b *batch) complete(changes []afterwrite.Change) ([]afterwrite.Change, erro
 	if err != nil {
 		return nil, err
 	}
-	whole := make([]afterwrite.Change, 0, len(changes))
+	whole := make([]schema.Change, 0, len(changes))
 	for _, c := range changes {
 		if r, ok := unreadable[c.ID]; ok {
 			b.flushed.Refused = append(b.flushed.Refused, Refused{Change: c, Refusal: r})
@@ -39,10 +39,10 @@ func (b *batch) complete(changes []afterwrite.Change) ([]afterwrite.Change, erro
 	return whole, nil
 }
 
-func lacks(c afterwrite.Change) bool { return slices.Contains(c.Values, "") }
+func lacks(c schema.Change) bool { return slices.Contains(c.Values, "") }
 
 // entire is a record's values with those that it lacks, from its row; nil: it has none.
-func (t *table) entire(values, row afterwrite.Values) afterwrite.Values {
+func (t *table) entire(values, row schema.Values) schema.Values {
 	whole := slices.Clone(values)
 	for i, text := range values {
 		switch {
@@ -50,15 +50,15 @@ func (t *table) entire(values, row afterwrite.Values) afterwrite.Values {
 		case row != nil:
 			whole[i] = row[i]
 		default:
-			whole[i] = cmp.Or(t.entity.Fields[i].Default, afterwrite.Null)
+			whole[i] = cmp.Or(t.entity.Fields[i].Default, schema.Null)
 		}
 	}
 	return whole
 }
 
 // rowsOf reads the rows of ids, one by one where one of them cannot be read.
-func (b *batch) rowsOf(ids []string) (map[string]afterwrite.Values, map[string]afterwrite.Refusal, error) {
-	rows, unreadable := make(map[string]afterwrite.Values, len(ids)), map[string]afterwrite.Refusal{}
+func (b *batch) rowsOf(ids []string) (map[string]schema.Values, map[string]schema.Refusal, error) {
+	rows, unreadable := make(map[string]schema.Values, len(ids)), map[string]schema.Refusal{}
 	for some := range slices.Chunk(ids, b.table.ids) {
 		err := b.addRows(rows, some)
 		if Unavailable(err) {
@@ -73,14 +73,14 @@ func (b *batch) rowsOf(ids []string) (map[string]afterwrite.Values, map[string]a
 				return nil, nil, err
 			}
 			if err != nil {
-				unreadable[id] = refusal(afterwrite.KindType, "", "", err.Error())
+				unreadable[id] = refusal(schema.KindType, "", "", err.Error())
 			}
 		}
 	}
 	return rows, unreadable, nil
 }
 
-func (b *batch) addRows(rows map[string]afterwrite.Values, ids []string) error {
+func (b *batch) addRows(rows map[string]schema.Values, ids []string) error {
 	found, err := b.tx.load(b.table, ids)
 	for _, row := range found {
 		rows[row.ID] = row.Values

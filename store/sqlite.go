@@ -23,7 +23,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/callbacks"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // sqlite is the dialect of SQLite in WAL mode: any number of readers beside one
@@ -133,54 +133,54 @@ const sqliteSettings = "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; 
 
 // columnType keeps exact what SQLite would otherwise convert by affinity: decimals
 // and JSON are text.
-func (*sqlite) columnType(f *afterwrite.Field) string {
+func (*sqlite) columnType(f *schema.Field) string {
 	switch f.Type {
-	case afterwrite.String:
+	case schema.String:
 		if f.MaxLength > 0 {
 			return fmt.Sprintf("varchar(%d)", f.MaxLength)
 		}
-	case afterwrite.Int:
+	case schema.Int:
 		return "bigint"
-	case afterwrite.Float:
+	case schema.Float:
 		return "double precision"
-	case afterwrite.Bool:
+	case schema.Bool:
 		return "boolean"
-	case afterwrite.Time:
+	case schema.Time:
 		return "datetime"
-	case afterwrite.Bytes:
+	case schema.Bytes:
 		return "blob"
 	}
 	return "text"
 }
 
-func (*sqlite) idType(id afterwrite.ID) string {
-	if id.Type == afterwrite.Int {
+func (*sqlite) idType(id schema.ID) string {
+	if id.Type == schema.Int {
 		return "integer" // the row's own number: no second index
 	}
 	return "text"
 }
 
-func (*sqlite) slot(t afterwrite.FieldType) slot {
+func (*sqlite) slot(t schema.FieldType) slot {
 	switch t {
-	case afterwrite.Int:
+	case schema.Int:
 		return intSlot
-	case afterwrite.Float:
+	case schema.Float:
 		return floatSlot // SQLite's own parser may miss the last bit
-	case afterwrite.Bool:
+	case schema.Bool:
 		return boolSlot
-	case afterwrite.Time:
+	case schema.Time:
 		return timeSlot
-	case afterwrite.Bytes:
+	case schema.Bytes:
 		return bytesSlot
 	}
 	return textSlot
 }
 
-func (*sqlite) upsert(tx *transaction, t *table, changes []afterwrite.Change) (int64, error) {
+func (*sqlite) upsert(tx *transaction, t *table, changes []schema.Change) (int64, error) {
 	return upsertRows(tx, t, changes)
 }
 
-func (*sqlite) equal(column string, _ afterwrite.FieldType) string { return column + " = ?" }
+func (*sqlite) equal(column string, _ schema.FieldType) string { return column + " = ?" }
 
 // migrations of one process line up here; those of others in the file's lock.
 var sqliteMigrations sync.Mutex
@@ -253,7 +253,7 @@ func (d *sqlite) inspect(db *gorm.DB, table string) (shape, error) {
 }
 
 // uniqueColumn goes by the columns that SQLite names: it does not tell the index.
-func (*sqlite) uniqueColumn(db *gorm.DB, table string, r afterwrite.Refusal) (string, error) {
+func (*sqlite) uniqueColumn(db *gorm.DB, table string, r schema.Refusal) (string, error) {
 	if r.Column == "" {
 		return "", nil
 	}
@@ -266,7 +266,7 @@ func (*sqlite) uniqueColumn(db *gorm.DB, table string, r afterwrite.Refusal) (st
 	return r.Column, nil
 }
 
-func (*sqlite) foreignKeys(db *gorm.DB, table string, _ afterwrite.Refusal) ([]foreignKey, error) {
+func (*sqlite) foreignKeys(db *gorm.DB, table string, _ schema.Refusal) ([]foreignKey, error) {
 	var keys []foreignKey
 	err := db.Raw(`SELECT min("from") AS "column", '"' || min("table") || '"' AS ref_table,
 			coalesce(min("to"), (SELECT name FROM pragma_table_info(f."table") WHERE pk = 1)) AS ref_column,
@@ -308,40 +308,40 @@ func (*sqlite) hung(error) bool             { return false }
 func (*sqlite) most() time.Duration         { return 0 }
 func (*sqlite) within(time.Duration) string { return "" }
 
-func (*sqlite) classify(err error) (afterwrite.Refusal, bool) {
+func (*sqlite) classify(err error) (schema.Refusal, bool) {
 	var e sqlite3.Error
 	if !errors.As(err, &e) {
-		return afterwrite.Refusal{}, false
+		return schema.Refusal{}, false
 	}
 	kind, ok := sqliteKind(e)
 	if !ok {
-		return afterwrite.Refusal{}, false
+		return schema.Refusal{}, false
 	}
 	constraint, column := sqliteConstraint(kind, e.Error())
 	return refusal(kind, constraint, column, e.Error()), true
 }
 
 // sqliteKind goes by the result codes alone: https://www.sqlite.org/rescode.html
-func sqliteKind(e sqlite3.Error) (afterwrite.Kind, bool) {
+func sqliteKind(e sqlite3.Error) (schema.Kind, bool) {
 	switch e.ExtendedCode {
 	case sqlite3.ErrConstraintUnique, sqlite3.ErrConstraintPrimaryKey, sqlite3.ErrConstraintRowID:
-		return afterwrite.KindUnique, true
+		return schema.KindUnique, true
 	case sqlite3.ErrConstraintForeignKey:
-		return afterwrite.KindForeignKey, true
+		return schema.KindForeignKey, true
 	case sqlite3.ErrConstraintNotNull:
-		return afterwrite.KindNotNull, true
+		return schema.KindNotNull, true
 	case sqlite3.ErrConstraintCheck:
-		return afterwrite.KindCheck, true
+		return schema.KindCheck, true
 	case sqliteConstraintDatatype:
-		return afterwrite.KindType, true
+		return schema.KindType, true
 	}
 	switch e.Code {
 	case sqlite3.ErrConstraint: // a trigger's RAISE, a virtual table, a function
-		return afterwrite.KindPoison, true
+		return schema.KindPoison, true
 	case sqlite3.ErrTooBig:
-		return afterwrite.KindRange, true
+		return schema.KindRange, true
 	case sqlite3.ErrMismatch:
-		return afterwrite.KindType, true
+		return schema.KindType, true
 	}
 	return "", false
 }
@@ -352,12 +352,12 @@ const sqliteConstraintDatatype = sqlite3.ErrNoExtended(19 | 12<<8)
 
 // sqliteConstraint finds the names that SQLite tells in its message only, such as
 // "UNIQUE constraint failed: users.email". They inform; the kind never rests on them.
-func sqliteConstraint(kind afterwrite.Kind, message string) (constraint, column string) {
+func sqliteConstraint(kind schema.Kind, message string) (constraint, column string) {
 	_, names, ok := strings.Cut(message, "constraint failed: ")
 	if !ok {
 		return "", ""
 	}
-	if kind == afterwrite.KindCheck {
+	if kind == schema.KindCheck {
 		return names, ""
 	}
 	if index, ok := strings.CutPrefix(names, "index '"); ok {
@@ -367,7 +367,7 @@ func sqliteConstraint(kind afterwrite.Kind, message string) (constraint, column 
 	if !ok || strings.Contains(column, ", ") {
 		return names, ""
 	}
-	if kind == afterwrite.KindUnique {
+	if kind == schema.KindUnique {
 		constraint = "uq_" + table + "_" + column
 	}
 	return constraint, column

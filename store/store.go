@@ -16,7 +16,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Defaults of a [Config].
@@ -103,7 +103,7 @@ func (p pool) close() error {
 
 // Open prepares a store for the entities. It touches no table, and fails only on a
 // configuration that cannot work; [Store.Ping] says whether the database answers.
-func Open(cfg Config, entities []*afterwrite.Entity) (*Store, error) {
+func Open(cfg Config, entities []*schema.Entity) (*Store, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -228,9 +228,9 @@ func (s *Store) Writable(ctx context.Context) error {
 func (s *Store) read(ctx context.Context) *gorm.DB { return s.reading.orm.WithContext(ctx) }
 
 // table returns the mapping of an entity, which must be one of those given to Open.
-func (s *Store) table(e *afterwrite.Entity) (*table, error) {
+func (s *Store) table(e *schema.Entity) (*table, error) {
 	if t, ok := s.tables[e.Name]; ok {
 		return t, nil
 	}
-	return nil, fmt.Errorf("entity %s: %w", e.Name, afterwrite.ErrUnknownEntity)
+	return nil, fmt.Errorf("entity %s: %w", e.Name, schema.ErrUnknownEntity)
 }

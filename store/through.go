@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Through writes one record in a transaction of its own: it locks the partition's fence,
@@ -13,10 +13,10 @@ import (
 // it returns nil the change is durable, and after every write of the record that was
 // committed before.
 //
-// Errors: that of decide, as it is; an [afterwrite.Refusal] where the database does not
+// Errors: that of decide, as it is; an [schema.Refusal] where the database does not
 // take the change; else [Unavailable]. committed is false where nothing was written, and
 // true where something was or, after a lost reply to COMMIT, may have been.
-func (s *Store) Through(ctx context.Context, e *afterwrite.Entity, id string, decide func(context.Context, afterwrite.Row) (afterwrite.Change, error)) (committed bool, err error) {
+func (s *Store) Through(ctx context.Context, e *schema.Entity, id string, decide func(context.Context, schema.Row) (schema.Change, error)) (committed bool, err error) {
 	t, err := s.table(e)
 	if err != nil {
 		return false, err
@@ -34,7 +34,7 @@ func (s *Store) Through(ctx context.Context, e *afterwrite.Entity, id string, de
 	if err != nil {
 		return false, fmt.Errorf("write through %s: %w", e.Name, err)
 	}
-	row := afterwrite.Row{ID: id}
+	row := schema.Row{ID: id}
 	if len(rows) == 1 {
 		row = rows[0]
 	}
@@ -44,7 +44,7 @@ func (s *Store) Through(ctx context.Context, e *afterwrite.Entity, id string, de
 	}
 	f := flush{store: s, table: t}
 	b := &batch{tx: tx, table: t, until: f.patience(ctx)}
-	if err := b.write([]afterwrite.Change{change}); err != nil {
+	if err := b.write([]schema.Change{change}); err != nil {
 		return false, err
 	}
 	if len(b.flushed.Refused) > 0 {

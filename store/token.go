@@ -10,8 +10,8 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/token"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // tokenRow is a row of afterwrite_tokens.
@@ -117,7 +117,7 @@ func (s *Store) insertToken(db *gorm.DB, row tokenRow, by Actor) error {
 		return &ownError{token.ErrTooMany}
 	}
 	err = db.Table("afterwrite_tokens").Create(&row).Error
-	if r, ok := s.dialect.classify(err); ok && r.Kind == afterwrite.KindUnique {
+	if r, ok := s.dialect.classify(err); ok && r.Kind == schema.KindUnique {
 		return &ownError{token.ErrNameTaken}
 	}
 	if err != nil {

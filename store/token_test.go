@@ -7,8 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/token"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -142,6 +142,6 @@ func TestTokensWithoutTheirTable(t *testing.T) {
 		b := open(t, url, nil)
 		_, err := b.LivingTokens(t.Context())
 		require.ErrorIs(t, err, store.ErrNotMigrated)
-		require.ErrorIs(t, err, afterwrite.ErrDatabaseUnavailable)
+		require.ErrorIs(t, err, schema.ErrDatabaseUnavailable)
 	})
 }

@@ -6,19 +6,19 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // narrow is an entity over a table made by hand, whose columns hold less than its values.
-func narrow(t *testing.T) (*bench, *afterwrite.Entity) {
+func narrow(t *testing.T) (*bench, *schema.Entity) {
 	t.Helper()
 	t.Parallel()
-	e := entity(t, "seat", afterwrite.Int,
-		afterwrite.Field{Name: "label", Type: afterwrite.String},
-		afterwrite.Field{Name: "parent", Type: afterwrite.Int})
-	b := open(t, testkit.Postgres(t).Database(t), []*afterwrite.Entity{e})
+	e := entity(t, "seat", schema.Int,
+		schema.Field{Name: "label", Type: schema.String},
+		schema.Field{Name: "parent", Type: schema.Int})
+	b := open(t, testkit.Postgres(t).Database(t), []*schema.Entity{e})
 	b.exec(`CREATE TABLE parents (n smallint PRIMARY KEY)`)
 	b.exec(`CREATE TABLE seats (id integer PRIMARY KEY, label uuid UNIQUE, parent smallint REFERENCES parents (n))`)
 	_, err := b.Migrate(t.Context(), false)
@@ -40,7 +40,7 @@ func TestIDsThatTheirColumnCannotHold(t *testing.T) {
 	require.Empty(t, b.load(e, tooLarge))
 	require.Len(t, b.load(e, "1", tooLarge, "2", "3", "6000000000"), 2)
 
-	_, err := b.Through(t.Context(), e, tooLarge, func(_ context.Context, row afterwrite.Row) (afterwrite.Change, error) {
+	_, err := b.Through(t.Context(), e, tooLarge, func(_ context.Context, row schema.Row) (schema.Change, error) {
 		require.False(t, row.Exists)
 		return del(tooLarge), nil
 	})
@@ -85,12 +85,12 @@ func TestI5ValuesThatTheirColumnCannotHold(t *testing.T) {
 // A text is read as it was written where its column is a date, of which the drivers make a time.
 func TestI8TextInAColumnOfDates(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		e := entity(t, "visit", afterwrite.String, afterwrite.Field{Name: "day", Type: afterwrite.String})
-		b := open(t, url, []*afterwrite.Entity{e})
+		e := entity(t, "visit", schema.String, schema.Field{Name: "day", Type: schema.String})
+		b := open(t, url, []*schema.Entity{e})
 		b.exec(`CREATE TABLE visits (id text PRIMARY KEY, day date)`)
 		_, err := b.Migrate(t.Context(), false)
 		require.NoError(t, err)
 		b.flush(e, put("a", `"2026-01-02"`), put("b", "null"))
-		require.Equal(t, map[string]afterwrite.Values{"a": {`"2026-01-02"`}, "b": {"null"}}, b.load(e, "a", "b"))
+		require.Equal(t, map[string]schema.Values{"a": {`"2026-01-02"`}, "b": {"null"}}, b.load(e, "a", "b"))
 	})
 }

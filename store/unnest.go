@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"gorm.io/gorm"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // An upsert of PostgreSQL has one array a column, which the server unnests into rows. Its
@@ -29,7 +29,7 @@ var castable = []string{
 	"timestamp with time zone", "timestamp without time zone", "date", "json", "jsonb", "uuid", "bytea",
 }
 
-func (*postgres) upsert(tx *transaction, t *table, changes []afterwrite.Change) (int64, error) {
+func (*postgres) upsert(tx *transaction, t *table, changes []schema.Change) (int64, error) {
 	statement, err := t.unnesting(tx.db)
 	if err != nil {
 		return 0, err
@@ -97,7 +97,7 @@ func (t *table) spellUnnest(types []string) string {
 	var names, values, arrays, places, sets []string
 	for i, c := range t.columns {
 		array := "text[]"
-		if c.field.Type == afterwrite.Bytes {
+		if c.field.Type == schema.Bytes {
 			array = "bytea[]"
 		}
 		place := fmt.Sprintf("c%d", i)
@@ -119,7 +119,7 @@ func (t *table) spellUnnest(types []string) string {
 }
 
 // arrays are the values of changes by column.
-func (t *table) arrays(changes []afterwrite.Change) ([]any, error) {
+func (t *table) arrays(changes []schema.Change) ([]any, error) {
 	arrays := make([]any, len(t.columns))
 	for i := range t.columns {
 		array, err := t.array(i, changes)
@@ -131,7 +131,7 @@ func (t *table) arrays(changes []afterwrite.Change) ([]any, error) {
 	return arrays, nil
 }
 
-func (t *table) array(i int, changes []afterwrite.Change) (any, error) {
+func (t *table) array(i int, changes []schema.Change) (any, error) {
 	some := make(texts, len(changes))
 	for j, change := range changes {
 		if len(change.Values) != len(t.columns)-1 {
@@ -142,7 +142,7 @@ func (t *table) array(i int, changes []afterwrite.Change) (any, error) {
 			continue
 		}
 		text := change.Values[i-1]
-		if text == afterwrite.Null || text == "" {
+		if text == schema.Null || text == "" {
 			continue
 		}
 		plain, err := plainText(t.columns[i].field, text)
@@ -151,7 +151,7 @@ func (t *table) array(i int, changes []afterwrite.Change) (any, error) {
 		}
 		some[j] = &plain
 	}
-	if t.columns[i].field.Type != afterwrite.Bytes {
+	if t.columns[i].field.Type != schema.Bytes {
 		return some, nil
 	}
 	binary := make([][]byte, len(some))

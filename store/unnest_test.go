@@ -5,8 +5,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // A text that is too long for its column is refused, whatever the column's type makes of
@@ -18,16 +18,16 @@ func TestI8PostgresNeverCutsAText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := entity(t, "word", afterwrite.String, afterwrite.Field{Name: "word", Type: afterwrite.String})
-			b := open(t, testkit.Postgres(t).Database(t), []*afterwrite.Entity{e})
+			e := entity(t, "word", schema.String, schema.Field{Name: "word", Type: schema.String})
+			b := open(t, testkit.Postgres(t).Database(t), []*schema.Entity{e})
 			b.exec("CREATE DOMAIN short AS varchar(3)")
 			b.exec(`CREATE TABLE words (id text PRIMARY KEY, word ` + column + `)`)
 			_, err := b.Migrate(t.Context(), false)
 			require.NoError(t, err)
 			flushed := b.flush(e, put("a", `"abc"`), put("b", `"abcd"`), put("c", "null"))
 			require.Equal(t, []string{"a", "c"}, ids(flushed.Persisted))
-			require.Equal(t, afterwrite.KindRange, flushed.Refused[0].Refusal.Kind)
-			require.Equal(t, map[string]afterwrite.Values{"a": {`"abc"`}, "c": {"null"}}, b.load(e, "a", "b", "c"))
+			require.Equal(t, schema.KindRange, flushed.Refused[0].Refusal.Kind)
+			require.Equal(t, map[string]schema.Values{"a": {`"abc"`}, "c": {"null"}}, b.load(e, "a", "b", "c"))
 		})
 	}
 }
@@ -36,8 +36,8 @@ func TestI8PostgresNeverCutsAText(t *testing.T) {
 // is tried again.
 func TestPostgresColumnChangesItsType(t *testing.T) {
 	t.Parallel()
-	e := entity(t, "count", afterwrite.String, afterwrite.Field{Name: "n", Type: afterwrite.Int})
-	b := setup(t, testkit.Postgres(t).Database(t), []*afterwrite.Entity{e})
+	e := entity(t, "count", schema.String, schema.Field{Name: "n", Type: schema.Int})
+	b := setup(t, testkit.Postgres(t).Database(t), []*schema.Entity{e})
 	b.flush(e, put("a", "1"))
 	for _, change := range []string{
 		"ALTER COLUMN n TYPE text USING n::text",
@@ -48,9 +48,9 @@ func TestPostgresColumnChangesItsType(t *testing.T) {
 		b.exec("ALTER TABLE counts " + change)
 		_, _ = b.Flush(t.Context(), e, 0, batch(put("b", "7"))) // may meet the old type
 		b.flush(e, put("b", "12"), put("c", "null"))
-		require.Equal(t, map[string]afterwrite.Values{"a": {"1"}, "b": {"12"}, "c": {"null"}}, b.load(e, "a", "b", "c"), change)
+		require.Equal(t, map[string]schema.Values{"a": {"1"}, "b": {"12"}, "c": {"null"}}, b.load(e, "a", "b", "c"), change)
 	}
 	flushed := b.flush(e, put("b", "40000"), put("c", "4"))
 	require.Equal(t, []string{"c"}, ids(flushed.Persisted))
-	require.Equal(t, afterwrite.KindRange, flushed.Refused[0].Refusal.Kind)
+	require.Equal(t, schema.KindRange, flushed.Refused[0].Refusal.Kind)
 }

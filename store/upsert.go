@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // batch writes the changes of one transaction and keeps the refused from the others.
@@ -30,7 +30,7 @@ type batch struct {
 const maxPasses = 8
 
 // statement writes some changes at once: all of them deletions, or none.
-type statement func([]afterwrite.Change) error
+type statement func([]schema.Change) error
 
 // rejection is a refusal that may not be the last word: curable says that a neighbour
 // may have freed or brought what the change needs.
@@ -41,7 +41,7 @@ type rejection struct {
 
 // write writes the deletions, then the rest, then what was refused only because of
 // the order: a unique value may be free by now, a row referred to may be there.
-func (b *batch) write(changes []afterwrite.Change) error {
+func (b *batch) write(changes []schema.Change) error {
 	b.ids = sync.OnceValue(func() map[string]bool { return idsOf(changes) })
 	rejected, err := b.round(changes)
 	if err != nil {
@@ -72,7 +72,7 @@ func (b *batch) settle(rejected []rejection) (curable []rejection) {
 // again tries the curable once more.
 func (b *batch) again(rejected []rejection) ([]rejection, error) {
 	curable := b.settle(rejected)
-	changes := make([]afterwrite.Change, len(curable))
+	changes := make([]schema.Change, len(curable))
 	for i, r := range curable {
 		changes[i] = r.Change
 	}
@@ -80,10 +80,10 @@ func (b *batch) again(rejected []rejection) ([]rejection, error) {
 }
 
 // round tries every change and returns the rejected ones.
-func (b *batch) round(changes []afterwrite.Change) (rejected []rejection, err error) {
+func (b *batch) round(changes []schema.Change) (rejected []rejection, err error) {
 	deletions, puts := split(changes)
 	for _, part := range []struct {
-		changes []afterwrite.Change
+		changes []schema.Change
 		run     statement
 		size    int
 	}{{deletions, b.delete, b.table.ids}, {puts, b.upsert, b.table.rows}} {
@@ -96,8 +96,8 @@ func (b *batch) round(changes []afterwrite.Change) (rejected []rejection, err er
 	return b.sieve(rejected)
 }
 
-func split(changes []afterwrite.Change) (deletions, puts []afterwrite.Change) {
-	puts = make([]afterwrite.Change, 0, len(changes))
+func split(changes []schema.Change) (deletions, puts []schema.Change) {
+	puts = make([]schema.Change, 0, len(changes))
 	for _, c := range changes {
 		if c.Deleted {
 			deletions = append(deletions, c)
@@ -108,7 +108,7 @@ func split(changes []afterwrite.Change) (deletions, puts []afterwrite.Change) {
 	return deletions, puts
 }
 
-func (b *batch) upsert(changes []afterwrite.Change) error {
+func (b *batch) upsert(changes []schema.Change) error {
 	defer b.tx.store.metrics.time("upsert")()
 	written, err := b.tx.store.dialect.upsert(b.tx, b.table, changes)
 	if err != nil {
@@ -118,7 +118,7 @@ func (b *batch) upsert(changes []afterwrite.Change) error {
 }
 
 // upsertRows is an upsert with a parameter for each value, as gorm makes it.
-func upsertRows(tx *transaction, t *table, changes []afterwrite.Change) (written int64, err error) {
+func upsertRows(tx *transaction, t *table, changes []schema.Change) (written int64, err error) {
 	rows, err := t.fill(changes)
 	if err != nil {
 		return 0, &unfitError{err}
@@ -131,7 +131,7 @@ func upsertRows(tx *transaction, t *table, changes []afterwrite.Change) (written
 // entity's fields, as after a change of the configuration.
 type unfitError struct{ error }
 
-func (b *batch) delete(changes []afterwrite.Change) error {
+func (b *batch) delete(changes []schema.Change) error {
 	defer b.tx.store.metrics.time("delete")()
 	ids, err := b.idParameters(changes)
 	if err != nil {
@@ -145,7 +145,7 @@ func (b *batch) delete(changes []afterwrite.Change) error {
 	return b.checkDeletion(ids, done.RowsAffected)
 }
 
-func (b *batch) idParameters(changes []afterwrite.Change) ([]any, error) {
+func (b *batch) idParameters(changes []schema.Change) ([]any, error) {
 	ids := make([]any, len(changes))
 	for i, c := range changes {
 		id, err := b.table.idParameter(c.ID)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // slot is a Go type that carries a value to the driver, and how to fill it from a
@@ -57,11 +57,11 @@ const sqlTime = "2006-01-02 15:04:05.999999999-07:00"
 
 // plainText returns a canonical text without its JSON dress: what a slot is filled
 // with. It is not called for null.
-func plainText(f *afterwrite.Field, text string) (string, error) {
+func plainText(f *schema.Field, text string) (string, error) {
 	switch f.Type {
-	case afterwrite.Int, afterwrite.Float, afterwrite.Bool, afterwrite.JSON:
+	case schema.Int, schema.Float, schema.Bool, schema.JSON:
 		return text, nil
-	case afterwrite.Decimal, afterwrite.Time, afterwrite.UUID:
+	case schema.Decimal, schema.Time, schema.UUID:
 		return strings.Trim(text, `"`), nil
 	}
 	v, err := f.Decode(text)
@@ -76,24 +76,24 @@ func plainText(f *afterwrite.Field, text string) (string, error) {
 
 // canonical returns the canonical text of a value that database/sql scanned into a
 // string, of whatever type the column is.
-func canonical(f *afterwrite.Field, s string) (string, error) {
+func canonical(f *schema.Field, s string) (string, error) {
 	switch f.Type {
-	case afterwrite.Int:
+	case schema.Int:
 		if whole, zeros, ok := strings.Cut(s, "."); ok && strings.Trim(zeros, "0") == "" {
 			s = whole
 		}
 		return f.Encode(json.RawMessage(s))
-	case afterwrite.Float, afterwrite.JSON:
+	case schema.Float, schema.JSON:
 		return f.Encode(json.RawMessage(s))
-	case afterwrite.Bool:
+	case schema.Bool:
 		b, err := strconv.ParseBool(s)
 		if err != nil {
 			return "", err
 		}
 		return f.Encode(b)
-	case afterwrite.Decimal:
+	case schema.Decimal:
 		return canonicalDecimal(f, s)
-	case afterwrite.Time:
+	case schema.Time:
 		t, err := parseTime(s)
 		if err != nil {
 			return "", err
@@ -104,7 +104,7 @@ func canonical(f *afterwrite.Field, s string) (string, error) {
 }
 
 // canonicalDecimal also reads what a column of floats gives, such as 1e+06.
-func canonicalDecimal(f *afterwrite.Field, s string) (string, error) {
+func canonicalDecimal(f *schema.Field, s string) (string, error) {
 	if strings.ContainsAny(s, "eE") {
 		n, err := strconv.ParseFloat(s, 64)
 		if err != nil {

@@ -7,47 +7,47 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // exact are canonical texts of each type that a lossy path would change.
-var exact = map[afterwrite.FieldType][]string{
-	afterwrite.String:  {`""`, `"a"`, `"null"`, `"é 日本 🜁"`, `"e\u0301"`, `"a\"b\\c\nd\te'f` + "`" + `;--"`, `"trailing "`, `"\\u0000"`, `"007"`, `"1e5"`, `"2026-01-31 12:00:00"`},
-	afterwrite.Text:    {`""`, `"` + strings.Repeat("日本", 50_000) + `"`},
-	afterwrite.Int:     {"0", "-1", "9223372036854775807", "-9223372036854775808", "9007199254740993"},
-	afterwrite.Float:   {"0", "0.1", "1.7976931348623157e+308", "5e-324", "-2.2250738585072014e-308", "0.30000000000000004", "123456789.12345679", "1e+21", "9007199254740993"},
-	afterwrite.Decimal: {`"0.0000"`, `"-0.0001"`, `"99999999999999999999999999999999.9999"`, `"12.5000"`, `"9007199254740993.1234"`},
-	afterwrite.Bool:    {"true", "false"},
-	afterwrite.Time:    {`"2026-01-31T12:00:00Z"`, `"2026-01-31T12:00:00.000001Z"`, `"2026-01-31T12:00:00.9Z"`, `"0001-01-01T00:00:00Z"`, `"9999-12-31T23:59:59.999999Z"`, `"1969-12-31T23:59:59.123456Z"`},
-	afterwrite.JSON:    {`{"a":[]}`, `{ "b" : 1.0,  "a": 1e400, "é":"\u00e9" }`, `1e5`, `12345678901234567890.10`, `"text"`, `true`, `[]`},
-	afterwrite.Bytes:   {`""`, `"AA=="`, `"AAECAwT/"`, `"` + strings.Repeat("AAAA", 10_000) + `"`},
-	afterwrite.UUID:    {`"018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`, `"00000000-0000-0000-0000-000000000000"`},
+var exact = map[schema.FieldType][]string{
+	schema.String:  {`""`, `"a"`, `"null"`, `"é 日本 🜁"`, `"e\u0301"`, `"a\"b\\c\nd\te'f` + "`" + `;--"`, `"trailing "`, `"\\u0000"`, `"007"`, `"1e5"`, `"2026-01-31 12:00:00"`},
+	schema.Text:    {`""`, `"` + strings.Repeat("日本", 50_000) + `"`},
+	schema.Int:     {"0", "-1", "9223372036854775807", "-9223372036854775808", "9007199254740993"},
+	schema.Float:   {"0", "0.1", "1.7976931348623157e+308", "5e-324", "-2.2250738585072014e-308", "0.30000000000000004", "123456789.12345679", "1e+21", "9007199254740993"},
+	schema.Decimal: {`"0.0000"`, `"-0.0001"`, `"99999999999999999999999999999999.9999"`, `"12.5000"`, `"9007199254740993.1234"`},
+	schema.Bool:    {"true", "false"},
+	schema.Time:    {`"2026-01-31T12:00:00Z"`, `"2026-01-31T12:00:00.000001Z"`, `"2026-01-31T12:00:00.9Z"`, `"0001-01-01T00:00:00Z"`, `"9999-12-31T23:59:59.999999Z"`, `"1969-12-31T23:59:59.123456Z"`},
+	schema.JSON:    {`{"a":[]}`, `{ "b" : 1.0,  "a": 1e400, "é":"\u00e9" }`, `1e5`, `12345678901234567890.10`, `"text"`, `true`, `[]`},
+	schema.Bytes:   {`""`, `"AA=="`, `"AAECAwT/"`, `"` + strings.Repeat("AAAA", 10_000) + `"`},
+	schema.UUID:    {`"018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`, `"00000000-0000-0000-0000-000000000000"`},
 }
 
 // everything has a field of each type, named by it.
-func everything(t testing.TB) *afterwrite.Entity {
-	var fields []afterwrite.Field
-	for _, typ := range afterwrite.FieldTypes {
-		f := afterwrite.Field{Name: "f_" + string(typ), Type: typ}
-		if typ == afterwrite.Decimal {
+func everything(t testing.TB) *schema.Entity {
+	var fields []schema.Field
+	for _, typ := range schema.FieldTypes {
+		f := schema.Field{Name: "f_" + string(typ), Type: typ}
+		if typ == schema.Decimal {
 			f.Precision, f.Scale = 36, 4
 		}
 		fields = append(fields, f)
 	}
-	return entity(t, "everything", afterwrite.String, fields...)
+	return entity(t, "everything", schema.String, fields...)
 }
 
 // TestI8Exact writes every awkward value of every type and reads it back.
 func TestI8Exact(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := everything(t)
-		b := setup(t, url, []*afterwrite.Entity{e})
-		want := map[string]afterwrite.Values{}
-		var changes []afterwrite.Change
+		b := setup(t, url, []*schema.Entity{e})
+		want := map[string]schema.Values{}
+		var changes []schema.Change
 		for i, f := range e.Fields {
-			for n, text := range append(exact[f.Type], afterwrite.Null) {
+			for n, text := range append(exact[f.Type], schema.Null) {
 				canonical, err := f.Canonical(rawJSON(text))
 				require.NoError(t, err, "%s %s", f.Name, text)
 				values := nulls(e)
@@ -78,11 +78,11 @@ func TestI8Exact(t *testing.T) {
 func TestI8WordsOfSQL(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := testkit.Entity(t, "everything")
-		b := setup(t, url, []*afterwrite.Entity{e})
+		b := setup(t, url, []*schema.Entity{e})
 		values := nulls(e)
 		for i, f := range e.Fields {
 			text := exact[f.Type][0]
-			if f.Type == afterwrite.Decimal {
+			if f.Type == schema.Decimal {
 				text = `"12.50"`
 			}
 			var err error
@@ -90,7 +90,7 @@ func TestI8WordsOfSQL(t *testing.T) {
 			require.NoError(t, err)
 		}
 		b.flush(e, put("a", values...), put("b", nulls(e)...))
-		require.Equal(t, map[string]afterwrite.Values{"a": values, "b": nulls(e)}, b.load(e, "a", "b"))
+		require.Equal(t, map[string]schema.Values{"a": values, "b": nulls(e)}, b.load(e, "a", "b"))
 		i, _ := e.Field("order")
 		rows, err := b.List(t.Context(), e, store.Query{Equal: map[int]string{i: values[i]}})
 		require.NoError(t, err)
@@ -99,10 +99,10 @@ func TestI8WordsOfSQL(t *testing.T) {
 	})
 }
 
-func nulls(e *afterwrite.Entity) afterwrite.Values {
-	values := make(afterwrite.Values, len(e.Fields))
+func nulls(e *schema.Entity) schema.Values {
+	values := make(schema.Values, len(e.Fields))
 	for i := range values {
-		values[i] = afterwrite.Null
+		values[i] = schema.Null
 	}
 	return values
 }

@@ -6,9 +6,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // A worker's queue is in the Redis of the state: what is said of the one must hold of both.
@@ -39,7 +39,7 @@ func TestI2OverASentinelsFailover(t *testing.T) {
 		now, err := s.Master(t.Context())
 		return err == nil && now != old
 	})
-	values, err := b.e.Whole(afterwrite.Fields{"name": "y", "email": "after@x"})
+	values, err := b.e.Whole(schema.Fields{"name": "y", "email": "after@x"})
 	require.NoError(t, err)
 	w := cache.Write{Op: cache.OpPut, ID: "after", Values: values}
 	testkit.Eventually(t, "a write is accepted by the new master, and persisted without anybody's help", func() bool {
@@ -69,7 +69,7 @@ func TestI2OverAClustersFailover(t *testing.T) {
 	testkit.Eventually(t, "the replica is master", func() bool {
 		return admin.Do(t.Context(), "ROLE").Val().([]any)[0] == "master"
 	})
-	values, err := b.e.Whole(afterwrite.Fields{"name": "y", "email": "after@x"})
+	values, err := b.e.Whole(schema.Fields{"name": "y", "email": "after@x"})
 	require.NoError(t, err)
 	w := cache.Write{Op: cache.OpPut, ID: "after", Values: values}
 	testkit.Within(t, 15*time.Second, "a write is accepted, and persisted without anybody's help", func() bool {

@@ -10,9 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -28,20 +28,20 @@ type watchedBatch struct {
 	alone bool // all of the time is for it
 }
 
-func (s *watched) Flush(ctx context.Context, e *afterwrite.Entity, n int, read store.Reader) (store.Flushed, error) {
+func (s *watched) Flush(ctx context.Context, e *schema.Entity, n int, read store.Reader) (store.Flushed, error) {
 	return s.Store.Flush(ctx, e, n, s.watch(read, false))
 }
 
-func (s *watched) FlushAhead(ctx context.Context, e *afterwrite.Entity, n int, read store.Reader) (store.Flushed, error) {
+func (s *watched) FlushAhead(ctx context.Context, e *schema.Entity, n int, read store.Reader) (store.Flushed, error) {
 	return s.Store.FlushAhead(ctx, e, n, s.watch(read, false))
 }
 
-func (s *watched) Isolate(ctx context.Context, e *afterwrite.Entity, n int, read store.Reader) (store.Flushed, error) {
+func (s *watched) Isolate(ctx context.Context, e *schema.Entity, n int, read store.Reader) (store.Flushed, error) {
 	return s.Store.Isolate(ctx, e, n, s.watch(read, true))
 }
 
 func (s *watched) watch(read store.Reader, alone bool) store.Reader {
-	return func(ctx context.Context) ([]afterwrite.Change, error) {
+	return func(ctx context.Context) ([]schema.Change, error) {
 		changes, err := read(ctx)
 		one := watchedBatch{alone: alone}
 		for _, c := range changes {
@@ -90,8 +90,8 @@ func hanging(t *testing.T) (*bench, *watched) {
 }
 
 // lasting is a policy whose attempts come when the test says so.
-var lasting = afterwrite.RetryPolicy{
-	MaxAttempts: 3, Base: time.Hour, Factor: 1, Cap: time.Hour, Jitter: afterwrite.JitterNone, Timeout: 2 * time.Second,
+var lasting = schema.RetryPolicy{
+	MaxAttempts: 3, Base: time.Hour, Factor: 1, Cap: time.Hour, Jitter: schema.JitterNone, Timeout: 2 * time.Second,
 }
 
 // now makes what is held due at once.

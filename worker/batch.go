@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -90,13 +90,13 @@ func (w *Worker) persist(ctx context.Context, o cache.Order, r *reading, limit i
 	}
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	return run(ctx, o.Entity, o.Partition, func(ctx context.Context) ([]afterwrite.Change, error) {
+	return run(ctx, o.Entity, o.Partition, func(ctx context.Context) ([]schema.Change, error) {
 		return w.read(ctx, o, r, limit)
 	})
 }
 
 // read reads the batch, behind the lock of the fence or ahead of it: see [store.Reader].
-func (w *Worker) read(ctx context.Context, o cache.Order, r *reading, limit int) ([]afterwrite.Change, error) {
+func (w *Worker) read(ctx context.Context, o cache.Order, r *reading, limit int) ([]schema.Change, error) {
 	b, err := w.due(ctx, o, r, limit)
 	if err != nil {
 		r.err = err
@@ -109,7 +109,7 @@ func (w *Worker) read(ctx context.Context, o cache.Order, r *reading, limit int)
 	if r.due == nil {
 		r.due = make(map[string]*cache.Due, len(b.Due))
 	}
-	changes := make([]afterwrite.Change, len(b.Due))
+	changes := make([]schema.Change, len(b.Due))
 	for i := range b.Due {
 		d := &b.Due[i]
 		r.due[d.ID], changes[i] = d, d.Change
@@ -180,7 +180,7 @@ func (w *Worker) answers(ctx context.Context) bool {
 
 // condemn holds the one record of a batch that the database cannot do though it answers.
 func (w *Worker) condemn(ctx context.Context, o cache.Order, r *reading, cause error) error {
-	refusal := afterwrite.Refusal{Kind: afterwrite.KindPoison, Message: bounded(store.Message(cause))}
+	refusal := schema.Refusal{Kind: schema.KindPoison, Message: bounded(store.Message(cause))}
 	flushed := store.Flushed{Refused: []store.Refused{{Change: r.last.Due[0].Change, Refusal: refusal, Apart: true}}}
 	return w.settle(ctx, o, r, flushed)
 }

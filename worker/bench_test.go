@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // BenchmarkFlush takes pending records to the database, one task at a time; the
@@ -62,7 +62,7 @@ func BenchmarkRefused(b *testing.B) {
 }
 
 // timeFlush takes new good and bad records to an empty database and measures that.
-func timeFlush(b *testing.B, url string, e *afterwrite.Entity, good, bad int) time.Duration {
+func timeFlush(b *testing.B, url string, e *schema.Entity, good, bad int) time.Duration {
 	bench := setupFor(b, url, testkit.SharedRedis(b).URL(), e)
 	w := bench.strict(func(c *Config) { c.Log = slog.New(slog.DiscardHandler) })
 	bench.mail("owner", "x", "taken@x")

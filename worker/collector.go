@@ -6,8 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // collectTimeout bounds what one scrape may wait for Redis.
@@ -15,7 +15,7 @@ const collectTimeout = 2 * time.Second
 
 // statser reads the figures of an entity's partitions.
 type statser interface {
-	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
+	Stats(ctx context.Context, e *schema.Entity) ([]cache.Stats, error)
 }
 
 // Collector shows what Redis knows of every entity: the whole deployment's figures, the
@@ -23,11 +23,11 @@ type statser interface {
 // take the largest and do not add them up.
 type Collector struct {
 	cache    statser
-	entities []*afterwrite.Entity
+	entities []*schema.Entity
 }
 
 // NewCollector returns a collector to register once a process.
-func NewCollector(c statser, entities []*afterwrite.Entity) *Collector {
+func NewCollector(c statser, entities []*schema.Entity) *Collector {
 	return &Collector{cache: c, entities: entities}
 }
 

@@ -3,8 +3,8 @@ package worker
 import (
 	"context"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -68,7 +68,7 @@ func (w *Worker) remembered(ctx context.Context, o cache.Order, dying []cache.Re
 }
 
 // letter is the dead letter of a record.
-func letter(e *afterwrite.Entity, one cache.Refused) store.Letter {
+func letter(e *schema.Entity, one cache.Refused) store.Letter {
 	l := store.Letter{
 		Entity: e.Name, ID: one.Change.ID, Version: one.Change.Version, Deleted: one.Change.Deleted,
 		Refusal: one.Refusal, Attempts: one.Attempts, AcceptedAt: one.Since, DiedAt: one.At,

@@ -10,12 +10,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/check"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -118,7 +118,7 @@ func TestI5ARefusedRecordBecomesALetter(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, string(b.e.AppendFields(nil, values)), l.Payload, "the whole payload")
 		require.False(t, l.Deleted)
-		require.Equal(t, afterwrite.KindUnique, l.Refusal.Kind)
+		require.Equal(t, schema.KindUnique, l.Refusal.Kind)
 		require.Equal(t, "email", l.Refusal.Column)
 		require.Equal(t, store.Unresolved, l.Resolution)
 		require.Equal(t, 3, l.Attempts)
@@ -126,7 +126,7 @@ func TestI5ARefusedRecordBecomesALetter(t *testing.T) {
 		require.Len(t, l.History, 3)
 		for i, a := range l.History {
 			require.Equal(t, i+1, a.Number)
-			require.Equal(t, afterwrite.KindUnique, a.Kind)
+			require.Equal(t, schema.KindUnique, a.Kind)
 			require.Equal(t, w.id, a.Worker)
 			require.NotEmpty(t, a.Message)
 			require.False(t, a.At.Before(l.AcceptedAt), "%s, accepted %s", a.At, l.AcceptedAt)
@@ -137,7 +137,7 @@ func TestI5ARefusedRecordBecomesALetter(t *testing.T) {
 		require.Equal(t, l.History[2].At.UnixMilli(), l.DiedAt.UnixMilli())
 
 		s := b.status("bad")
-		require.Equal(t, afterwrite.Dead, s.Record.Status)
+		require.Equal(t, schema.Dead, s.Record.Status)
 		require.Equal(t, values, s.Record.Values, "still readable")
 		require.EqualValues(t, 1, b.stats().Dead)
 		require.EqualValues(t, 1, testutil.ToFloat64(w.metrics.dead.WithLabelValues("user", "unique")))
@@ -166,7 +166,7 @@ func TestADeletionCanBecomeALetter(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, l.Deleted)
 		require.Empty(t, l.Payload)
-		require.Equal(t, afterwrite.KindForeignKey, l.Refusal.Kind)
+		require.Equal(t, schema.KindForeignKey, l.Refusal.Kind)
 		b.exec(`DELETE FROM visits`)
 		_, err = b.mender().Retry(t.Context(), mend.Selection{}, ann)
 		require.NoError(t, err)
@@ -214,7 +214,7 @@ func TestAnOutageBringsNobodyNearerToDeath(t *testing.T) {
 		outage := b.away()
 		b.hasten("bad")
 		before := b.status("bad")
-		require.Equal(t, afterwrite.Held, before.Record.Status)
+		require.Equal(t, schema.Held, before.Record.Status)
 		// A worker that begins meanwhile knows no live policy; one that runs keeps its own.
 		running := b.worker(b.serving)
 		stop := b.run(running)
@@ -258,7 +258,7 @@ func TestChaosI5EveryDeadRecordIsARow(t *testing.T) {
 		s := b.stats()
 		require.EqualValues(t, good+1, s.Persisted)
 		require.EqualValues(t, bad, s.Dead)
-		require.Equal(t, bad, b.count(store.LetterFilter{State: store.StateWaiting, Kind: afterwrite.KindUnique}))
+		require.Equal(t, bad, b.count(store.LetterFilter{State: store.StateWaiting, Kind: schema.KindUnique}))
 		var rows, ids int
 		count := testkit.SQL(t, b.db).QueryRowContext(t.Context(), "SELECT count(*), count(DISTINCT id) FROM afterwrite_dead_letters")
 		require.NoError(t, count.Scan(&rows, &ids))
@@ -292,7 +292,7 @@ func (b *bench) accepted(good, bad int) {
 		if i*bad/(good+bad) != (i+1)*bad/(good+bad) {
 			email = "taken@x"
 		}
-		values, err := b.e.Whole(afterwrite.Fields{"name": name, "email": email})
+		values, err := b.e.Whole(schema.Fields{"name": name, "email": email})
 		require.NoError(b.t, err)
 		g := groups[b.e.Partition(name)]
 		g.Writes = append(g.Writes, cache.Write{Op: cache.OpPut, ID: name, Values: values})
@@ -360,9 +360,9 @@ func TestHowALetterEnds(t *testing.T) {
 		"lost":                           {cache.Told{Fate: cache.FateLost}, store.Unresolved},
 		"lost, and an older state there": {cache.Told{Fate: cache.FateLost, Version: 4}, store.Unresolved},
 		"rewritten a moment ago": {cache.Told{Fate: cache.FateSuperseded,
-			Version: afterwrite.Version(time.Now().UnixMicro())}, store.Unresolved},
+			Version: schema.Version(time.Now().UnixMicro())}, store.Unresolved},
 		"rewritten by a clock that is ahead": {cache.Told{Fate: cache.FateSuperseded,
-			Version: afterwrite.Version(time.Now().Add(time.Hour).UnixMicro())}, store.Superseded},
+			Version: schema.Version(time.Now().Add(time.Hour).UnixMicro())}, store.Superseded},
 	} {
 		require.Equal(t, c.want, end(store.OpenLetter{ID: "a", Version: 5}, c.told), name)
 	}
@@ -408,7 +408,7 @@ func TestLettersOutliveTheRedisThatForgotThem(t *testing.T) {
 		r, err = m.Discard(t.Context(), mend.Selection{Filter: store.LetterFilter{ID: "discarded"}}, ann)
 		require.NoError(t, err)
 		require.Equal(t, mend.Report{Selected: 1, Done: 1}, r)
-		_, err = m.Edit(t.Context(), b.number("edited"), afterwrite.Fields{"email": "edited@x"}, ann)
+		_, err = m.Edit(t.Context(), b.number("edited"), schema.Fields{"email": "edited@x"}, ann)
 		require.NoError(t, err)
 		all.Restore = true
 		r, err = m.Retry(t.Context(), all, ann)
@@ -449,7 +449,7 @@ type hasty struct {
 	write func()
 }
 
-func (h *hasty) Remember(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) ([]bool, error) {
+func (h *hasty) Remember(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) ([]bool, error) {
 	h.write()
 	return h.Cache.Remember(ctx, e, partition, letters)
 }

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -22,16 +22,16 @@ const (
 
 // letters is the side of the database that lists and closes dead letters.
 type letters interface {
-	OpenLetters(ctx context.Context, e *afterwrite.Entity, after int64, limit int) ([]store.OpenLetter, error)
+	OpenLetters(ctx context.Context, e *schema.Entity, after int64, limit int) ([]store.OpenLetter, error)
 	Resolve(ctx context.Context, numbers []int64, as store.Resolution, by store.Actor) (int, error)
 	PurgeLetters(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // remembering is the side of the cache that knows what became of letters' records.
 type remembering interface {
-	Fates(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) ([]cache.Told, error)
-	Forget(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) error
-	Tell(ctx context.Context, e *afterwrite.Entity, partition int, what string, records []cache.Versioned) error
+	Fates(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) ([]cache.Told, error)
+	Forget(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) error
+	Tell(ctx context.Context, e *schema.Entity, partition int, what string, records []cache.Versioned) error
 }
 
 // round is where the leader is on its endless round of the open letters. Only one
@@ -84,7 +84,7 @@ func (w *Worker) closeLetters(ctx context.Context) error {
 
 // closePage closes those of the letters whose records are no longer pending, held or
 // dead at the letter's version. It closes none whose record it could not look at.
-func (w *Worker) closePage(ctx context.Context, e *afterwrite.Entity, page []store.OpenLetter) (int, error) {
+func (w *Worker) closePage(ctx context.Context, e *schema.Entity, page []store.OpenLetter) (int, error) {
 	ends, err := w.ends(ctx, e, page)
 	if err != nil {
 		return 0, err
@@ -112,7 +112,7 @@ func numbersOf(letters []store.OpenLetter) []int64 {
 }
 
 // byPartition deals letters out to their partitions.
-func byPartition(e *afterwrite.Entity, letters []store.OpenLetter) map[int][]cache.Versioned {
+func byPartition(e *schema.Entity, letters []store.OpenLetter) map[int][]cache.Versioned {
 	parts := map[int][]cache.Versioned{}
 	for _, l := range letters {
 		p := e.Partition(l.ID)
@@ -123,7 +123,7 @@ func byPartition(e *afterwrite.Entity, letters []store.OpenLetter) map[int][]cac
 
 // resolved forgets letters that are closed, and tells who listens. Both are for neatness
 // alone, so a failure is only logged.
-func (w *Worker) resolved(ctx context.Context, e *afterwrite.Entity, letters []store.OpenLetter) {
+func (w *Worker) resolved(ctx context.Context, e *schema.Entity, letters []store.OpenLetter) {
 	for partition, records := range byPartition(e, letters) {
 		err := errors.Join(w.cache.Forget(ctx, e, partition, records), w.cache.Tell(ctx, e, partition, "resolved", records))
 		if err != nil {
@@ -133,7 +133,7 @@ func (w *Worker) resolved(ctx context.Context, e *afterwrite.Entity, letters []s
 }
 
 // ends are the letters that are to be closed, by how they ended.
-func (w *Worker) ends(ctx context.Context, e *afterwrite.Entity, page []store.OpenLetter) (map[store.Resolution][]store.OpenLetter, error) {
+func (w *Worker) ends(ctx context.Context, e *schema.Entity, page []store.OpenLetter) (map[store.Resolution][]store.OpenLetter, error) {
 	fates := map[cache.Versioned]cache.Told{}
 	for partition, letters := range byPartition(e, page) {
 		told, err := w.cache.Fates(ctx, e, partition, letters)

@@ -6,9 +6,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -88,7 +88,7 @@ func mourn(b *bench, enter func(stage)) {
 	b.drain(b.strict())
 
 	victims := []string{"retried", "edited", "discarded", "rewritten"}
-	versions := map[string]afterwrite.Version{}
+	versions := map[string]schema.Version{}
 	enter(dying)
 	for _, id := range victims {
 		versions[id] = b.mail(id, "late", "taken@x")
@@ -109,7 +109,7 @@ func mourn(b *bench, enter func(stage)) {
 	repeated(b, func(m *mend.Mender) (mend.Report, error) {
 		l, err := b.store.LetterOf(t.Context(), "user", "edited", versions["edited"])
 		require.NoError(t, err)
-		_, err = m.Edit(t.Context(), l.Number, afterwrite.Fields{"email": "edited@x"}, ann)
+		_, err = m.Edit(t.Context(), l.Number, schema.Fields{"email": "edited@x"}, ann)
 		if errors.Is(err, mend.ErrStale) {
 			err = nil // it was applied, and its reply lost
 		}

@@ -6,9 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // A column of one entity is gone: its records wait, blamed for nothing, and another entity
@@ -40,7 +40,7 @@ func TestI5AnEntityWithoutItsColumnDelaysNoOther(t *testing.T) {
 		}
 
 		b.e = product
-		values, err := product.Whole(afterwrite.Fields{"name": "p", "price": "1.00"})
+		values, err := product.Whole(schema.Fields{"name": "p", "price": "1.00"})
 		require.NoError(t, err)
 		b.write(cache.Write{Op: cache.OpPut, ID: "1", Values: values})
 		require.NoError(t, w.sync(t.Context(), task(b.orders.take()[0])))
@@ -77,5 +77,5 @@ func TestI5ATriggersMissingTableIsOfItsRecords(t *testing.T) {
 	require.Len(t, b.names(), 19)
 	state, err := b.cache.Status(t.Context(), b.e, id(7))
 	require.NoError(t, err)
-	require.Equal(t, afterwrite.KindPoison, state.Refusal.Kind)
+	require.Equal(t, schema.KindPoison, state.Refusal.Kind)
 }

@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Bounds of the work of moving waiting records.
@@ -25,8 +25,8 @@ var passes = []time.Duration{0, time.Second, 4 * time.Second}
 
 // waiting is the side of the cache that knows when held records are tried again.
 type waiting interface {
-	Waiting(ctx context.Context, e *afterwrite.Entity, partition, skip, limit int) ([]cache.Waiting, error)
-	Reschedule(ctx context.Context, e *afterwrite.Entity, partition int, moves []cache.Move) (int, error)
+	Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]cache.Waiting, error)
+	Reschedule(ctx context.Context, e *schema.Entity, partition int, moves []cache.Move) (int, error)
 }
 
 // moved is how often each entity's waiting records were walked for the policy in force.
@@ -86,7 +86,7 @@ func (w *Worker) move(ctx context.Context) error {
 
 // moveAll walks an entity's held records once, at a bounded rate, and ends early when the
 // policy changes again or the lease is lost.
-func (w *Worker) moveAll(ctx context.Context, e *afterwrite.Entity, p *policy) (n int, err error) {
+func (w *Worker) moveAll(ctx context.Context, e *schema.Entity, p *policy) (n int, err error) {
 	limiter := rate.NewLimiter(moveRate, movePage)
 	for partition := range e.Partitions {
 		done, err := w.movePartition(ctx, e, partition, p, limiter)
@@ -99,7 +99,7 @@ func (w *Worker) moveAll(ctx context.Context, e *afterwrite.Entity, p *policy) (
 }
 
 // movePartition walks one partition and orders its wake-up for the earliest new time.
-func (w *Worker) movePartition(ctx context.Context, e *afterwrite.Entity, partition int, p *policy, limiter *rate.Limiter) (n int, err error) {
+func (w *Worker) movePartition(ctx context.Context, e *schema.Entity, partition int, p *policy, limiter *rate.Limiter) (n int, err error) {
 	var first time.Time
 	defer func() {
 		if !first.IsZero() {
@@ -135,11 +135,11 @@ func (w *Worker) movePartition(ctx context.Context, e *afterwrite.Entity, partit
 // moves are the new times of records whose time the policy could not have drawn: the last
 // attempt and a new delay, due at once where that is past. A record whose time it could
 // have drawn keeps it, so that to do this again changes nothing.
-func moves(p afterwrite.RetryPolicy, page []cache.Waiting) []cache.Move {
+func moves(p schema.RetryPolicy, page []cache.Waiting) []cache.Move {
 	var moves []cache.Move
 	for _, one := range page {
 		low, high := p.Range(one.Refusal.Kind, max(one.Attempts, 1))
-		if one.Refusal.Kind == afterwrite.KindForeignKey {
+		if one.Refusal.Kind == schema.KindForeignKey {
 			low = min(low, parentPause) // its parent may be pending, see parent.go
 		}
 		if delay := one.Next.Sub(one.At); delay < low-time.Millisecond || delay > high+time.Millisecond {

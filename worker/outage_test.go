@@ -12,10 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -103,7 +103,7 @@ func TestAnUnreachableRedisPutsATaskOff(t *testing.T) {
 		fault := b.redis.Inject(testkit.Refuse, testkit.Script(t, script), testkit.Always())
 		var later queue.Later
 		require.ErrorAs(t, w.sync(t.Context(), task(order)), &later, script)
-		require.ErrorIs(t, later, afterwrite.ErrUnavailable, script)
+		require.ErrorIs(t, later, schema.ErrUnavailable, script)
 		fault.Release()
 	}
 	require.Zero(t, testutil.ToFloat64(w.metrics.breaker), "that is not the database's fault")
@@ -159,26 +159,26 @@ type picky struct {
 
 var errOdd = errors.New("odd failure of no known class")
 
-func (p *picky) Flush(ctx context.Context, e *afterwrite.Entity, n int, read store.Reader) (store.Flushed, error) {
+func (p *picky) Flush(ctx context.Context, e *schema.Entity, n int, read store.Reader) (store.Flushed, error) {
 	return p.pick(ctx, e, n, read, p.Store.Flush)
 }
 
-func (p *picky) FlushAhead(ctx context.Context, e *afterwrite.Entity, n int, read store.Reader) (store.Flushed, error) {
+func (p *picky) FlushAhead(ctx context.Context, e *schema.Entity, n int, read store.Reader) (store.Flushed, error) {
 	p.ahead++
 	return p.pick(ctx, e, n, read, p.Store.FlushAhead)
 }
 
-func (p *picky) Isolate(ctx context.Context, e *afterwrite.Entity, n int, read store.Reader) (store.Flushed, error) {
+func (p *picky) Isolate(ctx context.Context, e *schema.Entity, n int, read store.Reader) (store.Flushed, error) {
 	return p.pick(ctx, e, n, read, p.Store.Flush) // an isolation that does not help
 }
 
-type flusher = func(context.Context, *afterwrite.Entity, int, store.Reader) (store.Flushed, error)
+type flusher = func(context.Context, *schema.Entity, int, store.Reader) (store.Flushed, error)
 
-func (p *picky) pick(ctx context.Context, e *afterwrite.Entity, n int, read store.Reader, flush flusher) (store.Flushed, error) {
-	return flush(ctx, e, n, func(ctx context.Context) ([]afterwrite.Change, error) {
+func (p *picky) pick(ctx context.Context, e *schema.Entity, n int, read store.Reader, flush flusher) (store.Flushed, error) {
+	return flush(ctx, e, n, func(ctx context.Context) ([]schema.Change, error) {
 		changes, err := read(ctx)
 		p.sizes = append(p.sizes, len(changes))
-		if slices.ContainsFunc(changes, func(c afterwrite.Change) bool { return slices.Contains(p.poison, c.ID) }) {
+		if slices.ContainsFunc(changes, func(c schema.Change) bool { return slices.Contains(p.poison, c.ID) }) {
 			p.sql.Inject(testkit.Vanish, testkit.Statement("INSERT INTO", "users"), testkit.Err(errOdd))
 		}
 		return changes, err
@@ -200,7 +200,7 @@ func TestI5ABatchThatFailsAgainAndAgainIsTakenApart(t *testing.T) {
 	require.Len(t, b.names(), 119)
 	state, err := b.cache.Status(t.Context(), b.e, id(57))
 	require.NoError(t, err)
-	require.Equal(t, afterwrite.KindPoison, state.Refusal.Kind)
+	require.Equal(t, schema.KindPoison, state.Refusal.Kind)
 	require.Contains(t, state.Refusal.Message, errOdd.Error())
 	require.NotContains(t, state.Refusal.Message, "user/0", "or each partition's would be its own group")
 	require.Zero(t, testutil.ToFloat64(w.metrics.breaker))
@@ -242,10 +242,10 @@ func TestAMissingTableBlamesNoRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		other := *b.e
 		other.Name, other.Table = "other", "others"
-		s, err := store.Open(store.Config{URL: testkit.SQLite(t)}, []*afterwrite.Entity{&other})
+		s, err := store.Open(store.Config{URL: testkit.SQLite(t)}, []*schema.Entity{&other})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = s.Close() })
-		w := b.worker(func(c *Config) { c.Store, c.Entities = s, []*afterwrite.Entity{&other} })
+		w := b.worker(func(c *Config) { c.Store, c.Entities = s, []*schema.Entity{&other} })
 		b.e = &other
 		b.put("a", "1")
 		order := b.orders.take()[0]
@@ -268,7 +268,7 @@ func TestCollectorShowsTheLedger(t *testing.T) {
 	b.put("a", "1")
 	b.put("a", "2")
 	registry := prometheus.NewRegistry()
-	require.NoError(t, registry.Register(NewCollector(b.cache, []*afterwrite.Entity{b.e})))
+	require.NoError(t, registry.Register(NewCollector(b.cache, []*schema.Entity{b.e})))
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	got := map[string]float64{}

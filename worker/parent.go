@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -16,7 +16,7 @@ const parentPause = 500 * time.Millisecond
 
 // looking is the side of the cache that says where records stand.
 type looking interface {
-	Peek(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) ([]cache.Cached, error)
+	Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]cache.Cached, error)
 }
 
 // waitForParent says that a record was tried too early: one that it refers to is accepted
@@ -39,7 +39,7 @@ type reference struct {
 // so no record waits in this way for ever. For a parent that was itself refused the
 // child's policy is what bounds the waiting; and a parent that is persisted may have been
 // flushed after the child's refusal, which gives the child one more attempt.
-func (w *Worker) parents(ctx context.Context, e *afterwrite.Entity, refused []store.Refused) (map[string]waitForParent, error) {
+func (w *Worker) parents(ctx context.Context, e *schema.Entity, refused []store.Refused) (map[string]waitForParent, error) {
 	waits := map[string]waitForParent{}
 	for at, references := range w.references(e, refused) {
 		parent := w.entities[at.entity]
@@ -69,10 +69,10 @@ func (w *Worker) parents(ctx context.Context, e *afterwrite.Entity, refused []st
 
 // references are what records refused for a foreign key refer to, by the partition of the
 // parent. Where the database did not say which column it was, every reference may be it.
-func (w *Worker) references(e *afterwrite.Entity, refused []store.Refused) map[place][]reference {
+func (w *Worker) references(e *schema.Entity, refused []store.Refused) map[place][]reference {
 	found := map[place][]reference{}
 	for _, one := range refused {
-		if one.Refusal.Kind != afterwrite.KindForeignKey || one.Deleted {
+		if one.Refusal.Kind != schema.KindForeignKey || one.Deleted {
 			continue
 		}
 		for i := range e.Fields {
@@ -91,7 +91,7 @@ func (w *Worker) references(e *afterwrite.Entity, refused []store.Refused) map[p
 }
 
 // parentID is the id that a field's value names, or false where it can name none.
-func parentID(parent *afterwrite.Entity, f *afterwrite.Field, text string) (string, bool) {
+func parentID(parent *schema.Entity, f *schema.Field, text string) (string, bool) {
 	value, err := f.Decode(text)
 	if err != nil || value == nil {
 		return "", false
@@ -101,7 +101,7 @@ func parentID(parent *afterwrite.Entity, f *afterwrite.Field, text string) (stri
 }
 
 // standing is where records stand, those that are cached.
-func (w *Worker) standing(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) (map[string]cache.Cached, error) {
+func (w *Worker) standing(ctx context.Context, e *schema.Entity, partition int, ids []string) (map[string]cache.Cached, error) {
 	found, err := w.cache.Peek(ctx, bare(e), partition, ids)
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (w *Worker) standing(ctx context.Context, e *afterwrite.Entity, partition i
 
 // bare is the entity without its fields: where its records stand can be asked of many
 // without reading their values.
-func bare(e *afterwrite.Entity) *afterwrite.Entity {
+func bare(e *schema.Entity) *schema.Entity {
 	b := *e
 	b.Fields = nil
 	return &b

@@ -7,22 +7,22 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // family returns a bench of customers and their orders, which are tried again after an
 // hour by their policy. The tables are the test's: migrations add no foreign keys.
-func family(t *testing.T, url string) (b *bench, customer, order *afterwrite.Entity) {
+func family(t *testing.T, url string) (b *bench, customer, order *schema.Entity) {
 	t.Helper()
-	customer = &afterwrite.Entity{Name: "customer", Table: "customers", ID: afterwrite.ID{Type: afterwrite.Int}, Partitions: 2, Fields: []afterwrite.Field{
-		{Name: "name", Type: afterwrite.Text}}}
-	order = &afterwrite.Entity{Name: "order", Table: "orders", Partitions: 2, Fields: []afterwrite.Field{
-		{Name: "customer", Type: afterwrite.Int, References: "customer"},
-		{Name: "follows", Column: "after_order", Type: afterwrite.String, References: "order"}}}
-	for _, e := range []*afterwrite.Entity{customer, order} {
+	customer = &schema.Entity{Name: "customer", Table: "customers", ID: schema.ID{Type: schema.Int}, Partitions: 2, Fields: []schema.Field{
+		{Name: "name", Type: schema.Text}}}
+	order = &schema.Entity{Name: "order", Table: "orders", Partitions: 2, Fields: []schema.Field{
+		{Name: "customer", Type: schema.Int, References: "customer"},
+		{Name: "follows", Column: "after_order", Type: schema.String, References: "order"}}}
+	for _, e := range []*schema.Entity{customer, order} {
 		e.Retry = quick
 		e.Retry.Base, e.Retry.Cap = time.Hour, time.Hour
 		require.NoError(t, e.Init())
@@ -35,7 +35,7 @@ func family(t *testing.T, url string) (b *bench, customer, order *afterwrite.Ent
 }
 
 // of accepts a record of the entity, and returns the order that it asks for.
-func (b *bench) of(e *afterwrite.Entity, id string, fields afterwrite.Fields) (cache.Order, afterwrite.Version) {
+func (b *bench) of(e *schema.Entity, id string, fields schema.Fields) (cache.Order, schema.Version) {
 	b.t.Helper()
 	values, err := e.Whole(fields)
 	require.NoError(b.t, err)
@@ -45,7 +45,7 @@ func (b *bench) of(e *afterwrite.Entity, id string, fields afterwrite.Fields) (c
 	return g.Order, g.Results[0].Version
 }
 
-func onFamilies(t *testing.T, fn func(t *testing.T, b *bench, customer, order *afterwrite.Entity)) {
+func onFamilies(t *testing.T, fn func(t *testing.T, b *bench, customer, order *schema.Entity)) {
 	t.Helper()
 	t.Parallel()
 	testkit.Databases(t, func(t *testing.T, url string) {
@@ -56,14 +56,14 @@ func onFamilies(t *testing.T, fn func(t *testing.T, b *bench, customer, order *a
 }
 
 func TestAChildBeforeItsParentHealsByItself(t *testing.T) {
-	onFamilies(t, func(t *testing.T, b *bench, customer, order *afterwrite.Entity) {
+	onFamilies(t, func(t *testing.T, b *bench, customer, order *schema.Entity) {
 		w := b.strict()
-		child, _ := b.of(order, "o1", afterwrite.Fields{"customer": 7})
-		_, _ = b.of(customer, "7", afterwrite.Fields{"name": "Ann"})
+		child, _ := b.of(order, "o1", schema.Fields{"customer": 7})
+		_, _ = b.of(customer, "7", schema.Fields{"name": "Ann"})
 		require.NoError(t, w.sync(t.Context(), task(child)))
 		s := b.status("o1")
-		require.Equal(t, afterwrite.Held, s.Record.Status)
-		require.Equal(t, afterwrite.KindForeignKey, s.Refusal.Kind)
+		require.Equal(t, schema.Held, s.Record.Status)
+		require.Equal(t, schema.KindForeignKey, s.Refusal.Kind)
 		require.Equal(t, 1, s.Attempts)
 		require.Less(t, time.Until(s.NextAttempt), time.Minute, "an hour by its policy")
 
@@ -82,23 +82,23 @@ func TestAChildBeforeItsParentHealsByItself(t *testing.T) {
 
 // However often a child comes too early, it does not come nearer to death.
 func TestAChildWaitsAsLongAsItsParentIsPending(t *testing.T) {
-	onFamilies(t, func(t *testing.T, b *bench, customer, order *afterwrite.Entity) {
+	onFamilies(t, func(t *testing.T, b *bench, customer, order *schema.Entity) {
 		w := b.strict()
-		child, version := b.of(order, "o1", afterwrite.Fields{"customer": 7})
-		parent, _ := b.of(customer, "7", afterwrite.Fields{"name": "Ann"})
+		child, version := b.of(order, "o1", schema.Fields{"customer": 7})
+		parent, _ := b.of(customer, "7", schema.Fields{"name": "Ann"})
 		require.NoError(t, w.sync(t.Context(), task(child)))
 		for range 2 * quick.MaxAttempts {
 			b.hasten("o1")
 			require.NoError(t, w.sync(t.Context(), task(cache.Order{Entity: order, Partition: child.Partition})))
 			s := b.status("o1")
-			require.Equal(t, afterwrite.Held, s.Record.Status)
+			require.Equal(t, schema.Held, s.Record.Status)
 			require.Equal(t, 1, s.Attempts)
 		}
 		require.NoError(t, w.sync(t.Context(), task(parent)))
 		b.hasten("o1")
 		require.NoError(t, w.sync(t.Context(), task(cache.Order{Entity: order, Partition: child.Partition})))
 		s := b.status("o1")
-		require.Equal(t, afterwrite.Persisted, s.Record.Status)
+		require.Equal(t, schema.Persisted, s.Record.Status)
 		require.Equal(t, version, s.Record.Version)
 		b.check()
 	})
@@ -106,9 +106,9 @@ func TestAChildWaitsAsLongAsItsParentIsPending(t *testing.T) {
 
 // A parent that is on no way to the database leaves its child to the policy.
 func TestAChildWithoutAParentHasItsPolicy(t *testing.T) {
-	onFamilies(t, func(t *testing.T, b *bench, customer, order *afterwrite.Entity) {
+	onFamilies(t, func(t *testing.T, b *bench, customer, order *schema.Entity) {
 		w := b.strict()
-		child, version := b.of(order, "o1", afterwrite.Fields{"customer": 8})
+		child, version := b.of(order, "o1", schema.Fields{"customer": 8})
 		require.NoError(t, w.sync(t.Context(), task(child)))
 		s := b.status("o1")
 		require.Greater(t, time.Until(s.NextAttempt), 30*time.Minute)
@@ -118,7 +118,7 @@ func TestAChildWithoutAParentHasItsPolicy(t *testing.T) {
 		}
 		l, err := b.store.LetterOf(t.Context(), "order", "o1", version)
 		require.NoError(t, err)
-		require.Equal(t, afterwrite.KindForeignKey, l.Refusal.Kind)
+		require.Equal(t, schema.KindForeignKey, l.Refusal.Kind)
 		require.Equal(t, quick.MaxAttempts, l.Attempts)
 		b.check()
 	})
@@ -126,14 +126,14 @@ func TestAChildWithoutAParentHasItsPolicy(t *testing.T) {
 
 // Records of one entity may refer to each other, in a chain against their order.
 func TestAChainHealsByItself(t *testing.T) {
-	onFamilies(t, func(t *testing.T, b *bench, customer, order *afterwrite.Entity) {
+	onFamilies(t, func(t *testing.T, b *bench, customer, order *schema.Entity) {
 		order.Retry.Base = 10 * time.Millisecond
 		order.Retry.Cap = 10 * time.Millisecond
 		order.Retry.MaxAttempts = 100
-		_, _ = b.of(order, "o3", afterwrite.Fields{"follows": "o2", "customer": 7})
-		_, _ = b.of(order, "o2", afterwrite.Fields{"follows": "o1"})
-		_, _ = b.of(order, "o1", afterwrite.Fields{"customer": 7})
-		_, _ = b.of(customer, "7", afterwrite.Fields{"name": "Ann"})
+		_, _ = b.of(order, "o3", schema.Fields{"follows": "o2", "customer": 7})
+		_, _ = b.of(order, "o2", schema.Fields{"follows": "o1"})
+		_, _ = b.of(order, "o1", schema.Fields{"customer": 7})
+		_, _ = b.of(customer, "7", schema.Fields{"name": "Ann"})
 		stop := b.run(b.worker(b.serving))
 		testkit.Eventually(t, "all are persisted", func() bool { return b.stats().Persisted == 3 })
 		stop()
@@ -162,7 +162,7 @@ type arriving struct {
 	meanwhile func()
 }
 
-func (a *arriving) Peek(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) ([]cache.Cached, error) {
+func (a *arriving) Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]cache.Cached, error) {
 	if do := a.meanwhile; do != nil {
 		a.meanwhile = nil
 		do()
@@ -173,19 +173,19 @@ func (a *arriving) Peek(ctx context.Context, e *afterwrite.Entity, partition int
 // A parent that is flushed between the child's refusal and the look for it does not leave
 // the child to a policy of one attempt.
 func TestAParentMayArriveMeanwhile(t *testing.T) {
-	onFamilies(t, func(t *testing.T, b *bench, customer, order *afterwrite.Entity) {
+	onFamilies(t, func(t *testing.T, b *bench, customer, order *schema.Entity) {
 		order.Retry.MaxAttempts = 1
-		child, _ := b.of(order, "o1", afterwrite.Fields{"customer": 7})
-		parent, _ := b.of(customer, "7", afterwrite.Fields{"name": "Ann"})
+		child, _ := b.of(order, "o1", schema.Fields{"customer": 7})
+		parent, _ := b.of(customer, "7", schema.Fields{"name": "Ann"})
 		other := b.strict()
 		w := b.strict(func(c *Config) {
 			c.Cache = &arriving{b.cache, func() { require.NoError(t, other.sync(t.Context(), task(parent))) }}
 		})
 		require.NoError(t, w.sync(t.Context(), task(child)))
-		require.Equal(t, afterwrite.Held, b.status("o1").Record.Status)
+		require.Equal(t, schema.Held, b.status("o1").Record.Status)
 		b.hasten("o1")
 		require.NoError(t, w.sync(t.Context(), task(cache.Order{Entity: order, Partition: child.Partition})))
-		require.Equal(t, afterwrite.Persisted, b.status("o1").Record.Status)
+		require.Equal(t, schema.Persisted, b.status("o1").Record.Status)
 		require.Zero(t, b.count(store.LetterFilter{}))
 		b.check()
 	})

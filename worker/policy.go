@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -42,7 +42,7 @@ type policy struct {
 	since time.Time
 }
 
-func newPolicies(entities []*afterwrite.Entity) *policies {
+func newPolicies(entities []*schema.Entity) *policies {
 	p := &policies{by: make(map[string]*atomic.Pointer[policy], len(entities))}
 	for _, e := range entities {
 		p.by[e.Name] = &atomic.Pointer[policy]{}
@@ -51,13 +51,13 @@ func newPolicies(entities []*afterwrite.Entity) *policies {
 	return p
 }
 
-func (p *policies) of(e *afterwrite.Entity) *policy { return p.by[e.Name].Load() }
+func (p *policies) of(e *schema.Entity) *policy { return p.by[e.Name].Load() }
 
-func (p *policies) retry(e *afterwrite.Entity) afterwrite.RetryPolicy { return p.of(e).Policy.Policy }
+func (p *policies) retry(e *schema.Entity) schema.RetryPolicy { return p.of(e).Policy.Policy }
 
 // exhausted reports whether a record that was refused that often is to die. While the
 // live policies are not known none is: the configuration's may be the stricter ones.
-func (p *policies) exhausted(e *afterwrite.Entity, k afterwrite.Kind, attempts int) bool {
+func (p *policies) exhausted(e *schema.Entity, k schema.Kind, attempts int) bool {
 	return p.known.Load() && p.retry(e).Exhausted(k, attempts)
 }
 
@@ -92,6 +92,6 @@ func (w *Worker) follow(ctx context.Context) error {
 const maxPatience = 35 * time.Second
 
 // patience is the longest that one batch of the entity may take at the database.
-func (w *Worker) patience(e *afterwrite.Entity) time.Duration {
+func (w *Worker) patience(e *schema.Entity) time.Duration {
 	return min(w.policies.retry(e).Timeout, maxPatience)
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -89,10 +89,10 @@ func (b *bench) due(is func(cache.Waiting) bool) int {
 // draw keeps it.
 func TestMovingAgainChangesNothing(t *testing.T) {
 	t.Parallel()
-	p := afterwrite.RetryPolicy{MaxAttempts: 5, Base: time.Second, Factor: 2, Cap: 3 * time.Second, Jitter: afterwrite.JitterEqual}
+	p := schema.RetryPolicy{MaxAttempts: 5, Base: time.Second, Factor: 2, Cap: 3 * time.Second, Jitter: schema.JitterEqual}
 	at := time.UnixMilli(1_700_000_000_000)
 	one := func(attempts int, delay time.Duration) cache.Waiting {
-		return cache.Waiting{ID: "a", At: at, Next: at.Add(delay), Attempts: attempts, Refusal: afterwrite.Refusal{Kind: afterwrite.KindCheck}}
+		return cache.Waiting{ID: "a", At: at, Next: at.Add(delay), Attempts: attempts, Refusal: schema.Refusal{Kind: schema.KindCheck}}
 	}
 	for _, kept := range []cache.Waiting{one(1, 500*time.Millisecond), one(1, time.Second), one(2, 2*time.Second), one(4, 3*time.Second)} {
 		require.Empty(t, moves(p, []cache.Waiting{kept}), "%+v", kept)
@@ -130,7 +130,7 @@ func TestOnlyTheLeaderMoves(t *testing.T) {
 	b.leads(leader)
 	require.NoError(t, leader.move(t.Context()))
 	require.Equal(t, 1, inHours())
-	require.Zero(t, leader.policies.retry(b.e).For(afterwrite.KindUnique).On)
+	require.Zero(t, leader.policies.retry(b.e).For(schema.KindUnique).On)
 
 	away := b.away()
 	require.Error(t, leader.follow(t.Context()))
@@ -145,7 +145,7 @@ type recorder struct {
 	held []cache.Refused
 }
 
-func (r *recorder) Hold(ctx context.Context, e *afterwrite.Entity, partition int, refused []cache.Refused) (int, error) {
+func (r *recorder) Hold(ctx context.Context, e *schema.Entity, partition int, refused []cache.Refused) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held = append(r.held, refused...)
@@ -156,18 +156,18 @@ func (r *recorder) Hold(ctx context.Context, e *afterwrite.Entity, partition int
 // bounds, none before its time.
 func TestPreviewAndRealityAgree(t *testing.T) {
 	const records = 20
-	for _, jitter := range []afterwrite.Jitter{afterwrite.JitterNone, afterwrite.JitterEqual, afterwrite.JitterFull} {
+	for _, jitter := range []schema.Jitter{schema.JitterNone, schema.JitterEqual, schema.JitterFull} {
 		t.Run(string(jitter), func(t *testing.T) {
 			onEach(t, func(t *testing.T, b *bench) {
-				b.e.Retry = afterwrite.RetryPolicy{
+				b.e.Retry = schema.RetryPolicy{
 					MaxAttempts: 4, Base: 40 * time.Millisecond, Factor: 2, Cap: 100 * time.Millisecond, Jitter: jitter, Timeout: 10 * time.Second,
 				}
-				preview := b.e.Retry.Schedule(afterwrite.KindUnique, 100)
+				preview := b.e.Retry.Schedule(schema.KindUnique, 100)
 				b.mail("owner", "x", "taken@x")
 				b.drain(b.strict())
 				r := &recorder{Cache: b.cache}
 				stop := b.run(b.worker(b.serving, func(c *Config) { c.Cache = r }))
-				versions := map[string]afterwrite.Version{}
+				versions := map[string]schema.Version{}
 				for i := range records {
 					versions[id(i)] = b.mail(id(i), "x", "taken@x")
 				}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -47,7 +47,7 @@ func (w *Worker) judge(ctx context.Context, o cache.Order, r *reading, refused [
 // attempt is what a refusal makes of a record: its attempts, its history and the time of
 // the next try. An attempt that came too early, before the record's parent, does not count
 // unless it is the first.
-func (w *Worker) attempt(e *afterwrite.Entity, r *reading, one store.Refused, wait waitForParent) cache.Refused {
+func (w *Worker) attempt(e *schema.Entity, r *reading, one store.Refused, wait waitForParent) cache.Refused {
 	due, now := r.due[one.ID], r.now()
 	refused := cache.Refused{
 		Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts + 1, History: due.History,

@@ -7,20 +7,20 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // pending is the side of the cache that knows what the database has not seen.
 type pending interface {
-	Due(ctx context.Context, e *afterwrite.Entity, partition, limit, maxBytes int) (cache.Batch, error)
-	DueAlone(ctx context.Context, e *afterwrite.Entity, partition int) (cache.Batch, error)
-	Ack(ctx context.Context, e *afterwrite.Entity, partition int, b cache.Batch, flushed []afterwrite.Change) (int, error)
-	Hold(ctx context.Context, e *afterwrite.Entity, partition int, refused []cache.Refused) (int, error)
-	Remember(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) ([]bool, error)
-	Die(ctx context.Context, e *afterwrite.Entity, partition int, refused []cache.Refused) (int, error)
-	Drop(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) (int, error)
+	Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (cache.Batch, error)
+	DueAlone(ctx context.Context, e *schema.Entity, partition int) (cache.Batch, error)
+	Ack(ctx context.Context, e *schema.Entity, partition int, b cache.Batch, flushed []schema.Change) (int, error)
+	Hold(ctx context.Context, e *schema.Entity, partition int, refused []cache.Refused) (int, error)
+	Remember(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) ([]bool, error)
+	Die(ctx context.Context, e *schema.Entity, partition int, refused []cache.Refused) (int, error)
+	Drop(ctx context.Context, e *schema.Entity, partition int, ids []string) (int, error)
 }
 
 // settle tells Redis what became of a batch: persisted records are acked, refused ones
@@ -66,5 +66,5 @@ func (r *reading) now() time.Time { return r.first.ReadAt.Add(time.Since(r.start
 
 // bounded cuts a message to what is kept of one.
 func bounded(s string) string {
-	return strings.ToValidUTF8(s[:min(len(s), afterwrite.MaxRefusalMessage)], "")
+	return strings.ToValidUTF8(s[:min(len(s), schema.MaxRefusalMessage)], "")
 }

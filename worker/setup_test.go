@@ -14,10 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -37,8 +37,8 @@ const flagLife = 300 * time.Millisecond
 // whatever happens to the orders that are given.
 type bench struct {
 	t      testing.TB
-	e      *afterwrite.Entity   // the entity that the methods are about
-	all    []*afterwrite.Entity // that workers know
+	e      *schema.Entity   // the entity that the methods are about
+	all    []*schema.Entity // that workers know
 	redis  *testkit.RedisFaults
 	sql    *testkit.SQLFaults
 	cache  *cache.Cache
@@ -74,13 +74,13 @@ func setupOn(t testing.TB, url string, server *testkit.RedisServer) *bench {
 }
 
 // quick is a policy that is exhausted in no time.
-var quick = afterwrite.RetryPolicy{
+var quick = schema.RetryPolicy{
 	MaxAttempts: 3, Base: 20 * time.Millisecond, Factor: 1, Cap: 20 * time.Millisecond,
-	Jitter: afterwrite.JitterNone, Timeout: 10 * time.Second,
+	Jitter: schema.JitterNone, Timeout: 10 * time.Second,
 }
 
 // setupFor opens a bench for entities, of which its methods are about the first.
-func setupFor(t testing.TB, url, redisURL string, entities ...*afterwrite.Entity) *bench {
+func setupFor(t testing.TB, url, redisURL string, entities ...*schema.Entity) *bench {
 	t.Helper()
 	b := &bench{
 		t: t, e: entities[0], all: entities, db: url, redis: &testkit.RedisFaults{}, sql: &testkit.SQLFaults{},
@@ -152,7 +152,7 @@ func (b *bench) run(w *Worker) (stop func()) {
 }
 
 // write accepts a write and gives the order that it asks for.
-func (b *bench) write(w cache.Write) afterwrite.Version {
+func (b *bench) write(w cache.Write) schema.Version {
 	b.t.Helper()
 	g := &cache.Group{Entity: b.e, Partition: b.e.Partition(w.ID), Writes: []cache.Write{w}}
 	b.cache.Write(b.t.Context(), g)
@@ -165,16 +165,16 @@ func (b *bench) write(w cache.Write) afterwrite.Version {
 }
 
 // put accepts a user whose email is unique.
-func (b *bench) put(id, name string) afterwrite.Version { return b.mail(id, name, id+"@x") }
+func (b *bench) put(id, name string) schema.Version { return b.mail(id, name, id+"@x") }
 
-func (b *bench) mail(id, name, email string) afterwrite.Version {
+func (b *bench) mail(id, name, email string) schema.Version {
 	b.t.Helper()
-	values, err := b.e.Whole(afterwrite.Fields{"name": name, "email": email})
+	values, err := b.e.Whole(schema.Fields{"name": name, "email": email})
 	require.NoError(b.t, err)
 	return b.write(cache.Write{Op: cache.OpPut, ID: id, Values: values})
 }
 
-func (b *bench) delete(id string) afterwrite.Version {
+func (b *bench) delete(id string) schema.Version {
 	b.t.Helper()
 	return b.write(cache.Write{Op: cache.OpDelete, ID: id})
 }

@@ -4,15 +4,15 @@ import (
 	"context"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // sweeping is the side of the cache that finds lost orders.
 type sweeping interface {
 	Lead(ctx context.Context, name, holder string, life time.Duration) (bool, error)
 	Resign(ctx context.Context, name, holder string) error
-	Sweep(ctx context.Context, entities []*afterwrite.Entity) ([]cache.Order, error)
+	Sweep(ctx context.Context, entities []*schema.Entity) ([]cache.Order, error)
 }
 
 const sweeper = "sweeper" // name of the lease

@@ -6,16 +6,16 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // flags is the scheduling side of the cache: who may work on a partition.
 type flags interface {
 	Begin(ctx context.Context, o cache.Order, life time.Duration) (cache.Order, error)
 	End(ctx context.Context, o cache.Order, handOver bool) (cache.Ending, error)
-	Agrees(ctx context.Context, e *afterwrite.Entity) (bool, error)
+	Agrees(ctx context.Context, e *schema.Entity) (bool, error)
 }
 
 // Why a task is put off, as its error in the queue's tools and as a metric label.
@@ -62,7 +62,7 @@ func (w *Worker) sync(ctx context.Context, t queue.Task) error {
 
 // nowhere gives up a task of a partition that there is not, unless this worker is the one
 // that is wrong: the number of partitions was changed, and another worker has the task to do.
-func (w *Worker) nowhere(ctx context.Context, e *afterwrite.Entity, t queue.Task) error {
+func (w *Worker) nowhere(ctx context.Context, e *schema.Entity, t queue.Task) error {
 	if e != nil {
 		if agrees, err := w.cache.Agrees(ctx, e); err != nil || !agrees {
 			w.log.Error("sync task left to others", "entity", t.Entity, "partition", t.Partition, "error", errors.Join(errNumber, err))

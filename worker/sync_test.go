@@ -9,9 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestI2AcceptedRecordsArePersisted(t *testing.T) {
@@ -137,7 +137,7 @@ func TestI3AnewerWriteDuringAFlushStaysPending(t *testing.T) {
 		require.Equal(t, map[string]string{"a": "1"}, b.names())
 		state, err := b.cache.Status(t.Context(), b.e, "a")
 		require.NoError(t, err)
-		require.Equal(t, afterwrite.Pending, state.Record.Status)
+		require.Equal(t, schema.Pending, state.Record.Status)
 		require.Equal(t, newer, state.Record.Version)
 		b.flush(w)
 		b.quiet(0)
@@ -235,8 +235,8 @@ func TestI5OneRefusedOf500(t *testing.T) {
 		require.EqualValues(t, 500, s.Persisted, "499 and the owner, in the first flush")
 		state, err := b.cache.Status(t.Context(), b.e, "bad")
 		require.NoError(t, err)
-		require.Equal(t, afterwrite.Held, state.Record.Status)
-		require.Equal(t, afterwrite.KindUnique, state.Refusal.Kind)
+		require.Equal(t, schema.Held, state.Record.Status)
+		require.Equal(t, schema.KindUnique, state.Refusal.Kind)
 		require.Positive(t, state.Attempts)
 		b.quiet(1)
 	})

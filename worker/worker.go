@@ -15,9 +15,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -48,9 +48,9 @@ type state interface {
 
 // database is where records are persisted.
 type database interface {
-	Flush(ctx context.Context, e *afterwrite.Entity, partition int, read store.Reader) (store.Flushed, error)
-	FlushAhead(ctx context.Context, e *afterwrite.Entity, partition int, read store.Reader) (store.Flushed, error)
-	Isolate(ctx context.Context, e *afterwrite.Entity, partition int, read store.Reader) (store.Flushed, error)
+	Flush(ctx context.Context, e *schema.Entity, partition int, read store.Reader) (store.Flushed, error)
+	FlushAhead(ctx context.Context, e *schema.Entity, partition int, read store.Reader) (store.Flushed, error)
+	Isolate(ctx context.Context, e *schema.Entity, partition int, read store.Reader) (store.Flushed, error)
 	Ping(ctx context.Context) error
 	morgue
 	letters
@@ -71,7 +71,7 @@ type server interface {
 // Config joins a [Worker] to its surroundings. Entities, Cache, Store, Queue and Server
 // are required; the worker closes none of them but shuts the server down.
 type Config struct {
-	Entities []*afterwrite.Entity
+	Entities []*schema.Entity
 	Cache    state
 	Store    database
 	Queue    enqueuer
@@ -91,8 +91,8 @@ type Config struct {
 
 // Worker runs sync tasks. Use [New], then [Worker.Run] once.
 type Worker struct {
-	entities map[string]*afterwrite.Entity
-	all      []*afterwrite.Entity
+	entities map[string]*schema.Entity
+	all      []*schema.Entity
 	cache    state
 	store    database
 	queue    enqueuer
@@ -135,7 +135,7 @@ func New(cfg Config) (*Worker, error) {
 		return nil, errors.New("worker: Slice, FlagTTL, SweepInterval, BatchBytes and KeepLetters cannot be negative")
 	}
 	w := &Worker{
-		entities: make(map[string]*afterwrite.Entity, len(cfg.Entities)),
+		entities: make(map[string]*schema.Entity, len(cfg.Entities)),
 		all:      cfg.Entities, cache: cfg.Cache, store: cfg.Store, queue: cfg.Queue, server: cfg.Server,
 		slice:         cmp.Or(cfg.Slice, DefaultSlice),
 		flagTTL:       cmp.Or(cfg.FlagTTL, DefaultFlagTTL),

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Defaults of [Config].
@@ -85,7 +85,7 @@ func (c *Cache) Handler(next http.Handler) http.Handler {
 		asked := directives(r.Header.Values("Cache-Control"))
 		stored, answer, err := c.find(r, next, asked)
 		switch {
-		case errors.Is(err, afterwrite.ErrNotFound):
+		case errors.Is(err, schema.ErrNotFound):
 			w.Header().Add("Cache-Status", c.cfg.Name+"; fwd=miss")
 			http.Error(w, "not in the cache", http.StatusGatewayTimeout) // only-if-cached
 		case err != nil && r.Context().Err() != nil:
@@ -122,7 +122,7 @@ func (c *Cache) find(r *http.Request, next http.Handler, asked map[string]string
 	key := c.key(r)
 	if _, only := asked["only-if-cached"]; only {
 		a, err := c.values.Read(r.Context(), key, func(context.Context) (response, error) {
-			return response{}, fmt.Errorf("only if cached: %w", afterwrite.ErrNotFound)
+			return response{}, fmt.Errorf("only if cached: %w", schema.ErrNotFound)
 		})
 		return a.Value, a, err
 	}

@@ -17,10 +17,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/session"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestMain(m *testing.M) {
@@ -281,9 +281,9 @@ func TestRedisDown(t *testing.T) {
 	s, err := session.New(session.Config{Cache: c})
 	require.NoError(t, err)
 	_, _, err = s.Find("x")
-	require.ErrorIs(t, err, afterwrite.ErrUnavailable)
-	require.ErrorIs(t, s.Commit("x", nil, time.Now().Add(time.Hour)), afterwrite.ErrUnavailable)
-	require.ErrorIs(t, s.Delete("x"), afterwrite.ErrUnavailable)
+	require.ErrorIs(t, err, schema.ErrUnavailable)
+	require.ErrorIs(t, s.Commit("x", nil, time.Now().Add(time.Hour)), schema.ErrUnavailable)
+	require.ErrorIs(t, s.Delete("x"), schema.ErrUnavailable)
 	_, err = session.New(session.Config{})
 	require.Error(t, err)
 }

@@ -14,10 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -59,7 +59,7 @@ func (f *deadFilter) flags(c *cobra.Command) {
 func (f deadFilter) selected(ctx context.Context, c *config.Config, m *mend.Mender) (store.LetterFilter, error) {
 	if f.Entity != "" {
 		err := m.Known(ctx, f.Entity)
-		if errors.Is(err, afterwrite.ErrUnknownEntity) {
+		if errors.Is(err, schema.ErrUnknownEntity) {
 			_, err = chosen(c, []string{f.Entity})
 		}
 		if err != nil {
@@ -298,7 +298,7 @@ func (a *app) actor() store.Actor {
 }
 
 // entityNamed returns the entity of that name, nil where the configuration has it no more.
-func entityNamed(c *config.Config, name string) *afterwrite.Entity {
+func entityNamed(c *config.Config, name string) *schema.Entity {
 	e, _ := c.Entity(name) // nil says it
 	return e
 }

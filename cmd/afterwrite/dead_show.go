@@ -11,9 +11,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func (a *app) deadShowCommand() *cobra.Command {
@@ -210,11 +210,11 @@ func (a *app) deadEdit(ctx context.Context, args, set []string, file string) err
 }
 
 // changes reads the fields of an edit, strictly: no field twice.
-func (a *app) changes(ctx context.Context, set []string, file string) (afterwrite.Fields, error) {
+func (a *app) changes(ctx context.Context, set []string, file string) (schema.Fields, error) {
 	if (len(set) > 0) == (file != "") {
 		return nil, usagef("give --set FIELD=JSON, or --file")
 	}
-	fields := afterwrite.Fields{}
+	fields := schema.Fields{}
 	for _, s := range set {
 		name, value, ok := strings.Cut(s, "=")
 		if _, again := fields[name]; !ok || again {

@@ -7,29 +7,29 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // samples are values that a field of the type accepts unless it is bounded.
-var samples = map[afterwrite.FieldType]string{
-	afterwrite.String: `"Ada"`, afterwrite.Text: `"Ada"`, afterwrite.Int: `1`, afterwrite.Float: `1.5`,
-	afterwrite.Decimal: `"1"`, afterwrite.Bool: `true`, afterwrite.Time: `"2026-01-31T12:00:00Z"`,
-	afterwrite.JSON: `{"a":1}`, afterwrite.Bytes: `"QWRh"`, afterwrite.UUID: `"018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`,
+var samples = map[schema.FieldType]string{
+	schema.String: `"Ada"`, schema.Text: `"Ada"`, schema.Int: `1`, schema.Float: `1.5`,
+	schema.Decimal: `"1"`, schema.Bool: `true`, schema.Time: `"2026-01-31T12:00:00Z"`,
+	schema.JSON: `{"a":1}`, schema.Bytes: `"QWRh"`, schema.UUID: `"018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`,
 }
 
-func sampleID(e *afterwrite.Entity) string {
+func sampleID(e *schema.Entity) string {
 	switch e.ID.Type {
-	case afterwrite.Int:
+	case schema.Int:
 		return "1"
-	case afterwrite.UUID:
+	case schema.UUID:
 		return "018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"
 	}
 	return "ada"
 }
 
 // sampleBody is a record with a value for each required field, or for the first one.
-func sampleBody(e *afterwrite.Entity) string {
+func sampleBody(e *schema.Entity) string {
 	var parts []string
 	for i, f := range e.Fields {
 		if f.Required || (i == 0 && f.References == "") {

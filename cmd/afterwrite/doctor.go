@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -129,9 +129,9 @@ func (x *examination) redisWrites(ctx context.Context) {
 	switch {
 	case err == nil:
 		x.say("redis writes", fine, "", "let through")
-	case errors.Is(err, afterwrite.ErrRedisFull):
+	case errors.Is(err, schema.ErrRedisFull):
 		x.say("redis writes", failure, "start workers, for what is persisted makes room, or raise maxmemory (CONFIG SET maxmemory)", "%v", err)
-	case errors.Is(err, afterwrite.ErrRedisReadOnly):
+	case errors.Is(err, schema.ErrRedisReadOnly):
 		x.say("redis writes", failure, "point redis.url to the master; see its replicas (min-replicas-to-write) and its disk", "%v", err)
 	default:
 		x.say("redis writes", failure, mendRedis(err, "redis.url"), "%v", err)
@@ -318,7 +318,7 @@ func (x *examination) losses(ctx context.Context) {
 
 // unknownToRedis reports whether Redis has accepted nothing of an entity that was flushed.
 // A flush commits only what was accepted before.
-func (x *examination) unknownToRedis(ctx context.Context, e *afterwrite.Entity) (bool, error) {
+func (x *examination) unknownToRedis(ctx context.Context, e *schema.Entity) (bool, error) {
 	stats, err := x.cache.Stats(ctx, e)
 	if err != nil || cache.Total(stats).Accepted > 0 {
 		return false, err

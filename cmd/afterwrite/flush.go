@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Bounds of waiting for a flush.
@@ -100,7 +100,7 @@ func pends(left []leftover) bool {
 
 // awaitFlush returns when nothing is pending or the time is over; the caller looks
 // which. A signal ends it with the context's error.
-func (a *app) awaitFlush(ctx context.Context, p *parts, entities []*afterwrite.Entity, timeout time.Duration) error {
+func (a *app) awaitFlush(ctx context.Context, p *parts, entities []*schema.Entity, timeout time.Duration) error {
 	var over <-chan time.Time
 	if timeout > 0 {
 		over = time.After(timeout)
@@ -131,7 +131,7 @@ func (a *app) awaitFlush(ctx context.Context, p *parts, entities []*afterwrite.E
 	}
 }
 
-func (p *parts) pending(ctx context.Context, entities []*afterwrite.Entity) (int64, error) {
+func (p *parts) pending(ctx context.Context, entities []*schema.Entity) (int64, error) {
 	total := int64(0)
 	for _, e := range entities {
 		stats, err := p.cache.Stats(ctx, e)
@@ -144,7 +144,7 @@ func (p *parts) pending(ctx context.Context, entities []*afterwrite.Entity) (int
 }
 
 // leftovers returns the entities that have something left.
-func (p *parts) leftovers(ctx context.Context, entities []*afterwrite.Entity) ([]leftover, error) {
+func (p *parts) leftovers(ctx context.Context, entities []*schema.Entity) ([]leftover, error) {
 	left := []leftover{}
 	for _, e := range entities {
 		stats, err := p.cache.Stats(ctx, e)
@@ -156,8 +156,8 @@ func (p *parts) leftovers(ctx context.Context, entities []*afterwrite.Entity) ([
 			continue
 		}
 		l := leftover{Entity: e.Name, Pending: t.Pending, Held: t.Held, Dead: t.Dead}
-		for status, ids := range map[afterwrite.Status]*[]string{
-			afterwrite.Pending: &l.IDs.Pending, afterwrite.Held: &l.IDs.Held, afterwrite.Dead: &l.IDs.Dead,
+		for status, ids := range map[schema.Status]*[]string{
+			schema.Pending: &l.IDs.Pending, schema.Held: &l.IDs.Held, schema.Dead: &l.IDs.Dead,
 		} {
 			if *ids, err = p.firstIDs(ctx, e, status); err != nil {
 				return nil, err
@@ -168,7 +168,7 @@ func (p *parts) leftovers(ctx context.Context, entities []*afterwrite.Entity) ([
 	return left, nil
 }
 
-func (p *parts) firstIDs(ctx context.Context, e *afterwrite.Entity, status afterwrite.Status) ([]string, error) {
+func (p *parts) firstIDs(ctx context.Context, e *schema.Entity, status schema.Status) ([]string, error) {
 	var ids []string
 	for partition := range e.Partitions {
 		page, err := p.cache.List(ctx, e, partition, status, 0, flushNamed-len(ids))
@@ -196,10 +196,10 @@ func (a *app) printLeft(left []leftover, took time.Duration) error {
 	rows := [][]string{{"entity", "status", "records", "first ids"}}
 	for _, l := range left {
 		for _, s := range []struct {
-			status afterwrite.Status
+			status schema.Status
 			n      int64
 			ids    []string
-		}{{afterwrite.Pending, l.Pending, l.IDs.Pending}, {afterwrite.Held, l.Held, l.IDs.Held}, {afterwrite.Dead, l.Dead, l.IDs.Dead}} {
+		}{{schema.Pending, l.Pending, l.IDs.Pending}, {schema.Held, l.Held, l.IDs.Held}, {schema.Dead, l.Dead, l.IDs.Dead}} {
 			if s.n > 0 {
 				rows = append(rows, []string{l.Entity, string(s.status), fmt.Sprint(s.n), fmt.Sprintf("%q", s.ids)})
 			}
@@ -209,7 +209,7 @@ func (a *app) printLeft(left []leftover, took time.Duration) error {
 }
 
 // hintStrangers says why records of an entity stay where they are.
-func (a *app) hintStrangers(strangers []*afterwrite.Entity) {
+func (a *app) hintStrangers(strangers []*schema.Entity) {
 	for _, e := range strangers {
 		fmt.Fprintf(a.err, "The configuration does not name the entity %s, so its records are not flushed: run a worker that knows it.\n", e.Name)
 	}

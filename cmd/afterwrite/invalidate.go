@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func (a *app) invalidateCommand() *cobra.Command {
@@ -74,7 +74,7 @@ func (a *app) invalidate(ctx context.Context, entity string, ids []string, match
 	return err
 }
 
-func (a *app) drop(ctx context.Context, p *parts, e *afterwrite.Entity, ids []string, match string) (int, error) {
+func (a *app) drop(ctx context.Context, p *parts, e *schema.Entity, ids []string, match string) (int, error) {
 	if match == "" {
 		return p.cache.Invalidate(ctx, e, ids)
 	}

@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // loadFlags are the flags of the load command.
@@ -87,7 +87,7 @@ type rows interface {
 type row struct {
 	line   int
 	id     string
-	fields afterwrite.Fields
+	fields schema.Fields
 }
 
 // badRow reports a record that cannot be read.
@@ -164,7 +164,7 @@ func (p *parts) readyProducer(ctx context.Context) (*producer.Producer, error) {
 	return p.newProducer()
 }
 
-func newRows(format string, in io.Reader, e *afterwrite.Entity, maxRow int) (rows, error) {
+func newRows(format string, in io.Reader, e *schema.Entity, maxRow int) (rows, error) {
 	in, err := legible(in)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // foreign are the first bytes of files that are no text in UTF-8, and what to do with them.
@@ -39,12 +39,12 @@ func legible(in io.Reader) (io.Reader, error) {
 // ndjson reads one JSON object a line. Empty lines are passed over.
 type ndjson struct {
 	in     *bufio.Reader
-	entity *afterwrite.Entity
+	entity *schema.Entity
 	maxRow int // bytes of a line
 	line   int
 }
 
-func newNDJSON(in io.Reader, e *afterwrite.Entity, maxRow int) *ndjson {
+func newNDJSON(in io.Reader, e *schema.Entity, maxRow int) *ndjson {
 	return &ndjson{in: bufio.NewReaderSize(in, 64<<10), entity: e, maxRow: maxRow}
 }
 
@@ -96,7 +96,7 @@ func (n *ndjson) readLine() (string, error) {
 
 // parseObject reads a record strictly: a name that is there twice and text that is not
 // UTF-8 are errors.
-func parseObject(text []byte, e *afterwrite.Entity) (id string, fields afterwrite.Fields, err error) {
+func parseObject(text []byte, e *schema.Entity) (id string, fields schema.Fields, err error) {
 	d := jsontext.NewDecoder(strings.NewReader(string(text)))
 	if d.PeekKind() != '{' {
 		return "", nil, errors.New("is not a JSON object")
@@ -104,7 +104,7 @@ func parseObject(text []byte, e *afterwrite.Entity) (id string, fields afterwrit
 	if _, err := d.ReadToken(); err != nil {
 		return "", nil, notJSON(err)
 	}
-	fields = afterwrite.Fields{}
+	fields = schema.Fields{}
 	for d.PeekKind() != '}' {
 		name, err := d.ReadToken()
 		if err != nil {
@@ -139,11 +139,11 @@ func notJSON(err error) error { return fmt.Errorf("is not valid JSON: %w", err) 
 
 // idText returns the text of an id: a number for an int id, else a string, as the HTTP API
 // takes it: 1, 1.0 and 1e0 are one number and would be three strings.
-func idText(value jsontext.Value, e *afterwrite.Entity) (string, error) {
+func idText(value jsontext.Value, e *schema.Entity) (string, error) {
 	switch kind := value.Kind(); {
-	case e.ID.Type == afterwrite.Int && kind == '0':
+	case e.ID.Type == schema.Int && kind == '0':
 		return string(value), nil
-	case e.ID.Type == afterwrite.Int:
+	case e.ID.Type == schema.Int:
 		return "", fmt.Errorf("has an id that is no number: an id of %s is a whole number", e.Name)
 	case kind != '"':
 		return "", fmt.Errorf("has an id that is no string: an id of %s is one, in quotes", e.Name)
@@ -159,12 +159,12 @@ func idText(value jsontext.Value, e *afterwrite.Entity) (string, error) {
 type csvRows struct {
 	in      *csv.Reader
 	bound   *bounded
-	entity  *afterwrite.Entity
+	entity  *schema.Entity
 	columns []int // field position of each column, -1 for the id
 	maxRow  int
 }
 
-func newCSV(in io.Reader, e *afterwrite.Entity, maxRow int) (*csvRows, error) {
+func newCSV(in io.Reader, e *schema.Entity, maxRow int) (*csvRows, error) {
 	b := &bounded{in: in, left: maxRow + csvAhead}
 	buffered := bufio.NewReader(b)
 	if mark, err := buffered.Peek(3); err == nil && string(mark) == "\ufeff" {
@@ -213,7 +213,7 @@ func (c *csvRows) next() (row, error) {
 		return row{}, err
 	}
 	line, _ := c.in.FieldPos(0)
-	r := row{line: line, fields: make(afterwrite.Fields, len(cells))}
+	r := row{line: line, fields: make(schema.Fields, len(cells))}
 	for i, cell := range cells {
 		cell = unmark(cell)
 		switch position := c.columns[i]; {
@@ -232,9 +232,9 @@ func (c *csvRows) next() (row, error) {
 
 // cellValue returns a cell as the field takes it: JSON text where the value is one,
 // else the characters themselves. Cells are not shared with the reader's next row.
-func cellValue(t afterwrite.FieldType, cell string) any {
+func cellValue(t schema.FieldType, cell string) any {
 	switch t {
-	case afterwrite.Int, afterwrite.Float, afterwrite.Bool, afterwrite.JSON:
+	case schema.Int, schema.Float, schema.Bool, schema.JSON:
 		return json.RawMessage(cell)
 	}
 	return cell

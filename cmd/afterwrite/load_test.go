@@ -14,10 +14,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func readAll(t *testing.T, source rows) (all []row, bad []badRow, err error) {
@@ -144,7 +144,7 @@ func TestCSVRowsAreBounded(t *testing.T) {
 func FuzzRows(f *testing.F) {
 	f.Add(`{"id":"a","name":"x"}`, "id,name\na,b\n")
 	f.Add("{\"id\":1}\n{}\n", "id\n\"a\n")
-	e := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}}}
+	e := &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String}}}
 	require.NoError(f, e.Init())
 	f.Fuzz(func(t *testing.T, nd, csv string) {
 		all, _, _ := readAll(t, newNDJSON(strings.NewReader(nd), e, 1000))
@@ -171,14 +171,14 @@ type moody struct {
 func (m *moody) DoAll(_ context.Context, rs []producer.Request) []producer.Result {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	moods := []error{nil, afterwrite.ErrBacklogFull, afterwrite.ErrOutcomeUnknown, nil, afterwrite.ErrUnavailable}
+	moods := []error{nil, schema.ErrBacklogFull, schema.ErrOutcomeUnknown, nil, schema.ErrUnavailable}
 	results := make([]producer.Result, len(rs))
 	for i, r := range rs {
 		m.calls++
 		err := moods[m.calls%len(moods)]
 		if _, there := m.last[r.ID]; there && r.Op == cache.OpCreate {
-			err = afterwrite.ErrExists
-		} else if err == nil || errors.Is(err, afterwrite.ErrOutcomeUnknown) {
+			err = schema.ErrExists
+		} else if err == nil || errors.Is(err, schema.ErrOutcomeUnknown) {
 			m.last[r.ID] = fmt.Sprintf("%s", r.Fields["n"])
 		}
 		results[i].Err = err
@@ -188,7 +188,7 @@ func (m *moody) DoAll(_ context.Context, rs []producer.Request) []producer.Resul
 
 func loadText(t *testing.T, to acceptor, op cache.Op, f loadFlags, text string) (loadSummary, error) {
 	t.Helper()
-	e := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "n", Type: afterwrite.Int}}}
+	e := &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "n", Type: schema.Int}}}
 	require.NoError(t, e.Init())
 	a := &app{streams: streams{err: io.Discard}}
 	l := newLoading(to, e, op, f, a.bar(-1, ""))
@@ -225,7 +225,7 @@ func TestLoadCreatesOverLostAnswers(t *testing.T) {
 	s, err := loadText(t, m, cache.OpCreate, loadFlags{patience: time.Minute, maxErrors: 10}, text)
 	require.NoError(t, err)
 	require.EqualValues(t, 50, s.Accepted)
-	require.Equal(t, []rejected{{1, "there", afterwrite.ErrExists.Error()}}, s.Errors)
+	require.Equal(t, []rejected{{1, "there", schema.ErrExists.Error()}}, s.Errors)
 }
 
 // broken is a file that cannot be read to its end.
@@ -243,7 +243,7 @@ func (b broken) next() (row, error) {
 // and nothing is called refused that was not.
 func TestLoadWritesWhatCameBeforeAFault(t *testing.T) {
 	t.Parallel()
-	e := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "n", Type: afterwrite.Int}}}
+	e := &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "n", Type: schema.Int}}}
 	require.NoError(t, e.Init())
 	var text strings.Builder
 	for i := range 3000 {
@@ -280,17 +280,17 @@ func (r refusing) DoAll(_ context.Context, rs []producer.Request) []producer.Res
 func TestLoadTellsOfTooManyAtTheEnd(t *testing.T) {
 	t.Parallel()
 	text := `{"id":"a"}` + "\n" + `{"id":"b"}`
-	s, err := loadText(t, refusing{afterwrite.ErrNotFound}, cache.OpPatch, loadFlags{patience: time.Minute, maxErrors: 1}, text)
+	s, err := loadText(t, refusing{schema.ErrNotFound}, cache.OpPatch, loadFlags{patience: time.Minute, maxErrors: 1}, text)
 	require.ErrorIs(t, err, errTooMany)
 	require.Len(t, s.Errors, 2)
-	_, err = loadText(t, refusing{afterwrite.ErrNotFound}, cache.OpPatch, loadFlags{patience: time.Minute, maxErrors: 2}, text)
+	_, err = loadText(t, refusing{schema.ErrNotFound}, cache.OpPatch, loadFlags{patience: time.Minute, maxErrors: 2}, text)
 	require.NoError(t, err)
 }
 
 func TestLoadIsNotPatientForEver(t *testing.T) {
 	t.Parallel()
-	_, err := loadText(t, refusing{afterwrite.ErrBacklogFull}, cache.OpPut, loadFlags{patience: time.Millisecond}, `{"id":"a"}`)
-	require.ErrorIs(t, err, afterwrite.ErrBacklogFull)
+	_, err := loadText(t, refusing{schema.ErrBacklogFull}, cache.OpPut, loadFlags{patience: time.Millisecond}, `{"id":"a"}`)
+	require.ErrorIs(t, err, schema.ErrBacklogFull)
 	require.ErrorContains(t, err, "line 1 was not accepted")
 }
 

@@ -13,9 +13,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Bounds of a load.
@@ -58,7 +58,7 @@ type rejected struct {
 // a batch have to be tried again.
 type loading struct {
 	to     acceptor
-	entity *afterwrite.Entity
+	entity *schema.Entity
 	op     cache.Op
 	flags  loadFlags
 	bar    bar
@@ -68,7 +68,7 @@ type loading struct {
 	result loadSummary
 }
 
-func newLoading(to acceptor, e *afterwrite.Entity, op cache.Op, f loadFlags, b bar) *loading {
+func newLoading(to acceptor, e *schema.Entity, op cache.Op, f loadFlags, b bar) *loading {
 	return &loading{to: to, entity: e, op: op, flags: f, bar: b, began: time.Now(), result: loadSummary{Entity: e.Name}}
 }
 
@@ -200,9 +200,9 @@ func (l *loading) try(ctx context.Context, batch []row, unsure map[string]bool) 
 	for i, result := range l.to.DoAll(ctx, requests) {
 		r, err := batch[i], result.Err
 		switch {
-		case err == nil, unsure[r.id] && errors.Is(err, afterwrite.ErrExists):
+		case err == nil, unsure[r.id] && errors.Is(err, schema.ErrExists):
 			accepted++
-		case errors.Is(err, afterwrite.ErrOutcomeUnknown):
+		case errors.Is(err, schema.ErrOutcomeUnknown):
 			unsure[r.id] = true
 			again, last = append(again, r), err
 		case passing(err):
@@ -219,8 +219,8 @@ func (l *loading) try(ctx context.Context, batch []row, unsure map[string]bool) 
 // passing reports an error that a later try may not meet.
 func passing(err error) bool {
 	for _, target := range []error{
-		afterwrite.ErrBacklogFull, afterwrite.ErrBusy, afterwrite.ErrUnavailable,
-		afterwrite.ErrDatabaseUnavailable, context.DeadlineExceeded,
+		schema.ErrBacklogFull, schema.ErrBusy, schema.ErrUnavailable,
+		schema.ErrDatabaseUnavailable, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, target) {
 			return true

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -90,8 +90,8 @@ func (a *app) rebuildRanks(ctx context.Context, args []string) error {
 }
 
 // rows pages through an entity's rows in the database.
-func (p *parts) rows(e *afterwrite.Entity) cache.Rows {
-	return func(ctx context.Context, after string) ([]afterwrite.Row, error) {
+func (p *parts) rows(e *schema.Entity) cache.Rows {
+	return func(ctx context.Context, after string) ([]schema.Row, error) {
 		return p.store.List(ctx, e, store.Query{After: after, Limit: rankPage})
 	}
 }
@@ -99,7 +99,7 @@ func (p *parts) rows(e *afterwrite.Entity) cache.Rows {
 // keepRanks rebuilds every rank that is not complete, until ctx ends. One worker does it
 // at a time; should two do it, the later one wins.
 func (p *parts) keepRanks(ctx context.Context) error {
-	var ranked []*afterwrite.Entity
+	var ranked []*schema.Entity
 	for _, e := range p.config.Entities {
 		if e.RankBy != "" {
 			ranked = append(ranked, e)
@@ -125,7 +125,7 @@ func (p *parts) keepRanks(ctx context.Context) error {
 	return nil
 }
 
-func (p *parts) keepRank(ctx context.Context, e *afterwrite.Entity, holder string) error {
+func (p *parts) keepRank(ctx context.Context, e *schema.Entity, holder string) error {
 	complete, err := p.cache.RankComplete(ctx, e)
 	if err != nil || complete {
 		return err
@@ -142,7 +142,7 @@ func (p *parts) keepRank(ctx context.Context, e *afterwrite.Entity, holder strin
 	}()
 	began, records := time.Now(), 0
 	page := p.rows(e)
-	err = p.cache.RebuildRank(ctx, e, func(ctx context.Context, after string) ([]afterwrite.Row, error) {
+	err = p.cache.RebuildRank(ctx, e, func(ctx context.Context, after string) ([]schema.Row, error) {
 		if _, err := p.cache.Lead(ctx, name, holder, rankLease); err != nil {
 			return nil, err
 		}

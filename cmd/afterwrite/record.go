@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func (a *app) recordCommand() *cobra.Command {
@@ -32,19 +32,19 @@ func (a *app) recordCommand() *cobra.Command {
 
 // recordView is a record as both sides have it. A state that is not there is null.
 type recordView struct {
-	Entity      string              `json:"entity"`
-	ID          string              `json:"id"`
-	Status      afterwrite.Status   `json:"status"`
-	Cached      bool                `json:"cached"`
-	Deleted     bool                `json:"deleted"`
-	Stored      bool                `json:"stored"`
-	Version     afterwrite.Version  `json:"version,omitempty"`
-	TTL         string              `json:"ttl,omitempty"`
-	Lag         string              `json:"lag,omitempty"`
-	Attempts    int                 `json:"attempts,omitempty"`
-	NextAttempt *time.Time          `json:"next_attempt,omitempty"`
-	Error       *afterwrite.Refusal `json:"error,omitempty"`
-	Fields      []fieldView         `json:"fields"`
+	Entity      string          `json:"entity"`
+	ID          string          `json:"id"`
+	Status      schema.Status   `json:"status"`
+	Cached      bool            `json:"cached"`
+	Deleted     bool            `json:"deleted"`
+	Stored      bool            `json:"stored"`
+	Version     schema.Version  `json:"version,omitempty"`
+	TTL         string          `json:"ttl,omitempty"`
+	Lag         string          `json:"lag,omitempty"`
+	Attempts    int             `json:"attempts,omitempty"`
+	NextAttempt *time.Time      `json:"next_attempt,omitempty"`
+	Error       *schema.Refusal `json:"error,omitempty"`
+	Fields      []fieldView     `json:"fields"`
 }
 
 type fieldView struct {
@@ -84,7 +84,7 @@ func (a *app) recordGet(ctx context.Context, entity, id string) error {
 		return err
 	}
 	v := viewOf(e, id, state, rows[id], time.Now())
-	gone := fmt.Errorf("%s %q: %w", e.Name, id, afterwrite.ErrNotFound)
+	gone := fmt.Errorf("%s %q: %w", e.Name, id, schema.ErrNotFound)
 	if !v.Stored && !v.Cached {
 		return gone // there is no status, version or field to show
 	}
@@ -99,7 +99,7 @@ func (a *app) recordGet(ctx context.Context, entity, id string) error {
 	return err
 }
 
-func viewOf(e *afterwrite.Entity, id string, s cache.State, row afterwrite.Values, now time.Time) recordView {
+func viewOf(e *schema.Entity, id string, s cache.State, row schema.Values, now time.Time) recordView {
 	v := recordView{
 		Entity: e.Name, ID: id, Status: s.Record.Status, Cached: s.Cached, Deleted: s.Record.Deleted, Stored: row != nil,
 		Version: s.Record.Version, Attempts: s.Attempts, Error: s.Refusal,
@@ -124,7 +124,7 @@ func viewOf(e *afterwrite.Entity, id string, s cache.State, row afterwrite.Value
 	return v
 }
 
-func at(values afterwrite.Values, i int) string {
+func at(values schema.Values, i int) string {
 	if values == nil {
 		return ""
 	}
@@ -133,7 +133,7 @@ func at(values afterwrite.Values, i int) string {
 
 // hidden stands for the value of a field that the configuration redacts.
 func hidden(text string) string {
-	if text == "" || text == afterwrite.Null {
+	if text == "" || text == schema.Null {
 		return text
 	}
 	return "(redacted)"

@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -85,7 +85,7 @@ func (a *app) oneEntity(ctx context.Context, name string, fn func(m *mend.Mender
 
 // asUsage makes a setting that is out of bounds a fault of the command line.
 func asUsage(err error) error {
-	if errors.Is(err, afterwrite.ErrInvalid) {
+	if errors.Is(err, schema.ErrInvalid) {
 		return usagef("%v", err)
 	}
 	return err

@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func (a *app) policyPreviewCommand() *cobra.Command {
@@ -30,11 +30,11 @@ func (a *app) policyPreviewCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if kind != "" && !afterwrite.KnownKind(afterwrite.Kind(kind)) {
-				return usagef("--kind %q is not a kind of refusal; the kinds are %v", kind, afterwrite.Kinds)
+			if kind != "" && !schema.KnownKind(schema.Kind(kind)) {
+				return usagef("--kind %q is not a kind of refusal; the kinds are %v", kind, schema.Kinds)
 			}
 			return a.oneEntity(c.Context(), args[0], func(m *mend.Mender) error {
-				return a.policyPreview(c.Context(), m, args[0], change, afterwrite.Kind(kind), against)
+				return a.policyPreview(c.Context(), m, args[0], change, schema.Kind(kind), against)
 			})
 		},
 	}
@@ -44,7 +44,7 @@ func (a *app) policyPreviewCommand() *cobra.Command {
 	return a.withJSON(c)
 }
 
-func (a *app) policyPreview(ctx context.Context, m *mend.Mender, entity string, change mend.PolicyChange, kind afterwrite.Kind, against string) error {
+func (a *app) policyPreview(ctx context.Context, m *mend.Mender, entity string, change mend.PolicyChange, kind schema.Kind, against string) error {
 	current, err := m.Policy(ctx, entity)
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (a *app) policyPreview(ctx context.Context, m *mend.Mender, entity string, 
 	preview := admin.PreviewOf(policy, kind)
 	if against != "" {
 		effect, err := m.Effect(ctx, against, policy)
-		if errors.Is(err, afterwrite.ErrUnknownEntity) {
+		if errors.Is(err, schema.ErrUnknownEntity) {
 			return usagef("--against: %v", err)
 		}
 		if err != nil {

@@ -6,9 +6,9 @@ import (
 	"net"
 	"strings"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -53,7 +53,7 @@ func checkURLs(c *config.Config) error {
 }
 
 // chosen returns the entity of that name, or every entity for no name.
-func chosen(c *config.Config, names []string) ([]*afterwrite.Entity, error) {
+func chosen(c *config.Config, names []string) ([]*schema.Entity, error) {
 	if len(names) == 0 {
 		return c.Entities, nil
 	}
@@ -65,7 +65,7 @@ func chosen(c *config.Config, names []string) ([]*afterwrite.Entity, error) {
 		}
 		return nil, usagef("no entity %q in %s; there are %v", names[0], c.File, known)
 	}
-	return []*afterwrite.Entity{e}, nil
+	return []*schema.Entity{e}, nil
 }
 
 // errDashboardExposed refuses to show the pages to other machines without a login.

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -97,7 +97,7 @@ func (p *parts) checkDatabase(ctx context.Context) error {
 
 // samePartitions refuses to look at an entity with another number of partitions than
 // it runs with: ids would be looked for in the wrong places.
-func (p *parts) samePartitions(ctx context.Context, entities []*afterwrite.Entity) error {
+func (p *parts) samePartitions(ctx context.Context, entities []*schema.Entity) error {
 	for _, e := range entities {
 		stored, err := p.store.Adopt(ctx, e)
 		if errors.Is(err, store.ErrNotMigrated) {
@@ -108,7 +108,7 @@ func (p *parts) samePartitions(ctx context.Context, entities []*afterwrite.Entit
 		}
 		if stored != e.Partitions {
 			return fmt.Errorf("%w: entities.%s.partitions is %d, but it runs with %d: %w",
-				errConfig, e.Name, e.Partitions, stored, afterwrite.ErrPartitionsChanged)
+				errConfig, e.Name, e.Partitions, stored, schema.ErrPartitionsChanged)
 		}
 	}
 	return nil
@@ -116,7 +116,7 @@ func (p *parts) samePartitions(ctx context.Context, entities []*afterwrite.Entit
 
 // unreachable reports an error that may be gone at the next try.
 func unreachable(err error) bool {
-	return errors.Is(err, afterwrite.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
+	return errors.Is(err, schema.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
 		(store.Unavailable(err) && !errors.Is(err, store.ErrNotMigrated))
 }
 

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -122,7 +122,7 @@ func (p *parts) reportForgotten(ctx context.Context) error {
 }
 
 // noteLoss puts into the audit that Redis has lost state of an entity.
-func (p *parts) noteLoss(ctx context.Context, e *afterwrite.Entity, why string) error {
+func (p *parts) noteLoss(ctx context.Context, e *schema.Entity, why string) error {
 	err := p.store.Note(ctx, store.AuditEntry{
 		Actor: store.Actor{Name: "afterwrite", Origin: "watch"}, Action: store.RedisLost, Entity: e.Name,
 		Detail: map[string]any{"why": why},

@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/session"
 	"github.com/afterwrite/afterwrite/dashboard"
@@ -23,6 +22,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/producer/api"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/worker"
 )
@@ -38,8 +38,8 @@ type parts struct {
 	guard   *token.Guard   // of the API, nil before newAPI
 	closers []func() error // what close ends, last one first
 
-	forgotten []*afterwrite.Entity // Redis knew nothing of them and that is not reported yet
-	older     []*afterwrite.Entity // Redis went back, and what is cached of them is not dropped yet
+	forgotten []*schema.Entity // Redis knew nothing of them and that is not reported yet
+	older     []*schema.Entity // Redis went back, and what is cached of them is not dropped yet
 }
 
 // joined reads the configuration and joins the parts. Close them.
@@ -192,7 +192,7 @@ func (p *parts) newAPI(stopping <-chan struct{}) (http.Handler, error) {
 // lister lets the API page through the store, each with its own word for the page.
 type lister struct{ *store.Store }
 
-func (l lister) List(ctx context.Context, e *afterwrite.Entity, q api.Query) ([]afterwrite.Row, error) {
+func (l lister) List(ctx context.Context, e *schema.Entity, q api.Query) ([]schema.Row, error) {
 	return l.Store.List(ctx, e, store.Query(q))
 }
 

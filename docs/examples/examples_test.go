@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func convert(t *testing.T, index string) string {
@@ -63,11 +63,11 @@ func TestSampleIsCanonical(t *testing.T) {
 	require.Greater(t, len(seen), 1900)
 }
 
-func record(t *testing.T, e *afterwrite.Entity, installs int, line []byte) (id string) {
+func record(t *testing.T, e *schema.Entity, installs int, line []byte) (id string) {
 	t.Helper()
 	fields, err := e.ParseFields(line)
 	require.NoError(t, err)
-	name := afterwrite.Field{Type: afterwrite.String}
+	name := schema.Field{Type: schema.String}
 	text, err := name.Canonical(fields["id"])
 	require.NoError(t, err)
 	decoded, err := name.Decode(text)

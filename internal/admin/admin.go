@@ -26,10 +26,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/token"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -48,18 +48,18 @@ const (
 
 // records is what the faces ask of Redis beside the mender: the cache.
 type records interface {
-	Invalidate(ctx context.Context, e *afterwrite.Entity, ids []string) (int, error)
-	InvalidateMatch(ctx context.Context, e *afterwrite.Entity, pattern string, progress func(dropped int)) (int, error)
-	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
-	Pause(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error)
-	Resume(ctx context.Context, e *afterwrite.Entity, partitions ...int) (int, error)
+	Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error)
+	InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error)
+	Stats(ctx context.Context, e *schema.Entity) ([]cache.Stats, error)
+	Pause(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
+	Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
 }
 
 // Config says what an [Admin] works with. Mender, Cache and Entities are required.
 type Config struct {
 	Mender   *mend.Mender
 	Cache    records
-	Entities []*afterwrite.Entity
+	Entities []*schema.Entity
 	// LocalOnly refuses requests whose Host is not this machine: a page in a browser here
 	// that lets a name of its own point to 127.0.0.1, or a proxy that was not meant to.
 	LocalOnly bool
@@ -72,7 +72,7 @@ type Config struct {
 type Admin struct {
 	mender    *mend.Mender
 	cache     records
-	entities  []*afterwrite.Entity
+	entities  []*schema.Entity
 	localOnly bool
 	maxBody   int64
 	syncLimit int
@@ -189,7 +189,7 @@ func actor(r *http.Request) store.Actor {
 	return store.Actor{Name: name, Origin: host}
 }
 
-func (a *Admin) entity(name string) (*afterwrite.Entity, error) {
+func (a *Admin) entity(name string) (*schema.Entity, error) {
 	for _, e := range a.entities {
 		if e.Name == name {
 			return e, nil
@@ -205,7 +205,7 @@ func (a *Admin) known(ctx context.Context, name string) error {
 		return nil
 	}
 	err := a.mender.Known(ctx, name)
-	if errors.Is(err, afterwrite.ErrUnknownEntity) {
+	if errors.Is(err, schema.ErrUnknownEntity) {
 		return errUnknownEntity(name)
 	}
 	return err

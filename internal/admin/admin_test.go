@@ -8,20 +8,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 var (
-	taken   = afterwrite.Refusal{Kind: afterwrite.KindUnique, Constraint: "uq_users_email", Column: "email", Message: "duplicate email"}
-	orphan  = afterwrite.Refusal{Kind: afterwrite.KindForeignKey, Message: "no such parent"}
-	leaking = afterwrite.Refusal{Kind: afterwrite.KindType, Column: "secret", Message: `bad value "s3cret"`}
+	taken   = schema.Refusal{Kind: schema.KindUnique, Constraint: "uq_users_email", Column: "email", Message: "duplicate email"}
+	orphan  = schema.Refusal{Kind: schema.KindForeignKey, Message: "no such parent"}
+	leaking = schema.Refusal{Kind: schema.KindType, Column: "secret", Message: `bad value "s3cret"`}
 )
 
 func people(b *bundle, n int) {
 	for i := range n {
-		b.put("user", fmt.Sprintf("u%03d", i), afterwrite.Fields{"name": "N", "email": fmt.Sprintf("%d@x", i)})
+		b.put("user", fmt.Sprintf("u%03d", i), schema.Fields{"name": "N", "email": fmt.Sprintf("%d@x", i)})
 	}
 }
 
@@ -30,7 +30,7 @@ func TestDeadLetters(t *testing.T) {
 	b := setup(t)
 	people(b, 3)
 	b.kill("user", taken)
-	b.put("product", "7", afterwrite.Fields{"name": "P"})
+	b.put("product", "7", schema.Fields{"name": "P"})
 	b.kill("product", orphan)
 
 	page := b.do("GET", "/v1/admin/dead?limit=3", "").want(200).json()
@@ -74,7 +74,7 @@ func TestDeadLetters(t *testing.T) {
 
 // withoutUsers takes the users out of what operators know as configured.
 func withoutUsers(c *admin.Config) {
-	c.Entities = slices.DeleteFunc(slices.Clone(c.Entities), func(e *afterwrite.Entity) bool { return e.Name == "user" })
+	c.Entities = slices.DeleteFunc(slices.Clone(c.Entities), func(e *schema.Entity) bool { return e.Name == "user" })
 }
 
 // An entity that there never was is named; what is left of one that was taken out of the
@@ -168,7 +168,7 @@ func TestJobs(t *testing.T) {
 func TestRedaction(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.put("everything", "x", afterwrite.Fields{"secret": "s3cret", "string": "open"})
+	b.put("everything", "x", schema.Fields{"secret": "s3cret", "string": "open"})
 	b.kill("everything", leaking)
 	list := b.do("GET", "/v1/admin/dead", "").want(200)
 	require.NotContains(t, list.body, "s3cret")
@@ -267,7 +267,7 @@ func TestFlushNow(t *testing.T) {
 func TestInvalidate(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.put("product", "1", afterwrite.Fields{"name": "P"})
+	b.put("product", "1", schema.Fields{"name": "P"})
 	require.EqualValues(t, 0, b.do("POST", "/v1/admin/invalidate", `{"entity":"product","ids":[1]}`).want(200).json()["dropped"], "never a pending one")
 	read, err := b.cache.Get(t.Context(), b.entities["user"], "nobody") // cached absence
 	require.NoError(t, err)

@@ -8,9 +8,9 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -44,7 +44,7 @@ func (a *Admin) letters(r *http.Request, _ store.Actor, _ http.Header) (int, any
 }
 
 // named returns the entity of that name, nil where the configuration has it no more.
-func (a *Admin) named(name string) *afterwrite.Entity {
+func (a *Admin) named(name string) *schema.Entity {
 	e, _ := a.entity(name) // nil says it
 	return e
 }
@@ -117,7 +117,7 @@ func (a *Admin) edit(r *http.Request, by store.Actor, h http.Header) (int, any, 
 		return 0, nil, err
 	}
 	if len(body.Fields) == 0 {
-		return 0, nil, afterwrite.Invalid("fields", "must name what to change")
+		return 0, nil, schema.Invalid("fields", "must name what to change")
 	}
 	accepted, err := a.mender.Edit(r.Context(), number, FieldsOf(body.Fields), by)
 	if err != nil {
@@ -154,7 +154,7 @@ func (a *Admin) bulk(r *http.Request, by store.Actor, h http.Header, action stri
 		return 0, nil, err
 	}
 	if s.Restore = body.Restore; s.Restore && action != "retry" {
-		return 0, nil, afterwrite.Invalid("restore", "is for a retry")
+		return 0, nil, schema.Invalid("restore", "is for a retry")
 	}
 	n, err := a.mender.Selected(r.Context(), s)
 	if err != nil {
@@ -199,15 +199,15 @@ func (b selection) selected() (mend.Selection, error) {
 	var s mend.Selection
 	switch {
 	case (len(b.Numbers) > 0) == (b.Filter != nil):
-		return s, afterwrite.Invalid("numbers", "or filter must be given, not both")
+		return s, schema.Invalid("numbers", "or filter must be given, not both")
 	case len(b.Numbers) > MaxNumbers:
 		return s, problem.TooMany("numbers", MaxNumbers)
 	case len(b.Numbers) > 0:
 		return mend.Selection{Numbers: b.Numbers}, nil
 	case b.Expect == nil:
-		return s, afterwrite.Invalid("expect", "must be the number of dead letters that the filter selects, as GET /v1/admin/dead/groups counts them")
+		return s, schema.Invalid("expect", "must be the number of dead letters that the filter selects, as GET /v1/admin/dead/groups counts them")
 	case b.Filter.State != "" && b.Filter.State != string(store.StateWaiting) || b.Filter.Resolution != "":
-		return s, afterwrite.Invalid("filter", "cannot choose another state: only waiting letters can be acted on")
+		return s, schema.Invalid("filter", "cannot choose another state: only waiting letters can be acted on")
 	}
 	filter, err := b.Filter.Select(time.Now())
 	return mend.Selection{Filter: filter, Expect: *b.Expect}, err

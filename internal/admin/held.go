@@ -7,8 +7,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -46,9 +46,9 @@ func (a *Admin) knows(f store.LetterFilter) error {
 
 // heldNamed names one held record at the version that the caller has seen.
 type heldNamed struct {
-	Entity  string             `json:"entity"`
-	ID      jsontext.Value     `json:"id"`
-	Version afterwrite.Version `json:"version"`
+	Entity  string         `json:"entity"`
+	ID      jsontext.Value `json:"id"`
+	Version schema.Version `json:"version"`
 }
 
 func (a *Admin) theHeld(n heldNamed) (mend.Held, error) {
@@ -57,11 +57,11 @@ func (a *Admin) theHeld(n heldNamed) (mend.Held, error) {
 		return mend.Held{}, err
 	}
 	if n.Version < 1 {
-		return mend.Held{}, afterwrite.Invalid("version", "must be the version that is held")
+		return mend.Held{}, schema.Invalid("version", "must be the version that is held")
 	}
 	ids, err := canonicalIDs(e, []jsontext.Value{n.ID})
 	if err != nil {
-		return mend.Held{}, afterwrite.Invalid("id", "must be an id")
+		return mend.Held{}, schema.Invalid("id", "must be an id")
 	}
 	return mend.Held{Entity: e, ID: ids[0], Version: n.Version}, nil
 }
@@ -76,7 +76,7 @@ func (a *Admin) editHeld(r *http.Request, by store.Actor, h http.Header) (int, a
 		return 0, nil, err
 	}
 	if len(body.Fields) == 0 {
-		return 0, nil, afterwrite.Invalid("fields", "must name what to change")
+		return 0, nil, schema.Invalid("fields", "must name what to change")
 	}
 	one, err := a.theHeld(body.heldNamed)
 	if err != nil {
@@ -118,11 +118,11 @@ func (a *Admin) heldBulk(r *http.Request, by store.Actor, h http.Header, action 
 	}
 	switch {
 	case body.Entity != "" || body.ID != nil || body.Version != 0:
-		return 0, nil, afterwrite.Invalid("filter", "or entity, id and version must be given, not both")
+		return 0, nil, schema.Invalid("filter", "or entity, id and version must be given, not both")
 	case body.Expect == nil:
-		return 0, nil, afterwrite.Invalid("expect", "must be the number of held records that the filter selects, as GET /v1/admin/held counts them")
+		return 0, nil, schema.Invalid("expect", "must be the number of held records that the filter selects, as GET /v1/admin/held counts them")
 	case body.Filter.State != "" || body.Filter.Resolution != "":
-		return 0, nil, afterwrite.Invalid("filter", "cannot choose a state: that is of dead letters")
+		return 0, nil, schema.Invalid("filter", "cannot choose a state: that is of dead letters")
 	}
 	filter, err := body.Filter.Select(time.Now())
 	if err != nil {

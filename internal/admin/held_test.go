@@ -7,13 +7,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/admin"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // hold has everything pending of an entity refused.
-func (b *bundle) hold(entity string, why afterwrite.Refusal) {
+func (b *bundle) hold(entity string, why schema.Refusal) {
 	b.t.Helper()
 	e := b.entities[entity]
 	for partition := range e.Partitions {
@@ -33,7 +33,7 @@ func TestHeld(t *testing.T) {
 	b := setup(t, func(c *admin.Config) { c.SyncLimit = 4 })
 	people(b, 6)
 	b.hold("user", taken)
-	b.put("product", "7", afterwrite.Fields{"name": "P"})
+	b.put("product", "7", schema.Fields{"name": "P"})
 	b.hold("product", orphan)
 
 	page := b.do("GET", "/v1/admin/held?entity=user&kind=unique&limit=2", "").want(200).json()

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -52,7 +52,7 @@ func (j *jobs) start(action string, do bulk, s mend.Selection, selected int, by 
 		}
 	}
 	if j.closed || running >= MaxRunning {
-		return Job{}, afterwrite.ErrBusy
+		return Job{}, schema.ErrBusy
 	}
 	j.forget()
 	ctx, stop := context.WithCancel(context.Background())

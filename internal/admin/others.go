@@ -6,9 +6,9 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -27,7 +27,7 @@ func (a *Admin) invalidate(r *http.Request, by store.Actor, _ http.Header) (int,
 		return 0, nil, err
 	}
 	if (len(body.IDs) > 0) == (body.Match != "") {
-		return 0, nil, afterwrite.Invalid("ids", "or match must be given, not both")
+		return 0, nil, schema.Invalid("ids", "or match must be given, not both")
 	}
 	if len(body.IDs) > MaxIDs {
 		return 0, nil, problem.TooMany("ids", MaxIDs)
@@ -74,7 +74,7 @@ func (a *Admin) flushNow(r *http.Request, by store.Actor, _ http.Header) (int, a
 	return http.StatusAccepted, FlushedNow{body.Entity, now.Pending, now.Held, len(now.Orders), now.Paused}, err
 }
 
-func (a *Admin) setFlushing(r *http.Request, by store.Actor, action string, set func(context.Context, *afterwrite.Entity, ...int) (int, error)) (int, any, error) {
+func (a *Admin) setFlushing(r *http.Request, by store.Actor, action string, set func(context.Context, *schema.Entity, ...int) (int, error)) (int, any, error) {
 	var body struct {
 		Entity     string `json:"entity"`
 		Partitions []int  `json:"partitions"`
@@ -88,7 +88,7 @@ func (a *Admin) setFlushing(r *http.Request, by store.Actor, action string, set 
 	}
 	for _, p := range body.Partitions {
 		if p < 0 || p >= e.Partitions {
-			return 0, nil, afterwrite.Invalid("partitions", "must be from 0 to %d", e.Partitions-1)
+			return 0, nil, schema.Invalid("partitions", "must be from 0 to %d", e.Partitions-1)
 		}
 	}
 	changed, err := set(r.Context(), e, body.Partitions...)
@@ -100,12 +100,12 @@ func (a *Admin) setFlushing(r *http.Request, by store.Actor, action string, set 
 }
 
 // canonicalIDs reads ids as they are in answers: numbers for an int id, else strings.
-func canonicalIDs(e *afterwrite.Entity, values []jsontext.Value) ([]string, error) {
+func canonicalIDs(e *schema.Entity, values []jsontext.Value) ([]string, error) {
 	ids := make([]string, len(values))
 	for i, value := range values {
 		text, err := scalar(value)
 		if err != nil || value.Kind() == 'n' {
-			return nil, afterwrite.Invalid("ids", "must be ids")
+			return nil, schema.Invalid("ids", "must be ids")
 		}
 		if ids[i], err = e.CanonicalID(text); err != nil {
 			return nil, err

@@ -7,9 +7,9 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -61,10 +61,10 @@ func (a *Admin) setPolicy(r *http.Request, by store.Actor, h http.Header) (int, 
 		return 0, nil, err
 	}
 	if len(change) == 0 {
-		return 0, nil, afterwrite.Invalid("policy", "must name what to change")
+		return 0, nil, schema.Invalid("policy", "must name what to change")
 	}
 	if len(body.Note) > MaxNote {
-		return 0, nil, afterwrite.Invalid("note", "is longer than %d bytes", MaxNote)
+		return 0, nil, schema.Invalid("note", "is longer than %d bytes", MaxNote)
 	}
 	p, err := a.mender.SetPolicy(r.Context(), r.PathValue("entity"), change, expected, by, body.Note)
 	return answerPolicy(h, p, err)
@@ -108,8 +108,8 @@ func (a *Admin) preview(r *http.Request, _ store.Actor, _ http.Header) (int, any
 	if err := readBody(r, &body); err != nil {
 		return 0, nil, err
 	}
-	if body.Kind != "" && !afterwrite.KnownKind(afterwrite.Kind(body.Kind)) {
-		return 0, nil, afterwrite.Invalid("kind", "is not a kind of refusal; the kinds are %v", afterwrite.Kinds)
+	if body.Kind != "" && !schema.KnownKind(schema.Kind(body.Kind)) {
+		return 0, nil, schema.Invalid("kind", "is not a kind of refusal; the kinds are %v", schema.Kinds)
 	}
 	change, err := changeOf(body.Policy)
 	if err != nil {
@@ -124,7 +124,7 @@ func (a *Admin) preview(r *http.Request, _ store.Actor, _ http.Header) (int, any
 	if err != nil {
 		return 0, nil, err
 	}
-	preview := PreviewOf(policy, afterwrite.Kind(body.Kind))
+	preview := PreviewOf(policy, schema.Kind(body.Kind))
 	if body.Against == "" {
 		body.Against = entity
 	}
@@ -159,7 +159,7 @@ func (a *Admin) rollback(r *http.Request, by store.Actor, h http.Header) (int, a
 		return 0, nil, err
 	}
 	if body.Version == nil {
-		return 0, nil, afterwrite.Invalid("version", "must be one of the history; 0 is the configuration's")
+		return 0, nil, schema.Invalid("version", "must be one of the history; 0 is the configuration's")
 	}
 	expected, err := expectedVersion(r)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -33,9 +33,9 @@ func readBody(r *http.Request, v any) error {
 	if fault, ok := errors.AsType[*json.SemanticError](err); ok && fault.JSONPointer != "" {
 		name := strings.ReplaceAll(strings.TrimPrefix(string(fault.JSONPointer), "/"), "/", ".")
 		if errors.Is(err, json.ErrUnknownName) {
-			return afterwrite.Invalid(name, "is not a member of this body")
+			return schema.Invalid(name, "is not a member of this body")
 		}
-		return afterwrite.Invalid(name, "is not of its type")
+		return schema.Invalid(name, "is not of its type")
 	}
 	return problem.Malformed("the body is not what this route takes: %s", problem.Clip(strings.TrimPrefix(err.Error(), "json: ")))
 }
@@ -123,7 +123,7 @@ var resolutions = []store.Resolution{store.Persisted, store.Superseded, store.Ed
 // Select returns the filter as the store takes it; now is what durations count back from.
 // The error is an InvalidError that names the part at fault.
 func (f Filter) Select(now time.Time) (store.LetterFilter, error) {
-	s := store.LetterFilter{Entity: f.Entity, ID: f.ID, Kind: afterwrite.Kind(f.Kind), Constraint: f.Constraint, Text: f.Text,
+	s := store.LetterFilter{Entity: f.Entity, ID: f.ID, Kind: schema.Kind(f.Kind), Constraint: f.Constraint, Text: f.Text,
 		State: store.LetterState(f.State), Resolution: store.Resolution(f.Resolution)}
 	var err error
 	if s.Since, err = moment("since", f.Since, now); err != nil {
@@ -133,12 +133,12 @@ func (f Filter) Select(now time.Time) (store.LetterFilter, error) {
 		return s, err
 	}
 	switch {
-	case f.Kind != "" && !afterwrite.KnownKind(s.Kind):
-		return s, afterwrite.Invalid("kind", "is not a kind of refusal; the kinds are %v", afterwrite.Kinds)
+	case f.Kind != "" && !schema.KnownKind(s.Kind):
+		return s, schema.Invalid("kind", "is not a kind of refusal; the kinds are %v", schema.Kinds)
 	case f.State != "" && !slices.Contains(States, f.State):
-		return s, afterwrite.Invalid("state", "must be one of %v", States)
+		return s, schema.Invalid("state", "must be one of %v", States)
 	case f.Resolution != "" && !slices.Contains(resolutions, s.Resolution):
-		return s, afterwrite.Invalid("resolution", "must be one of %v", resolutions)
+		return s, schema.Invalid("resolution", "must be one of %v", resolutions)
 	case f.State == "any" || f.State == "" && f.Resolution != "":
 		s.State = store.AnyState
 	case f.State == "":
@@ -156,7 +156,7 @@ func moment(name, text string, now time.Time) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return t, afterwrite.Invalid(name, "must be a time such as 2026-01-31T12:00:00Z, or how long ago, such as 2h")
+		return t, schema.Invalid(name, "must be a time such as 2026-01-31T12:00:00Z, or how long ago, such as 2h")
 	}
 	return t, nil
 }
@@ -212,7 +212,7 @@ func settings(at string, members map[string]jsontext.Value) ([][2]string, error)
 		}
 		text, err := scalar(value)
 		if err != nil {
-			return nil, afterwrite.Invalid(at+name, "must be a number or a text")
+			return nil, schema.Invalid(at+name, "must be a number or a text")
 		}
 		list = append(list, [2]string{at + name, text})
 	}

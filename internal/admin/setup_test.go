@@ -15,13 +15,13 @@ import (
 	validator "github.com/pb33f/libopenapi-validator"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/producer/api"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -33,7 +33,7 @@ type bundle struct {
 	cache    *cache.Cache
 	store    *store.Store
 	producer *producer.Producer
-	entities map[string]*afterwrite.Entity
+	entities map[string]*schema.Entity
 	document validator.Validator // nil: answers are not checked
 }
 
@@ -43,14 +43,14 @@ func (noQueue) Enqueue(context.Context, cache.Order) error { return nil }
 
 type rows struct{ *store.Store }
 
-func (r rows) List(ctx context.Context, e *afterwrite.Entity, q api.Query) ([]afterwrite.Row, error) {
+func (r rows) List(ctx context.Context, e *schema.Entity, q api.Query) ([]schema.Row, error) {
 	return r.Store.List(ctx, e, store.Query(q))
 }
 
 func setup(t *testing.T, options ...func(*admin.Config)) *bundle {
 	t.Helper()
 	entities := testkit.Entities(t)
-	b := &bundle{t: t, entities: map[string]*afterwrite.Entity{}}
+	b := &bundle{t: t, entities: map[string]*schema.Entity{}}
 	for _, e := range entities {
 		b.entities[e.Name] = e
 	}
@@ -192,14 +192,14 @@ func (a answer) json() map[string]any {
 }
 
 // put accepts a record.
-func (b *bundle) put(entity, id string, fields afterwrite.Fields) {
+func (b *bundle) put(entity, id string, fields schema.Fields) {
 	b.t.Helper()
 	_, err := b.producer.Put(b.t.Context(), entity, id, fields)
 	require.NoError(b.t, err)
 }
 
 // kill gives everything pending of an entity a dead letter.
-func (b *bundle) kill(entity string, why afterwrite.Refusal) {
+func (b *bundle) kill(entity string, why schema.Refusal) {
 	b.t.Helper()
 	e := b.entities[entity]
 	for partition := range e.Partitions {

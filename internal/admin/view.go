@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -17,19 +17,19 @@ type AuditPage struct {
 
 // AuditEntry is one action of an operator.
 type AuditEntry struct {
-	Number  int64              `json:"number"`
-	At      time.Time          `json:"at"`
-	Actor   string             `json:"actor"`
-	Origin  string             `json:"origin"`
-	Action  string             `json:"action"`
-	Entity  *string            `json:"entity"`
-	ID      json.RawMessage    `json:"id"`
-	Version afterwrite.Version `json:"version,omitempty"`
-	Detail  map[string]any     `json:"detail"`
+	Number  int64           `json:"number"`
+	At      time.Time       `json:"at"`
+	Actor   string          `json:"actor"`
+	Origin  string          `json:"origin"`
+	Action  string          `json:"action"`
+	Entity  *string         `json:"entity"`
+	ID      json.RawMessage `json:"id"`
+	Version schema.Version  `json:"version,omitempty"`
+	Detail  map[string]any  `json:"detail"`
 }
 
 // AuditEntryOf views an entry.
-func AuditEntryOf(e store.AuditEntry, entity *afterwrite.Entity) AuditEntry {
+func AuditEntryOf(e store.AuditEntry, entity *schema.Entity) AuditEntry {
 	v := AuditEntry{Number: e.Number, At: e.At, Actor: e.Actor.Name, Origin: e.Actor.Origin, Action: e.Action,
 		Entity: textOrNull(e.Entity), Version: e.Version, Detail: e.Detail}
 	if e.ID != "" {
@@ -55,7 +55,7 @@ type Stats struct {
 }
 
 // StatsOf views the figures of an entity.
-func StatsOf(e *afterwrite.Entity, s cache.Stats) Stats {
+func StatsOf(e *schema.Entity, s cache.Stats) Stats {
 	return Stats{e.Name, s.Accepted, s.Persisted, s.Superseded, s.Discarded, s.Lost, s.Pending, s.Held, s.Dead,
 		timeOrNull(s.OldestPending), timeOrNull(s.OldestHeld), timeOrNull(s.OldestDead)}
 }

@@ -7,25 +7,25 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // hidden stands for what the configuration redacts.
-const hidden = afterwrite.Redacted
+const hidden = schema.Redacted
 
 // Refusal is the database's own error about a record.
 type Refusal struct {
-	Kind       afterwrite.Kind `json:"kind"`
-	Constraint *string         `json:"constraint"`
-	Column     *string         `json:"column"`
-	Message    string          `json:"message"`
+	Kind       schema.Kind `json:"kind"`
+	Constraint *string     `json:"constraint"`
+	Column     *string     `json:"column"`
+	Message    string      `json:"message"`
 }
 
 // refusalOf hides the message where it is about a redacted field, whose value it may name.
-func refusalOf(r afterwrite.Refusal, e *afterwrite.Entity) Refusal {
+func refusalOf(r schema.Refusal, e *schema.Entity) Refusal {
 	v := Refusal{Kind: r.Kind, Constraint: textOrNull(r.Constraint), Column: textOrNull(r.Column), Message: r.Message}
 	if e == nil {
 		return v
@@ -40,26 +40,26 @@ func refusalOf(r afterwrite.Refusal, e *afterwrite.Entity) Refusal {
 
 // Letter is a dead letter as every face shows it.
 type Letter struct {
-	Number     int64              `json:"number"`
-	Entity     string             `json:"entity"`
-	ID         json.RawMessage    `json:"id"`
-	Version    afterwrite.Version `json:"version"`
-	Operation  string             `json:"operation"` // put or delete
-	State      string             `json:"state"`     // waiting, retrying or resolved
-	Error      Refusal            `json:"error"`
-	Attempts   int                `json:"attempts"`
-	AcceptedAt time.Time          `json:"accepted_at"`
-	DiedAt     time.Time          `json:"died_at"`
-	RetriedAt  *time.Time         `json:"retried_at"`
-	Resolution *string            `json:"resolution"`
-	ResolvedAt *time.Time         `json:"resolved_at"`
-	Resolver   *string            `json:"resolver"`
-	Fields     json.RawMessage    `json:"fields"` // null for a deletion
+	Number     int64           `json:"number"`
+	Entity     string          `json:"entity"`
+	ID         json.RawMessage `json:"id"`
+	Version    schema.Version  `json:"version"`
+	Operation  string          `json:"operation"` // put or delete
+	State      string          `json:"state"`     // waiting, retrying or resolved
+	Error      Refusal         `json:"error"`
+	Attempts   int             `json:"attempts"`
+	AcceptedAt time.Time       `json:"accepted_at"`
+	DiedAt     time.Time       `json:"died_at"`
+	RetriedAt  *time.Time      `json:"retried_at"`
+	Resolution *string         `json:"resolution"`
+	ResolvedAt *time.Time      `json:"resolved_at"`
+	Resolver   *string         `json:"resolver"`
+	Fields     json.RawMessage `json:"fields"` // null for a deletion
 }
 
 // LetterOf views a letter; e is nil where the configuration has its entity no more. The
 // fields that are redacted are hidden unless reveal is set.
-func LetterOf(l store.Letter, e *afterwrite.Entity, reveal bool) Letter {
+func LetterOf(l store.Letter, e *schema.Entity, reveal bool) Letter {
 	v := Letter{
 		Number: l.Number, Entity: l.Entity, ID: idOf(e, l.ID), Version: l.Version, Operation: "put", State: stateOf(l),
 		Error: refusalOf(l.Refusal, e), Attempts: l.Attempts, AcceptedAt: l.AcceptedAt, DiedAt: l.DiedAt,
@@ -88,7 +88,7 @@ func LetterOf(l store.Letter, e *afterwrite.Entity, reveal bool) Letter {
 }
 
 // idOf is an id as JSON: a number for an int id.
-func idOf(e *afterwrite.Entity, id string) json.RawMessage {
+func idOf(e *schema.Entity, id string) json.RawMessage {
 	if e != nil {
 		return json.RawMessage(e.IDText(id))
 	}
@@ -108,8 +108,8 @@ func stateOf(l store.Letter) string {
 
 // payload reads the fields of a letter by the entity of today: a field that it has no
 // more is left out, and one that it has since is absent.
-func payload(l store.Letter, e *afterwrite.Entity) afterwrite.Values {
-	values := make(afterwrite.Values, len(e.Fields))
+func payload(l store.Letter, e *schema.Entity) schema.Values {
+	values := make(schema.Values, len(e.Fields))
 	var raw map[string]json.RawMessage
 	if json.Unmarshal([]byte(l.Payload), &raw) != nil {
 		return values
@@ -120,8 +120,8 @@ func payload(l store.Letter, e *afterwrite.Entity) afterwrite.Values {
 	return values
 }
 
-func redacted(f *afterwrite.Field, text string, reveal bool) string {
-	if !f.Redact || reveal || text == "" || text == afterwrite.Null {
+func redacted(f *schema.Field, text string, reveal bool) string {
+	if !f.Redact || reveal || text == "" || text == schema.Null {
 		return text
 	}
 	return `"` + hidden + `"`
@@ -143,20 +143,20 @@ type Group struct {
 }
 
 // GroupOf views a group.
-func GroupOf(g store.LetterGroup, e *afterwrite.Entity) Group {
+func GroupOf(g store.LetterGroup, e *schema.Entity) Group {
 	return Group{Entity: g.Entity, Error: refusalOf(g.Refusal, e), Count: g.Count, First: g.First, Last: g.Last}
 }
 
 // Held is a held record as every face shows it.
 type Held struct {
-	Entity      string             `json:"entity"`
-	ID          json.RawMessage    `json:"id"`
-	Version     afterwrite.Version `json:"version"`
-	Error       Refusal            `json:"error"` // of the last attempt
-	Attempts    int                `json:"attempts"`
-	LastAttempt *time.Time         `json:"last_attempt"`
-	NextAttempt *time.Time         `json:"next_attempt"`
-	Apart       bool               `json:"apart"` // it is tried alone
+	Entity      string          `json:"entity"`
+	ID          json.RawMessage `json:"id"`
+	Version     schema.Version  `json:"version"`
+	Error       Refusal         `json:"error"` // of the last attempt
+	Attempts    int             `json:"attempts"`
+	LastAttempt *time.Time      `json:"last_attempt"`
+	NextAttempt *time.Time      `json:"next_attempt"`
+	Apart       bool            `json:"apart"` // it is tried alone
 }
 
 // HeldOf views a held record.
@@ -173,21 +173,21 @@ type HeldPage struct {
 
 // Attempt is one attempt of a letter's history.
 type Attempt struct {
-	Number  int             `json:"number"`
-	At      time.Time       `json:"at"`
-	Kind    afterwrite.Kind `json:"kind"`
-	Message string          `json:"message"`
-	Worker  string          `json:"worker"`
+	Number  int         `json:"number"`
+	At      time.Time   `json:"at"`
+	Kind    schema.Kind `json:"kind"`
+	Message string      `json:"message"`
+	Worker  string      `json:"worker"`
 }
 
 // Record is a letter's record as it is now.
 type Record struct {
-	Status      afterwrite.Status  `json:"status"`
-	Version     afterwrite.Version `json:"version"`
-	Cached      bool               `json:"cached"`
-	Deleted     bool               `json:"deleted"`
-	Attempts    int                `json:"attempts"`
-	NextAttempt *time.Time         `json:"next_attempt"`
+	Status      schema.Status  `json:"status"`
+	Version     schema.Version `json:"version"`
+	Cached      bool           `json:"cached"`
+	Deleted     bool           `json:"deleted"`
+	Attempts    int            `json:"attempts"`
+	NextAttempt *time.Time     `json:"next_attempt"`
 }
 
 // Field is one field of a letter beside the database's row. A value is null where it is
@@ -212,7 +212,7 @@ type Shown struct {
 }
 
 // ShownOf views a letter as [mend.Mender.Show] found it.
-func ShownOf(view mend.View, e *afterwrite.Entity, reveal bool) Shown {
+func ShownOf(view mend.View, e *schema.Entity, reveal bool) Shown {
 	v := Shown{
 		Letter: LetterOf(view.Letter, e, reveal), Configured: view.Configured, Stored: view.Row.Exists, Lost: view.Lost, History: []Attempt{}, Compare: []Field{}, Actions: []string{},
 	}
@@ -242,7 +242,7 @@ func ShownOf(view mend.View, e *afterwrite.Entity, reveal bool) Shown {
 	return v
 }
 
-func compare(view mend.View, e *afterwrite.Entity, reveal bool) []Field {
+func compare(view mend.View, e *schema.Entity, reveal bool) []Field {
 	dead := payload(view.Letter, e)
 	list := make([]Field, len(e.Fields))
 	for i := range e.Fields {
@@ -258,17 +258,17 @@ func compare(view mend.View, e *afterwrite.Entity, reveal bool) []Field {
 
 func rawOrNull(text string) json.RawMessage {
 	if text == "" {
-		text = afterwrite.Null
+		text = schema.Null
 	}
 	return json.RawMessage(text)
 }
 
 // Accepted is the answer to an edit.
 type Accepted struct {
-	Entity  string             `json:"entity"`
-	ID      json.RawMessage    `json:"id"`
-	Version afterwrite.Version `json:"version"`
-	Status  afterwrite.Status  `json:"status"`
+	Entity  string          `json:"entity"`
+	ID      json.RawMessage `json:"id"`
+	Version schema.Version  `json:"version"`
+	Status  schema.Status   `json:"status"`
 }
 
 // AcceptedOf views an accepted edit.
@@ -277,8 +277,8 @@ func AcceptedOf(a producer.Accepted) Accepted {
 }
 
 // FieldsOf makes the fields of an edit from JSON values.
-func FieldsOf(values map[string]jsontext.Value) afterwrite.Fields {
-	fields := make(afterwrite.Fields, len(values))
+func FieldsOf(values map[string]jsontext.Value) schema.Fields {
+	fields := make(schema.Fields, len(values))
 	for name, value := range values {
 		fields[name] = json.RawMessage(value)
 	}

@@ -3,21 +3,21 @@ package admin
 import (
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // Override is the settings that a kind has of its own.
 type Override struct {
-	MaxAttempts *int              `json:"max_attempts,omitempty"`
-	Base        string            `json:"base,omitempty"`
-	Factor      *float64          `json:"factor,omitempty"`
-	Cap         string            `json:"cap,omitempty"`
-	Jitter      afterwrite.Jitter `json:"jitter,omitempty"`
+	MaxAttempts *int          `json:"max_attempts,omitempty"`
+	Base        string        `json:"base,omitempty"`
+	Factor      *float64      `json:"factor,omitempty"`
+	Cap         string        `json:"cap,omitempty"`
+	Jitter      schema.Jitter `json:"jitter,omitempty"`
 }
 
-func overrideOf(o afterwrite.RetryOverride) Override {
+func overrideOf(o schema.RetryOverride) Override {
 	v := Override{MaxAttempts: o.MaxAttempts, Factor: o.Factor}
 	if o.Base != nil {
 		v.Base = mend.Duration(*o.Base)
@@ -34,12 +34,12 @@ func overrideOf(o afterwrite.RetryOverride) Override {
 // Settings are those of a retry policy, as the configuration spells them.
 type Settings struct {
 	Override
-	Timeout string                       `json:"timeout"`
-	On      map[afterwrite.Kind]Override `json:"on,omitempty"`
+	Timeout string                   `json:"timeout"`
+	On      map[schema.Kind]Override `json:"on,omitempty"`
 }
 
-func settingsOf(p afterwrite.RetryPolicy) Settings {
-	v := Settings{Timeout: mend.Duration(p.Timeout), On: map[afterwrite.Kind]Override{}, Override: overrideOf(afterwrite.RetryOverride{
+func settingsOf(p schema.RetryPolicy) Settings {
+	v := Settings{Timeout: mend.Duration(p.Timeout), On: map[schema.Kind]Override{}, Override: overrideOf(schema.RetryOverride{
 		MaxAttempts: &p.MaxAttempts, Base: &p.Base, Factor: &p.Factor, Cap: &p.Cap, Jitter: &p.Jitter})}
 	for kind, o := range p.On {
 		v.On[kind] = overrideOf(o)
@@ -83,15 +83,15 @@ type Step struct {
 	DelayHigh float64 `json:"delay_high_seconds"`
 	Low       float64 `json:"after_low_seconds"`
 	High      float64 `json:"after_high_seconds"`
-	step      afterwrite.Step
+	step      schema.Step
 }
 
 // Schedule is what becomes of a record that is refused every time.
 type Schedule struct {
-	Kind  *afterwrite.Kind `json:"kind"` // null: every kind without settings of its own
-	Steps []Step           `json:"steps"`
-	Low   float64          `json:"dead_low_seconds"` // from the first attempt until it is dead
-	High  float64          `json:"dead_high_seconds"`
+	Kind  *schema.Kind `json:"kind"` // null: every kind without settings of its own
+	Steps []Step       `json:"steps"`
+	Low   float64      `json:"dead_low_seconds"` // from the first attempt until it is dead
+	High  float64      `json:"dead_high_seconds"`
 }
 
 // Effect is what a policy would do to the records that wait.
@@ -119,7 +119,7 @@ type Preview struct {
 
 // PreviewOf views the schedule of a policy: for one kind, or for no kind of what every
 // kind has in common, and of each that has settings of its own.
-func PreviewOf(p afterwrite.RetryPolicy, kind afterwrite.Kind) Preview {
+func PreviewOf(p schema.RetryPolicy, kind schema.Kind) Preview {
 	v := Preview{Policy: settingsOf(p)}
 	if kind != "" {
 		v.Schedules = []Schedule{scheduleOf(p, kind)}
@@ -128,7 +128,7 @@ func PreviewOf(p afterwrite.RetryPolicy, kind afterwrite.Kind) Preview {
 	common := p
 	common.On = nil
 	v.Schedules = []Schedule{scheduleOf(common, "")}
-	for _, kind := range afterwrite.Kinds {
+	for _, kind := range schema.Kinds {
 		if _, ok := p.On[kind]; ok {
 			v.Schedules = append(v.Schedules, scheduleOf(p, kind))
 		}
@@ -136,12 +136,12 @@ func PreviewOf(p afterwrite.RetryPolicy, kind afterwrite.Kind) Preview {
 	return v
 }
 
-func scheduleOf(p afterwrite.RetryPolicy, kind afterwrite.Kind) Schedule {
+func scheduleOf(p schema.RetryPolicy, kind schema.Kind) Schedule {
 	var s Schedule
 	if kind != "" {
 		s.Kind = &kind
 	}
-	for _, one := range p.Schedule(kind, afterwrite.MaxRetryAttempts) {
+	for _, one := range p.Schedule(kind, schema.MaxRetryAttempts) {
 		s.Steps = append(s.Steps, Step{Attempt: one.Attempt, step: one, DelayLow: one.DelayLow.Seconds(), DelayHigh: one.DelayHigh.Seconds(),
 			Low: one.Low.Seconds(), High: one.High.Seconds()})
 	}

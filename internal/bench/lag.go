@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Sampling of the lag: so many records are watched at once, each looked at so often.
@@ -99,7 +99,7 @@ func (r *run) watch(ctx context.Context, id string) (time.Duration, error) {
 	start := time.Now()
 	for {
 		s, err := r.cache.Status(ctx, r.entity, id)
-		if err != nil || s.Record.Status == afterwrite.Persisted {
+		if err != nil || s.Record.Status == schema.Persisted {
 			return time.Since(start), err
 		}
 		time.Sleep(lookEach)

@@ -15,11 +15,11 @@ import (
 	"github.com/redis/go-redis/v9"
 	"gorm.io/gorm"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -76,9 +76,9 @@ entities:
 // place is the Redis and the database of a run, and what every way uses of them.
 type place struct {
 	config   *config.Config
-	entity   *afterwrite.Entity
-	hot      *afterwrite.Entity // delays its flushes
-	local    *afterwrite.Entity // has an L1
+	entity   *schema.Entity
+	hot      *schema.Entity // delays its flushes
+	local    *schema.Entity // has an L1
 	redis    redis.UniversalClient
 	database *gorm.DB // of the other ways
 	plain    *gorm.DB // the same, with gorm's own settings
@@ -99,7 +99,7 @@ func newPlace(ctx context.Context, c *config.Config) (*place, error) {
 }
 
 func (p *place) open(ctx context.Context) error {
-	for name, at := range map[string]**afterwrite.Entity{entityName: &p.entity, hotName: &p.hot, localName: &p.local} {
+	for name, at := range map[string]**schema.Entity{entityName: &p.entity, hotName: &p.hot, localName: &p.local} {
 		e, ok := p.config.Entity(name)
 		if !ok {
 			return fmt.Errorf("the configuration has no entity %s", name)

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // row is a record to the ways that have a declared struct.
@@ -37,7 +37,7 @@ func sample(id string) row {
 }
 
 // fields are the values of a sample as a caller of the library gives them.
-var fields = afterwrite.Fields{
+var fields = schema.Fields{
 	"name": "Ann Example", "email": "ann@example.org", "age": int64(34), "visits": int64(1208),
 	"active": true, "note": "prefers letters",
 }
@@ -56,8 +56,8 @@ func each(id string, bytes int) row {
 	return row{ID: id, Name: text, Email: text, Age: 34, Visits: 1208, Active: true, Note: text}
 }
 
-func (r row) fields() afterwrite.Fields {
-	return afterwrite.Fields{"name": r.Name, "email": r.Email, "age": r.Age, "visits": r.Visits, "active": r.Active, "note": r.Note}
+func (r row) fields() schema.Fields {
+	return schema.Fields{"name": r.Name, "email": r.Email, "age": r.Age, "visits": r.Visits, "active": r.Active, "note": r.Note}
 }
 
 // text is the record as JSON.

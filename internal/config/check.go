@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // ownTables begin with this; an entity cannot have one.
@@ -12,7 +12,7 @@ const ownTables = "afterwrite_"
 
 // check reports what is wrong between settings that are each good by themselves.
 func (r *reader) check(c *Config) {
-	byName := map[string]*afterwrite.Entity{}
+	byName := map[string]*schema.Entity{}
 	for _, e := range c.Entities {
 		byName[e.Name] = e
 	}
@@ -38,7 +38,7 @@ func (r *reader) check(c *Config) {
 // apiWords are path segments of the HTTP API where an entity's name would stand.
 var apiWords = []string{"admin", "batch", "events"}
 
-func (r *reader) checkTable(e *afterwrite.Entity, tables map[string]string) {
+func (r *reader) checkTable(e *schema.Entity, tables map[string]string) {
 	path := "entities." + e.Name
 	if slices.Contains(apiWords, e.Name) {
 		r.faultAt(path, "is a word of the HTTP API; name the entity otherwise")
@@ -56,7 +56,7 @@ func (r *reader) checkTable(e *afterwrite.Entity, tables map[string]string) {
 
 // checkIndexes refuses two unique indexes of one name, and one named as a table is: they
 // share a namespace, so the second would never be made.
-func (r *reader) checkIndexes(e *afterwrite.Entity, tables, indexes map[string]string) {
+func (r *reader) checkIndexes(e *schema.Entity, tables, indexes map[string]string) {
 	for i := range e.Fields {
 		f := &e.Fields[i]
 		if !f.Unique {
@@ -75,7 +75,7 @@ func (r *reader) checkIndexes(e *afterwrite.Entity, tables, indexes map[string]s
 	}
 }
 
-func (r *reader) checkField(e *afterwrite.Entity, f *afterwrite.Field, byName map[string]*afterwrite.Entity) {
+func (r *reader) checkField(e *schema.Entity, f *schema.Field, byName map[string]*schema.Entity) {
 	path := "entities." + e.Name + ".fields." + f.Name
 	if f.References == "" {
 		return
@@ -96,8 +96,8 @@ func (r *reader) checkField(e *afterwrite.Entity, f *afterwrite.Field, byName ma
 }
 
 // holds reports whether a field of one type can hold an id of another.
-func holds(field, id afterwrite.FieldType) bool {
-	return field == id || (id == afterwrite.String && field == afterwrite.Text)
+func holds(field, id schema.FieldType) bool {
+	return field == id || (id == schema.String && field == schema.Text)
 }
 
 // addQueues gives every queue that an entity names a weight, so that none is left

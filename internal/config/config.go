@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Config is a whole configuration, defaults filled in and checked.
@@ -18,7 +18,7 @@ type Config struct {
 	Worker      Worker
 	Dashboard   Dashboard
 	DeadLetters DeadLetters
-	Entities    []*afterwrite.Entity // initialised, in the order of the file
+	Entities    []*schema.Entity // initialised, in the order of the file
 
 	named  map[string]bool  // settings that the file or the environment gave
 	places map[string]place // where each of them stands
@@ -151,7 +151,7 @@ func (c *Config) Fault(path string, err error) error {
 }
 
 // Entity returns the entity of that name.
-func (c *Config) Entity(name string) (*afterwrite.Entity, bool) {
+func (c *Config) Entity(name string) (*schema.Entity, bool) {
 	for _, e := range c.Entities {
 		if e.Name == name {
 			return e, true

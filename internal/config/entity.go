@@ -6,7 +6,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // maxEntities bounds the entities of one deployment: each has its own partitions,
@@ -16,8 +16,8 @@ const maxEntities = 200
 // defaultJitter spreads the ends of records that were cached together.
 const defaultJitter = 0.10
 
-func (r *reader) entities(n ast.Node) []*afterwrite.Entity {
-	var list []*afterwrite.Entity
+func (r *reader) entities(n ast.Node) []*schema.Entity {
+	var list []*schema.Entity
 	for _, p := range r.mapping(n, "entities") {
 		before := len(r.faults)
 		e := r.entity(p)
@@ -36,11 +36,11 @@ func (r *reader) entities(n ast.Node) []*afterwrite.Entity {
 	return list
 }
 
-func (r *reader) entity(p pair) *afterwrite.Entity {
+func (r *reader) entity(p pair) *schema.Entity {
 	path := join("entities", p.key)
-	e := &afterwrite.Entity{Name: p.key, Retry: afterwrite.DefaultRetryPolicy()}
+	e := &schema.Entity{Name: p.key, Retry: schema.DefaultRetryPolicy()}
 	e.Cache.Jitter = defaultJitter
-	if !afterwrite.ValidName(p.key) {
+	if !schema.ValidName(p.key) {
 		r.fault(p.node, path, "a name is a to z, then a to z, 0 to 9 and _")
 		return e
 	}
@@ -60,27 +60,27 @@ func (r *reader) entity(p pair) *afterwrite.Entity {
 	return e
 }
 
-func (r *reader) overrides(n ast.Node, path string) map[afterwrite.Kind]afterwrite.RetryOverride {
-	on := map[afterwrite.Kind]afterwrite.RetryOverride{}
+func (r *reader) overrides(n ast.Node, path string) map[schema.Kind]schema.RetryOverride {
+	on := map[schema.Kind]schema.RetryOverride{}
 	for _, p := range r.mapping(n, path) {
-		if !afterwrite.KnownKind(afterwrite.Kind(p.key)) {
-			kinds := make([]string, len(afterwrite.Kinds))
-			for i, k := range afterwrite.Kinds {
+		if !schema.KnownKind(schema.Kind(p.key)) {
+			kinds := make([]string, len(schema.Kinds))
+			for i, k := range schema.Kinds {
 				kinds[i] = string(k)
 			}
 			r.fault(p.node, join(path, p.key), "is not a kind of refusal; the kinds are %s%s",
 				strings.Join(kinds, ", "), suggest(p.key, kinds))
 			continue
 		}
-		var o afterwrite.RetryOverride
+		var o schema.RetryOverride
 		r.section(p.value, join(path, p.key), overrideSettings(&o), nil)
-		on[afterwrite.Kind(p.key)] = o
+		on[schema.Kind(p.key)] = o
 	}
 	return on
 }
 
-func (r *reader) fields(n ast.Node, path string) []afterwrite.Field {
-	var list []afterwrite.Field
+func (r *reader) fields(n ast.Node, path string) []schema.Field {
+	var list []schema.Field
 	for _, p := range r.mapping(n, path) {
 		list = append(list, r.field(p, join(path, p.key)))
 	}
@@ -89,15 +89,15 @@ func (r *reader) fields(n ast.Node, path string) []afterwrite.Field {
 
 // field reads one field. What default, min and max mean depends on the type, which
 // may come after them, so their nodes are kept until the mapping has been read.
-func (r *reader) field(p pair, path string) afterwrite.Field {
-	f := afterwrite.Field{Name: p.key}
+func (r *reader) field(p pair, path string) schema.Field {
+	f := schema.Field{Name: p.key}
 	late := map[string]ast.Node{}
 	keep := func(key string) setting {
 		return setting{path: key, node: func(n ast.Node) error { late[key] = n; return nil }}
 	}
 	before := len(r.faults)
 	r.section(p.value, path, []setting{
-		{path: "type", text: oneOf(&f.Type, afterwrite.FieldTypes...)},
+		{path: "type", text: oneOf(&f.Type, schema.FieldTypes...)},
 		{path: "column", text: words(&f.Column, columnName)},
 		{path: "required", text: boolean(&f.Required), kind: truth},
 		{path: "unique", text: boolean(&f.Unique), kind: truth},
@@ -125,8 +125,8 @@ func (r *reader) field(p pair, path string) afterwrite.Field {
 }
 
 // digits reads precision and scale, which are 38 and 2 unless given, each by itself.
-func (r *reader) digits(f *afterwrite.Field, late map[string]ast.Node, path string) {
-	if f.Type == afterwrite.Decimal {
+func (r *reader) digits(f *schema.Field, late map[string]ast.Node, path string) {
+	if f.Type == schema.Decimal {
 		f.Precision, f.Scale = 38, 2
 	}
 	for key, at := range map[string]*int{"precision": &f.Precision, "scale": &f.Scale} {
@@ -134,7 +134,7 @@ func (r *reader) digits(f *afterwrite.Field, late map[string]ast.Node, path stri
 		if n == nil {
 			continue
 		}
-		if f.Type != afterwrite.Decimal {
+		if f.Type != schema.Decimal {
 			r.fault(n, join(path, key), "is for decimal fields, not for %s", f.Type)
 			continue
 		}
@@ -147,15 +147,15 @@ func (r *reader) digits(f *afterwrite.Field, late map[string]ast.Node, path stri
 }
 
 // bounds reads min and max: numbers for a numeric field, and max a length for the rest.
-func (r *reader) bounds(f *afterwrite.Field, late map[string]ast.Node, path string) {
+func (r *reader) bounds(f *schema.Field, late map[string]ast.Node, path string) {
 	switch f.Type {
-	case afterwrite.Int, afterwrite.Float, afterwrite.Decimal:
+	case schema.Int, schema.Float, schema.Decimal:
 		for key, at := range map[string]*string{"min": &f.Min, "max": &f.Max} {
 			if n := late[key]; n != nil {
 				r.value(n, join(path, key), setting{text: bound(at), kind: amount})
 			}
 		}
-	case afterwrite.String, afterwrite.Text, afterwrite.JSON, afterwrite.Bytes:
+	case schema.String, schema.Text, schema.JSON, schema.Bytes:
 		if n := late["max"]; n != nil {
 			r.value(n, path+".max", setting{text: whole(&f.MaxLength, 1, 1<<30), kind: number})
 		}
@@ -181,9 +181,9 @@ func bound(at *string) form {
 	}
 }
 
-// initFault reports an error of [afterwrite.Entity.Init], which names the setting as
+// initFault reports an error of [schema.Entity.Init], which names the setting as
 // the configuration spells it, at the line of that setting.
-func (r *reader) initFault(e *afterwrite.Entity, err error) {
+func (r *reader) initFault(e *schema.Entity, err error) {
 	reason := strings.TrimPrefix(err.Error(), "entity "+e.Name+": ")
 	path := "entities." + e.Name
 	for {

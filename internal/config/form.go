@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // A form reads the text of one scalar into its place. The error says what the value
@@ -249,7 +249,7 @@ func columnName(text string) error {
 }
 
 func queueName(text string) error {
-	if !afterwrite.ValidName(text) {
+	if !schema.ValidName(text) {
 		return fmt.Errorf("must be a to z, then a to z, 0 to 9 and _")
 	}
 	return nil

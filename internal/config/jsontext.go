@@ -8,25 +8,25 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
 // defaultText returns the JSON text of a field's default. A decimal may be written
 // bare: its digits are taken as they stand.
-func defaultText(n ast.Node, t afterwrite.FieldType) (string, error) {
+func defaultText(n ast.Node, t schema.FieldType) (string, error) {
 	switch v := n.(type) {
 	case *ast.StringNode:
-		if t != afterwrite.Int && t != afterwrite.Float && t != afterwrite.JSON {
+		if t != schema.Int && t != schema.Float && t != schema.JSON {
 			return jsonString(v.Value)
 		}
 	case *ast.IntegerNode, *ast.FloatNode:
-		if t == afterwrite.Decimal {
+		if t == schema.Decimal {
 			return jsonString(n.GetToken().Value)
 		}
 	case ast.MapNode, *ast.SequenceNode:
-		if t != afterwrite.JSON {
+		if t != schema.JSON {
 			return "", fmt.Errorf("must be a single value, not %s", describe(n))
 		}
 	}
@@ -40,7 +40,7 @@ func jsonText(n ast.Node, depth int) (string, error) {
 	}
 	switch v := n.(type) {
 	case *ast.NullNode:
-		return afterwrite.Null, nil
+		return schema.Null, nil
 	case *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode:
 		text := n.GetToken().Value
 		if text == "true" || text == "false" || jsonNumber.MatchString(text) {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 const minimal = "entities:\n  user:\n    fields:\n      name: {type: string}\n"
@@ -30,7 +30,7 @@ func TestExampleLoads(t *testing.T) {
 	require.Equal(t, 200, user.Fields[0].MaxLength)
 	require.Equal(t, "150", user.Fields[2].Max)
 	require.InDelta(t, 0.1, user.Cache.Jitter, 1e-9)
-	require.Equal(t, 20, *user.Retry.On[afterwrite.KindForeignKey].MaxAttempts)
+	require.Equal(t, 20, *user.Retry.On[schema.KindForeignKey].MaxAttempts)
 
 	product, _ := c.Entity("product")
 	require.Equal(t, `"0.00"`, product.Fields[3].Default)

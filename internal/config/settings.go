@@ -8,7 +8,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // setting is one thing that a configuration may say. Exactly one of text, list,
@@ -79,18 +79,18 @@ func (c *Config) settings() []setting {
 
 // entitySettings are everything of one entity but its fields, which are settings of
 // their own.
-func entitySettings(e *afterwrite.Entity, ttl func(*time.Duration) form, fields, on, adaptive func(ast.Node) error) []setting {
+func entitySettings(e *schema.Entity, ttl func(*time.Duration) form, fields, on, adaptive func(ast.Node) error) []setting {
 	const year = maxTTL
 	r := &e.Retry
 	return []setting{
 		{path: "table", text: words(&e.Table, identifier)},
 		{path: "id.column", text: words(&e.ID.Column, columnName)},
-		{path: "id.type", text: oneOf(&e.ID.Type, afterwrite.String, afterwrite.Int, afterwrite.UUID)},
-		{path: "id.max", text: whole(&e.ID.Max, 1, afterwrite.MaxIDBytes), kind: number},
+		{path: "id.type", text: oneOf(&e.ID.Type, schema.String, schema.Int, schema.UUID)},
+		{path: "id.max", text: whole(&e.ID.Max, 1, schema.MaxIDBytes), kind: number},
 		{path: "fields", node: fields},
-		{path: "write", text: oneOf(&e.Write, afterwrite.WriteBehind, afterwrite.WriteThrough, afterwrite.WriteAround)},
-		{path: "partitions", text: whole(&e.Partitions, 1, afterwrite.MaxPartitions), kind: number},
-		{path: "flush.batch", text: whole(&e.Flush.Batch, 1, afterwrite.MaxFlushBatch), kind: number},
+		{path: "write", text: oneOf(&e.Write, schema.WriteBehind, schema.WriteThrough, schema.WriteAround)},
+		{path: "partitions", text: whole(&e.Partitions, 1, schema.MaxPartitions), kind: number},
+		{path: "flush.batch", text: whole(&e.Flush.Batch, 1, schema.MaxFlushBatch), kind: number},
 		{path: "flush.delay", text: duration(&e.Flush.Delay, 0, time.Hour), kind: amount},
 		{path: "flush.max_pending", text: whole(&e.Flush.MaxPending, 1, 1<<40), kind: number},
 		{path: "flush.queue", text: words(&e.Flush.Queue, queueName)},
@@ -99,36 +99,36 @@ func entitySettings(e *afterwrite.Entity, ttl func(*time.Duration) form, fields,
 		{path: "cache.adaptive", node: adaptive},
 		{path: "cache.changed_by", text: words(&e.Cache.ChangedBy, nil)},
 		{path: "cache.l1.bytes", text: size(&e.Cache.L1.Bytes, 0, 1<<40), kind: amount},
-		{path: "cache.l1.age", text: duration(&e.Cache.L1.Age, 0, afterwrite.MaxL1Age), kind: amount},
+		{path: "cache.l1.age", text: duration(&e.Cache.L1.Age, 0, schema.MaxL1Age), kind: amount},
 		{path: "cache.negative_ttl", text: duration(&e.Cache.NegativeTTL, time.Millisecond, year), kind: amount},
-		{path: "retry.max_attempts", text: whole(&r.MaxAttempts, 1, afterwrite.MaxRetryAttempts), kind: number},
-		{path: "retry.base", text: duration(&r.Base, afterwrite.MinRetryBase, afterwrite.MaxRetryCap), kind: amount},
+		{path: "retry.max_attempts", text: whole(&r.MaxAttempts, 1, schema.MaxRetryAttempts), kind: number},
+		{path: "retry.base", text: duration(&r.Base, schema.MinRetryBase, schema.MaxRetryCap), kind: amount},
 		{path: "retry.factor", text: ratio(&r.Factor), kind: number},
-		{path: "retry.cap", text: duration(&r.Cap, afterwrite.MinRetryBase, afterwrite.MaxRetryCap), kind: amount},
-		{path: "retry.jitter", text: oneOf(&r.Jitter, afterwrite.JitterFull, afterwrite.JitterEqual, afterwrite.JitterNone)},
-		{path: "retry.timeout", text: duration(&r.Timeout, 10*time.Millisecond, afterwrite.MaxRetryTimeout), kind: amount},
+		{path: "retry.cap", text: duration(&r.Cap, schema.MinRetryBase, schema.MaxRetryCap), kind: amount},
+		{path: "retry.jitter", text: oneOf(&r.Jitter, schema.JitterFull, schema.JitterEqual, schema.JitterNone)},
+		{path: "retry.timeout", text: duration(&r.Timeout, 10*time.Millisecond, schema.MaxRetryTimeout), kind: amount},
 		{path: "retry.on", node: on},
 		{path: "rank.by", text: words(&e.RankBy, nil)},
 	}
 }
 
 // overrideSettings are those of a retry policy for one kind of refusal.
-func overrideSettings(o *afterwrite.RetryOverride) []setting {
+func overrideSettings(o *schema.RetryOverride) []setting {
 	return []setting{
 		{path: "max_attempts", kind: number, text: lasting(&o.MaxAttempts, func(at *int) form {
-			return whole(at, 1, afterwrite.MaxRetryAttempts)
+			return whole(at, 1, schema.MaxRetryAttempts)
 		})},
 		{path: "base", kind: amount, text: lasting(&o.Base, retryDelay)},
 		{path: "factor", kind: number, text: lasting(&o.Factor, ratio)},
 		{path: "cap", kind: amount, text: lasting(&o.Cap, retryDelay)},
-		{path: "jitter", text: lasting(&o.Jitter, func(at *afterwrite.Jitter) form {
-			return oneOf(at, afterwrite.JitterFull, afterwrite.JitterEqual, afterwrite.JitterNone)
+		{path: "jitter", text: lasting(&o.Jitter, func(at *schema.Jitter) form {
+			return oneOf(at, schema.JitterFull, schema.JitterEqual, schema.JitterNone)
 		})},
 	}
 }
 
 func retryDelay(at *time.Duration) form {
-	return duration(at, afterwrite.MinRetryBase, afterwrite.MaxRetryCap)
+	return duration(at, schema.MinRetryBase, schema.MaxRetryCap)
 }
 
 // lasting makes a form for a setting that may be absent: it allocates the value.

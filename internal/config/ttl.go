@@ -9,7 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // maxTTL bounds the TTL of cached records.
@@ -20,7 +20,7 @@ func (r *reader) readClasses(n ast.Node) {
 	r.classes = map[string]time.Duration{}
 	for _, p := range r.mapping(n, "ttl_classes") {
 		path := join("ttl_classes", p.key)
-		if !afterwrite.ValidName(p.key) {
+		if !schema.ValidName(p.key) {
 			r.fault(p.node, path, "a name is a to z, then a to z, 0 to 9 and _")
 			continue
 		}
@@ -37,7 +37,7 @@ func (r *reader) ttl(at *time.Duration) form {
 			*at = ttl
 			return nil
 		}
-		if !afterwrite.ValidName(text) {
+		if !schema.ValidName(text) {
 			return duration(at, time.Second, maxTTL)(text)
 		}
 		known := slices.Sorted(maps.Keys(r.classes))
@@ -49,13 +49,13 @@ func (r *reader) ttl(at *time.Duration) form {
 }
 
 // adaptive reads the TTLs by the age of a record's last change.
-func (r *reader) adaptive(n ast.Node, path string) []afterwrite.AgedTTL {
+func (r *reader) adaptive(n ast.Node, path string) []schema.AgedTTL {
 	list, ok := n.(*ast.SequenceNode)
 	if !ok {
 		r.fault(n, path, "must be a list, such as [{older_than: 24h, ttl: 1h}, {ttl: 5m}], not %s", describe(n))
 		return nil
 	}
-	steps := make([]afterwrite.AgedTTL, len(list.Values))
+	steps := make([]schema.AgedTTL, len(list.Values))
 	for i, v := range list.Values {
 		r.section(v, fmt.Sprintf("%s[%d]", path, i), []setting{
 			{path: "older_than", text: duration(&steps[i].OlderThan, time.Second, 10*maxTTL), kind: amount},

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func loadText(t *testing.T, text string) (*config.Config, error) {
@@ -35,8 +35,8 @@ ttl_classes: {static: 24h, product: 30m, session: 2h, live: 5s}
 	require.NoError(t, err)
 	got := c.Entities[0].Cache
 	assert.Equal(t, 30*time.Minute, got.TTL)
-	assert.Equal(t, afterwrite.L1{Bytes: 16 << 20, Age: 10 * time.Second}, got.L1)
-	assert.Equal(t, []afterwrite.AgedTTL{
+	assert.Equal(t, schema.L1{Bytes: 16 << 20, Age: 10 * time.Second}, got.L1)
+	assert.Equal(t, []schema.AgedTTL{
 		{OlderThan: 24 * time.Hour, TTL: 24 * time.Hour}, {OlderThan: 6 * time.Hour, TTL: 30 * time.Minute}, {TTL: 5 * time.Minute},
 	}, got.Adaptive)
 }

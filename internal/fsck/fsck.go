@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Defaults of [Options].
@@ -44,21 +44,21 @@ func (o Options) withDefaults() Options {
 
 // records is what fsck reads of the cache. None of it loads or changes a record.
 type records interface {
-	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
-	Walk(ctx context.Context, e *afterwrite.Entity, fn func(cache.Cached) error) error
-	Peek(ctx context.Context, e *afterwrite.Entity, partition int, ids []string) ([]cache.Cached, error)
-	List(ctx context.Context, e *afterwrite.Entity, partition int, status afterwrite.Status, skip, limit int) ([]cache.Listed, error)
-	Status(ctx context.Context, e *afterwrite.Entity, id string) (cache.State, error)
+	Stats(ctx context.Context, e *schema.Entity) ([]cache.Stats, error)
+	Walk(ctx context.Context, e *schema.Entity, fn func(cache.Cached) error) error
+	Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]cache.Cached, error)
+	List(ctx context.Context, e *schema.Entity, partition int, status schema.Status, skip, limit int) ([]cache.Listed, error)
+	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
 }
 
 // rows is what fsck reads of the database. An absent row is absent from the map.
 type rows interface {
-	Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error)
+	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
 }
 
 // Run checks the entities and reports what differs. An error means that the check
 // itself could not be finished; differences are no error, see [Report.OK].
-func Run(ctx context.Context, c records, db rows, entities []*afterwrite.Entity, o Options) (Report, error) {
+func Run(ctx context.Context, c records, db rows, entities []*schema.Entity, o Options) (Report, error) {
 	o = o.withDefaults()
 	var report Report
 	for _, e := range entities {
@@ -75,7 +75,7 @@ func Run(ctx context.Context, c records, db rows, entities []*afterwrite.Entity,
 type check struct {
 	cache   records
 	db      rows
-	entity  *afterwrite.Entity
+	entity  *schema.Entity
 	options Options
 
 	mu    sync.Mutex // guards found

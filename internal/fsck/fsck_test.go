@@ -12,16 +12,16 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/fsck"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // bundle is one entity on a real Redis and a real database.
 type bundle struct {
-	entity *afterwrite.Entity
+	entity *schema.Entity
 	cache  *cache.Cache
 	store  *store.Store
 	redis  *redis.Client
@@ -34,7 +34,7 @@ func setup(t *testing.T, url string) *bundle {
 	server := testkit.SharedRedis(t)
 	b.redis = server.Client(t)
 	var err error
-	b.store, err = store.Open(store.Config{URL: url, Log: testkit.Logger(t)}, []*afterwrite.Entity{b.entity})
+	b.store, err = store.Open(store.Config{URL: url, Log: testkit.Logger(t)}, []*schema.Entity{b.entity})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.store.Close() })
 	_, err = b.store.Migrate(t.Context(), false)
@@ -48,7 +48,7 @@ func setup(t *testing.T, url string) *bundle {
 func (b *bundle) write(ctx context.Context, op cache.Op, id, name string) error {
 	w := cache.Write{Op: op, ID: id}
 	if op == cache.OpPut {
-		values, err := b.entity.Whole(afterwrite.Fields{"name": name})
+		values, err := b.entity.Whole(schema.Fields{"name": name})
 		if err != nil {
 			return err
 		}
@@ -62,10 +62,10 @@ func (b *bundle) write(ctx context.Context, op cache.Op, id, name string) error 
 // flush persists what is pending in one partition, as a worker does.
 func (b *bundle) flush(ctx context.Context, partition int) error {
 	var batch cache.Batch
-	flushed, err := b.store.Flush(ctx, b.entity, partition, func(ctx context.Context) ([]afterwrite.Change, error) {
+	flushed, err := b.store.Flush(ctx, b.entity, partition, func(ctx context.Context) ([]schema.Change, error) {
 		var err error
 		batch, err = b.cache.Due(ctx, b.entity, partition, 1000, 1<<20)
-		changes := make([]afterwrite.Change, len(batch.Due))
+		changes := make([]schema.Change, len(batch.Due))
 		for i, d := range batch.Due {
 			changes[i] = d.Change
 		}
@@ -79,10 +79,10 @@ func (b *bundle) flush(ctx context.Context, partition int) error {
 }
 
 // around changes a row behind the cache's back.
-func (b *bundle) around(t *testing.T, change afterwrite.Change) {
+func (b *bundle) around(t *testing.T, change schema.Change) {
 	t.Helper()
 	_, err := b.store.Flush(t.Context(), b.entity, b.entity.Partition(change.ID),
-		func(context.Context) ([]afterwrite.Change, error) { return []afterwrite.Change{change}, nil })
+		func(context.Context) ([]schema.Change, error) { return []schema.Change{change}, nil })
 	require.NoError(t, err)
 }
 
@@ -92,7 +92,7 @@ func (b *bundle) key(id, part string) string {
 
 func (b *bundle) check(t *testing.T) fsck.Entity {
 	t.Helper()
-	report, err := fsck.Run(t.Context(), b.cache, b.store, []*afterwrite.Entity{b.entity},
+	report, err := fsck.Run(t.Context(), b.cache, b.store, []*schema.Entity{b.entity},
 		fsck.Options{Page: 7, Rechecks: 2, Pause: time.Millisecond})
 	require.NoError(t, err)
 	require.Len(t, report.Entities, 1)
@@ -133,11 +133,11 @@ func TestAgreement(t *testing.T) {
 // Each way in which the two sides can differ is found, and named.
 func TestDifferences(t *testing.T) {
 	t.Parallel()
-	values := afterwrite.Values{`"other"`, "null", "null", "0", "null"}
+	values := schema.Values{`"other"`, "null", "null", "0", "null"}
 	spoil := map[fsck.Reason]func(t *testing.T, b *bundle){
-		fsck.FieldsDiffer: func(t *testing.T, b *bundle) { b.around(t, afterwrite.Change{ID: "a", Values: values}) },
-		fsck.RowMissing:   func(t *testing.T, b *bundle) { b.around(t, afterwrite.Change{ID: "a", Deleted: true}) },
-		fsck.RowLeft:      func(t *testing.T, b *bundle) { b.around(t, afterwrite.Change{ID: "gone", Values: values}) },
+		fsck.FieldsDiffer: func(t *testing.T, b *bundle) { b.around(t, schema.Change{ID: "a", Values: values}) },
+		fsck.RowMissing:   func(t *testing.T, b *bundle) { b.around(t, schema.Change{ID: "a", Deleted: true}) },
+		fsck.RowLeft:      func(t *testing.T, b *bundle) { b.around(t, schema.Change{ID: "gone", Values: values}) },
 		fsck.Immortal: func(t *testing.T, b *bundle) {
 			require.NoError(t, b.redis.Persist(t.Context(), b.key("a", "r:a")).Err())
 		},
@@ -200,7 +200,7 @@ func TestRedactedValuesAreHidden(t *testing.T) {
 	b := setup(t, testkit.SQLite(t))
 	b.entity.Fields[0].Redact = true
 	b.populate(t)
-	b.around(t, afterwrite.Change{ID: "a", Values: afterwrite.Values{`"secret"`, "null", "null", "0", "null"}})
+	b.around(t, schema.Change{ID: "a", Values: schema.Values{`"secret"`, "null", "null", "0", "null"}})
 	found := b.check(t)
 	require.Equal(t, []fsck.Field{{Name: "name", Cached: "(redacted)", Database: "(redacted)"}}, found.Differences[0].Fields)
 }
@@ -210,9 +210,9 @@ func TestReportIsBounded(t *testing.T) {
 	b := setup(t, testkit.SQLite(t))
 	b.populate(t)
 	for _, id := range []string{"a", "b", "c"} {
-		b.around(t, afterwrite.Change{ID: id, Deleted: true})
+		b.around(t, schema.Change{ID: id, Deleted: true})
 	}
-	report, err := fsck.Run(t.Context(), b.cache, b.store, []*afterwrite.Entity{b.entity},
+	report, err := fsck.Run(t.Context(), b.cache, b.store, []*schema.Entity{b.entity},
 		fsck.Options{MaxDifferences: 2, Rechecks: 1, Pause: time.Millisecond})
 	require.NoError(t, err)
 	require.Len(t, report.Entities[0].Differences, 2)
@@ -269,7 +269,7 @@ func TestUnreadableIsAnError(t *testing.T) {
 	b := setup(t, testkit.SQLite(t))
 	b.populate(t)
 	require.NoError(t, b.store.Close())
-	_, err := fsck.Run(t.Context(), b.cache, b.store, []*afterwrite.Entity{b.entity}, fsck.Options{})
+	_, err := fsck.Run(t.Context(), b.cache, b.store, []*schema.Entity{b.entity}, fsck.Options{})
 	require.ErrorContains(t, err, "check user")
 }
 
@@ -280,7 +280,7 @@ func TestAFieldAddedLaterDoesNotDiffer(t *testing.T) {
 		t.Parallel()
 		b := setup(t, url)
 		b.populate(t)
-		b.around(t, afterwrite.Change{ID: "a", Values: afterwrite.Values{`"n"`, `"mail"`, "null", "0", "null"}})
+		b.around(t, schema.Change{ID: "a", Values: schema.Values{`"n"`, `"mail"`, "null", "0", "null"}})
 		require.False(t, b.check(t).OK())
 		require.NoError(t, b.redis.HDel(t.Context(), b.key("a", "r:a"), "email").Err())
 		require.True(t, b.check(t).OK())

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // lists checks that each id on a partition's pending, held and dead list has its record.
 func (k *check) lists(ctx context.Context, p int) error {
-	for _, status := range []afterwrite.Status{afterwrite.Pending, afterwrite.Held, afterwrite.Dead} {
+	for _, status := range []schema.Status{schema.Pending, schema.Held, schema.Dead} {
 		if err := k.list(ctx, p, status); err != nil {
 			return fmt.Errorf("list what is %s: %w", status, err)
 		}
@@ -19,7 +19,7 @@ func (k *check) lists(ctx context.Context, p int) error {
 
 // list reads one list in pages. Under live traffic it moves beneath them: an id may be
 // passed over, never invented.
-func (k *check) list(ctx context.Context, p int, status afterwrite.Status) error {
+func (k *check) list(ctx context.Context, p int, status schema.Status) error {
 	for skip := 0; ; skip += k.options.Page {
 		page, err := k.cache.List(ctx, k.entity, p, status, skip, k.options.Page)
 		if err != nil {
@@ -40,7 +40,7 @@ func (k *check) list(ctx context.Context, p int, status afterwrite.Status) error
 
 // present looks for the records of listed ids. One that is not there is looked for
 // again: it may have been flushed, have expired, or be written anew, in between.
-func (k *check) present(ctx context.Context, p int, ids []string, status afterwrite.Status) error {
+func (k *check) present(ctx context.Context, p int, ids []string, status schema.Status) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -63,7 +63,7 @@ func (k *check) present(ctx context.Context, p int, ids []string, status afterwr
 	return nil
 }
 
-func (k *check) recheckMissing(ctx context.Context, p int, id string, status afterwrite.Status) error {
+func (k *check) recheckMissing(ctx context.Context, p int, id string, status schema.Status) error {
 	if err := k.pause(ctx); err != nil {
 		return err
 	}

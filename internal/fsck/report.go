@@ -1,6 +1,6 @@
 package fsck
 
-import "github.com/afterwrite/afterwrite"
+import "github.com/afterwrite/afterwrite/schema"
 
 // Report is the outcome of a check.
 type Report struct {
@@ -69,14 +69,14 @@ const (
 
 // Difference is one thing that is wrong.
 type Difference struct {
-	Entity    string             `json:"entity"`
-	Partition int                `json:"partition"`
-	ID        string             `json:"id,omitempty"` // empty for a partition's counters
-	Reason    Reason             `json:"reason"`
-	Status    afterwrite.Status  `json:"status,omitempty"`
-	Version   afterwrite.Version `json:"version,omitempty"`
-	Detail    string             `json:"detail,omitempty"`
-	Fields    []Field            `json:"fields,omitempty"`
+	Entity    string         `json:"entity"`
+	Partition int            `json:"partition"`
+	ID        string         `json:"id,omitempty"` // empty for a partition's counters
+	Reason    Reason         `json:"reason"`
+	Status    schema.Status  `json:"status,omitempty"`
+	Version   schema.Version `json:"version,omitempty"`
+	Detail    string         `json:"detail,omitempty"`
+	Fields    []Field        `json:"fields,omitempty"`
 }
 
 // Field is one field whose values differ, as canonical JSON texts.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // walk holds every cached record against its row, a page at a time.
@@ -28,7 +28,7 @@ func (k *check) walk(ctx context.Context) error {
 func (k *check) compare(ctx context.Context, page []sight) error {
 	ids := make([]string, 0, len(page))
 	for _, r := range page {
-		if r.Status == afterwrite.Persisted {
+		if r.Status == schema.Persisted {
 			ids = append(ids, r.ID)
 		}
 	}
@@ -52,7 +52,7 @@ func (k *check) compare(ctx context.Context, page []sight) error {
 	return nil
 }
 
-func (k *check) load(ctx context.Context, ids []string) (map[string]afterwrite.Values, error) {
+func (k *check) load(ctx context.Context, ids []string) (map[string]schema.Values, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -99,7 +99,7 @@ func (k *check) recheck(ctx context.Context, id string) error {
 
 // sight is a record and the lists that name it, as one look found them.
 type sight struct {
-	afterwrite.Record
+	schema.Record
 	pending, held, dead bool
 }
 
@@ -113,8 +113,8 @@ func asked(s cache.State) sight {
 
 // listed reports whether the list of the record's status names it.
 func (s sight) listed() bool {
-	return (s.Status == afterwrite.Pending && s.pending) || (s.Status == afterwrite.Held && s.held) ||
-		(s.Status == afterwrite.Dead && s.dead)
+	return (s.Status == schema.Pending && s.pending) || (s.Status == schema.Held && s.held) ||
+		(s.Status == schema.Dead && s.dead)
 }
 
 // lists is the number of lists that name the record.
@@ -130,9 +130,9 @@ func (s sight) lists() int {
 
 // judge holds one record against its row, nil where there is none. A record that is
 // not persisted has no row to match, but must be listed and must not expire.
-func (k *check) judge(r sight, row afterwrite.Values) (Difference, bool) {
+func (k *check) judge(r sight, row schema.Values) (Difference, bool) {
 	d := Difference{Entity: k.entity.Name, Partition: k.entity.Partition(r.ID), ID: r.ID, Status: r.Status, Version: r.Version}
-	waiting := r.Status != afterwrite.Persisted
+	waiting := r.Status != schema.Persisted
 	switch {
 	case waiting && !r.listed():
 		d.Reason = Unlisted
@@ -156,7 +156,7 @@ func (k *check) judge(r sight, row afterwrite.Values) (Difference, bool) {
 	return d, false
 }
 
-func (k *check) differing(cached, row afterwrite.Values) []Field {
+func (k *check) differing(cached, row schema.Values) []Field {
 	var fields []Field // both are nil for a deletion without a row
 	for i := range cached {
 		if cached[i] == row[i] || cached[i] == "" { // a field that the entity got later is not cached

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -205,7 +205,7 @@ func (m *Mender) bulk(ctx context.Context, s Selection, do action) (Report, erro
 		return r, err
 	}
 	if s.Expect > 0 && s.Expect != selected {
-		return r, afterwrite.Invalid("expect", "is %d, but %d dead letters match now; look again", s.Expect, selected)
+		return r, schema.Invalid("expect", "is %d, but %d dead letters match now; look again", s.Expect, selected)
 	}
 	pace, size := m.pace(s)
 	for some, err := range m.pages(ctx, s, size, &r) {
@@ -325,7 +325,7 @@ func numbersOf(letters []store.Letter) []int64 {
 
 // share is the letters of a step that one script takes.
 type share struct {
-	entity    *afterwrite.Entity
+	entity    *schema.Entity
 	partition int
 }
 

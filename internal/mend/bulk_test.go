@@ -7,10 +7,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -43,7 +43,7 @@ func TestRetryThousands(t *testing.T) {
 func TestRetryOrdersAFlush(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		g := &cache.Group{Entity: b.user, Partition: b.user.Partition("a"), Writes: []cache.Write{
-			{Op: cache.OpPut, ID: "a", Values: afterwrite.Values{`"n"`, `"x"`, "null", "0", "null"}}}}
+			{Op: cache.OpPut, ID: "a", Values: schema.Values{`"n"`, `"x"`, "null", "0", "null"}}}}
 		b.cache.Write(t.Context(), g)
 		require.NoError(t, g.Results[0].Err)
 		b.kill()
@@ -61,7 +61,7 @@ func TestDiscardThousands(t *testing.T) {
 		b.put(600, "row-")
 		b.flush()
 		b.dead(1200)
-		r, err := b.Discard(t.Context(), mend.Selection{Filter: store.LetterFilter{Kind: afterwrite.KindUnique}}, ann)
+		r, err := b.Discard(t.Context(), mend.Selection{Filter: store.LetterFilter{Kind: schema.KindUnique}}, ann)
 		require.NoError(t, err)
 		require.Equal(t, mend.Report{Selected: 1200, Done: 1200}, r)
 		require.Equal(t, 1200, b.count(store.LetterFilter{Resolution: store.Discarded}))
@@ -114,7 +114,7 @@ func TestByNumber(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, mend.Report{Selected: 3, Done: 1, Stale: 2}, r, "what was sent back is no longer dead")
 		_, err = b.Discard(t.Context(), mend.Selection{Filter: users, Expect: 5}, ann)
-		require.ErrorIs(t, err, afterwrite.ErrInvalid)
+		require.ErrorIs(t, err, schema.ErrInvalid)
 		require.Equal(t, 2, b.count(store.LetterFilter{State: store.StateWaiting}), "an unexpected number begins nothing")
 	})
 }
@@ -124,9 +124,9 @@ func TestByNumber(t *testing.T) {
 func TestStaleLettersAreLeftAlone(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		b.dead(3)
-		_, err := b.producer.Put(t.Context(), "user", "u0000", afterwrite.Fields{"name": "newer"})
+		_, err := b.producer.Put(t.Context(), "user", "u0000", schema.Fields{"name": "newer"})
 		require.NoError(t, err)
-		_, err = b.producer.Put(t.Context(), "user", "u0001", afterwrite.Fields{"name": "newer"})
+		_, err = b.producer.Put(t.Context(), "user", "u0001", schema.Fields{"name": "newer"})
 		require.NoError(t, err)
 		b.kill() // again, at newer versions
 		letters, err := b.List(t.Context(), store.LetterFilter{ID: "u0001"}, 0, 10)
@@ -138,12 +138,12 @@ func TestStaleLettersAreLeftAlone(t *testing.T) {
 			require.NoError(t, err, name)
 			require.Equal(t, mend.Report{Selected: 1, Stale: 1}, r, name)
 		}
-		_, err = b.Edit(t.Context(), old, afterwrite.Fields{"name": "edited"}, ann)
+		_, err = b.Edit(t.Context(), old, schema.Fields{"name": "edited"}, ann)
 		require.ErrorIs(t, err, mend.ErrStale)
 		state, err := b.cache.Status(t.Context(), b.user, "u0001")
 		require.NoError(t, err)
 		require.Equal(t, letters[0].Version, state.Record.Version, "the newer state stands")
-		require.Equal(t, afterwrite.Dead, state.Record.Status)
+		require.Equal(t, schema.Dead, state.Record.Status)
 	})
 }
 
@@ -158,7 +158,7 @@ func TestCrashBetweenTheSteps(t *testing.T) {
 		require.ErrorIs(t, err, errCrash)
 		_, err = b.Discard(t.Context(), mend.Selection{Numbers: number[1:2]}, ann)
 		require.ErrorIs(t, err, errCrash)
-		_, err = b.Edit(t.Context(), number[2], afterwrite.Fields{"name": "edited"}, ann)
+		_, err = b.Edit(t.Context(), number[2], schema.Fields{"name": "edited"}, ann)
 		require.ErrorIs(t, err, errCrash)
 		require.Equal(t, 4, b.count(store.LetterFilter{State: store.StateWaiting}))
 		total := b.total()
@@ -191,7 +191,7 @@ func TestLostReplies(t *testing.T) {
 		r, err := b.Discard(t.Context(), mend.Selection{Numbers: number[1:]}, ann)
 		require.NoError(t, err)
 		require.Equal(t, 1, r.Failed, "unknown is not done")
-		require.Contains(t, r.Errors[0], afterwrite.ErrOutcomeUnknown.Error())
+		require.Contains(t, r.Errors[0], schema.ErrOutcomeUnknown.Error())
 
 		for range 2 {
 			_, err = b.Retry(t.Context(), mend.Selection{Numbers: number[:1]}, ann)

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -26,9 +26,9 @@ var ErrTooManyHeld = errors.New("more than 100,000 held records match: narrow th
 
 // Held names a held record at the version that the database has refused.
 type Held struct {
-	Entity  *afterwrite.Entity
+	Entity  *schema.Entity
 	ID      string
-	Version afterwrite.Version
+	Version schema.Version
 }
 
 // HeldFits reports whether a held record is one of a filter's. Its time is that of its
@@ -48,7 +48,7 @@ const (
 
 // HeldRecord is a held record and what is known of its last attempt.
 type HeldRecord struct {
-	Entity *afterwrite.Entity
+	Entity *schema.Entity
 	cache.Waiting
 }
 
@@ -155,13 +155,13 @@ func (m *Mender) DiscardOne(ctx context.Context, h Held, by store.Actor) error {
 
 // EditOne writes a held record anew, with some fields changed, which are validated like a
 // patch. ErrStale where it is no longer held at that version: the newer state stands.
-func (m *Mender) EditOne(ctx context.Context, h Held, changes afterwrite.Fields, by store.Actor) (producer.Accepted, error) {
+func (m *Mender) EditOne(ctx context.Context, h Held, changes schema.Fields, by store.Actor) (producer.Accepted, error) {
 	state, err := m.stillHeld(ctx, h)
 	if err != nil {
 		return producer.Accepted{}, err
 	}
 	if state.Record.Deleted {
-		return producer.Accepted{}, afterwrite.Invalid("fields", "cannot be edited: what is held is a deletion; retry or discard it")
+		return producer.Accepted{}, schema.Invalid("fields", "cannot be edited: what is held is a deletion; retry or discard it")
 	}
 	accepted, err := m.writes.Do(ctx, producer.Request{Op: cache.OpPatch, Entity: h.Entity.Name, ID: h.ID, Fields: changes, IfMatch: h.Version})
 	if isStale(err) {
@@ -177,7 +177,7 @@ func (m *Mender) EditOne(ctx context.Context, h Held, changes afterwrite.Fields,
 
 func (m *Mender) stillHeld(ctx context.Context, h Held) (cache.State, error) {
 	state, err := m.records.Status(ctx, h.Entity, h.ID)
-	if err == nil && (state.Record.Status != afterwrite.Held || state.Record.Version != h.Version) {
+	if err == nil && (state.Record.Status != schema.Held || state.Record.Version != h.Version) {
 		err = ErrStale
 	}
 	return state, err
@@ -234,7 +234,7 @@ func (m *Mender) bulkHeld(ctx context.Context, s Selection, do heldAction, by st
 		return r, err
 	}
 	if s.Expect > 0 && s.Expect != len(found) {
-		return r, afterwrite.Invalid("expect", "is %d, but %d held records match now; look again", s.Expect, len(found))
+		return r, schema.Invalid("expect", "is %d, but %d held records match now; look again", s.Expect, len(found))
 	}
 	pace, size := m.pace(s)
 	for len(found) > 0 {

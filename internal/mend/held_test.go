@@ -8,10 +8,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -33,7 +33,7 @@ func (b *bundle) refuse(some ...mend.Held) {
 	b.t.Helper()
 	for _, h := range some {
 		n, err := b.cache.Hold(b.t.Context(), b.user, b.user.Partition(h.ID), []cache.Refused{{
-			Change: afterwrite.Change{ID: h.ID, Version: h.Version}, Refusal: taken, Attempts: 3, Next: time.Now().Add(time.Hour),
+			Change: schema.Change{ID: h.ID, Version: h.Version}, Refusal: taken, Attempts: 3, Next: time.Now().Add(time.Hour),
 			History: []cache.Attempt{{Number: 3, At: time.Now(), Kind: taken.Kind, Message: "taken", Worker: "w"}},
 		}})
 		require.NoError(b.t, err)
@@ -99,26 +99,26 @@ func TestDiscardOne(t *testing.T) {
 func TestEditOne(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		one := b.hold(1)[0]
-		_, err := b.EditOne(t.Context(), one, afterwrite.Fields{"age": 200}, ann)
-		require.ErrorIs(t, err, afterwrite.ErrInvalid, "validated like a write")
-		accepted, err := b.EditOne(t.Context(), one, afterwrite.Fields{"email": "free@x", "age": 20}, ann)
+		_, err := b.EditOne(t.Context(), one, schema.Fields{"age": 200}, ann)
+		require.ErrorIs(t, err, schema.ErrInvalid, "validated like a write")
+		accepted, err := b.EditOne(t.Context(), one, schema.Fields{"email": "free@x", "age": 20}, ann)
 		require.NoError(t, err)
 		require.Greater(t, accepted.Version, one.Version)
-		_, err = b.EditOne(t.Context(), one, afterwrite.Fields{"age": 21}, ann)
+		_, err = b.EditOne(t.Context(), one, schema.Fields{"age": 21}, ann)
 		require.ErrorIs(t, err, mend.ErrStale, "once")
 		b.flush()
-		require.Equal(t, afterwrite.Values{`"n0"`, `"free@x"`, "20", "0", "null"}, b.row(one.ID))
+		require.Equal(t, schema.Values{`"n0"`, `"free@x"`, "20", "0", "null"}, b.row(one.ID))
 		log := b.audited(one.ID)
 		require.Len(t, log, 1)
 		require.Equal(t, "held.edited", log[0].Action)
 
 		one = b.hold(1)[0]
-		newer, err := b.producer.Put(t.Context(), "user", one.ID, afterwrite.Fields{"name": "newer"})
+		newer, err := b.producer.Put(t.Context(), "user", one.ID, schema.Fields{"name": "newer"})
 		require.NoError(t, err)
-		_, err = b.EditOne(t.Context(), one, afterwrite.Fields{"name": "edited"}, ann)
+		_, err = b.EditOne(t.Context(), one, schema.Fields{"name": "edited"}, ann)
 		require.ErrorIs(t, err, mend.ErrStale)
 		b.refuse(mend.Held{Entity: b.user, ID: one.ID, Version: newer.Version})
-		_, err = b.EditOne(t.Context(), one, afterwrite.Fields{"name": "edited"}, ann)
+		_, err = b.EditOne(t.Context(), one, schema.Fields{"name": "edited"}, ann)
 		require.ErrorIs(t, err, mend.ErrStale, "held, but at a newer version")
 		read, err := b.cache.Get(t.Context(), b.user, one.ID)
 		require.NoError(t, err)
@@ -131,7 +131,7 @@ func TestEditOne(t *testing.T) {
 type faster struct{ *producer.Producer }
 
 func (f faster) Do(ctx context.Context, r producer.Request) (producer.Accepted, error) {
-	if _, err := f.Put(ctx, r.Entity, r.ID, afterwrite.Fields{"name": "newer"}); err != nil {
+	if _, err := f.Put(ctx, r.Entity, r.ID, schema.Fields{"name": "newer"}); err != nil {
 		return producer.Accepted{}, err
 	}
 	return f.Producer.Do(ctx, r)
@@ -140,13 +140,13 @@ func (f faster) Do(ctx context.Context, r producer.Request) (producer.Accepted, 
 func TestNewerWriteWinsWhileHeldIsEdited(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		one := b.hold(1)[0]
-		m, err := mend.New(mend.Config{Entities: []*afterwrite.Entity{b.user}, Letters: b.store, Records: b.cache, Writes: faster{b.producer}, Queue: b.queue})
+		m, err := mend.New(mend.Config{Entities: []*schema.Entity{b.user}, Letters: b.store, Records: b.cache, Writes: faster{b.producer}, Queue: b.queue})
 		require.NoError(t, err)
-		_, err = m.EditOne(t.Context(), one, afterwrite.Fields{"email": "edited@x"}, ann)
+		_, err = m.EditOne(t.Context(), one, schema.Fields{"email": "edited@x"}, ann)
 		require.ErrorIs(t, err, mend.ErrStale)
 		require.Empty(t, b.audited(one.ID))
 		b.flush()
-		require.Equal(t, afterwrite.Values{`"newer"`, "null", "null", "0", "null"}, b.row(one.ID))
+		require.Equal(t, schema.Values{`"newer"`, "null", "null", "0", "null"}, b.row(one.ID))
 	})
 }
 
@@ -154,16 +154,16 @@ func TestNewerWriteWinsWhileHeldIsEdited(t *testing.T) {
 func TestOnlyHeldIsMendedAsHeld(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		b.put(1, "x-")
-		for _, status := range []afterwrite.Status{afterwrite.Pending, afterwrite.Dead} {
+		for _, status := range []schema.Status{schema.Pending, schema.Dead} {
 			s, err := b.cache.Status(t.Context(), b.user, "u0000")
 			require.NoError(t, err)
 			require.Equal(t, status, s.Record.Status)
 			one := mend.Held{Entity: b.user, ID: "u0000", Version: s.Record.Version}
-			_, err = b.EditOne(t.Context(), one, afterwrite.Fields{"name": "edited"}, ann)
+			_, err = b.EditOne(t.Context(), one, schema.Fields{"name": "edited"}, ann)
 			require.ErrorIs(t, err, mend.ErrStale, status)
 			require.ErrorIs(t, b.RetryOne(t.Context(), one, ann), mend.ErrStale, status)
 			require.ErrorIs(t, b.DiscardOne(t.Context(), one, ann), mend.ErrStale, status)
-			if status == afterwrite.Pending {
+			if status == schema.Pending {
 				b.kill()
 			}
 		}
@@ -178,8 +178,8 @@ func TestHeldDeletionIsNotEdited(t *testing.T) {
 		require.NoError(t, err)
 		one := mend.Held{Entity: b.user, ID: "u0000", Version: gone.Version}
 		b.refuse(one)
-		_, err = b.EditOne(t.Context(), one, afterwrite.Fields{"name": "x"}, ann)
-		require.ErrorIs(t, err, afterwrite.ErrInvalid)
+		_, err = b.EditOne(t.Context(), one, schema.Fields{"name": "x"}, ann)
+		require.ErrorIs(t, err, schema.ErrInvalid)
 		require.NoError(t, b.DiscardOne(t.Context(), one, ann))
 		b.flush()
 		require.Contains(t, b.row("u0000"), `"row-u0000"`)
@@ -190,20 +190,20 @@ func TestHeldDeletionIsNotEdited(t *testing.T) {
 func TestHeldByTheThousand(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		b.hold(1200)
-		unique := store.LetterFilter{Kind: afterwrite.KindUnique}
+		unique := store.LetterFilter{Kind: schema.KindUnique}
 		found, err := b.SelectHeld(t.Context(), unique)
 		require.NoError(t, err)
 		require.Len(t, found, 1200)
 		found, err = b.SelectHeld(t.Context(), store.LetterFilter{ID: "u0007", Text: "DUPLICATE"})
 		require.NoError(t, err)
 		require.Len(t, found, 1)
-		for _, none := range []store.LetterFilter{{Kind: afterwrite.KindCheck}, {Entity: "item"}, {Until: time.Now().Add(-time.Hour)}, {Constraint: "other"}} {
+		for _, none := range []store.LetterFilter{{Kind: schema.KindCheck}, {Entity: "item"}, {Until: time.Now().Add(-time.Hour)}, {Constraint: "other"}} {
 			found, err = b.SelectHeld(t.Context(), none)
 			require.NoError(t, err)
 			require.Empty(t, found)
 		}
 		_, err = b.DiscardHeld(t.Context(), mend.Selection{Filter: unique, Expect: 7}, ann)
-		require.ErrorIs(t, err, afterwrite.ErrInvalid)
+		require.ErrorIs(t, err, schema.ErrInvalid)
 		require.EqualValues(t, 1200, b.total().Held, "an unexpected number begins nothing")
 
 		r, err := b.DiscardHeld(t.Context(), mend.Selection{Filter: store.LetterFilter{ID: "u0007"}, Expect: 1}, ann)
@@ -246,7 +246,7 @@ func TestHeldAgainIsLeft(t *testing.T) {
 				}
 				require.Len(t, gone, 10)
 				b.refuse(gone...)
-				_, err = b.producer.Put(t.Context(), "user", found[len(found)-1].ID, afterwrite.Fields{"name": "newer"})
+				_, err = b.producer.Put(t.Context(), "user", found[len(found)-1].ID, schema.Fields{"name": "newer"})
 				require.NoError(t, err)
 			}
 		}, Filter: users}, ann)

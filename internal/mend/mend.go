@@ -27,9 +27,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -60,26 +60,26 @@ type letters interface {
 	Audit(ctx context.Context, entry store.AuditEntry) error
 	Note(ctx context.Context, entries ...store.AuditEntry) error
 	AuditLog(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error)
-	Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error)
+	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
 	CurrentPolicies(ctx context.Context) (map[string]store.Policy, error)
 	PolicyHistory(ctx context.Context, entity string, max int) ([]store.Policy, error)
-	SetPolicy(ctx context.Context, entity string, expected int64, p afterwrite.RetryPolicy, by store.Actor, note string) (store.Policy, error)
+	SetPolicy(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by store.Actor, note string) (store.Policy, error)
 }
 
 // records is the state in Redis: the cache.
 type records interface {
 	Write(ctx context.Context, groups ...*cache.Group)
-	Retry(ctx context.Context, e *afterwrite.Entity, partition int, records []cache.Versioned) ([]bool, cache.Order, error)
-	Get(ctx context.Context, e *afterwrite.Entity, id string) (cache.Read, error)
-	Fates(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) ([]cache.Told, error)
-	Forget(ctx context.Context, e *afterwrite.Entity, partition int, letters []cache.Versioned) error
+	Retry(ctx context.Context, e *schema.Entity, partition int, records []cache.Versioned) ([]bool, cache.Order, error)
+	Get(ctx context.Context, e *schema.Entity, id string) (cache.Read, error)
+	Fates(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) ([]cache.Told, error)
+	Forget(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) error
 	Hint(ctx context.Context, what string) error
-	Status(ctx context.Context, e *afterwrite.Entity, id string) (cache.State, error)
-	Tell(ctx context.Context, e *afterwrite.Entity, partition int, what string, records []cache.Versioned) error
-	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
-	Waiting(ctx context.Context, e *afterwrite.Entity, partition, skip, limit int) ([]cache.Waiting, error)
+	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
+	Tell(ctx context.Context, e *schema.Entity, partition int, what string, records []cache.Versioned) error
+	Stats(ctx context.Context, e *schema.Entity) ([]cache.Stats, error)
+	Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]cache.Waiting, error)
 	HeldFrom(ctx context.Context, places []cache.HeldIn, limit int) (held [][]cache.Waiting, more []bool, err error)
-	FlushNow(ctx context.Context, e *afterwrite.Entity) (cache.Now, error)
+	FlushNow(ctx context.Context, e *schema.Entity) (cache.Now, error)
 }
 
 // writes accepts the write of an edit: the producer.
@@ -94,7 +94,7 @@ type enqueuer interface {
 
 // Config says what a [Mender] works with. All but Rate and Log are required.
 type Config struct {
-	Entities []*afterwrite.Entity
+	Entities []*schema.Entity
 	Letters  letters
 	Records  records
 	Writes   writes
@@ -105,7 +105,7 @@ type Config struct {
 
 // Mender does the work. It is safe for concurrent use.
 type Mender struct {
-	entities map[string]*afterwrite.Entity
+	entities map[string]*schema.Entity
 	letters  letters
 	records  records
 	writes   writes
@@ -120,7 +120,7 @@ func New(cfg Config) (*Mender, error) {
 		return nil, errors.New("mend: Letters, Records, Writes and Queue are required")
 	}
 	m := &Mender{
-		entities: map[string]*afterwrite.Entity{}, letters: cfg.Letters, records: cfg.Records, writes: cfg.Writes,
+		entities: map[string]*schema.Entity{}, letters: cfg.Letters, records: cfg.Records, writes: cfg.Writes,
 		queue: cfg.Queue, rate: cmp.Or(cfg.Rate, DefaultRate), log: cmp.Or(cfg.Log, slog.Default()),
 	}
 	for _, e := range cfg.Entities {
@@ -129,16 +129,16 @@ func New(cfg Config) (*Mender, error) {
 	return m, nil
 }
 
-func (m *Mender) entity(name string) (*afterwrite.Entity, error) {
+func (m *Mender) entity(name string) (*schema.Entity, error) {
 	if e := m.entities[name]; e != nil {
 		return e, nil
 	}
-	return nil, fmt.Errorf("%w: %q", afterwrite.ErrUnknownEntity, name)
+	return nil, fmt.Errorf("%w: %q", schema.ErrUnknownEntity, name)
 }
 
 // Known returns nil for the name of an entity that is configured, and for one that was
 // once, of which letters or entries of the audit are left: they stay in sight. Else the
-// error is [afterwrite.ErrUnknownEntity].
+// error is [schema.ErrUnknownEntity].
 func (m *Mender) Known(ctx context.Context, name string) error {
 	_, unknown := m.entity(name)
 	if unknown == nil {
@@ -190,15 +190,15 @@ func (m *Mender) Audit(ctx context.Context, q store.AuditQuery) ([]store.AuditEn
 // View is a dead letter beside what is there now.
 type View struct {
 	store.Letter
-	Configured bool           // its entity is; else all below is zero: see ErrNotConfigured
-	Lost       bool           // Redis has lost the record: see ErrLost
-	State      cache.State    // of the record in Redis
-	Row        afterwrite.Row // of the record in the database
+	Configured bool        // its entity is; else all below is zero: see ErrNotConfigured
+	Lost       bool        // Redis has lost the record: see ErrLost
+	State      cache.State // of the record in Redis
+	Row        schema.Row  // of the record in the database
 }
 
 // Stale reports whether the letter's record is no longer dead at the letter's version.
 func (v View) Stale() bool {
-	return v.State.Record.Status != afterwrite.Dead || v.State.Record.Version != v.Version
+	return v.State.Record.Status != schema.Dead || v.State.Record.Version != v.Version
 }
 
 // Show returns one letter with the history of its attempts, and the record as it is now
@@ -227,7 +227,7 @@ func (m *Mender) Show(ctx context.Context, number int64) (View, error) {
 		return v, err
 	}
 	values, ok := rows[letter.ID]
-	v.Row = afterwrite.Row{ID: letter.ID, Exists: ok, Values: values}
+	v.Row = schema.Row{ID: letter.ID, Exists: ok, Values: values}
 	return v, nil
 }
 
@@ -244,7 +244,7 @@ func (m *Mender) Reveal(ctx context.Context, l store.Letter, by store.Actor) err
 // Edit writes a dead record anew, with some fields changed, and resolves its letter, which
 // keeps the old payload. The changes are validated like a patch. ErrStale where a newer
 // write or another operator was faster: the newer state stands.
-func (m *Mender) Edit(ctx context.Context, number int64, changes afterwrite.Fields, by store.Actor) (producer.Accepted, error) {
+func (m *Mender) Edit(ctx context.Context, number int64, changes schema.Fields, by store.Actor) (producer.Accepted, error) {
 	letter, err := m.letters.Letter(ctx, number)
 	if err != nil {
 		return producer.Accepted{}, err
@@ -257,7 +257,7 @@ func (m *Mender) Edit(ctx context.Context, number int64, changes afterwrite.Fiel
 		return producer.Accepted{}, ErrNotConfigured
 	}
 	if letter.Deleted {
-		return producer.Accepted{}, afterwrite.Invalid("fields", "cannot be edited: the dead letter is a deletion; retry or discard it")
+		return producer.Accepted{}, schema.Invalid("fields", "cannot be edited: the dead letter is a deletion; retry or discard it")
 	}
 	accepted, err := m.writes.Do(ctx, producer.Request{
 		Op: cache.OpPatch, Entity: letter.Entity, ID: letter.ID, Fields: changes, IfMatch: letter.Version,
@@ -276,7 +276,7 @@ func (m *Mender) Edit(ctx context.Context, number int64, changes afterwrite.Fiel
 
 // editLost edits a letter whose record is not dead at its version: where Redis has lost
 // it, the edit is of the letter's payload.
-func (m *Mender) editLost(ctx context.Context, e *afterwrite.Entity, l store.Letter, changes afterwrite.Fields, by store.Actor, stale error) (producer.Accepted, error) {
+func (m *Mender) editLost(ctx context.Context, e *schema.Entity, l store.Letter, changes schema.Fields, by store.Actor, stale error) (producer.Accepted, error) {
 	lost, err := m.lost(ctx, share{e, e.Partition(l.ID)}, []store.Letter{l})
 	if err != nil {
 		return producer.Accepted{}, err
@@ -320,5 +320,5 @@ func finish(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 func isStale(err error) bool {
-	return errors.Is(err, afterwrite.ErrVersionMismatch) || errors.Is(err, afterwrite.ErrNotFound)
+	return errors.Is(err, schema.ErrVersionMismatch) || errors.Is(err, schema.ErrNotFound)
 }

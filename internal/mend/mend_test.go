@@ -6,9 +6,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -27,9 +27,9 @@ func TestShow(t *testing.T) {
 		require.Contains(t, v.Payload, "dead-u0000")
 		require.True(t, v.Row.Exists)
 		require.Contains(t, v.Row.Values, `"row-u0000"`)
-		require.Equal(t, afterwrite.Dead, v.State.Record.Status)
+		require.Equal(t, schema.Dead, v.State.Record.Status)
 
-		_, err = b.producer.Put(t.Context(), "user", "u0000", afterwrite.Fields{"name": "newer"})
+		_, err = b.producer.Put(t.Context(), "user", "u0000", schema.Fields{"name": "newer"})
 		require.NoError(t, err)
 		v, err = b.Show(t.Context(), letters[0].Number)
 		require.NoError(t, err)
@@ -43,9 +43,9 @@ func TestEdit(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		b.dead(1)
 		number := b.numbers(users)[0]
-		_, err := b.Edit(t.Context(), number, afterwrite.Fields{"age": 200}, ann)
-		require.ErrorIs(t, err, afterwrite.ErrInvalid, "validated like a write")
-		accepted, err := b.Edit(t.Context(), number, afterwrite.Fields{"email": "free@x", "age": 20}, ann)
+		_, err := b.Edit(t.Context(), number, schema.Fields{"age": 200}, ann)
+		require.ErrorIs(t, err, schema.ErrInvalid, "validated like a write")
+		accepted, err := b.Edit(t.Context(), number, schema.Fields{"email": "free@x", "age": 20}, ann)
 		require.NoError(t, err)
 		letter, err := b.store.Letter(t.Context(), number)
 		require.NoError(t, err)
@@ -53,9 +53,9 @@ func TestEdit(t *testing.T) {
 		require.Contains(t, letter.Payload, "dead-u0000", "the old payload is kept")
 		require.Greater(t, accepted.Version, letter.Version)
 		b.flush()
-		require.Equal(t, afterwrite.Values{`"n0"`, `"free@x"`, "20", "0", "null"}, b.row("u0000"))
+		require.Equal(t, schema.Values{`"n0"`, `"free@x"`, "20", "0", "null"}, b.row("u0000"))
 		require.EqualValues(t, 1, b.total().Superseded)
-		_, err = b.Edit(t.Context(), number, afterwrite.Fields{"age": 21}, ann)
+		_, err = b.Edit(t.Context(), number, schema.Fields{"age": 21}, ann)
 		require.ErrorIs(t, err, mend.ErrStale, "once")
 		log, err := b.Audit(t.Context(), store.AuditQuery{})
 		require.NoError(t, err)
@@ -70,13 +70,13 @@ func TestNewerWriteWinsOverAnEdit(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		b.dead(1)
 		number := b.numbers(users)[0]
-		newer, err := b.producer.Put(t.Context(), "user", "u0000", afterwrite.Fields{"name": "newer"})
+		newer, err := b.producer.Put(t.Context(), "user", "u0000", schema.Fields{"name": "newer"})
 		require.NoError(t, err)
-		_, err = b.Edit(t.Context(), number, afterwrite.Fields{"name": "edited"}, ann)
+		_, err = b.Edit(t.Context(), number, schema.Fields{"name": "edited"}, ann)
 		require.ErrorIs(t, err, mend.ErrStale)
 		b.flush()
 		require.Equal(t, `"newer"`, b.row("u0000")[0])
-		_, err = b.Edit(t.Context(), number, afterwrite.Fields{"name": "edited"}, ann)
+		_, err = b.Edit(t.Context(), number, schema.Fields{"name": "edited"}, ann)
 		require.ErrorIs(t, err, mend.ErrStale)
 		read, err := b.cache.Get(t.Context(), b.user, "u0000")
 		require.NoError(t, err)
@@ -95,8 +95,8 @@ func TestDeadDeletion(t *testing.T) {
 		require.NoError(t, err)
 		b.kill()
 		number := b.numbers(users)
-		_, err = b.Edit(t.Context(), number[0], afterwrite.Fields{"name": "x"}, ann)
-		require.ErrorIs(t, err, afterwrite.ErrInvalid)
+		_, err = b.Edit(t.Context(), number[0], schema.Fields{"name": "x"}, ann)
+		require.ErrorIs(t, err, schema.ErrInvalid)
 		r, err := b.Discard(t.Context(), mend.Selection{Numbers: number}, ann)
 		require.NoError(t, err)
 		require.Equal(t, 1, r.Done)
@@ -117,10 +117,10 @@ func TestEventsTell(t *testing.T) {
 		require.NoError(t, err)
 		_, err = b.Discard(t.Context(), mend.Selection{Numbers: number[1:2]}, ann)
 		require.NoError(t, err)
-		_, err = b.Edit(t.Context(), number[2], afterwrite.Fields{"age": 1}, ann)
+		_, err = b.Edit(t.Context(), number[2], schema.Fields{"age": 1}, ann)
 		require.NoError(t, err)
 		var events []cache.Event
-		for kept, err := range b.cache.Events(t.Context(), []*afterwrite.Entity{b.user}, time.Now().Add(-time.Minute)) {
+		for kept, err := range b.cache.Events(t.Context(), []*schema.Entity{b.user}, time.Now().Add(-time.Minute)) {
 			require.NoError(t, err)
 			require.NotEmpty(t, kept.Events, "some are missing")
 			events = append(events, kept.Events...)
@@ -151,6 +151,6 @@ func TestFlushNow(t *testing.T) {
 		require.Equal(t, ann, log[0].Actor)
 		require.EqualValues(t, 40, log[0].Detail["pending"])
 		_, err = b.FlushNow(t.Context(), "nobody", ann)
-		require.ErrorIs(t, err, afterwrite.ErrUnknownEntity)
+		require.ErrorIs(t, err, schema.ErrUnknownEntity)
 	})
 }

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -25,7 +25,7 @@ func (m *Mender) Policy(ctx context.Context, entity string) (store.Policy, error
 }
 
 // Policies is [Mender.Policy] for several entities, in one read.
-func (m *Mender) Policies(ctx context.Context, entities ...*afterwrite.Entity) ([]store.Policy, error) {
+func (m *Mender) Policies(ctx context.Context, entities ...*schema.Entity) ([]store.Policy, error) {
 	current, err := m.letters.CurrentPolicies(ctx)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (m *Mender) SetPolicy(ctx context.Context, entity string, change PolicyChan
 
 // put makes a policy the one in force and tells the workers, who would see it a little
 // later by themselves.
-func (m *Mender) put(ctx context.Context, entity string, expected int64, p afterwrite.RetryPolicy, by store.Actor, note string) (store.Policy, error) {
+func (m *Mender) put(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by store.Actor, note string) (store.Policy, error) {
 	set, err := m.letters.SetPolicy(ctx, entity, expected, p, by, note)
 	if err != nil {
 		return set, err
@@ -102,7 +102,7 @@ func (m *Mender) Rollback(ctx context.Context, entity string, to, expected int64
 			return m.put(ctx, entity, history[0].Version, p.Policy, by, fmt.Sprintf("back to version %d", to))
 		}
 	}
-	return store.Policy{}, afterwrite.Invalid("version", "%d was never in force for %s", to, entity)
+	return store.Policy{}, schema.Invalid("version", "%d was never in force for %s", to, entity)
 }
 
 // Effect is what another policy would do to the records that wait now.
@@ -120,7 +120,7 @@ const EffectLimit = 100_000
 
 // Effect computes what a policy would do to an entity's held records. Delays with jitter
 // are taken at the middle of their range.
-func (m *Mender) Effect(ctx context.Context, entity string, p afterwrite.RetryPolicy) (Effect, error) {
+func (m *Mender) Effect(ctx context.Context, entity string, p schema.RetryPolicy) (Effect, error) {
 	e, err := m.entity(entity)
 	if err != nil {
 		return Effect{}, err

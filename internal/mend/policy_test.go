@@ -6,9 +6,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -23,16 +23,16 @@ func TestLivePolicy(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, 1, p.Version)
 		require.Equal(t, 3, p.Policy.MaxAttempts)
-		require.Equal(t, 20, p.Policy.For(afterwrite.KindForeignKey).MaxAttempts)
+		require.Equal(t, 20, p.Policy.For(schema.KindForeignKey).MaxAttempts)
 		require.Equal(t, b.user.Retry.Base, p.Policy.Base, "what is not named stays")
 
 		_, err = b.SetPolicy(t.Context(), "user", mend.PolicyChange{{"base", "2s"}}, 0, ann, "late")
 		require.ErrorIs(t, err, store.ErrPolicyChanged)
 		_, err = b.SetPolicy(t.Context(), "user", mend.PolicyChange{{"base", "0s"}}, 1, ann, "")
-		require.ErrorIs(t, err, afterwrite.ErrInvalid)
+		require.ErrorIs(t, err, schema.ErrInvalid)
 		require.ErrorContains(t, err, "base must be from")
 		_, err = b.SetPolicy(t.Context(), "nobody", nil, -1, ann, "")
-		require.ErrorIs(t, err, afterwrite.ErrUnknownEntity)
+		require.ErrorIs(t, err, schema.ErrUnknownEntity)
 
 		p, err = b.SetPolicy(t.Context(), "user", mend.PolicyChange{{"on.foreign_key", ""}}, -1, ann, "")
 		require.NoError(t, err)
@@ -43,12 +43,12 @@ func TestLivePolicy(t *testing.T) {
 		p, err = b.Rollback(t.Context(), "user", 1, 2, ann)
 		require.NoError(t, err)
 		require.EqualValues(t, 3, p.Version)
-		require.Equal(t, 20, p.Policy.For(afterwrite.KindForeignKey).MaxAttempts)
+		require.Equal(t, 20, p.Policy.For(schema.KindForeignKey).MaxAttempts)
 		p, err = b.Rollback(t.Context(), "user", 0, -1, ann)
 		require.NoError(t, err)
 		require.Equal(t, b.user.Retry.MaxAttempts, p.Policy.MaxAttempts)
 		_, err = b.Rollback(t.Context(), "user", 9, -1, ann)
-		require.ErrorIs(t, err, afterwrite.ErrInvalid)
+		require.ErrorIs(t, err, schema.ErrInvalid)
 
 		history, err := b.PolicyHistory(t.Context(), "user", 100)
 		require.NoError(t, err)
@@ -67,20 +67,20 @@ func TestLivePolicy(t *testing.T) {
 
 func TestPolicyChange(t *testing.T) {
 	t.Parallel()
-	old := afterwrite.DefaultRetryPolicy()
+	old := schema.DefaultRetryPolicy()
 	p, err := mend.PolicyChange{{"base", "2s"}, {"factor", "1.5"}, {"cap", "1m"}, {"jitter", "none"}, {"timeout", "5s"},
 		{"on.unique.base", "1m"}, {"on.unique.jitter", "full"}, {"on.check.factor", "3"}}.Apply(old)
 	require.NoError(t, err)
 	require.Empty(t, old.On, "the policy itself is not changed")
 	require.Equal(t, []mend.Setting{{"max_attempts", "10"}, {"base", "2s"}, {"factor", "1.5"}, {"cap", "1m"}, {"jitter", "none"}, {"timeout", "5s"},
 		{"on.unique.base", "1m"}, {"on.unique.jitter", "full"}, {"on.check.factor", "3"}}, mend.Settings(p))
-	again, err := mend.PolicyChange(mend.Settings(p)).Apply(afterwrite.DefaultRetryPolicy())
+	again, err := mend.PolicyChange(mend.Settings(p)).Apply(schema.DefaultRetryPolicy())
 	require.NoError(t, err)
 	require.Equal(t, p, again, "what is listed can be set")
 	p, err = mend.PolicyChange{{"on.unique.base", ""}, {"on.check.factor", ""}}.Apply(p)
 	require.NoError(t, err)
-	require.NotContains(t, p.On, afterwrite.KindCheck)
-	require.Nil(t, p.On[afterwrite.KindUnique].Base)
+	require.NotContains(t, p.On, schema.KindCheck)
+	require.Nil(t, p.On[schema.KindUnique].Base)
 
 	for _, bad := range []struct{ name, value, says string }{
 		{"max_attempts", "many", "max_attempts must be a whole number"},
@@ -101,7 +101,7 @@ func TestPolicyChange(t *testing.T) {
 		{"on.unique.cap", "1ms", "on.unique.cap must be from base"},
 	} {
 		_, err := mend.PolicyChange{{bad.name, bad.value}}.Apply(old)
-		require.ErrorIs(t, err, afterwrite.ErrInvalid, bad.name)
+		require.ErrorIs(t, err, schema.ErrInvalid, bad.name)
 		require.ErrorContains(t, err, bad.says)
 	}
 }
@@ -121,7 +121,7 @@ func TestEffect(t *testing.T) {
 			require.NoError(t, err)
 		}
 		p := b.user.Retry
-		p.Base, p.Jitter, p.MaxAttempts = time.Second, afterwrite.JitterNone, 3
+		p.Base, p.Jitter, p.MaxAttempts = time.Second, schema.JitterNone, 3
 		sooner, err := b.Effect(t.Context(), "user", p)
 		require.NoError(t, err)
 		require.Equal(t, 1200, sooner.Waiting)

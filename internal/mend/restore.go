@@ -8,9 +8,9 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -76,7 +76,7 @@ func (m *Mender) leftBehind(ctx context.Context, at share, left []store.Letter, 
 // restore writes a lost letter's payload anew, with some fields changed, over what the
 // database has now, and resolves the letter as edited. A write that comes between the
 // look and the write wins: then the error is ErrStale.
-func (m *Mender) restore(ctx context.Context, e *afterwrite.Entity, l store.Letter, changes afterwrite.Fields, by store.Actor) (producer.Accepted, error) {
+func (m *Mender) restore(ctx context.Context, e *schema.Entity, l store.Letter, changes schema.Fields, by store.Actor) (producer.Accepted, error) {
 	if overtaken, err := m.overtaken(ctx, e, l, by); err != nil || overtaken {
 		return producer.Accepted{}, cmp.Or(err, ErrStale)
 	}
@@ -85,12 +85,12 @@ func (m *Mender) restore(ctx context.Context, e *afterwrite.Entity, l store.Lett
 		return producer.Accepted{}, err
 	}
 	if now.Source == cache.Bypass {
-		return producer.Accepted{}, afterwrite.ErrUnavailable
+		return producer.Accepted{}, schema.ErrUnavailable
 	}
-	if now.Status != afterwrite.Persisted && now.Version > l.Version {
+	if now.Status != schema.Persisted && now.Version > l.Version {
 		return producer.Accepted{}, fmt.Errorf("%w: a newer write waits for the database", ErrStale)
 	}
-	var fields afterwrite.Fields
+	var fields schema.Fields
 	if !l.Deleted {
 		if fields, err = e.ParseFields([]byte(l.Payload)); err != nil {
 			return producer.Accepted{}, fmt.Errorf("payload of dead letter %d: %w", l.Number, err)
@@ -105,7 +105,7 @@ func (m *Mender) restore(ctx context.Context, e *afterwrite.Entity, l store.Lett
 	if l.Deleted && now.Deleted {
 		as = store.Persisted // what it wanted is so
 	} else if accepted, err = m.writes.Do(ctx, rewrite(l, now, fields)); err != nil {
-		if isStale(err) || errors.Is(err, afterwrite.ErrExists) {
+		if isStale(err) || errors.Is(err, schema.ErrExists) {
 			err = fmt.Errorf("%w: %w", ErrStale, err)
 		}
 		return producer.Accepted{}, err
@@ -117,7 +117,7 @@ func (m *Mender) restore(ctx context.Context, e *afterwrite.Entity, l store.Lett
 
 // overtaken closes a letter whose record has died at a newer version as well: that one's
 // letter shows that a newer write was accepted, though Redis has lost both.
-func (m *Mender) overtaken(ctx context.Context, e *afterwrite.Entity, l store.Letter, by store.Actor) (bool, error) {
+func (m *Mender) overtaken(ctx context.Context, e *schema.Entity, l store.Letter, by store.Actor) (bool, error) {
 	others, err := m.letters.Letters(ctx, store.LetterFilter{Entity: l.Entity, ID: l.ID}, 0, page)
 	if err != nil {
 		return false, err
@@ -130,7 +130,7 @@ func (m *Mender) overtaken(ctx context.Context, e *afterwrite.Entity, l store.Le
 
 // rewrite is the write of a letter's payload over the record as it is now. A field that
 // the entity got since is not in the payload, and stays as it is.
-func rewrite(l store.Letter, now cache.Read, fields afterwrite.Fields) producer.Request {
+func rewrite(l store.Letter, now cache.Read, fields schema.Fields) producer.Request {
 	r := producer.Request{Op: cache.OpPatch, Entity: l.Entity, ID: l.ID, Fields: fields, IfMatch: now.Version}
 	switch {
 	case l.Deleted:

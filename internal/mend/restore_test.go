@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -28,7 +28,7 @@ func (b *bundle) empty() {
 func TestRestoringKeepsTheOrder(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		for _, name := range []string{"older", "newer"} {
-			_, err := b.producer.Put(t.Context(), "user", "a", afterwrite.Fields{"name": name})
+			_, err := b.producer.Put(t.Context(), "user", "a", schema.Fields{"name": name})
 			require.NoError(t, err)
 			b.kill()
 		}
@@ -57,7 +57,7 @@ func TestRestoringKeepsTheOrder(t *testing.T) {
 // has of the fields of today, the rest of the row stays.
 func TestRestoringALetterOfOtherFields(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
-		_, err := b.producer.Put(t.Context(), "user", "a", afterwrite.Fields{"name": "now", "email": "a@now"})
+		_, err := b.producer.Put(t.Context(), "user", "a", schema.Fields{"name": "now", "email": "a@now"})
 		require.NoError(t, err)
 		b.flush()
 		now := time.Now()
@@ -79,7 +79,7 @@ func TestRestoringALetterOfOtherFields(t *testing.T) {
 func TestALetterResolvedMeanwhileIsNotLost(t *testing.T) {
 	for name, act := range map[string]func(t *testing.T, b *bundle, number int64) error{
 		"edit": func(t *testing.T, b *bundle, number int64) error {
-			_, err := b.Edit(t.Context(), number, afterwrite.Fields{"age": 7}, ann)
+			_, err := b.Edit(t.Context(), number, schema.Fields{"age": 7}, ann)
 			return err
 		},
 		"restore one": func(t *testing.T, b *bundle, number int64) error {
@@ -108,7 +108,7 @@ func TestALetterResolvedMeanwhileIsNotLost(t *testing.T) {
 				b.dead(1)
 				number := b.numbers(users)[0]
 				b.store.meanwhile = func() {
-					_, err := b.Edit(t.Context(), number, afterwrite.Fields{"name": "first"}, store.Actor{Name: "bob"})
+					_, err := b.Edit(t.Context(), number, schema.Fields{"name": "first"}, store.Actor{Name: "bob"})
 					require.NoError(t, err)
 					b.flush()
 				}

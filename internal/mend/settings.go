@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Setting is one setting of a retry policy by its configuration name, such as "base" or
@@ -25,18 +25,18 @@ type PolicyChange []Setting
 var overridable = []string{"max_attempts", "base", "factor", "cap", "jitter"}
 
 // Settings lists what a policy says, in the order of the configuration.
-func Settings(p afterwrite.RetryPolicy) []Setting {
-	list := overrideSettings("", afterwrite.RetryOverride{
+func Settings(p schema.RetryPolicy) []Setting {
+	list := overrideSettings("", schema.RetryOverride{
 		MaxAttempts: &p.MaxAttempts, Base: &p.Base, Factor: &p.Factor, Cap: &p.Cap, Jitter: &p.Jitter,
 	})
 	list = append(list, Setting{"timeout", Duration(p.Timeout)})
-	for _, kind := range afterwrite.Kinds {
+	for _, kind := range schema.Kinds {
 		list = append(list, overrideSettings("on."+string(kind)+".", p.On[kind])...)
 	}
 	return list
 }
 
-func overrideSettings(at string, o afterwrite.RetryOverride) []Setting {
+func overrideSettings(at string, o schema.RetryOverride) []Setting {
 	var list []Setting
 	for _, name := range overridable {
 		if text := settingText(o, name); text != "" {
@@ -46,7 +46,7 @@ func overrideSettings(at string, o afterwrite.RetryOverride) []Setting {
 	return list
 }
 
-func settingText(o afterwrite.RetryOverride, name string) string {
+func settingText(o schema.RetryOverride, name string) string {
 	switch {
 	case name == "max_attempts" && o.MaxAttempts != nil:
 		return strconv.Itoa(*o.MaxAttempts)
@@ -82,7 +82,7 @@ type Difference struct {
 }
 
 // Differences lists the settings that differ, in the order of the configuration.
-func Differences(from, to afterwrite.RetryPolicy) []Difference {
+func Differences(from, to schema.RetryPolicy) []Difference {
 	old, now := map[string]string{}, map[string]string{}
 	for _, s := range Settings(from) {
 		old[s.Name] = s.Value
@@ -102,7 +102,7 @@ func Differences(from, to afterwrite.RetryPolicy) []Difference {
 // settingNames are all settings that there can be, in the order of the configuration.
 func settingNames() []string {
 	names := append(slices.Clone(overridable), "timeout")
-	for _, kind := range afterwrite.Kinds {
+	for _, kind := range schema.Kinds {
 		for _, name := range overridable {
 			names = append(names, "on."+string(kind)+"."+name)
 		}
@@ -111,9 +111,9 @@ func settingNames() []string {
 }
 
 // Apply returns the policy with the change made, within the bounds of
-// [afterwrite.RetryPolicy.Check]. The error is an InvalidError that names the setting.
-func (c PolicyChange) Apply(p afterwrite.RetryPolicy) (afterwrite.RetryPolicy, error) {
-	on := make(map[afterwrite.Kind]afterwrite.RetryOverride, len(p.On))
+// [schema.RetryPolicy.Check]. The error is an InvalidError that names the setting.
+func (c PolicyChange) Apply(p schema.RetryPolicy) (schema.RetryPolicy, error) {
+	on := make(map[schema.Kind]schema.RetryOverride, len(p.On))
 	for kind, o := range p.On {
 		on[kind] = o
 	}
@@ -124,14 +124,14 @@ func (c PolicyChange) Apply(p afterwrite.RetryPolicy) (afterwrite.RetryPolicy, e
 		}
 	}
 	for kind, o := range p.On {
-		if o == (afterwrite.RetryOverride{}) {
+		if o == (schema.RetryOverride{}) {
 			delete(p.On, kind)
 		}
 	}
 	return p, p.Check()
 }
 
-func (s Setting) apply(p *afterwrite.RetryPolicy) error {
+func (s Setting) apply(p *schema.RetryPolicy) error {
 	if s.Name == "timeout" {
 		return s.applyTimeout(p)
 	}
@@ -140,15 +140,15 @@ func (s Setting) apply(p *afterwrite.RetryPolicy) error {
 		return s.applyOwn(p)
 	}
 	name, setting, one := strings.Cut(rest, ".")
-	kind := afterwrite.Kind(name)
+	kind := schema.Kind(name)
 	switch {
-	case !afterwrite.KnownKind(kind):
-		return afterwrite.Invalid(s.Name, "is not of a kind of refusal; the kinds are %v", afterwrite.Kinds)
+	case !schema.KnownKind(kind):
+		return schema.Invalid(s.Name, "is not of a kind of refusal; the kinds are %v", schema.Kinds)
 	case !one && s.Value == "":
 		delete(p.On, kind)
 		return nil
 	case !slices.Contains(overridable, setting):
-		return afterwrite.Invalid(s.Name, "is not a setting; a kind has %s", strings.Join(overridable, ", "))
+		return schema.Invalid(s.Name, "is not a setting; a kind has %s", strings.Join(overridable, ", "))
 	}
 	o := p.On[kind]
 	err := s.applyTo(&o, setting)
@@ -157,26 +157,26 @@ func (s Setting) apply(p *afterwrite.RetryPolicy) error {
 }
 
 // applyOwn changes the policy itself.
-func (s Setting) applyOwn(p *afterwrite.RetryPolicy) error {
+func (s Setting) applyOwn(p *schema.RetryPolicy) error {
 	if !slices.Contains(overridable, s.Name) {
-		return afterwrite.Invalid(s.Name, "is not a setting; a policy has %s, timeout, and on.KIND", strings.Join(overridable, ", "))
+		return schema.Invalid(s.Name, "is not a setting; a policy has %s, timeout, and on.KIND", strings.Join(overridable, ", "))
 	}
 	if s.Value == "" {
-		return afterwrite.Invalid(s.Name, "must have a value")
+		return schema.Invalid(s.Name, "must have a value")
 	}
-	var o afterwrite.RetryOverride
+	var o schema.RetryOverride
 	if err := s.applyTo(&o, s.Name); err != nil {
 		return err
 	}
 	on := p.On
-	p.On = map[afterwrite.Kind]afterwrite.RetryOverride{afterwrite.KindPoison: o}
-	*p = p.For(afterwrite.KindPoison)
+	p.On = map[schema.Kind]schema.RetryOverride{schema.KindPoison: o}
+	*p = p.For(schema.KindPoison)
 	p.On = on
 	return nil
 }
 
 // applyTo sets one setting of an override, or takes it away.
-func (s Setting) applyTo(o *afterwrite.RetryOverride, name string) error {
+func (s Setting) applyTo(o *schema.RetryOverride, name string) error {
 	switch name {
 	case "max_attempts":
 		return set(s, &o.MaxAttempts, "a whole number, such as 10", strconv.Atoi)
@@ -187,7 +187,7 @@ func (s Setting) applyTo(o *afterwrite.RetryOverride, name string) error {
 	case "factor":
 		return set(s, &o.Factor, "a number, such as 2 or 1.5", func(text string) (float64, error) { return strconv.ParseFloat(text, 64) })
 	}
-	return set(s, &o.Jitter, "full, equal or none", func(text string) (afterwrite.Jitter, error) { return afterwrite.Jitter(text), nil })
+	return set(s, &o.Jitter, "full, equal or none", func(text string) (schema.Jitter, error) { return schema.Jitter(text), nil })
 }
 
 const durationForm = "a duration with its unit, such as 50ms, 1s or 5m"
@@ -199,16 +199,16 @@ func set[T any](s Setting, at **T, form string, parse func(string) (T, error)) e
 	}
 	value, err := parse(s.Value)
 	if err != nil {
-		return afterwrite.Invalid(s.Name, "must be %s", form)
+		return schema.Invalid(s.Name, "must be %s", form)
 	}
 	*at = &value
 	return nil
 }
 
-func (s Setting) applyTimeout(p *afterwrite.RetryPolicy) error {
+func (s Setting) applyTimeout(p *schema.RetryPolicy) error {
 	d, err := time.ParseDuration(s.Value)
 	if err != nil {
-		return afterwrite.Invalid(s.Name, "must be %s", durationForm)
+		return schema.Invalid(s.Name, "must be %s", durationForm)
 	}
 	p.Timeout = d
 	return nil

@@ -10,11 +10,11 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -26,8 +26,8 @@ type bundle struct {
 	*mend.Mender
 	t        *testing.T
 	prefix   string
-	entities map[string]*afterwrite.Entity
-	user     *afterwrite.Entity
+	entities map[string]*schema.Entity
+	user     *schema.Entity
 	cache    *cache.Cache
 	faults   *testkit.RedisFaults
 	store    *faultyStore
@@ -97,7 +97,7 @@ func onEach(t *testing.T, fn func(t *testing.T, b *bundle)) {
 func setup(t *testing.T, url string) *bundle {
 	t.Helper()
 	entities := testkit.Entities(t)
-	b := &bundle{t: t, entities: map[string]*afterwrite.Entity{}, faults: &testkit.RedisFaults{}, queue: &orders{}, prefix: testkit.Prefix(t)}
+	b := &bundle{t: t, entities: map[string]*schema.Entity{}, faults: &testkit.RedisFaults{}, queue: &orders{}, prefix: testkit.Prefix(t)}
 	for _, e := range entities {
 		b.entities[e.Name] = e
 	}
@@ -130,7 +130,7 @@ func (b *bundle) put(n int, email string) []string {
 	for i := range requests {
 		ids[i] = fmt.Sprintf("u%04d", i)
 		requests[i] = producer.Request{Op: cache.OpPut, Entity: "user", ID: ids[i],
-			Fields: afterwrite.Fields{"name": fmt.Sprintf("n%d", i), "email": email + ids[i]}}
+			Fields: schema.Fields{"name": fmt.Sprintf("n%d", i), "email": email + ids[i]}}
 	}
 	for _, r := range b.producer.DoAll(b.t.Context(), requests) {
 		require.NoError(b.t, r.Err)
@@ -138,7 +138,7 @@ func (b *bundle) put(n int, email string) []string {
 	return ids
 }
 
-var taken = afterwrite.Refusal{Kind: afterwrite.KindUnique, Constraint: "uq_users_email", Column: "email", Message: "duplicate email"}
+var taken = schema.Refusal{Kind: schema.KindUnique, Constraint: "uq_users_email", Column: "email", Message: "duplicate email"}
 
 // kill gives everything pending of users a dead letter, as a worker does whose policy is
 // exhausted.
@@ -179,7 +179,7 @@ func (b *bundle) flush() {
 	b.t.Helper()
 	for partition := range b.user.Partitions {
 		var batch cache.Batch
-		flushed, err := b.store.Flush(b.t.Context(), b.user, partition, func(ctx context.Context) (changes []afterwrite.Change, err error) {
+		flushed, err := b.store.Flush(b.t.Context(), b.user, partition, func(ctx context.Context) (changes []schema.Change, err error) {
 			batch, err = b.cache.Due(ctx, b.user, partition, 10_000, 1<<26)
 			for _, due := range batch.Due {
 				changes = append(changes, due.Change)
@@ -221,7 +221,7 @@ func (b *bundle) numbers(f store.LetterFilter) []int64 {
 	return numbers
 }
 
-func (b *bundle) row(id string) afterwrite.Values {
+func (b *bundle) row(id string) schema.Values {
 	b.t.Helper()
 	rows, err := b.store.Load(b.t.Context(), b.user, []string{id})
 	require.NoError(b.t, err)

@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Prefix begins the "type" of every problem. What follows it is stable: a caller may
@@ -23,20 +23,20 @@ type Problem struct {
 	Title      string
 	Code       int // status of the answer
 	Detail     string
-	Fields     []afterwrite.FieldError // what is wrong, by field or parameter
-	RetryAfter int                     // seconds; 0: no Retry-After
-	Challenge  string                  // the WWW-Authenticate header; "" for none
-	Encoding   string                  // the Accept-Encoding header; "" for none
-	Refused    *Refused                // the database's refusal, else nil
-	Cause      error                   // for the log alone; nil: the caller's fault
+	Fields     []schema.FieldError // what is wrong, by field or parameter
+	RetryAfter int                 // seconds; 0: no Retry-After
+	Challenge  string              // the WWW-Authenticate header; "" for none
+	Encoding   string              // the Accept-Encoding header; "" for none
+	Refused    *Refused            // the database's refusal, else nil
+	Cause      error               // for the log alone; nil: the caller's fault
 }
 
 // Refused says of which accepted write a refusal is; Version is 0 where none was accepted,
 // as when the database is written first.
 type Refused struct {
-	afterwrite.Refusal
-	Version afterwrite.Version
-	Status  afterwrite.Status
+	schema.Refusal
+	Version schema.Version
+	Status  schema.Status
 }
 
 func (p *Problem) Error() string {
@@ -55,32 +55,32 @@ var known = []struct {
 	err     error
 	problem Problem
 }{
-	{afterwrite.ErrUnknownEntity, Problem{Name: "unknown-entity", Code: 404, Title: "Unknown entity",
+	{schema.ErrUnknownEntity, Problem{Name: "unknown-entity", Code: 404, Title: "Unknown entity",
 		Detail: "the configuration names no such entity"}},
-	{afterwrite.ErrNotFound, Problem{Name: "not-found", Code: 404, Title: "Record not found",
+	{schema.ErrNotFound, Problem{Name: "not-found", Code: 404, Title: "Record not found",
 		Detail: "there is no record with this id"}},
-	{afterwrite.ErrExists, Problem{Name: "exists", Code: 409, Title: "Record exists",
+	{schema.ErrExists, Problem{Name: "exists", Code: 409, Title: "Record exists",
 		Detail: "there is already a record with this id"}},
-	{afterwrite.ErrVersionMismatch, Problem{Name: "precondition-failed", Code: 412, Title: "Precondition failed",
+	{schema.ErrVersionMismatch, Problem{Name: "precondition-failed", Code: 412, Title: "Precondition failed",
 		Detail: "the record is not at a version that If-Match names; read it again"}},
-	{afterwrite.ErrKeyReused, Problem{Name: "key-reused", Code: 422, Title: "Idempotency-Key reused",
+	{schema.ErrKeyReused, Problem{Name: "key-reused", Code: 422, Title: "Idempotency-Key reused",
 		Detail: "this Idempotency-Key was used for another request; make a new one"}},
-	{afterwrite.ErrBacklogFull, Problem{Name: "backlog-full", Code: 503, Title: "Backlog full", RetryAfter: 2,
+	{schema.ErrBacklogFull, Problem{Name: "backlog-full", Code: 503, Title: "Backlog full", RetryAfter: 2,
 		Detail: "too many accepted records wait for the database; nothing was written, try again later"}},
-	{afterwrite.ErrOutcomeUnknown, Problem{Name: "outcome-unknown", Code: 503, Title: "Outcome unknown", RetryAfter: 1,
+	{schema.ErrOutcomeUnknown, Problem{Name: "outcome-unknown", Code: 503, Title: "Outcome unknown", RetryAfter: 1,
 		Detail: "unknown: the reply of Redis was lost, the write may or may not be accepted; " +
 			"a repeat is safe only with an Idempotency-Key that the first request had too"}},
-	{afterwrite.ErrDatabaseUnavailable, Problem{Name: "database-unavailable", Code: 503, Title: "Database unavailable", RetryAfter: 5,
+	{schema.ErrDatabaseUnavailable, Problem{Name: "database-unavailable", Code: 503, Title: "Database unavailable", RetryAfter: 5,
 		Detail: "this request needs the database, which does not answer; nothing was written"}},
-	{afterwrite.ErrRedisFull, Problem{Name: "redis-full", Code: 503, Title: "Redis full", RetryAfter: 2,
+	{schema.ErrRedisFull, Problem{Name: "redis-full", Code: 503, Title: "Redis full", RetryAfter: 2,
 		Detail: "Redis has no memory left for what the database has not seen; nothing was written, try again later"}},
-	{afterwrite.ErrRedisReadOnly, Problem{Name: "redis-read-only", Code: 503, Title: "Redis read-only", RetryAfter: 5,
+	{schema.ErrRedisReadOnly, Problem{Name: "redis-read-only", Code: 503, Title: "Redis read-only", RetryAfter: 5,
 		Detail: "Redis answers but takes no writes; nothing was written"}},
-	{afterwrite.ErrUnavailable, Problem{Name: "redis-unavailable", Code: 503, Title: "Redis unavailable", RetryAfter: 1,
+	{schema.ErrUnavailable, Problem{Name: "redis-unavailable", Code: 503, Title: "Redis unavailable", RetryAfter: 1,
 		Detail: "Redis does not answer; nothing was written"}},
-	{afterwrite.ErrBusy, Problem{Name: "busy", Code: 503, Title: "Busy", RetryAfter: 1,
+	{schema.ErrBusy, Problem{Name: "busy", Code: 503, Title: "Busy", RetryAfter: 1,
 		Detail: "too many requests are waiting; nothing was written"}},
-	{afterwrite.ErrPartitionsChanged, Problem{Name: "partitions-changed", Code: 503, Title: "Configuration differs", RetryAfter: 30,
+	{schema.ErrPartitionsChanged, Problem{Name: "partitions-changed", Code: 503, Title: "Configuration differs", RetryAfter: 30,
 		Detail: "this process and another disagree about the number of partitions; nothing was written"}},
 	{context.DeadlineExceeded, Problem{Name: "timeout", Code: 503, Title: "Timeout", RetryAfter: 1,
 		Detail: "the request waited too long; nothing was written"}},
@@ -95,7 +95,7 @@ func Of(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
-	if bad, ok := errors.AsType[*afterwrite.InvalidError](err); ok {
+	if bad, ok := errors.AsType[*schema.InvalidError](err); ok {
 		return &Problem{Name: "invalid", Code: 422, Title: "Invalid fields",
 			Detail: "the entity does not accept these values", Fields: bad.Fields}
 	}
@@ -134,7 +134,7 @@ func UnknownRoute() *Problem {
 
 // UnknownEntity answers a name that the caller made up.
 func UnknownEntity(name string) *Problem {
-	p := Of(afterwrite.ErrUnknownEntity)
+	p := Of(schema.ErrUnknownEntity)
 	p.Detail = fmt.Sprintf("the configuration names no entity %q", Clip(name))
 	return p
 }
@@ -184,12 +184,12 @@ func Malformed(format string, args ...any) *Problem {
 func BadParameter(name, reason string) *Problem {
 	return &Problem{Name: "bad-parameter", Code: 400, Title: "Bad query parameter",
 		Detail: fmt.Sprintf("the query parameter %q %s", Clip(name), reason),
-		Fields: []afterwrite.FieldError{{Field: name, Reason: reason}}}
+		Fields: []schema.FieldError{{Field: name, Reason: reason}}}
 }
 
 // BadHeader answers a header; the reason follows its name.
 func BadHeader(name, reason string) *Problem {
 	return &Problem{Name: "bad-header", Code: 400, Title: "Bad header",
 		Detail: "the header " + name + " " + reason,
-		Fields: []afterwrite.FieldError{{Field: name, Reason: reason}}}
+		Fields: []schema.FieldError{{Field: name, Reason: reason}}}
 }

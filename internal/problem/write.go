@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // MediaTypeProblem is the Content-Type of a problem.
@@ -80,7 +80,7 @@ func (p *Problem) appendFields(dst []byte) []byte {
 }
 
 // AppendRefusal appends the database's own error about a record.
-func AppendRefusal(dst []byte, r afterwrite.Refusal) []byte {
+func AppendRefusal(dst []byte, r schema.Refusal) []byte {
 	dst = append(dst, `{"kind":`...)
 	dst = AppendString(dst, string(r.Kind))
 	dst = append(dst, `,"constraint":`...)
@@ -94,7 +94,7 @@ func AppendRefusal(dst []byte, r afterwrite.Refusal) []byte {
 // AppendStringOrNull appends s as a JSON string, null for "".
 func AppendStringOrNull(dst []byte, s string) []byte {
 	if s == "" {
-		return append(dst, afterwrite.Null...)
+		return append(dst, schema.Null...)
 	}
 	return AppendString(dst, s)
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestMain(m *testing.M) {
@@ -27,14 +27,14 @@ type bundle struct {
 	url, prefix string
 	client      *Client
 	inspector   *Inspector
-	entity      *afterwrite.Entity
+	entity      *schema.Entity
 }
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	t.Parallel()
 	b := &bundle{url: testkit.SharedRedis(t).URL(), prefix: testkit.Prefix(t)}
-	b.entity = &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}}}
+	b.entity = &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String}}}
 	require.NoError(t, b.entity.Init())
 	var err error
 	b.client, err = NewClient(b.url, b.prefix)
@@ -228,7 +228,7 @@ func TestEnqueueIsBoundedWhenRedisIsAway(t *testing.T) {
 	client, err := NewClient(server.URL(), "aw")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = client.Close() })
-	e := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}}}
+	e := &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String}}}
 	require.NoError(t, e.Init())
 	server.Pause()
 	defer server.Resume()
@@ -240,8 +240,8 @@ func TestEnqueueIsBoundedWhenRedisIsAway(t *testing.T) {
 func TestAServerOutlivesItsRedis(t *testing.T) {
 	t.Parallel()
 	redis := testkit.Redis(t, testkit.AppendFsync("always"))
-	b := &bundle{url: redis.URL(), prefix: "aw", entity: &afterwrite.Entity{
-		Name: "user", Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}}}}
+	b := &bundle{url: redis.URL(), prefix: "aw", entity: &schema.Entity{
+		Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String}}}}
 	require.NoError(t, b.entity.Init())
 	var err error
 	b.client, err = NewClient(b.url, b.prefix)

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestRedisKeepsItsDataOverADeath(t *testing.T) {
@@ -90,11 +90,11 @@ func number(t *testing.T, url, sql string) (n int) {
 }
 
 func TestEntitiesHaveEveryType(t *testing.T) {
-	types := map[afterwrite.FieldType]bool{}
+	types := map[schema.FieldType]bool{}
 	for _, f := range testkit.Entity(t, "everything").Fields {
 		types[f.Type] = true
 	}
-	for _, want := range afterwrite.FieldTypes {
+	for _, want := range schema.FieldTypes {
 		require.True(t, types[want], want)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Bounds and their defaults.
@@ -33,12 +33,12 @@ const (
 // Config says what an API serves and from what. Producer, Cache, Store and
 // Entities are required.
 type Config struct {
-	Producer writes               // accepts the writes
-	Cache    reads                // answers the reads
-	Store    lists                // lists the persisted rows
-	Entities []*afterwrite.Entity // what is served; each after Init
-	Events   eventSource          // tells what becomes of writes; nil: no /v1/events
-	Admin    adminSurface         // serves /v1/admin/; nil: nobody does
+	Producer writes           // accepts the writes
+	Cache    reads            // answers the reads
+	Store    lists            // lists the persisted rows
+	Entities []*schema.Entity // what is served; each after Init
+	Events   eventSource      // tells what becomes of writes; nil: no /v1/events
+	Admin    adminSurface     // serves /v1/admin/; nil: nobody does
 
 	MaxBody       int64           // bytes of a body; 0: DefaultMaxBody
 	MaxBatchBody  int64           // bytes of a batch; 0: DefaultMaxBatchBody
@@ -70,7 +70,7 @@ type API struct {
 	store    lists
 	source   eventSource
 	admin    adminSurface
-	entities map[string]*afterwrite.Entity
+	entities map[string]*schema.Entity
 
 	maxBody       int64
 	maxBatchBody  int64
@@ -113,7 +113,7 @@ func New(cfg Config) (*API, error) {
 		store:         cfg.Store,
 		source:        cfg.Events,
 		admin:         cfg.Admin,
-		entities:      make(map[string]*afterwrite.Entity, len(cfg.Entities)),
+		entities:      make(map[string]*schema.Entity, len(cfg.Entities)),
 		maxBody:       cmp.Or(cfg.MaxBody, DefaultMaxBody),
 		maxBatchBody:  cmp.Or(cfg.MaxBatchBody, DefaultMaxBatchBody),
 		maxMemory:     cmp.Or(cfg.MaxMemory, DefaultMaxMemory),
@@ -124,7 +124,7 @@ func New(cfg Config) (*API, error) {
 		waits:         make(chan struct{}, cmp.Or(cfg.MaxWaits, DefaultMaxWaits)),
 		streams:       make(chan struct{}, cmp.Or(cfg.MaxStreams, DefaultMaxStreams)),
 		replays:       make(chan struct{}, maxReplays),
-		relays:        relays{of: map[*afterwrite.Entity]*relay{}},
+		relays:        relays{of: map[*schema.Entity]*relay{}},
 		streamTimeout: cmp.Or(cfg.StreamTimeout, DefaultStreamTimeout),
 		stopping:      cfg.Stopping,
 		guard:         cfg.Tokens,

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/token"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // guard says who makes a request: the token's guard.
@@ -115,7 +115,7 @@ func (a *API) knownOrEvery(name string) string {
 }
 
 // mayRead checks the scopes for a request about several entities.
-func (c *call) mayRead(entities []*afterwrite.Entity) error {
+func (c *call) mayRead(entities []*schema.Entity) error {
 	for _, e := range entities {
 		if err := c.who.Allow(token.Read, e.Name); err != nil {
 			return err

@@ -11,11 +11,11 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // batch does many writes. Each has its own outcome; writes to one record keep their
@@ -52,7 +52,7 @@ func (a *API) admitBatch(ctx context.Context) error {
 	case a.batches <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return afterwrite.ErrBusy
+		return schema.ErrBusy
 	}
 }
 
@@ -208,7 +208,7 @@ func (a *API) completeItem(c *call, r *producer.Request, id, fields json.RawMess
 	if fields == nil || fields[0] != '{' {
 		return invalid("fields", "must be an object")
 	}
-	r.Fields = make(afterwrite.Fields)
+	r.Fields = make(schema.Fields)
 	inner, err := c.decode.fields(fields, e, r.Fields)
 	if err == nil && inner != nil {
 		return invalid("fields", `cannot have "id"; it stands beside them`)
@@ -225,7 +225,7 @@ func stringMember(name string, value json.RawMessage) (string, error) {
 }
 
 // versionMember reads if_match: the version as a number, or as an ETag has it.
-func versionMember(value json.RawMessage) (afterwrite.Version, error) {
+func versionMember(value json.RawMessage) (schema.Version, error) {
 	text := string(value)
 	if value[0] == '"' {
 		s, err := stringBytes(value)
@@ -237,7 +237,7 @@ func versionMember(value json.RawMessage) (afterwrite.Version, error) {
 	if text == "*" {
 		return cache.AnyVersion, nil
 	}
-	v, err := afterwrite.ParseVersion(text)
+	v, err := schema.ParseVersion(text)
 	if err != nil {
 		return 0, invalid("if_match", `must be a version or "*"`)
 	}
@@ -270,7 +270,7 @@ func (a *API) appendResult(c *call, dst []byte, r *producer.Result) []byte {
 		return append(p.AppendTo(dst, ""), '}')
 	}
 	code := http.StatusAccepted
-	if r.Status == afterwrite.Persisted {
+	if r.Status == schema.Persisted {
 		code = http.StatusOK
 	}
 	dst = append(dst, `{"status":`...)

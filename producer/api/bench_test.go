@@ -12,16 +12,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // instant accepts every write at once, so that a benchmark sees the HTTP side alone.
-type instant struct{ e *afterwrite.Entity }
+type instant struct{ e *schema.Entity }
 
 func (i instant) Do(_ context.Context, r producer.Request) (producer.Accepted, error) {
 	_, err := i.e.Whole(r.Fields)
-	return producer.Accepted{Entity: i.e, ID: r.ID, Version: 1795459689288878, Status: afterwrite.Pending}, err
+	return producer.Accepted{Entity: i.e, ID: r.ID, Version: 1795459689288878, Status: schema.Pending}, err
 }
 
 func (i instant) DoAll(ctx context.Context, rs []producer.Request) []producer.Result {
@@ -37,7 +37,7 @@ func (i instant) DoAll(ctx context.Context, rs []producer.Request) []producer.Re
 func BenchmarkPut(b *testing.B) {
 	e := testEntity(b)
 	handler, err := New(Config{
-		Producer: instant{e}, Cache: struct{ reads }{}, Store: struct{ lists }{}, Entities: []*afterwrite.Entity{e},
+		Producer: instant{e}, Cache: struct{ reads }{}, Store: struct{ lists }{}, Entities: []*schema.Entity{e},
 		Registerer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(b, err)
@@ -87,7 +87,7 @@ func benchmarkPut(b *testing.B, h http.Handler) {
 func BenchmarkPutHandler(b *testing.B) {
 	e := testEntity(b)
 	handler, err := New(Config{
-		Producer: instant{e}, Cache: struct{ reads }{}, Store: struct{ lists }{}, Entities: []*afterwrite.Entity{e},
+		Producer: instant{e}, Cache: struct{ reads }{}, Store: struct{ lists }{}, Entities: []*schema.Entity{e},
 		Registerer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(b, err)

@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/token"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // call is one request being answered. It is pooled with its buffers: nothing may
@@ -17,21 +17,21 @@ type call struct {
 	header http.Header // of the answer
 
 	end       *endpoint
-	entity    *afterwrite.Entity // nil where the path names none
-	who       token.Identity     // who makes the request
-	id        string             // as the path spells it, unescaped
+	entity    *schema.Entity // nil where the path names none
+	who       token.Identity // who makes the request
+	id        string         // as the path spells it, unescaped
 	requestID string
 	code      int   // status of the answer, 0 before it is sent
 	held      int64 // bytes counted by [API.hold]
 	spoilt    bool  // a panic may have left something that aliases the buffers
 
-	body   []byte            // the request's body
-	out    []byte            // the answer's body
-	fields afterwrite.Fields // of the body, aliasing it
+	body   []byte        // the request's body
+	out    []byte        // the answer's body
+	fields schema.Fields // of the body, aliasing it
 	decode decoder
 }
 
-var calls = sync.Pool{New: func() any { return &call{fields: make(afterwrite.Fields)} }}
+var calls = sync.Pool{New: func() any { return &call{fields: make(schema.Fields)} }}
 
 // Bounds of the buffers that are kept for later calls.
 const (
@@ -82,7 +82,7 @@ func (c *call) send(code int, body []byte) {
 }
 
 // setETag names the version of the record that the answer is about.
-func (c *call) setETag(v afterwrite.Version) {
+func (c *call) setETag(v schema.Version) {
 	if v == 0 {
 		return
 	}

@@ -6,17 +6,17 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // condition is what a write asks of the record as it is (RFC 9110, section 13).
 type condition struct {
-	any      bool                 // If-Match: *
-	versions []afterwrite.Version // If-Match with a list; not nil even where no tag of it can be a version
-	absent   bool                 // If-None-Match: *
+	any      bool             // If-Match: *
+	versions []schema.Version // If-Match with a list; not nil even where no tag of it can be a version
+	absent   bool             // If-None-Match: *
 }
 
 // readCondition reads the request's conditions for a write.
@@ -46,7 +46,7 @@ func readCondition(h http.Header) (condition, error) {
 // match returns the one version that the write script compares with. Where several
 // would do, the record is read: at whichever of them it is, the script makes sure
 // that it still is.
-func (a *API) match(ctx context.Context, e *afterwrite.Entity, id string, cond condition) (afterwrite.Version, error) {
+func (a *API) match(ctx context.Context, e *schema.Entity, id string, cond condition) (schema.Version, error) {
 	switch {
 	case cond.any:
 		return cache.AnyVersion, nil
@@ -66,14 +66,14 @@ func (a *API) match(ctx context.Context, e *afterwrite.Entity, id string, cond c
 		return 0, err
 	}
 	if read.Source == cache.Bypass {
-		return 0, afterwrite.ErrUnavailable
+		return 0, schema.ErrUnavailable
 	}
 	for _, v := range cond.versions {
 		if !read.Deleted && v == read.Version {
 			return v, nil
 		}
 	}
-	return 0, afterwrite.ErrVersionMismatch
+	return 0, schema.ErrVersionMismatch
 }
 
 // tag is an entity tag.
@@ -111,13 +111,13 @@ func parseTags(list string) (tags []tag, ok bool) {
 
 // strongVersions keeps what If-Match can match: a weak tag never does. It returns
 // nil for nil alone.
-func strongVersions(tags []tag) []afterwrite.Version {
+func strongVersions(tags []tag) []schema.Version {
 	if tags == nil {
 		return nil
 	}
-	versions := make([]afterwrite.Version, 0, len(tags))
+	versions := make([]schema.Version, 0, len(tags))
 	for _, t := range tags {
-		if v, err := afterwrite.ParseVersion(t.value); err == nil && !t.weak {
+		if v, err := schema.ParseVersion(t.value); err == nil && !t.weak {
 			versions = append(versions, v)
 		}
 	}
@@ -126,7 +126,7 @@ func strongVersions(tags []tag) []afterwrite.Version {
 
 // unchanged reports whether If-None-Match of a read names the version, which the
 // caller then has already.
-func unchanged(h http.Header, v afterwrite.Version) bool {
+func unchanged(h http.Header, v schema.Version) bool {
 	values := h["If-None-Match"]
 	if len(values) == 0 || v == 0 {
 		return false

@@ -8,8 +8,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // decoder reads JSON strictly: one value, valid UTF-8, no lone surrogates, no
@@ -97,7 +97,7 @@ func stringBytes(quoted []byte) ([]byte, error) {
 
 // fields reads input as the fields of e into fields. The member "id", which is no
 // field, is returned apart, nil where absent. All of them alias input.
-func (d *decoder) fields(input []byte, e *afterwrite.Entity, fields afterwrite.Fields) (id json.RawMessage, err error) {
+func (d *decoder) fields(input []byte, e *schema.Entity, fields schema.Fields) (id json.RawMessage, err error) {
 	err = d.object(input, func(name []byte, value json.RawMessage) error {
 		if i, ok := e.Field(string(name)); ok {
 			fields[e.Fields[i].Name] = value
@@ -115,8 +115,8 @@ func (d *decoder) fields(input []byte, e *afterwrite.Entity, fields afterwrite.F
 
 // idFromJSON returns the id that a JSON value stands for, not yet canonical: a
 // number for an int id, else a string.
-func idFromJSON(e *afterwrite.Entity, value json.RawMessage) (string, error) {
-	if e.ID.Type == afterwrite.Int {
+func idFromJSON(e *schema.Entity, value json.RawMessage) (string, error) {
+	if e.ID.Type == schema.Int {
 		if len(value) == 0 || value[0] != '-' && (value[0] < '0' || value[0] > '9') {
 			return "", invalid("id", "must be a whole number")
 		}
@@ -134,7 +134,7 @@ func idFromJSON(e *afterwrite.Entity, value json.RawMessage) (string, error) {
 func malformedAfter(err error, last []byte) error {
 	p := malformed(err)
 	if len(p.Fields) == 0 && last != nil {
-		p.Fields = []afterwrite.FieldError{{Field: string(last), Reason: "is not valid JSON, or what follows it is not"}}
+		p.Fields = []schema.FieldError{{Field: string(last), Reason: "is not valid JSON, or what follows it is not"}}
 	}
 	return p
 }
@@ -157,7 +157,7 @@ func malformed(err error) *problem.Problem {
 	}
 	p := problem.Malformed("the body is not valid JSON: %s, at byte %d", reason, at.ByteOffset)
 	for name := range at.JSONPointer.Tokens() {
-		p.Fields = []afterwrite.FieldError{{Field: name, Reason: "is not valid JSON: " + reason}}
+		p.Fields = []schema.FieldError{{Field: name, Reason: "is not valid JSON: " + reason}}
 		break
 	}
 	return p

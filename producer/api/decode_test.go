@@ -8,14 +8,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
-func testEntity(t testing.TB) *afterwrite.Entity {
+func testEntity(t testing.TB) *schema.Entity {
 	t.Helper()
-	e := &afterwrite.Entity{Name: "user", Fields: []afterwrite.Field{
-		{Name: "name", Type: afterwrite.String}, {Name: "age", Type: afterwrite.Int}, {Name: "profile", Type: afterwrite.JSON},
+	e := &schema.Entity{Name: "user", Fields: []schema.Field{
+		{Name: "name", Type: schema.String}, {Name: "age", Type: schema.Int}, {Name: "profile", Type: schema.JSON},
 	}}
 	require.NoError(t, e.Init())
 	return e
@@ -34,7 +34,7 @@ func FuzzFields(f *testing.F) {
 	var d decoder
 	f.Fuzz(func(t *testing.T, input []byte) {
 		before := bytes.Clone(input)
-		fields := make(afterwrite.Fields)
+		fields := make(schema.Fields)
 		id, err := d.fields(input, e, fields)
 		require.Equal(t, before, input)
 		if err != nil {
@@ -53,7 +53,7 @@ func FuzzFields(f *testing.F) {
 		for name, raw := range want {
 			require.Equal(t, raw, fields[name], "%q", name)
 		}
-		again := make(afterwrite.Fields)
+		again := make(schema.Fields)
 		_, err = d.fields(input, e, again)
 		require.NoError(t, err)
 		require.True(t, reflect.DeepEqual(fields, again))
@@ -107,7 +107,7 @@ func BenchmarkFields(b *testing.B) {
 	e := testEntity(b)
 	input := []byte(`{"name":"Ann Example","age":30,"profile":{"a":[1,2,3]}}`)
 	var d decoder
-	fields := make(afterwrite.Fields)
+	fields := make(schema.Fields)
 	b.ReportAllocs()
 	for b.Loop() {
 		clear(fields)

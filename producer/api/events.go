@@ -8,15 +8,15 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // eventSource tells what happens to records on their way to the database: the cache.
 type eventSource interface {
-	Subscribe(ctx context.Context, e *afterwrite.Entity) (*cache.Subscription, error)
-	Events(ctx context.Context, entities []*afterwrite.Entity, since time.Time) iter.Seq2[cache.Kept, error]
+	Subscribe(ctx context.Context, e *schema.Entity) (*cache.Subscription, error)
+	Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[cache.Kept, error]
 }
 
 // Bounds of the event streams.
@@ -71,8 +71,8 @@ var errTooManyStreams = &problem.Problem{Name: "too-many-streams", Code: http.St
 	RetryAfter: 5, Detail: "this process serves as many event streams as it may; try again later"}
 
 // eventEntities reads the entities that the query names, or all.
-func (a *API) eventEntities(c *call) ([]*afterwrite.Entity, error) {
-	var entities []*afterwrite.Entity
+func (a *API) eventEntities(c *call) ([]*schema.Entity, error) {
+	var entities []*schema.Entity
 	for p, err := range parameters(c.r.URL.RawQuery) {
 		if err != nil {
 			return nil, err

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // probeTimeout bounds one probe of /readyz.
@@ -52,8 +52,8 @@ func (a *API) readyz(ctx context.Context, c *call) error {
 
 	status, code := "ready", http.StatusOK
 	switch {
-	case cache.Unsafe(redis.err), errors.Is(redis.err, afterwrite.ErrRedisFull),
-		errors.Is(redis.err, afterwrite.ErrRedisReadOnly):
+	case cache.Unsafe(redis.err), errors.Is(redis.err, schema.ErrRedisFull),
+		errors.Is(redis.err, schema.ErrRedisReadOnly):
 		status = "degraded"
 	case redis.err != nil:
 		status, code = "unready", http.StatusServiceUnavailable

@@ -12,10 +12,10 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/httpcache"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Query asks for one page of an entity's rows in the order of their ids.
@@ -27,7 +27,7 @@ type Query struct {
 
 // lists reads the database past the cache.
 type lists interface {
-	List(ctx context.Context, e *afterwrite.Entity, q Query) ([]afterwrite.Row, error)
+	List(ctx context.Context, e *schema.Entity, q Query) ([]schema.Row, error)
 	Ping(ctx context.Context) error
 }
 
@@ -157,7 +157,7 @@ func (c *call) readFilter(q *Query, name, value string) error {
 		return problem.BadParameter(name, "is neither a parameter of this route nor a field of "+c.entity.Name)
 	}
 	f := &c.entity.Fields[i]
-	if f.Type == afterwrite.JSON {
+	if f.Type == schema.JSON {
 		return problem.BadParameter(name, "is a json field, which cannot be compared")
 	}
 	text, err := filterText(f, value)
@@ -174,14 +174,14 @@ func (c *call) readFilter(q *Query, name, value string) error {
 // filterText returns the canonical text of a filter's value. "null" is no value,
 // except for strings, where it is the word. Limits do not count: a row that another
 // program wrote may be beyond them.
-func filterText(f *afterwrite.Field, value string) (string, error) {
+func filterText(f *schema.Field, value string) (string, error) {
 	switch f.Type {
-	case afterwrite.String, afterwrite.Text:
+	case schema.String, schema.Text:
 		return f.Encode(value)
-	case afterwrite.Int, afterwrite.Float, afterwrite.Bool:
+	case schema.Int, schema.Float, schema.Bool:
 		return f.Encode(json.RawMessage(value))
 	}
-	if value == afterwrite.Null {
+	if value == schema.Null {
 		return value, nil
 	}
 	return f.Encode(value)
@@ -189,16 +189,16 @@ func filterText(f *afterwrite.Field, value string) (string, error) {
 
 // cursor names the place after an id. It is opaque: the check in front keeps a
 // mistyped cursor, or one of another entity, from answering another page.
-func cursor(e *afterwrite.Entity, id string) string {
+func cursor(e *schema.Entity, id string) string {
 	b := binary.BigEndian.AppendUint32(nil, cursorCheck(e, id))
 	return base64.RawURLEncoding.EncodeToString(append(b, id...))
 }
 
-func cursorCheck(e *afterwrite.Entity, id string) uint32 {
+func cursorCheck(e *schema.Entity, id string) uint32 {
 	return uint32(xxhash.Sum64String(e.Name + "\x00" + id))
 }
 
-func readCursor(e *afterwrite.Entity, text string) (string, error) {
+func readCursor(e *schema.Entity, text string) (string, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(b) <= 4 || binary.BigEndian.Uint32(b) != cursorCheck(e, string(b[4:])) {
 		return "", problem.BadParameter("after", `must be the "next" of an earlier page of the same entity`)

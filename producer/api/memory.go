@@ -5,8 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Bounds of what requests hold in memory, batches aside, which are few.
@@ -47,11 +47,11 @@ var errMemoryFull = &problem.Problem{Name: "memory-full", Code: http.StatusServi
 	Detail: "the requests of this process hold as many bytes as they may; nothing was written"}
 
 // sizes remembers about how many bytes a record of each entity takes in an answer.
-type sizes struct{ of sync.Map } // *afterwrite.Entity to *atomic.Int64
+type sizes struct{ of sync.Map } // *schema.Entity to *atomic.Int64
 
 // chunk is how many records to read at once, by the size of those that were read before. All
 // of an answer are read in one trip, unless they are known to be large.
-func (s *sizes) chunk(e *afterwrite.Entity) int {
+func (s *sizes) chunk(e *schema.Entity) int {
 	if size, ok := s.of.Load(e); ok {
 		return max(1, chunkBytes/int(size.(*atomic.Int64).Load()+1))
 	}
@@ -60,7 +60,7 @@ func (s *sizes) chunk(e *afterwrite.Entity) int {
 
 // learn takes the size of records that were read into account. The last of some readers at
 // once wins, which is as good.
-func (s *sizes) learn(e *afterwrite.Entity, records, bytes int) {
+func (s *sizes) learn(e *schema.Entity, records, bytes int) {
 	if records == 0 {
 		return
 	}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // The records of an answer are read in one trip, unless they are known to be large; what is
@@ -13,7 +13,7 @@ import (
 func TestRecordsAreReadInOneTripUnlessLarge(t *testing.T) {
 	t.Parallel()
 	var s sizes
-	user, page := &afterwrite.Entity{}, &afterwrite.Entity{}
+	user, page := &schema.Entity{}, &schema.Entity{}
 	all := max(MaxIDs, MaxLimit)
 	require.Equal(t, all, s.chunk(user))
 	s.learn(user, 0, 0)

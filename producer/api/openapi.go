@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // object is a JSON object of the OpenAPI document.
@@ -128,7 +128,7 @@ func parameterRefs(names ...string) []object {
 }
 
 // entityPaths describes the routes of one entity.
-func entityPaths(e *afterwrite.Entity) object {
+func entityPaths(e *schema.Entity) object {
 	n, id := e.Name, []object{idParameter(e)}
 	return object{
 		"/v1/" + n:           collectionPath(e),
@@ -150,7 +150,7 @@ func entityPaths(e *afterwrite.Entity) object {
 	}
 }
 
-func idParameter(e *afterwrite.Entity) object {
+func idParameter(e *schema.Entity) object {
 	return object{
 		"name": "id", "in": "path", "required": true, "schema": idSchema(e),
 		"description": "The record's id, percent-encoded as one path segment. The ids . and .. work in batches only.",
@@ -158,8 +158,8 @@ func idParameter(e *afterwrite.Entity) object {
 }
 
 // writeParameters are those of a write that its entity takes.
-func writeParameters(e *afterwrite.Entity, names ...string) []object {
-	if e.Write != afterwrite.WriteBehind {
+func writeParameters(e *schema.Entity, names ...string) []object {
+	if e.Write != schema.WriteBehind {
 		names = slices.DeleteFunc(names, func(name string) bool { return name == "Idempotency-Key" })
 	}
 	return parameterRefs(names...)
@@ -174,7 +174,7 @@ func acceptedAnswers(headers ...string) object {
 	}
 }
 
-func collectionPath(e *afterwrite.Entity) object {
+func collectionPath(e *schema.Entity) object {
 	n := e.Name
 	return object{
 		"get": operation(n, "find_"+n, "Get records by ids, or a page of persisted rows.", object{
@@ -193,7 +193,7 @@ func collectionPath(e *afterwrite.Entity) object {
 	}
 }
 
-func recordPath(e *afterwrite.Entity) object {
+func recordPath(e *schema.Entity) object {
 	n := e.Name
 	return object{
 		"parameters": []object{idParameter(e)},
@@ -222,7 +222,7 @@ func recordPath(e *afterwrite.Entity) object {
 }
 
 // collectionParameters are ids, and a filter for each field that can be compared.
-func collectionParameters(e *afterwrite.Entity) []object {
+func collectionParameters(e *schema.Entity) []object {
 	list := []object{{
 		"name": "ids", "in": "query", "style": "form", "explode": false,
 		"description": "Ids of records to get, at most 1000, in place of every other parameter. " +
@@ -231,7 +231,7 @@ func collectionParameters(e *afterwrite.Entity) []object {
 	}}
 	for i := range e.Fields {
 		f := &e.Fields[i]
-		if f.Type == afterwrite.JSON {
+		if f.Type == schema.JSON {
 			continue
 		}
 		list = append(list, object{

@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // faulty panics in the middle of a write.
@@ -23,7 +23,7 @@ func TestPanicIsAnInternalError(t *testing.T) {
 	t.Parallel()
 	e := testEntity(t)
 	handler, err := New(Config{
-		Producer: faulty{}, Cache: struct{ reads }{}, Store: struct{ lists }{}, Entities: []*afterwrite.Entity{e},
+		Producer: faulty{}, Cache: struct{ reads }{}, Store: struct{ lists }{}, Entities: []*schema.Entity{e},
 		Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)

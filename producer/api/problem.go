@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // ProblemPrefix begins the "type" of every problem. What follows it is stable: a
@@ -17,30 +17,30 @@ const ProblemPrefix = problem.Prefix
 func errDotID(id string) error {
 	return &problem.Problem{Name: "dot-id", Code: 400, Title: "Id not possible in a path",
 		Detail: fmt.Sprintf("clients and proxies take the segment %q for a step between folders; use POST /v1/batch for the record with this id", id),
-		Fields: []afterwrite.FieldError{{Field: "id", Reason: "cannot be . or .. in a path; POST /v1/batch takes it"}}}
+		Fields: []schema.FieldError{{Field: "id", Reason: "cannot be . or .. in a path; POST /v1/batch takes it"}}}
 }
 
 func errPrecondition(detail string) error {
-	p := problem.Of(afterwrite.ErrVersionMismatch)
+	p := problem.Of(schema.ErrVersionMismatch)
 	p.Detail = detail
 	return p
 }
 
-func invalid(field, reason string) error { return afterwrite.Invalid(field, "%s", reason) }
+func invalid(field, reason string) error { return schema.Invalid(field, "%s", reason) }
 
 // errRefused is the answer to a writer that waited and learnt that the database
 // does not take its write. The write stays accepted: it is held or dead.
-func errRefused(e *afterwrite.Entity, r problem.Refused) *problem.Problem {
+func errRefused(e *schema.Entity, r problem.Refused) *problem.Problem {
 	p := &problem.Problem{Name: "refused", Code: http.StatusUnprocessableEntity, Title: "Refused by the database", Refused: &r,
 		Detail: "the write was accepted, but the database refuses the record"}
 	switch r.Kind {
-	case afterwrite.KindUnique:
+	case schema.KindUnique:
 		p.Name, p.Code, p.Title = "refused-unique", http.StatusConflict, "Another record has this value"
-	case afterwrite.KindForeignKey:
+	case schema.KindForeignKey:
 		p.Name, p.Code, p.Title = "refused-foreign-key", http.StatusConflict, "A record that this one needs is missing, or another needs this one"
 	}
 	if r.Column != "" {
-		p.Fields = []afterwrite.FieldError{{Field: fieldOf(e, r.Column), Reason: "refused by the database: " + string(r.Kind)}}
+		p.Fields = []schema.FieldError{{Field: fieldOf(e, r.Column), Reason: "refused by the database: " + string(r.Kind)}}
 	}
 	return p
 }
@@ -60,7 +60,7 @@ func refusedFirst(err error) error {
 }
 
 // fieldOf is the field that a column holds, as the caller knows it.
-func fieldOf(e *afterwrite.Entity, column string) string {
+func fieldOf(e *schema.Entity, column string) string {
 	for i := range e.Fields {
 		if e.Fields[i].Column == column {
 			return e.Fields[i].Name

@@ -8,28 +8,28 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // A writer that waited learns which field the database refuses, by the name it knows.
 func TestRefusalNamesTheField(t *testing.T) {
 	t.Parallel()
-	e := &afterwrite.Entity{Name: "order", Fields: []afterwrite.Field{{Name: "customer", Type: afterwrite.String, Column: "customer_id"}}}
+	e := &schema.Entity{Name: "order", Fields: []schema.Field{{Name: "customer", Type: schema.String, Column: "customer_id"}}}
 	require.NoError(t, e.Init())
 	for _, c := range []struct {
-		kind          afterwrite.Kind
+		kind          schema.Kind
 		column, field string
 		name          string
 		code          int
 	}{
-		{afterwrite.KindUnique, "customer_id", "customer", "refused-unique", http.StatusConflict},
-		{afterwrite.KindForeignKey, "customer_id", "customer", "refused-foreign-key", http.StatusConflict},
-		{afterwrite.KindNotNull, "theirs", "theirs", "refused", http.StatusUnprocessableEntity},
-		{afterwrite.KindRange, "id", "id", "refused", http.StatusUnprocessableEntity},
-		{afterwrite.KindPoison, "", "", "refused", http.StatusUnprocessableEntity},
+		{schema.KindUnique, "customer_id", "customer", "refused-unique", http.StatusConflict},
+		{schema.KindForeignKey, "customer_id", "customer", "refused-foreign-key", http.StatusConflict},
+		{schema.KindNotNull, "theirs", "theirs", "refused", http.StatusUnprocessableEntity},
+		{schema.KindRange, "id", "id", "refused", http.StatusUnprocessableEntity},
+		{schema.KindPoison, "", "", "refused", http.StatusUnprocessableEntity},
 	} {
-		p := problem.Of(errRefused(e, problem.Refused{Refusal: afterwrite.Refusal{Kind: c.kind, Column: c.column}, Version: 1, Status: afterwrite.Held}))
+		p := problem.Of(errRefused(e, problem.Refused{Refusal: schema.Refusal{Kind: c.kind, Column: c.column}, Version: 1, Status: schema.Held}))
 		require.Equal(t, c.name, p.Name)
 		require.Equal(t, c.code, p.Code)
 		if c.field == "" {
@@ -43,19 +43,19 @@ func TestRefusalNamesTheField(t *testing.T) {
 // A refusal of a write that goes to the database first is of no accepted version.
 func TestARefusalOfNoVersionNamesNone(t *testing.T) {
 	t.Parallel()
-	refused := problem.Refused{Refusal: afterwrite.Refusal{Kind: afterwrite.KindUnique}}
+	refused := problem.Refused{Refusal: schema.Refusal{Kind: schema.KindUnique}}
 	p := problem.Problem{Refused: &refused}
 	require.NotContains(t, string(p.AppendTo(nil, "")), "version")
 	require.NotContains(t, string(p.AppendTo(nil, "")), "record_status")
-	refused.Version, refused.Status = 7, afterwrite.Held
+	refused.Version, refused.Status = 7, schema.Held
 	require.Contains(t, string(p.AppendTo(nil, "")), `"version":7,"record_status":"held","refusal":`)
 }
 
 // What an entity's writes refuse is not offered.
 func TestOnlyWritesBehindTakeOperationIDs(t *testing.T) {
 	t.Parallel()
-	for mode, offered := range map[afterwrite.WriteMode]bool{afterwrite.WriteBehind: true, afterwrite.WriteThrough: false, afterwrite.WriteAround: false} {
-		e := &afterwrite.Entity{Name: "order", Write: mode, Fields: []afterwrite.Field{{Name: "n", Type: afterwrite.Int}}}
+	for mode, offered := range map[schema.WriteMode]bool{schema.WriteBehind: true, schema.WriteThrough: false, schema.WriteAround: false} {
+		e := &schema.Entity{Name: "order", Write: mode, Fields: []schema.Field{{Name: "n", Type: schema.Int}}}
 		require.NoError(t, e.Init())
 		text, err := json.Marshal(entityPaths(e))
 		require.NoError(t, err)

@@ -7,15 +7,15 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // ranks reads the order of an entity's records by score. Ids are canonical.
 type ranks interface {
-	Top(ctx context.Context, e *afterwrite.Entity, n int) (places []cache.Place, ranked int64, err error)
-	Around(ctx context.Context, e *afterwrite.Entity, id string, n int) (places []cache.Place, ranked int64, err error)
+	Top(ctx context.Context, e *schema.Entity, n int) (places []cache.Place, ranked int64, err error)
+	Around(ctx context.Context, e *schema.Entity, id string, n int) (places []cache.Place, ranked int64, err error)
 }
 
 // defaultAround is the number of records around one where the caller names none.
@@ -145,7 +145,7 @@ func rankProblem(err error) error {
 }
 
 // describeRank adds the reads of a rank to the paths of the OpenAPI document.
-func describeRank(e *afterwrite.Entity, paths object) {
+func describeRank(e *schema.Entity, paths object) {
 	if e.RankBy == "" {
 		return
 	}
@@ -168,7 +168,7 @@ func describeRank(e *afterwrite.Entity, paths object) {
 	}
 }
 
-func ranksSchema(e *afterwrite.Entity) object {
+func ranksSchema(e *schema.Entity) object {
 	record := recordSchema(e)
 	record["properties"].(object)["rank"] = object{"type": "integer", "format": "int64", "minimum": 1}
 	record["required"] = append([]string{"rank"}, record["required"].([]string)...)

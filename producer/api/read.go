@@ -6,17 +6,17 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // reads is the cache. Ids are canonical.
 type reads interface {
-	Get(ctx context.Context, e *afterwrite.Entity, id string) (cache.Read, error)
-	GetMany(ctx context.Context, e *afterwrite.Entity, ids []string) ([]cache.Read, error)
-	Status(ctx context.Context, e *afterwrite.Entity, id string) (cache.State, error)
-	Wait(ctx context.Context, e *afterwrite.Entity, id string, v afterwrite.Version) (cache.State, error)
-	Stats(ctx context.Context, e *afterwrite.Entity) ([]cache.Stats, error)
+	Get(ctx context.Context, e *schema.Entity, id string) (cache.Read, error)
+	GetMany(ctx context.Context, e *schema.Entity, ids []string) ([]cache.Read, error)
+	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
+	Wait(ctx context.Context, e *schema.Entity, id string, v schema.Version) (cache.State, error)
+	Stats(ctx context.Context, e *schema.Entity) ([]cache.Stats, error)
 	Check(ctx context.Context) (cache.Health, error)
 	Writable(ctx context.Context) error
 	ranks
@@ -41,7 +41,7 @@ func (a *API) get(ctx context.Context, c *call) error {
 	}
 	c.setCacheStatus(read.Source, read.TTL)
 	if read.Deleted {
-		return afterwrite.ErrNotFound
+		return schema.ErrNotFound
 	}
 	c.header["Cache-Control"] = headerNoCache
 	c.header["Afterwrite-Status"] = []string{string(read.Status)}

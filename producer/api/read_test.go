@@ -9,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/producer/api"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestGetManyKeepsTheOrder(t *testing.T) {
@@ -103,7 +103,7 @@ func TestStatusOfARefusedRecord(t *testing.T) {
 	require.Equal(t, 1, s.Attempts)
 	require.Nil(t, s.PendingSince)
 	require.NotNil(t, s.NextAttempt)
-	require.Equal(t, string(afterwrite.KindUnique), s.Error.Kind)
+	require.Equal(t, string(schema.KindUnique), s.Error.Kind)
 	require.Equal(t, "held", b.do("GET", "/v1/user/b", "").want(t, 200).Header.Get("Afterwrite-Status"))
 	b.forget("user", "a")
 	require.Contains(t, b.do("GET", "/v1/user/a/status", "").want(t, 200).body, `"status":"persisted","version":`)

@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // relayBytes bounds what an entity's relay keeps for its streams: for all together, so
@@ -17,7 +17,7 @@ const relayBytes = 1 << 20
 // relays are those of the entities that some stream tells of.
 type relays struct {
 	mu sync.Mutex // guards of, and who joins and leaves
-	of map[*afterwrite.Entity]*relay
+	of map[*schema.Entity]*relay
 }
 
 // relay hands the events of one entity to its streams. It listens once and puts each
@@ -25,7 +25,7 @@ type relays struct {
 // what the relay keeps reads what Redis does.
 type relay struct {
 	api    *API
-	entity *afterwrite.Entity
+	entity *schema.Entity
 	cancel context.CancelFunc
 	ready  chan struct{} // closed when it listens, or does not: err says why
 	ended  chan struct{}
@@ -53,7 +53,7 @@ type mark struct {
 
 // join adds a stream to the entity's relay: what happens from now on can be taken from
 // it. Whoever joined must leave, but after an error.
-func (a *API) join(ctx context.Context, e *afterwrite.Entity, s *stream) (*relay, error) {
+func (a *API) join(ctx context.Context, e *schema.Entity, s *stream) (*relay, error) {
 	a.relays.mu.Lock()
 	r := a.relays.of[e]
 	if r == nil {
@@ -79,7 +79,7 @@ func (a *API) join(ctx context.Context, e *afterwrite.Entity, s *stream) (*relay
 }
 
 // relay starts the relay of an entity; it ends when its last stream leaves.
-func (a *API) relay(e *afterwrite.Entity) *relay {
+func (a *API) relay(e *schema.Entity) *relay {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &relay{api: a, entity: e, cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}), streams: map[*stream]struct{}{}}
 	go r.run(ctx)
@@ -188,7 +188,7 @@ func (r *relay) take(at int64) (p piece, ok, behind bool) {
 }
 
 // piece puts the events of one message into words.
-func (a *API) piece(ctx context.Context, e *afterwrite.Entity, events []cache.Event) piece {
+func (a *API) piece(ctx context.Context, e *schema.Entity, events []cache.Event) piece {
 	p := piece{mark: mark{e.Partition(events[0].ID), events[0].Number, events[0].At}}
 	for _, event := range events {
 		p.text = a.appendEvent(ctx, p.text, e, event)

@@ -6,15 +6,15 @@ import (
 	"math"
 	"strconv"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // entitySchemas describes an entity's records as they are read and as each write
 // takes them.
-func entitySchemas(e *afterwrite.Entity) object {
+func entitySchemas(e *schema.Entity) object {
 	n := e.Name
 	list := object{"type": "array", "items": ref("schemas", n)}
 	schemas := object{
@@ -48,7 +48,7 @@ func closed(properties object, required ...string) object {
 
 // recordSchema describes a record as it is read: every field is there, and a row of
 // another program may be beyond the limits of writes.
-func recordSchema(e *afterwrite.Entity) object {
+func recordSchema(e *schema.Entity) object {
 	properties := object{"id": idSchema(e)}
 	required := []string{"id"}
 	for i := range e.Fields {
@@ -60,7 +60,7 @@ func recordSchema(e *afterwrite.Entity) object {
 }
 
 // writeSchema describes the body of a write: of a whole record, or of a patch.
-func writeSchema(e *afterwrite.Entity, whole bool) object {
+func writeSchema(e *schema.Entity, whole bool) object {
 	properties := object{"id": idSchema(e)}
 	var required []string
 	for i := range e.Fields {
@@ -69,7 +69,7 @@ func writeSchema(e *afterwrite.Entity, whole bool) object {
 		if whole && f.Default != "" {
 			s["default"] = json.RawMessage(f.Default)
 		}
-		if whole && f.Required && (f.Default == "" || f.Default == afterwrite.Null) {
+		if whole && f.Required && (f.Default == "" || f.Default == schema.Null) {
 			required = append(required, f.Name)
 		}
 		if !f.Required {
@@ -80,10 +80,10 @@ func writeSchema(e *afterwrite.Entity, whole bool) object {
 	return closed(properties, required...)
 }
 
-func incrementSchema(e *afterwrite.Entity) object {
+func incrementSchema(e *schema.Entity) object {
 	properties := object{}
 	for i := range e.Fields {
-		if e.Fields[i].Type == afterwrite.Int {
+		if e.Fields[i].Type == schema.Int {
 			properties[e.Fields[i].Name] = object{"type": "integer", "format": "int64"}
 		}
 	}
@@ -92,11 +92,11 @@ func incrementSchema(e *afterwrite.Entity) object {
 	return s
 }
 
-func idSchema(e *afterwrite.Entity) object {
+func idSchema(e *schema.Entity) object {
 	switch e.ID.Type {
-	case afterwrite.Int:
+	case schema.Int:
 		return object{"type": "integer", "format": "int64"}
-	case afterwrite.UUID:
+	case schema.UUID:
 		return object{"type": "string", "format": "uuid"}
 	}
 	return object{
@@ -106,44 +106,44 @@ func idSchema(e *afterwrite.Entity) object {
 }
 
 // typeSchema describes the values of a field's type.
-func typeSchema(f *afterwrite.Field) object {
+func typeSchema(f *schema.Field) object {
 	switch f.Type {
-	case afterwrite.Int:
+	case schema.Int:
 		return object{"type": "integer", "format": "int64"}
-	case afterwrite.Float:
+	case schema.Float:
 		return object{"type": "number", "format": "double"}
-	case afterwrite.Decimal:
+	case schema.Decimal:
 		return object{"type": "string", "pattern": `^-?[0-9]+(\.[0-9]+)?$`,
 			"description": fmt.Sprintf("A decimal of at most %d digits, %d of them after the point.", f.Precision, f.Scale)}
-	case afterwrite.Bool:
+	case schema.Bool:
 		return object{"type": "boolean"}
-	case afterwrite.Time:
+	case schema.Time:
 		return object{"type": "string", "format": "date-time", "description": "At most microseconds; answered in UTC."}
-	case afterwrite.JSON:
+	case schema.JSON:
 		return object{"description": "Any JSON value; its text is kept."}
-	case afterwrite.Bytes:
+	case schema.Bytes:
 		return object{"type": "string", "contentEncoding": "base64"}
-	case afterwrite.UUID:
+	case schema.UUID:
 		return object{"type": "string", "format": "uuid"}
 	}
 	return object{"type": "string"}
 }
 
 // limitedSchema adds the limits that writes must keep.
-func limitedSchema(f *afterwrite.Field) object {
+func limitedSchema(f *schema.Field) object {
 	s := typeSchema(f)
 	switch f.Type {
-	case afterwrite.String, afterwrite.Text:
+	case schema.String, schema.Text:
 		if f.MaxLength > 0 {
 			s["maxLength"] = f.MaxLength
 		}
-	case afterwrite.Bytes:
+	case schema.Bytes:
 		if f.MaxLength > 0 {
 			s["maxLength"] = (f.MaxLength + 2) / 3 * 4
 		}
-	case afterwrite.Int:
+	case schema.Int:
 		limitInt(s, f)
-	case afterwrite.Float:
+	case schema.Float:
 		limitFloat(s, "minimum", f.Min)
 		limitFloat(s, "maximum", f.Max)
 	}
@@ -155,7 +155,7 @@ func limitedSchema(f *afterwrite.Field) object {
 
 // limitInt adds the bounds that are narrower than the format's own: a reader that
 // takes numbers for floats would refuse the outermost values.
-func limitInt(s object, f *afterwrite.Field) {
+func limitInt(s object, f *schema.Field) {
 	low, high := f.IntBounds()
 	if low != math.MinInt64 {
 		s["minimum"] = low
@@ -188,8 +188,8 @@ func systemSchemas() object {
 	textOrNull := object{"type": []string{"string", "null"}}
 	timeOrNull := object{"type": []string{"string", "null"}, "format": "date-time"}
 	return object{
-		"Status": object{"type": "string", "enum": []afterwrite.Status{
-			afterwrite.Persisted, afterwrite.Pending, afterwrite.Held, afterwrite.Dead}},
+		"Status": object{"type": "string", "enum": []schema.Status{
+			schema.Persisted, schema.Pending, schema.Held, schema.Dead}},
 		"Accepted": closed(object{
 			"entity": text, "id": anyID, "version": version, "status": ref("schemas", "Status"),
 			"fields": object{"type": "object", "description": "The new values of an increment."},
@@ -202,7 +202,7 @@ func systemSchemas() object {
 			"error":    object{"anyOf": []object{ref("schemas", "Refusal"), {"type": "null"}}},
 		}, "entity", "id", "version", "status", "deleted", "pending_since", "attempts", "next_attempt", "died_at", "error"),
 		"Refusal": closed(object{
-			"kind":       object{"type": "string", "enum": afterwrite.Kinds},
+			"kind":       object{"type": "string", "enum": schema.Kinds},
 			"constraint": textOrNull, "column": textOrNull, "message": text,
 		}, "kind", "constraint", "column", "message"),
 		"Problem":      problemSchema(version, text),
@@ -256,9 +256,9 @@ func resultsSchema(version, anyID, text object) object {
 }
 
 // filterSchema describes the value of a filter, as text of a query.
-func filterSchema(f *afterwrite.Field) object {
+func filterSchema(f *schema.Field) object {
 	switch f.Type {
-	case afterwrite.String, afterwrite.Text:
+	case schema.String, schema.Text:
 		return object{"type": "string"}
 	}
 	return nullable(typeSchema(f))

@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/producer/api"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestRequestID(t *testing.T) {
@@ -115,7 +115,7 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 		"not an or": func(c *api.Config) { c.CORS = []string{"https://example.com/path"} },
 	} {
 		cfg := b.config
-		cfg.Entities = append([]*afterwrite.Entity(nil), cfg.Entities...)
+		cfg.Entities = append([]*schema.Entity(nil), cfg.Entities...)
 		cfg.Registerer = nil
 		change(&cfg)
 		_, err := api.New(cfg)

@@ -18,18 +18,18 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/producer/api"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // rows joins the store to the API, as the command does.
 type rows struct{ *store.Store }
 
-func (r rows) List(ctx context.Context, e *afterwrite.Entity, q api.Query) ([]afterwrite.Row, error) {
+func (r rows) List(ctx context.Context, e *schema.Entity, q api.Query) ([]schema.Row, error) {
 	return r.Store.List(ctx, e, store.Query(q))
 }
 
@@ -38,7 +38,7 @@ func (r rows) List(ctx context.Context, e *afterwrite.Entity, q api.Query) ([]af
 type bundle struct {
 	t        testing.TB
 	url      string
-	entities map[string]*afterwrite.Entity
+	entities map[string]*schema.Entity
 	redis    *testkit.RedisServer
 	faults   *testkit.RedisFaults
 	sql      *testkit.SQLFaults
@@ -62,7 +62,7 @@ func configure(change func(*api.Config)) option {
 func setup(t testing.TB, options ...option) *bundle {
 	t.Helper()
 	entities := testkit.Entities(t)
-	b := &bundle{t: t, entities: make(map[string]*afterwrite.Entity), log: &logged{},
+	b := &bundle{t: t, entities: make(map[string]*schema.Entity), log: &logged{},
 		faults: &testkit.RedisFaults{}, sql: &testkit.SQLFaults{}}
 	for _, e := range entities {
 		b.entities[e.Name] = e
@@ -214,10 +214,10 @@ func (b *bundle) flush() {
 	}
 }
 
-func (b *bundle) flushPartition(e *afterwrite.Entity, partition int) {
+func (b *bundle) flushPartition(e *schema.Entity, partition int) {
 	ctx := context.Background()
 	var batch cache.Batch
-	flushed, err := b.store.Flush(ctx, e, partition, func(ctx context.Context) (changes []afterwrite.Change, err error) {
+	flushed, err := b.store.Flush(ctx, e, partition, func(ctx context.Context) (changes []schema.Change, err error) {
 		batch, err = b.cache.Due(ctx, e, partition, 1000, 1<<20)
 		for _, due := range batch.Due {
 			changes = append(changes, due.Change)

@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // status answers where a record stands on its way to the database.
@@ -35,8 +35,8 @@ func (a *API) status(ctx context.Context, c *call) error {
 		state.Record = read.Record
 	}
 	record := state.Record
-	if record.Deleted && record.Status == afterwrite.Persisted {
-		return afterwrite.ErrNotFound
+	if record.Deleted && record.Status == schema.Persisted {
+		return schema.ErrNotFound
 	}
 	c.setETag(record.Version)
 	c.out = append(appendState(c.out[:0], c.entity, id, state), '\n')
@@ -45,7 +45,7 @@ func (a *API) status(ctx context.Context, c *call) error {
 }
 
 // appendState appends a record's state. A deletion on its way is a state, too.
-func appendState(dst []byte, e *afterwrite.Entity, id string, s cache.State) []byte {
+func appendState(dst []byte, e *schema.Entity, id string, s cache.State) []byte {
 	dst = append(dst, `{"entity":"`...)
 	dst = append(dst, e.Name...)
 	dst = append(dst, `","id":`...)
@@ -73,7 +73,7 @@ func appendState(dst []byte, e *afterwrite.Entity, id string, s cache.State) []b
 
 func appendTime(dst []byte, t time.Time) []byte {
 	if t.IsZero() {
-		return append(dst, afterwrite.Null...)
+		return append(dst, schema.Null...)
 	}
 	dst = append(dst, '"')
 	return append(t.UTC().AppendFormat(dst, time.RFC3339Nano), '"')

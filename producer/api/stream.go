@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // stream is one caller's stream of events. It holds one message at a time.
@@ -32,7 +32,7 @@ type feed struct {
 }
 
 // subscribe begins to listen: what happens from now on is sent, or read anew.
-func (s *stream) subscribe(ctx context.Context, entities []*afterwrite.Entity) error {
+func (s *stream) subscribe(ctx context.Context, entities []*schema.Entity) error {
 	ctx, cancel := s.api.bound(ctx)
 	defer cancel()
 	for _, e := range entities {
@@ -142,8 +142,8 @@ func (s *stream) forward(ctx context.Context) (more bool, err error) {
 // replay sends what Redis keeps since the last event of each feed. Where too many streams
 // do the caller is told of a gap instead.
 func (s *stream) replay(ctx context.Context, feeds []*feed) error {
-	var entities []*afterwrite.Entity
-	since, by := feeds[0].last, map[*afterwrite.Entity]*feed{}
+	var entities []*schema.Entity
+	since, by := feeds[0].last, map[*schema.Entity]*feed{}
 	for _, f := range feeds {
 		f.at = f.relay.end() // before the first look: what comes meanwhile is sent after it
 		entities = append(entities, f.relay.entity)
@@ -214,7 +214,7 @@ func (s *stream) pass(f *feed, p piece) error {
 	return s.write(p.text)
 }
 
-func (a *API) appendEvent(ctx context.Context, b []byte, e *afterwrite.Entity, event cache.Event) []byte {
+func (a *API) appendEvent(ctx context.Context, b []byte, e *schema.Entity, event cache.Event) []byte {
 	b = append(b, "event: "...)
 	b = append(b, event.Type...)
 	b = append(b, "\nid: "...)
@@ -227,7 +227,7 @@ func (a *API) appendEvent(ctx context.Context, b []byte, e *afterwrite.Entity, e
 	b = strconv.AppendInt(b, int64(event.Version), 10)
 	b = append(b, `,"at":`...)
 	b = appendTime(b, event.At)
-	if event.Type == string(afterwrite.Held) || event.Type == string(afterwrite.Dead) {
+	if event.Type == string(schema.Held) || event.Type == string(schema.Dead) {
 		b = a.appendRefusal(ctx, b, e, event)
 	}
 	return append(b, "}\n\n"...)
@@ -235,7 +235,7 @@ func (a *API) appendEvent(ctx context.Context, b []byte, e *afterwrite.Entity, e
 
 // appendRefusal adds why the database refused the record, unless something newer has
 // happened to it since: that has an event of its own.
-func (a *API) appendRefusal(ctx context.Context, b []byte, e *afterwrite.Entity, event cache.Event) []byte {
+func (a *API) appendRefusal(ctx context.Context, b []byte, e *schema.Entity, event cache.Event) []byte {
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
 	state, err := a.cache.Status(ctx, e, event.ID)

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // admitWait takes a place among the requests that wait; [API.await] gives it back.
@@ -26,7 +26,7 @@ func (a *API) admitWait() bool {
 // where it stands then. Its errors are the database's refusal of this write, and
 // ErrOutcomeUnknown where Redis has come back without it. Whatever else befalls the
 // wait, the end of the process among them, what is accepted stays accepted.
-func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (afterwrite.Status, error) {
+func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (schema.Status, error) {
 	if wait <= 0 {
 		return w.Status, nil
 	}
@@ -41,7 +41,7 @@ func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (afterwrit
 		}
 	}()
 	state, err := a.cache.Wait(ctx, w.Entity, w.ID, w.Version)
-	if errors.Is(err, afterwrite.ErrOutcomeUnknown) {
+	if errors.Is(err, schema.ErrOutcomeUnknown) {
 		return "", err
 	}
 	if err != nil {
@@ -52,9 +52,9 @@ func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (afterwrit
 	}
 	record := state.Record
 	switch {
-	case record.Status == afterwrite.Persisted && record.Version >= w.Version, !state.Cached:
+	case record.Status == schema.Persisted && record.Version >= w.Version, !state.Cached:
 		// What is not cached has left the cache, and only persisted records can.
-		return afterwrite.Persisted, nil
+		return schema.Persisted, nil
 	case state.Refusal != nil && record.Version == w.Version:
 		return "", errRefused(w.Entity, problem.Refused{Refusal: *state.Refusal, Version: w.Version, Status: record.Status})
 	}

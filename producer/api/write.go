@@ -8,10 +8,10 @@ import (
 	"net/url"
 	"strconv"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // writes is the write path. It reads a request's Fields before it returns and
@@ -144,11 +144,11 @@ func ifAbsent(op cache.Op, cond condition) (bool, error) {
 // of a failed condition.
 func conditionFailed(err error, op cache.Op, cond condition) error {
 	switch {
-	case cond.absent && (errors.Is(err, afterwrite.ErrExists) || errors.Is(err, afterwrite.ErrVersionMismatch)):
+	case cond.absent && (errors.Is(err, schema.ErrExists) || errors.Is(err, schema.ErrVersionMismatch)):
 		return errPrecondition("there is a record already, and If-None-Match: * asks for none")
-	case cond.any && (errors.Is(err, afterwrite.ErrNotFound) || errors.Is(err, afterwrite.ErrVersionMismatch)):
+	case cond.any && (errors.Is(err, schema.ErrNotFound) || errors.Is(err, schema.ErrVersionMismatch)):
 		return errPrecondition("there is no record, and If-Match: * asks for one")
-	case cond.versions != nil && errors.Is(err, afterwrite.ErrNotFound):
+	case cond.versions != nil && errors.Is(err, schema.ErrNotFound):
 		return errPrecondition("there is no record, and If-Match asks for one")
 	}
 	return err
@@ -179,7 +179,7 @@ func (a *API) accept(c *call, op cache.Op, accepted producer.Accepted) error {
 			return err
 		}
 	}
-	if accepted.Status == afterwrite.Persisted {
+	if accepted.Status == schema.Persisted {
 		code = http.StatusOK
 	}
 	c.out = append(appendAccepted(c.out[:0], accepted), '\n')

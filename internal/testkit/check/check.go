@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/fsck"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Deployment is what a test ran on. Ledger may be nil.
 type Deployment struct {
-	Entities []*afterwrite.Entity
+	Entities []*schema.Entity
 	Cache    *cache.Cache
 	Store    rows // the store, without faults
 	Ledger   *Ledger
@@ -22,7 +22,7 @@ type Deployment struct {
 
 // rows is what the checks read of the database.
 type rows interface {
-	Load(ctx context.Context, e *afterwrite.Entity, ids []string) (map[string]afterwrite.Values, error)
+	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
 }
 
 // All fails the test unless, now that no more writes are sent,
@@ -58,7 +58,7 @@ func All(t testing.TB, d Deployment) {
 // maxComplaints bounds what one entity can say: the first few tell the story.
 const maxComplaints = 20
 
-func (d Deployment) entity(t testing.TB, e *afterwrite.Entity) {
+func (d Deployment) entity(t testing.TB, e *schema.Entity) {
 	t.Helper()
 	ids, accounts := d.Ledger.of(e)
 	complaints := 0
@@ -80,7 +80,7 @@ const looks = 20
 
 // record checks one record. Between the look at Redis and the look at the database a
 // worker may have moved it, so what seems wrong is looked at again.
-func (d Deployment) record(ctx context.Context, e *afterwrite.Entity, id string, a *account) error {
+func (d Deployment) record(ctx context.Context, e *schema.Entity, id string, a *account) error {
 	outcomes, err := a.outcomes(e)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (d Deployment) record(ctx context.Context, e *afterwrite.Entity, id string,
 	return err
 }
 
-func (d Deployment) look(ctx context.Context, e *afterwrite.Entity, id string, newest afterwrite.Version, outcomes []afterwrite.Row) error {
+func (d Deployment) look(ctx context.Context, e *schema.Entity, id string, newest schema.Version, outcomes []schema.Row) error {
 	s, err := d.Cache.Status(ctx, e, id)
 	if err != nil {
 		return err
@@ -106,8 +106,8 @@ func (d Deployment) look(ctx context.Context, e *afterwrite.Entity, id string, n
 	if s.Cached && s.Record.Version < newest {
 		return fmt.Errorf("went back: %s in Redis, %s was acknowledged", s.Record.Version, newest)
 	}
-	actual, where := afterwrite.Row{ID: id, Exists: !s.Record.Deleted, Values: s.Record.Values}, "Redis"
-	if s.Record.Status == afterwrite.Persisted {
+	actual, where := schema.Row{ID: id, Exists: !s.Record.Deleted, Values: s.Record.Values}, "Redis"
+	if s.Record.Status == schema.Persisted {
 		where = "the database"
 		if actual, err = d.row(ctx, e, id); err != nil {
 			return err
@@ -121,16 +121,16 @@ func (d Deployment) look(ctx context.Context, e *afterwrite.Entity, id string, n
 	return fmt.Errorf("%s in %s is %s, but the answers allow %s", s.Record.Status, where, show(e, actual), show(e, outcomes...))
 }
 
-func (d Deployment) row(ctx context.Context, e *afterwrite.Entity, id string) (afterwrite.Row, error) {
+func (d Deployment) row(ctx context.Context, e *schema.Entity, id string) (schema.Row, error) {
 	found, err := d.Store.Load(ctx, e, []string{id})
 	if err != nil {
-		return afterwrite.Row{}, err
+		return schema.Row{}, err
 	}
 	values, ok := found[id]
-	return afterwrite.Row{ID: id, Exists: ok, Values: values}, nil
+	return schema.Row{ID: id, Exists: ok, Values: values}, nil
 }
 
-func show(e *afterwrite.Entity, rows ...afterwrite.Row) string {
+func show(e *schema.Entity, rows ...schema.Row) string {
 	var text []byte
 	for i, row := range rows {
 		if i > 0 {

@@ -9,17 +9,17 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/check"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // bench is a deployment without processes: writes and flushes are calls.
 type bench struct {
 	t      *testing.T
-	e      *afterwrite.Entity
+	e      *schema.Entity
 	redis  *testkit.RedisFaults
 	prefix string
 	cache  *cache.Cache
@@ -30,7 +30,7 @@ type bench struct {
 func setup(t *testing.T, url string) *bench {
 	b := &bench{t: t, e: testkit.Entity(t, "user"), redis: &testkit.RedisFaults{}, prefix: testkit.Prefix(t), ledger: &check.Ledger{}}
 	var err error
-	b.store, err = store.Open(store.Config{URL: url, Log: testkit.Logger(t)}, []*afterwrite.Entity{b.e})
+	b.store, err = store.Open(store.Config{URL: url, Log: testkit.Logger(t)}, []*schema.Entity{b.e})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.store.Close() })
 	_, err = b.store.Migrate(t.Context(), false)
@@ -43,7 +43,7 @@ func setup(t *testing.T, url string) *bench {
 	return b
 }
 
-func (b *bench) write(op cache.Op, id string, fields afterwrite.Fields) error {
+func (b *bench) write(op cache.Op, id string, fields schema.Fields) error {
 	b.t.Helper()
 	w := cache.Write{Op: op, ID: id}
 	var err error
@@ -66,10 +66,10 @@ func (b *bench) flush() {
 	b.t.Helper()
 	for p := range b.e.Partitions {
 		var batch cache.Batch
-		flushed, err := b.store.Flush(b.t.Context(), b.e, p, func(ctx context.Context) ([]afterwrite.Change, error) {
+		flushed, err := b.store.Flush(b.t.Context(), b.e, p, func(ctx context.Context) ([]schema.Change, error) {
 			var err error
 			batch, err = b.cache.Due(ctx, b.e, p, 100, 1<<20)
-			changes := make([]afterwrite.Change, len(batch.Due))
+			changes := make([]schema.Change, len(batch.Due))
 			for i, d := range batch.Due {
 				changes[i] = d.Change
 			}
@@ -82,7 +82,7 @@ func (b *bench) flush() {
 }
 
 func (b *bench) check(t testing.TB) {
-	check.All(t, check.Deployment{Entities: []*afterwrite.Entity{b.e}, Cache: b.cache, Store: b.store, Ledger: b.ledger})
+	check.All(t, check.Deployment{Entities: []*schema.Entity{b.e}, Cache: b.cache, Store: b.store, Ledger: b.ledger})
 }
 
 // complaints runs the check and returns what it says instead of failing the test.
@@ -101,7 +101,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.said = append(r.said, fmt.Sprintf(format, args...))
 }
 
-func ada(n int) afterwrite.Fields { return afterwrite.Fields{"name": "Ada", "login_count": n} }
+func ada(n int) schema.Fields { return schema.Fields{"name": "Ada", "login_count": n} }
 
 func TestAllPassesAtEveryStage(t *testing.T) {
 	t.Parallel()
@@ -112,8 +112,8 @@ func TestAllPassesAtEveryStage(t *testing.T) {
 		b.check(t) // pending
 		b.flush()
 		b.check(t) // persisted
-		require.NoError(t, b.write(cache.OpIncrement, "1", afterwrite.Fields{"login_count": 4}))
-		require.NoError(t, b.write(cache.OpPatch, "1", afterwrite.Fields{"age": 36}))
+		require.NoError(t, b.write(cache.OpIncrement, "1", schema.Fields{"login_count": 4}))
+		require.NoError(t, b.write(cache.OpPatch, "1", schema.Fields{"age": 36}))
 		require.NoError(t, b.write(cache.OpDelete, "2", nil))
 		b.flush()
 		b.check(t)
@@ -128,13 +128,13 @@ func TestAllAcceptsBothOutcomesOfALostReply(t *testing.T) {
 	require.NoError(t, b.write(cache.OpPut, "1", ada(1)))
 	for _, mode := range []testkit.Mode{testkit.LoseReply, testkit.Vanish, testkit.LoseReply} {
 		b.redis.Inject(mode, testkit.Script(t, "write"))
-		require.ErrorIs(t, b.write(cache.OpIncrement, "1", afterwrite.Fields{"login_count": 10}), afterwrite.ErrOutcomeUnknown)
-		require.NoError(t, b.write(cache.OpIncrement, "1", afterwrite.Fields{"login_count": 1}))
+		require.ErrorIs(t, b.write(cache.OpIncrement, "1", schema.Fields{"login_count": 10}), schema.ErrOutcomeUnknown)
+		require.NoError(t, b.write(cache.OpIncrement, "1", schema.Fields{"login_count": 1}))
 		b.check(t)
 	}
 	b.flush()
 	b.check(t)
-	require.NoError(t, b.write(cache.OpPatch, "1", afterwrite.Fields{"age": 1}))
+	require.NoError(t, b.write(cache.OpPatch, "1", schema.Fields{"age": 1}))
 	rows, err := b.store.Load(t.Context(), b.e, []string{"1"})
 	require.NoError(t, err)
 	position, _ := b.e.Field("login_count")

@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Ledger remembers the answers to writes. Its zero value is ready, and it is safe for
@@ -32,7 +32,7 @@ type account struct {
 
 // entry is an acknowledged write.
 type entry struct {
-	version afterwrite.Version
+	version schema.Version
 	write   cache.Write
 }
 
@@ -42,7 +42,7 @@ const maxDoubts = 12
 
 // Answer enters the answer to a write: acknowledged with a version, refused, or lost.
 // The id is the canonical one, and fields are those of the request.
-func (l *Ledger) Answer(e *afterwrite.Entity, op cache.Op, id string, fields afterwrite.Fields, v afterwrite.Version, err error) {
+func (l *Ledger) Answer(e *schema.Entity, op cache.Op, id string, fields schema.Fields, v schema.Version, err error) {
 	w := cache.Write{Op: op, ID: id}
 	var bad error
 	switch op {
@@ -60,14 +60,14 @@ func (l *Ledger) Answer(e *afterwrite.Entity, op cache.Op, id string, fields aft
 }
 
 // Enter is [Ledger.Answer] for a write whose values are canonical already.
-func (l *Ledger) Enter(e *afterwrite.Entity, w cache.Write, v afterwrite.Version, err error) {
+func (l *Ledger) Enter(e *schema.Entity, w cache.Write, v schema.Version, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := l.account(e, w.ID)
 	switch {
 	case err == nil:
 		a.acked = append(a.acked, entry{v, w})
-	case errors.Is(err, afterwrite.ErrOutcomeUnknown):
+	case errors.Is(err, schema.ErrOutcomeUnknown):
 		a.doubted = append(a.doubted, w)
 	}
 }
@@ -83,7 +83,7 @@ func (l *Ledger) Len() int {
 	return n
 }
 
-func (l *Ledger) account(e *afterwrite.Entity, id string) *account {
+func (l *Ledger) account(e *schema.Entity, id string) *account {
 	key := name{e.Name, id}
 	if l.records == nil {
 		l.records = map[name]*account{}
@@ -95,7 +95,7 @@ func (l *Ledger) account(e *afterwrite.Entity, id string) *account {
 }
 
 // of returns the ids of an entity, in order, and their accounts.
-func (l *Ledger) of(e *afterwrite.Entity) (ids []string, accounts map[string]*account) {
+func (l *Ledger) of(e *schema.Entity) (ids []string, accounts map[string]*account) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	accounts = map[string]*account{}
@@ -107,8 +107,8 @@ func (l *Ledger) of(e *afterwrite.Entity) (ids []string, accounts map[string]*ac
 	return slices.Sorted(maps.Keys(accounts)), accounts
 }
 
-func (a *account) newest() afterwrite.Version {
-	var v afterwrite.Version
+func (a *account) newest() schema.Version {
+	var v schema.Version
 	for _, w := range a.acked {
 		v = max(v, w.version)
 	}
@@ -118,7 +118,7 @@ func (a *account) newest() afterwrite.Version {
 // state is a state that a record may be in, with the set of doubted writes that it took
 // to get there.
 type state struct {
-	row   afterwrite.Row
+	row   schema.Row
 	taken uint
 }
 
@@ -126,13 +126,13 @@ func (s state) key() string { return fmt.Sprintf("%d %v %q", s.taken, s.row.Exis
 
 // outcomes are the states in which the record may have ended: the acknowledged writes
 // in the order of their versions, and each doubted one somewhere among them or nowhere.
-func (a *account) outcomes(e *afterwrite.Entity) ([]afterwrite.Row, error) {
+func (a *account) outcomes(e *schema.Entity) ([]schema.Row, error) {
 	if len(a.doubted) > maxDoubts {
 		return nil, fmt.Errorf("%d writes without a reply, at most %d can be followed", len(a.doubted), maxDoubts)
 	}
 	acked := slices.Clone(a.acked)
 	slices.SortFunc(acked, func(x, y entry) int { return cmp.Compare(x.version, y.version) })
-	states := a.guess(e, []state{{row: afterwrite.Row{ID: a.id}}})
+	states := a.guess(e, []state{{row: schema.Row{ID: a.id}}})
 	for i, w := range acked {
 		if i > 0 && w.version == acked[i-1].version {
 			return nil, fmt.Errorf("version %s was given twice", w.version)
@@ -142,7 +142,7 @@ func (a *account) outcomes(e *afterwrite.Entity) ([]afterwrite.Row, error) {
 		}
 		states = a.guess(e, states)
 	}
-	var rows []afterwrite.Row
+	var rows []schema.Row
 	for _, s := range states {
 		rows = append(rows, s.row)
 	}
@@ -150,7 +150,7 @@ func (a *account) outcomes(e *afterwrite.Entity) ([]afterwrite.Row, error) {
 }
 
 // guess adds the states to which doubted writes lead, each taken at most once.
-func (a *account) guess(e *afterwrite.Entity, states []state) []state {
+func (a *account) guess(e *schema.Entity, states []state) []state {
 	seen := map[string]bool{}
 	var all []state
 	for queue := states; len(queue) > 0; queue = queue[1:] {
@@ -174,14 +174,14 @@ func (a *account) guess(e *afterwrite.Entity, states []state) []state {
 
 // apply returns the row after a write. It reports false where the write would have been
 // refused, which leaves the row.
-func apply(e *afterwrite.Entity, row afterwrite.Row, w cache.Write) (afterwrite.Row, bool) {
+func apply(e *schema.Entity, row schema.Row, w cache.Write) (schema.Row, bool) {
 	switch {
 	case w.Op == cache.OpPut, w.Op == cache.OpCreate && !row.Exists:
-		return afterwrite.Row{ID: row.ID, Exists: true, Values: w.Values}, true
+		return schema.Row{ID: row.ID, Exists: true, Values: w.Values}, true
 	case !row.Exists || w.Op == cache.OpCreate:
 		return row, false
 	case w.Op == cache.OpDelete:
-		return afterwrite.Row{ID: row.ID}, true
+		return schema.Row{ID: row.ID}, true
 	}
 	values := slices.Clone(row.Values)
 	for i, text := range w.Values {
@@ -201,5 +201,5 @@ func apply(e *afterwrite.Entity, row afterwrite.Row, w cache.Write) (afterwrite.
 		}
 		values[d.Field] = strconv.FormatInt(sum, 10)
 	}
-	return afterwrite.Row{ID: row.ID, Exists: true, Values: values}, true
+	return schema.Row{ID: row.ID, Exists: true, Values: values}, true
 }

@@ -1,4 +1,4 @@
-package afterwrite_test
+package schema_test
 
 import (
 	"testing"
@@ -7,14 +7,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestAdaptiveTTL(t *testing.T) {
-	e := afterwrite.Entity{
+	e := schema.Entity{
 		Name:   "product",
-		Fields: []afterwrite.Field{{Name: "name", Type: afterwrite.String}, {Name: "updated_at", Type: afterwrite.Time}},
-		Cache: afterwrite.CachePolicy{ChangedBy: "updated_at", Adaptive: []afterwrite.AgedTTL{
+		Fields: []schema.Field{{Name: "name", Type: schema.String}, {Name: "updated_at", Type: schema.Time}},
+		Cache: schema.CachePolicy{ChangedBy: "updated_at", Adaptive: []schema.AgedTTL{
 			{OlderThan: 24 * time.Hour, TTL: time.Hour}, {OlderThan: 6 * time.Hour, TTL: 30 * time.Minute}, {TTL: 5 * time.Minute},
 		}},
 	}
@@ -27,6 +27,6 @@ func TestAdaptiveTTL(t *testing.T) {
 		`"2027-01-01T00:00:00Z"`: 5 * time.Minute,
 		"null":                   5 * time.Minute,
 	} {
-		assert.Equal(t, want, e.TTL(afterwrite.Values{`"x"`, changed}, now), changed)
+		assert.Equal(t, want, e.TTL(schema.Values{`"x"`, changed}, now), changed)
 	}
 }

@@ -1,4 +1,4 @@
-package afterwrite
+package schema
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package afterwrite_test
+package schema_test
 
 import (
 	"encoding/json"
@@ -8,15 +8,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // FuzzCanonical holds, for any bytes and every type: what is taken is valid JSON
 // without NUL, is its own canonical form, and comes back from a database unchanged.
 func FuzzCanonical(f *testing.F) {
-	var fields []*afterwrite.Field
-	for _, typ := range afterwrite.FieldTypes {
-		fields = append(fields, initialised(f, afterwrite.Field{Type: typ}))
+	var fields []*schema.Field
+	for _, typ := range schema.FieldTypes {
+		fields = append(fields, initialised(f, schema.Field{Type: typ}))
 	}
 	for _, s := range []string{
 		`null`, `"a"`, `"\u0000"`, `"\ud800"`, `-0`, `1e3`, `9223372036854775808`, `"-00.10"`, `true`, `{"a":1,"a":2}`,
@@ -51,9 +51,9 @@ func FuzzCanonical(f *testing.F) {
 // FuzzCanonicalID holds, for any string: an id that is taken is its own canonical
 // id, falls into a partition, and has a JSON text that reads back as it.
 func FuzzCanonicalID(f *testing.F) {
-	var entities []*afterwrite.Entity
-	for _, typ := range []afterwrite.FieldType{afterwrite.String, afterwrite.Int, afterwrite.UUID} {
-		entities = append(entities, entityWithID(f, afterwrite.ID{Type: typ}))
+	var entities []*schema.Entity
+	for _, typ := range []schema.FieldType{schema.String, schema.Int, schema.UUID} {
+		entities = append(entities, entityWithID(f, schema.ID{Type: typ}))
 	}
 	for _, s := range []string{"", "1", "007", "-0", "+1", "日本", "a\x00", "a\xff", "/:{}*?[]% \n", "018F4E7A-3B5C-7D2E-9F10-1A2B3C4D5E6F"} {
 		f.Add(s)
@@ -62,7 +62,7 @@ func FuzzCanonicalID(f *testing.F) {
 		for _, e := range entities {
 			id, err := e.CanonicalID(in)
 			if err != nil {
-				require.ErrorIs(t, err, afterwrite.ErrInvalid)
+				require.ErrorIs(t, err, schema.ErrInvalid)
 				continue
 			}
 			again, err := e.CanonicalID(id)

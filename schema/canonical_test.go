@@ -1,4 +1,4 @@
-package afterwrite_test
+package schema_test
 
 import (
 	"encoding/json"
@@ -10,14 +10,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // initialised returns f as an entity keeps it, its defaults filled and its bounds read.
-func initialised(t testing.TB, f afterwrite.Field) *afterwrite.Field {
+func initialised(t testing.TB, f schema.Field) *schema.Field {
 	t.Helper()
 	f.Name = "f"
-	e := &afterwrite.Entity{Name: "thing", Fields: []afterwrite.Field{f}}
+	e := &schema.Entity{Name: "thing", Fields: []schema.Field{f}}
 	require.NoError(t, e.Init())
 	return &e.Fields[0]
 }
@@ -38,7 +38,7 @@ type refused struct {
 	reason string
 }
 
-func checkType(t *testing.T, f afterwrite.Field, good []accepted, bad []refused) {
+func checkType(t *testing.T, f schema.Field, good []accepted, bad []refused) {
 	t.Helper()
 	field := initialised(t, f)
 	good = append(good, accepted{nil, "null", nil}, accepted{raw("null"), "null", nil}, accepted{raw(" null\n"), "null", nil})
@@ -65,8 +65,8 @@ func checkType(t *testing.T, f afterwrite.Field, good []accepted, bad []refused)
 }
 
 func TestCanonicalText(t *testing.T) {
-	for _, typ := range []afterwrite.FieldType{afterwrite.String, afterwrite.Text} {
-		checkType(t, afterwrite.Field{Type: typ, MaxLength: 12}, []accepted{
+	for _, typ := range []schema.FieldType{schema.String, schema.Text} {
+		checkType(t, schema.Field{Type: typ, MaxLength: 12}, []accepted{
 			{raw(`""`), `""`, ""},
 			{raw(`"John"`), `"John"`, "John"},
 			{raw("\t\"x\" \r\n"), `"x"`, "x"},
@@ -99,7 +99,7 @@ func TestCanonicalText(t *testing.T) {
 }
 
 func TestCanonicalInt(t *testing.T) {
-	checkType(t, afterwrite.Field{Type: afterwrite.Int}, []accepted{
+	checkType(t, schema.Field{Type: schema.Int}, []accepted{
 		{raw("0"), "0", int64(0)}, {raw("-0"), "0", int64(0)}, {raw("25"), "25", int64(25)}, {raw(" -25 "), "-25", int64(-25)},
 		{raw("9223372036854775807"), "9223372036854775807", int64(math.MaxInt64)},
 		{raw("-9223372036854775808"), "-9223372036854775808", int64(math.MinInt64)},
@@ -119,13 +119,13 @@ func TestCanonicalInt(t *testing.T) {
 		{raw(`"7"`), "whole number"}, {raw("true"), "whole number"}, {raw("[1]"), "whole number"}, {raw("{}"), "whole number"},
 		{"7", "whole number"}, {7.0, "whole number"}, {true, "whole number"}, {json.Number(""), "whole number"}, {json.Number("1.0"), "whole number"},
 	})
-	checkType(t, afterwrite.Field{Type: afterwrite.Int, Min: "0", Max: "150"}, []accepted{
+	checkType(t, schema.Field{Type: schema.Int, Min: "0", Max: "150"}, []accepted{
 		{0, "0", int64(0)}, {150, "150", int64(150)},
 	}, []refused{{-1, "too small: -1, at least 0"}, {raw("151"), "too large: 151, at most 150"}})
 }
 
 func TestCanonicalFloat(t *testing.T) {
-	checkType(t, afterwrite.Field{Type: afterwrite.Float}, []accepted{
+	checkType(t, schema.Field{Type: schema.Float}, []accepted{
 		{raw("0"), "0", 0.0}, {raw("-0"), "0", 0.0}, {raw("-0.0"), "0", 0.0}, {raw("0e9"), "0", 0.0}, {math.Copysign(0, -1), "0", 0.0},
 		{raw("1.0"), "1", 1.0}, {raw("1e3"), "1000", 1000.0}, {raw("1E+2"), "100", 100.0}, {raw("1.50"), "1.5", 1.5},
 		{raw("0.1"), "0.1", 0.1}, {raw("0.1000000000000000055511151231257827"), "0.1", 0.1},
@@ -139,13 +139,13 @@ func TestCanonicalFloat(t *testing.T) {
 		{raw("0x1p-2"), "a number"}, {raw("1_0"), "a number"}, {raw(".5"), "a number"}, {raw("5."), "a number"}, {raw("01"), "a number"}, {raw("1e"), "a number"},
 		{raw("[1]"), "a number"}, {"1", "a number"}, {json.Number(""), "a number"}, {json.Number("x"), "a number"},
 	})
-	checkType(t, afterwrite.Field{Type: afterwrite.Float, Min: "-1.5", Max: "0.1"}, []accepted{
+	checkType(t, schema.Field{Type: schema.Float, Min: "-1.5", Max: "0.1"}, []accepted{
 		{-1.5, "-1.5", -1.5}, {raw("0.1"), "0.1", 0.1},
 	}, []refused{{raw("-1.51"), "too small"}, {raw("0.11"), "too large"}})
 }
 
 func TestCanonicalDecimal(t *testing.T) {
-	checkType(t, afterwrite.Field{Type: afterwrite.Decimal, Precision: 6, Scale: 2}, []accepted{
+	checkType(t, schema.Field{Type: schema.Decimal, Precision: 6, Scale: 2}, []accepted{
 		{raw(`"12.5"`), `"12.50"`, "12.50"}, {"12", `"12.00"`, "12.00"}, {"0", `"0.00"`, "0.00"},
 		{"-0.00", `"0.00"`, "0.00"}, {"-0", `"0.00"`, "0.00"}, {"-0.01", `"-0.01"`, "-0.01"},
 		{"007.5", `"7.50"`, "7.50"}, {"0009999.99", `"9999.99"`, "9999.99"}, {"-9999.99", `"-9999.99"`, "-9999.99"},
@@ -158,19 +158,19 @@ func TestCanonicalDecimal(t *testing.T) {
 		{raw("12.5"), "string of digits"}, {raw("12"), "string of digits"}, {raw("true"), "string of digits"}, {raw("{}"), "string of digits"},
 		{12.5, "string of digits"}, {12, "string of digits"}, {json.Number("12.5"), "string of digits"},
 	})
-	checkType(t, afterwrite.Field{Type: afterwrite.Decimal, Min: "0", Max: "99999999999999999999.99"}, []accepted{
+	checkType(t, schema.Field{Type: schema.Decimal, Min: "0", Max: "99999999999999999999.99"}, []accepted{
 		{"99999999999999999999.99", `"99999999999999999999.99"`, "99999999999999999999.99"}, // beyond any machine word
 	}, []refused{{"100000000000000000000", "too large"}, {"-0.01", "too small"}})
-	checkType(t, afterwrite.Field{Type: afterwrite.Decimal, Precision: 3, Scale: 3}, []accepted{
+	checkType(t, schema.Field{Type: schema.Decimal, Precision: 3, Scale: 3}, []accepted{
 		{"0.125", `"0.125"`, "0.125"}, {"000.1", `"0.100"`, "0.100"},
 	}, []refused{{"1", "1 digits before the point, at most 0"}})
-	checkType(t, afterwrite.Field{Type: afterwrite.Decimal, Precision: 30}, []accepted{
+	checkType(t, schema.Field{Type: schema.Decimal, Precision: 30}, []accepted{
 		{"123456789012345678901234567890", `"123456789012345678901234567890"`, "123456789012345678901234567890"}, {"-0", `"0"`, "0"},
 	}, []refused{{"1.0", "1 digits after the point, at most 0"}})
 }
 
 func TestCanonicalBool(t *testing.T) {
-	checkType(t, afterwrite.Field{Type: afterwrite.Bool}, []accepted{
+	checkType(t, schema.Field{Type: schema.Bool}, []accepted{
 		{raw("true"), "true", true}, {raw(" false "), "false", false}, {true, "true", true}, {false, "false", false},
 	}, []refused{
 		{raw("True"), "true or false"}, {raw(`"true"`), "true or false"}, {raw("1"), "true or false"}, {raw("0"), "true or false"},
@@ -184,7 +184,7 @@ func TestCanonicalTime(t *testing.T) {
 		require.NoError(t, err)
 		return v.UTC()
 	}
-	checkType(t, afterwrite.Field{Type: afterwrite.Time}, []accepted{
+	checkType(t, schema.Field{Type: schema.Time}, []accepted{
 		{raw(`"2026-01-31T12:00:00Z"`), `"2026-01-31T12:00:00Z"`, at("2026-01-31T12:00:00Z")},
 		{"2026-01-31T12:00:00+05:30", `"2026-01-31T06:30:00Z"`, at("2026-01-31T06:30:00Z")},
 		{"2026-01-01T00:30:00+01:00", `"2025-12-31T23:30:00Z"`, at("2025-12-31T23:30:00Z")},
@@ -213,7 +213,7 @@ func TestCanonicalTime(t *testing.T) {
 
 func TestCanonicalJSON(t *testing.T) {
 	same := func(s string) accepted { return accepted{raw(s), s, s} }
-	checkType(t, afterwrite.Field{Type: afterwrite.JSON}, []accepted{
+	checkType(t, schema.Field{Type: schema.JSON}, []accepted{
 		same(`{"b":1,  "a" : [ ] }`), // spaces and order stay
 		same(`{"n":123456789012345678901234567890.123456789e-400}`),
 		same(`[1.0,1.00,-0,1E2]`), same(`"\u0041\/"`), same(`""`), same(`0`), same(`true`), same(`[null]`), same("{\n}"),
@@ -227,7 +227,7 @@ func TestCanonicalJSON(t *testing.T) {
 			A []string `json:"a"`
 			B []byte   `json:"b,omitempty"`
 		}{}, `{"a":null}`, `{"a":null}`},
-		same(strings.Repeat("[", afterwrite.MaxJSONDepth) + strings.Repeat("]", afterwrite.MaxJSONDepth)),
+		same(strings.Repeat("[", schema.MaxJSONDepth) + strings.Repeat("]", schema.MaxJSONDepth)),
 	}, []refused{
 		{raw(`{"a":1,"a":2}`), "duplicate"}, {raw(`{"a":1,"\u0061":2}`), "duplicate"}, {raw(`[{"x":{"a":1,"a":1}}]`), "duplicate"},
 		{raw(`{"a":"\u0000"}`), "NUL"}, {raw(`{"\u0000":1}`), "NUL"}, {raw(`"\u0000"`), "NUL"}, {raw("\"\x00\""), "not valid JSON"}, {map[string]any{"a": "\x00"}, "NUL"},
@@ -235,15 +235,15 @@ func TestCanonicalJSON(t *testing.T) {
 		{raw(`{`), "not valid JSON"}, {raw(`{"a"}`), "not valid JSON"}, {raw(`[1,]`), "not valid JSON"}, {raw(`{} {}`), "more than one"}, {raw(`1 2`), "more than one"}, {raw(`{}x`), "not valid JSON"},
 		{raw(`'a'`), "not valid JSON"}, {raw(`NaN`), "not valid JSON"}, {raw(`01`), "more than one"}, {raw(`// a`), "not valid JSON"}, {raw("\u00a01"), "not valid JSON"},
 		{math.NaN(), "cannot be marshalled"}, {make(chan int), "cannot be marshalled"}, {func() {}, "cannot be marshalled"},
-		{raw(strings.Repeat("[", afterwrite.MaxJSONDepth+1) + strings.Repeat("]", afterwrite.MaxJSONDepth+1)), "deeper than 512"},
+		{raw(strings.Repeat("[", schema.MaxJSONDepth+1) + strings.Repeat("]", schema.MaxJSONDepth+1)), "deeper than 512"},
 		{raw(strings.Repeat("[", 1_000_000)), "deeper than 512"},
 		{raw(strings.Repeat(`{"a":`, 1_000_000)), "deeper than 512"},
 	})
-	checkType(t, afterwrite.Field{Type: afterwrite.JSON, MaxLength: 6}, []accepted{same(`"日本日本"`)}, []refused{{raw(`"日本日本日"`), "7 characters, at most 6"}})
+	checkType(t, schema.Field{Type: schema.JSON, MaxLength: 6}, []accepted{same(`"日本日本"`)}, []refused{{raw(`"日本日本日"`), "7 characters, at most 6"}})
 }
 
 func TestCanonicalBytes(t *testing.T) {
-	checkType(t, afterwrite.Field{Type: afterwrite.Bytes, MaxLength: 4}, []accepted{
+	checkType(t, schema.Field{Type: schema.Bytes, MaxLength: 4}, []accepted{
 		{raw(`""`), `""`, []byte{}}, {[]byte{}, `""`, []byte{}}, {[]byte(nil), `""`, []byte{}},
 		{[]byte{0, 1, 255}, `"AAH/"`, []byte{0, 1, 255}}, {raw(`"AAH\/"`), `"AAH/"`, []byte{0, 1, 255}},
 		{"AA==", `"AA=="`, []byte{0}}, {"AAA=", `"AAA="`, []byte{0, 0}}, {[]byte("abcd"), `"YWJjZA=="`, []byte("abcd")},
@@ -256,7 +256,7 @@ func TestCanonicalBytes(t *testing.T) {
 
 func TestCanonicalUUID(t *testing.T) {
 	const u = "018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"
-	checkType(t, afterwrite.Field{Type: afterwrite.UUID}, []accepted{
+	checkType(t, schema.Field{Type: schema.UUID}, []accepted{
 		{raw(`"` + u + `"`), `"` + u + `"`, u}, {strings.ToUpper(u), `"` + u + `"`, u}, {uuid.MustParse(u), `"` + u + `"`, u},
 		{"00000000-0000-0000-0000-000000000000", `"00000000-0000-0000-0000-000000000000"`, "00000000-0000-0000-0000-000000000000"},
 	}, []refused{
@@ -268,16 +268,16 @@ func TestCanonicalUUID(t *testing.T) {
 // A row that another program wrote may break the field's limits; it is read as it is.
 func TestEncodeKnowsNoLimits(t *testing.T) {
 	for _, c := range []struct {
-		field afterwrite.Field
+		field schema.Field
 		in    any
 		want  string
 	}{
-		{afterwrite.Field{Type: afterwrite.String, MaxLength: 1}, "long", `"long"`},
-		{afterwrite.Field{Type: afterwrite.Int, Max: "1"}, 9, "9"},
-		{afterwrite.Field{Type: afterwrite.Float, Min: "1"}, 0.5, "0.5"},
-		{afterwrite.Field{Type: afterwrite.Decimal, Precision: 3, Scale: 1}, "123456.789", `"123456.789"`},
-		{afterwrite.Field{Type: afterwrite.Bytes, MaxLength: 1}, []byte("abc"), `"YWJj"`},
-		{afterwrite.Field{Type: afterwrite.JSON, MaxLength: 1}, raw("[1, 2]"), "[1, 2]"},
+		{schema.Field{Type: schema.String, MaxLength: 1}, "long", `"long"`},
+		{schema.Field{Type: schema.Int, Max: "1"}, 9, "9"},
+		{schema.Field{Type: schema.Float, Min: "1"}, 0.5, "0.5"},
+		{schema.Field{Type: schema.Decimal, Precision: 3, Scale: 1}, "123456.789", `"123456.789"`},
+		{schema.Field{Type: schema.Bytes, MaxLength: 1}, []byte("abc"), `"YWJj"`},
+		{schema.Field{Type: schema.JSON, MaxLength: 1}, raw("[1, 2]"), "[1, 2]"},
 	} {
 		f := initialised(t, c.field)
 		_, err := f.Canonical(c.in)
@@ -289,8 +289,8 @@ func TestEncodeKnowsNoLimits(t *testing.T) {
 }
 
 func TestDecodeOfAbsence(t *testing.T) {
-	for _, typ := range afterwrite.FieldTypes {
-		f := initialised(t, afterwrite.Field{Type: typ})
+	for _, typ := range schema.FieldTypes {
+		f := initialised(t, schema.Field{Type: typ})
 		for _, text := range []string{"", "null"} {
 			v, err := f.Decode(text)
 			require.NoError(t, err)
@@ -300,17 +300,17 @@ func TestDecodeOfAbsence(t *testing.T) {
 }
 
 func TestDecodeRefusesWhatIsNotCanonical(t *testing.T) {
-	for typ, text := range map[afterwrite.FieldType]string{
-		afterwrite.Int: "x", afterwrite.Float: "x", afterwrite.Bool: "x", afterwrite.Time: `"x"`, afterwrite.Bytes: `"x"`, afterwrite.String: `"\x"`,
+	for typ, text := range map[schema.FieldType]string{
+		schema.Int: "x", schema.Float: "x", schema.Bool: "x", schema.Time: `"x"`, schema.Bytes: `"x"`, schema.String: `"\x"`,
 	} {
-		_, err := initialised(t, afterwrite.Field{Type: typ}).Decode(text)
+		_, err := initialised(t, schema.Field{Type: typ}).Decode(text)
 		require.Error(t, err, typ)
 	}
 }
 
-func entityWithID(t testing.TB, id afterwrite.ID) *afterwrite.Entity {
+func entityWithID(t testing.TB, id schema.ID) *schema.Entity {
 	t.Helper()
-	e := &afterwrite.Entity{Name: "thing", ID: id, Fields: []afterwrite.Field{{Name: "f", Type: afterwrite.Int}}}
+	e := &schema.Entity{Name: "thing", ID: id, Fields: []schema.Field{{Name: "f", Type: schema.Int}}}
 	require.NoError(t, e.Init())
 	return e
 }
@@ -318,30 +318,30 @@ func entityWithID(t testing.TB, id afterwrite.ID) *afterwrite.Entity {
 func TestCanonicalID(t *testing.T) {
 	const u = "018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"
 	for _, c := range []struct {
-		id             afterwrite.ID
+		id             schema.ID
 		in, want, text string
 		reason         string
 	}{
-		{afterwrite.ID{}, "1", "1", `"1"`, ""},
-		{afterwrite.ID{}, "/ : { } * ? [ ] % \n é 日本", "/ : { } * ? [ ] % \n é 日本", `"/ : { } * ? [ ] % \n é 日本"`, ""},
-		{afterwrite.ID{}, ".", ".", `"."`, ""}, {afterwrite.ID{}, "..", "..", `".."`, ""}, {afterwrite.ID{}, " A ", " A ", `" A "`, ""},
-		{afterwrite.ID{Max: 6}, "日本", "日本", `"日本"`, ""},
-		{afterwrite.ID{Max: 6}, "日本a", "", "", "7 bytes, at most 6"},
-		{afterwrite.ID{}, "", "", "", "is empty"},
-		{afterwrite.ID{}, "a\xff", "", "", "UTF-8"}, {afterwrite.ID{}, "a\x00", "", "", "NUL"},
-		{afterwrite.ID{Type: afterwrite.Int}, "007", "7", "7", ""}, {afterwrite.ID{Type: afterwrite.Int}, "-0", "0", "0", ""},
-		{afterwrite.ID{Type: afterwrite.Int}, "-9223372036854775808", "-9223372036854775808", "-9223372036854775808", ""},
-		{afterwrite.ID{Type: afterwrite.Int}, "9223372036854775808", "", "", "beyond 64 bits"},
-		{afterwrite.ID{Type: afterwrite.Int}, "", "", "", "whole number"}, {afterwrite.ID{Type: afterwrite.Int}, "+7", "", "", "whole number"},
-		{afterwrite.ID{Type: afterwrite.Int}, "7.0", "", "", "whole number"}, {afterwrite.ID{Type: afterwrite.Int}, " 7", "", "", "whole number"},
-		{afterwrite.ID{Type: afterwrite.Int}, "7e0", "", "", "whole number"}, {afterwrite.ID{Type: afterwrite.Int}, "٧", "", "", "whole number"},
-		{afterwrite.ID{Type: afterwrite.UUID}, strings.ToUpper(u), u, `"` + u + `"`, ""},
-		{afterwrite.ID{Type: afterwrite.UUID}, "{" + u + "}", "", "", "UUID"}, {afterwrite.ID{Type: afterwrite.UUID}, "", "", "", "UUID"},
+		{schema.ID{}, "1", "1", `"1"`, ""},
+		{schema.ID{}, "/ : { } * ? [ ] % \n é 日本", "/ : { } * ? [ ] % \n é 日本", `"/ : { } * ? [ ] % \n é 日本"`, ""},
+		{schema.ID{}, ".", ".", `"."`, ""}, {schema.ID{}, "..", "..", `".."`, ""}, {schema.ID{}, " A ", " A ", `" A "`, ""},
+		{schema.ID{Max: 6}, "日本", "日本", `"日本"`, ""},
+		{schema.ID{Max: 6}, "日本a", "", "", "7 bytes, at most 6"},
+		{schema.ID{}, "", "", "", "is empty"},
+		{schema.ID{}, "a\xff", "", "", "UTF-8"}, {schema.ID{}, "a\x00", "", "", "NUL"},
+		{schema.ID{Type: schema.Int}, "007", "7", "7", ""}, {schema.ID{Type: schema.Int}, "-0", "0", "0", ""},
+		{schema.ID{Type: schema.Int}, "-9223372036854775808", "-9223372036854775808", "-9223372036854775808", ""},
+		{schema.ID{Type: schema.Int}, "9223372036854775808", "", "", "beyond 64 bits"},
+		{schema.ID{Type: schema.Int}, "", "", "", "whole number"}, {schema.ID{Type: schema.Int}, "+7", "", "", "whole number"},
+		{schema.ID{Type: schema.Int}, "7.0", "", "", "whole number"}, {schema.ID{Type: schema.Int}, " 7", "", "", "whole number"},
+		{schema.ID{Type: schema.Int}, "7e0", "", "", "whole number"}, {schema.ID{Type: schema.Int}, "٧", "", "", "whole number"},
+		{schema.ID{Type: schema.UUID}, strings.ToUpper(u), u, `"` + u + `"`, ""},
+		{schema.ID{Type: schema.UUID}, "{" + u + "}", "", "", "UUID"}, {schema.ID{Type: schema.UUID}, "", "", "", "UUID"},
 	} {
 		e := entityWithID(t, c.id)
 		got, err := e.CanonicalID(c.in)
 		if c.reason != "" {
-			require.ErrorIs(t, err, afterwrite.ErrInvalid, "%q", c.in)
+			require.ErrorIs(t, err, schema.ErrInvalid, "%q", c.in)
 			require.ErrorContains(t, err, "id ")
 			require.ErrorContains(t, err, c.reason)
 			continue

@@ -1,4 +1,4 @@
-package afterwrite_test
+package schema_test
 
 import (
 	"encoding/json"
@@ -6,18 +6,18 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
-func user() *afterwrite.Entity {
-	e := &afterwrite.Entity{
+func user() *schema.Entity {
+	e := &schema.Entity{
 		Name:  "user",
 		Table: "users",
-		Fields: []afterwrite.Field{
-			{Name: "name", Type: afterwrite.String, MaxLength: 200, Required: true},
-			{Name: "age", Type: afterwrite.Int, Min: "0", Max: "150"},
-			{Name: "login_count", Type: afterwrite.Int, Default: "0"},
-			{Name: "profile", Type: afterwrite.JSON},
+		Fields: []schema.Field{
+			{Name: "name", Type: schema.String, MaxLength: 200, Required: true},
+			{Name: "age", Type: schema.Int, Min: "0", Max: "150"},
+			{Name: "login_count", Type: schema.Int, Default: "0"},
+			{Name: "profile", Type: schema.JSON},
 		},
 	}
 	if err := e.Init(); err != nil {
@@ -29,15 +29,15 @@ func user() *afterwrite.Entity {
 // A whole record has every field: what is absent is the default, else null.
 func ExampleEntity_Whole() {
 	e := user()
-	values, err := e.Whole(afterwrite.Fields{"name": "John", "age": json.RawMessage("25")})
+	values, err := e.Whole(schema.Fields{"name": "John", "age": json.RawMessage("25")})
 	fmt.Println(string(e.AppendRecord(nil, "1", values)), err)
 	// Output: {"id":"1","name":"John","age":25,"login_count":0,"profile":null} <nil>
 }
 
 // The error names every field at fault.
 func ExampleInvalidError() {
-	_, err := user().Whole(afterwrite.Fields{"age": 200, "nmae": "John"})
-	var invalid *afterwrite.InvalidError
+	_, err := user().Whole(schema.Fields{"age": 200, "nmae": "John"})
+	var invalid *schema.InvalidError
 	if errors.As(err, &invalid) {
 		for _, f := range invalid.Fields {
 			fmt.Printf("%s %s\n", f.Field, f.Reason)
@@ -52,15 +52,15 @@ func ExampleInvalidError() {
 // Every value has one canonical text, whichever way it was spelt.
 func ExampleField_Canonical() {
 	for _, c := range []struct {
-		field afterwrite.Field
+		field schema.Field
 		value string
 	}{
-		{afterwrite.Field{Type: afterwrite.String}, `"caf\u00e9"`},
-		{afterwrite.Field{Type: afterwrite.Int}, `9223372036854775807`},
-		{afterwrite.Field{Type: afterwrite.Decimal, Precision: 10, Scale: 2}, `"007.5"`},
-		{afterwrite.Field{Type: afterwrite.Time}, `"2026-01-31T12:00:00+01:00"`},
-		{afterwrite.Field{Type: afterwrite.JSON}, `{"b": 1.00, "a": []}`},
-		{afterwrite.Field{Type: afterwrite.Int}, `1.0`},
+		{schema.Field{Type: schema.String}, `"caf\u00e9"`},
+		{schema.Field{Type: schema.Int}, `9223372036854775807`},
+		{schema.Field{Type: schema.Decimal, Precision: 10, Scale: 2}, `"007.5"`},
+		{schema.Field{Type: schema.Time}, `"2026-01-31T12:00:00+01:00"`},
+		{schema.Field{Type: schema.JSON}, `{"b": 1.00, "a": []}`},
+		{schema.Field{Type: schema.Int}, `1.0`},
 	} {
 		fmt.Println(c.field.Canonical(json.RawMessage(c.value)))
 	}
@@ -75,10 +75,10 @@ func ExampleField_Canonical() {
 
 // An id that is a number has one form, however it is spelt in a path.
 func ExampleEntity_CanonicalID() {
-	e := &afterwrite.Entity{
+	e := &schema.Entity{
 		Name:   "order",
-		ID:     afterwrite.ID{Type: afterwrite.Int},
-		Fields: []afterwrite.Field{{Name: "total", Type: afterwrite.Decimal}},
+		ID:     schema.ID{Type: schema.Int},
+		Fields: []schema.Field{{Name: "total", Type: schema.Decimal}},
 	}
 	if err := e.Init(); err != nil {
 		panic(err)
@@ -92,10 +92,10 @@ func ExampleEntity_CanonicalID() {
 
 // A policy can be previewed before it is trusted.
 func ExampleRetryPolicy_Range() {
-	p := afterwrite.DefaultRetryPolicy()
-	p.MaxAttempts, p.Cap, p.Jitter = 6, 10*time.Second, afterwrite.JitterEqual
+	p := schema.DefaultRetryPolicy()
+	p.MaxAttempts, p.Cap, p.Jitter = 6, 10*time.Second, schema.JitterEqual
 	for attempt := 1; attempt < p.MaxAttempts; attempt++ {
-		low, high := p.Range(afterwrite.KindUnique, attempt)
+		low, high := p.Range(schema.KindUnique, attempt)
 		fmt.Printf("after attempt %d: %s to %s\n", attempt, low, high)
 	}
 	// Output:

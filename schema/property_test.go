@@ -1,4 +1,4 @@
-package afterwrite_test
+package schema_test
 
 import (
 	"encoding/json"
@@ -12,29 +12,29 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // goValue draws a Go value that a field of the type takes.
-func goValue(typ afterwrite.FieldType) *rapid.Generator[any] {
+func goValue(typ schema.FieldType) *rapid.Generator[any] {
 	text := rapid.String().Filter(func(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") })
 	switch typ {
-	case afterwrite.Int:
+	case schema.Int:
 		return rapid.Int64().AsAny()
-	case afterwrite.Float:
+	case schema.Float:
 		return rapid.Float64().Filter(func(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }).AsAny()
-	case afterwrite.Decimal:
+	case schema.Decimal:
 		return rapid.StringMatching(`-?[0-9]{1,36}(\.[0-9]{1,2})?`).AsAny()
-	case afterwrite.Bool:
+	case schema.Bool:
 		return rapid.Bool().AsAny()
-	case afterwrite.Time:
+	case schema.Time:
 		micros := rapid.Int64Range(time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro(), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).UnixMicro())
 		return rapid.Map(micros, func(n int64) any { return time.UnixMicro(n) })
-	case afterwrite.Bytes:
+	case schema.Bytes:
 		return rapid.SliceOf(rapid.Byte()).AsAny()
-	case afterwrite.UUID:
+	case schema.UUID:
 		return rapid.Map(rapid.SliceOfN(rapid.Byte(), 16, 16), func(b []byte) any { return uuid.UUID(b) })
-	case afterwrite.JSON:
+	case schema.JSON:
 		return rapid.Map(rapid.MapOf(text, rapid.SliceOf(text)), func(m map[string][]string) any { return m })
 	default:
 		return text.AsAny()
@@ -42,16 +42,16 @@ func goValue(typ afterwrite.FieldType) *rapid.Generator[any] {
 }
 
 // asRead is a decoded value as a database driver returns it.
-func asRead(f *afterwrite.Field, v any) any {
-	if s, ok := v.(string); ok && f.Type == afterwrite.JSON {
+func asRead(f *schema.Field, v any) any {
+	if s, ok := v.(string); ok && f.Type == schema.JSON {
 		return json.RawMessage(s)
 	}
 	return v
 }
 
 func TestCanonicalFormIsOneForm(t *testing.T) {
-	for _, typ := range afterwrite.FieldTypes {
-		f := initialised(t, afterwrite.Field{Type: typ})
+	for _, typ := range schema.FieldTypes {
+		f := initialised(t, schema.Field{Type: typ})
 		t.Run(string(typ), rapid.MakeCheck(func(t *rapid.T) {
 			v := goValue(typ).Draw(t, "value")
 			text, err := f.Canonical(v)
@@ -73,7 +73,7 @@ func TestCanonicalFormIsOneForm(t *testing.T) {
 
 func TestCanonicalKeepsTheValue(t *testing.T) {
 	t.Run("int", rapid.MakeCheck(func(t *rapid.T) {
-		f := afterwrite.Field{Type: afterwrite.Int}
+		f := schema.Field{Type: schema.Int}
 		n := rapid.Int64().Draw(t, "n")
 		text, err := f.Canonical(n)
 		require.NoError(t, err)
@@ -82,8 +82,8 @@ func TestCanonicalKeepsTheValue(t *testing.T) {
 		require.Equal(t, n, got)
 	}))
 	t.Run("float", rapid.MakeCheck(func(t *rapid.T) {
-		f := afterwrite.Field{Type: afterwrite.Float}
-		n := goValue(afterwrite.Float).Draw(t, "n").(float64)
+		f := schema.Field{Type: schema.Float}
+		n := goValue(schema.Float).Draw(t, "n").(float64)
 		text, err := f.Canonical(n)
 		require.NoError(t, err)
 		got, err := f.Decode(text)
@@ -91,8 +91,8 @@ func TestCanonicalKeepsTheValue(t *testing.T) {
 		require.Equal(t, math.Float64bits(n+0), math.Float64bits(got.(float64)), "every bit but the sign of zero")
 	}))
 	t.Run("string", rapid.MakeCheck(func(t *rapid.T) {
-		f := afterwrite.Field{Type: afterwrite.String}
-		s := goValue(afterwrite.String).Draw(t, "s").(string)
+		f := schema.Field{Type: schema.String}
+		s := goValue(schema.String).Draw(t, "s").(string)
 		text, err := f.Canonical(s)
 		require.NoError(t, err)
 		escaped, err := json.Marshal(s) // another spelling of the same string
@@ -109,7 +109,7 @@ func TestCanonicalKeepsTheValue(t *testing.T) {
 func TestRecordRoundTrip(t *testing.T) {
 	e := account(t)
 	rapid.Check(t, func(t *rapid.T) {
-		fields := afterwrite.Fields{"name": "x"}
+		fields := schema.Fields{"name": "x"}
 		for i := range e.Fields {
 			f := &e.Fields[i]
 			if f.Name != "name" && f.Name != "logins" && rapid.Bool().Draw(t, "given") {
