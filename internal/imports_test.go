@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const module = "github.com/afterwrite/afterwrite/schema"
+const module = "github.com/afterwrite/afterwrite"
 
 // imports are the direct imports of each package of the module, those of its tests
 // left out: a test may join what the product keeps apart.
@@ -47,6 +47,8 @@ var rules = []rule{
 		from: []string{"producer"}, to: []string{"store"}},
 	{why: "what operators do stands on the walks of writes, reads and flushes, never below them",
 		from: []string{"cache", "store", "producer", "worker", "internal/queue"}, to: []string{"internal/mend", "internal/admin", "dashboard"}},
+	{why: "process wires what the other packages are; only cmd and the front door run one",
+		from: []string{"*"}, except: []string{"internal/process", "cmd", "."}, to: []string{"internal/process"}},
 	{why: "cmd joins the packages; none of them knows of it",
 		from: []string{"*"}, except: []string{"cmd"}, to: []string{"cmd"}},
 	{why: "asynq is known to internal/queue, the worker's handlers and the dashboard's inspector alone; internal/bench measures a task per write beside us",

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/process"
 )
 
 // Exit codes.
@@ -97,7 +98,7 @@ func (a *app) exitCode(err error) int {
 		fmt.Fprintf(a.err, "afterwrite: %s\nRun the command with --help for its usage.\n",
 			strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
 		return exitUsage
-	case errors.Is(err, config.ErrInvalid), errors.Is(err, errConfig):
+	case errors.Is(err, config.ErrInvalid), errors.Is(err, process.ErrConfig):
 		fmt.Fprintln(a.err, err)
 		return exitUsage
 	}

@@ -58,8 +58,8 @@ func (a *app) cacheStats(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	h, err := p.cache.Check(ctx)
+	defer p.Close()
+	h, err := p.Cache.Check(ctx)
 	if err != nil && !cache.Unsafe(err) {
 		return err
 	}
@@ -74,7 +74,7 @@ func (a *app) cacheStats(ctx context.Context) error {
 	if rate, ok := h.HitRate(); ok {
 		f.HitRate = &rate
 	}
-	slow, allowed, err := p.cache.SlowCommands(ctx, 10)
+	slow, allowed, err := p.Cache.SlowCommands(ctx, 10)
 	if err != nil {
 		return err
 	}
@@ -147,8 +147,8 @@ func (a *app) cacheBig(ctx context.Context, sample, largest int) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	u, err := p.cache.Big(ctx, sample, largest)
+	defer p.Close()
+	u, err := p.Cache.Big(ctx, sample, largest)
 	if err != nil {
 		return err
 	}

@@ -8,16 +8,13 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/afterwrite/afterwrite/dashboard"
+	"github.com/afterwrite/afterwrite/internal/process"
 )
-
-// dashboardGrace is how long requests of the dashboard may go on when it stops.
-const dashboardGrace = 5 * time.Second
 
 func (a *app) dashboardCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -94,22 +91,13 @@ func (a *app) dashboard(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := errDashboardExposed(c); err != nil {
+	if err := process.ErrDashboardExposed(c); err != nil {
 		return err
 	}
 	p, err := a.join(c)
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	handler, err := p.newDashboard(ctx)
-	if err != nil {
-		return err
-	}
-	l, err := listen(c.Dashboard.Addr, "dashboard.addr")
-	if err != nil {
-		return err
-	}
-	a.log.Info("dashboard listens", "addr", l.Addr().String())
-	return serve(ctx, l, handler, dashboardGrace, a.log)
+	defer p.Close()
+	return p.ServeDashboard(ctx)
 }

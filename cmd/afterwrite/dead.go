@@ -136,7 +136,7 @@ func (a *app) deadBulk(ctx context.Context, verb string, args []string, f bulkFl
 		return err
 	}
 	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
-		filter, err := f.selected(ctx, p.config, m)
+		filter, err := f.selected(ctx, p.Config, m)
 		if err != nil {
 			return err
 		}
@@ -182,15 +182,15 @@ func (a *app) mending(ctx context.Context, fn func(p *parts, m *mend.Mender) err
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	if err := p.samePartitions(ctx, p.config.Entities); err != nil {
+	defer p.Close()
+	if err := p.SamePartitions(ctx, p.Config.Entities); err != nil {
 		return err
 	}
-	w, err := p.newProducer()
+	w, err := p.NewProducer()
 	if err != nil {
 		return err
 	}
-	m, err := p.newMender(w)
+	m, err := p.NewMender(w)
 	if err != nil {
 		return err
 	}

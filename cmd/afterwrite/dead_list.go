@@ -57,7 +57,7 @@ func (a *app) deadList(ctx context.Context, f listFlags) error {
 		return usagef("--after must be the number of a dead letter")
 	}
 	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
-		filter, err := f.selected(ctx, p.config, m)
+		filter, err := f.selected(ctx, p.Config, m)
 		if err != nil {
 			return err
 		}
@@ -80,7 +80,7 @@ func (a *app) listGroups(ctx context.Context, p *parts, m *mend.Mender, filter s
 	views := make([]admin.Group, len(groups))
 	rows := [][]string{{"count", "entity", "kind", "constraint", "first", "last", "message"}}
 	for i, g := range groups {
-		v := admin.GroupOf(g, entityNamed(p.config, g.Entity))
+		v := admin.GroupOf(g, entityNamed(p.Config, g.Entity))
 		views[i] = v
 		rows = append(rows, []string{strconv.Itoa(v.Count), v.Entity, string(v.Error.Kind), orDash(v.Error.Constraint), moment(v.First), moment(v.Last), v.Error.Message})
 	}
@@ -126,7 +126,7 @@ func (a *app) listLetters(ctx context.Context, p *parts, m *mend.Mender, filter 
 		}
 		views := make([]admin.Letter, len(letters))
 		for i, l := range letters {
-			views[i] = admin.LetterOf(l, entityNamed(p.config, l.Entity), false)
+			views[i] = admin.LetterOf(l, entityNamed(p.Config, l.Entity), false)
 		}
 		if err := out.page(views); err != nil {
 			return err

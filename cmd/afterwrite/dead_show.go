@@ -48,7 +48,7 @@ func (a *app) deadShow(ctx context.Context, args []string, reveal bool) error {
 				return err
 			}
 		}
-		shown := admin.ShownOf(view, entityNamed(p.config, view.Entity), reveal)
+		shown := admin.ShownOf(view, entityNamed(p.Config, view.Entity), reveal)
 		if a.json {
 			return a.printJSON(shown)
 		}

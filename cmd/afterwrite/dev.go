@@ -14,6 +14,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/producer/api"
 )
 
@@ -51,7 +52,7 @@ func (a *app) dev(ctx context.Context, f devFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := errDashboardExposed(c); err != nil {
+	if err := process.ErrDashboardExposed(c); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(f.data, 0o700); err != nil {
@@ -62,12 +63,12 @@ func (a *app) dev(ctx context.Context, f devFlags) error {
 		return err
 	}
 	defer lock.Close()
-	pages, err := listen(c.Dashboard.Addr, "dashboard.addr")
+	pages, err := process.Listen(c.Dashboard.Addr, "dashboard.addr")
 	if err != nil {
 		return err
 	}
 	defer pages.Close()
-	front, err := listen(c.API.Addr, "api.addr")
+	front, err := process.Listen(c.API.Addr, "api.addr")
 	if err != nil {
 		return err
 	}
@@ -132,19 +133,19 @@ func (a *app) devRun(ctx context.Context, c *config.Config, redis devRedis, fron
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.Close()
 	if err := a.devPrepare(ctx, p, redis); err != nil {
 		return err
 	}
-	handler, err := p.newAPI(ctx.Done())
+	handler, err := p.NewAPI(ctx.Done())
 	if err != nil {
 		return err
 	}
-	status, err := p.newDashboard(ctx)
+	status, err := p.NewDashboard(ctx)
 	if err != nil {
 		return err
 	}
-	flusher, err := p.newWorker()
+	flusher, err := p.NewWorker()
 	if err != nil {
 		return err
 	}
@@ -152,12 +153,12 @@ func (a *app) devRun(ctx context.Context, c *config.Config, redis devRedis, fron
 	defer stopWorking()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return flusher.Run(working) })
-	group.Go(func() error { return p.keepRanks(working) })
-	group.Go(func() error { return p.watch(ctx) })
-	group.Go(func() error { return serve(ctx, pages, status, dashboardGrace, a.log) })
+	group.Go(func() error { return p.KeepRanks(working) })
+	group.Go(func() error { return p.Watch(ctx) })
+	group.Go(func() error { return process.Serve(ctx, pages, status, process.DashboardGrace, a.log) })
 	group.Go(func() error {
 		defer stopWorking()
-		err := serve(ctx, api.Listener(front, a.log), handler, c.API.ShutdownTimeout, a.log)
+		err := process.Serve(ctx, api.Listener(front, a.log), handler, c.API.ShutdownTimeout, a.log)
 		a.devDrain(working, p, redis)
 		return err
 	})
@@ -167,21 +168,21 @@ func (a *app) devRun(ctx context.Context, c *config.Config, redis devRedis, fron
 
 // devPrepare makes the tables and runs the start checks.
 func (a *app) devPrepare(ctx context.Context, p *parts, redis devRedis) error {
-	steps, err := p.store.Migrate(ctx, false)
+	steps, err := p.Store.Migrate(ctx, false)
 	if err != nil {
 		return err
 	}
 	for _, s := range steps {
 		a.log.Info("migrated", "step", s)
 	}
-	check := p.checkRedis
+	check := p.CheckRedis
 	if redis.inProcess { // it knows nothing of persistence and eviction
-		check = p.adoptCache
+		check = p.AdoptCache
 	}
 	if err := check(ctx); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
-	return p.checkDatabase(ctx)
+	return p.CheckDatabase(ctx)
 }
 
 // devDrain waits until nothing is pending. A Redis that keeps its data is not waited for
@@ -191,14 +192,14 @@ func (a *app) devDrain(ctx context.Context, p *parts, redis devRedis) {
 	if redis.inProcess {
 		limit = devDrain
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit+startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, limit+process.StartTimeout)
 	defer cancel()
-	if err := a.awaitFlush(ctx, p, p.config.Entities, limit); err != nil {
+	if err := a.awaitFlush(ctx, p, p.Config.Entities, limit); err != nil {
 		a.log.Error("waiting for the database to have everything failed", "error", err)
 		return
 	}
-	for _, e := range p.config.Entities {
-		stats, err := p.cache.Stats(ctx, e)
+	for _, e := range p.Config.Entities {
+		stats, err := p.Cache.Stats(ctx, e)
 		if err != nil {
 			a.log.Error("reading what is left failed", "error", err)
 			return

@@ -21,6 +21,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/process"
 )
 
 // Times of a redis-server child.
@@ -69,7 +70,7 @@ func configuredRedis(ctx context.Context, c *config.Config) (devRedis, error) {
 func ping(ctx context.Context, url string) error {
 	o, err := cache.ParseURL(url)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errConfig, err)
+		return fmt.Errorf("%w: %w", process.ErrConfig, err)
 	}
 	o.MaxRetries = -1
 	client := redis.NewUniversalClient(o)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -72,11 +73,11 @@ func (a *app) doctor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.Close()
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	x := &examination{parts: p}
-	x.say("configuration", fine, "", "%s, %s", p.config.File, count(len(p.config.Entities), "entity", "entities"))
+	x.say("configuration", fine, "", "%s, %s", p.Config.File, count(len(p.Config.Entities), "entity", "entities"))
 	redis := x.redis(ctx)
 	database := x.database(ctx)
 	if redis && database {
@@ -97,7 +98,7 @@ func (a *app) doctor(ctx context.Context) error {
 
 // redis reports whether Redis answers.
 func (x *examination) redis(ctx context.Context) bool {
-	h, err := x.cache.Check(ctx)
+	h, err := x.Cache.Check(ctx)
 	if err != nil && !cache.Unsafe(err) {
 		x.say("redis", failure, mendRedis(err, "redis.url"), "%v", err)
 		x.cluster(ctx)
@@ -125,7 +126,7 @@ func (x *examination) redis(ctx context.Context) bool {
 
 // redisWrites tells of a Redis that answers and takes no writes.
 func (x *examination) redisWrites(ctx context.Context) {
-	err := x.cache.Writable(ctx)
+	err := x.Cache.Writable(ctx)
 	switch {
 	case err == nil:
 		x.say("redis writes", fine, "", "let through")
@@ -141,7 +142,7 @@ func (x *examination) redisWrites(ctx context.Context) {
 // redisRights tells of a user who could do a write by halves.
 func (x *examination) redisRights(err error) {
 	if errors.Is(err, cache.ErrRights) {
-		x.say("redis rights", failure, rightsMend(x.config.Redis.Prefix), "%v", err)
+		x.say("redis rights", failure, rightsMend(x.Config.Redis.Prefix), "%v", err)
 		return
 	}
 	x.say("redis rights", fine, "", "this user may do what the scripts do")
@@ -149,7 +150,7 @@ func (x *examination) redisRights(err error) {
 
 // cluster tells of each master of a Redis Cluster that does not do its part.
 func (x *examination) cluster(ctx context.Context) {
-	for _, trouble := range x.cache.ClusterTroubles(ctx) {
+	for _, trouble := range x.Cache.ClusterTroubles(ctx) {
 		x.say("redis cluster", failure, "start a master that has no replica; end a move that was broken off with `redis-cli --cluster fix`", "%s", trouble)
 	}
 }
@@ -241,17 +242,17 @@ func (x *examination) skew(check string, clock time.Time) {
 // database reports whether the database answers and its tables are there.
 func (x *examination) database(ctx context.Context) bool {
 	began := time.Now()
-	if err := x.store.Ping(ctx); err != nil {
+	if err := x.Store.Ping(ctx); err != nil {
 		x.say("database", failure, mendDatabase(err), "%v", err)
 		return false
 	}
 	took := time.Since(began)
 	if took > slowDatabase {
-		x.say("database", warning, "run the database nearer to the workers", "%s answers in %s", x.store.Dialect(), took.Round(time.Microsecond))
+		x.say("database", warning, "run the database nearer to the workers", "%s answers in %s", x.Store.Dialect(), took.Round(time.Microsecond))
 	} else {
-		x.say("database", fine, "", "%s answers in %s", x.store.Dialect(), took.Round(time.Microsecond))
+		x.say("database", fine, "", "%s answers in %s", x.Store.Dialect(), took.Round(time.Microsecond))
 	}
-	outstanding, err := x.store.Outstanding(ctx)
+	outstanding, err := x.Store.Outstanding(ctx)
 	switch {
 	case err != nil:
 		x.say("tables", failure, mendDatabase(err), "%v", err)
@@ -267,7 +268,7 @@ func (x *examination) database(ctx context.Context) bool {
 
 // writable tells of a database that answers and cannot be written.
 func (x *examination) writable(ctx context.Context) {
-	err := x.store.Writable(ctx)
+	err := x.Store.Writable(ctx)
 	switch {
 	case err == nil:
 		x.say("database writes", fine, "", "let through")
@@ -279,7 +280,7 @@ func (x *examination) writable(ctx context.Context) {
 }
 
 func (x *examination) partitions(ctx context.Context) {
-	if err := x.samePartitions(ctx, x.config.Entities); err != nil {
+	if err := x.SamePartitions(ctx, x.Config.Entities); err != nil {
 		x.say("partitions", failure, "run every process with the same configuration", "%v", err)
 		return
 	}
@@ -294,8 +295,8 @@ func (x *examination) partitions(ctx context.Context) {
 func (x *examination) losses(ctx context.Context) {
 	const seeRunbook = `see "Redis is lost" in the runbook; ` + "`afterwrite dead list`, and `afterwrite dead retry --restore` of letters whose records were lost, too"
 	before := len(x.findings)
-	for _, e := range x.config.Entities {
-		at, err := x.store.LostAt(ctx, e)
+	for _, e := range x.Config.Entities {
+		at, err := x.Store.LostAt(ctx, e)
 		unseen := false
 		if err == nil && at.IsZero() && x.told {
 			unseen, err = x.unknownToRedis(ctx, e)
@@ -319,16 +320,16 @@ func (x *examination) losses(ctx context.Context) {
 // unknownToRedis reports whether Redis has accepted nothing of an entity that was flushed.
 // A flush commits only what was accepted before.
 func (x *examination) unknownToRedis(ctx context.Context, e *schema.Entity) (bool, error) {
-	stats, err := x.cache.Stats(ctx, e)
+	stats, err := x.Cache.Stats(ctx, e)
 	if err != nil || cache.Total(stats).Accepted > 0 {
 		return false, err
 	}
-	return x.store.Flushed(ctx, e)
+	return x.Store.Flushed(ctx, e)
 }
 
 // strangers looks for what waits of entities that the configuration does not name.
 func (x *examination) strangers(ctx context.Context) {
-	strangers, err := x.cache.Strangers(ctx, x.config.Entities)
+	strangers, err := x.Cache.Strangers(ctx, x.Config.Entities)
 	if err != nil {
 		x.say("entities", failure, "see the detail", "%v", err)
 	}
@@ -340,8 +341,8 @@ func (x *examination) strangers(ctx context.Context) {
 
 // backlog looks at what waits for the database.
 func (x *examination) backlog(ctx context.Context) {
-	for _, e := range x.config.Entities {
-		stats, err := x.cache.Stats(ctx, e)
+	for _, e := range x.Config.Entities {
+		stats, err := x.Cache.Stats(ctx, e)
 		if err != nil {
 			x.say("backlog of "+e.Name, failure, "see the detail", "%v", err)
 			continue
@@ -371,7 +372,7 @@ func (x *examination) backlog(ctx context.Context) {
 }
 
 func (x *examination) workers(ctx context.Context) {
-	alive, err := x.cache.Alive(ctx)
+	alive, err := x.Cache.Alive(ctx)
 	if err != nil {
 		x.say("workers", failure, "see the detail", "%v", err)
 		return
@@ -390,7 +391,7 @@ func (x *examination) workers(ctx context.Context) {
 }
 
 func (x *examination) queues(ctx context.Context) {
-	q, err := x.inspector()
+	q, err := x.Inspector()
 	if err != nil {
 		x.say("queue", failure, "mend queue.redis_url", "%v", err)
 		return
@@ -398,7 +399,7 @@ func (x *examination) queues(ctx context.Context) {
 	sizes, err := q.Sizes(ctx)
 	if err != nil {
 		setting := "queue.redis_url"
-		if x.config.Queue.RedisURL == "" {
+		if x.Config.Queue.RedisURL == "" {
 			setting = "redis.url"
 		}
 		x.say("queue", failure, mendRedis(err, setting), "%v", err)
@@ -444,4 +445,22 @@ func (a *app) printFindings(findings []finding) error {
 		return errReported
 	}
 	return err
+}
+
+// tokens says who may use the API.
+func (x *examination) tokens(ctx context.Context) {
+	addr := x.Config.API.Addr
+	switch living, err := x.Store.LivingTokens(ctx); {
+	case err != nil:
+		x.say("tokens", warning, "run `afterwrite migrate`", "%v", err)
+	case !process.TokensRequired(x.Config) && !process.Loopback(addr):
+		x.say("tokens", warning, "leave it so only while something in front asks who is there",
+			"api.insecure: other machines reach %s and are asked for no token", addr)
+	case !process.TokensRequired(x.Config):
+		x.say("tokens", fine, "", "not needed: only this machine reaches %s", addr)
+	case len(living) == 0:
+		x.say("tokens", warning, "afterwrite token new NAME --scope '*:read,write'", "the API refuses every request: there is no token")
+	default:
+		x.say("tokens", fine, "", "%s in force", count(len(living), "is", "are"))
+	}
 }

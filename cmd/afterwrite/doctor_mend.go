@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -52,7 +53,7 @@ var redisRemedies = []remedy{
 
 // mendRedis says what mends an error of Redis, which a setting names.
 func mendRedis(err error, setting string) string {
-	changeable := variableOf(setting)
+	changeable := process.VariableOf(setting)
 	mend := mendTLS(err, "ca=FILE in SETTING")
 	switch {
 	case mend != "":

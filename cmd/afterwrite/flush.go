@@ -64,8 +64,8 @@ func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) e
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	if err := p.samePartitions(ctx, entities); err != nil {
+	defer p.Close()
+	if err := p.SamePartitions(ctx, entities); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -73,7 +73,7 @@ func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) e
 		return err
 	}
 	if len(args) == 0 { // what no worker of this configuration flushes is named, not waited for
-		strangers, err := p.cache.Strangers(ctx, entities)
+		strangers, err := p.Cache.Strangers(ctx, entities)
 		if err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func (a *app) awaitFlush(ctx context.Context, p *parts, entities []*schema.Entit
 func (p *parts) pending(ctx context.Context, entities []*schema.Entity) (int64, error) {
 	total := int64(0)
 	for _, e := range entities {
-		stats, err := p.cache.Stats(ctx, e)
+		stats, err := p.Cache.Stats(ctx, e)
 		if err != nil {
 			return 0, err
 		}
@@ -147,7 +147,7 @@ func (p *parts) pending(ctx context.Context, entities []*schema.Entity) (int64, 
 func (p *parts) leftovers(ctx context.Context, entities []*schema.Entity) ([]leftover, error) {
 	left := []leftover{}
 	for _, e := range entities {
-		stats, err := p.cache.Stats(ctx, e)
+		stats, err := p.Cache.Stats(ctx, e)
 		if err != nil {
 			return nil, err
 		}
@@ -171,7 +171,7 @@ func (p *parts) leftovers(ctx context.Context, entities []*schema.Entity) ([]lef
 func (p *parts) firstIDs(ctx context.Context, e *schema.Entity, status schema.Status) ([]string, error) {
 	var ids []string
 	for partition := range e.Partitions {
-		page, err := p.cache.List(ctx, e, partition, status, 0, flushNamed-len(ids))
+		page, err := p.Cache.List(ctx, e, partition, status, 0, flushNamed-len(ids))
 		if err != nil {
 			return nil, err
 		}
@@ -217,7 +217,7 @@ func (a *app) hintStrangers(strangers []*schema.Entity) {
 
 // hintWorkers says what is most often the matter when records stay pending.
 func (a *app) hintWorkers(ctx context.Context, p *parts) {
-	alive, err := p.cache.Alive(ctx)
+	alive, err := p.Cache.Alive(ctx)
 	if err != nil {
 		return
 	}

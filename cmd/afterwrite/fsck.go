@@ -36,12 +36,12 @@ func (a *app) fsck(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	if err := p.samePartitions(ctx, entities); err != nil {
+	defer p.Close()
+	if err := p.SamePartitions(ctx, entities); err != nil {
 		return err
 	}
 	progress := a.bar(-1, "comparing")
-	report, err := fsck.Run(ctx, p.cache, p.store, entities, fsck.Options{Progress: progress.add})
+	report, err := fsck.Run(ctx, p.Cache, p.Store, entities, fsck.Options{Progress: progress.add})
 	progress.done()
 	if err == nil && len(args) == 0 {
 		err = p.addStrangers(ctx, &report)
@@ -62,12 +62,12 @@ func (a *app) fsck(ctx context.Context, args []string) error {
 
 // addStrangers reports what waits of entities that the configuration does not name.
 func (p *parts) addStrangers(ctx context.Context, report *fsck.Report) error {
-	strangers, err := p.cache.Strangers(ctx, p.config.Entities)
+	strangers, err := p.Cache.Strangers(ctx, p.Config.Entities)
 	if err != nil {
 		return err
 	}
 	for _, e := range strangers {
-		stats, err := p.cache.Stats(ctx, e)
+		stats, err := p.Cache.Stats(ctx, e)
 		if err != nil {
 			return err
 		}

@@ -71,7 +71,7 @@ func (f deadFilter) heldSelected(c *config.Config) (store.LetterFilter, error) {
 
 func (a *app) heldList(ctx context.Context, f deadFilter, limit int) error {
 	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
-		filter, err := f.heldSelected(p.config)
+		filter, err := f.heldSelected(p.Config)
 		if err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ func (a *app) heldBulk(ctx context.Context, verb string, args []string, f bulkFl
 		if len(args) > 0 {
 			return a.heldOne(ctx, p, m, verb, args, f.yes, one)
 		}
-		filter, err := f.heldSelected(p.config)
+		filter, err := f.heldSelected(p.Config)
 		if err != nil {
 			return err
 		}
@@ -181,7 +181,7 @@ func (a *app) heldBulk(ctx context.Context, verb string, args []string, f bulkFl
 func (a *app) heldOne(ctx context.Context, p *parts, m *mend.Mender, verb string, args []string, yes bool,
 	do func(context.Context, mend.Held, store.Actor) error,
 ) error {
-	h, err := oneHeld(ctx, p.config, m, args)
+	h, err := oneHeld(ctx, p.Config, m, args)
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (a *app) heldEditCommand() *cobra.Command {
 				return err
 			}
 			return a.mending(c.Context(), func(p *parts, m *mend.Mender) error {
-				h, err := oneHeld(c.Context(), p.config, m, args)
+				h, err := oneHeld(c.Context(), p.Config, m, args)
 				if err != nil {
 					return err
 				}

@@ -56,8 +56,8 @@ func (a *app) invalidate(ctx context.Context, entity string, ids []string, match
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	if err := p.samePartitions(ctx, entities); err != nil {
+	defer p.Close()
+	if err := p.SamePartitions(ctx, entities); err != nil {
 		return err
 	}
 	if all {
@@ -76,9 +76,9 @@ func (a *app) invalidate(ctx context.Context, entity string, ids []string, match
 
 func (a *app) drop(ctx context.Context, p *parts, e *schema.Entity, ids []string, match string) (int, error) {
 	if match == "" {
-		return p.cache.Invalidate(ctx, e, ids)
+		return p.Cache.Invalidate(ctx, e, ids)
 	}
 	progress := a.bar(-1, "dropping")
 	defer progress.done()
-	return p.cache.InvalidateMatch(ctx, e, match, func(n int) { progress.set(int64(n)) })
+	return p.Cache.InvalidateMatch(ctx, e, match, func(n int) { progress.set(int64(n)) })
 }

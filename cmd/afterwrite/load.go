@@ -128,7 +128,7 @@ func (a *app) load(ctx context.Context, entity, file string, f loadFlags) error 
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.Close()
 	w, err := p.readyProducer(ctx)
 	if err != nil {
 		return err
@@ -155,13 +155,13 @@ func (a *app) open(ctx context.Context, file string) (io.ReadCloser, error) {
 
 // readyProducer is newProducer after the start checks.
 func (p *parts) readyProducer(ctx context.Context) (*producer.Producer, error) {
-	if err := p.checkRedis(ctx); err != nil {
+	if err := p.CheckRedis(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.checkDatabase(ctx); err != nil {
+	if err := p.CheckDatabase(ctx); err != nil {
 		return nil, err
 	}
-	return p.newProducer()
+	return p.NewProducer()
 }
 
 func newRows(format string, in io.Reader, e *schema.Entity, maxRow int) (rows, error) {

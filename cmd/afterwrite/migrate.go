@@ -26,8 +26,8 @@ func (a *app) migrate(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	steps, err := p.store.Migrate(ctx, dryRun)
+	defer p.Close()
+	steps, err := p.Store.Migrate(ctx, dryRun)
 	if a.json {
 		if steps == nil {
 			steps = []string{}

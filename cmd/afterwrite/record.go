@@ -71,15 +71,15 @@ func (a *app) recordGet(ctx context.Context, entity, id string) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	if err := p.samePartitions(ctx, entities); err != nil {
+	defer p.Close()
+	if err := p.SamePartitions(ctx, entities); err != nil {
 		return err
 	}
-	state, err := p.cache.Status(ctx, e, id)
+	state, err := p.Cache.Status(ctx, e, id)
 	if err != nil {
 		return err
 	}
-	rows, err := p.store.Load(ctx, e, []string{id})
+	rows, err := p.Store.Load(ctx, e, []string{id})
 	if err != nil {
 		return err
 	}

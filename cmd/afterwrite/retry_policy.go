@@ -76,7 +76,7 @@ func (f *policyFlags) change() (mend.PolicyChange, error) {
 // oneEntity checks the name of an entity and runs fn with a mender.
 func (a *app) oneEntity(ctx context.Context, name string, fn func(m *mend.Mender) error) error {
 	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
-		if _, err := chosen(p.config, []string{name}); err != nil {
+		if _, err := chosen(p.Config, []string{name}); err != nil {
 			return err
 		}
 		return asUsage(fn(m))
@@ -98,7 +98,7 @@ func (a *app) policyShowCommand() *cobra.Command {
 		Example: "  afterwrite retry-policy show user",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.mending(c.Context(), func(p *parts, m *mend.Mender) error { return a.policyShow(c.Context(), p.config, m, args) })
+			return a.mending(c.Context(), func(p *parts, m *mend.Mender) error { return a.policyShow(c.Context(), p.Config, m, args) })
 		},
 	})
 }

@@ -3,17 +3,34 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
-	"strings"
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// errConfig marks a configuration that cannot be used, which is exit code 2.
-var errConfig = errors.New("configuration")
+// parts are the pieces of a process, with what the commands do with them.
+type parts struct{ *process.Parts }
+
+// joined reads the configuration and joins the parts. Close them.
+func (a *app) joined() (*parts, error) {
+	c, err := a.settings()
+	if err != nil {
+		return nil, err
+	}
+	return a.join(c)
+}
+
+// join makes the cache and the store, which every command needs. Close the parts.
+func (a *app) join(c *config.Config) (*parts, error) {
+	p, err := process.Join(c, thisBuild().Version, a.log)
+	if err != nil {
+		return nil, err
+	}
+	return &parts{p}, nil
+}
 
 // settings loads the configuration that the flag, the environment or the working
 // directory names.
@@ -21,14 +38,14 @@ func (a *app) settings() (*config.Config, error) {
 	path, err := config.Locate(a.configFile, a.env)
 	if errors.Is(err, config.ErrNoFile) {
 		return nil, fmt.Errorf("%w: there is no ./%s and neither --config nor $%s names a file; `afterwrite config example > %s` makes one",
-			errConfig, config.DefaultFile, config.EnvFile, config.DefaultFile)
+			process.ErrConfig, config.DefaultFile, config.EnvFile, config.DefaultFile)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errConfig, err)
+		return nil, fmt.Errorf("%w: %w", process.ErrConfig, err)
 	}
 	c, err := config.Load(path, a.env)
 	if err != nil && !errors.Is(err, config.ErrInvalid) {
-		return nil, fmt.Errorf("%w: %w", errConfig, err)
+		return nil, fmt.Errorf("%w: %w", process.ErrConfig, err)
 	}
 	if err == nil {
 		err = checkURLs(c)
@@ -66,33 +83,4 @@ func chosen(c *config.Config, names []string) ([]*schema.Entity, error) {
 		return nil, usagef("no entity %q in %s; there are %v", names[0], c.File, known)
 	}
 	return []*schema.Entity{e}, nil
-}
-
-// errDashboardExposed refuses to show the pages to other machines without a login.
-func errDashboardExposed(c *config.Config) error {
-	if c.API.Insecure || loopback(c.Dashboard.Addr) || asksWho(c.Dashboard) {
-		return nil
-	}
-	return fmt.Errorf("%w: dashboard.addr %s can be reached from other machines and asks nobody who they are; "+
-		"set it to 127.0.0.1, name dashboard.users (`afterwrite dashboard hash` makes their hashes), "+
-		"or set api.insecure: true (AFTERWRITE_API_INSECURE=true) where something in front of it asks",
-		errConfig, c.Dashboard.Addr)
-}
-
-// asksWho reports whether the dashboard lets in nobody whom it does not know.
-func asksWho(d config.Dashboard) bool { return len(d.Users) > 0 || d.ProxyHeader != "" }
-
-// loopback reports whether only this machine reaches an address.
-func loopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
-}
-
-// variableOf is the environment variable of a setting.
-func variableOf(path string) string {
-	return config.EnvPrefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 }

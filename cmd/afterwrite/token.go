@@ -75,10 +75,10 @@ func (a *app) tokenNew(ctx context.Context, name string, f tokenFlags) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.Close()
 	text, hash := token.New()
 	t.Hash = hash
-	err = p.store.NewToken(ctx, t, a.actor())
+	err = p.Store.NewToken(ctx, t, a.actor())
 	if errors.Is(err, token.ErrNameTaken) {
 		return fmt.Errorf("%w: choose another, or `afterwrite token revoke %s` first", err, name)
 	}

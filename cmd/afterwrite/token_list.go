@@ -43,8 +43,8 @@ func (a *app) tokenList(ctx context.Context, all bool) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	tokens, err := p.store.Tokens(ctx)
+	defer p.Close()
+	tokens, err := p.Store.Tokens(ctx)
 	if err != nil {
 		return err
 	}
@@ -120,9 +120,9 @@ func (a *app) tokenRevoke(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.Close()
 	for _, name := range names {
-		if err := p.store.RevokeToken(ctx, name, a.actor()); err != nil {
+		if err := p.Store.RevokeToken(ctx, name, a.actor()); err != nil {
 			return err
 		}
 		if !a.json {

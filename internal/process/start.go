@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -16,102 +16,110 @@ import (
 // startRetry is the time between two rounds of start checks.
 const startRetry = time.Second
 
-// startTimeout bounds one check at the start.
-const startTimeout = 10 * time.Second
+// StartTimeout bounds one check at the start.
+const StartTimeout = 10 * time.Second
 
-// errNotMigrated reports missing tables or columns.
-var errNotMigrated = errors.New("the database is not up to date: run `afterwrite migrate`")
+// ErrNotMigrated reports missing tables or columns.
+var ErrNotMigrated = errors.New("the database is not up to date: run `afterwrite migrate`")
 
-// checkRedis refuses a Redis that may evict accepted writes and a number of partitions
+// CheckRedis refuses a Redis that may evict accepted writes and a number of partitions
 // that other processes do not share.
-func (p *parts) checkRedis(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+func (p *Parts) CheckRedis(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
-	health, err := p.cache.Check(ctx)
+	health, err := p.Cache.Check(ctx)
 	for _, w := range health.Warnings {
-		p.log.Warn(w)
+		p.Log.Warn(w)
 	}
 	if err != nil {
 		return err
 	}
-	forgotten, _, err := p.cache.Readopt(ctx, p.config.Entities) // what has changed is looked at next
+	forgotten, _, err := p.Cache.Readopt(ctx, p.Config.Entities) // what has changed is looked at next
 	p.forgotten = append(p.forgotten, forgotten...)
 	if err != nil && !cache.Full(err) { // a full Redis must not keep a worker from emptying it
 		return err
 	}
-	if err := p.adoptCache(ctx); err != nil {
+	if err := p.AdoptCache(ctx); err != nil {
 		return err
 	}
 	return p.warnOfStrangers(ctx)
 }
 
 // warnOfStrangers tells of accepted writes that no process of this configuration flushes.
-func (p *parts) warnOfStrangers(ctx context.Context) error {
-	strangers, err := p.cache.Strangers(ctx, p.config.Entities)
+func (p *Parts) warnOfStrangers(ctx context.Context) error {
+	strangers, err := p.Cache.Strangers(ctx, p.Config.Entities)
 	for _, e := range strangers {
-		p.log.Warn("records wait for the database, but the configuration does not name their entity: nothing here flushes them", "entity", e.Name)
+		p.Log.Warn("records wait for the database, but the configuration does not name their entity: nothing here flushes them", "entity", e.Name)
 	}
 	return err
 }
 
-func (p *parts) adoptCache(ctx context.Context) error {
-	for _, e := range p.config.Entities {
-		if err := p.cache.Adopt(ctx, e); err != nil {
+// AdoptCache checks and notes the entities' numbers of partitions in Redis.
+func (p *Parts) AdoptCache(ctx context.Context) error {
+	for _, e := range p.Config.Entities {
+		if err := p.Cache.Adopt(ctx, e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkDatabase refuses a database without the entities' tables. It runs after
-// checkRedis, which has made sure that nothing is pending where the number of
+// CheckDatabase refuses a database without the entities' tables. It runs after
+// CheckRedis, which has made sure that nothing is pending where the number of
 // partitions has changed.
-func (p *parts) checkDatabase(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+func (p *Parts) CheckDatabase(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
-	if err := p.store.Ping(ctx); err != nil {
+	if err := p.Store.Ping(ctx); err != nil {
 		return err
 	}
-	outstanding, err := p.store.Outstanding(ctx)
+	outstanding, err := p.Store.Outstanding(ctx)
 	if err != nil {
 		return err
 	}
 	if len(outstanding) > 0 {
-		return fmt.Errorf("%w (first of %s: %s)", errNotMigrated, count(len(outstanding), "step", "steps"), outstanding[0])
+		return fmt.Errorf("%w (first of %s: %s)", ErrNotMigrated, steps(len(outstanding)), outstanding[0])
 	}
-	for _, e := range p.config.Entities {
-		stored, err := p.store.Adopt(ctx, e)
+	for _, e := range p.Config.Entities {
+		stored, err := p.Store.Adopt(ctx, e)
 		if err != nil {
 			return err
 		}
 		if stored == e.Partitions {
 			continue
 		}
-		if err := p.store.SetPartitions(ctx, e); err != nil {
+		if err := p.Store.SetPartitions(ctx, e); err != nil {
 			return err
 		}
-		p.log.Warn("number of partitions changed in the database", "entity", e.Name, "from", stored, "to", e.Partitions)
+		p.Log.Warn("number of partitions changed in the database", "entity", e.Name, "from", stored, "to", e.Partitions)
 	}
 	return p.reportForgotten(ctx)
 }
 
-// samePartitions refuses to look at an entity with another number of partitions than
+// SamePartitions refuses to look at an entity with another number of partitions than
 // it runs with: ids would be looked for in the wrong places.
-func (p *parts) samePartitions(ctx context.Context, entities []*schema.Entity) error {
+func (p *Parts) SamePartitions(ctx context.Context, entities []*schema.Entity) error {
 	for _, e := range entities {
-		stored, err := p.store.Adopt(ctx, e)
+		stored, err := p.Store.Adopt(ctx, e)
 		if errors.Is(err, store.ErrNotMigrated) {
-			return errNotMigrated
+			return ErrNotMigrated
 		}
 		if err != nil {
 			return err
 		}
 		if stored != e.Partitions {
 			return fmt.Errorf("%w: entities.%s.partitions is %d, but it runs with %d: %w",
-				errConfig, e.Name, e.Partitions, stored, schema.ErrPartitionsChanged)
+				ErrConfig, e.Name, e.Partitions, stored, schema.ErrPartitionsChanged)
 		}
 	}
 	return nil
+}
+
+func steps(n int) string {
+	if n == 1 {
+		return "1 step"
+	}
+	return fmt.Sprintf("%d steps", n)
 }
 
 // unreachable reports an error that may be gone at the next try.
@@ -189,4 +197,13 @@ func (g *gate) open(ctx context.Context, log *slog.Logger, checks [2]func(contex
 		case <-time.After(startRetry):
 		}
 	}
+}
+
+// openGate runs the start checks of a process that serves.
+func (p *Parts) openGate(ctx context.Context, g *gate) error {
+	err := g.open(ctx, p.Log, [2]func(context.Context) error{p.CheckRedis, p.CheckDatabase})
+	if redis, database := g.status(); redis == nil && database == nil {
+		p.Log.Info("ready")
+	}
+	return err
 }

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -10,17 +10,17 @@ import (
 	"github.com/afterwrite/afterwrite/internal/token"
 )
 
-// tokensRequired reports whether the API asks everybody for a token: where other machines
+// TokensRequired reports whether the API asks everybody for a token: where other machines
 // reach it, unless something in front asks, and where the configuration says so. That
 // tokens exist changes nothing, or to revoke the last one would open the API.
-func tokensRequired(c *config.Config) bool {
-	return c.API.RequireTokens || !loopback(c.API.Addr) && !c.API.Insecure
+func TokensRequired(c *config.Config) bool {
+	return c.API.RequireTokens || !Loopback(c.API.Addr) && !c.API.Insecure
 }
 
 // newGuard makes the guard of the API, which reads the tokens until the parts are closed.
-func (p *parts) newGuard() (*token.Guard, error) {
+func (p *Parts) newGuard() (*token.Guard, error) {
 	g, err := token.NewGuard(token.Config{
-		Book: p.store, Required: tokensRequired(p.config), Log: p.log, Registerer: p.metrics,
+		Book: p.Store, Required: TokensRequired(p.Config), Log: p.Log, Registerer: p.Metrics,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tokens: %w", err)
@@ -51,22 +51,4 @@ func forAdmins(g *token.Guard, handler http.Handler) http.Handler {
 		w.WriteHeader(refusal.Code)
 		_, _ = w.Write(refusal.AppendTo(nil, "")) // a caller that is gone needs no answer
 	})
-}
-
-// tokens says who may use the API.
-func (x *examination) tokens(ctx context.Context) {
-	addr := x.config.API.Addr
-	switch living, err := x.store.LivingTokens(ctx); {
-	case err != nil:
-		x.say("tokens", warning, "run `afterwrite migrate`", "%v", err)
-	case !tokensRequired(x.config) && !loopback(addr):
-		x.say("tokens", warning, "leave it so only while something in front asks who is there",
-			"api.insecure: other machines reach %s and are asked for no token", addr)
-	case !tokensRequired(x.config):
-		x.say("tokens", fine, "", "not needed: only this machine reaches %s", addr)
-	case len(living) == 0:
-		x.say("tokens", warning, "afterwrite token new NAME --scope '*:read,write'", "the API refuses every request: there is no token")
-	default:
-		x.say("tokens", fine, "", "%s in force", count(len(living), "is", "are"))
-	}
 }

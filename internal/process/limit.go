@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"fmt"
@@ -14,18 +14,18 @@ type limits interface {
 }
 
 // newLimit is the rate limit of the API; nil where the configuration has none.
-func (p *parts) newLimit() (limits, error) {
-	c := p.config.API
+func (p *Parts) newLimit() (limits, error) {
+	c := p.Config.API
 	if c.RateLimit.Limit == 0 {
 		return nil, nil
 	}
 	limit, err := ratelimit.New(ratelimit.Config{
-		Cache: p.cache, Caller: ratelimit.First(ratelimit.ByToken(tokenOf), ratelimit.ByAddress(c.TrustedProxies)), FailClosed: c.RateLimit.FailClosed,
+		Cache: p.Cache, Caller: ratelimit.First(ratelimit.ByToken(tokenOf), ratelimit.ByAddress(c.TrustedProxies)), FailClosed: c.RateLimit.FailClosed,
 		Policies: []ratelimit.Policy{{Name: "default", Limit: c.RateLimit.Limit, Window: c.RateLimit.Window}},
-		Log:      p.log, Registerer: p.metrics,
+		Log:      p.Log, Registerer: p.Metrics,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: api.rate_limit: %w", errConfig, err)
+		return nil, fmt.Errorf("%w: api.rate_limit: %w", ErrConfig, err)
 	}
 	return limit, nil
 }

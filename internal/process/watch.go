@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -19,14 +19,14 @@ const watchTick = 10 * time.Second
 // with the same exception: what is older by less may go unseen.
 const markTick = time.Second
 
-// watch looks after Redis until ctx ends: somebody may empty it, restart it without its
+// Watch looks after Redis until ctx ends: somebody may empty it, restart it without its
 // file or let it evict. Nothing can be mended here, but it must not go unsaid.
-func (p *parts) watch(ctx context.Context) error {
-	tick := time.NewTicker(max(watchTick, p.config.Worker.PollInterval))
+func (p *Parts) Watch(ctx context.Context) error {
+	tick := time.NewTicker(max(watchTick, p.Config.Worker.PollInterval))
 	defer tick.Stop()
-	marks := time.NewTicker(max(markTick, p.config.Worker.PollInterval))
+	marks := time.NewTicker(max(markTick, p.Config.Worker.PollInterval))
 	defer marks.Stop()
-	mark := p.cache.NewMark()
+	mark := p.Cache.NewMark()
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markTick)
 		defer cancel()
@@ -43,9 +43,9 @@ func (p *parts) watch(ctx context.Context) error {
 		case <-tick.C:
 		}
 		unsafe = p.watchSafety(ctx, unsafe)
-		forgotten, changed, err := p.cache.Readopt(ctx, p.config.Entities)
+		forgotten, changed, err := p.Cache.Readopt(ctx, p.Config.Entities)
 		for _, e := range changed {
-			p.log.Error("another process has changed the number of partitions: this one's writes are refused and it flushes nothing new; restart it with the same configuration",
+			p.Log.Error("another process has changed the number of partitions: this one's writes are refused and it flushes nothing new; restart it with the same configuration",
 				"entity", e.Name, "partitions_here", e.Partitions)
 		}
 		p.forgotten = append(p.forgotten, forgotten...)
@@ -53,7 +53,7 @@ func (p *parts) watch(ctx context.Context) error {
 			err = p.reportForgotten(ctx)
 		}
 		if err != nil {
-			p.log.Debug("looking after Redis failed", "error", err)
+			p.Log.Debug("looking after Redis failed", "error", err)
 		}
 	}
 }
@@ -61,51 +61,51 @@ func (p *parts) watch(ctx context.Context) error {
 // watchMark tells that Redis went back to an older state of itself, and drops what is cached
 // of persisted records: the rows may be newer, and the next write of a field would put the
 // others back. Each step that fails is repeated at the next mark.
-func (p *parts) watchMark(ctx context.Context, mark *cache.Mark) {
+func (p *Parts) watchMark(ctx context.Context, mark *cache.Mark) {
 	wentBack, err := mark.Renew(ctx)
 	if err != nil {
-		p.log.Debug("looking whether Redis went back failed", "error", err)
+		p.Log.Debug("looking whether Redis went back failed", "error", err)
 	}
 	if wentBack {
-		p.log.Error("Redis went back to an older state of itself: writes that it had accepted since are gone where they were not persisted; cached records are dropped")
-		p.older = p.config.Entities
+		p.Log.Error("Redis went back to an older state of itself: writes that it had accepted since are gone where they were not persisted; cached records are dropped")
+		p.older = p.Config.Entities
 	}
 	for len(p.older) > 0 && ctx.Err() == nil {
 		e := p.older[0]
-		dropped, err := p.cache.InvalidateMatch(ctx, e, "*", nil)
+		dropped, err := p.Cache.InvalidateMatch(ctx, e, "*", nil)
 		if err == nil {
 			err = p.noteLoss(ctx, e, "Redis went back to an older state of itself: an old copy of its files, or a replica that lagged")
 		}
 		if err != nil {
-			p.log.Warn("cached records not dropped yet, though Redis went back", "entity", e.Name, "error", err)
+			p.Log.Warn("cached records not dropped yet, though Redis went back", "entity", e.Name, "error", err)
 			return
 		}
 		p.older = p.older[1:]
-		p.log.Info("cached records dropped, because Redis went back", "entity", e.Name, "records", dropped)
+		p.Log.Info("cached records dropped, because Redis went back", "entity", e.Name, "records", dropped)
 	}
 }
 
 // watchSafety tells once that Redis began to be allowed to evict accepted writes, or its
 // user to lack rights.
-func (p *parts) watchSafety(ctx context.Context, unsafe bool) bool {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+func (p *Parts) watchSafety(ctx context.Context, unsafe bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
-	_, err := p.cache.Check(ctx)
+	_, err := p.Cache.Check(ctx)
 	if err != nil && !cache.Unsafe(err) {
 		return unsafe // it does not answer, which is said elsewhere
 	}
 	if err != nil && !unsafe {
-		p.log.Error("accepted writes are no longer safe", "error", err)
+		p.Log.Error("accepted writes are no longer safe", "error", err)
 	}
 	return err != nil
 }
 
 // reportForgotten tells of entities of which Redis knew nothing although the database
 // has flushes of them, in the log and in the audit.
-func (p *parts) reportForgotten(ctx context.Context) error {
+func (p *Parts) reportForgotten(ctx context.Context) error {
 	for len(p.forgotten) > 0 {
 		e := p.forgotten[0]
-		flushed, err := p.store.Flushed(ctx, e)
+		flushed, err := p.Store.Flushed(ctx, e)
 		if err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func (p *parts) reportForgotten(ctx context.Context) error {
 		if !flushed {
 			continue // it is new
 		}
-		p.log.Error("Redis has lost its state: what was accepted and not yet persisted is gone", "entity", e.Name)
+		p.Log.Error("Redis has lost its state: what was accepted and not yet persisted is gone", "entity", e.Name)
 		if err := p.noteLoss(ctx, e, "Redis knew nothing of the entity: it was emptied, restored or exchanged"); err != nil {
 			return err
 		}
@@ -122,8 +122,8 @@ func (p *parts) reportForgotten(ctx context.Context) error {
 }
 
 // noteLoss puts into the audit that Redis has lost state of an entity.
-func (p *parts) noteLoss(ctx context.Context, e *schema.Entity, why string) error {
-	err := p.store.Note(ctx, store.AuditEntry{
+func (p *Parts) noteLoss(ctx context.Context, e *schema.Entity, why string) error {
+	err := p.Store.Note(ctx, store.AuditEntry{
 		Actor: store.Actor{Name: "afterwrite", Origin: "watch"}, Action: store.RedisLost, Entity: e.Name,
 		Detail: map[string]any{"why": why},
 	})

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -30,12 +30,12 @@ const (
 	idleTimeout   = 2 * time.Minute
 )
 
-// listen takes an address. The error names the setting that gives it.
-func listen(addr, setting string) (net.Listener, error) {
+// Listen takes an address. The error names the setting that gives it.
+func Listen(addr, setting string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%s is in use by another process: stop that one, or choose another %s (%s)",
-			addr, setting, variableOf(setting))
+			addr, setting, VariableOf(setting))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s (%s): %w", addr, setting, err)
@@ -43,8 +43,8 @@ func listen(addr, setting string) (net.Listener, error) {
 	return l, nil
 }
 
-// serve answers requests until ctx ends, and then those in flight, for at most the grace.
-func serve(ctx context.Context, l net.Listener, handler http.Handler, grace time.Duration, log *slog.Logger) error {
+// Serve answers requests until ctx ends, and then those in flight, for at most the grace.
+func Serve(ctx context.Context, l net.Listener, handler http.Handler, grace time.Duration, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
@@ -134,11 +134,11 @@ func answerReady(w http.ResponseWriter, checks map[string]error) {
 
 // workerStatus serves what probes and Prometheus ask of a worker. A Redis that the queue
 // has of its own is asked for, too: without it no sync task comes.
-func (p *parts) workerStatus(g *gate) (http.Handler, error) {
+func (p *Parts) workerStatus(g *gate) (http.Handler, error) {
 	var q *queue.Client
-	if p.config.Queue.RedisURL != "" {
+	if p.Config.Queue.RedisURL != "" {
 		var err error
-		if q, err = p.queueClient(); err != nil {
+		if q, err = p.QueueClient(); err != nil {
 			return nil, err
 		}
 	}
@@ -151,18 +151,18 @@ func (p *parts) workerStatus(g *gate) (http.Handler, error) {
 		checks := p.workerChecks(r.Context(), g, q)
 		for name, err := range checks {
 			if err != nil {
-				p.log.Warn("not ready", "check", name, "error", err)
+				p.Log.Warn("not ready", "check", name, "error", err)
 			}
 		}
 		answerReady(w, checks)
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{}))
 	return mux, nil
 }
 
 // workerChecks asks all at once, so that one that does not answer takes no time from the
 // others; q is nil where the queue has no Redis of its own.
-func (p *parts) workerChecks(ctx context.Context, g *gate, q *queue.Client) map[string]error {
+func (p *Parts) workerChecks(ctx context.Context, g *gate, q *queue.Client) map[string]error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	redis, database := g.status()
@@ -173,8 +173,8 @@ func (p *parts) workerChecks(ctx context.Context, g *gate, q *queue.Client) map[
 			all.Go(func() { *outcome = ping(ctx) })
 		}
 	}
-	ask(&redis, p.cache.Ping)
-	ask(&database, p.store.Ping)
+	ask(&redis, p.Cache.Ping)
+	ask(&database, p.Store.Ping)
 	if q != nil {
 		ask(&tasks, q.Ping)
 	}

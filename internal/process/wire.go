@@ -1,0 +1,268 @@
+package process
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/session"
+	"github.com/afterwrite/afterwrite/dashboard"
+	"github.com/afterwrite/afterwrite/internal/admin"
+	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/internal/token"
+	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/producer/api"
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/worker"
+)
+
+// Parts are the pieces of one process, joined here and nowhere else. None of them has
+// connected yet when they are made.
+type Parts struct {
+	Config  *config.Config
+	Log     *slog.Logger
+	Metrics *prometheus.Registry
+	Store   *store.Store
+	Cache   *cache.Cache
+
+	version string         // of the build, as metrics and pages show it
+	guard   *token.Guard   // of the API, nil before NewAPI
+	closers []func() error // what Close ends, last one first
+
+	forgotten []*schema.Entity // Redis knew nothing of them and that is not reported yet
+	older     []*schema.Entity // Redis went back, and what is cached of them is not dropped yet
+}
+
+// ErrConfig marks a configuration that cannot be used.
+var ErrConfig = errors.New("configuration")
+
+// Join makes the cache and the store, which every process needs, in a build of that
+// version. Close the parts.
+func Join(c *config.Config, version string, log *slog.Logger) (*Parts, error) {
+	p := &Parts{Config: c, Log: log, version: version, Metrics: prometheus.NewRegistry()}
+	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	d := c.Database
+	var err error
+	p.Store, err = store.Open(store.Config{
+		URL: d.URL, MaxOpen: d.MaxOpen, MaxIdle: d.MaxIdle, ConnLifetime: d.ConnLifetime,
+		LockTimeout: d.LockTimeout, StatementTimeout: d.StatementTimeout,
+		IdleInTransaction: d.IdleInTransaction, BusyTimeout: d.BusyTimeout,
+		Log: log, Registerer: p.Metrics,
+	}, c.Entities)
+	if err != nil {
+		return nil, fmt.Errorf("%w: database: %w", ErrConfig, err)
+	}
+	p.closers = append(p.closers, p.Store.Close)
+	p.Cache, err = cache.New(cache.Config{
+		URL: c.Redis.URL, Prefix: c.Redis.Prefix, Loader: p.Store, Timeout: c.Redis.Timeout,
+		Retries: cmp.Or(c.Redis.Retries, -1), PoolSize: c.Redis.PoolSize, Log: log, Registerer: p.Metrics,
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: redis: %w", ErrConfig, err), p.Store.Close())
+	}
+	p.closers = append(p.closers, p.Cache.Close)
+	p.Metrics.MustRegister(worker.NewCollector(p.Cache, c.Entities))
+	return p, nil
+}
+
+// Close ends the parts in the reverse of the order in which they were made.
+func (p *Parts) Close() {
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		if err := p.closers[i](); err != nil {
+			p.Log.Warn("closing failed", "error", err)
+		}
+	}
+	p.closers = nil
+}
+
+// QueueClient enqueues sync tasks.
+func (p *Parts) QueueClient() (*queue.Client, error) {
+	q, err := queue.NewClient(p.Config.QueueURL(), p.Config.Redis.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("%w: queue: %w", ErrConfig, err)
+	}
+	p.closers = append(p.closers, q.Close)
+	return q, nil
+}
+
+// Inspector reads the queues, for doctor and the dashboard.
+func (p *Parts) Inspector() (*queue.Inspector, error) {
+	q, err := queue.Inspect(p.Config.QueueURL(), p.Config.Redis.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("%w: queue: %w", ErrConfig, err)
+	}
+	p.closers = append(p.closers, q.Close)
+	return q, nil
+}
+
+// NewProducer accepts writes, and counts them in the metrics.
+func (p *Parts) NewProducer() (*producer.Producer, error) {
+	q, err := p.QueueClient()
+	if err != nil {
+		return nil, err
+	}
+	w, err := producer.New(producer.Config{
+		Entities: p.Config.Entities, Cache: p.Cache, Queue: q, Loader: p.Store, Database: p.Store,
+		Log: p.Log, Registerer: p.Metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	p.closers = append(p.closers, w.Close)
+	return w, nil
+}
+
+// NewMender makes what operators work with, on a producer that accepts their edits.
+func (p *Parts) NewMender(w *producer.Producer) (*mend.Mender, error) {
+	q, err := p.QueueClient()
+	if err != nil {
+		return nil, err
+	}
+	return mend.New(mend.Config{
+		Entities: p.Config.Entities, Letters: p.Store, Records: p.Cache, Writes: w, Queue: q, Log: p.Log,
+	})
+}
+
+// newAdmin makes the admin API. Where no token is needed it answers this machine alone,
+// unless the configuration says that something in front asks who is there.
+func (p *Parts) newAdmin(w *producer.Producer) (*admin.Admin, error) {
+	m, err := p.NewMender(w)
+	if err != nil {
+		return nil, err
+	}
+	surface, err := admin.New(admin.Config{
+		Mender: m, Cache: p.Cache, Entities: p.Config.Entities, LocalOnly: !p.Config.API.Insecure && !TokensRequired(p.Config),
+		MaxBody: p.Config.API.MaxBody, Log: p.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.closers = append(p.closers, surface.Close)
+	return surface, nil
+}
+
+// NewAPI makes the HTTP API. Its streams end when stopping is closed.
+func (p *Parts) NewAPI(stopping <-chan struct{}) (http.Handler, error) {
+	w, err := p.NewProducer()
+	if err != nil {
+		return nil, err
+	}
+	surface, err := p.newAdmin(w)
+	if err != nil {
+		return nil, err
+	}
+	c := p.Config.API
+	limit, err := p.newLimit()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := p.newPages()
+	if err != nil {
+		return nil, err
+	}
+	if p.guard, err = p.newGuard(); err != nil {
+		return nil, err
+	}
+	handler, err := api.New(api.Config{
+		Tokens:    p.guard,
+		RateLimit: limit, Pages: pages,
+		Producer: w, Cache: p.Cache, Store: lister{p.Store}, Entities: p.Config.Entities,
+		Events: p.Cache, Admin: surface, Stopping: stopping,
+		MaxBody: c.MaxBody, MaxBatchBody: c.MaxBatchBody, CORS: c.CORS,
+		Version: p.version, Log: p.Log, Registerer: p.Metrics, Gatherer: p.Metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return handler, nil
+}
+
+// lister lets the API page through the store, each with its own word for the page.
+type lister struct{ *store.Store }
+
+func (l lister) List(ctx context.Context, e *schema.Entity, q api.Query) ([]schema.Row, error) {
+	return l.Store.List(ctx, e, store.Query(q))
+}
+
+// NewWorker flushes.
+func (p *Parts) NewWorker() (*worker.Worker, error) {
+	c := p.Config.Worker
+	q, err := p.QueueClient()
+	if err != nil {
+		return nil, err
+	}
+	server, err := queue.NewServer(queue.ServerConfig{
+		RedisURL: p.Config.QueueURL(), Prefix: p.Config.Redis.Prefix, Concurrency: c.Concurrency,
+		PollInterval: c.PollInterval, Queues: c.Queues, ShutdownTimeout: c.ShutdownTimeout, Log: p.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	w, err := worker.New(worker.Config{
+		Entities: p.Config.Entities, Cache: p.Cache, Store: p.Store, Queue: q, Server: server,
+		SweepInterval: c.SweepInterval, KeepLetters: p.Config.DeadLetters.Keep,
+		Version: p.version, Log: p.Log, Registerer: p.Metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return w, nil
+}
+
+// NewDashboard makes the pages. What runs beside their requests ends with ctx, and is
+// waited for when the parts are closed.
+func (p *Parts) NewDashboard(ctx context.Context) (http.Handler, error) {
+	inspector, err := p.Inspector()
+	if err != nil {
+		return nil, err
+	}
+	// It accepts operators' edits; the API's own counts writes.
+	w, err := producer.New(producer.Config{Entities: p.Config.Entities, Cache: p.Cache, Loader: p.Store, Database: p.Store, Log: p.Log})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	p.closers = append(p.closers, w.Close)
+	m, err := p.NewMender(w)
+	if err != nil {
+		return nil, err
+	}
+	sessions, err := session.New(session.Config{Cache: p.Cache, UserKey: dashboard.SessionUser})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	p.closers = append(p.closers, func() error { cancel(); beside.Wait(); return nil })
+	c := p.Config.Dashboard
+	handler, err := dashboard.New(dashboard.Config{
+		Entities: p.Config.Entities, Cache: p.Cache, Store: p.Store, Queues: inspector,
+		Letters: m, Records: p.Cache, Rows: p.Store, Series: p.Cache, Audit: p.Store, Tokens: p.Store, Sessions: sessions,
+		Users: dashboardUsers(c.Users), Insecure: p.Config.API.Insecure, HTTPS: c.HTTPS, Environment: c.Environment,
+		Proxy:   dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},
+		Version: p.version, Log: p.Log,
+		Go: func(run func(context.Context)) { beside.Go(func() { run(ctx) }) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return handler, nil
+}
+
+func dashboardUsers(configured []config.User) []dashboard.User {
+	users := make([]dashboard.User, len(configured))
+	for i, u := range configured {
+		users[i] = dashboard.User{Name: u.Name, Role: dashboard.Role(u.Role), Hash: u.Hash}
+	}
+	return users
+}
