@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -37,6 +39,33 @@ func TestOpenAPIDocumentIsValid(t *testing.T) {
 		require.Contains(t, body, `"/v1/`+name+`/{id}/increment"`)
 		for _, f := range e.Fields {
 			require.Contains(t, body, `"`+f.Name+`"`)
+		}
+	}
+}
+
+// docs/API.md names every path of the API, with its methods, under the name of its entity.
+func TestAPIReferenceHasEveryRoute(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	text, err := os.ReadFile("../../docs/API.md")
+	require.NoError(t, err)
+	var document struct {
+		Paths map[string]map[string]json.RawMessage `json:"paths"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(b.do("GET", "/openapi.json", "").want(t, 200).body), &document))
+	require.NotEmpty(t, document.Paths)
+	for path, methods := range document.Paths {
+		for name := range b.entities {
+			if rest, ok := strings.CutPrefix(path, "/v1/"+name); ok && (rest == "" || rest[0] == '/') {
+				path = "/v1/{entity}" + rest
+			}
+		}
+		for method := range methods {
+			if method == "parameters" {
+				continue
+			}
+			route := strings.ToUpper(method) + " " + path
+			require.Regexp(t, "(?m)`"+regexp.QuoteMeta(route)+"[`?]", string(text), "docs/API.md lacks %s", route)
 		}
 	}
 }
