@@ -1,0 +1,163 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+	gormschema "gorm.io/gorm/schema"
+
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// maxID is the bound of a text id where the model gives no size: as in the configuration.
+const maxID = 255
+
+// mapKey maps the primary key.
+func (m *Model) mapKey(bad *Error) {
+	keys := m.Schema.PrimaryFields
+	switch len(keys) {
+	case 0:
+		bad.Fields = append(bad.Fields, FieldError{"", `it has no primary key: add gorm:"primaryKey" to the field that names a record`})
+		return
+	case 1:
+	default:
+		names := make([]string, len(keys))
+		for i, f := range keys {
+			names[i] = path(f)
+		}
+		bad.Fields = append(bad.Fields, FieldError{strings.Join(names, ", "),
+			"a primary key of several columns: give the table one key column, and a unique index on these"})
+		return
+	}
+	m.id = keys[0]
+	if err := m.keyType(m.id); err != nil {
+		bad.add(m.id, err)
+	}
+}
+
+func (m *Model) keyType(f *gormschema.Field) error {
+	if f.AutoIncrement || gormCounts(f) {
+		return errors.New("the database makes this id (serial, identity), after the write was accepted: " +
+			"use a UUID, as string or uuid.UUID, which is made for you in the order of time; " +
+			"or say autoIncrement:false and give every record its id")
+	}
+	if d := f.DefaultValue; d != "" && !madeUUID(d) {
+		return fmt.Errorf("its default %q is made by the database, after the write was accepted: leave it out and give every record its id", d)
+	}
+	if f.Serializer != nil {
+		return errors.New("a key has no serializer")
+	}
+	key := schema.Field{}
+	t, err := parseTag(f.Tag.Get("afterwrite"))
+	if err != nil {
+		return err
+	}
+	if err := fieldType(&key, f, t); err != nil {
+		return err
+	}
+	id := &m.Entity.ID
+	id.Column = f.DBName
+	switch key.Type {
+	case schema.Int, schema.UUID:
+		id.Type = key.Type
+	case schema.String, schema.Text:
+		id.Type, id.Max = schema.String, maxID
+		if key.MaxLength > 0 {
+			id.Max = min(key.MaxLength, schema.MaxIDBytes)
+		}
+	default:
+		return fmt.Errorf("a %s cannot be a key: use a string, an int or a UUID", key.Type)
+	}
+	return nil
+}
+
+// gormCounts reports whether gorm takes the key for one that the database counts: an
+// integer alone, unless the tag says otherwise.
+func gormCounts(f *gormschema.Field) bool {
+	says, ok := f.TagSettings["AUTOINCREMENT"]
+	if ok && strings.EqualFold(says, "false") {
+		return false
+	}
+	return f.HasDefaultValue && f.DefaultValue == "" && (f.DataType == gormschema.Int || f.DataType == gormschema.Uint ||
+		f.GORMDataType == gormschema.Int || f.GORMDataType == gormschema.Uint)
+}
+
+// madeUUID reports a default that makes a random UUID: one is made here instead.
+func madeUUID(text string) bool {
+	name, _, _ := strings.Cut(strings.ToLower(text), "(")
+	switch strings.TrimSpace(name) {
+	case "gen_random_uuid", "uuid_generate_v4", "uuidv7", "uuidv4", "uuid_generate_v7", "uuid":
+		return true
+	}
+	return false
+}
+
+// ID returns the canonical id of a record, and "" where the struct has none yet: its key
+// is zero.
+func (m *Model) ID(record reflect.Value) (string, error) {
+	v, zero := m.id.ValueOf(background, record)
+	if zero {
+		return "", nil
+	}
+	return m.CanonicalID(v)
+}
+
+// CanonicalID returns the canonical text of an id that a caller names by a value of the
+// key's type, or by a text. The error is an InvalidError.
+func (m *Model) CanonicalID(v any) (string, error) {
+	plain, err := driverValue(v)
+	if err != nil {
+		return "", schema.Invalid("id", "%v", err)
+	}
+	switch id := plain.(type) {
+	case string:
+		return m.Entity.CanonicalID(id)
+	case int64:
+		if m.Entity.ID.Type != schema.Int {
+			break
+		}
+		return m.Entity.CanonicalID(strconv.FormatInt(id, 10))
+	case []byte:
+		if m.Entity.ID.Type != schema.UUID {
+			return m.Entity.CanonicalID(string(id))
+		}
+		if u, err := uuid.FromBytes(id); err == nil {
+			return u.String(), nil
+		}
+	case nil:
+		return "", schema.Invalid("id", "is missing")
+	}
+	return "", schema.Invalid("id", "is a %T, and the ids of %s are of type %s", v, m.Entity.Name, m.Entity.ID.Type)
+}
+
+// NewID makes an id: a UUID of version 7, so that ids are in the order of time.
+func (m *Model) NewID() (string, error) {
+	if m.Entity.ID.Type == schema.Int || m.Entity.ID.Type == schema.String && m.Entity.ID.Max < 36 {
+		return "", schema.Invalid("id", "is missing, and one cannot be made: the ids of %s are of type %s", m.Entity.Name, m.Entity.ID.Type)
+	}
+	u, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("make an id: %w", err)
+	}
+	return u.String(), nil
+}
+
+// SetID puts a canonical id into a struct.
+func (m *Model) SetID(record reflect.Value, id string) error {
+	var v any = id
+	if m.Entity.ID.Type == schema.Int {
+		n, err := strconv.ParseInt(id, 10, 64)
+		if err != nil {
+			return fmt.Errorf("id %q: %w", id, err)
+		}
+		v = n
+	}
+	if err := set(m.id, record, v); err != nil {
+		return fmt.Errorf("id %q: %w", id, err)
+	}
+	return nil
+}

@@ -1,0 +1,261 @@
+package model
+
+import (
+	"database/sql"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+	gormschema "gorm.io/gorm/schema"
+
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+func parse[T any]() (*Model, error) {
+	return Parse(reflect.TypeFor[T](), gormschema.NamingStrategy{IdentifierMaxLength: 64})
+}
+
+type Base struct {
+	ID        string `gorm:"primaryKey;size:64"`
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	DeletedAt gorm.DeletedAt `gorm:"index"`
+}
+
+type address struct {
+	Street string `gorm:"size:100"`
+	City   string
+}
+
+type company struct {
+	ID   string `gorm:"primaryKey"`
+	Name string
+}
+
+type person struct {
+	Base
+	Name      string  `gorm:"size:200;not null"`
+	Email     *string `gorm:"size:320;uniqueIndex"`
+	Age       int     `afterwrite:"min=0,max=150"`
+	Small     int8
+	Count     uint16
+	Price     float64        `gorm:"precision:10;scale:2"`
+	Total     string         `gorm:"type:numeric(20,4);default:0"`
+	Plan      string         `gorm:"default:free"`
+	Profile   map[string]any `gorm:"serializer:json"`
+	Key       uuid.UUID
+	Raw       [16]byte
+	Nick      sql.NullString
+	Home      address `gorm:"embedded;embeddedPrefix:home_"`
+	Work      address `gorm:"embedded;embeddedPrefix:work_"`
+	Secret    string  `afterwrite:"redact"`
+	Limit     int     `afterwrite:"name=max_items"`
+	Points    int64   `afterwrite:"rank"`
+	SeenAt    int64   `gorm:"autoUpdateTime:milli"`
+	CompanyID *string
+	Company   *company
+	Ignored   chan int `gorm:"-"`
+}
+
+func TestEntityOfAModel(t *testing.T) {
+	m, err := parse[person]()
+	require.NoError(t, err)
+	e := m.Entity
+	require.NoError(t, e.Init())
+	require.Equal(t, "person", e.Name)
+	require.Equal(t, "people", e.Table)
+	require.Equal(t, schema.ID{Column: "id", Type: schema.String, Max: 64}, e.ID)
+	require.Equal(t, "points", e.RankBy)
+	_, ok := m.SoftDelete()
+	require.True(t, ok)
+	for _, want := range []schema.Field{
+		{Name: "name", Type: schema.String, MaxLength: 200, Required: true},
+		{Name: "email", Type: schema.String, MaxLength: 320, Unique: true},
+		{Name: "age", Type: schema.Int, Min: "0", Max: "150"},
+		{Name: "small", Type: schema.Int, Min: "-128", Max: "127"},
+		{Name: "count", Type: schema.Int, Min: "0", Max: "65535"},
+		{Name: "price", Type: schema.Decimal, Precision: 10, Scale: 2},
+		{Name: "total", Type: schema.Decimal, Precision: 20, Scale: 4, Default: `"0.0000"`},
+		{Name: "plan", Type: schema.Text, Default: `"free"`},
+		{Name: "profile", Type: schema.JSON},
+		{Name: "key", Type: schema.UUID},
+		{Name: "raw", Type: schema.Bytes},
+		{Name: "nick", Type: schema.Text},
+		{Name: "home_street", Type: schema.String, MaxLength: 100},
+		{Name: "work_city", Type: schema.Text},
+		{Name: "secret", Type: schema.Text, Redact: true},
+		{Name: "max_items", Column: "limit", Type: schema.Int},
+		{Name: "seen_at", Type: schema.Int},
+		{Name: "company_id", Type: schema.Text},
+		{Name: "created_at", Type: schema.Time},
+		{Name: "deleted_at", Type: schema.Time},
+	} {
+		i, ok := e.Field(want.Name)
+		require.True(t, ok, want.Name)
+		f := e.Fields[i]
+		if want.Column == "" {
+			want.Column = want.Name
+		}
+		got := schema.Field{Name: f.Name, Column: f.Column, Type: f.Type, Required: f.Required, Unique: f.Unique,
+			Default: f.Default, MaxLength: f.MaxLength, Min: f.Min, Max: f.Max, Precision: f.Precision, Scale: f.Scale, Redact: f.Redact}
+		require.Equal(t, want, got)
+	}
+	require.Len(t, e.Fields, 24)
+	at, ok := m.Field("Work.City")
+	require.True(t, ok)
+	require.Equal(t, "work_city", e.Fields[at].Name)
+	_, ok = m.Field("City")
+	require.False(t, ok, "two fields are called so")
+	at, _ = m.Field("CompanyID")
+	require.Equal(t, map[int]reflect.Type{at: reflect.TypeFor[company]()}, m.References())
+}
+
+// TestThereAndBack takes values to canonical texts and back into another struct.
+func TestThereAndBack(t *testing.T) {
+	m, err := parse[person]()
+	require.NoError(t, err)
+	require.NoError(t, m.Entity.Init())
+	email := "a@example.com"
+	in := person{
+		Name: "A", Email: &email, Age: 3, Small: -4, Price: 12.5, Total: "1.5", Profile: map[string]any{"a": "b"},
+		Key: uuid.New(), Raw: [16]byte{1, 2, 3}, Nick: sql.NullString{String: "n", Valid: true},
+		Home: address{City: "x"}, Work: address{Street: "y"},
+	}
+	at := time.Date(2026, 1, 31, 12, 0, 0, 123456789, time.UTC)
+	require.NoError(t, m.Stamp(reflect.ValueOf(&in), at, false))
+	require.Equal(t, at.Truncate(time.Microsecond), in.CreatedAt)
+	require.Equal(t, at.UnixMilli(), in.SeenAt)
+	fields, err := m.Fields(reflect.ValueOf(&in))
+	require.NoError(t, err)
+	values, err := m.Entity.Whole(fields)
+	require.NoError(t, err)
+	var out person
+	require.NoError(t, m.Record(reflect.ValueOf(&out), "i1", values))
+	in.ID, in.Plan, in.Total = "i1", "free", "1.5000"
+	require.Equal(t, in, out)
+}
+
+func TestAssociationsAreNotDropped(t *testing.T) {
+	m, err := parse[person]()
+	require.NoError(t, err)
+	_, err = m.Fields(reflect.ValueOf(&person{Company: &company{Name: "x"}}))
+	require.ErrorIs(t, err, schema.ErrInvalid)
+	require.ErrorContains(t, err, "Company is an association")
+}
+
+func TestValuesOfAPatch(t *testing.T) {
+	m, err := parse[person]()
+	require.NoError(t, err)
+	require.NoError(t, m.Entity.Init())
+	value := func(name string, v any) (any, error) {
+		i, ok := m.Field(name)
+		require.True(t, ok, name)
+		return m.Value(i, v)
+	}
+	for name, v := range map[string][2]any{
+		"Age": {37, int64(37)}, "Email": {"x", "x"}, "Nick": {"n", "n"}, "Total": {"7", "7"}, "Price": {1.25, "1.25"},
+	} {
+		got, err := value(name, v[0])
+		require.NoError(t, err, name)
+		require.Equal(t, v[1], got, name)
+	}
+	null, err := value("Email", nil)
+	require.NoError(t, err)
+	require.Nil(t, null)
+	for name, v := range map[string]any{"Age": 1.5, "Small": 200, "Count": -1, "Name": struct{}{}} {
+		_, err := value(name, v)
+		require.ErrorIs(t, err, schema.ErrInvalid, name)
+	}
+}
+
+// TestRefusals names every field at once, with its reason.
+func TestRefusals(t *testing.T) {
+	type bad struct {
+		ID     uint
+		Born   time.Time `gorm:"type:date"`
+		Code   string    `gorm:"type:char(8)"`
+		Net    string    `gorm:"type:inet"`
+		Serial int       `gorm:"autoIncrement"`
+		Sum    int       `gorm:"->"`
+		Later  int       `gorm:"<-:update"`
+		Now    time.Time `gorm:"default:now()"`
+		Blob   []int     `gorm:"serializer:gob"`
+		Cost   float64   `gorm:"type:numeric"`
+		Top    int
+		Word   string `afterwrite:"colour"`
+	}
+	_, err := parse[bad]()
+	var all *Error
+	require.ErrorAs(t, err, &all)
+	var names []string
+	for _, f := range all.Fields {
+		names = append(names, f.Field)
+		require.NotEmpty(t, f.Reason)
+	}
+	require.Equal(t, []string{"ID", "Born", "Code", "Net", "Serial", "Sum", "Later", "Now", "Blob", "Cost", "Top", "Word"}, names)
+	require.ErrorContains(t, err, "autoIncrement:false")
+}
+
+// TestWhatGormRefuses is named by each field, though gorm names the first alone.
+func TestWhatGormRefuses(t *testing.T) {
+	type bad struct {
+		ID    string `gorm:"primaryKey"`
+		Tags  []string
+		Extra map[string]any
+		Name  string
+		Top   int
+		Of    *company
+	}
+	_, err := parse[bad]()
+	var all *Error
+	require.ErrorAs(t, err, &all)
+	require.Len(t, all.Fields, 3)
+	require.Equal(t, "Top", all.Fields[2].Field)
+	require.Equal(t, "Tags", all.Fields[0].Field)
+	require.Equal(t, "Extra", all.Fields[1].Field)
+}
+
+func TestKeys(t *testing.T) {
+	type none struct{ Name string }
+	_, err := parse[none]()
+	require.ErrorContains(t, err, "no primary key")
+	type two struct {
+		A string `gorm:"primaryKey"`
+		B string `gorm:"primaryKey"`
+	}
+	_, err = parse[two]()
+	require.ErrorContains(t, err, "A, B: a primary key of several columns")
+	type own struct {
+		ID   int64 `gorm:"primaryKey;autoIncrement:false"`
+		Name string
+	}
+	m, err := parse[own]()
+	require.NoError(t, err)
+	require.Equal(t, schema.Int, m.Entity.ID.Type)
+	require.NoError(t, m.Entity.Init())
+	id, err := m.ID(reflect.ValueOf(&own{ID: 7}))
+	require.NoError(t, err)
+	require.Equal(t, "7", id)
+	_, err = m.NewID()
+	require.ErrorIs(t, err, schema.ErrInvalid)
+	type byUUID struct {
+		ID   uuid.UUID `gorm:"type:uuid;default:gen_random_uuid()"`
+		Name string
+	}
+	m, err = parse[byUUID]()
+	require.NoError(t, err)
+	require.NoError(t, m.Entity.Init())
+	made, err := m.NewID()
+	require.NoError(t, err)
+	var r byUUID
+	require.NoError(t, m.SetID(reflect.ValueOf(&r), made))
+	require.Equal(t, made, r.ID.String())
+	got, err := m.CanonicalID(r.ID)
+	require.NoError(t, err)
+	require.Equal(t, made, got)
+	_, err = m.CanonicalID(12)
+	require.ErrorIs(t, err, schema.ErrInvalid)
+}
