@@ -22,7 +22,7 @@ type Script struct {
 }
 
 // NewScript makes a script that may be sent again when a reply was lost: what it does twice
-// must be what it does once, or harmless. The name labels afterwrite_script_seconds.
+// must be what it does once, or harmless. The name labels afterwrite_redis_script_duration_seconds.
 func NewScript(name, source string) *Script {
 	return &Script{script: *newScript(name, source)}
 }

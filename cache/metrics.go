@@ -23,7 +23,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		bypasses: counter("afterwrite_cache_bypasses_total", "Reads answered by the database because Redis did not answer."),
 		lost:     counter("afterwrite_lost_records_total", "Listed records whose data Redis no longer had."),
 		scripts: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "afterwrite_script_seconds", Help: "Round trips of Redis scripts, a pipeline counting once.",
+			Name: "afterwrite_redis_script_duration_seconds", Help: "Round trips of Redis scripts, a pipeline counting once.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 12),
 		}, []string{"script"}),
 	}

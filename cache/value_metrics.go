@@ -31,7 +31,7 @@ func newValueMetrics(r prometheus.Registerer) *valueMetrics {
 		large: counter("afterwrite_value_large_total", "Values larger than the recommended size.", "group"),
 		lost:  counter("afterwrite_l1_dropped_total", "Times that an L1 was dropped whole because events may have been lost.", "of"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "afterwrite_value_load_seconds", Help: "Loads of values.", Buckets: prometheus.ExponentialBuckets(0.0005, 4, 8),
+			Name: "afterwrite_value_load_duration_seconds", Help: "Loads of values.", Buckets: prometheus.ExponentialBuckets(0.0005, 4, 8),
 		}, []string{"group"}),
 		skipped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "afterwrite_value_refreshes_skipped_total", Help: "Refreshes that were not begun because too many ran.",

@@ -16,7 +16,7 @@ type metrics struct {
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "afterwrite_sql_seconds",
+		Name:    "afterwrite_sql_duration_seconds",
 		Help:    "Time of operations at the database.",
 		Buckets: prometheus.ExponentialBuckets(0.0002, 2.5, 13),
 	}, []string{"op"})

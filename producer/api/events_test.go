@@ -259,7 +259,7 @@ func TestI6StreamsThatDoNotReadAreDropped(t *testing.T) {
 			next(t, reads, "resolved", strconv.Itoa(n))
 			n++
 		}
-		return strings.Contains(b.do("GET", "/metrics", "").body, "afterwrite_http_dropped_streams_total 1\n")
+		return strings.Contains(b.do("GET", "/metrics", "").body, "afterwrite_http_streams_dropped_total 1\n")
 	})
 	require.Contains(t, b.log.String(), "event stream dropped: its reader does not read")
 	sent, _ := io.Copy(io.Discard, idle) // a reset is as good as an end

@@ -12,8 +12,7 @@ import (
 
 // metrics counts requests by route, never by entity or id.
 type metrics struct {
-	requests *prometheus.CounterVec
-	seconds  *prometheus.HistogramVec
+	duration *prometheus.HistogramVec
 	unwaited prometheus.Counter
 	dropped  prometheus.Counter
 	overfull prometheus.Counter
@@ -22,21 +21,17 @@ type metrics struct {
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "afterwrite_http_requests_total",
-			Help: "Requests answered, by route, method and status code.",
-		}, []string{"route", "method", "code"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "afterwrite_http_seconds",
-			Help:    "Time to answer a request, by route; a wait for persistence included.",
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "afterwrite_http_request_duration_seconds",
+			Help:    "Time to answer a request; a wait for persistence included. Its count is the number of requests.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}, []string{"route"}),
+		}, []string{"route", "method", "code"}),
 		unwaited: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "afterwrite_http_unwaited_total",
+			Name: "afterwrite_http_waits_skipped_total",
 			Help: "Writes answered at once though the caller would have waited, for too many were waiting.",
 		}),
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "afterwrite_http_dropped_streams_total",
+			Name: "afterwrite_http_streams_dropped_total",
 			Help: "Event streams that were ended because their reader did not read.",
 		}),
 		overfull: prometheus.NewCounter(prometheus.CounterOpts{
@@ -51,7 +46,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	if registerer == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.unwaited, m.dropped, m.overfull, m.memory} {
+	for _, c := range []prometheus.Collector{m.duration, m.unwaited, m.dropped, m.overfull, m.memory} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
@@ -60,8 +55,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 }
 
 func (m *metrics) observe(route, method string, code int, elapsed time.Duration) {
-	m.requests.WithLabelValues(route, methodLabel(method), codeLabel(code)).Inc()
-	m.seconds.WithLabelValues(route).Observe(elapsed.Seconds())
+	m.duration.WithLabelValues(route, methodLabel(method), codeLabel(code)).Observe(elapsed.Seconds())
 }
 
 // methodLabel keeps a caller from making up label values.

@@ -77,7 +77,7 @@ func TestWaitsAreBounded(t *testing.T) {
 		a := b.do("PUT", "/v1/user/x", `{"name":"X"}`, "Prefer: respond-async, wait=1")
 		return a.StatusCode == 202 && a.Header.Get("Preference-Applied") == "respond-async"
 	})
-	require.Regexp(t, "afterwrite_http_unwaited_total [1-9]", b.do("GET", "/metrics", "").body)
+	require.Regexp(t, "afterwrite_http_waits_skipped_total [1-9]", b.do("GET", "/metrics", "").body)
 	b.flush()
 	(<-first).want(t, 200)
 	last := b.waiting("PUT", "/v1/user/w", `{"name":"W"}`, "wait=30")
