@@ -13,6 +13,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/flush"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -258,7 +259,7 @@ func TestThroughAPendingRecordGoesBehindIt(t *testing.T) {
 		partition := b.user.Partition("1")
 		batch, err := b.cache.Due(t.Context(), b.user, partition, 10, 1<<20)
 		require.NoError(t, err)
-		flushed, err := b.store.Flush(t.Context(), b.user, partition, func(context.Context) ([]schema.Change, error) {
+		flushed, err := flush.Partition(t.Context(), b.store.Begin, b.user, partition, func(context.Context) ([]schema.Change, error) {
 			return []schema.Change{batch.Due[0].Change}, nil
 		})
 		require.NoError(t, err)

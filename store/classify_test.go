@@ -12,13 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/flush"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // requireTrouble expects a flush to fail for the database's own reasons and to leave
 // nothing behind.
-func requireTrouble(t *testing.T, b *bench, e *schema.Entity, read store.Reader) error {
+func requireTrouble(t *testing.T, b *bench, e *schema.Entity, read flush.Reader) error {
 	t.Helper()
 	_, err := b.Flush(t.Context(), e, 0, read)
 	require.Error(t, err)
@@ -29,36 +30,36 @@ func requireTrouble(t *testing.T, b *bench, e *schema.Entity, read store.Reader)
 // TestUnavailablePostgres provokes each class of error that is nobody's record's.
 func TestUnavailablePostgres(t *testing.T) {
 	t.Parallel()
-	trouble := map[string]func(t *testing.T, b *bench) store.Reader{
-		"table missing": func(_ *testing.T, b *bench) store.Reader {
+	trouble := map[string]func(t *testing.T, b *bench) flush.Reader{
+		"table missing": func(_ *testing.T, b *bench) flush.Reader {
 			b.exec("DROP TABLE accounts")
 			return batch(accounts(2)...)
 		},
-		"column missing": func(_ *testing.T, b *bench) store.Reader {
+		"column missing": func(_ *testing.T, b *bench) flush.Reader {
 			b.exec("ALTER TABLE accounts DROP COLUMN age")
 			return batch(accounts(2)...)
 		},
-		"no unique id": func(_ *testing.T, b *bench) store.Reader {
+		"no unique id": func(_ *testing.T, b *bench) flush.Reader {
 			b.exec("ALTER TABLE accounts DROP CONSTRAINT accounts_pkey")
 			return batch(accounts(2)...)
 		},
-		"session ended": func(_ *testing.T, b *bench) store.Reader {
+		"session ended": func(_ *testing.T, b *bench) flush.Reader {
 			return func(context.Context) ([]schema.Change, error) {
 				b.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'afterwrite'")
 				return accounts(2), nil
 			}
 		},
-		"statement timeout": func(_ *testing.T, b *bench) store.Reader {
+		"statement timeout": func(_ *testing.T, b *bench) flush.Reader {
 			b.exec("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(5); RETURN NEW; END $$")
 			b.exec("CREATE TRIGGER slow BEFORE INSERT ON accounts FOR EACH ROW EXECUTE FUNCTION slow()")
 			return batch(accounts(2)...)
 		},
-		"serialization": func(_ *testing.T, b *bench) store.Reader {
+		"serialization": func(_ *testing.T, b *bench) flush.Reader {
 			b.exec("CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$")
 			b.exec("CREATE TRIGGER fail BEFORE INSERT ON accounts FOR EACH ROW EXECUTE FUNCTION fail()")
 			return batch(accounts(2)...)
 		},
-		"disk full": func(_ *testing.T, b *bench) store.Reader {
+		"disk full": func(_ *testing.T, b *bench) flush.Reader {
 			b.exec("CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '53100'; END $$")
 			b.exec("CREATE TRIGGER fail BEFORE INSERT ON accounts FOR EACH ROW EXECUTE FUNCTION fail()")
 			return batch(accounts(2)...)

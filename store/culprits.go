@@ -62,7 +62,7 @@ func (b *batch) locate(r schema.Refusal, changes []schema.Change) (schema.Refusa
 
 // located is a refusal at COMMIT with its column, as far as that can be found: the
 // transaction that was refused is gone, and its refusal stands without.
-func (f *flush) located(ctx context.Context, r schema.Refusal, c schema.Change) schema.Refusal {
+func (f *Flush) located(ctx context.Context, r schema.Refusal, c schema.Change) schema.Refusal {
 	b := &batch{tx: &transaction{store: f.store, db: f.store.read(ctx)}, table: f.table}
 	found, err := b.locate(r, []schema.Change{c})
 	if err != nil {

@@ -22,8 +22,8 @@ type dialect interface {
 	connectors() (writing, reading driver.Connector)
 	// writers is the number of connections that write, given the size of the pool.
 	writers(size int) int
-	// ahead says that whoever holds one fence keeps every flush waiting, so that a batch
-	// had better be read before: see FlushAhead.
+	// ahead reports that a transaction which holds one fence keeps every flush waiting, so
+	// that a batch had better be read before: see look.go.
 	ahead() bool
 	// probe is a query of one integer that needs a working database.
 	probe() string

@@ -26,12 +26,13 @@
 //
 // # Flushing
 //
-// [Store.Flush] is one transaction: it changes the partition's row of
-// afterwrite_fences, and thereby holds its lock; only then is the batch read; then it
-// is written and committed. So whoever writes has read after everyone before it had
-// committed, and a row cannot move back. A flusher that was frozen wakes to a
-// transaction that the database has ended, and fails. [Store.FlushAhead] reads before the
-// lock, and what it has counts only if the fence shows that nobody has committed since.
+// A [Flush] is one transaction. [Store.Begin] changes the partition's row of
+// afterwrite_fences and thereby holds its lock; only then does the caller read the batch;
+// then it is written and committed. A batch is thus read after every earlier flush of the
+// partition has committed, and a row cannot move back. A flusher that was frozen wakes to a
+// transaction that the database has ended, and fails. On SQLite a batch may be read before
+// the lock: it counts only if the fence shows that no transaction has committed since
+// ([Flush.Follows]).
 //
 //	A: lock fence ── read v1 ── (frozen) ·············· upsert v1 → error, undone
 //	B:               lock fence (waits) ─ read v2 ─ upsert v2 ─ COMMIT

@@ -25,12 +25,12 @@ func (b *batch) exchange(rejected []rejection) error {
 		if err != nil {
 			return err
 		}
-		b.flushed.Persisted = append(b.flushed.Persisted, moving...)
+		b.outcome.Persisted = append(b.outcome.Persisted, moving...)
 		maps.Copy(moved, idsOf(moving))
 	}
 	for _, r := range rejected {
 		if !moved[r.ID] {
-			b.flushed.Refused = append(b.flushed.Refused, r.Refused)
+			b.outcome.Refused = append(b.outcome.Refused, r.Refused)
 		}
 	}
 	return nil

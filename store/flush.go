@@ -2,24 +2,22 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Flushed is what became of a batch. A change in none of the lists was not tried, because
+// Outcome is what became of a batch. A change in none of the lists was not tried, because
 // isolating the others took too long: it is still to be flushed.
-type Flushed struct {
+type Outcome struct {
 	Persisted []schema.Change
 	Refused   []Refused
 	// Slow are changes whose statement, sent for each alone, was given up before its
-	// neighbours had waited long. That is no refusal: [Store.Isolate] each by itself, with
-	// all of its time.
+	// neighbours had waited long. That is no refusal: flush each by itself, after
+	// [Store.Isolate], with all of its time.
 	Slow []Refused
 }
 
@@ -27,51 +25,103 @@ type Flushed struct {
 type Refused struct {
 	schema.Change
 	Refusal schema.Refusal
-	// Apart says that the error is one that Flush does not take for a refusal: beside this
-	// change no other is persisted, so it should be tried again alone.
+	// Apart says that the error is one that is no refusal unless the batch is isolated:
+	// beside this change no other is persisted, so it should be tried again alone.
 	Apart bool
 }
 
-func (f *Flushed) add(more Flushed) {
-	f.Persisted = append(f.Persisted, more.Persisted...)
-	f.Refused = append(f.Refused, more.Refused...)
-	f.Slow = append(f.Slow, more.Slow...)
+// Add appends what became of another batch.
+func (o *Outcome) Add(more Outcome) {
+	o.Persisted = append(o.Persisted, more.Persisted...)
+	o.Refused = append(o.Refused, more.Refused...)
+	o.Slow = append(o.Slow, more.Slow...)
 }
 
-// Reader reads the batch to flush. It is called when the fence is locked, so that whoever
-// writes has read after everyone before it had committed, by [Store.FlushAhead] also
-// before. It returns at most one change an id, must be bounded in time by its context,
-// must not call the store, and may be called again within one flush, for a state that is
-// newer: what it returned last counts.
-type Reader = func(ctx context.Context) ([]schema.Change, error)
-
-// Flush writes one batch of a partition: in one transaction it locks the partition's
-// fence, reads the batch, deletes, upserts and commits. When it returns without an
-// error every change in Persisted is durable, and none in Refused has left a trace.
+// Flush is one transaction that holds a partition's fence. Use it as
 //
-// A change that the database refuses does not keep its neighbours from being
-// persisted. A value that is unique and that a neighbour gives up is free for
-// others of the same batch. A statement that hangs is given up after a part of the time,
-// where the database can do that, and the changes that it hangs for are told as Slow.
+//	f, err := s.Begin(ctx, e, partition)
+//	defer f.Rollback()
+//	… read the batch …
+//	outcome, err := f.Write(ctx, changes)
+//	err = f.Commit(ctx)
 //
-// Any error means that nothing need have been persisted, though after a lost reply to
-// COMMIT it may have been: flush again. It is [Unavailable], or that of read.
-func (s *Store) Flush(ctx context.Context, e *schema.Entity, partition int, read Reader) (Flushed, error) {
-	return s.flush(ctx, e, flush{partition: partition, read: read})
+// Only what is read between Begin and Write is as new as the fence demands, so that rows
+// never move back; what was read earlier counts if [Flush.Follows] says so. After any error
+// other than a [SplitError] nothing need have been persisted, though after a lost reply to
+// COMMIT it may have been: flush again.
+//
+// A Flush is not safe for concurrent use. Every error is [Unavailable] or a [SplitError].
+type Flush struct {
+	store      *Store
+	table      *table
+	partition  int
+	suspicious bool // see Isolate
+	unhurried  bool // no statement is given up early, see hang.go
+	tx         *transaction
+	flushes    int64 // of the fence, this transaction included
+	batch      *batch
+	timed      func() // ends the measurement
 }
 
-// Isolate flushes like [Store.Flush] for a batch that is [Unavailable] again and
+// SplitError reports that COMMIT was refused, as happens for deferred constraints. The whole
+// transaction is undone.
+type SplitError struct {
+	// Outcome is what is known of the batch all the same; nothing is in Persisted.
+	Outcome Outcome
+	// Halves are the ids of the changes that the transaction had written. Flush each half in
+	// a transaction of its own, which locks the fence and reads again, for others may have
+	// written in between. Without halves the one change that was written is in
+	// Outcome.Refused.
+	Halves [][]string
+	// Refusal is what COMMIT said.
+	Refusal schema.Refusal
+}
+
+// Error is what COMMIT said.
+func (e *SplitError) Error() string { return "commit: " + e.Refusal.Error() }
+
+// Begin starts a flush of one batch of a partition and locks the partition's fence: until
+// the flush ends no other flush of the partition gets past this call, and everything that
+// others committed before is visible. The transaction lives no longer than ctx.
+//
+// An error is [ErrNotLocked].
+func (s *Store) Begin(ctx context.Context, e *schema.Entity, partition int) (*Flush, error) {
+	t, err := s.table(e)
+	if err != nil {
+		return nil, err
+	}
+	return s.hold(ctx, t, partition, "flush")
+}
+
+// hold begins a transaction, measured as that operation, and locks the partition's fence.
+func (s *Store) hold(ctx context.Context, t *table, partition int, op string) (f *Flush, err error) {
+	f = &Flush{store: s, table: t, partition: partition, timed: s.metrics.time(op)}
+	if f.tx, err = s.begin(ctx); err == nil {
+		f.flushes, err = f.tx.lock(t.entity.Name, partition)
+	}
+	if err != nil {
+		f.Rollback()
+		return nil, f.failed(fmt.Errorf("%w: %w", ErrNotLocked, err))
+	}
+	return f, nil
+}
+
+// Isolate begins like [Store.Begin] a flush for a batch that is [Unavailable] again and
 // again though the database answers: an error that only one change's statement
 // provokes, such as a statement that times out, counts as that change's refusal, of
 // kind poison. A missing table or column, a lost connection and a database that is
 // [Away] stay unavailable. A batch of one has half of the context's time for its statement,
-// at most [Config.StatementTimeout], so that it times out in the database, where it can be
-// told whose it is.
-func (s *Store) Isolate(ctx context.Context, e *schema.Entity, partition int, read Reader) (Flushed, error) {
+// at most [Config.StatementTimeout], so that it times out in the database, where the change
+// that it was for is known.
+func (s *Store) Isolate(ctx context.Context, e *schema.Entity, partition int) (*Flush, error) {
 	if err := s.readable(ctx, e); err != nil {
-		return Flushed{}, fmt.Errorf("isolate %s/%d: %w", e.Name, partition, err)
+		return nil, fmt.Errorf("isolate %s/%d: %w", e.Name, partition, err)
 	}
-	return s.flush(ctx, e, flush{partition: partition, read: read, suspicious: true})
+	f, err := s.Begin(ctx, e, partition)
+	if err == nil {
+		f.suspicious = true
+	}
+	return f, err
 }
 
 // readable reports whether the entity's table has all of its columns.
@@ -84,156 +134,107 @@ func (s *Store) readable(ctx context.Context, e *schema.Entity) error {
 	return err
 }
 
-func (s *Store) flush(ctx context.Context, e *schema.Entity, f flush) (Flushed, error) {
-	t, err := s.table(e)
-	if err != nil {
-		return Flushed{}, err
-	}
-	defer s.metrics.time("flush")()
-	f.store, f.table = s, t
-	flushed, err := f.run(ctx)
-	var refused *commitRefused
-	if errors.As(err, &refused) {
-		flushed, err = f.split(ctx, refused)
-	}
-	if err != nil {
-		return Flushed{}, fmt.Errorf("flush %s/%d: %w", e.Name, f.partition, err)
-	}
-	return flushed, nil
-}
-
-// flush is one call of Flush: a transaction, or several after a refusal at COMMIT.
-type flush struct {
-	store      *Store
-	table      *table
-	partition  int
-	read       Reader
-	ahead      bool // see FlushAhead
-	suspicious bool // see Isolate
-}
-
-// run reads ahead if it should, and flushes.
-func (f *flush) run(ctx context.Context) (Flushed, error) {
-	if !f.ahead {
-		return f.transact(ctx, nil, nil)
-	}
-	ahead, err := f.readAhead(ctx)
-	if err != nil {
-		return Flushed{}, err
-	}
-	return f.transact(ctx, ahead, nil)
-}
-
-// commitRefused is a refusal that the database kept until COMMIT, as it does for
-// deferred constraints: all of the transaction is undone.
-type commitRefused struct {
-	refusal schema.Refusal
-	flushed Flushed // what the transaction had written
-}
-
-func (c *commitRefused) Error() string { return "commit: " + c.refusal.Error() }
-
-// lockAndRead locks the fence and returns the batch that counts. A nil ahead is none.
-func (f *flush) lockAndRead(ctx context.Context, tx *transaction, ahead *early) ([]schema.Change, error) {
-	flushes, err := tx.lock(f.table.entity.Name, f.partition)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotLocked, err)
-	}
-	if ahead != nil && flushes == ahead.flushes+1 {
-		return ahead.changes, nil
-	}
-	return f.readBatch(ctx)
-}
-
-func (f *flush) readBatch(ctx context.Context) ([]schema.Change, error) {
-	changes, err := f.read(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the batch: %w", err)
-	}
-	return changes, nil
-}
-
-// transact is one transaction: lock, then read unless what was read ahead counts, then
-// write. A non-nil only restricts it to those ids.
-func (f *flush) transact(ctx context.Context, ahead *early, only map[string]bool) (Flushed, error) {
-	tx, err := f.store.begin(ctx)
-	if err != nil {
-		return Flushed{}, fmt.Errorf("%w: %w", ErrNotLocked, err)
-	}
-	defer tx.rollback() // after a commit it does nothing
-	changes, err := f.lockAndRead(ctx, tx, ahead)
-	if err != nil {
-		return Flushed{}, err
-	}
-	if only != nil {
-		changes = slices.DeleteFunc(slices.Clone(changes), func(c schema.Change) bool { return !only[c.ID] })
-	}
+// Write deletes and upserts the changes, at most one for each id; none is no work. Call it
+// once. Nothing is durable before [Flush.Commit] has returned nil, and what is refused has
+// left no trace.
+//
+// A change that the database refuses does not keep its neighbours from being written. A
+// value that is unique and that a neighbour gives up is free for others of the same batch. A
+// statement that hangs is given up after a part of the time, where the database can do that,
+// and the changes that it hangs for are returned as Slow.
+func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, error) {
 	if len(changes) == 0 {
-		return Flushed{}, nil // the lock is let go by the rollback, without a write to the disk
+		return Outcome{}, nil
 	}
-	b := &batch{tx: tx, table: f.table, suspicious: f.suspicious, until: f.patience(ctx)}
-	if changes, err = b.complete(changes); err != nil {
-		return Flushed{}, fmt.Errorf("read the fields that records lack: %w", err)
+	b := &batch{tx: f.tx, table: f.table, suspicious: f.suspicious, until: f.patience(ctx)}
+	changes, err := b.complete(changes)
+	if err != nil {
+		return Outcome{}, f.failed(fmt.Errorf("read the fields that records lack: %w", err))
 	}
-	b.hurry(f.pace(ctx, len(changes)))
-	if err := f.paced(b, changes); err != nil {
-		return Flushed{}, err
+	write := b.write
+	if !f.unhurried {
+		b.hurry(f.pace(ctx, len(changes)))
+		write = func(changes []schema.Change) error { return f.paced(b, changes) }
+	}
+	if err := write(changes); err != nil {
+		return Outcome{}, f.failed(err)
 	}
 	if b.untried > 0 {
 		f.store.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "too little time to isolate the refused records, the rest waits for the next flush",
 			slog.String("entity", f.table.entity.Name), slog.Int("partition", f.partition), slog.Int("untried", b.untried))
 	}
-	return f.commit(tx, b)
+	f.batch = b
+	return b.outcome, nil
 }
 
-func (f *flush) commit(tx *transaction, b *batch) (Flushed, error) {
-	if len(b.flushed.Persisted) == 0 {
-		return b.flushed, nil
+// Commit makes what was written durable. A transaction that has written nothing lets go of
+// the fence without a write to the disk.
+func (f *Flush) Commit(ctx context.Context) error {
+	defer f.Rollback()
+	b := f.batch
+	if b == nil || len(b.outcome.Persisted) == 0 {
+		return nil
 	}
 	if err := b.unhurried(); err != nil {
-		return Flushed{}, err
+		return f.failed(err)
 	}
-	err := tx.commit()
+	err := f.tx.commit()
 	if err == nil {
-		return b.flushed, nil
+		return nil
 	}
 	if r, ok := f.store.dialect.classify(err); ok {
-		return Flushed{}, &commitRefused{f.table.presentable(r, b.flushed.Persisted), b.flushed}
+		return f.failed(f.split(ctx, f.table.presentable(r, b.outcome.Persisted)))
 	}
-	return Flushed{}, f.store.unavailable("commit", f.table.told(err, b.flushed.Persisted))
+	return f.failed(f.store.unavailable("commit", f.table.told(err, b.outcome.Persisted)))
+}
+
+// Rollback undoes what is not committed and lets go of the fence. After Commit, and of a nil
+// Flush, it does nothing.
+func (f *Flush) Rollback() {
+	if f == nil || f.timed == nil {
+		return
+	}
+	if f.tx != nil {
+		f.tx.rollback() // after a commit it does nothing
+	}
+	f.timed()
+	f.timed = nil
+}
+
+// failed says which flush failed.
+func (f *Flush) failed(err error) error {
+	return fmt.Errorf("flush %s/%d: %w", f.table.entity.Name, f.partition, err)
+}
+
+// split makes of a refusal at COMMIT the halves to try next, or the refusal of the one change
+// that was written.
+func (f *Flush) split(ctx context.Context, r schema.Refusal) *SplitError {
+	f.Rollback()
+	written := f.batch.outcome.Persisted
+	e := &SplitError{Refusal: r, Outcome: Outcome{Refused: f.batch.outcome.Refused, Slow: f.batch.outcome.Slow}}
+	if len(written) == 1 {
+		last := Refused{Change: written[0], Refusal: f.located(ctx, r, written[0])}
+		e.Outcome.Refused = append(e.Outcome.Refused, last)
+		return e
+	}
+	for _, half := range [][]schema.Change{written[:len(written)/2], written[len(written)/2:]} {
+		ids := make([]string, len(half))
+		for i, c := range half {
+			ids[i] = c.ID
+		}
+		e.Halves = append(e.Halves, ids)
+	}
+	return e
 }
 
 // patience is the time at which a batch stops to isolate its refused changes and
 // commits what it has: before its own deadline, or the next try would be no further.
-func (f *flush) patience(ctx context.Context) time.Time {
+func (f *Flush) patience(ctx context.Context) time.Time {
 	left := f.store.cfg.StatementTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		left = min(left, time.Until(deadline))
 	}
 	return time.Now().Add(left / 2)
-}
-
-// split flushes the halves of a refused transaction in transactions of their own.
-// Each locks the fence and reads again, for others may have written in between.
-func (f *flush) split(ctx context.Context, c *commitRefused) (Flushed, error) {
-	written := c.flushed.Persisted
-	if len(written) == 1 {
-		last := Refused{Change: written[0], Refusal: f.located(ctx, c.refusal, written[0])}
-		return Flushed{Refused: append(c.flushed.Refused, last), Slow: c.flushed.Slow}, nil
-	}
-	total := Flushed{Refused: c.flushed.Refused, Slow: c.flushed.Slow}
-	for _, half := range [][]schema.Change{written[:len(written)/2], written[len(written)/2:]} {
-		flushed, err := f.transact(ctx, nil, idsOf(half))
-		var refused *commitRefused
-		if errors.As(err, &refused) {
-			flushed, err = f.split(ctx, refused)
-		}
-		if err != nil {
-			return Flushed{}, err
-		}
-		total.add(flushed)
-	}
-	return total, nil
 }
 
 func idsOf(changes []schema.Change) map[string]bool {

@@ -41,7 +41,7 @@ type pace struct {
 
 // pace is that of a batch of so many changes. The time ends in the database before it ends
 // in ctx, which would break the connection and with it the transaction.
-func (f *flush) pace(ctx context.Context, changes int) pace {
+func (f *Flush) pace(ctx context.Context, changes int) pace {
 	full := f.store.dialect.most()
 	if full == 0 {
 		return pace{}
@@ -78,10 +78,10 @@ func (b *batch) unhurried() error {
 // paced writes the batch. Where it hangs as a whole the partition's next statements have
 // all of their time, until they no longer need it: a trigger of the whole statement may
 // take long, and would do so for each piece.
-func (f *flush) paced(b *batch, changes []schema.Change) error {
+func (f *Flush) paced(b *batch, changes []schema.Change) error {
 	began := time.Now()
 	err := b.write(changes)
-	if err == nil && b.gaveUp != nil && len(b.flushed.Persisted)+len(b.flushed.Refused) == 0 {
+	if err == nil && b.gaveUp != nil && len(b.outcome.Persisted)+len(b.outcome.Refused) == 0 {
 		f.table.unhurried.Store(f.partition, true)
 		return f.store.unavailable("write "+f.table.name, b.gaveUp)
 	}
@@ -106,7 +106,7 @@ func (b *batch) hung(err error) bool {
 // hangs notes changes whose statement was given up: one is slow, more are sieved.
 func (b *batch) hangs(changes []schema.Change, run statement, why schema.Refusal) {
 	if len(changes) == 1 {
-		b.flushed.Slow = append(b.flushed.Slow, Refused{changes[0], why, true})
+		b.outcome.Slow = append(b.outcome.Slow, Refused{changes[0], why, true})
 		return
 	}
 	b.hanging = append(b.hanging, hanging{changes, run})

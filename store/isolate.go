@@ -24,7 +24,7 @@ func (b *batch) isolate(changes []schema.Change, run statement, rejected []rejec
 		return nil, err
 	}
 	if v == nil {
-		b.flushed.Persisted = append(b.flushed.Persisted, changes...)
+		b.outcome.Persisted = append(b.outcome.Persisted, changes...)
 		return rejected, nil
 	}
 	if v.hung {
@@ -60,7 +60,7 @@ func (b *batch) gone(c schema.Change, r schema.Refusal) (bool, error) {
 	case err != nil || len(rows) > 0: // there is a row, and a trigger, say, refuses to delete it
 		return false, nil
 	}
-	b.flushed.Persisted = append(b.flushed.Persisted, c)
+	b.outcome.Persisted = append(b.outcome.Persisted, c)
 	return true, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	_ "github.com/mattn/go-sqlite3"
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/flush"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -72,7 +73,17 @@ func (b *bench) exec(statement string, args ...any) {
 	require.NoError(b.t, err)
 }
 
-func (b *bench) flush(e *schema.Entity, changes ...schema.Change) store.Flushed {
+// Flush flushes what read returns.
+func (b *bench) Flush(ctx context.Context, e *schema.Entity, partition int, read flush.Reader) (store.Outcome, error) {
+	return flush.Partition(ctx, b.Begin, e, partition, read)
+}
+
+// Isolate flushes what read returns as a batch under suspicion.
+func (b *bench) Isolate(ctx context.Context, e *schema.Entity, partition int, read flush.Reader) (store.Outcome, error) {
+	return flush.Partition(ctx, b.Store.Isolate, e, partition, read)
+}
+
+func (b *bench) flush(e *schema.Entity, changes ...schema.Change) store.Outcome {
 	b.t.Helper()
 	flushed, err := b.Flush(b.t.Context(), e, 0, batch(changes...))
 	require.NoError(b.t, err)
@@ -87,7 +98,7 @@ func (b *bench) load(e *schema.Entity, ids ...string) map[string]schema.Values {
 	return rows
 }
 
-func batch(changes ...schema.Change) store.Reader {
+func batch(changes ...schema.Change) flush.Reader {
 	return func(context.Context) ([]schema.Change, error) { return changes, nil }
 }
 
@@ -105,7 +116,7 @@ func ids(changes []schema.Change) []string {
 	return ids
 }
 
-func refusedIDs(f store.Flushed) []string {
+func refusedIDs(f store.Outcome) []string {
 	ids := []string{}
 	for _, r := range f.Refused {
 		ids = append(ids, r.ID)

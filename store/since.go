@@ -28,7 +28,7 @@ func (b *batch) complete(changes []schema.Change) ([]schema.Change, error) {
 	whole := make([]schema.Change, 0, len(changes))
 	for _, c := range changes {
 		if r, ok := unreadable[c.ID]; ok {
-			b.flushed.Refused = append(b.flushed.Refused, Refused{Change: c, Refusal: r})
+			b.outcome.Refused = append(b.outcome.Refused, Refused{Change: c, Refusal: r})
 			continue
 		}
 		if lacks(c) {

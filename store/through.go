@@ -21,16 +21,12 @@ func (s *Store) Through(ctx context.Context, e *schema.Entity, id string, decide
 	if err != nil {
 		return false, err
 	}
-	defer s.metrics.time("through")()
-	tx, err := s.begin(ctx)
+	f, err := s.hold(ctx, t, e.Partition(id), "through")
 	if err != nil {
 		return false, err
 	}
-	defer tx.rollback() // after a commit it does nothing
-	if _, err := tx.lock(e.Name, e.Partition(id)); err != nil {
-		return false, err
-	}
-	rows, err := tx.load(t, []string{id})
+	defer f.Rollback()
+	rows, err := f.tx.load(t, []string{id})
 	if err != nil {
 		return false, fmt.Errorf("write through %s: %w", e.Name, err)
 	}
@@ -42,20 +38,18 @@ func (s *Store) Through(ctx context.Context, e *schema.Entity, id string, decide
 	if err != nil {
 		return false, err
 	}
-	f := flush{store: s, table: t}
-	b := &batch{tx: tx, table: t, until: f.patience(ctx)}
-	if err := b.write([]schema.Change{change}); err != nil {
+	f.unhurried = true
+	outcome, err := f.Write(ctx, []schema.Change{change})
+	switch {
+	case err != nil:
 		return false, err
+	case len(outcome.Refused) > 0:
+		return false, outcome.Refused[0].Refusal
 	}
-	if len(b.flushed.Refused) > 0 {
-		return false, b.flushed.Refused[0].Refusal
-	}
-	if _, err = f.commit(tx, b); err == nil {
-		return true, nil
-	}
-	var refused *commitRefused
+	err = f.Commit(ctx)
+	var refused *SplitError
 	if errors.As(err, &refused) {
-		return false, refused.refusal
+		return false, refused.Refusal
 	}
 	return true, err
 }

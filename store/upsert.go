@@ -19,7 +19,7 @@ type batch struct {
 	pace       pace      // how long its statements may take
 
 	ids     func() map[string]bool // of the whole batch
-	flushed Flushed
+	outcome Outcome
 	hanging []hanging // see sieve
 	gaveUp  error     // of the first statement that was given up
 	untried int       // changes that patience has left for the next flush
@@ -48,8 +48,8 @@ func (b *batch) write(changes []schema.Change) error {
 		return err
 	}
 	// Each pass frees what the next one needs, as in a chain of moves.
-	for pass, before := 0, 0; pass < maxPasses && len(b.flushed.Persisted) > before; pass++ {
-		before = len(b.flushed.Persisted)
+	for pass, before := 0, 0; pass < maxPasses && len(b.outcome.Persisted) > before; pass++ {
+		before = len(b.outcome.Persisted)
 		if rejected, err = b.again(rejected); err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (b *batch) settle(rejected []rejection) (curable []rejection) {
 		if r.curable {
 			curable = append(curable, r)
 		} else {
-			b.flushed.Refused = append(b.flushed.Refused, r.Refused)
+			b.outcome.Refused = append(b.outcome.Refused, r.Refused)
 		}
 	}
 	return curable

@@ -31,14 +31,14 @@ const restFactor = 4
 
 // setApart holds records that were slow in a batch, to be tried alone. It counts no
 // attempt. If we crash before it they are pending as before.
-func (w *Worker) setApart(ctx context.Context, o cache.Order, r *reading, slow []store.Refused) error {
+func (w *Worker) setApart(ctx context.Context, f *flushing, slow []store.Refused) error {
 	if len(slow) == 0 {
 		return nil
 	}
-	now := r.now()
+	o, now := f.order, f.now()
 	held := make([]cache.Refused, len(slow))
 	for i, one := range slow {
-		due := r.due[one.ID]
+		due := f.due[one.ID]
 		held[i] = cache.Refused{
 			Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts, History: due.History,
 			Since: due.PendingSince, Next: now, At: now, Apart: true,
@@ -51,38 +51,15 @@ func (w *Worker) setApart(ctx context.Context, o cache.Order, r *reading, slow [
 	return wrap("set apart", o, len(slow), err)
 }
 
-// flushAlone tries one of the records that are set apart and due. It has twice the time of
-// a batch: its statement should time out in the database, where that is its refusal.
-func (w *Worker) flushAlone(ctx context.Context, o cache.Order) error {
-	leave, ok := w.gate.enter()
-	if !ok {
-		return w.later("closed", errClosed, w.gate.wait())
-	}
-	begun := time.Now()
-	r := &reading{alone: true}
-	flushed, err := w.persist(ctx, o, r, 1, true)
-	if err != nil {
-		return w.failed(ctx, o, r, err, leave)
-	}
-	leave(fine)
-	if len(flushed.Persisted) > 0 {
-		w.suspects.succeeded(place{o.Entity.Name, o.Partition}, o.Entity.Flush.Batch, o.Entity.Flush.Batch, true)
-	}
-	if err := w.settle(ctx, o, r, flushed); err != nil {
-		return w.unsettled(err)
-	}
-	w.measure(o, r, flushed, time.Since(begun))
-	return nil
-}
-
 // letRest puts off the others that are set apart, after one that has kept the fence for
 // nothing: those that are due and those that would be before the rest is over, a millisecond
 // after one another in their order, and that one behind them. So each has its turn.
-func (w *Worker) letRest(ctx context.Context, o cache.Order, r *reading, refused []store.Refused) error {
-	if !r.alone || len(refused) == 0 || !refused[0].Apart {
+func (w *Worker) letRest(ctx context.Context, f *flushing, refused []store.Refused) error {
+	if !f.alone || len(refused) == 0 || !refused[0].Apart {
 		return nil
 	}
-	to := r.now().Add(restFactor * time.Since(r.started))
+	o := f.order
+	to := f.now().Add(restFactor * time.Since(f.started))
 	others, err := w.apartBefore(ctx, o, to)
 	if err != nil {
 		return wrap("put off", o, 0, err)
@@ -94,7 +71,7 @@ func (w *Worker) letRest(ctx context.Context, o cache.Order, r *reading, refused
 			to = to.Add(time.Millisecond)
 		}
 	}
-	r.behind = to
+	f.behind = to
 	_, err = w.cache.Reschedule(ctx, o.Entity, o.Partition, moves)
 	return wrap("put off", o, len(moves), err)
 }

@@ -16,11 +16,13 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// watched is a database of which a test sees every batch, in order.
+// watched is a database and a cache of which a test sees every batch, in order.
 type watched struct {
-	*store.Store
-	batches []watchedBatch
-	reading func(w watchedBatch) // called when a batch was read; nil: nobody
+	state    state
+	store    *store.Store
+	batches  []watchedBatch
+	isolated bool                 // the flush under way has all of the time
+	reading  func(w watchedBatch) // called when a batch was read; nil: nobody
 }
 
 type watchedBatch struct {
@@ -28,32 +30,54 @@ type watchedBatch struct {
 	alone bool // all of the time is for it
 }
 
-func (s *watched) Flush(ctx context.Context, e *schema.Entity, n int, read store.Reader) (store.Flushed, error) {
-	return s.Store.Flush(ctx, e, n, s.watch(read, false))
+// config has a worker use both.
+func (s *watched) config(c *Config) {
+	c.Cache, c.Store = watchedCache{s.state, s}, watchedStore{s.store, s}
 }
 
-func (s *watched) FlushAhead(ctx context.Context, e *schema.Entity, n int, read store.Reader) (store.Flushed, error) {
-	return s.Store.FlushAhead(ctx, e, n, s.watch(read, false))
+type watchedStore struct {
+	*store.Store
+	watched *watched
 }
 
-func (s *watched) Isolate(ctx context.Context, e *schema.Entity, n int, read store.Reader) (store.Flushed, error) {
-	return s.Store.Isolate(ctx, e, n, s.watch(read, true))
+func (s watchedStore) Begin(ctx context.Context, e *schema.Entity, n int) (*store.Flush, error) {
+	s.watched.isolated = false
+	return s.Store.Begin(ctx, e, n)
 }
 
-func (s *watched) watch(read store.Reader, alone bool) store.Reader {
-	return func(ctx context.Context) ([]schema.Change, error) {
-		changes, err := read(ctx)
-		one := watchedBatch{alone: alone}
-		for _, c := range changes {
-			one.ids = append(one.ids, c.ID)
-		}
-		if len(one.ids) > 0 {
-			s.batches = append(s.batches, one)
-			if s.reading != nil {
-				s.reading(one)
-			}
-		}
-		return changes, err
+func (s watchedStore) Isolate(ctx context.Context, e *schema.Entity, n int) (*store.Flush, error) {
+	s.watched.isolated = true
+	return s.Store.Isolate(ctx, e, n)
+}
+
+type watchedCache struct {
+	state
+	watched *watched
+}
+
+func (c watchedCache) Due(ctx context.Context, e *schema.Entity, n, limit, bytes int) (cache.Batch, error) {
+	b, err := c.state.Due(ctx, e, n, limit, bytes)
+	c.watched.read(b)
+	return b, err
+}
+
+func (c watchedCache) DueAlone(ctx context.Context, e *schema.Entity, n int) (cache.Batch, error) {
+	b, err := c.state.DueAlone(ctx, e, n)
+	c.watched.read(b)
+	return b, err
+}
+
+func (s *watched) read(b cache.Batch) {
+	one := watchedBatch{alone: s.isolated}
+	for _, d := range b.Due {
+		one.ids = append(one.ids, d.ID)
+	}
+	if len(one.ids) == 0 {
+		return
+	}
+	s.batches = append(s.batches, one)
+	if s.reading != nil {
+		s.reading(one)
 	}
 }
 
@@ -86,7 +110,7 @@ func hanging(t *testing.T) (*bench, *watched) {
 	t.Cleanup(func() { _ = s.Close() })
 	b.exec(`CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$`)
 	b.exec(`CREATE TRIGGER hang BEFORE INSERT OR UPDATE ON users FOR EACH ROW WHEN (NEW.name = 'hang') EXECUTE FUNCTION hang()`)
-	return b, &watched{Store: s}
+	return b, &watched{state: b.cache, store: s}
 }
 
 // lasting is a policy whose attempts come when the test says so.
@@ -126,7 +150,7 @@ func (b *bench) tried(w *Worker, id string, attempts int) {
 // dies; what is accepted meanwhile is in the next batch. It is as if it were not there.
 func TestI5AHangingRecordIsSetApart(t *testing.T) {
 	b, s := hanging(t)
-	w := b.strict(func(c *Config) { c.Store = s })
+	w := b.strict(s.config)
 	late := 0
 	s.reading = func(batch watchedBatch) {
 		if batch.alone && batch.ids[0] == "bad" {
@@ -172,7 +196,7 @@ func TestI5AHangingRecordIsSetApart(t *testing.T) {
 func TestRecordsThatHangTakeTurns(t *testing.T) {
 	b, s := hanging(t)
 	b.e.Retry.Base, b.e.Retry.Cap = quick.Base, quick.Cap // the rest is longer
-	w := b.strict(func(c *Config) { c.Store = s })
+	w := b.strict(s.config)
 	bad := []string{"bad1", "bad2", "bad3"}
 	for _, id := range bad {
 		b.put(id, "hang")
@@ -230,7 +254,7 @@ func (b *bench) mended(w *Worker, records int) {
 // A newer write of a record that is set apart is a write like any other.
 func TestANewerWriteEndsBeingSetApart(t *testing.T) {
 	b, s := hanging(t)
-	w := b.worker(func(c *Config) { c.Store = s })
+	w := b.worker(s.config)
 	b.put("a", "x")
 	b.put("bad", "hang")
 	b.tried(w, "bad", 1)
@@ -255,8 +279,8 @@ func TestSettingApartMayFail(t *testing.T) {
 				b.put("bad", "hang")
 				b.put("worse", "hang")
 				b.put("b", "x")
-				b.flush(b.worker(func(c *Config) { c.Store = s }))
-				w := b.worker(func(c *Config) { c.Store = s })
+				b.flush(b.worker(s.config))
+				w := b.worker(s.config)
 				testkit.Eventually(t, "all is persisted or held", func() bool {
 					b.drain(w)
 					return b.attempts("bad")+b.attempts("worse") > 0
@@ -274,8 +298,8 @@ func TestI5WhatIsFoundBySuspicionIsSetApart(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
 	b.e.Flush.Batch, b.e.Retry = 20, lasting
-	odd := &picky{Store: b.store, sql: b.sql, poison: []string{"bad"}}
-	w := b.strict(func(c *Config) { c.Store = odd })
+	odd := &picky{state: b.cache, store: b.store, sql: b.sql, poison: []string{"bad"}}
+	w := b.strict(odd.config)
 	for i := range 30 {
 		if i == 15 {
 			b.put("bad", "x")

@@ -1,8 +1,8 @@
 // Package worker takes what was accepted to the database. It runs the sync tasks: each
 // flushes one partition, batch by batch, until nothing is due.
 //
-//	task → begin → { lock the fence → read → write → commit } → ack, hold → end
-//	sync.go         └ batch.go, by store.Flush ──────────────┘  settle.go
+//	task → begin → { lock the fence → read → write → commit → settle } → end
+//	sync.go         └ flush.go, from top to bottom ───────────────────┘  sync.go
 //
 // The command afterwrite runs it. Another module cannot make the queue that it takes its
 // tasks from; what such a program can embed is in the documentation of package afterwrite.
@@ -19,8 +19,9 @@
 // # Who may write
 //
 // Nothing here decides that. Two tasks may run for one partition at once, one of them
-// paused for an hour: the fence, a row that [store.Store.Flush] locks before it lets the
-// batch be read, puts them in order, so that a row never moves back. The flag and the
+// paused for an hour: the fence, a row that
+// [store.Store.Begin] locks before the batch is read, puts them in order, so that a row never
+// moves back. The flag and the
 // generation of a partition only save work.
 //
 // # When the database is away

@@ -80,18 +80,18 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 }
 
 // measure logs a batch and counts it. A look that found nothing is not a batch.
-func (w *Worker) measure(o cache.Order, r *reading, f store.Flushed, took time.Duration) {
-	if len(r.last.Due) == 0 {
+func (w *Worker) measure(f *flushing, outcome store.Outcome, took time.Duration) {
+	if len(f.last.Due) == 0 {
 		return
 	}
-	name := o.Entity.Name
-	w.metrics.records.WithLabelValues(name).Observe(float64(len(r.last.Due)))
+	name := f.order.Entity.Name
+	w.metrics.records.WithLabelValues(name).Observe(float64(len(f.last.Due)))
 	w.metrics.seconds.WithLabelValues(name).Observe(took.Seconds())
 	lag := w.metrics.lag.WithLabelValues(name)
-	now := r.now()
+	now := f.now()
 	var lags cache.Lags
-	for _, c := range f.Persisted {
-		d := r.due[c.ID]
+	for _, c := range outcome.Persisted {
+		d := f.due[c.ID]
 		if !d.PendingSince.IsZero() {
 			lag.Observe(now.Sub(d.PendingSince).Seconds())
 			lags.Add(now.Sub(d.PendingSince))
@@ -101,11 +101,11 @@ func (w *Worker) measure(o cache.Order, r *reading, f store.Flushed, took time.D
 		}
 	}
 	w.lately.add(&lags, time.Now())
-	for _, d := range r.last.Due {
+	for _, d := range f.last.Due {
 		if d.Held && len(d.History) > 0 {
 			w.metrics.retried.WithLabelValues(name, string(d.History[len(d.History)-1].Kind)).Inc()
 		}
 	}
-	w.log.Info("flushed", "entity", name, "partition", o.Partition, "read", len(r.last.Due),
-		"persisted", len(f.Persisted), "refused", len(f.Refused), "slow", len(f.Slow), "more", r.last.More, "elapsed", took.Round(time.Microsecond))
+	w.log.Info("flushed", "entity", name, "partition", f.order.Partition, "read", len(f.last.Due),
+		"persisted", len(outcome.Persisted), "refused", len(outcome.Refused), "slow", len(outcome.Slow), "more", f.last.More, "elapsed", took.Round(time.Microsecond))
 }

@@ -148,9 +148,11 @@ func TestATaskThatIsCalledOffLosesNothing(t *testing.T) {
 	})
 }
 
-// picky is a database that answers, but fails every batch that has one of some records.
+// picky is a cache whose batches the database, which answers, fails if they have one of some
+// records, and that database.
 type picky struct {
-	*store.Store
+	state  state
+	store  *store.Store
 	sql    *testkit.SQLFaults
 	poison []string
 	sizes  []int
@@ -159,30 +161,46 @@ type picky struct {
 
 var errOdd = errors.New("odd failure of no known class")
 
-func (p *picky) Flush(ctx context.Context, e *schema.Entity, n int, read store.Reader) (store.Flushed, error) {
-	return p.pick(ctx, e, n, read, p.Store.Flush)
+// config has a worker use both.
+func (p *picky) config(c *Config) { c.Cache, c.Store = pickyCache{p.state, p}, pickyStore{p.store, p} }
+
+type pickyStore struct {
+	*store.Store
+	picky *picky
 }
 
-func (p *picky) FlushAhead(ctx context.Context, e *schema.Entity, n int, read store.Reader) (store.Flushed, error) {
-	p.ahead++
-	return p.pick(ctx, e, n, read, p.Store.FlushAhead)
+func (s pickyStore) Look(ctx context.Context, e *schema.Entity, n int) (store.Look, error) {
+	s.picky.ahead++
+	return s.Store.Look(ctx, e, n)
 }
 
-func (p *picky) Isolate(ctx context.Context, e *schema.Entity, n int, read store.Reader) (store.Flushed, error) {
-	return p.pick(ctx, e, n, read, p.Store.Flush) // an isolation that does not help
+// Isolate is an isolation that does not help.
+func (s pickyStore) Isolate(ctx context.Context, e *schema.Entity, n int) (*store.Flush, error) {
+	return s.Begin(ctx, e, n)
 }
 
-type flusher = func(context.Context, *schema.Entity, int, store.Reader) (store.Flushed, error)
+type pickyCache struct {
+	state
+	picky *picky
+}
 
-func (p *picky) pick(ctx context.Context, e *schema.Entity, n int, read store.Reader, flush flusher) (store.Flushed, error) {
-	return flush(ctx, e, n, func(ctx context.Context) ([]schema.Change, error) {
-		changes, err := read(ctx)
-		p.sizes = append(p.sizes, len(changes))
-		if slices.ContainsFunc(changes, func(c schema.Change) bool { return slices.Contains(p.poison, c.ID) }) {
-			p.sql.Inject(testkit.Vanish, testkit.Statement("INSERT INTO", "users"), testkit.Err(errOdd))
-		}
-		return changes, err
-	})
+func (c pickyCache) Due(ctx context.Context, e *schema.Entity, n, limit, bytes int) (cache.Batch, error) {
+	b, err := c.state.Due(ctx, e, n, limit, bytes)
+	c.picky.read(b)
+	return b, err
+}
+
+func (c pickyCache) DueAlone(ctx context.Context, e *schema.Entity, n int) (cache.Batch, error) {
+	b, err := c.state.DueAlone(ctx, e, n)
+	c.picky.read(b)
+	return b, err
+}
+
+func (p *picky) read(b cache.Batch) {
+	p.sizes = append(p.sizes, len(b.Due))
+	if slices.ContainsFunc(b.Due, func(d cache.Due) bool { return slices.Contains(p.poison, d.ID) }) {
+		p.sql.Inject(testkit.Vanish, testkit.Statement("INSERT INTO", "users"), testkit.Err(errOdd))
+	}
 }
 
 // One record makes each batch fail that has it, though the database answers.
@@ -190,8 +208,8 @@ func TestI5ABatchThatFailsAgainAndAgainIsTakenApart(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
 	b.e.Flush.Batch = 100
-	odd := &picky{Store: b.store, sql: b.sql, poison: []string{id(57)}}
-	w := b.worker(func(c *Config) { c.Store = odd })
+	odd := &picky{state: b.cache, store: b.store, sql: b.sql, poison: []string{id(57)}}
+	w := b.worker(odd.config)
 	for i := range 120 {
 		b.put(id(i), "x")
 	}
@@ -218,12 +236,12 @@ func TestI5ABatchThatFailsAgainAndAgainIsTakenApart(t *testing.T) {
 func TestOnlyOneRecordIsBlamedUntilSomethingSucceeds(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
-	odd := &picky{Store: b.store, sql: b.sql}
+	odd := &picky{state: b.cache, store: b.store, sql: b.sql}
 	for i := range 20 {
 		odd.poison = append(odd.poison, id(i))
 		b.put(id(i), "x")
 	}
-	w := b.worker(func(c *Config) { c.Store = odd })
+	w := b.worker(odd.config)
 	order := b.orders.take()[0]
 	for range 12 {
 		require.ErrorAs(t, w.sync(t.Context(), task(order)), new(queue.Later))

@@ -6,16 +6,16 @@ import (
 	"fmt"
 
 	"github.com/afterwrite/afterwrite/cache"
-	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // setAside holds refused records until their next attempt, or has them die.
-func (w *Worker) setAside(ctx context.Context, o cache.Order, r *reading, refused []store.Refused) error {
+func (w *Worker) setAside(ctx context.Context, f *flushing, refused []store.Refused) error {
 	if len(refused) == 0 {
 		return nil
 	}
-	held, dying, err := w.judge(ctx, o, r, refused)
+	o := f.order
+	held, dying, err := w.judge(ctx, f, refused)
 	if err != nil {
 		return err
 	}
@@ -25,15 +25,16 @@ func (w *Worker) setAside(ctx context.Context, o cache.Order, r *reading, refuse
 
 // judge parts refused records into those that are tried again, at a time that their policy
 // draws, and those whose policy is exhausted.
-func (w *Worker) judge(ctx context.Context, o cache.Order, r *reading, refused []store.Refused) (held, dying []cache.Refused, err error) {
+func (w *Worker) judge(ctx context.Context, f *flushing, refused []store.Refused) (held, dying []cache.Refused, err error) {
+	o := f.order
 	waits, err := w.parents(ctx, o.Entity, refused)
 	if err != nil {
 		return nil, nil, fmt.Errorf("look for parents: %w", err)
 	}
 	for _, one := range refused {
 		wait := waits[one.ID]
-		wait.early = wait.early || wait.arrived && r.due[one.ID].Attempts == 0
-		c := w.attempt(o.Entity, r, one, wait)
+		wait.early = wait.early || wait.arrived && f.due[one.ID].Attempts == 0
+		c := w.attempt(f, one, wait)
 		w.metrics.refused.WithLabelValues(o.Entity.Name, string(one.Refusal.Kind)).Inc()
 		if !wait.early && w.policies.exhausted(o.Entity, one.Refusal.Kind, c.Attempts) {
 			dying = append(dying, c)
@@ -47,8 +48,8 @@ func (w *Worker) judge(ctx context.Context, o cache.Order, r *reading, refused [
 // attempt is what a refusal makes of a record: its attempts, its history and the time of
 // the next try. An attempt that came too early, before the record's parent, does not count
 // unless it is the first.
-func (w *Worker) attempt(e *schema.Entity, r *reading, one store.Refused, wait waitForParent) cache.Refused {
-	due, now := r.due[one.ID], r.now()
+func (w *Worker) attempt(f *flushing, one store.Refused, wait waitForParent) cache.Refused {
+	e, due, now := f.order.Entity, f.due[one.ID], f.now()
 	refused := cache.Refused{
 		Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts + 1, History: due.History,
 		Since: due.PendingSince, At: now, Apart: one.Apart,
@@ -64,8 +65,8 @@ func (w *Worker) attempt(e *schema.Entity, r *reading, one store.Refused, wait w
 	if wait.early {
 		delay = min(delay, wait.pause)
 	}
-	if refused.Next = now.Add(delay); refused.Next.Before(r.behind) {
-		refused.Next = r.behind
+	if refused.Next = now.Add(delay); refused.Next.Before(f.behind) {
+		refused.Next = f.behind
 	}
 	return refused
 }

@@ -271,8 +271,8 @@ func TestAFullBatchHasTheNextReadAhead(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
 	b.e.Flush.Batch = 10
-	seen := &picky{Store: b.store, sql: b.sql}
-	w := b.worker(func(c *Config) { c.Store = seen })
+	seen := &picky{state: b.cache, store: b.store, sql: b.sql}
+	w := b.worker(seen.config)
 	for i := range 25 {
 		b.put(id(i), "x")
 	}

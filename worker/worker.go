@@ -18,7 +18,6 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
 )
 
 // Defaults of a [Config].
@@ -44,17 +43,6 @@ type state interface {
 	remembering
 	hinting
 	waiting
-}
-
-// database is where records are persisted.
-type database interface {
-	Flush(ctx context.Context, e *schema.Entity, partition int, read store.Reader) (store.Flushed, error)
-	FlushAhead(ctx context.Context, e *schema.Entity, partition int, read store.Reader) (store.Flushed, error)
-	Isolate(ctx context.Context, e *schema.Entity, partition int, read store.Reader) (store.Flushed, error)
-	Ping(ctx context.Context) error
-	morgue
-	letters
-	rules
 }
 
 // enqueuer gives orders to whichever worker is free.

@@ -15,6 +15,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/fsck"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/flush"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -62,7 +63,7 @@ func (b *bundle) write(ctx context.Context, op cache.Op, id, name string) error 
 // flush persists what is pending in one partition, as a worker does.
 func (b *bundle) flush(ctx context.Context, partition int) error {
 	var batch cache.Batch
-	flushed, err := b.store.Flush(ctx, b.entity, partition, func(ctx context.Context) ([]schema.Change, error) {
+	flushed, err := flush.Partition(ctx, b.store.Begin, b.entity, partition, func(ctx context.Context) ([]schema.Change, error) {
 		var err error
 		batch, err = b.cache.Due(ctx, b.entity, partition, 1000, 1<<20)
 		changes := make([]schema.Change, len(batch.Due))
@@ -81,7 +82,7 @@ func (b *bundle) flush(ctx context.Context, partition int) error {
 // around changes a row behind the cache's back.
 func (b *bundle) around(t *testing.T, change schema.Change) {
 	t.Helper()
-	_, err := b.store.Flush(t.Context(), b.entity, b.entity.Partition(change.ID),
+	_, err := flush.Partition(t.Context(), b.store.Begin, b.entity, b.entity.Partition(change.ID),
 		func(context.Context) ([]schema.Change, error) { return []schema.Change{change}, nil })
 	require.NoError(t, err)
 }

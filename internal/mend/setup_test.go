@@ -13,6 +13,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/flush"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -179,7 +180,7 @@ func (b *bundle) flush() {
 	b.t.Helper()
 	for partition := range b.user.Partitions {
 		var batch cache.Batch
-		flushed, err := b.store.Flush(b.t.Context(), b.user, partition, func(ctx context.Context) (changes []schema.Change, err error) {
+		flushed, err := flush.Partition(b.t.Context(), b.store.Begin, b.user, partition, func(ctx context.Context) (changes []schema.Change, err error) {
 			batch, err = b.cache.Due(ctx, b.user, partition, 10_000, 1<<26)
 			for _, due := range batch.Due {
 				changes = append(changes, due.Change)

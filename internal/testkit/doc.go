@@ -11,5 +11,5 @@
 //
 // Only tests import this package, and it imports nothing of the product but the root
 // package, so that every package may use it in its internal tests. What needs more
-// is in testkit/check.
+// is in testkit/check and testkit/flush.
 package testkit

@@ -20,6 +20,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/flush"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/producer/api"
 	"github.com/afterwrite/afterwrite/schema"
@@ -217,7 +218,7 @@ func (b *bundle) flush() {
 func (b *bundle) flushPartition(e *schema.Entity, partition int) {
 	ctx := context.Background()
 	var batch cache.Batch
-	flushed, err := b.store.Flush(ctx, e, partition, func(ctx context.Context) (changes []schema.Change, err error) {
+	flushed, err := flush.Partition(ctx, b.store.Begin, e, partition, func(ctx context.Context) (changes []schema.Change, err error) {
 		batch, err = b.cache.Due(ctx, e, partition, 1000, 1<<20)
 		for _, due := range batch.Due {
 			changes = append(changes, due.Change)

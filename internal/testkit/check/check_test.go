@@ -12,6 +12,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/check"
+	"github.com/afterwrite/afterwrite/internal/testkit/flush"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -66,7 +67,7 @@ func (b *bench) flush() {
 	b.t.Helper()
 	for p := range b.e.Partitions {
 		var batch cache.Batch
-		flushed, err := b.store.Flush(b.t.Context(), b.e, p, func(ctx context.Context) ([]schema.Change, error) {
+		flushed, err := flush.Partition(b.t.Context(), b.store.Begin, b.e, p, func(ctx context.Context) ([]schema.Change, error) {
 			var err error
 			batch, err = b.cache.Due(ctx, b.e, p, 100, 1<<20)
 			changes := make([]schema.Change, len(batch.Due))

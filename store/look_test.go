@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"strconv"
 	"testing"
 
@@ -19,14 +18,25 @@ func TestI3ReadAheadCountsOnlyAlone(t *testing.T) {
 	first, second := setup(t, url, []*schema.Entity{e}), open(t, url, []*schema.Entity{e})
 	state, reads := 1, 0
 	flush := func(meanwhile func()) {
-		_, err := first.FlushAhead(t.Context(), e, 0, func(context.Context) ([]schema.Change, error) {
+		due := func() []schema.Change {
 			read := put("a", email(1), strconv.Itoa(state))
-			if reads++; reads == 1 {
-				meanwhile()
-			}
-			return []schema.Change{read}, nil
-		})
+			reads++
+			return []schema.Change{read}
+		}
+		look, err := first.Look(t.Context(), e, 0)
 		require.NoError(t, err)
+		require.True(t, look.Useful())
+		changes := due()
+		meanwhile()
+		f, err := first.Begin(t.Context(), e, 0)
+		require.NoError(t, err)
+		defer f.Rollback()
+		if !f.Follows(look) {
+			changes = due()
+		}
+		_, err = f.Write(t.Context(), changes)
+		require.NoError(t, err)
+		require.NoError(t, f.Commit(t.Context()))
 		require.Equal(t, schema.Values{email(1), strconv.Itoa(state)}, first.load(e, "a")["a"])
 	}
 	flush(func() {})

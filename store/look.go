@@ -1,0 +1,52 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// On SQLite a transaction that holds one fence keeps every other flush of the database
+// waiting. So a batch is read before it, while others write theirs, and is as good as one
+// read behind the lock if no transaction of the partition has committed in between: after
+// the look at the fence, which comes before the read, and before the lock.
+//
+//	look := s.Look(…)
+//	batch := …                         others may commit
+//	f := s.Begin(…)
+//	if !f.Follows(look) { batch = … }  read again, behind the lock
+
+// Look is what a partition's fence showed at one moment. No flush follows the zero Look.
+type Look struct {
+	flushes int64
+	looked  bool
+}
+
+// Useful reports whether it pays to read a batch now, before the fence is locked.
+func (l Look) Useful() bool { return l.looked }
+
+// Look reads the partition's fence without locking it. Where a locked fence keeps only its
+// own partition waiting it does nothing and returns a Look that is not useful: a batch that
+// is read later is larger. An error is [ErrNotLocked].
+func (s *Store) Look(ctx context.Context, e *schema.Entity, partition int) (Look, error) {
+	if !s.dialect.ahead() {
+		return Look{}, nil
+	}
+	defer s.metrics.time("fence")()
+	var flushes []int64
+	err := s.read(ctx).Table("afterwrite_fences").Where("entity = ? AND partition = ?", e.Name, partition).
+		Pluck("flushes", &flushes).Error
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrNotLocked, s.unavailable("look at the fence", err))
+		return Look{}, fmt.Errorf("flush %s/%d: %w", e.Name, partition, err)
+	}
+	if len(flushes) == 0 {
+		return Look{looked: true}, nil
+	}
+	return Look{flushes[0], true}, nil
+}
+
+// Follows reports whether no transaction of the partition has committed between the look and
+// the lock of this flush, so that what was read in between is as good as read behind the lock.
+func (f *Flush) Follows(l Look) bool { return l.looked && f.flushes == l.flushes+1 }

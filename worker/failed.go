@@ -1,0 +1,80 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// pingTimeout bounds the question whether the database answers at all.
+const pingTimeout = 3 * time.Second
+
+// failed decides what a flush that failed means: Redis is away, the task was called off,
+// the database is away, or it answers and this batch is what it cannot do. A missing table
+// or column is the last: it may be the entity's, which [store.Store.Isolate] finds out and
+// blames on no record, or one that a trigger looks for, for some records only. Neither keeps
+// other entities waiting.
+func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(outcome)) error {
+	switch {
+	case f.redis != nil:
+		leave(unknown)
+		return w.later("redis", f.redis, redisPause)
+	case errors.Is(ctx.Err(), context.Canceled):
+		leave(unknown)
+		return fmt.Errorf("sync task called off: %w", err)
+	case !store.Unavailable(err):
+		leave(fine)
+		return err
+	case store.Away(err) || !w.answers(ctx):
+		w.gate.blame(err)
+		leave(away)
+		return w.later("database", err, w.gate.wait())
+	}
+	leave(fine)
+	failures, condemned := w.suspects.failed(f.place(), f.ids(), !errors.Is(err, store.ErrNotLocked), f.alone)
+	w.log.Warn("flush failed though the database answers", "entity", f.order.Entity.Name, "partition", f.order.Partition,
+		"records", len(f.last.Due), "failures", failures, "error", err)
+	if condemned {
+		if held := w.condemn(ctx, f, err); held != nil {
+			return w.unsettled(held)
+		}
+		if f.alone {
+			return nil
+		}
+		failures = 0 // its neighbours go on before it comes back
+	}
+	return w.later("batch", err, backoff(failures))
+}
+
+// unsettled puts a task off whose batch could not be settled: Redis is away, or dead
+// letters could not be inserted.
+func (w *Worker) unsettled(err error) error {
+	if store.Unavailable(err) {
+		return w.later("database", err, w.gate.wait())
+	}
+	return w.later("redis", err, redisPause)
+}
+
+// answers reports whether the database answers a query.
+func (w *Worker) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
+	defer cancel()
+	return w.store.Ping(ctx) == nil
+}
+
+// condemn holds the one record of a batch that the database cannot do though it answers.
+func (w *Worker) condemn(ctx context.Context, f *flushing, cause error) error {
+	refusal := schema.Refusal{Kind: schema.KindPoison, Message: bounded(store.Message(cause))}
+	refused := store.Refused{Change: f.last.Due[0].Change, Refusal: refusal, Apart: true}
+	return w.settle(ctx, f, store.Outcome{Refused: []store.Refused{refused}})
+}
+
+// bounded cuts a message to what is kept of one.
+func bounded(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), schema.MaxRefusalMessage)], "")
+}

@@ -1,0 +1,270 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// This file is the walk of a flush, from top to bottom: lock the partition's fence, read
+// the batch, write it, commit, settle it in Redis.
+
+// database is where records are persisted.
+type database interface {
+	Look(ctx context.Context, e *schema.Entity, partition int) (store.Look, error)
+	Begin(ctx context.Context, e *schema.Entity, partition int) (*store.Flush, error)
+	Isolate(ctx context.Context, e *schema.Entity, partition int) (*store.Flush, error)
+	Ping(ctx context.Context) error
+	morgue
+	letters
+	rules
+}
+
+// pending is the side of the cache that knows what the database has not seen.
+type pending interface {
+	Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (cache.Batch, error)
+	DueAlone(ctx context.Context, e *schema.Entity, partition int) (cache.Batch, error)
+	Ack(ctx context.Context, e *schema.Entity, partition int, b cache.Batch, flushed []schema.Change) (int, error)
+	Hold(ctx context.Context, e *schema.Entity, partition int, refused []cache.Refused) (int, error)
+	Remember(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) ([]bool, error)
+	Die(ctx context.Context, e *schema.Entity, partition int, refused []cache.Refused) (int, error)
+	Drop(ctx context.Context, e *schema.Entity, partition int, ids []string) (int, error)
+}
+
+// flushing is one flush of a partition and what it has read.
+type flushing struct {
+	order    cache.Order
+	alone    bool // of one record that is set apart, see apart.go; else of a batch
+	limit    int  // records of the batch
+	isolated bool // the record that makes the batch fail is looked for, see suspect.go
+	ahead    bool // the last batch was full: see store/look.go
+
+	reads   int
+	started time.Time             // of the first read, by this process's clock
+	first   cache.Batch           // its ReadAt: everything that was accepted before it is in the flush
+	last    cache.Batch           // what the transaction that ended last was to write
+	due     map[string]*cache.Due // by id, as last read
+	redis   error                 // of a read that failed
+	behind  time.Time             // the next attempt of a record that is alone is not before, by Redis's clock
+}
+
+// place is the partition that is flushed.
+func (f *flushing) place() place { return place{f.order.Entity.Name, f.order.Partition} }
+
+// now is Redis's time, to the precision with which the clocks run alike.
+func (f *flushing) now() time.Time { return f.first.ReadAt.Add(time.Since(f.started)) }
+
+// ids are the records that were read last.
+func (f *flushing) ids() []string {
+	ids := make([]string, len(f.last.Due))
+	for i, d := range f.last.Due {
+		ids[i] = d.ID
+	}
+	return ids
+}
+
+// flush persists one batch of the partition; more says that another is due. After it comes
+// one record that is set apart, if any is due, so that the others are never behind more than
+// one. The error is ready to be returned to the queue.
+func (w *Worker) flush(ctx context.Context, o cache.Order) (more bool, err error) {
+	f := &flushing{order: o}
+	f.limit, f.isolated = w.suspects.limit(f.place(), o.Entity.Flush.Batch)
+	_, f.ahead = w.backlogs.Load(f.place())
+	outcome, err := w.persist(ctx, f)
+	if err != nil {
+		return false, err
+	}
+	untried := len(f.last.Due) > len(outcome.Persisted)+len(outcome.Refused)+len(outcome.Slow)
+	more = f.last.More || untried
+	// In a partition whose flushes fail the neighbours come first.
+	if !f.last.Apart || f.isolated || w.ending() {
+		return more, nil
+	}
+	_, err = w.persist(ctx, &flushing{order: o, alone: true, limit: 1, isolated: true})
+	return more, err
+}
+
+// persist flushes and settles, behind the gate of a database that is away.
+func (w *Worker) persist(ctx context.Context, f *flushing) (store.Outcome, error) {
+	leave, ok := w.gate.enter()
+	if !ok {
+		return store.Outcome{}, w.later("closed", errClosed, w.gate.wait())
+	}
+	begun := time.Now()
+	// An isolated batch has twice the time: a statement that times out should do so in the
+	// database, where the change that it was for is known.
+	bound := w.patience(f.order.Entity)
+	if f.isolated {
+		bound *= 2
+	}
+	bounded, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	outcome, err := w.transact(bounded, f, nil)
+	if err != nil {
+		return store.Outcome{}, w.failed(ctx, f, err, leave)
+	}
+	leave(fine)
+	w.succeeded(f, outcome)
+	if err := w.settle(ctx, f, outcome); err != nil {
+		return store.Outcome{}, w.unsettled(err)
+	}
+	w.measure(f, outcome, time.Since(begun))
+	return outcome, nil
+}
+
+// transact is one transaction: lock, read, write, commit; of those records only, if ids are
+// given. Where COMMIT is refused each half of the batch has a transaction of its own.
+func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (store.Outcome, error) {
+	e, partition := f.order.Entity, f.order.Partition
+
+	// On SQLite, with a backlog: read ahead of the lock, for the lock keeps all others waiting.
+	var look store.Look
+	var changes []schema.Change
+	var err error
+	if f.ahead && only == nil && !f.isolated {
+		if look, err = w.store.Look(ctx, e, partition); err != nil {
+			return store.Outcome{}, err
+		}
+		if look.Useful() {
+			if changes, err = w.read(ctx, f); err != nil {
+				return store.Outcome{}, err
+			}
+		}
+	}
+
+	// Lock the fence. If we crash here the database ends the transaction with our
+	// connection and frees the fence; a frozen process loses it after the database's timeout.
+	begin := w.store.Begin
+	if f.isolated {
+		begin = w.store.Isolate
+	}
+	tx, err := begin(ctx, e, partition)
+	if err != nil {
+		return store.Outcome{}, err
+	}
+	defer tx.Rollback() // after a commit it does nothing
+
+	// Read, now that every flush before this one has committed. If we crash here nothing was
+	// changed: reading takes nothing off the pending set.
+	if !tx.Follows(look) {
+		if changes, err = w.read(ctx, f); err != nil {
+			return store.Outcome{}, err
+		}
+	}
+	if only != nil {
+		changes = slices.DeleteFunc(changes, func(c schema.Change) bool { return !slices.Contains(only, c.ID) })
+	}
+
+	// Write. If we crash here the database undoes all of it; the records are pending as before.
+	outcome, err := tx.Write(ctx, changes)
+	if err != nil {
+		return store.Outcome{}, err
+	}
+
+	// Commit. If we crash here, or the reply is lost, the batch may be in the database and is
+	// still pending: the next flush writes the same state, or a newer one, again.
+	err = tx.Commit(ctx)
+	var split *store.SplitError
+	if !errors.As(err, &split) {
+		return outcome, err
+	}
+	outcome = split.Outcome
+	for _, half := range split.Halves {
+		more, err := w.transact(ctx, f, half)
+		if err != nil {
+			return store.Outcome{}, err
+		}
+		outcome.Add(more)
+	}
+	return outcome, nil
+}
+
+// read reads the batch. It may be called more than once in a flush, each time for a state
+// that is newer.
+func (w *Worker) read(ctx context.Context, f *flushing) ([]schema.Change, error) {
+	b, err := w.batch(ctx, f)
+	if err != nil {
+		f.redis = err
+		return nil, fmt.Errorf("read the batch: %w", err)
+	}
+	if f.reads++; f.reads == 1 {
+		f.first, f.started, f.due = b, time.Now(), make(map[string]*cache.Due, len(b.Due))
+	}
+	f.last = b
+	changes := make([]schema.Change, len(b.Due))
+	for i := range b.Due {
+		d := &b.Due[i]
+		f.due[d.ID], changes[i] = d, d.Change
+	}
+	return changes, nil
+}
+
+func (w *Worker) batch(ctx context.Context, f *flushing) (cache.Batch, error) {
+	if f.alone {
+		return w.cache.DueAlone(ctx, f.order.Entity, f.order.Partition)
+	}
+	return w.cache.Due(ctx, f.order.Entity, f.order.Partition, f.limit, w.batchBytes)
+}
+
+// settle records in Redis what became of a batch: persisted records are acked, refused ones
+// held or made dead letters, slow ones set apart, and ids without a record taken off the
+// list. Every step is tried: what fails leaves its records as they were, and the next flush
+// repeats it harmlessly. If we crash between two of them, likewise.
+func (w *Worker) settle(ctx context.Context, f *flushing, outcome store.Outcome) error {
+	ctx, cancel := finish(ctx)
+	defer cancel()
+	o := f.order
+	acked, ackErr := w.cache.Ack(ctx, o.Entity, o.Partition, f.first, outcome.Persisted)
+	w.metrics.persisted.WithLabelValues(o.Entity.Name).Add(float64(acked))
+	return errors.Join(
+		wrap("ack", o, len(outcome.Persisted), ackErr),
+		w.letRest(ctx, f, outcome.Refused),
+		w.setAside(ctx, f, outcome.Refused),
+		w.setApart(ctx, f, outcome.Slow),
+		w.drop(ctx, o, f.last.Missing),
+	)
+}
+
+func wrap(step string, o cache.Order, n int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %d records of %s/%d: %w", step, n, o.Entity.Name, o.Partition, err)
+}
+
+// drop takes ids off the lists whose record Redis has lost.
+func (w *Worker) drop(ctx context.Context, o cache.Order, missing []string) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	lost, err := w.cache.Drop(ctx, o.Entity, o.Partition, missing)
+	if lost > 0 {
+		w.log.Error("records lost: listed as unpersisted, but Redis no longer has them; check its eviction policy",
+			"entity", o.Entity.Name, "partition", o.Partition, "lost", lost, "first", missing[0])
+	}
+	return wrap("drop", o, len(missing), err)
+}
+
+// succeeded ends suspicions, and notes whether the partition has a backlog.
+func (w *Worker) succeeded(f *flushing, outcome store.Outcome) {
+	at, batch, persisted := f.place(), f.order.Entity.Flush.Batch, len(outcome.Persisted) > 0
+	switch {
+	case !f.alone:
+		w.suspects.succeeded(at, f.limit, batch, persisted)
+	case persisted:
+		w.suspects.succeeded(at, batch, batch, true)
+	}
+	switch {
+	case f.alone:
+	case f.last.More:
+		w.backlogs.Store(at, true)
+	default:
+		w.backlogs.Delete(at)
+	}
+}
