@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a build or the tests need and this machine lacks:
 #
-#   scripts/deps.sh [compiler] [redis] [postgres] [chromium]
+#   scripts/deps.sh [compiler] [redis] [postgres] [mariadb] [chromium]
 #
 # On Debian and its relatives it installs with apt-get, through sudo where it is not
 # run by root. Elsewhere it says what is missing and fails. What is there is left alone.
@@ -10,6 +10,7 @@ set -euo pipefail
 has_compiler() { command -v gcc || command -v clang; } >/dev/null 2>&1
 has_redis() { command -v redis-server; } >/dev/null 2>&1
 has_chromium() { command -v chromium; } >/dev/null 2>&1
+has_mariadb() { [ -x /usr/sbin/mariadbd ] || command -v mariadbd; } >/dev/null 2>&1
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb; } >/dev/null 2>&1
 
 # A compiler is of use only with the headers of the C library.
@@ -21,6 +22,7 @@ for need in "$@"; do
 	compiler) { has_compiler && has_headers; } || missing+=(gcc libc6-dev) ;;
 	redis) has_redis || missing+=(redis-server) ;;
 	postgres) has_postgres || missing+=(postgresql) ;;
+	mariadb) has_mariadb || missing+=(mariadb-server) ;;
 	chromium) has_chromium || missing+=(chromium) ;;
 	*) echo "deps.sh: unknown need: $need" >&2 && exit 2 ;;
 	esac
@@ -35,11 +37,11 @@ fi
 if ! command -v apt-get >/dev/null; then
 	cat >&2 <<-END
 		Missing on this machine, by their Debian names: ${missing[*]}
-		Install a C compiler, Redis 7 or newer, PostgreSQL 13 or newer and Chromium with this
-		system's package manager, for example
-		  Fedora   dnf install gcc glibc-devel redis postgresql-server chromium
-		  Alpine   apk add gcc musl-dev redis postgresql chromium
-		  macOS    brew install redis postgresql chromium
+		Install a C compiler, Redis 7 or newer, PostgreSQL 13 or newer, MariaDB 10.6 or newer and
+		Chromium with this system's package manager, for example
+		  Fedora   dnf install gcc glibc-devel redis postgresql-server mariadb-server chromium
+		  Alpine   apk add gcc musl-dev redis postgresql mariadb chromium
+		  macOS    brew install redis postgresql mariadb chromium
 		and run this again.
 	END
 	exit 1
@@ -72,4 +74,5 @@ root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600
 if [ -d /run/systemd/system ]; then
 	case " ${missing[*]} " in *" redis-server "*) root systemctl disable --quiet redis-server >&2 || true ;; esac
 	case " ${missing[*]} " in *" postgresql "*) root systemctl disable --quiet postgresql >&2 || true ;; esac
+	case " ${missing[*]} " in *" mariadb-server "*) root systemctl disable --quiet mariadb >&2 || true ;; esac
 fi
