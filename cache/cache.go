@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/afterwrite/afterwrite/internal/gather"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -75,13 +76,13 @@ type Cache struct {
 
 	words      sync.Map // *schema.Entity to its *words, see keys.go
 	keptTags   int
-	watches    watches       // entities that values depend on, see watch.go
-	locals     *locals       // L1s of values, see l1.go
-	records    *recordLocals // L1s of records, see l1_records.go
-	looks      *looks        // reads that share round trips, see look.go
-	glances    *glances      // looks at values that callers share, see value_look.go
-	refreshes  chan struct{} // a place for each refresh that may run
-	refreshing sync.Map      // keys that are being refreshed here
+	watches    watches                        // entities that values depend on, see watch.go
+	locals     *locals                        // L1s of values, see l1.go
+	records    *recordLocals                  // L1s of records, see l1_records.go
+	looks      *gather.Combiner[*look]        // reads that share round trips, see look.go
+	glances    *gather.Keyed[string, *glance] // looks at values that callers share, see value_look.go
+	refreshes  chan struct{}                  // a place for each refresh that may run
+	refreshing sync.Map                       // keys that are being refreshed here
 	values     *valueMetrics
 }
 
@@ -117,7 +118,7 @@ func New(cfg Config) (*Cache, error) {
 	c.redis = connect(options, cmp.Or(cfg.Retries, DefaultRetries), maxRedirects, append([]redis.Hook{breaker}, cfg.Hooks...))
 	c.writes = connect(options, -1, -1, cfg.Hooks)
 	c.hub, c.locals, c.records = newHub(c), newLocals(c), newRecordLocals(c)
-	c.looks, c.glances = &looks{cache: c}, newGlances()
+	c.looks, c.glances = c.newLooks(), newGlances()
 	return c, nil
 }
 

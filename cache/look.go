@@ -3,11 +3,12 @@ package cache
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
-	"sync"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/gather"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -18,87 +19,39 @@ const (
 	lookWaits  = 10_000
 )
 
-// looks gathers the reads of concurrent callers, as the producer gathers writes: a caller
-// who finds a free trip takes it alone, without a timer or a hand-over, and who comes
-// while all are under way goes on the next. A look never joins a trip that has begun:
-// what that reads may be older than a write that the caller has seen the answer to.
-type looks struct {
-	cache *Cache
-
-	mu      sync.Mutex // guards the rest
-	away    int        // trips under way
-	waiting []*look
-}
-
-// look is one read of a record.
+// look is one read of a record. The looks of concurrent callers share round trips, as the
+// producer's writes do.
 type look struct {
 	entity *schema.Entity
 	id     string
 
 	read Read // no Source: not cached
 	err  error
-	done chan struct{} // closed when the rest is set, by another's trip
+}
+
+func (c *Cache) newLooks() *gather.Combiner[*look] {
+	limits := gather.Limits{Batches: lookTrips, Calls: lookGather, Waiting: lookWaits}
+	return gather.New(limits, func(ctx context.Context, some []*look) { c.look(ctx, some...) })
 }
 
 // lookup reads what is cached of a record.
 func (c *Cache) lookup(ctx context.Context, e *schema.Entity, id string) (Read, bool, error) {
-	read, err := c.looks.do(ctx, &look{entity: e, id: id})
+	read, err := c.lookOne(ctx, e, id)
 	if err == nil && lacks(read.Record) {
 		read, err = c.complete(ctx, e, read)
 	}
 	return read, read.Source == Hit, err
 }
 
-func (s *looks) do(ctx context.Context, l *look) (Read, error) {
-	s.mu.Lock()
-	switch {
-	case s.away < lookTrips:
-		s.away++
-		s.mu.Unlock()
-		s.cache.look(ctx, l)
-		if some := s.next(); some != nil {
-			go s.run(ctx, some)
-		}
-	case len(s.waiting) == lookWaits: // it waits for a connection instead
-		s.mu.Unlock()
-		s.cache.look(ctx, l)
-	default:
-		l.done = make(chan struct{})
-		s.waiting = append(s.waiting, l)
-		s.mu.Unlock()
-		select {
-		case <-l.done:
-		case <-ctx.Done(): // the look stays on its trip, and is not touched here any more
-			return Read{}, fault("get", ctx.Err())
-		}
+func (c *Cache) lookOne(ctx context.Context, e *schema.Entity, id string) (Read, error) {
+	l := &look{entity: e, id: id}
+	switch err := c.looks.Do(ctx, l); {
+	case errors.Is(err, gather.ErrFull):
+		c.look(ctx, l) // it waits for a connection instead
+	case err != nil: // its trip may still use it
+		return Read{}, fault("get", err)
 	}
 	return l.read, l.err
-}
-
-// run makes one trip after another while somebody waits. The looks belong to many
-// callers, so none of their contexts ends it; the client's own timeouts do.
-func (s *looks) run(ctx context.Context, some []*look) {
-	ctx = context.WithoutCancel(ctx)
-	for ; some != nil; some = s.next() {
-		s.cache.look(ctx, some...)
-		for _, l := range some {
-			close(l.done)
-		}
-	}
-}
-
-// next takes those who wait on the trip that has just ended, or gives it back.
-func (s *looks) next() []*look {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := min(len(s.waiting), lookGather)
-	if n == 0 {
-		s.away--
-		return nil
-	}
-	some := slices.Clone(s.waiting[:n])
-	s.waiting = slices.Delete(s.waiting, 0, n)
-	return some
 }
 
 // look reads records in one round trip. Each has its own error: on a cluster one node may

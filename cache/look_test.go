@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"strconv"
 	"sync"
 	"testing"
@@ -38,23 +37,4 @@ func TestLooksShareTrips(t *testing.T) {
 		})
 	}
 	callers.Wait()
-	testkit.Eventually(t, "the last trip, too, is given back", func() bool {
-		c.looks.mu.Lock()
-		defer c.looks.mu.Unlock()
-		return c.looks.away == 0 && len(c.looks.waiting) == 0
-	})
-}
-
-// A caller whose context ends does not wait for the trip that its look is on.
-func TestLookIsLeft(t *testing.T) {
-	t.Parallel()
-	s := &looks{away: lookTrips} // others are under way
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err := s.do(ctx, &look{})
-	require.ErrorIs(t, err, context.Canceled)
-	require.Len(t, s.waiting, 1)
-	require.Len(t, s.next(), 1)
-	require.Nil(t, s.next())
-	require.Equal(t, lookTrips-1, s.away)
 }

@@ -32,7 +32,7 @@ func (c *Cache) complete(ctx context.Context, e *schema.Entity, read Read) (Read
 			return Read{}, err
 		}
 		// The row is the record's only if this still is what it was before the row was read.
-		again, err := c.looks.do(ctx, &look{entity: e, id: read.ID})
+		again, err := c.lookOne(ctx, e, read.ID)
 		if err != nil || !lacks(again.Record) {
 			return again, err
 		}

@@ -3,22 +3,28 @@ package cache
 import (
 	"context"
 	"errors"
-	"sync"
+	"math"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite/internal/gather"
 )
 
 // look reads the entry of a key. It returns nil for a miss, and for an entry that a tag
 // has invalidated or that cannot be read. Callers may share it: it is not to be changed.
 func (v *Values[T]) look(ctx context.Context, k valueKey) (*entry, error) {
-	return v.cache.glances.do(ctx, k.value, func(ctx context.Context) (*entry, error) {
+	g := &glance{look: func(ctx context.Context) (*entry, error) {
 		found, err := v.lookMany(ctx, []valueKey{k})
 		if err != nil {
 			return nil, err
 		}
 		return found[0], nil
-	})
+	}}
+	if err := v.cache.glances.Do(ctx, k.value, g); err != nil {
+		return nil, fault("load", err)
+	}
+	return g.found, g.err
 }
 
 func (v *Values[T]) lookMany(ctx context.Context, keys []valueKey) ([]*entry, error) {
@@ -73,74 +79,19 @@ func (v *Values[T]) entry(ctx context.Context, k valueKey, text []byte, life tim
 	return e
 }
 
-// glances lets the callers of one value share looks at it. A caller who finds nobody
-// looking looks alone, and who comes meanwhile goes with the next look. Nobody joins a look
-// that has begun: what that finds may be older than a change the caller has seen.
-type glances struct {
-	mu sync.Mutex // guards the rest
-	of map[string]*glance
-}
-
-// glance is a look under way, and the next one of those who wait.
+// glance is a look at one value. The glances of concurrent callers at one key share a look.
 type glance struct {
-	next *nextLook
-}
-
-// nextLook is a look that has not begun.
-type nextLook struct {
-	callers int
-	look    func(context.Context) (*entry, error)
-
-	done  chan struct{} // closed when the rest is set
+	look  func(context.Context) (*entry, error)
 	found *entry
 	err   error
 }
 
-func newGlances() *glances { return &glances{of: map[string]*glance{}} }
-
-func (g *glances) do(ctx context.Context, key string, look func(context.Context) (*entry, error)) (*entry, error) {
-	g.mu.Lock()
-	under := g.of[key]
-	if under == nil {
-		g.of[key] = &glance{}
-		g.mu.Unlock()
-		defer g.end(ctx, key)
-		return look(ctx)
-	}
-	if under.next == nil {
-		under.next = &nextLook{look: look, done: make(chan struct{})}
-	}
-	n := under.next
-	n.callers++
-	g.mu.Unlock()
-	select {
-	case <-n.done:
-		return n.found, n.err
-	case <-ctx.Done():
-		return nil, fault("load", ctx.Err())
-	}
-}
-
-// end lets those look who wait. No context of theirs ends it; the client's own timeouts do.
-func (g *glances) end(ctx context.Context, key string) {
-	if n := g.take(key); n != nil {
-		go func() {
-			ctx := context.WithoutCancel(ctx)
-			for ; n != nil; n = g.take(key) {
-				n.found, n.err = n.look(ctx)
-				close(n.done)
-			}
-		}()
-	}
-}
-
-func (g *glances) take(key string) *nextLook {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n := g.of[key].next
-	g.of[key].next = nil
-	if n == nil {
-		delete(g.of, key)
-	}
-	return n
+func newGlances() *gather.Keyed[string, *glance] {
+	limits := gather.Limits{Batches: 1, Calls: math.MaxInt, Waiting: math.MaxInt}
+	return gather.NewKeyed[string](limits, func(ctx context.Context, some []*glance) {
+		found, err := some[0].look(ctx)
+		for _, g := range some {
+			g.found, g.err = found, err
+		}
+	})
 }

@@ -51,6 +51,8 @@ var rules = []rule{
 		from: []string{"cache", "store", "producer", "worker", "internal/queue"}, to: []string{"internal/mend", "internal/admin", "dashboard"}},
 	{why: "process wires what the other packages are; only cmd and the front door run one",
 		from: []string{"*"}, except: []string{"internal/process", "cmd", "."}, to: []string{"internal/process"}},
+	{why: "gather combines any calls and knows none of those that it combines",
+		from: []string{"internal/gather"}, to: []string{"schema", "cache", "store", "producer", "worker", "dashboard", "internal", "cmd", "."}},
 	{why: "cmd joins the packages; none of them knows of it",
 		from: []string{"*"}, except: []string{"cmd"}, to: []string{"cmd"}},
 	{why: "asynq is known to internal/queue, the worker's handlers and the dashboard's inspector alone; internal/bench measures a task per write beside us",
