@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
 )
 
 // dialect is what differs between the databases. Another one fits in by
@@ -80,8 +81,9 @@ type dialect interface {
 	migrating(ctx context.Context, db *sql.DB, fn func() error) error
 	// patient lets the statements of a transaction take as long as they need.
 	patient(db *gorm.DB) error
-	// inspect tells what a table looks like in the database.
-	inspect(db *gorm.DB, table string) (shape, error)
+	// catalog reads what the database says about a table. One that does not exist has no
+	// columns.
+	catalog(ctx context.Context, q catalog.Querier, table string) (*catalog.Table, error)
 	// uniqueColumn is the one column of the unique constraint that a refusal names,
 	// or "" if it has several, an expression or a condition.
 	uniqueColumn(db *gorm.DB, table string, r schema.Refusal) (string, error)
@@ -103,35 +105,4 @@ type foreignKey struct {
 	RefTable  string // spelled as an identifier
 	RefColumn string
 	Self      bool // the other table is the same one
-}
-
-// shape is what a table looks like in the database. Without columns it does not exist.
-type shape struct {
-	columns []shapeColumn
-	unique  map[string]bool   // names of unique indexes
-	keys    map[string]bool   // columns that have a unique index of their own, which tells all values apart
-	loose   map[string]string // columns with one that takes some values for the same, and why
-}
-
-func newShape() shape {
-	return shape{unique: map[string]bool{}, keys: map[string]bool{}, loose: map[string]string{}}
-}
-
-type shapeColumn struct {
-	Name      string
-	Type      string
-	Required  bool // NOT NULL
-	Filled    bool // has a default, or a value of the database's own
-	Generated bool // PostgreSQL: takes no value but the database's own
-	Alters    bool // does not keep every text as it is: "007" becomes the number 7
-	Rounds    bool // keeps no whole number beyond 2^53, or a smaller bound
-}
-
-func (s shape) column(name string) (shapeColumn, bool) {
-	for _, c := range s.columns {
-		if c.Name == name {
-			return c, true
-		}
-	}
-	return shapeColumn{}, false
 }

@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
 )
 
 // migrations are the tables of the project itself, a folder for each dialect. Each
@@ -158,12 +159,12 @@ func (s *Store) ownSteps(ctx context.Context) ([]step, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := s.dialect.inspect(s.read(ctx), versionTable)
+	own, err := s.catalog(ctx, versionTable)
 	if err != nil {
-		return nil, s.unavailable("inspect "+versionTable, err)
+		return nil, err
 	}
 	var applied int64
-	if len(own.columns) > 0 {
+	if own.Exists() {
 		err := s.read(ctx).Raw("SELECT coalesce(max(version_id), 0) FROM " + versionTable).Scan(&applied).Error
 		if err != nil {
 			return nil, s.unavailable("read "+versionTable, err)
@@ -178,35 +179,29 @@ func (s *Store) ownSteps(ctx context.Context) ([]step, error) {
 	return steps, nil
 }
 
+// catalog reads what the database says about a table.
+func (s *Store) catalog(ctx context.Context, name string) (*catalog.Table, error) {
+	at, err := s.dialect.catalog(ctx, s.reading.sql, name)
+	return at, s.unavailable("read the catalog of "+name, err)
+}
+
 // tableSteps compares an entity with its table.
 func (s *Store) tableSteps(ctx context.Context, t *table) ([]step, error) {
-	at, err := s.dialect.inspect(s.read(ctx), t.name)
+	at, err := s.catalog(ctx, t.name)
 	if err != nil {
-		return nil, s.unavailable("inspect "+t.name, err)
+		return nil, err
 	}
-	if len(at.columns) == 0 {
+	if !at.Exists() {
 		create := step{"create table " + t.name, func(db *gorm.DB) error {
 			return t.scope(db).Migrator().CreateTable(t.model())
 		}}
 		return append([]step{create}, t.indexSteps(at)...), nil
 	}
-	id := t.columns[0].name
-	column, ok := at.column(id)
-	if !ok {
-		return nil, fmt.Errorf("table %s has no column %s, the id of %s", t.name, id, t.entity.Name)
-	}
-	if loose, ok := at.loose[id]; ok && !at.keys[id] {
-		return nil, fmt.Errorf("table %s takes different values of %s, the id of %s, for the same, and one record would overwrite another: %s",
-			t.name, id, t.entity.Name, loose)
-	}
-	if err := t.keeps(column); err != nil {
+	if err := t.checkKey(at); err != nil {
 		return nil, err
 	}
-	if !at.keys[id] {
-		return nil, fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s", t.name, id, t.entity.Name)
-	}
 	for _, c := range t.columns {
-		if there, _ := at.column(c.name); there.Generated {
+		if there, _ := at.Column(c.name); there.Computed() {
 			return nil, fmt.Errorf("%s.%s is GENERATED ALWAYS: it takes no value of %s, and every write would be refused", t.name, c.name, t.entity.Name)
 		}
 	}
@@ -214,13 +209,45 @@ func (s *Store) tableSteps(ctx context.Context, t *table) ([]step, error) {
 	return append(steps, t.notes(at)...), nil
 }
 
+// checkKey refuses a column of ids that is not unique by itself, or that takes two ids
+// for the same.
+func (t *table) checkKey(at *catalog.Table) error {
+	id := t.columns[0].name
+	column, ok := at.Column(id)
+	if !ok {
+		return fmt.Errorf("table %s has no column %s, the id of %s", t.name, id, t.entity.Name)
+	}
+	unique := at.Unique(id)
+	if loose := looseKey(at, column.Name); loose != "" && !unique {
+		return fmt.Errorf("table %s takes different values of %s, the id of %s, for the same, and one record would overwrite another: %s",
+			t.name, id, t.entity.Name, loose)
+	}
+	if err := t.keeps(column); err != nil {
+		return err
+	}
+	if !unique {
+		return fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s", t.name, id, t.entity.Name)
+	}
+	return nil
+}
+
+// looseKey says why a unique index on the column alone takes different values for the same.
+func looseKey(at *catalog.Table, column string) string {
+	for _, x := range at.Indexes {
+		if len(x.Parts) == 1 && x.Parts[0].Column == column && x.Where == "" && !x.Deferrable && x.Parts[0].Collation != "" {
+			return x.Parts[0].Collation
+		}
+	}
+	return ""
+}
+
 // keeps refuses a type of the id's column that takes two ids for the same, as "007" and
 // "7" are one number, and one UUID is spelt in many ways.
-func (t *table) keeps(id shapeColumn) error {
+func (t *table) keeps(id catalog.Column) error {
 	want := "text"
 	switch {
-	case id.Alters && t.entity.ID.Type == schema.String:
-	case id.Rounds && t.entity.ID.Type == schema.Int:
+	case !slices.Contains(textTypes, id.Base) && t.entity.ID.Type == schema.String:
+	case slices.Contains(floatTypes, id.Base) && t.entity.ID.Type == schema.Int:
 		want = "a whole number"
 	default:
 		return nil
@@ -229,12 +256,19 @@ func (t *table) keeps(id shapeColumn) error {
 		t.name, t.entity.Name, id.Name, id.Type, want)
 }
 
+// textTypes keep every text as it is; floatTypes keep no whole number beyond 2^53, or a
+// smaller bound. SQLite's are affinities.
+var (
+	textTypes  = []string{"text", "character varying", "character", "citext", "TEXT", "BLOB"}
+	floatTypes = []string{"real", "double precision", "money", "REAL"}
+)
+
 // columnSteps adds missing columns. They take NULL even where the field is required:
 // the rows that are there have no value.
-func (t *table) columnSteps(at shape) []step {
+func (t *table) columnSteps(at *catalog.Table) []step {
 	var steps []step
 	for _, c := range t.columns {
-		if _, ok := at.column(c.name); ok {
+		if _, ok := at.Column(c.name); ok {
 			continue
 		}
 		add := "ALTER TABLE " + quoteTable(t.name) + " ADD COLUMN " + quote(c.name) + " " + c.typ
@@ -246,12 +280,12 @@ func (t *table) columnSteps(at shape) []step {
 }
 
 // indexSteps adds the missing indexes of unique fields.
-func (t *table) indexSteps(at shape) []step {
+func (t *table) indexSteps(at *catalog.Table) []step {
 	var steps []step
 	for i := range t.entity.Fields {
 		f := &t.entity.Fields[i]
 		name := identifier(t.entity.UniqueIndex(f))
-		if !f.Unique || at.unique[name] {
+		if _, there := at.IndexNamed(name); there || !f.Unique {
 			continue
 		}
 		create := "CREATE UNIQUE INDEX " + quote(name) + " ON " + quoteTable(t.name) + " (" + quote(f.Column) + ")"
@@ -267,7 +301,7 @@ func identifier(name string) string { return name[:min(len(name), 63)] }
 
 // notes tell what exists and differs. What PostgreSQL calls a type is how the
 // entity's own types are spelled; a collation is no part of it.
-func (t *table) notes(at shape) []step {
+func (t *table) notes(at *catalog.Table) []step {
 	var steps []step
 	own := map[string]bool{}
 	note := func(format string, args ...any) {
@@ -275,17 +309,17 @@ func (t *table) notes(at shape) []step {
 	}
 	for _, c := range t.columns {
 		own[c.name] = true
-		there, ok := at.column(c.name)
+		there, ok := at.Column(c.name)
 		want, _, _ := strings.Cut(c.typ, " COLLATE")
 		if ok && !strings.EqualFold(there.Type, want) {
 			note("%s.%s is %s, the entity would have %s: left as it is", t.name, c.name, there.Type, want)
 		}
-		if ok && there.Required && !c.field.Required {
+		if ok && there.NotNull && !c.field.Required {
 			note("%s.%s is NOT NULL, its field is not required: nulls will be refused", t.name, c.name)
 		}
 	}
-	for _, c := range at.columns {
-		if c.Required && !c.Filled && !own[c.Name] {
+	for _, c := range at.Columns {
+		if c.NotNull && !c.Filled() && !own[c.Name] {
 			note("%s.%s is NOT NULL without a default and no field of %s: new rows will be refused", t.name, c.Name, t.entity.Name)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
 )
 
 // postgres is the dialect of PostgreSQL. Values travel as text that the server
@@ -174,43 +175,8 @@ func (*postgres) patient(db *gorm.DB) error {
 	return db.Exec("SET LOCAL statement_timeout = 0").Error
 }
 
-func (*postgres) inspect(db *gorm.DB, table string) (shape, error) {
-	s := newShape()
-	err := db.Raw(`SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
-			a.attnotnull AS required, a.atthasdef OR a.attidentity <> '' AS filled,
-			a.attidentity = 'a' OR a.attgenerated <> '' AS generated,
-			t.typcategory <> 'S' OR t.typname = 'name' AS alters, t.typname IN ('float4', 'float8', 'money') AS rounds
-		FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped
-		ORDER BY a.attnum`, quoteTable(table)).Scan(&s.columns).Error
-	if err != nil || len(s.columns) == 0 {
-		return s, err
-	}
-	var indexes []struct {
-		Name   string
-		Column string
-		Simple bool
-		Loose  string
-	}
-	err = db.Raw(`SELECT c.relname AS name, coalesce(a.attname, '') AS "column",
-			i.indnkeyatts = 1 AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indimmediate AS simple,
-			CASE WHEN NOT coalesce(l.collisdeterministic, true) THEN 'its collation is ' || l.collname
-				WHEN t.typname IN ('citext', 'bpchar') THEN 'its type is ' || format_type(t.oid, NULL) ELSE '' END AS loose
-		FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-		JOIN pg_opclass o ON o.oid = i.indclass[0] JOIN pg_type t ON t.oid = o.opcintype
-		LEFT JOIN pg_collation l ON l.oid = i.indcollation[0]
-		LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-		WHERE i.indisunique AND i.indisvalid AND i.indrelid = to_regclass(?)`, quoteTable(table)).Scan(&indexes).Error
-	for _, x := range indexes {
-		s.unique[x.Name] = true
-		switch {
-		case !x.Simple:
-		case x.Loose != "":
-			s.loose[x.Column] = x.Loose
-		default:
-			s.keys[x.Column] = true
-		}
-	}
-	return s, err
+func (*postgres) catalog(ctx context.Context, q catalog.Querier, table string) (*catalog.Table, error) {
+	return catalog.ReadPostgres(ctx, q, quoteTable(table))
 }
 
 func (*postgres) uniqueColumn(db *gorm.DB, table string, r schema.Refusal) (string, error) {

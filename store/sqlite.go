@@ -24,6 +24,7 @@ import (
 	"gorm.io/gorm/callbacks"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
 )
 
 // sqlite is the dialect of SQLite in WAL mode: any number of readers beside one
@@ -211,45 +212,11 @@ func (d *sqlite) absent() bool {
 
 func (*sqlite) patient(*gorm.DB) error { return nil }
 
-func (d *sqlite) inspect(db *gorm.DB, table string) (shape, error) {
-	s := newShape()
+func (d *sqlite) catalog(ctx context.Context, q catalog.Querier, table string) (*catalog.Table, error) {
 	if d.absent() {
-		return s, nil
+		return &catalog.Table{Name: table}, nil
 	}
-	// A column has the affinity of numbers unless its type says otherwise, and BLOB is none.
-	// That of REAL makes a float of every number.
-	err := db.Raw(`SELECT name, type, "notnull" AS required, dflt_value IS NOT NULL AS filled,
-			type LIKE '%INT%' OR NOT (type = '' OR type LIKE '%CHAR%' OR type LIKE '%CLOB%' OR type LIKE '%TEXT%' OR type LIKE '%BLOB%') AS alters,
-			type NOT LIKE '%INT%' AND (type LIKE '%REAL%' OR type LIKE '%FLOA%' OR type LIKE '%DOUB%')
-				AND NOT (type LIKE '%CHAR%' OR type LIKE '%CLOB%' OR type LIKE '%TEXT%' OR type LIKE '%BLOB%') AS rounds
-		FROM pragma_table_info(?) ORDER BY cid`, table).Scan(&s.columns).Error
-	if err != nil || len(s.columns) == 0 {
-		return s, err
-	}
-	var indexes []struct {
-		Name    string
-		Column  string
-		Columns int
-		Partial bool
-		Coll    string
-	}
-	// An INTEGER PRIMARY KEY is the table itself, and no index.
-	err = db.Raw(`SELECT l.name, min(i.name) AS "column", count(*) AS columns, l.partial, min(i.coll) AS coll
-		FROM pragma_index_list(?) l, pragma_index_xinfo(l.name) i WHERE l."unique" AND i.key GROUP BY l.name, l.partial
-		UNION ALL SELECT '', min(name), count(*), 0, 'BINARY' FROM pragma_table_info(?)
-			WHERE pk > 0 AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk')`,
-		table, table, table).Scan(&indexes).Error
-	for _, x := range indexes {
-		s.unique[x.Name] = true
-		switch {
-		case x.Columns != 1 || x.Partial:
-		case !strings.EqualFold(x.Coll, "BINARY"):
-			s.loose[x.Column] = "its collation is " + x.Coll
-		default:
-			s.keys[x.Column] = true
-		}
-	}
-	return s, err
+	return catalog.ReadSQLite(ctx, q, table)
 }
 
 // uniqueColumn goes by the columns that SQLite names: it does not tell the index.

@@ -8,9 +8,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
-	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
 )
 
 // An upsert of PostgreSQL has one array a column, which the server unnests into rows. Its
@@ -30,7 +30,7 @@ var castable = []string{
 }
 
 func (*postgres) upsert(tx *transaction, t *table, changes []schema.Change) (int64, error) {
-	statement, err := t.unnesting(tx.db)
+	statement, err := t.unnesting(tx)
 	if err != nil {
 		return 0, err
 	}
@@ -59,38 +59,33 @@ func outdated(err error) bool {
 }
 
 // unnesting returns the table's upsert by columns, or "" where it has none.
-func (t *table) unnesting(db *gorm.DB) (string, error) {
+func (t *table) unnesting(tx *transaction) (string, error) {
 	if known := t.unnest.Load(); known != nil {
 		return *known, nil
 	}
-	types, err := t.types(db)
+	at, err := tx.catalog(t.name)
 	if err != nil {
 		return "", err
 	}
 	statement := ""
-	if !slices.ContainsFunc(types, func(typ string) bool { return !slices.Contains(castable, typ) }) {
+	if types, ok := t.casts(at); ok {
 		statement = t.spellUnnest(types)
 	}
 	t.unnest.Store(&statement)
 	return statement, nil
 }
 
-// types are those of the table's columns in the database, without their lengths; "" where
-// a column is missing.
-func (t *table) types(db *gorm.DB) ([]string, error) {
-	var found []struct{ Name, Type string }
-	err := db.Raw(`SELECT attname AS name, format_type(atttypid, NULL) AS type FROM pg_attribute
-		WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped`, quoteTable(t.name)).Scan(&found).Error
-	if err != nil {
-		return nil, err
-	}
+// casts are the types that the columns' values are cast to, unless one cannot be.
+func (t *table) casts(at *catalog.Table) ([]string, bool) {
 	types := make([]string, len(t.columns))
-	for _, c := range found {
-		if i := slices.Index(t.names(), c.Name); i >= 0 {
-			types[i] = c.Type
+	for i, c := range t.columns {
+		there, ok := at.Column(c.name)
+		if !ok || there.Domain != "" || there.Class != catalog.Scalar || !slices.Contains(castable, there.Base) {
+			return nil, false
 		}
+		types[i] = there.Base
 	}
-	return types, nil
+	return types, true
 }
 
 func (t *table) spellUnnest(types []string) string {

@@ -1,0 +1,322 @@
+// Package catalog reads what a database says about a table: columns with their exact
+// types, indexes, triggers, foreign keys, policies. It needs no driver: each dialect
+// passes its connection and names its reader, [ReadPostgres] or [ReadSQLite].
+//
+// The store decides from it which columns hold their fields exactly, which indexes are
+// missing, and whether a table is plain enough for an upsert.
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+)
+
+// Querier runs queries: a [sql.DB], [sql.Conn] or [sql.Tx].
+type Querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// Kind is what a name in the FROM clause stands for.
+type Kind string
+
+// The kinds of tables.
+const (
+	Plain       Kind = "table"
+	Partitioned Kind = "partitioned table"
+	View        Kind = "view"
+	Foreign     Kind = "foreign table"
+	Virtual     Kind = "virtual table" // SQLite
+)
+
+// Table is what a database says about one table. It is read-only after it was read.
+type Table struct {
+	Name         string
+	Kind         Kind
+	Columns      []Column
+	Indexes      []Index      // unique ones, those of constraints included, and no invalid one
+	Triggers     []Trigger    // enabled or not, without those that the database makes for foreign keys
+	ForeignKeys  []ForeignKey // from this table to others
+	References   []ForeignKey // from others, or from itself, to this table
+	Checks       []string     // the expressions of its CHECK constraints; SQLite lists none
+	Rules        int          // PostgreSQL: rewrite rules, a view's own left out
+	RowSecurity  bool         // PostgreSQL: policies apply to the connected role
+	PartitionKey []string     // PostgreSQL: columns; an expression is ""
+	CaseFolding  bool         // names of columns are compared without case
+	Strict       bool         // SQLite: STRICT
+	NoRowID      bool         // SQLite: WITHOUT ROWID
+}
+
+// Column is one column.
+type Column struct {
+	Name      string
+	Type      string   // as declared, with length or precision: "numeric(10,2)", "VARCHAR(20)"
+	Base      string   // below all domains and without length, PostgreSQL's spelling: "numeric"; SQLite: the affinity, in capitals
+	Class     Class    // what the base type is
+	Domain    string   // outermost domain, or ""
+	Enum      []string // labels of an enum, in its order
+	Length    int      // characters of a text, bits of a bit string; 0: no limit
+	Precision int      // digits of a numeric; 0: no limit
+	Scale     int      // digits of a numeric after its point, if it has a precision
+	Fraction  int      // digits of a second that a time keeps: 0 to 6; -1: it is none
+	NotNull   bool     // of the column or of a domain
+	Default   string   // expression, or ""
+	Sequence  bool     // the default draws from a sequence
+	Identity  Identity
+	Generated bool   // computed from other columns: takes no value
+	Hidden    bool   // SQLite: left out of SELECT *
+	Collation string // other than the database's own or binary, or ""
+	Folds     bool   // takes some different values for the same: a collation, or a type such as citext
+}
+
+// Class says how a type is made.
+type Class string
+
+// The classes of types.
+const (
+	Scalar    Class = "scalar"
+	Enum      Class = "enum"
+	Array     Class = "array"
+	Composite Class = "composite"
+	Range     Class = "range"
+)
+
+// Identity says who gives a column its numbers.
+type Identity string
+
+// The kinds of identity columns. SQLite's INTEGER PRIMARY KEY is one by default.
+const (
+	NoIdentity Identity = ""
+	ByDefault  Identity = "BY DEFAULT"
+	Always     Identity = "ALWAYS" // takes no value
+)
+
+// Filled reports whether a row that is inserted without the column is given a value by
+// the database.
+func (c Column) Filled() bool { return c.Default != "" || c.Identity != NoIdentity || c.Generated }
+
+// Computed reports whether the column takes no value but the database's own.
+func (c Column) Computed() bool { return c.Generated || c.Identity == Always }
+
+// Index is a unique index or constraint.
+type Index struct {
+	Name       string // SQLite: "" is the INTEGER PRIMARY KEY
+	Primary    bool
+	Constraint bool // it belongs to a constraint of the same name
+	Deferrable bool // checked late; ON CONFLICT cannot use it
+	Parts      []Part
+	Where      string // condition of a partial index, or ""
+	NullsSame  bool   // NULLS NOT DISTINCT
+}
+
+// Part is one column or expression of an index.
+type Part struct {
+	Column     string // "" for an expression
+	Expression string
+	Collation  string // one that takes different values for the same, or ""; PostgreSQL: also such a type
+}
+
+// Over reports whether the index makes exactly these columns unique together, in any
+// order, for all rows, and tells all values apart.
+func (x Index) Over(columns ...string) bool {
+	return x.Where == "" && x.over(columns)
+}
+
+// OverWhere is [Index.Over] for the rows that meet a condition, spelled in any of the ways
+// that [SameCondition] knows.
+func (x Index) OverWhere(where string, columns ...string) bool {
+	return x.Where != "" && x.over(columns) && SameCondition(x.Where, where)
+}
+
+func (x Index) over(columns []string) bool {
+	if len(x.Parts) != len(columns) || x.NullsSame {
+		return false
+	}
+	for _, p := range x.Parts {
+		if p.Column == "" || p.Collation != "" || !has(columns, p.Column) {
+			return false
+		}
+	}
+	return true
+}
+
+func has(names []string, name string) bool {
+	for _, n := range names {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Event is what fires a trigger.
+type Event string
+
+// The events of triggers.
+const (
+	Insert Event = "INSERT"
+	Update Event = "UPDATE"
+	Delete Event = "DELETE"
+)
+
+// Trigger is a trigger of the table's own.
+type Trigger struct {
+	Name     string
+	Before   bool // BEFORE or INSTEAD OF
+	Instead  bool
+	Row      bool // FOR EACH ROW
+	Events   []Event
+	Columns  []string // of UPDATE OF; nil is all
+	Deferred bool     // PostgreSQL: may run as late as COMMIT
+	Enabled  bool     // fires for writes of an ordinary session
+	Body     string   // SQLite: its text; PostgreSQL: its function and a hash of the function's text
+}
+
+// On reports whether the trigger is enabled and fires on one of the events.
+func (t Trigger) On(events ...Event) bool {
+	if !t.Enabled {
+		return false
+	}
+	for _, e := range events {
+		for _, own := range t.Events {
+			if own == e {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ForeignKey is a foreign key between two tables.
+type ForeignKey struct {
+	Name       string // SQLite has none
+	Table      string // that refers; PostgreSQL: spelled as an identifier
+	Columns    []string
+	RefTable   string // that is referred to
+	RefColumns []string
+	OnDelete   string // "NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"
+	OnUpdate   string
+	Deferrable bool
+	Enforced   bool // SQLite enforces keys only where the connection asks for it, as the store does
+}
+
+// Exists reports whether there is such a table at all.
+func (t *Table) Exists() bool { return len(t.Columns) > 0 }
+
+// Column returns the column that SQL means by a quoted name.
+func (t *Table) Column(name string) (Column, bool) {
+	for _, c := range t.Columns {
+		if c.Name == name || (t.CaseFolding && strings.EqualFold(c.Name, name)) {
+			return c, true
+		}
+	}
+	return Column{}, false
+}
+
+// Unique reports whether an index that takes part in ON CONFLICT makes exactly these columns
+// unique for all rows.
+func (t *Table) Unique(columns ...string) bool {
+	_, ok := t.index(func(x Index) bool { return !x.Deferrable && x.Over(t.spelled(columns)...) })
+	return ok
+}
+
+// IndexNamed returns the unique index or constraint of a name.
+func (t *Table) IndexNamed(name string) (Index, bool) {
+	return t.index(func(x Index) bool { return x.Name == name })
+}
+
+func (t *Table) index(fits func(Index) bool) (Index, bool) {
+	for _, x := range t.Indexes {
+		if fits(x) {
+			return x, true
+		}
+	}
+	return Index{}, false
+}
+
+// spelled are the names as the table spells them.
+func (t *Table) spelled(names []string) []string {
+	spelled := make([]string, len(names))
+	for i, name := range names {
+		spelled[i] = name
+		if c, ok := t.Column(name); ok {
+			spelled[i] = c.Name
+		}
+	}
+	return spelled
+}
+
+// Fires returns the enabled triggers of one of the events.
+func (t *Table) Fires(events ...Event) []Trigger {
+	var fires []Trigger
+	for _, trigger := range t.Triggers {
+		if trigger.On(events...) {
+			fires = append(fires, trigger)
+		}
+	}
+	return fires
+}
+
+// Fingerprint is a text that changes with anything that was read of the table.
+func (t *Table) Fingerprint() string {
+	text, err := json.Marshal(t)
+	if err != nil {
+		panic(err) // strings, numbers and lists of them
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:12])
+}
+
+// SameCondition compares the conditions of partial indexes as far as text tells: without
+// case, quotes, casts and parentheses.
+func SameCondition(a, b string) bool { return plainCondition(a) == plainCondition(b) }
+
+func plainCondition(s string) string {
+	var out strings.Builder
+	literal := false
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '\'':
+			literal = !literal
+			out.WriteByte(c)
+		case literal:
+			out.WriteByte(c)
+		case c == ':' && i+1 < len(s) && s[i+1] == ':':
+			i = endOfCast(s, i+2) - 1
+		case strings.IndexByte(" \t\r\n()\"`[];", c) >= 0:
+		default:
+			out.WriteString(strings.ToLower(string(c)))
+		}
+	}
+	return strings.ReplaceAll(out.String(), "!=", "<>")
+}
+
+// castWords are words that go on the name of a type after a blank.
+var castWords = []string{"varying", "precision", "with", "without", "time", "zone"}
+
+// endOfCast is the place after the name of the type that begins at i.
+func endOfCast(s string, i int) int {
+	word := func(i int) int {
+		for i < len(s) && (s[i] == '_' || s[i] == '"' || s[i] == '.' || s[i] == '[' || s[i] == ']' ||
+			s[i] >= '0' && s[i] <= '9' || s[i]|32 >= 'a' && s[i]|32 <= 'z') {
+			i++
+		}
+		return i
+	}
+	i = word(i)
+	for i < len(s) && s[i] == ' ' {
+		end := word(i + 1)
+		if !has(castWords, strings.ToLower(s[i+1:end])) {
+			break
+		}
+		i = end
+	}
+	if i+1 < len(s) && s[i] == '(' && s[i+1] >= '0' && s[i+1] <= '9' { // its length
+		i += strings.IndexByte(s[i:]+")", ')') + 1
+	}
+	return min(i, len(s))
+}

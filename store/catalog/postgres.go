@@ -1,0 +1,243 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+)
+
+// ReadPostgres reads a table by its quoted name, with or without a schema. One that does
+// not exist has no columns. All of it is read by one statement, so from one snapshot.
+func ReadPostgres(ctx context.Context, q Querier, quoted string) (*Table, error) {
+	t := &Table{Name: quoted}
+	rows, err := q.QueryContext(ctx, postgresCatalog, quoted)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var text []byte
+	for rows.Next() {
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+	}
+	if err := rows.Err(); err != nil || text == nil {
+		return t, err
+	}
+	var read postgresTable
+	if err := json.Unmarshal(text, &read); err != nil {
+		return nil, fmt.Errorf("read the catalog: %w", err)
+	}
+	read.fill(t)
+	return t, nil
+}
+
+// postgresTable is the answer of postgresCatalog.
+type postgresTable struct {
+	Kind         string
+	Rules        int
+	RowSecurity  bool
+	PartitionKey []string
+	Columns      []postgresColumn
+	Indexes      []Index
+	Triggers     []postgresTrigger
+	ForeignKeys  []postgresKey
+	References   []postgresKey
+	Checks       []string
+}
+
+type postgresColumn struct {
+	Name, Type, Base, Typtype, Category, Domain, Default, Identity, Generated, Collation string
+	Mod                                                                                  int
+	NotNull, Sequence, Folds                                                             bool
+	Enum                                                                                 []string
+}
+
+type postgresTrigger struct {
+	Name     string
+	Bits     int
+	Columns  []string
+	Deferred bool
+	Enabled  string
+	Body     string
+}
+
+type postgresKey struct {
+	ForeignKey
+	Del, Upd string
+}
+
+func (p *postgresTable) fill(t *Table) {
+	t.Kind = map[string]Kind{"p": Partitioned, "v": View, "m": View, "f": Foreign}[p.Kind]
+	if t.Kind == "" {
+		t.Kind = Plain
+	}
+	t.Rules, t.RowSecurity, t.PartitionKey, t.Checks = p.Rules, p.RowSecurity, p.PartitionKey, p.Checks
+	for _, c := range p.Columns {
+		t.Columns = append(t.Columns, c.column())
+	}
+	t.Indexes = p.Indexes
+	for _, trigger := range p.Triggers {
+		t.Triggers = append(t.Triggers, trigger.trigger())
+	}
+	t.ForeignKeys, t.References = keys(p.ForeignKeys), keys(p.References)
+}
+
+func (c postgresColumn) column() Column {
+	out := Column{
+		Name: c.Name, Type: c.Type, Base: c.Base, Class: Scalar, Domain: c.Domain, Enum: c.Enum, Fraction: -1,
+		NotNull: c.NotNull, Default: c.Default, Sequence: c.Sequence, Generated: c.Generated != "",
+		Identity:  map[string]Identity{"a": Always, "d": ByDefault}[c.Identity],
+		Collation: c.Collation, Folds: c.Folds,
+	}
+	switch {
+	case c.Category == "A":
+		out.Class = Array
+		return out
+	case c.Typtype == "e":
+		out.Class = Enum
+	case c.Typtype == "c":
+		out.Class = Composite
+	case c.Typtype == "r" || c.Typtype == "m":
+		out.Class = Range
+	}
+	out.modify(c.Mod)
+	return out
+}
+
+// modify reads a type's modifier, -1 where it has none.
+func (c *Column) modify(mod int) {
+	switch c.Base {
+	case "character varying", "character":
+		c.Length = max(0, mod-4)
+	case "bit", "bit varying":
+		c.Length = max(0, mod)
+	case "numeric":
+		if mod >= 4 {
+			c.Precision = (mod - 4) >> 16 & 0xffff
+			c.Scale = ((mod-4)&0x7ff ^ 1024) - 1024
+		}
+	case "date":
+		c.Fraction = 0
+	case "timestamp without time zone", "timestamp with time zone", "time without time zone", "time with time zone":
+		c.Fraction = 6
+		if mod >= 0 {
+			c.Fraction = min(mod, 6)
+		}
+	}
+}
+
+// The bits of pg_trigger.tgtype.
+const (
+	triggerRow = 1 << iota
+	triggerBefore
+	triggerInsert
+	triggerDelete
+	triggerUpdate
+	_ // TRUNCATE
+	triggerInstead
+)
+
+func (p postgresTrigger) trigger() Trigger {
+	t := Trigger{
+		Name: p.Name, Row: p.Bits&triggerRow != 0, Instead: p.Bits&triggerInstead != 0,
+		Before:  p.Bits&(triggerBefore|triggerInstead) != 0,
+		Columns: p.Columns, Deferred: p.Deferred, Body: p.Body,
+		Enabled: p.Enabled == "O" || p.Enabled == "A",
+	}
+	for _, e := range []struct {
+		bit   int
+		event Event
+	}{{triggerInsert, Insert}, {triggerUpdate, Update}, {triggerDelete, Delete}} {
+		if p.Bits&e.bit != 0 {
+			t.Events = append(t.Events, e.event)
+		}
+	}
+	return t
+}
+
+func keys(read []postgresKey) []ForeignKey {
+	actions := map[string]string{"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+	var out []ForeignKey
+	for _, k := range read {
+		k.OnDelete, k.OnUpdate, k.Enforced = actions[k.Del], actions[k.Upd], true
+		out = append(out, k.ForeignKey)
+	}
+	return out
+}
+
+// postgresCatalog returns one JSON object for a table's quoted name, or no row. A domain is
+// followed to its base type. Works from PostgreSQL 12 on: NULLS NOT DISTINCT, which is newer, is
+// read by way of to_jsonb.
+const postgresCatalog = `
+WITH RECURSIVE own AS (SELECT * FROM pg_class WHERE oid = to_regclass($1)),
+down AS (
+	SELECT a.attnum, a.atttypid AS type, a.atttypmod AS mod, a.attnotnull AS required
+	FROM pg_attribute a, own WHERE a.attrelid = own.oid AND a.attnum > 0 AND NOT a.attisdropped
+	UNION ALL
+	SELECT d.attnum, t.typbasetype, CASE WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE d.mod END, d.required OR t.typnotnull
+	FROM down d JOIN pg_type t ON t.oid = d.type WHERE t.typtype = 'd'
+),
+cols AS (
+	SELECT a.attnum, json_build_object(
+		'Name', a.attname, 'Type', format_type(a.atttypid, a.atttypmod), 'Base', format_type(t.oid, NULL),
+		'Typtype', t.typtype, 'Category', t.typcategory, 'Mod', d.mod,
+		'Domain', CASE WHEN a.atttypid <> d.type THEN format_type(a.atttypid, NULL) ELSE '' END,
+		'NotNull', d.required, 'Identity', a.attidentity, 'Generated', a.attgenerated,
+		'Default', CASE WHEN a.attgenerated = '' THEN coalesce(pg_get_expr(e.adbin, e.adrelid), (SELECT typdefault FROM pg_type WHERE oid = a.atttypid), '') ELSE '' END,
+		'Sequence', coalesce(pg_get_expr(e.adbin, e.adrelid) LIKE '%nextval(%', false),
+		'Collation', CASE WHEN l.collname IS NULL OR l.collname = 'default' OR l.collname = 'C' THEN '' ELSE l.collname END,
+		'Folds', NOT coalesce(l.collisdeterministic, true) OR t.typname IN ('citext', 'bpchar'),
+		'Enum', (SELECT json_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid)
+	) AS col
+	FROM down d JOIN pg_type t ON t.oid = d.type AND t.typtype <> 'd'
+	JOIN own ON true JOIN pg_attribute a ON a.attrelid = own.oid AND a.attnum = d.attnum
+	LEFT JOIN pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
+	LEFT JOIN pg_collation l ON l.oid = a.attcollation
+),
+parts AS (
+	SELECT i.indexrelid, k.n, json_build_object(
+		'Column', coalesce(a.attname, ''),
+		'Expression', CASE WHEN a.attname IS NULL THEN pg_get_indexdef(i.indexrelid, k.n::int, true) ELSE '' END,
+		'Collation', CASE WHEN NOT coalesce(l.collisdeterministic, true) THEN 'its collation is ' || l.collname
+			WHEN t.typname IN ('citext', 'bpchar') THEN 'its type is ' || format_type(t.oid, NULL) ELSE '' END
+	) AS part
+	FROM pg_index i JOIN own ON i.indrelid = own.oid
+	CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[]) WITH ORDINALITY k(att, class, coll, n)
+	LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.att AND k.att > 0
+	LEFT JOIN pg_opclass o ON o.oid = k.class LEFT JOIN pg_type t ON t.oid = o.opcintype
+	LEFT JOIN pg_collation l ON l.oid = k.coll
+	WHERE i.indisunique AND i.indisvalid AND k.n <= i.indnkeyatts
+),
+keyed AS (
+	SELECT f.conrelid, f.confrelid, json_build_object(
+		'Name', f.conname, 'Table', f.conrelid::regclass::text, 'RefTable', f.confrelid::regclass::text,
+		'Columns', (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(f.conkey) WITH ORDINALITY k(att, n)
+			JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.att),
+		'RefColumns', (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(f.confkey) WITH ORDINALITY k(att, n)
+			JOIN pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.att),
+		'Del', f.confdeltype, 'Upd', f.confupdtype, 'Deferrable', f.condeferrable) AS key
+	FROM pg_constraint f JOIN own ON own.oid IN (f.conrelid, f.confrelid) WHERE f.contype = 'f' AND f.conparentid = 0
+)
+SELECT json_build_object(
+	'Kind', own.relkind,
+	'Rules', (SELECT count(*) FROM pg_rewrite w WHERE w.ev_class = own.oid AND w.rulename <> '_RETURN'),
+	'RowSecurity', own.relrowsecurity AND row_security_active(own.oid),
+	'PartitionKey', (SELECT json_agg(coalesce(a.attname, '') ORDER BY k.n) FROM pg_partitioned_table p
+		CROSS JOIN LATERAL unnest(p.partattrs::int2[]) WITH ORDINALITY k(att, n)
+		LEFT JOIN pg_attribute a ON a.attrelid = own.oid AND a.attnum = k.att AND k.att > 0 WHERE p.partrelid = own.oid),
+	'Columns', (SELECT json_agg(col ORDER BY attnum) FROM cols),
+	'Indexes', (SELECT json_agg(json_build_object('Name', c.relname, 'Primary', i.indisprimary, 'Deferrable', NOT i.indimmediate,
+			'Constraint', EXISTS (SELECT FROM pg_constraint x WHERE x.conindid = i.indexrelid AND x.conrelid = own.oid AND x.contype IN ('p', 'u')),
+			'Where', coalesce(pg_get_expr(i.indpred, i.indrelid), ''),
+			'NullsSame', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false),
+			'Parts', (SELECT json_agg(part ORDER BY n) FROM parts WHERE parts.indexrelid = i.indexrelid)) ORDER BY c.relname)
+		FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = own.oid AND i.indisunique AND i.indisvalid),
+	'Triggers', (SELECT json_agg(json_build_object('Name', g.tgname, 'Bits', g.tgtype, 'Deferred', g.tgdeferrable, 'Enabled', g.tgenabled,
+			'Columns', (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = own.oid AND a.attnum = ANY (g.tgattr::int2[])),
+			'Body', f.oid::regprocedure::text || ' ' || md5(f.prosrc)) ORDER BY g.tgname)
+		FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid WHERE g.tgrelid = own.oid AND NOT g.tgisinternal),
+	'ForeignKeys', (SELECT json_agg(key ORDER BY key ->> 'Name') FROM keyed WHERE conrelid = own.oid),
+	'References', (SELECT json_agg(key ORDER BY key ->> 'Table', key ->> 'Name') FROM keyed WHERE confrelid = own.oid),
+	'Checks', (SELECT json_agg(pg_get_constraintdef(c.oid) ORDER BY c.conname) FROM pg_constraint c WHERE c.conrelid = own.oid AND c.contype = 'c')
+) FROM own`
