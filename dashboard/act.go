@@ -11,7 +11,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // confirmBody asks before refused records are retried or discarded: how many, and which.
@@ -68,7 +68,7 @@ func (d *dashboard) parseSelection(q url.Values) (selection, error) {
 	if q.Get("all") != "1" {
 		return s, schema.Invalid("n", "names no letter: tick some, or take all of the filter")
 	}
-	if s.filter, err = d.parseFilter(q); err == nil && s.filter.State != store.StateWaiting {
+	if s.filter, err = d.parseFilter(q); err == nil && s.filter.State != ledger.StateWaiting {
 		err = schema.Invalid("state", "must be waiting: only those letters can be acted on")
 	}
 	return s, err
@@ -153,7 +153,7 @@ func (d *dashboard) first(ctx context.Context, s selection) ([]confirmRow, error
 	if s.held {
 		return d.firstHeld(ctx, s)
 	}
-	var letters []store.Letter
+	var letters []ledger.Letter
 	if len(s.numbers) == 0 {
 		some, err := d.Letters.List(ctx, s.filter.selects(), 0, shownFirst)
 		if err != nil {
@@ -222,7 +222,7 @@ func (d *dashboard) actOn(w http.ResponseWriter, r *http.Request, s selection, e
 }
 
 // does is the action of a selection.
-func (d *dashboard) does(ctx context.Context, s selection, chosen mend.Selection, by store.Actor) (mend.Report, error) {
+func (d *dashboard) does(ctx context.Context, s selection, chosen mend.Selection, by ledger.Actor) (mend.Report, error) {
 	switch {
 	case s.held && s.do == "discard":
 		return d.Letters.DiscardHeld(ctx, chosen, by)

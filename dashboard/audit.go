@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 const auditPage = 100
@@ -24,12 +24,12 @@ type auditBody struct {
 
 // auditRow is an entry with its detail as text.
 type auditRow struct {
-	store.AuditEntry
+	ledger.AuditEntry
 	Text string
 }
 
-func parseAudit(q url.Values) (store.AuditQuery, error) {
-	a := store.AuditQuery{Entity: q.Get("entity"), ID: q.Get("id"), Limit: auditPage + 1}
+func parseAudit(q url.Values) (ledger.AuditQuery, error) {
+	a := ledger.AuditQuery{Entity: q.Get("entity"), ID: q.Get("id"), Limit: auditPage + 1}
 	if (a.Entity != "" && !schema.ValidName(a.Entity)) || len(a.ID) > schema.MaxIDBytes || strings.ContainsRune(a.ID, 0) {
 		return a, schema.Invalid("entity", "or id cannot be one")
 	}

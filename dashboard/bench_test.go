@@ -19,6 +19,7 @@ import (
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // BenchmarkPages loads each page of a system with 200 entities, 10,000 held records and
@@ -60,7 +61,7 @@ func crowded(b *testing.B, count int) http.Handler {
 		require.NoError(b, entities[i].Init())
 	}
 	redis, prefix := testkit.SharedRedis(b).URL(), testkit.Prefix(b)
-	s, err := store.Open(store.Config{URL: testkit.SQLite(b)}, entities)
+	s, err := ledger.Open(store.Config{URL: testkit.SQLite(b)}, entities)
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = s.Close() })
 	_, err = s.Migrate(b.Context(), false)
@@ -89,13 +90,13 @@ func crowded(b *testing.B, count int) http.Handler {
 	return h
 }
 
-func insertLetters(b *testing.B, s *store.Store, entities []*schema.Entity, count int) {
+func insertLetters(b *testing.B, s *ledger.Ledger, entities []*schema.Entity, count int) {
 	b.Helper()
 	now := time.Now()
-	some := make([]store.Letter, 0, 5000)
+	some := make([]ledger.Letter, 0, 5000)
 	for i := range count {
 		n := i % 50
-		some = append(some, store.Letter{
+		some = append(some, ledger.Letter{
 			Entity: entities[i%len(entities)].Name, ID: strconv.Itoa(i), Version: schema.Version(i + 1), Payload: `{"name":"x","amount":9223372036854775807}`,
 			Refusal:  schema.Refusal{Kind: schema.Kinds[n%len(schema.Kinds)], Constraint: fmt.Sprintf("c%d", n), Message: fmt.Sprintf("violates constraint %d", n)},
 			Attempts: 10, AcceptedAt: now, DiedAt: now.Add(-time.Duration(count-i) * time.Millisecond),

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // The cache page tells what the memory is for, and drops by key, by pattern and by tag.
@@ -49,7 +49,7 @@ func TestCachePage(t *testing.T) {
 		require.Equal(t, http.StatusUnprocessableEntity, r.StatusCode)
 		require.Contains(t, page, `role="alert"`)
 	}
-	log, err := d.store.AuditLog(t.Context(), store.AuditQuery{})
+	log, err := d.store.AuditLog(t.Context(), ledger.AuditQuery{})
 	require.NoError(t, err)
 	require.Equal(t, "cache.invalidate", log[0].Action)
 	require.Equal(t, "menu", log[0].Detail["tag"])

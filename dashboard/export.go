@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // Bounds of an export: the newest so many lines of the filter. Older ones are had by
@@ -154,7 +154,7 @@ func (d *dashboard) exportLetters(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (d *dashboard) letterLine(l store.Letter) []string {
+func (d *dashboard) letterLine(l ledger.Letter) []string {
 	operation := "put"
 	if l.Deleted {
 		operation = "delete"

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // Bounds of what a query may ask for.
@@ -22,17 +22,17 @@ const (
 
 // filter is the filter of dead letters as a query string spells it.
 type filter struct {
-	store.LetterFilter
+	ledger.LetterFilter
 }
 
 // states are the words of ?state=; the first is meant where there is none.
-var states = []store.LetterState{store.StateWaiting, store.StateRetrying, store.StateResolved, "all"}
+var states = []ledger.LetterState{ledger.StateWaiting, ledger.StateRetrying, ledger.StateResolved, "all"}
 
 // parseFilter reads a filter. The error is about one parameter.
 func (d *dashboard) parseFilter(q url.Values) (filter, error) {
-	f := filter{store.LetterFilter{
+	f := filter{ledger.LetterFilter{
 		Entity: q.Get("entity"), ID: q.Get("id"), Kind: schema.Kind(q.Get("kind")), Constraint: q.Get("constraint"),
-		Text: q.Get("text"), State: store.LetterState(q.Get("state")),
+		Text: q.Get("text"), State: ledger.LetterState(q.Get("state")),
 	}}
 	if f.State == "" {
 		f.State = states[0]
@@ -76,9 +76,9 @@ func parseInstant(q url.Values, name string) (time.Time, error) {
 }
 
 // selects is the filter as the store takes it.
-func (f filter) selects() store.LetterFilter {
+func (f filter) selects() ledger.LetterFilter {
 	if f.State == "all" {
-		f.State = store.AnyState
+		f.State = ledger.AnyState
 	}
 	return f.LetterFilter
 }
@@ -132,7 +132,7 @@ func (f filter) With(pairs ...string) template.URL {
 // Restricts reports whether the filter leaves anything out beside the state.
 func (f filter) Restricts() bool {
 	f.State = ""
-	return f.LetterFilter != store.LetterFilter{}
+	return f.LetterFilter != ledger.LetterFilter{}
 }
 
 // Words says which letters the filter selects.

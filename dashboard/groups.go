@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // Grouping reads every letter or held record of a filter, so with a million of them it
@@ -26,12 +26,12 @@ const (
 // grouped says what is grouped: dead letters, or held records.
 type grouped struct {
 	held   bool
-	filter store.LetterFilter
+	filter ledger.LetterFilter
 }
 
 // groups are what was counted. They are not changed once they are made.
 type groups struct {
-	groups []store.LetterGroup
+	groups []ledger.LetterGroup
 	whole  bool // nothing was left out
 }
 
@@ -139,7 +139,7 @@ func (d *dashboard) reasons(ctx context.Context, s *snapshot) reasons {
 		return found
 	}
 	most := map[string]int{}
-	for _, f := range []grouped{heldOf(filter{}), {filter: store.LetterFilter{State: store.StateWaiting}}} {
+	for _, f := range []grouped{heldOf(filter{}), {filter: ledger.LetterFilter{State: ledger.StateWaiting}}} {
 		of, _, err := d.groupsOf(ctx, f, time.Time{})
 		if err != nil {
 			continue // the pages of the refused say so

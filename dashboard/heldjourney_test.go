@@ -18,13 +18,13 @@ import (
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // done are the actions on a record in the audit, the newest first.
 func (d *deployment) done(id string) []string {
 	d.t.Helper()
-	log, err := d.store.AuditLog(d.t.Context(), store.AuditQuery{Entity: "user", ID: id})
+	log, err := d.store.AuditLog(d.t.Context(), ledger.AuditQuery{Entity: "user", ID: id})
 	require.NoError(d.t, err)
 	var actions []string
 	for _, e := range log {
@@ -185,7 +185,7 @@ func TestHeldInProduction(t *testing.T) {
 	b.open("/held")
 	b.button("Try all now…")
 	b.sees("Type retry 1 to confirm")
-	log, err := d.store.AuditLog(t.Context(), store.AuditQuery{Entity: "user", ID: "eve"})
+	log, err := d.store.AuditLog(t.Context(), ledger.AuditQuery{Entity: "user", ID: "eve"})
 	require.NoError(t, err)
 	require.Equal(t, "otto", log[0].Actor.Name)
 }

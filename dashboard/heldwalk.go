@@ -13,7 +13,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // Held records are in Redis, by partition, ordered by their next attempt. A page walks all
@@ -168,12 +168,12 @@ func (w *heldWalk) fill(ctx context.Context) error {
 }
 
 // heldGroups counts held records by entity and error, the largest groups first.
-func (d *dashboard) heldGroups(ctx context.Context, f store.LetterFilter) (groups, error) {
+func (d *dashboard) heldGroups(ctx context.Context, f ledger.LetterFilter) (groups, error) {
 	type key struct {
 		entity  string
 		refusal schema.Refusal
 	}
-	counted, found := map[key]*store.LetterGroup{}, groups{whole: true}
+	counted, found := map[key]*ledger.LetterGroup{}, groups{whole: true}
 	w := d.walkHeld(d.snapshot(ctx), f.Entity, place{})
 	w.chunk = heldChunk
 	for looked := 0; ; looked++ {
@@ -193,7 +193,7 @@ func (d *dashboard) heldGroups(ctx context.Context, f store.LetterFilter) (group
 			if len(counted) == heldLooks {
 				break
 			}
-			g = &store.LetterGroup{Entity: at.entity, Refusal: at.refusal, First: row.At}
+			g = &ledger.LetterGroup{Entity: at.entity, Refusal: at.refusal, First: row.At}
 			counted[at] = g
 		}
 		g.Count++
@@ -204,7 +204,7 @@ func (d *dashboard) heldGroups(ctx context.Context, f store.LetterFilter) (group
 	for _, g := range counted {
 		found.groups = append(found.groups, *g)
 	}
-	slices.SortFunc(found.groups, func(a, b store.LetterGroup) int {
+	slices.SortFunc(found.groups, func(a, b ledger.LetterGroup) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Entity, b.Entity), cmp.Compare(a.Refusal.Message, b.Refusal.Message))
 	})
 	if len(found.groups) > maxGroups {

@@ -13,6 +13,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // The pages of a real system: a write that waits, Redis gone, Redis back.
@@ -23,7 +24,7 @@ func TestPagesOfARealSystem(t *testing.T) {
 	c, err := cache.New(cache.Config{URL: redis.URL()})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	s, err := store.Open(store.Config{URL: testkit.SQLite(t)}, list)
+	s, err := ledger.Open(store.Config{URL: testkit.SQLite(t)}, list)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	q, err := queue.Inspect(redis.URL(), "aw")

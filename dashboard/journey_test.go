@@ -15,7 +15,7 @@ import (
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // A refused write appears without reload; it is opened, edited, retried and gone.
@@ -122,7 +122,7 @@ func TestPickedLettersAreRetried(t *testing.T) {
 			require.NoError(t, err)
 			return len(rows) == 1
 		})
-		waiting, err := d.store.Letters(t.Context(), store.LetterFilter{State: store.StateWaiting, ID: "three"}, 0, 0)
+		waiting, err := d.store.Letters(t.Context(), ledger.LetterFilter{State: ledger.StateWaiting, ID: "three"}, 0, 0)
 		require.NoError(t, err)
 		require.Len(t, waiting, 1)
 	})
@@ -343,7 +343,7 @@ func (d *deployment) paths() []string {
 	list := []string{"/", "/entities/user", "/refused", "/refused?state=all&text=unique", "/held", "/held?entity=user&kind=unique", "/record", "/record?entity=user&id=ada",
 		"/policies", "/policies/user", "/policies/user?" + url.Values{"max_attempts": {"5"}, "base": {"1s"}, "factor": {"2"}, "cap": {"1m"}, "jitter": {"full"}, "timeout": {"30s"}}.Encode(),
 		"/queues", "/queues/default", "/cache", "/audit", "/tokens", "/help"}
-	all, err := d.store.Letters(d.t.Context(), store.LetterFilter{}, 0, 1)
+	all, err := d.store.Letters(d.t.Context(), ledger.LetterFilter{}, 0, 1)
 	require.NoError(d.t, err)
 	if len(all) == 1 {
 		list = append(list, fmt.Sprintf("/refused/%d", all[0].Number), fmt.Sprintf("/refused/confirm?do=discard&n=%d", all[0].Number), "/refused/confirm?do=retry&all=1")

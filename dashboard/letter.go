@@ -9,7 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // hidden stands in the place of a value that its field redacts.
@@ -23,7 +23,7 @@ type letterBody struct {
 	State string
 	Waits bool
 	Mends bool
-	Audit []store.AuditEntry
+	Audit []ledger.AuditEntry
 }
 
 // editForm is the values of a refused record, and a form to change them.
@@ -71,7 +71,7 @@ func (d *dashboard) letterBody(r *http.Request, number int64) (*letterBody, erro
 	if view.Configured {
 		body.Fields = compare(d.entityNamed(view.Entity), view)
 	}
-	body.Audit, err = d.Letters.Audit(r.Context(), store.AuditQuery{Entity: view.Entity, ID: view.ID, Limit: 20})
+	body.Audit, err = d.Letters.Audit(r.Context(), ledger.AuditQuery{Entity: view.Entity, ID: view.ID, Limit: 20})
 	return body, err
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/afterwrite/afterwrite/producer/api"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 	"github.com/afterwrite/afterwrite/worker"
 )
 
@@ -33,7 +34,7 @@ type deployment struct {
 	t        testing.TB
 	entities []*schema.Entity
 	cache    *cache.Cache
-	store    *store.Store
+	store    *ledger.Ledger
 	mender   *mend.Mender
 	api      *httptest.Server
 	pages    *httptest.Server
@@ -61,7 +62,7 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 	d := &deployment{t: t, entities: shop(t)}
 	redis, prefix := testkit.SharedRedis(t).URL(), testkit.Prefix(t)
 	var err error
-	d.store, err = store.Open(store.Config{URL: url}, d.entities)
+	d.store, err = ledger.Open(store.Config{URL: url}, d.entities)
 	require.NoError(t, err)
 	_, err = d.store.Migrate(ctx, false)
 	require.NoError(t, err)
@@ -117,7 +118,7 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 	return d
 }
 
-type lister struct{ *store.Store }
+type lister struct{ *ledger.Ledger }
 
 func (l lister) List(ctx context.Context, e *schema.Entity, q api.Query) ([]schema.Row, error) {
 	return l.Store.List(ctx, e, store.Query(q))
@@ -201,10 +202,10 @@ func (d *deployment) die(entity string, ids ...string) {
 	for _, id := range ids {
 		s := d.await(entity, id, schema.Held)
 		now := time.Now()
-		require.NoError(d.t, d.store.InsertDead(d.t.Context(), []store.Letter{{
+		require.NoError(d.t, d.store.InsertDead(d.t.Context(), []ledger.Letter{{
 			Entity: entity, ID: id, Version: s.Record.Version, Payload: string(e.AppendFields(nil, s.Record.Values)),
 			Refusal: *s.Refusal, Attempts: 8, AcceptedAt: now.Add(-time.Hour), DiedAt: now,
-			History: []store.Attempt{
+			History: []ledger.Attempt{
 				{Number: 1, At: now.Add(-time.Hour), Kind: s.Refusal.Kind, Message: s.Refusal.Message, Worker: "host-1"},
 				{Number: 8, At: now, Kind: s.Refusal.Kind, Message: s.Refusal.Message, Worker: "host-2"},
 			},
@@ -231,9 +232,9 @@ func (d *deployment) refuse(ids ...string) {
 }
 
 // letters are the numbers of the dead letters that wait, the newest first.
-func (d *deployment) letters() []store.Letter {
+func (d *deployment) letters() []ledger.Letter {
 	d.t.Helper()
-	list, err := d.store.Letters(d.t.Context(), store.LetterFilter{State: store.StateWaiting}, 0, 0)
+	list, err := d.store.Letters(d.t.Context(), ledger.LetterFilter{State: ledger.StateWaiting}, 0, 0)
 	require.NoError(d.t, err)
 	return list
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 //go:embed templates/*.html
@@ -170,7 +171,7 @@ func (d *dashboard) notFound(w http.ResponseWriter, r *http.Request) {
 func (d *dashboard) broken(w http.ResponseWriter, r *http.Request, what string, err error) {
 	status, why := http.StatusInternalServerError, "It failed: "+brief(err)
 	switch {
-	case errors.Is(err, store.ErrNoLetter):
+	case errors.Is(err, ledger.ErrNoLetter):
 		status, why = http.StatusNotFound, "There is no such dead letter; resolved ones are kept for a time only."
 	case errors.Is(err, schema.ErrUnknownEntity):
 		status, why = http.StatusNotFound, "There is no such entity in the configuration."

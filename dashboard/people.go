@@ -18,7 +18,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 	"golang.org/x/time/rate"
 
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // Role says what a person may do. Each role may do what those before it may.
@@ -62,8 +62,8 @@ type person struct {
 }
 
 func (p person) May(r Role) bool { return p.Role.May(r) }
-func (p person) actor() store.Actor {
-	return store.Actor{Name: p.Name, Origin: "dashboard " + p.Origin}
+func (p person) actor() ledger.Actor {
+	return ledger.Actor{Name: p.Name, Origin: "dashboard " + p.Origin}
 }
 
 // SessionUser is the session value that names who has logged in.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 func TestPasswords(t *testing.T) {
@@ -94,9 +94,9 @@ func TestRolesOnTheServer(t *testing.T) {
 		r.Header.Set("X-Forwarded-For", "6.6.6.6, 203.0.113.7")
 	})
 	require.Equal(t, http.StatusSeeOther, r.StatusCode)
-	log, err := d.store.AuditLog(t.Context(), store.AuditQuery{Entity: "user", ID: "eve"})
+	log, err := d.store.AuditLog(t.Context(), ledger.AuditQuery{Entity: "user", ID: "eve"})
 	require.NoError(t, err)
-	require.Equal(t, store.Actor{Name: "otto", Origin: "dashboard 203.0.113.7"}, log[0].Actor)
+	require.Equal(t, ledger.Actor{Name: "otto", Origin: "dashboard 203.0.113.7"}, log[0].Actor)
 }
 
 // Without users the pages are this machine's own: under another name they are not served,

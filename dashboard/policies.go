@@ -11,7 +11,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 const maxHistory = 50
@@ -19,7 +19,7 @@ const maxHistory = 50
 // policyRow is an entity in the list of policies.
 type policyRow struct {
 	Entity string
-	Policy store.Policy
+	Policy ledger.Policy
 	Dead   string // when a record is given up
 }
 
@@ -39,7 +39,7 @@ func (d *dashboard) policies(w http.ResponseWriter, r *http.Request) {
 // policyBody is the page of one entity's retry policy.
 type policyBody struct {
 	Entity  string
-	Current store.Policy
+	Current ledger.Policy
 	Form    []policyInputs // the policy's own settings, then the overrides by kind
 	Timeout string
 	Note    string
@@ -72,7 +72,7 @@ func (in policyInputs) Prefix() string {
 
 // version is one entry of the history.
 type version struct {
-	store.Policy
+	ledger.Policy
 	Changes []change // from the version before
 	InForce bool
 }
@@ -336,7 +336,7 @@ func (d *dashboard) setPolicy(w http.ResponseWriter, r *http.Request) {
 
 func (d *dashboard) policySet(w http.ResponseWriter, r *http.Request, body *policyBody, err error) {
 	switch {
-	case errors.Is(err, store.ErrPolicyChanged):
+	case errors.Is(err, ledger.ErrPolicyChanged):
 		d.refusePolicy(w, r, http.StatusConflict, body, "Somebody else has changed the policy meanwhile. What is in force now is below; your values are in the form.")
 	case err != nil:
 		d.broken(w, r, "set a retry policy", err)

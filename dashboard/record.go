@@ -10,7 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // records is the state in Redis, record by record. A cache.Cache is one.
@@ -33,7 +33,7 @@ type rows interface {
 
 // auditor keeps what was done. A store.Store is one.
 type auditor interface {
-	Audit(ctx context.Context, entry store.AuditEntry) error
+	Audit(ctx context.Context, entry ledger.AuditEntry) error
 }
 
 // tell audits an action that nothing else audits. It has been done, so a failure is
@@ -44,7 +44,7 @@ func (d *dashboard) tell(r *http.Request, action string, e *schema.Entity, id st
 	if d.Audit == nil {
 		return
 	}
-	entry := store.AuditEntry{Actor: p.actor(), Action: action, Entity: e.Name, ID: id, Detail: detail}
+	entry := ledger.AuditEntry{Actor: p.actor(), Action: action, Entity: e.Name, ID: id, Detail: detail}
 	if err := d.Audit.Audit(context.WithoutCancel(r.Context()), entry); err != nil {
 		d.Log.ErrorContext(r.Context(), "not audited", "action", action, "entity", e.Name, "id", id, "user", p.Name, "error", err)
 	}
@@ -66,7 +66,7 @@ type recordBody struct {
 	Where  string // of its partition
 	Events []cache.Event
 	Whole  bool // no event since eventsBack is missing
-	Audit  []store.AuditEntry
+	Audit  []ledger.AuditEntry
 	Mends  bool
 	At     time.Time
 }
@@ -143,7 +143,7 @@ func (d *dashboard) fillRecord(ctx context.Context, e *schema.Entity, body *reco
 	}
 	if d.Letters != nil {
 		// A database that is down leaves this list empty; the page says that it is down.
-		body.Audit, _ = d.Letters.Audit(ctx, store.AuditQuery{Entity: e.Name, ID: body.ID, Limit: 20})
+		body.Audit, _ = d.Letters.Audit(ctx, ledger.AuditQuery{Entity: e.Name, ID: body.ID, Limit: 20})
 	}
 	return nil
 }

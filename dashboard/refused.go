@@ -10,32 +10,32 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // letters looks after dead letters and retry policies. A mend.Mender is one.
 type letters interface {
-	List(ctx context.Context, f store.LetterFilter, before int64, max int) ([]store.Letter, error)
-	Groups(ctx context.Context, f store.LetterFilter, max int) ([]store.LetterGroup, error)
+	List(ctx context.Context, f ledger.LetterFilter, before int64, max int) ([]ledger.Letter, error)
+	Groups(ctx context.Context, f ledger.LetterFilter, max int) ([]ledger.LetterGroup, error)
 	Show(ctx context.Context, number int64) (mend.View, error)
 	Selected(ctx context.Context, s mend.Selection) (int, error)
-	Retry(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
-	Discard(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
-	Edit(ctx context.Context, number int64, changes schema.Fields, by store.Actor) (producer.Accepted, error)
-	Policy(ctx context.Context, entity string) (store.Policy, error)
-	Policies(ctx context.Context, entities ...*schema.Entity) ([]store.Policy, error)
-	PolicyHistory(ctx context.Context, entity string, max int) ([]store.Policy, error)
-	ReplacePolicy(ctx context.Context, entity string, p schema.RetryPolicy, expected int64, by store.Actor, note string) (store.Policy, error)
-	Rollback(ctx context.Context, entity string, to, expected int64, by store.Actor) (store.Policy, error)
+	Retry(ctx context.Context, s mend.Selection, by ledger.Actor) (mend.Report, error)
+	Discard(ctx context.Context, s mend.Selection, by ledger.Actor) (mend.Report, error)
+	Edit(ctx context.Context, number int64, changes schema.Fields, by ledger.Actor) (producer.Accepted, error)
+	Policy(ctx context.Context, entity string) (ledger.Policy, error)
+	Policies(ctx context.Context, entities ...*schema.Entity) ([]ledger.Policy, error)
+	PolicyHistory(ctx context.Context, entity string, max int) ([]ledger.Policy, error)
+	ReplacePolicy(ctx context.Context, entity string, p schema.RetryPolicy, expected int64, by ledger.Actor, note string) (ledger.Policy, error)
+	Rollback(ctx context.Context, entity string, to, expected int64, by ledger.Actor) (ledger.Policy, error)
 	Effect(ctx context.Context, entity string, p schema.RetryPolicy) (mend.Effect, error)
-	Audit(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error)
-	SelectHeld(ctx context.Context, f store.LetterFilter) ([]mend.Held, error)
-	RetryHeld(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
-	DiscardHeld(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
-	RetryOne(ctx context.Context, h mend.Held, by store.Actor) error
-	DiscardOne(ctx context.Context, h mend.Held, by store.Actor) error
-	EditOne(ctx context.Context, h mend.Held, changes schema.Fields, by store.Actor) (producer.Accepted, error)
-	FlushNow(ctx context.Context, entity string, by store.Actor) (cache.Now, error)
+	Audit(ctx context.Context, q ledger.AuditQuery) ([]ledger.AuditEntry, error)
+	SelectHeld(ctx context.Context, f ledger.LetterFilter) ([]mend.Held, error)
+	RetryHeld(ctx context.Context, s mend.Selection, by ledger.Actor) (mend.Report, error)
+	DiscardHeld(ctx context.Context, s mend.Selection, by ledger.Actor) (mend.Report, error)
+	RetryOne(ctx context.Context, h mend.Held, by ledger.Actor) error
+	DiscardOne(ctx context.Context, h mend.Held, by ledger.Actor) error
+	EditOne(ctx context.Context, h mend.Held, changes schema.Fields, by ledger.Actor) (producer.Accepted, error)
+	FlushNow(ctx context.Context, entity string, by ledger.Actor) (cache.Now, error)
 }
 
 const maxGroups = 50
@@ -44,7 +44,7 @@ const maxGroups = 50
 type refusedBody struct {
 	Filter  filter
 	Kinds   []schema.Kind
-	States  []store.LetterState
+	States  []ledger.LetterState
 	Held    heldSummary
 	Groups  []group
 	Counted bool // the groups are known
@@ -59,20 +59,20 @@ type refusedBody struct {
 
 // group is the letters of one entity with one error.
 type group struct {
-	store.LetterGroup
+	ledger.LetterGroup
 	Query template.URL // filters for it
 }
 
 // letterRow is a letter in a list.
 type letterRow struct {
-	store.Letter
+	ledger.Letter
 	Waits bool // for an operator
 }
 
 // State says where a letter stands.
 func (l letterRow) State() string {
 	switch {
-	case l.Resolution != store.Unresolved:
+	case l.Resolution != ledger.Unresolved:
 		return string(l.Resolution)
 	case !l.RetriedAt.IsZero():
 		return "sent back"
@@ -118,7 +118,7 @@ func (d *dashboard) fillRefused(ctx context.Context, body *refusedBody) error {
 		body.Next = some[letterPage-1].Number
 	}
 	for _, l := range some {
-		body.Letters = append(body.Letters, letterRow{l, l.Resolution == store.Unresolved && l.RetriedAt.IsZero()})
+		body.Letters = append(body.Letters, letterRow{l, l.Resolution == ledger.Unresolved && l.RetriedAt.IsZero()})
 	}
 	s := d.snapshot(ctx)
 	found, known, err := d.groupsOf(ctx, dead, until)

@@ -9,14 +9,14 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/token"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // tokenKeeper keeps the API's tokens. A store.Store is one.
 type tokenKeeper interface {
 	Tokens(ctx context.Context) ([]token.Token, error)
-	NewToken(ctx context.Context, t token.Token, by store.Actor) error
-	RevokeToken(ctx context.Context, name string, by store.Actor) error
+	NewToken(ctx context.Context, t token.Token, by ledger.Actor) error
+	RevokeToken(ctx context.Context, name string, by ledger.Actor) error
 }
 
 // tokensBody is the page of the API's tokens.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/token"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // A token is made, shown once, and revoked.
@@ -61,7 +61,7 @@ func TestTokens(t *testing.T) {
 		living, err = d.store.LivingTokens(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, living)
-		log, err := d.store.AuditLog(t.Context(), store.AuditQuery{})
+		log, err := d.store.AuditLog(t.Context(), ledger.AuditQuery{})
 		require.NoError(t, err)
 		require.Equal(t, []string{"token.revoke", "token.new"}, []string{log[0].Action, log[1].Action})
 		r, list := d.visit(http.MethodGet, "/tokens/export?format=csv", "", nil)

@@ -45,6 +45,8 @@ var rules = []rule{
 		from: []string{"store"}, to: []string{"cache", "github.com/redis/go-redis", "github.com/hibiken/asynq"}},
 	{why: "a model is an entity and a codec: it knows neither Redis nor a database",
 		from: []string{"internal/model"}, to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd"}},
+	{why: "the ledger stands on store, and store knows nothing of it",
+		from: []string{"store"}, except: []string{"store/ledger"}, to: []string{"store/ledger"}},
 	{why: "the write path reaches the database through interfaces of its own",
 		from: []string{"producer"}, to: []string{"store"}},
 	{why: "what operators do stands on the walks of writes, reads and flushes, never below them",

@@ -6,10 +6,12 @@ import (
 	"fmt"
 
 	"gorm.io/gorm"
+
+	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
 // change runs fn in a transaction on a connection that writes: all of it is committed, or
-// nothing. The error is [Unavailable], or what fn wrapped in an ownError.
+// nothing. The error is [Unavailable], or what fn wrapped in a [kit.OwnError].
 func (s *Store) change(ctx context.Context, op string, fn func(db *gorm.DB) error) error {
 	defer s.metrics.time("change")()
 	tx, err := s.begin(ctx)
@@ -18,14 +20,18 @@ func (s *Store) change(ctx context.Context, op string, fn func(db *gorm.DB) erro
 	}
 	defer tx.rollback()
 	if err := fn(tx.db); err != nil {
-		var own *ownError
+		var own *kit.OwnError
 		if errors.As(err, &own) {
-			return fmt.Errorf("%s: %w", op, own.error)
+			return fmt.Errorf("%s: %w", op, own.Err)
 		}
 		return s.unavailable(op, err)
 	}
 	return s.unavailable(op, tx.commit())
 }
 
-// ownError is an error inside a change that is not the database's.
-type ownError struct{ error }
+// SQL is the store's database as package ledger uses it.
+func (s *Store) SQL() kit.SQL {
+	return kit.SQL{
+		Read: s.read, Change: s.change, Unavailable: s.unavailable, Classify: s.dialect.classify, Time: s.metrics.time,
+	}
+}

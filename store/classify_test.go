@@ -171,37 +171,3 @@ func TestUnavailableSQLite(t *testing.T) {
 		})
 	}
 }
-
-// TestDeadLettersFaults: whatever fails, a repeat makes it whole and nothing is twice.
-func TestDeadLettersFaults(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
-		setup(t, url, nil)
-		for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_errors"), testkit.Statement("afterwrite_dead_letters"), testkit.Statement("afterwrite_audit"), testkit.Commit} {
-			for _, mode := range []testkit.Mode{testkit.Refuse, testkit.LoseReply} {
-				b := open(t, url, nil)
-				l := []store.Letter{letter("a", 1, schema.KindUnique, "x")}
-				fault := b.faults.Inject(mode, match)
-				if err := b.InsertDead(t.Context(), l); err != nil {
-					require.True(t, store.Unavailable(err))
-					require.NoError(t, b.InsertDead(t.Context(), l))
-				}
-				open, err := b.OpenLetters(t.Context(), account(t), 0, 10)
-				require.NoError(t, err)
-				require.Len(t, open, 1)
-				numbers := []int64{open[0].Number}
-				if _, err := b.Resolve(t.Context(), numbers, store.Discarded, admin); err != nil {
-					require.True(t, store.Unavailable(err))
-					_, err = b.Resolve(t.Context(), numbers, store.Discarded, admin)
-					require.NoError(t, err)
-				}
-				fault.Release()
-				require.Equal(t, 1, b.count(store.LetterFilter{Resolution: store.Discarded}))
-				log, err := b.AuditLog(t.Context(), store.AuditQuery{})
-				require.NoError(t, err)
-				require.Len(t, log, 1, "audited once")
-				b.exec("DELETE FROM afterwrite_dead_letters")
-				b.exec("DELETE FROM afterwrite_audit")
-			}
-		}
-	})
-}

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
 // entityRow is a row of afterwrite_entities.
@@ -66,5 +67,5 @@ func partitions(db *gorm.DB, e *schema.Entity) (int, error) {
 
 func setPartitions(db *gorm.DB, e *schema.Entity, conflict clause.OnConflict) error {
 	return db.Table("afterwrite_entities").Clauses(conflict).
-		Create(&entityRow{e.Name, e.Partitions, sqlInstant(time.Now())}).Error
+		Create(&entityRow{e.Name, e.Partitions, kit.Instant(time.Now())}).Error
 }

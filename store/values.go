@@ -2,13 +2,13 @@ package store
 
 import (
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
 // slot is a Go type that carries a value to the driver, and how to fill it from a
@@ -43,7 +43,7 @@ var (
 	// timeSlot spells an instant in UTC so that the order of the texts is that of time.
 	timeSlot = slot{reflect.TypeFor[*string](), func(at any, plain string) error {
 		t, err := time.Parse(time.RFC3339Nano, plain)
-		text := t.UTC().Format(sqlTime)
+		text := t.UTC().Format(kit.TimeLayout)
 		*at.(**string) = &text
 		return err
 	}}
@@ -52,8 +52,6 @@ var (
 		return nil
 	}}
 )
-
-const sqlTime = "2006-01-02 15:04:05.999999999-07:00"
 
 // plainText returns a canonical text without its JSON dress: what a slot is filled
 // with. It is not called for null.
@@ -94,7 +92,7 @@ func canonical(f *schema.Field, s string) (string, error) {
 	case schema.Decimal:
 		return canonicalDecimal(f, s)
 	case schema.Time:
-		t, err := parseTime(s)
+		t, err := kit.ParseTime(s)
 		if err != nil {
 			return "", err
 		}
@@ -113,24 +111,4 @@ func canonicalDecimal(f *schema.Field, s string) (string, error) {
 		s = strconv.FormatFloat(n, 'f', -1, 64)
 	}
 	return f.Encode(s)
-}
-
-func parseTime(s string) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339Nano, sqlTime, "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999", time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC().Truncate(time.Microsecond), nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%q is not a time", s)
-}
-
-// sqlInstant is a time as every database keeps it: UTC, at most microseconds.
-func sqlInstant(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
-
-// timeOrZero is a scanned time in UTC, zero for NULL.
-func timeOrZero(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.UTC()
 }

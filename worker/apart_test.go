@@ -14,12 +14,13 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // watched is a database and a cache of which a test sees every batch, in order.
 type watched struct {
 	state    state
-	store    *store.Store
+	store    *ledger.Ledger
 	batches  []watchedBatch
 	isolated bool                 // the flush under way has all of the time
 	reading  func(w watchedBatch) // called when a batch was read; nil: nobody
@@ -36,18 +37,18 @@ func (s *watched) config(c *Config) {
 }
 
 type watchedStore struct {
-	*store.Store
+	*ledger.Ledger
 	watched *watched
 }
 
 func (s watchedStore) Begin(ctx context.Context, e *schema.Entity, n int) (*store.Flush, error) {
 	s.watched.isolated = false
-	return s.Store.Begin(ctx, e, n)
+	return s.Ledger.Begin(ctx, e, n)
 }
 
 func (s watchedStore) Isolate(ctx context.Context, e *schema.Entity, n int) (*store.Flush, error) {
 	s.watched.isolated = true
-	return s.Store.Isolate(ctx, e, n)
+	return s.Ledger.Isolate(ctx, e, n)
 }
 
 type watchedCache struct {
@@ -110,7 +111,7 @@ func hanging(t *testing.T) (*bench, *watched) {
 	t.Cleanup(func() { _ = s.Close() })
 	b.exec(`CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$`)
 	b.exec(`CREATE TRIGGER hang BEFORE INSERT OR UPDATE ON users FOR EACH ROW WHEN (NEW.name = 'hang') EXECUTE FUNCTION hang()`)
-	return b, &watched{state: b.cache, store: s}
+	return b, &watched{state: b.cache, store: ledger.Of(s)}
 }
 
 // lasting is a policy whose attempts come when the test says so.

@@ -5,12 +5,12 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // morgue is the side of the database that keeps dead letters.
 type morgue interface {
-	InsertDead(ctx context.Context, letters []store.Letter) error
+	InsertDead(ctx context.Context, letters []ledger.Letter) error
 }
 
 // die makes dead letters of refused records whose policy is exhausted, and then has the
@@ -24,7 +24,7 @@ func (w *Worker) die(ctx context.Context, o cache.Order, dying []cache.Refused) 
 	if err != nil || len(dying) == 0 {
 		return err
 	}
-	letters := make([]store.Letter, len(dying))
+	letters := make([]ledger.Letter, len(dying))
 	for i, one := range dying {
 		letters[i] = letter(o.Entity, one)
 	}
@@ -68,8 +68,8 @@ func (w *Worker) remembered(ctx context.Context, o cache.Order, dying []cache.Re
 }
 
 // letter is the dead letter of a record.
-func letter(e *schema.Entity, one cache.Refused) store.Letter {
-	l := store.Letter{
+func letter(e *schema.Entity, one cache.Refused) ledger.Letter {
+	l := ledger.Letter{
 		Entity: e.Name, ID: one.Change.ID, Version: one.Change.Version, Deleted: one.Change.Deleted,
 		Refusal: one.Refusal, Attempts: one.Attempts, AcceptedAt: one.Since, DiedAt: one.At,
 	}
@@ -80,7 +80,7 @@ func letter(e *schema.Entity, one cache.Refused) store.Letter {
 		l.Payload = string(e.AppendFields(nil, one.Change.Values))
 	}
 	for _, a := range one.History {
-		l.History = append(l.History, store.Attempt(a))
+		l.History = append(l.History, ledger.Attempt(a))
 	}
 	return l
 }

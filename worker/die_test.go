@@ -16,13 +16,13 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit/check"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // ample is enough for the largest tests on a busy machine.
 const ample = 5 * time.Minute
 
-var ann = store.Actor{Name: "ann", Origin: "127.0.0.1"}
+var ann = ledger.Actor{Name: "ann", Origin: "127.0.0.1"}
 
 // strict returns a worker that knows the live policies, so that records may die.
 func (b *bench) strict(change ...func(*Config)) *Worker {
@@ -55,11 +55,11 @@ func (b *bench) closed(w *Worker) {
 	testkit.Within(b.t, ample, "no letter is open", func() bool {
 		_ = w.sweepOnce(b.t.Context())
 		_ = w.tidy(b.t.Context())
-		return b.count(store.LetterFilter{State: store.StateOpen}) == 0
+		return b.count(ledger.LetterFilter{State: ledger.StateOpen}) == 0
 	})
 }
 
-func (b *bench) count(f store.LetterFilter) int {
+func (b *bench) count(f ledger.LetterFilter) int {
 	b.t.Helper()
 	n, err := b.store.CountLetters(b.t.Context(), f)
 	require.NoError(b.t, err)
@@ -120,7 +120,7 @@ func TestI5ARefusedRecordBecomesALetter(t *testing.T) {
 		require.False(t, l.Deleted)
 		require.Equal(t, schema.KindUnique, l.Refusal.Kind)
 		require.Equal(t, "email", l.Refusal.Column)
-		require.Equal(t, store.Unresolved, l.Resolution)
+		require.Equal(t, ledger.Unresolved, l.Resolution)
 		require.Equal(t, 3, l.Attempts)
 		require.WithinDuration(t, start, l.AcceptedAt, 10*time.Second)
 		require.Len(t, l.History, 3)
@@ -145,9 +145,9 @@ func TestI5ARefusedRecordBecomesALetter(t *testing.T) {
 		b.check()
 
 		b.mail("bad", "newer", "free@x")
-		require.Equal(t, 1, b.count(store.LetterFilter{State: store.StateOpen}))
+		require.Equal(t, 1, b.count(ledger.LetterFilter{State: ledger.StateOpen}))
 		b.closed(w)
-		require.Equal(t, 1, b.count(store.LetterFilter{Resolution: store.Superseded}))
+		require.Equal(t, 1, b.count(ledger.LetterFilter{Resolution: ledger.Superseded}))
 		b.settled(w)
 		b.check()
 	})
@@ -236,7 +236,7 @@ func TestAnOutageBringsNobodyNearerToDeath(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 3, l.Attempts)
 		require.Len(t, l.History, 3)
-		require.Equal(t, 1, b.count(store.LetterFilter{}))
+		require.Equal(t, 1, b.count(ledger.LetterFilter{}))
 		b.check()
 	})
 }
@@ -258,7 +258,7 @@ func TestChaosI5EveryDeadRecordIsARow(t *testing.T) {
 		s := b.stats()
 		require.EqualValues(t, good+1, s.Persisted)
 		require.EqualValues(t, bad, s.Dead)
-		require.Equal(t, bad, b.count(store.LetterFilter{State: store.StateWaiting, Kind: schema.KindUnique}))
+		require.Equal(t, bad, b.count(ledger.LetterFilter{State: ledger.StateWaiting, Kind: schema.KindUnique}))
 		var rows, ids int
 		count := testkit.SQL(t, b.db).QueryRowContext(t.Context(), "SELECT count(*), count(DISTINCT id) FROM afterwrite_dead_letters")
 		require.NoError(t, count.Scan(&rows, &ids))
@@ -266,12 +266,12 @@ func TestChaosI5EveryDeadRecordIsARow(t *testing.T) {
 		b.check()
 
 		b.exec("DROP INDEX uq_users_email")
-		r, err := b.mender().Retry(t.Context(), mend.Selection{Filter: store.LetterFilter{Entity: "user"}, Expect: bad}, ann)
+		r, err := b.mender().Retry(t.Context(), mend.Selection{Filter: ledger.LetterFilter{Entity: "user"}, Expect: bad}, ann)
 		require.NoError(t, err)
 		require.Equal(t, mend.Report{Selected: bad, Done: bad}, r)
 		b.settled(w)
 		b.closed(w)
-		require.Equal(t, bad, b.count(store.LetterFilter{Resolution: store.Persisted}))
+		require.Equal(t, bad, b.count(ledger.LetterFilter{Resolution: ledger.Persisted}))
 		s = b.stats()
 		require.EqualValues(t, good+bad+1, s.Persisted)
 		require.Zero(t, s.Dead)
@@ -322,7 +322,7 @@ func TestTheSweeperClosesAndDeletesLetters(t *testing.T) {
 		for range 6 {
 			require.NoError(t, w.tidy(t.Context()))
 		}
-		require.Equal(t, dead, b.count(store.LetterFilter{State: store.StateOpen}), "all of them wait")
+		require.Equal(t, dead, b.count(ledger.LetterFilter{State: ledger.StateOpen}), "all of them wait")
 
 		for i := range dead - 1 {
 			b.put(id(i), "newer")
@@ -330,17 +330,17 @@ func TestTheSweeperClosesAndDeletesLetters(t *testing.T) {
 		peek := b.redis.Inject(testkit.Refuse, testkit.Script(t, "fate"), testkit.Always())
 		b.leads(w)
 		require.Error(t, w.tidy(t.Context()))
-		require.Equal(t, dead, b.count(store.LetterFilter{State: store.StateOpen}), "what it cannot see it does not close")
+		require.Equal(t, dead, b.count(ledger.LetterFilter{State: ledger.StateOpen}), "what it cannot see it does not close")
 		peek.Release()
 		testkit.Eventually(t, "the others are closed", func() bool {
 			b.leads(w)
 			_ = w.tidy(t.Context())
-			return b.count(store.LetterFilter{State: store.StateOpen}) == 1
+			return b.count(ledger.LetterFilter{State: ledger.StateOpen}) == 1
 		})
 		w.round.purge = time.Time{}
 		testkit.Eventually(t, "resolved ones are deleted", func() bool {
 			_ = w.tidy(t.Context())
-			return b.count(store.LetterFilter{}) == 1
+			return b.count(ledger.LetterFilter{}) == 1
 		})
 	})
 }
@@ -349,22 +349,22 @@ func TestHowALetterEnds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		told cache.Told
-		want store.Resolution
+		want ledger.Resolution
 	}{
-		"it waits":                       {cache.Told{Fate: cache.FateWaits, Version: 5}, store.Unresolved},
-		"persisted at the version":       {cache.Told{Fate: cache.FatePersisted, Version: 5}, store.Persisted},
-		"rewritten":                      {cache.Told{Fate: cache.FateSuperseded, Version: 6}, store.Superseded},
-		"rewritten and persisted":        {cache.Told{Fate: cache.FateGone, Version: 6}, store.Superseded},
-		"rewritten and not cached":       {cache.Told{Fate: cache.FateGone}, store.Superseded},
-		"persisted and filled again":     {cache.Told{Fate: cache.FatePersisted, Version: 7}, store.Persisted},
-		"lost":                           {cache.Told{Fate: cache.FateLost}, store.Unresolved},
-		"lost, and an older state there": {cache.Told{Fate: cache.FateLost, Version: 4}, store.Unresolved},
+		"it waits":                       {cache.Told{Fate: cache.FateWaits, Version: 5}, ledger.Unresolved},
+		"persisted at the version":       {cache.Told{Fate: cache.FatePersisted, Version: 5}, ledger.Persisted},
+		"rewritten":                      {cache.Told{Fate: cache.FateSuperseded, Version: 6}, ledger.Superseded},
+		"rewritten and persisted":        {cache.Told{Fate: cache.FateGone, Version: 6}, ledger.Superseded},
+		"rewritten and not cached":       {cache.Told{Fate: cache.FateGone}, ledger.Superseded},
+		"persisted and filled again":     {cache.Told{Fate: cache.FatePersisted, Version: 7}, ledger.Persisted},
+		"lost":                           {cache.Told{Fate: cache.FateLost}, ledger.Unresolved},
+		"lost, and an older state there": {cache.Told{Fate: cache.FateLost, Version: 4}, ledger.Unresolved},
 		"rewritten a moment ago": {cache.Told{Fate: cache.FateSuperseded,
-			Version: schema.Version(time.Now().UnixMicro())}, store.Unresolved},
+			Version: schema.Version(time.Now().UnixMicro())}, ledger.Unresolved},
 		"rewritten by a clock that is ahead": {cache.Told{Fate: cache.FateSuperseded,
-			Version: schema.Version(time.Now().Add(time.Hour).UnixMicro())}, store.Superseded},
+			Version: schema.Version(time.Now().Add(time.Hour).UnixMicro())}, ledger.Superseded},
 	} {
-		require.Equal(t, c.want, end(store.OpenLetter{ID: "a", Version: 5}, c.told), name)
+		require.Equal(t, c.want, end(ledger.OpenLetter{ID: "a", Version: 5}, c.told), name)
 	}
 }
 
@@ -389,23 +389,23 @@ func TestLettersOutliveTheRedisThatForgotThem(t *testing.T) {
 		b.leads(w)
 		testkit.Eventually(t, "the rewritten one's letter is closed", func() bool {
 			require.NoError(t, w.tidy(t.Context()))
-			return b.count(store.LetterFilter{ID: "rewritten", Resolution: store.Superseded}) == 1
+			return b.count(ledger.LetterFilter{ID: "rewritten", Resolution: ledger.Superseded}) == 1
 		})
 		b.settled(w)
 		for range 3 {
 			require.NoError(t, w.tidy(t.Context()))
 		}
-		require.Equal(t, 4, b.count(store.LetterFilter{State: store.StateWaiting}), "the others stay open")
+		require.Equal(t, 4, b.count(ledger.LetterFilter{State: ledger.StateWaiting}), "the others stay open")
 
 		m := b.mender()
-		all := mend.Selection{Filter: store.LetterFilter{Entity: "user"}}
+		all := mend.Selection{Filter: ledger.LetterFilter{Entity: "user"}}
 		r, err := m.Retry(t.Context(), all, ann)
 		require.NoError(t, err)
 		require.Equal(t, 4, r.Failed)
 		require.Contains(t, r.Errors[0], mend.ErrLost.Error())
-		require.Equal(t, 4, b.count(store.LetterFilter{State: store.StateWaiting}), "nothing is done unasked")
+		require.Equal(t, 4, b.count(ledger.LetterFilter{State: ledger.StateWaiting}), "nothing is done unasked")
 
-		r, err = m.Discard(t.Context(), mend.Selection{Filter: store.LetterFilter{ID: "discarded"}}, ann)
+		r, err = m.Discard(t.Context(), mend.Selection{Filter: ledger.LetterFilter{ID: "discarded"}}, ann)
 		require.NoError(t, err)
 		require.Equal(t, mend.Report{Selected: 1, Done: 1}, r)
 		_, err = m.Edit(t.Context(), b.number("edited"), schema.Fields{"email": "edited@x"}, ann)
@@ -414,21 +414,21 @@ func TestLettersOutliveTheRedisThatForgotThem(t *testing.T) {
 		r, err = m.Retry(t.Context(), all, ann)
 		require.NoError(t, err)
 		require.Equal(t, mend.Report{Selected: 2, Done: 2}, r)
-		require.Zero(t, b.count(store.LetterFilter{State: store.StateOpen}))
+		require.Zero(t, b.count(ledger.LetterFilter{State: ledger.StateOpen}))
 		b.settled(w) // two want the same value
 		names := b.names()
 		require.Equal(t, "late", names["edited"], "the payload, edited")
 		require.Equal(t, "newer", names["rewritten"])
 		require.NotContains(t, names, "discarded")
 		require.EqualValues(t, 1, b.stats().Dead, "and the other is dead again, with a letter of its own")
-		require.Equal(t, 1, b.count(store.LetterFilter{State: store.StateWaiting}))
+		require.Equal(t, 1, b.count(ledger.LetterFilter{State: ledger.StateWaiting}))
 	})
 }
 
 // number is that of the one letter of a record.
 func (b *bench) number(id string) int64 {
 	b.t.Helper()
-	letters, err := b.store.Letters(b.t.Context(), store.LetterFilter{ID: id}, 0, 2)
+	letters, err := b.store.Letters(b.t.Context(), ledger.LetterFilter{ID: id}, 0, 2)
 	require.NoError(b.t, err)
 	require.Len(b.t, letters, 1)
 	return letters[0].Number
@@ -464,7 +464,7 @@ func TestWhatIsOvertakenLeavesNoLetter(t *testing.T) {
 		b.mail("bad", "x", "taken@x")
 		w := b.strict(func(c *Config) { c.Cache = &hasty{b.cache, func() { b.put("bad", "newer") }} })
 		b.settled(w)
-		require.Zero(t, b.count(store.LetterFilter{}))
+		require.Zero(t, b.count(ledger.LetterFilter{}))
 		require.Equal(t, "newer", b.names()["bad"])
 		b.check()
 	})

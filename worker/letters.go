@@ -8,7 +8,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // Bounds of one look at the dead letters.
@@ -22,8 +22,8 @@ const (
 
 // letters is the side of the database that lists and closes dead letters.
 type letters interface {
-	OpenLetters(ctx context.Context, e *schema.Entity, after int64, limit int) ([]store.OpenLetter, error)
-	Resolve(ctx context.Context, numbers []int64, as store.Resolution, by store.Actor) (int, error)
+	OpenLetters(ctx context.Context, e *schema.Entity, after int64, limit int) ([]ledger.OpenLetter, error)
+	Resolve(ctx context.Context, numbers []int64, as ledger.Resolution, by ledger.Actor) (int, error)
 	PurgeLetters(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
@@ -84,14 +84,14 @@ func (w *Worker) closeLetters(ctx context.Context) error {
 
 // closePage closes those of the letters whose records are no longer pending, held or
 // dead at the letter's version. It closes none whose record it could not look at.
-func (w *Worker) closePage(ctx context.Context, e *schema.Entity, page []store.OpenLetter) (int, error) {
+func (w *Worker) closePage(ctx context.Context, e *schema.Entity, page []ledger.OpenLetter) (int, error) {
 	ends, err := w.ends(ctx, e, page)
 	if err != nil {
 		return 0, err
 	}
 	closed := 0
 	for as, letters := range ends {
-		n, err := w.store.Resolve(ctx, numbersOf(letters), as, store.Actor{Name: sweeper, Origin: w.id})
+		n, err := w.store.Resolve(ctx, numbersOf(letters), as, ledger.Actor{Name: sweeper, Origin: w.id})
 		if err != nil {
 			return closed, err
 		}
@@ -103,7 +103,7 @@ func (w *Worker) closePage(ctx context.Context, e *schema.Entity, page []store.O
 	return closed, nil
 }
 
-func numbersOf(letters []store.OpenLetter) []int64 {
+func numbersOf(letters []ledger.OpenLetter) []int64 {
 	numbers := make([]int64, len(letters))
 	for i, l := range letters {
 		numbers[i] = l.Number
@@ -112,7 +112,7 @@ func numbersOf(letters []store.OpenLetter) []int64 {
 }
 
 // byPartition deals letters out to their partitions.
-func byPartition(e *schema.Entity, letters []store.OpenLetter) map[int][]cache.Versioned {
+func byPartition(e *schema.Entity, letters []ledger.OpenLetter) map[int][]cache.Versioned {
 	parts := map[int][]cache.Versioned{}
 	for _, l := range letters {
 		p := e.Partition(l.ID)
@@ -123,7 +123,7 @@ func byPartition(e *schema.Entity, letters []store.OpenLetter) map[int][]cache.V
 
 // resolved forgets letters that are closed, and tells who listens. Both are for neatness
 // alone, so a failure is only logged.
-func (w *Worker) resolved(ctx context.Context, e *schema.Entity, letters []store.OpenLetter) {
+func (w *Worker) resolved(ctx context.Context, e *schema.Entity, letters []ledger.OpenLetter) {
 	for partition, records := range byPartition(e, letters) {
 		err := errors.Join(w.cache.Forget(ctx, e, partition, records), w.cache.Tell(ctx, e, partition, "resolved", records))
 		if err != nil {
@@ -133,7 +133,7 @@ func (w *Worker) resolved(ctx context.Context, e *schema.Entity, letters []store
 }
 
 // ends are the letters that are to be closed, by how they ended.
-func (w *Worker) ends(ctx context.Context, e *schema.Entity, page []store.OpenLetter) (map[store.Resolution][]store.OpenLetter, error) {
+func (w *Worker) ends(ctx context.Context, e *schema.Entity, page []ledger.OpenLetter) (map[ledger.Resolution][]ledger.OpenLetter, error) {
 	fates := map[cache.Versioned]cache.Told{}
 	for partition, letters := range byPartition(e, page) {
 		told, err := w.cache.Fates(ctx, e, partition, letters)
@@ -144,9 +144,9 @@ func (w *Worker) ends(ctx context.Context, e *schema.Entity, page []store.OpenLe
 			fates[l] = told[i]
 		}
 	}
-	ends := map[store.Resolution][]store.OpenLetter{}
+	ends := map[ledger.Resolution][]ledger.OpenLetter{}
 	for _, l := range page {
-		if as := end(l, fates[cache.Versioned{ID: l.ID, Version: l.Version}]); as != store.Unresolved {
+		if as := end(l, fates[cache.Versioned{ID: l.ID, Version: l.Version}]); as != ledger.Unresolved {
 			ends[as] = append(ends[as], l)
 		}
 	}
@@ -159,15 +159,15 @@ func (w *Worker) ends(ctx context.Context, e *schema.Entity, page []store.OpenLe
 // A record that was written a moment ago is left for the next round: if an operator did it,
 // the letter is about to be closed in the operator's name. A version of a time to come, by
 // a clock that is ahead of this one, is not waited for.
-func end(l store.OpenLetter, told cache.Told) store.Resolution {
+func end(l ledger.OpenLetter, told cache.Told) ledger.Resolution {
 	recent := told.Version > l.Version && time.Since(time.UnixMicro(int64(told.Version))).Abs() < mendTime
 	switch {
 	case recent, told.Fate == cache.FateWaits, told.Fate == cache.FateLost:
-		return store.Unresolved
+		return ledger.Unresolved
 	case told.Fate == cache.FatePersisted:
-		return store.Persisted
+		return ledger.Persisted
 	default:
-		return store.Superseded
+		return ledger.Superseded
 	}
 }
 

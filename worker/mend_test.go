@@ -9,7 +9,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // stage is a part of the story of four records that die.
@@ -97,12 +97,12 @@ func mourn(b *bench, enter func(stage)) {
 	w := b.strict()
 	b.settled(w)
 	require.EqualValues(t, len(victims), b.stats().Dead)
-	require.Equal(t, len(victims), b.count(store.LetterFilter{State: store.StateWaiting}))
+	require.Equal(t, len(victims), b.count(ledger.LetterFilter{State: ledger.StateWaiting}))
 	b.check()
 	b.mail("owner", "second", "other@x")
 	b.drain(w)
 
-	of := func(id string) mend.Selection { return mend.Selection{Filter: store.LetterFilter{ID: id}} }
+	of := func(id string) mend.Selection { return mend.Selection{Filter: ledger.LetterFilter{ID: id}} }
 	enter(retrying)
 	repeated(b, func(m *mend.Mender) (mend.Report, error) { return m.Retry(t.Context(), of("retried"), ann) })
 	enter(editing)
@@ -127,11 +127,11 @@ func mourn(b *bench, enter func(stage)) {
 		"owner": "second", "retried": "late", "edited": "late", "rewritten": "newer",
 	}, b.names())
 	require.Zero(t, b.stats().Dead)
-	ends := map[string][]store.Resolution{
-		"retried": {store.Persisted}, "edited": {store.Edited, store.Superseded},
-		"discarded": {store.Discarded, store.Superseded}, "rewritten": {store.Superseded},
+	ends := map[string][]ledger.Resolution{
+		"retried": {ledger.Persisted}, "edited": {ledger.Edited, ledger.Superseded},
+		"discarded": {ledger.Discarded, ledger.Superseded}, "rewritten": {ledger.Superseded},
 	}
-	require.Equal(t, len(victims), b.count(store.LetterFilter{}), "none died twice")
+	require.Equal(t, len(victims), b.count(ledger.LetterFilter{}), "none died twice")
 	for _, id := range victims {
 		l, err := b.store.LetterOf(t.Context(), "user", id, versions[id])
 		require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // away makes every statement and every new connection fail.
@@ -152,7 +153,7 @@ func TestATaskThatIsCalledOffLosesNothing(t *testing.T) {
 // records, and that database.
 type picky struct {
 	state  state
-	store  *store.Store
+	store  *ledger.Ledger
 	sql    *testkit.SQLFaults
 	poison []string
 	sizes  []int
@@ -165,13 +166,13 @@ var errOdd = errors.New("odd failure of no known class")
 func (p *picky) config(c *Config) { c.Cache, c.Store = pickyCache{p.state, p}, pickyStore{p.store, p} }
 
 type pickyStore struct {
-	*store.Store
+	*ledger.Ledger
 	picky *picky
 }
 
 func (s pickyStore) Look(ctx context.Context, e *schema.Entity, n int) (store.Look, error) {
 	s.picky.ahead++
-	return s.Store.Look(ctx, e, n)
+	return s.Ledger.Look(ctx, e, n)
 }
 
 // Isolate is an isolation that does not help.
@@ -260,7 +261,7 @@ func TestAMissingTableBlamesNoRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		other := *b.e
 		other.Name, other.Table = "other", "others"
-		s, err := store.Open(store.Config{URL: testkit.SQLite(t)}, []*schema.Entity{&other})
+		s, err := ledger.Open(store.Config{URL: testkit.SQLite(t)}, []*schema.Entity{&other})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = s.Close() })
 		w := b.worker(func(c *Config) { c.Store, c.Entities = s, []*schema.Entity{&other} })
@@ -310,7 +311,7 @@ func TestCollectorShowsTheLedger(t *testing.T) {
 
 func TestNewNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	_, err := New(Config{Entities: testkit.Entities(t), Store: &store.Store{}, Cache: &cache.Cache{}, Server: idle{}})
+	_, err := New(Config{Entities: testkit.Entities(t), Store: &ledger.Ledger{}, Cache: &cache.Cache{}, Server: idle{}})
 	require.ErrorContains(t, err, "Queue is required")
 	b := setup(t, testkit.SQLite(t))
 	w := b.worker()

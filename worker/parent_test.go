@@ -10,7 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // family returns a bench of customers and their orders, which are tried again after an
@@ -75,7 +75,7 @@ func TestAChildBeforeItsParentHealsByItself(t *testing.T) {
 			return customers.Persisted == 1 && b.stats().Persisted == 1
 		})
 		stop()
-		require.Zero(t, b.count(store.LetterFilter{}))
+		require.Zero(t, b.count(ledger.LetterFilter{}))
 		b.check()
 	})
 }
@@ -137,7 +137,7 @@ func TestAChainHealsByItself(t *testing.T) {
 		stop := b.run(b.worker(b.serving))
 		testkit.Eventually(t, "all are persisted", func() bool { return b.stats().Persisted == 3 })
 		stop()
-		require.Zero(t, b.count(store.LetterFilter{}))
+		require.Zero(t, b.count(ledger.LetterFilter{}))
 		b.check()
 	})
 }
@@ -186,7 +186,7 @@ func TestAParentMayArriveMeanwhile(t *testing.T) {
 		b.hasten("o1")
 		require.NoError(t, w.sync(t.Context(), task(cache.Order{Entity: order, Partition: child.Partition})))
 		require.Equal(t, schema.Persisted, b.status("o1").Record.Status)
-		require.Zero(t, b.count(store.LetterFilter{}))
+		require.Zero(t, b.count(ledger.LetterFilter{}))
 		b.check()
 	})
 }

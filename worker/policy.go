@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // policyEvery is the time between looks at the live policies. Who changes one hints at it
@@ -20,7 +20,7 @@ const policyTimeout = 5 * time.Second
 
 // rules is the side of the database that says which retry policies are in force.
 type rules interface {
-	CurrentPolicies(ctx context.Context) (map[string]store.Policy, error)
+	CurrentPolicies(ctx context.Context) (map[string]ledger.Policy, error)
 }
 
 // hinting is the side of the cache that tells when to look at once.
@@ -38,7 +38,7 @@ type policies struct {
 
 // policy is a policy in force, and since when this process has known it.
 type policy struct {
-	store.Policy
+	ledger.Policy
 	since time.Time
 }
 
@@ -46,7 +46,7 @@ func newPolicies(entities []*schema.Entity) *policies {
 	p := &policies{by: make(map[string]*atomic.Pointer[policy], len(entities))}
 	for _, e := range entities {
 		p.by[e.Name] = &atomic.Pointer[policy]{}
-		p.by[e.Name].Store(&policy{store.Policy{Entity: e.Name, Policy: e.Retry}, time.Now()})
+		p.by[e.Name].Store(&policy{ledger.Policy{Entity: e.Name, Policy: e.Retry}, time.Now()})
 	}
 	return p
 }

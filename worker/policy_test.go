@@ -15,7 +15,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // followed is when workers must go by a new policy, for what waits already, too. The
@@ -52,7 +52,7 @@ func TestWaitingRecordsFollowThePolicy(t *testing.T) {
 		testkit.Eventually(t, "all have died", func() bool { return b.stats().Dead == int64(records) })
 		stop()
 		require.EqualValues(t, 2, testutil.ToFloat64(w.metrics.policy.WithLabelValues("user")))
-		require.Equal(t, records, b.count(store.LetterFilter{State: store.StateWaiting}))
+		require.Equal(t, records, b.count(ledger.LetterFilter{State: ledger.StateWaiting}))
 		b.check()
 	})
 }

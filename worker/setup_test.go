@@ -19,6 +19,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 func TestMain(m *testing.M) {
@@ -42,7 +43,7 @@ type bench struct {
 	redis  *testkit.RedisFaults
 	sql    *testkit.SQLFaults
 	cache  *cache.Cache
-	store  *store.Store
+	store  *ledger.Ledger
 	url    string // of Redis
 	db     string // URL of the database
 	prefix string
@@ -87,7 +88,7 @@ func setupFor(t testing.TB, url, redisURL string, entities ...*schema.Entity) *b
 		url: redisURL, prefix: testkit.Prefix(t), orders: &orders{},
 	}
 	var err error
-	b.store, err = store.Open(store.Config{
+	b.store, err = ledger.Open(store.Config{
 		URL: url, Wrap: b.sql.Wrap, IdleInTransaction: time.Second, Log: testkit.Logger(t),
 	}, entities)
 	require.NoError(t, err)

@@ -18,7 +18,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 func (a *app) deadCommand() *cobra.Command {
@@ -56,14 +56,14 @@ func (f *deadFilter) flags(c *cobra.Command) {
 
 // selected turns the flags into a filter, and refuses what cannot be. An entity that was
 // taken out of the configuration can be named as long as something is known of it.
-func (f deadFilter) selected(ctx context.Context, c *config.Config, m *mend.Mender) (store.LetterFilter, error) {
+func (f deadFilter) selected(ctx context.Context, c *config.Config, m *mend.Mender) (ledger.LetterFilter, error) {
 	if f.Entity != "" {
 		err := m.Known(ctx, f.Entity)
 		if errors.Is(err, schema.ErrUnknownEntity) {
 			_, err = chosen(c, []string{f.Entity})
 		}
 		if err != nil {
-			return store.LetterFilter{}, err
+			return ledger.LetterFilter{}, err
 		}
 	}
 	selected, err := f.Select(time.Now())
@@ -235,7 +235,7 @@ func thousands(n int) string {
 }
 
 // bulk is an action of the mender on many.
-type bulk func(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
+type bulk func(ctx context.Context, s mend.Selection, by ledger.Actor) (mend.Report, error)
 
 // counted is count for people, of numbers that may be large.
 func counted(n int, one, many string) string {
@@ -286,7 +286,7 @@ func (a *app) runBulk(ctx context.Context, verb string, do bulk, s mend.Selectio
 }
 
 // actor is who the audit names: the user of the system that runs the command.
-func (a *app) actor() store.Actor {
+func (a *app) actor() ledger.Actor {
 	name := os.Getenv("USER")
 	if u, err := user.Current(); err == nil {
 		name = u.Username
@@ -294,7 +294,7 @@ func (a *app) actor() store.Actor {
 	if name == "" {
 		name = "uid " + strconv.Itoa(os.Getuid())
 	}
-	return store.Actor{Name: name, Origin: "cli"}
+	return ledger.Actor{Name: name, Origin: "cli"}
 }
 
 // entityNamed returns the entity of that name, nil where the configuration has it no more.

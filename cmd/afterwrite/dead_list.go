@@ -14,6 +14,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // listFlags are the flags of dead list.
@@ -68,7 +69,7 @@ func (a *app) deadList(ctx context.Context, f listFlags) error {
 	})
 }
 
-func (a *app) listGroups(ctx context.Context, p *parts, m *mend.Mender, filter store.LetterFilter, f listFlags) error {
+func (a *app) listGroups(ctx context.Context, p *parts, m *mend.Mender, filter ledger.LetterFilter, f listFlags) error {
 	limit := f.limit
 	if limit == 0 {
 		limit = store.MaxListLimit
@@ -105,7 +106,7 @@ func letterRow(l admin.Letter) []string {
 var letterColumns = []string{"number", "entity", "id", "version", "state", "kind", "constraint", "attempts", "died", "message"}
 
 // listLetters prints page after page: however many there are, few are in memory.
-func (a *app) listLetters(ctx context.Context, p *parts, m *mend.Mender, filter store.LetterFilter, f listFlags) error {
+func (a *app) listLetters(ctx context.Context, p *parts, m *mend.Mender, filter ledger.LetterFilter, f listFlags) error {
 	total, err := m.Count(ctx, filter)
 	if err != nil {
 		return err

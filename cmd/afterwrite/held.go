@@ -12,7 +12,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/mend"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 func (a *app) heldCommand() *cobra.Command {
@@ -56,10 +56,10 @@ func (a *app) heldListCommand() *cobra.Command {
 }
 
 // heldSelected turns the flags into a filter. Held records are of configured entities.
-func (f deadFilter) heldSelected(c *config.Config) (store.LetterFilter, error) {
+func (f deadFilter) heldSelected(c *config.Config) (ledger.LetterFilter, error) {
 	if f.Entity != "" {
 		if _, err := chosen(c, []string{f.Entity}); err != nil {
-			return store.LetterFilter{}, err
+			return ledger.LetterFilter{}, err
 		}
 	}
 	selected, err := f.Select(time.Now())
@@ -113,7 +113,7 @@ func oneHeld(ctx context.Context, c *config.Config, m *mend.Mender, args []strin
 	if err != nil {
 		return mend.Held{}, usagef("%v", err)
 	}
-	found, err := m.ListHeld(ctx, store.LetterFilter{Entity: entities[0].Name, ID: id})
+	found, err := m.ListHeld(ctx, ledger.LetterFilter{Entity: entities[0].Name, ID: id})
 	if err != nil {
 		return mend.Held{}, err
 	}
@@ -179,7 +179,7 @@ func (a *app) heldBulk(ctx context.Context, verb string, args []string, f bulkFl
 
 // heldOne asks about one record, and has it done.
 func (a *app) heldOne(ctx context.Context, p *parts, m *mend.Mender, verb string, args []string, yes bool,
-	do func(context.Context, mend.Held, store.Actor) error,
+	do func(context.Context, mend.Held, ledger.Actor) error,
 ) error {
 	h, err := oneHeld(ctx, p.Config, m, args)
 	if err != nil {
@@ -189,7 +189,7 @@ func (a *app) heldOne(ctx context.Context, p *parts, m *mend.Mender, verb string
 	if sure, err := a.confirm(ctx, verb, 1, what, yes); err != nil || !sure {
 		return err
 	}
-	alone := func(ctx context.Context, _ mend.Selection, by store.Actor) (mend.Report, error) {
+	alone := func(ctx context.Context, _ mend.Selection, by ledger.Actor) (mend.Report, error) {
 		switch err := do(ctx, h, by); {
 		case errors.Is(err, mend.ErrStale):
 			return mend.Report{Selected: 1, Stale: 1}, nil

@@ -13,7 +13,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 func (a *app) retryPolicyCommand() *cobra.Command {
@@ -171,7 +171,7 @@ func expectFlag(c *cobra.Command, expect *int64) {
 }
 
 // nowInForce tells of the new version of a policy.
-func (a *app) nowInForce(p store.Policy, err error) error {
+func (a *app) nowInForce(p ledger.Policy, err error) error {
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // Bounds and their defaults.
@@ -104,7 +104,7 @@ func (a *Admin) Close() error {
 }
 
 // handler answers one request with a status and a body to be marshalled, or with an error.
-type handler func(r *http.Request, by store.Actor, h http.Header) (code int, body any, err error)
+type handler func(r *http.Request, by ledger.Actor, h http.Header) (code int, body any, err error)
 
 func (a *Admin) route() {
 	type methods map[string]handler
@@ -177,7 +177,7 @@ func local(host string) bool {
 }
 
 // actor is who the audit names: the token that the request was made with, and its address.
-func actor(r *http.Request) store.Actor {
+func actor(r *http.Request) ledger.Actor {
 	name := "api"
 	if who, ok := token.FromContext(r.Context()); ok {
 		name = who.Name
@@ -186,7 +186,7 @@ func actor(r *http.Request) store.Actor {
 	if err != nil {
 		host = r.RemoteAddr
 	}
-	return store.Actor{Name: name, Origin: host}
+	return ledger.Actor{Name: name, Origin: host}
 }
 
 func (a *Admin) entity(name string) (*schema.Entity, error) {

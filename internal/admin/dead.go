@@ -11,11 +11,11 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // letters answers a page of dead letters, the newest first.
-func (a *Admin) letters(r *http.Request, _ store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) letters(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	q := queryOf(r)
 	filter := q.filter()
 	limit := int(q.number("limit", 1, MaxLimit, DefaultLimit))
@@ -50,7 +50,7 @@ func (a *Admin) named(name string) *schema.Entity {
 }
 
 // groups answers the dead letters counted by entity and error, the most first.
-func (a *Admin) groups(r *http.Request, _ store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) groups(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	q := queryOf(r)
 	filter := q.filter()
 	limit := int(q.number("limit", 1, MaxLimit, DefaultLimit))
@@ -74,7 +74,7 @@ func (a *Admin) groups(r *http.Request, _ store.Actor, _ http.Header) (int, any,
 }
 
 // letter answers one dead letter beside the record as it is now.
-func (a *Admin) letter(r *http.Request, by store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) letter(r *http.Request, by ledger.Actor, _ http.Header) (int, any, error) {
 	number, err := numberOf(r)
 	if err != nil {
 		return 0, nil, err
@@ -99,13 +99,13 @@ func (a *Admin) letter(r *http.Request, by store.Actor, _ http.Header) (int, any
 func numberOf(r *http.Request) (int64, error) {
 	n, err := strconv.ParseInt(r.PathValue("number"), 10, 64)
 	if err != nil || n < 1 {
-		return 0, store.ErrNoLetter
+		return 0, ledger.ErrNoLetter
 	}
 	return n, nil
 }
 
 // edit writes a dead record anew with some fields changed.
-func (a *Admin) edit(r *http.Request, by store.Actor, h http.Header) (int, any, error) {
+func (a *Admin) edit(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
 	number, err := numberOf(r)
 	if err != nil {
 		return 0, nil, err
@@ -135,16 +135,16 @@ type selection struct {
 	Restore bool    `json:"restore"` // retry alone
 }
 
-func (a *Admin) retry(r *http.Request, by store.Actor, h http.Header) (int, any, error) {
+func (a *Admin) retry(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
 	return a.bulk(r, by, h, "retry", a.mender.Retry)
 }
 
-func (a *Admin) discard(r *http.Request, by store.Actor, h http.Header) (int, any, error) {
+func (a *Admin) discard(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
 	return a.bulk(r, by, h, "discard", a.mender.Discard)
 }
 
 // bulk does what is few within the request, and makes a job of what is many.
-func (a *Admin) bulk(r *http.Request, by store.Actor, h http.Header, action string, do bulk) (int, any, error) {
+func (a *Admin) bulk(r *http.Request, by ledger.Actor, h http.Header, action string, do bulk) (int, any, error) {
 	var body selection
 	if err := readBody(r, &body); err != nil {
 		return 0, nil, err
@@ -172,7 +172,7 @@ func (a *Admin) bulk(r *http.Request, by store.Actor, h http.Header, action stri
 }
 
 // few does what is few at once, and makes a job of what is many.
-func (a *Admin) few(ctx context.Context, h http.Header, action string, do bulk, s mend.Selection, n int, by store.Actor) (int, any, error) {
+func (a *Admin) few(ctx context.Context, h http.Header, action string, do bulk, s mend.Selection, n int, by ledger.Actor) (int, any, error) {
 	if n <= a.syncLimit {
 		report, err := do(ctx, s, by)
 		if err != nil {
@@ -206,18 +206,18 @@ func (b selection) selected() (mend.Selection, error) {
 		return mend.Selection{Numbers: b.Numbers}, nil
 	case b.Expect == nil:
 		return s, schema.Invalid("expect", "must be the number of dead letters that the filter selects, as GET /v1/admin/dead/groups counts them")
-	case b.Filter.State != "" && b.Filter.State != string(store.StateWaiting) || b.Filter.Resolution != "":
+	case b.Filter.State != "" && b.Filter.State != string(ledger.StateWaiting) || b.Filter.Resolution != "":
 		return s, schema.Invalid("filter", "cannot choose another state: only waiting letters can be acted on")
 	}
 	filter, err := b.Filter.Select(time.Now())
 	return mend.Selection{Filter: filter, Expect: *b.Expect}, err
 }
 
-func (a *Admin) listJobs(r *http.Request, _ store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) listJobs(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	return http.StatusOK, map[string]any{"jobs": a.jobs.all()}, queryOf(r).end()
 }
 
-func (a *Admin) job(r *http.Request, _ store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) job(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	job, ok := a.jobs.get(r.PathValue("id"))
 	if !ok {
 		return 0, nil, errNoJob
@@ -226,7 +226,7 @@ func (a *Admin) job(r *http.Request, _ store.Actor, _ http.Header) (int, any, er
 }
 
 // stopJob asks a job to stop; it ends after its step.
-func (a *Admin) stopJob(r *http.Request, _ store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) stopJob(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	job, ok := a.jobs.get(r.PathValue("id"))
 	if !ok {
 		return 0, nil, errNoJob

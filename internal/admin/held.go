@@ -9,11 +9,11 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // held answers the held records of a filter, the next to be tried first.
-func (a *Admin) held(r *http.Request, _ store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) held(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	q := queryOf(r)
 	filter := q.heldFilter()
 	limit := int(q.number("limit", 1, MaxLimit, DefaultLimit))
@@ -36,7 +36,7 @@ func (a *Admin) held(r *http.Request, _ store.Actor, _ http.Header) (int, any, e
 
 // knows refuses a filter of an entity that is not configured: it has no held records to be
 // found.
-func (a *Admin) knows(f store.LetterFilter) error {
+func (a *Admin) knows(f ledger.LetterFilter) error {
 	if f.Entity == "" {
 		return nil
 	}
@@ -67,7 +67,7 @@ func (a *Admin) theHeld(n heldNamed) (mend.Held, error) {
 }
 
 // editHeld writes a held record anew with some fields changed.
-func (a *Admin) editHeld(r *http.Request, by store.Actor, h http.Header) (int, any, error) {
+func (a *Admin) editHeld(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
 	var body struct {
 		heldNamed
 		Fields map[string]jsontext.Value `json:"fields"`
@@ -90,17 +90,17 @@ func (a *Admin) editHeld(r *http.Request, by store.Actor, h http.Header) (int, a
 	return http.StatusAccepted, AcceptedOf(accepted), nil
 }
 
-func (a *Admin) retryHeld(r *http.Request, by store.Actor, h http.Header) (int, any, error) {
+func (a *Admin) retryHeld(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
 	return a.heldBulk(r, by, h, "held.retry", a.mender.RetryOne, a.mender.RetryHeld)
 }
 
-func (a *Admin) discardHeld(r *http.Request, by store.Actor, h http.Header) (int, any, error) {
+func (a *Admin) discardHeld(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
 	return a.heldBulk(r, by, h, "held.discard", a.mender.DiscardOne, a.mender.DiscardHeld)
 }
 
 // heldBulk acts on one record, or on all of a filter: within the request where they are
 // few, else as a job.
-func (a *Admin) heldBulk(r *http.Request, by store.Actor, h http.Header, action string, one func(context.Context, mend.Held, store.Actor) error, all bulk) (int, any, error) {
+func (a *Admin) heldBulk(r *http.Request, by ledger.Actor, h http.Header, action string, one func(context.Context, mend.Held, ledger.Actor) error, all bulk) (int, any, error) {
 	var body struct {
 		heldNamed
 		Filter *Filter `json:"filter"`

@@ -11,23 +11,23 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // bulk is an action on many letters: the mender's Retry or Discard.
-type bulk func(ctx context.Context, s mend.Selection, by store.Actor) (mend.Report, error)
+type bulk func(ctx context.Context, s mend.Selection, by ledger.Actor) (mend.Report, error)
 
 // Job is bulk work that outlives its request. It ends with its process; a repeat of the
 // action resumes it.
 type Job struct {
-	ID     string      `json:"id"`
-	Action string      `json:"action"`
-	State  string      `json:"state"` // running, done, stopped or failed
-	Actor  store.Actor `json:"-"`
-	Began  time.Time   `json:"began_at"`
-	Ended  *time.Time  `json:"ended_at"`
-	Report mend.Report `json:"report"`
-	Error  string      `json:"error,omitempty"`
+	ID     string       `json:"id"`
+	Action string       `json:"action"`
+	State  string       `json:"state"` // running, done, stopped or failed
+	Actor  ledger.Actor `json:"-"`
+	Began  time.Time    `json:"began_at"`
+	Ended  *time.Time   `json:"ended_at"`
+	Report mend.Report  `json:"report"`
+	Error  string       `json:"error,omitempty"`
 	stop   context.CancelFunc
 }
 
@@ -42,7 +42,7 @@ type jobs struct {
 func newJobs() *jobs { return &jobs{} }
 
 // start begins a job, or returns ErrBusy where enough of them run.
-func (j *jobs) start(action string, do bulk, s mend.Selection, selected int, by store.Actor) (Job, error) {
+func (j *jobs) start(action string, do bulk, s mend.Selection, selected int, by ledger.Actor) (Job, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	running := 0

@@ -9,11 +9,11 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // invalidate drops persisted records from the cache, by ids or by a glob over them.
-func (a *Admin) invalidate(r *http.Request, by store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) invalidate(r *http.Request, by ledger.Actor, _ http.Header) (int, any, error) {
 	var body struct {
 		Entity string           `json:"entity"`
 		IDs    []jsontext.Value `json:"ids"`
@@ -48,22 +48,22 @@ func (a *Admin) invalidate(r *http.Request, by store.Actor, _ http.Header) (int,
 		return 0, nil, err
 	}
 	detail["dropped"] = dropped
-	entry := store.AuditEntry{Actor: by, Action: "cache.invalidate", Entity: e.Name, Detail: detail}
+	entry := ledger.AuditEntry{Actor: by, Action: "cache.invalidate", Entity: e.Name, Detail: detail}
 	return http.StatusOK, map[string]any{"entity": e.Name, "dropped": dropped}, a.mender.Note(r.Context(), entry)
 }
 
 // pause stops the flushing of an entity, or of some of its partitions.
-func (a *Admin) pause(r *http.Request, by store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) pause(r *http.Request, by ledger.Actor, _ http.Header) (int, any, error) {
 	return a.setFlushing(r, by, "flush.pause", a.cache.Pause)
 }
 
 // resume starts it again.
-func (a *Admin) resume(r *http.Request, by store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) resume(r *http.Request, by ledger.Actor, _ http.Header) (int, any, error) {
 	return a.setFlushing(r, by, "flush.resume", a.cache.Resume)
 }
 
 // flushNow orders the flush of all that waits of an entity.
-func (a *Admin) flushNow(r *http.Request, by store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) flushNow(r *http.Request, by ledger.Actor, _ http.Header) (int, any, error) {
 	var body struct {
 		Entity string `json:"entity"`
 	}
@@ -74,7 +74,7 @@ func (a *Admin) flushNow(r *http.Request, by store.Actor, _ http.Header) (int, a
 	return http.StatusAccepted, FlushedNow{body.Entity, now.Pending, now.Held, len(now.Orders), now.Paused}, err
 }
 
-func (a *Admin) setFlushing(r *http.Request, by store.Actor, action string, set func(context.Context, *schema.Entity, ...int) (int, error)) (int, any, error) {
+func (a *Admin) setFlushing(r *http.Request, by ledger.Actor, action string, set func(context.Context, *schema.Entity, ...int) (int, error)) (int, any, error) {
 	var body struct {
 		Entity     string `json:"entity"`
 		Partitions []int  `json:"partitions"`
@@ -95,7 +95,7 @@ func (a *Admin) setFlushing(r *http.Request, by store.Actor, action string, set 
 	if err != nil {
 		return 0, nil, err
 	}
-	entry := store.AuditEntry{Actor: by, Action: action, Entity: e.Name, Detail: map[string]any{"partitions": body.Partitions, "changed": changed}}
+	entry := ledger.AuditEntry{Actor: by, Action: action, Entity: e.Name, Detail: map[string]any{"partitions": body.Partitions, "changed": changed}}
 	return http.StatusOK, map[string]any{"entity": e.Name, "changed": changed}, a.mender.Note(r.Context(), entry)
 }
 
@@ -115,10 +115,10 @@ func canonicalIDs(e *schema.Entity, values []jsontext.Value) ([]string, error) {
 }
 
 // audit answers what was done, the newest first.
-func (a *Admin) audit(r *http.Request, _ store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) audit(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	q := queryOf(r)
 	limit := int(q.number("limit", 1, MaxLimit, DefaultLimit))
-	query := store.AuditQuery{Entity: q.text("entity"), ID: q.text("id"), Before: q.number("after", 1, 1<<53, 0), Limit: limit + 1}
+	query := ledger.AuditQuery{Entity: q.text("entity"), ID: q.text("id"), Before: q.number("after", 1, 1<<53, 0), Limit: limit + 1}
 	if err := q.end(); err != nil {
 		return 0, nil, err
 	}
@@ -143,7 +143,7 @@ func (a *Admin) audit(r *http.Request, _ store.Actor, _ http.Header) (int, any, 
 }
 
 // stats answers the figures of every entity.
-func (a *Admin) stats(r *http.Request, _ store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) stats(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	if err := queryOf(r).end(); err != nil {
 		return 0, nil, err
 	}

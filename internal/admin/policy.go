@@ -10,11 +10,11 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // policies answers the policy in force of every entity.
-func (a *Admin) policies(r *http.Request, _ store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) policies(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	if err := queryOf(r).end(); err != nil {
 		return 0, nil, err
 	}
@@ -29,12 +29,12 @@ func (a *Admin) policies(r *http.Request, _ store.Actor, _ http.Header) (int, an
 	return http.StatusOK, map[string]any{"policies": list}, nil
 }
 
-func (a *Admin) policy(r *http.Request, _ store.Actor, h http.Header) (int, any, error) {
+func (a *Admin) policy(r *http.Request, _ ledger.Actor, h http.Header) (int, any, error) {
 	p, err := a.mender.Policy(r.Context(), r.PathValue("entity"))
 	return answerPolicy(h, p, err)
 }
 
-func answerPolicy(h http.Header, p store.Policy, err error) (int, any, error) {
+func answerPolicy(h http.Header, p ledger.Policy, err error) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
@@ -44,7 +44,7 @@ func answerPolicy(h http.Header, p store.Policy, err error) (int, any, error) {
 
 // setPolicy changes the named settings: a merge patch. If-Match names the version that
 // the caller has seen.
-func (a *Admin) setPolicy(r *http.Request, by store.Actor, h http.Header) (int, any, error) {
+func (a *Admin) setPolicy(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
 	var body struct {
 		Policy map[string]jsontext.Value `json:"policy"`
 		Note   string                    `json:"note"`
@@ -99,7 +99,7 @@ func changeOf(members map[string]jsontext.Value) (mend.PolicyChange, error) {
 
 // preview answers the schedule of the policy in force, with the changes of the body
 // made, and what it would do to the records that wait.
-func (a *Admin) preview(r *http.Request, _ store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) preview(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	var body struct {
 		Policy  map[string]jsontext.Value `json:"policy"`
 		Kind    string                    `json:"kind"`
@@ -137,7 +137,7 @@ func (a *Admin) preview(r *http.Request, _ store.Actor, _ http.Header) (int, any
 }
 
 // history answers the versions of a policy with what each has changed, the newest first.
-func (a *Admin) history(r *http.Request, _ store.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) history(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	q := queryOf(r)
 	limit := int(q.number("limit", 1, MaxLimit, DefaultLimit))
 	if err := q.end(); err != nil {
@@ -151,7 +151,7 @@ func (a *Admin) history(r *http.Request, _ store.Actor, _ http.Header) (int, any
 }
 
 // rollback puts an earlier version in force, as a new one.
-func (a *Admin) rollback(r *http.Request, by store.Actor, h http.Header) (int, any, error) {
+func (a *Admin) rollback(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
 	var body struct {
 		Version *int64 `json:"version"`
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // readBody reads the body into v, strictly: unknown and repeated members are refused.
@@ -118,13 +118,13 @@ type Filter struct {
 // States are the values of [Filter.State].
 var States = []string{"waiting", "retrying", "open", "resolved", "any"}
 
-var resolutions = []store.Resolution{store.Persisted, store.Superseded, store.Edited, store.Discarded}
+var resolutions = []ledger.Resolution{ledger.Persisted, ledger.Superseded, ledger.Edited, ledger.Discarded}
 
 // Select returns the filter as the store takes it; now is what durations count back from.
 // The error is an InvalidError that names the part at fault.
-func (f Filter) Select(now time.Time) (store.LetterFilter, error) {
-	s := store.LetterFilter{Entity: f.Entity, ID: f.ID, Kind: schema.Kind(f.Kind), Constraint: f.Constraint, Text: f.Text,
-		State: store.LetterState(f.State), Resolution: store.Resolution(f.Resolution)}
+func (f Filter) Select(now time.Time) (ledger.LetterFilter, error) {
+	s := ledger.LetterFilter{Entity: f.Entity, ID: f.ID, Kind: schema.Kind(f.Kind), Constraint: f.Constraint, Text: f.Text,
+		State: ledger.LetterState(f.State), Resolution: ledger.Resolution(f.Resolution)}
 	var err error
 	if s.Since, err = moment("since", f.Since, now); err != nil {
 		return s, err
@@ -140,9 +140,9 @@ func (f Filter) Select(now time.Time) (store.LetterFilter, error) {
 	case f.Resolution != "" && !slices.Contains(resolutions, s.Resolution):
 		return s, schema.Invalid("resolution", "must be one of %v", resolutions)
 	case f.State == "any" || f.State == "" && f.Resolution != "":
-		s.State = store.AnyState
+		s.State = ledger.AnyState
 	case f.State == "":
-		s.State = store.StateWaiting
+		s.State = ledger.StateWaiting
 	}
 	return s, nil
 }
@@ -162,21 +162,21 @@ func moment(name, text string, now time.Time) (time.Time, error) {
 }
 
 // filter reads the parameters of a filter of dead letters.
-func (p *parameters) filter() store.LetterFilter {
+func (p *parameters) filter() ledger.LetterFilter {
 	f := p.refused()
 	f.State, f.Resolution = p.text("state"), p.text("resolution")
 	return p.selected(f)
 }
 
 // heldFilter reads those of a filter of held records, which have no state.
-func (p *parameters) heldFilter() store.LetterFilter { return p.selected(p.refused()) }
+func (p *parameters) heldFilter() ledger.LetterFilter { return p.selected(p.refused()) }
 
 func (p *parameters) refused() Filter {
 	return Filter{Entity: p.text("entity"), ID: p.text("id"), Kind: p.text("kind"), Constraint: p.text("constraint"), Text: p.text("text"),
 		Since: p.text("since"), Until: p.text("until")}
 }
 
-func (p *parameters) selected(of Filter) store.LetterFilter {
+func (p *parameters) selected(of Filter) ledger.LetterFilter {
 	f, err := of.Select(time.Now())
 	if p.err == nil {
 		p.err = asParameter(err)

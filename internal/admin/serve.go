@@ -10,7 +10,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/problem"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // serve answers with the handler of the request's method.
@@ -97,10 +97,10 @@ func problemOf(err error) *problem.Problem {
 		return &problem.Problem{Name: "too-many", Code: http.StatusRequestEntityTooLarge, Title: "Too many", Detail: err.Error()}
 	case errors.Is(err, mend.ErrNotConfigured):
 		return &problem.Problem{Name: "entity-not-configured", Code: http.StatusConflict, Title: "Entity not configured", Detail: err.Error()}
-	case errors.Is(err, store.ErrNoLetter):
+	case errors.Is(err, ledger.ErrNoLetter):
 		return &problem.Problem{Name: "no-dead-letter", Code: http.StatusNotFound, Title: "No such dead letter",
 			Detail: "there is no dead letter with this number; resolved ones are kept for a time only"}
-	case errors.Is(err, store.ErrPolicyChanged):
+	case errors.Is(err, ledger.ErrPolicyChanged):
 		return &problem.Problem{Name: "policy-changed", Code: http.StatusPreconditionFailed, Title: "Policy changed",
 			Detail: "the policy is not at the version that was expected: somebody has set another; read it again"}
 	}

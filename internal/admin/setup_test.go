@@ -23,6 +23,7 @@ import (
 	"github.com/afterwrite/afterwrite/producer/api"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // bundle is the admin API as it is mounted, on a real Redis and a real database. There is
@@ -31,7 +32,7 @@ type bundle struct {
 	t        *testing.T
 	url      string
 	cache    *cache.Cache
-	store    *store.Store
+	store    *ledger.Ledger
 	producer *producer.Producer
 	entities map[string]*schema.Entity
 	document validator.Validator // nil: answers are not checked
@@ -41,7 +42,7 @@ type noQueue struct{}
 
 func (noQueue) Enqueue(context.Context, cache.Order) error { return nil }
 
-type rows struct{ *store.Store }
+type rows struct{ *ledger.Ledger }
 
 func (r rows) List(ctx context.Context, e *schema.Entity, q api.Query) ([]schema.Row, error) {
 	return r.Store.List(ctx, e, store.Query(q))
@@ -56,7 +57,7 @@ func setup(t *testing.T, options ...func(*admin.Config)) *bundle {
 	}
 	log := testkit.Logger(t)
 	var err error
-	b.store, err = store.Open(store.Config{URL: testkit.SQLite(t), Log: log}, entities)
+	b.store, err = ledger.Open(store.Config{URL: testkit.SQLite(t), Log: log}, entities)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.store.Close() })
 	_, err = b.store.Migrate(t.Context(), false)
@@ -207,9 +208,9 @@ func (b *bundle) kill(entity string, why schema.Refusal) {
 		require.NoError(b.t, err)
 		for _, d := range batch.Due {
 			now := time.Now()
-			require.NoError(b.t, b.store.InsertDead(b.t.Context(), []store.Letter{{Entity: entity, ID: d.ID, Version: d.Version,
+			require.NoError(b.t, b.store.InsertDead(b.t.Context(), []ledger.Letter{{Entity: entity, ID: d.ID, Version: d.Version,
 				Payload: string(e.AppendFields(nil, d.Values)), Refusal: why, Attempts: 1, AcceptedAt: now, DiedAt: now,
-				History: []store.Attempt{{Number: 1, At: now, Kind: why.Kind, Message: why.Message, Worker: "w"}}}}))
+				History: []ledger.Attempt{{Number: 1, At: now, Kind: why.Kind, Message: why.Message, Worker: "w"}}}}))
 			n, err := b.cache.Die(b.t.Context(), e, partition, []cache.Refused{{Change: d.Change, Refusal: why, Attempts: 1}})
 			require.NoError(b.t, err)
 			require.Equal(b.t, 1, n)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // AuditPage is a page of the audit.
@@ -29,7 +29,7 @@ type AuditEntry struct {
 }
 
 // AuditEntryOf views an entry.
-func AuditEntryOf(e store.AuditEntry, entity *schema.Entity) AuditEntry {
+func AuditEntryOf(e ledger.AuditEntry, entity *schema.Entity) AuditEntry {
 	v := AuditEntry{Number: e.Number, At: e.At, Actor: e.Actor.Name, Origin: e.Actor.Origin, Action: e.Action,
 		Entity: textOrNull(e.Entity), Version: e.Version, Detail: e.Detail}
 	if e.ID != "" {

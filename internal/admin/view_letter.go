@@ -10,7 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // hidden stands for what the configuration redacts.
@@ -59,7 +59,7 @@ type Letter struct {
 
 // LetterOf views a letter; e is nil where the configuration has its entity no more. The
 // fields that are redacted are hidden unless reveal is set.
-func LetterOf(l store.Letter, e *schema.Entity, reveal bool) Letter {
+func LetterOf(l ledger.Letter, e *schema.Entity, reveal bool) Letter {
 	v := Letter{
 		Number: l.Number, Entity: l.Entity, ID: idOf(e, l.ID), Version: l.Version, Operation: "put", State: stateOf(l),
 		Error: refusalOf(l.Refusal, e), Attempts: l.Attempts, AcceptedAt: l.AcceptedAt, DiedAt: l.DiedAt,
@@ -96,9 +96,9 @@ func idOf(e *schema.Entity, id string) json.RawMessage {
 	return text
 }
 
-func stateOf(l store.Letter) string {
+func stateOf(l ledger.Letter) string {
 	switch {
-	case l.Resolution != store.Unresolved:
+	case l.Resolution != ledger.Unresolved:
 		return "resolved"
 	case !l.RetriedAt.IsZero():
 		return "retrying"
@@ -108,7 +108,7 @@ func stateOf(l store.Letter) string {
 
 // payload reads the fields of a letter by the entity of today: a field that it has no
 // more is left out, and one that it has since is absent.
-func payload(l store.Letter, e *schema.Entity) schema.Values {
+func payload(l ledger.Letter, e *schema.Entity) schema.Values {
 	values := make(schema.Values, len(e.Fields))
 	var raw map[string]json.RawMessage
 	if json.Unmarshal([]byte(l.Payload), &raw) != nil {
@@ -143,7 +143,7 @@ type Group struct {
 }
 
 // GroupOf views a group.
-func GroupOf(g store.LetterGroup, e *schema.Entity) Group {
+func GroupOf(g ledger.LetterGroup, e *schema.Entity) Group {
 	return Group{Entity: g.Entity, Error: refusalOf(g.Refusal, e), Count: g.Count, First: g.First, Last: g.Last}
 }
 
@@ -230,7 +230,7 @@ func ShownOf(view mend.View, e *schema.Entity, reveal bool) Shown {
 		Deleted: view.State.Record.Deleted, Attempts: view.State.Attempts, NextAttempt: timeOrNull(view.State.NextAttempt),
 	}
 	v.Compare = compare(view, e, reveal)
-	if view.Resolution == store.Unresolved && (view.Lost || !view.Stale()) {
+	if view.Resolution == ledger.Unresolved && (view.Lost || !view.Stale()) {
 		v.Actions = []string{"retry", "edit", "discard"}
 		if view.Lost {
 			v.Actions[0] = "restore"

@@ -5,7 +5,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // Override is the settings that a kind has of its own.
@@ -59,13 +59,13 @@ type Policy struct {
 }
 
 // PolicyOf views a policy.
-func PolicyOf(p store.Policy) Policy {
+func PolicyOf(p ledger.Policy) Policy {
 	return Policy{Entity: p.Entity, Version: p.Version, Policy: settingsOf(p.Policy),
 		Author: textOrNull(p.Author), Note: textOrNull(p.Note), SetAt: timeOrNull(p.SetAt)}
 }
 
 // HistoryOf views the versions of a policy, the newest first, each with what it changed.
-func HistoryOf(history []store.Policy) []Policy {
+func HistoryOf(history []ledger.Policy) []Policy {
 	list := make([]Policy, len(history))
 	for i, p := range history {
 		list[i] = PolicyOf(p)

@@ -14,14 +14,14 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // Selection says which letters an action is about: those of the numbers, or where there
 // are none, all that wait for an operator and match the filter.
 type Selection struct {
 	Numbers []int64
-	Filter  store.LetterFilter
+	Filter  ledger.LetterFilter
 	Expect  int          // refuse to begin where another number is selected; 0: any
 	Rate    int          // records a second at most; 0: the mender's own
 	Restore bool         // retry: write letters anew whose record Redis has lost, see ErrLost
@@ -60,11 +60,11 @@ func (m *Mender) Selected(ctx context.Context, s Selection) (int, error) {
 
 // waiting are the letters that wait for an operator. What was sent back waits no longer,
 // unless Redis may have lost it since.
-func (s Selection) waiting() store.LetterFilter {
+func (s Selection) waiting() ledger.LetterFilter {
 	f := s.Filter
-	f.State, f.Resolution = store.StateWaiting, ""
+	f.State, f.Resolution = ledger.StateWaiting, ""
 	if s.Restore {
-		f.State = store.StateOpen
+		f.State = ledger.StateOpen
 	}
 	return f
 }
@@ -72,13 +72,13 @@ func (s Selection) waiting() store.LetterFilter {
 // Retry sends letters' records back to the database, attempts anew, at a bounded rate. It
 // can be stopped by its context and resumed by a repeat: what it has sent back waits no
 // longer.
-func (m *Mender) Retry(ctx context.Context, s Selection, by store.Actor) (Report, error) {
-	move := func(ctx context.Context, at share, some []store.Letter, r *Report) ([]store.Letter, error) {
+func (m *Mender) Retry(ctx context.Context, s Selection, by ledger.Actor) (Report, error) {
+	move := func(ctx context.Context, at share, some []ledger.Letter, r *Report) ([]ledger.Letter, error) {
 		moved, left, err := m.sendBack(ctx, at, some)
 		if err != nil {
 			return nil, err
 		}
-		return moved, m.leftBehind(ctx, at, left, r, func(l store.Letter) error {
+		return moved, m.leftBehind(ctx, at, left, r, func(l ledger.Letter) error {
 			if !s.Restore {
 				return ErrLost
 			}
@@ -86,7 +86,7 @@ func (m *Mender) Retry(ctx context.Context, s Selection, by store.Actor) (Report
 			return err
 		})
 	}
-	return m.bulk(ctx, s, action{move, func(ctx context.Context, _ share, letters []store.Letter) error {
+	return m.bulk(ctx, s, action{move, func(ctx context.Context, _ share, letters []ledger.Letter) error {
 		_, err := m.letters.Retried(ctx, numbersOf(letters), by)
 		return err
 	}})
@@ -95,19 +95,19 @@ func (m *Mender) Retry(ctx context.Context, s Selection, by store.Actor) (Report
 // Discard gives letters' records up: the state of each one's row in the database is
 // accepted as its newest, a deletion where there is none. It can be stopped and resumed
 // like [Mender.Retry].
-func (m *Mender) Discard(ctx context.Context, s Selection, by store.Actor) (Report, error) {
-	move := func(ctx context.Context, at share, some []store.Letter, r *Report) ([]store.Letter, error) {
+func (m *Mender) Discard(ctx context.Context, s Selection, by ledger.Actor) (Report, error) {
+	move := func(ctx context.Context, at share, some []ledger.Letter, r *Report) ([]ledger.Letter, error) {
 		moved, left, err := m.giveUp(ctx, at, some, r)
 		if err != nil {
 			return nil, err
 		}
-		return moved, m.leftBehind(ctx, at, left, r, func(l store.Letter) error {
+		return moved, m.leftBehind(ctx, at, left, r, func(l ledger.Letter) error {
 			// Of what Redis has lost the row is all there is: its state stands already.
-			return m.close(ctx, at, []store.Letter{l}, store.Discarded, by)
+			return m.close(ctx, at, []ledger.Letter{l}, ledger.Discarded, by)
 		})
 	}
-	return m.bulk(ctx, s, action{move, func(ctx context.Context, at share, letters []store.Letter) error {
-		_, err := m.letters.Resolve(ctx, numbersOf(letters), store.Discarded, by)
+	return m.bulk(ctx, s, action{move, func(ctx context.Context, at share, letters []ledger.Letter) error {
+		_, err := m.letters.Resolve(ctx, numbersOf(letters), ledger.Discarded, by)
 		if err == nil {
 			m.forget(ctx, at, letters)
 		}
@@ -119,12 +119,12 @@ func (m *Mender) Discard(ctx context.Context, s Selection, by store.Actor) (Repo
 type action struct {
 	// move changes records of one partition in Redis and returns the letters of those
 	// that it changed.
-	move func(ctx context.Context, at share, some []store.Letter, r *Report) ([]store.Letter, error)
+	move func(ctx context.Context, at share, some []ledger.Letter, r *Report) ([]ledger.Letter, error)
 	// note marks those letters.
-	note func(ctx context.Context, at share, letters []store.Letter) error
+	note func(ctx context.Context, at share, letters []ledger.Letter) error
 }
 
-func (m *Mender) sendBack(ctx context.Context, at share, some []store.Letter) (moved, left []store.Letter, err error) {
+func (m *Mender) sendBack(ctx context.Context, at share, some []ledger.Letter) (moved, left []ledger.Letter, err error) {
 	back, order, err := m.records.Retry(ctx, at.entity, at.partition, versioned(some))
 	if err != nil {
 		return nil, nil, err
@@ -140,7 +140,7 @@ func (m *Mender) sendBack(ctx context.Context, at share, some []store.Letter) (m
 	return moved, left, nil
 }
 
-func (m *Mender) giveUp(ctx context.Context, at share, some []store.Letter, r *Report) (moved, left []store.Letter, err error) {
+func (m *Mender) giveUp(ctx context.Context, at share, some []ledger.Letter, r *Report) (moved, left []ledger.Letter, err error) {
 	outcomes, err := m.discard(ctx, at, versioned(some))
 	if err != nil {
 		return nil, nil, err
@@ -188,7 +188,7 @@ func (m *Mender) discard(ctx context.Context, at share, some []cache.Versioned) 
 	return outcomes, nil
 }
 
-func versioned(letters []store.Letter) []cache.Versioned {
+func versioned(letters []ledger.Letter) []cache.Versioned {
 	records := make([]cache.Versioned, len(letters))
 	for i, l := range letters {
 		records[i] = cache.Versioned{ID: l.ID, Version: l.Version}
@@ -233,11 +233,11 @@ func (m *Mender) pace(s Selection) (*rate.Limiter, int) {
 }
 
 // pages yields the letters of a selection, so many at a time.
-func (m *Mender) pages(ctx context.Context, s Selection, size int, r *Report) iter.Seq2[[]store.Letter, error] {
+func (m *Mender) pages(ctx context.Context, s Selection, size int, r *Report) iter.Seq2[[]ledger.Letter, error] {
 	if len(s.Numbers) > 0 {
 		return m.numbered(ctx, s.Numbers, size, r)
 	}
-	return func(yield func([]store.Letter, error) bool) {
+	return func(yield func([]ledger.Letter, error) bool) {
 		for before := int64(0); ; {
 			some, err := m.letters.Letters(ctx, s.waiting(), before, size)
 			if len(some) == 0 && err == nil {
@@ -252,14 +252,14 @@ func (m *Mender) pages(ctx context.Context, s Selection, size int, r *Report) it
 }
 
 // numbered yields letters by their numbers. A number that is not there counts as failed.
-func (m *Mender) numbered(ctx context.Context, numbers []int64, size int, r *Report) iter.Seq2[[]store.Letter, error] {
-	return func(yield func([]store.Letter, error) bool) {
+func (m *Mender) numbered(ctx context.Context, numbers []int64, size int, r *Report) iter.Seq2[[]ledger.Letter, error] {
+	return func(yield func([]ledger.Letter, error) bool) {
 		for few := range slices.Chunk(numbers, size) {
-			some := make([]store.Letter, 0, len(few))
+			some := make([]ledger.Letter, 0, len(few))
 			for _, n := range few {
 				l, err := m.letters.Letter(ctx, n)
 				switch {
-				case errors.Is(err, store.ErrNoLetter):
+				case errors.Is(err, ledger.ErrNoLetter):
 					r.fail(letterName(n), err)
 				case err != nil:
 					yield(nil, fmt.Errorf("dead letter %d: %w", n, err))
@@ -276,14 +276,14 @@ func (m *Mender) numbered(ctx context.Context, numbers []int64, size int, r *Rep
 }
 
 // step deals a page out by partition. Once begun it is finished, whatever the context.
-func (m *Mender) step(ctx context.Context, some []store.Letter, do action, r *Report) error {
+func (m *Mender) step(ctx context.Context, some []ledger.Letter, do action, r *Report) error {
 	ctx, cancel := finish(ctx)
 	defer cancel()
-	shares := map[share][]store.Letter{}
+	shares := map[share][]ledger.Letter{}
 	for _, l := range some {
 		e := m.entities[l.Entity]
 		switch {
-		case l.Resolution != store.Unresolved:
+		case l.Resolution != ledger.Unresolved:
 			r.Stale++
 		case e == nil:
 			r.fail(fmt.Sprintf("%s of %s", letterName(l.Number), l.Entity), ErrNotConfigured)
@@ -302,7 +302,7 @@ func (m *Mender) step(ctx context.Context, some []store.Letter, do action, r *Re
 
 // both does the two steps of an action. If we crash between them, the record has left the
 // dead and its letter is open: a repeat finds it stale, and the workers' sweeper closes it.
-func (m *Mender) both(ctx context.Context, at share, some []store.Letter, do action, r *Report) error {
+func (m *Mender) both(ctx context.Context, at share, some []ledger.Letter, do action, r *Report) error {
 	moved, failed := do.move(ctx, at, some, r)
 	r.Done += len(moved)
 	if len(moved) == 0 {
@@ -315,7 +315,7 @@ func (m *Mender) both(ctx context.Context, at share, some []store.Letter, do act
 	return failed
 }
 
-func numbersOf(letters []store.Letter) []int64 {
+func numbersOf(letters []ledger.Letter) []int64 {
 	numbers := make([]int64, len(letters))
 	for i, l := range letters {
 		numbers[i] = l.Number

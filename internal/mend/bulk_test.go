@@ -11,10 +11,10 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-var users = store.LetterFilter{Entity: "user"}
+var users = ledger.LetterFilter{Entity: "user"}
 
 // Two thousand letters go back in pages, and the database has them all in the end.
 func TestRetryThousands(t *testing.T) {
@@ -26,7 +26,7 @@ func TestRetryThousands(t *testing.T) {
 		require.Equal(t, mend.Report{Selected: 2000, Done: 2000}, r)
 		require.Len(t, steps, 4)
 		require.Equal(t, 500, steps[0].Done)
-		require.Equal(t, 2000, b.count(store.LetterFilter{State: store.StateRetrying}))
+		require.Equal(t, 2000, b.count(ledger.LetterFilter{State: ledger.StateRetrying}))
 		require.EqualValues(t, 2000, b.total().Pending)
 
 		again, err := b.Retry(t.Context(), mend.Selection{Filter: users}, ann)
@@ -61,17 +61,17 @@ func TestDiscardThousands(t *testing.T) {
 		b.put(600, "row-")
 		b.flush()
 		b.dead(1200)
-		r, err := b.Discard(t.Context(), mend.Selection{Filter: store.LetterFilter{Kind: schema.KindUnique}}, ann)
+		r, err := b.Discard(t.Context(), mend.Selection{Filter: ledger.LetterFilter{Kind: schema.KindUnique}}, ann)
 		require.NoError(t, err)
 		require.Equal(t, mend.Report{Selected: 1200, Done: 1200}, r)
-		require.Equal(t, 1200, b.count(store.LetterFilter{Resolution: store.Discarded}))
+		require.Equal(t, 1200, b.count(ledger.LetterFilter{Resolution: ledger.Discarded}))
 		b.flush()
 		total := b.total()
 		require.EqualValues(t, 1200, total.Discarded)
 		require.Zero(t, total.Dead+total.Pending)
 		require.Contains(t, b.row("u0599"), `"row-u0599"`, "the row's state is back")
 		require.Nil(t, b.row("u0600"), "no row was there, and none is")
-		log, err := b.Audit(t.Context(), store.AuditQuery{Entity: "user", ID: "u0001"})
+		log, err := b.Audit(t.Context(), ledger.AuditQuery{Entity: "user", ID: "u0001"})
 		require.NoError(t, err)
 		require.Len(t, log, 1)
 		require.Equal(t, "dead.discarded", log[0].Action)
@@ -91,7 +91,7 @@ func TestStoppedAndResumed(t *testing.T) {
 		}}, ann)
 		require.ErrorIs(t, err, context.Canceled)
 		require.Equal(t, 1000, r.Done, "what was begun was finished")
-		require.Equal(t, 600, b.count(store.LetterFilter{State: store.StateWaiting}))
+		require.Equal(t, 600, b.count(ledger.LetterFilter{State: ledger.StateWaiting}))
 		r, err = b.Retry(t.Context(), mend.Selection{Filter: users}, ann)
 		require.NoError(t, err)
 		require.Equal(t, mend.Report{Selected: 600, Done: 600}, r)
@@ -115,7 +115,7 @@ func TestByNumber(t *testing.T) {
 		require.Equal(t, mend.Report{Selected: 3, Done: 1, Stale: 2}, r, "what was sent back is no longer dead")
 		_, err = b.Discard(t.Context(), mend.Selection{Filter: users, Expect: 5}, ann)
 		require.ErrorIs(t, err, schema.ErrInvalid)
-		require.Equal(t, 2, b.count(store.LetterFilter{State: store.StateWaiting}), "an unexpected number begins nothing")
+		require.Equal(t, 2, b.count(ledger.LetterFilter{State: ledger.StateWaiting}), "an unexpected number begins nothing")
 	})
 }
 
@@ -129,11 +129,11 @@ func TestStaleLettersAreLeftAlone(t *testing.T) {
 		_, err = b.producer.Put(t.Context(), "user", "u0001", schema.Fields{"name": "newer"})
 		require.NoError(t, err)
 		b.kill() // again, at newer versions
-		letters, err := b.List(t.Context(), store.LetterFilter{ID: "u0001"}, 0, 10)
+		letters, err := b.List(t.Context(), ledger.LetterFilter{ID: "u0001"}, 0, 10)
 		require.NoError(t, err)
 		require.Len(t, letters, 2)
 		old := letters[1].Number
-		for name, act := range map[string]func(context.Context, mend.Selection, store.Actor) (mend.Report, error){"retry": b.Retry, "discard": b.Discard} {
+		for name, act := range map[string]func(context.Context, mend.Selection, ledger.Actor) (mend.Report, error){"retry": b.Retry, "discard": b.Discard} {
 			r, err := act(t.Context(), mend.Selection{Numbers: []int64{old}}, ann)
 			require.NoError(t, err, name)
 			require.Equal(t, mend.Report{Selected: 1, Stale: 1}, r, name)
@@ -160,7 +160,7 @@ func TestCrashBetweenTheSteps(t *testing.T) {
 		require.ErrorIs(t, err, errCrash)
 		_, err = b.Edit(t.Context(), number[2], schema.Fields{"name": "edited"}, ann)
 		require.ErrorIs(t, err, errCrash)
-		require.Equal(t, 4, b.count(store.LetterFilter{State: store.StateWaiting}))
+		require.Equal(t, 4, b.count(ledger.LetterFilter{State: ledger.StateWaiting}))
 		total := b.total()
 		require.EqualValues(t, 1, total.Dead)
 		require.EqualValues(t, 1, total.Discarded)
@@ -216,7 +216,7 @@ func TestDiesAgain(t *testing.T) {
 		_, err := b.Retry(t.Context(), mend.Selection{Numbers: number}, ann)
 		require.NoError(t, err)
 		b.kill()
-		require.Equal(t, number, b.numbers(store.LetterFilter{State: store.StateWaiting}))
+		require.Equal(t, number, b.numbers(ledger.LetterFilter{State: ledger.StateWaiting}))
 		r, err := b.Discard(t.Context(), mend.Selection{Filter: users}, ann)
 		require.NoError(t, err)
 		require.Equal(t, 1, r.Done)

@@ -11,7 +11,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // A held record has no letter yet: what is done to it is done in Redis alone, at the
@@ -33,7 +33,7 @@ type Held struct {
 
 // HeldFits reports whether a held record is one of a filter's. Its time is that of its
 // last attempt; what state letters are in says nothing of it.
-func HeldFits(f store.LetterFilter, w cache.Waiting) bool {
+func HeldFits(f ledger.LetterFilter, w cache.Waiting) bool {
 	return (f.ID == "" || f.ID == w.ID) && (f.Kind == "" || f.Kind == w.Refusal.Kind) &&
 		(f.Constraint == "" || f.Constraint == w.Refusal.Constraint) &&
 		(f.Text == "" || strings.Contains(strings.ToLower(w.Refusal.Message), strings.ToLower(f.Text))) &&
@@ -57,20 +57,20 @@ func (h HeldRecord) Held() Held { return Held{h.Entity, h.ID, h.Version} }
 
 // SelectHeld returns the held records of a filter, by entity and partition, or
 // ErrTooManyHeld.
-func (m *Mender) SelectHeld(ctx context.Context, f store.LetterFilter) ([]Held, error) {
+func (m *Mender) SelectHeld(ctx context.Context, f ledger.LetterFilter) ([]Held, error) {
 	return selectHeld(ctx, m, f, HeldRecord.Held)
 }
 
 // ListHeld returns the held records of a filter, the next to be tried first, or
 // ErrTooManyHeld.
-func (m *Mender) ListHeld(ctx context.Context, f store.LetterFilter) ([]HeldRecord, error) {
+func (m *Mender) ListHeld(ctx context.Context, f ledger.LetterFilter) ([]HeldRecord, error) {
 	found, err := selectHeld(ctx, m, f, func(h HeldRecord) HeldRecord { return h })
 	slices.SortStableFunc(found, func(a, b HeldRecord) int { return a.Next.Compare(b.Next) })
 	return found, err
 }
 
 // selectHeld keeps of each held record what keep makes of it.
-func selectHeld[T any](ctx context.Context, m *Mender, f store.LetterFilter, keep func(HeldRecord) T) ([]T, error) {
+func selectHeld[T any](ctx context.Context, m *Mender, f ledger.LetterFilter, keep func(HeldRecord) T) ([]T, error) {
 	var places []cache.HeldIn
 	for _, name := range slices.Sorted(maps.Keys(m.entities)) {
 		if f.Entity != "" && f.Entity != name {
@@ -92,7 +92,7 @@ func selectHeld[T any](ctx context.Context, m *Mender, f store.LetterFilter, kee
 }
 
 // heldIn returns those of some partitions, or ErrTooManyHeld where they are more than room.
-func heldIn[T any](ctx context.Context, m *Mender, f store.LetterFilter, places []cache.HeldIn, room int, keep func(HeldRecord) T) ([]T, error) {
+func heldIn[T any](ctx context.Context, m *Mender, f ledger.LetterFilter, places []cache.HeldIn, room int, keep func(HeldRecord) T) ([]T, error) {
 	found := make([][]T, len(places))
 	// One that got another next attempt meanwhile may come twice.
 	seen := make([]map[string]bool, len(places))
@@ -134,28 +134,28 @@ func heldIn[T any](ctx context.Context, m *Mender, f store.LetterFilter, places 
 // RetryHeld sends the held records of a filter back to the database, attempts anew, at a
 // bounded rate. Those that were selected when it began are tried once: what the database
 // refuses again is held again, and left. It can be stopped by its context and repeated.
-func (m *Mender) RetryHeld(ctx context.Context, s Selection, by store.Actor) (Report, error) {
+func (m *Mender) RetryHeld(ctx context.Context, s Selection, by ledger.Actor) (Report, error) {
 	return m.bulkHeld(ctx, s, heldAction{"held.retry", m.retryHeld}, by)
 }
 
 // DiscardHeld gives the held records of a filter up, as [Mender.Discard] does dead ones.
-func (m *Mender) DiscardHeld(ctx context.Context, s Selection, by store.Actor) (Report, error) {
+func (m *Mender) DiscardHeld(ctx context.Context, s Selection, by ledger.Actor) (Report, error) {
 	return m.bulkHeld(ctx, s, heldAction{"held.discarded", m.discard}, by)
 }
 
 // RetryOne sends one held record back. ErrStale where it is no longer held at that version.
-func (m *Mender) RetryOne(ctx context.Context, h Held, by store.Actor) error {
+func (m *Mender) RetryOne(ctx context.Context, h Held, by ledger.Actor) error {
 	return m.one(ctx, h, heldAction{"held.retry", m.retryHeld}, by)
 }
 
 // DiscardOne gives one held record up. ErrStale where it is no longer held at that version.
-func (m *Mender) DiscardOne(ctx context.Context, h Held, by store.Actor) error {
+func (m *Mender) DiscardOne(ctx context.Context, h Held, by ledger.Actor) error {
 	return m.one(ctx, h, heldAction{"held.discarded", m.discard}, by)
 }
 
 // EditOne writes a held record anew, with some fields changed, which are validated like a
 // patch. ErrStale where it is no longer held at that version: the newer state stands.
-func (m *Mender) EditOne(ctx context.Context, h Held, changes schema.Fields, by store.Actor) (producer.Accepted, error) {
+func (m *Mender) EditOne(ctx context.Context, h Held, changes schema.Fields, by ledger.Actor) (producer.Accepted, error) {
 	state, err := m.stillHeld(ctx, h)
 	if err != nil {
 		return producer.Accepted{}, err
@@ -206,7 +206,7 @@ func (m *Mender) retryHeld(ctx context.Context, at share, some []cache.Versioned
 	return outcomes, nil
 }
 
-func (m *Mender) one(ctx context.Context, h Held, do heldAction, by store.Actor) error {
+func (m *Mender) one(ctx context.Context, h Held, do heldAction, by ledger.Actor) error {
 	if _, err := m.stillHeld(ctx, h); err != nil {
 		return err
 	}
@@ -222,12 +222,12 @@ func (m *Mender) one(ctx context.Context, h Held, do heldAction, by store.Actor)
 	return m.letters.Note(ctx, heldNote(do.name, h, by))
 }
 
-func heldNote(action string, h Held, by store.Actor) store.AuditEntry {
-	return store.AuditEntry{Actor: by, Action: action, Entity: h.Entity.Name, ID: h.ID, Version: h.Version}
+func heldNote(action string, h Held, by ledger.Actor) ledger.AuditEntry {
+	return ledger.AuditEntry{Actor: by, Action: action, Entity: h.Entity.Name, ID: h.ID, Version: h.Version}
 }
 
 // bulkHeld does something with the held records of a filter, in steps.
-func (m *Mender) bulkHeld(ctx context.Context, s Selection, do heldAction, by store.Actor) (Report, error) {
+func (m *Mender) bulkHeld(ctx context.Context, s Selection, do heldAction, by ledger.Actor) (Report, error) {
 	found, err := m.SelectHeld(ctx, s.Filter)
 	r := Report{Selected: len(found)}
 	if err != nil {
@@ -255,7 +255,7 @@ func (m *Mender) bulkHeld(ctx context.Context, s Selection, do heldAction, by st
 
 // stepHeld deals some records out by partition, in which they follow each other. Once
 // begun it is finished, whatever the context.
-func (m *Mender) stepHeld(ctx context.Context, some []Held, do heldAction, by store.Actor, r *Report) error {
+func (m *Mender) stepHeld(ctx context.Context, some []Held, do heldAction, by ledger.Actor, r *Report) error {
 	ctx, cancel := finish(ctx)
 	defer cancel()
 	for len(some) > 0 {
@@ -271,7 +271,7 @@ func (m *Mender) stepHeld(ctx context.Context, some []Held, do heldAction, by st
 		if err != nil {
 			return fmt.Errorf("%s/%d: %w", at.entity.Name, at.partition, err)
 		}
-		var notes []store.AuditEntry
+		var notes []ledger.AuditEntry
 		for i, failed := range outcomes {
 			switch {
 			case failed == nil:

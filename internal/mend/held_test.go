@@ -12,7 +12,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // hold accepts n users and holds them, as a worker does whose database refuses them.
@@ -41,9 +41,9 @@ func (b *bundle) refuse(some ...mend.Held) {
 	}
 }
 
-func (b *bundle) audited(id string) []store.AuditEntry {
+func (b *bundle) audited(id string) []ledger.AuditEntry {
 	b.t.Helper()
-	log, err := b.Audit(b.t.Context(), store.AuditQuery{Entity: "user", ID: id})
+	log, err := b.Audit(b.t.Context(), ledger.AuditQuery{Entity: "user", ID: id})
 	require.NoError(b.t, err)
 	return log
 }
@@ -190,14 +190,14 @@ func TestHeldDeletionIsNotEdited(t *testing.T) {
 func TestHeldByTheThousand(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		b.hold(1200)
-		unique := store.LetterFilter{Kind: schema.KindUnique}
+		unique := ledger.LetterFilter{Kind: schema.KindUnique}
 		found, err := b.SelectHeld(t.Context(), unique)
 		require.NoError(t, err)
 		require.Len(t, found, 1200)
-		found, err = b.SelectHeld(t.Context(), store.LetterFilter{ID: "u0007", Text: "DUPLICATE"})
+		found, err = b.SelectHeld(t.Context(), ledger.LetterFilter{ID: "u0007", Text: "DUPLICATE"})
 		require.NoError(t, err)
 		require.Len(t, found, 1)
-		for _, none := range []store.LetterFilter{{Kind: schema.KindCheck}, {Entity: "item"}, {Until: time.Now().Add(-time.Hour)}, {Constraint: "other"}} {
+		for _, none := range []ledger.LetterFilter{{Kind: schema.KindCheck}, {Entity: "item"}, {Until: time.Now().Add(-time.Hour)}, {Constraint: "other"}} {
 			found, err = b.SelectHeld(t.Context(), none)
 			require.NoError(t, err)
 			require.Empty(t, found)
@@ -206,7 +206,7 @@ func TestHeldByTheThousand(t *testing.T) {
 		require.ErrorIs(t, err, schema.ErrInvalid)
 		require.EqualValues(t, 1200, b.total().Held, "an unexpected number begins nothing")
 
-		r, err := b.DiscardHeld(t.Context(), mend.Selection{Filter: store.LetterFilter{ID: "u0007"}, Expect: 1}, ann)
+		r, err := b.DiscardHeld(t.Context(), mend.Selection{Filter: ledger.LetterFilter{ID: "u0007"}, Expect: 1}, ann)
 		require.NoError(t, err)
 		require.Equal(t, mend.Report{Selected: 1, Done: 1}, r)
 		var steps []mend.Report
@@ -236,7 +236,7 @@ func TestHeldAgainIsLeft(t *testing.T) {
 		var tried int
 		r, err := b.RetryHeld(t.Context(), mend.Selection{Rate: 40, OnStep: func(r mend.Report) {
 			if tried = r.Done; r.Done == 10 {
-				found, err := b.SelectHeld(t.Context(), store.LetterFilter{})
+				found, err := b.SelectHeld(t.Context(), ledger.LetterFilter{})
 				require.NoError(t, err)
 				var gone []mend.Held
 				for _, h := range held {

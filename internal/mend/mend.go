@@ -30,7 +30,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // Defaults of bulk work.
@@ -51,19 +51,19 @@ var ErrNotConfigured = errors.New("its entity is not in the configuration: put t
 
 // letters keeps dead letters, policies and the audit: the store.
 type letters interface {
-	Letters(ctx context.Context, f store.LetterFilter, before int64, max int) ([]store.Letter, error)
-	CountLetters(ctx context.Context, f store.LetterFilter) (int, error)
-	LetterGroups(ctx context.Context, f store.LetterFilter, max int) ([]store.LetterGroup, error)
-	Letter(ctx context.Context, number int64) (store.Letter, error)
-	Retried(ctx context.Context, numbers []int64, by store.Actor) (int, error)
-	Resolve(ctx context.Context, numbers []int64, as store.Resolution, by store.Actor) (int, error)
-	Audit(ctx context.Context, entry store.AuditEntry) error
-	Note(ctx context.Context, entries ...store.AuditEntry) error
-	AuditLog(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error)
+	Letters(ctx context.Context, f ledger.LetterFilter, before int64, max int) ([]ledger.Letter, error)
+	CountLetters(ctx context.Context, f ledger.LetterFilter) (int, error)
+	LetterGroups(ctx context.Context, f ledger.LetterFilter, max int) ([]ledger.LetterGroup, error)
+	Letter(ctx context.Context, number int64) (ledger.Letter, error)
+	Retried(ctx context.Context, numbers []int64, by ledger.Actor) (int, error)
+	Resolve(ctx context.Context, numbers []int64, as ledger.Resolution, by ledger.Actor) (int, error)
+	Audit(ctx context.Context, entry ledger.AuditEntry) error
+	Note(ctx context.Context, entries ...ledger.AuditEntry) error
+	AuditLog(ctx context.Context, q ledger.AuditQuery) ([]ledger.AuditEntry, error)
 	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
-	CurrentPolicies(ctx context.Context) (map[string]store.Policy, error)
-	PolicyHistory(ctx context.Context, entity string, max int) ([]store.Policy, error)
-	SetPolicy(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by store.Actor, note string) (store.Policy, error)
+	CurrentPolicies(ctx context.Context) (map[string]ledger.Policy, error)
+	PolicyHistory(ctx context.Context, entity string, max int) ([]ledger.Policy, error)
+	SetPolicy(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by ledger.Actor, note string) (ledger.Policy, error)
 }
 
 // records is the state in Redis: the cache.
@@ -144,11 +144,11 @@ func (m *Mender) Known(ctx context.Context, name string) error {
 	if unknown == nil {
 		return nil
 	}
-	letters, err := m.letters.Letters(ctx, store.LetterFilter{Entity: name}, 0, 1)
+	letters, err := m.letters.Letters(ctx, ledger.LetterFilter{Entity: name}, 0, 1)
 	if err != nil || len(letters) > 0 {
 		return err
 	}
-	entries, err := m.letters.AuditLog(ctx, store.AuditQuery{Entity: name, Limit: 1})
+	entries, err := m.letters.AuditLog(ctx, ledger.AuditQuery{Entity: name, Limit: 1})
 	if err != nil || len(entries) > 0 {
 		return err
 	}
@@ -168,28 +168,28 @@ func (m *Mender) enqueue(ctx context.Context, o cache.Order) {
 
 // List returns dead letters, the newest first, after the one numbered before (0: from
 // the start), at most max of them.
-func (m *Mender) List(ctx context.Context, f store.LetterFilter, before int64, max int) ([]store.Letter, error) {
+func (m *Mender) List(ctx context.Context, f ledger.LetterFilter, before int64, max int) ([]ledger.Letter, error) {
 	return m.letters.Letters(ctx, f, before, max)
 }
 
 // Count counts the letters that a filter selects.
-func (m *Mender) Count(ctx context.Context, f store.LetterFilter) (int, error) {
+func (m *Mender) Count(ctx context.Context, f ledger.LetterFilter) (int, error) {
 	return m.letters.CountLetters(ctx, f)
 }
 
 // Groups counts the letters that a filter selects by entity and error, the most first.
-func (m *Mender) Groups(ctx context.Context, f store.LetterFilter, max int) ([]store.LetterGroup, error) {
+func (m *Mender) Groups(ctx context.Context, f ledger.LetterFilter, max int) ([]ledger.LetterGroup, error) {
 	return m.letters.LetterGroups(ctx, f, max)
 }
 
 // Audit returns what was done, the newest first.
-func (m *Mender) Audit(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error) {
+func (m *Mender) Audit(ctx context.Context, q ledger.AuditQuery) ([]ledger.AuditEntry, error) {
 	return m.letters.AuditLog(ctx, q)
 }
 
 // View is a dead letter beside what is there now.
 type View struct {
-	store.Letter
+	ledger.Letter
 	Configured bool        // its entity is; else all below is zero: see ErrNotConfigured
 	Lost       bool        // Redis has lost the record: see ErrLost
 	State      cache.State // of the record in Redis
@@ -217,7 +217,7 @@ func (m *Mender) Show(ctx context.Context, number int64) (View, error) {
 	if v.State, err = m.records.Status(ctx, e, letter.ID); err != nil {
 		return v, err
 	}
-	lost, err := m.lost(ctx, share{e, e.Partition(letter.ID)}, []store.Letter{letter})
+	lost, err := m.lost(ctx, share{e, e.Partition(letter.ID)}, []ledger.Letter{letter})
 	if err != nil {
 		return v, err
 	}
@@ -232,24 +232,24 @@ func (m *Mender) Show(ctx context.Context, number int64) (View, error) {
 }
 
 // Note adds to the audit what was done beside letters and policies.
-func (m *Mender) Note(ctx context.Context, entry store.AuditEntry) error {
+func (m *Mender) Note(ctx context.Context, entry ledger.AuditEntry) error {
 	return m.letters.Audit(ctx, entry)
 }
 
 // Reveal notes in the audit that somebody has seen a letter's redacted fields.
-func (m *Mender) Reveal(ctx context.Context, l store.Letter, by store.Actor) error {
-	return m.letters.Audit(ctx, store.AuditEntry{Actor: by, Action: "dead.reveal", Entity: l.Entity, ID: l.ID, Version: l.Version})
+func (m *Mender) Reveal(ctx context.Context, l ledger.Letter, by ledger.Actor) error {
+	return m.letters.Audit(ctx, ledger.AuditEntry{Actor: by, Action: "dead.reveal", Entity: l.Entity, ID: l.ID, Version: l.Version})
 }
 
 // Edit writes a dead record anew, with some fields changed, and resolves its letter, which
 // keeps the old payload. The changes are validated like a patch. ErrStale where a newer
 // write or another operator was faster: the newer state stands.
-func (m *Mender) Edit(ctx context.Context, number int64, changes schema.Fields, by store.Actor) (producer.Accepted, error) {
+func (m *Mender) Edit(ctx context.Context, number int64, changes schema.Fields, by ledger.Actor) (producer.Accepted, error) {
 	letter, err := m.letters.Letter(ctx, number)
 	if err != nil {
 		return producer.Accepted{}, err
 	}
-	if letter.Resolution != store.Unresolved {
+	if letter.Resolution != ledger.Unresolved {
 		return producer.Accepted{}, fmt.Errorf("%w: the dead letter is resolved, as %s", ErrStale, letter.Resolution)
 	}
 	e := m.entities[letter.Entity]
@@ -271,13 +271,13 @@ func (m *Mender) Edit(ctx context.Context, number int64, changes schema.Fields, 
 	// If we crash here the letter is open and its record rewritten: it is closed as
 	// superseded, which is what it was.
 	at := share{accepted.Entity, accepted.Entity.Partition(letter.ID)}
-	return accepted, m.close(ctx, at, []store.Letter{letter}, store.Edited, by)
+	return accepted, m.close(ctx, at, []ledger.Letter{letter}, ledger.Edited, by)
 }
 
 // editLost edits a letter whose record is not dead at its version: where Redis has lost
 // it, the edit is of the letter's payload.
-func (m *Mender) editLost(ctx context.Context, e *schema.Entity, l store.Letter, changes schema.Fields, by store.Actor, stale error) (producer.Accepted, error) {
-	lost, err := m.lost(ctx, share{e, e.Partition(l.ID)}, []store.Letter{l})
+func (m *Mender) editLost(ctx context.Context, e *schema.Entity, l ledger.Letter, changes schema.Fields, by ledger.Actor, stale error) (producer.Accepted, error) {
+	lost, err := m.lost(ctx, share{e, e.Partition(l.ID)}, []ledger.Letter{l})
 	if err != nil {
 		return producer.Accepted{}, err
 	}
@@ -288,7 +288,7 @@ func (m *Mender) editLost(ctx context.Context, e *schema.Entity, l store.Letter,
 }
 
 // close resolves letters whose write is accepted.
-func (m *Mender) close(ctx context.Context, at share, letters []store.Letter, as store.Resolution, by store.Actor) error {
+func (m *Mender) close(ctx context.Context, at share, letters []ledger.Letter, as ledger.Resolution, by ledger.Actor) error {
 	if _, err := m.letters.Resolve(ctx, numbersOf(letters), as, by); err != nil {
 		return fmt.Errorf("the write is accepted, its letter not closed yet: %w", err)
 	}
@@ -299,7 +299,7 @@ func (m *Mender) close(ctx context.Context, at share, letters []store.Letter, as
 
 // forget drops what Redis remembers of resolved letters; what stays there takes a little
 // room and does no harm.
-func (m *Mender) forget(ctx context.Context, at share, letters []store.Letter) {
+func (m *Mender) forget(ctx context.Context, at share, letters []ledger.Letter) {
 	if err := m.records.Forget(ctx, at.entity, at.partition, versioned(letters)); err != nil {
 		m.log.WarnContext(ctx, "resolved letters not forgotten", "entity", at.entity.Name, "partition", at.partition, "error", err)
 	}
@@ -307,7 +307,7 @@ func (m *Mender) forget(ctx context.Context, at share, letters []store.Letter) {
 
 // tell sends the event that letters are resolved, or sent back. It is a hint like every
 // event, so a failure is only logged.
-func (m *Mender) tell(ctx context.Context, at share, letters []store.Letter) {
+func (m *Mender) tell(ctx context.Context, at share, letters []ledger.Letter) {
 	if err := m.records.Tell(ctx, at.entity, at.partition, "resolved", versioned(letters)); err != nil {
 		m.log.WarnContext(ctx, "event not sent", "entity", at.entity.Name, "partition", at.partition, "error", err)
 	}

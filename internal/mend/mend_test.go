@@ -9,7 +9,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 func TestShow(t *testing.T) {
@@ -17,7 +17,7 @@ func TestShow(t *testing.T) {
 		b.put(1, "row-")
 		b.flush()
 		b.dead(2)
-		letters, err := b.List(t.Context(), store.LetterFilter{ID: "u0000"}, 0, 10)
+		letters, err := b.List(t.Context(), ledger.LetterFilter{ID: "u0000"}, 0, 10)
 		require.NoError(t, err)
 		require.Len(t, letters, 1)
 		v, err := b.Show(t.Context(), letters[0].Number)
@@ -35,7 +35,7 @@ func TestShow(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, v.Stale())
 		_, err = b.Show(t.Context(), 1<<40)
-		require.ErrorIs(t, err, store.ErrNoLetter)
+		require.ErrorIs(t, err, ledger.ErrNoLetter)
 	})
 }
 
@@ -49,7 +49,7 @@ func TestEdit(t *testing.T) {
 		require.NoError(t, err)
 		letter, err := b.store.Letter(t.Context(), number)
 		require.NoError(t, err)
-		require.Equal(t, store.Edited, letter.Resolution)
+		require.Equal(t, ledger.Edited, letter.Resolution)
 		require.Contains(t, letter.Payload, "dead-u0000", "the old payload is kept")
 		require.Greater(t, accepted.Version, letter.Version)
 		b.flush()
@@ -57,7 +57,7 @@ func TestEdit(t *testing.T) {
 		require.EqualValues(t, 1, b.total().Superseded)
 		_, err = b.Edit(t.Context(), number, schema.Fields{"age": 21}, ann)
 		require.ErrorIs(t, err, mend.ErrStale, "once")
-		log, err := b.Audit(t.Context(), store.AuditQuery{})
+		log, err := b.Audit(t.Context(), ledger.AuditQuery{})
 		require.NoError(t, err)
 		require.Len(t, log, 1)
 		require.Equal(t, "dead.edited", log[0].Action)
@@ -83,7 +83,7 @@ func TestNewerWriteWinsOverAnEdit(t *testing.T) {
 		require.Equal(t, newer.Version, read.Version)
 		letter, err := b.store.Letter(t.Context(), number)
 		require.NoError(t, err)
-		require.Equal(t, store.Unresolved, letter.Resolution, "the sweeper closes it as superseded")
+		require.Equal(t, ledger.Unresolved, letter.Resolution, "the sweeper closes it as superseded")
 	})
 }
 
@@ -145,7 +145,7 @@ func TestFlushNow(t *testing.T) {
 		require.EqualValues(t, 40, now.Pending)
 		require.Len(t, b.queue.list, len(now.Orders))
 		require.NotEmpty(t, now.Orders)
-		log, err := b.Audit(t.Context(), store.AuditQuery{Entity: "user"})
+		log, err := b.Audit(t.Context(), ledger.AuditQuery{Entity: "user"})
 		require.NoError(t, err)
 		require.Equal(t, "flush.now", log[0].Action)
 		require.Equal(t, ann, log[0].Actor)

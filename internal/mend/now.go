@@ -5,13 +5,13 @@ import (
 	"errors"
 
 	"github.com/afterwrite/afterwrite/cache"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // FlushNow orders the flush of all of an entity that waits for the database, held records
 // included: none waits for its flush delay or its next attempt. A refusal counts as an
 // attempt like any other. Partitions that are paused are left alone.
-func (m *Mender) FlushNow(ctx context.Context, entity string, by store.Actor) (cache.Now, error) {
+func (m *Mender) FlushNow(ctx context.Context, entity string, by ledger.Actor) (cache.Now, error) {
 	e, err := m.entity(entity)
 	if err != nil {
 		return cache.Now{}, err
@@ -25,7 +25,7 @@ func (m *Mender) FlushNow(ctx context.Context, entity string, by store.Actor) (c
 	if err != nil && len(now.Orders) == 0 {
 		return now, err
 	}
-	return now, errors.Join(err, m.Note(ctx, store.AuditEntry{Actor: by, Action: "flush.now", Entity: entity, Detail: map[string]any{
+	return now, errors.Join(err, m.Note(ctx, ledger.AuditEntry{Actor: by, Action: "flush.now", Entity: entity, Detail: map[string]any{
 		"pending": now.Pending, "held": now.Held, "partitions": len(now.Orders), "paused": now.Paused,
 	}}))
 }

@@ -8,33 +8,34 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // Policy returns the retry policy in force of an entity: the newest live one, or at
 // version 0 that of the configuration.
-func (m *Mender) Policy(ctx context.Context, entity string) (store.Policy, error) {
+func (m *Mender) Policy(ctx context.Context, entity string) (ledger.Policy, error) {
 	e, err := m.entity(entity)
 	if err != nil {
-		return store.Policy{}, err
+		return ledger.Policy{}, err
 	}
 	all, err := m.Policies(ctx, e)
 	if err != nil {
-		return store.Policy{}, err
+		return ledger.Policy{}, err
 	}
 	return all[0], nil
 }
 
 // Policies is [Mender.Policy] for several entities, in one read.
-func (m *Mender) Policies(ctx context.Context, entities ...*schema.Entity) ([]store.Policy, error) {
+func (m *Mender) Policies(ctx context.Context, entities ...*schema.Entity) ([]ledger.Policy, error) {
 	current, err := m.letters.CurrentPolicies(ctx)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]store.Policy, len(entities))
+	all := make([]ledger.Policy, len(entities))
 	for i, e := range entities {
 		p, ok := current[e.Name]
 		if !ok {
-			p = store.Policy{Entity: e.Name, Policy: e.Retry, Note: "from the configuration"}
+			p = ledger.Policy{Entity: e.Name, Policy: e.Retry, Note: "from the configuration"}
 		}
 		all[i] = p
 	}
@@ -43,7 +44,7 @@ func (m *Mender) Policies(ctx context.Context, entities ...*schema.Entity) ([]st
 
 // PolicyHistory returns the versions of an entity's policy, the newest first, the
 // configuration's own as version 0 last.
-func (m *Mender) PolicyHistory(ctx context.Context, entity string, max int) ([]store.Policy, error) {
+func (m *Mender) PolicyHistory(ctx context.Context, entity string, max int) ([]ledger.Policy, error) {
 	e, err := m.entity(entity)
 	if err != nil {
 		return nil, err
@@ -52,31 +53,31 @@ func (m *Mender) PolicyHistory(ctx context.Context, entity string, max int) ([]s
 	if err != nil {
 		return nil, err
 	}
-	return append(history, store.Policy{Entity: entity, Policy: e.Retry, Note: "from the configuration"}), nil
+	return append(history, ledger.Policy{Entity: entity, Policy: e.Retry, Note: "from the configuration"}), nil
 }
 
 // SetPolicy changes the named settings of an entity's live policy, as a new version.
 // expected is the version that the caller has seen; below 0 it is whatever is in force.
-// Errors: store.ErrPolicyChanged where another is in force, an InvalidError on bounds.
+// Errors: ledger.ErrPolicyChanged where another is in force, an InvalidError on bounds.
 // Workers follow within two seconds, also for what waits already.
-func (m *Mender) SetPolicy(ctx context.Context, entity string, change PolicyChange, expected int64, by store.Actor, note string) (store.Policy, error) {
+func (m *Mender) SetPolicy(ctx context.Context, entity string, change PolicyChange, expected int64, by ledger.Actor, note string) (ledger.Policy, error) {
 	current, err := m.Policy(ctx, entity)
 	if err != nil {
-		return store.Policy{}, err
+		return ledger.Policy{}, err
 	}
 	if expected >= 0 && expected != current.Version {
-		return store.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", store.ErrPolicyChanged, current.Version, expected)
+		return ledger.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", ledger.ErrPolicyChanged, current.Version, expected)
 	}
 	changed, err := change.Apply(current.Policy)
 	if err != nil {
-		return store.Policy{}, err
+		return ledger.Policy{}, err
 	}
 	return m.put(ctx, entity, current.Version, changed, by, note)
 }
 
 // put makes a policy the one in force and tells the workers, who would see it a little
 // later by themselves.
-func (m *Mender) put(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by store.Actor, note string) (store.Policy, error) {
+func (m *Mender) put(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by ledger.Actor, note string) (ledger.Policy, error) {
 	set, err := m.letters.SetPolicy(ctx, entity, expected, p, by, note)
 	if err != nil {
 		return set, err
@@ -89,20 +90,20 @@ func (m *Mender) put(ctx context.Context, entity string, expected int64, p schem
 
 // Rollback puts an earlier version of the policy in force again, as a new version; 0 is
 // the configuration's own. expected and errors are as with [Mender.SetPolicy].
-func (m *Mender) Rollback(ctx context.Context, entity string, to, expected int64, by store.Actor) (store.Policy, error) {
+func (m *Mender) Rollback(ctx context.Context, entity string, to, expected int64, by ledger.Actor) (ledger.Policy, error) {
 	history, err := m.PolicyHistory(ctx, entity, store.MaxListLimit)
 	if err != nil {
-		return store.Policy{}, err
+		return ledger.Policy{}, err
 	}
 	if now := history[0].Version; expected >= 0 && expected != now {
-		return store.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", store.ErrPolicyChanged, now, expected)
+		return ledger.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", ledger.ErrPolicyChanged, now, expected)
 	}
 	for _, p := range history {
 		if p.Version == to {
 			return m.put(ctx, entity, history[0].Version, p.Policy, by, fmt.Sprintf("back to version %d", to))
 		}
 	}
-	return store.Policy{}, schema.Invalid("version", "%d was never in force for %s", to, entity)
+	return ledger.Policy{}, schema.Invalid("version", "%d was never in force for %s", to, entity)
 }
 
 // Effect is what another policy would do to the records that wait now.

@@ -9,7 +9,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 func TestLivePolicy(t *testing.T) {
@@ -27,7 +27,7 @@ func TestLivePolicy(t *testing.T) {
 		require.Equal(t, b.user.Retry.Base, p.Policy.Base, "what is not named stays")
 
 		_, err = b.SetPolicy(t.Context(), "user", mend.PolicyChange{{"base", "2s"}}, 0, ann, "late")
-		require.ErrorIs(t, err, store.ErrPolicyChanged)
+		require.ErrorIs(t, err, ledger.ErrPolicyChanged)
 		_, err = b.SetPolicy(t.Context(), "user", mend.PolicyChange{{"base", "0s"}}, 1, ann, "")
 		require.ErrorIs(t, err, schema.ErrInvalid)
 		require.ErrorContains(t, err, "base must be from")
@@ -39,7 +39,7 @@ func TestLivePolicy(t *testing.T) {
 		require.Empty(t, p.Policy.On)
 
 		_, err = b.Rollback(t.Context(), "user", 1, 1, ann)
-		require.ErrorIs(t, err, store.ErrPolicyChanged)
+		require.ErrorIs(t, err, ledger.ErrPolicyChanged)
 		p, err = b.Rollback(t.Context(), "user", 1, 2, ann)
 		require.NoError(t, err)
 		require.EqualValues(t, 3, p.Version)
@@ -59,7 +59,7 @@ func TestLivePolicy(t *testing.T) {
 		require.Equal(t, []int64{4, 3, 2, 1, 0}, versions)
 		require.Equal(t, []mend.Difference{{Name: "max_attempts", From: "10", To: "3"}, {Name: "on.foreign_key.max_attempts", To: "20"}},
 			mend.Differences(history[4].Policy, history[3].Policy))
-		log, err := b.Audit(t.Context(), store.AuditQuery{Entity: "user"})
+		log, err := b.Audit(t.Context(), ledger.AuditQuery{Entity: "user"})
 		require.NoError(t, err)
 		require.Len(t, log, 4)
 	})

@@ -5,18 +5,18 @@ import (
 	"fmt"
 
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // ReplacePolicy puts a whole policy in force of an entity, as a new version; the rest is
 // as with [Mender.SetPolicy].
-func (m *Mender) ReplacePolicy(ctx context.Context, entity string, p schema.RetryPolicy, expected int64, by store.Actor, note string) (store.Policy, error) {
+func (m *Mender) ReplacePolicy(ctx context.Context, entity string, p schema.RetryPolicy, expected int64, by ledger.Actor, note string) (ledger.Policy, error) {
 	current, err := m.Policy(ctx, entity)
 	if err != nil {
-		return store.Policy{}, err
+		return ledger.Policy{}, err
 	}
 	if expected != current.Version {
-		return store.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", store.ErrPolicyChanged, current.Version, expected)
+		return ledger.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", ledger.ErrPolicyChanged, current.Version, expected)
 	}
 	return m.put(ctx, entity, expected, p, by, note)
 }

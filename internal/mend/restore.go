@@ -11,7 +11,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // ErrLost reports a dead letter whose record Redis has lost, as after it was emptied or
@@ -23,7 +23,7 @@ var ErrLost = errors.New("redis has lost the record; the letter still has what w
 // lost tells which of the letters of a partition Redis has lost. One that Redis does not
 // remember may also have been resolved since it was read: whoever resolves a letter has it
 // forgotten after that, so the database is asked once more.
-func (m *Mender) lost(ctx context.Context, at share, some []store.Letter) ([]bool, error) {
+func (m *Mender) lost(ctx context.Context, at share, some []ledger.Letter) ([]bool, error) {
 	told, err := m.records.Fates(ctx, at.entity, at.partition, versioned(some))
 	if err != nil {
 		return nil, err
@@ -43,15 +43,15 @@ func (m *Mender) lost(ctx context.Context, at share, some []store.Letter) ([]boo
 // open reports whether a letter is unresolved now.
 func (m *Mender) open(ctx context.Context, number int64) (bool, error) {
 	l, err := m.letters.Letter(ctx, number)
-	if errors.Is(err, store.ErrNoLetter) { // it was resolved long enough ago to be deleted
+	if errors.Is(err, ledger.ErrNoLetter) { // it was resolved long enough ago to be deleted
 		return false, nil
 	}
-	return l.Resolution == store.Unresolved, err
+	return l.Resolution == ledger.Unresolved, err
 }
 
 // leftBehind deals with letters whose records are not dead at their version: they are
 // stale, or lost, which is for do to end.
-func (m *Mender) leftBehind(ctx context.Context, at share, left []store.Letter, r *Report, do func(l store.Letter) error) error {
+func (m *Mender) leftBehind(ctx context.Context, at share, left []ledger.Letter, r *Report, do func(l ledger.Letter) error) error {
 	lost, err := m.lost(ctx, at, left)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (m *Mender) leftBehind(ctx context.Context, at share, left []store.Letter, 
 // restore writes a lost letter's payload anew, with some fields changed, over what the
 // database has now, and resolves the letter as edited. A write that comes between the
 // look and the write wins: then the error is ErrStale.
-func (m *Mender) restore(ctx context.Context, e *schema.Entity, l store.Letter, changes schema.Fields, by store.Actor) (producer.Accepted, error) {
+func (m *Mender) restore(ctx context.Context, e *schema.Entity, l ledger.Letter, changes schema.Fields, by ledger.Actor) (producer.Accepted, error) {
 	if overtaken, err := m.overtaken(ctx, e, l, by); err != nil || overtaken {
 		return producer.Accepted{}, cmp.Or(err, ErrStale)
 	}
@@ -101,9 +101,9 @@ func (m *Mender) restore(ctx context.Context, e *schema.Entity, l store.Letter, 
 		})
 		maps.Copy(fields, changes)
 	}
-	as, accepted := store.Edited, producer.Accepted{}
+	as, accepted := ledger.Edited, producer.Accepted{}
 	if l.Deleted && now.Deleted {
-		as = store.Persisted // what it wanted is so
+		as = ledger.Persisted // what it wanted is so
 	} else if accepted, err = m.writes.Do(ctx, rewrite(l, now, fields)); err != nil {
 		if isStale(err) || errors.Is(err, schema.ErrExists) {
 			err = fmt.Errorf("%w: %w", ErrStale, err)
@@ -112,25 +112,25 @@ func (m *Mender) restore(ctx context.Context, e *schema.Entity, l store.Letter, 
 	}
 	// If we crash here the letter stays open and lost; who restores it again sees a row
 	// that does not differ.
-	return accepted, m.close(ctx, share{e, e.Partition(l.ID)}, []store.Letter{l}, as, by)
+	return accepted, m.close(ctx, share{e, e.Partition(l.ID)}, []ledger.Letter{l}, as, by)
 }
 
 // overtaken closes a letter whose record has died at a newer version as well: that one's
 // letter shows that a newer write was accepted, though Redis has lost both.
-func (m *Mender) overtaken(ctx context.Context, e *schema.Entity, l store.Letter, by store.Actor) (bool, error) {
-	others, err := m.letters.Letters(ctx, store.LetterFilter{Entity: l.Entity, ID: l.ID}, 0, page)
+func (m *Mender) overtaken(ctx context.Context, e *schema.Entity, l ledger.Letter, by ledger.Actor) (bool, error) {
+	others, err := m.letters.Letters(ctx, ledger.LetterFilter{Entity: l.Entity, ID: l.ID}, 0, page)
 	if err != nil {
 		return false, err
 	}
-	if !slices.ContainsFunc(others, func(o store.Letter) bool { return o.Version > l.Version }) {
+	if !slices.ContainsFunc(others, func(o ledger.Letter) bool { return o.Version > l.Version }) {
 		return false, nil
 	}
-	return true, m.close(ctx, share{e, e.Partition(l.ID)}, []store.Letter{l}, store.Superseded, by)
+	return true, m.close(ctx, share{e, e.Partition(l.ID)}, []ledger.Letter{l}, ledger.Superseded, by)
 }
 
 // rewrite is the write of a letter's payload over the record as it is now. A field that
 // the entity got since is not in the payload, and stays as it is.
-func rewrite(l store.Letter, now cache.Read, fields schema.Fields) producer.Request {
+func rewrite(l ledger.Letter, now cache.Read, fields schema.Fields) producer.Request {
 	r := producer.Request{Op: cache.OpPatch, Entity: l.Entity, ID: l.ID, Fields: fields, IfMatch: now.Version}
 	switch {
 	case l.Deleted:

@@ -10,7 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // empty has Redis lose all that it knows of users.
@@ -45,8 +45,8 @@ func TestRestoringKeepsTheOrder(t *testing.T) {
 			b.flush()
 			require.Equal(t, `"newer"`, b.row("a")[0])
 		}
-		require.Equal(t, 1, b.count(store.LetterFilter{Resolution: store.Edited}))
-		require.Equal(t, 1, b.count(store.LetterFilter{Resolution: store.Superseded}))
+		require.Equal(t, 1, b.count(ledger.LetterFilter{Resolution: ledger.Edited}))
+		require.Equal(t, 1, b.count(ledger.LetterFilter{Resolution: ledger.Superseded}))
 		again, err := b.Retry(t.Context(), mend.Selection{Filter: users, Restore: true}, ann)
 		require.NoError(t, err)
 		require.Zero(t, again)
@@ -61,7 +61,7 @@ func TestRestoringALetterOfOtherFields(t *testing.T) {
 		require.NoError(t, err)
 		b.flush()
 		now := time.Now()
-		require.NoError(t, b.store.InsertDead(t.Context(), []store.Letter{{
+		require.NoError(t, b.store.InsertDead(t.Context(), []ledger.Letter{{
 			Entity: "user", ID: "a", Version: 1, Payload: `{"name":"then","nickname":"A"}`,
 			Refusal: taken, Attempts: 1, AcceptedAt: now, DiedAt: now,
 		}}))
@@ -108,7 +108,7 @@ func TestALetterResolvedMeanwhileIsNotLost(t *testing.T) {
 				b.dead(1)
 				number := b.numbers(users)[0]
 				b.store.meanwhile = func() {
-					_, err := b.Edit(t.Context(), number, schema.Fields{"name": "first"}, store.Actor{Name: "bob"})
+					_, err := b.Edit(t.Context(), number, schema.Fields{"name": "first"}, ledger.Actor{Name: "bob"})
 					require.NoError(t, err)
 					b.flush()
 				}

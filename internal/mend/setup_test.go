@@ -17,9 +17,10 @@ import (
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-var ann = store.Actor{Name: "ann", Origin: "cli"}
+var ann = ledger.Actor{Name: "ann", Origin: "cli"}
 
 // bundle is a mender on a real Redis and a real database. There is no worker: a test
 // makes dead letters, and flushes, when it wants to.
@@ -48,7 +49,7 @@ func (o *orders) Enqueue(_ context.Context, order cache.Order) error {
 // between the two, as far as anybody else can see. What is meanwhile happens once, after
 // letters were read and before who asked for them goes on.
 type faultyStore struct {
-	*store.Store
+	*ledger.Ledger
 	broken    bool
 	meanwhile func()
 }
@@ -60,30 +61,30 @@ func (s *faultyStore) happen() {
 	}
 }
 
-func (s *faultyStore) Letter(ctx context.Context, number int64) (store.Letter, error) {
+func (s *faultyStore) Letter(ctx context.Context, number int64) (ledger.Letter, error) {
 	defer s.happen()
-	return s.Store.Letter(ctx, number)
+	return s.Ledger.Letter(ctx, number)
 }
 
-func (s *faultyStore) Letters(ctx context.Context, f store.LetterFilter, before int64, limit int) ([]store.Letter, error) {
+func (s *faultyStore) Letters(ctx context.Context, f ledger.LetterFilter, before int64, limit int) ([]ledger.Letter, error) {
 	defer s.happen()
-	return s.Store.Letters(ctx, f, before, limit)
+	return s.Ledger.Letters(ctx, f, before, limit)
 }
 
 var errCrash = errors.New("crashed")
 
-func (s *faultyStore) Retried(ctx context.Context, numbers []int64, by store.Actor) (int, error) {
+func (s *faultyStore) Retried(ctx context.Context, numbers []int64, by ledger.Actor) (int, error) {
 	if s.broken {
 		return 0, errCrash
 	}
-	return s.Store.Retried(ctx, numbers, by)
+	return s.Ledger.Retried(ctx, numbers, by)
 }
 
-func (s *faultyStore) Resolve(ctx context.Context, numbers []int64, as store.Resolution, by store.Actor) (int, error) {
+func (s *faultyStore) Resolve(ctx context.Context, numbers []int64, as ledger.Resolution, by ledger.Actor) (int, error) {
 	if s.broken {
 		return 0, errCrash
 	}
-	return s.Store.Resolve(ctx, numbers, as, by)
+	return s.Ledger.Resolve(ctx, numbers, as, by)
 }
 
 // onEach runs a test on each database.
@@ -109,7 +110,7 @@ func setup(t *testing.T, url string) *bundle {
 	t.Cleanup(func() { _ = opened.Close() })
 	_, err = opened.Migrate(t.Context(), false)
 	require.NoError(t, err)
-	b.store = &faultyStore{Store: opened}
+	b.store = &faultyStore{Ledger: ledger.Of(opened)}
 	b.cache, err = cache.New(cache.Config{
 		URL: testkit.SharedRedis(t).URL(), Prefix: b.prefix, Loader: opened, Log: log, Hooks: []redis.Hook{b.faults}})
 	require.NoError(t, err)
@@ -148,13 +149,13 @@ func (b *bundle) kill() {
 	for partition := range b.user.Partitions {
 		batch, err := b.cache.Due(b.t.Context(), b.user, partition, 10_000, 1<<26)
 		require.NoError(b.t, err)
-		var letters []store.Letter
+		var letters []ledger.Letter
 		var refused []cache.Refused
 		for _, d := range batch.Due {
 			now := time.Now()
-			letters = append(letters, store.Letter{Entity: "user", ID: d.ID, Version: d.Version, Deleted: d.Deleted,
+			letters = append(letters, ledger.Letter{Entity: "user", ID: d.ID, Version: d.Version, Deleted: d.Deleted,
 				Payload: string(b.user.AppendFields(nil, d.Values)), Refusal: taken, Attempts: 2, AcceptedAt: now, DiedAt: now,
-				History: []store.Attempt{{Number: 1, At: now, Kind: taken.Kind, Message: taken.Message, Worker: "w"}}})
+				History: []ledger.Attempt{{Number: 1, At: now, Kind: taken.Kind, Message: taken.Message, Worker: "w"}}})
 			refused = append(refused, cache.Refused{Change: d.Change, Refusal: taken, Attempts: 2})
 		}
 		if len(letters) == 0 {
@@ -204,14 +205,14 @@ func (b *bundle) total() cache.Stats {
 	return total
 }
 
-func (b *bundle) count(f store.LetterFilter) int {
+func (b *bundle) count(f ledger.LetterFilter) int {
 	b.t.Helper()
 	n, err := b.Count(b.t.Context(), f)
 	require.NoError(b.t, err)
 	return n
 }
 
-func (b *bundle) numbers(f store.LetterFilter) []int64 {
+func (b *bundle) numbers(f ledger.LetterFilter) []int64 {
 	b.t.Helper()
 	letters, err := b.List(b.t.Context(), f, 0, 10_000)
 	require.NoError(b.t, err)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // watchTick is how often a process that serves looks at whether Redis is still what it
@@ -123,8 +123,8 @@ func (p *Parts) reportForgotten(ctx context.Context) error {
 
 // noteLoss puts into the audit that Redis has lost state of an entity.
 func (p *Parts) noteLoss(ctx context.Context, e *schema.Entity, why string) error {
-	err := p.Store.Note(ctx, store.AuditEntry{
-		Actor: store.Actor{Name: "afterwrite", Origin: "watch"}, Action: store.RedisLost, Entity: e.Name,
+	err := p.Store.Note(ctx, ledger.AuditEntry{
+		Actor: ledger.Actor{Name: "afterwrite", Origin: "watch"}, Action: ledger.RedisLost, Entity: e.Name,
 		Detail: map[string]any{"why": why},
 	})
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/afterwrite/afterwrite/producer/api"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 	"github.com/afterwrite/afterwrite/worker"
 )
 
@@ -33,7 +34,7 @@ type Parts struct {
 	Config  *config.Config
 	Log     *slog.Logger
 	Metrics *prometheus.Registry
-	Store   *store.Store
+	Store   *ledger.Ledger
 	Cache   *cache.Cache
 
 	version string         // of the build, as metrics and pages show it
@@ -54,7 +55,7 @@ func Join(c *config.Config, version string, log *slog.Logger) (*Parts, error) {
 	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d := c.Database
 	var err error
-	p.Store, err = store.Open(store.Config{
+	p.Store, err = ledger.Open(store.Config{
 		URL: d.URL, MaxOpen: d.MaxOpen, MaxIdle: d.MaxIdle, ConnLifetime: d.ConnLifetime,
 		LockTimeout: d.LockTimeout, StatementTimeout: d.StatementTimeout,
 		IdleInTransaction: d.IdleInTransaction, BusyTimeout: d.BusyTimeout,
@@ -189,7 +190,7 @@ func (p *Parts) NewAPI(stopping <-chan struct{}) (http.Handler, error) {
 }
 
 // lister lets the API page through the store, each with its own word for the page.
-type lister struct{ *store.Store }
+type lister struct{ *ledger.Ledger }
 
 func (l lister) List(ctx context.Context, e *schema.Entity, q api.Query) ([]schema.Row, error) {
 	return l.Store.List(ctx, e, store.Query(q))

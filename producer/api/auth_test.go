@@ -15,7 +15,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/producer/api"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // shelf keeps the tokens in the bundle's store, which is opened after the guard is made.
@@ -65,7 +65,7 @@ func setupTokens(t *testing.T, required bool, options ...option) *guarded {
 	return g
 }
 
-var keeper = store.Actor{Name: "test", Origin: "test"}
+var keeper = ledger.Actor{Name: "test", Origin: "test"}
 
 // token makes a token, waits until it is known, and returns its header.
 func (g *guarded) token(name string, scopes ...string) string {

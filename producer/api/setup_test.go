@@ -25,10 +25,11 @@ import (
 	"github.com/afterwrite/afterwrite/producer/api"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // rows joins the store to the API, as the command does.
-type rows struct{ *store.Store }
+type rows struct{ *ledger.Ledger }
 
 func (r rows) List(ctx context.Context, e *schema.Entity, q api.Query) ([]schema.Row, error) {
 	return r.Store.List(ctx, e, store.Query(q))
@@ -44,7 +45,7 @@ type bundle struct {
 	faults   *testkit.RedisFaults
 	sql      *testkit.SQLFaults
 	cache    *cache.Cache
-	store    *store.Store
+	store    *ledger.Ledger
 	config   api.Config
 	handler  http.Handler
 	log      *logged
@@ -78,7 +79,7 @@ func setup(t testing.TB, options ...option) *bundle {
 		b.redis = testkit.SharedRedis(t)
 	}
 	var err error
-	b.store, err = store.Open(store.Config{URL: testkit.SQLite(t), Log: log, Wrap: b.sql.Wrap}, entities)
+	b.store, err = ledger.Open(store.Config{URL: testkit.SQLite(t), Log: log, Wrap: b.sql.Wrap}, entities)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.store.Close() })
 	_, err = b.store.Migrate(t.Context(), false)

@@ -1,4 +1,4 @@
-package store_test
+package ledger_test
 
 import (
 	"fmt"
@@ -11,19 +11,20 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 var (
 	died  = time.Date(2026, 1, 31, 12, 0, 0, 123456000, time.UTC)
-	admin = store.Actor{Name: "ann", Origin: "127.0.0.1"}
+	admin = ledger.Actor{Name: "ann", Origin: "127.0.0.1"}
 )
 
-func letter(id string, v schema.Version, kind schema.Kind, message string) store.Letter {
-	return store.Letter{
+func letter(id string, v schema.Version, kind schema.Kind, message string) ledger.Letter {
+	return ledger.Letter{
 		Entity: "account", ID: id, Version: v, Payload: `{"email":"x","age":9223372036854775807}`,
 		Refusal:  schema.Refusal{Kind: kind, Constraint: "uq_accounts_email", Column: "email", Message: message},
 		Attempts: 2, AcceptedAt: died.Add(-time.Minute), DiedAt: died,
-		History: []store.Attempt{{1, died.Add(-time.Second), kind, message, "w1"}, {2, died, kind, message, "w2"}},
+		History: []ledger.Attempt{{1, died.Add(-time.Second), kind, message, "w1"}, {2, died, kind, message, "w2"}},
 	}
 }
 
@@ -32,7 +33,7 @@ func TestDeadLetters(t *testing.T) {
 		b := setup(t, url, nil)
 		want := letter("a/é", 7, schema.KindUnique, "duplicate 100%_\\ Key")
 		for range 2 {
-			require.NoError(t, b.InsertDead(t.Context(), []store.Letter{want}))
+			require.NoError(t, b.InsertDead(t.Context(), []ledger.Letter{want}))
 		}
 		got, err := b.LetterOf(t.Context(), "account", "a/é", 7)
 		require.NoError(t, err)
@@ -42,11 +43,11 @@ func TestDeadLetters(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 		_, err = b.Letter(t.Context(), 1000)
-		require.ErrorIs(t, err, store.ErrNoLetter)
+		require.ErrorIs(t, err, ledger.ErrNoLetter)
 
 		gone := letter("gone", 8, schema.KindForeignKey, "still referred to")
 		gone.Deleted, gone.Payload = true, ""
-		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{gone}))
+		require.NoError(t, b.InsertDead(t.Context(), []ledger.Letter{gone}))
 		got, err = b.LetterOf(t.Context(), "account", "gone", 8)
 		require.NoError(t, err)
 		require.True(t, got.Deleted)
@@ -58,14 +59,14 @@ func TestDeadLetters(t *testing.T) {
 func TestResolveOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b := setup(t, url, nil)
-		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{letter("a", 1, schema.KindUnique, "x")}))
+		require.NoError(t, b.InsertDead(t.Context(), []ledger.Letter{letter("a", 1, schema.KindUnique, "x")}))
 		first, err := b.LetterOf(t.Context(), "account", "a", 1)
 		require.NoError(t, err)
 		var wait sync.WaitGroup
 		wins := make([]int, 4)
 		for i := range wins {
 			wait.Go(func() {
-				n, err := b.Resolve(t.Context(), []int64{first.Number, 999}, store.Discarded, admin)
+				n, err := b.Resolve(t.Context(), []int64{first.Number, 999}, ledger.Discarded, admin)
 				wins[i] = n
 				if err != nil {
 					t.Error(err)
@@ -77,20 +78,20 @@ func TestResolveOnce(t *testing.T) {
 		again, err := b.Retried(t.Context(), []int64{first.Number}, admin)
 		require.NoError(t, err)
 		require.Zero(t, again)
-		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{letter("a", 1, schema.KindCheck, "y")}))
+		require.NoError(t, b.InsertDead(t.Context(), []ledger.Letter{letter("a", 1, schema.KindCheck, "y")}))
 		now, err := b.Letter(t.Context(), first.Number)
 		require.NoError(t, err)
-		require.Equal(t, store.Discarded, now.Resolution)
+		require.Equal(t, ledger.Discarded, now.Resolution)
 		require.Equal(t, "ann", now.Resolver)
 		require.False(t, now.ResolvedAt.IsZero())
 		require.Equal(t, first.Refusal, now.Refusal)
-		log, err := b.AuditLog(t.Context(), store.AuditQuery{Entity: "account", ID: "a"})
+		log, err := b.AuditLog(t.Context(), ledger.AuditQuery{Entity: "account", ID: "a"})
 		require.NoError(t, err)
 		require.Len(t, log, 1)
 		require.Equal(t, "dead.discarded", log[0].Action)
 		require.Equal(t, admin, log[0].Actor)
 		require.Equal(t, schema.Version(1), log[0].Version)
-		_, err = b.Resolve(t.Context(), []int64{1}, store.Unresolved, admin)
+		_, err = b.Resolve(t.Context(), []int64{1}, ledger.Unresolved, admin)
 		require.Error(t, err)
 	})
 }
@@ -99,28 +100,28 @@ func TestResolveOnce(t *testing.T) {
 func TestDiesAgain(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b := setup(t, url, nil)
-		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{letter("a", 1, schema.KindUnique, "x")}))
+		require.NoError(t, b.InsertDead(t.Context(), []ledger.Letter{letter("a", 1, schema.KindUnique, "x")}))
 		first, err := b.LetterOf(t.Context(), "account", "a", 1)
 		require.NoError(t, err)
 		n, err := b.Retried(t.Context(), []int64{first.Number}, admin)
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
-		require.Equal(t, 1, b.count(store.LetterFilter{State: store.StateRetrying}))
-		require.Equal(t, 0, b.count(store.LetterFilter{State: store.StateWaiting}))
+		require.Equal(t, 1, b.count(ledger.LetterFilter{State: ledger.StateRetrying}))
+		require.Equal(t, 0, b.count(ledger.LetterFilter{State: ledger.StateWaiting}))
 		second := letter("a", 1, schema.KindCheck, "y")
 		second.DiedAt, second.Attempts = died.Add(time.Hour), 4
-		require.NoError(t, b.InsertDead(t.Context(), []store.Letter{second}))
+		require.NoError(t, b.InsertDead(t.Context(), []ledger.Letter{second}))
 		now, err := b.Letter(t.Context(), first.Number)
 		require.NoError(t, err)
 		second.Number = first.Number
 		require.Equal(t, second, now)
 		open, err := b.OpenLetters(t.Context(), account(t), 0, 10)
 		require.NoError(t, err)
-		require.Equal(t, []store.OpenLetter{{Number: first.Number, ID: "a", Version: 1}}, open)
+		require.Equal(t, []ledger.OpenLetter{{Number: first.Number, ID: "a", Version: 1}}, open)
 	})
 }
 
-func (b *bench) count(f store.LetterFilter) int {
+func (b *bench) count(f ledger.LetterFilter) int {
 	b.t.Helper()
 	n, err := b.CountLetters(b.t.Context(), f)
 	require.NoError(b.t, err)
@@ -130,7 +131,7 @@ func (b *bench) count(f store.LetterFilter) int {
 func TestLetterFilters(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b := setup(t, url, nil)
-		var letters []store.Letter
+		var letters []ledger.Letter
 		for i := range 1200 {
 			l := letter(strconv.Itoa(i), 1, schema.KindUnique, "Duplicate key")
 			if i%3 == 0 {
@@ -141,17 +142,17 @@ func TestLetterFilters(t *testing.T) {
 			letters = append(letters, l)
 		}
 		require.NoError(t, b.InsertDead(t.Context(), letters))
-		require.Equal(t, 1200, b.count(store.LetterFilter{}))
-		require.Equal(t, 400, b.count(store.LetterFilter{Kind: schema.KindCheck}))
-		require.Equal(t, 400, b.count(store.LetterFilter{Constraint: "positive"}))
-		require.Equal(t, 800, b.count(store.LetterFilter{Text: "DUPLICATE"}))
-		require.Equal(t, 400, b.count(store.LetterFilter{Text: "0%_w"}))
-		require.Equal(t, 0, b.count(store.LetterFilter{Text: "0_w"}))
-		require.Equal(t, 0, b.count(store.LetterFilter{Entity: "other"}))
-		require.Equal(t, 100, b.count(store.LetterFilter{Since: died.Add(100 * time.Second), Until: died.Add(200 * time.Second)}))
-		require.Equal(t, 1, b.count(store.LetterFilter{Entity: "account", ID: "7", State: store.StateOpen}))
+		require.Equal(t, 1200, b.count(ledger.LetterFilter{}))
+		require.Equal(t, 400, b.count(ledger.LetterFilter{Kind: schema.KindCheck}))
+		require.Equal(t, 400, b.count(ledger.LetterFilter{Constraint: "positive"}))
+		require.Equal(t, 800, b.count(ledger.LetterFilter{Text: "DUPLICATE"}))
+		require.Equal(t, 400, b.count(ledger.LetterFilter{Text: "0%_w"}))
+		require.Equal(t, 0, b.count(ledger.LetterFilter{Text: "0_w"}))
+		require.Equal(t, 0, b.count(ledger.LetterFilter{Entity: "other"}))
+		require.Equal(t, 100, b.count(ledger.LetterFilter{Since: died.Add(100 * time.Second), Until: died.Add(200 * time.Second)}))
+		require.Equal(t, 1, b.count(ledger.LetterFilter{Entity: "account", ID: "7", State: ledger.StateOpen}))
 
-		groups, err := b.LetterGroups(t.Context(), store.LetterFilter{}, 10)
+		groups, err := b.LetterGroups(t.Context(), ledger.LetterFilter{}, 10)
 		require.NoError(t, err)
 		require.Len(t, groups, 2)
 		require.Equal(t, 800, groups[0].Count)
@@ -161,7 +162,7 @@ func TestLetterFilters(t *testing.T) {
 
 		seen, before := 0, int64(0)
 		for {
-			page, err := b.Letters(t.Context(), store.LetterFilter{Kind: schema.KindCheck}, before, 150)
+			page, err := b.Letters(t.Context(), ledger.LetterFilter{Kind: schema.KindCheck}, before, 150)
 			require.NoError(t, err)
 			if len(page) == 0 {
 				break
@@ -180,11 +181,11 @@ func TestLetterFilters(t *testing.T) {
 		for _, o := range open {
 			numbers = append(numbers, o.Number)
 		}
-		n, err := b.Resolve(t.Context(), numbers[:1000], store.Superseded, store.Actor{Name: "sweeper"})
+		n, err := b.Resolve(t.Context(), numbers[:1000], ledger.Superseded, ledger.Actor{Name: "sweeper"})
 		require.NoError(t, err)
 		require.Equal(t, 1000, n)
-		require.Equal(t, 200, b.count(store.LetterFilter{State: store.StateOpen}))
-		require.Equal(t, 1000, b.count(store.LetterFilter{Resolution: store.Superseded}))
+		require.Equal(t, 200, b.count(ledger.LetterFilter{State: ledger.StateOpen}))
+		require.Equal(t, 1000, b.count(ledger.LetterFilter{Resolution: ledger.Superseded}))
 		purged, err := b.PurgeLetters(t.Context(), time.Now().Add(-time.Hour), 5000)
 		require.NoError(t, err)
 		require.Zero(t, purged)
@@ -194,7 +195,7 @@ func TestLetterFilters(t *testing.T) {
 		purged, err = b.PurgeLetters(t.Context(), time.Now().Add(time.Hour), 5000)
 		require.NoError(t, err)
 		require.Equal(t, 400, purged)
-		require.Equal(t, 200, b.count(store.LetterFilter{}), "open letters stay")
+		require.Equal(t, 200, b.count(ledger.LetterFilter{}), "open letters stay")
 	})
 }
 
@@ -211,7 +212,7 @@ func TestPolicies(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, int64(1), set.Version)
 		_, err = b.SetPolicy(t.Context(), "account", 0, p, admin, "late")
-		require.ErrorIs(t, err, store.ErrPolicyChanged)
+		require.ErrorIs(t, err, ledger.ErrPolicyChanged)
 		require.False(t, store.Unavailable(err))
 		q := p
 		q.MaxAttempts = 3
@@ -228,7 +229,7 @@ func TestPolicies(t *testing.T) {
 		require.Len(t, history, 2)
 		require.Equal(t, set, history[1])
 		require.Equal(t, p, history[1].Policy)
-		log, err := b.AuditLog(t.Context(), store.AuditQuery{Entity: "account", Limit: 1})
+		log, err := b.AuditLog(t.Context(), ledger.AuditQuery{Entity: "account", Limit: 1})
 		require.NoError(t, err)
 		require.Equal(t, "policy.set", log[0].Action)
 		require.EqualValues(t, 2, log[0].Detail["version"])
@@ -248,7 +249,7 @@ func TestPolicySetByMany(t *testing.T) {
 				_, err := b.SetPolicy(t.Context(), "account", 0, schema.DefaultRetryPolicy(), admin, fmt.Sprint(i))
 				won[i] = err == nil
 				if err != nil {
-					require.ErrorIs(t, err, store.ErrPolicyChanged)
+					require.ErrorIs(t, err, ledger.ErrPolicyChanged)
 				}
 			})
 		}
@@ -267,16 +268,16 @@ func TestAudit(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b := setup(t, url, nil)
 		for i := range 3 {
-			require.NoError(t, b.Audit(t.Context(), store.AuditEntry{
+			require.NoError(t, b.Audit(t.Context(), ledger.AuditEntry{
 				At: died, Actor: admin, Action: "cache.invalidate", Entity: "account", Detail: map[string]any{"n": float64(i)},
 			}))
 		}
-		log, err := b.AuditLog(t.Context(), store.AuditQuery{Limit: 2})
+		log, err := b.AuditLog(t.Context(), ledger.AuditQuery{Limit: 2})
 		require.NoError(t, err)
 		require.Len(t, log, 2)
 		require.Equal(t, map[string]any{"n": float64(2)}, log[0].Detail)
 		require.Equal(t, died, log[0].At)
-		rest, err := b.AuditLog(t.Context(), store.AuditQuery{Before: log[1].Number})
+		rest, err := b.AuditLog(t.Context(), ledger.AuditQuery{Before: log[1].Number})
 		require.NoError(t, err)
 		require.Len(t, rest, 1)
 	})
@@ -288,7 +289,7 @@ func TestFiltersAreText(t *testing.T) {
 		e := account(t)
 		b := setup(t, url, []*schema.Entity{e})
 		for _, bad := range []string{"a\x00b", "\xff"} {
-			for _, f := range []store.LetterFilter{{Entity: bad}, {ID: bad}, {Constraint: bad}, {Text: bad}} {
+			for _, f := range []ledger.LetterFilter{{Entity: bad}, {ID: bad}, {Constraint: bad}, {Text: bad}} {
 				_, err := b.Letters(t.Context(), f, 0, 10)
 				require.ErrorIs(t, err, schema.ErrInvalid)
 				_, err = b.CountLetters(t.Context(), f)
@@ -296,7 +297,7 @@ func TestFiltersAreText(t *testing.T) {
 				_, err = b.LetterGroups(t.Context(), f, 10)
 				require.ErrorIs(t, err, schema.ErrInvalid)
 			}
-			_, err := b.SetPolicy(t.Context(), e.Name, 0, e.Retry, store.Actor{Name: "ann"}, bad)
+			_, err := b.SetPolicy(t.Context(), e.Name, 0, e.Retry, ledger.Actor{Name: "ann"}, bad)
 			require.ErrorIs(t, err, schema.ErrInvalid)
 		}
 	})

@@ -1,4 +1,4 @@
-package store_test
+package ledger_test
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // TestPagesOfAFilter: whatever a filter says, the pages have each of its letters once, the
@@ -20,25 +20,25 @@ func TestPagesOfAFilter(t *testing.T) {
 		e := account(t)
 		b := setup(t, url, []*schema.Entity{e})
 		now := time.Now().UTC().Truncate(time.Second)
-		var letters []store.Letter
+		var letters []ledger.Letter
 		for i := range 300 {
 			kind := []schema.Kind{schema.KindUnique, schema.KindCheck, schema.KindCheck}[i%3]
 			message := fmt.Sprintf("taken %d", i%4)
 			if kind == schema.KindCheck {
 				message = fmt.Sprintf("value %d is BAD", i)
 			}
-			letters = append(letters, store.Letter{Entity: []string{"account", "other"}[i%2], ID: fmt.Sprint(i), Version: 1, Payload: "{}",
+			letters = append(letters, ledger.Letter{Entity: []string{"account", "other"}[i%2], ID: fmt.Sprint(i), Version: 1, Payload: "{}",
 				Refusal: schema.Refusal{Kind: kind, Constraint: fmt.Sprint("c", i%5), Message: message}, Attempts: 1, AcceptedAt: now, DiedAt: now.Add(time.Duration(i) * time.Second)})
 		}
 		require.NoError(t, b.InsertDead(t.Context(), letters))
-		_, err := b.Resolve(t.Context(), []int64{3, 30, 60, 61, 62}, store.Discarded, store.Actor{})
+		_, err := b.Resolve(t.Context(), []int64{3, 30, 60, 61, 62}, ledger.Discarded, ledger.Actor{})
 		require.NoError(t, err)
-		all, err := b.Letters(t.Context(), store.LetterFilter{}, 0, 1000)
+		all, err := b.Letters(t.Context(), ledger.LetterFilter{}, 0, 1000)
 		require.NoError(t, err)
 		require.Len(t, all, 300)
-		for _, f := range []store.LetterFilter{
+		for _, f := range []ledger.LetterFilter{
 			{Kind: schema.KindUnique}, {Kind: schema.KindCheck}, {Constraint: "c3"}, {Text: "TAKEN 2"}, {Text: "is bad"}, {Text: "nothing"},
-			{Kind: schema.KindUnique, Entity: "other", State: store.StateWaiting}, {Text: "taken", State: store.StateResolved},
+			{Kind: schema.KindUnique, Entity: "other", State: ledger.StateWaiting}, {Text: "taken", State: ledger.StateResolved},
 			{Kind: schema.KindCheck, Constraint: "c1", Since: now.Add(50 * time.Second), Until: now.Add(200 * time.Second)}, {Kind: schema.KindUnique, ID: "33"},
 		} {
 			var want, got []int64
@@ -67,10 +67,10 @@ func TestPagesOfAFilter(t *testing.T) {
 	})
 }
 
-func matches(f store.LetterFilter, l store.Letter) bool {
-	r, resolved := l.Refusal, l.Resolution != store.Unresolved
+func matches(f ledger.LetterFilter, l ledger.Letter) bool {
+	r, resolved := l.Refusal, l.Resolution != ledger.Unresolved
 	return (f.Entity == "" || f.Entity == l.Entity) && (f.ID == "" || f.ID == l.ID) && (f.Kind == "" || f.Kind == r.Kind) &&
 		(f.Constraint == "" || f.Constraint == r.Constraint) && strings.Contains(strings.ToLower(r.Message), strings.ToLower(f.Text)) &&
-		(f.State != store.StateWaiting || !resolved) && (f.State != store.StateResolved || resolved) &&
+		(f.State != ledger.StateWaiting || !resolved) && (f.State != ledger.StateResolved || resolved) &&
 		(f.Since.IsZero() || !l.DiedAt.Before(f.Since)) && (f.Until.IsZero() || l.DiedAt.Before(f.Until))
 }

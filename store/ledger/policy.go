@@ -1,4 +1,4 @@
-package store
+package ledger
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
 // ErrPolicyChanged reports that the policy is not at the version that the caller has
@@ -57,9 +59,9 @@ func (r policyRow) policy() (Policy, error) {
 
 // CurrentPolicies returns the policies in force by entity. An entity that is absent
 // has the policy of the configuration.
-func (s *Store) CurrentPolicies(ctx context.Context) (map[string]Policy, error) {
-	rows, err := s.policies(s.read(ctx).Where(`version = (SELECT max(version) FROM afterwrite_policies n
-		WHERE n.entity = afterwrite_policies.entity)`).Limit(MaxListLimit))
+func (l *Ledger) CurrentPolicies(ctx context.Context) (map[string]Policy, error) {
+	rows, err := l.policies(l.sql.Read(ctx).Where(`version = (SELECT max(version) FROM afterwrite_policies n
+		WHERE n.entity = afterwrite_policies.entity)`).Limit(store.MaxListLimit))
 	if err != nil {
 		return nil, err
 	}
@@ -71,15 +73,15 @@ func (s *Store) CurrentPolicies(ctx context.Context) (map[string]Policy, error) 
 }
 
 // PolicyHistory returns the versions of an entity's policy, the newest first.
-func (s *Store) PolicyHistory(ctx context.Context, entity string, max int) ([]Policy, error) {
-	return s.policies(s.read(ctx).Where("entity = ?", entity).Order("version DESC").Limit(limit(max)))
+func (l *Ledger) PolicyHistory(ctx context.Context, entity string, max int) ([]Policy, error) {
+	return l.policies(l.sql.Read(ctx).Where("entity = ?", entity).Order("version DESC").Limit(limit(max)))
 }
 
-func (s *Store) policies(query *gorm.DB) ([]Policy, error) {
-	defer s.metrics.time("policies")()
+func (l *Ledger) policies(query *gorm.DB) ([]Policy, error) {
+	defer l.sql.Time("policies")()
 	var rows []policyRow
 	if err := query.Table("afterwrite_policies").Find(&rows).Error; err != nil {
-		return nil, s.unavailable("read retry policies", err)
+		return nil, l.sql.Unavailable("read retry policies", err)
 	}
 	policies := make([]Policy, len(rows))
 	for i, r := range rows {
@@ -96,7 +98,7 @@ func (s *Store) policies(query *gorm.DB) ([]Policy, error) {
 // and audits it. It fails with [ErrPolicyChanged] if expected is not the current
 // version (0: none was set yet), and with an [schema.InvalidError] on a policy
 // that is out of bounds.
-func (s *Store) SetPolicy(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by Actor, note string) (Policy, error) {
+func (l *Ledger) SetPolicy(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by Actor, note string) (Policy, error) {
 	if err := errors.Join(p.Check(), plain("note", note)); err != nil {
 		return Policy{}, err
 	}
@@ -104,26 +106,26 @@ func (s *Store) SetPolicy(ctx context.Context, entity string, expected int64, p 
 	if err != nil {
 		return Policy{}, fmt.Errorf("set the policy of %s: %w", entity, err)
 	}
-	row := policyRow{entity, expected + 1, string(text), by.Name, note, sqlInstant(time.Now())}
-	err = s.change(ctx, "set the policy of "+entity, func(db *gorm.DB) error { return s.insertPolicy(db, row, by) })
+	row := policyRow{entity, expected + 1, string(text), by.Name, note, kit.Instant(time.Now())}
+	err = l.sql.Change(ctx, "set the policy of "+entity, func(db *gorm.DB) error { return l.insertPolicy(db, row, by) })
 	if err != nil {
 		return Policy{}, err
 	}
 	return row.policy()
 }
 
-func (s *Store) insertPolicy(db *gorm.DB, row policyRow, by Actor) error {
+func (l *Ledger) insertPolicy(db *gorm.DB, row policyRow, by Actor) error {
 	var current int64
 	err := db.Raw("SELECT coalesce(max(version), 0) FROM afterwrite_policies WHERE entity = ?", row.Entity).Scan(&current).Error
 	if err != nil {
 		return err
 	}
 	if current != row.Version-1 {
-		return &ownError{ErrPolicyChanged}
+		return &kit.OwnError{Err: ErrPolicyChanged}
 	}
 	err = db.Table("afterwrite_policies").Create(&row).Error
-	if r, ok := s.dialect.classify(err); ok && r.Kind == schema.KindUnique {
-		return &ownError{ErrPolicyChanged} // at the same moment
+	if r, ok := l.sql.Classify(err); ok && r.Kind == schema.KindUnique {
+		return &kit.OwnError{Err: ErrPolicyChanged} // at the same moment
 	}
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package store
+package ledger
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
 // Actor is who does something, for the audit.
@@ -53,16 +54,16 @@ func (r auditRow) entry() AuditEntry {
 }
 
 // Audit adds an entry. Number is given by the database, and At is now if it is zero.
-func (s *Store) Audit(ctx context.Context, entry AuditEntry) error {
-	return s.change(ctx, "audit "+entry.Action, func(db *gorm.DB) error { return insertAudit(db, entry) })
+func (l *Ledger) Audit(ctx context.Context, entry AuditEntry) error {
+	return l.sql.Change(ctx, "audit "+entry.Action, func(db *gorm.DB) error { return insertAudit(db, entry) })
 }
 
 // Note adds entries to the audit that belong to no change of the database, all or none.
-func (s *Store) Note(ctx context.Context, entries ...AuditEntry) error {
+func (l *Ledger) Note(ctx context.Context, entries ...AuditEntry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	return s.change(ctx, fmt.Sprintf("note %d times %s", len(entries), entries[0].Action), func(db *gorm.DB) error {
+	return l.sql.Change(ctx, fmt.Sprintf("note %d times %s", len(entries), entries[0].Action), func(db *gorm.DB) error {
 		return insertAudit(db, entries...)
 	})
 }
@@ -72,7 +73,7 @@ func insertAudit(db *gorm.DB, entries ...AuditEntry) error {
 	for i, e := range entries {
 		detail, err := json.Marshal(e.Detail)
 		if err != nil {
-			return &ownError{err}
+			return &kit.OwnError{Err: err}
 		}
 		if e.Detail == nil {
 			detail = []byte("{}")
@@ -81,7 +82,7 @@ func insertAudit(db *gorm.DB, entries ...AuditEntry) error {
 			e.At = time.Now()
 		}
 		rows[i] = auditRow{
-			At: sqlInstant(e.At), Actor: e.Actor.Name, Origin: e.Actor.Origin, Action: e.Action,
+			At: kit.Instant(e.At), Actor: e.Actor.Name, Origin: e.Actor.Origin, Action: e.Action,
 			Entity: e.Entity, ID: e.ID, Version: int64(e.Version), Detail: string(detail),
 		}
 	}
@@ -98,13 +99,13 @@ type AuditQuery struct {
 	Entity string
 	ID     string
 	Before int64 // entries with a smaller number
-	Limit  int   // up to MaxListLimit; 0: DefaultListLimit
+	Limit  int   // up to store.MaxListLimit; 0: store.DefaultListLimit
 }
 
 // AuditLog returns audit entries, the newest first. Page on with the last number.
-func (s *Store) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, error) {
-	defer s.metrics.time("audit")()
-	query := s.read(ctx).Table("afterwrite_audit").Order("number DESC").Limit(limit(q.Limit))
+func (l *Ledger) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, error) {
+	defer l.sql.Time("audit")()
+	query := l.sql.Read(ctx).Table("afterwrite_audit").Order("number DESC").Limit(limit(q.Limit))
 	if q.Entity != "" {
 		query = query.Where("entity = ?", q.Entity)
 	}
@@ -116,7 +117,7 @@ func (s *Store) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, error
 	}
 	var rows []auditRow
 	if err := query.Find(&rows).Error; err != nil {
-		return nil, s.unavailable("read the audit", err)
+		return nil, l.sql.Unavailable("read the audit", err)
 	}
 	entries := make([]AuditEntry, len(rows))
 	for i, r := range rows {
@@ -130,12 +131,12 @@ const RedisLost = "redis.lost"
 
 // LostAt returns when the audit last had an entry that Redis has lost its state of the
 // entity; the zero time if it never had one.
-func (s *Store) LostAt(ctx context.Context, e *schema.Entity) (time.Time, error) {
+func (l *Ledger) LostAt(ctx context.Context, e *schema.Entity) (time.Time, error) {
 	var rows []auditRow
-	err := s.read(ctx).Table("afterwrite_audit").Where("entity = ? AND id = '' AND action = ?", e.Name, RedisLost).
+	err := l.sql.Read(ctx).Table("afterwrite_audit").Where("entity = ? AND id = '' AND action = ?", e.Name, RedisLost).
 		Order("number DESC").Limit(1).Find(&rows).Error
 	if err != nil || len(rows) == 0 {
-		return time.Time{}, s.unavailable("look for losses of "+e.Name, err)
+		return time.Time{}, l.sql.Unavailable("look for losses of "+e.Name, err)
 	}
 	return rows[0].At.UTC(), nil
 }

@@ -1,4 +1,4 @@
-package store
+package ledger
 
 import (
 	"context"
@@ -9,29 +9,31 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
 // Retried marks open letters as sent back and returns how many were open. They stay
 // open until the record is persisted, or dies again.
-func (s *Store) Retried(ctx context.Context, numbers []int64, by Actor) (int, error) {
-	return s.touch(ctx, "dead.retry", numbers, by, "retried_at = ?", sqlInstant(time.Now()))
+func (l *Ledger) Retried(ctx context.Context, numbers []int64, by Actor) (int, error) {
+	return l.touch(ctx, "dead.retry", numbers, by, "retried_at = ?", kit.Instant(time.Now()))
 }
 
 // Resolve closes those of the letters that are open and returns how many there were.
 // A letter is resolved once: whoever comes second changes nothing. Each letter that
 // it closes gets a row in the audit, in the same transaction.
-func (s *Store) Resolve(ctx context.Context, numbers []int64, as Resolution, by Actor) (int, error) {
+func (l *Ledger) Resolve(ctx context.Context, numbers []int64, as Resolution, by Actor) (int, error) {
 	if !slices.Contains([]Resolution{Persisted, Superseded, Edited, Discarded}, as) {
 		return 0, fmt.Errorf("resolve dead letters: %q is not a resolution", as)
 	}
-	return s.touch(ctx, "dead."+string(as), numbers, by,
-		"resolution = ?, resolved_at = ?, resolver = ?", string(as), sqlInstant(time.Now()), by.Name)
+	return l.touch(ctx, "dead."+string(as), numbers, by,
+		"resolution = ?, resolved_at = ?, resolver = ?", string(as), kit.Instant(time.Now()), by.Name)
 }
 
 // touch changes open letters and audits each.
-func (s *Store) touch(ctx context.Context, action string, numbers []int64, by Actor, set string, args ...any) (int, error) {
+func (l *Ledger) touch(ctx context.Context, action string, numbers []int64, by Actor, set string, args ...any) (int, error) {
 	touched := 0
-	err := s.change(ctx, fmt.Sprintf("%s of %d letters", action, len(numbers)), func(db *gorm.DB) error {
+	err := l.sql.Change(ctx, fmt.Sprintf("%s of %d letters", action, len(numbers)), func(db *gorm.DB) error {
 		for some := range slices.Chunk(numbers, lettersPerStatement) {
 			n, err := touchSome(db, action, some, by, set, args)
 			if err != nil {
@@ -56,7 +58,7 @@ func touchSome(db *gorm.DB, action string, numbers []int64, by Actor, set string
 	if err != nil || len(open) == 0 {
 		return 0, err
 	}
-	at := sqlInstant(time.Now())
+	at := kit.Instant(time.Now())
 	for i := range open {
 		open[i].At, open[i].Actor, open[i].Origin, open[i].Action, open[i].Detail = at, by.Name, by.Origin, action, "{}"
 	}
@@ -72,21 +74,21 @@ type OpenLetter struct {
 
 // OpenLetters returns the open letters of an entity with numbers above after, in
 // their order, limit at most. The sweeper walks them to close what was overtaken.
-func (s *Store) OpenLetters(ctx context.Context, e *schema.Entity, after int64, limit int) ([]OpenLetter, error) {
-	defer s.metrics.time("letters")()
+func (l *Ledger) OpenLetters(ctx context.Context, e *schema.Entity, after int64, limit int) ([]OpenLetter, error) {
+	defer l.sql.Time("letters")()
 	var open []OpenLetter
-	err := s.read(ctx).Raw(`SELECT number, id, version FROM afterwrite_dead_letters
-		WHERE entity = ? AND resolution = '' AND number > ? ORDER BY number LIMIT ?`, e.Name, after, min(max(1, limit), MaxListLimit)).Scan(&open).Error
-	return open, s.unavailable("list the open letters of "+e.Name, err)
+	err := l.sql.Read(ctx).Raw(`SELECT number, id, version FROM afterwrite_dead_letters
+		WHERE entity = ? AND resolution = '' AND number > ? ORDER BY number LIMIT ?`, e.Name, after, min(max(1, limit), store.MaxListLimit)).Scan(&open).Error
+	return open, l.sql.Unavailable("list the open letters of "+e.Name, err)
 }
 
 // PurgeLetters deletes letters that were resolved before a time, limit at most, and
 // returns how many. Open letters are kept for ever.
-func (s *Store) PurgeLetters(ctx context.Context, before time.Time, limit int) (int, error) {
+func (l *Ledger) PurgeLetters(ctx context.Context, before time.Time, limit int) (int, error) {
 	purged := 0
-	err := s.change(ctx, "purge resolved dead letters", func(db *gorm.DB) error {
+	err := l.sql.Change(ctx, "purge resolved dead letters", func(db *gorm.DB) error {
 		done := db.Exec(`DELETE FROM afterwrite_dead_letters WHERE number IN (SELECT number FROM afterwrite_dead_letters
-			WHERE resolution <> '' AND resolved_at < ? ORDER BY resolved_at LIMIT ?)`, sqlInstant(before), min(max(1, limit), MaxListLimit))
+			WHERE resolution <> '' AND resolved_at < ? ORDER BY resolved_at LIMIT ?)`, kit.Instant(before), min(max(1, limit), store.MaxListLimit))
 		purged = int(done.RowsAffected)
 		return done.Error
 	})

@@ -1,4 +1,4 @@
-package store_test
+package ledger_test
 
 import (
 	"strings"
@@ -10,9 +10,10 @@ import (
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-var keeper = store.Actor{Name: "keeper", Origin: "command line"}
+var keeper = ledger.Actor{Name: "keeper", Origin: "command line"}
 
 func scopes(t *testing.T, texts ...string) token.Scopes {
 	t.Helper()
@@ -60,7 +61,7 @@ func TestTokens(t *testing.T) {
 		require.Equal(t, "keeper", all[2].RevokedBy)
 		require.False(t, all[2].RevokedAt.IsZero())
 
-		audit, err := b.AuditLog(ctx, store.AuditQuery{})
+		audit, err := b.AuditLog(ctx, ledger.AuditQuery{})
 		require.NoError(t, err)
 		require.Len(t, audit, 4)
 		require.Equal(t, "token.revoke", audit[1].Action)

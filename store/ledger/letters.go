@@ -1,4 +1,4 @@
-package store
+package ledger
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
 // LetterState selects dead letters by where they stand.
@@ -60,20 +61,20 @@ func plain(name, text string) error {
 }
 
 // Letters returns dead letters, the newest first, without their histories. Page on
-// with the last number as before; 0 is the start. The error is [Unavailable], or an
+// with the last number as before; 0 is the start. The error is [store.Unavailable], or an
 // [schema.InvalidError] that names the part of the filter at fault.
-func (s *Store) Letters(ctx context.Context, f LetterFilter, before int64, max int) ([]Letter, error) {
-	defer s.metrics.time("letters")()
+func (l *Ledger) Letters(ctx context.Context, f LetterFilter, before int64, max int) ([]Letter, error) {
+	defer l.sql.Time("letters")()
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	query, err := s.newest(ctx, f, before, limit(max))
+	query, err := l.newest(ctx, f, before, limit(max))
 	if err != nil {
-		return nil, s.unavailable("list dead letters", err)
+		return nil, l.sql.Unavailable("list dead letters", err)
 	}
 	var rows []letterSeen
 	if err := query.Select(letterColumns).Find(&rows).Error; err != nil {
-		return nil, s.unavailable("list dead letters", err)
+		return nil, l.sql.Unavailable("list dead letters", err)
 	}
 	letters := make([]Letter, len(rows))
 	for i, r := range rows {
@@ -89,7 +90,7 @@ const maxSought = 64
 // good for all of them: down the letters it reads a million to find none, by the errors it
 // reads and sorts all that match. So where few errors match, the page is taken from the
 // newest letters of each, which an index has in their order.
-func (s *Store) newest(ctx context.Context, f LetterFilter, before int64, rows int) (*gorm.DB, error) {
+func (l *Ledger) newest(ctx context.Context, f LetterFilter, before int64, rows int) (*gorm.DB, error) {
 	page := func(query *gorm.DB) *gorm.DB {
 		if before > 0 {
 			query = query.Where("l.number < ?", before)
@@ -97,34 +98,34 @@ func (s *Store) newest(ctx context.Context, f LetterFilter, before int64, rows i
 		return query.Order("l.number DESC").Limit(rows)
 	}
 	if f.Kind == "" && f.Constraint == "" && f.Text == "" {
-		return page(s.letters(ctx, f)), nil
+		return page(l.letters(ctx, f)), nil
 	}
 	var matching []int64
-	err := ofErrors(s.read(ctx).Table("afterwrite_errors AS e"), f).Select("e.number").Limit(maxSought + 1).Scan(&matching).Error
+	err := ofErrors(l.sql.Read(ctx).Table("afterwrite_errors AS e"), f).Select("e.number").Limit(maxSought + 1).Scan(&matching).Error
 	if err != nil || len(matching) > maxSought {
-		return page(s.letters(ctx, f)), err
+		return page(l.letters(ctx, f)), err
 	}
 	parts, each := make([]string, len(matching)), make([]any, len(matching))
 	for i, number := range matching {
 		parts[i] = fmt.Sprintf("SELECT number FROM (?) AS s%d", i)
-		letters := s.read(ctx).Table("afterwrite_dead_letters AS l").Where("l.error = ?", number)
+		letters := l.sql.Read(ctx).Table("afterwrite_dead_letters AS l").Where("l.error = ?", number)
 		each[i] = page(ofLetters(letters, f)).Select("l.number")
 	}
 	if len(parts) == 0 {
 		parts = []string{"SELECT 0"} // no letter has that number
 	}
-	return page(joined(s.read(ctx)).Where("l.number IN ("+strings.Join(parts, " UNION ALL ")+")", each...)), nil
+	return page(joined(l.sql.Read(ctx)).Where("l.number IN ("+strings.Join(parts, " UNION ALL ")+")", each...)), nil
 }
 
-// CountLetters counts the dead letters of a filter. Its errors are those of [Store.Letters].
-func (s *Store) CountLetters(ctx context.Context, f LetterFilter) (int, error) {
-	defer s.metrics.time("letters")()
+// CountLetters counts the dead letters of a filter. Its errors are those of [Ledger.Letters].
+func (l *Ledger) CountLetters(ctx context.Context, f LetterFilter) (int, error) {
+	defer l.sql.Time("letters")()
 	if err := f.check(); err != nil {
 		return 0, err
 	}
 	var n int64
-	err := s.letters(ctx, f).Count(&n).Error
-	return int(n), s.unavailable("count dead letters", err)
+	err := l.letters(ctx, f).Count(&n).Error
+	return int(n), l.sql.Unavailable("count dead letters", err)
 }
 
 // LetterGroup is the dead letters of one entity with one error.
@@ -136,9 +137,9 @@ type LetterGroup struct {
 }
 
 // LetterGroups groups the dead letters of a filter by entity and error, the largest
-// groups first. Its errors are those of [Store.Letters].
-func (s *Store) LetterGroups(ctx context.Context, f LetterFilter, max int) ([]LetterGroup, error) {
-	defer s.metrics.time("letters")()
+// groups first. Its errors are those of [Ledger.Letters].
+func (l *Ledger) LetterGroups(ctx context.Context, f LetterFilter, max int) ([]LetterGroup, error) {
+	defer l.sql.Time("letters")()
 	if err := f.check(); err != nil {
 		return nil, err
 	}
@@ -148,20 +149,20 @@ func (s *Store) LetterGroups(ctx context.Context, f LetterFilter, max int) ([]Le
 		Count       int
 		First, Last string
 	}
-	err := s.letters(ctx, f).
+	err := l.letters(ctx, f).
 		Select(`l.entity, e.kind, e.constraint_name, e.column_name, e.message,
 			count(*) AS count, min(l.died_at) AS first, max(l.died_at) AS last`).
 		Group("l.entity, e.number, e.kind, e.constraint_name, e.column_name, e.message").
 		Order("count DESC, l.entity, e.message").Limit(limit(max)).Find(&rows).Error
 	if err != nil {
-		return nil, s.unavailable("group dead letters", err)
+		return nil, l.sql.Unavailable("group dead letters", err)
 	}
 	groups := make([]LetterGroup, len(rows))
 	for i, r := range rows {
 		groups[i] = LetterGroup{Entity: r.Entity, Refusal: r.Error.refusal(), Count: r.Count}
 		var first, last error
-		groups[i].First, first = parseTime(r.First)
-		groups[i].Last, last = parseTime(r.Last)
+		groups[i].First, first = kit.ParseTime(r.First)
+		groups[i].Last, last = kit.ParseTime(r.Last)
 		if err := errors.Join(first, last); err != nil {
 			return nil, fmt.Errorf("group dead letters: %w", err)
 		}
@@ -170,21 +171,21 @@ func (s *Store) LetterGroups(ctx context.Context, f LetterFilter, max int) ([]Le
 }
 
 // Letter returns a dead letter with its history, or [ErrNoLetter].
-func (s *Store) Letter(ctx context.Context, number int64) (Letter, error) {
-	return s.letter(s.read(ctx).Where("l.number = ?", number))
+func (l *Ledger) Letter(ctx context.Context, number int64) (Letter, error) {
+	return l.letter(l.sql.Read(ctx).Where("l.number = ?", number))
 }
 
 // LetterOf returns the dead letter of one version of a record with its history, or
 // [ErrNoLetter].
-func (s *Store) LetterOf(ctx context.Context, entity, id string, v schema.Version) (Letter, error) {
-	return s.letter(s.read(ctx).Where("l.entity = ? AND l.id = ? AND l.version = ?", entity, id, int64(v)))
+func (l *Ledger) LetterOf(ctx context.Context, entity, id string, v schema.Version) (Letter, error) {
+	return l.letter(l.sql.Read(ctx).Where("l.entity = ? AND l.id = ? AND l.version = ?", entity, id, int64(v)))
 }
 
-func (s *Store) letter(where *gorm.DB) (Letter, error) {
-	defer s.metrics.time("letters")()
+func (l *Ledger) letter(where *gorm.DB) (Letter, error) {
+	defer l.sql.Time("letters")()
 	var rows []letterSeen
 	if err := joined(where).Select(letterColumns + ", l.history").Limit(1).Find(&rows).Error; err != nil {
-		return Letter{}, s.unavailable("read a dead letter", err)
+		return Letter{}, l.sql.Unavailable("read a dead letter", err)
 	}
 	if len(rows) == 0 {
 		return Letter{}, ErrNoLetter
@@ -200,8 +201,8 @@ func joined(db *gorm.DB) *gorm.DB {
 	return db.Table("afterwrite_dead_letters AS l").Joins("JOIN afterwrite_errors AS e ON e.number = l.error")
 }
 
-func (s *Store) letters(ctx context.Context, f LetterFilter) *gorm.DB {
-	return ofErrors(ofLetters(joined(s.read(ctx)), f), f)
+func (l *Ledger) letters(ctx context.Context, f LetterFilter) *gorm.DB {
+	return ofErrors(ofLetters(joined(l.sql.Read(ctx)), f), f)
 }
 
 // ofLetters restricts to the filter by what is in the letters, l.
@@ -210,10 +211,10 @@ func ofLetters(query *gorm.DB, f LetterFilter) *gorm.DB {
 	query = equal(query, "l.id", f.ID)
 	query = equal(query, "l.resolution", string(f.Resolution))
 	if !f.Since.IsZero() {
-		query = query.Where("l.died_at >= ?", sqlInstant(f.Since))
+		query = query.Where("l.died_at >= ?", kit.Instant(f.Since))
 	}
 	if !f.Until.IsZero() {
-		query = query.Where("l.died_at < ?", sqlInstant(f.Until))
+		query = query.Where("l.died_at < ?", kit.Instant(f.Until))
 	}
 	if condition, ok := stateConditions[f.State]; ok {
 		query = query.Where(condition)

@@ -1,4 +1,4 @@
-package store
+package ledger
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
 // ErrNoLetter reports a dead letter that does not exist.
@@ -117,8 +118,8 @@ func portions(letters []Letter) iter.Seq[[]Letter] {
 // id and version that is open and was sent back takes the new refusal; any other that
 // is there stays as it is. To repeat it is harmless. Number, RetriedAt and what tells
 // of a resolution are not inserted.
-func (s *Store) InsertDead(ctx context.Context, letters []Letter) error {
-	return s.change(ctx, fmt.Sprintf("insert %d dead letters", len(letters)), func(db *gorm.DB) error {
+func (l *Ledger) InsertDead(ctx context.Context, letters []Letter) error {
+	return l.sql.Change(ctx, fmt.Sprintf("insert %d dead letters", len(letters)), func(db *gorm.DB) error {
 		for some := range portions(letters) {
 			if err := insertLetters(db, some); err != nil {
 				return err
@@ -142,7 +143,7 @@ func insertLetters(db *gorm.DB, letters []Letter) error {
 		rows[i] = letterRow{
 			Entity: l.Entity, ID: l.ID, Version: int64(l.Version), Operation: "put", Payload: &l.Payload,
 			Error: numbers[errorOf(l.Refusal)], Attempts: l.Attempts, History: string(history),
-			AcceptedAt: sqlInstant(l.AcceptedAt), DiedAt: sqlInstant(l.DiedAt),
+			AcceptedAt: kit.Instant(l.AcceptedAt), DiedAt: kit.Instant(l.DiedAt),
 		}
 		if l.Deleted {
 			rows[i].Operation, rows[i].Payload = "delete", nil

@@ -1,4 +1,4 @@
-package store
+package ledger
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
 // tokenRow is a row of afterwrite_tokens.
@@ -51,8 +53,8 @@ func (r tokenRow) token() (token.Token, error) {
 // among them. They are at most [token.MaxTokens], give or take those that several
 // processes make at the same moment. A row that cannot be read, such as one of a newer
 // version of the program, is left out: it gives nobody a right, and spoils no other.
-func (s *Store) LivingTokens(ctx context.Context) ([]token.Token, error) {
-	rows, err := s.tokenRows(s.read(ctx).Where("revoked_at IS NULL").Order("name"))
+func (l *Ledger) LivingTokens(ctx context.Context) ([]token.Token, error) {
+	rows, err := l.tokenRows(l.sql.Read(ctx).Where("revoked_at IS NULL").Order("name"))
 	tokens := make([]token.Token, 0, len(rows))
 	for _, r := range rows {
 		if t, err := r.token(); err == nil {
@@ -62,10 +64,10 @@ func (s *Store) LivingTokens(ctx context.Context) ([]token.Token, error) {
 	return tokens, err
 }
 
-// Tokens returns living and revoked tokens, the newest first, at most MaxListLimit. It
+// Tokens returns living and revoked tokens, the newest first, at most store.MaxListLimit. It
 // fails on a row that cannot be read, by its name.
-func (s *Store) Tokens(ctx context.Context) ([]token.Token, error) {
-	rows, err := s.tokenRows(s.read(ctx).Order("number DESC").Limit(MaxListLimit))
+func (l *Ledger) Tokens(ctx context.Context) ([]token.Token, error) {
+	rows, err := l.tokenRows(l.sql.Read(ctx).Order("number DESC").Limit(store.MaxListLimit))
 	if err != nil {
 		return nil, err
 	}
@@ -78,11 +80,11 @@ func (s *Store) Tokens(ctx context.Context) ([]token.Token, error) {
 	return tokens, nil
 }
 
-func (s *Store) tokenRows(query *gorm.DB) ([]tokenRow, error) {
-	defer s.metrics.time("tokens")()
+func (l *Ledger) tokenRows(query *gorm.DB) ([]tokenRow, error) {
+	defer l.sql.Time("tokens")()
 	var rows []tokenRow
 	if err := query.Table("afterwrite_tokens").Find(&rows).Error; err != nil {
-		return nil, s.unavailable("read tokens", err)
+		return nil, l.sql.Unavailable("read tokens", err)
 	}
 	return rows, nil
 }
@@ -90,19 +92,19 @@ func (s *Store) tokenRows(query *gorm.DB) ([]tokenRow, error) {
 // NewToken keeps a token and audits it. Of t it takes name, hash, scopes and expiry. It
 // fails with [token.ErrNameTaken] where a living token that has not expired has the name,
 // and with [token.ErrTooMany] beyond [token.MaxTokens].
-func (s *Store) NewToken(ctx context.Context, t token.Token, by Actor) error {
-	now := sqlInstant(time.Now())
+func (l *Ledger) NewToken(ctx context.Context, t token.Token, by Actor) error {
+	now := kit.Instant(time.Now())
 	row := tokenRow{
 		Name: t.Name, Hash: hex.EncodeToString(t.Hash[:]), Scopes: t.Scopes.String(), CreatedAt: now, CreatedBy: by.Name,
 	}
 	if !t.ExpiresAt.IsZero() {
-		at := sqlInstant(t.ExpiresAt)
+		at := kit.Instant(t.ExpiresAt)
 		row.ExpiresAt = &at
 	}
-	return s.change(ctx, "make the token "+t.Name, func(db *gorm.DB) error { return s.insertToken(db, row, by) })
+	return l.sql.Change(ctx, "make the token "+t.Name, func(db *gorm.DB) error { return l.insertToken(db, row, by) })
 }
 
-func (s *Store) insertToken(db *gorm.DB, row tokenRow, by Actor) error {
+func (l *Ledger) insertToken(db *gorm.DB, row tokenRow, by Actor) error {
 	err := db.Exec(`UPDATE afterwrite_tokens SET revoked_at = expires_at, revoked_by = 'expiry'
 		WHERE name = ? AND revoked_at IS NULL AND expires_at <= ?`, row.Name, row.CreatedAt).Error
 	if err != nil {
@@ -114,11 +116,11 @@ func (s *Store) insertToken(db *gorm.DB, row tokenRow, by Actor) error {
 		return err
 	}
 	if living >= token.MaxTokens {
-		return &ownError{token.ErrTooMany}
+		return &kit.OwnError{Err: token.ErrTooMany}
 	}
 	err = db.Table("afterwrite_tokens").Create(&row).Error
-	if r, ok := s.dialect.classify(err); ok && r.Kind == schema.KindUnique {
-		return &ownError{token.ErrNameTaken}
+	if r, ok := l.sql.Classify(err); ok && r.Kind == schema.KindUnique {
+		return &kit.OwnError{Err: token.ErrNameTaken}
 	}
 	if err != nil {
 		return err
@@ -129,15 +131,15 @@ func (s *Store) insertToken(db *gorm.DB, row tokenRow, by Actor) error {
 
 // RevokeToken ends the living token of that name and audits it, or fails with
 // [token.ErrNoSuchName].
-func (s *Store) RevokeToken(ctx context.Context, name string, by Actor) error {
-	return s.change(ctx, "revoke the token "+name, func(db *gorm.DB) error {
+func (l *Ledger) RevokeToken(ctx context.Context, name string, by Actor) error {
+	return l.sql.Change(ctx, "revoke the token "+name, func(db *gorm.DB) error {
 		done := db.Exec("UPDATE afterwrite_tokens SET revoked_at = ?, revoked_by = ? WHERE name = ? AND revoked_at IS NULL",
-			sqlInstant(time.Now()), by.Name, name)
+			kit.Instant(time.Now()), by.Name, name)
 		if done.Error != nil {
 			return done.Error
 		}
 		if done.RowsAffected == 0 {
-			return &ownError{token.ErrNoSuchName}
+			return &kit.OwnError{Err: token.ErrNoSuchName}
 		}
 		return insertAudit(db, AuditEntry{Actor: by, Action: "token.revoke", Detail: map[string]any{"name": name}})
 	})
@@ -145,9 +147,9 @@ func (s *Store) RevokeToken(ctx context.Context, name string, by Actor) error {
 
 // TokensUsed notes that tokens were used at a time. Each is written at most once a
 // minute, however many processes note it.
-func (s *Store) TokensUsed(ctx context.Context, numbers []int64, at time.Time) error {
-	at = sqlInstant(at)
-	return s.change(ctx, fmt.Sprintf("note the use of %d tokens", len(numbers)), func(db *gorm.DB) error {
+func (l *Ledger) TokensUsed(ctx context.Context, numbers []int64, at time.Time) error {
+	at = kit.Instant(at)
+	return l.sql.Change(ctx, fmt.Sprintf("note the use of %d tokens", len(numbers)), func(db *gorm.DB) error {
 		return db.Exec(`UPDATE afterwrite_tokens SET last_used_at = ?
 			WHERE number IN ? AND (last_used_at IS NULL OR last_used_at <= ?)`, at, numbers, at.Add(-time.Minute)).Error
 	})

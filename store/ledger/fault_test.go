@@ -1,0 +1,69 @@
+package ledger_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
+)
+
+// TestDeadLettersFaults: whatever fails, a repeat makes it whole and nothing is twice.
+func TestDeadLettersFaults(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		setup(t, url, nil)
+		for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_errors"), testkit.Statement("afterwrite_dead_letters"), testkit.Statement("afterwrite_audit"), testkit.Commit} {
+			for _, mode := range []testkit.Mode{testkit.Refuse, testkit.LoseReply} {
+				b := open(t, url, nil)
+				l := []ledger.Letter{letter("a", 1, schema.KindUnique, "x")}
+				fault := b.faults.Inject(mode, match)
+				if err := b.InsertDead(t.Context(), l); err != nil {
+					require.True(t, store.Unavailable(err))
+					require.NoError(t, b.InsertDead(t.Context(), l))
+				}
+				open, err := b.OpenLetters(t.Context(), account(t), 0, 10)
+				require.NoError(t, err)
+				require.Len(t, open, 1)
+				numbers := []int64{open[0].Number}
+				if _, err := b.Resolve(t.Context(), numbers, ledger.Discarded, admin); err != nil {
+					require.True(t, store.Unavailable(err))
+					_, err = b.Resolve(t.Context(), numbers, ledger.Discarded, admin)
+					require.NoError(t, err)
+				}
+				fault.Release()
+				require.Equal(t, 1, b.count(ledger.LetterFilter{Resolution: ledger.Discarded}))
+				log, err := b.AuditLog(t.Context(), ledger.AuditQuery{})
+				require.NoError(t, err)
+				require.Len(t, log, 1, "audited once")
+				b.exec("DELETE FROM afterwrite_dead_letters")
+				b.exec("DELETE FROM afterwrite_audit")
+			}
+		}
+	})
+}
+
+// TestLostAt: the newest entry that Redis has lost the entity, among others of it.
+func TestLostAt(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := setup(t, url, []*schema.Entity{e})
+		at, err := b.LostAt(t.Context(), e)
+		require.NoError(t, err)
+		require.True(t, at.IsZero())
+		first := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+		for i, entry := range []ledger.AuditEntry{
+			{Action: ledger.RedisLost, Entity: e.Name}, {Action: ledger.RedisLost, Entity: e.Name},
+			{Action: ledger.RedisLost, Entity: "other"}, {Action: "flush.pause", Entity: e.Name}, {Action: "dead.retry", Entity: e.Name, ID: "a"},
+		} {
+			entry.At = first.Add(time.Duration(i) * time.Hour)
+			require.NoError(t, b.Audit(t.Context(), entry))
+		}
+		at, err = b.LostAt(t.Context(), e)
+		require.NoError(t, err)
+		require.Equal(t, first.Add(time.Hour), at)
+	})
+}
