@@ -30,7 +30,7 @@ lint: build-deps ## gofmt, go vet, staticcheck and the import rules
 	$(GO) test -count 1 -run TestImports ./internal
 
 deps: ## install the C compiler, and the servers and the browser that the tests start
-	@scripts/deps.sh compiler redis postgres mariadb chromium
+	@scripts/deps.sh tests
 
 build-deps:
 	@scripts/deps.sh compiler

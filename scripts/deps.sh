@@ -1,31 +1,37 @@
 #!/usr/bin/env bash
 # Installs what a build or the tests need and this machine lacks:
 #
-#   scripts/deps.sh [compiler] [redis] [postgres] [mariadb] [chromium]
+#   scripts/deps.sh [NEED...]     a need is a name of the table below; "tests" is all of them
 #
 # On Debian and its relatives it installs with apt-get, through sudo where it is not
 # run by root. Elsewhere it says what is missing and fails. What is there is left alone.
 set -euo pipefail
 
-has_compiler() { command -v gcc || command -v clang; } >/dev/null 2>&1
-has_redis() { command -v redis-server; } >/dev/null 2>&1
-has_chromium() { command -v chromium; } >/dev/null 2>&1
-has_mariadb() { [ -x /usr/sbin/mariadbd ] || command -v mariadbd; } >/dev/null 2>&1
-has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb; } >/dev/null 2>&1
-
 # A compiler is of use only with the headers of the C library.
-has_headers() { echo '#include <stdlib.h>' | "${CC:-$(command -v gcc || command -v clang)}" -E - -o /dev/null; } >/dev/null 2>&1
+headers() { echo '#include <stdlib.h>' | "${CC:-$(command -v gcc || command -v clang)}" -E - -o /dev/null; }
 
+# One line a need: what shows that it is there, and its Debian packages.
+needs=(compiler redis postgres mariadb pgbouncer haproxy nginx prometheus chromium)
+has_compiler() { { command -v gcc || command -v clang; } && headers; };   debian_compiler="gcc libc6-dev"
+has_redis() { command -v redis-server; };                                 debian_redis="redis-server"
+has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb; }; debian_postgres="postgresql"
+has_mariadb() { [ -x /usr/sbin/mariadbd ] || command -v mariadbd; };      debian_mariadb="mariadb-server"
+has_pgbouncer() { [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer; };  debian_pgbouncer="pgbouncer"
+has_haproxy() { [ -x /usr/sbin/haproxy ] || command -v haproxy; };        debian_haproxy="haproxy"
+has_nginx() { [ -x /usr/sbin/nginx ] || command -v nginx; };              debian_nginx="nginx-light"
+has_prometheus() { command -v prometheus && command -v promtool; };       debian_prometheus="prometheus"
+has_chromium() { command -v chromium; };                                  debian_chromium="chromium"
+
+[ "$*" = tests ] && set -- "${needs[@]}"
 missing=()
 for need in "$@"; do
-	case $need in
-	compiler) { has_compiler && has_headers; } || missing+=(gcc libc6-dev) ;;
-	redis) has_redis || missing+=(redis-server) ;;
-	postgres) has_postgres || missing+=(postgresql) ;;
-	mariadb) has_mariadb || missing+=(mariadb-server) ;;
-	chromium) has_chromium || missing+=(chromium) ;;
-	*) echo "deps.sh: unknown need: $need" >&2 && exit 2 ;;
+	case " ${needs[*]} " in
+	*" $need "*) ;;
+	*) echo "deps.sh: unknown need: $need; there are: ${needs[*]}" >&2 && exit 2 ;;
 	esac
+	packages=debian_$need
+	# shellcheck disable=SC2206  # a need may be several packages
+	"has_$need" >/dev/null 2>&1 || missing+=(${!packages})
 done
 
 if ! command -v go >/dev/null; then
@@ -37,12 +43,9 @@ fi
 if ! command -v apt-get >/dev/null; then
 	cat >&2 <<-END
 		Missing on this machine, by their Debian names: ${missing[*]}
-		Install a C compiler, Redis 7 or newer, PostgreSQL 13 or newer, MariaDB 10.6 or newer and
-		Chromium with this system's package manager, for example
-		  Fedora   dnf install gcc glibc-devel redis postgresql-server mariadb-server chromium
-		  Alpine   apk add gcc musl-dev redis postgresql mariadb chromium
-		  macOS    brew install redis postgresql mariadb chromium
-		and run this again.
+		Install them with this system's package manager (Redis 7 or newer, PostgreSQL 13 or newer,
+		MariaDB 10.6 or newer) and run this again. macOS, for example:
+		  brew install redis postgresql mariadb pgbouncer haproxy nginx prometheus chromium
 	END
 	exit 1
 fi
@@ -72,7 +75,7 @@ root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600
 
 # Nor at the next boot.
 if [ -d /run/systemd/system ]; then
-	case " ${missing[*]} " in *" redis-server "*) root systemctl disable --quiet redis-server >&2 || true ;; esac
-	case " ${missing[*]} " in *" postgresql "*) root systemctl disable --quiet postgresql >&2 || true ;; esac
-	case " ${missing[*]} " in *" mariadb-server "*) root systemctl disable --quiet mariadb >&2 || true ;; esac
+	for unit in redis-server postgresql mariadb pgbouncer haproxy nginx prometheus; do
+		case " ${missing[*]} " in *" $unit"*) root systemctl disable --quiet $unit >&2 || true ;; esac
+	done
 fi

@@ -46,6 +46,8 @@ var (
 	persistedDesc  = figure("ledger_persisted_total", "Writes persisted.")
 	discardedDesc  = figure("ledger_discarded_total", "Refused writes that an operator discarded.")
 	lostDesc       = figure("ledger_lost_total", "Writes whose record Redis lost before they were persisted.")
+	limitDesc      = figure("pending_records_limit", "Pending, held and dead records beyond which new records are rejected (flush.max_pending).")
+	pausedDesc     = figure("paused_partitions", "Partitions whose flushing an operator has paused.")
 	readableDesc   = prometheus.NewDesc("afterwrite_ledger_readable", "1 if Redis gave the figures of all entities.", nil, nil)
 )
 
@@ -53,7 +55,7 @@ var (
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		pendingDesc, heldDesc, deadDesc, oldestDesc, oldestHeldDesc, acceptedDesc, supersededDesc,
-		persistedDesc, discardedDesc, lostDesc, readableDesc,
+		persistedDesc, discardedDesc, lostDesc, limitDesc, pausedDesc, readableDesc,
 	} {
 		descs <- d
 	}
@@ -70,15 +72,24 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 			readable = 0
 			break
 		}
-		collect(out, e.Name, cache.Total(partitions))
+		collect(out, e, partitions)
 	}
 	out <- prometheus.MustNewConstMetric(readableDesc, prometheus.GaugeValue, readable)
 }
 
-func collect(out chan<- prometheus.Metric, entity string, s cache.Stats) {
+func collect(out chan<- prometheus.Metric, e *schema.Entity, partitions []cache.Stats) {
 	send := func(d *prometheus.Desc, t prometheus.ValueType, v float64) {
-		out <- prometheus.MustNewConstMetric(d, t, v, entity)
+		out <- prometheus.MustNewConstMetric(d, t, v, e.Name)
 	}
+	paused := 0
+	for _, p := range partitions {
+		if p.Paused {
+			paused++
+		}
+	}
+	send(limitDesc, prometheus.GaugeValue, float64(e.Flush.MaxPending))
+	send(pausedDesc, prometheus.GaugeValue, float64(paused))
+	s := cache.Total(partitions)
 	send(pendingDesc, prometheus.GaugeValue, float64(s.Pending))
 	send(heldDesc, prometheus.GaugeValue, float64(s.Held))
 	send(deadDesc, prometheus.GaugeValue, float64(s.Dead))

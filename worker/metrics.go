@@ -47,7 +47,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		seconds: histogram("afterwrite_flush_duration_seconds", "Time of one flush: lock, read, write, commit and ack.",
 			prometheus.ExponentialBuckets(0.001, 2, 16)),
 		lag: histogram("afterwrite_persist_lag_seconds", "Time from the acceptance of a record to its ack.",
-			prometheus.ExponentialBuckets(0.005, 2.5, 14)),
+			[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200}),
 		persisted: counter("afterwrite_records_persisted_total", "Records that this worker persisted and acked.", "entity"),
 		refused:   counter("afterwrite_records_refused_total", "Refusals by the database, one an attempt.", "entity", "kind"),
 		retried:   counter("afterwrite_records_retried_total", "Held records that were tried again, by the kind of their last refusal.", "entity", "kind"),

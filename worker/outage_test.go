@@ -297,6 +297,7 @@ func TestCollectorShowsTheLedger(t *testing.T) {
 	}
 	for name, want := range map[string]float64{
 		"pending_records": 1, "held_records": 1, "dead_records": 0, "ledger_accepted_total": 4,
+		"pending_records_limit": float64(b.e.Flush.MaxPending), "paused_partitions": 0,
 		"ledger_superseded_total": 1, "ledger_persisted_total": 1, "ledger_readable": 1,
 	} {
 		require.Equal(t, want, got["afterwrite_"+name], name)

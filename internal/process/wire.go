@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,7 +53,7 @@ var ErrConfig = errors.New("configuration")
 // version. Close the parts.
 func Join(c *config.Config, version string, log *slog.Logger) (*Parts, error) {
 	p := &Parts{Config: c, Log: log, version: version, Metrics: prometheus.NewRegistry()}
-	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(version))
 	d := c.Database
 	var err error
 	p.Store, err = ledger.Open(store.Config{
@@ -75,6 +76,17 @@ func Join(c *config.Config, version string, log *slog.Logger) (*Parts, error) {
 	p.closers = append(p.closers, p.Cache.Close)
 	p.Metrics.MustRegister(worker.NewCollector(p.Cache, c.Entities))
 	return p, nil
+}
+
+// buildInfo is a gauge that is always 1 and names the build, so that a page of metrics
+// tells which one of a mixed deployment it comes from.
+func buildInfo(version string) prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "afterwrite_build_info", Help: "Always 1; the version of the build and of Go are labels.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	})
+	g.Set(1)
+	return g
 }
 
 // Close ends the parts in the reverse of the order in which they were made.

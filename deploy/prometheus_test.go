@@ -1,0 +1,106 @@
+package deploy_test
+
+import (
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/stretchr/testify/require"
+)
+
+// rules are the parts of prometheus/rules.yaml that the tests look at.
+type rules struct {
+	Groups []struct {
+		Rules []struct {
+			Alert       string            `yaml:"alert"`
+			Expr        string            `yaml:"expr"`
+			Labels      map[string]string `yaml:"labels"`
+			Annotations map[string]string `yaml:"annotations"`
+		} `yaml:"rules"`
+	} `yaml:"groups"`
+}
+
+func alertRules(t *testing.T) rules {
+	t.Helper()
+	var r rules
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "prometheus/rules.yaml")), &r))
+	require.NotEmpty(t, r.Groups)
+	return r
+}
+
+// promtool runs Prometheus's own checker, which `make test` installs.
+func promtool(t *testing.T, args ...string) {
+	t.Helper()
+	_, err := exec.LookPath("promtool")
+	require.NoError(t, err, "promtool is not installed: scripts/deps.sh prometheus")
+	c := exec.CommandContext(t.Context(), "promtool", args...)
+	c.Dir = "prometheus"
+	out, err := c.CombinedOutput()
+	require.NoError(t, err, "promtool %s:\n%s", strings.Join(args, " "), out)
+}
+
+func TestAlertsFireAndDoNotFire(t *testing.T) {
+	t.Parallel()
+	promtool(t, "check", "rules", "rules.yaml")
+	promtool(t, "test", "rules", "rules_test.yaml")
+}
+
+// TestEveryAlertIsTestedBothWays: rules_test.yaml has a state in which each alert fires,
+// and one in which it does not.
+func TestEveryAlertIsTestedBothWays(t *testing.T) {
+	t.Parallel()
+	var tests struct {
+		Tests []struct {
+			Rules []struct {
+				Alert    string `yaml:"alertname"`
+				Expected []any  `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		} `yaml:"tests"`
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "prometheus/rules_test.yaml")), &tests))
+	fires, silent := map[string]bool{}, map[string]bool{}
+	for _, test := range tests.Tests {
+		for _, r := range test.Rules {
+			if len(r.Expected) > 0 {
+				fires[r.Alert] = true
+			} else {
+				silent[r.Alert] = true
+			}
+		}
+	}
+	for _, g := range alertRules(t).Groups {
+		for _, r := range g.Rules {
+			if r.Alert != "" {
+				require.True(t, fires[r.Alert], "no test fires %s", r.Alert)
+				require.True(t, silent[r.Alert], "no test keeps %s silent", r.Alert)
+			}
+		}
+	}
+}
+
+// TestAlertsNameMetricsAndRunbookSections: each metric is exported, each link leads to a
+// heading of the runbook, each alert says how urgent it is.
+func TestAlertsNameMetricsAndRunbookSections(t *testing.T) {
+	t.Parallel()
+	anchors := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(read(t, "RUNBOOK.md"), -1) {
+		anchors[strings.ReplaceAll(strings.ToLower(regexp.MustCompile(`[^\w -]`).ReplaceAllString(m[1], "")), " ", "-")] = true
+	}
+	source := sources(t)
+	for _, g := range alertRules(t).Groups {
+		for _, r := range g.Rules {
+			for _, name := range regexp.MustCompile(`\bafterwrite_[a-z_]+`).FindAllString(r.Expr, -1) {
+				requireExported(t, source, regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(name, ""))
+			}
+			if r.Alert == "" {
+				continue
+			}
+			require.Contains(t, []string{"page", "ticket"}, r.Labels["severity"], r.Alert)
+			require.NotEmpty(t, r.Annotations["summary"], r.Alert)
+			_, anchor, ok := strings.Cut(r.Annotations["runbook_url"], "deploy/RUNBOOK.md#")
+			require.True(t, ok && anchors[anchor], "%s links to %s", r.Alert, r.Annotations["runbook_url"])
+		}
+	}
+}
