@@ -51,7 +51,7 @@ func (c *Cache) ack(ctx context.Context, e *schema.Entity, k keys, batch Batch, 
 		keys = append(keys, k.record+change.ID)
 		args = append(args, shown, ms(ttl(e, change.Values, change.Deleted)))
 	}
-	return c.runInt(ctx, ackScript, keys, args...)
+	return c.redis.RunInt(ctx, ackScript, keys, args...)
 }
 
 // Drop takes ids off the partition's lists whose record is still missing, and returns
@@ -68,7 +68,7 @@ func (c *Cache) Drop(ctx context.Context, e *schema.Entity, partition int, ids [
 		keys = append(keys, k.record+id)
 		args = append(args, id)
 	}
-	lost, err := c.runInt(ctx, dropScript, keys, args...)
+	lost, err := c.redis.RunInt(ctx, dropScript, keys, args...)
 	if lost > 0 {
 		c.metrics.lost.WithLabelValues(e.Name).Add(float64(lost))
 	}

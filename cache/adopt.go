@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -19,12 +20,12 @@ func (c *Cache) Adopt(ctx context.Context, e *schema.Entity) error {
 	stored, err := c.partitions(ctx, e)
 	if errors.Is(err, redis.Nil) {
 		if err := c.redis.HSetNX(ctx, c.partitionsKey(), e.Name, e.Partitions).Err(); err != nil {
-			return fault("adopt", err)
+			return rdb.Fault("adopt", err)
 		}
 		stored, err = c.partitions(ctx, e)
 	}
 	if err != nil {
-		return fault("adopt", err)
+		return rdb.Fault("adopt", err)
 	}
 	if stored == e.Partitions {
 		return nil
@@ -40,7 +41,7 @@ func (c *Cache) Adopt(ctx context.Context, e *schema.Entity) error {
 func (c *Cache) Readopt(ctx context.Context, entities []*schema.Entity) (forgotten, changed []*schema.Entity, _ error) {
 	known, err := c.redis.HGetAll(ctx, c.partitionsKey()).Result()
 	if err != nil {
-		return nil, nil, fault("adopt", err)
+		return nil, nil, rdb.Fault("adopt", err)
 	}
 	for _, e := range entities {
 		if number, ok := known[e.Name]; ok {
@@ -51,7 +52,7 @@ func (c *Cache) Readopt(ctx context.Context, entities []*schema.Entity) (forgott
 		}
 		first, err := c.redis.HSetNX(ctx, c.partitionsKey(), e.Name, e.Partitions).Result()
 		if err != nil {
-			return forgotten, changed, fault("adopt", err)
+			return forgotten, changed, rdb.Fault("adopt", err)
 		}
 		if first {
 			forgotten = append(forgotten, e)
@@ -65,7 +66,7 @@ func (c *Cache) Readopt(ctx context.Context, entities []*schema.Entity) (forgott
 func (c *Cache) Agrees(ctx context.Context, e *schema.Entity) (bool, error) {
 	stored, err := c.partitions(ctx, e)
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return false, fault("partitions", err)
+		return false, rdb.Fault("partitions", err)
 	}
 	return err != nil || stored == e.Partitions, nil
 }
@@ -83,7 +84,7 @@ func (c *Cache) partitions(ctx context.Context, e *schema.Entity) (int, error) {
 func (c *Cache) repartition(ctx context.Context, e *schema.Entity, stored int) error {
 	for partition := range max(stored, e.Partitions) {
 		k := c.keys(e, partition)
-		retired, err := c.runInt(ctx, retireScript, append(k.lists()[:4], k.ranks()...), e.Partitions)
+		retired, err := c.redis.RunInt(ctx, retireScript, append(k.lists()[:4], k.ranks()...), e.Partitions)
 		if err != nil {
 			return err
 		}
@@ -92,7 +93,7 @@ func (c *Cache) repartition(ctx context.Context, e *schema.Entity, stored int) e
 		}
 		for undo := range partition {
 			k := c.keys(e, undo)
-			if _, err := c.runInt(ctx, retireScript, append(k.lists()[:4], k.ranks()...), stored); err != nil {
+			if _, err := c.redis.RunInt(ctx, retireScript, append(k.lists()[:4], k.ranks()...), stored); err != nil {
 				return err
 			}
 		}
@@ -103,7 +104,7 @@ func (c *Cache) repartition(ctx context.Context, e *schema.Entity, stored int) e
 		return err
 	}
 	if err := c.redis.HSet(ctx, c.partitionsKey(), e.Name, e.Partitions).Err(); err != nil {
-		return fault("adopt", err)
+		return rdb.Fault("adopt", err)
 	}
 	c.log.WarnContext(ctx, "number of partitions changed", "entity", e.Name, "from", stored, "to", e.Partitions)
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -101,10 +102,10 @@ func TestRedisWithTLSAndACL(t *testing.T) {
 	}
 	for _, bad := range []string{"redis://h?ca=" + ca, "rediss://h?ca=/nowhere", "redis-cluster://h:1?ca=" + ca,
 		"rediss://h?cert=" + ca, "rediss://h?cert=" + ca + "&key=/nowhere", "redis://h?key=" + ca} {
-		_, err := cache.ParseURL(bad)
+		_, err := rdb.ParseURL(bad)
 		require.ErrorContains(t, err, "redis url: c")
 	}
-	o, err := cache.ParseURL("redis-sentinel://h:1/m?tls=true&ca=" + ca)
+	o, err := rdb.ParseURL("redis-sentinel://h:1/m?tls=true&ca=" + ca)
 	require.NoError(t, err)
 	assert.NotNil(t, o.TLSConfig.RootCAs)
 }
@@ -118,7 +119,7 @@ func TestRedisThatAsksForACertificate(t *testing.T) {
 	require.ErrorIs(t, b.Ping(t.Context()), schema.ErrUnavailable) // TLS 1.3: its reason may be lost with the connection
 	b = on(t, "rediss://"+addr+"?ca="+cert+"&cert="+cert+"&key="+key)
 	b.everything(t)
-	o, err := cache.ParseURL("redis-cluster://h:1?tls=true&ca=" + cert + "&cert=" + cert + "&key=" + key)
+	o, err := rdb.ParseURL("redis-cluster://h:1?tls=true&ca=" + cert + "&cert=" + cert + "&key=" + key)
 	require.NoError(t, err)
 	shown, err := o.TLSConfig.GetClientCertificate(nil)
 	require.NoError(t, err)
@@ -143,13 +144,13 @@ func TestI1AUserWithoutARightIsFound(t *testing.T) {
 	require.NoError(t, check("-@admin"))
 	for _, command := range []string{"zadd", "hset", "hincrby", "xadd", "publish", "persist", "zrem", "sadd", "pexpire"} {
 		err := check("-" + command)
-		require.ErrorIs(t, err, cache.ErrRights)
+		require.ErrorIs(t, err, rdb.ErrRights)
 		require.ErrorContains(t, err, ": +"+command+" on aw:*")
 		assert.True(t, cache.Unsafe(err))
 	}
 	require.ErrorContains(t, check("resetchannels"), "+publish")
-	require.ErrorIs(t, check("resetkeys", "~other:*"), cache.ErrRights)
-	require.ErrorIs(t, check("-evalsha"), cache.ErrRights)
+	require.ErrorIs(t, check("resetkeys", "~other:*"), rdb.ErrRights)
+	require.ErrorIs(t, check("-evalsha"), rdb.ErrRights)
 }
 
 // TestServerlessRedis runs as a user to whom the commands are refused that hosted servers
@@ -254,7 +255,7 @@ func TestSentinelsWithoutTheUserOfRedis(t *testing.T) {
 	u := strings.Replace(s.URL(), "://", "://app:pw@", 1)
 	require.ErrorContains(t, on(t, u).Ping(t.Context()), "WRONGPASS")
 	on(t, u+"?sentinel_auth=false").everything(t)
-	_, err := cache.ParseURL(u + "?sentinel_auth=no")
+	_, err := rdb.ParseURL(u + "?sentinel_auth=no")
 	require.ErrorContains(t, err, "sentinel_auth")
 }
 
@@ -328,40 +329,4 @@ func (l lockedWriter) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.w.Write(p)
-}
-
-func TestURLsNameADatabaseThatThereIs(t *testing.T) {
-	t.Parallel()
-	for _, bad := range []string{"redis://h:1/-1", "redis-sentinel://h:1/m/-1", "redis-cluster://h:1/3"} {
-		_, err := cache.ParseURL(bad)
-		require.ErrorContains(t, err, "database", bad)
-	}
-	for good, db := range map[string]int{"redis://h:1/3": 3, "redis-sentinel://h:1/m/3": 3, "redis-cluster://h:1/": 0, "redis-cluster://h:1/0": 0} {
-		o, err := cache.ParseURL(good)
-		require.NoError(t, err, good)
-		require.Equal(t, db, o.DB, good)
-	}
-}
-
-// An address that could never be dialled is told when it is read, not by the first command.
-func TestURLsNameAnAddressThatCanBeDialled(t *testing.T) {
-	t.Parallel()
-	for bad, want := range map[string]string{
-		"redis://h:65536":            "65535",
-		"rediss://h:0":               "65535",
-		"redis-cluster://h":          "not HOST:PORT",
-		"redis-cluster://h:1,::1:2":  "in brackets",
-		"redis-sentinel://h:99999/m": "65535",
-	} {
-		_, err := cache.ParseURL(bad)
-		require.ErrorContains(t, err, want, bad)
-	}
-	for good, addr := range map[string]string{
-		"redis://[::1]:6380/1": "[::1]:6380", "redis://[::1]": "[::1]:6379", "redis://": "localhost:6379",
-		"redis-cluster://[::1]:1,h:2": "[::1]:1", "redis-sentinel://u:p@[fe80::1]:1/m": "[fe80::1]:1",
-	} {
-		o, err := cache.ParseURL(good)
-		require.NoError(t, err, good)
-		require.Equal(t, addr, o.Addrs[0], good)
-	}
 }

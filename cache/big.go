@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // Usage is what a sample of the keys says about memory.
@@ -43,16 +45,16 @@ type Big struct {
 func (c *Cache) Big(ctx context.Context, sample, largest int) (Usage, error) {
 	u := Usage{Whole: true, Lives: newLives()}
 	shares := map[string]*Share{}
-	err := c.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
+	err := c.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
 		size, err := node.DBSize(ctx).Result()
 		if err != nil {
-			return fault("big", err)
+			return rdb.Fault("big", err)
 		}
 		u.Keys += size
 		for cursor := uint64(0); ; {
 			names, next, err := node.Scan(ctx, cursor, globQuote(c.prefix)+":*", scanStep).Result()
 			if err != nil {
-				return fault("scan", err)
+				return rdb.Fault("scan", err)
 			}
 			if left := sample - u.Sampled; len(names) > left {
 				names, u.Whole = names[:left], false
@@ -138,21 +140,21 @@ func memory(ctx context.Context, node redis.Cmdable, names []string, u *Usage) (
 			}
 			return sizes, nil
 		}
-		if !answered(err) {
-			return nil, fault("big", err)
+		if !rdb.Answered(err) {
+			return nil, rdb.Fault("big", err)
 		}
 		u.Estimate = true // barred
 	}
-	if err := weighScript.source.Load(ctx, node).Err(); err != nil {
-		return nil, fault("big", err)
+	if err := weighScript.LoadOn(ctx, node); err != nil {
+		return nil, rdb.Fault("big", err)
 	}
 	p := node.Pipeline()
 	cmds := make([]*redis.Cmd, len(names))
 	for i, name := range names {
-		cmds[i] = weighScript.source.EvalSha(ctx, p, []string{name}, bigSamples)
+		cmds[i] = weighScript.EvalSha(ctx, p, []string{name}, bigSamples)
 	}
-	if _, err := p.Exec(ctx); err != nil && !answered(err) {
-		return nil, fault("big", err)
+	if _, err := p.Exec(ctx); err != nil && !rdb.Answered(err) {
+		return nil, rdb.Fault("big", err)
 	}
 	for i, cmd := range cmds {
 		sizes[i], _ = cmd.Int64()
@@ -185,7 +187,7 @@ func timesToLive(ctx context.Context, node redis.Cmdable, names []string) ([]tim
 	}
 	if len(names) > 0 {
 		if _, err := p.Exec(ctx); err != nil {
-			return nil, fault("big", err)
+			return nil, rdb.Fault("big", err)
 		}
 	}
 	lives := make([]time.Duration, len(names))

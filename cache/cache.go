@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/afterwrite/afterwrite/internal/gather"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -21,8 +22,8 @@ import (
 const (
 	DefaultPrefix  = "aw"
 	DefaultLease   = 3 * time.Second
-	DefaultTimeout = 3 * time.Second
-	DefaultRetries = 3
+	DefaultTimeout = rdb.DefaultTimeout
+	DefaultRetries = rdb.DefaultRetries
 	// DefaultFlagMargin is how long the scheduled flag outlives the planned start of a
 	// sync task, and its last renewal: when a worker dies, the partition waits so long.
 	DefaultFlagMargin = 10 * time.Second
@@ -33,7 +34,7 @@ const (
 
 // Config says how a [Cache] reaches Redis. Only URL is required.
 type Config struct {
-	URL        string                // see ParseURL
+	URL        string                // redis://, rediss://, redis-sentinel:// or redis-cluster://
 	Prefix     string                // first part of every key; DefaultPrefix if empty
 	Loader     Loader                // reads what is not cached; nil: a miss is an error
 	Lease      time.Duration         // life of the right to fill one record; 0: DefaultLease
@@ -67,9 +68,7 @@ type Cache struct {
 	log        *slog.Logger
 	metrics    *metrics
 
-	// redis sends a command again after a network error. writes never does: a write
-	// script whose reply was lost may have run.
-	redis, writes redis.UniversalClient
+	redis *rdb.Client
 
 	loads singleflight.Group // one load a record in this process, see get.go
 	hub   *hub               // events, see events.go
@@ -97,11 +96,15 @@ func New(cfg Config) (*Cache, error) {
 		return nil, errors.New("cache: a time or a number of the Config is negative; only Retries may be")
 	}
 	values, log := newValueMetrics(cfg.Registerer), cmp.Or(cfg.Log, slog.Default())
-	options, err := cfg.options()
+	client, err := rdb.Open(rdb.Config{
+		URL: cfg.URL, Timeout: cfg.Timeout, Retries: cfg.Retries, PoolSize: cfg.PoolSize,
+		Log: log, Registerer: cfg.Registerer, Hooks: cfg.Hooks,
+	})
 	if err != nil {
 		return nil, err
 	}
 	c := &Cache{
+		redis:      client,
 		prefix:     prefix,
 		lease:      cmp.Or(cfg.Lease, DefaultLease),
 		flagMargin: cmp.Or(cfg.FlagMargin, DefaultFlagMargin),
@@ -114,54 +117,21 @@ func New(cfg Config) (*Cache, error) {
 		refreshes:  make(chan struct{}, maxRefreshes),
 		values:     values,
 	}
-	breaker := newBreaker(options.ReadTimeout, values.breaker, log)
-	c.redis = connect(options, cmp.Or(cfg.Retries, DefaultRetries), maxRedirects, append([]redis.Hook{breaker}, cfg.Hooks...))
-	c.writes = connect(options, -1, -1, cfg.Hooks)
 	c.hub, c.locals, c.records = newHub(c), newLocals(c), newRecordLocals(c)
 	c.looks, c.glances = c.newLooks(), newGlances()
 	return c, nil
 }
 
-// options are those of both clients, their retries aside.
-func (cfg *Config) options() (*redis.UniversalOptions, error) {
-	o, err := ParseURL(cfg.URL)
-	if err != nil {
-		return nil, err
-	}
-	timeout := cmp.Or(cfg.Timeout, DefaultTimeout)
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = timeout, timeout, timeout, timeout
-	o.DialerRetries = 1
-	o.PoolSize = cfg.PoolSize
-	o.ContextTimeoutEnabled = true
-	return o, nil
-}
-
-// maxRedirects bounds how often a call is sent on to the node of a cluster that has its
-// slot: by the client itself, or for writes by [Cache.redirect].
-const maxRedirects = 3
-
-// connect makes a client that sends a command again so often, -1 for never, after a network
-// error and after a redirect.
-func connect(o *redis.UniversalOptions, retries, redirects int, hooks []redis.Hook) redis.UniversalClient {
-	own := *o
-	own.MaxRetries, own.MaxRedirects = retries, redirects
-	client := Connect(&own)
-	for _, hook := range hooks {
-		client.AddHook(hook)
-	}
-	return client
-}
-
 // Close ends the subscriptions and the connections. Calls under way fail.
 func (c *Cache) Close() error {
 	c.hub.close()
-	return errors.Join(c.redis.Close(), c.writes.Close())
+	return c.redis.Close()
 }
 
 // Ping reports whether Redis answers.
 func (c *Cache) Ping(ctx context.Context) error {
 	if err := c.redis.Ping(ctx).Err(); err != nil {
-		return fault("ping", err)
+		return rdb.Fault("ping", err)
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // ErrEvictionPolicy reports a Redis that may evict records which the database has not
@@ -52,7 +54,7 @@ func (h Health) Persistence() string {
 // Unsafe reports whether an error of [Cache.Check] is that of a Redis which answers, and to
 // which writes must not be entrusted.
 func Unsafe(err error) bool {
-	return errors.Is(err, ErrEvictionPolicy) || errors.Is(err, ErrRights)
+	return errors.Is(err, ErrEvictionPolicy) || errors.Is(err, rdb.ErrRights)
 }
 
 // Check reads the health of Redis. The error is ErrEvictionPolicy where accepted writes
@@ -62,12 +64,12 @@ func (c *Cache) Check(ctx context.Context) (Health, error) {
 	start := time.Now()
 	clock, err := c.redis.Time(ctx).Result()
 	if err != nil {
-		return Health{}, fault("check", err)
+		return Health{}, rdb.Fault("check", err)
 	}
 	h := Health{Latency: time.Since(start), Clock: clock}
 	info, err := c.redis.Info(ctx).Result()
-	if err != nil && !answered(err) {
-		return h, fault("check", err)
+	if err != nil && !rdb.Answered(err) {
+		return h, rdb.Fault("check", err)
 	}
 	h.read(parseInfo(info))
 	// CONFIG is barred on many hosted servers; INFO tells the policy since Redis 2.8.
@@ -78,7 +80,7 @@ func (c *Cache) Check(ctx context.Context) (Health, error) {
 	if strings.HasPrefix(h.Policy, "allkeys-") {
 		return h, fmt.Errorf("%w: maxmemory-policy is %s; set it to volatile-lfu or noeviction", ErrEvictionPolicy, h.Policy)
 	}
-	return h, c.checkRights(ctx)
+	return h, c.redis.CheckRights(ctx, c.prefix, c.probeKey(), c.channel("~"))
 }
 
 func parseInfo(info string) map[string]string {
@@ -118,4 +120,13 @@ func (h *Health) warn() {
 	if h.MaxMemory > 0 && h.UsedMemory > h.MaxMemory/10*9 {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("Redis uses %d of its %d bytes: above the limit it refuses writes. Raise maxmemory or shorten cache.ttl.", h.UsedMemory, h.MaxMemory))
 	}
+}
+
+// Writable writes a key that lives for a second, and reports why Redis does not take it:
+// ErrRedisFull, ErrRedisReadOnly, or ErrUnavailable alone where it does not answer.
+func (c *Cache) Writable(ctx context.Context) error {
+	if err := c.redis.Set(ctx, c.probeKey(), "", time.Second).Err(); err != nil {
+		return rdb.Fault("probe", err)
+	}
+	return nil
 }

@@ -25,5 +25,5 @@ func (c *Cache) Die(ctx context.Context, e *schema.Entity, partition int, refuse
 		keys = append(keys, k.record+r.Change.ID)
 		args = append(args, r.Change.ID, int64(r.Change.Version), detail)
 	}
-	return c.runInt(ctx, dieScript, keys, args...)
+	return c.redis.RunInt(ctx, dieScript, keys, args...)
 }

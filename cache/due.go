@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -85,7 +86,7 @@ func (c *Cache) DueAlone(ctx context.Context, e *schema.Entity, partition int) (
 
 // listDue lists what is due, as yet without its state.
 func (c *Cache) listDue(ctx context.Context, e *schema.Entity, k keys, limit, share int) (b Batch, pending, held []Due, err error) {
-	reply, err := c.run(ctx, dueScript, []string{k.pending, k.held, k.why, k.stats}, limit, ms(e.Flush.Delay), share)
+	reply, err := c.redis.Run(ctx, dueScript, []string{k.pending, k.held, k.why, k.stats}, limit, ms(e.Flush.Delay), share)
 	if err != nil {
 		return Batch{}, nil, nil, err
 	}
@@ -155,7 +156,7 @@ func (c *Cache) states(ctx context.Context, k keys, some []Due) ([][]string, err
 		_ = p.Process(ctx, asked[i]) // it only joins the pipeline
 	}
 	if _, err := p.Exec(ctx); err != nil {
-		return nil, fault("read records", err)
+		return nil, rdb.Fault("read records", err)
 	}
 	states := make([][]string, len(some))
 	for i, cmd := range asked {

@@ -5,26 +5,25 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // Script is a Lua script of a package that is built on the cache. Make it once, at
 // package level, from an embedded file whose header says what it takes and returns. It is
 // safe for concurrent use.
 type Script struct {
-	script
-	once bool
+	script *rdb.Script
+	once   bool
 }
 
 // NewScript makes a script that may be sent again when a reply was lost: what it does twice
 // must be what it does once, or harmless. The name labels afterwrite_redis_script_duration_seconds.
 func NewScript(name, source string) *Script {
-	return &Script{script: *newScript(name, source)}
+	return &Script{script: rdb.NewScript(name, source)}
 }
 
 // NewOnceScript makes a script that is never sent again: where its reply was lost,
@@ -65,20 +64,17 @@ func (c *Cache) Eval(ctx context.Context, s *Script, keys []string, args ...any)
 // EvalMany runs a script several times in one round trip, each on its own slot. The runs
 // are no transaction.
 func (c *Cache) EvalMany(ctx context.Context, s *Script, runs ...*Call) {
-	client := c.redis
-	if s.once {
-		client = c.writes
-	}
-	calls := make([]*call, len(runs))
+	calls := make([]*rdb.Call, len(runs))
 	for i, r := range runs {
-		calls[i] = newCall(r.Keys, r.Args...)
+		calls[i] = s.script.Call(r.Keys, r.Args...)
 	}
-	c.pipeline(ctx, client, &s.script, calls)
 	if s.once {
-		c.redirect(ctx, &s.script, calls)
+		c.redis.SendOnce(ctx, calls...)
+	} else {
+		c.redis.Send(ctx, calls...)
 	}
 	for i, r := range runs {
-		r.Reply, r.Err = calls[i].cmd.Result()
+		r.Reply, r.Err = calls[i].Result()
 		switch {
 		case errors.Is(r.Err, redis.Nil):
 			r.Err = nil
@@ -89,8 +85,8 @@ func (c *Cache) EvalMany(ctx context.Context, s *Script, runs ...*Call) {
 }
 
 func (s *Script) fault(err error) error {
-	if !s.once || answered(err) && !brokenOff(err) || neverSent(err) {
-		return fault(s.name, err)
+	if s.once {
+		return rdb.OnceFault(s.script.Name, err)
 	}
-	return fmt.Errorf("%s: %w: %w", s.name, schema.ErrOutcomeUnknown, err)
+	return rdb.Fault(s.script.Name, err)
 }

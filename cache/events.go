@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -127,7 +128,7 @@ func (h *hub) subscribe(ctx context.Context, t topic, id string) (*Subscription,
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
-		return nil, fault("subscribe", redis.ErrClosed)
+		return nil, rdb.Fault("subscribe", redis.ErrClosed)
 	}
 	f := h.feeds[t.name]
 	if f == nil {
@@ -212,7 +213,7 @@ func (h *hub) receive(ctx context.Context, t topic, f *feed) {
 func (h *hub) listen(ctx context.Context, t topic, f *feed, sub *redis.PubSub, ready *bool) {
 	for asked := false; ctx.Err() == nil; {
 		message, err := sub.ReceiveTimeout(ctx, silence)
-		if timedOut(err) && !asked {
+		if rdb.TimedOut(err) && !asked {
 			asked = true
 			err = sub.Ping(ctx)
 			if err == nil {
@@ -223,7 +224,7 @@ func (h *hub) listen(ctx context.Context, t topic, f *feed, sub *redis.PubSub, r
 			f.up.Store(false)
 			h.lose(f)
 			_ = sleep(ctx, 100*time.Millisecond)
-			if timedOut(err) || answered(err) {
+			if rdb.TimedOut(err) || rdb.Answered(err) {
 				return // nothing subscribes it again: the connection is fine, or looks so
 			}
 			continue
@@ -327,14 +328,14 @@ func (c *Cache) renewListening(ctx context.Context, t topic) {
 }
 
 func (c *Cache) listen(ctx context.Context, e *schema.Entity) error {
-	calls := make([]*call, e.Partitions)
+	calls := make([]*rdb.Call, e.Partitions)
 	for i := range calls {
-		calls[i] = newCall([]string{c.keys(e, i).stats}, ms(listenFor))
+		calls[i] = listenScript.Call([]string{c.keys(e, i).stats}, ms(listenFor))
 	}
-	c.pipeline(ctx, c.redis, listenScript, calls)
+	c.redis.Send(ctx, calls...)
 	for _, one := range calls {
-		if err := one.cmd.Err(); err != nil {
-			return fault("listen", err)
+		if err := one.Err(); err != nil {
+			return rdb.Fault("listen", err)
 		}
 	}
 	return nil

@@ -22,7 +22,7 @@ func (c *Cache) fill(ctx context.Context, e *schema.Entity, row schema.Row, toke
 	for i, text := range row.Values {
 		args = append(args, e.Fields[i].Name, text)
 	}
-	reply, err := c.runAny(ctx, fillScript, []string{k.stats, k.record + row.ID, k.rank, k.build, k.unsure}, args...)
+	reply, err := c.redis.RunAny(ctx, fillScript, []string{k.stats, k.record + row.ID, k.rank, k.build, k.unsure}, args...)
 	if err != nil {
 		return 0, err
 	}

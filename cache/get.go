@@ -163,7 +163,7 @@ func (c *Cache) askLease(ctx context.Context, e *schema.Entity, id, token string
 	for i := range e.Fields {
 		args = append(args, e.Fields[i].Name)
 	}
-	reply, err := c.run(ctx, leaseScript, []string{c.recordKey(e, id)}, args...)
+	reply, err := c.redis.Run(ctx, leaseScript, []string{c.recordKey(e, id)}, args...)
 	if err != nil {
 		return "", Read{}, err
 	}

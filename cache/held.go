@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -45,7 +46,7 @@ func (c *Cache) HeldFrom(ctx context.Context, places []HeldIn, limit int) (held 
 			&redis.ZRangeBy{Min: from, Max: "+inf", Offset: int64(at.Skip), Count: int64(limit)})
 	}
 	if _, err := p.Exec(ctx); err != nil {
-		return nil, nil, fault("held", err)
+		return nil, nil, rdb.Fault("held", err)
 	}
 	details := make([]*redis.SliceCmd, len(places))
 	p = c.redis.Pipeline()
@@ -56,7 +57,7 @@ func (c *Cache) HeldFrom(ctx context.Context, places []HeldIn, limit int) (held 
 	}
 	if p.Len() > 0 {
 		if _, err := p.Exec(ctx); err != nil {
-			return nil, nil, fault("held", err)
+			return nil, nil, rdb.Fault("held", err)
 		}
 	}
 	held, more = make([][]Waiting, len(places)), make([]bool, len(places))
@@ -120,5 +121,5 @@ func (c *Cache) Reschedule(ctx context.Context, e *schema.Entity, partition int,
 	for _, m := range moves {
 		args = append(args, m.ID, strconv.FormatInt(m.From.UnixMilli(), 10), m.To.UnixMilli())
 	}
-	return c.runInt(ctx, rescheduleScript, []string{c.keys(e, partition).held}, args...)
+	return c.redis.RunInt(ctx, rescheduleScript, []string{c.keys(e, partition).held}, args...)
 }

@@ -3,6 +3,8 @@ package cache
 import (
 	"context"
 	"time"
+
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // PolicyHint is the hint that a retry policy has changed in the database.
@@ -15,7 +17,7 @@ func hintTopic(what string) topic { return topic{name: "~" + what, raw: true} }
 // time to time. Like every event it may be missed.
 func (c *Cache) Hint(ctx context.Context, what string) error {
 	if err := c.redis.Publish(ctx, c.channel(hintTopic(what).name), "[]").Err(); err != nil {
-		return fault("hint", err)
+		return rdb.Fault("hint", err)
 	}
 	return nil
 }

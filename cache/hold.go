@@ -39,7 +39,7 @@ func (c *Cache) Hold(ctx context.Context, e *schema.Entity, partition int, refus
 		keys = append(keys, k.record+r.Change.ID)
 		args = append(args, r.Change.ID, int64(r.Change.Version), r.Next.UnixMilli(), detail)
 	}
-	return c.runInt(ctx, holdScript, keys, args...)
+	return c.redis.RunInt(ctx, holdScript, keys, args...)
 }
 
 func (r Refused) why() (string, error) {

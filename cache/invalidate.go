@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -53,7 +53,7 @@ func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int,
 			keys = append(keys, k.record+id)
 			args = append(args, id)
 		}
-		m, err := c.runInt(ctx, invalidateScript, keys, args...)
+		m, err := c.redis.RunInt(ctx, invalidateScript, keys, args...)
 		if err != nil {
 			return dropped, err
 		}
@@ -92,11 +92,11 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern s
 // bounded step at a time, on every node. An id may come more than once, as SCAN's keys do.
 func (c *Cache) scan(ctx context.Context, e *schema.Entity, glob string, fn func(partition int, ids []string) error) error {
 	match := globQuote(c.prefix+":{"+e.Name+"/") + "*}:r:" + glob
-	return c.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
+	return c.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
 		for cursor := uint64(0); ; {
 			keys, next, err := node.Scan(ctx, cursor, match, scanStep).Result()
 			if err != nil {
-				return fault("scan", err)
+				return rdb.Fault("scan", err)
 			}
 			for partition, ids := range c.byPartition(e, keys) {
 				if err := fn(partition, ids); err != nil {
@@ -107,20 +107,6 @@ func (c *Cache) scan(ctx context.Context, e *schema.Entity, glob string, fn func
 				return nil
 			}
 		}
-	})
-}
-
-// eachNode calls fn with every node that holds keys, one at a time.
-func (c *Cache) eachNode(ctx context.Context, fn func(ctx context.Context, node redis.Cmdable) error) error {
-	cluster, ok := c.redis.(*redis.ClusterClient)
-	if !ok {
-		return fn(ctx, c.redis)
-	}
-	var mu sync.Mutex
-	return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
-		mu.Lock()
-		defer mu.Unlock()
-		return fn(ctx, node)
 	})
 }
 

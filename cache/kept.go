@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -34,7 +35,7 @@ func (c *Cache) Events(ctx context.Context, entities []*schema.Entity, since tim
 		for {
 			missed, err := c.wind(ctx, reels)
 			if err != nil {
-				yield(Kept{}, fault("events", err))
+				yield(Kept{}, rdb.Fault("events", err))
 				return
 			}
 			for _, e := range missed {

@@ -10,19 +10,21 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // Lead takes the lease of that name for a time, or renews it, and says whether the holder
 // has it. At most one holder has it at a time, as far as their clocks agree with Redis's:
 // what a leader does must be harmless when two do it.
 func (c *Cache) Lead(ctx context.Context, name, holder string, life time.Duration) (bool, error) {
-	n, err := c.runInt(ctx, leadScript, []string{c.leadKey(name)}, holder, ms(life))
+	n, err := c.redis.RunInt(ctx, leadScript, []string{c.leadKey(name)}, holder, ms(life))
 	return n == 1, err
 }
 
 // Resign gives a lease back, if the holder has it.
 func (c *Cache) Resign(ctx context.Context, name, holder string) error {
-	_, err := c.runInt(ctx, leadScript, []string{c.leadKey(name)}, holder, 0)
+	_, err := c.redis.RunInt(ctx, leadScript, []string{c.leadKey(name)}, holder, 0)
 	return err
 }
 
@@ -40,14 +42,14 @@ func (c *Cache) Beat(ctx context.Context, kind, id string, info map[string]strin
 	if err != nil {
 		return err
 	}
-	_, err = c.runInt(ctx, beatScript, []string{c.processesKey()}, kind+":"+id, text, ms(life))
+	_, err = c.redis.RunInt(ctx, beatScript, []string{c.processesKey()}, kind+":"+id, text, ms(life))
 	return err
 }
 
 // Leave takes a process that stops off the list of the living.
 func (c *Cache) Leave(ctx context.Context, kind, id string) error {
 	if err := c.redis.HDel(ctx, c.processesKey(), kind+":"+id).Err(); err != nil {
-		return fault("leave", err)
+		return rdb.Fault("leave", err)
 	}
 	return nil
 }
@@ -56,11 +58,11 @@ func (c *Cache) Leave(ctx context.Context, kind, id string) error {
 func (c *Cache) Alive(ctx context.Context) ([]Process, error) {
 	all, err := c.redis.HGetAll(ctx, c.processesKey()).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fault("alive", err)
+		return nil, rdb.Fault("alive", err)
 	}
 	now, err := c.redis.Time(ctx).Result()
 	if err != nil {
-		return nil, fault("alive", err)
+		return nil, rdb.Fault("alive", err)
 	}
 	var alive []Process
 	var dead []string
@@ -74,7 +76,7 @@ func (c *Cache) Alive(ctx context.Context) ([]Process, error) {
 	}
 	if len(dead) > 0 {
 		if err := c.redis.HDel(ctx, c.processesKey(), dead...).Err(); err != nil {
-			return nil, fault("alive", err)
+			return nil, rdb.Fault("alive", err)
 		}
 	}
 	slices.SortFunc(alive, func(a, b Process) int {

@@ -42,7 +42,7 @@ func (c *Cache) Remember(ctx context.Context, e *schema.Entity, partition int, l
 		return nil, nil
 	}
 	k := c.keys(e, partition)
-	reply, err := c.run(ctx, letterScript, append([]string{k.letters}, k.records(letters)...), versions(letters)...)
+	reply, err := c.redis.Run(ctx, letterScript, append([]string{k.letters}, k.records(letters)...), versions(letters)...)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (c *Cache) Fates(ctx context.Context, e *schema.Entity, partition int, lett
 		return nil, nil
 	}
 	k := c.keys(e, partition)
-	reply, err := c.run(ctx, fateScript, append([]string{k.dead, k.letters}, k.records(letters)...), versions(letters)...)
+	reply, err := c.redis.Run(ctx, fateScript, append([]string{k.dead, k.letters}, k.records(letters)...), versions(letters)...)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (c *Cache) Forget(ctx context.Context, e *schema.Entity, partition int, let
 	if len(letters) == 0 {
 		return nil
 	}
-	_, err := c.runInt(ctx, forgetScript, []string{c.keys(e, partition).letters}, versions(letters)...)
+	_, err := c.redis.RunInt(ctx, forgetScript, []string{c.keys(e, partition).letters}, versions(letters)...)
 	return err
 }
 

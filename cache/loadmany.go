@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -235,18 +236,18 @@ func (m *many[T]) grants(ctx context.Context) (map[string]*grant, error) {
 		return nil, err
 	}
 	keys := m.keys()
-	calls, tokens := make([]*call, len(keys)), make([]string, len(keys))
+	calls, tokens := make([]*rdb.Call, len(keys)), make([]string, len(keys))
 	for i, key := range keys {
 		w := m.missing[key]
 		tokens[i] = newToken()
-		calls[i] = newCall(w.k.names(), tokens[i], ms(v.p.Lease), w.unusable)
+		calls[i] = vleaseScript.Call(w.k.names(), tokens[i], ms(v.p.Lease), w.unusable)
 	}
-	v.cache.pipeline(ctx, v.cache.redis, vleaseScript, calls)
+	v.cache.redis.Send(ctx, calls...)
 	grants := map[string]*grant{}
 	for i, one := range calls {
-		reply, e := one.cmd.Slice()
+		reply, e := one.Slice()
 		if e != nil {
-			err = fault("load", e)
+			err = rdb.Fault("load", e)
 			continue
 		}
 		if err2 := m.leased(ctx, keys[i], reply, tokens[i], stamp, grants); err2 != nil {
@@ -350,20 +351,20 @@ func (m *many[T]) fill(ctx context.Context, entries map[string]*entry, grants ma
 	v := m.v
 	mark := v.local.mark()
 	var keys []string
-	var calls []*call
+	var calls []*rdb.Call
 	for key, g := range grants {
 		e := entries[key]
 		e.stamp = g.stamp
 		keys = append(keys, key)
-		calls = append(calls, newCall(m.missing[key].k.names(), g.token, ms(e.total), e.encode()))
+		calls = append(calls, vfillScript.Call(m.missing[key].k.names(), g.token, ms(e.total), e.encode()))
 	}
-	v.cache.pipeline(ctx, v.cache.redis, vfillScript, calls)
+	v.cache.redis.Send(ctx, calls...)
 	filled := map[string]bool{}
 	var failed error
 	for i, one := range calls {
-		n, err := one.cmd.Int()
+		n, err := one.Int()
 		if err != nil {
-			failed = fault("fill", err)
+			failed = rdb.Fault("fill", err)
 		}
 		if n == 1 {
 			filled[keys[i]] = true

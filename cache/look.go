@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/afterwrite/afterwrite/internal/gather"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -49,7 +50,7 @@ func (c *Cache) lookOne(ctx context.Context, e *schema.Entity, id string) (Read,
 	case errors.Is(err, gather.ErrFull):
 		c.look(ctx, l) // it waits for a connection instead
 	case err != nil: // its trip may still use it
-		return Read{}, fault("get", err)
+		return Read{}, rdb.Fault("get", err)
 	}
 	return l.read, l.err
 }
@@ -80,9 +81,9 @@ func (c *Cache) look(ctx context.Context, some ...*look) {
 		texts := a.values.Val()
 		switch failed := cmp.Or(a.values.Err(), a.life.Err()); {
 		case failed != nil:
-			l.err = fault("get", failed)
+			l.err = rdb.Fault("get", failed)
 		case texts == nil: // none of its own: the whole pipeline failed
-			l.err = fault("get", err)
+			l.err = rdb.Fault("get", err)
 		case texts[0] == nil:
 			c.metrics.misses.WithLabelValues(l.entity.Name).Inc()
 		default:

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // Bounds of what is kept of marks.
@@ -50,16 +52,16 @@ func (m *Mark) Renew(ctx context.Context) (wentBack bool, err error) {
 	}
 	found, err := m.cache.redis.HMGet(ctx, key, markBorn, m.name).Result()
 	if err != nil {
-		return false, fault("mark", err)
+		return false, rdb.Fault("mark", err)
 	}
 	born, mark := text(found[0]), text(found[1])
 	switch {
 	case born == "":
 		if err := m.cache.redis.HSetNX(ctx, key, markBorn, rand.Text()).Err(); err != nil {
-			return false, fault("mark", err)
+			return false, rdb.Fault("mark", err)
 		}
 		if born, err = m.cache.redis.HGet(ctx, key, markBorn).Result(); err != nil {
-			return false, fault("mark", err)
+			return false, rdb.Fault("mark", err)
 		}
 	case born == m.born && m.sure > 0:
 		wentBack = !m.left(mark)
@@ -70,13 +72,13 @@ func (m *Mark) Renew(ctx context.Context) (wentBack bool, err error) {
 	m.last++
 	// By the client that sends nothing again: a mark that was sent twice and acknowledged
 	// once could come late, after a greater one, and pass for an older state.
-	if err := m.cache.writes.HSet(ctx, key, m.name, strconv.FormatInt(m.last, 10)+"@"+strconv.FormatInt(time.Now().UnixMilli(), 10)).Err(); err != nil {
+	if err := m.cache.redis.Once.HSet(ctx, key, m.name, strconv.FormatInt(m.last, 10)+"@"+strconv.FormatInt(time.Now().UnixMilli(), 10)).Err(); err != nil {
 		m.maybe = append(m.maybe, m.last)
 		m.maybe = m.maybe[max(0, len(m.maybe)-markDoubts):]
 		if wentBack {
 			m.sure = 0 // it is told once
 		}
-		return wentBack, fault("mark", err)
+		return wentBack, rdb.Fault("mark", err)
 	}
 	m.sure = m.last
 	return wentBack, nil
@@ -92,7 +94,7 @@ func (m *Mark) left(mark string) bool {
 // Leave takes the mark of a process that stops away.
 func (m *Mark) Leave(ctx context.Context) error {
 	if err := m.cache.redis.HDel(ctx, m.cache.marksKey(), m.name).Err(); err != nil {
-		return fault("mark", err)
+		return rdb.Fault("mark", err)
 	}
 	return nil
 }
@@ -101,7 +103,7 @@ func (m *Mark) Leave(ctx context.Context) error {
 func (c *Cache) pruneMarks(ctx context.Context) error {
 	marks, err := c.redis.HGetAll(ctx, c.marksKey()).Result()
 	if err != nil {
-		return fault("mark", err)
+		return rdb.Fault("mark", err)
 	}
 	var old []string
 	for name, mark := range marks {
@@ -114,7 +116,7 @@ func (c *Cache) pruneMarks(ctx context.Context) error {
 		return nil
 	}
 	if err := c.redis.HDel(ctx, c.marksKey(), old...).Err(); err != nil {
-		return fault("mark", err)
+		return rdb.Fault("mark", err)
 	}
 	return nil
 }

@@ -1,15 +1,12 @@
 package cache
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 type metrics struct {
 	hits, misses, fills, bypasses *prometheus.CounterVec
 	lost                          *prometheus.CounterVec
-	scripts                       *prometheus.HistogramVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -22,17 +19,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		fills:    counter("afterwrite_cache_fills_total", "Rows put into Redis after a miss."),
 		bypasses: counter("afterwrite_cache_bypasses_total", "Reads answered by the database because Redis did not answer."),
 		lost:     counter("afterwrite_lost_records_total", "Listed records whose data Redis no longer had."),
-		scripts: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "afterwrite_redis_script_duration_seconds", Help: "Round trips of Redis scripts, a pipeline counting once.",
-			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 12),
-		}, []string{"script"}),
 	}
 	if r != nil {
-		r.MustRegister(m.hits, m.misses, m.fills, m.bypasses, m.lost, m.scripts)
+		r.MustRegister(m.hits, m.misses, m.fills, m.bypasses, m.lost)
 	}
 	return m
-}
-
-func (m *metrics) script(name string, start time.Time) {
-	m.scripts.WithLabelValues(name).Observe(time.Since(start).Seconds())
 }

@@ -44,7 +44,7 @@ func (c *Cache) flushNow(ctx context.Context, e *schema.Entity, partition int, a
 	k := c.keys(e, partition)
 	var last Order
 	for first := true; ; first = false {
-		reply, err := c.run(ctx, nowScript, []string{k.stats, k.pending, k.held}, ms(c.flagMargin), nowStep)
+		reply, err := c.redis.Run(ctx, nowScript, []string{k.stats, k.pending, k.held}, ms(c.flagMargin), nowStep)
 		if err != nil {
 			return err
 		}

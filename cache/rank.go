@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -138,7 +139,7 @@ func (c *Cache) place(ctx context.Context, e *schema.Entity, id string) (member,
 		return member{}, fmt.Errorf("rank of %s: %w", e.Name, ErrUnranked)
 	}
 	if err != nil {
-		return member{}, fault("rank", err)
+		return member{}, rdb.Fault("rank", err)
 	}
 	return member{score, id}, nil
 }
@@ -185,17 +186,17 @@ func (c *Cache) sureRank(ctx context.Context, e *schema.Entity, side int, of fun
 }
 
 func (c *Cache) rankParts(ctx context.Context, e *schema.Entity, side int, score, id string) ([]rankPart, error) {
-	calls := make([]*call, e.Partitions)
+	calls := make([]*rdb.Call, e.Partitions)
 	for i := range calls {
 		k := c.keys(e, i)
-		calls[i] = newCall([]string{k.stats, k.rank, k.unsure}, e.RankBy, k.record, side, score, id)
+		calls[i] = rankScript.Call([]string{k.stats, k.rank, k.unsure}, e.RankBy, k.record, side, score, id)
 	}
-	c.pipeline(ctx, c.redis, rankScript, calls)
+	c.redis.Send(ctx, calls...)
 	parts := make([]rankPart, len(calls))
 	for i, one := range calls {
-		reply, err := one.cmd.Slice()
+		reply, err := one.Slice()
 		if err != nil {
-			return nil, fault("rank", err)
+			return nil, rdb.Fault("rank", err)
 		}
 		if len(reply) != 6 {
 			return nil, fmt.Errorf("rank script: %d values", len(reply))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -54,10 +55,10 @@ func (c *Cache) RebuildRank(ctx context.Context, e *schema.Entity, rows Rows, pr
 	}
 	r := &rebuild{cache: c, entity: e, token: e.RankBy + ":" + newToken(), progress: progress}
 	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { return r.all(ctx, rerankBeginScript, r.begin) },
+		func(ctx context.Context) error { return r.all(ctx, r.begin) },
 		r.cached,
 		func(ctx context.Context) error { return r.rows(ctx, rows) },
-		func(ctx context.Context) error { return r.all(ctx, rerankEndScript, r.end) },
+		func(ctx context.Context) error { return r.all(ctx, r.end) },
 	} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("rebuild rank of %s: %w", e.Name, err)
@@ -75,37 +76,37 @@ type rebuild struct {
 	progress func(int)
 }
 
-func (r *rebuild) begin(partition int) *call {
+func (r *rebuild) begin(partition int) *rdb.Call {
 	k := r.cache.keys(r.entity, partition)
-	return newCall([]string{k.stats, k.build}, r.token, ms(rebuildLife))
+	return rerankBeginScript.Call([]string{k.stats, k.build}, r.token, ms(rebuildLife))
 }
 
-func (r *rebuild) end(partition int) *call {
+func (r *rebuild) end(partition int) *rdb.Call {
 	k := r.cache.keys(r.entity, partition)
-	return newCall([]string{k.stats, k.build, k.rank}, r.token, r.entity.RankBy)
+	return rerankEndScript.Call([]string{k.stats, k.build, k.rank}, r.token, r.entity.RankBy)
 }
 
 // put is a step without records yet; it keeps the partition's rebuild alive.
-func (r *rebuild) put(partition int) *call {
+func (r *rebuild) put(partition int) *rdb.Call {
 	k := r.cache.keys(r.entity, partition)
-	return newCall([]string{k.stats, k.build}, r.token, ms(rebuildLife), r.entity.RankBy, k.record)
+	return rerankScript.Call([]string{k.stats, k.build}, r.token, ms(rebuildLife), r.entity.RankBy, k.record)
 }
 
 // all runs a step on every partition.
-func (r *rebuild) all(ctx context.Context, s *script, of func(partition int) *call) error {
-	calls := make([]*call, r.entity.Partitions)
+func (r *rebuild) all(ctx context.Context, of func(partition int) *rdb.Call) error {
+	calls := make([]*rdb.Call, r.entity.Partitions)
 	for i := range calls {
 		calls[i] = of(i)
 	}
-	return r.send(ctx, s, calls)
+	return r.send(ctx, calls)
 }
 
-func (r *rebuild) send(ctx context.Context, s *script, calls []*call) error {
-	r.cache.pipeline(ctx, r.cache.redis, s, calls)
+func (r *rebuild) send(ctx context.Context, calls []*rdb.Call) error {
+	r.cache.redis.Send(ctx, calls...)
 	for _, one := range calls {
-		n, err := one.cmd.Int()
+		n, err := one.Int()
 		if err != nil {
-			return fault(s.name, err)
+			return rdb.Fault(one.Script.Name, err)
 		}
 		if n != 1 {
 			return ErrRebuildLost
@@ -140,17 +141,17 @@ func (r *rebuild) rows(ctx context.Context, page Rows) error {
 
 // step sends n records to their partitions, and word of life to the others.
 func (r *rebuild) step(ctx context.Context, n int, record func(i int) (partition int, id, score string)) error {
-	calls := make([]*call, r.entity.Partitions)
+	calls := make([]*rdb.Call, r.entity.Partitions)
 	for i := range calls {
 		calls[i] = r.put(i)
 	}
 	for i := range n {
 		partition, id, score := record(i)
 		if partition < len(calls) { // else a leftover of another number of partitions
-			calls[partition].words = append(calls[partition].words, id, score)
+			calls[partition].Words = append(calls[partition].Words, id, score)
 		}
 	}
-	if err := r.send(ctx, rerankScript, calls); err != nil {
+	if err := r.send(ctx, calls); err != nil {
 		return err
 	}
 	r.records += n

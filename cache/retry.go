@@ -28,7 +28,7 @@ func (c *Cache) Retry(ctx context.Context, e *schema.Entity, partition int, reco
 		keys = append(keys, k.record+r.ID)
 		args = append(args, r.ID, int64(r.Version))
 	}
-	reply, err := c.run(ctx, retryScript, keys, args...)
+	reply, err := c.redis.Run(ctx, retryScript, keys, args...)
 	if err != nil {
 		return nil, Order{}, err
 	}

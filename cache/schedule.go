@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -15,7 +16,7 @@ import (
 // Begin renews as well.
 func (c *Cache) Begin(ctx context.Context, o Order, life time.Duration) (Order, error) {
 	k := c.keys(o.Entity, o.Partition)
-	reply, err := c.runAny(ctx, beginScript, []string{k.stats}, o.Generation, ms(life))
+	reply, err := c.redis.RunAny(ctx, beginScript, []string{k.stats}, o.Generation, ms(life))
 	if err != nil {
 		return Order{}, err
 	}
@@ -43,7 +44,7 @@ func (c *Cache) End(ctx context.Context, o Order, handOver bool) (Ending, error)
 	if handOver {
 		over = "1"
 	}
-	reply, err := c.run(ctx, endScript, []string{k.stats, k.pending, k.held},
+	reply, err := c.redis.Run(ctx, endScript, []string{k.stats, k.pending, k.held},
 		o.Generation, ms(c.flagMargin), ms(o.Entity.Flush.Delay), over)
 	if err != nil {
 		return Ending{}, err
@@ -103,16 +104,16 @@ const longestPutOff = time.Minute
 func (c *Cache) Sweep(ctx context.Context, entities []*schema.Entity) ([]Order, error) {
 	var orders []Order
 	for _, e := range entities {
-		calls := make([]*call, e.Partitions)
+		calls := make([]*rdb.Call, e.Partitions)
 		for i := range calls {
 			k := c.keys(e, i)
-			calls[i] = newCall([]string{k.stats, k.pending, k.held}, ms(c.flagMargin), ms(e.Flush.Delay), ms(e.Flush.Delay+c.flagMargin+longestPutOff))
+			calls[i] = sweepScript.Call([]string{k.stats, k.pending, k.held}, ms(c.flagMargin), ms(e.Flush.Delay), ms(e.Flush.Delay+c.flagMargin+longestPutOff))
 		}
-		c.pipeline(ctx, c.redis, sweepScript, calls)
+		c.redis.Send(ctx, calls...)
 		for i, one := range calls {
-			reply, err := one.cmd.Slice()
+			reply, err := one.Slice()
 			if err != nil {
-				return orders, fault("sweep", err)
+				return orders, rdb.Fault("sweep", err)
 			}
 			if len(reply) == 0 {
 				continue

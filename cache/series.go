@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // Point is one sample of a series.
@@ -26,7 +28,7 @@ func (c *Cache) Sample(ctx context.Context, series string, at time.Time, step ti
 	p.HSet(ctx, key, n%int64(steps), strconv.FormatInt(n, 10)+" "+value)
 	p.PExpire(ctx, key, time.Duration(steps)*step)
 	if _, err := p.Exec(ctx); err != nil {
-		return fault("sample", err)
+		return rdb.Fault("sample", err)
 	}
 	return nil
 }
@@ -36,7 +38,7 @@ func (c *Cache) Sample(ctx context.Context, series string, at time.Time, step ti
 func (c *Cache) Series(ctx context.Context, series string, until time.Time, step time.Duration, steps int) ([]Point, error) {
 	ring, err := c.redis.HGetAll(ctx, c.seriesKey(series)).Result()
 	if err != nil {
-		return nil, fault("series", err)
+		return nil, rdb.Fault("series", err)
 	}
 	last := until.UnixMilli() / ms(step)
 	points := make([]Point, 0, len(ring))

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -95,7 +96,7 @@ func (v *Values[T]) made(ctx context.Context, value T, ttl time.Duration, tags [
 
 // stampNow reads the newest stamp of tags.
 func (c *Cache) stampNow(ctx context.Context) (int64, error) {
-	reply, err := c.run(ctx, stampScript, []string{c.tagsKey()})
+	reply, err := c.redis.Run(ctx, stampScript, []string{c.tagsKey()})
 	if err != nil {
 		return 0, err
 	}
@@ -111,11 +112,10 @@ func (v *Values[T]) send(ctx context.Context, k valueKey, e *entry) error {
 	if err != nil {
 		return err
 	}
-	one := newCall(k.names(), ms(e.total), e.encode(), channel, message)
-	v.cache.pipeline(ctx, v.cache.writes, vsetScript, []*call{one})
-	v.cache.redirect(ctx, vsetScript, []*call{one})
-	if err := one.cmd.Err(); err != nil {
-		return writeFault(err)
+	one := vsetScript.Call(k.names(), ms(e.total), e.encode(), channel, message)
+	v.cache.redis.SendOnce(ctx, one)
+	if err := one.Err(); err != nil {
+		return rdb.OnceFault("write", err)
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func (v *Values[T]) message(kind string, keys ...string) (channel, message strin
 // Delete drops values, and the right of loads under way to fill them, and returns how
 // many there were. It is how one invalidates by key.
 func (v *Values[T]) Delete(ctx context.Context, keys ...string) (int, error) {
-	calls := make([]*call, len(keys))
+	calls := make([]*rdb.Call, len(keys))
 	for i, key := range keys {
 		k, err := v.key(key)
 		if err != nil {
@@ -144,17 +144,17 @@ func (v *Values[T]) Delete(ctx context.Context, keys ...string) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		calls[i] = newCall(k.names(), 0, "", channel, message)
+		calls[i] = vsetScript.Call(k.names(), 0, "", channel, message)
 	}
 	n, err := 0, error(nil)
 	for len(calls) > 0 && err == nil {
 		step := min(len(calls), scanStep)
-		v.cache.pipeline(ctx, v.cache.redis, vsetScript, calls[:step])
+		v.cache.redis.Send(ctx, calls[:step]...)
 		for _, one := range calls[:step] {
-			had, e := one.cmd.Int()
+			had, e := one.Int()
 			n += had
 			if e != nil && err == nil {
-				err = fault("delete", e)
+				err = rdb.Fault("delete", e)
 			}
 		}
 		calls = calls[step:]
@@ -181,7 +181,7 @@ func (v *Values[T]) Touch(ctx context.Context, key string, ttl time.Duration) (b
 	if err := v.cache.watch(ctx, v.p.Tags, life+v.p.Lease); err != nil {
 		return false, err
 	}
-	n, err := v.cache.runInt(ctx, vtouchScript, []string{k.value}, e.id, ms(life))
+	n, err := v.cache.redis.RunInt(ctx, vtouchScript, []string{k.value}, e.id, ms(life))
 	return n == 1, err
 }
 

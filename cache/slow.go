@@ -2,13 +2,13 @@ package cache
 
 import (
 	"context"
-	"io/fs"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // Slow is a command that took long.
@@ -21,7 +21,7 @@ type Slow struct {
 // SlowCommands reads the newest entries of the slow log. Many hosted servers bar it:
 // allowed is false then.
 func (c *Cache) SlowCommands(ctx context.Context, most int) (slow []Slow, allowed bool, err error) {
-	err = c.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
+	err = c.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
 		client, ok := node.(interface {
 			SlowLogGet(ctx context.Context, num int64) *redis.SlowLogCmd
 		})
@@ -29,11 +29,11 @@ func (c *Cache) SlowCommands(ctx context.Context, most int) (slow []Slow, allowe
 			return nil
 		}
 		entries, err := client.SlowLogGet(ctx, int64(most)).Result()
-		if err != nil && answered(err) {
+		if err != nil && rdb.Answered(err) {
 			return nil
 		}
 		if err != nil {
-			return fault("slowlog", err)
+			return rdb.Fault("slowlog", err)
 		}
 		allowed = true
 		for _, e := range entries {
@@ -56,31 +56,9 @@ func describe(args []string) string {
 	}
 	words := []string{"script", "unknown"}
 	if len(args) > 1 {
-		if known := scriptNames()[head(args[1])]; known != "" {
+		if known := rdb.NameOf(args[1]); known != "" {
 			words[1] = known
 		}
 	}
 	return strings.Join(append(words, args[min(len(args), 3):min(len(args), 4)]...), " ")
 }
-
-// scriptNames are the names of the scripts here by their hash and by the head of their
-// source: the slow log has one or the other.
-var scriptNames = sync.OnceValue(func() map[string]string {
-	names := map[string]string{}
-	files, err := fs.Glob(sources, "lua/*.lua")
-	if err != nil {
-		return nil // the pattern is a constant
-	}
-	for _, file := range files {
-		text, err := sources.ReadFile(file)
-		if err != nil {
-			continue // it is embedded
-		}
-		name := strings.TrimSuffix(strings.TrimPrefix(file, "lua/"), ".lua")
-		names[head(string(text))], names[redis.NewScript(string(text)).Hash()] = name, name
-	}
-	return names
-})
-
-// head is as much of a script as the slow log is sure to have.
-func head(script string) string { return script[:min(len(script), 64)] }

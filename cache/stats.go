@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -55,16 +56,16 @@ func older(a, b time.Time) time.Time {
 
 // Stats reads the figures of an entity's partitions, each at one moment.
 func (c *Cache) Stats(ctx context.Context, e *schema.Entity) ([]Stats, error) {
-	calls := make([]*call, e.Partitions)
+	calls := make([]*rdb.Call, e.Partitions)
 	for i := range calls {
-		calls[i] = newCall(c.keys(e, i).lists()[:4])
+		calls[i] = statsScript.Call(c.keys(e, i).lists()[:4])
 	}
-	c.pipeline(ctx, c.redis, statsScript, calls)
+	c.redis.Send(ctx, calls...)
 	stats := make([]Stats, e.Partitions)
 	for i, one := range calls {
-		reply, err := one.cmd.Slice()
+		reply, err := one.Slice()
 		if err != nil {
-			return nil, fault("stats", err)
+			return nil, rdb.Fault("stats", err)
 		}
 		if len(reply) != 14 {
 			return nil, fmt.Errorf("stats script: %d values", len(reply))

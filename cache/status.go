@@ -31,7 +31,7 @@ func (c *Cache) Status(ctx context.Context, e *schema.Entity, id string) (State,
 	for _, field := range readFields(e) {
 		args = append(args, field)
 	}
-	reply, err := c.run(ctx, statusScript, []string{key, k.pending, k.held, k.dead, k.why}, append(args, "_l")...)
+	reply, err := c.redis.Run(ctx, statusScript, []string{key, k.pending, k.held, k.dead, k.why}, append(args, "_l")...)
 	if err != nil {
 		return State{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -15,7 +16,7 @@ import (
 func (c *Cache) Strangers(ctx context.Context, known []*schema.Entity) ([]*schema.Entity, error) {
 	adopted, err := c.redis.HGetAll(ctx, c.partitionsKey()).Result()
 	if err != nil {
-		return nil, fault("strangers", err)
+		return nil, rdb.Fault("strangers", err)
 	}
 	for _, e := range known {
 		delete(adopted, e.Name)

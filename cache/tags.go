@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -82,7 +83,7 @@ func (c *Cache) touch(ctx context.Context, names []string) error {
 		for _, name := range names[:n] {
 			args = append(args, name)
 		}
-		reply, err := c.runAny(ctx, touchScript, []string{c.tagsKey()}, args...)
+		reply, err := c.redis.RunAny(ctx, touchScript, []string{c.tagsKey()}, args...)
 		if err != nil {
 			return err
 		}
@@ -170,7 +171,7 @@ func (v *Values[T]) dropInvalid(ctx context.Context, found []*entry, known *stam
 	p := v.cache.redis.Pipeline()
 	cmd := v.cache.askStamps(ctx, p, names)
 	if _, err := p.Exec(ctx); err != nil {
-		return fault("tags", err)
+		return rdb.Fault("tags", err)
 	}
 	known = readStamps(cmd, names)
 	for i, e := range found {
@@ -187,32 +188,19 @@ func (v *Values[T]) dropInvalid(ctx context.Context, found []*entry, known *stam
 // leaseAndStamp asks for a lease, and before a load may begin for the newest stamp, in
 // one round trip though their slots differ.
 func (c *Cache) leaseAndStamp(ctx context.Context, k valueKey, token string, lease time.Duration, unusable string) ([]any, int64, error) {
-	leaseArgs, stampKeys := []any{token, ms(lease), unusable}, []string{c.tagsKey()}
-	start := time.Now()
-	p := c.redis.Pipeline()
-	leaseCmd := p.EvalSha(ctx, vleaseScript.source.Hash(), k.names(), leaseArgs...)
-	stampCmd := p.EvalSha(ctx, stampScript.source.Hash(), stampKeys)
-	_, _ = p.Exec(ctx) // each command has its own error
-	if unknown(leaseCmd.Err()) {
-		leaseCmd = vleaseScript.source.Eval(ctx, c.redis, k.names(), leaseArgs...)
+	leaseCall, stampCall := vleaseScript.Call(k.names(), token, ms(lease), unusable), stampScript.Call([]string{c.tagsKey()})
+	c.redis.Send(ctx, leaseCall, stampCall)
+	if err := errors.Join(leaseCall.Err(), stampCall.Err()); err != nil {
+		return nil, 0, rdb.Fault("load", err)
 	}
-	if unknown(stampCmd.Err()) {
-		stampCmd = stampScript.source.Eval(ctx, c.redis, stampKeys)
-	}
-	c.metrics.script("vlease", start)
-	if err := errors.Join(leaseCmd.Err(), stampCmd.Err()); err != nil {
-		return nil, 0, fault("load", err)
-	}
-	texts, err := stampCmd.StringSlice()
+	texts, err := stampCall.StringSlice()
 	if err != nil || len(texts) != 2 {
-		return nil, 0, fault("load", errors.Join(errors.New("stamp script: another reply"), err))
+		return nil, 0, rdb.Fault("load", errors.Join(errors.New("stamp script: another reply"), err))
 	}
 	c.watches.seen(texts[1])
-	reply, err := leaseCmd.Slice()
+	reply, err := leaseCall.Slice()
 	if err != nil {
-		return nil, 0, fault("load", err)
+		return nil, 0, rdb.Fault("load", err)
 	}
 	return reply, int64(parseVersion(texts[0])), nil
 }
-
-func unknown(err error) bool { return err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") }

@@ -20,6 +20,6 @@ func (c *Cache) Tell(ctx context.Context, e *schema.Entity, partition int, what 
 	for _, r := range records {
 		args = append(args, r.ID, r.Version.String())
 	}
-	_, err := c.runInt(ctx, tellScript, []string{k.stats, k.stream}, args...)
+	_, err := c.redis.RunInt(ctx, tellScript, []string{k.stats, k.stream}, args...)
 	return err
 }

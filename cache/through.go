@@ -34,7 +34,7 @@ func (c *Cache) Bar(ctx context.Context, e *schema.Entity, id string, match sche
 		condition = match.String()
 	}
 	b := Barrier{entity: e, id: id, token: newToken()}
-	reply, err := c.runAny(ctx, barScript, []string{k.stats, k.record + id, k.unsure}, b.token, ms(life), condition, rankedID(e, id))
+	reply, err := c.redis.RunAny(ctx, barScript, []string{k.stats, k.record + id, k.unsure}, b.token, ms(life), condition, rankedID(e, id))
 	if err != nil {
 		return Barrier{}, err
 	}
@@ -78,7 +78,7 @@ func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *schema.Change, 
 			return err
 		}
 	}
-	_, err := c.runAny(ctx, unbarScript, []string{k.stats, k.record + b.id, k.stream, k.rank, k.build, k.unsure}, args...)
+	_, err := c.redis.RunAny(ctx, unbarScript, []string{k.stats, k.record + b.id, k.stream, k.rank, k.build, k.unsure}, args...)
 	c.records.of(b.entity).drop(b.id)
 	return err
 }

@@ -60,7 +60,7 @@ func (c *Cache) touchWritten(ctx context.Context, groups []*Group) {
 
 // touchWatched invalidates the tags of records that were just committed.
 func (c *Cache) touchWatched(ctx context.Context, e *schema.Entity, stats string, ids ...string) error {
-	reply, err := c.runAny(ctx, watchedScript, []string{stats})
+	reply, err := c.redis.RunAny(ctx, watchedScript, []string{stats})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // InvalidateMatch drops the values whose key matches a glob (* ? [a-c], a backslash before
@@ -14,7 +16,7 @@ import (
 // loaded, when it began is dropped when it is over.
 func (v *Values[T]) InvalidateMatch(ctx context.Context, pattern string, progress func(dropped int)) (int, error) {
 	dropped := 0
-	err := v.cache.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
+	err := v.cache.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
 		for cursor := uint64(0); ; {
 			n, next, err := v.drop(ctx, node, pattern, cursor)
 			dropped += n
@@ -37,7 +39,7 @@ func (v *Values[T]) InvalidateMatch(ctx context.Context, pattern string, progres
 // process, until that is 0 again. On a cluster, whose nodes have a cursor each, it
 // returns an error: use InvalidateMatch.
 func (v *Values[T]) InvalidateStep(ctx context.Context, pattern string, cursor uint64) (dropped int, next uint64, err error) {
-	if _, ok := v.cache.redis.(*redis.ClusterClient); ok {
+	if v.cache.redis.Clustered() {
 		return 0, cursor, fmt.Errorf("invalidate %s: a cluster has no cursor", v.p.Group)
 	}
 	dropped, next, err = v.drop(ctx, v.cache.redis, pattern, cursor)
@@ -52,7 +54,7 @@ func (v *Values[T]) drop(ctx context.Context, node redis.Cmdable, pattern string
 	match := globQuote(v.cache.prefix+":v:{"+v.p.Group+":") + pattern + "}*"
 	names, next, err := node.Scan(ctx, cursor, match, scanStep).Result()
 	if err != nil {
-		return 0, cursor, fault("scan", err)
+		return 0, cursor, rdb.Fault("scan", err)
 	}
 	dropped, err := v.Delete(ctx, v.keysOf(names)...)
 	if err != nil {
@@ -73,7 +75,7 @@ func (v *Values[T]) tellAll(ctx context.Context, err error) error {
 		e = v.cache.redis.Publish(ctx, channel, message).Err()
 	}
 	if err == nil && e != nil {
-		err = fault("invalidate", e)
+		err = rdb.Fault("invalidate", e)
 	}
 	return err
 }

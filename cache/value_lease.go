@@ -92,7 +92,7 @@ func (v *Values[T]) loadUnder(ctx context.Context, k valueKey, g *grant, load Lo
 }
 
 func (v *Values[T]) fill(ctx context.Context, k valueKey, token string, e *entry) (bool, error) {
-	n, err := v.cache.runInt(ctx, vfillScript, k.names(), token, ms(e.total), e.encode())
+	n, err := v.cache.redis.RunInt(ctx, vfillScript, k.names(), token, ms(e.total), e.encode())
 	return n == 1, err
 }
 
@@ -100,7 +100,7 @@ func (v *Values[T]) fill(ctx context.Context, k valueKey, token string, e *entry
 func (v *Values[T]) giveBack(ctx context.Context, k valueKey, token string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.p.Lease)
 	defer cancel()
-	if _, err := v.cache.runInt(ctx, vfillScript, k.names(), token, 0, ""); err != nil {
+	if _, err := v.cache.redis.RunInt(ctx, vfillScript, k.names(), token, 0, ""); err != nil {
 		v.cache.log.DebugContext(ctx, "a lease was left to expire", "group", v.p.Group, "error", err)
 	}
 }
@@ -113,7 +113,7 @@ func (v *Values[T]) keepLease(ctx context.Context, k valueKey, token string) (st
 		if ctx.Err() != nil {
 			return
 		}
-		n, err := v.cache.runInt(ctx, vrenewScript, []string{k.lease}, token, ms(v.p.Lease))
+		n, err := v.cache.redis.RunInt(ctx, vrenewScript, []string{k.lease}, token, ms(v.p.Lease))
 		if n == 1 || errors.Is(err, schema.ErrUnavailable) {
 			time.AfterFunc(v.p.Lease/3, renew)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/afterwrite/afterwrite/internal/gather"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // look reads the entry of a key. It returns nil for a miss, and for an entry that a tag
@@ -22,7 +23,7 @@ func (v *Values[T]) look(ctx context.Context, k valueKey) (*entry, error) {
 		return found[0], nil
 	}}
 	if err := v.cache.glances.Do(ctx, k.value, g); err != nil {
-		return nil, fault("load", err)
+		return nil, rdb.Fault("load", err)
 	}
 	return g.found, g.err
 }
@@ -40,7 +41,7 @@ func (v *Values[T]) lookMany(ctx context.Context, keys []valueKey) ([]*entry, er
 		stamps = v.cache.askStamps(ctx, p, declared)
 	}
 	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fault("load", err)
+		return nil, rdb.Fault("load", err)
 	}
 	known := readStamps(stamps, declared)
 	found := make([]*entry, len(keys))

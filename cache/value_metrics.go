@@ -16,7 +16,6 @@ type valueMetrics struct {
 	reads, loads, large, lost *prometheus.CounterVec
 	seconds                   *prometheus.HistogramVec
 	skipped                   prometheus.Counter
-	breaker                   prometheus.Gauge
 
 	warned atomic.Int64 // when a large value was last logged, in ns
 }
@@ -37,11 +36,8 @@ func newValueMetrics(r prometheus.Registerer) *valueMetrics {
 			Name: "afterwrite_value_refreshes_skipped_total", Help: "Refreshes that were not begun because too many ran.",
 		}),
 	}
-	m.breaker = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "afterwrite_redis_breaker_state", Help: "The breaker before Redis: 0 closed, 1 half-open, 2 open.",
-	})
 	if r != nil {
-		r.MustRegister(m.reads, m.loads, m.large, m.lost, m.seconds, m.skipped, m.breaker)
+		r.MustRegister(m.reads, m.loads, m.large, m.lost, m.seconds, m.skipped)
 	}
 	return m
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -45,7 +46,7 @@ func (c *Cache) Peek(ctx context.Context, e *schema.Entity, partition int, ids [
 		keys = append(keys, k.record+id)
 		args = append(args, id)
 	}
-	reply, err := c.run(ctx, peekScript, keys, args...)
+	reply, err := c.redis.Run(ctx, peekScript, keys, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func (c *Cache) List(ctx context.Context, e *schema.Entity, partition int, statu
 	}
 	found, err := c.redis.ZRangeWithScores(ctx, key, int64(skip), int64(skip+limit-1)).Result()
 	if err != nil {
-		return nil, fault("list", err)
+		return nil, rdb.Fault("list", err)
 	}
 	ids := make([]Listed, len(found))
 	for i, z := range found {

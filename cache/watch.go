@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // watches are the entities whose partitions were told that values depend on them, so that
@@ -58,14 +60,14 @@ func (c *Cache) watch(ctx context.Context, tags []Tag, life time.Duration) error
 		}
 		field, _, _ := strings.Cut(t.watch(), " ")
 		length := max(life+watchAgain, watchFor)
-		calls := make([]*call, t.e.Partitions)
+		calls := make([]*rdb.Call, t.e.Partitions)
 		for i := range calls {
-			calls[i] = newCall([]string{c.keys(t.e, i).stats}, field, ms(length))
+			calls[i] = watchScript.Call([]string{c.keys(t.e, i).stats}, field, ms(length))
 		}
-		c.pipeline(ctx, c.redis, watchScript, calls)
+		c.redis.Send(ctx, calls...)
 		for _, one := range calls {
-			if err := one.cmd.Err(); err != nil {
-				return fault("watch", err)
+			if err := one.Err(); err != nil {
+				return rdb.Fault("watch", err)
 			}
 		}
 		c.watches.extend(t, time.Now(), now, length)

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -104,15 +106,14 @@ type Group struct {
 // with a Key.
 func (c *Cache) Write(ctx context.Context, groups ...*Group) {
 	trips := c.share(groups)
-	calls := make([]*call, len(trips))
+	calls := make([]*rdb.Call, len(trips))
 	for i, t := range trips {
 		calls[i] = c.writeCall(t)
 	}
-	c.pipeline(ctx, c.writes, writeScript, calls)
-	c.redirect(ctx, writeScript, calls)
+	c.redis.SendOnce(ctx, calls...)
 	for i, t := range trips {
-		readWritten(t, calls[i].cmd)
-		calls[i].done()
+		readWritten(t, calls[i].Cmd)
+		done(calls[i])
 	}
 	c.dropLacking(ctx, groups)
 	c.touchWritten(ctx, groups)
@@ -126,7 +127,7 @@ const maxShared = 512
 // their partitions need not be on different nodes: a call costs Redis as much as half a
 // write, and few callers meet in one partition.
 func (c *Cache) share(groups []*Group) (trips [][]*Group) {
-	_, cluster := c.writes.(*redis.ClusterClient)
+	cluster := c.redis.Clustered()
 	for _, g := range groups {
 		i := slices.IndexFunc(trips, func(t []*Group) bool { return !cluster && fits(t, g) })
 		if i < 0 {
@@ -171,6 +172,14 @@ func readWritten(groups []*Group, cmd *redis.Cmd) {
 			}
 		}
 	}
+}
+
+// writeFault names an error of a write.
+func writeFault(err error) error {
+	if text, ok := strings.CutPrefix(err.Error(), "PARTITIONS "); ok {
+		return fmt.Errorf("write: %w: it has %s", schema.ErrPartitionsChanged, text)
+	}
+	return rdb.OnceFault("write", err)
 }
 
 func (g *Group) read(reply any) error {
@@ -252,7 +261,7 @@ func (w *Write) added(e *schema.Entity, texts []string) schema.Values {
 // repeated create finds the record that it created. Key and fresh are any text.
 func (c *Cache) Reserve(ctx context.Context, e *schema.Entity, key, fresh string) (string, error) {
 	k := c.keys(e, e.Partition(key))
-	reply, err := c.runAny(ctx, reserveScript, []string{k.ops, k.opsAt}, "id:"+key, fresh, c.keptOps, ms(c.opAge))
+	reply, err := c.redis.RunAny(ctx, reserveScript, []string{k.ops, k.opsAt}, "id:"+key, fresh, c.keptOps, ms(c.opAge))
 	if err != nil {
 		return "", err
 	}

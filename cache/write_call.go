@@ -4,21 +4,20 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/redis/go-redis/v9"
-
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // writeCall is a call for groups of one entity; see the header of lua/write.lua. It refers
 // to the values of the writes instead of copying them: nothing may change them until the
 // call was sent.
-func (c *Cache) writeCall(groups []*Group) *call {
+func (c *Cache) writeCall(groups []*Group) *rdb.Call {
 	e, writes := groups[0].Entity, 0
 	for _, g := range groups {
 		writes += len(g.Writes)
 	}
-	same, one := c.wordsOf(e), writeCalls.Get().(*call)
-	words := append(one.words[:0], "", "", len(groups)+writes)
+	same, one := c.wordsOf(e), writeCalls.Get().(*rdb.Call)
+	words := append(one.Words[:0], "", "", len(groups)+writes)
 	words = slices.Grow(words, len(groups)+writes+1+len(same.write)+1+len(groups)+writes*(1+len(e.Fields)))
 	for _, g := range groups {
 		words = append(words, same.stats[g.Partition])
@@ -28,9 +27,9 @@ func (c *Cache) writeCall(groups []*Group) *call {
 			words = append(words, same.record[g.Partition]+g.Writes[i].ID)
 		}
 	}
-	if _, cluster := c.writes.(*redis.ClusterClient); cluster {
+	if c.redis.Clustered() {
 		words = append(words, same.whole[groups[0].Partition])
-		words[callHead-1] = len(groups) + writes + 1
+		words[rdb.HeadWords-1] = len(groups) + writes + 1
 	}
 	words = append(append(words, same.write...), len(groups))
 	for _, g := range groups {
@@ -39,21 +38,21 @@ func (c *Cache) writeCall(groups []*Group) *call {
 			words = c.appendWrite(words, e, &g.Writes[i])
 		}
 	}
-	one.words = words
+	one.Words = words
 	return one
 }
 
 // writeCalls are calls that were answered and serve again: their words were most of what a
 // lone write allocated.
-var writeCalls = sync.Pool{New: func() any { return &call{} }}
+var writeCalls = sync.Pool{New: func() any { return &rdb.Call{Script: writeScript} }}
 
 // keptWords bounds the words whose memory serves another call.
 const keptWords = 4096
 
-func (one *call) done() {
-	clear(one.words)
-	one.cmd = nil
-	if cap(one.words) <= keptWords {
+func done(one *rdb.Call) {
+	clear(one.Words)
+	one.Cmd = nil
+	if cap(one.Words) <= keptWords {
 		writeCalls.Put(one)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // level says how much a finding matters. A page shows it as a mark and a word, never
@@ -66,7 +67,7 @@ func (s *snapshot) systems() []finding {
 		return found
 	case s.redisDown():
 		add(failure, "Redis does not answer: writes are refused, reads come from the database.")
-	case errors.Is(s.redisErr, cache.ErrRights):
+	case errors.Is(s.redisErr, rdb.ErrRights):
 		add(failure, "Writes are not safe: the user of redis.url lacks rights; afterwrite doctor names them.")
 	case s.redisErr != nil:
 		add(failure, "Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.")

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
@@ -32,7 +32,7 @@ func TestI2AFullRedisIsFlushed(t *testing.T) {
 		}
 		limit("1")
 		_, err := b.cache.Lead(t.Context(), sweeper, "nobody", flagLife)
-		require.True(t, cache.Full(err), err)
+		require.True(t, rdb.Full(err), err)
 		stop := b.run(b.worker(b.serving))
 		testkit.Eventually(t, "all others are flushed", func() bool { return b.stats().Pending == 1 })
 		limit("0")

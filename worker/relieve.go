@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // relieve flushes one batch of every partition without an order. When Redis is full of
@@ -32,7 +33,7 @@ func (w *Worker) relieve(ctx context.Context) {
 				w.log.Warn("flush of a full Redis failed", "entity", e.Name, "partition", partition, "error", err)
 				told = true
 			}
-			if !cache.Full(err) {
+			if !rdb.Full(err) {
 				return // it would fail the others, too
 			}
 		}

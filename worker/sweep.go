@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -30,7 +31,7 @@ func (w *Worker) sweep(ctx context.Context) {
 
 func (w *Worker) sweepOnce(ctx context.Context) error {
 	err := w.repair(ctx)
-	if cache.Full(err) {
+	if rdb.Full(err) {
 		w.relieve(ctx)
 	}
 	return err

@@ -19,9 +19,9 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/process"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // Times of a redis-server child.
@@ -68,7 +68,7 @@ func configuredRedis(ctx context.Context, c *config.Config) (devRedis, error) {
 }
 
 func ping(ctx context.Context, url string) error {
-	o, err := cache.ParseURL(url)
+	o, err := rdb.ParseURL(url)
 	if err != nil {
 		return fmt.Errorf("%w: %w", process.ErrConfig, err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/process"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -141,7 +142,7 @@ func (x *examination) redisWrites(ctx context.Context) {
 
 // redisRights tells of a user who could do a write by halves.
 func (x *examination) redisRights(err error) {
-	if errors.Is(err, cache.ErrRights) {
+	if errors.Is(err, rdb.ErrRights) {
 		x.say("redis rights", failure, rightsMend(x.Config.Redis.Prefix), "%v", err)
 		return
 	}

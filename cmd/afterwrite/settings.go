@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/process"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -57,10 +57,10 @@ func (a *app) settings() (*config.Config, error) {
 // Nothing is opened here.
 func checkURLs(c *config.Config) error {
 	var faults []error
-	if _, err := cache.ParseURL(c.Redis.URL); err != nil {
+	if _, err := rdb.ParseURL(c.Redis.URL); err != nil {
 		faults = append(faults, c.Fault("redis.url", err))
 	}
-	if _, err := cache.ParseURL(c.QueueURL()); err != nil && c.Queue.RedisURL != "" {
+	if _, err := rdb.ParseURL(c.QueueURL()); err != nil && c.Queue.RedisURL != "" {
 		faults = append(faults, c.Fault("queue.redis_url", err))
 	}
 	if err := store.CheckURL(c.Database.URL); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -130,7 +131,7 @@ func (p *place) open(ctx context.Context) error {
 
 // connect returns a client with that many connections, 0 for as many as it has by itself.
 func connect(url string, connections int) (redis.UniversalClient, error) {
-	o, err := cache.ParseURL(url)
+	o, err := rdb.ParseURL(url)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -36,7 +36,7 @@ func (p *Parts) CheckRedis(ctx context.Context) error {
 	}
 	forgotten, _, err := p.Cache.Readopt(ctx, p.Config.Entities) // what has changed is looked at next
 	p.forgotten = append(p.forgotten, forgotten...)
-	if err != nil && !cache.Full(err) { // a full Redis must not keep a worker from emptying it
+	if err != nil && !rdb.Full(err) { // a full Redis must not keep a worker from emptying it
 		return err
 	}
 	if err := p.AdoptCache(ctx); err != nil {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // commandTimeout bounds one command of the queue.
@@ -16,7 +16,7 @@ const commandTimeout = 3 * time.Second
 // when first used. Unlike the cache's write scripts, asynq's may be sent again after a
 // lost reply: a task's id admits it once.
 func connect(url string) (redis.UniversalClient, error) {
-	opts, err := cache.ParseURL(url)
+	opts, err := rdb.ParseURL(url)
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
@@ -25,5 +25,5 @@ func connect(url string) (redis.UniversalClient, error) {
 	opts.ReadTimeout = commandTimeout
 	opts.WriteTimeout = commandTimeout
 	opts.DialerRetries = 1 // a command that is repeated dials anew: else both multiply
-	return cache.Connect(opts), nil
+	return rdb.Connect(opts), nil
 }

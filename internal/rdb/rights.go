@@ -1,14 +1,13 @@
-package cache
+package rdb
 
 import (
 	"context"
+	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // ErrRights reports a user of Redis who may not do all that the scripts do. Redis ends a
@@ -16,15 +15,20 @@ import (
 // everybody and never flushed. Nothing may be written as this user.
 var ErrRights = errors.New("the user of redis lacks rights")
 
-var rightsScript = load("rights")
+//go:embed lua/rights.lua
+var sources embed.FS
 
-// checkRights is ErrRights, with what is lacking, or that of a Redis that does not answer.
-func (c *Cache) checkRights(ctx context.Context) error {
-	args := []any{c.channel("~")}
+var rightsScript = Load(sources, "rights")
+
+// CheckRights returns ErrRights, with what is lacking, where this user may not call every
+// command of the loaded scripts on keys and channels like those given, or the error of a
+// Redis that does not answer. Prefix is what the names of all keys begin with.
+func (c *Client) CheckRights(ctx context.Context, prefix, key, channel string) error {
+	args := []any{channel}
 	for _, name := range scriptCommands() {
 		args = append(args, name)
 	}
-	barred, err := c.run(ctx, rightsScript, []string{c.probeKey()}, args...)
+	barred, err := c.Run(ctx, rightsScript, []string{key}, args...)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "NOPERM"): // the script itself, or its key
 		return fmt.Errorf("%w: %w", ErrRights, err)
@@ -33,24 +37,24 @@ func (c *Cache) checkRights(ctx context.Context) error {
 	}
 	names := make([]string, len(barred))
 	for i := range barred {
-		names[i] = "+" + strings.ToLower(text(barred[i]))
+		name, _ := barred[i].(string)
+		names[i] = "+" + strings.ToLower(name)
 	}
-	return fmt.Errorf("%w: %s on %s:*", ErrRights, strings.Join(names, " "), c.prefix)
+	return fmt.Errorf("%w: %s on %s:*", ErrRights, strings.Join(names, " "), prefix)
 }
 
 // called finds the commands in a script: the first word of a call, or of a list that
 // becomes one.
 var called = regexp.MustCompile(`(?:call\(|send\(\w+, |[{(] ?)'([A-Z]{3,})'`)
 
-// scriptCommands are the commands that the scripts of this package call.
-var scriptCommands = sync.OnceValue(func() []string {
-	files, _ := fs.Glob(sources, "lua/*.lua") // the pattern is none that fails
+// scriptCommands are the commands that the loaded scripts call.
+func scriptCommands() []string {
 	var names []string
-	for _, file := range files {
-		for _, found := range called.FindAllStringSubmatch(source(file), -1) {
+	for _, s := range Loaded() {
+		for _, found := range called.FindAllStringSubmatch(s.text, -1) {
 			names = append(names, found[1])
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-})
+}

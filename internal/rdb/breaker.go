@@ -1,11 +1,10 @@
-package cache
+package rdb
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -67,7 +66,7 @@ func (b *breaker) guard(ctx context.Context, do func(context.Context) error) err
 		limited, cancel := context.WithTimeout(ctx, b.timeout)
 		defer cancel()
 		own = do(limited)
-		if own != nil && ctx.Err() == nil && timedOut(own) {
+		if own != nil && ctx.Err() == nil && TimedOut(own) {
 			if time.Since(time.Unix(0, b.answered.Load())) < b.timeout/2 {
 				return struct{}{}, errGone
 			}
@@ -83,11 +82,6 @@ func (b *breaker) guard(ctx context.Context, do func(context.Context) error) err
 		return fmt.Errorf("redis hangs: %w", schema.ErrUnavailable)
 	}
 	return own
-}
-
-func timedOut(err error) bool {
-	var n net.Error
-	return errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &n) && n.Timeout())
 }
 
 // DialHook leaves dialling alone.

@@ -1,0 +1,121 @@
+package rdb
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+)
+
+// Defaults of [Config].
+const (
+	DefaultTimeout = 3 * time.Second
+	DefaultRetries = 3
+)
+
+// Config says how a [Client] reaches Redis. Only URL is required.
+type Config struct {
+	URL        string                // see ParseURL
+	Timeout    time.Duration         // bound on one command; 0: DefaultTimeout
+	Retries    int                   // repeats of what may be repeated, after a network error; 0: DefaultRetries, -1: none
+	PoolSize   int                   // connections a node; 0: the client's own default
+	Log        *slog.Logger          // nil: slog.Default()
+	Registerer prometheus.Registerer // nil: no metrics
+	Hooks      []redis.Hook          // see every command; tests inject faults with them
+}
+
+// Client is one Redis. Its own commands are those of the client that sends a command again
+// after a network error. It is safe for concurrent use.
+type Client struct {
+	redis.UniversalClient
+
+	// Once never sends a command again: one whose reply was lost may have run.
+	Once redis.UniversalClient
+
+	scripts *prometheus.HistogramVec
+}
+
+// Open returns a client that connects when it is used, so a Redis that is down is no error.
+func Open(cfg Config) (*Client, error) {
+	if cfg.Timeout < 0 || cfg.PoolSize < 0 {
+		return nil, errors.New("redis: a time or a number of the Config is negative; only Retries may be")
+	}
+	options, err := cfg.options()
+	if err != nil {
+		return nil, err
+	}
+	scripts := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "afterwrite_redis_script_duration_seconds", Help: "Round trips of Redis scripts, a pipeline counting once.",
+		Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 12),
+	}, []string{"script"})
+	state := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "afterwrite_redis_breaker_state", Help: "The breaker before Redis: 0 closed, 1 half-open, 2 open.",
+	})
+	if cfg.Registerer != nil {
+		cfg.Registerer.MustRegister(scripts, state)
+	}
+	breaker := newBreaker(options.ReadTimeout, state, cmp.Or(cfg.Log, slog.Default()))
+	return &Client{
+		UniversalClient: connect(options, cmp.Or(cfg.Retries, DefaultRetries), maxRedirects, append([]redis.Hook{breaker}, cfg.Hooks...)),
+		Once:            connect(options, -1, -1, cfg.Hooks),
+		scripts:         scripts,
+	}, nil
+}
+
+// options are those of both clients, their retries aside.
+func (cfg *Config) options() (*redis.UniversalOptions, error) {
+	o, err := ParseURL(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	timeout := cmp.Or(cfg.Timeout, DefaultTimeout)
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = timeout, timeout, timeout, timeout
+	o.DialerRetries = 1
+	o.PoolSize = cfg.PoolSize
+	o.ContextTimeoutEnabled = true
+	return o, nil
+}
+
+// maxRedirects bounds how often a call is sent on to the node of a cluster that has its
+// slot: by the client itself, or for writes by [Client.redirect].
+const maxRedirects = 3
+
+// connect makes a client that sends a command again so often, -1 for never, after a network
+// error and after a redirect.
+func connect(o *redis.UniversalOptions, retries, redirects int, hooks []redis.Hook) redis.UniversalClient {
+	own := *o
+	own.MaxRetries, own.MaxRedirects = retries, redirects
+	client := Connect(&own)
+	for _, hook := range hooks {
+		client.AddHook(hook)
+	}
+	return client
+}
+
+// Close closes the connections. Calls under way fail.
+func (c *Client) Close() error { return errors.Join(c.UniversalClient.Close(), c.Once.Close()) }
+
+// Clustered reports whether Redis is a cluster, where the keys of one call must be of one slot.
+func (c *Client) Clustered() bool {
+	_, cluster := c.Once.(*redis.ClusterClient)
+	return cluster
+}
+
+// EachNode calls fn with every node that holds keys, one at a time.
+func (c *Client) EachNode(ctx context.Context, fn func(ctx context.Context, node redis.Cmdable) error) error {
+	cluster, ok := c.UniversalClient.(*redis.ClusterClient)
+	if !ok {
+		return fn(ctx, c.UniversalClient)
+	}
+	var mu sync.Mutex
+	return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return fn(ctx, node)
+	})
+}

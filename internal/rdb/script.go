@@ -1,0 +1,208 @@
+package rdb
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Script is a Lua script. Make it once, at package level. It is safe for concurrent use.
+type Script struct {
+	Name string // labels afterwrite_redis_script_duration_seconds
+	text string
+	hash *redis.Script
+}
+
+// NewScript makes a script of its source.
+func NewScript(name, text string) *Script {
+	return &Script{Name: name, text: text, hash: redis.NewScript(text)}
+}
+
+// loaded are the scripts that Load has made.
+var loaded struct {
+	mu      sync.Mutex
+	scripts []*Script
+}
+
+// Load makes a script of the file lua/NAME.lua, whose header says what it takes and returns.
+// The scripts that are loaded are those whose commands [Client.CheckRights] checks. A file
+// that is missing is an error of the build, and panics.
+func Load(files fs.FS, name string) *Script {
+	text, err := fs.ReadFile(files, "lua/"+name+".lua")
+	if err != nil {
+		panic(err)
+	}
+	s := NewScript(name, string(text))
+	loaded.mu.Lock()
+	defer loaded.mu.Unlock()
+	loaded.scripts = append(loaded.scripts, s)
+	return s
+}
+
+// Loaded are the scripts that were made by [Load].
+func Loaded() []*Script {
+	loaded.mu.Lock()
+	defer loaded.mu.Unlock()
+	return slices.Clone(loaded.scripts)
+}
+
+// shownHead is as much of a script's source as the slow log is sure to show.
+const shownHead = 64
+
+// NameOf is the name of a loaded script by the argument of EVAL or EVALSHA as the slow log
+// shows it, its hash or the head of its source; "" where it is none of them.
+func NameOf(shown string) string {
+	for _, s := range Loaded() {
+		if shown == s.hash.Hash() || head(shown) == head(s.text) {
+			return s.Name
+		}
+	}
+	return ""
+}
+
+func head(script string) string { return script[:min(len(script), shownHead)] }
+
+// Call is one run of a script on keys of one slot, and afterwards its outcome. A Call may be
+// sent once more when it was answered.
+type Call struct {
+	*redis.Cmd // the outcome; nil before
+
+	Script *Script
+	// Words are those of EVALSHA, of which the first two, the command and the script, are
+	// set when the call is sent: then the number of keys, the keys and the arguments.
+	Words []any
+}
+
+// HeadWords is the number of a call's words before the keys.
+const HeadWords = 3
+
+// Call makes a call of the script with keys and arguments.
+func (s *Script) Call(keys []string, args ...any) *Call {
+	words := make([]any, HeadWords, HeadWords+len(keys)+len(args))
+	words[HeadWords-1] = len(keys)
+	for _, key := range keys {
+		words = append(words, key)
+	}
+	return &Call{Script: s, Words: append(words, args...)}
+}
+
+// Run calls a script that has the same effect when it runs twice, and that answers a list.
+func (c *Client) Run(ctx context.Context, s *Script, keys []string, args ...any) ([]any, error) {
+	reply, err := c.RunAny(ctx, s, keys, args...)
+	if err != nil {
+		return nil, err
+	}
+	list, ok := reply.([]any)
+	if !ok {
+		return nil, fmt.Errorf("%s script: reply is a %T, not a list", s.Name, reply)
+	}
+	return list, nil
+}
+
+// RunInt is [Client.Run] of a script that answers a number.
+func (c *Client) RunInt(ctx context.Context, s *Script, keys []string, args ...any) (int, error) {
+	reply, err := c.RunAny(ctx, s, keys, args...)
+	if err != nil {
+		return 0, err
+	}
+	n, ok := reply.(int64)
+	if !ok {
+		return 0, fmt.Errorf("%s script: reply is a %T, not a number", s.Name, reply)
+	}
+	return int(n), nil
+}
+
+// RunAny is [Client.Run] of a script that answers anything but nil.
+func (c *Client) RunAny(ctx context.Context, s *Script, keys []string, args ...any) (any, error) {
+	start := time.Now()
+	reply, err := s.hash.Run(ctx, c.UniversalClient, keys, args...).Result()
+	c.took(s, start)
+	if err != nil {
+		return nil, Fault(s.Name, err)
+	}
+	return reply, nil
+}
+
+// EvalSha adds a script to a pipeline that goes to a node which has loaded it.
+func (s *Script) EvalSha(ctx context.Context, p redis.Scripter, keys []string, args ...any) *redis.Cmd {
+	return s.hash.EvalSha(ctx, p, keys, args...)
+}
+
+// LoadOn has a node load the script.
+func (s *Script) LoadOn(ctx context.Context, node redis.Scripter) error {
+	return s.hash.Load(ctx, node).Err()
+}
+
+// Send makes calls of scripts that have the same effect when they run twice, in one round
+// trip. Each call carries its own outcome.
+func (c *Client) Send(ctx context.Context, calls ...*Call) {
+	c.pipeline(ctx, c.UniversalClient, calls)
+}
+
+// SendOnce makes calls of scripts that must not run twice, in one round trip. It sends a
+// call again only where Redis has answered that it did not run it.
+func (c *Client) SendOnce(ctx context.Context, calls ...*Call) {
+	c.pipeline(ctx, c.Once, calls)
+	c.redirect(ctx, calls)
+}
+
+// pipeline makes calls in one round trip. A call that Redis refused because it does not know
+// the script has not run, and is sent again with its source; nothing else is ever sent again
+// here: that is the client's own business. The trip counts as one of the first call's script.
+func (c *Client) pipeline(ctx context.Context, client redis.UniversalClient, calls []*Call) {
+	if len(calls) == 0 {
+		return
+	}
+	start := time.Now()
+	send(ctx, client, calls, false)
+	var again []*Call
+	for _, one := range calls {
+		if err := one.Err(); err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+			again = append(again, one)
+		}
+	}
+	if len(again) > 0 {
+		send(ctx, client, again, true)
+	}
+	c.took(calls[0].Script, start)
+}
+
+func (c *Client) took(s *Script, start time.Time) {
+	c.scripts.WithLabelValues(s.Name).Observe(time.Since(start).Seconds())
+}
+
+// send makes one trip, with the sources of the scripts or with their hashes. Each command
+// carries its own error; an error of the whole, such as a pool without a free connection, is
+// put on commands that have none.
+func send(ctx context.Context, client redis.UniversalClient, calls []*Call, sources bool) {
+	for _, one := range calls {
+		one.Words[0], one.Words[1] = "evalsha", one.Script.hash.Hash()
+		if sources {
+			one.Words[0], one.Words[1] = "eval", one.Script.text
+		}
+		one.Cmd = redis.NewCmd(ctx, one.Words...)
+		if one.Words[HeadWords-1] != 0 {
+			one.SetFirstKeyPos(HeadWords)
+		}
+	}
+	if len(calls) == 1 {
+		_ = client.Process(ctx, calls[0].Cmd) // the command has the error
+		return
+	}
+	p := client.Pipeline()
+	for _, one := range calls {
+		_ = p.Process(ctx, one.Cmd)
+	}
+	if _, err := p.Exec(ctx); err != nil {
+		for _, one := range calls {
+			if one.Err() == nil && one.Val() == nil {
+				one.SetErr(err)
+			}
+		}
+	}
+}
