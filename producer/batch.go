@@ -2,7 +2,7 @@ package producer
 
 import (
 	"context"
-	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,8 +21,8 @@ type Result struct {
 
 // item is one prepared request of a batch.
 type item struct {
+	ticket
 	result *Result
-	write  cache.Write
 	asked  *Request
 }
 
@@ -30,7 +30,7 @@ type item struct {
 type share struct {
 	entity    *schema.Entity
 	partition int
-	items     []item
+	items     []*item
 }
 
 // DoAll accepts many writes, each whole or not at all, and answers them in order. Requests
@@ -58,6 +58,7 @@ func (p *Producer) shares(ctx context.Context, requests []Request, results []Res
 	}
 	byKey := map[key]*share{}
 	var shares []*share
+	items := make([]item, len(requests))
 	for i := range requests {
 		r := &requests[i]
 		e, w, err := p.prepare(ctx, *r)
@@ -74,7 +75,8 @@ func (p *Producer) shares(ctx context.Context, requests []Request, results []Res
 			shares = append(shares, s)
 		}
 		results[i].Entity, results[i].ID = e, w.ID
-		s.items = append(s.items, item{result: &results[i], write: w, asked: r})
+		items[i] = item{ticket{entity: e, partition: k.partition, write: w}, &results[i], r}
+		s.items = append(s.items, &items[i])
 	}
 	return shares
 }
@@ -101,67 +103,22 @@ func (p *Producer) sendThrough(ctx context.Context, s *share) {
 	}
 }
 
-// sendItems sends writes of one partition, and again with their rows those whose record
-// was not cached: the script has kept back every later write of such a record.
-func (p *Producer) sendItems(ctx context.Context, s *share, items []item) {
-	for range maxLoads {
-		if len(items) == 0 {
-			return
-		}
-		again, err := p.trySend(ctx, s, items)
-		if err != nil {
-			p.settleAll(s, again, err)
-			return
-		}
-		items = again
+func (p *Producer) sendItems(ctx context.Context, s *share, items []*item) {
+	some := make([]*ticket, len(items))
+	for i, it := range items {
+		some[i] = &it.ticket
 	}
-	p.settleAll(s, items, fmt.Errorf("%s: records were dropped from the cache while they were loaded: %w", s.entity.Name, schema.ErrBusy))
-}
-
-func (p *Producer) settleAll(s *share, items []item, err error) {
+	rest, err := p.submit(ctx, some)
 	for _, it := range items {
-		p.settle(s, it, cache.Written{Err: err})
-	}
-}
-
-// trySend makes one trip, settles what it answered and loads the rows of the rest, which
-// it returns.
-func (p *Producer) trySend(ctx context.Context, s *share, items []item) ([]item, error) {
-	if err := ctx.Err(); err != nil {
-		return items, err
-	}
-	g := &cache.Group{Entity: s.entity, Partition: s.partition, Writes: make([]cache.Write, len(items))}
-	for i, it := range items {
-		g.Writes[i] = it.write
-	}
-	trip, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout)
-	defer cancel()
-	p.cache.Write(trip, g)
-	p.orders.give(g.Order)
-	var again []item
-	var ids []string
-	for i, it := range items {
-		written := g.Results[i]
-		if written.Token == "" {
-			p.settle(s, it, written)
-			continue
+		if slices.Contains(rest, &it.ticket) {
+			p.settle(s, it, cache.Written{Err: err})
+		} else {
+			p.settle(s, it, it.written)
 		}
-		it.write.Token = written.Token
-		again = append(again, it)
-		ids = append(ids, it.write.ID)
 	}
-	if len(again) == 0 {
-		return nil, nil
-	}
-	rows, err := p.load(ctx, s.entity, ids)
-	for i := range again {
-		values, ok := rows[again[i].write.ID]
-		again[i].write.Row = &schema.Row{ID: again[i].write.ID, Exists: ok, Values: values}
-	}
-	return again, err
 }
 
-func (p *Producer) settle(s *share, it item, w cache.Written) {
+func (p *Producer) settle(s *share, it *item, w cache.Written) {
 	it.result.Err = it.asked.explain(w.Err)
 	if w.Err == nil {
 		it.result.Accepted = accepted(s.entity, it.write.ID, w)

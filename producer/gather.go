@@ -16,6 +16,19 @@ import (
 // maxGather bounds the writes of one trip, and so the time that one script blocks Redis.
 const maxGather = 512
 
+// ticket is one write on its way.
+type ticket struct {
+	entity    *schema.Entity
+	partition int
+	write     cache.Write
+	written   cache.Written
+	group     *cache.Group // of its trip
+	seat      int          // of the group's writes
+}
+
+// tickets are those that no caller and no trip has.
+var tickets = sync.Pool{New: func() any { return new(ticket) }}
+
 // lane gathers writes: at most one trip to Redis is under way in it, and the writes that
 // come meanwhile go on the next. The partition decides the lane, so that writes of one
 // partition go in one script call.
@@ -41,53 +54,31 @@ func newLane(p *Producer, limit int) *lane {
 	return l
 }
 
+// do sends one write on the next trip. Where the context ends before it is on one,
+// nothing was written. ErrOutcomeUnknown: the trip still has the ticket.
+func (l *lane) do(ctx context.Context, t *ticket) error {
+	err := l.trips.Do(ctx, t)
+	switch {
+	case errors.Is(err, gather.ErrFull):
+		return fmt.Errorf("%d writes wait for redis: %w", l.limit, schema.ErrBusy)
+	case errors.Is(err, gather.ErrSent):
+		return fmt.Errorf("%w: %w", schema.ErrOutcomeUnknown, err)
+	}
+	return err
+}
+
 // kept bounds the groups of a trip, and the writes of a group, whose memory serves the
 // next trip.
 const kept = 64
 
-// ticket is one caller's place on a trip.
-type ticket struct {
-	entity    *schema.Entity
-	partition int
-	write     cache.Write
-	written   cache.Written
-	group     *cache.Group // of its trip
-	seat      int          // of the group's writes
-}
-
-// tickets are those that no caller and no trip has.
-var tickets = sync.Pool{New: func() any { return new(ticket) }}
-
-// do sends one write on the next trip. Where the context ends before it is on one,
-// nothing was written; later the outcome is unknown to the caller.
-func (l *lane) do(ctx context.Context, e *schema.Entity, partition int, w cache.Write) (cache.Written, error) {
-	t := tickets.Get().(*ticket)
-	t.entity, t.partition, t.write = e, partition, w
-	err := l.trips.Do(ctx, t)
-	if errors.Is(err, gather.ErrSent) { // the trip has the ticket
-		return cache.Written{}, fmt.Errorf("%w: %w", schema.ErrOutcomeUnknown, err)
-	}
-	written := t.written
-	*t = ticket{}
-	tickets.Put(t)
-	if errors.Is(err, gather.ErrFull) {
-		err = fmt.Errorf("%d writes wait for redis: %w", l.limit, schema.ErrBusy)
-	}
-	return written, err
-}
-
 // send makes one trip. The writes belong to many callers, so none of their contexts ends
 // it: it has its own time.
-func (l *lane) send(ctx context.Context, trip []*ticket) {
-	p := l.producer
-	groups := l.seat(trip)
-	p.metrics.gathered.Observe(float64(len(trip)))
-	p.cache.Write(l.within(ctx), groups...)
-	for _, t := range trip {
-		t.written = t.group.Results[t.seat]
-	}
-	for _, g := range groups {
-		p.orders.give(g.Order)
+func (l *lane) send(ctx context.Context, some []*ticket) {
+	l.producer.metrics.gathered.Observe(float64(len(some)))
+	var used int
+	l.groups, used = seat(l.groups, some)
+	l.producer.trip(l.within(ctx), l.groups[:used], some)
+	for _, g := range l.groups[:used] {
 		if clear(g.Writes); cap(g.Writes) <= kept {
 			*g = cache.Group{Writes: g.Writes[:0], Results: g.Results[:0]}
 		} else {
@@ -99,26 +90,37 @@ func (l *lane) send(ctx context.Context, trip []*ticket) {
 	}
 }
 
-// seat groups the tickets of a trip by partition, in the order in which they came.
-func (l *lane) seat(trip []*ticket) []*cache.Group {
-	used := 0
-	for _, t := range trip {
-		i := slices.IndexFunc(l.groups[:used], func(g *cache.Group) bool {
+// trip takes writes that have their seats to Redis and back.
+func (p *Producer) trip(ctx context.Context, groups []*cache.Group, some []*ticket) {
+	p.cache.Write(ctx, groups...)
+	for _, t := range some {
+		t.written = t.group.Results[t.seat]
+	}
+	for _, g := range groups {
+		p.orders.give(g.Order)
+	}
+}
+
+// seat groups writes by partition, in the order in which they came. It uses the first of
+// the given groups, which are empty, and appends to them.
+func seat(groups []*cache.Group, some []*ticket) (_ []*cache.Group, used int) {
+	for _, t := range some {
+		i := slices.IndexFunc(groups[:used], func(g *cache.Group) bool {
 			return g.Partition == t.partition && g.Entity == t.entity
 		})
 		if i < 0 {
 			i = used
 			used++
-			if i == len(l.groups) {
-				l.groups = append(l.groups, &cache.Group{})
+			if i == len(groups) {
+				groups = append(groups, &cache.Group{})
 			}
-			l.groups[i].Entity, l.groups[i].Partition = t.entity, t.partition
+			groups[i].Entity, groups[i].Partition = t.entity, t.partition
 		}
-		g := l.groups[i]
+		g := groups[i]
 		t.group, t.seat = g, len(g.Writes)
 		g.Writes = append(g.Writes, t.write)
 	}
-	return l.groups[:used]
+	return groups, used
 }
 
 // within returns a context that does not end with the caller's, but at the end of the

@@ -24,10 +24,6 @@ const (
 // MaxKey bounds the bytes of a request's idempotency key.
 const MaxKey = 255
 
-// maxLoads bounds how often one write may load its record: a load is repeated only when
-// the record was invalidated or evicted meanwhile.
-const maxLoads = 8
-
 // Config says what a [Producer] works with. Entities, Cache and Loader are required, and
 // Database where an entity's writes go to the database first.
 type Config struct {
@@ -174,7 +170,7 @@ func (p *Producer) Do(ctx context.Context, r Request) (Accepted, error) {
 // accept sends a write the way of its entity.
 func (p *Producer) accept(ctx context.Context, e *schema.Entity, w cache.Write) (Accepted, error) {
 	if e.Write == schema.WriteBehind {
-		written, err := p.submit(ctx, e, w)
+		written, err := p.submitOne(ctx, e, w)
 		return accepted(e, w.ID, written), err
 	}
 	written, status, err := p.through(ctx, e, w)
@@ -193,38 +189,4 @@ func (r *Request) explain(err error) error {
 		return fmt.Errorf("%w: it exists", schema.ErrVersionMismatch)
 	}
 	return err
-}
-
-// submit sends a write, and where it needs its record, loads that and sends it again.
-func (p *Producer) submit(ctx context.Context, e *schema.Entity, w cache.Write) (cache.Written, error) {
-	partition := e.Partition(w.ID)
-	lane := p.lanes[partition%len(p.lanes)]
-	for range maxLoads {
-		written, err := lane.do(ctx, e, partition, w)
-		if err != nil {
-			return written, err
-		}
-		if written.Token == "" {
-			return written, written.Err
-		}
-		rows, err := p.load(ctx, e, []string{w.ID})
-		if err != nil {
-			return cache.Written{}, err
-		}
-		values, ok := rows[w.ID]
-		w.Row, w.Token = &schema.Row{ID: w.ID, Exists: ok, Values: values}, written.Token
-	}
-	return cache.Written{}, fmt.Errorf("%s: the record was dropped from the cache %d times while it was loaded: %w",
-		e.Name, maxLoads, schema.ErrBusy)
-}
-
-func (p *Producer) load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error) {
-	rows, err := p.loader.Load(ctx, e, ids)
-	if err == nil {
-		return rows, nil
-	}
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	return nil, fmt.Errorf("load %s: %w: %w", e.Name, schema.ErrDatabaseUnavailable, err)
 }

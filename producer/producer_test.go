@@ -333,6 +333,23 @@ func TestCallersWhoGiveUp(t *testing.T) {
 
 // TestAnswersAreTheCallersOwn lets callers, some of whom give up, count in records of their
 // own: what a trip leaves behind for the next must not show in an answer.
+// A write whose context has ended before it was sent changes nothing, alone and in a batch.
+func TestAWriteWithoutTimeIsNotSent(t *testing.T) {
+	b := setup(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	put := producer.Request{Op: cache.OpPut, Entity: "user", ID: "late", Fields: schema.Fields{"name": "Ann"}}
+	_, err := b.Do(ctx, put)
+	require.ErrorIs(t, err, context.Canceled)
+	require.NotErrorIs(t, err, schema.ErrOutcomeUnknown)
+	for _, result := range b.DoAll(ctx, []producer.Request{put, put}) {
+		require.ErrorIs(t, result.Err, context.Canceled)
+	}
+	stats, err := b.cache.Stats(t.Context(), b.user)
+	require.NoError(t, err)
+	require.Zero(t, cache.Total(stats).Accepted)
+}
+
 func TestAnswersAreTheCallersOwn(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *producer.Config) { e.Partitions = 8 })
 	count, ok := b.user.Field("login_count")

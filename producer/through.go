@@ -100,7 +100,7 @@ func (p *Producer) unbar(ctx context.Context, b cache.Barrier, committed *schema
 }
 
 func (p *Producer) behindAndWait(ctx context.Context, e *schema.Entity, w cache.Write) (cache.Written, schema.Status, error) {
-	written, err := p.submit(ctx, e, w)
+	written, err := p.submitOne(ctx, e, w)
 	if err != nil {
 		return written, "", err
 	}
