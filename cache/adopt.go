@@ -17,6 +17,7 @@ import (
 // only while nothing waits for the database: an id changes its partition with it, and with
 // the partition its order. Else the error is ErrPartitionsChanged.
 func (c *Cache) Adopt(ctx context.Context, e *schema.Entity) error {
+	c.metrics.declare(e.Name)
 	stored, err := c.partitions(ctx, e)
 	if errors.Is(err, redis.Nil) {
 		if err := c.redis.HSetNX(ctx, c.partitionsKey(), e.Name, e.Partitions).Err(); err != nil {

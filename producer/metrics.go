@@ -34,6 +34,16 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
+// declare makes the series of an entity's accepted and failed writes appear before the
+// first write: a rate of a series that begins with its first event misses that event.
+func (m *metrics) declare(e *schema.Entity) {
+	for _, op := range []cache.Op{cache.OpPut, cache.OpCreate, cache.OpPatch, cache.OpIncrement, cache.OpDelete} {
+		for _, name := range []string{"accepted", "error", "unavailable"} {
+			m.writes.WithLabelValues(e.Name, string(op), name)
+		}
+	}
+}
+
 func (m *metrics) write(e *schema.Entity, op cache.Op, err error) {
 	if e == nil {
 		return // an unknown entity is no label

@@ -86,6 +86,7 @@ func New(cfg Config) (*Producer, error) {
 			p.orders.close()
 			return nil, fmt.Errorf("producer: %w", err)
 		}
+		m.declare(e)
 	}
 	for range cmp.Or(cfg.Lanes, DefaultLanes) {
 		p.lanes = append(p.lanes, newLane(p, cmp.Or(cfg.MaxWaiting, DefaultMaxWaiting)))

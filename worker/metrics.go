@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -77,6 +78,22 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		err = errors.Join(err, r.Register(c))
 	}
 	return m, err
+}
+
+// declare makes the series of an entity appear before the first flush: a rate of a series
+// that begins with its first event misses that event.
+func (m *metrics) declare(entity string) {
+	for _, h := range []*prometheus.HistogramVec{m.records, m.seconds, m.lag, m.attempts} {
+		h.WithLabelValues(entity)
+	}
+	for _, c := range []*prometheus.CounterVec{m.persisted, m.moved, m.apart, m.swept} {
+		c.WithLabelValues(entity)
+	}
+	for _, kind := range schema.Kinds {
+		for _, c := range []*prometheus.CounterVec{m.refused, m.retried, m.dead} {
+			c.WithLabelValues(entity, string(kind))
+		}
+	}
 }
 
 // measure logs a batch and counts it. A look that found nothing is not a batch.

@@ -147,6 +147,9 @@ func New(cfg Config) (*Worker, error) {
 	if w.metrics, err = newMetrics(cfg.Registerer); err != nil {
 		return nil, fmt.Errorf("worker: register metrics: %w", err)
 	}
+	for name := range w.entities {
+		w.metrics.declare(name)
+	}
 	w.gate = newGate(w.log, w.metrics.breaker)
 	return w, nil
 }

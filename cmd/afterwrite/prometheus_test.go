@@ -1,0 +1,136 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+// prometheus is a real one that scrapes a deployment and evaluates the shipped rules.
+type prometheus struct {
+	*deployment
+	addr string
+}
+
+func (d *deployment) prometheus() *prometheus {
+	d.t.Helper()
+	path, err := exec.LookPath("prometheus")
+	require.NoError(d.t, err, "prometheus is not installed: scripts/deps.sh prometheus")
+	rules, err := filepath.Abs("../../deploy/prometheus/rules.yaml")
+	require.NoError(d.t, err)
+	config := d.file("prometheus.yaml", fmt.Sprintf(`
+global: {scrape_interval: 1s, evaluation_interval: 1s}
+rule_files: [%q]
+scrape_configs:
+  - {job_name: afterwrite-api, static_configs: [{targets: [%q]}]}
+  - {job_name: afterwrite-worker, static_configs: [{targets: [%q]}]}
+`, rules, d.api, d.worker))
+	p := &prometheus{deployment: d, addr: freeAddr(d.t)}
+	d.startCommand(exec.Command(path, "--config.file", config, "--web.listen-address", p.addr,
+		"--storage.tsdb.path", filepath.Join(d.dir, "prometheus")))
+	testkit.Eventually(d.t, "Prometheus is ready", func() bool {
+		code, _ := d.call(http.MethodGet, p.addr, "/-/ready", "")
+		return code == http.StatusOK
+	})
+	return p
+}
+
+// query returns the series of an expression; Prometheus says why a query is wrong.
+func (p *prometheus) query(expr string) []map[string]any {
+	p.t.Helper()
+	_, text := p.call(http.MethodGet, p.addr, "/api/v1/query?query="+url.QueryEscape(expr), "")
+	var reply struct {
+		Status string `json:"status"`
+		Data   struct {
+			Result []map[string]any `json:"result"`
+		} `json:"data"`
+	}
+	require.NoError(p.t, json.Unmarshal([]byte(text), &reply), text)
+	require.Equal(p.t, "success", reply.Status, "%s\n%s", expr, text)
+	return reply.Data.Result
+}
+
+// active reports whether the condition of an alert holds, fired or not yet.
+func (p *prometheus) active(alert string) bool {
+	p.t.Helper()
+	return len(p.query(`ALERTS{alertname="`+alert+`"}`)) > 0
+}
+
+// panels are the queries of a Grafana dashboard, their variables filled in.
+func panels(t *testing.T, file string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var dashboard struct {
+		Panels []struct {
+			Title   string `json:"title"`
+			Targets []struct {
+				Expr string `json:"expr"`
+			} `json:"targets"`
+		} `json:"panels"`
+	}
+	require.NoError(t, json.Unmarshal(text, &dashboard))
+	fill := strings.NewReplacer("$__rate_interval", "1m", "$entity", ".*")
+	queries := map[string]string{}
+	for _, p := range dashboard.Panels {
+		for i, target := range p.Targets {
+			queries[fmt.Sprintf("%s %d", p.Title, i)] = fill.Replace(target.Expr)
+		}
+	}
+	require.NotEmpty(t, queries, file)
+	return queries
+}
+
+// quiet are panels that have no series while nothing is wrong.
+var quiet = map[string]bool{
+	"Lag 0": true, "Refusals per second 0": true, "Dead letters per second 0": true, "Sync tasks deferred per second 0": true,
+	"Isolated and rescheduled per second 0": true, "Isolated and rescheduled per second 1": true,
+}
+
+// TestPrometheusAndGrafana runs the shipped rules and every query of the dashboards in a
+// real Prometheus, beside real processes, through the death of the worker.
+func TestPrometheusAndGrafana(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	_, worker := d.serve()
+	p := d.prometheus()
+	for i := range 3 {
+		code, body := d.call("PUT", d.api, fmt.Sprintf("/v1/user/u%d", i), `{"name":"Ada"}`)
+		require.Equal(t, http.StatusAccepted, code, body)
+		code, body = d.call("GET", d.api, fmt.Sprintf("/v1/user/u%d", i), "")
+		require.Equal(t, http.StatusOK, code, body)
+	}
+	d.ok("flush")
+	testkit.Eventually(t, "Prometheus has two scrapes", func() bool {
+		return len(p.query(`rate(afterwrite_flush_duration_seconds_count{entity="user"}[1m]) >= 0`)) > 0 &&
+			len(p.query(`rate(afterwrite_http_request_duration_seconds_count{code="202"}[1m]) >= 0`)) > 0
+	})
+	files, err := filepath.Glob("../../deploy/grafana/*.json")
+	require.NoError(t, err)
+	require.Len(t, files, 4)
+	for _, file := range files {
+		for name, query := range panels(t, file) {
+			series := p.query(query)
+			require.True(t, len(series) > 0 || quiet[name], "%s: %s has no series:\n%s", file, name, query)
+		}
+	}
+	require.False(t, p.active("AfterwriteNoWorker"))
+	require.False(t, p.active("AfterwriteStatisticsUnreadable"))
+
+	require.NoError(t, worker.cmd.Process.Kill())
+	worker.wait()
+	testkit.Eventually(t, "the alert of a missing worker is active", func() bool { return p.active("AfterwriteNoWorker") })
+	testkit.Eventually(t, "the alert of a missing leader is active", func() bool { return p.active("AfterwriteNoLeader") })
+	d.start("worker")
+	testkit.Eventually(t, "the alerts are over", func() bool { return !p.active("AfterwriteNoWorker") && !p.active("AfterwriteNoLeader") })
+}
