@@ -31,11 +31,17 @@ func (w *Write) Apply(e *schema.Entity, row schema.Row) (schema.Change, error) {
 		change.Values, change.Deleted = nil, true
 		return change, nil
 	case OpIncrement:
+		change.Only = make([]int, len(w.Deltas))
+		for i, d := range w.Deltas {
+			change.Only[i] = d.Field
+		}
 		return change, w.add(e, change.Values)
 	}
+	change.Only = []int{}
 	for i, text := range w.Values {
 		if text != "" {
 			change.Values[i] = text
+			change.Only = append(change.Only, i)
 		}
 	}
 	return change, nil

@@ -20,11 +20,12 @@ const (
 	KindCheck      Kind = "check"       // a check or exclusion constraint fails
 	KindRange      Kind = "range"       // a value is too long or too large for its column
 	KindType       Kind = "type"        // a value is not of its column's type
+	KindMissing    Kind = "missing"     // the row that a patch or an increment is for was deleted by another program
 	KindPoison     Kind = "poison"      // refused for a reason that fits no other kind
 )
 
 // Kinds lists every kind, in the order in which they are shown.
-var Kinds = []Kind{KindUnique, KindForeignKey, KindNotNull, KindCheck, KindRange, KindType, KindPoison}
+var Kinds = []Kind{KindUnique, KindForeignKey, KindNotNull, KindCheck, KindRange, KindType, KindMissing, KindPoison}
 
 // Refusal is the database's own error about one record.
 type Refusal struct {

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -37,13 +38,23 @@ const (
 // a record that was accepted before its entity got the field. Else a record has every field.
 type Values []string
 
-// Change is an accepted state of a record on its way to the database. A change
-// is a whole record, or a deletion.
+// Change is an accepted state of a record on its way to the database: a whole record, or
+// a deletion.
 type Change struct {
 	ID      string
 	Version Version
 	Deleted bool
 	Values  Values // nil for a deletion
+	// Only are the positions of the fields that were changed since the record was last
+	// persisted, by patches and increments: its row exists, and the other columns are left
+	// as they are. nil: the whole record was written, and has its row made where there is none.
+	Only []int
+}
+
+// Writes reports whether the change gives field i a value. It does not where the field is
+// not in Only, or the record was accepted before its entity got the field.
+func (c *Change) Writes(i int) bool {
+	return c.Values[i] != "" && (c.Only == nil || slices.Contains(c.Only, i))
 }
 
 // Row is the state of a record in the database. The zero Exists is an absent row.

@@ -24,7 +24,7 @@ func (b *batch) culprits(r schema.Refusal, changes []schema.Change) (map[string]
 		case schema.KindForeignKey:
 			found, err = b.orphans(r, changes)
 		case schema.KindNotNull:
-			found = b.nulls(r, changes)
+			found, err = b.nulls(r, changes)
 		}
 		return err
 	})
@@ -99,19 +99,28 @@ func (b *batch) columnOf(r schema.Refusal) (string, error) {
 }
 
 // nulls are the changes without a value in a column that must have one. A column
-// that is not the entity's is missing in all of them.
-func (b *batch) nulls(r schema.Refusal, changes []schema.Change) map[string]bool {
-	i := b.table.field(r.Column)
+// that is not the entity's has none in all new rows.
+func (b *batch) nulls(r schema.Refusal, changes []schema.Change) (map[string]bool, error) {
 	if r.Column == "" {
-		return nil
+		return nil, nil
 	}
 	found := map[string]bool{}
+	i := b.table.field(r.Column)
+	if i < 0 {
+		there, err := b.there(changes)
+		for _, c := range changes {
+			if !there[c.ID] {
+				found[c.ID] = false
+			}
+		}
+		return found, err
+	}
 	for _, c := range changes {
-		if i < 0 || c.Values[i] == schema.Null {
+		if c.Values[i] == schema.Null && c.Writes(i) {
 			found[c.ID] = false
 		}
 	}
-	return found
+	return found, nil
 }
 
 // owned are the changes whose unique value belongs to another row now, or to an
@@ -124,7 +133,7 @@ func (b *batch) owned(r schema.Refusal, changes []schema.Change) (map[string]boo
 	found := map[string]bool{}
 	for _, c := range byVersion(changes) {
 		value := c.Values[i]
-		if value == schema.Null {
+		if value == schema.Null || !c.Writes(i) {
 			continue
 		}
 		if owner, ok := owners[value]; ok && owner != c.ID {
@@ -176,7 +185,7 @@ func (b *batch) owners(r schema.Refusal, changes []schema.Change) (int, map[stri
 func (b *batch) wanted(i int, changes []schema.Change) []any {
 	var values []any
 	for _, c := range changes {
-		if c.Values[i] == schema.Null {
+		if c.Values[i] == schema.Null || !c.Writes(i) {
 			continue
 		}
 		if v, err := b.table.columns[i+1].parameter(c.Values[i]); err == nil {
@@ -204,7 +213,7 @@ func (b *batch) orphans(r schema.Refusal, changes []schema.Change) (map[string]b
 			return nil, err
 		}
 		for _, c := range changes {
-			if value := c.Values[i]; value != schema.Null && !parents[value] {
+			if value := c.Values[i]; value != schema.Null && c.Writes(i) && !parents[value] {
 				found[c.ID] = found[c.ID] || key.Self
 			}
 		}

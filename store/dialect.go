@@ -49,6 +49,10 @@ type dialect interface {
 	// one statement, and returns how many it has written. An [unfitError] says that they
 	// cannot be sent.
 	upsert(tx *transaction, t *table, changes []schema.Change) (written int64, err error)
+	// update gives the rows of changes the values of the fields at those positions, which
+	// all of them have, and returns how many rows it has found. An [unfitError] says that
+	// the changes cannot be sent.
+	update(tx *transaction, t *table, changes []schema.Change, fields []int) (updated int64, err error)
 	// equal is the condition that a column has a value, with one parameter.
 	equal(column string, t schema.FieldType) string
 
@@ -84,6 +88,8 @@ type dialect interface {
 	// catalog reads what the database says about a table. One that does not exist has no
 	// columns.
 	catalog(ctx context.Context, q catalog.Querier, table string) (*catalog.Table, error)
+	// edition is a number that differs after a change of the database's schema; 0: it has none.
+	edition(db *gorm.DB) (int64, error)
 	// uniqueColumn is the one column of the unique constraint that a refusal names,
 	// or "" if it has several, an expression or a condition.
 	uniqueColumn(db *gorm.DB, table string, r schema.Refusal) (string, error)

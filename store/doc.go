@@ -41,6 +41,9 @@
 // [Config.IdleInTransaction]. SQLite cannot: its other writers time out, and flushes
 // wait until the frozen process goes on or dies.
 //
+// A change gives its row the values of the fields that it names ([schema.Change.Only]), and
+// a row that exists is updated, not inserted: see put.go.
+//
 // # Refusals
 //
 // Each dialect classes an error by the driver's codes alone: either the database is

@@ -17,7 +17,7 @@ import (
 
 // table maps an entity to its table: two struct types that gorm knows like declared
 // ones, and for each column how its slot is filled and read. It is read-only after
-// newTable but for located, unnest and unhurried, which are safe for concurrent use.
+// newTable but for located, unnest, footing and unhurried, which are safe for concurrent use.
 type table struct {
 	entity  *schema.Entity
 	name    string
@@ -26,10 +26,11 @@ type table struct {
 	reads   reflect.Type // []struct of texts, whatever the columns' types are
 	shown   []string     // how each column is selected
 	upsert  clause.OnConflict
-	rows    int                    // rows of one upsert at most
-	ids     int                    // ids of one statement at most
-	located sync.Map               // kind and name of a constraint → its one column, or ""
-	unnest  atomic.Pointer[string] // see unnest.go; nil: not known
+	rows    int                       // rows of one upsert at most
+	ids     int                       // ids of one statement at most
+	located sync.Map                  // kind and name of a constraint → its one column, or ""
+	unnest  atomic.Pointer[unnesting] // nil: not known
+	footing atomic.Pointer[footing]   // nil: not known
 
 	unhurried sync.Map // partition → true, of those whose last batch hung as a whole: see hang.go
 }
@@ -144,9 +145,6 @@ func (t *table) at(i int) string { return quoteTable(t.name) + "." + quote(t.col
 func (t *table) fill(changes []schema.Change) (any, error) {
 	rows := reflect.MakeSlice(t.writes, len(changes), len(changes))
 	for i, change := range changes {
-		if len(change.Values) != len(t.columns)-1 {
-			return nil, t.misshapen(change)
-		}
 		row := rows.Index(i)
 		if err := t.columns[0].slot.fill(row.Field(0).Addr().Interface(), change.ID); err != nil {
 			return nil, fmt.Errorf("id %q: %w", change.ID, err)

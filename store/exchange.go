@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +65,8 @@ func (b *batch) rotate(rejected []rejection) ([]schema.Change, error) {
 	if err != nil || i < 0 {
 		return nil, err
 	}
+	// What a change does not write must not be taken off its row.
+	changes = slices.DeleteFunc(changes, func(c schema.Change) bool { return !c.Writes(i) })
 	moving := circle(changes, owners, i)
 	if len(moving) < 2 {
 		return nil, nil
@@ -72,7 +75,7 @@ func (b *batch) rotate(rejected []rejection) ([]schema.Change, error) {
 		if err := b.park(i, moving); err != nil {
 			return err
 		}
-		return b.upsert(moving)
+		return b.put(moving)
 	})
 	if ended != nil || failed == nil {
 		return moving, b.table.told(ended, moving)

@@ -147,10 +147,6 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 		return Outcome{}, nil
 	}
 	b := &batch{tx: f.tx, table: f.table, suspicious: f.suspicious, until: f.patience(ctx)}
-	changes, err := b.complete(changes)
-	if err != nil {
-		return Outcome{}, f.failed(fmt.Errorf("read the fields that records lack: %w", err))
-	}
 	write := b.write
 	if !f.unhurried {
 		b.hurry(f.pace(ctx, len(changes)))

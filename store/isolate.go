@@ -38,9 +38,11 @@ func (b *batch) isolate(changes []schema.Change, run statement, rejected []rejec
 		}
 		return append(rejected, rejection{Refused{changes[0], r, v.apart}, curable(r.Kind)}), nil
 	}
-	culprits, err := b.culprits(r, changes)
-	if err != nil {
-		return nil, err
+	culprits := v.missing
+	if len(culprits) == 0 {
+		if culprits, err = b.culprits(r, changes); err != nil {
+			return nil, err
+		}
 	}
 	if len(culprits) == 0 {
 		return b.halve(changes, run, rejected)
@@ -67,8 +69,9 @@ func (b *batch) gone(c schema.Change, r schema.Refusal) (bool, error) {
 // verdict is what the database has said of a statement that it did not do.
 type verdict struct {
 	schema.Refusal
-	apart bool // see Refused
-	hung  bool // it was given up for its time, which is no refusal
+	apart   bool            // see Refused
+	missing map[string]bool // see missingError
+	hung    bool            // it was given up for its time, which is no refusal
 }
 
 // attempt runs one statement for the changes. A verdict, which leaves no trace, is not
@@ -94,6 +97,9 @@ func (b *batch) attempt(changes []schema.Change, run statement) (*verdict, error
 func (b *batch) judge(err error) (verdict, bool) {
 	if b.hung(err) {
 		return verdict{Refusal: refusal(schema.KindPoison, "", "", err.Error()), hung: true}, true
+	}
+	if missing := (missingError{}); errors.As(err, &missing) {
+		return verdict{Refusal: refusal(schema.KindMissing, "", "", err.Error()), missing: missing.ids}, true
 	}
 	r, ok := b.classify(err)
 	return verdict{Refusal: r, apart: ok && b.suspected(err)}, ok

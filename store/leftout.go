@@ -1,10 +1,6 @@
 package store
 
-import (
-	"slices"
-
-	"github.com/afterwrite/afterwrite/schema"
-)
+import "github.com/afterwrite/afterwrite/schema"
 
 // leftOutError is a statement that succeeded and left a change out, as where a trigger
 // returns nothing for its row, a rule does something else instead, or a policy hides the
@@ -25,21 +21,20 @@ func (b *batch) checkPut(changes []schema.Change, written int64) error {
 	for i, c := range changes {
 		ids[i] = c.ID
 	}
-	rows, _, err := b.rowsOf(ids) // a row that cannot be read is not as it should be
+	rows, err := b.rowsOf(ids) // a row that cannot be read is not as it should be
 	if err != nil {
 		return err
 	}
 	for _, c := range changes {
-		if !slices.EqualFunc(c.Values, rows[c.ID], same) {
+		row, ok := rows[c.ID]
+		for i := range row {
+			ok = ok && (!c.Writes(i) || c.Values[i] == row[i])
+		}
+		if !ok {
 			return leftOutError{}
 		}
 	}
 	return nil
-}
-
-// same compares a change's value with its row's.
-func same(text, stored string) bool {
-	return text == stored || (text == "" && stored == schema.Null)
 }
 
 // checkDeletion looks for the rows where a deletion found fewer than it had: those that

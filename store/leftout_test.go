@@ -17,6 +17,7 @@ func TestARowThatATriggerLeavesOutIsRefused(t *testing.T) {
 		b.flush(e, put("kept", email(1), "13"), put("changed", email(2), "2"), put("gone", email(3), "3"))
 		if b.Dialect() == "sqlite" {
 			b.exec("CREATE TRIGGER i BEFORE INSERT ON accounts WHEN new.age = 13 BEGIN SELECT RAISE(IGNORE); END")
+			b.exec("CREATE TRIGGER u BEFORE UPDATE ON accounts WHEN new.age = 13 AND old.age <> 13 BEGIN SELECT RAISE(IGNORE); END")
 			b.exec("CREATE TRIGGER d BEFORE DELETE ON accounts WHEN old.age = 13 BEGIN SELECT RAISE(IGNORE); END")
 		} else {
 			b.exec(`CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

@@ -171,6 +171,8 @@ func (*postgres) migrating(ctx context.Context, db *sql.DB, fn func() error) err
 	return errors.Join(err, unlock, reset)
 }
 
+func (*postgres) edition(*gorm.DB) (int64, error) { return 0, nil }
+
 func (*postgres) patient(db *gorm.DB) error {
 	return db.Exec("SET LOCAL statement_timeout = 0").Error
 }

@@ -62,15 +62,22 @@ func setup(t testing.TB, url string, entities []*schema.Entity, options ...optio
 // exec runs a statement past the store.
 func (b *bench) exec(statement string, args ...any) {
 	b.t.Helper()
+	db := b.connect()
+	defer db.Close()
+	_, err := db.Exec(statement, args...)
+	require.NoError(b.t, err)
+}
+
+// connect opens the database past the store.
+func (b *bench) connect() *sql.DB {
+	b.t.Helper()
 	name, source := "pgx", b.url
 	if file, ok := strings.CutPrefix(b.url, "sqlite://"); ok {
 		name, source = "sqlite3", file+"?_busy_timeout=5000&_foreign_keys=on"
 	}
 	db, err := sql.Open(name, source)
 	require.NoError(b.t, err)
-	defer db.Close()
-	_, err = db.Exec(statement, args...)
-	require.NoError(b.t, err)
+	return db
 }
 
 // Flush flushes what read returns.

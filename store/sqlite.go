@@ -181,6 +181,44 @@ func (*sqlite) upsert(tx *transaction, t *table, changes []schema.Change) (int64
 	return upsertRows(tx, t, changes)
 }
 
+func (*sqlite) edition(db *gorm.DB) (edition int64, err error) {
+	err = db.Raw("PRAGMA schema_version").Scan(&edition).Error
+	return edition, err
+}
+
+// update joins the changes as a list of values, which SQLite keeps in memory, with the
+// table by its key.
+func (*sqlite) update(tx *transaction, t *table, changes []schema.Change, fields []int) (int64, error) {
+	var statement strings.Builder
+	fmt.Fprintf(&statement, "UPDATE %s SET ", quoteTable(t.name))
+	for n, i := range fields {
+		fmt.Fprintf(&statement, "%s = r.column%d, ", quote(t.columns[i+1].name), n+2)
+	}
+	text := strings.TrimSuffix(statement.String(), ", ")
+	row := ", (?" + strings.Repeat(", ?", len(fields)) + ")"
+	text += " FROM (VALUES " + strings.Repeat(row, len(changes))[2:] + ") AS r WHERE " + t.at(0) + " = r.column1"
+	parameters := make([]any, 0, len(changes)*(1+len(fields)))
+	for _, c := range changes {
+		id, err := t.idParameter(c.ID)
+		if err != nil {
+			return 0, &unfitError{fmt.Errorf("id %q: %w", c.ID, err)}
+		}
+		parameters = append(parameters, id)
+		for _, i := range fields {
+			v, err := t.value(c, i)
+			if err != nil {
+				return 0, err
+			}
+			parameters = append(parameters, v)
+		}
+	}
+	result, err := tx.tx.ExecContext(tx.db.Statement.Context, text, parameters...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 func (*sqlite) equal(column string, _ schema.FieldType) string { return column + " = ?" }
 
 // migrations of one process line up here; those of others in the file's lock.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -30,20 +31,41 @@ var castable = []string{
 }
 
 func (*postgres) upsert(tx *transaction, t *table, changes []schema.Change) (int64, error) {
-	statement, err := t.unnesting(tx)
+	u, err := t.unnesting(tx)
 	if err != nil {
 		return 0, err
 	}
-	if statement == "" {
+	if u.insert == "" {
 		return upsertRows(tx, t, changes)
 	}
-	arrays, err := t.arrays(changes)
+	return u.run(tx, t, u.insert, changes, t.positions())
+}
+
+func (*postgres) update(tx *transaction, t *table, changes []schema.Change, fields []int) (int64, error) {
+	u, err := t.unnesting(tx)
+	if err != nil {
+		return 0, err
+	}
+	columns := make([]int, len(fields)+1)
+	for i, field := range fields {
+		columns[i+1] = field + 1
+	}
+	if !u.casts(columns) {
+		return updateEach(tx, t, changes, fields)
+	}
+	return u.run(tx, t, u.update(t, columns), changes, columns)
+}
+
+// run executes a statement that has an array for each of some columns.
+func (u *unnesting) run(tx *transaction, t *table, statement string, changes []schema.Change, columns []int) (int64, error) {
+	arrays, err := t.arrays(changes, columns)
 	if err != nil {
 		return 0, &unfitError{err}
 	}
 	result, err := tx.tx.ExecContext(tx.db.Statement.Context, statement, arrays...)
 	if outdated(err) {
-		t.unnest.Store(nil)
+		t.unnest.CompareAndSwap(u, nil)
+		t.footing.Store(nil)
 	}
 	if err != nil {
 		return 0, err
@@ -58,48 +80,79 @@ func outdated(err error) bool {
 	return errors.As(err, &e) && strings.HasPrefix(e.Code, "42")
 }
 
-// unnesting returns the table's upsert by columns, or "" where it has none.
-func (t *table) unnesting(tx *transaction) (string, error) {
+// unnesting is how a table's values are sent by columns.
+type unnesting struct {
+	types   []string // of the columns, without their lengths; "" where a text is not cast to it exactly
+	insert  string   // the upsert of all columns; "": there is none
+	updates sync.Map // positions of columns, spelled → the update of them
+}
+
+// casts reports whether all of those columns have a type that a text is cast to exactly.
+func (u *unnesting) casts(columns []int) bool {
+	return !slices.ContainsFunc(columns, func(i int) bool { return u.types[i] == "" })
+}
+
+// unnesting returns how the table's values are sent.
+func (t *table) unnesting(tx *transaction) (*unnesting, error) {
 	if known := t.unnest.Load(); known != nil {
-		return *known, nil
+		return known, nil
 	}
 	at, err := tx.catalog(t.name)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	statement := ""
-	if types, ok := t.casts(at); ok {
-		statement = t.spellUnnest(types)
+	u := &unnesting{types: t.casts(at)}
+	if u.casts(t.positions()) {
+		u.insert = t.spellInsert(u.types)
 	}
-	t.unnest.Store(&statement)
-	return statement, nil
+	t.unnest.Store(u)
+	return u, nil
 }
 
-// casts are the types that the columns' values are cast to, unless one cannot be.
-func (t *table) casts(at *catalog.Table) ([]string, bool) {
+// positions are those of all columns.
+func (t *table) positions() []int {
+	all := make([]int, len(t.columns))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// casts are the types that the columns' values are cast to, "" where one cannot be.
+func (t *table) casts(at *catalog.Table) []string {
 	types := make([]string, len(t.columns))
 	for i, c := range t.columns {
 		there, ok := at.Column(c.name)
-		if !ok || there.Domain != "" || there.Class != catalog.Scalar || !slices.Contains(castable, there.Base) {
-			return nil, false
+		switch {
+		case !ok || there.Domain != "":
+		case there.Class == catalog.Enum:
+			types[i] = there.Type
+		case there.Class == catalog.Scalar && slices.Contains(castable, there.Base):
+			types[i] = there.Base
 		}
-		types[i] = there.Base
 	}
-	return types, true
+	return types
 }
 
-func (t *table) spellUnnest(types []string) string {
-	var names, values, arrays, places, sets []string
-	for i, c := range t.columns {
+// spellUnnest spells the arrays of some columns as rows, the first $1.
+func (t *table) spellUnnest(columns []int) string {
+	arrays, places := make([]string, len(columns)), make([]string, len(columns))
+	for n, i := range columns {
 		array := "text[]"
-		if c.field.Type == schema.Bytes {
+		if t.columns[i].field.Type == schema.Bytes {
 			array = "bytea[]"
 		}
-		place := fmt.Sprintf("c%d", i)
+		arrays[n] = fmt.Sprintf("$%d::%s", n+1, array)
+		places[n] = fmt.Sprintf("c%d", i)
+	}
+	return "unnest(" + strings.Join(arrays, ", ") + ") AS r(" + strings.Join(places, ", ") + ")"
+}
+
+func (t *table) spellInsert(types []string) string {
+	var names, values, sets []string
+	for i, c := range t.columns {
 		names = append(names, quote(c.name))
-		values = append(values, "r."+place+"::"+types[i])
-		arrays = append(arrays, fmt.Sprintf("$%d::%s", i+1, array))
-		places = append(places, place)
+		values = append(values, fmt.Sprintf("r.c%d::%s", i, types[i]))
 		if i > 0 {
 			sets = append(sets, quote(c.name)+" = excluded."+quote(c.name))
 		}
@@ -108,20 +161,38 @@ func (t *table) spellUnnest(types []string) string {
 	if len(sets) > 0 {
 		action = "UPDATE SET " + strings.Join(sets, ", ")
 	}
-	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM unnest(%s) AS r(%s) ON CONFLICT (%s) DO %s",
-		quoteTable(t.name), strings.Join(names, ", "), strings.Join(values, ", "), strings.Join(arrays, ", "),
-		strings.Join(places, ", "), names[0], action)
+	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s ON CONFLICT (%s) DO %s", quoteTable(t.name),
+		strings.Join(names, ", "), strings.Join(values, ", "), t.spellUnnest(t.positions()), names[0], action)
+}
+
+// update returns the update of some columns, of which the first is the id.
+//
+// The ids are there twice: the planner then takes them from the key's index, and joins the
+// few rows that it has found. By the join alone it may read the whole table.
+func (u *unnesting) update(t *table, columns []int) string {
+	key := fmt.Sprint(columns)
+	if known, ok := u.updates.Load(key); ok {
+		return known.(string)
+	}
+	sets := make([]string, len(columns)-1)
+	for n, i := range columns[1:] {
+		sets[n] = fmt.Sprintf("%s = r.c%d::%s", quote(t.columns[i].name), i, u.types[i])
+	}
+	statement := fmt.Sprintf("UPDATE %s AS t SET %s FROM %s WHERE t.%[4]s = r.c0::%[5]s AND t.%[4]s = ANY($1::text[]::%[5]s[])",
+		quoteTable(t.name), strings.Join(sets, ", "), t.spellUnnest(columns), quote(t.columns[0].name), u.types[0])
+	u.updates.Store(key, statement)
+	return statement
 }
 
 // arrays are the values of changes by column.
-func (t *table) arrays(changes []schema.Change) ([]any, error) {
-	arrays := make([]any, len(t.columns))
-	for i := range t.columns {
+func (t *table) arrays(changes []schema.Change, columns []int) ([]any, error) {
+	arrays := make([]any, len(columns))
+	for n, i := range columns {
 		array, err := t.array(i, changes)
 		if err != nil {
 			return nil, err
 		}
-		arrays[i] = array
+		arrays[n] = array
 	}
 	return arrays, nil
 }
@@ -129,9 +200,6 @@ func (t *table) arrays(changes []schema.Change) ([]any, error) {
 func (t *table) array(i int, changes []schema.Change) (any, error) {
 	some := make(texts, len(changes))
 	for j, change := range changes {
-		if len(change.Values) != len(t.columns)-1 {
-			return nil, t.misshapen(change)
-		}
 		if i == 0 {
 			some[j] = &changes[j].ID
 			continue

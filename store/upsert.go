@@ -18,6 +18,7 @@ type batch struct {
 	until      time.Time // when isolation stops
 	pace       pace      // how long its statements may take
 
+	footing *footing               // of the table
 	ids     func() map[string]bool // of the whole batch
 	outcome Outcome
 	hanging []hanging // see sieve
@@ -43,6 +44,11 @@ type rejection struct {
 // the order: a unique value may be free by now, a row referred to may be there.
 func (b *batch) write(changes []schema.Change) error {
 	b.ids = sync.OnceValue(func() map[string]bool { return idsOf(changes) })
+	footing, err := b.table.foot(b.tx)
+	if err != nil {
+		return err
+	}
+	b.footing = footing
 	rejected, err := b.round(changes)
 	if err != nil {
 		return err
@@ -86,7 +92,7 @@ func (b *batch) round(changes []schema.Change) (rejected []rejection, err error)
 		changes []schema.Change
 		run     statement
 		size    int
-	}{{deletions, b.delete, b.table.ids}, {puts, b.upsert, b.table.rows}} {
+	}{{deletions, b.delete, b.table.ids}, {puts, b.put, b.table.rows}} {
 		for some := range slices.Chunk(part.changes, part.size) {
 			if rejected, err = b.isolate(some, part.run, rejected); err != nil {
 				return nil, err
@@ -106,15 +112,6 @@ func split(changes []schema.Change) (deletions, puts []schema.Change) {
 		}
 	}
 	return deletions, puts
-}
-
-func (b *batch) upsert(changes []schema.Change) error {
-	defer b.tx.store.metrics.time("upsert")()
-	written, err := b.tx.store.dialect.upsert(b.tx, b.table, changes)
-	if err != nil {
-		return err
-	}
-	return b.checkPut(changes, written)
 }
 
 // upsertRows is an upsert with a parameter for each value, as gorm makes it.

@@ -38,6 +38,8 @@ func errRefused(e *schema.Entity, r problem.Refused) *problem.Problem {
 		p.Name, p.Code, p.Title = "refused-unique", http.StatusConflict, "Another record has this value"
 	case schema.KindForeignKey:
 		p.Name, p.Code, p.Title = "refused-foreign-key", http.StatusConflict, "A record that this one needs is missing, or another needs this one"
+	case schema.KindMissing:
+		p.Name, p.Code, p.Title = "refused-missing", http.StatusConflict, "Another program deleted the row"
 	}
 	if r.Column != "" {
 		p.Fields = []schema.FieldError{{Field: fieldOf(e, r.Column), Reason: "refused by the database: " + string(r.Kind)}}

@@ -25,6 +25,7 @@ func TestRefusalNamesTheField(t *testing.T) {
 	}{
 		{schema.KindUnique, "customer_id", "customer", "refused-unique", http.StatusConflict},
 		{schema.KindForeignKey, "customer_id", "customer", "refused-foreign-key", http.StatusConflict},
+		{schema.KindMissing, "", "", "refused-missing", http.StatusConflict},
 		{schema.KindNotNull, "theirs", "theirs", "refused", http.StatusUnprocessableEntity},
 		{schema.KindRange, "id", "id", "refused", http.StatusUnprocessableEntity},
 		{schema.KindPoison, "", "", "refused", http.StatusUnprocessableEntity},

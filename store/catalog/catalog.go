@@ -41,11 +41,12 @@ type Table struct {
 	Triggers     []Trigger    // enabled or not, without those that the database makes for foreign keys
 	ForeignKeys  []ForeignKey // from this table to others
 	References   []ForeignKey // from others, or from itself, to this table
-	Checks       []string     // the expressions of its CHECK constraints; SQLite lists none
+	Checks       []string     // its CHECK and exclusion constraints; SQLite lists none
 	Rules        int          // PostgreSQL: rewrite rules, a view's own left out
 	RowSecurity  bool         // PostgreSQL: policies apply to the connected role
 	PartitionKey []string     // PostgreSQL: columns; an expression is ""
 	CaseFolding  bool         // names of columns are compared without case
+	Text         string       // SQLite: the statement that made it
 	Strict       bool         // SQLite: STRICT
 	NoRowID      bool         // SQLite: WITHOUT ROWID
 }

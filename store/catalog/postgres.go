@@ -239,5 +239,5 @@ SELECT json_build_object(
 		FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid WHERE g.tgrelid = own.oid AND NOT g.tgisinternal),
 	'ForeignKeys', (SELECT json_agg(key ORDER BY key ->> 'Name') FROM keyed WHERE conrelid = own.oid),
 	'References', (SELECT json_agg(key ORDER BY key ->> 'Table', key ->> 'Name') FROM keyed WHERE confrelid = own.oid),
-	'Checks', (SELECT json_agg(pg_get_constraintdef(c.oid) ORDER BY c.conname) FROM pg_constraint c WHERE c.conrelid = own.oid AND c.contype = 'c')
+	'Checks', (SELECT json_agg(pg_get_constraintdef(c.oid) ORDER BY c.conname) FROM pg_constraint c WHERE c.conrelid = own.oid AND c.contype IN ('c', 'x'))
 ) FROM own`

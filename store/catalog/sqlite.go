@@ -113,11 +113,12 @@ func (c *Column) sqliteSize() {
 }
 
 func (t *Table) sqliteKind(r *reader) {
-	var typ string
+	var typ, text string
 	var noRowID, strict bool
-	r.each(`SELECT type, wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ? COLLATE NOCASE`, []any{t.Name},
-		[]any{&typ, &noRowID, &strict}, func() {
-			t.NoRowID, t.Strict = noRowID, strict
+	r.each(`SELECT l.type, l.wr, l.strict, coalesce(s.sql, '') FROM pragma_table_list l LEFT JOIN sqlite_schema s ON s.name = l.name AND s.type = l.type
+		WHERE l.schema = 'main' AND l.name = ? COLLATE NOCASE`, []any{t.Name},
+		[]any{&typ, &noRowID, &strict, &text}, func() {
+			t.NoRowID, t.Strict, t.Text = noRowID, strict, text
 			if kind, ok := map[string]Kind{"view": View, "virtual": Virtual}[typ]; ok {
 				t.Kind = kind
 			}

@@ -1,0 +1,274 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// A write touches what it names. A change that is a whole record gives its row the values
+// of all fields; one that names some fields gives it theirs, and leaves the other columns
+// to the programs that write them. Columns that are no field's are never written.
+//
+// A row that exists is updated, by one statement for each set of fields that the batch
+// names, and only what was not found is inserted: an INSERT would draw a number of a
+// sequence, run the triggers that make a row's first values, and be refused for a column
+// that it has no value for, though the row is there. Where the table has none of these, as
+// those that migrate makes, a batch of whole records is one INSERT … ON CONFLICT DO UPDATE,
+// which is quicker where all rows are new.
+
+// put writes changes, none of which is a deletion.
+func (b *batch) put(changes []schema.Change) error {
+	defer b.tx.store.metrics.time("upsert")()
+	for _, c := range changes {
+		if len(c.Values) != len(b.table.columns)-1 {
+			return &unfitError{b.table.misshapen(c)}
+		}
+	}
+	whole, some := b.wholes(changes)
+	absent, err := b.update(some)
+	if err != nil {
+		return err
+	}
+	made, err := b.makeable(absent)
+	if err != nil {
+		return err
+	}
+	if whole = append(whole, made...); len(whole) == 0 {
+		return nil
+	}
+	written, err := b.tx.store.dialect.upsert(b.tx, b.table, whole)
+	if err != nil {
+		return err
+	}
+	return b.checkPut(whole, written)
+}
+
+// wholes parts the changes that may be inserted without a look at their rows from others.
+func (b *batch) wholes(changes []schema.Change) (whole, some []schema.Change) {
+	if !b.footing.plain {
+		return nil, changes
+	}
+	entire := func(c schema.Change) bool { return c.Only == nil && !slices.Contains(c.Values, "") }
+	if !slices.ContainsFunc(changes, func(c schema.Change) bool { return !entire(c) }) {
+		return changes, nil
+	}
+	for _, c := range changes {
+		if entire(c) {
+			whole = append(whole, c)
+		} else {
+			some = append(some, c)
+		}
+	}
+	return whole, some
+}
+
+// update gives the rows of changes the values that they name, and returns the changes that
+// have no row.
+func (b *batch) update(changes []schema.Change) (absent []schema.Change, err error) {
+	for _, g := range b.table.byFields(changes) {
+		without, err := b.updateGroup(g)
+		if err != nil {
+			return nil, err
+		}
+		absent = append(absent, without...)
+	}
+	return absent, nil
+}
+
+// updateGroup updates changes that name the same fields. Where it finds fewer rows than
+// changes it looks at what is there: others may have made a row between the two, so it
+// tries once more before it takes such a row for one that a trigger has left out.
+func (b *batch) updateGroup(g group) (absent []schema.Change, err error) {
+	changes := g.changes
+	for range 2 {
+		updated := int64(0)
+		if len(g.fields) > 0 {
+			if updated, err = b.tx.store.dialect.update(b.tx, b.table, changes, g.fields); err != nil {
+				return nil, err
+			}
+			if updated >= int64(len(changes)) {
+				return absent, nil
+			}
+		}
+		there, err := b.there(changes)
+		if err != nil {
+			return nil, err
+		}
+		found := make([]schema.Change, 0, len(there))
+		for _, c := range changes {
+			if there[c.ID] {
+				found = append(found, c)
+			} else {
+				absent = append(absent, c)
+			}
+		}
+		if changes = found; len(g.fields) == 0 || updated >= int64(len(changes)) {
+			return absent, nil
+		}
+	}
+	return absent, b.checkPut(changes, 0)
+}
+
+// group is changes that name the same fields, by position.
+type group struct {
+	fields  []int
+	changes []schema.Change
+}
+
+// byFields groups changes by the fields that they name.
+func (t *table) byFields(changes []schema.Change) []group {
+	at := map[string]*group{}
+	key := make([]byte, len(t.columns)-1)
+	for _, c := range changes {
+		for i := range key {
+			key[i] = '0'
+			if c.Writes(i) {
+				key[i] = '1'
+			}
+		}
+		g := at[string(key)]
+		if g == nil {
+			g = &group{fields: []int{}}
+			for i := range key {
+				if key[i] == '1' {
+					g.fields = append(g.fields, i)
+				}
+			}
+			at[string(key)] = g
+		}
+		g.changes = append(g.changes, c)
+	}
+	groups := make([]group, 0, len(at))
+	for _, k := range slices.Sorted(maps.Keys(at)) {
+		groups = append(groups, *at[k])
+	}
+	return groups
+}
+
+// missingError says that the rows of patches or increments are not there. Accepted they
+// were on a row, so another program has deleted it since. To insert the record as it was
+// cached would undo that deletion, with values that nobody wrote; to leave the change out
+// would lose it. So it is a refusal, which an operator or a later put decides.
+type missingError struct{ ids map[string]bool }
+
+func (missingError) Error() string {
+	return "the row does not exist: another program deleted it; a PUT writes the record anew, discarding the change accepts the deletion"
+}
+
+// makeable are changes without a row as they are inserted: whole, fields that they lack
+// being their defaults.
+func (b *batch) makeable(absent []schema.Change) ([]schema.Change, error) {
+	missing := map[string]bool{}
+	for i, c := range absent {
+		if c.Only != nil {
+			missing[c.ID] = false
+			continue
+		}
+		if slices.Contains(c.Values, "") {
+			absent[i].Values = b.table.entire(c.Values)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, missingError{missing}
+	}
+	return absent, nil
+}
+
+// entire are the values of a record with the defaults of those that it lacks.
+func (t *table) entire(values schema.Values) schema.Values {
+	whole := slices.Clone(values)
+	for i, text := range values {
+		if text == "" {
+			whole[i] = cmp.Or(t.entity.Fields[i].Default, schema.Null)
+		}
+	}
+	return whole
+}
+
+// there are the ids of changes that have a row.
+func (b *batch) there(changes []schema.Change) (map[string]bool, error) {
+	found := make(map[string]bool, len(changes))
+	for some := range slices.Chunk(changes, b.table.ids) {
+		ids, err := b.idParameters(some)
+		if err != nil {
+			return nil, err
+		}
+		seen := b.table.seen()
+		err = b.table.scope(b.tx.db).Select(b.table.shown[0]).Where(b.table.at(0)+" IN ?", ids).Find(seen.Interface()).Error
+		if err != nil {
+			return nil, err
+		}
+		for i := range seen.Elem().Len() {
+			if id := seen.Elem().Index(i).Field(0).Interface().(*string); id != nil {
+				found[*id] = true
+			}
+		}
+	}
+	return found, nil
+}
+
+// rowsOf reads the rows of ids, one by one where one of them cannot be read.
+func (b *batch) rowsOf(ids []string) (map[string]schema.Values, error) {
+	rows := make(map[string]schema.Values, len(ids))
+	for some := range slices.Chunk(ids, b.table.ids) {
+		err := b.addRows(rows, some)
+		if Unavailable(err) {
+			return nil, err
+		}
+		if err == nil {
+			continue
+		}
+		for _, id := range some {
+			if err := b.addRows(rows, []string{id}); Unavailable(err) {
+				return nil, err
+			}
+		}
+	}
+	return rows, nil
+}
+
+func (b *batch) addRows(rows map[string]schema.Values, ids []string) error {
+	found, err := b.tx.load(b.table, ids)
+	for _, row := range found {
+		rows[row.ID] = row.Values
+	}
+	return err
+}
+
+// updateEach is an update of SQL that every database has, a statement a row.
+func updateEach(tx *transaction, t *table, changes []schema.Change, fields []int) (updated int64, err error) {
+	for _, c := range changes {
+		id, err := t.idParameter(c.ID)
+		if err != nil {
+			return 0, &unfitError{fmt.Errorf("id %q: %w", c.ID, err)}
+		}
+		values := make(map[string]any, len(fields))
+		for _, i := range fields {
+			if values[t.columns[i+1].name], err = t.value(c, i); err != nil {
+				return 0, err
+			}
+		}
+		done := t.scope(tx.db).Where(t.at(0)+" = ?", id).UpdateColumns(values)
+		if done.Error != nil {
+			return 0, done.Error
+		}
+		updated += done.RowsAffected
+	}
+	return updated, nil
+}
+
+// value is the value of a change's field as a parameter; nil is NULL.
+func (t *table) value(c schema.Change, i int) (any, error) {
+	if c.Values[i] == schema.Null {
+		return nil, nil
+	}
+	v, err := t.columns[i+1].parameter(c.Values[i])
+	if err != nil {
+		return nil, &unfitError{fmt.Errorf("record %q: field %s: %w", c.ID, t.columns[i+1].field.Name, err)}
+	}
+	return v, nil
+}
