@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -73,6 +75,26 @@ func (c *Cache) Stats(ctx context.Context, e *schema.Entity) ([]Stats, error) {
 		stats[i] = readStats(i, reply)
 	}
 	return stats, nil
+}
+
+// OldestPending is when the record of an entity that has been pending for longest became
+// so; zero where none is pending. It costs a plain command for each partition, in one trip.
+func (c *Cache) OldestPending(ctx context.Context, e *schema.Entity) (time.Time, error) {
+	p := c.redis.Pipeline()
+	heads := make([]*redis.ZSliceCmd, e.Partitions)
+	for i := range heads {
+		heads[i] = p.ZRangeWithScores(ctx, c.keys(e, i).pending, 0, 0)
+	}
+	if _, err := p.Exec(ctx); err != nil {
+		return time.Time{}, rdb.Fault("oldest pending", err)
+	}
+	var oldest time.Time
+	for _, head := range heads {
+		for _, z := range head.Val() {
+			oldest = older(oldest, time.UnixMilli(int64(z.Score)))
+		}
+	}
+	return oldest, nil
 }
 
 func readStats(partition int, reply []any) Stats {

@@ -180,17 +180,13 @@ func (p *Parts) NewAPI(stopping <-chan struct{}) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := p.newPages()
-	if err != nil {
-		return nil, err
-	}
 	if p.guard, err = p.newGuard(); err != nil {
 		return nil, err
 	}
 	handler, err := api.New(api.Config{
 		Tokens:    p.guard,
-		RateLimit: limit, Pages: pages,
-		Producer: w, Cache: p.Cache, Store: lister{p.Store}, Entities: p.Config.Entities,
+		RateLimit: limit,
+		Producer:  w, Cache: p.Cache, Store: lister{p.Store}, Entities: p.Config.Entities,
 		Events: p.Cache, Admin: surface, Stopping: stopping,
 		MaxBody: c.MaxBody, MaxBatchBody: c.MaxBatchBody, CORS: c.CORS,
 		Version: p.version, Log: p.Log, Registerer: p.Metrics, Gatherer: p.Metrics,

@@ -55,7 +55,6 @@ type Config struct {
 
 	Tokens     guard                 // says who makes a request; nil: everybody may do everything
 	RateLimit  limits                // bounds the requests of a caller; nil: nothing does
-	Pages      pages                 // keeps pages of rows; nil: each is read from the database
 	Version    string                // of the program, for /openapi.json
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
@@ -88,15 +87,13 @@ type API struct {
 	streamTimeout time.Duration
 	stopping      <-chan struct{}
 
-	cors       cors
-	guard      guard  // nil: none
-	limits     limits // nil: none
-	pages      http.Handler
-	keepsPages bool
-	routes     routes
-	metrics    *metrics
-	log        *slog.Logger
-	document   []byte // /openapi.json
+	cors     cors
+	guard    guard  // nil: none
+	limits   limits // nil: none
+	routes   routes
+	metrics  *metrics
+	log      *slog.Logger
+	document []byte // /openapi.json
 }
 
 // ownWords are the second path segments that are not entities.
@@ -147,7 +144,6 @@ func New(cfg Config) (*API, error) {
 	if a.document, err = document(cfg); err != nil {
 		return nil, fmt.Errorf("api: openapi: %w", err)
 	}
-	a.pages, a.keepsPages = a.newPages(cfg.Pages), cfg.Pages != nil
 	a.routes = a.newRoutes(cfg.Gatherer)
 	return a, nil
 }

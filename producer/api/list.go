@@ -12,8 +12,6 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
-	"github.com/afterwrite/afterwrite/cache"
-	"github.com/afterwrite/afterwrite/cache/httpcache"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -31,37 +29,26 @@ type lists interface {
 	Ping(ctx context.Context) error
 }
 
-// list answers a page of persisted rows, and how far behind they may be.
+// list answers a page of persisted rows, and how far behind they may be. The lag is read
+// before the rows: a record that is persisted in between is in the page.
 func (a *API) list(ctx context.Context, c *call) error {
-	if _, err := c.readQuery(); err != nil {
-		return err
-	}
-	ctx, cancel := a.bound(ctx)
-	defer cancel()
-	a.setLag(ctx, c)
-	c.r.Header["X-Request-Id"] = []string{c.requestID} // for the problem of a page
-	w := &coded{ResponseWriter: c.w}
-	a.pages.ServeHTTP(w, c.r.WithContext(ctx))
-	c.code = w.code
-	return nil
-}
-
-// page reads a page of rows from the database.
-func (a *API) page(ctx context.Context, c *call) error {
 	q, err := c.readQuery()
 	if err != nil {
 		return err
 	}
+	ctx, cancel := a.bound(ctx)
+	defer cancel()
+	lag, known := a.lag(ctx, c.entity)
 	out, next, err := a.appendRows(ctx, c, append(c.out[:0], `{"records":[`...), q)
 	if err != nil {
 		return err
 	}
-	a.setLag(ctx, c)
+	if known {
+		c.header["Afterwrite-Lag"] = []string{strconv.FormatFloat(lag.Seconds(), 'f', 3, 64)}
+	}
 	out = append(trimComma(out), `],"next":`...)
 	c.out = append(problem.AppendStringOrNull(out, next), '}', '\n')
-	if a.keepsPages {
-		c.header[httpcache.DefaultTarget] = pageFreshness
-	}
+	c.header["Cache-Control"] = headerNoCache
 	c.send(http.StatusOK, c.out)
 	return nil
 }
@@ -96,19 +83,14 @@ func (a *API) appendRows(ctx context.Context, c *call, out []byte, q Query) (_ [
 	}
 }
 
-// setLag adds the seconds that the oldest pending record has waited: writes younger
-// than that may be missing in the page. While Redis does not answer it is unknown,
-// and not sent.
-func (a *API) setLag(ctx context.Context, c *call) {
-	stats, err := a.cache.Stats(ctx, c.entity)
-	if err != nil {
-		return
+// lag is how long the oldest pending record has waited: writes younger than that may be
+// missing in the page. It is not known while Redis does not respond.
+func (a *API) lag(ctx context.Context, e *schema.Entity) (lag time.Duration, known bool) {
+	oldest, err := a.cache.OldestPending(ctx, e)
+	if err != nil || oldest.IsZero() {
+		return 0, err == nil
 	}
-	var lag time.Duration
-	if oldest := cache.Total(stats).OldestPending; !oldest.IsZero() {
-		lag = max(0, time.Since(oldest)) // the clocks of two machines may differ
-	}
-	c.header["Afterwrite-Lag"] = []string{strconv.FormatFloat(lag.Seconds(), 'f', 3, 64)}
+	return max(0, time.Since(oldest)), true // the clocks of two machines may differ
 }
 
 // readQuery reads limit, after and the filters by field.

@@ -16,7 +16,7 @@ type reads interface {
 	GetMany(ctx context.Context, e *schema.Entity, ids []string) ([]cache.Read, error)
 	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
 	Wait(ctx context.Context, e *schema.Entity, id string, v schema.Version) (cache.State, error)
-	Stats(ctx context.Context, e *schema.Entity) ([]cache.Stats, error)
+	OldestPending(ctx context.Context, e *schema.Entity) (time.Time, error)
 	Check(ctx context.Context) (cache.Health, error)
 	Writable(ctx context.Context) error
 	ranks
