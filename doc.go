@@ -1,25 +1,40 @@
-// Package afterwrite is a write-behind system for SQL databases: a write is accepted into
-// Redis, where every reader sees it immediately, and worker processes persist it to the
-// database in batches soon after.
+// Package afterwrite puts gorm models on write-behind: a write is accepted into Redis, where
+// every reader sees it immediately, and workers persist it to the SQL database in batches soon
+// after.
 //
-// The nouns that all packages share are in package schema: entities, fields, records,
-// versions, retry policies and errors.
+//	aw, err := afterwrite.Open(ctx, afterwrite.Config{RedisURL: redis, DatabaseURL: database},
+//		afterwrite.Model[User](), afterwrite.Model[Order]())
+//	defer aw.Close()
+//	go aw.Work(ctx) // here, or in any other process of the program
 //
-// # In a program of your own
+//	users := afterwrite.Table[User](aw)
+//	w, err := users.Put(ctx, &u)                                   // accepted: u has its id and times
+//	got, err := users.Get(ctx, u.ID)                               // got.Value, got.Version, got.Status
+//	w, err = users.Patch(ctx, u.ID, afterwrite.Set("Age", 37))     // that column alone
+//	n, w, err := users.Add(ctx, u.ID, "Logins", 1)                 // every concurrent addition counts
+//	w, err = users.Update(ctx, u.ID, func(u *User) error { … })    // optimistic, writes the difference
+//	err = w.Wait(ctx)                                              // nil: in the database
 //
-// The write path and the cache can be part of another program, beside workers that are
-// processes of the command afterwrite with the same entities in their configuration: package
-// worker takes its tasks from a queue that no other module can make.
+//	mux.Handle("/v1/", aw.API(afterwrite.APIConfig{}))
+//	mux.Handle("/admin/afterwrite/", aw.Dashboard(afterwrite.DashboardConfig{Who: ourLogIn}))
 //
-//	err := user.Init()                                        // before anything else is given it
-//	s, err := store.Open(store.Config{URL: database}, entities)
-//	_, err = s.Migrate(ctx, false)                            // or the command's migrate
-//	c, err := cache.New(cache.Config{URL: redis, Loader: s})  // a Loader, or a miss is an error
-//	_, err = c.Check(ctx)                                     // refuses a Redis that may evict accepted writes
-//	err = c.Adopt(ctx, user)                                  // each: refuses another number of partitions
-//	p, err := producer.New(producer.Config{Entities: entities, Cache: c, Loader: s, Database: s})
+// # What a nil error means
 //
-// Without a producer.Config.Queue the workers' sweeper orders each flush, within seconds.
-// Entity, prefix and partitions have to be those of the workers' configuration. Close the
-// producer first, then the cache, then the store.
+// When a write returns nil, its state and its place in line for the database are in Redis, in
+// one atomic step. Every later read sees it, through evictions and misses too. A row only moves
+// forward through accepted states, and may skip some. What Redis keeps at a power loss is its
+// own setting (appendfsync). A record that the database refuses delays no other: it is tried
+// again on its model's policy and then becomes a dead letter, a row that keeps its values until
+// an operator decides.
+//
+// # Contexts
+//
+// A context that has ended accepts nothing. Where it ends while the write is on its way, the
+// call returns the context's error and the write may or may not have been accepted; repeat it
+// with the [IdempotencyKey] that it had. A context that ends in [Written.Wait] ends the wait alone.
+//
+// # The rest of the engine
+//
+// Packages schema, cache, store, producer, worker and dashboard are what this one joins.
+// Package afterwritetest opens models in memory for tests.
 package afterwrite

@@ -59,6 +59,7 @@ type Config struct {
 	Audit    auditor     // is told of invalidations and pauses; nil: the log alone
 	Tokens   tokenKeeper // API tokens
 
+	Who      Who    // says who makes a request; nil: Users and Proxy do
 	Users    []User // who may log in
 	Proxy    Proxy  // or who comes through it
 	Insecure bool   // no users, and yet served to other machines: something in front asks

@@ -53,6 +53,10 @@ type Proxy struct {
 	Role   Role           // of those who are not among the users; "" refuses them
 }
 
+// Who names the person who makes a request, by the log-in of the program that serves the
+// pages, and what they may do; "" is nobody. It must be safe for concurrent use.
+type Who func(*http.Request) (name string, role Role)
+
 // person is who makes a request.
 type person struct {
 	Name   string
@@ -80,6 +84,7 @@ const (
 
 // people knows who may come in.
 type people struct {
+	named    Who // nil: the rest says
 	users    map[string]User
 	proxy    Proxy
 	open     bool // no users: whoever reaches the page is an admin
@@ -92,6 +97,7 @@ type people struct {
 
 func newPeople(cfg Config) (*people, error) {
 	p := &people{
+		named: cfg.Who,
 		users: map[string]User{}, proxy: cfg.Proxy, insecure: cfg.Insecure, sessions: scs.New(),
 		checking: make(chan struct{}, loginsAtOnce), tries: tries{by: map[netip.Prefix]*rate.Limiter{}},
 	}
@@ -108,7 +114,7 @@ func newPeople(cfg Config) (*people, error) {
 			p.hashes = append(p.hashes, h)
 		}
 	}
-	p.open = len(cfg.Users) == 0 && cfg.Proxy.Header == ""
+	p.open = cfg.Who == nil && len(cfg.Users) == 0 && cfg.Proxy.Header == ""
 	s := p.sessions
 	s.Lifetime, s.IdleTimeout, s.HashTokenInStore = sessionLife, sessionIdle, true
 	s.Cookie.Name, s.Cookie.Secure, s.Cookie.SameSite = "afterwrite_session", cfg.HTTPS, http.SameSiteLaxMode
@@ -141,6 +147,11 @@ func (p *people) add(u User) error {
 // of says who makes a request; ok is false for nobody.
 func (p *people) of(r *http.Request) (who person, ok bool) {
 	who.Origin = p.origin(r)
+	if p.named != nil {
+		who.Name, who.Role = p.named(r)
+		who.Name = clip(strings.ToValidUTF8(who.Name, "�"), maxText)
+		return who, who.Name != "" && slices.Contains(Roles, who.Role)
+	}
 	if p.open {
 		who.Name, who.Role = "local", Admin
 		return who, p.insecure || localOnly(r)
@@ -265,6 +276,8 @@ func (d *dashboard) need(role Role, next http.HandlerFunc) http.Handler {
 		case ok:
 			d.Log.WarnContext(r.Context(), "refused", "user", p.Name, "role", p.Role, "path", r.URL.Path)
 			d.fail(w, r, http.StatusForbidden, fmt.Sprintf("This needs the role %s; %s is a %s.", role, p.Name, p.Role))
+		case d.people.named != nil:
+			d.fail(w, r, http.StatusForbidden, "Log in to the program that serves this page, as somebody who may see it.")
 		case d.people.open:
 			d.fail(w, r, http.StatusForbidden, "Without users the dashboard answers on this machine's own addresses alone. Configure dashboard.users to open it.")
 		case r.Method == http.MethodGet && r.Header.Get("HX-Request") == "":

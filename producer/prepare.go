@@ -45,6 +45,10 @@ func (p *Producer) prepare(ctx context.Context, r Request) (*schema.Entity, cach
 // canonical, so the same request spelled otherwise is the same.
 func keyHash(r Request, w cache.Write) string {
 	h := sha256.New()
+	if r.Same != "" {
+		_, _ = fmt.Fprintf(h, "same:%s,%d:%s,%s,%s", w.Op, len(w.ID), w.ID, r.Entity, r.Same)
+		return hex.EncodeToString(h.Sum(nil)[:16])
+	}
 	for _, part := range []string{string(w.Op), r.Entity, w.ID, w.IfMatch.String()} {
 		_, _ = fmt.Fprintf(h, "%d:%s,", len(part), part)
 	}

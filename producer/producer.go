@@ -135,6 +135,9 @@ type Request struct {
 	// Key makes a repeat of the request safe: it is applied once and answered alike. At
 	// most MaxKey bytes; "" for none.
 	Key string
+	// Same tells the request from others under its Key, where its fields do not, since they
+	// hold the time of the request; "": they do.
+	Same string
 }
 
 // Accepted is the answer to a write that stands.

@@ -141,14 +141,15 @@ func (a *app) devRun(ctx context.Context, c *config.Config, redis devRedis, fron
 	if err != nil {
 		return err
 	}
-	status, err := p.NewDashboard(ctx)
+	status, err := p.NewDashboard(ctx, nil)
 	if err != nil {
 		return err
 	}
-	flusher, err := p.NewWorker()
+	flusher, endFlusher, err := p.NewWorker()
 	if err != nil {
 		return err
 	}
+	defer endFlusher()
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
 	group, ctx := errgroup.WithContext(ctx)

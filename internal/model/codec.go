@@ -1,6 +1,8 @@
 package model
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -197,4 +199,75 @@ func strict(f *gormschema.Field, v any) error {
 		return fmt.Errorf("%d does not fit a %s", v, f.IndirectFieldType)
 	}
 	return nil
+}
+
+// Assign sets one field of a struct, as a patch does.
+func (m *Model) Assign(record reflect.Value, i int, v any) error {
+	f := m.fields[i]
+	if err := strict(f.Field, v); err != nil {
+		return schema.Invalid(f.column.Name, "%v", err)
+	}
+	if err := f.Set(background, record, v); err != nil {
+		return schema.Invalid(f.column.Name, "cannot be set to a %T", v)
+	}
+	return nil
+}
+
+// Settle puts into a struct what acceptance made of its values: defaults, and times without
+// what is finer than a microsecond.
+func (m *Model) Settle(record reflect.Value) error {
+	for i, f := range m.fields {
+		v, zero := f.ValueOf(background, record)
+		if zero && f.omitted && f.column.Default != "" {
+			if err := m.SetValue(record, i, f.column.Default); err != nil {
+				return err
+			}
+		}
+		if t, ok := v.(time.Time); ok && t.Nanosecond()%int(time.Microsecond) != 0 {
+			if err := f.Set(background, record, t.Truncate(time.Microsecond)); err != nil {
+				return fmt.Errorf("field %s: %w", f.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Digest tells a record's values from others. It leaves out the times that are set by
+// themselves, which differ when a write is repeated.
+func (m *Model) Digest(record reflect.Value) (string, error) {
+	fields, err := m.Fields(record)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	for _, f := range m.fields {
+		if f.AutoCreateTime > 0 || f.AutoUpdateTime > 0 {
+			continue
+		}
+		_, _ = fmt.Fprintf(h, "%q,", fmt.Sprint(fields[f.column.Name]))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16]), nil
+}
+
+// NameAt returns the path of the struct's field that at points to.
+func NameAt(record any, at reflect.Value) (string, bool) {
+	if at.Kind() != reflect.Pointer || at.IsNil() {
+		return "", false
+	}
+	return nameAt(reflect.ValueOf(record).Elem(), at, "")
+}
+
+func nameAt(within, at reflect.Value, path string) (string, bool) {
+	for i := range within.NumField() {
+		f, typ := within.Field(i), within.Type().Field(i)
+		if f.Addr().Pointer() == at.Pointer() && f.Type() == at.Type().Elem() {
+			return path + typ.Name, true
+		}
+		if f.Kind() == reflect.Struct {
+			if name, ok := nameAt(f, at, path+typ.Name+"."); ok {
+				return name, true
+			}
+		}
+	}
+	return "", false
 }

@@ -138,7 +138,7 @@ func serialized(to *schema.Field, from *gormschema.Field) error {
 	case name == "gob" && to.Type != schema.Bytes:
 		return fmt.Errorf("serializer gob gives bytes: add type:bytes")
 	case name == "unixtime" && to.Type != schema.Time:
-		return fmt.Errorf("serializer unixtime gives a time: add type:time")
+		return fmt.Errorf("serializer unixtime gives a time: add type:timestamp")
 	}
 	return nil
 }

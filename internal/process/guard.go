@@ -28,7 +28,7 @@ func (p *Parts) newGuard() (*token.Guard, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(ctx) }()
-	p.closers = append(p.closers, func() error {
+	p.atClose(func() error {
 		stop()
 		return <-ended
 	})

@@ -64,16 +64,21 @@ func (p *Parts) ServeWorker(ctx context.Context) error {
 	return group.Wait()
 }
 
+// Work flushes until ctx ends and serves nothing, once the start checks have passed. It may
+// be called again after it has returned.
+func (p *Parts) Work(ctx context.Context) error { return p.work(ctx, &gate{}) }
+
 // work flushes until ctx ends, once the start checks have passed: before that it would
 // only fail.
 func (p *Parts) work(ctx context.Context, g *gate) error {
 	if err := p.openGate(ctx, g); err != nil || ctx.Err() != nil {
 		return err
 	}
-	w, err := p.NewWorker()
+	w, end, err := p.NewWorker()
 	if err != nil {
 		return err
 	}
+	defer end()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.Run(ctx) })
 	group.Go(func() error { return p.KeepRanks(ctx) })
@@ -83,7 +88,7 @@ func (p *Parts) work(ctx context.Context, g *gate) error {
 
 // ServeDashboard serves the pages at dashboard.addr until ctx ends.
 func (p *Parts) ServeDashboard(ctx context.Context) error {
-	handler, err := p.NewDashboard(ctx)
+	handler, err := p.NewDashboard(ctx, nil)
 	if err != nil {
 		return err
 	}

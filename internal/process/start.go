@@ -27,6 +27,9 @@ var ErrNotMigrated = errors.New("the database is not up to date: run `afterwrite
 func (p *Parts) CheckRedis(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
+	if p.inProcess {
+		return p.AdoptCache(ctx)
+	}
 	health, err := p.Cache.Check(ctx)
 	for _, w := range health.Warnings {
 		p.Log.Warn(w)
@@ -122,8 +125,8 @@ func steps(n int) string {
 	return fmt.Sprintf("%d steps", n)
 }
 
-// unreachable reports an error that may be gone at the next try.
-func unreachable(err error) bool {
+// Unreachable reports an error that may be gone at the next try.
+func Unreachable(err error) bool {
 	return errors.Is(err, schema.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
 		(store.Unavailable(err) && !errors.Is(err, store.ErrNotMigrated))
 }
@@ -187,7 +190,7 @@ func (g *gate) open(ctx context.Context, log *slog.Logger, checks [2]func(contex
 			return nil
 		case ctx.Err() != nil:
 			return nil
-		case first && !unreachable(err):
+		case first && !Unreachable(err):
 			return fmt.Errorf("not started: %w", err)
 		}
 		log.Error("not ready, trying again", "error", err, "after", startRetry)

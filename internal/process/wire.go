@@ -3,11 +3,13 @@ package process
 import (
 	"cmp"
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,8 +40,11 @@ type Parts struct {
 	Store   *ledger.Ledger
 	Cache   *cache.Cache
 
+	inProcess bool // see Over
+
 	version string         // of the build, as metrics and pages show it
 	guard   *token.Guard   // of the API, nil before NewAPI
+	mu      sync.Mutex     // guards closers
 	closers []func() error // what Close ends, last one first
 
 	forgotten []*schema.Entity // Redis knew nothing of them and that is not reported yet
@@ -49,23 +54,38 @@ type Parts struct {
 // ErrConfig marks a configuration that cannot be used.
 var ErrConfig = errors.New("configuration")
 
+// Over says over what the parts are joined, where the configuration does not.
+type Over struct {
+	Embedded  bool                                    // the program has metrics of its Go runtime and process of its own
+	InProcess bool                                    // Redis is in this process: what it does not know of persistence is not asked
+	Wrap      func(driver.Connector) driver.Connector // wraps every connection to the database; nil: nothing does
+}
+
 // Join makes the cache and the store, which every process needs, in a build of that
 // version. Close the parts.
 func Join(c *config.Config, version string, log *slog.Logger) (*Parts, error) {
-	p := &Parts{Config: c, Log: log, version: version, Metrics: prometheus.NewRegistry()}
-	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(version))
+	return JoinOver(Over{}, c, version, log)
+}
+
+// JoinOver is Join over connections of the caller's.
+func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*Parts, error) {
+	p := &Parts{Config: c, Log: log, version: version, inProcess: over.InProcess, Metrics: prometheus.NewRegistry()}
+	if !over.Embedded {
+		p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	}
+	p.Metrics.MustRegister(buildInfo(version))
 	d := c.Database
 	var err error
 	p.Store, err = ledger.Open(store.Config{
 		URL: d.URL, MaxOpen: d.MaxOpen, MaxIdle: d.MaxIdle, ConnLifetime: d.ConnLifetime,
 		LockTimeout: d.LockTimeout, StatementTimeout: d.StatementTimeout,
 		IdleInTransaction: d.IdleInTransaction, BusyTimeout: d.BusyTimeout,
-		Log: log, Registerer: p.Metrics,
+		Log: log, Registerer: p.Metrics, Wrap: over.Wrap,
 	}, c.Entities)
 	if err != nil {
 		return nil, fmt.Errorf("%w: database: %w", ErrConfig, err)
 	}
-	p.closers = append(p.closers, p.Store.Close)
+	p.atClose(p.Store.Close)
 	p.Cache, err = cache.New(cache.Config{
 		URL: c.Redis.URL, Prefix: c.Redis.Prefix, Loader: p.Store, Timeout: c.Redis.Timeout,
 		Retries: cmp.Or(c.Redis.Retries, -1), PoolSize: c.Redis.PoolSize, Log: log, Registerer: p.Metrics,
@@ -73,7 +93,7 @@ func Join(c *config.Config, version string, log *slog.Logger) (*Parts, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: redis: %w", ErrConfig, err), p.Store.Close())
 	}
-	p.closers = append(p.closers, p.Cache.Close)
+	p.atClose(p.Cache.Close)
 	p.Metrics.MustRegister(worker.NewCollector(p.Cache, c.Entities))
 	return p, nil
 }
@@ -91,12 +111,22 @@ func buildInfo(version string) prometheus.Collector {
 
 // Close ends the parts in the reverse of the order in which they were made.
 func (p *Parts) Close() {
-	for i := len(p.closers) - 1; i >= 0; i-- {
-		if err := p.closers[i](); err != nil {
+	p.mu.Lock()
+	closers := p.closers
+	p.closers = nil
+	p.mu.Unlock()
+	for _, end := range slices.Backward(closers) {
+		if err := end(); err != nil {
 			p.Log.Warn("closing failed", "error", err)
 		}
 	}
-	p.closers = nil
+}
+
+// atClose has Close call end.
+func (p *Parts) atClose(end func() error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closers = append(p.closers, end)
 }
 
 // QueueClient enqueues sync tasks.
@@ -105,7 +135,7 @@ func (p *Parts) QueueClient() (*queue.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: queue: %w", ErrConfig, err)
 	}
-	p.closers = append(p.closers, q.Close)
+	p.atClose(q.Close)
 	return q, nil
 }
 
@@ -115,7 +145,7 @@ func (p *Parts) Inspector() (*queue.Inspector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: queue: %w", ErrConfig, err)
 	}
-	p.closers = append(p.closers, q.Close)
+	p.atClose(q.Close)
 	return q, nil
 }
 
@@ -132,7 +162,7 @@ func (p *Parts) NewProducer() (*producer.Producer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	p.closers = append(p.closers, w.Close)
+	p.atClose(w.Close)
 	return w, nil
 }
 
@@ -161,7 +191,7 @@ func (p *Parts) newAdmin(w *producer.Producer) (*admin.Admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.closers = append(p.closers, surface.Close)
+	p.atClose(surface.Close)
 	return surface, nil
 }
 
@@ -204,34 +234,38 @@ func (l lister) List(ctx context.Context, e *schema.Entity, q api.Query) ([]sche
 	return l.Store.List(ctx, e, store.Query(q))
 }
 
-// NewWorker flushes.
-func (p *Parts) NewWorker() (*worker.Worker, error) {
+// NewWorker flushes. Call end when its Run has returned: another may be made then.
+func (p *Parts) NewWorker() (w *worker.Worker, end func(), err error) {
 	c := p.Config.Worker
 	q, err := p.QueueClient()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	server, err := queue.NewServer(queue.ServerConfig{
 		RedisURL: p.Config.QueueURL(), Prefix: p.Config.Redis.Prefix, Concurrency: c.Concurrency,
 		PollInterval: c.PollInterval, Queues: c.Queues, ShutdownTimeout: c.ShutdownTimeout, Log: p.Log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	w, err := worker.New(worker.Config{
+	metrics := prometheus.NewRegistry()
+	w, err = worker.New(worker.Config{
 		Entities: p.Config.Entities, Cache: p.Cache, Store: p.Store, Queue: q, Server: server,
 		SweepInterval: c.SweepInterval, KeepLetters: p.Config.DeadLetters.Keep,
-		Version: p.version, Log: p.Log, Registerer: p.Metrics,
+		Version: p.version, Log: p.Log, Registerer: metrics,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	return w, nil
+	if err := p.Metrics.Register(metrics); err != nil {
+		return nil, nil, fmt.Errorf("another worker runs in this process: %w", err)
+	}
+	return w, func() { p.Metrics.Unregister(metrics) }, nil
 }
 
-// NewDashboard makes the pages. What runs beside their requests ends with ctx, and is
-// waited for when the parts are closed.
-func (p *Parts) NewDashboard(ctx context.Context) (http.Handler, error) {
+// NewDashboard makes the pages; who, where it is given, says who makes a request. What runs
+// beside their requests ends with ctx, and is waited for when the parts are closed.
+func (p *Parts) NewDashboard(ctx context.Context, who dashboard.Who) (http.Handler, error) {
 	inspector, err := p.Inspector()
 	if err != nil {
 		return nil, err
@@ -241,7 +275,7 @@ func (p *Parts) NewDashboard(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	p.closers = append(p.closers, w.Close)
+	p.atClose(w.Close)
 	m, err := p.NewMender(w)
 	if err != nil {
 		return nil, err
@@ -252,12 +286,12 @@ func (p *Parts) NewDashboard(ctx context.Context) (http.Handler, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
-	p.closers = append(p.closers, func() error { cancel(); beside.Wait(); return nil })
+	p.atClose(func() error { cancel(); beside.Wait(); return nil })
 	c := p.Config.Dashboard
 	handler, err := dashboard.New(dashboard.Config{
 		Entities: p.Config.Entities, Cache: p.Cache, Store: p.Store, Queues: inspector,
 		Letters: m, Records: p.Cache, Rows: p.Store, Series: p.Cache, Audit: p.Store, Tokens: p.Store, Sessions: sessions,
-		Users: dashboardUsers(c.Users), Insecure: p.Config.API.Insecure, HTTPS: c.HTTPS, Environment: c.Environment,
+		Who: who, Users: dashboardUsers(c.Users), Insecure: p.Config.API.Insecure, HTTPS: c.HTTPS, Environment: c.Environment,
 		Proxy:   dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},
 		Version: p.version, Log: p.Log,
 		Go: func(run func(context.Context)) { beside.Go(func() { run(ctx) }) },

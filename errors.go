@@ -1,0 +1,45 @@
+package afterwrite
+
+import (
+	"errors"
+
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// Errors of a call that is at fault. Nothing was written.
+var (
+	ErrNotFound        = schema.ErrNotFound        // the record does not exist
+	ErrExists          = schema.ErrExists          // Create of a record that exists
+	ErrVersionMismatch = schema.ErrVersionMismatch // the record is not at the version of IfMatch
+	ErrKeyReused       = schema.ErrKeyReused       // an idempotency key was used for another write
+	ErrInvalid         = schema.ErrInvalid         // matched by every [InvalidError]
+	ErrUnknownModel    = schema.ErrUnknownEntity   // the type was not given to Open
+	// ErrClosed reports a call of a [DB] that is closed, or that closed before the call ended.
+	ErrClosed = errors.New("afterwrite: the DB is closed")
+)
+
+// Errors of a system that cannot take the call now. A later try may succeed.
+var (
+	ErrBacklogFull         = schema.ErrBacklogFull         // too many records wait for the database; nothing was written
+	ErrUnavailable         = schema.ErrUnavailable         // Redis does not respond or accepts no writes; nothing was written
+	ErrDatabaseUnavailable = schema.ErrDatabaseUnavailable // the call needs a row that cannot be read; nothing was written
+	ErrBusy                = schema.ErrBusy                // a bounded queue of this process is full; nothing was written
+	// ErrOutcomeUnknown reports a lost reply: the write may stand. A repeat is safe with the
+	// [IdempotencyKey] that the first had.
+	ErrOutcomeUnknown = schema.ErrOutcomeUnknown
+)
+
+// Names of package schema that callers meet most.
+type (
+	Version      = schema.Version      // number that a write gives its record
+	Status       = schema.Status       // Pending, Persisted, Held or Dead
+	InvalidError = schema.InvalidError // values that the model does not accept, by field
+)
+
+// The statuses of a record.
+const (
+	Pending   = schema.Pending   // accepted, not yet in the database
+	Persisted = schema.Persisted // in the database
+	Held      = schema.Held      // refused by the database, awaiting retry
+	Dead      = schema.Dead      // refused until its retries were used up: a dead letter
+)

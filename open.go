@@ -1,0 +1,146 @@
+package afterwrite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	gormschema "gorm.io/gorm/schema"
+
+	"github.com/afterwrite/afterwrite/internal/inside"
+	"github.com/afterwrite/afterwrite/internal/process"
+	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+const microsecond = time.Microsecond
+
+// DB is the records of some models in one Redis and one database. It is safe for concurrent
+// use. Make one with [Open], and close it.
+type DB struct {
+	log      *slog.Logger
+	models   map[reflect.Type]*registered
+	entities []*schema.Entity
+	parts    *process.Parts
+	producer *producer.Producer
+	queue    *queue.Client
+	clock    func() time.Time
+	metrics  *series
+
+	closed  atomic.Bool
+	ctx     context.Context // of what runs beside the calls; ends at Close
+	cancel  context.CancelFunc
+	working sync.WaitGroup // calls of Work
+}
+
+// Open joins models to a Redis and a database, and checks that this Redis keeps accepted
+// writes and runs the models with the same number of partitions. A database that does not
+// respond is no error, nor are tables that are missing: see [DB.Migrate]. An error leaves
+// nothing open, so that a second try with another Config works.
+//
+// Models that cannot be mapped are one error that names every field. gorm's hooks of a model
+// are not run, which Open says in the log.
+func Open(ctx context.Context, cfg Config, models ...Registration) (*DB, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(models) == 0 {
+		return nil, errors.New("afterwrite: Open needs at least one Model")
+	}
+	settings, err := cfg.settings()
+	if err != nil {
+		return nil, err
+	}
+	namer := cfg.Naming
+	if namer == nil {
+		namer = gormschema.NamingStrategy{IdentifierMaxLength: 64}
+	}
+	own := inside.Of(ctx)
+	db := &DB{log: cmp.Or(cfg.Logger, slog.Default()), clock: own.Clock}
+	if db.clock == nil {
+		db.clock = time.Now
+	}
+	if db.models, db.entities, err = register(models, namer); err != nil {
+		return nil, err
+	}
+	settings.Entities = db.entities
+	for _, e := range db.entities {
+		if settings.Worker.Queues[e.Flush.Queue] == 0 {
+			settings.Worker.Queues[e.Flush.Queue] = 1
+		}
+	}
+	if db.parts, err = process.JoinOver(process.Over{Embedded: true, InProcess: own.InProcess, Wrap: own.Wrap}, settings, cfg.Version, db.log); err != nil {
+		return nil, fmt.Errorf("afterwrite: %w", err)
+	}
+	if err := db.start(ctx, cfg); err != nil {
+		db.parts.Close()
+		return nil, fmt.Errorf("afterwrite: %w", err)
+	}
+	return db, nil
+}
+
+func (db *DB) start(ctx context.Context, cfg Config) error {
+	if err := db.parts.CheckRedis(ctx); err != nil {
+		return err
+	}
+	if err := db.parts.CheckDatabase(ctx); err != nil {
+		if !later(err) {
+			return err
+		}
+		db.log.WarnContext(ctx, "the database is not ready", "error", err, "hint", "run Migrate; Work waits until it is")
+	}
+	var err error
+	if db.producer, err = db.parts.NewProducer(); err != nil {
+		return err
+	}
+	if db.queue, err = db.parts.QueueClient(); err != nil {
+		return err
+	}
+	if db.metrics, err = export(cfg.Registerer, db.parts.Metrics, db.parts.Config.Redis.Prefix); err != nil {
+		return err
+	}
+	for _, m := range db.models {
+		if len(m.Hooks) > 0 {
+			db.log.WarnContext(ctx, "gorm's hooks of a model are not run", "model", m.Schema.ModelType.String(),
+				"hooks", strings.Join(m.Hooks, " "), "hint", "use BeforeAccept, InFlush or AfterPersist")
+		}
+	}
+	db.ctx, db.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	return nil
+}
+
+// later reports an error of the database that a migration or time mends.
+func later(err error) bool {
+	return errors.Is(err, process.ErrNotMigrated) || process.Unreachable(err)
+}
+
+// Close ends Work, waits for it and for the sync tasks that writes have asked for, and closes
+// the connections that Open made, never a client that it was given. Writes that wait for the
+// database are safe in Redis. Calls under way may return [ErrClosed].
+func (db *DB) Close() error {
+	if db.closed.Swap(true) {
+		return nil
+	}
+	db.cancel()
+	db.working.Wait()
+	db.metrics.end()
+	db.parts.Close()
+	return nil
+}
+
+// Entity returns what a model was mapped to, given a value of its type; nil where the type was
+// not given to [Open]. It must not be changed.
+func (db *DB) Entity(model any) *schema.Entity {
+	if v := reflect.Indirect(reflect.ValueOf(model)); v.IsValid() && db.models[v.Type()] != nil {
+		return db.models[v.Type()].entity
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package afterwrite
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/dashboard"
+)
+
+// Migrate creates the project's own tables and, for each model, its table, missing columns
+// and missing unique indexes. It never alters or drops what exists. Any number of processes
+// may migrate at once.
+func (db *DB) Migrate(ctx context.Context) error {
+	if db.closed.Load() {
+		return ErrClosed
+	}
+	done, err := db.parts.Store.Migrate(ctx, false)
+	for _, line := range done {
+		db.log.InfoContext(ctx, "migrated", "step", line)
+	}
+	if err != nil {
+		return err
+	}
+	return db.parts.CheckDatabase(ctx)
+}
+
+// Work runs what `afterwrite worker` runs until ctx ends: sync tasks, the sweeper, ranks, and
+// the watch for a Redis that lost its state. It waits for a database that is not ready, and
+// returns an error where this Redis or database cannot be used. Any number of processes may
+// work; a program that only reads and writes need not.
+func (db *DB) Work(ctx context.Context) error {
+	db.working.Add(1)
+	defer db.working.Done()
+	if db.closed.Load() {
+		return ErrClosed
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(db.ctx, cancel)()
+	return db.parts.Work(ctx)
+}
+
+// flushTick is how often Flush looks whether anything is pending.
+const flushTick = 20 * time.Millisecond
+
+// Flush makes all that is pending or awaits retry due now, whatever the FlushDelay, and returns
+// when nothing is pending. Some process must Work. Records that the database refuses are held,
+// and not waited for.
+func (db *DB) Flush(ctx context.Context) error {
+	for _, e := range db.entities {
+		if db.closed.Load() {
+			return ErrClosed
+		}
+		now, err := db.parts.Cache.FlushNow(ctx, e)
+		if err != nil {
+			return err
+		}
+		for _, o := range now.Orders {
+			if err := db.queue.Enqueue(ctx, o); err != nil {
+				return err
+			}
+		}
+	}
+	tick := time.NewTicker(flushTick)
+	defer tick.Stop()
+	for {
+		pending, err := db.pending(ctx)
+		if err != nil || pending == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("flush: %d records are pending: %w", pending, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+func (db *DB) pending(ctx context.Context) (int64, error) {
+	total := int64(0)
+	for _, e := range db.entities {
+		if db.closed.Load() {
+			return 0, ErrClosed
+		}
+		stats, err := db.parts.Cache.Stats(ctx, e)
+		if err != nil {
+			return 0, err
+		}
+		total += cache.Total(stats).Pending
+	}
+	return total, nil
+}
+
+// APIConfig says what the HTTP API takes.
+type APIConfig struct {
+	// Tokens asks every request for an API token (`afterwrite token new`). Without it, whoever
+	// reaches the handler may read and write everything: put the program's own log-in before it.
+	Tokens       bool
+	MaxBody      int64    // bytes of one write; 0: 1 MiB
+	MaxBatchBody int64    // bytes of one batch; 0: 64 MiB
+	CORS         []string // origins that browsers may call from, or "*"
+}
+
+// API returns the HTTP API of docs/API.md, for /v1/ and /openapi.json. Call it once. Where cfg
+// is at fault, every answer is 500 and the log says why.
+func (db *DB) API(cfg APIConfig) http.Handler {
+	c := &db.parts.Config.API
+	c.RequireTokens, c.Insecure, c.CORS = cfg.Tokens, !cfg.Tokens, cfg.CORS
+	setIf(&c.MaxBody, cfg.MaxBody)
+	setIf(&c.MaxBatchBody, cfg.MaxBatchBody)
+	handler, err := db.parts.NewAPI(db.ctx.Done())
+	return db.served("API", handler, err)
+}
+
+// DashboardConfig says who may see the pages.
+type DashboardConfig struct {
+	// Who names the person of a request, by the program's own log-in, and what they may do; ""
+	// is nobody. nil: requests to this machine's loopback addresses alone, as an Admin.
+	Who func(*http.Request) (name string, role dashboard.Role)
+	// Environment is shown on every page; "production" has actions typed to confirm them.
+	Environment string
+}
+
+// Dashboard returns the status pages. Mount it in a [http.ServeMux] below any path that ends
+// with a slash. Where cfg is at fault, every answer is 500 and the log says why.
+func (db *DB) Dashboard(cfg DashboardConfig) http.Handler {
+	db.parts.Config.Dashboard.Environment = cfg.Environment
+	handler, err := db.parts.NewDashboard(db.ctx, cfg.Who)
+	return db.served("Dashboard", below(handler), err)
+}
+
+// below takes off a request's path that of the pattern which it matched: links of the pages
+// are relative.
+func below(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, pattern, _ := strings.Cut(r.Pattern, "/")
+		if prefix := strings.TrimSuffix("/"+pattern, "/"); prefix != "" && strings.HasSuffix(pattern, "/") {
+			http.StripPrefix(prefix, handler).ServeHTTP(w, r)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+func (db *DB) served(what string, handler http.Handler, err error) http.Handler {
+	if err == nil {
+		return handler
+	}
+	db.log.Error("afterwrite: "+what+" cannot serve", "error", err)
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "afterwrite: the configuration of this handler is at fault: see the log", http.StatusInternalServerError)
+	})
+}

@@ -1,0 +1,483 @@
+package afterwrite
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/model"
+	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// Put creates or replaces a record and reads nothing, unless a field is written at creation
+// alone (<-:create). A zero key is filled with a new UUID, a zero CreatedAt and every UpdatedAt
+// with now, a zero field with its default: the struct is then as it was accepted.
+func (t *TableOf[T]) Put(ctx context.Context, record *T, options ...WriteOption) (Written, error) {
+	w := writeOf(options)
+	d, err := t.draft(ctx, record, w, true)
+	if err != nil {
+		return Written{}, err
+	}
+	if only := t.model.CreateOnly(); len(only) > 0 && !d.fresh {
+		written, err := t.putOver(ctx, d, only)
+		return written, cmp.Or(err, t.model.Settle(reflect.ValueOf(record).Elem()))
+	}
+	return t.accept(ctx, d, record)
+}
+
+// putOver replaces a record but for the fields that are written at creation alone.
+func (t *TableOf[T]) putOver(ctx context.Context, d draft, only []int) (Written, error) {
+	over := d.request
+	over.Op, over.Fields = cache.OpPatch, schema.Fields{}
+	for i := range t.model.entity.Fields {
+		name := t.model.Name(i)
+		if slices.Contains(only, i) {
+			continue
+		}
+		if value, ok := d.request.Fields[name]; ok {
+			over.Fields[name] = value
+		}
+	}
+	anew := d.request
+	anew.Op = cache.OpCreate
+	for range maxTries {
+		written, err := t.do(ctx, over)
+		if !errors.Is(err, ErrNotFound) {
+			return written, err
+		}
+		if over.IfMatch != 0 {
+			return Written{}, fmt.Errorf("%w: it does not exist", ErrVersionMismatch)
+		}
+		if written, err = t.do(ctx, anew); !errors.Is(err, ErrExists) {
+			return written, err
+		}
+	}
+	return Written{}, fmt.Errorf("put %s %s: it was deleted and created again %d times meanwhile: %w", over.Entity, over.ID, maxTries, ErrBusy)
+}
+
+// Create creates a record: [ErrExists] where there is one, deleted softly or not. It fills the
+// struct as Put does, but keeps an UpdatedAt that is set.
+func (t *TableOf[T]) Create(ctx context.Context, record *T, options ...WriteOption) (Written, error) {
+	w := writeOf(options)
+	d, err := t.draft(ctx, record, w, false)
+	if err != nil {
+		return Written{}, err
+	}
+	d.request.Op = cache.OpCreate
+	return t.accept(ctx, d, record)
+}
+
+// draft is a whole record on its way.
+type draft struct {
+	request producer.Request
+	fresh   bool // its id is to be made
+}
+
+// draft fills and reads a struct.
+func (t *TableOf[T]) draft(ctx context.Context, record *T, w write, again bool) (draft, error) {
+	if err := t.ready(ctx); err != nil {
+		return draft{}, err
+	}
+	if record == nil {
+		return draft{}, schema.Invalid("record", "is nil")
+	}
+	if err := t.model.before(ctx, record); err != nil {
+		return draft{}, err
+	}
+	at := reflect.ValueOf(record).Elem()
+	m := t.model.Model
+	id, err := m.ID(at)
+	if err != nil {
+		return draft{}, err
+	}
+	d := draft{request: producer.Request{Op: cache.OpPut, Entity: t.model.entity.Name, ID: id, IfMatch: w.match, Key: w.key}}
+	if w.key != "" {
+		if d.request.Same, err = m.Digest(at); err != nil {
+			return draft{}, err
+		}
+	}
+	if err := m.Stamp(at, t.now(), again); err != nil {
+		return draft{}, err
+	}
+	if d.request.Fields, err = m.Fields(at); err != nil {
+		return draft{}, err
+	}
+	if id != "" {
+		return d, nil
+	}
+	if w.match != 0 {
+		return draft{}, schema.Invalid("id", "is missing: IfMatch names a record")
+	}
+	if d.fresh = true; w.key != "" {
+		d.request.Op = cache.OpCreate // binds the id that it makes to the key
+		return d, nil
+	}
+	if d.request.ID, err = m.NewID(); err != nil {
+		return draft{}, err
+	}
+	return d, nil
+}
+
+// accept sends a draft, and fills the struct with what was made for it.
+func (t *TableOf[T]) accept(ctx context.Context, d draft, record *T) (Written, error) {
+	written, err := t.do(ctx, d.request)
+	if err != nil {
+		return written, err
+	}
+	at := reflect.ValueOf(record).Elem()
+	if d.fresh {
+		if err := t.model.SetID(at, written.ID); err != nil {
+			return written, err
+		}
+	}
+	return written, t.model.Settle(at)
+}
+
+func (t *TableOf[T]) do(ctx context.Context, r producer.Request) (Written, error) {
+	a, err := t.db.producer.Do(ctx, r)
+	if err != nil {
+		return Written{}, err
+	}
+	return t.written(a), nil
+}
+
+func (t *TableOf[T]) written(a producer.Accepted) Written {
+	return Written{ID: a.ID, Version: a.Version, Status: a.Status, Repeated: a.Again, db: t.db, entity: t.model.entity}
+}
+
+// Patch sets some fields of a record, and UpdatedAt; [ErrNotFound] where there is none. It
+// writes the fields that it names and no others. Where the model has a [BeforeAccept] hook, it
+// is an [TableOf.Update] that sets them.
+func (t *TableOf[T]) Patch(ctx context.Context, id any, changes ...Change) (Written, error) {
+	if err := t.ready(ctx); err != nil {
+		return Written{}, err
+	}
+	p := patch{model: t.model, sets: map[int]any{}}
+	for _, c := range changes {
+		c.change(&p)
+	}
+	if p.err != nil {
+		return Written{}, p.err
+	}
+	if len(t.model.accept) > 0 {
+		return t.update(ctx, id, p.write, p.apply)
+	}
+	return t.patch(ctx, id, p)
+}
+
+func (t *TableOf[T]) patch(ctx context.Context, id any, p patch) (Written, error) {
+	r, err := t.request(ctx, cache.OpPatch, id, p.write)
+	if err != nil {
+		return Written{}, err
+	}
+	fields := map[int]any{}
+	for i, v := range p.sets {
+		if slices.Contains(t.model.CreateOnly(), i) {
+			return Written{}, schema.Invalid(t.model.Name(i), "is written at creation alone (<-:create)")
+		}
+		if fields[i], err = t.model.Value(i, v); err != nil {
+			return Written{}, err
+		}
+	}
+	if p.key != "" {
+		r.Same = digest(fields)
+	}
+	for i, v := range t.model.Updated(t.now()) {
+		if _, set := p.sets[i]; set {
+			continue
+		}
+		if fields[i], err = t.model.Value(i, v); err != nil {
+			return Written{}, err
+		}
+	}
+	r.Fields = make(schema.Fields, len(fields))
+	for i, v := range fields {
+		r.Fields[t.model.Name(i)] = v
+	}
+	return t.do(ctx, r)
+}
+
+// digest tells the changes of a keyed write from others.
+func digest(fields map[int]any) string {
+	h := sha256.New()
+	for i := range slices.Max(append(keys(fields), 0)) + 1 {
+		if v, ok := fields[i]; ok {
+			_, _ = fmt.Fprintf(h, "%d=%q,", i, fmt.Sprint(v))
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func keys(fields map[int]any) []int {
+	list := make([]int, 0, len(fields))
+	for i := range fields {
+		list = append(list, i)
+	}
+	return list
+}
+
+// request names a record that must exist, and not be deleted softly.
+func (t *TableOf[T]) request(ctx context.Context, op cache.Op, id any, w write) (producer.Request, error) {
+	text, err := t.model.CanonicalID(id)
+	if err != nil {
+		return producer.Request{}, err
+	}
+	r := producer.Request{Op: op, Entity: t.model.entity.Name, ID: text, IfMatch: w.match, Key: w.key}
+	if _, soft := t.model.SoftDelete(); !soft {
+		return r, nil
+	}
+	// A deletion that comes between this look and the write is as one that came after it:
+	// it changes none of the fields that the write does.
+	read, err := t.db.parts.Cache.Get(ctx, t.model.entity, text)
+	if err == nil && (read.Deleted || t.softlyDeleted(read.Values)) {
+		err = fmt.Errorf("%s %s: %w", r.Entity, text, ErrNotFound)
+	}
+	return r, err
+}
+
+// Add adds to an int field of a record and returns its new value; [ErrNotFound] where there is
+// no record. Concurrent additions all count. A repeat adds again, unless it carries the same
+// [IdempotencyKey]. An addition that leaves the field's bounds is an [*InvalidError].
+func (t *TableOf[T]) Add(ctx context.Context, id any, field string, n int64, options ...WriteOption) (int64, Written, error) {
+	if err := t.ready(ctx); err != nil {
+		return 0, Written{}, err
+	}
+	i, ok := t.model.Field(field)
+	if !ok {
+		return 0, Written{}, unknownField(t.model, field)
+	}
+	r, err := t.request(ctx, cache.OpIncrement, id, writeOf(options))
+	if err != nil {
+		return 0, Written{}, err
+	}
+	r.Fields = schema.Fields{t.model.Name(i): n}
+	a, err := t.db.producer.Do(ctx, r)
+	if err != nil {
+		return 0, Written{}, err
+	}
+	sum, err := t.model.entity.Fields[i].Decode(a.Values[i])
+	if err != nil {
+		return 0, Written{}, err
+	}
+	total, _ := sum.(int64) // the field is an int, or the write was refused
+	return total, t.written(a), nil
+}
+
+// Delete deletes a record: softly where the model has a [gorm.io/gorm.DeletedAt].
+// [ErrNotFound] where there is none.
+func (t *TableOf[T]) Delete(ctx context.Context, id any, options ...WriteOption) (Written, error) {
+	if err := t.ready(ctx); err != nil {
+		return Written{}, err
+	}
+	w := writeOf(options)
+	i, soft := t.model.SoftDelete()
+	if !soft {
+		r, err := t.request(ctx, cache.OpDelete, id, w)
+		if err != nil {
+			return Written{}, err
+		}
+		return t.do(ctx, r)
+	}
+	r, err := t.request(ctx, cache.OpPatch, id, w)
+	if err != nil {
+		return Written{}, err
+	}
+	if w.key != "" {
+		r.Same = "delete"
+	}
+	r.Fields = schema.Fields{t.model.Name(i): t.now().UTC().Truncate(microsecond)}
+	return t.do(ctx, r)
+}
+
+// maxTries bounds how often Update reads again what others have written meanwhile.
+const maxTries = 16
+
+// Update reads a record, has fn change it, and writes the fields that differ, under the
+// condition that the record is still at the version that was read; else it starts over, 16
+// times at most ([ErrVersionMismatch]). fn may run several times, and its error ends the
+// update. Where nothing differs nothing is written.
+func (t *TableOf[T]) Update(ctx context.Context, id any, fn func(*T) error, options ...WriteOption) (Written, error) {
+	return t.update(ctx, id, writeOf(options), func(record any) error { return fn(record.(*T)) })
+}
+
+func (t *TableOf[T]) update(ctx context.Context, id any, w write, fn func(record any) error) (Written, error) {
+	var err error
+	for range maxTries {
+		var written Written
+		written, err = t.updateOnce(ctx, id, w, fn)
+		if !errors.Is(err, ErrVersionMismatch) || w.match != 0 {
+			return written, err
+		}
+	}
+	return Written{}, fmt.Errorf("update: others wrote the record each of %d times: %w", maxTries, err)
+}
+
+func (t *TableOf[T]) updateOnce(ctx context.Context, id any, w write, fn func(record any) error) (Written, error) {
+	got, err := t.Get(ctx, id)
+	if err != nil {
+		return Written{}, err
+	}
+	if got.Stale {
+		return Written{}, fmt.Errorf("update %s %s: %w", t.model.entity.Name, got.ID, ErrUnavailable)
+	}
+	before, err := t.model.Fields(reflect.ValueOf(&got.Value))
+	if err != nil {
+		return Written{}, err
+	}
+	if err := fn(&got.Value); err != nil {
+		return Written{}, err
+	}
+	if err := t.model.before(ctx, &got.Value); err != nil {
+		return Written{}, err
+	}
+	return t.writeDifference(ctx, got, before, w)
+}
+
+func (t *TableOf[T]) writeDifference(ctx context.Context, got Got[T], before schema.Fields, w write) (Written, error) {
+	if now, err := t.model.ID(reflect.ValueOf(&got.Value)); err != nil || now != got.ID {
+		return Written{}, schema.Invalid("id", "cannot be changed: write another record and delete this one")
+	}
+	after, err := t.model.Fields(reflect.ValueOf(&got.Value))
+	if err != nil {
+		return Written{}, err
+	}
+	p := patch{model: t.model, sets: map[int]any{}, write: w}
+	for i := range t.model.entity.Fields {
+		name := t.model.Name(i)
+		if !reflect.DeepEqual(before[name], after[name]) {
+			p.sets[i] = after[name]
+		}
+	}
+	if len(p.sets) == 0 && w.match == 0 {
+		return Written{ID: got.ID, Version: got.Version, Status: got.Status, db: t.db, entity: t.model.entity}, nil
+	}
+	if p.match == 0 {
+		p.match = got.Version
+	}
+	return t.patchCanonical(ctx, got.ID, p)
+}
+
+// patchCanonical is patch for values that are canonical already.
+func (t *TableOf[T]) patchCanonical(ctx context.Context, id string, p patch) (Written, error) {
+	r := producer.Request{Op: cache.OpPatch, Entity: t.model.entity.Name, ID: id, IfMatch: p.match, Key: p.key, Fields: schema.Fields{}}
+	if p.key != "" {
+		r.Same = "update"
+	}
+	only := t.model.CreateOnly()
+	for i, v := range p.sets {
+		if slices.Contains(only, i) {
+			return Written{}, schema.Invalid(t.model.Name(i), "is written at creation alone (<-:create)")
+		}
+		r.Fields[t.model.Name(i)] = v
+	}
+	for i, v := range t.model.Updated(t.now()) {
+		if _, set := p.sets[i]; set {
+			continue
+		}
+		value, err := t.model.Value(i, v)
+		if err != nil {
+			return Written{}, err
+		}
+		r.Fields[t.model.Name(i)] = value
+	}
+	return t.do(ctx, r)
+}
+
+// Change is a part of a patch: [Set], [Assign], or any [WriteOption].
+type Change interface{ change(*patch) }
+
+// WriteOption is a condition or a key of one write. Each is a [Change] too.
+type WriteOption interface {
+	Change
+	option(*write)
+}
+
+type write struct {
+	match Version
+	key   string
+}
+
+type patch struct {
+	write
+	model *registered
+	sets  map[int]any // position of the field → value
+	err   error
+}
+
+func writeOf(options []WriteOption) write {
+	var w write
+	for _, o := range options {
+		o.option(&w)
+	}
+	return w
+}
+
+// apply sets the fields in a struct.
+func (p *patch) apply(record any) error {
+	for i, v := range p.sets {
+		if err := p.model.Assign(reflect.ValueOf(record), i, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type optionFunc func(*write)
+
+func (o optionFunc) option(w *write) { o(w) }
+func (o optionFunc) change(p *patch) { o(&p.write) }
+func (s changeFunc) change(p *patch) { s(p) }
+
+type changeFunc func(*patch)
+
+// IfMatch makes a write depend on the version of the record: [ErrVersionMismatch] where it is
+// another, or the record left the cache and came back since.
+func IfMatch(v Version) WriteOption { return optionFunc(func(w *write) { w.match = v }) }
+
+// IdempotencyKey makes a repeat of a write safe: it is applied once, and answered alike, for a
+// day. At most 255 bytes.
+func IdempotencyKey(key string) WriteOption { return optionFunc(func(w *write) { w.key = key }) }
+
+// Set sets a field by the name of the struct's field: City, or Address.City where several
+// embedded structs have one. The value is of the field's type, or nil.
+func Set(field string, value any) Change {
+	return changeFunc(func(p *patch) {
+		i, ok := p.model.Field(field)
+		if !ok {
+			p.err = errors.Join(p.err, unknownField(p.model, field))
+			return
+		}
+		p.sets[i] = value
+	})
+}
+
+// Assign is [Set] with the compiler's eye on it: Assign(func(u *User) *int { return &u.Age }, 37).
+func Assign[T, V any](field func(*T) *V, value V) Change {
+	return changeFunc(func(p *patch) {
+		var zero T
+		name, ok := model.NameAt(&zero, reflect.ValueOf(field(&zero)))
+		if typ := reflect.TypeFor[T](); typ != p.model.Schema.ModelType {
+			p.err = errors.Join(p.err, schema.Invalid(typ.String(), "is not the model %s", p.model.Schema.ModelType))
+			return
+		}
+		i, known := p.model.Field(name)
+		if !ok || !known {
+			p.err = errors.Join(p.err, unknownField(p.model, fmt.Sprintf("the %T that Assign was given", value)))
+			return
+		}
+		p.sets[i] = value
+	})
+}
+
+func unknownField(m *registered, name string) error {
+	reason := "is not a field of " + strings.TrimPrefix(m.Schema.ModelType.String(), "*")
+	return schema.Invalid(name, "%s", reason)
+}

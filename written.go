@@ -1,0 +1,87 @@
+package afterwrite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// Written is a write that was accepted: every later read sees it.
+type Written struct {
+	ID      string // in canonical text
+	Version Version
+	Status  Status // Pending, or Persisted where the write went to the database first
+	// Repeated says that the write had been accepted before, under its IdempotencyKey.
+	Repeated bool
+
+	db     *DB
+	entity *schema.Entity
+}
+
+// Wait returns nil once this version of the record, or a newer one, is in the database;
+// [*HeldError] or [*DeadError] where the database refused the newest version; and the
+// context's error where it ends first: the write then is still pending, and stands.
+func (w Written) Wait(ctx context.Context) error {
+	if w.Status == Persisted {
+		return nil
+	}
+	if w.db == nil {
+		return fmt.Errorf("%w: the zero Written", ErrNotFound)
+	}
+	state, err := w.db.parts.Cache.Wait(ctx, w.entity, w.ID, w.Version)
+	if err != nil {
+		return err
+	}
+	return w.fate(ctx, state)
+}
+
+func (w Written) fate(ctx context.Context, s cache.State) error {
+	var refusal schema.Refusal
+	if s.Refusal != nil {
+		refusal = *s.Refusal
+	}
+	switch version := s.Record.Version; s.Record.Status {
+	case Held:
+		return &HeldError{w.entity.Name, w.ID, version, refusal, s.Attempts, s.NextAttempt}
+	case Dead:
+		return &DeadError{w.entity.Name, w.ID, version, refusal, s.Attempts, s.DiedAt}
+	case Pending:
+		return ctx.Err()
+	}
+	return nil
+}
+
+// HeldError reports a record that the database refused and that awaits its next attempt.
+type HeldError struct {
+	Entity, ID string
+	Version    Version        // newest accepted
+	Refusal    schema.Refusal // its kind, and the database's message
+	Attempts   int
+	Next       time.Time // of the next attempt
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%s %s: refused %d times, next attempt at %s: %s", e.Entity, e.ID, e.Attempts, e.Next.Format(time.RFC3339), e.Refusal.Error())
+}
+
+// Unwrap returns the refusal.
+func (e *HeldError) Unwrap() error { return e.Refusal }
+
+// DeadError reports a record that is a dead letter: an operator retries, edits or discards it.
+type DeadError struct {
+	Entity, ID string
+	Version    Version
+	Refusal    schema.Refusal
+	Attempts   int
+	Died       time.Time
+}
+
+func (e *DeadError) Error() string {
+	return fmt.Sprintf("%s %s: a dead letter after %d attempts: %s", e.Entity, e.ID, e.Attempts, e.Refusal.Error())
+}
+
+// Unwrap returns the refusal.
+func (e *DeadError) Unwrap() error { return e.Refusal }
