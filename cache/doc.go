@@ -14,6 +14,7 @@
 //	                              _d  "1" a tombstone: deleted, or known to be absent
 //	                              _l  lease token of a load; it stands alone, without _v
 //	                              _b  barrier of a write through the database; alone, too
+//	                              _c  what was changed since the last ack; see Changed fields
 //	                              _r  "1" some version since the last ack has a letter
 //	aw:{user/3}:stats    HASH   v last version · counters: a accepted, s superseded,
 //	                            p persisted, d discarded, l lost ·
@@ -77,6 +78,22 @@
 //
 // Versions are max(last + 1, Redis TIME in µs) per partition: they grow through an
 // eviction, a re-creation and a clock that steps back, and stay below 2^53.
+//
+// # Changed fields
+//
+// A flush writes the fields that were changed since the record was last persisted, and
+// leaves the other columns to the programs that write them. _c names them, with the version
+// of the write that last changed each, oldest first:
+//
+//	1764358000000001 *;1764358000000007 age,name
+//
+// is a put ("*", all fields) and a later patch. An increment and a patch keep and extend it.
+// A put, a create and a deletion drop it, and without it all fields have changed; so they have
+// where its newest version is not the record's, since then something has written that does
+// not keep it. The ack of the record's version drops it. The ack of an older version takes
+// out what was last changed at that version or before: a record that is rewritten during each
+// of its flushes would otherwise name every field it ever changed, for ever. A discard names
+// the same fields again, for it takes them back. Holding, dying and retrying leave it.
 //
 // The scheduled flag of a partition is the pair g and u of its stats: the write that
 // finds it free sets it and asks for a sync task of the new generation. The first

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -170,7 +171,7 @@ func (c *Cache) states(ctx context.Context, k keys, some []Due) ([][]string, err
 // longer what was refused.
 func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 	values := make(schema.Values, len(e.Fields))
-	next := 0 // a record mostly has its fields in the entity's order
+	changed, next := "", 0 // a record mostly has its fields in the entity's order
 	for i := 0; i+1 < len(state); i += 2 {
 		name, text := state[i], state[i+1]
 		switch {
@@ -178,6 +179,8 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 			d.Version = parseVersion(text)
 		case name == "_d":
 			d.Deleted = true
+		case name == "_c":
+			changed = text
 		case name == "_s" && text == "p" && d.Held:
 			d.Held, d.Attempts, d.History, d.PendingSince = false, 0, nil, listed
 		case next < len(values) && e.Fields[next].Name == name:
@@ -191,8 +194,32 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 	}
 	if d.Version != 0 && !d.Deleted {
 		d.Values = values // "" where the entity got the field later
+		d.Only = onlyChanged(e, changed, d.Version)
 	}
 	return d.Version != 0
+}
+
+// onlyChanged are the positions of the fields that a record's field _c names; nil: all may
+// have changed. See doc.go.
+func onlyChanged(e *schema.Entity, changed string, version schema.Version) []int {
+	groups := strings.Split(changed, ";")
+	newest, _, _ := strings.Cut(groups[len(groups)-1], " ")
+	if newest != version.String() {
+		return nil
+	}
+	only := []int{}
+	for _, group := range groups {
+		_, names, _ := strings.Cut(group, " ")
+		for name := range strings.SplitSeq(names, ",") {
+			if name == "*" {
+				return nil
+			}
+			if i, ok := e.Field(name); ok {
+				only = append(only, i)
+			}
+		}
+	}
+	return only
 }
 
 // heldShare is the number of held records that a batch takes though it could be filled with

@@ -1,6 +1,7 @@
 -- Marks records as persisted where the flushed version is still the newest. A record
 -- rewritten since stays pending, its time first pending raised to that of the read:
--- everything accepted before the read is in the database now.
+-- everything accepted before the read is in the database now. Of its changed fields those
+-- stay that were changed after the flushed version.
 --
 -- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 stream  7 letters  8… the records
 -- ARGV  1 event channel  2 entries of the stream  3 time of the read, ms
@@ -16,13 +17,31 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local event, marked, later = { 'persisted', string.format('%.0f', now) }, {}, {}
 local prefix, n, at = ARGV[4] + 1, 0, 5
 local letters = call('EXISTS', KEYS[7]) == 1 -- mostly there are none, and no record is asked for its mark
+
+-- since leaves in a record's field _c (see doc.go) what was changed after a version.
+local function since(key, changed, version)
+  local kept = {}
+  for at, names in changed:gmatch('(%d+) ([^;]*)') do
+    if tonumber(at) > version then kept[#kept + 1] = at .. ' ' .. names end
+  end
+  local left = table.concat(kept, ';')
+  if left == '' then
+    call('HDEL', key, '_c')
+  elseif left ~= changed then
+    call('HSET', key, '_c', left)
+  end
+end
+
 for i = 8, #KEYS do
   local key, shown = KEYS[i], ARGV[at]
   local id = key:sub(prefix)
   local version = shown:sub(1, 1) == '-' and shown:sub(2) or shown
-  if call('HGET', key, '_v') ~= version then
-    if call('HGET', key, '_s') == 'p' then later[#later + 1], later[#later + 2] = ARGV[3], id end
-  elseif call('HDEL', key, '_s') == 1 then -- it was pending, held or dead
+  local newest, state, changed = unpack(call('HMGET', key, '_v', '_s', '_c'))
+  if newest ~= version then
+    if state == 'p' then later[#later + 1], later[#later + 2] = ARGV[3], id end
+    if state and changed then since(key, changed, tonumber(version)) end
+  elseif state then -- it was pending, held or dead
+    if changed then call('HDEL', key, '_s', '_c') else call('HDEL', key, '_s') end
     call('PEXPIRE', key, ARGV[at + 1])
     n = n + 1
     marked[n] = id

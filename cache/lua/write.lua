@@ -100,17 +100,51 @@ local function install(rec, v, from)
   call(unpack(row))
 end
 
+-- mark returns what the field _c of a record says (see doc.go) after a write of those
+-- fields: the record had old there, "" or false where nothing, and was at a version, not
+-- persisted if it has a state. Where the newest version in old is another, somebody who
+-- does not keep it has written since, as a put does, and all may have changed.
+local function mark(old, state, at, v, names)
+  if not state then return v .. ' ' .. names end
+  if not old or old:match('(%d+) [^; ]*$') ~= at then old = at .. ' *' end
+  if old == at .. ' ' .. names then return v .. ' ' .. names end
+  local among, kept = ',' .. names .. ',', {}
+  for earlier, list in old:gmatch('(%d+) ([^;]*)') do
+    local left = {}
+    for name in list:gmatch('[^,]+') do
+      if not among:find(',' .. name .. ',', 1, true) then left[#left + 1] = name end
+    end
+    if #left > 0 then kept[#kept + 1] = earlier .. ' ' .. table.concat(left, ',') end
+  end
+  kept[#kept + 1] = v .. ' ' .. names
+  return table.concat(kept, ';')
+end
+
+-- remark returns the same after a discard, which takes back what was changed: it names the
+-- same fields, or false for all.
+local function remark(old, at, v)
+  if not old or old:match('(%d+) [^; ]*$') ~= at then return false end
+  local names = {}
+  for list in old:gmatch('%d+ ([^;]*)') do
+    if list ~= '' then names[#names + 1] = list end
+  end
+  names = table.concat(names, ',')
+  return not names:find('*', 1, true) and v .. ' ' .. names
+end
+
 -- patch writes those values that are not "".
-local function patch(rec, v, from)
-  local some, n = { 'HSET', rec, '_v', v, '_s', 'p' }, 6
+local function patch(rec, v, from, old, state, at)
+  local some, names, n = { 'HSET', rec, '_v', v, '_s', 'p' }, {}, 8
   for i = 1, width do
     local value = ARGV[from + i]
     if value ~= '' then
       some[n + 1], some[n + 2] = ARGV[10 + i], value
+      names[#names + 1] = ARGV[10 + i]
       n = n + 2
     end
   end
-  call(unpack(some))
+  some[7], some[8] = '_c', mark(old, state, at, v, table.concat(names, ','))
+  call(unpack(some, 1, n))
 end
 
 -- less compares two whole numbers of any size by their digits: Lua's own numbers
@@ -130,10 +164,10 @@ local function of(field, row_at)
   end
 end
 
--- increment adds to int fields, all or nothing, and returns the refusal or nil and
--- the new values. A field that the record lacks is as in the row behind row_at; 0: none.
+-- increment adds to int fields, all or nothing, and returns the refusal or nil, the new
+-- values and the names of the fields. A field that the record lacks is as in the row behind row_at; 0: none.
 local function increment(rec, from, to, row_at)
-  local undo, added, values = {}, {}, {}
+  local undo, added, values, names = {}, {}, {}, {}
   local function refuse(why, field)
     if #undo > 0 then call('HSET', rec, unpack(undo)) end
     if #added > 0 then call('HDEL', rec, unpack(added)) end
@@ -162,9 +196,9 @@ local function increment(rec, from, to, row_at)
     if by ~= '0' and less(by, '0') ~= less(new, old) then return refuse('overflow', field) end
     if less(new, ARGV[i + 2]) then return refuse('low', field) end
     if less(ARGV[i + 3], new) then return refuse('high', field) end
-    values[#values + 1] = new
+    values[#values + 1], names[#names + 1] = new, field
   end
-  return nil, values
+  return nil, values, table.concat(names, ',')
 end
 
 -- rank puts a record at its place. Scores are negated, so that the greatest comes first,
@@ -190,8 +224,8 @@ local function apply(rec)
   at = at + 1
   local op = #form == 1 and form or form:sub(1, 1)
   local id = rec:sub(#base + 3) -- behind "r:"
-  local m = call('HMGET', rec, '_v', '_s', '_d', '_l', '_b')
-  local rv, rs, gone, lease, barrier = m[1], m[2], m[3], m[4], m[5]
+  local m = call('HMGET', rec, '_v', '_s', '_d', '_l', '_b', '_c')
+  local rv, rs, gone, lease, barrier, changed = m[1], m[2], m[3], m[4], m[5], m[6]
   local match, key, hash, fresh, token, row, ttl, row_at = '', '', '', '', '', '', '0', 0
   if #form > 1 then
     match, key, hash, fresh, token, row, ttl = unpack(ARGV, at + 1, at + 7)
@@ -262,12 +296,12 @@ local function apply(rec)
   if discards and (match ~= rv or (rs ~= 'h' and rs ~= 'd')) then return { 'mismatch' } end
   if not rs and count >= limit then return { 'full' } end
 
-  local values
+  local values, names
   if op == 'i' then
     local refusal
     -- What the row has is the record's where it was read since the record is at this
     -- version, and not persisted: nothing that was accepted before is still on its way.
-    refusal, values = increment(rec, from, to, rs and token == '@' .. rv and row_at or 0)
+    refusal, values, names = increment(rec, from, to, rs and token == '@' .. rv and row_at or 0)
     if refusal then
       if refusal[1] == 'lacking' then
         refusal[2] = rs and rv or ''
@@ -283,11 +317,15 @@ local function apply(rec)
     call('HSET', rec, '_v', v, '_s', 'p', '_d', '1')
   else
     if op == 'i' then
-      call('HSET', rec, '_v', v, '_s', 'p')
+      call('HSET', rec, '_v', v, '_s', 'p', '_c', mark(changed, rs, rv, v, names))
     elseif op == 'a' then
-      patch(rec, v, from)
+      patch(rec, v, from, changed, rs, rv)
     else
       put(rec, v, from)
+      if changed then
+        local same = discards and remark(changed, rv, v)
+        if same then call('HSET', rec, '_c', same) else call('HDEL', rec, '_c') end
+      end
     end
     if gone or lease or barrier then call('HDEL', rec, '_d', '_l', '_b') end
     if not rs and (rv or lease or barrier) then call('PERSIST', rec) end
