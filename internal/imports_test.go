@@ -66,7 +66,7 @@ var rules = []rule{
 		from: []string{"*"}, except: []string{"store", "internal/model", ".", "internal/bench"}, to: []string{"gorm.io"}, direct: true},
 	{why: "drivers of databases live in store, and in the test kit, which makes databases",
 		from: []string{"*"}, except: []string{"store", "internal/testkit"},
-		to: []string{"github.com/jackc/pgx", "github.com/mattn/go-sqlite3", "github.com/lib/pq"}, direct: true},
+		to: []string{"github.com/jackc/pgx", "github.com/mattn/go-sqlite3", "github.com/go-sql-driver/mysql", "github.com/lib/pq"}, direct: true},
 	{why: "Redis commands are given by internal/rdb, cache and internal/queue; only cmd (dev) and the test kit may need a client beside them, and internal/bench, which measures plain commands beside us",
 		from: []string{"*"}, except: []string{"internal/rdb", "cache", "internal/queue", "internal/testkit", "internal/bench", "cmd"},
 		to: []string{"github.com/redis/go-redis"}, direct: true},

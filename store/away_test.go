@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/mattn/go-sqlite3"
 	"github.com/stretchr/testify/require"
@@ -24,7 +25,16 @@ func awayErrors() map[string][]error {
 	for _, code := range []string{"25006", "53000", "53100", "53200", "53300", "53400", "57P01", "57P02", "57P03", "58000", "58030", "58P01", "XX001", "XX002"} {
 		errs["postgres"] = append(errs["postgres"], postgresError(code))
 	}
+	for _, number := range []uint16{1021, 1114, 1030, 1037, 1040, 1203, 1226, 1053, 1290, 1836, 1792} {
+		errs["mysql"] = append(errs["mysql"], mysqlError(number, "HY000"))
+	}
 	return errs
+}
+
+func mysqlError(number uint16, state string) error {
+	e := &mysql.MySQLError{Number: number, Message: "injected"}
+	copy(e.SQLState[:], state)
+	return e
 }
 
 // An error of the database's own is no record's, wherever it comes up and however
@@ -59,6 +69,7 @@ func TestAwayLeavesOtherTroubleToTheProbe(t *testing.T) {
 		for _, err := range map[string][]error{
 			"sqlite":   {sqlite3.Error{Code: sqlite3.ErrError}, sqlite3.Error{Code: sqlite3.ErrBusy}, errors.New("odd")},
 			"postgres": {postgresError("57014"), postgresError("40001"), postgresError("55P03"), postgresError("XX000"), errors.New("odd")},
+			"mysql":    {mysqlError(1969, "70100"), mysqlError(1213, "40001"), mysqlError(1205, "HY000"), mysqlError(1105, "HY000"), errors.New("odd")},
 		}[b.Dialect()] {
 			// A statement that hangs once is sent again in pieces: it is trouble if they hang, too.
 			trouble := b.faults.Inject(testkit.Refuse, testkit.Statement("INSERT INTO", "accounts"), testkit.Err(err), testkit.Always())
@@ -74,7 +85,7 @@ func TestWritable(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b := setup(t, url, nil)
 		require.NoError(t, b.Writable(t.Context()))
-		for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("INSERT INTO afterwrite_fences"), testkit.Commit} {
+		for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_fences"), testkit.Commit} {
 			b.faults.Inject(testkit.Refuse, match, testkit.Err(awayErrors()[b.Dialect()][0]))
 			err := b.Writable(t.Context())
 			require.True(t, store.Away(err), "%v", err)

@@ -28,9 +28,12 @@ type dialect interface {
 	ahead() bool
 	// probe is a query of one integer that needs a working database.
 	probe() string
-	// lock is the statement that takes the fence of an entity and a partition by
-	// changing its row, or by making it, and answers with one number.
-	lock() string
+	// lock takes the fence of an entity and a partition by changing its row, or by making
+	// it, and returns the number of transactions that held it and committed, this one included.
+	lock(tx *transaction, entity string, partition int) (flushes int64, err error)
+	// free ends a transaction that holds a fence though its process has said nothing for
+	// [Config.IdleInTransaction], where the database does not do that by itself.
+	free(ctx context.Context, db *sql.DB, entity string, partition int) error
 	// isolation of a transaction whose first statement locks: READ COMMITTED, so
 	// that it sees what was committed before it had the lock.
 	isolation() *sql.TxOptions
@@ -43,6 +46,15 @@ type dialect interface {
 	columnType(f *schema.Field) string
 	// idType is the type of the id's column in a new table.
 	idType(id schema.ID) string
+	// text is the type that a column of another type is cast to, to be read as a text.
+	text() string
+	// limits names what the database cannot hold of an entity; it is logged at start.
+	limits(e *schema.Entity) []string
+	// spell is a column's type as this server spells it.
+	spell(typ string) string
+	// oneKey reports that an upsert acts on whichever unique key a row hits: it is used where
+	// there is no other than the id's alone.
+	oneKey() bool
 	// slot is the Go type that carries a field's values to the driver.
 	slot(t schema.FieldType) slot
 	// upsert creates or replaces the rows of changes, none of which is a deletion, by
@@ -76,6 +88,11 @@ type dialect interface {
 	most() time.Duration
 	// within is the statement that bounds each one after it, in its transaction.
 	within(d time.Duration) string
+	// unbound is the statement that gives the session its own bound back when the transaction
+	// is over; "": it has it then.
+	unbound() string
+	// together reports whether several statements can be sent as one.
+	together() bool
 	// missing reports whether err says that a table or column does not exist.
 	missing(err error) bool
 
@@ -96,6 +113,22 @@ type dialect interface {
 	// foreignKeys lists the table's foreign keys of one column; those that a
 	// refusal can mean, if it names one.
 	foreignKeys(db *gorm.DB, table string, r schema.Refusal) ([]foreignKey, error)
+}
+
+// common is what most databases need nothing special for.
+type common struct{}
+
+func (common) free(context.Context, *sql.DB, string, int) error { return nil }
+func (common) text() string                                     { return "text" }
+func (common) limits(*schema.Entity) []string                   { return nil }
+func (common) spell(typ string) string                          { return typ }
+func (common) oneKey() bool                                     { return false }
+func (common) unbound() string                                  { return "" }
+func (common) together() bool                                   { return true }
+
+func (common) lock(tx *transaction, entity string, partition int) (flushes int64, err error) {
+	err = tx.db.Raw(lockByConflict, entity, partition).Row().Scan(&flushes)
+	return flushes, err
 }
 
 // lockByConflict is the lock statement of dialects with ON CONFLICT and RETURNING. A

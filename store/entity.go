@@ -58,7 +58,7 @@ func newTable(e *schema.Entity, d dialect) (*table, error) {
 	t.writes = reflect.SliceOf(t.structOf(func(c column) reflect.Type { return c.slot.goType }))
 	t.reads = reflect.SliceOf(t.structOf(readType))
 	for i := range t.columns {
-		t.shown = append(t.shown, t.selects(i))
+		t.shown = append(t.shown, t.selects(i, d))
 	}
 	t.upsert = clause.OnConflict{
 		Columns:   []clause.Column{{Name: t.columns[0].name}},
@@ -101,11 +101,15 @@ func readType(c column) reflect.Type {
 // selects selects a column. A text is cast to one: where the column of a table made by hand
 // is a date, the drivers would make a time of it. The name of the table is with it: SQLite
 // takes a quoted name alone, of a column that is not there, for a text.
-func (t *table) selects(i int) string {
+func (t *table) selects(i int, d dialect) string {
 	c := t.columns[i]
 	switch c.field.Type {
 	case schema.String, schema.Text:
-		return "CAST(" + t.at(i) + " AS text) AS " + quote(c.name)
+		return "CAST(" + t.at(i) + " AS " + d.text() + ") AS " + quote(c.name)
+	case schema.Time:
+		if d.text() != "text" { // the driver makes the zero time of a date that is all zeros
+			return "CAST(" + t.at(i) + " AS " + d.text() + ") AS " + quote(c.name)
+		}
 	}
 	return t.at(i) + " AS " + quote(c.name)
 }

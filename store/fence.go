@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -21,6 +23,7 @@ type transaction struct {
 	saved bool // a savepoint is set
 	fresh bool // nothing was written since
 
+	changed        bool          // the session has another bound than it began with
 	bound, bounded time.Duration // on each statement to come; as the database knows it; 0: as the session has it
 }
 
@@ -53,7 +56,7 @@ func (s *Store) begin(ctx context.Context) (*transaction, error) {
 func (t *transaction) commit() error {
 	defer t.store.metrics.time("commit")()
 	err := t.tx.Commit()
-	_ = t.conn.Close() // it only goes back to the pool
+	t.letGo()
 	return err
 }
 
@@ -61,6 +64,20 @@ func (t *transaction) commit() error {
 // new: a connection that cannot roll back is lost, and its transaction with it.
 func (t *transaction) rollback() {
 	_ = t.tx.Rollback()
+	t.letGo()
+}
+
+// letGo gives the connection back to the pool, with the bound on statements that its session
+// began with. One that cannot be given that is thrown away.
+func (t *transaction) letGo() {
+	if reset := t.store.dialect.unbound(); reset != "" && t.changed {
+		t.changed = false
+		ctx, cancel := context.WithTimeout(context.Background(), t.store.cfg.LockTimeout)
+		defer cancel()
+		if _, err := t.conn.ExecContext(ctx, reset); err != nil {
+			_ = t.conn.Raw(func(any) error { return driver.ErrBadConn })
+		}
+	}
 	_ = t.conn.Close()
 }
 
@@ -70,8 +87,21 @@ func (t *transaction) rollback() {
 // transactions that held the fence and committed, this one included.
 func (t *transaction) lock(entity string, partition int) (flushes int64, err error) {
 	defer t.store.metrics.time("lock")()
-	err = t.db.Raw(t.store.dialect.lock(), entity, partition).Row().Scan(&flushes)
+	flushes, err = t.store.dialect.lock(t, entity, partition)
+	if err != nil && t.store.dialect.hung(err) {
+		t.store.free(entity, partition)
+	}
 	return flushes, t.store.unavailable("lock the fence", err)
+}
+
+// free ends the transaction of a frozen process that holds a fence, if the database does not
+// do that by itself. It is tried: the next flush waits for the lock again.
+func (s *Store) free(entity string, partition int) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.LockTimeout)
+	defer cancel()
+	if err := s.dialect.free(ctx, s.reading.sql, entity, partition); err != nil {
+		s.cfg.Log.Warn("the holder of a fence was not freed", "entity", entity, "partition", partition, "error", err)
+	}
 }
 
 // try runs a statement that may be refused. A failure undoes the statement alone, if
@@ -125,18 +155,26 @@ func (t *transaction) save() error {
 	if t.fresh && t.bound == t.bounded {
 		return nil
 	}
-	statement := "SAVEPOINT afterwrite"
+	d := t.store.dialect
+	statements := []string{"SAVEPOINT afterwrite"}
 	if t.bound != t.bounded {
-		statement = t.store.dialect.within(t.bound) + "; " + statement
+		statements = []string{d.within(t.bound), statements[0]}
 	}
-	if t.saved {
-		// Savepoints that are left standing nest, and cost more and more.
-		statement = "RELEASE SAVEPOINT afterwrite; " + statement
+	if d.together() {
+		if t.saved {
+			// Savepoints that are left standing nest, and cost more and more.
+			statements = append([]string{"RELEASE SAVEPOINT afterwrite"}, statements...)
+		}
+		statements = []string{strings.Join(statements, "; ")}
 	}
-	err := t.db.Exec(statement).Error
+	var err error
+	for i := 0; i < len(statements) && err == nil; i++ {
+		err = t.db.Exec(statements[i]).Error
+	}
 	t.saved = t.saved || err == nil
 	t.fresh = err == nil
 	if err == nil {
+		t.changed = t.changed || t.bounded != t.bound
 		t.bounded = t.bound
 	}
 	return err

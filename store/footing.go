@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +16,9 @@ type footing struct {
 	edition int64
 	read    time.Time
 }
+
+// errNotPlain reports that an upsert has hit another unique key than the id's.
+var errNotPlain = errors.New("the table has a unique key that it had not when its catalog was read")
 
 // footingAge is how long a footing counts where the database does not say that its schema
 // has changed.
@@ -34,7 +38,7 @@ func (t *table) foot(tx *transaction) (*footing, error) {
 	if err != nil {
 		return nil, tx.store.unavailable("read the catalog of "+t.name, err)
 	}
-	f := &footing{plain: t.isPlain(at), edition: edition, read: time.Now()}
+	f := &footing{plain: t.isPlain(at) && !(tx.store.dialect.oneKey() && len(at.Indexes) > 1), edition: edition, read: time.Now()}
 	t.footing.Store(f)
 	return f, nil
 }

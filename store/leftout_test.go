@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,6 +13,9 @@ import (
 // persisted.
 func TestARowThatATriggerLeavesOutIsRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
+		if strings.HasPrefix(url, "mysql") {
+			return // its triggers cannot leave a row out
+		}
 		e := account(t)
 		b := setup(t, url, []*schema.Entity{e})
 		b.flush(e, put("kept", email(1), "13"), put("changed", email(2), "2"), put("gone", email(3), "3"))

@@ -35,7 +35,7 @@ func (s *Store) Look(ctx context.Context, e *schema.Entity, partition int) (Look
 	}
 	defer s.metrics.time("fence")()
 	var flushes []int64
-	err := s.read(ctx).Table("afterwrite_fences").Where("entity = ? AND partition = ?", e.Name, partition).
+	err := s.read(ctx).Table("afterwrite_fences").Where(`entity = ? AND "partition" = ?`, e.Name, partition).
 		Pluck("flushes", &flushes).Error
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrNotLocked, s.unavailable("look at the fence", err))

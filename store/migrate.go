@@ -205,7 +205,7 @@ func (s *Store) tableSteps(ctx context.Context, t *table) ([]step, error) {
 			return nil, fmt.Errorf("%s.%s is GENERATED ALWAYS: it takes no value of %s, and every write would be refused", t.name, c.name, t.entity.Name)
 		}
 	}
-	steps := append(t.columnSteps(at), t.indexSteps(at)...)
+	steps := append(t.columnSteps(at, s.dialect), t.indexSteps(at)...)
 	return append(steps, t.notes(at)...), nil
 }
 
@@ -265,13 +265,13 @@ var (
 
 // columnSteps adds missing columns. They take NULL even where the field is required:
 // the rows that are there have no value.
-func (t *table) columnSteps(at *catalog.Table) []step {
+func (t *table) columnSteps(at *catalog.Table, d dialect) []step {
 	var steps []step
 	for _, c := range t.columns {
 		if _, ok := at.Column(c.name); ok {
 			continue
 		}
-		add := "ALTER TABLE " + quoteTable(t.name) + " ADD COLUMN " + quote(c.name) + " " + c.typ
+		add := "ALTER TABLE " + quoteTable(t.name) + " ADD COLUMN " + quote(c.name) + " " + d.spell(c.typ)
 		steps = append(steps, step{fmt.Sprintf("add column %s.%s %s", t.name, c.name, c.typ), func(db *gorm.DB) error {
 			return db.Exec(add).Error
 		}})
@@ -311,6 +311,7 @@ func (t *table) notes(at *catalog.Table) []step {
 		own[c.name] = true
 		there, ok := at.Column(c.name)
 		want, _, _ := strings.Cut(c.typ, " COLLATE")
+		want, _, _ = strings.Cut(want, " CHARACTER SET")
 		if ok && !strings.EqualFold(there.Type, want) {
 			note("%s.%s is %s, the entity would have %s: left as it is", t.name, c.name, there.Type, want)
 		}
@@ -336,6 +337,7 @@ func (s *Store) apply(ctx context.Context, st step) error {
 		return err
 	}
 	defer tx.rollback()
+	tx.changed = true
 	if err := s.dialect.patient(tx.db); err != nil {
 		return s.unavailable("raise the timeout", err)
 	}

@@ -27,6 +27,7 @@ import (
 // parses, so that a value which does not fit is refused by the server, with a code,
 // and never by the driver.
 type postgres struct {
+	common
 	config *pgx.ConnConfig
 	limit  time.Duration // of one statement, as each session has it; 0: not known
 }
@@ -77,7 +78,6 @@ func (*postgres) name() string         { return "postgres" }
 func (*postgres) writers(size int) int { return max(3, size) } // a migration needs three
 func (*postgres) ahead() bool          { return false }
 func (*postgres) parameters() int      { return 65535 }
-func (*postgres) lock() string         { return lockByConflict }
 func (*postgres) goose() goose.Dialect { return goose.DialectPostgres }
 func (*postgres) collate() string      { return ` COLLATE "C"` }
 func (*postgres) probe() string        { return "SELECT 1" }

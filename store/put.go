@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,6 +42,12 @@ func (b *batch) put(changes []schema.Change) error {
 		return nil
 	}
 	written, err := b.tx.store.dialect.upsert(b.tx, b.table, whole)
+	if errors.Is(err, errNotPlain) && b.footing.plain {
+		// The statement has left no trace. The table is looked at again with the next batch.
+		b.footing = &footing{}
+		b.table.footing.Store(nil)
+		return b.put(changes)
+	}
 	if err != nil {
 		return err
 	}

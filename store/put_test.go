@@ -24,7 +24,7 @@ func foreign(t *testing.T, url string, entities []*schema.Entity, statements ...
 	_, err := b.Migrate(t.Context(), false) // makes the file
 	require.NoError(t, err)
 	for _, s := range statements {
-		if of, rest, ok := strings.Cut(s, ": "); ok && (of == "sqlite" || of == "postgres") {
+		if of, rest, ok := strings.Cut(s, ": "); ok && (of == "sqlite" || of == "postgres" || of == "mysql") {
 			if of != b.Dialect() {
 				continue
 			}
@@ -152,6 +152,8 @@ func TestAnUpdateMakesNothing(t *testing.T) {
 			"sqlite: CREATE TABLE users (id text PRIMARY KEY, name text, age int, made text)",
 			"sqlite: CREATE TABLE log (id integer PRIMARY KEY AUTOINCREMENT, row text)",
 			"sqlite: CREATE TRIGGER i AFTER INSERT ON users BEGIN INSERT INTO log (row) VALUES (new.id); UPDATE users SET made = 'once' WHERE id = new.id; END",
+			"mysql: CREATE TABLE users (id text PRIMARY KEY, name text, age int, made text, no bigint AUTO_INCREMENT UNIQUE)",
+			"mysql: CREATE TRIGGER i BEFORE INSERT ON users FOR EACH ROW SET new.made = 'once'",
 			"postgres: CREATE TABLE users (id text PRIMARY KEY, name text, age int, made text, no serial, other int GENERATED ALWAYS AS IDENTITY)",
 			`postgres: CREATE FUNCTION make() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.made = 'once'; RETURN new; END $$`,
 			"postgres: CREATE TRIGGER i BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION make()")
@@ -163,6 +165,10 @@ func TestAnUpdateMakesNothing(t *testing.T) {
 		require.Equal(t, []string{"then", "once"}, b.column("SELECT made FROM users ORDER BY id"))
 		if b.Dialect() == "sqlite" {
 			require.Equal(t, []string{"a", "b"}, b.column("SELECT row FROM log ORDER BY id"))
+		} else if b.Dialect() == "mysql" {
+			require.Equal(t, []string{"1", "2"}, b.column("SELECT no FROM users ORDER BY id"))
+			b.flush(e, put("c", `"C"`, "1"))
+			require.Equal(t, []string{"3"}, b.column("SELECT no FROM users WHERE id = 'c'"))
 		} else {
 			require.Equal(t, []string{"2"}, b.column("SELECT last_value FROM users_no_seq"))
 			require.Equal(t, []string{"2"}, b.column("SELECT last_value FROM users_other_seq"))
@@ -178,6 +184,8 @@ func TestATriggerIsNoticed(t *testing.T) {
 		b.flush(e, put("a", `"A"`, "1"))
 		if b.Dialect() == "sqlite" {
 			b.exec("CREATE TRIGGER i BEFORE INSERT ON users BEGIN SELECT RAISE(FAIL, 'inserted'); END")
+		} else if b.Dialect() == "mysql" {
+			b.exec("CREATE TRIGGER i BEFORE INSERT ON users FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'inserted'")
 		} else {
 			b.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'inserted'; END $$`)
 			b.exec("CREATE TRIGGER i BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION refuse()")
@@ -211,6 +219,7 @@ func TestUpdatesOfOddTypes(t *testing.T) {
 			schema.Field{Name: "code", Type: schema.String}, schema.Field{Name: "raw", Type: schema.Bytes})
 		b := foreign(t, url, []*schema.Entity{e},
 			"sqlite: CREATE TABLE users (id integer PRIMARY KEY, name varchar(3), code text, raw blob, other text)",
+			"mysql: CREATE TABLE users (id int PRIMARY KEY, name varchar(3), code ENUM ('x', 'y'), raw varbinary(9), other text)",
 			"postgres: CREATE DOMAIN short AS varchar(3)",
 			"postgres: CREATE TYPE code AS ENUM ('x', 'y')",
 			"postgres: CREATE TABLE users (id int PRIMARY KEY, name short, code code, raw bytea, other text)",
@@ -221,7 +230,7 @@ func TestUpdatesOfOddTypes(t *testing.T) {
 		require.Equal(t, map[string]schema.Values{
 			"1": {`"A"`, `"y"`, "null"}, "2": {`"B"`, `"x"`, "null"}, "3": {`"c"`, `"y"`, `"AAE="`},
 		}, b.load(e, "1", "2", "3"))
-		if b.Dialect() == "postgres" {
+		if b.Dialect() != "sqlite" {
 			flushed = b.flush(e, patch("1", []int{0}, `"long"`, `"y"`, "null"), patch("2", []int{1}, `"B"`, `"z"`, "null"),
 				patch("3", []int{0}, `"abc"`, `"y"`, "null"))
 			require.ElementsMatch(t, []string{"1", "2"}, refusedIDs(flushed))
@@ -252,7 +261,11 @@ func (b *bench) column(query string) []string {
 	db := b.connect()
 	defer db.Close()
 	what, rest, _ := strings.Cut(strings.TrimPrefix(query, "SELECT "), " FROM ")
-	rows, err := db.Query("SELECT coalesce(CAST(" + what + " AS text), '') FROM " + rest)
+	text := "text"
+	if b.Dialect() == "mysql" {
+		text = "char"
+	}
+	rows, err := db.Query("SELECT coalesce(CAST(" + what + " AS " + text + "), '') FROM " + rest)
 	require.NoError(b.t, err)
 	defer rows.Close()
 	texts := []string{}

@@ -19,7 +19,14 @@ func quoting(t *testing.T, url string) (*bench, *schema.Entity) {
 		schema.Field{Name: "number", Type: schema.String, Redact: true},
 		schema.Field{Name: "pin", Type: schema.Int, Redact: true})
 	b := setup(t, url, []*schema.Entity{e})
-	if b.Dialect() == "postgres" {
+	if b.Dialect() == "mysql" {
+		for _, event := range []string{"INSERT", "UPDATE"} {
+			b.exec(`CREATE TRIGGER now_` + event + ` BEFORE ` + event + ` ON cards FOR EACH ROW BEGIN
+				DECLARE said varchar(500) DEFAULT CONCAT(NEW.number, ' with pin ', NEW.pin, ' of ', NEW.name, ' is not welcome');
+				IF NEW.name = 'locked' THEN SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = said; END IF;
+				IF NEW.name = 'bad' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = said; END IF; END`)
+		}
+	} else if b.Dialect() == "postgres" {
 		b.exec(`CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			IF NEW.name = 'locked' THEN RAISE EXCEPTION '% with pin % of bad is not welcome', NEW.number, NEW.pin USING ERRCODE = '40P01'; END IF;
 			IF NEW.name = 'bad' THEN RAISE EXCEPTION '% with pin % of % is not welcome', NEW.number, NEW.pin, NEW.name; END IF;

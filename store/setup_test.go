@@ -64,13 +64,16 @@ func (b *bench) exec(statement string, args ...any) {
 	b.t.Helper()
 	db := b.connect()
 	defer db.Close()
-	_, err := db.Exec(statement, args...)
+	_, err := db.Exec(testkit.Spell(b.url, statement), args...)
 	require.NoError(b.t, err)
 }
 
 // connect opens the database past the store.
 func (b *bench) connect() *sql.DB {
 	b.t.Helper()
+	if strings.HasPrefix(b.url, "mysql://") {
+		return testkit.SQL(b.t, b.url)
+	}
 	name, source := "pgx", b.url
 	if file, ok := strings.CutPrefix(b.url, "sqlite://"); ok {
 		name, source = "sqlite3", file+"?_busy_timeout=5000&_foreign_keys=on"

@@ -31,6 +31,7 @@ import (
 // writer. A process lines its writers up on one connection; processes wait for one
 // another in BEGIN IMMEDIATE.
 type sqlite struct {
+	common
 	file string
 	busy int64 // milliseconds
 }
@@ -48,7 +49,6 @@ func (*sqlite) writers(int) int           { return 1 }
 func (*sqlite) ahead() bool               { return true }
 func (*sqlite) isolation() *sql.TxOptions { return nil }
 func (*sqlite) parameters() int           { return 32766 }
-func (*sqlite) lock() string              { return lockByConflict }
 func (*sqlite) goose() goose.Dialect      { return goose.DialectSQLite3 }
 func (*sqlite) collate() string           { return " COLLATE BINARY" }
 func (*sqlite) probe() string             { return "SELECT count(*) FROM sqlite_master WHERE name = ''" }

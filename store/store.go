@@ -31,7 +31,7 @@ const (
 
 // Config says how a [Store] reaches its database. Only URL is required.
 type Config struct {
-	URL               string        // sqlite://relative/path.db, sqlite:///absolute/path.db or postgres://…
+	URL               string        // sqlite://relative/path.db, sqlite:///absolute/path.db, postgres://… or mysql://…
 	MaxOpen           int           // connections at most; on SQLite those that read, beside the one that writes
 	MaxIdle           int           // connections kept while idle; 0: MaxOpen
 	ConnLifetime      time.Duration // age at which a connection is replaced
@@ -124,6 +124,10 @@ func Open(cfg Config, entities []*schema.Entity) (*Store, error) {
 		if err != nil {
 			return nil, fmt.Errorf("entity %s: %w", e.Name, err)
 		}
+		for _, limit := range d.limits(e) {
+			cfg.Log.Warn("the database cannot hold all that the entity allows; longer values will be refused",
+				"entity", e.Name, "limit", limit)
+		}
 		s.tables[e.Name] = t
 		s.entries = append(s.entries, t)
 	}
@@ -140,13 +144,15 @@ func dialectOf(cfg Config) (dialect, error) {
 	scheme, _, ok := strings.Cut(cfg.URL, "://")
 	switch {
 	case !ok:
-		return nil, errors.New("database url: want sqlite://path or postgres://user@host/name")
+		return nil, errors.New("database url: want sqlite://path, postgres://user@host/name or mysql://user@host/name")
 	case scheme == "sqlite":
 		return newSQLite(cfg)
 	case scheme == "postgres" || scheme == "postgresql":
 		return newPostgres(cfg)
+	case scheme == "mysql":
+		return newMySQL(cfg)
 	}
-	return nil, fmt.Errorf("database url: scheme %q is not sqlite or postgres", scheme)
+	return nil, fmt.Errorf("database url: scheme %q is not sqlite, postgres or mysql", scheme)
 }
 
 func (s *Store) connect() error {
@@ -192,7 +198,7 @@ func (s *Store) Close() error {
 	return err
 }
 
-// Dialect is the kind of database: "sqlite" or "postgres".
+// Dialect is the kind of database: "sqlite", "postgres" or "mysql".
 func (s *Store) Dialect() string { return s.dialect.name() }
 
 // Ping reports whether the database answers a query. A SQLite file that no migration has

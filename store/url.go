@@ -13,6 +13,12 @@ func CheckURL(address string) error {
 		_, err := sqliteFile(address)
 		return err
 	}
+	if strings.HasPrefix(address, "mysql://") {
+		if _, err := mysqlConfig(address); err != nil {
+			return fmt.Errorf("database url: %w", err)
+		}
+		return nil
+	}
 	if _, err := pgx.ParseConfig(address); err != nil {
 		return fmt.Errorf("database url: %w", err) // pgx hides the password
 	}

@@ -84,6 +84,9 @@ func canonical(f *schema.Field, s string) (string, error) {
 	case schema.Float, schema.JSON:
 		return f.Encode(json.RawMessage(s))
 	case schema.Bool:
+		if s == "\x00" || s == "\x01" { // MySQL's bit(1)
+			s = string('0' + s[0])
+		}
 		b, err := strconv.ParseBool(s)
 		if err != nil {
 			return "", err

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/mattn/go-sqlite3"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -18,6 +19,7 @@ func TestI2ADatabaseThatCannotBeWrittenBlamesNoRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		full := map[string]error{
 			"sqlite":   sqlite3.Error{Code: sqlite3.ErrFull},
+			"mysql":    &mysql.MySQLError{Number: 1114, SQLState: [5]byte([]byte("HY000")), Message: "the table is full"},
 			"postgres": &pgconn.PgError{Severity: "ERROR", Code: "53100"},
 		}[b.store.Dialect()]
 		w := b.worker()

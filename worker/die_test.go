@@ -82,7 +82,7 @@ func (b *bench) mender() *mend.Mender {
 // exec changes the database behind the product's back.
 func (b *bench) exec(statements string) {
 	b.t.Helper()
-	execute(b.t, testkit.SQL(b.t, b.db), statements)
+	execute(b.t, testkit.SQL(b.t, b.db), testkit.Spell(b.db, statements))
 }
 
 func execute(t testing.TB, db *sql.DB, statements string) {

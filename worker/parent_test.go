@@ -29,8 +29,8 @@ func family(t *testing.T, url string) (b *bench, customer, order *schema.Entity)
 	}
 	db := testkit.SQL(t, url)
 	execute(t, db, `CREATE TABLE customers (id bigint PRIMARY KEY, name text)`)
-	execute(t, db, `CREATE TABLE orders (id varchar(255) PRIMARY KEY, customer bigint REFERENCES customers (id),
-		after_order varchar(255) REFERENCES orders (id))`)
+	execute(t, db, testkit.Spell(url, `CREATE TABLE orders (id varchar(255) PRIMARY KEY, customer bigint REFERENCES customers (id),
+		after_order varchar(255) REFERENCES orders (id))`))
 	return setupFor(t, url, testkit.SharedRedis(t).URL(), order, customer), customer, order
 }
 

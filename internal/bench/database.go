@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"gorm.io/driver/mysql"
 	"gorm.io/driver/postgres"
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
@@ -30,6 +31,8 @@ func openDatabase(address string, tuned bool) (*gorm.DB, error) {
 	if file, ok := strings.CutPrefix(address, "sqlite://"); ok {
 		options := url.Values{"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_busy_timeout": {"10000"}, "_txlock": {"immediate"}}
 		dialector, most = sqlite.Open("file:"+(&url.URL{Path: file}).EscapedPath()+"?"+options.Encode()), 1
+	} else if u, err := url.Parse(address); err == nil && u.Scheme == "mysql" {
+		dialector = mysql.Open(mysqlSource(u))
 	} else {
 		dialector = postgres.Open(address)
 	}
@@ -45,6 +48,25 @@ func openDatabase(address string, tuned bool) (*gorm.DB, error) {
 	pool.SetMaxIdleConns(most)
 	pool.SetConnMaxIdleTime(time.Minute)
 	return db, nil
+}
+
+// mysqlSource is a URL as the driver spells it, with the parameters that a Go program sets as a
+// rule.
+func mysqlSource(u *url.URL) string {
+	options := u.Query()
+	network := "tcp(" + u.Host + ")"
+	if socket := options.Get("socket"); socket != "" {
+		network = "unix(" + socket + ")"
+		options.Del("socket")
+	}
+	for name, value := range map[string]string{"parseTime": "true", "charset": "utf8mb4", "interpolateParams": "true"} {
+		options.Set(name, value)
+	}
+	user := u.User.Username()
+	if password, ok := u.User.Password(); ok {
+		user += ":" + password
+	}
+	return user + "@" + network + u.Path + "?" + options.Encode()
 }
 
 // upsert replaces rows, as INSERT … ON CONFLICT DO UPDATE of every column.

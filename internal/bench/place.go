@@ -298,6 +298,9 @@ func (p *place) machine(ctx context.Context) (Machine, error) {
 	if p.database.Dialector.Name() == "postgres" {
 		question = "SELECT current_setting('server_version')"
 	}
+	if p.database.Dialector.Name() == "mysql" {
+		question = "SELECT version()"
+	}
 	err = p.database.WithContext(ctx).Raw(question).Row().Scan(&m.Database)
 	m.Database = p.database.Dialector.Name() + " " + m.Database
 	return m, err

@@ -40,7 +40,7 @@ type Queue struct {
 
 // Database says where records are persisted, and bounds what one process asks of it.
 type Database struct {
-	URL               string // sqlite://path or postgres://…
+	URL               string // sqlite://path, postgres://… or mysql://…
 	MaxOpen, MaxIdle  int    // connections
 	ConnLifetime      time.Duration
 	LockTimeout       time.Duration // PostgreSQL: wait for a row lock

@@ -170,7 +170,7 @@ func TestFaults(t *testing.T) {
 		{"address", "api: {addr: localhost}\n" + minimal, "1:13", "HOST:PORT"},
 		{"port", "api: {addr: \"x:99999\"}\n" + minimal, "1:13", "port"},
 		{"redis scheme", "redis: {url: http://x}\n" + minimal, "1:14", "redis://"},
-		{"database scheme", "database: {url: mysql://x}\n" + minimal, "1:17", "sqlite:// or postgres://"},
+		{"database scheme", "database: {url: oracle://x}\n" + minimal, "1:17", "sqlite:// or postgres://"},
 		{"idle over open", "database:\n  max_open: 2\n  max_idle: 3\n" + minimal, "3:3", "more than max_open"},
 		{"queue weight", "worker: {queues: {default: 0}}\n" + minimal, "1:18", "weight"},
 		{"no entities", "api: {}\n", "", "names no entity"},

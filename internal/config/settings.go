@@ -36,7 +36,7 @@ func (c *Config) settings() []setting {
 
 		{path: "queue.redis_url", text: words(&c.Queue.RedisURL, optional(redisURL))},
 
-		{path: "database.url", text: words(&d.URL, scheme("sqlite", "postgres", "postgresql"))},
+		{path: "database.url", text: words(&d.URL, scheme("sqlite", "postgres", "postgresql", "mysql"))},
 		{path: "database.max_open", text: whole(&d.MaxOpen, 2, 10_000), kind: number},
 		{path: "database.max_idle", text: whole(&d.MaxIdle, 0, 10_000), kind: number},
 		{path: "database.conn_lifetime", text: duration(&d.ConnLifetime, 0, 7*long), kind: amount},

@@ -15,5 +15,6 @@ func SQLite(t testing.TB) string {
 func Databases(t *testing.T, fn func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { fn(t, SQLite(t)) })
+	t.Run("mariadb", func(t *testing.T) { fn(t, MariaDB(t).Database(t)) })
 	t.Run("postgres", func(t *testing.T) { fn(t, Postgres(t).Database(t)) })
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // install tells how to get the servers that the tests need.
-const install = "apt-get install redis-server postgresql, or make deps"
+const install = "apt-get install redis-server postgresql mariadb-server, or make deps"
 
 // startTimeout bounds how long a server may take to answer, and to end, on a machine
 // that is busy with other tests.

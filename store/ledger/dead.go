@@ -121,7 +121,7 @@ func portions(letters []Letter) iter.Seq[[]Letter] {
 func (l *Ledger) InsertDead(ctx context.Context, letters []Letter) error {
 	return l.sql.Change(ctx, fmt.Sprintf("insert %d dead letters", len(letters)), func(db *gorm.DB) error {
 		for some := range portions(letters) {
-			if err := insertLetters(db, some); err != nil {
+			if err := l.insertLetters(db, some); err != nil {
 				return err
 			}
 		}
@@ -129,7 +129,7 @@ func (l *Ledger) InsertDead(ctx context.Context, letters []Letter) error {
 	})
 }
 
-func insertLetters(db *gorm.DB, letters []Letter) error {
+func (l *Ledger) insertLetters(db *gorm.DB, letters []Letter) error {
 	numbers, err := errorNumbers(db, letters)
 	if err != nil {
 		return err
@@ -149,6 +149,9 @@ func insertLetters(db *gorm.DB, letters []Letter) error {
 			rows[i].Operation, rows[i].Payload = "delete", nil
 		}
 	}
+	if l.sql.Dialect == "mysql" {
+		return db.Table("afterwrite_dead_letters").Clauses(clause.OnConflict{DoUpdates: refused}).Create(&rows).Error
+	}
 	updates := append(clause.AssignmentColumns([]string{"error", "attempts", "history", "died_at"}),
 		clause.Assignments(map[string]any{"retried_at": nil})...)
 	return db.Table("afterwrite_dead_letters").Clauses(clause.OnConflict{
@@ -159,6 +162,20 @@ func insertLetters(db *gorm.DB, letters []Letter) error {
 		}}},
 	}).Create(&rows).Error
 }
+
+// refused is the update of a letter that is there, on MySQL: it has no condition of the whole,
+// so each column has it. That of retried_at comes last, for the condition looks at it.
+var refused = func() (set clause.Set) {
+	const open = "resolution = '' AND retried_at IS NOT NULL"
+	for _, name := range []string{"error", "attempts", "history", "died_at"} {
+		set = append(set, clause.Assignment{
+			Column: clause.Column{Name: name}, Value: gorm.Expr("IF(" + open + ", VALUES(" + name + "), " + name + ")"),
+		})
+	}
+	return append(set, clause.Assignment{
+		Column: clause.Column{Name: "retried_at"}, Value: gorm.Expr("IF(" + open + ", NULL, retried_at)"),
+	})
+}()
 
 // errorNumbers returns the numbers of the letters' errors, new ones inserted.
 func errorNumbers(db *gorm.DB, letters []Letter) (map[errorRow]int64, error) {

@@ -101,7 +101,7 @@ func (l *Ledger) newest(ctx context.Context, f LetterFilter, before int64, rows 
 		return page(l.letters(ctx, f)), nil
 	}
 	var matching []int64
-	err := ofErrors(l.sql.Read(ctx).Table("afterwrite_errors AS e"), f).Select("e.number").Limit(maxSought + 1).Scan(&matching).Error
+	err := l.ofErrors(l.sql.Read(ctx).Table("afterwrite_errors AS e"), f).Select("e.number").Limit(maxSought + 1).Scan(&matching).Error
 	if err != nil || len(matching) > maxSought {
 		return page(l.letters(ctx, f)), err
 	}
@@ -202,7 +202,7 @@ func joined(db *gorm.DB) *gorm.DB {
 }
 
 func (l *Ledger) letters(ctx context.Context, f LetterFilter) *gorm.DB {
-	return ofErrors(ofLetters(joined(l.sql.Read(ctx)), f), f)
+	return l.ofErrors(ofLetters(joined(l.sql.Read(ctx)), f), f)
 }
 
 // ofLetters restricts to the filter by what is in the letters, l.
@@ -224,11 +224,15 @@ func ofLetters(query *gorm.DB, f LetterFilter) *gorm.DB {
 
 // ofErrors restricts to the filter by what is in their errors, e. These are few: they are
 // searched, not the letters.
-func ofErrors(query *gorm.DB, f LetterFilter) *gorm.DB {
+func (l *Ledger) ofErrors(query *gorm.DB, f LetterFilter) *gorm.DB {
 	query = equal(query, "e.kind", string(f.Kind))
 	query = equal(query, "e.constraint_name", f.Constraint)
 	if f.Text != "" {
-		query = query.Where(`e.number IN (SELECT number FROM afterwrite_errors WHERE lower(message) LIKE ? ESCAPE '\')`, "%"+likeEscape(strings.ToLower(f.Text))+"%")
+		message := "message"
+		if l.sql.Dialect == "mysql" { // there they are bytes, or an index would take some for the same
+			message = "CONVERT(message USING utf8mb4)"
+		}
+		query = query.Where(`e.number IN (SELECT number FROM afterwrite_errors WHERE lower(`+message+`) LIKE ? ESCAPE '\')`, "%"+likeEscape(strings.ToLower(f.Text))+"%")
 	}
 	return query
 }

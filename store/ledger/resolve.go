@@ -35,7 +35,7 @@ func (l *Ledger) touch(ctx context.Context, action string, numbers []int64, by A
 	touched := 0
 	err := l.sql.Change(ctx, fmt.Sprintf("%s of %d letters", action, len(numbers)), func(db *gorm.DB) error {
 		for some := range slices.Chunk(numbers, lettersPerStatement) {
-			n, err := touchSome(db, action, some, by, set, args)
+			n, err := l.touchSome(db, action, some, by, set, args)
 			if err != nil {
 				return err
 			}
@@ -49,12 +49,22 @@ func (l *Ledger) touch(ctx context.Context, action string, numbers []int64, by A
 	return touched, nil
 }
 
-func touchSome(db *gorm.DB, action string, numbers []int64, by Actor, set string, args []any) (int, error) {
+func (l *Ledger) touchSome(db *gorm.DB, action string, numbers []int64, by Actor, set string, args []any) (int, error) {
 	// A letter that another transaction resolves meanwhile is skipped by the condition,
 	// so it is the update that tells which were open, not a look before it.
 	var open []auditRow
-	err := db.Raw("UPDATE afterwrite_dead_letters SET "+set+" WHERE number IN ? AND resolution = '' RETURNING entity, id, version",
-		append(slices.Clone(args), numbers)...).Scan(&open).Error
+	update := "UPDATE afterwrite_dead_letters SET " + set + " WHERE number IN ? AND resolution = ''"
+	args = append(slices.Clone(args), numbers)
+	var err error
+	if l.sql.Dialect == "mysql" { // its UPDATE returns no rows: they are locked first
+		err = db.Raw(`SELECT entity, id, version FROM afterwrite_dead_letters
+			WHERE number IN ? AND resolution = '' ORDER BY number FOR UPDATE`, numbers).Scan(&open).Error
+		if err == nil {
+			err = db.Exec(update, args...).Error
+		}
+	} else {
+		err = db.Raw(update+" RETURNING entity, id, version", args...).Scan(&open).Error
+	}
 	if err != nil || len(open) == 0 {
 		return 0, err
 	}
@@ -87,8 +97,12 @@ func (l *Ledger) OpenLetters(ctx context.Context, e *schema.Entity, after int64,
 func (l *Ledger) PurgeLetters(ctx context.Context, before time.Time, limit int) (int, error) {
 	purged := 0
 	err := l.sql.Change(ctx, "purge resolved dead letters", func(db *gorm.DB) error {
-		done := db.Exec(`DELETE FROM afterwrite_dead_letters WHERE number IN (SELECT number FROM afterwrite_dead_letters
-			WHERE resolution <> '' AND resolved_at < ? ORDER BY resolved_at LIMIT ?)`, kit.Instant(before), min(max(1, limit), store.MaxListLimit))
+		some := `DELETE FROM afterwrite_dead_letters WHERE number IN (SELECT number FROM afterwrite_dead_letters
+			WHERE resolution <> '' AND resolved_at < ? ORDER BY resolved_at LIMIT ?)`
+		if l.sql.Dialect == "mysql" { // has no limit in a subquery, but one of a DELETE
+			some = `DELETE FROM afterwrite_dead_letters WHERE resolution <> '' AND resolved_at < ? ORDER BY resolved_at LIMIT ?`
+		}
+		done := db.Exec(some, kit.Instant(before), min(max(1, limit), store.MaxListLimit))
 		purged = int(done.RowsAffected)
 		return done.Error
 	})

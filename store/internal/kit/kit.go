@@ -12,6 +12,8 @@ import (
 
 // SQL is a store's database. Its functions are safe for concurrent use.
 type SQL struct {
+	// Dialect is the kind of database, as the store names it.
+	Dialect string
 	// Read returns a session on the connections that read.
 	Read func(ctx context.Context) *gorm.DB
 	// Change runs fn in a transaction on a connection that writes: all of it is committed, or

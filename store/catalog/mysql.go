@@ -1,0 +1,182 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+)
+
+// ReadMySQL reads a table of MySQL or MariaDB by its plain name in the connection's database,
+// or by schema.name. One that does not exist has no columns.
+func ReadMySQL(ctx context.Context, q Querier, name string) (*Table, error) {
+	t := &Table{Name: name, Kind: Plain, CaseFolding: true}
+	r := &reader{ctx: ctx, q: q}
+	place, args := "TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?", []any{name}
+	if schema, table, ok := strings.Cut(name, "."); ok {
+		place, args = "TABLE_SCHEMA = ? AND TABLE_NAME = ?", []any{schema, table}
+	}
+	t.mysqlColumns(r, place, args)
+	if r.err != nil || !t.Exists() {
+		return t, r.err
+	}
+	var kind, options string
+	r.each(`SELECT TABLE_TYPE, coalesce(CREATE_OPTIONS, '') FROM information_schema.TABLES WHERE `+place, args,
+		[]any{&kind, &options}, func() {
+			switch {
+			case strings.Contains(kind, "VIEW"):
+				t.Kind = View
+			case strings.Contains(options, "partitioned"):
+				t.Kind = Partitioned
+			}
+		})
+	t.mysqlIndexes(r, place, args)
+	var check string
+	r.each(`SELECT c.CHECK_CLAUSE FROM information_schema.TABLE_CONSTRAINTS k JOIN information_schema.CHECK_CONSTRAINTS c
+			ON c.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME = k.CONSTRAINT_NAME
+		WHERE k.CONSTRAINT_TYPE = 'CHECK' AND k.`+strings.Replace(place, "TABLE_NAME", "k.TABLE_NAME", 1)+` ORDER BY c.CHECK_CLAUSE`, args,
+		[]any{&check}, func() { t.Checks = append(t.Checks, check) })
+	t.mysqlTriggers(r, strings.NewReplacer("TABLE_SCHEMA", "EVENT_OBJECT_SCHEMA", "TABLE_NAME", "EVENT_OBJECT_TABLE").Replace(place), args)
+	t.ForeignKeys = mysqlKeys(r, "k."+strings.Replace(place, "TABLE_NAME", "k.TABLE_NAME", 1), args)
+	t.References = mysqlKeys(r, strings.NewReplacer("TABLE_SCHEMA", "k.REFERENCED_TABLE_SCHEMA", "TABLE_NAME", "k.REFERENCED_TABLE_NAME").Replace(place), args)
+	return t, r.err
+}
+
+// mysqlBases spell the types of MySQL as PostgreSQL spells the same ones. Others keep their
+// own names.
+var mysqlBases = map[string]string{
+	"varchar": "character varying", "char": "character", "tinytext": "text", "text": "text", "mediumtext": "text", "longtext": "text",
+	"smallint": "smallint", "int": "integer", "bigint": "bigint", "decimal": "numeric", "double": "double precision", "float": "real",
+	"datetime": "timestamp without time zone", "timestamp": "timestamp with time zone", "time": "time without time zone",
+}
+
+func (t *Table) mysqlColumns(r *reader, place string, args []any) {
+	var name, typ, base, extra, nullable string
+	var preset, collation, expression sql.NullString
+	var length, precision, scale, fraction sql.NullInt64
+	r.each(`SELECT COLUMN_NAME, COLUMN_TYPE, lower(DATA_TYPE), EXTRA, IS_NULLABLE, COLUMN_DEFAULT, COLLATION_NAME,
+			GENERATION_EXPRESSION, least(CHARACTER_MAXIMUM_LENGTH, 2147483647), NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION
+		FROM information_schema.COLUMNS WHERE `+place+` ORDER BY ORDINAL_POSITION`, args,
+		[]any{&name, &typ, &base, &extra, &nullable, &preset, &collation, &expression, &length, &precision, &scale, &fraction}, func() {
+			c := Column{Name: name, Type: mysqlType(typ, base), Base: base, Class: Scalar, Fraction: -1,
+				NotNull: nullable == "NO", Collation: collation.String, Folds: mysqlFolds(base, collation.String),
+				Generated: expression.String != ""}
+			if spelled, ok := mysqlBases[base]; ok {
+				c.Base = spelled
+			}
+			if strings.Contains(typ, "unsigned") {
+				c.Base += " unsigned"
+			}
+			if preset.Valid && preset.String != "NULL" {
+				c.Default = preset.String
+			}
+			if strings.Contains(strings.ToLower(extra), "auto_increment") {
+				c.Identity = ByDefault
+			}
+			switch base {
+			case "varchar", "char", "varbinary", "binary":
+				c.Length = int(length.Int64)
+			case "bit":
+				c.Length = int(precision.Int64)
+			case "decimal":
+				c.Precision, c.Scale = int(precision.Int64), int(scale.Int64)
+			case "datetime", "timestamp", "time":
+				c.Fraction = int(fraction.Int64)
+			case "date", "year":
+				c.Fraction = 0
+			case "enum":
+				c.Class, c.Enum = Enum, mysqlLabels(typ)
+			}
+			t.Columns = append(t.Columns, c)
+		})
+}
+
+// mysqlType is a column's type without the width of display that older servers add to integers.
+func mysqlType(typ, base string) string {
+	if !strings.HasSuffix(base, "int") || typ == "tinyint(1)" {
+		return typ
+	}
+	_, after, ok := strings.Cut(typ, ")")
+	if !ok {
+		return typ
+	}
+	return base + after
+}
+
+// mysqlFolds reports whether a text column takes different texts for the same: its collation
+// ignores case, accents, or blanks at the end.
+func mysqlFolds(base, collation string) bool {
+	switch {
+	case collation == "":
+		return false // a number, a time, or bytes
+	case base == "char" || base == "enum" || base == "set":
+		return true // blanks at the end are lost
+	}
+	return !strings.HasSuffix(collation, "_nopad_bin") && !strings.HasSuffix(collation, "_0900_bin") && collation != "binary"
+}
+
+// mysqlLabels are the labels of an enum's type.
+func mysqlLabels(typ string) []string {
+	_, list, _ := strings.Cut(typ, "('")
+	var labels []string
+	for label := range strings.SplitSeq(strings.TrimSuffix(list, "')"), "','") {
+		labels = append(labels, strings.ReplaceAll(label, "''", "'"))
+	}
+	return labels
+}
+
+func (t *Table) mysqlIndexes(r *reader, place string, args []any) {
+	var name string
+	var column, prefix sql.NullString
+	r.each(`SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS
+		WHERE `+place+` AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX`, args,
+		[]any{&name, &column, &prefix}, func() {
+			if n := len(t.Indexes); n == 0 || t.Indexes[n-1].Name != name {
+				t.Indexes = append(t.Indexes, Index{Name: name, Primary: name == "PRIMARY", Constraint: true})
+			}
+			p := Part{Column: column.String}
+			if !column.Valid {
+				p.Expression = "an expression" // MySQL 8; this view does not tell which
+			}
+			if c, ok := t.Column(p.Column); ok && c.Folds {
+				p.Collation = "its collation is " + c.Collation
+				if c.Base == "character" {
+					p.Collation = "its type is " + c.Type
+				}
+			}
+			if prefix.Valid {
+				p.Collation = "it has the first " + prefix.String + " characters only"
+			}
+			x := &t.Indexes[len(t.Indexes)-1]
+			x.Parts = append(x.Parts, p)
+		})
+}
+
+func (t *Table) mysqlTriggers(r *reader, place string, args []any) {
+	var name, event, timing, body string
+	r.each(`SELECT TRIGGER_NAME, EVENT_MANIPULATION, ACTION_TIMING, ACTION_STATEMENT FROM information_schema.TRIGGERS
+		WHERE `+place+` ORDER BY TRIGGER_NAME`, args, []any{&name, &event, &timing, &body}, func() {
+		t.Triggers = append(t.Triggers, Trigger{
+			Name: name, Before: timing == "BEFORE", Row: true, Events: []Event{Event(event)}, Enabled: true, Body: body,
+		})
+	})
+}
+
+// mysqlKeys reads foreign keys. Those of a server on which FOREIGN_KEY_CHECKS is off are not
+// enforced; the store's connections have it on.
+func mysqlKeys(r *reader, place string, args []any) []ForeignKey {
+	var keys []ForeignKey
+	var name, table, column, refTable, refColumn, onDelete, onUpdate string
+	r.each(`SELECT k.CONSTRAINT_NAME, k.TABLE_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, c.DELETE_RULE, c.UPDATE_RULE
+		FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS c
+			ON c.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND c.TABLE_NAME = k.TABLE_NAME
+		WHERE `+place+` AND k.REFERENCED_TABLE_NAME IS NOT NULL
+		ORDER BY k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION`, args,
+		[]any{&name, &table, &column, &refTable, &refColumn, &onDelete, &onUpdate}, func() {
+			if n := len(keys); n == 0 || keys[n-1].Name != name || keys[n-1].Table != table {
+				keys = append(keys, ForeignKey{Name: name, Table: table, RefTable: refTable, OnDelete: onDelete, OnUpdate: onUpdate, Enforced: true})
+			}
+			k := &keys[len(keys)-1]
+			k.Columns, k.RefColumns = append(k.Columns, column), append(k.RefColumns, refColumn)
+		})
+	return keys
+}
