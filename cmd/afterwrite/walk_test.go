@@ -275,3 +275,26 @@ func (d *deployment) hang() net.Conn {
 	require.NoError(d.t, err)
 	return c
 }
+
+// TestPauseStatusAudit walks an operator's afternoon: look, pause, look, resume, look back.
+func TestPauseStatusAudit(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	d.serve()
+	require.Contains(t, d.ok("pause", "user"), "paused 4 partitions of user")
+	code, body := d.call("PUT", d.api, "/v1/user/a", `{"name":"Ada"}`)
+	require.Equal(t, 202, code, body)
+	require.Regexp(t, `user +1 +0 +0 +\S+ +paused in 4 of 4 partitions`, d.ok("status"))
+	require.Regexp(t, `worker +\S+`, d.ok("status", "user"))
+	require.Contains(t, d.ok("resume", "user", "--partition", "0,1"), "resumed 2 partitions of user")
+	require.Contains(t, d.ok("resume", "user"), "resumed 2 partitions of user")
+	d.ok("flush")
+	require.Regexp(t, `user +0 +0 +0 +– +on`, d.ok("status"))
+	require.Regexp(t, `cli +flush.resume +user`, d.ok("audit", "user", "--limit", "1"))
+	require.Contains(t, d.ok("audit", "--json"), `"flush.pause"`)
+	r := d.run("", "pause", "user", "--partition", "9")
+	require.Equal(t, exitFailure, r.code, r)
+	require.Contains(t, r.err, "must be from 0 to 3")
+	require.Equal(t, exitUsage, d.run("", "pause").code)
+	require.Equal(t, exitUsage, d.run("", "status", "nope").code)
+}

@@ -54,12 +54,12 @@ func (a *Admin) invalidate(r *http.Request, by ledger.Actor, _ http.Header) (int
 
 // pause stops the flushing of an entity, or of some of its partitions.
 func (a *Admin) pause(r *http.Request, by ledger.Actor, _ http.Header) (int, any, error) {
-	return a.setFlushing(r, by, "flush.pause", a.cache.Pause)
+	return setFlushing(r, by, a.mender.Pause)
 }
 
 // resume starts it again.
 func (a *Admin) resume(r *http.Request, by ledger.Actor, _ http.Header) (int, any, error) {
-	return a.setFlushing(r, by, "flush.resume", a.cache.Resume)
+	return setFlushing(r, by, a.mender.Resume)
 }
 
 // flushNow orders the flush of all that waits of an entity.
@@ -74,7 +74,7 @@ func (a *Admin) flushNow(r *http.Request, by ledger.Actor, _ http.Header) (int, 
 	return http.StatusAccepted, FlushedNow{body.Entity, now.Pending, now.Held, len(now.Orders), now.Paused}, err
 }
 
-func (a *Admin) setFlushing(r *http.Request, by ledger.Actor, action string, set func(context.Context, *schema.Entity, ...int) (int, error)) (int, any, error) {
+func setFlushing(r *http.Request, by ledger.Actor, set func(context.Context, string, []int, ledger.Actor) (int, error)) (int, any, error) {
 	var body struct {
 		Entity     string `json:"entity"`
 		Partitions []int  `json:"partitions"`
@@ -82,21 +82,11 @@ func (a *Admin) setFlushing(r *http.Request, by ledger.Actor, action string, set
 	if err := readBody(r, &body); err != nil {
 		return 0, nil, err
 	}
-	e, err := a.entity(body.Entity)
+	changed, err := set(r.Context(), body.Entity, body.Partitions, by)
 	if err != nil {
 		return 0, nil, err
 	}
-	for _, p := range body.Partitions {
-		if p < 0 || p >= e.Partitions {
-			return 0, nil, schema.Invalid("partitions", "must be from 0 to %d", e.Partitions-1)
-		}
-	}
-	changed, err := set(r.Context(), e, body.Partitions...)
-	if err != nil {
-		return 0, nil, err
-	}
-	entry := ledger.AuditEntry{Actor: by, Action: action, Entity: e.Name, Detail: map[string]any{"partitions": body.Partitions, "changed": changed}}
-	return http.StatusOK, map[string]any{"entity": e.Name, "changed": changed}, a.mender.Note(r.Context(), entry)
+	return http.StatusOK, map[string]any{"entity": body.Entity, "changed": changed}, nil
 }
 
 // canonicalIDs reads ids as they are in answers: numbers for an int id, else strings.

@@ -80,6 +80,8 @@ type records interface {
 	Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]cache.Waiting, error)
 	HeldFrom(ctx context.Context, places []cache.HeldIn, limit int) (held [][]cache.Waiting, more []bool, err error)
 	FlushNow(ctx context.Context, e *schema.Entity) (cache.Now, error)
+	Pause(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
+	Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
 }
 
 // writes accepts the write of an edit: the producer.

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/store/ledger"
+)
+
+// setFlushing is [mend.Mender.Pause] or [mend.Mender.Resume].
+type setFlushing func(ctx context.Context, entity string, partitions []int, by ledger.Actor) (int, error)
+
+func (a *app) pauseCommand() *cobra.Command {
+	return a.flushingCommand(&cobra.Command{
+		Use:   "pause ENTITY",
+		Short: "Pause the flushing of an entity",
+		Long: "Pauses the flushing of an entity, or of some of its partitions. Writes go on being accepted\n" +
+			"and wait in Redis; at flush.max_pending new records are rejected. A flush that is under way\n" +
+			"ends first. The pause stays through restarts until `afterwrite resume`, and is audited.",
+		Example: "  afterwrite pause user\n  afterwrite pause user --partition 3,4",
+	}, "paused", func(m *mend.Mender) setFlushing { return m.Pause })
+}
+
+func (a *app) resumeCommand() *cobra.Command {
+	return a.flushingCommand(&cobra.Command{
+		Use:     "resume ENTITY",
+		Short:   "Resume the flushing of an entity",
+		Long:    "Resumes the flushing of an entity, or of some of its partitions, after `afterwrite pause`.",
+		Example: "  afterwrite resume user",
+	}, "resumed", func(m *mend.Mender) setFlushing { return m.Resume })
+}
+
+func (a *app) flushingCommand(c *cobra.Command, done string, of func(*mend.Mender) setFlushing) *cobra.Command {
+	var partitions []int
+	c.Args = cobra.ExactArgs(1)
+	c.Flags().IntSliceVar(&partitions, "partition", nil, "only these partitions, `N`,N (default all)")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		p, err := a.joined()
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		if _, err := chosen(p.Config, args); err != nil {
+			return err
+		}
+		w, err := p.NewProducer()
+		if err != nil {
+			return err
+		}
+		m, err := p.NewMender(w)
+		if err != nil {
+			return err
+		}
+		changed, err := of(m)(c.Context(), args[0], partitions, a.actor())
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.printJSON(map[string]any{"entity": args[0], "changed": changed})
+		}
+		_, err = fmt.Fprintf(a.out, "%s %s of %s\n", done, count(changed, "partition", "partitions"), args[0])
+		return err
+	}
+	return a.withJSON(c)
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/admin"
+)
+
+// deploymentStatus is the counts of every entity and the processes that are alive.
+type deploymentStatus struct {
+	Entities  []admin.Stats   `json:"entities"`
+	Processes []cache.Process `json:"processes"`
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	return a.withJSON(&cobra.Command{
+		Use:   "status [ENTITY]",
+		Short: "Show what is pending, held and dead, the lag, and the live processes",
+		Long: "Shows for each entity how many records are pending, awaiting retry and dead, the lag (the\n" +
+			"age of the oldest pending write) and whether flushing is paused, and which processes are\n" +
+			"alive. It reads counters, never the records, and needs Redis alone. `afterwrite doctor`\n" +
+			"judges the same and says what to do.",
+		Example: "  afterwrite status\n  afterwrite status user --json",
+		Args:    cobra.MaximumNArgs(1),
+		RunE:    func(c *cobra.Command, args []string) error { return a.status(c.Context(), args) },
+	})
+}
+
+func (a *app) status(ctx context.Context, args []string) error {
+	p, err := a.joined()
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	entities, err := chosen(p.Config, args)
+	if err != nil {
+		return err
+	}
+	s := deploymentStatus{Entities: []admin.Stats{}}
+	rows := [][]string{{"entity", "pending", "awaiting retry", "dead", "lag", "flushing"}}
+	for _, e := range entities {
+		partitions, err := p.Cache.Stats(ctx, e)
+		if err != nil {
+			return err
+		}
+		total := cache.Total(partitions)
+		paused := 0
+		for _, one := range partitions {
+			if one.Paused {
+				paused++
+			}
+		}
+		flushing := "on"
+		if paused > 0 {
+			flushing = fmt.Sprintf("paused in %d of %s", paused, count(len(partitions), "partition", "partitions"))
+		}
+		s.Entities = append(s.Entities, admin.StatsOf(e, total))
+		rows = append(rows, []string{e.Name, strconv.FormatInt(total.Pending, 10), strconv.FormatInt(total.Held, 10),
+			strconv.FormatInt(total.Dead, 10), age(total.OldestPending), flushing})
+	}
+	if s.Processes, err = p.Cache.Alive(ctx); err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(s)
+	}
+	if err := table(a.out, rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.out)
+	if len(s.Processes) == 0 {
+		_, err = fmt.Fprintln(a.out, "no process is alive: start one with `afterwrite worker` and one with `afterwrite api`")
+		return err
+	}
+	rows = [][]string{{"process", "id"}}
+	for _, one := range s.Processes {
+		rows = append(rows, []string{one.Kind, one.ID})
+	}
+	return table(a.out, rows)
+}
+
+// age prints how long ago a time was, "–" for none.
+func age(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return max(0, time.Since(t)).Round(time.Millisecond).String()
+}
