@@ -28,6 +28,7 @@ type Answer[T any] struct {
 	Source Source
 	Age    time.Duration // since it was put into Redis; 0 where it was loaded
 	TTL    time.Duration // left until it is stale; 0 where it is stale, or not cached
+	Joined bool          // the load was begun for another caller of this process
 }
 
 // Load returns the value of a key: from the cache, or else from load, of which at most
@@ -112,7 +113,11 @@ type flight struct {
 // has already seen the effect of; a load that began after the call is anybody's.
 func (v *Values[T]) miss(ctx context.Context, k valueKey, old *entry, called time.Time, load Loading[T]) (Answer[T], error) {
 	for {
-		result := v.cache.loads.DoChan(k.value, func() (any, error) { return v.fly(ctx, k, old, load), nil })
+		mine := false
+		result := v.cache.loads.DoChan(k.value, func() (any, error) {
+			mine = true
+			return v.fly(ctx, k, old, load), nil
+		})
 		select {
 		case <-ctx.Done():
 			return Answer[T]{}, ctx.Err()
@@ -125,7 +130,9 @@ func (v *Values[T]) miss(ctx context.Context, k valueKey, old *entry, called tim
 				return v.instead(ctx, k, f.err)
 			}
 			if f.began.After(called) {
-				return v.answer(f.entry, f.source)
+				a, err := v.answer(f.entry, f.source)
+				a.Joined = !mine
+				return a, err
 			}
 		}
 		e, err := v.look(ctx, k)

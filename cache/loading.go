@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,7 +30,8 @@ type loadingKey struct{}
 // [Loading], before or after what they stand for was read; elsewhere it does nothing.
 // The first value of a process with a tag of an entity is not cached: only from then on
 // do the entity's changes reach its tags. Where tags are known beforehand, Policy.Tags
-// spares that.
+// spares that. A value with more than [MaxValueTags] tags, those of the policy included
+// and each counted once, is returned and not cached.
 func AddTags(ctx context.Context, tags ...Tag) {
 	if l, ok := ctx.Value(loadingKey{}).(*loading); ok {
 		l.mu.Lock()
@@ -104,7 +106,7 @@ func (v *Values[T]) finish(ctx context.Context, e *entry, l *loading) bool {
 	if ttl > v.p.TTL { // the watch of the policy's own tags ends sooner
 		watched = slices.Concat(v.p.Tags, added)
 	}
-	if ttl < time.Millisecond || e.size > v.p.MaxSize || len(e.tags) > 2*MaxValueTags ||
+	if ttl < time.Millisecond || e.size > v.p.MaxSize || tooManyTags(e.tags) ||
 		!v.cache.watching(ctx, watched, l.began, e.total+v.p.Lease) {
 		e.fresh, e.total = 0, 0
 		return false
@@ -114,6 +116,17 @@ func (v *Values[T]) finish(ctx context.Context, e *entry, l *loading) bool {
 		e.pack()
 	}
 	return true
+}
+
+// tooManyTags counts the tags that were given; those of any record are added to them.
+func tooManyTags(names []string) bool {
+	given := 0
+	for _, name := range names {
+		if !strings.HasPrefix(name, anyTag) {
+			given++
+		}
+	}
+	return given > MaxValueTags
 }
 
 // safely keeps a panic of the loader, or of a codec, from ending the process: it is on no

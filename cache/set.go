@@ -16,23 +16,27 @@ import (
 // Get returns a value that is cached, or [schema.ErrNotFound]. It loads nothing. A
 // value past its TTL is not answered.
 func (v *Values[T]) Get(ctx context.Context, key string) (T, error) {
-	var none T
+	a, err := v.Peek(ctx, key)
+	return a.Value, err
+}
+
+// Peek is [Values.Get] that tells where the value was found.
+func (v *Values[T]) Peek(ctx context.Context, key string) (Answer[T], error) {
 	k, err := v.key(key)
 	if err != nil {
-		return none, err
+		return Answer[T]{}, err
 	}
 	if a, err, ok := v.readLocal(k); ok {
-		return a.Value, err
+		return a, err
 	}
 	e, err := v.look(ctx, k)
 	if err != nil {
-		return none, err
+		return Answer[T]{}, err
 	}
 	if e == nil || e.ttl() <= 0 {
-		return none, fmt.Errorf("value of %s: %w", v.p.Group, schema.ErrNotFound)
+		return Answer[T]{}, fmt.Errorf("value of %s: %w", v.p.Group, schema.ErrNotFound)
 	}
-	a, err := v.answer(e, Hit)
-	return a.Value, err
+	return v.answer(e, Hit)
 }
 
 // Set gives a key a value, with the TTL and tags of the policy and more tags. What a load

@@ -45,7 +45,9 @@ func recordTag(e *schema.Entity, id string) string { return "r:" + e.Name + ":" 
 
 // anyRecordTag is on every value that has a tag of some record: it stands for a change
 // of records whose ids are not known, and for record tags that were forgotten.
-func anyRecordTag(e *schema.Entity) string { return "a:" + e.Name }
+func anyRecordTag(e *schema.Entity) string { return anyTag + e.Name }
+
+const anyTag = "a:"
 
 // tagNames are the names of tags, each once, those of any record included.
 func tagNames(lists ...[]Tag) []string {

@@ -238,3 +238,28 @@ func TestChangesReachAValueToItsEnd(t *testing.T) {
 	assert.Equal(t, cache.Filled, a.Source)
 	b.watched(t, 5*time.Hour)
 }
+
+// A value has at most MaxValueTags tags, each counted once, those of the policy included;
+// one with more is returned, and loaded again.
+func TestTagsOfAValueAreBounded(t *testing.T) {
+	b := setup(t)
+	v := group[string](t, b.Cache, cache.Policy{Tags: []cache.Tag{cache.NamedTag("policy")}})
+	for _, tt := range []struct {
+		added int
+		hit   bool
+	}{{cache.MaxValueTags - 1, true}, {cache.MaxValueTags, false}} {
+		loads := 0
+		for range 2 {
+			_, err := v.Load(t.Context(), fmt.Sprint(tt.added), func(ctx context.Context) (string, error) {
+				loads++
+				for n := range tt.added {
+					cache.AddTags(ctx, cache.NamedTag(fmt.Sprint(n)))
+					cache.AddTags(ctx, cache.NamedTag(fmt.Sprint(n)), cache.NamedTag("policy"))
+				}
+				return "x", nil
+			})
+			require.NoError(t, err)
+		}
+		require.Equal(t, tt.hit, loads == 1, tt.added)
+	}
+}

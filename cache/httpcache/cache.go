@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
-	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Defaults of [Config].
@@ -72,9 +71,6 @@ func New(cfg Config) (*Cache, error) {
 	return c, nil
 }
 
-// errPass reports a response that is for nobody but its own caller.
-var errPass = errors.New("the response is not kept")
-
 // Handler answers from the cache what it can, the rest by next.
 func (c *Cache) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -83,19 +79,19 @@ func (c *Cache) Handler(next http.Handler) http.Handler {
 			return
 		}
 		asked := directives(r.Header.Values("Cache-Control"))
-		stored, answer, err := c.find(r, next, asked)
+		f := c.find(r, next, asked)
 		switch {
-		case errors.Is(err, schema.ErrNotFound):
+		case errors.Is(f.err, errOnlyCached):
 			w.Header().Add("Cache-Status", c.cfg.Name+"; fwd=miss")
-			http.Error(w, "not in the cache", http.StatusGatewayTimeout) // only-if-cached
-		case err != nil && r.Context().Err() != nil:
+			http.Error(w, "not in the cache", http.StatusGatewayTimeout)
+		case f.err != nil && r.Context().Err() != nil:
 			return
-		case err != nil || stored.Pass:
+		case f.err != nil || f.stored.Pass:
 			c.pass(w, r, next, "miss")
-		case tooOld(asked, stored, answer.Age):
+		case tooOld(asked, f.stored, f.answer.Age):
 			c.pass(w, r, next, "request")
 		default:
-			c.send(w, r, stored, answer)
+			c.send(w, r, f)
 		}
 	})
 }
@@ -115,58 +111,6 @@ func (c *Cache) forward(r *http.Request) string {
 		return "request"
 	}
 	return ""
-}
-
-// find returns the response to a request, from the cache or by one call of next.
-func (c *Cache) find(r *http.Request, next http.Handler, asked map[string]string) (response, cache.Answer[response], error) {
-	key := c.key(r)
-	if _, only := asked["only-if-cached"]; only {
-		a, err := c.values.Read(r.Context(), key, func(context.Context) (response, error) {
-			return response{}, fmt.Errorf("only if cached: %w", schema.ErrNotFound)
-		})
-		return a.Value, a, err
-	}
-	own := r.Clone(context.WithoutCancel(r.Context())) // the load may outlive the caller
-	own.Body = http.NoBody
-	a, err := c.values.Read(r.Context(), key, func(ctx context.Context) (response, error) { return c.load(ctx, own, next) })
-	return a.Value, a, err
-}
-
-// load calls next as for a GET, and decides whether its response is kept.
-func (c *Cache) load(ctx context.Context, r *http.Request, next http.Handler) (response, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	tags := []cache.Tag{pathTag(r)}
-	if c.cfg.Tags != nil {
-		tags = append(tags, c.cfg.Tags(r)...)
-	}
-	cache.AddTags(ctx, tags...)
-	get := r.WithContext(ctx)
-	get.Method = http.MethodGet
-	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"} {
-		get.Header.Del(name) // the whole response is wanted
-	}
-	rec := &recorder{header: http.Header{}, limit: c.cfg.MaxSize, stop: cancel}
-	next.ServeHTTP(rec, get)
-	rec.WriteHeader(http.StatusOK)
-	if rec.code >= 500 || (!rec.stopped && (ctx.Err() != nil || !rec.whole())) {
-		return response{}, errPass
-	}
-	stored := rec.response()
-	ttl := c.freshness(r, stored)
-	if rec.stopped || ttl <= 0 {
-		cache.KeepFor(ctx, passFor)
-		return response{Pass: true}, nil
-	}
-	stored.Header.Del(c.cfg.Target)
-	if stored.Header.Get("Etag") == "" && stored.Code == http.StatusOK {
-		stored.Header.Set("Etag", etag(stored.Body))
-	}
-	if stored.Header.Get("Date") == "" {
-		stored.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	}
-	cache.KeepFor(ctx, ttl)
-	return stored, nil
 }
 
 // pass lets next answer with the caller's own writer.
@@ -198,13 +142,16 @@ func (c *Cache) changed(r *http.Request, code int) {
 	_ = c.cfg.Cache.InvalidateTags(ctx, pathTag(r))
 }
 
+// pathTag is the tag of what is kept of a path. It has no scheme: behind a proxy that of
+// the client is not known, and a change of the one is a change of the other.
 func pathTag(r *http.Request) cache.Tag {
-	return cache.NamedTag("http:" + r.Host + r.URL.EscapedPath())
+	return cache.NamedTag("http:" + host(r) + path(r.URL))
 }
 
-// send answers with a stored response.
-func (c *Cache) send(w http.ResponseWriter, r *http.Request, stored response, a cache.Answer[response]) {
-	h := w.Header()
+// send answers with a response that is kept, or that the handler gave to this request or
+// to one that this request waited for.
+func (c *Cache) send(w http.ResponseWriter, r *http.Request, f found) {
+	h, stored, a := w.Header(), f.stored, f.answer
 	for name, values := range stored.Header {
 		if name == "Vary" { // what is outside of this handler may vary, too
 			values = append(h[name], values...)
@@ -212,13 +159,15 @@ func (c *Cache) send(w http.ResponseWriter, r *http.Request, stored response, a 
 		h[name] = values
 	}
 	status := c.cfg.Name + "; hit; ttl=" + strconv.FormatInt(int64(a.TTL/time.Second), 10)
-	switch a.Source {
-	case cache.Filled:
-		status = c.cfg.Name + "; fwd=miss; stored"
-	case cache.Missed:
-		status = c.cfg.Name + "; fwd=miss"
-	case cache.Bypass:
+	switch {
+	case a.Source == cache.Bypass:
 		status = c.cfg.Name + "; fwd=bypass"
+	case a.Joined:
+		status = c.cfg.Name + "; fwd=miss; collapsed"
+	case a.Source == cache.Filled:
+		status = c.cfg.Name + "; fwd=miss; stored"
+	case a.Source == cache.Missed:
+		status = c.cfg.Name + "; fwd=miss"
 	default:
 		h.Set("Age", strconv.FormatInt(int64((stored.age()+a.Age)/time.Second), 10))
 	}

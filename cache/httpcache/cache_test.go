@@ -5,13 +5,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -230,7 +230,7 @@ func TestOneCallForManyRequests(t *testing.T) {
 	require.EqualValues(t, 1, b.calls.Load())
 }
 
-// TestErrorsAreNotKept lets each caller get the handler's own answer.
+// TestErrorsAreNotKept lets each caller get the handler's own answer, of one call.
 func TestErrorsAreNotKept(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -238,8 +238,10 @@ func TestErrorsAreNotKept(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	for i := range 2 {
-		require.Equal(t, 503, b.do("GET", "/p").Code)
-		require.EqualValues(t, 2*(i+1), b.calls.Load())
+		w := b.do("GET", "/p")
+		require.Equal(t, 503, w.Code)
+		require.Equal(t, "afterwrite; fwd=miss", w.Header().Get("Cache-Status"))
+		require.EqualValues(t, i+1, b.calls.Load())
 	}
 }
 
@@ -416,9 +418,15 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func ExampleCache_Handler() {
-	c, err := cache.New(cache.Config{URL: os.Getenv("REDIS_URL")})
+	server, err := miniredis.Run() // any Redis
 	if err != nil {
-		fmt.Println("set REDIS_URL, such as redis://127.0.0.1:6379/0")
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	c, err := cache.New(cache.Config{URL: "redis://" + server.Addr()})
+	if err != nil {
+		fmt.Println(err)
 		return
 	}
 	defer func() { _ = c.Close() }()
@@ -427,8 +435,17 @@ func ExampleCache_Handler() {
 		fmt.Println(err)
 		return
 	}
-	http.Handle("/", pages.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	handler := pages.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		_, _ = w.Write([]byte("at most once a minute"))
-	})))
+	}))
+	for range 2 {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		status, _, _ := strings.Cut(w.Header().Get("Cache-Status"), "; ttl")
+		fmt.Println(status, "-", w.Body)
+	}
+	// Output:
+	// afterwrite; fwd=miss; stored - at most once a minute
+	// afterwrite; hit - at most once a minute
 }

@@ -23,15 +23,66 @@ var retargeting = []string{
 	"X-Original-Host", "X-Original-Url", "X-Rewrite-Url",
 }
 
-// key names the response to a request. Parameters of one name keep their order, however
-// the name is escaped: a handler takes the first.
+// host is the host of a request's target URI in one form.
+func host(r *http.Request) string {
+	name := strings.ToLower(r.Host)
+	if r.TLS != nil {
+		return strings.TrimSuffix(name, ":443")
+	}
+	return strings.TrimSuffix(name, ":80")
+}
+
+// path is the path of a target URI in one form (RFC 3986, section 6.2.2): what needs no
+// escape has none, and the others have capitals. An escaped slash stays one: it is no
+// separator.
+func path(u *url.URL) string {
+	escaped := u.EscapedPath()
+	if escaped == "" {
+		return "/"
+	}
+	if !strings.Contains(escaped, "%") {
+		return escaped
+	}
+	var b strings.Builder
+	for i := 0; i < len(escaped); i++ {
+		c := escaped[i]
+		if c != '%' || i+2 >= len(escaped) {
+			b.WriteByte(c)
+			continue
+		}
+		plain, err := hex.DecodeString(escaped[i+1 : i+3])
+		if err == nil && unreserved(plain[0]) {
+			b.WriteByte(plain[0])
+		} else {
+			b.WriteString(strings.ToUpper(escaped[i : i+3]))
+		}
+		i += 2
+	}
+	return b.String()
+}
+
+func unreserved(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
+}
+
+// key names the response to a request: that of its target URI, and of its fields that may
+// change it. Parameters of one name keep their order, however the name is escaped: a
+// handler takes the first. Requests with Authorization have keys of their own: a response
+// that is for one of them alone says nothing of the others.
 func (c *Cache) key(r *http.Request) string {
 	parameters := strings.Split(r.URL.RawQuery, "&")
 	slices.SortStableFunc(parameters, func(a, b string) int { return strings.Compare(parameterName(a), parameterName(b)) })
 	h := sha256.New()
 	part := func(s string) { h.Write([]byte(strconv.Itoa(len(s)) + ":" + s)) }
-	part(strings.ToLower(r.Host))
-	part(r.URL.EscapedPath())
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	part(scheme)
+	part(strings.ToLower(r.URL.Scheme)) // of a request to a proxy
+	part(host(r))
+	part(path(r.URL))
+	part(strconv.FormatBool(r.Header.Get("Authorization") != ""))
 	part(strings.Join(parameters, "&"))
 	for _, name := range c.vary {
 		part(strings.Join(r.Header.Values(name), ","))
@@ -101,6 +152,15 @@ func (c *Cache) freshness(r *http.Request, s response) time.Duration {
 		}
 	}
 	return 0
+}
+
+// forAnyone reports whether nothing says that a response is for one caller alone.
+func (c *Cache) forAnyone(r *http.Request, s response) bool {
+	d := directives(s.Header.Values("Cache-Control"))
+	_, private := d["private"]
+	_, noStore := d["no-store"]
+	return !private && !noStore && len(s.Header.Values("Set-Cookie")) == 0 &&
+		r.Header.Get("Authorization") == "" && c.variesWithin(s.Header)
 }
 
 // variesWithin reports whether the response varies by fields of the key alone.

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
@@ -251,20 +251,35 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func ExampleLimiter_Handler() {
-	c, err := cache.New(cache.Config{URL: os.Getenv("REDIS_URL")})
+	server, err := miniredis.Run() // any Redis
 	if err != nil {
-		fmt.Println("set REDIS_URL, such as redis://127.0.0.1:6379/0")
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	c, err := cache.New(cache.Config{URL: "redis://" + server.Addr()})
+	if err != nil {
+		fmt.Println(err)
 		return
 	}
 	defer func() { _ = c.Close() }()
 	limit, err := ratelimit.New(ratelimit.Config{
 		Cache:    c,
 		Caller:   ratelimit.ByAddress(nil), // no proxies: the peer is the client
-		Policies: []ratelimit.Policy{{Name: "default", Limit: 100, Window: time.Minute}},
+		Policies: []ratelimit.Policy{{Name: "default", Limit: 2, Window: time.Minute}},
 	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	http.Handle("/", limit.Handler(http.FileServer(http.Dir("."))))
+	handler := limit.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {}))
+	for range 3 {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		fmt.Println(w.Code, w.Header().Get("RateLimit-Policy"))
+	}
+	// Output:
+	// 200 "default";q=2;w=60
+	// 200 "default";q=2;w=60
+	// 429 "default";q=2;w=60
 }

@@ -13,6 +13,6 @@ elseif ARGV[1] == 'remove' then
 end
 call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 local last = call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
-if last then call('PEXPIREAT', KEYS[1], string.format('%.0f', last)) end
+if last then call('PEXPIREAT', KEYS[1], string.format('%.0f', tonumber(last))) end
 if ARGV[1] == 'add' then return {} end
 return call('ZRANGE', KEYS[1], 0, -1)

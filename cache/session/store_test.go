@@ -6,13 +6,13 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -289,9 +289,15 @@ func TestRedisDown(t *testing.T) {
 }
 
 func ExampleStore() {
-	c, err := cache.New(cache.Config{URL: os.Getenv("REDIS_URL")})
+	server, err := miniredis.Run() // any Redis
 	if err != nil {
-		fmt.Println("set REDIS_URL, such as redis://127.0.0.1:6379/0")
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	c, err := cache.New(cache.Config{URL: "redis://" + server.Addr()})
+	if err != nil {
+		fmt.Println(err)
 		return
 	}
 	defer func() { _ = c.Close() }()
@@ -302,5 +308,18 @@ func ExampleStore() {
 	}
 	sessions := scs.New()
 	sessions.Store, sessions.Lifetime = store, 12*time.Hour
-	http.Handle("/", sessions.LoadAndSave(http.FileServer(http.Dir("."))))
+	handler := sessions.LoadAndSave(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/login" {
+			sessions.Put(r.Context(), "user", "ann")
+		}
+		fmt.Printf("%s: user %q\n", r.URL.Path, sessions.GetString(r.Context(), "user"))
+	}))
+	login := httptest.NewRecorder()
+	handler.ServeHTTP(login, httptest.NewRequest(http.MethodPost, "/login", nil))
+	later := httptest.NewRequest(http.MethodGet, "/", nil)
+	later.AddCookie(login.Result().Cookies()[0])
+	handler.ServeHTTP(httptest.NewRecorder(), later)
+	// Output:
+	// /login: user "ann"
+	// /: user "ann"
 }
