@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -16,13 +17,13 @@ func (c *Cache) Ack(ctx context.Context, e *schema.Entity, partition int, batch 
 	if len(flushed) == 0 {
 		return 0, nil
 	}
-	k := c.keys(e, partition)
+	k := c.prefix.Keys(e, partition)
 	ids := make([]string, len(flushed))
 	for i := range flushed {
 		ids[i] = flushed[i].ID
 	}
 	// Before the ack: if we crash between the two, both are done again.
-	if err := c.touchWatched(ctx, e, k.stats, ids...); err != nil {
+	if err := c.touchWatched(ctx, e, k.Stats, ids...); err != nil {
 		return 0, err
 	}
 	total := 0
@@ -40,16 +41,16 @@ func (c *Cache) Ack(ctx context.Context, e *schema.Entity, partition int, batch 
 // served: 500 took Redis more than 4 ms, for which every write had to wait.
 const ackGather = 128
 
-func (c *Cache) ack(ctx context.Context, e *schema.Entity, k keys, batch Batch, flushed []schema.Change) (int, error) {
-	keys := append(make([]string, 0, 7+len(flushed)), k.stats, k.pending, k.held, k.dead, k.why, k.stream, k.letters)
-	args := append(make([]any, 0, 4+2*len(flushed)), c.channel(e.Name), keptEvents, batch.ReadAt.UnixMilli(), len(k.record))
+func (c *Cache) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batch Batch, flushed []schema.Change) (int, error) {
+	keys := append(make([]string, 0, 7+len(flushed)), k.Stats, k.Pending, k.Held, k.Dead, k.Why, k.Stream, k.Letters)
+	args := append(make([]any, 0, 4+2*len(flushed)), c.prefix.Channel(e.Name), layout.KeptEvents, batch.ReadAt.UnixMilli(), len(k.Record))
 	for _, change := range flushed {
 		shown := int64(change.Version)
 		if change.Deleted {
 			shown = -shown
 		}
-		keys = append(keys, k.record+change.ID)
-		args = append(args, shown, ms(ttl(e, change.Values, change.Deleted)))
+		keys = append(keys, k.Record+change.ID)
+		args = append(args, shown, layout.MS(ttl(e, change.Values, change.Deleted)))
 	}
 	return c.redis.RunInt(ctx, ackScript, keys, args...)
 }
@@ -61,11 +62,11 @@ func (c *Cache) Drop(ctx context.Context, e *schema.Entity, partition int, ids [
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	k := c.keys(e, partition)
-	keys := append(append(make([]string, 0, 7+len(ids)), k.lists()...), k.unsure, k.letters)
+	k := c.prefix.Keys(e, partition)
+	keys := append(append(make([]string, 0, 7+len(ids)), k.Lists()...), k.Unsure, k.Letters)
 	args := append(make([]any, 0, 1+len(ids)), e.RankBy)
 	for _, id := range ids {
-		keys = append(keys, k.record+id)
+		keys = append(keys, k.Record+id)
 		args = append(args, id)
 	}
 	lost, err := c.redis.RunInt(ctx, dropScript, keys, args...)

@@ -20,7 +20,7 @@ func (c *Cache) Adopt(ctx context.Context, e *schema.Entity) error {
 	c.metrics.declare(e.Name)
 	stored, err := c.partitions(ctx, e)
 	if errors.Is(err, redis.Nil) {
-		if err := c.redis.HSetNX(ctx, c.partitionsKey(), e.Name, e.Partitions).Err(); err != nil {
+		if err := c.redis.HSetNX(ctx, c.prefix.Partitions(), e.Name, e.Partitions).Err(); err != nil {
 			return rdb.Fault("adopt", err)
 		}
 		stored, err = c.partitions(ctx, e)
@@ -40,7 +40,7 @@ func (c *Cache) Adopt(ctx context.Context, e *schema.Entity) error {
 // has not seen is gone. Changed are those that Redis holds with another number of partitions
 // than this caller: another process has taken them over since.
 func (c *Cache) Readopt(ctx context.Context, entities []*schema.Entity) (forgotten, changed []*schema.Entity, _ error) {
-	known, err := c.redis.HGetAll(ctx, c.partitionsKey()).Result()
+	known, err := c.redis.HGetAll(ctx, c.prefix.Partitions()).Result()
 	if err != nil {
 		return nil, nil, rdb.Fault("adopt", err)
 	}
@@ -51,7 +51,7 @@ func (c *Cache) Readopt(ctx context.Context, entities []*schema.Entity) (forgott
 			}
 			continue
 		}
-		first, err := c.redis.HSetNX(ctx, c.partitionsKey(), e.Name, e.Partitions).Result()
+		first, err := c.redis.HSetNX(ctx, c.prefix.Partitions(), e.Name, e.Partitions).Result()
 		if err != nil {
 			return forgotten, changed, rdb.Fault("adopt", err)
 		}
@@ -76,7 +76,7 @@ func (c *Cache) Agrees(ctx context.Context, e *schema.Entity) (bool, error) {
 // set: a full Redis refuses even a write that changes nothing, and the worker that would
 // empty it must be able to start.
 func (c *Cache) partitions(ctx context.Context, e *schema.Entity) (int, error) {
-	return c.redis.HGet(ctx, c.partitionsKey(), e.Name).Int()
+	return c.redis.HGet(ctx, c.prefix.Partitions(), e.Name).Int()
 }
 
 // repartition retires every old partition, so that writers with the old number are
@@ -84,8 +84,8 @@ func (c *Cache) partitions(ctx context.Context, e *schema.Entity) (int, error) {
 // the new number. A crash on the way is mended by the next Adopt.
 func (c *Cache) repartition(ctx context.Context, e *schema.Entity, stored int) error {
 	for partition := range max(stored, e.Partitions) {
-		k := c.keys(e, partition)
-		retired, err := c.redis.RunInt(ctx, retireScript, append(k.lists()[:4], k.ranks()...), e.Partitions)
+		k := c.prefix.Keys(e, partition)
+		retired, err := c.redis.RunInt(ctx, retireScript, append(k.Lists()[:4], k.Ranks()...), e.Partitions)
 		if err != nil {
 			return err
 		}
@@ -93,8 +93,8 @@ func (c *Cache) repartition(ctx context.Context, e *schema.Entity, stored int) e
 			continue
 		}
 		for undo := range partition {
-			k := c.keys(e, undo)
-			if _, err := c.redis.RunInt(ctx, retireScript, append(k.lists()[:4], k.ranks()...), stored); err != nil {
+			k := c.prefix.Keys(e, undo)
+			if _, err := c.redis.RunInt(ctx, retireScript, append(k.Lists()[:4], k.Ranks()...), stored); err != nil {
 				return err
 			}
 		}
@@ -104,7 +104,7 @@ func (c *Cache) repartition(ctx context.Context, e *schema.Entity, stored int) e
 	if _, err := c.InvalidateMatch(ctx, e, "*", nil); err != nil {
 		return err
 	}
-	if err := c.redis.HSet(ctx, c.partitionsKey(), e.Name, e.Partitions).Err(); err != nil {
+	if err := c.redis.HSet(ctx, c.prefix.Partitions(), e.Name, e.Partitions).Err(); err != nil {
 		return rdb.Fault("adopt", err)
 	}
 	c.log.WarnContext(ctx, "number of partitions changed", "entity", e.Name, "from", stored, "to", e.Partitions)

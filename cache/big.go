@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
@@ -52,7 +53,7 @@ func (c *Cache) Big(ctx context.Context, sample, largest int) (Usage, error) {
 		}
 		u.Keys += size
 		for cursor := uint64(0); ; {
-			names, next, err := node.Scan(ctx, cursor, globQuote(c.prefix)+":*", scanStep).Result()
+			names, next, err := node.Scan(ctx, cursor, globQuote(string(c.prefix))+":*", scanStep).Result()
 			if err != nil {
 				return rdb.Fault("scan", err)
 			}
@@ -197,11 +198,11 @@ func timesToLive(ctx context.Context, node redis.Cmdable, names []string) ([]tim
 	return lives, nil
 }
 
-var weighScript = load("weigh")
+var weighScript = layout.Load(sources, "weigh")
 
 // ownerOf says whose a key is.
 func (c *Cache) ownerOf(name string) string {
-	rest := strings.TrimPrefix(name, c.prefix+":")
+	rest := strings.TrimPrefix(name, string(c.prefix)+":")
 	if group, ok := strings.CutPrefix(rest, "v:{"); ok {
 		group, _, _ = strings.Cut(group, ":")
 		return "values " + group

@@ -14,13 +14,14 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/afterwrite/afterwrite/internal/gather"
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Defaults of [Config].
 const (
-	DefaultPrefix  = "aw"
+	DefaultPrefix  = layout.DefaultPrefix
 	DefaultLease   = 3 * time.Second
 	DefaultTimeout = rdb.DefaultTimeout
 	DefaultRetries = rdb.DefaultRetries
@@ -59,7 +60,7 @@ type Loader interface {
 
 // Cache is the state of all entities in one Redis. It is safe for concurrent use.
 type Cache struct {
-	prefix     string
+	prefix     layout.Prefix
 	lease      time.Duration
 	flagMargin time.Duration
 	keptOps    int
@@ -105,7 +106,7 @@ func New(cfg Config) (*Cache, error) {
 	}
 	c := &Cache{
 		redis:      client,
-		prefix:     prefix,
+		prefix:     layout.Prefix(prefix),
 		lease:      cmp.Or(cfg.Lease, DefaultLease),
 		flagMargin: cmp.Or(cfg.FlagMargin, DefaultFlagMargin),
 		keptOps:    cmp.Or(cfg.KeptOps, DefaultKeptOps),
@@ -135,5 +136,3 @@ func (c *Cache) Ping(ctx context.Context) error {
 	}
 	return nil
 }
-
-func ms(d time.Duration) int64 { return d.Milliseconds() }

@@ -80,7 +80,7 @@ func (c *Cache) Check(ctx context.Context) (Health, error) {
 	if strings.HasPrefix(h.Policy, "allkeys-") {
 		return h, fmt.Errorf("%w: maxmemory-policy is %s; set it to volatile-lfu or noeviction", ErrEvictionPolicy, h.Policy)
 	}
-	return h, c.redis.CheckRights(ctx, c.prefix, c.probeKey(), c.channel("~"))
+	return h, c.redis.CheckRights(ctx, string(c.prefix), c.prefix.Probe(), c.prefix.Channel("~"))
 }
 
 func parseInfo(info string) map[string]string {
@@ -125,7 +125,7 @@ func (h *Health) warn() {
 // Writable writes a key that lives for a second, and reports why Redis does not take it:
 // ErrRedisFull, ErrRedisReadOnly, or ErrUnavailable alone where it does not answer.
 func (c *Cache) Writable(ctx context.Context) error {
-	if err := c.redis.Set(ctx, c.probeKey(), "", time.Second).Err(); err != nil {
+	if err := c.redis.Set(ctx, c.prefix.Probe(), "", time.Second).Err(); err != nil {
 		return rdb.Fault("probe", err)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -14,15 +15,15 @@ func (c *Cache) Die(ctx context.Context, e *schema.Entity, partition int, refuse
 	if len(refused) == 0 {
 		return 0, nil
 	}
-	k := c.keys(e, partition)
-	keys := append(make([]string, 0, 7+len(refused)), k.stats, k.pending, k.held, k.dead, k.why, k.stream, k.letters)
-	args := append(make([]any, 0, 2+3*len(refused)), c.channel(e.Name), keptEvents)
+	k := c.prefix.Keys(e, partition)
+	keys := append(make([]string, 0, 7+len(refused)), k.Stats, k.Pending, k.Held, k.Dead, k.Why, k.Stream, k.Letters)
+	args := append(make([]any, 0, 2+3*len(refused)), c.prefix.Channel(e.Name), layout.KeptEvents)
 	for _, r := range refused {
 		detail, err := r.why()
 		if err != nil {
 			return 0, fmt.Errorf("die %s of %s: %w", r.Change.ID, e.Name, err)
 		}
-		keys = append(keys, k.record+r.Change.ID)
+		keys = append(keys, k.Record+r.Change.ID)
 		args = append(args, r.Change.ID, int64(r.Change.Version), detail)
 	}
 	return c.redis.RunInt(ctx, dieScript, keys, args...)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -45,7 +46,7 @@ const dueGather = 128
 // attempt has come, but for those that are set apart. Call it only while the partition's
 // fence is locked, or the batch may be older than what another flusher has written.
 func (c *Cache) Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (Batch, error) {
-	k := c.keys(e, partition)
+	k := c.prefix.Keys(e, partition)
 	b, pending, held, err := c.listDue(ctx, e, k, limit, heldShare(e, limit))
 	if err != nil {
 		return Batch{}, err
@@ -70,7 +71,7 @@ func (c *Cache) Due(ctx context.Context, e *schema.Entity, partition, limit, max
 // has been due for longest. Where there is none Due is empty. Call it only while the
 // partition's fence is locked, as [Cache.Due].
 func (c *Cache) DueAlone(ctx context.Context, e *schema.Entity, partition int) (Batch, error) {
-	k := c.keys(e, partition)
+	k := c.prefix.Keys(e, partition)
 	b, _, held, err := c.listDue(ctx, e, k, e.Flush.Batch, e.Flush.Batch)
 	if err != nil {
 		return Batch{}, err
@@ -86,15 +87,15 @@ func (c *Cache) DueAlone(ctx context.Context, e *schema.Entity, partition int) (
 }
 
 // listDue lists what is due, as yet without its state.
-func (c *Cache) listDue(ctx context.Context, e *schema.Entity, k keys, limit, share int) (b Batch, pending, held []Due, err error) {
-	reply, err := c.redis.Run(ctx, dueScript, []string{k.pending, k.held, k.why, k.stats}, limit, ms(e.Flush.Delay), share)
+func (c *Cache) listDue(ctx context.Context, e *schema.Entity, k layout.Keys, limit, share int) (b Batch, pending, held []Due, err error) {
+	reply, err := c.redis.Run(ctx, dueScript, []string{k.Pending, k.Held, k.Why, k.Stats}, limit, layout.MS(e.Flush.Delay), share)
 	if err != nil {
 		return Batch{}, nil, nil, err
 	}
 	if len(reply) != 5 {
 		return Batch{}, nil, nil, fmt.Errorf("due script: %d values", len(reply))
 	}
-	b = Batch{ReadAt: parseMS(text(reply[0])), More: text(reply[1]) != ""}
+	b = Batch{ReadAt: layout.Time(layout.Text(reply[0])), More: layout.Text(reply[1]) != ""}
 	return b, listed(reply[2], nil), listed(reply[3], reply[4]), nil
 }
 
@@ -105,12 +106,12 @@ func listed(list, details any) []Due {
 	some := make([]Due, len(texts)/2)
 	for i := range some {
 		d := &some[i]
-		d.ID = text(texts[2*i])
+		d.ID = layout.Text(texts[2*i])
 		if d.Held = i < len(whys); !d.Held {
-			d.PendingSince = parseMS(text(texts[2*i+1]))
+			d.PendingSince = layout.Time(layout.Text(texts[2*i+1]))
 			continue
 		}
-		w := parseWhy(text(whys[i]))
+		w := parseWhy(layout.Text(whys[i]))
 		d.Attempts, d.History, d.apart = w.Attempts, expand(w.History), w.Apart
 		if w.Since > 0 {
 			d.PendingSince = time.UnixMilli(w.Since)
@@ -120,7 +121,7 @@ func listed(list, details any) []Due {
 }
 
 // readDue reads listed records into the batch until room, in bytes of values, is used up.
-func (c *Cache) readDue(ctx context.Context, e *schema.Entity, k keys, b *Batch, some []Due, room int) error {
+func (c *Cache) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, b *Batch, some []Due, room int) error {
 	for chunk := range slices.Chunk(some, dueGather) {
 		if room <= 0 {
 			b.More = true
@@ -149,11 +150,11 @@ func (c *Cache) readDue(ctx context.Context, e *schema.Entity, k keys, b *Batch,
 }
 
 // states reads records whole, in one trip: field and value, field and value.
-func (c *Cache) states(ctx context.Context, k keys, some []Due) ([][]string, error) {
+func (c *Cache) states(ctx context.Context, k layout.Keys, some []Due) ([][]string, error) {
 	p := c.redis.Pipeline()
 	asked := make([]*redis.StringSliceCmd, len(some))
 	for i, d := range some {
-		asked[i] = redis.NewStringSliceCmd(ctx, "hgetall", k.record+d.ID)
+		asked[i] = redis.NewStringSliceCmd(ctx, "hgetall", k.Record+d.ID)
 		_ = p.Process(ctx, asked[i]) // it only joins the pipeline
 	}
 	if _, err := p.Exec(ctx); err != nil {
@@ -176,7 +177,7 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 		name, text := state[i], state[i+1]
 		switch {
 		case name == "_v":
-			d.Version = parseVersion(text)
+			d.Version = layout.Version(text)
 		case name == "_d":
 			d.Deleted = true
 		case name == "_c":

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
+
+	"github.com/afterwrite/afterwrite/internal/layout"
 )
 
 // entry is a value as Redis keeps it: a head, then the body.
@@ -48,7 +50,7 @@ func (e *entry) encode() []byte {
 	b := make([]byte, 0, 64+len(e.body)+32*len(e.tags))
 	b = append(b, entryFormat, flags)
 	b = append(b, e.id...)
-	for _, n := range []int64{ms(e.fresh), ms(e.total), e.cost.Microseconds(), e.stamp, int64(len(e.tags))} {
+	for _, n := range []int64{layout.MS(e.fresh), layout.MS(e.total), e.cost.Microseconds(), e.stamp, int64(len(e.tags))} {
 		b = binary.AppendUvarint(b, uint64(max(n, 0)))
 	}
 	for _, tag := range e.tags {

@@ -42,7 +42,7 @@ func (c *Cache) Key(space, tag, name string) string {
 		sum := sha256.Sum256([]byte(tag)) // braces are the hash tag's own
 		tag = "#" + hex.EncodeToString(sum[:])
 	}
-	return c.prefix + ":{_" + space + "/" + tag + "}:" + name
+	return string(c.prefix) + ":{_" + space + "/" + tag + "}:" + name
 }
 
 // Call is one run of a script, and what came of it.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -35,9 +36,6 @@ const (
 	// how often a listener says so again.
 	listenFor   = 15 * time.Second
 	listenEvery = 5 * time.Second
-	// keptEvents bounds the entries of a partition's stream; an entry has the records of
-	// one call, see ackGather.
-	keptEvents = 512
 	// silence is how long a connection may say nothing before it is asked whether it is
 	// there, and then until it is given up.
 	silence = 5 * time.Second
@@ -200,7 +198,7 @@ func (h *hub) close() {
 // itself; every new confirmation of the subscription after the first means a gap.
 func (h *hub) receive(ctx context.Context, t topic, f *feed) {
 	for ready := false; ctx.Err() == nil; {
-		sub := h.cache.redis.Subscribe(ctx, h.cache.channel(t.name))
+		sub := h.cache.redis.Subscribe(ctx, h.cache.prefix.Channel(t.name))
 		stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // unblocks ReceiveTimeout
 		h.listen(ctx, t, f, sub, &ready)
 		stop()
@@ -294,7 +292,7 @@ func parseEvents(entity, payload string) []Event {
 	for i := 2; i+1 < len(texts); i += 2 {
 		version, deleted := strings.CutPrefix(texts[i+1], "-")
 		events = append(events, Event{
-			Type: texts[0], Entity: entity, At: parseMS(stamp), ID: texts[i], Version: parseVersion(version),
+			Type: texts[0], Entity: entity, At: layout.Time(stamp), ID: texts[i], Version: layout.Version(version),
 			Deleted: deleted, Number: n,
 		})
 	}
@@ -330,7 +328,7 @@ func (c *Cache) renewListening(ctx context.Context, t topic) {
 func (c *Cache) listen(ctx context.Context, e *schema.Entity) error {
 	calls := make([]*rdb.Call, e.Partitions)
 	for i := range calls {
-		calls[i] = listenScript.Call([]string{c.keys(e, i).stats}, ms(listenFor))
+		calls[i] = listenScript.Call([]string{c.prefix.Keys(e, i).Stats}, layout.MS(listenFor))
 	}
 	c.redis.Send(ctx, calls...)
 	for _, one := range calls {

@@ -16,7 +16,9 @@ func LocalBytes[T any](v *Values[T]) uint64 { return v.local.kept.WeightedSize()
 func Refreshing(c *Cache) int { return len(c.refreshes) }
 
 // Gathered is how many callers wait for the next look at a value.
-func Gathered(c *Cache, key string) int { return c.glances.Waiting(c.prefix + ":v:{" + key + "}") }
+func Gathered(c *Cache, key string) int {
+	return c.glances.Waiting(string(c.prefix) + ":v:{" + key + "}")
+}
 
 // SubscribeTo is how Wait subscribes.
 func SubscribeTo(ctx context.Context, c *Cache, e *schema.Entity, id string) (*Subscription, error) {

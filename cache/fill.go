@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -13,25 +14,25 @@ import (
 // than what a write, a deletion or an invalidation left, or where the partition runs with
 // another number of partitions. It is not cached then.
 func (c *Cache) fill(ctx context.Context, e *schema.Entity, row schema.Row, token string) (schema.Version, error) {
-	k := c.keys(e, e.Partition(row.ID))
+	k := c.prefix.Keys(e, e.Partition(row.ID))
 	exists := "0"
 	if row.Exists {
 		exists = "1"
 	}
-	args := append(make([]any, 0, 6+2*len(row.Values)), token, ms(ttl(e, row.Values, !row.Exists)), exists, row.ID, score(e, row.Values), e.Partitions)
+	args := append(make([]any, 0, 6+2*len(row.Values)), token, layout.MS(ttl(e, row.Values, !row.Exists)), exists, row.ID, score(e, row.Values), e.Partitions)
 	for i, text := range row.Values {
 		args = append(args, e.Fields[i].Name, text)
 	}
-	reply, err := c.redis.RunAny(ctx, fillScript, []string{k.stats, k.record + row.ID, k.rank, k.build, k.unsure}, args...)
+	reply, err := c.redis.RunAny(ctx, fillScript, []string{k.Stats, k.Record + row.ID, k.Rank, k.Build, k.Unsure}, args...)
 	if err != nil {
 		return 0, err
 	}
-	version := text(reply)
+	version := layout.Text(reply)
 	if version == "" {
 		return 0, nil
 	}
 	c.metrics.fills.WithLabelValues(e.Name).Inc()
-	return parseVersion(version), nil
+	return layout.Version(version), nil
 }
 
 // ttl draws the life of a persisted record in the cache. The random part keeps records

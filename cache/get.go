@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -61,13 +62,13 @@ func readFields(e *schema.Entity) []string {
 // record reads what HMGET answers for readFields. A field that was added to the entity
 // after the record was written has no text: see [Cache.complete].
 func record(id string, texts []any, life time.Duration) schema.Record {
-	r := schema.Record{ID: id, Version: parseVersion(text(texts[0])), Status: statuses[text(texts[1])], TTL: max(life, 0)}
-	if r.Deleted = text(texts[2]) != ""; r.Deleted {
+	r := schema.Record{ID: id, Version: layout.Version(layout.Text(texts[0])), Status: statuses[layout.Text(texts[1])], TTL: max(life, 0)}
+	if r.Deleted = layout.Text(texts[2]) != ""; r.Deleted {
 		return r
 	}
 	r.Values = make(schema.Values, len(texts)-3)
 	for i, value := range texts[3:] {
-		r.Values[i] = text(value)
+		r.Values[i] = layout.Text(value)
 	}
 	return r
 }
@@ -159,7 +160,7 @@ func (c *Cache) load(ctx context.Context, e *schema.Entity, id string) (Read, er
 }
 
 func (c *Cache) askLease(ctx context.Context, e *schema.Entity, id, token string) (string, Read, error) {
-	args := append(make([]any, 0, 2+len(e.Fields)), token, ms(c.lease))
+	args := append(make([]any, 0, 2+len(e.Fields)), token, layout.MS(c.lease))
 	for i := range e.Fields {
 		args = append(args, e.Fields[i].Name)
 	}
@@ -167,7 +168,7 @@ func (c *Cache) askLease(ctx context.Context, e *schema.Entity, id, token string
 	if err != nil {
 		return "", Read{}, err
 	}
-	answer := text(reply[0])
+	answer := layout.Text(reply[0])
 	if answer != "record" {
 		return answer, Read{}, nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -42,7 +43,7 @@ func (c *Cache) HeldFrom(ctx context.Context, places []HeldIn, limit int) (held 
 		if !at.From.IsZero() {
 			from = strconv.FormatInt(at.From.UnixMilli(), 10)
 		}
-		lists[i] = p.ZRangeByScoreWithScores(ctx, c.keys(at.Entity, at.Partition).held,
+		lists[i] = p.ZRangeByScoreWithScores(ctx, c.prefix.Keys(at.Entity, at.Partition).Held,
 			&redis.ZRangeBy{Min: from, Max: "+inf", Offset: int64(at.Skip), Count: int64(limit)})
 	}
 	if _, err := p.Exec(ctx); err != nil {
@@ -52,7 +53,7 @@ func (c *Cache) HeldFrom(ctx context.Context, places []HeldIn, limit int) (held 
 	p = c.redis.Pipeline()
 	for i, at := range places {
 		if ids := idsOf(lists[i].Val()); len(ids) > 0 {
-			details[i] = p.HMGet(ctx, c.keys(at.Entity, at.Partition).why, ids...)
+			details[i] = p.HMGet(ctx, c.prefix.Keys(at.Entity, at.Partition).Why, ids...)
 		}
 	}
 	if p.Len() > 0 {
@@ -83,7 +84,7 @@ func (c *Cache) Waiting(ctx context.Context, e *schema.Entity, partition, skip, 
 func idsOf(list []redis.Z) []string {
 	ids := make([]string, len(list))
 	for i, z := range list {
-		ids[i] = text(z.Member)
+		ids[i] = layout.Text(z.Member)
 	}
 	return ids
 }
@@ -94,9 +95,9 @@ func waitingOf(list []redis.Z, details []any) []Waiting {
 		if details[i] == nil {
 			continue // it has left the list meanwhile
 		}
-		w := parseWhy(text(details[i]))
+		w := parseWhy(layout.Text(details[i]))
 		waiting = append(waiting, Waiting{
-			ID: text(z.Member), Version: w.Version, Next: time.UnixMilli(int64(z.Score)),
+			ID: layout.Text(z.Member), Version: w.Version, Next: time.UnixMilli(int64(z.Score)),
 			At: time.UnixMilli(w.At), Attempts: w.Attempts, Refusal: *w.refusal(), Apart: w.Apart,
 		})
 	}
@@ -121,5 +122,5 @@ func (c *Cache) Reschedule(ctx context.Context, e *schema.Entity, partition int,
 	for _, m := range moves {
 		args = append(args, m.ID, strconv.FormatInt(m.From.UnixMilli(), 10), m.To.UnixMilli())
 	}
-	return c.redis.RunInt(ctx, rescheduleScript, []string{c.keys(e, partition).held}, args...)
+	return c.redis.RunInt(ctx, rescheduleScript, []string{c.prefix.Keys(e, partition).Held}, args...)
 }

@@ -16,7 +16,7 @@ func hintTopic(what string) topic { return topic{name: "~" + what, raw: true} }
 // Hint tells every process that waits for it to look at once at what it looks at from
 // time to time. Like every event it may be missed.
 func (c *Cache) Hint(ctx context.Context, what string) error {
-	if err := c.redis.Publish(ctx, c.channel(hintTopic(what).name), "[]").Err(); err != nil {
+	if err := c.redis.Publish(ctx, c.prefix.Channel(hintTopic(what).name), "[]").Err(); err != nil {
 		return rdb.Fault("hint", err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -28,15 +29,15 @@ func (c *Cache) Hold(ctx context.Context, e *schema.Entity, partition int, refus
 	if len(refused) == 0 {
 		return 0, nil
 	}
-	k := c.keys(e, partition)
-	keys := append(make([]string, 0, 5+len(refused)), k.stats, k.pending, k.held, k.why, k.stream)
-	args := append(make([]any, 0, 2+4*len(refused)), c.channel(e.Name), keptEvents)
+	k := c.prefix.Keys(e, partition)
+	keys := append(make([]string, 0, 5+len(refused)), k.Stats, k.Pending, k.Held, k.Why, k.Stream)
+	args := append(make([]any, 0, 2+4*len(refused)), c.prefix.Channel(e.Name), layout.KeptEvents)
 	for _, r := range refused {
 		detail, err := r.why()
 		if err != nil {
 			return 0, fmt.Errorf("hold %s of %s: %w", r.Change.ID, e.Name, err)
 		}
-		keys = append(keys, k.record+r.Change.ID)
+		keys = append(keys, k.Record+r.Change.ID)
 		args = append(args, r.Change.ID, int64(r.Change.Version), r.Next.UnixMilli(), detail)
 	}
 	return c.redis.RunInt(ctx, holdScript, keys, args...)

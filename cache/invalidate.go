@@ -40,17 +40,17 @@ func (c *Cache) Invalidate(ctx context.Context, e *schema.Entity, ids []string) 
 }
 
 func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int, ids []string) (int, error) {
-	k := c.keys(e, partition)
+	k := c.prefix.Keys(e, partition)
 	dropped := 0
 	for len(ids) > 0 {
 		n := min(len(ids), scanStep)
-		keys := []string{k.stats, k.unsure}
-		args := []any{c.channel(e.Name), 0}
+		keys := []string{k.Stats, k.Unsure}
+		args := []any{c.prefix.Channel(e.Name), 0}
 		if e.RankBy != "" {
 			args[1] = maxUnsure
 		}
 		for _, id := range ids[:n] {
-			keys = append(keys, k.record+id)
+			keys = append(keys, k.Record+id)
 			args = append(args, id)
 		}
 		m, err := c.redis.RunInt(ctx, invalidateScript, keys, args...)
@@ -91,7 +91,7 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern s
 // scan calls fn with the cached ids of an entity that match a glob, by partition, a
 // bounded step at a time, on every node. An id may come more than once, as SCAN's keys do.
 func (c *Cache) scan(ctx context.Context, e *schema.Entity, glob string, fn func(partition int, ids []string) error) error {
-	match := globQuote(c.prefix+":{"+e.Name+"/") + "*}:r:" + glob
+	match := globQuote(string(c.prefix)+":{"+e.Name+"/") + "*}:r:" + glob
 	return c.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
 		for cursor := uint64(0); ; {
 			keys, next, err := node.Scan(ctx, cursor, match, scanStep).Result()
@@ -114,7 +114,7 @@ func (c *Cache) scan(ctx context.Context, e *schema.Entity, glob string, fn func
 func (c *Cache) byPartition(e *schema.Entity, keys []string) map[int][]string {
 	found := map[int][]string{}
 	for _, key := range keys {
-		tag, id, ok := strings.Cut(strings.TrimPrefix(key, c.prefix+":{"+e.Name+"/"), "}:r:")
+		tag, id, ok := strings.Cut(strings.TrimPrefix(key, string(c.prefix)+":{"+e.Name+"/"), "}:r:")
 		partition, err := strconv.Atoi(tag)
 		if ok && err == nil {
 			found[partition] = append(found[partition], id)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -71,7 +72,7 @@ func (c *Cache) reels(entities []*schema.Entity, since time.Time) []*reel {
 	var reels []*reel
 	for _, e := range entities {
 		for i := range e.Partitions {
-			reels = append(reels, &reel{entity: e, stream: c.keys(e, i).stream, since: since.Truncate(time.Millisecond)})
+			reels = append(reels, &reel{entity: e, stream: c.prefix.Keys(e, i).Stream, since: since.Truncate(time.Millisecond)})
 		}
 	}
 	return reels
@@ -133,7 +134,7 @@ func (c *Cache) turn(ctx context.Context, reels []*reel) (dropped []*reel, err e
 			if trimmed = len(page) == 0 || page[0].ID != r.last; !trimmed {
 				page = page[1:]
 			}
-		case sizes[i].Val() >= keptEvents: // a stream that is shorter was not trimmed
+		case sizes[i].Val() >= layout.KeptEvents: // a stream that is shorter was not trimmed
 			trimmed = len(heads[i].Val()) > 0 && idMS(heads[i].Val()[0].ID) > r.begin()
 		}
 		if trimmed {
@@ -156,7 +157,7 @@ func idMS(id string) int64 {
 // next moves to the next message of the page. It returns false where a page must be read.
 func (r *reel) next() bool {
 	for len(r.events) == 0 && len(r.page) > 0 {
-		r.events = parseEvents(r.entity.Name, text(r.page[0].Values["e"]))
+		r.events = parseEvents(r.entity.Name, layout.Text(r.page[0].Values["e"]))
 		r.page = r.page[1:]
 		if len(r.events) > 0 && r.events[0].At.Before(r.since) {
 			r.events = nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -227,7 +228,7 @@ func (l *locals) hear(texts []string) {
 	}
 	switch texts[0] {
 	case "tags":
-		l.touched(int64(parseVersion(texts[3])), texts[4:])
+		l.touched(int64(layout.Version(texts[3])), texts[4:])
 	case "set":
 		l.mu.Lock()
 		one := l.groups[texts[3]]

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
@@ -18,7 +19,7 @@ import (
 // has it. At most one holder has it at a time, as far as their clocks agree with Redis's:
 // what a leader does must be harmless when two do it.
 func (c *Cache) Lead(ctx context.Context, name, holder string, life time.Duration) (bool, error) {
-	n, err := c.redis.RunInt(ctx, leadScript, []string{c.leadKey(name)}, holder, ms(life))
+	n, err := c.redis.RunInt(ctx, leadScript, []string{c.leadKey(name)}, holder, layout.MS(life))
 	return n == 1, err
 }
 
@@ -42,7 +43,7 @@ func (c *Cache) Beat(ctx context.Context, kind, id string, info map[string]strin
 	if err != nil {
 		return err
 	}
-	_, err = c.redis.RunInt(ctx, beatScript, []string{c.processesKey()}, kind+":"+id, text, ms(life))
+	_, err = c.redis.RunInt(ctx, beatScript, []string{c.processesKey()}, kind+":"+id, text, layout.MS(life))
 	return err
 }
 

@@ -4,14 +4,15 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // The scripts about dead letters.
 var (
-	letterScript = load("letter")
-	fateScript   = load("fate")
-	forgetScript = load("forget")
+	letterScript = layout.Load(sources, "letter")
+	fateScript   = layout.Load(sources, "fate")
+	forgetScript = layout.Load(sources, "forget")
 )
 
 // Fate says what became of a version of a record that has a dead letter.
@@ -41,8 +42,8 @@ func (c *Cache) Remember(ctx context.Context, e *schema.Entity, partition int, l
 	if len(letters) == 0 {
 		return nil, nil
 	}
-	k := c.keys(e, partition)
-	reply, err := c.redis.Run(ctx, letterScript, append([]string{k.letters}, k.records(letters)...), versions(letters)...)
+	k := c.prefix.Keys(e, partition)
+	reply, err := c.redis.Run(ctx, letterScript, append([]string{k.Letters}, records(k, letters)...), versions(letters)...)
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +63,8 @@ func (c *Cache) Fates(ctx context.Context, e *schema.Entity, partition int, lett
 	if len(letters) == 0 {
 		return nil, nil
 	}
-	k := c.keys(e, partition)
-	reply, err := c.redis.Run(ctx, fateScript, append([]string{k.dead, k.letters}, k.records(letters)...), versions(letters)...)
+	k := c.prefix.Keys(e, partition)
+	reply, err := c.redis.Run(ctx, fateScript, append([]string{k.Dead, k.Letters}, records(k, letters)...), versions(letters)...)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func (c *Cache) Fates(ctx context.Context, e *schema.Entity, partition int, lett
 		if len(list) != 2 {
 			return nil, fmt.Errorf("fate script: a letter of %d values", len(list))
 		}
-		told[i] = Told{Fate(text(list[0])), parseVersion(text(list[1]))}
+		told[i] = Told{Fate(layout.Text(list[0])), layout.Version(layout.Text(list[1]))}
 	}
 	return told, nil
 }
@@ -86,14 +87,14 @@ func (c *Cache) Forget(ctx context.Context, e *schema.Entity, partition int, let
 	if len(letters) == 0 {
 		return nil
 	}
-	_, err := c.redis.RunInt(ctx, forgetScript, []string{c.keys(e, partition).letters}, versions(letters)...)
+	_, err := c.redis.RunInt(ctx, forgetScript, []string{c.prefix.Keys(e, partition).Letters}, versions(letters)...)
 	return err
 }
 
-func (k keys) records(of []Versioned) []string {
+func records(k layout.Keys, of []Versioned) []string {
 	keys := make([]string, len(of))
 	for i, r := range of {
-		keys[i] = k.record + r.ID
+		keys[i] = k.Record + r.ID
 	}
 	return keys
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -240,7 +241,7 @@ func (m *many[T]) grants(ctx context.Context) (map[string]*grant, error) {
 	for i, key := range keys {
 		w := m.missing[key]
 		tokens[i] = newToken()
-		calls[i] = vleaseScript.Call(w.k.names(), tokens[i], ms(v.p.Lease), w.unusable)
+		calls[i] = vleaseScript.Call(w.k.names(), tokens[i], layout.MS(v.p.Lease), w.unusable)
 	}
 	v.cache.redis.Send(ctx, calls...)
 	grants := map[string]*grant{}
@@ -264,7 +265,7 @@ func (m *many[T]) grants(ctx context.Context) (map[string]*grant, error) {
 // leased reads the answer to one request for a lease.
 func (m *many[T]) leased(ctx context.Context, key string, reply []any, token string, stamp int64, grants map[string]*grant) error {
 	w := m.missing[key]
-	switch text(reply[0]) {
+	switch layout.Text(reply[0]) {
 	case "granted":
 		grants[key] = &grant{token, stamp}
 		return nil
@@ -356,7 +357,7 @@ func (m *many[T]) fill(ctx context.Context, entries map[string]*entry, grants ma
 		e := entries[key]
 		e.stamp = g.stamp
 		keys = append(keys, key)
-		calls = append(calls, vfillScript.Call(m.missing[key].k.names(), g.token, ms(e.total), e.encode()))
+		calls = append(calls, vfillScript.Call(m.missing[key].k.names(), g.token, layout.MS(e.total), e.encode()))
 	}
 	v.cache.redis.Send(ctx, calls...)
 	filled := map[string]bool{}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
@@ -54,7 +55,7 @@ func (m *Mark) Renew(ctx context.Context) (wentBack bool, err error) {
 	if err != nil {
 		return false, rdb.Fault("mark", err)
 	}
-	born, mark := text(found[0]), text(found[1])
+	born, mark := layout.Text(found[0]), layout.Text(found[1])
 	switch {
 	case born == "":
 		if err := m.cache.redis.HSetNX(ctx, key, markBorn, rand.Text()).Err(); err != nil {

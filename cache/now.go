@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -41,10 +42,10 @@ func (c *Cache) FlushNow(ctx context.Context, e *schema.Entity) (Now, error) {
 }
 
 func (c *Cache) flushNow(ctx context.Context, e *schema.Entity, partition int, all *Now) error {
-	k := c.keys(e, partition)
+	k := c.prefix.Keys(e, partition)
 	var last Order
 	for first := true; ; first = false {
-		reply, err := c.redis.Run(ctx, nowScript, []string{k.stats, k.pending, k.held}, ms(c.flagMargin), nowStep)
+		reply, err := c.redis.Run(ctx, nowScript, []string{k.Stats, k.Pending, k.Held}, layout.MS(c.flagMargin), nowStep)
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func (c *Cache) pause(ctx context.Context, e *schema.Entity, stop string, partit
 	}
 	changed := 0
 	for _, partition := range partitions {
-		n, err := c.redis.RunInt(ctx, pauseScript, []string{c.keys(e, partition).stats}, stop)
+		n, err := c.redis.RunInt(ctx, pauseScript, []string{c.prefix.Keys(e, partition).Stats}, stop)
 		if err != nil {
 			return changed, err
 		}

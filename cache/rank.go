@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -47,10 +48,10 @@ const maxUnsure = 1000
 const rankRounds = 3
 
 var (
-	rankScript        = load("rank")
-	rerankScript      = load("rerank")
-	rerankBeginScript = load("rerank_begin")
-	rerankEndScript   = load("rerank_end")
+	rankScript        = layout.Load(sources, "rank")
+	rerankScript      = layout.Load(sources, "rerank")
+	rerankBeginScript = layout.Load(sources, "rerank_begin")
+	rerankEndScript   = layout.Load(sources, "rerank_end")
 )
 
 // Place is a record's place in the rank of its entity.
@@ -134,7 +135,7 @@ func places(members []member, first int64, n int) []Place {
 
 // place reads where a record stands in its partition.
 func (c *Cache) place(ctx context.Context, e *schema.Entity, id string) (member, error) {
-	score, err := c.redis.ZScore(ctx, c.keys(e, e.Partition(id)).rank, id).Result()
+	score, err := c.redis.ZScore(ctx, c.prefix.Keys(e, e.Partition(id)).Rank, id).Result()
 	if errors.Is(err, redis.Nil) {
 		return member{}, fmt.Errorf("rank of %s: %w", e.Name, ErrUnranked)
 	}
@@ -188,8 +189,8 @@ func (c *Cache) sureRank(ctx context.Context, e *schema.Entity, side int, of fun
 func (c *Cache) rankParts(ctx context.Context, e *schema.Entity, side int, score, id string) ([]rankPart, error) {
 	calls := make([]*rdb.Call, e.Partitions)
 	for i := range calls {
-		k := c.keys(e, i)
-		calls[i] = rankScript.Call([]string{k.stats, k.rank, k.unsure}, e.RankBy, k.record, side, score, id)
+		k := c.prefix.Keys(e, i)
+		calls[i] = rankScript.Call([]string{k.Stats, k.Rank, k.Unsure}, e.RankBy, k.Record, side, score, id)
 	}
 	c.redis.Send(ctx, calls...)
 	parts := make([]rankPart, len(calls))
@@ -201,7 +202,7 @@ func (c *Cache) rankParts(ctx context.Context, e *schema.Entity, side int, score
 		if len(reply) != 6 {
 			return nil, fmt.Errorf("rank script: %d values", len(reply))
 		}
-		if text(reply[0]) == "" {
+		if layout.Text(reply[0]) == "" {
 			return nil, fmt.Errorf("rank of %s: %w", e.Name, ErrRankIncomplete)
 		}
 		parts[i].read(reply)
@@ -212,7 +213,7 @@ func (c *Cache) rankParts(ctx context.Context, e *schema.Entity, side int, score
 func (p *rankPart) read(reply []any) {
 	ids, _ := reply[1].([]any)
 	for _, id := range ids {
-		p.unsure = append(p.unsure, text(id))
+		p.unsure = append(p.unsure, layout.Text(id))
 	}
 	p.ranked, _ = reply[2].(int64)
 	p.before, _ = reply[3].(int64)
@@ -223,8 +224,8 @@ func members(reply any) []member {
 	list, _ := reply.([]any)
 	found := make([]member, 0, len(list)/2)
 	for i := 0; i+1 < len(list); i += 2 {
-		score, _ := strconv.ParseFloat(text(list[i]), 64)
-		found = append(found, member{score, text(list[i+1])})
+		score, _ := strconv.ParseFloat(layout.Text(list[i]), 64)
+		found = append(found, member{score, layout.Text(list[i+1])})
 	}
 	return found
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -77,19 +78,19 @@ type rebuild struct {
 }
 
 func (r *rebuild) begin(partition int) *rdb.Call {
-	k := r.cache.keys(r.entity, partition)
-	return rerankBeginScript.Call([]string{k.stats, k.build}, r.token, ms(rebuildLife))
+	k := r.cache.prefix.Keys(r.entity, partition)
+	return rerankBeginScript.Call([]string{k.Stats, k.Build}, r.token, layout.MS(rebuildLife))
 }
 
 func (r *rebuild) end(partition int) *rdb.Call {
-	k := r.cache.keys(r.entity, partition)
-	return rerankEndScript.Call([]string{k.stats, k.build, k.rank}, r.token, r.entity.RankBy)
+	k := r.cache.prefix.Keys(r.entity, partition)
+	return rerankEndScript.Call([]string{k.Stats, k.Build, k.Rank}, r.token, r.entity.RankBy)
 }
 
 // put is a step without records yet; it keeps the partition's rebuild alive.
 func (r *rebuild) put(partition int) *rdb.Call {
-	k := r.cache.keys(r.entity, partition)
-	return rerankScript.Call([]string{k.stats, k.build}, r.token, ms(rebuildLife), r.entity.RankBy, k.record)
+	k := r.cache.prefix.Keys(r.entity, partition)
+	return rerankScript.Call([]string{k.Stats, k.Build}, r.token, layout.MS(rebuildLife), r.entity.RankBy, k.Record)
 }
 
 // all runs a step on every partition.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -21,11 +22,11 @@ func (c *Cache) Retry(ctx context.Context, e *schema.Entity, partition int, reco
 	if len(records) == 0 {
 		return nil, Order{}, nil
 	}
-	k := c.keys(e, partition)
-	keys := append(make([]string, 0, 5+len(records)), k.lists()...)
-	args := append(make([]any, 0, 2+2*len(records)), ms(c.flagMargin), ms(e.Flush.Delay))
+	k := c.prefix.Keys(e, partition)
+	keys := append(make([]string, 0, 5+len(records)), k.Lists()...)
+	args := append(make([]any, 0, 2+2*len(records)), layout.MS(c.flagMargin), layout.MS(e.Flush.Delay))
 	for _, r := range records {
-		keys = append(keys, k.record+r.ID)
+		keys = append(keys, k.Record+r.ID)
 		args = append(args, r.ID, int64(r.Version))
 	}
 	reply, err := c.redis.Run(ctx, retryScript, keys, args...)
@@ -40,9 +41,9 @@ func (c *Cache) Retry(ctx context.Context, e *schema.Entity, partition int, reco
 		n, _ := reply[i+1].(int64)
 		back[i] = n == 1
 	}
-	if text(reply[0]) == "" {
+	if layout.Text(reply[0]) == "" {
 		return back, Order{}, nil
 	}
-	o, err := order(e, partition, []any{reply[0], strconv.FormatInt(ms(e.Flush.Delay), 10)})
+	o, err := order(e, partition, []any{reply[0], strconv.FormatInt(layout.MS(e.Flush.Delay), 10)})
 	return back, o, err
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -15,12 +16,12 @@ import (
 // The order returned carries the live generation; it is none where the task is stale.
 // Begin renews as well.
 func (c *Cache) Begin(ctx context.Context, o Order, life time.Duration) (Order, error) {
-	k := c.keys(o.Entity, o.Partition)
-	reply, err := c.redis.RunAny(ctx, beginScript, []string{k.stats}, o.Generation, ms(life))
+	k := c.prefix.Keys(o.Entity, o.Partition)
+	reply, err := c.redis.RunAny(ctx, beginScript, []string{k.Stats}, o.Generation, layout.MS(life))
 	if err != nil {
 		return Order{}, err
 	}
-	generation := text(reply)
+	generation := layout.Text(reply)
 	if generation == "" {
 		return Order{}, nil
 	}
@@ -39,17 +40,17 @@ type Ending struct {
 // what is left: a write that comes later finds the flag free and orders its own task.
 // With handOver set, what is due now goes to a successor instead of More.
 func (c *Cache) End(ctx context.Context, o Order, handOver bool) (Ending, error) {
-	k := c.keys(o.Entity, o.Partition)
+	k := c.prefix.Keys(o.Entity, o.Partition)
 	over := ""
 	if handOver {
 		over = "1"
 	}
-	reply, err := c.redis.Run(ctx, endScript, []string{k.stats, k.pending, k.held},
-		o.Generation, ms(c.flagMargin), ms(o.Entity.Flush.Delay), over)
+	reply, err := c.redis.Run(ctx, endScript, []string{k.Stats, k.Pending, k.Held},
+		o.Generation, layout.MS(c.flagMargin), layout.MS(o.Entity.Flush.Delay), over)
 	if err != nil {
 		return Ending{}, err
 	}
-	switch text(reply[0]) {
+	switch layout.Text(reply[0]) {
 	case "stale":
 		return Ending{Stale: true}, nil
 	case "more":
@@ -70,12 +71,12 @@ func WakeUp(e *schema.Entity, partition int, at time.Time) Order {
 // wakeUp reads {wait ms, time ms} of the first held record. Its time names the order, so
 // that however many tasks end before it, one wake-up is enqueued.
 func wakeUp(e *schema.Entity, partition int, reply []any) (Order, error) {
-	if len(reply) == 2 && text(reply[0]) == "" {
+	if len(reply) == 2 && layout.Text(reply[0]) == "" {
 		return Order{}, nil
 	}
-	o, err := order(e, partition, []any{"0", text(reply[0])})
+	o, err := order(e, partition, []any{"0", layout.Text(reply[0])})
 	if err == nil && len(reply) == 2 {
-		o.at, err = strconv.ParseInt(text(reply[1]), 10, 64)
+		o.at, err = strconv.ParseInt(layout.Text(reply[1]), 10, 64)
 	}
 	return o, err
 }
@@ -85,13 +86,13 @@ func order(e *schema.Entity, partition int, reply []any) (Order, error) {
 	if len(reply) != 2 {
 		return Order{}, fmt.Errorf("order of %s/%d: %d values", e.Name, partition, len(reply))
 	}
-	generation, err := strconv.ParseInt(text(reply[0]), 10, 64)
+	generation, err := strconv.ParseInt(layout.Text(reply[0]), 10, 64)
 	if err != nil {
-		return Order{}, fmt.Errorf("order of %s/%d: generation %q", e.Name, partition, text(reply[0]))
+		return Order{}, fmt.Errorf("order of %s/%d: generation %q", e.Name, partition, layout.Text(reply[0]))
 	}
-	wait, err := strconv.ParseInt(text(reply[1]), 10, 64)
+	wait, err := strconv.ParseInt(layout.Text(reply[1]), 10, 64)
 	if err != nil {
-		return Order{}, fmt.Errorf("order of %s/%d: wait %q", e.Name, partition, text(reply[1]))
+		return Order{}, fmt.Errorf("order of %s/%d: wait %q", e.Name, partition, layout.Text(reply[1]))
 	}
 	return Order{Entity: e, Partition: partition, Generation: generation, Delay: time.Duration(wait) * time.Millisecond}, nil
 }
@@ -106,8 +107,8 @@ func (c *Cache) Sweep(ctx context.Context, entities []*schema.Entity) ([]Order, 
 	for _, e := range entities {
 		calls := make([]*rdb.Call, e.Partitions)
 		for i := range calls {
-			k := c.keys(e, i)
-			calls[i] = sweepScript.Call([]string{k.stats, k.pending, k.held}, ms(c.flagMargin), ms(e.Flush.Delay), ms(e.Flush.Delay+c.flagMargin+longestPutOff))
+			k := c.prefix.Keys(e, i)
+			calls[i] = sweepScript.Call([]string{k.Stats, k.Pending, k.Held}, layout.MS(c.flagMargin), layout.MS(e.Flush.Delay), layout.MS(e.Flush.Delay+c.flagMargin+longestPutOff))
 		}
 		c.redis.Send(ctx, calls...)
 		for i, one := range calls {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
@@ -23,7 +24,7 @@ type Point struct {
 // charts: Redis may evict it.
 func (c *Cache) Sample(ctx context.Context, series string, at time.Time, step time.Duration, steps int, value string) error {
 	key := c.seriesKey(series)
-	n := at.UnixMilli() / ms(step)
+	n := at.UnixMilli() / layout.MS(step)
 	p := c.redis.Pipeline()
 	p.HSet(ctx, key, n%int64(steps), strconv.FormatInt(n, 10)+" "+value)
 	p.PExpire(ctx, key, time.Duration(steps)*step)
@@ -40,17 +41,17 @@ func (c *Cache) Series(ctx context.Context, series string, until time.Time, step
 	if err != nil {
 		return nil, rdb.Fault("series", err)
 	}
-	last := until.UnixMilli() / ms(step)
+	last := until.UnixMilli() / layout.MS(step)
 	points := make([]Point, 0, len(ring))
 	for _, sample := range ring {
 		number, value, _ := strings.Cut(sample, " ")
 		n, err := strconv.ParseInt(number, 10, 64)
 		if err == nil && n <= last && n > last-int64(steps) {
-			points = append(points, Point{time.UnixMilli(n * ms(step)), value})
+			points = append(points, Point{time.UnixMilli(n * layout.MS(step)), value})
 		}
 	}
 	slices.SortFunc(points, func(a, b Point) int { return cmp.Compare(a.At.UnixMilli(), b.At.UnixMilli()) })
 	return points, nil
 }
 
-func (c *Cache) seriesKey(series string) string { return c.prefix + ":{_}:series:" + series }
+func (c *Cache) seriesKey(series string) string { return c.prefix.Shared("series:" + series) }

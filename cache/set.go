@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -107,8 +108,8 @@ func (c *Cache) stampNow(ctx context.Context) (int64, error) {
 	if len(reply) != 2 {
 		return 0, errors.New("stamp script: another reply")
 	}
-	c.watches.seen(text(reply[1]))
-	return int64(parseVersion(text(reply[0]))), nil
+	c.watches.seen(layout.Text(reply[1]))
+	return int64(layout.Version(layout.Text(reply[0]))), nil
 }
 
 func (v *Values[T]) send(ctx context.Context, k valueKey, e *entry) error {
@@ -116,7 +117,7 @@ func (v *Values[T]) send(ctx context.Context, k valueKey, e *entry) error {
 	if err != nil {
 		return err
 	}
-	one := vsetScript.Call(k.names(), ms(e.total), e.encode(), channel, message)
+	one := vsetScript.Call(k.names(), layout.MS(e.total), e.encode(), channel, message)
 	v.cache.redis.SendOnce(ctx, one)
 	if err := one.Err(); err != nil {
 		return rdb.OnceFault("write", err)
@@ -132,7 +133,7 @@ func (v *Values[T]) message(kind string, keys ...string) (channel, message strin
 	l := v.cache.locals
 	texts := append([]string{kind, l.sender, strconv.FormatInt(l.next(), 10), v.p.Group}, keys...)
 	b, err := json.Marshal(texts)
-	return v.cache.channel(localTopic), string(b), err
+	return v.cache.prefix.Channel(localTopic), string(b), err
 }
 
 // Delete drops values, and the right of loads under way to fill them, and returns how
@@ -167,7 +168,7 @@ func (v *Values[T]) Delete(ctx context.Context, keys ...string) (int, error) {
 	return n, err
 }
 
-var vtouchScript = load("vtouch")
+var vtouchScript = layout.Load(sources, "vtouch")
 
 // Touch gives a value another time to live from now, if there is one that is not past its
 // TTL: a sliding expiry. Its tags and content stay. It does not touch a value that its load
@@ -185,7 +186,7 @@ func (v *Values[T]) Touch(ctx context.Context, key string, ttl time.Duration) (b
 	if err := v.cache.watch(ctx, v.p.Tags, life+v.p.Lease); err != nil {
 		return false, err
 	}
-	n, err := v.cache.redis.RunInt(ctx, vtouchScript, []string{k.value}, e.id, ms(life))
+	n, err := v.cache.redis.RunInt(ctx, vtouchScript, []string{k.value}, e.id, layout.MS(life))
 	return n == 1, err
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
+
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -60,7 +62,7 @@ func older(a, b time.Time) time.Time {
 func (c *Cache) Stats(ctx context.Context, e *schema.Entity) ([]Stats, error) {
 	calls := make([]*rdb.Call, e.Partitions)
 	for i := range calls {
-		calls[i] = statsScript.Call(c.keys(e, i).lists()[:4])
+		calls[i] = statsScript.Call(c.prefix.Keys(e, i).Lists()[:4])
 	}
 	c.redis.Send(ctx, calls...)
 	stats := make([]Stats, e.Partitions)
@@ -83,7 +85,7 @@ func (c *Cache) OldestPending(ctx context.Context, e *schema.Entity) (time.Time,
 	p := c.redis.Pipeline()
 	heads := make([]*redis.ZSliceCmd, e.Partitions)
 	for i := range heads {
-		heads[i] = p.ZRangeWithScores(ctx, c.keys(e, i).pending, 0, 0)
+		heads[i] = p.ZRangeWithScores(ctx, c.prefix.Keys(e, i).Pending, 0, 0)
 	}
 	if _, err := p.Exec(ctx); err != nil {
 		return time.Time{}, rdb.Fault("oldest pending", err)
@@ -102,9 +104,9 @@ func readStats(partition int, reply []any) Stats {
 		if n, ok := reply[i].(int64); ok {
 			return n
 		}
-		return int64(parseVersion(text(reply[i])))
+		return int64(layout.Version(layout.Text(reply[i])))
 	}
-	t := func(i int) time.Time { return parseMS(text(reply[i])) }
+	t := func(i int) time.Time { return layout.Time(layout.Text(reply[i])) }
 	return Stats{
 		Partition: partition, LastVersion: schema.Version(n(0)),
 		Accepted: n(1), Superseded: n(2), Persisted: n(3), Discarded: n(4), Lost: n(5), FlagUntil: t(6),

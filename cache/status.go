@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -21,17 +22,17 @@ type State struct {
 	Leased       bool            // a load has the right to fill it
 }
 
-var statusScript = load("status")
+var statusScript = layout.Load(sources, "status")
 
 // Status reads the state of a record at one moment. It loads nothing.
 func (c *Cache) Status(ctx context.Context, e *schema.Entity, id string) (State, error) {
-	k := c.keys(e, e.Partition(id))
-	key := k.record + id
+	k := c.prefix.Keys(e, e.Partition(id))
+	key := k.Record + id
 	args := []any{id}
 	for _, field := range readFields(e) {
 		args = append(args, field)
 	}
-	reply, err := c.redis.Run(ctx, statusScript, []string{key, k.pending, k.held, k.dead, k.why}, append(args, "_l")...)
+	reply, err := c.redis.Run(ctx, statusScript, []string{key, k.Pending, k.Held, k.Dead, k.Why}, append(args, "_l")...)
 	if err != nil {
 		return State{}, err
 	}
@@ -44,14 +45,14 @@ func (c *Cache) Status(ctx context.Context, e *schema.Entity, id string) (State,
 		return State{}, fmt.Errorf("status script: %d values of the record", len(texts))
 	}
 	last := len(texts) - 1
-	s := State{Leased: texts[last] != nil, PendingSince: parseMS(text(reply[1])), NextAttempt: parseMS(text(reply[2])), DiedAt: parseMS(text(reply[3]))}
+	s := State{Leased: texts[last] != nil, PendingSince: layout.Time(layout.Text(reply[1])), NextAttempt: layout.Time(layout.Text(reply[2])), DiedAt: layout.Time(layout.Text(reply[3]))}
 	if texts[0] == nil {
 		s.Record = schema.Record{ID: id, Status: schema.Persisted}
 		return s, nil
 	}
 	s.Cached, s.Record = true, record(id, texts[:last], time.Duration(life)*time.Millisecond)
 	if s.Record.Status == schema.Held || s.Record.Status == schema.Dead {
-		w := parseWhy(text(reply[4]))
+		w := parseWhy(layout.Text(reply[4]))
 		s.Attempts, s.Refusal, s.History = w.Attempts, w.refusal(), expand(w.History)
 	}
 	return s, nil

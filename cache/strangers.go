@@ -14,7 +14,7 @@ import (
 // are none of the given ones: whoever knows only those never flushes them. An entity
 // that is returned has a name and partitions, enough for [Cache.Stats] and [Cache.List].
 func (c *Cache) Strangers(ctx context.Context, known []*schema.Entity) ([]*schema.Entity, error) {
-	adopted, err := c.redis.HGetAll(ctx, c.partitionsKey()).Result()
+	adopted, err := c.redis.HGetAll(ctx, c.prefix.Partitions()).Result()
 	if err != nil {
 		return nil, rdb.Fault("strangers", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -81,7 +82,7 @@ func (c *Cache) InvalidateTags(ctx context.Context, tags ...Tag) error {
 func (c *Cache) touch(ctx context.Context, names []string) error {
 	for len(names) > 0 {
 		n := min(len(names), scanStep)
-		args := []any{c.keptTags, c.channel(localTopic), c.locals.sender, c.locals.next()}
+		args := []any{c.keptTags, c.prefix.Channel(localTopic), c.locals.sender, c.locals.next()}
 		for _, name := range names[:n] {
 			args = append(args, name)
 		}
@@ -89,13 +90,13 @@ func (c *Cache) touch(ctx context.Context, names []string) error {
 		if err != nil {
 			return err
 		}
-		c.locals.touched(int64(parseVersion(text(reply))), names[:n])
+		c.locals.touched(int64(layout.Version(layout.Text(reply))), names[:n])
 		names = names[n:]
 	}
 	return nil
 }
 
-func (c *Cache) tagsKey() string { return c.prefix + ":{_t}:tags" }
+func (c *Cache) tagsKey() string { return string(c.prefix) + ":{_t}:tags" }
 
 // The members of the tags' ZSET that are no tags.
 const (
@@ -190,7 +191,7 @@ func (v *Values[T]) dropInvalid(ctx context.Context, found []*entry, known *stam
 // leaseAndStamp asks for a lease, and before a load may begin for the newest stamp, in
 // one round trip though their slots differ.
 func (c *Cache) leaseAndStamp(ctx context.Context, k valueKey, token string, lease time.Duration, unusable string) ([]any, int64, error) {
-	leaseCall, stampCall := vleaseScript.Call(k.names(), token, ms(lease), unusable), stampScript.Call([]string{c.tagsKey()})
+	leaseCall, stampCall := vleaseScript.Call(k.names(), token, layout.MS(lease), unusable), stampScript.Call([]string{c.tagsKey()})
 	c.redis.Send(ctx, leaseCall, stampCall)
 	if err := errors.Join(leaseCall.Err(), stampCall.Err()); err != nil {
 		return nil, 0, rdb.Fault("load", err)
@@ -204,5 +205,5 @@ func (c *Cache) leaseAndStamp(ctx context.Context, k valueKey, token string, lea
 	if err != nil {
 		return nil, 0, rdb.Fault("load", err)
 	}
-	return reply, int64(parseVersion(texts[0])), nil
+	return reply, int64(layout.Version(texts[0])), nil
 }

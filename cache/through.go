@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -28,23 +29,23 @@ type Barrier struct {
 // Errors: ErrBehind; ErrVersionMismatch where match is not 0 and the cached record is not
 // at that version; ErrUnavailable.
 func (c *Cache) Bar(ctx context.Context, e *schema.Entity, id string, match schema.Version, life time.Duration) (Barrier, error) {
-	k := c.keys(e, e.Partition(id))
+	k := c.prefix.Keys(e, e.Partition(id))
 	condition := ""
 	if match > 0 {
 		condition = match.String()
 	}
 	b := Barrier{entity: e, id: id, token: newToken()}
-	reply, err := c.redis.RunAny(ctx, barScript, []string{k.stats, k.record + id, k.unsure}, b.token, ms(life), condition, rankedID(e, id))
+	reply, err := c.redis.RunAny(ctx, barScript, []string{k.Stats, k.Record + id, k.Unsure}, b.token, layout.MS(life), condition, rankedID(e, id))
 	if err != nil {
 		return Barrier{}, err
 	}
-	switch answer := text(reply); answer {
+	switch answer := layout.Text(reply); answer {
 	case "behind":
 		return Barrier{}, ErrBehind
 	case "mismatch":
 		return Barrier{}, schema.ErrVersionMismatch
 	default:
-		b.Version = parseVersion(answer)
+		b.Version = layout.Version(answer)
 		return b, nil
 	}
 }
@@ -53,11 +54,11 @@ func (c *Cache) Bar(ctx context.Context, e *schema.Entity, id string, match sche
 // keep it is what readers find from now on, unless a later write has barred the record
 // again, or the barrier is gone, when nothing is kept; a nil one was not committed.
 func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *schema.Change, keep bool) error {
-	k := c.keys(b.entity, b.entity.Partition(b.id))
+	k := c.prefix.Keys(b.entity, b.entity.Partition(b.id))
 	version, what, life, rank := "", "", int64(0), ""
 	if committed != nil {
 		rank = score(b.entity, committed.Values)
-		version, life = b.Version.String(), ms(ttl(b.entity, committed.Values, committed.Deleted))
+		version, life = b.Version.String(), layout.MS(ttl(b.entity, committed.Values, committed.Deleted))
 		switch {
 		case keep && committed.Deleted:
 			what = "0"
@@ -67,18 +68,18 @@ func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *schema.Change, 
 			what = "d"
 		}
 	}
-	args := []any{b.token, version, c.channel(b.entity.Name), keptEvents, b.id, what, life, rank}
+	args := []any{b.token, version, c.prefix.Channel(b.entity.Name), layout.KeptEvents, b.id, what, life, rank}
 	if what == "1" {
 		for i, value := range committed.Values {
 			args = append(args, b.entity.Fields[i].Name, value)
 		}
 	}
 	if committed != nil {
-		if err := c.touchWatched(ctx, b.entity, k.stats, b.id); err != nil {
+		if err := c.touchWatched(ctx, b.entity, k.Stats, b.id); err != nil {
 			return err
 		}
 	}
-	_, err := c.redis.RunAny(ctx, unbarScript, []string{k.stats, k.record + b.id, k.stream, k.rank, k.build, k.unsure}, args...)
+	_, err := c.redis.RunAny(ctx, unbarScript, []string{k.Stats, k.Record + b.id, k.Stream, k.Rank, k.Build, k.Unsure}, args...)
 	c.records.of(b.entity).drop(b.id)
 	return err
 }

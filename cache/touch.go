@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -64,7 +65,7 @@ func (c *Cache) touchWatched(ctx context.Context, e *schema.Entity, stats string
 	if err != nil {
 		return err
 	}
-	watched := text(reply)
+	watched := layout.Text(reply)
 	if watched == "" {
 		return nil
 	}

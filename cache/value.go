@@ -159,14 +159,14 @@ func (v *Values[T]) key(key string) (valueKey, error) {
 }
 
 func (c *Cache) valueKey(group, key string) string {
-	return c.prefix + ":v:{" + group + ":" + key + "}"
+	return string(c.prefix) + ":v:{" + group + ":" + key + "}"
 }
 
 func (k valueKey) names() []string { return []string{k.value, k.lease} }
 
 // keyOf reads the name of a value's key.
 func (c *Cache) keyOf(group, name string) (string, bool) {
-	key, ok := strings.CutPrefix(name, c.prefix+":v:{"+group+":")
+	key, ok := strings.CutPrefix(name, string(c.prefix)+":v:{"+group+":")
 	if !ok {
 		return "", false
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -23,7 +24,7 @@ func (v *Values[T]) askLease(ctx context.Context, k valueKey, unusable string) (
 		if err != nil {
 			return nil, nil, err
 		}
-		switch text(reply[0]) {
+		switch layout.Text(reply[0]) {
 		case "granted":
 			if err := v.cache.watch(ctx, v.p.Tags, v.longest()); err != nil {
 				v.giveBack(ctx, k, token)
@@ -45,7 +46,7 @@ func (v *Values[T]) askLease(ctx context.Context, k valueKey, unusable string) (
 // filled it since the caller looked, and its id. The entry is nil where a tag has
 // invalidated it or it cannot be read.
 func (v *Values[T]) meanwhile(ctx context.Context, k valueKey, reply []any) (*entry, string, error) {
-	raw := text(reply[1])
+	raw := layout.Text(reply[1])
 	life, _ := reply[2].(int64)
 	if len(raw) < 2+entryID {
 		return nil, "", errEntry
@@ -92,7 +93,7 @@ func (v *Values[T]) loadUnder(ctx context.Context, k valueKey, g *grant, load Lo
 }
 
 func (v *Values[T]) fill(ctx context.Context, k valueKey, token string, e *entry) (bool, error) {
-	n, err := v.cache.redis.RunInt(ctx, vfillScript, k.names(), token, ms(e.total), e.encode())
+	n, err := v.cache.redis.RunInt(ctx, vfillScript, k.names(), token, layout.MS(e.total), e.encode())
 	return n == 1, err
 }
 
@@ -113,7 +114,7 @@ func (v *Values[T]) keepLease(ctx context.Context, k valueKey, token string) (st
 		if ctx.Err() != nil {
 			return
 		}
-		n, err := v.cache.redis.RunInt(ctx, vrenewScript, []string{k.lease}, token, ms(v.p.Lease))
+		n, err := v.cache.redis.RunInt(ctx, vrenewScript, []string{k.lease}, token, layout.MS(v.p.Lease))
 		if n == 1 || errors.Is(err, schema.ErrUnavailable) {
 			time.AfterFunc(v.p.Lease/3, renew)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -36,14 +37,14 @@ func (c *Cache) Walk(ctx context.Context, e *schema.Entity, fn func(Cached) erro
 // Peek reads records of one partition and the lists that name them, all at one moment,
 // without a load. What is not cached is left out.
 func (c *Cache) Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]Cached, error) {
-	k := c.keys(e, partition)
-	keys := []string{k.pending, k.held, k.dead}
+	k := c.prefix.Keys(e, partition)
+	keys := []string{k.Pending, k.Held, k.Dead}
 	args := []any{len(e.Fields)}
 	for i := range e.Fields {
 		args = append(args, e.Fields[i].Name)
 	}
 	for _, id := range ids {
-		keys = append(keys, k.record+id)
+		keys = append(keys, k.Record+id)
 		args = append(args, id)
 	}
 	reply, err := c.redis.Run(ctx, peekScript, keys, args...)
@@ -58,7 +59,7 @@ func (c *Cache) Peek(ctx context.Context, e *schema.Entity, partition int, ids [
 		}
 		life, _ := list[0].(int64)
 		r := Cached{Record: record(ids[i], list[4:], time.Duration(life)*time.Millisecond), Expires: life > 0}
-		r.Pending, r.Held, r.Dead = text(list[1]) != "", text(list[2]) != "", text(list[3]) != ""
+		r.Pending, r.Held, r.Dead = layout.Text(list[1]) != "", layout.Text(list[2]) != "", layout.Text(list[3]) != ""
 		records = append(records, r)
 	}
 	return records, nil
@@ -73,8 +74,8 @@ type Listed struct {
 // List reads a page of a partition's pending, held or dead ids, oldest first, after that
 // many others.
 func (c *Cache) List(ctx context.Context, e *schema.Entity, partition int, status schema.Status, skip, limit int) ([]Listed, error) {
-	k := c.keys(e, partition)
-	key := map[schema.Status]string{schema.Pending: k.pending, schema.Held: k.held, schema.Dead: k.dead}[status]
+	k := c.prefix.Keys(e, partition)
+	key := map[schema.Status]string{schema.Pending: k.Pending, schema.Held: k.Held, schema.Dead: k.Dead}[status]
 	if key == "" {
 		return nil, fmt.Errorf("list: no list of %q records", status)
 	}
@@ -84,7 +85,7 @@ func (c *Cache) List(ctx context.Context, e *schema.Entity, partition int, statu
 	}
 	ids := make([]Listed, len(found))
 	for i, z := range found {
-		ids[i] = Listed{ID: text(z.Member), Since: time.UnixMilli(int64(z.Score))}
+		ids[i] = Listed{ID: layout.Text(z.Member), Since: time.UnixMilli(int64(z.Score))}
 	}
 	return ids, nil
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
@@ -62,7 +63,7 @@ func (c *Cache) watch(ctx context.Context, tags []Tag, life time.Duration) error
 		length := max(life+watchAgain, watchFor)
 		calls := make([]*rdb.Call, t.e.Partitions)
 		for i := range calls {
-			calls[i] = watchScript.Call([]string{c.keys(t.e, i).stats}, field, ms(length))
+			calls[i] = watchScript.Call([]string{c.prefix.Keys(t.e, i).Stats}, field, layout.MS(length))
 		}
 		c.redis.Send(ctx, calls...)
 		for _, one := range calls {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -187,11 +188,11 @@ func (g *Group) read(reply any) error {
 	if len(list) != len(g.Writes)+2 {
 		return fmt.Errorf("%d results to %d writes", len(list)-2, len(g.Writes))
 	}
-	if generation := text(list[0]); generation != "" {
+	if generation := layout.Text(list[0]); generation != "" {
 		n, _ := strconv.ParseInt(generation, 10, 64)
 		g.Order = Order{Entity: g.Entity, Partition: g.Partition, Generation: n, Delay: g.Entity.Flush.Delay}
 	}
-	g.watched = text(list[1])
+	g.watched = layout.Text(list[1])
 	for i := range g.Results {
 		g.Results[i] = g.Writes[i].written(g.Entity, list[i+2])
 	}
@@ -201,17 +202,17 @@ func (g *Group) read(reply any) error {
 // written turns one result of the script into names; see the header of lua/write.lua.
 func (w *Write) written(e *schema.Entity, reply any) Written {
 	if version, ok := reply.(string); ok {
-		return Written{Version: parseVersion(version)}
+		return Written{Version: layout.Version(version)}
 	}
 	list, _ := reply.([]any)
 	texts := make([]string, len(list)+2)
 	for i := range list {
-		texts[i] = text(list[i])
+		texts[i] = layout.Text(list[i])
 	}
 	field := texts[1]
 	switch texts[0] {
 	case "increment", "again":
-		return Written{Version: parseVersion(field), Again: texts[0] == "again", Values: w.added(e, texts[2:len(list)])}
+		return Written{Version: layout.Version(field), Again: texts[0] == "again", Values: w.added(e, texts[2:len(list)])}
 	case "miss":
 		return Written{Token: field}
 	case "lacking":
@@ -260,10 +261,10 @@ func (w *Write) added(e *schema.Entity, texts []string) schema.Values {
 // Reserve gives an operation id the record id that its first caller made, so that a
 // repeated create finds the record that it created. Key and fresh are any text.
 func (c *Cache) Reserve(ctx context.Context, e *schema.Entity, key, fresh string) (string, error) {
-	k := c.keys(e, e.Partition(key))
-	reply, err := c.redis.RunAny(ctx, reserveScript, []string{k.ops, k.opsAt}, "id:"+key, fresh, c.keptOps, ms(c.opAge))
+	k := c.prefix.Keys(e, e.Partition(key))
+	reply, err := c.redis.RunAny(ctx, reserveScript, []string{k.Ops, k.OpsAt}, "id:"+key, fresh, c.keptOps, layout.MS(c.opAge))
 	if err != nil {
 		return "", err
 	}
-	return text(reply), nil
+	return layout.Text(reply), nil
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -109,9 +110,9 @@ func (c *Cache) appendRow(args []any, e *schema.Entity, row *schema.Row) []any {
 	case row == nil:
 		return append(args, "", 0)
 	case !row.Exists:
-		return append(args, "0", ms(e.Cache.NegativeTTL))
+		return append(args, "0", layout.MS(e.Cache.NegativeTTL))
 	}
-	return appendValues(append(args, "1", ms(ttl(e, row.Values, false))), row.Values)
+	return appendValues(append(args, "1", layout.MS(ttl(e, row.Values, false))), row.Values)
 }
 
 // appendValues appends a whole record, which has every field.

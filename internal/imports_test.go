@@ -37,6 +37,8 @@ var rules = []rule{
 		from: []string{"schema"}, to: []string{"cache", "store", "producer", "worker", "dashboard", "internal", "cmd", "."}},
 	{why: "internal/rdb is the way to Redis: it knows the errors of schema, and no key of ours",
 		from: []string{"internal/rdb"}, to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd", "internal/queue", "internal/config"}},
+	{why: "internal/layout names keys and reads replies, above internal/rdb and below all that keeps state in Redis",
+		from: []string{"internal/layout"}, to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd", "internal/queue", "internal/config"}},
 	{why: "producer and worker agree through Redis and internal/queue and never meet",
 		from: []string{"producer"}, to: []string{"worker"}},
 	{why: "producer and worker agree through Redis and internal/queue and never meet",
@@ -73,7 +75,7 @@ var rules = []rule{
 	{why: "the test kit starts servers and injects faults: no binary carries it",
 		from: []string{"*"}, except: []string{"internal/testkit", "afterwritetest"},
 		to: []string{"internal/testkit", "testing", "github.com/stretchr/testify", "afterwritetest"}},
-	{why: "the test kit serves the internal tests of every package, so it imports none but schema",
+	{why: "the test kit serves the internal tests of every package, so it imports none but schema and internal/rdb",
 		from: []string{"internal/testkit"}, except: []string{"internal/testkit/check", "internal/testkit/flush"},
 		to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd", "internal/queue", "internal/config", "internal/fsck"}},
 }

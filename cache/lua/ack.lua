@@ -12,9 +12,8 @@
 -- remembered that it was persisted, and not replaced: nothing else tells, once the record
 -- has expired or was written again.
 local call = redis.call
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local event, marked, later = { 'persisted', string.format('%.0f', now) }, {}, {}
+local now = now_ms()
+local event, marked, later = { 'persisted', whole(now) }, {}, {}
 local prefix, n, at = ARGV[4] + 1, 0, 5
 local letters = call('EXISTS', KEYS[7]) == 1 -- mostly there are none, and no record is asked for its mark
 
@@ -54,28 +53,16 @@ for i = 8, #KEYS do
   at = at + 2
 end
 
--- Lua's unpack ends at a few thousand values.
-local function send(list, ...)
-  local head = { ... }
-  local k = #head
-  for i = 1, #list, 1000 do
-    for j = 1, 1000 do head[k + j] = list[i + j - 1] end
-    call(unpack(head))
-  end
-end
-send(later, 'ZADD', KEYS[2], 'XX', 'GT')
+chunked(later, 'ZADD', KEYS[2], 'XX', 'GT')
 if n > 0 then
   -- An id is on the one list that its state had named, and on no other.
-  send(marked, 'ZREM', KEYS[2])
+  chunked(marked, 'ZREM', KEYS[2])
   if call('EXISTS', KEYS[3], KEYS[4]) > 0 then
-    send(marked, 'ZREM', KEYS[3])
-    send(marked, 'ZREM', KEYS[4])
-    send(marked, 'HDEL', KEYS[5])
+    chunked(marked, 'ZREM', KEYS[3])
+    chunked(marked, 'ZREM', KEYS[4])
+    chunked(marked, 'HDEL', KEYS[5])
   end
   call('HINCRBY', KEYS[1], 'p', n)
-  event[2] = event[2] .. '/' .. call('HINCRBY', KEYS[1], 'q', 1)
-  local message = cjson.encode(event)
-  call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[2], '*', 'e', message)
-  if (tonumber(call('HGET', KEYS[1], 'e')) or 0) > now then call('PUBLISH', ARGV[1], message) end
+  tell(KEYS[1], KEYS[6], ARGV[1], ARGV[2], now, event)
 end
 return n

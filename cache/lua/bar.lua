@@ -10,11 +10,7 @@
 local m = redis.call('HMGET', KEYS[2], '_v', '_s', '_d')
 if m[2] then return 'behind' end
 if ARGV[3] ~= '' and (m[1] ~= ARGV[3] or m[3]) then return 'mismatch' end
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local version = (tonumber(redis.call('HGET', KEYS[1], 'v')) or 0) + 1
-if version < now then version = now end
-version = string.format('%.0f', version)
+local version = next_version(redis.call('HGET', KEYS[1], 'v'), now_us())
 redis.call('HSET', KEYS[1], 'v', version)
 redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[2], '_b', ARGV[1])

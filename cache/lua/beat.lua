@@ -3,7 +3,5 @@
 -- KEYS  1 processes
 -- ARGV  1 kind and id  2 what it tells of itself, JSON  3 how long it is believed to live, ms
 -- Returns 1
-local time = redis.call('TIME')
-local till = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[3]
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', till) .. ' ' .. ARGV[2])
+redis.call('HSET', KEYS[1], ARGV[1], whole(now_ms() + ARGV[3]) .. ' ' .. ARGV[2])
 return 1

@@ -9,14 +9,12 @@
 -- Returns the live generation if the task may work, else ""
 local g, u, paused = unpack(redis.call('HMGET', KEYS[1], 'g', 'u', 'z'))
 if paused then return '' end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local live, new = tonumber(u) or 0, ARGV[1]
-if new == '0' then
+local now = now_ms()
+local live = number(u)
+if ARGV[1] == '0' then
   if live > now and live - now <= tonumber(ARGV[2]) then return '' end
-  new = string.format('%.0f', (tonumber(g) or now) + 1)
-elseif g ~= new or live == 0 then
-  return ''
+  return claim(KEYS[1], g, now, ARGV[2])
 end
-redis.call('HSET', KEYS[1], 'g', new, 'u', string.format('%.0f', now + ARGV[2]))
-return new
+if g ~= ARGV[1] or live == 0 then return '' end
+redis.call('HSET', KEYS[1], 'u', whole(now + ARGV[2]))
+return g

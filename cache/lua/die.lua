@@ -6,9 +6,8 @@
 -- ARGV  1 event channel  2 entries of the stream  3… for each record id, version, why
 -- Returns the number of records that died
 local call = redis.call
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local died, event = 0, { 'dead', string.format('%.0f', now) }
+local now = now_ms()
+local died, event = 0, { 'dead', whole(now) }
 for i = 8, #KEYS do
   local at = 3 + (i - 8) * 3
   local id, version, why = ARGV[at], ARGV[at + 1], ARGV[at + 2]
@@ -24,9 +23,6 @@ for i = 8, #KEYS do
   end
 end
 if died > 0 then
-  event[2] = event[2] .. '/' .. call('HINCRBY', KEYS[1], 'q', 1)
-  local message = cjson.encode(event)
-  call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[2], '*', 'e', message)
-  if (tonumber(call('HGET', KEYS[1], 'e')) or 0) > now then call('PUBLISH', ARGV[1], message) end
+  tell(KEYS[1], KEYS[6], ARGV[1], ARGV[2], now, event)
 end
 return died

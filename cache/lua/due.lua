@@ -14,8 +14,7 @@
 --         4 held: id, time of the attempt in ms, …
 --         5 why, of each of those that are held
 local call = redis.call
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = now_ms()
 local limit = tonumber(ARGV[1])
 
 local function due(key, before, most)
@@ -23,11 +22,11 @@ local function due(key, before, most)
 end
 local held = due(KEYS[2], now, limit)
 local h = #held / 2
-local asked = tonumber(call('HGET', KEYS[4], 'f')) or 0
+local asked = number(call('HGET', KEYS[4], 'f'))
 local pending = due(KEYS[1], math.max(now - ARGV[2], asked), limit)
 local p = #pending / 2
 if p < limit then
-  local from = '(' .. string.format('%.0f', math.max(now, asked))
+  local from = '(' .. whole(math.max(now, asked))
   local ahead = call('ZRANGEBYSCORE', KEYS[1], from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit - p)
   for i = 1, #ahead do pending[2 * p + i] = ahead[i] end
   p = p + #ahead / 2
@@ -39,4 +38,4 @@ for i = #pending, 2 * np + 1, -1 do pending[i] = nil end
 for i = #held, 2 * nh + 1, -1 do held[i] = nil end
 local why = {}
 for i = 1, nh do why[i] = call('HGET', KEYS[3], held[2 * i - 1]) or '' end
-return { string.format('%.0f', now), more, pending, held, why }
+return { whole(now), more, pending, held, why }

@@ -11,9 +11,8 @@
 --                                 time in ms, for the first held record; "" if none is held
 local call = redis.call
 local g, u, asked = unpack(call('HMGET', KEYS[1], 'g', 'u', 'f'))
-if g ~= ARGV[1] or (tonumber(u) or 0) == 0 then return { 'stale' } end
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if g ~= ARGV[1] or number(u) == 0 then return { 'stale' } end
+local now = now_ms()
 local head = call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 local held = call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
 local last = head and call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2]
@@ -25,12 +24,10 @@ if held and held - now <= 0 then wait = 0 end
 if not wait then
   call('HSET', KEYS[1], 'u', '0')
   if not held then return { 'done', '', '' } end
-  return { 'done', string.format('%.0f', held - now), string.format('%.0f', held) }
+  return { 'done', whole(held - now), whole(held) }
 end
 if wait <= 0 then
   if ARGV[4] == '' then return { 'more' } end
   wait = 0
 end
-local new = string.format('%.0f', tonumber(g) + 1)
-call('HSET', KEYS[1], 'g', new, 'u', string.format('%.0f', now + wait + ARGV[2]))
-return { 'next', new, string.format('%.0f', wait) }
+return { 'next', claim(KEYS[1], g, now, wait + ARGV[2]), whole(wait) }

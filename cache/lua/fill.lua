@@ -13,11 +13,8 @@ local v, lease = unpack(redis.call('HMGET', KEYS[2], '_v', '_l'))
 if v or not lease or lease ~= ARGV[1] then return '' end
 local last, partitions = unpack(redis.call('HMGET', KEYS[1], 'v', 'n'))
 if partitions and partitions ~= ARGV[6] then return '' end
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local version = (tonumber(last) or 0) + 1
-if version < now then version = now end
-version = string.format('%.0f', version)
+local now = now_us()
+local version = next_version(last, now)
 if ARGV[3] == '1' then
   redis.call('HSET', KEYS[2], '_v', version, unpack(ARGV, 7))
 else
@@ -26,18 +23,8 @@ end
 redis.call('HDEL', KEYS[2], '_l')
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 redis.call('HSET', KEYS[1], 'v', version)
-
-if ARGV[5] ~= '' then -- as in write.lua
-  local id, score = ARGV[4], ARGV[5]
-  local building = (tonumber(redis.call('HGET', KEYS[1], 'ku')) or 0) * 1000 > now
-  if tonumber(score) then
-    local place = score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
-    redis.call('ZADD', KEYS[3], place, id)
-    if building then redis.call('ZADD', KEYS[4], place, id) end
-  else
-    redis.call('ZREM', KEYS[3], id)
-    if building then redis.call('ZADD', KEYS[4], '+inf', id) end
-  end
-  redis.call('SREM', KEYS[5], id)
+if ARGV[5] ~= '' then
+  local building = number(redis.call('HGET', KEYS[1], 'ku')) * 1000 > now
+  seat(KEYS[3], KEYS[4], KEYS[5], building, ARGV[4], ARGV[5])
 end
 return version

@@ -7,9 +7,8 @@
 --       3… for each record id, version, next attempt ms, why
 -- Returns the number of records held
 local call = redis.call
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local held, event = 0, { 'held', string.format('%.0f', now) }
+local now = now_ms()
+local held, event = 0, { 'held', whole(now) }
 for i = 6, #KEYS do
   local at = 3 + (i - 6) * 4
   local id, version, due, why = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
@@ -26,9 +25,6 @@ for i = 6, #KEYS do
   end
 end
 if held > 0 then
-  event[2] = event[2] .. '/' .. call('HINCRBY', KEYS[1], 'q', 1)
-  local message = cjson.encode(event)
-  call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[2], '*', 'e', message)
-  if (tonumber(call('HGET', KEYS[1], 'e')) or 0) > now then call('PUBLISH', ARGV[1], message) end
+  tell(KEYS[1], KEYS[5], ARGV[1], ARGV[2], now, event)
 end
 return held

@@ -5,9 +5,8 @@
 -- KEYS  1 stats  2 unsure ranks  3… the records
 -- ARGV  1 event channel  2 most ids of unsure rank, 0 records are not ranked  3… the ids
 -- Returns the number of records dropped
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local dropped, event = 0, { 'invalidated', string.format('%.0f', now) }
+local now = now_ms()
+local dropped, event = 0, { 'invalidated', whole(now) }
 for i = 3, #KEYS do
   local v, s, barrier = unpack(redis.call('HMGET', KEYS[i], '_v', '_s', '_b'))
   if not s and not barrier then
@@ -24,7 +23,7 @@ if ARGV[2] ~= '0' and redis.call('SCARD', KEYS[2]) > tonumber(ARGV[2]) then
 end
 if #event > 2 then
   event[2] = event[2] .. '/' .. redis.call('HINCRBY', KEYS[1], 'q', 1)
-  if (tonumber(redis.call('HGET', KEYS[1], 'e')) or 0) > now then
+  if number(redis.call('HGET', KEYS[1], 'e')) > now then
     redis.call('PUBLISH', ARGV[1], cjson.encode(event))
   end
 end

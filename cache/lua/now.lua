@@ -6,15 +6,14 @@
 -- ARGV  1 margin of the scheduled flag, ms  2 most held records to move in this step
 -- Returns {} where nothing waits, or flushing is paused, else
 --         {generation to order a sync task for, pending records, held ones moved}
-local call, format = redis.call, string.format
+local call = redis.call
 local g, paused = unpack(call('HMGET', KEYS[1], 'g', 'z'))
 if paused then return {} end
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = now_ms()
 local pending, held = call('ZCARD', KEYS[2]), call('ZCARD', KEYS[3])
 if pending + held == 0 then return {} end
-local later = call('ZRANGEBYSCORE', KEYS[3], '(' .. format('%.0f', now), '+inf', 'LIMIT', 0, ARGV[2])
-for _, id in ipairs(later) do call('ZADD', KEYS[3], format('%.0f', now), id) end
-local new = format('%.0f', (tonumber(g) or now) + 1)
-call('HSET', KEYS[1], 'g', new, 'u', format('%.0f', now + ARGV[1]), 'f', format('%.0f', now))
+local later = call('ZRANGEBYSCORE', KEYS[3], '(' .. whole(now), '+inf', 'LIMIT', 0, ARGV[2])
+for _, id in ipairs(later) do call('ZADD', KEYS[3], whole(now), id) end
+local new = claim(KEYS[1], g, now, ARGV[1])
+call('HSET', KEYS[1], 'f', whole(now))
 return { new, pending, #later }

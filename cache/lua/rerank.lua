@@ -9,18 +9,16 @@
 -- Returns 1, or 0 where the rebuild is over: its life has ended, or another has begun
 local call = redis.call
 local token, till = unpack(call('HMGET', KEYS[1], 'kb', 'ku'))
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if token ~= ARGV[1] or (tonumber(till) or 0) <= now then return 0 end
-call('HSET', KEYS[1], 'ku', string.format('%.0f', now + ARGV[2]))
+local now = now_ms()
+if token ~= ARGV[1] or number(till) <= now then return 0 end
+call('HSET', KEYS[1], 'ku', whole(now + ARGV[2]))
 for i = 5, #ARGV, 2 do
   local id, score = ARGV[i], ARGV[i + 1]
   local gone, cached = unpack(call('HMGET', ARGV[4] .. id, '_d', ARGV[3]))
   -- A record that was written before its entity got the field has the score of its row.
   if gone then score = 'null' else score = cached or score end
   if score ~= '' then
-    local place = score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
-    call('ZADD', KEYS[2], 'NX', tonumber(score) and place or '+inf', id)
+    call('ZADD', KEYS[2], 'NX', place(score) or '+inf', id)
   end
 end
 return 1

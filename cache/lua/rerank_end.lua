@@ -5,8 +5,7 @@
 -- Returns 1, or 0 where the rebuild was over already
 local call = redis.call
 local token, till = unpack(call('HMGET', KEYS[1], 'kb', 'ku'))
-local time = call('TIME')
-if token ~= ARGV[1] or (tonumber(till) or 0) <= time[1] * 1000 + math.floor(time[2] / 1000) then return 0 end
+if token ~= ARGV[1] or number(till) <= now_ms() then return 0 end
 call('ZREMRANGEBYSCORE', KEYS[2], '+inf', '+inf')
 if call('EXISTS', KEYS[2]) == 1 then call('RENAME', KEYS[2], KEYS[3]) else call('DEL', KEYS[3]) end
 call('HSET', KEYS[1], 'k', ARGV[2])

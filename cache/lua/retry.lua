@@ -4,9 +4,8 @@
 -- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6… the records
 -- ARGV  1 margin of the scheduled flag, ms  2 flush delay, ms  3… for each record id, version
 -- Returns {generation to order a sync task for or "", 1 or 0 for each record: put back or not}
-local call, format = redis.call, string.format
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local call = redis.call
+local now = now_ms()
 local out, back = { '' }, 0
 for i = 6, #KEYS do
   local at = 3 + (i - 6) * 2
@@ -24,9 +23,6 @@ for i = 6, #KEYS do
 end
 if back > 0 then
   local g, u, paused = unpack(call('HMGET', KEYS[1], 'g', 'u', 'z'))
-  if not paused and (tonumber(u) or 0) <= now then
-    out[1] = format('%.0f', (tonumber(g) or now) + 1)
-    call('HSET', KEYS[1], 'g', out[1], 'u', format('%.0f', now + ARGV[1] + ARGV[2]))
-  end
+  if not paused and number(u) <= now then out[1] = claim(KEYS[1], g, now, ARGV[1] + ARGV[2]) end
 end
 return out

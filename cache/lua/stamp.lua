@@ -5,9 +5,8 @@
 -- Returns {newest, b}
 local n = redis.call('ZSCORE', KEYS[1], 'n')
 if not n then
-  local time = redis.call('TIME')
-  n = string.format('%.0f', time[1] * 1000000 + time[2])
+  n = whole(now_us())
   redis.call('ZADD', KEYS[1], n, 'n', n, 'f', n, 'b')
 end
 local born = redis.call('ZSCORE', KEYS[1], 'b')
-return { string.format('%.0f', tonumber(n)), string.format('%.0f', tonumber(born)) }
+return { whole(tonumber(n)), whole(tonumber(born)) }

@@ -7,9 +7,8 @@
 -- Returns {} nothing to order, else {generation, wait ms}
 local g, u, paused, asked = unpack(redis.call('HMGET', KEYS[1], 'g', 'u', 'z', 'f'))
 if paused then return {} end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local live = (tonumber(u) or 0) - now
+local now = now_ms()
+local live = number(u) - now
 if live > 0 and live <= tonumber(ARGV[3]) then return {} end
 local head = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 local held = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
@@ -19,6 +18,4 @@ if last and last - now > 0 then wait = 0 end -- as in due.lua
 if head and asked and head - asked <= 0 then wait = 0 end
 if held and held - now <= 0 then wait = 0 end
 if not wait then return {} end
-local new = string.format('%.0f', (tonumber(g) or now) + 1)
-redis.call('HSET', KEYS[1], 'g', new, 'u', string.format('%.0f', now + wait + ARGV[1]))
-return { new, string.format('%.0f', wait) }
+return { claim(KEYS[1], g, now, wait + ARGV[1]), whole(wait) }

@@ -5,15 +5,13 @@
 -- KEYS  1 tags: ZSET tag → stamp; "n" the newest, "f" the floor, "b" when it was made
 -- ARGV  1 tags kept at most  2 event channel  3 sender  4 number of the message  5… tags
 -- Returns the stamp
-local call, format = redis.call, string.format
-local time = call('TIME')
-local now = time[1] * 1000000 + time[2]
+local call, now = redis.call, now_us()
 local n = tonumber(call('ZSCORE', KEYS[1], 'n') or nil)
 if not n then
-  local born = format('%.0f', now)
+  local born = whole(now)
   call('ZADD', KEYS[1], born, 'f', born, 'b')
 end
-local stamp = format('%.0f', math.max((n or 0) + 1, now))
+local stamp = next_version(n, now)
 call('ZADD', KEYS[1], stamp, 'n')
 local message = { 'tags', ARGV[3], ARGV[4], stamp }
 for i = 5, #ARGV do

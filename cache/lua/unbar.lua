@@ -29,35 +29,17 @@ elseif version ~= '' then
   if not pending and not other then call('DEL', KEYS[2]) end
 end
 -- Where another barrier stands, or nothing was committed, the rank stays unsure.
-if stood and version ~= '' and ARGV[8] ~= '' then -- as in write.lua
-  local id, score = ARGV[5], ARGV[8]
-  local time = call('TIME')
-  local building = (tonumber(call('HGET', KEYS[1], 'ku')) or 0) > time[1] * 1000 + math.floor(time[2] / 1000)
-  if tonumber(score) then
-    local place = score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
-    call('ZADD', KEYS[4], place, id)
-    if building then call('ZADD', KEYS[5], place, id) end
-  else
-    call('ZREM', KEYS[4], id)
-    if building then call('ZADD', KEYS[5], '+inf', id) end
-  end
-  call('SREM', KEYS[6], id)
+local now = now_ms()
+if stood and version ~= '' and ARGV[8] ~= '' then
+  local building = number(call('HGET', KEYS[1], 'ku')) > now
+  seat(KEYS[4], KEYS[5], KEYS[6], building, ARGV[5], ARGV[8])
 end
 if version ~= '' then
   call('HINCRBY', KEYS[1], 'a', 1)
   call('HINCRBY', KEYS[1], 'p', 1)
-  local time = call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local shown = (ARGV[6] == '0' or ARGV[6] == 'd') and '-' .. version or version
-  local function message_of(kind)
-    local number = call('HINCRBY', KEYS[1], 'q', 1)
-    return cjson.encode({ kind, string.format('%.0f', now) .. '/' .. number, ARGV[5], shown })
-  end
-  local written, message = message_of('written'), message_of('persisted')
-  call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[4], '*', 'e', message)
-  if (tonumber(call('HGET', KEYS[1], 'e')) or 0) > now then
-    call('PUBLISH', ARGV[3], written)
-    call('PUBLISH', ARGV[3], message)
-  end
+  local written = { 'written', whole(now) .. '/' .. call('HINCRBY', KEYS[1], 'q', 1), ARGV[5], shown }
+  if number(call('HGET', KEYS[1], 'e')) > now then call('PUBLISH', ARGV[3], cjson.encode(written)) end
+  tell(KEYS[1], KEYS[3], ARGV[3], ARGV[4], now, { 'persisted', whole(now), ARGV[5], shown })
 end
 return stood and 1 or 0

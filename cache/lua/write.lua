@@ -43,8 +43,11 @@
 --            {"null", field} {"overflow", field} {"low", field} {"high", field}
 --          error PARTITIONS: a partition runs with another number of partitions
 --
+-- It calls no function of the prelude (internal/layout): each would cost its closure in every
+-- call, and what it reads of the stats once serves all writes of the call.
+--
 -- Nothing below can fail after the first write, unless a key is not of its type or the user
--- may not call a command (see script.go, rights.go): Redis tests memory only before it, and HINCRBY is
+-- may not call a command (see internal/rdb/errors.go, rights.go): Redis tests memory only before it, and HINCRBY is
 -- the one command that can refuse, under pcall, and what it did is put back.
 
 local call, format, unpack, tonumber = redis.call, string.format, unpack, tonumber

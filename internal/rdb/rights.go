@@ -2,7 +2,7 @@ package rdb
 
 import (
 	"context"
-	"embed"
+	_ "embed"
 	"errors"
 	"fmt"
 	"regexp"
@@ -16,9 +16,9 @@ import (
 var ErrRights = errors.New("the user of redis lacks rights")
 
 //go:embed lua/rights.lua
-var sources embed.FS
+var rightsText string
 
-var rightsScript = Load(sources, "rights")
+var rightsScript = Load("rights", rightsText)
 
 // CheckRights returns ErrRights, with what is lacking, where this user may not call every
 // command of the loaded scripts on keys and channels like those given, or the error of a
@@ -45,7 +45,7 @@ func (c *Client) CheckRights(ctx context.Context, prefix, key, channel string) e
 
 // called finds the commands in a script: the first word of a call, or of a list that
 // becomes one.
-var called = regexp.MustCompile(`(?:call\(|send\(\w+, |[{(] ?)'([A-Z]{3,})'`)
+var called = regexp.MustCompile(`(?:call\(|chunked\(\w+, |[{(] ?)'([A-Z]{3,})'`)
 
 // scriptCommands are the commands that the loaded scripts call.
 func scriptCommands() []string {

@@ -3,7 +3,6 @@ package rdb
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"slices"
 	"sync"
 	"time"
@@ -29,15 +28,10 @@ var loaded struct {
 	scripts []*Script
 }
 
-// Load makes a script of the file lua/NAME.lua, whose header says what it takes and returns.
-// The scripts that are loaded are those whose commands [Client.CheckRights] checks. A file
-// that is missing is an error of the build, and panics.
-func Load(files fs.FS, name string) *Script {
-	text, err := fs.ReadFile(files, "lua/"+name+".lua")
-	if err != nil {
-		panic(err)
-	}
-	s := NewScript(name, string(text))
+// Load is [NewScript] of a script that is part of the product: [Client.CheckRights] checks its
+// commands, and [NameOf] finds it.
+func Load(name, text string) *Script {
+	s := NewScript(name, text)
 	loaded.mu.Lock()
 	defer loaded.mu.Unlock()
 	loaded.scripts = append(loaded.scripts, s)

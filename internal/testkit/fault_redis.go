@@ -2,14 +2,15 @@ package testkit
 
 import (
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
 // RedisFaults is a hook of a Redis client that makes commands fail. Below it the
@@ -32,28 +33,20 @@ func Command(name string) func(redis.Cmder) bool {
 	return func(c redis.Cmder) bool { return strings.EqualFold(c.Name(), name) }
 }
 
-// Script matches the calls of the script cache/lua/NAME.lua, whether by its text or by
-// its hash.
+// Script matches the calls of the script of that name, whether by its text or by its hash.
 func Script(t testing.TB, name string) func(redis.Cmder) bool {
 	t.Helper()
-	source, err := os.ReadFile(filepath.Join(Root(t), "cache", "lua", name+".lua"))
-	if err != nil {
-		t.Fatal(err)
+	known := func(s *rdb.Script) bool { return s.Name == name }
+	if !slices.ContainsFunc(rdb.Loaded(), known) {
+		t.Fatalf("no package of this test has a script %q", name)
 	}
-	sum := sha1.Sum(source) // Redis names scripts by their SHA-1
-	hash := hex.EncodeToString(sum[:])
 	return func(c redis.Cmder) bool {
 		args := c.Args()
-		if len(args) < 2 {
+		if len(args) < 2 || !strings.HasPrefix(strings.ToLower(c.Name()), "eval") {
 			return false
 		}
-		switch strings.ToLower(c.Name()) {
-		case "evalsha", "evalsha_ro":
-			return args[1] == hash
-		case "eval", "eval_ro":
-			return args[1] == string(source)
-		}
-		return false
+		shown, _ := args[1].(string)
+		return rdb.NameOf(shown) == name
 	}
 }
 

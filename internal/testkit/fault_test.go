@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
@@ -73,9 +74,14 @@ func TestRedisFaultHolds(t *testing.T) {
 func TestScriptMatchesTextAndHash(t *testing.T) {
 	t.Parallel()
 	faults, c, _ := faultyRedis(t)
-	fault := faults.Inject(testkit.Refuse, testkit.Script(t, "ack"), testkit.Always())
+	const source = "-- of the test kit\nreturn 1"
+	rdb.Load("testkit", source)
+	fault := faults.Inject(testkit.Refuse, testkit.Script(t, "testkit"), testkit.Always())
 	require.NoError(t, c.Eval(t.Context(), "return 1", nil).Err())
 	require.Zero(t, fault.Hits())
+	require.Error(t, c.Eval(t.Context(), source, nil).Err())
+	require.Error(t, c.EvalSha(t.Context(), redis.NewScript(source).Hash(), nil).Err())
+	require.EqualValues(t, 2, fault.Hits())
 }
 
 func faultySQL(t *testing.T) (*testkit.SQLFaults, *sql.DB) {

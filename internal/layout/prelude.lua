@@ -1,0 +1,81 @@
+-- The functions that the scripts share. Each stands between blank lines, with its comment,
+-- and goes before a script that calls it: a function that is not called would cost its
+-- closure in every run. lua/write.lua calls none of them, see there.
+
+-- whole is a whole number as text: tostring keeps 14 digits.
+local function whole(n)
+  return string.format('%.0f', n)
+end
+
+-- now_ms and now_us are the time of Redis. It stands still while a script runs.
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function now_us()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+-- number is a number of a hash; 0 where the field is missing.
+local function number(text)
+  return tonumber(text) or 0
+end
+
+-- claim takes the scheduled flag of a partition for life ms from now, and returns the new
+-- generation. g is the generation before, of the stats.
+local function claim(stats, g, now, life)
+  local generation = whole((tonumber(g) or now) + 1)
+  redis.call('HSET', stats, 'g', generation, 'u', whole(now + life))
+  return generation
+end
+
+-- tell numbers an event, whose second text is its time so far, keeps it in the stream of the
+-- partition and publishes it if a process listens.
+local function tell(stats, stream, channel, kept, now, event)
+  event[2] = event[2] .. '/' .. redis.call('HINCRBY', stats, 'q', 1)
+  local message = cjson.encode(event)
+  redis.call('XADD', stream, 'MAXLEN', '~', kept, '*', 'e', message)
+  if number(redis.call('HGET', stats, 'e')) > now then redis.call('PUBLISH', channel, message) end
+end
+
+-- lasts has a field of the stats name a time that is at least life ms from now.
+local function lasts(stats, field, life)
+  local till = now_ms() + life
+  if number(redis.call('HGET', stats, field)) < till then redis.call('HSET', stats, field, whole(till)) end
+end
+
+-- next_version is the version after last, of the stats, at a time in µs.
+local function next_version(last, now)
+  local version = number(last) + 1
+  if version < now then version = now end
+  return whole(version)
+end
+
+-- place is the place of a score in a rank; nil where it is "null". Scores are negated, so
+-- that the greatest comes first.
+local function place(score)
+  if not tonumber(score) then return nil end
+  return score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
+end
+
+-- seat puts a record at its place in a rank, and in its rebuild where one is under way, in
+-- which +inf stands for a record without score. The record is not unsure any more.
+local function seat(rank, build, unsure, building, id, score)
+  local at = place(score)
+  if at then redis.call('ZADD', rank, at, id) else redis.call('ZREM', rank, id) end
+  if building then redis.call('ZADD', build, at or '+inf', id) end
+  redis.call('SREM', unsure, id)
+end
+
+-- chunked gives a list to a command, a thousand texts a call, behind the words of its head:
+-- Lua's unpack ends at a few thousand values.
+local function chunked(list, ...)
+  local words = { ... }
+  local head = #words
+  for i = 1, #list, 1000 do
+    for j = 1, 1000 do words[head + j] = list[i + j - 1] end
+    redis.call(unpack(words))
+  end
+end
