@@ -76,6 +76,8 @@ type dialect interface {
 	away(err error) bool
 	// readOnly reports whether err says that the connection cannot write. Another may.
 	readOnly(err error) bool
+	// conflict reports whether err says that the transaction was undone for another one's sake.
+	conflict(err error) bool
 	// suspect reports whether an error that classify takes for an unavailable
 	// database, and that is not away, may yet be one record's own, such as a statement
 	// that times out.

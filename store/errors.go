@@ -26,6 +26,8 @@ type unavailableError struct {
 	op   string
 	err  error
 	away bool // see Away
+	// conflict: see Conflict
+	conflict bool
 }
 
 func (e *unavailableError) Error() string { return e.op + ": " + e.err.Error() }
@@ -50,6 +52,14 @@ func Away(err error) bool {
 	return errors.As(err, &u) && u.away
 }
 
+// Conflict reports whether err, which is [Unavailable], says that the database undid the
+// transaction for another one's sake: a deadlock, or a serialization that failed. To flush
+// again at once, with a new batch, is likely to succeed.
+func Conflict(err error) bool {
+	var u *unavailableError
+	return errors.As(err, &u) && u.conflict
+}
+
 // Message is what the database itself said in err, without what was being done: the same
 // trouble has the same words, wherever it was met.
 func Message(err error) string {
@@ -71,7 +81,7 @@ func (s *Store) unavailable(op string, err error) error {
 	if s.dialect.readOnly(err) {
 		s.stale.Store(true)
 	}
-	return &unavailableError{op, err, s.dialect.away(err)}
+	return &unavailableError{op, err, s.dialect.away(err), s.dialect.conflict(err)}
 }
 
 // refusal makes a refusal whose message is bounded and valid UTF-8.

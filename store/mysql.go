@@ -819,6 +819,13 @@ func (*mysql) readOnly(err error) bool {
 	return number == 1290 || number == 1836 || number == 1792
 }
 
+// conflict is a deadlock, which rolls the transaction back; a wait that took too long (1205)
+// does not.
+func (*mysql) conflict(err error) bool {
+	number, _ := mysqlError(err)
+	return number == 1213
+}
+
 // suspect leaves out permissions, which only an operator mends, and a lost connection.
 func (*mysql) suspect(err error) bool {
 	number, state := mysqlError(err)

@@ -235,6 +235,12 @@ func (d *postgres) away(err error) bool {
 
 func (*postgres) readOnly(err error) bool { return pgCode(err) == "25006" }
 
+// conflict is a failed serialization (40001) or a deadlock (40P01).
+func (*postgres) conflict(err error) bool {
+	code := pgCode(err)
+	return code == "40001" || code == "40P01"
+}
+
 // suspect leaves out permissions (42501), which only an operator mends, and a lost
 // connection.
 func (*postgres) suspect(err error) bool {

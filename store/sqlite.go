@@ -303,6 +303,9 @@ func (*sqlite) readOnly(err error) bool {
 	return errors.As(err, &e) && e.Code == sqlite3.ErrReadonly
 }
 
+// conflict: there is one writer.
+func (*sqlite) conflict(error) bool { return false }
+
 func (*sqlite) suspect(err error) bool {
 	var e sqlite3.Error
 	return errors.As(err, &e) && e.Code == sqlite3.ErrError

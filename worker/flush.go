@@ -90,6 +90,11 @@ func (w *Worker) flush(ctx context.Context, o cache.Order) (more bool, err error
 	return more, err
 }
 
+// conflicts is how often a flush that the database undid for another one's sake is tried again
+// at once. Such a failure says nothing of the batch, and is frequent where several partitions
+// insert into one unique index of MySQL.
+const conflicts = 3
+
 // persist flushes and settles, behind the gate of a database that is away.
 func (w *Worker) persist(ctx context.Context, f *flushing) (store.Outcome, error) {
 	leave, ok := w.gate.enter()
@@ -106,6 +111,9 @@ func (w *Worker) persist(ctx context.Context, f *flushing) (store.Outcome, error
 	bounded, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	outcome, err := w.transact(bounded, f, nil)
+	for again := 0; again < conflicts && store.Conflict(err); again++ {
+		outcome, err = w.transact(bounded, f, nil)
+	}
 	if err != nil {
 		return store.Outcome{}, w.failed(ctx, f, err, leave)
 	}
