@@ -11,7 +11,7 @@ BENCHCOUNT ?= 6
 MODULES := deploy/kubernetes
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint deps build-deps chaos bench micro fuzz clean
+.PHONY: help run build test lint deps build-deps conformance chaos bench micro fuzz clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ deps: ## install the C compiler, and the servers and the browser that the tests 
 
 build-deps:
 	@scripts/deps.sh compiler
+
+conformance: deps ## check every promise of a dialect, on DATABASE=url or on the servers of the tests
+	go test -count=1 -v -run TestConformance ./store/storetest $(if $(DATABASE),-args -database "$(DATABASE)")
 
 chaos: deps ## run the fault tests for CHAOSTIME each (60s)
 	CGO_ENABLED=1 TESTKIT_CHAOS=$(CHAOSTIME) $(GO) test -race -timeout 2h -count 1 -run Chaos -v $(PKG)

@@ -271,7 +271,7 @@ func (*packages) union(a, b map[string]string) map[string]string {
 func (p *packages) dump() map[string]string {
 	p.t.Helper()
 	rows, err := p.sql.QueryContext(p.t.Context(),
-		`SELECT name, version, section, installed_size, description, CAST(control AS text), installs FROM packages`)
+		testkit.Spell(p.url, `SELECT name, version, section, installed_size, description, CAST(control AS text), installs FROM packages`))
 	require.NoError(p.t, err)
 	defer rows.Close()
 	lines := map[string]string{}
@@ -347,6 +347,14 @@ func (p *packages) watch() {
 			`CREATE TRIGGER buries AFTER DELETE ON packages BEGIN INSERT INTO buried VALUES (OLD.name); END`,
 			`CREATE TRIGGER returns AFTER INSERT ON packages WHEN EXISTS (SELECT 1 FROM buried WHERE name = NEW.name)
 				BEGIN INSERT INTO moved_back VALUES ('returned', NEW.name, NULL, NEW.installs); END`)
+	} else if strings.HasPrefix(p.url, "mysql") {
+		statements = append(statements,
+			`CREATE TRIGGER shrunk AFTER UPDATE ON packages FOR EACH ROW
+				INSERT INTO moved_back SELECT 'shrunk', NEW.name, OLD.installs, NEW.installs FROM DUAL WHERE NEW.installs < OLD.installs`,
+			`CREATE TRIGGER buries AFTER DELETE ON packages FOR EACH ROW INSERT INTO buried VALUES (OLD.name)`,
+			`CREATE TRIGGER returns AFTER INSERT ON packages FOR EACH ROW
+				INSERT INTO moved_back SELECT 'returned', NEW.name, NULL, NEW.installs FROM DUAL
+				WHERE EXISTS (SELECT 1 FROM buried WHERE name = NEW.name)`)
 	} else {
 		statements = append(statements, `CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			IF TG_OP = 'DELETE' THEN INSERT INTO buried VALUES (OLD.name);
