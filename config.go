@@ -1,31 +1,45 @@
 package afterwrite
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"gorm.io/gorm"
 	gormschema "gorm.io/gorm/schema"
 
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/process"
 )
 
-// Config says where a [DB] keeps records. A Redis and a database are required.
+// Config says where a [DB] keeps records: in one Redis and one database, given as clients of the
+// program's own, which are shared and never closed, or as URLs.
 type Config struct {
+	// Redis is a *redis.Client, of one server or of sentinels, or a *redis.ClusterClient. Its
+	// retries are not used for writes.
+	Redis redis.UniversalClient
 	// RedisURL is redis://, rediss://, redis-sentinel:// or redis-cluster://.
 	RedisURL string
-	// QueueRedisURL is a Redis of their own for the asynq tasks; empty: the same Redis.
+	// QueueRedis or QueueRedisURL is another Redis, for the asynq tasks alone.
+	QueueRedis    redis.UniversalClient
 	QueueRedisURL string
 
+	// GORM gives its pool, dialect and naming strategy.
+	GORM *gorm.DB
+	// SQL is a pool of PostgreSQL by the driver pgx, or of SQLite; Dialect says which.
+	SQL     *sql.DB
+	Dialect string // "postgres" or "sqlite"; with SQL
 	// DatabaseURL is postgres:// or sqlite://path.
 	DatabaseURL string
 
 	// Prefix begins every key in Redis and every queue name, so that programs can share a
 	// Redis. Every process of one program has the same one. Empty: "aw".
 	Prefix string
-	// Naming turns names of Go into names of tables and columns; nil: gorm's default.
+	// Naming turns names of Go into names of tables and columns; nil: that of GORM, or gorm's default.
 	Naming gormschema.Namer
 
 	Concurrency   int           // sync tasks that Work runs at once; 0: 8
@@ -37,29 +51,66 @@ type Config struct {
 	Registerer prometheus.Registerer // nil: no metrics
 }
 
-// settings are the configuration of the command that runs the same.
-func (c Config) settings() (*config.Config, error) {
-	to := config.Default()
-	if c.RedisURL == "" {
-		return nil, errors.New("afterwrite: Config needs RedisURL")
-	}
-	if c.DatabaseURL == "" {
-		return nil, errors.New("afterwrite: Config needs DatabaseURL")
-	}
-	for name, d := range map[string]time.Duration{"PollInterval": c.PollInterval, "SweepInterval": c.SweepInterval} {
-		if d < 0 {
-			return nil, fmt.Errorf("afterwrite: %s is negative", name)
+// settings are the configuration of the command that runs the same, and the connections that
+// it cannot name.
+func (c Config) settings() (*config.Config, process.Over, error) {
+	to, over := config.Default(), process.Over{Embedded: true, Redis: c.Redis, Queue: c.QueueRedis, SQL: c.SQL, Dialect: c.Dialect}
+	if c.GORM != nil {
+		pool, err := c.GORM.DB()
+		if err != nil {
+			return nil, over, fmt.Errorf("afterwrite: the pool of GORM: %w", err)
 		}
+		over.SQL, over.Dialect = pool, c.GORM.Name()
 	}
-	if c.Concurrency < 0 {
-		return nil, errors.New("afterwrite: Concurrency is negative")
+	if err := c.check(); err != nil {
+		return nil, over, fmt.Errorf("afterwrite: %w", err)
 	}
-	to.Redis.URL, to.Queue.RedisURL, to.Database.URL = c.RedisURL, c.QueueRedisURL, c.DatabaseURL
+	setIf(&to.Redis.URL, c.RedisURL)
+	setIf(&to.Queue.RedisURL, c.QueueRedisURL)
+	setIf(&to.Database.URL, c.DatabaseURL)
 	setIf(&to.Redis.Prefix, c.Prefix)
 	setIf(&to.Worker.Concurrency, c.Concurrency)
 	setIf(&to.Worker.PollInterval, c.PollInterval)
 	setIf(&to.Worker.SweepInterval, c.SweepInterval)
-	return to, nil
+	return to, over, nil
+}
+
+func (c Config) check() error {
+	for _, either := range []struct {
+		names string
+		given []bool
+	}{
+		{"Redis or RedisURL", []bool{c.Redis != nil, c.RedisURL != ""}},
+		{"GORM, SQL or DatabaseURL", []bool{c.GORM != nil, c.SQL != nil, c.DatabaseURL != ""}},
+	} {
+		n := 0
+		for _, given := range either.given {
+			if given {
+				n++
+			}
+		}
+		if n != 1 {
+			return fmt.Errorf("Config needs %s, and one of them alone", either.names)
+		}
+	}
+	if c.QueueRedis != nil && c.QueueRedisURL != "" {
+		return errors.New("Config has QueueRedis and QueueRedisURL: one of them is enough")
+	}
+	if c.PollInterval < 0 || c.SweepInterval < 0 || c.Concurrency < 0 {
+		return errors.New("PollInterval, SweepInterval and Concurrency cannot be negative")
+	}
+	return nil
+}
+
+// naming is the strategy for tables and columns.
+func (c Config) naming() gormschema.Namer {
+	switch {
+	case c.Naming != nil:
+		return c.Naming
+	case c.GORM != nil && c.GORM.NamingStrategy != nil:
+		return c.GORM.NamingStrategy
+	}
+	return gormschema.NamingStrategy{IdentifierMaxLength: 64}
 }
 
 func setIf[T comparable](at *T, value T) {

@@ -741,7 +741,7 @@ func features() []feature {
 func TestFeaturesOfModels(t *testing.T) {
 	all := features()
 	require.GreaterOrEqual(t, len(all), 60)
-	testkit.Databases(t, func(t *testing.T, url string) {
+	databases(t, func(t *testing.T, url string) {
 		var models []afterwrite.Registration
 		var tables []any
 		for _, f := range all {
@@ -763,6 +763,12 @@ func TestFeaturesOfModels(t *testing.T) {
 			})
 		}
 	})
+}
+
+// databases runs fn on SQLite and on PostgreSQL.
+func databases(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Run("sqlite", func(t *testing.T) { fn(t, testkit.SQLite(t)) })
+	t.Run("postgres", func(t *testing.T) { fn(t, testkit.Postgres(t).Database(t)) })
 }
 
 func gormOf(t *testing.T, url string) *gorm.DB {

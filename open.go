@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	gormschema "gorm.io/gorm/schema"
-
 	"github.com/afterwrite/afterwrite/internal/inside"
 	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/internal/queue"
@@ -34,6 +32,7 @@ type DB struct {
 	queue    *queue.Client
 	clock    func() time.Time
 	metrics  *series
+	guest    *queue.Guest
 
 	closed  atomic.Bool
 	ctx     context.Context // of what runs beside the calls; ends at Close
@@ -55,20 +54,17 @@ func Open(ctx context.Context, cfg Config, models ...Registration) (*DB, error) 
 	if len(models) == 0 {
 		return nil, errors.New("afterwrite: Open needs at least one Model")
 	}
-	settings, err := cfg.settings()
+	settings, over, err := cfg.settings()
 	if err != nil {
 		return nil, err
 	}
-	namer := cfg.Naming
-	if namer == nil {
-		namer = gormschema.NamingStrategy{IdentifierMaxLength: 64}
-	}
 	own := inside.Of(ctx)
+	over.InProcess, over.Wrap = own.InProcess, own.Wrap
 	db := &DB{log: cmp.Or(cfg.Logger, slog.Default()), clock: own.Clock}
 	if db.clock == nil {
 		db.clock = time.Now
 	}
-	if db.models, db.entities, err = register(models, namer); err != nil {
+	if db.models, db.entities, err = register(models, cfg.naming()); err != nil {
 		return nil, err
 	}
 	settings.Entities = db.entities
@@ -77,7 +73,7 @@ func Open(ctx context.Context, cfg Config, models ...Registration) (*DB, error) 
 			settings.Worker.Queues[e.Flush.Queue] = 1
 		}
 	}
-	if db.parts, err = process.JoinOver(process.Over{Embedded: true, InProcess: own.InProcess, Wrap: own.Wrap}, settings, cfg.Version, db.log); err != nil {
+	if db.parts, err = process.JoinOver(over, settings, cfg.Version, db.log); err != nil {
 		return nil, fmt.Errorf("afterwrite: %w", err)
 	}
 	if err := db.start(ctx, cfg); err != nil {
@@ -113,6 +109,7 @@ func (db *DB) start(ctx context.Context, cfg Config) error {
 				"hooks", strings.Join(m.Hooks, " "), "hint", "use BeforeAccept, InFlush or AfterPersist")
 		}
 	}
+	db.guest = queue.NewGuest(db.log)
 	db.ctx, db.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return nil
 }

@@ -33,9 +33,12 @@ const (
 	DefaultOpAge   = 24 * time.Hour
 )
 
-// Config says how a [Cache] reaches Redis. Only URL is required.
+// Config says how a [Cache] reaches Redis. URL or Redis is required.
 type Config struct {
-	URL        string                // redis://, rediss://, redis-sentinel:// or redis-cluster://
+	URL string // redis://, rediss://, redis-sentinel:// or redis-cluster://
+	// Redis is a client of the caller\'s, used instead of URL, Timeout, Retries and PoolSize and
+	// never closed: a *redis.Client, of one server or of sentinels, or a *redis.ClusterClient.
+	Redis      redis.UniversalClient
 	Prefix     string                // first part of every key; DefaultPrefix if empty
 	Loader     Loader                // reads what is not cached; nil: a miss is an error
 	Lease      time.Duration         // life of the right to fill one record; 0: DefaultLease
@@ -98,7 +101,7 @@ func New(cfg Config) (*Cache, error) {
 	}
 	values, log := newValueMetrics(cfg.Registerer), cmp.Or(cfg.Log, slog.Default())
 	client, err := rdb.Open(rdb.Config{
-		URL: cfg.URL, Timeout: cfg.Timeout, Retries: cfg.Retries, PoolSize: cfg.PoolSize,
+		URL: cfg.URL, Over: cfg.Redis, Timeout: cfg.Timeout, Retries: cfg.Retries, PoolSize: cfg.PoolSize,
 		Log: log, Registerer: cfg.Registerer, Hooks: cfg.Hooks,
 	})
 	if err != nil {

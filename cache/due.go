@@ -152,9 +152,9 @@ func (c *Cache) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, b 
 // states reads records whole, in one trip: field and value, field and value.
 func (c *Cache) states(ctx context.Context, k layout.Keys, some []Due) ([][]string, error) {
 	p := c.redis.Pipeline()
-	asked := make([]*redis.StringSliceCmd, len(some))
+	asked := make([]redis.Cmder, len(some))
 	for i, d := range some {
-		asked[i] = redis.NewStringSliceCmd(ctx, "hgetall", k.Record+d.ID)
+		asked[i] = c.redis.HashCmd(ctx, k.Record+d.ID)
 		_ = p.Process(ctx, asked[i]) // it only joins the pipeline
 	}
 	if _, err := p.Exec(ctx); err != nil {
@@ -162,7 +162,7 @@ func (c *Cache) states(ctx context.Context, k layout.Keys, some []Due) ([][]stri
 	}
 	states := make([][]string, len(some))
 	for i, cmd := range asked {
-		states[i] = cmd.Val()
+		states[i] = rdb.Pairs(cmd)
 	}
 	return states, nil
 }

@@ -33,7 +33,7 @@ func (s *Store) begin(ctx context.Context) (*transaction, error) {
 	wait, cancel := context.WithTimeoutCause(ctx, s.cfg.LockTimeout,
 		fmt.Errorf("no free connection within %s", s.cfg.LockTimeout))
 	defer cancel()
-	if s.stale.Swap(false) {
+	if s.stale.Swap(false) && s.cfg.SQL == nil {
 		s.writing.renew()
 	}
 	conn, err := s.writing.sql.Conn(wait)
@@ -47,6 +47,12 @@ func (s *Store) begin(ctx context.Context) (*transaction, error) {
 	if err != nil {
 		_ = conn.Close() // it only goes back to the pool
 		return nil, s.unavailable("begin", err)
+	}
+	if d, ok := s.dialect.(bounding); ok && s.cfg.SQL != nil {
+		if _, err := tx.ExecContext(ctx, d.local(s.cfg)); err != nil {
+			_, _ = tx.Rollback(), conn.Close() // it is lost, or goes back to the pool
+			return nil, s.unavailable("begin", err)
+		}
 	}
 	db := s.writing.orm.Session(&gorm.Session{NewDB: true, Context: ctx})
 	db.Statement.ConnPool = tx

@@ -59,6 +59,21 @@ func newPostgres(cfg Config) (*postgres, error) {
 	return &postgres{config: config, limit: sessionLimit(config.RuntimeParams["statement_timeout"])}, nil
 }
 
+// local sets for one transaction what connections of our own have for their sessions.
+func (*postgres) local(cfg Config) string {
+	var sets []string
+	for _, setting := range []struct{ name, value string }{
+		{"lock_timeout", milliseconds(cfg.LockTimeout)},
+		{"statement_timeout", milliseconds(cfg.StatementTimeout)},
+		{"idle_in_transaction_session_timeout", milliseconds(cfg.IdleInTransaction)},
+		{"extra_float_digits", "3"},
+		{"TimeZone", "UTC"},
+	} {
+		sets = append(sets, "set_config('"+setting.name+"', '"+setting.value+"', true)")
+	}
+	return "SELECT " + strings.Join(sets, ", ")
+}
+
 // sessionLimit is a statement_timeout as the URL may spell it. One without a limit, or
 // that cannot be read here, is left alone.
 func sessionLimit(text string) time.Duration {

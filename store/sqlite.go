@@ -32,8 +32,8 @@ import (
 // another in BEGIN IMMEDIATE.
 type sqlite struct {
 	common
-	file string
-	busy int64 // milliseconds
+	file string // "": the pool is the caller's, and so is the file
+	busy int64  // milliseconds
 }
 
 func newSQLite(cfg Config) (*sqlite, error) {
@@ -229,6 +229,9 @@ var sqliteMigrations sync.Mutex
 func (d *sqlite) migrating(_ context.Context, _ *sql.DB, fn func() error) error {
 	sqliteMigrations.Lock()
 	defer sqliteMigrations.Unlock()
+	if d.file == "" {
+		return fn()
+	}
 	if err := os.MkdirAll(filepath.Dir(d.file), 0o755); err != nil {
 		return fmt.Errorf("database url: %w", err)
 	}
@@ -244,6 +247,9 @@ func (d *sqlite) migrating(_ context.Context, _ *sql.DB, fn func() error) error 
 
 // absent reports whether there is no file yet.
 func (d *sqlite) absent() bool {
+	if d.file == "" {
+		return false
+	}
 	_, err := os.Stat(d.file)
 	return errors.Is(err, fs.ErrNotExist)
 }

@@ -29,8 +29,15 @@ const (
 	DefaultBusyTimeout       = 5 * time.Second
 )
 
-// Config says how a [Store] reaches its database. Only URL is required.
+// Config says how a [Store] reaches its database. URL is required, or SQL with its Dialect.
 type Config struct {
+	// SQL is a pool of the caller's, used instead of URL and the settings of connections, and
+	// never closed: of PostgreSQL by the driver pgx, or of SQLite by mattn's. Its sessions are
+	// left as they are; bounds are set in each transaction. On SQLite it should have
+	// _busy_timeout, _journal_mode=WAL and _foreign_keys=on.
+	SQL     *sql.DB
+	Dialect string // of SQL: "postgres" or "sqlite"
+
 	URL               string        // sqlite://relative/path.db, sqlite:///absolute/path.db, postgres://… or mysql://…
 	MaxOpen           int           // connections at most; on SQLite those that read, beside the one that writes
 	MaxIdle           int           // connections kept while idle; 0: MaxOpen
@@ -141,6 +148,9 @@ func Open(cfg Config, entities []*schema.Entity) (*Store, error) {
 }
 
 func dialectOf(cfg Config) (dialect, error) {
+	if cfg.SQL != nil {
+		return dialectOver(cfg)
+	}
 	scheme, _, ok := strings.Cut(cfg.URL, "://")
 	switch {
 	case !ok:
@@ -155,7 +165,31 @@ func dialectOf(cfg Config) (dialect, error) {
 	return nil, fmt.Errorf("database url: scheme %q is not sqlite, postgres or mysql", scheme)
 }
 
+// dialectOver is that of a pool of the caller's.
+func dialectOver(cfg Config) (dialect, error) {
+	switch cfg.Dialect {
+	case "postgres":
+		if name := fmt.Sprintf("%T", cfg.SQL.Driver()); name == "*pq.Driver" {
+			return nil, errors.New("database: a pool of the driver lib/pq cannot be used, its errors are others: open it with pgx")
+		}
+		return &postgres{limit: cfg.StatementTimeout}, nil
+	case "sqlite":
+		return &sqlite{}, nil
+	}
+	return nil, fmt.Errorf("database: a pool of the dialect %q cannot be used, only of postgres or sqlite; give the URL of a mysql", cfg.Dialect)
+}
+
+// bounding is a dialect whose sessions are bounded when they are opened, and so not where the
+// pool is the caller's: local is the statement that bounds a transaction instead.
+type bounding interface{ local(cfg Config) string }
+
 func (s *Store) connect() error {
+	if s.cfg.SQL != nil {
+		orm, err := s.orm(s.cfg.SQL)
+		s.writing = pool{s.cfg.SQL, orm, 0, func() {}}
+		s.reading = s.writing
+		return err
+	}
 	writing, reading := s.dialect.connectors()
 	var err error
 	if s.writing, err = s.open("write", writing, s.dialect.writers(s.cfg.MaxOpen)); err != nil {
@@ -177,6 +211,14 @@ func (s *Store) open(name string, connector driver.Connector, size int) (pool, e
 	idle := min(size, s.cfg.MaxIdle)
 	db.SetMaxIdleConns(idle)
 	db.SetConnMaxLifetime(s.cfg.ConnLifetime)
+	orm, err := s.orm(db)
+	if err != nil {
+		return pool{}, errors.Join(err, db.Close())
+	}
+	return pool{db, orm, idle, watch(s.cfg.Registerer, "afterwrite_"+name, db)}, nil
+}
+
+func (s *Store) orm(db *sql.DB) (*gorm.DB, error) {
 	// A configuration of its own for each: gorm keeps the dialect's state in it.
 	orm, err := gorm.Open(s.dialect.dialector(db), &gorm.Config{
 		SkipDefaultTransaction: true,
@@ -184,13 +226,16 @@ func (s *Store) open(name string, connector driver.Connector, size int) (pool, e
 		Logger:                 logger.Discard,
 	})
 	if err != nil {
-		return pool{}, errors.Join(fmt.Errorf("open %s: %w", s.dialect.name(), err), db.Close())
+		return nil, fmt.Errorf("open %s: %w", s.dialect.name(), err)
 	}
-	return pool{db, orm, idle, watch(s.cfg.Registerer, "afterwrite_"+name, db)}, nil
+	return orm, nil
 }
 
-// Close closes every connection. Calls under way fail.
+// Close closes every connection, unless the pool is the caller's. Calls under way fail.
 func (s *Store) Close() error {
+	if s.cfg.SQL != nil {
+		return nil
+	}
 	err := s.writing.close()
 	if s.reading.sql != s.writing.sql {
 		err = errors.Join(err, s.reading.close())

@@ -27,7 +27,7 @@ var ErrNotMigrated = errors.New("the database is not up to date: run `afterwrite
 func (p *Parts) CheckRedis(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
-	if p.inProcess {
+	if p.over.InProcess {
 		return p.AdoptCache(ctx)
 	}
 	health, err := p.Cache.Check(ctx)

@@ -3,6 +3,7 @@ package process
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/session"
@@ -40,10 +42,12 @@ type Parts struct {
 	Store   *ledger.Ledger
 	Cache   *cache.Cache
 
-	inProcess bool // see Over
+	over Over
 
-	version string         // of the build, as metrics and pages show it
-	guard   *token.Guard   // of the API, nil before NewAPI
+	version string       // of the build, as metrics and pages show it
+	guard   *token.Guard // of the API, nil before NewAPI
+	making  sync.Mutex   // guards writes
+	writes  *producer.Producer
 	mu      sync.Mutex     // guards closers
 	closers []func() error // what Close ends, last one first
 
@@ -56,9 +60,20 @@ var ErrConfig = errors.New("configuration")
 
 // Over says over what the parts are joined, where the configuration does not.
 type Over struct {
+	Redis     redis.UniversalClient                   // instead of redis.url; never closed
+	Queue     redis.UniversalClient                   // instead of queue.redis_url; nil: Redis, where that is given
+	SQL       *sql.DB                                 // instead of database.url; never closed
+	Dialect   string                                  // of SQL
+	Server    Server                                  // takes sync tasks, instead of an asynq server of its own
 	Embedded  bool                                    // the program has metrics of its Go runtime and process of its own
 	InProcess bool                                    // Redis is in this process: what it does not know of persistence is not asked
 	Wrap      func(driver.Connector) driver.Connector // wraps every connection to the database; nil: nothing does
+}
+
+// Server hands sync tasks to a worker.
+type Server interface {
+	Start(handle func(ctx context.Context, t queue.Task) error) error
+	Shutdown()
 }
 
 // Join makes the cache and the store, which every process needs, in a build of that
@@ -69,7 +84,7 @@ func Join(c *config.Config, version string, log *slog.Logger) (*Parts, error) {
 
 // JoinOver is Join over connections of the caller's.
 func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*Parts, error) {
-	p := &Parts{Config: c, Log: log, version: version, inProcess: over.InProcess, Metrics: prometheus.NewRegistry()}
+	p := &Parts{Config: c, Log: log, version: version, over: over, Metrics: prometheus.NewRegistry()}
 	if !over.Embedded {
 		p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
@@ -80,14 +95,14 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 		URL: d.URL, MaxOpen: d.MaxOpen, MaxIdle: d.MaxIdle, ConnLifetime: d.ConnLifetime,
 		LockTimeout: d.LockTimeout, StatementTimeout: d.StatementTimeout,
 		IdleInTransaction: d.IdleInTransaction, BusyTimeout: d.BusyTimeout,
-		Log: log, Registerer: p.Metrics, Wrap: over.Wrap,
+		Log: log, Registerer: p.Metrics, Wrap: over.Wrap, SQL: over.SQL, Dialect: over.Dialect,
 	}, c.Entities)
 	if err != nil {
 		return nil, fmt.Errorf("%w: database: %w", ErrConfig, err)
 	}
 	p.atClose(p.Store.Close)
 	p.Cache, err = cache.New(cache.Config{
-		URL: c.Redis.URL, Prefix: c.Redis.Prefix, Loader: p.Store, Timeout: c.Redis.Timeout,
+		URL: c.Redis.URL, Redis: over.Redis, Prefix: c.Redis.Prefix, Loader: p.Store, Timeout: c.Redis.Timeout,
 		Retries: cmp.Or(c.Redis.Retries, -1), PoolSize: c.Redis.PoolSize, Log: log, Registerer: p.Metrics,
 	})
 	if err != nil {
@@ -129,8 +144,19 @@ func (p *Parts) atClose(end func() error) {
 	p.closers = append(p.closers, end)
 }
 
+// queueOver is the caller's client for the tasks, nil where there is none.
+func (p *Parts) queueOver() redis.UniversalClient {
+	if p.over.Queue == nil && p.Config.Queue.RedisURL == "" {
+		return p.over.Redis
+	}
+	return p.over.Queue
+}
+
 // QueueClient enqueues sync tasks.
 func (p *Parts) QueueClient() (*queue.Client, error) {
+	if over := p.queueOver(); over != nil {
+		return queue.NewClientOver(over, p.Config.Redis.Prefix), nil
+	}
 	q, err := queue.NewClient(p.Config.QueueURL(), p.Config.Redis.Prefix)
 	if err != nil {
 		return nil, fmt.Errorf("%w: queue: %w", ErrConfig, err)
@@ -141,6 +167,9 @@ func (p *Parts) QueueClient() (*queue.Client, error) {
 
 // Inspector reads the queues, for doctor and the dashboard.
 func (p *Parts) Inspector() (*queue.Inspector, error) {
+	if over := p.queueOver(); over != nil {
+		return queue.InspectOver(over, p.Config.Redis.Prefix), nil
+	}
 	q, err := queue.Inspect(p.Config.QueueURL(), p.Config.Redis.Prefix)
 	if err != nil {
 		return nil, fmt.Errorf("%w: queue: %w", ErrConfig, err)
@@ -149,8 +178,13 @@ func (p *Parts) Inspector() (*queue.Inspector, error) {
 	return q, nil
 }
 
-// NewProducer accepts writes, and counts them in the metrics.
+// NewProducer accepts writes, and counts them in the metrics. It is made once.
 func (p *Parts) NewProducer() (*producer.Producer, error) {
+	p.making.Lock()
+	defer p.making.Unlock()
+	if p.writes != nil {
+		return p.writes, nil
+	}
 	q, err := p.QueueClient()
 	if err != nil {
 		return nil, err
@@ -163,6 +197,7 @@ func (p *Parts) NewProducer() (*producer.Producer, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	p.atClose(w.Close)
+	p.writes = w
 	return w, nil
 }
 
@@ -241,8 +276,8 @@ func (p *Parts) NewWorker() (w *worker.Worker, end func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	server, err := queue.NewServer(queue.ServerConfig{
-		RedisURL: p.Config.QueueURL(), Prefix: p.Config.Redis.Prefix, Concurrency: c.Concurrency,
+	server, err := p.newServer(queue.ServerConfig{
+		RedisURL: p.Config.QueueURL(), Over: p.queueOver(), Prefix: p.Config.Redis.Prefix, Concurrency: c.Concurrency,
 		PollInterval: c.PollInterval, Queues: c.Queues, ShutdownTimeout: c.ShutdownTimeout, Log: p.Log,
 	})
 	if err != nil {
@@ -262,6 +297,16 @@ func (p *Parts) NewWorker() (w *worker.Worker, end func(), err error) {
 	}
 	return w, func() { p.Metrics.Unregister(metrics) }, nil
 }
+
+func (p *Parts) newServer(cfg queue.ServerConfig) (Server, error) {
+	if p.over.Server != nil {
+		return p.over.Server, nil
+	}
+	return queue.NewServer(cfg)
+}
+
+// Serve has server take sync tasks from now on, for the next Work.
+func (p *Parts) Serve(server Server) { p.over.Server = server }
 
 // NewDashboard makes the pages; who, where it is given, says who makes a request. What runs
 // beside their requests ends with ctx, and is waited for when the parts are closed.

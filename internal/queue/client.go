@@ -19,6 +19,7 @@ const enqueueTimeout = 2 * time.Second
 // Client enqueues sync tasks. It is safe for concurrent use.
 type Client struct {
 	redis  redis.UniversalClient
+	given  bool // redis is the caller's
 	asynq  *asynq.Client
 	prefix string
 }
@@ -31,6 +32,11 @@ func NewClient(redisURL, prefix string) (*Client, error) {
 		return nil, err
 	}
 	return &Client{redis: rdb, asynq: asynq.NewClientFromRedisClient(rdb), prefix: prefix}, nil
+}
+
+// NewClientOver is NewClient on connections of the caller's, which it does not close.
+func NewClientOver(rdb redis.UniversalClient, prefix string) *Client {
+	return &Client{redis: rdb, given: true, asynq: asynq.NewClientFromRedisClient(rdb), prefix: prefix}
 }
 
 // Enqueue orders a flush, to start after the order's delay, up to a second later and
@@ -60,4 +66,9 @@ func (c *Client) Ping(ctx context.Context) error {
 }
 
 // Close closes the connections.
-func (c *Client) Close() error { return c.redis.Close() }
+func (c *Client) Close() error {
+	if c.given {
+		return nil
+	}
+	return c.redis.Close()
+}

@@ -56,6 +56,7 @@ const MaxTasks = 1000
 // for concurrent use.
 type Inspector struct {
 	redis  redis.UniversalClient
+	given  bool // redis is the caller's
 	asynq  *asynq.Inspector
 	prefix string
 }
@@ -70,8 +71,18 @@ func Inspect(redisURL, prefix string) (*Inspector, error) {
 	return &Inspector{redis: rdb, asynq: asynq.NewInspectorFromRedisClient(rdb), prefix: prefix}, nil
 }
 
+// InspectOver is Inspect on connections of the caller's, which it does not close.
+func InspectOver(rdb redis.UniversalClient, prefix string) *Inspector {
+	return &Inspector{redis: rdb, given: true, asynq: asynq.NewInspectorFromRedisClient(rdb), prefix: prefix}
+}
+
 // Close closes the connections.
-func (i *Inspector) Close() error { return i.redis.Close() }
+func (i *Inspector) Close() error {
+	if i.given {
+		return nil
+	}
+	return i.redis.Close()
+}
 
 // Queues returns the names of the queues that ever held a task, without the prefix, sorted.
 func (i *Inspector) Queues(ctx context.Context) ([]string, error) {

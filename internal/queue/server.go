@@ -31,13 +31,14 @@ const (
 // ServerConfig says which queues a [Server] takes tasks from and how eagerly. Only
 // RedisURL and Queues are required.
 type ServerConfig struct {
-	RedisURL        string         // as for the cache; may be another Redis
-	Prefix          string         // as for [NewClient]
-	Concurrency     int            // tasks at once; 0: DefaultConcurrency
-	PollInterval    time.Duration  // sleep between looks at empty queues; 0: DefaultPollInterval
-	Queues          map[string]int // weight by queue name, without the prefix; at least 1 each
-	ShutdownTimeout time.Duration  // how long Shutdown waits for running tasks; 0: DefaultShutdownTimeout
-	Log             *slog.Logger   // nil: slog.Default()
+	RedisURL        string                // as for the cache; may be another Redis
+	Over            redis.UniversalClient // a client of the caller's instead, which is not closed
+	Prefix          string                // as for [NewClient]
+	Concurrency     int                   // tasks at once; 0: DefaultConcurrency
+	PollInterval    time.Duration         // sleep between looks at empty queues; 0: DefaultPollInterval
+	Queues          map[string]int        // weight by queue name, without the prefix; at least 1 each
+	ShutdownTimeout time.Duration         // how long Shutdown waits for running tasks; 0: DefaultShutdownTimeout
+	Log             *slog.Logger          // nil: slog.Default()
 }
 
 // delayedInterval is how often delayed tasks are looked at: often enough that
@@ -50,7 +51,7 @@ func (c ServerConfig) delayedInterval() time.Duration {
 
 // Server takes sync tasks off their queues and hands them to a function.
 type Server struct {
-	redis redis.UniversalClient
+	redis redis.UniversalClient // nil: the connections are the caller's
 	asynq *asynq.Server
 	log   *slog.Logger
 }
@@ -68,15 +69,18 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if len(queues) == 0 {
 		return nil, errors.New("a queue server needs at least one queue")
 	}
-	rdb, err := connect(cfg.RedisURL)
-	if err != nil {
-		return nil, err
-	}
-	if cfg.PollInterval >= thriftFrom {
-		rdb.AddHook(thrift{})
-	}
 	log := cmp.Or(cfg.Log, slog.Default())
-	s := &Server{redis: rdb, log: log}
+	s := &Server{log: log}
+	rdb := cfg.Over
+	if rdb == nil {
+		var err error
+		if rdb, err = connect(cfg.RedisURL); err != nil {
+			return nil, err
+		}
+		if s.redis = rdb; cfg.PollInterval >= thriftFrom {
+			rdb.AddHook(thrift{})
+		}
+	}
 	s.asynq = asynq.NewServerFromRedisClient(rdb, asynq.Config{
 		Concurrency:              cmp.Or(cfg.Concurrency, DefaultConcurrency),
 		Queues:                   queues,
@@ -84,7 +88,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		DelayedTaskCheckInterval: cfg.delayedInterval(),
 		ShutdownTimeout:          cmp.Or(cfg.ShutdownTimeout, DefaultShutdownTimeout),
 		RetryDelayFunc:           retryDelay,
-		IsFailure:                isFailure,
+		IsFailure:                IsFailure,
 		ErrorHandler:             asynq.ErrorHandlerFunc(s.report),
 		Logger:                   &asynqLog{log: log},
 		LogLevel:                 asynq.InfoLevel,
@@ -99,22 +103,26 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 // whatever it stood for. The function's context ends after [TaskTimeout], or when
 // asynq has lost the task; it does not end at Shutdown.
 func (s *Server) Start(handle func(ctx context.Context, t Task) error) error {
-	mux := asynq.HandlerFunc(func(ctx context.Context, m *asynq.Task) error {
-		if m.Type() != TypeSync {
-			s.log.Error("task dropped: unknown type", "type", m.Type())
-			return nil
-		}
-		t, err := parse(m.Payload())
-		if err != nil {
-			s.log.Error("task dropped: unreadable payload", "error", err)
-			return nil
-		}
-		return handle(ctx, t)
-	})
+	mux := handler(handle, s.log)
 	if err := s.asynq.Start(mux); err != nil {
 		return fmt.Errorf("start the queue server: %w", err)
 	}
 	return nil
+}
+
+func handler(handle func(ctx context.Context, t Task) error, log *slog.Logger) asynq.HandlerFunc {
+	return func(ctx context.Context, m *asynq.Task) error {
+		if m.Type() != TypeSync {
+			log.Error("task dropped: unknown type", "type", m.Type())
+			return nil
+		}
+		t, err := parse(m.Payload())
+		if err != nil {
+			log.Error("task dropped: unreadable payload", "error", err)
+			return nil
+		}
+		return handle(ctx, t)
+	}
 }
 
 // Shutdown stops taking tasks, waits for the running ones up to the ShutdownTimeout
@@ -122,6 +130,9 @@ func (s *Server) Start(handle func(ctx context.Context, t Task) error) error {
 // its function still runs. A server cannot be started again.
 func (s *Server) Shutdown() {
 	s.asynq.Shutdown()
+	if s.redis == nil {
+		return
+	}
 	if err := s.redis.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		s.log.Warn("closing the queue's connections failed", "error", err)
 	}
@@ -130,15 +141,15 @@ func (s *Server) Shutdown() {
 // report logs a task's failure. It must not panic: asynq does not recover from one here.
 func (s *Server) report(_ context.Context, m *asynq.Task, err error) {
 	attrs := []any{"task", string(m.Payload()), "error", err}
-	if isFailure(err) {
+	if IsFailure(err) {
 		s.log.Error("sync task failed", attrs...)
 		return
 	}
 	s.log.Debug("sync task put off", attrs...)
 }
 
-// isFailure tells asynq whether to count a retry.
-func isFailure(err error) bool {
+// IsFailure tells asynq whether to count a retry.
+func IsFailure(err error) bool {
 	var later Later
 	return err != nil && !errors.As(err, &later)
 }

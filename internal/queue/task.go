@@ -2,6 +2,7 @@ package queue
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -62,6 +63,8 @@ func parse(payload []byte) (Task, error) {
 	}
 	return t, nil
 }
+
+var errNotWorking = errors.New("nothing in this process works now")
 
 // Later asks for a task to be tried again after a time. It is no failure of the task
 // and is not counted as one; the error's text is what asynq's tools show beside it.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -18,9 +19,10 @@ const (
 	DefaultRetries = 3
 )
 
-// Config says how a [Client] reaches Redis. Only URL is required.
+// Config says how a [Client] reaches Redis. URL or Over is required.
 type Config struct {
 	URL        string                // see ParseURL
+	Over       redis.UniversalClient // a client of the caller's, instead of URL, Timeout, Retries and PoolSize
 	Timeout    time.Duration         // bound on one command; 0: DefaultTimeout
 	Retries    int                   // repeats of what may be repeated, after a network error; 0: DefaultRetries, -1: none
 	PoolSize   int                   // connections a node; 0: the client's own default
@@ -37,6 +39,8 @@ type Client struct {
 	// Once never sends a command again: one whose reply was lost may have run.
 	Once redis.UniversalClient
 
+	own     bool // the connections are the caller's
+	maps    bool // they may speak RESP3, in which a hash is no list
 	scripts *prometheus.HistogramVec
 }
 
@@ -44,10 +48,6 @@ type Client struct {
 func Open(cfg Config) (*Client, error) {
 	if cfg.Timeout < 0 || cfg.PoolSize < 0 {
 		return nil, errors.New("redis: a time or a number of the Config is negative; only Retries may be")
-	}
-	options, err := cfg.options()
-	if err != nil {
-		return nil, err
 	}
 	scripts := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "afterwrite_redis_script_duration_seconds", Help: "Round trips of Redis scripts, a pipeline counting once.",
@@ -59,12 +59,45 @@ func Open(cfg Config) (*Client, error) {
 	if cfg.Registerer != nil {
 		cfg.Registerer.MustRegister(scripts, state)
 	}
-	breaker := newBreaker(options.ReadTimeout, state, cmp.Or(cfg.Log, slog.Default()))
-	return &Client{
-		UniversalClient: connect(options, cmp.Or(cfg.Retries, DefaultRetries), maxRedirects, append([]redis.Hook{breaker}, cfg.Hooks...)),
-		Once:            connect(options, -1, -1, cfg.Hooks),
-		scripts:         scripts,
-	}, nil
+	c := &Client{own: cfg.Over != nil, maps: cfg.Over != nil, scripts: scripts}
+	log := cmp.Or(cfg.Log, slog.Default())
+	if c.own {
+		var err error
+		c.UniversalClient, c.Once, err = cfg.over(func(timeout time.Duration) redis.Hook { return newBreaker(timeout, state, log) })
+		return c, err
+	}
+	options, err := cfg.options()
+	if err != nil {
+		return nil, err
+	}
+	breaker := newBreaker(options.ReadTimeout, state, log)
+	c.UniversalClient = connect(options, cmp.Or(cfg.Retries, DefaultRetries), maxRedirects, append([]redis.Hook{breaker}, cfg.Hooks...))
+	c.Once = connect(options, -1, -1, cfg.Hooks)
+	return c, nil
+}
+
+// over makes both clients on the connections of the caller's. That of one server is copied,
+// so that its hooks, its retries and its timeouts stay the caller's; the copy heeds contexts.
+// That of a cluster is used as it is, without the breaker: see [once] for its retries.
+func (cfg *Config) over(breaker func(timeout time.Duration) redis.Hook) (again, once redis.UniversalClient, err error) {
+	switch given := cfg.Over.(type) {
+	case *redis.ClusterClient:
+		return given, given, nil
+	case *redis.Client:
+		timeout := given.Options().ReadTimeout
+		first, second := given.WithTimeout(timeout), given.WithTimeout(timeout)
+		first.Options().ContextTimeoutEnabled, second.Options().ContextTimeoutEnabled = true, true
+		second.Options().MaxRetries = 0
+		if timeout > 0 {
+			first.AddHook(breaker(timeout))
+		}
+		for _, hook := range cfg.Hooks {
+			first.AddHook(hook)
+			second.AddHook(hook)
+		}
+		return first, second, nil
+	}
+	return nil, nil, fmt.Errorf("redis: a %T cannot be used: give a *redis.Client, of one server or of sentinels, or a *redis.ClusterClient", cfg.Over)
 }
 
 // options are those of both clients, their retries aside.
@@ -97,8 +130,36 @@ func connect(o *redis.UniversalOptions, retries, redirects int, hooks []redis.Ho
 	return client
 }
 
-// Close closes the connections. Calls under way fail.
-func (c *Client) Close() error { return errors.Join(c.UniversalClient.Close(), c.Once.Close()) }
+// Close closes the connections, unless they are the caller's. Calls under way fail.
+func (c *Client) Close() error {
+	if c.own {
+		return nil
+	}
+	return errors.Join(c.UniversalClient.Close(), c.Once.Close())
+}
+
+// HashCmd reads a hash whole; [Pairs] is its outcome.
+func (c *Client) HashCmd(ctx context.Context, key string) redis.Cmder {
+	if c.maps {
+		return redis.NewMapStringStringCmd(ctx, "hgetall", key)
+	}
+	return redis.NewStringSliceCmd(ctx, "hgetall", key)
+}
+
+// Pairs are the fields and values of a [Client.HashCmd], one after the other.
+func Pairs(cmd redis.Cmder) []string {
+	switch cmd := cmd.(type) {
+	case *redis.StringSliceCmd:
+		return cmd.Val()
+	case *redis.MapStringStringCmd:
+		pairs := make([]string, 0, 2*len(cmd.Val()))
+		for field, value := range cmd.Val() {
+			pairs = append(pairs, field, value)
+		}
+		return pairs
+	}
+	return nil
+}
 
 // Clustered reports whether Redis is a cluster, where the keys of one call must be of one slot.
 func (c *Client) Clustered() bool {

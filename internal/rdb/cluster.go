@@ -78,7 +78,7 @@ func (c *Client) redirect(ctx context.Context, calls []*Call) {
 		nodes := nodesOf(ctx, cluster)
 		for addr, again := range moved {
 			if node, ok := nodes[addr]; ok {
-				c.pipeline(ctx, node, again)
+				c.pipeline(ctx, node, again, false)
 			}
 		}
 	}

@@ -135,25 +135,25 @@ func (s *Script) LoadOn(ctx context.Context, node redis.Scripter) error {
 // Send makes calls of scripts that have the same effect when they run twice, in one round
 // trip. Each call carries its own outcome.
 func (c *Client) Send(ctx context.Context, calls ...*Call) {
-	c.pipeline(ctx, c.UniversalClient, calls)
+	c.pipeline(ctx, c.UniversalClient, calls, true)
 }
 
 // SendOnce makes calls of scripts that must not run twice, in one round trip. It sends a
 // call again only where Redis has answered that it did not run it.
 func (c *Client) SendOnce(ctx context.Context, calls ...*Call) {
-	c.pipeline(ctx, c.Once, calls)
+	c.pipeline(ctx, c.Once, calls, false)
 	c.redirect(ctx, calls)
 }
 
 // pipeline makes calls in one round trip. A call that Redis refused because it does not know
 // the script has not run, and is sent again with its source; nothing else is ever sent again
 // here: that is the client's own business. The trip counts as one of the first call's script.
-func (c *Client) pipeline(ctx context.Context, client redis.UniversalClient, calls []*Call) {
+func (c *Client) pipeline(ctx context.Context, client redis.UniversalClient, calls []*Call, repeats bool) {
 	if len(calls) == 0 {
 		return
 	}
 	start := time.Now()
-	send(ctx, client, calls, false)
+	send(ctx, client, calls, false, repeats)
 	var again []*Call
 	for _, one := range calls {
 		if err := one.Err(); err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
@@ -161,7 +161,7 @@ func (c *Client) pipeline(ctx context.Context, client redis.UniversalClient, cal
 		}
 	}
 	if len(again) > 0 {
-		send(ctx, client, again, true)
+		send(ctx, client, again, true, repeats)
 	}
 	c.took(calls[0].Script, start)
 }
@@ -170,10 +170,17 @@ func (c *Client) took(s *Script, start time.Time) {
 	c.scripts.WithLabelValues(s.Name).Observe(time.Since(start).Seconds())
 }
 
+// once is a command that a client does not send again after a network error, however it is
+// set up: its reply may be lost, and it may have run.
+type once struct{ *redis.Cmd }
+
+// NoRetry is of [redis.Cmder].
+func (once) NoRetry() bool { return true }
+
 // send makes one trip, with the sources of the scripts or with their hashes. Each command
 // carries its own error; an error of the whole, such as a pool without a free connection, is
 // put on commands that have none.
-func send(ctx context.Context, client redis.UniversalClient, calls []*Call, sources bool) {
+func send(ctx context.Context, client redis.UniversalClient, calls []*Call, sources, repeats bool) {
 	for _, one := range calls {
 		one.Words[0], one.Words[1] = "evalsha", one.Script.hash.Hash()
 		if sources {
@@ -184,13 +191,19 @@ func send(ctx context.Context, client redis.UniversalClient, calls []*Call, sour
 			one.SetFirstKeyPos(HeadWords)
 		}
 	}
+	command := func(one *Call) redis.Cmder {
+		if !repeats {
+			return once{one.Cmd}
+		}
+		return one.Cmd
+	}
 	if len(calls) == 1 {
-		_ = client.Process(ctx, calls[0].Cmd) // the command has the error
+		_ = client.Process(ctx, command(calls[0])) // the command has the error
 		return
 	}
 	p := client.Pipeline()
 	for _, one := range calls {
-		_ = p.Process(ctx, one.Cmd)
+		_ = p.Process(ctx, command(one))
 	}
 	if _, err := p.Exec(ctx); err != nil {
 		for _, one := range calls {

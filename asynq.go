@@ -1,0 +1,35 @@
+package afterwrite
+
+import (
+	"github.com/hibiken/asynq"
+
+	"github.com/afterwrite/afterwrite/internal/queue"
+)
+
+// TaskType is the asynq type of every sync task. Its payload is {"entity", "partition",
+// "generation"} in JSON: an order to flush what is pending there, and no data.
+const TaskType = queue.TypeSync
+
+// Register has an asynq server of the program's own run the sync tasks, so that Work starts
+// none. Call it before Work, which still runs everything else, and give the server
+// [DB.Queues], and [RetryDelay] and [IsFailure] in its configuration.
+func (db *DB) Register(mux *asynq.ServeMux) {
+	mux.Handle(TaskType, db.guest)
+	db.parts.Serve(db.guest)
+}
+
+// Queues are the asynq queues of the sync tasks, each with weight 1.
+func (db *DB) Queues() map[string]int {
+	queues := map[string]int{}
+	for _, e := range db.entities {
+		queues[queue.Name(db.parts.Config.Redis.Prefix, e.Flush.Queue)] = 1
+	}
+	return queues
+}
+
+// RetryDelay tells a server when to try sync tasks again; other tasks are left to other, nil
+// being asynq's default.
+func RetryDelay(other asynq.RetryDelayFunc) asynq.RetryDelayFunc { return queue.RetryDelay(other) }
+
+// IsFailure tells a server that a sync task which was put off has not failed.
+func IsFailure(err error) bool { return queue.IsFailure(err) }

@@ -1,0 +1,164 @@
+package afterwrite_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+// ownRedis is a client as a program has one: with retries, and a name that its server shows.
+func ownRedis(t *testing.T, server *testkit.RedisServer) *redis.Client {
+	t.Helper()
+	o, err := redis.ParseURL(server.URL())
+	require.NoError(t, err)
+	o.ClientName = "theirs"
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	c := redis.NewClient(o)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// TestOwnClients opens a DB on a program's own Redis client and gorm pool: nothing else is
+// opened beside them, and neither is closed.
+func TestOwnClients(t *testing.T) {
+	databases(t, func(t *testing.T, url string) {
+		server := testkit.Redis(t)
+		rdb, g := ownRedis(t, server), gormOf(t, url)
+		require.NoError(t, g.AutoMigrate(&Counter{}))
+		db, err := afterwrite.Open(t.Context(), afterwrite.Config{Redis: rdb, GORM: g, Prefix: testkit.Prefix(t), Logger: testkit.Logger(t)},
+			afterwrite.Model[Counter]())
+		require.NoError(t, err)
+		require.NoError(t, db.Migrate(t.Context()))
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- db.Work(ctx) }()
+		counters := afterwrite.Table[Counter](db)
+		w, err := counters.Put(t.Context(), &Counter{ID: "a", N: 1})
+		require.NoError(t, err)
+		require.NoError(t, w.Wait(t.Context()))
+		for range 3 {
+			_, w, err = counters.Add(t.Context(), "a", "N", 1)
+			require.NoError(t, err)
+		}
+		require.NoError(t, w.Wait(t.Context()))
+		clients, err := rdb.ClientList(t.Context()).Result()
+		require.NoError(t, err)
+		for line := range strings.Lines(clients) {
+			require.Contains(t, line, "name=theirs")
+		}
+		if strings.HasPrefix(url, "postgres") {
+			var n int
+			require.NoError(t, g.Raw("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'afterwrite'").Scan(&n).Error)
+			require.Zero(t, n)
+		}
+		stop()
+		require.NoError(t, <-ended)
+		require.NoError(t, db.Close())
+		require.NoError(t, db.Close())
+		require.NoError(t, rdb.Ping(t.Context()).Err())
+		var row Counter
+		require.NoError(t, g.First(&row, "id = ?", "a").Error)
+		require.EqualValues(t, 4, row.N)
+		_, err = counters.Get(t.Context(), "a")
+		require.ErrorIs(t, err, afterwrite.ErrClosed)
+	})
+}
+
+// TestOwnAsynqServer runs the sync tasks on the server that a program has for its own tasks.
+func TestOwnAsynqServer(t *testing.T) {
+	rdb := ownRedis(t, testkit.SharedRedis(t))
+	db, err := afterwrite.Open(t.Context(), afterwrite.Config{
+		Redis: rdb, DatabaseURL: testkit.SQLite(t), Prefix: testkit.Prefix(t), Logger: testkit.Logger(t),
+	}, afterwrite.Model[Counter]())
+	require.NoError(t, err)
+	require.NoError(t, db.Migrate(t.Context()))
+	mux := asynq.NewServeMux()
+	sent := make(chan struct{})
+	mux.HandleFunc("email:send", func(context.Context, *asynq.Task) error { close(sent); return nil })
+	db.Register(mux)
+	queues := db.Queues()
+	own := testkit.Prefix(t)
+	queues[own] = 1
+	server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
+		Queues: queues, TaskCheckInterval: 20 * time.Millisecond, LogLevel: asynq.FatalLevel,
+		RetryDelayFunc: afterwrite.RetryDelay(nil), IsFailure: afterwrite.IsFailure,
+	})
+	require.NoError(t, server.Start(mux))
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- db.Work(ctx) }()
+	w, err := afterwrite.Table[Counter](db).Put(t.Context(), &Counter{ID: "a"})
+	require.NoError(t, err)
+	require.NoError(t, w.Wait(t.Context()))
+	_, err = asynq.NewClientFromRedisClient(rdb).Enqueue(asynq.NewTask("email:send", nil), asynq.Queue(own))
+	require.NoError(t, err)
+	<-sent
+	stop()
+	require.NoError(t, <-ended)
+	server.Shutdown()
+	require.NoError(t, db.Close())
+}
+
+// TestTwoOnOneRegisterer opens two DBs of one prefix on one registerer, after one that failed.
+func TestTwoOnOneRegisterer(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	cfg := afterwrite.Config{RedisURL: "redis://127.0.0.1:1/0", DatabaseURL: testkit.SQLite(t), Prefix: testkit.Prefix(t), Registerer: registry, Logger: testkit.Logger(t)}
+	_, err := afterwrite.Open(t.Context(), cfg, afterwrite.Model[Counter]())
+	require.ErrorIs(t, err, afterwrite.ErrUnavailable)
+	cfg.RedisURL = testkit.SharedRedis(t).URL()
+	var all []*afterwrite.DB
+	for range 2 {
+		db, err := afterwrite.Open(t.Context(), cfg, afterwrite.Model[Counter]())
+		require.NoError(t, err)
+		require.NoError(t, db.Migrate(t.Context()))
+		_, err = afterwrite.Table[Counter](db).Put(t.Context(), &Counter{ID: "a"})
+		require.NoError(t, err)
+		all = append(all, db)
+	}
+	count := func() (labels []string) {
+		families, err := registry.Gather()
+		require.NoError(t, err)
+		for _, f := range families {
+			if f.GetName() != "afterwrite_writes_total" {
+				continue
+			}
+			for _, m := range f.GetMetric() {
+				for _, l := range m.GetLabel() {
+					if l.GetName() == "db" {
+						labels = append(labels, l.GetValue())
+					}
+				}
+			}
+		}
+		slices.Sort(labels)
+		return slices.Compact(labels)
+	}
+	require.ElementsMatch(t, []string{cfg.Prefix, cfg.Prefix + "/2"}, count())
+	for _, db := range all {
+		require.NoError(t, db.Close())
+	}
+	require.Empty(t, count())
+}
+
+func TestConfigSaysWhatIsWrong(t *testing.T) {
+	for _, cfg := range []afterwrite.Config{
+		{}, {RedisURL: "redis://x"}, {DatabaseURL: "sqlite://x"},
+		{RedisURL: "redis://x", DatabaseURL: "mongo://x"}, {RedisURL: "http://x", DatabaseURL: "sqlite://x"},
+		{RedisURL: "redis://x", DatabaseURL: "sqlite://x", Concurrency: -1},
+		{Redis: redis.NewRing(&redis.RingOptions{}), DatabaseURL: "sqlite://x"},
+	} {
+		_, err := afterwrite.Open(t.Context(), cfg, afterwrite.Model[Counter]())
+		require.Error(t, err)
+	}
+}
