@@ -240,6 +240,9 @@ func score(e *schema.Entity, values schema.Values) string {
 	case i >= len(values) || values[i] == "":
 		return schema.Null
 	}
+	if _, foreign := schema.IsForeign(values[i]); foreign {
+		return schema.Null
+	}
 	return values[i]
 }
 

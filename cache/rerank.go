@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/layout"
@@ -130,13 +131,14 @@ func (r *rebuild) rows(ctx context.Context, page Rows) error {
 		if err != nil || len(rows) == 0 {
 			return err
 		}
+		after = rows[len(rows)-1].ID
+		rows = slices.DeleteFunc(rows, func(row schema.Row) bool { return row.Foreign != "" })
 		err = r.step(ctx, len(rows), func(i int) (int, string, string) {
 			return r.entity.Partition(rows[i].ID), rows[i].ID, score(r.entity, rows[i].Values)
 		})
 		if err != nil {
 			return err
 		}
-		after = rows[len(rows)-1].ID
 	}
 }
 

@@ -233,6 +233,8 @@ func (w *Write) written(e *schema.Entity, reply any) Written {
 			e.Partition(w.ID), e.Name, e.PartitionLimit())}
 	case "null":
 		return Written{Err: schema.Invalid(field, "is null and cannot be incremented")}
+	case "foreign":
+		return Written{Err: schema.Invalid(field, "is no int in the table, where another program wrote it: set it first")}
 	case "overflow":
 		return Written{Err: schema.Invalid(field, "would overflow 64 bits")}
 	case "low", "high":

@@ -69,6 +69,7 @@ type Entity struct {
 	Table      string
 	ID         ID
 	Fields     []Field
+	Unique     [][]string // sets of fields, two or more, that are unique together
 	Write      WriteMode
 	Partitions int
 	Flush      FlushPolicy
@@ -124,6 +125,9 @@ func (e *Entity) Init() error {
 	}
 	if err := e.checkAdaptive(); err != nil {
 		return fmt.Errorf("entity %s: cache.%w", e.Name, err)
+	}
+	if err := e.checkUnique(); err != nil {
+		return fmt.Errorf("entity %s: %w", e.Name, err)
 	}
 	if err := e.checkRank(); err != nil {
 		return fmt.Errorf("entity %s: %w", e.Name, err)
@@ -266,4 +270,67 @@ func (e *Entity) PartitionLimit() int {
 }
 
 // UniqueIndex is the name of the unique index of a field.
-func (e *Entity) UniqueIndex(f *Field) string { return "uq_" + e.Table + "_" + f.Column }
+func (e *Entity) UniqueIndex(f *Field) string {
+	name := "uq_" + e.Table + "_" + f.Column
+	if f.UniqueWhere == "" {
+		return name
+	}
+	return hashed(name, f.UniqueWhere)
+}
+
+// UniqueKey is some fields that are unique together.
+type UniqueKey struct {
+	Fields []int  // positions in [Entity.Fields]
+	Where  string // condition in SQL of the rows among which they are; "" is all
+	Index  string // name of the index that a migration makes where there is no equivalent one
+}
+
+// UniqueKeys returns the entity's unique fields and sets of fields.
+func (e *Entity) UniqueKeys() []UniqueKey {
+	var keys []UniqueKey
+	for i := range e.Fields {
+		if f := &e.Fields[i]; f.Unique {
+			keys = append(keys, UniqueKey{[]int{i}, f.UniqueWhere, e.UniqueIndex(f)})
+		}
+	}
+	for _, names := range e.Unique {
+		key := UniqueKey{Index: "uq_" + e.Table}
+		for _, name := range names {
+			i := e.index[name]
+			key.Fields = append(key.Fields, i)
+			key.Index += "_" + e.Fields[i].Column
+		}
+		if len(key.Index) > MaxNameBytes {
+			key.Index = hashed(key.Index, key.Index)
+		}
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// hashed is a name that also stands for a text, cut where it would be too long.
+func hashed(name, text string) string {
+	const digits = 8
+	return fmt.Sprintf("%s_%0*x", name[:min(len(name), MaxNameBytes-digits-1)], digits, uint32(xxhash.Sum64String(text)))
+}
+
+// checkUnique checks the sets of fields that are unique together.
+func (e *Entity) checkUnique() error {
+	for _, names := range e.Unique {
+		if len(names) < 2 {
+			return fmt.Errorf("unique: %v: a set has two fields or more; of one field set its own unique", names)
+		}
+		for i, name := range names {
+			at, ok := e.index[name]
+			switch {
+			case !ok:
+				return fmt.Errorf("unique: %q is not a field", name)
+			case e.Fields[at].Type == JSON:
+				return fmt.Errorf("unique: %s: texts of json have no one form to compare", name)
+			case slices.Contains(names[:i], name):
+				return fmt.Errorf("unique: %s is there twice", name)
+			}
+		}
+	}
+	return nil
+}

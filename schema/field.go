@@ -33,18 +33,25 @@ var FieldTypes = []FieldType{String, Text, Int, Float, Decimal, Bool, Time, JSON
 
 // Field is one field of an entity and the column that holds it.
 type Field struct {
-	Name       string
-	Column     string
-	Type       FieldType
-	Required   bool   // null is refused
-	Unique     bool   // has a unique index, see [Entity.UniqueIndex]
-	Default    string // JSON text of an absent field's value; "" is null
-	MaxLength  int    // code points of a string, text or json, bytes of a bytes; 0 is no limit
-	Min, Max   string // bounds of an int, float or decimal as its JSON number; "" is none
-	Precision  int    // digits of a decimal
-	Scale      int    // digits of a decimal after its point
-	References string // entity whose id this field holds, or ""
-	Redact     bool   // hidden from pages, logs and dead letter listings
+	Name     string
+	Column   string
+	Type     FieldType
+	Required bool // null is refused
+	Unique   bool // has a unique index, see [Entity.UniqueIndex]
+	// UniqueWhere is a condition in SQL: among the rows that meet it the field is unique. It
+	// needs Unique; "" is all rows.
+	UniqueWhere string
+	Default     string // JSON text of an absent field's value; "" is null
+	MaxLength   int    // code points of a string, text or json, bytes of a bytes; 0 is no limit
+	Min, Max    string // bounds of an int, float or decimal as its JSON number; "" is none
+	Precision   int    // digits of a decimal
+	Scale       int    // digits of a decimal after its point
+	References  string // entity whose id this field holds, or ""
+	Redact      bool   // hidden from pages, logs and dead letter listings
+
+	// FromDatabase gives the database the last word on the field's value: it may round,
+	// compute or replace what it is given, and the row is read back in the flush.
+	FromDatabase bool
 
 	min, max  *big.Rat
 	low, high int64 // IntBounds, for an int
@@ -75,6 +82,9 @@ func (f *Field) init() error {
 	}
 	if f.Type != Decimal && (f.Precision != 0 || f.Scale != 0) {
 		return fmt.Errorf("precision and scale are for decimal fields")
+	}
+	if f.UniqueWhere != "" && (!f.Unique || strings.ContainsAny(f.UniqueWhere, ";\x00")) {
+		return fmt.Errorf("unique.where: %q is not one condition in SQL", f.UniqueWhere)
 	}
 	if f.Unique && f.Type == JSON {
 		return fmt.Errorf("unique: texts of json have no one form to compare")

@@ -36,6 +36,7 @@ const (
 // Values are the fields of one record in the order of [Entity.Fields]: Values[i] is
 // the canonical JSON text of field i, or "" where the field is absent: in a patch, and in
 // a record that was accepted before its entity got the field. Else a record has every field.
+// A value that its field cannot show is a text that is no JSON: see [ForeignValue].
 type Values []string
 
 // Change is an accepted state of a record on its way to the database: a whole record, or
@@ -54,7 +55,7 @@ type Change struct {
 // Writes reports whether the change gives field i a value. It does not where the field is
 // not in Only, or the record was accepted before its entity got the field.
 func (c *Change) Writes(i int) bool {
-	return c.Values[i] != "" && (c.Only == nil || slices.Contains(c.Only, i))
+	return c.Values[i] != "" && c.Values[i][0] != foreignMark[0] && (c.Only == nil || slices.Contains(c.Only, i))
 }
 
 // Row is the state of a record in the database. The zero Exists is an absent row.
@@ -62,6 +63,9 @@ type Row struct {
 	ID     string
 	Exists bool
 	Values Values // nil where the row does not exist
+	// Foreign says why ID, which is as the row has it, is no canonical id of the entity, so
+	// that no request can name the row; "": it is one.
+	Foreign string
 }
 
 // Record is a record as a reader sees it.

@@ -117,7 +117,7 @@ func (e *Entity) Deltas(fields Fields) ([]Delta, error) {
 }
 
 // AppendRecord appends the JSON object of a record: its id, then its fields in the
-// entity's order.
+// entity's order. Foreign values are left out.
 func (e *Entity) AppendRecord(dst []byte, id string, values Values) []byte {
 	dst = append(dst, `{"id":`...)
 	dst = append(dst, e.IDText(id)...)
@@ -133,7 +133,7 @@ func (e *Entity) AppendFields(dst []byte, values Values) []byte {
 
 func (e *Entity) appendFields(dst []byte, values Values, comma bool) []byte {
 	for i, text := range values {
-		if text == "" {
+		if _, foreign := IsForeign(text); text == "" || foreign {
 			continue
 		}
 		if comma {

@@ -46,8 +46,6 @@ type dialect interface {
 	columnType(f *schema.Field) string
 	// idType is the type of the id's column in a new table.
 	idType(id schema.ID) string
-	// text is the type that a column of another type is cast to, to be read as a text.
-	text() string
 	// limits names what the database cannot hold of an entity; it is logged at start.
 	limits(e *schema.Entity) []string
 	// spell is a column's type as this server spells it.
@@ -65,6 +63,9 @@ type dialect interface {
 	// all of them have, and returns how many rows it has found. An [unfitError] says that
 	// the changes cannot be sent.
 	update(tx *transaction, t *table, changes []schema.Change, fields []int) (updated int64, err error)
+	// shows is the expression that selects a column as its exact text, or for bytes as
+	// its bytes, whatever its type is and whatever another program wrote into it.
+	shows(column string, t schema.FieldType) string
 	// equal is the condition that a column has a value, with one parameter.
 	equal(column string, t schema.FieldType) string
 
@@ -104,11 +105,20 @@ type dialect interface {
 	migrating(ctx context.Context, db *sql.DB, fn func() error) error
 	// patient lets the statements of a transaction take as long as they need.
 	patient(db *gorm.DB) error
+	// unbounded does so for those of a connection, until bounded.
+	unbounded(db *gorm.DB) error
+	bounded(db *gorm.DB)
+	// concurrently is the word, with a blank behind it, that keeps CREATE INDEX on a table
+	// from blocking its writers; such a statement runs outside of transactions. "": there is none.
+	concurrently(at *catalog.Table) string
+	// mark is a text that changes with the catalog of an existing table. It costs little. What
+	// it was in a transaction it stays until that ends.
+	mark(ctx context.Context, q catalog.Querier, table string) (string, error)
+	// catalogOf names it among the dialects of the catalog.
+	catalogOf() catalog.Dialect
 	// catalog reads what the database says about a table. One that does not exist has no
 	// columns.
 	catalog(ctx context.Context, q catalog.Querier, table string) (*catalog.Table, error)
-	// edition is a number that differs after a change of the database's schema; 0: it has none.
-	edition(db *gorm.DB) (int64, error)
 	// uniqueColumn is the one column of the unique constraint that a refusal names,
 	// or "" if it has several, an expression or a condition.
 	uniqueColumn(db *gorm.DB, table string, r schema.Refusal) (string, error)

@@ -17,7 +17,7 @@ import (
 
 // table maps an entity to its table: two struct types that gorm knows like declared
 // ones, and for each column how its slot is filled and read. It is read-only after
-// newTable but for located, unnest, footing and unhurried, which are safe for concurrent use.
+// newTable but for located, known and unhurried, which are safe for concurrent use.
 type table struct {
 	entity  *schema.Entity
 	name    string
@@ -26,11 +26,10 @@ type table struct {
 	reads   reflect.Type // []struct of texts, whatever the columns' types are
 	shown   []string     // how each column is selected
 	upsert  clause.OnConflict
-	rows    int                       // rows of one upsert at most
-	ids     int                       // ids of one statement at most
-	located sync.Map                  // kind and name of a constraint → its one column, or ""
-	unnest  atomic.Pointer[unnesting] // nil: not known
-	footing atomic.Pointer[footing]   // nil: not known
+	rows    int                   // rows of one upsert at most
+	ids     int                   // ids of one statement at most
+	located sync.Map              // kind and name of a constraint → its one column, or ""
+	known   atomic.Pointer[known] // nil: the catalog was not read yet
 
 	unhurried sync.Map // partition → true, of those whose last batch hung as a whole: see hang.go
 }
@@ -58,7 +57,7 @@ func newTable(e *schema.Entity, d dialect) (*table, error) {
 	t.writes = reflect.SliceOf(t.structOf(func(c column) reflect.Type { return c.slot.goType }))
 	t.reads = reflect.SliceOf(t.structOf(readType))
 	for i := range t.columns {
-		t.shown = append(t.shown, t.selects(i, d))
+		t.shown = append(t.shown, t.selects(d, i))
 	}
 	t.upsert = clause.OnConflict{
 		Columns:   []clause.Column{{Name: t.columns[0].name}},
@@ -98,20 +97,10 @@ func readType(c column) reflect.Type {
 	return textSlot.goType
 }
 
-// selects selects a column. A text is cast to one: where the column of a table made by hand
-// is a date, the drivers would make a time of it. The name of the table is with it: SQLite
-// takes a quoted name alone, of a column that is not there, for a text.
-func (t *table) selects(i int, d dialect) string {
-	c := t.columns[i]
-	switch c.field.Type {
-	case schema.String, schema.Text:
-		return "CAST(" + t.at(i) + " AS " + d.text() + ") AS " + quote(c.name)
-	case schema.Time:
-		if d.text() != "text" { // the driver makes the zero time of a date that is all zeros
-			return "CAST(" + t.at(i) + " AS " + d.text() + ") AS " + quote(c.name)
-		}
-	}
-	return t.at(i) + " AS " + quote(c.name)
+// selects selects a column in the form that canonical reads. The name of the table is with
+// it: SQLite takes a quoted name alone, of a column that is not there, for a text.
+func (t *table) selects(d dialect, i int) string {
+	return d.shows(t.at(i), t.columns[i].field.Type) + " AS " + quote(t.columns[i].name)
 }
 
 // structOf builds the row's struct type. It never has gorm's default tag: gorm would
@@ -197,34 +186,55 @@ func (t *table) idParameter(id string) (any, error) {
 // seen is a pointer to no rows yet, for gorm to scan into.
 func (t *table) seen() reflect.Value { return reflect.New(t.reads) }
 
-// rowsOf reads the rows that gorm scanned.
-func (t *table) rowsOf(seen reflect.Value) ([]schema.Row, error) {
+// rowsOf reads the rows that gorm scanned. What an entity cannot show of a row is foreign,
+// and harms no other value and no other row.
+func (t *table) rowsOf(seen reflect.Value) []schema.Row {
 	rows := make([]schema.Row, seen.Elem().Len())
 	for i := range rows {
-		id, values, err := t.row(seen.Elem().Index(i))
-		if err != nil {
-			return nil, err
-		}
-		rows[i] = schema.Row{ID: id, Exists: true, Values: values}
+		rows[i] = t.row(seen.Elem().Index(i))
 	}
-	return rows, nil
+	return rows
 }
 
-func (t *table) row(row reflect.Value) (string, schema.Values, error) {
-	at := row.Field(0).Interface().(*string)
-	if at == nil {
-		return "", nil, fmt.Errorf("%s.%s is null: %w", t.name, t.columns[0].name, ErrUnreadable)
-	}
-	id := *at
-	values := make(schema.Values, len(t.columns)-1)
-	for j := range values {
-		text, err := t.columns[j+1].text(row.Field(j + 1))
+func (t *table) row(row reflect.Value) schema.Row {
+	r := schema.Row{Exists: true, Values: make(schema.Values, len(t.columns)-1)}
+	r.ID, r.Foreign = t.id(row.Field(0).Interface().(*string))
+	for j := range r.Values {
+		c := &t.columns[j+1]
+		text, err := c.text(row.Field(j + 1))
 		if err != nil {
-			return "", nil, fmt.Errorf("%s.%s of %q: %w: %w", t.name, t.columns[j+1].name, id, ErrUnreadable, err)
+			text = schema.ForeignValue(t.foreign(c, row.Field(j+1), err))
 		}
-		values[j] = text
+		r.Values[j] = text
 	}
-	return id, values, nil
+	return r
+}
+
+// id is an id as the row has it, and why no request can name it.
+func (t *table) id(at *string) (id, foreign string) {
+	if at == nil {
+		return "", "is null"
+	}
+	switch same, err := t.entity.CanonicalID(*at); {
+	case err != nil:
+		return *at, "is no id of type " + string(t.entity.ID.Type)
+	case same != *at:
+		return *at, "is another spelling of " + same
+	}
+	return *at, ""
+}
+
+// foreign says why a value is foreign, and what it is unless its field is redacted.
+func (t *table) foreign(c *column, at reflect.Value, err error) string {
+	const most = 64 // bytes of the value
+	if c.field.Redact || c.field.Type == schema.Bytes {
+		return "is not of type " + string(c.field.Type)
+	}
+	text := strings.ToValidUTF8(*at.Interface().(*string), "\uFFFD")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return fmt.Sprintf("%q is not of type %s: %v", text, c.field.Type, err)
 }
 
 // text returns the canonical text of a scanned value.

@@ -16,9 +16,6 @@ var (
 	// ErrNotLocked reports that a flush did not come to hold the partition's fence: what is
 	// in its batch has nothing to do with it.
 	ErrNotLocked = errors.New("the fence was not locked")
-	// ErrUnreadable reports a value in the database that its field cannot show, such
-	// as text that is not UTF-8.
-	ErrUnreadable = errors.New("the database has a value that is not of its field's type")
 )
 
 // unavailableError is a failure that is the database's and not a record's.

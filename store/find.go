@@ -27,7 +27,7 @@ func limit(n int) int {
 
 // Load reads the rows of ids, each as canonical values; ids without a row are absent
 // from the answer. It reads what is committed at the primary. The ids must be
-// canonical.
+// canonical. A value that its field cannot show is a [schema.ForeignValue].
 func (s *Store) Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error) {
 	t, err := s.table(e)
 	if err != nil {
@@ -41,7 +41,9 @@ func (s *Store) Load(ctx context.Context, e *schema.Entity, ids []string) (map[s
 			return nil, fmt.Errorf("load %d records of %s: %w", len(ids), e.Name, err)
 		}
 		for _, row := range rows {
-			found[row.ID] = row.Values
+			if row.Foreign == "" {
+				found[row.ID] = row.Values
+			}
 		}
 	}
 	return found, nil
@@ -90,7 +92,7 @@ func (s *Store) find(t *table, query *gorm.DB) ([]schema.Row, error) {
 	if err := query.Select(t.shown).Find(seen.Interface()).Error; err != nil {
 		return nil, s.unavailable("select from "+t.name, err)
 	}
-	return t.rowsOf(seen)
+	return t.rowsOf(seen), nil
 }
 
 // Query selects the rows of a list.
@@ -101,7 +103,8 @@ type Query struct {
 }
 
 // List returns persisted rows in the order of their ids: by bytes for strings, by
-// number for ints. A filter on null matches NULL. Page on with the last row's id.
+// number for ints. A filter on null matches NULL. Page on with the last row's id. Rows
+// with an id that is null or empty are left out, those with foreign ids and values are among them: see [schema.Entity.ForeignRow].
 func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.Row, error) {
 	t, err := s.table(e)
 	if err != nil {
@@ -128,10 +131,12 @@ func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, err
 		id += s.dialect.collate()
 	}
 	query := t.scope(s.read(ctx)).Order(id).Limit(limit(q.Limit))
-	if q.After != "" {
+	if q.After == "" { // no page ends behind an id that is null or empty, which no record has
+		query = query.Where(s.dialect.shows(t.at(0), schema.String) + " <> ''")
+	} else {
 		after, err := t.idParameter(q.After)
 		if err != nil {
-			return nil, fmt.Errorf("after %q: %w", q.After, err)
+			after = q.After // a foreign id
 		}
 		query = query.Where(id+" > ?", after)
 	}

@@ -28,8 +28,9 @@ const versionTable = "afterwrite_migrations"
 // step is one line of a migration. A note changes nothing: it tells what the
 // migration leaves as it is.
 type step struct {
-	line string
-	run  func(db *gorm.DB) error
+	line  string
+	run   func(db *gorm.DB) error
+	alone bool // it cannot run within a transaction
 }
 
 // Migrate brings the database up to date and returns what it did, a line each: first
@@ -173,7 +174,7 @@ func (s *Store) ownSteps(ctx context.Context) ([]step, error) {
 	var steps []step
 	for _, source := range p.ListSources() {
 		if source.Version > applied {
-			steps = append(steps, step{"apply " + path.Base(source.Path), func(*gorm.DB) error { return nil }})
+			steps = append(steps, step{line: "apply " + path.Base(source.Path), run: func(*gorm.DB) error { return nil }})
 		}
 	}
 	return steps, nil
@@ -192,26 +193,24 @@ func (s *Store) tableSteps(ctx context.Context, t *table) ([]step, error) {
 		return nil, err
 	}
 	if !at.Exists() {
-		create := step{"create table " + t.name, func(db *gorm.DB) error {
+		create := step{line: "create table " + t.name, run: func(db *gorm.DB) error {
 			return t.scope(db).Migrator().CreateTable(t.model())
 		}}
-		return append([]step{create}, t.indexSteps(at)...), nil
+		return append([]step{create}, t.indexSteps(s.dialect, at)...), nil
 	}
-	if err := t.checkKey(at); err != nil {
+	if err := t.checkKey(s.dialect, at); err != nil {
 		return nil, err
 	}
-	for _, c := range t.columns {
-		if there, _ := at.Column(c.name); there.Computed() {
-			return nil, fmt.Errorf("%s.%s is GENERATED ALWAYS: it takes no value of %s, and every write would be refused", t.name, c.name, t.entity.Name)
-		}
+	if err := t.unfit(at, s.dialect); err != nil {
+		return nil, err
 	}
-	steps := append(t.columnSteps(at, s.dialect), t.indexSteps(at)...)
+	steps := append(t.columnSteps(at, s.dialect), t.indexSteps(s.dialect, at)...)
 	return append(steps, t.notes(at)...), nil
 }
 
 // checkKey refuses a column of ids that is not unique by itself, or that takes two ids
 // for the same.
-func (t *table) checkKey(at *catalog.Table) error {
+func (t *table) checkKey(d dialect, at *catalog.Table) error {
 	id := t.columns[0].name
 	column, ok := at.Column(id)
 	if !ok {
@@ -222,7 +221,7 @@ func (t *table) checkKey(at *catalog.Table) error {
 		return fmt.Errorf("table %s takes different values of %s, the id of %s, for the same, and one record would overwrite another: %s",
 			t.name, id, t.entity.Name, loose)
 	}
-	if err := t.keeps(column); err != nil {
+	if err := t.keeps(d, column); err != nil {
 		return err
 	}
 	if !unique {
@@ -242,26 +241,20 @@ func looseKey(at *catalog.Table, column string) string {
 }
 
 // keeps refuses a type of the id's column that takes two ids for the same, as "007" and
-// "7" are one number, and one UUID is spelt in many ways.
-func (t *table) keeps(id catalog.Column) error {
-	want := "text"
-	switch {
-	case !slices.Contains(textTypes, id.Base) && t.entity.ID.Type == schema.String:
-	case slices.Contains(floatTypes, id.Base) && t.entity.ID.Type == schema.Int:
-		want = "a whole number"
-	default:
+// "7" are one number, or that has two spellings of one id, as a text has of a number.
+func (t *table) keeps(d dialect, id catalog.Column) error {
+	v := catalog.JudgeKey(d.catalogOf(), t.entity.ID, id)
+	if v.Hold != catalog.Refused {
 		return nil
 	}
-	return fmt.Errorf("table %s would not keep every id of %s as it is, and one record would overwrite another: the type of %s is %s, not %s",
-		t.name, t.entity.Name, id.Name, id.Type, want)
+	want := map[schema.FieldType]string{schema.String: "text", schema.Int: "a whole number", schema.UUID: "a UUID"}[t.entity.ID.Type]
+	if id.Computed() {
+		return fmt.Errorf("%s.%s is GENERATED ALWAYS: it takes no value of %s, and every write would be refused: %s: %w",
+			t.name, id.Name, t.entity.Name, v.Fix, ErrUnfit)
+	}
+	return fmt.Errorf("table %s would not keep every id of %s as it is, and one record would overwrite another: the type of %s is %s, not %s: %s: %w",
+		t.name, t.entity.Name, id.Name, id.Type, want, v.Fix, ErrUnfit)
 }
-
-// textTypes keep every text as it is; floatTypes keep no whole number beyond 2^53, or a
-// smaller bound. SQLite's are affinities.
-var (
-	textTypes  = []string{"text", "character varying", "character", "citext", "TEXT", "BLOB"}
-	floatTypes = []string{"real", "double precision", "money", "REAL"}
-)
 
 // columnSteps adds missing columns. They take NULL even where the field is required:
 // the rows that are there have no value.
@@ -272,28 +265,76 @@ func (t *table) columnSteps(at *catalog.Table, d dialect) []step {
 			continue
 		}
 		add := "ALTER TABLE " + quoteTable(t.name) + " ADD COLUMN " + quote(c.name) + " " + d.spell(c.typ)
-		steps = append(steps, step{fmt.Sprintf("add column %s.%s %s", t.name, c.name, c.typ), func(db *gorm.DB) error {
+		steps = append(steps, step{line: fmt.Sprintf("add column %s.%s %s", t.name, c.name, c.typ), run: func(db *gorm.DB) error {
 			return db.Exec(add).Error
 		}})
 	}
 	return steps
 }
 
-// indexSteps adds the missing indexes of unique fields.
-func (t *table) indexSteps(at *catalog.Table) []step {
+// indexSteps adds the missing indexes of unique fields and sets of fields. Any index or
+// constraint that makes the same columns unique counts, whatever its name is; one that has
+// the name and does not make them unique does not.
+func (t *table) indexSteps(d dialect, at *catalog.Table) []step {
 	var steps []step
-	for i := range t.entity.Fields {
-		f := &t.entity.Fields[i]
-		name := identifier(t.entity.UniqueIndex(f))
-		if _, there := at.IndexNamed(name); there || !f.Unique {
+	for _, key := range t.entity.UniqueKeys() {
+		names, spelled := make([]string, len(key.Fields)), make([]string, len(key.Fields))
+		for n, i := range key.Fields {
+			names[n] = t.columns[i+1].name
+			spelled[n] = quote(names[n])
+		}
+		if t.isUnique(at, key, names) {
 			continue
 		}
-		create := "CREATE UNIQUE INDEX " + quote(name) + " ON " + quoteTable(t.name) + " (" + quote(f.Column) + ")"
-		steps = append(steps, step{"create unique index " + name, func(db *gorm.DB) error {
-			return db.Exec(create).Error
-		}})
+		name := identifier(key.Index)
+		if slices.Contains(at.Invalid, name) {
+			drop := "DROP INDEX " + quoteIn(t.name, name)
+			steps = append(steps, step{line: "drop invalid index " + name, run: func(db *gorm.DB) error { return db.Exec(drop).Error }})
+		}
+		name = freeName(at, name)
+		create := "CREATE UNIQUE INDEX " + d.concurrently(at) + quote(name) + " ON " + quoteTable(t.name) +
+			" (" + strings.Join(spelled, ", ") + ")"
+		if key.Where != "" {
+			create += " WHERE " + key.Where
+		}
+		steps = append(steps, step{
+			line: "create unique index " + name, alone: d.concurrently(at) != "",
+			run: func(db *gorm.DB) error { return db.Exec(create).Error },
+		})
 	}
 	return steps
+}
+
+// isUnique reports whether an index makes the columns of a key unique. The name of one of
+// ours stands for its condition, which the database may spell in another way.
+func (t *table) isUnique(at *catalog.Table, key schema.UniqueKey, names []string) bool {
+	if at.UniqueWhere(key.Where, names...) {
+		return true
+	}
+	own, ok := at.IndexNamed(identifier(key.Index))
+	return ok && key.Where != "" && own.Where != "" && at.UniqueWhere(own.Where, names...)
+}
+
+// freeName is the name of a new index: another where one has it that does something else.
+func freeName(at *catalog.Table, name string) string {
+	taken := func(name string) bool {
+		_, unique := at.IndexNamed(name)
+		return unique || slices.Contains(at.Others, name)
+	}
+	free := name
+	for n := 2; taken(free); n++ {
+		suffix := fmt.Sprintf("_%d", n)
+		free = name[:min(len(name), schema.MaxNameBytes-len(suffix))] + suffix
+	}
+	return free
+}
+
+// quoteIn spells the name of an index of a table, which has the table's schema.
+func quoteIn(table, index string) string {
+	if dot := strings.LastIndexByte(table, '.'); dot >= 0 {
+		return quoteTable(table[:dot]) + "." + quote(index)
+	}
+	return quote(index)
 }
 
 // identifier is a name as PostgreSQL keeps it, cut to 63 bytes.
@@ -308,15 +349,15 @@ func (t *table) notes(at *catalog.Table) []step {
 		steps = append(steps, step{line: "note: " + fmt.Sprintf(format, args...)})
 	}
 	for _, c := range t.columns {
-		own[c.name] = true
 		there, ok := at.Column(c.name)
+		own[there.Name] = true
 		want, _, _ := strings.Cut(c.typ, " COLLATE")
 		want, _, _ = strings.Cut(want, " CHARACTER SET")
 		if ok && !strings.EqualFold(there.Type, want) {
-			note("%s.%s is %s, the entity would have %s: left as it is", t.name, c.name, there.Type, want)
+			note("%s.%s is %s, the entity would have %s: left as it is", t.name, there.Name, there.Type, want)
 		}
 		if ok && there.NotNull && !c.field.Required {
-			note("%s.%s is NOT NULL, its field is not required: nulls will be refused", t.name, c.name)
+			note("%s.%s is NOT NULL, its field is not required: nulls will be refused", t.name, there.Name)
 		}
 	}
 	for _, c := range at.Columns {
@@ -332,6 +373,9 @@ func (s *Store) apply(ctx context.Context, st step) error {
 	if st.run == nil {
 		return nil
 	}
+	if st.alone {
+		return s.applyAlone(ctx, st)
+	}
 	tx, err := s.begin(ctx)
 	if err != nil {
 		return err
@@ -346,6 +390,21 @@ func (s *Store) apply(ctx context.Context, st step) error {
 		return s.migrationError(ctx, st, err)
 	}
 	return s.unavailable("commit", tx.commit())
+}
+
+// applyAlone runs one step on a connection of its own, past the statements' time.
+func (s *Store) applyAlone(ctx context.Context, st step) error {
+	err := s.writing.orm.WithContext(ctx).Connection(func(db *gorm.DB) error {
+		if err := s.dialect.unbounded(db); err != nil {
+			return err
+		}
+		defer s.dialect.bounded(db)
+		return st.run(db)
+	})
+	if err != nil {
+		return s.migrationError(ctx, st, err)
+	}
+	return nil
 }
 
 // migrationError says what stands in the way. A step that another process has done

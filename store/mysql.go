@@ -165,7 +165,6 @@ func (*mysql) isolation() *sql.TxOptions { return nil } // that of the session: 
 func (*mysql) parameters() int           { return 65535 }
 func (*mysql) goose() goose.Dialect      { return goose.DialectMySQL }
 func (*mysql) probe() string             { return "SELECT 1" }
-func (*mysql) text() string              { return "char" }
 
 // collate: a key that is not ordered by its bytes is refused at start.
 func (*mysql) collate() string { return "" }
@@ -531,7 +530,7 @@ func (d *mysql) upsert(tx *transaction, t *table, changes []schema.Change) (int6
 		return 0, &unfitError{err}
 	}
 	insert := t.scope(tx.db)
-	if f := t.footing.Load(); f != nil && f.plain {
+	if k := t.known.Load(); k != nil && k.plain {
 		insert = insert.Clauses(clause.OnConflict{DoUpdates: d.guarded(t)})
 	}
 	if err := d.fits(sizeOf(changes)); err != nil {
@@ -749,8 +748,23 @@ func (*mysql) catalog(ctx context.Context, q catalog.Querier, table string) (*ca
 	return catalog.ReadMySQL(ctx, q, table)
 }
 
-// edition: the server has none.
-func (*mysql) edition(*gorm.DB) (int64, error) { return 0, nil }
+func (*mysql) mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
+	return catalog.MarkMySQL(ctx, q, quoteTable(table))
+}
+
+func (*mysql) catalogOf() catalog.Dialect         { return catalog.MySQL }
+func (*mysql) unbounded(*gorm.DB) error           { return nil }
+func (*mysql) bounded(*gorm.DB)                   {}
+func (*mysql) concurrently(*catalog.Table) string { return "" }
+
+// shows casts what the driver would parse: it makes the zero time of a date that is all zeros.
+func (*mysql) shows(column string, t schema.FieldType) string {
+	switch t {
+	case schema.String, schema.Text, schema.Time:
+		return "CAST(" + column + " AS char)"
+	}
+	return column
+}
 
 func (*mysql) uniqueColumn(db *gorm.DB, table string, r schema.Refusal) (string, error) {
 	var columns []sql.NullString

@@ -156,6 +156,18 @@ func (*postgres) slot(t schema.FieldType) slot {
 	return textSlot
 }
 
+// shows casts to text, so that no driver parses what it may not be able to. A time's text
+// depends on the session's DateStyle, its JSON does not.
+func (*postgres) shows(column string, t schema.FieldType) string {
+	switch t {
+	case schema.Bytes:
+		return column
+	case schema.Time:
+		return "to_json(" + column + ") #>> '{}'"
+	}
+	return column + "::text"
+}
+
 func (*postgres) equal(column string, t schema.FieldType) string {
 	if t == schema.JSON {
 		return column + "::text = ?" // json has no equality
@@ -176,7 +188,7 @@ func (*postgres) migrating(ctx context.Context, db *sql.DB, fn func() error) err
 	if _, err := conn.ExecContext(ctx, "SET lock_timeout = 0; SET statement_timeout = 0"); err != nil {
 		return err
 	}
-	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+	if err := lockMigrations(ctx, conn); err != nil {
 		return err
 	}
 	err = fn()
@@ -186,11 +198,47 @@ func (*postgres) migrating(ctx context.Context, db *sql.DB, fn func() error) err
 	return errors.Join(err, unlock, reset)
 }
 
-func (*postgres) edition(*gorm.DB) (int64, error) { return 0, nil }
+// lockMigrations asks again and again: a statement that waits for the lock would keep a
+// snapshot, for which a CREATE INDEX CONCURRENTLY of the process that has the lock waits.
+func lockMigrations(ctx context.Context, conn *sql.Conn) error {
+	for {
+		var locked bool
+		err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(migrationLock)).Scan(&locked)
+		if err != nil || locked {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
 
 func (*postgres) patient(db *gorm.DB) error {
 	return db.Exec("SET LOCAL statement_timeout = 0").Error
 }
+
+func (*postgres) unbounded(db *gorm.DB) error {
+	return db.Exec("SET statement_timeout = 0").Error
+}
+
+func (*postgres) bounded(db *gorm.DB) {
+	_ = db.Exec("RESET statement_timeout").Error // a connection that is lost has no setting
+}
+
+func (*postgres) concurrently(at *catalog.Table) string {
+	if at.Kind == catalog.Plain && at.Exists() {
+		return "CONCURRENTLY "
+	}
+	return ""
+}
+
+func (*postgres) mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
+	return catalog.MarkPostgres(ctx, q, quoteTable(table))
+}
+
+func (*postgres) catalogOf() catalog.Dialect { return catalog.PostgreSQL }
 
 func (*postgres) catalog(ctx context.Context, q catalog.Querier, table string) (*catalog.Table, error) {
 	return catalog.ReadPostgres(ctx, q, quoteTable(table))

@@ -42,10 +42,12 @@ func (b *batch) put(changes []schema.Change) error {
 		return nil
 	}
 	written, err := b.tx.store.dialect.upsert(b.tx, b.table, whole)
-	if errors.Is(err, errNotPlain) && b.footing.plain {
+	if errors.Is(err, errNotPlain) && b.known.plain {
 		// The statement has left no trace. The table is looked at again with the next batch.
-		b.footing = &footing{}
-		b.table.footing.Store(nil)
+		other := *b.known
+		other.plain = false
+		b.known = &other
+		b.table.known.Store(nil)
 		return b.put(changes)
 	}
 	if err != nil {
@@ -56,10 +58,10 @@ func (b *batch) put(changes []schema.Change) error {
 
 // wholes parts the changes that may be inserted without a look at their rows from others.
 func (b *batch) wholes(changes []schema.Change) (whole, some []schema.Change) {
-	if !b.footing.plain {
+	if !b.known.plain {
 		return nil, changes
 	}
-	entire := func(c schema.Change) bool { return c.Only == nil && !slices.Contains(c.Values, "") }
+	entire := func(c schema.Change) bool { return c.Only == nil && !lacks(c.Values) }
 	if !slices.ContainsFunc(changes, func(c schema.Change) bool { return !entire(c) }) {
 		return changes, nil
 	}
@@ -175,7 +177,7 @@ func (b *batch) makeable(absent []schema.Change) ([]schema.Change, error) {
 			missing[c.ID] = false
 			continue
 		}
-		if slices.Contains(c.Values, "") {
+		if lacks(c.Values) {
 			absent[i].Values = b.table.entire(c.Values)
 		}
 	}
@@ -185,11 +187,22 @@ func (b *batch) makeable(absent []schema.Change) ([]schema.Change, error) {
 	return absent, nil
 }
 
+// lacks reports whether a record was accepted before its entity got one of its fields, or
+// has a foreign value, which is never written.
+func lacks(values schema.Values) bool {
+	return slices.ContainsFunc(values, unwritten)
+}
+
+func unwritten(text string) bool {
+	_, foreign := schema.IsForeign(text)
+	return foreign || text == ""
+}
+
 // entire are the values of a record with the defaults of those that it lacks.
 func (t *table) entire(values schema.Values) schema.Values {
 	whole := slices.Clone(values)
 	for i, text := range values {
-		if text == "" {
+		if unwritten(text) {
 			whole[i] = cmp.Or(t.entity.Fields[i].Default, schema.Null)
 		}
 	}

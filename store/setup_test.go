@@ -38,6 +38,22 @@ func onEach(t *testing.T, fn func(t *testing.T, url string)) {
 	})
 }
 
+// onPartial runs fn on the dialects that have partial indexes, and columns that take values
+// which no field of theirs can show.
+func onPartial(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Helper()
+	t.Parallel()
+	for name, url := range map[string]func(*testing.T) string{
+		"sqlite":   func(t *testing.T) string { return testkit.SQLite(t) },
+		"postgres": func(t *testing.T) string { return testkit.Postgres(t).Database(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fn(t, url(t))
+		})
+	}
+}
+
 func open(t testing.TB, url string, entities []*schema.Entity, options ...option) *bench {
 	t.Helper()
 	faults := new(testkit.SQLFaults)
@@ -151,3 +167,22 @@ func account(t testing.TB) *schema.Entity {
 func rawJSON(text string) json.RawMessage { return json.RawMessage(text) }
 
 var listAll = store.Query{Limit: store.MaxListLimit}
+
+// text is a query's one value as the database spells it, read past the store.
+func (b *bench) text(query string, args ...any) string {
+	b.t.Helper()
+	name, source := "pgx", b.url
+	if file, ok := strings.CutPrefix(b.url, "sqlite://"); ok {
+		name, source = "sqlite3", file+"?_busy_timeout=5000"
+		query = strings.Replace(query, "SELECT ", "SELECT quote(", 1)
+		query = strings.Replace(query, " FROM", ") FROM", 1)
+	} else {
+		query = strings.Replace(strings.Replace(query, "?", "$1", 1), " FROM", "::text FROM", 1)
+	}
+	db, err := sql.Open(name, source)
+	require.NoError(b.t, err)
+	defer db.Close()
+	var text sql.NullString
+	require.NoError(b.t, db.QueryRow(query, args...).Scan(&text))
+	return text.String
+}

@@ -181,11 +181,6 @@ func (*sqlite) upsert(tx *transaction, t *table, changes []schema.Change) (int64
 	return upsertRows(tx, t, changes)
 }
 
-func (*sqlite) edition(db *gorm.DB) (edition int64, err error) {
-	err = db.Raw("PRAGMA schema_version").Scan(&edition).Error
-	return edition, err
-}
-
 // update joins the changes as a list of values, which SQLite keeps in memory, with the
 // table by its key.
 func (*sqlite) update(tx *transaction, t *table, changes []schema.Change, fields []int) (int64, error) {
@@ -217,6 +212,15 @@ func (*sqlite) update(tx *transaction, t *table, changes []schema.Change, fields
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+// shows is an expression, which has no declared type by which the driver would parse it: it
+// makes year 1 of a text in a column of dates that is none.
+func (*sqlite) shows(column string, t schema.FieldType) string {
+	if t == schema.Time { // a number is told from a text of digits
+		return "CASE typeof(" + column + ") WHEN 'integer' THEN '" + epochMark + "' || " + column + " ELSE " + column + " END"
+	}
+	return "+" + column
 }
 
 func (*sqlite) equal(column string, _ schema.FieldType) string { return column + " = ?" }
@@ -254,7 +258,16 @@ func (d *sqlite) absent() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-func (*sqlite) patient(*gorm.DB) error { return nil }
+func (*sqlite) patient(*gorm.DB) error             { return nil }
+func (*sqlite) unbounded(*gorm.DB) error           { return nil }
+func (*sqlite) bounded(*gorm.DB)                   {}
+func (*sqlite) concurrently(*catalog.Table) string { return "" }
+
+func (*sqlite) mark(ctx context.Context, q catalog.Querier, _ string) (string, error) {
+	return catalog.MarkSQLite(ctx, q)
+}
+
+func (*sqlite) catalogOf() catalog.Dialect { return catalog.SQLite }
 
 func (d *sqlite) catalog(ctx context.Context, q catalog.Querier, table string) (*catalog.Table, error) {
 	if d.absent() {

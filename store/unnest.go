@@ -1,13 +1,11 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/afterwrite/afterwrite/schema"
@@ -31,10 +29,7 @@ var castable = []string{
 }
 
 func (*postgres) upsert(tx *transaction, t *table, changes []schema.Change) (int64, error) {
-	u, err := t.unnesting(tx)
-	if err != nil {
-		return 0, err
-	}
+	u := t.known.Load().unnest
 	if u.insert == "" {
 		return upsertRows(tx, t, changes)
 	}
@@ -42,10 +37,7 @@ func (*postgres) upsert(tx *transaction, t *table, changes []schema.Change) (int
 }
 
 func (*postgres) update(tx *transaction, t *table, changes []schema.Change, fields []int) (int64, error) {
-	u, err := t.unnesting(tx)
-	if err != nil {
-		return 0, err
-	}
+	u := t.known.Load().unnest
 	columns := make([]int, len(fields)+1)
 	for i, field := range fields {
 		columns[i+1] = field + 1
@@ -63,21 +55,10 @@ func (u *unnesting) run(tx *transaction, t *table, statement string, changes []s
 		return 0, &unfitError{err}
 	}
 	result, err := tx.tx.ExecContext(tx.db.Statement.Context, statement, arrays...)
-	if outdated(err) {
-		t.unnest.CompareAndSwap(u, nil)
-		t.footing.Store(nil)
-	}
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
-}
-
-// outdated reports an error of class 42, of a statement that does not fit the table: a
-// column may have another type by now. A refusal of what it carries says nothing of it.
-func outdated(err error) bool {
-	var e *pgconn.PgError
-	return errors.As(err, &e) && strings.HasPrefix(e.Code, "42")
 }
 
 // unnesting is how a table's values are sent by columns.
@@ -93,20 +74,12 @@ func (u *unnesting) casts(columns []int) bool {
 }
 
 // unnesting returns how the table's values are sent.
-func (t *table) unnesting(tx *transaction) (*unnesting, error) {
-	if known := t.unnest.Load(); known != nil {
-		return known, nil
-	}
-	at, err := tx.catalog(t.name)
-	if err != nil {
-		return nil, err
-	}
+func (t *table) unnesting(at *catalog.Table) *unnesting {
 	u := &unnesting{types: t.casts(at)}
 	if u.casts(t.positions()) {
 		u.insert = t.spellInsert(u.types)
 	}
-	t.unnest.Store(u)
-	return u, nil
+	return u
 }
 
 // positions are those of all columns.

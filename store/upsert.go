@@ -18,7 +18,7 @@ type batch struct {
 	until      time.Time // when isolation stops
 	pace       pace      // how long its statements may take
 
-	footing *footing               // of the table
+	known   *known                 // of the table
 	ids     func() map[string]bool // of the whole batch
 	outcome Outcome
 	hanging []hanging // see sieve
@@ -44,11 +44,6 @@ type rejection struct {
 // the order: a unique value may be free by now, a row referred to may be there.
 func (b *batch) write(changes []schema.Change) error {
 	b.ids = sync.OnceValue(func() map[string]bool { return idsOf(changes) })
-	footing, err := b.table.foot(b.tx)
-	if err != nil {
-		return err
-	}
-	b.footing = footing
 	rejected, err := b.round(changes)
 	if err != nil {
 		return err

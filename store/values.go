@@ -95,7 +95,7 @@ func canonical(f *schema.Field, s string) (string, error) {
 	case schema.Decimal:
 		return canonicalDecimal(f, s)
 	case schema.Time:
-		t, err := kit.ParseTime(s)
+		t, err := parseTime(s)
 		if err != nil {
 			return "", err
 		}
@@ -113,5 +113,27 @@ func canonicalDecimal(f *schema.Field, s string) (string, error) {
 		}
 		s = strconv.FormatFloat(n, 'f', -1, 64)
 	}
+	if whole, fraction, ok := strings.Cut(s, "."); ok && len(fraction) > f.Scale {
+		// Zeros beyond the field's scale are the column's.
+		fraction = fraction[:f.Scale] + strings.TrimRight(fraction[f.Scale:], "0")
+		s = strings.TrimSuffix(whole+"."+fraction, ".")
+	}
 	return f.Encode(s)
+}
+
+// epochMark begins a time that is a number.
+const epochMark = "@"
+
+// parseTime reads a text, or behind epochMark the number of seconds since 1970 that some
+// programs write, of milliseconds where it is beyond 10^12.
+func parseTime(s string) (time.Time, error) {
+	number, ok := strings.CutPrefix(s, epochMark)
+	if !ok {
+		return kit.ParseTime(strings.TrimRight(s, " ")) // character(n) pads it
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if n > 1e12 || n < -1e12 {
+		return time.UnixMilli(n).UTC(), err
+	}
+	return time.Unix(n, 0).UTC(), err
 }

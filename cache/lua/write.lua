@@ -41,6 +41,7 @@
 --                                                  record that is not held or dead mismatches
 --            {"full"}                              refused: a new id, and the limit is reached
 --            {"null", field} {"overflow", field} {"low", field} {"high", field}
+--            {"foreign", field}                    the row has a value that is no int
 --          error PARTITIONS: a partition runs with another number of partitions
 --
 -- It calls no function of the prelude (internal/layout): each would cost its closure in every
@@ -182,12 +183,13 @@ local function increment(rec, from, to, row_at)
     if not old then
       if row_at == 0 then return refuse('lacking') end
       old = of(field, row_at)
-      if old ~= 'null' then
+      if old ~= 'null' and old:sub(1, 1) ~= '!' then
         call('HSET', rec, field, old)
         added[#added + 1] = field
       end
     end
     if old == 'null' then return refuse('null', field) end
+    if old:sub(1, 1) == '!' then return refuse('foreign', field) end
     local reply = redis.pcall('HINCRBY', rec, field, by)
     if type(reply) == 'table' then
       -- Any other error, such as that of a full Redis, is the whole script's.

@@ -16,6 +16,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/catalog"
 )
 
 // Bounds of what doctor calls healthy.
@@ -255,16 +256,41 @@ func (x *examination) database(ctx context.Context) bool {
 	}
 	outstanding, err := x.Store.Outstanding(ctx)
 	switch {
+	case errors.Is(err, store.ErrUnfit):
+		x.say("tables", failure, "change the table or the configuration as the detail says", "%v", err)
+		x.columns(ctx)
 	case err != nil:
 		x.say("tables", failure, mendDatabase(err), "%v", err)
 	case len(outstanding) > 0:
 		x.say("tables", failure, "run `afterwrite migrate`", "%s outstanding: %s", count(len(outstanding), "step", "steps"), strings.Join(outstanding, "; "))
 	default:
 		x.say("tables", fine, "", "up to date")
+		x.columns(ctx)
 		x.writable(ctx)
 		return true
 	}
 	return false
+}
+
+// columns reports how the tables' columns hold their fields.
+func (x *examination) columns(ctx context.Context) {
+	verdicts, err := x.Store.Verdicts(ctx)
+	if err != nil {
+		x.say("columns", failure, mendDatabase(err), "%v", err)
+		return
+	}
+	exact := 0
+	for _, v := range verdicts {
+		switch v.Hold {
+		case catalog.Exact:
+			exact++
+		case catalog.Refused:
+			x.say("columns", failure, v.Fix, "%s", v)
+		default:
+			x.say("columns", fine, "", "%s", v)
+		}
+	}
+	x.say("columns", fine, "", "%d of %d hold their fields exactly", exact, len(verdicts))
 }
 
 // writable tells of a database that answers and cannot be written.

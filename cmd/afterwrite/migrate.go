@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite/store"
 )
 
 func (a *app) migrateCommand() *cobra.Command {
@@ -12,7 +14,7 @@ func (a *app) migrateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "migrate",
 		Short:   "Create or upgrade the tables",
-		Long:    "Creates the entities' tables and Afterwrite's own, and adds missing columns and unique\nindexes. It never alters or drops a column that exists, and says where one differs.",
+		Long:    "Creates the entities' tables and Afterwrite's own, and adds missing columns and unique\nindexes. It never alters or drops a column that exists, and says where one differs.\nFor each column it prints how it holds its field: exact, narrow (the database refuses\nwhat does not fit), the database's (the row is read back), or refused (no process\nstarts before that is fixed).",
 		Example: "  afterwrite migrate --dry-run",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.migrate(c.Context(), dryRun) },
@@ -28,11 +30,12 @@ func (a *app) migrate(ctx context.Context, dryRun bool) error {
 	}
 	defer p.Close()
 	steps, err := p.Store.Migrate(ctx, dryRun)
+	verdicts, unread := p.Store.Verdicts(ctx)
+	if err == nil {
+		err = unread
+	}
 	if a.json {
-		if steps == nil {
-			steps = []string{}
-		}
-		if printed := a.printJSON(map[string]any{"dry_run": dryRun, "steps": steps}); printed != nil && err == nil {
+		if printed := a.printJSON(migration{dryRun, append([]string{}, steps...), columns(verdicts)}); printed != nil && err == nil {
 			err = printed
 		}
 		return err
@@ -43,5 +46,35 @@ func (a *app) migrate(ctx context.Context, dryRun bool) error {
 	if err == nil && len(steps) == 0 {
 		fmt.Fprintln(a.out, "the database is up to date")
 	}
+	for _, line := range store.VerdictLines(verdicts) {
+		fmt.Fprintln(a.out, line)
+	}
 	return err
+}
+
+// migration is what migrate prints as JSON.
+type migration struct {
+	DryRun  bool          `json:"dry_run"`
+	Steps   []string      `json:"steps"`
+	Columns []columnHolds `json:"columns"`
+}
+
+// columnHolds is a verdict; one without a column is about the whole row.
+type columnHolds struct {
+	Entity string `json:"entity"`
+	Field  string `json:"field,omitempty"`
+	Table  string `json:"table"`
+	Column string `json:"column,omitempty"`
+	Type   string `json:"type,omitempty"`
+	Holds  string `json:"holds"`
+	Why    string `json:"why,omitempty"`
+	Fix    string `json:"fix,omitempty"`
+}
+
+func columns(verdicts []store.Verdict) []columnHolds {
+	list := []columnHolds{}
+	for _, v := range verdicts {
+		list = append(list, columnHolds{v.Entity, v.Field, v.Table, v.Column, v.Type, string(v.Hold), v.Why, v.Fix})
+	}
+	return list
 }

@@ -57,21 +57,20 @@ func (r *reader) checkTable(e *schema.Entity, tables map[string]string) {
 // checkIndexes refuses two unique indexes of one name, and one named as a table is: they
 // share a namespace, so the second would never be made.
 func (r *reader) checkIndexes(e *schema.Entity, tables, indexes map[string]string) {
-	for i := range e.Fields {
-		f := &e.Fields[i]
-		if !f.Unique {
-			continue
+	for _, key := range e.UniqueKeys() {
+		of := e.Fields[key.Fields[0]].Name
+		path := "entities." + e.Name + ".fields." + of + ".unique"
+		if len(key.Fields) > 1 {
+			path = "entities." + e.Name + ".unique"
 		}
-		path := "entities." + e.Name + ".fields." + f.Name
-		index := e.UniqueIndex(f)
-		name := strings.ToLower(index)
+		name := strings.ToLower(key.Index)
 		if other, ok := indexes[name]; ok {
-			r.faultAt(path+".unique", "its index %s would have the name of that of %s; rename a table or a column", index, other)
+			r.faultAt(path, "its index %s would have the name of that of %s; rename a table or a column", key.Index, other)
 		}
 		if other, ok := tables[name]; ok {
-			r.faultAt(path+".unique", "its index %s would have the name of the table of %s; rename one", index, other)
+			r.faultAt(path, "its index %s would have the name of the table of %s; rename one", key.Index, other)
 		}
-		indexes[name] = e.Name + "." + f.Name
+		indexes[name] = e.Name + "." + of
 	}
 }
 

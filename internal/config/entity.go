@@ -56,7 +56,8 @@ func (r *reader) entity(p pair) *schema.Entity {
 		e.Cache.Adaptive = r.adaptive(n, path+".cache.adaptive")
 		return nil
 	}
-	r.section(p.value, path, entitySettings(e, r.ttl, fields, on, adaptive), nil)
+	uniques := func(n ast.Node) error { return r.uniques(n, e) }
+	r.section(p.value, path, append(entitySettings(e, r.ttl, fields, on, adaptive), setting{path: "unique", node: uniques}), nil)
 	return e
 }
 
@@ -87,6 +88,44 @@ func (r *reader) fields(n ast.Node, path string) []schema.Field {
 	return list
 }
 
+// unique reads true, false, or a mapping with the condition of the rows among which the
+// field is unique.
+func (r *reader) unique(n ast.Node, f *schema.Field, path string) error {
+	if _, ok := n.(ast.MapNode); !ok {
+		text, err := scalar(n, truth)
+		if err != nil {
+			return fmt.Errorf("must be true or false, or {where: \"…\"}, not %s", describe(n))
+		}
+		return boolean(&f.Unique)(text)
+	}
+	f.Unique = true
+	r.section(n, path, []setting{{path: "where", text: words(&f.UniqueWhere, func(text string) error {
+		if strings.TrimSpace(text) == "" {
+			return fmt.Errorf("is empty")
+		}
+		return nil
+	})}}, nil)
+	return nil
+}
+
+// uniques reads sets of fields that are unique together.
+func (r *reader) uniques(n ast.Node, e *schema.Entity) error {
+	seq, ok := n.(*ast.SequenceNode)
+	if !ok {
+		return fmt.Errorf("must be a list of lists of fields, such as [[tenant, no]], not %s", describe(n))
+	}
+	for _, item := range seq.Values {
+		err := r.list(item, func(names []string) error {
+			e.Unique = append(e.Unique, names)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("a set of fields %w", err)
+		}
+	}
+	return nil
+}
+
 // field reads one field. What default, min and max mean depends on the type, which
 // may come after them, so their nodes are kept until the mapping has been read.
 func (r *reader) field(p pair, path string) schema.Field {
@@ -96,18 +135,21 @@ func (r *reader) field(p pair, path string) schema.Field {
 		return setting{path: key, node: func(n ast.Node) error { late[key] = n; return nil }}
 	}
 	before := len(r.faults)
+	from := ""
 	r.section(p.value, path, []setting{
 		{path: "type", text: oneOf(&f.Type, schema.FieldTypes...)},
 		{path: "column", text: words(&f.Column, columnName)},
 		{path: "required", text: boolean(&f.Required), kind: truth},
-		{path: "unique", text: boolean(&f.Unique), kind: truth},
+		{path: "unique", node: func(n ast.Node) error { return r.unique(n, &f, path+".unique") }},
 		{path: "redact", text: boolean(&f.Redact), kind: truth},
+		{path: "from", text: oneOf(&from, "database")},
 		{path: "references", text: words(&f.References, nil)},
 		keep("default"), keep("min"), keep("max"), keep("precision"), keep("scale"),
 	}, nil)
 	if len(r.faults) > before {
 		return f
 	}
+	f.FromDatabase = from != ""
 	if f.Type == "" {
 		r.fault(p.node, path, "needs a type")
 		return f

@@ -366,3 +366,17 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// Partial and composite uniques, and a column of which the database has the last word.
+func TestUniqueAndFromDatabase(t *testing.T) {
+	c, err := parse("f", []byte("entities:\n  member:\n"+"    unique: [[tenant, no]]\n    fields:\n      email: {type: string, unique: {where: deleted_at IS NULL}}\n"+
+		"      tenant: {type: int}\n      no: {type: int}\n      seen: {type: time, from: database}\n"), nil)
+	require.NoError(t, err)
+	e := c.Entities[0]
+	keys := e.UniqueKeys()
+	require.Len(t, keys, 2)
+	require.Equal(t, "deleted_at IS NULL", keys[0].Where)
+	require.Equal(t, []int{1, 2}, keys[1].Fields)
+	i, _ := e.Field("seen")
+	require.True(t, e.Fields[i].FromDatabase)
+}

@@ -39,7 +39,7 @@ func (a *API) list(ctx context.Context, c *call) error {
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
 	lag, known := a.lag(ctx, c.entity)
-	out, next, err := a.appendRows(ctx, c, append(c.out[:0], `{"records":[`...), q)
+	out, next, foreign, err := a.appendRows(ctx, c, append(c.out[:0], `{"records":[`...), q)
 	if err != nil {
 		return err
 	}
@@ -47,38 +47,42 @@ func (a *API) list(ctx context.Context, c *call) error {
 		c.header["Afterwrite-Lag"] = []string{strconv.FormatFloat(lag.Seconds(), 'f', 3, 64)}
 	}
 	out = append(trimComma(out), `],"next":`...)
-	c.out = append(problem.AppendStringOrNull(out, next), '}', '\n')
+	c.out = append(appendForeign(problem.AppendStringOrNull(out, next), foreign), '}', '\n')
 	c.header["Cache-Control"] = headerNoCache
 	c.send(http.StatusOK, c.out)
 	return nil
 }
 
 // appendRows appends the rows of a page, or those that fit an answer, and returns the
-// cursor of the next one; "" where there is none.
-func (a *API) appendRows(ctx context.Context, c *call, out []byte, q Query) (_ []byte, next string, err error) {
+// cursor of the next one; "" where there is none. Rows that cannot be shown are named.
+func (a *API) appendRows(ctx context.Context, c *call, out []byte, q Query) (_ []byte, next string, foreign []*schema.ForeignError, err error) {
 	page := q.Limit
 	for n := 0; ; {
 		before := len(out)
 		q.Limit = min(page-n, a.sizes.chunk(c.entity)) + 1 // one more tells whether there is a next page
 		rows, err := a.store.List(ctx, c.entity, q)
 		if err != nil {
-			return nil, "", fmt.Errorf("list %s: %w", c.entity.Name, err)
+			return nil, "", nil, fmt.Errorf("list %s: %w", c.entity.Name, err)
 		}
 		for i, row := range rows {
 			if n == page || len(out) > a.maxAnswer {
 				a.sizes.learn(c.entity, i, len(out)-before)
-				return out, cursor(c.entity, q.After), nil
+				return out, cursor(c.entity, q.After), foreign, nil
 			}
-			out = append(c.entity.AppendRecord(out, row.ID, row.Values), ',')
+			if one := c.entity.ForeignRow(row); one != nil {
+				foreign = append(foreign, one)
+			} else {
+				out = append(c.entity.AppendRecord(out, row.ID, row.Values), ',')
+			}
 			q.After = row.ID
 			n++
 		}
 		a.sizes.learn(c.entity, len(rows), len(out)-before)
 		if err := a.hold(c, len(out)); err != nil {
-			return nil, "", err
+			return nil, "", nil, err
 		}
 		if len(rows) < q.Limit {
-			return out, "", nil
+			return out, "", foreign, nil
 		}
 	}
 }

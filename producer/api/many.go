@@ -9,6 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // getMany answers the records of a list of ids, in its order, and names those that
@@ -25,6 +26,7 @@ func (a *API) getMany(ctx context.Context, c *call) error {
 	defer cancel()
 	out := append(c.out[:0], `{"records":[`...)
 	var missing []string
+	var foreign []*schema.ForeignError
 	var sources []cache.Read
 	for done := 0; done < len(ids); {
 		some, before := ids[done:min(len(ids), done+a.sizes.chunk(c.entity))], len(out)
@@ -36,6 +38,10 @@ func (a *API) getMany(ctx context.Context, c *call) error {
 		for i, read := range found {
 			if read.Deleted {
 				missing = append(missing, some[i])
+				continue
+			}
+			if row := c.entity.Foreign(read.ID, read.Values); row != nil {
+				foreign = append(foreign, row)
 				continue
 			}
 			out = append(c.entity.AppendRecord(out, read.ID, read.Values), ',')
@@ -56,7 +62,7 @@ func (a *API) getMany(ctx context.Context, c *call) error {
 	for _, id := range missing {
 		out = append(append(out, c.entity.IDText(id)...), ',')
 	}
-	c.out = append(trimComma(out), ']', '}', '\n')
+	c.out = append(appendForeign(append(trimComma(out), ']'), foreign), '}', '\n')
 	c.send(http.StatusOK, c.out)
 	return nil
 }

@@ -116,8 +116,13 @@ func (a *API) sendRank(ctx context.Context, c *call, read func(context.Context) 
 		c.setCacheStatus(worst(found), 0)
 	}
 	out := append(c.out[:0], `{"records":[`...)
+	var foreign []*schema.ForeignError
 	for i, p := range places {
 		if found[i].Deleted {
+			continue
+		}
+		if row := c.entity.Foreign(p.ID, found[i].Values); row != nil {
+			foreign = append(foreign, row)
 			continue
 		}
 		out = append(out, `{"rank":`...)
@@ -127,7 +132,7 @@ func (a *API) sendRank(ctx context.Context, c *call, read func(context.Context) 
 		out = append(append(out[:at], out[at+1:]...), ',') // its own brace
 	}
 	out = append(trimComma(out), `],"ranked":`...)
-	c.out = append(strconv.AppendInt(out, ranked, 10), '}', '\n')
+	c.out = append(appendForeign(strconv.AppendInt(out, ranked, 10), foreign), '}', '\n')
 	c.send(http.StatusOK, c.out)
 	return nil
 }
@@ -175,5 +180,6 @@ func ranksSchema(e *schema.Entity) object {
 	return closed(object{
 		"records": object{"type": "array", "items": record},
 		"ranked":  object{"type": "integer", "format": "int64", "minimum": 0, "description": "Number of ranked records."},
+		"foreign": foreignSchema(),
 	}, "records", "ranked")
 }

@@ -43,6 +43,9 @@ func (a *API) get(ctx context.Context, c *call) error {
 	if read.Deleted {
 		return schema.ErrNotFound
 	}
+	if foreign := c.entity.Foreign(read.ID, read.Values); foreign != nil {
+		return foreign
+	}
 	c.header["Cache-Control"] = headerNoCache
 	c.header["Afterwrite-Status"] = []string{string(read.Status)}
 	c.setETag(read.Version)

@@ -26,10 +26,12 @@ func entitySchemas(e *schema.Entity) object {
 		n + "_many": closed(object{
 			"records": list,
 			"missing": object{"type": "array", "items": idSchema(e)},
+			"foreign": foreignSchema(),
 		}, "records", "missing"),
 		n + "_page": closed(object{
 			"records": list,
 			"next":    object{"type": []string{"string", "null"}},
+			"foreign": foreignSchema(),
 		}, "records", "next"),
 	}
 	if e.RankBy != "" {

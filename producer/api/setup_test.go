@@ -49,7 +49,8 @@ type bundle struct {
 	config   api.Config
 	handler  http.Handler
 	log      *logged
-	streams  bool // serve events
+	streams  bool   // serve events
+	database string // its URL; "" is one of its own
 }
 
 type option func(*bundle, *api.Config)
@@ -78,8 +79,11 @@ func setup(t testing.TB, options ...option) *bundle {
 	if b.redis == nil {
 		b.redis = testkit.SharedRedis(t)
 	}
+	if b.database == "" {
+		b.database = testkit.SQLite(t)
+	}
 	var err error
-	b.store, err = ledger.Open(store.Config{URL: testkit.SQLite(t), Log: log, Wrap: b.sql.Wrap}, entities)
+	b.store, err = ledger.Open(store.Config{URL: b.database, Log: log, Wrap: b.sql.Wrap}, entities)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.store.Close() })
 	_, err = b.store.Migrate(t.Context(), false)

@@ -38,6 +38,8 @@ type Table struct {
 	Kind         Kind
 	Columns      []Column
 	Indexes      []Index      // unique ones, those of constraints included, and no invalid one
+	Others       []string     // names of indexes that are not unique
+	Invalid      []string     // PostgreSQL: names of indexes that a failed CREATE INDEX CONCURRENTLY left
 	Triggers     []Trigger    // enabled or not, without those that the database makes for foreign keys
 	ForeignKeys  []ForeignKey // from this table to others
 	References   []ForeignKey // from others, or from itself, to this table
@@ -123,7 +125,7 @@ type Part struct {
 // Over reports whether the index makes exactly these columns unique together, in any
 // order, for all rows, and tells all values apart.
 func (x Index) Over(columns ...string) bool {
-	return x.Where == "" && x.over(columns)
+	return x.Where == "" && x.over(columns) && !x.folds()
 }
 
 // OverWhere is [Index.Over] for the rows that meet a condition, spelled in any of the ways
@@ -137,11 +139,21 @@ func (x Index) over(columns []string) bool {
 		return false
 	}
 	for _, p := range x.Parts {
-		if p.Column == "" || p.Collation != "" || !has(columns, p.Column) {
+		if p.Column == "" || !has(columns, p.Column) {
 			return false
 		}
 	}
 	return true
+}
+
+// folds reports whether the index takes some different values for the same.
+func (x Index) folds() bool {
+	for _, p := range x.Parts {
+		if p.Collation != "" {
+			return true
+		}
+	}
+	return false
 }
 
 func has(names []string, name string) bool {
@@ -221,6 +233,20 @@ func (t *Table) Column(name string) (Column, bool) {
 // unique for all rows.
 func (t *Table) Unique(columns ...string) bool {
 	_, ok := t.index(func(x Index) bool { return !x.Deferrable && x.Over(t.spelled(columns)...) })
+	return ok
+}
+
+// UniqueWhere reports whether an index makes exactly these columns unique for the rows that
+// meet a condition, "" is all. One that ON CONFLICT cannot use counts, and one that also takes
+// different values for the same: another would allow no more.
+func (t *Table) UniqueWhere(where string, columns ...string) bool {
+	names := t.spelled(columns)
+	_, ok := t.index(func(x Index) bool {
+		if where == "" {
+			return x.Where == "" && x.over(names)
+		}
+		return x.OverWhere(where, names...)
+	})
 	return ok
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // ReadPostgres reads a table by its quoted name, with or without a schema. One that does
@@ -32,6 +33,21 @@ func ReadPostgres(ctx context.Context, q Querier, quoted string) (*Table, error)
 	return t, nil
 }
 
+// MarkPostgres returns a text that changes when the catalog of an existing table does: the
+// transactions that wrote its rows. In a transaction the query also locks the table against
+// ALTER TABLE until the transaction ends.
+func MarkPostgres(ctx context.Context, q Querier, quoted string) (mark string, err error) {
+	r := reader{ctx: ctx, q: q}
+	name := strings.ReplaceAll(quoted, "'", "''")
+	r.each(`SELECT concat_ws(' ', c.oid, c.relkind, c.relrowsecurity,
+			(SELECT string_agg(a.xmin::text, ',' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
+			(SELECT string_agg(concat(i.indexrelid, '/', i.xmin), ',' ORDER BY i.indexrelid) FROM pg_index i WHERE i.indrelid = c.oid),
+			(SELECT string_agg(concat(g.oid, '/', g.xmin, '/', p.xmin), ',' ORDER BY g.oid) FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = c.oid),
+			(SELECT string_agg(concat(k.oid, '/', k.xmin), ',' ORDER BY k.oid) FROM pg_constraint k WHERE k.conrelid = c.oid))
+		FROM pg_class c WHERE c.oid = '`+name+`'::regclass AND NOT EXISTS (SELECT FROM `+quoted+` WHERE false)`, nil, []any{&mark}, func() {})
+	return mark, r.err
+}
+
 // postgresTable is the answer of postgresCatalog.
 type postgresTable struct {
 	Kind         string
@@ -44,6 +60,8 @@ type postgresTable struct {
 	ForeignKeys  []postgresKey
 	References   []postgresKey
 	Checks       []string
+	Others       []string
+	Invalid      []string
 }
 
 type postgresColumn struct {
@@ -76,7 +94,7 @@ func (p *postgresTable) fill(t *Table) {
 	for _, c := range p.Columns {
 		t.Columns = append(t.Columns, c.column())
 	}
-	t.Indexes = p.Indexes
+	t.Indexes, t.Others, t.Invalid = p.Indexes, p.Others, p.Invalid
 	for _, trigger := range p.Triggers {
 		t.Triggers = append(t.Triggers, trigger.trigger())
 	}
@@ -233,6 +251,10 @@ SELECT json_build_object(
 			'NullsSame', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false),
 			'Parts', (SELECT json_agg(part ORDER BY n) FROM parts WHERE parts.indexrelid = i.indexrelid)) ORDER BY c.relname)
 		FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = own.oid AND i.indisunique AND i.indisvalid),
+	'Others', (SELECT json_agg(c.relname ORDER BY c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+		WHERE i.indrelid = own.oid AND NOT i.indisunique AND i.indisvalid),
+	'Invalid', (SELECT json_agg(c.relname ORDER BY c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+		WHERE i.indrelid = own.oid AND NOT i.indisvalid),
 	'Triggers', (SELECT json_agg(json_build_object('Name', g.tgname, 'Bits', g.tgtype, 'Deferred', g.tgdeferrable, 'Enabled', g.tgenabled,
 			'Columns', (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = own.oid AND a.attnum = ANY (g.tgattr::int2[])),
 			'Body', f.oid::regprocedure::text || ' ' || md5(f.prosrc)) ORDER BY g.tgname)

@@ -22,6 +22,13 @@ func ReadSQLite(ctx context.Context, q Querier, name string) (*Table, error) {
 	return t, r.err
 }
 
+// MarkSQLite returns a text that changes when any table of the file does.
+func MarkSQLite(ctx context.Context, q Querier) (mark string, err error) {
+	r := reader{ctx: ctx, q: q}
+	r.each("PRAGMA schema_version", nil, []any{&mark}, func() {})
+	return mark, r.err
+}
+
 // reader runs queries until one has failed.
 type reader struct {
 	ctx context.Context
@@ -157,6 +164,9 @@ func (t *Table) sqliteIndexes(r *reader, integerKey string) {
 			x.Parts = append(x.Parts, part)
 		})
 	t.foldColumns()
+	r.each(`SELECT name FROM pragma_index_list(?) WHERE NOT "unique" ORDER BY name`, []any{t.Name}, []any{&name}, func() {
+		t.Others = append(t.Others, name)
+	})
 	if primary || integerKey == "" || t.NoRowID {
 		return
 	}

@@ -5,43 +5,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/afterwrite/afterwrite/store/catalog"
 )
 
-// footing is what a table's catalog means for its writes, as it was at some time.
-type footing struct {
-	plain   bool // see isPlain
-	edition int64
-	read    time.Time
-}
-
 // errNotPlain reports that an upsert has hit another unique key than the id's.
 var errNotPlain = errors.New("the table has a unique key that it had not when its catalog was read")
-
-// footingAge is how long a footing counts where the database does not say that its schema
-// has changed.
-const footingAge = 2 * time.Second
-
-// foot returns the table's footing, read again in the transaction if it may have changed.
-func (t *table) foot(tx *transaction) (*footing, error) {
-	edition, err := tx.store.dialect.edition(tx.db)
-	if err != nil {
-		return nil, tx.store.unavailable("read the schema's edition", err)
-	}
-	known := t.footing.Load()
-	if known != nil && known.edition == edition && (edition != 0 || time.Since(known.read) < footingAge) {
-		return known, nil
-	}
-	at, err := tx.catalog(t.name)
-	if err != nil {
-		return nil, tx.store.unavailable("read the catalog of "+t.name, err)
-	}
-	f := &footing{plain: t.isPlain(at) && !(tx.store.dialect.oneKey() && len(at.Indexes) > 1), edition: edition, read: time.Now()}
-	t.footing.Store(f)
-	return f, nil
-}
 
 // isPlain reports whether INSERT … ON CONFLICT DO UPDATE of the entity's columns does
 // nothing to a row that exists but update it. It may not where the INSERT is seen by

@@ -1,0 +1,81 @@
+package catalog
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// onMySQL judges by the type in PostgreSQL's spelling. The server parses texts in strict
+// mode: it refuses what is too long or out of range, and rounds fractions without a word.
+func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
+	if c.Class == Enum {
+		v.enum(f)
+		return
+	}
+	base, unsigned := strings.CutSuffix(c.Base, " unsigned")
+	if bits, ok := mysqlIntegers[base]; ok {
+		low, high := int64(math.MinInt64)>>(64-bits), int64(math.MaxInt64)>>(64-bits)
+		if unsigned {
+			low, high = 0, int64(min(uint64(math.MaxUint64)>>(64-bits), math.MaxInt64))
+		}
+		if f.Type != schema.Bool {
+			v.number(f, func() { v.whole(f, low, high) })
+		}
+		return
+	}
+	switch base {
+	case "text", "character varying":
+		v.postgresText(f, c)
+	case "character":
+		v.padded(f, c)
+	case "numeric":
+		v.number(f, func() { v.numeric(f, c) })
+	case "real":
+		v.number(f, func() { v.float(f, 6, 1<<24) })
+	case "double precision":
+		v.number(f, func() { v.float(f, 15, 1<<53) })
+	case "timestamp with time zone", "timestamp without time zone", "date":
+		v.postgresTime(f, c)
+		if base == "timestamp with time zone" && v.Hold == Exact {
+			v.narrow("it takes times from 1970 to 2038")
+		}
+	case "json":
+		v.jsonb(f)
+	case "uuid":
+		v.only(f, c, schema.UUID)
+	case "varbinary", "binary", "tinyblob", "blob", "mediumblob", "longblob":
+		v.mysqlBytes(f, c)
+	default:
+		v.spelled(f, c)
+	}
+}
+
+// mysqlIntegers are the bits of the types of whole numbers.
+var mysqlIntegers = map[string]int{"tinyint": 8, "smallint": 16, "mediumint": 24, "integer": 32, "bigint": 64}
+
+func (v *Verdict) mysqlBytes(f *schema.Field, c Column) {
+	switch {
+	case f.Type != schema.Bytes:
+		v.wrong(f, "bytes")
+	case c.Base == "binary":
+		v.database("the database fills it with zero bytes")
+	case c.Length > 0 && (f.MaxLength == 0 || f.MaxLength > c.Length):
+		v.narrow("it takes at most %d bytes", c.Length)
+	}
+}
+
+func keyOnMySQL(id schema.ID, c Column) bool {
+	base, _ := strings.CutSuffix(c.Base, " unsigned")
+	text := slices.Contains([]string{"text", "character varying", "character"}, base)
+	switch id.Type {
+	case schema.Int:
+		_, whole := mysqlIntegers[base]
+		return whole || base == "numeric" && c.Scale == 0
+	case schema.UUID:
+		return text || base == "uuid"
+	}
+	return text
+}

@@ -1,0 +1,130 @@
+package store_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// visit is an entity over a table that another program writes, too.
+func visit(t *testing.T) *schema.Entity {
+	return entity(t, "visit", schema.Int,
+		schema.Field{Name: "name", Type: schema.String}, schema.Field{Name: "at", Type: schema.Time},
+		schema.Field{Name: "ratio", Type: schema.Float}, schema.Field{Name: "price", Type: schema.Decimal},
+		schema.Field{Name: "data", Type: schema.JSON}, schema.Field{Name: "n", Type: schema.Int},
+		schema.Field{Name: "done", Type: schema.Bool}, schema.Field{Name: "ref", Type: schema.UUID})
+}
+
+// foreignValues are what other programs write into columns, by dialect: field → SQL.
+var foreignValues = map[string]map[string][]string{
+	"postgres": {
+		"at":    {"'infinity'", "'-infinity'", "'20000-01-01'", "'0044-03-15 BC'"},
+		"ratio": {"'NaN'", "'Infinity'"},
+		"price": {"'NaN'"},
+	},
+	"sqlite": {
+		"at":    {"'n/a'", "''", "'31.01.2026'", "2461071.5", "x'00ff'", "'0000-00-00 00:00:00'"},
+		"ratio": {"'n/a'", "9e999", "''"},
+		"price": {"'n/a'", "''", "9e999"},
+		"data":  {"'not json'", "''", "x'00'", `'{"a":}'`},
+		"n":     {"'many'", "1.5", "''", "9e99"},
+		"done":  {"'maybe'", "2"},
+		"ref":   {"'nobody'", "x'0123'"},
+	},
+}
+
+// A foreign value harms its own column only: its neighbours are listed, loaded and filtered,
+// it is named, and it stays as it is when another field of its row is written.
+func TestForeignValueHarmsItselfOnly(t *testing.T) {
+	onPartial(t, func(t *testing.T, url string) {
+		e := visit(t)
+		b := setup(t, url, []*schema.Entity{e})
+		id := 10
+		for field, literals := range foreignValues[b.Dialect()] {
+			for _, literal := range literals {
+				id++
+				b.exec(fmt.Sprintf("INSERT INTO visits (id, name, %s) VALUES (%d, 'x', %s)", field, id, literal))
+				row := b.load(e, "1", fmt.Sprint(id))[fmt.Sprint(id)]
+				foreign := e.Foreign(fmt.Sprint(id), row)
+				require.NotNil(t, foreign, "%s %s", field, literal)
+				require.Equal(t, field, foreign.Column)
+				require.Equal(t, `"x"`, row[0])
+
+				before := b.text("SELECT "+field+" FROM visits WHERE id = ?", id)
+				patch := put(fmt.Sprint(id), append(schema.Values{`"y"`}, row[1:]...)...)
+				patch.Only = []int{0}
+				require.Empty(t, b.flush(e, patch).Refused)
+				whole := patch
+				whole.Only = nil // as a discard that puts the row's state back
+				require.Empty(t, b.flush(e, whole).Refused)
+				require.Equal(t, before, b.text("SELECT "+field+" FROM visits WHERE id = ?", id), "%s %s", field, literal)
+				require.Equal(t, `"y"`, b.load(e, fmt.Sprint(id))[fmt.Sprint(id)][0])
+			}
+		}
+		b.exec("INSERT INTO visits (id, name) VALUES (1, 'mine')")
+		rows, err := b.List(t.Context(), e, store.Query{Limit: 2})
+		require.NoError(t, err)
+		require.Equal(t, "1", rows[0].ID)
+		require.Nil(t, e.ForeignRow(rows[0]))
+		require.NotNil(t, e.ForeignRow(rows[1]))
+		rows, err = b.List(t.Context(), e, store.Query{Equal: map[int]string{0: `"mine"`}})
+		require.NoError(t, err)
+		require.Len(t, rows, 1)
+		require.Empty(t, b.flush(e, del("11"), put("12", `"new"`, `"2026-01-31T00:00:00Z"`, "1", `"1.00"`, "{}", "1", "true", "null")).Refused)
+		require.Nil(t, e.Foreign("12", b.load(e, "11", "12")["12"]))
+		require.NotContains(t, b.load(e, "11"), "11")
+	})
+}
+
+// SQLite's texts and numbers in columns of dates are read as they are.
+func TestSQLiteTimesAreReadAsTheyAre(t *testing.T) {
+	t.Parallel()
+	e := visit(t)
+	b := setup(t, testkit.SQLite(t), []*schema.Entity{e})
+	id := 0
+	for literal, want := range map[string]string{
+		"'2026-01-31 10:00:00+02'": "2026-01-31T08:00:00Z", "1769853600": "2026-01-31T10:00:00Z", "1769853600000": "2026-01-31T10:00:00Z",
+		"'2026-01-31 10:00:00.123456'": "2026-01-31T10:00:00.123456Z", "'2026-01-31'": "2026-01-31T00:00:00Z", "'2026-01-31T10:00'": "2026-01-31T10:00:00Z",
+		"'2026-01-31T10:00:00Z'": "2026-01-31T10:00:00Z", "'2026-01-31 10:00:00 +0200'": "2026-01-31T08:00:00Z",
+	} {
+		id++
+		b.exec(fmt.Sprintf("INSERT INTO visits (id, at) VALUES (%d, %s)", id, literal))
+		require.Equal(t, `"`+want+`"`, b.load(e, fmt.Sprint(id))[fmt.Sprint(id)][1], literal)
+	}
+}
+
+// Ids that no request can name are named in lists, and found under no other id.
+func TestForeignIDs(t *testing.T) {
+	t.Parallel()
+	e := entity(t, "seat", schema.UUID, schema.Field{Name: "label", Type: schema.String})
+	b := open(t, testkit.SQLite(t), []*schema.Entity{e})
+	b.exec("CREATE TABLE seats (id text PRIMARY KEY, label text)") // SQLite takes NULL in such a key
+	_, err := b.Migrate(t.Context(), false)
+	require.NoError(t, err)
+	const canonical = "018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"
+	b.exec(`INSERT INTO seats VALUES (?, 'mine'), (upper(?), 'theirs'), ('1","name":"x', 'bad'), (NULL, 'null'), ('', 'empty')`, canonical, canonical)
+	rows, err := b.List(t.Context(), e, listAll)
+	require.NoError(t, err)
+	named := map[string]bool{}
+	for _, row := range rows {
+		named[row.ID] = e.ForeignRow(row) != nil
+	}
+	require.Equal(t, map[string]bool{canonical: false, "018F4E7A-3B5C-7D2E-9F10-1A2B3C4D5E6F": true, `1","name":"x`: true}, named)
+	var after string
+	seen := 0
+	for {
+		rows, err := b.List(t.Context(), e, store.Query{After: after, Limit: 1})
+		require.NoError(t, err)
+		if len(rows) == 0 {
+			break
+		}
+		seen, after = seen+1, rows[0].ID
+		require.LessOrEqual(t, seen, 3)
+	}
+	require.Equal(t, schema.Values{`"mine"`}, b.load(e, canonical)[canonical])
+}

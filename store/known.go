@@ -1,0 +1,104 @@
+package store
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
+)
+
+// known is what the catalog says about an entity's table, and what follows from it. It is
+// read-only.
+type known struct {
+	mark   string // see dialect.mark
+	at     *catalog.Table
+	unfit  error // of ErrUnfit, or nil
+	guards []guard
+	plain  bool       // see isPlain
+	unnest *unnesting // PostgreSQL: see unnest.go
+}
+
+// know returns what the catalog says about the table now. A table that another program
+// has changed is read again, in the transaction that then writes: on PostgreSQL the mark's
+// query also takes a lock on the table that no ALTER TABLE passes before the transaction ends.
+func (t *table) know(tx *transaction) (*known, error) {
+	ctx, d := tx.db.Statement.Context, tx.store.dialect
+	mark, err := d.mark(ctx, tx.tx, t.name)
+	if err != nil {
+		return nil, tx.store.unavailable("look whether "+t.name+" has changed", err)
+	}
+	if k := t.known.Load(); k != nil && k.mark == mark {
+		return k, nil
+	}
+	at, err := d.catalog(ctx, tx.tx, t.name)
+	if err != nil {
+		return nil, tx.store.unavailable("read the catalog of "+t.name, err)
+	}
+	k := &known{mark: mark, at: at, unfit: t.unfit(at, d), plain: t.isPlain(at) && !(d.oneKey() && len(at.Indexes) > 1), unnest: t.unnesting(at)}
+	for i, v := range t.verdicts(at, d) {
+		if i > 0 && (v.Limit > 0 || v.Digits > 0) {
+			k.guards = append(k.guards, guard{i - 1, v})
+		}
+	}
+	t.known.Store(k)
+	return k, nil
+}
+
+// fitting is know, or an error where the table does not fit the entity: nothing is written,
+// and what is pending waits until the table or the configuration is changed.
+func (t *table) fitting(tx *transaction) (*known, error) {
+	k, err := t.know(tx)
+	if err == nil && k.unfit != nil {
+		return nil, tx.store.unavailable("write "+t.name, k.unfit)
+	}
+	return k, err
+}
+
+// guard keeps values from a column that would not refuse them but cut them off, as
+// PostgreSQL does with blanks at the end, or round them.
+type guard struct {
+	field   int
+	verdict catalog.Verdict
+}
+
+// guarded takes out of a batch the changes with a value that its column would alter.
+func (b *batch) guarded(changes []schema.Change, guards []guard) []schema.Change {
+	if len(guards) == 0 {
+		return changes
+	}
+	rest := make([]schema.Change, 0, len(changes))
+	for _, c := range changes {
+		if r, ok := b.table.guarded(c, guards); ok {
+			b.outcome.Refused = append(b.outcome.Refused, Refused{Change: c, Refusal: r})
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	return rest
+}
+
+func (t *table) guarded(c schema.Change, guards []guard) (schema.Refusal, bool) {
+	for _, g := range guards {
+		if c.Deleted || g.field >= len(c.Values) || !g.alters(&t.entity.Fields[g.field], c.Values[g.field]) {
+			continue
+		}
+		return refusal(schema.KindRange, "", g.verdict.Column, "the value does not fit "+t.name+"."+g.verdict.Column+": "+g.verdict.Why), true
+	}
+	return schema.Refusal{}, false
+}
+
+// alters reports whether the column would take the value and not keep it.
+func (g guard) alters(f *schema.Field, text string) bool {
+	if text == schema.Null || text == "" || (g.verdict.Limit > 0 && len(text) <= g.verdict.Limit) {
+		return false
+	}
+	plain, err := plainText(f, text)
+	switch {
+	case err != nil:
+		return false // it is refused where it is sent
+	case g.verdict.Digits > 0:
+		return len(strings.Trim(strings.Trim(strings.Replace(strings.TrimPrefix(plain, "-"), ".", "", 1), "0"), "-")) > g.verdict.Digits
+	}
+	return utf8.RuneCountInString(plain) > g.verdict.Limit
+}

@@ -1,0 +1,158 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
+)
+
+// ErrUnfit reports a table that would change what is written to it: a column that rounds,
+// or that does not hold its field's type, or a key that does not tell all ids apart. The
+// error names entity, table, column and the fix. No process writes to such a table.
+var ErrUnfit = errors.New("the table does not fit the entity")
+
+// Verdict says how one column of an entity's table holds its field. A Verdict without a
+// Column is about the whole row.
+type Verdict struct {
+	Entity string
+	Table  string
+	catalog.Verdict
+}
+
+// String is the verdict as a line of a report.
+func (v Verdict) String() string {
+	if v.Column == "" {
+		return fmt.Sprintf("%s: rows %s: %s", v.Table, v.Hold, v.Why)
+	}
+	return v.Table + "." + v.Verdict.String()
+}
+
+// Verdicts returns one for the key and each field of every entity, in the configuration's
+// order. A table or column that a migration would make is exact.
+func (s *Store) Verdicts(ctx context.Context) ([]Verdict, error) {
+	var all []Verdict
+	for _, t := range s.entries {
+		at, err := s.catalog(ctx, t.name)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range t.verdicts(at, s.dialect) {
+			all = append(all, Verdict{t.entity.Name, t.name, v})
+		}
+	}
+	return all, nil
+}
+
+// VerdictLines are a report of verdicts: for each table a line with its exact columns, and
+// one for each other column.
+func VerdictLines(verdicts []Verdict) []string {
+	var lines []string
+	for len(verdicts) > 0 {
+		n := 1
+		for n < len(verdicts) && verdicts[n].Entity == verdicts[0].Entity {
+			n++
+		}
+		lines = append(lines, tableLines(verdicts[:n])...)
+		verdicts = verdicts[n:]
+	}
+	return lines
+}
+
+func tableLines(verdicts []Verdict) []string {
+	var exact, lines []string
+	for _, v := range verdicts {
+		if v.Hold == catalog.Exact {
+			exact = append(exact, v.Column)
+		} else {
+			lines = append(lines, v.String())
+		}
+	}
+	if len(exact) > 0 {
+		lines = append([]string{verdicts[0].Table + ": exact: " + strings.Join(exact, ", ")}, lines...)
+	}
+	return lines
+}
+
+// verdicts are those of the key, of the fields, and of the row.
+func (t *table) verdicts(at *catalog.Table, d dialect) []catalog.Verdict {
+	var all []catalog.Verdict
+	for i, c := range t.columns {
+		there, ok := at.Column(c.name)
+		switch {
+		case !ok:
+			all = append(all, catalog.Verdict{Field: c.field.Name, Column: c.name, Type: c.typ, Hold: catalog.Exact})
+		case i == 0:
+			all = append(all, t.keyVerdict(at, d, there))
+		default:
+			all = append(all, catalog.Judge(d.catalogOf(), at, c.field, there))
+		}
+	}
+	if names := rewriting(at); len(names) > 0 {
+		all = append(all, catalog.Verdict{Hold: catalog.Database,
+			Why: "they may be changed by " + strings.Join(names, ", ") + ", and are read back after they are written"})
+	}
+	return all
+}
+
+// keyVerdict also refuses a key that no unique index makes one, or that takes different
+// ids for the same.
+func (t *table) keyVerdict(at *catalog.Table, d dialect, there catalog.Column) catalog.Verdict {
+	v := catalog.JudgeKey(d.catalogOf(), t.entity.ID, there)
+	if v.Hold == catalog.Refused || at.Unique(there.Name) {
+		return v
+	}
+	v.Hold, v.Why = catalog.Refused, "no primary key or unique index is on it alone"
+	v.Fix = "make it unique, or name a column that is"
+	if loose := looseKey(at, there.Name); loose != "" {
+		v.Why, v.Fix = "it takes different ids for the same: "+loose, "give it a collation and a type that tell all texts apart"
+	}
+	return v
+}
+
+// rewriting are the triggers and rules that may change a row that is written.
+func rewriting(at *catalog.Table) []string {
+	var names []string
+	for _, trigger := range at.Fires(catalog.Insert, catalog.Update) {
+		names = append(names, "the trigger "+trigger.Name)
+	}
+	if at.Rules > 0 {
+		names = append(names, "rules")
+	}
+	return names
+}
+
+// unfit is the error of a table with columns that are refused, or nil. It names them all.
+func (t *table) unfit(at *catalog.Table, d dialect) error {
+	var bad []string
+	for _, v := range t.verdicts(at, d) {
+		switch {
+		case v.Hold != catalog.Refused:
+		case v.Why == catalog.Computes:
+			bad = append(bad, fmt.Sprintf("%s.%s is GENERATED ALWAYS: it takes no value of %s.%s; %s", t.name, v.Column, t.entity.Name, v.Field, v.Fix))
+		default:
+			bad = append(bad, fmt.Sprintf("%s.%s is %s, which would change values of %s.%s (%s): %s; %s",
+				t.name, v.Column, v.Type, t.entity.Name, v.Field, t.fieldType(v.Field), v.Why, v.Fix))
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrUnfit, strings.Join(bad, "; "))
+}
+
+// fieldType is the type of a field as the configuration spells it, with its sizes.
+func (t *table) fieldType(name string) string {
+	i, ok := t.entity.Field(name)
+	if !ok {
+		return string(t.entity.ID.Type)
+	}
+	f := &t.entity.Fields[i]
+	if f.Type == schema.Decimal {
+		return fmt.Sprintf("decimal, precision %d, scale %d", f.Precision, f.Scale)
+	}
+	return string(f.Type)
+}
