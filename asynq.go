@@ -6,13 +6,11 @@ import (
 	"github.com/afterwrite/afterwrite/internal/queue"
 )
 
-// TaskType is the asynq type of every sync task. Its payload is {"entity", "partition",
-// "generation"} in JSON: an order to flush what is pending there, and no data.
+// TaskType is the asynq type of sync tasks; the payload is {"entity", "partition", "generation"}.
 const TaskType = queue.TypeSync
 
-// Register has an asynq server of the program's own run the sync tasks, so that Work starts
-// none. Call it before Work, which still runs everything else, and give the server
-// [DB.Queues], and [RetryDelay] and [IsFailure] in its configuration.
+// Register has an asynq server of the program's own run the sync tasks. Call it before Work, and
+// give that server [DB.Queues], [RetryDelay] and [IsFailure].
 func (db *DB) Register(mux *asynq.ServeMux) {
 	mux.Handle(TaskType, db.guest)
 	db.parts.Serve(db.guest)

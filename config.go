@@ -19,28 +19,18 @@ import (
 // Config says where a [DB] keeps records: in one Redis and one database, given as clients of the
 // program's own, which are shared and never closed, or as URLs.
 type Config struct {
-	// Redis is a *redis.Client, of one server or of sentinels, or a *redis.ClusterClient. Its
-	// retries are not used for writes.
-	Redis redis.UniversalClient
-	// RedisURL is redis://, rediss://, redis-sentinel:// or redis-cluster://.
-	RedisURL string
-	// QueueRedis or QueueRedisURL is another Redis, for the asynq tasks alone.
-	QueueRedis    redis.UniversalClient
+	Redis         redis.UniversalClient // a *redis.Client or a *redis.ClusterClient; or
+	RedisURL      string                // redis://, rediss://, redis-sentinel:// or redis-cluster://
+	QueueRedis    redis.UniversalClient // another Redis, for the asynq tasks alone; or
 	QueueRedisURL string
 
-	// GORM gives its pool, dialect and naming strategy.
-	GORM *gorm.DB
-	// SQL is a pool of PostgreSQL by the driver pgx, or of SQLite; Dialect says which.
-	SQL     *sql.DB
-	Dialect string // "postgres" or "sqlite"; with SQL
-	// DatabaseURL is postgres:// or sqlite://path.
-	DatabaseURL string
+	GORM        *gorm.DB // gives its pool, dialect and naming strategy; or
+	SQL         *sql.DB  // of PostgreSQL by the driver pgx, or of SQLite
+	Dialect     string   // "postgres" or "sqlite"; with SQL; or
+	DatabaseURL string   // postgres://, mysql:// or sqlite://path
 
-	// Prefix begins every key in Redis and every queue name, so that programs can share a
-	// Redis. Every process of one program has the same one. Empty: "aw".
-	Prefix string
-	// Naming turns names of Go into names of tables and columns; nil: that of GORM, or gorm's default.
-	Naming gormschema.Namer
+	Prefix string           // of keys and queues, the same in each process of a program; "": "aw"
+	Naming gormschema.Namer // of tables and columns; nil: that of GORM, or gorm's default
 
 	Concurrency   int           // sync tasks that Work runs at once; 0: 8
 	PollInterval  time.Duration // sleep of Work between looks at empty queues; 0: 50ms

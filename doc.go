@@ -18,23 +18,9 @@
 //	mux.Handle("/v1/", aw.API(afterwrite.APIConfig{}))
 //	mux.Handle("/admin/afterwrite/", aw.Dashboard(afterwrite.DashboardConfig{Who: ourLogIn}))
 //
-// # What a nil error means
-//
 // When a write returns nil, its state and its place in line for the database are in Redis, in
-// one atomic step. Every later read sees it, through evictions and misses too. A row only moves
-// forward through accepted states, and may skip some. What Redis keeps at a power loss is its
-// own setting (appendfsync). A record that the database refuses delays no other: it is tried
-// again on its model's policy and then becomes a dead letter, a row that keeps its values until
-// an operator decides.
-//
-// # Contexts
-//
-// A context that has ended accepts nothing. Where it ends while the write is on its way, the
-// call returns the context's error and the write may or may not have been accepted; repeat it
-// with the [IdempotencyKey] that it had. A context that ends in [Written.Wait] ends the wait alone.
-//
-// # The rest of the engine
-//
-// Packages schema, cache, store, producer, worker and dashboard are what this one joins.
-// Package afterwritetest opens models in memory for tests.
+// one atomic step: every later read sees it, and a row only moves forward through accepted
+// states. A record that the database refuses delays no other, and is kept as a dead letter in
+// the end. A context that has ended accepts nothing; where it ends on the way, the write may have
+// been accepted, and a repeat is safe with its [IdempotencyKey]. See docs/LIBRARY.md.
 package afterwrite

@@ -12,10 +12,9 @@ var (
 	ErrExists          = schema.ErrExists          // Create of a record that exists
 	ErrVersionMismatch = schema.ErrVersionMismatch // the record is not at the version of IfMatch
 	ErrKeyReused       = schema.ErrKeyReused       // an idempotency key was used for another write
-	ErrInvalid         = schema.ErrInvalid         // matched by every [InvalidError]
+	ErrInvalid         = schema.ErrInvalid         // matched by every [schema.InvalidError], which names fields
 	ErrUnknownModel    = schema.ErrUnknownEntity   // the type was not given to Open
-	// ErrClosed reports a call of a [DB] that is closed, or that closed before the call ended.
-	ErrClosed = errors.New("afterwrite: the DB is closed")
+	ErrClosed          = errors.New("afterwrite: the DB is closed")
 )
 
 // Errors of a system that cannot take the call now. A later try may succeed.
@@ -24,16 +23,13 @@ var (
 	ErrUnavailable         = schema.ErrUnavailable         // Redis does not respond or accepts no writes; nothing was written
 	ErrDatabaseUnavailable = schema.ErrDatabaseUnavailable // the call needs a row that cannot be read; nothing was written
 	ErrBusy                = schema.ErrBusy                // a bounded queue of this process is full; nothing was written
-	// ErrOutcomeUnknown reports a lost reply: the write may stand. A repeat is safe with the
-	// [IdempotencyKey] that the first had.
-	ErrOutcomeUnknown = schema.ErrOutcomeUnknown
+	ErrOutcomeUnknown      = schema.ErrOutcomeUnknown      // the reply was lost: the write may stand
 )
 
 // Names of package schema that callers meet most.
 type (
-	Version      = schema.Version      // number that a write gives its record
-	Status       = schema.Status       // Pending, Persisted, Held or Dead
-	InvalidError = schema.InvalidError // values that the model does not accept, by field
+	Version = schema.Version // number that a write gives its record
+	Status  = schema.Status  // Pending, Persisted, Held or Dead
 )
 
 // The statuses of a record.

@@ -6,11 +6,9 @@ import (
 	"reflect"
 )
 
-// BeforeAccept runs fn on a whole record before it is accepted, in the caller's goroutine: for
-// Put and Create on the struct that was given, for Patch and Update on the record as it would
-// be. fn may change the record, key and times aside; its error refuses the write and is
-// returned as it is. For Update and Patch it may run several times. Add, Delete and writes by
-// the HTTP API do not run it.
+// BeforeAccept runs fn on the whole record that a Put, Create, Patch or Update would make, before
+// it is accepted; maybe several times. fn may change it, key and times aside, and its error
+// refuses the write. Add, Delete and the HTTP API do not run it.
 func BeforeAccept[T any](fn func(ctx context.Context, record *T) error) ModelOption {
 	return func(r *registered) error {
 		if typ := reflect.TypeFor[T](); typ != r.Schema.ModelType {

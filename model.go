@@ -22,11 +22,8 @@ type Registration struct {
 // ModelOption changes how the records of a model are kept.
 type ModelOption func(*registered) error
 
-// Model registers a gorm model, a struct type. Table, columns, sizes, defaults and unique
-// indexes are those that gorm reads from it. An `afterwrite:"…"` tag says what gorm has no
-// word for: min=, max=, redact, rank, name=.
-//
-// gorm's hooks are not run and associations are not written; see docs/LIBRARY.md.
+// Model registers a gorm model, a struct type: see docs/LIBRARY.md for what is mapped. Its
+// `afterwrite:"…"` tags say what gorm has no word for: min=, max=, redact, rank, name=, text.
 func Model[T any](options ...ModelOption) Registration {
 	return Registration{typ: reflect.TypeFor[T](), options: options}
 }
@@ -38,19 +35,18 @@ type registered struct {
 	accept []func(ctx context.Context, record any) error
 }
 
-// Named names the entity, in paths, keys and metrics; the default is the type's name in
-// lower case. A name must not change while records are pending.
+// Named names the entity in paths, keys and metrics; else it is the type's name in lower case.
 func Named(name string) ModelOption {
 	return func(r *registered) error { r.entity.Name = name; return nil }
 }
 
-// Partitions sets how many partitions the ids are spread over, each a unit of order and of
-// flushing; the default is 16. It must not change while records are pending.
+// Partitions sets over how many units of order and flushing the ids are spread (16). It must not
+// change while records are pending.
 func Partitions(n int) ModelOption {
 	return func(r *registered) error { r.entity.Partitions = n; return positive("Partitions", n) }
 }
 
-// CacheTTL sets how long a persisted record stays in Redis; the default is an hour.
+// CacheTTL sets how long a persisted record stays in Redis (1h).
 func CacheTTL(d time.Duration) ModelOption {
 	return func(r *registered) error { r.entity.Cache.TTL = d; return positive("CacheTTL", d) }
 }
@@ -72,7 +68,7 @@ func Retry(p schema.RetryPolicy) ModelOption {
 	return func(r *registered) error { r.entity.Retry = p; return nil }
 }
 
-// FlushDelay sets how long a write waits for others to join its row; the default is 0.
+// FlushDelay sets how long a write waits for others to join its row (0).
 func FlushDelay(d time.Duration) ModelOption {
 	return func(r *registered) error {
 		r.entity.Flush.Delay = d

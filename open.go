@@ -21,8 +21,7 @@ import (
 
 const microsecond = time.Microsecond
 
-// DB is the records of some models in one Redis and one database. It is safe for concurrent
-// use. Make one with [Open], and close it.
+// DB is the records of some models in one Redis and one database, safe for concurrent use.
 type DB struct {
 	log      *slog.Logger
 	models   map[reflect.Type]*registered
@@ -40,13 +39,8 @@ type DB struct {
 	working sync.WaitGroup // calls of Work
 }
 
-// Open joins models to a Redis and a database, and checks that this Redis keeps accepted
-// writes and runs the models with the same number of partitions. A database that does not
-// respond is no error, nor are tables that are missing: see [DB.Migrate]. An error leaves
-// nothing open, so that a second try with another Config works.
-//
-// Models that cannot be mapped are one error that names every field. gorm's hooks of a model
-// are not run, which Open says in the log.
+// Open joins models to a Redis, which it checks, and a database, which need not respond yet nor
+// have its tables. An error leaves nothing open; that of a model names every field at fault.
 func Open(ctx context.Context, cfg Config, models ...Registration) (*DB, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -119,9 +113,8 @@ func later(err error) bool {
 	return errors.Is(err, process.ErrNotMigrated) || process.Unreachable(err)
 }
 
-// Close ends Work, waits for it and for the sync tasks that writes have asked for, and closes
-// the connections that Open made, never a client that it was given. Writes that wait for the
-// database are safe in Redis. Calls under way may return [ErrClosed].
+// Close ends Work and waits for it, and closes the connections that Open made, never a client
+// that it was given. Writes that wait for the database are safe in Redis.
 func (db *DB) Close() error {
 	if db.closed.Swap(true) {
 		return nil
@@ -133,8 +126,7 @@ func (db *DB) Close() error {
 	return nil
 }
 
-// Entity returns what a model was mapped to, given a value of its type; nil where the type was
-// not given to [Open]. It must not be changed.
+// Entity returns what a model, given by a value of its type, was mapped to; else nil.
 func (db *DB) Entity(model any) *schema.Entity {
 	if v := reflect.Indirect(reflect.ValueOf(model)); v.IsValid() && db.models[v.Type()] != nil {
 		return db.models[v.Type()].entity

@@ -10,8 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// TableOf reads and writes the records of one model. Make it with [Table]; it is safe for
-// concurrent use.
+// TableOf reads and writes the records of one model, safe for concurrent use.
 type TableOf[T any] struct {
 	db    *DB
 	model *registered // nil: T was not given to Open
@@ -29,13 +28,11 @@ type Got[T any] struct {
 	ID      string // in canonical text
 	Version Version
 	Status  Status
-	// Stale says that Redis did not respond and the row was read instead, which may be older
-	// than an accepted write. Version is then 0.
-	Stale bool
+	Stale   bool // Redis did not respond: the row was read, which may be older; Version is 0
 }
 
-// Get returns the newest accepted state of a record, from Redis or else from its row. id is a
-// value of the key's type, or its text. A record that is deleted, softly too, is [ErrNotFound].
+// Get returns the newest accepted state of a record by its key, or the key's text; one that is
+// deleted, softly too, is [ErrNotFound].
 func (t *TableOf[T]) Get(ctx context.Context, id any) (Got[T], error) {
 	r, err := t.read(ctx, id)
 	if err != nil {
@@ -48,8 +45,7 @@ func (t *TableOf[T]) Get(ctx context.Context, id any) (Got[T], error) {
 	return got, err
 }
 
-// GetMany returns the records of ids in one round trip, those that exist, in the order of
-// the ids.
+// GetMany returns those records that exist, in the order of the ids, in one round trip.
 func (t *TableOf[T]) GetMany(ctx context.Context, ids ...any) ([]Got[T], error) {
 	if err := t.ready(ctx); err != nil {
 		return nil, err

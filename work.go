@@ -11,9 +11,8 @@ import (
 	"github.com/afterwrite/afterwrite/dashboard"
 )
 
-// Migrate creates the project's own tables and, for each model, its table, missing columns
-// and missing unique indexes. It never alters or drops what exists. Any number of processes
-// may migrate at once.
+// Migrate creates missing tables, columns and unique indexes. It never alters or drops what
+// exists, and any number of processes may migrate at once.
 func (db *DB) Migrate(ctx context.Context) error {
 	if db.closed.Load() {
 		return ErrClosed
@@ -28,10 +27,8 @@ func (db *DB) Migrate(ctx context.Context) error {
 	return db.parts.CheckDatabase(ctx)
 }
 
-// Work runs what `afterwrite worker` runs until ctx ends: sync tasks, the sweeper, ranks, and
-// the watch for a Redis that lost its state. It waits for a database that is not ready, and
-// returns an error where this Redis or database cannot be used. Any number of processes may
-// work; a program that only reads and writes need not.
+// Work runs what `afterwrite worker` runs, until ctx ends. It waits for a database that is not
+// ready. Any number of processes may work; those that only read and write need not.
 func (db *DB) Work(ctx context.Context) error {
 	db.working.Add(1)
 	defer db.working.Done()
@@ -47,9 +44,7 @@ func (db *DB) Work(ctx context.Context) error {
 // flushTick is how often Flush looks whether anything is pending.
 const flushTick = 20 * time.Millisecond
 
-// Flush makes all that is pending or awaits retry due now, whatever the FlushDelay, and returns
-// when nothing is pending. Some process must Work. Records that the database refuses are held,
-// and not waited for.
+// Flush makes all records due now, and waits until none is pending.
 func (db *DB) Flush(ctx context.Context) error {
 	for _, e := range db.entities {
 		if db.closed.Load() {
@@ -97,16 +92,14 @@ func (db *DB) pending(ctx context.Context) (int64, error) {
 
 // APIConfig says what the HTTP API takes.
 type APIConfig struct {
-	// Tokens asks every request for an API token (`afterwrite token new`). Without it, whoever
-	// reaches the handler may read and write everything: put the program's own log-in before it.
+	// Tokens asks for API tokens. Without, the program's own log-in belongs before the handler.
 	Tokens       bool
 	MaxBody      int64    // bytes of one write; 0: 1 MiB
 	MaxBatchBody int64    // bytes of one batch; 0: 64 MiB
 	CORS         []string // origins that browsers may call from, or "*"
 }
 
-// API returns the HTTP API of docs/API.md, for /v1/ and /openapi.json. Call it once. Where cfg
-// is at fault, every answer is 500 and the log says why.
+// API returns the HTTP API of docs/API.md, for /v1/ and /openapi.json. Call it once.
 func (db *DB) API(cfg APIConfig) http.Handler {
 	c := &db.parts.Config.API
 	c.RequireTokens, c.Insecure, c.CORS = cfg.Tokens, !cfg.Tokens, cfg.CORS
@@ -118,15 +111,12 @@ func (db *DB) API(cfg APIConfig) http.Handler {
 
 // DashboardConfig says who may see the pages.
 type DashboardConfig struct {
-	// Who names the person of a request, by the program's own log-in, and what they may do; ""
-	// is nobody. nil: requests to this machine's loopback addresses alone, as an Admin.
-	Who func(*http.Request) (name string, role dashboard.Role)
-	// Environment is shown on every page; "production" has actions typed to confirm them.
-	Environment string
+	// Who names the person of a request, "" for nobody; nil: loopback addresses alone, as an admin.
+	Who         func(*http.Request) (name string, role dashboard.Role)
+	Environment string // shown on every page; "production" has actions typed to confirm them
 }
 
-// Dashboard returns the status pages. Mount it in a [http.ServeMux] below any path that ends
-// with a slash. Where cfg is at fault, every answer is 500 and the log says why.
+// Dashboard returns the status pages, for a path that ends with a slash.
 func (db *DB) Dashboard(cfg DashboardConfig) http.Handler {
 	db.parts.Config.Dashboard.Environment = cfg.Environment
 	handler, err := db.parts.NewDashboard(db.ctx, cfg.Who)

@@ -17,9 +17,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Put creates or replaces a record and reads nothing, unless a field is written at creation
-// alone (<-:create). A zero key is filled with a new UUID, a zero CreatedAt and every UpdatedAt
-// with now, a zero field with its default: the struct is then as it was accepted.
+// Put creates or replaces a record. It fills a zero key with a new UUID, a zero CreatedAt and
+// every UpdatedAt with now, and a zero field with its default.
 func (t *TableOf[T]) Put(ctx context.Context, record *T, options ...WriteOption) (Written, error) {
 	w := writeOf(options)
 	d, err := t.draft(ctx, record, w, true)
@@ -63,8 +62,7 @@ func (t *TableOf[T]) putOver(ctx context.Context, d draft, only []int) (Written,
 	return Written{}, fmt.Errorf("put %s %s: it was deleted and created again %d times meanwhile: %w", over.Entity, over.ID, maxTries, ErrBusy)
 }
 
-// Create creates a record: [ErrExists] where there is one, deleted softly or not. It fills the
-// struct as Put does, but keeps an UpdatedAt that is set.
+// Create creates a record: [ErrExists] where there is one, deleted softly or not.
 func (t *TableOf[T]) Create(ctx context.Context, record *T, options ...WriteOption) (Written, error) {
 	w := writeOf(options)
 	d, err := t.draft(ctx, record, w, false)
@@ -153,9 +151,7 @@ func (t *TableOf[T]) written(a producer.Accepted) Written {
 	return Written{ID: a.ID, Version: a.Version, Status: a.Status, Repeated: a.Again, db: t.db, entity: t.model.entity}
 }
 
-// Patch sets some fields of a record, and UpdatedAt; [ErrNotFound] where there is none. It
-// writes the fields that it names and no others. Where the model has a [BeforeAccept] hook, it
-// is an [TableOf.Update] that sets them.
+// Patch sets some fields of a record, and UpdatedAt; [ErrNotFound] where there is none.
 func (t *TableOf[T]) Patch(ctx context.Context, id any, changes ...Change) (Written, error) {
 	if err := t.ready(ctx); err != nil {
 		return Written{}, err
@@ -243,9 +239,8 @@ func (t *TableOf[T]) request(ctx context.Context, op cache.Op, id any, w write) 
 	return r, err
 }
 
-// Add adds to an int field of a record and returns its new value; [ErrNotFound] where there is
-// no record. Concurrent additions all count. A repeat adds again, unless it carries the same
-// [IdempotencyKey]. An addition that leaves the field's bounds is an [*InvalidError].
+// Add adds to an int field of a record and returns its new value. Concurrent additions all
+// count; a repeat adds again, unless it carries the same [IdempotencyKey].
 func (t *TableOf[T]) Add(ctx context.Context, id any, field string, n int64, options ...WriteOption) (int64, Written, error) {
 	if err := t.ready(ctx); err != nil {
 		return 0, Written{}, err
@@ -271,8 +266,7 @@ func (t *TableOf[T]) Add(ctx context.Context, id any, field string, n int64, opt
 	return total, t.written(a), nil
 }
 
-// Delete deletes a record: softly where the model has a [gorm.io/gorm.DeletedAt].
-// [ErrNotFound] where there is none.
+// Delete deletes a record: softly where the model has a gorm.DeletedAt.
 func (t *TableOf[T]) Delete(ctx context.Context, id any, options ...WriteOption) (Written, error) {
 	if err := t.ready(ctx); err != nil {
 		return Written{}, err
@@ -300,10 +294,8 @@ func (t *TableOf[T]) Delete(ctx context.Context, id any, options ...WriteOption)
 // maxTries bounds how often Update reads again what others have written meanwhile.
 const maxTries = 16
 
-// Update reads a record, has fn change it, and writes the fields that differ, under the
-// condition that the record is still at the version that was read; else it starts over, 16
-// times at most ([ErrVersionMismatch]). fn may run several times, and its error ends the
-// update. Where nothing differs nothing is written.
+// Update reads a record, has fn change it, and writes the fields that differ where the record is
+// still as it was read; else it starts over, 16 times at most. fn's error ends the update.
 func (t *TableOf[T]) Update(ctx context.Context, id any, fn func(*T) error, options ...WriteOption) (Written, error) {
 	return t.update(ctx, id, writeOf(options), func(record any) error { return fn(record.(*T)) })
 }
@@ -438,16 +430,13 @@ func (s changeFunc) change(p *patch) { s(p) }
 
 type changeFunc func(*patch)
 
-// IfMatch makes a write depend on the version of the record: [ErrVersionMismatch] where it is
-// another, or the record left the cache and came back since.
+// IfMatch makes a write depend on the version of the record: else [ErrVersionMismatch].
 func IfMatch(v Version) WriteOption { return optionFunc(func(w *write) { w.match = v }) }
 
-// IdempotencyKey makes a repeat of a write safe: it is applied once, and answered alike, for a
-// day. At most 255 bytes.
+// IdempotencyKey makes a repeat of a write safe for a day. At most 255 bytes.
 func IdempotencyKey(key string) WriteOption { return optionFunc(func(w *write) { w.key = key }) }
 
-// Set sets a field by the name of the struct's field: City, or Address.City where several
-// embedded structs have one. The value is of the field's type, or nil.
+// Set sets a field by its name in the struct, or by Address.City within an embedded one.
 func Set(field string, value any) Change {
 	return changeFunc(func(p *patch) {
 		i, ok := p.model.Field(field)

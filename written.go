@@ -11,19 +11,17 @@ import (
 
 // Written is a write that was accepted: every later read sees it.
 type Written struct {
-	ID      string // in canonical text
-	Version Version
-	Status  Status // Pending, or Persisted where the write went to the database first
-	// Repeated says that the write had been accepted before, under its IdempotencyKey.
-	Repeated bool
+	ID       string // in canonical text
+	Version  Version
+	Status   Status // Pending, or Persisted where the write went to the database first
+	Repeated bool   // it had been accepted before, under its IdempotencyKey
 
 	db     *DB
 	entity *schema.Entity
 }
 
-// Wait returns nil once this version of the record, or a newer one, is in the database;
-// [*HeldError] or [*DeadError] where the database refused the newest version; and the
-// context's error where it ends first: the write then is still pending, and stands.
+// Wait returns nil once this version of the record, or a newer one, is in the database,
+// [*HeldError] or [*DeadError] where that is refused, or the context's error: it is pending.
 func (w Written) Wait(ctx context.Context) error {
 	if w.Status == Persisted {
 		return nil

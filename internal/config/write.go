@@ -1,0 +1,111 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// Write writes entities, each after Init, as the file that [Load] reads, with the prefix and
+// without the URLs, which the environment gives.
+func Write(to io.Writer, prefix string, entities []*schema.Entity) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# redis.url and database.url: AFTERWRITE_REDIS_URL and AFTERWRITE_DATABASE_URL\nredis: {prefix: %s}\n", quoted(prefix))
+	queues := map[string]bool{}
+	for _, e := range entities {
+		if len(e.Cache.Adaptive) > 0 || e.Cache.L1.Bytes > 0 {
+			return fmt.Errorf("entity %s: cache.adaptive and cache.l1 are written by hand: they are of each process", e.Name)
+		}
+		queues[e.Flush.Queue] = true
+	}
+	b.WriteString("worker:\n  queues: {")
+	for i, q := range slices.Sorted(maps.Keys(queues)) {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s: 1", q)
+	}
+	b.WriteString("}\nentities:\n")
+	for _, e := range entities {
+		writeEntity(&b, e)
+	}
+	_, err := to.Write(b.Bytes())
+	return err
+}
+
+func quoted(s string) string { return strconv.Quote(s) }
+
+func writeEntity(b *bytes.Buffer, e *schema.Entity) {
+	fmt.Fprintf(b, "  %s:\n    table: %s\n    id: {column: %s, type: %s", e.Name, quoted(e.Table), quoted(e.ID.Column), e.ID.Type)
+	if e.ID.Type == schema.String {
+		fmt.Fprintf(b, ", max: %d", e.ID.Max)
+	}
+	b.WriteString("}\n    fields:\n")
+	for i := range e.Fields {
+		writeField(b, &e.Fields[i])
+	}
+	fmt.Fprintf(b, "    write: %s\n    partitions: %d\n", e.Write, e.Partitions)
+	fmt.Fprintf(b, "    flush: {batch: %d, delay: %s, max_pending: %d, queue: %s}\n", e.Flush.Batch, e.Flush.Delay, e.Flush.MaxPending, e.Flush.Queue)
+	fmt.Fprintf(b, "    cache:\n      ttl: %s\n      jitter: %s%%\n      negative_ttl: %s\n", e.Cache.TTL, decimal(e.Cache.Jitter*100), e.Cache.NegativeTTL)
+	r := e.Retry
+	fmt.Fprintf(b, "    retry:\n      max_attempts: %d\n      base: %s\n      factor: %s\n      cap: %s\n      jitter: %s\n      timeout: %s\n",
+		r.MaxAttempts, r.Base, decimal(r.Factor), r.Cap, r.Jitter, r.Timeout)
+	if len(r.On) > 0 {
+		b.WriteString("      on:\n")
+	}
+	for _, kind := range slices.Sorted(maps.Keys(r.On)) {
+		writeOverride(b, kind, r.On[kind])
+	}
+	if e.RankBy != "" {
+		fmt.Fprintf(b, "    rank: {by: %s}\n", e.RankBy)
+	}
+}
+
+func writeOverride(b *bytes.Buffer, kind schema.Kind, o schema.RetryOverride) {
+	var sets []string
+	if o.MaxAttempts != nil {
+		sets = append(sets, fmt.Sprintf("max_attempts: %d", *o.MaxAttempts))
+	}
+	if o.Base != nil {
+		sets = append(sets, fmt.Sprintf("base: %s", *o.Base))
+	}
+	if o.Factor != nil {
+		sets = append(sets, "factor: "+decimal(*o.Factor))
+	}
+	if o.Cap != nil {
+		sets = append(sets, fmt.Sprintf("cap: %s", *o.Cap))
+	}
+	if o.Jitter != nil {
+		sets = append(sets, fmt.Sprintf("jitter: %s", *o.Jitter))
+	}
+	fmt.Fprintf(b, "        %s: {%s}\n", kind, strings.Join(sets, ", "))
+}
+
+func decimal(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
+
+func writeField(b *bytes.Buffer, f *schema.Field) {
+	fmt.Fprintf(b, "      %s: {type: %s", f.Name, f.Type)
+	set := func(key, value string, given bool) {
+		if given {
+			fmt.Fprintf(b, ", %s: %s", key, value)
+		}
+	}
+	set("column", quoted(f.Column), f.Column != f.Name)
+	set("required", "true", f.Required)
+	set("unique", "true", f.Unique)
+	set("redact", "true", f.Redact)
+	set("references", f.References, f.References != "")
+	set("precision", strconv.Itoa(f.Precision), f.Type == schema.Decimal)
+	set("scale", strconv.Itoa(f.Scale), f.Type == schema.Decimal)
+	set("min", f.Min, f.Min != "")
+	set("max", f.Max, f.Max != "")
+	set("max", strconv.Itoa(f.MaxLength), f.MaxLength > 0)
+	set("default", f.Default, f.Default != "")
+	b.WriteString("}\n")
+}
