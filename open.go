@@ -81,13 +81,16 @@ func (db *DB) start(ctx context.Context, cfg Config) error {
 	if err := db.parts.CheckRedis(ctx); err != nil {
 		return err
 	}
-	if err := db.parts.CheckDatabase(ctx); err != nil {
+	err := db.parts.CheckDatabase(ctx)
+	if err == nil {
+		err = db.parts.CheckPairing(ctx)
+	}
+	if err != nil {
 		if !later(err) {
 			return err
 		}
 		db.log.WarnContext(ctx, "the database is not ready", "error", err, "hint", "run Migrate; Work waits until it is")
 	}
-	var err error
 	if db.producer, err = db.parts.NewProducer(); err != nil {
 		return err
 	}

@@ -24,7 +24,10 @@ func (db *DB) Migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return db.parts.CheckDatabase(ctx)
+	if err := db.parts.CheckDatabase(ctx); err != nil {
+		return err
+	}
+	return db.parts.CheckPairing(ctx)
 }
 
 // Work runs what `afterwrite worker` runs, until ctx ends. It waits for a database that is not

@@ -57,6 +57,9 @@ func Unsafe(err error) bool {
 	return errors.Is(err, ErrEvictionPolicy) || errors.Is(err, rdb.ErrRights)
 }
 
+// errLoading reports a Redis that reads its files, as it does itself for other commands.
+var errLoading = errors.New("LOADING Redis is loading the dataset in memory")
+
 // Check reads the health of Redis. The error is ErrEvictionPolicy where accepted writes
 // are not safe from eviction, ErrRights where this user could not do them whole,
 // ErrUnavailable where Redis does not answer.
@@ -71,7 +74,12 @@ func (c *Cache) Check(ctx context.Context) (Health, error) {
 	if err != nil && !rdb.Answered(err) {
 		return h, rdb.Fault("check", err)
 	}
-	h.read(parseInfo(info))
+	values := parseInfo(info)
+	if values["loading"] == "1" {
+		// Until it has read its files it calls its append-only file off.
+		return h, rdb.Fault("check", errLoading)
+	}
+	h.read(values)
 	// CONFIG is barred on many hosted servers; INFO tells the policy since Redis 2.8.
 	if set, err := c.redis.ConfigGet(ctx, "appendfsync").Result(); err == nil {
 		h.Fsync = set["appendfsync"]

@@ -134,7 +134,7 @@ func TestProcfileAndUnitsRunKnownCommands(t *testing.T) {
 }
 
 // tables look like metrics and are none.
-var tables = []string{"afterwrite_dead_letters"}
+var tables = []string{"afterwrite_dead_letters", "afterwrite_pairings"}
 
 // TestRunbookNamesMetricsThatExist: an alert on a metric that nobody exports is silent.
 func TestRunbookNamesMetricsThatExist(t *testing.T) {

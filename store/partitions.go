@@ -37,13 +37,6 @@ func (s *Store) Adopt(ctx context.Context, e *schema.Entity) (stored int, err er
 	return stored, err
 }
 
-// Flushed reports whether records of the entity were ever flushed to this database.
-func (s *Store) Flushed(ctx context.Context, e *schema.Entity) (bool, error) {
-	var flushed []int
-	err := s.read(ctx).Table("afterwrite_fences").Where("entity = ? AND flushes > 0", e.Name).Limit(1).Pluck("partition", &flushed).Error
-	return len(flushed) > 0, s.unavailable("look for flushes of "+e.Name, err)
-}
-
 // SetPartitions makes the entity's number of partitions the stored one. Call it only
 // when nothing of the entity is pending: ids move to other partitions.
 func (s *Store) SetPartitions(ctx context.Context, e *schema.Entity) error {

@@ -138,6 +138,7 @@ func (a *app) root() *cobra.Command {
 		a.migrateCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
 		a.recordCommand(), a.flushCommand(), a.fsckCommand(), a.invalidateCommand(), a.cacheCommand(), a.rankCommand(), a.loadCommand(),
 		a.statusCommand(), a.pauseCommand(), a.resumeCommand(), a.auditCommand(),
+		a.pairCommand(), a.acknowledgeCommand(),
 		a.heldCommand(), a.deadCommand(), a.retryPolicyCommand(), a.tokenCommand(), a.benchCommand(),
 	)
 	root.SetHelpCommand(helpCommand())

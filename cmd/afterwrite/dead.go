@@ -186,6 +186,9 @@ func (a *app) mending(ctx context.Context, fn func(p *parts, m *mend.Mender) err
 	if err := p.SamePartitions(ctx, p.Config.Entities); err != nil {
 		return err
 	}
+	if err := p.Paired(ctx); err != nil {
+		return err
+	}
 	w, err := p.NewProducer()
 	if err != nil {
 		return err

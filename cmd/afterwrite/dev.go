@@ -177,13 +177,16 @@ func (a *app) devPrepare(ctx context.Context, p *parts, redis devRedis) error {
 		a.log.Info("migrated", "step", s)
 	}
 	check := p.CheckRedis
-	if redis.inProcess { // it knows nothing of persistence and eviction
+	if p.Forgetful = redis.inProcess; redis.inProcess { // it knows nothing of persistence and eviction
 		check = p.AdoptCache
 	}
 	if err := check(ctx); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
-	return p.CheckDatabase(ctx)
+	if err := p.CheckDatabase(ctx); err != nil {
+		return err
+	}
+	return p.CheckPairing(ctx)
 }
 
 // devDrain waits until nothing is pending. A Redis that keeps its data is not waited for

@@ -25,7 +25,6 @@ const (
 	slowDatabase = 200 * time.Millisecond
 	maxSkew      = 2 * time.Second
 	maxLag       = 30 * time.Second
-	lossFor      = 7 * 24 * time.Hour // so long a loss of Redis's state is told of
 
 	fragmented     = 1.5      // of memory by Redis's own
 	fragmentedFrom = 64 << 20 // bytes
@@ -52,7 +51,6 @@ type finding struct {
 type examination struct {
 	*parts
 	findings []finding
-	told     bool // Redis tells its figures
 }
 
 func (x *examination) say(check string, v verdict, mend, format string, args ...any) {
@@ -114,7 +112,7 @@ func (x *examination) redis(ctx context.Context) bool {
 	x.redisRights(err)
 	x.redisWrites(ctx)
 	x.cluster(ctx)
-	if x.told = h.Told; !h.Told {
+	if !h.Told {
 		x.say("redis figures", warning, "see that maxmemory-policy is volatile-lfu or noeviction, and that it keeps an append-only file",
 			"Redis does not tell of its version, memory and persistence (INFO)")
 		return true
@@ -314,44 +312,36 @@ func (x *examination) partitions(ctx context.Context) {
 	x.say("partitions", fine, "", "as configured")
 }
 
-// losses tells of entities whose state Redis has lost. A process that serves notes it in
-// the audit; before one has started the evidence is that the database has flushes of an
-// entity of which Redis has accepted nothing. Both are silent on a fresh installation, and
-// the latter where Redis tells no figures: that may be the one within `afterwrite dev`,
-// which keeps nothing and had nothing to lose.
+// losses reports a Redis and a database that do not belong together, and each loss of
+// accepted writes that no operator has acknowledged.
 func (x *examination) losses(ctx context.Context) {
-	const seeRunbook = `see "Redis is lost" in the runbook; ` + "`afterwrite dead list`, and `afterwrite dead retry --restore` of letters whose records were lost, too"
-	before := len(x.findings)
-	for _, e := range x.Config.Entities {
-		at, err := x.Store.LostAt(ctx, e)
-		unseen := false
-		if err == nil && at.IsZero() && x.told {
-			unseen, err = x.unknownToRedis(ctx, e)
+	if err := x.Paired(ctx); err != nil {
+		hint := "see the detail"
+		if errors.Is(err, schema.ErrUnpaired) {
+			hint = "see the runbook, \"Redis and the database do not belong together\""
 		}
-		switch {
-		case err != nil:
-			x.say("redis state", failure, "see the detail", "%v", err)
-		case unseen:
-			x.say("redis state", warning, "if redis.url or redis.prefix names another Redis than before, mend it; else "+seeRunbook,
-				"Redis knows of no accepted write of %s, though the database has flushes of it: what was accepted and not yet persisted is gone", e.Name)
-		case time.Since(at) < lossFor:
-			x.say("redis state", warning, seeRunbook,
-				"Redis had lost its state of %s when a process looked at %s: what was accepted and not yet persisted by then is gone", e.Name, moment(at))
+		x.say("pairing", failure, hint, "%v", err)
+	} else {
+		x.say("pairing", fine, "", "Redis and the database belong together")
+	}
+	losses, err := x.Losses(ctx, x.Config.Entities)
+	if err != nil {
+		x.say("redis state", failure, "see the detail", "%v", err)
+		return
+	}
+	for _, l := range losses {
+		hint := `see "Redis is lost" in the runbook, then ` + "`afterwrite acknowledge " + l.Entity + " --reason TEXT`"
+		if l.Records > 0 {
+			x.say("redis state", failure, hint, "%d accepted writes of %s were lost: %s", l.Records, l.Entity, l.Why)
+			continue
 		}
+		x.say("redis state", failure, hint,
+			"Redis had lost its state of %s when a process looked at %s: what was accepted and not yet persisted by then is gone (%s)",
+			l.Entity, moment(l.At), l.Why)
 	}
-	if len(x.findings) == before {
-		x.say("redis state", fine, "", "no loss was seen in the last %d days", int(lossFor/(24*time.Hour)))
+	if len(losses) == 0 {
+		x.say("redis state", fine, "", "no loss that is not acknowledged")
 	}
-}
-
-// unknownToRedis reports whether Redis has accepted nothing of an entity that was flushed.
-// A flush commits only what was accepted before.
-func (x *examination) unknownToRedis(ctx context.Context, e *schema.Entity) (bool, error) {
-	stats, err := x.Cache.Stats(ctx, e)
-	if err != nil || cache.Total(stats).Accepted > 0 {
-		return false, err
-	}
-	return x.Store.Flushed(ctx, e)
 }
 
 // strangers looks for what waits of entities that the configuration does not name.
@@ -386,8 +376,6 @@ func (x *examination) backlog(ctx context.Context) {
 		case slices.ContainsFunc(stats, func(s cache.Stats) bool { return s.Pending+s.Held+s.Dead >= int64(e.PartitionLimit()) }):
 			x.say(check, failure, "start workers, or settle what is held and dead (`afterwrite dead list`), or raise flush.max_pending",
 				"full: new records are refused with 503; %s", detail)
-		case t.Lost > 0:
-			x.say(check, failure, "run `afterwrite fsck "+e.Name+"`", "%d accepted writes were lost; %s", t.Lost, detail)
 		case lag > maxLag+e.Flush.Delay:
 			x.say(check, warning, "look at the workers' logs, or start more of them", "%s", detail)
 		case t.Dead+t.Held > 0:

@@ -43,20 +43,22 @@ func TestDoctorTellsOfALostRedis(t *testing.T) {
 	require.Equal(t, exitOK, worker.stop())
 
 	require.NoError(t, d.redis.Client(t).FlushAll(t.Context()).Err())
-	out := d.ok("doctor")
-	require.Contains(t, out, "warning  redis state")
-	require.Contains(t, out, "Redis knows of no accepted write of user, though")
-	require.NotContains(t, out, "write of item", "nothing was ever accepted of it")
+	r := d.run("", "doctor")
+	require.Equal(t, exitFailure, r.code, r.out)
+	require.Contains(t, r.out, "failure  redis state")
+	require.Contains(t, r.out, "Redis had lost its state of user")
+	require.NotContains(t, r.out, "state of item", "nothing was ever accepted of it")
 
 	d.start("worker").says("Redis has lost its state")
 	testkit.Eventually(t, "the audit has it", func() bool {
-		return strings.Contains(d.ok("doctor"), "Redis had lost its state of user when a process looked at ")
+		return strings.Contains(d.run("", "doctor").out, "Redis had lost its state of user when a process looked at ")
 	})
 	require.Equal(t, exitOK, d.run(`{"id":"bob","name":"Bob"}`, "load", "user", "-", "--format", "ndjson").code)
 	d.ok("flush")
-	out = d.ok("doctor")
-	require.Contains(t, out, "Redis had lost its state of user", "new writes do not wash it away")
-	require.NotContains(t, out, "state of item")
+	r = d.run("", "doctor")
+	require.Equal(t, exitFailure, r.code, r.out)
+	require.Contains(t, r.out, "Redis had lost its state of user", "new writes do not wash it away")
+	require.NotContains(t, r.out, "state of item")
 }
 
 // What only looks leaves no SQLite file, nor its directory, where none was.

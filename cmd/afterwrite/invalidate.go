@@ -60,6 +60,9 @@ func (a *app) invalidate(ctx context.Context, entity string, ids []string, match
 	if err := p.SamePartitions(ctx, entities); err != nil {
 		return err
 	}
+	if err := p.Paired(ctx); err != nil {
+		return err
+	}
 	if all {
 		match = "*"
 	}

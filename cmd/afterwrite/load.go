@@ -161,6 +161,9 @@ func (p *parts) readyProducer(ctx context.Context) (*producer.Producer, error) {
 	if err := p.CheckDatabase(ctx); err != nil {
 		return nil, err
 	}
+	if err := p.CheckPairing(ctx); err != nil {
+		return nil, err
+	}
 	return p.NewProducer()
 }
 

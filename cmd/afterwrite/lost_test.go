@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -19,7 +18,7 @@ func TestEntityLeftOut(t *testing.T) {
 	d := deploy(t, testkit.SQLite(t))
 	d.ok("migrate")
 	require.Equal(t, exitOK, d.run(`{"id":1,"name":"x"}`, "load", "item", "-", "--format", "ndjson").code)
-	whole := fmt.Sprintf(testConfig, d.redis.URL(), d.prefix, testkit.SQLite(t), d.api, d.worker)
+	whole := d.read("afterwrite.yaml")
 	d.file("afterwrite.yaml", whole[:strings.Index(whole, "  item:")])
 	d.ok("migrate")
 	worker := d.start("worker")

@@ -27,7 +27,7 @@ func (p *Parts) ServeAPI(ctx context.Context) error {
 		return err
 	}
 	p.Log.Info("api listens", "addr", l.Addr().String())
-	g := &gate{}
+	g := &gate{parts: p}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return Serve(ctx, api.Listener(l, p.Log), gated(g, handler), c.ShutdownTimeout, p.Log)
@@ -45,7 +45,7 @@ func (p *Parts) ServeAPI(ctx context.Context) error {
 // worker at worker.addr.
 func (p *Parts) ServeWorker(ctx context.Context) error {
 	c := p.Config.Worker
-	g := &gate{}
+	g := &gate{parts: p}
 	handler, err := p.workerStatus(g)
 	if err != nil {
 		return err

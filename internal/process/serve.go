@@ -19,6 +19,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/producer/api"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Time limits of every HTTP server. The write limit is longer than the longest wait
@@ -107,9 +108,12 @@ func gated(g *gate, handler http.Handler) http.Handler {
 			handler.ServeHTTP(w, r)
 			return
 		}
+		detail := "Redis has not passed the checks made at the start; nothing was written"
+		if errors.Is(redis, schema.ErrUnpaired) {
+			detail = "Redis and the database do not belong together; nothing was written"
+		}
 		api.Refuse(w, r, &problem.Problem{
-			Name: "not-ready", Code: http.StatusServiceUnavailable, Title: "Not ready", RetryAfter: 1,
-			Detail: "Redis has not passed the checks made at the start; nothing was written",
+			Name: "not-ready", Code: http.StatusServiceUnavailable, Title: "Not ready", RetryAfter: 1, Detail: detail,
 		})
 	})
 }

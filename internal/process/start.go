@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -35,11 +34,6 @@ func (p *Parts) CheckRedis(ctx context.Context) error {
 		p.Log.Warn(w)
 	}
 	if err != nil {
-		return err
-	}
-	forgotten, _, err := p.Cache.Readopt(ctx, p.Config.Entities) // what has changed is looked at next
-	p.forgotten = append(p.forgotten, forgotten...)
-	if err != nil && !rdb.Full(err) { // a full Redis must not keep a worker from emptying it
 		return err
 	}
 	if err := p.AdoptCache(ctx); err != nil {
@@ -96,7 +90,7 @@ func (p *Parts) CheckDatabase(ctx context.Context) error {
 		}
 		p.Log.Warn("number of partitions changed in the database", "entity", e.Name, "from", stored, "to", e.Partitions)
 	}
-	return p.reportForgotten(ctx)
+	return nil
 }
 
 // SamePartitions refuses to look at an entity with another number of partitions than
@@ -134,22 +128,38 @@ func Unreachable(err error) bool {
 // gate says whether the start checks of a process have passed. Its zero value is
 // closed.
 type gate struct {
+	parts *Parts // whose pairing counts, too
+
 	mu     sync.Mutex // guards the rest
-	redis  error      // why Redis is not usable yet
-	sql    error      // why the database is not usable yet
-	passed [2]bool
+	errs   [checks]error
+	passed [checks]bool
 }
 
-// status returns why the process is not ready, or nil.
+// The start checks, in their order.
+const (
+	checkRedis = iota
+	checkDatabase
+	checkPairing
+	checks
+)
+
+// status returns why Redis and the database cannot be used yet, or no longer, or nil. A
+// pairing that is wrong counts as Redis's.
 func (g *gate) status() (redis, database error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	redis, database = g.redis, g.sql
-	if !g.passed[0] && redis == nil {
-		redis = errStarting
+	why := func(check int) error {
+		if g.errs[check] == nil && !g.passed[check] {
+			return errStarting
+		}
+		return g.errs[check]
 	}
-	if !g.passed[1] && database == nil {
-		database = errStarting
+	redis, database = why(checkRedis), why(checkDatabase)
+	if database == nil && !errors.Is(g.errs[checkPairing], schema.ErrUnpaired) {
+		database = why(checkPairing)
+	}
+	if redis == nil && g.parts != nil {
+		redis = g.parts.Unpaired()
 	}
 	return redis, database
 }
@@ -157,19 +167,15 @@ func (g *gate) status() (redis, database error) {
 var errStarting = errors.New("the start checks have not run yet")
 
 // round runs the checks that have not passed and returns the error of the first that fails.
-func (g *gate) round(ctx context.Context, checks [2]func(context.Context) error) error {
-	for i, check := range checks {
+func (g *gate) round(ctx context.Context, run [checks]func(context.Context) error) error {
+	for i, check := range run {
 		if g.passed[i] {
 			continue
 		}
 		err := check(ctx)
 		g.mu.Lock()
 		g.passed[i] = err == nil
-		if i == 0 {
-			g.redis = err
-		} else {
-			g.sql = err
-		}
+		g.errs[i] = err
 		g.mu.Unlock()
 		if err != nil {
 			return err
@@ -182,9 +188,9 @@ func (g *gate) round(ctx context.Context, checks [2]func(context.Context) error)
 // ends it with an error; a Redis or a database that cannot be reached does not, nor does
 // a refusal once the process has been waiting for one: then it stays up, says why it is
 // not ready, and goes on when that has been mended.
-func (g *gate) open(ctx context.Context, log *slog.Logger, checks [2]func(context.Context) error) error {
+func (g *gate) open(ctx context.Context, log *slog.Logger, run [checks]func(context.Context) error) error {
 	for first := true; ; first = false {
-		err := g.round(ctx, checks)
+		err := g.round(ctx, run)
 		switch {
 		case err == nil:
 			return nil
@@ -204,7 +210,7 @@ func (g *gate) open(ctx context.Context, log *slog.Logger, checks [2]func(contex
 
 // openGate runs the start checks of a process that serves.
 func (p *Parts) openGate(ctx context.Context, g *gate) error {
-	err := g.open(ctx, p.Log, [2]func(context.Context) error{p.CheckRedis, p.CheckDatabase})
+	err := g.open(ctx, p.Log, [checks]func(context.Context) error{p.CheckRedis, p.CheckDatabase, p.CheckPairing})
 	if redis, database := g.status(); redis == nil && database == nil {
 		p.Log.Info("ready")
 	}

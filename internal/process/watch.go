@@ -2,12 +2,11 @@ package process
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // watchTick is how often a process that serves looks at whether Redis is still what it
@@ -38,23 +37,46 @@ func (p *Parts) Watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-marks.C:
+			p.watchPairing(ctx, false)
 			p.watchMark(ctx, mark)
 			continue
 		case <-tick.C:
 		}
+		p.watchPairing(ctx, true)
 		unsafe = p.watchSafety(ctx, unsafe)
-		forgotten, changed, err := p.Cache.Readopt(ctx, p.Config.Entities)
+		p.countLosses(ctx)
+		_, changed, err := p.Cache.Readopt(ctx, p.Config.Entities)
 		for _, e := range changed {
 			p.Log.Error("another process has changed the number of partitions: this one's writes are refused and it flushes nothing new; restart it with the same configuration",
 				"entity", e.Name, "partitions_here", e.Partitions)
 		}
-		p.forgotten = append(p.forgotten, forgotten...)
-		if err == nil {
-			err = p.reportForgotten(ctx)
-		}
 		if err != nil {
 			p.Log.Debug("looking after Redis failed", "error", err)
 		}
+	}
+}
+
+// watchPairing looks whether Redis and the database still belong together. The database is
+// read too where it is asked for, and wherever Redis is not what it was.
+func (p *Parts) watchPairing(ctx context.Context, both bool) {
+	held, err := p.Cache.Pairing(ctx)
+	if err != nil {
+		p.Log.Debug("the pairing was not read", "error", err)
+		return
+	}
+	if !both && held == p.held && p.Unpaired() == nil {
+		return
+	}
+	before := p.Unpaired()
+	err = p.CheckPairing(ctx)
+	switch {
+	case err == nil:
+		p.held, err = p.Cache.Pairing(ctx)
+	case errors.Is(err, schema.ErrUnpaired) && before == nil:
+		p.Log.Error("nothing is accepted or flushed any more", "error", err)
+	}
+	if err != nil {
+		p.Log.Debug("the pairing was not compared", "error", err)
 	}
 }
 
@@ -98,37 +120,4 @@ func (p *Parts) watchSafety(ctx context.Context, unsafe bool) bool {
 		p.Log.Error("accepted writes are no longer safe", "error", err)
 	}
 	return err != nil
-}
-
-// reportForgotten tells of entities of which Redis knew nothing although the database
-// has flushes of them, in the log and in the audit.
-func (p *Parts) reportForgotten(ctx context.Context) error {
-	for len(p.forgotten) > 0 {
-		e := p.forgotten[0]
-		flushed, err := p.Store.Flushed(ctx, e)
-		if err != nil {
-			return err
-		}
-		p.forgotten = p.forgotten[1:]
-		if !flushed {
-			continue // it is new
-		}
-		p.Log.Error("Redis has lost its state: what was accepted and not yet persisted is gone", "entity", e.Name)
-		if err := p.noteLoss(ctx, e, "Redis knew nothing of the entity: it was emptied, restored or exchanged"); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// noteLoss puts into the audit that Redis has lost state of an entity.
-func (p *Parts) noteLoss(ctx context.Context, e *schema.Entity, why string) error {
-	err := p.Store.Note(ctx, ledger.AuditEntry{
-		Actor: ledger.Actor{Name: "afterwrite", Origin: "watch"}, Action: ledger.RedisLost, Entity: e.Name,
-		Detail: map[string]any{"why": why},
-	})
-	if err != nil {
-		return fmt.Errorf("audit the loss of %s: %w", e.Name, err)
-	}
-	return nil
 }

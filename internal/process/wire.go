@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -51,8 +52,14 @@ type Parts struct {
 	mu      sync.Mutex     // guards closers
 	closers []func() error // what Close ends, last one first
 
-	forgotten []*schema.Entity // Redis knew nothing of them and that is not reported yet
-	older     []*schema.Entity // Redis went back, and what is cached of them is not dropped yet
+	// Forgetful says that Redis keeps nothing when it ends, as the one within `afterwrite
+	// dev`: that it is empty at the start is no loss. Set it before the start checks.
+	Forgetful bool
+
+	metrics  metrics
+	unpaired atomic.Pointer[error] // why Redis and the database do not belong together
+	held     schema.Pairing        // Redis's, when the two were compared last; of Watch alone
+	older    []*schema.Entity      // Redis went back, and what is cached of them is not dropped yet
 }
 
 // ErrConfig marks a configuration that cannot be used.
@@ -89,6 +96,7 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 		p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
 	p.Metrics.MustRegister(buildInfo(version))
+	p.metrics, p.Forgetful = newMetrics(p.Metrics), over.InProcess
 	d := c.Database
 	var err error
 	p.Store, err = ledger.Open(store.Config{

@@ -125,18 +125,3 @@ func (l *Ledger) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, erro
 	}
 	return entries, nil
 }
-
-// RedisLost is the action of the audit's entry that Redis has lost its state of an entity.
-const RedisLost = "redis.lost"
-
-// LostAt returns when the audit last had an entry that Redis has lost its state of the
-// entity; the zero time if it never had one.
-func (l *Ledger) LostAt(ctx context.Context, e *schema.Entity) (time.Time, error) {
-	var rows []auditRow
-	err := l.sql.Read(ctx).Table("afterwrite_audit").Where("entity = ? AND id = '' AND action = ?", e.Name, RedisLost).
-		Order("number DESC").Limit(1).Find(&rows).Error
-	if err != nil || len(rows) == 0 {
-		return time.Time{}, l.sql.Unavailable("look for losses of "+e.Name, err)
-	}
-	return rows[0].At.UTC(), nil
-}

@@ -2,7 +2,6 @@ package ledger_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -43,27 +42,5 @@ func TestDeadLettersFaults(t *testing.T) {
 				b.exec("DELETE FROM afterwrite_audit")
 			}
 		}
-	})
-}
-
-// TestLostAt: the newest entry that Redis has lost the entity, among others of it.
-func TestLostAt(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
-		e := account(t)
-		b := setup(t, url, []*schema.Entity{e})
-		at, err := b.LostAt(t.Context(), e)
-		require.NoError(t, err)
-		require.True(t, at.IsZero())
-		first := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
-		for i, entry := range []ledger.AuditEntry{
-			{Action: ledger.RedisLost, Entity: e.Name}, {Action: ledger.RedisLost, Entity: e.Name},
-			{Action: ledger.RedisLost, Entity: "other"}, {Action: "flush.pause", Entity: e.Name}, {Action: "dead.retry", Entity: e.Name, ID: "a"},
-		} {
-			entry.At = first.Add(time.Duration(i) * time.Hour)
-			require.NoError(t, b.Audit(t.Context(), entry))
-		}
-		at, err = b.LostAt(t.Context(), e)
-		require.NoError(t, err)
-		require.Equal(t, first.Add(time.Hour), at)
 	})
 }

@@ -1,0 +1,29 @@
+package cache
+
+import (
+	"context"
+
+	"github.com/afterwrite/afterwrite/internal/rdb"
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+var pairScript = load("pair")
+
+func (c *Cache) pairingKey() string { return c.prefix + ":{_}:pairing" }
+
+// Pairing returns with which database this Redis was paired under the prefix. It is none
+// where the two were never paired, and where Redis was emptied since.
+func (c *Cache) Pairing(ctx context.Context) (schema.Pairing, error) {
+	found, err := c.redis.HMGet(ctx, c.pairingKey(), "deployment", "life").Result()
+	if err != nil {
+		return schema.Pairing{}, rdb.Fault("pairing", err)
+	}
+	return schema.Pairing{Deployment: text(found[0]), Life: text(found[1])}, nil
+}
+
+// Pair pairs this Redis with a database, if it is still paired as the caller saw it. paired
+// is false where another process was faster. A Redis that is full takes it, too.
+func (c *Cache) Pair(ctx context.Context, seen, with schema.Pairing) (paired bool, err error) {
+	n, err := c.redis.RunInt(ctx, pairScript, []string{c.pairingKey()}, seen.Deployment, seen.Life, with.Deployment, with.Life)
+	return n == 1, err
+}

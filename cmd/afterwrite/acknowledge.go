@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite/store/ledger"
+)
+
+func (a *app) acknowledgeCommand() *cobra.Command {
+	reason, yes := "", false
+	c := &cobra.Command{
+		Use:   "acknowledge [ENTITY]",
+		Short: "Acknowledge losses of accepted writes",
+		Long: `When Redis loses accepted writes (it was emptied, exchanged or put back to an older copy, or
+keys were deleted) the loss is kept in the database, and doctor and the dashboard call it
+a failure until an operator acknowledges it. Acknowledging changes no record. It is
+written into the audit with the reason.`,
+		Example: "  afterwrite acknowledge order --reason 'restored from the payment log, ticket 4711'",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if strings.TrimSpace(reason) == "" {
+				return usagef("--reason is required: it is kept in the audit")
+			}
+			return a.acknowledge(c.Context(), args, reason, yes)
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "what was done about it")
+	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return a.withJSON(c)
+}
+
+func (a *app) acknowledge(ctx context.Context, args []string, reason string, yes bool) error {
+	p, err := a.joined()
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	entities, err := chosen(p.Config, args)
+	if err != nil {
+		return err
+	}
+	losses, err := p.Losses(ctx, entities)
+	if err != nil {
+		return err
+	}
+	if losses == nil {
+		losses = []ledger.Loss{}
+	}
+	if len(losses) == 0 {
+		if a.json {
+			return a.printJSON(map[string]any{"acknowledged": 0, "losses": losses})
+		}
+		_, err := fmt.Fprintln(a.out, "no loss to acknowledge")
+		return err
+	}
+	rows := [][]string{{"at", "entity", "records", "why"}}
+	for _, l := range losses {
+		records := "unknown"
+		if l.Records > 0 {
+			records = strconv.FormatInt(l.Records, 10)
+		}
+		rows = append(rows, []string{moment(l.At), l.Entity, records, l.Why})
+	}
+	if err := table(a.err, rows); err != nil {
+		return err
+	}
+	if sure, err := a.confirm(ctx, "acknowledge", len(losses), count(len(losses), "loss", "losses"), yes); err != nil || !sure {
+		return err
+	}
+	n, err := p.Acknowledge(ctx, losses, reason, a.actor())
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(map[string]any{"acknowledged": n, "losses": losses})
+	}
+	_, err = fmt.Fprintf(a.out, "%s acknowledged\n", count(n, "loss", "losses"))
+	return err
+}

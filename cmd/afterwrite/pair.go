@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+func (a *app) pairCommand() *cobra.Command {
+	yes := false
+	c := &cobra.Command{
+		Use:   "pair",
+		Short: "Pair Redis and the database anew, on purpose",
+		Long: `Redis and the database carry the same random deployment id. Where they differ, processes
+refuse to start and flush nothing: one of the two URLs may be wrong, or one side was
+restored or exchanged. This command makes the two belong together, whatever they were
+before. Cached records are dropped. What is pending in Redis will be flushed into this
+database, so look at both sides first: the command shows them and asks.`,
+		Example: "  afterwrite pair",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.pair(c.Context(), yes) },
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return a.withJSON(c)
+}
+
+func (a *app) pair(ctx context.Context, yes bool) error {
+	p, err := a.joined()
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if err := p.SamePartitions(ctx, p.Config.Entities); err != nil {
+		return err
+	}
+	redis, database, err := p.Sides(ctx)
+	if err != nil {
+		return err
+	}
+	unpersisted := int64(0)
+	for _, e := range p.Config.Entities {
+		stats, err := p.Cache.Stats(ctx, e)
+		if err != nil {
+			return err
+		}
+		t := cache.Total(stats)
+		unpersisted += t.Pending + t.Held + t.Dead
+	}
+	fmt.Fprintf(a.err, "Redis     %s: %s, %s not in the database yet\nDatabase  %s: %s\n",
+		shownURL(p.Config.Redis.URL), deploymentOf(redis), count(unpersisted, "record", "records"),
+		shownURL(p.Config.Database.URL), deploymentOf(database))
+	if redis == database && !redis.None() {
+		fmt.Fprintln(a.err, "They belong together already.")
+	}
+	if sure, err := a.confirm(ctx, "pair", 1, "this Redis with this database", yes); err != nil || !sure {
+		return err
+	}
+	to, err := p.PairAnew(ctx, a.actor())
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(map[string]any{
+			"deployment": to.Deployment, "redis_was": redis.Deployment, "database_was": database.Deployment, "unpersisted": unpersisted,
+		})
+	}
+	_, err = fmt.Fprintf(a.out, "paired as deployment %s\n", to.Deployment)
+	return err
+}
+
+// deploymentOf names one side of a pairing.
+func deploymentOf(side schema.Pairing) string {
+	if side.None() {
+		return "never paired"
+	}
+	return "deployment " + side.Deployment
+}

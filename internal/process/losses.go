@@ -1,0 +1,100 @@
+package process
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/ledger"
+)
+
+// Losses returns the losses that no operator has acknowledged, of some entities: those that
+// a process noted, and with Number 0 those that no process has noted yet: Redis counts them,
+// or it was emptied or exchanged a moment ago, or while no process ran.
+func (p *Parts) Losses(ctx context.Context, entities []*schema.Entity) ([]ledger.Loss, error) {
+	open, err := p.Store.OpenLosses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	losses := slices.DeleteFunc(open, func(l ledger.Loss) bool {
+		return !slices.ContainsFunc(entities, func(e *schema.Entity) bool { return e.Name == l.Entity })
+	})
+	unnoted, err := p.unnoted(ctx, entities)
+	if err != nil {
+		return nil, err
+	}
+	return append(losses, unnoted...), nil
+}
+
+// unnoted are the losses that no process has noted yet.
+func (p *Parts) unnoted(ctx context.Context, entities []*schema.Entity) (losses []ledger.Loss, err error) {
+	s, err := p.sides(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if was, err := s.compare(); err == nil && was != same {
+		flushed, err := p.Store.FlushedEntities(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range p.lossesOf(was, s.redis.Life, flushed) {
+			if slices.ContainsFunc(entities, func(e *schema.Entity) bool { return e.Name == l.Entity }) {
+				l.At = time.Now()
+				losses = append(losses, l)
+			}
+		}
+	}
+	counted, err := p.Store.CountedLosses(ctx, s.redis.Life)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entities {
+		stats, err := p.Cache.Stats(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		lost := cache.Total(stats).Lost
+		for _, l := range counted {
+			if l.Entity == e.Name {
+				lost -= l.Records
+			}
+		}
+		if lost > 0 {
+			losses = append(losses, ledger.Loss{Entity: e.Name, Life: s.redis.Life, Records: lost,
+				Why: "records were listed as pending, and their keys were gone: deleted by another program, or evicted"})
+		}
+	}
+	return losses, nil
+}
+
+// Acknowledge marks losses that [Parts.Losses] returned as acknowledged, with the operator's
+// reason, and returns how many it marked.
+func (p *Parts) Acknowledge(ctx context.Context, losses []ledger.Loss, reason string, by ledger.Actor) (int, error) {
+	var known, counted []ledger.Loss
+	for _, l := range losses {
+		if l.Number == 0 {
+			counted = append(counted, l)
+		} else {
+			known = append(known, l)
+		}
+	}
+	if len(counted) > 0 {
+		if err := p.Store.NoteLosses(ctx, counted...); err != nil {
+			return 0, err
+		}
+		open, err := p.Store.OpenLosses(ctx)
+		if err != nil {
+			return 0, err
+		}
+		for _, l := range open {
+			if slices.ContainsFunc(counted, func(c ledger.Loss) bool {
+				return c.Entity == l.Entity && c.Life == l.Life && c.Records == l.Records
+			}) {
+				known = append(known, l)
+			}
+		}
+	}
+	return p.Store.Acknowledge(ctx, known, reason, by)
+}

@@ -1,0 +1,24 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Pairing names the Redis and the database that belong together. Both sides keep it.
+type Pairing struct {
+	Deployment string // random, the same in Redis and in the database; "" before they were paired
+	Life       string // random, of one life of a Redis: an emptied, exchanged or older one has another
+}
+
+// None reports whether the side was never paired.
+func (p Pairing) None() bool { return p.Deployment == "" }
+
+// ErrUnpaired reports a Redis and a database that do not belong together. Nothing may be
+// flushed from one into the other.
+var ErrUnpaired = errors.New("Redis and the database do not belong together")
+
+// Unpaired returns ErrUnpaired with the reason.
+func Unpaired(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrUnpaired, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,214 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/internal/kit"
+)
+
+// pairingRow is a row of afterwrite_pairings.
+type pairingRow struct {
+	Name       string `gorm:"primaryKey"`
+	Deployment string
+	Life       string
+	PairedAt   time.Time
+}
+
+// Pairing returns which Redis belongs to the database under a name, the prefix of its
+// keys. It is none where the two were never paired.
+func (l *Ledger) Pairing(ctx context.Context, name string) (schema.Pairing, error) {
+	p, err := pairing(l.sql.Read(ctx), name)
+	return p, l.sql.Unavailable("read the pairing", err)
+}
+
+func pairing(db *gorm.DB, name string) (schema.Pairing, error) {
+	var rows []pairingRow
+	err := db.Table("afterwrite_pairings").Where("name = ?", name).Limit(1).Find(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return schema.Pairing{}, err
+	}
+	return schema.Pairing{Deployment: rows[0].Deployment, Life: rows[0].Life}, nil
+}
+
+// Pairs is what a decision of [Ledger.Pair] comes to.
+type Pairs struct {
+	With   schema.Pairing
+	Losses []Loss       // noted with it
+	Audit  []AuditEntry // noted with it
+}
+
+// Pair has decide say which Redis belongs to the database under a name, and keeps its
+// decision. Of any number of processes one decides at a time, each on what the one before
+// it decided. decide must be bounded in time by its context and must not use the store. Its
+// error is returned as it is, and nothing is changed.
+func (l *Ledger) Pair(
+	ctx context.Context, name string, decide func(ctx context.Context, stored schema.Pairing) (Pairs, error),
+) error {
+	return l.sql.Change(ctx, "pair", func(db *gorm.DB) error {
+		// The insert locks the row, or makes it and holds the others back until the end.
+		err := db.Table("afterwrite_pairings").Clauses(clause.OnConflict{
+			Columns: []clause.Column{{Name: "name"}}, DoUpdates: clause.AssignmentColumns([]string{"name"}),
+		}).Create(&pairingRow{Name: name, PairedAt: kit.Instant(time.Now())}).Error
+		if err != nil {
+			return err
+		}
+		stored, err := pairing(db, name)
+		if err != nil {
+			return err
+		}
+		to, err := decide(ctx, stored)
+		if err != nil {
+			return &kit.OwnError{Err: err}
+		}
+		if err := noteLosses(db, to.Losses); err != nil {
+			return err
+		}
+		if len(to.Audit) > 0 {
+			if err := insertAudit(db, to.Audit...); err != nil {
+				return err
+			}
+		}
+		if to.With == stored {
+			return nil
+		}
+		return db.Table("afterwrite_pairings").Where("name = ?", name).Updates(map[string]any{
+			"deployment": to.With.Deployment, "life": to.With.Life, "paired_at": kit.Instant(time.Now()),
+		}).Error
+	})
+}
+
+// Loss is a loss of accepted writes of an entity.
+type Loss struct {
+	Number  int64     `json:"number"` // given by the database
+	At      time.Time `json:"at"`
+	Entity  string    `json:"entity"`
+	Life    string    `json:"-"`       // of the Redis that was seen after it
+	Records int64     `json:"records"` // how many were lost, 0 where that is not known
+	Why     string    `json:"why"`
+}
+
+// lossRow is a row of afterwrite_losses.
+type lossRow struct {
+	Number         int64 `gorm:"->;column:number"`
+	At             time.Time
+	Entity         string
+	Life           string
+	Records        int64
+	Why            string
+	AcknowledgedAt *time.Time
+	AcknowledgedBy string
+	Reason         string
+}
+
+func (r lossRow) loss() Loss {
+	return Loss{Number: r.Number, At: r.At.UTC(), Entity: r.Entity, Life: r.Life, Records: r.Records, Why: r.Why}
+}
+
+// NoteLosses keeps losses until an operator acknowledges them, and writes them into the
+// audit. At is now if it is zero.
+func (l *Ledger) NoteLosses(ctx context.Context, losses ...Loss) error {
+	if len(losses) == 0 {
+		return nil
+	}
+	return l.sql.Change(ctx, "note a loss", func(db *gorm.DB) error { return noteLosses(db, losses) })
+}
+
+func noteLosses(db *gorm.DB, losses []Loss) error {
+	if len(losses) == 0 {
+		return nil
+	}
+	rows, entries := make([]lossRow, len(losses)), make([]AuditEntry, len(losses))
+	for i, l := range losses {
+		if l.At.IsZero() {
+			l.At = time.Now()
+		}
+		rows[i] = lossRow{At: kit.Instant(l.At), Entity: l.Entity, Life: l.Life, Records: l.Records, Why: l.Why}
+		entries[i] = AuditEntry{At: l.At, Actor: Actor{Name: "afterwrite", Origin: "watch"}, Action: RedisLost,
+			Entity: l.Entity, Detail: map[string]any{"why": l.Why}}
+		if l.Records > 0 {
+			entries[i].Detail["records"] = l.Records
+		}
+	}
+	if err := db.Table("afterwrite_losses").Create(&rows).Error; err != nil {
+		return err
+	}
+	return insertAudit(db, entries...)
+}
+
+// OpenLosses returns the losses that no operator has acknowledged, the oldest first.
+func (l *Ledger) OpenLosses(ctx context.Context) ([]Loss, error) {
+	return l.losses(ctx, func(db *gorm.DB) *gorm.DB { return db.Where("acknowledged_at IS NULL") })
+}
+
+// CountedLosses returns the losses of a life of Redis of which the number of records is
+// known, acknowledged or not.
+func (l *Ledger) CountedLosses(ctx context.Context, life string) ([]Loss, error) {
+	return l.losses(ctx, func(db *gorm.DB) *gorm.DB { return db.Where("life = ? AND records > 0", life) })
+}
+
+func (l *Ledger) losses(ctx context.Context, of func(*gorm.DB) *gorm.DB) ([]Loss, error) {
+	var rows []lossRow
+	if err := of(l.sql.Read(ctx).Table("afterwrite_losses")).Order("number").Find(&rows).Error; err != nil {
+		return nil, l.sql.Unavailable("read the losses", err)
+	}
+	losses := make([]Loss, len(rows))
+	for i, r := range rows {
+		losses[i] = r.loss()
+	}
+	return losses, nil
+}
+
+// Acknowledge marks open losses as acknowledged, with the operator's reason, and writes
+// that into the audit. It returns how many it marked: those that another operator has
+// acknowledged meanwhile are left out.
+func (l *Ledger) Acknowledge(ctx context.Context, losses []Loss, reason string, by Actor) (marked int, err error) {
+	err = l.sql.Change(ctx, "acknowledge losses", func(db *gorm.DB) error {
+		marked = 0
+		for _, loss := range losses {
+			done := db.Table("afterwrite_losses").Where("number = ? AND acknowledged_at IS NULL", loss.Number).Updates(map[string]any{
+				"acknowledged_at": kit.Instant(time.Now()), "acknowledged_by": by.Name, "reason": reason,
+			})
+			if done.Error != nil {
+				return done.Error
+			}
+			if done.RowsAffected == 0 {
+				continue
+			}
+			marked++
+			entry := AuditEntry{Actor: by, Action: LossAcknowledged, Entity: loss.Entity,
+				Detail: map[string]any{"loss": loss.Number, "why": loss.Why, "reason": reason}}
+			if err := insertAudit(db, entry); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return marked, err
+}
+
+// Actions of the audit's entries about the pairing and about losses.
+const (
+	RedisLost        = "redis.lost"
+	LossAcknowledged = "loss.acknowledge"
+	Paired           = "pair"
+)
+
+// FlushedEntities returns the names of the entities of which records were ever flushed to
+// this database.
+func (l *Ledger) FlushedEntities(ctx context.Context) (map[string]bool, error) {
+	var names []string
+	err := l.sql.Read(ctx).Table("afterwrite_fences").Where("flushes > 0").Distinct().Pluck("entity", &names).Error
+	if err != nil {
+		return nil, l.sql.Unavailable("look for flushes", err)
+	}
+	flushed := make(map[string]bool, len(names))
+	for _, name := range names {
+		flushed[name] = true
+	}
+	return flushed, nil
+}
