@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -30,10 +31,11 @@ type Due struct {
 // Batch is what [Cache.Due] reads.
 type Batch struct {
 	Due     []Due
-	Missing []string  // listed ids without a record; see Drop
-	ReadAt  time.Time // Redis's clock, to a millisecond: what was accepted before it is in Due, or due still
-	More    bool      // more is due than was read
-	Apart   bool      // one that is set apart is due and not in Due: see [Cache.DueAlone]
+	Missing []string       // listed ids without a record; see Drop
+	ReadAt  time.Time      // Redis's clock, to a millisecond: what was accepted before it is in Due, or due still
+	More    bool           // more is due than was read
+	Pairing schema.Pairing // the database that this Redis belongs to, as read with the records; none where there are none
+	Apart   bool           // one that is set apart is due and not in Due: see [Cache.DueAlone]
 }
 
 // dueGather is the number of records that one trip of Due reads, and so what it may read
@@ -127,10 +129,14 @@ func (c *Cache) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, b 
 			b.More = true
 			return nil
 		}
-		states, err := c.states(ctx, k, chunk)
+		states, pairing, err := c.states(ctx, k, chunk)
 		if err != nil {
 			return err
 		}
+		if len(b.Due)+len(b.Missing) > 0 && pairing != b.Pairing {
+			return rdb.Fault("read records", errOther)
+		}
+		b.Pairing = pairing
 		for i, d := range chunk {
 			if room <= 0 {
 				b.More = true
@@ -149,22 +155,27 @@ func (c *Cache) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, b 
 	return nil
 }
 
-// states reads records whole, in one trip: field and value, field and value.
-func (c *Cache) states(ctx context.Context, k layout.Keys, some []Due) ([][]string, error) {
+// errOther reports that the records of a batch were read from two Redis.
+var errOther = errors.New("Redis was exchanged meanwhile")
+
+// states reads records whole, in one trip: field and value, field and value. With them comes
+// the pairing of the Redis that they are read from.
+func (c *Cache) states(ctx context.Context, k layout.Keys, some []Due) ([][]string, schema.Pairing, error) {
 	p := c.redis.Pipeline()
 	asked := make([]redis.Cmder, len(some))
 	for i, d := range some {
 		asked[i] = c.redis.HashCmd(ctx, k.Record+d.ID)
 		_ = p.Process(ctx, asked[i]) // it only joins the pipeline
 	}
+	paired := p.HMGet(ctx, c.pairingKey(), "deployment", "life")
 	if _, err := p.Exec(ctx); err != nil {
-		return nil, rdb.Fault("read records", err)
+		return nil, schema.Pairing{}, rdb.Fault("read records", err)
 	}
 	states := make([][]string, len(some))
 	for i, cmd := range asked {
 		states[i] = rdb.Pairs(cmd)
 	}
-	return states, nil
+	return states, pairingOf(paired.Val()), nil
 }
 
 // read fills d from the texts of its record. Without a version it is a lease or a barrier,

@@ -3,13 +3,14 @@ package cache
 import (
 	"context"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-var pairScript = load("pair")
+var pairScript = layout.Load(sources, "pair")
 
-func (c *Cache) pairingKey() string { return c.prefix + ":{_}:pairing" }
+func (c *Cache) pairingKey() string { return c.prefix.Shared("pairing") }
 
 // Pairing returns with which database this Redis was paired under the prefix. It is none
 // where the two were never paired, and where Redis was emptied since.
@@ -18,7 +19,11 @@ func (c *Cache) Pairing(ctx context.Context) (schema.Pairing, error) {
 	if err != nil {
 		return schema.Pairing{}, rdb.Fault("pairing", err)
 	}
-	return schema.Pairing{Deployment: text(found[0]), Life: text(found[1])}, nil
+	return pairingOf(found), nil
+}
+
+func pairingOf(found []any) schema.Pairing {
+	return schema.Pairing{Deployment: layout.Text(found[0]), Life: layout.Text(found[1])}
 }
 
 // Pair pairs this Redis with a database, if it is still paired as the caller saw it. paired

@@ -30,7 +30,8 @@ type dialect interface {
 	probe() string
 	// lock takes the fence of an entity and a partition by changing its row, or by making
 	// it, and returns the number of transactions that held it and committed, this one included.
-	lock(tx *transaction, entity string, partition int) (flushes int64, err error)
+	// paired is the deployment and life of [Config.Pair] with a space between them, if any.
+	lock(tx *transaction, entity string, partition int) (flushes int64, paired sql.NullString, err error)
 	// free ends a transaction that holds a fence though its process has said nothing for
 	// [Config.IdleInTransaction], where the database does not do that by itself.
 	free(ctx context.Context, db *sql.DB, entity string, partition int) error
@@ -138,9 +139,9 @@ func (common) oneKey() bool                                     { return false }
 func (common) unbound() string                                  { return "" }
 func (common) together() bool                                   { return true }
 
-func (common) lock(tx *transaction, entity string, partition int) (flushes int64, err error) {
-	err = tx.db.Raw(lockByConflict, entity, partition).Row().Scan(&flushes)
-	return flushes, err
+func (common) lock(tx *transaction, entity string, partition int) (flushes int64, paired sql.NullString, err error) {
+	err = tx.db.Raw(lockByConflict, entity, partition, tx.store.cfg.Pair).Row().Scan(&flushes, &paired)
+	return flushes, paired, err
 }
 
 // lockByConflict is the lock statement of dialects with ON CONFLICT and RETURNING. A
@@ -148,7 +149,7 @@ func (common) lock(tx *transaction, entity string, partition int) (flushes int64
 const lockByConflict = `INSERT INTO afterwrite_fences AS f (entity, partition, flushes, locked_at)
 	VALUES (?, ?, 1, CURRENT_TIMESTAMP)
 	ON CONFLICT (entity, partition) DO UPDATE SET flushes = f.flushes + 1, locked_at = CURRENT_TIMESTAMP
-	RETURNING flushes`
+	RETURNING flushes, (SELECT deployment || ' ' || life FROM afterwrite_pairings WHERE name = ?)`
 
 // foreignKey is a column whose values must be there in a column of another table.
 type foreignKey struct {

@@ -90,14 +90,16 @@ func (t *transaction) letGo() {
 // lock takes the fence of a partition by changing its row, which makes it if need
 // be. Nobody else gets past this statement until the transaction ends; and what
 // they committed before is seen by every statement after it. It returns the number of
-// transactions that held the fence and committed, this one included.
-func (t *transaction) lock(entity string, partition int) (flushes int64, err error) {
+// transactions that held the fence and committed, this one included, and the Redis that the
+// database belongs to.
+func (t *transaction) lock(entity string, partition int) (flushes int64, paired schema.Pairing, err error) {
 	defer t.store.metrics.time("lock")()
-	flushes, err = t.store.dialect.lock(t, entity, partition)
+	flushes, with, err := t.store.dialect.lock(t, entity, partition)
 	if err != nil && t.store.dialect.hung(err) {
 		t.store.free(entity, partition)
 	}
-	return flushes, t.store.unavailable("lock the fence", err)
+	paired.Deployment, paired.Life, _ = strings.Cut(with.String, " ")
+	return flushes, paired, t.store.unavailable("lock the fence", err)
 }
 
 // free ends the transaction of a frozen process that holds a fence, if the database does not

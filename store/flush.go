@@ -59,9 +59,14 @@ type Flush struct {
 	unhurried  bool // no statement is given up early, see hang.go
 	tx         *transaction
 	flushes    int64 // of the fence, this transaction included
+	paired     schema.Pairing
 	batch      *batch
 	timed      func() // ends the measurement
 }
+
+// Pairing is the Redis that the database belongs to, as the statement that locked the fence
+// saw it. A batch that was read from another one must not be written.
+func (f *Flush) Pairing() schema.Pairing { return f.paired }
 
 // SplitError reports that COMMIT was refused, as happens for deferred constraints. The whole
 // transaction is undone.
@@ -97,7 +102,7 @@ func (s *Store) Begin(ctx context.Context, e *schema.Entity, partition int) (*Fl
 func (s *Store) hold(ctx context.Context, t *table, partition int, op string) (f *Flush, err error) {
 	f = &Flush{store: s, table: t, partition: partition, timed: s.metrics.time(op)}
 	if f.tx, err = s.begin(ctx); err == nil {
-		f.flushes, err = f.tx.lock(t.entity.Name, partition)
+		f.flushes, f.paired, err = f.tx.lock(t.entity.Name, partition)
 	}
 	if err != nil {
 		f.Rollback()

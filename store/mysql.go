@@ -473,8 +473,20 @@ func (*mysql) equal(column string, t schema.FieldType) string {
 }
 
 // lock changes the fence's row, which answers with the new number in the same round trip, as
-// the last id of an INSERT would be.
-func (d *mysql) lock(tx *transaction, entity string, partition int) (int64, error) {
+// the last id of an INSERT would be. The pairing is read by a statement of its own.
+func (d *mysql) lock(tx *transaction, entity string, partition int) (flushes int64, paired sql.NullString, err error) {
+	if flushes, err = d.lockFence(tx, entity, partition); err != nil {
+		return 0, paired, err
+	}
+	err = tx.tx.QueryRowContext(tx.db.Statement.Context,
+		`SELECT concat(deployment, ' ', life) FROM afterwrite_pairings WHERE name = ?`, tx.store.cfg.Pair).Scan(&paired)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return flushes, paired, err
+}
+
+func (d *mysql) lockFence(tx *transaction, entity string, partition int) (int64, error) {
 	ctx := tx.db.Statement.Context
 	for {
 		done, err := tx.tx.ExecContext(ctx, `UPDATE afterwrite_fences SET flushes = LAST_INSERT_ID(flushes + 1),

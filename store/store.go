@@ -46,6 +46,7 @@ type Config struct {
 	StatementTimeout  time.Duration // bound on one statement; on SQLite only contexts bound it
 	IdleInTransaction time.Duration // PostgreSQL ends a transaction whose process says nothing for that long
 	BusyTimeout       time.Duration // SQLite: wait for another process that writes
+	Pair              string        // name of the pairing with a Redis, the prefix of its keys: see [Flush.Pairing]
 
 	Log        *slog.Logger                            // nil: slog.Default()
 	Registerer prometheus.Registerer                   // nil: no metrics
@@ -266,7 +267,7 @@ func (s *Store) Writable(ctx context.Context) error {
 		return err
 	}
 	defer tx.rollback()
-	if _, err := tx.lock("", 0); err != nil { // no entity is called that, so no flush waits for it
+	if _, _, err := tx.lock("", 0); err != nil { // no entity is called that, so no flush waits for it
 		return err
 	}
 	if err := tx.db.Exec("DELETE FROM afterwrite_fences WHERE entity = ''").Error; err != nil {

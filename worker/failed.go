@@ -24,6 +24,12 @@ func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(
 	case f.redis != nil:
 		leave(unknown)
 		return w.later("redis", f.redis, redisPause)
+	case errors.Is(err, schema.ErrUnpaired):
+		leave(fine)
+		if !w.unpaired.Swap(true) {
+			w.log.Error("nothing is flushed", "entity", f.order.Entity.Name, "error", err)
+		}
+		return w.later("pairing", err, redisPause)
 	case errors.Is(ctx.Err(), context.Canceled):
 		leave(unknown)
 		return fmt.Errorf("sync task called off: %w", err)

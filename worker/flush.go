@@ -165,6 +165,12 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 			return store.Outcome{}, err
 		}
 	}
+	// Redis and the database belong together at this very moment, or nothing is written: one
+	// of them may be another than a moment ago.
+	if len(f.last.Due)+len(f.last.Missing) > 0 && f.last.Pairing != tx.Pairing() {
+		return store.Outcome{}, schema.Unpaired("the batch is of deployment %q, life %q, the database's is %q, %q",
+			f.last.Pairing.Deployment, f.last.Pairing.Life, tx.Pairing().Deployment, tx.Pairing().Life)
+	}
 	if only != nil {
 		changes = slices.DeleteFunc(changes, func(c schema.Change) bool { return !slices.Contains(only, c.ID) })
 	}
@@ -261,6 +267,7 @@ func (w *Worker) drop(ctx context.Context, o cache.Order, missing []string) erro
 
 // succeeded ends suspicions, and notes whether the partition has a backlog.
 func (w *Worker) succeeded(f *flushing, outcome store.Outcome) {
+	w.unpaired.Store(false)
 	at, batch, persisted := f.place(), f.order.Entity.Flush.Batch, len(outcome.Persisted) > 0
 	switch {
 	case !f.alone:

@@ -93,6 +93,7 @@ type Worker struct {
 	log         *slog.Logger
 	metrics     *metrics
 	gate        *gate
+	unpaired    atomic.Bool // the last flush found a Redis and a database that do not belong together
 	suspects    *suspects
 	backlogs    sync.Map // place → its last batch was full
 	policies    *policies

@@ -102,7 +102,7 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 	p.Store, err = ledger.Open(store.Config{
 		URL: d.URL, MaxOpen: d.MaxOpen, MaxIdle: d.MaxIdle, ConnLifetime: d.ConnLifetime,
 		LockTimeout: d.LockTimeout, StatementTimeout: d.StatementTimeout,
-		IdleInTransaction: d.IdleInTransaction, BusyTimeout: d.BusyTimeout,
+		IdleInTransaction: d.IdleInTransaction, BusyTimeout: d.BusyTimeout, Pair: c.Redis.Prefix,
 		Log: log, Registerer: p.Metrics, Wrap: over.Wrap, SQL: over.SQL, Dialect: over.Dialect,
 	}, c.Entities)
 	if err != nil {
