@@ -53,7 +53,14 @@ type server struct {
 
 // newMySQL reads mysql://user:password@host:port/database?….
 func newMySQL(cfg Config) (*mysql, error) {
-	config, err := mysqlConfig(cfg.URL)
+	source, err := credentialsOf(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	config, err := mysqlConfig(source.url)
+	if err == nil && source.file != "" {
+		err = config.Apply(drv.BeforeConnect(source.renewMySQL))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("database url: %w", err)
 	}

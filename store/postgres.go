@@ -29,11 +29,16 @@ import (
 type postgres struct {
 	common
 	config *pgx.ConnConfig
+	source credentials
 	limit  time.Duration // of one statement, as each session has it; 0: not known
 }
 
 func newPostgres(cfg Config) (*postgres, error) {
-	config, err := pgx.ParseConfig(cfg.URL)
+	source, err := credentialsOf(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	config, err := pgx.ParseConfig(source.url)
 	if err != nil {
 		return nil, fmt.Errorf("database url: %w", err) // pgx hides the password
 	}
@@ -56,7 +61,7 @@ func newPostgres(cfg Config) (*postgres, error) {
 			config.RuntimeParams[name] = value
 		}
 	}
-	return &postgres{config: config, limit: sessionLimit(config.RuntimeParams["statement_timeout"])}, nil
+	return &postgres{config: config, source: source, limit: sessionLimit(config.RuntimeParams["statement_timeout"])}, nil
 }
 
 // local sets for one transaction what connections of our own have for their sessions.
@@ -106,7 +111,7 @@ func (*postgres) dialector(db *sql.DB) gorm.Dialector {
 }
 
 func (d *postgres) connectors() (writing, reading driver.Connector) {
-	return stdlib.GetConnector(*d.config), nil
+	return stdlib.GetConnector(*d.config, stdlib.OptionBeforeConnect(d.source.renew)), nil
 }
 
 // maxVarchar is PostgreSQL's own limit of varchar(n).

@@ -15,6 +15,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/process"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/producer/api"
 )
 
@@ -239,5 +240,5 @@ Try:
 The other commands see this one after `+"`. %[9]s`"+`, for instance afterwrite doctor.
 Ctrl-C stops it.
 
-`, api, pages, shownURL(c.Database.URL), redis.what, c.File, e.Name, sampleID(e), sampleBody(e), redis.envFile)
+`, api, pages, rdb.Redact(c.Database.URL), redis.what, c.File, e.Name, sampleID(e), sampleBody(e), redis.envFile)
 }

@@ -60,7 +60,7 @@ func (a *app) devRedis(ctx context.Context, c *config.Config, dir string, lock *
 // configuredRedis must answer: who tries the example on a machine without Redis would
 // else wait for one that never comes.
 func configuredRedis(ctx context.Context, c *config.Config) (devRedis, error) {
-	r := devRedis{url: c.Redis.URL, what: shownURL(c.Redis.URL) + " (configured)", stop: func() {}}
+	r := devRedis{url: c.Redis.URL, what: rdb.Redact(c.Redis.URL) + " (configured)", stop: func() {}}
 	if err := ping(ctx, c.Redis.URL); err != nil {
 		return r, fmt.Errorf("the configured Redis does not answer: %w; start it, or leave redis.url out of %s and dev brings its own", err, c.File)
 	}

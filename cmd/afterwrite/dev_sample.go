@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,15 +37,6 @@ func sampleBody(e *schema.Entity) string {
 		}
 	}
 	return "{" + strings.Join(parts, ",") + "}"
-}
-
-// shownURL is a URL without its password.
-func shownURL(text string) string {
-	if u, err := url.Parse(text); err == nil {
-		return u.Redacted()
-	}
-	scheme, _, _ := strings.Cut(text, "://")
-	return scheme + "://…"
 }
 
 // envFile, in the data directory, lets the other commands reach a dev that runs.

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -51,8 +52,8 @@ func (a *app) pair(ctx context.Context, yes bool) error {
 		unpersisted += t.Pending + t.Held + t.Dead
 	}
 	fmt.Fprintf(a.err, "Redis     %s: %s, %s not in the database yet\nDatabase  %s: %s\n",
-		shownURL(p.Config.Redis.URL), deploymentOf(redis), count(unpersisted, "record", "records"),
-		shownURL(p.Config.Database.URL), deploymentOf(database))
+		rdb.Redact(p.Config.Redis.URL), deploymentOf(redis), count(unpersisted, "record", "records"),
+		rdb.Redact(p.Config.Database.URL), deploymentOf(database))
 	if redis == database && !redis.None() {
 		fmt.Fprintln(a.err, "They belong together already.")
 	}

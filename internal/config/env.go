@@ -1,6 +1,9 @@
 package config
 
 import (
+	"net/url"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -27,12 +30,33 @@ func (c *Config) environment(env []string) faults {
 	}
 	var fs faults
 	env = slices.Sorted(slices.Values(env))
+	given := map[string]bool{}
+	for _, entry := range env {
+		name, _, _ := strings.Cut(entry, "=")
+		given[name] = true
+	}
 	for _, entry := range env {
 		name, text, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, EnvPrefix) || name == EnvFile {
 			continue
 		}
 		s, ok := settings[name]
+		if file, cut := strings.CutSuffix(name, "_FILE"); cut && !ok {
+			if s, ok = settings[file]; ok {
+				if given[file] {
+					fs.add(&Fault{Source: name, Reason: "contradicts " + file + ": set one of the two"})
+					continue
+				}
+				var err error
+				if text, err = s.fromFile(text); err != nil {
+					fs.add(&Fault{Source: name, Reason: err.Error()})
+					continue
+				}
+			}
+		}
+		if !ok && serviceLink(name, text) {
+			continue
+		}
 		if !ok {
 			fs.add(&Fault{Source: name, Reason: "is not a setting" + suggest(name, known)})
 			continue
@@ -45,6 +69,39 @@ func (c *Config) environment(env []string) faults {
 		c.places[s.path] = place{source: name}
 	}
 	return fs
+}
+
+// links are the names that Kubernetes gives every container for each Service, among others
+// for one that is called afterwrite or afterwrite-api.
+var links = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
+
+// serviceLink reports whether a variable is no setting of ours but the address of a Service.
+func serviceLink(name, text string) bool {
+	scheme, _, ok := strings.Cut(text, "://")
+	port := ok && strings.HasSuffix(name, "_PORT") && slices.Contains([]string{"tcp", "udp", "sctp"}, scheme)
+	return port || links.MatchString(name)
+}
+
+// fromFile reads a setting's text from a file, without the line break at its end. A URL with
+// a password keeps the file's name, so that the password is read again at each connection.
+func (s setting) fromFile(file string) (string, error) {
+	text, err := read(file)
+	if err != nil {
+		return "", err
+	}
+	value := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	if !slices.Contains([]string{"redis.url", "queue.redis_url", "database.url"}, s.path) ||
+		!strings.Contains(value, "://") || strings.HasPrefix(value, "sqlite:") {
+		return value, nil
+	}
+	if file, err = filepath.Abs(file); err != nil {
+		return "", err
+	}
+	mark := "?"
+	if strings.Contains(value, "?") {
+		mark = "&"
+	}
+	return value + mark + "url_file=" + url.QueryEscape(file), nil
 }
 
 // apply reads a setting from one line of text.

@@ -1,12 +1,16 @@
 package rdb
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,10 +20,17 @@ import (
 
 // ParseURL reads the address of a Redis: redis://host:port/db, rediss:// for TLS,
 // redis-sentinel://host:port,host:port/master/db or redis-cluster://host:port,host:port.
-// User and password come before an @; "?tls=true" puts TLS on the last two, and "?ca=FILE"
-// names the certificates that a server's is checked against, in the place of the system's;
-// "cert=FILE&key=FILE" is the certificate that the client shows, for a server that asks.
-// Sentinels are given the same user and password, or with "?sentinel_auth=false" none.
+// User and password come before an @. An option that is not carried out is an error. There
+// are, after a question mark:
+//
+//	tls=true             TLS, for the last two schemes
+//	ca=FILE              certificates that a server's is checked against, in the place of the system's
+//	cert=FILE&key=FILE   the certificate that the client shows to a server that asks for one
+//	skip_verify=true     TLS without a check of the server's certificate
+//	db=N                 the database, for the first two schemes
+//	sentinel_user=U&sentinel_password=P  for the sentinels; else they are given the same as the servers
+//	sentinel_auth=false  the sentinels are given none
+//	url_file=FILE        user and password are read from the URL in a file, at each connection
 func ParseURL(address string) (*redis.UniversalOptions, error) {
 	o, err := parseURL(address)
 	if err != nil {
@@ -32,34 +43,125 @@ func ParseURL(address string) (*redis.UniversalOptions, error) {
 }
 
 func parseURL(address string) (*redis.UniversalOptions, error) {
-	scheme, rest, ok := strings.Cut(address, "://")
+	scheme, _, ok := strings.Cut(address, "://")
 	if !ok {
-		return nil, fmt.Errorf("%q is not redis://, rediss://, redis-sentinel:// or redis-cluster://", redact(address))
+		return nil, fmt.Errorf("%q is not redis://, rediss://, redis-sentinel:// or redis-cluster://", Redact(address))
 	}
-	switch scheme {
-	case "redis", "rediss":
-		address, files := cutFiles(address)
-		o, err := redis.ParseURL(address)
-		if err != nil {
-			return nil, fmt.Errorf("%q: %w", redact(address), err)
-		}
-		if o.DB < 0 {
-			return nil, fmt.Errorf("database %d is not a number from 0", o.DB)
-		}
-		if err := checkAddr(o.Addr); err != nil {
-			return nil, err
-		}
-		return &redis.UniversalOptions{
-			Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
-		}, files.use(o.TLSConfig)
-	case "redis-sentinel", "redis-cluster":
-		return parseMany(scheme, rest)
+	if !slices.Contains([]string{"redis", "rediss", "redis-sentinel", "redis-cluster"}, scheme) {
+		return nil, fmt.Errorf("scheme %q is not redis, rediss, redis-sentinel or redis-cluster", scheme)
 	}
-	return nil, fmt.Errorf("scheme %q is not redis, rediss, redis-sentinel or redis-cluster", scheme)
+	base, query, _ := strings.Cut(address, "?")
+	values, err := optionsOf(scheme, query)
+	if err != nil {
+		return nil, err
+	}
+	var o *redis.UniversalOptions
+	if scheme == "redis" || scheme == "rediss" {
+		o, err = parseOne(base, values)
+	} else {
+		o, err = parseMany(scheme, base, values)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := filesOf(values).use(o.TLSConfig); err != nil {
+		return nil, err
+	}
+	switch skip, given, err := truth(values, "skip_verify"); {
+	case err != nil:
+		return nil, err
+	case given && o.TLSConfig == nil:
+		return nil, fmt.Errorf("skip_verify is of no use without TLS: write rediss://, or tls=true")
+	case given:
+		o.TLSConfig.InsecureSkipVerify = skip
+	}
+	if file := values.Get("url_file"); file != "" {
+		o.CredentialsProviderContext = credentialsIn(file)
+	}
+	return o, nil
 }
 
-func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
+// elsewhere are options of the client library that are settings here.
+var elsewhere = map[string]string{
+	"read_timeout": "redis.timeout", "write_timeout": "redis.timeout", "dial_timeout": "redis.timeout", "pool_timeout": "redis.timeout",
+	"max_retries": "redis.retries", "pool_size": "redis.pool_size",
+}
+
+// optionsOf reads the options of an address. Its errors name options, never their values:
+// there may be a password in them.
+func optionsOf(scheme, query string) (url.Values, error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, fmt.Errorf("the options after ? cannot be read; escape special characters")
+	}
+	known := []string{"ca", "cert", "key", "skip_verify", "url_file"}
+	switch scheme {
+	case "redis", "rediss":
+		known = append(known, "db")
+	case "redis-sentinel":
+		known = append(known, "tls", "sentinel_auth", "sentinel_user", "sentinel_password")
+	case "redis-cluster":
+		known = append(known, "tls")
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		switch setting := elsewhere[name]; {
+		case setting != "":
+			return nil, fmt.Errorf("option %s is not read here: set %s", name, setting)
+		case name == "password" || name == "user" || name == "username":
+			return nil, fmt.Errorf("option %s is not read: user and password come before the host, as in %s://user:password@host", name, scheme)
+		case name == "tls" && !slices.Contains(known, name):
+			return nil, fmt.Errorf("option tls is not read: rediss:// has TLS, redis:// has none")
+		case !slices.Contains(known, name):
+			return nil, fmt.Errorf("there is no option %q; %s:// has %s", name, scheme, strings.Join(known, ", "))
+		case len(values[name]) > 1:
+			return nil, fmt.Errorf("option %s is given twice", name)
+		}
+	}
+	return values, nil
+}
+
+// truth reads an option that is true or false.
+func truth(values url.Values, name string) (yes, given bool, err error) {
+	if !values.Has(name) {
+		return false, false, nil
+	}
+	switch values.Get(name) {
+	case "true":
+		return true, true, nil
+	case "false":
+		return false, true, nil
+	}
+	return false, true, fmt.Errorf("option %s is neither true nor false", name)
+}
+
+// parseOne reads redis:// and rediss://.
+func parseOne(base string, values url.Values) (*redis.UniversalOptions, error) {
+	address := base
+	if db := values.Get("db"); db != "" {
+		address += "?" + url.Values{"db": {db}}.Encode()
+	}
+	o, err := redis.ParseURL(address)
+	if err != nil {
+		if wrong, ok := errors.AsType[*url.Error](err); ok {
+			err = wrong.Err // it repeats the address, password and all
+		}
+		return nil, fmt.Errorf("%q: %w", Redact(base), err)
+	}
+	if o.DB < 0 {
+		return nil, fmt.Errorf("database %d is not a number from 0", o.DB)
+	}
+	if err := checkAddr(o.Addr); err != nil {
+		return nil, err
+	}
+	return &redis.UniversalOptions{
+		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+	}, nil
+}
+
+// parseMany reads redis-sentinel:// and redis-cluster://.
+func parseMany(scheme, base string, values url.Values) (*redis.UniversalOptions, error) {
 	o := &redis.UniversalOptions{IsClusterMode: scheme == "redis-cluster"}
+	rest := strings.TrimPrefix(base, scheme+"://")
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
 		u, err := url.Parse("redis://" + rest[:at] + "@host")
 		if err != nil {
@@ -69,7 +171,6 @@ func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
 		o.Password, _ = u.User.Password()
 		rest = rest[at+1:]
 	}
-	rest, query, _ := strings.Cut(rest, "?")
 	hosts, path, _ := strings.Cut(rest, "/")
 	for host := range strings.SplitSeq(hosts, ",") {
 		if host == "" {
@@ -80,15 +181,12 @@ func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
 		}
 		o.Addrs = append(o.Addrs, host)
 	}
-	values, err := url.ParseQuery(query)
+	secure, _, err := truth(values, "tls")
 	if err != nil {
-		return nil, fmt.Errorf("options %q cannot be read", query)
-	}
-	if values.Get("tls") == "true" {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	if err := filesOf(values).use(o.TLSConfig); err != nil {
 		return nil, err
+	}
+	if secure {
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	if o.IsClusterMode && path != "" && path != "0" {
 		return nil, fmt.Errorf("database %q: a cluster has none but 0", path)
@@ -101,19 +199,45 @@ func parseMany(scheme, rest string) (*redis.UniversalOptions, error) {
 		return nil, fmt.Errorf("the master's name is missing: redis-sentinel://host:port/NAME")
 	}
 	o.MasterName = master
-	switch auth := values.Get("sentinel_auth"); auth {
-	case "", "true":
-		o.SentinelUsername, o.SentinelPassword = o.Username, o.Password
-	case "false":
-	default:
-		return nil, fmt.Errorf("sentinel_auth %q is neither true nor false", auth)
-	}
 	if db != "" {
 		if o.DB, err = strconv.Atoi(db); err != nil || o.DB < 0 {
 			return nil, fmt.Errorf("database %q is not a number from 0", db)
 		}
 	}
-	return o, nil
+	return o, sentinelUser(o, values)
+}
+
+// sentinelUser gives the sentinels their user and password.
+func sentinelUser(o *redis.UniversalOptions, values url.Values) error {
+	same, given, err := truth(values, "sentinel_auth")
+	own := values.Has("sentinel_user") || values.Has("sentinel_password")
+	switch {
+	case err != nil:
+		return err
+	case given && !same && own:
+		return fmt.Errorf("sentinel_auth=false contradicts sentinel_user and sentinel_password")
+	case own:
+		o.SentinelUsername, o.SentinelPassword = values.Get("sentinel_user"), values.Get("sentinel_password")
+	case !given || same:
+		o.SentinelUsername, o.SentinelPassword = o.Username, o.Password
+	}
+	return nil
+}
+
+// credentialsIn reads user and password from the URL in a file, each time anew: a password
+// that has changed needs no restart.
+func credentialsIn(file string) func(context.Context) (user, password string, err error) {
+	return func(context.Context) (user, password string, err error) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", "", fmt.Errorf("url_file: %w", err)
+		}
+		o, err := parseURL(strings.TrimSpace(string(text)))
+		if err != nil {
+			return "", "", fmt.Errorf("url_file %s: %w", file, err)
+		}
+		return o.Username, o.Password, nil
+	}
 }
 
 // checkAddr refuses an address that could never be dialled.
@@ -132,23 +256,6 @@ func checkAddr(addr string) error {
 type tlsFiles struct{ ca, cert, key string }
 
 func filesOf(v url.Values) tlsFiles { return tlsFiles{v.Get("ca"), v.Get("cert"), v.Get("key")} }
-
-// cutFiles takes them off an address.
-func cutFiles(address string) (rest string, files tlsFiles) {
-	u, err := url.Parse(address)
-	if err != nil {
-		return address, tlsFiles{}
-	}
-	values := u.Query()
-	if files = filesOf(values); files == (tlsFiles{}) {
-		return address, files
-	}
-	for _, name := range []string{"ca", "cert", "key"} {
-		values.Del(name)
-	}
-	u.RawQuery = values.Encode()
-	return u.String(), files
-}
 
 // use has a server's certificate checked against those of a file, and the client's shown.
 func (f tlsFiles) use(c *tls.Config) error {
@@ -184,11 +291,27 @@ func (f tlsFiles) use(c *tls.Config) error {
 	return nil
 }
 
-// redact hides the password of an address in errors.
-func redact(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "…"
+// Redact hides the passwords of an address: the one before the host, and those of options.
+func Redact(address string) string {
+	base, query, _ := strings.Cut(address, "?")
+	u, err := url.Parse(base)
+	shown := "…"
+	if err == nil {
+		shown = u.Redacted()
+	} else if scheme, rest, ok := strings.Cut(base, "://"); ok { // several hosts
+		if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+			rest = "xxxxx@" + rest[at+1:]
+		}
+		shown = scheme + "://" + rest
 	}
-	return u.Redacted()
+	if query == "" {
+		return shown
+	}
+	parts := strings.Split(query, "&")
+	for i, part := range parts {
+		if name, _, _ := strings.Cut(part, "="); strings.Contains(strings.ToLower(name), "pass") {
+			parts[i] = name + "=xxxxx"
+		}
+	}
+	return shown + "?" + strings.Join(parts, "&")
 }

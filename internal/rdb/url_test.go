@@ -1,11 +1,16 @@
 package rdb_test
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/internal/rdb"
+	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
 func TestURLsNameADatabaseThatThereIs(t *testing.T) {
@@ -42,4 +47,66 @@ func TestURLsNameAnAddressThatCanBeDialled(t *testing.T) {
 		require.NoError(t, err, good)
 		require.Equal(t, addr, o.Addrs[0], good)
 	}
+}
+
+// An option that would not be carried out is an error that names it, and never shows a
+// password.
+func TestURLsHaveNoOptionThatIsNotCarriedOut(t *testing.T) {
+	t.Parallel()
+	for bad, want := range map[string]string{
+		"redis://:s3cret@h:1/0?foo=bar":                                               `no option "foo"`,
+		"redis://:s3cret@h:1/0?read_timeout=1s":                                       "set redis.timeout",
+		"redis://:s3cret@h:1/0?pool_size=3":                                           "set redis.pool_size",
+		"redis://:s3cret@h:1/0?tls=true":                                              "rediss://",
+		"redis://h:1/0?password=s3cret":                                               "before the host",
+		"redis://h:1/0?sentinel_password=s3cret":                                      "no option",
+		"redis://h:1/0?db=1&db=2":                                                     "twice",
+		"redis://:s3cret%zz@h:1":                                                      "",
+		"redis://h:1/0?password=s3cret%zz":                                            "cannot be read",
+		"redis://h:1/0?skip_verify=true":                                              "without TLS",
+		"redis-cluster://:s3cret@h:1?tls=yes":                                         "neither true nor false",
+		"redis-cluster://:s3cret@h:1?foo=bar":                                         `no option "foo"`,
+		"redis-cluster://:s3cret@h:1?sentinel_user=x":                                 "no option",
+		"redis-cluster://:s3cret@h:1?ca=x":                                            "without TLS",
+		"redis-sentinel://:s3cret@h:1/m?sentinel_auth=no":                             "neither true nor false",
+		"redis-sentinel://:s3cret@h:1/m?sentinel_auth=false&sentinel_password=s3cret": "contradicts",
+		"redis-sentinel://:s3cret@h:1/m?sentinel_password=s3cret&read_timeout=1s":     "set redis.timeout",
+		"redis-sentinel://:s3cret@h:1?sentinel_password=s3cret":                       "master's name",
+		"rediss-sentinel://:s3cret@h:1/m":                                             "scheme",
+	} {
+		_, err := rdb.ParseURL(bad)
+		require.ErrorContains(t, err, want, bad)
+		require.NotContains(t, err.Error(), "s3cret", bad)
+		require.NotContains(t, rdb.Redact(bad), "s3cret", bad)
+	}
+	o, err := rdb.ParseURL("redis-sentinel://u:p@h:1,g:2/m/3?sentinel_user=su&sentinel_password=sp&tls=true&skip_verify=true")
+	require.NoError(t, err)
+	require.Equal(t, []string{"u", "p", "su", "sp"}, []string{o.Username, o.Password, o.SentinelUsername, o.SentinelPassword})
+	require.True(t, o.TLSConfig.InsecureSkipVerify)
+	o, err = rdb.ParseURL("redis-sentinel://u:p@h:1/m?sentinel_password=sp&tls=false")
+	require.NoError(t, err)
+	require.Equal(t, []string{"", "sp"}, []string{o.SentinelUsername, o.SentinelPassword})
+	require.Nil(t, o.TLSConfig)
+}
+
+// A password that has changed in the file of the URL is used at the next connection.
+func TestURLFileIsReadAtEachConnection(t *testing.T) {
+	t.Parallel()
+	server := testkit.Redis(t, testkit.Password("first"))
+	file := filepath.Join(t.TempDir(), "url")
+	write := func(url string) { require.NoError(t, os.WriteFile(file, []byte(url+"\n"), 0o600)) }
+	write(server.URL())
+	client, err := rdb.Open(rdb.Config{URL: server.URL() + "?url_file=" + file})
+	require.NoError(t, err)
+	defer func() { _ = client.Close() }()
+	require.NoError(t, client.Ping(t.Context()).Err())
+
+	require.NoError(t, client.ConfigSet(t.Context(), "requirepass", "second").Err())
+	require.NoError(t, client.Do(t.Context(), "client", "kill", "type", "normal", "skipme", "no").Err())
+	testkit.Eventually(t, "the old password is refused", func() bool {
+		return redis.HasErrorPrefix(client.Ping(t.Context()).Err(), "WRONGPASS")
+	})
+	write(strings.Replace(server.URL(), "first", "second", 1))
+	testkit.Eventually(t, "the new one is read", func() bool { return client.Ping(t.Context()).Err() == nil })
+	require.NoError(t, client.Once.Ping(t.Context()).Err())
 }

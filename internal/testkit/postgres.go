@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -238,6 +239,28 @@ func (p *PostgresServer) Database(t testing.TB) string {
 		}
 	})
 	return fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable", p.Addr(), name)
+}
+
+// Role makes a role that has to give its password, or changes the password, and returns URL
+// with role and password in the place of its user. The role may do everything.
+func (p *PostgresServer) Role(t testing.TB, url, role, password string) string {
+	t.Helper()
+	p.own()
+	rule := fmt.Sprintf("host all %s 127.0.0.1/32 scram-sha-256\n", role)
+	file := filepath.Join(p.data(), "pg_hba.conf")
+	rules, err := os.ReadFile(file)
+	if err == nil && !strings.Contains(string(rules), rule) {
+		err = os.WriteFile(file, append([]byte(rule), rules...), 0o600)
+	}
+	statement := fmt.Sprintf("ALTER ROLE %s PASSWORD '%s'", role, password)
+	if p.admin(statement) != nil {
+		err = errors.Join(err, p.admin(fmt.Sprintf("CREATE ROLE %s SUPERUSER LOGIN PASSWORD '%s'", role, password)))
+	}
+	if err = errors.Join(err, p.admin("SELECT pg_reload_conf()")); err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(url, "@")
+	return "postgres://" + role + ":" + password + "@" + rest
 }
 
 func (p *PostgresServer) running() bool {

@@ -1,0 +1,49 @@
+package store_test
+
+import (
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// A password that has changed is read at the next connection: from the file of the URL, and
+// from ~/.pgpass where the URL has none.
+func TestPasswordsAreReadAtEachConnection(t *testing.T) {
+	server := testkit.DedicatedPostgres(t, false)
+	plain := server.Database(t)
+	dir := t.TempDir()
+	file, pass := filepath.Join(dir, "url"), filepath.Join(dir, "pgpass")
+	write := func(path, text string) { require.NoError(t, os.WriteFile(path, []byte(text), 0o600)) }
+	t.Setenv("PGPASSFILE", pass)
+	rotate := func(password string) string {
+		with := server.Role(t, plain, "rotated", password)
+		write(file, with+"\n")
+		write(pass, "*:*:*:rotated:"+password+"\n")
+		return with
+	}
+	first := rotate("first")
+	for name, address := range map[string]string{
+		"url_file": first + "&url_file=" + url.QueryEscape(file),
+		"pgpass":   strings.Replace(first, ":first@", "@", 1),
+	} {
+		require.NoError(t, store.CheckURL(address))
+		b := open(t, address, nil, func(c *store.Config) { c.MaxIdle, c.ConnLifetime = 1, 1 }) // each call connects
+		require.NoError(t, b.Ping(t.Context()), name)
+		rotate("second")
+		require.NoError(t, b.Ping(t.Context()), name)
+		write(file, strings.Replace(first, ":first@", ":wrong@", 1))
+		write(pass, "*:*:*:rotated:wrong\n")
+		err := b.Ping(t.Context())
+		require.ErrorContains(t, err, "28P01", name)
+		require.NotContains(t, err.Error(), "wrong")
+		rotate("first")
+		require.NoError(t, b.Ping(t.Context()), name)
+	}
+}
