@@ -29,7 +29,7 @@ var chromium = sync.OnceValues(func() (context.Context, error) {
 	}
 	ctx, end := chromedp.NewContext(context.Background(), chromedp.WithAllocatorOptions(
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-component-update", true), chromedp.WSURLReadTimeout(60*time.Second)))
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("host-resolver-rules", "MAP *.example 127.0.0.1"), chromedp.WSURLReadTimeout(60*time.Second)))
 	quit = end
 	return ctx, chromedp.Do(ctx)
 })

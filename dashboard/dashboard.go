@@ -66,6 +66,7 @@ type Config struct {
 	HTTPS    bool   // browsers come by HTTPS, so cookies are sent over nothing else
 	// Sessions keeps log-ins; tokens reach it hashed. nil: the memory of the process.
 	Sessions    scs.Store
+	Deployment  string // distinguishes the cookie of dashboards on one host, which share cookies whatever their port
 	Environment string // shown on every page; "production" asks for actions to be typed
 
 	Version string        // of the program, shown at the foot
@@ -223,7 +224,9 @@ func (d *dashboard) guarded(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		// With no-referrer a browser that sends no Sec-Fetch-Site, as over plain HTTP under a
+		// name, would post the origin null, which another site's page can do, too.
+		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		if r.URL.Path == "" {

@@ -117,7 +117,7 @@ func newPeople(cfg Config) (*people, error) {
 	p.open = cfg.Who == nil && len(cfg.Users) == 0 && cfg.Proxy.Header == ""
 	s := p.sessions
 	s.Lifetime, s.IdleTimeout, s.HashTokenInStore = sessionLife, sessionIdle, true
-	s.Cookie.Name, s.Cookie.Secure, s.Cookie.SameSite = "afterwrite_session", cfg.HTTPS, http.SameSiteLaxMode
+	s.Cookie.Name, s.Cookie.Secure, s.Cookie.SameSite = sessionCookie(cfg.Deployment), cfg.HTTPS, http.SameSiteLaxMode
 	if cfg.Sessions != nil {
 		s.Store = sessions{store: cfg.Sessions, here: s.Store, log: cfg.Log}
 	}
@@ -126,6 +126,15 @@ func newPeople(cfg Config) (*people, error) {
 		http.Error(w, "the session cannot be read now", http.StatusServiceUnavailable)
 	}
 	return p, nil
+}
+
+// sessionCookie names the cookie of a deployment's sessions.
+func sessionCookie(deployment string) string {
+	if deployment == "" {
+		return "afterwrite_session"
+	}
+	sum := sha256.Sum256([]byte(deployment))
+	return "afterwrite_session_" + hex.EncodeToString(sum[:4])
 }
 
 func (p *people) add(u User) error {

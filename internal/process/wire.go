@@ -25,6 +25,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/producer/api"
@@ -345,8 +346,9 @@ func (p *Parts) NewDashboard(ctx context.Context, who dashboard.Who) (http.Handl
 		Entities: p.Config.Entities, Cache: p.Cache, Store: p.Store, Queues: inspector,
 		Letters: m, Records: p.Cache, Rows: p.Store, Series: p.Cache, Audit: p.Store, Tokens: p.Store, Sessions: sessions,
 		Who: who, Users: dashboardUsers(c.Users), Insecure: p.Config.API.Insecure, HTTPS: c.HTTPS, Environment: c.Environment,
-		Proxy:   dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},
-		Version: p.version, Log: p.Log,
+		Proxy:      dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},
+		Deployment: rdb.Redact(p.Config.Redis.URL) + " " + p.Config.Redis.Prefix,
+		Version:    p.version, Log: p.Log,
 		Go: func(run func(context.Context)) { beside.Go(func() { run(ctx) }) },
 	})
 	if err != nil {
