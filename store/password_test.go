@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -45,5 +46,25 @@ func TestPasswordsAreReadAtEachConnection(t *testing.T) {
 		require.NotContains(t, err.Error(), "wrong")
 		rotate("first")
 		require.NoError(t, b.Ping(t.Context()), name)
+	}
+}
+
+// A flush is durable where a role has synchronous_commit off, and leaves a stronger setting
+// than on as it is.
+func TestAFlushIsDurable(t *testing.T) {
+	t.Parallel()
+	server := testkit.DedicatedPostgres(t, false)
+	e := account(t)
+	for value, want := range map[string]string{"off": "on", "on": "on", "remote_apply": "remote_apply", "local": "local"} {
+		b := setup(t, server.Database(t)+"&options=-c%20synchronous_commit%3D"+value, []*schema.Entity{e})
+		b.exec("CREATE TABLE seen (v text)")
+		b.exec(`CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+			$$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$`)
+		b.exec("CREATE TRIGGER see BEFORE INSERT OR UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION see()")
+		b.flush(e, put("a", email(1), "1"))
+		db := b.connect()
+		var got string
+		require.NoError(t, db.QueryRowContext(t.Context(), "SELECT max(v) FROM seen").Scan(&got))
+		require.Equal(t, want, got, value)
 	}
 }

@@ -94,6 +94,16 @@ func sessionLimit(text string) time.Duration {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(max(1, d.Milliseconds()), 10) }
 
+// lock also turns synchronous_commit on for the transaction where a server, a database or a
+// role has it off: what is acked must survive a crash.
+func (*postgres) lock(tx *transaction, entity string, partition int) (flushes int64, paired sql.NullString, err error) {
+	var set sql.NullString
+	err = tx.db.Raw(lockByConflict+`,
+		CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END`,
+		entity, partition, tx.store.cfg.Pair).Row().Scan(&flushes, &paired, &set)
+	return flushes, paired, err
+}
+
 func (*postgres) name() string         { return "postgres" }
 func (*postgres) writers(size int) int { return max(3, size) } // a migration needs three
 func (*postgres) ahead() bool          { return false }

@@ -236,11 +236,11 @@ func (d *sqlite) migrating(_ context.Context, _ *sql.DB, fn func() error) error 
 	if d.file == "" {
 		return fn()
 	}
-	if err := os.MkdirAll(filepath.Dir(d.file), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(d.file), 0o700); err != nil {
 		return fmt.Errorf("database url: %w", err)
 	}
 	if d.absent() {
-		file, err := os.OpenFile(d.file, os.O_CREATE|os.O_RDWR, 0o644)
+		file, err := os.OpenFile(d.file, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
 			return fmt.Errorf("database url: %w", err)
 		}

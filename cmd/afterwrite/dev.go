@@ -56,8 +56,8 @@ func (a *app) dev(ctx context.Context, f devFlags) error {
 	if err := process.ErrDashboardExposed(c); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(f.data, 0o700); err != nil {
-		return fmt.Errorf("make the data directory: %w", err)
+	if err := makeDataDir(f.data); err != nil {
+		return err
 	}
 	lock, err := lockDir(ctx, f.data)
 	if err != nil {

@@ -52,7 +52,7 @@ func writeEnv(c *config.Config, dir string) error {
 	file := c.File
 	if file == config.Builtin {
 		file = filepath.Join(dir, config.DefaultFile)
-		if err := os.WriteFile(file, config.Example(), 0o600); err != nil {
+		if err := writeOwn(file, config.Example()); err != nil {
 			return fmt.Errorf("write the example: %w", err)
 		}
 	} else if file, err = filepath.Abs(file); err != nil {
@@ -64,7 +64,7 @@ func writeEnv(c *config.Config, dir string) error {
 	} {
 		fmt.Fprintf(&b, "export %s='%s'\n", v[0], strings.ReplaceAll(v[1], "'", `'\''`))
 	}
-	if err := os.WriteFile(filepath.Join(dir, envFile), []byte(b.String()), 0o600); err != nil {
+	if err := writeOwn(filepath.Join(dir, envFile), []byte(b.String())); err != nil {
 		return fmt.Errorf("write the environment of the other commands: %w", err)
 	}
 	return nil
