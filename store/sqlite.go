@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,14 +16,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mattn/go-sqlite3"
 	"github.com/pressly/goose/v3"
-	gormsqlite "gorm.io/driver/sqlite"
 	"gorm.io/gorm"
-	"gorm.io/gorm/callbacks"
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
 // sqlite is the dialect of SQLite in WAL mode: any number of readers beside one
@@ -37,6 +34,9 @@ type sqlite struct {
 }
 
 func newSQLite(cfg Config) (*sqlite, error) {
+	if kit.SQLite == nil {
+		return nil, errors.New("database url: this program was built without SQLite: import github.com/afterwrite/afterwrite/store/sqlite")
+	}
 	file, err := sqliteFile(cfg.URL)
 	if err != nil {
 		return nil, err
@@ -54,22 +54,7 @@ func (*sqlite) collate() string           { return " COLLATE BINARY" }
 func (*sqlite) probe() string             { return "SELECT count(*) FROM sqlite_master WHERE name = ''" }
 
 func (*sqlite) dialector(db *sql.DB) gorm.Dialector {
-	return lazySQLite{gormsqlite.Dialector{Conn: db}}
-}
-
-// lazySQLite is gorm's dialector without the query by which it learns SQLite's
-// version: opening a store must not need the file, which may be locked.
-type lazySQLite struct{ gormsqlite.Dialector }
-
-func (d lazySQLite) Initialize(db *gorm.DB) error {
-	db.ConnPool = d.Conn
-	callbacks.RegisterDefaultCallbacks(db, &callbacks.Config{
-		CreateClauses: []string{"INSERT", "VALUES", "ON CONFLICT", "RETURNING"},
-		UpdateClauses: []string{"UPDATE", "SET", "FROM", "WHERE", "RETURNING"},
-		DeleteClauses: []string{"DELETE", "FROM", "WHERE", "RETURNING"},
-	})
-	maps.Copy(db.ClauseBuilders, d.ClauseBuilders())
-	return nil
+	return kit.SQLite.Dialector(db)
 }
 
 func (d *sqlite) connectors() (writing, reading driver.Connector) {
@@ -83,54 +68,11 @@ func (d *sqlite) connectors() (writing, reading driver.Connector) {
 	}
 	name := "file:" + (&url.URL{Path: d.file}).EscapedPath()
 	directory := filepath.Dir(d.file)
-	writing = sqliteConnector{name + "?" + options.Encode(), directory}
+	writing = kit.SQLite.Connector(name+"?"+options.Encode(), directory)
 	options.Del("_journal_mode") // a property of the file: the writer's connection sets it
 	options.Set("_query_only", "true")
-	return writing, sqliteConnector{name + "?" + options.Encode(), directory}
+	return writing, kit.SQLite.Connector(name+"?"+options.Encode(), directory)
 }
-
-// sqliteConnector opens connections of a file in a directory.
-type sqliteConnector struct {
-	name      string // the data source name of the driver
-	directory string
-}
-
-func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) {
-	return c.Driver().Open(c.name)
-}
-
-// Driver sets up a connection.
-func (c sqliteConnector) Driver() driver.Driver {
-	return &sqlite3.SQLiteDriver{ConnectHook: func(conn *sqlite3.SQLiteConn) error {
-		_, err := conn.Exec(sqliteSettings+strconv.Itoa(logPages(freeBytes(c.directory))), nil)
-		return err
-	}}
-}
-
-// logPages is the length of the write-ahead log, in pages, at which it is copied into the
-// file, where the disk has so many bytes free: a log that has filled the disk cannot be
-// copied any more, and nothing is written again until somebody makes room.
-func logPages(free uint64, known bool) int {
-	if known && free < scarce {
-		return 1000 // SQLite's own, about 4 MB
-	}
-	return 16_000 // about 64 MB
-}
-
-// scarce is the space on a disk, in bytes, below which SQLite's log is kept short.
-const scarce = 1 << 30
-
-// sqliteSettings are of the connection alone: the file is as it was for everybody else.
-//
-//   - What undoes a statement or a savepoint is kept in memory: by default SQLite writes it
-//     to a temporary file, as much as the statement changes. What undoes a transaction
-//     after a crash is in the database's own files as before.
-//   - The write-ahead log is copied into the file after as many pages as logPages says,
-//     mostly more than SQLite's own 1,000. Ids that are far apart change the same pages again
-//     and again, and a page that changed often is copied once.
-//   - 16 MB of pages are kept, for 2 MB: a backlog of a million rows looks its index up all
-//     over.
-const sqliteSettings = "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = "
 
 // columnType keeps exact what SQLite would otherwise convert by affinity: decimals
 // and JSON are text.
@@ -300,34 +242,30 @@ func (*sqlite) foreignKeys(db *gorm.DB, table string, _ schema.Refusal) ([]forei
 }
 
 func (d *sqlite) missing(err error) bool {
-	var e sqlite3.Error
-	if errors.As(err, &e) && e.Code == sqlite3.ErrCantOpen && d.absent() {
+	e := sqliteCode(err)
+	if e.Code == sqliteCantOpen && d.absent() {
 		return true
 	}
 	// SQLite has one code for every error in a statement's text.
-	return errors.As(err, &e) && e.Code == sqlite3.ErrError &&
-		(strings.HasPrefix(e.Error(), "no such table") || strings.Contains(e.Error(), "has no column named") || strings.HasPrefix(e.Error(), "no such column"))
+	return e.Code == sqliteError &&
+		(strings.HasPrefix(e.Message, "no such table") || strings.Contains(e.Message, "has no column named") || strings.HasPrefix(e.Message, "no such column"))
 }
 
 func (*sqlite) away(err error) bool {
-	var e sqlite3.Error
-	return errors.As(err, &e) && slices.Contains([]sqlite3.ErrNo{
-		sqlite3.ErrFull, sqlite3.ErrReadonly, sqlite3.ErrIoErr, sqlite3.ErrCantOpen,
-		sqlite3.ErrNomem, sqlite3.ErrCorrupt, sqlite3.ErrNotADB,
-	}, e.Code)
+	return slices.Contains([]int{
+		sqliteFull, sqliteReadonly, sqliteIOErr, sqliteCantOpen, sqliteNoMem, sqliteCorrupt, sqliteNotADB,
+	}, sqliteCode(err).Code)
 }
 
 func (*sqlite) readOnly(err error) bool {
-	var e sqlite3.Error
-	return errors.As(err, &e) && e.Code == sqlite3.ErrReadonly
+	return sqliteCode(err).Code == sqliteReadonly
 }
 
 // conflict: there is one writer.
 func (*sqlite) conflict(error) bool { return false }
 
 func (*sqlite) suspect(err error) bool {
-	var e sqlite3.Error
-	return errors.As(err, &e) && e.Code == sqlite3.ErrError
+	return sqliteCode(err).Code == sqliteError
 }
 
 // hung: a statement of SQLite waits for nobody, and only its context ends it.
@@ -336,46 +274,68 @@ func (*sqlite) most() time.Duration         { return 0 }
 func (*sqlite) within(time.Duration) string { return "" }
 
 func (*sqlite) classify(err error) (schema.Refusal, bool) {
-	var e sqlite3.Error
-	if !errors.As(err, &e) {
-		return schema.Refusal{}, false
-	}
+	e := sqliteCode(err)
 	kind, ok := sqliteKind(e)
 	if !ok {
 		return schema.Refusal{}, false
 	}
-	constraint, column := sqliteConstraint(kind, e.Error())
-	return refusal(kind, constraint, column, e.Error()), true
+	constraint, column := sqliteConstraint(kind, e.Message)
+	return refusal(kind, constraint, column, e.Message), true
 }
 
 // sqliteKind goes by the result codes alone: https://www.sqlite.org/rescode.html
-func sqliteKind(e sqlite3.Error) (schema.Kind, bool) {
-	switch e.ExtendedCode {
-	case sqlite3.ErrConstraintUnique, sqlite3.ErrConstraintPrimaryKey, sqlite3.ErrConstraintRowID:
+func sqliteKind(e kit.SQLiteCode) (schema.Kind, bool) {
+	switch e.Extended {
+	case sqliteUnique, sqlitePrimaryKey, sqliteRowID:
 		return schema.KindUnique, true
-	case sqlite3.ErrConstraintForeignKey:
+	case sqliteForeignKey:
 		return schema.KindForeignKey, true
-	case sqlite3.ErrConstraintNotNull:
+	case sqliteNotNull:
 		return schema.KindNotNull, true
-	case sqlite3.ErrConstraintCheck:
+	case sqliteCheck:
 		return schema.KindCheck, true
-	case sqliteConstraintDatatype:
+	case sqliteDatatype:
 		return schema.KindType, true
 	}
 	switch e.Code {
-	case sqlite3.ErrConstraint: // a trigger's RAISE, a virtual table, a function
+	case sqliteConstrained: // a trigger's RAISE, a virtual table, a function
 		return schema.KindPoison, true
-	case sqlite3.ErrTooBig:
+	case sqliteTooBig:
 		return schema.KindRange, true
-	case sqlite3.ErrMismatch:
+	case sqliteMismatch:
 		return schema.KindType, true
 	}
 	return "", false
 }
 
-// sqliteConstraintDatatype is SQLITE_CONSTRAINT_DATATYPE: a value that a STRICT
-// table does not take.
-const sqliteConstraintDatatype = sqlite3.ErrNoExtended(19 | 12<<8)
+// Result codes of SQLite: https://www.sqlite.org/rescode.html
+const (
+	sqliteError       = 1
+	sqliteNoMem       = 7
+	sqliteReadonly    = 8
+	sqliteIOErr       = 10
+	sqliteCorrupt     = 11
+	sqliteFull        = 13
+	sqliteCantOpen    = 14
+	sqliteTooBig      = 18
+	sqliteConstrained = 19
+	sqliteMismatch    = 20
+	sqliteNotADB      = 26
+
+	sqliteCheck      = sqliteConstrained | 1<<8
+	sqliteForeignKey = sqliteConstrained | 3<<8
+	sqliteNotNull    = sqliteConstrained | 5<<8
+	sqlitePrimaryKey = sqliteConstrained | 6<<8
+	sqliteUnique     = sqliteConstrained | 8<<8
+	sqliteRowID      = sqliteConstrained | 10<<8
+	sqliteDatatype   = sqliteConstrained | 12<<8 // a value that a STRICT table does not take
+)
+
+// sqliteCode is the code of an error; the zero code of any that is not SQLite's.
+func sqliteCode(err error) kit.SQLiteCode {
+	code, _ := kit.SQLite.Code(err)
+	return code
+}
 
 // sqliteConstraint finds the names that SQLite tells in its message only, such as
 // "UNIQUE constraint failed: users.email". They inform; the kind never rests on them.

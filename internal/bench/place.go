@@ -22,6 +22,7 @@ import (
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	_ "github.com/afterwrite/afterwrite/store/sqlite" // sqlite:// URLs
 )
 
 // Prefix begins every key of a run.

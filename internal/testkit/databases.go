@@ -3,6 +3,8 @@ package testkit
 import (
 	"path/filepath"
 	"testing"
+
+	_ "github.com/afterwrite/afterwrite/store/sqlite" // so that every store of a test opens sqlite:// URLs
 )
 
 // SQLite returns the URL of a fresh SQLite file, removed when t ends.

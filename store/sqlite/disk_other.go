@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package store
+package sqlite
 
 // freeBytes cannot tell the space of a disk here.
 func freeBytes(string) (uint64, bool) { return 0, false }

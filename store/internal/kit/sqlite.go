@@ -1,0 +1,27 @@
+package kit
+
+import (
+	"database/sql"
+	"database/sql/driver"
+
+	"gorm.io/gorm"
+)
+
+// SQLite is set by package store/sqlite when a program imports it; nil: the program has none.
+var SQLite *SQLiteDriver
+
+// SQLiteDriver is what the dialect of SQLite needs of its driver.
+type SQLiteDriver struct {
+	// Connector opens connections by a data source name; the file is in the directory.
+	Connector func(name, directory string) driver.Connector
+	// Dialector is gorm's, which asks nothing of the file when it is opened.
+	Dialector func(db *sql.DB) gorm.Dialector
+	// Code returns the result codes of an error of SQLite's.
+	Code func(err error) (SQLiteCode, bool)
+}
+
+// SQLiteCode is an error's result code, the extended one, and its message.
+type SQLiteCode struct {
+	Code, Extended int
+	Message        string
+}
