@@ -19,6 +19,10 @@ type Outcome struct {
 	// neighbours had waited long. That is no refusal: flush each by itself, after
 	// [Store.Isolate], with all of its time.
 	Slow []Refused
+	// Reread are ids in Persisted of which the database has the last word: a column spells,
+	// rounds or a trigger changes what was written, so the row may not be as it was sent. Drop
+	// what is cached of them when they are settled.
+	Reread []string
 }
 
 // Refused is a change that the database does not take, and why.
@@ -35,6 +39,7 @@ func (o *Outcome) Add(more Outcome) {
 	o.Persisted = append(o.Persisted, more.Persisted...)
 	o.Refused = append(o.Refused, more.Refused...)
 	o.Slow = append(o.Slow, more.Slow...)
+	o.Reread = append(o.Reread, more.Reread...)
 }
 
 // Flush is one transaction that holds a partition's fence. Use it as
@@ -171,6 +176,13 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 			slog.String("entity", f.table.entity.Name), slog.Int("partition", f.partition), slog.Int("untried", b.untried))
 	}
 	f.batch = b
+	if known.lastWord {
+		for _, c := range b.outcome.Persisted {
+			if !c.Deleted {
+				b.outcome.Reread = append(b.outcome.Reread, c.ID)
+			}
+		}
+	}
 	return b.outcome, nil
 }
 

@@ -15,8 +15,10 @@ type known struct {
 	at     *catalog.Table
 	unfit  error // of ErrUnfit, or nil
 	guards []guard
-	plain  bool       // see isPlain
-	unnest *unnesting // PostgreSQL: see unnest.go
+	// lastWord says that a row may not be as it is written, by a column or a trigger
+	lastWord bool
+	plain    bool       // see isPlain
+	unnest   *unnesting // PostgreSQL: see unnest.go
 }
 
 // know returns what the catalog says about the table now. A table that another program
@@ -37,6 +39,7 @@ func (t *table) know(tx *transaction) (*known, error) {
 	}
 	k := &known{mark: mark, at: at, unfit: t.unfit(at, d), plain: t.isPlain(at) && !(d.oneKey() && len(at.Indexes) > 1), unnest: t.unnesting(at)}
 	for i, v := range t.verdicts(at, d) {
+		k.lastWord = k.lastWord || v.Hold == catalog.Database
 		if i > 0 && (v.Limit > 0 || v.Digits > 0) {
 			k.guards = append(k.guards, guard{i - 1, v})
 		}

@@ -35,6 +35,7 @@ type pending interface {
 	Remember(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) ([]bool, error)
 	Die(ctx context.Context, e *schema.Entity, partition int, refused []cache.Refused) (int, error)
 	Drop(ctx context.Context, e *schema.Entity, partition int, ids []string) (int, error)
+	Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error)
 }
 
 // flushing is one flush of a partition and what it has read.
@@ -238,6 +239,7 @@ func (w *Worker) settle(ctx context.Context, f *flushing, outcome store.Outcome)
 	w.metrics.persisted.WithLabelValues(o.Entity.Name).Add(float64(acked))
 	return errors.Join(
 		wrap("ack", o, len(outcome.Persisted), ackErr),
+		w.reread(ctx, o, outcome.Reread),
 		w.letRest(ctx, f, outcome.Refused),
 		w.setAside(ctx, f, outcome.Refused),
 		w.setApart(ctx, f, outcome.Slow),
@@ -250,6 +252,17 @@ func wrap(step string, o cache.Order, n int, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s %d records of %s/%d: %w", step, n, o.Entity.Name, o.Partition, err)
+}
+
+// reread drops what is cached of records whose row the database may have written in another
+// way: the next read loads it. What was written since the ack is pending and stays. If we crash
+// before it, the cache shows what was written until the record expires.
+func (w *Worker) reread(ctx context.Context, o cache.Order, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := w.cache.Invalidate(ctx, o.Entity, ids)
+	return wrap("reread", o, len(ids), err)
 }
 
 // drop takes ids off the lists whose record Redis has lost.

@@ -66,10 +66,7 @@ const (
 func Judge(d Dialect, at *Table, f *schema.Field, c Column) Verdict {
 	v := Verdict{Field: f.Name, Column: c.Name, Type: c.Type, Hold: Exact}
 	if c.Computed() {
-		v.Hold, v.Why = Database, Computes
-		if !f.FromDatabase {
-			v.Hold, v.Fix = Refused, "set `from: database` on the field"
-		}
+		v.Hold, v.Why, v.Fix = Refused, Computes, "leave it out of the fields"
 		return v
 	}
 	judge := map[Dialect]func(*Verdict, *Table, *schema.Field, Column){PostgreSQL: onPostgres, SQLite: onSQLite, MySQL: onMySQL}[d]
@@ -89,7 +86,7 @@ func Judge(d Dialect, at *Table, f *schema.Field, c Column) Verdict {
 	return v
 }
 
-// Computes is why a column that takes no value is the database's.
+// Computes is why a column that takes no value is refused.
 const Computes = "the database computes it and takes no value"
 
 // narrowOrDatabase is the way out where a column rounds.
