@@ -14,8 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -27,9 +29,9 @@ func on(t *testing.T, address string) *bundle {
 		{Name: "name", Type: schema.String}, {Name: "age", Type: schema.Int}, {Name: "count", Type: schema.Int},
 	}}
 	require.NoError(t, b.e.Init())
-	var err error
-	b.Cache, err = cache.New(cache.Config{URL: address, Loader: b.table, Timeout: time.Second, Log: testkit.Logger(t)})
+	c, err := cache.New(cache.Config{URL: address, Loader: b.table, Timeout: time.Second, Log: testkit.Logger(t)})
 	require.NoError(t, err)
+	b.Redis = whole.Of(c)
 	t.Cleanup(func() { _ = b.Close() })
 	return b
 }
@@ -146,7 +148,7 @@ func TestI1AUserWithoutARightIsFound(t *testing.T) {
 		err := check("-" + command)
 		require.ErrorIs(t, err, rdb.ErrRights)
 		require.ErrorContains(t, err, ": +"+command+" on aw:*")
-		assert.True(t, cache.Unsafe(err))
+		assert.True(t, inspect.Unsafe(err))
 	}
 	require.ErrorContains(t, check("resetchannels"), "+publish")
 	require.ErrorIs(t, check("resetkeys", "~other:*"), rdb.ErrRights)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 )
 
 func TestBigFindsTheLargestAndSumsByOwner(t *testing.T) {
@@ -67,7 +68,7 @@ func TestBigWhereMemoryIsBarred(t *testing.T) {
 	rdb.ZAdd(t.Context(), "aw:{user/0}:pending", redis.Z{Member: "12345678"})
 	rdb.SAdd(t.Context(), "aw:{user/0}:rankUnsure", "12345678")
 	rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: "aw:{user/0}:stream", Values: []string{"e", strings.Repeat("x", 900)}})
-	u, err := c.Big(t.Context(), 100, 10)
+	u, err := whole.Of(c).Big(t.Context(), 100, 10)
 	require.NoError(t, err)
 	assert.True(t, u.Estimate)
 	sizes := map[string]int64{}
@@ -79,7 +80,7 @@ func TestBigWhereMemoryIsBarred(t *testing.T) {
 	} {
 		assert.InDelta(t, least, sizes[key], float64(least)/10+100, key)
 	}
-	_, allowed, err := c.SlowCommands(t.Context(), 10)
+	_, allowed, err := whole.Of(c).SlowCommands(t.Context(), 10)
 	require.NoError(t, err)
 	assert.False(t, allowed)
 }

@@ -126,6 +126,13 @@ func New(cfg Config) (*Cache, error) {
 	return c, nil
 }
 
+// Redis returns the client of the cache, for the other packages that keep state beside it. Close
+// closes it.
+func (c *Cache) Redis() *rdb.Client { return c.redis }
+
+// Prefix returns the first part of the names of the cache's keys.
+func (c *Cache) Prefix() layout.Prefix { return c.prefix }
+
 // Close ends the subscriptions and the connections. Calls under way fail.
 func (c *Cache) Close() error {
 	c.hub.close()

@@ -12,13 +12,14 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // bundle is a cache of one entity on the shared Redis, with a table in memory in the
 // place of the database.
 type bundle struct {
-	*cache.Cache
+	whole.Redis
 	e      *schema.Entity
 	rdb    *redis.Client
 	prefix string
@@ -44,9 +45,9 @@ func setup(t *testing.T, change ...func(*schema.Entity, *cache.Config)) *bundle 
 		f(b.e, &cfg)
 	}
 	require.NoError(t, b.e.Init())
-	var err error
-	b.Cache, err = cache.New(cfg)
+	c, err := cache.New(cfg)
 	require.NoError(t, err)
+	b.Redis = whole.Of(c)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	return b
 }

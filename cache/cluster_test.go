@@ -10,6 +10,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -22,9 +23,9 @@ func TestRedisCluster(t *testing.T) {
 		{Name: "name", Type: schema.String}, {Name: "age", Type: schema.Int}, {Name: "count", Type: schema.Int},
 	}}
 	require.NoError(t, b.e.Init())
-	var err error
-	b.Cache, err = cache.New(cache.Config{URL: testkit.RedisCluster(t).URL(), Loader: b.table, Log: testkit.Logger(t)})
+	c, err := cache.New(cache.Config{URL: testkit.RedisCluster(t).URL(), Loader: b.table, Log: testkit.Logger(t)})
 	require.NoError(t, err)
+	b.Redis = whole.Of(c)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	require.NoError(t, b.Adopt(t.Context(), b.e))
 

@@ -14,7 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -569,10 +571,10 @@ func TestCheckRefusesAnEvictingRedis(t *testing.T) {
 		server := testkit.Redis(t, testkit.MaxMemoryPolicy(policy), testkit.NoAOF())
 		c, err := cache.New(cache.Config{URL: server.URL()})
 		require.NoError(t, err)
-		health, err := c.Check(t.Context())
+		health, err := whole.Of(c).Check(t.Context())
 		assert.Equal(t, wrong, err != nil, policy)
 		if wrong {
-			require.ErrorIs(t, err, cache.ErrEvictionPolicy)
+			require.ErrorIs(t, err, inspect.ErrEvictionPolicy)
 		}
 		assert.Len(t, health.Warnings, 1, "no append-only file")
 		assert.NotEmpty(t, health.Version)
@@ -621,10 +623,10 @@ func TestAliveGoesByTheClockOfRedis(t *testing.T) {
 		c, err := cache.New(cache.Config{URL: "redis://" + server.Addr(), Log: testkit.Logger(t)})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, c.Close()) })
-		require.NoError(t, c.Beat(t.Context(), "worker", "w1", nil, time.Minute))
+		require.NoError(t, whole.Of(c).Beat(t.Context(), "worker", "w1", nil, time.Minute))
 		for later, want := range map[time.Duration]int{0: 1, 59 * time.Second: 1, 61 * time.Second: 0} {
 			server.SetTime(now.Add(later))
-			alive, err := c.Alive(t.Context())
+			alive, err := whole.Of(c).Alive(t.Context())
 			require.NoError(t, err)
 			require.Len(t, alive, want, "%s away, %s later", away, later)
 		}

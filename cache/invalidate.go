@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -91,7 +92,7 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern s
 // scan calls fn with the cached ids of an entity that match a glob, by partition, a
 // bounded step at a time, on every node. An id may come more than once, as SCAN's keys do.
 func (c *Cache) scan(ctx context.Context, e *schema.Entity, glob string, fn func(partition int, ids []string) error) error {
-	match := globQuote(string(c.prefix)+":{"+e.Name+"/") + "*}:r:" + glob
+	match := layout.GlobQuote(string(c.prefix)+":{"+e.Name+"/") + "*}:r:" + glob
 	return c.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
 		for cursor := uint64(0); ; {
 			keys, next, err := node.Scan(ctx, cursor, match, scanStep).Result()
@@ -121,9 +122,4 @@ func (c *Cache) byPartition(e *schema.Entity, keys []string) map[int][]string {
 		}
 	}
 	return found
-}
-
-// globQuote makes a text that is matched by itself alone.
-func globQuote(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
 }

@@ -39,7 +39,3 @@ func (c *Cache) wordsOf(e *schema.Entity) *words {
 	made, _ := c.words.LoadOrStore(e, w)
 	return made.(*words)
 }
-
-func (c *Cache) processesKey() string       { return c.prefix.Shared("processes") }
-func (c *Cache) marksKey() string           { return c.prefix.Shared("marks") }
-func (c *Cache) leadKey(name string) string { return c.prefix.Shared("lead:" + name) }

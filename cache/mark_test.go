@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -53,13 +54,13 @@ func TestMarkTellsAnOlderState(t *testing.T) {
 		}
 	}
 	m := b.NewMark()
-	back := func(m *cache.Mark) bool {
+	back := func(m *fleet.Mark) bool {
 		t.Helper()
 		back, err := m.Renew(t.Context())
 		require.NoError(t, err)
 		return back
 	}
-	unknown := func(m *cache.Mark) {
+	unknown := func(m *fleet.Mark) {
 		t.Helper()
 		back, err := m.Renew(t.Context())
 		require.Error(t, err)

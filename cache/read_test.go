@@ -12,6 +12,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -152,7 +153,7 @@ func TestRedisDownReadsTheDatabaseAndSaysSo(t *testing.T) {
 	c, err := cache.New(cache.Config{URL: server.URL(), Loader: rows, Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	b := &bundle{Cache: c, table: rows}
+	b := &bundle{Redis: whole.Of(c), table: rows}
 	b.e = &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String}, {Name: "age", Type: schema.Int}, {Name: "count", Type: schema.Int}}}
 	require.NoError(t, b.e.Init())
 	b.put(t, "b", "Bob")

@@ -25,8 +25,6 @@ var (
 	listenScript     = layout.Load(sources, "listen")
 	reserveScript    = layout.Load(sources, "reserve")
 	retireScript     = layout.Load(sources, "retire")
-	beatScript       = layout.Load(sources, "beat")
-	leadScript       = layout.Load(sources, "lead")
 	peekScript       = layout.Load(sources, "peek")
 	dieScript        = layout.Load(sources, "die")
 	retryScript      = layout.Load(sources, "retry")

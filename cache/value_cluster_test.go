@@ -10,6 +10,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 )
 
 // Values, their tags and patterns work on a Redis Cluster, where they are in many slots.
@@ -53,7 +54,7 @@ func TestValuesOnARedisCluster(t *testing.T) {
 	got, err := v.Load(t.Context(), "1", nil)
 	require.NoError(t, err)
 	assert.Equal(t, "set", got)
-	u, err := c.Big(t.Context(), 1000, 5)
+	u, err := whole.Of(c).Big(t.Context(), 1000, 5)
 	require.NoError(t, err)
 	assert.True(t, u.Whole)
 }

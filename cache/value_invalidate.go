@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
@@ -51,7 +52,7 @@ func (v *Values[T]) InvalidateStep(ctx context.Context, pattern string, cursor u
 
 // drop drops what one step of a scan finds: values, and leases, whose loads it ends.
 func (v *Values[T]) drop(ctx context.Context, node redis.Cmdable, pattern string, cursor uint64) (int, uint64, error) {
-	match := globQuote(string(v.cache.prefix)+":v:{"+v.p.Group+":") + pattern + "}*"
+	match := layout.GlobQuote(string(v.cache.prefix)+":v:{"+v.p.Group+":") + pattern + "}*"
 	names, next, err := node.Scan(ctx, cursor, match, scanStep).Result()
 	if err != nil {
 		return 0, cursor, rdb.Fault("scan", err)

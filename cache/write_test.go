@@ -14,6 +14,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -429,9 +430,9 @@ func TestRedisFullRefusesAndWritesNothing(t *testing.T) {
 		{Name: "name", Type: schema.Text}, {Name: "n", Type: schema.Int},
 	}}
 	require.NoError(t, b.e.Init())
-	var err error
-	b.Cache, err = cache.New(cache.Config{URL: server.URL(), Log: testkit.Logger(t)})
+	c, err := cache.New(cache.Config{URL: server.URL(), Log: testkit.Logger(t)})
 	require.NoError(t, err)
+	b.Redis = whole.Of(c)
 	t.Cleanup(func() { _ = b.Close() })
 	accepted := int64(0)
 	for i := 0; ; i++ {

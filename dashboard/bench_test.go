@@ -16,6 +16,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -83,7 +84,7 @@ func crowded(b *testing.B, count int) http.Handler {
 	insertLetters(b, s, entities, count)
 	holdSome(b, c, entities)
 	h, err := dashboard.New(dashboard.Config{
-		Entities: entities, Cache: c, Store: s, Queues: inspector, Letters: m, Records: c, Rows: s, Series: c,
+		Entities: entities, Cache: whole.Of(c), Store: s, Queues: inspector, Letters: m, Records: whole.Of(c), Rows: s, Series: c,
 		MaxAge: time.Nanosecond, Refresh: time.Hour,
 	})
 	require.NoError(b, err)

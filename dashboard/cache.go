@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -24,12 +25,12 @@ const (
 // usage shares one sample of the keys among all viewers.
 type usage struct {
 	mu   sync.Mutex // held while the keys are sampled, at most usagePatience
-	last cache.Usage
+	last inspect.Usage
 	err  error
 	took time.Time
 }
 
-func (d *dashboard) keys(ctx context.Context) (cache.Usage, error) {
+func (d *dashboard) keys(ctx context.Context) (inspect.Usage, error) {
 	d.usage.mu.Lock()
 	defer d.usage.mu.Unlock()
 	if !d.usage.took.IsZero() && time.Since(d.usage.took) < usageReuse {
@@ -44,11 +45,11 @@ func (d *dashboard) keys(ctx context.Context) (cache.Usage, error) {
 
 // cacheBody is the page of the cache as a whole.
 type cacheBody struct {
-	Redis    cache.Health
+	Redis    inspect.Health
 	Err      error
 	HitRate  string
 	Asked    int64
-	Usage    cache.Usage
+	Usage    inspect.Usage
 	UsageErr error
 	Large    int64 // bytes from which a key is larger than is recommended
 	Entities []*schema.Entity

@@ -13,6 +13,8 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -20,8 +22,8 @@ import (
 // figures is what the pages read of Redis. A cache.Cache is one.
 type figures interface {
 	Stats(ctx context.Context, e *schema.Entity) ([]cache.Stats, error)
-	Alive(ctx context.Context) ([]cache.Process, error)
-	Check(ctx context.Context) (cache.Health, error)
+	Alive(ctx context.Context) ([]fleet.Process, error)
+	Check(ctx context.Context) (inspect.Health, error)
 }
 
 // database is what the pages ask of the database. A store.Store is one.

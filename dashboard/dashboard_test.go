@@ -23,6 +23,8 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/dashboard"
+	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -31,12 +33,12 @@ var now = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 
 // system is what the pages read, in a state that a test can set.
 type system struct {
-	health    cache.Health
+	health    inspect.Health
 	redisErr  error // nothing answers
 	checkErr  error // the check alone fails
 	dbErr     error
 	stats     map[string][]cache.Stats
-	processes []cache.Process
+	processes []fleet.Process
 	queues    []queue.Size
 	checks    atomic.Int64
 }
@@ -52,8 +54,8 @@ func (s *system) Stats(_ context.Context, e *schema.Entity) ([]cache.Stats, erro
 	copy(partitions, s.stats[e.Name])
 	return partitions, nil
 }
-func (s *system) Alive(context.Context) ([]cache.Process, error) { return s.processes, s.redisErr }
-func (s *system) Check(context.Context) (cache.Health, error) {
+func (s *system) Alive(context.Context) ([]fleet.Process, error) { return s.processes, s.redisErr }
+func (s *system) Check(context.Context) (inspect.Health, error) {
 	s.checks.Add(1)
 	return s.health, cmp.Or(s.redisErr, s.checkErr)
 }
@@ -63,8 +65,8 @@ func (s *system) Sizes(context.Context) ([]queue.Size, error) { return s.queues,
 
 func healthy() *system {
 	return &system{
-		health:    cache.Health{Version: "7.0.15", Policy: "volatile-lfu", AOF: true, Fsync: "everysec", UsedMemory: 3 << 20, MaxMemory: 1 << 30, Latency: 300 * time.Microsecond, Clock: now},
-		processes: []cache.Process{{Kind: "worker", ID: "host-7", Info: map[string]string{"concurrency": "8"}}},
+		health:    inspect.Health{Version: "7.0.15", Policy: "volatile-lfu", AOF: true, Fsync: "everysec", UsedMemory: 3 << 20, MaxMemory: 1 << 30, Latency: 300 * time.Microsecond, Clock: now},
+		processes: []fleet.Process{{Kind: "worker", ID: "host-7", Info: map[string]string{"concurrency": "8"}}},
 		queues:    []queue.Size{{Queue: "default"}},
 		stats:     map[string][]cache.Stats{},
 	}
@@ -141,12 +143,12 @@ func TestVerdict(t *testing.T) {
 			s.stats["user"] = []cache.Stats{{Accepted: 1, Pending: 1, OldestPending: now.Add(-3200 * time.Millisecond)}}
 		}, "✕ failure · The database does not answer: 1 write waits in Redis, the oldest for 3.2 s.", []string{"connection refused"}},
 		{"redis down", func(s *system) {
-			s.redisErr, s.health = schema.ErrUnavailable, cache.Health{}
+			s.redisErr, s.health = schema.ErrUnavailable, inspect.Health{}
 		}, "✕ failure · Redis does not answer: writes are refused, reads come from the database.", []string{"The figures are kept in Redis, which does not answer."}},
 		{"both down", func(s *system) {
-			s.redisErr, s.health, s.dbErr = schema.ErrUnavailable, cache.Health{}, errors.New("down")
+			s.redisErr, s.health, s.dbErr = schema.ErrUnavailable, inspect.Health{}, errors.New("down")
 		}, "✕ failure · Neither Redis nor the database answers: writes and reads are refused.", nil},
-		{"redis may evict", func(s *system) { s.checkErr = cache.ErrEvictionPolicy }, "✕ failure · Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.", []string{"✓ adds up"}},
+		{"redis may evict", func(s *system) { s.checkErr = inspect.ErrEvictionPolicy }, "✕ failure · Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.", []string{"✓ adds up"}},
 		{"warned", func(s *system) { s.health.Warnings = []string{"Redis keeps no append-only file."} }, "! warning · Redis keeps no append-only file.", nil},
 		{"paused", func(s *system) { s.queues[0].Paused = true }, "! warning · Queue default is paused: its entities are not flushed.", nil},
 	} {

@@ -11,6 +11,7 @@ import (
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -30,7 +31,7 @@ func TestPagesOfARealSystem(t *testing.T) {
 	q, err := queue.Inspect(redis.URL(), "aw")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = q.Close() })
-	h, err := dashboard.New(dashboard.Config{Entities: list, Cache: c, Store: s, Queues: q, MaxAge: 1})
+	h, err := dashboard.New(dashboard.Config{Entities: list, Cache: whole.Of(c), Store: s, Queues: q, MaxAge: 1})
 	require.NoError(t, err)
 
 	user := list[0]

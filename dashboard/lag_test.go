@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -21,7 +22,7 @@ func TestLagQuantilesOfAllWorkers(t *testing.T) {
 	}
 	slow.Add(2 * time.Second)
 	slow.Add(2 * time.Second)
-	s.processes = []cache.Process{
+	s.processes = []fleet.Process{
 		{Kind: "worker", ID: "host-7", Info: map[string]string{"busy": "1", "lags": fast.String()}},
 		{Kind: "worker", ID: "host-8", Info: map[string]string{"busy": "2", "lags": slow.String()}},
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/producer/api"
 	"github.com/afterwrite/afterwrite/schema"
@@ -77,7 +78,7 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 	d.mender, err = mend.New(mend.Config{Entities: d.entities, Letters: d.store, Records: d.cache, Writes: writes, Queue: orders, Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	front, err := api.New(api.Config{
-		Producer: writes, Cache: d.cache, Store: lister{d.store}, Entities: d.entities, Log: testkit.Logger(t),
+		Producer: writes, Cache: whole.Of(d.cache), Store: lister{d.store}, Entities: d.entities, Log: testkit.Logger(t),
 		MaxBody: 1 << 20, MaxBatchBody: 1 << 20, Registerer: prometheus.NewRegistry(), Gatherer: prometheus.NewRegistry(),
 	})
 	require.NoError(t, err)
@@ -86,14 +87,14 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 	server, err := queue.NewServer(queue.ServerConfig{RedisURL: redis, Prefix: prefix, Concurrency: 2, PollInterval: 20 * time.Millisecond, Queues: map[string]int{"default": 1}, Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	flusher, err := worker.New(worker.Config{
-		Entities: d.entities, Cache: d.cache, Store: d.store, Queue: orders, Server: server,
+		Entities: d.entities, Cache: whole.Of(d.cache), Store: d.store, Queue: orders, Server: server,
 		SweepInterval: 100 * time.Millisecond, Log: testkit.Logger(t), Registerer: prometheus.NewRegistry(),
 	})
 	require.NoError(t, err)
 	running.Go(func() { _ = flusher.Run(ctx) })
 
 	o := dashboard.Config{
-		Entities: d.entities, Cache: d.cache, Store: d.store, Queues: inspector, Letters: d.mender, Records: d.cache, Rows: d.store,
+		Entities: d.entities, Cache: whole.Of(d.cache), Store: d.store, Queues: inspector, Letters: d.mender, Records: whole.Of(d.cache), Rows: d.store,
 		Series: d.cache, Audit: d.store, Tokens: d.store, Version: "v1.2.3", Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond,
 		Log: testkit.Logger(t), Go: func(run func(context.Context)) { running.Go(func() { run(ctx) }) },
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/queue"
 )
 
@@ -22,7 +24,7 @@ type overviewBody struct {
 	Queues    []queue.Size
 	QueueErr  error
 	HasQueues bool
-	Redis     cache.Health
+	Redis     inspect.Health
 	RedisErr  error
 	Dialect   string
 	Database  time.Duration
@@ -141,7 +143,7 @@ func row(name string, f entityFigures, now time.Time) entityRow {
 	}
 }
 
-func processes(alive []cache.Process) []process {
+func processes(alive []fleet.Process) []process {
 	list := make([]process, len(alive))
 	for i, p := range alive {
 		list[i] = process{Kind: p.Kind, ID: p.ID}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -14,12 +16,12 @@ import (
 // be read has its error beside it.
 type snapshot struct {
 	at        time.Time // by Redis's clock where it answers, which dates the figures
-	redis     cache.Health
+	redis     inspect.Health
 	redisErr  error
 	database  time.Duration // latency of a ping
 	dbErr     error
 	entities  []entityFigures // in the order of the configuration
-	processes []cache.Process
+	processes []fleet.Process
 	aliveErr  error
 	queues    []queue.Size
 	queueErr  error

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -21,7 +22,7 @@ type records interface {
 	Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error)
 	InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error)
 	InvalidateTags(ctx context.Context, tags ...cache.Tag) error
-	Big(ctx context.Context, sample, largest int) (cache.Usage, error)
+	Big(ctx context.Context, sample, largest int) (inspect.Usage, error)
 	Pause(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
 	Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
@@ -52,7 +54,7 @@ func (s *snapshot) verdict(why reasons) (first finding, rest []finding) {
 // redisDown reports whether Redis does not answer. One that answers, with a policy that
 // is refused, still has figures to show.
 func (s *snapshot) redisDown() bool {
-	return s.redisErr != nil && !cache.Unsafe(s.redisErr)
+	return s.redisErr != nil && !inspect.Unsafe(s.redisErr)
 }
 
 // systems are the findings about what the records depend on.
@@ -188,7 +190,7 @@ func (s *snapshot) lags() (half, most time.Duration) {
 }
 
 func (s *snapshot) working() bool {
-	return slices.ContainsFunc(s.processes, func(p cache.Process) bool { return p.Kind == "worker" })
+	return slices.ContainsFunc(s.processes, func(p fleet.Process) bool { return p.Kind == "worker" })
 }
 
 // waiting says how much waits and for how long, without a full stop.

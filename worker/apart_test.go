@@ -12,6 +12,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -111,7 +112,7 @@ func hanging(t *testing.T) (*bench, *watched) {
 	t.Cleanup(func() { _ = s.Close() })
 	b.exec(`CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$`)
 	b.exec(`CREATE TRIGGER hang BEFORE INSERT OR UPDATE ON users FOR EACH ROW WHEN (NEW.name = 'hang') EXECUTE FUNCTION hang()`)
-	return b, &watched{state: b.cache, store: ledger.Of(s)}
+	return b, &watched{state: whole.Of(b.cache), store: ledger.Of(s)}
 }
 
 // lasting is a policy whose attempts come when the test says so.
@@ -299,7 +300,7 @@ func TestI5WhatIsFoundBySuspicionIsSetApart(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
 	b.e.Flush.Batch, b.e.Retry = 20, lasting
-	odd := &picky{state: b.cache, store: b.store, sql: b.sql, poison: []string{"bad"}}
+	odd := &picky{state: whole.Of(b.cache), store: b.store, sql: b.sql, poison: []string{"bad"}}
 	w := b.strict(odd.config)
 	for i := range 30 {
 		if i == 15 {

@@ -10,6 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 )
 
 // unswept runs a worker whose sweeper never comes: only orders make it work.
@@ -17,7 +18,7 @@ func (b *bench) unswept() *Worker {
 	w := b.worker(b.serving, func(c *Config) { c.SweepInterval = time.Hour })
 	b.run(w)
 	testkit.Eventually(b.t, "its first sweep is over", func() bool {
-		led, err := b.cache.Lead(b.t.Context(), sweeper, w.id, time.Hour)
+		led, err := whole.Of(b.cache).Lead(b.t.Context(), sweeper, w.id, time.Hour)
 		return err == nil && led
 	})
 	return w

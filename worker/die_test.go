@@ -14,6 +14,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/check"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -445,7 +446,7 @@ func (b *bench) emptyRedis() {
 
 // hasty is a cache to which a write comes between a last refusal and the letter.
 type hasty struct {
-	*cache.Cache
+	whole.Redis
 	write func()
 }
 
@@ -462,7 +463,7 @@ func TestWhatIsOvertakenLeavesNoLetter(t *testing.T) {
 		b.mail("owner", "x", "taken@x")
 		b.drain(b.strict())
 		b.mail("bad", "x", "taken@x")
-		w := b.strict(func(c *Config) { c.Cache = &hasty{b.cache, func() { b.put("bad", "newer") }} })
+		w := b.strict(func(c *Config) { c.Cache = &hasty{whole.Of(b.cache), func() { b.put("bad", "newer") }} })
 		b.settled(w)
 		require.Zero(t, b.count(ledger.LetterFilter{}))
 		require.Equal(t, "newer", b.names()["bad"])

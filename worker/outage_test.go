@@ -15,6 +15,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -209,7 +210,7 @@ func TestI5ABatchThatFailsAgainAndAgainIsTakenApart(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
 	b.e.Flush.Batch = 100
-	odd := &picky{state: b.cache, store: b.store, sql: b.sql, poison: []string{id(57)}}
+	odd := &picky{state: whole.Of(b.cache), store: b.store, sql: b.sql, poison: []string{id(57)}}
 	w := b.worker(odd.config)
 	for i := range 120 {
 		b.put(id(i), "x")
@@ -237,7 +238,7 @@ func TestI5ABatchThatFailsAgainAndAgainIsTakenApart(t *testing.T) {
 func TestOnlyOneRecordIsBlamedUntilSomethingSucceeds(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
-	odd := &picky{state: b.cache, store: b.store, sql: b.sql}
+	odd := &picky{state: whole.Of(b.cache), store: b.store, sql: b.sql}
 	for i := range 20 {
 		odd.poison = append(odd.poison, id(i))
 		b.put(id(i), "x")
@@ -312,11 +313,11 @@ func TestCollectorShowsTheLedger(t *testing.T) {
 
 func TestNewNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	_, err := New(Config{Entities: testkit.Entities(t), Store: &ledger.Ledger{}, Cache: &cache.Cache{}, Server: idle{}})
+	_, err := New(Config{Entities: testkit.Entities(t), Store: &ledger.Ledger{}, Cache: whole.Redis{}, Server: idle{}})
 	require.ErrorContains(t, err, "Queue is required")
 	b := setup(t, testkit.SQLite(t))
 	w := b.worker()
-	cfg := Config{Entities: w.all, Cache: b.cache, Store: b.store, Queue: b.orders, Server: idle{}, Slice: -1}
+	cfg := Config{Entities: w.all, Cache: whole.Of(b.cache), Store: b.store, Queue: b.orders, Server: idle{}, Slice: -1}
 	_, err = New(cfg)
 	require.ErrorContains(t, err, "Slice")
 	registry := prometheus.NewRegistry()

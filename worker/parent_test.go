@@ -9,6 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -158,7 +159,7 @@ func (b *bench) hasten(id string) {
 
 // arriving is a cache whose first question where records stand comes too late.
 type arriving struct {
-	*cache.Cache
+	whole.Redis
 	meanwhile func()
 }
 
@@ -179,7 +180,7 @@ func TestAParentMayArriveMeanwhile(t *testing.T) {
 		parent, _ := b.of(customer, "7", schema.Fields{"name": "Ann"})
 		other := b.strict()
 		w := b.strict(func(c *Config) {
-			c.Cache = &arriving{b.cache, func() { require.NoError(t, other.sync(t.Context(), task(parent))) }}
+			c.Cache = &arriving{whole.Of(b.cache), func() { require.NoError(t, other.sync(t.Context(), task(parent))) }}
 		})
 		require.NoError(t, w.sync(t.Context(), task(child)))
 		require.Equal(t, schema.Held, b.status("o1").Record.Status)

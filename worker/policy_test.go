@@ -14,6 +14,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -140,7 +141,7 @@ func TestOnlyTheLeaderMoves(t *testing.T) {
 
 // recorder notes what is held.
 type recorder struct {
-	*cache.Cache
+	whole.Redis
 	mu   sync.Mutex
 	held []cache.Refused
 }
@@ -165,7 +166,7 @@ func TestPreviewAndRealityAgree(t *testing.T) {
 				preview := b.e.Retry.Schedule(schema.KindUnique, 100)
 				b.mail("owner", "x", "taken@x")
 				b.drain(b.strict())
-				r := &recorder{Cache: b.cache}
+				r := &recorder{Redis: whole.Of(b.cache)}
 				stop := b.run(b.worker(b.serving, func(c *Config) { c.Cache = r }))
 				versions := map[string]schema.Version{}
 				for i := range records {

@@ -17,6 +17,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -110,7 +111,7 @@ func setupFor(t testing.TB, url, redisURL string, entities ...*schema.Entity) *b
 func (b *bench) worker(change ...func(*Config)) *Worker {
 	b.t.Helper()
 	cfg := Config{
-		Entities: b.all, Cache: b.cache, Store: b.store, Queue: b.orders, Server: idle{},
+		Entities: b.all, Cache: whole.Of(b.cache), Store: b.store, Queue: b.orders, Server: idle{},
 		FlagTTL: flagLife, SweepInterval: 50 * time.Millisecond,
 		Log: testkit.Logger(b.t), Registerer: prometheus.NewRegistry(),
 	}

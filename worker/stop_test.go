@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 )
 
 // A worker that is told to stop finishes its batch, hands the rest over, and leaves.
@@ -29,7 +30,7 @@ func TestStoppingFinishesTheBatchAndHandsOver(t *testing.T) {
 		s := b.stats()
 		require.EqualValues(t, 10, s.Persisted, "the batch is in the database and acked")
 		require.EqualValues(t, 25, s.Pending)
-		led, err := b.cache.Lead(t.Context(), sweeper, "another", time.Minute)
+		led, err := whole.Of(b.cache).Lead(t.Context(), sweeper, "another", time.Minute)
 		require.NoError(t, err)
 		require.True(t, led, "the sweeper's lease was given back")
 

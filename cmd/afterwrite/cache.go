@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 )
 
 func (a *app) cacheCommand() *cobra.Command {
@@ -36,21 +37,21 @@ func (a *app) cacheStatsCommand() *cobra.Command {
 
 // cacheFigures is what cache stats shows.
 type cacheFigures struct {
-	told          bool         // else those of memory and persistence are zero
-	Version       string       `json:"version"`
-	HitRate       *float64     `json:"hit_rate"` // null before the first read
-	Hits          int64        `json:"hits"`
-	Misses        int64        `json:"misses"`
-	UsedMemory    int64        `json:"used_memory_bytes"`
-	MaxMemory     int64        `json:"max_memory_bytes"`
-	Fragmentation float64      `json:"fragmentation"`
-	Evicted       int64        `json:"evicted_keys"`
-	Policy        string       `json:"maxmemory_policy"`
-	AOF           bool         `json:"aof"`
-	Fsync         string       `json:"appendfsync"`
-	Latency       string       `json:"latency"`
-	Slow          []cache.Slow `json:"slow_commands"` // null where the server does not tell
-	Warnings      []string     `json:"warnings"`
+	told          bool           // else those of memory and persistence are zero
+	Version       string         `json:"version"`
+	HitRate       *float64       `json:"hit_rate"` // null before the first read
+	Hits          int64          `json:"hits"`
+	Misses        int64          `json:"misses"`
+	UsedMemory    int64          `json:"used_memory_bytes"`
+	MaxMemory     int64          `json:"max_memory_bytes"`
+	Fragmentation float64        `json:"fragmentation"`
+	Evicted       int64          `json:"evicted_keys"`
+	Policy        string         `json:"maxmemory_policy"`
+	AOF           bool           `json:"aof"`
+	Fsync         string         `json:"appendfsync"`
+	Latency       string         `json:"latency"`
+	Slow          []inspect.Slow `json:"slow_commands"` // null where the server does not tell
+	Warnings      []string       `json:"warnings"`
 }
 
 func (a *app) cacheStats(ctx context.Context) error {
@@ -59,8 +60,8 @@ func (a *app) cacheStats(ctx context.Context) error {
 		return err
 	}
 	defer p.Close()
-	h, err := p.Cache.Check(ctx)
-	if err != nil && !cache.Unsafe(err) {
+	h, err := p.Inspect.Check(ctx)
+	if err != nil && !inspect.Unsafe(err) {
 		return err
 	}
 	if err != nil {
@@ -74,12 +75,12 @@ func (a *app) cacheStats(ctx context.Context) error {
 	if rate, ok := h.HitRate(); ok {
 		f.HitRate = &rate
 	}
-	slow, allowed, err := p.Cache.SlowCommands(ctx, 10)
+	slow, allowed, err := p.Inspect.SlowCommands(ctx, 10)
 	if err != nil {
 		return err
 	}
 	if allowed {
-		f.Slow = append([]cache.Slow{}, slow...)
+		f.Slow = append([]inspect.Slow{}, slow...)
 	}
 	if a.json {
 		return a.printJSON(f)
@@ -148,7 +149,7 @@ func (a *app) cacheBig(ctx context.Context, sample, largest int) error {
 		return err
 	}
 	defer p.Close()
-	u, err := p.Cache.Big(ctx, sample, largest)
+	u, err := p.Inspect.Big(ctx, sample, largest)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
@@ -99,8 +100,8 @@ func (a *app) doctor(ctx context.Context) error {
 
 // redis reports whether Redis answers.
 func (x *examination) redis(ctx context.Context) bool {
-	h, err := x.Cache.Check(ctx)
-	if err != nil && !cache.Unsafe(err) {
+	h, err := x.Inspect.Check(ctx)
+	if err != nil && !inspect.Unsafe(err) {
 		x.say("redis", failure, mendRedis(err, "redis.url"), "%v", err)
 		x.cluster(ctx)
 		return false
@@ -150,7 +151,7 @@ func median(ctx context.Context, first, slow time.Duration, ping func(context.Co
 
 // redisWrites tells of a Redis that answers and takes no writes.
 func (x *examination) redisWrites(ctx context.Context) {
-	err := x.Cache.Writable(ctx)
+	err := x.Inspect.Writable(ctx)
 	switch {
 	case err == nil:
 		x.say("redis writes", fine, "", "let through")
@@ -174,13 +175,13 @@ func (x *examination) redisRights(err error) {
 
 // cluster tells of each master of a Redis Cluster that does not do its part.
 func (x *examination) cluster(ctx context.Context) {
-	for _, trouble := range x.Cache.ClusterTroubles(ctx) {
+	for _, trouble := range x.Inspect.ClusterTroubles(ctx) {
 		x.say("redis cluster", failure, "start a master that has no replica; end a move that was broken off with `redis-cli --cluster fix`", "%s", trouble)
 	}
 }
 
 // redisHits shows how well the cache does; how well it should is not known here.
-func (x *examination) redisHits(h cache.Health) {
+func (x *examination) redisHits(h inspect.Health) {
 	if rate, ok := h.HitRate(); ok {
 		x.say("redis hit rate", fine, "", "%.1f %% of %d reads of keys since it started", 100*rate, h.Hits+h.Misses)
 	} else {
@@ -194,7 +195,7 @@ func (x *examination) redisHits(h cache.Health) {
 	x.say("redis fragmentation", fine, "", "%.2f", h.Fragmentation)
 }
 
-func (x *examination) redisVersion(h cache.Health) {
+func (x *examination) redisVersion(h inspect.Health) {
 	switch {
 	case h.Version == "":
 		x.say("redis version", warning, "see that it is at least 6.2", "the server does not tell it")
@@ -214,7 +215,7 @@ func atLeast(version string, major, minor int) bool {
 	return errA == nil && errB == nil && (a > major || (a == major && b >= minor))
 }
 
-func (x *examination) redisSafety(h cache.Health, policy error) {
+func (x *examination) redisSafety(h inspect.Health, policy error) {
 	switch {
 	case !h.AOF:
 		x.say("redis persistence", warning, "set appendonly yes in redis.conf",
@@ -224,14 +225,14 @@ func (x *examination) redisSafety(h cache.Health, policy error) {
 	default:
 		x.say("redis persistence", fine, "", "append-only file, appendfsync %s", orUnknown(h.Fsync))
 	}
-	if errors.Is(policy, cache.ErrEvictionPolicy) {
+	if errors.Is(policy, inspect.ErrEvictionPolicy) {
 		x.say("redis eviction", failure, "set maxmemory-policy volatile-lfu (or noeviction) in redis.conf", "%v", policy)
 		return
 	}
 	x.say("redis eviction", fine, "", "maxmemory-policy %s", orUnknown(h.Policy))
 }
 
-func (x *examination) redisMemory(h cache.Health) {
+func (x *examination) redisMemory(h inspect.Health) {
 	switch {
 	case h.MaxMemory == 0:
 		x.say("redis memory", warning, "set maxmemory below the machine's memory", "%s used, no maxmemory: Redis may take the whole machine", mib(h.UsedMemory))
@@ -412,7 +413,7 @@ func (x *examination) backlog(ctx context.Context) {
 }
 
 func (x *examination) workers(ctx context.Context) {
-	alive, err := x.Cache.Alive(ctx)
+	alive, err := x.Fleet.Alive(ctx)
 	if err != nil {
 		x.say("workers", failure, "see the detail", "%v", err)
 		return

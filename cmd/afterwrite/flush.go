@@ -217,7 +217,7 @@ func (a *app) hintStrangers(strangers []*schema.Entity) {
 
 // hintWorkers says what is most often the matter when records stay pending.
 func (a *app) hintWorkers(ctx context.Context, p *parts) {
-	alive, err := p.Cache.Alive(ctx)
+	alive, err := p.Fleet.Alive(ctx)
 	if err != nil {
 		return
 	}

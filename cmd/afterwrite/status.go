@@ -10,12 +10,13 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/admin"
+	"github.com/afterwrite/afterwrite/internal/fleet"
 )
 
 // deploymentStatus is the counts of every entity and the processes that are alive.
 type deploymentStatus struct {
 	Entities  []admin.Stats   `json:"entities"`
-	Processes []cache.Process `json:"processes"`
+	Processes []fleet.Process `json:"processes"`
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -64,7 +65,7 @@ func (a *app) status(ctx context.Context, args []string) error {
 		rows = append(rows, []string{e.Name, strconv.FormatInt(total.Pending, 10), strconv.FormatInt(total.Held, 10),
 			strconv.FormatInt(total.Dead, 10), age(total.OldestPending), flushing})
 	}
-	if s.Processes, err = p.Cache.Alive(ctx); err != nil {
+	if s.Processes, err = p.Fleet.Alive(ctx); err != nil {
 		return err
 	}
 	if a.json {

@@ -19,6 +19,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/producer/api"
 	"github.com/afterwrite/afterwrite/schema"
@@ -77,7 +78,7 @@ func setup(t *testing.T, options ...func(*admin.Config)) *bundle {
 	surface, err := admin.New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, surface.Close()) })
-	handler, err := api.New(api.Config{Producer: b.producer, Cache: b.cache, Store: rows{b.store}, Entities: entities, Events: b.cache, Admin: surface, Log: log})
+	handler, err := api.New(api.Config{Producer: b.producer, Cache: whole.Of(b.cache), Store: rows{b.store}, Entities: entities, Events: b.cache, Admin: surface, Log: log})
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)

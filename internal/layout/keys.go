@@ -2,6 +2,7 @@ package layout
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -62,3 +63,8 @@ func (p Prefix) Partitions() string { return p.Shared("partitions") }
 
 // Probe is a key that is written to see whether Redis takes writes, and then ends by itself.
 func (p Prefix) Probe() string { return p.Shared("probe") }
+
+// GlobQuote makes a pattern of a text that is matched by itself alone.
+func GlobQuote(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
+}

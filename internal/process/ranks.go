@@ -61,19 +61,19 @@ func (p *Parts) keepRank(ctx context.Context, e *schema.Entity, holder string) e
 		return err
 	}
 	name := "rank:" + e.Name
-	leads, err := p.Cache.Lead(ctx, name, holder, rankLease)
+	leads, err := p.Fleet.Lead(ctx, name, holder, rankLease)
 	if err != nil || !leads {
 		return err
 	}
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = p.Cache.Resign(end, name, holder) // else the lease ends by itself
+		_ = p.Fleet.Resign(end, name, holder) // else the lease ends by itself
 	}()
 	began, records := time.Now(), 0
 	page := p.Rows(e)
 	err = p.Cache.RebuildRank(ctx, e, func(ctx context.Context, after string) ([]schema.Row, error) {
-		if _, err := p.Cache.Lead(ctx, name, holder, rankLease); err != nil {
+		if _, err := p.Fleet.Lead(ctx, name, holder, rankLease); err != nil {
 			return nil, err
 		}
 		return page(ctx, after)

@@ -29,7 +29,7 @@ func (p *Parts) CheckRedis(ctx context.Context) error {
 	if p.over.InProcess {
 		return p.AdoptCache(ctx)
 	}
-	health, err := p.Cache.Check(ctx)
+	health, err := p.Inspect.Check(ctx)
 	for _, w := range health.Warnings {
 		p.Log.Warn(w)
 	}

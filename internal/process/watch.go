@@ -5,7 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -25,7 +26,7 @@ func (p *Parts) Watch(ctx context.Context) error {
 	defer tick.Stop()
 	marks := time.NewTicker(max(markTick, p.Config.Worker.PollInterval))
 	defer marks.Stop()
-	mark := p.Cache.NewMark()
+	mark := p.Fleet.NewMark()
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markTick)
 		defer cancel()
@@ -83,7 +84,7 @@ func (p *Parts) watchPairing(ctx context.Context, both bool) {
 // watchMark tells that Redis went back to an older state of itself, and drops what is cached
 // of persisted records: the rows may be newer, and the next write of a field would put the
 // others back. Each step that fails is repeated at the next mark.
-func (p *Parts) watchMark(ctx context.Context, mark *cache.Mark) {
+func (p *Parts) watchMark(ctx context.Context, mark *fleet.Mark) {
 	wentBack, err := mark.Renew(ctx)
 	if err != nil {
 		p.Log.Debug("looking whether Redis went back failed", "error", err)
@@ -112,8 +113,8 @@ func (p *Parts) watchMark(ctx context.Context, mark *cache.Mark) {
 func (p *Parts) watchSafety(ctx context.Context, unsafe bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
-	_, err := p.Cache.Check(ctx)
-	if err != nil && !cache.Unsafe(err) {
+	_, err := p.Inspect.Check(ctx)
+	if err != nil && !inspect.Unsafe(err) {
 		return unsafe // it does not answer, which is said elsewhere
 	}
 	if err != nil && !unsafe {

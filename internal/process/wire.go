@@ -23,6 +23,8 @@ import (
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/rdb"
@@ -44,6 +46,9 @@ type Parts struct {
 	Metrics *prometheus.Registry
 	Store   *ledger.Ledger
 	Cache   *cache.Cache
+
+	Fleet   *fleet.Fleet       // on the cache's Redis
+	Inspect *inspect.Inspector // of it
 
 	over Over
 
@@ -119,9 +124,19 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 		return nil, errors.Join(fmt.Errorf("%w: redis: %w", ErrConfig, err), p.Store.Close())
 	}
 	p.atClose(p.Cache.Close)
+	p.Fleet, p.Inspect = fleet.New(p.Cache.Redis(), p.Cache.Prefix()), inspect.New(p.Cache.Redis(), p.Cache.Prefix())
 	p.Metrics.MustRegister(worker.NewCollector(p.Cache, c.Entities))
 	return p, nil
 }
+
+// redisState is what one Redis is to a component.
+type redisState struct {
+	*cache.Cache
+	*fleet.Fleet
+	*inspect.Inspector
+}
+
+func (p *Parts) redis() redisState { return redisState{p.Cache, p.Fleet, p.Inspect} }
 
 // buildInfo is a gauge that is always 1 and names the build, so that a page of metrics
 // tells which one of a mixed deployment it comes from.
@@ -261,7 +276,7 @@ func (p *Parts) NewAPI(stopping <-chan struct{}) (http.Handler, error) {
 	handler, err := api.New(api.Config{
 		Tokens:    p.guard,
 		RateLimit: limit,
-		Producer:  w, Cache: p.Cache, Store: lister{p.Store}, Entities: p.Config.Entities,
+		Producer:  w, Cache: p.redis(), Store: lister{p.Store}, Entities: p.Config.Entities,
 		Events: p.Cache, Admin: surface, Stopping: stopping,
 		MaxBody: c.MaxBody, MaxBatchBody: c.MaxBatchBody, CORS: c.CORS,
 		Version: p.version, Log: p.Log, Registerer: p.Metrics, Gatherer: p.Metrics,
@@ -295,7 +310,7 @@ func (p *Parts) NewWorker() (w *worker.Worker, end func(), err error) {
 	}
 	metrics := prometheus.NewRegistry()
 	w, err = worker.New(worker.Config{
-		Entities: p.Config.Entities, Cache: p.Cache, Store: p.Store, Queue: q, Server: server,
+		Entities: p.Config.Entities, Cache: p.redis(), Store: p.Store, Queue: q, Server: server,
 		SweepInterval: c.SweepInterval, KeepLetters: p.Config.DeadLetters.Keep,
 		Version: p.version, Log: p.Log, Registerer: metrics,
 	})
@@ -344,8 +359,8 @@ func (p *Parts) NewDashboard(ctx context.Context, who dashboard.Who) (http.Handl
 	p.atClose(func() error { cancel(); beside.Wait(); return nil })
 	c := p.Config.Dashboard
 	handler, err := dashboard.New(dashboard.Config{
-		Entities: p.Config.Entities, Cache: p.Cache, Store: p.Store, Queues: inspector,
-		Letters: m, Records: p.Cache, Rows: p.Store, Series: p.Cache, Audit: p.Store, Tokens: p.Store, Sessions: sessions,
+		Entities: p.Config.Entities, Cache: p.redis(), Store: p.Store, Queues: inspector,
+		Letters: m, Records: p.redis(), Rows: p.Store, Series: p.Cache, Audit: p.Store, Tokens: p.Store, Sessions: sessions,
 		Who: who, Users: dashboardUsers(c.Users), Insecure: p.Config.API.Insecure, HTTPS: c.HTTPS, Environment: c.Environment,
 		Proxy:      dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},
 		Deployment: rdb.Redact(p.Config.Redis.URL) + " " + p.Config.Redis.Prefix,

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -27,7 +27,7 @@ type probe struct {
 	name    string
 	latency time.Duration
 	err     error
-	figures cache.Health // of Redis, where it tells them
+	figures inspect.Health // of Redis, where it tells them
 }
 
 // readyz answers whether this process should get requests: "ready", "degraded" while
@@ -52,7 +52,7 @@ func (a *API) readyz(ctx context.Context, c *call) error {
 
 	status, code := "ready", http.StatusOK
 	switch {
-	case cache.Unsafe(redis.err), errors.Is(redis.err, schema.ErrRedisFull),
+	case inspect.Unsafe(redis.err), errors.Is(redis.err, schema.ErrRedisFull),
 		errors.Is(redis.err, schema.ErrRedisReadOnly):
 		status = "degraded"
 	case redis.err != nil:
@@ -97,7 +97,7 @@ func (p *probe) appendTo(dst []byte) []byte {
 }
 
 // appendFigures appends what Redis tells of its memory and persistence.
-func appendFigures(dst []byte, h *cache.Health) []byte {
+func appendFigures(dst []byte, h *inspect.Health) []byte {
 	whole := func(name string, n int64) {
 		dst = append(append(append(dst, `,"`...), name...), `":`...)
 		dst = strconv.AppendInt(dst, n, 10)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -17,7 +18,7 @@ type reads interface {
 	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
 	Wait(ctx context.Context, e *schema.Entity, id string, v schema.Version) (cache.State, error)
 	OldestPending(ctx context.Context, e *schema.Entity) (time.Time, error)
-	Check(ctx context.Context) (cache.Health, error)
+	Check(ctx context.Context) (inspect.Health, error)
 	Writable(ctx context.Context) error
 	ranks
 }

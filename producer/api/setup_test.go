@@ -21,6 +21,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/flush"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/producer/api"
 	"github.com/afterwrite/afterwrite/schema"
@@ -95,7 +96,7 @@ func setup(t testing.TB, options ...option) *bundle {
 	writer, err := producer.New(producer.Config{Entities: entities, Cache: b.cache, Loader: b.store, Log: log})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = writer.Close() })
-	cfg.Producer, cfg.Cache, cfg.Store = writer, b.cache, rows{b.store}
+	cfg.Producer, cfg.Cache, cfg.Store = writer, whole.Of(b.cache), rows{b.store}
 	if b.streams {
 		cfg.Events = b.cache
 	}

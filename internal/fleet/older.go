@@ -1,4 +1,4 @@
-package cache
+package fleet
 
 import (
 	"context"
@@ -27,7 +27,7 @@ const markBorn = "born"
 // old copy of its files, or a replica that lagged. On a cluster that is known of the one
 // node alone that holds the marks.
 type Mark struct {
-	cache *Cache
+	fleet *Fleet
 	name  string
 
 	mu    sync.Mutex
@@ -38,30 +38,30 @@ type Mark struct {
 }
 
 // NewMark makes the mark of a process.
-func (c *Cache) NewMark() *Mark { return &Mark{cache: c, name: rand.Text()} }
+func (f *Fleet) NewMark() *Mark { return &Mark{fleet: f, name: rand.Text()} }
 
 // Renew leaves the next mark and reports whether Redis went back since the last one. A
-// Redis that is empty, or another, did not: see [Cache.Readopt].
+// Redis that is empty, or another, did not: see cache.Cache.Readopt.
 func (m *Mark) Renew(ctx context.Context) (wentBack bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	key := m.cache.marksKey()
+	key := m.fleet.marksKey()
 	if m.born == "" {
-		if err := m.cache.pruneMarks(ctx); err != nil {
+		if err := m.fleet.pruneMarks(ctx); err != nil {
 			return false, err
 		}
 	}
-	found, err := m.cache.redis.HMGet(ctx, key, markBorn, m.name).Result()
+	found, err := m.fleet.redis.HMGet(ctx, key, markBorn, m.name).Result()
 	if err != nil {
 		return false, rdb.Fault("mark", err)
 	}
 	born, mark := layout.Text(found[0]), layout.Text(found[1])
 	switch {
 	case born == "":
-		if err := m.cache.redis.HSetNX(ctx, key, markBorn, rand.Text()).Err(); err != nil {
+		if err := m.fleet.redis.HSetNX(ctx, key, markBorn, rand.Text()).Err(); err != nil {
 			return false, rdb.Fault("mark", err)
 		}
-		if born, err = m.cache.redis.HGet(ctx, key, markBorn).Result(); err != nil {
+		if born, err = m.fleet.redis.HGet(ctx, key, markBorn).Result(); err != nil {
 			return false, rdb.Fault("mark", err)
 		}
 	case born == m.born && m.sure > 0:
@@ -73,7 +73,7 @@ func (m *Mark) Renew(ctx context.Context) (wentBack bool, err error) {
 	m.last++
 	// By the client that sends nothing again: a mark that was sent twice and acknowledged
 	// once could come late, after a greater one, and pass for an older state.
-	if err := m.cache.redis.Once.HSet(ctx, key, m.name, strconv.FormatInt(m.last, 10)+"@"+strconv.FormatInt(time.Now().UnixMilli(), 10)).Err(); err != nil {
+	if err := m.fleet.redis.Once.HSet(ctx, key, m.name, strconv.FormatInt(m.last, 10)+"@"+strconv.FormatInt(time.Now().UnixMilli(), 10)).Err(); err != nil {
 		m.maybe = append(m.maybe, m.last)
 		m.maybe = m.maybe[max(0, len(m.maybe)-markDoubts):]
 		if wentBack {
@@ -94,15 +94,15 @@ func (m *Mark) left(mark string) bool {
 
 // Leave takes the mark of a process that stops away.
 func (m *Mark) Leave(ctx context.Context) error {
-	if err := m.cache.redis.HDel(ctx, m.cache.marksKey(), m.name).Err(); err != nil {
+	if err := m.fleet.redis.HDel(ctx, m.fleet.marksKey(), m.name).Err(); err != nil {
 		return rdb.Fault("mark", err)
 	}
 	return nil
 }
 
 // pruneMarks drops the marks of processes that were killed long ago.
-func (c *Cache) pruneMarks(ctx context.Context) error {
-	marks, err := c.redis.HGetAll(ctx, c.marksKey()).Result()
+func (f *Fleet) pruneMarks(ctx context.Context) error {
+	marks, err := f.redis.HGetAll(ctx, f.marksKey()).Result()
 	if err != nil {
 		return rdb.Fault("mark", err)
 	}
@@ -116,7 +116,7 @@ func (c *Cache) pruneMarks(ctx context.Context) error {
 	if len(old) == 0 {
 		return nil
 	}
-	if err := c.redis.HDel(ctx, c.marksKey(), old...).Err(); err != nil {
+	if err := f.redis.HDel(ctx, f.marksKey(), old...).Err(); err != nil {
 		return rdb.Fault("mark", err)
 	}
 	return nil

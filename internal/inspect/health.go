@@ -1,4 +1,4 @@
-package cache
+package inspect
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
@@ -51,7 +52,7 @@ func (h Health) Persistence() string {
 	return h.Fsync
 }
 
-// Unsafe reports whether an error of [Cache.Check] is that of a Redis which answers, and to
+// Unsafe reports whether an error of [Inspector.Check] is that of a Redis which answers, and to
 // which writes must not be entrusted.
 func Unsafe(err error) bool {
 	return errors.Is(err, ErrEvictionPolicy) || errors.Is(err, rdb.ErrRights)
@@ -60,17 +61,27 @@ func Unsafe(err error) bool {
 // errLoading reports a Redis that reads its files, as it does itself for other commands.
 var errLoading = errors.New("LOADING Redis is loading the dataset in memory")
 
+// Inspector reads what one Redis says of itself. It is safe for concurrent use.
+type Inspector struct {
+	redis  *rdb.Client
+	prefix layout.Prefix
+}
+
+// New returns the inspector of a Redis, whose keys of this deployment begin with the prefix. It
+// closes neither.
+func New(redis *rdb.Client, prefix layout.Prefix) *Inspector { return &Inspector{redis, prefix} }
+
 // Check reads the health of Redis. The error is ErrEvictionPolicy where accepted writes
 // are not safe from eviction, ErrRights where this user could not do them whole,
 // ErrUnavailable where Redis does not answer.
-func (c *Cache) Check(ctx context.Context) (Health, error) {
+func (i *Inspector) Check(ctx context.Context) (Health, error) {
 	start := time.Now()
-	clock, err := c.redis.Time(ctx).Result()
+	clock, err := i.redis.Time(ctx).Result()
 	if err != nil {
 		return Health{}, rdb.Fault("check", err)
 	}
 	h := Health{Latency: time.Since(start), Clock: clock}
-	info, err := c.redis.Info(ctx).Result()
+	info, err := i.redis.Info(ctx).Result()
 	if err != nil && !rdb.Answered(err) {
 		return h, rdb.Fault("check", err)
 	}
@@ -81,14 +92,14 @@ func (c *Cache) Check(ctx context.Context) (Health, error) {
 	}
 	h.read(values)
 	// CONFIG is barred on many hosted servers; INFO tells the policy since Redis 2.8.
-	if set, err := c.redis.ConfigGet(ctx, "appendfsync").Result(); err == nil {
+	if set, err := i.redis.ConfigGet(ctx, "appendfsync").Result(); err == nil {
 		h.Fsync = set["appendfsync"]
 	}
 	h.warn()
 	if strings.HasPrefix(h.Policy, "allkeys-") {
 		return h, fmt.Errorf("%w: maxmemory-policy is %s; set it to volatile-lfu or noeviction", ErrEvictionPolicy, h.Policy)
 	}
-	return h, c.redis.CheckRights(ctx, string(c.prefix), c.prefix.Probe(), c.prefix.Channel("~"))
+	return h, i.redis.CheckRights(ctx, string(i.prefix), i.prefix.Probe(), i.prefix.Channel("~"))
 }
 
 func parseInfo(info string) map[string]string {
@@ -132,8 +143,8 @@ func (h *Health) warn() {
 
 // Writable writes a key that lives for a second, and reports why Redis does not take it:
 // ErrRedisFull, ErrRedisReadOnly, or ErrUnavailable alone where it does not answer.
-func (c *Cache) Writable(ctx context.Context) error {
-	if err := c.redis.Set(ctx, c.prefix.Probe(), "", time.Second).Err(); err != nil {
+func (i *Inspector) Writable(ctx context.Context) error {
+	if err := i.redis.Set(ctx, i.prefix.Probe(), "", time.Second).Err(); err != nil {
 		return rdb.Fault("probe", err)
 	}
 	return nil

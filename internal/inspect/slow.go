@@ -1,4 +1,4 @@
-package cache
+package inspect
 
 import (
 	"context"
@@ -20,8 +20,8 @@ type Slow struct {
 
 // SlowCommands reads the newest entries of the slow log. Many hosted servers bar it:
 // allowed is false then.
-func (c *Cache) SlowCommands(ctx context.Context, most int) (slow []Slow, allowed bool, err error) {
-	err = c.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
+func (i *Inspector) SlowCommands(ctx context.Context, most int) (slow []Slow, allowed bool, err error) {
+	err = i.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
 		client, ok := node.(interface {
 			SlowLogGet(ctx context.Context, num int64) *redis.SlowLogCmd
 		})

@@ -1,4 +1,4 @@
-package cache
+package inspect
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 // ClusterTroubles tells of each master of a cluster that does not answer, finds the cluster
 // incomplete or has a slot half moved, in one sentence each; nothing where Redis is no
 // cluster, this user may not ask or no node answers.
-func (c *Cache) ClusterTroubles(ctx context.Context) []string {
-	cluster, ok := c.redis.UniversalClient.(*redis.ClusterClient)
+func (i *Inspector) ClusterTroubles(ctx context.Context) []string {
+	cluster, ok := i.redis.UniversalClient.(*redis.ClusterClient)
 	if !ok {
 		return nil
 	}

@@ -1,8 +1,9 @@
-package cache
+package inspect
 
 import (
 	"cmp"
 	"context"
+	"embed"
 	"errors"
 	"slices"
 	"strings"
@@ -43,24 +44,24 @@ type Big struct {
 // reports the memory by entity and the largest keys, at most so many. Where the server
 // bars MEMORY USAGE, sizes are those of the content. It returns what it has where the
 // context ends first.
-func (c *Cache) Big(ctx context.Context, sample, largest int) (Usage, error) {
+func (i *Inspector) Big(ctx context.Context, sample, largest int) (Usage, error) {
 	u := Usage{Whole: true, Lives: newLives()}
 	shares := map[string]*Share{}
-	err := c.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
+	err := i.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
 		size, err := node.DBSize(ctx).Result()
 		if err != nil {
 			return rdb.Fault("big", err)
 		}
 		u.Keys += size
 		for cursor := uint64(0); ; {
-			names, next, err := node.Scan(ctx, cursor, globQuote(string(c.prefix))+":*", scanStep).Result()
+			names, next, err := node.Scan(ctx, cursor, layout.GlobQuote(string(i.prefix))+":*", memoryStep).Result()
 			if err != nil {
 				return rdb.Fault("scan", err)
 			}
 			if left := sample - u.Sampled; len(names) > left {
 				names, u.Whole = names[:left], false
 			}
-			if err := c.weigh(ctx, node, names, &u, shares); err != nil {
+			if err := i.weigh(ctx, node, names, &u, shares); err != nil {
 				return err
 			}
 			u.Largest = heaviest(u.Largest, largest)
@@ -90,7 +91,7 @@ func heaviest(keys []Big, most int) []Big {
 }
 
 // weigh adds keys of one node to the usage.
-func (c *Cache) weigh(ctx context.Context, node redis.Cmdable, names []string, u *Usage, shares map[string]*Share) error {
+func (in *Inspector) weigh(ctx context.Context, node redis.Cmdable, names []string, u *Usage, shares map[string]*Share) error {
 	sizes, err := memory(ctx, node, names, u)
 	if err != nil {
 		return err
@@ -106,7 +107,7 @@ func (c *Cache) weigh(ctx context.Context, node redis.Cmdable, names []string, u
 		class := &u.Lives[lifeClass(lives[i])]
 		class.Keys++
 		class.Bytes += sizes[i]
-		of := c.ownerOf(name)
+		of := owner(in.prefix, name)
 		s := shares[of]
 		if s == nil {
 			s = &Share{Name: of}
@@ -119,6 +120,9 @@ func (c *Cache) weigh(ctx context.Context, node redis.Cmdable, names []string, u
 	}
 	return nil
 }
+
+// memoryStep is about how many keys one SCAN looks at.
+const memoryStep = 1000
 
 // bigSamples is how many elements of a key are weighed: all fields of most records, since
 // one of them may be what is large.
@@ -198,11 +202,14 @@ func timesToLive(ctx context.Context, node redis.Cmdable, names []string) ([]tim
 	return lives, nil
 }
 
+//go:embed lua/weigh.lua
+var sources embed.FS
+
 var weighScript = layout.Load(sources, "weigh")
 
-// ownerOf says whose a key is.
-func (c *Cache) ownerOf(name string) string {
-	rest := strings.TrimPrefix(name, string(c.prefix)+":")
+// owner says whose a key is.
+func owner(prefix layout.Prefix, name string) string {
+	rest := strings.TrimPrefix(name, string(prefix)+":")
 	if group, ok := strings.CutPrefix(rest, "v:{"); ok {
 		group, _, _ = strings.Cut(group, ":")
 		return "values " + group

@@ -1,31 +1,50 @@
-package cache
+package fleet
 
 import (
 	"context"
+	"embed"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
+//go:embed lua/*.lua
+var sources embed.FS
+
+var (
+	beatScript = layout.Load(sources, "beat")
+	leadScript = layout.Load(sources, "lead")
+)
+
+// Fleet is the processes that share one Redis. It is safe for concurrent use.
+type Fleet struct {
+	redis  *rdb.Client
+	prefix layout.Prefix
+}
+
+// New returns the fleet of a Redis and a prefix. It closes neither.
+func New(redis *rdb.Client, prefix layout.Prefix) *Fleet { return &Fleet{redis, prefix} }
+
+func (f *Fleet) processesKey() string       { return f.prefix.Shared("processes") }
+func (f *Fleet) marksKey() string           { return f.prefix.Shared("marks") }
+func (f *Fleet) leadKey(name string) string { return f.prefix.Shared("lead:" + name) }
+
 // Lead takes the lease of that name for a time, or renews it, and says whether the holder
 // has it. At most one holder has it at a time, as far as their clocks agree with Redis's:
 // what a leader does must be harmless when two do it.
-func (c *Cache) Lead(ctx context.Context, name, holder string, life time.Duration) (bool, error) {
-	n, err := c.redis.RunInt(ctx, leadScript, []string{c.leadKey(name)}, holder, layout.MS(life))
+func (f *Fleet) Lead(ctx context.Context, name, holder string, life time.Duration) (bool, error) {
+	n, err := f.redis.RunInt(ctx, leadScript, []string{f.leadKey(name)}, holder, layout.MS(life))
 	return n == 1, err
 }
 
 // Resign gives a lease back, if the holder has it.
-func (c *Cache) Resign(ctx context.Context, name, holder string) error {
-	_, err := c.redis.RunInt(ctx, leadScript, []string{c.leadKey(name)}, holder, 0)
+func (f *Fleet) Resign(ctx context.Context, name, holder string) error {
+	_, err := f.redis.RunInt(ctx, leadScript, []string{f.leadKey(name)}, holder, 0)
 	return err
 }
 
@@ -38,30 +57,30 @@ type Process struct {
 }
 
 // Beat says that a process lives, for that long.
-func (c *Cache) Beat(ctx context.Context, kind, id string, info map[string]string, life time.Duration) error {
+func (f *Fleet) Beat(ctx context.Context, kind, id string, info map[string]string, life time.Duration) error {
 	text, err := json.Marshal(Process{Kind: kind, ID: id, Info: info})
 	if err != nil {
 		return err
 	}
-	_, err = c.redis.RunInt(ctx, beatScript, []string{c.processesKey()}, kind+":"+id, text, layout.MS(life))
+	_, err = f.redis.RunInt(ctx, beatScript, []string{f.processesKey()}, kind+":"+id, text, layout.MS(life))
 	return err
 }
 
 // Leave takes a process that stops off the list of the living.
-func (c *Cache) Leave(ctx context.Context, kind, id string) error {
-	if err := c.redis.HDel(ctx, c.processesKey(), kind+":"+id).Err(); err != nil {
+func (f *Fleet) Leave(ctx context.Context, kind, id string) error {
+	if err := f.redis.HDel(ctx, f.processesKey(), kind+":"+id).Err(); err != nil {
 		return rdb.Fault("leave", err)
 	}
 	return nil
 }
 
 // Alive lists the processes that live, by kind and id, and forgets those that do not.
-func (c *Cache) Alive(ctx context.Context) ([]Process, error) {
-	all, err := c.redis.HGetAll(ctx, c.processesKey()).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
+func (f *Fleet) Alive(ctx context.Context) ([]Process, error) {
+	all, err := f.redis.HGetAll(ctx, f.processesKey()).Result()
+	if err != nil {
 		return nil, rdb.Fault("alive", err)
 	}
-	now, err := c.redis.Time(ctx).Result()
+	now, err := f.redis.Time(ctx).Result()
 	if err != nil {
 		return nil, rdb.Fault("alive", err)
 	}
@@ -76,7 +95,7 @@ func (c *Cache) Alive(ctx context.Context) ([]Process, error) {
 		}
 	}
 	if len(dead) > 0 {
-		if err := c.redis.HDel(ctx, c.processesKey(), dead...).Err(); err != nil {
+		if err := f.redis.HDel(ctx, f.processesKey(), dead...).Err(); err != nil {
 			return nil, rdb.Fault("alive", err)
 		}
 	}

@@ -1,0 +1,21 @@
+// Package whole joins what the product knows of one Redis, for tests of components that take
+// more than the cache.
+package whole
+
+import (
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/inspect"
+)
+
+// Redis is a cache, and what else is kept or read in its Redis.
+type Redis struct {
+	*cache.Cache
+	*fleet.Fleet
+	*inspect.Inspector
+}
+
+// Of is what is kept in the Redis of a cache, and under its prefix.
+func Of(c *cache.Cache) Redis {
+	return Redis{c, fleet.New(c.Redis(), c.Prefix()), inspect.New(c.Redis(), c.Prefix())}
+}
