@@ -58,8 +58,8 @@ type Subscription struct {
 // never closed.
 func (s *Subscription) C() <-chan []Event { return s.events }
 
-// Lost tells that events were missed: the connection broke, or the subscriber was too
-// slow. Whatever was concluded from events must be read anew.
+// Lost tells that events were missed: the connection broke, the subscriber was too slow, or
+// records were invalidated by a pattern. Whatever was concluded from events must be read anew.
 func (s *Subscription) Lost() <-chan struct{} { return s.lost }
 
 // flows reports whether events are delivered, as far as is known. Lost tells of every change.
@@ -243,7 +243,15 @@ func (h *hub) listen(ctx context.Context, t topic, f *feed, sub *redis.PubSub, r
 	}
 }
 
+// anyInvalidated is the message that records of an entity were invalidated whose ids are not
+// known. To a subscriber it is a gap: any record may have changed.
+const anyInvalidated = `["invalidated","0"]`
+
 func (h *hub) deliver(f *feed, t topic, payload string) {
+	if payload == anyInvalidated {
+		h.lose(f)
+		return
+	}
 	events := t.events(payload)
 	if len(events) == 0 {
 		return

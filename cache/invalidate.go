@@ -79,6 +79,10 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern s
 		return err
 	})
 	c.records.of(e).dropAll()
+	// The L1 of another process may keep a matching record that Redis has evicted.
+	if told := c.redis.Publish(ctx, c.prefix.Channel(e.Name), anyInvalidated).Err(); told != nil && err == nil {
+		err = rdb.Fault("publish", told)
+	}
 	if err == nil {
 		// What matched but was not cached has values that depend on it, too.
 		err = c.touch(ctx, []string{EntityTag(e).name, anyRecordTag(e)})

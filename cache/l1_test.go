@@ -123,6 +123,32 @@ func TestL1OfRecords(t *testing.T) {
 }
 
 // An L1 forgets everything when its subscription breaks: what it missed meanwhile shows.
+// TestL1HearsOfAPattern: a record that Redis has evicted and the L1 of a process still has is
+// reached by an invalidation by pattern in another process.
+func TestL1HearsOfAPattern(t *testing.T) {
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Cache.L1 = inProcess })
+	other, err := cache.New(cache.Config{URL: testkit.SharedRedis(t).URL(), Prefix: b.prefix, Loader: b.table, Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, other.Close()) })
+	b.table.set("a", values("Ann", "1", "1"))
+	testkit.Eventually(t, "the L1 has the record", func() bool {
+		read, err := b.Get(t.Context(), b.e, "a")
+		return err == nil && read.Source == cache.Local
+	})
+	keys, err := b.rdb.Keys(t.Context(), b.prefix+":*}:r:a").Result()
+	require.NoError(t, err)
+	require.Len(t, keys, 1)
+	require.NoError(t, b.rdb.Del(t.Context(), keys...).Err(), "as if it were evicted")
+	b.table.set("a", values("Eve", "1", "1"))
+	dropped, err := other.InvalidateMatch(t.Context(), b.e, "a*", nil)
+	require.NoError(t, err)
+	require.Zero(t, dropped)
+	testkit.Eventually(t, "the L1 has dropped it", func() bool {
+		read, err := b.Get(t.Context(), b.e, "a")
+		return err == nil && read.Values[0] == `"Eve"`
+	})
+}
+
 func TestL1IsDroppedAfterALostSubscription(t *testing.T) {
 	t.Parallel()
 	server := testkit.Redis(t)
