@@ -1,10 +1,15 @@
 package cache_test
 
 import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -42,6 +47,84 @@ func TestARedisThatHangsCostsOneTimeout(t *testing.T) {
 		return err == nil && read.Source == cache.Hit
 	})
 	assert.Equal(t, 0.0, breakerState(t, registry), "closed")
+}
+
+// passing counts the commands that a breaker lets through, those of new connections left out.
+type passing struct {
+	now, most, all atomic.Int64
+}
+
+func (p *passing) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (p *passing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "hello" {
+			return next(ctx, cmd)
+		}
+		defer p.pass()()
+		return next(ctx, cmd)
+	}
+}
+
+func (p *passing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if cmds[0].Name() == "hello" {
+			return next(ctx, cmds)
+		}
+		defer p.pass()()
+		return next(ctx, cmds)
+	}
+}
+
+func (p *passing) pass() (passed func()) {
+	now := p.now.Add(1)
+	for most := p.most.Load(); now > most && !p.most.CompareAndSwap(most, now); most = p.most.Load() {
+	}
+	p.all.Add(1)
+	return func() { p.now.Add(-1) }
+}
+
+// TestARedisThatHangsIsProbedByOne: once the breaker is open, one command at a time finds out
+// whether Redis answers, on however many new connections; every other read degrades at once.
+func TestARedisThatHangsIsProbedByOne(t *testing.T) {
+	t.Parallel()
+	server, registry, passed := testkit.Redis(t), prometheus.NewRegistry(), &passing{}
+	rows := &table{rows: map[string]schema.Values{}}
+	c, err := cache.New(cache.Config{URL: server.URL(), Loader: rows, Timeout: 200 * time.Millisecond, Log: testkit.Logger(t),
+		Registerer: registry, Hooks: []redis.Hook{passed}})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	e := &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String}}}
+	require.NoError(t, e.Init())
+	server.Pause()
+	defer server.Resume()
+	_, _ = c.Get(t.Context(), e, "first")
+	require.Equal(t, 2.0, breakerState(t, registry), "open")
+	passed.all.Store(0)
+	passed.most.Store(0)
+	ctx, cancel := context.WithCancel(t.Context())
+	var callers sync.WaitGroup
+	for i := range 20 {
+		callers.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				_, _ = c.Get(ctx, e, fmt.Sprintf("%d-%d", i, n))
+				_ = sleepFor(ctx, time.Millisecond)
+			}
+		})
+	}
+	testkit.Eventually(t, "Redis was probed", func() bool { return passed.all.Load() >= 3 })
+	cancel()
+	callers.Wait()
+	assert.EqualValues(t, 1, passed.most.Load(), "probes at a time")
+}
+
+func sleepFor(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 func breakerState(t *testing.T, registry *prometheus.Registry) float64 {

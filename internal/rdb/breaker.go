@@ -59,11 +59,19 @@ var errHangs = errors.New("redis hangs")
 // nothing of Redis.
 var errGone = errors.New("the caller has gone")
 
+// guarded is in the context of a command behind the breaker. What the client library sends for
+// it, such as HELLO on a new connection, belongs to it: refused on its own while the command
+// probes Redis, it would fail the command at once, and the breaker would take that for an answer.
+type guarded struct{}
+
 // guard runs a command behind the breaker, within its time.
 func (b *breaker) guard(ctx context.Context, do func(context.Context) error) error {
+	if ctx.Value(guarded{}) != nil {
+		return do(ctx)
+	}
 	var own error
 	_, err := b.gate.Execute(func() (struct{}, error) {
-		limited, cancel := context.WithTimeout(ctx, b.timeout)
+		limited, cancel := context.WithTimeout(context.WithValue(ctx, guarded{}, true), b.timeout)
 		defer cancel()
 		own = do(limited)
 		if own != nil && ctx.Err() == nil && TimedOut(own) {
