@@ -160,8 +160,11 @@ func (p *packages) stuck(tasks int) {
 		for _, s := range sizes {
 			active += s.Active
 		}
-		return active >= int64(tasks) && (p.sqlite() || p.count(
-			`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) >= tasks)
+		waits := `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+		if strings.HasPrefix(p.url, "mysql") { // waits there are short; that one waits is enough
+			waits, tasks = `SELECT count(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'`, 1
+		}
+		return active >= int64(tasks) && (p.sqlite() || p.count(waits) >= tasks)
 	})
 }
 

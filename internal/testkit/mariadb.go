@@ -159,6 +159,7 @@ func (m *MariaDBServer) admin(statement string) error {
 	c := mysql.NewConfig()
 	c.User, c.Net, c.Addr, c.Timeout = "root", "unix", m.Socket(), startTimeout
 	c.Logger = noLog{}
+	c.Params = map[string]string{"lock_wait_timeout": "10"} // a test that failed may hold a table for ever
 	connector, err := mysql.NewConnector(c)
 	if err != nil {
 		return err
