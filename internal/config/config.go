@@ -61,6 +61,7 @@ type API struct {
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For or Forwarded is believed
 	ShutdownTimeout time.Duration  // for requests in flight
 	PProf           bool           // serves /debug/pprof/
+	IDsInPath       bool           // records can be named by a path; else by a query or a body alone
 }
 
 // RateLimit bounds the requests of one token or address.
@@ -116,7 +117,7 @@ func Default() *Config {
 		},
 		API: API{
 			Addr: "127.0.0.1:8080", MaxBody: 1 << 20, MaxBatchBody: 64 << 20,
-			RateLimit: RateLimit{Window: time.Minute}, ShutdownTimeout: 15 * time.Second,
+			RateLimit: RateLimit{Window: time.Minute}, ShutdownTimeout: 15 * time.Second, IDsInPath: true,
 		},
 		Worker: Worker{
 			Addr: "127.0.0.1:8081", Concurrency: 8, PollInterval: 50 * time.Millisecond,

@@ -57,6 +57,7 @@ func (c *Config) settings() []setting {
 		{path: "api.trusted_proxies", list: networks(&a.TrustedProxies)},
 		{path: "api.shutdown_timeout", text: duration(&a.ShutdownTimeout, 0, time.Hour), kind: amount},
 		{path: "api.pprof", text: boolean(&a.PProf), kind: truth},
+		{path: "api.ids_in_path", text: boolean(&a.IDsInPath), kind: truth},
 
 		{path: "worker.addr", text: words(&w.Addr, address)},
 		{path: "worker.concurrency", text: whole(&w.Concurrency, 1, 1024), kind: number},

@@ -278,7 +278,7 @@ func (p *Parts) NewAPI(stopping <-chan struct{}) (http.Handler, error) {
 		RateLimit: limit,
 		Producer:  w, Cache: p.redis(), Store: lister{p.Store}, Entities: p.Config.Entities,
 		Events: p.Cache, Admin: surface, Stopping: stopping,
-		MaxBody: c.MaxBody, MaxBatchBody: c.MaxBatchBody, CORS: c.CORS,
+		MaxBody: c.MaxBody, MaxBatchBody: c.MaxBatchBody, NoIDsInPath: !c.IDsInPath, CORS: c.CORS,
 		Version: p.version, Log: p.Log, Registerer: p.Metrics, Gatherer: p.Metrics,
 	})
 	if err != nil {

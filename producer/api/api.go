@@ -51,6 +51,7 @@ type Config struct {
 	MaxStreams    int             // event streams at once; 0: DefaultMaxStreams
 	StreamTimeout time.Duration   // longest write to the reader of an event stream, which is dropped then; 0: DefaultStreamTimeout
 	Stopping      <-chan struct{} // closed when the process begins to end: event streams and waits end; nil: never
+	NoIDsInPath   bool            // records are named by a query or a body alone: for proxies that rewrite paths unseen
 	CORS          []string        // origins that browsers may call from, or "*"; empty: none
 
 	Tokens     guard                 // says who makes a request; nil: everybody may do everything
@@ -87,6 +88,7 @@ type API struct {
 	streamTimeout time.Duration
 	stopping      <-chan struct{}
 
+	noIDs    bool // records are named by a query or a body alone
 	cors     cors
 	guard    guard  // nil: none
 	limits   limits // nil: none
@@ -124,6 +126,7 @@ func New(cfg Config) (*API, error) {
 		relays:        relays{of: map[*schema.Entity]*relay{}},
 		streamTimeout: cmp.Or(cfg.StreamTimeout, DefaultStreamTimeout),
 		stopping:      cfg.Stopping,
+		noIDs:         cfg.NoIDsInPath,
 		guard:         cfg.Tokens,
 		limits:        cfg.RateLimit,
 		log:           cmp.Or(cfg.Log, slog.Default()),

@@ -19,7 +19,8 @@ type call struct {
 	end       *endpoint
 	entity    *schema.Entity // nil where the path names none
 	who       token.Identity // who makes the request
-	id        string         // as the path spells it, unescaped
+	id        string         // as the path or the query spells it, unescaped
+	queryID   bool           // the id is the query's
 	requestID string
 	code      int   // status of the answer, 0 before it is sent
 	held      int64 // bytes counted by [API.hold]

@@ -5,6 +5,7 @@
 //
 //	serve.go      request id, headers, deadline, metrics, the log line
 //	route.go      which endpoint, entity and id the path names
+//	path.go       which ids a path can name, the parameter id for the others
 //	auth.go       who calls, and whether they may; limit.go how often
 //	body.go       the body, bounded          decode.go   its fields, strictly
 //	condition.go  If-Match, If-None-Match    prefer.go   Prefer: wait=N
@@ -22,9 +23,10 @@
 // appendfsync everysec up to a second at a power failure) an accepted write can
 // lose too; a caller that must not waits with "Prefer: wait=N" for the 200.
 //
-// Ids are one path segment, percent-encoded. The handler works on the escaped
-// path and never cleans or redirects it, so it must be the server's own handler,
-// not behind an [http.ServeMux], which would.
+// Ids are one path segment, percent-encoded. An id whose path a proxy may rewrite is
+// rejected there and named by the parameter id instead. The handler works on the
+// escaped path and never cleans or redirects it, so it must be the server's own
+// handler, not behind an [http.ServeMux], which would.
 //
 // Values travel as JSON text from the body to Redis and back: no number passes
 // through a float, so 64-bit integers and decimals keep every digit.

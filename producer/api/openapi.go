@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
@@ -42,6 +43,7 @@ func document(cfg Config) ([]byte, error) {
 	for _, e := range cfg.Entities {
 		maps.Copy(paths, entityPaths(e))
 		describeRank(e, paths)
+		describeByQuery(e, paths)
 		maps.Copy(schemas, entitySchemas(e))
 		tags = append(tags, object{"name": e.Name, "description": "Records of the table " + e.Table + "."})
 	}
@@ -153,7 +155,32 @@ func entityPaths(e *schema.Entity) object {
 func idParameter(e *schema.Entity) object {
 	return object{
 		"name": "id", "in": "path", "required": true, "schema": idSchema(e),
-		"description": "The record's id, percent-encoded as one path segment. The ids . and .. work in batches only.",
+		"description": "The record's id, percent-encoded as one path segment. An id with / \\ ? # ; a control character or % and two hex digits, and the ids - . and .., " +
+			"are named by the parameter id instead: proxies rewrite such paths.",
+	}
+}
+
+// describeByQuery adds, for each path that has an id, the one whose query names it.
+func describeByQuery(e *schema.Entity, paths object) {
+	prefix := "/v1/" + e.Name + "/{id}"
+	for path, item := range maps.Clone(paths) {
+		rest, ok := strings.CutPrefix(path, prefix)
+		if !ok {
+			continue
+		}
+		by := maps.Clone(item.(object))
+		parameter := idParameter(e)
+		parameter["in"], parameter["description"] = "query", "The record's id, whatever it has in it."
+		by["parameters"] = []object{parameter}
+		for method, op := range by {
+			if op, ok := op.(object); ok {
+				op = maps.Clone(op)
+				op["operationId"] = op["operationId"].(string) + "_by_query"
+				op["responses"] = maps.Clone(op["responses"].(object))
+				by[method] = op
+			}
+		}
+		paths["/v1/"+e.Name+"/"+byQuery+rest] = by
 	}
 }
 

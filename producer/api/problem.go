@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/afterwrite/afterwrite/internal/problem"
@@ -14,10 +13,11 @@ import (
 // caller may tell problems apart by it.
 const ProblemPrefix = problem.Prefix
 
-func errDotID(id string) error {
-	return &problem.Problem{Name: "dot-id", Code: 400, Title: "Id not possible in a path",
-		Detail: fmt.Sprintf("clients and proxies take the segment %q for a step between folders; use POST /v1/batch for the record with this id", id),
-		Fields: []schema.FieldError{{Field: "id", Reason: "cannot be . or .. in a path; POST /v1/batch takes it"}}}
+// errPathID refuses an id whose path a proxy may rewrite into that of another record.
+func (a *API) errPathID(e *schema.Entity, id string) error {
+	return &problem.Problem{Name: "id-not-in-path", Code: http.StatusBadRequest, Title: "Id not possible in a path",
+		Detail: "proxies rewrite what the path of this id has in it; address the record as " + a.recordURL(e, id) + ", or in POST /v1/batch",
+		Fields: []schema.FieldError{{Field: "id", Reason: "cannot stand in a path; the parameter id takes it"}}}
 }
 
 func errPrecondition(detail string) error {

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -97,6 +96,9 @@ func newEndpoint(name string, methods map[string]handler) *endpoint {
 // names. It always sets c.end. The id is unescaped, not yet canonical.
 func (a *API) route(c *call) error {
 	c.end = unknown
+	if err := originalFault(c.r.Header); err != nil {
+		return err
+	}
 	path := c.r.URL.EscapedPath()
 	if end, ok := a.routes.fixed[path]; ok {
 		c.end = end
@@ -113,6 +115,8 @@ func (a *API) route(c *call) error {
 	name, rest, hasID := strings.Cut(rest, "/")
 	id, last, under := strings.Cut(rest, "/")
 	switch {
+	case !hasID && c.r.Method != http.MethodPost && hasQueryID(c.r.URL.RawQuery):
+		c.end, hasID, id = a.routes.record, true, byQuery
 	case !hasID:
 		c.end = a.routes.collection
 	case !under:
@@ -128,20 +132,5 @@ func (a *API) route(c *call) error {
 	if !hasID {
 		return nil
 	}
-	return c.takeID(id)
-}
-
-func (c *call) takeID(segment string) error {
-	id := segment
-	if strings.IndexByte(segment, '%') >= 0 {
-		var err error
-		if id, err = url.PathUnescape(segment); err != nil {
-			return invalid("id", "is not percent-encoded as a path segment must be")
-		}
-	}
-	if id == "." || id == ".." {
-		return errDotID(id)
-	}
-	c.id = id
-	return nil
+	return a.takeID(c, id)
 }

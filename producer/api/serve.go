@@ -164,7 +164,7 @@ func (c *call) onlyParameters(known ...string) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(known, p.name) {
+		if !slices.Contains(known, p.name) && (p.name != "id" || !c.queryID) {
 			return problem.BadParameter(p.name, "is not a parameter of this route")
 		}
 	}

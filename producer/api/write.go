@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 
 	"github.com/afterwrite/afterwrite/cache"
@@ -64,11 +63,8 @@ func (a *API) create(ctx context.Context, c *call) error {
 		if c.id, err = idFromJSON(c.entity, id); err != nil {
 			return err
 		}
-		switch c.id {
-		case "":
+		if c.id == "" {
 			return invalid("id", "is empty")
-		case ".", "..":
-			return errDotID(c.id) // no path would lead to it
 		}
 	}
 	return a.write(ctx, c, cache.OpCreate)
@@ -163,7 +159,7 @@ func (a *API) accept(c *call, op cache.Op, accepted producer.Accepted) error {
 		h["Idempotency-Replayed"] = []string{"true"}
 	}
 	if op == cache.OpCreate {
-		h["Location"] = []string{"/v1/" + accepted.Entity.Name + "/" + escapeID(accepted.ID)}
+		h["Location"] = []string{a.recordURL(accepted.Entity, accepted.ID)}
 	}
 	code := http.StatusAccepted
 	if _, ok := c.r.Header["Prefer"]; ok {
@@ -185,18 +181,6 @@ func (a *API) accept(c *call, op cache.Op, accepted producer.Accepted) error {
 	c.out = append(appendAccepted(c.out[:0], accepted), '\n')
 	c.send(code, c.out)
 	return nil
-}
-
-// escapeID escapes an id as one path segment. A dot is escaped where it would be a
-// step between folders, though even so most clients take it for one.
-func escapeID(id string) string {
-	switch id {
-	case ".":
-		return "%2E"
-	case "..":
-		return "%2E%2E"
-	}
-	return url.PathEscape(id)
 }
 
 // appendAccepted appends the answer to a write.

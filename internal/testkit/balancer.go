@@ -1,0 +1,107 @@
+package testkit
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Balancer is a reverse proxy process of a test: HAProxy or nginx as Debian builds it. It
+// ends with the test.
+type Balancer struct {
+	URL string // http://127.0.0.1:PORT
+
+	t       testing.TB
+	kind    string
+	log     string
+	process *process
+}
+
+// Nginx starts an nginx that listens on a port of its own. The text is what stands in the
+// http block; $LISTEN in it is the address for "listen".
+func Nginx(t testing.TB, http string) *Balancer {
+	t.Helper()
+	return startBalancer(t, "nginx", `
+daemon off;
+worker_processes 1;
+pid $DIR/nginx.pid;
+error_log stderr info;
+`+asRoot("user root;")+`
+events { worker_connections 1024; }
+http {
+	access_log off;
+	client_body_temp_path $DIR/body;
+	proxy_temp_path $DIR/proxy;
+	fastcgi_temp_path $DIR/fastcgi;
+	uwsgi_temp_path $DIR/uwsgi;
+	scgi_temp_path $DIR/scgi;
+`+http+"\n}\n", func(file string) []string { return []string{"-p", filepath.Dir(file), "-c", file, "-e", "stderr"} })
+}
+
+// HAProxy starts an HAProxy that listens on a port of its own. The text is the sections
+// after "global"; $LISTEN in it is the address for "bind".
+func HAProxy(t testing.TB, sections string) *Balancer {
+	t.Helper()
+	return startBalancer(t, "haproxy", "global\n\tmaxconn 2000\n"+sections+"\n",
+		func(file string) []string { return []string{"-db", "-f", file} })
+}
+
+// asRoot returns a line that only a server started by root may have.
+func asRoot(line string) string {
+	if os.Getuid() == 0 {
+		return line
+	}
+	return ""
+}
+
+func startBalancer(t testing.TB, kind, config string, arguments func(file string) []string) *Balancer {
+	t.Helper()
+	binary, err := exec.LookPath(kind)
+	if err != nil {
+		binary = "/usr/sbin/" + kind // which is not in every user's PATH
+		if _, err := os.Stat(binary); err != nil {
+			t.Fatalf("%s is not installed: apt-get install %s, or make deps", kind, kind)
+		}
+	}
+	dir, err := scratchDir(kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	file := filepath.Join(dir, kind+".conf")
+	text := strings.NewReplacer("$LISTEN", address, "$DIR", dir).Replace(config)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := &Balancer{URL: "http://" + address, t: t, kind: kind, log: filepath.Join(dir, "log")}
+	b.process, err = spawn(exec.Command(binary, arguments(file)...), b.log, syscall.SIGKILL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.process.end(syscall.SIGTERM) })
+	err = b.process.answers(func() error {
+		c, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(fmt.Errorf("%s: %w\n%s", kind, err, tail(b.log)))
+	}
+	return b
+}
+
+// Log returns the end of what the process has logged.
+func (b *Balancer) Log() string { return tail(b.log) }

@@ -1,0 +1,139 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// byQuery is the segment that stands for the record that the parameter id names, wherever
+// a path has an id: /v1/user/-?id=a%2Fb, /v1/user/-/status?id=a%2Fb. Proxies decode, merge
+// and resolve parts of a path; they pass a query on as it is.
+const byQuery = "-"
+
+// pathSafe reports whether an id is the same record in a path before and after every
+// proxy. Reverse proxies decode a path once or twice, merge slashes, resolve the segments
+// . and .., take a backslash for a slash, cut off what follows a semicolon, and, where they
+// pass the decoded path on, begin the query at a question mark.
+func pathSafe(id string) bool {
+	if id == "." || id == ".." || id == byQuery {
+		return false
+	}
+	for i := range len(id) {
+		switch b := id[i]; {
+		case b == '/' || b == '\\' || b == '?' || b == '#' || b == ';':
+			return false
+		case b != 0 && b < ' ' || b == 0x7f: // NUL is in no id
+			return false
+		case b == '%' && i+2 < len(id) && isHex(id[i+1]) && isHex(id[i+2]):
+			return false
+		}
+	}
+	return true
+}
+
+func isHex(b byte) bool {
+	return b >= '0' && b <= '9' || b >= 'a' && b <= 'f' || b >= 'A' && b <= 'F'
+}
+
+// recordURL is the path and query of a record, in the form that every proxy leaves alone.
+func (a *API) recordURL(e *schema.Entity, id string) string {
+	if !a.noIDs && pathSafe(id) {
+		return "/v1/" + e.Name + "/" + url.PathEscape(id)
+	}
+	return "/v1/" + e.Name + "/" + byQuery + "?id=" + strings.ReplaceAll(url.QueryEscape(id), "+", "%20")
+}
+
+// takeID reads the id that a segment of the path names, or the query where the segment says so.
+func (a *API) takeID(c *call, segment string) error {
+	if segment == byQuery {
+		return c.takeQueryID()
+	}
+	id := segment
+	if strings.IndexByte(segment, '%') >= 0 {
+		var err error
+		if id, err = url.PathUnescape(segment); err != nil {
+			return invalid("id", "is not percent-encoded as a path segment must be")
+		}
+	}
+	if a.noIDs || !pathSafe(id) {
+		return a.errPathID(c.entity, id)
+	}
+	c.id = id
+	return nil
+}
+
+// takeQueryID reads the id that the query names.
+func (c *call) takeQueryID() error {
+	c.queryID = true
+	found := false
+	for p, err := range parameters(c.r.URL.RawQuery) {
+		if err != nil {
+			return err
+		}
+		if p.name != "id" {
+			continue
+		}
+		if found {
+			return problem.BadParameter("id", "is there twice")
+		}
+		found = true
+		if c.id, err = p.value(); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return problem.BadParameter("id", "is missing: the segment - stands for the record that it names")
+	}
+	return nil
+}
+
+// hasQueryID reports whether a query names one record.
+func hasQueryID(query string) bool {
+	for p := range parameters(query) {
+		if p.name == "id" {
+			return true
+		}
+	}
+	return false
+}
+
+// originals are the headers in which a proxy that rewrites paths passes on what its client
+// sent: Envoy's own, that of nginx's usual recipes, that of Traefik and Caddy.
+var originals = []string{"X-Envoy-Original-Path", "X-Original-Uri", "X-Forwarded-Uri"}
+
+// originalFault refuses a request whose path was rewritten from one that does not mean the
+// same before and after a proxy. Such a request may name another record than its client's.
+func originalFault(h http.Header) error {
+	for _, name := range originals {
+		for _, uri := range h[name] {
+			path, _, _ := strings.Cut(uri, "?")
+			if !pathKept(path) {
+				return &problem.Problem{Name: "path-rewritten", Code: http.StatusBadRequest, Title: "Path rewritten by a proxy",
+					Detail: "a proxy in front has rewritten a path that may name another record then; address the record by the parameter id, " +
+						"as in /v1/ENTITY/-?id=ID"}
+			}
+		}
+	}
+	return nil
+}
+
+// pathKept reports whether a path means the same before and after a proxy.
+func pathKept(path string) bool {
+	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	for i, segment := range segments {
+		id, err := url.PathUnescape(segment)
+		switch {
+		case err != nil:
+			return false
+		case id == "" && i < len(segments)-1:
+			return false
+		case id != byQuery && !pathSafe(id):
+			return false
+		}
+	}
+	return true
+}
