@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"path"
@@ -15,6 +16,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
+	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -65,7 +67,10 @@ type Config struct {
 	Users    []User // who may log in
 	Proxy    Proxy  // or who comes through it
 	Insecure bool   // no users, and yet served to other machines: something in front asks
-	HTTPS    bool   // browsers come by HTTPS, so cookies are sent over nothing else
+	// Hosts are the names under which it answers without users, and through the proxy,
+	// beside those of this machine: the page of a browser can have its own name resolve here.
+	Hosts peer.Hosts
+	HTTPS bool // browsers come by HTTPS, so cookies are sent over nothing else
 	// Sessions keeps log-ins; tokens reach it hashed. nil: the memory of the process.
 	Sessions    scs.Store
 	Deployment  string // distinguishes the cookie of dashboards on one host, which share cookies whatever their port
@@ -130,12 +135,14 @@ func (d *dashboard) production() bool { return d.Environment == "production" }
 func (d *dashboard) routes() http.Handler {
 	mux := http.NewServeMux()
 	open := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, h) }
-	page := func(pattern string, role Role, h http.HandlerFunc) { mux.Handle(pattern, d.need(role, h)) }
+	page := func(pattern string, role Role, h http.HandlerFunc) {
+		mux.Handle(pattern, d.need(role, d.form(maxForm, h)))
+	}
 	open("GET /static/{file}", d.static)
 	open("GET /healthz", alive)
 	open("GET /login", d.loginPage)
-	open("POST /login", d.login)
-	open("POST /logout", d.logout)
+	open("POST /login", d.form(maxLogin, d.login))
+	open("POST /logout", d.form(maxLogin, d.logout))
 	page("POST /view", Viewer, d.setView)
 	page("GET /{$}", Viewer, d.overview)
 	page("GET /entities/{entity}", Viewer, d.entity)
@@ -201,6 +208,22 @@ func (d *dashboard) letterRoutes(page func(string, Role, http.HandlerFunc)) {
 	page("GET /audit/export", Viewer, d.exportAudit)
 }
 
+// maxLogin bounds the form of a log-in, which is read from anybody.
+const maxLogin = 8 << 10
+
+// form reads the form of a request before its handler, at most max bytes. Whoever has no
+// role has been turned away before: forms that are half sent hold memory.
+func (d *dashboard) form(max int64, next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, max)
+		if r.Method == http.MethodPost && r.ParseForm() != nil {
+			d.fail(w, r, http.StatusBadRequest, fmt.Sprintf("The form cannot be read, or is larger than %d KiB.", max>>10))
+			return
+		}
+		next(w, r)
+	}
+}
+
 // alive answers that this process runs. It asks nothing of Redis or the database, whose
 // state is the pages' to show.
 func alive(w http.ResponseWriter, _ *http.Request) {
@@ -237,10 +260,8 @@ func (d *dashboard) guarded(next http.Handler) http.Handler {
 			w.WriteHeader(http.StatusPermanentRedirect)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		if r.Method == http.MethodPost && r.ParseForm() != nil {
-			d.fail(w, r, http.StatusBadRequest, "The form cannot be read, or is larger than 1 MiB.")
-			return
+		if d.HTTPS {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 	"golang.org/x/time/rate"
 
+	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -89,6 +90,7 @@ type people struct {
 	proxy    Proxy
 	open     bool // no users: whoever reaches the page is an admin
 	insecure bool // even from another machine
+	hosts    peer.Hosts
 	sessions *scs.SessionManager
 	checking chan struct{}
 	tries    tries
@@ -98,7 +100,7 @@ type people struct {
 func newPeople(cfg Config) (*people, error) {
 	p := &people{
 		named: cfg.Who,
-		users: map[string]User{}, proxy: cfg.Proxy, insecure: cfg.Insecure, sessions: scs.New(),
+		users: map[string]User{}, proxy: cfg.Proxy, insecure: cfg.Insecure, hosts: cfg.Hosts, sessions: scs.New(),
 		checking: make(chan struct{}, loginsAtOnce), tries: tries{by: map[netip.Prefix]*rate.Limiter{}},
 	}
 	for _, u := range cfg.Users {
@@ -163,9 +165,9 @@ func (p *people) of(r *http.Request) (who person, ok bool) {
 	}
 	if p.open {
 		who.Name, who.Role = "local", Admin
-		return who, p.insecure || localOnly(r)
+		return who, p.insecure || p.local(r)
 	}
-	if p.proxy.Header != "" && p.trusted(peer(r)) {
+	if p.proxy.Header != "" && p.trusted(direct(r)) && p.hosts.Allow(r.Host) {
 		names := r.Header.Values(p.proxy.Header)
 		if len(names) > 1 {
 			return who, false // one is not the proxy's
@@ -187,35 +189,30 @@ func (p *people) of(r *http.Request) (who person, ok bool) {
 	return who, true
 }
 
+// misnamed reports whether a request comes through the proxy under a name that is not one
+// of the hosts: a page could have its own name resolve to the proxy.
+func (p *people) misnamed(r *http.Request) bool {
+	return p.proxy.Header != "" && r.Header.Get(p.proxy.Header) != "" && p.trusted(direct(r)) && !p.hosts.Allow(r.Host)
+}
+
 // mark differs where the user's password does, and tells nothing of it.
 func mark(u User) string {
 	sum := sha256.Sum256([]byte("afterwrite session of " + u.Name + " " + u.Hash))
 	return hex.EncodeToString(sum[:16])
 }
 
-// localOnly reports whether a request came to a loopback address under a loopback name.
-// The name matters: a page elsewhere may have its own name resolved to this machine.
-func localOnly(r *http.Request) bool {
+// local reports whether a request came to a loopback address, straight and under a name
+// of this machine.
+func (p *people) local(r *http.Request) bool {
 	addr, served := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !served {
 		return true // no server, no network
 	}
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	at, err := netip.ParseAddrPort(addr.String())
-	named, _ := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && at.Addr().Unmap().IsLoopback() && (host == "localhost" || named.IsLoopback())
+	return peer.Loopback(addr.String()) && p.hosts.Allow(r.Host) && !peer.Forwarded(r.Header)
 }
 
-func peer(r *http.Request) netip.Addr {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return at.Addr().Unmap()
-}
+// direct is the address that the connection comes from.
+func direct(r *http.Request) netip.Addr { return peer.Address(r, nil) }
 
 func (p *people) trusted(a netip.Addr) bool {
 	return slices.ContainsFunc(p.proxy.From, func(n netip.Prefix) bool { return n.Contains(a) })
@@ -224,19 +221,8 @@ func (p *people) trusted(a netip.Addr) bool {
 // origin is the address that a request came from, as text.
 func (p *people) origin(r *http.Request) string { return p.from(r).String() }
 
-// from is the address that a request came from: the last one that no trusted proxy has.
-func (p *people) from(r *http.Request) netip.Addr {
-	at := peer(r)
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0 && p.trusted(at); i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
-			break
-		}
-		at = hop.Unmap()
-	}
-	return at
-}
+// from is the address of the client.
+func (p *people) from(r *http.Request) netip.Addr { return peer.Address(r, p.proxy.From) }
 
 // errTries reports too many tries to log in.
 var errTries = errors.New("too many tries to log in; wait a few seconds")
@@ -288,7 +274,10 @@ func (d *dashboard) need(role Role, next http.HandlerFunc) http.Handler {
 		case d.people.named != nil:
 			d.fail(w, r, http.StatusForbidden, "Log in to the program that serves this page, as somebody who may see it.")
 		case d.people.open:
-			d.fail(w, r, http.StatusForbidden, "Without users the dashboard answers on this machine's own addresses alone. Configure dashboard.users to open it.")
+			d.fail(w, r, http.StatusForbidden, "Without users the dashboard answers on this machine's own addresses alone, under localhost or a "+
+				"name in dashboard.hosts, and not through a proxy. Configure dashboard.users to open it.")
+		case d.people.misnamed(r):
+			d.fail(w, r, http.StatusForbidden, "The proxy's header is accepted under a name in dashboard.hosts alone. Add the name that browsers use.")
 		case r.Method == http.MethodGet && r.Header.Get("HX-Request") == "":
 			redirect(w, r, "login?"+query("next", here(r)))
 		default:

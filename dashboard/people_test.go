@@ -1,19 +1,23 @@
 package dashboard_test
 
 import (
+	"bufio"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/dashboard"
+	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -201,5 +205,48 @@ func TestEventsNeedALogIn(t *testing.T) {
 		w = httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, open, nil))
 		require.Equal(t, http.StatusOK, w.Code, open)
+	}
+}
+
+// A page can have a name of its own resolve to the proxy, or to here past it: the proxy's
+// header is accepted under known names alone.
+func TestTheProxysHeaderNeedsAKnownHost(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, func(c *dashboard.Config) {
+		c.Proxy = dashboard.Proxy{Header: "X-Forwarded-User", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Role: dashboard.Admin}
+		c.Hosts = peer.NewHosts([]string{"dash.example.com"})
+	})
+	for host, want := range map[string]int{"": 200, "dash.example.com": 200, "dash.example.com:443": 200, "evil.example": 403, "localhost:1": 200} {
+		for _, path := range []string{"/", "/refused", "/policies"} {
+			r, _ := d.visit(http.MethodGet, path, "", nil, func(r *http.Request) {
+				r.Host = host
+				r.Header.Set("X-Forwarded-User", "anna")
+				r.Header.Set("X-Forwarded-For", "203.0.113.7")
+			})
+			require.Equal(t, want, r.StatusCode, host)
+		}
+	}
+}
+
+// Who has not logged in sends no form but that of the log-in, which is small: the answer
+// comes before the form is read.
+func TestFormsAreReadForThoseWhoAreIn(t *testing.T) {
+	t.Parallel()
+	hash, err := dashboard.HashPassword("correct horse")
+	require.NoError(t, err)
+	d := deploy(t, func(c *dashboard.Config) {
+		c.Users = []dashboard.User{{Name: "anna", Role: dashboard.Admin, Hash: hash}}
+	})
+	for path, want := range map[string]string{"/refused/act": "401", "/policies/user": "401", "/record/edit": "401", "/view": "401", "/login": "400"} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(d.pages.URL, "http://"))
+		require.NoError(t, err)
+		_, err = fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 900000\r\n\r\n%s",
+			path, strings.Repeat("x", 9000))
+		require.NoError(t, err)
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(30*time.Second)))
+		line, err := bufio.NewReader(c).ReadString('\n')
+		require.NoError(t, err, path)
+		require.Contains(t, line, want, path)
+		require.NoError(t, c.Close())
 	}
 }

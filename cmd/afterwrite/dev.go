@@ -159,7 +159,7 @@ func (a *app) devRun(ctx context.Context, c *config.Config, redis devRedis, fron
 	group.Go(func() error { return process.Serve(ctx, pages, status, process.DashboardGrace, a.log) })
 	group.Go(func() error {
 		defer stopWorking()
-		err := process.Serve(ctx, api.Listener(front, a.log), handler, c.API.ShutdownTimeout, a.log)
+		err := process.Serve(ctx, api.Listener(front, a.log), p.LocalAPI(handler), c.API.ShutdownTimeout, a.log)
 		a.devDrain(working, p, redis)
 		return err
 	})

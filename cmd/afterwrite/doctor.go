@@ -13,6 +13,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/inspect"
+	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
@@ -498,7 +499,7 @@ func (x *examination) tokens(ctx context.Context) {
 	switch living, err := x.Store.LivingTokens(ctx); {
 	case err != nil:
 		x.say("tokens", warning, "run `afterwrite migrate`", "%v", err)
-	case !process.TokensRequired(x.Config) && !process.Loopback(addr):
+	case !process.TokensRequired(x.Config) && !peer.Loopback(addr):
 		x.say("tokens", warning, "leave it so only while something in front asks who is there",
 			"api.insecure: other machines reach %s and are asked for no token", addr)
 	case !process.TokensRequired(x.Config):

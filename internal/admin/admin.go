@@ -19,8 +19,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -28,6 +28,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -60,12 +61,15 @@ type Config struct {
 	Mender   *mend.Mender
 	Cache    records
 	Entities []*schema.Entity
-	// LocalOnly refuses requests whose Host is not this machine: a page in a browser here
-	// that lets a name of its own point to 127.0.0.1, or a proxy that was not meant to.
+	// LocalOnly rejects requests that a proxy has passed on, and those whose Host is neither
+	// this machine nor one of Hosts: a page in a browser may have its own name resolve to
+	// 127.0.0.1.
 	LocalOnly bool
-	MaxBody   int64        // bytes of a body; 0: DefaultMaxBody
-	SyncLimit int          // letters of a bulk action without a job; 0: DefaultSyncLimit
-	Log       *slog.Logger // nil: slog.Default()
+	Hosts     peer.Hosts
+	Proxies   []netip.Prefix // whose word about a client's address the audit takes
+	MaxBody   int64          // bytes of a body; 0: DefaultMaxBody
+	SyncLimit int            // letters of a bulk action without a job; 0: DefaultSyncLimit
+	Log       *slog.Logger   // nil: slog.Default()
 }
 
 // Admin is the handler. It is safe for concurrent use. Close it.
@@ -74,6 +78,8 @@ type Admin struct {
 	cache     records
 	entities  []*schema.Entity
 	localOnly bool
+	hosts     peer.Hosts
+	proxies   []netip.Prefix
 	maxBody   int64
 	syncLimit int
 	jobs      *jobs
@@ -89,6 +95,7 @@ func New(cfg Config) (*Admin, error) {
 	}
 	a := &Admin{
 		mender: cfg.Mender, cache: cfg.Cache, entities: cfg.Entities, localOnly: cfg.LocalOnly,
+		hosts: cfg.Hosts, proxies: cfg.Proxies,
 		maxBody: cmp.Or(cfg.MaxBody, DefaultMaxBody), syncLimit: cmp.Or(cfg.SyncLimit, DefaultSyncLimit),
 		jobs: newJobs(), mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(),
 		log: cmp.Or(cfg.Log, slog.Default()),
@@ -167,26 +174,18 @@ func allowed(m map[string]handler) string {
 	return strings.Join(list, ", ")
 }
 
-// local reports whether a Host header names this machine.
-func local(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
-}
-
-// actor is who the audit names: the token that the request was made with, and its address.
-func actor(r *http.Request) ledger.Actor {
+// actor is what the audit names: the token that the request was made with, and the
+// address of its client.
+func (a *Admin) actor(r *http.Request) ledger.Actor {
 	name := "api"
 	if who, ok := token.FromContext(r.Context()); ok {
 		name = who.Name
 	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
+	origin := r.RemoteAddr
+	if address := peer.Address(r, a.proxies); address.IsValid() {
+		origin = address.String()
 	}
-	return ledger.Actor{Name: name, Origin: host}
+	return ledger.Actor{Name: name, Origin: origin}
 }
 
 func (a *Admin) entity(name string) (*schema.Entity, error) {

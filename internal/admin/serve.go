@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -24,7 +25,7 @@ func (a *Admin) serve(methods map[string]handler) http.HandlerFunc {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, a.maxBody)
-		code, body, err := handle(r.WithContext(ctx), actor(r), w.Header())
+		code, body, err := handle(r.WithContext(ctx), a.actor(r), w.Header())
 		if err != nil {
 			a.refuse(w, r, err)
 			return
@@ -35,7 +36,7 @@ func (a *Admin) serve(methods map[string]handler) http.HandlerFunc {
 
 // admit finds the handler, or says why the request is not for it.
 func (a *Admin) admit(methods map[string]handler, h http.Header, r *http.Request) (handler, error) {
-	if a.localOnly && !local(r.Host) {
+	if a.localOnly && (peer.Forwarded(r.Header) || !a.hosts.Allow(r.Host)) {
 		return nil, errNotLocal
 	}
 	if err := a.origins.Check(r); err != nil {
@@ -77,7 +78,8 @@ func (a *Admin) answer(w http.ResponseWriter, r *http.Request, code int, body an
 // The problems that this surface alone knows.
 var (
 	errNotLocal = &problem.Problem{Name: "not-local", Code: http.StatusForbidden, Title: "Not for other machines",
-		Detail: "without tokens the admin API answers this machine alone, under localhost or a loopback address"}
+		Detail: "without tokens the admin API answers this machine alone, under localhost or a name in api.hosts, and not through a proxy; " +
+			"set api.require_tokens for others"}
 	errCrossOrigin = &problem.Problem{Name: "cross-origin", Code: http.StatusForbidden, Title: "Cross-origin request",
 		Detail: "a page of another origin may not change anything here"}
 )

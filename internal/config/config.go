@@ -58,6 +58,7 @@ type API struct {
 	Insecure        bool     // asks for no token on an address beyond loopback: something in front does
 	RequireTokens   bool     // asks for a token on loopback too
 	RateLimit       RateLimit
+	Hosts           []string       // beside this machine's names, that are answered without a token
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For or Forwarded is believed
 	ShutdownTimeout time.Duration  // for requests in flight
 	PProf           bool           // serves /debug/pprof/
@@ -80,6 +81,7 @@ type Worker struct {
 	SweepInterval   time.Duration
 	ShutdownTimeout time.Duration // for batches in flight
 	PProf           bool          // serves /debug/pprof/
+	Hosts           []string      // beside this machine's names, that are answered without a token
 }
 
 // Dashboard says what the dashboard process listens on, and who may look.
@@ -91,6 +93,7 @@ type Dashboard struct {
 	ProxyHeader    string         // with the name of who comes through a reverse proxy
 	ProxyRole      string         // of those who are not among the users; empty refuses them
 	TrustedProxies []netip.Prefix // whose header is believed
+	Hosts          []string       // beside this machine's names, without users or behind a proxy that names them
 }
 
 // User is somebody who may log in to the dashboard.

@@ -268,6 +268,27 @@ func origins(at *[]string) func([]string) error {
 	}
 }
 
+// widestNetwork is the shortest prefix of a network of proxies: fc00::/7 has all private
+// addresses of IPv6, 10.0.0.0/8 is the largest private network of IPv4.
+const widestNetwork = 7
+
+// hosts are names without a port, as a Host header has them.
+func hosts(at *[]string) func([]string) error {
+	return func(items []string) error {
+		for _, s := range items {
+			u, err := url.Parse("http://" + s + "/")
+			if _, ip := netip.ParseAddr(s); ip == nil {
+				continue
+			}
+			if err != nil || s == "" || u.Host != s || u.Port() != "" || strings.ContainsAny(s, "*:") {
+				return fmt.Errorf("%q is not the name of a host such as api.example.com, without a port", s)
+			}
+		}
+		*at = items
+		return nil
+	}
+}
+
 func networks(at *[]netip.Prefix) func([]string) error {
 	return func(items []string) error {
 		list := make([]netip.Prefix, 0, len(items))
@@ -278,6 +299,9 @@ func networks(at *[]netip.Prefix) func([]string) error {
 			}
 			if err != nil {
 				return fmt.Errorf("%q is neither an address nor a network such as 10.0.0.0/8", s)
+			}
+			if p.Bits() < widestNetwork {
+				return fmt.Errorf("%q trusts what nearly everybody writes about themselves: name the proxies' own network", s)
 			}
 			list = append(list, p.Masked())
 		}

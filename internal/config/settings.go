@@ -55,6 +55,7 @@ func (c *Config) settings() []setting {
 		{path: "api.rate_limit.window", text: duration(&a.RateLimit.Window, time.Second, long), kind: amount},
 		{path: "api.rate_limit.fail_closed", text: boolean(&a.RateLimit.FailClosed), kind: truth},
 		{path: "api.trusted_proxies", list: networks(&a.TrustedProxies)},
+		{path: "api.hosts", list: hosts(&a.Hosts)},
 		{path: "api.shutdown_timeout", text: duration(&a.ShutdownTimeout, 0, time.Hour), kind: amount},
 		{path: "api.pprof", text: boolean(&a.PProf), kind: truth},
 		{path: "api.ids_in_path", text: boolean(&a.IDsInPath), kind: truth},
@@ -66,6 +67,7 @@ func (c *Config) settings() []setting {
 		{path: "worker.sweep_interval", text: duration(&w.SweepInterval, 50*time.Millisecond, 10*time.Minute), kind: amount},
 		{path: "worker.shutdown_timeout", text: duration(&w.ShutdownTimeout, time.Second, time.Hour), kind: amount},
 		{path: "worker.pprof", text: boolean(&w.PProf), kind: truth},
+		{path: "worker.hosts", list: hosts(&w.Hosts)},
 
 		{path: "dashboard.addr", text: words(&c.Dashboard.Addr, address)},
 		{path: "dashboard.environment", text: words(&c.Dashboard.Environment, badge)},
@@ -73,6 +75,7 @@ func (c *Config) settings() []setting {
 		{path: "dashboard.proxy_header", text: words(&c.Dashboard.ProxyHeader, optional(headerName))},
 		{path: "dashboard.proxy_role", text: oneOf(&c.Dashboard.ProxyRole, append([]string{""}, roles...)...)},
 		{path: "dashboard.trusted_proxies", list: networks(&c.Dashboard.TrustedProxies)},
+		{path: "dashboard.hosts", list: hosts(&c.Dashboard.Hosts)},
 
 		{path: "dead_letters.keep", text: duration(&c.DeadLetters.Keep, time.Hour, 100*365*long), kind: amount},
 	}

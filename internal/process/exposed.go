@@ -2,15 +2,15 @@ package process
 
 import (
 	"fmt"
-	"net"
 	"strings"
 
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/peer"
 )
 
 // ErrDashboardExposed refuses to show the pages to other machines without a login.
 func ErrDashboardExposed(c *config.Config) error {
-	if c.API.Insecure || Loopback(c.Dashboard.Addr) || asksWho(c.Dashboard) {
+	if c.API.Insecure || peer.Loopback(c.Dashboard.Addr) || asksWho(c.Dashboard) {
 		return nil
 	}
 	return fmt.Errorf("%w: dashboard.addr %s can be reached from other machines and asks nobody who they are; "+
@@ -21,16 +21,6 @@ func ErrDashboardExposed(c *config.Config) error {
 
 // asksWho reports whether the dashboard lets in nobody whom it does not know.
 func asksWho(d config.Dashboard) bool { return len(d.Users) > 0 || d.ProxyHeader != "" }
-
-// Loopback reports whether only this machine reaches an address.
-func Loopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
-}
 
 // VariableOf is the environment variable of a setting.
 func VariableOf(path string) string {

@@ -20,7 +20,7 @@ func (p *Parts) ServeAPI(ctx context.Context) error {
 		return err
 	}
 	if c.PProf {
-		handler = profiled(handler, forAdmins(p.guard, profiles()))
+		handler = profiled(handler, p.apiProfiles())
 	}
 	l, err := Listen(c.Addr, "api.addr")
 	if err != nil {
@@ -30,7 +30,7 @@ func (p *Parts) ServeAPI(ctx context.Context) error {
 	g := &gate{parts: p}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return Serve(ctx, api.Listener(l, p.Log), gated(g, handler), c.ShutdownTimeout, p.Log)
+		return Serve(ctx, api.Listener(l, p.Log), p.LocalAPI(gated(g, handler)), c.ShutdownTimeout, p.Log)
 	})
 	group.Go(func() error {
 		if err := p.openGate(ctx, g); err != nil {
@@ -50,8 +50,8 @@ func (p *Parts) ServeWorker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.PProf {
-		handler = profiled(handler, profiles())
+	if handler, err = p.guardWorker(handler); err != nil {
+		return err
 	}
 	l, err := Listen(c.Addr, "worker.addr")
 	if err != nil {

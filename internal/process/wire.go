@@ -26,6 +26,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/internal/token"
@@ -246,6 +247,7 @@ func (p *Parts) newAdmin(w *producer.Producer) (*admin.Admin, error) {
 	}
 	surface, err := admin.New(admin.Config{
 		Mender: m, Cache: p.Cache, Entities: p.Config.Entities, LocalOnly: !p.Config.API.Insecure && !TokensRequired(p.Config),
+		Hosts: peer.NewHosts(p.Config.API.Hosts), Proxies: p.Config.API.TrustedProxies,
 		MaxBody: p.Config.API.MaxBody, Log: p.Log,
 	})
 	if err != nil {
@@ -270,7 +272,7 @@ func (p *Parts) NewAPI(stopping <-chan struct{}) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.guard, err = p.newGuard(); err != nil {
+	if p.guard, err = p.newGuard(TokensRequired(p.Config)); err != nil {
 		return nil, err
 	}
 	handler, err := api.New(api.Config{
@@ -362,6 +364,7 @@ func (p *Parts) NewDashboard(ctx context.Context, who dashboard.Who) (http.Handl
 		Entities: p.Config.Entities, Cache: p.redis(), Store: p.Store, Queues: inspector,
 		Letters: m, Records: p.redis(), Rows: p.Store, Series: p.Cache, Audit: p.Store, Tokens: p.Store, Sessions: sessions,
 		Who: who, Users: dashboardUsers(c.Users), Insecure: p.Config.API.Insecure, HTTPS: c.HTTPS, Environment: c.Environment,
+		Hosts:      peer.NewHosts(c.Hosts),
 		Proxy:      dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},
 		Deployment: rdb.Redact(p.Config.Redis.URL) + " " + p.Config.Redis.Prefix,
 		Version:    p.version, Log: p.Log,
