@@ -140,6 +140,7 @@ func (d *dashboard) routes() http.Handler {
 	}
 	open("GET /static/{file}", d.static)
 	open("GET /healthz", alive)
+	open("GET /readyz", alive)
 	open("GET /login", d.loginPage)
 	open("POST /login", d.form(maxLogin, d.login))
 	open("POST /logout", d.form(maxLogin, d.logout))

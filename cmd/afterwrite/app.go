@@ -74,18 +74,22 @@ func run(args []string, s streams) int {
 // untilSignal returns a context that ends at the first SIGINT or SIGTERM. The system's own
 // handling is back before it ends, so whoever sees the end may send the second.
 func untilSignal() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		select {
-		case <-signals:
+		case s := <-signals:
+			signal.Stop(signals)
+			if s == os.Interrupt {
+				cancel(process.ErrInterrupted)
+			}
 		case <-ctx.Done():
+			signal.Stop(signals)
 		}
-		signal.Stop(signals)
-		cancel()
+		cancel(nil)
 	}()
-	return ctx, cancel
+	return ctx, func() { cancel(nil) }
 }
 
 func (a *app) exitCode(err error) int {

@@ -60,6 +60,7 @@ type API struct {
 	RateLimit       RateLimit
 	Hosts           []string       // beside this machine's names, that are answered without a token
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For or Forwarded is believed
+	Drain           time.Duration  // between not being ready and not listening, at the end
 	ShutdownTimeout time.Duration  // for requests in flight
 	PProf           bool           // serves /debug/pprof/
 	IDsInPath       bool           // records can be named by a path; else by a query or a body alone
@@ -93,6 +94,7 @@ type Dashboard struct {
 	ProxyHeader    string         // with the name of who comes through a reverse proxy
 	ProxyRole      string         // of those who are not among the users; empty refuses them
 	TrustedProxies []netip.Prefix // whose header is believed
+	Drain          time.Duration  // between not being ready and not listening, at the end
 	Hosts          []string       // beside this machine's names, without users or behind a proxy that names them
 }
 
@@ -120,14 +122,14 @@ func Default() *Config {
 		},
 		API: API{
 			Addr: "127.0.0.1:8080", MaxBody: 1 << 20, MaxBatchBody: 64 << 20,
-			RateLimit: RateLimit{Window: time.Minute}, ShutdownTimeout: 15 * time.Second, IDsInPath: true,
+			RateLimit: RateLimit{Window: time.Minute}, Drain: 5 * time.Second, ShutdownTimeout: 15 * time.Second, IDsInPath: true,
 		},
 		Worker: Worker{
 			Addr: "127.0.0.1:8081", Concurrency: 8, PollInterval: 50 * time.Millisecond,
 			Queues:        map[string]int{"default": 1},
 			SweepInterval: time.Second, ShutdownTimeout: 10 * time.Second,
 		},
-		Dashboard:   Dashboard{Addr: "127.0.0.1:8082"},
+		Dashboard:   Dashboard{Addr: "127.0.0.1:8082", Drain: 5 * time.Second},
 		DeadLetters: DeadLetters{Keep: 90 * 24 * time.Hour},
 		named:       map[string]bool{},
 		places:      map[string]place{},

@@ -58,6 +58,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	c, err := LoadBuiltin(nil)
 	require.NoError(t, err)
 	d := Default()
+	d.API.Hosts, d.Worker.Hosts, d.Dashboard.Hosts = c.API.Hosts, c.Worker.Hosts, c.Dashboard.Hosts
 	d.API.CORS, d.API.TrustedProxies = c.API.CORS, c.API.TrustedProxies // empty or nil
 	d.Dashboard.TrustedProxies = c.Dashboard.TrustedProxies
 	require.Equal(t, d.Redis, c.Redis)

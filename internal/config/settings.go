@@ -56,6 +56,7 @@ func (c *Config) settings() []setting {
 		{path: "api.rate_limit.fail_closed", text: boolean(&a.RateLimit.FailClosed), kind: truth},
 		{path: "api.trusted_proxies", list: networks(&a.TrustedProxies)},
 		{path: "api.hosts", list: hosts(&a.Hosts)},
+		{path: "api.drain", text: duration(&a.Drain, 0, 10*time.Minute), kind: amount},
 		{path: "api.shutdown_timeout", text: duration(&a.ShutdownTimeout, 0, time.Hour), kind: amount},
 		{path: "api.pprof", text: boolean(&a.PProf), kind: truth},
 		{path: "api.ids_in_path", text: boolean(&a.IDsInPath), kind: truth},
@@ -75,6 +76,7 @@ func (c *Config) settings() []setting {
 		{path: "dashboard.proxy_header", text: words(&c.Dashboard.ProxyHeader, optional(headerName))},
 		{path: "dashboard.proxy_role", text: oneOf(&c.Dashboard.ProxyRole, append([]string{""}, roles...)...)},
 		{path: "dashboard.trusted_proxies", list: networks(&c.Dashboard.TrustedProxies)},
+		{path: "dashboard.drain", text: duration(&c.Dashboard.Drain, 0, 10*time.Minute), kind: amount},
 		{path: "dashboard.hosts", list: hosts(&c.Dashboard.Hosts)},
 
 		{path: "dead_letters.keep", text: duration(&c.DeadLetters.Keep, time.Hour, 100*365*long), kind: amount},

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"strings"
 )
 
@@ -36,6 +37,14 @@ func (h Hosts) Allow(host string) bool {
 	name := canonical(withoutPort(host))
 	return Local(name) || h.more[name]
 }
+
+// AllowPlain is Allow, and allows names without a dot too, as nginx gives the name of its
+// upstream for a Host. Nobody can own such a name in the public DNS.
+func (h Hosts) AllowPlain(host string) bool {
+	return h.Allow(host) || plain.MatchString(canonical(withoutPort(host)))
+}
+
+var plain = regexp.MustCompile(`^[a-z_][a-z0-9_-]*$`)
 
 // Local reports whether a host, without its port, is a name of this machine that nobody
 // else can own: localhost, a name below it, or a loopback address.

@@ -25,6 +25,12 @@ func TestHosts(t *testing.T) {
 	} {
 		require.False(t, h.Allow(host), host)
 	}
+	for _, host := range []string{"api", "afterwrite_apis:80", "localhost"} {
+		require.True(t, h.AllowPlain(host), host)
+	}
+	for _, host := range []string{"evil.example", "0x7f000001", "2130706433", "127.1", "a@b", "::3"} {
+		require.False(t, h.AllowPlain(host), host)
+	}
 	require.True(t, peer.Hosts{}.Allow("localhost"))
 	require.False(t, peer.Hosts{}.Allow("api.example.com"))
 }

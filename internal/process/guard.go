@@ -50,14 +50,14 @@ func (p *Parts) LocalAPI(next http.Handler) http.Handler {
 				"hint", "name the origins in api.cors, or set api.require_tokens", "cors", "*")
 		}
 	}
-	return localNames(peer.NewHosts(p.Config.API.Hosts), "api.hosts", next)
+	return localNames(peer.NewHosts(p.Config.API.Hosts).AllowPlain, "api.hosts", next)
 }
 
 // localNames rejects requests under other names than the hosts. Probes of health pass: they
 // say nothing of records, and some name no host, or any.
-func localNames(hosts peer.Hosts, setting string, next http.Handler) http.Handler {
+func localNames(allow func(host string) bool, setting string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if hosts.Allow(r.Host) || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+		if allow(r.Host) || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -81,7 +81,7 @@ func localPprof(hosts peer.Hosts, setting string, next http.Handler) http.Handle
 			Detail: "without tokens profiles are served to this machine alone, and not through a proxy",
 		})
 	})
-	return localNames(hosts, setting, direct)
+	return localNames(hosts.Allow, setting, direct)
 }
 
 // apiProfiles serves /debug/pprof/ of the API to admins, and where it asks for no token to
@@ -110,7 +110,7 @@ func (p *Parts) guardWorker(status http.Handler) (http.Handler, error) {
 		status = profiled(status, forAdmins(guard, profiles()))
 	}
 	if local {
-		status = localNames(hosts, "worker.hosts", status)
+		status = localNames(hosts.Allow, "worker.hosts", status)
 	}
 	return status, nil
 }

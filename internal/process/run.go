@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -12,37 +13,64 @@ import (
 // DashboardGrace is how long requests of the dashboard may go on when it stops.
 const DashboardGrace = 5 * time.Second
 
-// ServeAPI serves the HTTP API at api.addr until ctx ends.
+// ServeAPI serves the HTTP API at api.addr until ctx ends and it is drained. It listens once
+// the start checks have passed, or failed for the first time, so that no request comes
+// before it can be answered.
 func (p *Parts) ServeAPI(ctx context.Context) error {
 	c := p.Config.API
-	handler, err := p.NewAPI(ctx.Done())
+	d := newDrain()
+	handler, err := p.NewAPI(d.over)
 	if err != nil {
 		return err
 	}
 	if c.PProf {
 		handler = profiled(handler, p.apiProfiles())
 	}
-	l, err := Listen(c.Addr, "api.addr")
-	if err != nil {
-		return err
-	}
-	p.Log.Info("api listens", "addr", l.Addr().String())
-	g := &gate{parts: p}
+	g := &gate{parts: p, tried: make(chan struct{})}
 	group, ctx := errgroup.WithContext(ctx)
+	serving, stop := d.context(ctx)
+	defer stop()
 	group.Go(func() error {
-		return Serve(ctx, api.Listener(l, p.Log), p.LocalAPI(gated(g, handler)), c.ShutdownTimeout, p.Log)
+		l, err := p.listenAPI(ctx, g)
+		if l == nil {
+			close(d.over) // it has not served
+			return err
+		}
+		group.Go(func() error {
+			d.run(ctx, c.Drain, p.Log)
+			return nil
+		})
+		return Serve(serving, api.Listener(l, p.Log), p.LocalAPI(d.handler(gated(g, handler))), c.ShutdownTimeout, p.Log)
 	})
 	group.Go(func() error {
 		if err := p.openGate(ctx, g); err != nil {
 			return err
 		}
-		return p.Watch(ctx)
+		return p.Watch(serving)
 	})
 	return group.Wait()
 }
 
+// listenAPI listens after the first round of start checks and the first look at the tokens,
+// however they went. It returns nil and no error where ctx has ended before.
+func (p *Parts) listenAPI(ctx context.Context, g *gate) (net.Listener, error) {
+	select {
+	case <-g.tried:
+	case <-ctx.Done():
+		return nil, nil
+	}
+	if !p.guard.Read(ctx) {
+		return nil, nil
+	}
+	l, err := Listen(p.Config.API.Addr, "api.addr")
+	if err == nil {
+		p.Log.Info("api listens", "addr", l.Addr().String())
+	}
+	return l, err
+}
+
 // ServeWorker flushes until ctx ends, and serves what probes and Prometheus ask of a
-// worker at worker.addr.
+// worker at worker.addr until its batches are settled.
 func (p *Parts) ServeWorker(ctx context.Context) error {
 	c := p.Config.Worker
 	g := &gate{parts: p}
@@ -58,9 +86,20 @@ func (p *Parts) ServeWorker(ctx context.Context) error {
 		return err
 	}
 	p.Log.Info("worker listens", "addr", l.Addr().String())
+	d := newDrain()
+	serving, stop := d.context(ctx)
+	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return Serve(ctx, l, handler, c.ShutdownTimeout, p.Log) })
-	group.Go(func() error { return p.work(ctx, g) })
+	group.Go(func() error {
+		<-ctx.Done()
+		d.begun.Store(true)
+		return nil
+	})
+	group.Go(func() error { return Serve(serving, l, d.handler(handler), c.ShutdownTimeout, p.Log) })
+	group.Go(func() error {
+		defer close(d.over)
+		return p.work(ctx, g)
+	})
 	return group.Wait()
 }
 
@@ -86,16 +125,26 @@ func (p *Parts) work(ctx context.Context, g *gate) error {
 	return group.Wait()
 }
 
-// ServeDashboard serves the pages at dashboard.addr until ctx ends.
+// ServeDashboard serves the pages at dashboard.addr until ctx ends and it is drained.
 func (p *Parts) ServeDashboard(ctx context.Context) error {
-	handler, err := p.NewDashboard(ctx, nil)
+	d := newDrain()
+	serving, stop := d.context(ctx)
+	defer stop()
+	handler, err := p.NewDashboard(serving, nil)
 	if err != nil {
 		return err
 	}
-	l, err := Listen(p.Config.Dashboard.Addr, "dashboard.addr")
+	c := p.Config.Dashboard
+	l, err := Listen(c.Addr, "dashboard.addr")
 	if err != nil {
 		return err
 	}
 	p.Log.Info("dashboard listens", "addr", l.Addr().String())
-	return Serve(ctx, l, handler, DashboardGrace, p.Log)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		d.run(ctx, c.Drain, p.Log)
+		return nil
+	})
+	group.Go(func() error { return Serve(serving, l, d.handler(handler), DashboardGrace, p.Log) })
+	return group.Wait()
 }

@@ -133,6 +133,7 @@ type gate struct {
 	mu     sync.Mutex // guards the rest
 	errs   [checks]error
 	passed [checks]bool
+	tried  chan struct{} // closed after the first round of checks; nil: nothing waits for it
 }
 
 // The start checks, in their order.
@@ -192,12 +193,16 @@ func (g *gate) open(ctx context.Context, log *slog.Logger, run [checks]func(cont
 	for first := true; ; first = false {
 		err := g.round(ctx, run)
 		switch {
-		case err == nil:
-			return nil
 		case ctx.Err() != nil:
 			return nil
-		case first && !Unreachable(err):
+		case err != nil && first && !Unreachable(err):
 			return fmt.Errorf("not started: %w", err)
+		}
+		if first && g.tried != nil {
+			close(g.tried)
+		}
+		if err == nil {
+			return nil
 		}
 		log.Error("not ready, trying again", "error", err, "after", startRetry)
 		select {

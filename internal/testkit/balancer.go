@@ -20,6 +20,7 @@ type Balancer struct {
 
 	t       testing.TB
 	kind    string
+	file    string // its configuration
 	log     string
 	process *process
 }
@@ -84,7 +85,7 @@ func startBalancer(t testing.TB, kind, config string, arguments func(file string
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b := &Balancer{URL: "http://" + address, t: t, kind: kind, log: filepath.Join(dir, "log")}
+	b := &Balancer{URL: "http://" + address, t: t, kind: kind, file: file, log: filepath.Join(dir, "log")}
 	b.process, err = spawn(exec.Command(binary, arguments(file)...), b.log, syscall.SIGKILL)
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +102,22 @@ func startBalancer(t testing.TB, kind, config string, arguments func(file string
 		t.Fatal(fmt.Errorf("%s: %w\n%s", kind, err, tail(b.log)))
 	}
 	return b
+}
+
+// Reload has the process read its configuration again, in which old has become new. What is
+// under way ends with the old configuration.
+func (b *Balancer) Reload(old, new string) {
+	b.t.Helper()
+	text, err := os.ReadFile(b.file)
+	if err != nil || !strings.Contains(string(text), old) {
+		b.t.Fatalf("the configuration of %s does not contain %q: %v", b.kind, old, err)
+	}
+	if err := os.WriteFile(b.file, []byte(strings.Replace(string(text), old, new, 1)), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.process.signal(syscall.SIGHUP); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // Log returns the end of what the process has logged.

@@ -97,6 +97,7 @@ type Guard struct {
 	noting   time.Duration
 
 	current atomic.Pointer[ring] // nil until the tokens were read
+	asked   chan struct{}        // closed after the first look
 
 	// The rest belongs to Run.
 	marks  map[int64]*atomic.Bool // used since the last note, by number
@@ -123,7 +124,7 @@ func NewGuard(cfg Config) (*Guard, error) {
 	g := &Guard{
 		book: cfg.Book, required: cfg.Required, log: cmp.Or(cfg.Log, slog.Default()),
 		refresh: cmp.Or(cfg.RefreshInterval, RefreshInterval), grace: cmp.Or(cfg.Grace, Grace),
-		noting: cmp.Or(cfg.UsedInterval, UsedInterval), marks: map[int64]*atomic.Bool{},
+		noting: cmp.Or(cfg.UsedInterval, UsedInterval), marks: map[int64]*atomic.Bool{}, asked: make(chan struct{}),
 	}
 	if cfg.Registerer == nil {
 		return g, nil
@@ -142,6 +143,17 @@ func NewGuard(cfg Config) (*Guard, error) {
 			return 0
 		})),
 	)
+}
+
+// Read waits until the tokens have been asked for once, however that went, and reports
+// whether ctx still goes on.
+func (g *Guard) Read(ctx context.Context) bool {
+	select {
+	case <-g.asked:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // Required reports whether a request without a token is refused.

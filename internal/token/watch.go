@@ -10,8 +10,11 @@ import (
 func (g *Guard) Run(ctx context.Context) error {
 	tick := time.NewTicker(g.refresh)
 	defer tick.Stop()
-	for {
+	for first := true; ; first = false {
 		g.look(ctx)
+		if first {
+			close(g.asked)
+		}
 		if time.Since(g.noted) >= g.noting {
 			g.note(ctx)
 		}

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -96,7 +98,7 @@ func (s *stream) run(ctx context.Context, since time.Time) error {
 		case <-ctx.Done():
 			return nil
 		case <-s.api.stopping:
-			return nil
+			return s.send(reconnect())
 		case <-s.woken:
 		case <-beat.C:
 			err = s.send([]byte(":\n\n"))
@@ -109,6 +111,12 @@ func (s *stream) run(ctx context.Context, since time.Time) error {
 		return context.Canceled // there is nobody to tell
 	}
 	return err
+}
+
+// reconnect tells a reader that the process ends: come again, each after another time, so
+// that not all are at the next process at once.
+func reconnect() []byte {
+	return fmt.Appendf(nil, "event: reconnect\nretry: %d\ndata: {}\n\n", 100+rand.IntN(2000))
 }
 
 // errUnread ends a stream whose caller does not read, or too slowly. Who comes again with
