@@ -69,6 +69,9 @@ func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int,
 // the number dropped so far after each; progress may be nil. What it has dropped stays
 // dropped where it ends early; a repeat goes on.
 func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error) {
+	if err := checkPattern(pattern); err != nil {
+		return 0, err
+	}
 	dropped := 0
 	err := c.scan(ctx, e, pattern, func(partition int, ids []string) error {
 		n, err := c.invalidate(ctx, e, partition, ids)

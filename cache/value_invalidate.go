@@ -16,6 +16,9 @@ import (
 // has dropped stays dropped where it ends early. Everything that was cached, or being
 // loaded, when it began is dropped when it is over.
 func (v *Values[T]) InvalidateMatch(ctx context.Context, pattern string, progress func(dropped int)) (int, error) {
+	if err := checkPattern(pattern); err != nil {
+		return 0, err
+	}
 	dropped := 0
 	err := v.cache.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
 		for cursor := uint64(0); ; {

@@ -53,6 +53,9 @@ var (
 	ErrPartitionsChanged = errors.New("the entity runs with another number of partitions")
 )
 
+// MaxFieldErrors bounds the fields at fault that one error names.
+const MaxFieldErrors = 100
+
 // FieldError says what is wrong with one field of a request.
 type FieldError struct {
 	Field  string // name of the field as the configuration spells it, or "id"

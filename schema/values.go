@@ -45,6 +45,9 @@ func (e *Entity) canonical(fields Fields) (Values, []FieldError) {
 	values := make(Values, len(e.Fields))
 	var bad []FieldError
 	for name, v := range fields {
+		if len(bad) == MaxFieldErrors {
+			break
+		}
 		i, ok := e.index[name]
 		if !ok {
 			bad = append(bad, FieldError{name, "is not a field of " + e.Name})

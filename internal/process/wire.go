@@ -276,6 +276,7 @@ func (p *Parts) NewAPI(stopping <-chan struct{}) (http.Handler, error) {
 		return nil, err
 	}
 	handler, err := api.New(api.Config{
+		Proxies:   c.TrustedProxies,
 		Tokens:    p.guard,
 		RateLimit: limit,
 		Producer:  w, Cache: p.redis(), Store: lister{p.Store}, Entities: p.Config.Entities,

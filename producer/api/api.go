@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"sync/atomic"
@@ -20,7 +21,7 @@ import (
 const (
 	DefaultMaxBody      = 1 << 20          // bytes of a body
 	DefaultMaxBatchBody = 64 << 20         // bytes of a batch
-	DefaultMaxBatches   = 8                // batches that are in memory at once
+	DefaultMaxBatches   = 8                // batches that are done at once
 	DefaultMaxWaits     = 1000             // requests that wait for persistence at once
 	DefaultTimeout      = 15 * time.Second // of one operation, a wait not included
 	DefaultMaxWait      = 60 * time.Second // longest "Prefer: wait" that is granted
@@ -44,15 +45,19 @@ type Config struct {
 	MaxBatchBody  int64           // bytes of a batch; 0: DefaultMaxBatchBody
 	MaxMemory     int64           // bytes that the bodies and answers of all requests hold, those of batches aside; 0: DefaultMaxMemory
 	MaxAnswer     int             // bytes of the records of one answer; 0: DefaultMaxAnswer
-	MaxBatches    int             // batches in memory at once; 0: DefaultMaxBatches
+	MaxBatchBytes int64           // bytes of the bodies of all batches; 0: twice MaxBatchBody, half of it for one caller
+	MaxBatches    int             // batches that are done at once; 0: DefaultMaxBatches
 	MaxWaits      int             // requests that wait for persistence at once, others are answered 202 at once; 0: DefaultMaxWaits
 	Timeout       time.Duration   // of one operation; 0: DefaultTimeout
 	MaxWait       time.Duration   // longest wait granted; 0: DefaultMaxWait. The server's write timeout must be longer than both
 	MaxStreams    int             // event streams at once; 0: DefaultMaxStreams
 	StreamTimeout time.Duration   // longest write to the reader of an event stream, which is dropped then; 0: DefaultStreamTimeout
+	SlowGrace     time.Duration   // in which nothing of a large body or answer need pass; 0: DefaultSlowGrace
 	Stopping      <-chan struct{} // closed when the process begins to end: event streams and waits end; nil: never
 	NoIDsInPath   bool            // records are named by a query or a body alone: for proxies that rewrite paths unseen
 	CORS          []string        // origins that browsers may call from, or "*"; empty: none
+
+	Proxies []netip.Prefix // whose word about a client's address is taken
 
 	Tokens     guard                 // says who makes a request; nil: everybody may do everything
 	RateLimit  limits                // bounds the requests of a caller; nil: nothing does
@@ -80,12 +85,16 @@ type API struct {
 	sizes         sizes
 	timeout       time.Duration
 	maxWait       time.Duration
-	batches       chan struct{} // a token for each batch in memory
+	batches       chan struct{} // a token for each batch that is done
+	shares        *shares
+	bulk          *bulk
+	proxies       []netip.Prefix
 	waits         chan struct{} // a token for each request that waits for persistence
 	streams       chan struct{} // a token for each event stream
 	replays       chan struct{} // a token for each event stream that reads kept events
 	relays        relays
 	streamTimeout time.Duration
+	slowGrace     time.Duration
 	stopping      <-chan struct{}
 
 	noIDs    bool // records are named by a query or a body alone
@@ -125,12 +134,16 @@ func New(cfg Config) (*API, error) {
 		replays:       make(chan struct{}, maxReplays),
 		relays:        relays{of: map[*schema.Entity]*relay{}},
 		streamTimeout: cmp.Or(cfg.StreamTimeout, DefaultStreamTimeout),
+		slowGrace:     cmp.Or(cfg.SlowGrace, DefaultSlowGrace),
 		stopping:      cfg.Stopping,
 		noIDs:         cfg.NoIDsInPath,
 		guard:         cfg.Tokens,
+		proxies:       cfg.Proxies,
 		limits:        cfg.RateLimit,
 		log:           cmp.Or(cfg.Log, slog.Default()),
 	}
+	a.shares = newShares(a.maxMemory, int64(cap(a.batches)), int64(cap(a.waits)), int64(cap(a.streams)))
+	a.bulk = newBulk(cmp.Or(cfg.MaxBatchBytes, 2*a.maxBatchBody), a.maxBatchBody)
 	for _, e := range cfg.Entities {
 		if slices.Contains(ownWords, e.Name) {
 			return nil, fmt.Errorf("api: Entities: %q is a word of the HTTP API, name the entity otherwise", e.Name)

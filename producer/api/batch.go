@@ -27,33 +27,24 @@ func (a *API) batch(ctx context.Context, c *call) error {
 	if err := c.who.AllowSomewhere(token.Write); err != nil {
 		return err
 	}
-	if err := a.admitBatch(ctx); err != nil {
+	if err := a.readBody(c, a.maxBatchBody, a.holdBatch); err != nil {
 		return err
 	}
-	defer func() { <-a.batches }()
-	if err := c.readBody(a.maxBatchBody, nil); err != nil {
+	ctx, cancel := a.bound(ctx)
+	defer cancel()
+	back, err := a.place(ctx, c, batchPlaces, a.batches, schema.ErrBusy) // a body that comes slowly takes none
+	if err != nil {
 		return err
 	}
 	items, err := c.splitItems()
 	if err != nil {
+		back()
 		return err
 	}
-	ctx, cancel := a.bound(ctx)
-	defer cancel()
-	a.sendResults(c, a.doItems(ctx, c, items))
+	results := a.doItems(ctx, c, items)
+	back() // nor does an answer that is read slowly
+	a.sendResults(c, results)
 	return nil
-}
-
-// admitBatch waits for a place among the batches that are in memory.
-func (a *API) admitBatch(ctx context.Context) error {
-	ctx, cancel := a.bound(ctx)
-	defer cancel()
-	select {
-	case a.batches <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return schema.ErrBusy
-	}
 }
 
 // doItems does the items that can be read and returns an outcome for each.
@@ -62,6 +53,10 @@ func (a *API) doItems(ctx context.Context, c *call, items [][]byte) []producer.R
 	requests := make([]producer.Request, 0, len(items))
 	at := make([]int, 0, len(items)) // requests[i] is items[at[i]]
 	for i, item := range items {
+		if ctx.Err() != nil { // what cannot be done in time is not read
+			results[i].Err = schema.ErrBusy
+			continue
+		}
 		request, err := a.readItem(c, item)
 		if err != nil {
 			results[i].Err = err
@@ -258,11 +253,18 @@ func (a *API) sendResults(c *call, results []producer.Result) {
 	c.send(http.StatusOK, c.out)
 }
 
+// maxNamed bounds the bytes of an answer to a batch in which errors name fields: what comes
+// after is told its type alone.
+const maxNamed = 1 << 20
+
 func (a *API) appendResult(c *call, dst []byte, r *producer.Result) []byte {
 	if r.Err != nil {
 		p := problem.Of(refusedFirst(r.Err))
 		if p.Code == http.StatusInternalServerError {
 			a.logFault(c, p)
+		}
+		if len(dst) > maxNamed && len(p.Fields) > 0 {
+			p.Fields, p.Detail = nil, p.Detail+"; the answer is too large to name them"
 		}
 		dst = append(dst, `{"status":`...)
 		dst = strconv.AppendInt(dst, int64(p.Code), 10)

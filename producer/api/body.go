@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"time"
 
 	"github.com/afterwrite/afterwrite/internal/problem"
 )
@@ -20,8 +22,9 @@ const (
 func (c *call) wantType(types ...string) error { return problem.WantType(c.r.Header, types...) }
 
 // readBody reads the whole body into c.body, or refuses one of more than limit bytes.
-// Each piece of its buffer is counted by hold, where that is not nil.
-func (c *call) readBody(limit int64, hold func(c *call, bytes int) error) error {
+// Each piece of its buffer is counted by hold. A body that comes below the least rate is
+// ended: who sends slowly holds memory meanwhile.
+func (a *API) readBody(c *call, limit int64, hold func(c *call, bytes int) error) error {
 	if c.r.ContentLength > limit {
 		return problem.TooLarge(limit)
 	}
@@ -35,21 +38,25 @@ func (c *call) readBody(limit int64, hold func(c *call, bytes int) error) error 
 		c.body = make([]byte, 0, need)
 	}
 	b := c.body[:0]
+	pace := a.pace(c)
+	defer pace.end()
 	for {
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
 		}
-		if hold != nil {
-			if err := hold(c, cap(b)); err != nil {
-				return err
-			}
+		if err := hold(c, cap(b)); err != nil {
+			return err
 		}
+		pace.next(len(b))
 		n, err := body.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
 		if err == nil {
 			continue
 		}
 		c.body = b
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			a.metrics.slow.WithLabelValues("body").Inc()
+		}
 		return bodyError(err)
 	}
 }
@@ -64,7 +71,47 @@ func bodyError(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return problem.Malformed("the body ends before its Content-Length")
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &problem.Problem{Name: "body-too-slow", Code: http.StatusRequestTimeout, Title: "Body too slow",
+			Detail: fmt.Sprintf("after the first %s a body must come at %d bytes per second or more; nothing was written", DefaultSlowGrace, LeastRate)}
+	}
 	p := problem.Malformed("the body could not be read")
 	p.Name, p.Code, p.Title = "body-unreadable", http.StatusRequestTimeout, "Body not read"
 	return fmt.Errorf("read body: %w", p)
+}
+
+// The least rate at which a body must come and an answer be read, after a while in which
+// nothing need pass. They bound how long a caller can hold memory by doing nothing.
+const (
+	DefaultSlowGrace = 10 * time.Second
+	LeastRate        = 32 << 10 // bytes per second
+	paced            = 16 << 10 // bytes of a body below which it is not timed: the server's own limit is enough
+)
+
+// pace moves the deadline of a connection on as bytes pass.
+type pace struct {
+	control *http.ResponseController // nil: not timed
+	began   time.Time
+	grace   time.Duration
+}
+
+func (a *API) pace(c *call) pace {
+	if c.r.ContentLength >= 0 && c.r.ContentLength <= paced {
+		return pace{}
+	}
+	return pace{http.NewResponseController(c.w), time.Now(), a.slowGrace}
+}
+
+// next sets the time by which more than these bytes must have come.
+func (p pace) next(read int) {
+	if p.control != nil {
+		_ = p.control.SetReadDeadline(p.began.Add(p.grace + time.Duration(read)*time.Second/LeastRate)) // not every connection has one
+	}
+}
+
+// end lets the connection wait for what comes after the body: its end cancels the request.
+func (p pace) end() {
+	if p.control != nil {
+		_ = p.control.SetReadDeadline(time.Time{})
+	}
 }

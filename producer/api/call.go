@@ -1,9 +1,13 @@
 package api
 
 import (
+	"cmp"
+	"errors"
 	"net/http"
+	"os"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/schema"
@@ -22,9 +26,13 @@ type call struct {
 	id        string         // as the path or the query spells it, unescaped
 	queryID   bool           // the id is the query's
 	requestID string
-	code      int   // status of the answer, 0 before it is sent
-	held      int64 // bytes counted by [API.hold]
-	spoilt    bool  // a panic may have left something that aliases the buffers
+	code      int    // status of the answer, 0 before it is sent
+	caller    string // see [API.caller]; "" before it is asked for
+	held      int64  // bytes counted by [API.hold]
+	bulk      int64  // bytes counted by [API.holdBatch]
+	grace     time.Duration
+	cut       bool // its answer was read below the least rate
+	spoilt    bool // a panic may have left something that aliases the buffers
 
 	body   []byte        // the request's body
 	out    []byte        // the answer's body
@@ -78,7 +86,32 @@ func (c *call) send(code int, body []byte) {
 	}
 	c.w.WriteHeader(code)
 	if len(body) > 0 && c.r.Method != http.MethodHead {
-		_, _ = c.w.Write(body) // a caller that is gone needs no answer
+		c.write(body)
+	}
+}
+
+// writeChunk is how much of an answer must be read within the grace.
+const writeChunk = int(DefaultSlowGrace/time.Second) * LeastRate
+
+// write writes the body of an answer. A caller that is gone needs none, and one that reads
+// below the least rate is cut off: it holds memory meanwhile.
+func (c *call) write(body []byte) {
+	if len(body) <= writeChunk {
+		_, _ = c.w.Write(body)
+		return
+	}
+	control := http.NewResponseController(c.w)
+	for len(body) > 0 {
+		_ = control.SetWriteDeadline(time.Now().Add(cmp.Or(c.grace, DefaultSlowGrace))) // not every connection has one
+		n, err := c.w.Write(body[:min(len(body), writeChunk)])
+		if err == nil {
+			err = control.Flush()
+		}
+		if err != nil {
+			c.cut = errors.Is(err, os.ErrDeadlineExceeded)
+			return
+		}
+		body = body[n:]
 	}
 }
 

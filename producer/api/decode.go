@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -98,6 +100,7 @@ func stringBytes(quoted []byte) ([]byte, error) {
 // fields reads input as the fields of e into fields. The member "id", which is no
 // field, is returned apart, nil where absent. All of them alias input.
 func (d *decoder) fields(input []byte, e *schema.Entity, fields schema.Fields) (id json.RawMessage, err error) {
+	unknown := 0
 	err = d.object(input, func(name []byte, value json.RawMessage) error {
 		if i, ok := e.Field(string(name)); ok {
 			fields[e.Fields[i].Name] = value
@@ -107,10 +110,25 @@ func (d *decoder) fields(input []byte, e *schema.Entity, fields schema.Fields) (
 			id = value
 			return nil
 		}
-		fields[string(name)] = value // refused by the entity, which names it
+		if unknown++; unknown > schema.MaxFieldErrors {
+			return unknownFields(fields, e)
+		}
+		fields[string(name)] = value // rejected by the entity, which names it
 		return nil
 	})
 	return id, err
+}
+
+// unknownFields names the fields of an object that has more unknown ones than are read.
+func unknownFields(fields schema.Fields, e *schema.Entity) error {
+	bad := make([]schema.FieldError, 0, schema.MaxFieldErrors)
+	for name := range fields {
+		if _, ok := e.Field(name); !ok {
+			bad = append(bad, schema.FieldError{Field: problem.Clip(name), Reason: "is not a field of " + e.Name})
+		}
+	}
+	slices.SortFunc(bad, func(a, b schema.FieldError) int { return strings.Compare(a.Field, b.Field) })
+	return &schema.InvalidError{Fields: bad}
 }
 
 // idFromJSON returns the id that a JSON value stands for, not yet canonical: a

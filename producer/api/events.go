@@ -57,6 +57,10 @@ func (a *API) events(ctx context.Context, c *call) error {
 	default:
 		return errTooManyStreams
 	}
+	if err := a.take(c, streamPlaces, 1); err != nil {
+		return err
+	}
+	defer a.give(c, streamPlaces, 1)
 	ctx, cancel := a.whileValid(ctx, c)
 	defer cancel()
 	s := &stream{api: a, call: c, control: http.NewResponseController(c.w), woken: make(chan struct{}, 1)}

@@ -3,19 +3,15 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache/ratelimit"
-	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/producer/api"
 )
 
@@ -53,38 +49,6 @@ func TestRateLimit(t *testing.T) {
 		require.Equal(t, 200, w.Code, path)
 		require.Empty(t, w.Header().Get("RateLimit"), path)
 	}
-}
-
-// What bodies that come slowly hold is bounded over all requests, and given back.
-func TestI6BodiesAreBoundedTogether(t *testing.T) {
-	t.Parallel()
-	b := setup(t, configure(func(c *api.Config) { c.MaxMemory = 256 << 10 }))
-	body := `{"name":"N","profile":"` + strings.Repeat("x", 150<<10) + `"}`
-	b.do("PUT", "/v1/user/a", body).want(t, 202)
-	reader, writer := io.Pipe()
-	r, err := http.NewRequestWithContext(t.Context(), "PUT", b.url+"/v1/user/b", reader)
-	require.NoError(t, err)
-	r.Header.Set("Content-Type", "application/json")
-	slow := make(chan int)
-	go func() {
-		response, err := http.DefaultClient.Do(r)
-		if assert.NoError(t, err) {
-			_ = response.Body.Close()
-			slow <- response.StatusCode
-		}
-	}()
-	_, err = io.WriteString(writer, body[:len(body)-1])
-	require.NoError(t, err)
-	most := regexp.MustCompile(`afterwrite_http_memory_bytes (1[3-9]|2\d)\d{4}\n`) // of 150 KiB, those beyond the first 16
-	testkit.Eventually(t, "it is held", func() bool { return most.MatchString(b.do("GET", "/metrics", "").body) })
-	b.do("PUT", "/v1/user/c", body).problem(t, 503, "memory-full")
-	b.do("PUT", "/v1/user/d", `{"name":"small"}`).want(t, 202)
-	require.Regexp(t, "afterwrite_http_memory_refusals_total [1-9]", b.do("GET", "/metrics", "").body)
-	_, err = io.WriteString(writer, "}")
-	require.NoError(t, err)
-	require.NoError(t, writer.Close())
-	require.Equal(t, 202, <-slow)
-	testkit.Eventually(t, "there is room again", func() bool { return b.do("PUT", "/v1/user/c", body).StatusCode == 202 })
 }
 
 // Large records do not make a large answer: a page ends early, and a multi-get is refused.

@@ -29,6 +29,10 @@ func (a *API) hold(c *call, bytes int) error {
 		a.metrics.overfull.Inc()
 		return errMemoryFull
 	}
+	if err := a.take(c, memoryBytes, more); err != nil {
+		a.memory.Add(-more)
+		return err
+	}
 	a.metrics.memory.Add(float64(more))
 	c.held += more
 	return nil
@@ -36,11 +40,75 @@ func (a *API) hold(c *call, bytes int) error {
 
 // free ends what hold counted.
 func (a *API) free(c *call) {
+	if c.bulk > 0 {
+		a.bulk.give(a.caller(c), c.bulk)
+		a.metrics.batchMemory.Sub(float64(c.bulk))
+		c.bulk = 0
+	}
 	if c.held > 0 {
+		a.give(c, memoryBytes, c.held)
 		a.memory.Add(-c.held)
 		a.metrics.memory.Sub(float64(c.held))
 		c.held = 0
 	}
+}
+
+// bulk counts the bytes of the bodies of batches, apart from those of other requests: a
+// caller holds those of one largest batch at most, all together twice as many by default.
+type bulk struct {
+	most, own int64 // bytes of all, and of one caller
+
+	mu  sync.Mutex // guards the rest
+	all int64
+	of  map[string]int64
+}
+
+func newBulk(most, own int64) *bulk {
+	return &bulk{most: max(most, own), own: own + freeBytes, of: map[string]int64{}}
+}
+
+// take adds n bytes; the error is the answer to a request that cannot have them.
+func (b *bulk) take(caller string, n int64) *problem.Problem {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.of[caller]+n > b.own:
+		return errShare(memoryBytes)
+	case b.all+n > b.most+freeBytes:
+		return errMemoryFull
+	}
+	b.all += n
+	b.of[caller] += n
+	return nil
+}
+
+func (b *bulk) give(caller string, n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.all -= n
+	if b.of[caller] -= n; b.of[caller] == 0 {
+		delete(b.of, caller)
+	}
+}
+
+// holdBatch is [API.hold] for the body of a batch.
+func (a *API) holdBatch(c *call, bytes int) error {
+	more := min(int64(bytes), a.maxBatchBody) - c.bulk
+	if more <= 0 {
+		return nil
+	}
+	switch err := a.bulk.take(a.caller(c), more); err {
+	case nil:
+	case errMemoryFull:
+		a.metrics.overfull.Inc()
+		return err
+	default:
+		a.metrics.shares.WithLabelValues(resourceNames[memoryBytes]).Inc()
+		return err
+	}
+	a.metrics.batchMemory.Add(float64(more))
+	c.bulk += more
+	return nil
 }
 
 var errMemoryFull = &problem.Problem{Name: "memory-full", Code: http.StatusServiceUnavailable, Title: "Memory full", RetryAfter: 1,

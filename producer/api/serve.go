@@ -27,8 +27,12 @@ var (
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	c := newCall(w, r)
+	c.grace = a.slowGrace
 	a.answer(c)
 	a.free(c)
+	if c.cut {
+		a.metrics.slow.WithLabelValues("answer").Inc()
+	}
 	elapsed := time.Since(began)
 	a.metrics.observe(c.end.name, r.Method, c.code, elapsed)
 	if a.log.Enabled(r.Context(), slog.LevelDebug) {

@@ -10,16 +10,20 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// admitWait takes a place among the requests that wait; [API.await] gives it back.
-// Where all are taken the caller is answered at once, as one who waited in vain.
-func (a *API) admitWait() bool {
-	select {
-	case a.waits <- struct{}{}:
-		return true
-	default:
-		a.metrics.unwaited.Inc()
-		return false
+// admitWait takes a place among the requests that wait, within the caller's share;
+// [API.await] gives it back. Where all are taken the caller is answered at once, as one
+// whose wait was in vain.
+func (a *API) admitWait(c *call) bool {
+	if a.take(c, waitPlaces, 1) == nil {
+		select {
+		case a.waits <- struct{}{}:
+			return true
+		default:
+			a.give(c, waitPlaces, 1)
+		}
 	}
+	a.metrics.unwaited.Inc()
+	return false
 }
 
 // await waits until the accepted write or a newer one is persisted, and returns
@@ -30,7 +34,7 @@ func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (schema.St
 	if wait <= 0 {
 		return w.Status, nil
 	}
-	defer func() { <-a.waits }()
+	defer func() { <-a.waits; a.give(c, waitPlaces, 1) }()
 	ctx, cancel := context.WithTimeout(c.r.Context(), wait)
 	defer cancel()
 	go func() {

@@ -93,7 +93,7 @@ func (a *API) readObject(c *call, types ...string) (id json.RawMessage, err erro
 	if err := c.wantType(types...); err != nil {
 		return nil, err
 	}
-	if err := c.readBody(a.maxBody, a.hold); err != nil {
+	if err := a.readBody(c, a.maxBody, a.hold); err != nil {
 		return nil, err
 	}
 	return c.decode.fields(c.body, c.entity, c.fields)
@@ -164,7 +164,7 @@ func (a *API) accept(c *call, op cache.Op, accepted producer.Accepted) error {
 	code := http.StatusAccepted
 	if _, ok := c.r.Header["Prefer"]; ok {
 		prefer := readPreference(c.r.Header, a.maxWait)
-		if prefer.wait > 0 && !a.admitWait() {
+		if prefer.wait > 0 && !a.admitWait(c) {
 			prefer.wait = 0
 		}
 		if applied := prefer.applied(); applied != "" {

@@ -1,0 +1,119 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	"github.com/afterwrite/afterwrite/internal/peer"
+	"github.com/afterwrite/afterwrite/internal/problem"
+)
+
+// resource is what callers share. Each has a bounded part of it, so that one who takes all
+// that it can leaves something to the others.
+type resource int
+
+const (
+	memoryBytes  resource = iota // bytes of bodies and answers; half for one caller
+	batchPlaces                  // batches that are done at once; half
+	waitPlaces                   // requests that wait for persistence; half
+	streamPlaces                 // event streams; a quarter, but four at least
+	resources
+)
+
+var resourceNames = [resources]string{"memory", "batches", "waits", "streams"}
+
+// shares counts what each caller holds now. A caller who holds nothing takes no memory.
+type shares struct {
+	most [resources]int64 // of one caller
+
+	mu sync.Mutex // guards of
+	of map[string]*[resources]int64
+}
+
+func newShares(memory, batches, waits, streams int64) *shares {
+	return &shares{of: map[string]*[resources]int64{}, most: [resources]int64{
+		memoryBytes: max(memory/2, 1), batchPlaces: max(batches/2, 1), waitPlaces: max(waits/2, 1),
+		streamPlaces: max(streams/4, min(streams, 4)),
+	}}
+}
+
+// take adds n of a resource to what the caller holds, or reports that its share is used up.
+func (s *shares) take(caller string, r resource, n int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.of[caller]
+	if held == nil {
+		held = new([resources]int64)
+		s.of[caller] = held
+	}
+	if held[r]+n > s.most[r] {
+		s.forget(caller, held)
+		return false
+	}
+	held[r] += n
+	return true
+}
+
+func (s *shares) give(caller string, r resource, n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.of[caller]
+	held[r] -= n
+	s.forget(caller, held)
+}
+
+func (s *shares) forget(caller string, held *[resources]int64) {
+	if *held == [resources]int64{} {
+		delete(s.of, caller)
+	}
+}
+
+// caller names what the request's share is counted for: its token, else the address of its
+// client. IPv6 clients count by their /64: one machine has that many addresses.
+func (a *API) caller(c *call) string {
+	if c.caller == "" {
+		c.caller = "token " + c.who.Name
+		if c.who.Anonymous() {
+			address := peer.Address(c.r, a.proxies)
+			if p, err := address.Prefix(64); err == nil && address.Is6() {
+				address = p.Addr()
+			}
+			c.caller = "address " + address.String()
+		}
+	}
+	return c.caller
+}
+
+// take takes n of a resource for the request's caller; give it back.
+func (a *API) take(c *call, r resource, n int64) error {
+	if a.shares.take(a.caller(c), r, n) {
+		return nil
+	}
+	a.metrics.shares.WithLabelValues(resourceNames[r]).Inc()
+	return errShare(r)
+}
+
+func (a *API) give(c *call, r resource, n int64) { a.shares.give(a.caller(c), r, n) }
+
+func errShare(r resource) *problem.Problem {
+	return &problem.Problem{Name: "share-used-up", Code: http.StatusTooManyRequests, Title: "Share used up", RetryAfter: 1,
+		Detail: "this token or address holds as many " + shareWords[r] + " as one caller can; the request was not carried out"}
+}
+
+var shareWords = [resources]string{"bytes of bodies and answers", "batches", "waits", "event streams"}
+
+// place takes a place of a bounded number, within the caller's share, and waits for it until
+// ctx ends. Call the function that gives it back.
+func (a *API) place(ctx context.Context, c *call, r resource, places chan struct{}, full error) (back func(), err error) {
+	if err := a.take(c, r, 1); err != nil {
+		return nil, err
+	}
+	select {
+	case places <- struct{}{}:
+		return func() { <-places; a.give(c, r, 1) }, nil
+	case <-ctx.Done():
+		a.give(c, r, 1)
+		return nil, full
+	}
+}
