@@ -149,6 +149,7 @@ func TestRollingRestartBehindNginx(t *testing.T) {
 upstream apis { server API1 max_fails=0; server API2 max_fails=0; keepalive 20; }
 server {
 	listen $LISTEN;
+	keepalive_timeout 0;    # at a reload nginx itself ends idle connections of its clients
 	location / {
 		proxy_pass http://apis;
 		proxy_http_version 1.1;
