@@ -29,7 +29,7 @@ const (
 	// sync task, and its last renewal: when a worker dies, the partition waits so long.
 	DefaultFlagMargin = 10 * time.Second
 	// DefaultKeptOps and DefaultOpAge bound the operation ids kept for a partition.
-	DefaultKeptOps = 100_000
+	DefaultKeptOps = 20_000
 	DefaultOpAge   = 24 * time.Hour
 )
 

@@ -108,7 +108,8 @@ func (c *Cache) Sweep(ctx context.Context, entities []*schema.Entity) ([]Order, 
 		calls := make([]*rdb.Call, e.Partitions)
 		for i := range calls {
 			k := c.prefix.Keys(e, i)
-			calls[i] = sweepScript.Call([]string{k.Stats, k.Pending, k.Held}, layout.MS(c.flagMargin), layout.MS(e.Flush.Delay), layout.MS(e.Flush.Delay+c.flagMargin+longestPutOff))
+			calls[i] = sweepScript.Call([]string{k.Stats, k.Pending, k.Held, k.Ops, k.OpsAt}, layout.MS(c.flagMargin),
+				layout.MS(e.Flush.Delay), layout.MS(e.Flush.Delay+c.flagMargin+longestPutOff), layout.MS(c.opAge))
 		}
 		c.redis.Send(ctx, calls...)
 		for i, one := range calls {

@@ -64,7 +64,7 @@ type Written struct {
 	// written.
 	Token string
 	stale bool // the cached record lacks a field, and is persisted: it is to be dropped
-	// Err is ErrExists, ErrNotFound, ErrVersionMismatch, ErrBacklogFull, ErrKeyReused or
+	// Err is ErrExists, ErrNotFound, ErrVersionMismatch, ErrBacklogFull, ErrKeyReused, ErrKeysFull or
 	// an InvalidError, where nothing was written; or what befell the whole group.
 	Err error
 }
@@ -222,6 +222,8 @@ func (w *Write) written(e *schema.Entity, reply any) Written {
 		return Written{Token: lackingAt + field}
 	case "reused":
 		return Written{Err: schema.ErrKeyReused}
+	case "keysfull":
+		return Written{Err: fmt.Errorf("%w: partition %d of %s", schema.ErrKeysFull, e.Partition(w.ID), e.Name)}
 	case "exists":
 		return Written{Err: schema.ErrExists}
 	case "notfound":
@@ -264,9 +266,13 @@ func (w *Write) added(e *schema.Entity, texts []string) schema.Values {
 // repeated create finds the record that it created. Key and fresh are any text.
 func (c *Cache) Reserve(ctx context.Context, e *schema.Entity, key, fresh string) (string, error) {
 	k := c.prefix.Keys(e, e.Partition(key))
-	reply, err := c.redis.RunAny(ctx, reserveScript, []string{k.Ops, k.OpsAt}, "id:"+key, fresh, c.keptOps, layout.MS(c.opAge))
+	reply, err := c.redis.RunAny(ctx, reserveScript, []string{k.Ops, k.OpsAt}, keptKey("id:"+key), fresh, c.keptOps, layout.MS(c.opAge))
 	if err != nil {
 		return "", err
 	}
-	return layout.Text(reply), nil
+	id := layout.Text(reply)
+	if id == "" {
+		return "", fmt.Errorf("%w: %s", schema.ErrKeysFull, e.Name)
+	}
+	return id, nil
 }

@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"slices"
 	"sync"
 
@@ -92,7 +94,19 @@ func (w *Write) key() string {
 	if w.Key == "" {
 		return ""
 	}
-	return w.Key + "\x00" + w.ID
+	return keptKey(w.Key + "\x00" + w.ID)
+}
+
+// longKey is the size from which an operation id is kept as its hash, so that its size in
+// Redis is bounded: those that callers usually make are kept as they are.
+const longKey = 64
+
+func keptKey(key string) string {
+	if len(key) <= longKey {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return "#" + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 func ifMatch(v schema.Version) string {

@@ -327,16 +327,43 @@ func TestI1LostReplyToAnIncrement(t *testing.T) {
 	assert.Equal(t, "1", b.get(t, "a").Values[2])
 }
 
-func TestOperationIDsAreBounded(t *testing.T) {
-	b := setup(t, func(e *schema.Entity, cfg *cache.Config) { e.Partitions, cfg.KeptOps = 1, 10 })
-	for i := range 40 {
-		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("Ann", "1", "1"), Key: fmt.Sprint(i), KeyHash: "h"})
-		require.NoError(t, got.Err)
+// An operation id is honoured for its age: where as many are kept as may be, a write with a
+// new one is rejected, and applied once one of the others is beyond its age.
+func TestOperationIDsAreHonouredOrRejected(t *testing.T) {
+	b := setup(t, func(e *schema.Entity, cfg *cache.Config) { e.Partitions, cfg.KeptOps, cfg.OpAge = 1, 10, 2*time.Second })
+	keyed := func(key string) cache.Written {
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("Ann", "1", "1"), Key: key, KeyHash: "h"})
+		return got
+	}
+	for i := range 10 {
+		require.NoError(t, keyed(fmt.Sprint(i)).Err)
 	}
 	ops := strings.TrimSuffix(b.statsKey(0), "stats") + "ops"
-	assert.EqualValues(t, 10, b.rdb.HLen(t.Context(), ops).Val())
-	assert.EqualValues(t, 10, b.rdb.ZCard(t.Context(), ops+"At").Val())
-	assert.True(t, b.rdb.HExists(t.Context(), ops, "39\x00a").Val(), "the newest are kept")
+	require.ErrorIs(t, keyed("more").Err, schema.ErrKeysFull)
+	require.True(t, keyed("0").Again, "the first is still honoured")
+	_, err := b.Reserve(t.Context(), b.e, "key", "one")
+	require.ErrorIs(t, err, schema.ErrKeysFull)
+	b.put(t, "b", "without a key")
+	testkit.Eventually(t, "there is room when they are beyond their age", func() bool { return keyed("more").Err == nil })
+	require.LessOrEqual(t, b.rdb.HLen(t.Context(), ops).Val(), int64(10))
+	testkit.Eventually(t, "the sweeper forgets them", func() bool {
+		_, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
+		return err == nil && b.rdb.HLen(t.Context(), ops).Val() == 0 && b.rdb.ZCard(t.Context(), ops+"At").Val() == 0
+	})
+}
+
+// A long operation id takes no more room than a short one.
+func TestLongOperationIDsAreHashed(t *testing.T) {
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
+	long := strings.Repeat("k", 255)
+	for again := range 2 {
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("Ann", "1", "1"), Key: long, KeyHash: "h"})
+		require.NoError(t, got.Err)
+		require.Equal(t, again == 1, got.Again)
+	}
+	kept := b.rdb.HKeys(t.Context(), strings.TrimSuffix(b.statsKey(0), "stats")+"ops").Val()
+	require.Len(t, kept, 1)
+	require.Less(t, len(kept[0]), 64)
 }
 
 func TestReserveKeepsTheFirstID(t *testing.T) {

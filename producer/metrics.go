@@ -60,6 +60,7 @@ var outcomes = []struct {
 	{schema.ErrExists, "exists"},
 	{schema.ErrVersionMismatch, "version_mismatch"},
 	{schema.ErrKeyReused, "key_reused"},
+	{schema.ErrKeysFull, "keys_full"},
 	{schema.ErrBacklogFull, "backlog_full"},
 	{schema.ErrBusy, "busy"},
 	{schema.ErrOutcomeUnknown, "unknown"},

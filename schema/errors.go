@@ -17,6 +17,9 @@ var (
 	// ErrVersionMismatch reports that a record is not at the version that the
 	// caller named with If-Match.
 	ErrVersionMismatch = errors.New("record is at another version")
+	// ErrKeysFull reports that an entity keeps as many operation ids as it may, all of them
+	// younger than their age. Nothing was written; the write can be sent without one.
+	ErrKeysFull = errors.New("as many idempotency keys are kept as may be")
 	// ErrKeyReused reports an operation id that was used before for another
 	// operation.
 	ErrKeyReused = errors.New("idempotency key was used for another request")

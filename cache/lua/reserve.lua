@@ -3,17 +3,16 @@
 --
 -- KEYS  1 ops  2 opsAt
 -- ARGV  1 operation id  2 a fresh record id  3 kept at most  4 their age, ms
--- Returns the record id
+-- Returns the record id, "" where as many operation ids are kept as may be
 local id = redis.call('HGET', KEYS[1], ARGV[1])
 if id then return id end
 local now = now_ms()
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[2], now, ARGV[1])
-local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[4], 'LIMIT', 0, 100)
-local over = redis.call('ZCARD', KEYS[2]) - ARGV[3]
-if #old == 0 and over > 0 then old = redis.call('ZRANGE', KEYS[2], 0, math.min(over, 100) - 1) end
+local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[4], 'LIMIT', 0, 1000)
 if #old > 0 then
   redis.call('HDEL', KEYS[1], unpack(old))
   redis.call('ZREM', KEYS[2], unpack(old))
 end
+if redis.call('ZCARD', KEYS[2]) - ARGV[3] >= 0 then return '' end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], now, ARGV[1])
 return ARGV[2]

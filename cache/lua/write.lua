@@ -33,6 +33,8 @@
 --            {"increment", version, values…}       applied; the new value of each field
 --            {"again", version, values…}           applied before under this operation id
 --            {"reused"}                            operation id of another operation
+--            {"keysfull"}                          refused: the partition keeps as many operation ids
+--                                                  as it may, none of them beyond its age
 --            {"miss", token}                       not cached: load the row, then write
 --                                                  again with it and this token
 --            {"lacking", version}                  the record has not got a field to increment;
@@ -80,7 +82,7 @@ local last = 6 + 2 * width
 
 -- The state of the partition at hand. missed and event are there only where they are needed.
 local s, base, version, count, accepted, superseded, discarded
-local listened, building, unsure, installed, keyed, missed, listing, event
+local listened, building, unsure, installed, room, missed, listing, event
 
 local function number(text) return tonumber(text) or 0 end
 
@@ -223,6 +225,16 @@ local function rank(rec, id)
   if unsure then call('SREM', base .. 'rankUnsure', id) end
 end
 
+-- trim forgets operation ids beyond their age, at most so many.
+local function trim(most)
+  local ops, ops_at = base .. 'ops', base .. 'opsAt'
+  local old = call('ZRANGEBYSCORE', ops_at, '-inf', now - ARGV[7], 'LIMIT', 0, most)
+  if #old > 0 then
+    call('HDEL', ops, unpack(old))
+    call('ZREM', ops_at, unpack(old))
+  end
+end
+
 -- apply does the next write of ARGV to the record.
 local function apply(rec)
   local form = ARGV[at + 1]
@@ -258,6 +270,11 @@ local function apply(rec)
       answer[1] = 'again'
       return answer
     end
+    if not room then
+      trim(1000)
+      room = ARGV[6] - call('ZCARD', base .. 'opsAt')
+    end
+    if room <= 0 then return { 'keysfull' } end
   end
 
   -- A later write of a record waits for an earlier one of the same call.
@@ -357,21 +374,9 @@ local function apply(rec)
   if key ~= '' then
     call('HSET', base .. 'ops', key, cjson.encode({ hash, v, unpack(values or {}) }))
     call('ZADD', base .. 'opsAt', now_text, key)
-    keyed = true
+    room = room - 1
   end
   return values and { 'increment', v, unpack(values) } or v
-end
-
--- trim bounds the kept operation ids in age and number: each new one takes a few away.
-local function trim()
-  local ops, ops_at = base .. 'ops', base .. 'opsAt'
-  local old = call('ZRANGEBYSCORE', ops_at, '-inf', now - ARGV[7], 'LIMIT', 0, 100)
-  local over = call('ZCARD', ops_at) - ARGV[6]
-  if #old == 0 and over > 0 then old = call('ZRANGE', ops_at, 0, math.min(over, 100) - 1) end
-  if #old > 0 then
-    call('HDEL', ops, unpack(old))
-    call('ZREM', ops_at, unpack(old))
-  end
 end
 
 -- settle writes the partition's figures, takes its scheduled flag if it is free, and
@@ -407,7 +412,7 @@ for p = 1, partitions do
   s, base = all[p], stats:sub(1, -6) -- without "stats"
   version, count = number(s.v), number(s.a) - number(s.s) - number(s.p) - number(s.d) - number(s.l)
   accepted, superseded, discarded = 0, 0, 0
-  listened, installed, keyed = number(s.e) > now, false, false
+  listened, installed, room = number(s.e) > now, false, nil
   missed, listing, event = nil, {}, listened and { 'written', '' }
   building = ranked and number(s.ku) > now
   unsure = ranked and call('EXISTS', base .. 'rankUnsure') == 1
@@ -418,7 +423,6 @@ for p = 1, partitions do
     result[2 + i] = apply(KEYS[seat + i])
   end
   seat, at = seat + writes, at + 1
-  if keyed then trim() end
   for i = 1, #listing, 1000 do -- unpack ends at a few thousand texts
     call('ZADD', base .. 'pending', unpack(listing, i, math.min(i + 999, #listing)))
   end

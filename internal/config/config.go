@@ -61,6 +61,9 @@ type API struct {
 	Hosts           []string       // beside this machine's names, that are answered without a token
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For or Forwarded is believed
 	Drain           time.Duration  // between not being ready and not listening, at the end
+	KeepKeys        time.Duration  // how long an Idempotency-Key is honoured
+	MaxKeys         int            // Idempotency-Keys that a partition of an entity keeps
+	MaxWait         time.Duration  // longest Prefer: wait
 	ShutdownTimeout time.Duration  // for requests in flight
 	PProf           bool           // serves /debug/pprof/
 	IDsInPath       bool           // records can be named by a path; else by a query or a body alone
@@ -122,7 +125,8 @@ func Default() *Config {
 		},
 		API: API{
 			Addr: "127.0.0.1:8080", MaxBody: 1 << 20, MaxBatchBody: 64 << 20,
-			RateLimit: RateLimit{Window: time.Minute}, Drain: 5 * time.Second, ShutdownTimeout: 15 * time.Second, IDsInPath: true,
+			RateLimit: RateLimit{Window: time.Minute}, Drain: 5 * time.Second,
+			KeepKeys: 24 * time.Hour, MaxKeys: 20_000, MaxWait: 50 * time.Second, ShutdownTimeout: 15 * time.Second, IDsInPath: true,
 		},
 		Worker: Worker{
 			Addr: "127.0.0.1:8081", Concurrency: 8, PollInterval: 50 * time.Millisecond,

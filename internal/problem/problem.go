@@ -63,6 +63,8 @@ var known = []struct {
 		Detail: "there is already a record with this id"}},
 	{schema.ErrVersionMismatch, Problem{Name: "precondition-failed", Code: 412, Title: "Precondition failed",
 		Detail: "the record is not at a version that If-Match names; read it again"}},
+	{schema.ErrKeysFull, Problem{Name: "idempotency-keys-full", Code: 503, Title: "Idempotency-Keys full", RetryAfter: 60,
+		Detail: "as many keys of this entity are kept as its configuration allows; nothing was written"}},
 	{schema.ErrKeyReused, Problem{Name: "key-reused", Code: 422, Title: "Idempotency-Key reused",
 		Detail: "this Idempotency-Key was used for another request; make a new one"}},
 	{schema.ErrBacklogFull, Problem{Name: "backlog-full", Code: 503, Title: "Backlog full", RetryAfter: 2,

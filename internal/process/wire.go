@@ -120,6 +120,7 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 	p.Cache, err = cache.New(cache.Config{
 		URL: c.Redis.URL, Redis: over.Redis, Prefix: c.Redis.Prefix, Loader: p.Store, Timeout: c.Redis.Timeout,
 		Retries: cmp.Or(c.Redis.Retries, -1), PoolSize: c.Redis.PoolSize, Log: log, Registerer: p.Metrics,
+		KeptOps: c.API.MaxKeys, OpAge: c.API.KeepKeys,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: redis: %w", ErrConfig, err), p.Store.Close())
@@ -281,7 +282,7 @@ func (p *Parts) NewAPI(stopping <-chan struct{}) (http.Handler, error) {
 		RateLimit: limit,
 		Producer:  w, Cache: p.redis(), Store: lister{p.Store}, Entities: p.Config.Entities,
 		Events: p.Cache, Admin: surface, Stopping: stopping,
-		MaxBody: c.MaxBody, MaxBatchBody: c.MaxBatchBody, NoIDsInPath: !c.IDsInPath, CORS: c.CORS,
+		MaxBody: c.MaxBody, MaxBatchBody: c.MaxBatchBody, MaxWait: c.MaxWait, NoIDsInPath: !c.IDsInPath, CORS: c.CORS,
 		Version: p.version, Log: p.Log, Registerer: p.Metrics, Gatherer: p.Metrics,
 	})
 	if err != nil {

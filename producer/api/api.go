@@ -24,7 +24,7 @@ const (
 	DefaultMaxBatches   = 8                // batches that are done at once
 	DefaultMaxWaits     = 1000             // requests that wait for persistence at once
 	DefaultTimeout      = 15 * time.Second // of one operation, a wait not included
-	DefaultMaxWait      = 60 * time.Second // longest "Prefer: wait" that is granted
+	DefaultMaxWait      = 50 * time.Second // longest "Prefer: wait" that is granted: nginx gives up after 60
 	MaxBatchItems       = 10_000           // items of one batch
 	MaxIDs              = 1000             // ids of one multi-get
 	MaxLimit            = 1000             // records of one page
