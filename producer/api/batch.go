@@ -227,12 +227,15 @@ func versionMember(value json.RawMessage) (schema.Version, error) {
 		if err != nil {
 			return 0, err
 		}
-		text = string(bytes.Trim(s, `"`))
+		tags, ok := parseTags(string(s))
+		if text = string(s); ok && len(tags) == 1 {
+			text = tags[0].value
+		}
 	}
 	if text == "*" {
 		return cache.AnyVersion, nil
 	}
-	v, err := schema.ParseVersion(text)
+	v, err := versionOf(text)
 	if err != nil {
 		return 0, invalid("if_match", `must be a version or "*"`)
 	}
@@ -280,8 +283,8 @@ func (a *API) appendResult(c *call, dst []byte, r *producer.Result) []byte {
 	dst = append(dst, `,"entity":"`...)
 	dst = append(dst, r.Entity.Name...)
 	dst = append(dst, `","id":`...)
-	dst = append(dst, r.Entity.IDText(r.ID)...)
+	dst = append(dst, c.idText(r.Entity, r.ID)...)
 	dst = append(dst, `,"version":`...)
-	dst = strconv.AppendInt(dst, int64(r.Version), 10)
-	return append(appendAdded(dst, r.Accepted), '}')
+	dst = c.appendVersion(dst, r.Version)
+	return append(c.appendAdded(dst, r.Accepted), '}')
 }

@@ -24,6 +24,7 @@ type call struct {
 	entity    *schema.Entity // nil where the path names none
 	who       token.Identity // who makes the request
 	id        string         // as the path or the query spells it, unescaped
+	texts     bool           // whole numbers are answered as strings
 	queryID   bool           // the id is the query's
 	requestID string
 	code      int    // status of the answer, 0 before it is sent

@@ -29,7 +29,7 @@ func readCondition(h http.Header) (condition, error) {
 			return cond, problem.BadHeader("If-Match", `must be "*" or a list of quoted versions, such as "1732386354000000"`)
 		}
 		cond.any = tags == nil
-		cond.versions = strongVersions(tags)
+		cond.versions = tagVersions(tags)
 	}
 	if values := h["If-None-Match"]; len(values) > 0 {
 		if len(values) > 1 || strings.TrimSpace(values[0]) != "*" {
@@ -78,7 +78,6 @@ func (a *API) match(ctx context.Context, e *schema.Entity, id string, cond condi
 
 // tag is an entity tag.
 type tag struct {
-	weak  bool
 	value string // without its quotes
 }
 
@@ -94,7 +93,7 @@ func parseTags(list string) (tags []tag, ok bool) {
 			return tags, tags != nil
 		}
 		var t tag
-		rest, t.weak = strings.CutPrefix(rest, "W/")
+		rest = strings.TrimPrefix(rest, "W/")
 		if !strings.HasPrefix(rest, `"`) {
 			return nil, false
 		}
@@ -109,15 +108,31 @@ func parseTags(list string) (tags []tag, ok bool) {
 	}
 }
 
-// strongVersions keeps what If-Match can match: a weak tag never does. It returns
+// versionOf reads the version in an entity tag. A proxy that compresses an answer makes its
+// tag weak, or adds a suffix such as -gzip, and the caller sends that back: the record is
+// the same.
+func versionOf(tag string) (schema.Version, error) {
+	end := strings.IndexFunc(tag, func(r rune) bool { return r < '0' || r > '9' })
+	if end > 0 && suffixes[tag[end:]] {
+		tag = tag[:end]
+	}
+	return schema.ParseVersion(tag)
+}
+
+// suffixes are what proxies add to a tag: Apache -gzip and -br, nginx's and others' modules
+// the rest.
+var suffixes = map[string]bool{"-gzip": true, "-br": true, "-zstd": true, "-deflate": true, "--gzip": true, "--br": true, "--zstd": true,
+	";gzip": true, ";br": true, ";zstd": true, "_gzip": true, "_br": true, ":gzip": true, ":br": true}
+
+// tagVersions keeps the tags that are versions, weak ones too: see versionOf. It returns
 // nil for nil alone.
-func strongVersions(tags []tag) []schema.Version {
+func tagVersions(tags []tag) []schema.Version {
 	if tags == nil {
 		return nil
 	}
 	versions := make([]schema.Version, 0, len(tags))
 	for _, t := range tags {
-		if v, err := schema.ParseVersion(t.value); err == nil && !t.weak {
+		if v, err := versionOf(t.value); err == nil {
 			versions = append(versions, v)
 		}
 	}
@@ -136,7 +151,7 @@ func unchanged(h http.Header, v schema.Version) bool {
 		return true
 	}
 	for _, t := range tags {
-		if t.value == v.String() {
+		if given, err := versionOf(t.value); err == nil && given == v {
 			return true
 		}
 	}

@@ -103,6 +103,9 @@ func (d *decoder) fields(input []byte, e *schema.Entity, fields schema.Fields) (
 	unknown := 0
 	err = d.object(input, func(name []byte, value json.RawMessage) error {
 		if i, ok := e.Field(string(name)); ok {
+			if e.Fields[i].Type == schema.Int {
+				value = intText(value)
+			}
 			fields[e.Fields[i].Name] = value
 			return nil
 		}
@@ -135,6 +138,7 @@ func unknownFields(fields schema.Fields, e *schema.Entity) error {
 // number for an int id, else a string.
 func idFromJSON(e *schema.Entity, value json.RawMessage) (string, error) {
 	if e.ID.Type == schema.Int {
+		value = intText(value)
 		if len(value) == 0 || value[0] != '-' && (value[0] < '0' || value[0] > '9') {
 			return "", invalid("id", "must be a whole number")
 		}

@@ -69,7 +69,7 @@ func FuzzTags(f *testing.F) {
 		if ok && tags != nil {
 			require.NotEmpty(t, tags)
 		}
-		require.LessOrEqual(t, len(strongVersions(tags)), len(tags))
+		require.LessOrEqual(t, len(tagVersions(tags)), len(tags))
 	})
 }
 

@@ -72,7 +72,7 @@ func (a *API) appendRows(ctx context.Context, c *call, out []byte, q Query) (_ [
 			if one := c.entity.ForeignRow(row); one != nil {
 				foreign = append(foreign, one)
 			} else {
-				out = append(c.entity.AppendRecord(out, row.ID, row.Values), ',')
+				out = append(c.appendRecord(out, c.entity, row.ID, row.Values), ',')
 			}
 			q.After = row.ID
 			n++

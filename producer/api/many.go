@@ -27,6 +27,7 @@ func (a *API) getMany(ctx context.Context, c *call) error {
 	out := append(c.out[:0], `{"records":[`...)
 	var missing []string
 	var foreign []*schema.ForeignError
+	var versions []schema.Version
 	var sources []cache.Read
 	for done := 0; done < len(ids); {
 		some, before := ids[done:min(len(ids), done+a.sizes.chunk(c.entity))], len(out)
@@ -44,7 +45,8 @@ func (a *API) getMany(ctx context.Context, c *call) error {
 				foreign = append(foreign, row)
 				continue
 			}
-			out = append(c.entity.AppendRecord(out, read.ID, read.Values), ',')
+			versions = append(versions, read.Version)
+			out = append(c.appendRecord(out, c.entity, read.ID, read.Values), ',')
 		}
 		a.sizes.learn(c.entity, len(some), len(out)-before)
 		if len(out) > a.maxAnswer {
@@ -60,7 +62,11 @@ func (a *API) getMany(ctx context.Context, c *call) error {
 	}
 	out = append(trimComma(out), `],"missing":[`...)
 	for _, id := range missing {
-		out = append(append(out, c.entity.IDText(id)...), ',')
+		out = append(append(out, c.idText(c.entity, id)...), ',')
+	}
+	out = append(trimComma(out), `],"versions":[`...)
+	for _, v := range versions {
+		out = append(c.appendVersion(out, v), ',')
 	}
 	c.out = append(appendForeign(append(trimComma(out), ']'), foreign), '}', '\n')
 	c.send(http.StatusOK, c.out)

@@ -12,6 +12,7 @@ import (
 type preference struct {
 	wait  time.Duration // how long to wait for the record to be persisted; 0: not at all
 	async bool          // respond-async
+	texts bool          // ints=string: whole numbers as JSON strings
 }
 
 // readPreference reads the Prefer headers; of a preference given twice the first
@@ -26,6 +27,8 @@ func readPreference(h http.Header, longest time.Duration) preference {
 			switch strings.ToLower(strings.TrimSpace(name)) {
 			case "respond-async":
 				p.async = true
+			case "ints":
+				p.texts = p.texts || strings.Trim(strings.TrimSpace(value), `"`) == "string"
 			case "wait":
 				seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
 				if err != nil || waiting {
@@ -44,6 +47,9 @@ func (p preference) applied() string {
 	var parts []string
 	if p.async {
 		parts = append(parts, "respond-async")
+	}
+	if p.texts {
+		parts = append(parts, "ints=string")
 	}
 	if p.wait > 0 {
 		parts = append(parts, "wait="+strconv.Itoa(int(p.wait/time.Second)))

@@ -128,7 +128,7 @@ func (a *API) sendRank(ctx context.Context, c *call, read func(context.Context) 
 		out = append(out, `{"rank":`...)
 		out = append(strconv.AppendInt(out, p.Rank, 10), ',')
 		at := len(out)
-		out = c.entity.AppendRecord(out, p.ID, found[i].Values)
+		out = c.appendRecord(out, c.entity, p.ID, found[i].Values)
 		out = append(append(out[:at], out[at+1:]...), ',') // its own brace
 	}
 	out = append(trimComma(out), `],"ranked":`...)

@@ -48,13 +48,14 @@ func (a *API) get(ctx context.Context, c *call) error {
 		return foreign
 	}
 	c.header["Cache-Control"] = headerNoCache
+	c.header.Add("Vary", "Prefer")
 	c.header["Afterwrite-Status"] = []string{string(read.Status)}
 	c.setETag(read.Version)
 	if unchanged(c.r.Header, read.Version) {
 		c.send(http.StatusNotModified, nil)
 		return nil
 	}
-	c.out = append(c.entity.AppendRecord(c.out[:0], read.ID, read.Values), '\n')
+	c.out = append(c.appendRecord(c.out[:0], c.entity, read.ID, read.Values), '\n')
 	c.send(http.StatusOK, c.out)
 	return nil
 }

@@ -27,7 +27,9 @@ func entitySchemas(e *schema.Entity) object {
 			"records": list,
 			"missing": object{"type": "array", "items": idSchema(e)},
 			"foreign": foreignSchema(),
-		}, "records", "missing"),
+			"versions": object{"type": "array", "items": object{"type": []string{"integer", "null"}, "format": "int64"},
+				"description": "The version of each of the records, in their order; null where it is read past the cache."},
+		}, "records", "versions", "missing"),
 		n + "_page": closed(object{
 			"records": list,
 			"next":    object{"type": []string{"string", "null"}},

@@ -76,6 +76,11 @@ func (a *API) dispatch(c *call) error {
 	h["X-Content-Type-Options"] = headerNosniff
 	h["Content-Security-Policy"] = headerPolicy
 	h["Cache-Control"] = headerNoStore
+	if _, ok := c.r.Header["Prefer"]; ok {
+		if c.texts = readPreference(c.r.Header, a.maxWait).texts; c.texts {
+			h["Preference-Applied"] = []string{"ints=string"}
+		}
+	}
 	err := a.route(c)
 	if c.end != adminEnd && a.cors.on() && a.crossOrigin(c) {
 		return nil

@@ -47,7 +47,7 @@ func answered(t testing.TB, c net.Conn) int {
 // caller, and over all; it is given back.
 func TestI6ACallerHoldsItsShareOfMemory(t *testing.T) {
 	t.Parallel()
-	b := setup(t, configure(proxied), configure(func(c *api.Config) { c.MaxMemory = 512 << 10 }))
+	b := setup(t, configure(proxied), configure(func(c *api.Config) { c.MaxMemory, c.SlowGrace = 512<<10, time.Minute }))
 	body := `{"name":"N","profile":"` + strings.Repeat("x", 150<<10) + `"}`
 	held := func() string { return b.do("GET", "/metrics", "").body }
 	var slow []net.Conn

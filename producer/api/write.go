@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
@@ -178,30 +177,30 @@ func (a *API) accept(c *call, op cache.Op, accepted producer.Accepted) error {
 	if accepted.Status == schema.Persisted {
 		code = http.StatusOK
 	}
-	c.out = append(appendAccepted(c.out[:0], accepted), '\n')
+	c.out = append(c.appendAccepted(c.out[:0], accepted), '\n')
 	c.send(code, c.out)
 	return nil
 }
 
 // appendAccepted appends the answer to a write.
-func appendAccepted(dst []byte, w producer.Accepted) []byte {
+func (c *call) appendAccepted(dst []byte, w producer.Accepted) []byte {
 	dst = append(dst, `{"entity":"`...)
 	dst = append(dst, w.Entity.Name...)
 	dst = append(dst, `","id":`...)
-	dst = append(dst, w.Entity.IDText(w.ID)...)
+	dst = append(dst, c.idText(w.Entity, w.ID)...)
 	dst = append(dst, `,"version":`...)
-	dst = strconv.AppendInt(dst, int64(w.Version), 10)
+	dst = c.appendVersion(dst, w.Version)
 	dst = append(dst, `,"status":"`...)
 	dst = append(dst, w.Status...)
 	dst = append(dst, '"')
-	return append(appendAdded(dst, w), '}')
+	return append(c.appendAdded(dst, w), '}')
 }
 
 // appendAdded appends the new values of an increment, nothing for other writes.
-func appendAdded(dst []byte, w producer.Accepted) []byte {
+func (c *call) appendAdded(dst []byte, w producer.Accepted) []byte {
 	if w.Values == nil {
 		return dst
 	}
 	dst = append(dst, `,"fields":`...)
-	return w.Entity.AppendFields(dst, w.Values)
+	return c.appendFields(dst, w.Entity, w.Values)
 }

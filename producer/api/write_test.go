@@ -100,7 +100,7 @@ func TestConditions(t *testing.T) {
 	first := b.do("PUT", path, body, "If-None-Match: *").want(t, 202).version(t)
 	b.do("PUT", path, body, "If-None-Match: *").problem(t, 412, "precondition-failed")
 	second := b.do("PUT", path, body, `If-Match: "`+first+`"`).want(t, 202).version(t)
-	for _, stale := range []string{`"` + first + `"`, `W/"` + second + `"`, `"abc"`, `"1", "2"`} {
+	for _, stale := range []string{`"` + first + `"`, `W/"` + first + `"`, `"abc"`, `"1", "2"`} {
 		b.do("PUT", path, body, "If-Match: "+stale).problem(t, 412, "precondition-failed")
 		b.do("PATCH", path, body, "If-Match: "+stale).problem(t, 412, "precondition-failed")
 		b.do("DELETE", path, "", "If-Match: "+stale).problem(t, 412, "precondition-failed")
