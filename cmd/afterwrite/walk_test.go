@@ -269,7 +269,7 @@ func (d *deployment) hang() net.Conn {
 	d.t.Helper()
 	c, err := net.Dial("tcp", d.api)
 	require.NoError(d.t, err)
-	_, err = c.Write([]byte("PUT /v1/user/ada HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"))
+	_, err = c.Write([]byte("PUT /v1/user/ada HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"))
 	require.NoError(d.t, err)
 	_, err = bufio.NewReader(c).ReadString('\n') // "100 Continue": the handler reads
 	require.NoError(d.t, err)
