@@ -80,7 +80,7 @@ func (c csvLines) end()                   { c.Flush() }
 // line keeps spreadsheets from taking a record's text for a formula.
 func (c csvLines) line(values []string) error {
 	for i, v := range values {
-		if strings.HasPrefix(v, "=") || strings.HasPrefix(v, "+") || strings.HasPrefix(v, "@") || strings.HasPrefix(v, "\t") ||
+		if strings.HasPrefix(v, "=") || strings.HasPrefix(v, "+") || strings.HasPrefix(v, "@") || strings.HasPrefix(v, "\t") || strings.HasPrefix(v, "\r") ||
 			(strings.HasPrefix(v, "-") && !isNumber(v)) {
 			values[i] = "'" + v
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
 )
@@ -19,8 +21,32 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// oneLine keeps a cell in its row: an id or a JSON text may hold tabs and newlines.
-var oneLine = strings.NewReplacer("\t", " ", "\n", " ", "\r", " ", "\x1b", " ")
+// oneLine keeps a cell in its row, and from the terminal's controls: an id or a JSON text may
+// hold tabs and newlines, an escape (of one byte, or U+009B) that moves the cursor, or a mark
+// that turns the direction of the text around. What is not shown as it is has the form \u202e.
+func oneLine(cell string) string {
+	if !strings.ContainsFunc(cell, controls) {
+		return cell
+	}
+	var b strings.Builder
+	for _, r := range cell {
+		switch {
+		case r == '\t' || r == '\n' || r == '\r':
+			b.WriteByte(' ')
+		case controls(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// controls reports whether a character commands a terminal, or is not seen: control and
+// format characters, and the separators of lines and paragraphs.
+func controls(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || r == utf8.RuneError
+}
 
 // table prints rows in columns.
 func table(w io.Writer, rows [][]string) error {
@@ -28,7 +54,7 @@ func table(w io.Writer, rows [][]string) error {
 	for _, row := range rows {
 		cells := make([]string, len(row))
 		for i, cell := range row {
-			cells[i] = oneLine.Replace(cell)
+			cells[i] = oneLine(cell)
 		}
 		if _, err := fmt.Fprintln(t, strings.Join(cells, "\t")); err != nil {
 			return err
