@@ -83,6 +83,7 @@ type Cache struct {
 	locals     *locals                        // L1s of values, see l1.go
 	records    *recordLocals                  // L1s of records, see l1_records.go
 	looks      *gather.Combiner[*look]        // reads that share round trips, see look.go
+	asks       *gather.Combiner[*look]        // the same, of those that take leases
 	glances    *gather.Keyed[string, *glance] // looks at values that callers share, see value_look.go
 	refreshes  chan struct{}                  // a place for each refresh that may run
 	refreshing sync.Map                       // keys that are being refreshed here
@@ -122,7 +123,7 @@ func New(cfg Config) (*Cache, error) {
 		values:     values,
 	}
 	c.hub, c.locals, c.records = newHub(c), newLocals(c), newRecordLocals(c)
-	c.looks, c.glances = c.newLooks(), newGlances()
+	c.looks, c.asks, c.glances = c.newLooks(c.look), c.newLooks(c.ask), newGlances()
 	return c, nil
 }
 

@@ -6,33 +6,42 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/layout"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// fill puts a loaded row into the cache under the lease it was loaded with. It returns
-// the version that the fill took, or 0 where the lease was gone, when the row may be older
-// than what a write, a deletion or an invalidation left, or where the partition runs with
-// another number of partitions. It is not cached then.
-func (c *Cache) fill(ctx context.Context, e *schema.Entity, row schema.Row, token string) (schema.Version, error) {
-	k := c.prefix.Keys(e, e.Partition(row.ID))
-	exists := "0"
-	if row.Exists {
-		exists = "1"
+// fill puts loaded rows into the cache under the lease they were loaded with, in one trip.
+// It returns the versions that the fills took, or 0 where the lease was gone, when the row
+// may be older than what a write, a deletion or an invalidation left, or where the partition
+// runs with another number of partitions. It is not cached then.
+func (c *Cache) fill(ctx context.Context, e *schema.Entity, rows []schema.Row, token string) ([]schema.Version, error) {
+	calls := make([]*rdb.Call, len(rows))
+	for i, row := range rows {
+		k := c.prefix.Keys(e, e.Partition(row.ID))
+		exists := "0"
+		if row.Exists {
+			exists = "1"
+		}
+		args := append(make([]any, 0, 6+2*len(row.Values)), token, layout.MS(ttl(e, row.Values, !row.Exists)), exists,
+			row.ID, score(e, row.Values), e.Partitions)
+		for i, text := range row.Values {
+			args = append(args, e.Fields[i].Name, text)
+		}
+		calls[i] = fillScript.Call([]string{k.Stats, k.Record + row.ID, k.Rank, k.Build, k.Unsure}, args...)
 	}
-	args := append(make([]any, 0, 6+2*len(row.Values)), token, layout.MS(ttl(e, row.Values, !row.Exists)), exists, row.ID, score(e, row.Values), e.Partitions)
-	for i, text := range row.Values {
-		args = append(args, e.Fields[i].Name, text)
+	c.redis.Send(ctx, calls...)
+	versions := make([]schema.Version, len(rows))
+	for i, one := range calls {
+		version, err := one.Text()
+		if err != nil {
+			return nil, rdb.Fault("fill", err)
+		}
+		if version != "" {
+			c.metrics.fills.WithLabelValues(e.Name).Inc()
+			versions[i] = layout.Version(version)
+		}
 	}
-	reply, err := c.redis.RunAny(ctx, fillScript, []string{k.Stats, k.Record + row.ID, k.Rank, k.Build, k.Unsure}, args...)
-	if err != nil {
-		return 0, err
-	}
-	version := layout.Text(reply)
-	if version == "" {
-		return 0, nil
-	}
-	c.metrics.fills.WithLabelValues(e.Name).Inc()
-	return layout.Version(version), nil
+	return versions, nil
 }
 
 // ttl draws the life of a persisted record in the cache. The random part keeps records

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/layout"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -40,14 +42,14 @@ func (c *Cache) Get(ctx context.Context, e *schema.Entity, id string) (Read, err
 		c.metrics.hits.WithLabelValues(e.Name).Inc()
 		return read, nil
 	}
-	read, hit, err := c.lookup(ctx, e, id)
-	if errors.Is(err, schema.ErrUnavailable) {
+	l := c.lookup(ctx, &look{entity: e, id: id})
+	if errors.Is(l.err, schema.ErrUnavailable) {
 		return c.bypass(ctx, e, id)
 	}
-	if err != nil || hit {
-		return read, err
+	if l.err != nil || l.read.Source == Hit {
+		return l.read, l.err
 	}
-	return c.miss(ctx, e, id)
+	return c.miss(ctx, l)
 }
 
 func readFields(e *schema.Entity) []string {
@@ -80,23 +82,28 @@ var statuses = map[string]schema.Status{
 // joins bounds how often a caller waits for a load of somebody else.
 const joins = 3
 
-// miss reads a record that was not cached. Callers of one process share a load, but only
-// the one that began it uses its row: to a caller that joined later, what the load read
-// may be older than an invalidation it has already seen the effect of. So the others
-// look again once the load has ended, and find what it filled.
-func (c *Cache) miss(ctx context.Context, e *schema.Entity, id string) (Read, error) {
+// miss reads a record that was not cached when l looked. Callers of one process share a
+// load, but only the one that began it uses its row: to a caller that joined later, what the
+// load read may be older than an invalidation it has already seen the effect of. So the
+// others look again once the load has ended, and find what it filled.
+func (c *Cache) miss(ctx context.Context, l *look) (Read, error) {
+	e, id := l.entity, l.id
+	l.token = cmp.Or(l.token, newToken())
 	key := c.recordKey(e, id)
 	for join := 0; ; join++ {
 		if join == joins {
-			return c.own(ctx, e, id) // fills are refused again and again: somebody writes
+			return c.own(ctx, l) // fills are refused again and again: somebody writes
 		}
 		mine := false
+		if l.answer == "granted" { // a flight that waits for this lease must not be joined
+			c.loads.Forget(key)
+		}
 		// The load outlives the caller that began it: others may wait for it.
 		flight := c.loads.DoChan(key, func() (any, error) {
 			mine = true
 			detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*c.lease)
 			defer cancel()
-			return c.load(detached, e, id)
+			return c.load(detached, l)
 		})
 		select {
 		case <-ctx.Done():
@@ -112,91 +119,114 @@ func (c *Cache) miss(ctx context.Context, e *schema.Entity, id string) (Read, er
 				return result.Val.(Read), nil
 			}
 		}
-		read, hit, err := c.lookup(ctx, e, id)
-		if errors.Is(err, schema.ErrUnavailable) {
+		l = c.lookup(ctx, &look{entity: e, id: id, token: l.token})
+		if errors.Is(l.err, schema.ErrUnavailable) {
 			return c.bypass(ctx, e, id)
 		}
-		if err != nil || hit {
-			return read, err
+		if l.err != nil || l.read.Source == Hit {
+			return l.read, l.err
 		}
 	}
 }
 
-func (c *Cache) own(ctx context.Context, e *schema.Entity, id string) (Read, error) {
-	read, err := c.load(ctx, e, id)
+func (c *Cache) own(ctx context.Context, l *look) (Read, error) {
+	read, err := c.load(ctx, l)
 	if errors.Is(err, schema.ErrUnavailable) {
-		return c.bypass(ctx, e, id)
+		return c.bypass(ctx, l.entity, l.id)
 	}
 	return read, err
 }
 
-// load takes the lease of a record, or waits for whoever has it. A row that it read
-// without a lease, or whose lease was dropped meanwhile, is returned but not cached: it
-// was the newest persisted state at some moment of the load.
-func (c *Cache) load(ctx context.Context, e *schema.Entity, id string) (Read, error) {
-	token := newToken()
+// load loads under the lease that a look has taken; takes the lease, if it has not; or
+// waits for the load that has it. A row that it read without a lease, or whose lease was
+// dropped meanwhile, is returned but not cached: it was the newest persisted state at some
+// moment of the load.
+func (c *Cache) load(ctx context.Context, l *look) (Read, error) {
 	until := time.Now().Add(c.lease)
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		answer, read, err := c.askLease(ctx, e, id, token)
+	for pause := time.Millisecond; ; {
 		switch {
-		case err != nil:
-			return Read{}, err
-		case answer == "record" && lacks(read.Record):
-			if read, err = c.complete(ctx, e, read); err != nil || read.Source == Hit {
+		case l.err != nil:
+			return Read{}, l.err
+		case l.read.Source == Hit && lacks(l.read.Record):
+			if read, err := c.complete(ctx, l.entity, l.read); err != nil || read.Source == Hit {
 				return read, err
 			}
-			continue
-		case answer == "record":
-			return read, nil
-		case answer == "granted":
-			return c.loadRow(ctx, e, id, token)
-		case answer == "barred" || time.Now().After(until):
-			return c.loadRow(ctx, e, id, "")
+		case l.read.Source == Hit:
+			return l.read, nil
+		case l.answer == "granted":
+			return c.loadOne(ctx, l, l.token)
+		case l.answer == "barred" || time.Now().After(until):
+			return c.loadOne(ctx, l, "")
+		case l.answer == "refused":
+			if err := sleep(ctx, pause); err != nil {
+				return Read{}, err
+			}
+			pause = min(2*pause, 50*time.Millisecond)
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return Read{}, err
-		}
+		l = &look{entity: l.entity, id: l.id, token: l.token}
+		c.ask(ctx, l)
 	}
 }
 
-func (c *Cache) askLease(ctx context.Context, e *schema.Entity, id, token string) (string, Read, error) {
-	args := append(make([]any, 0, 2+len(e.Fields)), token, layout.MS(c.lease))
-	for i := range e.Fields {
-		args = append(args, e.Fields[i].Name)
-	}
-	reply, err := c.redis.Run(ctx, leaseScript, []string{c.recordKey(e, id)}, args...)
-	if err != nil {
-		return "", Read{}, err
-	}
-	answer := layout.Text(reply[0])
-	if answer != "record" {
-		return answer, Read{}, nil
-	}
-	life, _ := reply[1].(int64)
-	texts := reply[2:]
-	for len(texts) < 3+len(e.Fields) {
-		texts = append(texts, nil) // a Lua table ends at its last value
-	}
-	return answer, Read{Source: Hit, Record: record(id, texts, time.Duration(life)*time.Millisecond)}, nil
-}
-
-func (c *Cache) loadRow(ctx context.Context, e *schema.Entity, id, token string) (Read, error) {
-	row, err := c.row(ctx, e, id)
+func (c *Cache) loadOne(ctx context.Context, l *look, token string) (Read, error) {
+	reads, err := c.loadRows(ctx, l.entity, []string{l.id}, token)
 	if err != nil {
 		return Read{}, err
 	}
-	read := Read{Source: Missed, Record: persisted(row)}
+	return reads[0], nil
+}
+
+// loadRows loads records in one call of the loader, and fills them under the token, if there
+// is one, in one trip.
+func (c *Cache) loadRows(ctx context.Context, e *schema.Entity, ids []string, token string) ([]Read, error) {
+	rows, err := c.rows(ctx, e, ids)
+	if err != nil {
+		if token != "" {
+			c.giveBack(ctx, e, ids, token)
+		}
+		return nil, err
+	}
+	reads, loaded := make([]Read, len(ids)), make([]schema.Row, len(ids))
+	for i, id := range ids {
+		values, ok := rows[id]
+		loaded[i] = schema.Row{ID: id, Exists: ok, Values: values}
+		reads[i] = Read{Source: Missed, Record: persisted(loaded[i])}
+	}
 	if token == "" {
-		return read, nil
+		return reads, nil
 	}
-	version, err := c.fill(ctx, e, row, token)
+	versions, err := c.fill(ctx, e, loaded, token)
 	if err != nil {
-		return Read{}, err
+		return nil, err
 	}
-	if version > 0 {
-		read.Version, read.Source = version, Filled
+	for i, version := range versions {
+		if version > 0 {
+			reads[i].Version, reads[i].Source = version, Filled
+		}
 	}
-	return read, nil
+	return reads, nil
+}
+
+// giveBack ends leases under which nothing will be filled, so that no reader waits for them.
+func (c *Cache) giveBack(ctx context.Context, e *schema.Entity, ids []string, token string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.lease)
+	defer cancel()
+	calls := make([]*rdb.Call, len(ids))
+	for i, id := range ids {
+		calls[i] = unleaseScript.Call([]string{c.recordKey(e, id)}, token)
+	}
+	c.redis.Send(ctx, calls...)
+	for _, one := range calls {
+		if err := one.Err(); err != nil {
+			c.log.DebugContext(ctx, "a lease was left to expire", "entity", e.Name, "error", err)
+		}
+	}
+}
+
+// giveBackLater is for a caller that has gone and does not know whether its look has taken
+// the lease. Where it overtakes the look, the lease expires.
+func (c *Cache) giveBackLater(ctx context.Context, l *look) {
+	c.hub.run(func() { c.giveBack(ctx, l.entity, []string{l.id}, l.token) })
 }
 
 func persisted(row schema.Row) schema.Record {

@@ -9,35 +9,125 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// concurrentMisses bounds the loads of one GetMany.
-const concurrentMisses = 16
+// concurrentWaits bounds the records of one GetMany that are waited for at once.
+const concurrentWaits = 16
 
 // GetMany is [Cache.Get] for many records of one entity, in the order of ids: one round
-// trip for the hits. The number of ids is the caller's to bound.
+// trip for those that are cached, then two and one call of the loader for those that are
+// not, but for records that others are loading: it waits for those. The number of ids is the
+// caller's to bound.
 func (c *Cache) GetMany(ctx context.Context, e *schema.Entity, ids []string) ([]Read, error) {
-	reads, err := c.lookupMany(ctx, e, ids)
+	some := make([]*look, 0, len(ids)) // of each record once
+	of := make(map[string]*look, len(ids))
+	token := newToken()
+	for _, id := range ids {
+		if of[id] == nil {
+			of[id] = &look{entity: e, id: id, token: token}
+			some = append(some, of[id])
+		}
+	}
+	err := c.getAll(ctx, e, some)
 	if errors.Is(err, schema.ErrUnavailable) {
 		return c.bypassMany(ctx, e, ids)
 	}
 	if err != nil {
 		return nil, err
 	}
+	reads := make([]Read, len(ids))
+	for i, id := range ids {
+		reads[i] = of[id].read
+	}
+	return reads, nil
+}
+
+// getAll gives each look its read.
+func (c *Cache) getAll(ctx context.Context, e *schema.Entity, some []*look) error {
+	c.look(ctx, some...)
+	some, err := missing(some)
+	if err != nil || len(some) == 0 {
+		return err
+	}
+	if err := c.loadMissing(ctx, e, some); err != nil {
+		return err
+	}
+	some, err = missing(some)
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(concurrentMisses)
-	for i := range reads {
-		if reads[i].Source != "" {
-			continue
-		}
+	g.SetLimit(concurrentWaits)
+	for _, l := range some {
 		g.Go(func() error {
-			read, err := c.miss(ctx, e, ids[i])
-			reads[i] = read
+			var err error
+			l.read, err = c.miss(ctx, &look{entity: e, id: l.id})
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return nil, err
+	return g.Wait()
+}
+
+// missing returns the looks that have no record, or one that lacks fields.
+func missing(some []*look) ([]*look, error) {
+	var rest []*look
+	for _, l := range some {
+		if l.err != nil {
+			return nil, l.err
+		}
+		if l.read.Source == "" || lacks(l.read.Record) {
+			rest = append(rest, l)
+		}
 	}
-	return reads, nil
+	return rest, nil
+}
+
+// loadMissing takes the leases of records in one trip, loads those that were granted, and
+// fills them in another. The load outlives a caller that goes: others wait for it.
+func (c *Cache) loadMissing(ctx context.Context, e *schema.Entity, some []*look) error {
+	ended := make(chan error, 1)
+	asked := make([]*look, len(some))
+	for i, l := range some {
+		asked[i] = &look{entity: e, id: l.id, token: l.token}
+	}
+	go func() {
+		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*c.lease)
+		defer cancel()
+		ended <- c.loadGranted(detached, e, asked)
+	}()
+	select {
+	case err := <-ended:
+		for i, l := range asked {
+			some[i].read = l.read
+		}
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *Cache) loadGranted(ctx context.Context, e *schema.Entity, asked []*look) error {
+	c.ask(ctx, asked...)
+	var failed error
+	var granted []*look
+	var ids []string
+	for _, l := range asked {
+		if l.err != nil {
+			failed = l.err
+		} else if l.answer == "granted" {
+			granted, ids = append(granted, l), append(ids, l.id)
+		}
+	}
+	if len(ids) == 0 {
+		return failed
+	}
+	if failed != nil {
+		c.giveBack(ctx, e, ids, granted[0].token)
+		return failed
+	}
+	reads, err := c.loadRows(ctx, e, ids, granted[0].token)
+	for i := range reads {
+		granted[i].read = reads[i]
+	}
+	return err
 }
 
 func (c *Cache) bypassMany(ctx context.Context, e *schema.Entity, ids []string) ([]Read, error) {

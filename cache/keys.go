@@ -16,6 +16,9 @@ type words struct {
 	whole  []any    // key that a cluster is asked with, of each partition; see lua/write.lua
 	write  []any    // arguments of the write script before those of the first partition
 	read   []any    // the fields of a record, see readFields
+	look   []any    // arguments of the look script after the token
+
+	missed missShare
 }
 
 func (c *Cache) wordsOf(e *schema.Entity) *words {
@@ -30,6 +33,7 @@ func (c *Cache) wordsOf(e *schema.Entity) *words {
 	for _, field := range readFields(e) {
 		w.read = append(w.read, field)
 	}
+	w.look = append([]any{layout.MS(c.lease)}, w.read[3:]...)
 	for partition := range e.Partitions {
 		base := c.prefix.Base(e, partition)
 		w.stats = append(w.stats, base+layout.StatsSuffix)

@@ -11,7 +11,8 @@ var sources embed.FS
 
 var (
 	writeScript      = layout.Load(sources, "write")
-	leaseScript      = layout.Load(sources, "lease")
+	lookScript       = layout.Load(sources, "look")
+	unleaseScript    = layout.Load(sources, "unlease")
 	fillScript       = layout.Load(sources, "fill")
 	dueScript        = layout.Load(sources, "due")
 	ackScript        = layout.Load(sources, "ack")

@@ -1,0 +1,185 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// trips is a hook that counts round trips.
+type trips struct {
+	n    atomic.Int64
+	gone atomic.Pointer[context.CancelFunc] // if set, ends a caller whose script was run
+}
+
+func (*trips) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *trips) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		h.n.Add(1)
+		err := next(ctx, cmd)
+		if gone := h.gone.Load(); gone != nil && cmd.Name() == "evalsha" && h.gone.CompareAndSwap(gone, nil) {
+			(*gone)()
+			cmd.SetErr(context.Canceled)
+			return context.Canceled
+		}
+		return err
+	}
+}
+
+func (h *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		h.n.Add(1)
+		return next(ctx, cmds)
+	}
+}
+
+// of counts the round trips of do.
+func (h *trips) of(do func()) int64 {
+	before := h.n.Load()
+	do()
+	return h.n.Load() - before
+}
+
+func withTrips(t *testing.T) (*bundle, *trips) {
+	t.Helper()
+	h := &trips{}
+	return setup(t, func(_ *schema.Entity, c *cache.Config) {
+		c.Hooks, c.Lease = append(c.Hooks, h), time.Hour
+	}), h
+}
+
+// missOften reads so many records that are not cached that misses are expected.
+func missOften(t *testing.T, b *bundle) {
+	t.Helper()
+	for i := range 40 {
+		b.get(t, fmt.Sprint("cold", i))
+	}
+}
+
+// A look takes the lease in its own trip where records are often not cached.
+func TestAMissTakesTwoTrips(t *testing.T) {
+	b, h := withTrips(t)
+	missOften(t, b)
+	b.table.set("a", values("Ann", "30", "0"))
+	require.EqualValues(t, 2, h.of(func() { assert.Equal(t, cache.Filled, b.get(t, "a").Source) }))
+	for range 200 {
+		require.EqualValues(t, 1, h.of(func() { assert.Equal(t, cache.Hit, b.get(t, "a").Source) }))
+	}
+	require.EqualValues(t, 3, h.of(func() { b.get(t, "b") }), "hits are expected again, and cost Redis least")
+}
+
+// Concurrent callers of records that are not cached load each once, however they look.
+func TestOneLoadForManyLooks(t *testing.T) {
+	b, _ := withTrips(t)
+	missOften(t, b)
+	before := b.table.loads
+	var all sync.WaitGroup
+	for caller := range 60 {
+		all.Go(func() {
+			id := fmt.Sprint("x", caller%3)
+			read, err := b.Get(t.Context(), b.e, id)
+			assert.NoError(t, err)
+			assert.Equal(t, id, read.ID)
+			assert.Contains(t, []cache.Source{cache.Filled, cache.Hit}, read.Source)
+		})
+	}
+	all.Wait()
+	require.Equal(t, before+3, b.table.loads)
+}
+
+// GetMany of records that are not cached is one query and three trips.
+func TestGetManyOfColdRecords(t *testing.T) {
+	b, h := withTrips(t)
+	b.get(t, "warm") // the scripts are known
+	var ids []string
+	for i := range 200 {
+		id := fmt.Sprint("u", i)
+		ids = append(ids, id)
+		if i%2 == 0 {
+			b.table.set(id, values(id, "1", "0"))
+		}
+	}
+	ids = append(ids, "u7", "u8") // twice
+	before := b.table.loads
+	var reads []cache.Read
+	var err error
+	require.EqualValues(t, 3, h.of(func() { reads, err = b.GetMany(t.Context(), b.e, ids) }))
+	require.NoError(t, err)
+	require.Equal(t, before+1, b.table.loads)
+	for i, read := range reads {
+		require.Equal(t, ids[i], read.ID)
+		require.Equal(t, cache.Filled, read.Source)
+	}
+	require.False(t, reads[0].Deleted)
+	require.True(t, reads[1].Deleted)
+	require.EqualValues(t, 1, h.of(func() { reads, err = b.GetMany(t.Context(), b.e, ids) }))
+	require.NoError(t, err)
+	for _, read := range reads {
+		require.Equal(t, cache.Hit, read.Source)
+	}
+}
+
+// GetMany waits for a record that another caller loads, and loads the rest meanwhile.
+func TestGetManyWaitsForTheLoadsOfOthers(t *testing.T) {
+	b, _ := withTrips(t)
+	b.table.set("a", values("Ann", "1", "0"))
+	b.table.hold, b.table.began = make(chan struct{}), make(chan struct{}, 8)
+	var all sync.WaitGroup
+	all.Go(func() { b.get(t, "a") })
+	<-b.table.began
+	all.Go(func() {
+		reads, err := b.GetMany(context.WithoutCancel(t.Context()), b.e, []string{"a", "b"})
+		assert.NoError(t, err)
+		assert.Equal(t, "a", reads[0].ID)
+		assert.Equal(t, "b", reads[1].ID)
+	})
+	<-b.table.began // that of b
+	close(b.table.hold)
+	all.Wait()
+	require.Equal(t, 2, b.table.loads)
+}
+
+// failing is a loader that fails.
+type failing struct{}
+
+func (failing) Load(context.Context, *schema.Entity, []string) (map[string]schema.Values, error) {
+	return nil, errors.New("no database")
+}
+
+// A load that fails leaves no lease behind, for which others would wait.
+func TestAFailedLoadGivesItsLeaseBack(t *testing.T) {
+	b := setup(t, func(_ *schema.Entity, c *cache.Config) { c.Loader = failing{} })
+	_, err := b.Get(t.Context(), b.e, "a")
+	require.ErrorIs(t, err, schema.ErrDatabaseUnavailable)
+	_, err = b.GetMany(t.Context(), b.e, []string{"a", "b"})
+	require.ErrorIs(t, err, schema.ErrDatabaseUnavailable)
+	for _, id := range []string{"a", "b"} {
+		n, err := b.rdb.Exists(t.Context(), b.key(id)).Result()
+		require.NoError(t, err)
+		require.Zero(t, n, id)
+	}
+}
+
+// A caller that has gone when its look was answered leaves no lease behind.
+func TestACallerThatHasGoneGivesItsLeaseBack(t *testing.T) {
+	b, h := withTrips(t)
+	missOften(t, b)
+	ctx, cancel := context.WithCancel(t.Context())
+	h.gone.Store(&cancel)
+	_, err := b.Get(ctx, b.e, "a")
+	require.ErrorIs(t, err, context.Canceled)
+	testkit.Eventually(t, "the lease is gone", func() bool { return b.rdb.Exists(t.Context(), b.key("a")).Val() == 0 })
+}
