@@ -132,7 +132,6 @@ type dialect interface {
 type common struct{}
 
 func (common) free(context.Context, *sql.DB, string, int) error { return nil }
-func (common) text() string                                     { return "text" }
 func (common) limits(*schema.Entity) []string                   { return nil }
 func (common) spell(typ string) string                          { return typ }
 func (common) oneKey() bool                                     { return false }

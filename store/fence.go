@@ -11,7 +11,6 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store/catalog"
 )
 
 // transaction is a transaction on a connection that writes.
@@ -150,11 +149,6 @@ func (t *transaction) load(of *table, ids []string) ([]schema.Row, error) {
 		}
 		return rows, failed
 	})
-}
-
-// catalog reads what the database says about a table, as this transaction sees it.
-func (t *transaction) catalog(table string) (*catalog.Table, error) {
-	return t.store.dialect.catalog(t.db.Statement.Context, t.tx, table)
 }
 
 // save sets the savepoint, in one round trip, unless it is where it should be, and
