@@ -3,6 +3,7 @@ package dashboard
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -80,6 +81,11 @@ func (s *snapshot) systems() []finding {
 	}
 	if s.aliveErr == nil && !s.working() {
 		add(failure, "No worker is running: %s.", waiting(total, s.at))
+	}
+	troubles := fleet.Troubles(s.processes)
+	for _, entity := range slices.Sorted(maps.Keys(troubles)) {
+		add(failure, "%s: the table %s takes no record: %s. To mend it: %s.", entity, troubles[entity].Table,
+			brief(errors.New(troubles[entity].Error)), fleet.TroubleHint)
 	}
 	for _, w := range s.redis.Warnings {
 		add(warning, "%s", w)

@@ -84,6 +84,10 @@ type dialect interface {
 	// database, and that is not away, may yet be one record's own, such as a statement
 	// that times out.
 	suspect(err error) bool
+	// ofTable reports whether err says that a statement does not fit its table, or may not
+	// write it: a column, constraint or function has changed, or a permission is missing. It
+	// names no value of any record.
+	ofTable(err error) bool
 	// hung reports whether err says that a statement waited too long, for a lock or by
 	// itself, and was given up.
 	hung(err error) bool

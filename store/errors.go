@@ -20,11 +20,11 @@ var (
 
 // unavailableError is a failure that is the database's and not a record's.
 type unavailableError struct {
-	op   string
-	err  error
-	away bool // see Away
-	// conflict: see Conflict
-	conflict bool
+	op       string
+	err      error
+	away     bool // see Away
+	conflict bool // see Conflict
+	ofTable  bool // see OfTable
 }
 
 func (e *unavailableError) Error() string { return e.op + ": " + e.err.Error() }
@@ -57,6 +57,14 @@ func Conflict(err error) bool {
 	return errors.As(err, &u) && u.conflict
 }
 
+// OfTable reports whether err, which is [Unavailable], says that a statement does not fit its
+// table any more, or may not write it. Where all records of a partition fail so, the fault is
+// the table's.
+func OfTable(err error) bool {
+	var u *unavailableError
+	return errors.As(err, &u) && u.ofTable
+}
+
 // Message is what the database itself said in err, without what was being done: the same
 // trouble has the same words, wherever it was met.
 func Message(err error) string {
@@ -78,7 +86,7 @@ func (s *Store) unavailable(op string, err error) error {
 	if s.dialect.readOnly(err) {
 		s.stale.Store(true)
 	}
-	return &unavailableError{op, err, s.dialect.away(err), s.dialect.conflict(err)}
+	return &unavailableError{op, err, s.dialect.away(err), s.dialect.conflict(err), errors.Is(err, ErrUnfit) || s.dialect.ofTable(err)}
 }
 
 // refusal makes a refusal whose message is bounded and valid UTF-8.

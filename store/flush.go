@@ -32,6 +32,9 @@ type Refused struct {
 	// Apart says that the error is one that is no refusal unless the batch is isolated:
 	// beside this change no other is persisted, so it should be tried again alone.
 	Apart bool
+	// OfTable says that the error names no value of the change, but that the statement does not
+	// fit the table. Where all changes fail so, the fault is the table's.
+	OfTable bool
 }
 
 // Add appends what became of another batch.

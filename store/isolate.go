@@ -36,7 +36,7 @@ func (b *batch) isolate(changes []schema.Change, run statement, rejected []rejec
 		if gone, err := b.gone(changes[0], r); gone || err != nil {
 			return rejected, err
 		}
-		return append(rejected, rejection{Refused{changes[0], r, v.apart}, curable(r.Kind)}), nil
+		return append(rejected, rejection{Refused{changes[0], r, v.apart, v.ofTable}, curable(r.Kind)}), nil
 	}
 	culprits := v.missing
 	if len(culprits) == 0 {
@@ -70,6 +70,7 @@ func (b *batch) gone(c schema.Change, r schema.Refusal) (bool, error) {
 type verdict struct {
 	schema.Refusal
 	apart   bool            // see Refused
+	ofTable bool            // see Refused
 	missing map[string]bool // see missingError
 	hung    bool            // it was given up for its time, which is no refusal
 }
@@ -102,7 +103,8 @@ func (b *batch) judge(err error) (verdict, bool) {
 		return verdict{Refusal: refusal(schema.KindMissing, "", "", err.Error()), missing: missing.ids}, true
 	}
 	r, ok := b.classify(err)
-	return verdict{Refusal: r, apart: ok && b.suspected(err)}, ok
+	apart := ok && b.suspected(err)
+	return verdict{Refusal: r, apart: apart, ofTable: apart && b.tx.store.dialect.ofTable(err)}, ok
 }
 
 // part rejects the culprits and goes on with the rest.

@@ -868,6 +868,13 @@ func (*mysql) suspect(err error) bool {
 	return slices.Contains([]string{"0A", "40", "42", "70", "HY"}, state[:2])
 }
 
+// ofTable is a statement that names what is not there, that the server cannot prepare or may
+// not run (42), or that asks for what it does not support (0A).
+func (*mysql) ofTable(err error) bool {
+	number, state := mysqlError(err)
+	return number != 0 && slices.Contains([]string{"0A", "42"}, state[:2])
+}
+
 // hung is a wait for a lock (1205), or a statement that took its time (MariaDB 1969, MySQL 3024)
 // or was ended (1317).
 func (*mysql) hung(err error) bool {

@@ -332,6 +332,13 @@ func (*postgres) suspect(err error) bool {
 	return slices.Contains([]string{"0A", "40", "42", "XX"}, code[:2])
 }
 
+// ofTable is a statement that the server cannot plan or may not run (42), that asks for what
+// it does not support (0A), or that meets an object in another state than it needs (55).
+func (*postgres) ofTable(err error) bool {
+	code := pgCode(err)
+	return code != "" && code != "55P03" && slices.Contains([]string{"0A", "42", "55"}, code[:2])
+}
+
 // hung is a statement that was cancelled (57014), by its timeout as a rule, or that did not
 // get a lock in time (55P03).
 func (*postgres) hung(err error) bool {

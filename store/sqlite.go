@@ -268,6 +268,11 @@ func (*sqlite) suspect(err error) bool {
 	return sqliteCode(err).Code == sqliteError
 }
 
+// ofTable: SQLite has one code for every error in the text of a statement or a trigger.
+func (*sqlite) ofTable(err error) bool {
+	return sqliteCode(err).Code == sqliteError
+}
+
 // hung: a statement of SQLite waits for nobody, and only its context ends it.
 func (*sqlite) hung(error) bool             { return false }
 func (*sqlite) most() time.Duration         { return 0 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strconv"
 	"time"
+
+	"github.com/afterwrite/afterwrite/internal/fleet"
 )
 
 // beating is the list of living processes.
@@ -48,9 +50,10 @@ func (w *Worker) beat(ctx context.Context) {
 func (w *Worker) info() map[string]string {
 	lags := w.lately.sum(time.Now())
 	return map[string]string{
-		"lags":    lags.String(),
-		"started": w.started.UTC().Format(time.RFC3339),
-		"busy":    strconv.FormatInt(w.busy.Load(), 10),
-		"version": w.version,
+		"lags":            lags.String(),
+		"started":         w.started.UTC().Format(time.RFC3339),
+		"busy":            strconv.FormatInt(w.busy.Load(), 10),
+		"version":         w.version,
+		fleet.TroubleInfo: w.tellTroubles(),
 	}
 }

@@ -119,6 +119,9 @@ func (w *Worker) persist(ctx context.Context, f *flushing) (store.Outcome, error
 		return store.Outcome{}, w.failed(ctx, f, err, leave)
 	}
 	leave(fine)
+	if message, ok := w.ofTable(f, outcome); ok {
+		return store.Outcome{}, w.wait(ctx, f, message)
+	}
 	w.succeeded(f, outcome)
 	if err := w.settle(ctx, f, outcome); err != nil {
 		return store.Outcome{}, w.unsettled(err)
@@ -282,6 +285,9 @@ func (w *Worker) drop(ctx context.Context, o cache.Order, missing []string) erro
 func (w *Worker) succeeded(f *flushing, outcome store.Outcome) {
 	w.unpaired.Store(false)
 	at, batch, persisted := f.place(), f.order.Entity.Flush.Batch, len(outcome.Persisted) > 0
+	if persisted && w.troubles.clear(at) {
+		w.log.Info("the table takes records again", "entity", at.entity, "table", f.order.Entity.Table, "partition", at.partition)
+	}
 	switch {
 	case !f.alone:
 		w.suspects.succeeded(at, f.limit, batch, persisted)

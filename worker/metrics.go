@@ -25,6 +25,7 @@ type metrics struct {
 	moved     *prometheus.CounterVec
 	apart     *prometheus.CounterVec
 	policy    *prometheus.GaugeVec
+	trouble   *prometheus.GaugeVec
 	swept     *prometheus.CounterVec
 	putOff    *prometheus.CounterVec
 	stale     prometheus.Counter
@@ -60,6 +61,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		apart:  counter("afterwrite_records_isolated_total", "Records set apart because a statement hung for them.", "entity"),
 		policy: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_retry_policy_version",
 			Help: "Version of the live retry policy that this worker goes by; absent for that of the configuration."}, []string{"entity"}),
+		trouble: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_table_trouble_partitions",
+			Help: "Partitions of which this worker has found within 30 s that their table takes no record."}, []string{"entity"}),
 		swept:  counter("afterwrite_sweeper_enqueued_total", "Lost orders that the sweeper repeated.", "entity"),
 		putOff: counter("afterwrite_sync_tasks_deferred_total", "Sync tasks put off, by reason.", "reason"),
 		stale: prometheus.NewCounter(prometheus.CounterOpts{
@@ -73,6 +76,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	var err error
 	for _, c := range []prometheus.Collector{
 		m.records, m.seconds, m.lag, m.persisted, m.refused, m.retried, m.dead, m.attempts, m.closed, m.moved, m.apart, m.policy,
+		m.trouble,
 		m.swept, m.putOff, m.stale, m.breaker, m.leading,
 	} {
 		err = errors.Join(err, r.Register(c))

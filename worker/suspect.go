@@ -75,6 +75,17 @@ func (s *suspects) failed(at place, ids []string, locked, alone bool) (failures 
 	return failures, condemned
 }
 
+// shrink has the partition's next batch be smaller than that of so many records, down to one,
+// and isolated.
+func (s *suspects) shrink(at place, records int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.at[at] == nil {
+		s.at[at] = &suspect{}
+	}
+	s.at[at].limit = max(records/shrink, 1)
+}
+
 // succeeded notes a success; the batches grow back, and then the suspicion is over. What
 // was condemned is remembered until a record is persisted.
 func (s *suspects) succeeded(at place, limit, batch int, persisted bool) {

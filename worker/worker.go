@@ -95,6 +95,7 @@ type Worker struct {
 	gate        *gate
 	unpaired    atomic.Bool // the last flush found a Redis and a database that do not belong together
 	suspects    *suspects
+	troubles    troubles
 	backlogs    sync.Map // place → its last batch was full
 	policies    *policies
 	moved       moved

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/internal/process"
@@ -434,6 +436,10 @@ func (x *examination) workers(ctx context.Context) {
 		return
 	}
 	x.say("workers", fine, "", "%d alive", n)
+	troubles := fleet.Troubles(alive)
+	for _, entity := range slices.Sorted(maps.Keys(troubles)) {
+		x.say("table of "+entity, failure, fleet.TroubleHint, "%s takes no record: %s", troubles[entity].Table, troubles[entity].Error)
+	}
 }
 
 func (x *examination) queues(ctx context.Context) {

@@ -1,0 +1,151 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// A table may be in trouble: a deploy dropped the constraint of its key, broke the function
+// of a trigger, or took away a column or a permission. Then all records fail alike, with an
+// error that names no value of theirs. They wait, and nothing counts as an attempt. One at a
+// time is tried, another each time, for the fault may yet be only that of some: where one is
+// persisted the trouble is over, and those that still fail beside it are refused as usual.
+//
+// What is in trouble is known to each worker for itself, and told with its heartbeat.
+
+// troublePause is the time between two tries of a partition whose table is in trouble, and
+// tryAgain that until a record which was tried has its next turn. troubleLife is how long
+// trouble that was not met again is told: another worker may have found it over.
+const (
+	troublePause = 2 * time.Second
+	tryAgain     = 5 * time.Second
+	troubleLife  = 30 * time.Second
+)
+
+// troubles knows the tables that take no record. It is safe for concurrent use.
+type troubles struct {
+	mu sync.Mutex
+	at map[place]trouble
+}
+
+type trouble struct {
+	table   string
+	message string
+	met     time.Time // last
+}
+
+// note remembers trouble, and reports whether it is new.
+func (t *troubles) note(at place, table, message string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old, ok := t.at[at]
+	if t.at == nil {
+		t.at = map[place]trouble{}
+	}
+	t.at[at] = trouble{table, message, time.Now()}
+	return !ok || old.message != message
+}
+
+func (t *troubles) known(at place) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.at[at]
+	return ok
+}
+
+func (t *troubles) clear(at place) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.at[at]
+	delete(t.at, at)
+	return ok
+}
+
+// entities are the troubles by entity, of one of its partitions each, and the number of
+// partitions of each entity that are in trouble.
+func (t *troubles) entities() (by map[string]fleet.Trouble, partitions map[string]int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	by, partitions = map[string]fleet.Trouble{}, map[string]int{}
+	for at, one := range t.at {
+		if time.Since(one.met) > troubleLife {
+			delete(t.at, at)
+			continue
+		}
+		by[at.entity] = fleet.Trouble{Table: one.table, Error: one.message}
+		partitions[at.entity]++
+	}
+	return by, partitions
+}
+
+// tellTroubles sets the metric, and returns the troubles as the heartbeat has them; "" is none.
+func (w *Worker) tellTroubles() string {
+	by, partitions := w.troubles.entities()
+	for name := range w.entities {
+		w.metrics.trouble.WithLabelValues(name).Set(float64(partitions[name]))
+	}
+	if len(by) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(by)
+	if err != nil {
+		return "" // texts
+	}
+	return string(text)
+}
+
+// ofTable reports whether the records of an isolated flush failed alike, with an error of
+// their table. Of one that is set apart its neighbours have told before that the table is
+// well, unless it was found in trouble since.
+func (w *Worker) ofTable(f *flushing, outcome store.Outcome) (message string, ok bool) {
+	if !f.isolated || len(outcome.Persisted)+len(outcome.Slow) > 0 || len(outcome.Refused) == 0 {
+		return "", false
+	}
+	message = outcome.Refused[0].Refusal.Message
+	for _, r := range outcome.Refused {
+		if !r.OfTable || r.Refusal.Message != message {
+			return "", false
+		}
+	}
+	return message, !f.alone || w.troubles.known(f.place())
+}
+
+// wait has the records of a batch that failed alike wait, as they are, and defers the task.
+// The next batch is smaller. A record that was alone in its batch makes room for another; it
+// is held, and counts no attempt.
+func (w *Worker) wait(ctx context.Context, f *flushing, message string) error {
+	table := f.order.Entity.Table
+	if w.troubles.note(f.place(), table, message) {
+		w.tellTroubles()
+		w.log.Error("the table takes no record: all fail alike, and wait", "entity", f.order.Entity.Name,
+			"table", table, "partition", f.order.Partition, "error", message,
+			"hint", "mend the table (constraint, trigger, column or permission); flushes go on within seconds, nothing counts as an attempt")
+	}
+	w.suspects.shrink(f.place(), len(f.last.Due))
+	if len(f.last.Due) == 1 {
+		if err := w.makeRoom(ctx, f, message); err != nil {
+			return w.unsettled(err)
+		}
+	}
+	return w.later("table", errors.New(table+": "+message), troublePause)
+}
+
+func (w *Worker) makeRoom(ctx context.Context, f *flushing, message string) error {
+	ctx, cancel := finish(ctx)
+	defer cancel()
+	d, now := f.last.Due[0], f.now()
+	held := cache.Refused{
+		Change: d.Change, Refusal: schema.Refusal{Kind: schema.KindPoison, Message: bounded(message)}, Attempts: d.Attempts,
+		History: d.History, Since: d.PendingSince, Next: now.Add(tryAgain), At: now, Apart: f.alone,
+	}
+	_, err := w.cache.Hold(ctx, f.order.Entity, f.order.Partition, []cache.Refused{held})
+	return wrap("hold", f.order, 1, err)
+}
