@@ -171,7 +171,7 @@ func (d *deployment) put(entity, id string, fields map[string]any) {
 	d.t.Helper()
 	body, err := json.Marshal(fields)
 	require.NoError(d.t, err)
-	r, err := http.NewRequestWithContext(d.t.Context(), http.MethodPut, d.api.URL+"/v1/"+entity+"/"+url.PathEscape(id), strings.NewReader(string(body)))
+	r, err := http.NewRequestWithContext(d.t.Context(), http.MethodPut, d.api.URL+"/v1/"+entity+"/-?id="+url.QueryEscape(id), strings.NewReader(string(body)))
 	require.NoError(d.t, err)
 	r.Header.Set("Content-Type", "application/json")
 	answer, err := http.DefaultClient.Do(r)

@@ -132,7 +132,8 @@ func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, err
 	}
 	query := t.scope(s.read(ctx)).Order(id).Limit(limit(q.Limit))
 	if q.After == "" { // no page ends behind an id that is null or empty, which no record has
-		query = query.Where(s.dialect.shows(t.at(0), schema.String) + " <> ''")
+		// By length: where a collation pads with blanks, " " is no other text than "".
+		query = query.Where("length(" + s.dialect.shows(t.at(0), schema.String) + ") > 0")
 	} else {
 		after, err := t.idParameter(q.After)
 		if err != nil {

@@ -36,7 +36,11 @@ func TestCommandReference(t *testing.T) {
 	}
 	text, err := os.ReadFile(reference)
 	require.NoError(t, err)
-	require.Equal(t, b.String(), string(text), "docs/CLI.md is not what the commands say: run this test with -update")
+	want, got := strings.Split(b.String(), "\n"), strings.Split(string(text), "\n")
+	for i := range min(len(want), len(got)) {
+		require.Equal(t, want[i], got[i], "line %d of docs/CLI.md is not what the commands say: run this test with -update", i+1)
+	}
+	require.Len(t, got, len(want), "docs/CLI.md is not what the commands say: run this test with -update")
 }
 
 func commands(b *bytes.Buffer, parent *cobra.Command) {

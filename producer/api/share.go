@@ -27,8 +27,9 @@ var resourceNames = [resources]string{"memory", "batches", "waits", "streams"}
 type shares struct {
 	most [resources]int64 // of one caller
 
-	mu sync.Mutex // guards of
-	of map[string]*[resources]int64
+	mu    sync.Mutex // guards what follows
+	of    map[string]*[resources]int64
+	freed chan struct{} // closed when something is given back; nil while no request waits for that
 }
 
 func newShares(memory, batches, waits, streams int64) *shares {
@@ -42,6 +43,31 @@ func newShares(memory, batches, waits, streams int64) *shares {
 func (s *shares) take(caller string, r resource, n int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.locked(caller, r, n)
+}
+
+// await is take, but waits until the caller has given enough back, or ctx ends.
+func (s *shares) await(ctx context.Context, caller string, r resource, n int64) bool {
+	for {
+		s.mu.Lock()
+		if s.locked(caller, r, n) {
+			s.mu.Unlock()
+			return true
+		}
+		if s.freed == nil {
+			s.freed = make(chan struct{})
+		}
+		freed := s.freed
+		s.mu.Unlock()
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (s *shares) locked(caller string, r resource, n int64) bool {
 	held := s.of[caller]
 	if held == nil {
 		held = new([resources]int64)
@@ -61,6 +87,10 @@ func (s *shares) give(caller string, r resource, n int64) {
 	held := s.of[caller]
 	held[r] -= n
 	s.forget(caller, held)
+	if s.freed != nil {
+		close(s.freed)
+		s.freed = nil
+	}
 }
 
 func (s *shares) forget(caller string, held *[resources]int64) {
@@ -103,11 +133,13 @@ func errShare(r resource) *problem.Problem {
 
 var shareWords = [resources]string{"bytes of bodies and answers", "batches", "waits", "event streams"}
 
-// place takes a place of a bounded number, within the caller's share, and waits for it until
-// ctx ends. Call the function that gives it back.
+// place takes a place of a bounded number, within the caller's share, and waits for both until
+// ctx ends: what waits has arrived, so the bytes of the caller bound how much does. Call the
+// function that gives the place back.
 func (a *API) place(ctx context.Context, c *call, r resource, places chan struct{}, full error) (back func(), err error) {
-	if err := a.take(c, r, 1); err != nil {
-		return nil, err
+	if !a.shares.await(ctx, a.caller(c), r, 1) {
+		a.metrics.shares.WithLabelValues(resourceNames[r]).Inc()
+		return nil, errShare(r)
 	}
 	select {
 	case places <- struct{}{}:
