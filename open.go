@@ -103,7 +103,7 @@ func (db *DB) start(ctx context.Context, cfg Config) error {
 	for _, m := range db.models {
 		if len(m.Hooks) > 0 {
 			db.log.WarnContext(ctx, "gorm's hooks of a model are not run", "model", m.Schema.ModelType.String(),
-				"hooks", strings.Join(m.Hooks, " "), "hint", "use BeforeAccept, InFlush or AfterPersist")
+				"hooks", strings.Join(m.Hooks, " "), "hint", "validate and change records in BeforeAccept")
 		}
 	}
 	db.guest = queue.NewGuest(db.log)
