@@ -216,8 +216,8 @@ func (t *table) checkKey(d dialect, at *catalog.Table) error {
 	if !ok {
 		return fmt.Errorf("table %s has no column %s, the id of %s", t.name, id, t.entity.Name)
 	}
-	unique := at.Unique(id)
-	if loose := looseKey(at, column.Name); loose != "" && !unique {
+	unique, loose := t.tells(at, column.Name)
+	if loose != "" && !unique {
 		return fmt.Errorf("table %s takes different values of %s, the id of %s, for the same, and one record would overwrite another: %s",
 			t.name, id, t.entity.Name, loose)
 	}
@@ -228,6 +228,14 @@ func (t *table) checkKey(d dialect, at *catalog.Table) error {
 		return fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s", t.name, id, t.entity.Name)
 	}
 	return nil
+}
+
+// tells reports whether an index on the column alone makes ids unique, else why one that is
+// there takes different ids for the same. Canonical UUIDs have one case and one length, so
+// folded cases and padding make none of them another.
+func (t *table) tells(at *catalog.Table, column string) (unique bool, loose string) {
+	loose = looseKey(at, column)
+	return at.Unique(column) || loose != "" && t.entity.ID.Type == schema.UUID, loose
 }
 
 // looseKey says why a unique index on the column alone takes different values for the same.

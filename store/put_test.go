@@ -93,7 +93,8 @@ func TestARowThatExistsIsNotInserted(t *testing.T) {
 		},
 		"a unique index of rows that are not deleted": {
 			"CREATE TABLE users (id varchar(20) PRIMARY KEY, name text, age int, email varchar(20))",
-			"CREATE UNIQUE INDEX alive ON users (name) WHERE email IS NULL",
+			"sqlite: CREATE UNIQUE INDEX alive ON users (name) WHERE email IS NULL",
+			"postgres: CREATE UNIQUE INDEX alive ON users (name) WHERE email IS NULL",
 			"INSERT INTO users VALUES ('a', 'A', 1, 'a@x'), ('b', 'B', 1, 'b@x'), ('z', 'Z', 1, NULL)",
 		},
 		"a trigger of inserts": {

@@ -102,12 +102,13 @@ func (t *table) verdicts(at *catalog.Table, d dialect) []catalog.Verdict {
 // ids for the same.
 func (t *table) keyVerdict(at *catalog.Table, d dialect, there catalog.Column) catalog.Verdict {
 	v := catalog.JudgeKey(d.catalogOf(), t.entity.ID, there)
-	if v.Hold == catalog.Refused || at.Unique(there.Name) {
+	unique, loose := t.tells(at, there.Name)
+	if v.Hold == catalog.Refused || unique {
 		return v
 	}
 	v.Hold, v.Why = catalog.Refused, "no primary key or unique index is on it alone"
 	v.Fix = "make it unique, or name a column that is"
-	if loose := looseKey(at, there.Name); loose != "" {
+	if loose != "" {
 		v.Why, v.Fix = "it takes different ids for the same: "+loose, "give it a collation and a type that tell all texts apart"
 	}
 	return v
