@@ -45,6 +45,9 @@ type round struct {
 // tidy closes the open letters whose records have moved on, as far as a look goes, and
 // deletes what was resolved long ago. Only the leader does; two at once are harmless.
 func (w *Worker) tidy(ctx context.Context) error {
+	if err := w.apart(); err != nil {
+		return err
+	}
 	if !w.leading.Load() {
 		return nil
 	}

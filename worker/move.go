@@ -51,6 +51,9 @@ func (w *Worker) toMove() {
 // move gives the held records of entities whose policy has changed their new times, as
 // far as this worker is the leader.
 func (w *Worker) move(ctx context.Context) error {
+	if err := w.apart(); err != nil {
+		return err
+	}
 	if !w.leading.Load() {
 		clear(w.moved)
 		return nil

@@ -63,6 +63,9 @@ func (p *policies) exhausted(e *schema.Entity, k schema.Kind, attempts int) bool
 
 // follow takes over the policies in force. Where they cannot be read the last ones stay.
 func (w *Worker) follow(ctx context.Context) error {
+	if err := w.apart(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, policyTimeout)
 	defer cancel()
 	current, err := w.store.CurrentPolicies(ctx)

@@ -71,6 +71,10 @@ type Config struct {
 	BatchBytes    int           // values read for one flush, about; 0: DefaultBatchBytes
 	KeepLetters   time.Duration // how long resolved dead letters are kept; 0: DefaultKeepLetters
 
+	// Unpaired says why Redis and the database do not belong together, nil while they do.
+	// Until then nothing is carried from one to the other. nil: they always do.
+	Unpaired func() error
+
 	ID         string                // names this process; made from host, process and chance if empty
 	Version    string                // of the program, for the status page
 	Log        *slog.Logger          // nil: slog.Default()
@@ -93,7 +97,8 @@ type Worker struct {
 	log         *slog.Logger
 	metrics     *metrics
 	gate        *gate
-	unpaired    atomic.Bool // the last flush found a Redis and a database that do not belong together
+	apart       func() error // [Config.Unpaired]
+	unpaired    atomic.Bool  // the last flush found a Redis and a database that do not belong together
 	suspects    *suspects
 	troubles    troubles
 	backlogs    sync.Map // place → its last batch was full
@@ -134,6 +139,7 @@ func New(cfg Config) (*Worker, error) {
 		batchBytes:    cmp.Or(cfg.BatchBytes, DefaultBatchBytes),
 		id:            cmp.Or(cfg.ID, newID()),
 		version:       cfg.Version,
+		apart:         cfg.Unpaired,
 		log:           cmp.Or(cfg.Log, slog.Default()),
 		suspects:      newSuspects(),
 		policies:      newPolicies(cfg.Entities),
@@ -141,6 +147,9 @@ func New(cfg Config) (*Worker, error) {
 		moving:        make(chan struct{}, 1),
 		round:         round{purge: time.Now().Add(purgeEvery)},
 		stopping:      make(chan struct{}),
+	}
+	if w.apart == nil {
+		w.apart = func() error { return nil }
 	}
 	for _, e := range cfg.Entities {
 		w.entities[e.Name] = e

@@ -316,7 +316,7 @@ func (p *Parts) NewWorker() (w *worker.Worker, end func(), err error) {
 	w, err = worker.New(worker.Config{
 		Entities: p.Config.Entities, Cache: p.redis(), Store: p.Store, Queue: q, Server: server,
 		SweepInterval: c.SweepInterval, KeepLetters: p.Config.DeadLetters.Keep,
-		Version: p.version, Log: p.Log, Registerer: metrics,
+		Unpaired: p.Unpaired, Version: p.version, Log: p.Log, Registerer: metrics,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrConfig, err)
