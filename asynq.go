@@ -29,5 +29,5 @@ func (db *DB) Queues() map[string]int {
 // being asynq's default.
 func RetryDelay(other asynq.RetryDelayFunc) asynq.RetryDelayFunc { return queue.RetryDelay(other) }
 
-// IsFailure tells a server that a sync task which was put off has not failed.
+// IsFailure tells a server that a deferred sync task has not failed.
 func IsFailure(err error) bool { return queue.IsFailure(err) }

@@ -133,7 +133,7 @@ func TestRefusedRecordsNameWhatWasChanged(t *testing.T) {
 	require.Nil(t, b.due(t, "a").Only)
 }
 
-// Somebody who does not keep what was changed, such as a process of before, has all written.
+// A process of an older build does not keep what was changed: after its write, all fields are written.
 func TestWritesWithoutMarksWriteAll(t *testing.T) {
 	b := setup(t)
 	b.put(t, "a", "one")

@@ -6,7 +6,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Bounds of a glob. Redis compares it with every key, and serves nobody meanwhile: the cost
+// Bounds of a glob. Redis compares it with every key, and serves no other command meanwhile: the cost
 // of one comparison grows with each star, and with each bracket that is not closed.
 const (
 	MaxPattern  = 200 // bytes
