@@ -136,7 +136,16 @@ func (b *tab) run(steps ...chromedp.Action[chromedp.Void]) {
 
 func (b *tab) open(path string) {
 	b.t.Helper()
-	b.run(chromedp.Navigate(b.base+path), chromedp.WaitReady(chromedp.CSS("main")))
+	testkit.Eventually(b.t, "the page is loaded", func() bool {
+		// A page that is just refreshing itself may cut the navigation off.
+		err := chromedp.Do(b.ctx, chromedp.Navigate(b.base+path))
+		if err != nil && strings.Contains(err.Error(), "net::ERR_ABORTED") {
+			return false
+		}
+		require.NoError(b.t, err)
+		return true
+	})
+	b.run(chromedp.WaitReady(chromedp.CSS("main")))
 	testkit.Eventually(b.t, "the page's scripts have run", func() bool {
 		state, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.readyState`))
 		return err == nil && state == "complete"

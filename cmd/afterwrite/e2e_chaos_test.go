@@ -39,7 +39,7 @@ func (p *packages) chaos(lasting time.Duration, faults ...func()) {
 	random := testkit.Random(p.t)
 	p.serve()
 	p.loadAll()
-	addrs := []string{freeAddr(p.t), freeAddr(p.t)}
+	addrs := []string{testkit.FreeAddr(p.t), testkit.FreeAddr(p.t)}
 	workers := []*server{p.workerAt(addrs[0]), p.workerAt(addrs[1])}
 	faults = append(faults,
 		func() {

@@ -71,7 +71,7 @@ func TestDebianPackagesThroughCrashes(t *testing.T) {
 		t.Parallel()
 		p := openPackages(t, url)
 		p.serve()
-		second := freeAddr(t)
+		second := testkit.FreeAddr(t)
 		doomed := p.workerAt(second)
 		p.ready(second)
 		load := p.stream()
@@ -107,7 +107,7 @@ func TestI2AnotherWorkerTakesOverWithin15s(t *testing.T) {
 		t.Parallel()
 		p := openPackages(t, url)
 		p.ok("migrate")
-		killed := p.workerAt(freeAddr(t), "AFTERWRITE_WORKER_CONCURRENCY=16")
+		killed := p.workerAt(testkit.FreeAddr(t), "AFTERWRITE_WORKER_CONCURRENCY=16")
 		killed.says("worker started")
 		unlock := p.lock()
 		p.loadAll()
@@ -196,7 +196,7 @@ func TestChaosFrozenWorkerWithDefaultTimeouts(t *testing.T) {
 func (p *packages) freeze(least time.Duration) {
 	t := p.t
 	t.Helper()
-	frozenAddr := freeAddr(t)
+	frozenAddr := testkit.FreeAddr(t)
 	frozen := p.workerAt(frozenAddr, "AFTERWRITE_WORKER_CONCURRENCY=16")
 	p.start("api")
 	p.ready(p.api)

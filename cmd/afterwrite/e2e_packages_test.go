@@ -43,7 +43,7 @@ type packages struct {
 // the environment.
 func deployEntities(t *testing.T, url string, server *testkit.RedisServer, entities string) *deployment {
 	t.Helper()
-	d := &deployment{t: t, dir: t.TempDir(), redis: server, prefix: testkit.Prefix(t), api: freeAddr(t), worker: freeAddr(t)}
+	d := &deployment{t: t, dir: t.TempDir(), redis: server, prefix: testkit.Prefix(t), api: testkit.FreeAddr(t), worker: testkit.FreeAddr(t)}
 	d.env = []string{
 		"HOME=" + d.dir, "PATH=" + os.Getenv("PATH"),
 		"AFTERWRITE_REDIS_URL=" + server.URL(), "AFTERWRITE_REDIS_PREFIX=" + d.prefix,

@@ -83,7 +83,7 @@ entities:
 
 func deploy(t *testing.T, database string) *deployment {
 	t.Helper()
-	d := &deployment{t: t, dir: t.TempDir(), redis: testkit.SharedRedis(t), prefix: testkit.Prefix(t), api: freeAddr(t), worker: freeAddr(t)}
+	d := &deployment{t: t, dir: t.TempDir(), redis: testkit.SharedRedis(t), prefix: testkit.Prefix(t), api: testkit.FreeAddr(t), worker: testkit.FreeAddr(t)}
 	d.env = []string{"HOME=" + d.dir, "PATH=" + os.Getenv("PATH"),
 		"AFTERWRITE_API_DRAIN=0s", "AFTERWRITE_DASHBOARD_DRAIN=0s"} // no balancer waits to be told
 	d.file("afterwrite.yaml", fmt.Sprintf(testConfig, d.redis.URL(), d.prefix, database, d.api, d.worker))
@@ -97,14 +97,6 @@ func deployAlone(t *testing.T) *deployment {
 	d.redis = testkit.Redis(t)
 	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+d.redis.URL())
 	return d
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (d *deployment) file(name, text string) string {

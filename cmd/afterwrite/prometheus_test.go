@@ -35,7 +35,7 @@ scrape_configs:
   - {job_name: afterwrite-api, static_configs: [{targets: [%q]}]}
   - {job_name: afterwrite-worker, static_configs: [{targets: [%q]}]}
 `, rules, d.api, d.worker))
-	p := &prometheus{deployment: d, addr: freeAddr(d.t)}
+	p := &prometheus{deployment: d, addr: testkit.FreeAddr(d.t)}
 	d.startCommand(exec.Command(path, "--config.file", config, "--web.listen-address", p.addr,
 		"--storage.tsdb.path", filepath.Join(d.dir, "prometheus")))
 	testkit.Eventually(d.t, "Prometheus is ready", func() bool {

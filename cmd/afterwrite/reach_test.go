@@ -37,7 +37,7 @@ func (d *deployment) reach(method, addr, path, host string, headers ...string) (
 func TestRebinding(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, testkit.SQLite(t))
-	dashboard := freeAddr(t)
+	dashboard := testkit.FreeAddr(t)
 	d.env = append(d.env, "AFTERWRITE_DASHBOARD_ADDR="+dashboard, "AFTERWRITE_API_PPROF=true", "AFTERWRITE_WORKER_PPROF=true",
 		"AFTERWRITE_API_HOSTS=api.internal",
 		"AFTERWRITE_WORKER_HOSTS=worker.internal", "AFTERWRITE_DASHBOARD_HOSTS=dash.internal")

@@ -27,7 +27,7 @@ type rolling struct {
 func roll(t *testing.T) *rolling {
 	d := deploy(t, testkit.SQLite(t))
 	d.ok("migrate")
-	r := &rolling{deployment: d, addrs: [2]string{freeAddr(t), freeAddr(t)}}
+	r := &rolling{deployment: d, addrs: [2]string{testkit.FreeAddr(t), testkit.FreeAddr(t)}}
 	for i := range r.addrs {
 		r.start(i)
 	}

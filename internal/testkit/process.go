@@ -10,9 +10,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync"
 	"syscall"
+	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
 
@@ -107,19 +110,44 @@ func Goroutines() goleak.Option {
 	return goleak.IgnoreAnyFunction("github.com/afterwrite/afterwrite/internal/testkit.(*process).run")
 }
 
+// FreeAddr returns a loopback address that nobody listens on, for a process that a test
+// starts. No other test is given it, of this binary or of one that runs beside it.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	port, err := freePort()
+	require.NoError(t, err)
+	return loopback(port)
+}
+
 // freePort returns a loopback port that nobody listens on. It is below the range
 // from which the kernel draws ports of its own, so that it is still free when a
-// stopped server comes back to it.
+// stopped server comes back to it. Until this test binary ends the UDP port of the same
+// number is held: it claims the port among the test binaries that run at once, and no
+// server of the tests speaks UDP.
 func freePort() (int, error) {
 	for range 100 {
 		port := 10_000 + rand.IntN(22_000)
-		l, err := net.Listen("tcp", loopback(port))
+		claim, err := net.ListenPacket("udp", loopback(port))
 		if err != nil {
 			continue
 		}
+		l, err := net.Listen("tcp", loopback(port))
+		if err != nil {
+			_ = claim.Close()
+			continue
+		}
+		claimed.Lock()
+		claimed.ports = append(claimed.ports, claim)
+		claimed.Unlock()
 		return port, l.Close()
 	}
 	return 0, errors.New("no free port on 127.0.0.1")
+}
+
+// claimed keeps the claims reachable, since a connection that is collected is closed.
+var claimed struct {
+	sync.Mutex
+	ports []net.PacketConn
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
