@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"time"
 
-	"github.com/pressly/goose/v3"
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
@@ -104,8 +103,8 @@ type dialect interface {
 	// missing reports whether err says that a table or column does not exist.
 	missing(err error) bool
 
-	// goose is its name among the dialects of the migrations' library.
-	goose() goose.Dialect
+	// versions is the statement that makes the table of the own migrations, if it is missing.
+	versions() string
 	// migrating runs fn while no other process migrates the database.
 	migrating(ctx context.Context, db *sql.DB, fn func() error) error
 	// patient lets the statements of a transaction take as long as they need.

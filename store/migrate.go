@@ -2,28 +2,15 @@ package store
 
 import (
 	"context"
-	"embed"
 	"fmt"
-	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
-	"github.com/pressly/goose/v3"
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/catalog"
 )
-
-// migrations are the tables of the project itself, a folder for each dialect. Each
-// does nothing where it is done already.
-//
-//go:embed migrations
-var migrations embed.FS
-
-// versionTable is where goose keeps which of the migrations were applied.
-const versionTable = "afterwrite_migrations"
 
 // step is one line of a migration. A note changes nothing: it tells what the
 // migration leaves as it is.
@@ -88,53 +75,33 @@ func (s *Store) migrate(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return done, err
 		}
-		for _, st := range steps {
-			if err := s.apply(ctx, st); err != nil {
-				return done, fmt.Errorf("%s: %w", st.line, err)
-			}
-			done = append(done, st.line)
+		more, err := s.applyAll(ctx, steps)
+		if done = append(done, more...); err != nil {
+			return done, err
 		}
 	}
 	return done, nil
 }
 
-// up applies the project's own migrations. Another process may have applied the
-// same a moment ago where the dialect cannot keep it out: then the next attempt finds
-// nothing left to do.
+// up applies the project's own migrations. Another process may have applied the same a
+// moment ago where the dialect cannot keep it out: then nothing is left to do.
 func (s *Store) up(ctx context.Context) ([]string, error) {
-	const attempts = 5
-	var err error
-	for range attempts {
-		var results []*goose.MigrationResult
-		if results, err = s.goose(ctx); err == nil {
-			var done []string
-			for _, r := range results {
-				done = append(done, "apply "+path.Base(r.Source.Path))
-			}
-			return done, nil
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, s.unavailable("apply the own migrations", err)
-}
-
-func (s *Store) goose(ctx context.Context) ([]*goose.MigrationResult, error) {
-	p, err := s.provider()
+	steps, err := s.ownSteps(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return p.Up(ctx)
+	return s.applyAll(ctx, steps)
 }
 
-func (s *Store) provider() (*goose.Provider, error) {
-	files, err := fs.Sub(migrations, "migrations/"+s.dialect.name())
-	if err != nil {
-		return nil, err
+// applyAll returns the lines of the steps that it has applied.
+func (s *Store) applyAll(ctx context.Context, steps []step) (done []string, err error) {
+	for _, st := range steps {
+		if err := s.apply(ctx, st); err != nil {
+			return done, fmt.Errorf("%s: %w", st.line, err)
+		}
+		done = append(done, st.line)
 	}
-	return goose.NewProvider(s.dialect.goose(), s.writing.sql, files, goose.WithTableName(versionTable),
-		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	return done, nil
 }
 
 // plan is what Migrate would do now.
@@ -149,33 +116,6 @@ func (s *Store) plan(ctx context.Context) ([]step, error) {
 			return nil, err
 		}
 		steps = append(steps, more...)
-	}
-	return steps, nil
-}
-
-// ownSteps compares the embedded migrations with what goose has written down. It
-// does not ask goose, which would create its table.
-func (s *Store) ownSteps(ctx context.Context) ([]step, error) {
-	p, err := s.provider()
-	if err != nil {
-		return nil, err
-	}
-	own, err := s.catalog(ctx, versionTable)
-	if err != nil {
-		return nil, err
-	}
-	var applied int64
-	if own.Exists() {
-		err := s.read(ctx).Raw("SELECT coalesce(max(version_id), 0) FROM " + versionTable).Scan(&applied).Error
-		if err != nil {
-			return nil, s.unavailable("read "+versionTable, err)
-		}
-	}
-	var steps []step
-	for _, source := range p.ListSources() {
-		if source.Version > applied {
-			steps = append(steps, step{line: "apply " + path.Base(source.Path), run: func(*gorm.DB) error { return nil }})
-		}
 	}
 	return steps, nil
 }

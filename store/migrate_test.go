@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"io/fs"
 	"strings"
 	"sync"
 	"testing"
@@ -253,4 +254,32 @@ func TestTableWhoseKeyIsLoose(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestOwnMigrationsGoOn: a database whose own migrations goose applied, as older builds had
+// it do, gets those that are newer, and the rows of a database from here are those of goose.
+func TestOwnMigrationsGoOn(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := open(t, url, []*schema.Entity{e})
+		first, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		db := b.connect()
+		defer db.Close()
+		count := func(where string) (n int) {
+			require.NoError(t, db.QueryRow("SELECT count(*) FROM afterwrite_migrations WHERE "+where).Scan(&n))
+			return n
+		}
+		require.Equal(t, 1, count("version_id = 0"))
+		require.Equal(t, 0, count("NOT is_applied"))
+		files, err := fs.ReadDir(store.Migrations(), b.Dialect())
+		require.NoError(t, err)
+		require.Equal(t, len(files)+1, count("1 = 1"))
+		b.exec("DELETE FROM afterwrite_migrations WHERE version_id > 4")
+		again, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		require.Contains(t, again, "apply 00006_pairing.sql")
+		require.Less(t, len(again), len(first))
+		require.Equal(t, len(files)+1, count("1 = 1"))
+	})
 }

@@ -24,7 +24,6 @@ import (
 	"unicode/utf8"
 
 	drv "github.com/go-sql-driver/mysql"
-	"github.com/pressly/goose/v3"
 	gormmysql "gorm.io/driver/mysql"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -170,8 +169,16 @@ func (*mysql) writers(size int) int      { return max(3, size) } // a migration 
 func (*mysql) ahead() bool               { return false }
 func (*mysql) isolation() *sql.TxOptions { return nil } // that of the session: READ COMMITTED
 func (*mysql) parameters() int           { return 65535 }
-func (*mysql) goose() goose.Dialect      { return goose.DialectMySQL }
-func (*mysql) probe() string             { return "SELECT 1" }
+func (*mysql) versions() string {
+	return "CREATE TABLE IF NOT EXISTS " + versionTable + ` (
+	id         bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY,
+	version_id bigint NOT NULL,
+	is_applied boolean NOT NULL,
+	tstamp     datetime DEFAULT CURRENT_TIMESTAMP
+)`
+}
+
+func (*mysql) probe() string { return "SELECT 1" }
 
 // collate: a key that is not ordered by its bytes is refused at start.
 func (*mysql) collate() string { return "" }
@@ -720,17 +727,6 @@ func (t *table) jsonText(c schema.Change, i int) (*string, error) {
 	return &plain, nil
 }
 
-// mend gives the table of versions its first row, which goose inserts after it has made the
-// table: a crash in between would keep every later migration from beginning.
-func (d *mysql) mend(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, `INSERT INTO `+versionTable+` (version_id, is_applied)
-		SELECT 0, 1 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `+versionTable+`)`)
-	if d.missing(err) {
-		return nil
-	}
-	return err
-}
-
 // migrating holds a lock of the server's, named by the database.
 func (d *mysql) migrating(ctx context.Context, db *sql.DB, fn func() error) error {
 	conn, err := db.Conn(ctx)
@@ -748,9 +744,7 @@ func (d *mysql) migrating(ctx context.Context, db *sql.DB, fn func() error) erro
 			break
 		}
 	}
-	if err = d.mend(ctx, conn); err == nil {
-		err = fn()
-	}
+	err = fn()
 	// The lock belongs to the connection: a process that dies gives it back.
 	_, unlock := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK(CONCAT('afterwrite ', MD5(DATABASE())))")
 	return errors.Join(err, unlock)

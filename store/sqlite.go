@@ -16,7 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pressly/goose/v3"
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
@@ -49,9 +48,17 @@ func (*sqlite) writers(int) int           { return 1 }
 func (*sqlite) ahead() bool               { return true }
 func (*sqlite) isolation() *sql.TxOptions { return nil }
 func (*sqlite) parameters() int           { return 32766 }
-func (*sqlite) goose() goose.Dialect      { return goose.DialectSQLite3 }
-func (*sqlite) collate() string           { return " COLLATE BINARY" }
-func (*sqlite) probe() string             { return "SELECT count(*) FROM sqlite_master WHERE name = ''" }
+func (*sqlite) versions() string {
+	return "CREATE TABLE IF NOT EXISTS " + versionTable + ` (
+	id         INTEGER PRIMARY KEY AUTOINCREMENT,
+	version_id INTEGER NOT NULL,
+	is_applied INTEGER NOT NULL,
+	tstamp     TIMESTAMP DEFAULT (datetime('now'))
+)`
+}
+
+func (*sqlite) collate() string { return " COLLATE BINARY" }
+func (*sqlite) probe() string   { return "SELECT count(*) FROM sqlite_master WHERE name = ''" }
 
 func (*sqlite) dialector(db *sql.DB) gorm.Dialector {
 	return kit.SQLite.Dialector(db)
