@@ -11,6 +11,8 @@ import (
 	"slices"
 	"testing"
 
+	"gorm.io/gorm"
+
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/afterwritetest"
 	"github.com/afterwrite/afterwrite/dashboard"
@@ -143,6 +145,62 @@ func ExampleBeforeAccept() {
 		fmt.Println(err)
 	}, afterwrite.Model[User](polite))
 	// Output: a user needs a name
+}
+
+func ExampleInTransaction() {
+	type Outbox struct {
+		Order string `gorm:"primaryKey"`
+		Total int64
+	}
+	outbox := afterwrite.InTransaction(func(ctx context.Context, tx *gorm.DB, changes []afterwrite.Flushed[Counter]) error {
+		for _, c := range changes {
+			if err := tx.Save(&Outbox{Order: c.ID, Total: c.Value.N}).Error; err != nil {
+				return err // refuses these records, and undoes what was written for them
+			}
+		}
+		return nil
+	})
+	t := &exampleTB{}
+	defer t.end()
+	ctx, aw := context.Background(), afterwritetest.New(t, afterwrite.Model[Counter](outbox))
+	_, _ = afterwritetest.SQL(t, aw).Exec(`CREATE TABLE outboxes ("order" text PRIMARY KEY, total integer)`)
+	_, _ = afterwrite.Table[Counter](aw).Put(ctx, &Counter{ID: "a", N: 3})
+	afterwritetest.Flush(t, aw)
+	var total int
+	err := afterwritetest.SQL(t, aw).QueryRow("SELECT total FROM outboxes").Scan(&total)
+	fmt.Println(total, err)
+	// Output: 3 <nil>
+}
+
+func ExampleAfterPersist() {
+	index := afterwrite.AfterPersist(func(_ context.Context, changes []afterwrite.Flushed[Counter]) error {
+		for _, c := range changes {
+			fmt.Println("index", c.ID, c.Value.N) // at least once: make it idempotent
+		}
+		return nil
+	})
+	t := &exampleTB{}
+	defer t.end()
+	ctx, aw := context.Background(), afterwritetest.New(t, afterwrite.Model[Counter](index))
+	_, _ = afterwrite.Table[Counter](aw).Put(ctx, &Counter{ID: "a", N: 3})
+	afterwritetest.Flush(t, aw)
+	// Output: index a 3
+}
+
+func ExampleOperation() {
+	keep := afterwrite.BeforeAccept(func(ctx context.Context, c *Counter) error {
+		if afterwrite.Operation(ctx) == "delete" && c.N > 0 {
+			return errors.New("is in use")
+		}
+		return nil
+	})
+	example(func(ctx context.Context, aw *afterwrite.DB) {
+		counters := afterwrite.Table[Counter](aw)
+		_, _ = counters.Put(ctx, &Counter{ID: "a", N: 3})
+		_, err := counters.Delete(ctx, "a")
+		fmt.Println(err)
+	}, afterwrite.Model[Counter](keep))
+	// Output: is in use
 }
 
 func ExampleWritten_Wait() {

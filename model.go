@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"time"
 
+	"gorm.io/gorm"
 	gormschema "gorm.io/gorm/schema"
 
 	"github.com/afterwrite/afterwrite/internal/model"
@@ -33,6 +34,8 @@ type registered struct {
 	*model.Model
 	entity *schema.Entity
 	accept []func(ctx context.Context, record any) error
+	within []func(ctx context.Context, tx *gorm.DB, changes []schema.Change) error
+	after  []func(ctx context.Context, changes []schema.Change) error
 }
 
 // Named names the entity in paths, keys and metrics; else it is the type's name in lower case.

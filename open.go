@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gorm.io/gorm"
+
 	"github.com/afterwrite/afterwrite/internal/inside"
 	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/internal/queue"
@@ -32,6 +34,7 @@ type DB struct {
 	clock    func() time.Time
 	metrics  *series
 	guest    *queue.Guest
+	gorm     *gorm.DB // of the program; may be nil
 
 	closed  atomic.Bool
 	ctx     context.Context // of what runs beside the calls; ends at Close
@@ -54,7 +57,7 @@ func Open(ctx context.Context, cfg Config, models ...Registration) (*DB, error) 
 	}
 	own := inside.Of(ctx)
 	over.InProcess, over.Wrap = own.InProcess, own.Wrap
-	db := &DB{log: cmp.Or(cfg.Logger, slog.Default()), clock: own.Clock}
+	db := &DB{log: cmp.Or(cfg.Logger, slog.Default()), clock: own.Clock, gorm: cfg.GORM}
 	if db.clock == nil {
 		db.clock = time.Now
 	}
@@ -62,6 +65,9 @@ func Open(ctx context.Context, cfg Config, models ...Registration) (*DB, error) 
 		return nil, err
 	}
 	settings.Entities = db.entities
+	if err := db.hooks(&over); err != nil {
+		return nil, fmt.Errorf("afterwrite: %w", err)
+	}
 	for _, e := range db.entities {
 		if settings.Worker.Queues[e.Flush.Queue] == 0 {
 			settings.Worker.Queues[e.Flush.Queue] = 1

@@ -21,7 +21,7 @@ import (
 // every UpdatedAt with now, and a zero field with its default.
 func (t *TableOf[T]) Put(ctx context.Context, record *T, options ...WriteOption) (Written, error) {
 	w := writeOf(options)
-	d, err := t.draft(ctx, record, w, true)
+	d, err := t.draft(ctx, cache.OpPut, record, w)
 	if err != nil {
 		return Written{}, err
 	}
@@ -65,11 +65,10 @@ func (t *TableOf[T]) putOver(ctx context.Context, d draft, only []int) (Written,
 // Create creates a record: [ErrExists] where there is one, deleted softly or not.
 func (t *TableOf[T]) Create(ctx context.Context, record *T, options ...WriteOption) (Written, error) {
 	w := writeOf(options)
-	d, err := t.draft(ctx, record, w, false)
+	d, err := t.draft(ctx, cache.OpCreate, record, w)
 	if err != nil {
 		return Written{}, err
 	}
-	d.request.Op = cache.OpCreate
 	return t.accept(ctx, d, record)
 }
 
@@ -80,14 +79,14 @@ type draft struct {
 }
 
 // draft fills and reads a struct.
-func (t *TableOf[T]) draft(ctx context.Context, record *T, w write, again bool) (draft, error) {
+func (t *TableOf[T]) draft(ctx context.Context, op cache.Op, record *T, w write) (draft, error) {
 	if err := t.ready(ctx); err != nil {
 		return draft{}, err
 	}
 	if record == nil {
 		return draft{}, schema.Invalid("record", "is nil")
 	}
-	if err := t.model.before(ctx, record); err != nil {
+	if err := t.model.before(ctx, op, record); err != nil {
 		return draft{}, err
 	}
 	at := reflect.ValueOf(record).Elem()
@@ -96,13 +95,13 @@ func (t *TableOf[T]) draft(ctx context.Context, record *T, w write, again bool) 
 	if err != nil {
 		return draft{}, err
 	}
-	d := draft{request: producer.Request{Op: cache.OpPut, Entity: t.model.entity.Name, ID: id, IfMatch: w.match, Key: w.key}}
+	d := draft{request: producer.Request{Op: op, Entity: t.model.entity.Name, ID: id, IfMatch: w.match, Key: w.key, Seen: true}}
 	if w.key != "" {
 		if d.request.Same, err = m.Digest(at); err != nil {
 			return draft{}, err
 		}
 	}
-	if err := m.Stamp(at, t.now(), again); err != nil {
+	if err := m.Stamp(at, t.now(), op == cache.OpPut); err != nil {
 		return draft{}, err
 	}
 	if d.request.Fields, err = m.Fields(at); err != nil {
@@ -163,13 +162,6 @@ func (t *TableOf[T]) Patch(ctx context.Context, id any, changes ...Change) (Writ
 	if p.err != nil {
 		return Written{}, p.err
 	}
-	if len(t.model.accept) > 0 {
-		return t.update(ctx, id, p.write, p.apply)
-	}
-	return t.patch(ctx, id, p)
-}
-
-func (t *TableOf[T]) patch(ctx context.Context, id any, p patch) (Written, error) {
 	r, err := t.request(ctx, cache.OpPatch, id, p.write)
 	if err != nil {
 		return Written{}, err
@@ -258,6 +250,13 @@ func (t *TableOf[T]) Add(ctx context.Context, id any, field string, n int64, opt
 	if err != nil {
 		return 0, Written{}, err
 	}
+	if len(a.Values) == 0 { // a repeat of what a hook made a write of fields
+		read, err := t.read(ctx, a.ID)
+		if err != nil || read.Deleted {
+			return 0, t.written(a), cmp.Or(err, ErrNotFound)
+		}
+		a.Values = read.Values
+	}
 	sum, err := t.model.entity.Fields[i].Decode(a.Values[i])
 	if err != nil {
 		return 0, Written{}, err
@@ -272,6 +271,7 @@ func (t *TableOf[T]) Delete(ctx context.Context, id any, options ...WriteOption)
 		return Written{}, err
 	}
 	w := writeOf(options)
+	ctx = withOperation(ctx, cache.OpDelete)
 	i, soft := t.model.SoftDelete()
 	if !soft {
 		r, err := t.request(ctx, cache.OpDelete, id, w)
@@ -297,11 +297,7 @@ const maxTries = 16
 // Update reads a record, has fn change it, and writes the fields that differ where the record is
 // still as it was read; else it starts over, 16 times at most. fn's error ends the update.
 func (t *TableOf[T]) Update(ctx context.Context, id any, fn func(*T) error, options ...WriteOption) (Written, error) {
-	return t.update(ctx, id, writeOf(options), func(record any) error { return fn(record.(*T)) })
-}
-
-func (t *TableOf[T]) update(ctx context.Context, id any, w write, fn func(record any) error) (Written, error) {
-	var err error
+	w, err := writeOf(options), error(nil)
 	for range maxTries {
 		var written Written
 		written, err = t.updateOnce(ctx, id, w, fn)
@@ -312,7 +308,7 @@ func (t *TableOf[T]) update(ctx context.Context, id any, w write, fn func(record
 	return Written{}, fmt.Errorf("update: others wrote the record each of %d times: %w", maxTries, err)
 }
 
-func (t *TableOf[T]) updateOnce(ctx context.Context, id any, w write, fn func(record any) error) (Written, error) {
+func (t *TableOf[T]) updateOnce(ctx context.Context, id any, w write, fn func(*T) error) (Written, error) {
 	got, err := t.Get(ctx, id)
 	if err != nil {
 		return Written{}, err
@@ -327,7 +323,7 @@ func (t *TableOf[T]) updateOnce(ctx context.Context, id any, w write, fn func(re
 	if err := fn(&got.Value); err != nil {
 		return Written{}, err
 	}
-	if err := t.model.before(ctx, &got.Value); err != nil {
+	if err := t.model.before(ctx, cache.OpPatch, &got.Value); err != nil {
 		return Written{}, err
 	}
 	return t.writeDifference(ctx, got, before, w)
@@ -335,7 +331,7 @@ func (t *TableOf[T]) updateOnce(ctx context.Context, id any, w write, fn func(re
 
 func (t *TableOf[T]) writeDifference(ctx context.Context, got Got[T], before schema.Fields, w write) (Written, error) {
 	if now, err := t.model.ID(reflect.ValueOf(&got.Value)); err != nil || now != got.ID {
-		return Written{}, schema.Invalid("id", "cannot be changed: write another record and delete this one")
+		return Written{}, errKeyChanged
 	}
 	after, err := t.model.Fields(reflect.ValueOf(&got.Value))
 	if err != nil {
@@ -359,7 +355,7 @@ func (t *TableOf[T]) writeDifference(ctx context.Context, got Got[T], before sch
 
 // patchCanonical is patch for values that are canonical already.
 func (t *TableOf[T]) patchCanonical(ctx context.Context, id string, p patch) (Written, error) {
-	r := producer.Request{Op: cache.OpPatch, Entity: t.model.entity.Name, ID: id, IfMatch: p.match, Key: p.key, Fields: schema.Fields{}}
+	r := producer.Request{Op: cache.OpPatch, Entity: t.model.entity.Name, ID: id, IfMatch: p.match, Key: p.key, Fields: schema.Fields{}, Seen: true}
 	if p.key != "" {
 		r.Same = "update"
 	}
@@ -410,16 +406,6 @@ func writeOf(options []WriteOption) write {
 		o.option(&w)
 	}
 	return w
-}
-
-// apply sets the fields in a struct.
-func (p *patch) apply(record any) error {
-	for i, v := range p.sets {
-		if err := p.model.Assign(reflect.ValueOf(record), i, v); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 type optionFunc func(*write)

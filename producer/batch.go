@@ -82,8 +82,8 @@ func (p *Producer) shares(ctx context.Context, requests []Request, results []Res
 }
 
 func (p *Producer) sendShare(ctx context.Context, s *share) {
-	if s.entity.Write != schema.WriteBehind {
-		p.sendThrough(ctx, s)
+	if s.entity.Write != schema.WriteBehind || p.hooks[s.entity.Name] != nil {
+		p.sendEach(ctx, s)
 		return
 	}
 	for from := 0; from < len(s.items); from += maxGather {
@@ -91,11 +91,11 @@ func (p *Producer) sendShare(ctx context.Context, s *share) {
 	}
 }
 
-// sendThrough writes one by one: each is a transaction of its own, and the fence admits
-// one at a time anyway.
-func (p *Producer) sendThrough(ctx context.Context, s *share) {
+// sendEach writes one by one: each is a transaction of its own, for which the fence admits
+// one at a time anyway, or has a hook that must see what the one before it has written.
+func (p *Producer) sendEach(ctx context.Context, s *share) {
 	for _, it := range s.items {
-		a, err := p.accept(ctx, s.entity, it.write)
+		a, err := p.accept(ctx, s.entity, it.write, it.asked.Seen)
 		if it.result.Err = it.asked.explain(err); err == nil {
 			it.result.Accepted = a
 		}

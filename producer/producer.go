@@ -32,6 +32,8 @@ type Config struct {
 	Queue      enqueuer // nil: the sweeper of the workers orders every flush
 	Loader     loader
 	Database   database
+	Before     map[string]Before     // by the name of the entity; they need Reader
+	Reader     reader                // of records that a Before is to see
 	Lanes      int                   // trips to Redis under way at once; 0: DefaultLanes
 	MaxWaiting int                   // writes that wait for a trip; 0: DefaultMaxWaiting
 	Timeout    time.Duration         // bound on one trip; 0: DefaultTimeout
@@ -57,6 +59,8 @@ type Producer struct {
 	cache    writer
 	loader   loader
 	database database
+	hooks    map[string]Before
+	reader   reader
 	lanes    []*lane
 	orders   *orders
 	timeout  time.Duration
@@ -68,6 +72,9 @@ func New(cfg Config) (*Producer, error) {
 	if cfg.Cache == nil || cfg.Loader == nil {
 		return nil, errors.New("producer: Cache and Loader are required")
 	}
+	if len(cfg.Before) > 0 && cfg.Reader == nil {
+		return nil, errors.New("producer: Before needs a Reader")
+	}
 	if cfg.Lanes < 0 || cfg.MaxWaiting < 0 || cfg.Timeout < 0 {
 		return nil, errors.New("producer: Lanes, MaxWaiting or Timeout is negative")
 	}
@@ -77,6 +84,8 @@ func New(cfg Config) (*Producer, error) {
 		cache:    cfg.Cache,
 		loader:   cfg.Loader,
 		database: cfg.Database,
+		hooks:    cfg.Before,
+		reader:   cfg.Reader,
 		timeout:  cmp.Or(cfg.Timeout, DefaultTimeout),
 		metrics:  m,
 		orders:   newOrders(cfg.Queue, cmp.Or(cfg.Log, slog.Default()), m),
@@ -138,6 +147,8 @@ type Request struct {
 	// Same tells the request from others under its Key, where its fields do not, since they
 	// hold the time of the request; "": they do.
 	Same string
+	// Seen says that the entity's [Before] has seen the record already.
+	Seen bool
 }
 
 // Accepted is the answer to a write that stands.
@@ -161,7 +172,7 @@ func (p *Producer) Do(ctx context.Context, r Request) (Accepted, error) {
 	e, w, err := p.prepare(ctx, r)
 	if err == nil {
 		var a Accepted
-		if a, err = p.accept(ctx, e, w); err == nil {
+		if a, err = p.accept(ctx, e, w, r.Seen); err == nil {
 			p.metrics.write(e, r.Op, nil)
 			return a, nil
 		}
@@ -171,8 +182,16 @@ func (p *Producer) Do(ctx context.Context, r Request) (Accepted, error) {
 	return Accepted{}, err
 }
 
-// accept sends a write the way of its entity.
-func (p *Producer) accept(ctx context.Context, e *schema.Entity, w cache.Write) (Accepted, error) {
+// accept sends a write, past the hook of its entity.
+func (p *Producer) accept(ctx context.Context, e *schema.Entity, w cache.Write, seen bool) (Accepted, error) {
+	if hook := p.hooks[e.Name]; hook != nil && !seen {
+		return p.before(ctx, e, hook, w)
+	}
+	return p.deliver(ctx, e, w)
+}
+
+// deliver sends a write the way of its entity.
+func (p *Producer) deliver(ctx context.Context, e *schema.Entity, w cache.Write) (Accepted, error) {
 	if e.Write == schema.WriteBehind {
 		written, err := p.submitOne(ctx, e, w)
 		return accepted(e, w.ID, written), err

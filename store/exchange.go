@@ -75,7 +75,7 @@ func (b *batch) rotate(rejected []rejection) ([]schema.Change, error) {
 		if err := b.park(i, moving); err != nil {
 			return err
 		}
-		return b.put(moving)
+		return b.hooked(b.put)(moving)
 	})
 	if ended != nil || failed == nil {
 		return moving, b.table.told(ended, moving)

@@ -39,7 +39,7 @@ func (b *batch) isolate(changes []schema.Change, run statement, rejected []rejec
 		return append(rejected, rejection{Refused{changes[0], r, v.apart, v.ofTable}, curable(r.Kind)}), nil
 	}
 	culprits := v.missing
-	if len(culprits) == 0 {
+	if len(culprits) == 0 && !v.hook {
 		if culprits, err = b.culprits(r, changes); err != nil {
 			return nil, err
 		}
@@ -73,12 +73,13 @@ type verdict struct {
 	ofTable bool            // see Refused
 	missing map[string]bool // see missingError
 	hung    bool            // it was given up for its time, which is no refusal
+	hook    bool            // a hook refused: the constraint is not the table's
 }
 
 // attempt runs one statement for the changes. A verdict, which leaves no trace, is not
 // an error.
 func (b *batch) attempt(changes []schema.Change, run statement) (*verdict, error) {
-	failed, ended := b.tx.try(func() error { return run(changes) })
+	failed, ended := b.tx.try(func() error { return b.hooked(run)(changes) })
 	if failed == nil || ended != nil {
 		return nil, b.table.told(ended, changes)
 	}
@@ -98,6 +99,10 @@ func (b *batch) attempt(changes []schema.Change, run statement) (*verdict, error
 func (b *batch) judge(err error) (verdict, bool) {
 	if b.hung(err) {
 		return verdict{Refusal: refusal(schema.KindPoison, "", "", err.Error()), hung: true}, true
+	}
+	if hook := (*hookError)(nil); errors.As(err, &hook) {
+		r, ok := b.hookRefusal(hook)
+		return verdict{Refusal: r, hook: true}, ok
 	}
 	if missing := (missingError{}); errors.As(err, &missing) {
 		return verdict{Refusal: refusal(schema.KindMissing, "", "", err.Error()), missing: missing.ids}, true
@@ -135,6 +140,9 @@ func curable(k schema.Kind) bool {
 }
 
 func (b *batch) classify(err error) (schema.Refusal, bool) {
+	if hook := (*hookError)(nil); errors.As(err, &hook) {
+		return b.hookRefusal(hook)
+	}
 	var unfit *unfitError
 	if errors.As(err, &unfit) {
 		return refusal(schema.KindType, "", "", err.Error()), true

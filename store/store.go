@@ -48,6 +48,8 @@ type Config struct {
 	BusyTimeout       time.Duration // SQLite: wait for another process that writes
 	Pair              string        // name of the pairing with a Redis, the prefix of its keys: see [Flush.Pairing]
 
+	Hooks map[string]Hook // by the name of the entity; see there
+
 	Log        *slog.Logger                            // nil: slog.Default()
 	Registerer prometheus.Registerer                   // nil: no metrics
 	Wrap       func(driver.Connector) driver.Connector // wraps every connection; tests inject faults with it

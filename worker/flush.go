@@ -238,16 +238,28 @@ func (w *Worker) settle(ctx context.Context, f *flushing, outcome store.Outcome)
 	ctx, cancel := finish(ctx)
 	defer cancel()
 	o := f.order
-	acked, ackErr := w.cache.Ack(ctx, o.Entity, o.Partition, f.first, outcome.Persisted)
-	w.metrics.persisted.WithLabelValues(o.Entity.Name).Add(float64(acked))
 	return errors.Join(
-		wrap("ack", o, len(outcome.Persisted), ackErr),
+		w.ack(ctx, f, outcome.Persisted),
 		w.reread(ctx, o, outcome.Reread),
 		w.letRest(ctx, f, outcome.Refused),
 		w.setAside(ctx, f, outcome.Refused),
 		w.setApart(ctx, f, outcome.Slow),
 		w.drop(ctx, o, f.last.Missing),
 	)
+}
+
+// ack marks changes as persisted in Redis, after the hook that is to see them. If we crash
+// between the two they are flushed again, and the hook runs again.
+func (w *Worker) ack(ctx context.Context, f *flushing, persisted []schema.Change) error {
+	o := f.order
+	if hook := w.persisted[o.Entity.Name]; hook != nil && len(persisted) > 0 {
+		if err := hook(ctx, persisted); err != nil {
+			return wrap("hook after", o, len(persisted), err)
+		}
+	}
+	acked, err := w.cache.Ack(ctx, o.Entity, o.Partition, f.first, persisted)
+	w.metrics.persisted.WithLabelValues(o.Entity.Name).Add(float64(acked))
+	return wrap("ack", o, len(persisted), err)
 }
 
 func wrap(step string, o cache.Order, n int, err error) error {

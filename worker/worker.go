@@ -71,6 +71,10 @@ type Config struct {
 	BatchBytes    int           // values read for one flush, about; 0: DefaultBatchBytes
 	KeepLetters   time.Duration // how long resolved dead letters are kept; 0: DefaultKeepLetters
 
+	// Persisted runs, by the name of the entity, when changes are committed and before they
+	// are acked: a crash in between, or its error, has them flushed and it run again.
+	Persisted map[string]func(ctx context.Context, changes []schema.Change) error
+
 	// Unpaired says why Redis and the database do not belong together, nil while they do.
 	// Until then nothing is carried from one to the other. nil: they always do.
 	Unpaired func() error
@@ -97,6 +101,7 @@ type Worker struct {
 	log         *slog.Logger
 	metrics     *metrics
 	gate        *gate
+	persisted   map[string]func(context.Context, []schema.Change) error
 	apart       func() error // [Config.Unpaired]
 	unpaired    atomic.Bool  // the last flush found a Redis and a database that do not belong together
 	suspects    *suspects
@@ -140,6 +145,7 @@ func New(cfg Config) (*Worker, error) {
 		id:            cmp.Or(cfg.ID, newID()),
 		version:       cfg.Version,
 		apart:         cfg.Unpaired,
+		persisted:     cfg.Persisted,
 		log:           cmp.Or(cfg.Log, slog.Default()),
 		suspects:      newSuspects(),
 		policies:      newPolicies(cfg.Entities),

@@ -201,18 +201,6 @@ func strict(f *gormschema.Field, v any) error {
 	return nil
 }
 
-// Assign sets one field of a struct, as a patch does.
-func (m *Model) Assign(record reflect.Value, i int, v any) error {
-	f := m.fields[i]
-	if err := strict(f.Field, v); err != nil {
-		return schema.Invalid(f.column.Name, "%v", err)
-	}
-	if err := f.Set(background, record, v); err != nil {
-		return schema.Invalid(f.column.Name, "cannot be set to a %T", v)
-	}
-	return nil
-}
-
 // Settle puts into a struct what acceptance made of its values: defaults, and times without
 // what is finer than a microsecond.
 func (m *Model) Settle(record reflect.Value) error {

@@ -75,14 +75,17 @@ var ErrConfig = errors.New("configuration")
 
 // Over says over what the parts are joined, where the configuration does not.
 type Over struct {
-	Redis     redis.UniversalClient                   // instead of redis.url; never closed
-	Queue     redis.UniversalClient                   // instead of queue.redis_url; nil: Redis, where that is given
-	SQL       *sql.DB                                 // instead of database.url; never closed
-	Dialect   string                                  // of SQL
-	Server    Server                                  // takes sync tasks, instead of an asynq server of its own
-	Embedded  bool                                    // the program has metrics of its Go runtime and process of its own
-	InProcess bool                                    // Redis is in this process: what it does not know of persistence is not asked
-	Wrap      func(driver.Connector) driver.Connector // wraps every connection to the database; nil: nothing does
+	Redis     redis.UniversalClient                                   // instead of redis.url; never closed
+	Queue     redis.UniversalClient                                   // instead of queue.redis_url; nil: Redis, where that is given
+	SQL       *sql.DB                                                 // instead of database.url; never closed
+	Dialect   string                                                  // of SQL
+	Server    Server                                                  // takes sync tasks, instead of an asynq server of its own
+	Embedded  bool                                                    // the program has metrics of its Go runtime and process of its own
+	InProcess bool                                                    // Redis is in this process: what it does not know of persistence is not asked
+	Before    map[string]producer.Before                              // of the producer that NewProducer makes
+	Hooks     map[string]store.Hook                                   // of the store
+	Persisted map[string]func(context.Context, []schema.Change) error // of the worker
+	Wrap      func(driver.Connector) driver.Connector                 // wraps every connection to the database; nil: nothing does
 }
 
 // Server hands sync tasks to a worker.
@@ -111,7 +114,7 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 		URL: d.URL, MaxOpen: d.MaxOpen, MaxIdle: d.MaxIdle, ConnLifetime: d.ConnLifetime,
 		LockTimeout: d.LockTimeout, StatementTimeout: d.StatementTimeout,
 		IdleInTransaction: d.IdleInTransaction, BusyTimeout: d.BusyTimeout, Pair: c.Redis.Prefix,
-		Log: log, Registerer: p.Metrics, Wrap: over.Wrap, SQL: over.SQL, Dialect: over.Dialect,
+		Log: log, Registerer: p.Metrics, Wrap: over.Wrap, Hooks: over.Hooks, SQL: over.SQL, Dialect: over.Dialect,
 	}, c.Entities)
 	if err != nil {
 		return nil, fmt.Errorf("%w: database: %w", ErrConfig, err)
@@ -218,7 +221,7 @@ func (p *Parts) NewProducer() (*producer.Producer, error) {
 	}
 	w, err := producer.New(producer.Config{
 		Entities: p.Config.Entities, Cache: p.Cache, Queue: q, Loader: p.Store, Database: p.Store,
-		Log: p.Log, Registerer: p.Metrics,
+		Before: p.over.Before, Reader: p.Cache, Log: p.Log, Registerer: p.Metrics,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -316,7 +319,7 @@ func (p *Parts) NewWorker() (w *worker.Worker, end func(), err error) {
 	w, err = worker.New(worker.Config{
 		Entities: p.Config.Entities, Cache: p.redis(), Store: p.Store, Queue: q, Server: server,
 		SweepInterval: c.SweepInterval, KeepLetters: p.Config.DeadLetters.Keep,
-		Unpaired: p.Unpaired, Version: p.version, Log: p.Log, Registerer: metrics,
+		Persisted: p.over.Persisted, Unpaired: p.Unpaired, Version: p.version, Log: p.Log, Registerer: metrics,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrConfig, err)

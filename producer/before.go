@@ -1,0 +1,110 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// Before looks at a record as a write would leave it, or at the one that is to be deleted, and
+// returns it as it is to be, or why the write is rejected. What it returns for a deletion is
+// not used. It may run several times for a write.
+type Before func(ctx context.Context, op cache.Op, id string, record schema.Values) (schema.Values, error)
+
+// reader reads records that a [Before] is to see: the cache.
+type reader interface {
+	Get(ctx context.Context, e *schema.Entity, id string) (cache.Read, error)
+}
+
+// maxLooks bounds how often a record is read again that others have written meanwhile.
+const maxLooks = 64
+
+// before accepts a write that a hook is to see first.
+//
+// A write of fields, an addition and a deletion depend on the version that the hook saw, and
+// start over where another was faster. A repeat under a key finds its first answer kept,
+// whatever the version is.
+func (p *Producer) before(ctx context.Context, e *schema.Entity, hook Before, w cache.Write) (Accepted, error) {
+	if w.Op == cache.OpPut || w.Op == cache.OpCreate {
+		var err error
+		if w.Values, err = hook(ctx, w.Op, w.ID, w.Values); err != nil {
+			return Accepted{}, err
+		}
+		return p.deliver(ctx, e, w)
+	}
+	for look := range maxLooks {
+		a, err := p.beforeChange(ctx, e, hook, w)
+		if !errors.Is(err, schema.ErrVersionMismatch) || w.IfMatch != 0 {
+			return a, err
+		}
+		select {
+		case <-ctx.Done():
+			return Accepted{}, ctx.Err()
+		case <-time.After(rand.N(time.Millisecond << min(look, 4))):
+		}
+	}
+	return Accepted{}, fmt.Errorf("%w: others wrote %s %s each of %d times that a hook looked at it", schema.ErrBusy, e.Name, w.ID, maxLooks)
+}
+
+// never is a version that no record has.
+const never schema.Version = 1
+
+func (p *Producer) beforeChange(ctx context.Context, e *schema.Entity, hook Before, w cache.Write) (Accepted, error) {
+	read, err := p.reader.Get(ctx, e, w.ID)
+	switch {
+	case err != nil:
+		return Accepted{}, err
+	case read.Source == cache.Bypass:
+		return Accepted{}, fmt.Errorf("%w: the newest state is not known", schema.ErrUnavailable)
+	case read.Deleted && w.Key != "" && w.IfMatch == 0: // it may be a repeat
+		w.IfMatch = never
+		a, err := p.deliver(ctx, e, w)
+		if errors.Is(err, schema.ErrVersionMismatch) {
+			err = schema.ErrNotFound
+		}
+		return a, err
+	}
+	change, err := w.Apply(e, schema.Row{ID: w.ID, Exists: !read.Deleted, Values: read.Values})
+	if err != nil {
+		return Accepted{}, err
+	}
+	if w.IfMatch == 0 || w.IfMatch == cache.AnyVersion {
+		w.IfMatch = read.Version
+	}
+	if change.Deleted {
+		if _, err := hook(ctx, w.Op, w.ID, slices.Clone(read.Values)); err != nil {
+			return Accepted{}, err
+		}
+		return p.deliver(ctx, e, w)
+	}
+	after, err := hook(ctx, w.Op, w.ID, slices.Clone(change.Values))
+	if err != nil {
+		return Accepted{}, err
+	}
+	return p.sendChanged(ctx, e, w, change, after)
+}
+
+// sendChanged sends a write of fields or an addition as a hook left it: an addition whose
+// record the hook has changed becomes a write of fields.
+func (p *Producer) sendChanged(ctx context.Context, e *schema.Entity, w cache.Write, change schema.Change, after schema.Values) (Accepted, error) {
+	if w.Op == cache.OpIncrement && slices.Equal(after, change.Values) {
+		return p.deliver(ctx, e, w)
+	}
+	added := w.Added(e, after)
+	w.Op, w.Deltas = cache.OpPatch, nil
+	w.Values = make(schema.Values, len(after))
+	for i, text := range after {
+		if text != change.Values[i] || slices.Contains(change.Only, i) {
+			w.Values[i] = text
+		}
+	}
+	a, err := p.deliver(ctx, e, w)
+	a.Values = added
+	return a, err
+}
