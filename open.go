@@ -15,6 +15,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/internal/inside"
+	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/producer"
@@ -34,6 +35,7 @@ type DB struct {
 	clock    func() time.Time
 	metrics  *series
 	guest    *queue.Guest
+	mender   *mend.Mender
 	gorm     *gorm.DB // of the program; may be nil
 
 	closed  atomic.Bool
@@ -95,12 +97,19 @@ func (db *DB) start(ctx context.Context, cfg Config) error {
 		if !later(err) {
 			return err
 		}
-		db.log.WarnContext(ctx, "the database is not ready", "error", err, "hint", "run Migrate; Work waits until it is")
+		level := slog.LevelWarn
+		if errors.Is(err, process.ErrNotMigrated) {
+			level = slog.LevelInfo // as each time before the first Migrate
+		}
+		db.log.Log(ctx, level, "the database is not ready", "error", err, "hint", "run Migrate; Work waits until it is")
 	}
 	if db.producer, err = db.parts.NewProducer(); err != nil {
 		return err
 	}
 	if db.queue, err = db.parts.QueueClient(); err != nil {
+		return err
+	}
+	if db.mender, err = db.parts.Operators(); err != nil {
 		return err
 	}
 	if db.metrics, err = export(cfg.Registerer, db.parts.Metrics, db.parts.Config.Redis.Prefix); err != nil {

@@ -231,6 +231,19 @@ func (p *Parts) NewProducer() (*producer.Producer, error) {
 	return w, nil
 }
 
+// Operators makes what operators work with. Their edits are no writes of the API: they count
+// in no metric of it, and no hook sees them.
+func (p *Parts) Operators() (*mend.Mender, error) {
+	w, err := producer.New(producer.Config{
+		Entities: p.Config.Entities, Cache: p.Cache, Loader: p.Store, Database: p.Store, Log: p.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	p.atClose(w.Close)
+	return p.NewMender(w)
+}
+
 // NewMender makes what operators work with, on a producer that accepts their edits.
 func (p *Parts) NewMender(w *producer.Producer) (*mend.Mender, error) {
 	q, err := p.QueueClient()
@@ -347,13 +360,7 @@ func (p *Parts) NewDashboard(ctx context.Context, who dashboard.Who) (http.Handl
 	if err != nil {
 		return nil, err
 	}
-	// It accepts operators' edits; the API's own counts writes.
-	w, err := producer.New(producer.Config{Entities: p.Config.Entities, Cache: p.Cache, Loader: p.Store, Database: p.Store, Log: p.Log})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
-	p.atClose(w.Close)
-	m, err := p.NewMender(w)
+	m, err := p.Operators()
 	if err != nil {
 		return nil, err
 	}
