@@ -3,6 +3,7 @@ package cache
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"strings"
@@ -50,6 +51,7 @@ type Config struct {
 	KeptTags   int                   // invalidated tags remembered; 0: DefaultKeptTags
 	PoolSize   int                   // connections a node; 0: the client's own default
 	Log        *slog.Logger          // nil: slog.Default()
+	OnTLS      func(*tls.Config)     // is called with the settings of TLS, where it is used; nil: nothing is
 	Registerer prometheus.Registerer // nil: no metrics
 	Hooks      []redis.Hook          // see every command; tests inject faults with them
 }
@@ -103,7 +105,7 @@ func New(cfg Config) (*Cache, error) {
 	values, log := newValueMetrics(cfg.Registerer), cmp.Or(cfg.Log, slog.Default())
 	client, err := rdb.Open(rdb.Config{
 		URL: cfg.URL, Over: cfg.Redis, Timeout: cfg.Timeout, Retries: cfg.Retries, PoolSize: cfg.PoolSize,
-		Log: log, Registerer: cfg.Registerer, Hooks: cfg.Hooks,
+		Log: log, OnTLS: cfg.OnTLS, Registerer: cfg.Registerer, Hooks: cfg.Hooks,
 	})
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/fleet"
@@ -81,6 +82,8 @@ type Config struct {
 	Timeout time.Duration // bound on reading the figures; 0: DefaultTimeout
 	MaxAge  time.Duration // figures so old are read anew; 0: DefaultMaxAge
 	Log     *slog.Logger  // nil: slog.Default()
+	// Registerer takes the metrics of the pages; nil: none.
+	Registerer prometheus.Registerer
 	// Go runs what goes on beside the requests, the sampler and bulk actions, in a
 	// goroutine under a context that ends it, so that the caller can wait for it. nil:
 	// it ends with the process. Bulk actions can be cut off anywhere and repeated.
@@ -97,6 +100,7 @@ type dashboard struct {
 	jobs      *jobs
 	groupings *groupings
 	usage     usage
+	metrics   *metrics
 	tasks     tasks // nil where Queues is none
 }
 
@@ -116,6 +120,9 @@ func New(cfg Config) (http.Handler, error) {
 	d := &dashboard{Config: cfg, pulse: newPulse(), jobs: newJobs(), groupings: newGroupings()}
 	d.tasks, _ = cfg.Queues.(tasks)
 	var err error
+	if d.metrics, err = newMetrics(cfg.Registerer); err != nil {
+		return nil, err
+	}
 	if d.people, err = newPeople(cfg); err != nil {
 		return nil, err
 	}
@@ -134,9 +141,9 @@ func (d *dashboard) production() bool { return d.Environment == "production" }
 
 func (d *dashboard) routes() http.Handler {
 	mux := http.NewServeMux()
-	open := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, h) }
+	open := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, d.metrics.measure(pattern, h)) }
 	page := func(pattern string, role Role, h http.HandlerFunc) {
-		mux.Handle(pattern, d.need(role, d.form(maxForm, h)))
+		mux.Handle(pattern, d.metrics.measure(pattern, d.need(role, d.form(maxForm, h))))
 	}
 	open("GET /static/{file}", d.static)
 	open("GET /healthz", alive)

@@ -24,6 +24,7 @@ func (d *dashboard) login(w http.ResponseWriter, r *http.Request) {
 	body := loginBody{Name: clip(r.PostFormValue("name"), 100), Next: clip(r.PostFormValue("next"), 1000)}
 	ok, err := d.people.check(r.Context(), d.people.from(r), body.Name, r.PostFormValue("password"))
 	if err != nil {
+		d.metrics.logins.WithLabelValues("throttled").Inc()
 		body.Error = "Too many tries to log in. Wait a few seconds."
 		w.Header().Set("Retry-After", "3")
 		d.show(w, r, http.StatusTooManyRequests, "login", "Log in", body)
@@ -31,6 +32,7 @@ func (d *dashboard) login(w http.ResponseWriter, r *http.Request) {
 	}
 	if !ok {
 		d.Log.WarnContext(r.Context(), "log-in refused", "user", body.Name, "origin", d.people.origin(r))
+		d.metrics.logins.WithLabelValues("wrong").Inc()
 		body.Error = "Name or password is wrong."
 		d.show(w, r, http.StatusUnauthorized, "login", "Log in", body)
 		return
@@ -42,6 +44,7 @@ func (d *dashboard) login(w http.ResponseWriter, r *http.Request) {
 	}
 	d.people.sessions.Put(r.Context(), SessionUser, body.Name)
 	d.people.sessions.Put(r.Context(), sessionMark, mark(d.people.users[body.Name]))
+	d.metrics.logins.WithLabelValues("ok").Inc()
 	d.Log.InfoContext(r.Context(), "logged in", "user", body.Name, "origin", d.people.origin(r))
 	redirect(w, r, body.Next)
 }

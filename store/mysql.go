@@ -66,6 +66,7 @@ func newMySQL(cfg Config) (*mysql, error) {
 	if config.Timeout == 0 {
 		config.Timeout = cfg.LockTimeout
 	}
+	cfg.onTLS(config.TLS)
 	return &mysql{config: config, cfg: cfg}, nil
 }
 
@@ -133,11 +134,14 @@ func mysqlConfig(address string) (*drv.Config, error) {
 // mysqlTLS sets up TLS with a certificate authority or a client certificate of one's own; what
 // ?tls= says alone is the driver's.
 func mysqlTLS(config *drv.Config, own map[string]string, host string) error {
-	if own["tls_ca"] == "" && own["tls_cert"] == "" && own["tls_server_name"] == "" {
-		return nil
-	}
 	if host == "" {
 		host = "localhost"
+	}
+	if own["tls_ca"] == "" && own["tls_cert"] == "" && own["tls_server_name"] == "" {
+		if config.TLS != nil && config.TLS.ServerName != "" {
+			config.TLS.ServerName = host // the driver has read the address of a DSN without one
+		}
+		return nil
 	}
 	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
 	if own["tls_server_name"] != "" {

@@ -60,6 +60,10 @@ func newPostgres(cfg Config) (*postgres, error) {
 			config.RuntimeParams[name] = value
 		}
 	}
+	cfg.onTLS(config.TLSConfig)
+	for _, f := range config.Fallbacks {
+		cfg.onTLS(f.TLSConfig)
+	}
 	return &postgres{config: config, source: source, limit: sessionLimit(config.RuntimeParams["statement_timeout"])}, nil
 }
 

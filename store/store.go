@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -51,6 +52,7 @@ type Config struct {
 	Hooks map[string]Hook // by the name of the entity; see there
 
 	Log        *slog.Logger                            // nil: slog.Default()
+	OnTLS      func(*tls.Config)                       // is called with each settings of TLS, where it is used; nil: nothing is
 	Registerer prometheus.Registerer                   // nil: no metrics
 	Wrap       func(driver.Connector) driver.Connector // wraps every connection; tests inject faults with it
 }
@@ -76,6 +78,13 @@ func (c Config) withDefaults() (Config, error) {
 		c.Wrap = func(connector driver.Connector) driver.Connector { return connector }
 	}
 	return c, nil
+}
+
+// onTLS shows settings of TLS to whom the Config names, where there are both.
+func (c *Config) onTLS(t *tls.Config) {
+	if c.OnTLS != nil && t != nil {
+		c.OnTLS(t)
+	}
 }
 
 // Store keeps the records of a set of entities in one SQL database. It is safe for

@@ -310,7 +310,7 @@ func (b *bench) accepted(good, bad int) {
 func TestTheSweeperClosesAndDeletesLetters(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		b.e.Retry.MaxAttempts = 1
-		w := b.strict(func(c *Config) { c.KeepLetters = time.Nanosecond })
+		w := b.strict(func(c *Config) { c.KeepLetters, c.KeepAudit = time.Nanosecond, time.Nanosecond })
 		b.mail("owner", "x", "taken@x")
 		b.drain(w)
 		const dead = 3 * lettersPage / 2
@@ -342,6 +342,12 @@ func TestTheSweeperClosesAndDeletesLetters(t *testing.T) {
 		testkit.Eventually(t, "resolved ones are deleted", func() bool {
 			_ = w.tidy(t.Context())
 			return b.count(ledger.LetterFilter{}) == 1
+		})
+		testkit.Eventually(t, "so are lines of the audit", func() bool {
+			w.round.purge = time.Time{}
+			_ = w.tidy(t.Context())
+			lines, err := b.store.AuditLog(t.Context(), ledger.AuditQuery{})
+			return err == nil && len(lines) == 0
 		})
 	})
 }

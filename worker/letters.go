@@ -25,6 +25,7 @@ type letters interface {
 	OpenLetters(ctx context.Context, e *schema.Entity, after int64, limit int) ([]ledger.OpenLetter, error)
 	Resolve(ctx context.Context, numbers []int64, as ledger.Resolution, by ledger.Actor) (int, error)
 	PurgeLetters(ctx context.Context, before time.Time, limit int) (int, error)
+	PurgeAudit(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // remembering is the side of the cache that knows what became of letters' records.
@@ -53,7 +54,7 @@ func (w *Worker) tidy(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lettersTimeout)
 	defer cancel()
-	return errors.Join(w.closeLetters(ctx), w.purgeLetters(ctx))
+	return errors.Join(w.closeLetters(ctx), w.purge(ctx))
 }
 
 // closeLetters goes on with the round: until it has met a page's worth of letters that
@@ -174,9 +175,9 @@ func end(l ledger.OpenLetter, told cache.Told) ledger.Resolution {
 	}
 }
 
-// purgeLetters deletes a step of the letters that were resolved longer ago than they are
-// kept, and comes back soon if there are more.
-func (w *Worker) purgeLetters(ctx context.Context) error {
+// purge deletes a step of the letters that were resolved, and of the audit's lines that were
+// written, longer ago than they are kept, and comes back soon if there are more.
+func (w *Worker) purge(ctx context.Context) error {
 	if time.Now().Before(w.round.purge) {
 		return nil
 	}
@@ -184,11 +185,17 @@ func (w *Worker) purgeLetters(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n < lettersPage {
+	lines := 0
+	if w.keepAudit > 0 {
+		if lines, err = w.store.PurgeAudit(ctx, time.Now().Add(-w.keepAudit), lettersPage); err != nil {
+			return err
+		}
+	}
+	if n < lettersPage && lines < lettersPage {
 		w.round.purge = time.Now().Add(purgeEvery)
 	}
-	if n > 0 {
-		w.log.Info("resolved dead letters deleted", "letters", n)
+	if n+lines > 0 {
+		w.log.Info("old rows deleted", "resolved_dead_letters", n, "audit_lines", lines)
 	}
 	return nil
 }

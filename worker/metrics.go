@@ -9,7 +9,14 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
+
+// resolutions are those with which the sweeper closes dead letters.
+var resolutions = []ledger.Resolution{ledger.Persisted, ledger.Superseded}
+
+// deferrals are the reasons for which sync tasks are put off.
+var deferrals = []string{"batch", "closed", "database", "pairing", "partitions", "redis", "stopping", "table"}
 
 // metrics count what this process did.
 type metrics struct {
@@ -31,6 +38,7 @@ type metrics struct {
 	stale     prometheus.Counter
 	breaker   prometheus.Gauge
 	leading   prometheus.Gauge
+	flushed   *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -58,17 +66,22 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			[]float64{1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100, 1000}),
 		closed: counter("afterwrite_dead_letters_resolved_total", "Dead letters that the sweeper closed.", "entity", "resolution"),
 		moved:  counter("afterwrite_records_rescheduled_total", "Held records that got a new time after a change of policy.", "entity"),
-		apart:  counter("afterwrite_records_isolated_total", "Records set apart because a statement hung for them.", "entity"),
+		apart:  counter("afterwrite_records_isolated_total", "Records isolated because a statement timed out for them.", "entity"),
 		policy: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_retry_policy_version",
 			Help: "Version of the live retry policy that this worker goes by; absent for that of the configuration."}, []string{"entity"}),
 		trouble: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_table_trouble_partitions",
 			Help: "Partitions of which this worker has found within 30 s that their table takes no record."}, []string{"entity"}),
-		swept:  counter("afterwrite_sweeper_enqueued_total", "Lost orders that the sweeper repeated.", "entity"),
-		putOff: counter("afterwrite_sync_tasks_deferred_total", "Sync tasks put off, by reason.", "reason"),
+		swept:  counter("afterwrite_sweeper_enqueued_total", "Lost sync tasks that the sweeper enqueued again.", "entity"),
+		putOff: counter("afterwrite_sync_tasks_deferred_total", "Sync tasks deferred, by reason.", "reason"),
 		stale: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "afterwrite_sync_tasks_stale_total", Help: "Sync tasks that were not their partition's live one."}),
 		breaker: gauge("afterwrite_database_breaker_state", "Circuit breaker before the database: 0 closed, 1 half-open, 2 open."),
 		leading: gauge("afterwrite_sweeper_leading", "1 in the worker that holds the sweeper's lease."),
+		flushed: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_last_flush_timestamp_seconds",
+			Help: "When this worker last persisted records of an entity; 0: not since it started."}, []string{"entity"}),
+	}
+	for _, reason := range deferrals {
+		m.putOff.WithLabelValues(reason)
 	}
 	if r == nil {
 		return m, nil
@@ -77,7 +90,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	for _, c := range []prometheus.Collector{
 		m.records, m.seconds, m.lag, m.persisted, m.refused, m.retried, m.dead, m.attempts, m.closed, m.moved, m.apart, m.policy,
 		m.trouble,
-		m.swept, m.putOff, m.stale, m.breaker, m.leading,
+		m.swept, m.putOff, m.stale, m.breaker, m.leading, m.flushed,
 	} {
 		err = errors.Join(err, r.Register(c))
 	}
@@ -92,6 +105,11 @@ func (m *metrics) declare(entity string) {
 	}
 	for _, c := range []*prometheus.CounterVec{m.persisted, m.moved, m.apart, m.swept} {
 		c.WithLabelValues(entity)
+	}
+	m.trouble.WithLabelValues(entity)
+	m.flushed.WithLabelValues(entity)
+	for _, resolution := range resolutions {
+		m.closed.WithLabelValues(entity, string(resolution))
 	}
 	for _, kind := range schema.Kinds {
 		for _, c := range []*prometheus.CounterVec{m.refused, m.retried, m.dead} {
@@ -122,11 +140,14 @@ func (w *Worker) measure(f *flushing, outcome store.Outcome, took time.Duration)
 		}
 	}
 	w.lately.add(&lags, time.Now())
+	if len(outcome.Persisted) > 0 {
+		w.metrics.flushed.WithLabelValues(name).Set(float64(now.UnixMilli()) / 1000)
+	}
 	for _, d := range f.last.Due {
 		if d.Held && len(d.History) > 0 {
 			w.metrics.retried.WithLabelValues(name, string(d.History[len(d.History)-1].Kind)).Inc()
 		}
 	}
-	w.log.Info("flushed", "entity", name, "partition", f.order.Partition, "read", len(f.last.Due),
+	w.log.Debug("flushed", "entity", name, "partition", f.order.Partition, "read", len(f.last.Due),
 		"persisted", len(outcome.Persisted), "refused", len(outcome.Refused), "slow", len(outcome.Slow), "more", f.last.More, "elapsed", took.Round(time.Microsecond))
 }

@@ -70,6 +70,7 @@ type Config struct {
 	SweepInterval time.Duration // between looks for lost orders; 0: DefaultSweepInterval
 	BatchBytes    int           // values read for one flush, about; 0: DefaultBatchBytes
 	KeepLetters   time.Duration // how long resolved dead letters are kept; 0: DefaultKeepLetters
+	KeepAudit     time.Duration // how long lines of the audit are kept; 0: for ever
 
 	// Persisted runs, by the name of the entity, when changes are committed and before they
 	// are acked: a crash in between, or its error, has them flushed and it run again.
@@ -94,8 +95,8 @@ type Worker struct {
 	queue    enqueuer
 	server   server
 
-	slice, flagTTL, sweepInterval, keepLetters time.Duration
-	batchBytes                                 int
+	slice, flagTTL, sweepInterval, keepLetters, keepAudit time.Duration
+	batchBytes                                            int
 
 	id, version string
 	log         *slog.Logger
@@ -131,8 +132,8 @@ func New(cfg Config) (*Worker, error) {
 			return nil, fmt.Errorf("worker: %s is required", name)
 		}
 	}
-	if cfg.Slice < 0 || cfg.FlagTTL < 0 || cfg.SweepInterval < 0 || cfg.BatchBytes < 0 || cfg.KeepLetters < 0 {
-		return nil, errors.New("worker: Slice, FlagTTL, SweepInterval, BatchBytes and KeepLetters cannot be negative")
+	if cfg.Slice < 0 || cfg.FlagTTL < 0 || cfg.SweepInterval < 0 || cfg.BatchBytes < 0 || cfg.KeepLetters < 0 || cfg.KeepAudit < 0 {
+		return nil, errors.New("worker: Slice, FlagTTL, SweepInterval, BatchBytes, KeepLetters and KeepAudit cannot be negative")
 	}
 	w := &Worker{
 		entities: make(map[string]*schema.Entity, len(cfg.Entities)),
@@ -141,6 +142,7 @@ func New(cfg Config) (*Worker, error) {
 		flagTTL:       cmp.Or(cfg.FlagTTL, DefaultFlagTTL),
 		sweepInterval: cmp.Or(cfg.SweepInterval, DefaultSweepInterval),
 		keepLetters:   cmp.Or(cfg.KeepLetters, DefaultKeepLetters),
+		keepAudit:     cfg.KeepAudit,
 		batchBytes:    cmp.Or(cfg.BatchBytes, DefaultBatchBytes),
 		id:            cmp.Or(cfg.ID, newID()),
 		version:       cfg.Version,

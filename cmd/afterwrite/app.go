@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -136,12 +137,12 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(dashed(nil))
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (default $AFTERWRITE_CONFIG, else ./afterwrite.yaml)")
-	flags.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&a.logLevel, "log-level", "", "debug, info, warn or error (default $AFTERWRITE_LOG_LEVEL, else info)")
 	root.AddCommand(
 		a.devCommand(), a.apiCommand(), a.workerCommand(), a.dashboardCommand(),
 		a.migrateCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
 		a.recordCommand(), a.flushCommand(), a.fsckCommand(), a.invalidateCommand(), a.cacheCommand(), a.rankCommand(), a.loadCommand(),
-		a.statusCommand(), a.pauseCommand(), a.resumeCommand(), a.auditCommand(),
+		a.statusCommand(), a.metricsCommand(), a.pauseCommand(), a.resumeCommand(), a.auditCommand(),
 		a.pairCommand(), a.acknowledgeCommand(),
 		a.heldCommand(), a.deadCommand(), a.retryPolicyCommand(), a.tokenCommand(), a.benchCommand(),
 	)
@@ -215,8 +216,12 @@ func (a *app) withJSON(c *cobra.Command) *cobra.Command {
 // startLog makes the log of the process: text on a terminal, else JSON.
 func (a *app) startLog() error {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
-		return usagef("--log-level %q is not debug, info, warn or error", a.logLevel)
+	text, from := cmp.Or(a.logLevel, config.LogLevel(a.env), "info"), "--log-level"
+	if a.logLevel == "" {
+		from = config.EnvLogLevel
+	}
+	if err := level.UnmarshalText([]byte(text)); err != nil {
+		return usagef("%s %q is not debug, info, warn or error", from, text)
 	}
 	o := &slog.HandlerOptions{Level: level, ReplaceAttr: withUnits}
 	if isTerminal(a.err) {

@@ -18,6 +18,7 @@ type Config struct {
 	Worker      Worker
 	Dashboard   Dashboard
 	DeadLetters DeadLetters
+	Audit       Audit
 	Entities    []*schema.Entity // initialised, in the order of the file
 
 	named  map[string]bool  // settings that the file or the environment gave
@@ -52,6 +53,7 @@ type Database struct {
 // API says what the api process listens on and how much it takes.
 type API struct {
 	Addr            string
+	MetricsAddr     string   // serves /metrics, without a token; "": addr alone does
 	MaxBody         int64    // bytes of one write
 	MaxBatchBody    int64    // bytes of one batch
 	CORS            []string // allowed origins, or "*"
@@ -91,6 +93,7 @@ type Worker struct {
 // Dashboard says what the dashboard process listens on, and who may look.
 type Dashboard struct {
 	Addr           string
+	MetricsAddr    string // serves /metrics; "": nothing does
 	Environment    string // shown on every page; "production" asks for actions to be typed
 	HTTPS          bool   // browsers come by HTTPS
 	Users          []User
@@ -110,6 +113,11 @@ type User struct {
 // DeadLetters says how long resolved dead letters are kept. Open ones are kept for ever.
 type DeadLetters struct {
 	Keep time.Duration
+}
+
+// Audit says how long its lines are kept.
+type Audit struct {
+	Keep time.Duration // 0: for ever
 }
 
 // Default returns the configuration of an empty file: no entities, everything on

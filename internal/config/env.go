@@ -14,6 +14,20 @@ const EnvPrefix = "AFTERWRITE_"
 // EnvFile names the environment variable with the path of the configuration file.
 const EnvFile = EnvPrefix + "CONFIG"
 
+// EnvLogLevel names the environment variable with the level of the log. It is no setting of
+// the file: the log begins before the file is read.
+const EnvLogLevel = EnvPrefix + "LOG_LEVEL"
+
+// LogLevel returns the level of the log that env ("NAME=value") has, "" for none.
+func LogLevel(env []string) string {
+	for _, entry := range env {
+		if text, ok := strings.CutPrefix(entry, EnvLogLevel+"="); ok {
+			return text
+		}
+	}
+	return ""
+}
+
 // variable is the environment variable of a setting.
 func variable(path string) string {
 	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
@@ -37,7 +51,7 @@ func (c *Config) environment(env []string) faults {
 	}
 	for _, entry := range env {
 		name, text, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, EnvPrefix) || name == EnvFile {
+		if !strings.HasPrefix(name, EnvPrefix) || name == EnvFile || name == EnvLogLevel {
 			continue
 		}
 		s, ok := settings[name]

@@ -62,6 +62,7 @@ func (c *Config) settings() []setting {
 		{path: "api.drain", text: duration(&a.Drain, 0, 10*time.Minute), kind: amount},
 		{path: "api.shutdown_timeout", text: duration(&a.ShutdownTimeout, 0, time.Hour), kind: amount},
 		{path: "api.pprof", text: boolean(&a.PProf), kind: truth},
+		{path: "api.metrics_addr", text: words(&a.MetricsAddr, optional(address))},
 		{path: "api.ids_in_path", text: boolean(&a.IDsInPath), kind: truth},
 
 		{path: "worker.addr", text: words(&w.Addr, address)},
@@ -74,6 +75,7 @@ func (c *Config) settings() []setting {
 		{path: "worker.hosts", list: hosts(&w.Hosts)},
 
 		{path: "dashboard.addr", text: words(&c.Dashboard.Addr, address)},
+		{path: "dashboard.metrics_addr", text: words(&c.Dashboard.MetricsAddr, optional(address))},
 		{path: "dashboard.environment", text: words(&c.Dashboard.Environment, badge)},
 		{path: "dashboard.https", text: boolean(&c.Dashboard.HTTPS), kind: truth},
 		{path: "dashboard.proxy_header", text: words(&c.Dashboard.ProxyHeader, optional(headerName))},
@@ -83,6 +85,8 @@ func (c *Config) settings() []setting {
 		{path: "dashboard.hosts", list: hosts(&c.Dashboard.Hosts)},
 
 		{path: "dead_letters.keep", text: duration(&c.DeadLetters.Keep, time.Hour, 100*365*long), kind: amount},
+
+		{path: "audit.keep", text: duration(&c.Audit.Keep, 0, 100*365*long), kind: amount},
 	}
 }
 

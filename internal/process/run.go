@@ -3,10 +3,14 @@ package process
 import (
 	"context"
 	"net"
+	"net/http"
+	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/producer/api"
 )
 
@@ -48,6 +52,7 @@ func (p *Parts) ServeAPI(ctx context.Context) error {
 		}
 		return p.Watch(serving)
 	})
+	group.Go(func() error { return p.serveMetrics(serving, c.MetricsAddr, "api.metrics_addr", c.Hosts) })
 	return group.Wait()
 }
 
@@ -146,5 +151,27 @@ func (p *Parts) ServeDashboard(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error { return Serve(serving, l, d.handler(handler), DashboardGrace, p.Log) })
+	group.Go(func() error { return p.serveMetrics(serving, c.MetricsAddr, "dashboard.metrics_addr", c.Hosts) })
 	return group.Wait()
+}
+
+// serveMetrics serves /metrics at an address of its own until ctx ends, to everybody who
+// reaches the address; "" serves nothing. On loopback it answers under the names of this
+// machine alone.
+func (p *Parts) serveMetrics(ctx context.Context, addr, setting string, hosts []string) error {
+	if addr == "" {
+		return nil
+	}
+	l, err := Listen(addr, setting)
+	if err != nil {
+		return err
+	}
+	p.Log.Info("metrics listen", "addr", l.Addr().String())
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{}))
+	var handler http.Handler = mux
+	if peer.Loopback(addr) {
+		handler = localNames(peer.NewHosts(hosts).Allow, strings.Replace(setting, "metrics_addr", "hosts", 1), mux)
+	}
+	return Serve(ctx, l, handler, time.Second, p.Log)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache/session"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/admin"
+	"github.com/afterwrite/afterwrite/internal/certs"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
@@ -108,13 +109,14 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 	}
 	p.Metrics.MustRegister(buildInfo(version))
 	p.metrics, p.Forgetful = newMetrics(p.Metrics), over.InProcess
+	redisCerts, databaseCerts := new(certs.Watch), new(certs.Watch)
 	d := c.Database
 	var err error
 	p.Store, err = ledger.Open(store.Config{
 		URL: d.URL, MaxOpen: d.MaxOpen, MaxIdle: d.MaxIdle, ConnLifetime: d.ConnLifetime,
 		LockTimeout: d.LockTimeout, StatementTimeout: d.StatementTimeout,
 		IdleInTransaction: d.IdleInTransaction, BusyTimeout: d.BusyTimeout, Pair: c.Redis.Prefix,
-		Log: log, Registerer: p.Metrics, Wrap: over.Wrap, Hooks: over.Hooks, SQL: over.SQL, Dialect: over.Dialect,
+		Log: log, OnTLS: databaseCerts.On, Registerer: p.Metrics, Wrap: over.Wrap, Hooks: over.Hooks, SQL: over.SQL, Dialect: over.Dialect,
 	}, c.Entities)
 	if err != nil {
 		return nil, fmt.Errorf("%w: database: %w", ErrConfig, err)
@@ -122,7 +124,7 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 	p.atClose(p.Store.Close)
 	p.Cache, err = cache.New(cache.Config{
 		URL: c.Redis.URL, Redis: over.Redis, Prefix: c.Redis.Prefix, Loader: p.Store, Timeout: c.Redis.Timeout,
-		Retries: cmp.Or(c.Redis.Retries, -1), PoolSize: c.Redis.PoolSize, Log: log, Registerer: p.Metrics,
+		Retries: cmp.Or(c.Redis.Retries, -1), PoolSize: c.Redis.PoolSize, Log: log, OnTLS: redisCerts.On, Registerer: p.Metrics,
 		KeptOps: c.API.MaxKeys, OpAge: c.API.KeepKeys,
 	})
 	if err != nil {
@@ -130,7 +132,13 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 	}
 	p.atClose(p.Cache.Close)
 	p.Fleet, p.Inspect = fleet.New(p.Cache.Redis(), p.Cache.Prefix()), inspect.New(p.Cache.Redis(), p.Cache.Prefix())
-	p.Metrics.MustRegister(worker.NewCollector(p.Cache, c.Entities))
+	queues, err := p.Inspector()
+	if err != nil {
+		p.Close()
+		return nil, err
+	}
+	p.Metrics.MustRegister(worker.NewCollector(p.Cache, c.Entities), collector{
+		p.Fleet, p.Inspect, queues, map[string]*certs.Watch{"redis": redisCerts, "database": databaseCerts}})
 	return p, nil
 }
 
@@ -331,7 +339,7 @@ func (p *Parts) NewWorker() (w *worker.Worker, end func(), err error) {
 	metrics := prometheus.NewRegistry()
 	w, err = worker.New(worker.Config{
 		Entities: p.Config.Entities, Cache: p.redis(), Store: p.Store, Queue: q, Server: server,
-		SweepInterval: c.SweepInterval, KeepLetters: p.Config.DeadLetters.Keep,
+		SweepInterval: c.SweepInterval, KeepLetters: p.Config.DeadLetters.Keep, KeepAudit: p.Config.Audit.Keep,
 		Persisted: p.over.Persisted, Unpaired: p.Unpaired, Version: p.version, Log: p.Log, Registerer: metrics,
 	})
 	if err != nil {
@@ -379,7 +387,7 @@ func (p *Parts) NewDashboard(ctx context.Context, who dashboard.Who) (http.Handl
 		Hosts:      peer.NewHosts(c.Hosts),
 		Proxy:      dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},
 		Deployment: rdb.Redact(p.Config.Redis.URL) + " " + p.Config.Redis.Prefix,
-		Version:    p.version, Log: p.Log,
+		Version:    p.version, Log: p.Log, Registerer: p.Metrics,
 		Go: func(run func(context.Context)) { beside.Go(func() { run(ctx) }) },
 	})
 	if err != nil {

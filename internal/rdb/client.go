@@ -3,6 +3,7 @@ package rdb
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,7 @@ type Config struct {
 	PoolSize   int                   // connections a node; 0: the client's own default
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
+	OnTLS      func(*tls.Config)     // is called with the settings of TLS, where it is used; nil: nothing is
 	Hooks      []redis.Hook          // see every command; tests inject faults with them
 }
 
@@ -53,13 +55,13 @@ func Open(cfg Config) (*Client, error) {
 		Name: "afterwrite_redis_script_duration_seconds", Help: "Round trips of Redis scripts, a pipeline counting once.",
 		Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 12),
 	}, []string{"script"})
+	c := &Client{own: cfg.Over != nil, maps: cfg.Over != nil, scripts: scripts}
 	state := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "afterwrite_redis_breaker_state", Help: "The breaker before Redis: 0 closed, 1 half-open, 2 open.",
 	})
 	if cfg.Registerer != nil {
-		cfg.Registerer.MustRegister(scripts, state)
+		cfg.Registerer.MustRegister(scripts, state, pools{c})
 	}
-	c := &Client{own: cfg.Over != nil, maps: cfg.Over != nil, scripts: scripts}
 	log := cmp.Or(cfg.Log, slog.Default())
 	if c.own {
 		var err error
@@ -111,6 +113,9 @@ func (cfg *Config) options() (*redis.UniversalOptions, error) {
 	o.DialerRetries = 1
 	o.PoolSize = cfg.PoolSize
 	o.ContextTimeoutEnabled = true
+	if cfg.OnTLS != nil && o.TLSConfig != nil {
+		cfg.OnTLS(o.TLSConfig)
+	}
 	return o, nil
 }
 

@@ -142,6 +142,7 @@ func NewGuard(cfg Config) (*Guard, error) {
 			}
 			return 0
 		})),
+		cfg.Registerer.Register(expiry{g}),
 	)
 }
 

@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
@@ -124,4 +125,22 @@ func (l *Ledger) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, erro
 		entries[i] = r.entry()
 	}
 	return entries, nil
+}
+
+// PurgeAudit deletes entries from before a time, the oldest first, limit at most, and
+// returns how many.
+func (l *Ledger) PurgeAudit(ctx context.Context, before time.Time, limit int) (int, error) {
+	purged := 0
+	err := l.sql.Change(ctx, "purge the audit", func(db *gorm.DB) error {
+		// Numbers are given in the order of time, and have the index.
+		done := db.Exec(`DELETE FROM afterwrite_audit WHERE number IN (SELECT number FROM
+			(SELECT number, at FROM afterwrite_audit ORDER BY number LIMIT ?) oldest WHERE at < ?)`,
+			min(max(1, limit), store.MaxListLimit), kit.Instant(before))
+		purged = int(done.RowsAffected)
+		return done.Error
+	})
+	if err != nil {
+		return 0, err
+	}
+	return purged, nil
 }

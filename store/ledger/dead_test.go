@@ -302,3 +302,27 @@ func TestFiltersAreText(t *testing.T) {
 		}
 	})
 }
+
+// Lines of the audit go by age, the oldest first, as many as are asked for.
+func TestPurgeAudit(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b := setup(t, url, nil)
+		now := time.Now()
+		for days := 10; days > 0; days-- {
+			require.NoError(t, b.Audit(t.Context(), ledger.AuditEntry{At: now.AddDate(0, 0, -days), Action: "test", Detail: map[string]any{"days": days}}))
+		}
+		purge := func(days, limit, want int) {
+			t.Helper()
+			n, err := b.PurgeAudit(t.Context(), now.AddDate(0, 0, -days).Add(-time.Minute), limit)
+			require.NoError(t, err)
+			require.Equal(t, want, n)
+		}
+		purge(11, 100, 0)
+		purge(5, 3, 3)
+		purge(5, 100, 2)
+		left, err := b.AuditLog(t.Context(), ledger.AuditQuery{})
+		require.NoError(t, err)
+		require.Len(t, left, 5)
+		require.EqualValues(t, 5, left[4].Detail["days"])
+	})
+}
