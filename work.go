@@ -3,12 +3,14 @@ package afterwrite
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/dashboard"
+	"github.com/afterwrite/afterwrite/store"
 )
 
 // Migrate creates missing tables, columns and unique indexes. It never alters or drops what
@@ -29,6 +31,10 @@ func (db *DB) Migrate(ctx context.Context) error {
 	}
 	return db.parts.CheckPairing(ctx)
 }
+
+// Migrations returns the SQL files of Afterwrite's own tables, a folder for each dialect, for
+// teams that run migrations by a tool of their own; `afterwrite migrate --sql` prints all.
+func Migrations() fs.FS { return store.Migrations() }
 
 // Work runs what `afterwrite worker` runs, until ctx ends. It waits for a database that is not
 // ready. Any number of processes may work; those that only read and write need not.

@@ -283,3 +283,30 @@ func TestOwnMigrationsGoOn(t *testing.T) {
 		require.Equal(t, len(files)+1, count("1 = 1"))
 	})
 }
+
+// TestMigrationSQL sends what the store would send past it, and nothing is left to do.
+func TestMigrationSQL(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		b := open(t, url, []*schema.Entity{account(t), everything(t)})
+		statements, err := b.MigrationSQL(t.Context())
+		require.NoError(t, err)
+		before, err := b.Outstanding(t.Context())
+		require.NoError(t, err)
+		require.NotEmpty(t, before, "nothing was changed")
+		db := b.connect()
+		defer db.Close()
+		for _, statement := range statements {
+			if strings.HasPrefix(statement, "-- ") {
+				continue
+			}
+			_, err := db.ExecContext(t.Context(), statement)
+			require.NoError(t, err, statement)
+		}
+		outstanding, err := b.Outstanding(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, outstanding)
+		statements, err = b.MigrationSQL(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, statements)
+	})
+}

@@ -68,6 +68,8 @@ func TestLookingLeavesNoSQLiteFile(t *testing.T) {
 	d := deploy(t, "sqlite://"+filepath.Join(dir, "a.db"))
 	planned := d.ok("migrate", "--dry-run")
 	require.Contains(t, planned, "create table users")
+	require.Contains(t, d.ok("migrate", "--sql"), "CREATE TABLE `users` (")
+	require.Equal(t, exitUsage, d.run("", "migrate", "--sql", "--dry-run").code)
 	require.NoDirExists(t, dir)
 	r := d.run("", "doctor")
 	require.Equal(t, exitFailure, r.code, r.out)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,16 +11,25 @@ import (
 )
 
 func (a *app) migrateCommand() *cobra.Command {
-	dryRun := false
+	dryRun, asSQL := false, false
 	c := &cobra.Command{
 		Use:     "migrate",
 		Short:   "Create or upgrade the tables",
 		Long:    "Creates the entities' tables and Afterwrite's own, and adds missing columns and unique\nindexes. It never alters or drops a column that exists, and says where one differs.\nFor each column it prints how it holds its field: exact, narrow (the database refuses\nwhat does not fit), the database's (the row is read back), or refused (no process\nstarts before that is fixed).",
-		Example: "  afterwrite migrate --dry-run",
+		Example: "  afterwrite migrate --dry-run\n  afterwrite migrate --sql > afterwrite.sql",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.migrate(c.Context(), dryRun) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			switch {
+			case asSQL && (a.json || dryRun):
+				return usagef("--sql prints SQL alone: leave out --json and --dry-run")
+			case asSQL:
+				return a.migrateSQL(c.Context())
+			}
+			return a.migrate(c.Context(), dryRun)
+		},
 	}
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be done")
+	c.Flags().BoolVar(&asSQL, "sql", false, "print the statements that would be sent, and change nothing")
 	return a.withJSON(c)
 }
 
@@ -48,6 +58,23 @@ func (a *app) migrate(ctx context.Context, dryRun bool) error {
 	}
 	for _, line := range store.VerdictLines(verdicts) {
 		fmt.Fprintln(a.out, line)
+	}
+	return err
+}
+
+// migrateSQL prints the statements of a migration for those who send them by themselves.
+func (a *app) migrateSQL(ctx context.Context) error {
+	p, err := a.joined()
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	statements, err := p.Store.MigrationSQL(ctx)
+	for _, s := range statements {
+		if !strings.HasPrefix(s, "-- ") {
+			s += ";"
+		}
+		fmt.Fprintln(a.out, s)
 	}
 	return err
 }
