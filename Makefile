@@ -4,6 +4,7 @@ GO        ?= go
 PKG       ?= ./...
 TIMEOUT   ?= 10m
 CHAOSTIME ?= 60s
+HAMMERTIME ?= 1h
 FUZZTIME  ?= 30s
 BENCHCOUNT ?= 6
 
@@ -11,7 +12,7 @@ BENCHCOUNT ?= 6
 MODULES := deploy/kubernetes
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint deps build-deps conformance chaos bench micro fuzz clean
+.PHONY: help run build test lint deps build-deps conformance chaos hammer bench micro fuzz clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +45,9 @@ conformance: deps ## check every promise of a dialect, on DATABASE=url or on the
 
 chaos: deps ## run the fault tests for CHAOSTIME each (60s)
 	CGO_ENABLED=1 TESTKIT_CHAOS=$(CHAOSTIME) $(GO) test -race -timeout 2h -count 1 -run Chaos -v $(PKG)
+
+hammer: deps ## break everything for HAMMERTIME (1h) on each database; OTHER=commit mixes in processes of that build
+	TESTKIT_HAMMER=$(HAMMERTIME) TESTKIT_HAMMER_OTHER=$(OTHER) $(GO) test -timeout 24h -count 1 -run Hammer -v ./internal/hammer
 
 # The first prints ratios of alternating runs; the second what benchstat reads:
 #   make micro > old; … ; make micro > new; go tool benchstat old new

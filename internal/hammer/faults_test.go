@@ -1,0 +1,318 @@
+package hammer
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+// fault is one thing that goes wrong. begin does it and returns what ends it, at once or
+// after a while; nil where it ends by itself.
+type fault struct {
+	name  string
+	begin func() (end func())
+	alone bool // it comes when the others have ended
+}
+
+// faults are all that a run draws from.
+func (w *world) faults(registers map[string]map[string]*register) []fault {
+	var all []fault
+	add := func(name string, begin func() func()) { all = append(all, fault{name: name, begin: begin}) }
+	once := func(name string, do func()) { add(name, func() func() { do(); return nil }) }
+
+	for _, kind := range []string{"api", "worker"} {
+		one := func() *process {
+			of := w.apis
+			if kind == "worker" {
+				of = w.workers
+			}
+			return of[w.random.IntN(len(of))]
+		}
+		once(kind+" killed", func() { one().signal(syscall.SIGKILL, w.build()) })
+		once(kind+" restarted", func() { one().signal(syscall.SIGTERM, w.build()) })
+		add(kind+" frozen", func() func() {
+			p := one()
+			p.signal(syscall.SIGSTOP, p.build)
+			return func() { p.signal(syscall.SIGCONT, w.build()) }
+		})
+		for _, server := range []string{"redis", "database"} {
+			way := w.ways[kind+" "+server]
+			name := kind + "'s way to the " + server
+			add(name+" cut", func() func() { way.Cut(); return way.Restore })
+			add(name+" silent", func() func() { way.Blackhole(); return way.Restore })
+			add(name+" without replies", func() func() {
+				way.LoseReplies()
+				return func() { way.Cut(); way.Restore() }
+			})
+			add(name+" slow", func() func() {
+				way.Delay(time.Duration(w.random.Int64N(int64(300 * time.Millisecond))))
+				return func() { way.Delay(0) }
+			})
+		}
+	}
+
+	client := w.redis.Client(w.t)
+	ask := func(args ...any) { _ = client.Do(w.t.Context(), args...).Err() }
+	once("Redis killed and started", w.redis.Restart)
+	add("Redis stopped", func() func() { w.redis.Kill(); return w.redis.Start })
+	add("Redis frozen", func() func() { w.redis.Pause(); return w.redis.Resume })
+	once("Redis forgets its scripts", func() { ask("SCRIPT", "FLUSH") })
+	once("Redis drops its clients", func() { ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") })
+	add("Redis full", func() func() {
+		ask("CONFIG", "SET", "maxmemory", "1mb")
+		return func() { ask("CONFIG", "SET", "maxmemory", "0") }
+	})
+	once("sync tasks lost", w.loseTasks)
+
+	once("database killed and started", func() { w.database.Kill(); w.database.Start() })
+	add("database stopped", func() func() { w.database.Kill(); return w.database.Start })
+	add("table locked", w.lockTable)
+
+	for _, args := range [][]string{
+		{"pause", "doc"}, {"resume", "doc"}, {"invalidate", "doc", "--all"}, {"invalidate", "player", "--all"},
+		{"flush", "--timeout", "1s"}, {"doctor"}, {"status"}, {"fsck"}, {"dead", "retry", "--all", "--yes"}, {"dead", "list"},
+		{"retry-policy", "set", "strict", "--max-attempts", "2"}, {"retry-policy", "rollback", "strict", "1"},
+		{"record", "get", "doc", "doc-1"}, {"dead", "list", "--group"}, {"audit"},
+	} {
+		once("operator: "+strings.Join(args, " "), func() { w.operator(args) })
+	}
+	all = append(all, fault{alone: true, name: "Redis emptied", begin: func() func() {
+		w.lose(registers, func() { ask("FLUSHALL") })
+		return nil
+	}}, fault{alone: true, name: "Redis put back to an older copy", begin: func() func() {
+		w.lose(registers, func() {
+			if w.older != nil {
+				w.older()
+			}
+			w.older = w.redis.Copy()
+		})
+		return nil
+	}})
+	return all
+}
+
+// loseTasks takes the sync tasks that wait out of the queue, as an operator of asynq may.
+func (w *world) loseTasks() {
+	ctx := w.t.Context()
+	client := w.redis.Client(w.t)
+	queues, err := client.SMembers(ctx, "asynq:queues").Result()
+	if err != nil {
+		return
+	}
+	for _, q := range queues {
+		key := "asynq:{" + q + "}:"
+		ids, _ := client.LRange(ctx, key+"pending", 0, -1).Result()
+		for _, id := range ids {
+			client.LRem(ctx, key+"pending", 1, id)
+			client.Del(ctx, key+"t:"+id)
+		}
+	}
+}
+
+// lose does to Redis what loses its state, at a moment when the database has everything:
+// then nothing may be missing afterwards either, and what was cached may not come back old.
+// The clients stand still until a process has noted the loss, for which it has a second.
+func (w *world) lose(registers map[string]map[string]*register, lose func()) {
+	w.heal()
+	w.calm.Lock()
+	defer w.calm.Unlock()
+	w.flushed()
+	losses := func() (n int) {
+		require.NoError(w.t, w.sql.QueryRow("SELECT count(*) FROM afterwrite_losses").Scan(&n))
+		return n
+	}
+	marks := func() map[string]string {
+		return w.redis.Client(w.t).HGetAll(w.t.Context(), w.prefix+":{_}:marks").Val()
+	}
+	before, marked := losses(), marks()
+	testkit.Eventually(w.t, "the processes have left other marks in Redis", func() bool {
+		now := marks()
+		for name, mark := range marked {
+			if name != "born" && now[name] == mark {
+				return false
+			}
+		}
+		return len(now) > 1
+	})
+	first := w.older == nil
+	lose()
+	if first && w.older != nil {
+		return // the copy is made
+	}
+	testkit.Eventually(w.t, "the loss is noted", func() bool { return losses() > before })
+	for _, of := range registers {
+		for _, r := range of {
+			testkit.Eventually(w.t, "a read after the loss is right", func() bool { return w.isRead(r) == nil })
+		}
+	}
+	require.NoError(w.t, w.tool(w.apis[0].env, "acknowledge", "--reason", "a test", "--yes"))
+}
+
+// isRead reads a record through an API.
+func (w *world) isRead(r *register) error {
+	got, err := w.request(w.apis[0], http.MethodGet, path(r, ""), nil)
+	if err != nil {
+		return err
+	}
+	read := state{}
+	if got.status == http.StatusOK {
+		read = stateOf(got.fields)
+	}
+	if now := r.now(); read != now || got.bypass {
+		return r.wrong("a read gave %d %s, written was %s", got.status, got.text, now)
+	}
+	return nil
+}
+
+// lockTable holds all rows of a table, as a migration of another program does.
+func (w *world) lockTable() func() {
+	tx, err := w.sql.BeginTx(context.WithoutCancel(w.t.Context()), nil)
+	if err != nil {
+		return nil
+	}
+	var n int
+	if tx.QueryRow("SELECT count(*) FROM (SELECT id FROM hammer_doc FOR UPDATE) AS held").Scan(&n) != nil {
+		_ = tx.Rollback()
+		return nil
+	}
+	return func() { _ = tx.Rollback() }
+}
+
+// operator runs a command that may fail while things are broken, though not by a panic.
+func (w *world) operator(args []string) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	defer cancel()
+	env := w.apis[0].env
+	out, err := w.command(ctx, w.build(), env, args...).CombinedOutput()
+	if err != nil {
+		w.tally.add("operator's commands that failed")
+	}
+	if strings.Contains(string(out), "panic:") || strings.Contains(string(out), "goroutine ") {
+		w.tally.check(fmt.Errorf("%v: %s", args, out))
+	}
+}
+
+// hammer draws faults until the time is up. Some last while the next ones come.
+func (w *world) hammer(lasting time.Duration, registers map[string]map[string]*register) {
+	all := w.faults(registers)
+	var ends []func()
+	finish := func() {
+		for _, end := range ends {
+			end()
+		}
+		ends = nil
+	}
+	for deadline := time.Now().Add(lasting); time.Now().Before(deadline); {
+		f := all[w.random.IntN(len(all))]
+		w.tally.add("fault: " + f.name)
+		if f.alone {
+			finish()
+		}
+		if end := f.begin(); end != nil {
+			ends = append(ends, end)
+		}
+		time.Sleep(time.Duration(w.random.Int64N(int64(1500 * time.Millisecond)))) // how long it lasts
+		if len(ends) > 2 || w.random.IntN(2) == 0 {
+			finish()
+		}
+	}
+	finish()
+	w.heal()
+}
+
+// heal ends what an operator has left behind, and waits until all answer.
+func (w *world) heal() {
+	for _, way := range w.ways {
+		way.Restore()
+	}
+	for _, p := range w.processes() {
+		testkit.Within(w.t, 2*testkit.Patience, p.kind+" is ready again", func() bool { return w.ready(p.addr) })
+	}
+	for _, e := range entities {
+		require.NoError(w.t, w.tool(w.apis[0].env, "resume", e))
+	}
+}
+
+// settled waits until the database has everything, and compares all there is.
+func (w *world) settled(registers map[string]map[string]*register) {
+	t := w.t
+	w.flushed()
+	rows := map[string]map[string]state{}
+	for entity := range registers {
+		rows[entity] = w.rows(entity)
+	}
+	for entity, of := range registers {
+		for id, r := range of {
+			now := r.now()
+			require.Equal(t, now, rows[entity][id], "row of %s %s", entity, id)
+			require.NoError(t, w.isRead(r))
+		}
+	}
+	require.NoError(t, w.tool(w.apis[0].env, "fsck"))
+	w.ranked(registers["player"])
+	out, err := w.command(t.Context(), w.builds[0], w.apis[0].env, "dead", "list", "--state", "open", "--json").Output()
+	require.NoError(t, err, string(out))
+	require.NotContains(t, string(out), `"number"`, "the last write of each record was persisted, and closed its letters")
+	for _, p := range w.processes() {
+		out, _ := exec.CommandContext(t.Context(), "grep", "-c", "-e", "^panic:", "-e", "DATA RACE", p.log).Output()
+		require.Equal(t, "0\n", string(out), p.log)
+	}
+}
+
+// flushed waits until the database has everything.
+func (w *world) flushed() {
+	began := time.Now()
+	testkit.Within(w.t, 4*testkit.Patience, "everything is flushed", func() bool {
+		return w.tool(w.apis[0].env, "flush", "--timeout", "20s") == nil
+	})
+	w.tally.recovered(time.Since(began))
+}
+
+// ranked compares the order of the ranks with the records.
+func (w *world) ranked(players map[string]*register) {
+	var seqs []int64
+	for _, r := range players {
+		if now := r.now(); now.exists {
+			seqs = append(seqs, now.seq)
+		}
+	}
+	slices.SortFunc(seqs, func(a, b int64) int { return cmp.Compare(b, a) })
+	got, err := w.request(w.apis[0], http.MethodGet, fmt.Sprintf("/v1/player?top=%d", len(players)), nil)
+	require.NoError(w.t, err)
+	var ranked []int64
+	records, _ := got.fields["records"].([]any)
+	for _, record := range records {
+		fields, _ := record.(map[string]any)
+		ranked = append(ranked, stateOf(fields).seq)
+	}
+	require.Equal(w.t, seqs, ranked, got.text)
+}
+
+func (w *world) rows(entity string) map[string]state {
+	columns := "seq, a, b"
+	if entity == "count" {
+		columns = "seq, 0, 0"
+	}
+	rows, err := w.sql.QueryContext(w.t.Context(), "SELECT id, "+columns+" FROM hammer_"+entity)
+	require.NoError(w.t, err)
+	defer rows.Close()
+	found := map[string]state{}
+	for rows.Next() {
+		var id string
+		s := state{exists: true}
+		require.NoError(w.t, rows.Scan(&id, &s.seq, &s.a, &s.b))
+		found[id] = s
+	}
+	require.NoError(w.t, rows.Err())
+	return found
+}

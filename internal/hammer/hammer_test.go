@@ -1,0 +1,147 @@
+// Package hammer has the test that is the nearest to a bad hour in production: APIs and
+// workers as processes, faults in every place at once and at random, operators at work, and
+// clients that check what they read as they read it. Registers, one for each record, say
+// what may be read; the tables are watched for rows that move back.
+//
+//	make hammer HAMMERTIME=1h                    an hour on each database
+//	make hammer OTHER=v1.2.0                     processes of that commit among them
+//
+// It runs for a minute among the other tests.
+package hammer
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+const (
+	writers        = 6
+	readers        = 4
+	recordsPerOne  = 8 // of each entity, for each writer
+	defaultLasting = time.Minute
+)
+
+var entities = []string{"doc", "slow", "count", "player", "through", "around", "strict"}
+
+// TestHammer: no acknowledged write is lost, no read is stale, no row moves back.
+func TestHammer(t *testing.T) {
+	t.Parallel()
+	lasting, given := defaultLasting, os.Getenv("TESTKIT_HAMMER")
+	if given != "" {
+		var err error
+		lasting, err = time.ParseDuration(given)
+		require.NoError(t, err)
+	}
+	builds := []string{built(t, testkit.Root(t))}
+	if other := os.Getenv("TESTKIT_HAMMER_OTHER"); other != "" {
+		builds = append(builds, built(t, checkedOut(t, other)))
+	}
+	t.Run("postgres", func(t *testing.T) { hammer(t, testkit.DedicatedPostgres(t, true), builds, lasting) })
+	if given != "" {
+		t.Run("mariadb", func(t *testing.T) { hammer(t, testkit.DedicatedMariaDB(t, true), builds, lasting) })
+	}
+}
+
+// built builds the program from a directory with its source.
+func built(t *testing.T, source string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "afterwrite")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/afterwrite")
+	build.Dir = source
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	return binary
+}
+
+// checkedOut is a directory with the source of a commit.
+func checkedOut(t *testing.T, commit string) string {
+	t.Helper()
+	dir := t.TempDir()
+	git := exec.CommandContext(t.Context(), "sh", "-c", `git archive "$1" | tar -x -C "$2"`, "sh", commit, dir)
+	git.Dir = testkit.Root(t)
+	out, err := git.CombinedOutput()
+	require.NoError(t, err, string(out))
+	return dir
+}
+
+func hammer(t *testing.T, d database, builds []string, lasting time.Duration) {
+	random := testkit.Random(t)
+	w := newWorld(t, d, builds, random)
+	registers := map[string]map[string]*register{}
+	owned := make([][]*register, writers)
+	var all []*register
+	for i, entity := range entities {
+		registers[entity] = map[string]*register{}
+		for n := range writers * recordsPerOne {
+			id := fmt.Sprintf("%s-%d", entity, n)
+			if entity == "slow" {
+				id = fmt.Sprint(n + i)
+			}
+			r := newRegister(entity, id)
+			registers[entity][id] = r
+			owned[n%writers] = append(owned[n%writers], r)
+			all = append(all, r)
+		}
+	}
+
+	over := make(chan struct{}) // the clients stop at the end of what they do
+	stuck, giveUp := context.WithCancel(context.Background())
+	defer giveUp()
+	var clients sync.WaitGroup
+	client := func(do func(random *rand.Rand)) {
+		its := rand.New(rand.NewPCG(random.Uint64(), 0)) // drawn here: a source is not safe for two
+		clients.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+					w.calm.RLock()
+					do(its)
+					w.calm.RUnlock()
+					time.Sleep(pace)
+				}
+			}
+		})
+	}
+	for _, mine := range owned {
+		client(func(its *rand.Rand) { w.write(stuck, mine[its.IntN(len(mine))], its) })
+	}
+	for range readers {
+		client(func(its *rand.Rand) { w.read(all[its.IntN(len(all))], its) })
+	}
+	client(func(its *rand.Rand) {
+		per := writers * recordsPerOne
+		at := its.IntN(len(all)/per) * per
+		w.readMany(all[at:at+10], its)
+	})
+	client(func(*rand.Rand) { w.watch(t.Context(), registers); time.Sleep(200 * time.Millisecond) })
+
+	w.hammer(lasting, registers)
+	close(over)
+	patience := time.AfterFunc(2*testkit.Patience, giveUp)
+	clients.Wait()
+	patience.Stop()
+	its := rand.New(rand.NewPCG(random.Uint64(), 0))
+	for _, r := range registers["strict"] { // the last word of each is one that the table takes
+		for r.now().exists && r.now().b < 0 {
+			w.write(stuck, r, its)
+		}
+	}
+	t.Logf("after %s:\n%s", lasting, w.tally)
+	require.Empty(t, w.tally.violations())
+	w.settled(registers)
+	t.Logf("in the end:\n%s", strings.TrimSpace(w.tally.String()))
+}
