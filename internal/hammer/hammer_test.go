@@ -134,12 +134,7 @@ func hammer(t *testing.T, d database, builds []string, lasting time.Duration) {
 	patience := time.AfterFunc(2*testkit.Patience, giveUp)
 	clients.Wait()
 	patience.Stop()
-	its := rand.New(rand.NewPCG(random.Uint64(), 0))
-	for _, r := range registers["strict"] { // the last word of each is one that the table takes
-		for r.now().exists && r.now().b < 0 {
-			w.write(stuck, r, its)
-		}
-	}
+	w.mend(stuck, registers["strict"])
 	t.Logf("after %s:\n%s", lasting, w.tally)
 	require.Empty(t, w.tally.violations())
 	w.settled(registers)

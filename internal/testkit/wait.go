@@ -7,7 +7,7 @@ import (
 
 // Patience is how long [Eventually] waits. It is long because a busy machine is slow;
 // a test that passes never waits for it.
-const Patience = 30 * time.Second
+const Patience = 60 * time.Second
 
 // Eventually waits until cond is true and fails the test after [Patience], saying what
 // it waited for. Call it from the test's own goroutine.
