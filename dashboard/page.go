@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -184,7 +185,8 @@ func (d *dashboard) broken(w http.ResponseWriter, r *http.Request, what string, 
 		status, why = http.StatusServiceUnavailable, "Redis or the database does not answer; nothing is known to have changed."
 		w.Header().Set("Retry-After", "2")
 	case errors.Is(err, context.Canceled):
-		return // nobody waits for the answer
+		// Nobody waits for the answer, or somebody who closed one half of the connection.
+		status, why = problem.ClientGone, "The connection was closed before the answer; it is not known what has changed."
 	}
 	d.Log.WarnContext(r.Context(), what+" failed", "user", who(r).Name, "error", err)
 	d.fail(w, r, status, why)

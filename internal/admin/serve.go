@@ -120,9 +120,6 @@ func (a *Admin) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		a.log.Warn("admin request failed", "request_id", id, "method", r.Method, "path", r.URL.Path,
 			"problem", p.Name, "code", p.Code, "error", p.Cause)
 	}
-	if p.Code == problem.ClientGone {
-		return
-	}
 	p.SetHeader(w.Header())
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Code)

@@ -88,7 +88,9 @@ var known = []struct {
 		Detail: "the request waited too long; nothing was written"}},
 }
 
-// ClientGone is what is logged for a caller that went away before the answer.
+// ClientGone is the code for a caller that went away before the answer, as proxies log it.
+// It is also sent: a caller may have closed its own half of the connection alone, and what
+// is sent without a code would tell it that all went well.
 const ClientGone = 499
 
 // Of translates any error. It is the only place that does, but for errors that one
@@ -114,7 +116,8 @@ func Of(err error) *Problem {
 		return p
 	}
 	if errors.Is(err, context.Canceled) {
-		return &Problem{Name: "canceled", Code: ClientGone, Title: "Canceled", Detail: "the caller went away"}
+		return &Problem{Name: "canceled", Code: ClientGone, Title: "Canceled",
+			Detail: "the caller closed the connection before the answer; whether something was written is not known"}
 	}
 	for i := range known {
 		if errors.Is(err, known[i].err) {

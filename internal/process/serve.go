@@ -47,7 +47,7 @@ func Listen(addr, setting string) (net.Listener, error) {
 // Serve answers requests until ctx ends, and then those in flight, for at most the grace.
 func Serve(ctx context.Context, l net.Listener, handler http.Handler, grace time.Duration, log *slog.Logger) error {
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           oneAnswer(handler),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -69,6 +69,19 @@ func Serve(ctx context.Context, l net.Listener, handler http.Handler, grace time
 		return server.Close()
 	}
 	return nil
+}
+
+// oneAnswer closes a connection behind a request that came in chunks. Such a request may
+// have had a Content-Length as well, which net/http drops without a word, and a proxy that
+// went by it has taken the request's end for elsewhere: what follows on the connection may
+// be somebody's that was hidden in it (RFC 9112, 6.1).
+func oneAnswer(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
+		handler.ServeHTTP(w, r)
+	})
 }
 
 // profiled adds /debug/pprof/ to a handler. Every other path goes to the handler as it

@@ -83,10 +83,6 @@ func (a *API) refuse(c *call, err error) {
 	if c.code != 0 {
 		return // the answer had begun
 	}
-	if p.Code == problem.ClientGone {
-		c.code = p.Code
-		return
-	}
 	p.SetHeader(c.header)
 	c.out = append(p.AppendTo(c.out[:0], c.requestID), '\n')
 	c.send(p.Code, c.out)
