@@ -30,6 +30,7 @@ type table struct {
 	ids     int                   // ids of one statement at most
 	located sync.Map              // kind and name of a constraint → its one column, or ""
 	known   atomic.Pointer[known] // nil: the catalog was not read yet
+	aborts  atomic.Bool           // SQLite: the table says what a conflict does, see writing
 
 	unhurried sync.Map // partition → true, of those whose last batch hung as a whole: see hang.go
 }
@@ -129,6 +130,26 @@ func (t *table) model() any { return reflect.New(t.writes.Elem()).Interface() }
 
 // scope is a query on the entity's table.
 func (t *table) scope(db *gorm.DB) *gorm.DB { return db.Table(t.name) }
+
+// writing is a statement that changes the entity's table. SQLite's tables may say what a
+// conflict does, ON CONFLICT REPLACE deletes the other row: there the statement has the last
+// word, and refuses the write as every database does.
+func (t *table) writing(db *gorm.DB) *gorm.DB {
+	if !t.aborts.Load() {
+		return t.scope(db)
+	}
+	return t.scope(db).Clauses(clause.Insert{Modifier: orAbort}, clause.Update{Modifier: orAbort})
+}
+
+const orAbort = "OR ABORT"
+
+// orAbort goes before the table of a statement that is no gorm's.
+func (t *table) orAbort() string {
+	if t.aborts.Load() {
+		return orAbort + " "
+	}
+	return ""
+}
 
 // at spells a column with its table. SQLite would take a bare quoted name that is no
 // column for a string, and find it equal to itself.

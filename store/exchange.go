@@ -117,7 +117,7 @@ func (b *batch) park(i int, changes []schema.Change) error {
 		if err != nil {
 			return err
 		}
-		return b.table.scope(b.tx.db).Where(b.table.at(0)+" IN ?", ids).UpdateColumn(c.name, gorm.Expr("NULL")).Error
+		return b.table.writing(b.tx.db).Where(b.table.at(0)+" IN ?", ids).UpdateColumn(c.name, gorm.Expr("NULL")).Error
 	}
 	for _, change := range changes {
 		id, err := b.table.idParameter(change.ID)
@@ -128,7 +128,7 @@ func (b *batch) park(i int, changes []schema.Change) error {
 		if err != nil {
 			return err
 		}
-		err = b.table.scope(b.tx.db).Where(b.table.at(0)+" = ?", id).UpdateColumn(c.name, value).Error
+		err = b.table.writing(b.tx.db).Where(b.table.at(0)+" = ?", id).UpdateColumn(c.name, value).Error
 		if err != nil {
 			return err
 		}

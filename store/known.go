@@ -44,6 +44,7 @@ func (t *table) know(tx *transaction) (*known, error) {
 			k.guards = append(k.guards, guard{i - 1, v})
 		}
 	}
+	t.aborts.Store(saysConflict(at))
 	t.known.Store(k)
 	return k, nil
 }

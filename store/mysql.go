@@ -673,8 +673,11 @@ func (d *mysql) updateText(t *table, fields, longest []int, collation string) st
 		}
 		c := &t.columns[fields[j-1]+1]
 		value := fmt.Sprintf("r.c%d", j)
-		if c.field.Type == schema.Bytes {
+		switch c.field.Type {
+		case schema.Bytes:
 			value = "FROM_BASE64(" + value + ")"
+		case schema.Bool: // a text is no bit
+			value = "CAST(" + value + " AS SIGNED)"
 		}
 		sets = append(sets, t.at(fields[j-1]+1)+" = "+value)
 	}

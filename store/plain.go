@@ -21,7 +21,7 @@ func (t *table) isPlain(at *catalog.Table) bool {
 	if at.Kind != catalog.Plain || at.Rules > 0 || at.RowSecurity || len(at.Triggers) > 0 {
 		return false
 	}
-	if strings.Contains(strings.ToUpper(at.Text), "CONFLICT") { // that replaces or ignores rows
+	if saysConflict(at) {
 		return false
 	}
 	own := t.namesIn(at)
@@ -36,6 +36,11 @@ func (t *table) isPlain(at *catalog.Table) bool {
 		}
 	}
 	return true
+}
+
+// saysConflict reports whether a table of SQLite may replace or ignore rows by itself.
+func saysConflict(at *catalog.Table) bool {
+	return strings.Contains(strings.ToUpper(at.Text), "CONFLICT")
 }
 
 // namesIn are the names of the entity's columns, as the table spells them.

@@ -134,7 +134,7 @@ func (*sqlite) upsert(tx *transaction, t *table, changes []schema.Change) (int64
 // table by its key.
 func (*sqlite) update(tx *transaction, t *table, changes []schema.Change, fields []int) (int64, error) {
 	var statement strings.Builder
-	fmt.Fprintf(&statement, "UPDATE %s SET ", quoteTable(t.name))
+	fmt.Fprintf(&statement, "UPDATE %s%s SET ", t.orAbort(), quoteTable(t.name))
 	for n, i := range fields {
 		fmt.Fprintf(&statement, "%s = r.column%d, ", quote(t.columns[i+1].name), n+2)
 	}

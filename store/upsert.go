@@ -115,7 +115,7 @@ func upsertRows(tx *transaction, t *table, changes []schema.Change) (written int
 	if err != nil {
 		return 0, &unfitError{err}
 	}
-	done := t.scope(tx.db).Clauses(t.upsert).Create(rows)
+	done := t.writing(tx.db).Clauses(t.upsert).Create(rows)
 	return done.RowsAffected, done.Error
 }
 

@@ -26,7 +26,7 @@ type Verdict struct {
 // String is the verdict as a line of a report.
 func (v Verdict) String() string {
 	if v.Column == "" {
-		return fmt.Sprintf("%s: rows %s: %s", v.Table, v.Hold, v.Why)
+		return strings.TrimSuffix(fmt.Sprintf("%s: rows %s: %s; %s", v.Table, v.Hold, v.Why, v.Fix), "; ")
 	}
 	return v.Table + "." + v.Verdict.String()
 }
@@ -91,6 +91,9 @@ func (t *table) verdicts(at *catalog.Table, d dialect) []catalog.Verdict {
 			all = append(all, catalog.Judge(d.catalogOf(), at, c.field, there))
 		}
 	}
+	if at.Flaw != "" {
+		all = append(all, catalog.Verdict{Hold: catalog.Refused, Why: at.Flaw, Fix: at.FlawFix})
+	}
 	if names := rewriting(at); len(names) > 0 {
 		all = append(all, catalog.Verdict{Hold: catalog.Database,
 			Why: "they may be changed by " + strings.Join(names, ", ") + ", and are read back after they are written"})
@@ -132,6 +135,8 @@ func (t *table) unfit(at *catalog.Table, d dialect) error {
 	for _, v := range t.verdicts(at, d) {
 		switch {
 		case v.Hold != catalog.Refused:
+		case v.Column == "":
+			bad = append(bad, fmt.Sprintf("%s cannot keep the records of %s: %s; %s", t.name, t.entity.Name, v.Why, v.Fix))
 		case v.Why == catalog.Computes:
 			bad = append(bad, fmt.Sprintf("%s.%s is GENERATED ALWAYS: it takes no value of %s.%s; %s", t.name, v.Column, t.entity.Name, v.Field, v.Fix))
 		default:

@@ -50,6 +50,8 @@ type Table struct {
 	CaseFolding  bool         // names of columns are compared without case
 	Text         string       // SQLite: the statement that made it
 	Strict       bool         // SQLite: STRICT
+	Flaw         string       // why no record can be kept in it, or ""
+	FlawFix      string       // what to do about it
 	NoRowID      bool         // SQLite: WITHOUT ROWID
 }
 

@@ -22,9 +22,14 @@ func ReadMySQL(ctx context.Context, q Querier, name string) (*Table, error) {
 	if r.err != nil || !t.Exists() {
 		return t, r.err
 	}
-	var kind, options string
-	r.each(`SELECT TABLE_TYPE, coalesce(CREATE_OPTIONS, '') FROM information_schema.TABLES WHERE `+place, args,
-		[]any{&kind, &options}, func() {
+	var kind, options, engine, transactions string
+	r.each(`SELECT t.TABLE_TYPE, coalesce(t.CREATE_OPTIONS, ''), coalesce(t.ENGINE, ''), coalesce(e.TRANSACTIONS, '')
+		FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE WHERE `+place, args,
+		[]any{&kind, &options, &engine, &transactions}, func() {
+			if transactions == "NO" {
+				t.Flaw = "its engine, " + engine + ", has no transactions: what a flush undoes would stay"
+				t.FlawFix = "ALTER TABLE … ENGINE=InnoDB"
+			}
 			switch {
 			case strings.Contains(kind, "VIEW"):
 				t.Kind = View

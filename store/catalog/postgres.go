@@ -43,7 +43,8 @@ func MarkPostgres(ctx context.Context, q Querier, quoted string) (mark string, e
 			(SELECT string_agg(a.xmin::text, ',' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
 			(SELECT string_agg(concat(i.indexrelid, '/', i.xmin), ',' ORDER BY i.indexrelid) FROM pg_index i WHERE i.indrelid = c.oid),
 			(SELECT string_agg(concat(g.oid, '/', g.xmin, '/', p.xmin), ',' ORDER BY g.oid) FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = c.oid),
-			(SELECT string_agg(concat(k.oid, '/', k.xmin), ',' ORDER BY k.oid) FROM pg_constraint k WHERE k.conrelid = c.oid))
+			(SELECT string_agg(concat(k.oid, '/', k.xmin), ',' ORDER BY k.oid) FROM pg_constraint k WHERE k.conrelid = c.oid),
+			(SELECT count(*) FROM pg_inherits h WHERE h.inhparent = c.oid AND c.relkind = 'r'))
 		FROM pg_class c WHERE c.oid = '`+name+`'::regclass AND NOT EXISTS (SELECT FROM `+quoted+` WHERE false)`, nil, []any{&mark}, func() {})
 	return mark, r.err
 }
@@ -53,6 +54,7 @@ type postgresTable struct {
 	Kind         string
 	Rules        int
 	RowSecurity  bool
+	Inherited    bool
 	PartitionKey []string
 	Columns      []postgresColumn
 	Indexes      []Index
@@ -91,6 +93,10 @@ func (p *postgresTable) fill(t *Table) {
 		t.Kind = Plain
 	}
 	t.Rules, t.RowSecurity, t.PartitionKey, t.Checks = p.Rules, p.RowSecurity, p.PartitionKey, p.Checks
+	if p.Inherited {
+		t.Flaw = "tables inherit from it, whose rows it shows and whose keys its index does not cover"
+		t.FlawFix = "name a table without children"
+	}
 	for _, c := range p.Columns {
 		t.Columns = append(t.Columns, c.column())
 	}
@@ -240,6 +246,7 @@ keyed AS (
 SELECT json_build_object(
 	'Kind', own.relkind,
 	'Rules', (SELECT count(*) FROM pg_rewrite w WHERE w.ev_class = own.oid AND w.rulename <> '_RETURN'),
+	'Inherited', own.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = own.oid),
 	'RowSecurity', own.relrowsecurity AND row_security_active(own.oid),
 	'PartitionKey', (SELECT json_agg(coalesce(a.attname, '') ORDER BY k.n) FROM pg_partitioned_table p
 		CROSS JOIN LATERAL unnest(p.partattrs::int2[]) WITH ORDINALITY k(att, n)

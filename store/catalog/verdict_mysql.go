@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 	switch base {
 	case "text", "character varying":
 		v.postgresText(f, c)
+		v.characters(f, c)
 	case "character":
 		v.padded(f, c)
 	case "numeric":
@@ -46,6 +48,12 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 		v.jsonb(f)
 	case "uuid":
 		v.only(f, c, schema.UUID)
+	case "bit":
+		if f.Type != schema.Bool || c.Length != 1 {
+			v.spelled(f, c)
+		}
+	case "year":
+		v.year(f, c)
 	case "varbinary", "binary", "tinyblob", "blob", "mediumblob", "longblob":
 		v.mysqlBytes(f, c)
 	default:
@@ -55,6 +63,27 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 
 // mysqlIntegers are the bits of the types of whole numbers.
 var mysqlIntegers = map[string]int{"tinyint": 8, "smallint": 16, "mediumint": 24, "integer": 32, "bigint": 64}
+
+// characters is a column of texts whose character set may lack some.
+func (v *Verdict) characters(f *schema.Field, c Column) {
+	set, _, _ := strings.Cut(c.Collation, "_")
+	if v.Hold == Exact && (isText(f) || f.Type == schema.JSON) && !slices.Contains([]string{"", "utf8mb4", "utf16", "utf32", "binary"}, set) {
+		v.narrow("its character set, %s, has not all characters", set)
+	}
+}
+
+// year is a column that takes 26 for 2026.
+func (v *Verdict) year(f *schema.Field, c Column) {
+	const first, last = 1901, 2155
+	if f.Type != schema.Int {
+		v.spelled(f, c)
+		return
+	}
+	if low, high := f.IntBounds(); low < first || high > last {
+		v.rounds("it makes a year of a number below 100")
+		v.Fix = fmt.Sprintf("set `min: %d` and `max: %d` on the field", first, last)
+	}
+}
 
 func (v *Verdict) mysqlBytes(f *schema.Field, c Column) {
 	switch {
