@@ -101,7 +101,9 @@ func positive[N int | time.Duration](name string, n N) error {
 }
 
 // register maps the models and completes their entities.
-func register(models []Registration, namer gormschema.Namer) (map[reflect.Type]*registered, []*schema.Entity, error) {
+func register(models []Registration, namer gormschema.Namer, mysql bool) (
+	map[reflect.Type]*registered, []*schema.Entity, error,
+) {
 	all := map[reflect.Type]*registered{}
 	var entities []*schema.Entity
 	var bad []error
@@ -114,6 +116,9 @@ func register(models []Registration, namer gormschema.Namer) (map[reflect.Type]*
 		if err != nil {
 			bad = append(bad, err)
 			continue
+		}
+		if mysql {
+			r.WithoutPartial()
 		}
 		all[m.typ] = r
 		entities = append(entities, r.entity)

@@ -63,7 +63,7 @@ func Open(ctx context.Context, cfg Config, models ...Registration) (*DB, error) 
 	if db.clock == nil {
 		db.clock = time.Now
 	}
-	if db.models, db.entities, err = register(models, cfg.naming()); err != nil {
+	if db.models, db.entities, err = register(models, cfg.naming(), over.Dialect == "mysql" || strings.HasPrefix(cfg.DatabaseURL, "mysql:")); err != nil {
 		return nil, err
 	}
 	settings.Entities = db.entities
@@ -115,15 +115,24 @@ func (db *DB) start(ctx context.Context, cfg Config) error {
 	if db.metrics, err = export(cfg.Registerer, db.parts.Metrics, db.parts.Config.Redis.Prefix); err != nil {
 		return err
 	}
+	db.tell(ctx)
+	db.guest = queue.NewGuest(db.log)
+	db.ctx, db.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	return nil
+}
+
+// tell logs what the models say and is not done here.
+func (db *DB) tell(ctx context.Context) {
 	for _, m := range db.models {
 		if len(m.Hooks) > 0 {
 			db.log.WarnContext(ctx, "gorm's hooks of a model are not run", "model", m.Schema.ModelType.String(),
 				"hooks", strings.Join(m.Hooks, " "), "hint", "validate and change records in BeforeAccept")
 		}
+		if len(m.Unmade) > 0 {
+			db.log.InfoContext(ctx, "Migrate does not make some indexes and checks of a model", "model", m.Schema.ModelType.String(),
+				"names", strings.Join(m.Unmade, " "), "hint", "make them in your own migrations, or by gorm's AutoMigrate")
+		}
 	}
-	db.guest = queue.NewGuest(db.log)
-	db.ctx, db.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	return nil
 }
 
 // later reports an error of the database that a migration or time mends.

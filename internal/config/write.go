@@ -50,6 +50,13 @@ func writeEntity(b *bytes.Buffer, e *schema.Entity) {
 	for i := range e.Fields {
 		writeField(b, &e.Fields[i])
 	}
+	if len(e.Unique) > 0 {
+		sets := make([]string, len(e.Unique))
+		for i, names := range e.Unique {
+			sets[i] = "[" + strings.Join(names, ", ") + "]"
+		}
+		fmt.Fprintf(b, "    unique: [%s]\n", strings.Join(sets, ", "))
+	}
 	fmt.Fprintf(b, "    write: %s\n    partitions: %d\n", e.Write, e.Partitions)
 	fmt.Fprintf(b, "    flush: {batch: %d, delay: %s, max_pending: %d, queue: %s}\n", e.Flush.Batch, e.Flush.Delay, e.Flush.MaxPending, e.Flush.Queue)
 	fmt.Fprintf(b, "    cache:\n      ttl: %s\n      jitter: %s%%\n      negative_ttl: %s\n", e.Cache.TTL, decimal(e.Cache.Jitter*100), e.Cache.NegativeTTL)
@@ -98,7 +105,8 @@ func writeField(b *bytes.Buffer, f *schema.Field) {
 	}
 	set("column", quoted(f.Column), f.Column != f.Name)
 	set("required", "true", f.Required)
-	set("unique", "true", f.Unique)
+	set("unique", "true", f.Unique && f.UniqueWhere == "")
+	set("unique", "{where: "+quoted(f.UniqueWhere)+"}", f.UniqueWhere != "")
 	set("redact", "true", f.Redact)
 	set("references", f.References, f.References != "")
 	set("precision", strconv.Itoa(f.Precision), f.Type == schema.Decimal)

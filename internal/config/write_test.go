@@ -30,8 +30,9 @@ func TestWriteIsRead(t *testing.T) {
 			{Name: "parent", Type: schema.Text, References: "user"},
 			{Name: "extra", Type: schema.JSON, Default: `{"a":[1]}`},
 			{Name: "open", Type: schema.Bool, Default: "true"},
-			{Name: "at", Type: schema.Time},
+			{Name: "at", Type: schema.Time, Unique: true, UniqueWhere: `"open" = true`},
 		},
+		Unique: [][]string{{"n", "sum"}, {"note", "parent", "at"}},
 		Retry: schema.RetryPolicy{MaxAttempts: 3, Base: time.Second, Factor: 2.5, Cap: time.Hour, Jitter: schema.JitterEqual, Timeout: 5 * time.Second,
 			On: map[schema.Kind]schema.RetryOverride{schema.KindForeignKey: {MaxAttempts: &attempts, Base: &base, Factor: &factor, Cap: &limit, Jitter: &jitter}}},
 	}

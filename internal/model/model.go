@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ type Model struct {
 	Entity *schema.Entity
 	Schema *gormschema.Schema
 	Hooks  []string // of gorm's hooks, those that the type has
+	Unmade []string // indexes and checks in its tags that a migration of its entity does not make
 
 	fields       []*field // in the order of Entity.Fields
 	id           *gormschema.Field
@@ -285,16 +287,50 @@ func (m *Model) nameAll() {
 	}
 }
 
-// mapIndexes makes a field unique by an index on its column alone. An index on several
-// columns, on some rows or on an expression is the database's business: gorm makes it, and
-// what it refuses is held.
+// mapIndexes maps unique indexes: on one column, on one column of some rows, on several
+// columns. Any other, and a check, is for the program's own migrations to make: what the
+// database refuses by it is held.
 func (m *Model) mapIndexes() {
 	for _, x := range m.Schema.ParseIndexes() {
-		if x.Class != "UNIQUE" || x.Where != "" || len(x.Fields) != 1 || x.Fields[0].Expression != "" {
-			continue
+		if !m.mapUnique(x) {
+			m.Unmade = append(m.Unmade, x.Name)
 		}
-		if i, ok := m.byName[x.Fields[0].DBName]; ok {
-			m.Entity.Fields[i].Unique = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Schema.ParseCheckConstraints())) {
+		m.Unmade = append(m.Unmade, name)
+	}
+}
+
+func (m *Model) mapUnique(x *gormschema.Index) bool {
+	if x.Class != "UNIQUE" || len(x.Fields) > 1 && x.Where != "" {
+		return false
+	}
+	var names []string
+	for _, f := range x.Fields {
+		i, ok := m.byName[f.DBName]
+		if !ok || f.Expression != "" || f.Length > 0 || m.Entity.Fields[i].Type == schema.JSON {
+			return false
+		}
+		names = append(names, m.Entity.Fields[i].Name)
+	}
+	if len(names) > 1 {
+		m.Entity.Unique = append(m.Entity.Unique, names)
+		return true
+	}
+	f := &m.Entity.Fields[m.byName[x.Fields[0].DBName]]
+	if f.Unique && f.UniqueWhere != x.Where { // unique, or unique among other rows, already
+		return false
+	}
+	f.Unique, f.UniqueWhere = true, x.Where
+	return true
+}
+
+// WithoutPartial leaves out the unique indexes of some rows, which MySQL does not have.
+func (m *Model) WithoutPartial() {
+	for i := range m.Entity.Fields {
+		if f := &m.Entity.Fields[i]; f.UniqueWhere != "" {
+			m.Unmade = append(m.Unmade, "unique index of "+f.Name+" where "+f.UniqueWhere)
+			f.Unique, f.UniqueWhere = false, ""
 		}
 	}
 }

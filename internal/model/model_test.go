@@ -259,3 +259,33 @@ func TestKeys(t *testing.T) {
 	_, err = m.CanonicalID(12)
 	require.ErrorIs(t, err, schema.ErrInvalid)
 }
+
+// TestIndexes: each index and check of a model is mapped, or named as left to the program.
+func TestIndexes(t *testing.T) {
+	type indexed struct {
+		ID     string `gorm:"primaryKey"`
+		Tenant string `gorm:"uniqueIndex:one"`
+		No     int    `gorm:"uniqueIndex:one;check:positive,no > 0"`
+		Email  string `gorm:"uniqueIndex:mail,where:deleted_at IS NULL"`
+		Name   string `gorm:"index:by_name"`
+		Lower  string `gorm:"uniqueIndex:lower,expression:lower(lower)"`
+		Some   string `gorm:"uniqueIndex:some,where:no = 1"`
+		Other  int    `gorm:"uniqueIndex:some"`
+		Alone  string `gorm:"unique"`
+	}
+	m, err := Parse(reflect.TypeFor[indexed](), gormschema.NamingStrategy{})
+	require.NoError(t, err)
+	require.Equal(t, [][]string{{"tenant", "no"}}, m.Entity.Unique)
+	unique := map[string]string{}
+	for _, f := range m.Entity.Fields {
+		if f.Unique {
+			unique[f.Name] = f.UniqueWhere
+		}
+	}
+	require.Equal(t, map[string]string{"email": "deleted_at IS NULL", "alone": ""}, unique)
+	require.ElementsMatch(t, []string{"by_name", "lower", "some", "positive"}, m.Unmade)
+	m.WithoutPartial()
+	require.Len(t, m.Unmade, 5)
+	i, _ := m.Field("Email")
+	require.False(t, m.Entity.Fields[i].Unique)
+}
