@@ -32,5 +32,5 @@ func (s source) Fsck(ctx context.Context, names []string) (fsck.Report, error) {
 		}
 		entities = append(entities, e)
 	}
-	return fsck.Run(ctx, s.db.parts.Cache, s.db.parts.Store, entities, fsck.Options{})
+	return fsck.Run(ctx, s.db.parts.Cache, s.db.parts.Pending, s.db.parts.Store, entities, fsck.Options{})
 }

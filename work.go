@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -59,7 +59,7 @@ func (db *DB) Flush(ctx context.Context) error {
 		if db.closed.Load() {
 			return ErrClosed
 		}
-		now, err := db.parts.Cache.FlushNow(ctx, e)
+		now, err := db.parts.Pending.FlushNow(ctx, e)
 		if err != nil {
 			return err
 		}
@@ -90,11 +90,11 @@ func (db *DB) pending(ctx context.Context) (int64, error) {
 		if db.closed.Load() {
 			return 0, ErrClosed
 		}
-		stats, err := db.parts.Cache.Stats(ctx, e)
+		stats, err := db.parts.Pending.Stats(ctx, e)
 		if err != nil {
 			return 0, err
 		}
-		total += cache.Total(stats).Pending
+		total += pending.Total(stats).Pending
 	}
 	return total, nil
 }

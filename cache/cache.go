@@ -27,11 +27,11 @@ const (
 	DefaultTimeout = rdb.DefaultTimeout
 	DefaultRetries = rdb.DefaultRetries
 	// DefaultFlagMargin is how long the scheduled flag outlives the planned start of a
-	// sync task, and its last renewal: when a worker dies, the partition waits so long.
-	DefaultFlagMargin = 10 * time.Second
+	// sync task.
+	DefaultFlagMargin = layout.DefaultFlagMargin
 	// DefaultKeptOps and DefaultOpAge bound the operation ids kept for a partition.
 	DefaultKeptOps = 20_000
-	DefaultOpAge   = 24 * time.Hour
+	DefaultOpAge   = layout.DefaultOpAge
 )
 
 // Config says how a [Cache] reaches Redis. URL or Redis is required.

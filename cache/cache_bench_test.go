@@ -11,7 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -161,7 +163,7 @@ func BenchmarkFill(b *testing.B) {
 func BenchmarkFlush(b *testing.B) {
 	for _, n := range []int{1, 100, 500} {
 		c, e, _ := benched(b, nil)
-		var batch cache.Batch
+		var batch pending.Batch
 		var changes []schema.Change
 		// step times one script and does the others beside it.
 		run := func(timed string) {
@@ -183,7 +185,7 @@ func BenchmarkFlush(b *testing.B) {
 					c.Write(b.Context(), g)
 					require.NoError(b, g.Results[0].Err)
 					step("due", func() (err error) {
-						batch, err = c.Due(b.Context(), e, 0, n, 8<<20)
+						batch, err = whole.Of(c).Due(b.Context(), e, 0, n, 8<<20)
 						return err
 					})
 					changes = changes[:0]
@@ -191,7 +193,7 @@ func BenchmarkFlush(b *testing.B) {
 						changes = append(changes, d.Change)
 					}
 					step("ack", func() error {
-						acked, err := c.Ack(b.Context(), e, 0, batch, changes)
+						acked, err := whole.Of(c).Ack(b.Context(), e, 0, batch, changes)
 						if err == nil && acked != n {
 							err = fmt.Errorf("%d acked", acked)
 						}

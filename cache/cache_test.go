@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
@@ -47,7 +48,7 @@ func setup(t *testing.T, change ...func(*schema.Entity, *cache.Config)) *bundle 
 	require.NoError(t, b.e.Init())
 	c, err := cache.New(cfg)
 	require.NoError(t, err)
-	b.Redis = whole.Of(c)
+	b.Redis = whole.With(c, pending.Config{FlagMargin: cfg.FlagMargin, OpAge: cfg.OpAge, Registerer: cfg.Registerer})
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	return b
 }
@@ -106,7 +107,7 @@ func values(name, age, count string) schema.Values {
 }
 
 // write sends one write and returns its result and order.
-func (b *bundle) write(t *testing.T, w cache.Write) (cache.Written, cache.Order) {
+func (b *bundle) write(t *testing.T, w cache.Write) (cache.Written, schema.Order) {
 	t.Helper()
 	g := &cache.Group{Entity: b.e, Partition: b.e.Partition(w.ID), Writes: []cache.Write{w}}
 	b.Write(t.Context(), g)
@@ -137,7 +138,7 @@ func (b *bundle) put(t *testing.T, id, name string) schema.Version {
 }
 
 // read reads what is due in a partition.
-func (b *bundle) read(t *testing.T, partition int) cache.Batch {
+func (b *bundle) read(t *testing.T, partition int) pending.Batch {
 	t.Helper()
 	batch, err := b.Due(t.Context(), b.e, partition, 100, 1<<20)
 	require.NoError(t, err)
@@ -145,7 +146,7 @@ func (b *bundle) read(t *testing.T, partition int) cache.Batch {
 }
 
 // commit writes a batch to the table.
-func (b *bundle) commit(batch cache.Batch) []schema.Change {
+func (b *bundle) commit(batch pending.Batch) []schema.Change {
 	var changes []schema.Change
 	for _, d := range batch.Due {
 		if d.Deleted {
@@ -174,11 +175,11 @@ func (b *bundle) flush(t *testing.T) {
 	}
 }
 
-func (b *bundle) total(t *testing.T) cache.Stats {
+func (b *bundle) total(t *testing.T) pending.Stats {
 	t.Helper()
 	stats, err := b.Stats(t.Context(), b.e)
 	require.NoError(t, err)
-	total := cache.Total(stats)
+	total := pending.Total(stats)
 	require.Zero(t, total.Imbalance(), "I7 conserved: %+v", total)
 	return total
 }

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -22,7 +23,7 @@ const (
 )
 
 // due is the one record that a flush of it would write.
-func (b *bundle) due(t *testing.T, id string) cache.Due {
+func (b *bundle) due(t *testing.T, id string) pending.Due {
 	t.Helper()
 	batch := b.read(t, b.e.Partition(id))
 	require.Len(t, batch.Due, 1)
@@ -44,9 +45,9 @@ func (b *bundle) add(t *testing.T, id string, field int) schema.Version {
 }
 
 // ack acks a record as it was flushed at some version, whatever it is now.
-func (b *bundle) ack(t *testing.T, d cache.Due) {
+func (b *bundle) ack(t *testing.T, d pending.Due) {
 	t.Helper()
-	_, err := b.Ack(t.Context(), b.e, b.e.Partition(d.ID), cache.Batch{ReadAt: time.Now()}, []schema.Change{d.Change})
+	_, err := b.Ack(t.Context(), b.e, b.e.Partition(d.ID), pending.Batch{ReadAt: time.Now()}, []schema.Change{d.Change})
 	require.NoError(t, err)
 }
 
@@ -115,7 +116,7 @@ func TestRefusedRecordsNameWhatWasChanged(t *testing.T) {
 	b.killAll(t)
 	version := b.get(t, "a").Version
 	partition := b.e.Partition("a")
-	_, _, err := b.Retry(t.Context(), b.e, partition, []cache.Versioned{{ID: "a", Version: version}})
+	_, _, err := b.Retry(t.Context(), b.e, partition, []schema.Versioned{{ID: "a", Version: version}})
 	require.NoError(t, err)
 	require.Equal(t, []int{age, count}, b.due(t, "a").Only)
 	b.killAll(t)
@@ -203,7 +204,7 @@ type changedModel struct {
 	acks    schema.Version         // of the newest flush that was acked
 	theirs  map[int]string         // field → value of the other program, newer than any of ours
 	must    [3]bool                // it must stay: all that Afterwrite wrote before is persisted, and known to be
-	flushed []cache.Due
+	flushed []pending.Due
 }
 
 func (m *changedModel) value(field int) string {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -17,9 +18,9 @@ import (
 func (b *bundle) killAll(t *testing.T) {
 	t.Helper()
 	for partition := range b.e.Partitions {
-		var refused []cache.Refused
+		var refused []pending.Refused
 		for _, d := range b.read(t, partition).Due {
-			refused = append(refused, cache.Refused{Change: d.Change, Attempts: d.Attempts + 1, Refusal: schema.Refusal{Kind: schema.KindCheck, Message: "no"}})
+			refused = append(refused, pending.Refused{Change: d.Change, Attempts: d.Attempts + 1, Refusal: schema.Refusal{Kind: schema.KindCheck, Message: "no"}})
 		}
 		for want := len(refused); ; want = 0 {
 			n, err := b.Die(t.Context(), b.e, partition, refused)
@@ -58,12 +59,12 @@ func TestRetryPutsTheNamedVersionBack(t *testing.T) {
 	version := b.put(t, "a", "x")
 	b.killAll(t)
 	partition := b.e.Partition("a")
-	back, order, err := b.Retry(t.Context(), b.e, partition, []cache.Versioned{{ID: "a", Version: version - 1}})
+	back, order, err := b.Retry(t.Context(), b.e, partition, []schema.Versioned{{ID: "a", Version: version - 1}})
 	require.NoError(t, err)
 	assert.Equal(t, []bool{false}, back)
 	assert.True(t, order.None())
 	require.NoError(t, b.rdb.HSet(t.Context(), b.statsKey(partition), "u", 0).Err())
-	back, order, err = b.Retry(t.Context(), b.e, partition, []cache.Versioned{{ID: "a", Version: version}})
+	back, order, err = b.Retry(t.Context(), b.e, partition, []schema.Versioned{{ID: "a", Version: version}})
 	require.NoError(t, err)
 	assert.Equal(t, []bool{true}, back)
 	assert.False(t, order.None())
@@ -138,7 +139,7 @@ func TestRescheduleMovesWhatHasNotMoved(t *testing.T) {
 	assert.Equal(t, 1, waiting[0].Attempts)
 	assert.Equal(t, schema.KindUnique, waiting[0].Refusal.Kind)
 	assert.WithinDuration(t, time.Now(), waiting[0].At, time.Minute)
-	n, err := b.Reschedule(t.Context(), b.e, 0, []cache.Move{
+	n, err := b.Reschedule(t.Context(), b.e, 0, []pending.Move{
 		{ID: waiting[0].ID, From: waiting[0].Next, To: time.Now().Add(-time.Second)},
 		{ID: waiting[1].ID, From: waiting[1].Next.Add(-time.Second), To: time.Now()},
 		{ID: "nobody", From: time.Now(), To: time.Now()},
@@ -189,7 +190,7 @@ func TestEventsDroppedWhileTheyAreRead(t *testing.T) {
 	start := time.Now().Add(-time.Minute)
 	tell := func(from, to int) {
 		for i := from; i < to; i++ {
-			require.NoError(t, b.Tell(t.Context(), b.e, i%2, "resolved", []cache.Versioned{{ID: strconv.Itoa(i), Version: 1}}))
+			require.NoError(t, b.Tell(t.Context(), b.e, i%2, "resolved", []schema.Versioned{{ID: strconv.Itoa(i), Version: 1}}))
 		}
 	}
 	tell(0, 100)

@@ -1,6 +1,6 @@
-// Package cache keeps the newest accepted state of every recently used record in Redis
-// and remembers which of them the database has not seen yet. It holds all that is known
-// of Redis's state keys; nothing here knows SQL.
+// Package cache keeps the newest accepted state of every recently used record in Redis.
+// Which of them the database has not seen is kept by package pending, on the same keys.
+// Nothing here knows SQL.
 //
 // # Keys
 //

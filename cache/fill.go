@@ -2,8 +2,6 @@ package cache
 
 import (
 	"context"
-	"math/rand/v2"
-	"time"
 
 	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
@@ -22,7 +20,7 @@ func (c *Cache) fill(ctx context.Context, e *schema.Entity, rows []schema.Row, t
 		if row.Exists {
 			exists = "1"
 		}
-		args := append(make([]any, 0, 6+2*len(row.Values)), token, layout.MS(ttl(e, row.Values, !row.Exists)), exists,
+		args := append(make([]any, 0, 6+2*len(row.Values)), token, layout.MS(layout.TTL(e, row.Values, !row.Exists)), exists,
 			row.ID, score(e, row.Values), e.Partitions)
 		for i, text := range row.Values {
 			args = append(args, e.Fields[i].Name, text)
@@ -42,17 +40,4 @@ func (c *Cache) fill(ctx context.Context, e *schema.Entity, rows []schema.Row, t
 		}
 	}
 	return versions, nil
-}
-
-// ttl draws the life of a persisted record in the cache. The random part keeps records
-// that were cached together from expiring together.
-func ttl(e *schema.Entity, values schema.Values, deleted bool) time.Duration {
-	if deleted {
-		return e.Cache.NegativeTTL
-	}
-	d := e.TTL(values, time.Now())
-	if spread := int64(float64(d) * e.Cache.Jitter); spread > 0 {
-		d -= time.Duration(rand.Int64N(spread))
-	}
-	return max(d, time.Millisecond)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
@@ -24,9 +25,9 @@ import (
 func (b *bundle) holdAll(t *testing.T, after time.Duration) {
 	t.Helper()
 	for partition := range b.e.Partitions {
-		var refused []cache.Refused
+		var refused []pending.Refused
 		for _, d := range b.read(t, partition).Due {
-			refused = append(refused, cache.Refused{
+			refused = append(refused, pending.Refused{
 				Change: d.Change, Attempts: d.Attempts + 1, Next: time.Now().Add(after),
 				Refusal: schema.Refusal{Kind: schema.KindUnique, Constraint: "uq", Message: "taken"},
 			})
@@ -170,11 +171,11 @@ func TestDueBoundsRecordsAndBytes(t *testing.T) {
 func TestWhatHappensWhileABatchIsRead(t *testing.T) {
 	for name, one := range map[string]struct {
 		between func(t *testing.T, b *bundle)
-		check   func(t *testing.T, b *bundle, batch cache.Batch)
+		check   func(t *testing.T, b *bundle, batch pending.Batch)
 	}{
 		"a held record is written": {
 			func(t *testing.T, b *bundle) { b.put(t, "a", "new") },
-			func(t *testing.T, b *bundle, batch cache.Batch) {
+			func(t *testing.T, b *bundle, batch pending.Batch) {
 				require.Len(t, batch.Due, 1)
 				d := batch.Due[0]
 				assert.Equal(t, values("new", "30", "0"), d.Values)
@@ -188,7 +189,7 @@ func TestWhatHappensWhileABatchIsRead(t *testing.T) {
 			func(t *testing.T, b *bundle) {
 				require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
 			},
-			func(t *testing.T, b *bundle, batch cache.Batch) {
+			func(t *testing.T, b *bundle, batch pending.Batch) {
 				require.Len(t, batch.Due, 1)
 				assert.True(t, batch.Due[0].Deleted)
 				assert.Nil(t, batch.Due[0].Values)
@@ -196,7 +197,7 @@ func TestWhatHappensWhileABatchIsRead(t *testing.T) {
 		},
 		"a record is lost": {
 			func(t *testing.T, b *bundle) { require.NoError(t, b.rdb.Del(t.Context(), b.key("a")).Err()) },
-			func(t *testing.T, b *bundle, batch cache.Batch) {
+			func(t *testing.T, b *bundle, batch pending.Batch) {
 				assert.Empty(t, batch.Due)
 				assert.Equal(t, []string{"a"}, batch.Missing)
 			},
@@ -207,7 +208,7 @@ func TestWhatHappensWhileABatchIsRead(t *testing.T) {
 			b.put(t, "a", "old")
 			b.holdAll(t, 0)
 			held := b.faults.Inject(testkit.Hold, testkit.Command("hgetall"))
-			read := make(chan cache.Batch, 1)
+			read := make(chan pending.Batch, 1)
 			go func() {
 				batch, err := b.Due(t.Context(), b.e, 0, 100, 1<<20)
 				assert.NoError(t, err)
@@ -255,7 +256,7 @@ func TestMissingRecordIsNoDeletion(t *testing.T) {
 	assert.Equal(t, 1, n, "only what is missing")
 	stats, err := b.Stats(t.Context(), b.e)
 	require.NoError(t, err)
-	total := cache.Total(stats)
+	total := pending.Total(stats)
 	assert.EqualValues(t, 1, total.Lost)
 	assert.EqualValues(t, 1, total.Imbalance(), "the sum shows what was lost")
 }
@@ -332,7 +333,7 @@ func TestHoldLeavesANewerVersionAlone(t *testing.T) {
 	partition := b.e.Partition("a")
 	refused := b.read(t, partition).Due[0].Change
 	b.put(t, "a", "new")
-	n, err := b.Hold(t.Context(), b.e, partition, []cache.Refused{{Change: refused, Attempts: 1, Next: time.Now()}})
+	n, err := b.Hold(t.Context(), b.e, partition, []pending.Refused{{Change: refused, Attempts: 1, Next: time.Now()}})
 	require.NoError(t, err)
 	assert.Zero(t, n)
 	assert.EqualValues(t, 1, b.total(t).Pending)
@@ -354,7 +355,7 @@ func TestHeldAttemptsAreCountedThroughDue(t *testing.T) {
 // or ordered while anything is pending.
 func TestI2NoWakeUpIsLost(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
-	orders := make(chan cache.Order, 10_000)
+	orders := make(chan schema.Order, 10_000)
 	var writers sync.WaitGroup
 	for w := range 4 {
 		writers.Go(func() {
@@ -372,7 +373,7 @@ func TestI2NoWakeUpIsLost(t *testing.T) {
 		writers.Wait()
 		close(done)
 	}()
-	work := func(order cache.Order) {
+	work := func(order schema.Order) {
 		live, err := b.Begin(t.Context(), order, time.Minute)
 		require.NoError(t, err)
 		require.False(t, live.None(), "one task at a time, and each is the live one")
@@ -403,7 +404,7 @@ func TestI2NoWakeUpIsLost(t *testing.T) {
 func TestStaleGenerationMayNotWork(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, cfg *cache.Config) { e.Partitions, cfg.FlagMargin = 1, time.Millisecond })
 	_, first := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
-	var second []cache.Order
+	var second []schema.Order
 	testkit.Eventually(t, "the flag runs out and the sweeper orders anew", func() bool {
 		var err error
 		second, err = b.Sweep(t.Context(), []*schema.Entity{b.e})
@@ -640,9 +641,9 @@ func TestSetApart(t *testing.T) {
 		b.put(t, id, "x")
 	}
 	now := time.Now()
-	var refused []cache.Refused
+	var refused []pending.Refused
 	for i, d := range b.read(t, 0).Due {
-		refused = append(refused, cache.Refused{
+		refused = append(refused, pending.Refused{
 			Change: d.Change, Refusal: schema.Refusal{Kind: schema.KindPoison}, Attempts: 1,
 			Next: now.Add(-time.Duration(i+1) * time.Second), Apart: d.ID != "held",
 		})
@@ -669,7 +670,7 @@ func TestSetApart(t *testing.T) {
 	assert.Equal(t, []string{"pending", "held"}, together)
 	assert.Equal(t, []string{"apart2"}, alone, "its time came first")
 
-	_, err = b.Reschedule(t.Context(), b.e, 0, []cache.Move{{ID: "apart2", From: refused[1].Next, To: now.Add(time.Hour)}})
+	_, err = b.Reschedule(t.Context(), b.e, 0, []pending.Move{{ID: "apart2", From: refused[1].Next, To: now.Add(time.Hour)}})
 	require.NoError(t, err)
 	_, alone = due()
 	assert.Equal(t, []string{"apart1"}, alone)
@@ -684,8 +685,8 @@ func TestSetApart(t *testing.T) {
 	assert.Equal(t, []string{"pending", "apart1", "held"}, together, "a newer write is like any other")
 	assert.Empty(t, alone)
 
-	again := slices.IndexFunc(refused, func(r cache.Refused) bool { return r.Change.ID == "apart2" })
-	_, _, err = b.Retry(t.Context(), b.e, 0, []cache.Versioned{{ID: "apart2", Version: refused[again].Change.Version}})
+	again := slices.IndexFunc(refused, func(r pending.Refused) bool { return r.Change.ID == "apart2" })
+	_, _, err = b.Retry(t.Context(), b.e, 0, []schema.Versioned{{ID: "apart2", Version: refused[again].Change.Version}})
 	require.NoError(t, err)
 	together, _ = due()
 	assert.Contains(t, together, "apart2", "and so is one that is put back")

@@ -7,9 +7,6 @@ import (
 	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
-// PolicyHint is the hint that a retry policy has changed in the database.
-const PolicyHint = "policies"
-
 // hintTopic is the channel of a hint; entities' names never begin so.
 func hintTopic(what string) topic { return topic{name: "~" + what, raw: true} }
 

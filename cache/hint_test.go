@@ -7,14 +7,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/fleet"
 )
 
 func TestHintsReachWhoWaits(t *testing.T) {
 	b := setup(t)
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
-	hints, others := b.Hinted(ctx, cache.PolicyHint), b.Hinted(ctx, "other")
+	hints, others := b.Hinted(ctx, fleet.PolicyHint), b.Hinted(ctx, "other")
 	wait := func(hints <-chan struct{}) {
 		t.Helper()
 		select {
@@ -25,7 +25,7 @@ func TestHintsReachWhoWaits(t *testing.T) {
 	}
 	wait(hints) // something may have been missed before
 	wait(others)
-	require.NoError(t, b.Hint(t.Context(), cache.PolicyHint))
+	require.NoError(t, b.Hint(t.Context(), fleet.PolicyHint))
 	wait(hints)
 	require.Empty(t, others)
 }

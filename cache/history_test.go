@@ -9,17 +9,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // refuse holds the one due record of a partition again and says what its history is then.
-func (b *bundle) refuse(t *testing.T, partition int, a cache.Attempt) cache.Due {
+func (b *bundle) refuse(t *testing.T, partition int, a schema.Attempt) pending.Due {
 	t.Helper()
 	due := b.read(t, partition).Due
 	require.Len(t, due, 1)
 	d := due[0]
-	_, err := b.Hold(t.Context(), b.e, partition, []cache.Refused{{
+	_, err := b.Hold(t.Context(), b.e, partition, []pending.Refused{{
 		Change: d.Change, Refusal: schema.Refusal{Kind: a.Kind, Message: a.Message},
 		Attempts: d.Attempts + 1, History: append(d.History, a), Since: d.PendingSince, Next: time.Now().Add(-time.Second),
 	}})
@@ -36,7 +37,7 @@ func TestHistoryIsKeptThroughHolds(t *testing.T) {
 	since := b.read(t, partition).Due[0].PendingSince
 	require.False(t, since.IsZero())
 	start := time.Now().UTC().Truncate(time.Millisecond)
-	want := []cache.Attempt{
+	want := []schema.Attempt{
 		{Number: 1, At: start, Kind: schema.KindUnique, Message: "taken", Worker: "w1"},
 		{Number: 2, At: start, Kind: schema.KindUnique, Message: "taken", Worker: "w1"},
 		{Number: 3, At: start, Kind: schema.KindCheck, Message: "no", Worker: "w1"},
@@ -55,18 +56,18 @@ func TestHistoryIsBounded(t *testing.T) {
 	b := setup(t)
 	b.put(t, "a", "x")
 	partition := b.e.Partition("a")
-	var d cache.Due
-	for n := range 2 * cache.MaxHistory {
-		d = b.refuse(t, partition, cache.Attempt{
+	var d pending.Due
+	for n := range 2 * layout.MaxHistory {
+		d = b.refuse(t, partition, schema.Attempt{
 			Number: n + 1, At: time.Now(), Kind: schema.KindCheck, Worker: "w",
-			Message: fmt.Sprint(n) + strings.Repeat("é", cache.MaxHistoryMessage),
+			Message: fmt.Sprint(n) + strings.Repeat("é", layout.MaxHistoryMessage),
 		})
 	}
-	require.Len(t, d.History, cache.MaxHistory)
-	assert.Equal(t, cache.MaxHistory+1, d.History[0].Number, "the first are forgotten")
-	assert.Equal(t, 2*cache.MaxHistory, d.Attempts, "and counted")
+	require.Len(t, d.History, layout.MaxHistory)
+	assert.Equal(t, layout.MaxHistory+1, d.History[0].Number, "the first are forgotten")
+	assert.Equal(t, 2*layout.MaxHistory, d.Attempts, "and counted")
 	for _, a := range d.History {
-		assert.LessOrEqual(t, len(a.Message), cache.MaxHistoryMessage)
+		assert.LessOrEqual(t, len(a.Message), layout.MaxHistoryMessage)
 		assert.NotContains(t, a.Message, "\ufffd")
 	}
 }

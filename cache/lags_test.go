@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 )
 
 // Quantiles of lags are never too small, at most a quarter and a millisecond too large,
@@ -17,7 +17,7 @@ func TestLagsTellQuantiles(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	var all []time.Duration
-	var one, other cache.Lags
+	var one, other pending.Lags
 	for i := range 10_000 {
 		lag := time.Duration(r.Int64N(1 << (10 + i%30)))
 		all = append(all, lag)
@@ -28,7 +28,7 @@ func TestLagsTellQuantiles(t *testing.T) {
 		}
 	}
 	slices.Sort(all)
-	sum := cache.ParseLags(one.String())
+	sum := pending.ParseLags(one.String())
 	sum.Merge(&other)
 	for _, share := range []float64{.01, .5, .9, .99, 1} {
 		want := all[int(share*float64(len(all)))-1]
@@ -40,7 +40,7 @@ func TestLagsTellQuantiles(t *testing.T) {
 
 func TestLagsAreBounded(t *testing.T) {
 	t.Parallel()
-	var l cache.Lags
+	var l pending.Lags
 	require.Zero(t, l.Quantile(.5))
 	require.Empty(t, l.String())
 	for _, lag := range []time.Duration{-time.Second, 0, 1<<63 - 1} {
@@ -49,7 +49,7 @@ func TestLagsAreBounded(t *testing.T) {
 	require.Equal(t, time.Millisecond, l.Quantile(.5))
 	require.Greater(t, l.Quantile(1), 365*24*time.Hour)
 	for _, text := range []string{"x", "1", "-1:5", "999:5", "3:-2", "4:x", ":"} {
-		odd := cache.ParseLags(text)
+		odd := pending.ParseLags(text)
 		require.Zero(t, odd.Quantile(1), text)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -17,43 +18,43 @@ func TestFates(t *testing.T) {
 	const id = "a"
 	partition := b.e.Partition(id)
 	v := b.put(t, id, "x")
-	letter := []cache.Versioned{{ID: id, Version: v}}
-	fate := func(want cache.Fate, of ...cache.Versioned) {
+	letter := []schema.Versioned{{ID: id, Version: v}}
+	fate := func(want pending.Fate, of ...schema.Versioned) {
 		t.Helper()
 		told, err := b.Fates(t.Context(), b.e, partition, append(of, letter...)[:1])
 		require.NoError(t, err)
 		require.Equal(t, want, told[0].Fate)
 	}
-	fate(cache.FateWaits)
-	fate(cache.FateLost, cache.Versioned{ID: "nobody", Version: v})
-	fate(cache.FateLost, cache.Versioned{ID: id, Version: v + 1}) // Redis went back to an older copy
-	noted, err := b.Remember(t.Context(), b.e, partition, append(letter, cache.Versioned{ID: id, Version: v - 1}))
+	fate(pending.FateWaits)
+	fate(pending.FateLost, schema.Versioned{ID: "nobody", Version: v})
+	fate(pending.FateLost, schema.Versioned{ID: id, Version: v + 1}) // Redis went back to an older copy
+	noted, err := b.Remember(t.Context(), b.e, partition, append(letter, schema.Versioned{ID: id, Version: v - 1}))
 	require.NoError(t, err)
 	require.Equal(t, []bool{true, false}, noted)
 	b.killAll(t)
-	fate(cache.FateWaits)
+	fate(pending.FateWaits)
 	_, _, err = b.Retry(t.Context(), b.e, partition, letter)
 	require.NoError(t, err)
-	fate(cache.FateWaits)
+	fate(pending.FateWaits)
 	b.flush(t)
-	fate(cache.FatePersisted)
+	fate(pending.FatePersisted)
 	n, err := b.Invalidate(t.Context(), b.e, []string{id})
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
-	fate(cache.FatePersisted)
+	fate(pending.FatePersisted)
 	require.Greater(t, b.get(t, id).Version, v, "a fill takes a version, too")
-	fate(cache.FatePersisted)
+	fate(pending.FatePersisted)
 	b.put(t, id, "y")
-	fate(cache.FatePersisted)
+	fate(pending.FatePersisted)
 	b.flush(t)
-	fate(cache.FatePersisted)
+	fate(pending.FatePersisted)
 
-	require.NoError(t, b.Forget(t.Context(), b.e, partition, []cache.Versioned{{ID: id, Version: v + 1}}))
-	fate(cache.FatePersisted)
+	require.NoError(t, b.Forget(t.Context(), b.e, partition, []schema.Versioned{{ID: id, Version: v + 1}}))
+	fate(pending.FatePersisted)
 	require.NoError(t, b.Forget(t.Context(), b.e, partition, letter))
-	fate(cache.FateLost)
+	fate(pending.FateLost)
 	b.put(t, id, "z")
-	fate(cache.FateSuperseded) // a newer write that waits needs no memory
+	fate(pending.FateSuperseded) // a newer write that waits needs no memory
 }
 
 // A letter that was sent back and whose version a newer write replaced before it was acked
@@ -62,7 +63,7 @@ func TestTheFateOfALetterThatWasOvertaken(t *testing.T) {
 	b := setup(t)
 	const id = "a"
 	partition := b.e.Partition(id)
-	letter := []cache.Versioned{{ID: id, Version: b.put(t, id, "x")}}
+	letter := []schema.Versioned{{ID: id, Version: b.put(t, id, "x")}}
 	b.killAll(t)
 	_, _, err := b.Retry(t.Context(), b.e, partition, letter)
 	require.NoError(t, err)
@@ -74,7 +75,7 @@ func TestTheFateOfALetterThatWasOvertaken(t *testing.T) {
 	for range 2 {
 		told, err := b.Fates(t.Context(), b.e, partition, letter)
 		require.NoError(t, err)
-		require.Equal(t, cache.FateGone, told[0].Fate)
+		require.Equal(t, pending.FateGone, told[0].Fate)
 		_, err = b.Invalidate(t.Context(), b.e, []string{id})
 		require.NoError(t, err)
 	}
@@ -86,7 +87,7 @@ func TestTheFateOfALetterThatWasOvertaken(t *testing.T) {
 // resolved. A late ack counts nothing for it.
 func TestALateAckOfARecordThatHadALetter(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
-	letter := []cache.Versioned{{ID: "a", Version: b.put(t, "a", "x")}}
+	letter := []schema.Versioned{{ID: "a", Version: b.put(t, "a", "x")}}
 	b.killAll(t)
 	_, _, err := b.Retry(t.Context(), b.e, 0, letter)
 	require.NoError(t, err)
@@ -109,12 +110,12 @@ func TestTheFateOfADeadRecordThatIsGone(t *testing.T) {
 	b := setup(t)
 	const id = "a"
 	partition := b.e.Partition(id)
-	letter := []cache.Versioned{{ID: id, Version: b.put(t, id, "x")}}
+	letter := []schema.Versioned{{ID: id, Version: b.put(t, id, "x")}}
 	b.killAll(t)
 	require.NoError(t, b.rdb.Del(t.Context(), b.key(id)).Err())
 	told, err := b.Fates(t.Context(), b.e, partition, letter)
 	require.NoError(t, err)
-	require.Equal(t, cache.FateLost, told[0].Fate)
+	require.Equal(t, pending.FateLost, told[0].Fate)
 }
 
 // Each letter of a record is remembered for itself: the end of one tells nothing of others.
@@ -122,9 +123,9 @@ func TestLettersOfOneRecordAreRememberedEach(t *testing.T) {
 	b := setup(t)
 	const id = "a"
 	partition := b.e.Partition(id)
-	var letters []cache.Versioned
+	var letters []schema.Versioned
 	for range 2 {
-		letters = append(letters, cache.Versioned{ID: id, Version: b.put(t, id, "x")})
+		letters = append(letters, schema.Versioned{ID: id, Version: b.put(t, id, "x")})
 		b.killAll(t)
 	}
 	b.put(t, id, "y")
@@ -132,7 +133,7 @@ func TestLettersOfOneRecordAreRememberedEach(t *testing.T) {
 	require.NoError(t, b.Forget(t.Context(), b.e, partition, letters[1:]))
 	told, err := b.Fates(t.Context(), b.e, partition, letters)
 	require.NoError(t, err)
-	require.Equal(t, []cache.Fate{cache.FateGone, cache.FateLost}, []cache.Fate{told[0].Fate, told[1].Fate})
+	require.Equal(t, []pending.Fate{pending.FateGone, pending.FateLost}, []pending.Fate{told[0].Fate, told[1].Fate})
 
 	b.put(t, id, "z") // and then Redis loses the record
 	require.NoError(t, b.rdb.Del(t.Context(), b.key(id)).Err())
@@ -141,5 +142,5 @@ func TestLettersOfOneRecordAreRememberedEach(t *testing.T) {
 	require.Equal(t, 1, lost)
 	told, err = b.Fates(t.Context(), b.e, partition, letters[:1])
 	require.NoError(t, err)
-	require.Equal(t, cache.FateLost, told[0].Fate)
+	require.Equal(t, pending.FateLost, told[0].Fate)
 }

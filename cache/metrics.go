@@ -6,7 +6,6 @@ import (
 
 type metrics struct {
 	hits, misses, fills, bypasses *prometheus.CounterVec
-	lost                          *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -18,10 +17,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		misses:   counter("afterwrite_cache_misses_total", "Reads that did not find their record in Redis."),
 		fills:    counter("afterwrite_cache_fills_total", "Rows put into Redis after a miss."),
 		bypasses: counter("afterwrite_cache_bypasses_total", "Reads answered by the database because Redis did not answer."),
-		lost:     counter("afterwrite_lost_records_total", "Listed records whose data Redis no longer had."),
 	}
 	if r != nil {
-		r.MustRegister(m.hits, m.misses, m.fills, m.bypasses, m.lost)
+		r.MustRegister(m.hits, m.misses, m.fills, m.bypasses)
 	}
 	return m
 }
@@ -29,7 +27,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 // declare makes the series of an entity appear before the first read: a rate of a series
 // that begins with its first event misses that event.
 func (m *metrics) declare(entity string) {
-	for _, c := range []*prometheus.CounterVec{m.hits, m.misses, m.fills, m.bypasses, m.lost} {
+	for _, c := range []*prometheus.CounterVec{m.hits, m.misses, m.fills, m.bypasses} {
 		c.WithLabelValues(entity)
 	}
 }

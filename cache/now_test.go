@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -69,7 +70,7 @@ func TestFlushNowIsSwept(t *testing.T) {
 	require.NoError(t, err)
 	paused, err := b.FlushNow(t.Context(), b.e)
 	require.NoError(t, err)
-	require.Equal(t, cache.Now{Paused: 1}, paused)
+	require.Equal(t, pending.Now{Paused: 1}, paused)
 	_, err = b.Resume(t.Context(), b.e)
 	require.NoError(t, err)
 	lost, err := b.FlushNow(t.Context(), b.e)
@@ -86,10 +87,10 @@ func TestFlushNowIsSwept(t *testing.T) {
 func TestFlushNowTakesAllHeld(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	const many = 2100
-	refused := make([]cache.Refused, many)
+	refused := make([]pending.Refused, many)
 	for i := range refused {
 		name := string(rune('a'+i%26)) + time.Duration(i).String()
-		refused[i] = cache.Refused{Change: schema.Change{ID: name, Version: b.put(t, name, "x")}, Attempts: 1, Next: time.Now().Add(time.Hour)}
+		refused[i] = pending.Refused{Change: schema.Change{ID: name, Version: b.put(t, name, "x")}, Attempts: 1, Next: time.Now().Add(time.Hour)}
 	}
 	n, err := b.Hold(t.Context(), b.e, 0, refused)
 	require.NoError(t, err)

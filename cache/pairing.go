@@ -10,25 +10,19 @@ import (
 
 var pairScript = layout.Load(sources, "pair")
 
-func (c *Cache) pairingKey() string { return c.prefix.Shared("pairing") }
-
 // Pairing returns with which database this Redis was paired under the prefix. It is none
 // where the two were never paired, and where Redis was emptied since.
 func (c *Cache) Pairing(ctx context.Context) (schema.Pairing, error) {
-	found, err := c.redis.HMGet(ctx, c.pairingKey(), "deployment", "life").Result()
+	found, err := c.redis.HMGet(ctx, c.prefix.Pairing(), "deployment", "life").Result()
 	if err != nil {
 		return schema.Pairing{}, rdb.Fault("pairing", err)
 	}
-	return pairingOf(found), nil
-}
-
-func pairingOf(found []any) schema.Pairing {
-	return schema.Pairing{Deployment: layout.Text(found[0]), Life: layout.Text(found[1])}
+	return layout.Pairing(found), nil
 }
 
 // Pair pairs this Redis with a database, if it is still paired as the caller saw it. paired
 // is false where another process was faster. A Redis that is full takes it, too.
 func (c *Cache) Pair(ctx context.Context, seen, with schema.Pairing) (paired bool, err error) {
-	n, err := c.redis.RunInt(ctx, pairScript, []string{c.pairingKey()}, seen.Deployment, seen.Life, with.Deployment, with.Life)
+	n, err := c.redis.RunInt(ctx, pairScript, []string{c.prefix.Pairing()}, seen.Deployment, seen.Life, with.Deployment, with.Life)
 	return n == 1, err
 }

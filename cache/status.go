@@ -13,13 +13,13 @@ import (
 type State struct {
 	Cached       bool // in Redis; else it is persisted or does not exist
 	Record       schema.Record
-	PendingSince time.Time       // zero unless pending
-	NextAttempt  time.Time       // zero unless held
-	DiedAt       time.Time       // zero unless dead
-	Attempts     int             // refusals of the newest version
-	Refusal      *schema.Refusal // the last one; nil unless held or dead
-	History      []Attempt       // the last refusals, oldest first; none unless held or dead
-	Leased       bool            // a load has the right to fill it
+	PendingSince time.Time        // zero unless pending
+	NextAttempt  time.Time        // zero unless held
+	DiedAt       time.Time        // zero unless dead
+	Attempts     int              // refusals of the newest version
+	Refusal      *schema.Refusal  // the last one; nil unless held or dead
+	History      []schema.Attempt // the last refusals, oldest first; none unless held or dead
+	Leased       bool             // a load has the right to fill it
 }
 
 var statusScript = layout.Load(sources, "status")
@@ -52,8 +52,8 @@ func (c *Cache) Status(ctx context.Context, e *schema.Entity, id string) (State,
 	}
 	s.Cached, s.Record = true, record(id, texts[:last], time.Duration(life)*time.Millisecond)
 	if s.Record.Status == schema.Held || s.Record.Status == schema.Dead {
-		w := parseWhy(layout.Text(reply[4]))
-		s.Attempts, s.Refusal, s.History = w.Attempts, w.refusal(), expand(w.History)
+		w := layout.ParseWhy(layout.Text(reply[4]))
+		s.Attempts, s.Refusal, s.History = w.Attempts, w.Refusal(), layout.Expand(w.History)
 	}
 	return s, nil
 }

@@ -58,7 +58,7 @@ func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *schema.Change, 
 	version, what, life, rank := "", "", int64(0), ""
 	if committed != nil {
 		rank = score(b.entity, committed.Values)
-		version, life = b.Version.String(), layout.MS(ttl(b.entity, committed.Values, committed.Deleted))
+		version, life = b.Version.String(), layout.MS(layout.TTL(b.entity, committed.Values, committed.Deleted))
 		switch {
 		case keep && committed.Deleted:
 			what = "0"
@@ -75,7 +75,7 @@ func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *schema.Change, 
 		}
 	}
 	if committed != nil {
-		if err := c.touchWatched(ctx, b.entity, k.Stats, b.id); err != nil {
+		if err := c.Committed(ctx, b.entity, b.entity.Partition(b.id), []string{b.id}); err != nil {
 			return err
 		}
 	}

@@ -59,9 +59,10 @@ func (c *Cache) touchWritten(ctx context.Context, groups []*Group) {
 	}
 }
 
-// touchWatched invalidates the tags of records that were just committed.
-func (c *Cache) touchWatched(ctx context.Context, e *schema.Entity, stats string, ids ...string) error {
-	reply, err := c.redis.RunAny(ctx, watchedScript, []string{stats})
+// Committed invalidates the tags of records of one partition that the database has just
+// committed. It may be called again for the same records.
+func (c *Cache) Committed(ctx context.Context, e *schema.Entity, partition int, ids []string) error {
+	reply, err := c.redis.RunAny(ctx, watchedScript, []string{c.prefix.Keys(e, partition).Stats})
 	if err != nil {
 		return err
 	}

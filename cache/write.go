@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -69,27 +68,6 @@ type Written struct {
 	Err error
 }
 
-// Order asks for a sync task of one partition. The zero Order asks for none.
-type Order struct {
-	Entity     *schema.Entity
-	Partition  int
-	Generation int64         // 0: a wake-up for a held record
-	Delay      time.Duration // from now
-	at         int64         // of a wake-up: its time, ms, which tells it from others
-}
-
-// None reports whether o asks for nothing.
-func (o Order) None() bool { return o.Entity == nil }
-
-// TaskID names the order: two orders of one id are one order.
-func (o Order) TaskID() string {
-	base := o.Entity.Name + "/" + strconv.Itoa(o.Partition)
-	if o.Generation == 0 {
-		return base + "/held/" + strconv.FormatInt(o.at, 10)
-	}
-	return base + "/" + strconv.FormatInt(o.Generation, 10)
-}
-
 // Group is writes to records of one partition, applied by one script in their order.
 // Writes to the same record keep their order also where the first of them has to load it.
 type Group struct {
@@ -97,9 +75,9 @@ type Group struct {
 	Partition int
 	Writes    []Write
 
-	Results []Written // one a write; what the caller leaves here is overwritten
-	Order   Order     // the sync task to enqueue
-	watched string    // whose tags the writes invalidate, see touchWritten
+	Results []Written    // one a write; what the caller leaves here is overwritten
+	Order   schema.Order // the sync task to enqueue
+	watched string       // whose tags the writes invalidate, see touchWritten
 }
 
 // Write applies groups in one round trip. It is never sent again after a network error:
@@ -160,7 +138,7 @@ func readWritten(groups []*Group, cmd *redis.Cmd) {
 		err = fmt.Errorf("results of %d partitions, not of %d", len(reply), len(groups))
 	}
 	for i, g := range groups {
-		g.Results, g.Order, g.watched = slices.Grow(g.Results[:0], len(g.Writes))[:len(g.Writes)], Order{}, ""
+		g.Results, g.Order, g.watched = slices.Grow(g.Results[:0], len(g.Writes))[:len(g.Writes)], schema.Order{}, ""
 		clear(g.Results)
 		groupErr := err
 		if err == nil {
@@ -190,7 +168,7 @@ func (g *Group) read(reply any) error {
 	}
 	if generation := layout.Text(list[0]); generation != "" {
 		n, _ := strconv.ParseInt(generation, 10, 64)
-		g.Order = Order{Entity: g.Entity, Partition: g.Partition, Generation: n, Delay: g.Entity.Flush.Delay}
+		g.Order = schema.Order{Entity: g.Entity, Partition: g.Partition, Generation: n, Delay: g.Entity.Flush.Delay}
 	}
 	g.watched = layout.Text(list[1])
 	for i := range g.Results {

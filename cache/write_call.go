@@ -126,7 +126,7 @@ func (c *Cache) appendRow(args []any, e *schema.Entity, row *schema.Row) []any {
 	case !row.Exists:
 		return append(args, "0", layout.MS(e.Cache.NegativeTTL))
 	}
-	return appendValues(append(args, "1", layout.MS(ttl(e, row.Values, false))), row.Values)
+	return appendValues(append(args, "1", layout.MS(layout.TTL(e, row.Values, false))), row.Values)
 }
 
 // appendValues appends a whole record, which has every field.

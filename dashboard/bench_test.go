@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/queue"
@@ -79,12 +80,12 @@ func crowded(b *testing.B, count int) http.Handler {
 	writes, err := producer.New(producer.Config{Entities: entities, Cache: c, Loader: s})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = writes.Close() })
-	m, err := mend.New(mend.Config{Entities: entities, Letters: s, Records: c, Writes: writes, Queue: orders})
+	m, err := mend.New(mend.Config{Entities: entities, Letters: s, Records: whole.Of(c), Writes: writes, Queue: orders})
 	require.NoError(b, err)
 	insertLetters(b, s, entities, count)
 	holdSome(b, c, entities)
 	h, err := dashboard.New(dashboard.Config{
-		Entities: entities, Cache: whole.Of(c), Store: s, Queues: inspector, Letters: m, Records: whole.Of(c), Rows: s, Series: c,
+		Entities: entities, Cache: whole.Of(c), Store: s, Queues: inspector, Letters: m, Records: whole.Of(c), Rows: s, Series: whole.Of(c).Backlog,
 		MaxAge: time.Nanosecond, Refresh: time.Hour,
 	})
 	require.NoError(b, err)
@@ -125,15 +126,15 @@ func holdSome(b *testing.B, c *cache.Cache, entities []*schema.Entity) {
 		}
 		for _, g := range byPartition {
 			c.Write(b.Context(), g)
-			refused := make([]cache.Refused, len(g.Writes))
+			refused := make([]pending.Refused, len(g.Writes))
 			for i, w := range g.Writes {
 				require.NoError(b, g.Results[i].Err)
-				refused[i] = cache.Refused{
+				refused[i] = pending.Refused{
 					Change: schema.Change{ID: w.ID, Version: g.Results[i].Version}, Attempts: 1, Next: time.Now().Add(time.Hour),
 					Refusal: schema.Refusal{Kind: schema.KindUnique, Constraint: "c", Message: "violates constraint c"},
 				}
 			}
-			_, err := c.Hold(b.Context(), e, g.Partition, refused)
+			_, err := whole.Of(c).Hold(b.Context(), e, g.Partition, refused)
 			require.NoError(b, err)
 		}
 	}

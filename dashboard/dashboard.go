@@ -14,7 +14,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/peer"
@@ -24,7 +24,7 @@ import (
 
 // figures is what the pages read of Redis. A cache.Cache is one.
 type figures interface {
-	Stats(ctx context.Context, e *schema.Entity) ([]cache.Stats, error)
+	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
 	Alive(ctx context.Context) ([]fleet.Process, error)
 	Check(ctx context.Context) (inspect.Health, error)
 }

@@ -21,7 +21,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
@@ -37,17 +37,17 @@ type system struct {
 	redisErr  error // nothing answers
 	checkErr  error // the check alone fails
 	dbErr     error
-	stats     map[string][]cache.Stats
+	stats     map[string][]pending.Stats
 	processes []fleet.Process
 	queues    []queue.Size
 	checks    atomic.Int64
 }
 
-func (s *system) Stats(_ context.Context, e *schema.Entity) ([]cache.Stats, error) {
+func (s *system) Stats(_ context.Context, e *schema.Entity) ([]pending.Stats, error) {
 	if s.redisErr != nil {
 		return nil, s.redisErr
 	}
-	partitions := make([]cache.Stats, e.Partitions)
+	partitions := make([]pending.Stats, e.Partitions)
 	for i := range partitions {
 		partitions[i].Partition = i
 	}
@@ -68,7 +68,7 @@ func healthy() *system {
 		health:    inspect.Health{Version: "7.0.15", Policy: "volatile-lfu", AOF: true, Fsync: "everysec", UsedMemory: 3 << 20, MaxMemory: 1 << 30, Latency: 300 * time.Microsecond, Clock: now},
 		processes: []fleet.Process{{Kind: "worker", ID: "host-7", Info: map[string]string{"concurrency": "8"}}},
 		queues:    []queue.Size{{Queue: "default"}},
-		stats:     map[string][]cache.Stats{},
+		stats:     map[string][]pending.Stats{},
 	}
 }
 
@@ -122,25 +122,25 @@ func TestVerdict(t *testing.T) {
 		also  []string
 	}{
 		{"nothing yet", func(*system) {}, "✓ ok · Nothing has been written yet.", nil},
-		{"at rest", func(s *system) { s.stats["user"] = []cache.Stats{{Accepted: 5, Persisted: 5}} }, "✓ ok · All accepted writes are in the database.", nil},
+		{"at rest", func(s *system) { s.stats["user"] = []pending.Stats{{Accepted: 5, Persisted: 5}} }, "✓ ok · All accepted writes are in the database.", nil},
 		{"flowing", func(s *system) {
-			s.stats["user"] = []cache.Stats{{Accepted: 5, Persisted: 3, Pending: 2, OldestPending: now.Add(-40 * time.Millisecond)}}
+			s.stats["user"] = []pending.Stats{{Accepted: 5, Persisted: 3, Pending: 2, OldestPending: now.Add(-40 * time.Millisecond)}}
 		}, "✓ ok · All writes are reaching the database, 40 ms behind.", nil},
-		{"refused", func(s *system) { s.stats["user"] = []cache.Stats{{Accepted: 1204, Held: 1201}, {}, {}, {Dead: 3}} },
+		{"refused", func(s *system) { s.stats["user"] = []pending.Stats{{Accepted: 1204, Held: 1201}, {}, {}, {Dead: 3}} },
 			"! warning · user: 1,204 writes refused, 3 of them dead.", nil},
 		{"slow", func(s *system) {
-			s.stats["product"] = []cache.Stats{{Accepted: 1, Pending: 1, OldestPending: now.Add(-125 * time.Second)}}
+			s.stats["product"] = []pending.Stats{{Accepted: 1, Pending: 1, OldestPending: now.Add(-125 * time.Second)}}
 		}, "! warning · product: 1 write waits in Redis, the oldest for 2 min 5 s.", nil},
 		{"does not add up", func(s *system) {
-			s.stats["user"] = []cache.Stats{{Accepted: 7, Persisted: 5, Held: 1, Lost: 1}}
+			s.stats["user"] = []pending.Stats{{Accepted: 7, Persisted: 5, Held: 1, Lost: 1}}
 		}, "✕ failure · user: 1 accepted write is unaccounted for; run afterwrite fsck.", []string{"user: 1 write refused, 0 of them dead.", "1 record was gone"}},
 		{"no worker", func(s *system) {
 			s.processes = nil
-			s.stats["user"] = []cache.Stats{{Accepted: 2, Pending: 2, OldestPending: now.Add(-time.Hour)}}
+			s.stats["user"] = []pending.Stats{{Accepted: 2, Pending: 2, OldestPending: now.Add(-time.Hour)}}
 		}, "✕ failure · No worker is running: 2 writes wait in Redis, the oldest for 1 h.", []string{"No process has said that it runs."}},
 		{"database down", func(s *system) {
 			s.dbErr = errors.New("connection refused")
-			s.stats["user"] = []cache.Stats{{Accepted: 1, Pending: 1, OldestPending: now.Add(-3200 * time.Millisecond)}}
+			s.stats["user"] = []pending.Stats{{Accepted: 1, Pending: 1, OldestPending: now.Add(-3200 * time.Millisecond)}}
 		}, "✕ failure · The database does not answer: 1 write waits in Redis, the oldest for 3.2 s.", []string{"connection refused"}},
 		{"redis down", func(s *system) {
 			s.redisErr, s.health = schema.ErrUnavailable, inspect.Health{}
@@ -168,7 +168,7 @@ func TestVerdict(t *testing.T) {
 
 func TestOverviewIsExact(t *testing.T) {
 	s := healthy()
-	s.stats["user"] = []cache.Stats{{Accepted: math.MaxInt64, Persisted: math.MaxInt64 - 1, Superseded: 1, LastVersion: 1769860800123456}}
+	s.stats["user"] = []pending.Stats{{Accepted: math.MaxInt64, Persisted: math.MaxInt64 - 1, Superseded: 1, LastVersion: 1769860800123456}}
 	_, html := get(t, pages(t, s), "/")
 	seen := text(html)
 	for _, want := range []string{
@@ -181,7 +181,7 @@ func TestOverviewIsExact(t *testing.T) {
 
 func TestEntityPage(t *testing.T) {
 	s := healthy()
-	s.stats["user"] = []cache.Stats{
+	s.stats["user"] = []pending.Stats{
 		{Partition: 0, Accepted: 10, Persisted: 10, LastVersion: 1769860800123456, FlagUntil: now.Add(time.Second)},
 		{Partition: 1, Accepted: 3, Held: 2, Dead: 1},
 	}

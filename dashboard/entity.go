@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -52,7 +52,7 @@ func (d *dashboard) entity(w http.ResponseWriter, r *http.Request) {
 }
 
 // heat says how late a partition is, in steps of which each is ten times the one before.
-func heat(p cache.Stats, now time.Time) int {
+func heat(p pending.Stats, now time.Time) int {
 	if p.Pending == 0 {
 		return 0
 	}
@@ -71,7 +71,7 @@ func newest(v schema.Version) string {
 }
 
 // flag says whether a sync task of a partition is ordered or running.
-func flag(p cache.Stats, now time.Time) string {
+func flag(p pending.Stats, now time.Time) string {
 	switch {
 	case p.Paused:
 		return "paused"

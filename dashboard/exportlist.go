@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -38,7 +38,7 @@ var figureColumns = []string{
 	"oldest_pending", "pending", "held", "dead", "accepted", "persisted", "superseded", "discarded", "lost", "imbalance", "paused",
 }
 
-func figureLine(first string, s cache.Stats) []string {
+func figureLine(first string, s pending.Stats) []string {
 	n := func(i int64) string { return strconv.FormatInt(i, 10) }
 	return []string{
 		first, stamp(s.OldestPending), n(s.Pending), n(s.Held), n(s.Dead), n(s.Accepted), n(s.Persisted), n(s.Superseded), n(s.Discarded),

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -22,7 +22,7 @@ import (
 func (d *deployment) hold(entity string, n int, kind schema.Kind, message string, next time.Time) []string {
 	d.t.Helper()
 	e := d.entity(entity)
-	_, err := d.cache.Pause(d.t.Context(), e)
+	_, err := d.backlog.Pause(d.t.Context(), e)
 	require.NoError(d.t, err)
 	var ids []string
 	for i := range n {
@@ -32,7 +32,7 @@ func (d *deployment) hold(entity string, n int, kind schema.Kind, message string
 		d.put(entity, id, map[string]any{d.entity(entity).Fields[0].Name: fmt.Sprint("n", i)})
 		s, err := d.cache.Status(d.t.Context(), e, id)
 		require.NoError(d.t, err)
-		held, err := d.cache.Hold(d.t.Context(), e, e.Partition(id), []cache.Refused{{
+		held, err := d.backlog.Hold(d.t.Context(), e, e.Partition(id), []pending.Refused{{
 			Change: schema.Change{ID: id, Version: s.Record.Version}, Attempts: 2, Next: next.Add(time.Duration(i/5) * time.Second),
 			Refusal: schema.Refusal{Kind: kind, Message: message}, At: next.Add(-time.Hour),
 		}})

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -30,7 +30,7 @@ const (
 // heldRow is a held record.
 type heldRow struct {
 	Entity *schema.Entity
-	cache.Waiting
+	pending.Waiting
 }
 
 // place is where a page ends: the next one begins after it.
@@ -76,7 +76,7 @@ type heldWalk struct {
 
 // lane is one partition of a walk.
 type lane struct {
-	cache.HeldIn
+	pending.HeldIn
 	read []heldRow // not yielded yet
 	more bool
 }
@@ -104,7 +104,7 @@ func (d *dashboard) walkHeld(s *snapshot, entity string, after place) *heldWalk 
 		}
 		for _, p := range f.partitions {
 			if p.Held > 0 {
-				w.empty = append(w.empty, &lane{HeldIn: cache.HeldIn{Entity: f.entity, Partition: p.Partition, From: after.next}})
+				w.empty = append(w.empty, &lane{HeldIn: pending.HeldIn{Entity: f.entity, Partition: p.Partition, From: after.next}})
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func (w *heldWalk) next(ctx context.Context) (row heldRow, ok bool, err error) {
 // fill reads on in every lane that has nothing left, in one go.
 func (w *heldWalk) fill(ctx context.Context) error {
 	some := w.empty
-	places := make([]cache.HeldIn, len(some))
+	places := make([]pending.HeldIn, len(some))
 	for i, l := range some {
 		places[i] = l.HeldIn
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -16,7 +16,7 @@ import (
 // The quantiles of lag are those of all workers' records together, not of one worker.
 func TestLagQuantilesOfAllWorkers(t *testing.T) {
 	s := healthy()
-	var fast, slow cache.Lags
+	var fast, slow pending.Lags
 	for range 98 {
 		fast.Add(20 * time.Millisecond)
 	}

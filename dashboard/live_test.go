@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/queue"
@@ -35,6 +36,7 @@ type deployment struct {
 	t        testing.TB
 	entities []*schema.Entity
 	cache    *cache.Cache
+	backlog  *pending.Backlog
 	store    *ledger.Ledger
 	mender   *mend.Mender
 	api      *httptest.Server
@@ -69,13 +71,14 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 	require.NoError(t, err)
 	d.cache, err = cache.New(cache.Config{URL: redis, Prefix: prefix, Loader: d.store, Log: testkit.Logger(t)})
 	require.NoError(t, err)
+	d.backlog = whole.Of(d.cache).Backlog
 	orders, err := queue.NewClient(redis, prefix)
 	require.NoError(t, err)
 	inspector, err := queue.Inspect(redis, prefix)
 	require.NoError(t, err)
 	writes, err := producer.New(producer.Config{Entities: d.entities, Cache: d.cache, Queue: orders, Loader: d.store, Log: testkit.Logger(t)})
 	require.NoError(t, err)
-	d.mender, err = mend.New(mend.Config{Entities: d.entities, Letters: d.store, Records: d.cache, Writes: writes, Queue: orders, Log: testkit.Logger(t)})
+	d.mender, err = mend.New(mend.Config{Entities: d.entities, Letters: d.store, Records: whole.Of(d.cache), Writes: writes, Queue: orders, Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	front, err := api.New(api.Config{
 		Producer: writes, Cache: whole.Of(d.cache), Store: lister{d.store}, Entities: d.entities, Log: testkit.Logger(t),
@@ -95,7 +98,7 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 
 	o := dashboard.Config{
 		Entities: d.entities, Cache: whole.Of(d.cache), Store: d.store, Queues: inspector, Letters: d.mender, Records: whole.Of(d.cache), Rows: d.store,
-		Series: d.cache, Audit: d.store, Tokens: d.store, Version: "v1.2.3", Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond,
+		Series: whole.Of(d.cache).Backlog, Audit: d.store, Tokens: d.store, Version: "v1.2.3", Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond,
 		Log: testkit.Logger(t), Go: func(run func(context.Context)) { running.Go(func() { run(ctx) }) },
 	}
 	for _, c := range change {
@@ -206,12 +209,12 @@ func (d *deployment) die(entity string, ids ...string) {
 		require.NoError(d.t, d.store.InsertDead(d.t.Context(), []ledger.Letter{{
 			Entity: entity, ID: id, Version: s.Record.Version, Payload: string(e.AppendFields(nil, s.Record.Values)),
 			Refusal: *s.Refusal, Attempts: 8, AcceptedAt: now.Add(-time.Hour), DiedAt: now,
-			History: []ledger.Attempt{
+			History: []schema.Attempt{
 				{Number: 1, At: now.Add(-time.Hour), Kind: s.Refusal.Kind, Message: s.Refusal.Message, Worker: "host-1"},
 				{Number: 8, At: now, Kind: s.Refusal.Kind, Message: s.Refusal.Message, Worker: "host-2"},
 			},
 		}}))
-		n, err := d.cache.Die(d.t.Context(), e, e.Partition(id), []cache.Refused{{
+		n, err := d.backlog.Die(d.t.Context(), e, e.Partition(id), []pending.Refused{{
 			Change: schema.Change{ID: id, Version: s.Record.Version}, Refusal: *s.Refusal, Attempts: 8,
 		}})
 		require.NoError(d.t, err)

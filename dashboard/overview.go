@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/queue"
@@ -39,7 +39,7 @@ type figuresNow struct {
 	Lag, Half, Most     string // of the oldest; within which half and 99 % of the last minute's were persisted
 	Coalescing, HitRate string
 	Accepted, Persisted string // a second, lately; "—" where it is not known
-	Total               cache.Stats
+	Total               pending.Stats
 	Workers             int
 	Adds                bool // the conservation sum
 	Imbalance           int64
@@ -61,7 +61,7 @@ type entityRow struct {
 	Err       error
 	Level     level
 	Lag       string
-	Total     cache.Stats
+	Total     pending.Stats
 	Imbalance int64
 }
 

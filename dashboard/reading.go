@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/queue"
@@ -29,8 +29,8 @@ type snapshot struct {
 
 type entityFigures struct {
 	entity     *schema.Entity
-	partitions []cache.Stats
-	total      cache.Stats
+	partitions []pending.Stats
+	total      pending.Stats
 	err        error
 }
 
@@ -94,7 +94,7 @@ func (d *dashboard) read(ctx context.Context) *snapshot {
 			for i := first; i < len(d.Entities); i += statsAtOnce {
 				f := entityFigures{entity: d.Entities[i]}
 				f.partitions, f.err = d.Cache.Stats(ctx, f.entity)
-				f.total = cache.Total(f.partitions)
+				f.total = pending.Total(f.partitions)
 				s.entities[i] = f
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
@@ -17,7 +18,7 @@ import (
 // records is the state in Redis, record by record. A cache.Cache is one.
 type records interface {
 	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
-	HeldFrom(ctx context.Context, places []cache.HeldIn, limit int) (held [][]cache.Waiting, more []bool, err error)
+	HeldFrom(ctx context.Context, places []pending.HeldIn, limit int) (held [][]pending.Waiting, more []bool, err error)
 	Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[cache.Kept, error]
 	Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error)
 	InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error)

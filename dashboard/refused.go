@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
@@ -35,7 +35,7 @@ type letters interface {
 	RetryOne(ctx context.Context, h mend.Held, by ledger.Actor) error
 	DiscardOne(ctx context.Context, h mend.Held, by ledger.Actor) error
 	EditOne(ctx context.Context, h mend.Held, changes schema.Fields, by ledger.Actor) (producer.Accepted, error)
-	FlushNow(ctx context.Context, entity string, by ledger.Actor) (cache.Now, error)
+	FlushNow(ctx context.Context, entity string, by ledger.Actor) (pending.Now, error)
 }
 
 const maxGroups = 50

@@ -6,14 +6,14 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 )
 
 // series keeps samples in Redis, so that a restarted dashboard still has them. A
 // cache.Cache is one.
 type series interface {
 	Sample(ctx context.Context, series string, at time.Time, step time.Duration, steps int, value string) error
-	Series(ctx context.Context, series string, until time.Time, step time.Duration, steps int) ([]cache.Point, error)
+	Series(ctx context.Context, series string, until time.Time, step time.Duration, steps int) ([]pending.Point, error)
 }
 
 // The charts show the last quarter of an hour in steps of five seconds.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/rdb"
@@ -173,12 +173,12 @@ func (s *snapshot) allIsWell() finding {
 	return finding{fine, fmt.Sprintf("All writes are reaching the database, %s behind.", age(s.at, total.OldestPending))}
 }
 
-func (s *snapshot) total() cache.Stats {
-	all := make([]cache.Stats, len(s.entities))
+func (s *snapshot) total() pending.Stats {
+	all := make([]pending.Stats, len(s.entities))
 	for i, f := range s.entities {
 		all[i] = f.total
 	}
-	return cache.Total(all)
+	return pending.Total(all)
 }
 
 // lagsInfo is what workers call their lags of the last minute.
@@ -187,9 +187,9 @@ const lagsInfo = "lags"
 // lags are the times within which half, and 99 %, of what was persisted in the last
 // minute got there; zero where nothing was.
 func (s *snapshot) lags() (half, most time.Duration) {
-	var sum cache.Lags
+	var sum pending.Lags
 	for _, p := range s.processes {
-		one := cache.ParseLags(p.Info[lagsInfo])
+		one := pending.ParseLags(p.Info[lagsInfo])
 		sum.Merge(&one)
 	}
 	return sum.Quantile(.5), sum.Quantile(.99)
@@ -200,7 +200,7 @@ func (s *snapshot) working() bool {
 }
 
 // waiting says how much waits and for how long, without a full stop.
-func waiting(t cache.Stats, now time.Time) string {
+func waiting(t pending.Stats, now time.Time) string {
 	if t.Pending == 0 {
 		return "no write waits for it"
 	}

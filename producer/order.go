@@ -6,12 +6,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // enqueuer enqueues sync tasks: the queue's client.
 type enqueuer interface {
-	Enqueue(ctx context.Context, o cache.Order) error
+	Enqueue(ctx context.Context, o schema.Order) error
 }
 
 // closeTimeout bounds the wait for orders at Close.
@@ -24,7 +24,7 @@ type orders struct {
 	queue   enqueuer
 	log     *slog.Logger
 	metrics *metrics
-	given   chan cache.Order
+	given   chan schema.Order
 	wg      sync.WaitGroup
 	cancel  context.CancelFunc
 
@@ -34,7 +34,7 @@ type orders struct {
 
 func newOrders(queue enqueuer, log *slog.Logger, m *metrics) *orders {
 	ctx, cancel := context.WithCancel(context.Background())
-	o := &orders{queue: queue, log: log, metrics: m, given: make(chan cache.Order, 1024), cancel: cancel}
+	o := &orders{queue: queue, log: log, metrics: m, given: make(chan schema.Order, 1024), cancel: cancel}
 	if queue == nil {
 		return o
 	}
@@ -45,7 +45,7 @@ func newOrders(queue enqueuer, log *slog.Logger, m *metrics) *orders {
 }
 
 // give hands an order over without waiting. After close it is dropped.
-func (o *orders) give(order cache.Order) {
+func (o *orders) give(order schema.Order) {
 	if order.None() || o.queue == nil {
 		return
 	}

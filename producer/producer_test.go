@@ -17,7 +17,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -27,12 +29,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testkit.Goroutines()) }
 // bundle is a producer on the shared Redis, with a table in memory for a database.
 type bundle struct {
 	*producer.Producer
-	cache  *cache.Cache
-	rdb    *redis.Client
-	user   *schema.Entity
-	table  *table
-	queue  *queue
-	faults *testkit.RedisFaults
+	cache   *cache.Cache
+	backlog *pending.Backlog
+	rdb     *redis.Client
+	user    *schema.Entity
+	table   *table
+	queue   *queue
+	faults  *testkit.RedisFaults
 }
 
 func setup(t *testing.T, change ...func(*schema.Entity, *producer.Config)) *bundle {
@@ -45,6 +48,7 @@ func setup(t *testing.T, change ...func(*schema.Entity, *producer.Config)) *bund
 	var err error
 	b.cache, err = cache.New(cache.Config{URL: server.URL(), Prefix: testkit.Prefix(t), Loader: b.table, Log: testkit.Logger(t), Hooks: []redis.Hook{b.faults}})
 	require.NoError(t, err)
+	b.backlog = whole.Of(b.cache).Backlog
 	cfg := producer.Config{
 		Entities: []*schema.Entity{b.user, testkit.Entity(t, "product"), testkit.Entity(t, "player")},
 		Cache:    b.cache, Queue: b.queue, Loader: b.table, Log: testkit.Logger(t),
@@ -64,11 +68,11 @@ func setup(t *testing.T, change ...func(*schema.Entity, *producer.Config)) *bund
 // queue keeps what was enqueued.
 type queue struct {
 	mu     sync.Mutex
-	orders []cache.Order
+	orders []schema.Order
 	err    error
 }
 
-func (q *queue) Enqueue(_ context.Context, o cache.Order) error {
+func (q *queue) Enqueue(_ context.Context, o schema.Order) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.orders = append(q.orders, o)
@@ -104,7 +108,7 @@ func (d *table) Load(_ context.Context, _ *schema.Entity, ids []string) (map[str
 func (b *bundle) flush(t *testing.T) {
 	t.Helper()
 	for partition := range b.user.Partitions {
-		batch, err := b.cache.Due(t.Context(), b.user, partition, 10_000, 1<<30)
+		batch, err := b.backlog.Due(t.Context(), b.user, partition, 10_000, 1<<30)
 		require.NoError(t, err)
 		var changes []schema.Change
 		b.table.mu.Lock()
@@ -117,7 +121,7 @@ func (b *bundle) flush(t *testing.T) {
 			}
 		}
 		b.table.mu.Unlock()
-		_, err = b.cache.Ack(t.Context(), b.user, partition, batch, changes)
+		_, err = b.backlog.Ack(t.Context(), b.user, partition, batch, changes)
 		require.NoError(t, err)
 	}
 }
@@ -143,11 +147,11 @@ func (b *bundle) fields(t *testing.T, id string) map[string]string {
 	return fields
 }
 
-func (b *bundle) conserved(t *testing.T) cache.Stats {
+func (b *bundle) conserved(t *testing.T) pending.Stats {
 	t.Helper()
-	stats, err := b.cache.Stats(t.Context(), b.user)
+	stats, err := b.backlog.Stats(t.Context(), b.user)
 	require.NoError(t, err)
-	total := cache.Total(stats)
+	total := pending.Total(stats)
 	require.Zero(t, total.Imbalance(), "I7 conserved: %+v", total)
 	return total
 }
@@ -345,9 +349,9 @@ func TestAWriteWithoutTimeIsNotSent(t *testing.T) {
 	for _, result := range b.DoAll(ctx, []producer.Request{put, put}) {
 		require.ErrorIs(t, result.Err, context.Canceled)
 	}
-	stats, err := b.cache.Stats(t.Context(), b.user)
+	stats, err := b.backlog.Stats(t.Context(), b.user)
 	require.NoError(t, err)
-	require.Zero(t, cache.Total(stats).Accepted)
+	require.Zero(t, pending.Total(stats).Accepted)
 }
 
 func TestAnswersAreTheCallersOwn(t *testing.T) {
@@ -565,7 +569,7 @@ func TestWritesWhileClosing(t *testing.T) {
 	writers.Wait()
 	_, err := b.Put(t.Context(), "user", "after", schema.Fields{"name": "x"})
 	require.NoError(t, err)
-	stats, err := b.cache.Stats(t.Context(), b.user)
+	stats, err := b.backlog.Stats(t.Context(), b.user)
 	require.NoError(t, err)
 	pending := int64(0)
 	for _, s := range stats {

@@ -12,8 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/flush"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -22,13 +24,14 @@ import (
 // first is a producer whose user entity is written to a real database first.
 type first struct {
 	*producer.Producer
-	cache  *cache.Cache
-	store  *store.Store
-	rdb    *redis.Client
-	user   *schema.Entity
-	prefix string
-	faults *testkit.RedisFaults
-	sql    *testkit.SQLFaults
+	cache   *cache.Cache
+	backlog *pending.Backlog
+	store   *store.Store
+	rdb     *redis.Client
+	user    *schema.Entity
+	prefix  string
+	faults  *testkit.RedisFaults
+	sql     *testkit.SQLFaults
 }
 
 func firstly(t *testing.T, mode schema.WriteMode, run func(t *testing.T, b *first)) {
@@ -44,6 +47,7 @@ func firstly(t *testing.T, mode schema.WriteMode, run func(t *testing.T, b *firs
 		require.NoError(t, err)
 		b.cache, err = cache.New(cache.Config{URL: server.URL(), Prefix: b.prefix, Loader: b.store, Log: testkit.Logger(t), Hooks: []redis.Hook{b.faults}})
 		require.NoError(t, err)
+		b.backlog = whole.Of(b.cache).Backlog
 		b.Producer, err = producer.New(producer.Config{Entities: all, Cache: b.cache, Loader: b.store, Database: b.store, Timeout: 5 * time.Second, Log: testkit.Logger(t)})
 		require.NoError(t, err)
 		t.Cleanup(func() {
@@ -52,9 +56,9 @@ func firstly(t *testing.T, mode schema.WriteMode, run func(t *testing.T, b *firs
 			require.NoError(t, b.store.Close())
 		})
 		run(t, b)
-		stats, err := b.cache.Stats(t.Context(), b.user)
+		stats, err := b.backlog.Stats(t.Context(), b.user)
 		require.NoError(t, err)
-		require.Zero(t, cache.Total(stats).Imbalance(), "I7 conserved")
+		require.Zero(t, pending.Total(stats).Imbalance(), "I7 conserved")
 	})
 }
 
@@ -253,17 +257,17 @@ func TestThroughAPendingRecordGoesBehindIt(t *testing.T) {
 			done <- got
 		}()
 		testkit.Eventually(t, "both are accepted", func() bool {
-			stats, err := b.cache.Stats(t.Context(), b.user)
-			return err == nil && cache.Total(stats).Accepted == 2
+			stats, err := b.backlog.Stats(t.Context(), b.user)
+			return err == nil && pending.Total(stats).Accepted == 2
 		})
 		partition := b.user.Partition("1")
-		batch, err := b.cache.Due(t.Context(), b.user, partition, 10, 1<<20)
+		batch, err := b.backlog.Due(t.Context(), b.user, partition, 10, 1<<20)
 		require.NoError(t, err)
 		flushed, err := flush.Partition(t.Context(), b.store.Begin, b.user, partition, func(context.Context) ([]schema.Change, error) {
 			return []schema.Change{batch.Due[0].Change}, nil
 		})
 		require.NoError(t, err)
-		_, err = b.cache.Ack(t.Context(), b.user, partition, batch, flushed.Persisted)
+		_, err = b.backlog.Ack(t.Context(), b.user, partition, batch, flushed.Persisted)
 		require.NoError(t, err)
 		got := <-done
 		assert.Equal(t, schema.Persisted, got.Status)

@@ -22,6 +22,12 @@ func ParseVersion(s string) (Version, error) {
 	return Version(n), nil
 }
 
+// Versioned names a record at a version.
+type Versioned struct {
+	ID      string
+	Version Version
+}
+
 // Status says where a record stands on its way to the database.
 type Status string
 
@@ -76,4 +82,11 @@ type Record struct {
 	Deleted bool          // the record does not exist: a tombstone, or a cached absence
 	Values  Values        // nil where Deleted
 	TTL     time.Duration // time left in the cache; 0 while it is pending, held or dead, or not cached
+}
+
+// Cached is a record as it stands in Redis, with the lists that name it.
+type Cached struct {
+	Record
+	Expires             bool // it has a time to live
+	Pending, Held, Dead bool // named by the list
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -48,8 +49,8 @@ func TestI2OverASentinelsFailover(t *testing.T) {
 		return b.names()["after"] == "y"
 	})
 	testkit.Eventually(t, "nothing is pending", func() bool {
-		stats, err := b.cache.Stats(t.Context(), b.e)
-		return err == nil && cache.Total(stats).Pending == 0
+		stats, err := b.backlog.Stats(t.Context(), b.e)
+		return err == nil && pending.Total(stats).Pending == 0
 	})
 	b.quiet(0)
 }
@@ -78,8 +79,8 @@ func TestI2OverAClustersFailover(t *testing.T) {
 		return b.names()["after"] == "y"
 	})
 	testkit.Eventually(t, "nothing is pending", func() bool {
-		stats, err := b.cache.Stats(t.Context(), b.e)
-		return err == nil && cache.Total(stats).Pending == 0
+		stats, err := b.backlog.Stats(t.Context(), b.e)
+		return err == nil && pending.Total(stats).Pending == 0
 	})
 	b.quiet(0)
 }

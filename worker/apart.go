@@ -4,7 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -36,10 +37,10 @@ func (w *Worker) setApart(ctx context.Context, f *flushing, slow []store.Refused
 		return nil
 	}
 	o, now := f.order, f.now()
-	held := make([]cache.Refused, len(slow))
+	held := make([]pending.Refused, len(slow))
 	for i, one := range slow {
 		due := f.due[one.ID]
-		held[i] = cache.Refused{
+		held[i] = pending.Refused{
 			Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts, History: due.History,
 			Since: due.PendingSince, Next: now, At: now, Apart: true,
 		}
@@ -64,10 +65,10 @@ func (w *Worker) letRest(ctx context.Context, f *flushing, refused []store.Refus
 	if err != nil {
 		return wrap("put off", o, 0, err)
 	}
-	var moves []cache.Move
+	var moves []pending.Move
 	for _, one := range others {
 		if one.ID != refused[0].ID {
-			moves = append(moves, cache.Move{ID: one.ID, From: one.Next, To: to})
+			moves = append(moves, pending.Move{ID: one.ID, From: one.Next, To: to})
 			to = to.Add(time.Millisecond)
 		}
 	}
@@ -77,7 +78,7 @@ func (w *Worker) letRest(ctx context.Context, f *flushing, refused []store.Refus
 }
 
 // apartBefore lists the records that are set apart and due before that time.
-func (w *Worker) apartBefore(ctx context.Context, o cache.Order, before time.Time) (apart []cache.Waiting, err error) {
+func (w *Worker) apartBefore(ctx context.Context, o schema.Order, before time.Time) (apart []pending.Waiting, err error) {
 	for skip := 0; ; skip += movePage {
 		page, err := w.cache.Waiting(ctx, o.Entity, o.Partition, skip, movePage)
 		if err != nil || len(page) == 0 {

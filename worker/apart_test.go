@@ -10,9 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
-	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -57,19 +56,19 @@ type watchedCache struct {
 	watched *watched
 }
 
-func (c watchedCache) Due(ctx context.Context, e *schema.Entity, n, limit, bytes int) (cache.Batch, error) {
+func (c watchedCache) Due(ctx context.Context, e *schema.Entity, n, limit, bytes int) (pending.Batch, error) {
 	b, err := c.state.Due(ctx, e, n, limit, bytes)
 	c.watched.read(b)
 	return b, err
 }
 
-func (c watchedCache) DueAlone(ctx context.Context, e *schema.Entity, n int) (cache.Batch, error) {
+func (c watchedCache) DueAlone(ctx context.Context, e *schema.Entity, n int) (pending.Batch, error) {
 	b, err := c.state.DueAlone(ctx, e, n)
 	c.watched.read(b)
 	return b, err
 }
 
-func (s *watched) read(b cache.Batch) {
+func (s *watched) read(b pending.Batch) {
 	one := watchedBatch{alone: s.isolated}
 	for _, d := range b.Due {
 		one.ids = append(one.ids, d.ID)
@@ -112,7 +111,7 @@ func hanging(t *testing.T) (*bench, *watched) {
 	t.Cleanup(func() { _ = s.Close() })
 	b.exec(`CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$`)
 	b.exec(`CREATE TRIGGER hang BEFORE INSERT OR UPDATE ON users FOR EACH ROW WHEN (NEW.name = 'hang') EXECUTE FUNCTION hang()`)
-	return b, &watched{state: whole.Of(b.cache), store: ledger.Of(s)}
+	return b, &watched{state: b.redisOf(), store: ledger.Of(s)}
 }
 
 // lasting is a policy whose attempts come when the test says so.
@@ -123,7 +122,7 @@ var lasting = schema.RetryPolicy{
 // now makes what is held due at once.
 func (b *bench) now() {
 	b.t.Helper()
-	now, err := b.cache.FlushNow(b.t.Context(), b.e)
+	now, err := b.backlog.FlushNow(b.t.Context(), b.e)
 	require.NoError(b.t, err)
 	for _, o := range now.Orders {
 		_ = b.orders.Enqueue(b.t.Context(), o)
@@ -213,18 +212,18 @@ func TestRecordsThatHangTakeTurns(t *testing.T) {
 			sum += b.attempts(id)
 		}
 		require.Equal(t, n+1, sum, "one at a time, %d", n)
-		held, err := b.cache.Waiting(t.Context(), b.e, 0, 0, 10)
+		held, err := b.backlog.Waiting(t.Context(), b.e, 0, 0, 10)
 		require.NoError(t, err)
 		require.Len(t, held, 3)
 		require.Equal(t, slices.Max([]int{held[0].Attempts, held[1].Attempts, held[2].Attempts}), held[2].Attempts,
 			"the one that was tried comes after the others")
 		require.Greater(t, held[0].Next, time.Now(), "and they rest")
 		// Their rest is over: the first is due, and the others will be while it is tried.
-		moves := make([]cache.Move, len(held))
+		moves := make([]pending.Move, len(held))
 		for i, one := range held {
-			moves[i] = cache.Move{ID: one.ID, From: one.Next, To: time.Now().Add(time.Duration(i) * lasting.Timeout / 4)}
+			moves[i] = pending.Move{ID: one.ID, From: one.Next, To: time.Now().Add(time.Duration(i) * lasting.Timeout / 4)}
 		}
-		_, err = b.cache.Reschedule(t.Context(), b.e, 0, moves)
+		_, err = b.backlog.Reschedule(t.Context(), b.e, 0, moves)
 		require.NoError(t, err)
 		b.put(fmt.Sprint("later", n), "x")
 		b.flush(w)
@@ -300,7 +299,7 @@ func TestI5WhatIsFoundBySuspicionIsSetApart(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
 	b.e.Flush.Batch, b.e.Retry = 20, lasting
-	odd := &picky{state: whole.Of(b.cache), store: b.store, sql: b.sql, poison: []string{"bad"}}
+	odd := &picky{state: b.redisOf(), store: b.store, sql: b.sql, poison: []string{"bad"}}
 	w := b.strict(odd.config)
 	for i := range 30 {
 		if i == 15 {

@@ -89,5 +89,5 @@ func (b *bench) accept(g *cache.Group) {
 	if !g.Order.None() {
 		_ = b.orders.Enqueue(b.t.Context(), g.Order)
 	}
-	g.Writes, g.Results, g.Order = nil, nil, cache.Order{}
+	g.Writes, g.Results, g.Order = nil, nil, schema.Order{}
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -15,7 +15,7 @@ const collectTimeout = 2 * time.Second
 
 // statser reads the figures of an entity's partitions.
 type statser interface {
-	Stats(ctx context.Context, e *schema.Entity) ([]cache.Stats, error)
+	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
 }
 
 // Collector shows what Redis knows of every entity: the whole deployment's figures, the
@@ -77,7 +77,7 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(readableDesc, prometheus.GaugeValue, readable)
 }
 
-func collect(out chan<- prometheus.Metric, e *schema.Entity, partitions []cache.Stats) {
+func collect(out chan<- prometheus.Metric, e *schema.Entity, partitions []pending.Stats) {
 	send := func(d *prometheus.Desc, t prometheus.ValueType, v float64) {
 		out <- prometheus.MustNewConstMetric(d, t, v, e.Name)
 	}
@@ -89,7 +89,7 @@ func collect(out chan<- prometheus.Metric, e *schema.Entity, partitions []cache.
 	}
 	send(limitDesc, prometheus.GaugeValue, float64(e.Flush.MaxPending))
 	send(pausedDesc, prometheus.GaugeValue, float64(paused))
-	s := cache.Total(partitions)
+	s := pending.Total(partitions)
 	send(pendingDesc, prometheus.GaugeValue, float64(s.Pending))
 	send(heldDesc, prometheus.GaugeValue, float64(s.Held))
 	send(deadDesc, prometheus.GaugeValue, float64(s.Dead))

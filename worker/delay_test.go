@@ -7,10 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
-	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 )
 
 // unswept runs a worker whose sweeper never comes: only orders make it work.
@@ -18,7 +17,7 @@ func (b *bench) unswept() *Worker {
 	w := b.worker(b.serving, func(c *Config) { c.SweepInterval = time.Hour })
 	b.run(w)
 	testkit.Eventually(b.t, "its first sweep is over", func() bool {
-		led, err := whole.Of(b.cache).Lead(b.t.Context(), sweeper, w.id, time.Hour)
+		led, err := b.redisOf().Lead(b.t.Context(), sweeper, w.id, time.Hour)
 		return err == nil && led
 	})
 	return w
@@ -107,7 +106,7 @@ func TestHeldRecordsDoNotWaitForADelayedFlush(t *testing.T) {
 
 		before := b.status("bad").Attempts
 		testkit.Eventually(t, "its time has come", func() bool { return b.status("bad").NextAttempt.Before(time.Now()) })
-		require.NoError(t, w.sync(t.Context(), task(cache.WakeUp(b.e, 0, time.Now()))))
+		require.NoError(t, w.sync(t.Context(), task(pending.WakeUp(b.e, 0, time.Now()))))
 		require.Greater(t, b.status("bad").Attempts, before, "the wake-up does not wait for the flush")
 		next := b.orders.take()
 		require.Len(t, next, 1)

@@ -3,7 +3,7 @@ package worker
 import (
 	"context"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -16,7 +16,7 @@ type morgue interface {
 // die makes dead letters of refused records whose policy is exhausted, and then has the
 // records die. A letter that cannot be inserted leaves its record as it was, due for its
 // next flush.
-func (w *Worker) die(ctx context.Context, o cache.Order, dying []cache.Refused) error {
+func (w *Worker) die(ctx context.Context, o schema.Order, dying []pending.Refused) error {
 	if len(dying) == 0 {
 		return nil
 	}
@@ -49,16 +49,16 @@ func (w *Worker) die(ctx context.Context, o cache.Order, dying []cache.Refused) 
 
 // remembered has Redis remember the letters before they are there, for the sweeper closes
 // none that it does not, and leaves out what a newer write has replaced meanwhile.
-func (w *Worker) remembered(ctx context.Context, o cache.Order, dying []cache.Refused) ([]cache.Refused, error) {
-	versions := make([]cache.Versioned, len(dying))
+func (w *Worker) remembered(ctx context.Context, o schema.Order, dying []pending.Refused) ([]pending.Refused, error) {
+	versions := make([]schema.Versioned, len(dying))
 	for i, one := range dying {
-		versions[i] = cache.Versioned{ID: one.Change.ID, Version: one.Change.Version}
+		versions[i] = schema.Versioned{ID: one.Change.ID, Version: one.Change.Version}
 	}
 	noted, err := w.cache.Remember(ctx, o.Entity, o.Partition, versions)
 	if err != nil {
 		return nil, wrap("remember", o, len(dying), err)
 	}
-	var left []cache.Refused
+	var left []pending.Refused
 	for i, one := range dying {
 		if noted[i] {
 			left = append(left, one)
@@ -68,7 +68,7 @@ func (w *Worker) remembered(ctx context.Context, o cache.Order, dying []cache.Re
 }
 
 // letter is the dead letter of a record.
-func letter(e *schema.Entity, one cache.Refused) ledger.Letter {
+func letter(e *schema.Entity, one pending.Refused) ledger.Letter {
 	l := ledger.Letter{
 		Entity: e.Name, ID: one.Change.ID, Version: one.Change.Version, Deleted: one.Change.Deleted,
 		Refusal: one.Refusal, Attempts: one.Attempts, AcceptedAt: one.Since, DiedAt: one.At,
@@ -79,8 +79,6 @@ func letter(e *schema.Entity, one cache.Refused) ledger.Letter {
 	if !l.Deleted {
 		l.Payload = string(e.AppendFields(nil, one.Change.Values))
 	}
-	for _, a := range one.History {
-		l.History = append(l.History, ledger.Attempt(a))
-	}
+	l.History = one.History
 	return l
 }

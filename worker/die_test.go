@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/check"
@@ -74,7 +75,7 @@ func (b *bench) mender() *mend.Mender {
 	require.NoError(b.t, err)
 	b.t.Cleanup(func() { _ = p.Close() })
 	m, err := mend.New(mend.Config{
-		Entities: b.all, Letters: b.store, Records: b.cache, Writes: p, Queue: b.orders, Rate: 1_000_000, Log: testkit.Logger(b.t),
+		Entities: b.all, Letters: b.store, Records: whole.Of(b.cache), Writes: p, Queue: b.orders, Rate: 1_000_000, Log: testkit.Logger(b.t),
 	})
 	require.NoError(b.t, err)
 	return m
@@ -355,20 +356,20 @@ func TestTheSweeperClosesAndDeletesLetters(t *testing.T) {
 func TestHowALetterEnds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		told cache.Told
+		told pending.Told
 		want ledger.Resolution
 	}{
-		"it waits":                       {cache.Told{Fate: cache.FateWaits, Version: 5}, ledger.Unresolved},
-		"persisted at the version":       {cache.Told{Fate: cache.FatePersisted, Version: 5}, ledger.Persisted},
-		"rewritten":                      {cache.Told{Fate: cache.FateSuperseded, Version: 6}, ledger.Superseded},
-		"rewritten and persisted":        {cache.Told{Fate: cache.FateGone, Version: 6}, ledger.Superseded},
-		"rewritten and not cached":       {cache.Told{Fate: cache.FateGone}, ledger.Superseded},
-		"persisted and filled again":     {cache.Told{Fate: cache.FatePersisted, Version: 7}, ledger.Persisted},
-		"lost":                           {cache.Told{Fate: cache.FateLost}, ledger.Unresolved},
-		"lost, and an older state there": {cache.Told{Fate: cache.FateLost, Version: 4}, ledger.Unresolved},
-		"rewritten a moment ago": {cache.Told{Fate: cache.FateSuperseded,
+		"it waits":                       {pending.Told{Fate: pending.FateWaits, Version: 5}, ledger.Unresolved},
+		"persisted at the version":       {pending.Told{Fate: pending.FatePersisted, Version: 5}, ledger.Persisted},
+		"rewritten":                      {pending.Told{Fate: pending.FateSuperseded, Version: 6}, ledger.Superseded},
+		"rewritten and persisted":        {pending.Told{Fate: pending.FateGone, Version: 6}, ledger.Superseded},
+		"rewritten and not cached":       {pending.Told{Fate: pending.FateGone}, ledger.Superseded},
+		"persisted and filled again":     {pending.Told{Fate: pending.FatePersisted, Version: 7}, ledger.Persisted},
+		"lost":                           {pending.Told{Fate: pending.FateLost}, ledger.Unresolved},
+		"lost, and an older state there": {pending.Told{Fate: pending.FateLost, Version: 4}, ledger.Unresolved},
+		"rewritten a moment ago": {pending.Told{Fate: pending.FateSuperseded,
 			Version: schema.Version(time.Now().UnixMicro())}, ledger.Unresolved},
-		"rewritten by a clock that is ahead": {cache.Told{Fate: cache.FateSuperseded,
+		"rewritten by a clock that is ahead": {pending.Told{Fate: pending.FateSuperseded,
 			Version: schema.Version(time.Now().Add(time.Hour).UnixMicro())}, ledger.Superseded},
 	} {
 		require.Equal(t, c.want, end(ledger.OpenLetter{ID: "a", Version: 5}, c.told), name)
@@ -456,9 +457,9 @@ type hasty struct {
 	write func()
 }
 
-func (h *hasty) Remember(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) ([]bool, error) {
+func (h *hasty) Remember(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]bool, error) {
 	h.write()
-	return h.Cache.Remember(ctx, e, partition, letters)
+	return h.Backlog.Remember(ctx, e, partition, letters)
 }
 
 // What a newer write has replaced before it could die needs no letter, which nobody would
@@ -469,7 +470,7 @@ func TestWhatIsOvertakenLeavesNoLetter(t *testing.T) {
 		b.mail("owner", "x", "taken@x")
 		b.drain(b.strict())
 		b.mail("bad", "x", "taken@x")
-		w := b.strict(func(c *Config) { c.Cache = &hasty{whole.Of(b.cache), func() { b.put("bad", "newer") }} })
+		w := b.strict(func(c *Config) { c.Cache = &hasty{b.redisOf(), func() { b.put("bad", "newer") }} })
 		b.settled(w)
 		require.Zero(t, b.count(ledger.LetterFilter{}))
 		require.Equal(t, "newer", b.names()["bad"])

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -26,33 +26,33 @@ type database interface {
 	rules
 }
 
-// pending is the side of the cache that knows what the database has not seen.
-type pending interface {
-	Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (cache.Batch, error)
-	DueAlone(ctx context.Context, e *schema.Entity, partition int) (cache.Batch, error)
-	Ack(ctx context.Context, e *schema.Entity, partition int, b cache.Batch, flushed []schema.Change) (int, error)
-	Hold(ctx context.Context, e *schema.Entity, partition int, refused []cache.Refused) (int, error)
-	Remember(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) ([]bool, error)
-	Die(ctx context.Context, e *schema.Entity, partition int, refused []cache.Refused) (int, error)
+// backlog is the side of Redis that knows what the database has not seen.
+type backlog interface {
+	Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (pending.Batch, error)
+	DueAlone(ctx context.Context, e *schema.Entity, partition int) (pending.Batch, error)
+	Ack(ctx context.Context, e *schema.Entity, partition int, b pending.Batch, flushed []schema.Change) (int, error)
+	Hold(ctx context.Context, e *schema.Entity, partition int, refused []pending.Refused) (int, error)
+	Remember(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]bool, error)
+	Die(ctx context.Context, e *schema.Entity, partition int, refused []pending.Refused) (int, error)
 	Drop(ctx context.Context, e *schema.Entity, partition int, ids []string) (int, error)
 	Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error)
 }
 
 // flushing is one flush of a partition and what it has read.
 type flushing struct {
-	order    cache.Order
+	order    schema.Order
 	alone    bool // of one record that is set apart, see apart.go; else of a batch
 	limit    int  // records of the batch
 	isolated bool // the record that makes the batch fail is looked for, see suspect.go
 	ahead    bool // the last batch was full: see store/look.go
 
 	reads   int
-	started time.Time             // of the first read, by this process's clock
-	first   cache.Batch           // its ReadAt: everything that was accepted before it is in the flush
-	last    cache.Batch           // what the transaction that ended last was to write
-	due     map[string]*cache.Due // by id, as last read
-	redis   error                 // of a read that failed
-	behind  time.Time             // the next attempt of a record that is alone is not before, by Redis's clock
+	started time.Time               // of the first read, by this process's clock
+	first   pending.Batch           // its ReadAt: everything that was accepted before it is in the flush
+	last    pending.Batch           // what the transaction that ended last was to write
+	due     map[string]*pending.Due // by id, as last read
+	redis   error                   // of a read that failed
+	behind  time.Time               // the next attempt of a record that is alone is not before, by Redis's clock
 }
 
 // place is the partition that is flushed.
@@ -73,7 +73,7 @@ func (f *flushing) ids() []string {
 // flush persists one batch of the partition; more says that another is due. After it comes
 // one record that is set apart, if any is due, so that the others are never behind more than
 // one. The error is ready to be returned to the queue.
-func (w *Worker) flush(ctx context.Context, o cache.Order) (more bool, err error) {
+func (w *Worker) flush(ctx context.Context, o schema.Order) (more bool, err error) {
 	f := &flushing{order: o}
 	f.limit, f.isolated = w.suspects.limit(f.place(), o.Entity.Flush.Batch)
 	_, f.ahead = w.backlogs.Load(f.place())
@@ -212,7 +212,7 @@ func (w *Worker) read(ctx context.Context, f *flushing) ([]schema.Change, error)
 		return nil, fmt.Errorf("read the batch: %w", err)
 	}
 	if f.reads++; f.reads == 1 {
-		f.first, f.started, f.due = b, time.Now(), make(map[string]*cache.Due, len(b.Due))
+		f.first, f.started, f.due = b, time.Now(), make(map[string]*pending.Due, len(b.Due))
 	}
 	f.last = b
 	changes := make([]schema.Change, len(b.Due))
@@ -223,7 +223,7 @@ func (w *Worker) read(ctx context.Context, f *flushing) ([]schema.Change, error)
 	return changes, nil
 }
 
-func (w *Worker) batch(ctx context.Context, f *flushing) (cache.Batch, error) {
+func (w *Worker) batch(ctx context.Context, f *flushing) (pending.Batch, error) {
 	if f.alone {
 		return w.cache.DueAlone(ctx, f.order.Entity, f.order.Partition)
 	}
@@ -262,7 +262,7 @@ func (w *Worker) ack(ctx context.Context, f *flushing, persisted []schema.Change
 	return wrap("ack", o, len(persisted), err)
 }
 
-func wrap(step string, o cache.Order, n int, err error) error {
+func wrap(step string, o schema.Order, n int, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -272,7 +272,7 @@ func wrap(step string, o cache.Order, n int, err error) error {
 // reread drops what is cached of records whose row the database may have written in another
 // way: the next read loads it. What was written since the ack is pending and stays. If we crash
 // before it, the cache shows what was written until the record expires.
-func (w *Worker) reread(ctx context.Context, o cache.Order, ids []string) error {
+func (w *Worker) reread(ctx context.Context, o schema.Order, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -281,7 +281,7 @@ func (w *Worker) reread(ctx context.Context, o cache.Order, ids []string) error 
 }
 
 // drop takes ids off the lists whose record Redis has lost.
-func (w *Worker) drop(ctx context.Context, o cache.Order, missing []string) error {
+func (w *Worker) drop(ctx context.Context, o schema.Order, missing []string) error {
 	if len(missing) == 0 {
 		return nil
 	}

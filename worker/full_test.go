@@ -7,7 +7,6 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/internal/testkit"
-	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 )
 
 // Redis is full of pending records: no order, flag or lease finds room, and no refused
@@ -32,7 +31,7 @@ func TestI2AFullRedisIsFlushed(t *testing.T) {
 			require.NoError(t, server.Client(t).ConfigSet(t.Context(), "maxmemory", bytes).Err())
 		}
 		limit("1")
-		_, err := whole.Of(b.cache).Lead(t.Context(), sweeper, "nobody", flagLife)
+		_, err := b.redisOf().Lead(t.Context(), sweeper, "nobody", flagLife)
 		require.True(t, rdb.Full(err), err)
 		stop := b.run(b.worker(b.serving))
 		testkit.Eventually(t, "all others are flushed", func() bool { return b.stats().Pending == 1 })

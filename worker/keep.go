@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // flag is a partition's scheduled flag while a task works under it.
@@ -18,7 +18,7 @@ type flag struct {
 
 // keep renews the flag three times in its life until it is released, and no longer than
 // ctx lives: a task that hangs must not keep its partition.
-func (w *Worker) keep(ctx context.Context, o cache.Order) *flag {
+func (w *Worker) keep(ctx context.Context, o schema.Order) *flag {
 	ctx, stop := context.WithCancel(ctx)
 	f := &flag{stop: stop}
 	f.done.Go(func() {

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 )
 
 // The lags of the last minute are told with every beat: the status pages add those of all
@@ -23,10 +23,10 @@ type lately struct {
 // latelyPart is the lags of one step.
 type latelyPart struct {
 	number int64
-	lags   cache.Lags
+	lags   pending.Lags
 }
 
-func (l *lately) add(lags *cache.Lags, now time.Time) {
+func (l *lately) add(lags *pending.Lags, now time.Time) {
 	number := now.UnixNano() / int64(latelyStep)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -38,11 +38,11 @@ func (l *lately) add(lags *cache.Lags, now time.Time) {
 }
 
 // sum is all that was added in the last minute.
-func (l *lately) sum(now time.Time) cache.Lags {
+func (l *lately) sum(now time.Time) pending.Lags {
 	number := now.UnixNano() / int64(latelyStep)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var sum cache.Lags
+	var sum pending.Lags
 	for i := range l.steps {
 		if l.steps[i].number > number-latelySteps {
 			sum.Merge(&l.steps[i].lags)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 )
 
 // What was added is in the sum for a minute, and then makes room.
@@ -15,7 +15,7 @@ func TestLatelyIsAMinute(t *testing.T) {
 	var l lately
 	begin := time.Unix(1_769_860_800, 0)
 	add := func(at, lag time.Duration) {
-		var one cache.Lags
+		var one pending.Lags
 		one.Add(lag)
 		l.add(&one, begin.Add(at))
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -30,9 +30,9 @@ type letters interface {
 
 // remembering is the side of the cache that knows what became of letters' records.
 type remembering interface {
-	Fates(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) ([]cache.Told, error)
-	Forget(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) error
-	Tell(ctx context.Context, e *schema.Entity, partition int, what string, records []cache.Versioned) error
+	Fates(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]pending.Told, error)
+	Forget(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) error
+	Tell(ctx context.Context, e *schema.Entity, partition int, what string, records []schema.Versioned) error
 }
 
 // round is where the leader is on its endless round of the open letters. Only one
@@ -116,11 +116,11 @@ func numbersOf(letters []ledger.OpenLetter) []int64 {
 }
 
 // byPartition deals letters out to their partitions.
-func byPartition(e *schema.Entity, letters []ledger.OpenLetter) map[int][]cache.Versioned {
-	parts := map[int][]cache.Versioned{}
+func byPartition(e *schema.Entity, letters []ledger.OpenLetter) map[int][]schema.Versioned {
+	parts := map[int][]schema.Versioned{}
 	for _, l := range letters {
 		p := e.Partition(l.ID)
-		parts[p] = append(parts[p], cache.Versioned{ID: l.ID, Version: l.Version})
+		parts[p] = append(parts[p], schema.Versioned{ID: l.ID, Version: l.Version})
 	}
 	return parts
 }
@@ -138,7 +138,7 @@ func (w *Worker) resolved(ctx context.Context, e *schema.Entity, letters []ledge
 
 // ends are the letters that are to be closed, by how they ended.
 func (w *Worker) ends(ctx context.Context, e *schema.Entity, page []ledger.OpenLetter) (map[ledger.Resolution][]ledger.OpenLetter, error) {
-	fates := map[cache.Versioned]cache.Told{}
+	fates := map[schema.Versioned]pending.Told{}
 	for partition, letters := range byPartition(e, page) {
 		told, err := w.cache.Fates(ctx, e, partition, letters)
 		if err != nil {
@@ -150,7 +150,7 @@ func (w *Worker) ends(ctx context.Context, e *schema.Entity, page []ledger.OpenL
 	}
 	ends := map[ledger.Resolution][]ledger.OpenLetter{}
 	for _, l := range page {
-		if as := end(l, fates[cache.Versioned{ID: l.ID, Version: l.Version}]); as != ledger.Unresolved {
+		if as := end(l, fates[schema.Versioned{ID: l.ID, Version: l.Version}]); as != ledger.Unresolved {
 			ends[as] = append(ends[as], l)
 		}
 	}
@@ -163,12 +163,12 @@ func (w *Worker) ends(ctx context.Context, e *schema.Entity, page []ledger.OpenL
 // A record that was written a moment ago is left for the next round: if an operator did it,
 // the letter is about to be closed in the operator's name. A version of a time to come, by
 // a clock that is ahead of this one, is not waited for.
-func end(l ledger.OpenLetter, told cache.Told) ledger.Resolution {
+func end(l ledger.OpenLetter, told pending.Told) ledger.Resolution {
 	recent := told.Version > l.Version && time.Since(time.UnixMicro(int64(told.Version))).Abs() < mendTime
 	switch {
-	case recent, told.Fate == cache.FateWaits, told.Fate == cache.FateLost:
+	case recent, told.Fate == pending.FateWaits, told.Fate == pending.FateLost:
 		return ledger.Unresolved
-	case told.Fate == cache.FatePersisted:
+	case told.Fate == pending.FatePersisted:
 		return ledger.Persisted
 	default:
 		return ledger.Superseded

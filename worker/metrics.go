@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -128,7 +128,7 @@ func (w *Worker) measure(f *flushing, outcome store.Outcome, took time.Duration)
 	w.metrics.seconds.WithLabelValues(name).Observe(took.Seconds())
 	lag := w.metrics.lag.WithLabelValues(name)
 	now := f.now()
-	var lags cache.Lags
+	var lags pending.Lags
 	for _, c := range outcome.Persisted {
 		d := f.due[c.ID]
 		if !d.PendingSince.IsZero() {

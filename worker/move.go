@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -25,8 +25,8 @@ var passes = []time.Duration{0, time.Second, 4 * time.Second}
 
 // waiting is the side of the cache that knows when held records are tried again.
 type waiting interface {
-	Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]cache.Waiting, error)
-	Reschedule(ctx context.Context, e *schema.Entity, partition int, moves []cache.Move) (int, error)
+	Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]pending.Waiting, error)
+	Reschedule(ctx context.Context, e *schema.Entity, partition int, moves []pending.Move) (int, error)
 }
 
 // moved is how often each entity's waiting records were walked for the policy in force.
@@ -106,7 +106,7 @@ func (w *Worker) movePartition(ctx context.Context, e *schema.Entity, partition 
 	var first time.Time
 	defer func() {
 		if !first.IsZero() {
-			w.order(ctx, cache.WakeUp(e, partition, first))
+			w.order(ctx, pending.WakeUp(e, partition, first))
 		}
 	}()
 	for skip := 0; w.leading.Load() && w.policies.of(e) == p; {
@@ -138,8 +138,8 @@ func (w *Worker) movePartition(ctx context.Context, e *schema.Entity, partition 
 // moves are the new times of records whose time the policy could not have drawn: the last
 // attempt and a new delay, due at once where that is past. A record whose time it could
 // have drawn keeps it, so that to do this again changes nothing.
-func moves(p schema.RetryPolicy, page []cache.Waiting) []cache.Move {
-	var moves []cache.Move
+func moves(p schema.RetryPolicy, page []pending.Waiting) []pending.Move {
+	var moves []pending.Move
 	for _, one := range page {
 		low, high := p.Range(one.Refusal.Kind, max(one.Attempts, 1))
 		if one.Refusal.Kind == schema.KindForeignKey {
@@ -147,7 +147,7 @@ func moves(p schema.RetryPolicy, page []cache.Waiting) []cache.Move {
 		}
 		if delay := one.Next.Sub(one.At); delay < low-time.Millisecond || delay > high+time.Millisecond {
 			to := one.At.Add(p.Delay(one.Refusal.Kind, max(one.Attempts, 1)))
-			moves = append(moves, cache.Move{ID: one.ID, From: one.Next, To: to})
+			moves = append(moves, pending.Move{ID: one.ID, From: one.Next, To: to})
 		}
 	}
 	return moves

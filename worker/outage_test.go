@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
@@ -186,21 +186,21 @@ type pickyCache struct {
 	picky *picky
 }
 
-func (c pickyCache) Due(ctx context.Context, e *schema.Entity, n, limit, bytes int) (cache.Batch, error) {
+func (c pickyCache) Due(ctx context.Context, e *schema.Entity, n, limit, bytes int) (pending.Batch, error) {
 	b, err := c.state.Due(ctx, e, n, limit, bytes)
 	c.picky.read(b)
 	return b, err
 }
 
-func (c pickyCache) DueAlone(ctx context.Context, e *schema.Entity, n int) (cache.Batch, error) {
+func (c pickyCache) DueAlone(ctx context.Context, e *schema.Entity, n int) (pending.Batch, error) {
 	b, err := c.state.DueAlone(ctx, e, n)
 	c.picky.read(b)
 	return b, err
 }
 
-func (p *picky) read(b cache.Batch) {
+func (p *picky) read(b pending.Batch) {
 	p.sizes = append(p.sizes, len(b.Due))
-	if slices.ContainsFunc(b.Due, func(d cache.Due) bool { return slices.Contains(p.poison, d.ID) }) {
+	if slices.ContainsFunc(b.Due, func(d pending.Due) bool { return slices.Contains(p.poison, d.ID) }) {
 		p.sql.Inject(testkit.Vanish, testkit.Statement("INSERT INTO", "users"), testkit.Err(errOdd))
 	}
 }
@@ -210,7 +210,7 @@ func TestI5ABatchThatFailsAgainAndAgainIsTakenApart(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
 	b.e.Flush.Batch = 100
-	odd := &picky{state: whole.Of(b.cache), store: b.store, sql: b.sql, poison: []string{id(57)}}
+	odd := &picky{state: b.redisOf(), store: b.store, sql: b.sql, poison: []string{id(57)}}
 	w := b.worker(odd.config)
 	for i := range 120 {
 		b.put(id(i), "x")
@@ -238,7 +238,7 @@ func TestI5ABatchThatFailsAgainAndAgainIsTakenApart(t *testing.T) {
 func TestOnlyOneRecordIsBlamedUntilSomethingSucceeds(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
-	odd := &picky{state: whole.Of(b.cache), store: b.store, sql: b.sql}
+	odd := &picky{state: b.redisOf(), store: b.store, sql: b.sql}
 	for i := range 20 {
 		odd.poison = append(odd.poison, id(i))
 		b.put(id(i), "x")
@@ -288,7 +288,7 @@ func TestCollectorShowsTheLedger(t *testing.T) {
 	b.put("a", "1")
 	b.put("a", "2")
 	registry := prometheus.NewRegistry()
-	require.NoError(t, registry.Register(NewCollector(b.cache, []*schema.Entity{b.e})))
+	require.NoError(t, registry.Register(NewCollector(b.backlog, []*schema.Entity{b.e})))
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	got := map[string]float64{}
@@ -317,7 +317,7 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 	require.ErrorContains(t, err, "Queue is required")
 	b := setup(t, testkit.SQLite(t))
 	w := b.worker()
-	cfg := Config{Entities: w.all, Cache: whole.Of(b.cache), Store: b.store, Queue: b.orders, Server: idle{}, Slice: -1}
+	cfg := Config{Entities: w.all, Cache: b.redisOf(), Store: b.store, Queue: b.orders, Server: idle{}, Slice: -1}
 	_, err = New(cfg)
 	require.ErrorContains(t, err, "Slice")
 	registry := prometheus.NewRegistry()

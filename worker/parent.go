@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -16,7 +15,7 @@ const parentPause = 500 * time.Millisecond
 
 // looking is the side of the cache that says where records stand.
 type looking interface {
-	Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]cache.Cached, error)
+	Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]schema.Cached, error)
 }
 
 // waitForParent says that a record was tried too early: one that it refers to is accepted
@@ -101,12 +100,12 @@ func parentID(parent *schema.Entity, f *schema.Field, text string) (string, bool
 }
 
 // standing is where records stand, those that are cached.
-func (w *Worker) standing(ctx context.Context, e *schema.Entity, partition int, ids []string) (map[string]cache.Cached, error) {
+func (w *Worker) standing(ctx context.Context, e *schema.Entity, partition int, ids []string) (map[string]schema.Cached, error) {
 	found, err := w.cache.Peek(ctx, bare(e), partition, ids)
 	if err != nil {
 		return nil, err
 	}
-	standing := make(map[string]cache.Cached, len(found))
+	standing := make(map[string]schema.Cached, len(found))
 	for _, r := range found {
 		standing[r.ID] = r
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
@@ -36,7 +37,7 @@ func family(t *testing.T, url string) (b *bench, customer, order *schema.Entity)
 }
 
 // of accepts a record of the entity, and returns the order that it asks for.
-func (b *bench) of(e *schema.Entity, id string, fields schema.Fields) (cache.Order, schema.Version) {
+func (b *bench) of(e *schema.Entity, id string, fields schema.Fields) (schema.Order, schema.Version) {
 	b.t.Helper()
 	values, err := e.Whole(fields)
 	require.NoError(b.t, err)
@@ -90,14 +91,14 @@ func TestAChildWaitsAsLongAsItsParentIsPending(t *testing.T) {
 		require.NoError(t, w.sync(t.Context(), task(child)))
 		for range 2 * quick.MaxAttempts {
 			b.hasten("o1")
-			require.NoError(t, w.sync(t.Context(), task(cache.Order{Entity: order, Partition: child.Partition})))
+			require.NoError(t, w.sync(t.Context(), task(schema.Order{Entity: order, Partition: child.Partition})))
 			s := b.status("o1")
 			require.Equal(t, schema.Held, s.Record.Status)
 			require.Equal(t, 1, s.Attempts)
 		}
 		require.NoError(t, w.sync(t.Context(), task(parent)))
 		b.hasten("o1")
-		require.NoError(t, w.sync(t.Context(), task(cache.Order{Entity: order, Partition: child.Partition})))
+		require.NoError(t, w.sync(t.Context(), task(schema.Order{Entity: order, Partition: child.Partition})))
 		s := b.status("o1")
 		require.Equal(t, schema.Persisted, s.Record.Status)
 		require.Equal(t, version, s.Record.Version)
@@ -115,7 +116,7 @@ func TestAChildWithoutAParentHasItsPolicy(t *testing.T) {
 		require.Greater(t, time.Until(s.NextAttempt), 30*time.Minute)
 		for range quick.MaxAttempts - 1 {
 			b.hasten("o1")
-			require.NoError(t, w.sync(t.Context(), task(cache.Order{Entity: order, Partition: child.Partition})))
+			require.NoError(t, w.sync(t.Context(), task(schema.Order{Entity: order, Partition: child.Partition})))
 		}
 		l, err := b.store.LetterOf(t.Context(), "order", "o1", version)
 		require.NoError(t, err)
@@ -147,11 +148,11 @@ func TestAChainHealsByItself(t *testing.T) {
 func (b *bench) hasten(id string) {
 	b.t.Helper()
 	partition := b.e.Partition(id)
-	held, err := b.cache.Waiting(b.t.Context(), b.e, partition, 0, 10)
+	held, err := b.backlog.Waiting(b.t.Context(), b.e, partition, 0, 10)
 	require.NoError(b.t, err)
 	for _, w := range held {
 		if w.ID == id {
-			_, err := b.cache.Reschedule(b.t.Context(), b.e, partition, []cache.Move{{ID: id, From: w.Next, To: w.At}})
+			_, err := b.backlog.Reschedule(b.t.Context(), b.e, partition, []pending.Move{{ID: id, From: w.Next, To: w.At}})
 			require.NoError(b.t, err)
 		}
 	}
@@ -163,7 +164,7 @@ type arriving struct {
 	meanwhile func()
 }
 
-func (a *arriving) Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]cache.Cached, error) {
+func (a *arriving) Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]schema.Cached, error) {
 	if do := a.meanwhile; do != nil {
 		a.meanwhile = nil
 		do()
@@ -180,12 +181,12 @@ func TestAParentMayArriveMeanwhile(t *testing.T) {
 		parent, _ := b.of(customer, "7", schema.Fields{"name": "Ann"})
 		other := b.strict()
 		w := b.strict(func(c *Config) {
-			c.Cache = &arriving{whole.Of(b.cache), func() { require.NoError(t, other.sync(t.Context(), task(parent))) }}
+			c.Cache = &arriving{b.redisOf(), func() { require.NoError(t, other.sync(t.Context(), task(parent))) }}
 		})
 		require.NoError(t, w.sync(t.Context(), task(child)))
 		require.Equal(t, schema.Held, b.status("o1").Record.Status)
 		b.hasten("o1")
-		require.NoError(t, w.sync(t.Context(), task(cache.Order{Entity: order, Partition: child.Partition})))
+		require.NoError(t, w.sync(t.Context(), task(schema.Order{Entity: order, Partition: child.Partition})))
 		require.Equal(t, schema.Persisted, b.status("o1").Record.Status)
 		require.Zero(t, b.count(ledger.LetterFilter{}))
 		b.check()

@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
@@ -43,12 +43,12 @@ func TestWaitingRecordsFollowThePolicy(t *testing.T) {
 		b.set(m, "cap=2h", "base=2h")
 		changed := time.Now()
 		testkit.Within(t, followed, "all are due in two hours", func() bool {
-			return b.due(func(w cache.Waiting) bool { return w.Next.Sub(w.At) == later }) == records
+			return b.due(func(w pending.Waiting) bool { return w.Next.Sub(w.At) == later }) == records
 		})
 		t.Logf("%d waiting records followed within %s", records, time.Since(changed).Round(time.Millisecond))
 		b.set(m, "base=1ms", "cap=1ms", "max_attempts=2")
 		testkit.Within(t, followed, "all are due", func() bool {
-			return b.due(func(w cache.Waiting) bool { return w.Next.After(time.Now()) }) == 0
+			return b.due(func(w pending.Waiting) bool { return w.Next.After(time.Now()) }) == 0
 		})
 		testkit.Eventually(t, "all have died", func() bool { return b.stats().Dead == int64(records) })
 		stop()
@@ -71,11 +71,11 @@ func (b *bench) set(m *mend.Mender, settings ...string) {
 }
 
 // due counts the held records that are as the condition says.
-func (b *bench) due(is func(cache.Waiting) bool) int {
+func (b *bench) due(is func(pending.Waiting) bool) int {
 	b.t.Helper()
 	n := 0
 	for partition := range b.e.Partitions {
-		held, err := b.cache.Waiting(b.t.Context(), b.e, partition, 0, 100_000)
+		held, err := b.backlog.Waiting(b.t.Context(), b.e, partition, 0, 100_000)
 		require.NoError(b.t, err)
 		for _, w := range held {
 			if is(w) {
@@ -92,21 +92,21 @@ func TestMovingAgainChangesNothing(t *testing.T) {
 	t.Parallel()
 	p := schema.RetryPolicy{MaxAttempts: 5, Base: time.Second, Factor: 2, Cap: 3 * time.Second, Jitter: schema.JitterEqual}
 	at := time.UnixMilli(1_700_000_000_000)
-	one := func(attempts int, delay time.Duration) cache.Waiting {
-		return cache.Waiting{ID: "a", At: at, Next: at.Add(delay), Attempts: attempts, Refusal: schema.Refusal{Kind: schema.KindCheck}}
+	one := func(attempts int, delay time.Duration) pending.Waiting {
+		return pending.Waiting{ID: "a", At: at, Next: at.Add(delay), Attempts: attempts, Refusal: schema.Refusal{Kind: schema.KindCheck}}
 	}
-	for _, kept := range []cache.Waiting{one(1, 500*time.Millisecond), one(1, time.Second), one(2, 2*time.Second), one(4, 3*time.Second)} {
-		require.Empty(t, moves(p, []cache.Waiting{kept}), "%+v", kept)
+	for _, kept := range []pending.Waiting{one(1, 500*time.Millisecond), one(1, time.Second), one(2, 2*time.Second), one(4, 3*time.Second)} {
+		require.Empty(t, moves(p, []pending.Waiting{kept}), "%+v", kept)
 	}
-	for _, wrong := range []cache.Waiting{one(1, 0), one(1, time.Hour), one(2, 500*time.Millisecond), one(4, 6*time.Second)} {
-		moved := moves(p, []cache.Waiting{wrong})
+	for _, wrong := range []pending.Waiting{one(1, 0), one(1, time.Hour), one(2, 500*time.Millisecond), one(4, 6*time.Second)} {
+		moved := moves(p, []pending.Waiting{wrong})
 		require.Len(t, moved, 1)
 		require.Equal(t, wrong.Next, moved[0].From)
 		low, high := p.Range(wrong.Refusal.Kind, wrong.Attempts)
 		require.GreaterOrEqual(t, moved[0].To.Sub(at), low)
 		require.LessOrEqual(t, moved[0].To.Sub(at), high)
 		wrong.Next = moved[0].To
-		require.Empty(t, moves(p, []cache.Waiting{wrong}))
+		require.Empty(t, moves(p, []pending.Waiting{wrong}))
 	}
 }
 
@@ -122,7 +122,7 @@ func TestOnlyTheLeaderMoves(t *testing.T) {
 	b.flush(leader)
 	later := 2 * time.Hour
 	b.set(b.mender(), "cap=2h", "base=2h")
-	inHours := func() int { return b.due(func(w cache.Waiting) bool { return w.Next.Sub(w.At) == later }) }
+	inHours := func() int { return b.due(func(w pending.Waiting) bool { return w.Next.Sub(w.At) == later }) }
 	require.NoError(t, follower.follow(t.Context()))
 	require.Equal(t, later, follower.policies.retry(b.e).Base)
 	require.NoError(t, follower.move(t.Context()))
@@ -143,14 +143,14 @@ func TestOnlyTheLeaderMoves(t *testing.T) {
 type recorder struct {
 	whole.Redis
 	mu   sync.Mutex
-	held []cache.Refused
+	held []pending.Refused
 }
 
-func (r *recorder) Hold(ctx context.Context, e *schema.Entity, partition int, refused []cache.Refused) (int, error) {
+func (r *recorder) Hold(ctx context.Context, e *schema.Entity, partition int, refused []pending.Refused) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held = append(r.held, refused...)
-	return r.Cache.Hold(ctx, e, partition, refused)
+	return r.Backlog.Hold(ctx, e, partition, refused)
 }
 
 // What a preview says is what happens: the number of attempts, each planned within its
@@ -166,7 +166,7 @@ func TestPreviewAndRealityAgree(t *testing.T) {
 				preview := b.e.Retry.Schedule(schema.KindUnique, 100)
 				b.mail("owner", "x", "taken@x")
 				b.drain(b.strict())
-				r := &recorder{Redis: whole.Of(b.cache)}
+				r := &recorder{Redis: b.redisOf()}
 				stop := b.run(b.worker(b.serving, func(c *Config) { c.Cache = r }))
 				versions := map[string]schema.Version{}
 				for i := range records {

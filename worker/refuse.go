@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -25,7 +26,7 @@ func (w *Worker) setAside(ctx context.Context, f *flushing, refused []store.Refu
 
 // judge parts refused records into those that are tried again, at a time that their policy
 // draws, and those whose policy is exhausted.
-func (w *Worker) judge(ctx context.Context, f *flushing, refused []store.Refused) (held, dying []cache.Refused, err error) {
+func (w *Worker) judge(ctx context.Context, f *flushing, refused []store.Refused) (held, dying []pending.Refused, err error) {
 	o := f.order
 	waits, err := w.parents(ctx, o.Entity, refused)
 	if err != nil {
@@ -48,16 +49,16 @@ func (w *Worker) judge(ctx context.Context, f *flushing, refused []store.Refused
 // attempt is what a refusal makes of a record: its attempts, its history and the time of
 // the next try. An attempt that came too early, before the record's parent, does not count
 // unless it is the first.
-func (w *Worker) attempt(f *flushing, one store.Refused, wait waitForParent) cache.Refused {
+func (w *Worker) attempt(f *flushing, one store.Refused, wait waitForParent) pending.Refused {
 	e, due, now := f.order.Entity, f.due[one.ID], f.now()
-	refused := cache.Refused{
+	refused := pending.Refused{
 		Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts + 1, History: due.History,
 		Since: due.PendingSince, At: now, Apart: one.Apart,
 	}
 	if wait.early && due.Attempts > 0 {
 		refused.Attempts = due.Attempts
 	} else {
-		refused.History = append(refused.History, cache.Attempt{
+		refused.History = append(refused.History, schema.Attempt{
 			Number: refused.Attempts, At: now.UTC(), Kind: one.Refusal.Kind, Message: one.Refusal.Message, Worker: w.id,
 		})
 	}

@@ -3,8 +3,8 @@ package worker
 import (
 	"context"
 
-	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/rdb"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // relieve flushes one batch of every partition without an order. When Redis is full of
@@ -25,7 +25,7 @@ func (w *Worker) relieve(ctx context.Context) {
 			if w.ending() {
 				return
 			}
-			_, err := w.flush(ctx, cache.Order{Entity: e, Partition: partition})
+			_, err := w.flush(ctx, schema.Order{Entity: e, Partition: partition})
 			if err == nil {
 				continue
 			}

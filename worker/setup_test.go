@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
@@ -38,17 +39,18 @@ const flagLife = 300 * time.Millisecond
 // bench is one deployment: a prefix of the shared Redis, a database of its own, and
 // whatever happens to the orders that are given.
 type bench struct {
-	t      testing.TB
-	e      *schema.Entity   // the entity that the methods are about
-	all    []*schema.Entity // that workers know
-	redis  *testkit.RedisFaults
-	sql    *testkit.SQLFaults
-	cache  *cache.Cache
-	store  *ledger.Ledger
-	url    string // of Redis
-	db     string // URL of the database
-	prefix string
-	orders *orders
+	t       testing.TB
+	e       *schema.Entity   // the entity that the methods are about
+	all     []*schema.Entity // that workers know
+	redis   *testkit.RedisFaults
+	sql     *testkit.SQLFaults
+	cache   *cache.Cache
+	backlog *pending.Backlog
+	store   *ledger.Ledger
+	url     string // of Redis
+	db      string // URL of the database
+	prefix  string
+	orders  *orders
 }
 
 // onEach runs fn with a bench on each database.
@@ -101,17 +103,23 @@ func setupFor(t testing.TB, url, redisURL string, entities ...*schema.Entity) *b
 		Hooks: []redis.Hook{b.redis},
 	})
 	require.NoError(t, err)
+	b.backlog = whole.With(b.cache, pending.Config{FlagMargin: flagLife}).Backlog
 	t.Cleanup(func() { _ = b.cache.Close() })
 	t.Cleanup(b.redis.Clear)
 	t.Cleanup(b.sql.Clear)
 	return b
 }
 
+// redisOf is all that a worker takes of Redis.
+func (b *bench) redisOf() whole.Redis {
+	return whole.With(b.cache, pending.Config{FlagMargin: flagLife})
+}
+
 // worker returns a worker of the bench, as after a restart of the process.
 func (b *bench) worker(change ...func(*Config)) *Worker {
 	b.t.Helper()
 	cfg := Config{
-		Entities: b.all, Cache: whole.Of(b.cache), Store: b.store, Queue: b.orders, Server: idle{},
+		Entities: b.all, Cache: b.redisOf(), Store: b.store, Queue: b.orders, Server: idle{},
 		FlagTTL: flagLife, SweepInterval: 50 * time.Millisecond,
 		Log: testkit.Logger(b.t), Registerer: prometheus.NewRegistry(),
 	}
@@ -199,17 +207,17 @@ func (b *bench) names() map[string]string {
 	}
 }
 
-func (b *bench) stats() cache.Stats {
+func (b *bench) stats() pending.Stats {
 	b.t.Helper()
-	stats, err := b.cache.Stats(b.t.Context(), b.e)
+	stats, err := b.backlog.Stats(b.t.Context(), b.e)
 	require.NoError(b.t, err)
-	return cache.Total(stats)
+	return pending.Total(stats)
 }
 
 // flagged is when the last flag of the partitions expires; zero if all are free.
 func (b *bench) flagged() time.Time {
 	b.t.Helper()
-	stats, err := b.cache.Stats(b.t.Context(), b.e)
+	stats, err := b.backlog.Stats(b.t.Context(), b.e)
 	require.NoError(b.t, err)
 	var last time.Time
 	for _, s := range stats {
@@ -249,7 +257,7 @@ func (b *bench) drain(w *Worker) {
 	})
 }
 
-func task(o cache.Order) queue.Task {
+func task(o schema.Order) queue.Task {
 	return queue.Task{Entity: o.Entity.Name, Partition: o.Partition, Generation: o.Generation}
 }
 
@@ -257,14 +265,14 @@ func task(o cache.Order) queue.Task {
 // it and say that it refused.
 type orders struct {
 	mu     sync.Mutex
-	given  []cache.Order
+	given  []schema.Order
 	refuse bool
 	lie    bool
 }
 
 var errQueue = errors.New("queue is away")
 
-func (o *orders) Enqueue(_ context.Context, order cache.Order) error {
+func (o *orders) Enqueue(_ context.Context, order schema.Order) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	refuse, lie := o.refuse, o.lie
@@ -281,7 +289,7 @@ func (o *orders) Enqueue(_ context.Context, order cache.Order) error {
 	return nil
 }
 
-func (o *orders) take() []cache.Order {
+func (o *orders) take() []schema.Order {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	given := o.given

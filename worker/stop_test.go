@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
-	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 )
 
 // A worker that is told to stop finishes its batch, hands the rest over, and leaves.
@@ -30,7 +29,7 @@ func TestStoppingFinishesTheBatchAndHandsOver(t *testing.T) {
 		s := b.stats()
 		require.EqualValues(t, 10, s.Persisted, "the batch is in the database and acked")
 		require.EqualValues(t, 25, s.Pending)
-		led, err := whole.Of(b.cache).Lead(t.Context(), sweeper, "another", time.Minute)
+		led, err := b.redisOf().Lead(t.Context(), sweeper, "another", time.Minute)
 		require.NoError(t, err)
 		require.True(t, led, "the sweeper's lease was given back")
 
@@ -74,7 +73,7 @@ func TestTwoSweepersDoNoHarm(t *testing.T) {
 	var sweeps sync.WaitGroup
 	for range 4 {
 		sweeps.Go(func() {
-			found, err := b.cache.Sweep(t.Context(), b.worker().all)
+			found, err := b.backlog.Sweep(t.Context(), b.worker().all)
 			if err != nil {
 				t.Error(err)
 			}
@@ -103,7 +102,7 @@ func TestTheFlagIsRenewedWhileATaskWorks(t *testing.T) {
 	<-commit.Hit()
 	<-begins.Hit() // renewed three times: as long as the flag lives
 	begins.Release()
-	found, err := b.cache.Sweep(t.Context(), w.all)
+	found, err := b.backlog.Sweep(t.Context(), w.all)
 	require.NoError(t, err)
 	require.Empty(t, found)
 	commit.Release()

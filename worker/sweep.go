@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -13,7 +12,7 @@ import (
 type sweeping interface {
 	Lead(ctx context.Context, name, holder string, life time.Duration) (bool, error)
 	Resign(ctx context.Context, name, holder string) error
-	Sweep(ctx context.Context, entities []*schema.Entity) ([]cache.Order, error)
+	Sweep(ctx context.Context, entities []*schema.Entity) ([]schema.Order, error)
 }
 
 const sweeper = "sweeper" // name of the lease

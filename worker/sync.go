@@ -6,15 +6,15 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // flags is the scheduling side of the cache: who may work on a partition.
 type flags interface {
-	Begin(ctx context.Context, o cache.Order, life time.Duration) (cache.Order, error)
-	End(ctx context.Context, o cache.Order, handOver bool) (cache.Ending, error)
+	Begin(ctx context.Context, o schema.Order, life time.Duration) (schema.Order, error)
+	End(ctx context.Context, o schema.Order, handOver bool) (pending.Ending, error)
 	Agrees(ctx context.Context, e *schema.Entity) (bool, error)
 }
 
@@ -41,7 +41,7 @@ func (w *Worker) sync(ctx context.Context, t queue.Task) error {
 	if !ok || t.Partition < 0 || t.Partition >= e.Partitions {
 		return w.nowhere(ctx, e, t)
 	}
-	o := cache.Order{Entity: e, Partition: t.Partition, Generation: t.Generation}
+	o := schema.Order{Entity: e, Partition: t.Partition, Generation: t.Generation}
 	live, err := w.cache.Begin(ctx, o, w.flagTTL)
 	if err != nil {
 		return w.later("redis", fmt.Errorf("begin %s: %w", o.TaskID(), err), redisPause)
@@ -74,7 +74,7 @@ func (w *Worker) nowhere(ctx context.Context, e *schema.Entity, t queue.Task) er
 }
 
 // work flushes batch after batch while the flag is kept, and ends the task.
-func (w *Worker) work(ctx context.Context, live cache.Order) error {
+func (w *Worker) work(ctx context.Context, live schema.Order) error {
 	flag := w.keep(ctx, live)
 	defer flag.release()
 	until := time.Now().Add(w.slice)
@@ -112,7 +112,7 @@ func (w *Worker) lull(ctx context.Context) {
 
 // end frees the partition's flag or hands what is left to a successor; done is false
 // where something became due meanwhile and the task should go on.
-func (w *Worker) end(ctx context.Context, live cache.Order, handOver bool) (done bool, err error) {
+func (w *Worker) end(ctx context.Context, live schema.Order, handOver bool) (done bool, err error) {
 	ctx, cancel := finish(ctx)
 	defer cancel()
 	ending, err := w.cache.End(ctx, live, handOver)
@@ -128,7 +128,7 @@ func (w *Worker) end(ctx context.Context, live cache.Order, handOver bool) (done
 
 // order enqueues an order. Where that fails the sweeper gives another, so it is no
 // failure of the task.
-func (w *Worker) order(ctx context.Context, o cache.Order) {
+func (w *Worker) order(ctx context.Context, o schema.Order) {
 	if o.None() {
 		return
 	}
@@ -141,7 +141,7 @@ func (w *Worker) order(ctx context.Context, o cache.Order) {
 // orders no other meanwhile. A task whose generation the extension shows to be stale is
 // done with. A wake-up does not come back itself: its payload does not have the
 // generation that it took, so an order with that generation takes its place.
-func (w *Worker) putOff(ctx context.Context, t queue.Task, live cache.Order, later queue.Later) error {
+func (w *Worker) putOff(ctx context.Context, t queue.Task, live schema.Order, later queue.Later) error {
 	ctx, cancel := finish(ctx)
 	defer cancel()
 	still, err := w.cache.Begin(ctx, live, later.After+w.flagTTL)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
-	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -31,11 +30,11 @@ func TestI2AcceptedRecordsArePersisted(t *testing.T) {
 		testkit.Eventually(t, "all are persisted", func() bool { return b.stats().Persisted == 400 })
 		b.quiet(0)
 		require.Equal(t, want, b.names())
-		alive, err := whole.Of(b.cache).Alive(t.Context())
+		alive, err := b.redisOf().Alive(t.Context())
 		require.NoError(t, err)
 		require.Len(t, alive, 1)
 		stop()
-		alive, err = whole.Of(b.cache).Alive(t.Context())
+		alive, err = b.redisOf().Alive(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, alive)
 	})
@@ -183,8 +182,8 @@ func TestI3AWorkerThatLostItsLockWritesNothing(t *testing.T) {
 	b.put("b", "new")
 	testkit.Eventually(t, "another flusher has taken over", func() bool {
 		// The paused worker's process is alive and renews its flag, so force an order.
-		require.NoError(t, whole.Of(b.cache).Resign(t.Context(), sweeper, other.id))
-		g, err := b.cache.Begin(t.Context(), first, time.Millisecond)
+		require.NoError(t, b.redisOf().Resign(t.Context(), sweeper, other.id))
+		g, err := b.backlog.Begin(t.Context(), first, time.Millisecond)
 		require.NoError(t, err)
 		if !g.None() {
 			_ = other.sweepOnce(t.Context())
@@ -272,7 +271,7 @@ func TestAFullBatchHasTheNextReadAhead(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
 	b.e.Flush.Batch = 10
-	seen := &picky{state: whole.Of(b.cache), store: b.store, sql: b.sql}
+	seen := &picky{state: b.redisOf(), store: b.store, sql: b.sql}
 	w := b.worker(seen.config)
 	for i := range 25 {
 		b.put(id(i), "x")

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -142,10 +142,10 @@ func (w *Worker) makeRoom(ctx context.Context, f *flushing, message string) erro
 	ctx, cancel := finish(ctx)
 	defer cancel()
 	d, now := f.last.Due[0], f.now()
-	held := cache.Refused{
+	held := pending.Refused{
 		Change: d.Change, Refusal: schema.Refusal{Kind: schema.KindPoison, Message: bounded(message)}, Attempts: d.Attempts,
 		History: d.History, Since: d.PendingSince, Next: now.Add(tryAgain), At: now, Apart: f.alone,
 	}
-	_, err := w.cache.Hold(ctx, f.order.Entity, f.order.Partition, []cache.Refused{held})
+	_, err := w.cache.Hold(ctx, f.order.Entity, f.order.Partition, []pending.Refused{held})
 	return wrap("hold", f.order, 1, err)
 }

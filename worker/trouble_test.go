@@ -9,7 +9,6 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/testkit"
-	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -59,7 +58,7 @@ func TestTheTroubleOfATableIsNoRecords(t *testing.T) {
 					b.put(id(i), "x")
 				}
 				testkit.Eventually(t, "the trouble is told", func() bool {
-					alive, err := whole.Of(b.cache).Alive(t.Context())
+					alive, err := b.redisOf().Alive(t.Context())
 					require.NoError(t, err)
 					return fleet.Troubles(alive)["user"].Table == "users"
 				})

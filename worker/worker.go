@@ -15,7 +15,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -23,7 +24,7 @@ import (
 // Defaults of a [Config].
 const (
 	DefaultSlice         = 100 * time.Millisecond // there may be more busy partitions than tasks at once
-	DefaultFlagTTL       = cache.DefaultFlagMargin
+	DefaultFlagTTL       = pending.DefaultFlagMargin
 	DefaultSweepInterval = time.Second
 	DefaultBatchBytes    = 8 << 20
 	DefaultKeepLetters   = 90 * 24 * time.Hour
@@ -36,7 +37,7 @@ const finishTimeout = 10 * time.Second
 // state is the part of the cache that a worker uses.
 type state interface {
 	flags
-	pending
+	backlog
 	sweeping
 	beating
 	looking
@@ -47,7 +48,7 @@ type state interface {
 
 // enqueuer gives orders to whichever worker is free.
 type enqueuer interface {
-	Enqueue(ctx context.Context, o cache.Order) error
+	Enqueue(ctx context.Context, o schema.Order) error
 }
 
 // server takes orders.
@@ -196,7 +197,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer die()
 	var loops sync.WaitGroup
 	loops.Go(func() { w.sweep(ctx) })
-	hints := w.cache.Hinted(ctx, cache.PolicyHint)
+	hints := w.cache.Hinted(ctx, fleet.PolicyHint)
 	loops.Go(func() { w.everyOr(ctx, policyEvery, hints, "follow retry policies", w.follow) })
 	loops.Go(func() { w.everyOr(ctx, moveEvery, w.moving, "move waiting records", w.move) })
 	loops.Go(func() { w.every(ctx, w.sweepInterval, "close dead letters", w.tidy) })

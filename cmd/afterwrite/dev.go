@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/internal/rdb"
@@ -203,12 +203,12 @@ func (a *app) devDrain(ctx context.Context, p *parts, redis devRedis) {
 		return
 	}
 	for _, e := range p.Config.Entities {
-		stats, err := p.Cache.Stats(ctx, e)
+		stats, err := p.Pending.Stats(ctx, e)
 		if err != nil {
 			a.log.Error("reading what is left failed", "error", err)
 			return
 		}
-		t := cache.Total(stats)
+		t := pending.Total(stats)
 		if t.Pending+t.Held+t.Dead == 0 {
 			continue
 		}

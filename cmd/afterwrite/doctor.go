@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/peer"
@@ -374,7 +374,7 @@ func (x *examination) losses(ctx context.Context) {
 
 // strangers looks for what waits of entities that the configuration does not name.
 func (x *examination) strangers(ctx context.Context) {
-	strangers, err := x.Cache.Strangers(ctx, x.Config.Entities)
+	strangers, err := x.Pending.Strangers(ctx, x.Config.Entities)
 	if err != nil {
 		x.say("entities", failure, "see the detail", "%v", err)
 	}
@@ -387,12 +387,12 @@ func (x *examination) strangers(ctx context.Context) {
 // backlog looks at what waits for the database.
 func (x *examination) backlog(ctx context.Context) {
 	for _, e := range x.Config.Entities {
-		stats, err := x.Cache.Stats(ctx, e)
+		stats, err := x.Pending.Stats(ctx, e)
 		if err != nil {
 			x.say("backlog of "+e.Name, failure, "see the detail", "%v", err)
 			continue
 		}
-		t := cache.Total(stats)
+		t := pending.Total(stats)
 		lag := time.Duration(0)
 		if !t.OldestPending.IsZero() {
 			lag = max(time.Since(t.OldestPending), 0)
@@ -401,7 +401,7 @@ func (x *examination) backlog(ctx context.Context) {
 			t.Pending, t.Held, t.Dead, e.Flush.MaxPending, lag.Round(time.Millisecond))
 		check := "backlog of " + e.Name
 		switch {
-		case slices.ContainsFunc(stats, func(s cache.Stats) bool { return s.Pending+s.Held+s.Dead >= int64(e.PartitionLimit()) }):
+		case slices.ContainsFunc(stats, func(s pending.Stats) bool { return s.Pending+s.Held+s.Dead >= int64(e.PartitionLimit()) }):
 			x.say(check, failure, "start workers, or settle what is held and dead (`afterwrite dead list`), or raise flush.max_pending",
 				"full: new records are refused with 503; %s", detail)
 		case lag > maxLag+e.Flush.Delay:

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -73,7 +73,7 @@ func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) e
 		return err
 	}
 	if len(args) == 0 { // what no worker of this configuration flushes is named, not waited for
-		strangers, err := p.Cache.Strangers(ctx, entities)
+		strangers, err := p.Pending.Strangers(ctx, entities)
 		if err != nil {
 			return err
 		}
@@ -134,11 +134,11 @@ func (a *app) awaitFlush(ctx context.Context, p *parts, entities []*schema.Entit
 func (p *parts) pending(ctx context.Context, entities []*schema.Entity) (int64, error) {
 	total := int64(0)
 	for _, e := range entities {
-		stats, err := p.Cache.Stats(ctx, e)
+		stats, err := p.Pending.Stats(ctx, e)
 		if err != nil {
 			return 0, err
 		}
-		total += cache.Total(stats).Pending
+		total += pending.Total(stats).Pending
 	}
 	return total, nil
 }
@@ -147,11 +147,11 @@ func (p *parts) pending(ctx context.Context, entities []*schema.Entity) (int64, 
 func (p *parts) leftovers(ctx context.Context, entities []*schema.Entity) ([]leftover, error) {
 	left := []leftover{}
 	for _, e := range entities {
-		stats, err := p.Cache.Stats(ctx, e)
+		stats, err := p.Pending.Stats(ctx, e)
 		if err != nil {
 			return nil, err
 		}
-		t := cache.Total(stats)
+		t := pending.Total(stats)
 		if t.Pending+t.Held+t.Dead == 0 {
 			continue
 		}
@@ -171,7 +171,7 @@ func (p *parts) leftovers(ctx context.Context, entities []*schema.Entity) ([]lef
 func (p *parts) firstIDs(ctx context.Context, e *schema.Entity, status schema.Status) ([]string, error) {
 	var ids []string
 	for partition := range e.Partitions {
-		page, err := p.Cache.List(ctx, e, partition, status, 0, flushNamed-len(ids))
+		page, err := p.Pending.List(ctx, e, partition, status, 0, flushNamed-len(ids))
 		if err != nil {
 			return nil, err
 		}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fsck"
 )
 
@@ -41,7 +41,7 @@ func (a *app) fsck(ctx context.Context, args []string) error {
 		return err
 	}
 	progress := a.bar(-1, "comparing")
-	report, err := fsck.Run(ctx, p.Cache, p.Store, entities, fsck.Options{Progress: progress.add})
+	report, err := fsck.Run(ctx, p.Cache, p.Pending, p.Store, entities, fsck.Options{Progress: progress.add})
 	progress.done()
 	if err == nil && len(args) == 0 {
 		err = p.addStrangers(ctx, &report)
@@ -62,16 +62,16 @@ func (a *app) fsck(ctx context.Context, args []string) error {
 
 // addStrangers reports what waits of entities that the configuration does not name.
 func (p *parts) addStrangers(ctx context.Context, report *fsck.Report) error {
-	strangers, err := p.Cache.Strangers(ctx, p.Config.Entities)
+	strangers, err := p.Pending.Strangers(ctx, p.Config.Entities)
 	if err != nil {
 		return err
 	}
 	for _, e := range strangers {
-		stats, err := p.Cache.Stats(ctx, e)
+		stats, err := p.Pending.Stats(ctx, e)
 		if err != nil {
 			return err
 		}
-		report.Entities = append(report.Entities, fsck.Stranger(e.Name, cache.Total(stats)))
+		report.Entities = append(report.Entities, fsck.Stranger(e.Name, pending.Total(stats)))
 	}
 	return nil
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -44,11 +44,11 @@ func (a *app) pair(ctx context.Context, yes bool) error {
 	}
 	unpersisted := int64(0)
 	for _, e := range p.Config.Entities {
-		stats, err := p.Cache.Stats(ctx, e)
+		stats, err := p.Pending.Stats(ctx, e)
 		if err != nil {
 			return err
 		}
-		t := cache.Total(stats)
+		t := pending.Total(stats)
 		unpersisted += t.Pending + t.Held + t.Dead
 	}
 	fmt.Fprintf(a.err, "Redis     %s: %s, %s not in the database yet\nDatabase  %s: %s\n",

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 )
@@ -46,11 +46,11 @@ func (a *app) status(ctx context.Context, args []string) error {
 	s := deploymentStatus{Entities: []admin.Stats{}}
 	rows := [][]string{{"entity", "pending", "awaiting retry", "dead", "lag", "flushing"}}
 	for _, e := range entities {
-		partitions, err := p.Cache.Stats(ctx, e)
+		partitions, err := p.Pending.Stats(ctx, e)
 		if err != nil {
 			return err
 		}
-		total := cache.Total(partitions)
+		total := pending.Total(partitions)
 		paused := 0
 		for _, one := range partitions {
 			if one.Paused {

@@ -26,7 +26,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/internal/token"
@@ -51,7 +51,7 @@ const (
 type records interface {
 	Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error)
 	InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error)
-	Stats(ctx context.Context, e *schema.Entity) ([]cache.Stats, error)
+	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
 	Pause(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
 	Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
 }

@@ -244,7 +244,7 @@ func TestPauseAndResume(t *testing.T) {
 	require.EqualValues(t, e.Partitions, b.do("POST", "/v1/admin/pause", `{"entity":"user"}`).want(200).json()["changed"])
 	require.EqualValues(t, 1, b.do("POST", "/v1/admin/resume", `{"entity":"user","partitions":[0]}`).want(200).json()["changed"])
 	require.EqualValues(t, 0, b.do("POST", "/v1/admin/resume", `{"entity":"user","partitions":[0]}`).want(200).json()["changed"])
-	stats, err := b.cache.Stats(t.Context(), e)
+	stats, err := b.backlog.Stats(t.Context(), e)
 	require.NoError(t, err)
 	require.False(t, stats[0].Paused)
 	require.True(t, stats[1].Paused)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -17,11 +17,11 @@ func (b *bundle) hold(entity string, why schema.Refusal) {
 	b.t.Helper()
 	e := b.entities[entity]
 	for partition := range e.Partitions {
-		batch, err := b.cache.Due(b.t.Context(), e, partition, 10_000, 1<<26)
+		batch, err := b.backlog.Due(b.t.Context(), e, partition, 10_000, 1<<26)
 		require.NoError(b.t, err)
 		for _, d := range batch.Due {
-			n, err := b.cache.Hold(b.t.Context(), e, partition, []cache.Refused{{Change: d.Change, Refusal: why, Attempts: 2, Next: time.Now().Add(time.Hour),
-				History: []cache.Attempt{{Number: 2, At: time.Now(), Kind: why.Kind, Message: why.Message, Worker: "w"}}}})
+			n, err := b.backlog.Hold(b.t.Context(), e, partition, []pending.Refused{{Change: d.Change, Refusal: why, Attempts: 2, Next: time.Now().Add(time.Hour),
+				History: []schema.Attempt{{Number: 2, At: time.Now(), Kind: why.Kind, Message: why.Message, Worker: "w"}}}})
 			require.NoError(b.t, err)
 			require.Equal(b.t, 1, n)
 		}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -143,7 +143,7 @@ func (a *Admin) stats(r *http.Request, _ ledger.Actor, _ http.Header) (int, any,
 		if err != nil {
 			return 0, nil, err
 		}
-		list = append(list, StatsOf(e, cache.Total(stats)))
+		list = append(list, StatsOf(e, pending.Total(stats)))
 	}
 	return http.StatusOK, map[string]any{"entities": list}, nil
 }

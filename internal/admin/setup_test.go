@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
@@ -33,6 +34,7 @@ type bundle struct {
 	t        *testing.T
 	url      string
 	cache    *cache.Cache
+	backlog  *pending.Backlog
 	store    *ledger.Ledger
 	producer *producer.Producer
 	entities map[string]*schema.Entity
@@ -41,7 +43,7 @@ type bundle struct {
 
 type noQueue struct{}
 
-func (noQueue) Enqueue(context.Context, cache.Order) error { return nil }
+func (noQueue) Enqueue(context.Context, schema.Order) error { return nil }
 
 type rows struct{ *ledger.Ledger }
 
@@ -65,15 +67,16 @@ func setup(t *testing.T, options ...func(*admin.Config)) *bundle {
 	require.NoError(t, err)
 	b.cache, err = cache.New(cache.Config{URL: testkit.SharedRedis(t).URL(), Prefix: testkit.Prefix(t), Loader: b.store, Log: log})
 	require.NoError(t, err)
+	b.backlog = whole.Of(b.cache).Backlog
 	t.Cleanup(func() { _ = b.cache.Close() })
 	b.producer, err = producer.New(producer.Config{Entities: entities, Cache: b.cache, Loader: b.store, Log: log})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.producer.Close() })
-	cfg := admin.Config{Cache: b.cache, Entities: entities, Log: log, LocalOnly: true}
+	cfg := admin.Config{Cache: whole.Of(b.cache), Entities: entities, Log: log, LocalOnly: true}
 	for _, o := range options {
 		o(&cfg)
 	}
-	cfg.Mender, err = mend.New(mend.Config{Entities: cfg.Entities, Letters: b.store, Records: b.cache, Writes: b.producer, Queue: noQueue{}, Rate: 1_000_000, Log: log})
+	cfg.Mender, err = mend.New(mend.Config{Entities: cfg.Entities, Letters: b.store, Records: whole.Of(b.cache), Writes: b.producer, Queue: noQueue{}, Rate: 1_000_000, Log: log})
 	require.NoError(t, err)
 	surface, err := admin.New(cfg)
 	require.NoError(t, err)
@@ -205,14 +208,14 @@ func (b *bundle) kill(entity string, why schema.Refusal) {
 	b.t.Helper()
 	e := b.entities[entity]
 	for partition := range e.Partitions {
-		batch, err := b.cache.Due(b.t.Context(), e, partition, 10_000, 1<<26)
+		batch, err := b.backlog.Due(b.t.Context(), e, partition, 10_000, 1<<26)
 		require.NoError(b.t, err)
 		for _, d := range batch.Due {
 			now := time.Now()
 			require.NoError(b.t, b.store.InsertDead(b.t.Context(), []ledger.Letter{{Entity: entity, ID: d.ID, Version: d.Version,
 				Payload: string(e.AppendFields(nil, d.Values)), Refusal: why, Attempts: 1, AcceptedAt: now, DiedAt: now,
-				History: []ledger.Attempt{{Number: 1, At: now, Kind: why.Kind, Message: why.Message, Worker: "w"}}}}))
-			n, err := b.cache.Die(b.t.Context(), e, partition, []cache.Refused{{Change: d.Change, Refusal: why, Attempts: 1}})
+				History: []schema.Attempt{{Number: 1, At: now, Kind: why.Kind, Message: why.Message, Worker: "w"}}}}))
+			n, err := b.backlog.Die(b.t.Context(), e, partition, []pending.Refused{{Change: d.Change, Refusal: why, Attempts: 1}})
 			require.NoError(b.t, err)
 			require.Equal(b.t, 1, n)
 		}

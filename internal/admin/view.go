@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -55,7 +55,7 @@ type Stats struct {
 }
 
 // StatsOf views the figures of an entity.
-func StatsOf(e *schema.Entity, s cache.Stats) Stats {
+func StatsOf(e *schema.Entity, s pending.Stats) Stats {
 	return Stats{e.Name, s.Accepted, s.Persisted, s.Superseded, s.Discarded, s.Lost, s.Pending, s.Held, s.Dead,
 		timeOrNull(s.OldestPending), timeOrNull(s.OldestHeld), timeOrNull(s.OldestDead)}
 }

@@ -171,15 +171,6 @@ type HeldPage struct {
 	Count int    `json:"count"`
 }
 
-// Attempt is one attempt of a letter's history.
-type Attempt struct {
-	Number  int         `json:"number"`
-	At      time.Time   `json:"at"`
-	Kind    schema.Kind `json:"kind"`
-	Message string      `json:"message"`
-	Worker  string      `json:"worker"`
-}
-
 // Record is a letter's record as it is now.
 type Record struct {
 	Status      schema.Status  `json:"status"`
@@ -202,25 +193,25 @@ type Field struct {
 // Shown is a letter with its history, the record as it is now, and what can be done.
 type Shown struct {
 	Letter
-	Configured bool      `json:"configured"` // its entity is; else nothing below but the history is known
-	History    []Attempt `json:"history"`
-	Record     *Record   `json:"record"`
-	Stored     bool      `json:"stored"` // the database has a row
-	Lost       bool      `json:"lost"`   // Redis has lost the record: the letter has all that is known of it
-	Compare    []Field   `json:"compare"`
-	Actions    []string  `json:"actions"` // what can be done with the letter now
+	Configured bool             `json:"configured"` // its entity is; else nothing below but the history is known
+	History    []schema.Attempt `json:"history"`
+	Record     *Record          `json:"record"`
+	Stored     bool             `json:"stored"` // the database has a row
+	Lost       bool             `json:"lost"`   // Redis has lost the record: the letter has all that is known of it
+	Compare    []Field          `json:"compare"`
+	Actions    []string         `json:"actions"` // what can be done with the letter now
 }
 
 // ShownOf views a letter as [mend.Mender.Show] found it.
 func ShownOf(view mend.View, e *schema.Entity, reveal bool) Shown {
 	v := Shown{
-		Letter: LetterOf(view.Letter, e, reveal), Configured: view.Configured, Stored: view.Row.Exists, Lost: view.Lost, History: []Attempt{}, Compare: []Field{}, Actions: []string{},
+		Letter: LetterOf(view.Letter, e, reveal), Configured: view.Configured, Stored: view.Row.Exists, Lost: view.Lost, History: []schema.Attempt{}, Compare: []Field{}, Actions: []string{},
 	}
 	for _, h := range view.History {
 		if v.Error.Message == hidden {
 			h.Message = hidden
 		}
-		v.History = append(v.History, Attempt(h))
+		v.History = append(v.History, h)
 	}
 	if !view.Configured {
 		return v

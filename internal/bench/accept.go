@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/producer"
 )
 
@@ -136,9 +136,9 @@ func (r *run) latency(ctx context.Context) error {
 }
 
 // total is the state of the entity.
-func (r *run) stats(ctx context.Context) (cache.Stats, error) {
-	parts, err := r.cache.Stats(ctx, r.entity)
-	return cache.Total(parts), err
+func (r *run) stats(ctx context.Context) (pending.Stats, error) {
+	parts, err := r.pending.Stats(ctx, r.entity)
+	return pending.Total(parts), err
 }
 
 func (r *run) persisted(ctx context.Context) (int64, error) {

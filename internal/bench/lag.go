@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -126,8 +126,8 @@ func (r *run) hot(ctx context.Context) error {
 			return nil, err
 		}
 		err = r.until(ctx, patience, func() (bool, error) {
-			parts, err := r.cache.Stats(ctx, r.place.hot)
-			return err == nil && cache.Total(parts).Pending == 0, err
+			parts, err := r.pending.Stats(ctx, r.place.hot)
+			return err == nil && pending.Total(parts).Pending == 0, err
 		})
 		if err != nil {
 			return nil, err

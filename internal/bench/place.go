@@ -16,6 +16,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/rdb"
@@ -86,6 +87,7 @@ type place struct {
 	plain    *gorm.DB // the same, with gorm's own settings
 	store    *store.Store
 	cache    *cache.Cache
+	pending  *pending.Backlog
 	producer *producer.Producer // orders its flushes
 	silent   *producer.Producer // orders none
 	closers  []func() error
@@ -155,6 +157,7 @@ func (p *place) openAfterwrite(ctx context.Context) error {
 		return err
 	}
 	p.closers = append(p.closers, p.cache.Close)
+	p.pending = pending.New(p.cache.Redis(), p.cache.Prefix(), pending.Config{Changed: p.cache})
 	orders, err := queue.NewClient(c.QueueURL(), c.Redis.Prefix)
 	if err != nil {
 		return err

@@ -21,6 +21,9 @@ var (
 	leadScript = layout.Load(sources, "lead")
 )
 
+// PolicyHint is the hint that a retry policy has changed in the database.
+const PolicyHint = "policies"
+
 // Fleet is the processes that share one Redis. It is safe for concurrent use.
 type Fleet struct {
 	redis  *rdb.Client

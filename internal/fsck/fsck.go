@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -44,11 +45,15 @@ func (o Options) withDefaults() Options {
 
 // records is what fsck reads of the cache. None of it loads or changes a record.
 type records interface {
-	Stats(ctx context.Context, e *schema.Entity) ([]cache.Stats, error)
-	Walk(ctx context.Context, e *schema.Entity, fn func(cache.Cached) error) error
-	Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]cache.Cached, error)
-	List(ctx context.Context, e *schema.Entity, partition int, status schema.Status, skip, limit int) ([]cache.Listed, error)
+	Walk(ctx context.Context, e *schema.Entity, fn func(schema.Cached) error) error
+	Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]schema.Cached, error)
 	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
+}
+
+// lists is what fsck reads of the records that the database has not seen.
+type lists interface {
+	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
+	List(ctx context.Context, e *schema.Entity, partition int, status schema.Status, skip, limit int) ([]pending.Listed, error)
 }
 
 // rows is what fsck reads of the database. An absent row is absent from the map.
@@ -58,11 +63,11 @@ type rows interface {
 
 // Run checks the entities and reports what differs. An error means that the check
 // itself could not be finished; differences are no error, see [Report.OK].
-func Run(ctx context.Context, c records, db rows, entities []*schema.Entity, o Options) (Report, error) {
+func Run(ctx context.Context, c records, l lists, db rows, entities []*schema.Entity, o Options) (Report, error) {
 	o = o.withDefaults()
 	var report Report
 	for _, e := range entities {
-		k := &check{cache: c, db: db, entity: e, options: o, found: Entity{Name: e.Name, Differences: []Difference{}}}
+		k := &check{cache: c, pending: l, db: db, entity: e, options: o, found: Entity{Name: e.Name, Differences: []Difference{}}}
 		if err := k.run(ctx); err != nil {
 			return report, fmt.Errorf("check %s: %w", e.Name, err)
 		}
@@ -74,6 +79,7 @@ func Run(ctx context.Context, c records, db rows, entities []*schema.Entity, o O
 // check is the check of one entity.
 type check struct {
 	cache   records
+	pending lists
 	db      rows
 	entity  *schema.Entity
 	options Options

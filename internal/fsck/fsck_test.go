@@ -13,20 +13,23 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fsck"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/flush"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // bundle is one entity on a real Redis and a real database.
 type bundle struct {
-	entity *schema.Entity
-	cache  *cache.Cache
-	store  *store.Store
-	redis  *redis.Client
-	prefix string
+	entity  *schema.Entity
+	cache   *cache.Cache
+	backlog *pending.Backlog
+	store   *store.Store
+	redis   *redis.Client
+	prefix  string
 }
 
 func setup(t *testing.T, url string) *bundle {
@@ -42,6 +45,7 @@ func setup(t *testing.T, url string) *bundle {
 	require.NoError(t, err)
 	b.cache, err = cache.New(cache.Config{URL: server.URL(), Prefix: b.prefix, Loader: b.store, Log: testkit.Logger(t)})
 	require.NoError(t, err)
+	b.backlog = whole.Of(b.cache).Backlog
 	t.Cleanup(func() { _ = b.cache.Close() })
 	return b
 }
@@ -62,10 +66,10 @@ func (b *bundle) write(ctx context.Context, op cache.Op, id, name string) error 
 
 // flush persists what is pending in one partition, as a worker does.
 func (b *bundle) flush(ctx context.Context, partition int) error {
-	var batch cache.Batch
+	var batch pending.Batch
 	flushed, err := flush.Partition(ctx, b.store.Begin, b.entity, partition, func(ctx context.Context) ([]schema.Change, error) {
 		var err error
-		batch, err = b.cache.Due(ctx, b.entity, partition, 1000, 1<<20)
+		batch, err = b.backlog.Due(ctx, b.entity, partition, 1000, 1<<20)
 		changes := make([]schema.Change, len(batch.Due))
 		for i, d := range batch.Due {
 			changes[i] = d.Change
@@ -75,7 +79,7 @@ func (b *bundle) flush(ctx context.Context, partition int) error {
 	if err != nil {
 		return err
 	}
-	_, err = b.cache.Ack(ctx, b.entity, partition, batch, flushed.Persisted)
+	_, err = b.backlog.Ack(ctx, b.entity, partition, batch, flushed.Persisted)
 	return err
 }
 
@@ -93,7 +97,7 @@ func (b *bundle) key(id, part string) string {
 
 func (b *bundle) check(t *testing.T) fsck.Entity {
 	t.Helper()
-	report, err := fsck.Run(t.Context(), b.cache, b.store, []*schema.Entity{b.entity},
+	report, err := fsck.Run(t.Context(), b.cache, b.backlog, b.store, []*schema.Entity{b.entity},
 		fsck.Options{Page: 7, Rechecks: 2, Pause: time.Millisecond})
 	require.NoError(t, err)
 	require.Len(t, report.Entities, 1)
@@ -157,7 +161,7 @@ func TestDifferences(t *testing.T) {
 		fsck.SumBroken: func(t *testing.T, b *bundle) { b.bump(t, "a", 1) },
 		fsck.WritesLost: func(t *testing.T, b *bundle) {
 			require.NoError(t, b.redis.Del(t.Context(), b.key("waits", "r:waits")).Err())
-			n, err := b.cache.Drop(t.Context(), b.entity, b.entity.Partition("waits"), []string{"waits"})
+			n, err := b.backlog.Drop(t.Context(), b.entity, b.entity.Partition("waits"), []string{"waits"})
 			require.NoError(t, err)
 			require.Equal(t, 1, n)
 		},
@@ -213,7 +217,7 @@ func TestReportIsBounded(t *testing.T) {
 	for _, id := range []string{"a", "b", "c"} {
 		b.around(t, schema.Change{ID: id, Deleted: true})
 	}
-	report, err := fsck.Run(t.Context(), b.cache, b.store, []*schema.Entity{b.entity},
+	report, err := fsck.Run(t.Context(), b.cache, b.backlog, b.store, []*schema.Entity{b.entity},
 		fsck.Options{MaxDifferences: 2, Rechecks: 1, Pause: time.Millisecond})
 	require.NoError(t, err)
 	require.Len(t, report.Entities[0].Differences, 2)
@@ -270,7 +274,7 @@ func TestUnreadableIsAnError(t *testing.T) {
 	b := setup(t, testkit.SQLite(t))
 	b.populate(t)
 	require.NoError(t, b.store.Close())
-	_, err := fsck.Run(t.Context(), b.cache, b.store, []*schema.Entity{b.entity}, fsck.Options{})
+	_, err := fsck.Run(t.Context(), b.cache, b.backlog, b.store, []*schema.Entity{b.entity}, fsck.Options{})
 	require.ErrorContains(t, err, "check user")
 }
 

@@ -21,7 +21,7 @@ func (k *check) lists(ctx context.Context, p int) error {
 // passed over, never invented.
 func (k *check) list(ctx context.Context, p int, status schema.Status) error {
 	for skip := 0; ; skip += k.options.Page {
-		page, err := k.cache.List(ctx, k.entity, p, status, skip, k.options.Page)
+		page, err := k.pending.List(ctx, k.entity, p, status, skip, k.options.Page)
 		if err != nil {
 			return err
 		}

@@ -3,12 +3,12 @@ package fsck
 import (
 	"fmt"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 )
 
 // Stranger is the outcome for an entity that has records waiting for the database, but
 // that the configuration does not name: there is nothing to compare them with.
-func Stranger(name string, waiting cache.Stats) Entity {
+func Stranger(name string, waiting pending.Stats) Entity {
 	n := waiting.Pending + waiting.Held + waiting.Dead
 	return Entity{
 		Name: name, Different: 1,

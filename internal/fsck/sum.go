@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 )
 
 // sum checks the counters of each partition. They move in the scripts that move the
 // data and are read in one step, so the sum holds at any moment.
 func (k *check) sum(ctx context.Context) error {
-	stats, err := k.cache.Stats(ctx, k.entity)
+	stats, err := k.pending.Stats(ctx, k.entity)
 	if err != nil {
 		return fmt.Errorf("read the counters: %w", err)
 	}
@@ -33,7 +33,7 @@ func (k *check) sum(ctx context.Context) error {
 	return nil
 }
 
-func sumOf(s cache.Stats) Sum {
+func sumOf(s pending.Stats) Sum {
 	return Sum{
 		Accepted: s.Accepted, Persisted: s.Persisted, Superseded: s.Superseded, Discarded: s.Discarded,
 		Pending: s.Pending, Held: s.Held, Dead: s.Dead, Lost: s.Lost,

@@ -11,7 +11,7 @@ import (
 // walk holds every cached record against its row, a page at a time.
 func (k *check) walk(ctx context.Context) error {
 	page := make([]sight, 0, k.options.Page)
-	err := k.cache.Walk(ctx, k.entity, func(c cache.Cached) error {
+	err := k.cache.Walk(ctx, k.entity, func(c schema.Cached) error {
 		page = append(page, walked(c))
 		if len(page) < k.options.Page {
 			return nil
@@ -103,7 +103,7 @@ type sight struct {
 	pending, held, dead bool
 }
 
-func walked(c cache.Cached) sight {
+func walked(c schema.Cached) sight {
 	return sight{c.Record, c.Pending, c.Held, c.Dead}
 }
 

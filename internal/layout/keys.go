@@ -3,6 +3,7 @@ package layout
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -13,6 +14,14 @@ const DefaultPrefix = "aw"
 // KeptEvents bounds the entries of the stream of a partition; an entry has the records of one
 // call of a script.
 const KeptEvents = 512
+
+// DefaultFlagMargin is how long the scheduled flag outlives the planned start of a sync task,
+// and its last renewal: when a worker dies, the partition waits so long. DefaultOpAge is how
+// long operation ids are kept.
+const (
+	DefaultFlagMargin = 10 * time.Second
+	DefaultOpAge      = 24 * time.Hour
+)
 
 // What follows the base in the names that every write has.
 const (
@@ -60,6 +69,9 @@ func (p Prefix) Shared(name string) string { return string(p) + ":{_}:" + name }
 
 // Partitions is the hash of the numbers of partitions, by entity.
 func (p Prefix) Partitions() string { return p.Shared("partitions") }
+
+// Pairing is the hash that names the database to which this Redis belongs.
+func (p Prefix) Pairing() string { return p.Shared("pairing") }
 
 // Probe is a key that is written to see whether Redis takes writes, and then ends by itself.
 func (p Prefix) Probe() string { return p.Shared("probe") }

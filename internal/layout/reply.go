@@ -30,3 +30,8 @@ func Time(text string) time.Time {
 
 // MS is a duration as the scripts take it.
 func MS(d time.Duration) int64 { return d.Milliseconds() }
+
+// Pairing reads the fields deployment and life of the pairing.
+func Pairing(found []any) schema.Pairing {
+	return schema.Pairing{Deployment: Text(found[0]), Life: Text(found[1])}
+}

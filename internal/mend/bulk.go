@@ -160,7 +160,7 @@ func (m *Mender) giveUp(ctx context.Context, at share, some []ledger.Letter, r *
 
 // discard has the state of each record's row accepted as its newest, a deletion where
 // there is none. It returns what became of each: nil, ErrStale, or what failed.
-func (m *Mender) discard(ctx context.Context, at share, some []cache.Versioned) ([]error, error) {
+func (m *Mender) discard(ctx context.Context, at share, some []schema.Versioned) ([]error, error) {
 	ids := make([]string, len(some))
 	for i, one := range some {
 		ids[i] = one.ID
@@ -188,10 +188,10 @@ func (m *Mender) discard(ctx context.Context, at share, some []cache.Versioned) 
 	return outcomes, nil
 }
 
-func versioned(letters []ledger.Letter) []cache.Versioned {
-	records := make([]cache.Versioned, len(letters))
+func versioned(letters []ledger.Letter) []schema.Versioned {
+	records := make([]schema.Versioned, len(letters))
 	for i, l := range letters {
-		records[i] = cache.Versioned{ID: l.ID, Version: l.Version}
+		records[i] = schema.Versioned{ID: l.ID, Version: l.Version}
 	}
 	return records
 }

@@ -47,7 +47,7 @@ func TestRetryOrdersAFlush(t *testing.T) {
 		b.cache.Write(t.Context(), g)
 		require.NoError(t, g.Results[0].Err)
 		b.kill()
-		_, err := b.cache.End(t.Context(), g.Order, false) // of the task that had it die
+		_, err := b.backlog.End(t.Context(), g.Order, false) // of the task that had it die
 		require.NoError(t, err)
 		_, err = b.Retry(t.Context(), mend.Selection{Filter: users}, ann)
 		require.NoError(t, err)

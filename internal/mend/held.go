@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -33,7 +34,7 @@ type Held struct {
 
 // HeldFits reports whether a held record is one of a filter's. Its time is that of its
 // last attempt; what state letters are in says nothing of it.
-func HeldFits(f ledger.LetterFilter, w cache.Waiting) bool {
+func HeldFits(f ledger.LetterFilter, w pending.Waiting) bool {
 	return (f.ID == "" || f.ID == w.ID) && (f.Kind == "" || f.Kind == w.Refusal.Kind) &&
 		(f.Constraint == "" || f.Constraint == w.Refusal.Constraint) &&
 		(f.Text == "" || strings.Contains(strings.ToLower(w.Refusal.Message), strings.ToLower(f.Text))) &&
@@ -49,7 +50,7 @@ const (
 // HeldRecord is a held record and what is known of its last attempt.
 type HeldRecord struct {
 	Entity *schema.Entity
-	cache.Waiting
+	pending.Waiting
 }
 
 // Held names the record.
@@ -71,13 +72,13 @@ func (m *Mender) ListHeld(ctx context.Context, f ledger.LetterFilter) ([]HeldRec
 
 // selectHeld keeps of each held record what keep makes of it.
 func selectHeld[T any](ctx context.Context, m *Mender, f ledger.LetterFilter, keep func(HeldRecord) T) ([]T, error) {
-	var places []cache.HeldIn
+	var places []pending.HeldIn
 	for _, name := range slices.Sorted(maps.Keys(m.entities)) {
 		if f.Entity != "" && f.Entity != name {
 			continue
 		}
 		for partition := range m.entities[name].Partitions {
-			places = append(places, cache.HeldIn{Entity: m.entities[name], Partition: partition})
+			places = append(places, pending.HeldIn{Entity: m.entities[name], Partition: partition})
 		}
 	}
 	var found []T
@@ -92,7 +93,7 @@ func selectHeld[T any](ctx context.Context, m *Mender, f ledger.LetterFilter, ke
 }
 
 // heldIn returns those of some partitions, or ErrTooManyHeld where they are more than room.
-func heldIn[T any](ctx context.Context, m *Mender, f ledger.LetterFilter, places []cache.HeldIn, room int, keep func(HeldRecord) T) ([]T, error) {
+func heldIn[T any](ctx context.Context, m *Mender, f ledger.LetterFilter, places []pending.HeldIn, room int, keep func(HeldRecord) T) ([]T, error) {
 	found := make([][]T, len(places))
 	// One that got another next attempt meanwhile may come twice.
 	seen := make([]map[string]bool, len(places))
@@ -101,7 +102,7 @@ func heldIn[T any](ctx context.Context, m *Mender, f ledger.LetterFilter, places
 		left[i], seen[i] = i, map[string]bool{}
 	}
 	for len(left) > 0 {
-		ask := make([]cache.HeldIn, len(left))
+		ask := make([]pending.HeldIn, len(left))
 		for i, at := range left {
 			ask[i] = places[at]
 			places[at].Skip += heldPage
@@ -188,10 +189,10 @@ type heldAction struct {
 	name string // in the audit
 	// move changes records of one partition in Redis. It returns what became of each:
 	// nil, ErrStale, or what failed.
-	move func(ctx context.Context, at share, some []cache.Versioned) ([]error, error)
+	move func(ctx context.Context, at share, some []schema.Versioned) ([]error, error)
 }
 
-func (m *Mender) retryHeld(ctx context.Context, at share, some []cache.Versioned) ([]error, error) {
+func (m *Mender) retryHeld(ctx context.Context, at share, some []schema.Versioned) ([]error, error) {
 	back, order, err := m.records.Retry(ctx, at.entity, at.partition, some)
 	if err != nil {
 		return nil, err
@@ -212,7 +213,7 @@ func (m *Mender) one(ctx context.Context, h Held, do heldAction, by ledger.Actor
 	}
 	ctx, cancel := finish(ctx)
 	defer cancel()
-	outcomes, err := do.move(ctx, share{h.Entity, h.Entity.Partition(h.ID)}, []cache.Versioned{{ID: h.ID, Version: h.Version}})
+	outcomes, err := do.move(ctx, share{h.Entity, h.Entity.Partition(h.ID)}, []schema.Versioned{{ID: h.ID, Version: h.Version}})
 	if err == nil {
 		err = outcomes[0]
 	}
@@ -260,12 +261,12 @@ func (m *Mender) stepHeld(ctx context.Context, some []Held, do heldAction, by le
 	defer cancel()
 	for len(some) > 0 {
 		at := share{some[0].Entity, some[0].Entity.Partition(some[0].ID)}
-		var records []cache.Versioned
+		var records []schema.Versioned
 		for _, h := range some {
 			if h.Entity != at.entity || h.Entity.Partition(h.ID) != at.partition {
 				break
 			}
-			records = append(records, cache.Versioned{ID: h.ID, Version: h.Version})
+			records = append(records, schema.Versioned{ID: h.ID, Version: h.Version})
 		}
 		outcomes, err := do.move(ctx, at, records)
 		if err != nil {

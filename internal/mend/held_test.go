@@ -8,8 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -32,9 +33,9 @@ func (b *bundle) hold(n int) []mend.Held {
 func (b *bundle) refuse(some ...mend.Held) {
 	b.t.Helper()
 	for _, h := range some {
-		n, err := b.cache.Hold(b.t.Context(), b.user, b.user.Partition(h.ID), []cache.Refused{{
+		n, err := b.backlog.Hold(b.t.Context(), b.user, b.user.Partition(h.ID), []pending.Refused{{
 			Change: schema.Change{ID: h.ID, Version: h.Version}, Refusal: taken, Attempts: 3, Next: time.Now().Add(time.Hour),
-			History: []cache.Attempt{{Number: 3, At: time.Now(), Kind: taken.Kind, Message: "taken", Worker: "w"}},
+			History: []schema.Attempt{{Number: 3, At: time.Now(), Kind: taken.Kind, Message: "taken", Worker: "w"}},
 		}})
 		require.NoError(b.t, err)
 		require.Equal(b.t, 1, n)
@@ -140,7 +141,7 @@ func (f faster) Do(ctx context.Context, r producer.Request) (producer.Accepted, 
 func TestNewerWriteWinsWhileHeldIsEdited(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		one := b.hold(1)[0]
-		m, err := mend.New(mend.Config{Entities: []*schema.Entity{b.user}, Letters: b.store, Records: b.cache, Writes: faster{b.producer}, Queue: b.queue})
+		m, err := mend.New(mend.Config{Entities: []*schema.Entity{b.user}, Letters: b.store, Records: whole.Of(b.cache), Writes: faster{b.producer}, Queue: b.queue})
 		require.NoError(t, err)
 		_, err = m.EditOne(t.Context(), one, schema.Fields{"email": "edited@x"}, ann)
 		require.ErrorIs(t, err, mend.ErrStale)

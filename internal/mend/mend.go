@@ -4,7 +4,7 @@
 //
 // Every action names the version that it is about, is audited, and is safe to repeat:
 //
-//	retry    cache.Retry puts the record back to pending, then the letter is marked
+//	retry    Retry of the backlog puts the record back to pending, then the letter is marked
 //	edit     a write with If-Match on the dead version, then the letter is resolved
 //	discard  cache.OpDiscard puts the row's state back as a new version, then the letter
 //	         is resolved
@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -69,17 +70,17 @@ type letters interface {
 // records is the state in Redis: the cache.
 type records interface {
 	Write(ctx context.Context, groups ...*cache.Group)
-	Retry(ctx context.Context, e *schema.Entity, partition int, records []cache.Versioned) ([]bool, cache.Order, error)
+	Retry(ctx context.Context, e *schema.Entity, partition int, records []schema.Versioned) ([]bool, schema.Order, error)
 	Get(ctx context.Context, e *schema.Entity, id string) (cache.Read, error)
-	Fates(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) ([]cache.Told, error)
-	Forget(ctx context.Context, e *schema.Entity, partition int, letters []cache.Versioned) error
+	Fates(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]pending.Told, error)
+	Forget(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) error
 	Hint(ctx context.Context, what string) error
 	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
-	Tell(ctx context.Context, e *schema.Entity, partition int, what string, records []cache.Versioned) error
-	Stats(ctx context.Context, e *schema.Entity) ([]cache.Stats, error)
-	Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]cache.Waiting, error)
-	HeldFrom(ctx context.Context, places []cache.HeldIn, limit int) (held [][]cache.Waiting, more []bool, err error)
-	FlushNow(ctx context.Context, e *schema.Entity) (cache.Now, error)
+	Tell(ctx context.Context, e *schema.Entity, partition int, what string, records []schema.Versioned) error
+	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
+	Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]pending.Waiting, error)
+	HeldFrom(ctx context.Context, places []pending.HeldIn, limit int) (held [][]pending.Waiting, more []bool, err error)
+	FlushNow(ctx context.Context, e *schema.Entity) (pending.Now, error)
 	Pause(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
 	Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
 }
@@ -91,7 +92,7 @@ type writes interface {
 
 // enqueuer enqueues sync tasks: the queue's client.
 type enqueuer interface {
-	Enqueue(ctx context.Context, o cache.Order) error
+	Enqueue(ctx context.Context, o schema.Order) error
 }
 
 // Config says what a [Mender] works with. All but Rate and Log are required.
@@ -158,7 +159,7 @@ func (m *Mender) Known(ctx context.Context, name string) error {
 }
 
 // enqueue orders a flush. Where that fails the sweeper does, so nothing is lost.
-func (m *Mender) enqueue(ctx context.Context, o cache.Order) {
+func (m *Mender) enqueue(ctx context.Context, o schema.Order) {
 	if o.None() {
 		return
 	}

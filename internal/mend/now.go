@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // FlushNow orders the flush of all of an entity that waits for the database, held records
 // included: none waits for its flush delay or its next attempt. A refusal counts as an
 // attempt like any other. Partitions that are paused are left alone.
-func (m *Mender) FlushNow(ctx context.Context, entity string, by ledger.Actor) (cache.Now, error) {
+func (m *Mender) FlushNow(ctx context.Context, entity string, by ledger.Actor) (pending.Now, error) {
 	e, err := m.entity(entity)
 	if err != nil {
-		return cache.Now{}, err
+		return pending.Now{}, err
 	}
 	now, err := m.records.FlushNow(ctx, e)
 	ctx, cancel := finish(ctx)

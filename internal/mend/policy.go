@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -82,7 +82,7 @@ func (m *Mender) put(ctx context.Context, entity string, expected int64, p schem
 	if err != nil {
 		return set, err
 	}
-	if err := m.records.Hint(ctx, cache.PolicyHint); err != nil {
+	if err := m.records.Hint(ctx, fleet.PolicyHint); err != nil {
 		m.log.WarnContext(ctx, "workers not told of the retry policy; they look for it themselves", "entity", entity, "error", err)
 	}
 	return set, nil

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -111,13 +111,13 @@ func TestEffect(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		b.put(1200, "held-")
 		for partition := range b.user.Partitions {
-			batch, err := b.cache.Due(t.Context(), b.user, partition, 10_000, 1<<26)
+			batch, err := b.backlog.Due(t.Context(), b.user, partition, 10_000, 1<<26)
 			require.NoError(t, err)
-			var refused []cache.Refused
+			var refused []pending.Refused
 			for _, d := range batch.Due {
-				refused = append(refused, cache.Refused{Change: d.Change, Refusal: taken, Attempts: 2, Next: time.Now().Add(time.Minute)})
+				refused = append(refused, pending.Refused{Change: d.Change, Refusal: taken, Attempts: 2, Next: time.Now().Add(time.Minute)})
 			}
-			_, err = b.cache.Hold(t.Context(), b.user, partition, refused)
+			_, err = b.backlog.Hold(t.Context(), b.user, partition, refused)
 			require.NoError(t, err)
 		}
 		p := b.user.Retry

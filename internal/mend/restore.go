@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -30,7 +31,7 @@ func (m *Mender) lost(ctx context.Context, at share, some []ledger.Letter) ([]bo
 	}
 	lost := make([]bool, len(some))
 	for i := range told {
-		if told[i].Fate != cache.FateLost {
+		if told[i].Fate != pending.FateLost {
 			continue
 		}
 		if lost[i], err = m.open(ctx, some[i].Number); err != nil {

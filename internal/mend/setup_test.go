@@ -11,9 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/mend"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/flush"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -31,6 +33,7 @@ type bundle struct {
 	entities map[string]*schema.Entity
 	user     *schema.Entity
 	cache    *cache.Cache
+	backlog  *pending.Backlog
 	faults   *testkit.RedisFaults
 	store    *faultyStore
 	producer *producer.Producer
@@ -38,9 +41,9 @@ type bundle struct {
 }
 
 // orders keeps what was enqueued.
-type orders struct{ list []cache.Order }
+type orders struct{ list []schema.Order }
 
-func (o *orders) Enqueue(_ context.Context, order cache.Order) error {
+func (o *orders) Enqueue(_ context.Context, order schema.Order) error {
 	o.list = append(o.list, order)
 	return nil
 }
@@ -114,12 +117,13 @@ func setup(t *testing.T, url string) *bundle {
 	b.cache, err = cache.New(cache.Config{
 		URL: testkit.SharedRedis(t).URL(), Prefix: b.prefix, Loader: opened, Log: log, Hooks: []redis.Hook{b.faults}})
 	require.NoError(t, err)
+	b.backlog = whole.Of(b.cache).Backlog
 	t.Cleanup(func() { _ = b.cache.Close() })
 	b.producer, err = producer.New(producer.Config{Entities: entities, Cache: b.cache, Loader: opened, Log: log})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.producer.Close() })
 	b.Mender, err = mend.New(mend.Config{
-		Entities: entities, Letters: b.store, Records: b.cache, Writes: b.producer, Queue: b.queue, Rate: 1_000_000, Log: log})
+		Entities: entities, Letters: b.store, Records: whole.Of(b.cache), Writes: b.producer, Queue: b.queue, Rate: 1_000_000, Log: log})
 	require.NoError(t, err)
 	return b
 }
@@ -147,22 +151,22 @@ var taken = schema.Refusal{Kind: schema.KindUnique, Constraint: "uq_users_email"
 func (b *bundle) kill() {
 	b.t.Helper()
 	for partition := range b.user.Partitions {
-		batch, err := b.cache.Due(b.t.Context(), b.user, partition, 10_000, 1<<26)
+		batch, err := b.backlog.Due(b.t.Context(), b.user, partition, 10_000, 1<<26)
 		require.NoError(b.t, err)
 		var letters []ledger.Letter
-		var refused []cache.Refused
+		var refused []pending.Refused
 		for _, d := range batch.Due {
 			now := time.Now()
 			letters = append(letters, ledger.Letter{Entity: "user", ID: d.ID, Version: d.Version, Deleted: d.Deleted,
 				Payload: string(b.user.AppendFields(nil, d.Values)), Refusal: taken, Attempts: 2, AcceptedAt: now, DiedAt: now,
-				History: []ledger.Attempt{{Number: 1, At: now, Kind: taken.Kind, Message: taken.Message, Worker: "w"}}})
-			refused = append(refused, cache.Refused{Change: d.Change, Refusal: taken, Attempts: 2})
+				History: []schema.Attempt{{Number: 1, At: now, Kind: taken.Kind, Message: taken.Message, Worker: "w"}}})
+			refused = append(refused, pending.Refused{Change: d.Change, Refusal: taken, Attempts: 2})
 		}
 		if len(letters) == 0 {
 			continue
 		}
 		require.NoError(b.t, b.store.InsertDead(b.t.Context(), letters))
-		n, err := b.cache.Die(b.t.Context(), b.user, partition, refused)
+		n, err := b.backlog.Die(b.t.Context(), b.user, partition, refused)
 		require.NoError(b.t, err)
 		require.Equal(b.t, len(refused), n)
 	}
@@ -180,9 +184,9 @@ func (b *bundle) dead(n int) []string {
 func (b *bundle) flush() {
 	b.t.Helper()
 	for partition := range b.user.Partitions {
-		var batch cache.Batch
+		var batch pending.Batch
 		flushed, err := flush.Partition(b.t.Context(), b.store.Begin, b.user, partition, func(ctx context.Context) (changes []schema.Change, err error) {
-			batch, err = b.cache.Due(ctx, b.user, partition, 10_000, 1<<26)
+			batch, err = b.backlog.Due(ctx, b.user, partition, 10_000, 1<<26)
 			for _, due := range batch.Due {
 				changes = append(changes, due.Change)
 			}
@@ -190,17 +194,17 @@ func (b *bundle) flush() {
 		})
 		require.NoError(b.t, err)
 		require.Empty(b.t, flushed.Refused)
-		_, err = b.cache.Ack(b.t.Context(), b.user, partition, batch, flushed.Persisted)
+		_, err = b.backlog.Ack(b.t.Context(), b.user, partition, batch, flushed.Persisted)
 		require.NoError(b.t, err)
 	}
 }
 
 // total is the figures of the users, which must balance.
-func (b *bundle) total() cache.Stats {
+func (b *bundle) total() pending.Stats {
 	b.t.Helper()
-	stats, err := b.cache.Stats(b.t.Context(), b.user)
+	stats, err := b.backlog.Stats(b.t.Context(), b.user)
 	require.NoError(b.t, err)
-	total := cache.Total(stats)
+	total := pending.Total(stats)
 	require.Zero(b.t, total.Imbalance())
 	return total
 }

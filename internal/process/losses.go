@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -51,11 +51,11 @@ func (p *Parts) unnoted(ctx context.Context, entities []*schema.Entity) (losses 
 		return nil, err
 	}
 	for _, e := range entities {
-		stats, err := p.Cache.Stats(ctx, e)
+		stats, err := p.Pending.Stats(ctx, e)
 		if err != nil {
 			return nil, err
 		}
-		lost := cache.Total(stats).Lost
+		lost := pending.Total(stats).Lost
 		for _, l := range counted {
 			if l.Entity == e.Name {
 				lost -= l.Records

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -94,11 +94,11 @@ func (p *Parts) sides(ctx context.Context) (s sides, err error) {
 		if e.Write != schema.WriteBehind {
 			continue // the API persists its records itself
 		}
-		stats, err := p.Cache.Stats(ctx, e)
+		stats, err := p.Pending.Stats(ctx, e)
 		if err != nil {
 			return s, err
 		}
-		if cache.Total(stats).Persisted > 0 {
+		if pending.Total(stats).Persisted > 0 {
 			s.persisted = true
 			if !flushed[e.Name] {
 				s.acked = e.Name

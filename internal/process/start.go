@@ -44,7 +44,7 @@ func (p *Parts) CheckRedis(ctx context.Context) error {
 
 // warnOfStrangers tells of accepted writes that no process of this configuration flushes.
 func (p *Parts) warnOfStrangers(ctx context.Context) error {
-	strangers, err := p.Cache.Strangers(ctx, p.Config.Entities)
+	strangers, err := p.Pending.Strangers(ctx, p.Config.Entities)
 	for _, e := range strangers {
 		p.Log.Warn("records wait for the database, but the configuration does not name their entity: nothing here flushes them", "entity", e.Name)
 	}
@@ -54,6 +54,7 @@ func (p *Parts) warnOfStrangers(ctx context.Context) error {
 // AdoptCache checks and notes the entities' numbers of partitions in Redis.
 func (p *Parts) AdoptCache(ctx context.Context) error {
 	for _, e := range p.Config.Entities {
+		p.Pending.Declare(e)
 		if err := p.Cache.Adopt(ctx, e); err != nil {
 			return err
 		}

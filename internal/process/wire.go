@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/cache/session"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/admin"
@@ -48,6 +49,7 @@ type Parts struct {
 	Metrics *prometheus.Registry
 	Store   *ledger.Ledger
 	Cache   *cache.Cache
+	Pending *pending.Backlog // what the database has not seen, on the cache's Redis
 
 	Fleet   *fleet.Fleet       // on the cache's Redis
 	Inspect *inspect.Inspector // of it
@@ -131,13 +133,16 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 		return nil, errors.Join(fmt.Errorf("%w: redis: %w", ErrConfig, err), p.Store.Close())
 	}
 	p.atClose(p.Cache.Close)
+	p.Pending = pending.New(p.Cache.Redis(), p.Cache.Prefix(), pending.Config{
+		Changed: p.Cache, OpAge: c.API.KeepKeys, Registerer: p.Metrics,
+	})
 	p.Fleet, p.Inspect = fleet.New(p.Cache.Redis(), p.Cache.Prefix()), inspect.New(p.Cache.Redis(), p.Cache.Prefix())
 	queues, err := p.Inspector()
 	if err != nil {
 		p.Close()
 		return nil, err
 	}
-	p.Metrics.MustRegister(worker.NewCollector(p.Cache, c.Entities), collector{
+	p.Metrics.MustRegister(worker.NewCollector(p.Pending, c.Entities), collector{
 		p.Fleet, p.Inspect, queues, map[string]*certs.Watch{"redis": redisCerts, "database": databaseCerts}})
 	return p, nil
 }
@@ -145,11 +150,12 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 // redisState is what one Redis is to a component.
 type redisState struct {
 	*cache.Cache
+	*pending.Backlog
 	*fleet.Fleet
 	*inspect.Inspector
 }
 
-func (p *Parts) redis() redisState { return redisState{p.Cache, p.Fleet, p.Inspect} }
+func (p *Parts) redis() redisState { return redisState{p.Cache, p.Pending, p.Fleet, p.Inspect} }
 
 // buildInfo is a gauge that is always 1 and names the build, so that a page of metrics
 // tells which one of a mixed deployment it comes from.
@@ -259,7 +265,7 @@ func (p *Parts) NewMender(w *producer.Producer) (*mend.Mender, error) {
 		return nil, err
 	}
 	return mend.New(mend.Config{
-		Entities: p.Config.Entities, Letters: p.Store, Records: p.Cache, Writes: w, Queue: q, Log: p.Log,
+		Entities: p.Config.Entities, Letters: p.Store, Records: p.redis(), Writes: w, Queue: q, Log: p.Log,
 	})
 }
 
@@ -271,7 +277,7 @@ func (p *Parts) newAdmin(w *producer.Producer) (*admin.Admin, error) {
 		return nil, err
 	}
 	surface, err := admin.New(admin.Config{
-		Mender: m, Cache: p.Cache, Entities: p.Config.Entities, LocalOnly: !p.Config.API.Insecure && !TokensRequired(p.Config),
+		Mender: m, Cache: p.redis(), Entities: p.Config.Entities, LocalOnly: !p.Config.API.Insecure && !TokensRequired(p.Config),
 		Hosts: peer.NewHosts(p.Config.API.Hosts), Proxies: p.Config.API.TrustedProxies,
 		MaxBody: p.Config.API.MaxBody, Log: p.Log,
 	})
@@ -382,7 +388,7 @@ func (p *Parts) NewDashboard(ctx context.Context, who dashboard.Who) (http.Handl
 	c := p.Config.Dashboard
 	handler, err := dashboard.New(dashboard.Config{
 		Entities: p.Config.Entities, Cache: p.redis(), Store: p.Store, Queues: inspector,
-		Letters: m, Records: p.redis(), Rows: p.Store, Series: p.Cache, Audit: p.Store, Tokens: p.Store, Sessions: sessions,
+		Letters: m, Records: p.redis(), Rows: p.Store, Series: p.Pending, Audit: p.Store, Tokens: p.Store, Sessions: sessions,
 		Who: who, Users: dashboardUsers(c.Users), Insecure: p.Config.API.Insecure, HTTPS: c.HTTPS, Environment: c.Environment,
 		Hosts:      peer.NewHosts(c.Hosts),
 		Proxy:      dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},

@@ -9,7 +9,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // enqueueTimeout bounds one enqueue. The write that asked for it is accepted already
@@ -43,7 +43,7 @@ func NewClientOver(rdb redis.UniversalClient, prefix string) *Client {
 // never earlier. An order that is enqueued
 // already, in whatever state, is a success. On an error the order may have been
 // enqueued or not; the caller may repeat it or leave the partition to the sweeper.
-func (c *Client) Enqueue(ctx context.Context, o cache.Order) error {
+func (c *Client) Enqueue(ctx context.Context, o schema.Order) error {
 	ctx, cancel := context.WithTimeout(ctx, enqueueTimeout)
 	defer cancel()
 	m, err := message(c.prefix, o)

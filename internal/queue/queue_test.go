@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -46,8 +45,8 @@ func setup(t *testing.T) *bundle {
 	return b
 }
 
-func (b *bundle) order(partition int, generation int64) cache.Order {
-	return cache.Order{Entity: b.entity, Partition: partition, Generation: generation}
+func (b *bundle) order(partition int, generation int64) schema.Order {
+	return schema.Order{Entity: b.entity, Partition: partition, Generation: generation}
 }
 
 func (b *bundle) serve(t *testing.T, handle func(context.Context, Task) error) *Server {
@@ -233,7 +232,7 @@ func TestEnqueueIsBoundedWhenRedisIsAway(t *testing.T) {
 	server.Pause()
 	defer server.Resume()
 	start := time.Now()
-	require.Error(t, client.Enqueue(t.Context(), cache.Order{Entity: e, Generation: 1}))
+	require.Error(t, client.Enqueue(t.Context(), schema.Order{Entity: e, Generation: 1}))
 	require.Less(t, time.Since(start), 3*enqueueTimeout)
 }
 

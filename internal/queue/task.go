@@ -9,7 +9,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // TypeSync is the asynq type of the one kind of task there is.
@@ -32,7 +32,7 @@ type Task struct {
 }
 
 // message builds the asynq task of an order.
-func message(prefix string, o cache.Order) (*asynq.Task, error) {
+func message(prefix string, o schema.Order) (*asynq.Task, error) {
 	payload, err := json.Marshal(Task{Entity: o.Entity.Name, Partition: o.Partition, Generation: o.Generation})
 	if err != nil {
 		return nil, fmt.Errorf("encode sync task %s: %w", o.TaskID(), err)

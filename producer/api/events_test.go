@@ -16,9 +16,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/producer/api"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // streaming turns events on.
@@ -118,7 +118,7 @@ func TestEvents(t *testing.T) {
 	next(t, all, "held", `"b"`)
 
 	e := b.entities["user"]
-	require.NoError(t, b.cache.Tell(t.Context(), e, e.Partition("b"), "resolved", []cache.Versioned{{ID: "b", Version: 1}}))
+	require.NoError(t, b.backlog.Tell(t.Context(), e, e.Partition("b"), "resolved", []schema.Versioned{{ID: "b", Version: 1}}))
 	next(t, users, "resolved", `"b"`)
 
 	// A resumed stream begins with what came after its last event, or a little before.
@@ -138,7 +138,7 @@ func TestEventsSayThatSomeWereDropped(t *testing.T) {
 	b := setup(t, streaming())
 	e := b.entities["product"]
 	for i := range 1000 { // far more than the stream keeps
-		require.NoError(t, b.cache.Tell(t.Context(), e, 0, "resolved", []cache.Versioned{{ID: fmt.Sprint(i), Version: 1}}))
+		require.NoError(t, b.backlog.Tell(t.Context(), e, 0, "resolved", []schema.Versioned{{ID: fmt.Sprint(i), Version: 1}}))
 	}
 	events := b.listen(t.Context(), "?entity=product", "Last-Event-ID: 1")
 	gap := <-events
@@ -228,11 +228,11 @@ func (b *bundle) unread(query string) net.Conn {
 // tell adds a message about many records.
 func (b *bundle) tell(what string, ids ...string) {
 	b.t.Helper()
-	e, told := b.entities["product"], make([]cache.Versioned, len(ids))
+	e, told := b.entities["product"], make([]schema.Versioned, len(ids))
 	for i, id := range ids {
-		told[i] = cache.Versioned{ID: id, Version: 1}
+		told[i] = schema.Versioned{ID: id, Version: 1}
 	}
-	require.NoError(b.t, b.cache.Tell(b.t.Context(), e, e.Partition(ids[0]), what, told))
+	require.NoError(b.t, b.backlog.Tell(b.t.Context(), e, e.Partition(ids[0]), what, told))
 }
 
 // count returns n ids from one on.

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/flush"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
@@ -46,6 +47,7 @@ type bundle struct {
 	faults   *testkit.RedisFaults
 	sql      *testkit.SQLFaults
 	cache    *cache.Cache
+	backlog  *pending.Backlog
 	store    *ledger.Ledger
 	config   api.Config
 	handler  http.Handler
@@ -92,6 +94,7 @@ func setup(t testing.TB, options ...option) *bundle {
 	b.cache, err = cache.New(cache.Config{
 		URL: b.redis.URL(), Prefix: testkit.Prefix(t), Loader: b.store, Log: log, Hooks: []redis.Hook{b.faults}})
 	require.NoError(t, err)
+	b.backlog = whole.Of(b.cache).Backlog
 	t.Cleanup(func() { _ = b.cache.Close() })
 	writer, err := producer.New(producer.Config{Entities: entities, Cache: b.cache, Loader: b.store, Log: log})
 	require.NoError(t, err)
@@ -223,22 +226,22 @@ func (b *bundle) flush() {
 
 func (b *bundle) flushPartition(e *schema.Entity, partition int) {
 	ctx := context.Background()
-	var batch cache.Batch
+	var batch pending.Batch
 	flushed, err := flush.Partition(ctx, b.store.Begin, e, partition, func(ctx context.Context) (changes []schema.Change, err error) {
-		batch, err = b.cache.Due(ctx, e, partition, 1000, 1<<20)
+		batch, err = b.backlog.Due(ctx, e, partition, 1000, 1<<20)
 		for _, due := range batch.Due {
 			changes = append(changes, due.Change)
 		}
 		return changes, err
 	})
 	require.NoError(b.t, err)
-	_, err = b.cache.Ack(ctx, e, partition, batch, flushed.Persisted)
+	_, err = b.backlog.Ack(ctx, e, partition, batch, flushed.Persisted)
 	require.NoError(b.t, err)
-	var refused []cache.Refused
+	var refused []pending.Refused
 	for _, r := range flushed.Refused {
-		refused = append(refused, cache.Refused{Change: r.Change, Refusal: r.Refusal, Attempts: 1, Next: time.Now().Add(time.Minute)})
+		refused = append(refused, pending.Refused{Change: r.Change, Refusal: r.Refusal, Attempts: 1, Next: time.Now().Add(time.Minute)})
 	}
-	_, err = b.cache.Hold(ctx, e, partition, refused)
+	_, err = b.backlog.Hold(ctx, e, partition, refused)
 	require.NoError(b.t, err)
 }
 

@@ -43,22 +43,13 @@ type Letter struct {
 	Payload    string // JSON object of the fields; "" for a deletion
 	Refusal    schema.Refusal
 	Attempts   int
-	History    []Attempt // the attempts; left out of lists
-	AcceptedAt time.Time // when the record first waited
+	History    []schema.Attempt // the attempts; left out of lists
+	AcceptedAt time.Time        // when the record first waited
 	DiedAt     time.Time
 	RetriedAt  time.Time // when it was last sent back; zero while it waits for an operator
 	Resolution Resolution
 	ResolvedAt time.Time
 	Resolver   string
-}
-
-// Attempt is one try to persist a record that was refused.
-type Attempt struct {
-	Number  int         `json:"number"`
-	At      time.Time   `json:"at"`
-	Kind    schema.Kind `json:"kind"`
-	Message string      `json:"message"`
-	Worker  string      `json:"worker"`
 }
 
 // letterRow is a row of afterwrite_dead_letters as it is inserted.

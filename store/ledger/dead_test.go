@@ -24,7 +24,10 @@ func letter(id string, v schema.Version, kind schema.Kind, message string) ledge
 		Entity: "account", ID: id, Version: v, Payload: `{"email":"x","age":9223372036854775807}`,
 		Refusal:  schema.Refusal{Kind: kind, Constraint: "uq_accounts_email", Column: "email", Message: message},
 		Attempts: 2, AcceptedAt: died.Add(-time.Minute), DiedAt: died,
-		History: []ledger.Attempt{{1, died.Add(-time.Second), kind, message, "w1"}, {2, died, kind, message, "w2"}},
+		History: []schema.Attempt{
+			{Number: 1, At: died.Add(-time.Second), Kind: kind, Message: message, Worker: "w1"},
+			{Number: 2, At: died, Kind: kind, Message: message, Worker: "w2"},
+		},
 	}
 }
 

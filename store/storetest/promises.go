@@ -485,7 +485,7 @@ func dead(t *testing.T, l *ledger.Ledger, e *schema.Entity, id, message string) 
 	letter := ledger.Letter{
 		Entity: e.Name, ID: id, Version: 7, Payload: `{"email":"é'\\"}`, Attempts: 1, AcceptedAt: at, DiedAt: at.Add(time.Second),
 		Refusal: schema.Refusal{Kind: schema.KindUnique, Constraint: "c", Column: "email", Message: message},
-		History: []ledger.Attempt{{Number: 1, At: at, Kind: schema.KindUnique, Message: message, Worker: "w"}},
+		History: []schema.Attempt{{Number: 1, At: at, Kind: schema.KindUnique, Message: message, Worker: "w"}},
 	}
 	require.NoError(t, l.InsertDead(t.Context(), []ledger.Letter{letter}))
 	got, err := l.LetterOf(t.Context(), e.Name, id, 7)

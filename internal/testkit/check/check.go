@@ -9,6 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/fsck"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -35,7 +36,7 @@ type rows interface {
 // Workers may go on flushing meanwhile.
 func All(t testing.TB, d Deployment) {
 	t.Helper()
-	report, err := fsck.Run(t.Context(), d.Cache, d.Store, d.Entities, fsck.Options{Pause: 20 * time.Millisecond})
+	report, err := fsck.Run(t.Context(), d.Cache, whole.Of(d.Cache).Backlog, d.Store, d.Entities, fsck.Options{Pause: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatalf("fsck: %v", err)
 	}

@@ -10,22 +10,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/check"
 	"github.com/afterwrite/afterwrite/internal/testkit/flush"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
 
 // bench is a deployment without processes: writes and flushes are calls.
 type bench struct {
-	t      *testing.T
-	e      *schema.Entity
-	redis  *testkit.RedisFaults
-	prefix string
-	cache  *cache.Cache
-	store  *store.Store
-	ledger *check.Ledger
+	t       *testing.T
+	e       *schema.Entity
+	redis   *testkit.RedisFaults
+	prefix  string
+	cache   *cache.Cache
+	backlog *pending.Backlog
+	store   *store.Store
+	ledger  *check.Ledger
 }
 
 func setup(t *testing.T, url string) *bench {
@@ -40,6 +43,7 @@ func setup(t *testing.T, url string) *bench {
 		URL: testkit.SharedRedis(t).URL(), Prefix: b.prefix, Loader: b.store, Log: testkit.Logger(t), Hooks: []redis.Hook{b.redis},
 	})
 	require.NoError(t, err)
+	b.backlog = whole.Of(b.cache).Backlog
 	t.Cleanup(func() { _ = b.cache.Close() })
 	return b
 }
@@ -66,10 +70,10 @@ func (b *bench) write(op cache.Op, id string, fields schema.Fields) error {
 func (b *bench) flush() {
 	b.t.Helper()
 	for p := range b.e.Partitions {
-		var batch cache.Batch
+		var batch pending.Batch
 		flushed, err := flush.Partition(b.t.Context(), b.store.Begin, b.e, p, func(ctx context.Context) ([]schema.Change, error) {
 			var err error
-			batch, err = b.cache.Due(ctx, b.e, p, 100, 1<<20)
+			batch, err = b.backlog.Due(ctx, b.e, p, 100, 1<<20)
 			changes := make([]schema.Change, len(batch.Due))
 			for i, d := range batch.Due {
 				changes[i] = d.Change
@@ -77,7 +81,7 @@ func (b *bench) flush() {
 			return changes, err
 		})
 		require.NoError(b.t, err)
-		_, err = b.cache.Ack(b.t.Context(), b.e, p, batch, flushed.Persisted)
+		_, err = b.backlog.Ack(b.t.Context(), b.e, p, batch, flushed.Persisted)
 		require.NoError(b.t, err)
 	}
 }

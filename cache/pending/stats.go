@@ -1,4 +1,4 @@
-package cache
+package pending
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/afterwrite/afterwrite/internal/layout"
-
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -59,12 +58,12 @@ func older(a, b time.Time) time.Time {
 }
 
 // Stats reads the figures of an entity's partitions, each at one moment.
-func (c *Cache) Stats(ctx context.Context, e *schema.Entity) ([]Stats, error) {
+func (b *Backlog) Stats(ctx context.Context, e *schema.Entity) ([]Stats, error) {
 	calls := make([]*rdb.Call, e.Partitions)
 	for i := range calls {
-		calls[i] = statsScript.Call(c.prefix.Keys(e, i).Lists()[:4])
+		calls[i] = statsScript.Call(b.prefix.Keys(e, i).Lists()[:4])
 	}
-	c.redis.Send(ctx, calls...)
+	b.redis.Send(ctx, calls...)
 	stats := make([]Stats, e.Partitions)
 	for i, one := range calls {
 		reply, err := one.Slice()
@@ -81,11 +80,11 @@ func (c *Cache) Stats(ctx context.Context, e *schema.Entity) ([]Stats, error) {
 
 // OldestPending is when the record of an entity that has been pending for longest became
 // so; zero where none is pending. It costs a plain command for each partition, in one trip.
-func (c *Cache) OldestPending(ctx context.Context, e *schema.Entity) (time.Time, error) {
-	p := c.redis.Pipeline()
+func (b *Backlog) OldestPending(ctx context.Context, e *schema.Entity) (time.Time, error) {
+	p := b.redis.Pipeline()
 	heads := make([]*redis.ZSliceCmd, e.Partitions)
 	for i := range heads {
-		heads[i] = p.ZRangeWithScores(ctx, c.prefix.Keys(e, i).Pending, 0, 0)
+		heads[i] = p.ZRangeWithScores(ctx, b.prefix.Keys(e, i).Pending, 0, 0)
 	}
 	if _, err := p.Exec(ctx); err != nil {
 		return time.Time{}, rdb.Fault("oldest pending", err)

@@ -1,4 +1,4 @@
-package cache
+package pending
 
 import (
 	"context"
@@ -11,20 +11,20 @@ import (
 // nowStep is the number of held records of a partition that one step makes due.
 const nowStep = 2000
 
-// Now says what [Cache.FlushNow] has made due.
+// Now says what [Backlog.FlushNow] has made due.
 type Now struct {
 	Pending int64
-	Held    int64   // whose next attempt was to come later
-	Paused  int     // partitions that were left alone
-	Orders  []Order // to enqueue
+	Held    int64          // whose next attempt was to come later
+	Paused  int            // partitions that were left alone
+	Orders  []schema.Order // to enqueue
 }
 
 // FlushNow makes all that waits for the database due at once: pending records whatever the
 // flush delay, held ones whatever their policy. It returns an order for each partition
 // that has any; those that are paused stay so. A repeat is harmless.
-func (c *Cache) FlushNow(ctx context.Context, e *schema.Entity) (Now, error) {
+func (b *Backlog) FlushNow(ctx context.Context, e *schema.Entity) (Now, error) {
 	var all Now
-	stats, err := c.Stats(ctx, e)
+	stats, err := b.Stats(ctx, e)
 	if err != nil {
 		return all, err
 	}
@@ -33,7 +33,7 @@ func (c *Cache) FlushNow(ctx context.Context, e *schema.Entity) (Now, error) {
 		case s.Paused:
 			all.Paused++
 		case s.Pending+s.Held > 0:
-			if err := c.flushNow(ctx, e, s.Partition, &all); err != nil {
+			if err := b.flushNow(ctx, e, s.Partition, &all); err != nil {
 				return all, err
 			}
 		}
@@ -41,11 +41,11 @@ func (c *Cache) FlushNow(ctx context.Context, e *schema.Entity) (Now, error) {
 	return all, nil
 }
 
-func (c *Cache) flushNow(ctx context.Context, e *schema.Entity, partition int, all *Now) error {
-	k := c.prefix.Keys(e, partition)
-	var last Order
+func (b *Backlog) flushNow(ctx context.Context, e *schema.Entity, partition int, all *Now) error {
+	k := b.prefix.Keys(e, partition)
+	var last schema.Order
 	for first := true; ; first = false {
-		reply, err := c.redis.Run(ctx, nowScript, []string{k.Stats, k.Pending, k.Held}, layout.MS(c.flagMargin), nowStep)
+		reply, err := b.redis.Run(ctx, nowScript, []string{k.Stats, k.Pending, k.Held}, layout.MS(b.flagMargin), nowStep)
 		if err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func (c *Cache) flushNow(ctx context.Context, e *schema.Entity, partition int, a
 		if len(reply) != 3 {
 			return fmt.Errorf("now script: %d values", len(reply))
 		}
-		if last, err = order(e, partition, []any{reply[0], "0"}); err != nil {
+		if last, err = layout.Order(e, partition, []any{reply[0], "0"}); err != nil {
 			return err
 		}
 		pending, _ := reply[1].(int64)

@@ -1,4 +1,4 @@
-package cache
+package pending
 
 import (
 	"context"
@@ -13,22 +13,22 @@ import (
 // pending, so a late or repeated Ack is harmless. Call it only after the database has
 // committed. It returns the number of records marked, also beside an error: a large
 // batch takes several calls, and those before the failed one stand.
-func (c *Cache) Ack(ctx context.Context, e *schema.Entity, partition int, batch Batch, flushed []schema.Change) (int, error) {
+func (b *Backlog) Ack(ctx context.Context, e *schema.Entity, partition int, batch Batch, flushed []schema.Change) (int, error) {
 	if len(flushed) == 0 {
 		return 0, nil
 	}
-	k := c.prefix.Keys(e, partition)
+	k := b.prefix.Keys(e, partition)
 	ids := make([]string, len(flushed))
 	for i := range flushed {
 		ids[i] = flushed[i].ID
 	}
 	// Before the ack: if we crash between the two, both are done again.
-	if err := c.touchWatched(ctx, e, k.Stats, ids...); err != nil {
+	if err := b.changed.Committed(ctx, e, partition, ids); err != nil {
 		return 0, err
 	}
 	total := 0
 	for some := range slices.Chunk(flushed, ackGather) {
-		n, err := c.ack(ctx, e, k, batch, some)
+		n, err := b.ack(ctx, e, k, batch, some)
 		total += n
 		if err != nil {
 			return total, err
@@ -41,37 +41,37 @@ func (c *Cache) Ack(ctx context.Context, e *schema.Entity, partition int, batch 
 // served: 500 took Redis more than 4 ms, for which every write had to wait.
 const ackGather = 128
 
-func (c *Cache) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batch Batch, flushed []schema.Change) (int, error) {
+func (b *Backlog) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batch Batch, flushed []schema.Change) (int, error) {
 	keys := append(make([]string, 0, 7+len(flushed)), k.Stats, k.Pending, k.Held, k.Dead, k.Why, k.Stream, k.Letters)
-	args := append(make([]any, 0, 4+2*len(flushed)), c.prefix.Channel(e.Name), layout.KeptEvents, batch.ReadAt.UnixMilli(), len(k.Record))
+	args := append(make([]any, 0, 4+2*len(flushed)), b.prefix.Channel(e.Name), layout.KeptEvents, batch.ReadAt.UnixMilli(), len(k.Record))
 	for _, change := range flushed {
 		shown := int64(change.Version)
 		if change.Deleted {
 			shown = -shown
 		}
 		keys = append(keys, k.Record+change.ID)
-		args = append(args, shown, layout.MS(ttl(e, change.Values, change.Deleted)))
+		args = append(args, shown, layout.MS(layout.TTL(e, change.Values, change.Deleted)))
 	}
-	return c.redis.RunInt(ctx, ackScript, keys, args...)
+	return b.redis.RunInt(ctx, ackScript, keys, args...)
 }
 
 // Drop takes ids off the partition's lists whose record is still missing, and returns
 // their number. A missing record is one that Redis has lost: it is never taken for a
 // deletion.
-func (c *Cache) Drop(ctx context.Context, e *schema.Entity, partition int, ids []string) (int, error) {
+func (b *Backlog) Drop(ctx context.Context, e *schema.Entity, partition int, ids []string) (int, error) {
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	k := c.prefix.Keys(e, partition)
+	k := b.prefix.Keys(e, partition)
 	keys := append(append(make([]string, 0, 7+len(ids)), k.Lists()...), k.Unsure, k.Letters)
 	args := append(make([]any, 0, 1+len(ids)), e.RankBy)
 	for _, id := range ids {
 		keys = append(keys, k.Record+id)
 		args = append(args, id)
 	}
-	lost, err := c.redis.RunInt(ctx, dropScript, keys, args...)
+	lost, err := b.redis.RunInt(ctx, dropScript, keys, args...)
 	if lost > 0 {
-		c.metrics.lost.WithLabelValues(e.Name).Add(float64(lost))
+		b.lost.WithLabelValues(e.Name).Add(float64(lost))
 	}
 	return lost, err
 }

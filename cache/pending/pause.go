@@ -1,4 +1,4 @@
-package cache
+package pending
 
 import (
 	"context"
@@ -9,16 +9,16 @@ import (
 // Pause stops the flushing of an entity's partitions, of all where none is named, and
 // returns the number of those that were not stopped before. Writes go on being accepted,
 // until max_pending refuses them; a flush under way ends after its batch.
-func (c *Cache) Pause(ctx context.Context, e *schema.Entity, partitions ...int) (int, error) {
-	return c.pause(ctx, e, "1", partitions)
+func (b *Backlog) Pause(ctx context.Context, e *schema.Entity, partitions ...int) (int, error) {
+	return b.pause(ctx, e, "1", partitions)
 }
 
 // Resume starts the flushing again; the sweeper orders what is due within its tick.
-func (c *Cache) Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error) {
-	return c.pause(ctx, e, "", partitions)
+func (b *Backlog) Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error) {
+	return b.pause(ctx, e, "", partitions)
 }
 
-func (c *Cache) pause(ctx context.Context, e *schema.Entity, stop string, partitions []int) (int, error) {
+func (b *Backlog) pause(ctx context.Context, e *schema.Entity, stop string, partitions []int) (int, error) {
 	if len(partitions) == 0 {
 		for i := range e.Partitions {
 			partitions = append(partitions, i)
@@ -26,7 +26,7 @@ func (c *Cache) pause(ctx context.Context, e *schema.Entity, stop string, partit
 	}
 	changed := 0
 	for _, partition := range partitions {
-		n, err := c.redis.RunInt(ctx, pauseScript, []string{c.prefix.Keys(e, partition).Stats}, stop)
+		n, err := b.redis.RunInt(ctx, pauseScript, []string{b.prefix.Keys(e, partition).Stats}, stop)
 		if err != nil {
 			return changed, err
 		}

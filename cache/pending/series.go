@@ -1,4 +1,4 @@
-package cache
+package pending
 
 import (
 	"cmp"
@@ -22,10 +22,10 @@ type Point struct {
 // last value of a step stands. The series is a ring in one hash, so it never holds more
 // than its steps, and goes by itself when nobody samples any longer. It is made for
 // charts: Redis may evict it.
-func (c *Cache) Sample(ctx context.Context, series string, at time.Time, step time.Duration, steps int, value string) error {
-	key := c.seriesKey(series)
+func (b *Backlog) Sample(ctx context.Context, series string, at time.Time, step time.Duration, steps int, value string) error {
+	key := b.seriesKey(series)
 	n := at.UnixMilli() / layout.MS(step)
-	p := c.redis.Pipeline()
+	p := b.redis.Pipeline()
 	p.HSet(ctx, key, n%int64(steps), strconv.FormatInt(n, 10)+" "+value)
 	p.PExpire(ctx, key, time.Duration(steps)*step)
 	if _, err := p.Exec(ctx); err != nil {
@@ -36,8 +36,8 @@ func (c *Cache) Sample(ctx context.Context, series string, at time.Time, step ti
 
 // Series reads the samples of the steps up to a time, oldest first. Steps without a
 // sample are left out.
-func (c *Cache) Series(ctx context.Context, series string, until time.Time, step time.Duration, steps int) ([]Point, error) {
-	ring, err := c.redis.HGetAll(ctx, c.seriesKey(series)).Result()
+func (b *Backlog) Series(ctx context.Context, series string, until time.Time, step time.Duration, steps int) ([]Point, error) {
+	ring, err := b.redis.HGetAll(ctx, b.seriesKey(series)).Result()
 	if err != nil {
 		return nil, rdb.Fault("series", err)
 	}
@@ -54,4 +54,4 @@ func (c *Cache) Series(ctx context.Context, series string, until time.Time, step
 	return points, nil
 }
 
-func (c *Cache) seriesKey(series string) string { return c.prefix.Shared("series:" + series) }
+func (b *Backlog) seriesKey(series string) string { return b.prefix.Shared("series:" + series) }

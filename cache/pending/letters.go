@@ -1,4 +1,4 @@
-package cache
+package pending
 
 import (
 	"context"
@@ -6,13 +6,6 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
-)
-
-// The scripts about dead letters.
-var (
-	letterScript = layout.Load(sources, "letter")
-	fateScript   = layout.Load(sources, "fate")
-	forgetScript = layout.Load(sources, "forget")
 )
 
 // Fate says what became of a version of a record that has a dead letter.
@@ -38,12 +31,12 @@ type Told struct {
 // where they are still pending or held at that version. A letter that is not remembered is
 // never taken for one whose record has moved on. It tells for each whether it was noted:
 // the others are overtaken already. To repeat it changes nothing.
-func (c *Cache) Remember(ctx context.Context, e *schema.Entity, partition int, letters []Versioned) ([]bool, error) {
+func (b *Backlog) Remember(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]bool, error) {
 	if len(letters) == 0 {
 		return nil, nil
 	}
-	k := c.prefix.Keys(e, partition)
-	reply, err := c.redis.Run(ctx, letterScript, append([]string{k.Letters}, records(k, letters)...), versions(letters)...)
+	k := b.prefix.Keys(e, partition)
+	reply, err := b.redis.Run(ctx, letterScript, append([]string{k.Letters}, records(k, letters)...), versions(letters)...)
 	if err != nil {
 		return nil, err
 	}
@@ -59,12 +52,12 @@ func (c *Cache) Remember(ctx context.Context, e *schema.Entity, partition int, l
 }
 
 // Fates tells what became of letters of one partition, at one moment.
-func (c *Cache) Fates(ctx context.Context, e *schema.Entity, partition int, letters []Versioned) ([]Told, error) {
+func (b *Backlog) Fates(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]Told, error) {
 	if len(letters) == 0 {
 		return nil, nil
 	}
-	k := c.prefix.Keys(e, partition)
-	reply, err := c.redis.Run(ctx, fateScript, append([]string{k.Dead, k.Letters}, records(k, letters)...), versions(letters)...)
+	k := b.prefix.Keys(e, partition)
+	reply, err := b.redis.Run(ctx, fateScript, append([]string{k.Dead, k.Letters}, records(k, letters)...), versions(letters)...)
 	if err != nil {
 		return nil, err
 	}
@@ -83,15 +76,15 @@ func (c *Cache) Fates(ctx context.Context, e *schema.Entity, partition int, lett
 }
 
 // Forget drops what is remembered of letters that are resolved.
-func (c *Cache) Forget(ctx context.Context, e *schema.Entity, partition int, letters []Versioned) error {
+func (b *Backlog) Forget(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) error {
 	if len(letters) == 0 {
 		return nil
 	}
-	_, err := c.redis.RunInt(ctx, forgetScript, []string{c.prefix.Keys(e, partition).Letters}, versions(letters)...)
+	_, err := b.redis.RunInt(ctx, forgetScript, []string{b.prefix.Keys(e, partition).Letters}, versions(letters)...)
 	return err
 }
 
-func records(k layout.Keys, of []Versioned) []string {
+func records(k layout.Keys, of []schema.Versioned) []string {
 	keys := make([]string, len(of))
 	for i, r := range of {
 		keys[i] = k.Record + r.ID
@@ -99,7 +92,7 @@ func records(k layout.Keys, of []Versioned) []string {
 	return keys
 }
 
-func versions(of []Versioned) []any {
+func versions(of []schema.Versioned) []any {
 	args := make([]any, 0, 2*len(of))
 	for _, r := range of {
 		args = append(args, r.ID, int64(r.Version))

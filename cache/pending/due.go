@@ -1,8 +1,7 @@
-package cache
+package pending
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -20,22 +19,22 @@ import (
 // Due is a record that the database should see now.
 type Due struct {
 	schema.Change
-	Held         bool      // refused before; else it is pending
-	Attempts     int       // refusals so far
-	History      []Attempt // the last of them, oldest first
-	PendingSince time.Time // when it first waited, by Redis's clock
+	Held         bool             // refused before; else it is pending
+	Attempts     int              // refusals so far
+	History      []schema.Attempt // the last of them, oldest first
+	PendingSince time.Time        // when it first waited, by Redis's clock
 
 	apart bool // held, and to be flushed alone
 }
 
-// Batch is what [Cache.Due] reads.
+// Batch is what [Backlog.Due] reads.
 type Batch struct {
 	Due     []Due
 	Missing []string       // listed ids without a record; see Drop
 	ReadAt  time.Time      // Redis's clock, to a millisecond: what was accepted before it is in Due, or due still
 	More    bool           // more is due than was read
 	Pairing schema.Pairing // the database that this Redis belongs to, as read with the records; none where there are none
-	Apart   bool           // one that is set apart is due and not in Due: see [Cache.DueAlone]
+	Apart   bool           // one that is set apart is due and not in Due: see [Backlog.DueAlone]
 }
 
 // dueGather is the number of records that one trip of Due reads, and so what it may read
@@ -47,58 +46,58 @@ const dueGather = 128
 // that have waited the entity's flush delay, oldest first, then held ones whose next
 // attempt has come, but for those that are set apart. Call it only while the partition's
 // fence is locked, or the batch may be older than what another flusher has written.
-func (c *Cache) Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (Batch, error) {
-	k := c.prefix.Keys(e, partition)
-	b, pending, held, err := c.listDue(ctx, e, k, limit, heldShare(e, limit))
+func (b *Backlog) Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (Batch, error) {
+	k := b.prefix.Keys(e, partition)
+	batch, pending, held, err := b.listDue(ctx, e, k, limit, heldShare(e, limit))
 	if err != nil {
 		return Batch{}, err
 	}
 	together := slices.DeleteFunc(held, func(d Due) bool { return d.apart })
-	b.Apart, held = len(together) < len(held), together
-	b.Due = pending[:0] // never ahead of what is still to be read of the list
+	batch.Apart, held = len(together) < len(held), together
+	batch.Due = pending[:0] // never ahead of what is still to be read of the list
 	heldBytes := maxBytes
-	if b.More {
+	if batch.More {
 		heldBytes /= 10 // their share, as of records
 	}
-	if err := c.readDue(ctx, e, k, &b, pending, maxBytes); err != nil {
+	if err := b.readDue(ctx, e, k, &batch, pending, maxBytes); err != nil {
 		return Batch{}, err
 	}
-	if err := c.readDue(ctx, e, k, &b, held, heldBytes); err != nil {
+	if err := b.readDue(ctx, e, k, &batch, held, heldBytes); err != nil {
 		return Batch{}, err
 	}
-	return b, nil
+	return batch, nil
 }
 
 // DueAlone reads the one record, of those that are held, set apart and due, whose attempt
 // has been due for longest. Where there is none Due is empty. Call it only while the
-// partition's fence is locked, as [Cache.Due].
-func (c *Cache) DueAlone(ctx context.Context, e *schema.Entity, partition int) (Batch, error) {
-	k := c.prefix.Keys(e, partition)
-	b, _, held, err := c.listDue(ctx, e, k, e.Flush.Batch, e.Flush.Batch)
+// partition's fence is locked, as [Backlog.Due].
+func (b *Backlog) DueAlone(ctx context.Context, e *schema.Entity, partition int) (Batch, error) {
+	k := b.prefix.Keys(e, partition)
+	batch, _, held, err := b.listDue(ctx, e, k, e.Flush.Batch, e.Flush.Batch)
 	if err != nil {
 		return Batch{}, err
 	}
 	first := slices.IndexFunc(held, func(d Due) bool { return d.apart })
 	if first < 0 {
-		return b, nil
+		return batch, nil
 	}
-	err = c.readDue(ctx, e, k, &b, held[first:first+1], 1)
+	err = b.readDue(ctx, e, k, &batch, held[first:first+1], 1)
 	// What was written since it was listed is pending now, and like any other.
-	b.Due = slices.DeleteFunc(b.Due, func(d Due) bool { return !d.Held })
-	return b, err
+	batch.Due = slices.DeleteFunc(batch.Due, func(d Due) bool { return !d.Held })
+	return batch, err
 }
 
 // listDue lists what is due, as yet without its state.
-func (c *Cache) listDue(ctx context.Context, e *schema.Entity, k layout.Keys, limit, share int) (b Batch, pending, held []Due, err error) {
-	reply, err := c.redis.Run(ctx, dueScript, []string{k.Pending, k.Held, k.Why, k.Stats}, limit, layout.MS(e.Flush.Delay), share)
+func (b *Backlog) listDue(ctx context.Context, e *schema.Entity, k layout.Keys, limit, share int) (batch Batch, pending, held []Due, err error) {
+	reply, err := b.redis.Run(ctx, dueScript, []string{k.Pending, k.Held, k.Why, k.Stats}, limit, layout.MS(e.Flush.Delay), share)
 	if err != nil {
 		return Batch{}, nil, nil, err
 	}
 	if len(reply) != 5 {
 		return Batch{}, nil, nil, fmt.Errorf("due script: %d values", len(reply))
 	}
-	b = Batch{ReadAt: layout.Time(layout.Text(reply[0])), More: layout.Text(reply[1]) != ""}
-	return b, listed(reply[2], nil), listed(reply[3], reply[4]), nil
+	batch = Batch{ReadAt: layout.Time(layout.Text(reply[0])), More: layout.Text(reply[1]) != ""}
+	return batch, listed(reply[2], nil), listed(reply[3], reply[4]), nil
 }
 
 // listed are the records of a list, as yet without their state.
@@ -113,8 +112,8 @@ func listed(list, details any) []Due {
 			d.PendingSince = layout.Time(layout.Text(texts[2*i+1]))
 			continue
 		}
-		w := parseWhy(layout.Text(whys[i]))
-		d.Attempts, d.History, d.apart = w.Attempts, expand(w.History), w.Apart
+		w := layout.ParseWhy(layout.Text(whys[i]))
+		d.Attempts, d.History, d.apart = w.Attempts, layout.Expand(w.History), w.Apart
 		if w.Since > 0 {
 			d.PendingSince = time.UnixMilli(w.Since)
 		}
@@ -123,33 +122,33 @@ func listed(list, details any) []Due {
 }
 
 // readDue reads listed records into the batch until room, in bytes of values, is used up.
-func (c *Cache) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, b *Batch, some []Due, room int) error {
+func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, batch *Batch, some []Due, room int) error {
 	for chunk := range slices.Chunk(some, dueGather) {
 		if room <= 0 {
-			b.More = true
+			batch.More = true
 			return nil
 		}
-		states, pairing, err := c.states(ctx, k, chunk)
+		states, pairing, err := b.states(ctx, k, chunk)
 		if err != nil {
 			return err
 		}
-		if len(b.Due)+len(b.Missing) > 0 && pairing != b.Pairing {
+		if len(batch.Due)+len(batch.Missing) > 0 && pairing != batch.Pairing {
 			return rdb.Fault("read records", errOther)
 		}
-		b.Pairing = pairing
+		batch.Pairing = pairing
 		for i, d := range chunk {
 			if room <= 0 {
-				b.More = true
+				batch.More = true
 				return nil
 			}
-			if !d.read(e, states[i], b.ReadAt) {
-				b.Missing = append(b.Missing, d.ID)
+			if !d.read(e, states[i], batch.ReadAt) {
+				batch.Missing = append(batch.Missing, d.ID)
 				continue
 			}
 			for _, value := range d.Values {
 				room -= len(value)
 			}
-			b.Due = append(b.Due, d)
+			batch.Due = append(batch.Due, d)
 		}
 	}
 	return nil
@@ -160,14 +159,14 @@ var errOther = errors.New("Redis was exchanged meanwhile")
 
 // states reads records whole, in one trip: field and value, field and value. With them comes
 // the pairing of the Redis that they are read from.
-func (c *Cache) states(ctx context.Context, k layout.Keys, some []Due) ([][]string, schema.Pairing, error) {
-	p := c.redis.Pipeline()
+func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due) ([][]string, schema.Pairing, error) {
+	p := b.redis.Pipeline()
 	asked := make([]redis.Cmder, len(some))
 	for i, d := range some {
-		asked[i] = c.redis.HashCmd(ctx, k.Record+d.ID)
+		asked[i] = b.redis.HashCmd(ctx, k.Record+d.ID)
 		_ = p.Process(ctx, asked[i]) // it only joins the pipeline
 	}
-	paired := p.HMGet(ctx, c.pairingKey(), "deployment", "life")
+	paired := p.HMGet(ctx, b.prefix.Pairing(), "deployment", "life")
 	if _, err := p.Exec(ctx); err != nil {
 		return nil, schema.Pairing{}, rdb.Fault("read records", err)
 	}
@@ -175,7 +174,7 @@ func (c *Cache) states(ctx context.Context, k layout.Keys, some []Due) ([][]stri
 	for i, cmd := range asked {
 		states[i] = rdb.Pairs(cmd)
 	}
-	return states, pairingOf(paired.Val()), nil
+	return states, layout.Pairing(paired.Val()), nil
 }
 
 // read fills d from the texts of its record. Without a version it is a lease or a barrier,
@@ -248,31 +247,4 @@ func heldShare(e *schema.Entity, limit int) int {
 		share++
 	}
 	return share
-}
-
-// why is the JSON beside a held or dead record: its refusal, and those before it.
-type why struct {
-	Version    schema.Version `json:"version"`
-	Attempts   int            `json:"attempts"`
-	Kind       schema.Kind    `json:"kind"`
-	Constraint string         `json:"constraint,omitempty"`
-	Column     string         `json:"column,omitempty"`
-	Message    string         `json:"message"`
-	At         int64          `json:"at"`              // ms
-	Since      int64          `json:"since,omitempty"` // when it first waited, ms
-	Apart      bool           `json:"apart,omitempty"` // it is to be flushed alone
-	History    []brief        `json:"history,omitempty"`
-}
-
-// parseWhy reads the detail, or as much of it as can be read.
-func parseWhy(text string) why {
-	var w why
-	if json.Unmarshal([]byte(text), &w) != nil {
-		return why{Kind: schema.KindPoison, Message: text}
-	}
-	return w
-}
-
-func (w why) refusal() *schema.Refusal {
-	return &schema.Refusal{Kind: w.Kind, Constraint: w.Constraint, Column: w.Column, Message: w.Message}
 }

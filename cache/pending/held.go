@@ -1,4 +1,4 @@
-package cache
+package pending
 
 import (
 	"context"
@@ -35,25 +35,25 @@ type HeldIn struct {
 // HeldFrom reads up to limit held records after each place, by the time of their next
 // attempt and then by id, in two round trips for all of them. A record that leaves the
 // list meanwhile is left out, so fewer than limit do not mean the end; more tells.
-func (c *Cache) HeldFrom(ctx context.Context, places []HeldIn, limit int) (held [][]Waiting, more []bool, err error) {
+func (b *Backlog) HeldFrom(ctx context.Context, places []HeldIn, limit int) (held [][]Waiting, more []bool, err error) {
 	lists := make([]*redis.ZSliceCmd, len(places))
-	p := c.redis.Pipeline()
+	p := b.redis.Pipeline()
 	for i, at := range places {
 		from := "-inf"
 		if !at.From.IsZero() {
 			from = strconv.FormatInt(at.From.UnixMilli(), 10)
 		}
-		lists[i] = p.ZRangeByScoreWithScores(ctx, c.prefix.Keys(at.Entity, at.Partition).Held,
+		lists[i] = p.ZRangeByScoreWithScores(ctx, b.prefix.Keys(at.Entity, at.Partition).Held,
 			&redis.ZRangeBy{Min: from, Max: "+inf", Offset: int64(at.Skip), Count: int64(limit)})
 	}
 	if _, err := p.Exec(ctx); err != nil {
 		return nil, nil, rdb.Fault("held", err)
 	}
 	details := make([]*redis.SliceCmd, len(places))
-	p = c.redis.Pipeline()
+	p = b.redis.Pipeline()
 	for i, at := range places {
 		if ids := idsOf(lists[i].Val()); len(ids) > 0 {
-			details[i] = p.HMGet(ctx, c.prefix.Keys(at.Entity, at.Partition).Why, ids...)
+			details[i] = p.HMGet(ctx, b.prefix.Keys(at.Entity, at.Partition).Why, ids...)
 		}
 	}
 	if p.Len() > 0 {
@@ -73,8 +73,8 @@ func (c *Cache) HeldFrom(ctx context.Context, places []HeldIn, limit int) (held 
 
 // Waiting reads a page of a partition's held records, by the time of their next attempt,
 // after that many others.
-func (c *Cache) Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]Waiting, error) {
-	held, _, err := c.HeldFrom(ctx, []HeldIn{{Entity: e, Partition: partition, Skip: skip}}, limit)
+func (b *Backlog) Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]Waiting, error) {
+	held, _, err := b.HeldFrom(ctx, []HeldIn{{Entity: e, Partition: partition, Skip: skip}}, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -95,10 +95,10 @@ func waitingOf(list []redis.Z, details []any) []Waiting {
 		if details[i] == nil {
 			continue // it has left the list meanwhile
 		}
-		w := parseWhy(layout.Text(details[i]))
+		w := layout.ParseWhy(layout.Text(details[i]))
 		waiting = append(waiting, Waiting{
 			ID: layout.Text(z.Member), Version: w.Version, Next: time.UnixMilli(int64(z.Score)),
-			At: time.UnixMilli(w.At), Attempts: w.Attempts, Refusal: *w.refusal(), Apart: w.Apart,
+			At: time.UnixMilli(w.At), Attempts: w.Attempts, Refusal: *w.Refusal(), Apart: w.Apart,
 		})
 	}
 	return waiting
@@ -114,7 +114,7 @@ type Move struct {
 // Reschedule gives held records of one partition another time for their next attempt,
 // where it has not changed since it was read. It returns the number moved; the sweeper
 // sees the new times.
-func (c *Cache) Reschedule(ctx context.Context, e *schema.Entity, partition int, moves []Move) (int, error) {
+func (b *Backlog) Reschedule(ctx context.Context, e *schema.Entity, partition int, moves []Move) (int, error) {
 	if len(moves) == 0 {
 		return 0, nil
 	}
@@ -122,5 +122,5 @@ func (c *Cache) Reschedule(ctx context.Context, e *schema.Entity, partition int,
 	for _, m := range moves {
 		args = append(args, m.ID, strconv.FormatInt(m.From.UnixMilli(), 10), m.To.UnixMilli())
 	}
-	return c.redis.RunInt(ctx, rescheduleScript, []string{c.prefix.Keys(e, partition).Held}, args...)
+	return b.redis.RunInt(ctx, rescheduleScript, []string{b.prefix.Keys(e, partition).Held}, args...)
 }

@@ -1,4 +1,4 @@
-package cache
+package pending
 
 import (
 	"math/bits"

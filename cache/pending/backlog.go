@@ -1,0 +1,61 @@
+package pending
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/afterwrite/afterwrite/internal/layout"
+	"github.com/afterwrite/afterwrite/internal/rdb"
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// DefaultFlagMargin is how long the scheduled flag outlives its last renewal.
+const DefaultFlagMargin = layout.DefaultFlagMargin
+
+// Config says how a [Backlog] works. Changed is required.
+type Config struct {
+	Changed    Changed
+	FlagMargin time.Duration         // 0: DefaultFlagMargin
+	OpAge      time.Duration         // for which operation ids are kept; 0: layout.DefaultOpAge
+	Registerer prometheus.Registerer // nil: no metrics
+}
+
+// Changed invalidates what depends on records. A cache.Cache is one.
+type Changed interface {
+	// Committed is called when the database has committed records, before they are acked. It
+	// may be called again for the same records.
+	Committed(ctx context.Context, e *schema.Entity, partition int, ids []string) error
+}
+
+// Backlog is the records of all entities in one Redis that the database has not seen. It is
+// safe for concurrent use.
+type Backlog struct {
+	redis      *rdb.Client
+	prefix     layout.Prefix
+	changed    Changed
+	flagMargin time.Duration
+	opAge      time.Duration
+	lost       *prometheus.CounterVec
+}
+
+// New returns the backlog under a prefix of a Redis. It connects when it is used.
+func New(client *rdb.Client, prefix layout.Prefix, cfg Config) *Backlog {
+	b := &Backlog{
+		redis: client, prefix: prefix, changed: cfg.Changed,
+		flagMargin: cmp.Or(cfg.FlagMargin, DefaultFlagMargin), opAge: cmp.Or(cfg.OpAge, layout.DefaultOpAge),
+		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "afterwrite_lost_records_total", Help: "Listed records whose data Redis no longer had.",
+		}, []string{"entity"}),
+	}
+	if cfg.Registerer != nil {
+		cfg.Registerer.MustRegister(b.lost)
+	}
+	return b
+}
+
+// Declare makes the series of an entity appear before its first event: a rate of a series
+// that begins with its first event misses that event.
+func (b *Backlog) Declare(e *schema.Entity) { b.lost.WithLabelValues(e.Name) }

@@ -1,0 +1,106 @@
+package layout
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// Why is the JSON beside a held or dead record: its refusal, and those before it.
+type Why struct {
+	Version    schema.Version `json:"version"`
+	Attempts   int            `json:"attempts"`
+	Kind       schema.Kind    `json:"kind"`
+	Constraint string         `json:"constraint,omitempty"`
+	Column     string         `json:"column,omitempty"`
+	Message    string         `json:"message"`
+	At         int64          `json:"at"`              // ms
+	Since      int64          `json:"since,omitempty"` // when it first waited, ms
+	Apart      bool           `json:"apart,omitempty"` // it is to be flushed alone
+	History    []BriefAttempt `json:"history,omitempty"`
+}
+
+// ParseWhy reads the JSON, or as much of it as can be read.
+func ParseWhy(text string) Why {
+	var w Why
+	if json.Unmarshal([]byte(text), &w) != nil {
+		return Why{Kind: schema.KindPoison, Message: text}
+	}
+	return w
+}
+
+// Refusal is the last one.
+func (w Why) Refusal() *schema.Refusal {
+	return &schema.Refusal{Kind: w.Kind, Constraint: w.Constraint, Column: w.Column, Message: w.Message}
+}
+
+// Bounds of the history that is kept beside a held record.
+const (
+	MaxHistory        = 20  // attempts
+	MaxHistoryMessage = 200 // bytes of each one's message
+)
+
+// BriefAttempt is an attempt beside a held record. What is as in the attempt before is left out:
+// a record is mostly refused for one reason, and a million may be held.
+type BriefAttempt struct {
+	Number  int         `json:"n"`
+	At      int64       `json:"t"` // ms
+	Kind    schema.Kind `json:"k,omitempty"`
+	Message string      `json:"m,omitempty"`
+	Worker  string      `json:"w,omitempty"`
+}
+
+// Shorten keeps the last attempts of a history.
+func Shorten(history []schema.Attempt) []BriefAttempt {
+	history = history[max(0, len(history)-MaxHistory):]
+	kept := make([]BriefAttempt, len(history))
+	var before BriefAttempt
+	for i, a := range history {
+		whole := BriefAttempt{a.Number, a.At.UnixMilli(), a.Kind, cut(a.Message), a.Worker}
+		kept[i] = whole
+		if whole.Kind == before.Kind {
+			kept[i].Kind = ""
+		}
+		if whole.Message == before.Message {
+			kept[i].Message = ""
+		}
+		if whole.Worker == before.Worker {
+			kept[i].Worker = ""
+		}
+		before = whole
+	}
+	return kept
+}
+
+// Expand undoes [Shorten]. An attempt without a message after one with a message cannot be
+// told from a repetition, and is shown as one.
+func Expand(kept []BriefAttempt) []schema.Attempt {
+	if len(kept) == 0 {
+		return nil
+	}
+	history := make([]schema.Attempt, len(kept))
+	var last schema.Attempt
+	for i, b := range kept {
+		last.Number, last.At = b.Number, time.UnixMilli(b.At).UTC()
+		if b.Kind != "" {
+			last.Kind = b.Kind
+		}
+		if b.Message != "" {
+			last.Message = b.Message
+		}
+		if b.Worker != "" {
+			last.Worker = b.Worker
+		}
+		history[i] = last
+	}
+	return history
+}
+
+func cut(message string) string {
+	if len(message) <= MaxHistoryMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:MaxHistoryMessage], "")
+}

@@ -1,0 +1,12 @@
+package schema
+
+import "time"
+
+// Attempt is one try to persist a record that the database refused.
+type Attempt struct {
+	Number  int       `json:"number"` // from 1
+	At      time.Time `json:"at"`     // to a millisecond
+	Kind    Kind      `json:"kind"`
+	Message string    `json:"message"` // beside a held record at most 200 bytes of it
+	Worker  string    `json:"worker"`  // that tried
+}
