@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// CanonicalID returns the one form of an id under which the record is known: ids of
-// type int and uuid are normalised. The error is an [InvalidError] about "id".
+// CanonicalID returns the canonical form of an id, which is the record's name everywhere: ids of type int and uuid are
+// normalised. The error is an [InvalidError] about "id".
 func (e *Entity) CanonicalID(id string) (string, error) {
 	switch e.ID.Type {
 	case Int:
@@ -35,15 +35,14 @@ func (e *Entity) CanonicalID(id string) (string, error) {
 	return id, nil
 }
 
-// IDText returns the JSON text of a canonical id: a number for an int id, else a
-// string.
+// IDText returns the JSON text of a canonical id: a number for an int id, otherwise a string.
 func (e *Entity) IDText(id string) string {
 	if e.ID.Type == Int {
 		return id
 	}
 	text, err := quote(id)
 	if err != nil {
-		return Null // no canonical id is invalid
+		return Null // a canonical id is never invalid
 	}
 	return text
 }

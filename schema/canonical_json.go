@@ -13,12 +13,11 @@ import (
 	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
-// MaxJSONDepth bounds how deep the value of a json field may nest: databases
-// refuse what is deeper than their parser's stack.
+// MaxJSONDepth bounds how deeply the value of a json field may nest: a database refuses a value that is nested deeper
+// than its parser's stack allows.
 const MaxJSONDepth = 512
 
-// encodeJSON checks a JSON text strictly (RFC 8259, I-JSON names and strings) and
-// returns it as it came.
+// encodeJSON checks a JSON text strictly (RFC 8259, with the names and strings of I-JSON) and returns it unchanged.
 func encodeJSON(raw []byte) (string, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(raw))
 	values := 0
@@ -54,8 +53,8 @@ var asEncodingJSON = jsonv2.JoinOptions(
 	jsonv2.WithMarshalers(jsonv2.MarshalFunc(func(n json.Number) ([]byte, error) { return []byte(n), nil })),
 )
 
-// encodeGoJSON marshals as encoding/json does, but refuses a string that is not
-// valid UTF-8 where encoding/json would silently replace what it cannot keep.
+// encodeGoJSON marshals as encoding/json does, but rejects a string that is not valid UTF-8. encoding/json would
+// silently replace the invalid bytes.
 func encodeGoJSON(v any) (string, error) {
 	b, err := jsonv2.Marshal(v, asEncodingJSON)
 	if err != nil {

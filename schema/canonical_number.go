@@ -11,8 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// encodeNumber holds s to the grammar of JSON, which is narrower than that of Go,
-// and encodes it.
+// encodeNumber encodes s if it is a number by JSON's grammar, which is narrower than Go's, and otherwise returns the
+// error otherwise.
 func encodeNumber(s string, encode func(string) (string, error), otherwise error) (string, error) {
 	if v := jsontext.Value(s); v.Kind() != jsontext.KindNumber || !v.IsValid() {
 		return "", otherwise
@@ -20,7 +20,7 @@ func encodeNumber(s string, encode func(string) (string, error), otherwise error
 	return encode(s)
 }
 
-// encodeInt also takes leading zeros, as an id in a path may have them.
+// encodeInt also accepts leading zeros, because an id in a path can have them.
 func encodeInt(s string) (string, error) {
 	if strings.HasPrefix(s, "+") {
 		return "", errNotInt
@@ -82,14 +82,14 @@ func encodeGoFloat(v any) (string, error) {
 		return "", fmt.Errorf("must be a finite number")
 	}
 	if n == 0 {
-		return "0", nil // a database may not keep the sign of zero
+		return "0", nil // not every database keeps the sign of zero
 	}
 	b, err := json.Marshal(n)
 	return string(b), err
 }
 
-// encodeDecimal pads s to the field's scale. More digits are kept here and refused
-// by the field's limits.
+// encodeDecimal pads s to the field's scale. It keeps digits beyond the scale; the check of the field's limits rejects
+// them.
 func (f *Field) encodeDecimal(s string) (string, error) {
 	digits, negative := strings.CutPrefix(s, "-")
 	whole, fraction, point := strings.Cut(digits, ".")

@@ -12,8 +12,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// plain reports whether a JSON string is its own canonical text: nothing escaped,
-// valid UTF-8, no control character.
+// plain reports whether a JSON string is its own canonical text: valid UTF-8 without escapes and control characters.
 func plain(raw []byte) bool {
 	if len(raw) < 2 || raw[len(raw)-1] != '"' {
 		return false
@@ -38,7 +37,7 @@ func quote(s string) (string, error) {
 	return string(b), nil
 }
 
-// unquote returns the string that a canonical JSON string stands for.
+// unquote returns the string that a canonical JSON string encodes.
 func unquote(text string) (string, error) {
 	if n := len(text); n >= 2 && strings.IndexByte(text, '\\') < 0 {
 		return text[1 : n-1], nil
@@ -50,8 +49,8 @@ func unquote(text string) (string, error) {
 	return string(s), nil
 }
 
-// timeForm is RFC 3339; time.Parse alone also takes commas, one-digit hours and
-// zones of a day and more, but not the lower case that RFC 3339 allows.
+// timeForm is RFC 3339. time.Parse alone also accepts commas, one-digit hours and zone offsets of a day or more, and
+// rejects the lower case that RFC 3339 allows.
 var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
 func parseTime(s string) (string, error) {
@@ -64,7 +63,7 @@ func parseTime(s string) (string, error) {
 	}
 	t, err := time.Parse(time.RFC3339, strings.ToUpper(s))
 	if err != nil {
-		return "", errNotTime // the 30th of February
+		return "", errNotTime // for example the 30th of February
 	}
 	return encodeTime(t)
 }
@@ -82,7 +81,7 @@ func encodeTime(t time.Time) (string, error) {
 
 func encodeBase64(s string) (string, error) {
 	if strings.ContainsAny(s, "\r\n") {
-		return "", errNotBase64 // the decoder would skip them
+		return "", errNotBase64 // the decoder would skip line breaks
 	}
 	if _, err := base64.StdEncoding.Strict().DecodeString(s); err != nil {
 		return "", errNotBase64
@@ -90,7 +89,7 @@ func encodeBase64(s string) (string, error) {
 	return `"` + s + `"`, nil
 }
 
-// base64Size is the number of bytes behind a canonical bytes text.
+// base64Size returns the number of bytes that a canonical bytes text encodes.
 func base64Size(text string) int {
 	s := strings.Trim(text, `"`)
 	return len(s)/4*3 - strings.Count(s, "=")

@@ -13,41 +13,41 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Bounds of what a configuration may ask for.
+// Bounds of the configuration.
 const (
 	MaxFields     = 500  // fields of one entity
 	MaxPartitions = 1024 // partitions of one entity
 	MaxFlushBatch = 10_000
 	MaxIDBytes    = 1024          // largest id.max
 	MaxMaxPending = 1_000_000_000 // largest flush.max_pending
-	MaxNameBytes  = 63            // of a table, column or index: PostgreSQL cuts longer ones off
+	MaxNameBytes  = 63            // of a table, column or index: PostgreSQL truncates longer names
 
-	// MaxRankScore bounds an int field that ranks its records: Redis orders by doubles,
-	// which are exact up to here. It is the field's min and max where they are not set.
+	// MaxRankScore bounds an int field that ranks its records: Redis orders by doubles, which are exact up to this
+	// value. It is the default of the field's min and max.
 	MaxRankScore = 1<<53 - 1
 )
 
-// WriteMode says which of Redis and the database a write goes to first.
+// WriteMode says whether a write goes to Redis or to the database first.
 type WriteMode string
 
 // The write modes.
 const (
 	WriteBehind  WriteMode = "behind"  // Redis first, the database soon after
-	WriteThrough WriteMode = "through" // database first, then the cache
-	WriteAround  WriteMode = "around"  // database first, the cache dropped
+	WriteThrough WriteMode = "through" // the database first, then the cache
+	WriteAround  WriteMode = "around"  // the database first; the record is dropped from the cache
 )
 
-// ID describes how an entity's records are named.
+// ID describes the ids of an entity's records.
 type ID struct {
 	Column string
 	Type   FieldType // String, Int or UUID
 	Max    int       // bytes of a String id
 }
 
-// FlushPolicy bounds and paces the way of an entity's records to the database.
+// FlushPolicy bounds an entity's flushes and its backlog.
 type FlushPolicy struct {
 	Batch      int           // records of one flush
-	Delay      time.Duration // how long a write may wait for others to join its row
+	Delay      time.Duration // how long a write may wait so that later writes of its row coalesce with it
 	MaxPending int           // pending, held and dead records of the entity
 	Queue      string        // asynq queue of its sync tasks
 }
@@ -56,14 +56,14 @@ type FlushPolicy struct {
 type CachePolicy struct {
 	TTL         time.Duration
 	Jitter      float64       // share of TTL that is random, 0 to 1
-	NegativeTTL time.Duration // of a deletion, and of an absence
-	Adaptive    []AgedTTL     // replaces TTL by the age of a record's last change, oldest first
-	ChangedBy   string        // time field that tells the last change; needed by Adaptive
+	NegativeTTL time.Duration // of a deleted record, and of a cached absence
+	Adaptive    []AgedTTL     // replaces TTL by the time since a record's last change, oldest first
+	ChangedBy   string        // time field that holds the time of the last change; required by Adaptive
 	L1          L1            // what a process keeps in its own memory
 }
 
-// Entity is a kind of record, mapped to one table. Fill it and call [Entity.Init];
-// after that it is read-only and safe for concurrent use.
+// Entity is a kind of record, mapped to one table. Fill it and call [Entity.Init]; after that it is read-only and safe
+// for concurrent use.
 type Entity struct {
 	Name       string
 	Table      string
@@ -80,7 +80,7 @@ type Entity struct {
 	index map[string]int // field name → position in Fields
 }
 
-// Reserved are the names that a field cannot have: they are words of the HTTP API.
+// Reserved lists the names that a field cannot have, because they are words of the HTTP API.
 var Reserved = []string{"id", "ids", "limit", "after", "top", "around"}
 
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
@@ -88,7 +88,7 @@ var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 // ValidName reports whether s can name an entity or a field.
 func ValidName(s string) bool { return nameForm.MatchString(s) }
 
-// sqlName reports whether every database takes s as the name of a table or column.
+// sqlName reports whether every database accepts s as the name of a table or column.
 func sqlName(s string) bool {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	return s != "" && len(s) <= MaxNameBytes && !strings.ContainsFunc(s, unprintable)
@@ -96,7 +96,7 @@ func sqlName(s string) bool {
 
 var errNil = errors.New("an entity is nil")
 
-// Ready returns an error unless Init has made the entity complete.
+// Ready returns an error unless Init has run successfully.
 func (e *Entity) Ready() error {
 	if e == nil {
 		return errNil
@@ -107,8 +107,8 @@ func (e *Entity) Ready() error {
 	return nil
 }
 
-// Init fills the defaults of what is left at zero and checks the entity. The error
-// names the setting as the configuration spells it.
+// Init sets the defaults of settings that are zero and checks the entity. The error names the setting as the
+// configuration spells it.
 func (e *Entity) Init() error {
 	if e == nil {
 		return errNil
@@ -135,7 +135,7 @@ func (e *Entity) Init() error {
 	return nil
 }
 
-// initFields fills the index. The error begins with the field's name.
+// initFields checks the fields and fills the index. The error begins with the field's name.
 func (e *Entity) initFields() error {
 	e.index = make(map[string]int, len(e.Fields))
 	columns := map[string]string{strings.ToLower(e.ID.Column): "id"}
@@ -151,7 +151,7 @@ func (e *Entity) initFields() error {
 		if _, ok := e.index[f.Name]; ok {
 			return fmt.Errorf("%s is there twice", f.Name)
 		}
-		column := strings.ToLower(f.Column) // SQLite does not tell a from A
+		column := strings.ToLower(f.Column) // SQLite does not distinguish a from A
 		if other, ok := columns[column]; ok {
 			return fmt.Errorf("%s: column %q is also that of %s", f.Name, f.Column, other)
 		}
@@ -233,7 +233,7 @@ func (e *Entity) check() error {
 		return fmt.Errorf("flush.queue: a name is a to z, then a to z, 0 to 9 and _")
 	case e.Cache.TTL < time.Second:
 		return fmt.Errorf("cache.ttl must be at least 1s")
-	case !(e.Cache.Jitter >= 0 && e.Cache.Jitter <= 1): // NaN is neither
+	case !(e.Cache.Jitter >= 0 && e.Cache.Jitter <= 1): // false for NaN too
 		return fmt.Errorf("cache.jitter must be from 0%% to 100%%")
 	case e.Cache.NegativeTTL < time.Millisecond:
 		return fmt.Errorf("cache.negative_ttl must be at least 1ms")
@@ -247,14 +247,14 @@ func (e *Entity) check() error {
 	return nil
 }
 
-// Field returns the position in [Entity.Fields] of the field of that name.
+// Field returns the position in [Entity.Fields] of the field with this name.
 func (e *Entity) Field(name string) (int, bool) {
 	i, ok := e.index[name]
 	return i, ok
 }
 
-// Partition returns the partition of a canonical id, from 0 to Partitions-1. It panics
-// where Init has not been called, which no caller can recover from.
+// Partition returns the partition of a canonical id, from 0 to Partitions-1. It panics if Init has not run: no caller
+// can recover from that.
 func (e *Entity) Partition(id string) int {
 	if e.Partitions < 1 {
 		panic(e.Ready())
@@ -262,14 +262,13 @@ func (e *Entity) Partition(id string) int {
 	return int(xxhash.Sum64String(id) % uint64(e.Partitions))
 }
 
-// PartitionLimit is the number of pending, held and dead records at which a
-// partition refuses new ids: a share of MaxPending with a quarter on top, because
-// ids never spread quite evenly.
+// PartitionLimit returns the number of pending, held and dead records at which a partition rejects new ids: its share
+// of MaxPending plus a quarter, because ids never spread evenly.
 func (e *Entity) PartitionLimit() int {
 	return (e.Flush.MaxPending*5 + e.Partitions*4 - 1) / (e.Partitions * 4)
 }
 
-// UniqueIndex is the name of the unique index of a field.
+// UniqueIndex returns the name of the unique index of a field.
 func (e *Entity) UniqueIndex(f *Field) string {
 	name := "uq_" + e.Table + "_" + f.Column
 	if f.UniqueWhere == "" {
@@ -278,11 +277,11 @@ func (e *Entity) UniqueIndex(f *Field) string {
 	return hashed(name, f.UniqueWhere)
 }
 
-// UniqueKey is some fields that are unique together.
+// UniqueKey is a set of one or more fields that are unique together.
 type UniqueKey struct {
 	Fields []int  // positions in [Entity.Fields]
-	Where  string // condition in SQL of the rows among which they are; "" is all
-	Index  string // name of the index that a migration makes where there is no equivalent one
+	Where  string // SQL condition: the key is unique among the rows that meet it; "" is all rows
+	Index  string // name of the index that a migration creates if no equivalent one exists
 }
 
 // UniqueKeys returns the entity's unique fields and sets of fields.
@@ -308,13 +307,13 @@ func (e *Entity) UniqueKeys() []UniqueKey {
 	return keys
 }
 
-// hashed is a name that also stands for a text, cut where it would be too long.
+// hashed returns a name that also identifies a text by its hash, truncated if it would be too long.
 func hashed(name, text string) string {
 	const digits = 8
 	return fmt.Sprintf("%s_%0*x", name[:min(len(name), MaxNameBytes-digits-1)], digits, uint32(xxhash.Sum64String(text)))
 }
 
-// checkUnique checks the sets of fields that are unique together.
+// checkUnique checks the sets of fields in Unique.
 func (e *Entity) checkUnique() error {
 	for _, names := range e.Unique {
 		if len(names) < 2 {

@@ -6,57 +6,52 @@ import (
 	"strings"
 )
 
-// Errors of a request that is at fault. Nothing was written.
+// Errors caused by the request itself. Nothing was written.
 var (
 	// ErrUnknownEntity reports an entity that the configuration does not name.
 	ErrUnknownEntity = errors.New("unknown entity")
 	// ErrNotFound reports a record that does not exist.
 	ErrNotFound = errors.New("record not found")
-	// ErrExists reports a create of a record that exists.
+	// ErrExists reports a create of a record that already exists.
 	ErrExists = errors.New("record exists already")
-	// ErrVersionMismatch reports that a record is not at the version that the
-	// caller named with If-Match.
+	// ErrVersionMismatch reports that a record is not at the version that the caller gave in If-Match.
 	ErrVersionMismatch = errors.New("record is at another version")
-	// ErrKeysFull reports that an entity keeps as many operation ids as it may, all of them
-	// younger than their age. Nothing was written; the write can be sent without one.
+	// ErrKeysFull reports that an entity already keeps its maximum of operation ids, and that none of them has expired
+	// yet. Nothing was written; the write can be sent without an operation id.
 	ErrKeysFull = errors.New("as many idempotency keys are kept as may be")
-	// ErrKeyReused reports an operation id that was used before for another
-	// operation.
+	// ErrKeyReused reports an operation id that was used before for another operation.
 	ErrKeyReused = errors.New("idempotency key was used for another request")
 	// ErrInvalid is matched by every [InvalidError].
 	ErrInvalid = errors.New("invalid")
 )
 
-// Errors of a system that cannot take the request now. Nothing was written unless
-// the error says otherwise; a caller may try again later.
+// Errors of a system that cannot serve the request now. Nothing was written unless the error says otherwise; the caller
+// can try again later.
 var (
-	// ErrBacklogFull reports that a partition already holds its share of the
-	// entity's MaxPending pending, held and dead records. HTTP callers should
-	// answer 503 with Retry-After.
+	// ErrBacklogFull reports that a partition already holds its share of the entity's MaxPending pending, held and dead
+	// records. HTTP callers should answer 503 with Retry-After.
 	ErrBacklogFull = errors.New("backlog is full")
-	// ErrUnavailable reports that Redis did not answer or could not accept a
-	// write. Nothing was written.
+	// ErrUnavailable reports that Redis did not respond or could not accept a write. Nothing was written.
 	ErrUnavailable = errors.New("redis is unavailable")
-	// ErrRedisFull reports that Redis answered and has no memory left: what the database
-	// has not seen fills it. It comes with ErrUnavailable.
+	// ErrRedisFull reports that Redis responded but has no memory left: records that are not yet persisted fill it. It
+	// is joined with ErrUnavailable.
 	ErrRedisFull = errors.New("redis is full")
-	// ErrRedisReadOnly reports that Redis answered and takes no writes: it is a replica,
-	// misses its own replicas, or cannot write to its disk. It comes with ErrUnavailable.
+	// ErrRedisReadOnly reports that Redis responded but accepts no writes: it is a replica, has too few replicas, or
+	// cannot write to its disk. It is joined with ErrUnavailable.
 	ErrRedisReadOnly = errors.New("redis takes no writes")
-	// ErrOutcomeUnknown reports that the reply to a write was lost: it may or may
-	// not have been accepted. A repeat is safe only with an operation id.
+	// ErrOutcomeUnknown reports that the reply to a write was lost: the write may or may not have been accepted.
+	// Repeating it is safe only with an operation id.
 	ErrOutcomeUnknown = errors.New("outcome of the write is unknown")
-	// ErrDatabaseUnavailable reports that the operation needs the database, which
-	// does not answer.
+	// ErrDatabaseUnavailable reports that the operation needs the database, which does not respond.
 	ErrDatabaseUnavailable = errors.New("database is unavailable")
 	// ErrBusy reports that a bounded wait or queue inside this process is full.
 	ErrBusy = errors.New("too many requests are waiting")
-	// ErrPartitionsChanged reports that another process runs the entity with
-	// another number of partitions. Restart with the same configuration.
+	// ErrPartitionsChanged reports that another process runs the entity with a different number of partitions. Restart
+	// with the same configuration.
 	ErrPartitionsChanged = errors.New("the entity runs with another number of partitions")
 )
 
-// MaxFieldErrors bounds the fields at fault that one error names.
+// MaxFieldErrors bounds how many invalid fields one error names.
 const MaxFieldErrors = 100
 
 // FieldError says what is wrong with one field of a request.
@@ -65,8 +60,7 @@ type FieldError struct {
 	Reason string // what is wrong and what would be right, without the name
 }
 
-// InvalidError reports values that an entity does not accept, by field. It matches
-// [ErrInvalid].
+// InvalidError reports the values that an entity does not accept, by field. It matches [ErrInvalid].
 type InvalidError struct {
 	Fields []FieldError
 }

@@ -14,7 +14,7 @@ import (
 // FieldType is the type of a field's values.
 type FieldType string
 
-// The types of fields. Each has one canonical JSON text a value, see [Field.Canonical].
+// The types of fields. Each value has one canonical JSON text, see [Field.Canonical].
 const (
 	String  FieldType = "string"
 	Text    FieldType = "text"
@@ -31,33 +31,33 @@ const (
 // FieldTypes lists every type, in the order in which they are documented.
 var FieldTypes = []FieldType{String, Text, Int, Float, Decimal, Bool, Time, JSON, Bytes, UUID}
 
-// Field is one field of an entity and the column that holds it.
+// Field is one field of an entity and the column that stores it.
 type Field struct {
 	Name     string
 	Column   string
 	Type     FieldType
-	Required bool // null is refused
+	Required bool // null is rejected
 	Unique   bool // has a unique index, see [Entity.UniqueIndex]
-	// UniqueWhere is a condition in SQL: among the rows that meet it the field is unique. It
-	// needs Unique; "" is all rows.
+	// UniqueWhere is an SQL condition: the field is unique among the rows that meet it. It requires Unique; "" is all
+	// rows.
 	UniqueWhere string
-	Default     string // JSON text of an absent field's value; "" is null
-	MaxLength   int    // code points of a string, text or json, bytes of a bytes; 0 is no limit
-	Min, Max    string // bounds of an int, float or decimal as its JSON number; "" is none
+	Default     string // JSON text used where the field is absent; "" is null
+	MaxLength   int    // code points of a string, text or json field, bytes of a bytes field; 0 is no limit
+	Min, Max    string // bounds of an int, float or decimal field as a JSON number; "" is no bound
 	Precision   int    // digits of a decimal
 	Scale       int    // digits of a decimal after its point
 	References  string // entity whose id this field holds, or ""
 	Redact      bool   // hidden from pages, logs and dead letter listings
 
-	// FromDatabase gives the database the last word on the field's value: it may round,
-	// compute or replace what it is given, and the row is read back in the flush.
+	// FromDatabase lets the database decide the field's value: it may round, compute or replace what it is given, and
+	// the flush reads the row back.
 	FromDatabase bool
 
 	min, max  *big.Rat
-	low, high int64 // IntBounds, for an int
+	low, high int64 // IntBounds of an int field
 }
 
-// Null is the canonical text of no value.
+// Null is the canonical text of a missing value.
 const Null = "null"
 
 func (f *Field) init() error {
@@ -151,7 +151,7 @@ func ratCeil(r *big.Rat) int64 {
 	return clampInt64(q.Neg(q))
 }
 
-// floor divides as Euclid does: downwards, the denominator of a Rat being positive.
+// floor rounds downwards: Euclidean division does so, because the denominator of a Rat is positive.
 func floor(r *big.Rat) *big.Int { return new(big.Int).Div(r.Num(), r.Denom()) }
 
 func clampInt64(n *big.Int) int64 {
@@ -164,26 +164,23 @@ func clampInt64(n *big.Int) int64 {
 	return math.MaxInt64
 }
 
-// Canonical returns the one canonical JSON text of a value for this field, or says
-// why the field does not accept it (an error without the field's name). It is what
-// makes a value the same in the answer, in Redis and in every database.
+// Canonical returns the canonical JSON text of a value for this field, or an error (without the field's name) that says
+// why the field does not accept it. The text makes a value identical in the answer, in Redis and in every database.
 //
-// v is a [json.RawMessage] as a request carries it, or a Go value: nil, string,
-// bool, any integer, float64, []byte, [time.Time], or for a json field anything
-// that encoding/json can marshal.
+// v is a [json.RawMessage] as a request carries it, or a Go value: nil, string, bool, any integer, float64, []byte,
+// [time.Time], or for a json field anything that encoding/json can marshal.
 //
-//	string, text  a JSON string, nothing escaped that need not be; no NUL
+//	string, text  a JSON string with the fewest escapes; no NUL
 //	int           a JSON number of 64 bits
 //	float         a JSON number, the shortest that reads back as the same float64
 //	decimal       a JSON string, padded to the scale
 //	bool          true or false
 //	time          a JSON string: RFC 3339 in UTC, at most microseconds
-//	json          the JSON text as it came
+//	json          the JSON text, unchanged
 //	bytes         a JSON string: base64 with padding
 //	uuid          a JSON string: 36 lower-case characters
 //
-// Null is accepted for every type; whether the field may be null is checked where
-// a whole record is made.
+// Null is accepted for every type; [Entity.Whole] and [Entity.Partial] check whether the field allows it.
 func (f *Field) Canonical(v any) (string, error) {
 	text, err := f.Encode(v)
 	if err != nil || text == Null {
@@ -226,7 +223,7 @@ func (f *Field) checkRange(number string) error {
 	if f.min == nil && f.max == nil {
 		return nil
 	}
-	if f.Type == Int { // most numbers are, and most of them within bounds: the rest is for the message
+	if f.Type == Int { // the common case, without big.Rat; the rest of the function makes the message
 		if n, err := strconv.ParseInt(number, 10, 64); err == nil && f.low <= n && n <= f.high {
 			return nil
 		}

@@ -2,17 +2,16 @@ package schema
 
 import "fmt"
 
-// A value of a row that its field cannot show, as another program may have written it, is
-// kept in [Values] as a text that is no JSON: a "!", then why. So it is cached, compared
-// and told apart like any other value. It is never shown as a value and never written back.
+// foreignMark begins the text that [Values] keeps for a value that its field cannot represent, as another program may
+// have written it to the row. The rest of the text is the reason, and the whole is not JSON. Such a value is cached and
+// compared like any other, but is never shown and never written back.
 const foreignMark = "!"
 
-// ForeignValue returns the text that stands for a value that its field cannot show. The
-// reason does not name the field.
+// ForeignValue returns the text that stands for a value that its field cannot represent. The reason does not name the
+// field.
 func ForeignValue(reason string) string { return foreignMark + reason }
 
-// IsForeign reports whether a text of [Values] stands for a value that its field cannot
-// show, and why it cannot.
+// IsForeign reports whether a text of [Values] stands for a value that its field cannot represent, and the reason.
 func IsForeign(text string) (reason string, foreign bool) {
 	if len(text) == 0 || text[:1] != foreignMark {
 		return "", false
@@ -20,12 +19,11 @@ func IsForeign(text string) (reason string, foreign bool) {
 	return text[1:], true
 }
 
-// ForeignError reports a row whose id or value is none that its entity can show. The row
-// can be put, deleted and patched in its other fields, unless Field is "id": no request
-// can name such a row.
+// ForeignError reports a row whose id or value its entity cannot represent. The record can still be put, deleted, and
+// patched in its other fields, unless Field is "id": no request can name such a row.
 type ForeignError struct {
 	Entity string
-	ID     string // as the row has it
+	ID     string // as the row has it, not canonical
 	Field  string // "id" where the id itself is foreign
 	Column string
 	Reason string // what is wrong, without the names
@@ -35,7 +33,7 @@ func (e *ForeignError) Error() string {
 	return fmt.Sprintf("%s %q: column %s: %s", e.Entity, e.ID, e.Column, e.Reason)
 }
 
-// Foreign returns the first foreign value of a record as an error, or nil.
+// Foreign returns the record's first foreign value as an error, or nil.
 func (e *Entity) Foreign(id string, values Values) *ForeignError {
 	for i, text := range values {
 		if reason, foreign := IsForeign(text); foreign && i < len(e.Fields) {
@@ -45,7 +43,7 @@ func (e *Entity) Foreign(id string, values Values) *ForeignError {
 	return nil
 }
 
-// ForeignRow returns what is foreign in a row, its id or its first such value, or nil.
+// ForeignRow returns an error about the row's foreign id or its first foreign value, or nil.
 func (e *Entity) ForeignRow(row Row) *ForeignError {
 	if row.Foreign != "" {
 		return &ForeignError{e.Name, row.ID, "id", e.ID.Column, row.Foreign}

@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// L1 bounds what a process keeps of a cache in its own memory. The zero value keeps
-// nothing. A change made elsewhere reaches it by an event, in about the time of a round
-// trip; an event that is lost is noticed, but Age is the longest that what was read from
-// L1 can be old.
+// L1 bounds what a process caches in its own memory. The zero value caches nothing. A change by another process arrives
+// as an event, after about one round trip. A lost event is detected; Age bounds how old a value read from the L1 can
+// be.
 type L1 struct {
 	Bytes int64         // memory of the values and keys; 0: off
 	Age   time.Duration // 0: DefaultL1Age
@@ -21,7 +20,7 @@ const (
 	MinL1Bytes   = 64 << 10
 )
 
-// On reports whether anything is kept.
+// On reports whether the L1 is enabled.
 func (l L1) On() bool { return l.Bytes > 0 }
 
 // Check reports the first setting that is out of bounds, by its configuration name.

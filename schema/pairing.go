@@ -5,19 +5,18 @@ import (
 	"fmt"
 )
 
-// Pairing names the Redis and the database that belong together. Both sides keep it.
+// Pairing identifies the Redis and the database that belong together. Both sides store it.
 type Pairing struct {
-	Deployment string // random, the same in Redis and in the database; "" before they were paired
-	Life       string // random, of one life of a Redis: an emptied, exchanged or older one has another
+	Deployment string // random, the same in Redis and in the database; "" before they are paired
+	Life       string // random, of one life of a Redis: an emptied, replaced or older Redis has a different one
 }
 
 // None reports whether the side was never paired.
 func (p Pairing) None() bool { return p.Deployment == "" }
 
-// ErrUnpaired reports a Redis and a database that do not belong together. Nothing may be
-// flushed from one into the other.
+// ErrUnpaired reports a Redis and a database that do not belong together. Nothing is flushed from one into the other.
 //
-//lint:ignore ST1005 Redis is a name.
+// lint:ignore ST1005 Redis is a name.
 var ErrUnpaired = errors.New("Redis and the database do not belong together")
 
 // Unpaired returns ErrUnpaired with the reason.

@@ -8,34 +8,34 @@ import (
 	"time"
 )
 
-// Kind says why the database refused a record. The set is closed: it is used as a
-// metric label and as a key of retry policies.
+// Kind says why the database refused a record. The set is closed, because kinds are metric labels and keys of retry
+// policies.
 type Kind string
 
 // The kinds of refusal.
 const (
 	KindUnique     Kind = "unique"      // another row owns the value of a unique index
-	KindForeignKey Kind = "foreign_key" // the row refers to one that does not exist, or is referred to
-	KindNotNull    Kind = "not_null"    // a column that must have a value has none
+	KindForeignKey Kind = "foreign_key" // the row refers to a row that does not exist, or another row refers to it
+	KindNotNull    Kind = "not_null"    // a column that must have a value is null
 	KindCheck      Kind = "check"       // a check or exclusion constraint fails
 	KindRange      Kind = "range"       // a value is too long or too large for its column
 	KindType       Kind = "type"        // a value is not of its column's type
-	KindMissing    Kind = "missing"     // the row that a patch or an increment is for was deleted by another program
+	KindMissing    Kind = "missing"     // another program deleted the row that a patch or an increment would change
 	KindPoison     Kind = "poison"      // refused for a reason that fits no other kind
 )
 
-// Kinds lists every kind, in the order in which they are shown.
+// Kinds lists every kind, in the order of display.
 var Kinds = []Kind{KindUnique, KindForeignKey, KindNotNull, KindCheck, KindRange, KindType, KindMissing, KindPoison}
 
 // Refusal is the database's own error about one record.
 type Refusal struct {
 	Kind       Kind
-	Constraint string // name of the constraint where the database tells it, else ""
-	Column     string // column at fault where it is known, else ""
+	Constraint string // name of the constraint if the database reports it, else ""
+	Column     string // column at fault if it is known, else ""
 	Message    string // the database's message, at most MaxRefusalMessage bytes
 }
 
-// MaxRefusalMessage bounds the bytes kept of a database's message.
+// MaxRefusalMessage bounds the length of a database's message in bytes.
 const MaxRefusalMessage = 1024
 
 func (r Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Kind, r.Message) }
@@ -50,8 +50,7 @@ const (
 	JitterNone  Jitter = "none"  // the delay itself
 )
 
-// RetryOverride replaces settings of a [RetryPolicy] for one kind. A nil field
-// keeps the policy's own.
+// RetryOverride replaces settings of a [RetryPolicy] for one kind. A nil field keeps the policy's setting.
 type RetryOverride struct {
 	MaxAttempts *int           `json:"max_attempts,omitempty"`
 	Base        *time.Duration `json:"base,omitempty"`
@@ -60,7 +59,7 @@ type RetryOverride struct {
 	Jitter      *Jitter        `json:"jitter,omitempty"`
 }
 
-// Over returns the override laid over another: what o leaves nil is the other's.
+// Over returns o with its nil fields taken from under.
 func (o RetryOverride) Over(under RetryOverride) RetryOverride {
 	return RetryOverride{
 		MaxAttempts: cmp.Or(o.MaxAttempts, under.MaxAttempts),
@@ -71,10 +70,10 @@ func (o RetryOverride) Over(under RetryOverride) RetryOverride {
 	}
 }
 
-// RetryPolicy says when a refused record is tried again and when it is given up as
-// a dead letter. An unavailable database never counts as an attempt.
+// RetryPolicy says when a refused record is tried again and when it becomes a dead letter. An unavailable database
+// never counts as an attempt.
 type RetryPolicy struct {
-	MaxAttempts int           // attempts in all, the first one included; at least 1
+	MaxAttempts int           // attempts in total, including the first; at least 1
 	Base        time.Duration // delay before the second attempt
 	Factor      float64       // growth of the delay from attempt to attempt, at least 1
 	Cap         time.Duration // largest delay
@@ -83,7 +82,7 @@ type RetryPolicy struct {
 	On          map[Kind]RetryOverride
 }
 
-// DefaultRetryPolicy is the policy of an entity that names none.
+// DefaultRetryPolicy is the policy of an entity that configures none.
 func DefaultRetryPolicy() RetryPolicy {
 	return RetryPolicy{
 		MaxAttempts: 10, Base: time.Second, Factor: 2, Cap: 10 * time.Minute,
@@ -91,7 +90,7 @@ func DefaultRetryPolicy() RetryPolicy {
 	}
 }
 
-// For returns the policy in force for a kind, its override applied and On empty.
+// For returns the effective policy of a kind: its override is applied and On is empty.
 func (p RetryPolicy) For(k Kind) RetryPolicy {
 	o := p.On[k]
 	p.On = nil
@@ -113,13 +112,12 @@ func (p RetryPolicy) For(k Kind) RetryPolicy {
 	return p
 }
 
-// Exhausted reports whether a record of the kind is given up after that many attempts.
+// Exhausted reports whether a record refused for this kind becomes a dead letter after that many attempts.
 func (p RetryPolicy) Exhausted(k Kind, attempts int) bool {
 	return attempts >= p.For(k).MaxAttempts
 }
 
-// Range returns the shortest and the longest delay between the attempt of that
-// number (from 1) and the next one.
+// Range returns the shortest and the longest delay between attempt number attempt (from 1) and the next one.
 func (p RetryPolicy) Range(k Kind, attempt int) (low, high time.Duration) {
 	q := p.For(k)
 	d := float64(q.Base) * math.Pow(q.Factor, float64(attempt-1))
@@ -137,7 +135,7 @@ func (p RetryPolicy) Range(k Kind, attempt int) (low, high time.Duration) {
 	}
 }
 
-// Delay draws the delay between the attempt of that number (from 1) and the next one.
+// Delay draws a random delay between attempt number attempt (from 1) and the next one.
 func (p RetryPolicy) Delay(k Kind, attempt int) time.Duration {
 	low, high := p.Range(k, attempt)
 	if high <= low {
@@ -149,12 +147,12 @@ func (p RetryPolicy) Delay(k Kind, attempt int) time.Duration {
 // Step is one attempt of a policy's schedule.
 type Step struct {
 	Attempt             int           // from 1
-	DelayLow, DelayHigh time.Duration // after the attempt before; 0 for the first
+	DelayLow, DelayHigh time.Duration // after the previous attempt; 0 for the first
 	Low, High           time.Duration // after the first attempt
 }
 
-// Schedule lists the attempts of a record that is refused every time, until it is dead,
-// at most max of them. With the delays' bounds it is what [RetryPolicy.Delay] draws from.
+// Schedule lists the attempts of a record that is refused every time, until it is dead, at most max of them.
+// [RetryPolicy.Delay] draws from the delay bounds of each step.
 func (p RetryPolicy) Schedule(k Kind, max int) []Step {
 	steps := []Step{{Attempt: 1}}
 	for n := 1; n < p.For(k).MaxAttempts && n < max; n++ {

@@ -12,17 +12,16 @@ import (
 	"unicode/utf8"
 )
 
-// Redacted stands in the place of a value that its field redacts.
+// Redacted replaces a value whose field is redacted.
 const Redacted = "(redacted)"
 
-// minRedacted is the length of the shortest text that [Entity.Redact] looks for: shorter
-// ones are in every message by chance.
+// minRedacted is the length of the shortest text that [Entity.Redact] replaces: shorter texts occur in messages by
+// chance.
 const minRedacted = 3
 
-// Redact puts [Redacted] in the place of every value of a redacted field that a text quotes,
-// such as the message of a trigger that raises with the value. The values are those of the
-// records that the text may be about; a value that neither is known to the caller nor three
-// characters long is not found, and true and false are left.
+// Redact replaces every quoted value of a redacted field in a text by [Redacted], for example in the message of a
+// trigger that raises an error with the value. The values come from the records that the text may be about. A value is
+// not found if the caller does not know it or if it is shorter than three characters; true and false are left.
 func (e *Entity) Redact(text string, records ...Values) string {
 	var quoted []string
 	for i := range e.Fields {
@@ -44,17 +43,17 @@ func (e *Entity) Redact(text string, records ...Values) string {
 	if len(quoted) == 0 {
 		return text
 	}
-	// The longest first, so that none is left in part.
+	// Longest first, so that no value is left in part.
 	slices.SortFunc(quoted, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
-	pairs := []string{Redacted, Redacted} // to redact again changes nothing
+	pairs := []string{Redacted, Redacted} // redacting again changes nothing
 	for _, form := range slices.Compact(quoted) {
 		pairs = append(pairs, form, Redacted)
 	}
 	return strings.NewReplacer(pairs...).Replace(text)
 }
 
-// quotedIn returns what a text has of a value: all of it, or where the text is as long as a
-// refusal's message may be, and so may have been cut, its beginning at the end of the text.
+// quotedIn returns the part of a value that a text quotes: the whole value or, if the text is as long as a refusal's
+// message can be and may therefore be truncated, the beginning of the value at the end of the text.
 func quotedIn(text, value string) string {
 	if utf8.RuneCountInString(value) < minRedacted {
 		return ""
@@ -73,7 +72,7 @@ func quotedIn(text, value string) string {
 	return ""
 }
 
-// spellings are the ways in which a database may spell a value in a message.
+// spellings returns the forms in which a database may spell a value in a message.
 func (f *Field) spellings(canonical string) []string {
 	var plain string
 	if canonical == "" || canonical == Null {
@@ -100,7 +99,7 @@ func (f *Field) spellings(canonical string) []string {
 	return forms
 }
 
-// leaves are the texts and numbers within a JSON text.
+// leaves returns the texts and numbers within a JSON text.
 func leaves(text string) []string {
 	var found []string
 	d := json.NewDecoder(bytes.NewReader([]byte(text)))
@@ -111,7 +110,7 @@ func leaves(text string) []string {
 			return found // the end
 		}
 		switch leaf := token.(type) {
-		case string: // names of an object's members too: who knows them knows nothing less
+		case string: // the names of an object's members too: they are part of the value
 			found = append(found, leaf)
 		case json.Number:
 			found = append(found, leaf.String())

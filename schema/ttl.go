@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// AgedTTL is the TTL of records whose last change is older than an age: what has not
-// changed for long will not change soon.
+// AgedTTL is the TTL of records whose last change is longer ago than OlderThan: a record that has not changed for long
+// is unlikely to change soon.
 type AgedTTL struct {
-	OlderThan time.Duration // 0: the TTL of all the others, the last of a list
+	OlderThan time.Duration // 0: the TTL of all other records; last in the list
 	TTL       time.Duration
 }
 
-// MaxAgedTTLs bounds the steps of an adaptive TTL.
+// MaxAgedTTLs bounds the number of steps of an adaptive TTL.
 const MaxAgedTTLs = 20
 
 func (e *Entity) checkAdaptive() error {
@@ -45,8 +45,8 @@ func (e *Entity) checkAdaptive() error {
 	return nil
 }
 
-// TTL returns how long a record with these values is cached from that time on, before
-// jitter. A record whose last change is not known, or yet to come, has just changed.
+// TTL returns how long a record with these values is cached from now on, before jitter. A record whose last change is
+// unknown or in the future counts as just changed.
 func (e *Entity) TTL(values Values, now time.Time) time.Duration {
 	if len(e.Cache.Adaptive) == 0 {
 		return e.Cache.TTL

@@ -6,12 +6,11 @@ import (
 	"strings"
 )
 
-// Fields are the fields of a request by name. A value is anything that
-// [Field.Canonical] takes.
+// Fields are the fields of a request by name. A value is anything that [Field.Canonical] accepts.
 type Fields map[string]any
 
-// Whole returns the values of a whole record: an absent field has its default, else
-// null. The error is an [InvalidError] that names every field at fault.
+// Whole returns the values of a whole record: an absent field gets its default, or null if it has none. The error is an
+// [InvalidError] that names every invalid field.
 func (e *Entity) Whole(fields Fields) (Values, error) {
 	values, bad := e.canonical(fields)
 	for i := range e.Fields {
@@ -29,8 +28,8 @@ func (e *Entity) Whole(fields Fields) (Values, error) {
 	return values, invalid(bad)
 }
 
-// Partial returns the values of a patch: an absent field is "", which leaves the
-// record's own. The error is an [InvalidError] that names every field at fault.
+// Partial returns the values of a patch: an absent field is "", which keeps the record's value. The error is an
+// [InvalidError] that names every invalid field.
 func (e *Entity) Partial(fields Fields) (Values, error) {
 	values, bad := e.canonical(fields)
 	for i := range e.Fields {
@@ -81,8 +80,8 @@ type Delta struct {
 	By    int64
 }
 
-// Deltas returns the additions of an increment, in the order of the fields. The
-// error is an [InvalidError] that names every field at fault.
+// Deltas returns the additions of an increment, in the order of the fields. The error is an [InvalidError] that names
+// every invalid field.
 func (e *Entity) Deltas(fields Fields) ([]Delta, error) {
 	if len(fields) == 0 {
 		return nil, Invalid("fields", "must name at least one int field")
@@ -119,16 +118,15 @@ func (e *Entity) Deltas(fields Fields) ([]Delta, error) {
 	return deltas, invalid(bad)
 }
 
-// AppendRecord appends the JSON object of a record: its id, then its fields in the
-// entity's order. Foreign values are left out.
+// AppendRecord appends the JSON object of a record: its id, then its fields in the entity's order. Foreign values are
+// left out.
 func (e *Entity) AppendRecord(dst []byte, id string, values Values) []byte {
 	dst = append(dst, `{"id":`...)
 	dst = append(dst, e.IDText(id)...)
 	return append(e.appendFields(dst, values, true), '}')
 }
 
-// AppendFields appends the JSON object of the fields alone, in the entity's order;
-// absent ones are left out.
+// AppendFields appends the JSON object of the fields alone, in the entity's order; absent fields are left out.
 func (e *Entity) AppendFields(dst []byte, values Values) []byte {
 	dst = append(dst, '{')
 	return append(e.appendFields(dst, values, false), '}')
@@ -151,7 +149,7 @@ func (e *Entity) appendFields(dst []byte, values Values, comma bool) []byte {
 	return dst
 }
 
-// ParseFields reads what [Entity.AppendFields] wrote.
+// ParseFields parses the JSON object that [Entity.AppendFields] wrote.
 func (e *Entity) ParseFields(object []byte) (Fields, error) {
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(object, &raw); err != nil {
