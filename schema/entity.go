@@ -284,6 +284,10 @@ type UniqueKey struct {
 	Index  string // name of the index that a migration creates if no equivalent one exists
 }
 
+// NoPartialIndexes is why a unique field with a condition is rejected on MySQL and MariaDB.
+const NoPartialIndexes = "MySQL and MariaDB have no partial indexes; leave the condition out, or let the table have a generated column " +
+	"that is NULL in the other rows and a unique index on it, whose refusals are named too"
+
 // UniqueKeys returns the entity's unique fields and sets of fields.
 func (e *Entity) UniqueKeys() []UniqueKey {
 	var keys []UniqueKey

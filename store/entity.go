@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
 )
 
 // table maps an entity to its table: two struct types that gorm knows like declared
@@ -54,6 +55,11 @@ func newTable(e *schema.Entity, d dialect) (*table, error) {
 	}
 	if err := t.checkNames(); err != nil {
 		return nil, err
+	}
+	for _, key := range e.UniqueKeys() {
+		if key.Where != "" && d.catalogOf() == catalog.MySQL {
+			return nil, fmt.Errorf("field %s: unique.where: %s", e.Fields[key.Fields[0]].Name, schema.NoPartialIndexes)
+		}
 	}
 	t.writes = reflect.SliceOf(t.structOf(func(c column) reflect.Type { return c.slot.goType }))
 	t.reads = reflect.SliceOf(t.structOf(readType))

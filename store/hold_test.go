@@ -29,6 +29,13 @@ var columnTypes = map[string][]string{
 		"", "text", "varchar(3)", "char(36)", "clob", "STRING", "int", "integer", "bigint", "unsigned big int", "boolean", "numeric", "decimal(10,2)", "money", "real",
 		"double precision", "float", "date", "datetime", "timestamp", "json", "jsonb", "blob", "uuid", "charint",
 	},
+	"mysql": {
+		"text", "tinytext", "mediumtext", "varchar(3)", "varchar(40)", "char(3)", "varchar(40) CHARACTER SET latin1", "varchar(40) CHARACTER SET ascii",
+		"tinyint", "tinyint(1)", "tinyint unsigned", "smallint", "mediumint", "int", "int unsigned", "int(6) zerofill", "bigint", "bigint unsigned",
+		"decimal(5)", "decimal(10,2)", "decimal(10,2) unsigned", "decimal(38,2)", "decimal(38,10)", "float", "double", "double unsigned", "float(7,3)", "double(9,2)", "bit(1)", "bit(8)",
+		"date", "time", "time(6)", "datetime", "datetime(3)", "datetime(6)", "timestamp(0) NULL", "timestamp(6) NULL", "year", "json", "blob", "tinyblob", "varbinary(4)", "binary(16)",
+		"enum('sad','ok','7')", "set('a','ok')", "uuid", "inet6", "point",
+	},
 }
 
 var columnTypesBefore = map[string][]string{
@@ -112,7 +119,8 @@ func TestI8ColumnsHoldWhatTheirVerdictSays(t *testing.T) {
 			for _, f := range fields {
 				columns += ", " + f.Name + " " + typ
 			}
-			b.exec("CREATE TABLE " + e.Table + " (id text PRIMARY KEY" + columns + ")")
+			key := map[bool]string{true: "varchar(100) COLLATE utf8mb4_nopad_bin", false: "text"}[name == "mysql"]
+			b.exec("CREATE TABLE " + e.Table + " (id " + key + " PRIMARY KEY" + columns + ")")
 			holds := map[string]catalog.Verdict{}
 			var fit []schema.Field
 			verdicts, err := b.Verdicts(t.Context())
@@ -163,6 +171,9 @@ func checkHolds(t *testing.T, url, typ string, e *schema.Entity, holds map[strin
 		v := holds[field]
 		i, _ := e.Field(field)
 		if r, ok := refused[c.ID]; ok {
+			if r.Kind == schema.KindCheck {
+				continue // MariaDB's json is a text with one; verdicts go by types
+			}
 			require.NotEqual(t, catalog.Exact, v.Hold, "%s under %s %s: refused %v", typ, field, c.Values[i], r)
 			require.NotContains(t, rows, c.ID)
 			continue

@@ -454,10 +454,9 @@ func datetime(plain string) (string, error) {
 	return t.UTC().Format("2006-01-02 15:04:05.999999"), err
 }
 
-var tinySlot = slot{reflect.TypeFor[*string](), func(at any, plain string) error {
-	text := tiny(plain)
-	*at.(**string) = &text
-	return nil
+// tinySlot is a number, which tinyint(1) and bit(1) take alike.
+var tinySlot = slot{reflect.TypeFor[*int64](), func(at any, plain string) error {
+	return intSlot.fill(at, tiny(plain))
 }}
 
 func tiny(plain string) string {

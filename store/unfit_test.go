@@ -147,3 +147,11 @@ func TestConflictClausesTouchNoNeighbour(t *testing.T) {
 		})
 	}
 }
+
+// MariaDB has no partial indexes: the condition is rejected by name before anything connects.
+func TestNoPartialIndexesOnMariaDB(t *testing.T) {
+	t.Parallel()
+	e := entity(t, "host", schema.Int, schema.Field{Name: "name", Type: schema.String, Unique: true, UniqueWhere: "gone IS NULL"})
+	_, err := store.Open(store.Config{URL: "mysql://root@127.0.0.1:1/x"}, []*schema.Entity{e})
+	require.ErrorContains(t, err, "entity host: field name: unique.where: MySQL and MariaDB have no partial indexes")
+}

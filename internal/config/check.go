@@ -22,7 +22,7 @@ func (r *reader) check(c *Config) {
 	}
 	indexes := map[string]string{}
 	for _, e := range c.Entities {
-		r.checkIndexes(e, tables, indexes)
+		r.checkIndexes(c, e, tables, indexes)
 		for i := range e.Fields {
 			r.checkField(e, &e.Fields[i], byName)
 		}
@@ -56,12 +56,15 @@ func (r *reader) checkTable(e *schema.Entity, tables map[string]string) {
 
 // checkIndexes refuses two unique indexes of one name, and one named as a table is: they
 // share a namespace, so the second would never be made.
-func (r *reader) checkIndexes(e *schema.Entity, tables, indexes map[string]string) {
+func (r *reader) checkIndexes(c *Config, e *schema.Entity, tables, indexes map[string]string) {
 	for _, key := range e.UniqueKeys() {
 		of := e.Fields[key.Fields[0]].Name
 		path := "entities." + e.Name + ".fields." + of + ".unique"
 		if len(key.Fields) > 1 {
 			path = "entities." + e.Name + ".unique"
+		}
+		if key.Where != "" && strings.HasPrefix(c.Database.URL, "mysql:") {
+			r.faultAt(path+".where", "%s", schema.NoPartialIndexes)
 		}
 		name := strings.ToLower(key.Index)
 		if other, ok := indexes[name]; ok {

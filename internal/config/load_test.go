@@ -381,3 +381,14 @@ func TestUniqueAndFromDatabase(t *testing.T) {
 	i, _ := e.Field("seen")
 	require.True(t, e.Fields[i].FromDatabase)
 }
+
+func TestNoPartialIndexesOnMySQL(t *testing.T) {
+	text := func(url string) []byte {
+		return []byte("database: {url: \"" + url + "\"}\nentities:\n  member:\n    fields:\n      email: {type: string, unique: {where: gone IS NULL}}\n")
+	}
+	_, err := parse("f", text("mysql://root@localhost/x"), nil)
+	require.ErrorContains(t, err, "f:5")
+	require.ErrorContains(t, err, "entities.member.fields.email.unique.where: MySQL and MariaDB have no partial indexes")
+	_, err = parse("f", text("postgres://localhost/x"), nil)
+	require.NoError(t, err)
+}

@@ -23,10 +23,11 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 			low, high = 0, int64(min(uint64(math.MaxUint64)>>(64-bits), math.MaxInt64))
 		}
 		if f.Type != schema.Bool {
-			v.number(f, func() { v.whole(f, low, high) })
+			v.number(f, func() { v.mysqlWhole(f, low, high) })
 		}
 		return
 	}
+	defer v.signed(f, unsigned)
 	switch base {
 	case "text", "character varying":
 		v.postgresText(f, c)
@@ -36,9 +37,9 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 	case "numeric":
 		v.number(f, func() { v.numeric(f, c) })
 	case "real":
-		v.number(f, func() { v.float(f, 6, 1<<24) })
+		v.number(f, func() { v.mysqlFloat(f, c, 6, 1<<24) })
 	case "double precision":
-		v.number(f, func() { v.float(f, 15, 1<<53) })
+		v.number(f, func() { v.mysqlFloat(f, c, 15, 1<<53) })
 	case "timestamp with time zone", "timestamp without time zone", "date":
 		v.postgresTime(f, c)
 		if base == "timestamp with time zone" && v.Hold == Exact {
@@ -56,6 +57,8 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 		v.year(f, c)
 	case "varbinary", "binary", "tinyblob", "blob", "mediumblob", "longblob":
 		v.mysqlBytes(f, c)
+	case "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection":
+		v.wrong(f, "") // not even a text
 	default:
 		v.spelled(f, c)
 	}
@@ -63,6 +66,25 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 
 // mysqlIntegers are the bits of the types of whole numbers.
 var mysqlIntegers = map[string]int{"tinyint": 8, "smallint": 16, "mediumint": 24, "integer": 32, "bigint": 64}
+
+// signed is a column that may take no negative numbers.
+func (v *Verdict) signed(f *schema.Field, unsigned bool) {
+	if unsigned && v.Hold == Exact && (f.Min == "" || strings.HasPrefix(f.Min, "-")) {
+		v.narrow("it takes no negative numbers")
+	}
+}
+
+// mysqlFloat is a column of floats, which may have a precision as a decimal has.
+func (v *Verdict) mysqlFloat(f *schema.Field, c Column, digits int, most int64) {
+	if strings.Contains(c.Type, "(") && f.Type != schema.Int {
+		v.rounds("it rounds to the digits of %s", c.Type)
+		return
+	}
+	v.float(f, digits, most)
+	if strings.Contains(c.Type, "(") && v.Hold == Exact {
+		v.narrow("it takes the digits of %s", c.Type)
+	}
+}
 
 // characters is a column of texts whose character set may lack some.
 func (v *Verdict) characters(f *schema.Field, c Column) {
@@ -83,6 +105,15 @@ func (v *Verdict) year(f *schema.Field, c Column) {
 		v.rounds("it makes a year of a number below 100")
 		v.Fix = fmt.Sprintf("set `min: %d` and `max: %d` on the field", first, last)
 	}
+}
+
+// mysqlWhole is a column of whole numbers, which rounds what is none.
+func (v *Verdict) mysqlWhole(f *schema.Field, low, high int64) {
+	if f.Type == schema.Float {
+		v.rounds("it rounds to whole numbers")
+		return
+	}
+	v.whole(f, low, high)
 }
 
 func (v *Verdict) mysqlBytes(f *schema.Field, c Column) {
