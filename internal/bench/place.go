@@ -18,6 +18,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/producer"
@@ -177,7 +178,8 @@ func (p *place) openAfterwrite(ctx context.Context) error {
 // clean makes the place as it was at the beginning of the run, and waits until Redis has
 // given memory back: it does so beside its work, which would slow the next turn.
 func (p *place) clean(ctx context.Context) error {
-	if err := p.wipe(ctx); err != nil {
+	// A worker that runs on flushes nothing without what pairs its Redis with its database.
+	if err := p.wipe(ctx, layout.Prefix(Prefix).Shared("pairing")); err != nil {
 		return err
 	}
 	for _, e := range p.config.Entities {
@@ -191,10 +193,10 @@ func (p *place) clean(ctx context.Context) error {
 	})
 }
 
-// wipe removes every key and row of the run.
-func (p *place) wipe(ctx context.Context) error {
+// wipe removes every row of the run, and every key but that one.
+func (p *place) wipe(ctx context.Context, but string) error {
 	for _, pattern := range []string{Prefix + ":*", "asynq:{" + Prefix + "*"} {
-		if err := p.unlink(ctx, pattern); err != nil {
+		if err := p.unlink(ctx, pattern, but); err != nil {
 			return err
 		}
 	}
@@ -206,7 +208,7 @@ func (p *place) wipe(ctx context.Context) error {
 	return nil
 }
 
-func (p *place) unlink(ctx context.Context, pattern string) error {
+func (p *place) unlink(ctx context.Context, pattern, but string) error {
 	scan := p.redis.Scan(ctx, 0, pattern, 5000).Iterator()
 	var keys []string
 	flush := func() error {
@@ -218,6 +220,9 @@ func (p *place) unlink(ctx context.Context, pattern string) error {
 		return err
 	}
 	for scan.Next(ctx) {
+		if scan.Val() == but {
+			continue
+		}
 		if keys = append(keys, scan.Val()); len(keys) == 1000 {
 			if err := flush(); err != nil {
 				return err
@@ -269,7 +274,7 @@ func (p *place) close() {
 		_ = end()
 	}
 	if p.silent != nil {
-		_ = p.wipe(ctx)
+		_ = p.wipe(ctx, "")
 		_ = p.database.WithContext(ctx).Migrator().DropTable(p.tables()...)
 	}
 	for _, database := range []*gorm.DB{p.database, p.plain} {

@@ -35,12 +35,11 @@ for i = 8, #KEYS do
   local key, shown = KEYS[i], ARGV[at]
   local id = key:sub(prefix)
   local version = shown:sub(1, 1) == '-' and shown:sub(2) or shown
-  local newest, state, changed = unpack(call('HMGET', key, '_v', '_s', '_c'))
-  if newest ~= version then
+  if call('HGET', key, '_v') ~= version then
+    local state, changed = unpack(call('HMGET', key, '_s', '_c'))
     if state == 'p' then later[#later + 1], later[#later + 2] = ARGV[3], id end
     if state and changed then since(key, changed, tonumber(version)) end
-  elseif state then -- it was pending, held or dead
-    if changed then call('HDEL', key, '_s', '_c') else call('HDEL', key, '_s') end
+  elseif call('HDEL', key, '_s', '_c') > 0 then -- it was pending, held or dead: _c is only beside _s
     call('PEXPIRE', key, ARGV[at + 1])
     n = n + 1
     marked[n] = id
