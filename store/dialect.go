@@ -93,13 +93,12 @@ type dialect interface {
 	// most is the bound on a statement that each session begins with; 0: there is none, or
 	// none that within may shorten.
 	most() time.Duration
-	// within is the statement that bounds each one after it, in its transaction.
+	// within is the statement that bounds each one after it, in its transaction; "": timed does.
 	within(d time.Duration) string
-	// unbound is the statement that gives the session its own bound back when the transaction
-	// is over; "": it has it then.
-	unbound() string
-	// together reports whether several statements can be sent as one.
-	together() bool
+	// timed goes before a statement that has a bound of its own; "": within is what bounds it.
+	timed(d time.Duration) string
+	// nests reports whether a savepoint leaves the one of its name before it standing.
+	nests() bool
 	// missing reports whether err says that a table or column does not exist.
 	missing(err error) bool
 
@@ -107,8 +106,9 @@ type dialect interface {
 	versions() string
 	// migrating runs fn while no other process migrates the database.
 	migrating(ctx context.Context, db *sql.DB, fn func() error) error
-	// patient lets the statements of a transaction take as long as they need.
-	patient(db *gorm.DB) error
+	// patient lets the statements of a transaction take as long as they need. spoils says that
+	// those after it have as long, too, unless the connection is thrown away.
+	patient(db *gorm.DB) (spoils bool, err error)
 	// unbounded does so for those of a connection, until bounded.
 	unbounded(db *gorm.DB) error
 	bounded(db *gorm.DB)
@@ -118,6 +118,9 @@ type dialect interface {
 	// mark is a text that changes with the catalog of an existing table. It costs little. What
 	// it was in a transaction it stays until that ends.
 	mark(ctx context.Context, q catalog.Querier, table string) (string, error)
+	// ages is the time after which the catalog is read again though the mark is the same,
+	// because the mark does not tell all; 0: it does.
+	ages() time.Duration
 	// catalogOf names it among the dialects of the catalog.
 	catalogOf() catalog.Dialect
 	// catalog reads what the database says about a table. One that does not exist has no
@@ -131,6 +134,11 @@ type dialect interface {
 	foreignKeys(db *gorm.DB, table string, r schema.Refusal) ([]foreignKey, error)
 }
 
+// marker is a dialect that reads the mark and sets the savepoint in one trip.
+type marker interface {
+	markAnd(ctx context.Context, q catalog.Querier, table, savepoint string) (string, error)
+}
+
 // common is what most databases need nothing special for.
 type common struct{}
 
@@ -138,8 +146,9 @@ func (common) free(context.Context, *sql.DB, string, int) error { return nil }
 func (common) limits(*schema.Entity) []string                   { return nil }
 func (common) spell(typ string) string                          { return typ }
 func (common) oneKey() bool                                     { return false }
-func (common) unbound() string                                  { return "" }
-func (common) together() bool                                   { return true }
+func (common) timed(time.Duration) string                       { return "" }
+func (common) nests() bool                                      { return true }
+func (common) ages() time.Duration                              { return 0 }
 
 func (common) lock(tx *transaction, entity string, partition int) (flushes int64, paired sql.NullString, err error) {
 	err = tx.db.Raw(lockByConflict, entity, partition, tx.store.cfg.Pair).Row().Scan(&flushes, &paired)

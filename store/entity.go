@@ -32,6 +32,7 @@ type table struct {
 	located sync.Map              // kind and name of a constraint → its one column, or ""
 	known   atomic.Pointer[known] // nil: the catalog was not read yet
 	aborts  atomic.Bool           // SQLite: the table says what a conflict does, see writing
+	reading sync.Mutex            // held while the catalog is read
 
 	unhurried sync.Map // partition → true, of those whose last batch hung as a whole: see hang.go
 }

@@ -17,12 +17,12 @@ import (
 type transaction struct {
 	store *Store
 	conn  *sql.Conn
-	tx    *sql.Tx
+	tx    timedTx
 	db    *gorm.DB
 	saved bool // a savepoint is set
 	fresh bool // nothing was written since
 
-	changed        bool          // the session has another bound than it began with
+	spoiled        bool          // its connection is not to be used again
 	bound, bounded time.Duration // on each statement to come; as the database knows it; 0: as the session has it
 }
 
@@ -53,9 +53,42 @@ func (s *Store) begin(ctx context.Context) (*transaction, error) {
 			return nil, s.unavailable("begin", err)
 		}
 	}
-	db := s.writing.orm.Session(&gorm.Session{NewDB: true, Context: ctx})
-	db.Statement.ConnPool = tx
-	return &transaction{store: s, conn: conn, tx: tx, db: db}, nil
+	t := &transaction{store: s, conn: conn, db: s.writing.orm.Session(&gorm.Session{NewDB: true, Context: ctx})}
+	t.tx = timedTx{tx, t}
+	t.db.Statement.ConnPool = t.tx
+	return t, nil
+}
+
+// timedTx is a transaction each statement of which carries its own bound, where the database
+// takes that with the statement.
+type timedTx struct {
+	*sql.Tx
+	t *transaction
+}
+
+func (x timedTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return x.Tx.ExecContext(ctx, x.t.timed(query), args...)
+}
+
+func (x timedTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return x.Tx.QueryContext(ctx, x.t.timed(query), args...)
+}
+
+func (x timedTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return x.Tx.QueryRowContext(ctx, x.t.timed(query), args...)
+}
+
+// timed is a statement with the bound on it, if it has one that goes before it.
+func (t *transaction) timed(statement string) string {
+	if t.bound == 0 {
+		return statement
+	}
+	verb, _, _ := strings.Cut(statement, " ")
+	switch verb {
+	case "INSERT", "UPDATE", "DELETE", "SELECT":
+		return t.store.dialect.timed(t.bound) + statement
+	}
+	return statement
 }
 
 func (t *transaction) commit() error {
@@ -72,16 +105,10 @@ func (t *transaction) rollback() {
 	t.letGo()
 }
 
-// letGo gives the connection back to the pool, with the bound on statements that its session
-// began with. One that cannot be given that is thrown away.
+// letGo gives the connection back to the pool, or throws it away.
 func (t *transaction) letGo() {
-	if reset := t.store.dialect.unbound(); reset != "" && t.changed {
-		t.changed = false
-		ctx, cancel := context.WithTimeout(context.Background(), t.store.cfg.LockTimeout)
-		defer cancel()
-		if _, err := t.conn.ExecContext(ctx, reset); err != nil {
-			_ = t.conn.Raw(func(any) error { return driver.ErrBadConn })
-		}
+	if t.spoiled {
+		_ = t.conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	_ = t.conn.Close()
 }
@@ -157,27 +184,56 @@ func (t *transaction) save() error {
 	if t.fresh && t.bound == t.bounded {
 		return nil
 	}
+	err := t.db.Exec(t.saving()).Error
+	t.savedAs(err)
+	return err
+}
+
+// saving is what sets the savepoint.
+func (t *transaction) saving() string {
 	d := t.store.dialect
-	statements := []string{"SAVEPOINT afterwrite"}
-	if t.bound != t.bounded {
-		statements = []string{d.within(t.bound), statements[0]}
+	statements := make([]string, 0, 3)
+	if t.saved && d.nests() {
+		// Savepoints that are left standing nest, and cost more and more.
+		statements = append(statements, "RELEASE SAVEPOINT afterwrite")
 	}
-	if d.together() {
-		if t.saved {
-			// Savepoints that are left standing nest, and cost more and more.
-			statements = append([]string{"RELEASE SAVEPOINT afterwrite"}, statements...)
-		}
-		statements = []string{strings.Join(statements, "; ")}
+	if bound := d.within(t.bound); t.bound != t.bounded && bound != "" {
+		statements = append(statements, bound)
 	}
-	var err error
-	for i := 0; i < len(statements) && err == nil; i++ {
-		err = t.db.Exec(statements[i]).Error
-	}
-	t.saved = t.saved || err == nil
+	return strings.Join(append(statements, "SAVEPOINT afterwrite"), "; ")
+}
+
+// savedAs notes what became of it.
+func (t *transaction) savedAs(err error) {
 	t.fresh = err == nil
 	if err == nil {
-		t.changed = t.changed || t.bounded != t.bound
-		t.bounded = t.bound
+		t.saved, t.bounded = true, t.bound
 	}
-	return err
+}
+
+// atLeisure runs a query that has all of a statement's time.
+func (t *transaction) atLeisure(query func() error) error {
+	if t.bound == 0 {
+		return query()
+	}
+	bound := t.bound
+	defer func() { t.bound = bound }()
+	t.bound = t.store.dialect.most()
+	if err := t.save(); err != nil {
+		return err
+	}
+	return query()
+}
+
+// mark reads what changes with the catalog of a table. Where the database can do that in the
+// same trip, the savepoint is set, too.
+func (t *transaction) mark(of *table) (string, error) {
+	ctx, d := t.db.Statement.Context, t.store.dialect
+	m, ok := d.(marker)
+	if !ok || t.fresh {
+		return d.mark(ctx, t.tx, of.name)
+	}
+	mark, err := m.markAnd(ctx, t.tx, of.name, t.saving())
+	t.savedAs(err)
+	return mark, err
 }

@@ -159,18 +159,18 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 	if len(changes) == 0 {
 		return Outcome{}, nil
 	}
-	known, err := f.table.fitting(f.tx)
-	if err != nil {
-		return Outcome{}, f.failed(err)
-	}
 	b := &batch{tx: f.tx, table: f.table, suspicious: f.suspicious, until: f.patience(ctx)}
-	b.known = known
-	changes = b.guarded(changes, known.guards)
 	write := b.write
 	if !f.unhurried {
 		b.hurry(f.pace(ctx, len(changes)))
 		write = func(changes []schema.Change) error { return f.paced(b, changes) }
 	}
+	known, err := f.table.fitting(f.tx)
+	if err != nil {
+		return Outcome{}, f.failed(err)
+	}
+	b.known = known
+	changes = b.guarded(changes, known.guards)
 	if err := write(changes); err != nil {
 		return Outcome{}, f.failed(err)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/afterwrite/afterwrite/schema"
@@ -11,7 +12,8 @@ import (
 // known is what the catalog says about an entity's table, and what follows from it. It is
 // read-only.
 type known struct {
-	mark   string // see dialect.mark
+	mark   string    // see dialect.mark
+	read   time.Time // when its reading began
 	at     *catalog.Table
 	unfit  error // of ErrUnfit, or nil
 	guards []guard
@@ -22,29 +24,56 @@ type known struct {
 }
 
 // know returns what the catalog says about the table now. A table that another program
-// has changed is read again, in the transaction that then writes: on PostgreSQL the mark's
+// has changed is read again, in a transaction that then writes: on PostgreSQL the mark's
 // query also takes a lock on the table that no ALTER TABLE passes before the transaction ends.
+// Flushes that find it changed at once wait for the first of them, whose reading is theirs, too.
 func (t *table) know(tx *transaction) (*known, error) {
-	ctx, d := tx.db.Statement.Context, tx.store.dialect
-	mark, err := d.mark(ctx, tx.tx, t.name)
+	mark, err := tx.mark(t)
 	if err != nil {
 		return nil, tx.store.unavailable("look whether "+t.name+" has changed", err)
 	}
-	if k := t.known.Load(); k != nil && k.mark == mark {
+	k := t.current(mark)
+	switch age := tx.store.dialect.ages(); {
+	case k == nil:
+		t.reading.Lock()
+	case age == 0 || time.Since(k.read) < age || !t.reading.TryLock():
 		return k, nil
 	}
-	at, err := d.catalog(ctx, tx.tx, t.name)
+	defer t.reading.Unlock()
+	if other := t.current(mark); other != k {
+		return other, nil
+	}
+	return t.learn(tx, mark)
+}
+
+// current is what is known, if the table has that mark.
+func (t *table) current(mark string) *known {
+	if k := t.known.Load(); k != nil && k.mark == mark {
+		return k
+	}
+	return nil
+}
+
+// learn reads the catalog.
+func (t *table) learn(tx *transaction, mark string) (*known, error) {
+	d := tx.store.dialect
+	k := &known{mark: mark, read: time.Now()}
+	err := tx.atLeisure(func() (err error) {
+		k.at, err = d.catalog(tx.db.Statement.Context, tx.tx, t.name)
+		return err
+	})
 	if err != nil {
 		return nil, tx.store.unavailable("read the catalog of "+t.name, err)
 	}
-	k := &known{mark: mark, at: at, unfit: t.unfit(at, d), plain: t.isPlain(at) && !(d.oneKey() && len(at.Indexes) > 1), unnest: t.unnesting(at)}
-	for i, v := range t.verdicts(at, d) {
+	k.unfit, k.unnest = t.unfit(k.at, d), t.unnesting(k.at)
+	k.plain = t.isPlain(k.at) && !(d.oneKey() && len(k.at.Indexes) > 1)
+	for i, v := range t.verdicts(k.at, d) {
 		k.lastWord = k.lastWord || v.Hold == catalog.Database
 		if i > 0 && (v.Limit > 0 || v.Digits > 0) {
 			k.guards = append(k.guards, guard{i - 1, v})
 		}
 	}
-	t.aborts.Store(saysConflict(at))
+	t.aborts.Store(saysConflict(k.at))
 	t.known.Store(k)
 	return k, nil
 }

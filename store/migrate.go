@@ -329,8 +329,7 @@ func (s *Store) apply(ctx context.Context, st step) error {
 		return err
 	}
 	defer tx.rollback()
-	tx.changed = true
-	if err := s.dialect.patient(tx.db); err != nil {
+	if tx.spoiled, err = s.dialect.patient(tx.db); err != nil {
 		return s.unavailable("raise the timeout", err)
 	}
 	if err := st.run(tx.db); err != nil {

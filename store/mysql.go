@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"database/sql"
@@ -124,6 +125,7 @@ func mysqlConfig(address string) (*drv.Config, error) {
 	}
 	config.ClientFoundRows = true   // an UPDATE that changes nothing has found its row
 	config.InterpolateParams = true // one round trip a statement
+	config.MultiStatements = true   // and for some that go together
 	config.ParseTime, config.Loc = true, time.UTC
 	config.Collation = "utf8mb4_bin"
 	config.MaxAllowedPacket = 0 // that of the server
@@ -489,36 +491,23 @@ func (*mysql) equal(column string, t schema.FieldType) string {
 	return column + " = ?"
 }
 
-// lock changes the fence's row, which answers with the new number in the same round trip, as
-// the last id of an INSERT would be. The pairing is read by a statement of its own.
+// lock changes the fence's row and reads the new number and the pairing behind it, in one
+// round trip.
 func (d *mysql) lock(tx *transaction, entity string, partition int) (flushes int64, paired sql.NullString, err error) {
-	if flushes, err = d.lockFence(tx, entity, partition); err != nil {
-		return 0, paired, err
-	}
-	err = tx.tx.QueryRowContext(tx.db.Statement.Context,
-		`SELECT concat(deployment, ' ', life) FROM afterwrite_pairings WHERE name = ?`, tx.store.cfg.Pair).Scan(&paired)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
-	return flushes, paired, err
-}
-
-func (d *mysql) lockFence(tx *transaction, entity string, partition int) (int64, error) {
 	ctx := tx.db.Statement.Context
 	for {
-		done, err := tx.tx.ExecContext(ctx, `UPDATE afterwrite_fences SET flushes = LAST_INSERT_ID(flushes + 1),
-			locked_at = CURRENT_TIMESTAMP(6), holder = CONNECTION_ID() WHERE entity = ? AND "partition" = ?`, entity, partition)
-		if err != nil {
-			return 0, err
-		}
-		if n, err := done.RowsAffected(); err != nil || n > 0 {
-			flushes, also := done.LastInsertId()
-			return flushes, errors.Join(err, also)
+		var found int64
+		err = tx.tx.QueryRowContext(ctx, `UPDATE afterwrite_fences SET flushes = LAST_INSERT_ID(flushes + 1),
+				locked_at = CURRENT_TIMESTAMP(6), holder = CONNECTION_ID() WHERE entity = ? AND "partition" = ?;
+			SELECT ROW_COUNT(), LAST_INSERT_ID(), (SELECT concat(deployment, ' ', life) FROM afterwrite_pairings WHERE name = ?)`,
+			entity, partition, tx.store.cfg.Pair).Scan(&found, &flushes, &paired)
+		if err != nil || found > 0 {
+			return flushes, paired, err
 		}
 		_, err = tx.tx.ExecContext(ctx, `INSERT INTO afterwrite_fences (entity, "partition", flushes, locked_at)
 			VALUES (?, ?, 0, CURRENT_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE flushes = flushes`, entity, partition)
 		if err != nil {
-			return 0, err
+			return 0, paired, err
 		}
 	}
 }
@@ -756,20 +745,36 @@ func (d *mysql) migrating(ctx context.Context, db *sql.DB, fn func() error) erro
 	return errors.Join(err, unlock)
 }
 
-func (d *mysql) patient(db *gorm.DB) error {
+func (d *mysql) patient(db *gorm.DB) (spoils bool, err error) {
 	if !d.maria() {
-		return nil // its limit is one of queries
+		return false, nil // its limit is one of queries
 	}
-	return db.Exec("SET SESSION max_statement_time = 0").Error
+	return true, db.Exec("SET SESSION max_statement_time = 0").Error
 }
 
 func (*mysql) catalog(ctx context.Context, q catalog.Querier, table string) (*catalog.Table, error) {
 	return catalog.ReadMySQL(ctx, q, table)
 }
 
-func (*mysql) mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
-	return catalog.MarkMySQL(ctx, q, quoteTable(table))
+func (d *mysql) mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
+	return d.markAnd(ctx, q, table, "DO 0")
 }
+
+// markAnd sends all as one text.
+func (*mysql) markAnd(ctx context.Context, q catalog.Querier, table, savepoint string) (mark string, err error) {
+	rows, err := q.QueryContext(ctx, catalog.MarkMySQL(quoteTable(table))+"; "+savepoint)
+	if err != nil {
+		return "", err
+	}
+	var name, text string
+	for rows.Next() {
+		err = errors.Join(err, rows.Scan(&name, &text))
+	}
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(text))), errors.Join(err, rows.Err(), rows.Close())
+}
+
+// ages: the server has no mark of triggers that costs little.
+func (*mysql) ages() time.Duration { return 2 * time.Second }
 
 func (*mysql) catalogOf() catalog.Dialect         { return catalog.MySQL }
 func (*mysql) unbounded(*gorm.DB) error           { return nil }
@@ -804,8 +809,8 @@ func (*mysql) foreignKeys(db *gorm.DB, table string, r schema.Refusal) ([]foreig
 	return keys, err
 }
 
-// together: one call is one statement. A savepoint takes the place of the one of its name.
-func (*mysql) together() bool { return false }
+// nests: a savepoint takes the place of the one of its name.
+func (*mysql) nests() bool { return false }
 
 func (d *mysql) most() time.Duration {
 	if !d.maria() || d.config.Params["max_statement_time"] != "" {
@@ -814,12 +819,12 @@ func (d *mysql) most() time.Duration {
 	return d.cfg.StatementTimeout
 }
 
-func (*mysql) within(t time.Duration) string {
-	return "SET SESSION max_statement_time = " + fraction(t)
-}
+func (*mysql) within(time.Duration) string { return "" }
 
-// unbound gives a session its own bound back.
-func (d *mysql) unbound() string { return d.within(d.cfg.StatementTimeout) }
+// timed bounds one statement without a trip of its own; MySQL has no such thing, and no most.
+func (*mysql) timed(t time.Duration) string {
+	return "SET STATEMENT max_statement_time = " + fraction(t) + " FOR "
+}
 
 func mysqlError(err error) (number uint16, state string) {
 	var e *drv.MySQLError

@@ -241,8 +241,8 @@ func lockMigrations(ctx context.Context, conn *sql.Conn) error {
 	}
 }
 
-func (*postgres) patient(db *gorm.DB) error {
-	return db.Exec("SET LOCAL statement_timeout = 0").Error
+func (*postgres) patient(db *gorm.DB) (spoils bool, err error) {
+	return false, db.Exec("SET LOCAL statement_timeout = 0").Error
 }
 
 func (*postgres) unbounded(db *gorm.DB) error {
@@ -260,8 +260,20 @@ func (*postgres) concurrently(at *catalog.Table) string {
 	return ""
 }
 
-func (*postgres) mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
-	return catalog.MarkPostgres(ctx, q, quoteTable(table))
+func (d *postgres) mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
+	return d.markAnd(ctx, q, table, "")
+}
+
+// markAnd sends all as one text, which the simple protocol takes.
+func (*postgres) markAnd(ctx context.Context, q catalog.Querier, table, savepoint string) (mark string, err error) {
+	rows, err := q.QueryContext(ctx, catalog.MarkPostgres(quoteTable(table))+"; "+savepoint, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		return "", err
+	}
+	for rows.Next() {
+		err = errors.Join(err, rows.Scan(&mark))
+	}
+	return mark, errors.Join(err, rows.Err(), rows.Close())
 }
 
 func (*postgres) catalogOf() catalog.Dialect { return catalog.PostgreSQL }

@@ -207,7 +207,7 @@ func (d *sqlite) absent() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-func (*sqlite) patient(*gorm.DB) error             { return nil }
+func (*sqlite) patient(*gorm.DB) (bool, error)     { return false, nil }
 func (*sqlite) unbounded(*gorm.DB) error           { return nil }
 func (*sqlite) bounded(*gorm.DB)                   {}
 func (*sqlite) concurrently(*catalog.Table) string { return "" }

@@ -24,18 +24,16 @@ var sabotages = map[string]struct {
 }{
 	"an insert that overwrites": {
 		sabotage{statement: func(s string) string {
-			if strings.HasPrefix(s, "INSERT INTO `c") {
-				return "REPLACE" + strings.TrimPrefix(s, "INSERT")
-			}
-			return s
+			return strings.Replace(s, "INSERT INTO `c", "REPLACE INTO `c", 1)
 		}},
 		[]string{"other-rows", "refused-unique"},
 	},
 	"a lock that does not lock": {
 		sabotage{statement: func(s string) string {
-			if strings.HasPrefix(s, "UPDATE afterwrite_fences") {
+			update, rest, _ := strings.Cut(s, ";")
+			if strings.HasPrefix(update, "UPDATE afterwrite_fences") {
 				return `INSERT INTO afterwrite_fences (entity, "partition", flushes, locked_at)
-					VALUES (CONCAT(UUID(), LEFT(?, 0)), ?, LAST_INSERT_ID(1), CURRENT_TIMESTAMP(6))`
+					VALUES (CONCAT(UUID(), LEFT(?, 0)), ?, LAST_INSERT_ID(1), CURRENT_TIMESTAMP(6));` + rest
 			}
 			return s
 		}},
