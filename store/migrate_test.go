@@ -36,6 +36,20 @@ func TestMigrateTwice(t *testing.T) {
 	})
 }
 
+// A database that speaks PostgreSQL's protocol and has no advisory locks is migrated without.
+func TestMigrateWithoutAdvisoryLocks(t *testing.T) {
+	for _, code := range []string{"0A000", "42883"} {
+		e := account(t)
+		b := open(t, testkit.Postgres(t).Database(t), []*schema.Entity{e})
+		b.faults.Inject(testkit.Refuse, testkit.Statement("pg_try_advisory_lock"), testkit.Err(postgresError(code)), testkit.Always())
+		unlock := b.faults.Inject(testkit.Refuse, testkit.Statement("pg_advisory_unlock"), testkit.Err(postgresError(code)), testkit.Always())
+		_, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		unlock.Release()
+		b.flush(e, accounts(3)...)
+	}
+}
+
 func TestMigrateConcurrently(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		entities := []*schema.Entity{account(t), everything(t)}

@@ -214,28 +214,36 @@ func (*postgres) migrating(ctx context.Context, db *sql.DB, fn func() error) err
 	if _, err := conn.ExecContext(ctx, "SET lock_timeout = 0; SET statement_timeout = 0"); err != nil {
 		return err
 	}
-	if err := lockMigrations(ctx, conn); err != nil {
+	locked, err := lockMigrations(ctx, conn)
+	if err != nil {
 		return err
 	}
 	err = fn()
 	clean := context.WithoutCancel(ctx)
-	_, unlock := conn.ExecContext(clean, "SELECT pg_advisory_unlock($1)", int64(migrationLock))
+	var unlock error
+	if locked {
+		_, unlock = conn.ExecContext(clean, "SELECT pg_advisory_unlock($1)", int64(migrationLock))
+	}
 	_, reset := conn.ExecContext(clean, "RESET lock_timeout; RESET statement_timeout")
 	return errors.Join(err, unlock, reset)
 }
 
 // lockMigrations asks again and again: a statement that waits for the lock would keep a
-// snapshot, for which a CREATE INDEX CONCURRENTLY of the process that has the lock waits.
-func lockMigrations(ctx context.Context, conn *sql.Conn) error {
+// snapshot, for which a CREATE INDEX CONCURRENTLY of the process that has the lock waits. A
+// database that speaks PostgreSQL's protocol and has no such locks (0A000, 42883) is migrated
+// without one: there an operator lets one process migrate at a time.
+func lockMigrations(ctx context.Context, conn *sql.Conn) (locked bool, err error) {
 	for {
-		var locked bool
 		err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(migrationLock)).Scan(&locked)
+		if code := pgCode(err); code == "0A000" || code == "42883" {
+			return false, nil
+		}
 		if err != nil || locked {
-			return err
+			return locked, err
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

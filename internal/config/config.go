@@ -48,6 +48,7 @@ type Database struct {
 	StatementTimeout  time.Duration // PostgreSQL: one statement
 	IdleInTransaction time.Duration // PostgreSQL: frees the locks of a frozen process
 	BusyTimeout       time.Duration // SQLite: wait for the one writer
+	Batch             int           // records of one transaction at most, whatever an entity has; 0: no bound
 }
 
 // API says what the api process listens on and how much it takes.

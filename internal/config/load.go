@@ -88,6 +88,11 @@ func parse(file string, text []byte, env []string) (*Config, error) {
 		return nil, err
 	}
 	c.addQueues()
+	for _, e := range c.Entities {
+		if c.Database.Batch > 0 {
+			e.Flush.Batch = min(e.Flush.Batch, c.Database.Batch)
+		}
+	}
 	return c, nil
 }
 

@@ -314,8 +314,10 @@ func TestEnvironment(t *testing.T) {
 		"AFTERWRITE_API_INSECURE=true",
 		"AFTERWRITE_DATABASE_URL=postgres://u:p=q@h/d",
 		"AFTERWRITE_WORKER_QUEUES=default:2,slow:1",
+		"AFTERWRITE_DATABASE_BATCH=100",
 	})
 	require.NoError(t, err)
+	require.Equal(t, 100, c.Entities[0].Flush.Batch, "at most that of the database")
 	require.Equal(t, "127.0.0.1:2", c.API.Addr)
 	require.Equal(t, 7, c.API.RateLimit.Limit)
 	require.Equal(t, []string{"https://a.example", "https://b.example"}, c.API.CORS)

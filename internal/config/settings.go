@@ -44,6 +44,7 @@ func (c *Config) settings() []setting {
 		{path: "database.statement_timeout", text: duration(&d.StatementTimeout, 10*time.Millisecond, time.Hour), kind: amount},
 		{path: "database.idle_in_transaction", text: duration(&d.IdleInTransaction, 100*time.Millisecond, time.Hour), kind: amount},
 		{path: "database.busy_timeout", text: duration(&d.BusyTimeout, 0, time.Minute), kind: amount},
+		{path: "database.batch", text: whole(&d.Batch, 0, schema.MaxFlushBatch), kind: number},
 
 		{path: "api.addr", text: words(&a.Addr, address)},
 		{path: "api.max_body", text: size(&a.MaxBody, 1<<10, 1<<30), kind: amount},
