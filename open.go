@@ -15,7 +15,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/internal/inside"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/producer"
@@ -35,7 +35,7 @@ type DB struct {
 	clock    func() time.Time
 	metrics  *series
 	guest    *queue.Guest
-	mender   *mend.Mender
+	operator *operate.Operator
 	gorm     *gorm.DB // of the program; may be nil
 
 	closed  atomic.Bool
@@ -109,7 +109,7 @@ func (db *DB) start(ctx context.Context, cfg Config) error {
 	if db.queue, err = db.parts.QueueClient(); err != nil {
 		return err
 	}
-	if db.mender, err = db.parts.Operators(); err != nil {
+	if db.operator, err = db.parts.Operators(); err != nil {
 		return err
 	}
 	if db.metrics, err = export(cfg.Registerer, db.parts.Metrics, db.parts.Config.Redis.Prefix); err != nil {

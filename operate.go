@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/afterwrite/afterwrite/internal/fsck"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	inner "github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/operate"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -16,7 +16,7 @@ func (db *DB) Operate(by operate.Actor) *operate.Operator { return operate.Of(so
 // source is a DB as package operate sees it.
 type source struct{ db *DB }
 
-func (s source) Mender() *mend.Mender { return s.db.mender }
+func (s source) Operator() *inner.Operator { return s.db.operator }
 
 func (s source) Entity(name string) (*schema.Entity, error) { return s.db.producer.Entity(name) }
 

@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -21,7 +21,7 @@ type confirmBody struct {
 	Count   int64
 	Which   string
 	Numbers []int64
-	One     *mend.Held
+	One     *operate.Held
 	Filter  filter
 	Rows    []confirmRow // the first few
 	Phrase  string       // to be typed in production; "" asks for nothing
@@ -51,9 +51,9 @@ type confirmRow struct {
 type selection struct {
 	do      string
 	held    bool
-	one     *mend.Held // of the held ones the one that is named
-	numbers []int64    // of letters
-	filter  filter     // where nothing is named
+	one     *operate.Held // of the held ones the one that is named
+	numbers []int64       // of letters
+	filter  filter        // where nothing is named
 }
 
 func (d *dashboard) parseSelection(q url.Values) (selection, error) {
@@ -74,8 +74,8 @@ func (d *dashboard) parseSelection(q url.Values) (selection, error) {
 	return s, err
 }
 
-func (s selection) mends(expect int) mend.Selection {
-	return mend.Selection{Numbers: s.numbers, Filter: s.filter.selects(), Expect: expect}
+func (s selection) mends(expect int) operate.Selection {
+	return operate.Selection{Numbers: s.numbers, Filter: s.filter.selects(), Expect: expect}
 }
 
 // which says in words what is selected.
@@ -222,7 +222,7 @@ func (d *dashboard) actOn(w http.ResponseWriter, r *http.Request, s selection, e
 }
 
 // does is the action of a selection.
-func (d *dashboard) does(ctx context.Context, s selection, chosen mend.Selection, by ledger.Actor) (mend.Report, error) {
+func (d *dashboard) does(ctx context.Context, s selection, chosen operate.Selection, by ledger.Actor) (operate.Report, error) {
 	switch {
 	case s.held && s.do == "discard":
 		return d.Letters.DiscardHeld(ctx, chosen, by)

@@ -14,7 +14,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/dashboard"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
@@ -80,7 +80,7 @@ func crowded(b *testing.B, count int) http.Handler {
 	writes, err := producer.New(producer.Config{Entities: entities, Cache: c, Loader: s})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = writes.Close() })
-	m, err := mend.New(mend.Config{Entities: entities, Letters: s, Records: whole.Of(c), Writes: writes, Queue: orders})
+	m, err := operate.New(operate.Config{Entities: entities, Letters: s, Records: whole.Of(c), Writes: writes, Queue: orders})
 	require.NoError(b, err)
 	insertLetters(b, s, entities, count)
 	holdSome(b, c, entities)

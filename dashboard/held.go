@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -113,7 +113,7 @@ func (d *dashboard) heldRows(ctx context.Context, walk *heldWalk, f filter, max 
 			return rows, last, nil
 		}
 		last = row.place().String()
-		if mend.HeldFits(f.LetterFilter, row.Waiting) {
+		if operate.HeldFits(f.LetterFilter, row.Waiting) {
 			rows = append(rows, row)
 		}
 	}
@@ -136,7 +136,7 @@ func (d *dashboard) exportHeld(w http.ResponseWriter, r *http.Request) {
 			if err != nil || !ok {
 				return lines, err
 			}
-			if mend.HeldFits(f.LetterFilter, row.Waiting) {
+			if operate.HeldFits(f.LetterFilter, row.Waiting) {
 				lines = append(lines, []string{row.Entity.Name, row.ID, string(row.Refusal.Kind), row.Refusal.Constraint, row.Refusal.Column,
 					row.Refusal.Message, strconv.Itoa(row.Attempts), stamp(row.At), stamp(row.Next)})
 			}

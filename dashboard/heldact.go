@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -17,14 +17,14 @@ import (
 const newerStands = "A newer write, a worker or another operator was faster: the record is no longer held at that version, and its newer state stands."
 
 // heldNamed reads which held record, at which version, a request is about.
-func (d *dashboard) heldNamed(q url.Values) (mend.Held, error) {
+func (d *dashboard) heldNamed(q url.Values) (operate.Held, error) {
 	e := d.entityNamed(q.Get("entity"))
 	version, err := strconv.ParseInt(q.Get("version"), 10, 64)
 	if e == nil || err != nil || version < 1 {
-		return mend.Held{}, schema.Invalid("version", "does not name a record with its entity and its id")
+		return operate.Held{}, schema.Invalid("version", "does not name a record with its entity and its id")
 	}
 	id, err := e.CanonicalID(clip(q.Get("id"), schema.MaxIDBytes+1))
-	return mend.Held{Entity: e, ID: id, Version: schema.Version(version)}, err
+	return operate.Held{Entity: e, ID: id, Version: schema.Version(version)}, err
 }
 
 // parseHeld reads which held records an action is about: the one at a version, or all of
@@ -82,7 +82,7 @@ func (d *dashboard) actOnHeld(w http.ResponseWriter, r *http.Request, s selectio
 		do, said = d.Letters.DiscardOne, "discarded"
 	}
 	switch err := do(r.Context(), *s.one, who(r).actor()); {
-	case errors.Is(err, mend.ErrStale):
+	case errors.Is(err, operate.ErrStale):
 		said = "stale"
 	case err != nil:
 		d.broken(w, r, s.do+" a held record", err)
@@ -130,7 +130,7 @@ func (d *dashboard) editPage(w http.ResponseWriter, r *http.Request) {
 
 // editBody reads the record beside its row, and whether it is held at the version. A
 // deletion has nothing to edit.
-func (d *dashboard) editBody(ctx context.Context, h mend.Held) (*editBody, bool, error) {
+func (d *dashboard) editBody(ctx context.Context, h operate.Held) (*editBody, bool, error) {
 	found := recordBody{ID: h.ID, At: time.Now()}
 	if err := d.fillRecord(ctx, h.Entity, &found); err != nil {
 		return nil, false, err
@@ -157,7 +157,7 @@ func (d *dashboard) editHeld(w http.ResponseWriter, r *http.Request) {
 	changes := body.changes(r)
 	switch {
 	case !held:
-		err = mend.ErrStale
+		err = operate.ErrStale
 	case len(changes) == 0:
 		err = unchanged
 	default:

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -22,9 +22,9 @@ import (
 // few of them ends after so many looks, and the next page goes on there.
 const (
 	heldPage  = 100
-	heldLooks = 10_000       // records looked at for one page
-	heldCount = mend.MaxHeld // records looked at for the groups
-	heldChunk = 500          // records of a partition that are read at once, at most
+	heldLooks = 10_000          // records looked at for one page
+	heldCount = operate.MaxHeld // records looked at for the groups
+	heldChunk = 500             // records of a partition that are read at once, at most
 )
 
 // heldRow is a held record.
@@ -184,7 +184,7 @@ func (d *dashboard) heldGroups(ctx context.Context, f ledger.LetterFilter) (grou
 		if found.whole = !ok; !ok || looked == heldCount {
 			break
 		}
-		if !mend.HeldFits(f, row.Waiting) {
+		if !operate.HeldFits(f, row.Waiting) {
 			continue
 		}
 		at := key{row.Entity.Name, row.Refusal}

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 )
 
 // Bounds of the bulk actions of a process.
@@ -29,7 +29,7 @@ type jobState struct {
 	By      string
 	Started time.Time
 	Ended   time.Time // zero while it runs
-	Report  mend.Report
+	Report  operate.Report
 	Err     error
 	Stopped bool
 }
@@ -125,7 +125,7 @@ func (j *jobs) find(number string) (*job, bool) {
 
 // start begins a bulk action beside the request.
 func (d *dashboard) start(s selection, expect int, by person) (jobState, error) {
-	one := &job{jobState: jobState{Do: s.do, Held: s.held, Which: s.which(), By: by.Name, Started: time.Now(), Report: mend.Report{Selected: expect}}}
+	one := &job{jobState: jobState{Do: s.do, Held: s.held, Which: s.which(), By: by.Name, Started: time.Now(), Report: operate.Report{Selected: expect}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	one.cancel = cancel
 	if err := d.jobs.add(one); err != nil {
@@ -133,7 +133,7 @@ func (d *dashboard) start(s selection, expect int, by person) (jobState, error) 
 		return jobState{}, err
 	}
 	chosen := s.mends(expect)
-	chosen.OnStep = func(r mend.Report) { d.jobs.change(one, func(o *job) { o.Report = r }) }
+	chosen.OnStep = func(r operate.Report) { d.jobs.change(one, func(o *job) { o.Report = r }) }
 	d.Go(func(process context.Context) {
 		defer context.AfterFunc(process, cancel)()
 		defer cancel()

@@ -155,7 +155,7 @@ func TestPolicyIsTuned(t *testing.T) {
 		b.open("/policies/user")
 		b.button("Back to 0")
 		b.sees("back to version 0")
-		p, err := d.mender.Policy(t.Context(), "user")
+		p, err := d.operator.Policy(t.Context(), "user")
 		require.NoError(t, err)
 		require.Equal(t, 8, p.Policy.MaxAttempts)
 	})

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -17,7 +17,7 @@ const hidden = "hidden"
 
 // letterBody is the page of one dead letter.
 type letterBody struct {
-	mend.View
+	operate.View
 	editForm
 	Stale bool
 	State string
@@ -76,7 +76,7 @@ func (d *dashboard) letterBody(r *http.Request, number int64) (*letterBody, erro
 }
 
 // compare puts the refused values, the row's and the newest ones side by side.
-func compare(e *schema.Entity, v mend.View) []fieldRow {
+func compare(e *schema.Entity, v operate.View) []fieldRow {
 	var refused map[string]json.RawMessage
 	_ = json.Unmarshal([]byte(v.Payload), &refused) // none for a deletion
 	rows := make([]fieldRow, len(e.Fields))
@@ -180,7 +180,7 @@ func (b *editForm) refuse(err error, stale string) int {
 			}
 		}
 		return http.StatusUnprocessableEntity
-	case errors.Is(err, mend.ErrStale):
+	case errors.Is(err, operate.ErrStale):
 		b.Error = stale
 		return http.StatusConflict
 	}

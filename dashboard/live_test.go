@@ -19,7 +19,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/dashboard"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
@@ -38,7 +38,7 @@ type deployment struct {
 	cache    *cache.Cache
 	backlog  *pending.Backlog
 	store    *ledger.Ledger
-	mender   *mend.Mender
+	operator *operate.Operator
 	api      *httptest.Server
 	pages    *httptest.Server
 }
@@ -78,7 +78,7 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 	require.NoError(t, err)
 	writes, err := producer.New(producer.Config{Entities: d.entities, Cache: d.cache, Queue: orders, Loader: d.store, Log: testkit.Logger(t)})
 	require.NoError(t, err)
-	d.mender, err = mend.New(mend.Config{Entities: d.entities, Letters: d.store, Records: whole.Of(d.cache), Writes: writes, Queue: orders, Log: testkit.Logger(t)})
+	d.operator, err = operate.New(operate.Config{Entities: d.entities, Letters: d.store, Records: whole.Of(d.cache), Writes: writes, Queue: orders, Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	front, err := api.New(api.Config{
 		Producer: writes, Cache: whole.Of(d.cache), Store: lister{d.store}, Entities: d.entities, Log: testkit.Logger(t),
@@ -97,7 +97,7 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 	running.Go(func() { _ = flusher.Run(ctx) })
 
 	o := dashboard.Config{
-		Entities: d.entities, Cache: whole.Of(d.cache), Store: d.store, Queues: inspector, Letters: d.mender, Records: whole.Of(d.cache), Rows: d.store,
+		Entities: d.entities, Cache: whole.Of(d.cache), Store: d.store, Queues: inspector, Letters: d.operator, Records: whole.Of(d.cache), Rows: d.store,
 		Series: whole.Of(d.cache).Backlog, Audit: d.store, Tokens: d.store, Version: "v1.2.3", Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond,
 		Log: testkit.Logger(t), Go: func(run func(context.Context)) { running.Go(func() { run(ctx) }) },
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -176,9 +176,9 @@ func (d *dashboard) broken(w http.ResponseWriter, r *http.Request, what string, 
 		status, why = http.StatusNotFound, "There is no such dead letter; resolved ones are kept for a time only."
 	case errors.Is(err, schema.ErrUnknownEntity):
 		status, why = http.StatusNotFound, "There is no such entity in the configuration."
-	case errors.Is(err, mend.ErrNotConfigured):
+	case errors.Is(err, operate.ErrNotConfigured):
 		status, why = http.StatusConflict, brief(err)
-	case errors.Is(err, schema.ErrInvalid), errors.Is(err, mend.ErrTooManyHeld):
+	case errors.Is(err, schema.ErrInvalid), errors.Is(err, operate.ErrTooManyHeld):
 		status, why = http.StatusUnprocessableEntity, brief(err)
 	case errors.Is(err, schema.ErrUnavailable), errors.Is(err, schema.ErrDatabaseUnavailable),
 		errors.Is(err, context.DeadlineExceeded), store.Unavailable(err):

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -48,7 +48,7 @@ type policyBody struct {
 	Kind    schema.Kind // of the picture; "" for the policy's own
 	Picture picture
 	Changes []change // from what is in force
-	Effect  *mend.Effect
+	Effect  *operate.Effect
 	Edited  bool // the form is not what is in force
 	History []version
 	Tunes   bool

@@ -10,7 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/inspect"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -170,7 +170,7 @@ func (d *dashboard) eventsOf(ctx context.Context, e *schema.Entity, id string) (
 
 // sides compares the cached record with its row.
 func sides(e *schema.Entity, s cache.State, row schema.Row) []fieldRow {
-	v := mend.View{Row: row}
+	v := operate.View{Row: row}
 	if s.Cached && !s.Record.Deleted {
 		v.Payload = string(e.AppendFields(nil, s.Record.Values))
 	}

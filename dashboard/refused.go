@@ -7,34 +7,34 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// letters looks after dead letters and retry policies. A mend.Mender is one.
+// letters looks after dead letters and retry policies. A operate.Operator is one.
 type letters interface {
 	List(ctx context.Context, f ledger.LetterFilter, before int64, max int) ([]ledger.Letter, error)
 	Groups(ctx context.Context, f ledger.LetterFilter, max int) ([]ledger.LetterGroup, error)
-	Show(ctx context.Context, number int64) (mend.View, error)
-	Selected(ctx context.Context, s mend.Selection) (int, error)
-	Retry(ctx context.Context, s mend.Selection, by ledger.Actor) (mend.Report, error)
-	Discard(ctx context.Context, s mend.Selection, by ledger.Actor) (mend.Report, error)
+	Show(ctx context.Context, number int64) (operate.View, error)
+	Selected(ctx context.Context, s operate.Selection) (int, error)
+	Retry(ctx context.Context, s operate.Selection, by ledger.Actor) (operate.Report, error)
+	Discard(ctx context.Context, s operate.Selection, by ledger.Actor) (operate.Report, error)
 	Edit(ctx context.Context, number int64, changes schema.Fields, by ledger.Actor) (producer.Accepted, error)
 	Policy(ctx context.Context, entity string) (ledger.Policy, error)
 	Policies(ctx context.Context, entities ...*schema.Entity) ([]ledger.Policy, error)
 	PolicyHistory(ctx context.Context, entity string, max int) ([]ledger.Policy, error)
 	ReplacePolicy(ctx context.Context, entity string, p schema.RetryPolicy, expected int64, by ledger.Actor, note string) (ledger.Policy, error)
 	Rollback(ctx context.Context, entity string, to, expected int64, by ledger.Actor) (ledger.Policy, error)
-	Effect(ctx context.Context, entity string, p schema.RetryPolicy) (mend.Effect, error)
+	Effect(ctx context.Context, entity string, p schema.RetryPolicy) (operate.Effect, error)
 	Audit(ctx context.Context, q ledger.AuditQuery) ([]ledger.AuditEntry, error)
-	SelectHeld(ctx context.Context, f ledger.LetterFilter) ([]mend.Held, error)
-	RetryHeld(ctx context.Context, s mend.Selection, by ledger.Actor) (mend.Report, error)
-	DiscardHeld(ctx context.Context, s mend.Selection, by ledger.Actor) (mend.Report, error)
-	RetryOne(ctx context.Context, h mend.Held, by ledger.Actor) error
-	DiscardOne(ctx context.Context, h mend.Held, by ledger.Actor) error
-	EditOne(ctx context.Context, h mend.Held, changes schema.Fields, by ledger.Actor) (producer.Accepted, error)
+	SelectHeld(ctx context.Context, f ledger.LetterFilter) ([]operate.Held, error)
+	RetryHeld(ctx context.Context, s operate.Selection, by ledger.Actor) (operate.Report, error)
+	DiscardHeld(ctx context.Context, s operate.Selection, by ledger.Actor) (operate.Report, error)
+	RetryOne(ctx context.Context, h operate.Held, by ledger.Actor) error
+	DiscardOne(ctx context.Context, h operate.Held, by ledger.Actor) error
+	EditOne(ctx context.Context, h operate.Held, changes schema.Fields, by ledger.Actor) (producer.Accepted, error)
 	FlushNow(ctx context.Context, entity string, by ledger.Actor) (pending.Now, error)
 }
 

@@ -64,7 +64,7 @@ var rules = []rule{
 	{why: "the write path reaches the database through interfaces of its own",
 		from: []string{"producer"}, to: []string{"store"}},
 	{why: "what operators do stands on the walks of writes, reads and flushes, never below them",
-		from: []string{"cache", "store", "producer", "worker", "internal/queue"}, to: []string{"internal/mend", "internal/admin", "dashboard"}},
+		from: []string{"cache", "store", "producer", "worker", "internal/queue"}, to: []string{"internal/operate", "operate", "dashboard"}},
 	{why: "process wires what the other packages are; only cmd and the front door run one",
 		from: []string{"*"}, except: []string{"internal/process", "cmd", ".", "afterwritetest"}, to: []string{"internal/process"}},
 	{why: "gather combines any calls and knows none of those that it combines",

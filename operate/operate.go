@@ -17,15 +17,15 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/fsck"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	inner "github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // Errors of an action that comes too late, or is not precise enough.
 var (
-	ErrStale         = mend.ErrStale           // the record is no longer dead, or held, at that version
-	ErrTooManyHeld   = mend.ErrTooManyHeld     // more held records match than one action takes
+	ErrStale         = inner.ErrStale          // the record is no longer dead, or held, at that version
+	ErrTooManyHeld   = inner.ErrTooManyHeld    // more held records match than one action takes
 	ErrPolicyChanged = ledger.ErrPolicyChanged // the policy is at another version than expected
 	ErrNoLetter      = ledger.ErrNoLetter      // no dead letter has that number
 )
@@ -59,8 +59,8 @@ type Selection struct {
 	Restore bool // Retry: write letters anew whose record Redis has lost
 }
 
-func (s Selection) selection() mend.Selection {
-	return mend.Selection{Numbers: s.Numbers, Filter: s.Filter, Expect: s.Expect, Rate: s.Rate, Restore: s.Restore}
+func (s Selection) selection() inner.Selection {
+	return inner.Selection{Numbers: s.Numbers, Filter: s.Filter, Expect: s.Expect, Rate: s.Rate, Restore: s.Restore}
 }
 
 // Report counts what an action did.
@@ -72,7 +72,7 @@ type Report struct {
 	Errors   []string // the first few
 }
 
-func reported(r mend.Report, err error) (Report, error) {
+func reported(r inner.Report, err error) (Report, error) {
 	return Report{r.Selected, r.Done, r.Stale, r.Failed, r.Errors}, err
 }
 
@@ -88,20 +88,20 @@ type Held struct {
 
 // Source is what an Operator works on. Package afterwrite has one.
 type Source interface {
-	Mender() *mend.Mender
+	Operator() *inner.Operator
 	Entity(name string) (*schema.Entity, error)
 	Fsck(ctx context.Context, entities []string) (fsck.Report, error)
 }
 
 // Operator acts under one name. It is safe for concurrent use.
 type Operator struct {
-	on   *mend.Mender
+	on   *inner.Operator
 	from Source
 	by   Actor
 }
 
 // Of returns an operator. Programs get theirs from Operate of package afterwrite.
-func Of(s Source, by Actor) *Operator { return &Operator{s.Mender(), s, by} }
+func Of(s Source, by Actor) *Operator { return &Operator{s.Operator(), s, by} }
 
 // DeadLetters lists dead letters without their history, the newest first: at most max of
 // those with a smaller number than before; 0 is the first page.
@@ -169,7 +169,7 @@ func (o *Operator) EditHeld(ctx context.Context, h Held, fields schema.Fields) (
 	if err != nil {
 		return 0, err
 	}
-	a, err := o.on.EditOne(ctx, mend.Held{Entity: e, ID: h.ID, Version: h.Version}, fields, o.by)
+	a, err := o.on.EditOne(ctx, inner.Held{Entity: e, ID: h.ID, Version: h.Version}, fields, o.by)
 	return a.Version, err
 }
 

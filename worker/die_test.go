@@ -12,7 +12,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/pending"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/check"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
@@ -68,13 +68,13 @@ func (b *bench) count(f ledger.LetterFilter) int {
 	return n
 }
 
-// mender returns an operator's tools, as after a restart.
-func (b *bench) mender() *mend.Mender {
+// operator returns an operator's tools, as after a restart.
+func (b *bench) operator() *operate.Operator {
 	b.t.Helper()
 	p, err := producer.New(producer.Config{Entities: b.all, Cache: b.cache, Queue: b.orders, Loader: b.store, Log: testkit.Logger(b.t)})
 	require.NoError(b.t, err)
 	b.t.Cleanup(func() { _ = p.Close() })
-	m, err := mend.New(mend.Config{
+	m, err := operate.New(operate.Config{
 		Entities: b.all, Letters: b.store, Records: whole.Of(b.cache), Writes: p, Queue: b.orders, Rate: 1_000_000, Log: testkit.Logger(b.t),
 	})
 	require.NoError(b.t, err)
@@ -170,7 +170,7 @@ func TestADeletionCanBecomeALetter(t *testing.T) {
 		require.Empty(t, l.Payload)
 		require.Equal(t, schema.KindForeignKey, l.Refusal.Kind)
 		b.exec(`DELETE FROM visits`)
-		_, err = b.mender().Retry(t.Context(), mend.Selection{}, ann)
+		_, err = b.operator().Retry(t.Context(), operate.Selection{}, ann)
 		require.NoError(t, err)
 		b.settled(w)
 		b.closed(w)
@@ -268,9 +268,9 @@ func TestChaosI5EveryDeadRecordIsARow(t *testing.T) {
 		b.check()
 
 		b.exec("DROP INDEX uq_users_email")
-		r, err := b.mender().Retry(t.Context(), mend.Selection{Filter: ledger.LetterFilter{Entity: "user"}, Expect: bad}, ann)
+		r, err := b.operator().Retry(t.Context(), operate.Selection{Filter: ledger.LetterFilter{Entity: "user"}, Expect: bad}, ann)
 		require.NoError(t, err)
-		require.Equal(t, mend.Report{Selected: bad, Done: bad}, r)
+		require.Equal(t, operate.Report{Selected: bad, Done: bad}, r)
 		b.settled(w)
 		b.closed(w)
 		require.Equal(t, bad, b.count(ledger.LetterFilter{Resolution: ledger.Persisted}))
@@ -405,23 +405,23 @@ func TestLettersOutliveTheRedisThatForgotThem(t *testing.T) {
 		}
 		require.Equal(t, 4, b.count(ledger.LetterFilter{State: ledger.StateWaiting}), "the others stay open")
 
-		m := b.mender()
-		all := mend.Selection{Filter: ledger.LetterFilter{Entity: "user"}}
+		m := b.operator()
+		all := operate.Selection{Filter: ledger.LetterFilter{Entity: "user"}}
 		r, err := m.Retry(t.Context(), all, ann)
 		require.NoError(t, err)
 		require.Equal(t, 4, r.Failed)
-		require.Contains(t, r.Errors[0], mend.ErrLost.Error())
+		require.Contains(t, r.Errors[0], operate.ErrLost.Error())
 		require.Equal(t, 4, b.count(ledger.LetterFilter{State: ledger.StateWaiting}), "nothing is done unasked")
 
-		r, err = m.Discard(t.Context(), mend.Selection{Filter: ledger.LetterFilter{ID: "discarded"}}, ann)
+		r, err = m.Discard(t.Context(), operate.Selection{Filter: ledger.LetterFilter{ID: "discarded"}}, ann)
 		require.NoError(t, err)
-		require.Equal(t, mend.Report{Selected: 1, Done: 1}, r)
+		require.Equal(t, operate.Report{Selected: 1, Done: 1}, r)
 		_, err = m.Edit(t.Context(), b.number("edited"), schema.Fields{"email": "edited@x"}, ann)
 		require.NoError(t, err)
 		all.Restore = true
 		r, err = m.Retry(t.Context(), all, ann)
 		require.NoError(t, err)
-		require.Equal(t, mend.Report{Selected: 2, Done: 2}, r)
+		require.Equal(t, operate.Report{Selected: 2, Done: 2}, r)
 		require.Zero(t, b.count(ledger.LetterFilter{State: ledger.StateOpen}))
 		b.settled(w) // two want the same value
 		names := b.names()

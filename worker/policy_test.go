@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
@@ -31,7 +31,7 @@ func TestWaitingRecordsFollowThePolicy(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		b.e.Partitions = 4
 		b.e.Retry.Base, b.e.Retry.Cap = time.Hour, time.Hour
-		m := b.mender()
+		m := b.operator()
 		b.mail("owner", "x", "taken@x")
 		b.drain(b.strict())
 		b.accepted(0, records)
@@ -59,12 +59,12 @@ func TestWaitingRecordsFollowThePolicy(t *testing.T) {
 }
 
 // set changes settings of the live policy.
-func (b *bench) set(m *mend.Mender, settings ...string) {
+func (b *bench) set(m *operate.Operator, settings ...string) {
 	b.t.Helper()
-	var change mend.PolicyChange
+	var change operate.PolicyChange
 	for _, s := range settings {
 		name, value, _ := strings.Cut(s, "=")
-		change = append(change, mend.Setting{Name: name, Value: value})
+		change = append(change, operate.Setting{Name: name, Value: value})
 	}
 	_, err := m.SetPolicy(b.t.Context(), b.e.Name, change, -1, ann, "")
 	require.NoError(b.t, err)
@@ -121,7 +121,7 @@ func TestOnlyTheLeaderMoves(t *testing.T) {
 	b.mail("bad", "x", "taken@x")
 	b.flush(leader)
 	later := 2 * time.Hour
-	b.set(b.mender(), "cap=2h", "base=2h")
+	b.set(b.operator(), "cap=2h", "base=2h")
 	inHours := func() int { return b.due(func(w pending.Waiting) bool { return w.Next.Sub(w.At) == later }) }
 	require.NoError(t, follower.follow(t.Context()))
 	require.Equal(t, later, follower.policies.retry(b.e).Base)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/internal/admin"
+	"github.com/afterwrite/afterwrite/internal/operate/web"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -46,14 +46,14 @@ func (a *app) audit(ctx context.Context, args []string, q ledger.AuditQuery) err
 	if err != nil {
 		return err
 	}
-	views := []admin.AuditEntry{}
+	views := []web.AuditEntry{}
 	rows := [][]string{{"number", "at", "actor", "origin", "action", "entity", "id", "detail"}}
 	for _, e := range entries {
 		entity, ok := p.Config.Entity(e.Entity)
 		if !ok {
 			entity = &schema.Entity{Name: e.Entity}
 		}
-		views = append(views, admin.AuditEntryOf(e, entity))
+		views = append(views, web.AuditEntryOf(e, entity))
 		detail, err := json.Marshal(e.Detail)
 		if err != nil {
 			return err

@@ -14,9 +14,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/config"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
+	"github.com/afterwrite/afterwrite/internal/operate/web"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -41,7 +41,7 @@ newer write or an edit, or discarded. Its record stays readable as it was accept
 }
 
 // deadFilter are the flags that select dead letters.
-type deadFilter struct{ admin.Filter }
+type deadFilter struct{ web.Filter }
 
 func (f *deadFilter) flags(c *cobra.Command) {
 	flags := c.Flags()
@@ -56,7 +56,7 @@ func (f *deadFilter) flags(c *cobra.Command) {
 
 // selected turns the flags into a filter, and refuses what cannot be. An entity that was
 // taken out of the configuration can be named as long as something is known of it.
-func (f deadFilter) selected(ctx context.Context, c *config.Config, m *mend.Mender) (ledger.LetterFilter, error) {
+func (f deadFilter) selected(ctx context.Context, c *config.Config, m *operate.Operator) (ledger.LetterFilter, error) {
 	if f.Entity != "" {
 		err := m.Known(ctx, f.Entity)
 		if errors.Is(err, schema.ErrUnknownEntity) {
@@ -116,7 +116,7 @@ func (a *app) deadBulkCommand(verb, short, long string) *cobra.Command {
 		c.Flags().BoolVar(&f.restore, "restore", false, "also write letters anew, over the database's rows, whose records Redis has lost;\ntheir numbers, or --all with those that were sent back and have not ended")
 	}
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
-	c.Flags().IntVar(&f.rate, "rate", mend.DefaultRate, "letters a second at most")
+	c.Flags().IntVar(&f.rate, "rate", operate.DefaultRate, "letters a second at most")
 	c.SetFlagErrorFunc(dashed(notALetter))
 	return a.withJSON(c)
 }
@@ -125,7 +125,7 @@ func (a *app) deadBulk(ctx context.Context, verb string, args []string, f bulkFl
 	if (len(args) > 0) == f.all {
 		return usagef("give numbers of dead letters, or --all of those that match the filter")
 	}
-	if len(args) > 0 && f.Filter != (admin.Filter{}) {
+	if len(args) > 0 && f.Filter != (web.Filter{}) {
 		return usagef("a filter is for --all, not for numbers")
 	}
 	if f.rate < 1 {
@@ -135,7 +135,7 @@ func (a *app) deadBulk(ctx context.Context, verb string, args []string, f bulkFl
 	if err != nil {
 		return err
 	}
-	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
+	return a.mending(ctx, func(p *parts, m *operate.Operator) error {
 		filter, err := f.selected(ctx, p.Config, m)
 		if err != nil {
 			return err
@@ -143,7 +143,7 @@ func (a *app) deadBulk(ctx context.Context, verb string, args []string, f bulkFl
 		if f.all && filter.Until.IsZero() {
 			filter.Until = time.Now() // what dies from now on is not what was asked about
 		}
-		s := mend.Selection{Numbers: numbers, Filter: filter, Rate: f.rate, Restore: f.restore}
+		s := operate.Selection{Numbers: numbers, Filter: filter, Rate: f.rate, Restore: f.restore}
 		n, err := m.Selected(ctx, s)
 		if err != nil {
 			return err
@@ -176,8 +176,8 @@ func notALetter(arg string) error {
 	return err
 }
 
-// mending runs fn with a mender on checked parts.
-func (a *app) mending(ctx context.Context, fn func(p *parts, m *mend.Mender) error) error {
+// mending runs fn with a operator on checked parts.
+func (a *app) mending(ctx context.Context, fn func(p *parts, m *operate.Operator) error) error {
 	p, err := a.joined()
 	if err != nil {
 		return err
@@ -193,7 +193,7 @@ func (a *app) mending(ctx context.Context, fn func(p *parts, m *mend.Mender) err
 	if err != nil {
 		return err
 	}
-	m, err := p.NewMender(w)
+	m, err := p.NewOperator(w)
 	if err != nil {
 		return err
 	}
@@ -208,7 +208,7 @@ func (a *app) confirm(ctx context.Context, verb string, n int, what string, yes 
 	case n == 0:
 		fmt.Fprintf(a.err, "There are no %s.\n", strings.TrimPrefix(what, "0 "))
 		if a.json {
-			return false, a.printJSON(mend.Report{})
+			return false, a.printJSON(operate.Report{})
 		}
 		return false, nil
 	case yes:
@@ -237,8 +237,8 @@ func thousands(n int) string {
 	return s
 }
 
-// bulk is an action of the mender on many.
-type bulk func(ctx context.Context, s mend.Selection, by ledger.Actor) (mend.Report, error)
+// bulk is an action of the operator on many.
+type bulk func(ctx context.Context, s operate.Selection, by ledger.Actor) (operate.Report, error)
 
 // counted is count for people, of numbers that may be large.
 func counted(n int, one, many string) string {
@@ -250,13 +250,13 @@ func counted(n int, one, many string) string {
 
 // runBulk does it with a progress bar and says how it ended. All is what it is about, in
 // number and words, which are in a state.
-func (a *app) runBulk(ctx context.Context, verb string, do bulk, s mend.Selection, n int, all, state string) error {
+func (a *app) runBulk(ctx context.Context, verb string, do bulk, s operate.Selection, n int, all, state string) error {
 	done, doing := "sent back", "sending back"
 	if verb == "discard" {
 		done, doing = "discarded", "discarding"
 	}
 	progress := a.bar(int64(n), doing)
-	s.OnStep = func(r mend.Report) { progress.set(int64(r.Done + r.Stale + r.Failed)) }
+	s.OnStep = func(r operate.Report) { progress.set(int64(r.Done + r.Stale + r.Failed)) }
 	report, err := do(ctx, s, a.actor())
 	progress.done()
 	if a.json {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/internal/admin"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
+	"github.com/afterwrite/afterwrite/internal/operate/web"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -39,10 +39,10 @@ func (a *app) deadListCommand() *cobra.Command {
 	}
 	f.flags(c)
 	flags := c.Flags()
-	flags.StringVar(&f.State, "state", "", strings.Join(admin.States, ", ")+" (default waiting)")
+	flags.StringVar(&f.State, "state", "", strings.Join(web.States, ", ")+" (default waiting)")
 	flags.BoolVar(&f.group, "group", false, "count by entity and error")
 	flags.BoolVar(&f.csv, "csv", false, "print CSV")
-	flags.IntVar(&f.limit, "limit", admin.DefaultLimit, "letters, or groups, at most; 0 for all")
+	flags.IntVar(&f.limit, "limit", web.DefaultLimit, "letters, or groups, at most; 0 for all")
 	flags.Int64Var(&f.after, "after", 0, "go on after the letter of this `NUMBER`")
 	return a.withJSON(c)
 }
@@ -57,7 +57,7 @@ func (a *app) deadList(ctx context.Context, f listFlags) error {
 	if f.after < 0 {
 		return usagef("--after must be the number of a dead letter")
 	}
-	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
+	return a.mending(ctx, func(p *parts, m *operate.Operator) error {
 		filter, err := f.selected(ctx, p.Config, m)
 		if err != nil {
 			return err
@@ -69,7 +69,7 @@ func (a *app) deadList(ctx context.Context, f listFlags) error {
 	})
 }
 
-func (a *app) listGroups(ctx context.Context, p *parts, m *mend.Mender, filter ledger.LetterFilter, f listFlags) error {
+func (a *app) listGroups(ctx context.Context, p *parts, m *operate.Operator, filter ledger.LetterFilter, f listFlags) error {
 	limit := f.limit
 	if limit == 0 {
 		limit = store.MaxListLimit
@@ -78,10 +78,10 @@ func (a *app) listGroups(ctx context.Context, p *parts, m *mend.Mender, filter l
 	if err != nil {
 		return err
 	}
-	views := make([]admin.Group, len(groups))
+	views := make([]web.Group, len(groups))
 	rows := [][]string{{"count", "entity", "kind", "constraint", "first", "last", "message"}}
 	for i, g := range groups {
-		v := admin.GroupOf(g, entityNamed(p.Config, g.Entity))
+		v := web.GroupOf(g, entityNamed(p.Config, g.Entity))
 		views[i] = v
 		rows = append(rows, []string{strconv.Itoa(v.Count), v.Entity, string(v.Error.Kind), orDash(v.Error.Constraint), moment(v.First), moment(v.Last), v.Error.Message})
 	}
@@ -98,7 +98,7 @@ func (a *app) listGroups(ctx context.Context, p *parts, m *mend.Mender, filter l
 }
 
 // letterRow is one letter of a list, in columns.
-func letterRow(l admin.Letter) []string {
+func letterRow(l web.Letter) []string {
 	return []string{strconv.FormatInt(l.Number, 10), l.Entity, string(l.ID), l.Version.String(), l.State, string(l.Error.Kind),
 		orDash(l.Error.Constraint), strconv.Itoa(l.Attempts), moment(l.DiedAt), l.Error.Message}
 }
@@ -106,7 +106,7 @@ func letterRow(l admin.Letter) []string {
 var letterColumns = []string{"number", "entity", "id", "version", "state", "kind", "constraint", "attempts", "died", "message"}
 
 // listLetters prints page after page: however many there are, few are in memory.
-func (a *app) listLetters(ctx context.Context, p *parts, m *mend.Mender, filter ledger.LetterFilter, f listFlags) error {
+func (a *app) listLetters(ctx context.Context, p *parts, m *operate.Operator, filter ledger.LetterFilter, f listFlags) error {
 	total, err := m.Count(ctx, filter)
 	if err != nil {
 		return err
@@ -125,9 +125,9 @@ func (a *app) listLetters(ctx context.Context, p *parts, m *mend.Mender, filter 
 		if len(letters) == 0 {
 			break
 		}
-		views := make([]admin.Letter, len(letters))
+		views := make([]web.Letter, len(letters))
 		for i, l := range letters {
-			views[i] = admin.LetterOf(l, entityNamed(p.Config, l.Entity), false)
+			views[i] = web.LetterOf(l, entityNamed(p.Config, l.Entity), false)
 		}
 		if err := out.page(views); err != nil {
 			return err
@@ -157,20 +157,20 @@ func (a *app) tellShown(shown, total, limit int, after int64) {
 
 // letterPrinter prints pages of letters in the form that the flags ask for.
 type letterPrinter struct {
-	page func([]admin.Letter) error
+	page func([]web.Letter) error
 	end  func() error
 }
 
 func (a *app) letterPrinter(f listFlags) letterPrinter {
 	switch {
 	case a.json:
-		all := []admin.Letter{}
-		return letterPrinter{func(page []admin.Letter) error { all = append(all, page...); return nil },
+		all := []web.Letter{}
+		return letterPrinter{func(page []web.Letter) error { all = append(all, page...); return nil },
 			func() error { return a.printJSON(map[string]any{"letters": all}) }}
 	case f.csv:
 		w := csv.NewWriter(a.out)
 		_ = w.Write(letterColumns) // the error is Flush's
-		return letterPrinter{func(page []admin.Letter) error {
+		return letterPrinter{func(page []web.Letter) error {
 			for _, l := range page {
 				row := letterRow(l)
 				row[2], row[6], row[8] = plain(l.ID), orEmpty(l.Error.Constraint), l.DiedAt.Format(time.RFC3339Nano)
@@ -181,7 +181,7 @@ func (a *app) letterPrinter(f listFlags) letterPrinter {
 		}, func() error { w.Flush(); return w.Error() }}
 	}
 	rows := [][]string{letterColumns}
-	return letterPrinter{func(page []admin.Letter) error {
+	return letterPrinter{func(page []web.Letter) error {
 		for _, l := range page {
 			rows = append(rows, letterRow(l))
 		}

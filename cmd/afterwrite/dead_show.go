@@ -11,8 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/internal/admin"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
+	"github.com/afterwrite/afterwrite/internal/operate/web"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -38,7 +38,7 @@ func (a *app) deadShow(ctx context.Context, args []string, reveal bool) error {
 	if err != nil {
 		return err
 	}
-	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
+	return a.mending(ctx, func(p *parts, m *operate.Operator) error {
 		view, err := m.Show(ctx, numbers[0])
 		if err != nil {
 			return fmt.Errorf("dead letter %d: %w", numbers[0], err)
@@ -48,7 +48,7 @@ func (a *app) deadShow(ctx context.Context, args []string, reveal bool) error {
 				return err
 			}
 		}
-		shown := admin.ShownOf(view, entityNamed(p.Config, view.Entity), reveal)
+		shown := web.ShownOf(view, entityNamed(p.Config, view.Entity), reveal)
 		if a.json {
 			return a.printJSON(shown)
 		}
@@ -56,7 +56,7 @@ func (a *app) deadShow(ctx context.Context, args []string, reveal bool) error {
 	})
 }
 
-func (a *app) printShown(v admin.Shown) error {
+func (a *app) printShown(v web.Shown) error {
 	head := [][]string{
 		{"number", strconv.FormatInt(v.Number, 10)}, {"entity", v.Entity}, {"id", string(v.ID)}, {"version", v.Version.String()},
 		{"operation", v.Operation}, {"state", v.State}, {"error", string(v.Error.Kind) + ": " + v.Error.Message},
@@ -93,7 +93,7 @@ func (a *app) printShown(v admin.Shown) error {
 	return err
 }
 
-func recordNow(v admin.Shown) string {
+func recordNow(v web.Shown) string {
 	switch {
 	case !v.Configured:
 		return "not known: its entity is not in the configuration"
@@ -107,7 +107,7 @@ func recordNow(v admin.Shown) string {
 
 // refusedText is what was refused of an entity that is not configured. Which fields it
 // redacts nobody knows, so all are hidden unless they are revealed.
-func refusedText(v admin.Shown) string {
+func refusedText(v web.Shown) string {
 	switch {
 	case v.Operation == "delete":
 		return "(deleted)"
@@ -117,7 +117,7 @@ func refusedText(v admin.Shown) string {
 	return string(v.Fields)
 }
 
-func compareRows(v admin.Shown) [][]string {
+func compareRows(v web.Shown) [][]string {
 	rows := [][]string{{"", "field", "refused", "database"}}
 	for _, f := range v.Compare {
 		mark := ""
@@ -129,7 +129,7 @@ func compareRows(v admin.Shown) [][]string {
 	return rows
 }
 
-func historyRows(v admin.Shown) [][]string {
+func historyRows(v web.Shown) [][]string {
 	rows := [][]string{{"attempt", "at", "kind", "worker", "message"}}
 	for _, h := range v.History {
 		rows = append(rows, []string{strconv.Itoa(h.Number), moment(h.At), string(h.Kind), h.Worker, h.Message})
@@ -138,7 +138,7 @@ func historyRows(v admin.Shown) [][]string {
 }
 
 // nextSteps says what can be done with the letter.
-func nextSteps(v admin.Shown) string {
+func nextSteps(v web.Shown) string {
 	switch {
 	case v.State == "resolved":
 		return "Nothing is left to do: the letter is resolved."
@@ -195,13 +195,13 @@ func (a *app) deadEdit(ctx context.Context, args, set []string, file string) err
 	if err != nil {
 		return err
 	}
-	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
+	return a.mending(ctx, func(p *parts, m *operate.Operator) error {
 		accepted, err := m.Edit(ctx, numbers[0], changes, a.actor())
 		if err != nil {
 			return fmt.Errorf("edit of dead letter %d: %w", numbers[0], err)
 		}
 		if a.json {
-			return a.printJSON(admin.AcceptedOf(accepted))
+			return a.printJSON(web.AcceptedOf(accepted))
 		}
 		_, err = fmt.Fprintf(a.out, "accepted as version %s of %s %s; the letter is resolved\n",
 			accepted.Version, accepted.Entity.Name, accepted.Entity.IDText(accepted.ID))

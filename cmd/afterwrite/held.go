@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/config"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
+	"github.com/afterwrite/afterwrite/internal/operate/web"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -51,7 +51,7 @@ func (a *app) heldListCommand() *cobra.Command {
 		},
 	}
 	f.flags(c)
-	c.Flags().IntVar(&limit, "limit", admin.DefaultLimit, "records at most; 0 for all")
+	c.Flags().IntVar(&limit, "limit", web.DefaultLimit, "records at most; 0 for all")
 	return a.withJSON(c)
 }
 
@@ -70,7 +70,7 @@ func (f deadFilter) heldSelected(c *config.Config) (ledger.LetterFilter, error) 
 }
 
 func (a *app) heldList(ctx context.Context, f deadFilter, limit int) error {
-	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
+	return a.mending(ctx, func(p *parts, m *operate.Operator) error {
 		filter, err := f.heldSelected(p.Config)
 		if err != nil {
 			return err
@@ -79,13 +79,13 @@ func (a *app) heldList(ctx context.Context, f deadFilter, limit int) error {
 		if err != nil {
 			return err
 		}
-		page := admin.HeldPage{Held: []admin.Held{}, Count: len(found)}
+		page := web.HeldPage{Held: []web.Held{}, Count: len(found)}
 		if limit > 0 {
 			found = found[:min(limit, len(found))]
 		}
 		rows := [][]string{{"entity", "id", "version", "kind", "constraint", "attempts", "next attempt", "message"}}
 		for _, h := range found {
-			v := admin.HeldOf(h)
+			v := web.HeldOf(h)
 			page.Held = append(page.Held, v)
 			rows = append(rows, []string{v.Entity, string(v.ID), v.Version.String(), string(v.Error.Kind), orDash(v.Error.Constraint),
 				strconv.Itoa(v.Attempts), moment(h.Next), v.Error.Message})
@@ -104,21 +104,21 @@ func (a *app) heldList(ctx context.Context, f deadFilter, limit int) error {
 }
 
 // oneHeld finds the held record that ENTITY ID name, at the version that is held now.
-func oneHeld(ctx context.Context, c *config.Config, m *mend.Mender, args []string) (mend.Held, error) {
+func oneHeld(ctx context.Context, c *config.Config, m *operate.Operator, args []string) (operate.Held, error) {
 	entities, err := chosen(c, args[:1])
 	if err != nil {
-		return mend.Held{}, err
+		return operate.Held{}, err
 	}
 	id, err := entities[0].CanonicalID(args[1])
 	if err != nil {
-		return mend.Held{}, usagef("%v", err)
+		return operate.Held{}, usagef("%v", err)
 	}
 	found, err := m.ListHeld(ctx, ledger.LetterFilter{Entity: entities[0].Name, ID: id})
 	if err != nil {
-		return mend.Held{}, err
+		return operate.Held{}, err
 	}
 	if len(found) == 0 {
-		return mend.Held{}, fmt.Errorf("%s %s is not held", entities[0].Name, entities[0].IDText(id))
+		return operate.Held{}, fmt.Errorf("%s %s is not held", entities[0].Name, entities[0].IDText(id))
 	}
 	return found[0].Held(), nil
 }
@@ -134,7 +134,7 @@ func (a *app) heldBulkCommand(verb, short, long string) *cobra.Command {
 			switch {
 			case f.all != (len(args) == 0) || len(args) != 0 && len(args) != 2:
 				return usagef("give ENTITY and ID, or --all of those that match the filter")
-			case len(args) > 0 && f.Filter != (admin.Filter{}):
+			case len(args) > 0 && f.Filter != (web.Filter{}):
 				return usagef("a filter is for --all, not for one record")
 			case f.rate < 1:
 				return usagef("--rate must be at least 1")
@@ -145,12 +145,12 @@ func (a *app) heldBulkCommand(verb, short, long string) *cobra.Command {
 	f.flags(c)
 	c.Flags().BoolVar(&f.all, "all", false, "every held record that matches the filter")
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
-	c.Flags().IntVar(&f.rate, "rate", mend.DefaultRate, "records a second at most")
+	c.Flags().IntVar(&f.rate, "rate", operate.DefaultRate, "records a second at most")
 	return a.withJSON(c)
 }
 
 func (a *app) heldBulk(ctx context.Context, verb string, args []string, f bulkFlags) error {
-	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
+	return a.mending(ctx, func(p *parts, m *operate.Operator) error {
 		one, all := m.RetryOne, m.RetryHeld
 		if verb == "discard" {
 			one, all = m.DiscardOne, m.DiscardHeld
@@ -173,13 +173,13 @@ func (a *app) heldBulk(ctx context.Context, verb string, args []string, f bulkFl
 		if sure, err := a.confirm(ctx, verb, len(found), f.words(what), f.yes); err != nil || !sure {
 			return err
 		}
-		return a.runBulk(ctx, verb, all, mend.Selection{Filter: filter, Rate: f.rate}, len(found), what, "held")
+		return a.runBulk(ctx, verb, all, operate.Selection{Filter: filter, Rate: f.rate}, len(found), what, "held")
 	})
 }
 
 // heldOne asks about one record, and has it done.
-func (a *app) heldOne(ctx context.Context, p *parts, m *mend.Mender, verb string, args []string, yes bool,
-	do func(context.Context, mend.Held, ledger.Actor) error,
+func (a *app) heldOne(ctx context.Context, p *parts, m *operate.Operator, verb string, args []string, yes bool,
+	do func(context.Context, operate.Held, ledger.Actor) error,
 ) error {
 	h, err := oneHeld(ctx, p.Config, m, args)
 	if err != nil {
@@ -189,16 +189,16 @@ func (a *app) heldOne(ctx context.Context, p *parts, m *mend.Mender, verb string
 	if sure, err := a.confirm(ctx, verb, 1, what, yes); err != nil || !sure {
 		return err
 	}
-	alone := func(ctx context.Context, _ mend.Selection, by ledger.Actor) (mend.Report, error) {
+	alone := func(ctx context.Context, _ operate.Selection, by ledger.Actor) (operate.Report, error) {
 		switch err := do(ctx, h, by); {
-		case errors.Is(err, mend.ErrStale):
-			return mend.Report{Selected: 1, Stale: 1}, nil
+		case errors.Is(err, operate.ErrStale):
+			return operate.Report{Selected: 1, Stale: 1}, nil
 		case err != nil:
-			return mend.Report{Selected: 1}, err
+			return operate.Report{Selected: 1}, err
 		}
-		return mend.Report{Selected: 1, Done: 1}, nil
+		return operate.Report{Selected: 1, Done: 1}, nil
 	}
-	return a.runBulk(ctx, verb, alone, mend.Selection{}, 1, "1 held record", "held")
+	return a.runBulk(ctx, verb, alone, operate.Selection{}, 1, "1 held record", "held")
 }
 
 func (a *app) heldEditCommand() *cobra.Command {
@@ -216,7 +216,7 @@ func (a *app) heldEditCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.mending(c.Context(), func(p *parts, m *mend.Mender) error {
+			return a.mending(c.Context(), func(p *parts, m *operate.Operator) error {
 				h, err := oneHeld(c.Context(), p.Config, m, args)
 				if err != nil {
 					return err
@@ -226,7 +226,7 @@ func (a *app) heldEditCommand() *cobra.Command {
 					return fmt.Errorf("edit of held %s %s: %w", h.Entity.Name, h.Entity.IDText(h.ID), err)
 				}
 				if a.json {
-					return a.printJSON(admin.AcceptedOf(accepted))
+					return a.printJSON(web.AcceptedOf(accepted))
 				}
 				_, err = fmt.Fprintf(a.out, "accepted as version %s of %s %s\n", accepted.Version, accepted.Entity.Name, accepted.Entity.IDText(accepted.ID))
 				return err

@@ -6,11 +6,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// setFlushing is [mend.Mender.Pause] or [mend.Mender.Resume].
+// setFlushing is [operate.Operator.Pause] or [operate.Operator.Resume].
 type setFlushing func(ctx context.Context, entity string, partitions []int, by ledger.Actor) (int, error)
 
 func (a *app) pauseCommand() *cobra.Command {
@@ -21,7 +21,7 @@ func (a *app) pauseCommand() *cobra.Command {
 			"and wait in Redis; at flush.max_pending new records are rejected. A flush that is under way\n" +
 			"ends first. The pause stays through restarts until `afterwrite resume`, and is audited.",
 		Example: "  afterwrite pause user\n  afterwrite pause user --partition 3,4",
-	}, "paused", func(m *mend.Mender) setFlushing { return m.Pause })
+	}, "paused", func(m *operate.Operator) setFlushing { return m.Pause })
 }
 
 func (a *app) resumeCommand() *cobra.Command {
@@ -30,10 +30,10 @@ func (a *app) resumeCommand() *cobra.Command {
 		Short:   "Resume the flushing of an entity",
 		Long:    "Resumes the flushing of an entity, or of some of its partitions, after `afterwrite pause`.",
 		Example: "  afterwrite resume user",
-	}, "resumed", func(m *mend.Mender) setFlushing { return m.Resume })
+	}, "resumed", func(m *operate.Operator) setFlushing { return m.Resume })
 }
 
-func (a *app) flushingCommand(c *cobra.Command, done string, of func(*mend.Mender) setFlushing) *cobra.Command {
+func (a *app) flushingCommand(c *cobra.Command, done string, of func(*operate.Operator) setFlushing) *cobra.Command {
 	var partitions []int
 	c.Args = cobra.ExactArgs(1)
 	c.Flags().IntSliceVar(&partitions, "partition", nil, "only these partitions, `N`,N (default all)")
@@ -50,7 +50,7 @@ func (a *app) flushingCommand(c *cobra.Command, done string, of func(*mend.Mende
 		if err != nil {
 			return err
 		}
-		m, err := p.NewMender(w)
+		m, err := p.NewOperator(w)
 		if err != nil {
 			return err
 		}

@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/config"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
+	"github.com/afterwrite/afterwrite/internal/operate/web"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -56,11 +56,11 @@ func (f *policyFlags) flags(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.on, "on", nil, "`KIND.SETTING=VALUE` for one kind of refusal; without a VALUE the policy's own holds again,\nKIND= takes all of a kind's away; may be repeated")
 }
 
-func (f *policyFlags) change() (mend.PolicyChange, error) {
-	var change mend.PolicyChange
+func (f *policyFlags) change() (operate.PolicyChange, error) {
+	var change operate.PolicyChange
 	for _, s := range policySettings {
 		if value := *f.values[s[0]]; value != "" {
-			change = append(change, mend.Setting{Name: s[0], Value: value})
+			change = append(change, operate.Setting{Name: s[0], Value: value})
 		}
 	}
 	for _, on := range f.on {
@@ -68,14 +68,14 @@ func (f *policyFlags) change() (mend.PolicyChange, error) {
 		if !ok {
 			return nil, usagef("--on %q is not KIND.SETTING=VALUE", on)
 		}
-		change = append(change, mend.Setting{Name: "on." + name, Value: value})
+		change = append(change, operate.Setting{Name: "on." + name, Value: value})
 	}
 	return change, nil
 }
 
-// oneEntity checks the name of an entity and runs fn with a mender.
-func (a *app) oneEntity(ctx context.Context, name string, fn func(m *mend.Mender) error) error {
-	return a.mending(ctx, func(p *parts, m *mend.Mender) error {
+// oneEntity checks the name of an entity and runs fn with a operator.
+func (a *app) oneEntity(ctx context.Context, name string, fn func(m *operate.Operator) error) error {
+	return a.mending(ctx, func(p *parts, m *operate.Operator) error {
 		if _, err := chosen(p.Config, []string{name}); err != nil {
 			return err
 		}
@@ -98,25 +98,25 @@ func (a *app) policyShowCommand() *cobra.Command {
 		Example: "  afterwrite retry-policy show user",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.mending(c.Context(), func(p *parts, m *mend.Mender) error { return a.policyShow(c.Context(), p.Config, m, args) })
+			return a.mending(c.Context(), func(p *parts, m *operate.Operator) error { return a.policyShow(c.Context(), p.Config, m, args) })
 		},
 	})
 }
 
-func (a *app) policyShow(ctx context.Context, c *config.Config, m *mend.Mender, args []string) error {
+func (a *app) policyShow(ctx context.Context, c *config.Config, m *operate.Operator, args []string) error {
 	entities, err := chosen(c, args)
 	if err != nil {
 		return err
 	}
-	views := []admin.Policy{}
+	views := []web.Policy{}
 	rows := [][]string{{"entity", "version", "setting", "value", "set by", "note"}}
 	for _, e := range entities {
 		p, err := m.Policy(ctx, e.Name)
 		if err != nil {
 			return err
 		}
-		views = append(views, admin.PolicyOf(p))
-		for i, s := range mend.Settings(p.Policy) {
+		views = append(views, web.PolicyOf(p))
+		for i, s := range operate.Settings(p.Policy) {
 			row := []string{"", "", s.Name, s.Value, "", ""}
 			if i == 0 {
 				row = []string{e.Name, strconv.FormatInt(p.Version, 10), s.Name, s.Value, p.Author, p.Note}
@@ -148,7 +148,7 @@ func (a *app) policySetCommand() *cobra.Command {
 			if len(change) == 0 {
 				return usagef("name at least one setting to change")
 			}
-			return a.oneEntity(c.Context(), args[0], func(m *mend.Mender) error {
+			return a.oneEntity(c.Context(), args[0], func(m *operate.Operator) error {
 				p, err := m.SetPolicy(c.Context(), args[0], change, expect, a.actor(), note)
 				return a.nowInForce(p, err)
 			})
@@ -176,7 +176,7 @@ func (a *app) nowInForce(p ledger.Policy, err error) error {
 		return err
 	}
 	if a.json {
-		return a.printJSON(admin.PolicyOf(p))
+		return a.printJSON(web.PolicyOf(p))
 	}
 	_, err = fmt.Fprintf(a.out, "version %d of the retry policy of %s is in force; workers follow within 2 s\n", p.Version, p.Entity)
 	return err
@@ -193,20 +193,20 @@ func (a *app) policyHistoryCommand() *cobra.Command {
 			if limit < 1 {
 				return usagef("--limit must be at least 1")
 			}
-			return a.oneEntity(c.Context(), args[0], func(m *mend.Mender) error {
+			return a.oneEntity(c.Context(), args[0], func(m *operate.Operator) error {
 				history, err := m.PolicyHistory(c.Context(), args[0], limit)
 				if err != nil {
 					return err
 				}
-				return a.printHistory(admin.HistoryOf(history))
+				return a.printHistory(web.HistoryOf(history))
 			})
 		},
 	}
-	c.Flags().IntVar(&limit, "limit", admin.DefaultLimit, "versions at most")
+	c.Flags().IntVar(&limit, "limit", web.DefaultLimit, "versions at most")
 	return a.withJSON(c)
 }
 
-func (a *app) printHistory(history []admin.Policy) error {
+func (a *app) printHistory(history []web.Policy) error {
 	if a.json {
 		return a.printJSON(map[string]any{"versions": history})
 	}
@@ -218,7 +218,7 @@ func (a *app) printHistory(history []admin.Policy) error {
 		}
 		changes := p.Changes
 		if len(changes) == 0 {
-			changes = []mend.Difference{{Name: "–"}}
+			changes = []operate.Difference{{Name: "–"}}
 		}
 		for i, d := range changes {
 			if i > 0 {
@@ -247,7 +247,7 @@ func (a *app) policyRollbackCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.oneEntity(c.Context(), args[0], func(m *mend.Mender) error {
+			return a.oneEntity(c.Context(), args[0], func(m *operate.Operator) error {
 				p, err := m.Rollback(c.Context(), args[0], version, expect, a.actor())
 				return a.nowInForce(p, err)
 			})

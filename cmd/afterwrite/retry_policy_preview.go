@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/internal/admin"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
+	"github.com/afterwrite/afterwrite/internal/operate/web"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -33,7 +33,7 @@ func (a *app) policyPreviewCommand() *cobra.Command {
 			if kind != "" && !schema.KnownKind(schema.Kind(kind)) {
 				return usagef("--kind %q is not a kind of refusal; the kinds are %v", kind, schema.Kinds)
 			}
-			return a.oneEntity(c.Context(), args[0], func(m *mend.Mender) error {
+			return a.oneEntity(c.Context(), args[0], func(m *operate.Operator) error {
 				return a.policyPreview(c.Context(), m, args[0], change, schema.Kind(kind), against)
 			})
 		},
@@ -44,7 +44,7 @@ func (a *app) policyPreviewCommand() *cobra.Command {
 	return a.withJSON(c)
 }
 
-func (a *app) policyPreview(ctx context.Context, m *mend.Mender, entity string, change mend.PolicyChange, kind schema.Kind, against string) error {
+func (a *app) policyPreview(ctx context.Context, m *operate.Operator, entity string, change operate.PolicyChange, kind schema.Kind, against string) error {
 	current, err := m.Policy(ctx, entity)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (a *app) policyPreview(ctx context.Context, m *mend.Mender, entity string, 
 	if err != nil {
 		return err
 	}
-	preview := admin.PreviewOf(policy, kind)
+	preview := web.PreviewOf(policy, kind)
 	if against != "" {
 		effect, err := m.Effect(ctx, against, policy)
 		if errors.Is(err, schema.ErrUnknownEntity) {
@@ -62,7 +62,7 @@ func (a *app) policyPreview(ctx context.Context, m *mend.Mender, entity string, 
 		if err != nil {
 			return err
 		}
-		preview.Effect = admin.EffectOf(against, effect)
+		preview.Effect = web.EffectOf(against, effect)
 	}
 	if a.json {
 		return a.printJSON(preview)
@@ -78,7 +78,7 @@ func (a *app) policyPreview(ctx context.Context, m *mend.Mender, entity string, 
 	return a.printEffect(preview.Effect)
 }
 
-func (a *app) printSchedule(s admin.Schedule) error {
+func (a *app) printSchedule(s web.Schedule) error {
 	name := "every kind without settings of its own"
 	if s.Kind != nil {
 		name = string(*s.Kind)
@@ -106,12 +106,12 @@ func span(low, high float64) string {
 func inWords(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))
 	if d >= time.Minute {
-		return mend.Duration(d.Round(time.Second))
+		return operate.Duration(d.Round(time.Second))
 	}
-	return mend.Duration(d.Round(time.Millisecond))
+	return operate.Duration(d.Round(time.Millisecond))
 }
 
-func (a *app) printEffect(e *admin.Effect) error {
+func (a *app) printEffect(e *web.Effect) error {
 	if e == nil {
 		return nil
 	}

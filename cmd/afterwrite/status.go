@@ -9,13 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
-	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/operate/web"
 )
 
 // deploymentStatus is the counts of every entity and the processes that are alive.
 type deploymentStatus struct {
-	Entities  []admin.Stats   `json:"entities"`
+	Entities  []web.Stats     `json:"entities"`
 	Processes []fleet.Process `json:"processes"`
 }
 
@@ -43,7 +43,7 @@ func (a *app) status(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	s := deploymentStatus{Entities: []admin.Stats{}}
+	s := deploymentStatus{Entities: []web.Stats{}}
 	rows := [][]string{{"entity", "pending", "awaiting retry", "dead", "lag", "flushing"}}
 	for _, e := range entities {
 		partitions, err := p.Pending.Stats(ctx, e)
@@ -61,7 +61,7 @@ func (a *app) status(ctx context.Context, args []string) error {
 		if paused > 0 {
 			flushing = fmt.Sprintf("paused in %d of %s", paused, count(len(partitions), "partition", "partitions"))
 		}
-		s.Entities = append(s.Entities, admin.StatsOf(e, total))
+		s.Entities = append(s.Entities, web.StatsOf(e, total))
 		rows = append(rows, []string{e.Name, strconv.FormatInt(total.Pending, 10), strconv.FormatInt(total.Held, 10),
 			strconv.FormatInt(total.Dead, 10), age(total.OldestPending), flushing})
 	}

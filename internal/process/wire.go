@@ -22,12 +22,12 @@ import (
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/cache/session"
 	"github.com/afterwrite/afterwrite/dashboard"
-	"github.com/afterwrite/afterwrite/internal/admin"
 	"github.com/afterwrite/afterwrite/internal/certs"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
-	"github.com/afterwrite/afterwrite/internal/mend"
+	"github.com/afterwrite/afterwrite/internal/operate"
+	"github.com/afterwrite/afterwrite/internal/operate/web"
 	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/rdb"
@@ -247,7 +247,7 @@ func (p *Parts) NewProducer() (*producer.Producer, error) {
 
 // Operators makes what operators work with. Their edits are no writes of the API: they count
 // in no metric of it, and no hook sees them.
-func (p *Parts) Operators() (*mend.Mender, error) {
+func (p *Parts) Operators() (*operate.Operator, error) {
 	w, err := producer.New(producer.Config{
 		Entities: p.Config.Entities, Cache: p.Cache, Loader: p.Store, Database: p.Store, Log: p.Log,
 	})
@@ -255,29 +255,29 @@ func (p *Parts) Operators() (*mend.Mender, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	p.atClose(w.Close)
-	return p.NewMender(w)
+	return p.NewOperator(w)
 }
 
-// NewMender makes what operators work with, on a producer that accepts their edits.
-func (p *Parts) NewMender(w *producer.Producer) (*mend.Mender, error) {
+// NewOperator makes what operators work with, on a producer that accepts their edits.
+func (p *Parts) NewOperator(w *producer.Producer) (*operate.Operator, error) {
 	q, err := p.QueueClient()
 	if err != nil {
 		return nil, err
 	}
-	return mend.New(mend.Config{
+	return operate.New(operate.Config{
 		Entities: p.Config.Entities, Letters: p.Store, Records: p.redis(), Writes: w, Queue: q, Log: p.Log,
 	})
 }
 
 // newAdmin makes the admin API. Where no token is needed it answers this machine alone,
 // unless the configuration says that something in front asks who is there.
-func (p *Parts) newAdmin(w *producer.Producer) (*admin.Admin, error) {
-	m, err := p.NewMender(w)
+func (p *Parts) newAdmin(w *producer.Producer) (*web.Admin, error) {
+	m, err := p.NewOperator(w)
 	if err != nil {
 		return nil, err
 	}
-	surface, err := admin.New(admin.Config{
-		Mender: m, Cache: p.redis(), Entities: p.Config.Entities, LocalOnly: !p.Config.API.Insecure && !TokensRequired(p.Config),
+	surface, err := web.New(web.Config{
+		Operator: m, Cache: p.redis(), Entities: p.Config.Entities, LocalOnly: !p.Config.API.Insecure && !TokensRequired(p.Config),
 		Hosts: peer.NewHosts(p.Config.API.Hosts), Proxies: p.Config.API.TrustedProxies,
 		MaxBody: p.Config.API.MaxBody, Log: p.Log,
 	})

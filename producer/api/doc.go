@@ -13,7 +13,7 @@
 //	read.go       one record, many.go by ids, list.go a page, status.go its way to the database
 //	rank.go       the best records, and a record's place among all
 //	events.go     what becomes of writes, stream.go as server-sent events, relay.go for all of them
-//	admin.go      what operators do: internal/admin serves it
+//	admin.go      what operators do: internal/operate/web serves it
 //	problem.go    what an error answers: the only place that knows
 //	memory.go     how many bytes all requests may hold
 //	unread.go     what the server refuses before it asks us

@@ -1,0 +1,121 @@
+package operate_test
+
+import (
+	"cmp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/internal/operate"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/ledger"
+)
+
+// empty has Redis lose all that it knows of users.
+func (b *bundle) empty() {
+	b.t.Helper()
+	rdb := testkit.SharedRedis(b.t).Client(b.t)
+	keys, err := rdb.Keys(b.t.Context(), b.prefix+":{user/*").Result()
+	require.NoError(b.t, err)
+	require.NotEmpty(b.t, keys)
+	require.NoError(b.t, rdb.Unlink(b.t.Context(), keys...).Err())
+}
+
+// A record has died twice, and Redis has lost it: however often everything is restored,
+// the newer version is what there is in the end.
+func TestRestoringKeepsTheOrder(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		for _, name := range []string{"older", "newer"} {
+			_, err := b.producer.Put(t.Context(), "user", "a", schema.Fields{"name": name})
+			require.NoError(t, err)
+			b.kill()
+		}
+		b.empty()
+		letters := b.numbers(users) // the newest first
+		require.Len(t, letters, 2)
+		view, err := b.Show(t.Context(), letters[0])
+		require.NoError(t, err)
+		require.True(t, view.Lost)
+
+		for _, number := range letters {
+			_, err := b.Retry(t.Context(), operate.Selection{Numbers: []int64{number}, Restore: true}, ann)
+			require.NoError(t, err)
+			b.flush()
+			require.Equal(t, `"newer"`, b.row("a")[0])
+		}
+		require.Equal(t, 1, b.count(ledger.LetterFilter{Resolution: ledger.Edited}))
+		require.Equal(t, 1, b.count(ledger.LetterFilter{Resolution: ledger.Superseded}))
+		again, err := b.Retry(t.Context(), operate.Selection{Filter: users, Restore: true}, ann)
+		require.NoError(t, err)
+		require.Zero(t, again)
+	})
+}
+
+// A letter from before the entity got a field, or lost one: what it restores is what it
+// has of the fields of today, the rest of the row stays.
+func TestRestoringALetterOfOtherFields(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		_, err := b.producer.Put(t.Context(), "user", "a", schema.Fields{"name": "now", "email": "a@now"})
+		require.NoError(t, err)
+		b.flush()
+		now := time.Now()
+		require.NoError(t, b.store.InsertDead(t.Context(), []ledger.Letter{{
+			Entity: "user", ID: "a", Version: 1, Payload: `{"name":"then","nickname":"A"}`,
+			Refusal: taken, Attempts: 1, AcceptedAt: now, DiedAt: now,
+		}}))
+		report, err := b.Retry(t.Context(), operate.Selection{Filter: users, Restore: true}, ann)
+		require.NoError(t, err)
+		require.Equal(t, 1, report.Done, "%+v", report)
+		b.flush()
+		require.Equal(t, `"then"`, b.row("a")[0])
+		require.Equal(t, `"a@now"`, b.row("a")[1])
+	})
+}
+
+// A letter that another operator has resolved since it was read is not lost, though Redis
+// has forgotten it: nothing is written over what that one did.
+func TestALetterResolvedMeanwhileIsNotLost(t *testing.T) {
+	for name, act := range map[string]func(t *testing.T, b *bundle, number int64) error{
+		"edit": func(t *testing.T, b *bundle, number int64) error {
+			_, err := b.Edit(t.Context(), number, schema.Fields{"age": 7}, ann)
+			return err
+		},
+		"restore one": func(t *testing.T, b *bundle, number int64) error {
+			report, err := b.Retry(t.Context(), operate.Selection{Numbers: []int64{number}, Restore: true}, ann)
+			require.Equal(t, operate.Report{Selected: 1, Stale: 1}, report)
+			return cmp.Or(err, operate.ErrStale)
+		},
+		"restore all": func(t *testing.T, b *bundle, _ int64) error {
+			report, err := b.Retry(t.Context(), operate.Selection{Filter: users, Restore: true}, ann)
+			require.Equal(t, operate.Report{Selected: 1, Stale: 1}, report)
+			return cmp.Or(err, operate.ErrStale)
+		},
+		"retry": func(t *testing.T, b *bundle, _ int64) error {
+			report, err := b.Retry(t.Context(), operate.Selection{Filter: users}, ann)
+			require.Equal(t, operate.Report{Selected: 1, Stale: 1}, report)
+			return cmp.Or(err, operate.ErrStale)
+		},
+		"show": func(t *testing.T, b *bundle, number int64) error {
+			view, err := b.Show(t.Context(), number)
+			require.False(t, view.Lost)
+			return cmp.Or(err, operate.ErrStale)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, b *bundle) {
+				b.dead(1)
+				number := b.numbers(users)[0]
+				b.store.meanwhile = func() {
+					_, err := b.Edit(t.Context(), number, schema.Fields{"name": "first"}, ledger.Actor{Name: "bob"})
+					require.NoError(t, err)
+					b.flush()
+				}
+				require.ErrorIs(t, act(t, b, number), operate.ErrStale)
+				b.flush()
+				require.Equal(t, []string{`"first"`, "null"}, []string{b.row("u0000")[0], b.row("u0000")[2]})
+			})
+		})
+	}
+}
