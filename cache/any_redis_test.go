@@ -180,7 +180,7 @@ func TestServerlessRedis(t *testing.T) {
 				assert.Equal(t, "aof", h.Persistence(), "when it is synced is not told")
 			} else {
 				require.Len(t, h.Warnings, 1)
-				assert.Contains(t, h.Warnings[0], "INFO")
+				assert.Contains(t, h.Warnings[0].Text, "INFO")
 			}
 			b.everything(t)
 			u, err := b.Big(t.Context(), 1000, 5)

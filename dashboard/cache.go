@@ -69,18 +69,18 @@ func (d *dashboard) cachePage(w http.ResponseWriter, r *http.Request) {
 func (d *dashboard) showCache(w http.ResponseWriter, r *http.Request, status int, done string) {
 	s := d.snapshot(r.Context())
 	body := cacheBody{
-		Redis: s.redis, Entities: d.Entities, Mends: who(r).May(Operator), Tunes: who(r).May(Admin),
+		Redis: s.Redis, Entities: d.Entities, Mends: who(r).May(Operator), Tunes: who(r).May(Admin),
 		Done: done, Failed: status >= http.StatusBadRequest, HitRate: "—", Large: cache.DefaultLargeSize,
 	}
-	if s.redisDown() {
-		body.Err = s.redisErr
+	if s.RedisDown() {
+		body.Err = s.RedisErr
 	} else {
 		body.Usage, body.UsageErr = d.keys(r.Context())
 	}
-	if body.Asked = s.redis.Hits + s.redis.Misses; body.Asked > 0 {
-		body.HitRate = strconv.FormatFloat(100*float64(s.redis.Hits)/float64(body.Asked), 'f', 1, 64) + " %"
+	if body.Asked = s.Redis.Hits + s.Redis.Misses; body.Asked > 0 {
+		body.HitRate = strconv.FormatFloat(100*float64(s.Redis.Hits)/float64(body.Asked), 'f', 1, 64) + " %"
 	}
-	d.render(w, r, status, "cache", page{Title: "Cache", At: s.at, Body: body})
+	d.render(w, r, status, "cache", page{Title: "Cache", At: s.At, Body: body})
 }
 
 // invalidateMany drops the records whose ids match a pattern, or what has a tag.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/health"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/internal/queue"
@@ -56,13 +57,15 @@ type Config struct {
 	Entities []*schema.Entity
 	Cache    figures
 	Store    database
-	Queues   queues      // the queues' sizes; their tasks and a pause too where it is a queue.Inspector
-	Letters  letters     // dead letters, retry policies and the audit
-	Records  records     // look-up, held records, invalidation
-	Rows     rows        // the database's side of a look-up; nil: Redis's alone
-	Series   series      // keeps the figures of the charts; nil: no charts
-	Audit    auditor     // is told of invalidations and pauses; nil: the log alone
-	Tokens   tokenKeeper // API tokens
+	Depths   health.Depths // what is asked beside for the overview; nil: nothing
+	Queues   queues        // the queues' sizes; their tasks and a pause too where it is a queue.Inspector
+	Losses   losses        // acknowledges losses of accepted writes
+	Letters  letters       // dead letters, retry policies and the audit
+	Records  records       // look-up, held records, invalidation
+	Rows     rows          // the database's side of a look-up; nil: Redis's alone
+	Series   series        // keeps the figures of the charts; nil: no charts
+	Audit    auditor       // is told of invalidations and pauses; nil: the log alone
+	Tokens   tokenKeeper   // API tokens
 
 	Who      Who    // says who makes a request; nil: Users and Proxy do
 	Users    []User // who may log in
@@ -95,6 +98,7 @@ type dashboard struct {
 	templates templates
 	assets    map[string]asset
 	reading   reading
+	depths    depths
 	people    *people
 	pulse     *pulse
 	jobs      *jobs
@@ -164,6 +168,9 @@ func (d *dashboard) routes() http.Handler {
 	}
 	if d.Letters != nil {
 		d.letterRoutes(page)
+	}
+	if d.Losses != nil {
+		page("POST /losses/acknowledge", Operator, d.acknowledge)
 	}
 	if d.Records != nil {
 		page("GET /held", Viewer, d.held)

@@ -130,10 +130,10 @@ func TestVerdict(t *testing.T) {
 			"! warning · user: 1,204 writes refused, 3 of them dead.", nil},
 		{"slow", func(s *system) {
 			s.stats["product"] = []pending.Stats{{Accepted: 1, Pending: 1, OldestPending: now.Add(-125 * time.Second)}}
-		}, "! warning · product: 1 write waits in Redis, the oldest for 2 min 5 s.", nil},
+		}, "✕ failure · product: 1 write waits in Redis, the oldest for 2 min 5 s.", nil},
 		{"does not add up", func(s *system) {
 			s.stats["user"] = []pending.Stats{{Accepted: 7, Persisted: 5, Held: 1, Lost: 1}}
-		}, "✕ failure · user: 1 accepted write is unaccounted for; run afterwrite fsck.", []string{"user: 1 write refused, 0 of them dead.", "1 record was gone"}},
+		}, "✕ failure · user: 1 accepted write is unaccounted for.", []string{"user: 1 write refused, 0 of them dead."}},
 		{"no worker", func(s *system) {
 			s.processes = nil
 			s.stats["user"] = []pending.Stats{{Accepted: 2, Pending: 2, OldestPending: now.Add(-time.Hour)}}
@@ -141,15 +141,17 @@ func TestVerdict(t *testing.T) {
 		{"database down", func(s *system) {
 			s.dbErr = errors.New("connection refused")
 			s.stats["user"] = []pending.Stats{{Accepted: 1, Pending: 1, OldestPending: now.Add(-3200 * time.Millisecond)}}
-		}, "✕ failure · The database does not answer: 1 write waits in Redis, the oldest for 3.2 s.", []string{"connection refused"}},
+		}, "✕ failure · The database is not responding: 1 write waits in Redis, the oldest for 3.2 s.", []string{"connection refused"}},
 		{"redis down", func(s *system) {
 			s.redisErr, s.health = schema.ErrUnavailable, inspect.Health{}
-		}, "✕ failure · Redis does not answer: writes are refused, reads come from the database.", []string{"The figures are kept in Redis, which does not answer."}},
+		}, "✕ failure · Redis is not responding: writes are rejected, reads come from the database.", []string{"The figures are kept in Redis, which does not answer."}},
 		{"both down", func(s *system) {
 			s.redisErr, s.health, s.dbErr = schema.ErrUnavailable, inspect.Health{}, errors.New("down")
-		}, "✕ failure · Neither Redis nor the database answers: writes and reads are refused.", nil},
+		}, "✕ failure · Neither Redis nor the database is responding: writes and reads are rejected.", nil},
 		{"redis may evict", func(s *system) { s.checkErr = inspect.ErrEvictionPolicy }, "✕ failure · Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.", []string{"✓ adds up"}},
-		{"warned", func(s *system) { s.health.Warnings = []string{"Redis keeps no append-only file."} }, "! warning · Redis keeps no append-only file.", nil},
+		{"warned", func(s *system) {
+			s.health.Warnings = []inspect.Warning{{Check: "redis persistence", Text: "Redis keeps no append-only file."}}
+		}, "! warning · Redis keeps no append-only file.", nil},
 		{"paused", func(s *system) { s.queues[0].Paused = true }, "! warning · Queue default is paused: its entities are not flushed.", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/internal/health"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -33,22 +34,24 @@ type setting struct{ Name, Value string }
 
 func (d *dashboard) entity(w http.ResponseWriter, r *http.Request) {
 	s := d.snapshot(r.Context())
-	i := slices.IndexFunc(s.entities, func(f entityFigures) bool { return f.entity.Name == r.PathValue("entity") })
+	i := slices.IndexFunc(s.Entities, func(f health.Entity) bool { return f.Entity.Name == r.PathValue("entity") })
 	if i < 0 {
 		d.notFound(w, r)
 		return
 	}
-	f := s.entities[i]
-	body := entityBody{Row: row(f.entity.Name, f, s.at), Known: f.err == nil, Findings: f.findings(s.at, d.reasons(r.Context(), s)), Settings: settings(f.entity),
-		Paused: f.total.Paused, Tunes: d.Records != nil && who(r).May(Admin), Mends: d.Letters != nil && who(r).May(Operator)}
-	for _, p := range f.partitions {
-		one := entityFigures{entity: f.entity, total: p}
+	f := s.Entities[i]
+	body := entityBody{Row: row(f.Entity.Name, f, s), Known: f.Err == nil, Settings: settings(f.Entity),
+		Paused: f.Total.Paused, Tunes: d.Records != nil && who(r).May(Admin), Mends: d.Letters != nil && who(r).May(Operator)}
+	f.Why = d.reasons(r.Context(), s)[f.Entity.Name]
+	body.Findings = shown(f.Findings(s.At, s.working()))
+	for _, p := range f.Partitions {
+		one := health.Entity{Entity: f.Entity, Partitions: []pending.Stats{p}, Total: p}
 		body.Partitions = append(body.Partitions, partitionRow{
-			entityRow: row(strconv.Itoa(p.Partition), one, s.at), Newest: newest(p.LastVersion), Flag: flag(p, s.at),
-			Heat: heat(p, s.at),
+			entityRow: row(strconv.Itoa(p.Partition), one, s), Newest: newest(p.LastVersion), Flag: flag(p, s.At),
+			Heat: heat(p, s.At),
 		})
 	}
-	d.render(w, r, http.StatusOK, "entity", page{Title: f.entity.Name, Root: root(r), Refresh: d.refresh(r), At: s.at, Body: body})
+	d.render(w, r, http.StatusOK, "entity", page{Title: f.Entity.Name, Root: root(r), Refresh: d.refresh(r), At: s.At, Body: body})
 }
 
 // heat says how late a partition is, in steps of which each is ten times the one before.

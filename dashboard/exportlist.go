@@ -48,11 +48,11 @@ func figureLine(first string, s pending.Stats) []string {
 
 func (d *dashboard) listEntities(r *http.Request) (list, error) {
 	l := list{columns: append([]string{"entity"}, figureColumns...)}
-	for _, f := range d.snapshot(r.Context()).entities {
-		if f.err != nil {
-			return l, f.err
+	for _, f := range d.snapshot(r.Context()).Entities {
+		if f.Err != nil {
+			return l, f.Err
 		}
-		l.lines = append(l.lines, figureLine(f.entity.Name, f.total))
+		l.lines = append(l.lines, figureLine(f.Entity.Name, f.Total))
 	}
 	return l, nil
 }
@@ -82,11 +82,11 @@ func (d *dashboard) listQueues(r *http.Request) (list, error) {
 	l := list{columns: []string{"queue", "waiting", "running", "later", "put_off", "archived", "oldest_waits_seconds", "paused"}}
 	s := d.snapshot(r.Context())
 	n := func(i int64) string { return strconv.FormatInt(i, 10) }
-	for _, q := range s.queues {
+	for _, q := range s.Queues {
 		l.lines = append(l.lines, []string{q.Queue, n(q.Pending), n(q.Active), n(q.Scheduled), n(q.Retry), n(q.Archived),
 			strconv.FormatFloat(q.Latency.Seconds(), 'f', 3, 64), strconv.FormatBool(q.Paused)})
 	}
-	return l, s.queueErr
+	return l, s.QueuesErr
 }
 
 func (d *dashboard) listTasks(r *http.Request) (list, error) {

@@ -133,7 +133,7 @@ type reasons map[string]string
 
 // reasons reads them from the groups as far as they are counted.
 func (d *dashboard) reasons(ctx context.Context, s *snapshot) reasons {
-	t := s.total()
+	t := s.Total()
 	found := reasons{}
 	if d.Letters == nil || d.Records == nil || t.Held+t.Dead == 0 {
 		return found

@@ -26,14 +26,14 @@ type heldSummary struct {
 // summary counts the held records of a filter by their error. What cannot be counted is
 // said, and spoils no page.
 func (d *dashboard) summary(ctx context.Context, s *snapshot, f filter, until time.Time) heldSummary {
-	sum := heldSummary{Down: s.redisDown(), Query: f.With("state", "")}
+	sum := heldSummary{Down: s.RedisDown(), Query: f.With("state", "")}
 	if d.Records == nil {
 		return sum
 	}
-	for _, e := range s.entities {
-		if f.Entity == "" || f.Entity == e.entity.Name {
-			sum.Total += e.total.Held
-			if n := e.total.OldestHeld; e.total.Held > 0 && (sum.Next.IsZero() || n.Before(sum.Next)) {
+	for _, e := range s.Entities {
+		if f.Entity == "" || f.Entity == e.Entity.Name {
+			sum.Total += e.Total.Held
+			if n := e.Total.OldestHeld; e.Total.Held > 0 && (sum.Next.IsZero() || n.Before(sum.Next)) {
 				sum.Next = n
 			}
 		}
@@ -97,8 +97,8 @@ func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
 		body.More = f.With("state", "", "after", last)
 	}
 	body.Held = d.summary(r.Context(), s, f, time.Now().Add(groupPatience))
-	body.At = s.at
-	d.render(w, r, http.StatusOK, "held", page{Title: "Held records", Refresh: d.refresh(r), At: s.at, Body: body})
+	body.At = s.At
+	d.render(w, r, http.StatusOK, "held", page{Title: "Held records", Refresh: d.refresh(r), At: s.At, Body: body})
 }
 
 // heldRows returns the next records of a walk that fit, at most max, and the place to go

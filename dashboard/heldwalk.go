@@ -98,13 +98,13 @@ func (l *lanes) Pop() any {
 // one is named.
 func (d *dashboard) walkHeld(s *snapshot, entity string, after place) *heldWalk {
 	w := &heldWalk{records: d.Records, after: after}
-	for _, f := range s.entities {
-		if entity != "" && entity != f.entity.Name {
+	for _, f := range s.Entities {
+		if entity != "" && entity != f.Entity.Name {
 			continue
 		}
-		for _, p := range f.partitions {
+		for _, p := range f.Partitions {
 			if p.Held > 0 {
-				w.empty = append(w.empty, &lane{HeldIn: pending.HeldIn{Entity: f.entity, Partition: p.Partition, From: after.next}})
+				w.empty = append(w.empty, &lane{HeldIn: pending.HeldIn{Entity: f.Entity, Partition: p.Partition, From: after.next}})
 			}
 		}
 	}

@@ -51,11 +51,11 @@ func TestPagesOfARealSystem(t *testing.T) {
 	redis.Kill()
 	r, html = get(t, h, "/")
 	require.Equal(t, http.StatusOK, r.StatusCode)
-	require.Contains(t, heading(t, html), "Redis does not answer")
+	require.Contains(t, heading(t, html), "Redis is not responding")
 
 	redis.Start()
 	testkit.Eventually(t, "the page recovers", func() bool {
 		_, html := get(t, h, "/")
-		return !strings.Contains(html, "Redis does not answer")
+		return !strings.Contains(html, "Redis is not responding")
 	})
 }

@@ -100,7 +100,7 @@ func (d *dashboard) sample(ctx context.Context) {
 
 // refusedMark differs where the refused records do.
 func (s *snapshot) refusedMark() string {
-	t := s.total()
+	t := s.Total()
 	return fmt.Sprint(t.Held, t.Dead, t.Discarded, t.OldestHeld.UnixMilli(), t.OldestDead.UnixMilli())
 }
 

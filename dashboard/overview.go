@@ -9,6 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/health"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/queue"
 )
@@ -17,6 +18,8 @@ import (
 type overviewBody struct {
 	Verdict   finding
 	Others    []finding
+	Losses    []lossRow
+	Mends     bool // this person may acknowledge them
 	Known     bool // Redis answered, so the figures are figures
 	Entities  []entityRow
 	Processes []process
@@ -71,20 +74,21 @@ type process struct {
 }
 
 func (d *dashboard) overview(w http.ResponseWriter, r *http.Request) {
-	s := d.snapshot(r.Context())
+	s := d.examined(r.Context())
 	verdict, others := s.verdict(d.reasons(r.Context(), s))
 	body := overviewBody{
-		Verdict: verdict, Others: others, Known: !s.redisDown(),
-		Processes: processes(s.processes), AliveErr: s.aliveErr,
-		Queues: s.queues, QueueErr: s.queueErr, HasQueues: d.Queues != nil,
-		Redis: s.redis, RedisErr: s.redisErr,
-		Dialect: d.Store.Dialect(), Database: s.database, DBErr: s.dbErr,
+		Verdict: verdict, Others: others, Known: !s.RedisDown(),
+		Losses: lossRows(s), Mends: d.Losses != nil && who(r).May(Operator),
+		Processes: processes(s.Processes), AliveErr: s.ProcessesErr,
+		Queues: s.Queues, QueueErr: s.QueuesErr, HasQueues: d.Queues != nil,
+		Redis: s.Redis, RedisErr: s.RedisErr,
+		Dialect: d.Store.Dialect(), Database: s.Database, DBErr: s.DatabaseErr,
 	}
-	for _, f := range s.entities {
-		body.Entities = append(body.Entities, row(f.entity.Name, f, s.at))
+	for _, f := range s.Entities {
+		body.Entities = append(body.Entities, row(f.Entity.Name, f, s))
 	}
 	if d.Series != nil && body.Known {
-		moments, err := d.moments(r.Context(), s.at)
+		moments, err := d.moments(r.Context(), s.At)
 		if err != nil {
 			d.Log.WarnContext(r.Context(), "charts cannot be read", "error", err)
 		}
@@ -93,13 +97,13 @@ func (d *dashboard) overview(w http.ResponseWriter, r *http.Request) {
 	} else {
 		body.Figures = s.figures(nil)
 	}
-	d.render(w, r, http.StatusOK, "overview", page{Title: "Overview", Root: root(r), Refresh: d.refresh(r), At: s.at, Body: body})
+	d.render(w, r, http.StatusOK, "overview", page{Title: "Overview", Root: root(r), Refresh: d.refresh(r), At: s.At, Body: body})
 }
 
 func (s *snapshot) figures(lately []moment) figuresNow {
-	t := s.total()
-	f := figuresNow{Lag: age(s.at, t.OldestPending), Half: "—", Most: "—", Coalescing: "—", HitRate: "—", Accepted: "—", Persisted: "—", Total: t, Imbalance: t.Imbalance()}
-	if f.Lag == "—" && !s.redisDown() {
+	t := s.Total()
+	f := figuresNow{Lag: age(s.At, t.OldestPending), Half: "—", Most: "—", Coalescing: "—", HitRate: "—", Accepted: "—", Persisted: "—", Total: t, Imbalance: t.Imbalance(), Workers: s.Workers()}
+	if f.Lag == "—" && !s.RedisDown() {
 		f.Lag = "none"
 	}
 	if half, most := s.lags(); most > 0 {
@@ -108,11 +112,6 @@ func (s *snapshot) figures(lately []moment) figuresNow {
 	f.Adds = f.Imbalance == 0
 	if t.Persisted > 0 {
 		f.Coalescing = strconv.FormatFloat(float64(t.Persisted+t.Superseded)/float64(t.Persisted), 'f', 2, 64)
-	}
-	for _, p := range s.processes {
-		if p.Kind == "worker" {
-			f.Workers++
-		}
 	}
 	for i := len(lately) - 1; i >= 0 && i >= len(lately)-12; i-- {
 		if m := lately[i]; f.HitRate == "—" && m.HitRate != nil {
@@ -136,10 +135,10 @@ func perSec(x *float64) string {
 	return number(int64(*x + .5))
 }
 
-func row(name string, f entityFigures, now time.Time) entityRow {
+func row(name string, f health.Entity, s *snapshot) entityRow {
 	return entityRow{
-		Name: name, Err: f.err, Level: f.level(now), Lag: age(now, f.total.OldestPending),
-		Total: f.total, Imbalance: f.total.Imbalance(),
+		Name: name, Err: f.Err, Level: levelOf(f, s.At, s.working()), Lag: age(s.At, f.Total.OldestPending),
+		Total: f.Total, Imbalance: f.Total.Imbalance(),
 	}
 }
 
@@ -148,8 +147,8 @@ func processes(alive []fleet.Process) []process {
 	for i, p := range alive {
 		list[i] = process{Kind: p.Kind, ID: p.ID}
 		for k, v := range p.Info {
-			if k == lagsInfo || v == "" {
-				continue // the lags are shown as quantiles of all workers
+			if k == lagsInfo || v == "" || k == fleet.TroubleInfo || k == fleet.DatabaseInfo || k == fleet.PairingInfo {
+				continue // the lags are shown as quantiles of all workers, the others as findings
 			}
 			list[i].Info = append(list[i].Info, strings.ReplaceAll(k, "_", " ")+" "+v)
 		}

@@ -96,6 +96,7 @@ var saids = map[string]string{
 	"invalidated":    "Dropped from the cache; the next read loads it from the database.",
 	"kept":           "Nothing was dropped: it is not cached, or the database does not have it yet.",
 	"revoked":        "The token is revoked: every API process refuses it within five seconds.",
+	"acknowledged":   "The loss is acknowledged; the audit has the reason.",
 	"paused":         "The queue is paused: its tasks wait.",
 	"resumed":        "The queue is taken again.",
 }

@@ -29,11 +29,11 @@ type queuesBody struct {
 
 func (d *dashboard) queuesPage(w http.ResponseWriter, r *http.Request) {
 	s := d.snapshot(r.Context())
-	body := queuesBody{Queues: s.queues, Err: s.queueErr, Detailed: d.tasks != nil}
+	body := queuesBody{Queues: s.Queues, Err: s.QueuesErr, Detailed: d.tasks != nil}
 	if d.tasks != nil {
 		body.Servers, body.ServersErr = d.tasks.Processes()
 	}
-	d.render(w, r, http.StatusOK, "queues", page{Title: "Queues", Refresh: d.refresh(r), At: s.at, Body: body})
+	d.render(w, r, http.StatusOK, "queues", page{Title: "Queues", Refresh: d.refresh(r), At: s.At, Body: body})
 }
 
 // maxTasks bounds the tasks of one page.
@@ -52,12 +52,12 @@ type queueBody struct {
 
 func (d *dashboard) queuePage(w http.ResponseWriter, r *http.Request) {
 	s := d.snapshot(r.Context())
-	i := slices.IndexFunc(s.queues, func(q queue.Size) bool { return q.Queue == r.PathValue("queue") })
+	i := slices.IndexFunc(s.Queues, func(q queue.Size) bool { return q.Queue == r.PathValue("queue") })
 	if i < 0 {
 		d.notFound(w, r)
 		return
 	}
-	body := queueBody{Queue: s.queues[i], State: r.URL.Query().Get("state"), States: queue.States, Tunes: who(r).May(Admin)}
+	body := queueBody{Queue: s.Queues[i], State: r.URL.Query().Get("state"), States: queue.States, Tunes: who(r).May(Admin)}
 	if body.State == "" {
 		body.State = queue.States[0]
 	}
@@ -76,7 +76,7 @@ func (d *dashboard) queuePage(w http.ResponseWriter, r *http.Request) {
 			body.Serves = append(body.Serves, e.Name)
 		}
 	}
-	d.render(w, r, http.StatusOK, "queue", page{Title: "Queue " + body.Queue.Queue, Refresh: d.refresh(r), At: s.at, Body: body})
+	d.render(w, r, http.StatusOK, "queue", page{Title: "Queue " + body.Queue.Queue, Refresh: d.refresh(r), At: s.At, Body: body})
 }
 
 // pauseQueue stops or resumes the taking of a queue's tasks. Writes are accepted all the

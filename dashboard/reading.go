@@ -5,42 +5,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache/pending"
-	"github.com/afterwrite/afterwrite/internal/fleet"
-	"github.com/afterwrite/afterwrite/internal/inspect"
-	"github.com/afterwrite/afterwrite/internal/queue"
-	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/internal/health"
 )
 
-// snapshot is everything that the pages show, read at about one moment. What could not
-// be read has its error beside it.
-type snapshot struct {
-	at        time.Time // by Redis's clock where it answers, which dates the figures
-	redis     inspect.Health
-	redisErr  error
-	database  time.Duration // latency of a ping
-	dbErr     error
-	entities  []entityFigures // in the order of the configuration
-	processes []fleet.Process
-	aliveErr  error
-	queues    []queue.Size
-	queueErr  error
-}
-
-type entityFigures struct {
-	entity     *schema.Entity
-	partitions []pending.Stats
-	total      pending.Stats
-	err        error
-}
-
-// lag is the age of the oldest write that the database has not seen.
-func (f entityFigures) lag(now time.Time) time.Duration {
-	if f.total.OldestPending.IsZero() {
-		return 0
-	}
-	return max(now.Sub(f.total.OldestPending), 0)
-}
+// snapshot is everything that the pages show, read at about one moment.
+type snapshot struct{ health.State }
 
 // reading shares one snapshot among all viewers.
 type reading struct {
@@ -73,35 +42,42 @@ func (r *reading) forget() {
 	r.last = nil
 }
 
-// statsAtOnce is the number of entities whose figures are read side by side.
-const statsAtOnce = 8
+func (d *dashboard) sources() health.Sources {
+	return health.Sources{Entities: d.Entities, Redis: d.Cache, Database: d.Store, Queues: d.Queues, Depths: d.Depths}
+}
 
 func (d *dashboard) read(ctx context.Context) *snapshot {
-	s := &snapshot{at: time.Now(), entities: make([]entityFigures, len(d.Entities))}
-	var parts sync.WaitGroup
-	parts.Go(func() {
-		start := time.Now()
-		s.dbErr = d.Store.Ping(ctx)
-		s.database = time.Since(start)
-	})
-	parts.Go(func() { s.processes, s.aliveErr = d.Cache.Alive(ctx) })
-	parts.Go(func() { s.redis, s.redisErr = d.Cache.Check(ctx) })
-	if d.Queues != nil {
-		parts.Go(func() { s.queues, s.queueErr = d.Queues.Sizes(ctx) })
+	return &snapshot{health.Read(ctx, d.sources())}
+}
+
+// depthAge is how long the depths of a state are shown again: reading them costs a write.
+const depthAge = 15 * time.Second
+
+// depths shares the depths of the state among all viewers.
+type depths struct {
+	mu   sync.Mutex
+	last *health.Deep
+	took time.Time
+}
+
+// examined is the snapshot with its depths.
+func (d *dashboard) examined(ctx context.Context) *snapshot {
+	s := &snapshot{d.snapshot(ctx).State}
+	d.depths.mu.Lock()
+	defer d.depths.mu.Unlock()
+	if time.Since(d.depths.took) >= depthAge {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.Timeout)
+		defer cancel()
+		s.Look(ctx, d.sources())
+		d.depths.last, d.depths.took = s.Deep, time.Now()
 	}
-	for first := range min(statsAtOnce, len(d.Entities)) {
-		parts.Go(func() {
-			for i := first; i < len(d.Entities); i += statsAtOnce {
-				f := entityFigures{entity: d.Entities[i]}
-				f.partitions, f.err = d.Cache.Stats(ctx, f.entity)
-				f.total = pending.Total(f.partitions)
-				s.entities[i] = f
-			}
-		})
-	}
-	parts.Wait()
-	if !s.redis.Clock.IsZero() {
-		s.at = s.redis.Clock
-	}
+	s.Deep = d.depths.last
 	return s
+}
+
+// forget has the next viewer see what was changed a moment ago.
+func (d *depths) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.took = time.Time{}
 }

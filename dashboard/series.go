@@ -39,26 +39,26 @@ type sample struct {
 }
 
 func (s *snapshot) sample() sample {
-	t := s.total()
+	t := s.Total()
 	lag := int64(0)
 	if !t.OldestPending.IsZero() {
-		lag = max(s.at.Sub(t.OldestPending), 0).Milliseconds()
+		lag = max(s.At.Sub(t.OldestPending), 0).Milliseconds()
 	}
 	half, most := s.lags()
 	return sample{
 		Half: half.Milliseconds(), Most: most.Milliseconds(),
 		Accepted: t.Accepted, Persisted: t.Persisted, Superseded: t.Superseded, Pending: t.Pending, Held: t.Held,
-		Dead: t.Dead, Lag: lag, Hits: s.redis.Hits, Misses: s.redis.Misses,
+		Dead: t.Dead, Lag: lag, Hits: s.Redis.Hits, Misses: s.Redis.Misses,
 	}
 }
 
 // keep stores a reading for the charts, unless it is only half of one.
 func (d *dashboard) keep(ctx context.Context, s *snapshot) error {
-	if d.Series == nil || s.redisDown() {
+	if d.Series == nil || s.RedisDown() {
 		return nil
 	}
-	for _, f := range s.entities {
-		if f.err != nil {
+	for _, f := range s.Entities {
+		if f.Err != nil {
 			return nil
 		}
 	}
@@ -66,7 +66,7 @@ func (d *dashboard) keep(ctx context.Context, s *snapshot) error {
 	if err != nil {
 		return err
 	}
-	return d.Series.Sample(ctx, seriesName, s.at, seriesStep, seriesSteps, string(text))
+	return d.Series.Sample(ctx, seriesName, s.At, seriesStep, seriesSteps, string(text))
 }
 
 // moment is one point of the charts. A rate is nil where the sample before is missing.
@@ -135,7 +135,7 @@ func minutes(list []moment) []moment {
 // seriesJSON answers the charts' points by column, as the page's script draws them.
 func (d *dashboard) seriesJSON(w http.ResponseWriter, r *http.Request) {
 	s := d.snapshot(r.Context())
-	list, err := d.moments(r.Context(), s.at)
+	list, err := d.moments(r.Context(), s.At)
 	if err != nil {
 		d.broken(w, r, "read the series", err)
 		return
@@ -152,7 +152,7 @@ func (d *dashboard) seriesJSON(w http.ResponseWriter, r *http.Request) {
 		Persisted []*float64 `json:"persisted"`
 		Until     int64      `json:"until"`
 		Since     int64      `json:"since"`
-	}{Until: s.at.Unix(), Since: s.at.Add(-seriesStep * seriesSteps).Unix()}
+	}{Until: s.At.Unix(), Since: s.At.Add(-seriesStep * seriesSteps).Unix()}
 	for _, m := range list {
 		columns.At = append(columns.At, m.At.Unix())
 		columns.Lag, columns.Half, columns.Most = append(columns.Lag, m.Lag), append(columns.Half, m.Half), append(columns.Most, m.Most)

@@ -49,11 +49,18 @@ func (w *Worker) beat(ctx context.Context) {
 // info is what the status page shows of this worker.
 func (w *Worker) info() map[string]string {
 	lags := w.lately.sum(time.Now())
-	return map[string]string{
-		"lags":            lags.String(),
-		"started":         w.started.UTC().Format(time.RFC3339),
-		"busy":            strconv.FormatInt(w.busy.Load(), 10),
-		"version":         w.version,
-		fleet.TroubleInfo: w.tellTroubles(),
+	info := map[string]string{
+		"lags":             lags.String(),
+		"started":          w.started.UTC().Format(time.RFC3339),
+		"busy":             strconv.FormatInt(w.busy.Load(), 10),
+		"version":          w.version,
+		fleet.TroubleInfo:  w.tellTroubles(),
+		fleet.DatabaseInfo: w.gate.trouble(),
 	}
+	if w.apart != nil {
+		if err := w.apart(); err != nil {
+			info[fleet.PairingInfo] = err.Error()
+		}
+	}
+	return info
 }

@@ -24,11 +24,13 @@ type statser interface {
 type Collector struct {
 	cache    statser
 	entities []*schema.Entity
+	lagLimit func(*schema.Entity) time.Duration
 }
 
-// NewCollector returns a collector to register once a process.
-func NewCollector(c statser, entities []*schema.Entity) *Collector {
-	return &Collector{cache: c, entities: entities}
+// NewCollector returns a collector to register once a process. lagLimit is the lag of an
+// entity from which its state is a failure.
+func NewCollector(c statser, entities []*schema.Entity, lagLimit func(*schema.Entity) time.Duration) *Collector {
+	return &Collector{cache: c, entities: entities, lagLimit: lagLimit}
 }
 
 func figure(name, help string) *prometheus.Desc {
@@ -47,6 +49,7 @@ var (
 	discardedDesc  = figure("ledger_discarded_total", "Refused writes that an operator discarded.")
 	lostDesc       = figure("ledger_lost_total", "Writes whose record Redis lost before they were persisted.")
 	limitDesc      = figure("pending_records_limit", "Pending, held and dead records beyond which new records are rejected (flush.max_pending).")
+	lagLimitDesc   = figure("lag_limit_seconds", "Age of the oldest pending record from which it is a failure (a minute, and flush.delay).")
 	pausedDesc     = figure("paused_partitions", "Partitions whose flushing an operator has paused.")
 	readableDesc   = prometheus.NewDesc("afterwrite_ledger_readable", "1 if Redis gave the figures of all entities.", nil, nil)
 )
@@ -55,7 +58,7 @@ var (
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		pendingDesc, heldDesc, deadDesc, oldestDesc, oldestHeldDesc, acceptedDesc, supersededDesc,
-		persistedDesc, discardedDesc, lostDesc, limitDesc, pausedDesc, readableDesc,
+		persistedDesc, discardedDesc, lostDesc, limitDesc, lagLimitDesc, pausedDesc, readableDesc,
 	} {
 		descs <- d
 	}
@@ -72,12 +75,12 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 			readable = 0
 			break
 		}
-		collect(out, e, partitions)
+		c.collect(out, e, partitions)
 	}
 	out <- prometheus.MustNewConstMetric(readableDesc, prometheus.GaugeValue, readable)
 }
 
-func collect(out chan<- prometheus.Metric, e *schema.Entity, partitions []pending.Stats) {
+func (c *Collector) collect(out chan<- prometheus.Metric, e *schema.Entity, partitions []pending.Stats) {
 	send := func(d *prometheus.Desc, t prometheus.ValueType, v float64) {
 		out <- prometheus.MustNewConstMetric(d, t, v, e.Name)
 	}
@@ -88,6 +91,7 @@ func collect(out chan<- prometheus.Metric, e *schema.Entity, partitions []pendin
 		}
 	}
 	send(limitDesc, prometheus.GaugeValue, float64(e.Flush.MaxPending))
+	send(lagLimitDesc, prometheus.GaugeValue, c.lagLimit(e).Seconds())
 	send(pausedDesc, prometheus.GaugeValue, float64(paused))
 	s := pending.Total(partitions)
 	send(pendingDesc, prometheus.GaugeValue, float64(s.Pending))

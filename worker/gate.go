@@ -90,5 +90,13 @@ func (g *gate) enter() (leave func(outcome), ok bool) {
 	return func(o outcome) { done([]error{nil, errAway, errUnknown}[o]) }, true
 }
 
+// trouble is why the database is away, "" where it is not as far as is known.
+func (g *gate) trouble() string {
+	if g.closed.Load() == 0 {
+		return ""
+	}
+	return (*g.why.Load()).Error()
+}
+
 // wait is when a task that was not let in, or found the database away, should come back.
 func (g *gate) wait() time.Duration { return backoff(int(g.closed.Load())) }

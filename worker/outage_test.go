@@ -288,7 +288,7 @@ func TestCollectorShowsTheLedger(t *testing.T) {
 	b.put("a", "1")
 	b.put("a", "2")
 	registry := prometheus.NewRegistry()
-	require.NoError(t, registry.Register(NewCollector(b.backlog, []*schema.Entity{b.e})))
+	require.NoError(t, registry.Register(NewCollector(b.backlog, []*schema.Entity{b.e}, func(*schema.Entity) time.Duration { return time.Minute })))
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	got := map[string]float64{}
@@ -297,7 +297,7 @@ func TestCollectorShowsTheLedger(t *testing.T) {
 		got[f.GetName()] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
 	}
 	for name, want := range map[string]float64{
-		"pending_records": 1, "held_records": 1, "dead_records": 0, "ledger_accepted_total": 4,
+		"pending_records": 1, "lag_limit_seconds": 60, "held_records": 1, "dead_records": 0, "ledger_accepted_total": 4,
 		"pending_records_limit": float64(b.e.Flush.MaxPending), "paused_partitions": 0,
 		"ledger_superseded_total": 1, "ledger_persisted_total": 1, "ledger_readable": 1,
 	} {

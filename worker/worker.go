@@ -6,13 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
@@ -145,7 +142,7 @@ func New(cfg Config) (*Worker, error) {
 		keepLetters:   cmp.Or(cfg.KeepLetters, DefaultKeepLetters),
 		keepAudit:     cfg.KeepAudit,
 		batchBytes:    cmp.Or(cfg.BatchBytes, DefaultBatchBytes),
-		id:            cmp.Or(cfg.ID, newID()),
+		id:            cmp.Or(cfg.ID, fleet.NewID()),
 		version:       cfg.Version,
 		apart:         cfg.Unpaired,
 		persisted:     cfg.Persisted,
@@ -172,15 +169,6 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w.gate = newGate(w.log, w.metrics.breaker)
 	return w, nil
-}
-
-// newID names a process so that no other, before or after it, has its name.
-func newID() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return host + "/" + strconv.Itoa(os.Getpid()) + "/" + uuid.NewString()[:8]
 }
 
 // Run takes and runs tasks until ctx ends. Then it takes no more, lets every running task

@@ -64,13 +64,17 @@ func (a *app) cacheStats(ctx context.Context) error {
 	if err != nil && !inspect.Unsafe(err) {
 		return err
 	}
+	var warnings []string
+	for _, w := range h.Warnings {
+		warnings = append(warnings, w.String())
+	}
 	if err != nil {
-		h.Warnings = append(h.Warnings, err.Error())
+		warnings = append(warnings, err.Error())
 	}
 	f := cacheFigures{
 		told: h.Told, Version: h.Version, Hits: h.Hits, Misses: h.Misses, UsedMemory: h.UsedMemory, MaxMemory: h.MaxMemory,
 		Fragmentation: h.Fragmentation, Evicted: h.Evicted, Policy: h.Policy, AOF: h.AOF, Fsync: h.Fsync,
-		Latency: h.Latency.Round(time.Microsecond).String(), Warnings: h.Warnings,
+		Latency: h.Latency.Round(time.Microsecond).String(), Warnings: warnings,
 	}
 	if rate, ok := h.HitRate(); ok {
 		f.HitRate = &rate

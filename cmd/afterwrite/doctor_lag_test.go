@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -27,14 +26,4 @@ func TestDoctorFailsWithoutAWorkerWhenWritesWait(t *testing.T) {
 	r := d.run("", "doctor")
 	require.Equal(t, exitFailure, r.code, r.out)
 	require.Contains(t, r.out, "failure  workers")
-}
-
-// One slow round trip is not a slow server.
-func TestMedian(t *testing.T) {
-	t.Parallel()
-	quick := func(context.Context) error { return nil }
-	require.Less(t, median(t.Context(), time.Hour, time.Minute, quick), time.Minute)
-	require.Equal(t, time.Second, median(t.Context(), time.Second, time.Minute, func(context.Context) error { panic("one is enough") }))
-	failing := func(context.Context) error { return context.Canceled }
-	require.Equal(t, time.Hour, median(t.Context(), time.Hour, time.Minute, failing))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/internal/health"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
@@ -115,7 +116,7 @@ entities:
 	require.Equal(t, 0, r.code, r.err)
 	r = d.run("", "doctor")
 	require.Equal(t, exitFailure, r.code, r.out)
-	require.Contains(t, r.out, "full: new records are refused")
+	require.Contains(t, r.out, "is full: new records are rejected")
 }
 
 // What doctor says of a Redis that cannot be used is what mends that, for whoever is woken
@@ -168,7 +169,7 @@ func TestDoctorSaysWhatMendsRedis(t *testing.T) {
 	server.Pause()
 	check(server.URL(), "redis", "frozen")
 	server.Resume()
-	require.Regexp(t, "start|wait", mendRedis(errors.New("LOADING Redis is loading the dataset in memory"), "redis.url"))
+	require.Regexp(t, "start|wait", health.RedisHint(errors.New("LOADING Redis is loading the dataset in memory"), "redis.url"))
 }
 
 // The same of the database.

@@ -216,7 +216,7 @@ func TestQueueRedisAway(t *testing.T) {
 	queue.Stop()
 	code, body := d.call(http.MethodGet, d.worker, "/readyz", "")
 	require.Equal(t, http.StatusServiceUnavailable, code)
-	require.JSONEq(t, `{"status":"not ready","checks":{"redis":{"ok":true},"database":{"ok":true},"queue":{"ok":false}}}`, body)
+	require.JSONEq(t, `{"status":"unready","checks":{"redis":{"ok":true},"database":{"ok":true},"queue":{"ok":false}}}`, body)
 	worker.says(`"check":"queue"`)
 	code, body = d.call(http.MethodPut, d.api, "/v1/user/ada", `{"name":"Ada"}`)
 	require.Equal(t, http.StatusAccepted, code, body)

@@ -28,8 +28,8 @@ func LogLevel(env []string) string {
 	return ""
 }
 
-// variable is the environment variable of a setting.
-func variable(path string) string {
+// VariableOf is the environment variable of a setting.
+func VariableOf(path string) string {
 	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 }
 
@@ -39,8 +39,8 @@ func (c *Config) environment(env []string) faults {
 	settings := map[string]setting{}
 	var known []string
 	for _, s := range c.settings() {
-		settings[variable(s.path)] = s
-		known = append(known, variable(s.path))
+		settings[VariableOf(s.path)] = s
+		known = append(known, VariableOf(s.path))
 	}
 	var fs faults
 	env = slices.Sorted(slices.Values(env))

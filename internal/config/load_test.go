@@ -347,8 +347,8 @@ func TestVariablesAreUnique(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}
 	for _, s := range Default().settings() {
-		require.Empty(t, seen[variable(s.path)], s.path)
-		seen[variable(s.path)] = s.path
+		require.Empty(t, seen[VariableOf(s.path)], s.path)
+		seen[VariableOf(s.path)] = s.path
 	}
 }
 

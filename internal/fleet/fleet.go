@@ -4,10 +4,13 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
@@ -59,8 +62,25 @@ type Process struct {
 	Till time.Time         `json:"-"` // believed to live until then, by the clock of Redis
 }
 
-// Beat says that a process lives, for that long.
+// NewID names a process so that no other, before or after it, has its name.
+func NewID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "/" + strconv.Itoa(os.Getpid()) + "/" + uuid.NewString()[:8]
+}
+
+// maxInfo bounds the bytes of an error among the info of a process.
+const maxInfo = 1024
+
+// Beat says that a process lives, for that long. Errors in its info are cut to 1 KiB.
 func (f *Fleet) Beat(ctx context.Context, kind, id string, info map[string]string, life time.Duration) error {
+	for _, name := range []string{DatabaseInfo, PairingInfo} {
+		if why := info[name]; len(why) > maxInfo {
+			info[name] = strings.ToValidUTF8(why[:maxInfo], "")
+		}
+	}
 	text, err := json.Marshal(Process{Kind: kind, ID: id, Info: info})
 	if err != nil {
 		return err

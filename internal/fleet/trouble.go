@@ -2,8 +2,13 @@ package fleet
 
 import "encoding/json"
 
-// TroubleInfo is what workers call the troubles of their tables among the info of a [Process].
-const TroubleInfo = "troubles"
+// Names among the info of a [Process] of what it reports that is wrong, each absent or "" while
+// all is well.
+const (
+	TroubleInfo  = "troubles"       // of workers: the troubles of their tables
+	DatabaseInfo = "database_error" // why the process cannot use the database
+	PairingInfo  = "pairing_error"  // why it takes Redis and the database not to belong together
+)
 
 // Trouble is a table that takes no record, as a worker has found within the last 30 s.
 type Trouble struct {

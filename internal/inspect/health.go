@@ -30,8 +30,18 @@ type Health struct {
 	Fragmentation float64
 	Latency       time.Duration // of one PING
 	Clock         time.Time
-	Warnings      []string // what an operator should change, each a sentence
+	Warnings      []Warning // what an operator should change
 }
+
+// Warning is a setting of Redis, or a state, that an operator should change.
+type Warning struct {
+	Check string // what it is about, as doctor names it
+	Text  string // a sentence
+	Hint  string // what to do about it
+}
+
+// String is the warning with its hint.
+func (w Warning) String() string { return w.Text + " To do: " + w.Hint + "." }
 
 // HitRate is the share of reads of keys that found one, since Redis started; false before
 // the first.
@@ -126,18 +136,25 @@ func (h *Health) read(info map[string]string) {
 }
 
 func (h *Health) warn() {
+	warn := func(check, hint, format string, args ...any) {
+		h.Warnings = append(h.Warnings, Warning{check, fmt.Sprintf(format, args...), hint})
+	}
 	if !h.Told {
-		h.Warnings = append(h.Warnings, "Redis does not tell of its memory and persistence (INFO). See to it that maxmemory-policy is volatile-lfu or noeviction and that it keeps an append-only file: otherwise accepted writes may be lost.")
+		warn("redis figures", "check that maxmemory-policy is volatile-lfu or noeviction and that Redis keeps an append-only file",
+			"Redis does not report its version, memory and persistence (INFO).")
 		return
 	}
 	if !h.AOF {
-		h.Warnings = append(h.Warnings, "Redis keeps no append-only file: a restart loses accepted writes that the database has not seen. Set appendonly yes.")
+		warn("redis persistence", "set appendonly yes in redis.conf",
+			"Redis keeps no append-only file: a restart loses accepted writes that the database has not seen.")
 	}
 	if h.AOF && h.Fsync == "no" {
-		h.Warnings = append(h.Warnings, "appendfsync is no: a power loss may lose half a minute of accepted writes. Set it to everysec or always.")
+		warn("redis persistence", "set appendfsync everysec or always",
+			"appendfsync is no: a power loss may lose half a minute of accepted writes.")
 	}
 	if h.MaxMemory > 0 && h.UsedMemory > h.MaxMemory/10*9 {
-		h.Warnings = append(h.Warnings, fmt.Sprintf("Redis uses %d of its %d bytes: above the limit it refuses writes. Raise maxmemory or shorten cache.ttl.", h.UsedMemory, h.MaxMemory))
+		warn("redis memory", "raise maxmemory, or shorten cache.ttl",
+			"Redis uses %d of its %d bytes: above the limit it rejects writes.", h.UsedMemory, h.MaxMemory)
 	}
 }
 

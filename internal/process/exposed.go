@@ -2,7 +2,6 @@ package process
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/peer"
@@ -21,8 +20,3 @@ func ErrDashboardExposed(c *config.Config) error {
 
 // asksWho reports whether the dashboard lets in nobody whom it does not know.
 func asksWho(d config.Dashboard) bool { return len(d.Users) > 0 || d.ProxyHeader != "" }
-
-// VariableOf is the environment variable of a setting.
-func VariableOf(path string) string {
-	return config.EnvPrefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
-}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -34,6 +35,10 @@ func (p *Parts) ServeAPI(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	serving, stop := d.context(ctx)
 	defer stop()
+	group.Go(func() error {
+		p.beat(serving, "api")
+		return nil
+	})
 	group.Go(func() error {
 		l, err := p.listenAPI(ctx, g)
 		if l == nil {
@@ -115,7 +120,13 @@ func (p *Parts) Work(ctx context.Context) error { return p.work(ctx, &gate{}) }
 // work flushes until ctx ends, once the start checks have passed: before that it would
 // only fail.
 func (p *Parts) work(ctx context.Context, g *gate) error {
-	if err := p.openGate(ctx, g); err != nil || ctx.Err() != nil {
+	starting, started := context.WithCancel(ctx)
+	var beating sync.WaitGroup
+	beating.Go(func() { p.beat(starting, "starting worker") })
+	err := p.openGate(ctx, g)
+	started()
+	beating.Wait()
+	if err != nil || ctx.Err() != nil {
 		return err
 	}
 	w, end, err := p.NewWorker()
@@ -150,7 +161,12 @@ func (p *Parts) ServeDashboard(ctx context.Context) error {
 		d.run(ctx, c.Drain, p.Log)
 		return nil
 	})
-	group.Go(func() error { return Serve(serving, l, d.handler(handler), DashboardGrace, p.Log) })
+	group.Go(func() error {
+		p.beat(ctx, "dashboard")
+		return nil
+	})
+	group.Go(func() error { return p.Watch(ctx) })
+	group.Go(func() error { return Serve(serving, l, d.handler(p.pairedOnly(handler)), DashboardGrace, p.Log) })
 	group.Go(func() error { return p.serveMetrics(serving, c.MetricsAddr, "dashboard.metrics_addr", c.Hosts) })
 	return group.Wait()
 }
@@ -174,4 +190,18 @@ func (p *Parts) serveMetrics(ctx context.Context, addr, setting string, hosts []
 		handler = localNames(peer.NewHosts(hosts).Allow, strings.Replace(setting, "metrics_addr", "hosts", 1), mux)
 	}
 	return Serve(ctx, l, handler, time.Second, p.Log)
+}
+
+// pairedOnly rejects what would change something while Redis and the database do not belong
+// together: an operator's retry would carry a record from one to the other.
+func (p *Parts) pairedOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+		if err := p.Unpaired(); err != nil && !reads && r.URL.Path != "/login" && r.URL.Path != "/logout" {
+			http.Error(w, "Redis and the database do not belong together; nothing was changed. The overview says why.",
+				http.StatusServiceUnavailable)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

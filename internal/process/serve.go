@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/producer/api"
@@ -36,7 +37,7 @@ func Listen(addr, setting string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%s is in use by another process: stop that one, or choose another %s (%s)",
-			addr, setting, VariableOf(setting))
+			addr, setting, config.VariableOf(setting))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s (%s): %w", addr, setting, err)
@@ -141,7 +142,7 @@ func answerReady(w http.ResponseWriter, checks map[string]error) {
 	for name, err := range checks {
 		outcomes[name] = check{err == nil}
 		if err != nil {
-			status, code = "not ready", http.StatusServiceUnavailable
+			status, code = "unready", http.StatusServiceUnavailable
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -31,7 +31,7 @@ func (p *Parts) CheckRedis(ctx context.Context) error {
 	}
 	health, err := p.Inspect.Check(ctx)
 	for _, w := range health.Warnings {
-		p.Log.Warn(w)
+		p.Log.Warn(w.Text, "hint", w.Hint)
 	}
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/certs"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/health"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/operate/web"
@@ -142,7 +143,7 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 		p.Close()
 		return nil, err
 	}
-	p.Metrics.MustRegister(worker.NewCollector(p.Pending, c.Entities), collector{
+	p.Metrics.MustRegister(worker.NewCollector(p.Pending, c.Entities, health.LagLimit), collector{
 		p.Fleet, p.Inspect, queues, map[string]*certs.Watch{"redis": redisCerts, "database": databaseCerts}})
 	return p, nil
 }
@@ -388,7 +389,7 @@ func (p *Parts) NewDashboard(ctx context.Context, who dashboard.Who) (http.Handl
 	c := p.Config.Dashboard
 	handler, err := dashboard.New(dashboard.Config{
 		Entities: p.Config.Entities, Cache: p.redis(), Store: p.Store, Queues: inspector,
-		Letters: m, Records: p.redis(), Rows: p.Store, Series: p.Pending, Audit: p.Store, Tokens: p.Store, Sessions: sessions,
+		Depths: depths{p}, Losses: p, Letters: m, Records: p.redis(), Rows: p.Store, Series: p.Pending, Audit: p.Store, Tokens: p.Store, Sessions: sessions,
 		Who: who, Users: dashboardUsers(c.Users), Insecure: p.Config.API.Insecure, HTTPS: c.HTTPS, Environment: c.Environment,
 		Hosts:      peer.NewHosts(c.Hosts),
 		Proxy:      dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},

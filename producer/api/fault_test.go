@@ -25,6 +25,12 @@ func TestRedisDown(t *testing.T) {
 	require.Empty(t, got.Header.Get("ETag"))
 	require.Empty(t, b.do("GET", "/v1/user", "").want(t, 200).Header.Get("Afterwrite-Lag"))
 	require.Contains(t, b.do("GET", "/readyz", "").want(t, 503).body, `"status":"unready"`)
+	require.Contains(t, b.do("GET", "/readyz?for=write", "").want(t, 503).body, `"status":"unready"`)
+	require.Contains(t, b.do("GET", "/readyz?for=read", "").want(t, 200).body, `"status":"degraded"`, "reads go on")
+	b.sql.Inject(testkit.Refuse, testkit.AnyStatement, testkit.Always())
+	require.Contains(t, b.do("GET", "/readyz?for=read", "").want(t, 503).body, `"status":"unready"`, "nor do reads")
+	b.sql.Clear()
+	b.do("GET", "/readyz?for=ever", "").problem(t, 400, "bad-parameter")
 	b.do("GET", "/healthz", "").want(t, 200)
 	b.redis.Start()
 	testkit.Eventually(t, "writes go on", func() bool {

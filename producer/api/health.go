@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/inspect"
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -33,8 +34,14 @@ type probe struct {
 // readyz answers whether this process should get requests: "ready", "degraded" while
 // the database is down, when writes and cached reads go on, while Redis may evict
 // accepted writes, or while it answers and takes no writes, when reads go on (200, all
-// of them), or "unready" while Redis is down (503).
+// of them), or "unready" while Redis is down (503). With for=read it answers whether the
+// process should get reads: while Redis alone is down they come from the database, so it is
+// "degraded" (200).
 func (a *API) readyz(ctx context.Context, c *call) error {
+	purpose := c.r.URL.Query().Get("for")
+	if purpose != "" && purpose != "read" && purpose != "write" {
+		return problem.BadParameter("for", "is read or write")
+	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	redis, database := probe{name: "redis"}, probe{name: "database"}
@@ -54,6 +61,8 @@ func (a *API) readyz(ctx context.Context, c *call) error {
 	switch {
 	case inspect.Unsafe(redis.err), errors.Is(redis.err, schema.ErrRedisFull),
 		errors.Is(redis.err, schema.ErrRedisReadOnly):
+		status = "degraded"
+	case redis.err != nil && purpose == "read" && database.err == nil:
 		status = "degraded"
 	case redis.err != nil:
 		status, code = "unready", http.StatusServiceUnavailable

@@ -279,6 +279,9 @@ func systemPaths() object {
 	}
 	ready := plain("readyz", "Whether this process should get requests.", "Ready, or degraded while the database is down, Redis may evict accepted writes, or Redis takes no writes.", ref("schemas", "Ready"))
 	ready["get"].(object)["responses"].(object)["503"] = response("Not ready: Redis is down.", ref("schemas", "Ready"), "Retry-After")
+	ready["get"].(object)["parameters"] = []object{{"name": "for", "in": "query", "schema": object{"enum": []string{"read", "write"}},
+		"description": "Of reads or of writes; both without it. Reads go on without Redis, from the database."}}
+	ready["get"].(object)["responses"].(object)["400"] = ref("responses", "Problem400")
 	metrics := plain("metrics", "Metrics in the Prometheus text format.", "The metrics.", nil)
 	metrics["get"].(object)["responses"].(object)["200"].(object)["content"] = content("text/plain", object{"type": "string"})
 	return object{

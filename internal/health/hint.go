@@ -1,4 +1,4 @@
-package main
+package health
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"net"
 	"strings"
 
-	"github.com/afterwrite/afterwrite/internal/process"
+	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/store"
 )
 
@@ -47,14 +47,16 @@ var redisRemedies = []remedy{
 	{[]string{"certificate required", "bad certificate", "unknown certificate"},
 		"Redis asks for a client's certificate that it knows: add cert=FILE and key=FILE to SETTING"},
 	{[]string{"all sentinels"}, "start the sentinels, or mend their addresses and the master's name in SETTING (CHANGEABLE): `redis-cli -p 26379 sentinel masters`"},
-	{[]string{"connection reset", "EOF"}, "see Redis's log; where that port speaks TLS, write rediss:// (or tls=true) in SETTING"},
+	{[]string{"connection reset", "EOF"},
+		"see Redis's log; where that port speaks TLS, write rediss:// (or tls=true) in SETTING, and where it asks for a " +
+			"client's certificate, add cert=FILE and key=FILE"},
 	{[]string{"max number of clients"}, "raise Redis's maxclients, or lower redis.pool_size"},
 }
 
-// mendRedis says what mends an error of Redis, which a setting names.
-func mendRedis(err error, setting string) string {
-	changeable := process.VariableOf(setting)
-	mend := mendTLS(err, "ca=FILE in SETTING")
+// RedisHint says what to do about an error of Redis, which a setting names.
+func RedisHint(err error, setting string) string {
+	changeable := config.VariableOf(setting)
+	mend := tlsHint(err, "ca=FILE in SETTING")
 	switch {
 	case mend != "":
 	case noSuchHost(err):
@@ -71,7 +73,8 @@ func mendRedis(err error, setting string) string {
 	return strings.NewReplacer("SETTING", setting, "CHANGEABLE", changeable).Replace(mend)
 }
 
-func rightsMend(prefix string) string {
+// RightsHint says how a user of Redis gets the permissions that it lacks.
+func RightsHint(prefix string) string {
 	return fmt.Sprintf("ACL SETUSER NAME with the commands that the detail names, ~%s:* and &%s:*; `afterwrite fsck` names what was written by halves before", prefix, prefix)
 }
 
@@ -79,14 +82,17 @@ var databaseRemedies = []remedy{
 	{[]string{"28P01", "28000"}, "set the user and password of database.url (AFTERWRITE_DATABASE_URL) to what the database has, or admit the user in pg_hba.conf"},
 	{[]string{"3D000"}, "create the database (CREATE DATABASE), or mend its name in database.url (AFTERWRITE_DATABASE_URL)"},
 	{[]string{"53300"}, "the database has no connection left: raise max_connections, or lower database.max_open, which counts for each process"},
+	{[]string{"53100", "No space left on device", "disk is full", "Disk full"},
+		"the disk of the database is full: free room there; flushes resume by themselves"},
+	{[]string{"25006", "readonly database", "--read-only"}, databaseAway},
 	{[]string{"57P03"}, "wait: the database is starting or ending; all goes on by itself when it answers"},
 	{[]string{"42501"}, "give the user of database.url the right that the detail names (GRANT), or the ownership of the tables"},
 	{[]string{"server refused TLS"}, "turn ssl on in postgresql.conf, or mend sslmode in database.url"},
 }
 
-// mendDatabase says what mends an error of the database.
-func mendDatabase(err error) string {
-	switch mend := mendTLS(err, "sslrootcert=FILE in database.url"); {
+// DatabaseHint says what to do about an error of the database.
+func DatabaseHint(err error) string {
+	switch mend := tlsHint(err, "sslrootcert=FILE in database.url"); {
 	case mend != "":
 		return mend
 	case noSuchHost(err):
@@ -97,14 +103,17 @@ func mendDatabase(err error) string {
 	if mend := firstRemedy(err, databaseRemedies); mend != "" {
 		return mend
 	}
+	if store.Away(err) {
+		return databaseAway
+	}
 	if timedOut(err) {
 		return "the database takes the connection and does not answer: see whether it is frozen, out of memory or behind a firewall"
 	}
 	return "start the database, or mend database.url (AFTERWRITE_DATABASE_URL)"
 }
 
-// mendTLS says what mends a certificate; trust is where those that are believed are named.
-func mendTLS(err error, trust string) string {
+// tlsHint says what to do about a certificate; trust is where those that are believed are named.
+func tlsHint(err error, trust string) string {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return "renew the server's certificate, or set this machine's clock"
 	}
