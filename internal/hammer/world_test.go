@@ -101,7 +101,8 @@ func newWorld(t *testing.T, d database, builds []string, random *rand.Rand) *wor
 	t.Helper()
 	w := &world{
 		t: t, dir: t.TempDir(), prefix: testkit.Prefix(t), random: random, builds: builds,
-		redis: testkit.Redis(t), database: d, ways: map[string]*testkit.Proxy{}, tally: newTally(),
+		// With "everysec" Redis puts the writing of its file off while the disk is slow, and a kill loses it.
+		redis: testkit.Redis(t, testkit.AppendFsync("always")), database: d, ways: map[string]*testkit.Proxy{}, tally: newTally(),
 		client: &http.Client{Timeout: 4 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
 	url := d.Database(t)
