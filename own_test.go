@@ -2,6 +2,7 @@ package afterwrite_test
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 	"strings"
 	"testing"
@@ -161,4 +162,81 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		_, err := afterwrite.Open(t.Context(), cfg, afterwrite.Model[Counter]())
 		require.Error(t, err)
 	}
+}
+
+// TestOwnCluster opens a DB on a program's own client of a cluster.
+func TestOwnCluster(t *testing.T) {
+	cluster := testkit.RedisCluster(t)
+	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{cluster.Masters[0].Addr()}})
+	t.Cleanup(func() { _ = rdb.Close() })
+	db, err := afterwrite.Open(t.Context(), afterwrite.Config{
+		Redis: rdb, DatabaseURL: testkit.SQLite(t), Prefix: testkit.Prefix(t), Logger: testkit.Logger(t),
+	}, afterwrite.Model[Counter](afterwrite.Partitions(4)))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	require.NoError(t, db.Migrate(t.Context()))
+	go func() { _ = db.Work(t.Context()) }()
+	counters := afterwrite.Table[Counter](db)
+	for _, id := range []string{"a", "b", "c", "d"} {
+		_, err := counters.Put(t.Context(), &Counter{ID: id})
+		require.NoError(t, err)
+		n, w, err := counters.Add(t.Context(), id, "N", 2)
+		require.NoError(t, err)
+		require.EqualValues(t, 2, n)
+		require.NoError(t, w.Wait(t.Context()))
+	}
+	got, err := counters.GetMany(t.Context(), "a", "b", "c", "d", "e")
+	require.NoError(t, err)
+	require.Len(t, got, 4)
+}
+
+// TestWhatCannotBeUsedIsNamed: clients and pools that do not fit are refused, with the reason.
+func TestWhatCannotBeUsedIsNamed(t *testing.T) {
+	for want, cfg := range map[string]afterwrite.Config{
+		"*redis.Ring cannot be used":   {Redis: redis.NewRing(&redis.RingOptions{}), DatabaseURL: "sqlite://x"},
+		"give the URL of a mysql":      {RedisURL: "redis://x", SQL: &sql.DB{}, Dialect: "mysql"},
+		"GORM, SQL or DatabaseURL":     {RedisURL: "redis://x", SQL: &sql.DB{}, DatabaseURL: "sqlite://x"},
+		"Redis or RedisURL":            {Redis: redis.NewClient(&redis.Options{}), RedisURL: "redis://x", DatabaseURL: "sqlite://x"},
+		`scheme "mongo" is not`:        {RedisURL: "redis://x", DatabaseURL: "mongo://x"},
+		"QueueRedis and QueueRedisURL": {RedisURL: "redis://x", DatabaseURL: "sqlite://x", QueueRedisURL: "redis://y", QueueRedis: redis.NewClient(&redis.Options{})},
+	} {
+		_, err := afterwrite.Open(t.Context(), cfg, afterwrite.Model[Counter]())
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// TestAContextThatHasEnded accepts, reads and opens nothing.
+func TestAContextThatHasEnded(t *testing.T) {
+	cfg := afterwrite.Config{RedisURL: testkit.SharedRedis(t).URL(), DatabaseURL: testkit.SQLite(t), Prefix: testkit.Prefix(t), Logger: testkit.Logger(t)}
+	db, err := afterwrite.Open(t.Context(), cfg, afterwrite.Model[Counter]())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	require.NoError(t, db.Migrate(t.Context()))
+	counters := afterwrite.Table[Counter](db)
+	_, err = counters.Put(t.Context(), &Counter{ID: "a", N: 1})
+	require.NoError(t, err)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, call := range map[string]func() error{
+		"Open":   func() error { _, err := afterwrite.Open(ended, cfg, afterwrite.Model[Counter]()); return err },
+		"Put":    func() error { _, err := counters.Put(ended, &Counter{ID: "a", N: 2}); return err },
+		"Create": func() error { _, err := counters.Create(ended, &Counter{ID: "b"}); return err },
+		"Patch":  func() error { _, err := counters.Patch(ended, "a", afterwrite.Set("N", 2)); return err },
+		"Update": func() error {
+			_, err := counters.Update(ended, "a", func(c *Counter) error { c.N = 2; return nil })
+			return err
+		},
+		"Add":    func() error { _, _, err := counters.Add(ended, "a", "N", 1); return err },
+		"Delete": func() error { _, err := counters.Delete(ended, "a"); return err },
+		"Get":    func() error { _, err := counters.Get(ended, "a"); return err },
+		"Many":   func() error { _, err := counters.GetMany(ended, "a"); return err },
+		"Flush":  func() error { return db.Flush(ended) },
+	} {
+		require.ErrorIs(t, call(), context.Canceled, name)
+	}
+	got, err := counters.Get(t.Context(), "a")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, got.Value.N)
+	_, err = counters.Get(t.Context(), "b")
+	require.ErrorIs(t, err, afterwrite.ErrNotFound)
 }

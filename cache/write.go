@@ -74,6 +74,9 @@ type Group struct {
 	Entity    *schema.Entity
 	Partition int
 	Writes    []Write
+	// Unscheduled leaves the partition's scheduled flag free: the caller has no queue for the
+	// Order, and the workers' sweep schedules a flush as soon as it comes by.
+	Unscheduled bool
 
 	Results []Written    // one a write; what the caller leaves here is overwritten
 	Order   schema.Order // the sync task to enqueue

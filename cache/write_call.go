@@ -34,7 +34,11 @@ func (c *Cache) writeCall(groups []*Group) *rdb.Call {
 		words = append(words, same.whole[groups[0].Partition])
 		words[rdb.HeadWords-1] = len(groups) + writes + 1
 	}
+	settings := len(words)
 	words = append(append(words, same.write...), len(groups))
+	if groups[0].Unscheduled {
+		words[settings+writeMargin] = ""
+	}
 	for _, g := range groups {
 		words = append(words, len(g.Writes))
 		for i := range g.Writes {
@@ -44,6 +48,9 @@ func (c *Cache) writeCall(groups []*Group) *rdb.Call {
 	one.Words = words
 	return one
 }
+
+// writeMargin is the place of the margin of the scheduled flag among the script's arguments.
+const writeMargin = 3
 
 // writeCalls are calls that were answered and serve again: their words were most of what a
 // lone write allocated.

@@ -92,6 +92,9 @@ func (l *lane) send(ctx context.Context, some []*ticket) {
 
 // trip takes writes that have their seats to Redis and back.
 func (p *Producer) trip(ctx context.Context, groups []*cache.Group, some []*ticket) {
+	for _, g := range groups {
+		g.Unscheduled = p.orders.queue == nil
+	}
 	p.cache.Write(ctx, groups...)
 	for _, t := range some {
 		t.written = t.group.Results[t.seat]

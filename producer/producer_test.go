@@ -577,3 +577,17 @@ func TestWritesWhileClosing(t *testing.T) {
 	}
 	require.EqualValues(t, 20*30+1, pending)
 }
+
+// TestWithoutAQueueTheNextSweepSchedules: a write that nobody enqueues a task for takes no
+// scheduled flag, which would have to expire before a sweep orders its flush.
+func TestWithoutAQueueTheNextSweepSchedules(t *testing.T) {
+	b := setup(t, func(_ *schema.Entity, c *producer.Config) { c.Queue = nil })
+	_, err := b.Put(t.Context(), "user", "a", schema.Fields{"name": "x"})
+	require.NoError(t, err)
+	orders, err := b.backlog.Sweep(t.Context(), []*schema.Entity{b.user})
+	require.NoError(t, err)
+	require.Len(t, orders, 1)
+	orders, err = b.backlog.Sweep(t.Context(), []*schema.Entity{b.user})
+	require.NoError(t, err)
+	require.Empty(t, orders, "now it is scheduled")
+}

@@ -8,7 +8,8 @@
 --       the first such key that it meets
 -- ARGV  1 limit of pending, held and dead records of a partition
 --       2 partitions of the entity
---       3 flush delay, ms        4 margin of the scheduled flag, ms
+--       3 flush delay, ms        4 margin of the scheduled flag, ms; "" leaves it free: the
+--                                  caller has no queue, and the sweep schedules the partition
 --       5 lease, ms              6 operation ids kept  7 their age, ms
 --       8 event channel          9 the field that ranks the records, "" none
 --       10 F, number of fields   11… the fields of the entity
@@ -389,7 +390,7 @@ local function settle(stats)
   if superseded > 0 then also('s', format(whole, number(s.s) + superseded)) end
   if discarded > 0 then also('d', format(whole, number(s.d) + discarded)) end
   if not s.n then also('n', ARGV[2]) end
-  if not s.z and number(s.u) <= now then
+  if not s.z and ARGV[4] ~= '' and number(s.u) <= now then
     generation = format(whole, (tonumber(s.g) or now) + 1)
     also('g', generation)
     also('u', format(whole, now + ARGV[3] + ARGV[4]))
