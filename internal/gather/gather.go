@@ -1,15 +1,13 @@
 // Package gather combines the calls of concurrent callers into batches.
 //
-// A [Combiner] runs at most a fixed number of batches at once. A caller that finds a free
-// place runs a batch of its own call alone, in its own goroutine and with its own context.
-// Calls that come while every place is taken wait, and go together in the batch that
-// begins when a place becomes free. A call never joins a batch that has begun: what that
+// A [Combiner] runs at most a fixed number of batches at once. A caller that finds a free place runs a batch of its own
+// call alone, in its own goroutine and with its own context. Calls that arrive while every place is taken wait; the
+// batch that begins when a place becomes free takes them together. A call never joins a batch that has begun: what that
 // batch reads may be older than a change that the caller has already seen.
 //
-// There is no timer, so a lone caller waits for nothing, and no collecting goroutine, so a
-// lone caller is not handed over. One goroutine leads the batches of the calls that wait,
-// and ends when none does. A caller can therefore leave at any time: it leads no batch of
-// another caller.
+// There is no timer, so a lone caller never waits, and no collecting goroutine, so a lone caller is not handed over.
+// One goroutine runs the batches of waiting calls, and ends when no call waits. A caller can therefore leave at any
+// time: it never runs another caller's batch.
 package gather
 
 import (
@@ -22,28 +20,28 @@ import (
 
 // Errors of a call without a result.
 var (
-	// ErrFull reports that Limits.Waiting calls wait already. The call was not run.
+	// ErrFull reports that Limits.Waiting calls are already waiting. The call was not run.
 	ErrFull = errors.New("too many calls wait")
-	// ErrSent reports that the caller's context ended while the call's batch ran. The
-	// call's outcome is unknown, and the batch may still use the call.
+	// ErrSent reports that the caller's context ended while the call's batch ran. The call's outcome is unknown, and
+	// the batch may still use the call.
 	ErrSent = errors.New("the call was on its way")
 )
 
 // Limits bound a [Combiner]. Batches and Calls must be positive.
 type Limits struct {
-	Batches int // run at once
+	Batches int // that run at once
 	Calls   int // in one batch
 	Waiting int // calls that wait for a batch
 }
 
-// Combiner runs calls in batches. A call T is usually a pointer to the arguments and to
-// the place of the results. A Combiner is safe for concurrent use; make one by [New].
+// Combiner runs calls in batches. A call T is usually a pointer to the arguments and to the place of the results. A
+// Combiner is safe for concurrent use; make one with [New].
 type Combiner[T any] struct {
 	limits Limits
 	run    func(ctx context.Context, batch []T)
-	places *sync.Pool // of *place[T] that no caller and no batch holds
+	places *sync.Pool // of *place[T] that no caller and no batch uses
 
-	mu      sync.Mutex // guards what follows, so that a call joins exactly one batch
+	mu      sync.Mutex // guards the fields below, so that a call joins exactly one batch
 	running int
 	waiting []*place[T]
 	spare   []*batch[T] // a batch uses the memory of an earlier one
@@ -59,13 +57,12 @@ type place[T any] struct {
 
 type batch[T any] struct {
 	calls  []T
-	places []*place[T] // of callers that wait; none for a call that runs alone
+	places []*place[T] // of waiting callers; empty for a call that runs alone
 }
 
-// New returns a Combiner. run runs a batch and leaves the results in its calls; it must
-// not keep the slice and must not panic. At most Limits.Batches goroutines are in run at
-// once. Its context is that of the first caller; in a batch of several calls it does not
-// end with that caller, so run needs a time limit of its own.
+// New returns a Combiner. run runs a batch and leaves the results in its calls; it must not keep the slice and must not
+// panic. At most Limits.Batches goroutines are in run at once. The context is the first caller's; in a batch of several
+// calls it does not end with that caller, so run needs a time limit of its own.
 func New[T any](limits Limits, run func(ctx context.Context, batch []T)) *Combiner[T] {
 	return &Combiner[T]{limits: limits, run: run, places: newPlaces[T]()}
 }
@@ -74,9 +71,9 @@ func newPlaces[T any]() *sync.Pool {
 	return &sync.Pool{New: func() any { return &place[T]{done: make(chan struct{}, 1)} }}
 }
 
-// Do returns when the call has been run. Where it returns an error, the call was not run
-// and will not be, unless that is ErrSent: the error is ErrFull, or that of a context that
-// ended, joined with ErrSent where the batch had begun.
+// Do returns when the call has been run. An error other than ErrSent means that the call was not run and never will be:
+// it is ErrFull or the error of the ended context. If the batch had begun when the context ended, its error is joined
+// with ErrSent.
 func (c *Combiner[T]) Do(ctx context.Context, call T) error {
 	c.mu.Lock()
 	if c.running < c.limits.Batches {
@@ -99,7 +96,7 @@ func (c *Combiner[T]) Do(ctx context.Context, call T) error {
 	case <-p.done:
 	case <-ctx.Done():
 		if sent, err := c.leave(p, ctx.Err()); sent {
-			return err // the batch has the place
+			return err // the batch has the place already
 		} else if err != nil {
 			c.putBack(p)
 			return err
@@ -109,7 +106,7 @@ func (c *Combiner[T]) Do(ctx context.Context, call T) error {
 	return nil
 }
 
-// Waiting is how many calls wait for a batch.
+// Waiting returns how many calls wait for a batch.
 func (c *Combiner[T]) Waiting() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,7 +118,7 @@ func (c *Combiner[T]) putBack(p *place[T]) {
 	c.places.Put(p)
 }
 
-// leave takes back the call of a caller whose context has ended, unless it has been run.
+// leave withdraws the call of a caller whose context has ended, unless the call has been run.
 func (c *Combiner[T]) leave(p *place[T], ended error) (sent bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -137,8 +134,8 @@ func (c *Combiner[T]) leave(p *place[T], ended error) (sent bool, err error) {
 	return false, ended
 }
 
-// lead runs the caller's own batch. A goroutine leads the calls that came meanwhile: this
-// caller does not wait for them.
+// lead runs the caller's own batch. Another goroutine runs the calls that arrived meanwhile, so this caller does not
+// wait for them.
 func (c *Combiner[T]) lead(ctx context.Context, b *batch[T]) {
 	c.run(ctx, b.calls)
 	if c.next(b) {
@@ -171,8 +168,8 @@ func (c *Combiner[T]) batch() *batch[T] {
 	return b
 }
 
-// next takes the calls that wait into the batch that has run. Where none waits, it frees
-// the batch's place and returns false.
+// next moves the waiting calls into the batch that has run. If no call waits, it frees the batch's place and returns
+// false.
 func (c *Combiner[T]) next(b *batch[T]) bool {
 	clear(b.calls)
 	clear(b.places)

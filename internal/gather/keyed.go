@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// Keyed is a [Combiner] for each key that has callers. Calls of different keys do not wait
-// for each other. Where every caller of a key leaves during a batch, the next caller does
-// not wait for that batch. A Keyed is safe for concurrent use; make one by [NewKeyed].
+// Keyed is a [Combiner] for each key that has callers. Calls of different keys do not wait for each other. If every
+// caller of a key leaves during a batch, the key's next caller does not wait for that batch. A Keyed is safe for
+// concurrent use; make one with [NewKeyed].
 type Keyed[K comparable, T any] struct {
 	limits Limits
 	run    func(ctx context.Context, batch []T)
@@ -22,12 +22,12 @@ type counted[T any] struct {
 	callers int // in Do; guarded by Keyed.mu
 }
 
-// NewKeyed returns a Keyed. run and limits are as those of [New], for each key.
+// NewKeyed returns a Keyed. run and limits are as for [New] and hold for each key.
 func NewKeyed[K comparable, T any](limits Limits, run func(ctx context.Context, batch []T)) *Keyed[K, T] {
 	return &Keyed[K, T]{limits: limits, run: run, places: newPlaces[T](), of: map[K]*counted[T]{}}
 }
 
-// Do is [Combiner.Do] among the calls of a key.
+// Do is [Combiner.Do] among the calls of one key.
 func (k *Keyed[K, T]) Do(ctx context.Context, key K, call T) error {
 	k.mu.Lock()
 	c := k.of[key]
@@ -41,7 +41,7 @@ func (k *Keyed[K, T]) Do(ctx context.Context, key K, call T) error {
 	return c.Do(ctx, call)
 }
 
-// Waiting is how many calls of a key wait for a batch.
+// Waiting returns how many calls of a key wait for a batch.
 func (k *Keyed[K, T]) Waiting(key K) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
