@@ -8,44 +8,42 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// DefaultPrefix is the first part of the name of every key, unless configured.
+// DefaultPrefix is the default first part of every key's name.
 const DefaultPrefix = "aw"
 
-// KeptEvents bounds the entries of the stream of a partition; an entry has the records of one
-// call of a script.
+// KeptEvents bounds the entries of a partition's stream; an entry names the records of one script call.
 const KeptEvents = 512
 
-// DefaultFlagMargin is how long the scheduled flag outlives the planned start of a sync task,
-// and its last renewal: when a worker dies, the partition waits so long. DefaultOpAge is how
-// long operation ids are kept.
+// DefaultFlagMargin is how long the scheduled flag outlives the planned start of a sync task, or the flag's last
+// renewal. If a worker dies, its partition waits this long. DefaultOpAge is how long operation ids are kept.
 const (
 	DefaultFlagMargin = 10 * time.Second
 	DefaultOpAge      = 24 * time.Hour
 )
 
-// What follows the base in the names that every write has.
+// Suffixes that follow the base in the names that every write uses.
 const (
-	StatsSuffix  = "stats" // lua/write.lua finds the base before it
-	RecordSuffix = "r:"    // then the id
-	WholeSuffix  = "whole" // never there: see lua/write.lua
+	StatsSuffix  = "stats" // lua/write.lua cuts it off to find the base
+	RecordSuffix = "r:"    // followed by the id
+	WholeSuffix  = "whole" // never exists: see lua/write.lua
 )
 
-// Prefix is the first part of the name of every key of a deployment; it has no braces.
+// Prefix is the first part of the name of every key of a deployment; it contains no braces.
 type Prefix string
 
-// Keys are the names of one partition's keys.
+// Keys holds the names of one partition's keys.
 type Keys struct {
 	Stats, Pending, Held, Dead, Why, Letters, Stream, Ops, OpsAt string
 	Rank, Build, Unsure                                          string // the rank, its rebuild, ids of unsure rank
 	Record                                                       string // without the id
 }
 
-// Base begins the name of every key of a partition.
+// Base returns the beginning of the name of every key of a partition.
 func (p Prefix) Base(e *schema.Entity, partition int) string {
 	return string(p) + ":{" + e.Name + "/" + strconv.Itoa(partition) + "}:"
 }
 
-// Keys names the keys of a partition.
+// Keys returns the names of a partition's keys.
 func (p Prefix) Keys(e *schema.Entity, partition int) Keys {
 	base := p.Base(e, partition)
 	return Keys{
@@ -55,28 +53,28 @@ func (p Prefix) Keys(e *schema.Entity, partition int) Keys {
 	}
 }
 
-// Lists are the keys that most scripts take: stats, pending, held, dead and why.
+// Lists returns the keys that most scripts take: stats, pending, held, dead and why.
 func (k Keys) Lists() []string { return []string{k.Stats, k.Pending, k.Held, k.Dead, k.Why} }
 
-// Ranks are the keys of the rank.
+// Ranks returns the keys of the rank.
 func (k Keys) Ranks() []string { return []string{k.Rank, k.Build, k.Unsure} }
 
-// Channel is where the events of an entity are published, or the hints of a topic.
+// Channel returns the channel of an entity's events or of a topic's hints.
 func (p Prefix) Channel(entity string) string { return string(p) + ":events:" + entity }
 
-// Shared names a key of no partition.
+// Shared returns the name of a key that belongs to no partition.
 func (p Prefix) Shared(name string) string { return string(p) + ":{_}:" + name }
 
-// Partitions is the hash of the numbers of partitions, by entity.
+// Partitions returns the key of the hash of partition counts by entity.
 func (p Prefix) Partitions() string { return p.Shared("partitions") }
 
-// Pairing is the hash that names the database to which this Redis belongs.
+// Pairing returns the key of the hash that names the database to which this Redis belongs.
 func (p Prefix) Pairing() string { return p.Shared("pairing") }
 
-// Probe is a key that is written to see whether Redis takes writes, and then ends by itself.
+// Probe returns a key that is written to test whether Redis accepts writes; it expires by itself.
 func (p Prefix) Probe() string { return p.Shared("probe") }
 
-// GlobQuote makes a pattern of a text that is matched by itself alone.
+// GlobQuote returns a glob pattern that matches s alone.
 func GlobQuote(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
 }

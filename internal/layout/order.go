@@ -8,7 +8,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Order reads {generation, wait ms}.
+// Order decodes {generation, wait in ms}.
 func Order(e *schema.Entity, partition int, reply []any) (schema.Order, error) {
 	if len(reply) != 2 {
 		return schema.Order{}, fmt.Errorf("order of %s/%d: %d values", e.Name, partition, len(reply))

@@ -1,6 +1,6 @@
--- The functions that the scripts share. Each stands between blank lines, with its comment,
--- and goes before a script that calls it: a function that is not called would cost its
--- closure in every run. lua/write.lua calls none of them, see there.
+-- The functions that the scripts share. Each is separated by blank lines and has a comment. Only the functions that a
+-- script calls are prepended to it: any other would cost its closure in every run. lua/write.lua calls none of them; it
+-- says why.
 
 -- whole is a whole number as text: tostring keeps 14 digits.
 local function whole(n)

@@ -7,19 +7,19 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Text is a text of a script's reply; "" where there is none.
+// Text returns a text of a script's reply, or "" if the value is not a text.
 func Text(v any) string {
 	s, _ := v.(string)
 	return s
 }
 
-// Version reads a version; 0 where there is none.
+// Version decodes a version; 0 if there is none.
 func Version(text string) schema.Version {
 	n, _ := strconv.ParseInt(text, 10, 64)
 	return schema.Version(n)
 }
 
-// Time reads a time in ms; zero where there is none.
+// Time decodes a time in ms; the zero time if there is none.
 func Time(text string) time.Time {
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || n <= 0 {
@@ -28,10 +28,10 @@ func Time(text string) time.Time {
 	return time.UnixMilli(int64(n))
 }
 
-// MS is a duration as the scripts take it.
+// MS returns a duration in ms, as the scripts expect it.
 func MS(d time.Duration) int64 { return d.Milliseconds() }
 
-// Pairing reads the fields deployment and life of the pairing.
+// Pairing decodes the fields deployment and life of the pairing.
 func Pairing(found []any) schema.Pairing {
 	return schema.Pairing{Deployment: Text(found[0]), Life: Text(found[1])}
 }

@@ -12,19 +12,18 @@ import (
 //go:embed prelude.lua
 var prelude string
 
-// Load makes a script of the file lua/NAME.lua, whose header says what it takes and returns,
-// behind those functions of prelude.lua that it calls. A file that is missing is an error of
-// the build, and panics.
+// Load makes a script of the file lua/NAME.lua, whose header documents its keys, arguments and reply. The functions of
+// prelude.lua that it calls are prepended. A missing file is an error of the build; Load panics.
 func Load(files fs.FS, name string) *rdb.Script {
 	text, err := fs.ReadFile(files, "lua/"+name+".lua")
 	if err != nil {
 		panic(err)
 	}
-	// The first line tells the scripts apart where only the head of the source is shown.
+	// The first line distinguishes the scripts where only the head of the source is shown.
 	return rdb.Load(name, "-- "+name+"\n"+shared(string(text))+string(text))
 }
 
-// function is one of prelude.lua.
+// function is a function of prelude.lua.
 type function struct {
 	text          string
 	calls, itself *regexp.Regexp
@@ -50,9 +49,9 @@ func parse(prelude string) []function {
 	return all
 }
 
-// shared is the text of the functions that a script calls, and of those that they call, in
-// the order of prelude.lua: a function calls only those before it. A script may have a
-// function of that name of its own.
+// shared returns the text of the prelude functions that a script calls, directly or through another of them, in the
+// order of prelude.lua: a function calls only functions above it. A script can define a function of the same name
+// itself.
 func shared(script string) string {
 	code, text := comment.ReplaceAllString(script, ""), ""
 	for i := len(functions) - 1; i >= 0; i-- {

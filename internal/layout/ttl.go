@@ -7,8 +7,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// TTL draws the life of a persisted record in the cache. The random part keeps records
-// that were cached together from expiring together.
+// TTL returns how long a persisted record is cached. The random part keeps records that were cached together from
+// expiring together.
 func TTL(e *schema.Entity, values schema.Values, deleted bool) time.Duration {
 	if deleted {
 		return e.Cache.NegativeTTL

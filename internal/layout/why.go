@@ -8,7 +8,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Why is the JSON beside a held or dead record: its refusal, and those before it.
+// Why is the JSON stored with a held or dead record: its refusal and the earlier ones.
 type Why struct {
 	Version    schema.Version `json:"version"`
 	Attempts   int            `json:"attempts"`
@@ -17,12 +17,12 @@ type Why struct {
 	Column     string         `json:"column,omitempty"`
 	Message    string         `json:"message"`
 	At         int64          `json:"at"`              // ms
-	Since      int64          `json:"since,omitempty"` // when it first waited, ms
-	Apart      bool           `json:"apart,omitempty"` // it is to be flushed alone
+	Since      int64          `json:"since,omitempty"` // when the record was first held, ms
+	Apart      bool           `json:"apart,omitempty"` // the record is isolated: flushed alone
 	History    []BriefAttempt `json:"history,omitempty"`
 }
 
-// ParseWhy reads the JSON, or as much of it as can be read.
+// ParseWhy decodes the JSON, as far as it can be decoded.
 func ParseWhy(text string) Why {
 	var w Why
 	if json.Unmarshal([]byte(text), &w) != nil {
@@ -31,19 +31,19 @@ func ParseWhy(text string) Why {
 	return w
 }
 
-// Refusal is the last one.
+// Refusal returns the last refusal.
 func (w Why) Refusal() *schema.Refusal {
 	return &schema.Refusal{Kind: w.Kind, Constraint: w.Constraint, Column: w.Column, Message: w.Message}
 }
 
-// Bounds of the history that is kept beside a held record.
+// Bounds of the history that is stored with a held record.
 const (
 	MaxHistory        = 20  // attempts
-	MaxHistoryMessage = 200 // bytes of each one's message
+	MaxHistoryMessage = 200 // bytes of each attempt's message
 )
 
-// BriefAttempt is an attempt beside a held record. What is as in the attempt before is left out:
-// a record is mostly refused for one reason, and a million may be held.
+// BriefAttempt is an attempt as stored with a held record. What equals the attempt before is left out: a record is
+// usually refused for one reason, and a million records may be held.
 type BriefAttempt struct {
 	Number  int         `json:"n"`
 	At      int64       `json:"t"` // ms
@@ -52,7 +52,7 @@ type BriefAttempt struct {
 	Worker  string      `json:"w,omitempty"`
 }
 
-// Shorten keeps the last attempts of a history.
+// Shorten returns the last attempts of a history in brief form.
 func Shorten(history []schema.Attempt) []BriefAttempt {
 	history = history[max(0, len(history)-MaxHistory):]
 	kept := make([]BriefAttempt, len(history))
@@ -74,8 +74,8 @@ func Shorten(history []schema.Attempt) []BriefAttempt {
 	return kept
 }
 
-// Expand undoes [Shorten]. An attempt without a message after one with a message cannot be
-// told from a repetition, and is shown as one.
+// Expand undoes [Shorten]. It cannot tell an attempt without a message after one with a message from a repetition, and
+// returns it as a repetition.
 func Expand(kept []BriefAttempt) []schema.Attempt {
 	if len(kept) == 0 {
 		return nil
