@@ -15,29 +15,28 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// breakerPause is how long the breaker stays open before one command tries again.
+// breakerPause is how long the breaker stays open before it lets one command through.
 const breakerPause = 500 * time.Millisecond
 
-// breaker is between the callers and a Redis that hangs. The first command that has
-// waited its whole time, in which nobody else had an answer either, opens it: the others
-// then fail at once, so reads go to the
-// database, until one command finds Redis answering again. Errors that come at once, such
-// as a refused connection, cost nothing and do not open it.
+// breaker protects callers from a Redis that hangs. It opens when a command has waited its whole time and no other
+// command was answered in that time. While it is open, commands fail immediately, so reads go to the database; then one
+// command at a time probes Redis until it responds. Errors that come immediately, such as a refused connection, cost
+// nothing and do not open the breaker.
 //
-// It stands before the client whose commands may be sent again: reads, acks, figures. A
-// write is tried in any case, since a write that is refused is refused to a user.
+// It guards only the client whose commands can be repeated: reads, acks, statistics. Writes are always tried, because a
+// write that fails here is an error for a user.
 type breaker struct {
 	gate    *gobreaker.CircuitBreaker[struct{}]
-	timeout time.Duration // of one command, its repeat included
-	// answered is when Redis last answered anybody, in ns. While it does, a command that
-	// runs out of time has stood in the queue for a connection: an open breaker would send
-	// reads past a cache that works, and they may be older than an accepted write.
+	timeout time.Duration // of one command, including its repeat
+	// answered is when Redis last answered any command, in ns. While Redis answers, a command that runs out of time has
+	// waited in the queue for a connection: opening the breaker would send reads past a cache that works, and they
+	// could be older than an accepted write.
 	answered atomic.Int64
 }
 
 func newBreaker(timeout time.Duration, state prometheus.Gauge, log *slog.Logger) *breaker {
-	// Twice the client's own bound: what was lost once is sent again, and a pool without a
-	// free connection says so by itself and is not taken for a Redis that hangs.
+	// Twice the client's own timeout: a command whose reply was lost once is sent again, and a pool without a free
+	// connection returns its own error and is not mistaken for a Redis that hangs.
 	return &breaker{timeout: 2 * timeout, gate: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         "redis",
 		MaxRequests:  1,
@@ -52,19 +51,18 @@ func newBreaker(timeout time.Duration, state prometheus.Gauge, log *slog.Logger)
 	})}
 }
 
-// errHangs is a command whose whole time was waited for in vain.
+// errHangs reports a command that had no answer in its whole time.
 var errHangs = errors.New("redis hangs")
 
-// errGone is a command whose caller gave up, or that stood in a queue here: it tells
-// nothing of Redis.
+// errGone reports a command whose caller gave up, or that waited in this process's queue: it says nothing about Redis.
 var errGone = errors.New("the caller has gone")
 
-// guarded is in the context of a command behind the breaker. What the client library sends for
-// it, such as HELLO on a new connection, belongs to it: refused on its own while the command
-// probes Redis, it would fail the command at once, and the breaker would take that for an answer.
+// guarded marks the context of a command behind the breaker. Commands that the client library sends on its behalf, such
+// as HELLO on a new connection, pass unguarded: if one were rejected while the command probes Redis, the command would
+// fail immediately, and the breaker would count that as an answer.
 type guarded struct{}
 
-// guard runs a command behind the breaker, within its time.
+// guard runs a command behind the breaker, within the breaker's timeout.
 func (b *breaker) guard(ctx context.Context, do func(context.Context) error) error {
 	if ctx.Value(guarded{}) != nil {
 		return do(ctx)
@@ -92,7 +90,7 @@ func (b *breaker) guard(ctx context.Context, do func(context.Context) error) err
 	return own
 }
 
-// DialHook leaves dialling alone.
+// DialHook does not guard dialling.
 func (b *breaker) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 // ProcessHook guards one command.

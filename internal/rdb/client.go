@@ -20,33 +20,33 @@ const (
 	DefaultRetries = 3
 )
 
-// Config says how a [Client] reaches Redis. URL or Over is required.
+// Config says how a [Client] connects to Redis. URL or Over is required.
 type Config struct {
 	URL        string                // see ParseURL
-	Over       redis.UniversalClient // a client of the caller's, instead of URL, Timeout, Retries and PoolSize
+	Over       redis.UniversalClient // the caller's client, instead of URL, Timeout, Retries and PoolSize
 	Timeout    time.Duration         // bound on one command; 0: DefaultTimeout
-	Retries    int                   // repeats of what may be repeated, after a network error; 0: DefaultRetries, -1: none
-	PoolSize   int                   // connections a node; 0: the client's own default
+	Retries    int                   // of repeatable commands after a network error; 0: DefaultRetries, -1: none
+	PoolSize   int                   // connections per node; 0: the client library's default
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
-	OnTLS      func(*tls.Config)     // is called with the settings of TLS, where it is used; nil: nothing is
-	Hooks      []redis.Hook          // see every command; tests inject faults with them
+	OnTLS      func(*tls.Config)     // called with the TLS settings if TLS is used; can be nil
+	Hooks      []redis.Hook          // called for every command; tests inject faults with them
 }
 
-// Client is one Redis. Its own commands are those of the client that sends a command again
-// after a network error. It is safe for concurrent use.
+// Client is a connection to one Redis. The embedded client repeats a command after a network error. A Client is safe
+// for concurrent use.
 type Client struct {
 	redis.UniversalClient
 
-	// Once never sends a command again: one whose reply was lost may have run.
+	// Once never repeats a command: a command whose reply was lost may have run.
 	Once redis.UniversalClient
 
 	own     bool // the connections are the caller's
-	maps    bool // they may speak RESP3, in which a hash is no list
+	maps    bool // connections may speak RESP3, which returns a hash as a map
 	scripts *prometheus.HistogramVec
 }
 
-// Open returns a client that connects when it is used, so a Redis that is down is no error.
+// Open returns a client that connects on first use, so a Redis that is down is not an error.
 func Open(cfg Config) (*Client, error) {
 	if cfg.Timeout < 0 || cfg.PoolSize < 0 {
 		return nil, errors.New("redis: a time or a number of the Config is negative; only Retries may be")
@@ -78,9 +78,9 @@ func Open(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// over makes both clients on the connections of the caller's. That of one server is copied,
-// so that its hooks, its retries and its timeouts stay the caller's; the copy heeds contexts.
-// That of a cluster is used as it is, without the breaker: see [once] for its retries.
+// over makes both clients on the caller's connections. A client of one server is copied, so that the caller's hooks,
+// retries and timeouts do not change; the copies also respect contexts. A cluster client is used directly, without the
+// breaker: [once] prevents its retries.
 func (cfg *Config) over(breaker func(timeout time.Duration) redis.Hook) (again, once redis.UniversalClient, err error) {
 	switch given := cfg.Over.(type) {
 	case *redis.ClusterClient:
@@ -102,7 +102,7 @@ func (cfg *Config) over(breaker func(timeout time.Duration) redis.Hook) (again, 
 	return nil, nil, fmt.Errorf("redis: a %T cannot be used: give a *redis.Client, of one server or of sentinels, or a *redis.ClusterClient", cfg.Over)
 }
 
-// options are those of both clients, their retries aside.
+// options returns the options of both clients, without their retries.
 func (cfg *Config) options() (*redis.UniversalOptions, error) {
 	o, err := ParseURL(cfg.URL)
 	if err != nil {
@@ -119,12 +119,12 @@ func (cfg *Config) options() (*redis.UniversalOptions, error) {
 	return o, nil
 }
 
-// maxRedirects bounds how often a call is sent on to the node of a cluster that has its
-// slot: by the client itself, or for writes by [Client.redirect].
+// maxRedirects bounds how often a call is forwarded to the cluster node that owns its slot: by the client itself, or
+// for writes by [Client.redirect].
 const maxRedirects = 3
 
-// connect makes a client that sends a command again so often, -1 for never, after a network
-// error and after a redirect.
+// connect makes a client that repeats a command up to retries times after a network error and redirects times after a
+// redirect; -1 is never.
 func connect(o *redis.UniversalOptions, retries, redirects int, hooks []redis.Hook) redis.UniversalClient {
 	own := *o
 	own.MaxRetries, own.MaxRedirects = retries, redirects
@@ -135,7 +135,7 @@ func connect(o *redis.UniversalOptions, retries, redirects int, hooks []redis.Ho
 	return client
 }
 
-// Close closes the connections, unless they are the caller's. Calls under way fail.
+// Close closes the connections, unless they are the caller's. Calls in progress fail.
 func (c *Client) Close() error {
 	if c.own {
 		return nil
@@ -143,7 +143,7 @@ func (c *Client) Close() error {
 	return errors.Join(c.UniversalClient.Close(), c.Once.Close())
 }
 
-// HashCmd reads a hash whole; [Pairs] is its outcome.
+// HashCmd returns a command that reads a whole hash; [Pairs] reads its result.
 func (c *Client) HashCmd(ctx context.Context, key string) redis.Cmder {
 	if c.maps {
 		return redis.NewMapStringStringCmd(ctx, "hgetall", key)
@@ -151,7 +151,7 @@ func (c *Client) HashCmd(ctx context.Context, key string) redis.Cmder {
 	return redis.NewStringSliceCmd(ctx, "hgetall", key)
 }
 
-// Pairs are the fields and values of a [Client.HashCmd], one after the other.
+// Pairs returns the fields and values of a [Client.HashCmd], alternating.
 func Pairs(cmd redis.Cmder) []string {
 	switch cmd := cmd.(type) {
 	case *redis.StringSliceCmd:
@@ -166,7 +166,7 @@ func Pairs(cmd redis.Cmder) []string {
 	return nil
 }
 
-// Clustered reports whether Redis is a cluster, where the keys of one call must be of one slot.
+// Clustered reports whether Redis is a cluster, where the keys of one call must be in one slot.
 func (c *Client) Clustered() bool {
 	_, cluster := c.Once.(*redis.ClusterClient)
 	return cluster

@@ -9,9 +9,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Connect makes a client that connects when it is used. That of a cluster looks for the
-// masters anew whenever one fails it: the client library itself does so once a minute, and
-// where a node names another, which one that has died does not.
+// Connect returns a client that connects on first use. A cluster client reloads the list of masters whenever a node
+// fails it. By itself the client library reloads only once a minute and when a node redirects to another, which a dead
+// node does not.
 func Connect(o *redis.UniversalOptions) redis.UniversalClient {
 	client := redis.NewUniversalClient(o)
 	if cluster, ok := client.(*redis.ClusterClient); ok {
@@ -20,10 +20,10 @@ func Connect(o *redis.UniversalOptions) redis.UniversalClient {
 	return client
 }
 
-// follow is the hook that does it. It sees what a command came to after its repeats.
+// follow is the hook that reloads the masters. It sees the final outcome of a command, after its repeats.
 type follow struct{ cluster *redis.ClusterClient }
 
-// look has the masters looked for beside the commands, several times a second at most.
+// look requests a reload in the background, which the library does several times a second at most.
 func (f follow) look(ctx context.Context, err error) {
 	if err == nil || errors.Is(err, redis.Nil) || errors.Is(err, context.Canceled) {
 		return
@@ -33,10 +33,10 @@ func (f follow) look(ctx context.Context, err error) {
 	}
 }
 
-// DialHook leaves dialling alone.
+// DialHook leaves dialling unchanged.
 func (f follow) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-// ProcessHook looks at the outcome of one command.
+// ProcessHook checks the outcome of one command.
 func (f follow) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
@@ -45,8 +45,7 @@ func (f follow) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// ProcessPipelineHook looks at the outcomes of a pipeline, whose commands may be of
-// several nodes.
+// ProcessPipelineHook checks the outcomes of a pipeline, whose commands can go to several nodes.
 func (f follow) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
@@ -57,9 +56,8 @@ func (f follow) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
-// redirect sends calls again that another node of a cluster owns: a node that answers
-// MOVED has run nothing. They go to the node that it names, since the others may not know
-// of the change yet.
+// redirect sends calls again if another node of a cluster owns their slot: a node that answers MOVED has run nothing.
+// They go to the node that the answer names, since other nodes may not know of the change yet.
 func (c *Client) redirect(ctx context.Context, calls []*Call) {
 	cluster, ok := c.Once.(*redis.ClusterClient)
 	if !ok {
@@ -84,7 +82,7 @@ func (c *Client) redirect(ctx context.Context, calls []*Call) {
 	}
 }
 
-// movedTo is the node that a MOVED names, "" where the error is another.
+// movedTo returns the node that a MOVED names, or "" for another error.
 func movedTo(err error) string {
 	if err == nil || !redis.HasErrorPrefix(err, "MOVED") {
 		return ""
@@ -93,8 +91,8 @@ func movedTo(err error) string {
 	return words[len(words)-1]
 }
 
-// nodesOf are the clients of a cluster's nodes by their address, as they are now: a
-// replica may have become a master.
+// nodesOf returns the clients of a cluster's nodes by address. It reads them each time: a replica may have become a
+// master.
 func nodesOf(ctx context.Context, cluster *redis.ClusterClient) map[string]*redis.Client {
 	var mu sync.Mutex
 	nodes := map[string]*redis.Client{}
@@ -103,6 +101,6 @@ func nodesOf(ctx context.Context, cluster *redis.ClusterClient) map[string]*redi
 		defer mu.Unlock()
 		nodes[node.Options().Addr] = node
 		return nil
-	}) // an error leaves the calls with theirs
+	}) // on an error the calls keep their own
 	return nodes
 }

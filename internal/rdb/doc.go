@@ -1,11 +1,10 @@
-// Package rdb is the way to Redis: addresses, clients, the circuit breaker, the nodes of a
-// cluster, Lua scripts and the errors of all of them.
+// Package rdb is the access to Redis: addresses, clients, the circuit breaker, cluster nodes, Lua scripts and their
+// errors.
 //
-// A [Client] has two connections pools. Commands that have the same effect when they run
-// twice go through the one that repeats a command after a network error; it stands behind
-// the circuit breaker. Write scripts go through the other, which never repeats a command: a
-// write script whose reply was lost may have run. It has no breaker either, since a write
-// that is not tried is refused to a user.
+// A [Client] has two connection pools. Idempotent commands use a pool whose client repeats a command after a network
+// error and is guarded by the circuit breaker. Write scripts use the other, whose client never repeats a command: a
+// write script whose reply was lost may have run. It has no breaker either, because a write that is not tried is an
+// error for a user.
 //
-// The package knows no key and no script of its own but the check of permissions.
+// The package has no keys, and no script of its own but the check of permissions.
 package rdb

@@ -12,19 +12,18 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Full reports whether Redis has refused a command because its memory is at its limit and
-// nothing may be evicted: what is not persisted fills it. Acks still work then, for they
-// only take away.
+// Full reports whether Redis refused a command because its memory is at the limit and nothing may be evicted: records
+// that are not persisted fill it. Acks still work then, because they only free memory.
 func Full(err error) bool { return says(err, "OOM") }
 
-// says reports whether an answer of Redis has a code: at its beginning, or where Redis 6
-// quotes the command of a script that it refused.
+// says reports whether an answer of Redis has a code: at its beginning, or within the message in which Redis 6 quotes
+// the error of a command of a script.
 func says(err error, code string) bool {
 	return redis.HasErrorPrefix(err, code) ||
 		redis.HasErrorPrefix(err, "ERR Error running script") && strings.Contains(err.Error(), "-"+code+" ")
 }
 
-// refusal names what an answer of Redis says of any write, or is nil.
+// refusal returns the named error of an answer by which Redis refuses every write, or nil.
 func refusal(err error) error {
 	if Full(err) {
 		return schema.ErrRedisFull
@@ -37,9 +36,8 @@ func refusal(err error) error {
 	return nil
 }
 
-// Fault names an error of Redis or of the way to it, for a command that changes nothing or
-// may be repeated: ErrUnavailable, and ErrRedisFull or ErrRedisReadOnly where it is one; the
-// error of a caller that gave up stays as it is.
+// Fault wraps an error of Redis or of the connection, for a command that changes nothing or can be repeated. It matches
+// ErrUnavailable, and ErrRedisFull or ErrRedisReadOnly if it is one of these; if the caller cancelled, it does not.
 func Fault(what string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", what, err)
@@ -47,9 +45,9 @@ func Fault(what string, err error) error {
 	return unavailable(what, err)
 }
 
-// OnceFault names an error of a script that is never sent again. It is that of [Fault] where
-// Redis answered, or was never reached: nothing was written. Otherwise it is
-// ErrOutcomeUnknown: the script may have run, whole or in part.
+// OnceFault wraps an error of a script that is never sent again. If Redis answered or was never reached, nothing was
+// written, and the error is as for [Fault]. Otherwise it is ErrOutcomeUnknown: the script may have run, wholly or in
+// part.
 func OnceFault(what string, err error) error {
 	if Answered(err) && !brokenOff(err) || neverSent(err) {
 		return unavailable(what, err)
@@ -57,7 +55,7 @@ func OnceFault(what string, err error) error {
 	return fmt.Errorf("%s: %w: %w", what, schema.ErrOutcomeUnknown, err)
 }
 
-// unavailable joins an error of Redis with the names that callers know it by.
+// unavailable joins an error of Redis with the named errors of package schema.
 func unavailable(what string, err error) error {
 	if named := refusal(err); named != nil {
 		return fmt.Errorf("%s: %w: %w: %w", what, schema.ErrUnavailable, named, err)
@@ -65,9 +63,9 @@ func unavailable(what string, err error) error {
 	return fmt.Errorf("%s: %w: %w", what, schema.ErrUnavailable, err)
 }
 
-// brokenOff reports whether a script ended at an error that may have come after its first
-// write: it met a key that another program made, or a command that its user may not call.
-// What Redis refuses of a script's writes for its own state, it refuses at the first.
+// brokenOff reports whether a script ended at an error that may have come after its first write: it met a key that
+// another program created, or a command that its user is not allowed to call. Redis refuses a script for Redis's own
+// state at the script's first write.
 func brokenOff(err error) bool {
 	return strings.Contains(err.Error(), "user_script") && refusal(err) == nil
 }
@@ -78,7 +76,7 @@ func Answered(err error) bool {
 	return errors.As(err, &reply)
 }
 
-// TimedOut reports whether the time of a command was over, or that of its context.
+// TimedOut reports whether a command ran out of its own time or its context's.
 func TimedOut(err error) bool {
 	var n net.Error
 	return errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &n) && n.Timeout())

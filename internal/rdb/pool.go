@@ -5,7 +5,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// pools collects the figures of both connection pools of a client, all nodes together.
+// pools collects the metrics of both connection pools of a client, summed over all nodes.
 type pools struct{ client *Client }
 
 func pooled(name, help string, labels ...string) *prometheus.Desc {

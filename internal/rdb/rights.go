@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// ErrRights reports a user of Redis who may not do all that the scripts do. Redis ends a
-// script where it comes to what is barred: the write would be applied by halves, read by
-// everybody and never flushed. Nothing may be written as this user.
+// ErrRights reports a Redis user without permission for everything that the scripts do. Redis ends a script at the
+// first forbidden command: the write would be applied in part, be visible to every reader and never be flushed. Nothing
+// may be written as this user.
 var ErrRights = errors.New("the user of redis lacks rights")
 
 //go:embed lua/rights.lua
@@ -20,9 +20,9 @@ var rightsText string
 
 var rightsScript = Load("rights", rightsText)
 
-// CheckRights returns ErrRights, with what is lacking, where this user may not call every
-// command of the loaded scripts on keys and channels like those given, or the error of a
-// Redis that does not answer. Prefix is what the names of all keys begin with.
+// CheckRights returns ErrRights with the missing permissions if this user is not allowed to call every command of the
+// loaded scripts on keys and channels like the given ones, or the error of a Redis that does not respond. Every key's
+// name begins with prefix.
 func (c *Client) CheckRights(ctx context.Context, prefix, key, channel string) error {
 	args := []any{channel}
 	for _, name := range scriptCommands() {
@@ -30,7 +30,7 @@ func (c *Client) CheckRights(ctx context.Context, prefix, key, channel string) e
 	}
 	barred, err := c.Run(ctx, rightsScript, []string{key}, args...)
 	switch {
-	case err != nil && strings.Contains(err.Error(), "NOPERM"): // the script itself, or its key
+	case err != nil && strings.Contains(err.Error(), "NOPERM"): // the check script itself, or its key
 		return fmt.Errorf("%w: %w", ErrRights, err)
 	case err != nil || len(barred) == 0:
 		return err
@@ -43,11 +43,10 @@ func (c *Client) CheckRights(ctx context.Context, prefix, key, channel string) e
 	return fmt.Errorf("%w: %s on %s:*", ErrRights, strings.Join(names, " "), prefix)
 }
 
-// called finds the commands in a script: the first word of a call, or of a list that
-// becomes one.
+// called finds the commands in a script: the first word of a call, or of a list that becomes a call.
 var called = regexp.MustCompile(`(?:call\(|chunked\(\w+, |[{(] ?)'([A-Z]{3,})'`)
 
-// scriptCommands are the commands that the loaded scripts call.
+// scriptCommands lists the commands that the loaded scripts call.
 func scriptCommands() []string {
 	var names []string
 	for _, s := range Loaded() {

@@ -12,24 +12,23 @@ import (
 
 // Script is a Lua script. Make it once, at package level. It is safe for concurrent use.
 type Script struct {
-	Name string // labels afterwrite_redis_script_duration_seconds
+	Name string // label of afterwrite_redis_script_duration_seconds
 	text string
 	hash *redis.Script
 }
 
-// NewScript makes a script of its source.
+// NewScript makes a script from its source.
 func NewScript(name, text string) *Script {
 	return &Script{Name: name, text: text, hash: redis.NewScript(text)}
 }
 
-// loaded are the scripts that Load has made.
+// loaded lists the scripts that Load has made.
 var loaded struct {
 	mu      sync.Mutex
 	scripts []*Script
 }
 
-// Load is [NewScript] of a script that is part of the product: [Client.CheckRights] checks its
-// commands, and [NameOf] finds it.
+// Load is [NewScript] for a script of the product: [Client.CheckRights] checks its commands, and [NameOf] finds it.
 func Load(name, text string) *Script {
 	s := NewScript(name, text)
 	loaded.mu.Lock()
@@ -38,18 +37,18 @@ func Load(name, text string) *Script {
 	return s
 }
 
-// Loaded are the scripts that were made by [Load].
+// Loaded returns the scripts made by [Load].
 func Loaded() []*Script {
 	loaded.mu.Lock()
 	defer loaded.mu.Unlock()
 	return slices.Clone(loaded.scripts)
 }
 
-// shownHead is as much of a script's source as the slow log is sure to show.
+// shownHead is the length of the head of a script's source that the slow log always shows.
 const shownHead = 64
 
-// NameOf is the name of a loaded script by the argument of EVAL or EVALSHA as the slow log
-// shows it, its hash or the head of its source; "" where it is none of them.
+// NameOf returns the name of the loaded script that an argument of EVAL or EVALSHA stands for: its hash, or the head of
+// its source as the slow log shows it. It returns "" if no loaded script matches.
 func NameOf(shown string) string {
 	for _, s := range Loaded() {
 		if shown == s.hash.Hash() || head(shown) == head(s.text) {
@@ -61,21 +60,20 @@ func NameOf(shown string) string {
 
 func head(script string) string { return script[:min(len(script), shownHead)] }
 
-// Call is one run of a script on keys of one slot, and afterwards its outcome. A Call may be
-// sent once more when it was answered.
+// Call is one run of a script on keys of one slot, and afterwards its outcome. An answered Call can be sent once more.
 type Call struct {
-	*redis.Cmd // the outcome; nil before
+	*redis.Cmd // the outcome; nil before the call
 
 	Script *Script
-	// Words are those of EVALSHA, of which the first two, the command and the script, are
-	// set when the call is sent: then the number of keys, the keys and the arguments.
+	// Words are the words of the EVALSHA command: the command and the script's hash, which are set when the call is
+	// sent, then the number of keys, the keys and the arguments.
 	Words []any
 }
 
 // HeadWords is the number of a call's words before the keys.
 const HeadWords = 3
 
-// Call makes a call of the script with keys and arguments.
+// Call returns a call of the script with keys and arguments.
 func (s *Script) Call(keys []string, args ...any) *Call {
 	words := make([]any, HeadWords, HeadWords+len(keys)+len(args))
 	words[HeadWords-1] = len(keys)
@@ -85,7 +83,7 @@ func (s *Script) Call(keys []string, args ...any) *Call {
 	return &Call{Script: s, Words: append(words, args...)}
 }
 
-// Run calls a script that has the same effect when it runs twice, and that answers a list.
+// Run calls an idempotent script that returns a list.
 func (c *Client) Run(ctx context.Context, s *Script, keys []string, args ...any) ([]any, error) {
 	reply, err := c.RunAny(ctx, s, keys, args...)
 	if err != nil {
@@ -98,7 +96,7 @@ func (c *Client) Run(ctx context.Context, s *Script, keys []string, args ...any)
 	return list, nil
 }
 
-// RunInt is [Client.Run] of a script that answers a number.
+// RunInt is [Client.Run] for a script that returns a number.
 func (c *Client) RunInt(ctx context.Context, s *Script, keys []string, args ...any) (int, error) {
 	reply, err := c.RunAny(ctx, s, keys, args...)
 	if err != nil {
@@ -111,7 +109,7 @@ func (c *Client) RunInt(ctx context.Context, s *Script, keys []string, args ...a
 	return int(n), nil
 }
 
-// RunAny is [Client.Run] of a script that answers anything but nil.
+// RunAny is [Client.Run] for a script that returns anything but nil.
 func (c *Client) RunAny(ctx context.Context, s *Script, keys []string, args ...any) (any, error) {
 	start := time.Now()
 	reply, err := s.hash.Run(ctx, c.UniversalClient, keys, args...).Result()
@@ -122,32 +120,31 @@ func (c *Client) RunAny(ctx context.Context, s *Script, keys []string, args ...a
 	return reply, nil
 }
 
-// EvalSha adds a script to a pipeline that goes to a node which has loaded it.
+// EvalSha adds a call of a script to a pipeline whose node has already loaded the script.
 func (s *Script) EvalSha(ctx context.Context, p redis.Scripter, keys []string, args ...any) *redis.Cmd {
 	return s.hash.EvalSha(ctx, p, keys, args...)
 }
 
-// LoadOn has a node load the script.
+// LoadOn loads the script on a node.
 func (s *Script) LoadOn(ctx context.Context, node redis.Scripter) error {
 	return s.hash.Load(ctx, node).Err()
 }
 
-// Send makes calls of scripts that have the same effect when they run twice, in one round
-// trip. Each call carries its own outcome.
+// Send makes calls of idempotent scripts in one round trip. Each call carries its own outcome.
 func (c *Client) Send(ctx context.Context, calls ...*Call) {
 	c.pipeline(ctx, c.UniversalClient, calls, true)
 }
 
-// SendOnce makes calls of scripts that must not run twice, in one round trip. It sends a
-// call again only where Redis has answered that it did not run it.
+// SendOnce makes calls of scripts that must not run twice, in one round trip. It sends a call again only if Redis
+// answered that it did not run it.
 func (c *Client) SendOnce(ctx context.Context, calls ...*Call) {
 	c.pipeline(ctx, c.Once, calls, false)
 	c.redirect(ctx, calls)
 }
 
-// pipeline makes calls in one round trip. A call that Redis refused because it does not know
-// the script has not run, and is sent again with its source; nothing else is ever sent again
-// here: that is the client's own business. The trip counts as one of the first call's script.
+// pipeline makes calls in one round trip. A call that Redis rejected because it does not know the script has not run,
+// and is sent again with the script's source. Nothing else is repeated here; the client repeats what can be repeated.
+// The metric counts the trip as one run of the first call's script.
 func (c *Client) pipeline(ctx context.Context, client redis.UniversalClient, calls []*Call, repeats bool) {
 	if len(calls) == 0 {
 		return
@@ -170,16 +167,14 @@ func (c *Client) took(s *Script, start time.Time) {
 	c.scripts.WithLabelValues(s.Name).Observe(time.Since(start).Seconds())
 }
 
-// once is a command that a client does not send again after a network error, however it is
-// set up: its reply may be lost, and it may have run.
+// once is a command that no client sends again after a network error, whatever its settings: the reply may be lost
+// although the command has run.
 type once struct{ *redis.Cmd }
 
-// NoRetry is of [redis.Cmder].
 func (once) NoRetry() bool { return true }
 
-// send makes one trip, with the sources of the scripts or with their hashes. Each command
-// carries its own error; an error of the whole, such as a pool without a free connection, is
-// put on commands that have none.
+// send makes one trip, with the sources of the scripts or with their hashes. Each command carries its own error; an
+// error of the whole trip, such as a pool without a free connection, is set on the commands that have no error.
 func send(ctx context.Context, client redis.UniversalClient, calls []*Call, sources, repeats bool) {
 	for _, one := range calls {
 		one.Words[0], one.Words[1] = "evalsha", one.Script.hash.Hash()
@@ -198,7 +193,7 @@ func send(ctx context.Context, client redis.UniversalClient, calls []*Call, sour
 		return one.Cmd
 	}
 	if len(calls) == 1 {
-		_ = client.Process(ctx, command(calls[0])) // the command has the error
+		_ = client.Process(ctx, command(calls[0])) // the command carries the error
 		return
 	}
 	p := client.Pipeline()

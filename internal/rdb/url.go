@@ -18,18 +18,17 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// ParseURL reads the address of a Redis: redis://host:port/db, rediss:// for TLS,
-// redis-sentinel://host:port,host:port/master/db or redis-cluster://host:port,host:port.
-// User and password come before an @. An option that is not carried out is an error. There
-// are, after a question mark:
+// ParseURL parses the address of a Redis: redis://host:port/db, rediss:// for TLS,
+// redis-sentinel://host:port,host:port/master/db or redis-cluster://host:port,host:port. User and password stand before
+// an @. An unknown option is an error. These options can follow a question mark:
 //
 //	tls=true             TLS, for the last two schemes
-//	ca=FILE              certificates that a server's is checked against, in the place of the system's
-//	cert=FILE&key=FILE   the certificate that the client shows to a server that asks for one
+//	ca=FILE              certificates to check the server's certificate against, instead of the system's
+//	cert=FILE&key=FILE   the client's certificate, for a server that requires one
 //	skip_verify=true     TLS without a check of the server's certificate
 //	db=N                 the database, for the first two schemes
-//	sentinel_user=U&sentinel_password=P  for the sentinels; else they are given the same as the servers
-//	sentinel_auth=false  the sentinels are given none
+//	sentinel_user=U&sentinel_password=P  for the sentinels; by default the same as for the servers
+//	sentinel_auth=false  no user and password for the sentinels
 //	url_file=FILE        user and password are read from the URL in a file, at each connection
 func ParseURL(address string) (*redis.UniversalOptions, error) {
 	o, err := parseURL(address)
@@ -81,14 +80,13 @@ func parseURL(address string) (*redis.UniversalOptions, error) {
 	return o, nil
 }
 
-// elsewhere are options of the client library that are settings here.
+// elsewhere maps options of the client library to the settings that replace them here.
 var elsewhere = map[string]string{
 	"read_timeout": "redis.timeout", "write_timeout": "redis.timeout", "dial_timeout": "redis.timeout", "pool_timeout": "redis.timeout",
 	"max_retries": "redis.retries", "pool_size": "redis.pool_size",
 }
 
-// optionsOf reads the options of an address. Its errors name options, never their values:
-// there may be a password in them.
+// optionsOf parses the options of an address. Its errors name options, never their values: a value can be a password.
 func optionsOf(scheme, query string) (url.Values, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
@@ -120,7 +118,7 @@ func optionsOf(scheme, query string) (url.Values, error) {
 	return values, nil
 }
 
-// truth reads an option that is true or false.
+// truth parses an option that is true or false.
 func truth(values url.Values, name string) (yes, given bool, err error) {
 	if !values.Has(name) {
 		return false, false, nil
@@ -134,7 +132,7 @@ func truth(values url.Values, name string) (yes, given bool, err error) {
 	return false, true, fmt.Errorf("option %s is neither true nor false", name)
 }
 
-// parseOne reads redis:// and rediss://.
+// parseOne parses redis:// and rediss://.
 func parseOne(base string, values url.Values) (*redis.UniversalOptions, error) {
 	address := base
 	if db := values.Get("db"); db != "" {
@@ -143,7 +141,7 @@ func parseOne(base string, values url.Values) (*redis.UniversalOptions, error) {
 	o, err := redis.ParseURL(address)
 	if err != nil {
 		if wrong, ok := errors.AsType[*url.Error](err); ok {
-			err = wrong.Err // it repeats the address, password and all
+			err = wrong.Err // the wrapping error quotes the address with its password
 		}
 		return nil, fmt.Errorf("%q: %w", Redact(base), err)
 	}
@@ -158,7 +156,7 @@ func parseOne(base string, values url.Values) (*redis.UniversalOptions, error) {
 	}, nil
 }
 
-// parseMany reads redis-sentinel:// and redis-cluster://.
+// parseMany parses redis-sentinel:// and redis-cluster://.
 func parseMany(scheme, base string, values url.Values) (*redis.UniversalOptions, error) {
 	o := &redis.UniversalOptions{IsClusterMode: scheme == "redis-cluster"}
 	rest := strings.TrimPrefix(base, scheme+"://")
@@ -207,7 +205,7 @@ func parseMany(scheme, base string, values url.Values) (*redis.UniversalOptions,
 	return o, sentinelUser(o, values)
 }
 
-// sentinelUser gives the sentinels their user and password.
+// sentinelUser sets the user and password for the sentinels.
 func sentinelUser(o *redis.UniversalOptions, values url.Values) error {
 	same, given, err := truth(values, "sentinel_auth")
 	own := values.Has("sentinel_user") || values.Has("sentinel_password")
@@ -224,8 +222,8 @@ func sentinelUser(o *redis.UniversalOptions, values url.Values) error {
 	return nil
 }
 
-// credentialsIn reads user and password from the URL in a file, each time anew: a password
-// that has changed needs no restart.
+// credentialsIn reads user and password from the URL in a file for each connection, so a changed password needs no
+// restart.
 func credentialsIn(file string) func(context.Context) (user, password string, err error) {
 	return func(context.Context) (user, password string, err error) {
 		text, err := os.ReadFile(file)
@@ -240,7 +238,7 @@ func credentialsIn(file string) func(context.Context) (user, password string, er
 	}
 }
 
-// checkAddr refuses an address that could never be dialled.
+// checkAddr returns an error for an address that can never be dialled.
 func checkAddr(addr string) error {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -252,12 +250,12 @@ func checkAddr(addr string) error {
 	return nil
 }
 
-// tlsFiles are the options of an address that name files; the client library knows none.
+// tlsFiles holds the options of an address that name files; the client library has no such options.
 type tlsFiles struct{ ca, cert, key string }
 
 func filesOf(v url.Values) tlsFiles { return tlsFiles{v.Get("ca"), v.Get("cert"), v.Get("key")} }
 
-// use has a server's certificate checked against those of a file, and the client's shown.
+// use sets the certificates that a server's is checked against and the client's own certificate.
 func (f tlsFiles) use(c *tls.Config) error {
 	switch {
 	case f == tlsFiles{}:
@@ -271,7 +269,7 @@ func (f tlsFiles) use(c *tls.Config) error {
 		if _, err := tls.LoadX509KeyPair(f.cert, f.key); err != nil {
 			return fmt.Errorf("cert and key: %w", err)
 		}
-		// It is read anew for each connection: a renewed one needs no restart.
+		// It is read for each connection, so a renewed certificate needs no restart.
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 			return &pair, err
@@ -291,7 +289,7 @@ func (f tlsFiles) use(c *tls.Config) error {
 	return nil
 }
 
-// Redact hides the passwords of an address: the one before the host, and those of options.
+// Redact hides the passwords of an address: the password before the host, and those in options.
 func Redact(address string) string {
 	base, query, _ := strings.Cut(address, "?")
 	u, err := url.Parse(base)

@@ -1,9 +1,8 @@
--- Tells which commands of the scripts this user may not call.
+-- Lists the commands of the scripts that this user is not allowed to call.
 --
--- KEYS  1 a key as the others are
--- ARGV  1 a channel as the others are  2… the commands
--- Returns their names; none before Redis 7, and on a server of another make, which cannot
--- tell
+-- KEYS  1 a key like those of the scripts
+-- ARGV  1 a channel like those of the scripts  2… the commands
+-- Returns their names; an empty list on Redis before version 7 and on compatible servers, which cannot check
 local may = redis.acl_check_cmd
 local barred = {}
 for i = 2, may and #ARGV or 0 do
