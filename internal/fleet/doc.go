@@ -1,7 +1,7 @@
-// Package fleet is what the processes that share a Redis know of each other: which of them
-// live, which of them leads, and whether their Redis went back to an older state of itself.
+// Package fleet is the state that processes on the same Redis share about each other: which processes are alive, which
+// of them leads, and whether their Redis went back to an older state.
 //
-// A lease admits one leader at a time, as far as the clocks agree; two leaders at once must be
-// harmless. Each process leaves a mark that grows: a process that finds an older one than it
-// left has met a Redis that lost writes.
+// A lease admits one leader at a time, as far as the clocks agree; two leaders at once must be harmless. Each process
+// stores a growing number, its mark: a process that finds an older mark than its last one is on a Redis that lost
+// writes.
 package fleet

@@ -24,45 +24,44 @@ var (
 	leadScript = layout.Load(sources, "lead")
 )
 
-// PolicyHint is the hint that a retry policy has changed in the database.
+// PolicyHint is the topic of the hint that a retry policy has changed in the database.
 const PolicyHint = "policies"
 
-// Fleet is the processes that share one Redis. It is safe for concurrent use.
+// Fleet is the set of processes that share one Redis. It is safe for concurrent use.
 type Fleet struct {
 	redis  *rdb.Client
 	prefix layout.Prefix
 }
 
-// New returns the fleet of a Redis and a prefix. It closes neither.
+// New returns the fleet of a Redis and a prefix. It does not take over the client.
 func New(redis *rdb.Client, prefix layout.Prefix) *Fleet { return &Fleet{redis, prefix} }
 
 func (f *Fleet) processesKey() string       { return f.prefix.Shared("processes") }
 func (f *Fleet) marksKey() string           { return f.prefix.Shared("marks") }
 func (f *Fleet) leadKey(name string) string { return f.prefix.Shared("lead:" + name) }
 
-// Lead takes the lease of that name for a time, or renews it, and says whether the holder
-// has it. At most one holder has it at a time, as far as their clocks agree with Redis's:
-// what a leader does must be harmless when two do it.
+// Lead takes or renews a lease for life and reports whether the holder has it. At most one holder has it at a time, as
+// far as the holders' clocks agree with Redis's: what a leader does must be harmless if two do it.
 func (f *Fleet) Lead(ctx context.Context, name, holder string, life time.Duration) (bool, error) {
 	n, err := f.redis.RunInt(ctx, leadScript, []string{f.leadKey(name)}, holder, layout.MS(life))
 	return n == 1, err
 }
 
-// Resign gives a lease back, if the holder has it.
+// Resign releases a lease if the holder has it.
 func (f *Fleet) Resign(ctx context.Context, name, holder string) error {
 	_, err := f.redis.RunInt(ctx, leadScript, []string{f.leadKey(name)}, holder, 0)
 	return err
 }
 
-// Process is a process that said lately that it lives.
+// Process is a process that recently reported to be alive.
 type Process struct {
 	Kind string            `json:"kind"` // api, worker, dashboard
 	ID   string            `json:"id"`   // host and process number
 	Info map[string]string `json:"info"`
-	Till time.Time         `json:"-"` // believed to live until then, by the clock of Redis
+	Till time.Time         `json:"-"` // counts as alive until then, by Redis's clock
 }
 
-// NewID names a process so that no other, before or after it, has its name.
+// NewID returns a name for a process that no earlier or later process has.
 func NewID() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -71,10 +70,10 @@ func NewID() string {
 	return host + "/" + strconv.Itoa(os.Getpid()) + "/" + uuid.NewString()[:8]
 }
 
-// maxInfo bounds the bytes of an error among the info of a process.
+// maxInfo bounds the bytes of an error in the info of a process.
 const maxInfo = 1024
 
-// Beat says that a process lives, for that long. Errors in its info are cut to 1 KiB.
+// Beat reports that a process is alive, which counts for life. Errors in its info are truncated to 1 KiB.
 func (f *Fleet) Beat(ctx context.Context, kind, id string, info map[string]string, life time.Duration) error {
 	for _, name := range []string{DatabaseInfo, PairingInfo} {
 		if why := info[name]; len(why) > maxInfo {
@@ -89,7 +88,7 @@ func (f *Fleet) Beat(ctx context.Context, kind, id string, info map[string]strin
 	return err
 }
 
-// Leave takes a process that stops off the list of the living.
+// Leave removes a stopping process from the list of processes.
 func (f *Fleet) Leave(ctx context.Context, kind, id string) error {
 	if err := f.redis.HDel(ctx, f.processesKey(), kind+":"+id).Err(); err != nil {
 		return rdb.Fault("leave", err)
@@ -97,7 +96,7 @@ func (f *Fleet) Leave(ctx context.Context, kind, id string) error {
 	return nil
 }
 
-// Alive lists the processes that live, by kind and id, and forgets those that do not.
+// Alive lists the live processes by kind and id, and removes the others.
 func (f *Fleet) Alive(ctx context.Context) ([]Process, error) {
 	all, err := f.redis.HGetAll(ctx, f.processesKey()).Result()
 	if err != nil {
@@ -131,7 +130,7 @@ func (f *Fleet) Alive(ctx context.Context) ([]Process, error) {
 	return alive, nil
 }
 
-// process reads what beat.lua has written.
+// process decodes an entry that beat.lua wrote.
 func process(text string) (p Process, err error) {
 	till, told, _ := strings.Cut(text, " ")
 	ms, err := strconv.ParseInt(till, 10, 64)

@@ -13,35 +13,34 @@ import (
 	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
-// Bounds of what is kept of marks.
+// Bounds of the marks.
 const (
-	markLife   = 7 * 24 * time.Hour // after this a mark is that of a process that was killed
-	markDoubts = 100                // marks of unknown outcome that are remembered
+	markLife   = 7 * 24 * time.Hour // an older mark belongs to a process that was killed
+	markDoubts = 100                // marks of unknown outcome that a process remembers
 )
 
-// markBorn is the field beside the marks that was made with them.
+// markBorn is a random field of the marks' hash, created with the hash.
 const markBorn = "born"
 
-// Mark is a number that one process leaves in Redis again and again, a greater one each
-// time. Redis that holds another than the last went back to an older state of itself: an
-// old copy of its files, or a replica that lagged. On a cluster that is known of the one
-// node alone that holds the marks.
+// Mark is a number that one process stores in Redis repeatedly, larger each time. If Redis holds another number than
+// the last, it went back to an older state: an old copy of its files, or a replica that lagged. On a cluster this is
+// detected only for the node that holds the marks.
 type Mark struct {
 	fleet *Fleet
 	name  string
 
 	mu    sync.Mutex
-	born  string  // of the marks among which this one is; "" before the first
-	sure  int64   // left and acknowledged; 0 none
-	last  int64   // the greatest that was ever sent
-	maybe []int64 // sent, and perhaps written, at once or later
+	born  string  // markBorn of the hash that holds the mark; "" before the first mark
+	sure  int64   // the last acknowledged mark; 0: none
+	last  int64   // the largest mark that was ever sent
+	maybe []int64 // sent and perhaps written, immediately or later
 }
 
-// NewMark makes the mark of a process.
+// NewMark returns the mark of a process.
 func (f *Fleet) NewMark() *Mark { return &Mark{fleet: f, name: rand.Text()} }
 
-// Renew leaves the next mark and reports whether Redis went back since the last one. A
-// Redis that is empty, or another, did not: see cache.Cache.Readopt.
+// Renew stores the next mark and reports whether Redis went back since the last one. An empty or a different Redis did
+// not go back: see cache.Cache.Readopt.
 func (m *Mark) Renew(ctx context.Context) (wentBack bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -71,13 +70,13 @@ func (m *Mark) Renew(ctx context.Context) (wentBack bool, err error) {
 		m.born, m.sure = born, 0
 	}
 	m.last++
-	// By the client that sends nothing again: a mark that was sent twice and acknowledged
-	// once could come late, after a greater one, and pass for an older state.
+	// This client sends nothing twice: a mark that was sent twice and acknowledged once could arrive late, after a
+	// larger mark, and look like an older state.
 	if err := m.fleet.redis.Once.HSet(ctx, key, m.name, strconv.FormatInt(m.last, 10)+"@"+strconv.FormatInt(time.Now().UnixMilli(), 10)).Err(); err != nil {
 		m.maybe = append(m.maybe, m.last)
 		m.maybe = m.maybe[max(0, len(m.maybe)-markDoubts):]
 		if wentBack {
-			m.sure = 0 // it is told once
+			m.sure = 0 // report it once
 		}
 		return wentBack, rdb.Fault("mark", err)
 	}
@@ -85,14 +84,14 @@ func (m *Mark) Renew(ctx context.Context) (wentBack bool, err error) {
 	return wentBack, nil
 }
 
-// left reports whether this process may have left a mark last.
+// left reports whether the mark may be the last one that this process stored.
 func (m *Mark) left(mark string) bool {
 	number, _, _ := strings.Cut(mark, "@")
 	n, err := strconv.ParseInt(number, 10, 64)
 	return err == nil && (n == m.sure || slices.Contains(m.maybe, n))
 }
 
-// Leave takes the mark of a process that stops away.
+// Leave removes the mark of a stopping process.
 func (m *Mark) Leave(ctx context.Context) error {
 	if err := m.fleet.redis.HDel(ctx, m.fleet.marksKey(), m.name).Err(); err != nil {
 		return rdb.Fault("mark", err)
@@ -100,7 +99,7 @@ func (m *Mark) Leave(ctx context.Context) error {
 	return nil
 }
 
-// pruneMarks drops the marks of processes that were killed long ago.
+// pruneMarks removes the marks of processes that were killed long ago.
 func (f *Fleet) pruneMarks(ctx context.Context) error {
 	marks, err := f.redis.HGetAll(ctx, f.marksKey()).Result()
 	if err != nil {

@@ -2,24 +2,23 @@ package fleet
 
 import "encoding/json"
 
-// Names among the info of a [Process] of what it reports that is wrong, each absent or "" while
-// all is well.
+// Keys of the info of a [Process] that report problems; absent or "" if there is none.
 const (
-	TroubleInfo  = "troubles"       // of workers: the troubles of their tables
+	TroubleInfo  = "troubles"       // of a worker: the tables in trouble
 	DatabaseInfo = "database_error" // why the process cannot use the database
-	PairingInfo  = "pairing_error"  // why it takes Redis and the database not to belong together
+	PairingInfo  = "pairing_error"  // why Redis and the database seem not to belong together
 )
 
-// Trouble is a table that takes no record, as a worker has found within the last 30 s.
+// Trouble is a table that accepts no record, as a worker found within the last 30 s.
 type Trouble struct {
 	Table string `json:"table"`
-	Error string `json:"error"` // of the database
+	Error string `json:"error"` // the database's error
 }
 
 // TroubleHint says what to do about a [Trouble].
 const TroubleHint = "mend the table (constraint, trigger, column or permission); flushes go on within seconds"
 
-// Troubles are what living workers tell of tables in trouble, by entity.
+// Troubles returns the tables in trouble that live workers report, by entity.
 func Troubles(alive []Process) map[string]Trouble {
 	all := map[string]Trouble{}
 	for _, p := range alive {

@@ -1,7 +1,7 @@
 -- Takes or renews a leader's lease.
 --
 -- KEYS  1 lease
--- ARGV  1 holder  2 life, ms ("0" gives it back)
+-- ARGV  1 holder  2 life, ms ("0" releases the lease)
 -- Returns 1 if the holder leads, else 0
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
