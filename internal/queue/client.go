@@ -12,20 +12,19 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// enqueueTimeout bounds one enqueue. The write that asked for it is accepted already
-// and the sweeper repairs a lost order, so nobody should wait long for this one.
+// enqueueTimeout bounds one enqueue. The write that needs it is accepted already and the sweeper repairs a lost order,
+// so a caller should not wait long for the queue.
 const enqueueTimeout = 2 * time.Second
 
 // Client enqueues sync tasks. It is safe for concurrent use.
 type Client struct {
 	redis  redis.UniversalClient
-	given  bool // redis is the caller's
+	given  bool // redis is the caller's connection
 	asynq  *asynq.Client
 	prefix string
 }
 
-// NewClient returns a client of the queues of a prefix. It connects when first used;
-// the error reports a URL that cannot be read.
+// NewClient returns a client of the queues of a prefix. It connects on first use; the error reports an invalid URL.
 func NewClient(redisURL, prefix string) (*Client, error) {
 	rdb, err := connect(redisURL)
 	if err != nil {
@@ -34,15 +33,14 @@ func NewClient(redisURL, prefix string) (*Client, error) {
 	return &Client{redis: rdb, asynq: asynq.NewClientFromRedisClient(rdb), prefix: prefix}, nil
 }
 
-// NewClientOver is NewClient on connections of the caller's, which it does not close.
+// NewClientOver is NewClient on the caller's connections, which it does not close.
 func NewClientOver(rdb redis.UniversalClient, prefix string) *Client {
 	return &Client{redis: rdb, given: true, asynq: asynq.NewClientFromRedisClient(rdb), prefix: prefix}
 }
 
-// Enqueue orders a flush, to start after the order's delay, up to a second later and
-// never earlier. An order that is enqueued
-// already, in whatever state, is a success. On an error the order may have been
-// enqueued or not; the caller may repeat it or leave the partition to the sweeper.
+// Enqueue enqueues the sync task of an order, to start after the order's delay: up to a second later and never earlier.
+// If the task is already enqueued, in any state, that is a success. After an error the task may have been enqueued or
+// not; the caller can repeat the call or leave the partition to the sweeper.
 func (c *Client) Enqueue(ctx context.Context, o schema.Order) error {
 	ctx, cancel := context.WithTimeout(ctx, enqueueTimeout)
 	defer cancel()
@@ -57,7 +55,7 @@ func (c *Client) Enqueue(ctx context.Context, o schema.Order) error {
 	return nil
 }
 
-// Ping reports whether the queue's Redis answers.
+// Ping reports whether the queue's Redis responds.
 func (c *Client) Ping(ctx context.Context) error {
 	if err := c.redis.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("ping the queue: %w", err)

@@ -9,24 +9,23 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// Guest runs sync tasks on an asynq server of the program's. It stands where a [Server] does,
-// but takes no tasks itself: its handler, which the program registers, is given them. Before
-// Start and after Shutdown a task is put off.
+// Guest runs sync tasks on the program's own asynq server. It replaces a [Server] but takes no tasks from the queue
+// itself: the program registers its handler. Before Start and after Shutdown it defers every task.
 type Guest struct {
 	log *slog.Logger
 
 	mu     sync.Mutex // guards the rest
 	handle func(ctx context.Context, t Task) error
-	tasks  sync.WaitGroup // that run; Shutdown waits for them
+	tasks  sync.WaitGroup // in progress; Shutdown waits for them
 }
 
 // NewGuest returns a guest that is not started.
 func NewGuest(log *slog.Logger) *Guest { return &Guest{log: log} }
 
-// notWorking is how long a task is put off that nothing here works on.
+// notWorking is how long a task is deferred while the guest is not started.
 const notWorking = time.Second
 
-// ProcessTask is of [asynq.Handler].
+// ProcessTask implements [asynq.Handler].
 func (g *Guest) ProcessTask(ctx context.Context, m *asynq.Task) error {
 	g.mu.Lock()
 	handle := g.handle
@@ -40,7 +39,7 @@ func (g *Guest) ProcessTask(ctx context.Context, m *asynq.Task) error {
 	return handler(handle, g.log)(ctx, m)
 }
 
-// Start begins to hand tasks to the function.
+// Start begins to pass tasks to the function.
 func (g *Guest) Start(handle func(ctx context.Context, t Task) error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -48,7 +47,7 @@ func (g *Guest) Start(handle func(ctx context.Context, t Task) error) error {
 	return nil
 }
 
-// Shutdown puts off every further task, and waits for those that run.
+// Shutdown defers every further task and waits for the tasks in progress.
 func (g *Guest) Shutdown() {
 	g.mu.Lock()
 	g.handle = nil
@@ -56,8 +55,8 @@ func (g *Guest) Shutdown() {
 	g.tasks.Wait()
 }
 
-// RetryDelay is the time until a task is tried again, for the configuration of a server that
-// has a [Guest]: that of a sync task's own, else what other says, or asynq's default.
+// RetryDelay returns the retry delays for the configuration of a server that has a [Guest]: a sync task's own delay,
+// and other's, or asynq's default if other is nil, for every other task.
 func RetryDelay(other asynq.RetryDelayFunc) asynq.RetryDelayFunc {
 	if other == nil {
 		other = asynq.DefaultRetryDelayFunc
@@ -70,5 +69,5 @@ func RetryDelay(other asynq.RetryDelayFunc) asynq.RetryDelayFunc {
 	}
 }
 
-// Name is a queue's name in asynq.
+// Name returns a queue's name in asynq.
 func Name(prefix, queue string) string { return name(prefix, queue) }

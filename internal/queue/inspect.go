@@ -16,16 +16,16 @@ import (
 // Size says how many sync tasks one queue holds, by state.
 type Size struct {
 	Queue     string        // without the prefix
-	Pending   int64         // wait for a free worker
-	Active    int64         // run
-	Scheduled int64         // ordered for a later time
-	Retry     int64         // put off or failed, tried again later
-	Archived  int64         // put away by an operator; harmless
-	Paused    bool          // by an operator of asynq's tools: nothing is taken off it
-	Latency   time.Duration // age of the oldest pending task; 0 without one
+	Pending   int64         // waiting for a free worker
+	Active    int64         // running
+	Scheduled int64         // enqueued for a later time
+	Retry     int64         // deferred or failed, retried later
+	Archived  int64         // archived by an operator; harmless
+	Paused    bool          // paused with asynq's tools: no task is taken from the queue
+	Latency   time.Duration // age of the oldest pending task; 0 if there is none
 }
 
-// Process is a process that takes tasks.
+// Process is a process that runs tasks.
 type Process struct {
 	ID      string
 	Host    string
@@ -36,7 +36,7 @@ type Process struct {
 	Running []Task
 }
 
-// Waiting is a sync task in a queue, with the reason when it was put off.
+// Waiting is a sync task in a queue, with the reason if it was deferred.
 type Waiting struct {
 	Task    Task
 	Queue   string // without the prefix
@@ -52,17 +52,15 @@ var States = []string{"pending", "active", "scheduled", "retry", "archived"}
 // MaxTasks bounds what [Inspector.Tasks] returns.
 const MaxTasks = 1000
 
-// Inspector reads what is in the queues of a prefix. It changes nothing and is safe
-// for concurrent use.
+// Inspector reads the queues of a prefix. It is safe for concurrent use.
 type Inspector struct {
 	redis  redis.UniversalClient
-	given  bool // redis is the caller's
+	given  bool // redis is the caller's connection
 	asynq  *asynq.Inspector
 	prefix string
 }
 
-// Inspect returns an inspector. It connects when first used; the error reports a URL
-// that cannot be read.
+// Inspect returns an inspector. It connects on first use; the error reports an invalid URL.
 func Inspect(redisURL, prefix string) (*Inspector, error) {
 	rdb, err := connect(redisURL)
 	if err != nil {
@@ -71,7 +69,7 @@ func Inspect(redisURL, prefix string) (*Inspector, error) {
 	return &Inspector{redis: rdb, asynq: asynq.NewInspectorFromRedisClient(rdb), prefix: prefix}, nil
 }
 
-// InspectOver is Inspect on connections of the caller's, which it does not close.
+// InspectOver is Inspect on the caller's connections, which it does not close.
 func InspectOver(rdb redis.UniversalClient, prefix string) *Inspector {
 	return &Inspector{redis: rdb, given: true, asynq: asynq.NewInspectorFromRedisClient(rdb), prefix: prefix}
 }
@@ -84,7 +82,7 @@ func (i *Inspector) Close() error {
 	return i.redis.Close()
 }
 
-// Queues returns the names of the queues that ever held a task, without the prefix, sorted.
+// Queues returns the names of the queues that ever contained a task, without the prefix, sorted.
 func (i *Inspector) Queues(ctx context.Context) ([]string, error) {
 	all, err := i.redis.SMembers(ctx, "asynq:queues").Result()
 	if err != nil {
@@ -100,9 +98,8 @@ func (i *Inspector) Queues(ctx context.Context) ([]string, error) {
 	return queues, nil
 }
 
-// Sizes returns the size of every queue in one round trip a queue. It counts rather
-// than reads: asynq's own queue information asks Redis for memory figures, which is
-// slow on long queues and barred on some hosted Redis.
+// Sizes returns the size of every queue in one round trip per queue. It does not use asynq's own queue information,
+// which asks Redis for memory statistics: those are slow on long queues and forbidden on some hosted Redis.
 func (i *Inspector) Sizes(ctx context.Context) ([]Size, error) {
 	queues, err := i.Queues(ctx)
 	if err != nil {
@@ -136,7 +133,7 @@ func (i *Inspector) size(ctx context.Context, q string) (Size, error) {
 	}
 	since, err := i.redis.HGet(ctx, key("t:"+oldest.Val()), "pending_since").Result()
 	if errors.Is(err, redis.Nil) {
-		return s, nil // taken meanwhile
+		return s, nil // the task was taken meanwhile
 	}
 	if err != nil {
 		return Size{}, err
@@ -147,8 +144,8 @@ func (i *Inspector) size(ctx context.Context, q string) (Size, error) {
 	return s, nil
 }
 
-// Processes returns the live processes that take tasks off this prefix's queues. One
-// that was killed is listed for up to 10 seconds more.
+// Processes returns the live processes that take tasks from this prefix's queues. A killed process is listed for up to
+// 10 seconds more.
 func (i *Inspector) Processes() ([]Process, error) {
 	servers, err := i.asynq.Servers()
 	if err != nil {
@@ -179,8 +176,8 @@ func (i *Inspector) Processes() ([]Process, error) {
 	return ps, nil
 }
 
-// Tasks returns up to limit tasks of a queue in one of the [States], those that run
-// first first. The limit is at most [MaxTasks].
+// Tasks returns up to limit tasks of a queue in one of the [States], in the order in which they run. The limit is at
+// most [MaxTasks].
 func (i *Inspector) Tasks(queue, state string, limit int) ([]Waiting, error) {
 	list := map[string]func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
 		"pending":   i.asynq.ListPendingTasks,
@@ -194,7 +191,7 @@ func (i *Inspector) Tasks(queue, state string, limit int) ([]Waiting, error) {
 	}
 	infos, err := list(name(i.prefix, queue), asynq.PageSize(min(max(limit, 1), MaxTasks)), asynq.Page(1))
 	if errors.Is(err, asynq.ErrQueueNotFound) {
-		return nil, nil // nothing was ever enqueued
+		return nil, nil // no task was ever enqueued
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list %s tasks of queue %s: %w", state, queue, err)

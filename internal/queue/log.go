@@ -8,21 +8,20 @@ import (
 	"time"
 )
 
-// asynqLog passes asynq's own messages on. What is an event to asynq, such as its
-// start, is a detail here; its fatal messages are errors, because whether to end the
-// process is not its decision. While Redis is away asynq complains at every poll: a
-// message of one opening is passed on once in a while only.
+// asynqLog passes on asynq's own messages. What asynq logs as information, such as its start, is a debug message here;
+// its fatal messages are errors, because asynq does not decide whether the process ends. While Redis is down asynq
+// complains at every poll: of messages that begin alike, one per interval is passed on.
 type asynqLog struct {
 	log *slog.Logger
 
 	mu   sync.Mutex
-	last map[string]time.Time // by opening of the message: when it was passed on
+	last map[string]time.Time // when a message was last passed on, by its beginning
 }
 
 const (
-	quiet    = 10 * time.Second // between messages of one opening
-	opening  = 24               // bytes that tell asynq's messages apart
-	openings = 100              // bound of last
+	quiet    = 10 * time.Second // between messages that begin alike
+	opening  = 24               // bytes that distinguish asynq's messages
+	openings = 100              // bound on last
 )
 
 func (l *asynqLog) Debug(...any) {}
@@ -42,7 +41,7 @@ func (l *asynqLog) say(at func(string, ...any), args []any) {
 	}
 }
 
-// due reports whether a message of that opening may be passed on, and takes note.
+// due reports whether a message with that beginning is to be passed on now, and remembers the time.
 func (l *asynqLog) due(open string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

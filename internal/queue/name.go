@@ -2,7 +2,7 @@ package queue
 
 import "strings"
 
-// name is a queue's name in asynq.
+// name returns a queue's name in asynq.
 func name(prefix, queue string) string { return prefix + ":" + queue }
 
 // unprefixed is the inverse of name; ok is false for a queue of another prefix.

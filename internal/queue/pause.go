@@ -5,14 +5,13 @@ import (
 	"fmt"
 )
 
-// Pause stops the taking of a queue's tasks: they wait until [Inspector.Resume]. Those
-// that run go on. To pause a paused queue changes nothing.
+// Pause stops a queue: its tasks wait until [Inspector.Resume]. Tasks that already run continue. Pausing a paused queue
+// changes nothing.
 func (i *Inspector) Pause(ctx context.Context, queue string) error {
 	return i.turn(ctx, "pause", queue, true, i.asynq.PauseQueue)
 }
 
-// Resume lets a queue's tasks be taken again. To resume one that is not paused changes
-// nothing.
+// Resume lets workers take a queue's tasks again. Resuming a queue that is not paused changes nothing.
 func (i *Inspector) Resume(ctx context.Context, queue string) error {
 	return i.turn(ctx, "resume", queue, false, i.asynq.UnpauseQueue)
 }
@@ -22,7 +21,7 @@ func (i *Inspector) turn(ctx context.Context, what, queue string, paused bool, d
 	if err == nil {
 		return nil
 	}
-	// asynq has no name for the error that the queue is so already.
+	// asynq has no named error for a queue that is already in the requested state.
 	if s, sizeErr := i.size(ctx, queue); sizeErr == nil && s.Paused == paused {
 		return nil
 	}

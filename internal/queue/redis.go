@@ -12,9 +12,8 @@ import (
 // commandTimeout bounds one command of the queue.
 const commandTimeout = 3 * time.Second
 
-// connect returns a client of the queue's Redis, which may be the cache's. It dials
-// when first used. Unlike the cache's write scripts, asynq's may be sent again after a
-// lost reply: a task's id admits it once.
+// connect returns a client of the queue's Redis, which may be the cache's. It dials on first use. Unlike the cache's
+// write scripts, asynq's commands can be repeated after a lost reply: a task's id admits it only once.
 func connect(url string) (redis.UniversalClient, error) {
 	opts, err := rdb.ParseURL(url)
 	if err != nil {
@@ -24,6 +23,6 @@ func connect(url string) (redis.UniversalClient, error) {
 	opts.DialTimeout = commandTimeout
 	opts.ReadTimeout = commandTimeout
 	opts.WriteTimeout = commandTimeout
-	opts.DialerRetries = 1 // a command that is repeated dials anew: else both multiply
+	opts.DialerRetries = 1 // a repeated command dials again; otherwise the retries multiply
 	return rdb.Connect(opts), nil
 }

@@ -20,44 +20,41 @@ const (
 	DefaultShutdownTimeout = 45 * time.Second
 )
 
-// Bounds of the wait before a task that failed, rather than asked for [Later], is
-// tried again. It need not be patient: after the partition's flag has expired the
-// sweeper gives a new order anyway.
+// Bounds of the wait before a failed task, as opposed to a [Later], is retried. They can be short: after the
+// partition's flag has expired the sweeper enqueues another task anyway.
 const (
 	retryBase = time.Second
 	retryCap  = 15 * time.Second
 )
 
-// ServerConfig says which queues a [Server] takes tasks from and how eagerly. Only
-// RedisURL and Queues are required.
+// ServerConfig says which queues a [Server] takes tasks from, and its limits. Only RedisURL and Queues are required.
 type ServerConfig struct {
-	RedisURL        string                // as for the cache; may be another Redis
-	Over            redis.UniversalClient // a client of the caller's instead, which is not closed
+	RedisURL        string                // as for the cache; can be another Redis
+	Over            redis.UniversalClient // the caller's client instead, which is not closed
 	Prefix          string                // as for [NewClient]
-	Concurrency     int                   // tasks at once; 0: DefaultConcurrency
-	PollInterval    time.Duration         // sleep between looks at empty queues; 0: DefaultPollInterval
+	Concurrency     int                   // tasks that run at once; 0: DefaultConcurrency
+	PollInterval    time.Duration         // time between polls of empty queues; 0: DefaultPollInterval
 	Queues          map[string]int        // weight by queue name, without the prefix; at least 1 each
 	ShutdownTimeout time.Duration         // how long Shutdown waits for running tasks; 0: DefaultShutdownTimeout
 	Log             *slog.Logger          // nil: slog.Default()
 }
 
-// delayedInterval is how often delayed tasks are looked at: often enough that
-// flush.delay and the wait of a held record are kept, seldom enough for a Redis that
-// is paid by the command, where the server polls seldom itself.
+// delayedInterval is how often asynq looks for delayed tasks that are due: often enough to keep flush.delay and the
+// retry time of held records, and seldom enough for a Redis that is paid per command, if the server itself polls
+// seldom.
 func (c ServerConfig) delayedInterval() time.Duration {
 	poll := cmp.Or(c.PollInterval, DefaultPollInterval)
 	return max(min(5*poll, 5*time.Second), poll)
 }
 
-// Server takes sync tasks off their queues and hands them to a function.
+// Server takes sync tasks from their queues and runs a function for each.
 type Server struct {
-	redis redis.UniversalClient // nil: the connections are the caller's
+	redis redis.UniversalClient // nil if the connections are the caller's
 	asynq *asynq.Server
 	log   *slog.Logger
 }
 
-// NewServer returns a server that is not started. It connects when started; the error
-// reports a setting that cannot be.
+// NewServer returns a server that is not started. It connects at Start; the error reports an invalid setting.
 func NewServer(cfg ServerConfig) (*Server, error) {
 	queues := make(map[string]int, len(cfg.Queues))
 	for q, weight := range cfg.Queues {
@@ -96,12 +93,10 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	return s, nil
 }
 
-// Start begins to hand tasks to the function, many at once, and returns. What the
-// function returns decides about the task: nil ends it, a [Later] orders it again
-// after its time, any other error is a failure and orders it again after a short
-// backoff. A task that cannot be read is dropped with a log line: the sweeper orders
-// whatever it stood for. The function's context ends after [TaskTimeout], or when
-// asynq has lost the task; it does not end at Shutdown.
+// Start begins to run the function for tasks, many at once, and returns. The function's result decides about the task:
+// nil ends it, a [Later] retries it after its time, any other error is a failure and retries it after a short backoff.
+// A task that cannot be decoded is dropped with a log line: the sweeper re-enqueues it if its partition needs a flush.
+// The function's context ends after [TaskTimeout], or when asynq has lost the task; it does not end at Shutdown.
 func (s *Server) Start(handle func(ctx context.Context, t Task) error) error {
 	mux := handler(handle, s.log)
 	if err := s.asynq.Start(mux); err != nil {
@@ -125,9 +120,8 @@ func handler(handle func(ctx context.Context, t Task) error, log *slog.Logger) a
 	}
 }
 
-// Shutdown stops taking tasks, waits for the running ones up to the ShutdownTimeout
-// and closes the connections. A task that runs longer goes back to its queue while
-// its function still runs. A server cannot be started again.
+// Shutdown stops taking tasks, waits up to ShutdownTimeout for the running ones and closes the connections. A task that
+// runs longer goes back to its queue while its function still runs. A server cannot be started again.
 func (s *Server) Shutdown() {
 	s.asynq.Shutdown()
 	if s.redis == nil {
@@ -148,14 +142,14 @@ func (s *Server) report(_ context.Context, m *asynq.Task, err error) {
 	s.log.Debug("sync task put off", attrs...)
 }
 
-// IsFailure tells asynq whether to count a retry.
+// IsFailure reports to asynq whether an error counts as a retry.
 func IsFailure(err error) bool {
 	var later Later
 	return err != nil && !errors.As(err, &later)
 }
 
-// retryDelay is the time until a task is tried again: what it asked for, or a
-// backoff with half of it random, so that tasks that failed together part.
+// retryDelay returns the time until a task is retried: the time of a [Later], or a backoff of which half is random, so
+// that tasks that failed together are spread.
 func retryDelay(retried int, err error, _ *asynq.Task) time.Duration {
 	var later Later
 	if errors.As(err, &later) {

@@ -12,19 +12,18 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// TypeSync is the asynq type of the one kind of task there is.
+// TypeSync is the asynq type of sync tasks, the only tasks there are.
 const TypeSync = "afterwrite:sync"
 
-// TaskTimeout is the longest that a sync task may run before asynq cancels it and
-// orders it again. Workers end theirs long before: their time slice is seconds.
+// TaskTimeout is the longest that a sync task can run before asynq cancels and retries it. Workers end their tasks long
+// before: their time slice is seconds.
 const TaskTimeout = 2 * time.Minute
 
-// tries is as often as asynq can count: a sync task is never archived by a failure.
+// tries is asynq's largest count: failures never archive a sync task.
 const tries = math.MaxInt32
 
-// Task is the payload of a sync task: an order to flush one partition, under the
-// generation that the partition's flag had when it was given. Generation 0 is a wake-up
-// for held records.
+// Task is the payload of a sync task: flush one partition, under the generation that the partition's flag had when the
+// task was ordered. Generation 0 is a wake-up for held records.
 type Task struct {
 	Entity     string `json:"entity"`
 	Partition  int    `json:"partition"`
@@ -50,12 +49,12 @@ func message(prefix string, o schema.Order) (*asynq.Task, error) {
 	return asynq.NewTask(TypeSync, payload, opts...), nil
 }
 
-// notBefore is the delay to give asynq so that a task never runs early: asynq cuts its
-// times to whole seconds. An order that came early would find nothing due and order a
-// successor that comes early too, round and round. So delays end up to a second late.
+// notBefore returns the delay to give asynq so that a task never runs early: asynq truncates times to whole seconds. A
+// task that ran early would find nothing due and order a successor that runs early too, without end. So tasks start up
+// to a second late.
 func notBefore(delay time.Duration) time.Duration { return delay + time.Second - time.Nanosecond }
 
-// parse reads the payload of a sync task.
+// parse decodes the payload of a sync task.
 func parse(payload []byte) (Task, error) {
 	var t Task
 	if err := json.Unmarshal(payload, &t); err != nil {
@@ -66,14 +65,13 @@ func parse(payload []byte) (Task, error) {
 
 var errNotWorking = errors.New("nothing in this process works now")
 
-// Later asks for a task to be tried again after a time. It is no failure of the task
-// and is not counted as one; the error's text is what asynq's tools show beside it.
+// Later asks for a retry of a task after a time. It is not counted as a failure; asynq's tools show the error's text
+// beside the task.
 type Later struct {
-	Err   error         // why not now
-	After time.Duration // until the next try, at the next whole second
+	Err   error         // why the task cannot run now
+	After time.Duration // until the retry, which is at the next whole second
 }
 
 func (l Later) Error() string { return fmt.Sprintf("again in %s: %v", l.After, l.Err) }
 
-// Unwrap returns the reason.
 func (l Later) Unwrap() error { return l.Err }

@@ -8,16 +8,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// thriftFrom is the poll interval from which a server counts as one that must be cheap,
-// on a Redis that is paid by the command.
+// thriftFrom is the poll interval from which a server is assumed to use a Redis that is paid per command, and saves
+// commands.
 const thriftFrom = 10 * time.Second
 
-// thrift leaves out the figures that asynq publishes of a server, three commands each five
-// seconds whatever its settings: nothing but [Inspector.Processes] reads them. Leases of
-// tasks and all else go their way.
+// thrift drops the server information that asynq publishes with three commands every five seconds, whatever its
+// settings: only [Inspector.Processes] reads it. All other commands, such as the leases of tasks, pass.
 type thrift struct{}
 
-// figures reports whether a command publishes them.
+// figures reports whether a command publishes server information.
 func figures(cmd redis.Cmder) bool {
 	args := cmd.Args()
 	text := func(i int) string {
@@ -36,10 +35,10 @@ func figures(cmd redis.Cmder) bool {
 	return false
 }
 
-// DialHook leaves dialling alone.
+// DialHook leaves dialling unchanged.
 func (thrift) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-// ProcessHook drops figures.
+// ProcessHook drops the server information.
 func (thrift) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if figures(cmd) {
@@ -49,7 +48,7 @@ func (thrift) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// ProcessPipelineHook leaves pipelines alone: asynq publishes nothing in one.
+// ProcessPipelineHook leaves pipelines unchanged: asynq publishes nothing in a pipeline.
 func (thrift) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }
