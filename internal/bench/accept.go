@@ -8,10 +8,10 @@ import (
 	"github.com/afterwrite/afterwrite/producer"
 )
 
-// some is the number of callers of figures that are not about their number.
+// some is the number of callers where a measurement does not vary it.
 const some = 50
 
-// put is one write by the library.
+// put returns one write through the library.
 func put(p *producer.Producer, entity string) action {
 	return func(ctx context.Context, n int) error {
 		_, err := p.Put(ctx, entity, id(n), fields)
@@ -19,7 +19,7 @@ func put(p *producer.Producer, entity string) action {
 	}
 }
 
-// loaded is a way that is measured under closed load: its figures end in suffix.
+// loaded returns a way that is measured under closed load: the names of its measurements end in suffix.
 func (r *run) loaded(name string, callers int, suffix string, do action) way {
 	return way{name, func(ctx context.Context) (map[string]float64, error) {
 		before, err := r.spent(ctx)
@@ -63,8 +63,8 @@ func (r *run) accept(ctx context.Context) error {
 	return nil
 }
 
-// flushing measures accepted writes while a worker flushes them all, beside SET while it
-// has nothing to do. Its turns are longer, so that the worker is at work for most of one.
+// flushing measures accepted writes while a worker flushes them all, and SET while the worker is idle. Its turns are
+// longer, so that the worker is busy for most of a turn.
 func (r *run) flushing(ctx context.Context) error {
 	worker, err := r.worker(ctx)
 	if err != nil {
@@ -106,10 +106,10 @@ func (r *run) flushing(ctx context.Context) error {
 		}})
 }
 
-// latency measures writes at half of the library's greatest load, and SET at that rate.
+// latency measures writes at half of the library's maximum load, and SET at the same rate.
 func (r *run) latency(ctx context.Context) error {
 	var rates []float64
-	for range r.Runs { // one alone may have met a pause of the machine
+	for range r.Runs { // a single turn may coincide with a pause of the machine
 		o, err := closed(ctx, some, r.Time, 0, put(r.silent, entityName))
 		if err != nil {
 			return err
@@ -135,7 +135,7 @@ func (r *run) latency(ctx context.Context) error {
 	}, way{waySet, at(r.set)}, way{wayLibrary, at(put(r.silent, entityName))})
 }
 
-// total is the state of the entity.
+// stats returns the entity's statistics.
 func (r *run) stats(ctx context.Context) (pending.Stats, error) {
 	parts, err := r.pending.Stats(ctx, r.entity)
 	return pending.Total(parts), err

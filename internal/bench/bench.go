@@ -11,14 +11,14 @@ import (
 	"github.com/afterwrite/afterwrite/internal/config"
 )
 
-// Options say what to measure and on what. All are required.
+// Options say what to measure and where. All are required.
 type Options struct {
-	// Config names Redis, the database, the addresses of the API and of the worker, and
-	// has the entities of [Configuration].
+	// Config names Redis, the database, and the addresses of the API and the worker. It contains the entities of
+	// [Configuration].
 	Config *config.Config
 	Start  Starter
 
-	Runs    int           // turns of every way
+	Runs    int           // turns of each way
 	Time    time.Duration // of one turn
 	Callers []int         // numbers of concurrent callers of the accept section
 	Backlog int           // pending records that are drained
@@ -28,17 +28,17 @@ type Options struct {
 	Progress func(done, total int, what string)
 }
 
-// Starter starts this program once more with those arguments, on the configuration of
-// the Options. The process ends with this one.
+// Starter starts this program again with the arguments, on the configuration of the Options. The process ends with this
+// one.
 type Starter func(ctx context.Context, args ...string) (Process, error)
 
 // Process is a process of the run.
 type Process interface {
 	PID() int
-	Kill() // at once, and waits until it has ended; again does nothing
+	Kill() // immediately, and waits until the process has ended; repeating it does nothing
 }
 
-// section is a group of figures that are measured together.
+// section is a group of measurements that are made together.
 type section struct {
 	name string
 	what string
@@ -58,7 +58,7 @@ var sections = []section{
 	{"drain", "drain of a filled backlog", (*run).drain},
 }
 
-// Sections are the names that [Options].Only may have.
+// Sections returns the names that [Options].Only can contain.
 func Sections() []string {
 	names := make([]string, len(sections))
 	for i, s := range sections {
@@ -77,7 +77,7 @@ type run struct {
 	what   string
 }
 
-// Run measures. The report has what was measured so far when ctx ends.
+// Run measures. If ctx ends, the report contains what was measured until then.
 func Run(ctx context.Context, o Options) (Report, error) {
 	chosen := slices.DeleteFunc(slices.Clone(sections), func(s section) bool {
 		return len(o.Only) > 0 && !slices.Contains(o.Only, s.name)
@@ -121,13 +121,12 @@ func (r *run) progress(detail string) {
 // way is one way to do what a section measures.
 type way struct {
 	name string
-	// turn measures once. Its map gives a value for each figure by its name.
+	// turn measures once. It returns the values by the name of the measurement.
 	turn func(ctx context.Context) (map[string]float64, error)
 }
 
-// alternate gives each way its turn, as often as there are runs, and adds what they
-// measured to the figures of the report. Before each turn the place is emptied, so that
-// none inherits another's records.
+// alternate gives each way its turn, once per run, and adds the values to the measurements of the report. Before each
+// turn the place is emptied, so that no way inherits another's records.
 func (r *run) alternate(ctx context.Context, figures []Figure, ways ...way) error {
 	for turn := range r.Runs {
 		for _, w := range ways {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// action does the nth thing of a load.
+// action does the nth action of a load.
 type action func(ctx context.Context, n int) error
 
 // outcome is what a load measured.
@@ -28,8 +28,8 @@ func (o outcome) quantile(q float64) float64 {
 	return float64(o.times[min(int(q*float64(len(o.times))), len(o.times)-1)]) / float64(time.Microsecond)
 }
 
-// closed lets callers do one action after another, as fast as they can, for a time; most
-// bounds their number, 0 for none. Each caller has numbers of its own.
+// closed lets callers do one action after another, as fast as they can, for the time lasting; most bounds the number of
+// actions, 0 is no bound. Each caller uses its own numbers.
 func closed(ctx context.Context, callers int, lasting time.Duration, most int, do action) (outcome, error) {
 	each := 0
 	if most > 0 {
@@ -51,8 +51,8 @@ func closed(ctx context.Context, callers int, lasting time.Duration, most int, d
 	})
 }
 
-// paced does actions at a rate, whatever each takes: a caller that is late goes on
-// without a pause, so enough callers keep the rate.
+// paced does actions at a fixed rate, however long each takes: a late caller continues without a pause, so enough
+// callers keep the rate.
 func paced(ctx context.Context, callers int, lasting time.Duration, rate float64, do action) (outcome, error) {
 	step := time.Duration(float64(callers) / rate * float64(time.Second))
 	began := time.Now()

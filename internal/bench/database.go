@@ -14,13 +14,12 @@ import (
 	"gorm.io/gorm/logger"
 )
 
-// connections is how many statements the other ways have under way on PostgreSQL.
+// connections is how many statements the other ways run at once on PostgreSQL.
 const connections = 16
 
-// openDatabase opens the database for the other ways: durable commits and, where it is
-// tuned, prepared statements and no transaction around a single one, which gorm by itself
-// has not. SQLite has one writer, and is told so: callers that wait in line are faster
-// than callers that find it locked.
+// openDatabase opens the database for the other ways, with durable commits. If tuned, gorm uses prepared statements and
+// no transaction around a single statement, unlike its defaults. SQLite has one writer, so there is one connection:
+// waiting callers are faster than callers that find the file locked.
 func openDatabase(address string, tuned bool) (*gorm.DB, error) {
 	config := &gorm.Config{
 		PrepareStmt: tuned, SkipDefaultTransaction: tuned,
@@ -50,8 +49,7 @@ func openDatabase(address string, tuned bool) (*gorm.DB, error) {
 	return db, nil
 }
 
-// mysqlSource is a URL as the driver spells it, with the parameters that a Go program sets as a
-// rule.
+// mysqlSource returns a URL as the driver spells it, with the parameters that Go programs usually set.
 func mysqlSource(u *url.URL) string {
 	options := u.Query()
 	network := "tcp(" + u.Host + ")"
@@ -69,5 +67,5 @@ func mysqlSource(u *url.URL) string {
 	return user + "@" + network + u.Path + "?" + options.Encode()
 }
 
-// upsert replaces rows, as INSERT … ON CONFLICT DO UPDATE of every column.
+// upsert is INSERT … ON CONFLICT DO UPDATE of every column.
 var upsert = clause.OnConflict{UpdateAll: true}

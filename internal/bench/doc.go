@@ -1,17 +1,14 @@
-// Package bench measures what a write costs by several ways, on this machine, in one run:
-// plain Redis commands, a database statement per request, the write-behind that people
-// write by hand, a task per write, and Afterwrite.
+// Package bench measures the cost of a write by several ways, on this machine, in one run: plain Redis commands, a
+// database statement per request, a hand-written write-behind, a task per write, and Afterwrite.
 //
-// A machine is never alone: its clock, its neighbours and its disk differ from one minute
-// to the next. So the ways take turns, a figure is told as the ratio of two ways in the
-// same turn, and of all turns the median and the extremes are shown.
+// A machine is never alone: its clock, its neighbours and its disk change from one minute to the next. So the ways take
+// turns, a result is given as the ratio of two ways in the same turn, and the report shows the median and the extremes
+// of all turns.
 //
-// The other ways are written as a good engineer would write them: prepared statements,
-// no transaction around a single statement, pipelines where two commands go together,
-// as many workers as help. They keep the same durability: an append-only file, and a
-// database that is synced at each commit.
+// The other ways are written as a good engineer would write them: prepared statements, no transaction around a single
+// statement, pipelines where two commands go together, as many workers as help. They have the same durability: an
+// append-only file, and a database that is synced at each commit.
 //
-// Workers and HTTP servers run as processes of their own, as in production; the callers
-// run in this one. Everything is kept under a prefix and in tables of its own, and
-// removed at the end.
+// Workers and HTTP servers run as separate processes, as in production; the callers run in this process. Everything is
+// stored under a separate prefix and in separate tables, and removed at the end.
 package bench

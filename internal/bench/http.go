@@ -19,7 +19,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/config"
 )
 
-// batchItems and batchCallers are the load of /v1/batch.
+// Load of /v1/batch.
 const (
 	batchItems   = 500
 	batchCallers = 8
@@ -30,7 +30,7 @@ const (
 	wayBatch = "afterwrite /v1/batch"
 )
 
-// http measures the HTTP surface beside a handler that does the least that any would.
+// http measures the HTTP API beside a handler that does the minimum.
 func (r *run) http(ctx context.Context) error {
 	bare, err := r.Start(ctx, "bench", "serve")
 	if err != nil {
@@ -94,8 +94,8 @@ func batchRequest(b *bytes.Buffer, n int) {
 		body.Len(), body.Bytes())
 }
 
-// requests is a load over kept connections. It writes and reads them itself: a common
-// HTTP client costs as much as a server and would hide it.
+// requests makes a load over persistent connections. It writes and reads the bytes itself: a common HTTP client costs
+// as much as a server and would distort the result.
 func (r *run) requests(ctx context.Context, addr string, callers int, make func(b *bytes.Buffer, n int)) (outcome, error) {
 	type connection struct {
 		net.Conn
@@ -125,7 +125,7 @@ func (r *run) requests(ctx context.Context, addr string, callers int, make func(
 	})
 }
 
-// answer reads an answer that says 2xx.
+// answer reads an answer and returns an error unless it is 2xx.
 func answer(in *bufio.Reader) error {
 	line, err := in.ReadString('\n')
 	if err != nil {
@@ -178,7 +178,7 @@ func discardChunks(in *bufio.Reader) error {
 	}
 }
 
-// free are things that one caller at a time has, made when there is none.
+// free is a pool of values that one caller at a time uses; a value is made when the pool is empty.
 type free[T any] struct {
 	idle chan T
 	make func() (T, error)
@@ -205,7 +205,7 @@ func (f *free[T]) close(end func(T)) {
 	}
 }
 
-// ready waits until an address serves.
+// ready waits until an address is ready.
 func (p *place) ready(ctx context.Context, addr string) error {
 	return p.until(ctx, 30*time.Second, func() (bool, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
@@ -221,7 +221,7 @@ func (p *place) ready(ctx context.Context, addr string) error {
 	})
 }
 
-// metric reads one series of the metrics that an address serves.
+// metric reads one series of the metrics at an address.
 func metric(ctx context.Context, addr, name string) (float64, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
 	if err != nil {
@@ -241,8 +241,8 @@ func metric(ctx context.Context, addr, name string) (float64, error) {
 	return 0, fmt.Errorf("%s is not among the metrics of %s", name, addr)
 }
 
-// Serve is the handler that puts are compared with: it reads the same JSON, does one SET
-// and answers the same body, until ctx ends.
+// Serve runs the handler that puts are compared with, until ctx ends: it parses the same JSON, does one SET and sends
+// the same body.
 func Serve(ctx context.Context, c *config.Config) error {
 	client, err := connect(c.Redis.URL, 0)
 	if err != nil {

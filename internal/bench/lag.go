@@ -12,14 +12,14 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Sampling of the lag: so many records are watched at once, each looked at so often.
+// Sampling of the lag: how many records are watched at once, and how often each is read.
 const (
 	watched  = 8
 	lookEach = time.Millisecond
 )
 
-// lag measures the time from the answer to a write until its row is committed, at half of
-// the load that the worker can keep up with.
+// lag measures the time from the answer to a write until its row is committed, at half of the load that the worker can
+// sustain.
 func (r *run) lag(ctx context.Context) error {
 	worker, err := r.worker(ctx)
 	if err != nil {
@@ -27,7 +27,7 @@ func (r *run) lag(ctx context.Context) error {
 	}
 	defer worker.Kill()
 	var rates []float64
-	for range r.Runs { // one alone may have met a pause of the machine
+	for range r.Runs { // a single turn may coincide with a pause of the machine
 		rate, err := r.sustained(ctx)
 		if err != nil {
 			return err
@@ -45,7 +45,7 @@ func (r *run) lag(ctx context.Context) error {
 	}, way{wayLibrary, func(ctx context.Context) (map[string]float64, error) { return r.lagAt(ctx, sustained/2) }})
 }
 
-// sustained is the rate of writes and rows together when callers wait for neither.
+// sustained returns the rate of writes and rows together when callers wait for neither.
 func (r *run) sustained(ctx context.Context) (float64, error) {
 	start := time.Now()
 	o, err := closed(ctx, some, patience, r.writes(30_000), put(r.producer, entityName))
@@ -106,7 +106,7 @@ func (r *run) watch(ctx context.Context, id string) (time.Duration, error) {
 	}
 }
 
-// hot measures how many accepted writes share one row where few records take them all.
+// hot measures how many accepted writes share one row when all writes go to a few records.
 func (r *run) hot(ctx context.Context) error {
 	const records = 1000
 	return r.alternate(ctx, []Figure{

@@ -30,18 +30,18 @@ const (
 )
 
 const (
-	plainPrefix = Prefix + ":plain:"   // of values that are no records of ours
-	jobsKey     = Prefix + ":jobs"     // list of the obvious way
-	doneKey     = Prefix + ":done"     // rows that a consumer has written
+	plainPrefix = Prefix + ":plain:"   // of plain values, not records of Afterwrite
+	jobsKey     = Prefix + ":jobs"     // list of the hand-written way
+	doneKey     = Prefix + ":done"     // number of rows that a consumer has written
 	tasksQueue  = Prefix + ":tasks"    // of asynq
-	taskType    = "bench:row"          // one row
+	taskType    = "bench:row"          // a task of one row
 	expiry      = time.Hour            // of a value in the cache
-	consumers   = 32                   // rows under way in a consumer
-	example     = 10                   // the same in asynq's own example, whose gorm is as it comes
-	reportEvery = 5 * time.Millisecond // how often a consumer says how far it is
+	consumers   = 32                   // rows that a consumer writes at once
+	example     = 10                   // the same in asynq's own example, with gorm's default settings
+	reportEvery = 5 * time.Millisecond // how often a consumer reports its progress
 )
 
-// set is the base of all: one SET, and nothing kept but the value.
+// set is the base of all comparisons: one SET that stores the value alone.
 func (p *place) set(ctx context.Context, n int) error {
 	name := id(n)
 	return p.redis.Set(ctx, plainPrefix+name, sampleText, 0).Err()
@@ -57,8 +57,8 @@ func upsertOne(db *gorm.DB) action {
 	}
 }
 
-// obvious is the write-behind that people write: read the cached value, merge, write it
-// with a time to live, push a job. The two writes share a round trip.
+// obvious is the write-behind that most people write: read the cached value, merge, write it with a TTL, push a job.
+// The two writes share a round trip.
 func (p *place) obvious(ctx context.Context, n int) error {
 	r := sample(id(n))
 	key := plainPrefix + r.ID
@@ -98,14 +98,13 @@ func task(client *asynq.Client) action {
 
 func (p *place) taskClient() *asynq.Client { return asynq.NewClientFromRedisClient(p.redis) }
 
-// Consume is the process that writes the rows of one of the other ways, "obvious", "tasks"
-// or "example", until ctx ends.
+// Consume runs the process that writes the rows of another way ("obvious", "tasks" or "example") until ctx ends.
 func Consume(ctx context.Context, c *config.Config, kind string) error {
 	db, err := openDatabase(c.Database.URL, kind != "example")
 	if err != nil {
 		return err
 	}
-	client, err := connect(c.Redis.URL, 2*consumers) // each waits in a BLPOP on one of its own
+	client, err := connect(c.Redis.URL, 2*consumers) // each consumer waits in a BLPOP on its own connection
 	if err != nil {
 		return err
 	}
@@ -129,7 +128,7 @@ func Consume(ctx context.Context, c *config.Config, kind string) error {
 	return nil
 }
 
-// tell keeps the number of written rows in Redis, where the run reads it.
+// tell stores the number of written rows in Redis, where the run reads it.
 func tell(ctx context.Context, client redis.UniversalClient, done *atomic.Int64) error {
 	tick := time.NewTicker(reportEvery)
 	defer tick.Stop()

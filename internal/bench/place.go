@@ -37,8 +37,7 @@ const (
 	localName  = "bench_local"
 )
 
-// Configuration is the entities of a run, and limits that it does not meet, as a
-// configuration file has them.
+// Configuration holds the entities of a run, and limits that a run does not reach, as a configuration file.
 const Configuration = `
 redis: {prefix: ` + Prefix + `}
 entities:
@@ -77,20 +76,20 @@ entities:
     cache: {l1: {bytes: 256MiB, age: 60s}}
 `
 
-// place is the Redis and the database of a run, and what every way uses of them.
+// place is the Redis and the database of a run, with the clients that the ways use.
 type place struct {
 	config   *config.Config
 	entity   *schema.Entity
 	hot      *schema.Entity // delays its flushes
 	local    *schema.Entity // has an L1
 	redis    redis.UniversalClient
-	database *gorm.DB // of the other ways
-	plain    *gorm.DB // the same, with gorm's own settings
+	database *gorm.DB // for the other ways
+	plain    *gorm.DB // the same with gorm's default settings
 	store    *store.Store
 	cache    *cache.Cache
 	pending  *pending.Backlog
-	producer *producer.Producer // orders its flushes
-	silent   *producer.Producer // orders none
+	producer *producer.Producer // orders flushes
+	silent   *producer.Producer // orders no flushes
 	closers  []func() error
 }
 
@@ -133,7 +132,7 @@ func (p *place) open(ctx context.Context) error {
 	return p.clean(ctx)
 }
 
-// connect returns a client with that many connections, 0 for as many as it has by itself.
+// connect returns a client with that many connections; 0 is the library's default.
 func connect(url string, connections int) (redis.UniversalClient, error) {
 	o, err := rdb.ParseURL(url)
 	if err != nil {
@@ -175,8 +174,8 @@ func (p *place) openAfterwrite(ctx context.Context) error {
 	return nil
 }
 
-// clean makes the place as it was at the beginning of the run, and waits until Redis has
-// given memory back: it does so beside its work, which would slow the next turn.
+// clean restores the place to its state at the beginning of the run, and waits until Redis has freed the memory: Redis
+// does so in the background, which would slow the next turn.
 func (p *place) clean(ctx context.Context) error {
 	// A worker that runs on flushes nothing without what pairs its Redis with its database.
 	if err := p.wipe(ctx, layout.Prefix(Prefix).Shared("pairing")); err != nil {
@@ -247,7 +246,7 @@ func (p *place) empty(ctx context.Context, table any) error {
 	return nil
 }
 
-// until asks again and again until the answer is yes.
+// until calls yes repeatedly until it returns true.
 func (*place) until(ctx context.Context, atMost time.Duration, yes func() (bool, error)) error {
 	deadline := time.Now().Add(atMost)
 	for {
@@ -266,11 +265,11 @@ func (*place) until(ctx context.Context, atMost time.Duration, yes func() (bool,
 	}
 }
 
-// close removes what the run has made and closes the connections.
+// close removes everything that the run created and closes the connections.
 func (p *place) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	for _, end := range slices.Backward(p.closers) { // before the wipe: a cache that listens says so in Redis
+	for _, end := range slices.Backward(p.closers) { // before the wipe: a cache that listens writes that to Redis
 		_ = end()
 	}
 	if p.silent != nil {
@@ -290,7 +289,7 @@ func (p *place) close() {
 	}
 }
 
-// machine tells what this run is measured on.
+// machine describes what this run is measured on.
 func (p *place) machine(ctx context.Context) (Machine, error) {
 	m := Machine{CPUs: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(), CPU: cpu()}
 	info, err := p.redis.InfoMap(ctx, "server").Result()
@@ -300,7 +299,7 @@ func (p *place) machine(ctx context.Context) (Machine, error) {
 	m.Redis = info["Server"]["redis_version"]
 	m.Settings = map[string]string{}
 	for _, name := range []string{"appendonly", "appendfsync", "maxmemory-policy", "hash-max-listpack-value", "io-threads"} {
-		values, _ := p.redis.ConfigGet(ctx, name).Result() // some providers refuse it
+		values, _ := p.redis.ConfigGet(ctx, name).Result() // some providers forbid it
 		m.Settings[name] = values[name]
 	}
 	question := "SELECT sqlite_version()"
@@ -315,7 +314,7 @@ func (p *place) machine(ctx context.Context) (Machine, error) {
 	return m, err
 }
 
-// cpu and load are what Linux tells of the machine, "" elsewhere.
+// cpu and load return what Linux reports about the machine, "" elsewhere.
 func cpu() string {
 	text, _ := os.ReadFile("/proc/cpuinfo")
 	for line := range strings.Lines(string(text)) {
@@ -332,8 +331,8 @@ func load() string {
 	return strings.Join(fields[:min(3, len(fields))], " ")
 }
 
-// spent is the processor time that the callers' process and Redis have had. It moves less
-// with what else the machine does than the time on the wall.
+// spent is the processor time used by the callers' process and by Redis. Other activity on the machine affects it less
+// than wall-clock time.
 type spent struct{ here, redis time.Duration }
 
 func (p *place) spent(ctx context.Context) (s spent, err error) {
@@ -350,9 +349,9 @@ func (p *place) spent(ctx context.Context) (s spent, err error) {
 	return s, err
 }
 
-// processor is the time that a process has had of the processors.
+// processor returns the processor time that a process has used.
 func processor(pid int) time.Duration {
-	const ticks = 100 // a second, on every Linux that Go runs on
+	const ticks = 100 // per second, on every Linux that Go supports
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	_, after, _ := strings.Cut(string(text), ") ")
 	fields := strings.Fields(after)
@@ -364,8 +363,7 @@ func processor(pid int) time.Duration {
 	return time.Duration(user+system) * time.Second / ticks
 }
 
-// resident is the memory of a process in MB: now, and at its highest. Both are 0 where
-// the system does not tell.
+// resident returns the memory of a process in MB: now, and at its peak. Both are 0 if the system does not report them.
 func resident(pid int) (now, peak float64) {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	for line := range strings.Lines(string(text)) {

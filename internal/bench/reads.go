@@ -8,7 +8,7 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// few bounds the records of figures that are not about their number.
+// few bounds the number of records where a measurement does not vary it.
 const few = 100_000
 
 // reads measures reads of records that are cached.
@@ -36,7 +36,7 @@ func (r *run) reads(ctx context.Context) error {
 			if err := fill(ctx); err != nil {
 				return nil, err
 			}
-			if _, err := closed(ctx, some, patience, cached, do); err != nil { // fills an L1
+			if _, err := closed(ctx, some, patience, cached, do); err != nil { // fills the L1
 				return nil, err
 			}
 			o, err := closed(ctx, some, r.Time, 0, do)
@@ -61,7 +61,7 @@ func (r *run) reads(ctx context.Context) error {
 		}))
 }
 
-// space measures the bytes of Redis that a pending record takes, and nothing else of it.
+// space measures only the bytes of Redis that a pending record takes.
 func (r *run) space(ctx context.Context) error {
 	records := min(r.Backlog, few)
 	client := r.taskClient()
@@ -103,7 +103,7 @@ func (r *run) space(ctx context.Context) error {
 	return nil
 }
 
-// grown is by how much each of n writes lets the data of Redis grow.
+// grown returns by how much each of n writes grows the data in Redis.
 func (r *run) grown(ctx context.Context, n int, do action) (float64, error) {
 	before, err := r.used(ctx)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// row is a record to the ways that have a declared struct.
+// row is a record for the ways that use a declared struct.
 type row struct {
 	ID     string `json:"id" gorm:"primaryKey;size:64"`
 	Name   string `json:"name"`
@@ -19,11 +19,11 @@ type row struct {
 	Note   string `json:"note"`
 }
 
-// TableName is gorm's.
+// TableName returns the table for gorm.
 func (row) TableName() string { return "bench_afterwrite_plain" }
 
-// id is the name of the nth record. Neighbours in number are far apart in order, as the
-// ids of rows that happen to change at the same time are.
+// id returns the id of the nth record. Consecutive numbers give ids that are far apart in order, like the ids of rows
+// that change at about the same time.
 func id(n int) string {
 	z := uint64(n) + 0x9e3779b97f4a7c15
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
@@ -31,18 +31,18 @@ func id(n int) string {
 	return "u" + strconv.FormatUint(z^z>>31, 36)
 }
 
-// sample is a record of six fields.
+// sample returns a record of six fields.
 func sample(id string) row {
 	return row{ID: id, Name: "Ann Example", Email: "ann@example.org", Age: 34, Visits: 1208, Active: true, Note: "prefers letters"}
 }
 
-// fields are the values of a sample as a caller of the library gives them.
+// fields are the values of a sample, as a caller of the library passes them.
 var fields = schema.Fields{
 	"name": "Ann Example", "email": "ann@example.org", "age": int64(34), "visits": int64(1208),
 	"active": true, "note": "prefers letters",
 }
 
-// sized is a sample whose values have that many bytes together.
+// sized returns a sample whose values have that many bytes in total.
 func sized(id string, bytes int) row {
 	r := sample(id)
 	rest := bytes - len(r.Name) - len(r.Email) - len("34") - len("1208") - len("true")
@@ -50,7 +50,7 @@ func sized(id string, bytes int) row {
 	return r
 }
 
-// each is a record whose every text has that many bytes.
+// each returns a record whose texts have that many bytes each.
 func each(id string, bytes int) row {
 	text := strings.Repeat("n", bytes)
 	return row{ID: id, Name: text, Email: text, Age: 34, Visits: 1208, Active: true, Note: text}
@@ -60,20 +60,20 @@ func (r row) fields() schema.Fields {
 	return schema.Fields{"name": r.Name, "email": r.Email, "age": r.Age, "visits": r.Visits, "active": r.Active, "note": r.Note}
 }
 
-// text is the record as JSON.
+// text returns the record as JSON.
 func (r row) text() string {
 	text, err := json.Marshal(r)
 	if err != nil {
-		panic(err) // a struct of texts and numbers
+		panic(err) // impossible for a struct of texts and numbers
 	}
 	return string(text)
 }
 
-// body is the record as the body of a request: its id is in the path.
+// body returns the record as a request's body: the id is in the path.
 func (r row) body() string {
 	text, err := json.Marshal(r.fields())
 	if err != nil {
-		panic(err) // a map of texts and numbers
+		panic(err) // impossible for a map of texts and numbers
 	}
 	return string(text)
 }

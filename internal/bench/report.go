@@ -13,12 +13,12 @@ type Report struct {
 	Began      time.Time     `json:"began"`
 	Took       time.Duration `json:"took_ns"`
 	Machine    Machine       `json:"machine"`
-	LoadBefore string        `json:"load_before"` // 1, 5 and 15 minutes, where the system tells them
+	LoadBefore string        `json:"load_before"` // 1, 5 and 15 minutes, if the system reports them
 	LoadAfter  string        `json:"load_after"`
 	Figures    []Figure      `json:"figures"`
 }
 
-// Machine is what was measured on.
+// Machine describes what was measured on.
 type Machine struct {
 	CPU      string            `json:"cpu"`
 	CPUs     int               `json:"cpus"`
@@ -26,10 +26,10 @@ type Machine struct {
 	Go       string            `json:"go"`
 	Redis    string            `json:"redis"`
 	Database string            `json:"database"`
-	Settings map[string]string `json:"settings"` // of Redis, as it runs
+	Settings map[string]string `json:"settings"` // of the running Redis
 }
 
-// Figure is one thing that was measured by one or more ways.
+// Figure is one quantity, measured by one or more ways.
 type Figure struct {
 	Section string   `json:"section"`
 	Name    string   `json:"name"`
@@ -38,7 +38,7 @@ type Figure struct {
 	Series  []Series `json:"series"`
 }
 
-// Series is what one way measured, run by run.
+// Series holds one way's values, run by run.
 type Series struct {
 	Way    string    `json:"way"`
 	Values []float64 `json:"values"`
@@ -54,7 +54,7 @@ func (f *Figure) add(way string, value float64) {
 	f.Series[i].Values = append(f.Series[i].Values, value)
 }
 
-// compare fills the ratios, run by run.
+// compare computes the ratios, run by run.
 func (f *Figure) compare() {
 	base := f.of(f.Base)
 	if base == nil {
@@ -81,7 +81,7 @@ func (f *Figure) of(way string) []float64 {
 	return nil
 }
 
-// Median is the middle of the values, NaN for none.
+// Median returns the middle of the values, NaN if there is none.
 func Median(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()
@@ -91,8 +91,7 @@ func Median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// Table has a line for each figure and way: the median of its runs, their extremes, and
-// the same of the ratios.
+// Table returns a line for each figure and way: the median and the extremes of its runs, and of the ratios.
 func (r Report) Table() [][]string {
 	rows := [][]string{{"FIGURE", "WAY", "MEDIAN", "FROM–TO", "BESIDE", "RATIO", "FROM–TO"}}
 	for _, f := range r.Figures {
@@ -116,7 +115,7 @@ func extremes(values []float64) string {
 	return number(slices.Min(values)) + "–" + number(slices.Max(values))
 }
 
-// number prints three digits, and all of those before the point.
+// number formats a number with three digits, and with all digits before the point.
 func number(v float64) string {
 	switch a := math.Abs(v); {
 	case math.IsNaN(v):

@@ -30,9 +30,8 @@ func (r *run) worker(ctx context.Context) (Process, error) {
 	return p, nil
 }
 
-// Figures of rows a second, each beside one other way to persist them. The settings that
-// asynq's example and gorm by themselves have are what many run with; the tuned ones are
-// harder to beat.
+// Measurements of rows per second, each beside another way to persist them. The default settings of gorm and of asynq's
+// example are what many programs run with; the tuned settings are harder to beat.
 const (
 	besideTasks   = "rows, end to end"
 	besideExample = "rows beside asynq's example"
@@ -40,9 +39,8 @@ const (
 	besidePlain   = "rows beside gorm as it comes"
 )
 
-// rows measures rows a second from the first write until the last row is committed. Each
-// way has as many writes as it can persist in about the time of a turn, and the same
-// number of callers.
+// rows measures rows per second from the first write until the last row is committed. Each way gets as many writes as
+// it can persist in about one turn, and the same number of callers.
 func (r *run) rows(ctx context.Context) error {
 	figure := []Figure{
 		{Section: "rows", Name: besideTasks, Unit: "/s", Base: wayTasks},
@@ -61,7 +59,7 @@ func (r *run) rows(ctx context.Context) error {
 		way{wayLibrary, r.throughLibrary})
 }
 
-// upserted is a turn of callers who write their rows themselves.
+// upserted returns a turn of callers that write their rows themselves.
 func (r *run) upserted(db *gorm.DB, figure string) func(context.Context) (map[string]float64, error) {
 	return func(ctx context.Context) (map[string]float64, error) {
 		o, err := closed(ctx, some, r.Time, 0, upsertOne(db))
@@ -71,7 +69,7 @@ func (r *run) upserted(db *gorm.DB, figure string) func(context.Context) (map[st
 
 func (r *run) writes(perSecond float64) int { return int(perSecond * r.Time.Seconds()) }
 
-// rated is the rate of a way, for those figures that have it.
+// rated returns the rate of a way under each of the names, and its consumer's peak memory.
 func rated(rate float64, p Process, figures ...string) map[string]float64 {
 	values := map[string]float64{}
 	for _, name := range figures {
@@ -83,7 +81,7 @@ func rated(rate float64, p Process, figures ...string) map[string]float64 {
 	return values
 }
 
-// consumed is a turn of a way that has its consumer beside it.
+// consumed returns a turn of a way whose rows a consumer process writes.
 func (r *run) consumed(kind string, most int, do action, figure string) func(context.Context) (map[string]float64, error) {
 	return func(ctx context.Context) (map[string]float64, error) {
 		p, err := r.Start(ctx, "bench", "consume", kind)
@@ -130,9 +128,8 @@ func (r *run) throughLibrary(ctx context.Context) (map[string]float64, error) {
 	return rated(float64(o.n)/time.Since(start).Seconds(), worker, besideTasks, besideExample, besideUpsert, besidePlain), nil
 }
 
-// drain measures how fast a backlog becomes rows, beside gorm's own upserts of the same
-// rows, and a backlog of a tenth; and gorm beside its tenth, which tells what a larger
-// table costs the database.
+// drain measures how fast a backlog becomes rows, beside gorm's own upserts of the same rows; also a backlog of a
+// tenth, and gorm with a tenth, which shows what a larger table costs the database.
 func (r *run) drain(ctx context.Context) error {
 	const base, tenth, baseTenth = "gorm, 500 rows a statement", "a tenth", "gorm, a tenth"
 	small := r.Backlog / 10
@@ -178,7 +175,7 @@ func (r *run) drain(ctx context.Context) error {
 		}})
 }
 
-// bulk upserts rows in gorm's own way.
+// bulk upserts rows with gorm's own batches.
 func (r *run) bulk(ctx context.Context, n int) (float64, error) {
 	start := time.Now()
 	for from := 0; from < n; from += 500 {
@@ -197,8 +194,7 @@ func micros(d time.Duration, n int) float64 { return float64(d.Microseconds()) /
 
 type drained struct{ rate, bytes, memory, cpu, redis float64 }
 
-// drainOf fills a backlog and measures a worker that is started on it, from its first
-// rows to the last.
+// drainOf fills a backlog, starts a worker and measures from the worker's first rows to the last.
 func (r *run) drainOf(ctx context.Context, n int) (d drained, err error) {
 	before, err := r.used(ctx)
 	if err != nil {
@@ -266,7 +262,7 @@ func (r *run) fill(ctx context.Context, entity string, n int) error {
 	return group.Wait()
 }
 
-// used is the memory of Redis that its data take.
+// used returns the memory of Redis that its data take.
 func (p *place) used(ctx context.Context) (int64, error) {
 	info, err := p.redis.InfoMap(ctx, "memory").Result()
 	if err != nil {
@@ -285,5 +281,5 @@ func (p *place) used(ctx context.Context) (int64, error) {
 		n, _ := strconv.ParseInt(m[of], 10, 64)
 		overhead -= n
 	}
-	return total + overhead, nil // the tables of keys are overhead to Redis
+	return total + overhead, nil // Redis counts the key tables as overhead
 }

@@ -16,11 +16,11 @@ const (
 	groupGap   = 30
 )
 
-// colours by way; a way that is not here is grey.
+// colours by way; other ways are grey.
 var colours = map[string]string{wayLibrary: "#0b7285", wayBatch: "#0b7285"}
 
-// SVG draws the rates of the report: a group of bars for each figure in operations or
-// rows a second, on a scale of its own.
+// SVG draws the rates of the report: a group of bars for each figure in operations or rows per second, each with its
+// own scale.
 func (r Report) SVG() []byte {
 	var body strings.Builder
 	y := 30
