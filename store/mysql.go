@@ -513,7 +513,9 @@ func (d *mysql) lock(tx *transaction, entity string, partition int) (flushes int
 }
 
 // free ends the connection that holds a fence if its process has said nothing for the time of
-// Config.IdleInTransaction: it is frozen, or its machine is gone. MariaDB does so by itself.
+// Config.IdleInTransaction: it is frozen, or its machine is gone. It also ends one whose
+// statement is under way for longer than Config.StatementTimeout: the process has given it up,
+// and the server does not notice. MariaDB does both by itself.
 func (d *mysql) free(ctx context.Context, db *sql.DB, entity string, partition int) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -529,10 +531,11 @@ func (d *mysql) free(ctx context.Context, db *sql.DB, entity string, partition i
 	if err != nil {
 		return err
 	}
-	var idle int
+	var late int
 	err = conn.QueryRowContext(ctx, `SELECT count(*) FROM information_schema.PROCESSLIST
-		WHERE ID = ? AND COMMAND = 'Sleep' AND TIME >= ?`, holder, seconds(d.cfg.IdleInTransaction)).Scan(&idle)
-	if err != nil || idle == 0 {
+		WHERE ID = ? AND TIME >= CASE COMMAND WHEN 'Sleep' THEN ? ELSE ? END`,
+		holder, seconds(d.cfg.IdleInTransaction), seconds(d.cfg.StatementTimeout+time.Second)).Scan(&late)
+	if err != nil || late == 0 {
 		return err
 	}
 	_, err = conn.ExecContext(ctx, "KILL CONNECTION "+strconv.FormatInt(holder, 10))

@@ -93,6 +93,34 @@ func TestMySQLFreesAFrozenHolder(t *testing.T) {
 	require.Equal(t, schema.Values{email(1), "2"}, other.load(e, "a")["a"])
 }
 
+// TestMySQLFreesAFenceFromAStatement: where the server does not bound what a statement takes, as
+// MySQL where it writes, the next flush ends the connection whose statement hangs.
+func TestMySQLFreesAFenceFromAStatement(t *testing.T) {
+	t.Parallel()
+	e := account(t)
+	short := func(c *store.Config) {
+		c.LockTimeout, c.StatementTimeout = time.Second, time.Second
+		c.URL += "?max_statement_time=0"
+	}
+	url := testkit.MariaDB(t).Database(t)
+	hanging, other := setup(t, url, []*schema.Entity{e}, short), open(t, url, []*schema.Entity{e}, short)
+	hanging.exec("CREATE TRIGGER hang BEFORE INSERT ON accounts FOR EACH ROW SET @slept = SLEEP(600)")
+	f, err := hanging.Begin(t.Context(), e, 0)
+	require.NoError(t, err)
+	defer f.Rollback()
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := f.Write(t.Context(), accounts(1))
+		wrote <- err
+	}()
+	testkit.Eventually(t, "the fence is free", func() bool {
+		f, err := other.Begin(t.Context(), e, 0)
+		f.Rollback()
+		return err == nil
+	})
+	require.True(t, store.Unavailable(<-wrote))
+}
+
 // TestMySQLConnectsByItsSocket, whose path a URL gives beside the host.
 func TestMySQLConnectsByItsSocket(t *testing.T) {
 	t.Parallel()
