@@ -2,6 +2,8 @@ package storetest_test
 
 import (
 	"flag"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -29,6 +31,25 @@ func TestConformance(t *testing.T) {
 			return err
 		}})
 	})
+}
+
+// The page of databases has a row for each promise.
+func TestPromisesAreTold(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/DATABASES.md")
+	require.NoError(t, err)
+	require.Contains(t, string(page), fmt.Sprintf("%d promises", len(storetest.Promises())))
+	for _, p := range storetest.Promises() {
+		row := "| `" + p.Name + "` | " + p.Text + " |"
+		for _, dialect := range []string{"sqlite", "postgres", "mysql"} {
+			if why := p.Except[dialect]; why != "" {
+				row += " no: " + why + " |"
+			} else {
+				row += " kept |"
+			}
+		}
+		require.Contains(t, string(page), row+"\n")
+	}
 }
 
 // Each promise has a name of its own and a text.
