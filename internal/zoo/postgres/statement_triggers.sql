@@ -23,6 +23,7 @@ check:
 CREATE TABLE lines (id int PRIMARY KEY, basket int NOT NULL, qty int NOT NULL, text varchar(20), shelf int);
 CREATE TABLE sums (basket int PRIMARY KEY, total bigint);
 CREATE FUNCTION sum_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM pg_advisory_xact_lock(4711); -- two transactions that sum up at once would each miss the other's lines
   INSERT INTO sums SELECT basket, sum(qty) FROM lines WHERE basket IN (SELECT basket FROM changed) GROUP BY basket
   ON CONFLICT (basket) DO UPDATE SET total = excluded.total; RETURN NULL; END $$;
 CREATE TRIGGER up_i AFTER INSERT ON lines REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION sum_up();
