@@ -21,7 +21,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/fsck"
 	"github.com/afterwrite/afterwrite/internal/process"
@@ -482,16 +482,16 @@ func (z *zoo) refusals() {
 // drain waits until nothing is pending, and checks that nothing but the refused is held.
 func (z *zoo) drain() {
 	z.t.Helper()
-	var total cache.Stats
+	var total pending.Stats
 	testkit.Eventually(z.t, "nothing is pending", func() bool {
-		stats, err := z.parts.Cache.Stats(z.t.Context(), z.e)
+		stats, err := z.parts.Pending.Stats(z.t.Context(), z.e)
 		require.NoError(z.t, err)
-		total = cache.Total(stats)
+		total = pending.Total(stats)
 		return total.Pending == 0
 	})
 	for p := range z.e.Partitions {
 		for _, status := range []schema.Status{schema.Held, schema.Dead} {
-			list, err := z.parts.Cache.List(z.t.Context(), z.e, p, status, 0, 100)
+			list, err := z.parts.Pending.List(z.t.Context(), z.e, p, status, 0, 100)
 			require.NoError(z.t, err)
 			for _, one := range list {
 				if !z.refuses[one.ID] {
