@@ -543,7 +543,7 @@ func (z *zoo) reads() {
 			status, _ := z.call(http.MethodGet, z.path(id, ""), nil)
 			require.Equal(z.t, http.StatusNotFound, status, "deleted: %s", id)
 		}
-		report, err := fsck.Run(ctx, z.parts.Cache, z.parts.Store, z.parts.Config.Entities, fsck.Options{})
+		report, err := fsck.Run(ctx, z.parts.Cache, z.parts.Pending, z.parts.Store, z.parts.Config.Entities, fsck.Options{})
 		require.NoError(z.t, err)
 		stale := pass == "cached" && slices.ContainsFunc(z.e.Fields, func(f schema.Field) bool { return z.others(f.Column) })
 		require.True(z.t, stale || report.OK(), "%s: fsck: %+v", pass, report)
