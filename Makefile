@@ -11,8 +11,13 @@ BENCHCOUNT ?= 6
 # Modules of their own: what they need is not asked of a program that embeds Afterwrite.
 MODULES := deploy/kubernetes
 
+# What `afterwrite version` and afterwrite_build_info say. Without git it is devel.
+VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),devel)
+COMMIT  ?= $(or $(shell git rev-parse HEAD 2>/dev/null),unknown)
+STAMP   := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint deps build-deps conformance chaos hammer bench micro fuzz clean
+.PHONY: help run build test lint deps build-deps conformance chaos hammer bench micro image fuzz clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +27,7 @@ run: build ## build, then run everything in one process (afterwrite dev)
 
 # SQLite is compiled from C, so a build needs a C compiler; the first takes a minute.
 build: build-deps ## build bin/afterwrite
-	CGO_ENABLED=1 $(GO) build -o bin/afterwrite ./cmd/afterwrite
+	CGO_ENABLED=1 $(GO) build -ldflags "$(STAMP)" -o bin/afterwrite ./cmd/afterwrite
 
 test: deps ## install what the tests need, then run them all with the race detector
 	@for module in $(MODULES); do (cd $$module && CGO_ENABLED=1 $(GO) test ./...) || exit 1; done
@@ -57,6 +62,9 @@ bench: build deps ## measure this machine beside other ways, then run the Go ben
 
 micro: deps ## run the Go benchmarks of the hot paths BENCHCOUNT (6) times each
 	@CGO_ENABLED=1 $(GO) test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) -timeout 1h ./cache ./producer ./producer/api ./store ./worker
+
+image: deps ## run the build steps of deploy/Dockerfile without Docker, and ask the binary
+	CGO_ENABLED=1 TESTKIT_IMAGE=1 $(GO) test -count 1 -timeout 1h -run TestImageBuilds -v ./deploy
 
 fuzz: build-deps ## run each fuzz target for FUZZTIME (30s)
 	@scripts/fuzz.sh $(FUZZTIME) $(PKG)

@@ -4,6 +4,7 @@ package deploy_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -54,6 +55,9 @@ func TestConfigurations(t *testing.T) {
 type compose struct {
 	Services map[string]struct {
 		Image       string            `yaml:"image"`
+		ReadOnly    bool              `yaml:"read_only"`
+		CapDrop     []string          `yaml:"cap_drop"`
+		Security    []string          `yaml:"security_opt"`
 		Command     []string          `yaml:"command"`
 		Environment map[string]string `yaml:"environment"`
 		Ports       []string          `yaml:"ports"`
@@ -87,6 +91,12 @@ func TestCompose(t *testing.T) {
 			}
 		}
 		require.NotEmpty(t, s.Restart, name)
+		require.True(t, s.ReadOnly, name)
+		require.Equal(t, []string{"ALL"}, s.CapDrop, name)
+		require.Equal(t, []string{"no-new-privileges:true"}, s.Security, name)
+		if s.Image != "afterwrite" {
+			require.Regexp(t, `:\d+\.\d+(\.\d+)?-`, s.Image, "%s has no pinned version", name)
+		}
 		if s.Image == "afterwrite" {
 			checkEnvironment(t, name, s.Environment)
 		}
@@ -131,6 +141,38 @@ func TestProcfileAndUnitsRunKnownCommands(t *testing.T) {
 			require.True(t, slices.Contains(commands, f[1]), "%s runs %s", name, f[1])
 		}
 	}
+}
+
+// TestUnits: systemd finds nothing wrong with the units, none of which needs another to
+// succeed, and all keep their files from others.
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	units, err := filepath.Glob("systemd/*.service")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	var names []string
+	for _, unit := range units {
+		text := read(t, unit)
+		require.NotContains(t, text, "Requires=", unit)
+		for _, line := range []string{"Restart=on-failure", "StartLimitIntervalSec=0", "UMask=0077", "StateDirectoryMode=0700", "NoNewPrivileges=yes", "ProtectSystem=strict"} {
+			require.Contains(t, text, line+"\n", unit)
+		}
+		if !strings.Contains(unit, "migrate") {
+			require.Regexp(t, `(?m)^Wants=.*afterwrite-migrate.service`, text)
+			require.Regexp(t, `(?m)^After=.*afterwrite-migrate.service`, text)
+		}
+		name := strings.Replace(filepath.Base(unit), "@", "@8091", 1)
+		names = append(names, filepath.Join(dir, name))
+		text = strings.ReplaceAll(text, "/usr/local/bin/afterwrite", "/bin/true") // not installed here
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("there is no systemd-analyze: the units are not verified")
+	}
+	out, err := exec.CommandContext(t.Context(), analyze, append([]string{"verify", "--recursive-errors=no", "--man=no"}, names...)...).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Empty(t, strings.TrimSpace(string(out)))
 }
 
 // tables look like metrics and are none.

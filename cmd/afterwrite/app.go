@@ -140,9 +140,9 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.logLevel, "log-level", "", "debug, info, warn or error (default $AFTERWRITE_LOG_LEVEL, else info)")
 	root.AddCommand(
 		a.devCommand(), a.apiCommand(), a.workerCommand(), a.dashboardCommand(),
-		a.migrateCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
+		a.initCommand(), a.migrateCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
 		a.recordCommand(), a.flushCommand(), a.fsckCommand(), a.invalidateCommand(), a.cacheCommand(), a.rankCommand(), a.loadCommand(),
-		a.statusCommand(), a.metricsCommand(), a.pauseCommand(), a.resumeCommand(), a.auditCommand(),
+		a.statusCommand(), a.healthcheckCommand(), a.metricsCommand(), a.pauseCommand(), a.resumeCommand(), a.auditCommand(),
 		a.pairCommand(), a.acknowledgeCommand(),
 		a.heldCommand(), a.deadCommand(), a.retryPolicyCommand(), a.tokenCommand(), a.benchCommand(),
 	)

@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -13,17 +15,21 @@ import (
 	"golang.org/x/term"
 
 	"github.com/afterwrite/afterwrite/dashboard"
+	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/process"
 )
 
 func (a *app) dashboardCommand() *cobra.Command {
+	first := ""
 	c := &cobra.Command{
 		Use:     "dashboard",
 		Short:   "Serve the pages on which operators see, mend and tune",
+		Long:    "Serves the dashboard. Where other machines reach dashboard.addr, people log in as one of\ndashboard.users. With --first-login FILE and no users configured there is the user admin,\nwhose hash is in FILE: if there is no such file, it is made with a random password, which is\nprinted this once.",
 		Example: "  afterwrite dashboard --config afterwrite.yaml\n  afterwrite dashboard hash < password.txt",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.dashboard(c.Context()) },
+		RunE:    func(c *cobra.Command, _ []string) error { return a.dashboard(c.Context(), first) },
 	}
+	c.Flags().StringVar(&first, "first-login", "", "`FILE` with the hash of the user admin, where no users are configured; made if absent")
 	c.AddCommand(&cobra.Command{
 		Use:     "hash",
 		Short:   "Print the hash of a password for dashboard.users",
@@ -86,9 +92,47 @@ func unseen(ctx context.Context, terminal int) (string, error) {
 	}
 }
 
-func (a *app) dashboard(ctx context.Context) error {
+// firstLogin gives a dashboard without users the user admin, whose hash is in the file. It
+// makes a file that is not there, and prints the password when the file is written.
+func (a *app) firstLogin(c *config.Config, file string) error {
+	if file == "" || len(c.Dashboard.Users) > 0 || c.Dashboard.ProxyHeader != "" {
+		return nil
+	}
+	hash, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		hash, err = a.newLogin(file)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: --first-login: %w", process.ErrConfig, err)
+	}
+	c.Dashboard.Users = []config.User{{Name: "admin", Role: "admin", Hash: strings.TrimSpace(string(hash))}}
+	return nil
+}
+
+func (a *app) newLogin(file string) ([]byte, error) {
+	password := rand.Text()
+	hash, err := dashboard.HashPassword(password)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	_, err = fmt.Fprintln(f, hash)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, errors.Join(err, os.Remove(file))
+	}
+	fmt.Fprintf(a.out, "Log in to the dashboard as admin with the password %s\nIt is not shown again. Without %s another is made at the next start.\n", password, file)
+	return []byte(hash), nil
+}
+
+func (a *app) dashboard(ctx context.Context, first string) error {
 	c, err := a.settings()
 	if err != nil {
+		return err
+	}
+	if err := a.firstLogin(c, first); err != nil {
 		return err
 	}
 	if err := process.ErrDashboardExposed(c); err != nil {

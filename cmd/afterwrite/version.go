@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the release build with -ldflags "-X main.version=…".
-var version = ""
+// version and commit are set by builds with -ldflags "-X main.version=… -X main.commit=…".
+var version, commit string
 
 // build describes the binary.
 type build struct {
@@ -28,6 +28,10 @@ func thisBuild() build {
 	}
 	if b.Version == "" {
 		b.Version = info.Main.Version
+	}
+	if commit != "" {
+		b.Commit = commit
+		return b
 	}
 	modified := false
 	for _, s := range info.Settings {

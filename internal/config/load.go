@@ -55,6 +55,9 @@ func Load(path string, env []string) (*Config, error) {
 // LoadBuiltin returns the built-in example with the environment on top.
 func LoadBuiltin(env []string) (*Config, error) { return parse(Builtin, Example(), env) }
 
+// Parse reads a configuration from a text that is in no file, without the environment.
+func Parse(text []byte) (*Config, error) { return parse("the text", text, nil) }
+
 func read(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

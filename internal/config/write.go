@@ -48,7 +48,7 @@ func writeEntity(b *bytes.Buffer, e *schema.Entity) {
 	}
 	b.WriteString("}\n    fields:\n")
 	for i := range e.Fields {
-		writeField(b, &e.Fields[i])
+		fmt.Fprintf(b, "      %s\n", fieldText(&e.Fields[i]))
 	}
 	if len(e.Unique) > 0 {
 		sets := make([]string, len(e.Unique))
@@ -96,11 +96,12 @@ func writeOverride(b *bytes.Buffer, kind schema.Kind, o schema.RetryOverride) {
 
 func decimal(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
-func writeField(b *bytes.Buffer, f *schema.Field) {
-	fmt.Fprintf(b, "      %s: {type: %s", f.Name, f.Type)
+func fieldText(f *schema.Field) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: {type: %s", f.Name, f.Type)
 	set := func(key, value string, given bool) {
 		if given {
-			fmt.Fprintf(b, ", %s: %s", key, value)
+			fmt.Fprintf(&b, ", %s: %s", key, value)
 		}
 	}
 	set("column", quoted(f.Column), f.Column != f.Name)
@@ -115,5 +116,53 @@ func writeField(b *bytes.Buffer, f *schema.Field) {
 	set("max", f.Max, f.Max != "")
 	set("max", strconv.Itoa(f.MaxLength), f.MaxLength > 0)
 	set("default", f.Default, f.Default != "")
-	b.WriteString("}\n")
+	set("from", "database", f.FromDatabase)
+	return b.String() + "}"
 }
+
+// DraftEntity is an entity of a configuration to begin with, and what is to be said of it.
+type DraftEntity struct {
+	Entity *schema.Entity
+	Notes  map[string]string // comments behind fields, by name; "id" is the key
+	Above  []string          // comments above the entity
+}
+
+// Draft writes entities with comments, for people to go on from: what is left out has its
+// default. The head comes first, as it is.
+func Draft(to io.Writer, head string, entities []DraftEntity) error {
+	var b bytes.Buffer
+	b.WriteString(head)
+	b.WriteString("\nentities:\n")
+	for i, d := range entities {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		for _, line := range d.Above {
+			fmt.Fprintf(&b, "  # %s\n", oneLine(line))
+		}
+		e := d.Entity
+		key := ""
+		if e.ID.Type == schema.String {
+			key = fmt.Sprintf(", max: %d", e.ID.Max)
+		}
+		fmt.Fprintf(&b, "  %s:\n    table: %s\n", e.Name, quoted(e.Table))
+		noted(&b, fmt.Sprintf("    id: {column: %s, type: %s%s}", quoted(e.ID.Column), e.ID.Type, key), d.Notes["id"])
+		b.WriteString("    fields:\n")
+		for i := range e.Fields {
+			noted(&b, "      "+fieldText(&e.Fields[i]), d.Notes[e.Fields[i].Name])
+		}
+	}
+	_, err := to.Write(b.Bytes())
+	return err
+}
+
+// noted writes a line with a comment behind it, if there is one.
+func noted(b *bytes.Buffer, line, note string) {
+	b.WriteString(line)
+	if note != "" {
+		b.WriteString("    # " + oneLine(note))
+	}
+	b.WriteByte('\n')
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -1,0 +1,186 @@
+package deploy_test
+
+import (
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/internal/testkit"
+)
+
+// instruction is one line of a Dockerfile, continuations joined.
+type instruction struct{ name, rest string }
+
+// stages are the instructions of a Dockerfile by stage, the first one first.
+func stages(t *testing.T, file string) [][]instruction {
+	t.Helper()
+	text := regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(read(t, file), "")
+	text = strings.ReplaceAll(text, "\\\n", " ")
+	var all [][]instruction
+	for line := range strings.Lines(text) {
+		name, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name == "FROM" {
+			all = append(all, nil)
+		}
+		if name != "" {
+			last := len(all) - 1
+			all[last] = append(all[last], instruction{name, strings.TrimSpace(rest)})
+		}
+	}
+	return all
+}
+
+// TestImageBuilds runs the RUN lines of the Dockerfile's build stage in a copy of the tree,
+// because there is no Docker here: the binary is static, carries its version, and answers.
+// The lines that install Debian's compilers, and FROM, COPY and the second stage, are not run.
+func TestImageBuilds(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("TESTKIT_IMAGE") == "" {
+		t.Skip("it compiles the whole program anew: make image runs it")
+	}
+	root := t.TempDir()
+	copyTree(t, root)
+	environment := os.Environ()
+	for _, i := range stages(t, "Dockerfile")[0] {
+		switch i.name {
+		case "ARG":
+			name, value, _ := strings.Cut(i.rest, "=")
+			given, ok := map[string]string{"VERSION": "v9.8.7", "COMMIT": "c0ffee"}[name]
+			if !ok {
+				given = value
+			}
+			environment = append(environment, name+"="+given)
+		case "RUN":
+			if strings.Contains(i.rest, "apt-get") {
+				continue
+			}
+			c := exec.CommandContext(t.Context(), "sh", "-ec", strings.ReplaceAll(i.rest, "/out/", root+"/out/"))
+			c.Dir, c.Env = filepath.Join(root, "src"), environment
+			out, err := c.CombinedOutput()
+			require.NoError(t, err, "RUN %s\n%s", i.rest, out)
+		}
+	}
+	binary := filepath.Join(root, "out", "afterwrite")
+	requireStatic(t, binary)
+	answers(t, binary)
+}
+
+// copyTree copies what git knows, and what is new, to root/src.
+func copyTree(t *testing.T, root string) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "sh", "-ec",
+		`mkdir -p "$1/src" && git ls-files -z --cached --others --exclude-standard | xargs -0 -n 500 sh -c 'to=$0; for f; do [ ! -f "$f" ] || cp --parents "$f" "$to/src"; done' "$1"`, "sh", root)
+	c.Dir = ".."
+	out, err := c.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+func requireStatic(t *testing.T, binary string) {
+	t.Helper()
+	f, err := elf.Open(binary)
+	require.NoError(t, err)
+	defer f.Close()
+	for _, p := range f.Progs {
+		require.NotEqual(t, elf.PT_INTERP, p.Type, "it needs a loader")
+	}
+	libraries, err := f.ImportedLibraries()
+	require.NoError(t, err)
+	require.Empty(t, libraries)
+}
+
+// answers starts the API and asks it the way that the image's HEALTHCHECK does.
+func answers(t *testing.T, binary string) {
+	t.Helper()
+	config, err := filepath.Abs("afterwrite.yaml")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	command := func(args ...string) *exec.Cmd {
+		return exec.CommandContext(t.Context(), binary, args...)
+	}
+	environment := []string{"AFTERWRITE_CONFIG=" + config, "AFTERWRITE_REDIS_URL=" + testkit.SharedRedis(t).URL(),
+		"AFTERWRITE_REDIS_PREFIX=" + testkit.Prefix(t), "AFTERWRITE_DATABASE_URL=sqlite://" + dir + "/a.db",
+		"AFTERWRITE_API_ADDR=" + testkit.FreeAddr(t), "AFTERWRITE_API_DRAIN=0s"}
+	run := func(args ...string) (string, error) {
+		c := command(args...)
+		c.Dir, c.Env = dir, environment
+		out, err := c.CombinedOutput()
+		return string(out), err
+	}
+	said, err := run("version")
+	require.NoError(t, err, said)
+	require.Contains(t, said, "afterwrite v9.8.7, commit c0ffee")
+	said, err = run("migrate")
+	require.NoError(t, err, said)
+	said, err = run("healthcheck", "api", "--live")
+	require.Error(t, err, said)
+	api := command("api")
+	api.Dir, api.Env = dir, environment
+	require.NoError(t, api.Start())
+	defer func() { _ = api.Process.Kill(); _ = api.Wait() }() // it has answered
+	testkit.Eventually(t, "the API is ready", func() bool {
+		_, err := run("healthcheck")
+		return err == nil
+	})
+}
+
+// TestImagesAreSmallAndBarred: the last stage has no shell to run, a user that is not root,
+// a health check by the binary itself, and pinned versions; the image of a release agrees.
+func TestImagesAreSmallAndBarred(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"Dockerfile", "release.Dockerfile"} {
+		all := stages(t, file)
+		kept := map[string]string{}
+		for _, i := range all[len(all)-1] {
+			require.NotEqual(t, "RUN", i.name, file)
+			kept[i.name] = i.rest
+		}
+		require.Equal(t, "gcr.io/distroless/static-debian13:nonroot", kept["FROM"], file)
+		require.Equal(t, "65532:65532", kept["USER"], file)
+		require.Contains(t, kept["HEALTHCHECK"], `"/usr/local/bin/afterwrite", "healthcheck"`, file)
+		require.Equal(t, "SIGTERM", kept["STOPSIGNAL"], file)
+	}
+	require.Regexp(t, `golang:\d+\.\d+\.\d+-`, stages(t, "Dockerfile")[0][0].rest)
+}
+
+// TestReleaseBuildsAsTheImageDoes holds .goreleaser.yaml to the Dockerfile and to the tree.
+// goreleaser itself is not run here.
+func TestReleaseBuildsAsTheImageDoes(t *testing.T) {
+	t.Parallel()
+	var release struct {
+		Builds []struct {
+			Main    string   `yaml:"main"`
+			Flags   []string `yaml:"flags"`
+			LDFlags []string `yaml:"ldflags"`
+			GOArch  []string `yaml:"goarch"`
+		} `yaml:"builds"`
+		Archives []struct {
+			Files []string `yaml:"files"`
+		} `yaml:"archives"`
+		Dockers []struct {
+			Dockerfile string   `yaml:"dockerfile"`
+			Platforms  []string `yaml:"platforms"`
+		} `yaml:"dockers_v2"`
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "../.goreleaser.yaml")), &release))
+	image := read(t, "Dockerfile")
+	for _, b := range release.Builds {
+		require.FileExists(t, filepath.Join("..", b.Main, "main.go"))
+		require.Contains(t, image, "-tags "+strings.TrimPrefix(b.Flags[2], "-tags="))
+		require.Contains(t, b.LDFlags[0], "-extldflags -static -X main.version={{ .Version }} -X main.commit=")
+		require.Equal(t, []string{"amd64", "arm64"}, b.GOArch)
+	}
+	for _, pattern := range release.Archives[0].Files {
+		found, err := filepath.Glob(filepath.Join("..", pattern))
+		require.NoError(t, err)
+		require.NotEmpty(t, found, pattern)
+	}
+	require.FileExists(t, filepath.Join("..", release.Dockers[0].Dockerfile))
+	require.Equal(t, []string{"linux/amd64", "linux/arm64"}, release.Dockers[0].Platforms)
+}
