@@ -142,7 +142,7 @@ func (a *app) root() *cobra.Command {
 		a.devCommand(), a.apiCommand(), a.workerCommand(), a.dashboardCommand(),
 		a.initCommand(), a.migrateCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
 		a.recordCommand(), a.flushCommand(), a.fsckCommand(), a.invalidateCommand(), a.cacheCommand(), a.rankCommand(), a.loadCommand(),
-		a.statusCommand(), a.healthcheckCommand(), a.metricsCommand(), a.pauseCommand(), a.resumeCommand(), a.auditCommand(),
+		a.statusCommand(), a.planCommand(), a.healthcheckCommand(), a.metricsCommand(), a.pauseCommand(), a.resumeCommand(), a.auditCommand(),
 		a.pairCommand(), a.acknowledgeCommand(),
 		a.heldCommand(), a.deadCommand(), a.retryPolicyCommand(), a.tokenCommand(), a.benchCommand(),
 	)

@@ -75,3 +75,17 @@ func TestHealthcheck(t *testing.T) {
 	require.Equal(t, "127.0.0.1:80", nearby(":80"))
 	require.Equal(t, "10.0.0.1:80", nearby("10.0.0.1:80"))
 }
+
+// plan prints what the page says, reads nothing and connects to nothing.
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	out := d.ok("plan", "--writes", "5000/s", "--hot", "20%", "--size", "400", "--entities", "12")
+	require.Regexp(t, `rows persisted +4000 rows/s +computed`, out)
+	require.Regexp(t, `Redis maxmemory +\d+\.\d [MG]iB a primary +computed`, out)
+	require.Regexp(t, `workers +2 +measured`, out)
+	for _, args := range [][]string{{}, {"--writes", "many"}, {"--writes", "5", "--hot", "100%"}, {"--writes", "5", "--database", "oracle"}} {
+		r := d.run("", append([]string{"plan"}, args...)...)
+		require.Equal(t, exitUsage, r.code, "%v: %s", args, r.err)
+	}
+}
