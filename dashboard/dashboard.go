@@ -23,21 +23,21 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// figures is what the pages read of Redis. A cache.Cache is one.
-type figures interface {
+// Figures is what the pages read of Redis. A cache.Cache is one.
+type Figures interface {
 	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
 	Alive(ctx context.Context) ([]fleet.Process, error)
 	Check(ctx context.Context) (inspect.Health, error)
 }
 
-// database is what the pages ask of the database. A store.Store is one.
-type database interface {
+// Database is what the pages ask of the database. A store.Store is one.
+type Database interface {
 	Ping(ctx context.Context) error
 	Dialect() string
 }
 
-// queues is what the pages read of the sync tasks. A queue.Inspector is one.
-type queues interface {
+// Queues is what the pages read of the sync tasks. A queue.Inspector is one.
+type Queues interface {
 	Sizes(ctx context.Context) ([]queue.Size, error)
 }
 
@@ -55,17 +55,17 @@ const maxForm = 1 << 20
 // required; what is nil has no pages.
 type Config struct {
 	Entities []*schema.Entity
-	Cache    figures
-	Store    database
+	Cache    Figures
+	Store    Database
 	Depths   health.Depths // what is asked beside for the overview; nil: nothing
-	Queues   queues        // the queues' sizes; their tasks and a pause too where it is a queue.Inspector
-	Losses   losses        // acknowledges losses of accepted writes
-	Letters  letters       // dead letters, retry policies and the audit
-	Records  records       // look-up, held records, invalidation
-	Rows     rows          // the database's side of a look-up; nil: Redis's alone
-	Series   series        // keeps the figures of the charts; nil: no charts
-	Audit    auditor       // is told of invalidations and pauses; nil: the log alone
-	Tokens   tokenKeeper   // API tokens
+	Queues   Queues        // the queues' sizes; their tasks and a pause too where it is a queue.Inspector
+	Losses   Losses        // acknowledges losses of accepted writes
+	Letters  Letters       // dead letters, retry policies and the audit
+	Records  Records       // look-up, held records, invalidation
+	Rows     Rows          // the database's side of a look-up; nil: Redis's alone
+	Series   Series        // keeps the figures of the charts; nil: no charts
+	Audit    Auditor       // is told of invalidations and pauses; nil: the log alone
+	Tokens   TokenKeeper   // API tokens
 
 	Who      Who    // says who makes a request; nil: Users and Proxy do
 	Users    []User // who may log in

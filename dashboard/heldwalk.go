@@ -67,7 +67,7 @@ func parsePlace(q url.Values) (place, error) {
 
 // heldWalk yields held records in order.
 type heldWalk struct {
-	records records
+	records Records
 	after   place
 	full    lanes   // have something to yield
 	empty   []*lane // are to be read on

@@ -90,7 +90,7 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 	server, err := queue.NewServer(queue.ServerConfig{RedisURL: redis, Prefix: prefix, Concurrency: 2, PollInterval: 20 * time.Millisecond, Queues: map[string]int{"default": 1}, Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	flusher, err := worker.New(worker.Config{
-		Entities: d.entities, Cache: whole.Of(d.cache), Store: d.store, Queue: orders, Server: server,
+		Entities: d.entities, Redis: whole.Of(d.cache), Store: d.store, Queue: orders, Server: server,
 		SweepInterval: 100 * time.Millisecond, Log: testkit.Logger(t), Registerer: prometheus.NewRegistry(),
 	})
 	require.NoError(t, err)

@@ -11,8 +11,8 @@ import (
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// losses acknowledges losses of accepted writes, with the operator's reason.
-type losses interface {
+// Losses acknowledges losses of accepted writes, with the operator's reason.
+type Losses interface {
 	Losses(ctx context.Context, entities []*schema.Entity) ([]ledger.Loss, error)
 	Acknowledge(ctx context.Context, losses []ledger.Loss, reason string, by ledger.Actor) (int, error)
 }

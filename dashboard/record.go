@@ -15,8 +15,8 @@ import (
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// records is the state in Redis, record by record. A cache.Cache is one.
-type records interface {
+// Records is the state in Redis, record by record. A cache.Cache is one.
+type Records interface {
 	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
 	HeldFrom(ctx context.Context, places []pending.HeldIn, limit int) (held [][]pending.Waiting, more []bool, err error)
 	Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[cache.Kept, error]
@@ -28,13 +28,13 @@ type records interface {
 	Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
 }
 
-// rows is the state in the database. A store.Store is one.
-type rows interface {
+// Rows is the state in the database. A store.Store is one.
+type Rows interface {
 	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
 }
 
-// auditor keeps what was done. A store.Store is one.
-type auditor interface {
+// Auditor keeps what was done. A store.Store is one.
+type Auditor interface {
 	Audit(ctx context.Context, entry ledger.AuditEntry) error
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // letters looks after dead letters and retry policies. A operate.Operator is one.
-type letters interface {
+type Letters interface {
 	List(ctx context.Context, f ledger.LetterFilter, before int64, max int) ([]ledger.Letter, error)
 	Groups(ctx context.Context, f ledger.LetterFilter, max int) ([]ledger.LetterGroup, error)
 	Show(ctx context.Context, number int64) (operate.View, error)

@@ -9,9 +9,9 @@ import (
 	"github.com/afterwrite/afterwrite/cache/pending"
 )
 
-// series keeps samples in Redis, so that a restarted dashboard still has them. A
-// cache.Cache is one.
-type series interface {
+// Series keeps samples in Redis, so that a restarted dashboard still has them. A
+// pending.Backlog is one.
+type Series interface {
 	Sample(ctx context.Context, series string, at time.Time, step time.Duration, steps int, value string) error
 	Series(ctx context.Context, series string, until time.Time, step time.Duration, steps int) ([]pending.Point, error)
 }

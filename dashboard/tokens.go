@@ -12,8 +12,8 @@ import (
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// tokenKeeper keeps the API's tokens. A store.Store is one.
-type tokenKeeper interface {
+// TokenKeeper keeps the API's tokens. A store.Store is one.
+type TokenKeeper interface {
 	Tokens(ctx context.Context) ([]token.Token, error)
 	NewToken(ctx context.Context, t token.Token, by ledger.Actor) error
 	RevokeToken(ctx context.Context, name string, by ledger.Actor) error

@@ -17,8 +17,8 @@ import (
 // not used. It may run several times for a write.
 type Before func(ctx context.Context, op cache.Op, id string, record schema.Values) (schema.Values, error)
 
-// reader reads records that a [Before] is to see: the cache.
-type reader interface {
+// Reader reads records that a [Before] is to see: the cache.
+type Reader interface {
 	Get(ctx context.Context, e *schema.Entity, id string) (cache.Read, error)
 }
 

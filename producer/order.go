@@ -9,8 +9,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// enqueuer enqueues sync tasks: the queue's client.
-type enqueuer interface {
+// Enqueuer enqueues sync tasks: the queue's client.
+type Enqueuer interface {
 	Enqueue(ctx context.Context, o schema.Order) error
 }
 
@@ -21,7 +21,7 @@ const closeTimeout = 5 * time.Second
 // run, and nobody should wait for the queue. What is lost here, by a full buffer, a failed
 // enqueue or a crash, the sweeper of the workers orders.
 type orders struct {
-	queue   enqueuer
+	queue   Enqueuer
 	log     *slog.Logger
 	metrics *metrics
 	given   chan schema.Order
@@ -32,7 +32,7 @@ type orders struct {
 	closed bool
 }
 
-func newOrders(queue enqueuer, log *slog.Logger, m *metrics) *orders {
+func newOrders(queue Enqueuer, log *slog.Logger, m *metrics) *orders {
 	ctx, cancel := context.WithCancel(context.Background())
 	o := &orders{queue: queue, log: log, metrics: m, given: make(chan schema.Order, 1024), cancel: cancel}
 	if queue == nil {

@@ -28,12 +28,12 @@ const MaxKey = 255
 // Database where an entity's writes go to the database first.
 type Config struct {
 	Entities   []*schema.Entity
-	Cache      writer
-	Queue      enqueuer // nil: the sweeper of the workers orders every flush
-	Loader     loader
-	Database   database
+	Cache      Writer
+	Queue      Enqueuer // nil: the sweeper of the workers orders every flush
+	Loader     Loader
+	Database   Database
 	Before     map[string]Before     // by the name of the entity; they need Reader
-	Reader     reader                // of records that a Before is to see
+	Reader     Reader                // of records that a Before is to see
 	Lanes      int                   // trips to Redis under way at once; 0: DefaultLanes
 	MaxWaiting int                   // writes that wait for a trip; 0: DefaultMaxWaiting
 	Timeout    time.Duration         // bound on one trip; 0: DefaultTimeout
@@ -41,26 +41,26 @@ type Config struct {
 	Registerer prometheus.Registerer // nil: no metrics
 }
 
-// writer accepts writes: the cache.
-type writer interface {
+// Writer accepts writes: the cache.
+type Writer interface {
 	Write(ctx context.Context, groups ...*cache.Group)
 	Reserve(ctx context.Context, e *schema.Entity, key, fresh string) (string, error)
 	barriers
 }
 
-// loader reads rows that a write needs and the cache does not have: the store.
-type loader interface {
+// Loader reads rows that a write needs and the cache does not have: the store.
+type Loader interface {
 	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
 }
 
 // Producer accepts writes. It is safe for concurrent use.
 type Producer struct {
 	entities map[string]*schema.Entity
-	cache    writer
-	loader   loader
-	database database
+	cache    Writer
+	loader   Loader
+	database Database
 	hooks    map[string]Before
-	reader   reader
+	reader   Reader
 	lanes    []*lane
 	orders   *orders
 	timeout  time.Duration

@@ -12,7 +12,7 @@ import (
 )
 
 // instant accepts every put at once, so that a benchmark sees the producer alone.
-type instant struct{ writer }
+type instant struct{ Writer }
 
 func (instant) Write(_ context.Context, groups ...*cache.Group) {
 	for _, g := range groups {
@@ -28,7 +28,7 @@ func benched(b *testing.B) *Producer {
 		{Name: "active", Type: schema.Bool}, {Name: "note", Type: schema.Text},
 	}}
 	require.NoError(b, e.Init())
-	p, err := New(Config{Entities: []*schema.Entity{e}, Cache: instant{}, Loader: struct{ loader }{}})
+	p, err := New(Config{Entities: []*schema.Entity{e}, Cache: instant{}, Loader: struct{ Loader }{}})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = p.Close() })
 	return p

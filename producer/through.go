@@ -11,7 +11,7 @@ import (
 )
 
 // database writes records of entities whose writes go to the database first: the store.
-type database interface {
+type Database interface {
 	Through(ctx context.Context, e *schema.Entity, id string, decide func(context.Context, schema.Row) (schema.Change, error)) (committed bool, err error)
 }
 

@@ -19,7 +19,7 @@ import (
 
 // watched is a database and a cache of which a test sees every batch, in order.
 type watched struct {
-	state    state
+	state    Redis
 	store    *ledger.Ledger
 	batches  []watchedBatch
 	isolated bool                 // the flush under way has all of the time
@@ -33,7 +33,7 @@ type watchedBatch struct {
 
 // config has a worker use both.
 func (s *watched) config(c *Config) {
-	c.Cache, c.Store = watchedCache{s.state, s}, watchedStore{s.store, s}
+	c.Redis, c.Store = watchedCache{s.state, s}, watchedStore{s.store, s}
 }
 
 type watchedStore struct {
@@ -52,18 +52,18 @@ func (s watchedStore) Isolate(ctx context.Context, e *schema.Entity, n int) (*st
 }
 
 type watchedCache struct {
-	state
+	Redis
 	watched *watched
 }
 
 func (c watchedCache) Due(ctx context.Context, e *schema.Entity, n, limit, bytes int) (pending.Batch, error) {
-	b, err := c.state.Due(ctx, e, n, limit, bytes)
+	b, err := c.Redis.Due(ctx, e, n, limit, bytes)
 	c.watched.read(b)
 	return b, err
 }
 
 func (c watchedCache) DueAlone(ctx context.Context, e *schema.Entity, n int) (pending.Batch, error) {
-	b, err := c.state.DueAlone(ctx, e, n)
+	b, err := c.Redis.DueAlone(ctx, e, n)
 	c.watched.read(b)
 	return b, err
 }

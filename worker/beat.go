@@ -8,12 +8,6 @@ import (
 	"github.com/afterwrite/afterwrite/internal/fleet"
 )
 
-// beating is the list of living processes.
-type beating interface {
-	Beat(ctx context.Context, kind, id string, info map[string]string, life time.Duration) error
-	Leave(ctx context.Context, kind, id string) error
-}
-
 const (
 	kind = "worker"
 	// A worker says that it lives this often, or, if it sweeps less often than the first, as

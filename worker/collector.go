@@ -13,23 +13,18 @@ import (
 // collectTimeout bounds what one scrape may wait for Redis.
 const collectTimeout = 2 * time.Second
 
-// statser reads the figures of an entity's partitions.
-type statser interface {
-	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
-}
-
 // Collector shows what Redis knows of every entity: the whole deployment's figures, the
 // same in every process, read when they are scraped. Where several processes show them,
 // take the largest and do not add them up.
 type Collector struct {
-	cache    statser
+	cache    Statser
 	entities []*schema.Entity
 	lagLimit func(*schema.Entity) time.Duration
 }
 
 // NewCollector returns a collector to register once a process. lagLimit is the lag of an
 // entity from which its state is a failure.
-func NewCollector(c statser, entities []*schema.Entity, lagLimit func(*schema.Entity) time.Duration) *Collector {
+func NewCollector(c Statser, entities []*schema.Entity, lagLimit func(*schema.Entity) time.Duration) *Collector {
 	return &Collector{cache: c, entities: entities, lagLimit: lagLimit}
 }
 

@@ -8,11 +8,6 @@ import (
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// morgue is the side of the database that keeps dead letters.
-type morgue interface {
-	InsertDead(ctx context.Context, letters []ledger.Letter) error
-}
-
 // die makes dead letters of refused records whose policy is exhausted, and then has the
 // records die. A letter that cannot be inserted leaves its record as it was, due for its
 // next flush.

@@ -470,7 +470,7 @@ func TestWhatIsOvertakenLeavesNoLetter(t *testing.T) {
 		b.mail("owner", "x", "taken@x")
 		b.drain(b.strict())
 		b.mail("bad", "x", "taken@x")
-		w := b.strict(func(c *Config) { c.Cache = &hasty{b.redisOf(), func() { b.put("bad", "newer") }} })
+		w := b.strict(func(c *Config) { c.Redis = &hasty{b.redisOf(), func() { b.put("bad", "newer") }} })
 		b.settled(w)
 		require.Zero(t, b.count(ledger.LetterFilter{}))
 		require.Equal(t, "newer", b.names()["bad"])

@@ -15,29 +15,6 @@ import (
 // This file is the walk of a flush, from top to bottom: lock the partition's fence, read
 // the batch, write it, commit, settle it in Redis.
 
-// database is where records are persisted.
-type database interface {
-	Look(ctx context.Context, e *schema.Entity, partition int) (store.Look, error)
-	Begin(ctx context.Context, e *schema.Entity, partition int) (*store.Flush, error)
-	Isolate(ctx context.Context, e *schema.Entity, partition int) (*store.Flush, error)
-	Ping(ctx context.Context) error
-	morgue
-	letters
-	rules
-}
-
-// backlog is the side of Redis that knows what the database has not seen.
-type backlog interface {
-	Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (pending.Batch, error)
-	DueAlone(ctx context.Context, e *schema.Entity, partition int) (pending.Batch, error)
-	Ack(ctx context.Context, e *schema.Entity, partition int, b pending.Batch, flushed []schema.Change) (int, error)
-	Hold(ctx context.Context, e *schema.Entity, partition int, refused []pending.Refused) (int, error)
-	Remember(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]bool, error)
-	Die(ctx context.Context, e *schema.Entity, partition int, refused []pending.Refused) (int, error)
-	Drop(ctx context.Context, e *schema.Entity, partition int, ids []string) (int, error)
-	Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error)
-}
-
 // flushing is one flush of a partition and what it has read.
 type flushing struct {
 	order    schema.Order

@@ -20,21 +20,6 @@ const (
 	mendTime       = 3 * time.Second  // in which an operator's write is followed by its letter's end
 )
 
-// letters is the side of the database that lists and closes dead letters.
-type letters interface {
-	OpenLetters(ctx context.Context, e *schema.Entity, after int64, limit int) ([]ledger.OpenLetter, error)
-	Resolve(ctx context.Context, numbers []int64, as ledger.Resolution, by ledger.Actor) (int, error)
-	PurgeLetters(ctx context.Context, before time.Time, limit int) (int, error)
-	PurgeAudit(ctx context.Context, before time.Time, limit int) (int, error)
-}
-
-// remembering is the side of the cache that knows what became of letters' records.
-type remembering interface {
-	Fates(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]pending.Told, error)
-	Forget(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) error
-	Tell(ctx context.Context, e *schema.Entity, partition int, what string, records []schema.Versioned) error
-}
-
 // round is where the leader is on its endless round of the open letters. Only one
 // goroutine uses it.
 type round struct {

@@ -23,12 +23,6 @@ const (
 // they were passed. Every worker has followed by the last.
 var passes = []time.Duration{0, time.Second, 4 * time.Second}
 
-// waiting is the side of the cache that knows when held records are tried again.
-type waiting interface {
-	Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]pending.Waiting, error)
-	Reschedule(ctx context.Context, e *schema.Entity, partition int, moves []pending.Move) (int, error)
-}
-
 // moved is how often each entity's waiting records were walked for the policy in force.
 // Only one goroutine uses it. It is forgotten with the sweeper's lease: the next leader
 // walks them once at least, for the configuration may have changed, or the leader before

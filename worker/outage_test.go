@@ -153,7 +153,7 @@ func TestATaskThatIsCalledOffLosesNothing(t *testing.T) {
 // picky is a cache whose batches the database, which answers, fails if they have one of some
 // records, and that database.
 type picky struct {
-	state  state
+	state  Redis
 	store  *ledger.Ledger
 	sql    *testkit.SQLFaults
 	poison []string
@@ -164,7 +164,7 @@ type picky struct {
 var errOdd = errors.New("odd failure of no known class")
 
 // config has a worker use both.
-func (p *picky) config(c *Config) { c.Cache, c.Store = pickyCache{p.state, p}, pickyStore{p.store, p} }
+func (p *picky) config(c *Config) { c.Redis, c.Store = pickyCache{p.state, p}, pickyStore{p.store, p} }
 
 type pickyStore struct {
 	*ledger.Ledger
@@ -182,18 +182,18 @@ func (s pickyStore) Isolate(ctx context.Context, e *schema.Entity, n int) (*stor
 }
 
 type pickyCache struct {
-	state
+	Redis
 	picky *picky
 }
 
 func (c pickyCache) Due(ctx context.Context, e *schema.Entity, n, limit, bytes int) (pending.Batch, error) {
-	b, err := c.state.Due(ctx, e, n, limit, bytes)
+	b, err := c.Redis.Due(ctx, e, n, limit, bytes)
 	c.picky.read(b)
 	return b, err
 }
 
 func (c pickyCache) DueAlone(ctx context.Context, e *schema.Entity, n int) (pending.Batch, error) {
-	b, err := c.state.DueAlone(ctx, e, n)
+	b, err := c.Redis.DueAlone(ctx, e, n)
 	c.picky.read(b)
 	return b, err
 }
@@ -313,11 +313,11 @@ func TestCollectorShowsTheLedger(t *testing.T) {
 
 func TestNewNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	_, err := New(Config{Entities: testkit.Entities(t), Store: &ledger.Ledger{}, Cache: whole.Redis{}, Server: idle{}})
+	_, err := New(Config{Entities: testkit.Entities(t), Store: &ledger.Ledger{}, Redis: whole.Redis{}, Server: idle{}})
 	require.ErrorContains(t, err, "Queue is required")
 	b := setup(t, testkit.SQLite(t))
 	w := b.worker()
-	cfg := Config{Entities: w.all, Cache: b.redisOf(), Store: b.store, Queue: b.orders, Server: idle{}, Slice: -1}
+	cfg := Config{Entities: w.all, Redis: b.redisOf(), Store: b.store, Queue: b.orders, Server: idle{}, Slice: -1}
 	_, err = New(cfg)
 	require.ErrorContains(t, err, "Slice")
 	registry := prometheus.NewRegistry()

@@ -13,11 +13,6 @@ import (
 // the parent's own flush delay.
 const parentPause = 500 * time.Millisecond
 
-// looking is the side of the cache that says where records stand.
-type looking interface {
-	Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]schema.Cached, error)
-}
-
 // waitForParent says that a record was tried too early: one that it refers to is accepted
 // and not yet in the database, or has got there since.
 type waitForParent struct {

@@ -181,7 +181,7 @@ func TestAParentMayArriveMeanwhile(t *testing.T) {
 		parent, _ := b.of(customer, "7", schema.Fields{"name": "Ann"})
 		other := b.strict()
 		w := b.strict(func(c *Config) {
-			c.Cache = &arriving{b.redisOf(), func() { require.NoError(t, other.sync(t.Context(), task(parent))) }}
+			c.Redis = &arriving{b.redisOf(), func() { require.NoError(t, other.sync(t.Context(), task(parent))) }}
 		})
 		require.NoError(t, w.sync(t.Context(), task(child)))
 		require.Equal(t, schema.Held, b.status("o1").Record.Status)

@@ -18,16 +18,6 @@ const policyEvery = 500 * time.Millisecond
 // policyTimeout bounds one look.
 const policyTimeout = 5 * time.Second
 
-// rules is the side of the database that says which retry policies are in force.
-type rules interface {
-	CurrentPolicies(ctx context.Context) (map[string]ledger.Policy, error)
-}
-
-// hinting is the side of the cache that tells when to look at once.
-type hinting interface {
-	Hinted(ctx context.Context, what string) <-chan struct{}
-}
-
 // policies are the retry policies in force, by entity: those of the configuration until
 // the live ones have been read. Each is swapped whole, so that one decision is made by one
 // policy. They are safe for concurrent use.

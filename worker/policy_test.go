@@ -167,7 +167,7 @@ func TestPreviewAndRealityAgree(t *testing.T) {
 				b.mail("owner", "x", "taken@x")
 				b.drain(b.strict())
 				r := &recorder{Redis: b.redisOf()}
-				stop := b.run(b.worker(b.serving, func(c *Config) { c.Cache = r }))
+				stop := b.run(b.worker(b.serving, func(c *Config) { c.Redis = r }))
 				versions := map[string]schema.Version{}
 				for i := range records {
 					versions[id(i)] = b.mail(id(i), "x", "taken@x")

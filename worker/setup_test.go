@@ -119,7 +119,7 @@ func (b *bench) redisOf() whole.Redis {
 func (b *bench) worker(change ...func(*Config)) *Worker {
 	b.t.Helper()
 	cfg := Config{
-		Entities: b.all, Cache: b.redisOf(), Store: b.store, Queue: b.orders, Server: idle{},
+		Entities: b.all, Redis: b.redisOf(), Store: b.store, Queue: b.orders, Server: idle{},
 		FlagTTL: flagLife, SweepInterval: 50 * time.Millisecond,
 		Log: testkit.Logger(b.t), Registerer: prometheus.NewRegistry(),
 	}

@@ -1,6 +1,8 @@
 package worker
 
-import "sync"
+import (
+	"sync"
+)
 
 // suspicion begins at that many failures in a row of a partition whose fence could be
 // locked, in a database that answers.

@@ -5,15 +5,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/rdb"
-	"github.com/afterwrite/afterwrite/schema"
 )
-
-// sweeping is the side of the cache that finds lost orders.
-type sweeping interface {
-	Lead(ctx context.Context, name, holder string, life time.Duration) (bool, error)
-	Resign(ctx context.Context, name, holder string) error
-	Sweep(ctx context.Context, entities []*schema.Entity) ([]schema.Order, error)
-}
 
 const sweeper = "sweeper" // name of the lease
 

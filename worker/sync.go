@@ -6,17 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 )
-
-// flags is the scheduling side of the cache: who may work on a partition.
-type flags interface {
-	Begin(ctx context.Context, o schema.Order, life time.Duration) (schema.Order, error)
-	End(ctx context.Context, o schema.Order, handOver bool) (pending.Ending, error)
-	Agrees(ctx context.Context, e *schema.Entity) (bool, error)
-}
 
 // Why a task is put off, as its error in the queue's tools and as a metric label.
 var (

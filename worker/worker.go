@@ -14,7 +14,6 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
-	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -31,37 +30,14 @@ const (
 // where the task's own time is over, because it saves doing the work again.
 const finishTimeout = 10 * time.Second
 
-// state is the part of the cache that a worker uses.
-type state interface {
-	flags
-	backlog
-	sweeping
-	beating
-	looking
-	remembering
-	hinting
-	waiting
-}
-
-// enqueuer gives orders to whichever worker is free.
-type enqueuer interface {
-	Enqueue(ctx context.Context, o schema.Order) error
-}
-
-// server takes orders.
-type server interface {
-	Start(handle func(ctx context.Context, t queue.Task) error) error
-	Shutdown()
-}
-
-// Config joins a [Worker] to its surroundings. Entities, Cache, Store, Queue and Server
+// Config joins a [Worker] to its surroundings. Entities, Redis, Store, Queue and Server
 // are required; the worker closes none of them but shuts the server down.
 type Config struct {
 	Entities []*schema.Entity
-	Cache    state
-	Store    database
-	Queue    enqueuer
-	Server   server
+	Redis    Redis
+	Store    Database
+	Queue    Enqueuer
+	Server   Server
 
 	Slice         time.Duration // how long one task keeps a busy partition; 0: DefaultSlice
 	FlagTTL       time.Duration // how long a partition waits for a worker that died; 0: DefaultFlagTTL
@@ -88,10 +64,10 @@ type Config struct {
 type Worker struct {
 	entities map[string]*schema.Entity
 	all      []*schema.Entity
-	cache    state
-	store    database
-	queue    enqueuer
-	server   server
+	cache    Redis
+	store    Database
+	queue    Enqueuer
+	server   Server
 
 	slice, flagTTL, sweepInterval, keepLetters, keepAudit time.Duration
 	batchBytes                                            int
@@ -123,7 +99,7 @@ type Worker struct {
 // missing or cannot be.
 func New(cfg Config) (*Worker, error) {
 	for name, missing := range map[string]bool{
-		"Cache": cfg.Cache == nil, "Store": cfg.Store == nil, "Queue": cfg.Queue == nil,
+		"Redis": cfg.Redis == nil, "Store": cfg.Store == nil, "Queue": cfg.Queue == nil,
 		"Server": cfg.Server == nil, "Entities": len(cfg.Entities) == 0,
 	} {
 		if missing {
@@ -135,7 +111,7 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		entities: make(map[string]*schema.Entity, len(cfg.Entities)),
-		all:      cfg.Entities, cache: cfg.Cache, store: cfg.Store, queue: cfg.Queue, server: cfg.Server,
+		all:      cfg.Entities, cache: cfg.Redis, store: cfg.Store, queue: cfg.Queue, server: cfg.Server,
 		slice:         cmp.Or(cfg.Slice, DefaultSlice),
 		flagTTL:       cmp.Or(cfg.FlagTTL, DefaultFlagTTL),
 		sweepInterval: cmp.Or(cfg.SweepInterval, DefaultSweepInterval),

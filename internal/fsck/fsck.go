@@ -43,27 +43,27 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// records is what fsck reads of the cache. None of it loads or changes a record.
-type records interface {
+// Records is what fsck reads of the cache. None of it loads or changes a record.
+type Records interface {
 	Walk(ctx context.Context, e *schema.Entity, fn func(schema.Cached) error) error
 	Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]schema.Cached, error)
 	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
 }
 
-// lists is what fsck reads of the records that the database has not seen.
-type lists interface {
+// Lists is what fsck reads of the records that the database has not seen.
+type Lists interface {
 	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
 	List(ctx context.Context, e *schema.Entity, partition int, status schema.Status, skip, limit int) ([]pending.Listed, error)
 }
 
-// rows is what fsck reads of the database. An absent row is absent from the map.
-type rows interface {
+// Rows is what fsck reads of the database. An absent row is absent from the map.
+type Rows interface {
 	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
 }
 
 // Run checks the entities and reports what differs. An error means that the check
 // itself could not be finished; differences are no error, see [Report.OK].
-func Run(ctx context.Context, c records, l lists, db rows, entities []*schema.Entity, o Options) (Report, error) {
+func Run(ctx context.Context, c Records, l Lists, db Rows, entities []*schema.Entity, o Options) (Report, error) {
 	o = o.withDefaults()
 	var report Report
 	for _, e := range entities {
@@ -78,9 +78,9 @@ func Run(ctx context.Context, c records, l lists, db rows, entities []*schema.En
 
 // check is the check of one entity.
 type check struct {
-	cache   records
-	pending lists
-	db      rows
+	cache   Records
+	pending Lists
+	db      Rows
 	entity  *schema.Entity
 	options Options
 

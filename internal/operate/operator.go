@@ -50,8 +50,8 @@ var ErrStale = errors.New("the record is no longer dead, or held, at that versio
 // dead for ever, without a letter that an operator could resolve.
 var ErrNotConfigured = errors.New("its entity is not in the configuration: put the entity back, then act on its dead letters")
 
-// letters keeps dead letters, policies and the audit: the store.
-type letters interface {
+// Letters keeps dead letters, policies and the audit: the store.
+type Letters interface {
 	Letters(ctx context.Context, f ledger.LetterFilter, before int64, max int) ([]ledger.Letter, error)
 	CountLetters(ctx context.Context, f ledger.LetterFilter) (int, error)
 	LetterGroups(ctx context.Context, f ledger.LetterFilter, max int) ([]ledger.LetterGroup, error)
@@ -67,8 +67,8 @@ type letters interface {
 	SetPolicy(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by ledger.Actor, note string) (ledger.Policy, error)
 }
 
-// records is the state in Redis: the cache.
-type records interface {
+// Records is the state in Redis: the cache.
+type Records interface {
 	Write(ctx context.Context, groups ...*cache.Group)
 	Retry(ctx context.Context, e *schema.Entity, partition int, records []schema.Versioned) ([]bool, schema.Order, error)
 	Get(ctx context.Context, e *schema.Entity, id string) (cache.Read, error)
@@ -85,23 +85,23 @@ type records interface {
 	Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
 }
 
-// writes accepts the write of an edit: the producer.
-type writes interface {
+// Writes accepts the write of an edit: the producer.
+type Writes interface {
 	Do(ctx context.Context, r producer.Request) (producer.Accepted, error)
 }
 
-// enqueuer enqueues sync tasks: the queue's client.
-type enqueuer interface {
+// Enqueuer enqueues sync tasks: the queue's client.
+type Enqueuer interface {
 	Enqueue(ctx context.Context, o schema.Order) error
 }
 
 // Config says what a [Operator] works with. All but Rate and Log are required.
 type Config struct {
 	Entities []*schema.Entity
-	Letters  letters
-	Records  records
-	Writes   writes
-	Queue    enqueuer
+	Letters  Letters
+	Records  Records
+	Writes   Writes
+	Queue    Enqueuer
 	Rate     int          // letters a second of bulk work; 0: DefaultRate
 	Log      *slog.Logger // nil: slog.Default()
 }
@@ -109,10 +109,10 @@ type Config struct {
 // Operator does the work. It is safe for concurrent use.
 type Operator struct {
 	entities map[string]*schema.Entity
-	letters  letters
-	records  records
-	writes   writes
-	queue    enqueuer
+	letters  Letters
+	records  Records
+	writes   Writes
+	queue    Enqueuer
 	rate     int
 	log      *slog.Logger
 }

@@ -345,7 +345,7 @@ func (p *Parts) NewWorker() (w *worker.Worker, end func(), err error) {
 	}
 	metrics := prometheus.NewRegistry()
 	w, err = worker.New(worker.Config{
-		Entities: p.Config.Entities, Cache: p.redis(), Store: p.Store, Queue: q, Server: server,
+		Entities: p.Config.Entities, Redis: p.redis(), Store: p.Store, Queue: q, Server: server,
 		SweepInterval: c.SweepInterval, KeepLetters: p.Config.DeadLetters.Keep, KeepAudit: p.Config.Audit.Keep,
 		Persisted: p.over.Persisted, Unpaired: p.Unpaired, Version: p.version, Log: p.Log, Registerer: metrics,
 	})

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// adminSurface serves what is under /v1/admin/, and describes it for /openapi.json.
-type adminSurface interface {
+// AdminSurface serves what is under /v1/admin/, and describes it for /openapi.json.
+type AdminSurface interface {
 	http.Handler
 	OpenAPI() (paths, schemas map[string]any)
 }

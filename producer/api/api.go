@@ -34,12 +34,12 @@ const (
 // Config says what an API serves and from what. Producer, Cache, Store and
 // Entities are required.
 type Config struct {
-	Producer writes           // accepts the writes
-	Cache    reads            // answers the reads
-	Store    lists            // lists the persisted rows
+	Producer Writes           // accepts the writes
+	Cache    Reads            // answers the reads
+	Store    Lists            // lists the persisted rows
 	Entities []*schema.Entity // what is served; each after Init
-	Events   eventSource      // tells what becomes of writes; nil: no /v1/events
-	Admin    adminSurface     // serves /v1/admin/; nil: nobody does
+	Events   EventSource      // tells what becomes of writes; nil: no /v1/events
+	Admin    AdminSurface     // serves /v1/admin/; nil: nobody does
 
 	MaxBody       int64           // bytes of a body; 0: DefaultMaxBody
 	MaxBatchBody  int64           // bytes of a batch; 0: DefaultMaxBatchBody
@@ -59,8 +59,8 @@ type Config struct {
 
 	Proxies []netip.Prefix // whose word about a client's address is taken
 
-	Tokens     guard                 // says who makes a request; nil: everybody may do everything
-	RateLimit  limits                // bounds the requests of a caller; nil: nothing does
+	Tokens     Guard                 // says who makes a request; nil: everybody may do everything
+	RateLimit  Limits                // bounds the requests of a caller; nil: nothing does
 	Version    string                // of the program, for /openapi.json
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
@@ -70,11 +70,11 @@ type Config struct {
 // API is the HTTP handler. It is safe for concurrent use and holds nothing that
 // must be closed.
 type API struct {
-	producer writes
-	cache    reads
-	store    lists
-	source   eventSource
-	admin    adminSurface
+	producer Writes
+	cache    Reads
+	store    Lists
+	source   EventSource
+	admin    AdminSurface
 	entities map[string]*schema.Entity
 
 	maxBody       int64
@@ -99,8 +99,8 @@ type API struct {
 
 	noIDs    bool // records are named by a query or a body alone
 	cors     cors
-	guard    guard  // nil: none
-	limits   limits // nil: none
+	guard    Guard  // nil: none
+	limits   Limits // nil: none
 	routes   routes
 	metrics  *metrics
 	log      *slog.Logger

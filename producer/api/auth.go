@@ -10,8 +10,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// guard says who makes a request: the token's guard.
-type guard interface {
+// Guard says who makes a request: the token's guard.
+type Guard interface {
 	Identify(h http.Header) (token.Identity, error)
 	Required() bool
 }

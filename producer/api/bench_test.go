@@ -37,7 +37,7 @@ func (i instant) DoAll(ctx context.Context, rs []producer.Request) []producer.Re
 func BenchmarkPut(b *testing.B) {
 	e := testEntity(b)
 	handler, err := New(Config{
-		Producer: instant{e}, Cache: struct{ reads }{}, Store: struct{ lists }{}, Entities: []*schema.Entity{e},
+		Producer: instant{e}, Cache: struct{ Reads }{}, Store: struct{ Lists }{}, Entities: []*schema.Entity{e},
 		Registerer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(b, err)
@@ -87,7 +87,7 @@ func benchmarkPut(b *testing.B, h http.Handler) {
 func BenchmarkPutHandler(b *testing.B) {
 	e := testEntity(b)
 	handler, err := New(Config{
-		Producer: instant{e}, Cache: struct{ reads }{}, Store: struct{ lists }{}, Entities: []*schema.Entity{e},
+		Producer: instant{e}, Cache: struct{ Reads }{}, Store: struct{ Lists }{}, Entities: []*schema.Entity{e},
 		Registerer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(b, err)

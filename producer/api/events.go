@@ -13,8 +13,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// eventSource tells what happens to records on their way to the database: the cache.
-type eventSource interface {
+// EventSource tells what happens to records on their way to the database: the cache.
+type EventSource interface {
 	Subscribe(ctx context.Context, e *schema.Entity) (*cache.Subscription, error)
 	Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[cache.Kept, error]
 }

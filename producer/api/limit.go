@@ -2,9 +2,9 @@ package api
 
 import "net/http"
 
-// limits is a rate limiter. Admit counts a request and sets the fields of its answer; the
+// Limits is a rate limiter. Admit counts a request and sets the fields of its answer; the
 // error is the answer to a request that is refused.
-type limits interface {
+type Limits interface {
 	Admit(h http.Header, r *http.Request) error
 }
 

@@ -23,8 +23,8 @@ type Query struct {
 	Equal map[int]string // field position → canonical text that it has; "null" is NULL
 }
 
-// lists reads the database past the cache.
-type lists interface {
+// Lists reads the database past the cache.
+type Lists interface {
 	List(ctx context.Context, e *schema.Entity, q Query) ([]schema.Row, error)
 	Ping(ctx context.Context) error
 }

@@ -23,7 +23,7 @@ func TestPanicIsAnInternalError(t *testing.T) {
 	t.Parallel()
 	e := testEntity(t)
 	handler, err := New(Config{
-		Producer: faulty{}, Cache: struct{ reads }{}, Store: struct{ lists }{}, Entities: []*schema.Entity{e},
+		Producer: faulty{}, Cache: struct{ Reads }{}, Store: struct{ Lists }{}, Entities: []*schema.Entity{e},
 		Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)

@@ -11,8 +11,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// reads is the cache. Ids are canonical.
-type reads interface {
+// Reads is the cache. Ids are canonical.
+type Reads interface {
 	Get(ctx context.Context, e *schema.Entity, id string) (cache.Read, error)
 	GetMany(ctx context.Context, e *schema.Entity, ids []string) ([]cache.Read, error)
 	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)

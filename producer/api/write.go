@@ -12,10 +12,10 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// writes is the write path. It reads a request's Fields before it returns and
+// Writes is the write path. It reads a request's Fields before it returns and
 // keeps nothing of them, for they alias the body. Its error of an ended context means
 // that nothing was written; where that is not known it is ErrOutcomeUnknown.
-type writes interface {
+type Writes interface {
 	Do(ctx context.Context, r producer.Request) (producer.Accepted, error)
 	DoAll(ctx context.Context, rs []producer.Request) []producer.Result
 }

@@ -47,8 +47,8 @@ const (
 	timeout          = 30 * time.Second
 )
 
-// records is what the faces ask of Redis beside the operator: the cache.
-type records interface {
+// Records is what the faces ask of Redis beside the operator: the cache.
+type Records interface {
 	Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error)
 	InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error)
 	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
@@ -59,7 +59,7 @@ type records interface {
 // Config says what an [Admin] works with. Operator, Cache and Entities are required.
 type Config struct {
 	Operator *operate.Operator
-	Cache    records
+	Cache    Records
 	Entities []*schema.Entity
 	// LocalOnly rejects requests that a proxy has passed on, and those whose Host is neither
 	// this machine nor one of Hosts: a page in a browser may have its own name resolve to
@@ -75,7 +75,7 @@ type Config struct {
 // Admin is the handler. It is safe for concurrent use. Close it.
 type Admin struct {
 	operator  *operate.Operator
-	cache     records
+	cache     Records
 	entities  []*schema.Entity
 	localOnly bool
 	hosts     peer.Hosts

@@ -17,12 +17,12 @@ import (
 type Deployment struct {
 	Entities []*schema.Entity
 	Cache    *cache.Cache
-	Store    rows // the store, without faults
+	Store    Rows // the store, without faults
 	Ledger   *Ledger
 }
 
-// rows is what the checks read of the database.
-type rows interface {
+// Rows is what the checks read of the database.
+type Rows interface {
 	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
 }
 
