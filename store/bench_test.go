@@ -13,6 +13,7 @@ import (
 
 func databases(b *testing.B, fn func(b *testing.B, url string)) {
 	b.Run("sqlite", func(b *testing.B) { fn(b, testkit.SQLite(b)) })
+	b.Run("mariadb", func(b *testing.B) { fn(b, testkit.MariaDB(b).Database(b)) })
 	b.Run("postgres", func(b *testing.B) { fn(b, testkit.Postgres(b).Database(b)) })
 }
 

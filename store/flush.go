@@ -159,7 +159,7 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 	if len(changes) == 0 {
 		return Outcome{}, nil
 	}
-	b := &batch{tx: f.tx, table: f.table, suspicious: f.suspicious, until: f.patience(ctx)}
+	b := &batch{tx: f.tx, table: f.table, suspicious: f.suspicious, until: f.patience(ctx), absent: map[string]bool{}}
 	write := b.write
 	if !f.unhurried {
 		b.hurry(f.pace(ctx, len(changes)))

@@ -70,6 +70,28 @@ func TestMySQLOverwritesNoOtherRow(t *testing.T) {
 	})
 }
 
+// TestMySQLLooksForRowsOnce: after the refusal of one new record its neighbours, which had no row
+// a moment ago, are inserted without another look.
+func TestMySQLLooksForRowsOnce(t *testing.T) {
+	t.Parallel()
+	e := account(t)
+	b := setup(t, testkit.MariaDB(t).Database(t), []*schema.Entity{e})
+	b.flush(e, put("owner", `"taken"`, "0"))
+	updates := 0
+	made := b.faults.Inject(testkit.Refuse, func(statement string) bool {
+		if strings.Contains(statement, "UPDATE JSON_TABLE") {
+			updates++
+		}
+		return false
+	})
+	defer made.Release()
+	changes := append(accounts(10), put("thief", `"taken"`, "1"))
+	flushed := b.flush(e, changes...)
+	require.Equal(t, []string{"thief"}, refusedIDs(flushed))
+	require.Len(t, b.load(e, "owner", changes[0].ID, changes[9].ID), 3)
+	require.Equal(t, 1, updates)
+}
+
 // TestMySQLFreesAFrozenHolder: where the server does not end idle transactions, as MySQL, the
 // next flush ends the connection that holds the fence.
 func TestMySQLFreesAFrozenHolder(t *testing.T) {

@@ -76,12 +76,28 @@ func (b *batch) wholes(changes []schema.Change) (whole, some []schema.Change) {
 }
 
 // update gives the rows of changes the values that they name, and returns the changes that
-// have no row.
+// have no row. What had none a moment ago, before the INSERT of a neighbour was refused, is
+// looked for again only if this INSERT is refused, too.
 func (b *batch) update(changes []schema.Change) (absent []schema.Change, err error) {
+	if len(b.absent) > 0 {
+		var others []schema.Change
+		for _, c := range changes {
+			if b.absent[c.ID] {
+				absent = append(absent, c)
+				delete(b.absent, c.ID)
+			} else {
+				others = append(others, c)
+			}
+		}
+		changes = others
+	}
 	for _, g := range b.table.byFields(changes) {
 		without, err := b.updateGroup(g)
 		if err != nil {
 			return nil, err
+		}
+		for _, c := range without {
+			b.absent[c.ID] = true
 		}
 		absent = append(absent, without...)
 	}

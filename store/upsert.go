@@ -20,6 +20,7 @@ type batch struct {
 
 	known   *known                 // of the table
 	ids     func() map[string]bool // of the whole batch
+	absent  map[string]bool        // ids that were seen to have no row, and not inserted since
 	outcome Outcome
 	hanging []hanging // see sieve
 	gaveUp  error     // of the first statement that was given up
