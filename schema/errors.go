@@ -44,6 +44,9 @@ var (
 	ErrOutcomeUnknown = errors.New("outcome of the write is unknown")
 	// ErrDatabaseUnavailable reports that the operation needs the database, which does not respond.
 	ErrDatabaseUnavailable = errors.New("database is unavailable")
+	// ErrSchema reports a table that lacks what its entity needs, or is not there itself: run
+	// the migrations. It comes with ErrDatabaseUnavailable. See [SchemaError].
+	ErrSchema = errors.New("schema error")
 	// ErrBusy reports that a bounded wait or queue inside this process is full.
 	ErrBusy = errors.New("too many requests are waiting")
 	// ErrPartitionsChanged reports that another process runs the entity with a different number of partitions. Restart
@@ -80,3 +83,19 @@ func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 func Invalid(field, format string, args ...any) error {
 	return &InvalidError{Fields: []FieldError{{Field: field, Reason: fmt.Sprintf(format, args...)}}}
 }
+
+// SchemaError reports which table lacks something, in the database's words, which name the
+// column. It matches [ErrSchema].
+type SchemaError struct {
+	Entity, Table string
+	Err           error // of the database
+}
+
+func (e *SchemaError) Error() string {
+	return fmt.Sprintf("schema error: table %s of entity %s: %v", e.Table, e.Entity, e.Err)
+}
+
+func (e *SchemaError) Unwrap() error { return e.Err }
+
+// Is makes errors.Is(err, ErrSchema) true.
+func (e *SchemaError) Is(target error) bool { return target == ErrSchema }

@@ -80,7 +80,7 @@ func (s *Store) unavailable(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if s.dialect.missing(err) {
+	if s.dialect.missing(err) || errors.Is(err, schema.ErrSchema) {
 		err = fmt.Errorf("%w: %w", ErrNotMigrated, err)
 	}
 	if s.dialect.readOnly(err) {

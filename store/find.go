@@ -90,6 +90,9 @@ func (s *Store) load(db *gorm.DB, t *table, ids []string) ([]schema.Row, error) 
 func (s *Store) find(t *table, query *gorm.DB) ([]schema.Row, error) {
 	seen := t.seen()
 	if err := query.Select(t.shown).Find(seen.Interface()).Error; err != nil {
+		if s.dialect.missing(err) {
+			err = &schema.SchemaError{Entity: t.entity.Name, Table: t.name, Err: err}
+		}
 		return nil, s.unavailable("select from "+t.name, err)
 	}
 	return t.rowsOf(seen), nil

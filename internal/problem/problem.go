@@ -72,6 +72,8 @@ var known = []struct {
 	{schema.ErrOutcomeUnknown, Problem{Name: "outcome-unknown", Code: 503, Title: "Outcome unknown", RetryAfter: 1,
 		Detail: "unknown: the reply of Redis was lost, the write may or may not be accepted; " +
 			"a repeat is safe only with an Idempotency-Key that the first request had too"}},
+	{schema.ErrSchema, Problem{Name: "schema-error", Code: 503, Title: "Schema error", RetryAfter: 30,
+		Detail: "a table lacks what its entity needs; nothing was written"}},
 	{schema.ErrDatabaseUnavailable, Problem{Name: "database-unavailable", Code: 503, Title: "Database unavailable", RetryAfter: 5,
 		Detail: "this request needs the database, which does not answer; nothing was written"}},
 	{schema.ErrRedisFull, Problem{Name: "redis-full", Code: 503, Title: "Redis full", RetryAfter: 2,
@@ -124,6 +126,10 @@ func Of(err error) *Problem {
 			p := known[i].problem
 			if p.Code >= 500 {
 				p.Cause = err
+			}
+			if of, ok := errors.AsType[*schema.SchemaError](err); ok {
+				p.Detail = fmt.Sprintf("the table %s of %s lacks what the entity needs (%v): run `afterwrite migrate`; nothing was written",
+					of.Table, of.Entity, of.Err)
 			}
 			return &p
 		}
