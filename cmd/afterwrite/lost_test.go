@@ -160,6 +160,10 @@ func TestRedisWentBack(t *testing.T) {
 	})
 	require.Contains(t, d.ok("fsck"), "agree")
 	require.NotContains(t, api.text()+worker.text(), "Redis has lost its state")
+	for _, s := range []*server{api, worker} {
+		s.says(`Redis went back","entity":"item"`)
+	}
+	require.Len(t, d.json(d.ok("acknowledge", "user", "--reason", "a test", "--yes", "--json"))["losses"], 1, "two processes note one loss")
 	require.Equal(t, exitOK, api.stop())
 	require.Equal(t, exitOK, worker.stop())
 	require.Equal(t, int64(1), d.redis.Client(t).HLen(t.Context(), d.prefix+":{_}:marks").Val(), "who stops takes its mark away")

@@ -292,12 +292,26 @@ func (p *Parts) countLosses(ctx context.Context) {
 	p.metrics.losses.Set(float64(len(open)))
 }
 
-// noteLoss keeps that Redis has lost state of an entity, until it is acknowledged.
-func (p *Parts) noteLoss(ctx context.Context, e *schema.Entity, why string) error {
+// noteWentBack keeps that a life of Redis went back, until it is acknowledged. Each process
+// that notices calls it, and the first gives Redis another life: so the loss is noted once.
+func (p *Parts) noteWentBack(ctx context.Context, life string) error {
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
-	if err := p.Store.NoteLosses(ctx, ledger.Loss{Entity: e.Name, Why: why}); err != nil {
-		return fmt.Errorf("note the loss of %s: %w", e.Name, err)
-	}
-	return nil
+	return p.Store.Pair(ctx, p.Config.Redis.Prefix, func(ctx context.Context, stored schema.Pairing) (ledger.Pairs, error) {
+		seen, err := p.Cache.Pairing(ctx)
+		if err != nil || stored.Life != life || seen != stored {
+			return ledger.Pairs{With: stored}, err // another process was faster, or the pairing notes it
+		}
+		to := schema.Pairing{Deployment: stored.Deployment, Life: rand.Text()}
+		paired, err := p.Cache.Pair(ctx, seen, to)
+		if err == nil && !paired {
+			err = errChanged
+		}
+		var losses []ledger.Loss
+		for _, e := range p.Config.Entities {
+			losses = append(losses, ledger.Loss{Entity: e.Name, Life: to.Life,
+				Why: "Redis went back to an older state of itself: an old copy of its files, or a replica that lagged"})
+		}
+		return ledger.Pairs{With: to, Losses: losses}, err
+	})
 }

@@ -89,15 +89,21 @@ func (p *Parts) watchMark(ctx context.Context, mark *fleet.Mark) {
 	if err != nil {
 		p.Log.Debug("looking whether Redis went back failed", "error", err)
 	}
-	if wentBack {
+	switch {
+	case wentBack:
+		if len(p.older) == 0 {
+			p.lostLife = p.markLife
+		}
 		p.Log.Error("Redis went back to an older state of itself: writes that it had accepted since are gone where they were not persisted; cached records are dropped")
 		p.older = p.Config.Entities
+	case err == nil && len(p.older) == 0:
+		p.markLife = p.held.Life
 	}
 	for len(p.older) > 0 && ctx.Err() == nil {
 		e := p.older[0]
 		dropped, err := p.Cache.InvalidateMatch(ctx, e, "*", nil)
-		if err == nil {
-			err = p.noteLoss(ctx, e, "Redis went back to an older state of itself: an old copy of its files, or a replica that lagged")
+		if err == nil && len(p.older) == 1 {
+			err = p.noteWentBack(ctx, p.lostLife)
 		}
 		if err != nil {
 			p.Log.Warn("cached records not dropped yet, though Redis went back", "entity", e.Name, "error", err)

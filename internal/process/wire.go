@@ -71,6 +71,8 @@ type Parts struct {
 	metrics  metrics
 	unpaired atomic.Pointer[error] // why Redis and the database do not belong together
 	held     schema.Pairing        // Redis's, when the two were compared last; of Watch alone
+	markLife string                // of Redis, when its mark was right last
+	lostLife string                // of a Redis that went back
 	older    []*schema.Entity      // Redis went back, and what is cached of them is not dropped yet
 }
 
