@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -72,6 +73,7 @@ type Cache struct {
 	opAge      time.Duration
 	loader     Loader
 	log        *slog.Logger
+	scope      *rdb.Scope // of the metrics
 	metrics    *metrics
 
 	redis *rdb.Client
@@ -102,15 +104,24 @@ func New(cfg Config) (*Cache, error) {
 	if cfg.Lease < 0 || cfg.Timeout < 0 || cfg.FlagMargin < 0 || cfg.OpAge < 0 || cfg.KeptOps < 0 || cfg.KeptTags < 0 || cfg.PoolSize < 0 {
 		return nil, errors.New("cache: a time or a number of the Config is negative; only Retries may be")
 	}
-	values, log := newValueMetrics(cfg.Registerer), cmp.Or(cfg.Log, slog.Default())
+	scope, log := rdb.NewScope(cfg.Registerer), cmp.Or(cfg.Log, slog.Default())
+	values, records := newValueMetrics(scope), newMetrics(scope)
+	if err := scope.Err(); err != nil {
+		return nil, fmt.Errorf("cache: %w", err)
+	}
 	client, err := rdb.Open(rdb.Config{
 		URL: cfg.URL, Over: cfg.Redis, Timeout: cfg.Timeout, Retries: cfg.Retries, PoolSize: cfg.PoolSize,
-		Log: log, OnTLS: cfg.OnTLS, Registerer: cfg.Registerer, Hooks: cfg.Hooks,
+		Log: log, OnTLS: cfg.OnTLS, Registerer: scope, Hooks: cfg.Hooks,
 	})
 	if err != nil {
+		scope.Drop()
 		return nil, err
 	}
+	if err := scope.Err(); err != nil {
+		return nil, errors.Join(fmt.Errorf("cache: %w", err), client.Close())
+	}
 	c := &Cache{
+		scope:      scope,
 		redis:      client,
 		prefix:     layout.Prefix(prefix),
 		lease:      cmp.Or(cfg.Lease, DefaultLease),
@@ -119,7 +130,7 @@ func New(cfg Config) (*Cache, error) {
 		opAge:      cmp.Or(cfg.OpAge, DefaultOpAge),
 		loader:     cfg.Loader,
 		log:        log,
-		metrics:    newMetrics(cfg.Registerer),
+		metrics:    records,
 		keptTags:   cmp.Or(cfg.KeptTags, DefaultKeptTags),
 		refreshes:  make(chan struct{}, maxRefreshes),
 		values:     values,
@@ -139,6 +150,7 @@ func (c *Cache) Prefix() layout.Prefix { return c.prefix }
 // Close ends the subscriptions and the connections. Calls under way fail.
 func (c *Cache) Close() error {
 	c.hub.close()
+	c.scope.Drop()
 	return c.redis.Close()
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -64,6 +65,7 @@ type Producer struct {
 	lanes    []*lane
 	orders   *orders
 	timeout  time.Duration
+	scope    *rdb.Scope // of the metrics
 	metrics  *metrics
 }
 
@@ -78,8 +80,13 @@ func New(cfg Config) (*Producer, error) {
 	if cfg.Lanes < 0 || cfg.MaxWaiting < 0 || cfg.Timeout < 0 {
 		return nil, errors.New("producer: Lanes, MaxWaiting or Timeout is negative")
 	}
-	m := newMetrics(cfg.Registerer)
+	scope := rdb.NewScope(cfg.Registerer)
+	m := newMetrics(scope)
+	if err := scope.Err(); err != nil {
+		return nil, fmt.Errorf("producer: %w", err)
+	}
 	p := &Producer{
+		scope:    scope,
 		entities: make(map[string]*schema.Entity, len(cfg.Entities)),
 		cache:    cfg.Cache,
 		loader:   cfg.Loader,
@@ -93,6 +100,7 @@ func New(cfg Config) (*Producer, error) {
 	for _, e := range cfg.Entities {
 		if err := p.add(e); err != nil {
 			p.orders.close()
+			scope.Drop()
 			return nil, fmt.Errorf("producer: %w", err)
 		}
 		m.declare(e)
@@ -123,6 +131,7 @@ func (p *Producer) add(e *schema.Entity) error {
 // the workers' sweeper orders its flush. Close may be called more than once, and at once.
 func (p *Producer) Close() error {
 	p.orders.close()
+	p.scope.Drop()
 	return nil
 }
 

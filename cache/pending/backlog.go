@@ -3,6 +3,7 @@ package pending
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,7 +52,11 @@ func New(client *rdb.Client, prefix layout.Prefix, cfg Config) *Backlog {
 		}, []string{"entity"}),
 	}
 	if cfg.Registerer != nil {
-		cfg.Registerer.MustRegister(b.lost)
+		// Of two in one registry both count into the metric of the first.
+		var there prometheus.AlreadyRegisteredError
+		if errors.As(cfg.Registerer.Register(b.lost), &there) {
+			b.lost = there.ExistingCollector.(*prometheus.CounterVec)
+		}
 	}
 	return b
 }
