@@ -205,3 +205,39 @@ func ttl(t *testing.T, b *bundle, id string) time.Duration {
 	require.NoError(t, err)
 	return life
 }
+
+// holdAll has every pending record refused once.
+func (b *bundle) holdAll(t *testing.T, after time.Duration) {
+	t.Helper()
+	for partition := range b.e.Partitions {
+		var refused []pending.Refused
+		for _, d := range b.read(t, partition).Due {
+			refused = append(refused, pending.Refused{
+				Change: d.Change, Attempts: d.Attempts + 1, Next: time.Now().Add(after),
+				Refusal: schema.Refusal{Kind: schema.KindUnique, Constraint: "uq", Message: "taken"},
+			})
+		}
+		n, err := b.Hold(t.Context(), b.e, partition, refused)
+		require.NoError(t, err)
+		require.Equal(t, len(refused), n)
+	}
+}
+
+// killAll has every due record die.
+func (b *bundle) killAll(t *testing.T) {
+	t.Helper()
+	for partition := range b.e.Partitions {
+		var refused []pending.Refused
+		for _, d := range b.read(t, partition).Due {
+			refused = append(refused, pending.Refused{Change: d.Change, Attempts: d.Attempts + 1, Refusal: schema.Refusal{Kind: schema.KindCheck, Message: "no"}})
+		}
+		for want := len(refused); ; want = 0 {
+			n, err := b.Die(t.Context(), b.e, partition, refused)
+			require.NoError(t, err)
+			require.Equal(t, want, n, "a repeat changes nothing")
+			if want == 0 {
+				break
+			}
+		}
+	}
+}

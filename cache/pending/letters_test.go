@@ -1,4 +1,4 @@
-package cache_test
+package pending_test
 
 import (
 	"strings"

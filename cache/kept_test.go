@@ -1,0 +1,101 @@
+package cache_test
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// kept reads the kept events since a time, and whether none since is missing.
+func (b *bundle) kept(t *testing.T, since time.Time) (events []cache.Event, whole bool) {
+	t.Helper()
+	whole = true
+	for kept, err := range b.Events(t.Context(), []*schema.Entity{b.e}, since) {
+		require.NoError(t, err)
+		whole = whole && kept.Events != nil
+		events = append(events, kept.Events...)
+	}
+	return events, whole
+}
+
+func TestEventsAreKeptForAWhile(t *testing.T) {
+	b := setup(t)
+	start := time.Now().Add(-time.Minute)
+	one := b.put(t, "a", "x")
+	b.flush(t)
+	two := b.put(t, "a", "y")
+	b.holdAll(t, 0)
+	b.killAll(t)
+	events, whole := b.kept(t, start)
+	assert.True(t, whole)
+	var got []string
+	for _, event := range events {
+		got = append(got, event.Type+" "+event.ID+" "+event.Version.String())
+	}
+	assert.Equal(t, []string{"persisted a " + one.String(), "held a " + two.String(), "dead a " + two.String()}, got)
+	last := events[len(events)-1].At
+	testkit.Eventually(t, "a later start leaves out what came before", func() bool {
+		events, _ := b.kept(t, last.Add(time.Millisecond))
+		return len(events) == 0
+	})
+}
+
+// Whoever reads kept events slowly is told where they were dropped meanwhile, and holds
+// few of them.
+func TestEventsDroppedWhileTheyAreRead(t *testing.T) {
+	b := setup(t)
+	start := time.Now().Add(-time.Minute)
+	tell := func(from, to int) {
+		for i := from; i < to; i++ {
+			require.NoError(t, b.Tell(t.Context(), b.e, i%2, "resolved", []schema.Versioned{{ID: strconv.Itoa(i), Version: 1}}))
+		}
+	}
+	tell(0, 100)
+	events, whole := b.kept(t, start)
+	require.True(t, whole)
+	require.Len(t, events, 100)
+	for i, event := range events {
+		if i > 0 {
+			require.False(t, event.At.Before(events[i-1].At), "in the order of time over the partitions")
+		}
+	}
+	seen, missed := map[string]bool{}, false
+	for kept, err := range b.Events(t.Context(), []*schema.Entity{b.e}, start) {
+		require.NoError(t, err)
+		if len(seen) == 0 {
+			tell(100, 3000) // far more than are kept
+		}
+		missed = missed || kept.Events == nil
+		for _, event := range kept.Events {
+			require.False(t, seen[event.ID], event.ID)
+			seen[event.ID] = true
+		}
+	}
+	require.True(t, missed)
+	require.True(t, seen["2999"])
+	require.Less(t, len(seen), 2000)
+}
+
+// Waiting for a record costs little memory, however many wait.
+func TestI6WaitersAreSmall(t *testing.T) {
+	b := setup(t)
+	all, err := b.Subscribe(t.Context(), b.e)
+	require.NoError(t, err)
+	defer all.Close()
+	one, err := cache.SubscribeTo(t.Context(), b.Cache, b.e, "a")
+	require.NoError(t, err)
+	defer one.Close()
+	require.Greater(t, cap(all.C()), 1)
+	require.Equal(t, 1, cap(one.C()))
+	b.put(t, "b", "x")
+	b.put(t, "a", "x")
+	b.flush(t)
+	require.Equal(t, "a", (<-one.C())[0].ID, "it hears of its own record alone")
+}
