@@ -50,12 +50,9 @@ func (t *TableOf[T]) GetMany(ctx context.Context, ids ...any) ([]Got[T], error) 
 	if err := t.ready(ctx); err != nil {
 		return nil, err
 	}
-	texts := make([]string, len(ids))
-	for i, id := range ids {
-		var err error
-		if texts[i], err = t.model.CanonicalID(id); err != nil {
-			return nil, err
-		}
+	texts, err := t.texts(ids)
+	if err != nil {
+		return nil, err
 	}
 	reads, err := t.db.parts.Cache.GetMany(ctx, t.model.entity, texts)
 	if err != nil {
@@ -72,6 +69,30 @@ func (t *TableOf[T]) GetMany(ctx context.Context, ids ...any) ([]Got[T], error) 
 		}
 	}
 	return all, nil
+}
+
+// Invalidate drops what is cached of records whose rows other code has written. What waits for
+// the database stays.
+func (t *TableOf[T]) Invalidate(ctx context.Context, ids ...any) error {
+	if err := t.ready(ctx); err != nil {
+		return err
+	}
+	texts, err := t.texts(ids)
+	if err != nil {
+		return err
+	}
+	_, err = t.db.parts.Cache.Invalidate(ctx, t.model.entity, texts)
+	return err
+}
+
+func (t *TableOf[T]) texts(ids []any) (texts []string, err error) {
+	texts = make([]string, len(ids))
+	for i, id := range ids {
+		if texts[i], err = t.model.CanonicalID(id); err != nil {
+			return nil, err
+		}
+	}
+	return texts, nil
 }
 
 // ready refuses a table of an unknown type, a closed DB and a context that has ended.

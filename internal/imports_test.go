@@ -2,6 +2,7 @@ package internal_test
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -214,4 +217,55 @@ func TestNoCompilerWithoutSQLite(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, strings.TrimSpace(string(out)), program)
 	}
+}
+
+// TestWhatAProgramGets: neither the cache nor the front door bring tools of the command, of
+// migrations or of tests into a program; without cgo they bring no SQLite either.
+func TestWhatAProgramGets(t *testing.T) {
+	never := []string{"github.com/pressly/goose", "github.com/spf13/cobra", "github.com/alicebob/miniredis", "github.com/chromedp", "github.com/stretchr/testify"}
+	for _, c := range []struct {
+		program, cgo string
+		most         int // packages, those of Go included: docs/LIBRARY.md says how many
+		without      []string
+	}{
+		{"../cache", "0", 300, append(never, "gorm.io", "github.com/hibiken", "github.com/jackc", "github.com/go-sql-driver", "github.com/mattn")},
+		{"..", "1", 440, never},
+		{"./testdata/static", "0", 440, append(never, "github.com/mattn", "gorm.io/driver/sqlite")},
+	} {
+		list := exec.Command("go", "list", "-deps", c.program)
+		list.Env = append(os.Environ(), "CGO_ENABLED="+c.cgo)
+		out, err := list.Output()
+		require.NoError(t, err)
+		got := strings.Fields(string(out))
+		require.LessOrEqual(t, len(got), c.most, c.program)
+		for _, p := range got {
+			for _, other := range c.without {
+				require.False(t, p == other || strings.HasPrefix(p, other+"/"), "%s: %s", c.program, p)
+			}
+		}
+	}
+}
+
+// TestStatic builds a program on PostgreSQL and MySQL without a C compiler: it needs no shared
+// library, not even the one that loads others.
+func TestStatic(t *testing.T) {
+	if testing.Short() || runtime.GOOS != "linux" {
+		t.Skip("it builds every dependency again")
+	}
+	file := filepath.Join(t.TempDir(), "static")
+	build := exec.Command("go", "build", "-trimpath", "-o", file, "./testdata/static")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	binary, err := elf.Open(file)
+	require.NoError(t, err)
+	defer binary.Close()
+	for _, p := range binary.Progs {
+		require.NotEqual(t, elf.PT_INTERP, p.Type)
+	}
+	run := exec.Command(file)
+	run.Env = []string{"REDIS_URL=redis://127.0.0.1:1", "DATABASE_URL=sqlite://x"}
+	out, err = run.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "built without SQLite")
 }

@@ -38,7 +38,6 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
-	_ "github.com/afterwrite/afterwrite/store/sqlite" // sqlite:// URLs
 	"github.com/afterwrite/afterwrite/worker"
 )
 
