@@ -1,0 +1,253 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
+)
+
+// lock changes the fence's row and reads the new number and the pairing behind it, in one
+// round trip.
+func (d *mysql) lock(tx *transaction, entity string, partition int) (flushes int64, paired sql.NullString, err error) {
+	ctx := tx.db.Statement.Context
+	for {
+		var found int64
+		err = tx.tx.QueryRowContext(ctx, `UPDATE afterwrite_fences SET flushes = LAST_INSERT_ID(flushes + 1),
+				locked_at = CURRENT_TIMESTAMP(6), holder = CONNECTION_ID() WHERE entity = ? AND "partition" = ?;
+			SELECT ROW_COUNT(), LAST_INSERT_ID(), (SELECT concat(deployment, ' ', life) FROM afterwrite_pairings WHERE name = ?)`,
+			entity, partition, tx.store.cfg.Pair).Scan(&found, &flushes, &paired)
+		if err != nil || found > 0 {
+			return flushes, paired, err
+		}
+		_, err = tx.tx.ExecContext(ctx, `INSERT INTO afterwrite_fences (entity, "partition", flushes, locked_at)
+			VALUES (?, ?, 0, CURRENT_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE flushes = flushes`, entity, partition)
+		if err != nil {
+			return 0, paired, err
+		}
+	}
+}
+
+// free ends the connection that holds a fence if its process has said nothing for the time of
+// Config.IdleInTransaction: it is frozen, or its machine is gone. It also ends one whose
+// statement is under way for longer than Config.StatementTimeout: the process has given it up,
+// and the server does not notice. MariaDB does both by itself.
+func (d *mysql) free(ctx context.Context, db *sql.DB, entity string, partition int) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	// Uncommitted, the holder is that of the transaction under way.
+	if _, err := conn.ExecContext(ctx, "SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED"); err != nil {
+		return err
+	}
+	var holder int64
+	err = conn.QueryRowContext(ctx, `SELECT holder FROM afterwrite_fences WHERE entity = ? AND "partition" = ?`, entity, partition).Scan(&holder)
+	if err != nil {
+		return err
+	}
+	var late int
+	err = conn.QueryRowContext(ctx, `SELECT count(*) FROM information_schema.PROCESSLIST
+		WHERE ID = ? AND TIME >= CASE COMMAND WHEN 'Sleep' THEN ? ELSE ? END`,
+		holder, seconds(d.cfg.IdleInTransaction), seconds(d.cfg.StatementTimeout+time.Second)).Scan(&late)
+	if err != nil || late == 0 {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, "KILL CONNECTION "+strconv.FormatInt(holder, 10))
+	return err
+}
+
+// upsert inserts rows. Where the table has no unique key but the id's, an existing row is
+// updated by the same statement; the server does not say which key a row has hit, so the
+// statement fails if it was another, as one that was made since the catalog was read.
+func (d *mysql) upsert(tx *transaction, t *table, changes []schema.Change) (int64, error) {
+	rows, err := t.fill(changes)
+	if err != nil {
+		return 0, &unfitError{err}
+	}
+	insert := t.scope(tx.db)
+	if k := t.known.Load(); k != nil && k.plain {
+		insert = insert.Clauses(clause.OnConflict{DoUpdates: d.guarded(t)})
+	}
+	if err := d.fits(sizeOf(changes)); err != nil {
+		return 0, err
+	}
+	done := insert.Create(rows)
+	if number, _ := mysqlError(done.Error); number == 1048 {
+		if _, column := mysqlNames(schema.KindNotNull, done.Error.Error()); column == t.columns[0].name {
+			return 0, errNotPlain // no change has an id that is NULL
+		}
+	}
+	return done.RowsAffected, done.Error
+}
+
+// tooLargeError is a statement that the server would not take for its length.
+type tooLargeError struct{ most int }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("it is larger than the %d bytes of the server's max_allowed_packet", e.most)
+}
+
+// fits reports a statement of about so many bytes that is longer than the server takes.
+func (d *mysql) fits(size int) error {
+	const rest = 1 << 16 // what the statement has beside the values
+	if s := d.server.Load(); s != nil && s.packet > 0 && size+rest > s.packet {
+		return &tooLargeError{s.packet}
+	}
+	return nil
+}
+
+// sizeOf is the length of the values of changes in a statement: each quote is doubled.
+func sizeOf(changes []schema.Change) (size int) {
+	for _, c := range changes {
+		size += len(c.ID) + 3
+		for _, v := range c.Values {
+			size += len(v) + strings.Count(v, "'") + 3
+		}
+	}
+	return size
+}
+
+// guarded updates the columns of a row that has the id, and sets the id of any other to NULL,
+// which no key can be: the whole statement fails, and nothing was overwritten.
+func (d *mysql) guarded(t *table) clause.Set {
+	id := quote(t.columns[0].name)
+	set := clause.Set{{
+		Column: clause.Column{Name: t.columns[0].name},
+		Value:  gorm.Expr("CASE WHEN " + quoteTable(t.name) + "." + id + " = VALUES(" + id + ") THEN VALUES(" + id + ") END"),
+	}}
+	return append(set, clause.AssignmentColumns(t.names()[1:])...)
+}
+
+// oneKey: ON DUPLICATE KEY UPDATE acts on whichever unique key a row hits.
+func (*mysql) oneKey() bool { return true }
+
+// update joins the changes, one JSON array, with the table by its key. Its text depends on the
+// fields and on the longest values, not on the rows.
+func (d *mysql) update(tx *transaction, t *table, changes []schema.Change, fields []int) (int64, error) {
+	ctx := tx.db.Statement.Context
+	collation, err := d.keyCollation(ctx, tx, t)
+	if err != nil {
+		return 0, err
+	}
+	rows := make([][]*string, len(changes))
+	longest := make([]int, len(fields)+1)
+	for i, c := range changes {
+		row := make([]*string, len(fields)+1)
+		row[0] = &changes[i].ID
+		for j, at := range fields {
+			if row[j+1], err = t.jsonText(c, at); err != nil {
+				return 0, err
+			}
+		}
+		for j, text := range row {
+			if text != nil {
+				longest[j] = max(longest[j], utf8.RuneCountInString(*text))
+			}
+		}
+		rows[i] = row
+	}
+	text, err := json.Marshal(rows)
+	if err != nil {
+		return 0, err
+	}
+	if err := d.fits(len(text) + strings.Count(string(text), "'")); err != nil {
+		return 0, err
+	}
+	result, err := tx.tx.ExecContext(ctx, d.updateText(t, fields, longest, collation), string(text))
+	if err != nil {
+		d.keys.Delete(t.name) // it may have another collation by now
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (d *mysql) updateText(t *table, fields, longest []int, collation string) string {
+	var columns, sets []string
+	for j, n := range longest {
+		typ := "longtext"
+		if n <= 4096 {
+			size := 32
+			for size < n {
+				size *= 2
+			}
+			typ = fmt.Sprintf("varchar(%d)", size)
+		}
+		columns = append(columns, fmt.Sprintf("c%d %s CHARACTER SET utf8mb4 PATH '$[%d]' ERROR ON ERROR", j, typ, j))
+		if j == 0 {
+			continue
+		}
+		c := &t.columns[fields[j-1]+1]
+		value := fmt.Sprintf("r.c%d", j)
+		switch c.field.Type {
+		case schema.Bytes:
+			value = "FROM_BASE64(" + value + ")"
+		case schema.Bool: // a text is no bit
+			value = "CAST(" + value + " AS SIGNED)"
+		}
+		sets = append(sets, t.at(fields[j-1]+1)+" = "+value)
+	}
+	key := "r.c0"
+	if collation != "" {
+		set, _, _ := strings.Cut(collation, "_")
+		key = "CONVERT(r.c0 USING " + set + ") COLLATE " + collation
+	}
+	if t.entity.ID.Type == schema.Int {
+		key = "CAST(r.c0 AS SIGNED)"
+	}
+	return fmt.Sprintf("UPDATE JSON_TABLE(?, '$[*]' COLUMNS (%s)) AS r STRAIGHT_JOIN %s ON %s = %s SET %s",
+		strings.Join(columns, ", "), quoteTable(t.name), t.at(0), key, strings.Join(sets, ", "))
+}
+
+// keyCollation is the collation of the id's column, with which an index on it is of use; "" if
+// it is no text.
+func (d *mysql) keyCollation(ctx context.Context, tx *transaction, t *table) (string, error) {
+	if known, ok := d.keys.Load(t.name); ok {
+		return known.(string), nil
+	}
+	at, err := catalog.ReadMySQL(ctx, tx.tx, t.name)
+	if err != nil {
+		return "", err
+	}
+	c, ok := at.Column(t.columns[0].name)
+	if ok {
+		d.keys.Store(t.name, c.Collation)
+	}
+	return c.Collation, nil
+}
+
+// jsonText is a value as update sends it: the text that the server parses; nil is NULL.
+func (t *table) jsonText(c schema.Change, i int) (*string, error) {
+	text := c.Values[i]
+	if text == schema.Null || text == "" {
+		return nil, nil
+	}
+	f := t.columns[i+1].field
+	plain, err := plainText(f, text)
+	if err == nil {
+		switch f.Type {
+		case schema.Time:
+			plain, err = datetime(plain)
+		case schema.Bool:
+			plain = tiny(plain)
+		case schema.Bytes:
+			plain = base64.StdEncoding.EncodeToString([]byte(plain))
+		}
+	}
+	if err != nil {
+		return nil, &unfitError{fmt.Errorf("record %q: field %s: %w", c.ID, f.Name, err)}
+	}
+	return &plain, nil
+}
