@@ -95,6 +95,11 @@
 // of its flushes would otherwise name every field it ever changed, for ever. A discard names
 // the same fields again, for it takes them back. Holding, dying and retrying leave it.
 //
+// A process may not know all fields of a record. A put takes off the record those that it does not
+// know, unless they were changed since the last ack: whoever knows them is still to write
+// these. So what a worker finds there and does not know was written, where _c does not say otherwise.
+// Each process that writes moves a value that is under a former name of a field to its name.
+//
 // The scheduled flag of a partition is the pair g and u of its stats: the write that
 // finds it free sets it and asks for a sync task of the new generation. The first
 // generation is the time in ms: a Redis that was emptied beside a queue that was not does

@@ -53,24 +53,35 @@ func (c *Cache) Get(ctx context.Context, e *schema.Entity, id string) (Read, err
 }
 
 func readFields(e *schema.Entity) []string {
-	fields := make([]string, 0, 3+len(e.Fields))
-	fields = append(fields, "_v", "_s", "_d")
+	fields := []string{"_v", "_s", "_d"}
+	return append(fields, names(e)...)
+}
+
+// names are what values of the entity are kept under: the fields, then former names of them.
+func names(e *schema.Entity) []string {
+	names := make([]string, 0, len(e.Fields)+len(e.Renamed()))
 	for i := range e.Fields {
-		fields = append(fields, e.Fields[i].Name)
+		names = append(names, e.Fields[i].Name)
 	}
-	return fields
+	for _, r := range e.Renamed() {
+		names = append(names, r.From)
+	}
+	return names
 }
 
 // record reads what HMGET answers for readFields. A field that was added to the entity
 // after the record was written has no text: see [Cache.complete].
-func record(id string, texts []any, life time.Duration) schema.Record {
+func record(e *schema.Entity, id string, texts []any, life time.Duration) schema.Record {
 	r := schema.Record{ID: id, Version: layout.Version(layout.Text(texts[0])), Status: statuses[layout.Text(texts[1])], TTL: max(life, 0)}
 	if r.Deleted = layout.Text(texts[2]) != ""; r.Deleted {
 		return r
 	}
-	r.Values = make(schema.Values, len(texts)-3)
-	for i, value := range texts[3:] {
+	r.Values = make(schema.Values, len(e.Fields))
+	for i, value := range texts[3 : 3+len(e.Fields)] {
 		r.Values[i] = layout.Text(value)
+	}
+	for i, value := range texts[3+len(e.Fields):] { // newer where it is there, see schema.Entity.Renamed
+		r.Values[e.Renamed()[i].Field] = cmp.Or(layout.Text(value), r.Values[e.Renamed()[i].Field])
 	}
 	return r
 }

@@ -118,7 +118,7 @@ func (c *Cache) ask(ctx context.Context, some ...*look) {
 		}
 		life, _ := reply[1].(int64)
 		texts := reply[2:]
-		for len(texts) < 3+len(l.entity.Fields) {
+		for len(texts) < len(c.wordsOf(l.entity).read) {
 			texts = append(texts, nil) // a Lua table ends at its last value
 		}
 		c.found(l, texts, time.Duration(life)*time.Millisecond, marks[i])
@@ -133,7 +133,7 @@ func (c *Cache) found(l *look, texts []any, life time.Duration, mark uint64) {
 		return
 	}
 	c.metrics.hits.WithLabelValues(l.entity.Name).Inc()
-	l.read = Read{Source: Hit, Record: record(l.id, texts, life)}
+	l.read = Read{Source: Hit, Record: record(l.entity, l.id, texts, life)}
 	if !lacks(l.read.Record) {
 		c.records.of(l.entity).putRead(l.read, mark)
 	}

@@ -50,7 +50,7 @@ func (c *Cache) Status(ctx context.Context, e *schema.Entity, id string) (State,
 		s.Record = schema.Record{ID: id, Status: schema.Persisted}
 		return s, nil
 	}
-	s.Cached, s.Record = true, record(id, texts[:last], time.Duration(life)*time.Millisecond)
+	s.Cached, s.Record = true, record(e, id, texts[:last], time.Duration(life)*time.Millisecond)
 	if s.Record.Status == schema.Held || s.Record.Status == schema.Dead {
 		w := layout.ParseWhy(layout.Text(reply[4]))
 		s.Attempts, s.Refusal, s.History = w.Attempts, w.Refusal(), layout.Expand(w.History)

@@ -23,7 +23,7 @@ func (c *Cache) Wait(ctx context.Context, e *schema.Entity, id string, version s
 	poll := time.NewTicker(waitPoll)
 	defer poll.Stop()
 	for {
-		state, err := c.Status(ctx, e, id)
+		state, err := c.waited(ctx, e, id)
 		if ctx.Err() != nil {
 			return c.lastStatus(ctx, e, id)
 		}
@@ -34,6 +34,16 @@ func (c *Cache) Wait(ctx context.Context, e *schema.Entity, id string, version s
 			return c.lastStatus(ctx, e, id)
 		}
 	}
+}
+
+// waited reads the state of a record for a caller that waits for it. One that is held for a
+// worker that knows its fields was not refused: to the caller it is pending.
+func (c *Cache) waited(ctx context.Context, e *schema.Entity, id string) (State, error) {
+	s, err := c.Status(ctx, e, id)
+	if err == nil && s.Record.Status == schema.Held && s.Refusal.Kind == schema.KindUnknownField {
+		s.Record.Status, s.Refusal, s.NextAttempt, s.History = schema.Pending, nil, time.Time{}, nil
+	}
+	return s, err
 }
 
 // settled reports whether nothing more will happen to the record by itself soon.
@@ -63,5 +73,5 @@ func awaitEvent(ctx context.Context, sub *Subscription, poll <-chan time.Time) e
 func (c *Cache) lastStatus(ctx context.Context, e *schema.Entity, id string) (State, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	return c.Status(ctx, e, id)
+	return c.waited(ctx, e, id)
 }

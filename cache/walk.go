@@ -30,9 +30,10 @@ func (c *Cache) Walk(ctx context.Context, e *schema.Entity, fn func(schema.Cache
 func (c *Cache) Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]schema.Cached, error) {
 	k := c.prefix.Keys(e, partition)
 	keys := []string{k.Pending, k.Held, k.Dead}
-	args := []any{len(e.Fields)}
-	for i := range e.Fields {
-		args = append(args, e.Fields[i].Name)
+	names := names(e)
+	args := []any{len(names)}
+	for _, name := range names {
+		args = append(args, name)
 	}
 	for _, id := range ids {
 		keys = append(keys, k.Record+id)
@@ -45,11 +46,11 @@ func (c *Cache) Peek(ctx context.Context, e *schema.Entity, partition int, ids [
 	var records []schema.Cached
 	for i, item := range reply {
 		list, _ := item.([]any)
-		if len(list) != 7+len(e.Fields) {
+		if len(list) != 7+len(names) {
 			continue // not cached
 		}
 		life, _ := list[0].(int64)
-		r := schema.Cached{Record: record(ids[i], list[4:], time.Duration(life)*time.Millisecond), Expires: life > 0}
+		r := schema.Cached{Record: record(e, ids[i], list[4:], time.Duration(life)*time.Millisecond), Expires: life > 0}
 		r.Pending, r.Held, r.Dead = layout.Text(list[1]) != "", layout.Text(list[2]) != "", layout.Text(list[3]) != ""
 		records = append(records, r)
 	}

@@ -42,8 +42,8 @@ func (d *dashboard) parseFilter(q url.Values) (filter, error) {
 		return f, schema.Invalid("entity", "is no name of an entity")
 	case len(f.ID) > schema.MaxIDBytes:
 		return f, schema.Invalid("id", "is longer than %d bytes", schema.MaxIDBytes)
-	case f.Kind != "" && !schema.KnownKind(f.Kind):
-		return f, schema.Invalid("kind", "is none of %v", schema.Kinds)
+	case f.Kind != "" && !slices.Contains(schema.HeldKinds, f.Kind):
+		return f, schema.Invalid("kind", "is none of %v", schema.HeldKinds)
 	case len(f.Constraint) > maxText || len(f.Text) > maxText:
 		return f, schema.Invalid("text", "is longer than %d bytes", maxText)
 	case !slices.Contains(states, f.State):

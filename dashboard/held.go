@@ -84,7 +84,7 @@ func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, http.StatusBadRequest, brief(err))
 		return
 	}
-	body := heldBody{Filter: f, Kinds: schema.Kinds, After: q.Get("after"), Here: f.With("state", ""), Jobs: d.jobs.list(), Mends: d.Letters != nil && who(r).May(Operator)}
+	body := heldBody{Filter: f, Kinds: schema.HeldKinds, After: q.Get("after"), Here: f.With("state", ""), Jobs: d.jobs.list(), Mends: d.Letters != nil && who(r).May(Operator)}
 	s := d.snapshot(r.Context())
 	walk := d.walkHeld(s, f.Entity, after)
 	rows, last, err := d.heldRows(r.Context(), walk, f, heldPage)

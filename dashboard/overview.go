@@ -147,7 +147,8 @@ func processes(alive []fleet.Process) []process {
 	for i, p := range alive {
 		list[i] = process{Kind: p.Kind, ID: p.ID}
 		for k, v := range p.Info {
-			if k == lagsInfo || v == "" || k == fleet.TroubleInfo || k == fleet.DatabaseInfo || k == fleet.PairingInfo {
+			hidden := []string{lagsInfo, fleet.TroubleInfo, fleet.DatabaseInfo, fleet.PairingInfo, fleet.FieldsInfo, fleet.UnknownInfo}
+			if v == "" || slices.Contains(hidden, k) {
 				continue // the lags are shown as quantiles of all workers, the others as findings
 			}
 			list[i].Info = append(list[i].Info, strings.ReplaceAll(k, "_", " ")+" "+v)

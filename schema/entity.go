@@ -77,7 +77,8 @@ type Entity struct {
 	Retry      RetryPolicy
 	RankBy     string // name of the int or float field that ranks the records, the greatest first; or ""
 
-	index map[string]int // field name → position in Fields
+	index   map[string]int // field name → position in Fields
+	renamed []Rename
 }
 
 // Reserved lists the names that a field cannot have, because they are words of the HTTP API.
@@ -125,6 +126,9 @@ func (e *Entity) Init() error {
 	}
 	if err := e.checkAdaptive(); err != nil {
 		return fmt.Errorf("entity %s: cache.%w", e.Name, err)
+	}
+	if err := e.initRenamed(); err != nil {
+		return fmt.Errorf("entity %s: fields.%w", e.Name, err)
 	}
 	if err := e.checkUnique(); err != nil {
 		return fmt.Errorf("entity %s: %w", e.Name, err)
@@ -251,6 +255,49 @@ func (e *Entity) check() error {
 func (e *Entity) Field(name string) (int, bool) {
 	i, ok := e.index[name]
 	return i, ok
+}
+
+// Rename is a field that had another name before.
+type Rename struct {
+	Field int // position in [Entity.Fields]
+	From  string
+}
+
+// Renamed returns the fields that had another name before. Where a record in Redis has a
+// value under both names, that under the former is the newer: each process that knows the
+// new name writes under it alone, and takes the former away.
+func (e *Entity) Renamed() []Rename { return e.renamed }
+
+// FieldOf returns the position of the field that has or had that name.
+func (e *Entity) FieldOf(name string) (int, bool) {
+	if i, ok := e.index[name]; ok {
+		return i, true
+	}
+	for _, r := range e.renamed {
+		if r.From == name {
+			return r.Field, true
+		}
+	}
+	return 0, false
+}
+
+// initRenamed lists the former names. The error begins with the field's name.
+func (e *Entity) initRenamed() error {
+	e.renamed = nil
+	for i := range e.Fields {
+		f := &e.Fields[i]
+		if f.RenamedFrom == "" {
+			continue
+		}
+		if _, ok := e.index[f.RenamedFrom]; ok {
+			return fmt.Errorf("%s.renamed_from: %q is a field of its own", f.Name, f.RenamedFrom)
+		}
+		if slices.ContainsFunc(e.renamed, func(r Rename) bool { return r.From == f.RenamedFrom }) {
+			return fmt.Errorf("%s.renamed_from: %q is the former name of two fields", f.Name, f.RenamedFrom)
+		}
+		e.renamed = append(e.renamed, Rename{i, f.RenamedFrom})
+	}
+	return nil
 }
 
 // Partition returns the partition of a canonical id, from 0 to Partitions-1. It panics if Init has not run: no caller

@@ -47,6 +47,7 @@ type Field struct {
 	Precision   int    // digits of a decimal
 	Scale       int    // digits of a decimal after its point
 	References  string // entity whose id this field holds, or ""
+	RenamedFrom string // name that the field had before: what is in Redis under it is the field's; "" none
 	Redact      bool   // hidden from pages, logs and dead letter listings
 
 	// FromDatabase lets the database decide the field's value: it may round, compute or replace what it is given, and
@@ -82,6 +83,9 @@ func (f *Field) init() error {
 	}
 	if f.Type != Decimal && (f.Precision != 0 || f.Scale != 0) {
 		return fmt.Errorf("precision and scale are for decimal fields")
+	}
+	if f.RenamedFrom != "" && (!ValidName(f.RenamedFrom) || f.RenamedFrom == f.Name) {
+		return fmt.Errorf("renamed_from: %q is not another name", f.RenamedFrom)
 	}
 	if f.UniqueWhere != "" && (!f.Unique || strings.ContainsAny(f.UniqueWhere, ";\x00")) {
 		return fmt.Errorf("unique.where: %q is not one condition in SQL", f.UniqueWhere)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -23,6 +24,14 @@ const (
 	KindMissing    Kind = "missing"     // another program deleted the row that a patch or an increment would change
 	KindPoison     Kind = "poison"      // refused for a reason that fits no other kind
 )
+
+// KindUnknownField is why a record is held that no database has refused: it has a write of
+// a field that the worker's configuration lacks, and waits for a worker that has it. It
+// counts no attempts and has no policy.
+const KindUnknownField Kind = "unknown_field"
+
+// HeldKinds lists why a record may be held: every kind of refusal, and KindUnknownField.
+var HeldKinds = append(slices.Clone(Kinds), KindUnknownField)
 
 // Kinds lists every kind, in the order of display.
 var Kinds = []Kind{KindUnique, KindForeignKey, KindNotNull, KindCheck, KindRange, KindType, KindMissing, KindPoison}

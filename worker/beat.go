@@ -24,9 +24,7 @@ func (w *Worker) beat(ctx context.Context) {
 	tick := time.NewTicker(w.beatEvery())
 	defer tick.Stop()
 	for {
-		if err := w.cache.Beat(ctx, kind, w.id, w.info(), w.beatEvery()+beatMargin); err != nil && ctx.Err() == nil {
-			w.log.Debug("beat failed", "error", err)
-		}
+		w.sayAlive(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -40,6 +38,12 @@ func (w *Worker) beat(ctx context.Context) {
 	}
 }
 
+func (w *Worker) sayAlive(ctx context.Context) {
+	if err := w.cache.Beat(ctx, kind, w.id, w.info(), w.beatEvery()+beatMargin); err != nil && ctx.Err() == nil {
+		w.log.Debug("beat failed", "error", err)
+	}
+}
+
 // info is what the status page shows of this worker.
 func (w *Worker) info() map[string]string {
 	lags := w.lately.sum(time.Now())
@@ -50,6 +54,8 @@ func (w *Worker) info() map[string]string {
 		"version":          w.version,
 		fleet.TroubleInfo:  w.tellTroubles(),
 		fleet.DatabaseInfo: w.gate.trouble(),
+		fleet.UnknownInfo:  w.tellUnknown(),
+		fleet.FieldsInfo:   w.fields,
 	}
 	if w.apart != nil {
 		if err := w.apart(); err != nil {

@@ -148,7 +148,7 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 	}
 	// Redis and the database belong together at this very moment, or nothing is written: one
 	// of them may be another than a moment ago.
-	if len(f.last.Due)+len(f.last.Missing) > 0 && f.last.Pairing != tx.Pairing() {
+	if len(f.last.Due)+len(f.last.Missing)+len(f.last.Unknown) > 0 && f.last.Pairing != tx.Pairing() {
 		return store.Outcome{}, schema.Unpaired("the batch is of deployment %q, life %q, the database's is %q, %q",
 			f.last.Pairing.Deployment, f.last.Pairing.Life, tx.Pairing().Deployment, tx.Pairing().Life)
 	}
@@ -221,6 +221,7 @@ func (w *Worker) settle(ctx context.Context, f *flushing, outcome store.Outcome)
 		w.letRest(ctx, f, outcome.Refused),
 		w.setAside(ctx, f, outcome.Refused),
 		w.setApart(ctx, f, outcome.Slow),
+		w.leave(ctx, f),
 		w.drop(ctx, o, f.last.Missing),
 	)
 }

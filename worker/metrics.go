@@ -33,6 +33,8 @@ type metrics struct {
 	apart     *prometheus.CounterVec
 	policy    *prometheus.GaugeVec
 	trouble   *prometheus.GaugeVec
+	unknown   *prometheus.GaugeVec
+	left      *prometheus.CounterVec
 	swept     *prometheus.CounterVec
 	putOff    *prometheus.CounterVec
 	stale     prometheus.Counter
@@ -71,6 +73,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Help: "Version of the live retry policy that this worker goes by; absent for that of the configuration."}, []string{"entity"}),
 		trouble: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_table_trouble_partitions",
 			Help: "Partitions of which this worker has found within 30 s that their table takes no record."}, []string{"entity"}),
+		unknown: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_unknown_fields",
+			Help: "Fields that were written and that this worker's configuration lacks, met within 90 s."}, []string{"entity"}),
+		left:   counter("afterwrite_records_left_total", "Records left to workers that know their fields, one a time.", "entity"),
 		swept:  counter("afterwrite_sweeper_enqueued_total", "Lost sync tasks that the sweeper enqueued again.", "entity"),
 		putOff: counter("afterwrite_sync_tasks_deferred_total", "Sync tasks deferred, by reason.", "reason"),
 		stale: prometheus.NewCounter(prometheus.CounterOpts{
@@ -89,7 +94,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	var err error
 	for _, c := range []prometheus.Collector{
 		m.records, m.seconds, m.lag, m.persisted, m.refused, m.retried, m.dead, m.attempts, m.closed, m.moved, m.apart, m.policy,
-		m.trouble,
+		m.trouble, m.unknown, m.left,
 		m.swept, m.putOff, m.stale, m.breaker, m.leading, m.flushed,
 	} {
 		err = errors.Join(err, r.Register(c))
@@ -103,10 +108,11 @@ func (m *metrics) declare(entity string) {
 	for _, h := range []*prometheus.HistogramVec{m.records, m.seconds, m.lag, m.attempts} {
 		h.WithLabelValues(entity)
 	}
-	for _, c := range []*prometheus.CounterVec{m.persisted, m.moved, m.apart, m.swept} {
+	for _, c := range []*prometheus.CounterVec{m.persisted, m.moved, m.apart, m.left, m.swept} {
 		c.WithLabelValues(entity)
 	}
 	m.trouble.WithLabelValues(entity)
+	m.unknown.WithLabelValues(entity)
 	m.flushed.WithLabelValues(entity)
 	for _, resolution := range resolutions {
 		m.closed.WithLabelValues(entity, string(resolution))

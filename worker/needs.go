@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -29,6 +30,7 @@ type Redis interface {
 	Drop(ctx context.Context, e *schema.Entity, partition int, ids []string) (int, error)
 
 	// Held records, and dead letters.
+	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
 	Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]pending.Waiting, error)
 	Reschedule(ctx context.Context, e *schema.Entity, partition int, moves []pending.Move) (int, error)
 	Fates(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]pending.Told, error)
@@ -45,6 +47,8 @@ type Redis interface {
 	Resign(ctx context.Context, name, holder string) error
 	Beat(ctx context.Context, kind, id string, info map[string]string, life time.Duration) error
 	Leave(ctx context.Context, kind, id string) error
+	Alive(ctx context.Context) ([]fleet.Process, error)
+	Hint(ctx context.Context, what string) error
 	Hinted(ctx context.Context, what string) <-chan struct{}
 }
 

@@ -81,6 +81,9 @@ type Worker struct {
 	unpaired    atomic.Bool  // the last flush found a Redis and a database that do not belong together
 	suspects    *suspects
 	troubles    troubles
+	unknowns    unknowns
+	adopted     bool     // it has looked once for records that others had left; of one goroutine
+	fields      string   // that it knows, as its heartbeat tells them
 	backlogs    sync.Map // place → its last batch was full
 	policies    *policies
 	moved       moved
@@ -129,6 +132,7 @@ func New(cfg Config) (*Worker, error) {
 		moving:        make(chan struct{}, 1),
 		round:         round{purge: time.Now().Add(purgeEvery)},
 		stopping:      make(chan struct{}),
+		fields:        fleet.Fields(cfg.Entities),
 	}
 	if w.apart == nil {
 		w.apart = func() error { return nil }
@@ -166,6 +170,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	loops.Go(func() { w.everyOr(ctx, moveEvery, w.moving, "move waiting records", w.move) })
 	loops.Go(func() { w.every(ctx, w.sweepInterval, "close dead letters", w.tidy) })
 	loops.Go(func() { w.beat(alive) })
+	left := w.cache.Hinted(ctx, fleet.UnknownHint)
+	loops.Go(func() {
+		w.everyOr(ctx, max(adoptEvery, w.sweepInterval), left, "flush what other workers left", w.adopt)
+	})
 
 	<-ctx.Done()
 	w.log.Info("worker stopping", "worker", w.id, "busy", w.busy.Load())

@@ -13,6 +13,7 @@
 --       5 lease, ms              6 operation ids kept  7 their age, ms
 --       8 event channel          9 the field that ranks the records, "" none
 --       10 F, number of fields   11… the fields of the entity
+--       then R, the number of fields that had another name, and for each that name and its own
 --       then P, the number of partitions here, and for each partition the number of its writes, and for each write:
 --         form   first letter p put, c create, a patch, i increment, d delete, r discard
 --                to a row, g discard to no row;
@@ -59,7 +60,8 @@ local KEYS, ARGV = KEYS, ARGV -- each is looked up many times
 -- The quicker way to write whole numbers needs a C long of more than 32 bits.
 local whole = format('%d', 2 ^ 52) == '4503599627370496' and '%d' or '%.0f'
 local width = tonumber(ARGV[10])
-local partitions = tonumber(ARGV[11 + width])
+local renamed = tonumber(ARGV[11 + width])
+local partitions = tonumber(ARGV[12 + width + 2 * renamed])
 local all = {}
 for p = 1, partitions do
   local s, flat = {}, call('HGETALL', KEYS[p])
@@ -73,7 +75,7 @@ local now_us = time[1] * 1000000 + time[2]
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = format(whole, now)
 local limit, ranked = tonumber(ARGV[1]), ARGV[9] ~= ''
-local at, seat = 12 + width, partitions -- before the next text of ARGV, and of KEYS
+local at, seat = 13 + width + 2 * renamed, partitions -- before the next text of ARGV, and of KEYS
 
 -- record is the command that writes a whole record: the fields are in it, a write puts its
 -- key, version and values between them.
@@ -137,6 +139,40 @@ local function remark(old, at, v)
   end
   names = table.concat(names, ',')
   return not names:find('*', 1, true) and v .. ' ' .. names
+end
+
+-- rename moves values that are under former names of fields to the names of today, and returns
+-- what the record's field _c says then. A value under a former name is the newer one where both
+-- are there: only a process that does not know the new one writes it.
+local function rename(rec, changed)
+  local marked = changed
+  for i = 12 + width, 11 + width + 2 * renamed, 2 do
+    local value = call('HGET', rec, ARGV[i])
+    if value then
+      call('HSET', rec, ARGV[i + 1], value)
+      call('HDEL', rec, ARGV[i])
+      if changed then changed = changed:gsub('([ ,])' .. ARGV[i] .. '%f[,;%z]', '%1' .. ARGV[i + 1]) end
+    end
+  end
+  if changed ~= marked then call('HSET', rec, '_c', changed) end
+  return changed
+end
+
+-- shed takes off a record that was put the fields that this process does not know, but for
+-- those that another one has changed since the last ack: a process that knows them is still to
+-- write these. Of the others the row has the values. A discard takes all back.
+local function shed(rec, unsaved, changed, at)
+  local own, old = {}, {}
+  for i = 1, width do own[ARGV[10 + i]] = true end
+  if not changed or changed:match('(%d+) [^; ]*$') ~= at then changed = at .. ' *' end
+  local all = changed:find('%*')
+  for _, name in ipairs(call('HKEYS', rec)) do
+    if name:sub(1, 1) ~= '_' and not own[name] and
+      not (unsaved and (all or changed:find('[ ,]' .. name .. '%f[,;%z]'))) then
+      old[#old + 1] = name
+    end
+  end
+  if #old > 0 then call('HDEL', rec, unpack(old)) end
 end
 
 -- patch writes those values that are not "".
@@ -315,6 +351,7 @@ local function apply(rec)
     return { 'mismatch' }
   end
   if op == 'c' and rv and not gone then return { 'exists' } end
+  if renamed > 0 and rv then changed = rename(rec, changed) end
   if gone and (op == 'a' or op == 'i' or op == 'd') then return { 'notfound' } end
   if discards and (match ~= rv or (rs ~= 'h' and rs ~= 'd')) then return { 'mismatch' } end
   if not rs and count >= limit then return { 'full' } end
@@ -351,6 +388,9 @@ local function apply(rec)
       end
     end
     if gone or lease or barrier then call('HDEL', rec, '_d', '_l', '_b') end
+    if rv and op ~= 'i' and op ~= 'a' and call('HLEN', rec) > 2 + width then
+      shed(rec, rs and not discards, changed, rv)
+    end
     if not rs and (rv or lease or barrier) then call('PERSIST', rec) end
   end
 

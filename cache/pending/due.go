@@ -23,6 +23,8 @@ type Due struct {
 	Attempts     int              // refusals so far
 	History      []schema.Attempt // the last of them, oldest first
 	PendingSince time.Time        // when it first waited, by Redis's clock
+	Unknown      []string         // fields that were changed and that the entity, as this process has it, has not
+	Left         int              // how often it was left for such fields; see [Refused]
 
 	apart bool // held, and to be flushed alone
 }
@@ -30,6 +32,7 @@ type Due struct {
 // Batch is what [Backlog.Due] reads.
 type Batch struct {
 	Due     []Due
+	Unknown []Due          // due, too, but with fields that this process does not know: it can write no part of them
 	Missing []string       // listed ids without a record; see Drop
 	ReadAt  time.Time      // Redis's clock, to a millisecond: what was accepted before it is in Due, or due still
 	More    bool           // more is due than was read
@@ -83,7 +86,8 @@ func (b *Backlog) DueAlone(ctx context.Context, e *schema.Entity, partition int)
 	}
 	err = b.readDue(ctx, e, k, &batch, held[first:first+1], 1)
 	// What was written since it was listed is pending now, and like any other.
-	batch.Due = slices.DeleteFunc(batch.Due, func(d Due) bool { return !d.Held })
+	pending := func(d Due) bool { return !d.Held }
+	batch.Due, batch.Unknown = slices.DeleteFunc(batch.Due, pending), slices.DeleteFunc(batch.Unknown, pending)
 	return batch, err
 }
 
@@ -113,7 +117,7 @@ func listed(list, details any) []Due {
 			continue
 		}
 		w := layout.ParseWhy(layout.Text(whys[i]))
-		d.Attempts, d.History, d.apart = w.Attempts, layout.Expand(w.History), w.Apart
+		d.Attempts, d.History, d.apart, d.Left = w.Attempts, layout.Expand(w.History), w.Apart, w.Left
 		if w.Since > 0 {
 			d.PendingSince = time.UnixMilli(w.Since)
 		}
@@ -132,7 +136,7 @@ func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, 
 		if err != nil {
 			return err
 		}
-		if len(batch.Due)+len(batch.Missing) > 0 && pairing != batch.Pairing {
+		if len(batch.Due)+len(batch.Missing)+len(batch.Unknown) > 0 && pairing != batch.Pairing {
 			return rdb.Fault("read records", errOther)
 		}
 		batch.Pairing = pairing
@@ -148,7 +152,11 @@ func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, 
 			for _, value := range d.Values {
 				room -= len(value)
 			}
-			batch.Due = append(batch.Due, d)
+			if len(d.Unknown) > 0 {
+				batch.Unknown = append(batch.Unknown, d)
+			} else {
+				batch.Due = append(batch.Due, d)
+			}
 		}
 	}
 	return nil
@@ -182,7 +190,8 @@ func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due) ([][]st
 // longer what was refused.
 func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 	values := make(schema.Values, len(e.Fields))
-	changed, next := "", 0 // a record mostly has its fields in the entity's order
+	former := map[int]string{} // of fields that had another name
+	changed, next := "", 0     // a record mostly has its fields in the entity's order
 	for i := 0; i+1 < len(state); i += 2 {
 		name, text := state[i], state[i+1]
 		switch {
@@ -193,41 +202,58 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 		case name == "_c":
 			changed = text
 		case name == "_s" && text == "p" && d.Held:
-			d.Held, d.Attempts, d.History, d.PendingSince = false, 0, nil, listed
+			d.Held, d.Attempts, d.History, d.PendingSince, d.Left = false, 0, nil, listed, 0
 		case next < len(values) && e.Fields[next].Name == name:
 			values[next] = text
 			next++
 		default:
 			if at, ok := e.Field(name); ok {
 				values[at], next = text, at+1
+			} else if at, ok := e.FieldOf(name); ok {
+				former[at] = text
+			} else if !strings.HasPrefix(name, "_") {
+				d.Unknown = append(d.Unknown, name)
 			}
 		}
 	}
 	if d.Version != 0 && !d.Deleted {
+		for at, text := range former {
+			values[at] = text // the newer one, see [schema.Entity.Renamed]
+		}
 		d.Values = values // "" where the entity got the field later
-		d.Only = onlyChanged(e, changed, d.Version)
+		names, all := changedNames(changed, d.Version)
+		if !all {
+			d.Only = positions(e, names)
+			// What was not changed came with the row.
+			d.Unknown = slices.DeleteFunc(d.Unknown, func(name string) bool { return !slices.Contains(names, name) })
+		}
+	} else {
+		d.Unknown = nil
 	}
 	return d.Version != 0
 }
 
-// onlyChanged are the positions of the fields that a record's field _c names; nil: all may
-// have changed. See doc.go.
-func onlyChanged(e *schema.Entity, changed string, version schema.Version) []int {
+// changedNames are the fields that a record's field _c names, or all where it says nothing
+// of that version. See doc.go.
+func changedNames(changed string, version schema.Version) (names []string, all bool) {
 	groups := strings.Split(changed, ";")
 	newest, _, _ := strings.Cut(groups[len(groups)-1], " ")
 	if newest != version.String() {
-		return nil
+		return nil, true
 	}
-	only := []int{}
 	for _, group := range groups {
-		_, names, _ := strings.Cut(group, " ")
-		for name := range strings.SplitSeq(names, ",") {
-			if name == "*" {
-				return nil
-			}
-			if i, ok := e.Field(name); ok {
-				only = append(only, i)
-			}
+		_, list, _ := strings.Cut(group, " ")
+		names = append(names, strings.Split(list, ",")...)
+	}
+	return names, slices.Contains(names, "*")
+}
+
+// positions are those of the fields that have or had the names.
+func positions(e *schema.Entity, names []string) []int {
+	only := []int{}
+	for _, name := range names {
+		if i, ok := e.FieldOf(name); ok {
+			only = append(only, i)
 		}
 	}
 	return only

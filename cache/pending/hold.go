@@ -20,6 +20,7 @@ type Refused struct {
 	Next     time.Time        // of the next attempt; unused by Die
 	At       time.Time        // of this attempt; zero: now
 	Apart    bool             // no other is persisted beside it: at its next attempt it is flushed alone; unused by Die
+	Left     int              // how often it was left, this time included, for fields that a worker did not know
 }
 
 // Hold moves refused records from pending to held, or gives held ones their next attempt,
@@ -71,7 +72,8 @@ func (r Refused) why() (string, error) {
 	}
 	w := layout.Why{
 		Version: r.Change.Version, Attempts: r.Attempts, Kind: r.Refusal.Kind, Constraint: r.Refusal.Constraint,
-		Column: r.Refusal.Column, Message: r.Refusal.Message, At: at.UnixMilli(), History: layout.Shorten(r.History), Apart: r.Apart,
+		Column: r.Refusal.Column, Message: r.Refusal.Message, At: at.UnixMilli(), History: layout.Shorten(r.History),
+		Apart: r.Apart, Left: r.Left,
 	}
 	if !r.Since.IsZero() {
 		w.Since = r.Since.UnixMilli()

@@ -144,6 +144,7 @@ func (r *reader) field(p pair, path string) schema.Field {
 		{path: "redact", text: boolean(&f.Redact), kind: truth},
 		{path: "from", text: oneOf(&from, "database")},
 		{path: "references", text: words(&f.References, nil)},
+		{path: "renamed_from", text: words(&f.RenamedFrom, nil)},
 		keep("default"), keep("min"), keep("max"), keep("precision"), keep("scale"),
 	}, nil)
 	if len(r.faults) > before {

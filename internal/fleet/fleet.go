@@ -24,6 +24,9 @@ var (
 	leadScript = layout.Load(sources, "lead")
 )
 
+// UnknownHint is the topic of the hint that a worker has left records with fields that it does not know.
+const UnknownHint = "unknown"
+
 // PolicyHint is the topic of the hint that a retry policy has changed in the database.
 const PolicyHint = "policies"
 

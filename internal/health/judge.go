@@ -218,6 +218,22 @@ func (s *State) processes(f *findings) {
 		one := troubles[entity]
 		f.add("table of "+entity, Failure, nil, fleet.TroubleHint, "%s: the table %s takes no record: %s.", entity, one.Table, one.Error)
 	}
+	s.fields(f)
+}
+
+// fields judges what the processes that run know of the entities' fields.
+func (s *State) fields(f *findings) {
+	for _, u := range fleet.Unknowns(s.Processes) {
+		level := Failure
+		if u.Know > 0 {
+			level = Warning
+		}
+		f.add("fields of "+u.Entity, level, nil, fleet.UnknownFieldsHint, "%s: %s.", u.Entity, u)
+	}
+	for _, line := range fleet.Differences(s.Processes) {
+		f.add("configurations", Warning, nil, "restart the processes with one configuration",
+			"The running processes differ in the fields of %s.", line)
+	}
 }
 
 func (s *State) queues(f *findings) {

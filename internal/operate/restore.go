@@ -3,6 +3,7 @@ package operate
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -96,10 +97,9 @@ func (m *Operator) restore(ctx context.Context, e *schema.Entity, l ledger.Lette
 		if fields, err = e.ParseFields([]byte(l.Payload)); err != nil {
 			return producer.Accepted{}, fmt.Errorf("payload of dead letter %d: %w", l.Number, err)
 		}
-		maps.DeleteFunc(fields, func(name string, _ any) bool { // that the entity has no more
-			_, ok := e.Field(name)
-			return !ok
-		})
+		if fields, err = today(e, fields); err != nil {
+			return producer.Accepted{}, fmt.Errorf("payload of dead letter %d: %w", l.Number, err)
+		}
 		maps.Copy(fields, changes)
 	}
 	as, accepted := ledger.Edited, producer.Accepted{}
@@ -114,6 +114,24 @@ func (m *Operator) restore(ctx context.Context, e *schema.Entity, l ledger.Lette
 	// If we crash here the letter stays open and lost; who restores it again sees a row
 	// that does not differ.
 	return accepted, m.close(ctx, share{e, e.Partition(l.ID)}, []ledger.Letter{l}, as, by)
+}
+
+// today gives the fields of a letter's payload their names of today. A value of a field that
+// this process does not know would be lost with the letter, which has it alone.
+func today(e *schema.Entity, payload schema.Fields) (schema.Fields, error) {
+	fields := schema.Fields{}
+	for name, value := range payload {
+		i, ok := e.FieldOf(name)
+		raw, _ := value.(json.RawMessage)
+		switch {
+		case ok:
+			fields[e.Fields[i].Name] = value
+		case value != nil && string(raw) != schema.Null:
+			return nil, schema.Invalid(name, "is not in the configuration of this process, so its value would be lost: restore the "+
+				"letter with a process that has it, give the field back, or give its new name renamed_from")
+		}
+	}
+	return fields, nil
 }
 
 // overtaken closes a letter whose record has died at a newer version as well: that one's

@@ -2,6 +2,7 @@ package operate_test
 
 import (
 	"cmp"
+	"fmt"
 	"testing"
 	"time"
 
@@ -54,18 +55,29 @@ func TestRestoringKeepsTheOrder(t *testing.T) {
 }
 
 // A letter from before the entity got a field, or lost one: what it restores is what it
-// has of the fields of today, the rest of the row stays.
+// has of the fields of today, the rest of the row stays. A value that would be lost is kept
+// with the letter.
 func TestRestoringALetterOfOtherFields(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		_, err := b.producer.Put(t.Context(), "user", "a", schema.Fields{"name": "now", "email": "a@now"})
 		require.NoError(t, err)
 		b.flush()
 		now := time.Now()
-		require.NoError(t, b.store.InsertDead(t.Context(), []ledger.Letter{{
-			Entity: "user", ID: "a", Version: 1, Payload: `{"name":"then","nickname":"A"}`,
-			Refusal: taken, Attempts: 1, AcceptedAt: now, DiedAt: now,
-		}}))
+		letter := func(version schema.Version, payload string) {
+			require.NoError(t, b.store.InsertDead(t.Context(), []ledger.Letter{{
+				Entity: "user", ID: "a", Version: version, Payload: payload, Refusal: taken, Attempts: 1, AcceptedAt: now, DiedAt: now,
+			}}))
+		}
+		letter(1, `{"name":"then","nickname":"A"}`)
 		report, err := b.Retry(t.Context(), operate.Selection{Filter: users, Restore: true}, ann)
+		require.NoError(t, err)
+		require.Zero(t, report.Done, "%+v", report)
+		require.Contains(t, fmt.Sprint(report), "nickname")
+		require.Equal(t, 1, b.count(users))
+		require.Equal(t, `"now"`, b.row("a")[0])
+
+		letter(2, `{"name":"then","nickname":null}`)
+		report, err = b.Retry(t.Context(), operate.Selection{Numbers: b.numbers(users)[:1], Restore: true}, ann)
 		require.NoError(t, err)
 		require.Equal(t, 1, report.Done, "%+v", report)
 		b.flush()

@@ -14,11 +14,12 @@ const beatLife = 10 * time.Second
 // dashboard see the database with their own settings, and this process with its own.
 func (p *Parts) beat(ctx context.Context, kind string) {
 	id, started := fleet.NewID(), time.Now().UTC().Format(time.RFC3339)
+	fields := fleet.Fields(p.Config.Entities)
 	every := max(watchTick, p.Config.Worker.PollInterval)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		info := map[string]string{"started": started, "version": p.version}
+		info := map[string]string{"started": started, "version": p.version, fleet.FieldsInfo: fields}
 		p.report(ctx, info)
 		if err := p.Fleet.Beat(ctx, kind, id, info, every+beatLife); err != nil && ctx.Err() == nil {
 			p.Log.Debug("beat failed", "error", err)

@@ -206,7 +206,7 @@ func systemSchemas() object {
 			"error":    object{"anyOf": []object{ref("schemas", "Refusal"), {"type": "null"}}},
 		}, "entity", "id", "version", "status", "deleted", "pending_since", "attempts", "next_attempt", "died_at", "error"),
 		"Refusal": closed(object{
-			"kind":       object{"type": "string", "enum": schema.Kinds},
+			"kind":       object{"type": "string", "enum": schema.HeldKinds},
 			"constraint": textOrNull, "column": textOrNull, "message": text,
 		}, "kind", "constraint", "column", "message"),
 		"Problem":      problemSchema(version, text),

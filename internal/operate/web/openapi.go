@@ -194,14 +194,14 @@ func schemaObjects() object {
 	letter := letterProperties()
 	override := object{"max_attempts": whole, "base": text, "factor": object{"type": "number"}, "cap": text,
 		"jitter": object{"type": "string", "enum": []schema.Jitter{schema.JitterFull, schema.JitterEqual, schema.JitterNone}}}
-	settings := object{"timeout": text, "on": object{"type": "object", "propertyNames": ref("schemas", "RefusalKind"), "additionalProperties": closed(override)}}
+	settings := object{"timeout": text, "on": object{"type": "object", "propertyNames": object{"enum": schema.Kinds}, "additionalProperties": closed(override)}}
 	for name, s := range override {
 		settings[name] = s
 	}
 	policy := closed(object{"entity": text, "version": whole, "policy": ref("schemas", "PolicySettings"), "author": textOrNone, "note": textOrNone, "set_at": timeOrNone,
 		"changes": list(closed(object{"setting": text, "from": text, "to": text}, "setting", "from", "to"))}, "entity", "version", "policy", "author", "note", "set_at")
 	return object{
-		"RefusalKind": object{"type": "string", "enum": schema.Kinds},
+		"RefusalKind": object{"type": "string", "enum": schema.HeldKinds},
 		"DeadFilter":  closed(filter),
 		"HeldFilter":  closed(held),
 		"HeldPage": closed(object{"count": whole, "held": list(closed(object{"entity": text, "id": anyID, "version": whole, "error": ref("schemas", "Refusal"),

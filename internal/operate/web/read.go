@@ -133,8 +133,8 @@ func (f Filter) Select(now time.Time) (ledger.LetterFilter, error) {
 		return s, err
 	}
 	switch {
-	case f.Kind != "" && !schema.KnownKind(s.Kind):
-		return s, schema.Invalid("kind", "is not a kind of refusal; the kinds are %v", schema.Kinds)
+	case f.Kind != "" && !slices.Contains(schema.HeldKinds, s.Kind):
+		return s, schema.Invalid("kind", "is not a kind of refusal; the kinds are %v", schema.HeldKinds)
 	case f.State != "" && !slices.Contains(States, f.State):
 		return s, schema.Invalid("state", "must be one of %v", States)
 	case f.Resolution != "" && !slices.Contains(resolutions, s.Resolution):
