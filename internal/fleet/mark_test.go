@@ -1,4 +1,4 @@
-package cache_test
+package fleet_test
 
 import (
 	"context"
@@ -10,9 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/fleet"
-	"github.com/afterwrite/afterwrite/schema"
 )
 
 // marksFault fails the one that leaves a mark, before or after Redis has done it.
@@ -44,7 +42,7 @@ func (f *marksFault) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // lost reply nor a Redis that is empty or another for that.
 func TestMarkTellsAnOlderState(t *testing.T) {
 	fault := &marksFault{}
-	b := setup(t, func(_ *schema.Entity, c *cache.Config) { c.Hooks = append(c.Hooks, fault) })
+	b := setup(t, fault)
 	key := b.prefix + ":{_}:marks"
 	state := func() map[string]string { return b.rdb.HGetAll(t.Context(), key).Val() }
 	restore := func(s map[string]string) {
