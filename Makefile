@@ -9,7 +9,7 @@ FUZZTIME  ?= 30s
 BENCHCOUNT ?= 6
 
 # Modules of their own: what they need is not asked of a program that embeds Afterwrite.
-MODULES := deploy/kubernetes
+MODULES := deploy/kubernetes examples/shop
 
 # What `afterwrite version` and afterwrite_build_info say. Without git it is devel.
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),devel)
