@@ -172,8 +172,11 @@ func TestI3AWorkerThatLostItsLockWritesNothing(t *testing.T) {
 	b := setup(t, testkit.Postgres(t).Database(t))
 	paused, other := b.worker(), b.worker()
 	b.put("a", "old")
-	due := b.redis.Inject(testkit.HoldReply, testkit.Script(t, "due"))
 	first := b.orders.take()[0]
+	// Redis must know the script, or the reply that is held is that it does not.
+	_, err := b.backlog.Due(t.Context(), first.Entity, first.Partition, 1, 1<<20)
+	require.NoError(t, err)
+	due := b.redis.Inject(testkit.HoldReply, testkit.Script(t, "due"))
 	var done sync.WaitGroup
 	done.Go(func() { _ = paused.sync(t.Context(), task(first)) })
 	<-due.Hit()
