@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -20,6 +21,27 @@ const scanStep = 500
 // call it after a change that was made directly in the database. A pending, held or dead
 // record is never dropped. It returns the number of records dropped.
 func (c *Cache) Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error) {
+	return c.invalidateAll(ctx, e, ids, "", 0)
+}
+
+// BarAll is [Cache.Bar] for records whose rows a transaction changes beside those that it
+// writes: it drops what is cached of them and bars fills for life, which must outlive the
+// transaction. A record that is pending, held or dead stays, and leaves the cache when it is
+// acked. Call UnbarAll with the token when the transaction is over; where nobody does, the
+// barrier ends by itself and the next read loads the row.
+func (c *Cache) BarAll(ctx context.Context, e *schema.Entity, ids []string, life time.Duration) (token string, err error) {
+	token = newToken()
+	_, err = c.invalidateAll(ctx, e, ids, token, life)
+	return token, err
+}
+
+// UnbarAll ends a barrier, whether the transaction was committed or not.
+func (c *Cache) UnbarAll(ctx context.Context, e *schema.Entity, ids []string, token string) error {
+	_, err := c.invalidateAll(ctx, e, ids, token, 0)
+	return err
+}
+
+func (c *Cache) invalidateAll(ctx context.Context, e *schema.Entity, ids []string, barrier string, life time.Duration) (int, error) {
 	byPartition := map[int][]string{}
 	for _, id := range ids {
 		n := e.Partition(id)
@@ -27,7 +49,7 @@ func (c *Cache) Invalidate(ctx context.Context, e *schema.Entity, ids []string) 
 	}
 	dropped := 0
 	for partition, ids := range byPartition {
-		n, err := c.invalidate(ctx, e, partition, ids)
+		n, err := c.invalidate(ctx, e, partition, ids, barrier, life)
 		dropped += n
 		if err != nil {
 			return dropped, err
@@ -40,13 +62,13 @@ func (c *Cache) Invalidate(ctx context.Context, e *schema.Entity, ids []string) 
 	return dropped, c.touch(ctx, changedTags(e, "wx", ids))
 }
 
-func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int, ids []string) (int, error) {
+func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int, ids []string, barrier string, life time.Duration) (int, error) {
 	k := c.prefix.Keys(e, partition)
 	dropped := 0
 	for len(ids) > 0 {
 		n := min(len(ids), scanStep)
 		keys := []string{k.Stats, k.Unsure}
-		args := []any{c.prefix.Channel(e.Name), 0}
+		args := []any{c.prefix.Channel(e.Name), 0, barrier, layout.MS(life)}
 		if e.RankBy != "" {
 			args[1] = maxUnsure
 		}
@@ -74,7 +96,7 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern s
 	}
 	dropped := 0
 	err := c.scan(ctx, e, pattern, func(partition int, ids []string) error {
-		n, err := c.invalidate(ctx, e, partition, ids)
+		n, err := c.invalidate(ctx, e, partition, ids, "", 0)
 		dropped += n
 		if progress != nil {
 			progress(dropped)

@@ -12,7 +12,8 @@ import (
 
 // database writes records of entities whose writes go to the database first: the store.
 type Database interface {
-	Through(ctx context.Context, e *schema.Entity, id string, decide func(context.Context, schema.Row) (schema.Change, error)) (committed bool, err error)
+	Through(ctx context.Context, e *schema.Entity, id string, decide func(context.Context, schema.Row) (schema.Change, error),
+		beside func(context.Context, []schema.Beside) error) (committed bool, err error)
 }
 
 // barriers keeps the cache off a record while it is written to the database first: the
@@ -20,6 +21,9 @@ type Database interface {
 type barriers interface {
 	Bar(ctx context.Context, e *schema.Entity, id string, match schema.Version, life time.Duration) (cache.Barrier, error)
 	Unbar(ctx context.Context, b cache.Barrier, committed *schema.Change, keep bool) error
+	BarAll(ctx context.Context, e *schema.Entity, ids []string, life time.Duration) (token string, err error)
+	UnbarAll(ctx context.Context, e *schema.Entity, ids []string, token string) error
+	InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error)
 	Wait(ctx context.Context, e *schema.Entity, id string, version schema.Version) (cache.State, error)
 }
 
@@ -59,6 +63,7 @@ func (p *Producer) through(ctx context.Context, e *schema.Entity, w cache.Write)
 	defer cancel()
 	var change schema.Change
 	var barrier cache.Barrier
+	var others []barred
 	committed, err := p.database.Through(ctx, e, w.ID, func(ctx context.Context, row schema.Row) (schema.Change, error) {
 		var err error
 		// The barrier outlives the transaction, whose time is the context's.
@@ -68,7 +73,13 @@ func (p *Producer) through(ctx context.Context, e *schema.Entity, w cache.Write)
 		change, err = w.Apply(e, row)
 		change.Version = barrier.Version
 		return change, err
+	}, func(ctx context.Context, beside []schema.Beside) (err error) {
+		others, err = p.barAll(ctx, beside)
+		return err
 	})
+	if !committed || err == nil {
+		p.unbarAll(ctx, others)
+	}
 	switch {
 	case errors.Is(err, cache.ErrBehind):
 		return p.behindAndWait(ctx, e, w)
@@ -96,6 +107,43 @@ func (p *Producer) unbar(ctx context.Context, b cache.Barrier, committed *schema
 	defer cancel()
 	if err := p.cache.Unbar(ctx, b, committed, keep); err != nil {
 		p.orders.log.WarnContext(ctx, "cache not updated after a write through; it fills itself later", "error", err)
+	}
+}
+
+// barred are records that the database changes beside the one that is written.
+type barred struct {
+	schema.Beside
+	token string
+}
+
+func (p *Producer) barAll(ctx context.Context, beside []schema.Beside) (all []barred, err error) {
+	for _, b := range beside {
+		token := ""
+		if !b.All {
+			token, err = p.cache.BarAll(ctx, b.Entity, b.IDs, 3*p.timeout)
+		}
+		if all = append(all, barred{b, token}); err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+// unbarAll ends barriers. Of too many records to be listed the whole entity is dropped.
+func (p *Producer) unbarAll(ctx context.Context, all []barred) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout)
+	defer cancel()
+	for _, b := range all {
+		var err error
+		if b.All {
+			_, err = p.cache.InvalidateMatch(ctx, b.Entity, "*", nil)
+		} else {
+			err = p.cache.UnbarAll(ctx, b.Entity, b.IDs, b.token)
+		}
+		if err != nil {
+			p.orders.log.WarnContext(ctx, "barriers not ended after a write through; they end by themselves",
+				"entity", b.Entity.Name, "error", err)
+		}
 	}
 }
 

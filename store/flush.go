@@ -23,6 +23,9 @@ type Outcome struct {
 	// rounds or a trigger changes what was written, so the row may not be as it was sent. Drop
 	// what is cached of them when they are settled.
 	Reread []string
+	// Beside are records, of this entity or of others, whose rows the database may have changed
+	// with those of Persisted. Keep the cache off them before the commit.
+	Beside []schema.Beside
 }
 
 // Refused is a change that the database does not take, and why.
@@ -43,6 +46,7 @@ func (o *Outcome) Add(more Outcome) {
 	o.Refused = append(o.Refused, more.Refused...)
 	o.Slow = append(o.Slow, more.Slow...)
 	o.Reread = append(o.Reread, more.Reread...)
+	o.Beside = append(o.Beside, more.Beside...)
 }
 
 // Flush is one transaction that holds a partition's fence. Use it as
@@ -179,6 +183,7 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 			slog.String("entity", f.table.entity.Name), slog.Int("partition", f.partition), slog.Int("untried", b.untried))
 	}
 	f.batch = b
+	b.outcome.Beside = b.besideOf()
 	if known.lastWord {
 		for _, c := range b.outcome.Persisted {
 			if !c.Deleted {

@@ -21,6 +21,7 @@ type known struct {
 	lastWord bool
 	plain    bool       // see isPlain
 	unnest   *unnesting // PostgreSQL: see unnest.go
+	besides  besides    // see beside.go
 }
 
 // know returns what the catalog says about the table now. A table that another program
@@ -59,7 +60,9 @@ func (t *table) learn(tx *transaction, mark string) (*known, error) {
 	d := tx.store.dialect
 	k := &known{mark: mark, read: time.Now()}
 	err := tx.atLeisure(func() (err error) {
-		k.at, err = d.catalog(tx.db.Statement.Context, tx.tx, t.name)
+		if k.at, err = d.catalog(tx.db.Statement.Context, tx.tx, t.name); err == nil {
+			k.besides, err = t.besides(tx.db.Statement.Context, tx.store, tx.tx, k.at)
+		}
 		return err
 	})
 	if err != nil {

@@ -145,7 +145,11 @@ func (s *Store) tableSteps(ctx context.Context, t *table) ([]step, error) {
 		return nil, err
 	}
 	steps := append(t.columnSteps(at, s.dialect), t.indexSteps(s.dialect, at)...)
-	return append(steps, t.notes(at)...), nil
+	steps = append(steps, t.notes(at)...)
+	for _, line := range s.unseen(t, at) {
+		steps = append(steps, step{line: "note: " + line})
+	}
+	return steps, nil
 }
 
 // checkKey refuses a column of ids that is not unique by itself, or that takes two ids

@@ -29,6 +29,9 @@ func (b *batch) put(changes []schema.Change) error {
 			return &unfitError{b.table.misshapen(c)}
 		}
 	}
+	if err := b.beside(changes); err != nil {
+		return err
+	}
 	whole, some := b.wholes(changes)
 	absent, err := b.update(some)
 	if err != nil {

@@ -62,7 +62,7 @@ func TestRefusalsTellNoSecrets(t *testing.T) {
 			requireNoSecrets(t, r.Refusal.Message)
 		}
 
-		_, err = b.Through(t.Context(), e, "b", func(context.Context, schema.Row) (schema.Change, error) { return some[1], nil })
+		_, err = b.Through(t.Context(), e, "b", func(context.Context, schema.Row) (schema.Change, error) { return some[1], nil }, nil)
 		require.Error(t, err)
 		requireNoSecrets(t, err.Error())
 		if b.Dialect() == "postgres" {

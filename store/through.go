@@ -13,10 +13,14 @@ import (
 // it returns nil the change is durable, and after every write of the record that was
 // committed before.
 //
-// Errors: that of decide, as it is; an [schema.Refusal] where the database does not
+// Before the commit beside, which may be nil, is given the records whose rows the database
+// changes beside this one.
+//
+// Errors: that of decide or beside, as it is; an [schema.Refusal] where the database does not
 // take the change; else [Unavailable]. committed is false where nothing was written, and
 // true where something was or, after a lost reply to COMMIT, may have been.
-func (s *Store) Through(ctx context.Context, e *schema.Entity, id string, decide func(context.Context, schema.Row) (schema.Change, error)) (committed bool, err error) {
+func (s *Store) Through(ctx context.Context, e *schema.Entity, id string, decide func(context.Context, schema.Row) (schema.Change, error),
+	beside func(context.Context, []schema.Beside) error) (committed bool, err error) {
 	t, err := s.table(e)
 	if err != nil {
 		return false, err
@@ -45,6 +49,11 @@ func (s *Store) Through(ctx context.Context, e *schema.Entity, id string, decide
 		return false, err
 	case len(outcome.Refused) > 0:
 		return false, outcome.Refused[0].Refusal
+	}
+	if len(outcome.Beside) > 0 && beside != nil {
+		if err := beside(ctx, outcome.Beside); err != nil {
+			return false, err
+		}
 	}
 	err = f.Commit(ctx)
 	var refused *SplitError

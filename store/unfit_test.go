@@ -43,7 +43,7 @@ func TestIDsThatTheirColumnCannotHold(t *testing.T) {
 	_, err := b.Through(t.Context(), e, tooLarge, func(_ context.Context, row schema.Row) (schema.Change, error) {
 		require.False(t, row.Exists)
 		return del(tooLarge), nil
-	})
+	}, nil)
 	require.NoError(t, err)
 	flushed := b.flush(e, del(tooLarge), del("2"))
 	require.Empty(t, flushed.Refused)

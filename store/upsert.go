@@ -18,7 +18,8 @@ type batch struct {
 	until      time.Time // when isolation stops
 	pace       pace      // how long its statements may take
 
-	known   *known                 // of the table
+	known   *known // of the table
+	besides map[*schema.Entity]*noted
 	ids     func() map[string]bool // of the whole batch
 	absent  map[string]bool        // ids that were seen to have no row, and not inserted since
 	outcome Outcome
@@ -126,6 +127,9 @@ type unfitError struct{ error }
 
 func (b *batch) delete(changes []schema.Change) error {
 	defer b.tx.store.metrics.time("delete")()
+	if err := b.beside(changes); err != nil {
+		return err
+	}
 	ids, err := b.idParameters(changes)
 	if err != nil {
 		return err

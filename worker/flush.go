@@ -29,6 +29,7 @@ type flushing struct {
 	last    pending.Batch           // what the transaction that ended last was to write
 	due     map[string]*pending.Due // by id, as last read
 	redis   error                   // of a read that failed
+	barred  []barred                // of all transactions of the flush
 	behind  time.Time               // the next attempt of a record that is alone is not before, by Redis's clock
 }
 
@@ -162,13 +163,26 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 		return store.Outcome{}, err
 	}
 
+	// Keep the cache off what the database has changed beside the batch. If we crash here, or
+	// after the commit, the barrier ends by itself and the next read loads the row.
+	bars, err := w.bar(ctx, f, outcome.Beside)
+	if err != nil {
+		w.unbar(ctx, bars)
+		return store.Outcome{}, err
+	}
+
 	// Commit. If we crash here, or the reply is lost, the batch may be in the database and is
 	// still pending: the next flush writes the same state, or a newer one, again.
 	err = tx.Commit(ctx)
 	var split *store.SplitError
 	if !errors.As(err, &split) {
+		// After an error it may have been committed all the same: the barrier stays.
+		if err == nil {
+			f.barred = append(f.barred, bars...)
+		}
 		return outcome, err
 	}
+	w.unbar(ctx, bars)
 	outcome = split.Outcome
 	for _, half := range split.Halves {
 		more, err := w.transact(ctx, f, half)
@@ -215,7 +229,9 @@ func (w *Worker) settle(ctx context.Context, f *flushing, outcome store.Outcome)
 	ctx, cancel := finish(ctx)
 	defer cancel()
 	o := f.order
+	w.unbar(ctx, f.barred)
 	return errors.Join(
+		w.dropAll(ctx, o, outcome.Beside),
 		w.ack(ctx, f, outcome.Persisted),
 		w.reread(ctx, o, outcome.Reread),
 		w.letRest(ctx, f, outcome.Refused),

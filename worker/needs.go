@@ -40,6 +40,9 @@ type Redis interface {
 	// Cached records.
 	Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]schema.Cached, error)
 	Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error)
+	InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error)
+	BarAll(ctx context.Context, e *schema.Entity, ids []string, life time.Duration) (token string, err error)
+	UnbarAll(ctx context.Context, e *schema.Entity, ids []string, token string) error
 	Agrees(ctx context.Context, e *schema.Entity) (bool, error)
 
 	// The other processes.

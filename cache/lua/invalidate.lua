@@ -2,18 +2,33 @@
 -- older row. A pending, held or dead record is never dropped; nor is the barrier of a write
 -- that is on its way to the database, behind which nothing is cached.
 --
+-- Before a transaction that changes rows of theirs beside its own it also bars fills until the
+-- transaction is over. The barrier takes the place of another one, whose write then keeps
+-- nothing in the cache; a record that is not persisted is dropped by its ack (_x).
+--
 -- KEYS  1 stats  2 unsure ranks  3… the records
--- ARGV  1 event channel  2 most ids of unsure rank, 0 records are not ranked  3… the ids
+-- ARGV  1 event channel  2 most ids of unsure rank, 0 records are not ranked
+--       3 token of the barrier, "" none  4 its life, ms, 0 it ends  5… the ids
 -- Returns the number of records dropped
 local now = now_ms()
+local bars = ARGV[4] ~= '0'
 local dropped, event = 0, { 'invalidated', whole(now) }
 for i = 3, #KEYS do
   local v, s, barrier = unpack(redis.call('HMGET', KEYS[i], '_v', '_s', '_b'))
-  if not s and not barrier then
+  if s then
+    if bars then
+      redis.call('HSET', KEYS[i], '_x', '1')
+      redis.call('HSET', KEYS[1], '_x', '1')
+    end
+  elseif not barrier or bars or barrier == ARGV[3] then
     redis.call('DEL', KEYS[i])
-    event[#event + 1], event[#event + 2] = ARGV[i], '0'
-    if ARGV[2] ~= '0' then redis.call('SADD', KEYS[2], ARGV[i]) end
+    event[#event + 1], event[#event + 2] = ARGV[i + 2], '0'
+    if ARGV[2] ~= '0' then redis.call('SADD', KEYS[2], ARGV[i + 2]) end
     if v then dropped = dropped + 1 end
+    if bars then
+      redis.call('HSET', KEYS[i], '_b', ARGV[3])
+      redis.call('PEXPIRE', KEYS[i], ARGV[4])
+    end
   end
 end
 -- Of so many changed rows it is better to read all again.

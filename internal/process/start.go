@@ -78,6 +78,13 @@ func (p *Parts) CheckDatabase(ctx context.Context) error {
 	if len(outstanding) > 0 {
 		return fmt.Errorf("%w (first of %s: %s)", ErrNotMigrated, steps(len(outstanding)), outstanding[0])
 	}
+	unseen, err := p.Store.Unseen(ctx)
+	if err != nil {
+		return err
+	}
+	for _, line := range unseen {
+		p.Log.Warn("a trigger changes what no flush can tell", "trigger", line)
+	}
 	for _, e := range p.Config.Entities {
 		stored, err := p.Store.Adopt(ctx, e)
 		if err != nil {

@@ -187,6 +187,7 @@ type Trigger struct {
 	Columns  []string // of UPDATE OF; nil is all
 	Deferred bool     // PostgreSQL: may run as late as COMMIT
 	Enabled  bool     // fires for writes of an ordinary session
+	Source   string   // what it does: SQLite and MySQL: its text; PostgreSQL: that of its function
 	Body     string   // SQLite: its text; PostgreSQL: its function and a hash of the function's text
 }
 

@@ -161,7 +161,7 @@ func (t *Table) mysqlTriggers(r *reader, place string, args []any) {
 	r.each(`SELECT TRIGGER_NAME, EVENT_MANIPULATION, ACTION_TIMING, ACTION_STATEMENT FROM information_schema.TRIGGERS
 		WHERE `+place+` ORDER BY TRIGGER_NAME`, args, []any{&name, &event, &timing, &body}, func() {
 		t.Triggers = append(t.Triggers, Trigger{
-			Name: name, Before: timing == "BEFORE", Row: true, Events: []Event{Event(event)}, Enabled: true, Body: body,
+			Name: name, Before: timing == "BEFORE", Row: true, Events: []Event{Event(event)}, Enabled: true, Source: body, Body: body,
 		})
 	})
 }

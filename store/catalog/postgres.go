@@ -78,6 +78,7 @@ type postgresTrigger struct {
 	Deferred bool
 	Enabled  string
 	Body     string
+	Source   string
 }
 
 type postgresKey struct {
@@ -164,7 +165,7 @@ func (p postgresTrigger) trigger() Trigger {
 	t := Trigger{
 		Name: p.Name, Row: p.Bits&triggerRow != 0, Instead: p.Bits&triggerInstead != 0,
 		Before:  p.Bits&(triggerBefore|triggerInstead) != 0,
-		Columns: p.Columns, Deferred: p.Deferred, Body: p.Body,
+		Columns: p.Columns, Deferred: p.Deferred, Source: p.Source, Body: p.Body,
 		Enabled: p.Enabled == "O" || p.Enabled == "A",
 	}
 	for _, e := range []struct {
@@ -262,7 +263,7 @@ SELECT json_build_object(
 		WHERE i.indrelid = own.oid AND NOT i.indisvalid),
 	'Triggers', (SELECT json_agg(json_build_object('Name', g.tgname, 'Bits', g.tgtype, 'Deferred', g.tgdeferrable, 'Enabled', g.tgenabled,
 			'Columns', (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = own.oid AND a.attnum = ANY (g.tgattr::int2[])),
-			'Body', f.oid::regprocedure::text || ' ' || md5(f.prosrc)) ORDER BY g.tgname)
+			'Source', f.prosrc, 'Body', f.oid::regprocedure::text || ' ' || md5(f.prosrc)) ORDER BY g.tgname)
 		FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid WHERE g.tgrelid = own.oid AND NOT g.tgisinternal),
 	'ForeignKeys', (SELECT json_agg(key ORDER BY key ->> 'Name') FROM keyed WHERE conrelid = own.oid),
 	'References', (SELECT json_agg(key ORDER BY key ->> 'Table', key ->> 'Name') FROM keyed WHERE confrelid = own.oid),

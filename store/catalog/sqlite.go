@@ -228,7 +228,7 @@ func (t *Table) sqliteTriggers(r *reader) {
 // sqliteTrigger reads the head of a trigger's text: CREATE TRIGGER name [BEFORE | AFTER |
 // INSTEAD OF] event [OF columns] ON table …
 func sqliteTrigger(name, text string) Trigger {
-	t := Trigger{Name: name, Row: true, Enabled: true, Body: text}
+	t := Trigger{Name: name, Row: true, Enabled: true, Source: text, Body: text}
 	words := tokens(text)
 	for i, word := range words {
 		switch strings.ToUpper(word) {

@@ -462,7 +462,7 @@ func through(t *testing.T, b *bench) {
 				_, err := l.Through(t.Context(), e, "a", func(_ context.Context, row schema.Row) (schema.Change, error) {
 					n, err := strconv.Atoi(row.Values[1])
 					return put("a", "null", strconv.Itoa(n+1)), err
-				})
+				}, nil)
 				if err != nil {
 					t.Error(err)
 				}

@@ -16,6 +16,7 @@ local now = now_ms()
 local event, marked, later = { 'persisted', whole(now) }, {}, {}
 local prefix, n, at = ARGV[4] + 1, 0, 5
 local letters = call('EXISTS', KEYS[7]) == 1 -- mostly there are none, and no record is asked for its mark
+local doubts = call('HEXISTS', KEYS[1], '_x') == 1 -- nor for its doubt
 
 -- since leaves in a record's field _c (see doc.go) what was changed after a version.
 local function since(key, changed, version)
@@ -48,6 +49,7 @@ for i = 8, #KEYS do
       local letter = version .. ':' .. id
       if call('SISMEMBER', KEYS[7], letter) == 1 then call('SADD', KEYS[7], 'persisted:' .. letter) end
     end
+    if doubts and call('HEXISTS', key, '_x') == 1 then call('DEL', key) end -- its row was changed beside it
   end
   at = at + 2
 end

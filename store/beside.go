@@ -1,0 +1,309 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
+)
+
+// A foreign key may change rows beside those that a flush writes: ON DELETE CASCADE, SET NULL
+// and SET DEFAULT, and ON UPDATE where it refers to a column that is not the key. The catalog
+// tells which tables that are, through any number of others, so the flush selects the ids
+// before its statement changes them, with the rows that they refer to locked: nobody can
+// make another row in between. What a trigger changes no catalog tells; see
+// Unseen.
+
+const (
+	besideMax   = 10_000 // ids of one entity in one flush; beyond, all of it is dropped from the cache
+	besideDepth = 16     // tables of a chain
+	besideKeys  = 200    // keys that are followed from one table
+)
+
+// dependent is a foreign key that the database follows, and where it leads.
+type dependent struct {
+	key  catalog.ForeignKey
+	from string      // the referring table as a statement has it
+	at   *table      // its entity's; nil: it has none here
+	next []dependent // from its own rows
+	cut  bool        // next is not all there is
+}
+
+// besides are the dependents of an entity's table.
+type besides struct {
+	deleted []dependent         // of rows that are deleted
+	updated map[int][]dependent // of those of which a field changes, by its position
+}
+
+// besides reads where the keys lead from the entity's table.
+func (t *table) besides(ctx context.Context, s *Store, q catalog.Querier, at *catalog.Table) (b besides, err error) {
+	if len(at.References) == 0 {
+		return b, nil
+	}
+	w := &walker{Store: s, ctx: ctx, q: q, read: map[string]*catalog.Table{}, left: besideKeys}
+	if b.deleted, err = w.walk(at, nil, 0); err != nil {
+		return b, err
+	}
+	b.updated = map[int][]dependent{}
+	for i, c := range t.columns[1:] {
+		there, ok := at.Column(c.name)
+		if !ok {
+			continue
+		}
+		found, err := w.walk(at, []string{there.Name}, 0)
+		if err != nil {
+			return b, err
+		}
+		if len(found) > 0 {
+			b.updated[i] = found
+		}
+	}
+	return b, nil
+}
+
+// walker follows foreign keys from table to table.
+type walker struct {
+	*Store
+	ctx  context.Context
+	q    catalog.Querier
+	read map[string]*catalog.Table
+	left int // keys that it may still follow
+}
+
+// walk returns the keys that lead from a table whose rows are deleted, or of which some columns
+// change. Chains that reach no entity are left out.
+func (w *walker) walk(at *catalog.Table, changed []string, depth int) ([]dependent, error) {
+	var found []dependent
+	for _, key := range at.References {
+		if !follows(key, changed) {
+			continue
+		}
+		d := dependent{key: key, from: w.spell(key.Table), at: w.entityOf(key.Table)}
+		if w.left--; depth >= besideDepth || w.left < 0 {
+			d.cut = true
+		} else if err := w.on(&d, changed, depth); err != nil {
+			return nil, err
+		}
+		if d.at != nil || len(d.next) > 0 {
+			found = append(found, d)
+		}
+	}
+	return found, nil
+}
+
+// on walks on from the rows that refer by a key.
+func (w *walker) on(d *dependent, changed []string, depth int) (err error) {
+	name := d.key.Table
+	if w.read[name] == nil {
+		if w.read[name], err = w.dialect.catalog(w.ctx, w.q, strings.ReplaceAll(name, `"`, "")); err != nil {
+			return err
+		}
+	}
+	if changed != nil || d.key.OnDelete != "CASCADE" {
+		changed = d.key.Columns // the rows stay
+	}
+	d.next, err = w.walk(w.read[name], changed, depth+1)
+	return err
+}
+
+// follows reports whether the database changes the rows that refer by a key, where the row that
+// they refer to is deleted (changed is nil) or some of its columns change.
+func follows(key catalog.ForeignKey, changed []string) bool {
+	action := key.OnDelete
+	if changed != nil {
+		action = key.OnUpdate
+		if !slices.ContainsFunc(key.RefColumns, func(c string) bool { return slices.Contains(changed, c) }) {
+			return false
+		}
+	}
+	return slices.Contains([]string{"CASCADE", "SET NULL", "SET DEFAULT"}, action)
+}
+
+// spell is a table of the catalog as a statement has it: PostgreSQL's catalog spells names as
+// identifiers.
+func (s *Store) spell(name string) string {
+	if s.dialect.catalogOf() == catalog.PostgreSQL {
+		return name
+	}
+	return quoteTable(name)
+}
+
+// entityOf is the entity over a table of the catalog, or nil.
+func (s *Store) entityOf(name string) *table {
+	plain := strings.TrimPrefix(strings.ReplaceAll(name, `"`, ""), "public.")
+	for _, t := range s.entries {
+		own := strings.TrimPrefix(t.name, "public.")
+		if own == plain || s.dialect.catalogOf() == catalog.SQLite && strings.EqualFold(own, plain) {
+			return t
+		}
+	}
+	return nil
+}
+
+// Unseen names the triggers that may change rows of other entities, which no flush can tell:
+// what is cached of those stays as it was until it expires.
+func (s *Store) Unseen(ctx context.Context) ([]string, error) {
+	var lines []string
+	for _, t := range s.entries {
+		at, err := s.catalog(ctx, t.name)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, s.unseen(t, at)...)
+	}
+	return lines, nil
+}
+
+func (s *Store) unseen(t *table, at *catalog.Table) []string {
+	var lines []string
+	for _, trigger := range at.Fires(catalog.Insert, catalog.Update, catalog.Delete) {
+		for _, other := range s.entries {
+			name := other.name[strings.LastIndex(other.name, ".")+1:]
+			word := regexp.MustCompile(`(?i)(^|\W)` + regexp.QuoteMeta(name) + `($|\W)`)
+			if other != t && word.MatchString(trigger.Source) {
+				lines = append(lines, fmt.Sprintf("the trigger %s of %s names %s: rows of %s that it changes stay cached as they were until they expire; "+
+					"shorten cache.ttl of %[4]s, or invalidate them", trigger.Name, t.name, other.name, other.entity.Name))
+			}
+		}
+	}
+	return lines
+}
+
+// beside notes what the database will change beside the changes, which are to be written by
+// the next statement: all of them deletions, or none.
+func (b *batch) beside(changes []schema.Change) error {
+	deleted := b.known.besides.deleted
+	if len(changes) == 0 || len(deleted)+len(b.known.besides.updated) == 0 {
+		return nil
+	}
+	if changes[0].Deleted {
+		return b.follow(changes, deleted)
+	}
+	for i, found := range b.known.besides.updated {
+		var some []schema.Change
+		for _, c := range changes {
+			if c.Writes(i) {
+				some = append(some, c)
+			}
+		}
+		if err := b.follow(some, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) follow(changes []schema.Change, found []dependent) error {
+	if len(changes) == 0 || len(found) == 0 {
+		return nil
+	}
+	for some := range slices.Chunk(changes, b.table.ids) {
+		ids, err := b.idParameters(some)
+		if err != nil {
+			return err
+		}
+		name := quoteTable(b.table.name)
+		condition := b.table.at(0) + " IN (?" + strings.Repeat(", ?", len(ids)-1) + ")"
+		if b.tx.store.dialect.catalogOf() != catalog.SQLite { // which has one writer
+			var locked []int
+			err := b.tx.db.Raw("SELECT 1 FROM "+name+" WHERE "+condition+" FOR UPDATE", ids...).Scan(&locked).Error
+			if err != nil {
+				return err
+			}
+			if len(locked) == 0 {
+				continue
+			}
+		}
+		for _, d := range found {
+			if err := b.reach(d, name, condition, ids); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reach selects the rows that refer to those of a table that meet a condition, and goes on
+// from them.
+func (b *batch) reach(d dependent, of, condition string, parameters []any) error {
+	here := "(" + qualified(d.from, d.key.Columns) + ") IN (SELECT " + qualified(of, d.key.RefColumns) + " FROM " + of + " WHERE " + condition + ")"
+	some, err := b.referring(d, here, parameters)
+	if err != nil || !some {
+		return err
+	}
+	if d.cut && d.at != nil {
+		b.found(d.at.entity).all = true
+	}
+	for _, next := range d.next {
+		if err := b.reach(next, d.from, here, parameters); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func qualified(table string, columns []string) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = table + "." + quote(c)
+	}
+	return strings.Join(names, ", ")
+}
+
+// referring notes the records of an entity that meet a condition, and reports whether any row
+// does.
+func (b *batch) referring(d dependent, condition string, parameters []any) (some bool, err error) {
+	if d.at == nil {
+		var one []int
+		err := b.tx.db.Raw("SELECT 1 FROM "+d.from+" WHERE "+condition+" LIMIT 1", parameters...).Scan(&one).Error
+		return len(one) > 0, err
+	}
+	seen := d.at.seen()
+	query := d.at.scope(b.tx.db).Select(d.at.shown[0]).Where(condition, parameters...).Limit(besideMax + 1)
+	if err := query.Find(seen.Interface()).Error; err != nil {
+		return false, err
+	}
+	noted := b.found(d.at.entity)
+	for i := range seen.Elem().Len() {
+		if id := seen.Elem().Index(i).Field(0).Interface().(*string); id != nil {
+			noted.ids[*id] = true
+		}
+	}
+	noted.all = noted.all || len(noted.ids) > besideMax
+	return seen.Elem().Len() > 0, nil
+}
+
+// noted are records of one entity that the database changes beside the batch.
+type noted struct {
+	ids map[string]bool
+	all bool
+}
+
+func (b *batch) found(e *schema.Entity) *noted {
+	if b.besides == nil {
+		b.besides = map[*schema.Entity]*noted{}
+	}
+	if b.besides[e] == nil {
+		b.besides[e] = &noted{ids: map[string]bool{}}
+	}
+	return b.besides[e]
+}
+
+// besideOf are the records that were noted.
+func (b *batch) besideOf() []schema.Beside {
+	var all []schema.Beside
+	for e, noted := range b.besides {
+		switch {
+		case noted.all:
+			all = append(all, schema.Beside{Entity: e, All: true})
+		case len(noted.ids) > 0:
+			all = append(all, schema.Beside{Entity: e, IDs: slices.Sorted(maps.Keys(noted.ids))})
+		}
+	}
+	return all
+}
