@@ -47,10 +47,12 @@ func (s *Store) begin(ctx context.Context) (*transaction, error) {
 		_ = conn.Close() // it only goes back to the pool
 		return nil, s.unavailable("begin", err)
 	}
-	if d, ok := s.dialect.(bounding); ok && s.cfg.SQL != nil {
-		if _, err := tx.ExecContext(ctx, d.local(s.cfg)); err != nil {
-			_, _ = tx.Rollback(), conn.Close() // it is lost, or goes back to the pool
-			return nil, s.unavailable("begin", err)
+	if d, ok := s.dialect.(bounding); ok {
+		if local := d.local(s.cfg); local != "" {
+			if _, err := tx.ExecContext(ctx, local); err != nil {
+				_, _ = tx.Rollback(), conn.Close() // it is lost, or goes back to the pool
+				return nil, s.unavailable("begin", err)
+			}
 		}
 	}
 	t := &transaction{store: s, conn: conn, db: s.writing.orm.Session(&gorm.Session{NewDB: true, Context: ctx})}

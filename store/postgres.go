@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 	gormpostgres "gorm.io/driver/postgres"
 	"gorm.io/gorm"
 
@@ -27,9 +27,9 @@ import (
 // and never by the driver.
 type postgres struct {
 	common
-	config *pgx.ConnConfig
-	source credentials
-	limit  time.Duration // of one statement, as each session has it; 0: not known
+	*sessions                   // nil over a pool of the caller's
+	told      map[string]string // what each session is told at its start
+	limit     time.Duration     // of one statement, as each session has it; 0: not known
 }
 
 func newPostgres(cfg Config) (*postgres, error) {
@@ -42,42 +42,55 @@ func newPostgres(cfg Config) (*postgres, error) {
 		return nil, fmt.Errorf("database url: %w", err) // pgx hides the password
 	}
 	// One round trip a statement and nothing kept on the server: upserts have as
-	// many texts as batches have sizes.
-	config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	// many texts as batches have sizes. The URL has the last word.
+	if !strings.Contains(source.url, "default_query_exec_mode") {
+		config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
 	config.DescriptionCacheCapacity = 128
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = cfg.LockTimeout
 	}
-	for name, value := range map[string]string{
-		"application_name":                    "afterwrite",
-		"lock_timeout":                        milliseconds(cfg.LockTimeout),
-		"statement_timeout":                   milliseconds(cfg.StatementTimeout),
-		"idle_in_transaction_session_timeout": milliseconds(cfg.IdleInTransaction),
-		"extra_float_digits":                  "3",   // exact floats on servers before 12
-		"TimeZone":                            "UTC", // what a column without a zone means
-	} {
-		if _, ok := config.RuntimeParams[name]; !ok { // the URL has the last word
+	told := toldOf(cfg)
+	for name, value := range told {
+		if given, ok := config.RuntimeParams[name]; ok {
+			told[name] = given // the URL has the last word
+		} else {
 			config.RuntimeParams[name] = value
 		}
+	}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "afterwrite"
 	}
 	cfg.onTLS(config.TLSConfig)
 	for _, f := range config.Fallbacks {
 		cfg.onTLS(f.TLSConfig)
 	}
-	return &postgres{config: config, source: source, limit: sessionLimit(config.RuntimeParams["statement_timeout"])}, nil
+	return &postgres{sessions: &sessions{config: config, source: source}, told: told, limit: sessionLimit(told["statement_timeout"])}, nil
 }
 
-// local sets for one transaction what connections of our own have for their sessions.
-func (*postgres) local(cfg Config) string {
-	var sets []string
-	for _, setting := range []struct{ name, value string }{
-		{"lock_timeout", milliseconds(cfg.LockTimeout)},
-		{"statement_timeout", milliseconds(cfg.StatementTimeout)},
-		{"idle_in_transaction_session_timeout", milliseconds(cfg.IdleInTransaction)},
-		{"extra_float_digits", "3"},
-		{"TimeZone", "UTC"},
-	} {
-		sets = append(sets, "set_config('"+setting.name+"', '"+setting.value+"', true)")
+// toldOf is what each session is told at its start.
+func toldOf(cfg Config) map[string]string {
+	return map[string]string{
+		"lock_timeout":                        milliseconds(cfg.LockTimeout),
+		"statement_timeout":                   milliseconds(cfg.StatementTimeout),
+		"idle_in_transaction_session_timeout": milliseconds(cfg.IdleInTransaction),
+		"extra_float_digits":                  "3",   // exact floats on servers before 12
+		"TimeZone":                            "UTC", // what a column without a zone means
+	}
+}
+
+// local sets for one transaction what sessions of our own are told, where they cannot be: "" is nothing.
+func (d *postgres) local(cfg Config) string {
+	told := d.told
+	switch {
+	case cfg.SQL != nil:
+		told = toldOf(cfg)
+	case !d.pooled.Load():
+		return ""
+	}
+	sets := make([]string, 0, len(told))
+	for _, name := range slices.Sorted(maps.Keys(told)) {
+		sets = append(sets, "set_config('"+name+"', '"+strings.ReplaceAll(told[name], "'", "''")+"', true)")
 	}
 	return "SELECT " + strings.Join(sets, ", ")
 }
@@ -132,7 +145,7 @@ func (*postgres) dialector(db *sql.DB) gorm.Dialector {
 }
 
 func (d *postgres) connectors() (writing, reading driver.Connector) {
-	return stdlib.GetConnector(*d.config, stdlib.OptionBeforeConnect(d.source.renew)), nil
+	return connector{d.sessions}, nil
 }
 
 // maxVarchar is PostgreSQL's own limit of varchar(n).
@@ -204,46 +217,47 @@ func (*postgres) equal(column string, t schema.FieldType) string {
 // migrationLock is the key of the advisory lock that migrations hold: "afterwrt".
 const migrationLock = 0x6166746572777274
 
-func (*postgres) migrating(ctx context.Context, db *sql.DB, fn func() error) error {
-	conn, err := db.Conn(ctx)
+// migrating holds the lock in a transaction of its own that does nothing else: a session's lock
+// would stay with the session that a pooler has handed out, and a process that dies ends it.
+func (d *postgres) migrating(ctx context.Context, db *sql.DB, fn func() error) error {
+	tx, err := db.BeginTx(ctx, d.isolation()) // it keeps no snapshot between two statements
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	// The lock belongs to the connection: a process that dies gives it back.
-	if _, err := conn.ExecContext(ctx, "SET lock_timeout = 0; SET statement_timeout = 0"); err != nil {
+	defer func() { _ = tx.Rollback() }() // it has written nothing
+	const unlimited = `SELECT set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true),
+		set_config('idle_in_transaction_session_timeout', '0', true)`
+	if _, err := tx.ExecContext(ctx, unlimited); err != nil {
 		return err
 	}
-	locked, err := lockMigrations(ctx, conn)
-	if err != nil {
+	if err := lockMigrations(ctx, tx); err != nil {
 		return err
 	}
-	err = fn()
-	clean := context.WithoutCancel(ctx)
-	var unlock error
-	if locked {
-		_, unlock = conn.ExecContext(clean, "SELECT pg_advisory_unlock($1)", int64(migrationLock))
-	}
-	_, reset := conn.ExecContext(clean, "RESET lock_timeout; RESET statement_timeout")
-	return errors.Join(err, unlock, reset)
+	return fn()
 }
 
 // lockMigrations asks again and again: a statement that waits for the lock would keep a
 // snapshot, for which a CREATE INDEX CONCURRENTLY of the process that has the lock waits. A
 // database that speaks PostgreSQL's protocol and has no such locks (0A000, 42883) is migrated
 // without one: there an operator lets one process migrate at a time.
-func lockMigrations(ctx context.Context, conn *sql.Conn) (locked bool, err error) {
+func lockMigrations(ctx context.Context, tx *sql.Tx) error {
 	for {
-		err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(migrationLock)).Scan(&locked)
+		var locked bool
+		err := tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(migrationLock)).Scan(&locked)
 		if code := pgCode(err); code == "0A000" || code == "42883" {
-			return false, nil
+			return nil
 		}
-		if err != nil || locked {
-			return locked, err
+		if err != nil {
+			return err
+		}
+		if locked {
+			// It ends the portal of the query, for whose snapshot a CREATE INDEX CONCURRENTLY would wait.
+			_, err = tx.ExecContext(ctx, "SELECT 1")
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return false, ctx.Err()
+			return ctx.Err()
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -253,12 +267,18 @@ func (*postgres) patient(db *gorm.DB) (spoils bool, err error) {
 	return false, db.Exec("SET LOCAL statement_timeout = 0").Error
 }
 
-func (*postgres) unbounded(db *gorm.DB) error {
+// unbounded does nothing behind a pooler, whose sessions have no limit of ours.
+func (d *postgres) unbounded(db *gorm.DB) error {
+	if d.sessions != nil && d.pooled.Load() {
+		return nil
+	}
 	return db.Exec("SET statement_timeout = 0").Error
 }
 
-func (*postgres) bounded(db *gorm.DB) {
-	_ = db.Exec("RESET statement_timeout").Error // a connection that is lost has no setting
+func (d *postgres) bounded(db *gorm.DB) {
+	if d.sessions == nil || !d.pooled.Load() {
+		_ = db.Exec("RESET statement_timeout").Error // a connection that is lost has no setting
+	}
 }
 
 func (*postgres) concurrently(at *catalog.Table) string {

@@ -192,7 +192,8 @@ func dialectOver(cfg Config) (dialect, error) {
 }
 
 // bounding is a dialect whose sessions are bounded when they are opened, and so not where the
-// pool is the caller's: local is the statement that bounds a transaction instead.
+// pool is the caller's or a pooler is between: local is the statement that bounds a transaction
+// instead, "" where its session is bounded.
 type bounding interface{ local(cfg Config) string }
 
 func (s *Store) connect() error {

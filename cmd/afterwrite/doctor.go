@@ -183,6 +183,9 @@ func orUnknown(s string) string {
 // database tells how the database is, and what of it does not need Redis.
 func (x *examination) database(ctx context.Context) {
 	x.judged("database", "%s answers in %s", x.Store.Dialect(), x.state.Database.Round(time.Microsecond))
+	if x.Store.Pooled() {
+		x.say("connection pooler", health.Fine, "", "between here and the database: each transaction sets its own limits")
+	}
 	if x.state.DatabaseErr != nil {
 		return
 	}

@@ -3,6 +3,7 @@ package testkit
 import (
 	"fmt"
 	"net"
+	neturl "net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,6 +55,32 @@ func HAProxy(t testing.TB, sections string) *Balancer {
 		func(file string) []string { return []string{"-db", "-f", file} })
 }
 
+// PgBouncer starts a PgBouncer in transaction mode before the PostgreSQL of a URL, with lines
+// added to its settings, and returns the URL of the same database behind it.
+func PgBouncer(t testing.TB, url string, settings ...string) string {
+	t.Helper()
+	u, err := neturl.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startBalancer(t, "pgbouncer", "[databases]\n* = host="+u.Hostname()+" port="+u.Port()+" user="+u.User.Username()+`
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = $PORT
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 8
+`+strings.Join(settings, "\n")+"\n", func(file string) []string {
+		if a, err := unprivileged(); err == nil && a != nil { // it refuses root
+			return []string{"-u", "nobody", file}
+		}
+		return []string{file}
+	})
+	u.Host = strings.TrimPrefix(b.URL, "http://")
+	return u.String()
+}
+
 // asRoot returns a line that only a server started by root may have.
 func asRoot(line string) string {
 	if os.Getuid() == 0 {
@@ -81,7 +108,7 @@ func startBalancer(t testing.TB, kind, config string, arguments func(file string
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	file := filepath.Join(dir, kind+".conf")
-	text := strings.NewReplacer("$LISTEN", address, "$DIR", dir).Replace(config)
+	text := strings.NewReplacer("$LISTEN", address, "$PORT", strconv.Itoa(port), "$DIR", dir).Replace(config)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
