@@ -6,12 +6,11 @@ import (
 	"strings"
 )
 
-// Address is the address of the client: the peer's, or, where the peer is one of the
-// trusted proxies, the nearest address in X-Forwarded-For or Forwarded that is not. What
-// stands further out was written by the client, and proves nothing. A proxy must add to one
-// of the two fields; where both are there and differ, one of them passed through the proxy
-// as the client wrote it, and the answer is the proxy's own address.
-// The zero address is a peer that cannot be read.
+// Address returns the client's address: the peer's or, if the peer is a trusted proxy, the nearest address in
+// X-Forwarded-For or Forwarded that is not a trusted proxy. Addresses further out were written by the client and prove
+// nothing. A proxy must add to one of the two fields. If both are present and differ, one of them passed through the
+// proxy as the client wrote it, and Address returns the proxy's own address. The zero address means that the peer's
+// cannot be parsed.
 func Address(r *http.Request, proxies []netip.Prefix) netip.Addr {
 	peer, ok := parseAddress(r.RemoteAddr)
 	if !ok || !trusted(peer, proxies) {
@@ -29,8 +28,8 @@ func Address(r *http.Request, proxies []netip.Prefix) netip.Addr {
 	return peer
 }
 
-// nearest walks the hops from the peer outwards, to the first that is no proxy of ours.
-// Past one that cannot be read nothing is known.
+// nearest follows the hops from the peer outwards to the first that is not one of our proxies. It stops before a hop
+// that cannot be parsed.
 func nearest(peer netip.Addr, hops []string, proxies []netip.Prefix) netip.Addr {
 	at := peer
 	for i := len(hops) - 1; i >= 0; i-- {
@@ -55,8 +54,8 @@ func trusted(a netip.Addr, proxies []netip.Prefix) bool {
 	return false
 }
 
-// parseAddress reads an address with or without port and brackets. An IPv4 address within
-// IPv6 is the IPv4 address.
+// parseAddress parses an address with or without port and brackets. An IPv4 address within IPv6 becomes the IPv4
+// address.
 func parseAddress(s string) (netip.Addr, bool) {
 	s = strings.TrimSpace(s)
 	if p, err := netip.ParseAddrPort(s); err == nil {
@@ -69,7 +68,7 @@ func parseAddress(s string) (netip.Addr, bool) {
 	return a.Unmap().WithZone(""), err == nil
 }
 
-// forwardedHops are the addresses of X-Forwarded-For, outermost first.
+// forwardedHops returns the addresses of X-Forwarded-For, outermost first.
 func forwardedHops(lines []string) []string {
 	if len(lines) == 0 {
 		return nil
@@ -77,8 +76,7 @@ func forwardedHops(lines []string) []string {
 	return strings.Split(strings.Join(lines, ","), ",")
 }
 
-// hops are the addresses of the field Forwarded (RFC 7239), outermost first; "" where an
-// element has none.
+// hops returns the addresses of the field Forwarded (RFC 7239), outermost first; "" for an element without an address.
 func hops(lines []string) []string {
 	var list []string
 	for _, element := range splitUnquoted(strings.Join(lines, ","), ',') {
@@ -97,7 +95,7 @@ func forwardedFor(element string) string {
 	return ""
 }
 
-// splitUnquoted splits s at a mark outside quoted strings. Blank parts are left out.
+// splitUnquoted splits s at a mark outside quoted strings. Blank parts are dropped.
 func splitUnquoted(s string, mark byte) []string {
 	var parts []string
 	quoted, from := false, 0
