@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// WantType refuses a body of another media type or charset, or one that is encoded. A
-// missing Content-Type is refused too: a browser sends such a request across origins
-// without asking.
+// WantType rejects a body of another media type or charset, and an encoded body. A missing Content-Type is rejected
+// too: a browser sends such a request to another origin without a CORS preflight.
 func WantType(h http.Header, types ...string) error {
 	for _, encoding := range h["Content-Encoding"] {
 		if !strings.EqualFold(encoding, "identity") {

@@ -1,6 +1,5 @@
-// Package problem is how every HTTP surface of Afterwrite answers an error: an RFC 9457
-// document, of the same form everywhere. A handler returns an error, [Of] translates it
-// once, and [Problem.AppendTo] writes it.
+// Package problem defines how every HTTP server of Afterwrite answers an error: with an RFC 9457 document of one form.
+// A handler returns an error, [Of] translates it once, and [Problem.AppendTo] writes it.
 package problem
 
 import (
@@ -13,13 +12,12 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Prefix begins the "type" of every problem. What follows it is stable: a caller may
-// tell problems apart by it.
+// Prefix begins the "type" of every problem. The rest of the type is stable: callers can distinguish problems by it.
 const Prefix = "urn:afterwrite:problem:"
 
 // Problem is an error as a caller sees it.
 type Problem struct {
-	Name       string // end of its type
+	Name       string // last part of its type
 	Title      string
 	Code       int // status of the answer
 	Detail     string
@@ -28,11 +26,11 @@ type Problem struct {
 	Challenge  string              // the WWW-Authenticate header; "" for none
 	Encoding   string              // the Accept-Encoding header; "" for none
 	Refused    *Refused            // the database's refusal, else nil
-	Cause      error               // for the log alone; nil: the caller's fault
+	Cause      error               // logged only; nil if the caller is at fault
 }
 
-// Refused says of which accepted write a refusal is; Version is 0 where none was accepted,
-// as when the database is written first.
+// Refused names the accepted write that the database refused. Version is 0 if no write was accepted, which is so when
+// the database is written first.
 type Refused struct {
 	schema.Refusal
 	Version schema.Version
@@ -48,9 +46,8 @@ func (p *Problem) Error() string {
 
 func (p *Problem) Unwrap() error { return p.Cause }
 
-// known is what each named error of the project answers, in the order in which they
-// are tried. The write path's own words reach the caller only where they name no
-// more than the caller's own input.
+// known maps each named error of the project to its answer, in the order in which they are tried. Error texts of the
+// write path reach the caller only if they contain nothing but the caller's own input.
 var known = []struct {
 	err     error
 	problem Problem
@@ -90,13 +87,11 @@ var known = []struct {
 		Detail: "the request waited too long; nothing was written"}},
 }
 
-// ClientGone is the code for a caller that went away before the answer, as proxies log it.
-// It is also sent: a caller may have closed its own half of the connection alone, and what
-// is sent without a code would tell it that all went well.
+// ClientGone is the code for a caller that went away before the answer, as proxies log it. The answer is also sent: the
+// caller may have closed only its own half of the connection, and an answer without a code would look like success.
 const ClientGone = 499
 
-// Of translates any error. It is the only place that does, but for errors that one
-// surface alone knows.
+// Of translates any error. It is the only place that does, except for errors of a single server.
 func Of(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
@@ -143,20 +138,20 @@ func Internal(cause error) *Problem {
 		Detail: "this is a fault of the server; its log has the cause under the request id"}
 }
 
-// UnknownRoute answers a path that nothing serves.
+// UnknownRoute answers a path that no route matches.
 func UnknownRoute() *Problem {
 	return &Problem{Name: "unknown-route", Code: 404, Title: "Unknown route",
 		Detail: "no route has this path; /openapi.json lists them"}
 }
 
-// UnknownEntity answers a name that the caller made up.
+// UnknownEntity answers an entity name that the configuration does not contain.
 func UnknownEntity(name string) *Problem {
 	p := Of(schema.ErrUnknownEntity)
 	p.Detail = fmt.Sprintf("the configuration names no entity %q", Clip(name))
 	return p
 }
 
-// Method answers a method that the route does not take.
+// Method answers a method that the route does not support.
 func Method(allow string) *Problem {
 	return &Problem{Name: "method-not-allowed", Code: 405, Title: "Method not allowed",
 		Detail: "this route takes " + allow}
@@ -168,13 +163,13 @@ func TooLarge(limit int64) *Problem {
 		Detail: fmt.Sprintf("the body has more than %d bytes", limit)}
 }
 
-// AnswerTooLarge answers a request about things that are too large together.
+// AnswerTooLarge answers a request whose answer would be too large.
 func AnswerTooLarge(limit int) *Problem {
 	return &Problem{Name: "answer-too-large", Code: 413, Title: "Answer too large",
 		Detail: fmt.Sprintf("the answer would have more than %d bytes; ask for fewer records", limit)}
 }
 
-// TooMany answers a request about more things than one may be about.
+// TooMany answers a request that names more things than the limit.
 func TooMany(what string, limit int) *Problem {
 	return &Problem{Name: "too-many", Code: 413, Title: "Too many",
 		Detail: fmt.Sprintf("there are more than %d %s", limit, what)}
@@ -192,19 +187,19 @@ func ContentEncoding() *Problem {
 		Detail: "the body must come as it is, without a Content-Encoding"}
 }
 
-// Malformed answers a body that cannot be read.
+// Malformed answers a body that cannot be parsed.
 func Malformed(format string, args ...any) *Problem {
 	return &Problem{Name: "malformed", Code: 400, Title: "Malformed body", Detail: fmt.Sprintf(format, args...)}
 }
 
-// BadParameter answers a query parameter; the reason follows its name.
+// BadParameter answers an invalid query parameter; the reason follows its name.
 func BadParameter(name, reason string) *Problem {
 	return &Problem{Name: "bad-parameter", Code: 400, Title: "Bad query parameter",
 		Detail: fmt.Sprintf("the query parameter %q %s", Clip(name), reason),
 		Fields: []schema.FieldError{{Field: name, Reason: reason}}}
 }
 
-// BadHeader answers a header; the reason follows its name.
+// BadHeader answers an invalid header; the reason follows its name.
 func BadHeader(name, reason string) *Problem {
 	return &Problem{Name: "bad-header", Code: 400, Title: "Bad header",
 		Detail: "the header " + name + " " + reason,

@@ -10,7 +10,7 @@ import (
 // challenge begins the WWW-Authenticate header (RFC 6750).
 const challenge = `Bearer realm="afterwrite"`
 
-// badTokens are the errors of a token that was given.
+// badTokens are the errors of a token that a request carries.
 var badTokens = []struct {
 	err  error
 	name string
@@ -20,7 +20,7 @@ var badTokens = []struct {
 	{token.ErrExpired, "token-expired"},
 }
 
-// ofToken translates what a request's token is refused for.
+// ofToken translates the error of a request's token.
 func ofToken(err error) (*Problem, bool) {
 	if beyond, ok := errors.AsType[*token.ScopeError](err); ok {
 		return &Problem{Name: "scope-missing", Code: 403, Title: "Scope missing", Detail: beyond.Error(),

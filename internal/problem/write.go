@@ -13,13 +13,13 @@ import (
 // MediaTypeProblem is the Content-Type of a problem.
 const MediaTypeProblem = "application/problem+json"
 
-// Bounds of what a problem repeats of the request.
+// Bounds of what a problem quotes from the request.
 const (
 	MaxFields   = 100
-	maxRepeated = 100 // bytes of a name that the caller made up
+	maxRepeated = 100 // bytes of a name from the request
 )
 
-// SetHeader sets what an answer with the problem needs beside its body.
+// SetHeader sets the headers that an answer with the problem needs.
 func (p *Problem) SetHeader(h http.Header) {
 	if p.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(p.RetryAfter)}
@@ -33,8 +33,7 @@ func (p *Problem) SetHeader(h http.Header) {
 	h["Content-Type"] = []string{MediaTypeProblem}
 }
 
-// AppendTo appends the problem's document. Without a request id it is part of a
-// batch's answer.
+// AppendTo appends the problem's document. Without a request id it is an element of a batch's answer.
 func (p *Problem) AppendTo(dst []byte, requestID string) []byte {
 	dst = append(dst, `{"type":"`+Prefix...)
 	dst = append(dst, p.Name...)
@@ -99,13 +98,13 @@ func AppendStringOrNull(dst []byte, s string) []byte {
 	return AppendString(dst, s)
 }
 
-// AppendString appends s as a JSON string; what is not UTF-8 is replaced.
+// AppendString appends s as a JSON string; invalid UTF-8 is replaced.
 func AppendString(dst []byte, s string) []byte {
-	dst, _ = jsontext.AppendQuote(dst, s) // the error is about what it replaced
+	dst, _ = jsontext.AppendQuote(dst, s) // the error only says that something was replaced
 	return dst
 }
 
-// Clip shortens a text that the caller made up, between two characters.
+// Clip shortens a text from the request, at a character boundary.
 func Clip(s string) string {
 	if len(s) <= maxRepeated {
 		return s
