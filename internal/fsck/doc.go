@@ -1,15 +1,13 @@
-// Package fsck proves that Redis and the database agree.
+// Package fsck checks that Redis and the database agree.
 //
-// For each entity it checks two things. The sum: every accepted write is persisted,
-// superseded, pending, held, dead or discarded, and none was lost. The records: each
-// one that Redis calls persisted is in the database byte for byte, a deletion has no
-// row, what the database has not seen yet cannot expire, and each id that is listed
-// as pending, held or dead has its record.
+// It checks two things for each entity. The counts: every accepted write is persisted, superseded, pending, held, dead
+// or discarded, and none is lost. The records: a record that is persisted in Redis equals its row byte for byte, a
+// deleted record has no row, a record that is not persisted cannot expire, and each id on the pending, held or dead
+// list has a record.
 //
-// It runs beside live traffic without false alarms. A record that differs is looked
-// at again: its state in Redis, then its row, then its state once more. Only when
-// both states are the same version, persisted, does the row have to match; a record
-// that keeps changing is counted as busy and judged by its next check.
+// It runs beside live traffic without false alarms. A record that differs is read again: its state in Redis, then its
+// row, then its state once more. Only if both states have the same version and are persisted must the row match; a
+// record that keeps changing is counted as busy and left to the next check.
 //
 // It reads in pages, so its memory does not grow with the number of records.
 package fsck

@@ -24,14 +24,14 @@ const (
 	DefaultPause          = 200 * time.Millisecond
 )
 
-// Options bound a check. The zero value is useful.
+// Options bound a check. The zero value uses the defaults.
 type Options struct {
 	Page           int               // records compared at a time
 	Concurrency    int               // partitions whose lists are read at a time
-	MaxDifferences int               // kept in the report, of each entity; the rest is counted
-	Rechecks       int               // looks at a record that differs before it is believed or called busy
-	Pause          time.Duration     // between two looks
-	Progress       func(records int) // called with each page's; may be nil
+	MaxDifferences int               // kept in the report per entity; further differences are only counted
+	Rechecks       int               // repeated reads of a record that differs before it is reported or counted as busy
+	Pause          time.Duration     // between two reads
+	Progress       func(records int) // called after each page with its number of records; may be nil
 }
 
 func (o Options) withDefaults() Options {
@@ -114,7 +114,7 @@ func (k *check) run(ctx context.Context) error {
 	return nil
 }
 
-// differ adds a difference to the report, or only counts it once the report is full.
+// differ adds a difference to the report, or only counts it if the report is full.
 func (k *check) differ(d Difference) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -124,7 +124,7 @@ func (k *check) differ(d Difference) {
 	}
 }
 
-// pause waits before the next look at a record.
+// pause waits before the next read of a record.
 func (k *check) pause(ctx context.Context) error {
 	timer := time.NewTimer(k.options.Pause)
 	defer timer.Stop()

@@ -7,7 +7,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// lists checks that each id on a partition's pending, held and dead list has its record.
+// lists checks that each id on a partition's pending, held and dead list has a record.
 func (k *check) lists(ctx context.Context, p int) error {
 	for _, status := range []schema.Status{schema.Pending, schema.Held, schema.Dead} {
 		if err := k.list(ctx, p, status); err != nil {
@@ -17,8 +17,7 @@ func (k *check) lists(ctx context.Context, p int) error {
 	return nil
 }
 
-// list reads one list in pages. Under live traffic it moves beneath them: an id may be
-// passed over, never invented.
+// list reads one list in pages. Live traffic changes the list meanwhile: an id can be missed, but never invented.
 func (k *check) list(ctx context.Context, p int, status schema.Status) error {
 	for skip := 0; ; skip += k.options.Page {
 		page, err := k.pending.List(ctx, k.entity, p, status, skip, k.options.Page)
@@ -38,8 +37,8 @@ func (k *check) list(ctx context.Context, p int, status schema.Status) error {
 	}
 }
 
-// present looks for the records of listed ids. One that is not there is looked for
-// again: it may have been flushed, have expired, or be written anew, in between.
+// present checks that listed ids have records. A missing record is read again: it may have been flushed, have expired,
+// or be written again, in between.
 func (k *check) present(ctx context.Context, p int, ids []string, status schema.Status) error {
 	if len(ids) == 0 {
 		return nil

@@ -7,7 +7,7 @@ type Report struct {
 	Entities []Entity `json:"entities"`
 }
 
-// OK reports whether nothing differs.
+// OK reports whether there are no differences.
 func (r Report) OK() bool {
 	for _, e := range r.Entities {
 		if !e.OK() {
@@ -21,17 +21,17 @@ func (r Report) OK() bool {
 type Entity struct {
 	Name        string       `json:"entity"`
 	Sum         Sum          `json:"sum"`
-	Compared    int64        `json:"compared"`    // persisted records that were held against their rows
-	Waiting     int64        `json:"waiting"`     // pending, held and dead records that were looked at
-	Busy        int64        `json:"busy"`        // records that changed at every look, so that nothing can be said
+	Compared    int64        `json:"compared"`    // persisted records that were compared with their rows
+	Waiting     int64        `json:"waiting"`     // pending, held and dead records that were checked
+	Busy        int64        `json:"busy"`        // records that changed at every read, so that they could not be compared
 	Different   int          `json:"different"`   // all differences, also those beyond Differences
 	Differences []Difference `json:"differences"` // by partition and id
 }
 
-// OK reports whether nothing differs.
+// OK reports whether there are no differences.
 func (e Entity) OK() bool { return e.Different == 0 }
 
-// Sum is what became of the writes that were accepted.
+// Sum says what became of the accepted writes.
 type Sum struct {
 	Accepted   int64 `json:"accepted"`
 	Persisted  int64 `json:"persisted"`
@@ -40,11 +40,11 @@ type Sum struct {
 	Pending    int64 `json:"pending"`
 	Held       int64 `json:"held"`
 	Dead       int64 `json:"dead"`
-	Lost       int64 `json:"lost"` // pending ids whose record was gone; always a difference
+	Lost       int64 `json:"lost"` // pending ids whose record is gone; always a difference
 }
 
-// Missing is the number of accepted writes of which nothing is known; negative where
-// more is known than was accepted.
+// Missing returns the number of accepted writes that are unaccounted for; negative if more writes are accounted for
+// than were accepted.
 func (s Sum) Missing() int64 {
 	return s.Accepted - s.Persisted - s.Superseded - s.Discarded - s.Pending - s.Held - s.Dead - s.Lost
 }
@@ -61,13 +61,13 @@ const (
 	FieldsDiffer  Reason = "fields_differ"  // the row has other values
 	Evictable     Reason = "evictable"      // not yet in the database, but it may expire
 	Immortal      Reason = "immortal"       // persisted, but it never expires
-	Unlisted      Reason = "unlisted"       // pending, held or dead, but on no such list: no worker would look at it
-	WrongList     Reason = "wrong_list"     // on a list that its status does not name
-	RecordMissing Reason = "record_missing" // on a list, but there is no record
-	Unnamed       Reason = "unnamed"        // not yet in the database, of an entity that the configuration does not name
+	Unlisted      Reason = "unlisted"       // pending, held or dead, but not on that list: no worker would find it
+	WrongList     Reason = "wrong_list"     // on a list other than its status's
+	RecordMissing Reason = "record_missing" // on a list, but has no record
+	Unnamed       Reason = "unnamed"        // not yet in the database, and its entity is not in the configuration
 )
 
-// Difference is one thing that is wrong.
+// Difference is one inconsistency.
 type Difference struct {
 	Entity    string         `json:"entity"`
 	Partition int            `json:"partition"`
@@ -86,5 +86,5 @@ type Field struct {
 	Database string `json:"database"`
 }
 
-// redacted stands for a value that the configuration hides.
+// redacted replaces a value that the configuration redacts.
 const redacted = "(redacted)"

@@ -6,8 +6,8 @@ import (
 	"github.com/afterwrite/afterwrite/cache/pending"
 )
 
-// Stranger is the outcome for an entity that has records waiting for the database, but
-// that the configuration does not name: there is nothing to compare them with.
+// Stranger is the outcome for an entity that has unpersisted records but is not in the configuration: there is no table
+// to compare them with.
 func Stranger(name string, waiting pending.Stats) Entity {
 	n := waiting.Pending + waiting.Held + waiting.Dead
 	return Entity{

@@ -7,8 +7,8 @@ import (
 	"github.com/afterwrite/afterwrite/cache/pending"
 )
 
-// sum checks the counters of each partition. They move in the scripts that move the
-// data and are read in one step, so the sum holds at any moment.
+// sum checks the counters of each partition. The scripts change counters and data together, and the counters are read
+// in one step, so the sum holds at any moment.
 func (k *check) sum(ctx context.Context) error {
 	stats, err := k.pending.Stats(ctx, k.entity)
 	if err != nil {

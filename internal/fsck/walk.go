@@ -8,7 +8,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// walk holds every cached record against its row, a page at a time.
+// walk compares every cached record with its row, a page at a time.
 func (k *check) walk(ctx context.Context) error {
 	page := make([]sight, 0, k.options.Page)
 	err := k.cache.Walk(ctx, k.entity, func(c schema.Cached) error {
@@ -63,8 +63,7 @@ func (k *check) load(ctx context.Context, ids []string) (map[string]schema.Value
 	return stored, nil
 }
 
-// recheck looks at a record until its state is the same before and after its row was
-// read: only then does the row have to match.
+// recheck reads a record until its state is the same before and after its row was read: only then must the row match.
 func (k *check) recheck(ctx context.Context, id string) error {
 	for range k.options.Rechecks {
 		if err := k.pause(ctx); err != nil {
@@ -83,7 +82,7 @@ func (k *check) recheck(ctx context.Context, id string) error {
 			return fmt.Errorf("read the state of %q: %w", id, err)
 		}
 		if !before.Cached || !after.Cached {
-			return nil // it left the cache, or was never there: nothing to compare
+			return nil // the record left the cache, or was never cached: nothing to compare
 		}
 		if before.Record.Version != after.Record.Version || before.Record.Status != after.Record.Status {
 			continue
@@ -97,7 +96,7 @@ func (k *check) recheck(ctx context.Context, id string) error {
 	return nil
 }
 
-// sight is a record and the lists that name it, as one look found them.
+// sight is a record as read once, with the lists that contain it.
 type sight struct {
 	schema.Record
 	pending, held, dead bool
@@ -111,13 +110,13 @@ func asked(s cache.State) sight {
 	return sight{s.Record, !s.PendingSince.IsZero(), !s.NextAttempt.IsZero(), !s.DiedAt.IsZero()}
 }
 
-// listed reports whether the list of the record's status names it.
+// listed reports whether the record is on the list of its status.
 func (s sight) listed() bool {
 	return (s.Status == schema.Pending && s.pending) || (s.Status == schema.Held && s.held) ||
 		(s.Status == schema.Dead && s.dead)
 }
 
-// lists is the number of lists that name the record.
+// lists returns the number of lists that contain the record.
 func (s sight) lists() int {
 	n := 0
 	for _, on := range []bool{s.pending, s.held, s.dead} {
@@ -128,8 +127,8 @@ func (s sight) lists() int {
 	return n
 }
 
-// judge holds one record against its row, nil where there is none. A record that is
-// not persisted has no row to match, but must be listed and must not expire.
+// judge compares a record with its row; row is nil if there is none. A record that is not persisted has no row to
+// match, but must be listed and must not expire.
 func (k *check) judge(r sight, row schema.Values) (Difference, bool) {
 	d := Difference{Entity: k.entity.Name, Partition: k.entity.Partition(r.ID), ID: r.ID, Status: r.Status, Version: r.Version}
 	waiting := r.Status != schema.Persisted
@@ -159,7 +158,7 @@ func (k *check) judge(r sight, row schema.Values) (Difference, bool) {
 func (k *check) differing(cached, row schema.Values) []Field {
 	var fields []Field // both are nil for a deletion without a row
 	for i := range cached {
-		if cached[i] == row[i] || cached[i] == "" { // a field that the entity got later is not cached
+		if cached[i] == row[i] || cached[i] == "" { // a field that the entity got after the write is not cached
 			continue
 		}
 		f := Field{Name: k.entity.Fields[i].Name, Cached: cached[i], Database: row[i]}
