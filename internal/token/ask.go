@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// nameForm is what may name a token: it stands in logs, in the audit and on pages.
+// nameForm is the form of a token's name, which appears in logs, in the audit and on pages.
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
 
-// CheckName returns why a text is no name for a token, or nil.
+// CheckName returns an error if a text cannot name a token.
 func CheckName(name string) error {
 	if nameForm.MatchString(name) {
 		return nil
@@ -19,8 +19,8 @@ func CheckName(name string) error {
 	return fmt.Errorf("%q is no name for a token: letters, digits and . _ @ -, 64 at most", name)
 }
 
-// ParseExpiry reads when a token ends: from now, such as 90d or 12h, a date or a time.
-// Nothing is never, the zero time.
+// ParseExpiry parses when a token expires: a duration from now, such as 90d or 12h, a date or a time. An empty text
+// means never, the zero time.
 func ParseExpiry(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -41,7 +41,7 @@ func ParseExpiry(text string, now time.Time) (time.Time, error) {
 	return at, nil
 }
 
-// lifetime reads a duration, in days too.
+// lifetime parses a duration, also in days.
 func lifetime(text string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)
@@ -50,7 +50,7 @@ func lifetime(text string) (time.Duration, error) {
 	return time.ParseDuration(text)
 }
 
-// State says in one word whether a token is in force: active, expired or revoked.
+// State returns whether a token is active, expired or revoked, as one word.
 func (t Token) State(now time.Time) string {
 	switch {
 	case !t.RevokedAt.IsZero():

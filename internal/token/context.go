@@ -2,15 +2,14 @@ package token
 
 import "context"
 
-// Identity is who makes a request. The zero value may do nothing.
+// Identity is the token that a request was made with, and its scopes. The zero value is allowed nothing.
 type Identity struct {
 	Number int64  // of the token in the database; 0 for [Anybody]
 	Name   string // of the token, for logs and the audit; "" for [Anybody]
 	Scopes Scopes
 }
 
-// Anybody is who makes a request without a token where none is needed. It may do
-// everything.
+// Anybody is the identity of a request without a token where no token is required. It is allowed everything.
 var Anybody = Identity{Scopes: Scopes{map[string]Action{Every: Read | Write | Admin}}}
 
 // Anonymous reports whether the request was made without a token.
@@ -24,8 +23,8 @@ func (i Identity) Allow(a Action, entity string) error {
 	return &ScopeError{Token: i.Name, Needs: entity + ":" + a.String()}
 }
 
-// AllowSomewhere returns nil if the action is allowed on any entity at all: each part of
-// the request is to be asked for by itself.
+// AllowSomewhere returns nil if the action is allowed on any entity. The caller must then check each part of the
+// request by itself.
 func (i Identity) AllowSomewhere(a Action) error {
 	if i.Scopes.Somewhere(a) {
 		return nil

@@ -10,10 +10,10 @@ import (
 var expiryDesc = prometheus.NewDesc("afterwrite_token_expiry_timestamp_seconds",
 	"When a living API token expires; those that never do, and those that have, are absent.", []string{"name"}, nil)
 
-// maxExpiries bounds the series of [expiry]: those that expire first are shown.
+// maxExpiries bounds the series of [expiry] to the tokens that expire first.
 const maxExpiries = 100
 
-// expiry collects when the tokens that a guard knows expire.
+// expiry collects the expiry times of a guard's tokens.
 type expiry struct{ guard *Guard }
 
 // Describe implements [prometheus.Collector].
@@ -26,7 +26,7 @@ func (c expiry) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// expiring returns the tokens that expire after now, first ones first.
+// expiring returns up to most tokens that expire after now, in the order of their expiry.
 func (r *ring) expiring(now time.Time, most int) []key {
 	var all []key
 	for _, keys := range r.keys {

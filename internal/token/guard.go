@@ -17,10 +17,10 @@ import (
 
 // Times and bounds.
 const (
-	RefreshInterval = 2 * time.Second // between two looks at the tokens
-	RevokedWithin   = 5 * time.Second // a look may itself take readTimeout
-	Grace           = time.Hour       // how long tokens go on working while the database is down
-	UsedInterval    = time.Minute     // between two notes of when tokens were last used
+	RefreshInterval = 2 * time.Second // between two reads of the tokens
+	RevokedWithin   = 5 * time.Second // a read may itself take readTimeout
+	Grace           = time.Hour       // how long tokens stay valid while the database is down
+	UsedInterval    = time.Minute     // between two writes of the times at which tokens were last used
 	MaxTokens       = 1000            // living tokens of a deployment
 
 	readTimeout = 2 * time.Second
@@ -28,18 +28,18 @@ const (
 
 // Errors of a request's token.
 var (
-	// ErrNone reports a request without a token where one is needed.
+	// ErrNone reports a request without a token where a token is required.
 	ErrNone = errors.New("this needs a token")
-	// ErrScheme reports an Authorization header that is not "Bearer" and a token.
+	// ErrScheme reports an Authorization header that is not "Bearer" followed by a token.
 	ErrScheme = errors.New("the Authorization header must be: Bearer " + Prefix + "…")
 	// ErrRepeated reports several Authorization headers.
 	ErrRepeated = errors.New("there are several Authorization headers")
-	// ErrUnknown reports a token that does not exist, or does no more.
+	// ErrUnknown reports a token that was revoked or never created.
 	ErrUnknown = errors.New("there is no such token: it was revoked or never made")
-	// ErrExpired reports a token beyond its time.
+	// ErrExpired reports an expired token.
 	ErrExpired = errors.New("the token has expired")
-	// ErrUnread reports that no token can be checked: the database has not answered since
-	// the process started, or for longer than [Grace].
+	// ErrUnread reports that no token can be checked: the database has not responded since the process started, or for
+	// longer than [Grace].
 	ErrUnread = errors.New("the tokens could not be read from the database")
 )
 
@@ -49,11 +49,11 @@ var (
 	ErrNameTaken = errors.New("a living token has this name")
 	// ErrNoSuchName reports that no living token has the name.
 	ErrNoSuchName = errors.New("no living token has this name")
-	// ErrTooMany reports that there are MaxTokens living tokens.
+	// ErrTooMany reports that there are already MaxTokens living tokens.
 	ErrTooMany = errors.New("there are too many tokens: revoke some")
 )
 
-// Token is a token as it is kept.
+// Token is a token as stored.
 type Token struct {
 	Number    int64 // given by the database
 	Name      string
@@ -63,31 +63,30 @@ type Token struct {
 	CreatedBy string
 	ExpiresAt time.Time // zero: never
 	UsedAt    time.Time // to the minute; zero: never
-	RevokedAt time.Time // zero: it lives
+	RevokedAt time.Time // zero: not revoked
 	RevokedBy string
 }
 
-// book is where the tokens are kept: the store.
+// book stores the tokens: the store implements it.
 type book interface {
-	// LivingTokens returns the tokens that are not revoked; expired ones may be among them.
+	// LivingTokens returns the tokens that are not revoked; some may have expired.
 	LivingTokens(ctx context.Context) ([]Token, error)
-	// TokensUsed notes that tokens were used at a time.
+	// TokensUsed records that tokens were used at a time.
 	TokensUsed(ctx context.Context, numbers []int64, at time.Time) error
 }
 
-// Config says how a [Guard] works. Book is required.
+// Config configures a [Guard]. Book is required.
 type Config struct {
 	Book       book
-	Required   bool                  // refuses requests without a token
+	Required   bool                  // rejects requests without a token
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
 
-	// For tests; 0: the constants of their names.
+	// For tests; 0: the constants of the same names.
 	RefreshInterval, Grace, UsedInterval time.Duration
 }
 
-// Guard says who makes a request. It is safe for concurrent use. Until Run has read the
-// tokens it knows none.
+// Guard identifies requests. It is safe for concurrent use. Until Run has read the tokens it rejects every token.
 type Guard struct {
 	book     book
 	required bool
@@ -97,15 +96,15 @@ type Guard struct {
 	noting   time.Duration
 
 	current atomic.Pointer[ring] // nil until the tokens were read
-	asked   chan struct{}        // closed after the first look
+	asked   chan struct{}        // closed after the first read
 
-	// The rest belongs to Run.
-	marks  map[int64]*atomic.Bool // used since the last note, by number
+	// Used by Run only.
+	marks  map[int64]*atomic.Bool // used since the last write, by number
 	noted  time.Time
-	failed bool // the last look
+	failed bool // whether the last read failed
 }
 
-// ring is the tokens at one moment. It is not changed once it is made, but for the marks.
+// ring is the tokens at one moment. It does not change except for the marks.
 type ring struct {
 	readAt time.Time
 	keys   map[uint64][]key // by the first bytes of the hash
@@ -146,8 +145,7 @@ func NewGuard(cfg Config) (*Guard, error) {
 	)
 }
 
-// Read waits until the tokens have been asked for once, however that went, and reports
-// whether ctx still goes on.
+// Read waits until the first read of the tokens has succeeded or failed, and reports whether ctx is still active.
 func (g *Guard) Read(ctx context.Context) bool {
 	select {
 	case <-g.asked:
@@ -157,7 +155,7 @@ func (g *Guard) Read(ctx context.Context) bool {
 	}
 }
 
-// Required reports whether a request without a token is refused.
+// Required reports whether requests without a token are rejected.
 func (g *Guard) Required() bool { return g.required }
 
 func (g *Guard) ring() *ring {
@@ -167,9 +165,9 @@ func (g *Guard) ring() *ring {
 	return &ring{}
 }
 
-// Identify says who makes a request with these headers: [Anybody] where it has no token
-// and needs none. Where none is needed, credentials that are not a token of ours are for
-// somebody in front, and are left alone; one of ours is checked in any case.
+// Identify returns the identity of a request with these headers: [Anybody] if it has no token and none is required. If
+// no token is required, credentials that are not one of our tokens are meant for a proxy in front and are ignored; one
+// of our tokens is always checked.
 func (g *Guard) Identify(h http.Header) (Identity, error) {
 	given := h["Authorization"]
 	switch {
@@ -210,21 +208,20 @@ func (g *Guard) check(text string) (Identity, error) {
 	k, ok := r.find(hash)
 	switch {
 	case !ok && now.Sub(r.readAt) > RevokedWithin:
-		return Identity{}, ErrUnread // it may have been made since
+		return Identity{}, ErrUnread // it may have been created since
 	case !ok:
 		return Identity{}, ErrUnknown
 	case !k.expires.IsZero() && !now.Before(k.expires):
 		return Identity{}, ErrExpired
 	}
-	if !k.used.Load() { // a plain load first: the mark is shared by every processor
+	if !k.used.Load() { // a plain load first: all processors share the mark
 		k.used.Store(true)
 	}
 	return k.who, nil
 }
 
-// find looks a token up by the first bytes of its hash and compares the rest in constant
-// time. What the look-up tells by its time are bytes of a hash, from which nobody gets
-// to the secret.
+// find looks a token up by the first bytes of its hash and compares the rest in constant time. The time of the lookup
+// can reveal bytes of a hash, which do not lead to the secret.
 func (r *ring) find(h Hash) (key, bool) {
 	for _, k := range r.keys[h.place()] {
 		if subtle.ConstantTimeCompare(k.hash[:], h[:]) == 1 {

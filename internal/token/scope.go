@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Action is what a request does. None includes another.
+// Action is what a request does. No action includes another.
 type Action uint8
 
 // The actions.
@@ -19,7 +19,7 @@ const (
 	Admin                    // what operators do, under /v1/admin/
 )
 
-// Every stands for all entities, those of the future too.
+// Every means all entities, including future ones.
 const Every = "*"
 
 var actionNames = []struct {
@@ -27,7 +27,7 @@ var actionNames = []struct {
 	name   string
 }{{Read, "read"}, {Write, "write"}, {Admin, "admin"}}
 
-// String is the actions' names, separated by commas.
+// String returns the actions' names, separated by commas.
 func (a Action) String() string {
 	var names []string
 	for _, n := range actionNames {
@@ -38,8 +38,8 @@ func (a Action) String() string {
 	return strings.Join(names, ",")
 }
 
-// Scopes say what a token may do: actions by entity, or for [Every] one. The zero value
-// allows nothing. Scopes are not changed once they are made.
+// Scopes say what a token is allowed to do: actions by entity, or by [Every]. The zero value allows nothing. Scopes do
+// not change once they are made.
 type Scopes struct{ grants map[string]Action }
 
 // ErrScope reports a text that is not a scope.
@@ -47,8 +47,8 @@ var ErrScope = errors.New("is not a scope such as user:read,write or *:read")
 
 var entityName = regexp.MustCompile(`^(\*|[a-z][a-z0-9_]*)$`)
 
-// ParseScopes reads scopes such as "user:read,write" and "*:read". No text at all is the
-// scopes that allow nothing.
+// ParseScopes parses scopes such as "user:read,write" and "*:read". Without any text it returns scopes that allow
+// nothing.
 func ParseScopes(texts ...string) (Scopes, error) {
 	s := Scopes{grants: map[string]Action{}}
 	for _, text := range texts {
@@ -76,10 +76,10 @@ func actionOf(name string) (Action, bool) {
 	return 0, false
 }
 
-// String is the scopes in the form that ParseScopes takes, separated by spaces.
+// String returns the scopes in the form that ParseScopes parses, separated by spaces.
 func (s Scopes) String() string { return strings.Join(s.List(), " ") }
 
-// List is the scopes, one for each entity.
+// List returns the scopes, one text per entity.
 func (s Scopes) List() []string {
 	list := make([]string, 0, len(s.grants))
 	for _, entity := range slices.Sorted(maps.Keys(s.grants)) {
@@ -88,7 +88,7 @@ func (s Scopes) List() []string {
 	return list
 }
 
-// Entities are the entities that the scopes name, without [Every].
+// Entities returns the entities that the scopes name, without [Every].
 func (s Scopes) Entities() []string {
 	var names []string
 	for _, entity := range slices.Sorted(maps.Keys(s.grants)) {
@@ -99,8 +99,8 @@ func (s Scopes) Entities() []string {
 	return names
 }
 
-// Allow reports whether an action on an entity is within the scopes. For what is about
-// several entities, or about none, the entity is [Every].
+// Allow reports whether the scopes include an action on an entity. For a request about several entities, or about none,
+// the entity is [Every].
 func (s Scopes) Allow(a Action, entity string) bool {
 	return (s.grants[entity]|s.grants[Every])&a == a
 }

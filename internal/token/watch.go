@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Run reads the tokens until ctx ends, and notes which were used. It returns nil.
+// Run reads the tokens and records which were used, until ctx ends. It returns nil.
 func (g *Guard) Run(ctx context.Context) error {
 	tick := time.NewTicker(g.refresh)
 	defer tick.Stop()
@@ -27,11 +27,11 @@ func (g *Guard) Run(ctx context.Context) error {
 	}
 }
 
-// look reads the tokens. After an error those that were read last stay in force.
+// look reads the tokens. After an error the tokens that were read last stay valid.
 func (g *Guard) look(ctx context.Context) {
 	within, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	began := time.Now() // a token revoked after this may be among those that are read
+	began := time.Now() // a token revoked after this may still be among them
 	tokens, err := g.book.LivingTokens(within)
 	if ctx.Err() != nil {
 		return
@@ -54,7 +54,7 @@ func (g *Guard) look(ctx context.Context) {
 	g.current.Store(g.arrange(tokens, began))
 }
 
-// arrange makes a ring of the tokens. The marks of those that live on are kept.
+// arrange makes a ring of the tokens, and keeps the marks of tokens that still live.
 func (g *Guard) arrange(tokens []Token, at time.Time) *ring {
 	r := &ring{readAt: at, keys: make(map[uint64][]key, len(tokens)), size: len(tokens)}
 	marks := make(map[int64]*atomic.Bool, len(tokens))
@@ -74,8 +74,7 @@ func (g *Guard) arrange(tokens []Token, at time.Time) *ring {
 	return r
 }
 
-// note writes down which tokens were used since the last note. Where that fails they
-// are noted the next time.
+// note records which tokens were used since the last note. After an error they are recorded the next time.
 func (g *Guard) note(ctx context.Context) {
 	var used []int64
 	for number, mark := range g.marks {
