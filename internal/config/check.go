@@ -7,10 +7,10 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// ownTables begin with this; an entity cannot have one.
+// ownTables is the prefix of Afterwrite's own tables; an entity's table cannot have it.
 const ownTables = "afterwrite_"
 
-// check reports what is wrong between settings that are each good by themselves.
+// check reports settings that are each valid but contradict each other.
 func (r *reader) check(c *Config) {
 	byName := map[string]*schema.Entity{}
 	for _, e := range c.Entities {
@@ -35,7 +35,7 @@ func (r *reader) check(c *Config) {
 	}
 }
 
-// apiWords are path segments of the HTTP API where an entity's name would stand.
+// apiWords are path segments of the HTTP API in the place of an entity's name.
 var apiWords = []string{"admin", "batch", "events"}
 
 func (r *reader) checkTable(e *schema.Entity, tables map[string]string) {
@@ -43,7 +43,7 @@ func (r *reader) checkTable(e *schema.Entity, tables map[string]string) {
 	if slices.Contains(apiWords, e.Name) {
 		r.faultAt(path, "is a word of the HTTP API; name the entity otherwise")
 	}
-	// Databases disagree about the case of names, so those that differ only in it are one.
+	// Databases differ in whether names are case-sensitive, so names that differ only in case count as equal.
 	name := strings.ToLower(e.Table)
 	if other, ok := tables[name]; ok {
 		r.faultAt(path+".table", "%q is also the table of %s", e.Table, other)
@@ -54,8 +54,8 @@ func (r *reader) checkTable(e *schema.Entity, tables map[string]string) {
 	}
 }
 
-// checkIndexes refuses two unique indexes of one name, and one named as a table is: they
-// share a namespace, so the second would never be made.
+// checkIndexes rejects two unique indexes of one name, and an index named like a table: they share a namespace, so the
+// second would never be created.
 func (r *reader) checkIndexes(c *Config, e *schema.Entity, tables, indexes map[string]string) {
 	for _, key := range e.UniqueKeys() {
 		of := e.Fields[key.Fields[0]].Name
@@ -102,8 +102,7 @@ func holds(field, id schema.FieldType) bool {
 	return field == id || (id == schema.String && field == schema.Text)
 }
 
-// addQueues gives every queue that an entity names a weight, so that none is left
-// without a worker.
+// addQueues gives every queue that an entity names a weight, so that every queue has workers.
 func (c *Config) addQueues() {
 	for _, e := range c.Entities {
 		if _, ok := c.Worker.Queues[e.Flush.Queue]; !ok {

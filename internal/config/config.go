@@ -8,7 +8,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Config is a whole configuration, defaults filled in and checked.
+// Config is a complete, checked configuration with defaults.
 type Config struct {
 	File        string // where it was read from, or [Builtin]
 	Redis       Redis
@@ -21,25 +21,25 @@ type Config struct {
 	Audit       Audit
 	Entities    []*schema.Entity // initialised, in the order of the file
 
-	named  map[string]bool  // settings that the file or the environment gave
-	places map[string]place // where each of them stands
+	named  map[string]bool  // settings that the file or the environment contains
+	places map[string]place // position of each of these settings
 }
 
-// Redis says where the accepted state lives.
+// Redis configures the Redis of the accepted state.
 type Redis struct {
 	URL      string
 	Prefix   string        // first part of every key, so that deployments can share a Redis
 	Timeout  time.Duration // bound on one command
-	Retries  int           // repeats of a command that may be repeated, after a network error
-	PoolSize int           // connections a node; 0: the client's own default
+	Retries  int           // of repeatable commands after a network error
+	PoolSize int           // connections per node; 0: the client library's default
 }
 
-// Queue says where asynq keeps its tasks.
+// Queue configures the Redis of asynq's tasks.
 type Queue struct {
-	RedisURL string // empty: the Redis of the state
+	RedisURL string // empty: the Redis of the accepted state
 }
 
-// Database says where records are persisted, and bounds what one process asks of it.
+// Database configures the database of the records, and bounds what one process uses of it.
 type Database struct {
 	URL               string // sqlite://path, postgres://… or mysql://…
 	MaxOpen, MaxIdle  int    // connections
@@ -48,64 +48,64 @@ type Database struct {
 	StatementTimeout  time.Duration // PostgreSQL: one statement
 	IdleInTransaction time.Duration // PostgreSQL: frees the locks of a frozen process
 	BusyTimeout       time.Duration // SQLite: wait for the one writer
-	Batch             int           // records of one transaction at most, whatever an entity has; 0: no bound
+	Batch             int           // bound on the records of one transaction, beside the entity's own; 0: no bound
 }
 
-// API says what the api process listens on and how much it takes.
+// API configures the api process and its limits.
 type API struct {
 	Addr            string
-	MetricsAddr     string   // serves /metrics, without a token; "": addr alone does
+	MetricsAddr     string   // serves /metrics, without a token; "": Addr serves it
 	MaxBody         int64    // bytes of one write
 	MaxBatchBody    int64    // bytes of one batch
 	CORS            []string // allowed origins, or "*"
-	Insecure        bool     // asks for no token on an address beyond loopback: something in front does
-	RequireTokens   bool     // asks for a token on loopback too
+	Insecure        bool     // requires no token on an address beyond loopback: a proxy in front checks access
+	RequireTokens   bool     // requires a token on loopback too
 	RateLimit       RateLimit
-	Hosts           []string       // beside this machine's names, that are answered without a token
-	TrustedProxies  []netip.Prefix // whose X-Forwarded-For or Forwarded is believed
-	Drain           time.Duration  // between not being ready and not listening, at the end
+	Hosts           []string       // answered without a token, beside this machine's names
+	TrustedProxies  []netip.Prefix // whose X-Forwarded-For or Forwarded is trusted
+	Drain           time.Duration  // at shutdown, between becoming not ready and closing the listener
 	KeepKeys        time.Duration  // how long an Idempotency-Key is honoured
-	MaxKeys         int            // Idempotency-Keys that a partition of an entity keeps
+	MaxKeys         int            // bound on the Idempotency-Keys of a partition
 	MaxWait         time.Duration  // longest Prefer: wait
 	ShutdownTimeout time.Duration  // for requests in flight
 	PProf           bool           // serves /debug/pprof/
-	IDsInPath       bool           // records can be named by a path; else by a query or a body alone
+	IDsInPath       bool           // records can be named by a path; otherwise only by a query or a body
 }
 
-// RateLimit bounds the requests of one token or address.
+// RateLimit bounds the requests of a token or an address.
 type RateLimit struct {
-	Limit      int // requests a window; 0: no limit
+	Limit      int // requests per window; 0: no limit
 	Window     time.Duration
-	FailClosed bool // refuses requests while Redis does not answer; else they pass
+	FailClosed bool // rejects requests while Redis does not respond; otherwise they pass
 }
 
-// Worker says how a worker process takes sync tasks.
+// Worker configures a worker process.
 type Worker struct {
 	Addr            string // of /healthz, /readyz and /metrics
 	Concurrency     int    // sync tasks at once
 	PollInterval    time.Duration
-	Queues          map[string]int // weights; every queue that an entity names is in it
+	Queues          map[string]int // weights; contains every queue that an entity names
 	SweepInterval   time.Duration
 	ShutdownTimeout time.Duration // for batches in flight
 	PProf           bool          // serves /debug/pprof/
-	Hosts           []string      // beside this machine's names, that are answered without a token
+	Hosts           []string      // answered without a token, beside this machine's names
 }
 
-// Dashboard says what the dashboard process listens on, and who may look.
+// Dashboard configures the dashboard process and its users.
 type Dashboard struct {
 	Addr           string
-	MetricsAddr    string // serves /metrics; "": nothing does
-	Environment    string // shown on every page; "production" asks for actions to be typed
-	HTTPS          bool   // browsers come by HTTPS
+	MetricsAddr    string // serves /metrics; "": no metrics
+	Environment    string // shown on every page; in "production" actions are confirmed by typing
+	HTTPS          bool   // browsers use HTTPS
 	Users          []User
-	ProxyHeader    string         // with the name of who comes through a reverse proxy
-	ProxyRole      string         // of those who are not among the users; empty refuses them
-	TrustedProxies []netip.Prefix // whose header is believed
-	Drain          time.Duration  // between not being ready and not listening, at the end
-	Hosts          []string       // beside this machine's names, without users or behind a proxy that names them
+	ProxyHeader    string         // contains the user name that a reverse proxy authenticated
+	ProxyRole      string         // role of a proxy's user that is not among Users; empty rejects them
+	TrustedProxies []netip.Prefix // whose ProxyHeader is trusted
+	Drain          time.Duration  // at shutdown, between becoming not ready and closing the listener
+	Hosts          []string       // beside this machine's names, without users or behind a proxy that authenticates them
 }
 
-// User is somebody who may log in to the dashboard.
+// User is a person who is allowed to log in to the dashboard.
 type User struct {
 	Name, Role string
 	Hash       string // of the password: argon2id or bcrypt
@@ -116,13 +116,12 @@ type DeadLetters struct {
 	Keep time.Duration
 }
 
-// Audit says how long its lines are kept.
+// Audit says how long audit entries are kept.
 type Audit struct {
 	Keep time.Duration // 0: for ever
 }
 
-// Default returns the configuration of an empty file: no entities, everything on
-// this machine.
+// Default returns the configuration of an empty file: no entities, everything on this machine.
 func Default() *Config {
 	return &Config{
 		Redis: Redis{URL: "redis://127.0.0.1:6379/0", Prefix: "aw", Timeout: 2 * time.Second, Retries: 3},
@@ -149,21 +148,20 @@ func Default() *Config {
 	}
 }
 
-// QueueURL is the Redis of asynq.
+// QueueURL returns the URL of asynq's Redis.
 func (c *Config) QueueURL() string { return cmp.Or(c.Queue.RedisURL, c.Redis.URL) }
 
-// Named reports whether the file or the environment gave the setting, by its path
-// such as "redis.url". The built-in example names nothing.
+// Named reports whether the file or the environment contains the setting, by its path such as "redis.url". The built-in
+// example counts as containing none.
 func (c *Config) Named(path string) bool { return c.named[path] }
 
-// Fault returns the fault of a setting that is well formed but cannot be used, with the
-// place where it stands.
+// Fault returns an error, with its position, about a setting that is well formed but cannot be used.
 func (c *Config) Fault(path string, err error) error {
 	f := &Fault{Source: c.File, Path: path, Reason: err.Error()}
 	if p, ok := c.places[path]; ok {
 		f.Source, f.Line, f.Column = p.source, p.line, p.column
 		if p.line == 0 {
-			f.Path = "" // the variable says it
+			f.Path = "" // the variable's name says it
 		}
 	}
 	return f

@@ -13,7 +13,7 @@ import (
 // metrics and prepared statements.
 const maxEntities = 200
 
-// defaultJitter spreads the ends of records that were cached together.
+// defaultJitter spreads the expiry of records that were cached together.
 const defaultJitter = 0.10
 
 func (r *reader) entities(n ast.Node) []*schema.Entity {
@@ -22,7 +22,7 @@ func (r *reader) entities(n ast.Node) []*schema.Entity {
 		before := len(r.faults)
 		e := r.entity(p)
 		if len(r.faults) > before {
-			continue // Init would report what follows from the same fault
+			continue // Init would report errors that follow from this one
 		}
 		if err := e.Init(); err != nil {
 			r.initFault(e, err)
@@ -88,8 +88,7 @@ func (r *reader) fields(n ast.Node, path string) []schema.Field {
 	return list
 }
 
-// unique reads true, false, or a mapping with the condition of the rows among which the
-// field is unique.
+// unique parses true, false, or a mapping with a condition: the field is unique among the rows that meet it.
 func (r *reader) unique(n ast.Node, f *schema.Field, path string) error {
 	if _, ok := n.(ast.MapNode); !ok {
 		text, err := scalar(n, truth)
@@ -108,7 +107,7 @@ func (r *reader) unique(n ast.Node, f *schema.Field, path string) error {
 	return nil
 }
 
-// uniques reads sets of fields that are unique together.
+// uniques parses sets of fields that are unique together.
 func (r *reader) uniques(n ast.Node, e *schema.Entity) error {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
@@ -126,8 +125,8 @@ func (r *reader) uniques(n ast.Node, e *schema.Entity) error {
 	return nil
 }
 
-// field reads one field. What default, min and max mean depends on the type, which
-// may come after them, so their nodes are kept until the mapping has been read.
+// field parses one field. The meaning of default, min and max depends on the type, which can come after them, so they
+// are parsed last.
 func (r *reader) field(p pair, path string) schema.Field {
 	f := schema.Field{Name: p.key}
 	late := map[string]ast.Node{}
@@ -167,7 +166,7 @@ func (r *reader) field(p pair, path string) schema.Field {
 	return f
 }
 
-// digits reads precision and scale, which are 38 and 2 unless given, each by itself.
+// digits parses precision and scale; their defaults are 38 and 2.
 func (r *reader) digits(f *schema.Field, late map[string]ast.Node, path string) {
 	if f.Type == schema.Decimal {
 		f.Precision, f.Scale = 38, 2
@@ -189,7 +188,7 @@ func (r *reader) digits(f *schema.Field, late map[string]ast.Node, path string) 
 	}
 }
 
-// bounds reads min and max: numbers for a numeric field, and max a length for the rest.
+// bounds parses min and max: numbers for a numeric field; for other types max is a length.
 func (r *reader) bounds(f *schema.Field, late map[string]ast.Node, path string) {
 	switch f.Type {
 	case schema.Int, schema.Float, schema.Decimal:

@@ -14,11 +14,11 @@ const EnvPrefix = "AFTERWRITE_"
 // EnvFile names the environment variable with the path of the configuration file.
 const EnvFile = EnvPrefix + "CONFIG"
 
-// EnvLogLevel names the environment variable with the level of the log. It is no setting of
-// the file: the log begins before the file is read.
+// EnvLogLevel names the environment variable with the log level. It is not a setting of the file, because logging
+// begins before the file is read.
 const EnvLogLevel = EnvPrefix + "LOG_LEVEL"
 
-// LogLevel returns the level of the log that env ("NAME=value") has, "" for none.
+// LogLevel returns the log level in env ("NAME=value"), or "".
 func LogLevel(env []string) string {
 	for _, entry := range env {
 		if text, ok := strings.CutPrefix(entry, EnvLogLevel+"="); ok {
@@ -28,13 +28,13 @@ func LogLevel(env []string) string {
 	return ""
 }
 
-// VariableOf is the environment variable of a setting.
+// VariableOf returns the environment variable of a setting.
 func VariableOf(path string) string {
 	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 }
 
-// environment applies the AFTERWRITE_ variables of env ("NAME=value") to the
-// settings. A variable that is none is a fault: it is a misspelt one.
+// environment applies the AFTERWRITE_ variables of env ("NAME=value") to the settings. A variable that names no setting
+// is a fault, because it is probably misspelt.
 func (c *Config) environment(env []string) faults {
 	settings := map[string]setting{}
 	var known []string
@@ -85,19 +85,19 @@ func (c *Config) environment(env []string) faults {
 	return fs
 }
 
-// links are the names that Kubernetes gives every container for each Service, among others
-// for one that is called afterwrite or afterwrite-api.
+// links matches the variables that Kubernetes sets in every container for each Service, including a Service that is
+// called afterwrite or afterwrite-api.
 var links = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
 
-// serviceLink reports whether a variable is no setting of ours but the address of a Service.
+// serviceLink reports whether a variable is the address of a Service and not a setting.
 func serviceLink(name, text string) bool {
 	scheme, _, ok := strings.Cut(text, "://")
 	port := ok && strings.HasSuffix(name, "_PORT") && slices.Contains([]string{"tcp", "udp", "sctp"}, scheme)
 	return port || links.MatchString(name)
 }
 
-// fromFile reads a setting's text from a file, without the line break at its end. A URL with
-// a password keeps the file's name, so that the password is read again at each connection.
+// fromFile reads a setting's text from a file, without a final line break. A URL with a password keeps the file's name,
+// so that the password is read again at each connection.
 func (s setting) fromFile(file string) (string, error) {
 	text, err := read(file)
 	if err != nil {
@@ -118,7 +118,7 @@ func (s setting) fromFile(file string) (string, error) {
 	return value + mark + "url_file=" + url.QueryEscape(file), nil
 }
 
-// apply reads a setting from one line of text.
+// apply parses a setting from one line of text.
 func (s setting) apply(text string) error {
 	switch {
 	case s.list != nil:

@@ -8,5 +8,5 @@ import (
 //go:embed example.yaml
 var example []byte
 
-// Example returns the commented example, which is a whole configuration.
+// Example returns the commented example, which is a complete configuration.
 func Example() []byte { return slices.Clone(example) }

@@ -10,24 +10,22 @@ import (
 // maxFaults bounds how many faults of one file are reported.
 const maxFaults = 20
 
-// ErrInvalid is matched by every error about the content of a configuration, as
-// opposed to one about reaching the file.
+// ErrInvalid is matched by every error about the content of a configuration, but not by errors of reading the file.
 var ErrInvalid = errors.New("invalid configuration")
 
 // ErrNoFile reports that no configuration file was found.
 var ErrNoFile = errors.New("no configuration file")
 
-// Fault is one thing that is wrong with a configuration.
+// Fault is one error in a configuration.
 type Fault struct {
 	Source string `json:"source"`           // the file, or the environment variable
-	Line   int    `json:"line,omitempty"`   // from 1; 0 where there is none
+	Line   int    `json:"line,omitempty"`   // from 1; 0 if unknown
 	Column int    `json:"column,omitempty"` // likewise
 	Path   string `json:"path,omitempty"`   // of the setting, such as "api.addr"; may be empty
 	Reason string `json:"reason"`           // what is wrong and what would be right
 }
 
-// place is where a setting stands: in the file, or in an environment variable, which has
-// no line.
+// place is the position of a setting: in the file, or in an environment variable, which has no line.
 type place struct {
 	source       string
 	line, column int
@@ -50,12 +48,12 @@ func (f *Fault) Error() string {
 // Is makes errors.Is(err, ErrInvalid) true.
 func (f *Fault) Is(target error) bool { return target == ErrInvalid }
 
-// faults collects what is wrong, so that one run of the program shows it all.
+// faults collects all errors, so that one run of the program shows them together.
 type faults []*Fault
 
 func (fs *faults) add(f *Fault) { *fs = append(*fs, f) }
 
-// err joins the faults in the order of their lines, one a line.
+// err joins the faults in the order of their lines, one per line.
 func (fs faults) err() error {
 	slices.SortStableFunc(fs, func(a, b *Fault) int {
 		if a.Line != b.Line {
@@ -74,7 +72,7 @@ func (fs faults) err() error {
 	return errors.Join(errs...)
 }
 
-// Faults returns the faults that an error of this package tells, in their order.
+// Faults returns the faults within an error of this package, in their order.
 func Faults(err error) []*Fault {
 	list := []*Fault{}
 	if f, ok := errors.AsType[*Fault](err); ok && err == error(f) {

@@ -15,11 +15,11 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// A form reads the text of one scalar into its place. The error says what the value
-// must be, without naming the setting.
+// A form parses the text of one scalar and stores the value. The error says what the value must be, without naming the
+// setting.
 type form func(text string) error
 
-// kind is what a scalar must be in YAML before its form sees the text.
+// kind is the required YAML type of a scalar; it is checked before its form parses the text.
 type kind int
 
 const (
@@ -70,8 +70,7 @@ func boolean(at *bool) form {
 	}
 }
 
-// plainInt keeps out what YAML 1.1 reads as octal, hexadecimal or grouped digits:
-// readers disagree about those.
+// plainInt excludes what YAML 1.1 reads as octal, hexadecimal or grouped digits: parsers disagree about those.
 var plainInt = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
 
 func whole(at *int, low, high int) form {
@@ -128,7 +127,7 @@ func short(d time.Duration) string {
 	return s
 }
 
-// units are powers of two: a limit of memory is counted as memory is.
+// units are powers of two, as is usual for memory.
 var units = []struct {
 	suffix string
 	bytes  int64
@@ -177,8 +176,8 @@ func address(text string) error {
 	return nil
 }
 
-// scheme returns a check that a URL has one of the schemes. The error never repeats
-// the URL: there may be a password in it.
+// scheme returns a check that a URL has one of the schemes. The error never quotes the URL, which can contain a
+// password.
 func scheme(schemes ...string) func(string) error {
 	return func(text string) error {
 		for _, s := range schemes {
@@ -188,7 +187,7 @@ func scheme(schemes ...string) func(string) error {
 			if len(text) == len(s)+3 {
 				return fmt.Errorf("is a URL that ends after its scheme")
 			}
-			// A path need not be a valid URL, nor need a list of hosts.
+			// A path or a list of hosts need not be a valid URL.
 			if s == "sqlite" || strings.Contains(text, ",") {
 				return nil
 			}
@@ -214,8 +213,7 @@ func optional(check func(string) error) func(string) error {
 
 var prefixForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
-// keyPrefix keeps braces and colons out of the prefix: they would change the slot of
-// a key or the place where its parts divide.
+// keyPrefix rejects braces and colons in the prefix: they would change a key's slot or the position of its parts.
 func keyPrefix(text string) error {
 	if !prefixForm.MatchString(text) {
 		return fmt.Errorf("must be 1 to 64 of A to Z, a to z, 0 to 9, _, . and -")
@@ -223,8 +221,7 @@ func keyPrefix(text string) error {
 	return nil
 }
 
-// maxIdentifier is PostgreSQL's limit on the bytes of a name; it cuts longer ones
-// without an error.
+// maxIdentifier is PostgreSQL's limit on the bytes of a name; it truncates longer names without an error.
 const maxIdentifier = 63
 
 func identifier(text string) error {
@@ -239,8 +236,7 @@ func identifier(text string) error {
 	return nil
 }
 
-// columnName is an identifier without a point, which in a table's name divides it from
-// its schema's.
+// columnName is an identifier without a point; in a table's name a point separates the schema.
 func columnName(text string) error {
 	if strings.Contains(text, ".") {
 		return fmt.Errorf("contains a point")
@@ -268,8 +264,8 @@ func origins(at *[]string) func([]string) error {
 	}
 }
 
-// widestNetwork is the shortest prefix of a network of proxies: fc00::/7 has all private
-// addresses of IPv6, 10.0.0.0/8 is the largest private network of IPv4.
+// widestNetwork is the shortest allowed prefix of a network of proxies: fc00::/7 contains all private IPv6 addresses;
+// 10.0.0.0/8 is the largest private IPv4 network.
 const widestNetwork = 7
 
 // hosts are names without a port, as a Host header has them.

@@ -13,8 +13,7 @@ import (
 
 var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
-// defaultText returns the JSON text of a field's default. A decimal may be written
-// bare: its digits are taken as they stand.
+// defaultText returns the JSON text of a field's default. A decimal can be unquoted: its digits are kept as written.
 func defaultText(n ast.Node, t schema.FieldType) (string, error) {
 	switch v := n.(type) {
 	case *ast.StringNode:

@@ -17,15 +17,14 @@ import (
 // MaxFile bounds the bytes of a configuration file.
 const MaxFile = 1 << 20
 
-// DefaultFile is read when nothing names another.
+// DefaultFile is read if no other file is named.
 const DefaultFile = "afterwrite.yaml"
 
 // Builtin is [Config.File] of the built-in example.
 const Builtin = "built-in example"
 
-// Locate returns the path of the configuration file: the flag's, else that of
-// $AFTERWRITE_CONFIG, else ./afterwrite.yaml where it exists. The error is [ErrNoFile]
-// where there is none.
+// Locate returns the path of the configuration file: the flag's, else the path in $AFTERWRITE_CONFIG, else
+// ./afterwrite.yaml if that exists. Otherwise the error is [ErrNoFile].
 func Locate(flag string, env []string) (string, error) {
 	if flag != "" {
 		return flag, nil
@@ -41,9 +40,8 @@ func Locate(flag string, env []string) (string, error) {
 	return DefaultFile, nil
 }
 
-// Load reads a configuration file and applies the environment, a list of NAME=value,
-// on top. An error about the content matches [ErrInvalid] and tells every fault, one
-// a line.
+// Load reads a configuration file and applies the environment, a list of NAME=value, on top. An error about the content
+// matches [ErrInvalid] and lists every fault, one per line.
 func Load(path string, env []string) (*Config, error) {
 	text, err := read(path)
 	if err != nil {
@@ -99,15 +97,14 @@ func parse(file string, text []byte, env []string) (*Config, error) {
 	return c, nil
 }
 
-// byteOrderMark is what some editors put before UTF-8.
+// byteOrderMark is what some editors write before UTF-8.
 const byteOrderMark = "\ufeff"
 
-// maxNesting bounds what is handed to the parser, whose memory grows with the square of
-// the depth.
+// maxNesting bounds the nesting of the parser's input, because the parser's memory grows with the square of the depth.
 const maxNesting = 500
 
-// tooDeep returns where the tokens nest too deep, or nil. What nests by indentation is
-// bounded by the size of the file, so only brackets and what opens on one line count.
+// tooDeep returns where the tokens nest too deeply, or nil. The file's size bounds nesting by indentation, so only
+// brackets and what opens on one line are counted.
 func tooDeep(tokens token.Tokens) *token.Position {
 	brackets, opened, line := 0, 0, 0
 	for _, t := range tokens {
@@ -144,7 +141,7 @@ func (r *reader) document(c *Config, text []byte) {
 	var body ast.Node
 	for _, d := range tree.Docs {
 		if _, ok := d.Body.(*ast.DirectiveNode); ok || d.Body == nil {
-			continue // the parser makes a document of a directive, and of nothing after a ---
+			continue // the parser returns an empty document for a directive and for an empty part after ---
 		}
 		if body != nil {
 			r.fault(d.Body, "", "a second document; one file is one configuration")
@@ -152,7 +149,7 @@ func (r *reader) document(c *Config, text []byte) {
 		}
 		body = d.Body
 	}
-	var entities ast.Node // read last: they name TTL classes
+	var entities ast.Node // parsed last, because they refer to TTL classes
 	settings := append(c.settings(),
 		setting{path: "ttl_classes", node: func(n ast.Node) error {
 			r.readClasses(n)

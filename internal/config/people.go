@@ -8,10 +8,10 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// roles are those of the dashboard, the weakest first.
+// roles are the dashboard's roles, the weakest first.
 var roles = []string{"viewer", "operator", "admin"}
 
-// users reads a mapping of names to a role and the hash of a password.
+// users parses a mapping of names to a role and a password hash.
 func (r *reader) users(n ast.Node, path string) []User {
 	var users []User
 	for _, p := range r.mapping(n, path) {

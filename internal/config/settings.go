@@ -11,20 +11,19 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// setting is one thing that a configuration may say. Exactly one of text, list,
-// pairs and node is set.
+// setting is one setting. Exactly one of text, list, pairs and node is set.
 type setting struct {
 	path  string // from the top of the file or of the entity, such as "flush.batch"
 	kind  kind
 	text  form                   // a scalar
 	list  func([]string) error   // a sequence of strings; separated by commas in the environment
 	pairs func([]string) error   // a mapping of scalars, each as "key:value"
-	node  func(n ast.Node) error // whatever else; not for the environment
+	node  func(n ast.Node) error // any other value; not for the environment
 }
 
 const long = 24 * time.Hour
 
-// settings are everything outside entities.
+// settings returns all settings outside entities.
 func (c *Config) settings() []setting {
 	d, a, w := &c.Database, &c.API, &c.Worker
 	return []setting{
@@ -91,8 +90,7 @@ func (c *Config) settings() []setting {
 	}
 }
 
-// entitySettings are everything of one entity but its fields, which are settings of
-// their own.
+// entitySettings returns all settings of one entity except its fields', which have settings of their own.
 func entitySettings(e *schema.Entity, ttl func(*time.Duration) form, fields, on, adaptive func(ast.Node) error) []setting {
 	const year = maxTTL
 	r := &e.Retry
@@ -126,7 +124,7 @@ func entitySettings(e *schema.Entity, ttl func(*time.Duration) form, fields, on,
 	}
 }
 
-// overrideSettings are those of a retry policy for one kind of refusal.
+// overrideSettings returns the settings of a retry policy for one kind of refusal.
 func overrideSettings(o *schema.RetryOverride) []setting {
 	return []setting{
 		{path: "max_attempts", kind: number, text: lasting(&o.MaxAttempts, func(at *int) form {
@@ -145,7 +143,7 @@ func retryDelay(at *time.Duration) form {
 	return duration(at, schema.MinRetryBase, schema.MaxRetryCap)
 }
 
-// lasting makes a form for a setting that may be absent: it allocates the value.
+// lasting returns a form for an optional setting: it allocates the value.
 func lasting[T any](at **T, of func(*T) form) form {
 	return func(text string) error {
 		value := new(T)
@@ -157,7 +155,7 @@ func lasting[T any](at **T, of func(*T) form) form {
 	}
 }
 
-// under reports the settings below a path, their paths cut to what follows it.
+// under returns the settings below a path, with their paths relative to it.
 func under(settings []setting, path string) []setting {
 	var below []setting
 	for _, s := range settings {
@@ -169,7 +167,7 @@ func under(settings []setting, path string) []setting {
 	return below
 }
 
-// names are the keys that a mapping may have at the top of the settings.
+// names returns the keys that a mapping can have at the top of the settings.
 func names(settings []setting) []string {
 	var list []string
 	for _, s := range settings {

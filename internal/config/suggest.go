@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// suggest returns `; did you mean "x"?` for the known word that is nearest to the
-// given one, or "" when none is near enough to be what was meant.
+// suggest returns `; did you mean "x"?` with the known word nearest to the given one, or "" if no word is near enough.
 func suggest(word string, known []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, k := range known {
@@ -20,8 +19,7 @@ func suggest(word string, known []string) string {
 	return fmt.Sprintf("; did you mean %q?", best)
 }
 
-// distance is the number of single-character edits between two words, or limit where
-// it is not less than that.
+// distance returns the number of single-character edits between two words, at most limit.
 func distance(a, b string, limit int) int {
 	a, b = strings.ToLower(a), strings.ToLower(b)
 	if d := len(a) - len(b); d >= limit || -d >= limit {

@@ -15,7 +15,7 @@ import (
 // maxTTL bounds the TTL of cached records.
 const maxTTL = 365 * long
 
-// readClasses reads the TTLs that have a name.
+// readClasses parses the named TTLs.
 func (r *reader) readClasses(n ast.Node) {
 	r.classes = map[string]time.Duration{}
 	for _, p := range r.mapping(n, "ttl_classes") {
@@ -30,7 +30,7 @@ func (r *reader) readClasses(n ast.Node) {
 	}
 }
 
-// ttl is the form of a TTL: a duration, or the name of a class.
+// ttl returns the form of a TTL: a duration, or the name of a class.
 func (r *reader) ttl(at *time.Duration) form {
 	return func(text string) error {
 		if ttl, ok := r.classes[text]; ok {
@@ -48,7 +48,7 @@ func (r *reader) ttl(at *time.Duration) form {
 	}
 }
 
-// adaptive reads the TTLs by the age of a record's last change.
+// adaptive parses TTLs by the age of a record's last change.
 func (r *reader) adaptive(n ast.Node, path string) []schema.AgedTTL {
 	list, ok := n.(*ast.SequenceNode)
 	if !ok {

@@ -9,11 +9,10 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// maxDepth bounds how deep a value may nest; only a field's JSON default nests at all.
+// maxDepth bounds the nesting of a value; only a field's JSON default nests.
 const maxDepth = 64
 
-// reader walks the tree of one file, keeps where each setting stands, and collects
-// what is wrong.
+// reader walks the tree of one file, records the position of each setting, and collects faults.
 type reader struct {
 	file   string
 	faults faults
@@ -30,7 +29,7 @@ func (r *reader) fault(n ast.Node, path, format string, args ...any) {
 	r.faults.add(f)
 }
 
-// faultAt is fault for a setting that was read before.
+// faultAt is fault for a setting that was parsed before.
 func (r *reader) faultAt(path, format string, args ...any) {
 	f := &Fault{Source: r.file, Path: path, Reason: fmt.Sprintf(format, args...)}
 	for at := path; ; at = parent(at) {
@@ -66,8 +65,8 @@ type pair struct {
 	value ast.Node
 }
 
-// mapping returns the pairs of a mapping in the order of the file, and reports what
-// is not one. An empty value counts as an empty mapping.
+// mapping returns the pairs of a mapping in the order of the file, and reports any other value. An empty value counts
+// as an empty mapping.
 func (r *reader) mapping(n ast.Node, path string) []pair {
 	if _, empty := n.(*ast.NullNode); n == nil || empty {
 		return nil
@@ -99,7 +98,7 @@ func (r *reader) mapping(n ast.Node, path string) []pair {
 	return pairs
 }
 
-// section reads a mapping whose keys are those of the settings.
+// section parses a mapping whose keys are the settings.
 func (r *reader) section(n ast.Node, path string, settings []setting, named func(path string)) {
 	for _, p := range r.mapping(n, path) {
 		r.entry(p, join(path, p.key), settings, named)
@@ -131,7 +130,7 @@ func cmpOr(a, b string) string {
 	return b
 }
 
-// value reads one setting and reports whether it was good.
+// value parses one setting and reports whether it was valid.
 func (r *reader) value(n ast.Node, path string, s setting) bool {
 	var err error
 	switch {
@@ -181,8 +180,7 @@ func (r *reader) pairs(n ast.Node, path string, read func([]string) error) error
 	return read(items)
 }
 
-// scalar returns the text of a scalar of that kind as the file spells it, so that no
-// digit is lost in a number.
+// scalar returns the text of a scalar of that kind as the file spells it, so that a number loses no digit.
 func scalar(n ast.Node, k kind) (string, error) {
 	switch v := n.(type) {
 	case *ast.StringNode:
@@ -206,8 +204,8 @@ func scalar(n ast.Node, k kind) (string, error) {
 	return "", fmt.Errorf("must be %s, not %s", want, describe(n))
 }
 
-// plainNumber reports whether an unquoted word is a number that the parser takes for
-// text: one with an exponent but no point, or of more than 64 bits.
+// plainNumber reports whether an unquoted word is a number that the parser returns as a string: one with an exponent
+// but no point, or of more than 64 bits.
 func plainNumber(v *ast.StringNode) bool {
 	return v.GetToken().Type == token.StringType && jsonNumber.MatchString(v.Value)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Write writes entities, each after Init, as the file that [Load] reads, with the prefix and
-// without the URLs, which the environment gives.
+// Write writes entities, each after Init, as a file that [Load] can read, with the prefix and without the URLs, which
+// come from the environment.
 func Write(to io.Writer, prefix string, entities []*schema.Entity) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# redis.url and database.url: AFTERWRITE_REDIS_URL and AFTERWRITE_DATABASE_URL\nredis: {prefix: %s}\n", quoted(prefix))
