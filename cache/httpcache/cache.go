@@ -19,32 +19,31 @@ const (
 	DefaultMaxSize = 1 << 20 // bytes
 	DefaultName    = "afterwrite"
 	DefaultTarget  = "Afterwrite-Cache-Control"
-	// passFor is how long requests go straight through after a response that could not
-	// be kept.
+	// passFor is how long requests bypass the cache after a response that could not be cached.
 	passFor = 10 * time.Second
-	// maxTTL bounds what a response may ask for.
+	// maxTTL bounds the freshness of a response.
 	maxTTL = 24 * time.Hour
 )
 
-// Config says how responses are kept. Only Cache is required.
+// Config configures a [Cache]. Only Cache is required.
 type Config struct {
 	Cache   *cache.Cache
-	Vary    []string                        // fields of requests that responses may vary by
-	Tags    func(*http.Request) []cache.Tag // what the response to a request depends on; nil: nothing
+	Vary    []string                        // request fields that responses may vary by
+	Tags    func(*http.Request) []cache.Tag // tags that the response to a request depends on; nil: none
 	MaxSize int                             // bytes of a body; 0: DefaultMaxSize
 	Name    string                          // of this cache in Cache-Status; "": DefaultName
-	Target  string                          // field of responses to this cache alone; "": DefaultTarget
-	Timeout time.Duration                   // of the handler, when its response may be kept; 0: 30s
+	Target  string                          // response field that only this cache reads; "": DefaultTarget
+	Timeout time.Duration                   // of the handler, when its response may be cached; 0: 30s
 }
 
-// Cache keeps responses. It is safe for concurrent use.
+// Cache caches responses. It is safe for concurrent use.
 type Cache struct {
 	cfg    Config
 	vary   []string // canonical, sorted
 	values *cache.Values[response]
 }
 
-// New returns a cache, or an error that names the field of cfg at fault.
+// New returns a cache, or an error that names the invalid field of cfg.
 func New(cfg Config) (*Cache, error) {
 	if cfg.Cache == nil {
 		return nil, errors.New("httpcache: Cache is required")
@@ -61,7 +60,7 @@ func New(cfg Config) (*Cache, error) {
 	slices.Sort(c.vary)
 	c.vary = slices.Compact(c.vary)
 	var err error
-	// The body is base64 in JSON, with its header beside it.
+	// The body is base64 within JSON, together with the header.
 	c.values, err = cache.NewValues[response](cfg.Cache, cache.Policy{
 		Group: "http", TTL: maxTTL, MaxSize: 2*cfg.MaxSize + 64<<10, LoadTimeout: cfg.Timeout,
 	}, nil)
@@ -71,7 +70,7 @@ func New(cfg Config) (*Cache, error) {
 	return c, nil
 }
 
-// Handler answers from the cache what it can, the rest by next.
+// Handler answers from the cache if it can, otherwise with next.
 func (c *Cache) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if why := c.forward(r); why != "" {
@@ -96,7 +95,7 @@ func (c *Cache) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// forward says why a request goes straight through, "" if it need not.
+// forward returns the reason why a request bypasses the cache, "" if there is none.
 func (c *Cache) forward(r *http.Request) string {
 	asked := directives(r.Header.Values("Cache-Control"))
 	_, noStore := asked["no-store"]
@@ -113,7 +112,7 @@ func (c *Cache) forward(r *http.Request) string {
 	return ""
 }
 
-// pass lets next answer with the caller's own writer.
+// pass calls next with the caller's own writer.
 func (c *Cache) pass(w http.ResponseWriter, r *http.Request, next http.Handler, why string) {
 	w.Header().Add("Cache-Status", c.cfg.Name+"; fwd="+why)
 	if why != "method" {
@@ -124,15 +123,15 @@ func (c *Cache) pass(w http.ResponseWriter, r *http.Request, next http.Handler, 
 		next.ServeHTTP(w, r)
 		return
 	}
-	// Before the caller hears of it, whose next request must see the change; and when it
-	// is over, since the handler may have answered before it was done.
+	// Before the caller gets the status, because its next request must see the change; and once more at the end,
+	// because the handler may have answered before its change was done.
 	s := &stripped{ResponseWriter: w, field: c.cfg.Target, before: func(code int) { c.changed(r, code) }}
 	next.ServeHTTP(s, r)
 	c.changed(r, s.code)
 }
 
-// changed invalidates what is kept of a path after an unsafe request that succeeded (RFC
-// 9111, section 4.4). Where Redis does not answer, nothing is served from it.
+// changed invalidates the cached responses of a path after an unsafe request that succeeded (RFC 9111, section 4.4).
+// While Redis does not respond, no response is served from it.
 func (c *Cache) changed(r *http.Request, code int) {
 	if code >= 400 {
 		return
@@ -142,18 +141,18 @@ func (c *Cache) changed(r *http.Request, code int) {
 	_ = c.cfg.Cache.InvalidateTags(ctx, pathTag(r))
 }
 
-// pathTag is the tag of what is kept of a path. It has no scheme: behind a proxy that of
-// the client is not known, and a change of the one is a change of the other.
+// pathTag returns the tag of a path's responses. It leaves out the scheme: behind a proxy the client's scheme is
+// unknown, and a change under one scheme is a change under the other.
 func pathTag(r *http.Request) cache.Tag {
 	return cache.NamedTag("http:" + host(r) + path(r.URL))
 }
 
-// send answers with a response that is kept, or that the handler gave to this request or
-// to one that this request waited for.
+// send answers with a response from the cache, from this request's own call of the handler, or from a call that this
+// request waited for.
 func (c *Cache) send(w http.ResponseWriter, r *http.Request, f found) {
 	h, stored, a := w.Header(), f.stored, f.answer
 	for name, values := range stored.Header {
-		if name == "Vary" { // what is outside of this handler may vary, too
+		if name == "Vary" { // handlers outside of this one may add to Vary, too
 			values = append(h[name], values...)
 		}
 		h[name] = values
@@ -185,6 +184,6 @@ func (c *Cache) send(w http.ResponseWriter, r *http.Request, f found) {
 	}
 	w.WriteHeader(stored.Code)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(stored.Body) // a caller that is gone needs no answer
+		_, _ = w.Write(stored.Body) // if the caller is gone, the error is irrelevant
 	}
 }

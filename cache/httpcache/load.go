@@ -13,25 +13,24 @@ import (
 )
 
 var (
-	// errPass reports a response that cannot be given to anybody: each request needs a
-	// call of its own.
+	// errPass reports a response that cannot be shared: each request calls the handler itself.
 	errPass = errors.New("the response is not kept")
-	// errOnlyCached reports that nothing is kept for a request with only-if-cached.
+	// errOnlyCached reports a request with only-if-cached for which no response is cached.
 	errOnlyCached = errors.New("only-if-cached: nothing is kept")
 )
 
-// found is what a request is answered with.
+// found is the answer to a request.
 type found struct {
 	stored response
 	answer cache.Answer[response]
 	err    error
 }
 
-// failure is a response of 500 or more to a request that others waited with. It is the
-// first request's own; the others share one more call of the handler.
+// failure is a response of 500 or more to a request on which others waited. It answers the first request only; the
+// others share one more call of the handler.
 type failure struct {
 	response response
-	shared   bool // may be given to others: nothing says that it is for one caller
+	shared   bool // can be shared: nothing says that it is for one caller
 
 	once  sync.Once
 	done  chan struct{} // closed when again is set
@@ -40,14 +39,13 @@ type failure struct {
 
 func (f *failure) Error() string { return fmt.Sprintf("the handler answered %d", f.response.Code) }
 
-// own are fields of a request that concern the request alone: what the handler makes of
-// them is not for the others that wait for its response.
+// own lists request fields that concern only one request: a response to them must not be shared with waiting requests.
 var own = []string{
 	"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Cache-Control", "Pragma",
 }
 
-// find returns the response to a request: from the cache, by one call of next that it
-// shares, or by its own, whose response nobody else gets.
+// find returns the response to a request: from the cache, from one shared call of next, or from a call of its own whose
+// response is not shared.
 func (c *Cache) find(r *http.Request, next http.Handler, asked map[string]string) found {
 	key := c.key(r)
 	if _, only := asked["only-if-cached"]; only {
@@ -89,8 +87,8 @@ func (c *Cache) find(r *http.Request, next http.Handler, asked map[string]string
 	return f
 }
 
-// share reads the response of a key, or loads it. Where the load was this caller's, and
-// what it got is whole and not kept, that is returned as mine.
+// share reads the response of a key, or loads it. If this caller did the load, and the response is complete but cannot
+// be cached, it is returned as mine.
 func (c *Cache) share(ctx context.Context, key string, r *http.Request, next http.Handler) (_ found, mine *response) {
 	var only atomic.Pointer[response]
 	a, err := c.values.Read(ctx, key, func(ctx context.Context) (response, error) {
@@ -104,8 +102,8 @@ func (c *Cache) share(ctx context.Context, key string, r *http.Request, next htt
 	return found{a.Value, a, err}, mine
 }
 
-// load calls next, and decides whether its response is kept. One that is not, and that is
-// whole, is returned beside what is kept in its place: it is for the caller of the load.
+// load calls next and decides whether its response is cached. A complete response that cannot be cached is returned
+// beside the entry that is cached in its place: it is for the caller of the load.
 func (c *Cache) load(ctx context.Context, r *http.Request, next http.Handler) (kept response, mine *response, err error) {
 	tags := []cache.Tag{pathTag(r)}
 	if c.cfg.Tags != nil {
@@ -144,8 +142,8 @@ func (c *Cache) load(ctx context.Context, r *http.Request, next http.Handler) (k
 	return stored, nil, nil
 }
 
-// record calls next until its response is whole, or is found to be streamed or too large:
-// then it returns nil, and the call goes on without a reader until next notices.
+// record calls next until its response is complete, or turns out to be streamed or too large. In that case it returns
+// nil, and the call continues without a reader until next notices.
 func record(ctx context.Context, r *http.Request, next http.Handler, limit int) (*recorder, error) {
 	own, cancel := context.WithCancel(ctx)
 	stopped := make(chan struct{})

@@ -11,28 +11,27 @@ import (
 	"time"
 )
 
-// response is what is kept.
+// response is a cache entry.
 type response struct {
-	Pass   bool        `json:",omitempty"` // nothing is kept: requests go straight through
+	Pass   bool        `json:",omitempty"` // no response is cached: requests bypass the cache
 	Code   int         `json:",omitempty"`
 	Header http.Header `json:",omitempty"`
 	Body   []byte      `json:",omitempty"`
 }
 
-// age is the age that the response had when it came.
+// age returns the age that the response had on arrival.
 func (s response) age() time.Duration {
 	n, _ := strconv.ParseUint(s.Header.Get("Age"), 10, 31)
 	return time.Duration(n) * time.Second
 }
 
-// hopByHop are fields of one connection, which nobody keeps.
+// hopByHop lists fields of one connection, which are never cached.
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// errStopped ends the writes of a handler whose response is not recorded any longer.
+// errStopped ends the writes of a handler whose response is no longer recorded.
 var errStopped = errors.New("the response is streamed or too large to be kept")
 
-// recorder records a response of bounded size. It stops a handler that streams, by an
-// error and the end of its context.
+// recorder records a response of bounded size. It stops a streaming handler by an error and by the end of its context.
 type recorder struct {
 	header  http.Header
 	sent    http.Header // as it was when the answer began
@@ -64,7 +63,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Flush says that the handler streams.
+// Flush marks the response as streamed.
 func (r *recorder) Flush() { r.end() }
 
 func (r *recorder) end() {
@@ -85,12 +84,12 @@ func (r *recorder) response() response {
 	return response{Code: r.code, Header: r.sent, Body: r.body}
 }
 
-// stripped is a writer that keeps the field to the cache from the caller.
+// stripped is a writer that removes the field for this cache from the answer.
 type stripped struct {
 	http.ResponseWriter
 	field  string
 	code   int
-	before func(code int) // is called before the caller hears of the status; nil: nothing
+	before func(code int) // called before the caller gets the status; can be nil
 }
 
 func (s *stripped) WriteHeader(code int) {
@@ -122,10 +121,10 @@ func (s *stripped) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(s.ResponseWriter, r)
 }
 
-// Hijack is for handlers that ask the writer itself for it.
+// Hijack serves handlers that look for the method on the writer itself.
 func (s *stripped) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(s.ResponseWriter).Hijack()
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap serves http.ResponseController.
 func (s *stripped) Unwrap() http.ResponseWriter { return s.ResponseWriter }

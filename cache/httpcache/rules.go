@@ -11,19 +11,18 @@ import (
 	"time"
 )
 
-// storable are the statuses that are kept; the cache understands what they mean.
+// storable lists the statuses that are cached; this cache understands their meaning.
 var storable = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
 
-// retargeting are fields by which a caller can name another host, scheme, path or method
-// to many frameworks. They are part of every key: what one caller makes of a page with
-// them is served to nobody without them.
+// retargeting lists fields by which a caller can give many frameworks another host, scheme, path or method. They are
+// part of every key, so a page produced with them is never served to a request without them.
 var retargeting = []string{
 	"X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Forwarded-Scheme",
 	"X-Forwarded-Server", "X-Forwarded-Ssl", "X-Host", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override",
 	"X-Original-Host", "X-Original-Url", "X-Rewrite-Url",
 }
 
-// host is the host of a request's target URI in one form.
+// host returns the normalised host of a request's target URI.
 func host(r *http.Request) string {
 	name := strings.ToLower(r.Host)
 	if r.TLS != nil {
@@ -32,9 +31,8 @@ func host(r *http.Request) string {
 	return strings.TrimSuffix(name, ":80")
 }
 
-// path is the path of a target URI in one form (RFC 3986, section 6.2.2): what needs no
-// escape has none, and the others have capitals. An escaped slash stays one: it is no
-// separator.
+// path returns the normalised path of a target URI (RFC 3986, section 6.2.2): characters that need no escape have none,
+// and escapes are in upper case. An escaped slash stays escaped, because it is not a separator.
 func path(u *url.URL) string {
 	escaped := u.EscapedPath()
 	if escaped == "" {
@@ -65,10 +63,9 @@ func unreserved(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
 }
 
-// key names the response to a request: that of its target URI, and of its fields that may
-// change it. Parameters of one name keep their order, however the name is escaped: a
-// handler takes the first. Requests with Authorization have keys of their own: a response
-// that is for one of them alone says nothing of the others.
+// key names the response to a request: by its target URI and its fields that can change the response. Parameters of one
+// name keep their order, however the name is escaped, because a handler uses the first. Requests with Authorization
+// have separate keys: a response that is for one of them alone says nothing about the others.
 func (c *Cache) key(r *http.Request) string {
 	parameters := strings.Split(r.URL.RawQuery, "&")
 	slices.SortStableFunc(parameters, func(a, b string) int { return strings.Compare(parameterName(a), parameterName(b)) })
@@ -95,7 +92,7 @@ func (c *Cache) key(r *http.Request) string {
 	}
 	for _, pair := range strings.FieldsFunc(strings.Join(r.Header["Forwarded"], ","), func(r rune) bool { return r == ',' || r == ';' }) {
 		name, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(pair)), "=")
-		if name != "for" && name != "by" { // these name machines
+		if name != "for" && name != "by" { // for and by name machines
 			part(pair)
 		}
 	}
@@ -110,18 +107,18 @@ func parameterName(parameter string) string {
 	return name
 }
 
-// whole reports whether a response has the body that its handler announced: one that
-// broke off must not be kept.
+// whole reports whether a response has the body that its handler announced: a response that broke off must not be
+// cached.
 func (r *recorder) whole() bool {
 	announced := r.sent.Get("Content-Length")
 	return announced == "" || announced == strconv.Itoa(len(r.body)) || r.code == http.StatusNoContent
 }
 
-// freshness is how long a response may be kept, by RFC 9111, section 3; 0: not at all.
+// freshness returns how long a response may be cached by RFC 9111, section 3; 0: not at all.
 func (c *Cache) freshness(r *http.Request, s response) time.Duration {
 	field := "Cache-Control"
 	if s.Header.Get(c.cfg.Target) != "" {
-		field = c.cfg.Target // RFC 9213: in its place, Expires ignored
+		field = c.cfg.Target // RFC 9213: instead of Cache-Control and Expires
 	}
 	d := directives(s.Header.Values(field))
 	has := func(name string) bool { _, ok := d[name]; return ok }
@@ -136,7 +133,7 @@ func (c *Cache) freshness(r *http.Request, s response) time.Duration {
 		if text, ok := d[name]; ok {
 			n, err := strconv.ParseUint(text, 10, 31)
 			if err != nil {
-				return 0 // what cannot be read is stale
+				return 0 // an invalid value means stale
 			}
 			return min(time.Duration(n)*time.Second-s.age(), maxTTL)
 		}
@@ -154,7 +151,7 @@ func (c *Cache) freshness(r *http.Request, s response) time.Duration {
 	return 0
 }
 
-// forAnyone reports whether nothing says that a response is for one caller alone.
+// forAnyone reports whether nothing in a response says that it is for one caller alone.
 func (c *Cache) forAnyone(r *http.Request, s response) bool {
 	d := directives(s.Header.Values("Cache-Control"))
 	_, private := d["private"]
@@ -163,7 +160,7 @@ func (c *Cache) forAnyone(r *http.Request, s response) bool {
 		r.Header.Get("Authorization") == "" && c.variesWithin(s.Header)
 }
 
-// variesWithin reports whether the response varies by fields of the key alone.
+// variesWithin reports whether the response varies only by fields of the key.
 func (c *Cache) variesWithin(h http.Header) bool {
 	for _, line := range h.Values("Vary") {
 		for name := range strings.SplitSeq(line, ",") {
@@ -176,7 +173,7 @@ func (c *Cache) variesWithin(h http.Header) bool {
 	return true
 }
 
-// directives reads Cache-Control. A directive given twice counts with its first value.
+// directives parses Cache-Control. The first value of a repeated directive counts.
 func directives(lines []string) map[string]string {
 	d := map[string]string{}
 	for _, line := range lines {
@@ -191,7 +188,7 @@ func directives(lines []string) map[string]string {
 	return d
 }
 
-// tooOld reports a response that is older than the request's max-age takes.
+// tooOld reports whether a response is older than the request's max-age allows.
 func tooOld(asked map[string]string, s response, age time.Duration) bool {
 	text, ok := asked["max-age"]
 	n, err := strconv.ParseUint(text, 10, 31)
@@ -211,8 +208,7 @@ func notModified(asked http.Header, s response) bool {
 	return err == nil && bad == nil && !changed.After(since)
 }
 
-// matches reports whether a list of entity tags has one, strong or weak. A tag may have
-// commas in it.
+// matches reports whether a list of entity tags contains one, strong or weak. A tag can contain commas.
 func matches(list, own string) bool {
 	for own != "" {
 		_, rest, found := strings.Cut(list, `"`)
