@@ -7,12 +7,12 @@ import (
 	"github.com/afterwrite/afterwrite/internal/peer"
 )
 
-// Caller names whom a request counts for; "" is nobody. The text is any: only its digest
-// gets into Redis.
+// Caller returns the name under which a request is counted, "" if the request is not counted. The text can be anything:
+// only its digest is stored in Redis.
 type Caller func(*http.Request) string
 
-// ByAddress counts for the client's address, which is found as [Address] says. IPv6
-// callers count by their /64: one machine has that many addresses.
+// ByAddress counts by the client's address, found as [Address] does. IPv6 callers are counted by their /64, because one
+// machine has that many addresses.
 func ByAddress(proxies []netip.Prefix) Caller {
 	return func(r *http.Request) string {
 		a := peer.Address(r, proxies)
@@ -21,12 +21,12 @@ func ByAddress(proxies []netip.Prefix) Caller {
 				return "address " + p.String()
 			}
 		}
-		return "address " + a.String() // one for all whose address cannot be read
+		return "address " + a.String() // one count for all clients whose address cannot be parsed
 	}
 }
 
-// ByToken counts for the token, or the user, that id answers. id must know it for
-// genuine: a caller who may make tokens up is not limited by their number.
+// ByToken counts by the token, or the user, that id returns. id must verify it: a caller that can invent tokens would
+// not be limited.
 func ByToken(id func(*http.Request) string) Caller {
 	return func(r *http.Request) string {
 		if token := id(r); token != "" {
@@ -36,7 +36,7 @@ func ByToken(id func(*http.Request) string) Caller {
 	}
 }
 
-// First counts for the first of the callers that is somebody.
+// First counts by the first of the callers that returns a name.
 func First(callers ...Caller) Caller {
 	return func(r *http.Request) string {
 		for _, caller := range callers {
@@ -51,7 +51,6 @@ func First(callers ...Caller) Caller {
 // Everybody counts all requests together.
 func Everybody(*http.Request) string { return "everybody" }
 
-// Address is the address of the client: the peer's, or, where the peer is one of the
-// trusted proxies, the nearest address in X-Forwarded-For or Forwarded that is not a
-// trusted proxy's. The zero address is a peer that cannot be read.
+// Address returns the client's address: the peer's or, if the peer is a trusted proxy, the nearest address in
+// X-Forwarded-For or Forwarded that is not a trusted proxy's. The zero address means that the peer's cannot be parsed.
 func Address(r *http.Request, proxies []netip.Prefix) netip.Addr { return peer.Address(r, proxies) }

@@ -10,8 +10,8 @@ import (
 	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
-// Handler limits the requests that reach next. A refused one is answered 429, with
-// FailClosed also 503, each a problem of RFC 9457.
+// Handler limits the requests that reach next. A rejected request is answered 429, or with FailClosed also 503, each a
+// problem of RFC 9457.
 func (l *Limiter) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := l.Admit(w.Header(), r)
@@ -22,12 +22,12 @@ func (l *Limiter) Handler(next http.Handler) http.Handler {
 		p := problem.Of(err)
 		p.SetHeader(w.Header())
 		w.WriteHeader(p.Code)
-		_, _ = w.Write(append(p.AppendTo(nil, ""), '\n')) // a caller that is gone needs no answer
+		_, _ = w.Write(append(p.AppendTo(nil, ""), '\n')) // if the caller is gone, the error is irrelevant
 	})
 }
 
-// Admit counts a request and sets the fields of its answer. The error says what to
-// answer instead: a problem with its status and Retry-After.
+// Admit counts a request and sets the fields of its answer. The error is the answer to a rejected request: a problem
+// with its status and Retry-After.
 func (l *Limiter) Admit(h http.Header, r *http.Request) error {
 	d, err := l.Take(r.Context(), l.cfg.Caller(r), 1, r)
 	if err != nil {
@@ -58,7 +58,7 @@ func (d Decision) SetHeader(h http.Header) {
 	h.Set("RateLimit", strings.Join(left, ", "))
 }
 
-// RetryAfter is the time until the request would be taken, by all policies.
+// RetryAfter returns the time until all policies would admit the request.
 func (d Decision) RetryAfter() time.Duration {
 	var wait time.Duration
 	for _, q := range d.Quotas {
@@ -79,7 +79,7 @@ func (d Decision) problem() *problem.Problem {
 		Detail: "the quota of requests is used up: " + strings.Join(names, "; "), RetryAfter: max(1, wait)}
 }
 
-// seconds rounds up: a caller who waits so long has waited long enough.
+// seconds rounds up, so that waiting that long is always enough.
 func seconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }

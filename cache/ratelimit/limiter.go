@@ -28,37 +28,37 @@ const MaxPolicies = 16
 //go:embed take.lua
 var takeSource string
 
-// takeScript may run twice for one request: that counts it twice.
+// takeScript is safe to repeat, but then counts a request twice.
 var takeScript = cache.NewScript("ratelimit", takeSource)
 
 // Policy is a quota of requests.
 type Policy struct {
-	Name   string // of the policy, as callers see it: printable ASCII
-	Limit  int    // requests; all of them may come at once
+	Name   string // as callers see it: printable ASCII
+	Limit  int    // requests; all of them can come at once
 	Window time.Duration
-	// Match says which requests the policy counts, such as those of a route; nil: all.
+	// Match reports whether the policy counts a request, for example by its route; nil: every request.
 	Match func(*http.Request) bool
 }
 
-// worth is the time in which a quota grows by one request.
+// worth returns the time in which a quota grows by one request.
 func (p Policy) worth() int64 {
 	return (p.Window.Microseconds() + int64(p.Limit) - 1) / int64(p.Limit)
 }
 
-// Config says whom a [Limiter] counts, and how much they may.
+// Config configures a [Limiter].
 type Config struct {
 	Cache    *cache.Cache
 	Policies []Policy
-	// Caller names whom a request counts for; "" lets the request pass uncounted.
+	// Caller names the caller that a request is counted for; "" lets the request pass uncounted.
 	Caller Caller
-	// FailClosed refuses requests with 503 while Redis does not answer. Else they pass.
+	// FailClosed rejects requests with 503 while Redis does not respond. Otherwise they pass.
 	FailClosed bool
-	Timeout    time.Duration         // for Redis to answer; 0: DefaultTimeout
+	Timeout    time.Duration         // for Redis to respond; 0: DefaultTimeout
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
 }
 
-// Limiter admits requests. It is safe for concurrent use, and holds nothing to be closed.
+// Limiter admits requests. It is safe for concurrent use, and needs no Close.
 type Limiter struct {
 	cfg     Config
 	timeout time.Duration
@@ -66,7 +66,7 @@ type Limiter struct {
 	metrics *prometheus.CounterVec
 }
 
-// New returns a limiter, or an error that names the field of cfg at fault.
+// New returns a limiter, or an error that names the invalid field of cfg.
 func New(cfg Config) (*Limiter, error) {
 	if cfg.Cache == nil || cfg.Caller == nil {
 		return nil, errors.New("ratelimit: Cache and Caller are required")
@@ -111,25 +111,25 @@ func (p Policy) check() error {
 	return nil
 }
 
-// Quota is what one policy says of a request.
+// Quota is the state of one policy after a request.
 type Quota struct {
 	Policy Policy
-	Left   int           // requests that would be taken now
+	Left   int           // requests that would be admitted now
 	Whole  time.Duration // until the quota is whole again
-	Wait   time.Duration // until the request would have been taken; 0: it would now
-	never  bool          // the request weighs more than the whole quota
+	Wait   time.Duration // until the request would have been admitted; 0: it was
+	never  bool          // the request's weight exceeds the whole quota
 }
 
-// Decision is what a limiter says of a request.
+// Decision is a limiter's decision about a request.
 type Decision struct {
 	Admitted bool
-	Quotas   []Quota // of the policies that count the request; none where it was not counted
-	Failed   error   // Redis did not answer; Admitted is then as FailClosed has it
+	Quotas   []Quota // of the policies that count the request; empty if it was not counted
+	Failed   error   // Redis did not respond; Admitted then depends on FailClosed
 }
 
-// Take counts a request of a caller, of some weight, by the policies that match it. A
-// weight of 0 takes nothing and tells how it stands. r may be nil where no policy has a
-// Match. The error is that of a context that ended; what befalls Redis is in the Decision.
+// Take counts a request of a caller with a weight, by the policies that match it. A weight of 0 takes nothing and only
+// reads the quotas. r may be nil if no policy has a Match. An error means that the context ended; errors of Redis are
+// in the Decision.
 func (l *Limiter) Take(ctx context.Context, caller string, weight int, r *http.Request) (Decision, error) {
 	policies := l.matching(r)
 	if caller == "" || len(policies) == 0 {
@@ -169,7 +169,7 @@ func (l *Limiter) matching(r *http.Request) []Policy {
 	return policies
 }
 
-// decision reads what the script returns.
+// decision decodes the script's reply.
 func decision(policies []Policy, reply any) (Decision, error) {
 	list, _ := reply.([]any)
 	if len(list) != 1+3*len(policies) {
@@ -199,7 +199,7 @@ func (l *Limiter) count(ctx context.Context, d Decision) {
 	l.metrics.WithLabelValues(outcome).Inc()
 }
 
-// digest keeps tokens out of Redis, and keys short.
+// digest keeps tokens out of Redis and keys short.
 func digest(caller string) string {
 	sum := sha256.Sum256([]byte(caller))
 	return hex.EncodeToString(sum[:16])
