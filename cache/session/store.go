@@ -18,12 +18,12 @@ import (
 // Defaults of [Config].
 const (
 	DefaultMaxSize = 64 << 10 // bytes
-	// TombstoneLife is how long a revoked session cannot be committed again. It outlives
-	// every request that was under way.
+	// TombstoneLife is how long a revoked session cannot be committed again. It is longer than any request can be in
+	// progress.
 	TombstoneLife = 10 * time.Minute
 )
 
-// ErrTooLarge reports a session of more bytes than Config.MaxSize. Nothing was written.
+// ErrTooLarge reports a session larger than Config.MaxSize. Nothing was written.
 var ErrTooLarge = errors.New("session is too large")
 
 //go:embed find.lua
@@ -38,7 +38,7 @@ var revokeSource string
 //go:embed index.lua
 var indexSource string
 
-// All of them may be sent again: twice is as once.
+// All four scripts are idempotent.
 var (
 	findScript   = cache.NewScript("session_find", findSource)
 	commitScript = cache.NewScript("session_commit", commitSource)
@@ -46,16 +46,16 @@ var (
 	indexScript  = cache.NewScript("session_index", indexSource)
 )
 
-// Config says how sessions are kept. Only Cache is required.
+// Config configures a [Store]. Only Cache is required.
 type Config struct {
 	Cache   *cache.Cache
-	UserKey string        // the session value, a string, that names its user; "": sessions have none
-	Codec   scs.Codec     // that of the scs.SessionManager, to read the user; nil: scs.GobCodec
+	UserKey string        // the session value, a string, that names its user; "": sessions have no user
+	Codec   scs.Codec     // the codec of the scs.SessionManager, to read the user; nil: scs.GobCodec
 	Idle    time.Duration // how long a session may be idle; 0: until it expires
 	MaxSize int           // bytes of one session; 0: DefaultMaxSize
 }
 
-// Store is an scs.CtxStore. It is safe for concurrent use, and holds nothing to be closed.
+// Store is an scs.CtxStore. It is safe for concurrent use, and needs no Close.
 type Store struct {
 	cache   *cache.Cache
 	userKey string
@@ -66,7 +66,7 @@ type Store struct {
 
 var _ scs.CtxStore = (*Store)(nil)
 
-// New returns a store, or an error that names the field of cfg at fault.
+// New returns a store, or an error that names the invalid field of cfg.
 func New(cfg Config) (*Store, error) {
 	switch {
 	case cfg.Cache == nil:
@@ -81,8 +81,7 @@ func New(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// ID is the name under which the session of a token is listed. It tells nothing of the
-// token.
+// ID returns the name under which the session of a token is listed. It reveals nothing about the token.
 func ID(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
@@ -94,8 +93,7 @@ func (s *Store) index(user string) []string {
 	return []string{s.cache.Key("sessions", ID(user), "ids")}
 }
 
-// FindCtx returns the data of a session, and puts its end off where it may be idle only
-// for a time.
+// FindCtx returns the data of a session, and extends its life if Config.Idle is set.
 func (s *Store) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
 	reply, err := s.cache.Eval(ctx, findScript, s.key(ID(token)), s.idle.Milliseconds())
 	if err != nil {
@@ -105,7 +103,7 @@ func (s *Store) FindCtx(ctx context.Context, token string) ([]byte, bool, error)
 	return []byte(found.data), ok, nil
 }
 
-// CommitCtx writes a session that ends at a time. One that was revoked stays so.
+// CommitCtx writes a session that ends at expiry. A revoked session stays revoked.
 func (s *Store) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
 	life := time.Until(expiry).Milliseconds()
 	if life <= 0 {
@@ -116,7 +114,7 @@ func (s *Store) CommitCtx(ctx context.Context, token string, data []byte, expiry
 	}
 	id, user := ID(token), s.user(data)
 	if user != "" {
-		// If we crash here the list has a session that is not there, and drops it when read.
+		// If we crash here the list contains a session that does not exist; reading the list drops it.
 		if _, err := s.cache.Eval(ctx, indexScript, s.index(user), "add", life, id); err != nil {
 			return fmt.Errorf("list session: %w", err)
 		}
@@ -127,20 +125,20 @@ func (s *Store) CommitCtx(ctx context.Context, token string, data []byte, expiry
 	return nil
 }
 
-// user is whose session the data is, "" for nobody's.
+// user returns the user of a session's data, "" if it has none.
 func (s *Store) user(data []byte) string {
 	if s.userKey == "" {
 		return ""
 	}
 	_, values, err := s.codec.Decode(data)
 	if err != nil {
-		return "" // of another codec: it can be found, but not listed
+		return "" // the data has another codec: the session can be found, but not listed
 	}
 	user, _ := values[s.userKey].(string)
 	return user
 }
 
-// DeleteCtx ends a session; one that is not there is ended, too.
+// DeleteCtx ends a session. Ending a session that does not exist is not an error.
 func (s *Store) DeleteCtx(ctx context.Context, token string) error {
 	if _, err := s.cache.Eval(ctx, revokeScript, s.key(ID(token)), TombstoneLife.Milliseconds(), "", ""); err != nil {
 		return fmt.Errorf("delete session: %w", err)

@@ -15,14 +15,13 @@ type Session struct {
 	ID      string // see [ID]
 	Created time.Time
 	Used    time.Time // when it was last read or committed
-	Expires time.Time // if it is not used before
+	Expires time.Time // if it is not used before then
 
 	user, data string
 }
 
-// List returns the sessions of a user, the one used last first. An id stays on the user's
-// list until its session would have expired, idle or not: one that is not there may be on
-// its way to Redis, see CommitCtx.
+// List returns the sessions of a user, the last used first. An id stays on the user's list until its session would have
+// expired, idle or not: a session that is not in Redis may be about to be written, see CommitCtx.
 func (s *Store) List(ctx context.Context, user string) ([]Session, error) {
 	ids, err := s.ids(ctx, user, "read")
 	if err != nil {
@@ -46,14 +45,14 @@ func (s *Store) List(ctx context.Context, user string) ([]Session, error) {
 	return list, nil
 }
 
-// Revoke ends one session of a user, and reports whether there was one.
+// Revoke ends one session of a user, and reports whether it existed.
 func (s *Store) Revoke(ctx context.Context, user, id string) (bool, error) {
 	n, err := s.revoke(ctx, user, []string{id})
 	return n == 1, err
 }
 
-// RevokeAll ends all sessions of a user but those of the tokens to keep, and returns their
-// number. What the user commits after that is a new session.
+// RevokeAll ends all sessions of a user except those of the tokens in keep, and returns how many it ended. Whatever the
+// user commits after that is a new session.
 func (s *Store) RevokeAll(ctx context.Context, user string, keep ...string) (int, error) {
 	ids, err := s.ids(ctx, user, "read")
 	if err != nil {
@@ -81,7 +80,7 @@ func (s *Store) revoke(ctx context.Context, user string, ids []string) (int, err
 	ended := 0
 	for _, one := range calls {
 		if one.Err != nil {
-			return ended, fmt.Errorf("revoke sessions: %w", one.Err) // a repeat goes on
+			return ended, fmt.Errorf("revoke sessions: %w", one.Err) // a repeated call continues
 		}
 		if n, _ := one.Reply.(int64); n == 1 {
 			ended++
@@ -108,7 +107,7 @@ func (s *Store) ids(ctx context.Context, user string, args ...any) ([]string, er
 	return ids, nil
 }
 
-// read reads what the find script returns.
+// read decodes the reply of the find script.
 func read(id string, reply any) (Session, bool) {
 	list, _ := reply.([]any)
 	if len(list) != 5 {
