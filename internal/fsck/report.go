@@ -23,7 +23,7 @@ type Entity struct {
 	Sum         Sum          `json:"sum"`
 	Compared    int64        `json:"compared"`    // persisted records that were compared with their rows
 	Waiting     int64        `json:"waiting"`     // pending, held and dead records that were checked
-	Busy        int64        `json:"busy"`        // records that changed at every read, so that they could not be compared
+	Busy        int64        `json:"busy"`        // records that changed at every read and could not be compared
 	Different   int          `json:"different"`   // all differences, also those beyond Differences
 	Differences []Difference `json:"differences"` // by partition and id
 }
