@@ -102,7 +102,7 @@ type Dashboard struct {
 	ProxyRole      string         // role of a proxy's user that is not among Users; empty rejects them
 	TrustedProxies []netip.Prefix // whose ProxyHeader is trusted
 	Drain          time.Duration  // at shutdown, between becoming not ready and closing the listener
-	Hosts          []string       // beside this machine's names, without users or behind a proxy that authenticates them
+	Hosts          []string       // beside this machine's names, without users or behind an authenticating proxy
 }
 
 // User is a person who is allowed to log in to the dashboard.
