@@ -10,13 +10,13 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// concurrentPartitions bounds the trips of one DoAll that are under way at once.
+// concurrentPartitions bounds how many round trips one DoAll makes at once.
 const concurrentPartitions = 8
 
 // Result is the outcome of one request of [Producer.DoAll].
 type Result struct {
 	Accepted
-	Err error // as of Do; nil: accepted
+	Err error // as from Do; nil: accepted
 }
 
 // item is one prepared request of a batch.
@@ -26,16 +26,15 @@ type item struct {
 	asked  *Request
 }
 
-// share is what a batch has for one partition, in its order.
+// share is a batch's requests for one partition, in order.
 type share struct {
 	entity    *schema.Entity
 	partition int
 	items     []*item
 }
 
-// DoAll accepts many writes, each whole or not at all, and answers them in order. Requests
-// for one record take effect in their order; those for different records may not. The
-// number of requests is the caller's to bound.
+// DoAll accepts many writes, each wholly or not at all, and returns their results in order. Requests for one record
+// take effect in their order; requests for different records may not. The caller bounds the number of requests.
 func (p *Producer) DoAll(ctx context.Context, requests []Request) []Result {
 	results := make([]Result, len(requests))
 	var g errgroup.Group
@@ -50,7 +49,7 @@ func (p *Producer) DoAll(ctx context.Context, requests []Request) []Result {
 	return results
 }
 
-// shares prepares the requests and deals them out by partition.
+// shares prepares the requests and groups them by partition.
 func (p *Producer) shares(ctx context.Context, requests []Request, results []Result) []*share {
 	type key struct {
 		entity    *schema.Entity
@@ -91,8 +90,8 @@ func (p *Producer) sendShare(ctx context.Context, s *share) {
 	}
 }
 
-// sendEach writes one by one: each is a transaction of its own, for which the fence admits
-// one at a time anyway, or has a hook that must see what the one before it has written.
+// sendEach sends writes one by one: either each is a transaction of its own, which the fence would serialise anyway, or
+// it has a hook that must see the effect of the write before.
 func (p *Producer) sendEach(ctx context.Context, s *share) {
 	for _, it := range s.items {
 		a, err := p.accept(ctx, s.entity, it.write, it.asked.Seen)

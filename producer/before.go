@@ -12,9 +12,9 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Before looks at a record as a write would leave it, or at the one that is to be deleted, and
-// returns it as it is to be, or why the write is rejected. What it returns for a deletion is
-// not used. It may run several times for a write.
+// Before gets a record as a write would leave it, or the record that is about to be deleted. It returns the record to
+// be written, or the error that rejects the write. The record that it returns for a deletion is ignored. It can run
+// several times for one write.
 type Before func(ctx context.Context, op cache.Op, id string, record schema.Values) (schema.Values, error)
 
 // Reader reads records that a [Before] is to see: the cache.
@@ -22,14 +22,13 @@ type Reader interface {
 	Get(ctx context.Context, e *schema.Entity, id string) (cache.Read, error)
 }
 
-// maxLooks bounds how often a record is read again that others have written meanwhile.
+// maxLooks bounds how often a record is read again because other writes changed it meanwhile.
 const maxLooks = 64
 
-// before accepts a write that a hook is to see first.
+// before accepts a write whose hook must see the record first.
 //
-// A write of fields, an addition and a deletion depend on the version that the hook saw, and
-// start over where another was faster. A repeat under a key finds its first answer kept,
-// whatever the version is.
+// A patch, an increment and a deletion depend on the version that the hook saw, and start again if another write was
+// faster. A repeat with an idempotency key gets its first answer, whatever the version is.
 func (p *Producer) before(ctx context.Context, e *schema.Entity, hook Before, w cache.Write) (Accepted, error) {
 	if w.Op == cache.OpPut || w.Op == cache.OpCreate {
 		var err error
@@ -62,7 +61,7 @@ func (p *Producer) beforeChange(ctx context.Context, e *schema.Entity, hook Befo
 		return Accepted{}, err
 	case read.Source == cache.Bypass:
 		return Accepted{}, fmt.Errorf("%w: the newest state is not known", schema.ErrUnavailable)
-	case read.Deleted && w.Key != "" && w.IfMatch == 0: // it may be a repeat
+	case read.Deleted && w.Key != "" && w.IfMatch == 0: // can be a repeat
 		w.IfMatch = never
 		a, err := p.deliver(ctx, e, w)
 		if errors.Is(err, schema.ErrVersionMismatch) {
@@ -90,8 +89,8 @@ func (p *Producer) beforeChange(ctx context.Context, e *schema.Entity, hook Befo
 	return p.sendChanged(ctx, e, w, change, after)
 }
 
-// sendChanged sends a write of fields or an addition as a hook left it: an addition whose
-// record the hook has changed becomes a write of fields.
+// sendChanged sends a patch or an increment as the hook changed it: an increment whose record the hook changed becomes
+// a patch.
 func (p *Producer) sendChanged(ctx context.Context, e *schema.Entity, w cache.Write, change schema.Change, after schema.Values) (Accepted, error) {
 	if w.Op == cache.OpIncrement && slices.Equal(after, change.Values) {
 		return p.deliver(ctx, e, w)

@@ -13,38 +13,36 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// maxGather bounds the writes of one trip, and so the time that one script blocks Redis.
+// maxGather bounds the writes of one round trip, and so the time for which one script blocks Redis.
 const maxGather = 512
 
-// ticket is one write on its way.
+// ticket is one write in progress.
 type ticket struct {
 	entity    *schema.Entity
 	partition int
 	write     cache.Write
 	written   cache.Written
-	group     *cache.Group // of its trip
-	seat      int          // of the group's writes
+	group     *cache.Group // of its round trip
+	seat      int          // index among the group's writes
 }
 
-// tickets are those that no caller and no trip has.
+// tickets pools tickets that no caller and no round trip uses.
 var tickets = sync.Pool{New: func() any { return new(ticket) }}
 
-// lane gathers writes: at most one trip to Redis is under way in it, and the writes that
-// come meanwhile go on the next. The partition decides the lane, so that writes of one
-// partition go in one script call.
+// lane gathers writes: it makes at most one round trip to Redis at a time, and writes that arrive meanwhile join the
+// next. The partition decides the lane, so that concurrent writes of one partition share one script call.
 //
-// The simpler designs failed: a trip per write pays a round trip and a script call each; a
-// collector that waits for a timer adds its time.
+// The simpler designs failed: with a round trip per write, each write pays for a round trip and a script call; a
+// collector with a timer adds its time to every write.
 type lane struct {
 	producer *Producer
 	limit    int
 	trips    *gather.Combiner[*ticket]
 
-	// Used by the trip under way. What one trip has allocated serves the next: otherwise a
-	// write leaves more behind than a SET does, and the collector takes its processor from
-	// the other callers.
+	// Used by the current round trip. The next one reuses the memory: otherwise a write allocates more than a SET does,
+	// and the garbage collector takes processor time from the other callers.
 	groups []*cache.Group
-	time   context.Context // of the trip
+	time   context.Context // of the round trip
 	end    context.CancelFunc
 }
 
@@ -54,8 +52,8 @@ func newLane(p *Producer, limit int) *lane {
 	return l
 }
 
-// do sends one write on the next trip. Where the context ends before it is on one,
-// nothing was written. ErrOutcomeUnknown: the trip still has the ticket.
+// do sends one write with the next round trip. If the context ends before the round trip begins, nothing was written.
+// After ErrOutcomeUnknown the round trip still uses the ticket.
 func (l *lane) do(ctx context.Context, t *ticket) error {
 	err := l.trips.Do(ctx, t)
 	switch {
@@ -67,12 +65,10 @@ func (l *lane) do(ctx context.Context, t *ticket) error {
 	return err
 }
 
-// kept bounds the groups of a trip, and the writes of a group, whose memory serves the
-// next trip.
+// kept bounds the groups of a round trip, and the writes of a group, whose memory is reused.
 const kept = 64
 
-// send makes one trip. The writes belong to many callers, so none of their contexts ends
-// it: it has its own time.
+// send makes one round trip. The writes belong to many callers, so no caller's context ends it: it has its own timeout.
 func (l *lane) send(ctx context.Context, some []*ticket) {
 	l.producer.metrics.gathered.Observe(float64(len(some)))
 	var used int
@@ -90,7 +86,7 @@ func (l *lane) send(ctx context.Context, some []*ticket) {
 	}
 }
 
-// trip takes writes that have their seats to Redis and back.
+// trip sends writes that already have their group and index.
 func (p *Producer) trip(ctx context.Context, groups []*cache.Group, some []*ticket) {
 	for _, g := range groups {
 		g.Unscheduled = p.orders.queue == nil
@@ -104,8 +100,8 @@ func (p *Producer) trip(ctx context.Context, groups []*cache.Group, some []*tick
 	}
 }
 
-// seat groups writes by partition, in the order in which they came. It uses the first of
-// the given groups, which are empty, and appends to them.
+// seat groups writes by partition, in the order of their arrival. It reuses the given groups, which are empty, and
+// appends to them.
 func seat(groups []*cache.Group, some []*ticket) (_ []*cache.Group, used int) {
 	for _, t := range some {
 		i := slices.IndexFunc(groups[:used], func(g *cache.Group) bool {
@@ -126,9 +122,8 @@ func seat(groups []*cache.Group, some []*ticket) (_ []*cache.Group, used int) {
 	return groups, used
 }
 
-// within returns a context that does not end with the caller's, but at the end of the
-// trip's time or up to a tenth earlier: trips share its timer, which would be more than a
-// third of what a lone write allocates.
+// within returns a context that does not end with the caller's, but with the round trip's timeout or up to a tenth
+// earlier: round trips share a timer, which would otherwise be more than a third of what a lone write allocates.
 func (l *lane) within(ctx context.Context) context.Context {
 	if deadline, ok := l.time.Deadline(); !ok || time.Until(deadline) < l.producer.timeout*9/10 {
 		l.end()

@@ -7,9 +7,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Increment adds to int fields of a record, all or nothing, and answers their new values.
-// A repeat adds again, unless it carries the Key of the first. See [Producer.Do] for the
-// errors.
+// Increment adds to int fields of a record, all of them or none, and returns their new values. A repeat adds again,
+// unless it has the Key of the first request. See [Producer.Do] for the errors.
 func (p *Producer) Increment(ctx context.Context, entity, id string, amounts schema.Fields) (Accepted, error) {
 	return p.Do(ctx, Request{Op: cache.OpIncrement, Entity: entity, ID: id, Fields: amounts})
 }

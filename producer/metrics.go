@@ -34,8 +34,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
-// declare makes the series of an entity's accepted and failed writes appear before the
-// first write: a rate of a series that begins with its first event misses that event.
+// declare creates the series of an entity's accepted and failed writes before the first write: the rate of a series
+// that begins with its first event misses that event.
 func (m *metrics) declare(e *schema.Entity) {
 	for _, op := range []cache.Op{cache.OpPut, cache.OpCreate, cache.OpPatch, cache.OpIncrement, cache.OpDelete} {
 		for _, name := range []string{"accepted", "error", "unavailable"} {
@@ -46,7 +46,7 @@ func (m *metrics) declare(e *schema.Entity) {
 
 func (m *metrics) write(e *schema.Entity, op cache.Op, err error) {
 	if e == nil {
-		return // an unknown entity is no label
+		return // an unknown entity cannot be a label
 	}
 	m.writes.WithLabelValues(e.Name, string(op), outcome(err)).Inc()
 }

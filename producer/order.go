@@ -14,12 +14,11 @@ type Enqueuer interface {
 	Enqueue(ctx context.Context, o schema.Order) error
 }
 
-// closeTimeout bounds the wait for orders at Close.
+// closeTimeout bounds the wait for enqueues at Close.
 const closeTimeout = 5 * time.Second
 
-// orders enqueues sync tasks behind the writers' backs: a write stands when its script has
-// run, and nobody should wait for the queue. What is lost here, by a full buffer, a failed
-// enqueue or a crash, the sweeper of the workers orders.
+// orders enqueues sync tasks in the background: a write is accepted once its script has run, and no writer should wait
+// for the queue. If an order is lost, by a full buffer, a failed enqueue or a crash, the workers' sweeper repeats it.
 type orders struct {
 	queue   Enqueuer
 	log     *slog.Logger
@@ -28,7 +27,7 @@ type orders struct {
 	wg      sync.WaitGroup
 	cancel  context.CancelFunc
 
-	mu     sync.RWMutex // guards closed, so that nobody gives to the closed channel
+	mu     sync.RWMutex // guards closed, so that nothing is sent on the closed channel
 	closed bool
 }
 
@@ -44,7 +43,7 @@ func newOrders(queue Enqueuer, log *slog.Logger, m *metrics) *orders {
 	return o
 }
 
-// give hands an order over without waiting. After close it is dropped.
+// give passes an order on without waiting. After close the order is dropped.
 func (o *orders) give(order schema.Order) {
 	if order.None() || o.queue == nil {
 		return
@@ -74,7 +73,7 @@ func (o *orders) run(ctx context.Context) {
 	}
 }
 
-// close waits for what was given. Any number may call it.
+// close waits until all orders given before are enqueued. It can be called any number of times.
 func (o *orders) close() {
 	o.mu.Lock()
 	if !o.closed {

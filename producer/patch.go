@@ -7,8 +7,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Patch sets some fields of a record (RFC 7396 at the top level: null sets null, a json
-// field is replaced whole). See [Producer.Do] for the errors.
+// Patch sets some fields of a record (RFC 7396 at the top level: null sets null, a json field is replaced as a whole).
+// See [Producer.Do] for the errors.
 func (p *Producer) Patch(ctx context.Context, entity, id string, fields schema.Fields) (Accepted, error) {
 	return p.Do(ctx, Request{Op: cache.OpPatch, Entity: entity, ID: id, Fields: fields})
 }

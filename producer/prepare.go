@@ -10,8 +10,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// prepare turns a request into a canonical write, or says what is wrong with it. All that
-// can be known without the database is refused here: after acceptance it would be dear.
+// prepare turns a request into a canonical write, or returns what is wrong with it. It rejects everything that can be
+// rejected without the database: after acceptance, a refusal by the database is expensive.
 func (p *Producer) prepare(ctx context.Context, r Request) (*schema.Entity, cache.Write, error) {
 	e, err := p.Entity(r.Entity)
 	if err != nil {
@@ -41,8 +41,8 @@ func (p *Producer) prepare(ctx context.Context, r Request) (*schema.Entity, cach
 	return e, w, err
 }
 
-// keyHash tells a keyed write from any other under the same key. Its values are
-// canonical, so the same request spelled otherwise is the same.
+// keyHash distinguishes a keyed write from other writes with the same key. It hashes canonical values, so that another
+// spelling of the same request has the same hash.
 func keyHash(r Request, w cache.Write) string {
 	h := sha256.New()
 	if r.Same != "" {

@@ -25,8 +25,8 @@ const (
 // MaxKey bounds the bytes of a request's idempotency key.
 const MaxKey = 255
 
-// Config says what a [Producer] works with. Entities, Cache and Loader are required, and
-// Database where an entity's writes go to the database first.
+// Config configures a [Producer]. Entities, Cache and Loader are required, and Database if an entity's writes go to the
+// database first.
 type Config struct {
 	Entities   []*schema.Entity
 	Cache      Writer
@@ -69,7 +69,7 @@ type Producer struct {
 	metrics  *metrics
 }
 
-// New returns a producer. Close it.
+// New returns a producer, which must be closed.
 func New(cfg Config) (*Producer, error) {
 	if cfg.Cache == nil || cfg.Loader == nil {
 		return nil, errors.New("producer: Cache and Loader are required")
@@ -111,7 +111,7 @@ func New(cfg Config) (*Producer, error) {
 	return p, nil
 }
 
-// add takes an entity on.
+// add adds an entity.
 func (p *Producer) add(e *schema.Entity) error {
 	if err := e.Ready(); err != nil {
 		return err
@@ -126,16 +126,16 @@ func (p *Producer) add(e *schema.Entity) error {
 	return nil
 }
 
-// Close waits until the orders given so far are enqueued, at most a few seconds. A write
-// during or after it, as of a request that outlives its server, is accepted like any other;
-// the workers' sweeper orders its flush. Close may be called more than once, and at once.
+// Close waits until the orders given so far are enqueued, at most a few seconds. A write during or after Close, for
+// example by a request that outlives its server, is accepted like any other; the workers' sweeper enqueues its sync
+// task. Close can be called several times and concurrently.
 func (p *Producer) Close() error {
 	p.orders.close()
 	p.scope.Drop()
 	return nil
 }
 
-// Entity returns the entity of that name, or ErrUnknownEntity.
+// Entity returns the entity with that name, or ErrUnknownEntity.
 func (p *Producer) Entity(name string) (*schema.Entity, error) {
 	if e := p.entities[name]; e != nil {
 		return e, nil
@@ -143,40 +143,39 @@ func (p *Producer) Entity(name string) (*schema.Entity, error) {
 	return nil, fmt.Errorf("%w: %q", schema.ErrUnknownEntity, name)
 }
 
-// Request is one write as a caller names it.
+// Request is one write.
 type Request struct {
 	Op          cache.Op
 	Entity, ID  string
 	Fields      schema.Fields  // put and create: the record; patch: the changes; increment: the amounts
 	IfMatch     schema.Version // 0: none; or cache.AnyVersion
 	IfNoneMatch bool           // put only: the record must not exist
-	// Key makes a repeat of the request safe: it is applied once and answered alike. At
-	// most MaxKey bytes; "" for none.
+	// Key makes a repeat of the request safe: it is applied once, and the repeat gets the same answer. At most MaxKey
+	// bytes; "" for no key.
 	Key string
-	// Same tells the request from others under its Key, where its fields do not, since they
-	// hold the time of the request; "": they do.
+	// Same identifies the request under its Key if its fields cannot, because they contain the time of the request; "":
+	// the fields do.
 	Same string
-	// Seen says that the entity's [Before] has seen the record already.
+	// Seen says that the entity's [Before] has already run.
 	Seen bool
 }
 
-// Accepted is the answer to a write that stands.
+// Accepted is the answer to an accepted write.
 type Accepted struct {
 	Entity  *schema.Entity
 	ID      string
 	Version schema.Version
-	Status  schema.Status // Pending; Persisted where the database has it already
+	Status  schema.Status // Pending, or Persisted if the database has it already
 	Values  schema.Values // increment: the new values of the added fields, "" elsewhere
-	Again   bool          // the request had been accepted before, under its Key
+	Again   bool          // the request was accepted before, under its Key
 }
 
 // Do accepts one write.
 //
-// Errors where nothing was written: ErrUnknownEntity, an InvalidError, ErrExists,
-// ErrNotFound, ErrVersionMismatch, ErrKeyReused; and ErrBacklogFull, ErrBusy,
-// ErrUnavailable, ErrDatabaseUnavailable, where a later try may succeed. After
-// ErrOutcomeUnknown the write may stand: repeat it only with the Key it had. Where writes
-// go to the database first, a [RefusedError] is its word on this one.
+// After these errors nothing was written: ErrUnknownEntity, an InvalidError, ErrExists, ErrNotFound,
+// ErrVersionMismatch, ErrKeyReused; and ErrBacklogFull, ErrBusy, ErrUnavailable, ErrDatabaseUnavailable, after which a
+// later attempt may succeed. After ErrOutcomeUnknown the write may have been accepted: repeat it only with the same
+// Key. For entities whose writes go to the database first, a [RefusedError] is the database's refusal of this write.
 func (p *Producer) Do(ctx context.Context, r Request) (Accepted, error) {
 	e, w, err := p.prepare(ctx, r)
 	if err == nil {
@@ -191,7 +190,7 @@ func (p *Producer) Do(ctx context.Context, r Request) (Accepted, error) {
 	return Accepted{}, err
 }
 
-// accept sends a write, past the hook of its entity.
+// accept sends a write, after the hook of its entity.
 func (p *Producer) accept(ctx context.Context, e *schema.Entity, w cache.Write, seen bool) (Accepted, error) {
 	if hook := p.hooks[e.Name]; hook != nil && !seen {
 		return p.before(ctx, e, hook, w)
@@ -199,7 +198,7 @@ func (p *Producer) accept(ctx context.Context, e *schema.Entity, w cache.Write, 
 	return p.deliver(ctx, e, w)
 }
 
-// deliver sends a write the way of its entity.
+// deliver sends a write to Redis or to the database first, as its entity is configured.
 func (p *Producer) deliver(ctx context.Context, e *schema.Entity, w cache.Write) (Accepted, error) {
 	if e.Write == schema.WriteBehind {
 		written, err := p.submitOne(ctx, e, w)
@@ -215,7 +214,7 @@ func accepted(e *schema.Entity, id string, w cache.Written) Accepted {
 	return Accepted{Entity: e, ID: id, Version: w.Version, Status: schema.Pending, Values: w.Values, Again: w.Again}
 }
 
-// explain names the error of a condition by the request's own condition.
+// explain replaces the error of a condition by the error for the condition that the request used.
 func (r *Request) explain(err error) error {
 	if r.IfNoneMatch && errors.Is(err, schema.ErrExists) {
 		return fmt.Errorf("%w: it exists", schema.ErrVersionMismatch)

@@ -15,8 +15,8 @@ func (p *Producer) Put(ctx context.Context, entity, id string, fields schema.Fie
 	return p.Do(ctx, Request{Op: cache.OpPut, Entity: entity, ID: id, Fields: fields})
 }
 
-// Create creates a record. An empty id makes a UUID of version 7, where the entity's ids
-// can hold one. See [Producer.Do] for the errors.
+// Create creates a record. For an empty id it generates a UUID of version 7, if the entity's ids can be one. See
+// [Producer.Do] for the errors.
 func (p *Producer) Create(ctx context.Context, entity, id string, fields schema.Fields) (Accepted, error) {
 	return p.Do(ctx, Request{Op: cache.OpCreate, Entity: entity, ID: id, Fields: fields})
 }
@@ -44,8 +44,8 @@ func (p *Producer) prepareCreate(ctx context.Context, e *schema.Entity, r Reques
 	return err
 }
 
-// newID makes the id of a record that is created without one (RFC 9562, version 7). Under
-// a key it is kept, so that a repeat of the request finds the same record.
+// newID returns the id of a record that is created without one (RFC 9562, version 7). With an idempotency key the id is
+// stored, so that a repeat of the request creates the same record.
 func (p *Producer) newID(ctx context.Context, e *schema.Entity, key string) (string, error) {
 	u, err := uuid.NewV7()
 	if err != nil {

@@ -8,17 +8,17 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// maxLoads bounds how often one write may load its record: a load is repeated only when
-// the record was invalidated or evicted meanwhile.
+// maxLoads bounds how often one write can load its record: a load is repeated only if the record was invalidated or
+// evicted meanwhile.
 const maxLoads = 8
 
-// submitOne accepts one write behind.
+// submitOne accepts one write-behind write.
 func (p *Producer) submitOne(ctx context.Context, e *schema.Entity, w cache.Write) (cache.Written, error) {
 	t := tickets.Get().(*ticket)
 	t.entity, t.partition, t.write = e, e.Partition(w.ID), w
 	one := [...]*ticket{t}
 	if _, err := p.submit(ctx, one[:]); err != nil {
-		return cache.Written{}, err // a trip may still have the ticket
+		return cache.Written{}, err // a round trip may still use the ticket
 	}
 	written := t.written
 	*t = ticket{}
@@ -26,10 +26,9 @@ func (p *Producer) submitOne(ctx context.Context, e *schema.Entity, w cache.Writ
 	return written, written.Err
 }
 
-// submit sends writes of one partition until each has its answer in written. The script
-// keeps back a write whose record is not cached, with every later write of that record:
-// those are sent again with their rows. It returns the writes that have no answer, in the
-// memory of some, and why; a trip may still have them where that is ErrOutcomeUnknown.
+// submit sends writes of one partition until each has its answer in written. The script leaves out a write whose record
+// is not cached, and every later write of that record: these are sent again with their rows. It returns the writes that
+// have no answer, in the memory of some, and the error; after ErrOutcomeUnknown a round trip may still use them.
 func (p *Producer) submit(ctx context.Context, some []*ticket) ([]*ticket, error) {
 	for range maxLoads {
 		if err := ctx.Err(); err != nil {
@@ -50,7 +49,7 @@ func (p *Producer) submit(ctx context.Context, some []*ticket) ([]*ticket, error
 		some[0].entity.Name, maxLoads, schema.ErrBusy)
 }
 
-// send makes one trip: one write shares it with others of its lane, many have their own.
+// send makes one round trip: a single write shares it with others of its lane, several writes have their own.
 func (p *Producer) send(ctx context.Context, some []*ticket) error {
 	if len(some) == 1 {
 		return p.lanes[some[0].partition%len(p.lanes)].do(ctx, some[0])
@@ -73,7 +72,7 @@ func keptBack(some []*ticket) []*ticket {
 	return again
 }
 
-// loadRows gives writes the rows of their records.
+// loadRows loads the rows for writes that need them.
 func (p *Producer) loadRows(ctx context.Context, some []*ticket) error {
 	e := some[0].entity
 	ids := make([]string, len(some))

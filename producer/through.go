@@ -16,8 +16,7 @@ type Database interface {
 		beside func(context.Context, []schema.Beside) error) (committed bool, err error)
 }
 
-// barriers keeps the cache off a record while it is written to the database first: the
-// cache.
+// barriers keep a record out of the cache while it is written to the database first: the cache implements them.
 type barriers interface {
 	Bar(ctx context.Context, e *schema.Entity, id string, match schema.Version, life time.Duration) (cache.Barrier, error)
 	Unbar(ctx context.Context, b cache.Barrier, committed *schema.Change, keep bool) error
@@ -27,9 +26,8 @@ type barriers interface {
 	Wait(ctx context.Context, e *schema.Entity, id string, version schema.Version) (cache.State, error)
 }
 
-// RefusedError is the database's word on a write that goes to it first. Nothing was
-// written where Version is zero; else the record was pending before, so the write stands
-// behind, held or dead.
+// RefusedError is the database's refusal of a write that goes to it first. If Version is zero, nothing was written.
+// Otherwise the record was already pending, so the write was accepted as write-behind, and is held or dead.
 type RefusedError struct {
 	Entity  *schema.Entity
 	Refusal schema.Refusal
@@ -42,19 +40,19 @@ func (e *RefusedError) Error() string { return "refused by the database: " + e.R
 // Unwrap returns the refusal.
 func (e *RefusedError) Unwrap() error { return e.Refusal }
 
-// errNoKey reports an Idempotency-Key on a write that goes to the database first: its
-// outcome could not be kept in the same step.
+// errNoKey rejects an Idempotency-Key on a write that goes to the database first: its outcome could not be stored in
+// the same step.
 var errNoKey = schema.Invalid("Idempotency-Key", "is not kept for entities with write: through or around")
 
-// through writes a record to the database first. The fence orders it among all writes of
-// its partition, so what gets into the cache gets there in the order of the commits:
+// through writes a record to the database first. The fence orders the write among all writes of its partition, so the
+// cache is filled in the order of the commits:
 //
 //	lock the fence → bar the cache → read the row → write it → COMMIT → unbar
 //
-// If we crash before COMMIT nothing was written, and the barrier ends by itself; after it,
-// the same, and the next read loads the new row. A record that is pending, held or dead
-// (the entity's mode was changed, or an operator has edited a dead letter) has its newest
-// state in Redis alone: it is written behind, and its persistence awaited.
+// If we crash before COMMIT nothing was written, and the barrier expires; after COMMIT the barrier expires too, and the
+// next read loads the new row. The newest state of a record that is pending, held or dead (the entity's mode was
+// changed, or an operator edited a dead letter) is only in Redis: it is written behind, and through waits until it is
+// persisted.
 func (p *Producer) through(ctx context.Context, e *schema.Entity, w cache.Write) (cache.Written, schema.Status, error) {
 	if w.Key != "" {
 		return cache.Written{}, "", errNoKey
@@ -66,7 +64,7 @@ func (p *Producer) through(ctx context.Context, e *schema.Entity, w cache.Write)
 	var others []barred
 	committed, err := p.database.Through(ctx, e, w.ID, func(ctx context.Context, row schema.Row) (schema.Change, error) {
 		var err error
-		// The barrier outlives the transaction, whose time is the context's.
+		// The barrier outlives the transaction, which ends with the context.
 		if barrier, err = p.cache.Bar(ctx, e, w.ID, w.IfMatch, 3*p.timeout); err != nil {
 			return change, err
 		}
@@ -87,8 +85,7 @@ func (p *Producer) through(ctx context.Context, e *schema.Entity, w cache.Write)
 		p.unbar(ctx, barrier, &change, e.Write == schema.WriteThrough)
 		return cache.Written{Version: barrier.Version, Values: w.Added(e, change.Values)}, schema.Persisted, nil
 	case committed:
-		// The reply to COMMIT was lost. The barrier stays until it ends by itself: the row
-		// may change under a reader until then.
+		// The reply to COMMIT was lost. The barrier stays until it expires: until then a reader can see the row change.
 		return cache.Written{}, "", fmt.Errorf("%w: %w", schema.ErrOutcomeUnknown, err)
 	}
 	if barrier.Version > 0 {
@@ -100,8 +97,8 @@ func (p *Producer) through(ctx context.Context, e *schema.Entity, w cache.Write)
 	return cache.Written{}, "", err
 }
 
-// unbar ends a barrier even if the caller has gone. Where that fails, the barrier ends by
-// itself, and the counters miss a write that was both accepted and persisted.
+// unbar ends a barrier even if the caller has gone. If it fails, the barrier expires by itself, and the counters miss a
+// write that was both accepted and persisted.
 func (p *Producer) unbar(ctx context.Context, b cache.Barrier, committed *schema.Change, keep bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout)
 	defer cancel()
@@ -154,7 +151,7 @@ func (p *Producer) behindAndWait(ctx context.Context, e *schema.Entity, w cache.
 	}
 	state, err := p.cache.Wait(ctx, e, w.ID, written.Version)
 	if err != nil {
-		return written, schema.Pending, nil // it stands; only the news is missing
+		return written, schema.Pending, nil // the write is accepted; only its new status is unknown
 	}
 	if state.Refusal != nil {
 		return written, state.Record.Status, &RefusedError{e, *state.Refusal, written.Version, state.Record.Status}
