@@ -9,29 +9,25 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// Some records keep their whole batch from being persisted: their statement hangs, or
-// costs the connection. Once that is known of a record it is set apart: it is held, never
-// read into a batch again, and tried alone.
+// Some records keep their whole batch from being persisted: their statement hangs, or kills the connection. Once such a
+// record is found it is isolated: it is held, never read into a batch again, and written alone.
 //
-// It is known in two ways. Where statements can be bounded the store gives up those that
-// hang and tells which records are slow (store/hang.go). That is no attempt, since none had
-// all of its time; they are due alone at once. Else suspicion finds the one record
-// (suspect.go), and its refusal is an attempt.
+// It is found in two ways. If statements can be bounded, the store gives up those that hang and reports which records
+// are slow (store/hang.go). That does not count as an attempt, because no record had the full time; the slow records
+// are due immediately, alone. Otherwise suspicion finds the one record (suspect.go), and its refusal is an attempt.
 //
-// A record that is tried alone may hold its partition's fence for as long as the policy's
-// timeout, and what is accepted meanwhile waits. So there is one at a time, behind
-// everything else that is due, and after one that hung the others rest, so that most of the
-// partition's time is its neighbours' however many are set apart.
+// An isolated record may hold its partition's fence for as long as the policy's timeout, while accepted writes wait. So
+// only one is tried at a time, after everything else that is due. After an attempt that hung, the other isolated
+// records pause, so that most of the partition's time is left for its other records however many are isolated.
 //
-// All of this is in Redis, beside the held record, so whichever worker has the next task
-// knows it. A newer write puts the record back among the others: it may be another story.
+// All of this is stored in Redis with the held record, so every worker sees it. A newer write ends the isolation,
+// because its values may not hang.
 
-// restFactor is how much longer than the last attempt took the records of the partition
-// that are set apart rest after it.
+// restFactor is how many times longer than the last attempt the other isolated records of the partition pause after it.
 const restFactor = 4
 
-// setApart holds records that were slow in a batch, to be tried alone. It counts no
-// attempt. If we crash before it they are pending as before.
+// setApart holds records that were slow in a batch, to be written alone. It counts no attempt. If we crash before it
+// they are pending as before.
 func (w *Worker) setApart(ctx context.Context, f *flushing, slow []store.Refused) error {
 	if len(slow) == 0 {
 		return nil
@@ -52,9 +48,9 @@ func (w *Worker) setApart(ctx context.Context, f *flushing, slow []store.Refused
 	return wrap("set apart", o, len(slow), err)
 }
 
-// letRest puts off the others that are set apart, after one that has kept the fence for
-// nothing: those that are due and those that would be before the rest is over, a millisecond
-// after one another in their order, and that one behind them. So each has its turn.
+// letRest postpones the other isolated records after an attempt that held the fence in vain: those that are due, and
+// those that would become due during the pause. They become due a millisecond apart, in their order, and the record
+// that was tried comes after them. So each has its turn.
 func (w *Worker) letRest(ctx context.Context, f *flushing, refused []store.Refused) error {
 	if !f.alone || len(refused) == 0 || !refused[0].Apart {
 		return nil
@@ -77,7 +73,7 @@ func (w *Worker) letRest(ctx context.Context, f *flushing, refused []store.Refus
 	return wrap("put off", o, len(moves), err)
 }
 
-// apartBefore lists the records that are set apart and due before that time.
+// apartBefore lists the isolated records that are due before a time.
 func (w *Worker) apartBefore(ctx context.Context, o schema.Order, before time.Time) (apart []pending.Waiting, err error) {
 	for skip := 0; ; skip += movePage {
 		page, err := w.cache.Waiting(ctx, o.Entity, o.Partition, skip, movePage)

@@ -10,8 +10,8 @@ import (
 
 const (
 	kind = "worker"
-	// A worker says that it lives this often, or, if it sweeps less often than the first, as
-	// seldom as the second. It is believed for that time and the margin.
+	// A worker reports that it is alive every beatEvery; if it sweeps less often than that, as seldom as beatSeldom. A
+	// report counts for that time plus the margin.
 	beatEvery  = 3 * time.Second
 	beatSeldom = 30 * time.Second
 	beatMargin = 7 * time.Second
@@ -19,7 +19,7 @@ const (
 
 func (w *Worker) beatEvery() time.Duration { return max(beatEvery, min(w.sweepInterval, beatSeldom)) }
 
-// beat says that this worker lives until ctx ends, and then that it has left.
+// beat reports that this worker is alive until ctx ends, and then that it has left.
 func (w *Worker) beat(ctx context.Context) {
 	tick := time.NewTicker(w.beatEvery())
 	defer tick.Stop()

@@ -10,7 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// collectTimeout bounds what one scrape may wait for Redis.
+// collectTimeout bounds how long one scrape waits for Redis.
 const collectTimeout = 2 * time.Second
 
 // Collector shows what Redis knows of every entity: the whole deployment's figures, the
@@ -59,7 +59,7 @@ func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements [prometheus.Collector]. Figures that cannot be read are absent.
+// Collect implements [prometheus.Collector]. Metrics that cannot be read are absent.
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()

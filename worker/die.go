@@ -26,9 +26,9 @@ func (w *Worker) die(ctx context.Context, o schema.Order, dying []pending.Refuse
 	if err := w.store.InsertDead(ctx, letters); err != nil {
 		return err
 	}
-	// If we crash here the letters are in the database and their records still pending
-	// or held. The next refusal repeats both steps, and the letters stay as they are; a
-	// record that is persisted or rewritten instead leaves a letter that the sweeper closes.
+	// If we crash here the letters are in the database and their records still pending or held. The next refusal
+	// repeats both steps and leaves the letters unchanged; if a record is persisted or rewritten instead, the sweeper
+	// resolves its letter.
 	died, err := w.cache.Die(ctx, o.Entity, o.Partition, dying)
 	if err != nil {
 		return wrap("die", o, len(dying), err)
@@ -42,8 +42,8 @@ func (w *Worker) die(ctx context.Context, o schema.Order, dying []pending.Refuse
 	return nil
 }
 
-// remembered has Redis remember the letters before they are there, for the sweeper closes
-// none that it does not, and leaves out what a newer write has replaced meanwhile.
+// remembered records the letters in Redis before they are inserted, because the sweeper resolves only letters recorded
+// there. It leaves out records that a newer write has replaced meanwhile.
 func (w *Worker) remembered(ctx context.Context, o schema.Order, dying []pending.Refused) ([]pending.Refused, error) {
 	versions := make([]schema.Versioned, len(dying))
 	for i, one := range dying {
@@ -62,7 +62,7 @@ func (w *Worker) remembered(ctx context.Context, o schema.Order, dying []pending
 	return left, nil
 }
 
-// letter is the dead letter of a record.
+// letter returns the dead letter of a record.
 func letter(e *schema.Entity, one pending.Refused) ledger.Letter {
 	l := ledger.Letter{
 		Entity: e.Name, ID: one.Change.ID, Version: one.Change.Version, Deleted: one.Change.Deleted,

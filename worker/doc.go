@@ -1,54 +1,46 @@
-// Package worker takes what was accepted to the database. It runs the sync tasks: each
-// flushes one partition, batch by batch, until nothing is due.
+// Package worker persists accepted writes to the database. It runs the sync tasks: each flushes one partition, batch by
+// batch, until nothing is due.
 //
 //	task → begin → { lock the fence → read → write → commit → settle } → end
 //	sync.go         └ flush.go, from top to bottom ───────────────────┘  sync.go
 //
-// The command afterwrite runs it. Another module cannot make the queue that it takes its
-// tasks from; what such a program can embed is in the documentation of package afterwrite.
+// The command afterwrite runs it. Another module cannot create the queue from which it takes its tasks; the
+// documentation of package afterwrite says what such a program can embed.
 //
 // # What a crash leaves behind
 //
-// Before the commit: nothing; the records are pending as before. After the commit and
-// before the ack: the batch is in the database and still pending; the next flush writes
-// the same state, or a newer one, again. After the ack and before the end: the
-// partition's flag is still set, so nobody orders a task for it until the flag expires;
-// then the sweeper does. Each step may thus be lost, repeated, or done without its
-// caller learning of it.
+// Before the commit: nothing; the records are pending as before. After the commit and before the ack: the batch is in
+// the database and still pending; the next flush writes the same state, or a newer one, again. After the ack and before
+// the end: the partition's flag is still set, so no task is enqueued for it until the flag expires; then the sweeper
+// enqueues one. Each step can thus be lost, repeated, or done without its caller learning of it.
 //
-// # Who may write
+// # What orders the writes
 //
-// Nothing here decides that. Two tasks may run for one partition at once, one of them
-// paused for an hour: the fence, a row that
-// [store.Store.Begin] locks before the batch is read, puts them in order, so that a row never
-// moves back. The flag and the
+// Two tasks can run for one partition at once, one of them paused for an hour. The fence, a row that
+// [store.Store.Begin] locks before the batch is read, orders them, so that a row never moves back. The flag and the
 // generation of a partition only save work.
 //
 // # When the database is away
 //
-// A flush that fails because the database does not answer counts against no record. The
-// gate (gate.go) closes for the whole process, tasks are put off without touching the
-// database, and the partition's flag is extended over the delay so that the sweeper does
-// not order others meanwhile. A batch that fails again and again while the database does
-// answer is under suspicion (suspect.go): it is made smaller, and the store is asked to
-// isolate the record that does it. A record that is known to keep its batch from being
-// persisted is set apart and tried alone (apart.go).
+// If a flush fails because the database does not respond, no record's attempts increase. The gate (gate.go) closes for
+// the whole process, tasks are deferred without using the database, and the partition's flag is extended over the delay
+// so that the sweeper does not enqueue others meanwhile. If a batch fails repeatedly while the database responds, its
+// partition is suspected (suspect.go): the batch is made smaller, and the store searches for the record that causes the
+// failure. A record that keeps its batch from being persisted is isolated and written alone (apart.go).
 //
 // # Refused records
 //
-// A refusal is an attempt (refuse.go): the record is held until the time that its entity's
-// live policy draws, or, where that is exhausted, becomes a dead letter in the database
-// and then dies (die.go), in this order, so that a crash in between repeats both harmlessly. A
-// record whose parent is still pending is tried again soon and is no nearer to death by it
-// (parent.go). Policies are read every second and swapped whole (policy.go); the leader
-// gives what waits its new times (move.go), closes the letters of records that have moved
-// on, and deletes those that were resolved long ago (letters.go).
+// A refusal is an attempt (refuse.go). The record is held until a time drawn from its entity's active policy. If the
+// policy is exhausted, the record becomes a dead letter in the database and is then marked dead (die.go), in this
+// order, so that after a crash in between both steps are repeated without harm. A record whose parent is still pending
+// is retried soon, and the attempt does not count (parent.go). Policies are read every second and swapped as a whole
+// (policy.go). The leader moves held records to the times of a new policy (move.go), resolves the letters of records
+// that have moved on, and deletes letters that were resolved long ago (letters.go).
 //
 // # The sweeper
 //
-// Every worker has one (sweep.go), and the one that holds the lease works: it orders a
-// task for each partition that has due work and no live flag. It is what makes every
-// order safe to lose: by a crash between a write and its enqueue, by a queue that forgot
-// it, by a worker that died. The flag of a dead worker lives ten seconds, so another has
-// taken over within fifteen.
+// Every worker has a sweeper (sweep.go); the one that holds the lease works. It enqueues a task for each partition that
+// has due work and no live flag. This makes every enqueue safe to lose: by a crash between a write and its enqueue, by
+// a queue that lost it, by a worker that died. The flag of a dead worker lives ten seconds, so another worker takes
+// over within fifteen.
 package worker

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// every does one of the worker's duties at once and then at each tick, until ctx ends.
-// It logs when the duty begins to fail and when it succeeds again, not each time.
+// every runs one of the worker's periodic tasks immediately and then at each tick, until ctx ends. It logs when the
+// task begins to fail and when it succeeds again, not each time.
 func (w *Worker) every(ctx context.Context, interval time.Duration, duty string, do func(context.Context) error) {
 	w.everyOr(ctx, interval, nil, duty, do)
 }
 
-// everyOr does it at each hint, too.
+// everyOr also runs it at each hint.
 func (w *Worker) everyOr(ctx context.Context, interval time.Duration, hints <-chan struct{}, duty string, do func(context.Context) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()

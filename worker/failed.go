@@ -11,14 +11,13 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// pingTimeout bounds the question whether the database answers at all.
+// pingTimeout bounds the check whether the database responds at all.
 const pingTimeout = 3 * time.Second
 
-// failed decides what a flush that failed means: Redis is away, the task was called off,
-// the database is away, or it answers and this batch is what it cannot do. A missing table
-// or column is the last: it may be the entity's, which [store.Store.Isolate] finds out and
-// blames on no record, or one that a trigger looks for, for some records only. Neither keeps
-// other entities waiting.
+// failed decides what a failed flush means: Redis is away, the task was cancelled, the database is away, or the
+// database responds and cannot write this batch. A missing table or column belongs to the last case: it may be the
+// entity's own, which [store.Store.Isolate] detects without blaming a record, or one that a trigger uses, for some
+// records only. Neither makes other entities wait.
 func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(outcome)) error {
 	switch {
 	case f.redis != nil:
@@ -46,7 +45,7 @@ func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(
 	case !store.OfTable(err) || f.alone:
 	case f.isolated:
 		return w.wait(ctx, f, store.Message(err))
-	default: // of one of the records, or of the table: the next batch is isolated
+	default: // an error of a record or of the table: the next batch is isolated
 		w.suspects.shrink(f.place(), len(f.last.Due))
 		w.log.Warn("flush failed though the database answers", "entity", f.order.Entity.Name, "partition", f.order.Partition,
 			"records", len(f.last.Due), "error", err)
@@ -62,13 +61,12 @@ func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(
 		if f.alone {
 			return nil
 		}
-		failures = 0 // its neighbours go on before it comes back
+		failures = 0 // the partition's other records continue before it is retried
 	}
 	return w.later("batch", err, backoff(failures))
 }
 
-// unsettled puts a task off whose batch could not be settled: Redis is away, or dead
-// letters could not be inserted.
+// unsettled defers a task whose batch could not be settled: Redis is away, or dead letters could not be inserted.
 func (w *Worker) unsettled(err error) error {
 	if store.Unavailable(err) {
 		return w.later("database", err, w.gate.wait())
@@ -83,14 +81,14 @@ func (w *Worker) answers(ctx context.Context) bool {
 	return w.store.Ping(ctx) == nil
 }
 
-// condemn holds the one record of a batch that the database cannot do though it answers.
+// condemn holds the one record of a batch that the database cannot write although it responds.
 func (w *Worker) condemn(ctx context.Context, f *flushing, cause error) error {
 	refusal := schema.Refusal{Kind: schema.KindPoison, Message: bounded(store.Message(cause))}
 	refused := store.Refused{Change: f.last.Due[0].Change, Refusal: refusal, Apart: true}
 	return w.settle(ctx, f, store.Outcome{Refused: []store.Refused{refused}})
 }
 
-// bounded cuts a message to what is kept of one.
+// bounded truncates a message to the length that is stored.
 func bounded(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), schema.MaxRefusalMessage)], "")
 }

@@ -18,28 +18,28 @@ import (
 // flushing is one flush of a partition and what it has read.
 type flushing struct {
 	order    schema.Order
-	alone    bool // of one record that is set apart, see apart.go; else of a batch
+	alone    bool // of one isolated record, see apart.go; otherwise of a batch
 	limit    int  // records of the batch
-	isolated bool // the record that makes the batch fail is looked for, see suspect.go
+	isolated bool // the store searches for the record that makes the batch fail, see suspect.go
 	ahead    bool // the last batch was full: see store/look.go
 
 	reads   int
 	started time.Time               // of the first read, by this process's clock
-	first   pending.Batch           // its ReadAt: everything that was accepted before it is in the flush
-	last    pending.Batch           // what the transaction that ended last was to write
+	first   pending.Batch           // ReadAt: everything accepted before it is in the flush
+	last    pending.Batch           // the batch of the transaction that ended last
 	due     map[string]*pending.Due // by id, as last read
 	redis   error                   // of a read that failed
 	barred  []barred                // of all transactions of the flush
 	behind  time.Time               // the next attempt of a record that is alone is not before, by Redis's clock
 }
 
-// place is the partition that is flushed.
+// place returns the partition that is flushed.
 func (f *flushing) place() place { return place{f.order.Entity.Name, f.order.Partition} }
 
-// now is Redis's time, to the precision with which the clocks run alike.
+// now returns Redis's time, as precisely as the clocks run alike.
 func (f *flushing) now() time.Time { return f.first.ReadAt.Add(time.Since(f.started)) }
 
-// ids are the records that were read last.
+// ids returns the ids of the records that were read last.
 func (f *flushing) ids() []string {
 	ids := make([]string, len(f.last.Due))
 	for i, d := range f.last.Due {
@@ -48,9 +48,9 @@ func (f *flushing) ids() []string {
 	return ids
 }
 
-// flush persists one batch of the partition; more says that another is due. After it comes
-// one record that is set apart, if any is due, so that the others are never behind more than
-// one. The error is ready to be returned to the queue.
+// flush persists one batch of the partition; more says that another batch is due. After the batch comes one isolated
+// record, if any is due, so that the others never wait for more than one. The error can be returned to the queue as it
+// is.
 func (w *Worker) flush(ctx context.Context, o schema.Order) (more bool, err error) {
 	f := &flushing{order: o}
 	f.limit, f.isolated = w.suspects.limit(f.place(), o.Entity.Flush.Batch)
@@ -61,7 +61,7 @@ func (w *Worker) flush(ctx context.Context, o schema.Order) (more bool, err erro
 	}
 	untried := len(f.last.Due) > len(outcome.Persisted)+len(outcome.Refused)+len(outcome.Slow)
 	more = f.last.More || untried
-	// In a partition whose flushes fail the neighbours come first.
+	// If flushes of the partition fail, its other records come first.
 	if !f.last.Apart || f.isolated || w.ending() {
 		return more, nil
 	}
@@ -69,20 +69,19 @@ func (w *Worker) flush(ctx context.Context, o schema.Order) (more bool, err erro
 	return more, err
 }
 
-// conflicts is how often a flush that the database undid for another one's sake is tried again
-// at once. Such a failure says nothing of the batch, and is frequent where several partitions
-// insert into one unique index of MySQL.
+// conflicts is how often a flush that the database rolled back because of another one is retried immediately. Such a
+// failure says nothing about the batch, and is frequent if several partitions insert into one unique index of MySQL.
 const conflicts = 3
 
-// persist flushes and settles, behind the gate of a database that is away.
+// persist flushes and settles, behind the gate that closes while the database is away.
 func (w *Worker) persist(ctx context.Context, f *flushing) (store.Outcome, error) {
 	leave, ok := w.gate.enter()
 	if !ok {
 		return store.Outcome{}, w.later("closed", errClosed, w.gate.wait())
 	}
 	begun := time.Now()
-	// An isolated batch has twice the time: a statement that times out should do so in the
-	// database, where the change that it was for is known.
+	// An isolated batch has twice the time: a statement that times out should do so in the database, which shows the
+	// change that it belongs to.
 	bound := w.patience(f.order.Entity)
 	if f.isolated {
 		bound *= 2
@@ -108,12 +107,12 @@ func (w *Worker) persist(ctx context.Context, f *flushing) (store.Outcome, error
 	return outcome, nil
 }
 
-// transact is one transaction: lock, read, write, commit; of those records only, if ids are
-// given. Where COMMIT is refused each half of the batch has a transaction of its own.
+// transact runs one transaction: lock, read, write, commit; only for the records in only, if it is given. If COMMIT is
+// refused, each half of the batch has a transaction of its own.
 func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (store.Outcome, error) {
 	e, partition := f.order.Entity, f.order.Partition
 
-	// On SQLite, with a backlog: read ahead of the lock, for the lock keeps all others waiting.
+	// On SQLite with a backlog, read before the lock, because the lock keeps all other flushes waiting.
 	var look store.Look
 	var changes []schema.Change
 	var err error
@@ -138,10 +137,10 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 	if err != nil {
 		return store.Outcome{}, err
 	}
-	defer tx.Rollback() // after a commit it does nothing
+	defer tx.Rollback() // does nothing after a commit
 
-	// Read, now that every flush before this one has committed. If we crash here nothing was
-	// changed: reading takes nothing off the pending set.
+	// Read, now that every flush before this one has committed. If we crash here nothing has changed: reading removes
+	// nothing from the pending set.
 	if !tx.Follows(look) {
 		if changes, err = w.read(ctx, f); err != nil {
 			return store.Outcome{}, err
@@ -157,7 +156,7 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 		changes = slices.DeleteFunc(changes, func(c schema.Change) bool { return !slices.Contains(only, c.ID) })
 	}
 
-	// Write. If we crash here the database undoes all of it; the records are pending as before.
+	// Write. If we crash here the database rolls everything back; the records are pending as before.
 	outcome, err := tx.Write(ctx, changes)
 	if err != nil {
 		return store.Outcome{}, err
@@ -194,8 +193,7 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 	return outcome, nil
 }
 
-// read reads the batch. It may be called more than once in a flush, each time for a state
-// that is newer.
+// read reads the batch. It can be called more than once per flush, each time for a newer state.
 func (w *Worker) read(ctx context.Context, f *flushing) ([]schema.Change, error) {
 	b, err := w.batch(ctx, f)
 	if err != nil {
@@ -221,10 +219,9 @@ func (w *Worker) batch(ctx context.Context, f *flushing) (pending.Batch, error) 
 	return w.cache.Due(ctx, f.order.Entity, f.order.Partition, f.limit, w.batchBytes)
 }
 
-// settle records in Redis what became of a batch: persisted records are acked, refused ones
-// held or made dead letters, slow ones set apart, and ids without a record taken off the
-// list. Every step is tried: what fails leaves its records as they were, and the next flush
-// repeats it harmlessly. If we crash between two of them, likewise.
+// settle records in Redis what became of a batch: persisted records are acked, refused records held or made dead
+// letters, slow records isolated, and ids without a record removed from the list. Every step is tried. If one fails, or
+// we crash between two of them, its records stay as they were, and the next flush repeats the step without harm.
 func (w *Worker) settle(ctx context.Context, f *flushing, outcome store.Outcome) error {
 	ctx, cancel := finish(ctx)
 	defer cancel()
@@ -242,8 +239,8 @@ func (w *Worker) settle(ctx context.Context, f *flushing, outcome store.Outcome)
 	)
 }
 
-// ack marks changes as persisted in Redis, after the hook that is to see them. If we crash
-// between the two they are flushed again, and the hook runs again.
+// ack marks changes as persisted in Redis, after the Persisted hook. If we crash between the two they are flushed
+// again, and the hook runs again.
 func (w *Worker) ack(ctx context.Context, f *flushing, persisted []schema.Change) error {
 	o := f.order
 	if hook := w.persisted[o.Entity.Name]; hook != nil && len(persisted) > 0 {
@@ -263,9 +260,9 @@ func wrap(step string, o schema.Order, n int, err error) error {
 	return fmt.Errorf("%s %d records of %s/%d: %w", step, n, o.Entity.Name, o.Partition, err)
 }
 
-// reread drops what is cached of records whose row the database may have written in another
-// way: the next read loads it. What was written since the ack is pending and stays. If we crash
-// before it, the cache shows what was written until the record expires.
+// reread invalidates the cached records whose rows the database may have changed: the next read loads them. Records
+// that were written again since the ack are pending and stay. If we crash before it, the cache shows the written values
+// until the record expires.
 func (w *Worker) reread(ctx context.Context, o schema.Order, ids []string) error {
 	if len(ids) == 0 {
 		return nil
@@ -274,7 +271,7 @@ func (w *Worker) reread(ctx context.Context, o schema.Order, ids []string) error
 	return wrap("reread", o, len(ids), err)
 }
 
-// drop takes ids off the lists whose record Redis has lost.
+// drop removes the ids of records that Redis has lost from the lists.
 func (w *Worker) drop(ctx context.Context, o schema.Order, missing []string) error {
 	if len(missing) == 0 {
 		return nil

@@ -11,47 +11,46 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// The gate closes after outages in a row and lets one flush try the database once in a
-// while.
+// The gate closes after this many outages in a row, and then lets one flush at a time probe the database.
 const (
 	outages    = 3
 	gateClosed = time.Second
 )
 
-// Bounds of the wait of a task that is put off.
+// Bounds of the delay of a deferred task.
 const (
 	backoffBase = 500 * time.Millisecond
 	backoffCap  = 15 * time.Second
 )
 
-// backoff is the wait after that many failures in a row, half of it random so that
-// tasks which failed together part.
+// backoff returns the delay after that many failures in a row; half of it is random, so that tasks that failed together
+// are spread.
 func backoff(failures int) time.Duration {
 	d := min(backoffBase<<min(max(failures-1, 0), 10), backoffCap)
 	return d/2 + rand.N(d/2)
 }
 
-// outcome is what a flush showed of the database.
+// outcome is what a flush showed about the database.
 type outcome int
 
 const (
-	fine    outcome = iota // it answers
-	away                   // it does not
-	unknown                // the flush did not come so far
+	fine    outcome = iota // it responds
+	away                   // it does not respond
+	unknown                // the flush did not get that far
 )
 
-// The outcomes as the breaker takes them; fine is nil.
+// The outcomes as the breaker takes them; for fine it takes nil.
 var (
 	errAway    = errors.New("database is away")
 	errUnknown = errors.New("nothing is known of the database")
 )
 
-// gate is the circuit breaker before the database, one a process: while the database is
-// away, tasks do not wait for its timeouts one by one.
+// gate is the circuit breaker in front of the database, one per process: while the database is away, tasks do not wait
+// for its timeouts one by one.
 type gate struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
-	closed  atomic.Int64          // how often it closed in a row
-	why     atomic.Pointer[error] // of the last that found the database away
+	closed  atomic.Int64          // how many times in a row it closed
+	why     atomic.Pointer[error] // error of the last flush that found the database away
 }
 
 func newGate(log *slog.Logger, state prometheus.Gauge) *gate {
@@ -78,10 +77,10 @@ func newGate(log *slog.Logger, state prometheus.Gauge) *gate {
 	return g
 }
 
-// blame keeps the error of who is about to say that the database is away, for the log.
+// blame stores, for the log, the error of a flush that is about to report that the database is away.
 func (g *gate) blame(err error) { g.why.Store(&err) }
 
-// enter asks for leave to use the database. Who is let in must say how it went.
+// enter asks for permission to use the database. If ok, the caller must report the outcome with leave.
 func (g *gate) enter() (leave func(outcome), ok bool) {
 	done, err := g.breaker.Allow()
 	if err != nil {
@@ -90,7 +89,7 @@ func (g *gate) enter() (leave func(outcome), ok bool) {
 	return func(o outcome) { done([]error{nil, errAway, errUnknown}[o]) }, true
 }
 
-// trouble is why the database is away, "" where it is not as far as is known.
+// trouble returns why the database is away, "" if it is not known to be away.
 func (g *gate) trouble() string {
 	if g.closed.Load() == 0 {
 		return ""
@@ -98,5 +97,5 @@ func (g *gate) trouble() string {
 	return (*g.why.Load()).Error()
 }
 
-// wait is when a task that was not let in, or found the database away, should come back.
+// wait returns the delay of a task that was not let in, or found the database away.
 func (g *gate) wait() time.Duration { return backoff(int(g.closed.Load())) }

@@ -16,8 +16,8 @@ type flag struct {
 	done sync.WaitGroup
 }
 
-// keep renews the flag three times in its life until it is released, and no longer than
-// ctx lives: a task that hangs must not keep its partition.
+// keep renews the flag three times in its life until it is released, but not after ctx ends: a task that hangs must not
+// keep its partition.
 func (w *Worker) keep(ctx context.Context, o schema.Order) *flag {
 	ctx, stop := context.WithCancel(ctx)
 	f := &flag{stop: stop}
@@ -29,8 +29,8 @@ func (w *Worker) keep(ctx context.Context, o schema.Order) *flag {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				// An error needs no action: the flag has life left for two more tries,
-				// and losing it costs work, not correctness.
+				// An error needs no action: the flag lives long enough for two more attempts, and losing it costs work,
+				// not correctness.
 				if live, err := w.cache.Begin(ctx, o, w.flagTTL); err == nil && live.None() {
 					f.gone.Store(true)
 					return
@@ -41,11 +41,10 @@ func (w *Worker) keep(ctx context.Context, o schema.Order) *flag {
 	return f
 }
 
-// lost reports whether another generation has taken the partition over.
+// lost reports whether another generation has taken over the partition.
 func (f *flag) lost() bool { return f.gone.Load() }
 
-// release ends the renewal and waits for it, so that it cannot extend what the task's
-// end has just freed.
+// release ends the renewal and waits for it, so that it cannot extend a flag that the end of the task has just freed.
 func (f *flag) release() {
 	f.stop()
 	f.done.Wait()

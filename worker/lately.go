@@ -7,20 +7,20 @@ import (
 	"github.com/afterwrite/afterwrite/cache/pending"
 )
 
-// The lags of the last minute are told with every beat: the status pages add those of all
-// workers up, and have a quantile of now, which counters since the start cannot give.
+// Every heartbeat carries the lags of the last minute. The status pages add up those of all workers to show a current
+// quantile, which counters since the start cannot give.
 const (
 	latelyStep  = 5 * time.Second
 	latelySteps = 12
 )
 
-// lately keeps the lags of the last minute.
+// lately collects the lags of the last minute.
 type lately struct {
 	mu    sync.Mutex // guards the rest
 	steps [latelySteps]latelyPart
 }
 
-// latelyPart is the lags of one step.
+// latelyPart holds the lags of one step.
 type latelyPart struct {
 	number int64
 	lags   pending.Lags
@@ -37,7 +37,7 @@ func (l *lately) add(lags *pending.Lags, now time.Time) {
 	step.lags.Merge(lags)
 }
 
-// sum is all that was added in the last minute.
+// sum adds up the lags of the last minute.
 func (l *lately) sum(now time.Time) pending.Lags {
 	number := now.UnixNano() / int64(latelyStep)
 	l.mu.Lock()

@@ -11,25 +11,25 @@ import (
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// Bounds of one look at the dead letters.
+// Bounds of one pass over the dead letters.
 const (
-	lettersPage    = 500              // letters of one page, and of those that stay open in one look
-	lettersPages   = 8                // pages, however many letters are closed
-	lettersTimeout = 10 * time.Second // of one look
+	lettersPage    = 500              // letters per page, and letters that stay open in one pass
+	lettersPages   = 8                // pages per pass, however many letters are resolved
+	lettersTimeout = 10 * time.Second // of one pass
 	purgeEvery     = time.Minute      // between purges that found little
-	mendTime       = 3 * time.Second  // in which an operator's write is followed by its letter's end
+	mendTime       = 3 * time.Second  // within which an operator's write is followed by the resolution of its letter
 )
 
 // round is where the leader is on its endless round of the open letters. Only one
 // goroutine uses it.
 type round struct {
 	entity int       // position in Worker.all
-	after  int64     // number of the last letter that was looked at
+	after  int64     // number of the last letter that was checked
 	purge  time.Time // of the next purge
 }
 
-// tidy closes the open letters whose records have moved on, as far as a look goes, and
-// deletes what was resolved long ago. Only the leader does; two at once are harmless.
+// tidy resolves open letters whose records have moved on, one pass at a time, and deletes letters that were resolved
+// long ago. Only the leader does it; two leaders at once are harmless.
 func (w *Worker) tidy(ctx context.Context) error {
 	if err := w.apart(); err != nil {
 		return err
@@ -42,9 +42,8 @@ func (w *Worker) tidy(ctx context.Context) error {
 	return errors.Join(w.closeLetters(ctx), w.purge(ctx))
 }
 
-// closeLetters goes on with the round: until it has met a page's worth of letters that
-// stay open, or has been everywhere. Letters that it closes cost it little, so that
-// thousands which were sent back are closed in one look.
+// closeLetters continues the round until it has met a page's worth of letters that stay open, or has completed a round.
+// Letters that it resolves do not count, so one pass can resolve thousands that were retried.
 func (w *Worker) closeLetters(ctx context.Context) error {
 	open, ended := 0, 0
 	for range lettersPages {
@@ -71,8 +70,8 @@ func (w *Worker) closeLetters(ctx context.Context) error {
 	return nil
 }
 
-// closePage closes those of the letters whose records are no longer pending, held or
-// dead at the letter's version. It closes none whose record it could not look at.
+// closePage resolves the letters whose records are no longer pending, held or dead at the letter's version. It leaves a
+// letter open if it could not check the record.
 func (w *Worker) closePage(ctx context.Context, e *schema.Entity, page []ledger.OpenLetter) (int, error) {
 	ends, err := w.ends(ctx, e, page)
 	if err != nil {
@@ -100,7 +99,7 @@ func numbersOf(letters []ledger.OpenLetter) []int64 {
 	return numbers
 }
 
-// byPartition deals letters out to their partitions.
+// byPartition groups letters by partition.
 func byPartition(e *schema.Entity, letters []ledger.OpenLetter) map[int][]schema.Versioned {
 	parts := map[int][]schema.Versioned{}
 	for _, l := range letters {
@@ -110,8 +109,8 @@ func byPartition(e *schema.Entity, letters []ledger.OpenLetter) map[int][]schema
 	return parts
 }
 
-// resolved forgets letters that are closed, and tells who listens. Both are for neatness
-// alone, so a failure is only logged.
+// resolved removes the resolved letters' marks in Redis and publishes an event. Neither is required, so a failure is
+// only logged.
 func (w *Worker) resolved(ctx context.Context, e *schema.Entity, letters []ledger.OpenLetter) {
 	for partition, records := range byPartition(e, letters) {
 		err := errors.Join(w.cache.Forget(ctx, e, partition, records), w.cache.Tell(ctx, e, partition, "resolved", records))
@@ -121,7 +120,7 @@ func (w *Worker) resolved(ctx context.Context, e *schema.Entity, letters []ledge
 	}
 }
 
-// ends are the letters that are to be closed, by how they ended.
+// ends returns the letters that are to be resolved, by resolution.
 func (w *Worker) ends(ctx context.Context, e *schema.Entity, page []ledger.OpenLetter) (map[ledger.Resolution][]ledger.OpenLetter, error) {
 	fates := map[schema.Versioned]pending.Told{}
 	for partition, letters := range byPartition(e, page) {
@@ -142,12 +141,11 @@ func (w *Worker) ends(ctx context.Context, e *schema.Entity, page []ledger.OpenL
 	return ends, nil
 }
 
-// end says how a letter ended, if it has. One that Redis has lost stays open: its payload
+// end returns how a letter was resolved, if it was. If Redis has lost the record, the letter stays open: its payload
 // may be all that is left of the record, and an operator decides.
 //
-// A record that was written a moment ago is left for the next round: if an operator did it,
-// the letter is about to be closed in the operator's name. A version of a time to come, by
-// a clock that is ahead of this one, is not waited for.
+// A record that was written a moment ago is left for the next round: if an operator wrote it, the letter is about to be
+// resolved in the operator's name. A version in the future, by a clock that is ahead of this one, is not waited for.
 func end(l ledger.OpenLetter, told pending.Told) ledger.Resolution {
 	recent := told.Version > l.Version && time.Since(time.UnixMicro(int64(told.Version))).Abs() < mendTime
 	switch {
@@ -160,8 +158,8 @@ func end(l ledger.OpenLetter, told pending.Told) ledger.Resolution {
 	}
 }
 
-// purge deletes a step of the letters that were resolved, and of the audit's lines that were
-// written, longer ago than they are kept, and comes back soon if there are more.
+// purge deletes a batch of resolved letters and audit entries that are older than they are kept, and is due again soon
+// if there are more.
 func (w *Worker) purge(ctx context.Context) error {
 	if time.Now().Before(w.round.purge) {
 		return nil

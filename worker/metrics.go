@@ -12,13 +12,13 @@ import (
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// resolutions are those with which the sweeper closes dead letters.
+// resolutions are the resolutions that the sweeper gives to dead letters.
 var resolutions = []ledger.Resolution{ledger.Persisted, ledger.Superseded}
 
-// deferrals are the reasons for which sync tasks are put off.
+// deferrals are the reasons for which sync tasks are deferred.
 var deferrals = []string{"batch", "closed", "database", "pairing", "partitions", "redis", "stopping", "table"}
 
-// metrics count what this process did.
+// metrics counts what this process did.
 type metrics struct {
 	records   *prometheus.HistogramVec
 	seconds   *prometheus.HistogramVec
@@ -102,8 +102,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, err
 }
 
-// declare makes the series of an entity appear before the first flush: a rate of a series
-// that begins with its first event misses that event.
+// declare creates the series of an entity before the first flush: the rate of a series that begins with its first event
+// misses that event.
 func (m *metrics) declare(entity string) {
 	for _, h := range []*prometheus.HistogramVec{m.records, m.seconds, m.lag, m.attempts} {
 		h.WithLabelValues(entity)
@@ -124,7 +124,7 @@ func (m *metrics) declare(entity string) {
 	}
 }
 
-// measure logs a batch and counts it. A look that found nothing is not a batch.
+// measure logs a batch and counts it. An empty batch does not count.
 func (w *Worker) measure(f *flushing, outcome store.Outcome, took time.Duration) {
 	if len(f.last.Due) == 0 {
 		return

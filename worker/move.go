@@ -11,16 +11,15 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Bounds of the work of moving waiting records.
+// Bounds of moving held records to new times.
 const (
-	moveEvery = 200 * time.Millisecond // between looks whether there is something to move
-	movePage  = 500                    // records of one round trip
-	moveRate  = 100_000                // records a second
+	moveEvery = 200 * time.Millisecond // between checks whether there is something to move
+	movePage  = 500                    // records per round trip
+	moveRate  = 100_000                // records per second
 )
 
-// passes are how long after this process has seen a new policy it walks the waiting
-// records: at once, and again for those that another worker held by the old policy after
-// they were passed. Every worker has followed by the last.
+// passes are how long after a new policy was read the held records are walked: immediately, and again for records that
+// another worker held by the old policy after they were passed. By the last pass every worker has read the new policy.
 var passes = []time.Duration{0, time.Second, 4 * time.Second}
 
 // moved is how often each entity's waiting records were walked for the policy in force.
@@ -34,7 +33,7 @@ type walked struct {
 	passes int
 }
 
-// toMove has the mover look at once.
+// toMove makes the mover check immediately.
 func (w *Worker) toMove() {
 	select {
 	case w.moving <- struct{}{}:
@@ -42,8 +41,7 @@ func (w *Worker) toMove() {
 	}
 }
 
-// move gives the held records of entities whose policy has changed their new times, as
-// far as this worker is the leader.
+// move gives held records of entities whose policy has changed their new times, if this worker is the leader.
 func (w *Worker) move(ctx context.Context) error {
 	if err := w.apart(); err != nil {
 		return err
@@ -81,8 +79,8 @@ func (w *Worker) move(ctx context.Context) error {
 	return nil
 }
 
-// moveAll walks an entity's held records once, at a bounded rate, and ends early when the
-// policy changes again or the lease is lost.
+// moveAll walks an entity's held records once, at a bounded rate, and ends early if the policy changes again or the
+// lease is lost.
 func (w *Worker) moveAll(ctx context.Context, e *schema.Entity, p *policy) (n int, err error) {
 	limiter := rate.NewLimiter(moveRate, movePage)
 	for partition := range e.Partitions {
@@ -95,7 +93,7 @@ func (w *Worker) moveAll(ctx context.Context, e *schema.Entity, p *policy) (n in
 	return n, nil
 }
 
-// movePartition walks one partition and orders its wake-up for the earliest new time.
+// movePartition walks one partition and enqueues its wake-up for the earliest new time.
 func (w *Worker) movePartition(ctx context.Context, e *schema.Entity, partition int, p *policy, limiter *rate.Limiter) (n int, err error) {
 	var first time.Time
 	defer func() {
@@ -122,16 +120,15 @@ func (w *Worker) movePartition(ctx context.Context, e *schema.Entity, partition 
 			}
 		}
 		n += done
-		// What moved to a later time makes room for records that were not seen yet;
-		// what moved to an earlier one is seen again, and stays.
+		// Records that moved to a later time make room in the page for records that were not read yet; records that
+		// moved to an earlier time are read again, and stay.
 		skip += movePage - done
 	}
 	return n, nil
 }
 
-// moves are the new times of records whose time the policy could not have drawn: the last
-// attempt and a new delay, due at once where that is past. A record whose time it could
-// have drawn keeps it, so that to do this again changes nothing.
+// moves returns new times for the records whose time the active policy could not have drawn: the last attempt plus a
+// new delay, which is due immediately if it is past. Other records keep their time, so a repeated pass changes nothing.
 func moves(p schema.RetryPolicy, page []pending.Waiting) []pending.Move {
 	var moves []pending.Move
 	for _, one := range page {

@@ -9,8 +9,7 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// parentPause is the longest that a record waits for a parent which is pending, beside
-// the parent's own flush delay.
+// parentPause is the longest that a record waits for a pending parent, beside the parent's own flush delay.
 const parentPause = 500 * time.Millisecond
 
 // waitForParent says that a record was tried too early: one that it refers to is accepted
@@ -21,18 +20,16 @@ type waitForParent struct {
 	pause   time.Duration // until the parent should be there
 }
 
-// reference is what a refused record refers to.
+// reference is a record that a refused record refers to.
 type reference struct {
 	child  string
 	parent string // id of the parent
 }
 
-// parents finds the refused records that were tried before their parents. A pending
-// record always has a sync task under way, or the sweeper orders one, so the parent will
-// be flushed without anything done for it here; after that it is persisted, held or dead,
-// so no record waits in this way for ever. For a parent that was itself refused the
-// child's policy is what bounds the waiting; and a parent that is persisted may have been
-// flushed after the child's refusal, which gives the child one more attempt.
+// parents finds the refused records that were tried before their parents. A pending record always has a sync task, or
+// the sweeper enqueues one, so the parent is flushed without any action here. Then it is persisted, held or dead, so no
+// record waits in this way for ever. If the parent was itself refused, the child's policy bounds the wait. If the
+// parent is persisted, it may have been flushed after the child's refusal, which gives the child one more attempt.
 func (w *Worker) parents(ctx context.Context, e *schema.Entity, refused []store.Refused) (map[string]waitForParent, error) {
 	waits := map[string]waitForParent{}
 	for at, references := range w.references(e, refused) {
@@ -61,8 +58,8 @@ func (w *Worker) parents(ctx context.Context, e *schema.Entity, refused []store.
 	return waits, nil
 }
 
-// references are what records refused for a foreign key refer to, by the partition of the
-// parent. Where the database did not say which column it was, every reference may be it.
+// references returns what records refused for a foreign key refer to, by the partition of the parent. If the database
+// did not report the column, every reference is included.
 func (w *Worker) references(e *schema.Entity, refused []store.Refused) map[place][]reference {
 	found := map[place][]reference{}
 	for _, one := range refused {
@@ -84,7 +81,7 @@ func (w *Worker) references(e *schema.Entity, refused []store.Refused) map[place
 	return found
 }
 
-// parentID is the id that a field's value names, or false where it can name none.
+// parentID returns the id that a field's value names, or false if it can name none.
 func parentID(parent *schema.Entity, f *schema.Field, text string) (string, bool) {
 	value, err := f.Decode(text)
 	if err != nil || value == nil {
@@ -94,7 +91,7 @@ func parentID(parent *schema.Entity, f *schema.Field, text string) (string, bool
 	return id, err == nil
 }
 
-// standing is where records stand, those that are cached.
+// standing returns the status of those of the records that are cached.
 func (w *Worker) standing(ctx context.Context, e *schema.Entity, partition int, ids []string) (map[string]schema.Cached, error) {
 	found, err := w.cache.Peek(ctx, bare(e), partition, ids)
 	if err != nil {
@@ -107,8 +104,7 @@ func (w *Worker) standing(ctx context.Context, e *schema.Entity, partition int, 
 	return standing, nil
 }
 
-// bare is the entity without its fields: where its records stand can be asked of many
-// without reading their values.
+// bare returns the entity without its fields: the status of many records can be read without their values.
 func bare(e *schema.Entity) *schema.Entity {
 	b := *e
 	b.Fields = nil

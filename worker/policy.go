@@ -10,12 +10,12 @@ import (
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// policyEvery is the time between looks at the live policies. Who changes one hints at it
-// through Redis, so that workers mostly follow at once; where that is missed, a look and
-// the moving of what waits (move.go) are still within two seconds.
+// policyEvery is the time between reads of the active policies. A process that changes one publishes a hint through
+// Redis, so that workers usually follow immediately. If a hint is missed, reading the policy and moving the held
+// records (move.go) still take less than two seconds.
 const policyEvery = 500 * time.Millisecond
 
-// policyTimeout bounds one look.
+// policyTimeout bounds one read.
 const policyTimeout = 5 * time.Second
 
 // policies are the retry policies in force, by entity: those of the configuration until
@@ -23,10 +23,10 @@ const policyTimeout = 5 * time.Second
 // policy. They are safe for concurrent use.
 type policies struct {
 	by    map[string]*atomic.Pointer[policy]
-	known atomic.Bool // read from the database once; until then nothing may die by them
+	known atomic.Bool // read from the database once; until then no record may die
 }
 
-// policy is a policy in force, and since when this process has known it.
+// policy is an active policy, and when this process first read it.
 type policy struct {
 	ledger.Policy
 	since time.Time
@@ -45,13 +45,13 @@ func (p *policies) of(e *schema.Entity) *policy { return p.by[e.Name].Load() }
 
 func (p *policies) retry(e *schema.Entity) schema.RetryPolicy { return p.of(e).Policy.Policy }
 
-// exhausted reports whether a record that was refused that often is to die. While the
-// live policies are not known none is: the configuration's may be the stricter ones.
+// exhausted reports whether a record that was refused that often becomes a dead letter. Until the active policies are
+// read no record does: the configuration's may be stricter.
 func (p *policies) exhausted(e *schema.Entity, k schema.Kind, attempts int) bool {
 	return p.known.Load() && p.retry(e).Exhausted(k, attempts)
 }
 
-// follow takes over the policies in force. Where they cannot be read the last ones stay.
+// follow reads the active policies. If they cannot be read, the previous ones stay.
 func (w *Worker) follow(ctx context.Context) error {
 	if err := w.apart(); err != nil {
 		return err
@@ -79,12 +79,11 @@ func (w *Worker) follow(ctx context.Context) error {
 	return nil
 }
 
-// maxPatience bounds the time of one batch, whatever the entity's policy says: the queue
-// lets a task run for two minutes, and the last batch, with the record that is tried alone
-// after it, may take three times this.
+// maxPatience bounds the time of one batch, whatever the entity's policy says: the queue lets a task run for two
+// minutes, and the last batch together with an isolated record after it can take three times maxPatience.
 const maxPatience = 35 * time.Second
 
-// patience is the longest that one batch of the entity may take at the database.
+// patience returns the longest that one batch of the entity can take in the database.
 func (w *Worker) patience(e *schema.Entity) time.Duration {
 	return min(w.policies.retry(e).Timeout, maxPatience)
 }

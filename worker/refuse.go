@@ -10,7 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// setAside holds refused records until their next attempt, or has them die.
+// setAside holds refused records until their next attempt, or makes them dead letters.
 func (w *Worker) setAside(ctx context.Context, f *flushing, refused []store.Refused) error {
 	if len(refused) == 0 {
 		return nil
@@ -24,8 +24,8 @@ func (w *Worker) setAside(ctx context.Context, f *flushing, refused []store.Refu
 	return errors.Join(wrap("hold", o, len(held), holdErr), w.die(ctx, o, dying))
 }
 
-// judge parts refused records into those that are tried again, at a time that their policy
-// draws, and those whose policy is exhausted.
+// judge splits refused records into those that are retried, at a time drawn from their policy, and those whose policy
+// is exhausted.
 func (w *Worker) judge(ctx context.Context, f *flushing, refused []store.Refused) (held, dying []pending.Refused, err error) {
 	o := f.order
 	waits, err := w.parents(ctx, o.Entity, refused)
@@ -46,9 +46,8 @@ func (w *Worker) judge(ctx context.Context, f *flushing, refused []store.Refused
 	return held, dying, nil
 }
 
-// attempt is what a refusal makes of a record: its attempts, its history and the time of
-// the next try. An attempt that came too early, before the record's parent, does not count
-// unless it is the first.
+// attempt computes the result of a refusal: the record's attempts, its history and the time of the next attempt. An
+// attempt that came too early, before the record's parent, does not count unless it is the first.
 func (w *Worker) attempt(f *flushing, one store.Refused, wait waitForParent) pending.Refused {
 	e, due, now := f.order.Entity, f.due[one.ID], f.now()
 	refused := pending.Refused{

@@ -7,18 +7,17 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// relieve flushes one batch of every partition without an order. When Redis is full of
-// what it may not evict, no sync task, flag or lease finds room in it, and nothing would
-// ever be flushed again. An ack needs no room, and what is acked may be evicted, so a few
-// of these make room for orders.
+// relieve flushes one batch of every partition without a sync task. When Redis is full of records that must not be
+// evicted, it has no room for a sync task, a flag or a lease, and no flush would ever happen again. An ack needs no
+// room, and acked records can be evicted, so a few such batches make room for sync tasks.
 //
-// A refused record cannot be held meanwhile, which takes room; its neighbours are acked,
-// and the other partitions have their turn.
+// Meanwhile a refused record cannot be held, which would need room; the other records of its batch are acked, and the
+// other partitions have their turn.
 //
-// Every worker does this, for none can be the leader. Two of them in one partition, or a
-// task beside them, are kept apart by its fence, as ever.
+// Every worker does this, because no worker can become the leader. The fence orders two workers in one partition, or a
+// worker and a task.
 func (w *Worker) relieve(ctx context.Context) {
-	ctx = context.WithoutCancel(ctx) // a batch that has begun is finished
+	ctx = context.WithoutCancel(ctx) // a batch that has begun is completed
 	told := false
 	for _, e := range w.all {
 		for partition := range e.Partitions {
@@ -34,7 +33,7 @@ func (w *Worker) relieve(ctx context.Context) {
 				told = true
 			}
 			if !rdb.Full(err) {
-				return // it would fail the others, too
+				return // the error would affect the other partitions, too
 			}
 		}
 	}

@@ -4,12 +4,12 @@ import (
 	"sync"
 )
 
-// suspicion begins at that many failures in a row of a partition whose fence could be
-// locked, in a database that answers.
+// suspicion begins after that many failures in a row of a partition whose fence could be locked, while the database
+// responds.
 const suspicion = 2
 
-// shrink is how much smaller a suspicious batch is made after each failure, and grow how
-// much larger after a success: slowly, or the next batch would have the same record again.
+// A suspected batch is divided by shrink after each failure and multiplied by grow after a success: slowly, because
+// otherwise the next batch would contain the same record again.
 const (
 	shrink = 8
 	grow   = 2
@@ -21,8 +21,8 @@ type place struct {
 	partition int
 }
 
-// suspects knows the partitions whose batches fail though the database answers. It
-// belongs to this process: another that gets the same batch finds out for itself.
+// suspects tracks the partitions whose batches fail although the database responds. It is local to this process:
+// another process that gets the same batch finds out by itself.
 type suspects struct {
 	mu sync.Mutex
 	at map[place]*suspect
@@ -30,14 +30,14 @@ type suspects struct {
 
 type suspect struct {
 	failures int    // in a row
-	limit    int    // records of the next batch; 0: as the entity says
-	spent    string // the record that was condemned since the last that was persisted
+	limit    int    // records of the next batch; 0: the entity's own limit
+	spent    string // the record that was condemned since a record was last persisted
 }
 
 func newSuspects() *suspects { return &suspects{at: make(map[place]*suspect)} }
 
-// limit is the size of the partition's next batch, and whether the store should isolate
-// the record that makes it fail.
+// limit returns the size of the partition's next batch, and whether the store should search for the record that makes
+// it fail.
 func (s *suspects) limit(at place, batch int) (limit int, suspicious bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,11 +48,10 @@ func (s *suspects) limit(at place, batch int) (limit int, suspicious bool) {
 	return min(one.limit, batch), true
 }
 
-// failed notes a failure of a batch of those records; locked says that it came to hold
-// its fence, alone that its one record is set apart. A batch of one that fails is
-// condemned: its record must be held, or it would delay its neighbours for ever. But only
-// one record is until something is persisted: if the next fails too, the fault is not the
-// records'. The failure of what is set apart says nothing of the others.
+// failed counts a failure of a batch with these records; locked says that it held its fence, alone that its one record
+// is isolated. If a batch of one fails, its record is condemned: it must be held, or it would delay the others for
+// ever. But only one record is condemned until something is persisted: if the next batch fails too, the records are not
+// at fault. The failure of an isolated record says nothing about the others.
 func (s *suspects) failed(at place, ids []string, locked, alone bool) (failures int, condemned bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,8 +76,7 @@ func (s *suspects) failed(at place, ids []string, locked, alone bool) (failures 
 	return failures, condemned
 }
 
-// shrink has the partition's next batch be smaller than that of so many records, down to one,
-// and isolated.
+// shrink makes the partition's next batch smaller than that many records, down to one, and isolated.
 func (s *suspects) shrink(at place, records int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,8 +86,8 @@ func (s *suspects) shrink(at place, records int) {
 	s.at[at].limit = max(records/shrink, 1)
 }
 
-// succeeded notes a success; the batches grow back, and then the suspicion is over. What
-// was condemned is remembered until a record is persisted.
+// succeeded counts a success: the batches grow back, and then the suspicion ends. A condemned record is remembered
+// until a record is persisted.
 func (s *suspects) succeeded(at place, limit, batch int, persisted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

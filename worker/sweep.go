@@ -9,12 +9,12 @@ import (
 
 const sweeper = "sweeper" // name of the lease
 
-// sweepLease is how long the sweeper of a worker that died is missed. It is shorter than
-// the life of a flag, so that a dead worker's partitions wait for the flag alone.
+// sweepLease is how long no worker sweeps after the sweeper's worker died. It is shorter than the life of a flag, so
+// that a dead worker's partitions wait for the flag alone.
 func (w *Worker) sweepLease() time.Duration { return max(w.flagTTL/2, 2*w.sweepInterval) }
 
-// sweep repairs lost orders, as long as this worker holds the sweeper's lease, until ctx
-// ends. Then it gives the lease back.
+// sweep re-enqueues lost sync tasks while this worker holds the sweeper's lease, until ctx ends. Then it releases the
+// lease.
 func (w *Worker) sweep(ctx context.Context) {
 	w.every(ctx, w.sweepInterval, "sweep", w.sweepOnce)
 	w.resign(ctx)
@@ -28,7 +28,7 @@ func (w *Worker) sweepOnce(ctx context.Context) error {
 	return err
 }
 
-// repair orders what was lost, if this worker is the leader.
+// repair enqueues lost sync tasks if this worker is the leader.
 func (w *Worker) repair(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, w.sweepLease())
 	defer cancel()
@@ -57,8 +57,8 @@ func (w *Worker) resign(ctx context.Context) {
 	w.lead(false)
 }
 
-// lead notes whether this worker is the leader, for its other duties: they are harmless
-// where two believe it.
+// lead records whether this worker is the leader, for its other periodic tasks: they are harmless if two workers run
+// them.
 func (w *Worker) lead(leading bool) {
 	w.leading.Store(leading)
 	w.metrics.leading.Set(0)

@@ -17,12 +17,12 @@ var (
 	errNumber   = errors.New("this worker runs with another number of partitions than the others: restart it with their configuration")
 )
 
-// redisPause is how long a task waits when Redis fails it.
+// redisPause is how long a task is deferred after an error of Redis.
 const redisPause = time.Second
 
-// sync runs one sync task: it flushes the partition until nothing is due or the task's
-// slice of time is used up. A task that is not the partition's live one returns before
-// it touches the database. The error is a [queue.Later] where the task should come back.
+// sync runs one sync task: it flushes the partition until nothing is due or the task's time slice is used up. A task
+// whose generation is stale returns before it uses the database. The error is a [queue.Later] if the task should run
+// again.
 func (w *Worker) sync(ctx context.Context, t queue.Task) error {
 	w.tasks.Add(1)
 	defer w.tasks.Done()
@@ -52,8 +52,8 @@ func (w *Worker) sync(ctx context.Context, t queue.Task) error {
 	return w.putOff(ctx, t, live, later)
 }
 
-// nowhere gives up a task of a partition that there is not, unless this worker is the one
-// that is wrong: the number of partitions was changed, and another worker has the task to do.
+// nowhere drops a task of a partition that does not exist, unless this worker may be the one that is wrong: the number
+// of partitions was changed, and another worker can run the task.
 func (w *Worker) nowhere(ctx context.Context, e *schema.Entity, t queue.Task) error {
 	if e != nil {
 		if agrees, err := w.cache.Agrees(ctx, e); err != nil || !agrees {
@@ -90,8 +90,8 @@ func (w *Worker) work(ctx context.Context, live schema.Order) error {
 	}
 }
 
-// gathering is how long a task whose batch was not full lets the next one grow while
-// writes come without end: a flush of a few records costs nearly what one of many does.
+// gathering is how long a task whose batch was not full lets the next batch grow while writes keep coming: a flush of a
+// few records costs nearly as much as a flush of many.
 const gathering = 10 * time.Millisecond
 
 func (w *Worker) lull(ctx context.Context) {
@@ -102,8 +102,8 @@ func (w *Worker) lull(ctx context.Context) {
 	}
 }
 
-// end frees the partition's flag or hands what is left to a successor; done is false
-// where something became due meanwhile and the task should go on.
+// end frees the partition's flag or enqueues a successor; done is false if something became due meanwhile and the task
+// should continue.
 func (w *Worker) end(ctx context.Context, live schema.Order, handOver bool) (done bool, err error) {
 	ctx, cancel := finish(ctx)
 	defer cancel()
@@ -118,8 +118,7 @@ func (w *Worker) end(ctx context.Context, live schema.Order, handOver bool) (don
 	return true, nil
 }
 
-// order enqueues an order. Where that fails the sweeper gives another, so it is no
-// failure of the task.
+// order enqueues a sync task. If that fails the sweeper enqueues another, so the task itself does not fail.
 func (w *Worker) order(ctx context.Context, o schema.Order) {
 	if o.None() {
 		return
@@ -129,10 +128,9 @@ func (w *Worker) order(ctx context.Context, o schema.Order) {
 	}
 }
 
-// putOff extends the flag over the time until the task comes back, so that the sweeper
-// orders no other meanwhile. A task whose generation the extension shows to be stale is
-// done with. A wake-up does not come back itself: its payload does not have the
-// generation that it took, so an order with that generation takes its place.
+// putOff extends the flag until the task runs again, so that the sweeper enqueues no other meanwhile. If the extension
+// shows that the task's generation is stale, the task ends. A wake-up does not run again itself: its payload lacks the
+// generation that it took, so a task with that generation replaces it.
 func (w *Worker) putOff(ctx context.Context, t queue.Task, live schema.Order, later queue.Later) error {
 	ctx, cancel := finish(ctx)
 	defer cancel()
@@ -149,7 +147,7 @@ func (w *Worker) putOff(ctx context.Context, t queue.Task, live schema.Order, la
 	return later
 }
 
-// later makes the error that puts a task off, and counts it by its reason.
+// later returns the error that defers a task, and counts it by reason.
 func (w *Worker) later(reason string, err error, after time.Duration) error {
 	w.metrics.putOff.WithLabelValues(reason).Inc()
 	return queue.Later{Err: err, After: after}

@@ -13,24 +13,24 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// A table may be in trouble: a deploy dropped the constraint of its key, broke the function
-// of a trigger, or took away a column or a permission. Then all records fail alike, with an
-// error that names no value of theirs. They wait, and nothing counts as an attempt. One at a
-// time is tried, another each time, for the fault may yet be only that of some: where one is
-// persisted the trouble is over, and those that still fail beside it are refused as usual.
+// A table is in trouble if, for example, a deploy dropped the constraint of its key, broke the function of a trigger,
+// or removed a column or a permission. Then all records fail alike, with an error that names none of their values. They
+// wait, and nothing counts as an attempt. One at a time is tried, each time another, because the fault may after all
+// concern only some records. Once a record is persisted the trouble is over, and records that still fail are refused as
+// usual.
 //
-// What is in trouble is known to each worker for itself, and told with its heartbeat.
+// Each worker finds troubles by itself and reports them with its heartbeat.
 
-// troublePause is the time between two tries of a partition whose table is in trouble, and
-// tryAgain that until a record which was tried has its next turn. troubleLife is how long
-// trouble that was not met again is told: another worker may have found it over.
+// troublePause is the time between two attempts on a partition whose table is in trouble; tryAgain is the time until a
+// record that was tried has its next turn. troubleLife is how long trouble that was not met again is reported, because
+// another worker may have found it over.
 const (
 	troublePause = 2 * time.Second
 	tryAgain     = 5 * time.Second
 	troubleLife  = 30 * time.Second
 )
 
-// troubles knows the tables that take no record. It is safe for concurrent use.
+// troubles tracks the tables that accept no record. It is safe for concurrent use.
 type troubles struct {
 	mu sync.Mutex
 	at map[place]trouble
@@ -42,7 +42,7 @@ type trouble struct {
 	met     time.Time // last
 }
 
-// note remembers trouble, and reports whether it is new.
+// note records trouble, and reports whether it is new.
 func (t *troubles) note(at place, table, message string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -69,8 +69,7 @@ func (t *troubles) clear(at place) bool {
 	return ok
 }
 
-// entities are the troubles by entity, of one of its partitions each, and the number of
-// partitions of each entity that are in trouble.
+// entities returns one trouble per entity, and the number of partitions of each entity that are in trouble.
 func (t *troubles) entities() (by map[string]fleet.Trouble, partitions map[string]int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -86,7 +85,7 @@ func (t *troubles) entities() (by map[string]fleet.Trouble, partitions map[strin
 	return by, partitions
 }
 
-// tellTroubles sets the metric, and returns the troubles as the heartbeat has them; "" is none.
+// tellTroubles sets the metric and returns the troubles for the heartbeat; "" is none.
 func (w *Worker) tellTroubles() string {
 	by, partitions := w.troubles.entities()
 	for name := range w.entities {
@@ -97,14 +96,14 @@ func (w *Worker) tellTroubles() string {
 	}
 	text, err := json.Marshal(by)
 	if err != nil {
-		return "" // texts
+		return "" // impossible: texts can be encoded
 	}
 	return string(text)
 }
 
-// ofTable reports whether the records of an isolated flush failed alike, with an error of
-// their table. Of one that is set apart its neighbours have told before that the table is
-// well, unless it was found in trouble since.
+// ofTable reports whether the records of an isolated flush failed alike, with an error of their table. For an isolated
+// record it returns true only if the table was found in trouble before, because the other records have shown that the
+// table accepts writes.
 func (w *Worker) ofTable(f *flushing, outcome store.Outcome) (message string, ok bool) {
 	if !f.isolated || len(outcome.Persisted)+len(outcome.Slow) > 0 || len(outcome.Refused) == 0 {
 		return "", false
@@ -118,9 +117,8 @@ func (w *Worker) ofTable(f *flushing, outcome store.Outcome) (message string, ok
 	return message, !f.alone || w.troubles.known(f.place())
 }
 
-// wait has the records of a batch that failed alike wait, as they are, and defers the task.
-// The next batch is smaller. A record that was alone in its batch makes room for another; it
-// is held, and counts no attempt.
+// wait leaves the records of a batch that failed alike as they are, and defers the task. The next batch is smaller. A
+// record that was alone in its batch makes room for another: it is held, and no attempt is counted.
 func (w *Worker) wait(ctx context.Context, f *flushing, message string) error {
 	table := f.order.Entity.Table
 	if w.troubles.note(f.place(), table, message) {

@@ -19,15 +19,15 @@ import (
 
 // Defaults of a [Config].
 const (
-	DefaultSlice         = 100 * time.Millisecond // there may be more busy partitions than tasks at once
+	DefaultSlice         = 100 * time.Millisecond // there can be more busy partitions than concurrent tasks
 	DefaultFlagTTL       = pending.DefaultFlagMargin
 	DefaultSweepInterval = time.Second
 	DefaultBatchBytes    = 8 << 20
 	DefaultKeepLetters   = 90 * 24 * time.Hour
 )
 
-// finishTimeout bounds what follows a commit, and what ends a task: it is done even
-// where the task's own time is over, because it saves doing the work again.
+// finishTimeout bounds the steps after a commit and the end of a task. They are done even if the task's own time is
+// over, because that saves doing the work again.
 const finishTimeout = 10 * time.Second
 
 // Config joins a [Worker] to its surroundings. Entities, Redis, Store, Queue and Server
@@ -39,22 +39,22 @@ type Config struct {
 	Queue    Enqueuer
 	Server   Server
 
-	Slice         time.Duration // how long one task keeps a busy partition; 0: DefaultSlice
-	FlagTTL       time.Duration // how long a partition waits for a worker that died; 0: DefaultFlagTTL
-	SweepInterval time.Duration // between looks for lost orders; 0: DefaultSweepInterval
-	BatchBytes    int           // values read for one flush, about; 0: DefaultBatchBytes
+	Slice         time.Duration // how long one task works on a busy partition; 0: DefaultSlice
+	FlagTTL       time.Duration // how long the partition of a dead worker waits; 0: DefaultFlagTTL
+	SweepInterval time.Duration // between searches for lost sync tasks; 0: DefaultSweepInterval
+	BatchBytes    int           // approximate bytes of values read for one flush; 0: DefaultBatchBytes
 	KeepLetters   time.Duration // how long resolved dead letters are kept; 0: DefaultKeepLetters
-	KeepAudit     time.Duration // how long lines of the audit are kept; 0: for ever
+	KeepAudit     time.Duration // how long audit entries are kept; 0: for ever
 
-	// Persisted runs, by the name of the entity, when changes are committed and before they
-	// are acked: a crash in between, or its error, has them flushed and it run again.
+	// Persisted runs, by entity name, after changes are committed and before they are acked. After a crash in between,
+	// or an error, the changes are flushed again and it runs again.
 	Persisted map[string]func(ctx context.Context, changes []schema.Change) error
 
-	// Unpaired says why Redis and the database do not belong together, nil while they do.
-	// Until then nothing is carried from one to the other. nil: they always do.
+	// Unpaired returns why Redis and the database do not belong together, or nil if they do. Until it returns nil
+	// nothing is flushed. nil: they always belong together.
 	Unpaired func() error
 
-	ID         string                // names this process; made from host, process and chance if empty
+	ID         string                // names this process; "": made from host, process number and a random part
 	Version    string                // of the program, for the status page
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
@@ -77,7 +77,7 @@ type Worker struct {
 	metrics     *metrics
 	gate        *gate
 	persisted   map[string]func(context.Context, []schema.Change) error
-	apart       func() error // [Config.Unpaired]
+	apart       func() error // Config.Unpaired
 	unpaired    atomic.Bool  // the last flush found a Redis and a database that do not belong together
 	suspects    *suspects
 	troubles    troubles
@@ -89,17 +89,16 @@ type Worker struct {
 	moved       moved
 	moving      chan struct{} // a policy has changed: see move.go
 	round       round
-	leading     atomic.Bool // holds the sweeper's lease, as far as it knows
+	leading     atomic.Bool // holds the sweeper's lease, as far as this process can tell
 
 	started  time.Time
-	busy     atomic.Int64 // tasks that run
+	busy     atomic.Int64 // running tasks
 	lately   lately
-	tasks    sync.WaitGroup // tasks that run, those that the queue has given up among them
-	stopping chan struct{}  // closed when Run's context ends: tasks finish their batch and hand over
+	tasks    sync.WaitGroup // running tasks, including those that the queue has given up
+	stopping chan struct{}  // closed when Run's context ends: tasks finish their batch and enqueue a successor
 }
 
-// New returns a worker. It connects to nothing; the error names a setting that is
-// missing or cannot be.
+// New returns a worker. It connects to nothing; the error names a missing or invalid setting.
 func New(cfg Config) (*Worker, error) {
 	for name, missing := range map[string]bool{
 		"Redis": cfg.Redis == nil, "Store": cfg.Store == nil, "Queue": cfg.Queue == nil,
@@ -151,10 +150,9 @@ func New(cfg Config) (*Worker, error) {
 	return w, nil
 }
 
-// Run takes and runs tasks until ctx ends. Then it takes no more, lets every running task
-// finish the batch that it is at and hand the rest over, and returns when all of its
-// goroutines have ended. The error says that it could not start; a Redis or a database
-// that is away is no reason to end.
+// Run takes and runs tasks until ctx ends. Then it takes no more, lets every running task finish its current batch and
+// enqueue a successor, and returns when all of its goroutines have ended. The error says that it could not start; an
+// unavailable Redis or database does not end it.
 func (w *Worker) Run(ctx context.Context) error {
 	w.started = time.Now()
 	if err := w.server.Start(w.sync); err != nil {
@@ -196,7 +194,7 @@ func (w *Worker) ending() bool {
 	}
 }
 
-// finish returns a context for what must be done though ctx may be over.
+// finish returns a context for work that must be done even if ctx has ended.
 func finish(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 }
