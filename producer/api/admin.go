@@ -15,13 +15,13 @@ type AdminSurface interface {
 // adminPath begins the paths of the admin API.
 const adminPath = "/v1/admin/"
 
-// isAdmin reports whether a path is the admin API's, which is for no other origin
-// whatever the configuration allows the rest.
+// isAdmin reports whether a path belongs to the admin API, which no other origin can call, whatever the configuration
+// allows for the rest.
 func (a *API) isAdmin(path string) bool {
 	return a.admin != nil && strings.HasPrefix(path, adminPath)
 }
 
-// serveAdmin hands a request over, with its request id in the header of the answer.
+// serveAdmin passes a request on, with its request id in the answer's header.
 func (a *API) serveAdmin(_ context.Context, c *call) error {
 	w := &coded{ResponseWriter: c.w}
 	defer func() { c.code = w.code }()
@@ -29,7 +29,7 @@ func (a *API) serveAdmin(_ context.Context, c *call) error {
 	return nil
 }
 
-// coded remembers the status of an answer that another handler writes.
+// coded records the status of an answer that another handler writes.
 type coded struct {
 	http.ResponseWriter
 	code int

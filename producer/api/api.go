@@ -21,18 +21,17 @@ import (
 const (
 	DefaultMaxBody      = 1 << 20          // bytes of a body
 	DefaultMaxBatchBody = 64 << 20         // bytes of a batch
-	DefaultMaxBatches   = 8                // batches that are done at once
+	DefaultMaxBatches   = 8                // batches that are executed at once
 	DefaultMaxWaits     = 1000             // requests that wait for persistence at once
-	DefaultTimeout      = 15 * time.Second // of one operation, a wait not included
-	DefaultMaxWait      = 50 * time.Second // longest "Prefer: wait" that is granted: nginx gives up after 60
+	DefaultTimeout      = 15 * time.Second // of one operation, without a wait
+	DefaultMaxWait      = 50 * time.Second // longest "Prefer: wait" that is granted: nginx times out after 60
 	MaxBatchItems       = 10_000           // items of one batch
 	MaxIDs              = 1000             // ids of one multi-get
 	MaxLimit            = 1000             // records of one page
-	DefaultLimit        = 50               // records of a page that names no limit
+	DefaultLimit        = 50               // records of a page if the request sets no limit
 )
 
-// Config says what an API serves and from what. Producer, Cache, Store and
-// Entities are required.
+// Config configures an API. Producer, Cache, Store and Entities are required.
 type Config struct {
 	Producer Writes           // accepts the writes
 	Cache    Reads            // answers the reads
@@ -43,32 +42,31 @@ type Config struct {
 
 	MaxBody       int64           // bytes of a body; 0: DefaultMaxBody
 	MaxBatchBody  int64           // bytes of a batch; 0: DefaultMaxBatchBody
-	MaxMemory     int64           // bytes that the bodies and answers of all requests hold, those of batches aside; 0: DefaultMaxMemory
+	MaxMemory     int64           // bytes of bodies and answers of all requests but batches; 0: DefaultMaxMemory
 	MaxAnswer     int             // bytes of the records of one answer; 0: DefaultMaxAnswer
-	MaxBatchBytes int64           // bytes of the bodies of all batches; 0: twice MaxBatchBody, half of it for one caller
-	MaxBatches    int             // batches that are done at once; 0: DefaultMaxBatches
+	MaxBatchBytes int64           // bytes of all batches' bodies; 0: twice MaxBatchBody, half of it for one caller
+	MaxBatches    int             // batches that are executed at once; 0: DefaultMaxBatches
 	MaxWaits      int             // requests that wait for persistence at once, others are answered 202 at once; 0: DefaultMaxWaits
 	Timeout       time.Duration   // of one operation; 0: DefaultTimeout
 	MaxWait       time.Duration   // longest wait granted; 0: DefaultMaxWait. The server's write timeout must be longer than both
 	MaxStreams    int             // event streams at once; 0: DefaultMaxStreams
-	StreamTimeout time.Duration   // longest write to the reader of an event stream, which is dropped then; 0: DefaultStreamTimeout
-	SlowGrace     time.Duration   // in which nothing of a large body or answer need pass; 0: DefaultSlowGrace
-	Stopping      <-chan struct{} // closed when the process begins to end: event streams and waits end; nil: never
-	NoIDsInPath   bool            // records are named by a query or a body alone: for proxies that rewrite paths unseen
+	StreamTimeout time.Duration   // longest write to an event stream before it is dropped; 0: DefaultStreamTimeout
+	SlowGrace     time.Duration   // for which a large body or answer can stall; 0: DefaultSlowGrace
+	Stopping      <-chan struct{} // closed when the process begins to stop: event streams and waits end; nil: never
+	NoIDsInPath   bool            // records are named by a query or a body only: for proxies that rewrite paths
 	CORS          []string        // origins that browsers may call from, or "*"; empty: none
 
-	Proxies []netip.Prefix // whose word about a client's address is taken
+	Proxies []netip.Prefix // trusted to report a client's address
 
 	Tokens     Guard                 // says who makes a request; nil: everybody may do everything
 	RateLimit  Limits                // bounds the requests of a caller; nil: nothing does
 	Version    string                // of the program, for /openapi.json
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
-	Gatherer   prometheus.Gatherer   // what /metrics shows; nil: no such route
+	Gatherer   prometheus.Gatherer   // metrics that /metrics serves; nil: no such route
 }
 
-// API is the HTTP handler. It is safe for concurrent use and holds nothing that
-// must be closed.
+// API is the HTTP handler. It is safe for concurrent use, and needs no Close.
 type API struct {
 	producer Writes
 	cache    Reads
@@ -85,7 +83,7 @@ type API struct {
 	sizes         sizes
 	timeout       time.Duration
 	maxWait       time.Duration
-	batches       chan struct{} // a token for each batch that is done
+	batches       chan struct{} // a token for each batch that is executed
 	shares        *shares
 	bulk          *bulk
 	proxies       []netip.Prefix
@@ -97,7 +95,7 @@ type API struct {
 	slowGrace     time.Duration
 	stopping      <-chan struct{}
 
-	noIDs    bool // records are named by a query or a body alone
+	noIDs    bool // records are named by a query or a body only
 	cors     cors
 	guard    Guard  // nil: none
 	limits   Limits // nil: none
@@ -110,7 +108,7 @@ type API struct {
 // ownWords are the second path segments that are not entities.
 var ownWords = []string{"batch", "events", "admin"}
 
-// New returns the handler, or an error that names the field of cfg at fault.
+// New returns the handler, or an error that names the invalid field of cfg.
 func New(cfg Config) (*API, error) {
 	if cfg.Producer == nil || cfg.Cache == nil || cfg.Store == nil {
 		return nil, errors.New("api: Producer, Cache and Store are required")
@@ -166,7 +164,7 @@ func New(cfg Config) (*API, error) {
 
 var _ http.Handler = (*API)(nil)
 
-// cors is the set of origins that browsers may call from.
+// cors is the set of origins from which browsers can call.
 type cors struct {
 	any     bool
 	origins map[string]bool

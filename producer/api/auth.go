@@ -16,26 +16,25 @@ type Guard interface {
 	Required() bool
 }
 
-// access is what a route asks of its caller beside an identity.
+// access is what a route requires of its caller.
 type access int
 
 const (
-	byEntity access = iota // read or write of the path's entity; of every entity where it names none
-	toAll                  // nothing, not even an identity
-	toTokens               // nothing more
-	ofEach                 // the handler asks for each entity that the request is about
+	byEntity access = iota // read or write of the path's entity; of every entity if it names none
+	toAll                  // nothing, not even a token
+	toTokens               // a token
+	ofEach                 // the handler checks each entity of the request
 )
 
-// accesses are those that are not byEntity, by the endpoint's name. Health and the
-// description of the API tell nothing of records; the metrics tell only figures.
+// accesses are the routes that are not byEntity, by the endpoint's name. Health and the description of the API reveal
+// nothing about records; the metrics contain only numbers.
 var accesses = map[string]access{
 	"healthz": toAll, "readyz": toAll, "openapi": toAll,
 	"metrics": toTokens,
 	"batch":   ofEach, "events": ofEach,
 }
 
-// admit finds out who makes the request, and counts it. One without a good token counts
-// too, for its address.
+// admit identifies the caller, and counts the request. A request without a valid token counts too, for its address.
 func (a *API) admit(c *call) error {
 	err := a.identify(c)
 	if limited := a.limit(c); limited != nil {
@@ -44,8 +43,8 @@ func (a *API) admit(c *call) error {
 	return err
 }
 
-// identify sets who makes the request, in its context too: for the rate limit and, beyond
-// the admin surface, the audit.
+// identify sets the caller's identity, also in the request's context: for the rate limit and, in the admin API, the
+// audit.
 func (a *API) identify(c *call) error {
 	c.who = token.Anybody
 	if a.guard == nil || accesses[c.end.name] == toAll {
@@ -61,7 +60,7 @@ func (a *API) identify(c *call) error {
 	return nil
 }
 
-// mayCall checks the scopes as far as the path alone says what the request is about.
+// mayCall checks the scopes as far as the path shows what the request is about.
 func (a *API) mayCall(c *call) error {
 	switch {
 	case accesses[c.end.name] != byEntity || c.r.Method == http.MethodOptions:
@@ -81,9 +80,9 @@ func actionOf(method string) token.Action {
 	return token.Write
 }
 
-// adminEntity is the entity that an admin request keeps to: the path's, or for a look that
-// of its one parameter of this name. What is about several, or says it only in its body,
-// is about every entity.
+// adminEntity returns the entity of an admin request: the path's, or for a read the entity of its only parameter with
+// this name. A request about several entities, or one that names the entity only in its body, counts as about every
+// entity.
 func (a *API) adminEntity(c *call) string {
 	path := strings.TrimPrefix(c.r.URL.EscapedPath(), adminPath)
 	if rest, ok := strings.CutPrefix(path, "retry-policies/"); ok {
@@ -124,8 +123,8 @@ func (c *call) mayRead(entities []*schema.Entity) error {
 	return nil
 }
 
-// whileValid returns a context that ends with the caller's token, for an answer that goes
-// on for longer than a token may live. Call the function that ends it.
+// whileValid returns a context that ends with the caller's token, for an answer that can last longer than a token. The
+// caller must call the returned function.
 func (a *API) whileValid(ctx context.Context, c *call) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	if !c.who.Anonymous() {
@@ -134,7 +133,7 @@ func (a *API) whileValid(ctx context.Context, c *call) (context.Context, context
 	return ctx, cancel
 }
 
-// endWith cancels once the token of the header is no longer accepted. It returns with ctx.
+// endWith calls cancel once the token in the header is no longer accepted. It returns when ctx ends.
 func (a *API) endWith(ctx context.Context, h http.Header, cancel context.CancelFunc) {
 	tick := time.NewTicker(token.RefreshInterval)
 	defer tick.Stop()

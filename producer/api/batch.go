@@ -18,8 +18,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// batch does many writes. Each has its own outcome; writes to one record keep their
-// order.
+// batch executes many writes. Each has its own outcome; writes of one record keep their order.
 func (a *API) batch(ctx context.Context, c *call) error {
 	if err := c.checkBatch(); err != nil {
 		return err
@@ -32,7 +31,7 @@ func (a *API) batch(ctx context.Context, c *call) error {
 	}
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
-	back, err := a.place(ctx, c, batchPlaces, a.batches, schema.ErrBusy) // a body that comes slowly takes none
+	back, err := a.place(ctx, c, batchPlaces, a.batches, schema.ErrBusy) // a body that arrives slowly takes no place
 	if err != nil {
 		return err
 	}
@@ -42,18 +41,18 @@ func (a *API) batch(ctx context.Context, c *call) error {
 		return err
 	}
 	results := a.doItems(ctx, c, items)
-	back() // nor does an answer that is read slowly
+	back() // neither does an answer that is read slowly
 	a.sendResults(c, results)
 	return nil
 }
 
-// doItems does the items that can be read and returns an outcome for each.
+// doItems executes the items that can be parsed and returns an outcome for each.
 func (a *API) doItems(ctx context.Context, c *call, items [][]byte) []producer.Result {
 	results := make([]producer.Result, len(items))
 	requests := make([]producer.Request, 0, len(items))
 	at := make([]int, 0, len(items)) // requests[i] is items[at[i]]
 	for i, item := range items {
-		if ctx.Err() != nil { // what cannot be done in time is not read
+		if ctx.Err() != nil { // items that cannot be executed in time are not parsed
 			results[i].Err = schema.ErrBusy
 			continue
 		}
@@ -71,7 +70,7 @@ func (a *API) doItems(ctx context.Context, c *call, items [][]byte) []producer.R
 	return results
 }
 
-// checkBatch refuses what would be taken for all items and is of each.
+// checkBatch rejects headers that would seem to hold for all items but belong to each item.
 func (c *call) checkBatch() error {
 	for _, name := range []string{"If-Match", "If-None-Match", "Idempotency-Key"} {
 		if _, ok := c.r.Header[name]; ok {
@@ -84,9 +83,8 @@ func (c *call) checkBatch() error {
 	return c.wantType(typeNDJSON, typeJSON, "application/ndjson", "application/jsonl")
 }
 
-// splitItems cuts the body into the texts of its items: the elements of an array,
-// else its lines. Only the array's own commas and brackets are checked here, so that
-// a bad item spoils no other.
+// splitItems splits the body into the texts of its items: the elements of an array, or its lines. It checks only the
+// array's own commas and brackets, so that an invalid item does not affect the others.
 func (c *call) splitItems() ([][]byte, error) {
 	if body := bytes.TrimLeft(c.body, " \t\r\n"); len(body) > 0 && body[0] == '[' {
 		return c.splitArray()
@@ -130,10 +128,10 @@ func (c *call) splitArray() ([][]byte, error) {
 	return items, nil
 }
 
-// readItem reads one item of a batch.
+// readItem parses one item of a batch.
 func (a *API) readItem(c *call, text []byte) (producer.Request, error) {
 	var r producer.Request
-	if int64(len(text)) > a.maxBody { // a write is bounded alike wherever it comes from
+	if int64(len(text)) > a.maxBody { // a write has the same bound on every route
 		return r, problem.TooLarge(a.maxBody)
 	}
 	var id, fields json.RawMessage
@@ -168,7 +166,7 @@ func (a *API) readItem(c *call, text []byte) (producer.Request, error) {
 	return r, a.completeItem(c, &r, id, fields)
 }
 
-// completeItem reads what depends on the item's op and entity.
+// completeItem parses the members that depend on the item's op and entity.
 func (a *API) completeItem(c *call, r *producer.Request, id, fields json.RawMessage) error {
 	switch r.Op {
 	case cache.OpPut, cache.OpCreate, cache.OpPatch, cache.OpIncrement, cache.OpDelete:
@@ -219,7 +217,7 @@ func stringMember(name string, value json.RawMessage) (string, error) {
 	return string(s), err
 }
 
-// versionMember reads if_match: the version as a number, or as an ETag has it.
+// versionMember parses if_match: the version as a number or as an ETag.
 func versionMember(value json.RawMessage) (schema.Version, error) {
 	text := string(value)
 	if value[0] == '"' {
@@ -242,8 +240,8 @@ func versionMember(value json.RawMessage) (schema.Version, error) {
 	return v, nil
 }
 
-// sendResults answers a batch: for each item the status code that it would have had
-// alone, and its version or its problem.
+// sendResults answers a batch: for each item the status code that it would have had alone, and its version or its
+// problem.
 func (a *API) sendResults(c *call, results []producer.Result) {
 	out := append(c.out[:0], `{"results":[`...)
 	for i := range results {
@@ -256,8 +254,7 @@ func (a *API) sendResults(c *call, results []producer.Result) {
 	c.send(http.StatusOK, c.out)
 }
 
-// maxNamed bounds the bytes of an answer to a batch in which errors name fields: what comes
-// after is told its type alone.
+// maxNamed bounds the bytes of a batch's answer up to which errors name fields; later errors have only their type.
 const maxNamed = 1 << 20
 
 func (a *API) appendResult(c *call, dst []byte, r *producer.Result) []byte {

@@ -18,12 +18,11 @@ const (
 	typeNDJSON = "application/x-ndjson"
 )
 
-// wantType refuses a body that is not one of these media types as it is.
+// wantType rejects a body that does not have one of these media types, or is encoded.
 func (c *call) wantType(types ...string) error { return problem.WantType(c.r.Header, types...) }
 
-// readBody reads the whole body into c.body, or refuses one of more than limit bytes.
-// Each piece of its buffer is counted by hold. A body that comes below the least rate is
-// ended: who sends slowly holds memory meanwhile.
+// readBody reads the whole body into c.body, or rejects a body of more than limit bytes. hold counts each part of its
+// buffer. A body that arrives more slowly than the minimum rate is ended, because a slow sender holds memory meanwhile.
 func (a *API) readBody(c *call, limit int64, hold func(c *call, bytes int) error) error {
 	if c.r.ContentLength > limit {
 		return problem.TooLarge(limit)
@@ -32,8 +31,8 @@ func (a *API) readBody(c *call, limit int64, hold func(c *call, bytes int) error
 	if c.r.ContentLength < 0 {
 		body = http.MaxBytesReader(c.w, c.r.Body, limit)
 	}
-	// The first read of a body of known length ends with its last byte, the second
-	// with the EOF: one byte more keeps the buffer from growing in between.
+	// The first read of a body of known length ends with its last byte, the second returns EOF: one byte more keeps the
+	// buffer from growing in between.
 	if need := int(min(c.r.ContentLength+1, maxPooledBytes)); cap(c.body) < need {
 		c.body = make([]byte, 0, need)
 	}
@@ -80,15 +79,15 @@ func bodyError(err error) error {
 	return fmt.Errorf("read body: %w", p)
 }
 
-// The least rate at which a body must come and an answer be read, after a while in which
-// nothing need pass. They bound how long a caller can hold memory by doing nothing.
+// The minimum rate at which a body must arrive and an answer be read, after a grace period in which it can stall. It
+// bounds how long a caller can hold memory by doing nothing.
 const (
 	DefaultSlowGrace = 10 * time.Second
 	LeastRate        = 32 << 10 // bytes per second
-	paced            = 16 << 10 // bytes of a body below which it is not timed: the server's own limit is enough
+	paced            = 16 << 10 // bytes of a body up to which it is not timed: the server's own timeout is enough
 )
 
-// pace moves the deadline of a connection on as bytes pass.
+// pace extends the deadline of a connection as bytes pass.
 type pace struct {
 	control *http.ResponseController // nil: not timed
 	began   time.Time
@@ -102,14 +101,15 @@ func (a *API) pace(c *call) pace {
 	return pace{http.NewResponseController(c.w), time.Now(), a.slowGrace}
 }
 
-// next sets the time by which more than these bytes must have come.
+// next sets the time by which more than these bytes must have arrived.
 func (p pace) next(read int) {
 	if p.control != nil {
-		_ = p.control.SetReadDeadline(p.began.Add(p.grace + time.Duration(read)*time.Second/LeastRate)) // not every connection has one
+		// Not every connection supports it.
+		_ = p.control.SetReadDeadline(p.began.Add(p.grace + time.Duration(read)*time.Second/LeastRate))
 	}
 }
 
-// end lets the connection wait for what comes after the body: its end cancels the request.
+// end removes the deadline: after the body, the end of the connection cancels the request.
 func (p pace) end() {
 	if p.control != nil {
 		_ = p.control.SetReadDeadline(time.Time{})

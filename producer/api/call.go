@@ -13,27 +13,27 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// call is one request being answered. It is pooled with its buffers: nothing may
-// keep it, or what aliases its buffers, after the answer.
+// call is a request in progress. It is pooled with its buffers: nothing may keep it, or a slice of its buffers, after
+// the answer.
 type call struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	header http.Header // of the answer
 
 	end       *endpoint
-	entity    *schema.Entity // nil where the path names none
-	who       token.Identity // who makes the request
+	entity    *schema.Entity // nil if the path names none
+	who       token.Identity // the caller's identity
 	id        string         // as the path or the query spells it, unescaped
 	texts     bool           // whole numbers are answered as strings
-	queryID   bool           // the id is the query's
+	queryID   bool           // the id is from the query
 	requestID string
 	code      int    // status of the answer, 0 before it is sent
-	caller    string // see [API.caller]; "" before it is asked for
+	caller    string // see [API.caller]; "" before its first call
 	held      int64  // bytes counted by [API.hold]
 	bulk      int64  // bytes counted by [API.holdBatch]
 	grace     time.Duration
-	cut       bool // its answer was read below the least rate
-	spoilt    bool // a panic may have left something that aliases the buffers
+	cut       bool // the answer was read more slowly than the minimum rate
+	spoilt    bool // a panic may have left a reference to the buffers
 
 	body   []byte        // the request's body
 	out    []byte        // the answer's body
@@ -91,11 +91,11 @@ func (c *call) send(code int, body []byte) {
 	}
 }
 
-// writeChunk is how much of an answer must be read within the grace.
+// writeChunk is how much of an answer must be read within the grace period.
 const writeChunk = int(DefaultSlowGrace/time.Second) * LeastRate
 
-// write writes the body of an answer. A caller that is gone needs none, and one that reads
-// below the least rate is cut off: it holds memory meanwhile.
+// write writes the body of an answer. If the caller is gone, the error is irrelevant; a caller that reads more slowly
+// than the minimum rate is cut off, because it holds memory meanwhile.
 func (c *call) write(body []byte) {
 	if len(body) <= writeChunk {
 		_, _ = c.w.Write(body)
@@ -103,7 +103,7 @@ func (c *call) write(body []byte) {
 	}
 	control := http.NewResponseController(c.w)
 	for len(body) > 0 {
-		_ = control.SetWriteDeadline(time.Now().Add(cmp.Or(c.grace, DefaultSlowGrace))) // not every connection has one
+		_ = control.SetWriteDeadline(time.Now().Add(cmp.Or(c.grace, DefaultSlowGrace))) // not always supported
 		n, err := c.w.Write(body[:min(len(body), writeChunk)])
 		if err == nil {
 			err = control.Flush()
@@ -116,7 +116,7 @@ func (c *call) write(body []byte) {
 	}
 }
 
-// setETag names the version of the record that the answer is about.
+// setETag sets the version of the record that the answer is about.
 func (c *call) setETag(v schema.Version) {
 	if v == 0 {
 		return

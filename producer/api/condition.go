@@ -12,14 +12,14 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// condition is what a write asks of the record as it is (RFC 9110, section 13).
+// condition is a write's precondition on the current record (RFC 9110, section 13).
 type condition struct {
 	any      bool             // If-Match: *
-	versions []schema.Version // If-Match with a list; not nil even where no tag of it can be a version
+	versions []schema.Version // If-Match with a list; not nil even if no tag in it can be a version
 	absent   bool             // If-None-Match: *
 }
 
-// readCondition reads the request's conditions for a write.
+// readCondition parses a write's preconditions.
 func readCondition(h http.Header) (condition, error) {
 	var cond condition
 	if values := h["If-Match"]; len(values) > 0 {
@@ -43,9 +43,8 @@ func readCondition(h http.Header) (condition, error) {
 	return cond, nil
 }
 
-// match returns the one version that the write script compares with. Where several
-// would do, the record is read: at whichever of them it is, the script makes sure
-// that it still is.
+// match returns the one version that the write script compares with. If several versions are allowed, the record is
+// read: if it is at one of them, the script checks that it still is.
 func (a *API) match(ctx context.Context, e *schema.Entity, id string, cond condition) (schema.Version, error) {
 	switch {
 	case cond.any:
@@ -78,10 +77,10 @@ func (a *API) match(ctx context.Context, e *schema.Entity, id string, cond condi
 
 // tag is an entity tag.
 type tag struct {
-	value string // without its quotes
+	value string // without quotes
 }
 
-// parseTags reads a list of entity tags; nil, true is "*".
+// parseTags parses a list of entity tags; nil, true is "*".
 func parseTags(list string) (tags []tag, ok bool) {
 	if strings.TrimSpace(list) == "*" {
 		return nil, true
@@ -108,9 +107,8 @@ func parseTags(list string) (tags []tag, ok bool) {
 	}
 }
 
-// versionOf reads the version in an entity tag. A proxy that compresses an answer makes its
-// tag weak, or adds a suffix such as -gzip, and the caller sends that back: the record is
-// the same.
+// versionOf parses the version in an entity tag. A proxy that compresses an answer makes its tag weak or adds a suffix
+// such as -gzip, and the caller sends that tag back: the record is the same.
 func versionOf(tag string) (schema.Version, error) {
 	end := strings.IndexFunc(tag, func(r rune) bool { return r < '0' || r > '9' })
 	if end > 0 && suffixes[tag[end:]] {
@@ -119,13 +117,11 @@ func versionOf(tag string) (schema.Version, error) {
 	return schema.ParseVersion(tag)
 }
 
-// suffixes are what proxies add to a tag: Apache -gzip and -br, nginx's and others' modules
-// the rest.
+// suffixes are what proxies add to a tag: -gzip and -br by Apache, the others by nginx and other modules.
 var suffixes = map[string]bool{"-gzip": true, "-br": true, "-zstd": true, "-deflate": true, "--gzip": true, "--br": true, "--zstd": true,
 	";gzip": true, ";br": true, ";zstd": true, "_gzip": true, "_br": true, ":gzip": true, ":br": true}
 
-// tagVersions keeps the tags that are versions, weak ones too: see versionOf. It returns
-// nil for nil alone.
+// tagVersions keeps the tags that are versions, including weak ones: see versionOf. It returns nil only for nil.
 func tagVersions(tags []tag) []schema.Version {
 	if tags == nil {
 		return nil
@@ -139,8 +135,7 @@ func tagVersions(tags []tag) []schema.Version {
 	return versions
 }
 
-// unchanged reports whether If-None-Match of a read names the version, which the
-// caller then has already.
+// unchanged reports whether If-None-Match of a read names the version, so that the caller already has it.
 func unchanged(h http.Header, v schema.Version) bool {
 	values := h["If-None-Match"]
 	if len(values) == 0 || v == 0 {
@@ -158,8 +153,8 @@ func unchanged(h http.Header, v schema.Version) bool {
 	return false
 }
 
-// idempotencyKey reads the Idempotency-Key: a quoted string as the draft of the
-// header has it, or bare as most clients send it.
+// idempotencyKey parses the Idempotency-Key: a quoted string, as in the header's draft, or unquoted, as most clients
+// send it.
 func idempotencyKey(h http.Header) (string, error) {
 	values := h["Idempotency-Key"]
 	if len(values) == 0 {
@@ -181,7 +176,7 @@ func idempotencyKey(h http.Header) (string, error) {
 	return key, nil
 }
 
-// keyFault says what is wrong with an operation id, "" if nothing.
+// keyFault returns what is wrong with an operation id, or "".
 func keyFault(key string) string {
 	switch {
 	case key == "":
@@ -194,7 +189,7 @@ func keyFault(key string) string {
 	return ""
 }
 
-// unquoteHeader reads a string of RFC 8941.
+// unquoteHeader parses a string of RFC 8941.
 func unquoteHeader(s string) (string, bool) {
 	var b strings.Builder
 	for i := 1; i < len(s); i++ {

@@ -14,16 +14,15 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// decoder reads JSON strictly: one value, valid UTF-8, no lone surrogates, no
-// duplicate names at any depth. Values stay the text that they are. It is reused
-// from call to call.
+// decoder parses JSON strictly: one value, valid UTF-8, no lone surrogates, no duplicate names at any depth. Values
+// keep their text. A decoder is reused from call to call.
 type decoder struct {
-	text   bytes.Buffer // the input itself: the tokens are read without a copy
+	text   bytes.Buffer // the input itself: tokens are read without a copy
 	tokens *jsontext.Decoder
 	input  []byte
 }
 
-// start begins to read input, which must not change until the values are used.
+// start begins to parse input, which must not change until the values are no longer used.
 func (d *decoder) start(input []byte, opts ...jsontext.Options) {
 	d.input = input
 	d.text = *bytes.NewBuffer(input)
@@ -46,7 +45,7 @@ func (d *decoder) value() (json.RawMessage, error) {
 // member is called with each member of an object. Its arguments alias the input.
 type member func(name []byte, value json.RawMessage) error
 
-// object reads input as one object and calls fn with each member.
+// object parses input as one object and calls fn with each member.
 func (d *decoder) object(input []byte, fn member) error {
 	d.start(input)
 	switch kind := d.tokens.PeekKind(); kind {
@@ -60,7 +59,7 @@ func (d *decoder) object(input []byte, fn member) error {
 	if _, err := d.tokens.ReadToken(); err != nil {
 		return malformed(err)
 	}
-	var last []byte // name of the member before
+	var last []byte // name of the previous member
 	for d.tokens.PeekKind() != '}' {
 		name, err := d.value()
 		if err != nil {
@@ -88,8 +87,7 @@ func (d *decoder) object(input []byte, fn member) error {
 	return nil
 }
 
-// stringBytes returns what a JSON string stands for, aliasing it where nothing in
-// it is escaped.
+// stringBytes returns the content of a JSON string, as a slice of it if nothing in it is escaped.
 func stringBytes(quoted []byte) ([]byte, error) {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return quoted[1 : len(quoted)-1], nil
@@ -97,8 +95,8 @@ func stringBytes(quoted []byte) ([]byte, error) {
 	return jsontext.AppendUnquote(nil, quoted)
 }
 
-// fields reads input as the fields of e into fields. The member "id", which is no
-// field, is returned apart, nil where absent. All of them alias input.
+// fields parses input as the fields of e into fields. The member "id", which is not a field, is returned separately,
+// nil if absent. All of them are slices of input.
 func (d *decoder) fields(input []byte, e *schema.Entity, fields schema.Fields) (id json.RawMessage, err error) {
 	unknown := 0
 	err = d.object(input, func(name []byte, value json.RawMessage) error {
@@ -116,13 +114,13 @@ func (d *decoder) fields(input []byte, e *schema.Entity, fields schema.Fields) (
 		if unknown++; unknown > schema.MaxFieldErrors {
 			return unknownFields(fields, e)
 		}
-		fields[string(name)] = value // rejected by the entity, which names it
+		fields[string(name)] = value // the entity rejects it and names it
 		return nil
 	})
 	return id, err
 }
 
-// unknownFields names the fields of an object that has more unknown ones than are read.
+// unknownFields names the fields of an object that has more unknown fields than are parsed.
 func unknownFields(fields schema.Fields, e *schema.Entity) error {
 	bad := make([]schema.FieldError, 0, schema.MaxFieldErrors)
 	for name := range fields {
@@ -134,8 +132,7 @@ func unknownFields(fields schema.Fields, e *schema.Entity) error {
 	return &schema.InvalidError{Fields: bad}
 }
 
-// idFromJSON returns the id that a JSON value stands for, not yet canonical: a
-// number for an int id, else a string.
+// idFromJSON returns the id in a JSON value, not yet canonical: a number for an int id, otherwise a string.
 func idFromJSON(e *schema.Entity, value json.RawMessage) (string, error) {
 	if e.ID.Type == schema.Int {
 		value = intText(value)
@@ -151,8 +148,8 @@ func idFromJSON(e *schema.Entity, value json.RawMessage) (string, error) {
 	return string(id), err
 }
 
-// malformedAfter is malformed where the member before may be what is spelt wrong: of 007
-// the decoder takes the first 0 for the whole value.
+// malformedAfter is malformed if the previous member may be misspelt: of 007 the decoder takes the first 0 as the whole
+// value.
 func malformedAfter(err error, last []byte) error {
 	p := malformed(err)
 	if len(p.Fields) == 0 && last != nil {
@@ -161,7 +158,7 @@ func malformedAfter(err error, last []byte) error {
 	return p
 }
 
-// malformed says what is wrong with a JSON text, and where, without repeating it.
+// malformed says what is wrong with a JSON text, and where, without quoting it.
 func malformed(err error) *problem.Problem {
 	if err == io.EOF {
 		return problem.Malformed("the body is empty")

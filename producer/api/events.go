@@ -22,23 +22,22 @@ type EventSource interface {
 // Bounds of the event streams.
 const (
 	DefaultMaxStreams    = 100              // streams at once
-	DefaultStreamTimeout = 10 * time.Second // longest write to a caller that reads slowly
-	maxReplays           = 8                // streams that read kept events at once: each holds a few messages of every partition
-	replayFor            = 30 * time.Second // longest reading of kept events; whoever reads them more slowly is dropped
+	DefaultStreamTimeout = 10 * time.Second // longest write to a slow reader
+	maxReplays           = 8                // streams that read stored events at once: each holds several messages
+	replayFor            = 30 * time.Second // longest reading of stored events; a slower stream is dropped
 	heartbeat            = 15 * time.Second
-	// overlap is what a resumed stream repeats: events of partitions arrive nearly, but
-	// not quite, in the order of their times.
+	// overlap is what a resumed stream repeats: events of different partitions arrive almost, but not quite, in the
+	// order of their times.
 	overlap = time.Second
 )
 
-// streamed are the events that callers are told of.
+// streamed lists the events that are streamed.
 var streamed = []string{"persisted", "held", "dead", "resolved"}
 
-// events answers a stream of server-sent events: what becomes of accepted writes. The id
-// of an event is its time in ms; a stream that is resumed with Last-Event-ID begins a
-// little before it, with what is still kept. Each event comes at least once, or an
-// event "gap" says that older ones were dropped: then read the records' states. Whoever
-// does not read what is sent is dropped.
+// events answers a stream of server-sent events: what becomes of accepted writes. The id of an event is its time in ms.
+// A stream that is resumed with Last-Event-ID begins a little before that time, with the events that are still stored.
+// Each event is sent at least once, or an event "gap" reports that older events were dropped: then read the records'
+// states. A stream whose caller does not read is dropped.
 func (a *API) events(ctx context.Context, c *call) error {
 	entities, err := a.eventEntities(c)
 	if err != nil {
@@ -74,7 +73,7 @@ func (a *API) events(ctx context.Context, c *call) error {
 var errTooManyStreams = &problem.Problem{Name: "too-many-streams", Code: http.StatusServiceUnavailable, Title: "Too many event streams",
 	RetryAfter: 5, Detail: "this process serves as many event streams as it may; try again later"}
 
-// eventEntities reads the entities that the query names, or all.
+// eventEntities returns the entities that the query names, or all.
 func (a *API) eventEntities(c *call) ([]*schema.Entity, error) {
 	var entities []*schema.Entity
 	for p, err := range parameters(c.r.URL.RawQuery) {
@@ -105,7 +104,7 @@ func (a *API) eventEntities(c *call) ([]*schema.Entity, error) {
 	return entities, nil
 }
 
-// lastEventID reads where the caller's last stream ended; zero is nowhere.
+// lastEventID parses where the caller's last stream ended; zero if there was none.
 func lastEventID(h http.Header) (time.Time, error) {
 	text := h.Get("Last-Event-ID")
 	if text == "" {

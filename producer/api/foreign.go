@@ -5,8 +5,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// appendForeign appends the member that names the rows of an answer which have a foreign id
-// or value, if there are any. The others are answered as if these were not there.
+// appendForeign appends the member that names the rows of an answer with a foreign id or value, if there are any. The
+// other rows are answered as usual.
 func appendForeign(out []byte, rows []*schema.ForeignError) []byte {
 	if len(rows) == 0 {
 		return out

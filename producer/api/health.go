@@ -23,20 +23,18 @@ func (a *API) healthz(_ context.Context, c *call) error {
 	return nil
 }
 
-// probe is how one of the servers behind the API answered.
+// probe is how a server behind the API responded.
 type probe struct {
 	name    string
 	latency time.Duration
 	err     error
-	figures inspect.Health // of Redis, where it tells them
+	figures inspect.Health // of Redis, if it reports them
 }
 
-// readyz answers whether this process should get requests: "ready", "degraded" while
-// the database is down, when writes and cached reads go on, while Redis may evict
-// accepted writes, or while it answers and takes no writes, when reads go on (200, all
-// of them), or "unready" while Redis is down (503). With for=read it answers whether the
-// process should get reads: while Redis alone is down they come from the database, so it is
-// "degraded" (200).
+// readyz reports whether this process should get requests. It is "ready"; or "degraded" (200) while the database is
+// down and writes and cached reads continue, while Redis may evict accepted writes, or while Redis accepts no writes
+// and reads continue; or "unready" (503) while Redis is down. With for=read it reports whether the process should get
+// reads: while only Redis is down they come from the database, so it is "degraded" (200).
 func (a *API) readyz(ctx context.Context, c *call) error {
 	purpose := c.r.URL.Query().Get("for")
 	if purpose != "" && purpose != "read" && purpose != "write" {
@@ -90,8 +88,7 @@ func (p *probe) run(ctx context.Context, ping func(context.Context) error) {
 	p.latency = time.Since(began)
 }
 
-// appendTo appends the probe without its error, which may name hosts and users: it
-// is in the log.
+// appendTo appends the probe without its error, which can name hosts and users: the error is in the log.
 func (p *probe) appendTo(dst []byte) []byte {
 	dst = append(dst, '"')
 	dst = append(dst, p.name...)
@@ -105,7 +102,7 @@ func (p *probe) appendTo(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// appendFigures appends what Redis tells of its memory and persistence.
+// appendFigures appends what Redis reports about its memory and persistence.
 func appendFigures(dst []byte, h *inspect.Health) []byte {
 	whole := func(name string, n int64) {
 		dst = append(append(append(dst, `,"`...), name...), `":`...)

@@ -7,10 +7,10 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// With "Prefer: ints=string" whole numbers travel as JSON strings: JavaScript reads a number
-// as a float, which has 53 bits. A string is accepted for an int in any case.
+// With "Prefer: ints=string" whole numbers are sent as JSON strings: JavaScript parses a number as a float of 53 bits.
+// A string is always accepted for an int.
 
-// appendRecord appends a record as the request prefers its ints.
+// appendRecord appends a record, with ints as the request prefers them.
 func (c *call) appendRecord(dst []byte, e *schema.Entity, id string, values schema.Values) []byte {
 	if !c.texts {
 		return e.AppendRecord(dst, id, values)
@@ -53,8 +53,7 @@ func (c *call) appendVersion(dst []byte, v schema.Version) []byte {
 	return strconv.AppendInt(dst, int64(v), 10)
 }
 
-// intText returns the digits of a JSON string that has nothing else in it, else the value
-// as it is.
+// intText returns the content of a JSON string that contains only digits, otherwise the value unchanged.
 func intText(value []byte) []byte {
 	n := len(value)
 	if n < len(`"0"`) || n > len(`"-9223372036854775808"`) || value[0] != '"' {

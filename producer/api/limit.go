@@ -8,11 +8,10 @@ type Limits interface {
 	Admit(h http.Header, r *http.Request) error
 }
 
-// unlimited are the routes that a busy caller does not lose: whoever watches the process
-// asks them, and whoever mends it.
+// unlimited are the routes without a rate limit, because monitoring and operators need them.
 var unlimited = map[string]bool{"healthz": true, "readyz": true, "metrics": true, "openapi": true, "admin": true}
 
-// limit counts the request. One whose path names nothing counts, too.
+// limit counts the request, even if its path names nothing.
 func (a *API) limit(c *call) error {
 	if a.limits == nil || unlimited[c.end.name] {
 		return nil

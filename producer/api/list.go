@@ -16,11 +16,11 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Query asks for one page of an entity's rows in the order of their ids.
+// Query selects one page of an entity's rows in the order of their ids.
 type Query struct {
-	After string         // last id of the page before; "" from the start
-	Limit int            // largest number of rows
-	Equal map[int]string // field position → canonical text that it has; "null" is NULL
+	After string         // last id of the previous page; "" for the first page
+	Limit int            // maximum number of rows
+	Equal map[int]string // field position → its canonical text; "null" is NULL
 }
 
 // Lists reads the database past the cache.
@@ -29,8 +29,8 @@ type Lists interface {
 	Ping(ctx context.Context) error
 }
 
-// list answers a page of persisted rows, and how far behind they may be. The lag is read
-// before the rows: a record that is persisted in between is in the page.
+// list answers a page of persisted rows and their lag. The lag is read before the rows: a record that is persisted in
+// between is in the page.
 func (a *API) list(ctx context.Context, c *call) error {
 	q, err := c.readQuery()
 	if err != nil {
@@ -53,13 +53,13 @@ func (a *API) list(ctx context.Context, c *call) error {
 	return nil
 }
 
-// appendRows appends the rows of a page, or those that fit an answer, and returns the
-// cursor of the next one; "" where there is none. Rows that cannot be shown are named.
+// appendRows appends the rows of a page, or as many as fit an answer, and returns the cursor of the next page, or "".
+// Rows that cannot be represented are listed separately.
 func (a *API) appendRows(ctx context.Context, c *call, out []byte, q Query) (_ []byte, next string, foreign []*schema.ForeignError, err error) {
 	page := q.Limit
 	for n := 0; ; {
 		before := len(out)
-		q.Limit = min(page-n, a.sizes.chunk(c.entity)) + 1 // one more tells whether there is a next page
+		q.Limit = min(page-n, a.sizes.chunk(c.entity)) + 1 // one more row shows whether there is a next page
 		rows, err := a.store.List(ctx, c.entity, q)
 		if err != nil {
 			return nil, "", nil, fmt.Errorf("list %s: %w", c.entity.Name, err)
@@ -87,17 +87,17 @@ func (a *API) appendRows(ctx context.Context, c *call, out []byte, q Query) (_ [
 	}
 }
 
-// lag is how long the oldest pending record has waited: writes younger than that may be
-// missing in the page. It is not known while Redis does not respond.
+// lag returns how long the oldest pending record has waited: younger writes may be missing in the page. It is unknown
+// while Redis does not respond.
 func (a *API) lag(ctx context.Context, e *schema.Entity) (lag time.Duration, known bool) {
 	oldest, err := a.cache.OldestPending(ctx, e)
 	if err != nil || oldest.IsZero() {
 		return 0, err == nil
 	}
-	return max(0, time.Since(oldest)), true // the clocks of two machines may differ
+	return max(0, time.Since(oldest)), true // the clocks of two machines can differ
 }
 
-// readQuery reads limit, after and the filters by field.
+// readQuery parses limit, after and the filters by field.
 func (c *call) readQuery() (Query, error) {
 	q := Query{Limit: DefaultLimit}
 	seen := make(map[string]bool)
@@ -157,9 +157,8 @@ func (c *call) readFilter(q *Query, name, value string) error {
 	return nil
 }
 
-// filterText returns the canonical text of a filter's value. "null" is no value,
-// except for strings, where it is the word. Limits do not count: a row that another
-// program wrote may be beyond them.
+// filterText returns the canonical text of a filter's value. "null" means NULL, except for strings, where it is the
+// text. The field's limits are not checked: a row written by another program can exceed them.
 func filterText(f *schema.Field, value string) (string, error) {
 	switch f.Type {
 	case schema.String, schema.Text:
@@ -173,8 +172,8 @@ func filterText(f *schema.Field, value string) (string, error) {
 	return f.Encode(value)
 }
 
-// cursor names the place after an id. It is opaque: the check in front keeps a
-// mistyped cursor, or one of another entity, from answering another page.
+// cursor names the position after an id. It is opaque and has a checksum, so that a mistyped cursor, or another
+// entity's, is rejected instead of returning a wrong page.
 func cursor(e *schema.Entity, id string) string {
 	b := binary.BigEndian.AppendUint32(nil, cursorCheck(e, id))
 	return base64.RawURLEncoding.EncodeToString(append(b, id...))

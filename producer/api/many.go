@@ -12,8 +12,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// getMany answers the records of a list of ids, in its order, and names those that
-// do not exist.
+// getMany answers the records of a list of ids, in its order, and lists the ids that do not exist.
 func (a *API) getMany(ctx context.Context, c *call) error {
 	if err := c.onlyParameters("ids"); err != nil {
 		return err
@@ -73,8 +72,8 @@ func (a *API) getMany(ctx context.Context, c *call) error {
 	return nil
 }
 
-// readIDs reads the parameter ids: canonical ids, each once. A comma within an id is
-// escaped, one between two ids is not.
+// readIDs parses the parameter ids: canonical ids, each once. A comma within an id is escaped; a comma between two ids
+// is not.
 func (c *call) readIDs() ([]string, error) {
 	var ids []string
 	seen := make(map[string]bool)
@@ -100,7 +99,7 @@ func (c *call) readIDs() ([]string, error) {
 	return ids, nil
 }
 
-// worst is the source of many reads: the one that tells most against them.
+// worst returns the source of many reads: the least favourable among them.
 func worst(found []cache.Read) cache.Source {
 	rank := map[cache.Source]int{cache.Hit: 0, cache.Filled: 1, cache.Missed: 2, cache.Bypass: 3}
 	from := cache.Hit
@@ -112,7 +111,7 @@ func worst(found []cache.Read) cache.Source {
 	return from
 }
 
-// trimComma takes off the comma after the last of several values.
+// trimComma removes the comma after the last of several values.
 func trimComma(b []byte) []byte {
 	if n := len(b) - 1; b[n] == ',' {
 		return b[:n]

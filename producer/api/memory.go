@@ -9,7 +9,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Bounds of what requests hold in memory, batches aside, which are few.
+// Bounds of the memory that requests hold, without batches, which are few.
 const (
 	DefaultMaxMemory = 128 << 20 // bytes of the bodies and answers of all requests at once
 	DefaultMaxAnswer = 16 << 20  // bytes of the records of one answer
@@ -17,8 +17,8 @@ const (
 	chunkBytes       = 4 << 20   // of the records that are read at a time
 )
 
-// hold counts what a request holds now, until it is answered. A caller who sends slowly,
-// or does not read, holds it for minutes.
+// hold counts bytes that a request holds until it is answered. A caller that sends or reads slowly holds them for
+// minutes.
 func (a *API) hold(c *call, bytes int) error {
 	more := int64(bytes-freeBytes) - c.held
 	if more <= 0 {
@@ -38,7 +38,7 @@ func (a *API) hold(c *call, bytes int) error {
 	return nil
 }
 
-// free ends what hold counted.
+// free releases what hold counted.
 func (a *API) free(c *call) {
 	if c.bulk > 0 {
 		a.bulk.give(a.caller(c), c.bulk)
@@ -53,8 +53,8 @@ func (a *API) free(c *call) {
 	}
 }
 
-// bulk counts the bytes of the bodies of batches, apart from those of other requests: a
-// caller holds those of one largest batch at most, all together twice as many by default.
+// bulk counts the bytes of the bodies of batches, separately from other requests: a caller can hold those of one batch
+// of maximum size, all callers together twice as many by default.
 type bulk struct {
 	most, own int64 // bytes of all, and of one caller
 
@@ -67,7 +67,7 @@ func newBulk(most, own int64) *bulk {
 	return &bulk{most: max(most, own), own: own + freeBytes, of: map[string]int64{}}
 }
 
-// take adds n bytes; the error is the answer to a request that cannot have them.
+// take adds n bytes; its error is the answer to a request that cannot have them.
 func (b *bulk) take(caller string, n int64) *problem.Problem {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -114,11 +114,11 @@ func (a *API) holdBatch(c *call, bytes int) error {
 var errMemoryFull = &problem.Problem{Name: "memory-full", Code: http.StatusServiceUnavailable, Title: "Memory full", RetryAfter: 1,
 	Detail: "the requests of this process hold as many bytes as they may; nothing was written"}
 
-// sizes remembers about how many bytes a record of each entity takes in an answer.
+// sizes estimates how many bytes a record of each entity takes in an answer.
 type sizes struct{ of sync.Map } // *schema.Entity to *atomic.Int64
 
-// chunk is how many records to read at once, by the size of those that were read before. All
-// of an answer are read in one trip, unless they are known to be large.
+// chunk returns how many records to read at once, by the size of records read before. All records of an answer are read
+// in one round trip, unless they are known to be large.
 func (s *sizes) chunk(e *schema.Entity) int {
 	if size, ok := s.of.Load(e); ok {
 		return max(1, chunkBytes/int(size.(*atomic.Int64).Load()+1))
@@ -126,8 +126,8 @@ func (s *sizes) chunk(e *schema.Entity) int {
 	return max(MaxIDs, MaxLimit)
 }
 
-// learn takes the size of records that were read into account. The last of some readers at
-// once wins, which is as good.
+// learn updates the estimate with records that were read. Of concurrent readers the last one wins, which is good
+// enough.
 func (s *sizes) learn(e *schema.Entity, records, bytes int) {
 	if records == 0 {
 		return

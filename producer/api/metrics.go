@@ -75,7 +75,7 @@ func (m *metrics) observe(route, method string, code int, elapsed time.Duration)
 	m.duration.WithLabelValues(route, methodLabel(method), codeLabel(code)).Observe(elapsed.Seconds())
 }
 
-// methodLabel keeps a caller from making up label values.
+// methodLabel keeps a caller from inventing label values.
 func methodLabel(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut,

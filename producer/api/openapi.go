@@ -97,7 +97,7 @@ func headerRefs(names []string) object {
 	return refs
 }
 
-// answers joins the responses of an operation with the problems that it can answer.
+// answers joins the responses of an operation with the problems that it can return.
 func answers(own object, problems ...string) object {
 	for _, code := range append(problems, "400", "404", "405", "429", "500", "503") {
 		if _, ok := own[code]; !ok {
@@ -160,7 +160,7 @@ func idParameter(e *schema.Entity) object {
 	}
 }
 
-// describeByQuery adds, for each path that has an id, the one whose query names it.
+// describeByQuery adds, for each path with an id, the path whose query names the id.
 func describeByQuery(e *schema.Entity, paths object) {
 	prefix := "/v1/" + e.Name + "/{id}"
 	for path, item := range maps.Clone(paths) {
@@ -184,7 +184,7 @@ func describeByQuery(e *schema.Entity, paths object) {
 	}
 }
 
-// writeParameters are those of a write that its entity takes.
+// writeParameters returns the parameters of a write that its entity supports.
 func writeParameters(e *schema.Entity, names ...string) []object {
 	if e.Write != schema.WriteBehind {
 		names = slices.DeleteFunc(names, func(name string) bool { return name == "Idempotency-Key" })
@@ -192,7 +192,7 @@ func writeParameters(e *schema.Entity, names ...string) []object {
 	return parameterRefs(names...)
 }
 
-// acceptedAnswers are those to a write that stands, with more headers.
+// acceptedAnswers returns the answers to an accepted write, with more headers.
 func acceptedAnswers(headers ...string) object {
 	headers = append([]string{"ETag", "Preference-Applied", "Idempotency-Replayed"}, headers...)
 	return object{
@@ -248,7 +248,7 @@ func recordPath(e *schema.Entity) object {
 	}
 }
 
-// collectionParameters are ids, and a filter for each field that can be compared.
+// collectionParameters returns ids, and a filter for each field that can be compared.
 func collectionParameters(e *schema.Entity) []object {
 	list := []object{{
 		"name": "ids", "in": "query", "style": "form", "explode": false,
@@ -269,7 +269,7 @@ func collectionParameters(e *schema.Entity) []object {
 	return list
 }
 
-// systemPaths describes the routes that are not an entity's.
+// systemPaths describes the routes that belong to no entity.
 func systemPaths() object {
 	batch := object{"type": "array", "maxItems": MaxBatchItems, "items": ref("schemas", "BatchItem")}
 	plain := func(id, summary, description string, schema any) object {

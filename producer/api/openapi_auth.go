@@ -17,8 +17,8 @@ func securitySchemes() object {
 	}}
 }
 
-// secure names, for each operation, the scope that it needs. Where no token is required
-// the operation may be called without one as well.
+// secure names, for each operation, the scope that it needs. If no token is required, the operation can be called
+// without one as well.
 func secure(paths object, required bool) {
 	for path, item := range paths {
 		for method, operation := range item.(object) {
@@ -42,8 +42,8 @@ func secure(paths object, required bool) {
 	}
 }
 
-// scopesOf are the scopes that an operation needs, as far as the path says what it is
-// about; open ones need no token either.
+// scopesOf returns the scopes that an operation needs, as far as the path shows what it is about; an open operation
+// needs no token.
 func scopesOf(path, method string, op object) (needs []string, open bool) {
 	tag := op["tags"].([]string)[0]
 	switch {

@@ -9,15 +9,13 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// byQuery is the segment that stands for the record that the parameter id names, wherever
-// a path has an id: /v1/user/-?id=a%2Fb, /v1/user/-/status?id=a%2Fb. Proxies decode, merge
-// and resolve parts of a path; they pass a query on as it is.
+// byQuery is the segment for the record that the parameter id names, in every path with an id: /v1/user/-?id=a%2Fb,
+// /v1/user/-/status?id=a%2Fb. Proxies decode, merge and resolve parts of a path; they forward a query unchanged.
 const byQuery = "-"
 
-// pathSafe reports whether an id is the same record in a path before and after every
-// proxy. Reverse proxies decode a path once or twice, merge slashes, resolve the segments
-// . and .., take a backslash for a slash, cut off what follows a semicolon, and, where they
-// pass the decoded path on, begin the query at a question mark.
+// pathSafe reports whether an id in a path names the same record before and after every proxy. Reverse proxies decode a
+// path once or twice, merge slashes, resolve the segments . and .., treat a backslash as a slash, cut off what follows
+// a semicolon, and, if they forward the decoded path, begin the query at a question mark.
 func pathSafe(id string) bool {
 	if id == "." || id == ".." || id == byQuery {
 		return false
@@ -26,7 +24,7 @@ func pathSafe(id string) bool {
 		switch b := id[i]; {
 		case b == '/' || b == '\\' || b == '?' || b == '#' || b == ';':
 			return false
-		case b != 0 && b < ' ' || b == 0x7f: // NUL is in no id
+		case b != 0 && b < ' ' || b == 0x7f: // no id contains NUL
 			return false
 		case b == '%' && i+2 < len(id) && isHex(id[i+1]) && isHex(id[i+2]):
 			return false
@@ -39,7 +37,7 @@ func isHex(b byte) bool {
 	return b >= '0' && b <= '9' || b >= 'a' && b <= 'f' || b >= 'A' && b <= 'F'
 }
 
-// recordURL is the path and query of a record, in the form that every proxy leaves alone.
+// recordURL returns the path and query of a record, in the form that every proxy forwards unchanged.
 func (a *API) recordURL(e *schema.Entity, id string) string {
 	if !a.noIDs && pathSafe(id) {
 		return "/v1/" + e.Name + "/" + url.PathEscape(id)
@@ -47,7 +45,7 @@ func (a *API) recordURL(e *schema.Entity, id string) string {
 	return "/v1/" + e.Name + "/" + byQuery + "?id=" + strings.ReplaceAll(url.QueryEscape(id), "+", "%20")
 }
 
-// takeID reads the id that a segment of the path names, or the query where the segment says so.
+// takeID reads the id from a segment of the path, or from the query if the segment says so.
 func (a *API) takeID(c *call, segment string) error {
 	if segment == byQuery {
 		return c.takeQueryID()
@@ -66,7 +64,7 @@ func (a *API) takeID(c *call, segment string) error {
 	return nil
 }
 
-// takeQueryID reads the id that the query names.
+// takeQueryID reads the id from the query.
 func (c *call) takeQueryID() error {
 	c.queryID = true
 	found := false
@@ -91,7 +89,7 @@ func (c *call) takeQueryID() error {
 	return nil
 }
 
-// hasQueryID reports whether a query names one record.
+// hasQueryID reports whether a query names a record.
 func hasQueryID(query string) bool {
 	for p := range parameters(query) {
 		if p.name == "id" {
@@ -101,12 +99,12 @@ func hasQueryID(query string) bool {
 	return false
 }
 
-// originals are the headers in which a proxy that rewrites paths passes on what its client
-// sent: Envoy's own, that of nginx's usual recipes, that of Traefik and Caddy.
+// originals are the headers in which a proxy that rewrites paths forwards the client's path: Envoy's own, that of
+// nginx's usual recipes, and that of Traefik and Caddy.
 var originals = []string{"X-Envoy-Original-Path", "X-Original-Uri", "X-Forwarded-Uri"}
 
-// originalFault refuses a request whose path was rewritten from one that does not mean the
-// same before and after a proxy. Such a request may name another record than its client's.
+// originalFault rejects a request whose original path was rewritten and means something else behind a proxy. Such a
+// request may name another record than its client's.
 func originalFault(h http.Header) error {
 	for _, name := range originals {
 		for _, uri := range h[name] {

@@ -7,16 +7,15 @@ import (
 	"time"
 )
 
-// preference is what a request asks for with Prefer (RFC 7240). What is not
-// understood is ignored, as the RFC wants it.
+// preference is what a request prefers (RFC 7240). Unknown preferences are ignored, as the RFC requires.
 type preference struct {
 	wait  time.Duration // how long to wait for the record to be persisted; 0: not at all
 	async bool          // respond-async
 	texts bool          // ints=string: whole numbers as JSON strings
 }
 
-// readPreference reads the Prefer headers; of a preference given twice the first
-// counts. A longer wait than longest becomes longest.
+// readPreference parses the Prefer headers; of a repeated preference the first counts. A wait longer than longest is
+// shortened to longest.
 func readPreference(h http.Header, longest time.Duration) preference {
 	var p preference
 	waiting := false
@@ -42,7 +41,7 @@ func readPreference(h http.Header, longest time.Duration) preference {
 	return p
 }
 
-// applied is the value of Preference-Applied, "" if no preference was applied.
+// applied returns the value of Preference-Applied, "" if no preference was applied.
 func (p preference) applied() string {
 	var parts []string
 	if p.async {

@@ -9,11 +9,11 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// ProblemPrefix begins the "type" of every problem. What follows it is stable: a
-// caller may tell problems apart by it.
+// ProblemPrefix begins the "type" of every problem. The rest of the type is stable: callers can distinguish problems by
+// it.
 const ProblemPrefix = problem.Prefix
 
-// errPathID refuses an id whose path a proxy may rewrite into that of another record.
+// errPathID rejects an id whose path a proxy may rewrite into another record's path.
 func (a *API) errPathID(e *schema.Entity, id string) error {
 	return &problem.Problem{Name: "id-not-in-path", Code: http.StatusBadRequest, Title: "Id not possible in a path",
 		Detail: "proxies rewrite what the path of this id has in it; address the record as " + a.recordURL(e, id) + ", or in POST /v1/batch",
@@ -28,8 +28,8 @@ func errPrecondition(detail string) error {
 
 func invalid(field, reason string) error { return schema.Invalid(field, "%s", reason) }
 
-// errRefused is the answer to a writer that waited and learnt that the database
-// does not take its write. The write stays accepted: it is held or dead.
+// errRefused is the answer to a writer that waited until the database refused its write. The write stays accepted: it
+// is held or dead.
 func errRefused(e *schema.Entity, r problem.Refused) *problem.Problem {
 	p := &problem.Problem{Name: "refused", Code: http.StatusUnprocessableEntity, Title: "Refused by the database", Refused: &r,
 		Detail: "the write was accepted, but the database refuses the record"}
@@ -47,8 +47,7 @@ func errRefused(e *schema.Entity, r problem.Refused) *problem.Problem {
 	return p
 }
 
-// refusedFirst names the refusal of a write that goes to the database first; any other
-// error is returned as it is.
+// refusedFirst returns the refusal of a write that goes to the database first; any other error is returned unchanged.
 func refusedFirst(err error) error {
 	r, ok := errors.AsType[*producer.RefusedError](err)
 	if !ok {
@@ -61,7 +60,7 @@ func refusedFirst(err error) error {
 	return p
 }
 
-// fieldOf is the field that a column holds, as the caller knows it.
+// fieldOf returns the name of the field that a column stores.
 func fieldOf(e *schema.Entity, column string) string {
 	for i := range e.Fields {
 		if e.Fields[i].Column == column {
@@ -74,14 +73,14 @@ func fieldOf(e *schema.Entity, column string) string {
 	return column
 }
 
-// refuse answers with the problem of err and logs what is the server's fault.
+// refuse answers with the problem of err and logs errors of the server.
 func (a *API) refuse(c *call, err error) {
 	p := problem.Of(err)
 	if p.Cause != nil {
 		a.logFault(c, p)
 	}
 	if c.code != 0 {
-		return // the answer had begun
+		return // the answer had already begun
 	}
 	p.SetHeader(c.header)
 	c.out = append(p.AppendTo(c.out[:0], c.requestID), '\n')

@@ -8,7 +8,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
-// parameter is one query parameter. The raw value is as the caller escaped it.
+// parameter is one query parameter. The raw value is still escaped.
 type parameter struct {
 	name string
 	raw  string
@@ -23,8 +23,8 @@ func (p parameter) value() (string, error) {
 	return v, nil
 }
 
-// parameters yields the parameters of a query in their order. Unlike [url.Values]
-// it keeps the raw values, in which a comma and an escaped comma differ.
+// parameters yields the parameters of a query in order. Unlike [url.Values] it keeps the raw values, which distinguish
+// a comma from an escaped comma.
 func parameters(query string) iter.Seq2[parameter, error] {
 	return func(yield func(parameter, error) bool) {
 		for part := range strings.SplitSeq(query, "&") {

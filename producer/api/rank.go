@@ -18,7 +18,7 @@ type ranks interface {
 	Around(ctx context.Context, e *schema.Entity, id string, n int) (places []cache.Place, ranked int64, err error)
 }
 
-// defaultAround is the number of records around one where the caller names none.
+// defaultAround is the number of records around one if the caller names none.
 const defaultAround = 5
 
 // rank answers the best records, or those around one.
@@ -95,8 +95,7 @@ func (c *call) readRank() (rankQuery, error) {
 	return q, nil
 }
 
-// sendRank answers places with the newest state of their records. A record that was
-// deleted meanwhile is left out.
+// sendRank answers places with the newest state of their records. A record that was deleted meanwhile is left out.
 func (a *API) sendRank(ctx context.Context, c *call, read func(context.Context) ([]cache.Place, int64, error)) error {
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
@@ -129,7 +128,7 @@ func (a *API) sendRank(ctx context.Context, c *call, read func(context.Context) 
 		out = append(strconv.AppendInt(out, p.Rank, 10), ',')
 		at := len(out)
 		out = c.appendRecord(out, c.entity, p.ID, found[i].Values)
-		out = append(append(out[:at], out[at+1:]...), ',') // its own brace
+		out = append(append(out[:at], out[at+1:]...), ',') // removes the record's own brace
 	}
 	out = append(trimComma(out), `],"ranked":`...)
 	c.out = append(appendForeign(strconv.AppendInt(out, ranked, 10), foreign), '}', '\n')
@@ -149,7 +148,7 @@ func rankProblem(err error) error {
 	return err
 }
 
-// describeRank adds the reads of a rank to the paths of the OpenAPI document.
+// describeRank adds the routes that read a rank to the paths of the OpenAPI document.
 func describeRank(e *schema.Entity, paths object) {
 	if e.RankBy == "" {
 		return

@@ -23,7 +23,7 @@ type Reads interface {
 	ranks
 }
 
-var headerNoCache = []string{"private, no-cache"} // to be kept only together with its ETag
+var headerNoCache = []string{"private, no-cache"} // can be cached only together with its ETag
 
 // get answers the newest accepted state of a record.
 func (a *API) get(ctx context.Context, c *call) error {
@@ -60,7 +60,7 @@ func (a *API) get(ctx context.Context, c *call) error {
 	return nil
 }
 
-// Values of Cache-Status (RFC 9211) without a time to live.
+// Values of Cache-Status (RFC 9211) without a TTL.
 var (
 	statusHit    = []string{"afterwrite; hit"}
 	statusFilled = []string{"afterwrite; fwd=miss; stored"}
@@ -70,8 +70,8 @@ var (
 	freshnessDatabase = []string{"database"}
 )
 
-// setCacheStatus tells how the answer came about. A record that is pending, held or
-// dead stays in the cache and has no time to live.
+// setCacheStatus sets the source of the answer. A record that is pending, held or dead stays in the cache and has no
+// TTL.
 func (c *call) setCacheStatus(from cache.Source, ttl time.Duration) {
 	switch from {
 	case cache.Filled:
@@ -90,8 +90,8 @@ func (c *call) setCacheStatus(from cache.Source, ttl time.Duration) {
 	}
 }
 
-// collection answers a multi-get where the query has ids, a part of the rank where it has
-// top or around, else a page of rows.
+// collection answers a multi-get if the query has ids, a part of the rank if it has top or around, otherwise a page of
+// rows.
 func (a *API) collection(ctx context.Context, c *call) error {
 	for p := range parameters(c.r.URL.RawQuery) {
 		switch p.name {

@@ -6,7 +6,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
-// Refuse answers a request that no API may take yet, in the form in which an API answers.
+// Refuse answers a request before the API is ready, in the form of an API's answer.
 func Refuse(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
 	id := requestID(r)
 	h := w.Header()

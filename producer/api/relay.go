@@ -10,24 +10,23 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// relayBytes bounds what an entity's relay keeps for its streams: for all together, so
-// that a reader who does not read costs nothing but its connection.
+// relayBytes bounds the messages that an entity's relay keeps for all of its streams together, so that a caller that
+// does not read costs only its connection.
 const relayBytes = 1 << 20
 
-// relays are those of the entities that some stream tells of.
+// relays holds the relays of the entities that are streamed.
 type relays struct {
-	mu sync.Mutex // guards of, and who joins and leaves
+	mu sync.Mutex // guards of, and joining and leaving
 	of map[*schema.Entity]*relay
 }
 
-// relay hands the events of one entity to its streams. It listens once and puts each
-// message into words once, whatever the number of streams. A stream that falls behind
-// what the relay keeps reads what Redis does.
+// relay passes the events of one entity to its streams. It listens once and encodes each message once, whatever the
+// number of streams. A stream that falls behind the messages that the relay keeps reads them from Redis.
 type relay struct {
 	api    *API
 	entity *schema.Entity
 	cancel context.CancelFunc
-	ready  chan struct{} // closed when it listens, or does not: err says why
+	ready  chan struct{} // closed when it listens or has failed: err says why
 	ended  chan struct{}
 	err    error
 
@@ -35,7 +34,7 @@ type relay struct {
 	streams map[*stream]struct{}
 	kept    []piece // the last one is at the position next-1
 	bytes   int     // of kept
-	next    int64   // position of the next message; each loss takes one, too
+	next    int64   // position of the next message; each loss takes a position, too
 }
 
 // piece is one message as streams send it.
@@ -44,15 +43,15 @@ type piece struct {
 	text []byte
 }
 
-// mark tells a message of a partition from those before it.
+// mark identifies a message among those of its partition.
 type mark struct {
 	partition int
 	number    int64
 	at        time.Time
 }
 
-// join adds a stream to the entity's relay: what happens from now on can be taken from
-// it. Whoever joined must leave, but after an error.
+// join adds a stream to the entity's relay: the relay then keeps all later messages. A stream that joined without an
+// error must leave.
 func (a *API) join(ctx context.Context, e *schema.Entity, s *stream) (*relay, error) {
 	a.relays.mu.Lock()
 	r := a.relays.of[e]
@@ -121,8 +120,8 @@ func (r *relay) run(ctx context.Context) {
 		case <-sub.Lost():
 			r.lose()
 		case events := <-sub.C():
-			// A loss is told before the messages that follow it: streams must look for
-			// what was lost before they send those, whose numbers are higher.
+			// A loss is reported before the messages that follow it: streams must look for lost messages before they
+			// send the later ones, whose numbers are higher.
 			select {
 			case <-sub.Lost():
 				r.lose()
@@ -149,7 +148,7 @@ func (r *relay) add(p piece) {
 	r.wake()
 }
 
-// lose leaves every stream behind.
+// lose makes every stream fall behind.
 func (r *relay) lose() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -158,22 +157,22 @@ func (r *relay) lose() {
 	r.wake()
 }
 
-// wake tells every stream; the caller holds r.mu.
+// wake wakes every stream; the caller holds r.mu.
 func (r *relay) wake() {
 	for s := range r.streams {
 		s.rouse()
 	}
 }
 
-// end is the position after all that has come.
+// end returns the position after the last message.
 func (r *relay) end() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.next
 }
 
-// take returns the message at a position. Without one there is none yet, or the relay has
-// dropped it: then behind is true.
+// take returns the message at a position. If ok is false, the message has not arrived, or, if behind, the relay has
+// dropped it.
 func (r *relay) take(at int64) (p piece, ok, behind bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -187,7 +186,7 @@ func (r *relay) take(at int64) (p piece, ok, behind bool) {
 	return r.kept[i], true, false
 }
 
-// piece puts the events of one message into words.
+// piece encodes the events of one message.
 func (a *API) piece(ctx context.Context, e *schema.Entity, events []cache.Event) piece {
 	p := piece{mark: mark{e.Partition(events[0].ID), events[0].Number, events[0].At}}
 	for _, event := range events {

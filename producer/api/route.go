@@ -10,18 +10,17 @@ import (
 	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
-// handler answers one request. An error that it returns becomes a problem; it then
-// must not have sent anything.
+// handler answers one request. An error that it returns becomes a problem; in that case it must not have sent anything.
 type handler func(ctx context.Context, c *call) error
 
-// endpoint is what one form of path answers.
+// endpoint answers one form of path.
 type endpoint struct {
 	name    string // the route label of the metrics
 	allow   string // the Allow header
 	methods map[string]handler
 }
 
-// routes are the endpoints by the form of their path.
+// routes holds the endpoints by the form of their path.
 type routes struct {
 	fixed      map[string]*endpoint // whole paths
 	collection *endpoint            // /v1/{entity}
@@ -29,8 +28,7 @@ type routes struct {
 	under      map[string]*endpoint // /v1/{entity}/{id}/…, by the last segment
 }
 
-// unknown stands for every path that has no endpoint, and adminEnd for those that the
-// admin API answers itself.
+// unknown stands for every path without an endpoint, and adminEnd for the paths of the admin API.
 var (
 	unknown  = &endpoint{name: "unknown"}
 	adminEnd = &endpoint{name: "admin"}
@@ -92,8 +90,8 @@ func newEndpoint(name string, methods map[string]handler) *endpoint {
 	return &endpoint{name: name, allow: strings.Join(allow, ", "), methods: methods}
 }
 
-// route finds the endpoint of the request, and the entity and the id that its path
-// names. It always sets c.end. The id is unescaped, not yet canonical.
+// route sets the endpoint of the request, and the entity and the id that its path names. It always sets c.end. The id
+// is unescaped, not yet canonical.
 func (a *API) route(c *call) error {
 	c.end = unknown
 	if err := originalFault(c.r.Header); err != nil {

@@ -12,8 +12,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// entitySchemas describes an entity's records as they are read and as each write
-// takes them.
+// entitySchemas describes an entity's records as they are read, and the body of each write.
 func entitySchemas(e *schema.Entity) object {
 	n := e.Name
 	list := object{"type": "array", "items": ref("schemas", n)}
@@ -50,8 +49,8 @@ func closed(properties object, required ...string) object {
 	return object{"type": "object", "properties": properties, "required": required, "additionalProperties": false}
 }
 
-// recordSchema describes a record as it is read: every field is there, and a row of
-// another program may be beyond the limits of writes.
+// recordSchema describes a record as it is read: it has every field, and a row written by another program can exceed
+// the limits of writes.
 func recordSchema(e *schema.Entity) object {
 	properties := object{"id": idSchema(e)}
 	required := []string{"id"}
@@ -133,7 +132,7 @@ func typeSchema(f *schema.Field) object {
 	return object{"type": "string"}
 }
 
-// limitedSchema adds the limits that writes must keep.
+// limitedSchema adds the limits of writes.
 func limitedSchema(f *schema.Field) object {
 	s := typeSchema(f)
 	switch f.Type {
@@ -157,8 +156,8 @@ func limitedSchema(f *schema.Field) object {
 	return s
 }
 
-// limitInt adds the bounds that are narrower than the format's own: a reader that
-// takes numbers for floats would refuse the outermost values.
+// limitInt adds the bounds that are narrower than the format's own: a client that parses numbers as floats would reject
+// the outermost values.
 func limitInt(s object, f *schema.Field) {
 	low, high := f.IntBounds()
 	if low != math.MinInt64 {
@@ -169,14 +168,14 @@ func limitInt(s object, f *schema.Field) {
 	}
 }
 
-// limitFloat adds a bound where it has the form of a JSON number.
+// limitFloat adds a bound that has the form of a JSON number.
 func limitFloat(s object, name, bound string) {
 	if n, err := strconv.ParseFloat(bound, 64); err == nil && !math.IsInf(n, 0) {
 		s[name] = n
 	}
 }
 
-// nullable lets a schema take null too. A schema without a type takes anything.
+// nullable makes a schema accept null too. A schema without a type accepts anything.
 func nullable(s object) object {
 	if t, ok := s["type"].(string); ok {
 		s["type"] = []string{t, "null"}

@@ -15,7 +15,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
-// Header values that every answer shares. They are never changed.
+// Header values that all answers share. They never change.
 var (
 	headerJSON    = []string{"application/json"}
 	headerNosniff = []string{"nosniff"}
@@ -44,8 +44,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.release()
 }
 
-// answer runs the request's handler and turns what it returns, a panic too, into
-// the answer.
+// answer runs the request's handler and turns its result, or a panic, into the answer.
 func (a *API) answer(c *call) {
 	defer func() {
 		switch v := recover(); v {
@@ -64,8 +63,7 @@ func (a *API) answer(c *call) {
 	}
 }
 
-// bound gives one operation its deadline. Reading a body is not part of it: that is
-// bounded by the server's read timeout.
+// bound gives one operation its deadline. It does not cover reading a body, which the server's read timeout bounds.
 func (a *API) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, a.timeout)
 }
@@ -94,7 +92,7 @@ func (a *API) dispatch(c *call) error {
 	if err := a.mayCall(c); err != nil {
 		return err
 	}
-	ctx := c.r.Context() // it knows now who makes the request
+	ctx := c.r.Context() // contains the caller's identity now
 	if c.end == adminEnd {
 		return a.serveAdmin(ctx, c)
 	}
@@ -118,8 +116,8 @@ const (
 	corsMaxAge         = "600" // seconds a browser may remember a preflight
 )
 
-// crossOrigin adds the headers that let a browser of an allowed origin read the
-// answer, and answers a preflight. It reports whether the request is answered.
+// crossOrigin adds the headers that let a browser of an allowed origin read the answer, and answers a preflight. It
+// reports whether the request is answered.
 func (a *API) crossOrigin(c *call) bool {
 	h := c.header
 	h.Add("Vary", "Origin")
@@ -139,11 +137,10 @@ func (a *API) crossOrigin(c *call) bool {
 	return true
 }
 
-// maxRequestID bounds the request id that is taken from a caller.
+// maxRequestID bounds a caller's own request id.
 const maxRequestID = 128
 
-// requestID returns the caller's X-Request-Id where it is fit to be logged, else a
-// new one.
+// requestID returns the caller's X-Request-Id if it can be logged, otherwise a new one.
 func requestID(r *http.Request) string {
 	given := r.Header["X-Request-Id"]
 	if len(given) == 1 && len(given[0]) <= maxRequestID && given[0] != "" && !strings.ContainsFunc(given[0], unfit) {
@@ -163,8 +160,8 @@ func unfit(r rune) bool {
 	return !letter && !strings.ContainsRune("-_.:/+=@~", r)
 }
 
-// onlyParameters refuses a query parameter that the endpoint does not know: a
-// misspelt one would silently answer another question.
+// onlyParameters rejects a query parameter that the endpoint does not know: with a misspelt one ignored, the answer
+// would silently be wrong.
 func (c *call) onlyParameters(known ...string) error {
 	if c.r.URL.RawQuery == "" {
 		return nil

@@ -9,25 +9,25 @@ import (
 	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
-// resource is what callers share. Each has a bounded part of it, so that one who takes all
-// that it can leaves something to the others.
+// resource is shared by all callers. Each caller can use a bounded part of it, so that one caller cannot starve the
+// others.
 type resource int
 
 const (
 	memoryBytes  resource = iota // bytes of bodies and answers; half for one caller
-	batchPlaces                  // batches that are done at once; half
+	batchPlaces                  // batches that are executed at once; half
 	waitPlaces                   // requests that wait for persistence; half
-	streamPlaces                 // event streams; a quarter, but four at least
+	streamPlaces                 // event streams; a quarter, but at least four
 	resources
 )
 
 var resourceNames = [resources]string{"memory", "batches", "waits", "streams"}
 
-// shares counts what each caller holds now. A caller who holds nothing takes no memory.
+// shares counts what each caller uses now. A caller that uses nothing takes no memory.
 type shares struct {
 	most [resources]int64 // of one caller
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	of    map[string]*[resources]int64
 	freed chan struct{} // closed when something is given back; nil while no request waits for that
 }
@@ -39,7 +39,7 @@ func newShares(memory, batches, waits, streams int64) *shares {
 	}}
 }
 
-// take adds n of a resource to what the caller holds, or reports that its share is used up.
+// take adds n of a resource to what the caller uses, or returns false if its share is used up.
 func (s *shares) take(caller string, r resource, n int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,8 +99,8 @@ func (s *shares) forget(caller string, held *[resources]int64) {
 	}
 }
 
-// caller names what the request's share is counted for: its token, else the address of its
-// client. IPv6 clients count by their /64: one machine has that many addresses.
+// caller names the caller whose share the request uses: its token, or else its client's address. IPv6 clients are
+// counted by their /64, because one machine has that many addresses.
 func (a *API) caller(c *call) string {
 	if c.caller == "" {
 		c.caller = "token " + c.who.Name
@@ -115,7 +115,7 @@ func (a *API) caller(c *call) string {
 	return c.caller
 }
 
-// take takes n of a resource for the request's caller; give it back.
+// take takes n of a resource for the request's caller; the caller of take must give it back.
 func (a *API) take(c *call, r resource, n int64) error {
 	if a.shares.take(a.caller(c), r, n) {
 		return nil
@@ -133,9 +133,9 @@ func errShare(r resource) *problem.Problem {
 
 var shareWords = [resources]string{"bytes of bodies and answers", "batches", "waits", "event streams"}
 
-// place takes a place of a bounded number, within the caller's share, and waits for both until
-// ctx ends: what waits has arrived, so the bytes of the caller bound how much does. Call the
-// function that gives the place back.
+// place takes one of a bounded number of places, within the caller's share, and waits for both until ctx ends. The
+// bodies of waiting requests are already read, so the bytes of the caller bound how many wait. The caller must call the
+// returned function.
 func (a *API) place(ctx context.Context, c *call, r resource, places chan struct{}, full error) (back func(), err error) {
 	if !a.shares.await(ctx, a.caller(c), r, 1) {
 		a.metrics.shares.WithLabelValues(resourceNames[r]).Inc()

@@ -11,7 +11,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// status answers where a record stands on its way to the database.
+// status answers how far a record has come on its way to the database.
 func (a *API) status(ctx context.Context, c *call) error {
 	if err := c.onlyParameters(); err != nil {
 		return err
@@ -27,7 +27,7 @@ func (a *API) status(ctx context.Context, c *call) error {
 		return err
 	}
 	if !state.Cached {
-		// Only a persisted record leaves the cache, if it is one at all.
+		// Only a persisted record, or a record that does not exist, is not in the cache.
 		read, err := a.cache.Get(ctx, c.entity, id)
 		if err != nil {
 			return err
@@ -44,7 +44,7 @@ func (a *API) status(ctx context.Context, c *call) error {
 	return nil
 }
 
-// appendState appends a record's state. A deletion on its way is a state, too.
+// appendState appends a record's state. A deletion that is not yet persisted has a state, too.
 func appendState(dst []byte, e *schema.Entity, id string, s cache.State) []byte {
 	dst = append(dst, `{"entity":"`...)
 	dst = append(dst, e.Name...)

@@ -22,18 +22,18 @@ type stream struct {
 	call    *call
 	control *http.ResponseController
 	feeds   []*feed
-	woken   chan struct{} // has room for one
+	woken   chan struct{} // has room for one value
 }
 
-// feed is the events of one entity.
+// feed is one entity's events for a stream.
 type feed struct {
 	relay *relay
 	at    int64     // position of the next message
-	last  time.Time // of the newest event that was sent
+	last  time.Time // of the newest event sent
 	sent  []mark    // the last message of each partition
 }
 
-// subscribe begins to listen: what happens from now on is sent, or read anew.
+// subscribe begins to listen: all later events are sent, or read from Redis.
 func (s *stream) subscribe(ctx context.Context, entities []*schema.Entity) error {
 	ctx, cancel := s.api.bound(ctx)
 	defer cancel()
@@ -47,14 +47,14 @@ func (s *stream) subscribe(ctx context.Context, entities []*schema.Entity) error
 	return nil
 }
 
-// close ends what subscribe began.
+// close undoes subscribe.
 func (s *stream) close() {
 	for _, f := range s.feeds {
 		f.relay.leave(s)
 	}
 }
 
-// rouse has the stream look for messages.
+// rouse makes the stream look for messages.
 func (s *stream) rouse() {
 	select {
 	case s.woken <- struct{}{}:
@@ -66,15 +66,15 @@ func (s *stream) rouse() {
 func (s *stream) run(ctx context.Context, since time.Time) error {
 	h := s.call.header
 	h["Content-Type"] = []string{"text/event-stream"}
-	h["X-Accel-Buffering"] = []string{"no"} // nginx would keep events back
+	h["X-Accel-Buffering"] = []string{"no"} // otherwise nginx would buffer the events
 	s.call.code = http.StatusOK
 	s.call.w.WriteHeader(http.StatusOK)
 	if s.call.r.Method == http.MethodHead {
 		return nil
 	}
 	boundConn(ctx)
-	// The server's own limits are on whole requests and answers; this one never ends.
-	_ = s.control.SetReadDeadline(time.Time{}) // not every connection has one
+	// The server's timeouts are for whole requests and answers; this answer never ends.
+	_ = s.control.SetReadDeadline(time.Time{}) // not every connection supports it
 	err := s.send([]byte("retry: 2000\n\n"))
 	if err == nil && !since.IsZero() {
 		for _, f := range s.feeds {
@@ -108,22 +108,22 @@ func (s *stream) run(ctx context.Context, since time.Time) error {
 		s.api.metrics.dropped.Inc()
 		s.api.log.Warn("event stream dropped: its reader does not read", "request_id", s.call.requestID,
 			"token", s.call.who.Name, "remote", s.call.r.RemoteAddr, "timeout", s.api.streamTimeout)
-		return context.Canceled // there is nobody to tell
+		return context.Canceled // the caller is gone
 	}
 	return err
 }
 
-// reconnect tells a reader that the process ends: come again, each after another time, so
-// that not all are at the next process at once.
+// reconnect makes clients reconnect after the process ends, each after another delay, so that they do not all reach the
+// next process at once.
 func reconnect() []byte {
 	return fmt.Appendf(nil, "event: reconnect\nretry: %d\ndata: {}\n\n", 100+rand.IntN(2000))
 }
 
-// errUnread ends a stream whose caller does not read, or too slowly. Who comes again with
-// Last-Event-ID goes on where it was.
+// errUnread ends a stream whose caller does not read, or reads too slowly. With Last-Event-ID the caller can continue
+// where the stream ended.
 var errUnread = errors.New("the reader does not read")
 
-// forward sends the oldest message that waits, and reports whether there was one.
+// forward sends the oldest waiting message, and reports whether there was one.
 func (s *stream) forward(ctx context.Context) (more bool, err error) {
 	var next *feed
 	var oldest piece
@@ -147,13 +147,13 @@ func (s *stream) forward(ctx context.Context) (more bool, err error) {
 	return true, s.pass(next, oldest)
 }
 
-// replay sends what Redis keeps since the last event of each feed. Where too many streams
-// do the caller is told of a gap instead.
+// replay sends the events that Redis has stored since the last event of each feed. If too many streams do so, the
+// caller gets a gap event instead.
 func (s *stream) replay(ctx context.Context, feeds []*feed) error {
 	var entities []*schema.Entity
 	since, by := feeds[0].last, map[*schema.Entity]*feed{}
 	for _, f := range feeds {
-		f.at = f.relay.end() // before the first look: what comes meanwhile is sent after it
+		f.at = f.relay.end() // before the first read: messages that arrive meanwhile are sent after it
 		entities = append(entities, f.relay.entity)
 		by[f.relay.entity] = f
 		since = earlier(since, f.last)
@@ -171,8 +171,8 @@ func (s *stream) replay(ctx context.Context, feeds []*feed) error {
 		}
 		return ctx.Err()
 	}
-	// In the order of time over all entities, or the id of an early event would hide a
-	// later one from whoever resumes.
+	// In the order of time over all entities; otherwise the id of an early event could hide a later one from a client
+	// that resumes.
 	until := time.Now().Add(replayFor)
 	for kept, err := range s.api.source.Events(ctx, entities, since.Add(-overlap)) {
 		if err != nil {
@@ -208,8 +208,8 @@ func gapEvent(f *feed) []byte {
 	return append(appendTime(b, f.last), "}\n\n"...)
 }
 
-// pass sends a message, unless it was sent. Numbers of a partition grow; those of a Redis
-// that was emptied begin anew, at a later time.
+// pass sends a message unless it was sent before. Numbers within a partition grow; those of an emptied Redis begin
+// again, at a later time.
 func (s *stream) pass(f *feed, p piece) error {
 	last := &f.sent[p.mark.partition]
 	if p.mark.number <= last.number && !p.mark.at.After(last.at) {
@@ -241,8 +241,8 @@ func (a *API) appendEvent(ctx context.Context, b []byte, e *schema.Entity, event
 	return append(b, "}\n\n"...)
 }
 
-// appendRefusal adds why the database refused the record, unless something newer has
-// happened to it since: that has an event of its own.
+// appendRefusal adds why the database refused the record, unless a newer state has replaced it: that has an event of
+// its own.
 func (a *API) appendRefusal(ctx context.Context, b []byte, e *schema.Entity, event cache.Event) []byte {
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
@@ -258,7 +258,7 @@ func (a *API) appendRefusal(ctx context.Context, b []byte, e *schema.Entity, eve
 	return problem.AppendRefusal(b, *state.Refusal)
 }
 
-// send writes a piece and sends it at once.
+// send writes a piece and flushes it.
 func (s *stream) send(piece []byte) error {
 	if err := s.write(piece); err != nil {
 		return err
@@ -266,7 +266,7 @@ func (s *stream) send(piece []byte) error {
 	return s.flush()
 }
 
-// write gives the server a piece to send, within a limit of its own.
+// write passes a piece to the server, with a timeout of its own.
 func (s *stream) write(piece []byte) error {
 	_ = s.control.SetWriteDeadline(time.Now().Add(s.api.streamTimeout))
 	_, err := s.call.w.Write(piece)
@@ -285,23 +285,22 @@ func goneOrUnread(err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errUnread
 	}
-	return context.Canceled // the caller went away
+	return context.Canceled // the caller is gone
 }
 
-// streamBuffer bounds what the kernel keeps of a stream for a caller who does not read:
-// by itself it would give a connection megabytes, which count as the process's memory.
+// streamBuffer bounds the kernel's buffer of a stream whose caller does not read: by default a connection can have
+// megabytes, which count as the process's memory.
 const streamBuffer = 64 << 10
 
 type connKey struct{}
 
-// ConnContext lets streams of events bound what the kernel keeps of them. It is for
-// [http.Server.ConnContext].
+// ConnContext lets event streams bound the kernel's buffer. It is for [http.Server.ConnContext].
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
 func boundConn(ctx context.Context) {
 	if c, ok := ctx.Value(connKey{}).(interface{ SetWriteBuffer(int) error }); ok {
-		_ = c.SetWriteBuffer(streamBuffer) // a larger one works, too
+		_ = c.SetWriteBuffer(streamBuffer) // a larger buffer works, too
 	}
 }

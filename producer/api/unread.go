@@ -13,15 +13,13 @@ import (
 	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
-// Listener has an HTTP server answer a request that it refuses by itself with a problem,
-// like any other: one that is not HTTP, has no Host, too much of a header, an unknown
-// Transfer-Encoding, or an Expect that cannot be met. No handler is asked about these, so
-// the answer is exchanged on its way out, where it is known by its form. Should net/http
-// once word it otherwise, it goes out as it is.
+// Listener makes an HTTP server answer the requests that it rejects by itself with a problem, like any other: a request
+// that is not HTTP, has no Host, too large a header, an unknown Transfer-Encoding, or an Expect that cannot be met. No
+// handler is called for these, so the answer is recognised by its form and replaced on its way out. If net/http ever
+// changes its wording, the answer goes out unchanged.
 //
-// Such a request is not counted by route, nor is its own X-Request-Id known here. A
-// connection that ends, or whose header takes too long, is closed without an answer, as
-// net/http does: there is nothing to exchange.
+// Such a request is not counted by route, and its own X-Request-Id is not known here. If a connection ends, or its
+// header takes too long, net/http closes it without an answer, so there is nothing to replace.
 func Listener(l net.Listener, log *slog.Logger) net.Listener { return listener{l, log} }
 
 type listener struct {
@@ -37,8 +35,8 @@ func (l listener) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// conn exchanges the server's own answers. It stays a TCP connection in all else, for the
-// server closes one half of it so that a caller who still sends can read the answer.
+// conn replaces the server's own answers. In all else it stays a TCP connection, because the server closes one half of
+// it so that a caller that is still sending can read the answer.
 type conn struct {
 	*net.TCPConn
 	log *slog.Logger
@@ -57,15 +55,15 @@ func (c *conn) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// What net/http writes in one piece: how an error of a request that it cannot read goes on
-// after its status line, and the status line of an expectation that cannot be met.
+// Texts that net/http writes in one piece: what follows the status line for a request that it cannot parse, and the
+// status line for an expectation that cannot be met.
 const (
 	plainHeader = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
 	unmet       = "417 Expectation Failed"
 )
 
-// ofUnread is the problem of an answer that is net/http's own, else nil. No handler here
-// answers 417, nor in plain text with these headers alone.
+// ofUnread returns the problem for an answer that is net/http's own, or nil. No handler here answers 417, or plain text
+// with only these headers.
 func ofUnread(b []byte) *problem.Problem {
 	line, ok := bytes.CutPrefix(b, []byte("HTTP/1."))
 	if !ok {
@@ -89,7 +87,7 @@ func ofUnread(b []byte) *problem.Problem {
 	return &p
 }
 
-// unread are the problems by the status code.
+// unread are the problems by status code.
 var unread = map[string]problem.Problem{
 	"400": {Name: "malformed-request", Code: http.StatusBadRequest, Title: "Malformed request",
 		Detail: "the request line or a header is not what HTTP/1.1 asks for"},
@@ -103,8 +101,8 @@ var unread = map[string]problem.Problem{
 		Detail: "the request must be HTTP/1.1 or HTTP/1.0"},
 }
 
-// unreadAnswer is the whole answer. The connection ends with it: where the next request
-// would begin is not known.
+// unreadAnswer returns the whole answer. The connection ends with it, because it is unknown where the next request
+// would begin.
 func unreadAnswer(p *problem.Problem, id string) []byte {
 	body := append(p.AppendTo(nil, id), '\n')
 	h := http.Header{
@@ -114,7 +112,7 @@ func unreadAnswer(p *problem.Problem, id string) []byte {
 	p.SetHeader(h)
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "HTTP/1.1 %d %s\r\n", p.Code, http.StatusText(p.Code))
-	_ = h.Write(&out) // a buffer takes it
+	_ = h.Write(&out) // writing to a buffer cannot fail
 	out.WriteString("\r\n")
 	out.Write(body)
 	return out.Bytes()

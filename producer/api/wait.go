@@ -10,9 +10,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// admitWait takes a place among the requests that wait, within the caller's share;
-// [API.await] gives it back. Where all are taken the caller is answered at once, as one
-// whose wait was in vain.
+// admitWait takes a place among the requests that wait, within the caller's share; [API.await] gives it back. If all
+// places are taken, the caller is answered immediately, as if its wait had timed out.
 func (a *API) admitWait(c *call) bool {
 	if a.take(c, waitPlaces, 1) == nil {
 		select {
@@ -26,10 +25,9 @@ func (a *API) admitWait(c *call) bool {
 	return false
 }
 
-// await waits until the accepted write or a newer one is persisted, and returns
-// where it stands then. Its errors are the database's refusal of this write, and
-// ErrOutcomeUnknown where Redis has come back without it. Whatever else befalls the
-// wait, the end of the process among them, what is accepted stays accepted.
+// await waits until the accepted write or a newer one is persisted, and returns the record's status then. Its errors
+// are the database's refusal of this write, and ErrOutcomeUnknown if Redis has come back without the write. If the wait
+// ends for any other reason, such as the end of the process, the write stays accepted.
 func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (schema.Status, error) {
 	if wait <= 0 {
 		return w.Status, nil
@@ -57,7 +55,7 @@ func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (schema.St
 	record := state.Record
 	switch {
 	case record.Status == schema.Persisted && record.Version >= w.Version, !state.Cached:
-		// What is not cached has left the cache, and only persisted records can.
+		// A record that is not cached has left the cache, and only persisted records can.
 		return schema.Persisted, nil
 	case state.Refusal != nil && record.Version == w.Version:
 		return "", errRefused(w.Entity, problem.Refused{Refusal: *state.Refusal, Version: w.Version, Status: record.Status})

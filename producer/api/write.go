@@ -49,7 +49,7 @@ func (a *API) remove(ctx context.Context, c *call) error {
 	return a.write(ctx, c, cache.OpDelete)
 }
 
-// create makes a record whose id is in the body, or is made.
+// create creates a record; its id is in the body or is generated.
 func (a *API) create(ctx context.Context, c *call) error {
 	if _, ok := c.r.Header["If-Match"]; ok {
 		return problem.BadHeader("If-Match", "has no meaning for a record that is yet to be created")
@@ -69,7 +69,7 @@ func (a *API) create(ctx context.Context, c *call) error {
 	return a.write(ctx, c, cache.OpCreate)
 }
 
-// readFields reads the body into c.fields. An "id" in it must be the path's.
+// readFields parses the body into c.fields. An "id" in it must equal the path's.
 func (a *API) readFields(c *call, types ...string) error {
 	value, err := a.readObject(c, types...)
 	if err != nil || value == nil {
@@ -98,7 +98,7 @@ func (a *API) readObject(c *call, types ...string) (id json.RawMessage, err erro
 	return c.decode.fields(c.body, c.entity, c.fields)
 }
 
-// write hands the request to the write path and answers.
+// write passes the request to the write path and answers.
 func (a *API) write(ctx context.Context, c *call, op cache.Op) error {
 	if err := c.onlyParameters(); err != nil {
 		return err
@@ -126,8 +126,8 @@ func (a *API) write(ctx context.Context, c *call, op cache.Op) error {
 	return a.accept(c, op, accepted)
 }
 
-// ifAbsent says whether the write is to find no record. A create never wants one
-// and a put may; the others need the record, so they cannot be done.
+// ifAbsent reports whether the write requires that the record does not exist. A create always does, and a put can; for
+// the other operations this is an error, because they need the record.
 func ifAbsent(op cache.Op, cond condition) (bool, error) {
 	if !cond.absent || op == cache.OpPut || op == cache.OpCreate {
 		return cond.absent && op == cache.OpPut, nil
@@ -135,8 +135,7 @@ func ifAbsent(op cache.Op, cond condition) (bool, error) {
 	return false, errPrecondition("If-None-Match: * asks that there is no record, which this request needs")
 }
 
-// conditionFailed turns the error of a write whose condition was not met into that
-// of a failed condition.
+// conditionFailed turns the error of a write whose precondition was not met into the error of a failed precondition.
 func conditionFailed(err error, op cache.Op, cond condition) error {
 	switch {
 	case cond.absent && (errors.Is(err, schema.ErrExists) || errors.Is(err, schema.ErrVersionMismatch)):
@@ -149,8 +148,7 @@ func conditionFailed(err error, op cache.Op, cond condition) error {
 	return err
 }
 
-// accept answers an accepted write: at once, or when it is persisted if the caller
-// would rather wait.
+// accept answers an accepted write: immediately, or after it is persisted if the caller prefers to wait.
 func (a *API) accept(c *call, op cache.Op, accepted producer.Accepted) error {
 	h := c.header
 	c.setETag(accepted.Version)
