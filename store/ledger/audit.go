@@ -14,7 +14,7 @@ import (
 	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
-// Actor is who does something, for the audit.
+// Actor is the person or process that does something, for the audit.
 type Actor struct {
 	Name   string // a token's name, a user, or a process that acts by itself
 	Origin string // an address, or the command line
@@ -25,11 +25,11 @@ type AuditEntry struct {
 	Number  int64 // given by the database
 	At      time.Time
 	Actor   Actor
-	Action  string // such as dead.retry or policy.set
+	Action  string // for example dead.retry or policy.set
 	Entity  string
 	ID      string         // "" if it was not about one record
 	Version schema.Version // 0 if it was not about one version
-	Detail  map[string]any // what else is to be known; no secrets
+	Detail  map[string]any // further details; no secrets
 }
 
 // auditRow is a row of afterwrite_audit.
@@ -59,7 +59,7 @@ func (l *Ledger) Audit(ctx context.Context, entry AuditEntry) error {
 	return l.sql.Change(ctx, "audit "+entry.Action, func(db *gorm.DB) error { return insertAudit(db, entry) })
 }
 
-// Note adds entries to the audit that belong to no change of the database, all or none.
+// Note adds entries for actions that change nothing in the database; all of them or none.
 func (l *Ledger) Note(ctx context.Context, entries ...AuditEntry) error {
 	if len(entries) == 0 {
 		return nil
@@ -95,7 +95,7 @@ func insertAudit(db *gorm.DB, entries ...AuditEntry) error {
 	return nil
 }
 
-// AuditQuery selects audit entries; what is zero does not restrict.
+// AuditQuery selects audit entries; zero fields do not restrict.
 type AuditQuery struct {
 	Entity string
 	ID     string
@@ -103,7 +103,7 @@ type AuditQuery struct {
 	Limit  int   // up to store.MaxListLimit; 0: store.DefaultListLimit
 }
 
-// AuditLog returns audit entries, the newest first. Page on with the last number.
+// AuditLog returns audit entries, the newest first. For the next page pass the last number as Before.
 func (l *Ledger) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, error) {
 	defer l.sql.Time("audit")()
 	query := l.sql.Read(ctx).Table("afterwrite_audit").Order("number DESC").Limit(limit(q.Limit))
@@ -127,12 +127,11 @@ func (l *Ledger) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, erro
 	return entries, nil
 }
 
-// PurgeAudit deletes entries from before a time, the oldest first, limit at most, and
-// returns how many.
+// PurgeAudit deletes up to limit entries from before a time, the oldest first, and returns how many.
 func (l *Ledger) PurgeAudit(ctx context.Context, before time.Time, limit int) (int, error) {
 	purged := 0
 	err := l.sql.Change(ctx, "purge the audit", func(db *gorm.DB) error {
-		// Numbers are given in the order of time, and have the index.
+		// Numbers are in the order of time, and are indexed.
 		done := db.Exec(`DELETE FROM afterwrite_audit WHERE number IN (SELECT number FROM
 			(SELECT number, at FROM afterwrite_audit ORDER BY number LIMIT ?) oldest WHERE at < ?)`,
 			min(max(1, limit), store.MaxListLimit), kit.Instant(before))

@@ -20,20 +20,19 @@ import (
 // ErrNoLetter reports a dead letter that does not exist.
 var ErrNoLetter = errors.New("there is no such dead letter")
 
-// Resolution says how a dead letter ended. The zero Resolution is an open letter.
+// Resolution says how a dead letter was resolved. The zero Resolution is an open letter.
 type Resolution string
 
 // The resolutions of dead letters.
 const (
 	Unresolved Resolution = ""
-	Persisted  Resolution = "persisted"  // sent back, and then the database took it
+	Persisted  Resolution = "persisted"  // retried, and then persisted
 	Superseded Resolution = "superseded" // a newer write replaced it
 	Edited     Resolution = "edited"     // an operator replaced it by an edited write
-	Discarded  Resolution = "discarded"  // an operator gave it up
+	Discarded  Resolution = "discarded"  // an operator discarded it
 )
 
-// Letter is a dead letter: a version of a record that the database refused until its
-// policy was exhausted.
+// Letter is a dead letter: a version of a record that the database refused until its policy was exhausted.
 type Letter struct {
 	Number     int64 // given by the database, in the order of death
 	Entity     string
@@ -43,10 +42,10 @@ type Letter struct {
 	Payload    string // JSON object of the fields; "" for a deletion
 	Refusal    schema.Refusal
 	Attempts   int
-	History    []schema.Attempt // the attempts; left out of lists
-	AcceptedAt time.Time        // when the record first waited
+	History    []schema.Attempt // the attempts; left out in lists
+	AcceptedAt time.Time        // when the record first became pending
 	DiedAt     time.Time
-	RetriedAt  time.Time // when it was last sent back; zero while it waits for an operator
+	RetriedAt  time.Time // when it was last retried; zero while it awaits an operator
 	Resolution Resolution
 	ResolvedAt time.Time
 	Resolver   string
@@ -75,7 +74,7 @@ type errorRow struct {
 	Message        string
 }
 
-// unnumbered is what the row says, by which errors are told apart.
+// unnumbered returns the row without its number, which identifies the error.
 func (r errorRow) unnumbered() errorRow { r.Number = 0; return r }
 
 func errorOf(r schema.Refusal) errorRow {
@@ -88,7 +87,7 @@ const (
 	bytesPerStatement   = 8 << 20 // of payloads, more only for a single letter
 )
 
-// portions cuts letters into what one statement takes.
+// portions splits letters into parts of one statement each.
 func portions(letters []Letter) iter.Seq[[]Letter] {
 	return func(yield func([]Letter) bool) {
 		for len(letters) > 0 {
@@ -105,10 +104,9 @@ func portions(letters []Letter) iter.Seq[[]Letter] {
 	}
 }
 
-// InsertDead makes dead letters durable, each at most once: a letter of that entity,
-// id and version that is open and was sent back takes the new refusal; any other that
-// is there stays as it is. To repeat it is harmless. Number, RetriedAt and what tells
-// of a resolution are not inserted.
+// InsertDead stores dead letters, each at most once. If an open letter of the same entity, id and version was retried,
+// it gets the new refusal; any other existing letter stays unchanged. Repeating it is harmless. Number, RetriedAt and
+// the fields of the resolution are not inserted.
 func (l *Ledger) InsertDead(ctx context.Context, letters []Letter) error {
 	return l.sql.Change(ctx, fmt.Sprintf("insert %d dead letters", len(letters)), func(db *gorm.DB) error {
 		for some := range portions(letters) {
@@ -154,8 +152,8 @@ func (l *Ledger) insertLetters(db *gorm.DB, letters []Letter) error {
 	}).Create(&rows).Error
 }
 
-// refused is the update of a letter that is there, on MySQL: it has no condition of the whole,
-// so each column has it. That of retried_at comes last, for the condition looks at it.
+// refused updates an existing letter on MySQL. MySQL has no condition for the whole update, so each column has it; the
+// column retried_at comes last, because the condition reads it.
 var refused = func() (set clause.Set) {
 	const open = "resolution = '' AND retried_at IS NOT NULL"
 	for _, name := range []string{"error", "attempts", "history", "died_at"} {
@@ -168,13 +166,13 @@ var refused = func() (set clause.Set) {
 	})
 }()
 
-// errorNumbers returns the numbers of the letters' errors, new ones inserted.
+// errorNumbers returns the numbers of the letters' errors, and inserts new errors.
 func errorNumbers(db *gorm.DB, letters []Letter) (map[errorRow]int64, error) {
 	numbers := map[errorRow]int64{}
 	for _, l := range letters {
 		numbers[errorOf(l.Refusal)] = 0
 	}
-	// In one order, or two processes could wait for each other.
+	// In a fixed order, or two processes could deadlock.
 	wanted := slices.SortedFunc(maps.Keys(numbers), func(a, b errorRow) int {
 		return slices.Compare([]string{a.Kind, a.ConstraintName, a.ColumnName, a.Message}, []string{b.Kind, b.ConstraintName, b.ColumnName, b.Message})
 	})

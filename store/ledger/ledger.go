@@ -1,6 +1,5 @@
-// Package ledger keeps the tables of the project itself in the database of the entities: dead
-// letters and their errors, versions of retry policies, the audit, and API tokens. The
-// migrations that make them are those of package store.
+// Package ledger stores the project's own tables in the database of the entities: dead letters and their errors,
+// versions of retry policies, the audit, and API tokens. The migrations that create them are in package store.
 package ledger
 
 import (
@@ -11,8 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
-// Ledger is a store with the tables of the project itself. It is safe for concurrent use, by
-// any number of processes.
+// Ledger is a store with the project's own tables. It is safe for concurrent use, by any number of processes.
 type Ledger struct {
 	*store.Store
 	sql kit.SQL

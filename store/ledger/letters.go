@@ -15,32 +15,32 @@ import (
 	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
-// LetterState selects dead letters by where they stand.
+// LetterState selects dead letters by state.
 type LetterState string
 
 // The states of dead letters.
 const (
 	AnyState      LetterState = ""
-	StateOpen     LetterState = "open"     // not resolved; sent back ones included
-	StateWaiting  LetterState = "waiting"  // open, and waiting for an operator
-	StateRetrying LetterState = "retrying" // open, and sent back
+	StateOpen     LetterState = "open"     // not resolved, including retried ones
+	StateWaiting  LetterState = "waiting"  // open, and awaiting an operator
+	StateRetrying LetterState = "retrying" // open, and retried
 	StateResolved LetterState = "resolved"
 )
 
-// LetterFilter selects dead letters; what is zero does not restrict.
+// LetterFilter selects dead letters; zero fields do not restrict.
 type LetterFilter struct {
 	Entity     string
 	ID         string
 	Kind       schema.Kind
 	Constraint string
-	Text       string    // part of the error's message, in any case of ASCII letters
+	Text       string    // part of the error's message; the case of ASCII letters is ignored
 	Since      time.Time // died then or later
 	Until      time.Time // died before
 	State      LetterState
 	Resolution Resolution
 }
 
-// check refuses what no letter can have and PostgreSQL takes for an error of its own.
+// check rejects values that no letter can have and that PostgreSQL reports as its own error.
 func (f LetterFilter) check() error {
 	for _, part := range [][2]string{
 		{"entity", f.Entity}, {"id", f.ID}, {"kind", string(f.Kind)}, {"constraint", f.Constraint}, {"text", f.Text},
@@ -52,7 +52,7 @@ func (f LetterFilter) check() error {
 	return nil
 }
 
-// plain returns an [schema.InvalidError] for a text that no database takes.
+// plain returns an [schema.InvalidError] for a text that no database accepts.
 func plain(name, text string) error {
 	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
 		return schema.Invalid(name, "must be UTF-8 without NUL")
@@ -60,9 +60,9 @@ func plain(name, text string) error {
 	return nil
 }
 
-// Letters returns dead letters, the newest first, without their histories. Page on
-// with the last number as before; 0 is the start. The error is [store.Unavailable], or an
-// [schema.InvalidError] that names the part of the filter at fault.
+// Letters returns dead letters, the newest first, without their histories. For the next page pass the last number as
+// before; 0 is the first page. The error is [store.Unavailable], or an [schema.InvalidError] that names the invalid
+// part of the filter.
 func (l *Ledger) Letters(ctx context.Context, f LetterFilter, before int64, max int) ([]Letter, error) {
 	defer l.sql.Time("letters")()
 	if err := f.check(); err != nil {
@@ -83,13 +83,12 @@ func (l *Ledger) Letters(ctx context.Context, f LetterFilter, before int64, max 
 	return letters, nil
 }
 
-// maxSought is the number of errors whose letters are sought error by error.
+// maxSought is the maximum number of errors whose letters are searched error by error.
 const maxSought = 64
 
-// newest selects one page. Where the filter is about errors, no plan of one condition is
-// good for all of them: down the letters it reads a million to find none, by the errors it
-// reads and sorts all that match. So where few errors match, the page is taken from the
-// newest letters of each, which an index has in their order.
+// newest selects one page. If the filter is about errors, no single plan is always good: a scan of the letters reads a
+// million to find none, and a search by errors reads and sorts all that match. So if few errors match, the page is
+// merged from the newest letters of each, for which there is an index in that order.
 func (l *Ledger) newest(ctx context.Context, f LetterFilter, before int64, rows int) (*gorm.DB, error) {
 	page := func(query *gorm.DB) *gorm.DB {
 		if before > 0 {
@@ -117,7 +116,7 @@ func (l *Ledger) newest(ctx context.Context, f LetterFilter, before int64, rows 
 	return page(joined(l.sql.Read(ctx)).Where("l.number IN ("+strings.Join(parts, " UNION ALL ")+")", each...)), nil
 }
 
-// CountLetters counts the dead letters of a filter. Its errors are those of [Ledger.Letters].
+// CountLetters counts the dead letters of a filter. Its errors are as for [Ledger.Letters].
 func (l *Ledger) CountLetters(ctx context.Context, f LetterFilter) (int, error) {
 	defer l.sql.Time("letters")()
 	if err := f.check(); err != nil {
@@ -128,7 +127,7 @@ func (l *Ledger) CountLetters(ctx context.Context, f LetterFilter) (int, error) 
 	return int(n), l.sql.Unavailable("count dead letters", err)
 }
 
-// LetterGroup is the dead letters of one entity with one error.
+// LetterGroup counts the dead letters of one entity with one error.
 type LetterGroup struct {
 	Entity      string
 	Refusal     schema.Refusal
@@ -136,8 +135,8 @@ type LetterGroup struct {
 	First, Last time.Time // of death
 }
 
-// LetterGroups groups the dead letters of a filter by entity and error, the largest
-// groups first. Its errors are those of [Ledger.Letters].
+// LetterGroups groups the dead letters of a filter by entity and error, the largest groups first. Its errors are as for
+// [Ledger.Letters].
 func (l *Ledger) LetterGroups(ctx context.Context, f LetterFilter, max int) ([]LetterGroup, error) {
 	defer l.sql.Time("letters")()
 	if err := f.check(); err != nil {
@@ -205,7 +204,7 @@ func (l *Ledger) letters(ctx context.Context, f LetterFilter) *gorm.DB {
 	return l.ofErrors(ofLetters(joined(l.sql.Read(ctx)), f), f)
 }
 
-// ofLetters restricts to the filter by what is in the letters, l.
+// ofLetters applies the parts of the filter that are about the letters, l.
 func ofLetters(query *gorm.DB, f LetterFilter) *gorm.DB {
 	query = equal(query, "l.entity", f.Entity)
 	query = equal(query, "l.id", f.ID)
@@ -222,14 +221,14 @@ func ofLetters(query *gorm.DB, f LetterFilter) *gorm.DB {
 	return query
 }
 
-// ofErrors restricts to the filter by what is in their errors, e. These are few: they are
-// searched, not the letters.
+// ofErrors applies the parts of the filter that are about their errors, e. There are few errors: they are searched, not
+// the letters.
 func (l *Ledger) ofErrors(query *gorm.DB, f LetterFilter) *gorm.DB {
 	query = equal(query, "e.kind", string(f.Kind))
 	query = equal(query, "e.constraint_name", f.Constraint)
 	if f.Text != "" {
 		message := "message"
-		if l.sql.Dialect == "mysql" { // there they are bytes, or an index would take some for the same
+		if l.sql.Dialect == "mysql" { // stored as bytes, so that an index distinguishes all texts
 			message = "CONVERT(message USING utf8mb4)"
 		}
 		query = query.Where(`e.number IN (SELECT number FROM afterwrite_errors WHERE lower(`+message+`) LIKE ? ESCAPE '\')`, "%"+likeEscape(strings.ToLower(f.Text))+"%")
@@ -258,7 +257,7 @@ func likeEscape(s string) string {
 const letterColumns = `l.number, l.entity, l.id, l.version, l.operation, l.payload, l.attempts, l.accepted_at, l.died_at,
 	l.retried_at, l.resolution, l.resolved_at, l.resolver, e.kind, e.constraint_name, e.column_name, e.message`
 
-// letterSeen is a letter as it is read, with its error.
+// letterSeen is a letter as read, with its error.
 type letterSeen struct {
 	Number         int64
 	Entity         string

@@ -19,8 +19,8 @@ type pairingRow struct {
 	PairedAt   time.Time
 }
 
-// Pairing returns which Redis belongs to the database under a name, the prefix of its
-// keys. It is none where the two were never paired.
+// Pairing returns the Redis that belongs to the database under a name, the prefix of its keys. It is none if the two
+// were never paired.
 func (l *Ledger) Pairing(ctx context.Context, name string) (schema.Pairing, error) {
 	p, err := pairing(l.sql.Read(ctx), name)
 	return p, l.sql.Unavailable("read the pairing", err)
@@ -35,22 +35,21 @@ func pairing(db *gorm.DB, name string) (schema.Pairing, error) {
 	return schema.Pairing{Deployment: rows[0].Deployment, Life: rows[0].Life}, nil
 }
 
-// Pairs is what a decision of [Ledger.Pair] comes to.
+// Pairs is the result of a decision of [Ledger.Pair].
 type Pairs struct {
 	With   schema.Pairing
-	Losses []Loss       // noted with it
-	Audit  []AuditEntry // noted with it
+	Losses []Loss       // stored with it
+	Audit  []AuditEntry // stored with it
 }
 
-// Pair has decide say which Redis belongs to the database under a name, and keeps its
-// decision. Of any number of processes one decides at a time, each on what the one before
-// it decided. decide must be bounded in time by its context and must not use the store. Its
-// error is returned as it is, and nothing is changed.
+// Pair lets decide choose which Redis belongs to the database under a name, and stores the decision. Among any number
+// of processes one decides at a time, and each sees the decision before. decide must be bounded in time by its context
+// and must not use the store. Its error is returned unchanged, and then nothing is changed.
 func (l *Ledger) Pair(
 	ctx context.Context, name string, decide func(ctx context.Context, stored schema.Pairing) (Pairs, error),
 ) error {
 	return l.sql.Change(ctx, "pair", func(db *gorm.DB) error {
-		// The insert locks the row, or makes it and holds the others back until the end.
+		// The insert locks the row, or creates it and makes the others wait until the end.
 		err := db.Table("afterwrite_pairings").Clauses(clause.OnConflict{
 			Columns: []clause.Column{{Name: "name"}}, DoUpdates: clause.AssignmentColumns([]string{"name"}),
 		}).Create(&pairingRow{Name: name, PairedAt: kit.Instant(time.Now())}).Error
@@ -87,8 +86,8 @@ type Loss struct {
 	Number  int64     `json:"number"` // given by the database
 	At      time.Time `json:"at"`
 	Entity  string    `json:"entity"`
-	Life    string    `json:"-"`       // of the Redis that was seen after it
-	Records int64     `json:"records"` // how many were lost, 0 where that is not known
+	Life    string    `json:"-"`       // of the Redis found after it
+	Records int64     `json:"records"` // how many were lost, 0 if unknown
 	Why     string    `json:"why"`
 }
 
@@ -109,8 +108,7 @@ func (r lossRow) loss() Loss {
 	return Loss{Number: r.Number, At: r.At.UTC(), Entity: r.Entity, Life: r.Life, Records: r.Records, Why: r.Why}
 }
 
-// NoteLosses keeps losses until an operator acknowledges them, and writes them into the
-// audit. At is now if it is zero.
+// NoteLosses stores losses until an operator acknowledges them, and writes them to the audit. A zero At means now.
 func (l *Ledger) NoteLosses(ctx context.Context, losses ...Loss) error {
 	if len(losses) == 0 {
 		return nil
@@ -145,8 +143,7 @@ func (l *Ledger) OpenLosses(ctx context.Context) ([]Loss, error) {
 	return l.losses(ctx, func(db *gorm.DB) *gorm.DB { return db.Where("acknowledged_at IS NULL") })
 }
 
-// CountedLosses returns the losses of a life of Redis of which the number of records is
-// known, acknowledged or not.
+// CountedLosses returns the losses of a life of Redis whose number of records is known, acknowledged or not.
 func (l *Ledger) CountedLosses(ctx context.Context, life string) ([]Loss, error) {
 	return l.losses(ctx, func(db *gorm.DB) *gorm.DB { return db.Where("life = ? AND records > 0", life) })
 }
@@ -163,9 +160,8 @@ func (l *Ledger) losses(ctx context.Context, of func(*gorm.DB) *gorm.DB) ([]Loss
 	return losses, nil
 }
 
-// Acknowledge marks open losses as acknowledged, with the operator's reason, and writes
-// that into the audit. It returns how many it marked: those that another operator has
-// acknowledged meanwhile are left out.
+// Acknowledge marks open losses as acknowledged, with the operator's reason, and writes that to the audit. It returns
+// how many it marked: losses that another operator acknowledged meanwhile are left out.
 func (l *Ledger) Acknowledge(ctx context.Context, losses []Loss, reason string, by Actor) (marked int, err error) {
 	err = l.sql.Change(ctx, "acknowledge losses", func(db *gorm.DB) error {
 		marked = 0
@@ -198,8 +194,7 @@ const (
 	Paired           = "pair"
 )
 
-// FlushedEntities returns the names of the entities of which records were ever flushed to
-// this database.
+// FlushedEntities returns the names of the entities of which records were ever flushed to this database.
 func (l *Ledger) FlushedEntities(ctx context.Context) (map[string]bool, error) {
 	var names []string
 	err := l.sql.Read(ctx).Table("afterwrite_fences").Where("flushes > 0").Distinct().Pluck("entity", &names).Error

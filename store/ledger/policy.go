@@ -14,11 +14,11 @@ import (
 	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
-// ErrPolicyChanged reports that the policy is not at the version that the caller has
-// seen: somebody else has set another meanwhile.
+// ErrPolicyChanged reports that the policy is not at the version that the caller read: another operator has changed it
+// meanwhile.
 var ErrPolicyChanged = errors.New("the retry policy was changed meanwhile")
 
-// Policy is one version of an entity's live retry policy.
+// Policy is one version of an entity's retry policy.
 type Policy struct {
 	Entity  string
 	Version int64 // from 1; 0 is the policy of the configuration
@@ -38,7 +38,7 @@ type policyRow struct {
 	SetAt   time.Time
 }
 
-// policyText is a policy as it is kept, times in nanoseconds.
+// policyText is a policy as stored, with times in nanoseconds.
 type policyText struct {
 	MaxAttempts int                                  `json:"max_attempts"`
 	Base        time.Duration                        `json:"base"`
@@ -57,8 +57,7 @@ func (r policyRow) policy() (Policy, error) {
 	return Policy{r.Entity, r.Version, schema.RetryPolicy(text), r.Author, r.Note, r.SetAt.UTC()}, nil
 }
 
-// CurrentPolicies returns the policies in force by entity. An entity that is absent
-// has the policy of the configuration.
+// CurrentPolicies returns the active policies by entity. An entity that is absent has the policy of the configuration.
 func (l *Ledger) CurrentPolicies(ctx context.Context) (map[string]Policy, error) {
 	rows, err := l.policies(l.sql.Read(ctx).Where(`version = (SELECT max(version) FROM afterwrite_policies n
 		WHERE n.entity = afterwrite_policies.entity)`).Limit(store.MaxListLimit))
@@ -94,10 +93,9 @@ func (l *Ledger) policies(query *gorm.DB) ([]Policy, error) {
 	return policies, nil
 }
 
-// SetPolicy makes p the policy in force of an entity, as the version after expected,
-// and audits it. It fails with [ErrPolicyChanged] if expected is not the current
-// version (0: none was set yet), and with an [schema.InvalidError] on a policy
-// that is out of bounds.
+// SetPolicy makes p the active policy of an entity, as the version after expected, and audits it. It fails with
+// [ErrPolicyChanged] if expected is not the current version (0: no policy was set yet), and with an
+// [schema.InvalidError] if the policy is out of bounds.
 func (l *Ledger) SetPolicy(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by Actor, note string) (Policy, error) {
 	if err := errors.Join(p.Check(), plain("note", note)); err != nil {
 		return Policy{}, err
@@ -125,7 +123,7 @@ func (l *Ledger) insertPolicy(db *gorm.DB, row policyRow, by Actor) error {
 	}
 	err = db.Table("afterwrite_policies").Create(&row).Error
 	if r, ok := l.sql.Classify(err); ok && r.Kind == schema.KindUnique {
-		return &kit.OwnError{Err: ErrPolicyChanged} // at the same moment
+		return &kit.OwnError{Err: ErrPolicyChanged} // another process set it at the same moment
 	}
 	if err != nil {
 		return err

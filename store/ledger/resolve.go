@@ -13,15 +13,14 @@ import (
 	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
-// Retried marks open letters as sent back and returns how many were open. They stay
-// open until the record is persisted, or dies again.
+// Retried marks open letters as retried and returns how many were open. They stay open until the record is persisted,
+// or dies again.
 func (l *Ledger) Retried(ctx context.Context, numbers []int64, by Actor) (int, error) {
 	return l.touch(ctx, "dead.retry", numbers, by, "retried_at = ?", kit.Instant(time.Now()))
 }
 
-// Resolve closes those of the letters that are open and returns how many there were.
-// A letter is resolved once: whoever comes second changes nothing. Each letter that
-// it closes gets a row in the audit, in the same transaction.
+// Resolve resolves those of the letters that are open and returns how many there were. A letter is resolved once: a
+// second call changes nothing. Each resolved letter gets an audit entry in the same transaction.
 func (l *Ledger) Resolve(ctx context.Context, numbers []int64, as Resolution, by Actor) (int, error) {
 	if !slices.Contains([]Resolution{Persisted, Superseded, Edited, Discarded}, as) {
 		return 0, fmt.Errorf("resolve dead letters: %q is not a resolution", as)
@@ -50,8 +49,8 @@ func (l *Ledger) touch(ctx context.Context, action string, numbers []int64, by A
 }
 
 func (l *Ledger) touchSome(db *gorm.DB, action string, numbers []int64, by Actor, set string, args []any) (int, error) {
-	// A letter that another transaction resolves meanwhile is skipped by the condition,
-	// so it is the update that tells which were open, not a look before it.
+	// The condition skips a letter that another transaction resolves meanwhile, so the update itself shows which
+	// letters were open, not a read before it.
 	var open []auditRow
 	update := "UPDATE afterwrite_dead_letters SET " + set + " WHERE number IN ? AND resolution = ''"
 	args = append(slices.Clone(args), numbers)
@@ -75,15 +74,15 @@ func (l *Ledger) touchSome(db *gorm.DB, action string, numbers []int64, by Actor
 	return len(open), db.Table("afterwrite_audit").Create(&open).Error
 }
 
-// OpenLetter names an open letter.
+// OpenLetter identifies an open letter.
 type OpenLetter struct {
 	Number  int64
 	ID      string
 	Version schema.Version
 }
 
-// OpenLetters returns the open letters of an entity with numbers above after, in
-// their order, limit at most. The sweeper walks them to close what was overtaken.
+// OpenLetters returns up to limit open letters of an entity with numbers above after, in order. The sweeper walks them
+// to resolve letters that were superseded.
 func (l *Ledger) OpenLetters(ctx context.Context, e *schema.Entity, after int64, limit int) ([]OpenLetter, error) {
 	defer l.sql.Time("letters")()
 	var open []OpenLetter
@@ -92,14 +91,14 @@ func (l *Ledger) OpenLetters(ctx context.Context, e *schema.Entity, after int64,
 	return open, l.sql.Unavailable("list the open letters of "+e.Name, err)
 }
 
-// PurgeLetters deletes letters that were resolved before a time, limit at most, and
-// returns how many. Open letters are kept for ever.
+// PurgeLetters deletes up to limit letters that were resolved before a time, and returns how many. Open letters are
+// kept for ever.
 func (l *Ledger) PurgeLetters(ctx context.Context, before time.Time, limit int) (int, error) {
 	purged := 0
 	err := l.sql.Change(ctx, "purge resolved dead letters", func(db *gorm.DB) error {
 		some := `DELETE FROM afterwrite_dead_letters WHERE number IN (SELECT number FROM afterwrite_dead_letters
 			WHERE resolution <> '' AND resolved_at < ? ORDER BY resolved_at LIMIT ?)`
-		if l.sql.Dialect == "mysql" { // has no limit in a subquery, but one of a DELETE
+		if l.sql.Dialect == "mysql" { // MySQL has no limit in a subquery, but has one for DELETE
 			some = `DELETE FROM afterwrite_dead_letters WHERE resolution <> '' AND resolved_at < ? ORDER BY resolved_at LIMIT ?`
 		}
 		done := db.Exec(some, kit.Instant(before), min(max(1, limit), store.MaxListLimit))

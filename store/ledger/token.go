@@ -49,10 +49,9 @@ func (r tokenRow) token() (token.Token, error) {
 	return t, nil
 }
 
-// LivingTokens returns the tokens that are not revoked, by name. Expired ones may be
-// among them. They are at most [token.MaxTokens], give or take those that several
-// processes make at the same moment. A row that cannot be read, such as one of a newer
-// version of the program, is left out: it gives nobody a right, and spoils no other.
+// LivingTokens returns the tokens that are not revoked, by name, including expired ones. They are at most
+// [token.MaxTokens], or a few more if several processes create tokens at the same moment. A row that cannot be decoded,
+// for example one of a newer version of the program, is left out: it grants nothing, and does not affect the others.
 func (l *Ledger) LivingTokens(ctx context.Context) ([]token.Token, error) {
 	rows, err := l.tokenRows(l.sql.Read(ctx).Where("revoked_at IS NULL").Order("name"))
 	tokens := make([]token.Token, 0, len(rows))
@@ -64,8 +63,8 @@ func (l *Ledger) LivingTokens(ctx context.Context) ([]token.Token, error) {
 	return tokens, err
 }
 
-// Tokens returns living and revoked tokens, the newest first, at most store.MaxListLimit. It
-// fails on a row that cannot be read, by its name.
+// Tokens returns living and revoked tokens, the newest first, at most store.MaxListLimit. It fails on a row that cannot
+// be decoded, and names it.
 func (l *Ledger) Tokens(ctx context.Context) ([]token.Token, error) {
 	rows, err := l.tokenRows(l.sql.Read(ctx).Order("number DESC").Limit(store.MaxListLimit))
 	if err != nil {
@@ -89,9 +88,8 @@ func (l *Ledger) tokenRows(query *gorm.DB) ([]tokenRow, error) {
 	return rows, nil
 }
 
-// NewToken keeps a token and audits it. Of t it takes name, hash, scopes and expiry. It
-// fails with [token.ErrNameTaken] where a living token that has not expired has the name,
-// and with [token.ErrTooMany] beyond [token.MaxTokens].
+// NewToken stores a token and audits it. It uses name, hash, scopes and expiry of t. It fails with [token.ErrNameTaken]
+// if a living token that has not expired has the name, and with [token.ErrTooMany] beyond [token.MaxTokens].
 func (l *Ledger) NewToken(ctx context.Context, t token.Token, by Actor) error {
 	now := kit.Instant(time.Now())
 	row := tokenRow{
@@ -129,8 +127,7 @@ func (l *Ledger) insertToken(db *gorm.DB, row tokenRow, by Actor) error {
 		Detail: map[string]any{"name": row.Name, "scopes": row.Scopes, "expires_at": row.ExpiresAt}})
 }
 
-// RevokeToken ends the living token of that name and audits it, or fails with
-// [token.ErrNoSuchName].
+// RevokeToken revokes the living token of that name and audits it, or fails with [token.ErrNoSuchName].
 func (l *Ledger) RevokeToken(ctx context.Context, name string, by Actor) error {
 	return l.sql.Change(ctx, "revoke the token "+name, func(db *gorm.DB) error {
 		done := db.Exec("UPDATE afterwrite_tokens SET revoked_at = ?, revoked_by = ? WHERE name = ? AND revoked_at IS NULL",
@@ -145,8 +142,8 @@ func (l *Ledger) RevokeToken(ctx context.Context, name string, by Actor) error {
 	})
 }
 
-// TokensUsed notes that tokens were used at a time. Each is written at most once a
-// minute, however many processes note it.
+// TokensUsed records that tokens were used at a time. Each is written at most once a minute, however many processes
+// record it.
 func (l *Ledger) TokensUsed(ctx context.Context, numbers []int64, at time.Time) error {
 	at = kit.Instant(at)
 	return l.sql.Change(ctx, fmt.Sprintf("note the use of %d tokens", len(numbers)), func(db *gorm.DB) error {
