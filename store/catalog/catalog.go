@@ -1,9 +1,9 @@
-// Package catalog reads what a database says about a table: columns with their exact
-// types, indexes, triggers, foreign keys, policies. It needs no driver: each dialect
-// passes its connection and names its reader, [ReadPostgres] or [ReadSQLite].
+// Package catalog reads what a database says about a table: columns with their exact types, indexes, triggers, foreign
+// keys, policies. It needs no driver: each dialect passes its connection and calls its reader, such as [ReadPostgres]
+// or [ReadSQLite].
 //
-// The store decides from it which columns hold their fields exactly, which indexes are
-// missing, and whether a table is plain enough for an upsert.
+// From it the store decides which columns hold their fields exactly, which indexes are missing, and whether a table is
+// plain enough for an upsert.
 package catalog
 
 import (
@@ -20,7 +20,7 @@ type Querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// Kind is what a name in the FROM clause stands for.
+// Kind is the kind of a name in the FROM clause.
 type Kind string
 
 // The kinds of tables.
@@ -32,25 +32,25 @@ const (
 	Virtual     Kind = "virtual table" // SQLite
 )
 
-// Table is what a database says about one table. It is read-only after it was read.
+// Table is what a database says about one table. It is read-only once it has been read.
 type Table struct {
 	Name         string
 	Kind         Kind
 	Columns      []Column
-	Indexes      []Index      // unique ones, those of constraints included, and no invalid one
+	Indexes      []Index      // unique indexes, including those of constraints, without invalid ones
 	Others       []string     // names of indexes that are not unique
-	Invalid      []string     // PostgreSQL: names of indexes that a failed CREATE INDEX CONCURRENTLY left
-	Triggers     []Trigger    // enabled or not, without those that the database makes for foreign keys
+	Invalid      []string     // PostgreSQL: names of indexes left by a failed CREATE INDEX CONCURRENTLY
+	Triggers     []Trigger    // enabled or not, without those that the database creates for foreign keys
 	ForeignKeys  []ForeignKey // from this table to others
 	References   []ForeignKey // from others, or from itself, to this table
 	Checks       []string     // its CHECK and exclusion constraints; SQLite lists none
-	Rules        int          // PostgreSQL: rewrite rules, a view's own left out
+	Rules        int          // PostgreSQL: rewrite rules, without a view's own
 	RowSecurity  bool         // PostgreSQL: policies apply to the connected role
 	PartitionKey []string     // PostgreSQL: columns; an expression is ""
-	CaseFolding  bool         // names of columns are compared without case
-	Text         string       // SQLite: the statement that made it
+	CaseFolding  bool         // names of columns are compared without regard to case
+	Text         string       // SQLite: the statement that created it
 	Strict       bool         // SQLite: STRICT
-	Flaw         string       // why no record can be kept in it, or ""
+	Flaw         string       // why it cannot hold records, or ""
 	FlawFix      string       // what to do about it
 	NoRowID      bool         // SQLite: WITHOUT ROWID
 }
@@ -59,25 +59,25 @@ type Table struct {
 type Column struct {
 	Name      string
 	Type      string   // as declared, with length or precision: "numeric(10,2)", "VARCHAR(20)"
-	Base      string   // below all domains and without length, PostgreSQL's spelling: "numeric"; SQLite: the affinity, in capitals
-	Class     Class    // what the base type is
+	Base      string   // below all domains, without length, as PostgreSQL spells it; SQLite: the affinity
+	Class     Class    // kind of the base type
 	Domain    string   // outermost domain, or ""
 	Enum      []string // labels of an enum, in its order
 	Length    int      // characters of a text, bits of a bit string; 0: no limit
 	Precision int      // digits of a numeric; 0: no limit
 	Scale     int      // digits of a numeric after its point, if it has a precision
-	Fraction  int      // digits of a second that a time keeps: 0 to 6; -1: it is none
+	Fraction  int      // digits of a second that a time keeps: 0 to 6; -1: not a time
 	NotNull   bool     // of the column or of a domain
 	Default   string   // expression, or ""
 	Sequence  bool     // the default draws from a sequence
 	Identity  Identity
-	Generated bool   // computed from other columns: takes no value
+	Generated bool   // computed from other columns: accepts no value
 	Hidden    bool   // SQLite: left out of SELECT *
 	Collation string // other than the database's own or binary, or ""
-	Folds     bool   // takes some different values for the same: a collation, or a type such as citext
+	Folds     bool   // treats some different values as equal: a collation, or a type such as citext
 }
 
-// Class says how a type is made.
+// Class is the kind of a type.
 type Class string
 
 // The classes of types.
@@ -89,21 +89,20 @@ const (
 	Range     Class = "range"
 )
 
-// Identity says who gives a column its numbers.
+// Identity says how a column gets its numbers.
 type Identity string
 
 // The kinds of identity columns. SQLite's INTEGER PRIMARY KEY is one by default.
 const (
 	NoIdentity Identity = ""
 	ByDefault  Identity = "BY DEFAULT"
-	Always     Identity = "ALWAYS" // takes no value
+	Always     Identity = "ALWAYS" // accepts no value
 )
 
-// Filled reports whether a row that is inserted without the column is given a value by
-// the database.
+// Filled reports whether the database gives a value to a row that is inserted without the column.
 func (c Column) Filled() bool { return c.Default != "" || c.Identity != NoIdentity || c.Generated }
 
-// Computed reports whether the column takes no value but the database's own.
+// Computed reports whether the column accepts only the database's own values.
 func (c Column) Computed() bool { return c.Generated || c.Identity == Always }
 
 // Index is a unique index or constraint.
@@ -121,17 +120,16 @@ type Index struct {
 type Part struct {
 	Column     string // "" for an expression
 	Expression string
-	Collation  string // one that takes different values for the same, or ""; PostgreSQL: also such a type
+	Collation  string // collation that treats different values as equal, or ""; PostgreSQL: also such a type
 }
 
-// Over reports whether the index makes exactly these columns unique together, in any
-// order, for all rows, and tells all values apart.
+// Over reports whether the index makes exactly these columns unique together, in any order, for all rows, and
+// distinguishes all values.
 func (x Index) Over(columns ...string) bool {
 	return x.Where == "" && x.over(columns) && !x.folds()
 }
 
-// OverWhere is [Index.Over] for the rows that meet a condition, spelled in any of the ways
-// that [SameCondition] knows.
+// OverWhere is [Index.Over] for the rows that meet a condition, in any of the spellings that [SameCondition] accepts.
 func (x Index) OverWhere(where string, columns ...string) bool {
 	return x.Where != "" && x.over(columns) && SameCondition(x.Where, where)
 }
@@ -148,7 +146,7 @@ func (x Index) over(columns []string) bool {
 	return true
 }
 
-// folds reports whether the index takes some different values for the same.
+// folds reports whether the index treats some different values as equal.
 func (x Index) folds() bool {
 	for _, p := range x.Parts {
 		if p.Collation != "" {
@@ -167,7 +165,7 @@ func has(names []string, name string) bool {
 	return false
 }
 
-// Event is what fires a trigger.
+// Event is an event that fires a trigger.
 type Event string
 
 // The events of triggers.
@@ -177,7 +175,7 @@ const (
 	Delete Event = "DELETE"
 )
 
-// Trigger is a trigger of the table's own.
+// Trigger is a trigger of the table itself.
 type Trigger struct {
 	Name     string
 	Before   bool // BEFORE or INSTEAD OF
@@ -185,7 +183,7 @@ type Trigger struct {
 	Row      bool // FOR EACH ROW
 	Events   []Event
 	Columns  []string // of UPDATE OF; nil is all
-	Deferred bool     // PostgreSQL: may run as late as COMMIT
+	Deferred bool     // PostgreSQL: can run as late as COMMIT
 	Enabled  bool     // fires for writes of an ordinary session
 	Source   string   // what it does: SQLite and MySQL: its text; PostgreSQL: that of its function
 	Body     string   // SQLite: its text; PostgreSQL: its function and a hash of the function's text
@@ -208,21 +206,21 @@ func (t Trigger) On(events ...Event) bool {
 
 // ForeignKey is a foreign key between two tables.
 type ForeignKey struct {
-	Name       string // SQLite has none
-	Table      string // that refers; PostgreSQL: spelled as an identifier
+	Name       string // SQLite has no names
+	Table      string // table that refers; PostgreSQL: spelled as an identifier
 	Columns    []string
-	RefTable   string // that is referred to
+	RefTable   string // table that is referred to
 	RefColumns []string
 	OnDelete   string // "NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"
 	OnUpdate   string
 	Deferrable bool
-	Enforced   bool // SQLite enforces keys only where the connection asks for it, as the store does
+	Enforced   bool // SQLite enforces keys only if the connection requests it, as the store does
 }
 
-// Exists reports whether there is such a table at all.
+// Exists reports whether the table exists.
 func (t *Table) Exists() bool { return len(t.Columns) > 0 }
 
-// Column returns the column that SQL means by a quoted name.
+// Column returns the column that a quoted name means in SQL.
 func (t *Table) Column(name string) (Column, bool) {
 	for _, c := range t.Columns {
 		if c.Name == name || (t.CaseFolding && strings.EqualFold(c.Name, name)) {
@@ -232,16 +230,15 @@ func (t *Table) Column(name string) (Column, bool) {
 	return Column{}, false
 }
 
-// Unique reports whether an index that takes part in ON CONFLICT makes exactly these columns
-// unique for all rows.
+// Unique reports whether an index that ON CONFLICT can use makes exactly these columns unique for all rows.
 func (t *Table) Unique(columns ...string) bool {
 	_, ok := t.index(func(x Index) bool { return !x.Deferrable && x.Over(t.spelled(columns)...) })
 	return ok
 }
 
-// UniqueWhere reports whether an index makes exactly these columns unique for the rows that
-// meet a condition, "" is all. One that ON CONFLICT cannot use counts, and one that also takes
-// different values for the same: another would allow no more.
+// UniqueWhere reports whether an index makes exactly these columns unique for the rows that meet a condition; "" is all
+// rows. An index that ON CONFLICT cannot use counts, and so does one that treats different values as equal: a further
+// index would allow no more.
 func (t *Table) UniqueWhere(where string, columns ...string) bool {
 	names := t.spelled(columns)
 	_, ok := t.index(func(x Index) bool {
@@ -253,7 +250,7 @@ func (t *Table) UniqueWhere(where string, columns ...string) bool {
 	return ok
 }
 
-// IndexNamed returns the unique index or constraint of a name.
+// IndexNamed returns the unique index or constraint with a name.
 func (t *Table) IndexNamed(name string) (Index, bool) {
 	return t.index(func(x Index) bool { return x.Name == name })
 }
@@ -267,7 +264,7 @@ func (t *Table) index(fits func(Index) bool) (Index, bool) {
 	return Index{}, false
 }
 
-// spelled are the names as the table spells them.
+// spelled returns the names as the table spells them.
 func (t *Table) spelled(names []string) []string {
 	spelled := make([]string, len(names))
 	for i, name := range names {
@@ -290,18 +287,17 @@ func (t *Table) Fires(events ...Event) []Trigger {
 	return fires
 }
 
-// Fingerprint is a text that changes with anything that was read of the table.
+// Fingerprint returns a text that changes with anything that was read about the table.
 func (t *Table) Fingerprint() string {
 	text, err := json.Marshal(t)
 	if err != nil {
-		panic(err) // strings, numbers and lists of them
+		panic(err) // impossible for strings, numbers and lists of them
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:12])
 }
 
-// SameCondition compares the conditions of partial indexes as far as text tells: without
-// case, quotes, casts and parentheses.
+// SameCondition compares the conditions of partial indexes as text, ignoring case, quotes, casts and parentheses.
 func SameCondition(a, b string) bool { return plainCondition(a) == plainCondition(b) }
 
 func plainCondition(s string) string {

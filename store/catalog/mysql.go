@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// ReadMySQL reads a table of MySQL or MariaDB by its plain name in the connection's database,
-// or by schema.name. One that does not exist has no columns.
+// ReadMySQL reads a table of MySQL or MariaDB by its plain name in the connection's database, or by schema.name. A
+// table that does not exist has no columns.
 func ReadMySQL(ctx context.Context, q Querier, name string) (*Table, error) {
 	t := &Table{Name: name, Kind: Plain, CaseFolding: true}
 	r := &reader{ctx: ctx, q: q}
@@ -46,8 +46,7 @@ func ReadMySQL(ctx context.Context, q Querier, name string) (*Table, error) {
 	return t, r.err
 }
 
-// mysqlBases spell the types of MySQL as PostgreSQL spells the same ones. Others keep their
-// own names.
+// mysqlBases maps types of MySQL to PostgreSQL's spelling of the same type. Other types keep their own names.
 var mysqlBases = map[string]string{
 	"varchar": "character varying", "char": "character", "tinytext": "text", "text": "text", "mediumtext": "text", "longtext": "text",
 	"smallint": "smallint", "int": "integer", "bigint": "bigint", "decimal": "numeric", "double": "double precision", "float": "real",
@@ -95,7 +94,7 @@ func (t *Table) mysqlColumns(r *reader, place string, args []any) {
 		})
 }
 
-// mysqlType is a column's type without the width of display that older servers add to integers.
+// mysqlType returns a column's type without the display width that older servers add to integers.
 func mysqlType(typ, base string) string {
 	if !strings.HasSuffix(base, "int") || typ == "tinyint(1)" {
 		return typ
@@ -107,19 +106,19 @@ func mysqlType(typ, base string) string {
 	return base + after
 }
 
-// mysqlFolds reports whether a text column takes different texts for the same: its collation
-// ignores case, accents, or blanks at the end.
+// mysqlFolds reports whether a text column treats different texts as equal: its collation ignores case, accents, or
+// trailing blanks.
 func mysqlFolds(base, collation string) bool {
 	switch {
 	case collation == "":
 		return false // a number, a time, or bytes
 	case base == "char" || base == "enum" || base == "set":
-		return true // blanks at the end are lost
+		return true // trailing blanks are lost
 	}
 	return !strings.HasSuffix(collation, "_nopad_bin") && !strings.HasSuffix(collation, "_0900_bin") && collation != "binary"
 }
 
-// mysqlLabels are the labels of an enum's type.
+// mysqlLabels returns the labels of an enum's type.
 func mysqlLabels(typ string) []string {
 	_, list, _ := strings.Cut(typ, "('")
 	var labels []string
@@ -140,7 +139,7 @@ func (t *Table) mysqlIndexes(r *reader, place string, args []any) {
 			}
 			p := Part{Column: column.String}
 			if !column.Valid {
-				p.Expression = "an expression" // MySQL 8; this view does not tell which
+				p.Expression = "an expression" // MySQL 8; this view does not show which
 			}
 			if c, ok := t.Column(p.Column); ok && c.Folds {
 				p.Collation = "its collation is " + c.Collation
@@ -166,8 +165,8 @@ func (t *Table) mysqlTriggers(r *reader, place string, args []any) {
 	})
 }
 
-// mysqlKeys reads foreign keys. Those of a server on which FOREIGN_KEY_CHECKS is off are not
-// enforced; the store's connections have it on.
+// mysqlKeys reads foreign keys. A server with FOREIGN_KEY_CHECKS off does not enforce them; the store's connections set
+// it on.
 func mysqlKeys(r *reader, place string, args []any) []ForeignKey {
 	var keys []ForeignKey
 	var name, table, column, refTable, refColumn, onDelete, onUpdate string
@@ -186,6 +185,6 @@ func mysqlKeys(r *reader, place string, args []any) []ForeignKey {
 	return keys
 }
 
-// MarkMySQL is the query whose second column changes when the table does. Triggers, and keys
-// of other tables that refer to this one, are not in it.
+// MarkMySQL returns the query whose second column changes when the table does. It does not cover triggers, and keys of
+// other tables that refer to this one.
 func MarkMySQL(quoted string) string { return "SHOW CREATE TABLE " + quoted }

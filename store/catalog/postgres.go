@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ReadPostgres reads a table by its quoted name, with or without a schema. One that does
-// not exist has no columns. All of it is read by one statement, so from one snapshot.
+// ReadPostgres reads a table by its quoted name, with or without a schema. A table that does not exist has no columns.
+// One statement reads everything, so from one snapshot.
 func ReadPostgres(ctx context.Context, q Querier, quoted string) (*Table, error) {
 	t := &Table{Name: quoted}
 	rows, err := q.QueryContext(ctx, postgresCatalog, quoted)
@@ -33,9 +33,9 @@ func ReadPostgres(ctx context.Context, q Querier, quoted string) (*Table, error)
 	return t, nil
 }
 
-// MarkPostgres is the query of a text that changes when the catalog of an existing table does:
-// the transactions that wrote its rows. In a transaction it also locks the table against
-// ALTER TABLE until the transaction ends. It has no parameter and costs little to plan.
+// MarkPostgres returns the query of a text that changes when the catalog of an existing table does: the transactions
+// that wrote its rows. In a transaction it also locks the table against ALTER TABLE until the transaction ends. It has
+// no parameter and costs little to plan.
 func MarkPostgres(quoted string) string {
 	at := "'" + strings.ReplaceAll(quoted, "'", "''") + "'::regclass"
 	return `SELECT concat_ws(' ', c.oid, c.relkind, c.relrowsecurity,
@@ -47,7 +47,7 @@ func MarkPostgres(quoted string) string {
 		FROM pg_class c WHERE c.oid = ` + at + ` AND NOT EXISTS (SELECT FROM ` + quoted + ` WHERE false)`
 }
 
-// postgresTable is the answer of postgresCatalog.
+// postgresTable is the result of postgresCatalog.
 type postgresTable struct {
 	Kind         string
 	Rules        int
@@ -128,7 +128,7 @@ func (c postgresColumn) column() Column {
 	return out
 }
 
-// modify reads a type's modifier, -1 where it has none.
+// modify decodes a type's modifier; -1 is no modifier.
 func (c *Column) modify(mod int) {
 	switch c.Base {
 	case "character varying", "character":
@@ -189,9 +189,8 @@ func keys(read []postgresKey) []ForeignKey {
 	return out
 }
 
-// postgresCatalog returns one JSON object for a table's quoted name, or no row. A domain is
-// followed to its base type. Works from PostgreSQL 12 on: NULLS NOT DISTINCT, which is newer, is
-// read by way of to_jsonb.
+// postgresCatalog returns one JSON object for a table's quoted name, or no row. It resolves a domain to its base type.
+// It works from PostgreSQL 12: NULLS NOT DISTINCT, which is newer, is read through to_jsonb.
 const postgresCatalog = `
 WITH RECURSIVE own AS (SELECT * FROM pg_class WHERE oid = to_regclass($1)),
 down AS (

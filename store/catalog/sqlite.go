@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ReadSQLite reads a table by its plain name. One that does not exist has no columns.
+// ReadSQLite reads a table by its plain name. A table that does not exist has no columns.
 func ReadSQLite(ctx context.Context, q Querier, name string) (*Table, error) {
 	t := &Table{Name: name, Kind: Plain, CaseFolding: true}
 	r := reader{ctx: ctx, q: q}
@@ -29,7 +29,7 @@ func MarkSQLite(ctx context.Context, q Querier) (mark string, err error) {
 	return mark, r.err
 }
 
-// reader runs queries until one has failed.
+// reader runs queries until one fails.
 type reader struct {
 	ctx context.Context
 	q   Querier
@@ -56,8 +56,8 @@ func (r *reader) each(query string, args []any, to []any, row func()) {
 	r.err = rows.Err()
 }
 
-// sqliteColumns returns the column that is the row's own number if the primary key has no
-// index: it is declared INTEGER and alone.
+// sqliteColumns returns the column that is the row's own number, if the primary key has no index: it is declared
+// INTEGER and is the only column of the key.
 func (t *Table) sqliteColumns(r *reader) (integerKey string) {
 	var name, typ string
 	var preset sql.NullString
@@ -80,7 +80,7 @@ func (t *Table) sqliteColumns(r *reader) (integerKey string) {
 	return integerKey
 }
 
-// affinity goes by SQLite's rules, in its order: https://www.sqlite.org/datatype3.html
+// affinity applies SQLite's rules, in their order: https://www.sqlite.org/datatype3.html
 func affinity(typ string) string {
 	typ = strings.ToUpper(typ)
 	for _, rule := range []struct{ part, affinity string }{
@@ -94,13 +94,12 @@ func affinity(typ string) string {
 		}
 	}
 	if typ == "" || typ == "ANY" {
-		return "BLOB" // keeps every value as it comes
+		return "BLOB" // keeps every value unchanged
 	}
 	return "NUMERIC"
 }
 
-// sqliteSize reads what a declared type says about sizes. SQLite enforces none of it; other
-// programs may.
+// sqliteSize parses the sizes in a declared type. SQLite does not enforce them; other programs may.
 func (c *Column) sqliteSize() {
 	_, sizes, ok := strings.Cut(c.Type, "(")
 	if !ok {
@@ -116,7 +115,7 @@ func (c *Column) sqliteSize() {
 		return
 	}
 	c.Precision = n
-	c.Scale, _ = strconv.Atoi(strings.TrimSpace(second)) // none is 0
+	c.Scale, _ = strconv.Atoi(strings.TrimSpace(second)) // 0 if there is none
 }
 
 func (t *Table) sqliteKind(r *reader) {
@@ -178,8 +177,8 @@ func (t *Table) sqliteIndexes(r *reader, integerKey string) {
 	}
 }
 
-// foldColumns marks the columns that an index compares by a collation of theirs: SQLite
-// tells the collation of a column only there.
+// foldColumns marks the columns that an index compares by a collation of their own: SQLite shows the collation of a
+// column only there.
 func (t *Table) foldColumns() {
 	for _, x := range t.Indexes {
 		for _, p := range x.Parts {
@@ -193,7 +192,7 @@ func (t *Table) foldColumns() {
 	}
 }
 
-// condition is that of a partial index, from its text: it is its last WHERE.
+// condition returns the condition of a partial index from the index's text: its last WHERE.
 func condition(text string, partial bool) string {
 	if !partial {
 		return ""
@@ -252,8 +251,8 @@ func sqliteTrigger(name, text string) Trigger {
 	return t
 }
 
-// tokens are the words of SQL after CREATE TRIGGER and the trigger's name, quoted names
-// whole, without commas and comments.
+// tokens returns the words of SQL after CREATE TRIGGER and the trigger's name, with quoted names whole, without commas
+// and comments.
 func tokens(text string) []string {
 	var words []string
 	for i := 0; i < len(text); {
@@ -294,7 +293,7 @@ func tokens(text string) []string {
 	return words
 }
 
-// end is the place after the next mark.
+// end returns the position after the next mark.
 func end(text string, from int, mark string) int {
 	n := strings.Index(text[from:], mark)
 	if n < 0 {

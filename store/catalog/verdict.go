@@ -13,15 +13,15 @@ type Hold string
 
 // How a column holds its field, from best to worst.
 const (
-	// Exact: every value of the field comes back as it was written.
+	// Exact: every value of the field is read back as it was written.
 	Exact Hold = "exact"
-	// Narrow: what the column takes comes back as it was written; the database refuses
-	// the rest with an error, and the record is held.
+	// Narrow: every value that the column accepts is read back as it was written; the database refuses the others with
+	// an error, and the record is held.
 	Narrow Hold = "narrow"
-	// Database: the database has the last word. It spells, computes or rounds what it is
-	// given; the row is read back in the flush, and the cache takes it.
+	// Database: the database decides. It may spell, compute or round the value; the flush reads the row back, and the
+	// cache stores that value.
 	Database Hold = "the database's"
-	// Refused: the column would change values, and nobody has said that it may.
+	// Refused: the column would change values, and the configuration does not allow that.
 	Refused Hold = "refused"
 )
 
@@ -32,14 +32,14 @@ type Verdict struct {
 	Type   string
 	Hold   Hold
 	Why    string // "" for Exact
-	Fix    string // what to do about Refused
-	Limit  int    // characters that a text column takes; longer ones must not be sent: 0: no limit
+	Fix    string // what to do if it is Refused
+	Limit  int    // characters that a text column accepts; longer texts must not be sent; 0: no limit
 	Digits int    // significant digits that a number keeps; more must not be sent; 0: no limit
 
-	rounded bool // refused because the column rounds, which the field may allow
+	rounded bool // refused because the column rounds, which the field can allow
 }
 
-// String is the verdict as a line of a report.
+// String returns the verdict as a line of a report.
 func (v Verdict) String() string {
 	line := fmt.Sprintf("%s (%s) %s", v.Column, v.Type, v.Hold)
 	if v.Why != "" {
@@ -51,7 +51,7 @@ func (v Verdict) String() string {
 	return line
 }
 
-// Dialect names the database whose types a table has.
+// Dialect names the database whose types a table uses.
 type Dialect string
 
 // The dialects.
@@ -61,8 +61,8 @@ const (
 	MySQL      Dialect = "mysql" // and MariaDB
 )
 
-// Judge says how a column holds a field. It goes by types alone: a value that a check, a
-// foreign key or a domain refuses is refused by name.
+// Judge says how a column holds a field. It considers types alone: if a check, a foreign key or a domain refuses a
+// value, the database's error names it.
 func Judge(d Dialect, at *Table, f *schema.Field, c Column) Verdict {
 	v := Verdict{Field: f.Name, Column: c.Name, Type: c.Type, Hold: Exact}
 	if c.Computed() {
@@ -86,10 +86,10 @@ func Judge(d Dialect, at *Table, f *schema.Field, c Column) Verdict {
 	return v
 }
 
-// Computes is why a column that takes no value is refused.
+// Computes is the reason to refuse a column that accepts no value.
 const Computes = "the database computes it and takes no value"
 
-// narrowOrDatabase is the way out where a column rounds.
+// narrowOrDatabase is the hint for a column that rounds.
 const narrowOrDatabase = "narrow the field, widen the column, or set `from: database` on the field"
 
 func (v *Verdict) narrow(format string, args ...any) {
@@ -100,12 +100,12 @@ func (v *Verdict) database(format string, args ...any) {
 	v.Hold, v.Why = Database, fmt.Sprintf(format, args...)
 }
 
-// rounds is a column that keeps less than the field's values have.
+// rounds records that a column keeps less than the field's values have.
 func (v *Verdict) rounds(format string, args ...any) {
 	v.Hold, v.Why, v.Fix, v.rounded = Refused, fmt.Sprintf(format, args...), narrowOrDatabase, true
 }
 
-// wrong is a column that cannot hold values of the field's type at all.
+// wrong records that a column cannot hold values of the field's type at all.
 func (v *Verdict) wrong(f *schema.Field, instead string) {
 	v.Hold, v.Why = Refused, fmt.Sprintf("it does not hold values of type %s", f.Type)
 	v.Fix = "give the field another type"
@@ -114,8 +114,8 @@ func (v *Verdict) wrong(f *schema.Field, instead string) {
 	}
 }
 
-// text is a column of characters, of at most limit of them if that is not 0, under a field
-// whose texts have at most length characters; 0: there is no limit.
+// text judges a column of characters, of at most limit of them, for a field whose texts have at most length characters;
+// 0 is no limit.
 func (v *Verdict) text(limit, length int) {
 	if limit > 0 && (length == 0 || length > limit) {
 		v.narrow("it takes at most %d characters", limit)
@@ -123,7 +123,7 @@ func (v *Verdict) text(limit, length int) {
 	}
 }
 
-// textLength is the length of the longest text that a field's values are sent as; 0: no limit.
+// textLength returns the length of the longest text that a field's values are sent as; 0: no limit.
 func textLength(f *schema.Field) int {
 	switch f.Type {
 	case schema.String, schema.Text, schema.JSON:
@@ -144,7 +144,7 @@ func textLength(f *schema.Field) int {
 	return 0
 }
 
-// whole is a column of whole numbers from low to high.
+// whole judges a column of whole numbers from low to high.
 func (v *Verdict) whole(f *schema.Field, low, high int64) {
 	switch f.Type {
 	case schema.Int:
@@ -164,8 +164,7 @@ func (v *Verdict) whole(f *schema.Field, low, high int64) {
 	}
 }
 
-// float is a column of binary floating-point numbers that keep so many decimal digits, and
-// whole numbers up to most.
+// float judges a column of binary floating-point numbers that keep digits decimal digits, and whole numbers up to most.
 func (v *Verdict) float(f *schema.Field, digits int, most int64) {
 	switch f.Type {
 	case schema.Int:
@@ -185,9 +184,9 @@ func (v *Verdict) float(f *schema.Field, digits int, most int64) {
 	}
 }
 
-// numeric is a column of decimal numbers: precision 0 is any number.
+// numeric judges a column of decimal numbers; precision 0 is any number.
 func (v *Verdict) numeric(f *schema.Field, c Column) {
-	digits := c.Precision - c.Scale // before the point
+	digits := c.Precision - c.Scale // before the decimal point
 	switch f.Type {
 	case schema.Int:
 		least, most := f.IntBounds()

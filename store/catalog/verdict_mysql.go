@@ -9,8 +9,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// onMySQL judges by the type in PostgreSQL's spelling. The server parses texts in strict
-// mode: it refuses what is too long or out of range, and rounds fractions without a word.
+// onMySQL judges by the type in PostgreSQL's spelling. The server parses texts in strict mode: it refuses values that
+// are too long or out of range, and silently rounds fractions.
 func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 	if c.Class == Enum {
 		v.enum(f)
@@ -58,23 +58,23 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 	case "varbinary", "binary", "tinyblob", "blob", "mediumblob", "longblob":
 		v.mysqlBytes(f, c)
 	case "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection":
-		v.wrong(f, "") // not even a text
+		v.wrong(f, "") // not even as a text
 	default:
 		v.spelled(f, c)
 	}
 }
 
-// mysqlIntegers are the bits of the types of whole numbers.
+// mysqlIntegers maps the types of whole numbers to their bits.
 var mysqlIntegers = map[string]int{"tinyint": 8, "smallint": 16, "mediumint": 24, "integer": 32, "bigint": 64}
 
-// signed is a column that may take no negative numbers.
+// signed judges whether a column accepts the field's negative numbers.
 func (v *Verdict) signed(f *schema.Field, unsigned bool) {
 	if unsigned && v.Hold == Exact && (f.Min == "" || strings.HasPrefix(f.Min, "-")) {
 		v.narrow("it takes no negative numbers")
 	}
 }
 
-// mysqlFloat is a column of floats, which may have a precision as a decimal has.
+// mysqlFloat judges a column of floats, which can have a precision like a decimal.
 func (v *Verdict) mysqlFloat(f *schema.Field, c Column, digits int, most int64) {
 	if strings.Contains(c.Type, "(") && f.Type != schema.Int {
 		v.rounds("it rounds to the digits of %s", c.Type)
@@ -86,7 +86,7 @@ func (v *Verdict) mysqlFloat(f *schema.Field, c Column, digits int, most int64) 
 	}
 }
 
-// characters is a column of texts whose character set may lack some.
+// characters judges a column of texts whose character set may lack some characters.
 func (v *Verdict) characters(f *schema.Field, c Column) {
 	set, _, _ := strings.Cut(c.Collation, "_")
 	if v.Hold == Exact && (isText(f) || f.Type == schema.JSON) && !slices.Contains([]string{"", "utf8mb4", "utf16", "utf32", "binary"}, set) {
@@ -94,7 +94,7 @@ func (v *Verdict) characters(f *schema.Field, c Column) {
 	}
 }
 
-// year is a column that takes 26 for 2026.
+// year judges a column that reads 26 as 2026.
 func (v *Verdict) year(f *schema.Field, c Column) {
 	const first, last = 1901, 2155
 	if f.Type != schema.Int {
@@ -107,7 +107,7 @@ func (v *Verdict) year(f *schema.Field, c Column) {
 	}
 }
 
-// mysqlWhole is a column of whole numbers, which rounds what is none.
+// mysqlWhole judges a column of whole numbers, which rounds other numbers.
 func (v *Verdict) mysqlWhole(f *schema.Field, low, high int64) {
 	if f.Type == schema.Float {
 		v.rounds("it rounds to whole numbers")

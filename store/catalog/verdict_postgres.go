@@ -7,8 +7,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// onPostgres judges by the type below all domains. Values are sent as texts, which the
-// server casts.
+// onPostgres judges by the type below all domains. Values are sent as texts, which the server casts.
 func onPostgres(v *Verdict, at *Table, f *schema.Field, c Column) {
 	if c.Class == Enum {
 		v.enum(f)
@@ -58,7 +57,7 @@ func onPostgres(v *Verdict, at *Table, f *schema.Field, c Column) {
 	}
 }
 
-// number is a column of numbers under a text field, or judge's for a number.
+// number judges a column of numbers: for a text field itself, for a number with judge.
 func (v *Verdict) number(f *schema.Field, judge func()) {
 	if isText(f) {
 		v.database("the database spells the number")
@@ -77,7 +76,7 @@ func (v *Verdict) only(f *schema.Field, c Column, typ schema.FieldType) {
 	}
 }
 
-// spelled is a type of which we know nothing: a text goes in, a text comes out.
+// spelled judges a type that is unknown here: it is written and read as text.
 func (v *Verdict) spelled(f *schema.Field, c Column) {
 	if isText(f) {
 		v.database("the database spells the %s", c.Type)
@@ -107,7 +106,7 @@ func (v *Verdict) postgresText(f *schema.Field, c Column) {
 	v.text(c.Length, length)
 }
 
-// padded is a column of a fixed length, which takes no account of blanks at a text's end.
+// padded judges a column of fixed length, which ignores trailing blanks.
 func (v *Verdict) padded(f *schema.Field, c Column) {
 	v.postgresText(f, c)
 	if v.Hold != Refused && (isText(f) || f.Type == schema.JSON) {
@@ -159,11 +158,11 @@ func (v *Verdict) bytea(f *schema.Field) {
 	}
 }
 
-// keyTexts are the types that keep every text and tell any two apart.
+// keyTexts are the types that keep every text and distinguish any two.
 var keyTexts = []string{"text", "character varying", "character", "citext"}
 
-// JudgeKey says whether a column tells exactly the ids of an entity apart, and gives each
-// back as it was written. What it does not take is refused by name.
+// JudgeKey says whether a column distinguishes all ids of an entity, and returns each as it was written. For an id that
+// the column does not accept, the database's error names it.
 func JudgeKey(d Dialect, id schema.ID, c Column) Verdict {
 	v := Verdict{Field: "id", Column: c.Name, Type: c.Type, Hold: Exact}
 	if c.Identity == Always || c.Generated {

@@ -4,9 +4,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// onSQLite judges by a column's affinity: a declared type binds nobody, except in STRICT
-// tables. What a value is sent as: ints and bools as integers, floats as floats, bytes as
-// blobs, everything else as text.
+// onSQLite judges by a column's affinity: a declared type is not enforced, except in STRICT tables. Ints and bools are
+// sent as integers, floats as floats, bytes as blobs, everything else as text.
 func onSQLite(v *Verdict, at *Table, f *schema.Field, c Column) {
 	if at.Strict && c.Base != "BLOB" || at.Strict && c.Type == "BLOB" {
 		v.strict(f, c)
@@ -24,7 +23,7 @@ func onSQLite(v *Verdict, at *Table, f *schema.Field, c Column) {
 	}
 }
 
-// strict is a table that takes no value of another type.
+// strict judges a column of a table that accepts no value of another type.
 func (v *Verdict) strict(f *schema.Field, c Column) {
 	switch c.Base {
 	case "TEXT":
@@ -63,7 +62,7 @@ func (v *Verdict) sqliteText(f *schema.Field) {
 	}
 }
 
-// sqliteNumber is a column that makes a number of each text that looks like one.
+// sqliteNumber judges a column that converts each text that looks like a number to a number.
 func (v *Verdict) sqliteNumber(f *schema.Field, c Column) {
 	switch f.Type {
 	case schema.String, schema.Text:
@@ -79,7 +78,7 @@ func (v *Verdict) sqliteNumber(f *schema.Field, c Column) {
 	}
 }
 
-// sqliteDecimal is a decimal that SQLite keeps as a float, or as a whole number.
+// sqliteDecimal judges a decimal that SQLite stores as a float or as a whole number.
 func (v *Verdict) sqliteDecimal(f *schema.Field) {
 	if f.Precision > 15 {
 		v.narrow("SQLite keeps 15 digits of it as a float; values of more digits are refused")
