@@ -8,11 +8,10 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Ack marks records as persisted, where the flushed version is still the newest, and
-// gives them their time to live. A record rewritten since the batch was read stays
-// pending, so a late or repeated Ack is harmless. Call it only after the database has
-// committed. It returns the number of records marked, also beside an error: a large
-// batch takes several calls, and those before the failed one stand.
+// Ack marks records as persisted if the flushed version is still the newest, and gives them their TTL. A record
+// rewritten since the batch was read stays pending, so a late or repeated Ack is harmless. Call it only after the
+// database has committed. It returns the number of records marked, also together with an error: a large batch takes
+// several calls, and the calls before the failed one have taken effect.
 func (b *Backlog) Ack(ctx context.Context, e *schema.Entity, partition int, batch Batch, flushed []schema.Change) (int, error) {
 	if len(flushed) == 0 {
 		return 0, nil
@@ -22,7 +21,7 @@ func (b *Backlog) Ack(ctx context.Context, e *schema.Entity, partition int, batc
 	for i := range flushed {
 		ids[i] = flushed[i].ID
 	}
-	// Before the ack: if we crash between the two, both are done again.
+	// Before the ack: if we crash between the two, both are repeated.
 	if err := b.changed.Committed(ctx, e, partition, ids); err != nil {
 		return 0, err
 	}
@@ -37,8 +36,8 @@ func (b *Backlog) Ack(ctx context.Context, e *schema.Entity, partition int, batc
 	return total, nil
 }
 
-// ackGather bounds the records of one script call, and so the time that nobody else is
-// served: 500 took Redis more than 4 ms, for which every write had to wait.
+// ackGather bounds the records of one script call, and so the time for which it blocks Redis: 500 records took Redis
+// more than 4 ms, during which every write had to wait.
 const ackGather = 128
 
 func (b *Backlog) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batch Batch, flushed []schema.Change) (int, error) {
@@ -55,9 +54,8 @@ func (b *Backlog) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batc
 	return b.redis.RunInt(ctx, ackScript, keys, args...)
 }
 
-// Drop takes ids off the partition's lists whose record is still missing, and returns
-// their number. A missing record is one that Redis has lost: it is never taken for a
-// deletion.
+// Drop removes ids from the partition's lists whose record is still missing, and returns their number. Redis has lost a
+// missing record: it is never treated as a deletion.
 func (b *Backlog) Drop(ctx context.Context, e *schema.Entity, partition int, ids []string) (int, error) {
 	if len(ids) == 0 {
 		return 0, nil

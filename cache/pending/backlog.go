@@ -16,23 +16,22 @@ import (
 // DefaultFlagMargin is how long the scheduled flag outlives its last renewal.
 const DefaultFlagMargin = layout.DefaultFlagMargin
 
-// Config says how a [Backlog] works. Changed is required.
+// Config configures a [Backlog]. Changed is required.
 type Config struct {
 	Changed    Changed
 	FlagMargin time.Duration         // 0: DefaultFlagMargin
-	OpAge      time.Duration         // for which operation ids are kept; 0: layout.DefaultOpAge
+	OpAge      time.Duration         // how long operation ids are kept; 0: layout.DefaultOpAge
 	Registerer prometheus.Registerer // nil: no metrics
 }
 
-// Changed invalidates what depends on records. A cache.Cache is one.
+// Changed invalidates what depends on records. A cache.Cache implements it.
 type Changed interface {
-	// Committed is called when the database has committed records, before they are acked. It
-	// may be called again for the same records.
+	// Committed is called after the database has committed records, before they are acked. It can be called again for
+	// the same records.
 	Committed(ctx context.Context, e *schema.Entity, partition int, ids []string) error
 }
 
-// Backlog is the records of all entities in one Redis that the database has not seen. It is
-// safe for concurrent use.
+// Backlog is the unpersisted records of all entities in one Redis. It is safe for concurrent use.
 type Backlog struct {
 	redis      *rdb.Client
 	prefix     layout.Prefix
@@ -42,7 +41,7 @@ type Backlog struct {
 	lost       *prometheus.CounterVec
 }
 
-// New returns the backlog under a prefix of a Redis. It connects when it is used.
+// New returns the backlog under a prefix of a Redis. It connects on first use.
 func New(client *rdb.Client, prefix layout.Prefix, cfg Config) *Backlog {
 	b := &Backlog{
 		redis: client, prefix: prefix, changed: cfg.Changed,
@@ -61,6 +60,6 @@ func New(client *rdb.Client, prefix layout.Prefix, cfg Config) *Backlog {
 	return b
 }
 
-// Declare makes the series of an entity appear before its first event: a rate of a series
-// that begins with its first event misses that event.
+// Declare creates the series of an entity before its first event: the rate of a series that begins with its first event
+// misses that event.
 func (b *Backlog) Declare(e *schema.Entity) { b.lost.WithLabelValues(e.Name) }

@@ -16,39 +16,38 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Due is a record that the database should see now.
+// Due is a record that is due to be flushed.
 type Due struct {
 	schema.Change
-	Held         bool             // refused before; else it is pending
+	Held         bool             // refused before; otherwise it is pending
 	Attempts     int              // refusals so far
 	History      []schema.Attempt // the last of them, oldest first
 	PendingSince time.Time        // when it first waited, by Redis's clock
 	Unknown      []string         // fields that were changed and that the entity, as this process has it, has not
 	Left         int              // how often it was left for such fields; see [Refused]
 
-	apart bool // held, and to be flushed alone
+	apart bool // held and isolated: to be flushed alone
 }
 
-// Batch is what [Backlog.Due] reads.
+// Batch is the result of [Backlog.Due].
 type Batch struct {
 	Due     []Due
 	Unknown []Due          // due, too, but with fields that this process does not know: it can write no part of them
 	Missing []string       // listed ids without a record; see Drop
-	ReadAt  time.Time      // Redis's clock, to a millisecond: what was accepted before it is in Due, or due still
+	ReadAt  time.Time      // Redis's clock, in ms: everything accepted before it is in Due, or still due
 	More    bool           // more is due than was read
-	Pairing schema.Pairing // the database that this Redis belongs to, as read with the records; none where there are none
-	Apart   bool           // one that is set apart is due and not in Due: see [Backlog.DueAlone]
+	Pairing schema.Pairing // the database of this Redis, read with the records; none if there are no records
+	Apart   bool           // an isolated record is due and not in Due: see [Backlog.DueAlone]
 }
 
-// dueGather is the number of records that one trip of Due reads, and so what it may read
-// beyond its bytes. Reading them in the script, the way to have all at one moment, costs
-// Redis more than twice as much, and nobody else is served meanwhile.
+// dueGather is the number of records that one round trip of Due reads, and so how far it can exceed its bytes. Reading
+// the records in the script, the only way to read all at one moment, costs Redis more than twice as much and blocks it
+// meanwhile.
 const dueGather = 128
 
-// Due reads up to limit records that are due, and about maxBytes of values: pending ones
-// that have waited the entity's flush delay, oldest first, then held ones whose next
-// attempt has come, but for those that are set apart. Call it only while the partition's
-// fence is locked, or the batch may be older than what another flusher has written.
+// Due reads up to limit due records, and about maxBytes of values: first pending records that have waited the entity's
+// flush delay, oldest first, then held records whose next attempt is due, except isolated ones. Call it only while the
+// partition's fence is locked; otherwise the batch may be older than what another flusher has written.
 func (b *Backlog) Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (Batch, error) {
 	k := b.prefix.Keys(e, partition)
 	batch, pending, held, err := b.listDue(ctx, e, k, limit, heldShare(e, limit))
@@ -57,10 +56,10 @@ func (b *Backlog) Due(ctx context.Context, e *schema.Entity, partition, limit, m
 	}
 	together := slices.DeleteFunc(held, func(d Due) bool { return d.apart })
 	batch.Apart, held = len(together) < len(held), together
-	batch.Due = pending[:0] // never ahead of what is still to be read of the list
+	batch.Due = pending[:0] // never overtakes the part of the list that is still to be read
 	heldBytes := maxBytes
 	if batch.More {
-		heldBytes /= 10 // their share, as of records
+		heldBytes /= 10 // the held records' share, as it is of records
 	}
 	if err := b.readDue(ctx, e, k, &batch, pending, maxBytes); err != nil {
 		return Batch{}, err
@@ -71,9 +70,8 @@ func (b *Backlog) Due(ctx context.Context, e *schema.Entity, partition, limit, m
 	return batch, nil
 }
 
-// DueAlone reads the one record, of those that are held, set apart and due, whose attempt
-// has been due for longest. Where there is none Due is empty. Call it only while the
-// partition's fence is locked, as [Backlog.Due].
+// DueAlone reads one record: of the held, isolated and due records, the one that has been due the longest. If there is
+// none, Due is empty. Call it only while the partition's fence is locked, like [Backlog.Due].
 func (b *Backlog) DueAlone(ctx context.Context, e *schema.Entity, partition int) (Batch, error) {
 	k := b.prefix.Keys(e, partition)
 	batch, _, held, err := b.listDue(ctx, e, k, e.Flush.Batch, e.Flush.Batch)
@@ -91,7 +89,7 @@ func (b *Backlog) DueAlone(ctx context.Context, e *schema.Entity, partition int)
 	return batch, err
 }
 
-// listDue lists what is due, as yet without its state.
+// listDue lists the due records, without their state.
 func (b *Backlog) listDue(ctx context.Context, e *schema.Entity, k layout.Keys, limit, share int) (batch Batch, pending, held []Due, err error) {
 	reply, err := b.redis.Run(ctx, dueScript, []string{k.Pending, k.Held, k.Why, k.Stats}, limit, layout.MS(e.Flush.Delay), share)
 	if err != nil {
@@ -104,7 +102,7 @@ func (b *Backlog) listDue(ctx context.Context, e *schema.Entity, k layout.Keys, 
 	return batch, listed(reply[2], nil), listed(reply[3], reply[4]), nil
 }
 
-// listed are the records of a list, as yet without their state.
+// listed returns the records of a list, without their state.
 func listed(list, details any) []Due {
 	texts, _ := list.([]any)
 	whys, _ := details.([]any)
@@ -162,17 +160,17 @@ func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, 
 	return nil
 }
 
-// errOther reports that the records of a batch were read from two Redis.
+// errOther reports that the records of a batch came from two different Redis servers.
 var errOther = errors.New("Redis was exchanged meanwhile")
 
-// states reads records whole, in one trip: field and value, field and value. With them comes
-// the pairing of the Redis that they are read from.
+// states reads whole records in one round trip, as alternating fields and values, together with the pairing of the
+// Redis that they are read from.
 func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due) ([][]string, schema.Pairing, error) {
 	p := b.redis.Pipeline()
 	asked := make([]redis.Cmder, len(some))
 	for i, d := range some {
 		asked[i] = b.redis.HashCmd(ctx, k.Record+d.ID)
-		_ = p.Process(ctx, asked[i]) // it only joins the pipeline
+		_ = p.Process(ctx, asked[i]) // only adds it to the pipeline
 	}
 	paired := p.HMGet(ctx, b.prefix.Pairing(), "deployment", "life")
 	if _, err := p.Exec(ctx); err != nil {
@@ -185,9 +183,8 @@ func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due) ([][]st
 	return states, layout.Pairing(paired.Val()), nil
 }
 
-// read fills d from the texts of its record. Without a version it is a lease or a barrier,
-// or not there, and no record. One that was listed as held and was written since is no
-// longer what was refused.
+// read fills d from the texts of its record, and returns false if there is no record: without a version it is a lease,
+// a barrier, or absent. A record that was listed as held and written since is no longer the refused one.
 func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 	values := make(schema.Values, len(e.Fields))
 	former := map[int]string{} // of fields that had another name
@@ -259,11 +256,9 @@ func positions(e *schema.Entity, names []string) []int {
 	return only
 }
 
-// heldShare is the number of held records that a batch takes though it could be filled with
-// pending ones: a tenth, and one now and then where that is no whole number, so that a hot
-// partition does not keep them waiting. A batch that was made smaller than the entity's is
-// one of a partition whose flushes fail: there a held record, which may be why, waits until
-// its neighbours are through.
+// heldShare is the number of held records that a batch takes even if pending records could fill it: a tenth, rounded at
+// random, so that a hot partition does not keep them waiting. A batch smaller than the entity's belongs to a partition
+// whose flushes fail: there a held record, which may be the cause, waits until the other records are through.
 func heldShare(e *schema.Entity, limit int) int {
 	if limit < e.Flush.Batch {
 		return 0

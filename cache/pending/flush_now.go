@@ -11,17 +11,16 @@ import (
 // nowStep is the number of held records of a partition that one step makes due.
 const nowStep = 2000
 
-// Now says what [Backlog.FlushNow] has made due.
+// Now counts what [Backlog.FlushNow] has made due.
 type Now struct {
 	Pending int64
-	Held    int64          // whose next attempt was to come later
-	Paused  int            // partitions that were left alone
+	Held    int64          // records whose next attempt was later
+	Paused  int            // partitions that were skipped
 	Orders  []schema.Order // to enqueue
 }
 
-// FlushNow makes all that waits for the database due at once: pending records whatever the
-// flush delay, held ones whatever their policy. It returns an order for each partition
-// that has any; those that are paused stay so. A repeat is harmless.
+// FlushNow makes every pending and held record due immediately, whatever the flush delay or the retry policy. It
+// returns an order for each partition that has any; paused partitions stay paused. Repeating it is harmless.
 func (b *Backlog) FlushNow(ctx context.Context, e *schema.Entity) (Now, error) {
 	var all Now
 	stats, err := b.Stats(ctx, e)

@@ -12,19 +12,19 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Waiting is a held record and what is known of its last attempt.
+// Waiting is a held record and its last attempt.
 type Waiting struct {
 	ID       string
-	Version  schema.Version // that was refused
+	Version  schema.Version // the refused version
 	Next     time.Time      // of the next attempt
 	At       time.Time      // of the last attempt
 	Attempts int            // refusals so far
 	Refusal  schema.Refusal // of the last attempt
-	Apart    bool           // it is set apart: see [Refused]
+	Apart    bool           // it is isolated: see [Refused]
 }
 
-// HeldIn is a place in the held records of one partition: those whose next attempt is at a
-// time or later, after that many others.
+// HeldIn is a position in the held records of one partition: skips that many of the records whose next attempt is at or
+// after From.
 type HeldIn struct {
 	Entity    *schema.Entity
 	Partition int
@@ -32,9 +32,9 @@ type HeldIn struct {
 	Skip      int
 }
 
-// HeldFrom reads up to limit held records after each place, by the time of their next
-// attempt and then by id, in two round trips for all of them. A record that leaves the
-// list meanwhile is left out, so fewer than limit do not mean the end; more tells.
+// HeldFrom reads up to limit held records from each position, by the time of their next attempt and then by id, in two
+// round trips for all positions. A record that leaves the list meanwhile is left out, so a result shorter than limit is
+// not the end; more says whether there are more.
 func (b *Backlog) HeldFrom(ctx context.Context, places []HeldIn, limit int) (held [][]Waiting, more []bool, err error) {
 	lists := make([]*redis.ZSliceCmd, len(places))
 	p := b.redis.Pipeline()
@@ -71,8 +71,7 @@ func (b *Backlog) HeldFrom(ctx context.Context, places []HeldIn, limit int) (hel
 	return held, more, nil
 }
 
-// Waiting reads a page of a partition's held records, by the time of their next attempt,
-// after that many others.
+// Waiting reads a page of a partition's held records, by the time of their next attempt, after the first skip records.
 func (b *Backlog) Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]Waiting, error) {
 	held, _, err := b.HeldFrom(ctx, []HeldIn{{Entity: e, Partition: partition, Skip: skip}}, limit)
 	if err != nil {
@@ -104,16 +103,15 @@ func waitingOf(list []redis.Z, details []any) []Waiting {
 	return waiting
 }
 
-// Move is a held record's new time.
+// Move is a new time for a held record.
 type Move struct {
 	ID   string
 	From time.Time // the next attempt as it was read
 	To   time.Time
 }
 
-// Reschedule gives held records of one partition another time for their next attempt,
-// where it has not changed since it was read. It returns the number moved; the sweeper
-// sees the new times.
+// Reschedule sets the time of the next attempt of held records of one partition, unless it has changed since it was
+// read. It returns the number of records moved; the sweeper uses the new times.
 func (b *Backlog) Reschedule(ctx context.Context, e *schema.Entity, partition int, moves []Move) (int, error) {
 	if len(moves) == 0 {
 		return 0, nil

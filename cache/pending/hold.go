@@ -14,18 +14,17 @@ import (
 type Refused struct {
 	Change   schema.Change
 	Refusal  schema.Refusal
-	Attempts int              // this one included
-	History  []schema.Attempt // this one included, oldest first; the last MaxHistory are kept
-	Since    time.Time        // when the record first waited; zero: not known
+	Attempts int              // including this one
+	History  []schema.Attempt // including this attempt, oldest first; the last MaxHistory are kept
+	Since    time.Time        // when the record first became pending; zero: unknown
 	Next     time.Time        // of the next attempt; unused by Die
 	At       time.Time        // of this attempt; zero: now
 	Apart    bool             // no other is persisted beside it: at its next attempt it is flushed alone; unused by Die
 	Left     int              // how often it was left, this time included, for fields that a worker did not know
 }
 
-// Hold moves refused records from pending to held, or gives held ones their next attempt,
-// where the refused version is still the newest. It returns the number of records held.
-// A repeat changes nothing.
+// Hold moves refused records from pending to held, or sets the next attempt of records that are already held, if the
+// refused version is still the newest. It returns the number of records held. A repeat changes nothing.
 func (b *Backlog) Hold(ctx context.Context, e *schema.Entity, partition int, refused []Refused) (int, error) {
 	if len(refused) == 0 {
 		return 0, nil
@@ -44,9 +43,9 @@ func (b *Backlog) Hold(ctx context.Context, e *schema.Entity, partition int, ref
 	return b.redis.RunInt(ctx, holdScript, keys, args...)
 }
 
-// Die moves refused records whose policy is exhausted from pending or held to dead, where
-// the refused version is still the newest. Their dead letters must be in the database
-// before. It returns the number of records that died. A repeat changes nothing.
+// Die moves refused records whose policy is exhausted from pending or held to dead, if the refused version is still the
+// newest. Their dead letters must already be in the database. It returns the number of records that died. A repeat
+// changes nothing.
 func (b *Backlog) Die(ctx context.Context, e *schema.Entity, partition int, refused []Refused) (int, error) {
 	if len(refused) == 0 {
 		return 0, nil

@@ -7,25 +7,24 @@ import (
 	"time"
 )
 
-// lagBuckets are enough for two years.
+// lagBuckets cover two years.
 const lagBuckets = 136
 
-// Lags counts how long records waited for the database, in buckets of which each is at
-// most a quarter longer than where it begins. Those of several processes add up, which their
-// quantiles do not. The zero value counts nothing yet.
+// Lags counts how long records waited until they were persisted, in buckets that are at most a quarter longer than
+// their beginning. Counts of several processes can be added, unlike their quantiles. The zero value is empty.
 type Lags struct{ counts [lagBuckets]int64 }
 
 // Add counts one record.
 func (l *Lags) Add(lag time.Duration) { l.counts[bucketOf(lag)]++ }
 
-// Merge adds what another has counted.
+// Merge adds another's counts.
 func (l *Lags) Merge(other *Lags) {
 	for i, n := range other.counts {
 		l.counts[i] += n
 	}
 }
 
-// bucketOf is exact below 4 ms; beyond, a bucket is the time's highest three bits.
+// bucketOf is exact below 4 ms; above, a bucket is the time's highest three bits.
 func bucketOf(lag time.Duration) int {
 	ms := uint64(max(lag.Milliseconds(), 0))
 	if ms < 4 {
@@ -35,7 +34,7 @@ func bucketOf(lag time.Duration) int {
 	return min(4*below+int(ms>>below), lagBuckets-1)
 }
 
-// end is the time at which a bucket ends.
+// end returns the time at which a bucket ends.
 func end(bucket int) time.Duration {
 	if bucket < 4 {
 		return time.Duration(bucket+1) * time.Millisecond
@@ -44,8 +43,7 @@ func end(bucket int) time.Duration {
 	return time.Duration(bucket%4+5) << below * time.Millisecond
 }
 
-// Quantile is the time within which a share of the records were persisted, rounded up;
-// zero where none was.
+// Quantile returns the time within which a share of the records was persisted, rounded up; zero if there are none.
 func (l *Lags) Quantile(share float64) time.Duration {
 	total := int64(0)
 	for _, n := range l.counts {
@@ -60,7 +58,7 @@ func (l *Lags) Quantile(share float64) time.Duration {
 	return 0
 }
 
-// String is the buckets that are not empty, as [ParseLags] takes them.
+// String returns the non-empty buckets, as [ParseLags] parses them.
 func (l *Lags) String() string {
 	var b strings.Builder
 	for i, n := range l.counts {
@@ -71,7 +69,7 @@ func (l *Lags) String() string {
 	return strings.TrimSuffix(b.String(), " ")
 }
 
-// ParseLags reads what String wrote, and passes over what it did not.
+// ParseLags parses the text that String returns, and ignores anything else.
 func ParseLags(text string) Lags {
 	var l Lags
 	for bucket := range strings.FieldsSeq(text) {

@@ -8,29 +8,27 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Fate says what became of a version of a record that has a dead letter.
+// Fate says what became of a record's version that has a dead letter.
 type Fate string
 
-// The fates. Of a lost letter nothing is known: Redis has lost the record, or what it
-// remembered of the letter.
+// The fates. The fate of a lost letter is unknown: Redis has lost the record, or the mark of the letter.
 const (
 	FateWaits      Fate = "waits"      // pending, held or dead at the letter's version
-	FateSuperseded Fate = "superseded" // pending, held or dead at a newer one
-	FatePersisted  Fate = "persisted"  // was persisted at the letter's version, whatever came then
-	FateGone       Fate = "gone"       // was not: a newer one took its place, and is persisted
+	FateSuperseded Fate = "superseded" // pending, held or dead at a newer version
+	FatePersisted  Fate = "persisted"  // was persisted at the letter's version, whatever came later
+	FateGone       Fate = "gone"       // was not persisted: a newer version replaced it, and is persisted
 	FateLost       Fate = "lost"
 )
 
-// Told is the fate of a letter, and the version of its record now; 0: not cached.
+// Told is the fate of a letter, and the current version of its record; 0: not cached.
 type Told struct {
 	Fate    Fate
 	Version schema.Version
 }
 
-// Remember notes that dead letters of records of one partition are about to be inserted,
-// where they are still pending or held at that version. A letter that is not remembered is
-// never taken for one whose record has moved on. It tells for each whether it was noted:
-// the others are overtaken already. To repeat it changes nothing.
+// Remember marks in Redis that dead letters of records of one partition are about to be inserted, if the records are
+// still pending or held at that version. Without the mark, a letter is never treated as one whose record has moved on.
+// It returns for each whether it was marked: the others are superseded already. Repeating it changes nothing.
 func (b *Backlog) Remember(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]bool, error) {
 	if len(letters) == 0 {
 		return nil, nil
@@ -51,7 +49,7 @@ func (b *Backlog) Remember(ctx context.Context, e *schema.Entity, partition int,
 	return noted, nil
 }
 
-// Fates tells what became of letters of one partition, at one moment.
+// Fates returns what became of letters of one partition, at one moment.
 func (b *Backlog) Fates(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]Told, error) {
 	if len(letters) == 0 {
 		return nil, nil
@@ -75,7 +73,7 @@ func (b *Backlog) Fates(ctx context.Context, e *schema.Entity, partition int, le
 	return told, nil
 }
 
-// Forget drops what is remembered of letters that are resolved.
+// Forget removes the marks of resolved letters.
 func (b *Backlog) Forget(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) error {
 	if len(letters) == 0 {
 		return nil

@@ -13,9 +13,9 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Strangers returns, by name, the entities that have records waiting for the database and
-// are none of the given ones: whoever knows only those never flushes them. An entity
-// that is returned has a name and partitions, enough for [Backlog.Stats] and [Backlog.List].
+// Strangers returns, by name, the entities with unpersisted records that are not among the given ones: a process that
+// knows only those never flushes them. A returned entity has a name and partitions, enough for [Backlog.Stats] and
+// [Backlog.List].
 func (b *Backlog) Strangers(ctx context.Context, known []*schema.Entity) ([]*schema.Entity, error) {
 	adopted, err := b.redis.HGetAll(ctx, b.prefix.Partitions()).Result()
 	if err != nil {
@@ -28,7 +28,7 @@ func (b *Backlog) Strangers(ctx context.Context, known []*schema.Entity) ([]*sch
 	for name, number := range adopted {
 		partitions, err := strconv.Atoi(number)
 		if err != nil {
-			continue // another hand wrote it
+			continue // not written by Afterwrite
 		}
 		e := &schema.Entity{Name: name, Partitions: partitions}
 		stats, err := b.Stats(ctx, e)
@@ -46,11 +46,10 @@ func (b *Backlog) Strangers(ctx context.Context, known []*schema.Entity) ([]*sch
 // Listed is an id on one of a partition's lists.
 type Listed struct {
 	ID    string
-	Since time.Time // pending: first pending; held: the next attempt; dead: of death
+	Since time.Time // pending: first pending; held: the next attempt; dead: time of death
 }
 
-// List reads a page of a partition's pending, held or dead ids, oldest first, after that
-// many others.
+// List reads a page of a partition's pending, held or dead ids, oldest first, after the first skip ids.
 func (b *Backlog) List(ctx context.Context, e *schema.Entity, partition int, status schema.Status, skip, limit int) ([]Listed, error) {
 	k := b.prefix.Keys(e, partition)
 	key := map[schema.Status]string{schema.Pending: k.Pending, schema.Held: k.Held, schema.Dead: k.Dead}[status]

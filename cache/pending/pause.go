@@ -6,14 +6,13 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Pause stops the flushing of an entity's partitions, of all where none is named, and
-// returns the number of those that were not stopped before. Writes go on being accepted,
-// until max_pending refuses them; a flush under way ends after its batch.
+// Pause stops flushing an entity's partitions, or all of them if none is named, and returns how many were not paused
+// before. Writes are still accepted until max_pending rejects them; a flush in progress ends after its batch.
 func (b *Backlog) Pause(ctx context.Context, e *schema.Entity, partitions ...int) (int, error) {
 	return b.pause(ctx, e, "1", partitions)
 }
 
-// Resume starts the flushing again; the sweeper orders what is due within its tick.
+// Resume starts flushing again; the sweeper enqueues due partitions with its next tick.
 func (b *Backlog) Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error) {
 	return b.pause(ctx, e, "", partitions)
 }

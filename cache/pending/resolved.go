@@ -7,8 +7,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Tell adds an event about records of one partition that no script of the state tells:
-// "resolved", when their dead letters are. It is kept and published like the others.
+// Tell adds an event about records of one partition that no other script publishes: "resolved", for resolved dead
+// letters. It is stored and published like the others.
 func (b *Backlog) Tell(ctx context.Context, e *schema.Entity, partition int, what string, records []schema.Versioned) error {
 	if len(records) == 0 {
 		return nil

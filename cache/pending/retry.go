@@ -9,9 +9,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Retry puts held or dead records of one partition back to pending, attempts anew, where
-// they are still at that version. It tells for each whether it was put back, and returns
-// the sync task to enqueue. A repeat changes nothing.
+// Retry puts held or dead records of one partition back to pending, with zero attempts, if they are still at that
+// version. It returns for each whether it was put back, and the sync task to enqueue. A repeat changes nothing.
 func (b *Backlog) Retry(ctx context.Context, e *schema.Entity, partition int, records []schema.Versioned) ([]bool, schema.Order, error) {
 	if len(records) == 0 {
 		return nil, schema.Order{}, nil

@@ -10,10 +10,9 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Begin says whether a sync task may work, and extends the partition's scheduled flag to
-// life from now: only the live generation may. A wake-up takes the flag if it is free.
-// The order returned carries the live generation; it is none where the task is stale.
-// Begin renews as well.
+// Begin checks whether a sync task may work: only the live generation may. It extends the partition's scheduled flag to
+// life from now. A wake-up takes the flag if it is free. The returned order has the live generation; it is none if the
+// task's generation is stale. Begin also renews the flag.
 func (b *Backlog) Begin(ctx context.Context, o schema.Order, life time.Duration) (schema.Order, error) {
 	k := b.prefix.Keys(o.Entity, o.Partition)
 	reply, err := b.redis.RunAny(ctx, beginScript, []string{k.Stats}, o.Generation, layout.MS(life))
@@ -28,16 +27,15 @@ func (b *Backlog) Begin(ctx context.Context, o schema.Order, life time.Duration)
 	return o, err
 }
 
-// Ending is what a sync task finds when it has flushed all it saw.
+// Ending is the result of [Backlog.End].
 type Ending struct {
-	Stale bool         // another generation is live: nothing is left to do for this one
+	Stale bool         // another generation is live: this task has nothing left to do
 	More  bool         // something is due now, and the flag is still this task's
 	Next  schema.Order // to enqueue: the successor, or a wake-up for the first held record
 }
 
-// End frees the partition's flag if nothing is pending, in one step with the look at
-// what is left: a write that comes later finds the flag free and orders its own task.
-// With handOver set, what is due now goes to a successor instead of More.
+// End frees the partition's flag if nothing is pending, in one step with the check: a later write finds the flag free
+// and enqueues its own task. With handOver, a successor gets the work that is due now, instead of More.
 func (b *Backlog) End(ctx context.Context, o schema.Order, handOver bool) (Ending, error) {
 	k := b.prefix.Keys(o.Entity, o.Partition)
 	over := ""
@@ -62,13 +60,13 @@ func (b *Backlog) End(ctx context.Context, o schema.Order, handOver bool) (Endin
 	return Ending{Next: next}, err
 }
 
-// WakeUp is the order that wakes a partition for held records at a time.
+// WakeUp returns the order that wakes a partition for held records at a time.
 func WakeUp(e *schema.Entity, partition int, at time.Time) schema.Order {
 	return schema.Order{Entity: e, Partition: partition, Delay: max(0, time.Until(at)), At: at.UnixMilli()}
 }
 
-// wakeUp reads {wait ms, time ms} of the first held record. Its time names the order, so
-// that however many tasks end before it, one wake-up is enqueued.
+// wakeUp decodes {wait ms, time ms} of the first held record. The time is part of the task's id, so one wake-up is
+// enqueued however many tasks end before it.
 func wakeUp(e *schema.Entity, partition int, reply []any) (schema.Order, error) {
 	if len(reply) == 2 && layout.Text(reply[0]) == "" {
 		return schema.Order{}, nil
@@ -80,11 +78,11 @@ func wakeUp(e *schema.Entity, partition int, reply []any) (schema.Order, error) 
 	return o, err
 }
 
-// longestPutOff is more than a worker ever puts a task off by, with the flag kept meanwhile.
+// longestPutOff is longer than a worker ever defers a task while keeping the flag.
 const longestPutOff = time.Minute
 
-// Sweep returns an order for each partition that has due work and no live flag, and sets
-// its flag. It repairs every lost order, whatever lost it. Two sweeps at once are harmless.
+// Sweep returns an order for each partition that has due work and no live flag, and sets its flag. It replaces every
+// lost task, whatever the reason. Two concurrent sweeps are harmless.
 func (b *Backlog) Sweep(ctx context.Context, entities []*schema.Entity) ([]schema.Order, error) {
 	var orders []schema.Order
 	for _, e := range entities {

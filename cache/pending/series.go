@@ -18,10 +18,9 @@ type Point struct {
 	Value string
 }
 
-// Sample keeps a value in a series of so many steps, at the step that the time is in: the
-// last value of a step stands. The series is a ring in one hash, so it never holds more
-// than its steps, and goes by itself when nobody samples any longer. It is made for
-// charts: Redis may evict it.
+// Sample stores a value in a series of a fixed number of steps, at the step that contains the time; the last value of a
+// step counts. The series is a ring in one hash, so it never grows beyond its steps, and it expires when no process
+// samples any more. It is meant for charts: Redis may evict it.
 func (b *Backlog) Sample(ctx context.Context, series string, at time.Time, step time.Duration, steps int, value string) error {
 	key := b.seriesKey(series)
 	n := at.UnixMilli() / layout.MS(step)
@@ -34,8 +33,7 @@ func (b *Backlog) Sample(ctx context.Context, series string, at time.Time, step 
 	return nil
 }
 
-// Series reads the samples of the steps up to a time, oldest first. Steps without a
-// sample are left out.
+// Series reads the samples of the steps up to a time, oldest first. Steps without a sample are left out.
 func (b *Backlog) Series(ctx context.Context, series string, until time.Time, step time.Duration, steps int) ([]Point, error) {
 	ring, err := b.redis.HGetAll(ctx, b.seriesKey(series)).Result()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Stats are the figures of one partition at one moment, or of several together.
+// Stats are the statistics of one partition at one moment, or of several together.
 type Stats struct {
 	Partition                                        int
 	Accepted, Superseded, Persisted, Discarded, Lost int64
@@ -20,16 +20,16 @@ type Stats struct {
 	OldestPending, OldestHeld, OldestDead            time.Time // first pending, next attempt, death; zero if none
 	LastVersion                                      schema.Version
 	FlagUntil                                        time.Time // the scheduled flag; zero: free
-	Paused                                           bool      // flushing is stopped; of several: of any
+	Paused                                           bool      // flushing is paused; for several partitions: of any
 }
 
-// Imbalance is accepted - (persisted + superseded + pending + held + dead + discarded):
-// zero, unless Redis has lost records.
+// Imbalance returns accepted - (persisted + superseded + pending + held + dead + discarded): zero, unless Redis has
+// lost records.
 func (s Stats) Imbalance() int64 {
 	return s.Accepted - s.Persisted - s.Superseded - s.Pending - s.Held - s.Dead - s.Discarded
 }
 
-// Total adds partitions up. The oldest time of each kind wins, the newest version.
+// Total adds up partitions. Of times it takes the oldest of each kind, of versions the newest.
 func Total(partitions []Stats) Stats {
 	var t Stats
 	for _, s := range partitions {
@@ -57,7 +57,7 @@ func older(a, b time.Time) time.Time {
 	return a
 }
 
-// Stats reads the figures of an entity's partitions, each at one moment.
+// Stats reads the statistics of an entity's partitions, each at one moment.
 func (b *Backlog) Stats(ctx context.Context, e *schema.Entity) ([]Stats, error) {
 	calls := make([]*rdb.Call, e.Partitions)
 	for i := range calls {
@@ -78,8 +78,8 @@ func (b *Backlog) Stats(ctx context.Context, e *schema.Entity) ([]Stats, error) 
 	return stats, nil
 }
 
-// OldestPending is when the record of an entity that has been pending for longest became
-// so; zero where none is pending. It costs a plain command for each partition, in one trip.
+// OldestPending returns the time at which an entity's oldest pending record became pending; zero if none is pending. It
+// costs one plain command per partition, in one round trip.
 func (b *Backlog) OldestPending(ctx context.Context, e *schema.Entity) (time.Time, error) {
 	p := b.redis.Pipeline()
 	heads := make([]*redis.ZSliceCmd, e.Partitions)

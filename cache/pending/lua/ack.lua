@@ -1,16 +1,15 @@
--- Marks records as persisted where the flushed version is still the newest. A record
--- rewritten since stays pending, its time first pending raised to that of the read:
--- everything accepted before the read is in the database now. Of its changed fields those
--- stay that were changed after the flushed version.
+-- Marks records as persisted if the flushed version is still the newest. A record rewritten since stays pending; its
+-- time first pending is raised to the time of the read, because everything accepted before the read is in the database
+-- now. Its changed fields are reduced to those that were changed after the flushed version.
 --
 -- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 stream  7 letters  8… the records
 -- ARGV  1 event channel  2 entries of the stream  3 time of the read, ms
 --       4 bytes of a record's key before its id
 --       5… for each record version, after a "-" if that is a deletion, and ttl ms
 -- Returns the number of records marked. A record that was marked before, was dropped or
--- is at another version counts nothing. Where the version has a dead letter, it is
--- remembered that it was persisted, and not replaced: nothing else tells, once the record
--- has expired or was written again.
+-- is at another version is not counted. If the version has a dead letter, the mark says that
+-- the version was persisted, not replaced: nothing else shows that once the record has expired
+-- or was written again.
 local call = redis.call
 local now = now_ms()
 local event, marked, later = { 'persisted', whole(now) }, {}, {}
@@ -18,7 +17,7 @@ local prefix, n, at = ARGV[4] + 1, 0, 5
 local letters = call('EXISTS', KEYS[7]) == 1 -- mostly there are none, and no record is asked for its mark
 local doubts = call('HEXISTS', KEYS[1], '_x') == 1 -- nor for its doubt
 
--- since leaves in a record's field _c (see doc.go) what was changed after a version.
+-- since reduces a record's field _c (see doc.go) to what was changed after a version.
 local function since(key, changed, version)
   local kept = {}
   for at, names in changed:gmatch('(%d+) ([^;]*)') do
@@ -40,7 +39,7 @@ for i = 8, #KEYS do
     local state, changed = unpack(call('HMGET', key, '_s', '_c'))
     if state == 'p' then later[#later + 1], later[#later + 2] = ARGV[3], id end
     if state and changed then since(key, changed, tonumber(version)) end
-  elseif call('HDEL', key, '_s', '_c') > 0 then -- it was pending, held or dead: _c is only beside _s
+  elseif call('HDEL', key, '_s', '_c') > 0 then -- it was pending, held or dead: _c exists only beside _s
     call('PEXPIRE', key, ARGV[at + 1])
     n = n + 1
     marked[n] = id
@@ -56,7 +55,7 @@ end
 
 chunked(later, 'ZADD', KEYS[2], 'XX', 'GT')
 if n > 0 then
-  -- An id is on the one list that its state had named, and on no other.
+  -- The id is only on the list that its state named.
   chunked(marked, 'ZREM', KEYS[2])
   if call('EXISTS', KEYS[3], KEYS[4]) > 0 then
     chunked(marked, 'ZREM', KEYS[3])

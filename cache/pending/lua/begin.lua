@@ -1,8 +1,7 @@
--- Begins or renews the work of a sync task: extends the scheduled flag if the task's
--- generation is the live one. Generation 0 is a wake-up for held records: it takes the
--- flag if it is free, or if its order is for later, as with a flush delay: who works has
--- a flag of no more life than the task would have. No task may work on a partition that
--- is paused.
+-- Begins or renews the work of a sync task: extends the scheduled flag if the task's generation is the live one.
+-- Generation 0 is a wake-up for held records. It takes the flag if the flag is free, or if it was set for a later task,
+-- as with a flush delay: the flag of a working task never lives longer than ARGV 2. No task may work on a paused
+-- partition.
 --
 -- KEYS  1 stats
 -- ARGV  1 generation  2 life of the flag from now, ms

@@ -1,6 +1,5 @@
--- Moves refused records whose policy is exhausted to the dead. Their dead letters are in
--- the database already; a crash between the two repeats both, harmlessly.
--- A record at another version is left as it is.
+-- Moves refused records whose policy is exhausted to the dead. Their dead letters are in the database already; after a
+-- crash between the two steps both are repeated without harm. A record at another version is left unchanged.
 --
 -- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 stream  7 letters  8… the records
 -- ARGV  1 event channel  2 entries of the stream  3… for each record id, version, why

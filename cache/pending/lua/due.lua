@@ -1,10 +1,9 @@
--- Lists what the database should see now: pending records that have waited the flush
--- delay, or since before a flush was asked for, oldest first, then held records whose next
--- attempt is due. Where there are too many of both, a share is the held ones', so that a
--- hot partition does not keep them waiting. What has waited since a time that is yet to
--- come is due, too: the clock was set back, and would keep it for as long. The records themselves are read after it,
--- each at one moment: what is accepted before the time of this look is in them.
--- Call it only while the partition's fence is locked.
+-- Lists what is due to be flushed: first pending records that have waited the flush delay, or have been pending since
+-- before an operator's flush request, oldest first; then held records whose next attempt is due. If there are too many
+-- of both, held records get a share, so that a hot partition does not keep them waiting. A record that is pending since
+-- a time in the future is due, too: the clock was set back, and the record would wait for as long. The records
+-- themselves are read afterwards, each at one moment: every write accepted before this script's time is in them. Call
+-- it only while the partition's fence is locked.
 --
 -- KEYS  1 pending  2 held  3 why  4 stats
 -- ARGV  1 most records  2 flush delay, ms  3 share of held records
@@ -12,7 +11,7 @@
 --         2 "1" if more is due than is listed, else ""
 --         3 pending: id, time first pending in ms, …
 --         4 held: id, time of the attempt in ms, …
---         5 why, of each of those that are held
+--         5 why, of each held record
 local call = redis.call
 local now = now_ms()
 local limit = tonumber(ARGV[1])

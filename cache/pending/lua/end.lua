@@ -1,14 +1,14 @@
--- Ends the work of a sync task, in one step with the look at what is left: a write that
--- comes after it finds the flag free and orders its own task.
+-- Ends the work of a sync task, in one step with the check for remaining work: a later write finds the flag free and
+-- enqueues its own task.
 --
 -- KEYS  1 stats  2 pending  3 held
 -- ARGV  1 generation  2 margin of the flag, ms  3 flush delay, ms
---       4 "1": hand what is left to a successor, "": say that the task should go on
+--       4 "1": a successor gets the remaining work, "": the task should continue
 -- Returns {"stale"}               another generation is live, or the flag was cleared
 --         {"more"}                something is due now; the flag stays the task's own
---         {"next", g, wait ms}    a successor of generation g is to be ordered
---         {"done", wait ms, time} the flag is free; a wake-up is due in that time, at that
---                                 time in ms, for the first held record; "" if none is held
+--         {"next", g, wait ms}    a successor of generation g is to be enqueued
+--         {"done", wait ms, time} the flag is free; a wake-up for the first held record is due
+--                                 in that time, at that time in ms; "" if none is held
 local call = redis.call
 local g, u, asked = unpack(call('HMGET', KEYS[1], 'g', 'u', 'f'))
 if g ~= ARGV[1] or number(u) == 0 then return { 'stale' } end

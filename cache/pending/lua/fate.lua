@@ -1,13 +1,13 @@
--- Tells what became of the versions of records that have dead letters.
+-- Reads what became of the versions of records that have dead letters.
 --
 -- KEYS  1 dead  2 letters  3… the records
 -- ARGV  for each record id, version
--- Returns for each {fate, version of the record now or "0"}:
---         persisted   was persisted at the letter's version, whatever came then
+-- Returns for each {fate, current version of the record or "0"}:
+--         persisted   was persisted at the letter's version, whatever came later
 --         waits       pending, held or dead at the letter's version
---         superseded  pending, held or dead at a newer one
---         gone        was not: a newer one took its place, and is persisted
---         lost        Redis does not remember the letter, or its record is missing
+--         superseded  pending, held or dead at a newer version
+--         gone        was not persisted: a newer version replaced it, and is persisted
+--         lost        the letter has no mark in Redis, or its record is missing
 local call = redis.call
 local out = {}
 for i = 3, #KEYS do

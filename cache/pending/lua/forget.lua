@@ -1,8 +1,8 @@
--- Forgets letters that are resolved.
+-- Removes the marks of resolved letters.
 --
 -- KEYS  1 letters
 -- ARGV  for each record id, version
--- Returns the number forgotten. Other letters of the record are still remembered.
+-- Returns the number removed. Marks of the record's other letters stay.
 local n = 0
 for i = 1, #ARGV, 2 do
   local letter = ARGV[i + 1] .. ':' .. ARGV[i]

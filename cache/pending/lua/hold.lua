@@ -1,6 +1,6 @@
--- Moves refused records from pending to held, or gives held ones their next attempt.
--- A record at another version than the refused one is left as it is: the refusal is of
--- a state that nobody will see again.
+-- Moves refused records from pending to held, or sets the next attempt of records that are already held. A record at
+-- another version than the refused one is left unchanged: the refusal is about a state that will never be flushed
+-- again.
 --
 -- KEYS  1 stats  2 pending  3 held  4 why  5 stream  6… the records
 -- ARGV  1 event channel  2 entries of the stream

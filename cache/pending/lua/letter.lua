@@ -1,12 +1,11 @@
--- Remembers that dead letters of records are about to be inserted, where the refused
--- version is still the newest. What is remembered here, and no longer dead, has left the
--- dead by a step of this Redis; of any other letter nothing can be concluded, for Redis
--- may have lost its record.
+-- Marks that dead letters of records are about to be inserted, if the refused version is still the newest. If a marked
+-- record is no longer dead, a step of this Redis has moved it on. About a letter without a mark nothing can be
+-- concluded, because Redis may have lost its record.
 --
 -- KEYS  1 letters  2… the records
 -- ARGV  for each record id, version
--- Returns for each record 1, or 0 where a newer write has replaced the version already:
---         no letter is to be inserted
+-- Returns for each record 1, or 0 if a newer write has replaced the version already:
+--         then no letter is to be inserted
 local out = {}
 for i = 2, #KEYS do
   local at = 2 * (i - 1) - 1

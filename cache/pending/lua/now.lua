@@ -1,11 +1,10 @@
--- Makes what waits in a partition due at once, at an operator's word: pending records
--- whatever the flush delay, held ones whatever their next attempt. A task that runs, or is
--- ordered for later, is stale from now on.
+-- Makes a partition's waiting records due immediately, at an operator's request: pending records whatever the flush
+-- delay, held records whatever their next attempt. A task that is running, or enqueued for later, is stale from now on.
 --
 -- KEYS  1 stats  2 pending  3 held
 -- ARGV  1 margin of the scheduled flag, ms  2 most held records to move in this step
--- Returns {} where nothing waits, or flushing is paused, else
---         {generation to order a sync task for, pending records, held ones moved}
+-- Returns {} if nothing waits, or flushing is paused, else
+--         {generation to enqueue a sync task for, pending records, held records moved}
 local call = redis.call
 local g, paused = unpack(call('HMGET', KEYS[1], 'g', 'z'))
 if paused then return {} end

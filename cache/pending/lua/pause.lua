@@ -1,8 +1,8 @@
--- Stops or starts the flushing of a partition. A task under way ends after its batch; what
--- is written meanwhile stays pending. Once started again, the sweeper orders what is due.
+-- Pauses or resumes the flushing of a partition. A task in progress ends after its batch; records written meanwhile
+-- stay pending. After a resume the sweeper enqueues a task for what is due.
 --
 -- KEYS  1 stats
--- ARGV  1 "1" stop, "" start
+-- ARGV  1 "1" pause, "" resume
 -- Returns 1 if that changed anything, else 0
 local paused = redis.call('HEXISTS', KEYS[1], 'z') == 1
 if ARGV[1] == '1' then

@@ -1,4 +1,4 @@
--- Gives held records another time for their next attempt, where nothing else has since.
+-- Sets another time for the next attempt of held records, unless it has changed since it was read.
 --
 -- KEYS  1 held
 -- ARGV  for each record id, the time it was read with, the new time (ms)

@@ -1,9 +1,9 @@
--- Puts held or dead records back to pending, attempts anew, at an operator's word.
--- A record at another version, or in another state, is left as it is.
+-- Puts held or dead records back to pending, with zero attempts, at an operator's request. A record at another version,
+-- or in another state, is left unchanged.
 --
 -- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6… the records
 -- ARGV  1 margin of the scheduled flag, ms  2 flush delay, ms  3… for each record id, version
--- Returns {generation to order a sync task for or "", 1 or 0 for each record: put back or not}
+-- Returns {generation to enqueue a sync task for or "", 1 or 0 for each record: put back or not}
 local call = redis.call
 local now = now_ms()
 local out, back = { '' }, 0

@@ -1,13 +1,13 @@
--- Orders the sync task of a partition that has due work and no live flag: whatever lost
--- the order, a crash, a failed enqueue, an archived task or a dead worker. A flag that
--- lives on for longer than any does was set before the clock was set back; it is free.
+-- Schedules the sync task of a partition that has due work and no live flag, whatever lost the task: a crash, a failed
+-- enqueue, an archived task or a dead worker. A flag that would live longer than any flag can was set before the clock
+-- was set back, and counts as free.
 --
--- It also forgets operation ids beyond their age, which makes room in a Redis that is full of them.
+-- It also removes operation ids beyond their age, which makes room in a Redis that is full of them.
 --
 -- KEYS  1 stats  2 pending  3 held  4 ops  5 opsAt
 -- ARGV  1 margin of the flag, ms  2 flush delay, ms  3 longest life of a flag from now, ms
 --       4 age of operation ids, ms
--- Returns {} nothing to order, else {generation, wait ms}
+-- Returns {} nothing to enqueue, else {generation, wait ms}
 local g, u, paused, asked = unpack(redis.call('HMGET', KEYS[1], 'g', 'u', 'z', 'f'))
 local now = now_ms()
 local old = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now - ARGV[4], 'LIMIT', 0, 2000)
