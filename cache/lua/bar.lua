@@ -1,12 +1,11 @@
--- Prepares a write that goes to the database first: drops the persisted copy of a record
--- and bars fills until the write is over, or for a time that outlives its transaction.
--- Call it while the partition's fence is locked.
+-- Prepares a write that goes to the database first: drops the persisted copy of a record and bars fills until the write
+-- is over, or for a time longer than its transaction. Call it while the partition's fence is locked.
 --
 -- KEYS  1 stats  2 record  3 unsure ranks
 -- ARGV  1 fresh token of the barrier  2 its life, ms  3 if-match, "" any or a version
 --       4 id, "" records are not ranked
--- Returns the version that the write will have, "behind" where the record is pending, held
--- or dead and must be written behind, "mismatch" where it is not at the version
+-- Returns the version that the write will have, "behind" if the record is pending, held
+-- or dead and must be written behind, "mismatch" if it is not at the version
 local m = redis.call('HMGET', KEYS[2], '_v', '_s', '_d')
 if m[2] then return 'behind' end
 if ARGV[3] ~= '' and (m[1] ~= ARGV[3] or m[3]) then return 'mismatch' end

@@ -1,14 +1,13 @@
--- Puts a loaded row into the cache, if the lease it was loaded under is still there.
--- A write, a deletion or an invalidation has removed it otherwise, and the row may be
--- older than what they left.
+-- Puts a loaded row into the cache if the lease that it was loaded under still exists. Otherwise a write, a deletion or
+-- an invalidation has removed the lease, and the row may be older than what they left.
 --
 -- KEYS  1 stats  2 record  3 rank  4 its rebuild  5 unsure ranks
 -- ARGV  1 lease token  2 ttl, ms  3 "1" the row exists, "0" it does not
 --       4 id  5 score, "null" none, "" records are not ranked
 --       6 partitions of the entity
 --       7… field, value
--- Returns the version that the fill took, or "" where the lease was gone, or the
--- partition runs with another number of partitions: nobody would keep the record fresh
+-- Returns the version that the fill took, or "" if the lease was gone, or if the
+-- partition runs with another number of partitions: nothing would keep the record fresh
 local v, lease = unpack(redis.call('HMGET', KEYS[2], '_v', '_l'))
 if v or not lease or lease ~= ARGV[1] then return '' end
 local last, partitions = unpack(redis.call('HMGET', KEYS[1], 'v', 'n'))

@@ -1,6 +1,6 @@
--- Drops persisted records from the cache, and the leases of loads that may have read an
--- older row. A pending, held or dead record is never dropped; nor is the barrier of a write
--- that is on its way to the database, behind which nothing is cached.
+-- Drops persisted records from the cache, and the leases of loads that may have read an older row. It never drops a
+-- pending, held or dead record, nor the barrier of a write that is on its way to the database, behind which nothing is
+-- cached.
 --
 -- Before a transaction that changes rows of theirs beside its own it also bars fills until the
 -- transaction is over. The barrier takes the place of another one, whose write then keeps
@@ -31,7 +31,7 @@ for i = 3, #KEYS do
     end
   end
 end
--- Of so many changed rows it is better to read all again.
+-- After so many changed rows it is better to read all again.
 if ARGV[2] ~= '0' and redis.call('SCARD', KEYS[2]) > tonumber(ARGV[2]) then
   redis.call('DEL', KEYS[2])
   redis.call('HDEL', KEYS[1], 'k', 'kb', 'ku')

@@ -1,4 +1,4 @@
--- Says that somebody listens to a partition's events until a time from now.
+-- Records that a process listens to a partition's events until a time from now.
 --
 -- KEYS  1 stats
 -- ARGV  1 time, ms

@@ -1,4 +1,4 @@
--- Answers a record, or on a miss grants the right to fill it to one loader.
+-- Returns a record, or on a miss grants the right to fill it to one loader.
 --
 -- KEYS  1 record
 -- ARGV  1 fresh lease token; "": the caller will not fill  2 lease, ms

@@ -1,8 +1,8 @@
--- Reads records of one partition and which lists name them, at one moment.
+-- Reads records of one partition and the lists that contain them, at one moment.
 --
 -- KEYS  1 pending  2 held  3 dead  4… the records
 -- ARGV  1 number of fields  2… the fields of the entity, then the ids
--- Returns for each record {} where it is not cached, else
+-- Returns for each record {} if it is not cached, else
 --         {ttl ms, time pending, held, dead ("" not listed), version, state, deleted, values…}
 local n = tonumber(ARGV[1])
 local out = {}

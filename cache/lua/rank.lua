@@ -1,14 +1,14 @@
--- Reads a partition's part of the rank: its best, or what is around a place. A place is a
--- score, negated, and an id; equal scores are in the order of their ids.
+-- Reads a partition's part of the rank: its best records, or the records around a place. A place is a score, negated,
+-- and an id; equal scores are ordered by id.
 --
 -- KEYS  1 stats  2 rank  3 unsure ranks
 -- ARGV  1 the field that ranks the records  2 key of a record without its id
 --       3 most members to return, on each side of a place
 --       4 score of the place, "" for the best  5 its id
 -- Returns 1 "1" if the rank is complete, else ""
---         2 ids of unsure rank, those of writes under way left out
+--         2 ids of unsure rank, without those of writes in progress
 --         3 number of ranked records
---         4 number of them before the place, the place's own id left out
+--         4 number of them before the place, without the place's own id
 --         5 score, id, … of the members before the place, nearest first
 --         6 the same of those from the place on, in their order; its own id may be among them
 local call = redis.call
@@ -18,7 +18,7 @@ for _, id in ipairs(call('SRANDMEMBER', KEYS[3], 1000)) do
   if call('HEXISTS', ARGV[2] .. id, '_b') == 0 then unsure[#unsure + 1] = id end
 end
 
--- before compares ids by their bytes, as sorted sets do; Lua's own < goes by the locale.
+-- before compares ids by their bytes, as sorted sets do; Lua's own < depends on the locale.
 local function before(a, b)
   for i = 1, math.min(#a, #b) do
     local x, y = a:byte(i), b:byte(i)
@@ -27,8 +27,8 @@ local function before(a, b)
   return #a < #b
 end
 
--- position counts the members before the place: those of a better score, and by halving
--- those of the same score whose id is smaller.
+-- position counts the members before the place: those of a better score and, found by binary search, those of the same
+-- score whose id is smaller.
 local function position(score, id)
   local low = call('ZCOUNT', KEYS[2], '-inf', '(' .. score)
   local high = low + call('ZCOUNT', KEYS[2], score, score)

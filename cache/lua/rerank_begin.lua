@@ -1,5 +1,5 @@
--- Begins to rebuild a partition's rank: from now on every write and fill puts its record
--- into the rebuild, too. One that is under way ends.
+-- Begins to rebuild a partition's rank: from now on every write and fill also puts its record into the rebuild. A
+-- rebuild in progress ends.
 --
 -- KEYS  1 stats  2 the rebuild
 -- ARGV  1 token: the field that ranks the records, ":" and a fresh text  2 life, ms

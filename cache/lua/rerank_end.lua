@@ -2,7 +2,7 @@
 --
 -- KEYS  1 stats  2 the rebuild  3 rank
 -- ARGV  1 token of the rebuild  2 the field that ranks the records
--- Returns 1, or 0 where the rebuild was over already
+-- Returns 1, or 0 if the rebuild was over already
 local call = redis.call
 local token, till = unpack(call('HMGET', KEYS[1], 'kb', 'ku'))
 if token ~= ARGV[1] or number(till) <= now_ms() then return 0 end

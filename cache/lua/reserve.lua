@@ -1,9 +1,9 @@
--- Gives an operation id the record id that its first caller made, so that a repeated
--- create finds the record it created. Bounded like the operation ids of writes.
+-- Stores the record id that the first caller of an operation id generated, so that a repeated create finds the record
+-- it created. Bounded like the operation ids of writes.
 --
 -- KEYS  1 ops  2 opsAt
 -- ARGV  1 operation id  2 a fresh record id  3 kept at most  4 their age, ms
--- Returns the record id, "" where as many operation ids are kept as may be
+-- Returns the record id, "" if the maximum of operation ids is already kept
 local id = redis.call('HGET', KEYS[1], ARGV[1])
 if id then return id end
 local now = now_ms()

@@ -1,9 +1,9 @@
--- Gives a partition another number of partitions, if nothing in it waits for the
--- database. Writers that run with the old number are refused from then on.
+-- Gives a partition another number of partitions, if it has no unpersisted records. Writers that run with the old
+-- number are rejected from then on.
 --
 -- KEYS  1 stats  2 pending  3 held  4 dead  5 rank  6 its rebuild  7 unsure ranks
 -- ARGV  1 the new number
--- Returns 1, or 0 where something waits
+-- Returns 1, or 0 if there are unpersisted records
 for i = 2, 4 do
   if redis.call('EXISTS', KEYS[i]) == 1 then return 0 end
 end

@@ -1,5 +1,5 @@
--- Reads one record and where it is listed, at one moment. A script and no MULTI, within
--- which a full Redis refuses every command, one that only reads, too.
+-- Reads one record and the lists that contain it, at one moment. It is a script because a full Redis refuses every
+-- command within MULTI, even a read.
 --
 -- KEYS  1 record  2 pending  3 held  4 dead  5 why
 -- ARGV  1 id  2… the fields to read

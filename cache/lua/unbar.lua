@@ -1,9 +1,8 @@
--- Ends a write that went to the database first: counts it if it was committed, and where
--- its barrier still stands puts the new state into the cache, or leaves nothing there.
--- Where a later write has put up its own barrier, that one decides what is cached: states
--- get into the cache in the order of their commits. Where the barrier is gone and no other
--- stands (it was evicted, or COMMIT took longer than its life), the record may have been
--- filled with the row from before the commit, or be about to: it is dropped, lease and all.
+-- Ends a write that went to the database first: counts it if it was committed and, if its barrier still stands, puts
+-- the new state into the cache or leaves nothing there. If a later write has its own barrier, that write decides what
+-- is cached: states enter the cache in the order of their commits. If no barrier stands (it was evicted, or COMMIT took
+-- longer than its life), the record may have been filled with the row from before the commit, or be about to: the
+-- record is dropped together with any lease.
 --
 -- KEYS  1 stats  2 record  3 stream  4 rank  5 its rebuild  6 unsure ranks
 -- ARGV  1 token of the barrier  2 version, "" nothing was committed  3 event channel
@@ -28,7 +27,7 @@ elseif version ~= '' then
   local pending, other = unpack(call('HMGET', KEYS[2], '_s', '_b'))
   if not pending and not other then call('DEL', KEYS[2]) end
 end
--- Where another barrier stands, or nothing was committed, the rank stays unsure.
+-- If another barrier stands, or nothing was committed, the rank stays unsure.
 local now = now_ms()
 if stood and version ~= '' and ARGV[8] ~= '' then
   local building = number(call('HGET', KEYS[1], 'ku')) > now

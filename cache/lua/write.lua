@@ -57,7 +57,7 @@
 
 local call, format, unpack, tonumber = redis.call, string.format, unpack, tonumber
 local KEYS, ARGV = KEYS, ARGV -- each is looked up many times
--- The quicker way to write whole numbers needs a C long of more than 32 bits.
+-- The faster format for whole numbers needs a C long of more than 32 bits.
 local whole = format('%d', 2 ^ 52) == '4503599627370496' and '%d' or '%.0f'
 local width = tonumber(ARGV[10])
 local renamed = tonumber(ARGV[11 + width])
@@ -77,13 +77,13 @@ local now_text = format(whole, now)
 local limit, ranked = tonumber(ARGV[1]), ARGV[9] ~= ''
 local at, seat = 13 + width + 2 * renamed, partitions -- before the next text of ARGV, and of KEYS
 
--- record is the command that writes a whole record: the fields are in it, a write puts its
--- key, version and values between them.
+-- record is the command that writes a whole record: its words contain the field names; a write sets its key, version
+-- and values between them.
 local record = { 'HSET', '', '_v', '', '_s', 'p' }
 for i = 1, width do record[5 + 2 * i] = ARGV[10 + i] end
 local last = 6 + 2 * width
 
--- The state of the partition at hand. missed and event are there only where they are needed.
+-- The state of the current partition. missed and event are created only when needed.
 local s, base, version, count, accepted, superseded, discarded
 local listened, building, unsure, installed, room, missed, listing, event
 
@@ -95,7 +95,7 @@ local function next_version()
   return format(whole, version)
 end
 
--- put writes the record of which ARGV has every value.
+-- put writes a record for which ARGV has every value.
 local function put(rec, v, from)
   record[2], record[4] = rec, v
   for i = 1, width do record[6 + 2 * i] = ARGV[from + i] end
@@ -109,10 +109,9 @@ local function install(rec, v, from)
   call(unpack(row))
 end
 
--- mark returns what the field _c of a record says (see doc.go) after a write of those
--- fields: the record had old there, "" or false where nothing, and was at a version, not
--- persisted if it has a state. Where the newest version in old is another, somebody who
--- does not keep it has written since, as a put does, and all may have changed.
+-- mark returns the field _c of a record (see doc.go) after a write of these fields: the record had old there, "" or
+-- false for nothing, and was at a version; without a state it was persisted. If the newest version in old is another
+-- one, something that does not maintain _c has written since, as a put does, and all fields may have changed.
 local function mark(old, state, at, v, names)
   if not state then return v .. ' ' .. names end
   if not old or old:match('(%d+) [^; ]*$') ~= at then old = at .. ' *' end
@@ -129,8 +128,7 @@ local function mark(old, state, at, v, names)
   return table.concat(kept, ';')
 end
 
--- remark returns the same after a discard, which takes back what was changed: it names the
--- same fields, or false for all.
+-- remark returns the same after a discard, which reverts the changes: it names the same fields, or false for all.
 local function remark(old, at, v)
   if not old or old:match('(%d+) [^; ]*$') ~= at then return false end
   local names = {}
@@ -190,8 +188,7 @@ local function patch(rec, v, from, old, state, at)
   call(unpack(some, 1, n))
 end
 
--- less compares two whole numbers of any size by their digits: Lua's own numbers
--- end at 2^53.
+-- less compares two whole numbers of any size by their digits, because Lua's own numbers are exact only up to 2^53.
 local function less(a, b)
   local na, nb = a:sub(1, 1) == '-', b:sub(1, 1) == '-'
   if na ~= nb then return na end
@@ -207,8 +204,8 @@ local function of(field, row_at)
   end
 end
 
--- increment adds to int fields, all or nothing, and returns the refusal or nil, the new
--- values and the names of the fields. A field that the record lacks is as in the row behind row_at; 0: none.
+-- increment adds to int fields, all or none, and returns the refusal or nil, the new values and the names of the
+-- fields. A field that the record lacks has the value of the row behind row_at, or 0 without a row.
 local function increment(rec, from, to, row_at)
   local undo, added, values, names = {}, {}, {}, {}
   local function refuse(why, field)
@@ -231,7 +228,7 @@ local function increment(rec, from, to, row_at)
     if old:sub(1, 1) == '!' then return refuse('foreign', field) end
     local reply = redis.pcall('HINCRBY', rec, field, by)
     if type(reply) == 'table' then
-      -- Any other error, such as that of a full Redis, is the whole script's.
+      -- Any other error, such as that of a full Redis, is an error of the whole script.
       if not reply.err:find('overflow', 1, true) then call('HINCRBY', rec, field, by) end
       return refuse('overflow', field)
     end
@@ -245,11 +242,11 @@ local function increment(rec, from, to, row_at)
   return nil, values, table.concat(names, ',')
 end
 
--- rank puts a record at its place. Scores are negated, so that the greatest comes first,
--- and of equal ones the smaller id. In a rebuild, +inf stands for a record without score.
+-- rank puts a record at its place. Scores are negated, so that the greatest comes first, and of equal scores the
+-- smaller id. In a rebuild, +inf stands for a record without score.
 local function rank(rec, id)
   local score, gone = unpack(call('HMGET', rec, ARGV[9], '_d'))
-  -- A record that was written before its entity got the field keeps the place of its row.
+  -- A record that was written before its entity got the field keeps its row's place.
   if not score and not gone then return end
   if score and tonumber(score) then
     local place = score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
@@ -262,7 +259,7 @@ local function rank(rec, id)
   if unsure then call('SREM', base .. 'rankUnsure', id) end
 end
 
--- trim forgets operation ids beyond their age, at most so many.
+-- trim removes operation ids beyond their age, a bounded number at a time.
 local function trim(most)
   local ops, ops_at = base .. 'ops', base .. 'opsAt'
   local old = call('ZRANGEBYSCORE', ops_at, '-inf', now - ARGV[7], 'LIMIT', 0, most)
@@ -272,7 +269,7 @@ local function trim(most)
   end
 end
 
--- apply does the next write of ARGV to the record.
+-- apply executes the next write of ARGV on the record.
 local function apply(rec)
   local form = ARGV[at + 1]
   at = at + 1
@@ -314,10 +311,10 @@ local function apply(rec)
     if room <= 0 then return { 'keysfull' } end
   end
 
-  -- A later write of a record waits for an earlier one of the same call.
+  -- A later write of a record waits for an earlier write of the same call.
   if missed and missed[rec] then return { 'miss', lease or '-' } end
   if not rv and (op ~= 'p' or match ~= '') then
-    -- What is loaded behind a barrier may be older than the write that put it up.
+    -- A row loaded behind a barrier may be older than the write that set the barrier.
     if barrier then return { 'miss', '-' } end
     if row == '' or not lease or lease ~= token then
       if not lease then
@@ -329,8 +326,7 @@ local function apply(rec)
       missed[rec] = true
       return { 'miss', lease }
     end
-    -- The row was loaded under a lease that no write, deletion or invalidation has
-    -- removed since: it is the record.
+    -- The row was loaded under a lease that no write, deletion or invalidation has removed since: it is the record.
     rv, rs = next_version(), false
     installed = true
     if row == '1' then
@@ -359,8 +355,8 @@ local function apply(rec)
   local values, names
   if op == 'i' then
     local refusal
-    -- What the row has is the record's where it was read since the record is at this
-    -- version, and not persisted: nothing that was accepted before is still on its way.
+    -- The row's value is the record's if the row was read while the record was at this version, and the record has not
+    -- been persisted since: no earlier write is still on its way.
     refusal, values, names = increment(rec, from, to, rs and token == '@' .. rv and row_at or 0)
     if refusal then
       if refusal[1] == 'lacking' then
@@ -420,8 +416,8 @@ local function apply(rec)
   return values and { 'increment', v, unpack(values) } or v
 end
 
--- settle writes the partition's figures, takes its scheduled flag if it is free, and
--- returns the generation that it then asks for, and who depends on the records.
+-- settle writes the partition's statistics, takes its scheduled flag if it is free, and returns the generation to
+-- enqueue a task for, and whether values depend on the records.
 local function settle(stats)
   local sequence = format(whole, number(s.q) + 1)
   local generation = ''
@@ -436,7 +432,7 @@ local function settle(stats)
     also('u', format(whole, now + ARGV[3] + ARGV[4]))
   end
   call(unpack(set))
-  -- Whoever ranks otherwise, or not at all, leaves a rank that is not complete.
+  -- A process that ranks by another field, or not at all, leaves an incomplete rank.
   if s.k and s.k ~= ARGV[9] or s.kb and s.kb:sub(1, #ARGV[9] + 1) ~= ARGV[9] .. ':' then
     call('HDEL', stats, 'k', 'kb', 'ku')
   end
@@ -464,7 +460,7 @@ for p = 1, partitions do
     result[2 + i] = apply(KEYS[seat + i])
   end
   seat, at = seat + writes, at + 1
-  for i = 1, #listing, 1000 do -- unpack ends at a few thousand texts
+  for i = 1, #listing, 1000 do -- unpack is limited to a few thousand texts
     call('ZADD', base .. 'pending', unpack(listing, i, math.min(i + 999, #listing)))
   end
   if accepted > 0 then

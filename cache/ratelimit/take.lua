@@ -1,8 +1,7 @@
 -- Takes a request from the quotas of all policies, or from none.
 --
--- A quota is one number: the time at which it will be whole again, in µs. A request puts
--- it off by the time that one request is worth, and is refused where that is further off
--- than the whole quota is worth.
+-- A quota is one number: the time at which it will be whole again, in µs. A request moves that time by what one request
+-- is worth, and is rejected if the time would be further in the future than the whole quota is worth.
 --
 -- KEYS  1… one for each policy
 -- ARGV  1 weight of the request  2… for each policy: what 1 is worth, µs; the quota

@@ -1,8 +1,8 @@
--- Writes a session with its time to live, unless it was revoked.
+-- Writes a session with its TTL, unless the session was revoked.
 --
 -- KEYS  1 session
--- ARGV  1 data  2 user, "" nobody yet  3 life, ms  4 longest idle time, ms; 0 no limit
--- Returns 1, or 0 where the session was revoked
+-- ARGV  1 data  2 user, "" not known yet  3 life, ms  4 longest idle time, ms; 0 no limit
+-- Returns 1, or 0 if the session was revoked
 local call = redis.call
 if call('HEXISTS', KEYS[1], 'x') == 1 then return 0 end
 local time = call('TIME')

@@ -1,8 +1,8 @@
--- Reads a session and puts its end off.
+-- Reads a session and extends its idle time.
 --
 -- KEYS  1 session
--- ARGV  1 longest idle time, ms; 0 no limit. "" reads it only
--- Returns {} where there is none, else {data, user, created ms, last used ms, ms left}
+-- ARGV  1 longest idle time, ms; 0 no limit. "" only reads
+-- Returns {} if there is none, else {data, user, created ms, last used ms, ms left}
 local call = redis.call
 local s = call('HMGET', KEYS[1], 'd', 'u', 'c', 'n', 'e')
 if not s[1] then return {} end

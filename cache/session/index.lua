@@ -1,8 +1,8 @@
--- Keeps and reads the list of a user's sessions. It lives as long as the last of them may.
+-- Changes and reads the list of a user's sessions. It lives as long as its longest-lived session can.
 --
 -- KEYS  1 the list
 -- ARGV  1 "add", "remove" or "read"  2 add: life, ms; remove: the first id  3… ids
--- Returns the ids after that, those whose time is over left out
+-- Returns the remaining ids, without expired ones
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
