@@ -12,10 +12,10 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Adopt checks that Redis holds the entity with the same number of partitions as the
-// configuration, and records the number where it holds none. Another number is taken over
-// only while nothing waits for the database: an id changes its partition with it, and with
-// the partition its order. Else the error is ErrPartitionsChanged.
+// Adopt checks that Redis holds the entity with the same number of partitions as the configuration, and records the
+// number if Redis holds none. A different number is taken over only while the entity has no unpersisted records: with
+// the number, ids change their partition, and with the partition their order. Otherwise the error is
+// ErrPartitionsChanged.
 func (c *Cache) Adopt(ctx context.Context, e *schema.Entity) error {
 	c.metrics.declare(e.Name)
 	stored, err := c.partitions(ctx, e)
@@ -34,11 +34,10 @@ func (c *Cache) Adopt(ctx context.Context, e *schema.Entity) error {
 	return c.repartition(ctx, e, stored)
 }
 
-// Readopt records anew the entities of which Redis holds nothing, and returns those that
-// this caller was the first to. An entity that was adopted before is among them only
-// where Redis was emptied, restored or exchanged: what it had accepted and the database
-// has not seen is gone. Changed are those that Redis holds with another number of partitions
-// than this caller: another process has taken them over since.
+// Readopt records entities of which Redis holds nothing, and returns those that this caller recorded first. If an
+// entity among them was adopted before, Redis was emptied, restored or replaced: accepted writes that were not
+// persisted are lost. changed are the entities that Redis holds with another number of partitions than this caller:
+// another process has taken them over since.
 func (c *Cache) Readopt(ctx context.Context, entities []*schema.Entity) (forgotten, changed []*schema.Entity, _ error) {
 	known, err := c.redis.HGetAll(ctx, c.prefix.Partitions()).Result()
 	if err != nil {
@@ -62,8 +61,8 @@ func (c *Cache) Readopt(ctx context.Context, entities []*schema.Entity) (forgott
 	return forgotten, changed, nil
 }
 
-// Agrees reports whether Redis holds the entity with the number of partitions that it has
-// here: the number may be changed while a process with the old one still runs.
+// Agrees reports whether Redis holds the entity with this caller's number of partitions: the number can be changed
+// while a process with the old one still runs.
 func (c *Cache) Agrees(ctx context.Context, e *schema.Entity) (bool, error) {
 	stored, err := c.partitions(ctx, e)
 	if err != nil && !errors.Is(err, redis.Nil) {
@@ -72,16 +71,14 @@ func (c *Cache) Agrees(ctx context.Context, e *schema.Entity) (bool, error) {
 	return err != nil || stored == e.Partitions, nil
 }
 
-// partitions is the number that Redis holds, or redis.Nil. It is asked for before it is
-// set: a full Redis refuses even a write that changes nothing, and the worker that would
-// empty it must be able to start.
+// partitions returns the number that Redis holds, or redis.Nil. It is read before it is set: a full Redis refuses even
+// a write that changes nothing, and a worker that could make room must be able to start.
 func (c *Cache) partitions(ctx context.Context, e *schema.Entity) (int, error) {
 	return c.redis.HGet(ctx, c.prefix.Partitions(), e.Name).Int()
 }
 
-// repartition retires every old partition, so that writers with the old number are
-// refused; then drops what they had cached, which nobody would keep fresh; then records
-// the new number. A crash on the way is mended by the next Adopt.
+// repartition retires every old partition, so that writers with the old number are rejected. Then it drops their cached
+// records, which nothing would keep fresh, and records the new number. After a crash the next Adopt completes it.
 func (c *Cache) repartition(ctx context.Context, e *schema.Entity, stored int) error {
 	for partition := range max(stored, e.Partitions) {
 		k := c.prefix.Keys(e, partition)

@@ -7,10 +7,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Apply makes of a write and the row it meets the change that it is, by the same rules as
-// lua/write.lua. The version is the caller's to give. Versions in IfMatch are not looked
-// at, AnyVersion is.
-// Errors: ErrExists, ErrNotFound, ErrVersionMismatch, an InvalidError.
+// Apply computes the change that a write makes to a row, by the same rules as lua/write.lua. The caller assigns the
+// version. Of IfMatch it checks only AnyVersion. Errors: ErrExists, ErrNotFound, ErrVersionMismatch, an InvalidError.
 func (w *Write) Apply(e *schema.Entity, row schema.Row) (schema.Change, error) {
 	change := schema.Change{ID: w.ID, Values: w.Values}
 	switch {
@@ -47,7 +45,7 @@ func (w *Write) Apply(e *schema.Entity, row schema.Row) (schema.Change, error) {
 	return change, nil
 }
 
-// add adds the deltas to values, or says which one cannot be added.
+// add adds the deltas to values, or returns an error about the one that cannot be added.
 func (w *Write) add(e *schema.Entity, values schema.Values) error {
 	for _, d := range w.Deltas {
 		f := &e.Fields[d.Field]
@@ -67,8 +65,7 @@ func (w *Write) add(e *schema.Entity, values schema.Values) error {
 	return nil
 }
 
-// Added are the values of the fields that an increment has added to, "" elsewhere; nil for
-// any other write.
+// Added returns the values of the fields that an increment has changed, "" for other fields; nil for any other write.
 func (w *Write) Added(e *schema.Entity, values schema.Values) schema.Values {
 	if w.Op != OpIncrement {
 		return nil

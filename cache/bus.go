@@ -7,7 +7,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// EventType is what has happened to a record, as the bus tells it.
+// EventType is the type of an event on the bus.
 type EventType string
 
 // The events of the bus.
@@ -15,28 +15,28 @@ const (
 	Updated     EventType = "updated"     // a write was accepted, and the record exists
 	Deleted     EventType = "deleted"     // a deletion was accepted
 	Persisted   EventType = "persisted"   // the database has the newest version
-	Invalidated EventType = "invalidated" // dropped from the cache, for instance after a change made in the database
+	Invalidated EventType = "invalidated" // dropped from the cache, for example after a change made in the database
 )
 
 // Happening is an event of the bus.
 type Happening struct {
 	Event
 	What EventType
-	// Missed says that events may have been missed before this one, which stands for no
-	// record: whatever was concluded from events must be read anew.
+	// Missed says that events may have been missed before this one, which is about no record: data derived from events
+	// must be read again.
 	Missed bool
 }
 
-// On calls handle with the events of an entity's records, those of the given types or of
-// all, whichever process caused them, until the context ends or the cache is closed. It
-// returns when they flow: what happens after is told. Events of one record come in their
-// order, one call at a time; a handler that is slow misses some, and is told so.
+// On calls handle with the events of an entity's records, of the given types or of all, whichever process caused them,
+// until the context ends or the cache is closed. It returns once the subscription is active: later events are
+// delivered. Events of one record arrive in order, one call at a time; a slow handler misses some events, and gets one
+// with Missed.
 func (c *Cache) On(ctx context.Context, e *schema.Entity, handle func(context.Context, Happening), types ...EventType) error {
 	sub, err := c.Subscribe(ctx, e)
 	if err != nil {
 		return err
 	}
-	// The subscription has just begun: that is no gap.
+	// The first subscription is not a gap.
 	select {
 	case <-sub.Lost():
 	default:
@@ -67,7 +67,7 @@ func (c *Cache) On(ctx context.Context, e *schema.Entity, handle func(context.Co
 	return nil
 }
 
-// happening types an event; What is empty where the bus does not tell of it.
+// happening returns the event of the bus; What is empty if the bus has no such event.
 func happening(e Event) Happening {
 	h := Happening{Event: e}
 	switch {

@@ -30,36 +30,35 @@ const (
 	// DefaultFlagMargin is how long the scheduled flag outlives the planned start of a
 	// sync task.
 	DefaultFlagMargin = layout.DefaultFlagMargin
-	// DefaultKeptOps and DefaultOpAge bound the operation ids kept for a partition.
+	// DefaultKeptOps and DefaultOpAge bound the operation ids that are kept per partition.
 	DefaultKeptOps = 20_000
 	DefaultOpAge   = layout.DefaultOpAge
 )
 
-// Config says how a [Cache] reaches Redis. URL or Redis is required.
+// Config configures a [Cache]. URL or Redis is required.
 type Config struct {
 	URL string // redis://, rediss://, redis-sentinel:// or redis-cluster://
-	// Redis is a client of the caller\'s, used instead of URL, Timeout, Retries and PoolSize and
-	// never closed: a *redis.Client, of one server or of sentinels, or a *redis.ClusterClient.
+	// Redis is the caller's client, used instead of URL, Timeout, Retries and PoolSize, and never closed: a
+	// *redis.Client, of one server or of sentinels, or a *redis.ClusterClient.
 	Redis      redis.UniversalClient
 	Prefix     string                // first part of every key; DefaultPrefix if empty
 	Loader     Loader                // reads what is not cached; nil: a miss is an error
 	Lease      time.Duration         // life of the right to fill one record; 0: DefaultLease
 	Timeout    time.Duration         // bound on one command; 0: DefaultTimeout
-	Retries    int                   // repeats of what may be repeated, after a network error; 0: DefaultRetries, -1: none
+	Retries    int                   // of repeatable commands after a network error; 0: DefaultRetries, -1: none
 	FlagMargin time.Duration         // 0: DefaultFlagMargin
-	KeptOps    int                   // operation ids kept a partition; 0: DefaultKeptOps
+	KeptOps    int                   // operation ids kept per partition; 0: DefaultKeptOps
 	OpAge      time.Duration         // their age; 0: DefaultOpAge
-	KeptTags   int                   // invalidated tags remembered; 0: DefaultKeptTags
-	PoolSize   int                   // connections a node; 0: the client's own default
+	KeptTags   int                   // invalidated tags that are remembered; 0: DefaultKeptTags
+	PoolSize   int                   // connections per node; 0: the client library's default
 	Log        *slog.Logger          // nil: slog.Default()
-	OnTLS      func(*tls.Config)     // is called with the settings of TLS, where it is used; nil: nothing is
+	OnTLS      func(*tls.Config)     // called with the TLS settings if TLS is used; can be nil
 	Registerer prometheus.Registerer // nil: no metrics
-	Hooks      []redis.Hook          // see every command; tests inject faults with them
+	Hooks      []redis.Hook          // called for every command; tests inject faults with them
 }
 
-// Loader reads rows from the database for records that are not cached. It must read
-// the primary. Missing ids are absent from the answer; the others have the canonical text of
-// each of the entity's fields.
+// Loader reads rows from the database for records that are not cached. It must read the primary. Missing ids are absent
+// from the result; each other row has the canonical text of every field of the entity.
 type Loader interface {
 	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
 }
@@ -94,8 +93,8 @@ type Cache struct {
 	values     *valueMetrics
 }
 
-// New returns a cache on the Redis of the configuration. It connects when it is used, so
-// a Redis that is down is no error here.
+// New returns a cache on the Redis of the configuration. It connects on first use, so a Redis that is down is not an
+// error here.
 func New(cfg Config) (*Cache, error) {
 	prefix := cmp.Or(cfg.Prefix, DefaultPrefix)
 	if strings.ContainsAny(prefix, "{}") {
@@ -140,21 +139,20 @@ func New(cfg Config) (*Cache, error) {
 	return c, nil
 }
 
-// Redis returns the client of the cache, for the other packages that keep state beside it. Close
-// closes it.
+// Redis returns the client of the cache, for other packages that keep state in the same Redis. Close closes it.
 func (c *Cache) Redis() *rdb.Client { return c.redis }
 
 // Prefix returns the first part of the names of the cache's keys.
 func (c *Cache) Prefix() layout.Prefix { return c.prefix }
 
-// Close ends the subscriptions and the connections. Calls under way fail.
+// Close ends the subscriptions and the connections. Calls in progress fail.
 func (c *Cache) Close() error {
 	c.hub.close()
 	c.scope.Drop()
 	return c.redis.Close()
 }
 
-// Ping reports whether Redis answers.
+// Ping reports whether Redis responds.
 func (c *Cache) Ping(ctx context.Context) error {
 	if err := c.redis.Ping(ctx).Err(); err != nil {
 		return rdb.Fault("ping", err)

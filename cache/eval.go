@@ -12,57 +12,54 @@ import (
 	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
-// Script is a Lua script of a package that is built on the cache. Make it once, at
-// package level, from an embedded file whose header says what it takes and returns. It is
-// safe for concurrent use.
+// Script is a Lua script of a package that is built on the cache. Make it once, at package level, from an embedded file
+// whose header documents its keys, arguments and reply. It is safe for concurrent use.
 type Script struct {
 	script *rdb.Script
 	once   bool
 }
 
-// NewScript makes a script that may be sent again when a reply was lost: what it does twice
-// must be what it does once, or harmless. The name labels afterwrite_redis_script_duration_seconds.
+// NewScript makes a script that is sent again if its reply was lost: it must be idempotent, or harmless to repeat. The
+// name labels afterwrite_redis_script_duration_seconds.
 func NewScript(name, source string) *Script {
 	return &Script{script: rdb.NewScript(name, source)}
 }
 
-// NewOnceScript makes a script that is never sent again: where its reply was lost,
-// [Cache.Eval] says ErrOutcomeUnknown.
+// NewOnceScript makes a script that is never sent again: if its reply was lost, [Cache.Eval] returns ErrOutcomeUnknown.
 func NewOnceScript(name, source string) *Script {
 	s := NewScript(name, source)
 	s.once = true
 	return s
 }
 
-// Key names a key of a package built on the cache. All keys of one space and tag are in one
-// slot of a Redis Cluster, so one script may take them together; keys of two tags may not
-// be given to one script. The space keeps packages apart; the tag may be any text.
+// Key names a key of a package built on the cache. All keys of one space and tag are in one slot of a Redis Cluster, so
+// one script can use them together; a script must not use keys of two tags. The space separates packages; the tag can
+// be any text.
 func (c *Cache) Key(space, tag, name string) string {
 	if strings.ContainsAny(tag, "{}") {
-		sum := sha256.Sum256([]byte(tag)) // braces are the hash tag's own
+		sum := sha256.Sum256([]byte(tag)) // the hash tag has braces of its own
 		tag = "#" + hex.EncodeToString(sum[:])
 	}
 	return string(c.prefix) + ":{_" + space + "/" + tag + "}:" + name
 }
 
-// Call is one run of a script, and what came of it.
+// Call is one run of a script, with its outcome.
 type Call struct {
 	Keys []string
 	Args []any
 
 	Reply any   // string, int64, []any, or nil for a Lua nil or false
-	Err   error // ErrUnavailable, ErrOutcomeUnknown, or that of a context that ended
+	Err   error // ErrUnavailable, ErrOutcomeUnknown, or the error of an ended context
 }
 
-// Eval runs a script. Its errors are those of [Call].
+// Eval runs a script. Its errors are as for [Call].
 func (c *Cache) Eval(ctx context.Context, s *Script, keys []string, args ...any) (any, error) {
 	one := &Call{Keys: keys, Args: args}
 	c.EvalMany(ctx, s, one)
 	return one.Reply, one.Err
 }
 
-// EvalMany runs a script several times in one round trip, each on its own slot. The runs
-// are no transaction.
+// EvalMany runs a script several times in one round trip, each on its own slot. The runs are not a transaction.
 func (c *Cache) EvalMany(ctx context.Context, s *Script, runs ...*Call) {
 	calls := make([]*rdb.Call, len(runs))
 	for i, r := range runs {

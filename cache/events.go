@@ -16,8 +16,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Event tells that something happened to a record. Events are hints: Pub/Sub delivers
-// each at most once, and only while somebody listens. Who must know reads the state.
+// Event reports that something happened to a record. Events are hints: Pub/Sub delivers each at most once, and only
+// while a process listens. Code that must not miss a change reads the record's state instead.
 type Event struct {
 	Type    string // "written", "persisted", "held", "dead", "invalidated"
 	Entity  string
@@ -26,21 +26,19 @@ type Event struct {
 	Version schema.Version
 	Deleted bool // of "written" and "persisted": the record was deleted
 
-	Number int64 // of the message that told of it; they grow by partition
+	Number int64 // of the message that contained it; numbers grow within a partition
 
 	message string // of a topic that is not about records
 }
 
 const (
-	// listenFor is how long the scripts believe that somebody listens, and listenEvery
-	// how often a listener says so again.
+	// listenFor is how long the scripts publish events after a listener has announced itself, and listenEvery how often
+	// a listener does so.
 	listenFor   = 15 * time.Second
 	listenEvery = 5 * time.Second
-	// silence is how long a connection may say nothing before it is asked whether it is
-	// there, and then until it is given up.
+	// silence is how long a connection can be silent before it is pinged, and how long after that it is given up.
 	silence = 5 * time.Second
-	// subscriptionBuffer bounds the messages that wait for one subscriber. What they hold
-	// is shared by all of them.
+	// subscriptionBuffer bounds the messages that wait for one subscriber. Subscribers share the messages' memory.
 	subscriptionBuffer = 1024
 )
 
@@ -48,51 +46,49 @@ const (
 type Subscription struct {
 	hub    *hub
 	topic  string
-	id     string // the record that it is about; "": all
+	id     string // the record that it is about; "" for all
 	events chan []Event
 	lost   chan struct{}
 	up     *atomic.Bool // of its feed
 }
 
-// C delivers events, those of one message together: none of them may be changed. It is
-// never closed.
+// C delivers events; those of one message come together and must not be changed. It is never closed.
 func (s *Subscription) C() <-chan []Event { return s.events }
 
-// Lost tells that events were missed: the connection broke, the subscriber was too slow, or
-// records were invalidated by a pattern. Whatever was concluded from events must be read anew.
+// Lost reports that events were missed: the connection broke, the subscriber was too slow, or records were invalidated
+// by a pattern. Data derived from events must be read again.
 func (s *Subscription) Lost() <-chan struct{} { return s.lost }
 
-// flows reports whether events are delivered, as far as is known. Lost tells of every change.
+// flows reports whether events are delivered, as far as is known. Every change is also reported by Lost.
 func (s *Subscription) flows() bool { return s.up.Load() }
 
 // Close ends the delivery.
 func (s *Subscription) Close() { s.hub.remove(s) }
 
-// Subscribe starts the delivery of an entity's events. What happens after it returned is
-// delivered, or Lost says so.
+// Subscribe starts the delivery of an entity's events. Every event after it has returned is delivered, or Lost reports
+// it.
 func (c *Cache) Subscribe(ctx context.Context, e *schema.Entity) (*Subscription, error) {
 	return c.hub.subscribe(ctx, c.topic(e), "")
 }
 
-// subscribeTo starts the delivery of one record's events. Only the last one waits: who
-// waits for a record are many, and look at its state.
+// subscribeTo starts the delivery of one record's events. Only the last event is buffered: there are many subscribers,
+// and each reads the record's state anyway.
 func (c *Cache) subscribeTo(ctx context.Context, e *schema.Entity, id string) (*Subscription, error) {
 	return c.hub.subscribe(ctx, c.topic(e), id)
 }
 
-// topic is what one channel tells.
+// topic is the subject of one channel.
 type topic struct {
-	name   string                      // of an entity, or of what is none
+	name   string                      // of an entity, or of something else
 	raw    bool                        // its messages are not about records
-	listen func(context.Context) error // tells the scripts that somebody listens; nil: they always tell
+	listen func(context.Context) error // announces the listener to the scripts; nil: they always publish
 }
 
 func (c *Cache) topic(e *schema.Entity) topic {
 	return topic{name: e.Name, listen: func(ctx context.Context) error { return c.listen(ctx, e) }}
 }
 
-// hub holds one Pub/Sub connection an entity and hands its events to the subscribers of
-// this process.
+// hub has one Pub/Sub connection per entity and passes its events to the subscribers of this process.
 type hub struct {
 	cache *Cache
 	ctx   context.Context // ends with the hub
@@ -175,8 +171,7 @@ func (h *hub) remove(s *Subscription) {
 	}
 }
 
-// run runs do until the hub is closed, which waits for it. It returns false, and does not,
-// where that has begun.
+// run runs do, and Close waits for it. If Close has begun, it returns false and does not run do.
 func (h *hub) run(do func()) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -194,20 +189,20 @@ func (h *hub) close() {
 	h.wg.Wait()
 }
 
-// receive reads the entity's channel until the feed ends. go-redis connects again by
-// itself; every new confirmation of the subscription after the first means a gap.
+// receive reads the entity's channel until the feed ends. go-redis reconnects by itself; every confirmation of the
+// subscription after the first means a gap.
 func (h *hub) receive(ctx context.Context, t topic, f *feed) {
 	for ready := false; ctx.Err() == nil; {
 		sub := h.cache.redis.Subscribe(ctx, h.cache.prefix.Channel(t.name))
 		stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // unblocks ReceiveTimeout
 		h.listen(ctx, t, f, sub, &ready)
 		stop()
-		_ = sub.Close() // what it says matters to nobody
+		_ = sub.Close() // already broken; the error is irrelevant
 	}
 }
 
-// listen reads one subscription until it was refused, or its connection is silent: a
-// network that has dropped it need not say so, hence the questions.
+// listen reads one subscription until it is refused or its connection is silent. A network that drops a connection need
+// not report it, so a silent connection is pinged.
 func (h *hub) listen(ctx context.Context, t topic, f *feed, sub *redis.PubSub, ready *bool) {
 	for asked := false; ctx.Err() == nil; {
 		message, err := sub.ReceiveTimeout(ctx, silence)
@@ -223,7 +218,7 @@ func (h *hub) listen(ctx context.Context, t topic, f *feed, sub *redis.PubSub, r
 			h.lose(f)
 			_ = sleep(ctx, 100*time.Millisecond)
 			if rdb.TimedOut(err) || rdb.Answered(err) {
-				return // nothing subscribes it again: the connection is fine, or looks so
+				return // go-redis does not subscribe again: the connection seems to work
 			}
 			continue
 		}
@@ -234,7 +229,7 @@ func (h *hub) listen(ctx context.Context, t topic, f *feed, sub *redis.PubSub, r
 			if !*ready && (t.listen == nil || t.listen(ctx) == nil) {
 				*ready = true
 				close(f.ready)
-				continue // nobody was told anything before
+				continue // the first subscription is not a gap
 			}
 			h.lose(f)
 		case *redis.Message:
@@ -243,8 +238,8 @@ func (h *hub) listen(ctx context.Context, t topic, f *feed, sub *redis.PubSub, r
 	}
 }
 
-// anyInvalidated is the message that records of an entity were invalidated whose ids are not
-// known. To a subscriber it is a gap: any record may have changed.
+// anyInvalidated is the message that records with unknown ids were invalidated. For a subscriber it is a gap: any
+// record may have changed.
 const anyInvalidated = `["invalidated","0"]`
 
 func (h *hub) deliver(f *feed, t topic, payload string) {
@@ -286,9 +281,9 @@ func (t topic) events(payload string) []Event {
 	return []Event{{message: payload}}
 }
 
-// parseEvents reads a message as the scripts write it: a JSON list of the type and the
-// time in ms, with the number of the message in its partition after a slash, then id and
-// version of each record, "-" before the version of one that was deleted.
+// parseEvents parses a message as the scripts write it: a JSON list of the type and the time in ms, with the number of
+// the message in its partition after a slash, then id and version of each record, "-" before the version of a deleted
+// record.
 func parseEvents(entity, payload string) []Event {
 	var texts []string
 	if json.Unmarshal([]byte(payload), &texts) != nil || len(texts) < 2 {
@@ -324,7 +319,7 @@ func (s *Subscription) tellLost() {
 	}
 }
 
-// renewListening keeps telling the partitions that somebody listens.
+// renewListening keeps the listener announced in the partitions.
 func (c *Cache) renewListening(ctx context.Context, t topic) {
 	for sleep(ctx, listenEvery) == nil {
 		if err := t.listen(ctx); err != nil && ctx.Err() == nil {

@@ -8,10 +8,10 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// fill puts loaded rows into the cache under the lease they were loaded with, in one trip.
-// It returns the versions that the fills took, or 0 where the lease was gone, when the row
-// may be older than what a write, a deletion or an invalidation left, or where the partition
-// runs with another number of partitions. It is not cached then.
+// fill puts loaded rows into the cache under the lease that they were loaded with, in one round trip. It returns the
+// versions that the fills took. A version is 0, and the row is not cached, if the lease was gone, because the row may
+// be older than what a write, a deletion or an invalidation left, or if the partition runs with another number of
+// partitions.
 func (c *Cache) fill(ctx context.Context, e *schema.Entity, rows []schema.Row, token string) ([]schema.Version, error) {
 	calls := make([]*rdb.Call, len(rows))
 	for i, row := range rows {

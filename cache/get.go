@@ -21,22 +21,22 @@ const (
 	Hit    Source = "hit"    // in Redis
 	Filled Source = "filled" // in the database, and now in Redis
 	Missed Source = "missed" // in the database; not put into Redis
-	Bypass Source = "bypass" // in the database, since Redis does not answer: it may be older than an accepted write
+	Bypass Source = "bypass" // in the database, because Redis does not respond: it may be older than an accepted write
 )
 
-// Read is a record and where it was found. A record that does not exist is Deleted.
+// Read is a record and its source. A record that does not exist is Deleted.
 type Read struct {
 	schema.Record
 	Source Source
 }
 
-// Get returns the newest accepted state of a record. On a miss one caller, of all
-// processes, reads the row and fills the cache; the others wait for it, at most a lease's
-// time. While Redis does not answer, the row is read from the database and says so.
+// Get returns the newest accepted state of a record. On a miss one caller, among all processes, reads the row and fills
+// the cache; the others wait for it, at most for the life of a lease. While Redis does not respond, the row is read
+// from the database, and Source is Bypass.
 //
-// Errors: ErrDatabaseUnavailable where the row is needed and cannot be read, ErrBusy where
-// a record that lacks a field is written faster than its row is read, and that of a context
-// that ended. A caller whose context ends does not end the load for others.
+// Errors: ErrDatabaseUnavailable if the row is needed and cannot be read, ErrBusy if a record that lacks a field is
+// written faster than its row is read, and the error of an ended context. A caller whose context ends does not end the
+// load for others.
 func (c *Cache) Get(ctx context.Context, e *schema.Entity, id string) (Read, error) {
 	if read, ok := c.records.of(e).findRead(id); ok {
 		c.metrics.hits.WithLabelValues(e.Name).Inc()
@@ -90,26 +90,25 @@ var statuses = map[string]schema.Status{
 	"": schema.Persisted, "p": schema.Pending, "h": schema.Held, "d": schema.Dead,
 }
 
-// joins bounds how often a caller waits for a load of somebody else.
+// joins bounds how often a caller waits for another caller's load.
 const joins = 3
 
-// miss reads a record that was not cached when l looked. Callers of one process share a
-// load, but only the one that began it uses its row: to a caller that joined later, what the
-// load read may be older than an invalidation it has already seen the effect of. So the
-// others look again once the load has ended, and find what it filled.
+// miss reads a record that was not cached. Callers of one process share a load, but only the caller that began it uses
+// its row: for a caller that joined later, the loaded row can be older than an invalidation whose effect it has already
+// seen. So the others look again after the load, and find what it filled.
 func (c *Cache) miss(ctx context.Context, l *look) (Read, error) {
 	e, id := l.entity, l.id
 	l.token = cmp.Or(l.token, newToken())
 	key := c.recordKey(e, id)
 	for join := 0; ; join++ {
 		if join == joins {
-			return c.own(ctx, l) // fills are refused again and again: somebody writes
+			return c.own(ctx, l) // fills are rejected again and again, because other callers write
 		}
 		mine := false
 		if l.answer == "granted" { // a flight that waits for this lease must not be joined
 			c.loads.Forget(key)
 		}
-		// The load outlives the caller that began it: others may wait for it.
+		// The load outlives the caller that began it, because others may wait for it.
 		flight := c.loads.DoChan(key, func() (any, error) {
 			mine = true
 			detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*c.lease)
@@ -148,10 +147,9 @@ func (c *Cache) own(ctx context.Context, l *look) (Read, error) {
 	return read, err
 }
 
-// load loads under the lease that a look has taken; takes the lease, if it has not; or
-// waits for the load that has it. A row that it read without a lease, or whose lease was
-// dropped meanwhile, is returned but not cached: it was the newest persisted state at some
-// moment of the load.
+// load loads under the lease that a look has taken, or takes the lease, or waits for the load that has it. A row that
+// it read without a lease, or whose lease was removed meanwhile, is returned but not cached: it was the newest
+// persisted state at some moment of the load.
 func (c *Cache) load(ctx context.Context, l *look) (Read, error) {
 	until := time.Now().Add(c.lease)
 	for pause := time.Millisecond; ; {
@@ -187,8 +185,7 @@ func (c *Cache) loadOne(ctx context.Context, l *look, token string) (Read, error
 	return reads[0], nil
 }
 
-// loadRows loads records in one call of the loader, and fills them under the token, if there
-// is one, in one trip.
+// loadRows loads records in one call of the loader and, if there is a token, fills them under it in one round trip.
 func (c *Cache) loadRows(ctx context.Context, e *schema.Entity, ids []string, token string) ([]Read, error) {
 	rows, err := c.rows(ctx, e, ids)
 	if err != nil {
@@ -218,7 +215,7 @@ func (c *Cache) loadRows(ctx context.Context, e *schema.Entity, ids []string, to
 	return reads, nil
 }
 
-// giveBack ends leases under which nothing will be filled, so that no reader waits for them.
+// giveBack releases leases under which nothing will be filled, so that no reader waits for them.
 func (c *Cache) giveBack(ctx context.Context, e *schema.Entity, ids []string, token string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.lease)
 	defer cancel()
@@ -234,8 +231,8 @@ func (c *Cache) giveBack(ctx context.Context, e *schema.Entity, ids []string, to
 	}
 }
 
-// giveBackLater is for a caller that has gone and does not know whether its look has taken
-// the lease. Where it overtakes the look, the lease expires.
+// giveBackLater releases the lease of a caller that has gone and cannot know whether its look has taken one. If the
+// release arrives before the look, the lease expires.
 func (c *Cache) giveBackLater(ctx context.Context, l *look) {
 	c.hub.run(func() { c.giveBack(ctx, l.entity, []string{l.id}, l.token) })
 }
@@ -265,7 +262,7 @@ func (c *Cache) rows(ctx context.Context, e *schema.Entity, ids []string) (map[s
 		return nil, fmt.Errorf("load %s: %w: %w", e.Name, schema.ErrDatabaseUnavailable, err)
 	}
 	for id, values := range rows {
-		if len(values) != len(e.Fields) { // it would be cached, and read so by everybody
+		if len(values) != len(e.Fields) { // otherwise every reader would get it from the cache
 			return nil, fmt.Errorf("load %s: the loader gave %q %d values for %d fields", e.Name, id, len(values), len(e.Fields))
 		}
 	}
@@ -281,7 +278,7 @@ func (c *Cache) bypass(ctx context.Context, e *schema.Entity, id string) (Read, 
 	return Read{Source: Bypass, Record: persisted(row)}, nil
 }
 
-// sleep waits, or returns the error of a context that ended.
+// sleep waits, or returns the error of an ended context.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -293,6 +290,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// newToken makes a lease token: fresh for every load, so that a load that began before
-// a lease was dropped cannot pass for one that began after the next was made.
+// newToken returns a lease token, fresh for every load, so that a load that began before a lease was removed cannot be
+// mistaken for one that began after the next lease was taken.
 func newToken() string { return rand.Text() }

@@ -12,12 +12,11 @@ import (
 // concurrentWaits bounds the records of one GetMany that are waited for at once.
 const concurrentWaits = 16
 
-// GetMany is [Cache.Get] for many records of one entity, in the order of ids: one round
-// trip for those that are cached, then two and one call of the loader for those that are
-// not, but for records that others are loading: it waits for those. The number of ids is the
-// caller's to bound.
+// GetMany is [Cache.Get] for many records of one entity, in the order of ids. Cached records take one round trip, the
+// others two more and one call of the loader, except records that other callers are loading: it waits for those. The
+// caller bounds the number of ids.
 func (c *Cache) GetMany(ctx context.Context, e *schema.Entity, ids []string) ([]Read, error) {
-	some := make([]*look, 0, len(ids)) // of each record once
+	some := make([]*look, 0, len(ids)) // each record once
 	of := make(map[string]*look, len(ids))
 	token := newToken()
 	for _, id := range ids {
@@ -40,7 +39,7 @@ func (c *Cache) GetMany(ctx context.Context, e *schema.Entity, ids []string) ([]
 	return reads, nil
 }
 
-// getAll gives each look its read.
+// getAll sets the read of each look.
 func (c *Cache) getAll(ctx context.Context, e *schema.Entity, some []*look) error {
 	c.look(ctx, some...)
 	some, err := missing(some)
@@ -66,7 +65,7 @@ func (c *Cache) getAll(ctx context.Context, e *schema.Entity, some []*look) erro
 	return g.Wait()
 }
 
-// missing returns the looks that have no record, or one that lacks fields.
+// missing returns the looks without a record, or with a record that lacks fields.
 func missing(some []*look) ([]*look, error) {
 	var rest []*look
 	for _, l := range some {
@@ -80,8 +79,8 @@ func missing(some []*look) ([]*look, error) {
 	return rest, nil
 }
 
-// loadMissing takes the leases of records in one trip, loads those that were granted, and
-// fills them in another. The load outlives a caller that goes: others wait for it.
+// loadMissing takes the leases of records in one round trip, loads those that were granted, and fills them in another.
+// The load outlives a caller that goes, because others may wait for it.
 func (c *Cache) loadMissing(ctx context.Context, e *schema.Entity, some []*look) error {
 	ended := make(chan error, 1)
 	asked := make([]*look, len(some))

@@ -7,11 +7,11 @@ import (
 	"github.com/afterwrite/afterwrite/internal/rdb"
 )
 
-// hintTopic is the channel of a hint; entities' names never begin so.
+// hintTopic is the channel of a hint; no entity's name begins with "~".
 func hintTopic(what string) topic { return topic{name: "~" + what, raw: true} }
 
-// Hint tells every process that waits for it to look at once at what it looks at from
-// time to time. Like every event it may be missed.
+// Hint tells every process that subscribes to it to read now what it otherwise reads at intervals. Like every event it
+// can be missed.
 func (c *Cache) Hint(ctx context.Context, what string) error {
 	if err := c.redis.Publish(ctx, c.prefix.Channel(hintTopic(what).name), "[]").Err(); err != nil {
 		return rdb.Fault("hint", err)
@@ -19,8 +19,8 @@ func (c *Cache) Hint(ctx context.Context, what string) error {
 	return nil
 }
 
-// Hinted gives a value soon after each hint, and where some may have been missed, until
-// ctx ends or the cache is closed. Hints that come while one waits are one.
+// Hinted sends a value soon after each hint, and whenever hints may have been missed, until ctx ends or the cache is
+// closed. Hints that arrive while a value waits are merged.
 func (c *Cache) Hinted(ctx context.Context, what string) <-chan struct{} {
 	hints := make(chan struct{}, 1)
 	hint := func() {

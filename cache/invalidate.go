@@ -14,12 +14,12 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// scanStep is the number of keys that one step of a scan looks at.
+// scanStep is the number of keys that one step of a scan visits.
 const scanStep = 500
 
-// Invalidate drops persisted records from the cache, and the leases of loads under way:
-// call it after a change that was made directly in the database. A pending, held or dead
-// record is never dropped. It returns the number of records dropped.
+// Invalidate drops persisted records from the cache, and the leases of loads in progress: call it after a change that
+// was made directly in the database. A pending, held or dead record is never dropped. It returns the number of records
+// dropped.
 func (c *Cache) Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error) {
 	return c.invalidateAll(ctx, e, ids, "", 0)
 }
@@ -86,10 +86,9 @@ func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int,
 	return dropped, nil
 }
 
-// InvalidateMatch is [Cache.Invalidate] for the cached records whose id matches a glob
-// (* ? [a-c], a backslash before a literal one). It scans in bounded steps and reports
-// the number dropped so far after each; progress may be nil. What it has dropped stays
-// dropped where it ends early; a repeat goes on.
+// InvalidateMatch is [Cache.Invalidate] for the cached records whose id matches a glob (* ? [a-c], with a backslash
+// before a literal one). It scans in bounded steps and reports the number dropped so far after each; progress can be
+// nil. If it ends early, records that it dropped stay dropped, and a repeat continues.
 func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error) {
 	if err := checkPattern(pattern); err != nil {
 		return 0, err
@@ -104,12 +103,12 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern s
 		return err
 	})
 	c.records.of(e).dropAll()
-	// The L1 of another process may keep a matching record that Redis has evicted.
+	// The L1 of another process may hold a matching record that Redis has evicted.
 	if told := c.redis.Publish(ctx, c.prefix.Channel(e.Name), anyInvalidated).Err(); told != nil && err == nil {
 		err = rdb.Fault("publish", told)
 	}
 	if err == nil {
-		// What matched but was not cached has values that depend on it, too.
+		// Values can depend on a matching record that was not cached, too.
 		err = c.touch(ctx, []string{EntityTag(e).name, anyRecordTag(e)})
 	}
 	if err != nil {
@@ -118,8 +117,8 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern s
 	return dropped, nil
 }
 
-// scan calls fn with the cached ids of an entity that match a glob, by partition, a
-// bounded step at a time, on every node. An id may come more than once, as SCAN's keys do.
+// scan calls fn with the cached ids of an entity that match a glob, by partition, a bounded step at a time, on every
+// node. An id can come more than once, as with SCAN.
 func (c *Cache) scan(ctx context.Context, e *schema.Entity, glob string, fn func(partition int, ids []string) error) error {
 	match := layout.GlobQuote(string(c.prefix)+":{"+e.Name+"/") + "*}:r:" + glob
 	return c.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {

@@ -19,17 +19,16 @@ import (
 // keptPage is how many messages of a partition are read, and held, at a time.
 const keptPage = 4
 
-// Kept is the events of one message, at least one. Without any it says that older events
-// of the entity than those after it may have been dropped.
+// Kept is the events of one message, at least one. Without events it says that older events of the entity may have been
+// dropped before the ones that follow.
 type Kept struct {
 	Entity *schema.Entity
 	Events []Event
 }
 
-// Events reads the kept events of entities from a time on, in the order of their times:
-// what happened to records on their way to the database ("persisted", "held", "dead",
-// "resolved"). It holds a few messages of each partition, however many are kept and
-// however slowly they are taken. An error is the last that it gives.
+// Events reads the stored events of entities from a time on, in the order of their times: what happened to records on
+// their way to the database ("persisted", "held", "dead", "resolved"). It holds a few messages of each partition,
+// however many are stored and however slowly they are consumed. It ends after an error.
 func (c *Cache) Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[Kept, error] {
 	return func(yield func(Kept, error) bool) {
 		reels := c.reels(entities, since)
@@ -57,14 +56,14 @@ func (c *Cache) Events(ctx context.Context, entities []*schema.Entity, since tim
 	}
 }
 
-// reel is the kept messages of one partition, read page by page.
+// reel is the stored messages of one partition, read page by page.
 type reel struct {
 	entity *schema.Entity
 	stream string
 	since  time.Time
-	last   string           // id of the last that was read; "": none was
-	page   []redis.XMessage // those after the first
-	events []Event          // of the first
+	last   string           // id of the last message read; "": none yet
+	page   []redis.XMessage // the messages after the first
+	events []Event          // of the first message
 	ended  bool
 }
 
@@ -78,16 +77,16 @@ func (c *Cache) reels(entities []*schema.Entity, since time.Time) []*reel {
 	return reels
 }
 
-// begin is the ms that the first page begins with. A message's id and the time in it are
-// of two readings of the clock: the id may be a little older.
+// begin returns the ms at which the first page begins. A message's id and the time in it come from two readings of the
+// clock: the id can be a little older.
 func (r *reel) begin() int64 { return max(r.since.Add(-time.Second).UnixMilli(), 0) }
 
-// from is where the next page begins: with the last message that was read, which shows
-// that none after it was dropped meanwhile.
+// from returns where the next page begins: at the last message that was read, which shows that no later message was
+// dropped meanwhile.
 func (r *reel) from() string { return cmp.Or(r.last, strconv.FormatInt(r.begin(), 10)) }
 
-// wind gives each reel that has not ended a first message. It returns the entities of
-// which messages may be missing.
+// wind reads a first message for each reel that has not ended. It returns the entities of which messages may be
+// missing.
 func (c *Cache) wind(ctx context.Context, reels []*reel) (missed []*schema.Entity, err error) {
 	for {
 		var empty []*reel
@@ -111,8 +110,7 @@ func (c *Cache) wind(ctx context.Context, reels []*reel) (missed []*schema.Entit
 	}
 }
 
-// turn reads the next page of each reel. It returns those of which messages before the
-// page may have been dropped.
+// turn reads the next page of each reel. It returns the reels that may have lost messages before the page.
 func (c *Cache) turn(ctx context.Context, reels []*reel) (dropped []*reel, err error) {
 	p := c.redis.Pipeline()
 	pages, heads, sizes := make([]*redis.XMessageSliceCmd, len(reels)), make([]*redis.XMessageSliceCmd, len(reels)), make([]*redis.IntCmd, len(reels))
@@ -134,7 +132,7 @@ func (c *Cache) turn(ctx context.Context, reels []*reel) (dropped []*reel, err e
 			if trimmed = len(page) == 0 || page[0].ID != r.last; !trimmed {
 				page = page[1:]
 			}
-		case sizes[i].Val() >= layout.KeptEvents: // a stream that is shorter was not trimmed
+		case sizes[i].Val() >= layout.KeptEvents: // a shorter stream was not trimmed
 			trimmed = len(heads[i].Val()) > 0 && idMS(heads[i].Val()[0].ID) > r.begin()
 		}
 		if trimmed {
@@ -147,14 +145,14 @@ func (c *Cache) turn(ctx context.Context, reels []*reel) (dropped []*reel, err e
 	return dropped, nil
 }
 
-// idMS is the time in the id of a stream's entry.
+// idMS returns the time in the id of a stream's entry.
 func idMS(id string) int64 {
 	text, _, _ := strings.Cut(id, "-")
 	ms, _ := strconv.ParseInt(text, 10, 64) // Redis made it
 	return ms
 }
 
-// next moves to the next message of the page. It returns false where a page must be read.
+// next moves to the next message of the page. It returns false if a page must be read first.
 func (r *reel) next() bool {
 	for len(r.events) == 0 && len(r.page) > 0 {
 		r.events = parseEvents(r.entity.Name, layout.Text(r.page[0].Values["e"]))
@@ -166,7 +164,7 @@ func (r *reel) next() bool {
 	return len(r.events) > 0 || r.ended
 }
 
-// earliest is the reel whose first message is the oldest; nil where all have ended.
+// earliest returns the reel whose first message is the oldest; nil if all have ended.
 func earliest(reels []*reel) *reel {
 	var first *reel
 	for _, r := range reels {

@@ -9,12 +9,12 @@ func (c *Cache) recordKey(e *schema.Entity, id string) string {
 	return c.wordsOf(e).record[e.Partition(id)] + id
 }
 
-// words are what Redis is told of an entity with every write and read, made once.
+// words are the parts of an entity's commands, prepared once for all reads and writes.
 type words struct {
 	stats  []any    // key of the stats of each partition
-	record []string // of each partition, what the key of a record begins with
-	whole  []any    // key that a cluster is asked with, of each partition; see lua/write.lua
-	write  []any    // arguments of the write script before those of the first partition
+	record []string // for each partition, the beginning of a record's key
+	whole  []any    // key for clusters, of each partition; see lua/write.lua
+	write  []any    // arguments of the write script before the first partition's
 	read   []any    // the fields of a record, see readFields
 	look   []any    // arguments of the look script after the token
 

@@ -18,36 +18,34 @@ import (
 
 // Bounds of the looks that share round trips.
 const (
-	lookTrips  = 2   // under way at once
-	lookGather = 256 // records of one trip
+	lookTrips  = 2   // in progress at once
+	lookGather = 256 // records per trip
 	lookWaits  = 10_000
 )
 
-// look is one read of a record. The looks of concurrent callers share round trips, as the
-// producer's writes do.
+// look is one read of a record. The looks of concurrent callers share round trips, like the producer's writes.
 type look struct {
 	entity *schema.Entity
 	id     string
-	token  string // under which the caller loads and fills what is not cached
+	token  string // token under which the caller loads and fills a record that is not cached
 
-	read   Read   // no Source: not cached
-	answer string // of the script, where that was asked: "granted", "refused" or "barred"
+	read   Read   // without Source: not cached
+	answer string // the script's answer, if it was called: "granted", "refused" or "barred"
 	err    error
 }
 
-// There are two ways to look. Plain commands cost Redis 2.5 µs for a record that is cached,
-// and a record that is not takes another trip for its lease. The script takes the lease in
-// the same trip and costs 6.4 µs. So an entity whose records were cached lately is read by
-// commands, and another one by the script.
+// There are two ways to look. Plain commands cost Redis 2.5 µs for a cached record, and another round trip for the
+// lease if the record is not cached. The script takes the lease in the same round trip and costs 6.4 µs. So an entity
+// whose recent looks mostly found records uses commands, another one the script.
 func (c *Cache) newLooks(do func(context.Context, ...*look)) *gather.Combiner[*look] {
 	limits := gather.Limits{Batches: lookTrips, Calls: lookGather, Waiting: lookWaits}
 	return gather.New(limits, func(ctx context.Context, some []*look) { do(ctx, some...) })
 }
 
-// missShare is about the share of the last looks that found nothing, in 1/65536.
+// missShare approximates the share of recent looks that found nothing, in 1/65536.
 type missShare struct{ share atomic.Int32 }
 
-// manyMisses is the share from which the script costs less: it saves a trip for each miss.
+// manyMisses is the share above which the script costs less, because it saves a round trip for each miss.
 const manyMisses = 65536 / 7
 
 func (m *missShare) many() bool { return m.share.Load() > manyMisses }
@@ -62,8 +60,8 @@ func (m *missShare) add(missed bool) {
 	}
 }
 
-// lookup reads what is cached of a record, and may take the lease where nothing is. It
-// returns a look that has its outcome: l itself may still be on a trip.
+// lookup reads a cached record, and may take the lease if it is not cached. It returns a look with its outcome: l
+// itself may still be in a round trip.
 func (c *Cache) lookup(ctx context.Context, l *look) *look {
 	looks := c.looks
 	if c.wordsOf(l.entity).missed.many() {
@@ -86,15 +84,15 @@ func (c *Cache) lookup(ctx context.Context, l *look) *look {
 	return l
 }
 
-// lookOne reads what is cached of a record, and takes no lease.
+// lookOne reads a cached record, and takes no lease.
 func (c *Cache) lookOne(ctx context.Context, e *schema.Entity, id string) (Read, error) {
 	l := &look{entity: e, id: id}
 	c.look(ctx, l)
 	return l.read, l.err
 }
 
-// ask reads records in one round trip, and takes the leases of those that are not cached.
-// Each has its own error: on a cluster one node may not answer.
+// ask reads records in one round trip, and takes the leases of those that are not cached. Each has its own error: on a
+// cluster a single node may not respond.
 func (c *Cache) ask(ctx context.Context, some ...*look) {
 	calls, marks := make([]*rdb.Call, len(some)), make([]uint64, len(some))
 	for i, l := range some {
@@ -125,7 +123,7 @@ func (c *Cache) ask(ctx context.Context, some ...*look) {
 	}
 }
 
-// found gives a look its outcome: texts of readFields, or none.
+// found sets the outcome of a look: texts of readFields, or none.
 func (c *Cache) found(l *look, texts []any, life time.Duration, mark uint64) {
 	c.wordsOf(l.entity).missed.add(texts == nil)
 	if texts == nil {
@@ -153,7 +151,7 @@ func (c *Cache) look(ctx context.Context, some ...*look) {
 		a.mark = c.records.of(l.entity).mark()
 		key := c.recordKey(l.entity, l.id)
 		a.values = redis.NewSliceCmd(ctx, slices.Concat([]any{"hmget", key}, c.wordsOf(l.entity).read)...)
-		_ = p.Process(ctx, a.values) // it only joins the pipeline
+		_ = p.Process(ctx, a.values) // only adds it to the pipeline
 		a.life = p.PTTL(ctx, key)
 	}
 	_, err := p.Exec(ctx)
@@ -163,7 +161,7 @@ func (c *Cache) look(ctx context.Context, some ...*look) {
 		switch failed := cmp.Or(a.values.Err(), a.life.Err()); {
 		case failed != nil:
 			l.err = rdb.Fault("get", failed)
-		case texts == nil: // none of its own: the whole pipeline failed
+		case texts == nil: // no error of its own: the whole pipeline failed
 			l.err = rdb.Fault("get", err)
 		case texts[0] == nil:
 			c.found(l, nil, 0, a.mark)

@@ -24,8 +24,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
-// declare makes the series of an entity appear before the first read: a rate of a series
-// that begins with its first event misses that event.
+// declare creates the series of an entity before the first read: the rate of a series that begins with its first event
+// misses that event.
 func (m *metrics) declare(entity string) {
 	for _, c := range []*prometheus.CounterVec{m.hits, m.misses, m.fills, m.bypasses} {
 		c.WithLabelValues(entity)

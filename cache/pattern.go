@@ -6,16 +6,15 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Bounds of a glob. Redis compares it with every key, and serves no other command meanwhile: the cost
-// of one comparison grows with each star, and with each bracket that is not closed.
+// Bounds of a glob. Redis compares it with every key and is blocked meanwhile: the cost of a comparison grows with each
+// star, and with each bracket that is not closed.
 const (
 	MaxPattern  = 200 // bytes
 	maxStars    = 8
 	maxBrackets = 8
 )
 
-// checkPattern rejects a glob that is dear to compare. The error is an
-// [schema.InvalidError] of the field "match".
+// checkPattern rejects a glob that is expensive to compare. The error is an [schema.InvalidError] of the field "match".
 func checkPattern(pattern string) error {
 	stars, brackets := 0, 0
 	for i := 0; i < len(pattern); i++ {

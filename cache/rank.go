@@ -17,22 +17,19 @@ import (
 
 // # Ranks
 //
-// Every partition of a ranked entity keeps a sorted set of all records that have a score,
-// cached or not. Whatever changes a record changes its place in the same step: a write, and
-// a fill or the end of a write through, which bring a row's state into Redis. A score of null
-// has no place. What must be known of all partitions is merged when it is read.
+// Every partition of a ranked entity has a sorted set of all records with a score, cached or not. Whatever changes a
+// record changes its place in the same step: a write, and a fill or the end of a write through, which bring a row's
+// state into Redis. A record whose score is null has no place. Reads merge the partitions.
 //
-// The set has no TTL. It is complete from the end of a rebuild (see [Cache.RebuildRank])
-// until Redis loses its data, the number of partitions or the ranking field changes, or a
-// process that ranks otherwise writes: all of them take the mark k off the partition, and
-// reads say ErrRankIncomplete until it is rebuilt.
+// The set has no TTL. It is complete from the end of a rebuild (see [Cache.RebuildRank]) until Redis loses its data,
+// the number of partitions or the ranking field changes, or a process that ranks by another field writes. All of these
+// remove the mark k of the partition, and reads return ErrRankIncomplete until the rank is rebuilt.
 //
-// An id is unsure while its row may have another score than the set: a write goes through
-// the database, somebody has invalidated it, Redis has lost it. Before a read answers, it
-// loads those records, and the fill puts them at their place.
+// An id is unsure while its row may have another score than the set: a write is going through the database, the record
+// was invalidated, or Redis has lost it. A read first loads those records, and the fill puts them at their place.
 
-// ErrRankIncomplete reports a rank that does not have every record. It is rebuilt from the
-// database; try again later.
+// ErrRankIncomplete reports a rank that does not contain every record. It is rebuilt from the database; try again
+// later.
 var ErrRankIncomplete = errors.New("the rank is not complete; it must be rebuilt")
 
 // ErrUnranked reports a record that does not exist, or whose score is null.
@@ -41,10 +38,10 @@ var ErrUnranked = errors.New("the record is not ranked")
 // MaxRanked bounds the records of one read of a rank.
 const MaxRanked = 1000
 
-// maxUnsure bounds the ids of unsure rank of a partition; beyond them it is rebuilt.
+// maxUnsure bounds the ids of unsure rank per partition; beyond it the rank is rebuilt.
 const maxUnsure = 1000
 
-// rankRounds bounds how often a read loads what is unsure, before it answers as it is.
+// rankRounds bounds how often a read loads unsure records before it answers with the rank as it is.
 const rankRounds = 3
 
 var (
@@ -61,9 +58,8 @@ type Place struct {
 	Score float64 // exact: an int that ranks is bounded by MaxRankScore
 }
 
-// Top reads the n best records, at most MaxRanked, and the number of ranked records. Each
-// partition is read at one moment, not all of them at the same one.
-// Errors: ErrRankIncomplete, ErrUnavailable.
+// Top reads the n best records, at most MaxRanked, and the number of ranked records. Each partition is read at one
+// moment, but not all at the same one. Errors: ErrRankIncomplete, ErrUnavailable.
 func (c *Cache) Top(ctx context.Context, e *schema.Entity, n int) ([]Place, int64, error) {
 	n = min(n, MaxRanked)
 	parts, err := c.sureRank(ctx, e, n, nil)
@@ -79,10 +75,9 @@ func (c *Cache) Top(ctx context.Context, e *schema.Entity, n int) ([]Place, int6
 	return places(members, 1, n), total, nil
 }
 
-// Around reads up to n records around one, itself in the middle where there are enough on
-// both sides, and the number of ranked records. With n 1 it is the record's own place. It
-// is the place of the score that the record had at the beginning of the read.
-// Errors: ErrUnranked, ErrRankIncomplete, ErrUnavailable.
+// Around reads up to n records around one, with the record in the middle if there are enough on both sides, and the
+// number of ranked records. With n = 1 it returns the record's own place. The place is that of the record's score at
+// the beginning of the read. Errors: ErrUnranked, ErrRankIncomplete, ErrUnavailable.
 func (c *Cache) Around(ctx context.Context, e *schema.Entity, id string, n int) ([]Place, int64, error) {
 	n = max(1, min(n, MaxRanked))
 	var self member
@@ -112,7 +107,7 @@ func (c *Cache) Around(ctx context.Context, e *schema.Entity, id string, n int) 
 	return places(append(members, right[:down]...), before+1-int64(up), n), total, nil
 }
 
-// member is one of a partition's sorted set.
+// member is a member of a partition's sorted set.
 type member struct {
 	score float64 // negated
 	id    string
@@ -122,7 +117,7 @@ func (m member) compare(o member) int {
 	return cmp.Or(cmp.Compare(m.score, o.score), cmp.Compare(m.id, o.id))
 }
 
-// places gives the first n members, once sorted, their ranks from the first one's on.
+// places ranks the first n of the sorted members, beginning with the rank first.
 func places(members []member, first int64, n int) []Place {
 	slices.SortFunc(members, member.compare)
 	members = members[:min(n, len(members))]
@@ -133,7 +128,7 @@ func places(members []member, first int64, n int) []Place {
 	return list
 }
 
-// place reads where a record stands in its partition.
+// place reads a record's position in its partition.
 func (c *Cache) place(ctx context.Context, e *schema.Entity, id string) (member, error) {
 	score, err := c.redis.ZScore(ctx, c.prefix.Keys(e, e.Partition(id)).Rank, id).Result()
 	if errors.Is(err, redis.Nil) {
@@ -145,15 +140,15 @@ func (c *Cache) place(ctx context.Context, e *schema.Entity, id string) (member,
 	return member{score, id}, nil
 }
 
-// rankPart is what one partition answers; see lua/rank.lua.
+// rankPart is the reply of one partition; see lua/rank.lua.
 type rankPart struct {
 	unsure         []string
 	ranked, before int64
 	left, right    []member
 }
 
-// sureRank reads every partition's part of the rank around a place, or with of nil from its
-// beginning, after it has loaded what was unsure.
+// sureRank reads every partition's part of the rank around a place, or from its beginning if of is nil, after it has
+// loaded the unsure records.
 func (c *Cache) sureRank(ctx context.Context, e *schema.Entity, side int, of func(context.Context) (member, error)) ([]rankPart, error) {
 	if e.RankBy == "" {
 		return nil, fmt.Errorf("%s is not ranked: %w", e.Name, ErrRankIncomplete)
@@ -165,7 +160,7 @@ func (c *Cache) sureRank(ctx context.Context, e *schema.Entity, side int, of fun
 			if err != nil && !errors.Is(err, ErrUnranked) {
 				return nil, err
 			}
-			// What has no place may be unsure, or the rank not complete: look at that first.
+			// A record without a place may be unsure, or the rank incomplete: check that first.
 			unplaced = err
 			score, id = strconv.FormatFloat(m.score, 'g', -1, 64), m.id
 		}
@@ -230,8 +225,7 @@ func members(reply any) []member {
 	return found
 }
 
-// score is the text of what ranks a record with these values: "null" for none, "" where
-// the entity's records are not ranked.
+// score returns the text of the score of a record with these values: "null" for none, "" if the entity is not ranked.
 func score(e *schema.Entity, values schema.Values) string {
 	i, ok := e.Field(e.RankBy)
 	switch {
@@ -246,7 +240,7 @@ func score(e *schema.Entity, values schema.Values) string {
 	return values[i]
 }
 
-// rankedID is the id where the entity's records are ranked, else "".
+// rankedID returns the id if the entity is ranked, else "".
 func rankedID(e *schema.Entity, id string) string {
 	if e.RankBy == "" {
 		return ""

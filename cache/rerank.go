@@ -12,18 +12,18 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// ErrRebuildLost reports a rebuild of a rank that is over before its end: it was stopped for
-// too long, another one has begun, or the rank was changed under it. Begin anew.
+// ErrRebuildLost reports a rebuild of a rank that was ended early: it paused for too long, another rebuild has begun,
+// or the rank's settings changed. Begin again.
 var ErrRebuildLost = errors.New("the rebuild of the rank was overtaken")
 
-// rebuildLife is how long a rebuild may take from one page to the next.
+// rebuildLife is how long a rebuild can take from one page to the next.
 const rebuildLife = time.Minute
 
-// Rows reads a page of an entity's rows in the order of their ids, after the row of an id,
-// "" from the start. A page without rows is the end.
+// Rows reads a page of an entity's rows in the order of their ids, after an id; "" is the start. A page without rows is
+// the end.
 type Rows func(ctx context.Context, after string) ([]schema.Row, error)
 
-// RankComplete reports whether the entity's rank has every record.
+// RankComplete reports whether the entity's rank contains every record.
 func (c *Cache) RankComplete(ctx context.Context, e *schema.Entity) (bool, error) {
 	if e.RankBy == "" {
 		return true, nil
@@ -35,22 +35,21 @@ func (c *Cache) RankComplete(ctx context.Context, e *schema.Entity) (bool, error
 	return err == nil, err
 }
 
-// RebuildRank makes the entity's rank anew from the rows of the database, beside live
-// writes and reads; a rank that was complete answers until the new one takes its place. It
-// reports the number of records looked at so far after each page; progress may be nil.
+// RebuildRank rebuilds the entity's rank from the rows of the database, beside live writes and reads; a complete rank
+// answers reads until the new one replaces it. It reports the number of records processed so far after each page;
+// progress can be nil.
 //
 // The rebuild is a second sorted set beside the first:
 //
-//  1. From its beginning every write and fill puts its record there, one without a score as
-//     +inf.
-//  2. What was cached before is put there from Redis, if nothing is there yet: all that is
-//     pending. What has left Redis before it was looked at is persisted.
-//  3. Only then every row of the database is read, and put there if nothing is there yet.
+//  1. From its beginning every write and fill puts its record there; a record without a score
+//     gets +inf.
+//  2. Records that were cached before are put there from Redis, unless an entry exists: all
+//     pending records are among them. A record that left Redis before is persisted.
+//  3. Only then every row of the database is read, and put there unless an entry exists.
 //  4. The second set becomes the first.
 //
-// So a row never takes the place of what is newer, in whatever order they arrive. A crash
-// on the way leaves the old rank as it is, and a repeat begins anew.
-// Errors: ErrRebuildLost, ErrUnavailable, those of rows.
+// So a row never replaces a newer entry, in whatever order they arrive. A crash leaves the old rank unchanged, and a
+// repeat starts from scratch. Errors: ErrRebuildLost, ErrUnavailable, the errors of rows.
 func (c *Cache) RebuildRank(ctx context.Context, e *schema.Entity, rows Rows, progress func(records int)) error {
 	if e.RankBy == "" {
 		return fmt.Errorf("rebuild rank of %s: it has no rank.by", e.Name)
@@ -88,7 +87,7 @@ func (r *rebuild) end(partition int) *rdb.Call {
 	return rerankEndScript.Call([]string{k.Stats, k.Build, k.Rank}, r.token, r.entity.RankBy)
 }
 
-// put is a step without records yet; it keeps the partition's rebuild alive.
+// put returns a step without records; it extends the life of the partition's rebuild.
 func (r *rebuild) put(partition int) *rdb.Call {
 	k := r.cache.prefix.Keys(r.entity, partition)
 	return rerankScript.Call([]string{k.Stats, k.Build}, r.token, layout.MS(rebuildLife), r.entity.RankBy, k.Record)
@@ -117,14 +116,14 @@ func (r *rebuild) send(ctx context.Context, calls []*rdb.Call) error {
 	return nil
 }
 
-// cached puts the records there that are in Redis.
+// cached adds the records that are in Redis.
 func (r *rebuild) cached(ctx context.Context) error {
 	return r.cache.scan(ctx, r.entity, "*", func(partition int, ids []string) error {
 		return r.step(ctx, len(ids), func(i int) (int, string, string) { return partition, ids[i], "" })
 	})
 }
 
-// rows puts the rows of the database there.
+// rows adds the rows of the database.
 func (r *rebuild) rows(ctx context.Context, page Rows) error {
 	for after := ""; ; {
 		rows, err := page(ctx, after)
@@ -142,7 +141,7 @@ func (r *rebuild) rows(ctx context.Context, page Rows) error {
 	}
 }
 
-// step sends n records to their partitions, and word of life to the others.
+// step sends n records to their partitions, and extends the life of the rebuild in the others.
 func (r *rebuild) step(ctx context.Context, n int, record func(i int) (partition int, id, score string)) error {
 	calls := make([]*rdb.Call, r.entity.Partitions)
 	for i := range calls {
@@ -150,7 +149,7 @@ func (r *rebuild) step(ctx context.Context, n int, record func(i int) (partition
 	}
 	for i := range n {
 		partition, id, score := record(i)
-		if partition < len(calls) { // else a leftover of another number of partitions
+		if partition < len(calls) { // otherwise left over from another number of partitions
 			calls[partition].Words = append(calls[partition].Words, id, score)
 		}
 	}

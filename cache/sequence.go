@@ -5,26 +5,25 @@ import (
 	"time"
 )
 
-// sequences watch the numbers of the messages of each sender for one that is missing.
-// Senders number their messages before they send them, so neighbours may change places:
-// only a number that stays away is a loss.
+// sequences detects missing message numbers per sender. Senders number their messages before they send them, so
+// neighbours can change places: only a number that stays missing is a loss.
 type sequences map[string]*sequence
 
 type sequence struct {
-	next  int64              // every lower number has come
-	early map[int64]struct{} // higher ones that came before it
-	gap   time.Time          // since when next is missing; zero: it is not
+	next  int64              // every lower number has arrived
+	early map[int64]struct{} // higher numbers that arrived before it
+	gap   time.Time          // when next was found missing; zero: it is not missing
 }
 
-// Bounds of a sequence: how long a number may be late, how many may come before it, and
-// how many senders are told apart.
+// Bounds of a sequence: how late a number can be, how many later ones can arrive before it, and how many senders are
+// tracked.
 const (
 	lateFor    = time.Second
 	lateBehind = 1000
 	maxSenders = 10_000
 )
 
-// take notes a message and reports whether another was lost.
+// take records a message and reports whether another was lost.
 func (s sequences) take(texts []string) (lost bool) {
 	if len(texts) < 3 {
 		return true
@@ -69,7 +68,7 @@ func (s sequences) take(texts []string) (lost bool) {
 	return false
 }
 
-// late reports whether a number is missing for too long, and forgets its sender.
+// late reports whether a number has been missing for too long, and then forgets its sender.
 func (s sequences) late() bool {
 	lost := false
 	for sender, one := range s {

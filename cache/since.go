@@ -10,17 +10,15 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// lacks reports whether a record was cached or written before its entity got one of its
-// fields. What such a field holds only the row says: its column may have been in use long
-// before.
+// lacks reports whether a record was cached or written before its entity got one of its fields. Only the row shows the
+// value of such a field: its column may have been in use long before.
 func lacks(r schema.Record) bool { return slices.Contains(r.Values, "") }
 
-// complete deals with a record that lacks fields. A persisted one is dropped from the
-// cache: it has no Source then, and the next look loads it whole. To any other the fields
-// are added as its row has them, or their defaults where there is none. It is written
-// without them, so that the row keeps what it has.
+// complete handles a record that lacks fields. A persisted one is dropped from the cache: it has no Source then, and
+// the next look loads it whole. For any other, the fields are taken from its row, or are their defaults if there is no
+// row. The record is flushed without them, so that the row keeps its values.
 //
-// ErrBusy: the record was written again each time while its row was read.
+// ErrBusy: each time the row was read, the record was written again meanwhile.
 func (c *Cache) complete(ctx context.Context, e *schema.Entity, read Read) (Read, error) {
 	for range completions {
 		if read.Status == schema.Persisted {
@@ -31,7 +29,7 @@ func (c *Cache) complete(ctx context.Context, e *schema.Entity, read Read) (Read
 		if err != nil {
 			return Read{}, err
 		}
-		// The row is the record's only if this still is what it was before the row was read.
+		// The row's values are the record's only if the record is unchanged since before the row was read.
 		again, err := c.lookOne(ctx, e, read.ID)
 		if err != nil || !lacks(again.Record) {
 			return again, err

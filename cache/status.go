@@ -9,9 +9,9 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// State is where a record stands on its way to the database.
+// State says how far a record has come on its way to the database.
 type State struct {
-	Cached       bool // in Redis; else it is persisted or does not exist
+	Cached       bool // in Redis; otherwise it is persisted or does not exist
 	Record       schema.Record
 	PendingSince time.Time        // zero unless pending
 	NextAttempt  time.Time        // zero unless held

@@ -9,25 +9,22 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// ErrBehind reports that a record is pending, held or dead: the database does not have
-// its newest state, so a write that goes to the database first would lose it. Write it
-// behind.
+// ErrBehind reports that a record is pending, held or dead: the database does not have its newest state, so a write
+// that goes to the database first would lose that state. Such a write must be written behind.
 var ErrBehind = errors.New("the record is not persisted yet")
 
-// Barrier keeps the cache off one record while a write goes to the database first.
+// Barrier keeps a record out of the cache while a write goes to the database first.
 type Barrier struct {
 	entity  *schema.Entity
 	id      string
 	token   string
-	Version schema.Version // that the write will have
+	Version schema.Version // that the write will get
 }
 
-// Bar drops the persisted copy of a record and bars fills for life, which must outlive
-// the transaction that writes it. Call it with the partition's fence locked, and Unbar
-// when the transaction is over; where nobody does, the barrier ends by itself and the
-// next read loads the row.
-// Errors: ErrBehind; ErrVersionMismatch where match is not 0 and the cached record is not
-// at that version; ErrUnavailable.
+// Bar drops the persisted copy of a record and bars fills for life, which must be longer than the transaction that
+// writes it. Call it with the partition's fence locked, and Unbar when the transaction is over; without Unbar the
+// barrier expires and the next read loads the row. Errors: ErrBehind; ErrVersionMismatch if match is not 0 and the
+// cached record is at another version; ErrUnavailable.
 func (c *Cache) Bar(ctx context.Context, e *schema.Entity, id string, match schema.Version, life time.Duration) (Barrier, error) {
 	k := c.prefix.Keys(e, e.Partition(id))
 	condition := ""
@@ -50,9 +47,9 @@ func (c *Cache) Bar(ctx context.Context, e *schema.Entity, id string, match sche
 	}
 }
 
-// Unbar ends a barrier. A committed change is counted as accepted and persisted, and with
-// keep it is what readers find from now on, unless a later write has barred the record
-// again, or the barrier is gone, when nothing is kept; a nil one was not committed.
+// Unbar ends a barrier. A committed change is counted as accepted and persisted. With keep it is also cached, unless a
+// later write has barred the record again, or the barrier is gone: then nothing is cached. A nil change was not
+// committed.
 func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *schema.Change, keep bool) error {
 	k := c.prefix.Keys(b.entity, b.entity.Partition(b.id))
 	version, what, life, rank := "", "", int64(0), ""

@@ -9,11 +9,11 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// waitPoll is how often a waiter looks at the state for want of an event.
+// waitPoll is how often a waiter reads the state if no event arrives.
 const waitPoll = time.Second
 
-// Wait returns once a version of a record, or a newer one, is persisted, or has been
-// refused. Where the context ends first it returns the state as it is then, and no error.
+// Wait returns once a version of a record, or a newer one, is persisted or was refused. If the context ends first, it
+// returns the current state and no error.
 func (c *Cache) Wait(ctx context.Context, e *schema.Entity, id string, version schema.Version) (State, error) {
 	sub, err := c.subscribeTo(ctx, e, id)
 	if err != nil {
@@ -49,8 +49,8 @@ func (c *Cache) waited(ctx context.Context, e *schema.Entity, id string) (State,
 // settled reports whether nothing more will happen to the record by itself soon.
 func (s State) settled() bool { return s.Record.Status != schema.Pending }
 
-// lost says that Redis has come back without an accepted write, as it may after a power
-// loss or a failover: the record is older than the awaited version.
+// lost returns an error if Redis has come back without an accepted write, as it can after a power loss or a failover:
+// the record is older than the awaited version.
 func (s State) lost(version schema.Version) error {
 	if s.Cached && s.Record.Version < version {
 		return fmt.Errorf("wait: redis has lost version %d of the record: %w", version, schema.ErrOutcomeUnknown)
@@ -69,7 +69,7 @@ func awaitEvent(ctx context.Context, sub *Subscription, poll <-chan time.Time) e
 	return nil
 }
 
-// lastStatus reads the state for a caller whose time is over.
+// lastStatus reads the state for a caller whose context has ended.
 func (c *Cache) lastStatus(ctx context.Context, e *schema.Entity, id string) (State, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()

@@ -8,8 +8,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Walk calls fn for every cached record of an entity, in no order, at most a page of them
-// in memory. A record may come twice. Lease placeholders are passed over.
+// Walk calls fn for every cached record of an entity, in no order, with at most a page of them in memory. A record can
+// come twice. Lease placeholders are skipped.
 func (c *Cache) Walk(ctx context.Context, e *schema.Entity, fn func(schema.Cached) error) error {
 	return c.scan(ctx, e, "*", func(partition int, ids []string) error {
 		records, err := c.Peek(ctx, e, partition, ids)
@@ -25,8 +25,8 @@ func (c *Cache) Walk(ctx context.Context, e *schema.Entity, fn func(schema.Cache
 	})
 }
 
-// Peek reads records of one partition and the lists that name them, all at one moment,
-// without a load. What is not cached is left out.
+// Peek reads records of one partition and the lists that contain them, all at one moment, without a load. Records that
+// are not cached are left out.
 func (c *Cache) Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]schema.Cached, error) {
 	k := c.prefix.Keys(e, partition)
 	keys := []string{k.Pending, k.Held, k.Dead}

@@ -24,31 +24,28 @@ const (
 	OpPatch     Op = "patch"     // set some fields; ErrNotFound
 	OpIncrement Op = "increment" // add to int fields, all or nothing; ErrNotFound
 	OpDelete    Op = "delete"    // ErrNotFound
-	// OpDiscard gives up a held or dead record at the version of IfMatch: the state of
-	// its row, as it was just loaded, is accepted as a new version, or a deletion where
-	// there is no row (Values nil). Anything less would race with a flusher that has
-	// read the refused state. ErrVersionMismatch where it is not held or dead at that
-	// version.
+	// OpDiscard discards a held or dead record at the version of IfMatch: the state of its row, which was just loaded,
+	// is accepted as a new version, or a deletion if there is no row (Values nil). Anything less would race with a
+	// flusher that has read the refused state. ErrVersionMismatch if the record is not held or dead at that version.
 	OpDiscard Op = "discard"
 )
 
-// AnyVersion as IfMatch asks that the record exists, at whatever version.
+// AnyVersion as IfMatch requires that the record exists, at whatever version.
 const AnyVersion schema.Version = -1
 
 // Write is one write to a record. Its values are canonical.
 type Write struct {
 	Op      Op
 	ID      string
-	Values  schema.Values  // put and create: whole; patch: "" leaves a field as it is
+	Values  schema.Values  // put and create: whole; patch: "" leaves a field unchanged
 	Deltas  []schema.Delta // increment
 	IfMatch schema.Version // 0: none; or AnyVersion
 
-	// Key is an operation id of the record: the write is applied once, however often it is
-	// repeated within Config.OpAge. KeyHash tells the operation from others under the same
-	// Key of the same record.
+	// Key is an operation id of the record: the write is applied once, however often it is repeated within
+	// Config.OpAge. KeyHash distinguishes the operation from others with the same Key on the same record.
 	Key, KeyHash string
 
-	// Row and Token answer an earlier Written.Token: the record as it was loaded.
+	// Row and Token answer an earlier Written.Token: the loaded record.
 	Row   *schema.Row
 	Token string
 }
@@ -57,35 +54,33 @@ type Write struct {
 type Written struct {
 	Version schema.Version
 	Values  schema.Values // increment: the new values of the added fields, "" elsewhere
-	Again   bool          // applied before, under the same Key; Version is of then
-	// Token is set where the write needs the record and it is not cached, or not whole:
-	// load its row from the database now, and write again with Row and Token. Nothing was
-	// written.
+	Again   bool          // applied before, with the same Key; Version is from then
+	// Token is set if the write needs the record and the record is not cached, or not complete: load its row from the
+	// database now, and write again with Row and Token. Nothing was written.
 	Token string
-	stale bool // the cached record lacks a field, and is persisted: it is to be dropped
-	// Err is ErrExists, ErrNotFound, ErrVersionMismatch, ErrBacklogFull, ErrKeyReused, ErrKeysFull or
-	// an InvalidError, where nothing was written; or what befell the whole group.
+	stale bool // the cached record lacks a field, and is persisted: it must be dropped
+	// Err is ErrExists, ErrNotFound, ErrVersionMismatch, ErrBacklogFull, ErrKeyReused, ErrKeysFull or an InvalidError,
+	// after which nothing was written; or an error of the whole group.
 	Err error
 }
 
-// Group is writes to records of one partition, applied by one script in their order.
-// Writes to the same record keep their order also where the first of them has to load it.
+// Group is writes to records of one partition, applied by one script in order. Writes to the same record keep their
+// order even if the first of them has to load it.
 type Group struct {
 	Entity    *schema.Entity
 	Partition int
 	Writes    []Write
-	// Unscheduled leaves the partition's scheduled flag free: the caller has no queue for the
-	// Order, and the workers' sweep schedules a flush as soon as it comes by.
+	// Unscheduled leaves the partition's scheduled flag free: the caller has no queue for the Order, and the workers'
+	// sweep schedules a flush with its next tick.
 	Unscheduled bool
 
-	Results []Written    // one a write; what the caller leaves here is overwritten
+	Results []Written    // one per write; overwritten
 	Order   schema.Order // the sync task to enqueue
-	watched string       // whose tags the writes invalidate, see touchWritten
+	watched string       // whether the writes invalidate tags, see touchWritten
 }
 
-// Write applies groups in one round trip. It is never sent again after a network error:
-// where the reply was lost the results say ErrOutcomeUnknown, and a repeat is safe only
-// with a Key.
+// Write applies groups in one round trip. It is never sent again after a network error: if the reply was lost the
+// results have ErrOutcomeUnknown, and a repeat is safe only with a Key.
 func (c *Cache) Write(ctx context.Context, groups ...*Group) {
 	trips := c.share(groups)
 	calls := make([]*rdb.Call, len(trips))
@@ -101,13 +96,11 @@ func (c *Cache) Write(ctx context.Context, groups ...*Group) {
 	c.touchWritten(ctx, groups)
 }
 
-// maxShared bounds the writes of the groups that share a call, and so the time that they
-// block Redis together.
+// maxShared bounds the writes of the groups that share a call, and so the time for which they block Redis together.
 const maxShared = 512
 
-// share deals groups out to calls of the script. Groups of one entity share a call, where
-// their partitions need not be on different nodes: a call costs Redis as much as half a
-// write, and few callers meet in one partition.
+// share distributes groups over calls of the script. Groups of one entity share a call unless their partitions may be
+// on different nodes: a call costs Redis as much as half a write, and few callers meet in one partition.
 func (c *Cache) share(groups []*Group) (trips [][]*Group) {
 	cluster := c.redis.Clustered()
 	for _, g := range groups {
@@ -121,8 +114,7 @@ func (c *Cache) share(groups []*Group) (trips [][]*Group) {
 	return trips
 }
 
-// fits reports whether a group may share a call with others. The script looks at a
-// partition once.
+// fits reports whether a group can share a call with others. The script handles a partition once per call.
 func fits(others []*Group, g *Group) bool {
 	writes := len(g.Writes)
 	for _, other := range others {
@@ -134,7 +126,7 @@ func fits(others []*Group, g *Group) bool {
 	return writes <= maxShared
 }
 
-// readWritten gives the groups of a call their results.
+// readWritten sets the results of the groups of a call.
 func readWritten(groups []*Group, cmd *redis.Cmd) {
 	reply, err := cmd.Slice()
 	if err == nil && len(reply) != len(groups) {
@@ -156,7 +148,7 @@ func readWritten(groups []*Group, cmd *redis.Cmd) {
 	}
 }
 
-// writeFault names an error of a write.
+// writeFault wraps an error of a write.
 func writeFault(err error) error {
 	if text, ok := strings.CutPrefix(err.Error(), "PARTITIONS "); ok {
 		return fmt.Errorf("write: %w: it has %s", schema.ErrPartitionsChanged, text)
@@ -180,7 +172,7 @@ func (g *Group) read(reply any) error {
 	return nil
 }
 
-// written turns one result of the script into names; see the header of lua/write.lua.
+// written decodes one result of the script; see the header of lua/write.lua.
 func (w *Write) written(e *schema.Entity, reply any) Written {
 	if version, ok := reply.(string); ok {
 		return Written{Version: layout.Version(version)}
@@ -243,8 +235,8 @@ func (w *Write) added(e *schema.Entity, texts []string) schema.Values {
 	return values
 }
 
-// Reserve gives an operation id the record id that its first caller made, so that a
-// repeated create finds the record that it created. Key and fresh are any text.
+// Reserve stores the record id that the first caller of an operation id generated, so that a repeated create finds the
+// record that it created. Key and fresh can be any text.
 func (c *Cache) Reserve(ctx context.Context, e *schema.Entity, key, fresh string) (string, error) {
 	k := c.prefix.Keys(e, e.Partition(key))
 	reply, err := c.redis.RunAny(ctx, reserveScript, []string{k.Ops, k.OpsAt}, keptKey("id:"+key), fresh, c.keptOps, layout.MS(c.opAge))

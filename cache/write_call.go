@@ -11,9 +11,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// writeCall is a call for groups of one entity; see the header of lua/write.lua. It refers
-// to the values of the writes instead of copying them: nothing may change them until the
-// call was sent.
+// writeCall returns a call for groups of one entity; see the header of lua/write.lua. It refers to the values of the
+// writes instead of copying them: they must not change until the call was sent.
 func (c *Cache) writeCall(groups []*Group) *rdb.Call {
 	e, writes := groups[0].Entity, 0
 	for _, g := range groups {
@@ -49,14 +48,13 @@ func (c *Cache) writeCall(groups []*Group) *rdb.Call {
 	return one
 }
 
-// writeMargin is the place of the margin of the scheduled flag among the script's arguments.
+// writeMargin is the index of the scheduled flag's margin among the script's arguments.
 const writeMargin = 3
 
-// writeCalls are calls that were answered and serve again: their words were most of what a
-// lone write allocated.
+// writeCalls pools answered calls: their words were most of what a lone write allocated.
 var writeCalls = sync.Pool{New: func() any { return &rdb.Call{Script: writeScript} }}
 
-// keptWords bounds the words whose memory serves another call.
+// keptWords bounds the words of a call that is reused.
 const keptWords = 4096
 
 func done(one *rdb.Call) {
@@ -95,8 +93,8 @@ func (c *Cache) appendWrite(args []any, e *schema.Entity, w *Write) []any {
 	return appendValues(args, w.Values)
 }
 
-// key is the operation id as it is kept: the record's own. The ids of two records may lie
-// in one partition or not, and a caller should not see the difference.
+// key returns the operation id as stored, which includes the record. Two records' ids may or may not be in one
+// partition, and a caller should not notice the difference.
 func (w *Write) key() string {
 	if w.Key == "" {
 		return ""
@@ -104,8 +102,8 @@ func (w *Write) key() string {
 	return keptKey(w.Key + "\x00" + w.ID)
 }
 
-// longKey is the size from which an operation id is kept as its hash, so that its size in
-// Redis is bounded: those that callers usually make are kept as they are.
+// longKey is the size from which an operation id is stored as its hash, so that its size in Redis is bounded: ids of
+// the usual length are stored unchanged.
 const longKey = 64
 
 func keptKey(key string) string {
