@@ -68,7 +68,7 @@ func (o *orders) run(ctx context.Context) {
 			continue
 		}
 		o.metrics.orders.WithLabelValues("failed").Inc()
-		o.log.WarnContext(ctx, "sync task not enqueued; the sweeper will order it",
+		o.log.WarnContext(ctx, "sync task not enqueued; the sweeper will enqueue it",
 			"entity", order.Entity.Name, "partition", order.Partition, "error", err)
 	}
 }

@@ -103,7 +103,7 @@ func (p *Producer) unbar(ctx context.Context, b cache.Barrier, committed *schema
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout)
 	defer cancel()
 	if err := p.cache.Unbar(ctx, b, committed, keep); err != nil {
-		p.orders.log.WarnContext(ctx, "cache not updated after a write through; it fills itself later", "error", err)
+		p.orders.log.WarnContext(ctx, "cache not updated after a write through; the next read fills it", "error", err)
 	}
 }
 

@@ -18,7 +18,7 @@ var (
 	ErrVersionMismatch = errors.New("record is at another version")
 	// ErrKeysFull reports that an entity already keeps its maximum of operation ids, and that none of them has expired
 	// yet. Nothing was written; the write can be sent without an operation id.
-	ErrKeysFull = errors.New("as many idempotency keys are kept as may be")
+	ErrKeysFull = errors.New("the maximum of idempotency keys is already kept")
 	// ErrKeyReused reports an operation id that was used before for another operation.
 	ErrKeyReused = errors.New("idempotency key was used for another request")
 	// ErrInvalid is matched by every [InvalidError].
@@ -38,7 +38,7 @@ var (
 	ErrRedisFull = errors.New("redis is full")
 	// ErrRedisReadOnly reports that Redis responded but accepts no writes: it is a replica, has too few replicas, or
 	// cannot write to its disk. It is joined with ErrUnavailable.
-	ErrRedisReadOnly = errors.New("redis takes no writes")
+	ErrRedisReadOnly = errors.New("redis accepts no writes")
 	// ErrOutcomeUnknown reports that the reply to a write was lost: the write may or may not have been accepted.
 	// Repeating it is safe only with an operation id.
 	ErrOutcomeUnknown = errors.New("outcome of the write is unknown")

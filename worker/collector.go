@@ -46,7 +46,7 @@ var (
 	limitDesc      = figure("pending_records_limit", "Pending, held and dead records beyond which new records are rejected (flush.max_pending).")
 	lagLimitDesc   = figure("lag_limit_seconds", "Age of the oldest pending record from which it is a failure (a minute, and flush.delay).")
 	pausedDesc     = figure("paused_partitions", "Partitions whose flushing an operator has paused.")
-	readableDesc   = prometheus.NewDesc("afterwrite_ledger_readable", "1 if Redis gave the figures of all entities.", nil, nil)
+	readableDesc   = prometheus.NewDesc("afterwrite_ledger_readable", "1 if the statistics of all entities could be read from Redis.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].

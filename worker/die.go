@@ -37,7 +37,7 @@ func (w *Worker) die(ctx context.Context, o schema.Order, dying []pending.Refuse
 		w.metrics.dead.WithLabelValues(o.Entity.Name, string(one.Refusal.Kind)).Inc()
 		w.metrics.attempts.WithLabelValues(o.Entity.Name).Observe(float64(one.Attempts))
 	}
-	w.log.Warn("refused records are dead letters now", "entity", o.Entity.Name, "partition", o.Partition,
+	w.log.Warn("refused records became dead letters", "entity", o.Entity.Name, "partition", o.Partition,
 		"letters", len(dying), "died", died, "first", dying[0].Refusal.Kind)
 	return nil
 }

@@ -19,10 +19,10 @@ func (w *Worker) everyOr(ctx context.Context, interval time.Duration, hints <-ch
 	for {
 		err := do(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
-			w.log.Warn("a duty fails; it will be tried again", "duty", duty, "error", err)
+			w.log.Warn("periodic task failed; will retry", "task", duty, "error", err)
 		}
 		if err == nil && failing {
-			w.log.Info("a duty succeeds again", "duty", duty)
+			w.log.Info("periodic task succeeds again", "task", duty)
 		}
 		failing = err != nil
 		select {

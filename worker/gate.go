@@ -66,11 +66,11 @@ func newGate(log *slog.Logger, state prometheus.Gauge) *gate {
 			switch to {
 			case gobreaker.StateOpen:
 				if g.closed.Add(1) == 1 {
-					log.Warn("database is away: flushes wait", "error", *g.why.Load())
+					log.Warn("database is unavailable; flushes wait", "error", *g.why.Load())
 				}
 			case gobreaker.StateClosed:
 				g.closed.Store(0)
-				log.Info("database is back: flushes go on")
+				log.Info("database is available again; flushes continue")
 			}
 		},
 	})

@@ -85,7 +85,7 @@ func (w *Worker) closePage(ctx context.Context, e *schema.Entity, page []ledger.
 		}
 		closed += n
 		w.metrics.closed.WithLabelValues(e.Name, string(as)).Add(float64(n))
-		w.log.Info("dead letters closed", "entity", e.Name, "resolution", as, "letters", n)
+		w.log.Info("dead letters resolved", "entity", e.Name, "resolution", as, "letters", n)
 		w.resolved(ctx, e, letters)
 	}
 	return closed, nil
@@ -115,7 +115,7 @@ func (w *Worker) resolved(ctx context.Context, e *schema.Entity, letters []ledge
 	for partition, records := range byPartition(e, letters) {
 		err := errors.Join(w.cache.Forget(ctx, e, partition, records), w.cache.Tell(ctx, e, partition, "resolved", records))
 		if err != nil {
-			w.log.Warn("closed dead letters not told of", "entity", e.Name, "partition", partition, "error", err)
+			w.log.Warn("resolved dead letters not announced", "entity", e.Name, "partition", partition, "error", err)
 		}
 	}
 }

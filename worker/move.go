@@ -66,7 +66,7 @@ func (w *Worker) move(ctx context.Context) error {
 		n, err := w.moveAll(ctx, e, p)
 		if n > 0 {
 			w.metrics.moved.WithLabelValues(e.Name).Add(float64(n))
-			w.log.Info("waiting records follow the retry policy", "entity", e.Name, "version", p.Version, "moved", n)
+			w.log.Info("held records moved to the new retry policy", "entity", e.Name, "version", p.Version, "moved", n)
 		}
 		if err != nil {
 			return fmt.Errorf("reschedule the held records of %s: %w", e.Name, err)

@@ -29,7 +29,7 @@ func (w *Worker) relieve(ctx context.Context) {
 				continue
 			}
 			if !told {
-				w.log.Warn("flush of a full Redis failed", "entity", e.Name, "partition", partition, "error", err)
+				w.log.Warn("flush failed while Redis is full", "entity", e.Name, "partition", partition, "error", err)
 				told = true
 			}
 			if !rdb.Full(err) {

@@ -43,7 +43,7 @@ func (w *Worker) repair(ctx context.Context) error {
 		w.order(ctx, o)
 	}
 	if len(orders) > 0 {
-		w.log.Info("sweeper repeated lost orders", "orders", len(orders), "first", orders[0].TaskID())
+		w.log.Info("sweeper re-enqueued lost sync tasks", "orders", len(orders), "first", orders[0].TaskID())
 	}
 	return err
 }
@@ -52,7 +52,7 @@ func (w *Worker) resign(ctx context.Context) {
 	ctx, cancel := finish(ctx)
 	defer cancel()
 	if err := w.cache.Resign(ctx, sweeper, w.id); err != nil {
-		w.log.Warn("sweeper's lease not given back; it ends by itself", "error", err)
+		w.log.Warn("sweeper's lease not released; it expires", "error", err)
 	}
 	w.lead(false)
 }

@@ -124,7 +124,7 @@ func (w *Worker) order(ctx context.Context, o schema.Order) {
 		return
 	}
 	if err := w.queue.Enqueue(ctx, o); err != nil {
-		w.log.Warn("order not enqueued; the sweeper will repeat it", "task", o.TaskID(), "error", err)
+		w.log.Warn("sync task not enqueued; the sweeper will enqueue it", "task", o.TaskID(), "error", err)
 	}
 }
 

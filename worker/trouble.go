@@ -123,9 +123,9 @@ func (w *Worker) wait(ctx context.Context, f *flushing, message string) error {
 	table := f.order.Entity.Table
 	if w.troubles.note(f.place(), table, message) {
 		w.tellTroubles()
-		w.log.Error("the table takes no record: all fail alike, and wait", "entity", f.order.Entity.Name,
+		w.log.Error("table accepts no records; all fail alike and wait", "entity", f.order.Entity.Name,
 			"table", table, "partition", f.order.Partition, "error", message,
-			"hint", "mend the table (constraint, trigger, column or permission); flushes go on within seconds, nothing counts as an attempt")
+			"hint", "fix the table (constraint, trigger, column or permission); flushes continue within seconds, nothing counts as an attempt")
 	}
 	w.suspects.shrink(f.place(), len(f.last.Due))
 	if len(f.last.Due) == 1 {

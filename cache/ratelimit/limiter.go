@@ -86,7 +86,7 @@ func New(cfg Config) (*Limiter, error) {
 	l := &Limiter{cfg: cfg, timeout: cmp.Or(cfg.Timeout, DefaultTimeout), log: cmp.Or(cfg.Log, slog.Default())}
 	l.metrics = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "afterwrite_ratelimit_requests_total",
-		Help: "Requests that a rate limiter looked at: admitted, refused, or failed where Redis did not answer.",
+		Help: "Requests that a rate limiter looked at: admitted, refused, or failed because Redis did not respond.",
 	}, []string{"outcome"})
 	if cfg.Registerer != nil {
 		if err := cfg.Registerer.Register(l.metrics); err != nil {
@@ -192,7 +192,7 @@ func (l *Limiter) count(ctx context.Context, d Decision) {
 	switch {
 	case d.Failed != nil:
 		outcome = "failed"
-		l.log.DebugContext(ctx, "rate limit not looked at", "admitted", d.Admitted, "error", d.Failed)
+		l.log.DebugContext(ctx, "rate limit not checked", "admitted", d.Admitted, "error", d.Failed)
 	case d.Admitted:
 		outcome = "admitted"
 	}

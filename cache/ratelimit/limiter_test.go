@@ -195,7 +195,7 @@ func TestHandler(t *testing.T) {
 		require.NotContains(t, p.Detail, `"default"`)
 	}
 	require.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(`
-# HELP afterwrite_ratelimit_requests_total Requests that a rate limiter looked at: admitted, refused, or failed where Redis did not answer.
+# HELP afterwrite_ratelimit_requests_total Requests that a rate limiter looked at: admitted, refused, or failed because Redis did not respond.
 # TYPE afterwrite_ratelimit_requests_total counter
 afterwrite_ratelimit_requests_total{outcome="admitted"} 3
 afterwrite_ratelimit_requests_total{outcome="refused"} 1

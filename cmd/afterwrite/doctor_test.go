@@ -239,6 +239,6 @@ func TestAUserWithoutARightIsRefusedAtTheStart(t *testing.T) {
 	for _, command := range []string{"api", "worker"} {
 		r := d.run("", command)
 		require.Equal(t, exitFailure, r.code)
-		require.Contains(t, r.err, "lacks rights: +zadd")
+		require.Contains(t, r.err, "lacks permissions: +zadd")
 	}
 }

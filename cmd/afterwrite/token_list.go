@@ -77,7 +77,7 @@ func orNil(t time.Time) *time.Time {
 
 func (a *app) tokenTable(list []listedToken) error {
 	if len(list) == 0 {
-		_, err := fmt.Fprintln(a.out, "there are no tokens; `afterwrite token new` makes one")
+		_, err := fmt.Fprintln(a.out, "there are no tokens; create one with `afterwrite token new`")
 		return err
 	}
 	rows := [][]string{{"NAME", "STATE", "SCOPES", "CREATED", "BY", "EXPIRES", "LAST USED"}}

@@ -16,7 +16,7 @@ type Trouble struct {
 }
 
 // TroubleHint says what to do about a [Trouble].
-const TroubleHint = "mend the table (constraint, trigger, column or permission); flushes go on within seconds"
+const TroubleHint = "fix the table (constraint, trigger, column or permission); flushes continue within seconds"
 
 // Troubles returns the tables in trouble that live workers report, by entity.
 func Troubles(alive []Process) map[string]Trouble {

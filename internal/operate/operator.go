@@ -164,7 +164,7 @@ func (m *Operator) enqueue(ctx context.Context, o schema.Order) {
 		return
 	}
 	if err := m.queue.Enqueue(ctx, o); err != nil {
-		m.log.WarnContext(ctx, "sync task not enqueued; the sweeper will order it",
+		m.log.WarnContext(ctx, "sync task not enqueued; the sweeper will enqueue it",
 			"entity", o.Entity.Name, "partition", o.Partition, "error", err)
 	}
 }

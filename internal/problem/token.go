@@ -29,12 +29,12 @@ func ofToken(err error) (*Problem, bool) {
 	switch {
 	case errors.Is(err, token.ErrNone), errors.Is(err, token.ErrScheme):
 		return &Problem{Name: "token-missing", Code: 401, Title: "Token missing",
-			Detail: err.Error() + "; `afterwrite token new` makes one", Challenge: challenge}, true
+			Detail: err.Error() + "; create one with `afterwrite token new`", Challenge: challenge}, true
 	case errors.Is(err, token.ErrRepeated):
 		return BadHeader("Authorization", "is there twice"), true
 	case errors.Is(err, token.ErrUnread):
 		return &Problem{Name: "tokens-unread", Code: 503, Title: "Tokens cannot be checked", RetryAfter: 2, Cause: err,
-			Detail: "the database, which keeps the tokens, does not answer; nothing was done"}, true
+			Detail: "the database, which stores the tokens, does not respond; nothing was done"}, true
 	}
 	for _, bad := range badTokens {
 		if errors.Is(err, bad.err) {

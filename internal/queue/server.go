@@ -128,7 +128,7 @@ func (s *Server) Shutdown() {
 		return
 	}
 	if err := s.redis.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
-		s.log.Warn("closing the queue's connections failed", "error", err)
+		s.log.Warn("queue connections not closed", "error", err)
 	}
 }
 
@@ -139,7 +139,7 @@ func (s *Server) report(_ context.Context, m *asynq.Task, err error) {
 		s.log.Error("sync task failed", attrs...)
 		return
 	}
-	s.log.Debug("sync task put off", attrs...)
+	s.log.Debug("sync task deferred", attrs...)
 }
 
 // IsFailure reports to asynq whether an error counts as a retry.

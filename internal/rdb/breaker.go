@@ -46,7 +46,7 @@ func newBreaker(timeout time.Duration, state prometheus.Gauge, log *slog.Logger)
 		IsExcluded:   func(err error) bool { return errors.Is(err, errGone) },
 		OnStateChange: func(_ string, _, to gobreaker.State) {
 			state.Set(float64(to)) // 0 closed, 1 half-open, 2 open
-			log.Warn("the breaker before Redis has changed", "state", to.String())
+			log.Warn("circuit breaker of Redis changed state", "state", to.String())
 		},
 	})}
 }

@@ -13,7 +13,7 @@ import (
 // ErrRights reports a Redis user without permission for everything that the scripts do. Redis ends a script at the
 // first forbidden command: the write would be applied in part, be visible to every reader and never be flushed. Nothing
 // may be written as this user.
-var ErrRights = errors.New("the user of redis lacks rights")
+var ErrRights = errors.New("the redis user lacks permissions")
 
 //go:embed lua/rights.lua
 var rightsText string

@@ -38,7 +38,7 @@ func (g *Guard) look(ctx context.Context) {
 	}
 	if err != nil {
 		if !g.failed {
-			g.log.Warn("tokens not read; those that are known go on working for a time", "error", err, "for", g.grace)
+			g.log.Warn("tokens not read; known tokens stay valid for a limited time", "error", err, "for", g.grace)
 		}
 		g.failed = true
 		return
@@ -47,8 +47,8 @@ func (g *Guard) look(ctx context.Context) {
 		g.log.Info("tokens are read again")
 	}
 	if len(tokens) == 0 && g.required && g.current.Load() == nil {
-		g.log.Warn("every request needs a token, and there is none yet",
-			"mend", "afterwrite token new NAME --scope '*:read,write'")
+		g.log.Warn("every request needs a token, and no token exists yet",
+			"hint", "afterwrite token new NAME --scope '*:read,write'")
 	}
 	g.failed = false
 	g.current.Store(g.arrange(tokens, began))
@@ -90,7 +90,7 @@ func (g *Guard) note(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	if err := g.book.TokensUsed(ctx, used, now); err != nil {
-		g.log.Debug("use of tokens not noted, trying again later", "error", err)
+		g.log.Debug("last use of tokens not recorded; will retry", "error", err)
 		for _, number := range used {
 			g.marks[number].Store(true)
 		}

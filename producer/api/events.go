@@ -71,7 +71,7 @@ func (a *API) events(ctx context.Context, c *call) error {
 }
 
 var errTooManyStreams = &problem.Problem{Name: "too-many-streams", Code: http.StatusServiceUnavailable, Title: "Too many event streams",
-	RetryAfter: 5, Detail: "this process serves as many event streams as it may; try again later"}
+	RetryAfter: 5, Detail: "this process already serves its maximum of event streams; try again later"}
 
 // eventEntities returns the entities that the query names, or all.
 func (a *API) eventEntities(c *call) ([]*schema.Entity, error) {

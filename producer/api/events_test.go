@@ -261,7 +261,7 @@ func TestI6StreamsThatDoNotReadAreDropped(t *testing.T) {
 		}
 		return strings.Contains(b.do("GET", "/metrics", "").body, "afterwrite_http_streams_dropped_total 1\n")
 	})
-	require.Contains(t, b.log.String(), "event stream dropped: its reader does not read")
+	require.Contains(t, b.log.String(), "event stream dropped: the client does not read")
 	sent, _ := io.Copy(io.Discard, idle) // a reset is as good as an end
 	require.Less(t, sent, int64(1<<20))
 	testkit.Eventually(t, "its place is free", func() bool { return b.do("HEAD", "/v1/events", "").StatusCode == 200 })

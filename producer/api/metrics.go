@@ -32,7 +32,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}, []string{"route", "method", "code"}),
 		unwaited: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "afterwrite_http_waits_skipped_total",
-			Help: "Writes answered at once though the caller would have waited, for too many were waiting.",
+			Help: "Writes answered immediately although the caller asked to wait, because too many were waiting.",
 		}),
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "afterwrite_http_streams_dropped_total",
@@ -40,7 +40,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}),
 		overfull: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "afterwrite_http_memory_refusals_total",
-			Help: "Requests refused because bodies and answers held as many bytes as they may.",
+			Help: "Requests rejected because bodies and answers held the maximum of memory.",
 		}),
 		memory: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "afterwrite_http_memory_bytes",

@@ -63,7 +63,7 @@ func document(cfg Config) ([]byte, error) {
 			"title":   "Afterwrite",
 			"version": cmp.Or(cfg.Version, "unknown"),
 			"license": object{"name": "MIT", "identifier": "MIT"},
-			"description": "Writes are accepted at once and persisted to the database soon after; reads answer the newest accepted state. " +
+			"description": "Writes are accepted immediately and persisted to the database soon after; reads return the newest accepted state. " +
 				"202 means accepted: every later read sees the write. With Prefer: wait=N the answer is 200 once it is persisted. " +
 				"What Redis itself can lose, with appendfsync everysec up to a second at a power failure, an accepted write can lose too.",
 		},
@@ -277,7 +277,7 @@ func systemPaths() object {
 			"responses": object{"200": response(description, schema), "405": ref("responses", "Problem405")},
 		})}
 	}
-	ready := plain("readyz", "Whether this process should get requests.", "Ready, or degraded while the database is down, Redis may evict accepted writes, or Redis takes no writes.", ref("schemas", "Ready"))
+	ready := plain("readyz", "Whether this process should get requests.", "Ready, or degraded while the database is down, Redis may evict accepted writes, or Redis accepts no writes.", ref("schemas", "Ready"))
 	ready["get"].(object)["responses"].(object)["503"] = response("Not ready: Redis is down.", ref("schemas", "Ready"), "Retry-After")
 	ready["get"].(object)["parameters"] = []object{{"name": "for", "in": "query", "schema": object{"enum": []string{"read", "write"}},
 		"description": "Of reads or of writes; both without it. Reads go on without Redis, from the database."}}

@@ -106,7 +106,7 @@ func (s *stream) run(ctx context.Context, since time.Time) error {
 	}
 	if errors.Is(err, errUnread) {
 		s.api.metrics.dropped.Inc()
-		s.api.log.Warn("event stream dropped: its reader does not read", "request_id", s.call.requestID,
+		s.api.log.Warn("event stream dropped: the client does not read", "request_id", s.call.requestID,
 			"token", s.call.who.Name, "remote", s.call.r.RemoteAddr, "timeout", s.api.streamTimeout)
 		return context.Canceled // the caller is gone
 	}
