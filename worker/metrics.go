@@ -72,7 +72,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		policy: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_retry_policy_version",
 			Help: "Version of the live retry policy that this worker goes by; absent for that of the configuration."}, []string{"entity"}),
 		trouble: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_table_trouble_partitions",
-			Help: "Partitions of which this worker has found within 30 s that their table takes no record."}, []string{"entity"}),
+			Help: "Partitions whose table accepted no records, as this worker found within 30 s."}, []string{"entity"}),
 		unknown: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_unknown_fields",
 			Help: "Fields that were written and that this worker's configuration lacks, met within 90 s."}, []string{"entity"}),
 		left:   counter("afterwrite_records_left_total", "Records left to workers that know their fields, one a time.", "entity"),
