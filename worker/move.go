@@ -22,7 +22,7 @@ const (
 // another worker held by the old policy after they were passed. By the last pass every worker has read the new policy.
 var passes = []time.Duration{0, time.Second, 4 * time.Second}
 
-// moved is how often each entity's waiting records were walked for the policy in force.
+// moved counts how often each entity's held records were walked for the active policy.
 // Only one goroutine uses it. It is forgotten with the sweeper's lease: the next leader
 // walks them once at least, for the configuration may have changed, or the leader before
 // it may have died in the middle.

@@ -18,7 +18,7 @@ const policyEvery = 500 * time.Millisecond
 // policyTimeout bounds one read.
 const policyTimeout = 5 * time.Second
 
-// policies are the retry policies in force, by entity: those of the configuration until
+// policies are the active retry policies by entity: those of the configuration until
 // the live ones have been read. Each is swapped whole, so that one decision is made by one
 // policy. They are safe for concurrent use.
 type policies struct {

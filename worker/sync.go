@@ -10,7 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Why a task is put off, as its error in the queue's tools and as a metric label.
+// Reasons to defer a task: the error that the queue's tools show, and a metric label.
 var (
 	errStopping = errors.New("the worker is stopping")
 	errClosed   = errors.New("the database did not answer other flushes")

@@ -38,7 +38,7 @@ type Config struct {
 	Store    Lists            // lists the persisted rows
 	Entities []*schema.Entity // what is served; each after Init
 	Events   EventSource      // tells what becomes of writes; nil: no /v1/events
-	Admin    AdminSurface     // serves /v1/admin/; nil: nobody does
+	Admin    AdminSurface     // serves /v1/admin/; nil: no admin API
 
 	MaxBody       int64           // bytes of a body; 0: DefaultMaxBody
 	MaxBatchBody  int64           // bytes of a batch; 0: DefaultMaxBatchBody
@@ -58,7 +58,7 @@ type Config struct {
 
 	Proxies []netip.Prefix // trusted to report a client's address
 
-	Tokens     Guard                 // says who makes a request; nil: everybody may do everything
+	Tokens     Guard                 // identifies requests; nil: every request is allowed everything
 	RateLimit  Limits                // bounds the requests of a caller; nil: nothing does
 	Version    string                // of the program, for /openapi.json
 	Log        *slog.Logger          // nil: slog.Default()

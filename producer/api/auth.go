@@ -10,7 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Guard says who makes a request: the token's guard.
+// Guard identifies requests: the guard of package token.
 type Guard interface {
 	Identify(h http.Header) (token.Identity, error)
 	Required() bool
