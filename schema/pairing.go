@@ -16,7 +16,7 @@ func (p Pairing) None() bool { return p.Deployment == "" }
 
 // ErrUnpaired reports a Redis and a database that do not belong together. Nothing is flushed from one into the other.
 //
-// lint:ignore ST1005 Redis is a name.
+//lint:ignore ST1005 Redis is a name.
 var ErrUnpaired = errors.New("Redis and the database do not belong together")
 
 // Unpaired returns ErrUnpaired with the reason.

@@ -161,7 +161,7 @@ func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, 
 }
 
 // errOther reports that the records of a batch came from two different Redis servers.
-var errOther = errors.New("Redis was exchanged meanwhile")
+var errOther = errors.New("the Redis server was exchanged meanwhile")
 
 // states reads whole records in one round trip, as alternating fields and values, together with the pairing of the
 // Redis that they are read from.

@@ -296,9 +296,7 @@ func (m *Model) mapIndexes() {
 			m.Unmade = append(m.Unmade, x.Name)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(m.Schema.ParseCheckConstraints())) {
-		m.Unmade = append(m.Unmade, name)
-	}
+	m.Unmade = append(m.Unmade, slices.Sorted(maps.Keys(m.Schema.ParseCheckConstraints()))...)
 }
 
 func (m *Model) mapUnique(x *gormschema.Index) bool {

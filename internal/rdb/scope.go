@@ -30,7 +30,7 @@ func (s *Scope) Register(c prometheus.Collector) error {
 			"as prometheus.WrapRegistererWith makes them: %w", err)
 	}
 	if err != nil {
-		s.err = fmt.Errorf("Registerer: %w", err)
+		s.err = fmt.Errorf("register metrics: %w", err)
 		s.Drop()
 		return s.err
 	}
