@@ -52,7 +52,8 @@ func TestTable(t *testing.T) {
 	require.Equal(t, w.Version, got.Version)
 	afterwritetest.RequirePersisted(t, w)
 
-	w, err = users.Patch(ctx, u.ID, afterwrite.Set("Age", 37), afterwrite.Assign(func(u *User) *string { return &u.Name }, "Ada L."), afterwrite.IfMatch(w.Version))
+	w, err = users.Patch(ctx, u.ID, afterwrite.Set("Age", 37),
+		afterwrite.Assign(func(u *User) *string { return &u.Name }, "Ada L."), afterwrite.IfMatch(w.Version))
 	require.NoError(t, err)
 	_, err = users.Patch(ctx, u.ID, afterwrite.Set("Age", 38), afterwrite.IfMatch(got.Version))
 	require.ErrorIs(t, err, afterwrite.ErrVersionMismatch)
@@ -106,7 +107,8 @@ func TestTable(t *testing.T) {
 	}
 	afterwritetest.RequirePersisted(t, w)
 	var rows, live int
-	require.NoError(t, afterwritetest.SQL(t, db).QueryRow("SELECT count(*), count(*) FILTER (WHERE deleted_at IS NULL) FROM users").Scan(&rows, &live))
+	require.NoError(t, afterwritetest.SQL(t,
+		db).QueryRow("SELECT count(*), count(*) FILTER (WHERE deleted_at IS NULL) FROM users").Scan(&rows, &live))
 	require.Equal(t, []int{1, 0}, []int{rows, live})
 
 	counters := afterwrite.Table[Counter](db)
@@ -143,7 +145,8 @@ func TestKeyedPutIsOneWrite(t *testing.T) {
 }
 
 func TestFates(t *testing.T) {
-	db := afterwritetest.New(t, afterwrite.Model[Counter](afterwrite.Retry(schema.RetryPolicy{MaxAttempts: 2, Base: 10 * time.Second, Jitter: "none"})))
+	db := afterwritetest.New(t, afterwrite.Model[Counter](afterwrite.Retry(schema.RetryPolicy{MaxAttempts: 2,
+		Base: 10 * time.Second, Jitter: "none"})))
 	counters := afterwrite.Table[Counter](db)
 	accept := afterwritetest.Refuse(t, db, Counter{}, "bad", "check")
 	w, err := counters.Put(t.Context(), &Counter{ID: "bad"})
@@ -153,7 +156,8 @@ func TestFates(t *testing.T) {
 	require.EqualValues(t, "check", held.Refusal.Kind)
 	afterwritetest.Flush(t, db)
 	var dead *afterwrite.DeadError
-	require.Eventually(t, func() bool { return errors.As(w.Wait(t.Context()), &dead) }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return errors.As(w.Wait(t.Context()), &dead) }, 10*time.Second,
+		10*time.Millisecond)
 	accept()
 	w, err = counters.Put(t.Context(), &Counter{ID: "bad"})
 	require.NoError(t, err)

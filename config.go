@@ -44,7 +44,8 @@ type Config struct {
 // settings are the configuration of the command that runs the same, and the connections that
 // it cannot name.
 func (c Config) settings() (*config.Config, process.Over, error) {
-	to, over := config.Default(), process.Over{Embedded: true, Redis: c.Redis, Queue: c.QueueRedis, SQL: c.SQL, Dialect: c.Dialect}
+	to, over := config.Default(), process.Over{Embedded: true, Redis: c.Redis, Queue: c.QueueRedis, SQL: c.SQL,
+		Dialect: c.Dialect}
 	if c.GORM != nil {
 		pool, err := c.GORM.DB()
 		if err != nil {

@@ -19,11 +19,15 @@ var (
 
 // Errors of a system that cannot take the call now. A later try may succeed.
 var (
-	ErrBacklogFull         = schema.ErrBacklogFull         // too many records wait for the database; nothing was written
-	ErrUnavailable         = schema.ErrUnavailable         // Redis does not respond or accepts no writes; nothing was written
-	ErrDatabaseUnavailable = schema.ErrDatabaseUnavailable // the call needs a row that cannot be read; nothing was written
-	ErrBusy                = schema.ErrBusy                // a bounded queue of this process is full; nothing was written
-	ErrOutcomeUnknown      = schema.ErrOutcomeUnknown      // the reply was lost: the write may stand
+	// too many records wait for the database; nothing was written
+	ErrBacklogFull = schema.ErrBacklogFull
+	// Redis does not respond or accepts no writes; nothing was written
+	ErrUnavailable = schema.ErrUnavailable
+	// the call needs a row that cannot be read; nothing was written
+	ErrDatabaseUnavailable = schema.ErrDatabaseUnavailable
+	// a bounded queue of this process is full; nothing was written
+	ErrBusy           = schema.ErrBusy
+	ErrOutcomeUnknown = schema.ErrOutcomeUnknown // the reply was lost: the write may stand
 )
 
 // Names of package schema that callers meet most.

@@ -152,7 +152,8 @@ func ExampleInTransaction() {
 		Order string `gorm:"primaryKey"`
 		Total int64
 	}
-	outbox := afterwrite.InTransaction(func(ctx context.Context, tx *gorm.DB, changes []afterwrite.Flushed[Counter]) error {
+	outbox := afterwrite.InTransaction(func(ctx context.Context, tx *gorm.DB,
+		changes []afterwrite.Flushed[Counter]) error {
 		for _, c := range changes {
 			if err := tx.Save(&Outbox{Order: c.ID, Total: c.Value.N}).Error; err != nil {
 				return err // refuses these records, and undoes what was written for them

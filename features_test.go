@@ -163,7 +163,8 @@ func row(t *testing.T, g *gorm.DB, model any, id string) string {
 	for i, v := range values {
 		switch x := v.(type) {
 		case time.Time:
-			v = instant(x, map[string]string{"created_at": "CreatedAt", "updated_at": "UpdatedAt", "auto_time": "AutoTime"}[names[i]])
+			v = instant(x, map[string]string{"created_at": "CreatedAt", "updated_at": "UpdatedAt",
+				"auto_time": "AutoTime"}[names[i]])
 		case int64:
 			if strings.HasPrefix(names[i], "auto") {
 				v = "auto"
@@ -661,7 +662,8 @@ func features() []feature {
 		mapped("float64", Float64{V: 0.1}, Float64{V: 1e300}, Float64{V: -2.5e-8}),
 		mapped("float32", Float32{V: 0.1}),
 		mapped("decimal type as text", DecimalText{V: decimal.RequireFromString("12.50")}, DecimalText{}),
-		mapped("decimal type in a varchar", DecimalColumn{V: decimal.RequireFromString("79228162514264337593543950335.123456789")}),
+		mapped("decimal type in a varchar",
+			DecimalColumn{V: decimal.RequireFromString("79228162514264337593543950335.123456789")}),
 		mapped("null decimal", NullDecimal{}, NullDecimal{V: decimal.NewNullDecimal(decimal.New(5, 2))}),
 		mapped("time", Time{V: instants}, Time{V: time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)}),
 		mapped("pointer to a time", PtrTime{}, PtrTime{V: &instants}),
@@ -758,7 +760,8 @@ func TestFeaturesOfModels(t *testing.T) {
 					f.check(t, db, g)
 					return
 				}
-				_, err := afterwrite.Open(t.Context(), afterwrite.Config{RedisURL: testkit.SharedRedis(t).URL(), DatabaseURL: url}, f.model)
+				_, err := afterwrite.Open(t.Context(), afterwrite.Config{RedisURL: testkit.SharedRedis(t).URL(),
+					DatabaseURL: url}, f.model)
 				require.ErrorContains(t, err, f.refused)
 			})
 		}
@@ -776,7 +779,8 @@ func gormOf(t *testing.T, url string) *gorm.DB {
 	if file, ok := strings.CutPrefix(url, "sqlite://"); ok {
 		dialect = sqlite.Open("file:" + file + "?_busy_timeout=30000")
 	}
-	g, err := gorm.Open(dialect, &gorm.Config{Logger: logger.Discard, NamingStrategy: gormschema.NamingStrategy{IdentifierMaxLength: 64}})
+	g, err := gorm.Open(dialect, &gorm.Config{Logger: logger.Discard,
+		NamingStrategy: gormschema.NamingStrategy{IdentifierMaxLength: 64}})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if pool, err := g.DB(); err == nil {
@@ -790,7 +794,8 @@ func gormOf(t *testing.T, url string) *gorm.DB {
 func open(t *testing.T, url string, models ...afterwrite.Registration) *afterwrite.DB {
 	t.Helper()
 	db, err := afterwrite.Open(t.Context(), afterwrite.Config{
-		RedisURL: testkit.SharedRedis(t).URL(), DatabaseURL: url, Prefix: testkit.Prefix(t), Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		RedisURL: testkit.SharedRedis(t).URL(), DatabaseURL: url, Prefix: testkit.Prefix(t),
+		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}, models...)
 	require.NoError(t, err)
 	require.NoError(t, db.Migrate(t.Context()))

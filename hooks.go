@@ -132,7 +132,8 @@ func (r *rejection) Unwrap() []error {
 }
 
 // beforeValues runs them for a write that does not come with a struct.
-func (r *registered) beforeValues(ctx context.Context, op cache.Op, id string, values schema.Values) (schema.Values, error) {
+func (r *registered) beforeValues(ctx context.Context, op cache.Op, id string, values schema.Values) (schema.Values,
+	error) {
 	record := reflect.New(r.Schema.ModelType)
 	if err := r.Record(record, id, values); err != nil {
 		return nil, err

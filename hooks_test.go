@@ -171,7 +171,8 @@ func TestInTransaction(t *testing.T) {
 		}, afterwrite.Model[Account](afterwrite.InTransaction(
 			func(ctx context.Context, tx *gorm.DB, changes []afterwrite.Flushed[Account]) error {
 				for _, c := range changes {
-					if err := tx.WithContext(ctx).Create(&Entry{Account: c.ID, Balance: c.Value.Balance}).Error; err != nil {
+					if err := tx.WithContext(ctx).Create(&Entry{Account: c.ID,
+						Balance: c.Value.Balance}).Error; err != nil {
 						return err
 					}
 					if c.Value.Name == "refused" {
@@ -236,7 +237,8 @@ func TestAfterPersist(t *testing.T) {
 	defer mu.Unlock()
 	require.False(t, fail)
 	require.NotEmpty(t, seen)
-	require.Equal(t, afterwrite.Flushed[Account]{ID: "a", Version: w.Version, Value: Account{ID: "a", Balance: 3}}, seen[0])
+	require.Equal(t, afterwrite.Flushed[Account]{ID: "a", Version: w.Version, Value: Account{ID: "a", Balance: 3}},
+		seen[0])
 }
 
 func TestHooksOfAnotherModel(t *testing.T) {
@@ -244,11 +246,13 @@ func TestHooksOfAnotherModel(t *testing.T) {
 		afterwrite.BeforeAccept(rule),
 		afterwrite.AfterPersist(func(context.Context, []afterwrite.Flushed[Account]) error { return nil }),
 	} {
-		_, err := afterwrite.Open(t.Context(), afterwrite.Config{RedisURL: "redis://x", DatabaseURL: "sqlite://x"}, afterwrite.Model[Counter](option))
+		_, err := afterwrite.Open(t.Context(), afterwrite.Config{RedisURL: "redis://x", DatabaseURL: "sqlite://x"},
+			afterwrite.Model[Counter](option))
 		require.ErrorContains(t, err, "takes a afterwrite_test.Account")
 	}
-	_, err := afterwrite.Open(t.Context(), afterwrite.Config{RedisURL: "redis://x", DatabaseURL: "sqlite://x"}, afterwrite.Model[Account](
-		afterwrite.WriteMode(schema.WriteThrough),
-		afterwrite.AfterPersist(func(context.Context, []afterwrite.Flushed[Account]) error { return nil })))
+	_, err := afterwrite.Open(t.Context(), afterwrite.Config{RedisURL: "redis://x", DatabaseURL: "sqlite://x"},
+		afterwrite.Model[Account](
+			afterwrite.WriteMode(schema.WriteThrough),
+			afterwrite.AfterPersist(func(context.Context, []afterwrite.Flushed[Account]) error { return nil })))
 	require.ErrorContains(t, err, "written behind")
 }

@@ -32,7 +32,8 @@ func export(at prometheus.Registerer, from *prometheus.Registry, prefix string) 
 			name = fmt.Sprintf("%s/%d", prefix, n)
 		}
 		open := prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "afterwrite_open", Help: "1 for each DB that is open in this process.", ConstLabels: prometheus.Labels{"db": name},
+			Name: "afterwrite_open", Help: "1 for each DB that is open in this process.",
+			ConstLabels: prometheus.Labels{"db": name},
 		})
 		open.Set(1)
 		err := at.Register(open)

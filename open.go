@@ -63,7 +63,8 @@ func Open(ctx context.Context, cfg Config, models ...Registration) (*DB, error) 
 	if db.clock == nil {
 		db.clock = time.Now
 	}
-	if db.models, db.entities, err = register(models, cfg.naming(), over.Dialect == "mysql" || strings.HasPrefix(cfg.DatabaseURL, "mysql:")); err != nil {
+	if db.models, db.entities, err = register(models, cfg.naming(), over.Dialect == "mysql" ||
+		strings.HasPrefix(cfg.DatabaseURL, "mysql:")); err != nil {
 		return nil, err
 	}
 	settings.Entities = db.entities
@@ -129,8 +130,10 @@ func (db *DB) tell(ctx context.Context) {
 				"hooks", strings.Join(m.Hooks, " "), "hint", "validate and change records in BeforeAccept")
 		}
 		if len(m.Unmade) > 0 {
-			db.log.InfoContext(ctx, "Migrate does not make some indexes and checks of a model", "model", m.Schema.ModelType.String(),
-				"names", strings.Join(m.Unmade, " "), "hint", "make them in your own migrations, or by gorm's AutoMigrate")
+			db.log.InfoContext(ctx, "Migrate does not make some indexes and checks of a model", "model",
+				m.Schema.ModelType.String(),
+				"names", strings.Join(m.Unmade, " "), "hint",
+				"make them in your own migrations, or by gorm's AutoMigrate")
 		}
 	}
 }

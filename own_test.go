@@ -37,7 +37,8 @@ func TestOwnClients(t *testing.T) {
 		server := testkit.Redis(t)
 		rdb, g := ownRedis(t, server), gormOf(t, url)
 		require.NoError(t, g.AutoMigrate(&Counter{}))
-		db, err := afterwrite.Open(t.Context(), afterwrite.Config{Redis: rdb, GORM: g, Prefix: testkit.Prefix(t), Logger: testkit.Logger(t)},
+		db, err := afterwrite.Open(t.Context(), afterwrite.Config{Redis: rdb, GORM: g, Prefix: testkit.Prefix(t),
+			Logger: testkit.Logger(t)},
 			afterwrite.Model[Counter]())
 		require.NoError(t, err)
 		require.NoError(t, db.Migrate(t.Context()))
@@ -60,7 +61,8 @@ func TestOwnClients(t *testing.T) {
 		}
 		if strings.HasPrefix(url, "postgres") {
 			var n int
-			require.NoError(t, g.Raw("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'afterwrite'").Scan(&n).Error)
+			require.NoError(t,
+				g.Raw("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'afterwrite'").Scan(&n).Error)
 			require.Zero(t, n)
 		}
 		stop()
@@ -114,7 +116,8 @@ func TestOwnAsynqServer(t *testing.T) {
 // TestTwoOnOneRegisterer opens two DBs of one prefix on one registerer, after one that failed.
 func TestTwoOnOneRegisterer(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	cfg := afterwrite.Config{RedisURL: "redis://127.0.0.1:1/0", DatabaseURL: testkit.SQLite(t), Prefix: testkit.Prefix(t), Registerer: registry, Logger: testkit.Logger(t)}
+	cfg := afterwrite.Config{RedisURL: "redis://127.0.0.1:1/0", DatabaseURL: testkit.SQLite(t),
+		Prefix: testkit.Prefix(t), Registerer: registry, Logger: testkit.Logger(t)}
 	_, err := afterwrite.Open(t.Context(), cfg, afterwrite.Model[Counter]())
 	require.ErrorIs(t, err, afterwrite.ErrUnavailable)
 	cfg.RedisURL = testkit.SharedRedis(t).URL()
@@ -193,12 +196,14 @@ func TestOwnCluster(t *testing.T) {
 // TestWhatCannotBeUsedIsNamed: clients and pools that do not fit are refused, with the reason.
 func TestWhatCannotBeUsedIsNamed(t *testing.T) {
 	for want, cfg := range map[string]afterwrite.Config{
-		"*redis.Ring cannot be used":   {Redis: redis.NewRing(&redis.RingOptions{}), DatabaseURL: "sqlite://x"},
-		"give the URL of a mysql":      {RedisURL: "redis://x", SQL: &sql.DB{}, Dialect: "mysql"},
-		"GORM, SQL or DatabaseURL":     {RedisURL: "redis://x", SQL: &sql.DB{}, DatabaseURL: "sqlite://x"},
-		"Redis or RedisURL":            {Redis: redis.NewClient(&redis.Options{}), RedisURL: "redis://x", DatabaseURL: "sqlite://x"},
-		`scheme "mongo" is not`:        {RedisURL: "redis://x", DatabaseURL: "mongo://x"},
-		"QueueRedis and QueueRedisURL": {RedisURL: "redis://x", DatabaseURL: "sqlite://x", QueueRedisURL: "redis://y", QueueRedis: redis.NewClient(&redis.Options{})},
+		"*redis.Ring cannot be used": {Redis: redis.NewRing(&redis.RingOptions{}), DatabaseURL: "sqlite://x"},
+		"give the URL of a mysql":    {RedisURL: "redis://x", SQL: &sql.DB{}, Dialect: "mysql"},
+		"GORM, SQL or DatabaseURL":   {RedisURL: "redis://x", SQL: &sql.DB{}, DatabaseURL: "sqlite://x"},
+		"Redis or RedisURL": {Redis: redis.NewClient(&redis.Options{}), RedisURL: "redis://x",
+			DatabaseURL: "sqlite://x"},
+		`scheme "mongo" is not`: {RedisURL: "redis://x", DatabaseURL: "mongo://x"},
+		"QueueRedis and QueueRedisURL": {RedisURL: "redis://x", DatabaseURL: "sqlite://x", QueueRedisURL: "redis://y",
+			QueueRedis: redis.NewClient(&redis.Options{})},
 	} {
 		_, err := afterwrite.Open(t.Context(), cfg, afterwrite.Model[Counter]())
 		require.ErrorContains(t, err, want)
@@ -207,7 +212,8 @@ func TestWhatCannotBeUsedIsNamed(t *testing.T) {
 
 // TestAContextThatHasEnded accepts, reads and opens nothing.
 func TestAContextThatHasEnded(t *testing.T) {
-	cfg := afterwrite.Config{RedisURL: testkit.SharedRedis(t).URL(), DatabaseURL: testkit.SQLite(t), Prefix: testkit.Prefix(t), Logger: testkit.Logger(t)}
+	cfg := afterwrite.Config{RedisURL: testkit.SharedRedis(t).URL(), DatabaseURL: testkit.SQLite(t),
+		Prefix: testkit.Prefix(t), Logger: testkit.Logger(t)}
 	db, err := afterwrite.Open(t.Context(), cfg, afterwrite.Model[Counter]())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })

@@ -151,6 +151,7 @@ func (db *DB) served(what string, handler http.Handler, err error) http.Handler 
 	}
 	db.log.Error("afterwrite: "+what+" cannot serve", "error", err)
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "afterwrite: the configuration of this handler is at fault: see the log", http.StatusInternalServerError)
+		http.Error(w, "afterwrite: the configuration of this handler is at fault: see the log",
+			http.StatusInternalServerError)
 	})
 }

@@ -59,7 +59,8 @@ func (t *TableOf[T]) putOver(ctx context.Context, d draft, only []int) (Written,
 			return written, err
 		}
 	}
-	return Written{}, fmt.Errorf("put %s %s: it was deleted and created again %d times meanwhile: %w", over.Entity, over.ID, maxTries, ErrBusy)
+	return Written{}, fmt.Errorf("put %s %s: it was deleted and created again %d times meanwhile: %w", over.Entity,
+		over.ID, maxTries, ErrBusy)
 }
 
 // Create creates a record: [ErrExists] where there is one, deleted softly or not.
@@ -95,7 +96,8 @@ func (t *TableOf[T]) draft(ctx context.Context, op cache.Op, record *T, w write)
 	if err != nil {
 		return draft{}, err
 	}
-	d := draft{request: producer.Request{Op: op, Entity: t.model.entity.Name, ID: id, IfMatch: w.match, Key: w.key, Seen: true}}
+	d := draft{request: producer.Request{Op: op, Entity: t.model.entity.Name, ID: id, IfMatch: w.match, Key: w.key,
+		Seen: true}}
 	if w.key != "" {
 		if d.request.Same, err = m.Digest(at); err != nil {
 			return draft{}, err
@@ -233,7 +235,8 @@ func (t *TableOf[T]) request(ctx context.Context, op cache.Op, id any, w write) 
 
 // Add adds to an int field of a record and returns its new value. Concurrent additions all
 // count; a repeat adds again, unless it carries the same [IdempotencyKey].
-func (t *TableOf[T]) Add(ctx context.Context, id any, field string, n int64, options ...WriteOption) (int64, Written, error) {
+func (t *TableOf[T]) Add(ctx context.Context, id any, field string, n int64, options ...WriteOption) (int64, Written,
+	error) {
 	if err := t.ready(ctx); err != nil {
 		return 0, Written{}, err
 	}
@@ -355,7 +358,8 @@ func (t *TableOf[T]) writeDifference(ctx context.Context, got Got[T], before sch
 
 // patchCanonical is patch for values that are canonical already.
 func (t *TableOf[T]) patchCanonical(ctx context.Context, id string, p patch) (Written, error) {
-	r := producer.Request{Op: cache.OpPatch, Entity: t.model.entity.Name, ID: id, IfMatch: p.match, Key: p.key, Fields: schema.Fields{}, Seen: true}
+	r := producer.Request{Op: cache.OpPatch, Entity: t.model.entity.Name, ID: id, IfMatch: p.match, Key: p.key,
+		Fields: schema.Fields{}, Seen: true}
 	if p.key != "" {
 		r.Same = "update"
 	}

@@ -62,7 +62,8 @@ type HeldError struct {
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("%s %s: refused %d times, next attempt at %s: %s", e.Entity, e.ID, e.Attempts, e.Next.Format(time.RFC3339), e.Refusal.Error())
+	return fmt.Sprintf("%s %s: refused %d times, next attempt at %s: %s", e.Entity, e.ID, e.Attempts,
+		e.Next.Format(time.RFC3339), e.Refusal.Error())
 }
 
 // Unwrap returns the refusal.

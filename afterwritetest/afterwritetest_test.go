@@ -65,14 +65,16 @@ func TestRequirePersisted(t *testing.T) {
 	afterwritetest.Refuse(t, db, item{}, "b", "not_null")
 	w, err = table.Put(t.Context(), &item{ID: "b"})
 	require.NoError(t, err)
-	require.Contains(t, failure(t, func(t testing.TB) { afterwritetest.RequirePersisted(t, w) }), "not persisted: item b: refused")
+	require.Contains(t, failure(t, func(t testing.TB) { afterwritetest.RequirePersisted(t, w) }),
+		"not persisted: item b: refused")
 }
 
 // TestRefuse has the database refuse a record in each way, and its neighbour in none.
 func TestRefuse(t *testing.T) {
 	db, table := items(t)
 	for _, kind := range []schema.Kind{
-		schema.KindUnique, schema.KindNotNull, schema.KindCheck, schema.KindForeignKey, schema.KindRange, schema.KindType, schema.KindPoison,
+		schema.KindUnique, schema.KindNotNull, schema.KindCheck, schema.KindForeignKey, schema.KindRange,
+		schema.KindType, schema.KindPoison,
 	} {
 		id := string(kind)
 		accept := afterwritetest.Refuse(t, db, item{}, id, id)
@@ -92,7 +94,8 @@ func TestRefuse(t *testing.T) {
 		afterwritetest.RequirePersisted(t, w)
 	}
 	require.Contains(t, failure(t, func(t testing.TB) { afterwritetest.Refuse(t, db, item{}, "a", "rain") }), `"rain"`)
-	require.Contains(t, failure(t, func(t testing.TB) { afterwritetest.Refuse(t, db, time.Time{}, "a", "check") }), "not a model")
+	require.Contains(t, failure(t, func(t testing.TB) { afterwritetest.Refuse(t, db, time.Time{}, "a", "check") }),
+		"not a model")
 }
 
 func TestClock(t *testing.T) {
@@ -123,7 +126,8 @@ func TestDown(t *testing.T) {
 
 	up := afterwritetest.Down(t, db, afterwritetest.Redis)
 	_, err = table.Put(t.Context(), &item{ID: "a", N: 2})
-	require.True(t, errors.Is(err, afterwrite.ErrUnavailable) || errors.Is(err, afterwrite.ErrOutcomeUnknown), "%v", err)
+	require.True(t, errors.Is(err, afterwrite.ErrUnavailable) || errors.Is(err, afterwrite.ErrOutcomeUnknown), "%v",
+		err)
 	got, err := table.Get(t.Context(), "a")
 	require.NoError(t, err)
 	require.True(t, got.Stale, "the row is read")

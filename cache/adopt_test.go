@@ -29,7 +29,8 @@ func TestWaitEndsWithTheEvent(t *testing.T) {
 		select {
 		case events := <-sub.C():
 			event := events[0]
-			return event.Type == "persisted" && event.Entity == "user" && !event.At.IsZero() && event.ID == "a" && event.Version == version
+			return event.Type == "persisted" && event.Entity == "user" && !event.At.IsZero() && event.ID == "a" &&
+				event.Version == version
 		default:
 			return false
 		}

@@ -59,7 +59,8 @@ func (b *bundle) everything(t *testing.T) {
 	assert.Positive(t, n)
 	assert.Equal(t, cache.Filled, b.get(t, "a").Source)
 
-	v := group[string](t, b.Cache, cache.Policy{Group: "s", L1: inProcess, Tags: []cache.Tag{cache.NamedTag("x"), cache.EntityTag(b.e)}})
+	v := group[string](t, b.Cache, cache.Policy{Group: "s", L1: inProcess,
+		Tags: []cache.Tag{cache.NamedTag("x"), cache.EntityTag(b.e)}})
 	s := &source{text: "1"}
 	local(t, v, "k", "1", s.load)
 	s.set("2")
@@ -80,8 +81,10 @@ func TestRedisWithTLSAndACL(t *testing.T) {
 	t.Parallel()
 	option, addr, ca := testkit.TLS(t)
 	server := testkit.Redis(t, option)
-	require.NoError(t, server.Client(t).Do(t.Context(), "ACL", "SETUSER", "app", "on", ">se/cret", "~aw:*", "&aw:*", "+@all", "-@dangerous", "+info", "+config|get").Err())
-	u := url.URL{Scheme: "rediss", User: url.UserPassword("app", "se/cret"), Host: addr, Path: "/0", RawQuery: "ca=" + url.QueryEscape(ca)}
+	require.NoError(t, server.Client(t).Do(t.Context(), "ACL", "SETUSER", "app", "on", ">se/cret", "~aw:*", "&aw:*",
+		"+@all", "-@dangerous", "+info", "+config|get").Err())
+	u := url.URL{Scheme: "rediss", User: url.UserPassword("app", "se/cret"), Host: addr, Path: "/0", RawQuery: "ca=" +
+		url.QueryEscape(ca)}
 	b := on(t, u.String())
 	h, err := b.Check(t.Context())
 	require.NoError(t, err)
@@ -118,7 +121,8 @@ func TestRedisThatAsksForACertificate(t *testing.T) {
 	option, addr, cert, key := testkit.MutualTLS(t)
 	testkit.Redis(t, option)
 	b := on(t, "rediss://"+addr+"?ca="+cert)
-	require.ErrorIs(t, b.Ping(t.Context()), schema.ErrUnavailable) // TLS 1.3: its reason may be lost with the connection
+	// TLS 1.3: its reason may be lost with the connection
+	require.ErrorIs(t, b.Ping(t.Context()), schema.ErrUnavailable)
 	b = on(t, "rediss://"+addr+"?ca="+cert+"&cert="+cert+"&key="+key)
 	b.everything(t)
 	o, err := rdb.ParseURL("redis-cluster://h:1?tls=true&ca=" + cert + "&cert=" + cert + "&key=" + key)
@@ -144,7 +148,8 @@ func TestI1AUserWithoutARightIsFound(t *testing.T) {
 		return err
 	}
 	require.NoError(t, check("-@admin"))
-	for _, command := range []string{"zadd", "hset", "hincrby", "xadd", "publish", "persist", "zrem", "sadd", "pexpire"} {
+	for _, command := range []string{"zadd", "hset", "hincrby", "xadd", "publish", "persist", "zrem", "sadd",
+		"pexpire"} {
 		err := check("-" + command)
 		require.ErrorIs(t, err, rdb.ErrRights)
 		require.ErrorContains(t, err, ": +"+command+" on aw:*")
@@ -252,7 +257,8 @@ func TestSentinelsWithoutTheUserOfRedis(t *testing.T) {
 	t.Parallel()
 	s := testkit.RedisSentinel(t)
 	for _, node := range s.Nodes {
-		require.NoError(t, node.Client(t).Do(t.Context(), "ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all").Err())
+		require.NoError(t, node.Client(t).Do(t.Context(), "ACL", "SETUSER", "app", "on", ">pw", "~*", "&*",
+			"+@all").Err())
 	}
 	u := strings.Replace(s.URL(), "://", "://app:pw@", 1)
 	require.ErrorContains(t, on(t, u).Ping(t.Context()), "WRONGPASS")
@@ -272,7 +278,8 @@ func (b *bundle) keepWriting(t *testing.T, id string) (stop func()) {
 					{Op: cache.OpPut, ID: id, Values: values("Ann", "1", "1")}}}
 				b.Write(context.WithoutCancel(ctx), g)
 				if err := g.Results[0].Err; err != nil {
-					assert.True(t, errors.Is(err, schema.ErrUnavailable) || errors.Is(err, schema.ErrOutcomeUnknown), "%v", err)
+					assert.True(t, errors.Is(err, schema.ErrUnavailable) || errors.Is(err, schema.ErrOutcomeUnknown),
+						"%v", err)
 				}
 			}
 		})

@@ -20,7 +20,8 @@ func TestBigFindsTheLargestAndSumsByOwner(t *testing.T) {
 	require.NoError(t, v.Set(t.Context(), "long", strings.Repeat("x", 50_000)))
 	require.NoError(t, v.Set(t.Context(), "short", "x"))
 	// One large field among others; the server looks at five of them unless it is told to.
-	b.rdb.HSet(t.Context(), b.prefix+":{user/0}:r:wide", "_v", "1", "a", "1", "b", "1", "c", "1", "d", "1", "e", "1", "f", "1", "g", "1", "h", strings.Repeat("x", 40_000))
+	b.rdb.HSet(t.Context(), b.prefix+":{user/0}:r:wide", "_v", "1", "a", "1", "b", "1", "c", "1", "d", "1", "e", "1",
+		"f", "1", "g", "1", "h", strings.Repeat("x", 40_000))
 	for _, id := range []string{"a", "b", "c"} {
 		b.put(t, id, "x")
 	}
@@ -58,16 +59,19 @@ func TestBigWhereMemoryIsBarred(t *testing.T) {
 	t.Parallel()
 	server := testkit.Redis(t)
 	rdb := server.Client(t)
-	require.NoError(t, rdb.Do(t.Context(), "ACL", "SETUSER", "small", "on", ">secret", "~*", "&*", "+@all", "-memory", "-slowlog", "-config").Err())
+	require.NoError(t, rdb.Do(t.Context(), "ACL", "SETUSER", "small", "on", ">secret", "~*", "&*", "+@all", "-memory",
+		"-slowlog", "-config").Err())
 	c, err := cache.New(cache.Config{URL: "redis://small:secret@" + server.Addr() + "/0", Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	v := group[string](t, c, cache.Policy{Group: "page", CompressAbove: -1})
 	require.NoError(t, v.Set(t.Context(), "long", strings.Repeat("xyz", 500)))
-	rdb.HSet(t.Context(), "aw:{user/0}:r:1", "_v", "1", "a", "1", "b", "1", "c", "1", "d", "1", "e", "1", "f", strings.Repeat("x", 50_000))
+	rdb.HSet(t.Context(), "aw:{user/0}:r:1", "_v", "1", "a", "1", "b", "1", "c", "1", "d", "1", "e", "1", "f",
+		strings.Repeat("x", 50_000))
 	rdb.ZAdd(t.Context(), "aw:{user/0}:pending", redis.Z{Member: "12345678"})
 	rdb.SAdd(t.Context(), "aw:{user/0}:rankUnsure", "12345678")
-	rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: "aw:{user/0}:stream", Values: []string{"e", strings.Repeat("x", 900)}})
+	rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: "aw:{user/0}:stream",
+		Values: []string{"e", strings.Repeat("x", 900)}})
 	u, err := whole.Of(c).Big(t.Context(), 100, 10)
 	require.NoError(t, err)
 	assert.True(t, u.Estimate)
@@ -76,7 +80,8 @@ func TestBigWhereMemoryIsBarred(t *testing.T) {
 		sizes[one.Key] = one.Bytes
 	}
 	for key, least := range map[string]int64{
-		"aw:{user/0}:r:1": 50_000, "aw:v:{page:long}": 1500, "aw:{user/0}:stream": 900, "aw:{user/0}:pending": 16, "aw:{user/0}:rankUnsure": 16,
+		"aw:{user/0}:r:1": 50_000, "aw:v:{page:long}": 1500, "aw:{user/0}:stream": 900, "aw:{user/0}:pending": 16,
+		"aw:{user/0}:rankUnsure": 16,
 	} {
 		assert.InDelta(t, least, sizes[key], float64(least)/10+100, key)
 	}

@@ -24,7 +24,8 @@ func TestARedisThatHangsCostsOneTimeout(t *testing.T) {
 	server := testkit.Redis(t)
 	registry := prometheus.NewRegistry()
 	rows := &table{rows: map[string]schema.Values{"a": {`"Ann"`}}}
-	c, err := cache.New(cache.Config{URL: server.URL(), Loader: rows, Timeout: timeout, Log: testkit.Logger(t), Registerer: registry})
+	c, err := cache.New(cache.Config{URL: server.URL(), Loader: rows, Timeout: timeout, Log: testkit.Logger(t),
+		Registerer: registry})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	e := &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String}}}
@@ -90,7 +91,8 @@ func TestARedisThatHangsIsProbedByOne(t *testing.T) {
 	t.Parallel()
 	server, registry, passed := testkit.Redis(t), prometheus.NewRegistry(), &passing{}
 	rows := &table{rows: map[string]schema.Values{}}
-	c, err := cache.New(cache.Config{URL: server.URL(), Loader: rows, Timeout: 200 * time.Millisecond, Log: testkit.Logger(t),
+	c, err := cache.New(cache.Config{URL: server.URL(), Loader: rows, Timeout: 200 * time.Millisecond,
+		Log:        testkit.Logger(t),
 		Registerer: registry, Hooks: []redis.Hook{passed}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })

@@ -31,7 +31,8 @@ type Happening struct {
 // until the context ends or the cache is closed. It returns once the subscription is active: later events are
 // delivered. Events of one record arrive in order, one call at a time; a slow handler misses some events, and gets one
 // with Missed.
-func (c *Cache) On(ctx context.Context, e *schema.Entity, handle func(context.Context, Happening), types ...EventType) error {
+func (c *Cache) On(ctx context.Context, e *schema.Entity, handle func(context.Context, Happening),
+	types ...EventType) error {
 	sub, err := c.Subscribe(ctx, e)
 	if err != nil {
 		return err

@@ -100,7 +100,8 @@ func New(cfg Config) (*Cache, error) {
 	if strings.ContainsAny(prefix, "{}") {
 		return nil, errors.New("redis prefix: braces are the hash tag's")
 	}
-	if cfg.Lease < 0 || cfg.Timeout < 0 || cfg.FlagMargin < 0 || cfg.OpAge < 0 || cfg.KeptOps < 0 || cfg.KeptTags < 0 || cfg.PoolSize < 0 {
+	if cfg.Lease < 0 || cfg.Timeout < 0 || cfg.FlagMargin < 0 || cfg.OpAge < 0 || cfg.KeptOps < 0 || cfg.KeptTags < 0 ||
+		cfg.PoolSize < 0 {
 		return nil, errors.New("cache: a time or a number of the Config is negative; only Retries may be")
 	}
 	scope, log := rdb.NewScope(cfg.Registerer), cmp.Or(cfg.Log, slog.Default())

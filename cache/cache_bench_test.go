@@ -104,7 +104,8 @@ func BenchmarkGetHit(b *testing.B) {
 	const records = 1000
 	for first := range records {
 		id := strconv.Itoa(first)
-		g := &cache.Group{Entity: e, Partition: e.Partition(id), Writes: []cache.Write{{Op: cache.OpPut, ID: id, Values: benchValues()}}}
+		g := &cache.Group{Entity: e, Partition: e.Partition(id),
+			Writes: []cache.Write{{Op: cache.OpPut, ID: id, Values: benchValues()}}}
 		c.Write(b.Context(), g)
 		require.NoError(b, g.Results[0].Err)
 	}

@@ -120,7 +120,8 @@ func TestRefusedRecordsNameWhatWasChanged(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []int{age, count}, b.due(t, "a").Only)
 	b.killAll(t)
-	got := b.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{`"edited"`, "", ""}, IfMatch: version})
+	got := b.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{`"edited"`, "", ""},
+		IfMatch: version})
 	require.NoError(t, got.Err)
 	require.Equal(t, []int{age, count, name}, b.due(t, "a").Only)
 	b.killAll(t)
@@ -129,7 +130,8 @@ func TestRefusedRecordsNameWhatWasChanged(t *testing.T) {
 	require.Equal(t, []int{age, count, name}, b.due(t, "a").Only)
 	b.put(t, "a", "two")
 	b.killAll(t)
-	got = b.loading(t, cache.Write{Op: cache.OpDiscard, ID: "a", Values: b.table.copy()["a"], IfMatch: b.get(t, "a").Version})
+	got = b.loading(t, cache.Write{Op: cache.OpDiscard, ID: "a", Values: b.table.copy()["a"],
+		IfMatch: b.get(t, "a").Version})
 	require.NoError(t, got.Err)
 	require.Nil(t, b.due(t, "a").Only)
 }
@@ -155,7 +157,8 @@ func TestModelOfChangedFields(t *testing.T) {
 	round := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		round++
-		m := &changedModel{b: b, t: t, id: "r" + strconv.Itoa(round), written: map[int]schema.Version{}, theirs: map[int]string{}}
+		m := &changedModel{b: b, t: t, id: "r" + strconv.Itoa(round), written: map[int]schema.Version{},
+			theirs: map[int]string{}}
 		m.put()
 		m.flush()
 		m.acked(0)

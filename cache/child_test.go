@@ -79,11 +79,13 @@ func newProcess(address string) (*process, error) {
 	}
 	p := &process{rdb: redis.NewClient(o)}
 	// Neither a busy Redis nor a load that stands still on a busy machine is what is tested.
-	p.c, err = cache.New(cache.Config{URL: address, Log: slog.New(slog.DiscardHandler), KeptTags: 100, Timeout: time.Minute, Lease: time.Minute})
+	p.c, err = cache.New(cache.Config{URL: address, Log: slog.New(slog.DiscardHandler), KeptTags: 100,
+		Timeout: time.Minute, Lease: time.Minute})
 	if err != nil {
 		return nil, err
 	}
-	p.values, err = cache.NewValues[string](p.c, cache.Policy{Group: "m", L1: inProcess, TTL: time.Hour, LoadTimeout: 5 * time.Minute}, nil)
+	p.values, err = cache.NewValues[string](p.c, cache.Policy{Group: "m", L1: inProcess, TTL: time.Hour,
+		LoadTimeout: 5 * time.Minute}, nil)
 	return p, err
 }
 

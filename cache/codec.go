@@ -66,7 +66,10 @@ func (v *Values[T]) decode(e *entry) (T, error) {
 	if err != nil {
 		return none, fmt.Errorf("value of %s: %w", v.p.Group, err)
 	}
-	value, err := safely(context.Background(), v.cache.log, func(context.Context) (T, error) { return v.codec.Decode(body) })
+	value, err := safely(context.Background(), v.cache.log, func(context.Context) (T,
+		error) {
+		return v.codec.Decode(body)
+	})
 	if err != nil {
 		return none, fmt.Errorf("decode value of %s: %w", v.p.Group, err)
 	}

@@ -136,7 +136,8 @@
 //
 // A process's own memory is off by default. It hears of changes by Pub/Sub, whose
 // messages are numbered; a broken or silent connection, a full buffer or a missing number
-// drops everything, and nothing is kept until messages come again. A value read before a change is never put after it: see l1.go. The last
+// drops everything, and nothing is kept until messages come again. A value read before a change is never put after it:
+// see l1.go. The last
 // message before a silence can be lost without a gap to show it (a cluster's bus may do
 // so): L1.Age bounds that.
 package cache

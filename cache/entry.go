@@ -50,7 +50,8 @@ func (e *entry) encode() []byte {
 	b := make([]byte, 0, 64+len(e.body)+32*len(e.tags))
 	b = append(b, entryFormat, flags)
 	b = append(b, e.id...)
-	for _, n := range []int64{layout.MS(e.fresh), layout.MS(e.total), e.cost.Microseconds(), e.stamp, int64(len(e.tags))} {
+	for _, n := range []int64{layout.MS(e.fresh), layout.MS(e.total), e.cost.Microseconds(), e.stamp,
+		int64(len(e.tags))} {
 		b = binary.AppendUvarint(b, uint64(max(n, 0)))
 	}
 	for _, tag := range e.tags {

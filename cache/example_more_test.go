@@ -32,7 +32,8 @@ func ExampleValues_Get() {
 	c, done := open()
 	defer done()
 	ctx := context.Background()
-	names, err := cache.NewValues[string](c, cache.Policy{Group: "name", TTL: time.Minute, NegativeTTL: time.Second, MaxSize: 100}, nil)
+	names, err := cache.NewValues[string](c, cache.Policy{Group: "name", TTL: time.Minute, NegativeTTL: time.Second,
+		MaxSize: 100}, nil)
 	if err != nil {
 		panic(err)
 	}

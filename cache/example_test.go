@@ -53,15 +53,17 @@ func ExampleValues_LoadMany() {
 	c, done := open()
 	defer done()
 	ctx := context.Background()
-	prices, err := cache.NewValues[int](c, cache.Policy{Group: "price", TTL: time.Minute, NegativeTTL: time.Second}, nil)
+	prices, err := cache.NewValues[int](c, cache.Policy{Group: "price", TTL: time.Minute, NegativeTTL: time.Second},
+		nil)
 	if err != nil {
 		panic(err)
 	}
 	_ = prices.Set(ctx, "tea", 3)
-	got, err := prices.LoadMany(ctx, []string{"tea", "milk", "nothing"}, func(_ context.Context, missing []string) (map[string]int, error) {
-		fmt.Println("missing:", missing)
-		return map[string]int{"milk": 2}, nil
-	})
+	got, err := prices.LoadMany(ctx, []string{"tea", "milk", "nothing"},
+		func(_ context.Context, missing []string) (map[string]int, error) {
+			fmt.Println("missing:", missing)
+			return map[string]int{"milk": 2}, nil
+		})
 	fmt.Println(got, err)
 	// Output:
 	// missing: [milk nothing]

@@ -72,7 +72,8 @@ func names(e *schema.Entity) []string {
 // record reads what HMGET answers for readFields. A field that was added to the entity
 // after the record was written has no text: see [Cache.complete].
 func record(e *schema.Entity, id string, texts []any, life time.Duration) schema.Record {
-	r := schema.Record{ID: id, Version: layout.Version(layout.Text(texts[0])), Status: statuses[layout.Text(texts[1])], TTL: max(life, 0)}
+	r := schema.Record{ID: id, Version: layout.Version(layout.Text(texts[0])), Status: statuses[layout.Text(texts[1])],
+		TTL: max(life, 0)}
 	if r.Deleted = layout.Text(texts[2]) != ""; r.Deleted {
 		return r
 	}
@@ -263,7 +264,8 @@ func (c *Cache) rows(ctx context.Context, e *schema.Entity, ids []string) (map[s
 	}
 	for id, values := range rows {
 		if len(values) != len(e.Fields) { // otherwise every reader would get it from the cache
-			return nil, fmt.Errorf("load %s: the loader gave %q %d values for %d fields", e.Name, id, len(values), len(e.Fields))
+			return nil, fmt.Errorf("load %s: the loader gave %q %d values for %d fields", e.Name, id, len(values),
+				len(e.Fields))
 		}
 	}
 	return rows, nil

@@ -29,7 +29,8 @@ func (c *Cache) Invalidate(ctx context.Context, e *schema.Entity, ids []string) 
 // transaction. A record that is pending, held or dead stays, and leaves the cache when it is
 // acked. Call UnbarAll with the token when the transaction is over; where nobody does, the
 // barrier ends by itself and the next read loads the row.
-func (c *Cache) BarAll(ctx context.Context, e *schema.Entity, ids []string, life time.Duration) (token string, err error) {
+func (c *Cache) BarAll(ctx context.Context, e *schema.Entity, ids []string, life time.Duration) (token string,
+	err error) {
 	token = newToken()
 	_, err = c.invalidateAll(ctx, e, ids, token, life)
 	return token, err
@@ -41,7 +42,8 @@ func (c *Cache) UnbarAll(ctx context.Context, e *schema.Entity, ids []string, to
 	return err
 }
 
-func (c *Cache) invalidateAll(ctx context.Context, e *schema.Entity, ids []string, barrier string, life time.Duration) (int, error) {
+func (c *Cache) invalidateAll(ctx context.Context, e *schema.Entity, ids []string, barrier string,
+	life time.Duration) (int, error) {
 	byPartition := map[int][]string{}
 	for _, id := range ids {
 		n := e.Partition(id)
@@ -62,7 +64,8 @@ func (c *Cache) invalidateAll(ctx context.Context, e *schema.Entity, ids []strin
 	return dropped, c.touch(ctx, changedTags(e, "wx", ids))
 }
 
-func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int, ids []string, barrier string, life time.Duration) (int, error) {
+func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int, ids []string, barrier string,
+	life time.Duration) (int, error) {
 	k := c.prefix.Keys(e, partition)
 	dropped := 0
 	for len(ids) > 0 {
@@ -89,7 +92,8 @@ func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int,
 // InvalidateMatch is [Cache.Invalidate] for the cached records whose id matches a glob (* ? [a-c], with a backslash
 // before a literal one). It scans in bounded steps and reports the number dropped so far after each; progress can be
 // nil. If it ends early, records that it dropped stay dropped, and a repeat continues.
-func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error) {
+func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int,
+	error) {
 	if err := checkPattern(pattern); err != nil {
 		return 0, err
 	}
@@ -119,7 +123,8 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern s
 
 // scan calls fn with the cached ids of an entity that match a glob, by partition, a bounded step at a time, on every
 // node. An id can come more than once, as with SCAN.
-func (c *Cache) scan(ctx context.Context, e *schema.Entity, glob string, fn func(partition int, ids []string) error) error {
+func (c *Cache) scan(ctx context.Context, e *schema.Entity, glob string,
+	fn func(partition int, ids []string) error) error {
 	match := layout.GlobQuote(string(c.prefix)+":{"+e.Name+"/") + "*}:r:" + glob
 	return c.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
 		for cursor := uint64(0); ; {

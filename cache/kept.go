@@ -71,7 +71,8 @@ func (c *Cache) reels(entities []*schema.Entity, since time.Time) []*reel {
 	var reels []*reel
 	for _, e := range entities {
 		for i := range e.Partitions {
-			reels = append(reels, &reel{entity: e, stream: c.prefix.Keys(e, i).Stream, since: since.Truncate(time.Millisecond)})
+			reels = append(reels, &reel{entity: e, stream: c.prefix.Keys(e, i).Stream,
+				since: since.Truncate(time.Millisecond)})
 		}
 	}
 	return reels
@@ -113,7 +114,8 @@ func (c *Cache) wind(ctx context.Context, reels []*reel) (missed []*schema.Entit
 // turn reads the next page of each reel. It returns the reels that may have lost messages before the page.
 func (c *Cache) turn(ctx context.Context, reels []*reel) (dropped []*reel, err error) {
 	p := c.redis.Pipeline()
-	pages, heads, sizes := make([]*redis.XMessageSliceCmd, len(reels)), make([]*redis.XMessageSliceCmd, len(reels)), make([]*redis.IntCmd, len(reels))
+	pages, heads, sizes := make([]*redis.XMessageSliceCmd, len(reels)), make([]*redis.XMessageSliceCmd, len(reels)),
+		make([]*redis.IntCmd, len(reels))
 	for i, r := range reels {
 		if r.last == "" {
 			heads[i], sizes[i] = p.XRangeN(ctx, r.stream, "-", "+", 1), p.XLen(ctx, r.stream)

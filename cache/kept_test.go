@@ -54,7 +54,8 @@ func TestEventsDroppedWhileTheyAreRead(t *testing.T) {
 	start := time.Now().Add(-time.Minute)
 	tell := func(from, to int) {
 		for i := from; i < to; i++ {
-			require.NoError(t, b.Tell(t.Context(), b.e, i%2, "resolved", []schema.Versioned{{ID: strconv.Itoa(i), Version: 1}}))
+			require.NoError(t, b.Tell(t.Context(), b.e, i%2, "resolved",
+				[]schema.Versioned{{ID: strconv.Itoa(i), Version: 1}}))
 		}
 	}
 	tell(0, 100)

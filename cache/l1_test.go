@@ -110,10 +110,12 @@ func TestL1OfRecords(t *testing.T) {
 	testkit.Eventually(t, "the ack has arrived", func() bool { return b.get(t, "a").Status == schema.Persisted })
 	warm()
 	other := b.another(t)
-	g := &cache.Group{Entity: b.e, Partition: b.e.Partition("a"), Writes: []cache.Write{{Op: cache.OpPut, ID: "a", Values: values("Cid", "1", "1")}}}
+	g := &cache.Group{Entity: b.e, Partition: b.e.Partition("a"),
+		Writes: []cache.Write{{Op: cache.OpPut, ID: "a", Values: values("Cid", "1", "1")}}}
 	other.Write(t.Context(), g)
 	require.NoError(t, g.Results[0].Err)
-	testkit.Eventually(t, "the write of another process has arrived", func() bool { return b.get(t, "a").Values[0] == `"Cid"` })
+	testkit.Eventually(t, "the write of another process has arrived",
+		func() bool { return b.get(t, "a").Values[0] == `"Cid"` })
 	b.flush(t)
 	b.table.set("a", values("Dan", "1", "1"))
 	warm()
@@ -127,7 +129,8 @@ func TestL1OfRecords(t *testing.T) {
 // reached by an invalidation by pattern in another process.
 func TestL1HearsOfAPattern(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Cache.L1 = inProcess })
-	other, err := cache.New(cache.Config{URL: testkit.SharedRedis(t).URL(), Prefix: b.prefix, Loader: b.table, Log: testkit.Logger(t)})
+	other, err := cache.New(cache.Config{URL: testkit.SharedRedis(t).URL(), Prefix: b.prefix, Loader: b.table,
+		Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, other.Close()) })
 	b.table.set("a", values("Ann", "1", "1"))
@@ -222,7 +225,8 @@ func TestL1PutRacingASet(t *testing.T) {
 
 func TestL1IsBoundedInBytesAndAge(t *testing.T) {
 	b := setup(t)
-	v := group[string](t, b.Cache, cache.Policy{Group: "s", CompressAbove: -1, L1: schema.L1{Bytes: schema.MinL1Bytes, Age: 50 * time.Millisecond}})
+	v := group[string](t, b.Cache, cache.Policy{Group: "s", CompressAbove: -1,
+		L1: schema.L1{Bytes: schema.MinL1Bytes, Age: 50 * time.Millisecond}})
 	s := &source{text: string(make([]byte, 10_000))}
 	local(t, v, "a", s.text, s.load)
 	testkit.Eventually(t, "it is too old", func() bool {
@@ -279,7 +283,8 @@ func TestL1IsDroppedWhenItsConnectionIsSilent(t *testing.T) {
 	t.Parallel()
 	server := testkit.Redis(t)
 	proxy := testkit.NewProxy(t, server.Addr())
-	c, err := cache.New(cache.Config{URL: proxy.URL(t, server.URL()), Timeout: 200 * time.Millisecond, Log: testkit.Logger(t)})
+	c, err := cache.New(cache.Config{URL: proxy.URL(t, server.URL()), Timeout: 200 * time.Millisecond,
+		Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	v := group[string](t, c, cache.Policy{Group: "s", L1: inProcess, TTL: time.Hour})

@@ -111,7 +111,8 @@ type flight struct {
 // one process share a load. A caller that joined a load which began before the call was
 // made looks again when it has ended, as what it read may be older than what the caller
 // has already seen the effect of; a load that began after the call is anybody's.
-func (v *Values[T]) miss(ctx context.Context, k valueKey, old *entry, called time.Time, load Loading[T]) (Answer[T], error) {
+func (v *Values[T]) miss(ctx context.Context, k valueKey, old *entry, called time.Time, load Loading[T]) (Answer[T],
+	error) {
 	for {
 		mine := false
 		result := v.cache.loads.DoChan(k.value, func() (any, error) {

@@ -69,7 +69,8 @@ type wanted struct {
 }
 
 func (v *Values[T]) newMany(keys []string, load LoadingMany[T]) (*many[T], error) {
-	m := &many[T]{v: v, load: load, until: time.Now().Add(v.p.LoadTimeout), values: make(map[string]T, len(keys)), missing: make(map[string]*wanted, len(keys))}
+	m := &many[T]{v: v, load: load, until: time.Now().Add(v.p.LoadTimeout), values: make(map[string]T, len(keys)),
+		missing: make(map[string]*wanted, len(keys))}
 	for _, key := range keys {
 		k, err := v.key(key)
 		if err != nil {
@@ -159,10 +160,14 @@ func (m *many[T]) instead(ctx context.Context, failed error) error {
 		return failed
 	}
 	found, err := m.v.lookMany(ctx, keys)
-	if err != nil || slices.ContainsFunc(found, func(e *entry) bool { return e == nil || e.ttl() <= -m.v.p.StaleOnError }) {
+	if err != nil || slices.ContainsFunc(found, func(e *entry) bool {
+		return e == nil ||
+			e.ttl() <= -m.v.p.StaleOnError
+	}) {
 		return failed
 	}
-	m.v.cache.log.WarnContext(ctx, "stale values stand in for a failed load", "group", m.v.p.Group, "keys", len(keys), "error", failed)
+	m.v.cache.log.WarnContext(ctx, "stale values stand in for a failed load", "group", m.v.p.Group, "keys", len(keys),
+		"error", failed)
 	for i, e := range found {
 		if err := m.take(keys[i], e, Stale); err != nil {
 			return err
@@ -263,7 +268,8 @@ func (m *many[T]) grants(ctx context.Context) (map[string]*grant, error) {
 }
 
 // leased reads the answer to one request for a lease.
-func (m *many[T]) leased(ctx context.Context, key string, reply []any, token string, stamp int64, grants map[string]*grant) error {
+func (m *many[T]) leased(ctx context.Context, key string, reply []any, token string, stamp int64,
+	grants map[string]*grant) error {
 	w := m.missing[key]
 	switch layout.Text(reply[0]) {
 	case "granted":
@@ -324,7 +330,10 @@ func (m *many[T]) call(ctx context.Context, keys []string) (map[string]*entry, e
 	l := &loading{began: time.Now()}
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, loadingKey{}, l), v.p.LoadTimeout)
 	defer cancel()
-	loaded, err := safely(ctx, v.cache.log, func(ctx context.Context) (map[string]T, error) { return m.load(ctx, keys) })
+	loaded, err := safely(ctx, v.cache.log, func(ctx context.Context) (map[string]T,
+		error) {
+		return m.load(ctx, keys)
+	})
 	cost := max(time.Since(l.began), time.Microsecond)
 	v.cache.values.loaded(v.p.Group, cost, err)
 	if err != nil {
@@ -345,7 +354,8 @@ func (m *many[T]) call(ctx context.Context, keys []string) (map[string]*entry, e
 }
 
 // fill puts what was loaded under grants into Redis, and gives the other leases back.
-func (m *many[T]) fill(ctx context.Context, entries map[string]*entry, grants map[string]*grant) (map[string]bool, error) {
+func (m *many[T]) fill(ctx context.Context, entries map[string]*entry, grants map[string]*grant) (map[string]bool,
+	error) {
 	if len(grants) == 0 {
 		return nil, nil
 	}

@@ -118,7 +118,8 @@ func TestLoadManyAnswersStaleForAnError(t *testing.T) {
 	b := setup(t)
 	s := &shelf{}
 	tag := cache.NamedTag("x")
-	v := group[string](t, b.Cache, cache.Policy{Group: "m", TTL: 20 * time.Millisecond, StaleOnError: time.Hour, Tags: []cache.Tag{tag}})
+	v := group[string](t, b.Cache, cache.Policy{Group: "m", TTL: 20 * time.Millisecond, StaleOnError: time.Hour,
+		Tags: []cache.Tag{tag}})
 	loadPair(t, v, s)
 	stale(t, v)
 	s.become(1, errors.New("no database"), nil)

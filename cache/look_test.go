@@ -29,7 +29,8 @@ func TestLooksShareTrips(t *testing.T) {
 					{Op: OpPut, ID: id, Values: schema.Values{strconv.Itoa(n)}}}}
 				c.Write(t.Context(), g)
 				read, err := c.Get(t.Context(), e, id)
-				if err != nil || g.Results[0].Err != nil || read.ID != id || read.Version != g.Results[0].Version || read.Values[0] != strconv.Itoa(n) {
+				if err != nil || g.Results[0].Err != nil || read.ID != id || read.Version != g.Results[0].Version ||
+					read.Values[0] != strconv.Itoa(n) {
 					t.Errorf("read %+v, %v after %+v", read, err, g.Results[0])
 					return
 				}

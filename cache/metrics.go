@@ -13,10 +13,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"entity"})
 	}
 	m := &metrics{
-		hits:     counter("afterwrite_cache_hits_total", "Reads that found their record in Redis."),
-		misses:   counter("afterwrite_cache_misses_total", "Reads that did not find their record in Redis."),
-		fills:    counter("afterwrite_cache_fills_total", "Rows put into Redis after a miss."),
-		bypasses: counter("afterwrite_cache_bypasses_total", "Reads answered by the database because Redis did not answer."),
+		hits:   counter("afterwrite_cache_hits_total", "Reads that found their record in Redis."),
+		misses: counter("afterwrite_cache_misses_total", "Reads that did not find their record in Redis."),
+		fills:  counter("afterwrite_cache_fills_total", "Rows put into Redis after a miss."),
+		bypasses: counter("afterwrite_cache_bypasses_total",
+			"Reads answered by the database because Redis did not answer."),
 	}
 	if r != nil {
 		r.MustRegister(m.hits, m.misses, m.fills, m.bypasses)

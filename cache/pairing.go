@@ -23,6 +23,7 @@ func (c *Cache) Pairing(ctx context.Context) (schema.Pairing, error) {
 // Pair pairs this Redis with a database, if its pairing still equals seen. paired is false if another process was
 // faster. It works on a full Redis, too.
 func (c *Cache) Pair(ctx context.Context, seen, with schema.Pairing) (paired bool, err error) {
-	n, err := c.redis.RunInt(ctx, pairScript, []string{c.prefix.Pairing()}, seen.Deployment, seen.Life, with.Deployment, with.Life)
+	n, err := c.redis.RunInt(ctx, pairScript, []string{c.prefix.Pairing()}, seen.Deployment, seen.Life, with.Deployment,
+		with.Life)
 	return n == 1, err
 }

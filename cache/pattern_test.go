@@ -11,10 +11,12 @@ import (
 
 func TestPatternsAreBounded(t *testing.T) {
 	t.Parallel()
-	for _, fine := range []string{"*", "a*", "user:*:x", "[a-c]?*", `\[*`, "**", strings.Repeat("x", MaxPattern), "é*", `\`} {
+	for _, fine := range []string{"*", "a*", "user:*:x", "[a-c]?*", `\[*`, "**", strings.Repeat("x", MaxPattern), "é*",
+		`\`} {
 		require.NoError(t, checkPattern(fine), fine)
 	}
-	for _, dear := range []string{strings.Repeat("[", 10_000) + "*", "*[", "[a", strings.Repeat("x", MaxPattern+1), strings.Repeat("*a", 9), strings.Repeat("[a]", 9)} {
+	for _, dear := range []string{strings.Repeat("[", 10_000) + "*", "*[", "[a", strings.Repeat("x", MaxPattern+1),
+		strings.Repeat("*a", 9), strings.Repeat("[a]", 9)} {
 		var invalid *schema.InvalidError
 		require.ErrorAs(t, checkPattern(dear), &invalid, dear)
 		require.Equal(t, "match", invalid.Fields[0].Field)

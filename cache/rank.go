@@ -149,7 +149,8 @@ type rankPart struct {
 
 // sureRank reads every partition's part of the rank around a place, or from its beginning if of is nil, after it has
 // loaded the unsure records.
-func (c *Cache) sureRank(ctx context.Context, e *schema.Entity, side int, of func(context.Context) (member, error)) ([]rankPart, error) {
+func (c *Cache) sureRank(ctx context.Context, e *schema.Entity, side int,
+	of func(context.Context) (member, error)) ([]rankPart, error) {
 	if e.RankBy == "" {
 		return nil, fmt.Errorf("%s is not ranked: %w", e.Name, ErrRankIncomplete)
 	}

@@ -56,7 +56,8 @@ func (b *bundle) rebuild(t *testing.T) {
 func (b *bundle) evict(t testing.TB, id string) {
 	t.Helper()
 	require.NoError(t, b.rdb.Eval(context.Background(),
-		`if redis.call('PTTL', KEYS[1]) > 0 then return redis.call('DEL', KEYS[1]) end return 0`, []string{b.key(id)}).Err())
+		`if redis.call('PTTL', KEYS[1]) > 0 then return redis.call('DEL', KEYS[1]) end return 0`,
+		[]string{b.key(id)}).Err())
 }
 
 // ranks are the places that records with these values have.
@@ -67,7 +68,10 @@ func ranks(records map[string]schema.Values) []cache.Place {
 			places = append(places, cache.Place{ID: id, Score: n})
 		}
 	}
-	slices.SortFunc(places, func(a, b cache.Place) int { return cmp.Or(cmp.Compare(b.Score, a.Score), strings.Compare(a.ID, b.ID)) })
+	slices.SortFunc(places, func(a, b cache.Place) int {
+		return cmp.Or(cmp.Compare(b.Score, a.Score),
+			strings.Compare(a.ID, b.ID))
+	})
 	for i := range places {
 		places[i].Rank = int64(i) + 1
 	}
@@ -154,7 +158,8 @@ func (m *rankModel) step(t *testing.T) {
 		got := m.loading(t, cache.Write{Op: cache.OpPatch, ID: id, Values: schema.Values{`"other"`, "", ""}})
 		require.Equal(t, exists, got.Err == nil)
 	case 5, 6:
-		got := m.loading(t, cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: 2, By: int64(m.r.IntN(5) - 2)}}})
+		got := m.loading(t, cache.Write{Op: cache.OpIncrement, ID: id,
+			Deltas: []schema.Delta{{Field: 2, By: int64(m.r.IntN(5) - 2)}}})
 		if got.Err == nil {
 			m.now[id] = schema.Values{old[0], old[1], got.Values[2]}
 		}
@@ -231,7 +236,8 @@ func TestRebuildMeanwhile(t *testing.T) {
 		"pending before, then gone":  {func(t *testing.T, b *bundle) { put(t, b, "5") }, leave, "5"},
 		"deleted before, then gone":  {remove, leave, ""},
 		"unscored before, then gone": {func(t *testing.T, b *bundle) { put(t, b, "null") }, leave, ""},
-		"held before":                {func(t *testing.T, b *bundle) { put(t, b, "5"); b.holdAll(t, time.Hour) }, nil, "5"},
+		"held before": {func(t *testing.T, b *bundle) { put(t, b, "5"); b.holdAll(t, time.Hour) }, nil,
+			"5"},
 		"changed in the database": {nil, func(t *testing.T, b *bundle) {
 			b.table.set(id, values("direct", "1", "5"))
 			_, err := b.Invalidate(t.Context(), b.e, []string{id})
@@ -463,7 +469,8 @@ func TestRankOfFloats(t *testing.T) {
 		e.Fields, e.RankBy = []schema.Field{{Name: "x", Type: schema.Float}}, "x"
 	})
 	b.rebuild(t)
-	scores := []float64{math.MaxFloat64, 1e21, 1.5, math.Nextafter(1, 2), 1, math.SmallestNonzeroFloat64, 0, -1e-300, -1, -math.MaxFloat64}
+	scores := []float64{math.MaxFloat64, 1e21, 1.5, math.Nextafter(1, 2), 1, math.SmallestNonzeroFloat64, 0, -1e-300,
+		-1, -math.MaxFloat64}
 	for i, s := range scores {
 		text, err := b.e.Fields[0].Encode(s)
 		require.NoError(t, err)
@@ -481,13 +488,15 @@ func TestRankOfFloats(t *testing.T) {
 // beyond 2^53 is refused, whether it is put or reached.
 func TestScoresAreBoundedToWhatRanksExactly(t *testing.T) {
 	b := setup(t, byCount)
-	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("n", "1", "9007199254740991")}).Err)
+	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpPut, ID: "a",
+		Values: values("n", "1", "9007199254740991")}).Err)
 	got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}})
 	require.ErrorIs(t, got.Err, schema.ErrInvalid)
 	_, err := b.e.Fields[2].Canonical([]byte("9007199254740992"))
 	require.Error(t, err)
 
-	e := &schema.Entity{Name: "p", RankBy: "n", Fields: []schema.Field{{Name: "n", Type: schema.Int, Max: "9223372036854775807"}}}
+	e := &schema.Entity{Name: "p", RankBy: "n", Fields: []schema.Field{{Name: "n", Type: schema.Int,
+		Max: "9223372036854775807"}}}
 	require.ErrorContains(t, e.Init(), "ranks the records")
 }
 
@@ -514,7 +523,8 @@ func BenchmarkRank(b *testing.B) {
 		}
 		var rows []schema.Row
 		for i := from; i < min(records, from+1000); i++ {
-			rows = append(rows, schema.Row{ID: fmt.Sprintf("%06d", i), Exists: true, Values: schema.Values{`"n"`, strconv.Itoa(i % 1000)}})
+			rows = append(rows, schema.Row{ID: fmt.Sprintf("%06d", i), Exists: true,
+				Values: schema.Values{`"n"`, strconv.Itoa(i % 1000)}})
 		}
 		return rows, nil
 	}, nil))

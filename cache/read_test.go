@@ -154,7 +154,8 @@ func TestRedisDownReadsTheDatabaseAndSaysSo(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	b := &bundle{Redis: whole.Of(c), table: rows}
-	b.e = &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String}, {Name: "age", Type: schema.Int}, {Name: "count", Type: schema.Int}}}
+	b.e = &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String},
+		{Name: "age", Type: schema.Int}, {Name: "count", Type: schema.Int}}}
 	require.NoError(t, b.e.Init())
 	b.put(t, "b", "Bob")
 	server.Kill()
@@ -249,7 +250,8 @@ func TestLoaderWithOtherValues(t *testing.T) {
 
 func TestNewRefusesWhatIsNegative(t *testing.T) {
 	t.Parallel()
-	for _, cfg := range []cache.Config{{PoolSize: -1}, {Lease: -1}, {Timeout: -1}, {KeptOps: -1}, {OpAge: -1}, {KeptTags: -1}, {FlagMargin: -1}} {
+	for _, cfg := range []cache.Config{{PoolSize: -1}, {Lease: -1}, {Timeout: -1}, {KeptOps: -1}, {OpAge: -1},
+		{KeptTags: -1}, {FlagMargin: -1}} {
 		cfg.URL = "redis://127.0.0.1:1"
 		_, err := cache.New(cfg)
 		require.ErrorContains(t, err, "negative")

@@ -72,7 +72,8 @@ func (v *Values[T]) made(ctx context.Context, value T, ttl time.Duration, tags [
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{id: newToken()[:entryID], body: body, size: len(body), fresh: ttl, total: ttl, tags: tagNames(v.p.Tags, tags)}
+	e := &entry{id: newToken()[:entryID], body: body, size: len(body), fresh: ttl, total: ttl,
+		tags: tagNames(v.p.Tags, tags)}
 	v.cache.sized(ctx, &v.p, e.size)
 	switch {
 	case ttl < time.Millisecond:
@@ -193,5 +194,8 @@ func (v *Values[T]) Touch(ctx context.Context, key string, ttl time.Duration) (b
 // ends reports whether an entry has tags of entities beside those of the policy.
 func (v *Values[T]) ends(e *entry) bool {
 	known := tagNames(v.p.Tags)
-	return slices.ContainsFunc(e.tags, func(tag string) bool { return tag[:2] != namedTag && !slices.Contains(known, tag) })
+	return slices.ContainsFunc(e.tags, func(tag string) bool {
+		return tag[:2] != namedTag &&
+			!slices.Contains(known, tag)
+	})
 }

@@ -46,7 +46,8 @@ func (c *Cache) complete(ctx context.Context, e *schema.Entity, read Read) (Read
 		}
 		read = again
 	}
-	return Read{}, fmt.Errorf("complete %s of %s: it is written faster than its row is read: %w", read.ID, e.Name, schema.ErrBusy)
+	return Read{}, fmt.Errorf("complete %s of %s: it is written faster than its row is read: %w", read.ID, e.Name,
+		schema.ErrBusy)
 }
 
 // completions bounds how often the row of a record that lacks fields is read for one read.

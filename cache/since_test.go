@@ -143,7 +143,8 @@ func TestIncrementOfAFieldThatAPendingRecordLacks(t *testing.T) {
 	require.NoError(t, got.Err)
 	assert.Equal(t, append(values("Ann", "30", "1"), "5"), b.get(t, "new").Values)
 	require.ErrorIs(t, add("null", schema.Delta{Field: 3, By: 1}).Err, schema.ErrInvalid)
-	require.ErrorIs(t, add("low", schema.Delta{Field: 3, By: 1}, schema.Delta{Field: 1, By: -31}).Err, schema.ErrInvalid)
+	require.ErrorIs(t, add("low", schema.Delta{Field: 3, By: 1}, schema.Delta{Field: 1, By: -31}).Err,
+		schema.ErrInvalid)
 	b.table.set("low", append(values("Ann", "30", "0"), "8"))
 	assert.Equal(t, append(values("Ann", "30", "0"), "8"), b.get(t, "low").Values, "it lacks the field still")
 
@@ -167,8 +168,15 @@ func TestIncrementOfALackingFieldRacesWithAWrite(t *testing.T) {
 			b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"})
 			b.put(t, "a", "Bob")
 		},
-		"a write of the field":                func(t *testing.T, _, b *bundle) { require.NoError(t, b.loading(t, visit).Err) },
-		"a write of the field, and its flush": func(t *testing.T, _, b *bundle) { require.NoError(t, b.loading(t, visit).Err); b.flush(t) },
+		"a write of the field": func(t *testing.T, _,
+			b *bundle) {
+			require.NoError(t, b.loading(t, visit).Err)
+		},
+		"a write of the field, and its flush": func(t *testing.T, _,
+			b *bundle) {
+			require.NoError(t, b.loading(t, visit).Err)
+			b.flush(t)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)
@@ -180,7 +188,8 @@ func TestIncrementOfALackingFieldRacesWithAWrite(t *testing.T) {
 			got, _ := b.write(t, visit)
 			require.NotEmpty(t, got.Token)
 			w := visit
-			w.Token, w.Row = got.Token, &schema.Row{ID: "a", Exists: true, Values: append(values("Ann", "30", "0"), "100")}
+			w.Token, w.Row = got.Token, &schema.Row{ID: "a", Exists: true,
+				Values: append(values("Ann", "30", "0"), "100")}
 			between(t, &earlier, b)
 			got, _ = b.write(t, w)
 			assert.NotContains(t, got.Values, "102", "the row is of before")
@@ -237,7 +246,8 @@ func TestRankByAFieldAddedToTheEntity(t *testing.T) {
 		assert.Equal(t, want, ids)
 	}
 	ranked("a", "b")
-	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: append(values("Bob", "", ""), "")}).Err)
+	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpPatch, ID: "a",
+		Values: append(values("Bob", "", ""), "")}).Err)
 	ranked("a", "b")
 	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "b"}).Err)
 	ranked("a")

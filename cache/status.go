@@ -45,7 +45,8 @@ func (c *Cache) Status(ctx context.Context, e *schema.Entity, id string) (State,
 		return State{}, fmt.Errorf("status script: %d values of the record", len(texts))
 	}
 	last := len(texts) - 1
-	s := State{Leased: texts[last] != nil, PendingSince: layout.Time(layout.Text(reply[1])), NextAttempt: layout.Time(layout.Text(reply[2])), DiedAt: layout.Time(layout.Text(reply[3]))}
+	s := State{Leased: texts[last] != nil, PendingSince: layout.Time(layout.Text(reply[1])),
+		NextAttempt: layout.Time(layout.Text(reply[2])), DiedAt: layout.Time(layout.Text(reply[3]))}
 	if texts[0] == nil {
 		s.Record = schema.Record{ID: id, Status: schema.Persisted}
 		return s, nil

@@ -190,8 +190,10 @@ func (v *Values[T]) dropInvalid(ctx context.Context, found []*entry, known *stam
 
 // leaseAndStamp asks for a lease, and before a load may begin for the newest stamp, in
 // one round trip though their slots differ.
-func (c *Cache) leaseAndStamp(ctx context.Context, k valueKey, token string, lease time.Duration, unusable string) ([]any, int64, error) {
-	leaseCall, stampCall := vleaseScript.Call(k.names(), token, layout.MS(lease), unusable), stampScript.Call([]string{c.tagsKey()})
+func (c *Cache) leaseAndStamp(ctx context.Context, k valueKey, token string, lease time.Duration,
+	unusable string) ([]any, int64, error) {
+	leaseCall, stampCall := vleaseScript.Call(k.names(), token, layout.MS(lease), unusable),
+		stampScript.Call([]string{c.tagsKey()})
 	c.redis.Send(ctx, leaseCall, stampCall)
 	if err := errors.Join(leaseCall.Err(), stampCall.Err()); err != nil {
 		return nil, 0, rdb.Fault("load", err)

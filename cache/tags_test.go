@@ -191,7 +191,8 @@ func TestStaleIsNeverWhatATagHasInvalidated(t *testing.T) {
 	b := setup(t)
 	s := &source{text: "old"}
 	v := group[string](t, b.Cache, cache.Policy{
-		Group: "s", TTL: 5 * time.Millisecond, Stale: time.Minute, StaleOnError: time.Minute, Tags: []cache.Tag{cache.NamedTag("x")},
+		Group: "s", TTL: 5 * time.Millisecond, Stale: time.Minute, StaleOnError: time.Minute,
+		Tags: []cache.Tag{cache.NamedTag("x")},
 	})
 	_, err := v.Load(t.Context(), "a", s.load)
 	require.NoError(t, err)
@@ -224,7 +225,8 @@ func (b *bundle) watched(t *testing.T, life time.Duration) {
 // for longer than the policy does.
 func TestChangesReachAValueToItsEnd(t *testing.T) {
 	b := setup(t)
-	p := cache.Policy{Group: "long", TTL: time.Hour, LoadTimeout: 10 * time.Minute, Tags: []cache.Tag{cache.EntityTag(b.e)}}
+	p := cache.Policy{Group: "long", TTL: time.Hour, LoadTimeout: 10 * time.Minute,
+		Tags: []cache.Tag{cache.EntityTag(b.e)}}
 	_, err := group[string](t, b.Cache, p).Load(t.Context(), "a", (&source{text: "a"}).load)
 	require.NoError(t, err)
 	b.watched(t, time.Hour+9*time.Minute)

@@ -25,14 +25,16 @@ type Barrier struct {
 // writes it. Call it with the partition's fence locked, and Unbar when the transaction is over; without Unbar the
 // barrier expires and the next read loads the row. Errors: ErrBehind; ErrVersionMismatch if match is not 0 and the
 // cached record is at another version; ErrUnavailable.
-func (c *Cache) Bar(ctx context.Context, e *schema.Entity, id string, match schema.Version, life time.Duration) (Barrier, error) {
+func (c *Cache) Bar(ctx context.Context, e *schema.Entity, id string, match schema.Version,
+	life time.Duration) (Barrier, error) {
 	k := c.prefix.Keys(e, e.Partition(id))
 	condition := ""
 	if match > 0 {
 		condition = match.String()
 	}
 	b := Barrier{entity: e, id: id, token: newToken()}
-	reply, err := c.redis.RunAny(ctx, barScript, []string{k.Stats, k.Record + id, k.Unsure}, b.token, layout.MS(life), condition, rankedID(e, id))
+	reply, err := c.redis.RunAny(ctx, barScript, []string{k.Stats, k.Record + id, k.Unsure}, b.token, layout.MS(life),
+		condition, rankedID(e, id))
 	if err != nil {
 		return Barrier{}, err
 	}
@@ -76,7 +78,8 @@ func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *schema.Change, 
 			return err
 		}
 	}
-	_, err := c.redis.RunAny(ctx, unbarScript, []string{k.Stats, k.Record + b.id, k.Stream, k.Rank, k.Build, k.Unsure}, args...)
+	_, err := c.redis.RunAny(ctx, unbarScript, []string{k.Stats, k.Record + b.id, k.Stream, k.Rank, k.Build, k.Unsure},
+		args...)
 	c.records.of(b.entity).drop(b.id)
 	return err
 }

@@ -92,7 +92,8 @@ func TestAPutDropsUnknownFieldsThatNobodyWrote(t *testing.T) {
 	require.False(t, b.rdb.HExists(t.Context(), b.key("a"), "count").Val())
 	version := b.get(t, "a").Version
 	b.killAll(t)
-	got := old.loading(t, cache.Write{Op: cache.OpDiscard, ID: "a", Values: schema.Values{`"Ann"`, "30"}, IfMatch: version})
+	got := old.loading(t, cache.Write{Op: cache.OpDiscard, ID: "a", Values: schema.Values{`"Ann"`, "30"},
+		IfMatch: version})
 	require.NoError(t, got.Err)
 	require.Equal(t, map[string][]string{"a": nil}, old.unknown(t))
 }
@@ -103,7 +104,8 @@ func TestALeftRecordIsPendingToWhoWaits(t *testing.T) {
 	version := b.put(t, "a", "Ann")
 	d := b.due(t, "a")
 	_, err := b.Hold(t.Context(), b.e, b.e.Partition("a"), []pending.Refused{{
-		Change: d.Change, Left: 3, Next: time.Now().Add(-time.Second), Refusal: schema.Refusal{Kind: schema.KindUnknownField, Column: "nick"},
+		Change: d.Change, Left: 3, Next: time.Now().Add(-time.Second),
+		Refusal: schema.Refusal{Kind: schema.KindUnknownField, Column: "nick"},
 	}})
 	require.NoError(t, err)
 	require.Equal(t, 3, b.due(t, "a").Left)
@@ -123,7 +125,8 @@ func TestALeftRecordIsPendingToWhoWaits(t *testing.T) {
 func (b *bundle) renames(t *testing.T) *bundle {
 	t.Helper()
 	e := *b.e
-	e.Fields = append(e.Fields[:2:2], schema.Field{Name: "visits", Type: schema.Int, Default: "0", RenamedFrom: "count"})
+	e.Fields = append(e.Fields[:2:2], schema.Field{Name: "visits", Type: schema.Int, Default: "0",
+		RenamedFrom: "count"})
 	require.NoError(t, e.Init())
 	other := *b
 	other.e = &e
@@ -192,7 +195,8 @@ func TestFieldsOfProcesses(t *testing.T) {
 	say("api", "1", b.e, nil)
 	say("worker", "2", old.e, map[string]string{fleet.UnknownInfo: `{"user":["count"]}`})
 	require.Equal(t, []string{"user: worker 2 has no count in column count"}, fleet.Differences(alive()))
-	require.Equal(t, []fleet.Unknown{{Entity: "user", Fields: []string{"count"}, Workers: []string{"2"}}}, fleet.Unknowns(alive()))
+	require.Equal(t, []fleet.Unknown{{Entity: "user", Fields: []string{"count"}, Workers: []string{"2"}}},
+		fleet.Unknowns(alive()))
 	require.Contains(t, fleet.Unknowns(alive())[0].String(), "no living worker has it")
 	say("worker", "3", b.e, nil)
 	require.Equal(t, 1, fleet.Unknowns(alive())[0].Know)

@@ -42,7 +42,8 @@ func (v *Values[T]) InvalidateMatch(ctx context.Context, pattern string, progres
 // and goes on with the cursor that the last step returned, at any later time and in any
 // process, until that is 0 again. On a cluster, whose nodes have a cursor each, it
 // returns an error: use InvalidateMatch.
-func (v *Values[T]) InvalidateStep(ctx context.Context, pattern string, cursor uint64) (dropped int, next uint64, err error) {
+func (v *Values[T]) InvalidateStep(ctx context.Context, pattern string, cursor uint64) (dropped int, next uint64,
+	err error) {
 	if v.cache.redis.Clustered() {
 		return 0, cursor, fmt.Errorf("invalidate %s: a cluster has no cursor", v.p.Group)
 	}

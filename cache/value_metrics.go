@@ -28,12 +28,15 @@ func newValueMetrics(r prometheus.Registerer) *valueMetrics {
 		reads: counter("afterwrite_value_reads_total", "Values answered, by where they were found.", "group", "source"),
 		loads: counter("afterwrite_value_loads_total", "Loads of values.", "group", "outcome"),
 		large: counter("afterwrite_value_large_total", "Values larger than the recommended size.", "group"),
-		lost:  counter("afterwrite_l1_dropped_total", "Times that an L1 was dropped whole because events may have been lost.", "of"),
+		lost: counter("afterwrite_l1_dropped_total",
+			"Times that an L1 was dropped whole because events may have been lost.", "of"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "afterwrite_value_load_duration_seconds", Help: "Loads of values.", Buckets: prometheus.ExponentialBuckets(0.0005, 4, 8),
+			Name: "afterwrite_value_load_duration_seconds", Help: "Loads of values.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 8),
 		}, []string{"group"}),
 		skipped: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "afterwrite_value_refreshes_skipped_total", Help: "Refreshes that were not begun because too many ran.",
+			Name: "afterwrite_value_refreshes_skipped_total",
+			Help: "Refreshes that were not begun because too many ran.",
 		}),
 	}
 	if r != nil {
@@ -63,7 +66,8 @@ func (c *Cache) sized(ctx context.Context, p *Policy, size int) {
 	c.values.large.WithLabelValues(p.Group).Inc()
 	last, now := c.values.warned.Load(), time.Now().UnixNano()
 	if now-last > int64(time.Minute) && c.values.warned.CompareAndSwap(last, now) {
-		c.log.WarnContext(ctx, "a value is large", "group", p.Group, "bytes", size, "recommended", p.LargeSize, "largest", p.MaxSize)
+		c.log.WarnContext(ctx, "a value is large", "group", p.Group, "bytes", size, "recommended", p.LargeSize,
+			"largest", p.MaxSize)
 	}
 }
 

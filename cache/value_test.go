@@ -265,7 +265,8 @@ func TestLoadManyWaitsForTheLoadsOfOthers(t *testing.T) {
 	second := make(chan map[string]string)
 	loaded := make(chan struct{})
 	go func() {
-		got, err := v.LoadMany(t.Context(), []string{"a", "b"}, func(_ context.Context, missing []string) (map[string]string, error) {
+		got, err := v.LoadMany(t.Context(), []string{"a", "b"}, func(_ context.Context,
+			missing []string) (map[string]string, error) {
 			assert.Equal(t, []string{"b"}, missing)
 			close(loaded)
 			return map[string]string{"b": "B"}, nil
@@ -384,7 +385,8 @@ func TestLoadersSayHowLongAndWhether(t *testing.T) {
 func TestTouchKeepsAValueFresh(t *testing.T) {
 	b := setup(t)
 	s := &source{text: "a"}
-	v := group[string](t, b.Cache, cache.Policy{Group: "s", TTL: time.Minute, Stale: time.Hour, NegativeTTL: time.Minute})
+	v := group[string](t, b.Cache, cache.Policy{Group: "s", TTL: time.Minute, Stale: time.Hour,
+		NegativeTTL: time.Minute})
 	_, err := v.Load(t.Context(), "a", s.load)
 	require.NoError(t, err)
 	ok, err := v.Touch(t.Context(), "a", 2*time.Minute)

@@ -185,7 +185,8 @@ func (w *Write) written(e *schema.Entity, reply any) Written {
 	field := texts[1]
 	switch texts[0] {
 	case "increment", "again":
-		return Written{Version: layout.Version(field), Again: texts[0] == "again", Values: w.added(e, texts[2:len(list)])}
+		return Written{Version: layout.Version(field), Again: texts[0] == "again",
+			Values: w.added(e, texts[2:len(list)])}
 	case "miss":
 		return Written{Token: field}
 	case "lacking":
@@ -209,7 +210,8 @@ func (w *Write) written(e *schema.Entity, reply any) Written {
 	case "null":
 		return Written{Err: schema.Invalid(field, "is null and cannot be incremented")}
 	case "foreign":
-		return Written{Err: schema.Invalid(field, "is no int in the table, where another program wrote it: set it first")}
+		return Written{Err: schema.Invalid(field,
+			"is no int in the table, where another program wrote it: set it first")}
 	case "overflow":
 		return Written{Err: schema.Invalid(field, "would overflow 64 bits")}
 	case "low", "high":
@@ -239,7 +241,8 @@ func (w *Write) added(e *schema.Entity, texts []string) schema.Values {
 // record that it created. Key and fresh can be any text.
 func (c *Cache) Reserve(ctx context.Context, e *schema.Entity, key, fresh string) (string, error) {
 	k := c.prefix.Keys(e, e.Partition(key))
-	reply, err := c.redis.RunAny(ctx, reserveScript, []string{k.Ops, k.OpsAt}, keptKey("id:"+key), fresh, c.keptOps, layout.MS(c.opAge))
+	reply, err := c.redis.RunAny(ctx, reserveScript, []string{k.Ops, k.OpsAt}, keptKey("id:"+key), fresh, c.keptOps,
+		layout.MS(c.opAge))
 	if err != nil {
 		return "", err
 	}

@@ -88,7 +88,8 @@ func TestGroupsShareACall(t *testing.T) {
 		groups[p].Writes = append(groups[p].Writes, cache.Write{Op: op, ID: id, Values: values(id, "30", "0")})
 	}
 	require.Len(t, all, 4)
-	again := &cache.Group{Entity: b.e, Partition: all[0].Partition, Writes: []cache.Write{{Op: cache.OpPut, ID: all[0].Writes[0].ID, Values: values("again", "30", "0")}}}
+	again := &cache.Group{Entity: b.e, Partition: all[0].Partition,
+		Writes: []cache.Write{{Op: cache.OpPut, ID: all[0].Writes[0].ID, Values: values("again", "30", "0")}}}
 	b.Write(t.Context(), append(all, again)...)
 	for _, g := range all {
 		assert.False(t, g.Order.None(), "the first write of a partition orders its flush")
@@ -98,7 +99,8 @@ func TestGroupsShareACall(t *testing.T) {
 				assert.NotEmpty(t, got.Token)
 			} else {
 				assert.Positive(t, got.Version)
-				assert.Contains(t, []schema.Values{g.Writes[i].Values, again.Writes[0].Values}, b.get(t, g.Writes[i].ID).Values)
+				assert.Contains(t, []schema.Values{g.Writes[i].Values, again.Writes[0].Values},
+					b.get(t, g.Writes[i].ID).Values)
 			}
 		}
 	}
@@ -117,7 +119,8 @@ func TestGroupsShareACall(t *testing.T) {
 func TestAWriteBrokenOffIsOfUnknownOutcome(t *testing.T) {
 	b := setup(t)
 	require.NoError(t, b.rdb.Set(t.Context(), strings.TrimSuffix(b.statsKey(0), "stats")+"pending", "x", 0).Err())
-	group := &cache.Group{Entity: b.e, Partition: 0, Writes: []cache.Write{{Op: cache.OpPut, ID: b.in(0), Values: values("x", "1", "0")}}}
+	group := &cache.Group{Entity: b.e, Partition: 0, Writes: []cache.Write{{Op: cache.OpPut, ID: b.in(0),
+		Values: values("x", "1", "0")}}}
 	b.Write(t.Context(), group)
 	require.ErrorIs(t, group.Results[0].Err, schema.ErrOutcomeUnknown)
 	require.NotErrorIs(t, group.Results[0].Err, schema.ErrUnavailable)
@@ -129,8 +132,10 @@ func TestASharedCallIsRefusedWhole(t *testing.T) {
 	b := setup(t)
 	require.NoError(t, b.rdb.HSet(t.Context(), b.statsKey(1), "n", "7").Err())
 	groups := []*cache.Group{
-		{Entity: b.e, Partition: 0, Writes: []cache.Write{{Op: cache.OpPut, ID: b.in(0), Values: values("x", "1", "0")}}},
-		{Entity: b.e, Partition: 1, Writes: []cache.Write{{Op: cache.OpPut, ID: b.in(1), Values: values("x", "1", "0")}}},
+		{Entity: b.e, Partition: 0, Writes: []cache.Write{{Op: cache.OpPut, ID: b.in(0),
+			Values: values("x", "1", "0")}}},
+		{Entity: b.e, Partition: 1, Writes: []cache.Write{{Op: cache.OpPut, ID: b.in(1),
+			Values: values("x", "1", "0")}}},
 	}
 	b.Write(t.Context(), groups...)
 	for _, g := range groups {
@@ -264,7 +269,8 @@ func TestIncrementsOf64CallersAreExact(t *testing.T) {
 	for range 64 {
 		wg.Go(func() {
 			for range 20 {
-				got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}})
+				got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a",
+					Deltas: []schema.Delta{{Field: 2, By: 1}}})
 				assert.NoError(t, got.Err)
 			}
 		})
@@ -288,7 +294,8 @@ func TestI3VersionsGrowThroughAClockStep(t *testing.T) {
 func TestI1OperationIDAppliesOnce(t *testing.T) {
 	b := setup(t)
 	b.put(t, "a", "Ann")
-	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 3}}, Key: "k1", KeyHash: "h1"}
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 3}}, Key: "k1",
+		KeyHash: "h1"}
 	first := b.loading(t, add)
 	require.NoError(t, first.Err)
 	second := b.loading(t, add)
@@ -316,7 +323,8 @@ func TestI1OperationIDAppliesOnce(t *testing.T) {
 func TestI1LostReplyToAnIncrement(t *testing.T) {
 	b := setup(t)
 	b.put(t, "a", "Ann")
-	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}, Key: "k", KeyHash: "h"}
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}, Key: "k",
+		KeyHash: "h"}
 	b.faults.Inject(testkit.LoseReply, testkit.Script(t, "write"))
 	got, _ := b.write(t, add)
 	require.ErrorIs(t, got.Err, schema.ErrOutcomeUnknown)
@@ -330,9 +338,13 @@ func TestI1LostReplyToAnIncrement(t *testing.T) {
 // An operation id is honoured for its age: where as many are kept as may be, a write with a
 // new one is rejected, and applied once one of the others is beyond its age.
 func TestOperationIDsAreHonouredOrRejected(t *testing.T) {
-	b := setup(t, func(e *schema.Entity, cfg *cache.Config) { e.Partitions, cfg.KeptOps, cfg.OpAge = 1, 10, 2*time.Second })
+	b := setup(t, func(e *schema.Entity, cfg *cache.Config) {
+		e.Partitions, cfg.KeptOps, cfg.OpAge = 1, 10,
+			2*time.Second
+	})
 	keyed := func(key string) cache.Written {
-		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("Ann", "1", "1"), Key: key, KeyHash: "h"})
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("Ann", "1", "1"), Key: key,
+			KeyHash: "h"})
 		return got
 	}
 	for i := range 10 {
@@ -344,7 +356,8 @@ func TestOperationIDsAreHonouredOrRejected(t *testing.T) {
 	_, err := b.Reserve(t.Context(), b.e, "key", "one")
 	require.ErrorIs(t, err, schema.ErrKeysFull)
 	b.put(t, "b", "without a key")
-	testkit.Eventually(t, "there is room when they are beyond their age", func() bool { return keyed("more").Err == nil })
+	testkit.Eventually(t, "there is room when they are beyond their age",
+		func() bool { return keyed("more").Err == nil })
 	require.LessOrEqual(t, b.rdb.HLen(t.Context(), ops).Val(), int64(10))
 	testkit.Eventually(t, "the sweeper forgets them", func() bool {
 		_, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
@@ -357,7 +370,8 @@ func TestLongOperationIDsAreHashed(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	long := strings.Repeat("k", 255)
 	for again := range 2 {
-		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("Ann", "1", "1"), Key: long, KeyHash: "h"})
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("Ann", "1", "1"), Key: long,
+			KeyHash: "h"})
 		require.NoError(t, got.Err)
 		require.Equal(t, again == 1, got.Again)
 	}
@@ -426,7 +440,8 @@ func TestOneOrderUntilTheTaskEnds(t *testing.T) {
 
 func TestIDsOfAnyCharacter(t *testing.T) {
 	b := setup(t)
-	for _, id := range []string{"/", ":", "{", "}", "{}", "a*b?", "[x]", "%20", "a b", "line\nbreak", "é", "日本", `"\`, strings.Repeat("x", 64)} {
+	for _, id := range []string{"/", ":", "{", "}", "{}", "a*b?", "[x]", "%20", "a b", "line\nbreak", "é", "日本", `"\`,
+		strings.Repeat("x", 64)} {
 		b.put(t, id, "first")
 		b.flush(t)
 		assert.Equal(t, schema.Persisted, b.get(t, id).Status, "%q", id)
@@ -463,7 +478,8 @@ func TestRedisFullRefusesAndWritesNothing(t *testing.T) {
 	t.Cleanup(func() { _ = b.Close() })
 	accepted := int64(0)
 	for i := 0; ; i++ {
-		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: fmt.Sprint(i), Values: schema.Values{`"` + strings.Repeat("x", 10_000) + `"`, "1"}})
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: fmt.Sprint(i),
+			Values: schema.Values{`"` + strings.Repeat("x", 10_000) + `"`, "1"}})
 		if got.Err != nil {
 			require.ErrorIs(t, got.Err, schema.ErrUnavailable)
 			break

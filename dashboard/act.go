@@ -118,7 +118,8 @@ func (d *dashboard) confirmSelected(w http.ResponseWriter, r *http.Request, s se
 // ask shows the confirmation.
 func (d *dashboard) ask(w http.ResponseWriter, r *http.Request, status int, s selection, why string) {
 	n, err := d.selected(r.Context(), s)
-	body := confirmBody{Do: s.do, Held: s.held, Count: int64(n), Which: s.which(), Numbers: s.numbers, One: s.one, Filter: s.filter, Error: why, Back: s.back()}
+	body := confirmBody{Do: s.do, Held: s.held, Count: int64(n), Which: s.which(), Numbers: s.numbers, One: s.one,
+		Filter: s.filter, Error: why, Back: s.back()}
 	if err == nil {
 		body.Rows, err = d.first(r.Context(), s)
 	}
@@ -201,7 +202,8 @@ func (d *dashboard) actOn(w http.ResponseWriter, r *http.Request, s selection, e
 			d.broken(w, r, "select refused records", err)
 			return
 		}
-		d.ask(w, r, http.StatusConflict, s, fmt.Sprintf("It was %d when you looked; now it is another number. Look again.", expect))
+		d.ask(w, r, http.StatusConflict, s,
+			fmt.Sprintf("It was %d when you looked; now it is another number. Look again.", expect))
 		return
 	}
 	switch {
@@ -222,7 +224,8 @@ func (d *dashboard) actOn(w http.ResponseWriter, r *http.Request, s selection, e
 }
 
 // does is the action of a selection.
-func (d *dashboard) does(ctx context.Context, s selection, chosen operate.Selection, by ledger.Actor) (operate.Report, error) {
+func (d *dashboard) does(ctx context.Context, s selection, chosen operate.Selection, by ledger.Actor) (operate.Report,
+	error) {
 	switch {
 	case s.held && s.do == "discard":
 		return d.Letters.DiscardHeld(ctx, chosen, by)

@@ -32,7 +32,8 @@ func loadAssets() (map[string]asset, error) {
 			return nil, fmt.Errorf("dashboard: static files: %w", err)
 		}
 		sum := sha256.Sum256(body)
-		assets[f.Name()] = asset{body, mime.TypeByExtension(path.Ext(f.Name())), `"` + hex.EncodeToString(sum[:8]) + `"`}
+		assets[f.Name()] = asset{body, mime.TypeByExtension(path.Ext(f.Name())), `"` + hex.EncodeToString(sum[:8]) +
+			`"`}
 	}
 	return assets, nil
 }

@@ -30,7 +30,8 @@ type auditRow struct {
 
 func parseAudit(q url.Values) (ledger.AuditQuery, error) {
 	a := ledger.AuditQuery{Entity: q.Get("entity"), ID: q.Get("id"), Limit: auditPage + 1}
-	if (a.Entity != "" && !schema.ValidName(a.Entity)) || len(a.ID) > schema.MaxIDBytes || strings.ContainsRune(a.ID, 0) {
+	if (a.Entity != "" && !schema.ValidName(a.Entity)) || len(a.ID) > schema.MaxIDBytes ||
+		strings.ContainsRune(a.ID, 0) {
 		return a, schema.Invalid("entity", "or id cannot be one")
 	}
 	if text := q.Get("before"); text != "" {
@@ -83,15 +84,18 @@ func (d *dashboard) exportAudit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q.Limit = exportPage
-	d.export(w, r, "audit", []string{"number", "at", "actor", "origin", "action", "entity", "id", "version", "detail"}, func() ([][]string, error) {
-		entries, err := d.Letters.Audit(r.Context(), q)
-		var lines [][]string
-		for _, e := range entries {
-			q.Before = e.Number
-			lines = append(lines, []string{
-				strconv.FormatInt(e.Number, 10), stamp(e.At), e.Actor.Name, e.Actor.Origin, e.Action, e.Entity, e.ID, e.Version.String(), detail(e.Detail),
-			})
-		}
-		return lines, err
-	})
+	d.export(w, r, "audit", []string{"number", "at", "actor", "origin", "action", "entity", "id", "version", "detail"},
+		func() ([][]string, error) {
+			entries, err := d.Letters.Audit(r.Context(), q)
+			var lines [][]string
+			for _, e := range entries {
+				q.Before = e.Number
+				lines = append(lines, []string{
+					strconv.FormatInt(e.Number, 10), stamp(e.At), e.Actor.Name, e.Actor.Origin, e.Action, e.Entity,
+					e.ID,
+					e.Version.String(), detail(e.Detail),
+				})
+			}
+			return lines, err
+		})
 }

@@ -33,9 +33,14 @@ func BenchmarkPages(b *testing.B) {
 	}
 	h := crowded(b, count)
 	for _, path := range []string{
-		"/", "/entities/e000", "/refused", "/refused?entity=e007", "/refused?text=constraint+7", "/refused?text=nothing+like+it",
-		fmt.Sprintf("/refused?before=%d", count/2), fmt.Sprintf("/refused/%d", count/2), "/refused/confirm?do=discard&all=1&entity=e007", "/policies", "/policies/e007", "/audit", "/queues",
-		"/held", "/held?kind=unique", "/held?text=nothing+like+it", "/held/confirm?do=discard&all=1", "/refused?kind=unique", "/refused?state=retrying", "/refused?state=resolved&text=constraint+7", fmt.Sprintf("/refused?kind=check&before=%d", count/2), "/cache", "/record", "/record?entity=e007&id=7", "/help", "/series.json",
+		"/", "/entities/e000", "/refused", "/refused?entity=e007", "/refused?text=constraint+7",
+		"/refused?text=nothing+like+it",
+		fmt.Sprintf("/refused?before=%d", count/2), fmt.Sprintf("/refused/%d", count/2),
+		"/refused/confirm?do=discard&all=1&entity=e007", "/policies", "/policies/e007", "/audit", "/queues",
+		"/held", "/held?kind=unique", "/held?text=nothing+like+it", "/held/confirm?do=discard&all=1",
+		"/refused?kind=unique", "/refused?state=retrying", "/refused?state=resolved&text=constraint+7",
+		fmt.Sprintf("/refused?kind=check&before=%d", count/2), "/cache", "/record", "/record?entity=e007&id=7", "/help",
+		"/series.json",
 		"/export/entities?format=csv",
 	} {
 		b.Run(path, func(b *testing.B) {
@@ -80,12 +85,14 @@ func crowded(b *testing.B, count int) http.Handler {
 	writes, err := producer.New(producer.Config{Entities: entities, Cache: c, Loader: s})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = writes.Close() })
-	m, err := operate.New(operate.Config{Entities: entities, Letters: s, Records: whole.Of(c), Writes: writes, Queue: orders})
+	m, err := operate.New(operate.Config{Entities: entities, Letters: s, Records: whole.Of(c), Writes: writes,
+		Queue: orders})
 	require.NoError(b, err)
 	insertLetters(b, s, entities, count)
 	holdSome(b, c, entities)
 	h, err := dashboard.New(dashboard.Config{
-		Entities: entities, Cache: whole.Of(c), Store: s, Queues: inspector, Letters: m, Records: whole.Of(c), Rows: s, Series: whole.Of(c).Backlog,
+		Entities: entities, Cache: whole.Of(c), Store: s, Queues: inspector, Letters: m, Records: whole.Of(c), Rows: s,
+		Series: whole.Of(c).Backlog,
 		MaxAge: time.Nanosecond, Refresh: time.Hour,
 	})
 	require.NoError(b, err)
@@ -99,8 +106,10 @@ func insertLetters(b *testing.B, s *ledger.Ledger, entities []*schema.Entity, co
 	for i := range count {
 		n := i % 50
 		some = append(some, ledger.Letter{
-			Entity: entities[i%len(entities)].Name, ID: strconv.Itoa(i), Version: schema.Version(i + 1), Payload: `{"name":"x","amount":9223372036854775807}`,
-			Refusal:  schema.Refusal{Kind: schema.Kinds[n%len(schema.Kinds)], Constraint: fmt.Sprintf("c%d", n), Message: fmt.Sprintf("violates constraint %d", n)},
+			Entity: entities[i%len(entities)].Name, ID: strconv.Itoa(i), Version: schema.Version(i + 1),
+			Payload: `{"name":"x","amount":9223372036854775807}`,
+			Refusal: schema.Refusal{Kind: schema.Kinds[n%len(schema.Kinds)], Constraint: fmt.Sprintf("c%d", n),
+				Message: fmt.Sprintf("violates constraint %d", n)},
 			Attempts: 10, AcceptedAt: now, DiedAt: now.Add(-time.Duration(count-i) * time.Millisecond),
 		})
 		if len(some) == cap(some) || i == count-1 {
@@ -130,7 +139,8 @@ func holdSome(b *testing.B, c *cache.Cache, entities []*schema.Entity) {
 			for i, w := range g.Writes {
 				require.NoError(b, g.Results[i].Err)
 				refused[i] = pending.Refused{
-					Change: schema.Change{ID: w.ID, Version: g.Results[i].Version}, Attempts: 1, Next: time.Now().Add(time.Hour),
+					Change: schema.Change{ID: w.ID, Version: g.Results[i].Version}, Attempts: 1,
+					Next:    time.Now().Add(time.Hour),
 					Refusal: schema.Refusal{Kind: schema.KindUnique, Constraint: "c", Message: "violates constraint c"},
 				}
 			}

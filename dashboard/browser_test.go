@@ -29,7 +29,8 @@ var chromium = sync.OnceValues(func() (context.Context, error) {
 	}
 	ctx, end := chromedp.NewContext(context.Background(), chromedp.WithAllocatorOptions(
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("host-resolver-rules", "MAP *.example 127.0.0.1"), chromedp.WSURLReadTimeout(60*time.Second)))
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("host-resolver-rules",
+			"MAP *.example 127.0.0.1"), chromedp.WSURLReadTimeout(60*time.Second)))
 	quit = end
 	return ctx, chromedp.Do(ctx)
 })
@@ -265,7 +266,8 @@ func (b *tab) at(end string) {
 	b.t.Helper()
 	testkit.Eventually(b.t, "the page is "+end, func() bool {
 		// A page that is being left answers nothing.
-		location, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.readyState === "complete" ? location.href : ""`))
+		location, err := chromedp.Run(b.ctx,
+			chromedp.Evaluate[string](`document.readyState === "complete" ? location.href : ""`))
 		return err == nil && strings.HasSuffix(location, end)
 	})
 }

@@ -106,9 +106,11 @@ func (d *dashboard) invalidateMany(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	n, err := d.Records.InvalidateMatch(ctx, e, pattern, nil)
 	d.tell(r, "cache.invalidate", e, "", map[string]any{"pattern": pattern, "dropped": n})
-	done := "Dropped " + number(int64(n)) + " " + plural(int64(n), "record", "records") + " of " + e.Name + " from the cache."
+	done := "Dropped " + number(int64(n)) + " " + plural(int64(n), "record", "records") + " of " + e.Name +
+		" from the cache."
 	if err != nil {
-		d.Log.WarnContext(r.Context(), "invalidation ended early", "entity", e.Name, "pattern", pattern, "dropped", n, "error", err)
+		d.Log.WarnContext(r.Context(), "invalidation ended early", "entity", e.Name, "pattern", pattern, "dropped", n,
+			"error", err)
 		done += " Then it was cut off; repeat it to go on."
 	}
 	d.showCache(w, r, http.StatusOK, done)
@@ -131,7 +133,8 @@ func (d *dashboard) invalidateTag(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.tell(r, "cache.invalidate", &schema.Entity{}, "", map[string]any{"tag": tag})
-	d.showCache(w, r, http.StatusOK, "Every value with the tag "+strconv.Quote(tag)+" is loaded anew when it is asked for.")
+	d.showCache(w, r, http.StatusOK, "Every value with the tag "+strconv.Quote(tag)+
+		" is loaded anew when it is asked for.")
 }
 
 func (d *dashboard) exportKeys(w http.ResponseWriter, r *http.Request) {

@@ -232,7 +232,8 @@ func (d *dashboard) form(max int64, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, max)
 		if r.Method == http.MethodPost && r.ParseForm() != nil {
-			d.fail(w, r, http.StatusBadRequest, fmt.Sprintf("The form cannot be read, or is larger than %d KiB.", max>>10))
+			d.fail(w, r, http.StatusBadRequest, fmt.Sprintf("The form cannot be read, or is larger than %d KiB.",
+				max>>10))
 			return
 		}
 		next(w, r)

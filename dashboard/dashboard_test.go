@@ -65,7 +65,8 @@ func (s *system) Sizes(context.Context) ([]queue.Size, error) { return s.queues,
 
 func healthy() *system {
 	return &system{
-		health:    inspect.Health{Version: "7.0.15", Policy: "volatile-lfu", AOF: true, Fsync: "everysec", UsedMemory: 3 << 20, MaxMemory: 1 << 30, Latency: 300 * time.Microsecond, Clock: now},
+		health: inspect.Health{Version: "7.0.15", Policy: "volatile-lfu", AOF: true, Fsync: "everysec",
+			UsedMemory: 3 << 20, MaxMemory: 1 << 30, Latency: 300 * time.Microsecond, Clock: now},
 		processes: []fleet.Process{{Kind: "worker", ID: "host-7", Info: map[string]string{"concurrency": "8"}}},
 		queues:    []queue.Size{{Queue: "default"}},
 		stats:     map[string][]pending.Stats{},
@@ -88,7 +89,8 @@ func nothing(func(context.Context)) {}
 
 func pages(t testing.TB, s *system) http.Handler {
 	t.Helper()
-	h, err := dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Queues: s, Version: "v1.2.3", MaxAge: time.Nanosecond, Go: nothing})
+	h, err := dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Queues: s, Version: "v1.2.3",
+		MaxAge: time.Nanosecond, Go: nothing})
 	require.NoError(t, err)
 	return h
 }
@@ -122,37 +124,51 @@ func TestVerdict(t *testing.T) {
 		also  []string
 	}{
 		{"nothing yet", func(*system) {}, "✓ ok · Nothing has been written yet.", nil},
-		{"at rest", func(s *system) { s.stats["user"] = []pending.Stats{{Accepted: 5, Persisted: 5}} }, "✓ ok · All accepted writes are in the database.", nil},
+		{"at rest", func(s *system) { s.stats["user"] = []pending.Stats{{Accepted: 5, Persisted: 5}} },
+			"✓ ok · All accepted writes are in the database.", nil},
 		{"flowing", func(s *system) {
-			s.stats["user"] = []pending.Stats{{Accepted: 5, Persisted: 3, Pending: 2, OldestPending: now.Add(-40 * time.Millisecond)}}
+			s.stats["user"] = []pending.Stats{{Accepted: 5, Persisted: 3, Pending: 2,
+				OldestPending: now.Add(-40 * time.Millisecond)}}
 		}, "✓ ok · All writes are reaching the database, 40 ms behind.", nil},
-		{"refused", func(s *system) { s.stats["user"] = []pending.Stats{{Accepted: 1204, Held: 1201}, {}, {}, {Dead: 3}} },
+		{"refused", func(s *system) {
+			s.stats["user"] = []pending.Stats{{Accepted: 1204, Held: 1201}, {}, {},
+				{Dead: 3}}
+		},
 			"! warning · user: 1,204 writes refused, 3 of them dead.", nil},
 		{"slow", func(s *system) {
 			s.stats["product"] = []pending.Stats{{Accepted: 1, Pending: 1, OldestPending: now.Add(-125 * time.Second)}}
 		}, "✕ failure · product: 1 write waits in Redis, the oldest for 2 min 5 s.", nil},
 		{"does not add up", func(s *system) {
 			s.stats["user"] = []pending.Stats{{Accepted: 7, Persisted: 5, Held: 1, Lost: 1}}
-		}, "✕ failure · user: 1 accepted write is unaccounted for.", []string{"user: 1 write refused, 0 of them dead."}},
+		}, "✕ failure · user: 1 accepted write is unaccounted for.",
+			[]string{"user: 1 write refused, 0 of them dead."}},
 		{"no worker", func(s *system) {
 			s.processes = nil
 			s.stats["user"] = []pending.Stats{{Accepted: 2, Pending: 2, OldestPending: now.Add(-time.Hour)}}
-		}, "✕ failure · No worker is running: 2 writes wait in Redis, the oldest for 1 h.", []string{"No process has said that it runs."}},
+		}, "✕ failure · No worker is running: 2 writes wait in Redis, the oldest for 1 h.",
+			[]string{"No process has said that it runs."}},
 		{"database down", func(s *system) {
 			s.dbErr = errors.New("connection refused")
-			s.stats["user"] = []pending.Stats{{Accepted: 1, Pending: 1, OldestPending: now.Add(-3200 * time.Millisecond)}}
-		}, "✕ failure · The database is not responding: 1 write waits in Redis, the oldest for 3.2 s.", []string{"connection refused"}},
+			s.stats["user"] = []pending.Stats{{Accepted: 1, Pending: 1,
+				OldestPending: now.Add(-3200 * time.Millisecond)}}
+		}, "✕ failure · The database is not responding: 1 write waits in Redis, the oldest for 3.2 s.",
+			[]string{"connection refused"}},
 		{"redis down", func(s *system) {
 			s.redisErr, s.health = schema.ErrUnavailable, inspect.Health{}
-		}, "✕ failure · Redis is not responding: writes are rejected, reads come from the database.", []string{"The figures are kept in Redis, which does not answer."}},
+		}, "✕ failure · Redis is not responding: writes are rejected, reads come from the database.",
+			[]string{"The figures are kept in Redis, which does not answer."}},
 		{"both down", func(s *system) {
 			s.redisErr, s.health, s.dbErr = schema.ErrUnavailable, inspect.Health{}, errors.New("down")
 		}, "✕ failure · Neither Redis nor the database is responding: writes and reads are rejected.", nil},
-		{"redis may evict", func(s *system) { s.checkErr = inspect.ErrEvictionPolicy }, "✕ failure · Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.", []string{"✓ adds up"}},
+		{"redis may evict", func(s *system) { s.checkErr = inspect.ErrEvictionPolicy },
+			"✕ failure · Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.",
+			[]string{"✓ adds up"}},
 		{"warned", func(s *system) {
-			s.health.Warnings = []inspect.Warning{{Check: "redis persistence", Text: "Redis keeps no append-only file."}}
+			s.health.Warnings = []inspect.Warning{{Check: "redis persistence",
+				Text: "Redis keeps no append-only file."}}
 		}, "! warning · Redis keeps no append-only file.", nil},
-		{"paused", func(s *system) { s.queues[0].Paused = true }, "! warning · Queue default is paused: its entities are not flushed.", nil},
+		{"paused", func(s *system) { s.queues[0].Paused = true },
+			"! warning · Queue default is paused: its entities are not flushed.", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -170,12 +186,14 @@ func TestVerdict(t *testing.T) {
 
 func TestOverviewIsExact(t *testing.T) {
 	s := healthy()
-	s.stats["user"] = []pending.Stats{{Accepted: math.MaxInt64, Persisted: math.MaxInt64 - 1, Superseded: 1, LastVersion: 1769860800123456}}
+	s.stats["user"] = []pending.Stats{{Accepted: math.MaxInt64, Persisted: math.MaxInt64 - 1, Superseded: 1,
+		LastVersion: 1769860800123456}}
 	_, html := get(t, pages(t, s), "/")
 	seen := text(html)
 	for _, want := range []string{
 		"9,223,372,036,854,775,807", "9,223,372,036,854,775,806", "✓ adds up", "2026-01-31 12:00:00 UTC",
-		"on, fsync everysec", "3.0 MiB of 1.0 GiB", "volatile-lfu", "under 1 ms", "sqlite", "worker host-7 concurrency 8", "v1.2.3", "every 5 s",
+		"on, fsync everysec", "3.0 MiB of 1.0 GiB", "volatile-lfu", "under 1 ms", "sqlite",
+		"worker host-7 concurrency 8", "v1.2.3", "every 5 s",
 	} {
 		require.Contains(t, seen, want)
 	}
@@ -191,7 +209,8 @@ func TestEntityPage(t *testing.T) {
 	r, html := get(t, h, "/entities/user")
 	require.Equal(t, http.StatusOK, r.StatusCode)
 	require.Equal(t, "user ! warning", heading(t, html))
-	for _, want := range []string{"3 writes refused, 1 of them dead.", "1769860800123456 ordered", "flush.max_pending 1,000,000", "All ! warning — 0 2 1 13 10 0 0 ✓ adds up"} {
+	for _, want := range []string{"3 writes refused, 1 of them dead.", "1769860800123456 ordered",
+		"flush.max_pending 1,000,000", "All ! warning — 0 2 1 13 10 0 0 ✓ adds up"} {
 		require.Contains(t, text(html), want)
 	}
 
@@ -217,7 +236,8 @@ func TestPagesEscape(t *testing.T) {
 
 func TestNothingChangesAndNothingIsInline(t *testing.T) {
 	h := pages(t, healthy())
-	for _, path := range []string{"/", "/entities/user", "/entities/none", "/healthz", "/static/app.css", "/static/", "/nowhere/at/all"} {
+	for _, path := range []string{"/", "/entities/user", "/entities/none", "/healthz", "/static/app.css", "/static/",
+		"/nowhere/at/all"} {
 		r, html := get(t, h, path)
 		require.Contains(t, r.Header.Get("Content-Security-Policy"), "default-src 'none'", path)
 		require.NotContains(t, r.Header.Get("Content-Security-Policy"), "unsafe", path)

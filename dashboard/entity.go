@@ -41,7 +41,8 @@ func (d *dashboard) entity(w http.ResponseWriter, r *http.Request) {
 	}
 	f := s.Entities[i]
 	body := entityBody{Row: row(f.Entity.Name, f, s), Known: f.Err == nil, Settings: settings(f.Entity),
-		Paused: f.Total.Paused, Tunes: d.Records != nil && who(r).May(Admin), Mends: d.Letters != nil && who(r).May(Operator)}
+		Paused: f.Total.Paused, Tunes: d.Records != nil && who(r).May(Admin), Mends: d.Letters != nil &&
+			who(r).May(Operator)}
 	f.Why = d.reasons(r.Context(), s)[f.Entity.Name]
 	body.Findings = shown(f.Findings(s.At, s.working()))
 	for _, p := range f.Partitions {
@@ -51,7 +52,8 @@ func (d *dashboard) entity(w http.ResponseWriter, r *http.Request) {
 			Heat: heat(p, s.At),
 		})
 	}
-	d.render(w, r, http.StatusOK, "entity", page{Title: f.Entity.Name, Root: root(r), Refresh: d.refresh(r), At: s.At, Body: body})
+	d.render(w, r, http.StatusOK, "entity", page{Title: f.Entity.Name, Root: root(r), Refresh: d.refresh(r), At: s.At,
+		Body: body})
 }
 
 // heat says how late a partition is, in steps of which each is ten times the one before.

@@ -21,7 +21,8 @@ const (
 
 // export streams lines as CSV or JSON, as ?format= asks, a page at a time: next returns
 // no line at the end. JSON is a list of objects whose values are strings.
-func (d *dashboard) export(w http.ResponseWriter, r *http.Request, name string, columns []string, next func() ([][]string, error)) {
+func (d *dashboard) export(w http.ResponseWriter, r *http.Request, name string, columns []string,
+	next func() ([][]string, error)) {
 	format := r.URL.Query().Get("format")
 	out, kind := lines(newCSV(w)), "text/csv; charset=utf-8"
 	if format == "json" {
@@ -80,7 +81,8 @@ func (c csvLines) end()                   { c.Flush() }
 // line keeps spreadsheets from taking a record's text for a formula.
 func (c csvLines) line(values []string) error {
 	for i, v := range values {
-		if strings.HasPrefix(v, "=") || strings.HasPrefix(v, "+") || strings.HasPrefix(v, "@") || strings.HasPrefix(v, "\t") || strings.HasPrefix(v, "\r") ||
+		if strings.HasPrefix(v, "=") || strings.HasPrefix(v, "+") || strings.HasPrefix(v, "@") ||
+			strings.HasPrefix(v, "\t") || strings.HasPrefix(v, "\r") ||
 			(strings.HasPrefix(v, "-") && !isNumber(v)) {
 			values[i] = "'" + v
 		}
@@ -133,7 +135,8 @@ func stamp(t time.Time) string {
 }
 
 var letterColumns = []string{
-	"number", "entity", "id", "version", "operation", "kind", "constraint", "column", "error", "attempts", "accepted_at", "died_at", "state", "resolver", "payload",
+	"number", "entity", "id", "version", "operation", "kind", "constraint", "column", "error", "attempts",
+	"accepted_at", "died_at", "state", "resolver", "payload",
 }
 
 func (d *dashboard) exportLetters(w http.ResponseWriter, r *http.Request) {
@@ -160,8 +163,10 @@ func (d *dashboard) letterLine(l ledger.Letter) []string {
 		operation = "delete"
 	}
 	return []string{
-		strconv.FormatInt(l.Number, 10), l.Entity, l.ID, l.Version.String(), operation, string(l.Refusal.Kind), l.Refusal.Constraint,
-		l.Refusal.Column, l.Refusal.Message, strconv.Itoa(l.Attempts), stamp(l.AcceptedAt), stamp(l.DiedAt), letterRow{Letter: l}.State(),
+		strconv.FormatInt(l.Number, 10), l.Entity, l.ID, l.Version.String(), operation, string(l.Refusal.Kind),
+		l.Refusal.Constraint,
+		l.Refusal.Column, l.Refusal.Message, strconv.Itoa(l.Attempts), stamp(l.AcceptedAt), stamp(l.DiedAt),
+		letterRow{Letter: l}.State(),
 		l.Resolver, d.veiled(l.Entity, l.Payload),
 	}
 }

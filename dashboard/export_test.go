@@ -28,8 +28,10 @@ func TestEveryListIsExported(t *testing.T) {
 	r, _ := d.visit(http.MethodPost, "/entities/product/pause", "", nil)
 	require.Equal(t, http.StatusSeeOther, r.StatusCode)
 	for path, first := range map[string]string{
-		"/": "entity", "/entities/user": "partition", "/refused": "number", "/held": "entity", "/policies": "entity", "/policies/user": "version",
-		"/queues": "queue", "/queues/default?state=scheduled": "queue", "/cache": "key", "/audit": "number", "/record?entity=user&id=ada": "at",
+		"/": "entity", "/entities/user": "partition", "/refused": "number", "/held": "entity", "/policies": "entity",
+		"/policies/user": "version",
+		"/queues":        "queue", "/queues/default?state=scheduled": "queue", "/cache": "key", "/audit": "number",
+		"/record?entity=user&id=ada": "at",
 	} {
 		page, text := d.visit(http.MethodGet, path, "", nil)
 		require.Equal(t, http.StatusOK, page.StatusCode, path)
@@ -57,8 +59,10 @@ func TestEveryListIsExported(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]int{
-		"/export/none?format=csv": 404, "/export/partitions?format=csv&entity=none": 404, "/export/tasks?format=csv&queue=x&state=retry": 422,
-		"/export/tasks?format=csv&queue=default&state=x": 422, "/export/entities?format=xml": 400, "/held/export?format=csv&kind=x": 400,
+		"/export/none?format=csv": 404, "/export/partitions?format=csv&entity=none": 404,
+		"/export/tasks?format=csv&queue=x&state=retry":   422,
+		"/export/tasks?format=csv&queue=default&state=x": 422, "/export/entities?format=xml": 400,
+		"/held/export?format=csv&kind=x": 400,
 	} {
 		r, _ := d.visit(http.MethodGet, path, "", nil)
 		require.Equal(t, want, r.StatusCode, path)

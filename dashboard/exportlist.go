@@ -35,13 +35,15 @@ func (d *dashboard) exportNamed(w http.ResponseWriter, r *http.Request) {
 }
 
 var figureColumns = []string{
-	"oldest_pending", "pending", "held", "dead", "accepted", "persisted", "superseded", "discarded", "lost", "imbalance", "paused",
+	"oldest_pending", "pending", "held", "dead", "accepted", "persisted", "superseded", "discarded", "lost",
+	"imbalance", "paused",
 }
 
 func figureLine(first string, s pending.Stats) []string {
 	n := func(i int64) string { return strconv.FormatInt(i, 10) }
 	return []string{
-		first, stamp(s.OldestPending), n(s.Pending), n(s.Held), n(s.Dead), n(s.Accepted), n(s.Persisted), n(s.Superseded), n(s.Discarded),
+		first, stamp(s.OldestPending), n(s.Pending), n(s.Held), n(s.Dead), n(s.Accepted), n(s.Persisted),
+		n(s.Superseded), n(s.Discarded),
 		n(s.Lost), n(s.Imbalance()), strconv.FormatBool(s.Paused),
 	}
 }
@@ -79,11 +81,13 @@ func (d *dashboard) asked(r *http.Request) (*schema.Entity, error) {
 }
 
 func (d *dashboard) listQueues(r *http.Request) (list, error) {
-	l := list{columns: []string{"queue", "waiting", "running", "later", "put_off", "archived", "oldest_waits_seconds", "paused"}}
+	l := list{columns: []string{"queue", "waiting", "running", "later", "put_off", "archived", "oldest_waits_seconds",
+		"paused"}}
 	s := d.snapshot(r.Context())
 	n := func(i int64) string { return strconv.FormatInt(i, 10) }
 	for _, q := range s.Queues {
-		l.lines = append(l.lines, []string{q.Queue, n(q.Pending), n(q.Active), n(q.Scheduled), n(q.Retry), n(q.Archived),
+		l.lines = append(l.lines, []string{q.Queue, n(q.Pending), n(q.Active), n(q.Scheduled), n(q.Retry),
+			n(q.Archived),
 			strconv.FormatFloat(q.Latency.Seconds(), 'f', 3, 64), strconv.FormatBool(q.Paused)})
 	}
 	return l, s.QueuesErr
@@ -92,7 +96,8 @@ func (d *dashboard) listQueues(r *http.Request) (list, error) {
 func (d *dashboard) listTasks(r *http.Request) (list, error) {
 	l := list{columns: []string{"queue", "state", "entity", "partition", "generation", "next", "failures", "error"}}
 	q := r.URL.Query()
-	switch known := slices.ContainsFunc(d.Entities, func(e *schema.Entity) bool { return e.Flush.Queue == q.Get("queue") }); {
+	switch known := slices.ContainsFunc(d.Entities,
+		func(e *schema.Entity) bool { return e.Flush.Queue == q.Get("queue") }); {
 	case d.tasks == nil || !known:
 		return l, schema.Invalid("queue", "is no queue of these entities")
 	case !slices.Contains(queue.States, q.Get("state")):
@@ -130,7 +135,8 @@ func (d *dashboard) listPolicies(r *http.Request) (list, error) {
 	}
 	all, err := d.Letters.Policies(r.Context(), d.Entities...)
 	for _, p := range all {
-		l.lines = append(l.lines, append([]string{p.Entity, strconv.FormatInt(p.Version, 10), stamp(p.SetAt), p.Author}, policyLine(p.Policy)...))
+		l.lines = append(l.lines, append([]string{p.Entity, strconv.FormatInt(p.Version, 10), stamp(p.SetAt), p.Author},
+			policyLine(p.Policy)...))
 	}
 	return l, err
 }
@@ -143,7 +149,8 @@ func (d *dashboard) listHistory(r *http.Request) (list, error) {
 	}
 	history, err := d.Letters.PolicyHistory(r.Context(), e.Name, maxHistory)
 	for _, p := range history {
-		l.lines = append(l.lines, append([]string{strconv.FormatInt(p.Version, 10), stamp(p.SetAt), p.Author, p.Note}, policyLine(p.Policy)...))
+		l.lines = append(l.lines, append([]string{strconv.FormatInt(p.Version, 10), stamp(p.SetAt), p.Author, p.Note},
+			policyLine(p.Policy)...))
 	}
 	return l, err
 }

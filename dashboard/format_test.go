@@ -12,7 +12,8 @@ import (
 
 func TestNumber(t *testing.T) {
 	for n, want := range map[int64]string{
-		0: "0", 7: "7", -7: "-7", 999: "999", 1000: "1,000", -1000: "-1,000", 1_234_567: "1,234,567", 100_000: "100,000",
+		0: "0", 7: "7", -7: "-7", 999: "999", 1000: "1,000", -1000: "-1,000", 1_234_567: "1,234,567",
+		100_000:       "100,000",
 		math.MaxInt64: "9,223,372,036,854,775,807", math.MinInt64: "-9,223,372,036,854,775,808",
 	} {
 		require.Equal(t, want, number(n))
@@ -22,9 +23,11 @@ func TestNumber(t *testing.T) {
 func TestDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0 s", time.Microsecond: "under 1 ms", 40 * time.Millisecond: "40 ms", 999 * time.Millisecond: "999 ms",
-		time.Second: "1.0 s", 3299 * time.Millisecond: "3.2 s", 59 * time.Second: "59 s", time.Minute: "1 min", 125 * time.Second: "2 min 5 s",
-		time.Hour: "1 h", 3*time.Hour + 4*time.Minute: "3 h 4 min", 25 * time.Hour: "1 d 1 h", 240 * time.Hour: "10 d",
-		-time.Second: "-1.0 s",
+		time.Second: "1.0 s", 3299 * time.Millisecond: "3.2 s", 59 * time.Second: "59 s", time.Minute: "1 min",
+		125 * time.Second: "2 min 5 s",
+		time.Hour:         "1 h", 3*time.Hour + 4*time.Minute: "3 h 4 min", 25 * time.Hour: "1 d 1 h",
+		240 * time.Hour: "10 d",
+		-time.Second:    "-1.0 s",
 	} {
 		require.Equal(t, want, duration(d))
 	}
@@ -41,7 +44,8 @@ func TestAgeAndInstant(t *testing.T) {
 }
 
 func TestSize(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 1023: "1,023 B", 1024: "1.0 KiB", 3 << 20: "3.0 MiB", 5 << 40: "5.0 TiB", 9 << 50: "9216.0 TiB"} {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1,023 B", 1024: "1.0 KiB", 3 << 20: "3.0 MiB",
+		5 << 40: "5.0 TiB", 9 << 50: "9216.0 TiB"} {
 		require.Equal(t, want, size(n))
 	}
 }

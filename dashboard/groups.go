@@ -96,7 +96,8 @@ func (d *dashboard) count(f grouped) (*grouping, <-chan struct{}) {
 	age := time.Since(one.read)
 	switch {
 	case one.read.IsZero():
-	case one.age == g.age && age < max(groupReuse*one.took, groupFresh), one.took > groupCheap && age < groupReuse*one.took:
+	case one.age == g.age && age < max(groupReuse*one.took, groupFresh), one.took > groupCheap &&
+		age < groupReuse*one.took:
 		return one, nil
 	}
 	if one.reading == nil {
@@ -147,7 +148,8 @@ func (d *dashboard) reasons(ctx context.Context, s *snapshot) reasons {
 		for _, g := range of.groups {
 			if g.Count > most[g.Entity] {
 				most[g.Entity] = g.Count
-				found[g.Entity] = ": " + strings.TrimSpace(string(g.Refusal.Kind)+" "+cmp.Or(g.Refusal.Column, g.Refusal.Constraint))
+				found[g.Entity] = ": " + strings.TrimSpace(string(g.Refusal.Kind)+" "+
+					cmp.Or(g.Refusal.Column, g.Refusal.Constraint))
 			}
 		}
 	}
@@ -171,7 +173,8 @@ func (d *dashboard) readGroups(ctx context.Context, f grouped, one *grouping) {
 	d.groupings.mu.Unlock()
 	found, err := d.group(ctx, f)
 	d.groupings.mu.Lock()
-	news := one.read.IsZero() || one.err != nil || one.found.whole != found.whole || !slices.Equal(one.found.groups, found.groups)
+	news := one.read.IsZero() || one.err != nil || one.found.whole != found.whole ||
+		!slices.Equal(one.found.groups, found.groups)
 	one.found, one.err, one.read, one.took = found, err, time.Now(), time.Since(start)
 	one.age = age
 	close(one.reading)

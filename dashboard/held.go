@@ -46,7 +46,8 @@ func (d *dashboard) summary(ctx context.Context, s *snapshot, f filter, until ti
 	sum.Counted, sum.Least = known, !found.whole
 	for _, g := range found.groups {
 		sum.Count += int64(g.Count)
-		sum.Groups = append(sum.Groups, group{g, f.With("entity", g.Entity, "kind", string(g.Refusal.Kind), "text", clip(g.Refusal.Message, maxText), "state", "")})
+		sum.Groups = append(sum.Groups, group{g, f.With("entity", g.Entity, "kind", string(g.Refusal.Kind), "text",
+			clip(g.Refusal.Message, maxText), "state", "")})
 	}
 	return sum
 }
@@ -84,7 +85,8 @@ func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, http.StatusBadRequest, brief(err))
 		return
 	}
-	body := heldBody{Filter: f, Kinds: schema.HeldKinds, After: q.Get("after"), Here: f.With("state", ""), Jobs: d.jobs.list(), Mends: d.Letters != nil && who(r).May(Operator)}
+	body := heldBody{Filter: f, Kinds: schema.HeldKinds, After: q.Get("after"), Here: f.With("state", ""),
+		Jobs: d.jobs.list(), Mends: d.Letters != nil && who(r).May(Operator)}
 	s := d.snapshot(r.Context())
 	walk := d.walkHeld(s, f.Entity, after)
 	rows, last, err := d.heldRows(r.Context(), walk, f, heldPage)
@@ -103,7 +105,8 @@ func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
 
 // heldRows returns the next records of a walk that fit, at most max, and the place to go
 // on at, "" at the end.
-func (d *dashboard) heldRows(ctx context.Context, walk *heldWalk, f filter, max int) (rows []heldRow, last string, err error) {
+func (d *dashboard) heldRows(ctx context.Context, walk *heldWalk, f filter, max int) (rows []heldRow, last string,
+	err error) {
 	for looked := 0; ; looked++ {
 		row, ok, err := walk.next(ctx)
 		if err != nil || !ok {
@@ -119,7 +122,8 @@ func (d *dashboard) heldRows(ctx context.Context, walk *heldWalk, f filter, max 
 	}
 }
 
-var heldColumns = []string{"entity", "id", "kind", "constraint", "column", "error", "attempts", "last_attempt", "next_attempt"}
+var heldColumns = []string{"entity", "id", "kind", "constraint", "column", "error", "attempts", "last_attempt",
+	"next_attempt"}
 
 func (d *dashboard) exportHeld(w http.ResponseWriter, r *http.Request) {
 	f, err := d.parseFilter(r.URL.Query())
@@ -137,7 +141,8 @@ func (d *dashboard) exportHeld(w http.ResponseWriter, r *http.Request) {
 				return lines, err
 			}
 			if operate.HeldFits(f.LetterFilter, row.Waiting) {
-				lines = append(lines, []string{row.Entity.Name, row.ID, string(row.Refusal.Kind), row.Refusal.Constraint, row.Refusal.Column,
+				lines = append(lines, []string{row.Entity.Name, row.ID, string(row.Refusal.Kind),
+					row.Refusal.Constraint, row.Refusal.Column,
 					row.Refusal.Message, strconv.Itoa(row.Attempts), stamp(row.At), stamp(row.Next)})
 			}
 		}

@@ -33,7 +33,8 @@ func (d *deployment) hold(entity string, n int, kind schema.Kind, message string
 		s, err := d.cache.Status(d.t.Context(), e, id)
 		require.NoError(d.t, err)
 		held, err := d.backlog.Hold(d.t.Context(), e, e.Partition(id), []pending.Refused{{
-			Change: schema.Change{ID: id, Version: s.Record.Version}, Attempts: 2, Next: next.Add(time.Duration(i/5) * time.Second),
+			Change: schema.Change{ID: id, Version: s.Record.Version}, Attempts: 2,
+			Next:    next.Add(time.Duration(i/5) * time.Second),
 			Refusal: schema.Refusal{Kind: kind, Message: message}, At: next.Add(-time.Hour),
 		}})
 		require.NoError(d.t, err)
@@ -101,7 +102,8 @@ func TestHeldRecordsArePaged(t *testing.T) {
 	require.ElementsMatch(t, later, ids)
 	ids, _ = d.list("/held?id=" + url.QueryEscape(want[7]))
 	require.Equal(t, want[7:8], ids)
-	ids, _ = d.list("/held?until=" + soon.Add(-50*time.Minute).UTC().Format("2006-01-02T15:04:05") + "&since=" + soon.Add(-time.Hour).UTC().Format("2006-01-02T15:04:05"))
+	ids, _ = d.list("/held?until=" + soon.Add(-50*time.Minute).UTC().Format("2006-01-02T15:04:05") + "&since=" +
+		soon.Add(-time.Hour).UTC().Format("2006-01-02T15:04:05"))
 	require.Len(t, ids, 250)
 	ids, _ = d.list("/held?until=" + soon.Add(-time.Hour).UTC().Format("2006-01-02T15:04:05"))
 	require.ElementsMatch(t, nil, ids)

@@ -161,7 +161,8 @@ func TestHeldInProduction(t *testing.T) {
 		"/record/edit":  d.named("eve", "field.email", `"e@example.com"`),
 		"/record/retry": d.named("eve"),
 	} {
-		post := fmt.Sprintf(`fetch(%q, {method: "POST", body: new URLSearchParams(%q)}).then(r => r.status)`, path, form)
+		post := fmt.Sprintf(`fetch(%q, {method: "POST", body: new URLSearchParams(%q)}).then(r => r.status)`, path,
+			form)
 		require.Equal(t, http.StatusForbidden, js[int](b, post), path)
 	}
 	for _, path := range []string{"/held/confirm?do=discard&all=1", "/record/edit?" + d.named("eve")} {
@@ -226,7 +227,9 @@ func TestHeldWithoutJavaScript(t *testing.T) {
 	r, _ = d.visit(http.MethodGet, "/record/edit?"+old, "", nil)
 	require.Equal(t, http.StatusSeeOther, r.StatusCode)
 	require.Contains(t, r.Header.Get("Location"), "said=stale")
-	for _, path := range []string{"/held/confirm?do=burn&all=1", "/held/confirm?do=retry", "/held/confirm?do=discard&entity=user&id=x&version=0", "/record/edit?entity=none&id=1&version=3", "/held/confirm?do=retry&all=1&kind=bad"} {
+	for _, path := range []string{"/held/confirm?do=burn&all=1", "/held/confirm?do=retry",
+		"/held/confirm?do=discard&entity=user&id=x&version=0", "/record/edit?entity=none&id=1&version=3",
+		"/held/confirm?do=retry&all=1&kind=bad"} {
 		r, _ = d.visit(http.MethodGet, path, "", nil)
 		require.Equal(t, http.StatusBadRequest, r.StatusCode, path)
 	}
@@ -314,7 +317,8 @@ func TestCountsComeToRest(t *testing.T) {
 	d.eventually("the counts are known", func() bool {
 		visit()
 		_, page := d.visit(http.MethodGet, "/refused", "", nil)
-		return strings.Contains(text(page), "1 dead letter of every entity") && strings.Contains(text(page), "user unique")
+		return strings.Contains(text(page), "1 dead letter of every entity") &&
+			strings.Contains(text(page), "user unique")
 	})
 	before := d.told()
 	for range 50 {

@@ -104,7 +104,8 @@ func (d *dashboard) walkHeld(s *snapshot, entity string, after place) *heldWalk 
 		}
 		for _, p := range f.Partitions {
 			if p.Held > 0 {
-				w.empty = append(w.empty, &lane{HeldIn: pending.HeldIn{Entity: f.Entity, Partition: p.Partition, From: after.next}})
+				w.empty = append(w.empty, &lane{HeldIn: pending.HeldIn{Entity: f.Entity, Partition: p.Partition,
+					From: after.next}})
 			}
 		}
 	}
@@ -205,7 +206,8 @@ func (d *dashboard) heldGroups(ctx context.Context, f ledger.LetterFilter) (grou
 		found.groups = append(found.groups, *g)
 	}
 	slices.SortFunc(found.groups, func(a, b ledger.LetterGroup) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Entity, b.Entity), cmp.Compare(a.Refusal.Message, b.Refusal.Message))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Entity, b.Entity),
+			cmp.Compare(a.Refusal.Message, b.Refusal.Message))
 	})
 	if len(found.groups) > maxGroups {
 		found.groups, found.whole = found.groups[:maxGroups], false

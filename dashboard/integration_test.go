@@ -37,7 +37,8 @@ func TestPagesOfARealSystem(t *testing.T) {
 	user := list[0]
 	values, err := user.Whole(schema.Fields{"name": "John"})
 	require.NoError(t, err)
-	group := &cache.Group{Entity: user, Partition: user.Partition("1"), Writes: []cache.Write{{Op: cache.OpPut, ID: "1", Values: values}}}
+	group := &cache.Group{Entity: user, Partition: user.Partition("1"),
+		Writes: []cache.Write{{Op: cache.OpPut, ID: "1", Values: values}}}
 	c.Write(t.Context(), group)
 	require.NoError(t, group.Results[0].Err)
 

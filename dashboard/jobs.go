@@ -125,7 +125,8 @@ func (j *jobs) find(number string) (*job, bool) {
 
 // start begins a bulk action beside the request.
 func (d *dashboard) start(s selection, expect int, by person) (jobState, error) {
-	one := &job{jobState: jobState{Do: s.do, Held: s.held, Which: s.which(), By: by.Name, Started: time.Now(), Report: operate.Report{Selected: expect}}}
+	one := &job{jobState: jobState{Do: s.do, Held: s.held, Which: s.which(), By: by.Name, Started: time.Now(),
+		Report: operate.Report{Selected: expect}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	one.cancel = cancel
 	if err := d.jobs.add(one); err != nil {
@@ -139,8 +140,10 @@ func (d *dashboard) start(s selection, expect int, by person) (jobState, error) 
 		defer cancel()
 		report, err := d.does(ctx, s, chosen, by.actor())
 		state := d.jobs.change(one, func(o *job) { o.Report, o.Err, o.Ended = report, err, time.Now() })
-		d.Log.InfoContext(process, "bulk action ended", "do", s.do, "what", state.Noun(), "which", s.which(), "user", by.Name,
-			"selected", state.Report.Selected, "done", report.Done, "stale", report.Stale, "failed", report.Failed, "error", err)
+		d.Log.InfoContext(process, "bulk action ended", "do", s.do, "what", state.Noun(), "which", s.which(), "user",
+			by.Name,
+			"selected", state.Report.Selected, "done", report.Done, "stale", report.Stale, "failed", report.Failed,
+			"error", err)
 		d.groupings.changed()
 		d.pulse.tell("job " + strconv.FormatInt(state.Number, 10))
 	})

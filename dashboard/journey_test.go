@@ -80,7 +80,8 @@ func TestBulkDiscard(t *testing.T) {
 		b.sees("Discard 60 dead letters?")
 		d.put("user", "grace", map[string]any{"name": "Grace", "email": "g@example.com"})
 		d.await("user", "grace", schema.Persisted)
-		require.True(t, js[bool](b, `new Promise(done => document.body.addEventListener("htmx:sseMessage", () => setTimeout(() => done(document.getElementById("dialog").open), 50), {once: true}))`))
+		require.True(t, js[bool](b,
+			`new Promise(done => document.body.addEventListener("htmx:sseMessage", () => setTimeout(() => done(document.getElementById("dialog").open), 50), {once: true}))`))
 
 		b.button("Discard 60")
 		b.at("/jobs/1")
@@ -340,16 +341,21 @@ func TestKeysAndPreferences(t *testing.T) {
 // paths are all pages, with data on them.
 func (d *deployment) paths() []string {
 	d.t.Helper()
-	list := []string{"/", "/entities/user", "/refused", "/refused?state=all&text=unique", "/held", "/held?entity=user&kind=unique", "/record", "/record?entity=user&id=ada",
-		"/policies", "/policies/user", "/policies/user?" + url.Values{"max_attempts": {"5"}, "base": {"1s"}, "factor": {"2"}, "cap": {"1m"}, "jitter": {"full"}, "timeout": {"30s"}}.Encode(),
+	list := []string{"/", "/entities/user", "/refused", "/refused?state=all&text=unique", "/held",
+		"/held?entity=user&kind=unique", "/record", "/record?entity=user&id=ada",
+		"/policies", "/policies/user", "/policies/user?" + url.Values{"max_attempts": {"5"}, "base": {"1s"},
+			"factor": {"2"}, "cap": {"1m"}, "jitter": {"full"}, "timeout": {"30s"}}.Encode(),
 		"/queues", "/queues/default", "/cache", "/audit", "/tokens", "/help"}
 	all, err := d.store.Letters(d.t.Context(), ledger.LetterFilter{}, 0, 1)
 	require.NoError(d.t, err)
 	if len(all) == 1 {
-		list = append(list, fmt.Sprintf("/refused/%d", all[0].Number), fmt.Sprintf("/refused/confirm?do=discard&n=%d", all[0].Number), "/refused/confirm?do=retry&all=1")
+		list = append(list, fmt.Sprintf("/refused/%d", all[0].Number),
+			fmt.Sprintf("/refused/confirm?do=discard&n=%d", all[0].Number), "/refused/confirm?do=retry&all=1")
 	}
-	if s, err := d.cache.Status(d.t.Context(), d.entity("user"), "mallory"); err == nil && s.Record.Status == schema.Held {
-		list = append(list, "/record?entity=user&id=mallory", "/record/edit?"+d.named("mallory"), "/held/confirm?do=discard&all=1", "/held/confirm?"+d.named("mallory", "do", "retry"))
+	if s, err := d.cache.Status(d.t.Context(), d.entity("user"), "mallory"); err == nil &&
+		s.Record.Status == schema.Held {
+		list = append(list, "/record?entity=user&id=mallory", "/record/edit?"+d.named("mallory"),
+			"/held/confirm?do=discard&all=1", "/held/confirm?"+d.named("mallory", "do", "retry"))
 	}
 	return list
 }

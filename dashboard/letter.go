@@ -83,8 +83,9 @@ func compare(e *schema.Entity, v operate.View) []fieldRow {
 	for i := range e.Fields {
 		f := &e.Fields[i]
 		row := fieldRow{
-			Name: f.Name, Type: string(f.Type), Letter: string(refused[f.Name]), Row: at(v.Row.Values, i), Hidden: f.Redact,
-			Fault: v.Refusal.Column != "" && v.Refusal.Column == f.Column,
+			Name: f.Name, Type: string(f.Type), Letter: string(refused[f.Name]), Row: at(v.Row.Values, i),
+			Hidden: f.Redact,
+			Fault:  v.Refusal.Column != "" && v.Refusal.Column == f.Column,
 		}
 		row.Differs = row.Letter != row.Row && (row.Letter != "" || refused == nil)
 		if v.Stale() && v.State.Cached && !v.State.Record.Deleted {
@@ -136,7 +137,8 @@ func (d *dashboard) edit(w http.ResponseWriter, r *http.Request) {
 		redirect(w, r, "refused/"+r.PathValue("number")+"?said=edited")
 		return
 	}
-	if status := body.refuse(err, "A newer write, or another operator, was faster: the newer state stands."); status > 0 {
+	if status := body.refuse(err,
+		"A newer write, or another operator, was faster: the newer state stands."); status > 0 {
 		d.show(w, r, status, "letter", body.Entity+" "+body.ID, body)
 		return
 	}

@@ -76,18 +76,23 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 	require.NoError(t, err)
 	inspector, err := queue.Inspect(redis, prefix)
 	require.NoError(t, err)
-	writes, err := producer.New(producer.Config{Entities: d.entities, Cache: d.cache, Queue: orders, Loader: d.store, Log: testkit.Logger(t)})
+	writes, err := producer.New(producer.Config{Entities: d.entities, Cache: d.cache, Queue: orders, Loader: d.store,
+		Log: testkit.Logger(t)})
 	require.NoError(t, err)
-	d.operator, err = operate.New(operate.Config{Entities: d.entities, Letters: d.store, Records: whole.Of(d.cache), Writes: writes, Queue: orders, Log: testkit.Logger(t)})
+	d.operator, err = operate.New(operate.Config{Entities: d.entities, Letters: d.store, Records: whole.Of(d.cache),
+		Writes: writes, Queue: orders, Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	front, err := api.New(api.Config{
-		Producer: writes, Cache: whole.Of(d.cache), Store: lister{d.store}, Entities: d.entities, Log: testkit.Logger(t),
-		MaxBody: 1 << 20, MaxBatchBody: 1 << 20, Registerer: prometheus.NewRegistry(), Gatherer: prometheus.NewRegistry(),
+		Producer: writes, Cache: whole.Of(d.cache), Store: lister{d.store}, Entities: d.entities,
+		Log:     testkit.Logger(t),
+		MaxBody: 1 << 20, MaxBatchBody: 1 << 20, Registerer: prometheus.NewRegistry(),
+		Gatherer: prometheus.NewRegistry(),
 	})
 	require.NoError(t, err)
 	d.api = httptest.NewServer(front)
 
-	server, err := queue.NewServer(queue.ServerConfig{RedisURL: redis, Prefix: prefix, Concurrency: 2, PollInterval: 20 * time.Millisecond, Queues: map[string]int{"default": 1}, Log: testkit.Logger(t)})
+	server, err := queue.NewServer(queue.ServerConfig{RedisURL: redis, Prefix: prefix, Concurrency: 2,
+		PollInterval: 20 * time.Millisecond, Queues: map[string]int{"default": 1}, Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	flusher, err := worker.New(worker.Config{
 		Entities: d.entities, Redis: whole.Of(d.cache), Store: d.store, Queue: orders, Server: server,
@@ -97,8 +102,10 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 	running.Go(func() { _ = flusher.Run(ctx) })
 
 	o := dashboard.Config{
-		Entities: d.entities, Cache: whole.Of(d.cache), Store: d.store, Queues: inspector, Letters: d.operator, Records: whole.Of(d.cache), Rows: d.store,
-		Series: whole.Of(d.cache).Backlog, Audit: d.store, Tokens: d.store, Version: "v1.2.3", Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond,
+		Entities: d.entities, Cache: whole.Of(d.cache), Store: d.store, Queues: inspector, Letters: d.operator,
+		Records: whole.Of(d.cache), Rows: d.store,
+		Series: whole.Of(d.cache).Backlog, Audit: d.store, Tokens: d.store, Version: "v1.2.3",
+		Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond,
 		Log: testkit.Logger(t), Go: func(run func(context.Context)) { running.Go(func() { run(ctx) }) },
 	}
 	for _, c := range change {
@@ -132,7 +139,8 @@ func (l lister) List(ctx context.Context, e *schema.Entity, q api.Query) ([]sche
 // once more after an hour.
 func shop(t testing.TB) []*schema.Entity {
 	t.Helper()
-	slow := schema.RetryPolicy{MaxAttempts: 8, Base: time.Hour, Factor: 2, Cap: 12 * time.Hour, Jitter: schema.JitterEqual, Timeout: 30 * time.Second}
+	slow := schema.RetryPolicy{MaxAttempts: 8, Base: time.Hour, Factor: 2, Cap: 12 * time.Hour,
+		Jitter: schema.JitterEqual, Timeout: 30 * time.Second}
 	list := []*schema.Entity{
 		{
 			Name: "user", Table: "users", ID: schema.ID{Type: schema.String, Max: 64}, Partitions: 8, Retry: slow,
@@ -174,7 +182,8 @@ func (d *deployment) put(entity, id string, fields map[string]any) {
 	d.t.Helper()
 	body, err := json.Marshal(fields)
 	require.NoError(d.t, err)
-	r, err := http.NewRequestWithContext(d.t.Context(), http.MethodPut, d.api.URL+"/v1/"+entity+"/-?id="+url.QueryEscape(id), strings.NewReader(string(body)))
+	r, err := http.NewRequestWithContext(d.t.Context(), http.MethodPut, d.api.URL+"/v1/"+entity+"/-?id="+
+		url.QueryEscape(id), strings.NewReader(string(body)))
 	require.NoError(d.t, err)
 	r.Header.Set("Content-Type", "application/json")
 	answer, err := http.DefaultClient.Do(r)
@@ -210,7 +219,8 @@ func (d *deployment) die(entity string, ids ...string) {
 			Entity: entity, ID: id, Version: s.Record.Version, Payload: string(e.AppendFields(nil, s.Record.Values)),
 			Refusal: *s.Refusal, Attempts: 8, AcceptedAt: now.Add(-time.Hour), DiedAt: now,
 			History: []schema.Attempt{
-				{Number: 1, At: now.Add(-time.Hour), Kind: s.Refusal.Kind, Message: s.Refusal.Message, Worker: "host-1"},
+				{Number: 1, At: now.Add(-time.Hour), Kind: s.Refusal.Kind, Message: s.Refusal.Message,
+					Worker: "host-1"},
 				{Number: 8, At: now, Kind: s.Refusal.Kind, Message: s.Refusal.Message, Worker: "host-2"},
 			},
 		}}))
@@ -225,10 +235,13 @@ func (d *deployment) die(entity string, ids ...string) {
 // refuse writes users whose email another one has, and waits until they are held.
 func (d *deployment) refuse(ids ...string) {
 	d.t.Helper()
-	d.put("user", "ada", map[string]any{"name": "Ada Lovelace", "email": "ada@example.com", "age": 36, "secret": "s3cret"})
+	d.put("user", "ada", map[string]any{"name": "Ada Lovelace", "email": "ada@example.com", "age": 36,
+		"secret": "s3cret"})
 	d.await("user", "ada", schema.Persisted)
 	for i, id := range ids {
-		d.put("user", id, map[string]any{"name": "<script>alert(1)</script>", "email": "ada@example.com", "age": int64(9223372036854775800) + int64(i%7), "secret": "hush", "profile": json.RawMessage(`{"b":1,"a":[1.0]}`)})
+		d.put("user", id, map[string]any{"name": "<script>alert(1)</script>", "email": "ada@example.com",
+			"age": int64(9223372036854775800) + int64(i%7), "secret": "hush",
+			"profile": json.RawMessage(`{"b":1,"a":[1.0]}`)})
 	}
 	for _, id := range ids {
 		d.await("user", id, schema.Held)

@@ -52,7 +52,8 @@ func (d *dashboard) acknowledge(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, http.StatusBadRequest, "The form is incomplete: open the overview again.")
 		return
 	case reason == "" || len(reason) > maxReason:
-		d.fail(w, r, http.StatusUnprocessableEntity, "Nothing was changed: say in up to 2,000 bytes what was done about the loss. The audit keeps it.")
+		d.fail(w, r, http.StatusUnprocessableEntity,
+			"Nothing was changed: say in up to 2,000 bytes what was done about the loss. The audit keeps it.")
 		return
 	}
 	open, err := d.Losses.Losses(r.Context(), []*schema.Entity{e})
@@ -71,7 +72,8 @@ func (d *dashboard) acknowledge(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.depths.forget()
-	d.Log.InfoContext(r.Context(), "done by an operator", "action", ledger.LossAcknowledged, "entity", e.Name, "user", who(r).Name, "losses", marked)
+	d.Log.InfoContext(r.Context(), "done by an operator", "action", ledger.LossAcknowledged, "entity", e.Name, "user",
+		who(r).Name, "losses", marked)
 	said := "acknowledged"
 	if marked == 0 {
 		said = "same"

@@ -23,7 +23,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"route", "method", "code"}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "afterwrite_dashboard_logins_total", Help: "Tries to log in to the dashboard: ok, wrong, or throttled.",
+			Name: "afterwrite_dashboard_logins_total",
+			Help: "Tries to log in to the dashboard: ok, wrong, or throttled.",
 		}, []string{"outcome"}),
 	}
 	for _, outcome := range []string{"ok", "wrong", "throttled"} {

@@ -25,7 +25,8 @@ func TestLogInOverPlainHTTPUnderAName(t *testing.T) {
 	b.sees("otto (operator)")
 	require.False(t, js[bool](b, "window.isSecureContext"), "the browser takes it for plain HTTP")
 
-	for origin, want := range map[string]int{base: http.StatusSeeOther, "null": http.StatusForbidden, "http://evil.example:" + port: http.StatusForbidden} {
+	for origin, want := range map[string]int{base: http.StatusSeeOther, "null": http.StatusForbidden,
+		"http://evil.example:" + port: http.StatusForbidden} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.pages.URL+"/login",
 			strings.NewReader(url.Values{"name": {"otto"}, "password": {"otto's password"}}.Encode()))
 		require.NoError(t, err)
@@ -46,7 +47,8 @@ func TestTwoDashboardsOnOneHost(t *testing.T) {
 	names := map[string]bool{}
 	for _, deployment := range []string{"redis://a:1 aw", "redis://b:1 aw"} {
 		d := deploy(t, func(o *dashboard.Config) { o.Users, o.Deployment = people[:2], deployment })
-		answer, _ := d.visit(http.MethodPost, "/login", "", url.Values{"name": {"otto"}, "password": {"otto's password"}})
+		answer, _ := d.visit(http.MethodPost, "/login", "", url.Values{"name": {"otto"},
+			"password": {"otto's password"}})
 		require.Equal(t, http.StatusSeeOther, answer.StatusCode)
 		require.Len(t, answer.Cookies(), 1)
 		names[answer.Cookies()[0].Name] = true

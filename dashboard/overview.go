@@ -97,12 +97,14 @@ func (d *dashboard) overview(w http.ResponseWriter, r *http.Request) {
 	} else {
 		body.Figures = s.figures(nil)
 	}
-	d.render(w, r, http.StatusOK, "overview", page{Title: "Overview", Root: root(r), Refresh: d.refresh(r), At: s.At, Body: body})
+	d.render(w, r, http.StatusOK, "overview", page{Title: "Overview", Root: root(r), Refresh: d.refresh(r), At: s.At,
+		Body: body})
 }
 
 func (s *snapshot) figures(lately []moment) figuresNow {
 	t := s.Total()
-	f := figuresNow{Lag: age(s.At, t.OldestPending), Half: "—", Most: "—", Coalescing: "—", HitRate: "—", Accepted: "—", Persisted: "—", Total: t, Imbalance: t.Imbalance(), Workers: s.Workers()}
+	f := figuresNow{Lag: age(s.At, t.OldestPending), Half: "—", Most: "—", Coalescing: "—", HitRate: "—", Accepted: "—",
+		Persisted: "—", Total: t, Imbalance: t.Imbalance(), Workers: s.Workers()}
 	if f.Lag == "—" && !s.RedisDown() {
 		f.Lag = "none"
 	}
@@ -147,7 +149,8 @@ func processes(alive []fleet.Process) []process {
 	for i, p := range alive {
 		list[i] = process{Kind: p.Kind, ID: p.ID}
 		for k, v := range p.Info {
-			hidden := []string{lagsInfo, fleet.TroubleInfo, fleet.DatabaseInfo, fleet.PairingInfo, fleet.FieldsInfo, fleet.UnknownInfo}
+			hidden := []string{lagsInfo, fleet.TroubleInfo, fleet.DatabaseInfo, fleet.PairingInfo, fleet.FieldsInfo,
+				fleet.UnknownInfo}
 			if v == "" || slices.Contains(hidden, k) {
 				continue // the lags are shown as quantiles of all workers, the others as findings
 			}

@@ -41,7 +41,8 @@ func parseTemplates() (templates, error) {
 	}
 	pages := templates{}
 	for _, name := range pageNames {
-		t, err := template.New("layout.html").Funcs(functions).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
+		t, err := template.New("layout.html").Funcs(functions).ParseFS(templateFiles, "templates/layout.html",
+			"templates/parts.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("dashboard: page %s: %w", name, err)
 		}
@@ -183,11 +184,13 @@ func (d *dashboard) broken(w http.ResponseWriter, r *http.Request, what string, 
 		status, why = http.StatusUnprocessableEntity, brief(err)
 	case errors.Is(err, schema.ErrUnavailable), errors.Is(err, schema.ErrDatabaseUnavailable),
 		errors.Is(err, context.DeadlineExceeded), store.Unavailable(err):
-		status, why = http.StatusServiceUnavailable, "Redis or the database does not answer; nothing is known to have changed."
+		status, why = http.StatusServiceUnavailable,
+			"Redis or the database does not answer; nothing is known to have changed."
 		w.Header().Set("Retry-After", "2")
 	case errors.Is(err, context.Canceled):
 		// Nobody waits for the answer, or somebody who closed one half of the connection.
-		status, why = problem.ClientGone, "The connection was closed before the answer; it is not known what has changed."
+		status, why = problem.ClientGone,
+			"The connection was closed before the answer; it is not known what has changed."
 	}
 	d.Log.WarnContext(r.Context(), what+" failed", "user", who(r).Name, "error", err)
 	d.fail(w, r, status, why)

@@ -51,7 +51,8 @@ func (h argonHash) of(password string, n int) []byte {
 
 func (h argonHash) String() string {
 	b64 := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.memory, h.time, h.threads, b64(h.salt), b64(h.key))
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.memory, h.time, h.threads, b64(h.salt),
+		b64(h.key))
 }
 
 func parseArgon(text string) (argonHash, error) {

@@ -182,7 +182,8 @@ func (p *people) of(r *http.Request) (who person, ok bool) {
 		}
 	}
 	u, known := p.users[p.sessions.GetString(r.Context(), SessionUser)]
-	if !known || subtle.ConstantTimeCompare([]byte(p.sessions.GetString(r.Context(), sessionMark)), []byte(mark(u))) != 1 {
+	if !known || subtle.ConstantTimeCompare([]byte(p.sessions.GetString(r.Context(), sessionMark)),
+		[]byte(mark(u))) != 1 {
 		return who, false
 	}
 	who.Name, who.Role, who.Leaves = u.Name, u.Role, true
@@ -272,12 +273,15 @@ func (d *dashboard) need(role Role, next http.HandlerFunc) http.Handler {
 			d.Log.WarnContext(r.Context(), "refused", "user", p.Name, "role", p.Role, "path", r.URL.Path)
 			d.fail(w, r, http.StatusForbidden, fmt.Sprintf("This needs the role %s; %s is a %s.", role, p.Name, p.Role))
 		case d.people.named != nil:
-			d.fail(w, r, http.StatusForbidden, "Log in to the program that serves this page, as somebody who may see it.")
+			d.fail(w, r, http.StatusForbidden,
+				"Log in to the program that serves this page, as somebody who may see it.")
 		case d.people.open:
-			d.fail(w, r, http.StatusForbidden, "Without users the dashboard answers on this machine's own addresses alone, under localhost or a "+
-				"name in dashboard.hosts, and not through a proxy. Configure dashboard.users to open it.")
+			d.fail(w, r, http.StatusForbidden,
+				"Without users the dashboard answers on this machine's own addresses alone, under localhost or a "+
+					"name in dashboard.hosts, and not through a proxy. Configure dashboard.users to open it.")
 		case d.people.misnamed(r):
-			d.fail(w, r, http.StatusForbidden, "The proxy's header is accepted under a name in dashboard.hosts alone. Add the name that browsers use.")
+			d.fail(w, r, http.StatusForbidden,
+				"The proxy's header is accepted under a name in dashboard.hosts alone. Add the name that browsers use.")
 		case r.Method == http.MethodGet && r.Header.Get("HX-Request") == "":
 			redirect(w, r, "login?"+query("next", here(r)))
 		default:

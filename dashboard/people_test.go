@@ -31,20 +31,25 @@ func TestPasswords(t *testing.T) {
 	_, err = dashboard.HashPassword("")
 	require.Error(t, err)
 	for _, bad := range []string{
-		"", "secret", "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA", "$argon2id$v=19$m=1,t=1,p=1$c2FsdHNhbHRzYWx0$a2V5a2V5a2V5a2V5a2V5a2V5",
-		"$argon2id$v=19$m=99999999,t=1,p=1$c2FsdHNhbHRzYWx0$a2V5a2V5a2V5a2V5a2V5a2V5", "$2b$04$tooCheap", "$2b$31$6JIYmbtHiP1nyqg8P7P/AOjEb6GjM1Fvb0Q.fRkBZyo1qYwMPYRyi",
+		"", "secret", "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA",
+		"$argon2id$v=19$m=1,t=1,p=1$c2FsdHNhbHRzYWx0$a2V5a2V5a2V5a2V5a2V5a2V5",
+		"$argon2id$v=19$m=99999999,t=1,p=1$c2FsdHNhbHRzYWx0$a2V5a2V5a2V5a2V5a2V5a2V5", "$2b$04$tooCheap",
+		"$2b$31$6JIYmbtHiP1nyqg8P7P/AOjEb6GjM1Fvb0Q.fRkBZyo1qYwMPYRyi",
 	} {
 		require.Error(t, dashboard.CheckHash(bad), bad)
 	}
 	s := healthy()
-	_, err = dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: []dashboard.User{{Name: "a", Role: "boss", Hash: h}}})
+	_, err = dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing,
+		Users: []dashboard.User{{Name: "a", Role: "boss", Hash: h}}})
 	require.ErrorContains(t, err, "one of the roles")
-	_, err = dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing, Proxy: dashboard.Proxy{Header: "X-User"}})
+	_, err = dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing,
+		Proxy: dashboard.Proxy{Header: "X-User"}})
 	require.ErrorContains(t, err, "named addresses")
 }
 
 // visit asks for a page as a reverse proxy would, and returns status and body.
-func (d *deployment) visit(method, path, user string, form url.Values, more ...func(*http.Request)) (*http.Response, string) {
+func (d *deployment) visit(method, path, user string, form url.Values, more ...func(*http.Request)) (*http.Response,
+	string) {
 	d.t.Helper()
 	r, err := http.NewRequestWithContext(d.t.Context(), method, d.pages.URL+path, strings.NewReader(form.Encode()))
 	require.NoError(d.t, err)
@@ -64,7 +69,8 @@ func (d *deployment) visit(method, path, user string, form url.Values, more ...f
 
 func proxied(o *dashboard.Config) {
 	o.Users = []dashboard.User{{Name: "otto", Role: dashboard.Operator}, {Name: "anna", Role: dashboard.Admin}}
-	o.Proxy = dashboard.Proxy{Header: "X-User", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Role: dashboard.Viewer}
+	o.Proxy = dashboard.Proxy{Header: "X-User", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Role: dashboard.Viewer}
 }
 
 // Every change asks for its role on the server, whatever the page shows.
@@ -74,8 +80,10 @@ func TestRolesOnTheServer(t *testing.T) {
 	d.refuse("eve")
 	d.die("user", "eve")
 	number := fmt.Sprint(d.letters()[0].Number)
-	admin := []string{"/policies/user", "/policies/user/rollback", "/cache/invalidate", "/queues/default/pause", "/entities/user/pause"}
-	operator := []string{"/refused/act", "/refused/" + number + "/edit", "/record/retry", "/entities/user/flush", "/jobs/1/stop", "/record/invalidate"}
+	admin := []string{"/policies/user", "/policies/user/rollback", "/cache/invalidate", "/queues/default/pause",
+		"/entities/user/pause"}
+	operator := []string{"/refused/act", "/refused/" + number + "/edit", "/record/retry", "/entities/user/flush",
+		"/jobs/1/stop", "/record/invalidate"}
 	for _, path := range append(admin, operator...) {
 		r, _ := d.visit(http.MethodPost, path, "", nil)
 		require.Equal(t, http.StatusUnauthorized, r.StatusCode, path)
@@ -83,7 +91,10 @@ func TestRolesOnTheServer(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, r.StatusCode, path)
 		r, _ = d.visit(http.MethodGet, path, "anna", nil)
 		require.Contains(t, []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusOK}, r.StatusCode, path)
-		r, _ = d.visit(http.MethodPost, path, "anna", nil, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") })
+		r, _ = d.visit(http.MethodPost, path, "anna", nil, func(r *http.Request) {
+			r.Header.Set("Sec-Fetch-Site",
+				"cross-site")
+		})
 		require.Equal(t, http.StatusForbidden, r.StatusCode, path)
 	}
 	for _, path := range admin {
@@ -94,7 +105,8 @@ func TestRolesOnTheServer(t *testing.T) {
 	r, _ := d.visit(http.MethodGet, "/refused", "", nil)
 	require.Equal(t, "./login?next=refused", r.Header.Get("Location"))
 
-	r, _ = d.visit(http.MethodPost, "/refused/act", "otto", url.Values{"do": {"discard"}, "n": {number}, "expect": {"1"}}, func(r *http.Request) {
+	r, _ = d.visit(http.MethodPost, "/refused/act", "otto", url.Values{"do": {"discard"}, "n": {number},
+		"expect": {"1"}}, func(r *http.Request) {
 		r.Header.Set("X-Forwarded-For", "6.6.6.6, 203.0.113.7")
 	})
 	require.Equal(t, http.StatusSeeOther, r.StatusCode)
@@ -108,7 +120,8 @@ func TestRolesOnTheServer(t *testing.T) {
 func TestOpenPagesAnswerThisMachineAlone(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	for host, want := range map[string]int{"": 200, "localhost:80": 200, "[::1]": 200, "evil.example": 403, "127.0.0.1.evil.example": 403} {
+	for host, want := range map[string]int{"": 200, "localhost:80": 200, "[::1]": 200, "evil.example": 403,
+		"127.0.0.1.evil.example": 403} {
 		r, _ := d.visit(http.MethodGet, "/", "", nil, func(r *http.Request) { r.Host = host })
 		require.Equal(t, want, r.StatusCode, host)
 	}
@@ -120,15 +133,19 @@ func TestParametersAreBounded(t *testing.T) {
 	d := deploy(t)
 	long := strings.Repeat("x", 2000)
 	for _, path := range []string{
-		"/refused?kind=bad", "/refused?entity=" + url.QueryEscape("A b"), "/refused?text=" + long, "/refused?id=" + long, "/refused?since=yesterday",
-		"/refused?state=old", "/refused?before=-1", "/refused?text=%00", "/refused/confirm?do=burn&all=1", "/refused/confirm?do=retry",
-		"/refused/confirm?do=retry&all=1&state=resolved", "/refused/export?format=xml", "/refused/confirm?do=retry" + strings.Repeat("&n=1", 501),
+		"/refused?kind=bad", "/refused?entity=" + url.QueryEscape("A b"), "/refused?text=" + long, "/refused?id=" +
+			long, "/refused?since=yesterday",
+		"/refused?state=old", "/refused?before=-1", "/refused?text=%00", "/refused/confirm?do=burn&all=1",
+		"/refused/confirm?do=retry",
+		"/refused/confirm?do=retry&all=1&state=resolved", "/refused/export?format=xml", "/refused/confirm?do=retry" +
+			strings.Repeat("&n=1", 501),
 		"/audit?before=x", "/audit?id=" + long, "/held?after=x", "/held?after=1.user", "/held?kind=bad",
 	} {
 		r, _ := d.visit(http.MethodGet, path, "", nil)
 		require.Equal(t, http.StatusBadRequest, r.StatusCode, path[:min(len(path), 60)])
 	}
-	for _, path := range []string{"/refused/0", "/refused/12345", "/refused/x", "/held/user", "/policies/none", "/queues/none", "/jobs/7", "/record?entity=none&id=1"} {
+	for _, path := range []string{"/refused/0", "/refused/12345", "/refused/x", "/held/user", "/policies/none",
+		"/queues/none", "/jobs/7", "/record?entity=none&id=1"} {
 		r, _ := d.visit(http.MethodGet, path, "", nil)
 		require.Equal(t, http.StatusNotFound, r.StatusCode, path)
 	}
@@ -184,7 +201,8 @@ func TestActionsAreAboutWhatWasSeen(t *testing.T) {
 	first := d.letters()[0]
 	d.put("user", first.ID, map[string]any{"name": "New", "email": first.ID + "@example.com"})
 	d.await("user", first.ID, schema.Persisted)
-	r, _ = d.visit(http.MethodPost, "/refused/act", "", url.Values{"do": {"discard"}, "n": {fmt.Sprint(first.Number)}, "expect": {"1"}})
+	r, _ = d.visit(http.MethodPost, "/refused/act", "", url.Values{"do": {"discard"}, "n": {fmt.Sprint(first.Number)},
+		"expect": {"1"}})
 	require.Contains(t, []int{http.StatusConflict, http.StatusSeeOther}, r.StatusCode)
 	s := d.await("user", first.ID, schema.Persisted)
 	require.False(t, s.Record.Deleted)
@@ -213,10 +231,12 @@ func TestEventsNeedALogIn(t *testing.T) {
 func TestTheProxysHeaderNeedsAKnownHost(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, func(c *dashboard.Config) {
-		c.Proxy = dashboard.Proxy{Header: "X-Forwarded-User", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Role: dashboard.Admin}
+		c.Proxy = dashboard.Proxy{Header: "X-Forwarded-User",
+			From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Role: dashboard.Admin}
 		c.Hosts = peer.NewHosts([]string{"dash.example.com"})
 	})
-	for host, want := range map[string]int{"": 200, "dash.example.com": 200, "dash.example.com:443": 200, "evil.example": 403, "localhost:1": 200} {
+	for host, want := range map[string]int{"": 200, "dash.example.com": 200, "dash.example.com:443": 200,
+		"evil.example": 403, "localhost:1": 200} {
 		for _, path := range []string{"/", "/refused", "/policies"} {
 			r, _ := d.visit(http.MethodGet, path, "", nil, func(r *http.Request) {
 				r.Host = host
@@ -237,10 +257,12 @@ func TestFormsAreReadForThoseWhoAreIn(t *testing.T) {
 	d := deploy(t, func(c *dashboard.Config) {
 		c.Users = []dashboard.User{{Name: "anna", Role: dashboard.Admin, Hash: hash}}
 	})
-	for path, want := range map[string]string{"/refused/act": "401", "/policies/user": "401", "/record/edit": "401", "/view": "401", "/login": "400"} {
+	for path, want := range map[string]string{"/refused/act": "401", "/policies/user": "401", "/record/edit": "401",
+		"/view": "401", "/login": "400"} {
 		c, err := net.Dial("tcp", strings.TrimPrefix(d.pages.URL, "http://"))
 		require.NoError(t, err)
-		_, err = fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 900000\r\n\r\n%s",
+		_, err = fmt.Fprintf(c,
+			"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 900000\r\n\r\n%s",
 			path, strings.Repeat("x", 9000))
 		require.NoError(t, err)
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(30*time.Second)))

@@ -45,7 +45,8 @@ const (
 // marks of the axis: the scale is logarithmic, as the delays grow by factors.
 var marks = []time.Duration{
 	time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond, time.Second, 10 * time.Second, time.Minute,
-	10 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour, 365 * 24 * time.Hour,
+	10 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour,
+	365 * 24 * time.Hour,
 }
 
 // schedule draws a policy for records that are refused with a kind every time.

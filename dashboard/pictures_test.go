@@ -31,9 +31,11 @@ func (d *deployment) live() {
 	d.refuse("ada.l", "a.lovelace", "countess", "ada-2", "ada-3", "ada-old", "lovelace", "ada.king")
 	end := time.Now().Add(40 * time.Second)
 	for i := 0; time.Now().Before(end); i++ {
-		d.put("user", fmt.Sprintf("user-%04d", i%900), map[string]any{"name": fmt.Sprintf("User %d", i), "email": fmt.Sprintf("u%d@example.com", i%900), "age": 20 + i%60})
+		d.put("user", fmt.Sprintf("user-%04d", i%900), map[string]any{"name": fmt.Sprintf("User %d", i),
+			"email": fmt.Sprintf("u%d@example.com", i%900), "age": 20 + i%60})
 		if i%3 == 0 {
-			d.put("product", fmt.Sprintf("p-%03d", i%200), map[string]any{"sku": fmt.Sprintf("SKU-%03d", i%200), "price": "12.50", "stock": i})
+			d.put("product", fmt.Sprintf("p-%03d", i%200), map[string]any{"sku": fmt.Sprintf("SKU-%03d", i%200),
+				"price": "12.50", "stock": i})
 		}
 		if i%40 == 0 {
 			time.Sleep(time.Duration(i%7) * 30 * time.Millisecond) // the pace of the charts, not a wait
@@ -80,7 +82,10 @@ func small(t *testing.T, picture []byte) []byte {
 			count[from.At(x, y)]++
 		}
 	}
-	colours := slices.SortedFunc(maps.Keys(count), func(a, b color.Color) int { return cmp.Compare(count[b], count[a]) })
+	colours := slices.SortedFunc(maps.Keys(count), func(a, b color.Color) int {
+		return cmp.Compare(count[b],
+			count[a])
+	})
 	to := image.NewPaletted(b, colours[:min(len(colours), 256)])
 	nearest := map[color.Color]uint8{}
 	for y := b.Min.Y; y < b.Max.Y; y++ {

@@ -96,7 +96,8 @@ func (d *dashboard) policyBody(r *http.Request, form url.Values) (*policyBody, e
 		return nil, err
 	}
 	body := &policyBody{
-		Entity: name, Current: current, Jitters: []schema.Jitter{schema.JitterFull, schema.JitterEqual, schema.JitterNone},
+		Entity: name, Current: current, Jitters: []schema.Jitter{schema.JitterFull, schema.JitterEqual,
+			schema.JitterNone},
 		Kinds: schema.Kinds, Tunes: who(r).May(Admin), At: time.Now(), Note: clip(form.Get("note"), maxText),
 	}
 	if kind := schema.Kind(form.Get("kind")); schema.KnownKind(kind) {
@@ -134,7 +135,8 @@ func (d *dashboard) policyBody(r *http.Request, form url.Values) (*policyBody, e
 func (b *policyBody) fill(p schema.RetryPolicy) {
 	b.Timeout = short(p.Timeout)
 	b.Form = []policyInputs{{
-		MaxAttempts: strconv.Itoa(p.MaxAttempts), Base: short(p.Base), Factor: factor(p.Factor), Cap: short(p.Cap), Jitter: string(p.Jitter),
+		MaxAttempts: strconv.Itoa(p.MaxAttempts), Base: short(p.Base), Factor: factor(p.Factor), Cap: short(p.Cap),
+		Jitter: string(p.Jitter),
 	}}
 	for _, k := range schema.Kinds {
 		o, in := p.On[k], policyInputs{Kind: k}
@@ -222,7 +224,10 @@ func (in policyInputs) parse() (o schema.RetryOverride, err error) {
 	o.Base, all[1] = optional(p+"base", in.Base, parseDuration)
 	o.Factor, all[2] = optional(p+"factor", in.Factor, parseFactor)
 	o.Cap, all[3] = optional(p+"cap", in.Cap, parseDuration)
-	o.Jitter, all[4] = optional(p+"jitter", in.Jitter, func(s string) (schema.Jitter, error) { return schema.Jitter(s), nil })
+	o.Jitter, all[4] = optional(p+"jitter", in.Jitter, func(s string) (schema.Jitter, error) {
+		return schema.Jitter(s),
+			nil
+	})
 	for _, err := range all {
 		if err != nil {
 			return o, err
@@ -277,7 +282,8 @@ func texts(p schema.RetryPolicy) []setting {
 	form.fill(p)
 	for _, in := range form.Form[1:] {
 		for _, s := range []setting{
-			{"max_attempts", in.MaxAttempts}, {"base", in.Base}, {"factor", in.Factor}, {"cap", in.Cap}, {"jitter", in.Jitter},
+			{"max_attempts", in.MaxAttempts}, {"base", in.Base}, {"factor", in.Factor}, {"cap", in.Cap},
+			{"jitter", in.Jitter},
 		} {
 			list = append(list, setting{in.Prefix() + s.Name, s.Value})
 		}
@@ -337,7 +343,8 @@ func (d *dashboard) setPolicy(w http.ResponseWriter, r *http.Request) {
 func (d *dashboard) policySet(w http.ResponseWriter, r *http.Request, body *policyBody, err error) {
 	switch {
 	case errors.Is(err, ledger.ErrPolicyChanged):
-		d.refusePolicy(w, r, http.StatusConflict, body, "Somebody else has changed the policy meanwhile. What is in force now is below; your values are in the form.")
+		d.refusePolicy(w, r, http.StatusConflict, body,
+			"Somebody else has changed the policy meanwhile. What is in force now is below; your values are in the form.")
 	case err != nil:
 		d.broken(w, r, "set a retry policy", err)
 	default:

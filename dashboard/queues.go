@@ -57,7 +57,8 @@ func (d *dashboard) queuePage(w http.ResponseWriter, r *http.Request) {
 		d.notFound(w, r)
 		return
 	}
-	body := queueBody{Queue: s.Queues[i], State: r.URL.Query().Get("state"), States: queue.States, Tunes: who(r).May(Admin)}
+	body := queueBody{Queue: s.Queues[i], State: r.URL.Query().Get("state"), States: queue.States,
+		Tunes: who(r).May(Admin)}
 	if body.State == "" {
 		body.State = queue.States[0]
 	}
@@ -76,7 +77,8 @@ func (d *dashboard) queuePage(w http.ResponseWriter, r *http.Request) {
 			body.Serves = append(body.Serves, e.Name)
 		}
 	}
-	d.render(w, r, http.StatusOK, "queue", page{Title: "Queue " + body.Queue.Queue, Refresh: d.refresh(r), At: s.At, Body: body})
+	d.render(w, r, http.StatusOK, "queue", page{Title: "Queue " + body.Queue.Queue, Refresh: d.refresh(r), At: s.At,
+		Body: body})
 }
 
 // pauseQueue stops or resumes the taking of a queue's tasks. Writes are accepted all the

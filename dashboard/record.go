@@ -48,7 +48,8 @@ func (d *dashboard) tell(r *http.Request, action string, e *schema.Entity, id st
 	}
 	entry := ledger.AuditEntry{Actor: p.actor(), Action: action, Entity: e.Name, ID: id, Detail: detail}
 	if err := d.Audit.Audit(context.WithoutCancel(r.Context()), entry); err != nil {
-		d.Log.ErrorContext(r.Context(), "not audited", "action", action, "entity", e.Name, "id", id, "user", p.Name, "error", err)
+		d.Log.ErrorContext(r.Context(), "not audited", "action", action, "entity", e.Name, "id", id, "user", p.Name,
+			"error", err)
 	}
 }
 
@@ -103,7 +104,8 @@ func (b recordBody) Standing() string {
 
 func (d *dashboard) record(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	body := recordBody{Entity: q.Get("entity"), ID: clip(q.Get("id"), schema.MaxIDBytes), Mends: who(r).May(Operator), At: time.Now()}
+	body := recordBody{Entity: q.Get("entity"), ID: clip(q.Get("id"), schema.MaxIDBytes), Mends: who(r).May(Operator),
+		At: time.Now()}
 	if body.ID == "" {
 		d.show(w, r, http.StatusOK, "record", "Record", body)
 		return
@@ -125,7 +127,8 @@ func (d *dashboard) record(w http.ResponseWriter, r *http.Request) {
 		d.broken(w, r, "look up a record", err)
 		return
 	}
-	d.render(w, r, http.StatusOK, "record", page{Title: e.Name + " " + id, Refresh: d.refresh(r), At: body.At, Body: body})
+	d.render(w, r, http.StatusOK, "record", page{Title: e.Name + " " + id, Refresh: d.refresh(r), At: body.At,
+		Body: body})
 }
 
 func (d *dashboard) fillRecord(ctx context.Context, e *schema.Entity, body *recordBody) (err error) {

@@ -25,7 +25,8 @@ type Letters interface {
 	Policy(ctx context.Context, entity string) (ledger.Policy, error)
 	Policies(ctx context.Context, entities ...*schema.Entity) ([]ledger.Policy, error)
 	PolicyHistory(ctx context.Context, entity string, max int) ([]ledger.Policy, error)
-	ReplacePolicy(ctx context.Context, entity string, p schema.RetryPolicy, expected int64, by ledger.Actor, note string) (ledger.Policy, error)
+	ReplacePolicy(ctx context.Context, entity string, p schema.RetryPolicy, expected int64, by ledger.Actor,
+		note string) (ledger.Policy, error)
 	Rollback(ctx context.Context, entity string, to, expected int64, by ledger.Actor) (ledger.Policy, error)
 	Effect(ctx context.Context, entity string, p schema.RetryPolicy) (operate.Effect, error)
 	Audit(ctx context.Context, q ledger.AuditQuery) ([]ledger.AuditEntry, error)
@@ -87,7 +88,8 @@ func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, http.StatusBadRequest, brief(err))
 		return
 	}
-	body := refusedBody{Filter: f, Kinds: schema.Kinds, States: states, Jobs: d.jobs.list(), Mends: who(r).May(Operator)}
+	body := refusedBody{Filter: f, Kinds: schema.Kinds, States: states, Jobs: d.jobs.list(),
+		Mends: who(r).May(Operator)}
 	if text := q.Get("before"); text != "" {
 		if body.Before, err = parseNumber("before", text); err != nil {
 			d.fail(w, r, http.StatusBadRequest, brief(err))
@@ -98,7 +100,8 @@ func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
 		d.broken(w, r, "list dead letters", err)
 		return
 	}
-	d.render(w, r, http.StatusOK, "refused", page{Title: "Refused writes", Refresh: d.refresh(r), At: time.Now(), Body: body})
+	d.render(w, r, http.StatusOK, "refused", page{Title: "Refused writes", Refresh: d.refresh(r), At: time.Now(),
+		Body: body})
 }
 
 // fillRefused reads one page of letters, then the groups, which are counted beside it. The
@@ -128,7 +131,8 @@ func (d *dashboard) fillRefused(ctx context.Context, body *refusedBody) error {
 	body.Counted, body.Least = known, !found.whole
 	for _, g := range found.groups {
 		body.Count += int64(g.Count)
-		body.Groups = append(body.Groups, group{g, f.With("entity", g.Entity, "kind", string(g.Refusal.Kind), "text", clip(g.Refusal.Message, maxText))})
+		body.Groups = append(body.Groups, group{g, f.With("entity", g.Entity, "kind", string(g.Refusal.Kind), "text",
+			clip(g.Refusal.Message, maxText))})
 	}
 	body.Held = d.summary(ctx, s, f, until)
 	return nil

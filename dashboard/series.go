@@ -31,11 +31,12 @@ type sample struct {
 	Pending    int64 `json:"n"`
 	Held       int64 `json:"h"`
 	Dead       int64 `json:"d"`
-	Lag        int64 `json:"l"`            // ms, of the oldest pending write
-	Half       int64 `json:"f,omitempty"`  // ms, within which half of the last minute's writes were persisted; 0: none was
-	Most       int64 `json:"nn,omitempty"` // ms, within which 99 % were
-	Hits       int64 `json:"i"`
-	Misses     int64 `json:"m"`
+	Lag        int64 `json:"l"` // ms, of the oldest pending write
+	// ms, within which half of the last minute's writes were persisted; 0: none was
+	Half   int64 `json:"f,omitempty"`
+	Most   int64 `json:"nn,omitempty"` // ms, within which 99 % were
+	Hits   int64 `json:"i"`
+	Misses int64 `json:"m"`
 }
 
 func (s *snapshot) sample() sample {
@@ -102,8 +103,10 @@ func (d *dashboard) moments(ctx context.Context, until time.Time) ([]moment, err
 			m.Half, m.Most = perSecond(s.Half, 1000*time.Second), perSecond(s.Most, 1000*time.Second)
 		}
 		// A counter that went back is another Redis's, or an emptied one's.
-		if gap := p.At.Sub(lastAt); !lastAt.IsZero() && gap <= 3*seriesStep && s.Accepted >= last.Accepted && s.Persisted >= last.Persisted {
-			m.Accepted, m.Persisted = perSecond(s.Accepted-last.Accepted, gap), perSecond(s.Persisted-last.Persisted, gap)
+		if gap := p.At.Sub(lastAt); !lastAt.IsZero() && gap <= 3*seriesStep && s.Accepted >= last.Accepted &&
+			s.Persisted >= last.Persisted {
+			m.Accepted, m.Persisted = perSecond(s.Accepted-last.Accepted, gap),
+				perSecond(s.Persisted-last.Persisted, gap)
 			if asked := s.Hits + s.Misses - last.Hits - last.Misses; asked > 0 && s.Hits >= last.Hits {
 				rate := 100 * float64(s.Hits-last.Hits) / float64(asked)
 				m.HitRate = &rate
@@ -155,9 +158,12 @@ func (d *dashboard) seriesJSON(w http.ResponseWriter, r *http.Request) {
 	}{Until: s.At.Unix(), Since: s.At.Add(-seriesStep * seriesSteps).Unix()}
 	for _, m := range list {
 		columns.At = append(columns.At, m.At.Unix())
-		columns.Lag, columns.Half, columns.Most = append(columns.Lag, m.Lag), append(columns.Half, m.Half), append(columns.Most, m.Most)
-		columns.Pending, columns.Held, columns.Dead = append(columns.Pending, m.Pending), append(columns.Held, m.Held), append(columns.Dead, m.Dead)
-		columns.Accepted, columns.Persisted = append(columns.Accepted, m.Accepted), append(columns.Persisted, m.Persisted)
+		columns.Lag, columns.Half, columns.Most = append(columns.Lag, m.Lag), append(columns.Half, m.Half),
+			append(columns.Most, m.Most)
+		columns.Pending, columns.Held, columns.Dead = append(columns.Pending, m.Pending), append(columns.Held, m.Held),
+			append(columns.Dead, m.Dead)
+		columns.Accepted, columns.Persisted = append(columns.Accepted, m.Accepted),
+			append(columns.Persisted, m.Persisted)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(columns) // the viewer may have left

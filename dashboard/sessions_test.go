@@ -28,7 +28,10 @@ func newBrowser(t *testing.T, base string) *browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
-	return &browser{t, base, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &browser{t, base, &http.Client{Jar: jar, CheckRedirect: func(*http.Request,
+		[]*http.Request) error {
+		return http.ErrUseLastResponse
+	}}}
 }
 
 func (b *browser) ask(method, path string, form url.Values, more ...func(*http.Request)) (*http.Response, string) {
@@ -63,7 +66,8 @@ func TestSessionsOutliveRedis(t *testing.T) {
 	require.NoError(t, err)
 	serve := func(users ...dashboard.User) string {
 		s := healthy()
-		h, err := dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: users, Sessions: kept, Log: testkit.Logger(t)})
+		h, err := dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: users,
+			Sessions: kept, Log: testkit.Logger(t)})
 		require.NoError(t, err)
 		server := httptest.NewServer(h)
 		t.Cleanup(server.Close)
@@ -98,7 +102,8 @@ func TestSessionsOutliveRedis(t *testing.T) {
 		if !strings.Contains(page, "vera (viewer)") {
 			return false
 		}
-		changed := newBrowser(t, serve(dashboard.User{Name: "vera", Role: dashboard.Admin, Hash: hash("a new password")}))
+		changed := newBrowser(t, serve(dashboard.User{Name: "vera", Role: dashboard.Admin,
+			Hash: hash("a new password")}))
 		at, _ := url.Parse(changed.base)
 		changed.Jar.SetCookies(at, b.Jar.Cookies(u))
 		r, _ := changed.ask(http.MethodGet, "/", nil)
@@ -154,11 +159,14 @@ func TestLoginStaysBelowTheRoot(t *testing.T) {
 	b := newBrowser(t, server.URL+"/deep")
 	i := 0
 	for next, want := range map[string]string{
-		"entities/user?x=../..": "./entities/user?x=../..", "//evil.example/": "./evil.example/", "../other": "./", `..\other`: "./",
-		"a/%2e%2E/../x": "./", "%2e./x": "./", ".\t./x": "./", "a\r\nSet-Cookie: x=y": "./aSet-Cookie: x=y", "https://evil.example": "./https://evil.example",
+		"entities/user?x=../..": "./entities/user?x=../..", "//evil.example/": "./evil.example/", "../other": "./",
+		`..\other`:      "./",
+		"a/%2e%2E/../x": "./", "%2e./x": "./", ".\t./x": "./", "a\r\nSet-Cookie: x=y": "./aSet-Cookie: x=y",
+		"https://evil.example": "./https://evil.example",
 	} {
 		i++
-		r, _ := b.ask(http.MethodPost, "/login", url.Values{"name": {"vera"}, "password": {"vera's password"}, "next": {next}})
+		r, _ := b.ask(http.MethodPost, "/login", url.Values{"name": {"vera"}, "password": {"vera's password"},
+			"next": {next}})
 		require.Equal(t, http.StatusSeeOther, r.StatusCode)
 		require.Equal(t, want, r.Header.Get("Location"), next)
 		require.Empty(t, r.Header.Get("X"))

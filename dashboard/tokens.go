@@ -55,7 +55,8 @@ func (d *dashboard) showTokens(w http.ResponseWriter, r *http.Request, status in
 // newToken makes a token and shows it in its answer, nowhere else and never again.
 func (d *dashboard) newToken(w http.ResponseWriter, r *http.Request) {
 	body := tokensBody{
-		Name: strings.TrimSpace(r.PostFormValue("name")), Scopes: clip(r.PostFormValue("scopes"), maxScopes), Expires: strings.TrimSpace(r.PostFormValue("expires")),
+		Name: strings.TrimSpace(r.PostFormValue("name")), Scopes: clip(r.PostFormValue("scopes"), maxScopes),
+		Expires: strings.TrimSpace(r.PostFormValue("expires")),
 	}
 	t, err := d.askedToken(body)
 	if err != nil {
@@ -138,7 +139,8 @@ func (d *dashboard) revokeToken(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-var tokenColumns = []string{"name", "state", "scopes", "created_at", "created_by", "expires_at", "last_used_at", "revoked_at", "revoked_by"}
+var tokenColumns = []string{"name", "state", "scopes", "created_at", "created_by", "expires_at", "last_used_at",
+	"revoked_at", "revoked_by"}
 
 func (d *dashboard) exportTokens(w http.ResponseWriter, r *http.Request) {
 	all, err := d.Tokens.Tokens(r.Context())

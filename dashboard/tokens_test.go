@@ -32,7 +32,8 @@ func TestTokens(t *testing.T) {
 		} {
 			fill(bad[0], bad[1], bad[2])
 			b.sees(bad[3])
-			require.Equal(t, bad[1], js[string](b, `document.querySelector("[name=scopes]").value`), "what was typed is kept")
+			require.Equal(t, bad[1], js[string](b, `document.querySelector("[name=scopes]").value`),
+				"what was typed is kept")
 		}
 		fill("shop", "user:read,write *:read", "90d")
 		b.sees("it is not shown again")
@@ -77,7 +78,9 @@ func TestTokensAreAnAdmins(t *testing.T) {
 	d := deploy(t, func(o *dashboard.Config) { proxied(o); o.Environment = "production" })
 	form := url.Values{"name": {"shop"}, "scopes": {"*:read"}}
 	for _, user := range []string{"somebody", "otto"} {
-		for path, method := range map[string]string{"/tokens": http.MethodGet, "/tokens?": http.MethodPost, "/tokens/revoke": http.MethodPost, "/tokens/revoke?name=shop": http.MethodGet, "/tokens/export?format=csv": http.MethodGet} {
+		for path, method := range map[string]string{"/tokens": http.MethodGet, "/tokens?": http.MethodPost,
+			"/tokens/revoke": http.MethodPost, "/tokens/revoke?name=shop": http.MethodGet,
+			"/tokens/export?format=csv": http.MethodGet} {
 			r, _ := d.visit(method, path, user, form)
 			require.Equal(t, http.StatusForbidden, r.StatusCode, "%s %s", method, path)
 		}

@@ -63,7 +63,8 @@ func (s *snapshot) allIsWell() finding {
 	case total.Pending == 0:
 		return finding{Text: "All accepted writes are in the database."}
 	}
-	return finding{Text: fmt.Sprintf("All writes are reaching the database, %s behind.", age(s.At, total.OldestPending))}
+	return finding{Text: fmt.Sprintf("All writes are reaching the database, %s behind.",
+		age(s.At, total.OldestPending))}
 }
 
 // levelOf judges an entity, or one of its partitions.

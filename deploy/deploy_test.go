@@ -154,7 +154,8 @@ func TestUnits(t *testing.T) {
 	for _, unit := range units {
 		text := read(t, unit)
 		require.NotContains(t, text, "Requires=", unit)
-		for _, line := range []string{"Restart=on-failure", "StartLimitIntervalSec=0", "UMask=0077", "StateDirectoryMode=0700", "NoNewPrivileges=yes", "ProtectSystem=strict"} {
+		for _, line := range []string{"Restart=on-failure", "StartLimitIntervalSec=0", "UMask=0077",
+			"StateDirectoryMode=0700", "NoNewPrivileges=yes", "ProtectSystem=strict"} {
 			require.Contains(t, text, line+"\n", unit)
 		}
 		if !strings.Contains(unit, "migrate") {
@@ -170,7 +171,8 @@ func TestUnits(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no systemd-analyze: the units are not verified")
 	}
-	out, err := exec.CommandContext(t.Context(), analyze, append([]string{"verify", "--recursive-errors=no", "--man=no"}, names...)...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), analyze, append([]string{"verify", "--recursive-errors=no",
+		"--man=no"}, names...)...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Empty(t, strings.TrimSpace(string(out)))
 }
@@ -201,7 +203,8 @@ func requireExported(t *testing.T, source, name string) {
 func sources(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, dir := range []string{"cache", "store", "producer", "producer/api", "worker", "internal/queue", "internal/token", "internal/process", "internal/rdb", "internal/fleet", "cache/pending", "cache/values"} {
+	for _, dir := range []string{"cache", "store", "producer", "producer/api", "worker", "internal/queue",
+		"internal/token", "internal/process", "internal/rdb", "internal/fleet", "cache/pending", "cache/values"} {
 		files, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
 		require.NoError(t, err)
 		for _, file := range files {

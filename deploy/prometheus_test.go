@@ -86,7 +86,8 @@ func TestAlertsNameMetricsAndRunbookSections(t *testing.T) {
 	t.Parallel()
 	anchors := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(read(t, "RUNBOOK.md"), -1) {
-		anchors[strings.ReplaceAll(strings.ToLower(regexp.MustCompile(`[^\w -]`).ReplaceAllString(m[1], "")), " ", "-")] = true
+		anchors[strings.ReplaceAll(strings.ToLower(regexp.MustCompile(`[^\w -]`).ReplaceAllString(m[1], "")), " ",
+			"-")] = true
 	}
 	source := sources(t)
 	for _, g := range alertRules(t).Groups {

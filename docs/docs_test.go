@@ -26,8 +26,10 @@ var (
 
 // documents are those that the tests hold to the tree.
 var documents = []string{
-	"README.md", "CONTRIBUTING.md", "docs/API.md", "docs/ARCHITECTURE.md", "docs/CAPACITY.md", "docs/CLI.md", "docs/CONFIGURATION.md", "docs/GLOSSARY.md",
-	"docs/LIBRARY.md", "docs/METRICS.md", "docs/PATTERNS.md", "docs/PERFORMANCE.md", "docs/RELIABILITY.md", "docs/SECURITY.md",
+	"README.md", "CONTRIBUTING.md", "docs/API.md", "docs/ARCHITECTURE.md", "docs/CAPACITY.md", "docs/CLI.md",
+	"docs/CONFIGURATION.md", "docs/GLOSSARY.md",
+	"docs/LIBRARY.md", "docs/METRICS.md", "docs/PATTERNS.md", "docs/PERFORMANCE.md", "docs/RELIABILITY.md",
+	"docs/SECURITY.md",
 	"docs/dashboard/README.md", "deploy/RUNBOOK.md",
 }
 

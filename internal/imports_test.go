@@ -39,13 +39,17 @@ type rule struct {
 
 var rules = []rule{
 	{why: "schema is the vocabulary of all the others and imports none of them",
-		from: []string{"schema"}, to: []string{"cache", "store", "producer", "worker", "dashboard", "internal", "cmd", "."}},
+		from: []string{"schema"}, to: []string{"cache", "store", "producer", "worker", "dashboard", "internal", "cmd",
+			"."}},
 	{why: "internal/rdb is the way to Redis: it knows the errors of schema, and no key of ours",
-		from: []string{"internal/rdb"}, to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd", "internal/queue", "internal/config"}},
+		from: []string{"internal/rdb"}, to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd",
+			"internal/queue", "internal/config"}},
 	{why: "internal/fleet and internal/inspect stand beside the cache on the same Redis, not on it",
-		from: []string{"internal/fleet", "internal/inspect"}, to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd", "internal/queue", "internal/config"}},
+		from: []string{"internal/fleet", "internal/inspect"}, to: []string{"cache", "store", "producer", "worker",
+			"dashboard", "cmd", "internal/queue", "internal/config"}},
 	{why: "internal/layout names keys and reads replies, above internal/rdb and below all that keeps state in Redis",
-		from: []string{"internal/layout"}, to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd", "internal/queue", "internal/config"}},
+		from: []string{"internal/layout"}, to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd",
+			"internal/queue", "internal/config"}},
 	{why: "pending is what the database has not seen: it shares keys with the cache, and neither calls the other",
 		from: []string{"cache/pending"}, to: []string{"cache"}, free: []string{"cache/pending"}},
 	{why: "the cache accepts writes and answers reads; what the database has not seen is kept by pending",
@@ -67,31 +71,39 @@ var rules = []rule{
 	{why: "the write path reaches the database through interfaces of its own",
 		from: []string{"producer"}, to: []string{"store"}},
 	{why: "what operators do stands on the walks of writes, reads and flushes, never below them",
-		from: []string{"cache", "store", "producer", "worker", "internal/queue"}, to: []string{"internal/operate", "operate", "dashboard"}},
+		from: []string{"cache", "store", "producer", "worker", "internal/queue"},
+		to:   []string{"internal/operate", "operate", "dashboard"}},
 	{why: "process wires what the other packages are; only cmd and the front door run one",
-		from: []string{"*"}, except: []string{"internal/process", "cmd", ".", "afterwritetest"}, to: []string{"internal/process"}},
+		from: []string{"*"}, except: []string{"internal/process", "cmd", ".", "afterwritetest"},
+		to: []string{"internal/process"}},
 	{why: "gather combines any calls and knows none of those that it combines",
-		from: []string{"internal/gather"}, to: []string{"schema", "cache", "store", "producer", "worker", "dashboard", "internal", "cmd", "."}},
+		from: []string{"internal/gather"}, to: []string{"schema", "cache", "store", "producer", "worker", "dashboard",
+			"internal", "cmd", "."}},
 	{why: "cmd joins the packages; none of them knows of it",
 		from: []string{"*"}, except: []string{"cmd"}, to: []string{"cmd"}},
 	{why: "asynq is known to internal/queue, the worker's handlers, the dashboard's inspector and the front door, which registers with a server of the program's; internal/bench measures a task per write beside us",
 		from: []string{"*"}, except: []string{"internal/queue", "worker", "dashboard", ".", "internal/bench"},
 		to: []string{"github.com/hibiken/asynq"}, direct: true},
 	{why: "gorm runs in store alone; internal/model and the front door read gorm's schema of a user's struct, and internal/bench measures plain upserts beside us",
-		from: []string{"*"}, except: []string{"store", "internal/model", ".", "internal/bench"}, to: []string{"gorm.io"}, direct: true},
+		from: []string{"*"}, except: []string{"store", "internal/model", ".", "internal/bench"},
+		to: []string{"gorm.io"}, direct: true},
 	{why: "drivers of databases live in store, and in the test kit, which makes databases",
 		from: []string{"*"}, except: []string{"store", "internal/testkit"},
-		to: []string{"github.com/jackc/pgx", "github.com/mattn/go-sqlite3", "github.com/go-sql-driver/mysql", "github.com/lib/pq"}, direct: true},
+		to: []string{"github.com/jackc/pgx", "github.com/mattn/go-sqlite3", "github.com/go-sql-driver/mysql",
+			"github.com/lib/pq"}, direct: true},
 	{why: "Redis commands are given by internal/rdb, cache and internal/queue; the front door and internal/process hand on a client of the program's, only cmd (dev) and the test kit may need one beside them, and internal/bench, which measures plain commands beside us",
-		from: []string{"*"}, except: []string{"internal/rdb", "internal/inspect", "cache", "internal/queue", "internal/process", ".", "internal/testkit", "internal/bench", "cmd"},
+		from: []string{"*"}, except: []string{"internal/rdb", "internal/inspect", "cache", "internal/queue",
+			"internal/process", ".", "internal/testkit", "internal/bench", "cmd"},
 		to: []string{"github.com/redis/go-redis"}, direct: true},
 	{why: "the test kit starts servers and injects faults: no binary carries it",
 		from: []string{"*"}, except: []string{"internal/testkit", "afterwritetest", "store/storetest"},
 		to: []string{"internal/testkit", "testing", "github.com/stretchr/testify", "afterwritetest"}},
 	{why: "the test kit serves the internal tests of every package, so it imports none but schema and internal/rdb",
-		from: []string{"internal/testkit"}, except: []string{"internal/testkit/check", "internal/testkit/flush", "internal/testkit/whole"},
+		from: []string{"internal/testkit"}, except: []string{"internal/testkit/check", "internal/testkit/flush",
+			"internal/testkit/whole"},
 		free: []string{"store/sqlite", "store/internal/kit"},
-		to:   []string{"cache", "store", "producer", "worker", "dashboard", "cmd", "internal/queue", "internal/config", "internal/fsck"}},
+		to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd", "internal/queue", "internal/config",
+			"internal/fsck"}},
 }
 
 func TestImports(t *testing.T) {
@@ -210,7 +222,8 @@ func list(t *testing.T) imports {
 // TestNoCompilerWithoutSQLite: a program that opens no SQLite builds without a C compiler.
 func TestNoCompilerWithoutSQLite(t *testing.T) {
 	const written = `{{if and .CgoFiles (not .Standard)}}{{.ImportPath}}{{end}}`
-	for program, want := range map[string]string{"./testdata/nosqlite": "", "../store/sqlite": "github.com/mattn/go-sqlite3"} {
+	for program, want := range map[string]string{"./testdata/nosqlite": "",
+		"../store/sqlite": "github.com/mattn/go-sqlite3"} {
 		list := exec.Command("go", "list", "-deps", "-f", written, program)
 		list.Env = append(os.Environ(), "CGO_ENABLED=1")
 		out, err := list.Output()
@@ -222,13 +235,15 @@ func TestNoCompilerWithoutSQLite(t *testing.T) {
 // TestWhatAProgramGets: neither the cache nor the front door bring tools of the command, of
 // migrations or of tests into a program; without cgo they bring no SQLite either.
 func TestWhatAProgramGets(t *testing.T) {
-	never := []string{"github.com/pressly/goose", "github.com/spf13/cobra", "github.com/alicebob/miniredis", "github.com/chromedp", "github.com/stretchr/testify"}
+	never := []string{"github.com/pressly/goose", "github.com/spf13/cobra", "github.com/alicebob/miniredis",
+		"github.com/chromedp", "github.com/stretchr/testify"}
 	for _, c := range []struct {
 		program, cgo string
 		most         int // packages, those of Go included: docs/LIBRARY.md says how many
 		without      []string
 	}{
-		{"../cache", "0", 300, append(never, "gorm.io", "github.com/hibiken", "github.com/jackc", "github.com/go-sql-driver", "github.com/mattn")},
+		{"../cache", "0", 300, append(never, "gorm.io", "github.com/hibiken", "github.com/jackc",
+			"github.com/go-sql-driver", "github.com/mattn")},
 		{"..", "1", 440, never},
 		{"./testdata/static", "0", 440, append(never, "github.com/mattn", "gorm.io/driver/sqlite")},
 	} {

@@ -79,7 +79,8 @@ func read(t *testing.T, file string) string {
 func requirePlain(t *testing.T, file, text string) {
 	for _, line := range strings.Split(text, "\n") {
 		if word := obscure.FindString(line); word != "" {
-			t.Errorf("%s: %q in %q: see docs/GLOSSARY.md for the term, or name the thing", file, word, strings.TrimSpace(line))
+			t.Errorf("%s: %q in %q: see docs/GLOSSARY.md for the term, or name the thing", file, word,
+				strings.TrimSpace(line))
 		}
 	}
 }

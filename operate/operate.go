@@ -186,7 +186,8 @@ func (o *Operator) PolicyHistory(ctx context.Context, entity string, max int) ([
 // SetPolicy makes a policy the active one, as a new version; [ErrPolicyChanged] unless the
 // active version is the expected one, or that is negative. Workers follow within two seconds,
 // for records that wait already, too.
-func (o *Operator) SetPolicy(ctx context.Context, entity string, p schema.RetryPolicy, expected int64, note string) (Policy, error) {
+func (o *Operator) SetPolicy(ctx context.Context, entity string, p schema.RetryPolicy, expected int64,
+	note string) (Policy, error) {
 	return o.on.ReplacePolicy(ctx, entity, p, expected, o.by, note)
 }
 

@@ -48,7 +48,8 @@ func (p *Producer) before(ctx context.Context, e *schema.Entity, hook Before, w 
 		case <-time.After(rand.N(time.Millisecond << min(look, 4))):
 		}
 	}
-	return Accepted{}, fmt.Errorf("%w: others wrote %s %s each of %d times that a hook looked at it", schema.ErrBusy, e.Name, w.ID, maxLooks)
+	return Accepted{}, fmt.Errorf("%w: others wrote %s %s each of %d times that a hook looked at it", schema.ErrBusy,
+		e.Name, w.ID, maxLooks)
 }
 
 // never is a version that no record has.
@@ -91,7 +92,8 @@ func (p *Producer) beforeChange(ctx context.Context, e *schema.Entity, hook Befo
 
 // sendChanged sends a patch or an increment as the hook changed it: an increment whose record the hook changed becomes
 // a patch.
-func (p *Producer) sendChanged(ctx context.Context, e *schema.Entity, w cache.Write, change schema.Change, after schema.Values) (Accepted, error) {
+func (p *Producer) sendChanged(ctx context.Context, e *schema.Entity, w cache.Write, change schema.Change,
+	after schema.Values) (Accepted, error) {
 	if w.Op == cache.OpIncrement && slices.Equal(after, change.Values) {
 		return p.deliver(ctx, e, w)
 	}

@@ -87,7 +87,8 @@ func TestI4ReadsAndWritesAreLinearizable(t *testing.T) {
 				out := b.perform(t, fmt.Sprint(id), in)
 				end := time.Since(start).Nanoseconds()
 				mu.Lock()
-				history[id] = append(history[id], porcupine.Operation{ClientId: caller, Input: in, Call: call, Output: out, Return: end})
+				history[id] = append(history[id], porcupine.Operation{ClientId: caller, Input: in, Call: call,
+					Output: out, Return: end})
 				mu.Unlock()
 			}
 		})

@@ -25,7 +25,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 		}),
 		orders: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "afterwrite_sync_tasks_enqueued_total", Help: "Sync tasks enqueued by writes, by outcome; the sweeper repairs what was dropped or failed.",
+			Name: "afterwrite_sync_tasks_enqueued_total",
+			Help: "Sync tasks enqueued by writes, by outcome; the sweeper repairs what was dropped or failed.",
 		}, []string{"outcome"}),
 	}
 	if r != nil {

@@ -18,7 +18,8 @@ func (p *Producer) prepare(ctx context.Context, r Request) (*schema.Entity, cach
 		return nil, cache.Write{}, err
 	}
 	if len(r.Key) > MaxKey {
-		return e, cache.Write{}, schema.Invalid("Idempotency-Key", "is too long: %d bytes, at most %d", len(r.Key), MaxKey)
+		return e, cache.Write{}, schema.Invalid("Idempotency-Key", "is too long: %d bytes, at most %d", len(r.Key),
+			MaxKey)
 	}
 	w := cache.Write{Op: r.Op, IfMatch: r.IfMatch, Key: r.Key}
 	switch r.Op {

@@ -42,11 +42,13 @@ func setup(t *testing.T, change ...func(*schema.Entity, *producer.Config)) *bund
 	t.Helper()
 	t.Parallel()
 	server := testkit.SharedRedis(t)
-	b := &bundle{rdb: server.Client(t), table: &table{rows: map[string]schema.Values{}}, queue: &queue{}, faults: &testkit.RedisFaults{}}
+	b := &bundle{rdb: server.Client(t), table: &table{rows: map[string]schema.Values{}}, queue: &queue{},
+		faults: &testkit.RedisFaults{}}
 	b.user = testkit.Entity(t, "user")
 	b.user.Partitions = 2
 	var err error
-	b.cache, err = cache.New(cache.Config{URL: server.URL(), Prefix: testkit.Prefix(t), Loader: b.table, Log: testkit.Logger(t), Hooks: []redis.Hook{b.faults}})
+	b.cache, err = cache.New(cache.Config{URL: server.URL(), Prefix: testkit.Prefix(t), Loader: b.table,
+		Log: testkit.Logger(t), Hooks: []redis.Hook{b.faults}})
 	require.NoError(t, err)
 	b.backlog = whole.Of(b.cache).Backlog
 	cfg := producer.Config{
@@ -162,13 +164,15 @@ func TestDoEachOperation(t *testing.T) {
 	put, err := b.Put(ctx, "user", "42", schema.Fields{"name": "John", "age": 25})
 	require.NoError(t, err)
 	assert.Equal(t, schema.Pending, put.Status)
-	assert.Equal(t, map[string]string{"name": `"John"`, "age": "25", "email": "null", "login_count": "0", "profile": "null"}, b.fields(t, "42"))
+	assert.Equal(t, map[string]string{"name": `"John"`, "age": "25", "email": "null", "login_count": "0",
+		"profile": "null"}, b.fields(t, "42"))
 	_, err = b.Patch(ctx, "user", "42", schema.Fields{"email": "j@example.org", "age": nil})
 	require.NoError(t, err)
 	added, err := b.Increment(ctx, "user", "42", schema.Fields{"login_count": 2})
 	require.NoError(t, err)
 	assert.Equal(t, "2", added.Values[3])
-	assert.Equal(t, map[string]string{"name": `"John"`, "age": "null", "email": `"j@example.org"`, "login_count": "2", "profile": "null"}, b.fields(t, "42"))
+	assert.Equal(t, map[string]string{"name": `"John"`, "age": "null", "email": `"j@example.org"`, "login_count": "2",
+		"profile": "null"}, b.fields(t, "42"))
 	_, err = b.Create(ctx, "user", "42", schema.Fields{"name": "x"})
 	require.ErrorIs(t, err, schema.ErrExists)
 	_, err = b.Delete(ctx, "user", "42")
@@ -187,16 +191,24 @@ func TestDoRefusesBadInput(t *testing.T) {
 		want    error
 		field   string
 	}{
-		"entity":           {producer.Request{Op: cache.OpPut, Entity: "nobody", ID: "1", Fields: ok}, schema.ErrUnknownEntity, ""},
-		"operation":        {producer.Request{Op: "upsert", Entity: "user", ID: "1", Fields: ok}, schema.ErrInvalid, "op"},
-		"unknown field":    {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: schema.Fields{"name": "x", "nope": 1}}, schema.ErrInvalid, "nope"},
+		"entity": {producer.Request{Op: cache.OpPut, Entity: "nobody", ID: "1", Fields: ok},
+			schema.ErrUnknownEntity, ""},
+		"operation": {producer.Request{Op: "upsert", Entity: "user", ID: "1", Fields: ok}, schema.ErrInvalid,
+			"op"},
+		"unknown field": {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1",
+			Fields: schema.Fields{"name": "x", "nope": 1}}, schema.ErrInvalid, "nope"},
 		"missing required": {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1"}, schema.ErrInvalid, "name"},
-		"range":            {producer.Request{Op: cache.OpPatch, Entity: "user", ID: "1", Fields: schema.Fields{"age": 151}}, schema.ErrInvalid, "age"},
-		"empty id":         {producer.Request{Op: cache.OpPut, Entity: "user", Fields: ok}, schema.ErrInvalid, "id"},
-		"long id":          {producer.Request{Op: cache.OpPut, Entity: "user", ID: strings.Repeat("x", 65), Fields: ok}, schema.ErrInvalid, "id"},
-		"long key":         {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: ok, Key: strings.Repeat("k", 256)}, schema.ErrInvalid, "Idempotency-Key"},
-		"text increment":   {producer.Request{Op: cache.OpIncrement, Entity: "user", ID: "1", Fields: schema.Fields{"name": 1}}, schema.ErrInvalid, "name"},
-		"id not made":      {producer.Request{Op: cache.OpCreate, Entity: "product", Fields: ok}, schema.ErrInvalid, "id"},
+		"range": {producer.Request{Op: cache.OpPatch, Entity: "user", ID: "1",
+			Fields: schema.Fields{"age": 151}}, schema.ErrInvalid, "age"},
+		"empty id": {producer.Request{Op: cache.OpPut, Entity: "user", Fields: ok}, schema.ErrInvalid, "id"},
+		"long id": {producer.Request{Op: cache.OpPut, Entity: "user", ID: strings.Repeat("x", 65), Fields: ok},
+			schema.ErrInvalid, "id"},
+		"long key": {producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: ok,
+			Key: strings.Repeat("k", 256)}, schema.ErrInvalid, "Idempotency-Key"},
+		"text increment": {producer.Request{Op: cache.OpIncrement, Entity: "user", ID: "1",
+			Fields: schema.Fields{"name": 1}}, schema.ErrInvalid, "name"},
+		"id not made": {producer.Request{Op: cache.OpCreate, Entity: "product", Fields: ok}, schema.ErrInvalid,
+			"id"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := b.Do(t.Context(), c.request)
@@ -214,7 +226,8 @@ func TestDoRefusesBadInput(t *testing.T) {
 
 func TestIfNoneMatchIsAMismatchWhereTheRecordExists(t *testing.T) {
 	b := setup(t)
-	put := producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: schema.Fields{"name": "x"}, IfNoneMatch: true}
+	put := producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: schema.Fields{"name": "x"},
+		IfNoneMatch: true}
 	_, err := b.Do(t.Context(), put)
 	require.NoError(t, err)
 	_, err = b.Do(t.Context(), put)
@@ -372,7 +385,8 @@ func TestAnswersAreTheCallersOwn(t *testing.T) {
 						cancel()
 					}
 				}()
-				got, err := b.Do(ctx, producer.Request{Op: cache.OpIncrement, Entity: "user", ID: id, Fields: schema.Fields{"login_count": 1}})
+				got, err := b.Do(ctx, producer.Request{Op: cache.OpIncrement, Entity: "user", ID: id,
+					Fields: schema.Fields{"login_count": 1}})
 				cancel()
 				if err != nil {
 					assert.ErrorIs(t, err, context.Canceled)
@@ -434,12 +448,14 @@ func TestModel(t *testing.T) {
 			name := fmt.Sprint(step)
 			_, err = b.Put(ctx, "user", id, schema.Fields{"name": name, "age": step % 100})
 			require.NoError(t, err)
-			model[id] = map[string]string{"name": `"` + name + `"`, "age": fmt.Sprint(step % 100), "email": "null", "login_count": "0", "profile": "null"}
+			model[id] = map[string]string{"name": `"` + name + `"`, "age": fmt.Sprint(step % 100), "email": "null",
+				"login_count": "0", "profile": "null"}
 		case 3:
 			_, err = b.Create(ctx, "user", id, schema.Fields{"name": "c"})
 			require.Equal(t, want != nil, errors.Is(err, schema.ErrExists), "create: %v", err)
 			if err == nil {
-				model[id] = map[string]string{"name": `"c"`, "age": "null", "email": "null", "login_count": "0", "profile": "null"}
+				model[id] = map[string]string{"name": `"c"`, "age": "null", "email": "null", "login_count": "0",
+					"profile": "null"}
 			}
 		case 4:
 			_, err = b.Patch(ctx, "user", id, schema.Fields{"age": step % 100})
@@ -537,7 +553,8 @@ func TestNewRefusesAConfigThatCannotWork(t *testing.T) {
 		"given twice": func(c *producer.Config) { c.Entities = append(c.Entities, testkit.Entity(t, "user")) },
 		"negative":    func(c *producer.Config) { c.Lanes = -1 },
 	} {
-		cfg := producer.Config{Entities: []*schema.Entity{b.user}, Cache: b.cache, Loader: b.table, Queue: b.queue, Log: testkit.Logger(t)}
+		cfg := producer.Config{Entities: []*schema.Entity{b.user}, Cache: b.cache, Loader: b.table, Queue: b.queue,
+			Log: testkit.Logger(t)}
 		change(&cfg)
 		_, err := producer.New(cfg)
 		require.ErrorContains(t, err, says)

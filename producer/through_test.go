@@ -37,7 +37,8 @@ type first struct {
 func firstly(t *testing.T, mode schema.WriteMode, run func(t *testing.T, b *first)) {
 	testkit.Databases(t, func(t *testing.T, url string) {
 		server := testkit.SharedRedis(t)
-		b := &first{user: testkit.Entity(t, "user"), rdb: server.Client(t), prefix: testkit.Prefix(t), faults: &testkit.RedisFaults{}, sql: &testkit.SQLFaults{}}
+		b := &first{user: testkit.Entity(t, "user"), rdb: server.Client(t), prefix: testkit.Prefix(t),
+			faults: &testkit.RedisFaults{}, sql: &testkit.SQLFaults{}}
 		b.user.Write = mode
 		all := []*schema.Entity{b.user}
 		var err error
@@ -45,10 +46,12 @@ func firstly(t *testing.T, mode schema.WriteMode, run func(t *testing.T, b *firs
 		require.NoError(t, err)
 		_, err = b.store.Migrate(t.Context(), false)
 		require.NoError(t, err)
-		b.cache, err = cache.New(cache.Config{URL: server.URL(), Prefix: b.prefix, Loader: b.store, Log: testkit.Logger(t), Hooks: []redis.Hook{b.faults}})
+		b.cache, err = cache.New(cache.Config{URL: server.URL(), Prefix: b.prefix, Loader: b.store,
+			Log: testkit.Logger(t), Hooks: []redis.Hook{b.faults}})
 		require.NoError(t, err)
 		b.backlog = whole.Of(b.cache).Backlog
-		b.Producer, err = producer.New(producer.Config{Entities: all, Cache: b.cache, Loader: b.store, Database: b.store, Timeout: 5 * time.Second, Log: testkit.Logger(t)})
+		b.Producer, err = producer.New(producer.Config{Entities: all, Cache: b.cache, Loader: b.store,
+			Database: b.store, Timeout: 5 * time.Second, Log: testkit.Logger(t)})
 		require.NoError(t, err)
 		t.Cleanup(func() {
 			require.NoError(t, b.Close())
@@ -111,10 +114,12 @@ func TestThroughAndAroundWriteTheDatabaseFirst(t *testing.T) {
 				read = b.read(t, "1")
 				assert.Equal(t, []string{"2", "5"}, []string{read.Values[2], read.Values[3]})
 
-				_, err = b.Do(ctx, producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: schema.Fields{"name": "x"}, IfMatch: read.Version - 1})
+				_, err = b.Do(ctx, producer.Request{Op: cache.OpPut, Entity: "user", ID: "1",
+					Fields: schema.Fields{"name": "x"}, IfMatch: read.Version - 1})
 				require.ErrorIs(t, err, schema.ErrVersionMismatch)
 				read = b.read(t, "1")
-				_, err = b.Do(ctx, producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: schema.Fields{"name": "two"}, IfMatch: read.Version})
+				_, err = b.Do(ctx, producer.Request{Op: cache.OpPut, Entity: "user", ID: "1",
+					Fields: schema.Fields{"name": "two"}, IfMatch: read.Version})
 				require.NoError(t, err)
 				assert.Equal(t, `"two"`, b.row(t, "1"))
 
@@ -122,7 +127,8 @@ func TestThroughAndAroundWriteTheDatabaseFirst(t *testing.T) {
 				require.NoError(t, err)
 				assert.Empty(t, b.row(t, "1"))
 				assert.True(t, b.read(t, "1").Deleted)
-				_, err = b.Do(ctx, producer.Request{Op: cache.OpPut, Entity: "user", ID: "1", Fields: schema.Fields{"name": "x"}, Key: "k"})
+				_, err = b.Do(ctx, producer.Request{Op: cache.OpPut, Entity: "user", ID: "1",
+					Fields: schema.Fields{"name": "x"}, Key: "k"})
 				require.ErrorIs(t, err, schema.ErrInvalid)
 				results := b.DoAll(ctx, []producer.Request{
 					{Op: cache.OpPut, Entity: "user", ID: "2", Fields: schema.Fields{"name": "two"}},
@@ -263,9 +269,10 @@ func TestThroughAPendingRecordGoesBehindIt(t *testing.T) {
 		partition := b.user.Partition("1")
 		batch, err := b.backlog.Due(t.Context(), b.user, partition, 10, 1<<20)
 		require.NoError(t, err)
-		flushed, err := flush.Partition(t.Context(), b.store.Begin, b.user, partition, func(context.Context) ([]schema.Change, error) {
-			return []schema.Change{batch.Due[0].Change}, nil
-		})
+		flushed, err := flush.Partition(t.Context(), b.store.Begin, b.user, partition,
+			func(context.Context) ([]schema.Change, error) {
+				return []schema.Change{batch.Due[0].Change}, nil
+			})
 		require.NoError(t, err)
 		_, err = b.backlog.Ack(t.Context(), b.user, partition, batch, flushed.Persisted)
 		require.NoError(t, err)

@@ -361,7 +361,8 @@ func (e *Entity) UniqueKeys() []UniqueKey {
 // hashed returns a name that also identifies a text by its hash, truncated if it would be too long.
 func hashed(name, text string) string {
 	const digits = 8
-	return fmt.Sprintf("%s_%0*x", name[:min(len(name), MaxNameBytes-digits-1)], digits, uint32(xxhash.Sum64String(text)))
+	return fmt.Sprintf("%s_%0*x", name[:min(len(name), MaxNameBytes-digits-1)], digits,
+		uint32(xxhash.Sum64String(text)))
 }
 
 // checkUnique checks the sets of fields in Unique.

@@ -116,7 +116,8 @@ func TestInitRefuses(t *testing.T) {
 		`min: 2 is greater than max 1`:   field(schema.Field{Name: "f", Type: schema.Int, Min: "2", Max: "1"}),
 		`default: is too large`:          field(schema.Field{Name: "f", Type: schema.Int, Max: "1", Default: "2"}),
 		`unique: texts of json`:          field(schema.Field{Name: "f", Type: schema.JSON, Unique: true}),
-		`unique: the index's name`:       field(schema.Field{Name: "f", Column: long[1:], Type: schema.Int, Unique: true}),
+		`unique: the index's name`: field(schema.Field{Name: "f", Column: long[1:], Type: schema.Int,
+			Unique: true}),
 	} {
 		e := &schema.Entity{Name: "thing", Fields: []schema.Field{{Name: "f", Type: schema.Int}}}
 		spoil(e)
@@ -166,7 +167,8 @@ func TestPartition(t *testing.T) {
 
 func TestPartitionLimit(t *testing.T) {
 	for _, c := range []struct{ maxPending, partitions, want int }{
-		{1_000_000, 16, 78_125}, {1, 16, 1}, {16, 16, 2}, {100, 1, 125}, {3, 2, 2}, {schema.MaxMaxPending, 1, 1_250_000_000},
+		{1_000_000, 16, 78_125}, {1, 16, 1}, {16, 16, 2}, {100, 1, 125}, {3, 2, 2},
+		{schema.MaxMaxPending, 1, 1_250_000_000},
 	} {
 		e := &schema.Entity{Partitions: c.partitions, Flush: schema.FlushPolicy{MaxPending: c.maxPending}}
 		require.Equal(t, c.want, e.PartitionLimit(), "%d over %d", c.maxPending, c.partitions)
@@ -176,7 +178,8 @@ func TestPartitionLimit(t *testing.T) {
 // An entity of which Init was forgotten says so, where it would divide by no partitions.
 func TestReady(t *testing.T) {
 	e := &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String}}}
-	require.EqualError(t, e.Ready(), `entity "user" is not complete: call its Init, once, before anything else is given it`)
+	require.EqualError(t, e.Ready(),
+		`entity "user" is not complete: call its Init, once, before anything else is given it`)
 	require.PanicsWithError(t, e.Ready().Error(), func() { e.Partition("1") })
 	require.EqualError(t, (*schema.Entity)(nil).Ready(), "an entity is nil")
 	require.EqualError(t, (*schema.Entity)(nil).Init(), "an entity is nil")

@@ -14,7 +14,8 @@ func TestRetryRange(t *testing.T) {
 	p := schema.DefaultRetryPolicy()
 	p.Base, p.Cap = time.Second, 10*time.Second
 	p.On = map[schema.Kind]schema.RetryOverride{
-		schema.KindForeignKey: {Base: new(2 * time.Second), Factor: new(1.0), Jitter: new(schema.JitterEqual), MaxAttempts: new(20), Cap: new(time.Minute)},
+		schema.KindForeignKey: {Base: new(2 * time.Second), Factor: new(1.0), Jitter: new(schema.JitterEqual),
+			MaxAttempts: new(20), Cap: new(time.Minute)},
 	}
 	for _, c := range []struct {
 		kind      schema.Kind
@@ -73,27 +74,33 @@ func TestRetryCheck(t *testing.T) {
 		return map[schema.Kind]schema.RetryOverride{k: o}
 	}
 	for setting, spoil := range map[string]func(*schema.RetryPolicy){
-		"max_attempts ":          func(p *schema.RetryPolicy) { p.MaxAttempts = 0 },
-		"max_attempts must":      func(p *schema.RetryPolicy) { p.MaxAttempts = schema.MaxRetryAttempts + 1 },
-		"base ":                  func(p *schema.RetryPolicy) { p.Base = 0 },
-		"base must":              func(p *schema.RetryPolicy) { p.Base = schema.MaxRetryCap + 1 },
-		"factor ":                func(p *schema.RetryPolicy) { p.Factor = 0.9 },
-		"factor must":            func(p *schema.RetryPolicy) { p.Factor = math.NaN() },
-		"factor must be":         func(p *schema.RetryPolicy) { p.Factor = math.Inf(1) },
-		"cap ":                   func(p *schema.RetryPolicy) { p.Cap = p.Base - 1 },
-		"cap must":               func(p *schema.RetryPolicy) { p.Cap = schema.MaxRetryCap + 1 },
-		"jitter ":                func(p *schema.RetryPolicy) { p.Jitter = "some" },
-		"timeout ":               func(p *schema.RetryPolicy) { p.Timeout = 0 },
-		"timeout must":           func(p *schema.RetryPolicy) { p.Timeout = schema.MaxRetryTimeout + 1 },
-		"on.uniq is not a kind":  func(p *schema.RetryPolicy) { p.On = on("uniq", schema.RetryOverride{}) },
-		"on.unique.max_attempts": func(p *schema.RetryPolicy) { p.On = on("unique", schema.RetryOverride{MaxAttempts: new(0)}) },
+		"max_attempts ":         func(p *schema.RetryPolicy) { p.MaxAttempts = 0 },
+		"max_attempts must":     func(p *schema.RetryPolicy) { p.MaxAttempts = schema.MaxRetryAttempts + 1 },
+		"base ":                 func(p *schema.RetryPolicy) { p.Base = 0 },
+		"base must":             func(p *schema.RetryPolicy) { p.Base = schema.MaxRetryCap + 1 },
+		"factor ":               func(p *schema.RetryPolicy) { p.Factor = 0.9 },
+		"factor must":           func(p *schema.RetryPolicy) { p.Factor = math.NaN() },
+		"factor must be":        func(p *schema.RetryPolicy) { p.Factor = math.Inf(1) },
+		"cap ":                  func(p *schema.RetryPolicy) { p.Cap = p.Base - 1 },
+		"cap must":              func(p *schema.RetryPolicy) { p.Cap = schema.MaxRetryCap + 1 },
+		"jitter ":               func(p *schema.RetryPolicy) { p.Jitter = "some" },
+		"timeout ":              func(p *schema.RetryPolicy) { p.Timeout = 0 },
+		"timeout must":          func(p *schema.RetryPolicy) { p.Timeout = schema.MaxRetryTimeout + 1 },
+		"on.uniq is not a kind": func(p *schema.RetryPolicy) { p.On = on("uniq", schema.RetryOverride{}) },
+		"on.unique.max_attempts": func(p *schema.RetryPolicy) {
+			p.On = on("unique",
+				schema.RetryOverride{MaxAttempts: new(0)})
+		},
 		"on.poison.cap must be": func(p *schema.RetryPolicy) {
 			p.On = on("poison", schema.RetryOverride{Cap: new(time.Millisecond)})
 		},
 		"on.check.jitter must be": func(p *schema.RetryPolicy) {
 			p.On = on("check", schema.RetryOverride{Jitter: new(schema.Jitter(""))})
 		},
-		"on.range.factor must be": func(p *schema.RetryPolicy) { p.On = on("range", schema.RetryOverride{Factor: new(0.0)}) },
+		"on.range.factor must be": func(p *schema.RetryPolicy) {
+			p.On = on("range",
+				schema.RetryOverride{Factor: new(0.0)})
+		},
 		"on.type.base must be from": func(p *schema.RetryPolicy) {
 			p.On = on("type", schema.RetryOverride{Base: new(time.Duration(-1))})
 		},
@@ -120,7 +127,8 @@ func TestParseVersion(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, s, v.String())
 	}
-	for _, s := range []string{"", "0", "-1", "9007199254740992", "9223372036854775808", "1.0", "1e3", `"1"`, " 1", "+1", "01", "x"} {
+	for _, s := range []string{"", "0", "-1", "9007199254740992", "9223372036854775808", "1.0", "1e3", `"1"`, " 1",
+		"+1", "01", "x"} {
 		_, err := schema.ParseVersion(s)
 		require.ErrorIs(t, err, schema.ErrInvalid, "%q", s)
 	}

@@ -28,7 +28,8 @@ func goValue(typ schema.FieldType) *rapid.Generator[any] {
 	case schema.Bool:
 		return rapid.Bool().AsAny()
 	case schema.Time:
-		micros := rapid.Int64Range(time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro(), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).UnixMicro())
+		micros := rapid.Int64Range(time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro(),
+			time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).UnixMicro())
 		return rapid.Map(micros, func(n int64) any { return time.UnixMicro(n) })
 	case schema.Bytes:
 		return rapid.SliceOf(rapid.Byte()).AsAny()

@@ -24,16 +24,22 @@ func TestRedact(t *testing.T) {
 	t.Parallel()
 	e := redacting(t)
 	for kind, c := range map[schema.FieldType]struct{ value, text, want string }{
-		schema.String:  {`"ada@example.com"`, `Key (email)=(ada@example.com) already exists: ada@example.com`, `Key (email)=((redacted)) already exists: (redacted)`},
-		schema.Text:    {`"O'Brien \"x\""`, `'O''Brien "x"' and O'Brien "x" and O'Brien \"x\"`, `'(redacted)' and (redacted) and (redacted)`},
+		schema.String: {`"ada@example.com"`, `Key (email)=(ada@example.com) already exists: ada@example.com`,
+			`Key (email)=((redacted)) already exists: (redacted)`},
+		schema.Text: {`"O'Brien \"x\""`, `'O''Brien "x"' and O'Brien "x" and O'Brien \"x\"`,
+			`'(redacted)' and (redacted) and (redacted)`},
 		schema.Int:     {"9223372036854775807", "value 9223372036854775807 is bad", "value (redacted) is bad"},
 		schema.Float:   {"12.5", "12.5 is bad", "(redacted) is bad"},
 		schema.Decimal: {`"12.50"`, "12.50 is bad", "(redacted) is bad"},
 		schema.Bool:    {"true", "true is bad", "true is bad"},
-		schema.Time:    {`"2026-01-31T12:00:00.5Z"`, "2026-01-31 12:00:00.5+00 or 2026-01-31T12:00:00.5Z", "(redacted)+00 or (redacted)"},
-		schema.JSON:    {`{"card":["4111 1111",{"n":31337}],"a":1}`, `4111 1111, 31337, 1, {"card":["4111 1111",{"n":31337}],"a":1}`, "(redacted), (redacted), 1, (redacted)"},
-		schema.Bytes:   {`"c2VjcmV0"`, `\x736563726574 X'736563726574' secret c2VjcmV0`, `\x(redacted) X'(redacted)' (redacted) (redacted)`},
-		schema.UUID:    {`"0198c2e5-0000-7000-8000-000000000001"`, `bad 0198c2e5-0000-7000-8000-000000000001`, `bad (redacted)`},
+		schema.Time: {`"2026-01-31T12:00:00.5Z"`, "2026-01-31 12:00:00.5+00 or 2026-01-31T12:00:00.5Z",
+			"(redacted)+00 or (redacted)"},
+		schema.JSON: {`{"card":["4111 1111",{"n":31337}],"a":1}`,
+			`4111 1111, 31337, 1, {"card":["4111 1111",{"n":31337}],"a":1}`, "(redacted), (redacted), 1, (redacted)"},
+		schema.Bytes: {`"c2VjcmV0"`, `\x736563726574 X'736563726574' secret c2VjcmV0`,
+			`\x(redacted) X'(redacted)' (redacted) (redacted)`},
+		schema.UUID: {`"0198c2e5-0000-7000-8000-000000000001"`, `bad 0198c2e5-0000-7000-8000-000000000001`,
+			`bad (redacted)`},
 	} {
 		values := make(schema.Values, len(e.Fields))
 		for i := range values {

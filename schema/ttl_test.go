@@ -15,7 +15,8 @@ func TestAdaptiveTTL(t *testing.T) {
 		Name:   "product",
 		Fields: []schema.Field{{Name: "name", Type: schema.String}, {Name: "updated_at", Type: schema.Time}},
 		Cache: schema.CachePolicy{ChangedBy: "updated_at", Adaptive: []schema.AgedTTL{
-			{OlderThan: 24 * time.Hour, TTL: time.Hour}, {OlderThan: 6 * time.Hour, TTL: 30 * time.Minute}, {TTL: 5 * time.Minute},
+			{OlderThan: 24 * time.Hour, TTL: time.Hour}, {OlderThan: 6 * time.Hour, TTL: 30 * time.Minute},
+			{TTL: 5 * time.Minute},
 		}},
 	}
 	require.NoError(t, e.Init())

@@ -35,8 +35,10 @@ func TestWhole(t *testing.T) {
 	require.Equal(t, []string{"name"}, faults(t, err), "a required field that has a default may be absent")
 
 	_, err = e.Whole(schema.Fields{"name": raw("7"), "nope": 1, "logins": -1, "active": nil, "id": "x"})
-	require.Equal(t, []string{"active", "id", "logins", "name", "nope"}, faults(t, err), "each field at fault once, in order")
-	require.EqualError(t, err, "active is required; id is not a field of account; logins is too small: -1, at least 0; name must be a string; nope is not a field of account")
+	require.Equal(t, []string{"active", "id", "logins", "name", "nope"}, faults(t, err),
+		"each field at fault once, in order")
+	require.EqualError(t, err,
+		"active is required; id is not a field of account; logins is too small: -1, at least 0; name must be a string; nope is not a field of account")
 }
 
 func TestPartial(t *testing.T) {
@@ -57,9 +59,11 @@ func TestDeltas(t *testing.T) {
 	e := account(t)
 	deltas, err := e.Deltas(schema.Fields{"logins": raw("-9223372036854775808")})
 	require.NoError(t, err)
-	require.Equal(t, []schema.Delta{{Field: 2, By: math.MinInt64}}, deltas, "the field's bounds are for the sum, not for the addend")
+	require.Equal(t, []schema.Delta{{Field: 2, By: math.MinInt64}}, deltas,
+		"the field's bounds are for the sum, not for the addend")
 
-	two := &schema.Entity{Name: "two", Fields: []schema.Field{{Name: "b", Type: schema.Int}, {Name: "a", Type: schema.Int}}}
+	two := &schema.Entity{Name: "two", Fields: []schema.Field{{Name: "b", Type: schema.Int},
+		{Name: "a", Type: schema.Int}}}
 	require.NoError(t, two.Init())
 	deltas, err = two.Deltas(schema.Fields{"a": 1, "b": raw("2")})
 	require.NoError(t, err)
@@ -79,7 +83,8 @@ func TestRecordIsWrittenAndRead(t *testing.T) {
 	e := account(t)
 	values, err := e.Whole(schema.Fields{
 		"name": "a\"b<日本>", "bio": "", "logins": int64(math.MaxInt64), "score": 1e21, "balance": "-0.1",
-		"joined": "2026-01-31T12:00:00+01:00", "profile": raw(`{"z": [1.00], "a":"\u0041"}`), "avatar": []byte{0}, "token": nil,
+		"joined": "2026-01-31T12:00:00+01:00", "profile": raw(`{"z": [1.00], "a":"\u0041"}`), "avatar": []byte{0},
+		"token": nil,
 	})
 	require.NoError(t, err)
 

@@ -19,10 +19,12 @@ func postgresError(code string) error { return &pgconn.PgError{Severity: "ERROR"
 // awayErrors are those of a database that can do its part for no record.
 func awayErrors() map[string][]error {
 	errs := map[string][]error{}
-	for _, code := range []sqlite3.ErrNo{sqlite3.ErrFull, sqlite3.ErrReadonly, sqlite3.ErrIoErr, sqlite3.ErrCantOpen, sqlite3.ErrNomem, sqlite3.ErrCorrupt, sqlite3.ErrNotADB} {
+	for _, code := range []sqlite3.ErrNo{sqlite3.ErrFull, sqlite3.ErrReadonly, sqlite3.ErrIoErr, sqlite3.ErrCantOpen,
+		sqlite3.ErrNomem, sqlite3.ErrCorrupt, sqlite3.ErrNotADB} {
 		errs["sqlite"] = append(errs["sqlite"], sqlite3.Error{Code: code})
 	}
-	for _, code := range []string{"25006", "53000", "53100", "53200", "53300", "53400", "57P01", "57P02", "57P03", "58000", "58030", "58P01", "XX001", "XX002"} {
+	for _, code := range []string{"25006", "53000", "53100", "53200", "53300", "53400", "57P01", "57P02", "57P03",
+		"58000", "58030", "58P01", "XX001", "XX002"} {
 		errs["postgres"] = append(errs["postgres"], postgresError(code))
 	}
 	for _, number := range []uint16{1021, 1114, 1030, 1037, 1040, 1203, 1226, 1053, 1290, 1836, 1792} {
@@ -44,7 +46,8 @@ func TestAwayRefusesNoRecord(t *testing.T) {
 		e := account(t)
 		b := setup(t, url, []*schema.Entity{e})
 		for _, err := range awayErrors()[b.Dialect()] {
-			for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_fences"), testkit.Statement("INSERT INTO", "accounts"), testkit.Commit} {
+			for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_fences"),
+				testkit.Statement("INSERT INTO", "accounts"), testkit.Commit} {
 				fault := b.faults.Inject(testkit.Refuse, match, testkit.Err(err), testkit.Always())
 				for _, flush := range []func() error{
 					func() error { return requireTrouble(t, b, e, batch(accounts(3)...)) },
@@ -67,12 +70,16 @@ func TestAwayLeavesOtherTroubleToTheProbe(t *testing.T) {
 		e := account(t)
 		b := setup(t, url, []*schema.Entity{e})
 		for _, err := range map[string][]error{
-			"sqlite":   {sqlite3.Error{Code: sqlite3.ErrError}, sqlite3.Error{Code: sqlite3.ErrBusy}, errors.New("odd")},
-			"postgres": {postgresError("57014"), postgresError("40001"), postgresError("55P03"), postgresError("XX000"), errors.New("odd")},
-			"mysql":    {mysqlError(1969, "70100"), mysqlError(1213, "40001"), mysqlError(1205, "HY000"), mysqlError(1105, "HY000"), errors.New("odd")},
+			"sqlite": {sqlite3.Error{Code: sqlite3.ErrError}, sqlite3.Error{Code: sqlite3.ErrBusy},
+				errors.New("odd")},
+			"postgres": {postgresError("57014"), postgresError("40001"), postgresError("55P03"), postgresError("XX000"),
+				errors.New("odd")},
+			"mysql": {mysqlError(1969, "70100"), mysqlError(1213, "40001"), mysqlError(1205, "HY000"),
+				mysqlError(1105, "HY000"), errors.New("odd")},
 		}[b.Dialect()] {
 			// A statement that hangs once is sent again in pieces: it is trouble if they hang, too.
-			trouble := b.faults.Inject(testkit.Refuse, testkit.Statement("INSERT INTO", "accounts"), testkit.Err(err), testkit.Always())
+			trouble := b.faults.Inject(testkit.Refuse, testkit.Statement("INSERT INTO", "accounts"), testkit.Err(err),
+				testkit.Always())
 			require.False(t, store.Away(requireTrouble(t, b, e, batch(accounts(3)...))), "%v", err)
 			trouble.Release()
 		}
@@ -85,13 +92,15 @@ func TestWritable(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b := setup(t, url, nil)
 		require.NoError(t, b.Writable(t.Context()))
-		for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_fences"), testkit.Commit} {
+		for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_fences"),
+			testkit.Commit} {
 			b.faults.Inject(testkit.Refuse, match, testkit.Err(awayErrors()[b.Dialect()][0]))
 			err := b.Writable(t.Context())
 			require.True(t, store.Away(err), "%v", err)
 		}
 		var fences int
-		require.NoError(t, testkit.SQL(t, url).QueryRowContext(t.Context(), "SELECT count(*) FROM afterwrite_fences").Scan(&fences))
+		require.NoError(t, testkit.SQL(t, url).QueryRowContext(t.Context(),
+			"SELECT count(*) FROM afterwrite_fences").Scan(&fences))
 		require.Zero(t, fences)
 	})
 }

@@ -24,7 +24,8 @@ func BenchmarkPut(b *testing.B) {
 				s.exec("ALTER TABLE serials ADD COLUMN made text NOT NULL DEFAULT (lower('A'))")
 			}
 			values := func(n int) schema.Values {
-				return schema.Values{strconv.Quote("name " + strconv.Itoa(n)), email(n), strconv.Itoa(n % 90), "1.5", `"2026-01-31T10:00:00Z"`}
+				return schema.Values{strconv.Quote("name " + strconv.Itoa(n)), email(n), strconv.Itoa(n % 90), "1.5",
+					`"2026-01-31T10:00:00Z"`}
 			}
 			next := 0
 			flush := func(id func() int, only []int) {
@@ -37,7 +38,8 @@ func BenchmarkPut(b *testing.B) {
 					}
 					seen[n] = true
 					next++
-					changes[i] = schema.Change{ID: strconv.Itoa(n), Version: schema.Version(next), Values: values(next), Only: only}
+					changes[i] = schema.Change{ID: strconv.Itoa(n), Version: schema.Version(next), Values: values(next),
+						Only: only}
 				}
 				flushed, err := s.Flush(b.Context(), e, 0, batch(changes...))
 				require.NoError(b, err)

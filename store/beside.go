@@ -166,8 +166,10 @@ func (s *Store) unseen(t *table, at *catalog.Table) []string {
 			name := other.name[strings.LastIndex(other.name, ".")+1:]
 			word := regexp.MustCompile(`(?i)(^|\W)` + regexp.QuoteMeta(name) + `($|\W)`)
 			if other != t && word.MatchString(trigger.Source) {
-				lines = append(lines, fmt.Sprintf("the trigger %s of %s names %s: rows of %s that it changes stay cached as they were until they expire; "+
-					"shorten cache.ttl of %[4]s, or invalidate them", trigger.Name, t.name, other.name, other.entity.Name))
+				lines = append(lines,
+					fmt.Sprintf("the trigger %s of %s names %s: rows of %s that it changes stay cached as they were until they expire; "+
+						"shorten cache.ttl of %[4]s, or invalidate them", trigger.Name, t.name, other.name,
+						other.entity.Name))
 			}
 		}
 	}
@@ -231,7 +233,8 @@ func (b *batch) follow(changes []schema.Change, found []dependent) error {
 // reach selects the rows that refer to those of a table that meet a condition, and goes on
 // from them.
 func (b *batch) reach(d dependent, of, condition string, parameters []any) error {
-	here := "(" + qualified(d.from, d.key.Columns) + ") IN (SELECT " + qualified(of, d.key.RefColumns) + " FROM " + of + " WHERE " + condition + ")"
+	here := "(" + qualified(d.from, d.key.Columns) + ") IN (SELECT " + qualified(of, d.key.RefColumns) + " FROM " + of +
+		" WHERE " + condition + ")"
 	some, err := b.referring(d, here, parameters)
 	if err != nil || !some {
 		return err

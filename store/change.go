@@ -32,6 +32,7 @@ func (s *Store) change(ctx context.Context, op string, fn func(db *gorm.DB) erro
 // SQL is the store's database as package ledger uses it.
 func (s *Store) SQL() kit.SQL {
 	return kit.SQL{
-		Dialect: s.Dialect(), Read: s.read, Change: s.change, Unavailable: s.unavailable, Classify: s.dialect.classify, Time: s.metrics.time,
+		Dialect: s.Dialect(), Read: s.read, Change: s.change, Unavailable: s.unavailable, Classify: s.dialect.classify,
+		Time: s.metrics.time,
 	}
 }

@@ -70,7 +70,8 @@ func TestUnavailablePostgres(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := account(t)
-			b := setup(t, server.Database(t), []*schema.Entity{e}, func(c *store.Config) { c.StatementTimeout = 300 * time.Millisecond })
+			b := setup(t, server.Database(t), []*schema.Entity{e},
+				func(c *store.Config) { c.StatementTimeout = 300 * time.Millisecond })
 			err := requireTrouble(t, b, e, provoke(t, b))
 			require.Equal(t, name == "disk full" || name == "session ended", store.Away(err), "%v", err)
 			if strings.HasSuffix(name, "missing") {
@@ -90,7 +91,8 @@ func TestUnavailablePostgres(t *testing.T) {
 	t.Run("no such database", func(t *testing.T) {
 		t.Parallel()
 		e := account(t)
-		requireTrouble(t, open(t, strings.Replace(server.Database(t), "?", "_absent?", 1), []*schema.Entity{e}), e, batch(accounts(2)...))
+		requireTrouble(t, open(t, strings.Replace(server.Database(t), "?", "_absent?", 1), []*schema.Entity{e}), e,
+			batch(accounts(2)...))
 	})
 }
 

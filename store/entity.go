@@ -186,7 +186,8 @@ func (t *table) fill(changes []schema.Change) (any, error) {
 
 // misshapen says that a change is not of the table's entity.
 func (t *table) misshapen(change schema.Change) error {
-	return fmt.Errorf("record %q has %d values, its entity %s %d fields", change.ID, len(change.Values), t.entity.Name, len(t.columns)-1)
+	return fmt.Errorf("record %q has %d values, its entity %s %d fields", change.ID, len(change.Values), t.entity.Name,
+		len(t.columns)-1)
 }
 
 func (c *column) fill(at reflect.Value, text string) error {

@@ -86,7 +86,8 @@ func (s *Store) unavailable(op string, err error) error {
 	if s.dialect.readOnly(err) {
 		s.stale.Store(true)
 	}
-	return &unavailableError{op, err, s.dialect.away(err), s.dialect.conflict(err), errors.Is(err, ErrUnfit) || s.dialect.ofTable(err)}
+	return &unavailableError{op, err, s.dialect.away(err), s.dialect.conflict(err), errors.Is(err, ErrUnfit) ||
+		s.dialect.ofTable(err)}
 }
 
 // refusal makes a refusal whose message is bounded and valid UTF-8.

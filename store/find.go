@@ -107,7 +107,8 @@ type Query struct {
 
 // List returns persisted rows in the order of their ids: by bytes for strings, by
 // number for ints. A filter on null matches NULL. Page on with the last row's id. Rows
-// with an id that is null or empty are left out, those with foreign ids and values are among them: see [schema.Entity.ForeignRow].
+// with an id that is null or empty are left out, those with foreign ids and values are among them: see
+// [schema.Entity.ForeignRow].
 func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.Row, error) {
 	t, err := s.table(e)
 	if err != nil {

@@ -179,8 +179,10 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 		return Outcome{}, f.failed(err)
 	}
 	if b.untried > 0 {
-		f.store.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "too little time to isolate the refused records, the rest waits for the next flush",
-			slog.String("entity", f.table.entity.Name), slog.Int("partition", f.partition), slog.Int("untried", b.untried))
+		f.store.cfg.Log.LogAttrs(ctx, slog.LevelWarn,
+			"too little time to isolate the refused records, the rest waits for the next flush",
+			slog.String("entity", f.table.entity.Name), slog.Int("partition", f.partition),
+			slog.Int("untried", b.untried))
 	}
 	f.batch = b
 	b.outcome.Beside = b.besideOf()

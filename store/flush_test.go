@@ -93,7 +93,8 @@ func TestFlushFaults(t *testing.T) {
 		"upsert":    testkit.Statement("insert into", "accounts"),
 		"commit":    testkit.Commit,
 	}
-	modes := map[string]testkit.Mode{"refused": testkit.Refuse, "vanished": testkit.Vanish, "reply lost": testkit.LoseReply}
+	modes := map[string]testkit.Mode{"refused": testkit.Refuse, "vanished": testkit.Vanish,
+		"reply lost": testkit.LoseReply}
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
 		setup(t, url, []*schema.Entity{e}).flush(e, put("old", email(-1), "1"))
@@ -141,7 +142,8 @@ func TestTimeouts(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
 		short := func(c *store.Config) {
-			c.LockTimeout, c.BusyTimeout, c.IdleInTransaction = 300*time.Millisecond, 300*time.Millisecond, 700*time.Millisecond
+			c.LockTimeout, c.BusyTimeout, c.IdleInTransaction = 300*time.Millisecond, 300*time.Millisecond,
+				700*time.Millisecond
 		}
 		if strings.HasPrefix(url, "mysql") {
 			patience := short
@@ -230,7 +232,8 @@ func TestI8Ids(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
 		b := setup(t, url, []*schema.Entity{e})
-		odd := []string{"A", "a", "a ", " a", "é", "e\u0301", "日本", "\n", "%", "_", "'", `"`, "`", `\`, ";--", "?", "$1", "{x}", "a/b", "a:b", "*", "[a]", "🜁", "null", "0", "00", strings.Repeat("x", 255), "\x01", "ß", "SS"}
+		odd := []string{"A", "a", "a ", " a", "é", "e\u0301", "日本", "\n", "%", "_", "'", `"`, "`", `\`, ";--", "?",
+			"$1", "{x}", "a/b", "a:b", "*", "[a]", "🜁", "null", "0", "00", strings.Repeat("x", 255), "\x01", "ß", "SS"}
 		var changes []schema.Change
 		for i, id := range odd {
 			changes = append(changes, put(id, email(i), strconv.Itoa(i)))
@@ -349,7 +352,8 @@ func TestDatabaseDown(t *testing.T) {
 
 func TestBadConfig(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"", "file.db", "mysql://x", "mysql://u:p@h/d?parseTime=false", "oracle://x/y", "sqlite://", "postgres://a:b@c:notaport/d"} {
+	for _, url := range []string{"", "file.db", "mysql://x", "mysql://u:p@h/d?parseTime=false", "oracle://x/y",
+		"sqlite://", "postgres://a:b@c:notaport/d"} {
 		_, err := store.Open(store.Config{URL: url}, nil)
 		require.Error(t, err, url)
 	}

@@ -62,7 +62,8 @@ func TestForeignValueHarmsItselfOnly(t *testing.T) {
 				whole := patch
 				whole.Only = nil // as a discard that puts the row's state back
 				require.Empty(t, b.flush(e, whole).Refused)
-				require.Equal(t, before, b.text("SELECT "+field+" FROM visits WHERE id = ?", id), "%s %s", field, literal)
+				require.Equal(t, before, b.text("SELECT "+field+" FROM visits WHERE id = ?", id), "%s %s", field,
+					literal)
 				require.Equal(t, `"y"`, b.load(e, fmt.Sprint(id))[fmt.Sprint(id)][0])
 			}
 		}
@@ -75,7 +76,8 @@ func TestForeignValueHarmsItselfOnly(t *testing.T) {
 		rows, err = b.List(t.Context(), e, store.Query{Equal: map[int]string{0: `"mine"`}})
 		require.NoError(t, err)
 		require.Len(t, rows, 1)
-		require.Empty(t, b.flush(e, del("11"), put("12", `"new"`, `"2026-01-31T00:00:00Z"`, "1", `"1.00"`, "{}", "1", "true", "null")).Refused)
+		require.Empty(t, b.flush(e, del("11"), put("12", `"new"`, `"2026-01-31T00:00:00Z"`, "1", `"1.00"`, "{}", "1",
+			"true", "null")).Refused)
 		require.Nil(t, e.Foreign("12", b.load(e, "11", "12")["12"]))
 		require.NotContains(t, b.load(e, "11"), "11")
 	})
@@ -88,8 +90,10 @@ func TestSQLiteTimesAreReadAsTheyAre(t *testing.T) {
 	b := setup(t, testkit.SQLite(t), []*schema.Entity{e})
 	id := 0
 	for literal, want := range map[string]string{
-		"'2026-01-31 10:00:00+02'": "2026-01-31T08:00:00Z", "1769853600": "2026-01-31T10:00:00Z", "1769853600000": "2026-01-31T10:00:00Z",
-		"'2026-01-31 10:00:00.123456'": "2026-01-31T10:00:00.123456Z", "'2026-01-31'": "2026-01-31T00:00:00Z", "'2026-01-31T10:00'": "2026-01-31T10:00:00Z",
+		"'2026-01-31 10:00:00+02'": "2026-01-31T08:00:00Z", "1769853600": "2026-01-31T10:00:00Z",
+		"1769853600000":                "2026-01-31T10:00:00Z",
+		"'2026-01-31 10:00:00.123456'": "2026-01-31T10:00:00.123456Z", "'2026-01-31'": "2026-01-31T00:00:00Z",
+		"'2026-01-31T10:00'":     "2026-01-31T10:00:00Z",
 		"'2026-01-31T10:00:00Z'": "2026-01-31T10:00:00Z", "'2026-01-31 10:00:00 +0200'": "2026-01-31T08:00:00Z",
 	} {
 		id++
@@ -114,7 +118,8 @@ func TestForeignIDs(t *testing.T) {
 	for _, row := range rows {
 		named[row.ID] = e.ForeignRow(row) != nil
 	}
-	require.Equal(t, map[string]bool{canonical: false, "018F4E7A-3B5C-7D2E-9F10-1A2B3C4D5E6F": true, `1","name":"x`: true}, named)
+	require.Equal(t, map[string]bool{canonical: false, "018F4E7A-3B5C-7D2E-9F10-1A2B3C4D5E6F": true,
+		`1","name":"x`: true}, named)
 	var after string
 	seen := 0
 	for {

@@ -20,7 +20,8 @@ import (
 func hanging(t *testing.T, most time.Duration) (*bench, *schema.Entity) {
 	t.Helper()
 	e := account(t)
-	b := setup(t, testkit.Postgres(t).Database(t), []*schema.Entity{e}, func(c *store.Config) { c.StatementTimeout = most })
+	b := setup(t, testkit.Postgres(t).Database(t), []*schema.Entity{e},
+		func(c *store.Config) { c.StatementTimeout = most })
 	b.exec(`CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$`)
 	b.exec(`CREATE TRIGGER hang BEFORE INSERT OR UPDATE ON accounts FOR EACH ROW WHEN (NEW.age < 0) EXECUTE FUNCTION hang()`)
 	return b, e
@@ -41,7 +42,10 @@ func (b *bench) sieved(e *schema.Entity, changes []schema.Change) (slow []string
 			slow, done = append(slow, r.ID), append(done, r.ID)
 		}
 		require.NotEmpty(b.t, done, "each flush gets further")
-		changes = slices.DeleteFunc(slices.Clone(changes), func(c schema.Change) bool { return slices.Contains(done, c.ID) })
+		changes = slices.DeleteFunc(slices.Clone(changes), func(c schema.Change) bool {
+			return slices.Contains(done,
+				c.ID)
+		})
 		return len(changes) == 0
 	})
 	return slow
@@ -128,7 +132,8 @@ func TestI5NeighboursOfALockedRow(t *testing.T) {
 func TestATableThatIsSlowAsAWholeIsFlushed(t *testing.T) {
 	t.Parallel()
 	e := account(t)
-	b := setup(t, testkit.Postgres(t).Database(t), []*schema.Entity{e}, func(c *store.Config) { c.StatementTimeout = 3 * time.Second })
+	b := setup(t, testkit.Postgres(t).Database(t), []*schema.Entity{e},
+		func(c *store.Config) { c.StatementTimeout = 3 * time.Second })
 	b.exec(`CREATE FUNCTION heavy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.8); RETURN NULL; END $$`)
 	b.exec(`CREATE TRIGGER heavy AFTER INSERT OR UPDATE ON accounts FOR EACH STATEMENT EXECUTE FUNCTION heavy()`)
 	_, err := b.Flush(t.Context(), e, 0, batch(accounts(20)...))

@@ -21,19 +21,27 @@ import (
 var columnTypes = map[string][]string{
 	"postgres": {
 		"text", "varchar", "varchar(3)", "varchar(40)", "char(3)", "char(40)", "name", `"char"`,
-		"smallint", "integer", "bigint", "oid", "numeric", "numeric(5)", "numeric(10,2)", "numeric(38,2)", "numeric(38,10)", "numeric(5,-2)", "real", "double precision", "money",
-		"boolean", "date", "time", "timestamp", "timestamp(0)", "timestamp(3)", "timestamptz", "timestamptz(3)", "interval",
-		"json", "jsonb", "bytea", "uuid", "bit(3)", "varbit", "inet", "cidr", "xml", "point", "text[]", "int[]", "int4range", "mood", "short", "positive", "pair",
+		"smallint", "integer", "bigint", "oid", "numeric", "numeric(5)", "numeric(10,2)", "numeric(38,2)",
+		"numeric(38,10)", "numeric(5,-2)", "real", "double precision", "money",
+		"boolean", "date", "time", "timestamp", "timestamp(0)", "timestamp(3)", "timestamptz", "timestamptz(3)",
+		"interval",
+		"json", "jsonb", "bytea", "uuid", "bit(3)", "varbit", "inet", "cidr", "xml", "point", "text[]", "int[]",
+		"int4range", "mood", "short", "positive", "pair",
 	},
 	"sqlite": {
-		"", "text", "varchar(3)", "char(36)", "clob", "STRING", "int", "integer", "bigint", "unsigned big int", "boolean", "numeric", "decimal(10,2)", "money", "real",
+		"", "text", "varchar(3)", "char(36)", "clob", "STRING", "int", "integer", "bigint", "unsigned big int",
+		"boolean", "numeric", "decimal(10,2)", "money", "real",
 		"double precision", "float", "date", "datetime", "timestamp", "json", "jsonb", "blob", "uuid", "charint",
 	},
 	"mysql": {
-		"text", "tinytext", "mediumtext", "varchar(3)", "varchar(40)", "char(3)", "varchar(40) CHARACTER SET latin1", "varchar(40) CHARACTER SET ascii",
-		"tinyint", "tinyint(1)", "tinyint unsigned", "smallint", "mediumint", "int", "int unsigned", "int(6) zerofill", "bigint", "bigint unsigned",
-		"decimal(5)", "decimal(10,2)", "decimal(10,2) unsigned", "decimal(38,2)", "decimal(38,10)", "float", "double", "double unsigned", "float(7,3)", "double(9,2)", "bit(1)", "bit(8)",
-		"date", "time", "time(6)", "datetime", "datetime(3)", "datetime(6)", "timestamp(0) NULL", "timestamp(6) NULL", "year", "json", "blob", "tinyblob", "varbinary(4)", "binary(16)",
+		"text", "tinytext", "mediumtext", "varchar(3)", "varchar(40)", "char(3)", "varchar(40) CHARACTER SET latin1",
+		"varchar(40) CHARACTER SET ascii",
+		"tinyint", "tinyint(1)", "tinyint unsigned", "smallint", "mediumint", "int", "int unsigned", "int(6) zerofill",
+		"bigint", "bigint unsigned",
+		"decimal(5)", "decimal(10,2)", "decimal(10,2) unsigned", "decimal(38,2)", "decimal(38,10)", "float", "double",
+		"double unsigned", "float(7,3)", "double(9,2)", "bit(1)", "bit(8)",
+		"date", "time", "time(6)", "datetime", "datetime(3)", "datetime(6)", "timestamp(0) NULL", "timestamp(6) NULL",
+		"year", "json", "blob", "tinyblob", "varbinary(4)", "binary(16)",
 		"enum('sad','ok','7')", "set('a','ok')", "uuid", "inet6", "point",
 	},
 }
@@ -49,7 +57,8 @@ var columnTypesBefore = map[string][]string{
 func fieldsOfEachType() []schema.Field {
 	fields := []schema.Field{
 		{Name: "short", Type: schema.String, MaxLength: 3}, {Name: "few", Type: schema.Int, Min: "0", Max: "100"},
-		{Name: "scale0", Type: schema.Decimal, Precision: 5}, {Name: "scale4", Type: schema.Decimal, Precision: 10, Scale: 4},
+		{Name: "scale0", Type: schema.Decimal, Precision: 5}, {Name: "scale4", Type: schema.Decimal, Precision: 10,
+			Scale: 4},
 	}
 	for _, typ := range schema.FieldTypes {
 		fields = append(fields, schema.Field{Name: "f_" + string(typ), Type: typ})
@@ -58,9 +67,12 @@ func fieldsOfEachType() []schema.Field {
 }
 
 var texts = []string{
-	"", " ", "x", " x ", "abc   ", "abcd", "007", "7", "1.10", "1.", ".5", "1e5", "-0", "0x10", "Infinity", "NaN", "null", "true", "T", "é", "日本語", "a'b\"c", `\x41`, `\`,
-	"2026-01-02", "2026-01-02 03:04:05.123456789", "2026-01-02T03:04:05+02:00", "12:00", "1 day", "{1,2}", "[1, 2]", `{"a": 1.10}`, "10.0.0.1", "(1,2)", "<a/>", "101",
-	"018F4E7A-3B5C-7D2E-9F10-1A2B3C4D5E6F", "12345678901234567890", "0.1234567890123456789", "$1.00", "ok", "[1,5)", strings.Repeat("long", 20),
+	"", " ", "x", " x ", "abc   ", "abcd", "007", "7", "1.10", "1.", ".5", "1e5", "-0", "0x10", "Infinity", "NaN",
+	"null", "true", "T", "é", "日本語", "a'b\"c", `\x41`, `\`,
+	"2026-01-02", "2026-01-02 03:04:05.123456789", "2026-01-02T03:04:05+02:00", "12:00", "1 day", "{1,2}", "[1, 2]",
+	`{"a": 1.10}`, "10.0.0.1", "(1,2)", "<a/>", "101",
+	"018F4E7A-3B5C-7D2E-9F10-1A2B3C4D5E6F", "12345678901234567890", "0.1234567890123456789", "$1.00", "ok", "[1,5)",
+	strings.Repeat("long", 20),
 }
 
 // valuesOf are values that are apt to be changed on the way, and random ones.
@@ -73,19 +85,25 @@ func valuesOf(f *schema.Field, r *rand.Rand) []any {
 			add(s)
 		}
 	case schema.Int:
-		add(0, 7, -1, 100, 1<<15, 1<<24+1, 1<<31, int64(1<<53+1), int64(math.MaxInt64), int64(math.MinInt64), r.Int64(), -r.Int64N(1000))
+		add(0, 7, -1, 100, 1<<15, 1<<24+1, 1<<31, int64(1<<53+1), int64(math.MaxInt64), int64(math.MinInt64), r.Int64(),
+			-r.Int64N(1000))
 	case schema.Float:
-		add(0.0, math.Copysign(0, -1), 0.1, 3.0, -2.5, 1e5, 1e21, 1e300, 5e-324, 123456789.12345678, 1.0/3, r.NormFloat64(), math.Float64frombits(r.Uint64()>>2))
+		add(0.0, math.Copysign(0, -1), 0.1, 3.0, -2.5, 1e5, 1e21, 1e300, 5e-324, 123456789.12345678, 1.0/3,
+			r.NormFloat64(), math.Float64frombits(r.Uint64()>>2))
 	case schema.Decimal:
-		add("0", "1", "7", "-1.5", "1.10", "0.0001", "99999", "12345.6789", "0.05", "100.00", "123456789012345", "12345678901234567.89", strings.Repeat("9", 36)+".99",
+		add("0", "1", "7", "-1.5", "1.10", "0.0001", "99999", "12345.6789", "0.05", "100.00", "123456789012345",
+			"12345678901234567.89", strings.Repeat("9", 36)+".99",
 			strconv.FormatInt(r.Int64N(100_000), 10), fmt.Sprintf("%d.%02d", r.Int64(), r.IntN(100)))
 	case schema.Bool:
 		add(true, false)
 	case schema.Time:
-		add(time.Date(2026, 1, 31, 12, 34, 56, 789012000, time.UTC), time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC),
-			time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC), time.Date(1969, 12, 31, 23, 59, 59, 123000000, time.UTC), time.UnixMicro(r.Int64N(1<<52)))
+		add(time.Date(2026, 1, 31, 12, 34, 56, 789012000, time.UTC), time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC),
+			time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC),
+			time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC),
+			time.Date(1969, 12, 31, 23, 59, 59, 123000000, time.UTC), time.UnixMicro(r.Int64N(1<<52)))
 	case schema.JSON:
-		for _, s := range []string{`{"b":1,"a":2.10}`, `1.10`, `1e2`, ` [1, 2]`, `"x"`, `"é\u0041"`, `true`, `{"a":1,"a":2}`, `12345678901234567890`, `{}`, `""`, `"7"`, `7`, `007`, `{"a":"\u0000"}`} {
+		for _, s := range []string{`{"b":1,"a":2.10}`, `1.10`, `1e2`, ` [1, 2]`, `"x"`, `"é\u0041"`, `true`,
+			`{"a":1,"a":2}`, `12345678901234567890`, `{}`, `""`, `"7"`, `7`, `007`, `{"a":"\u0000"}`} {
 			add(rawJSON(s))
 		}
 	case schema.Bytes:

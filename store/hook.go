@@ -64,8 +64,10 @@ func (b *batch) hookRefusal(err *hookError) (r schema.Refusal, refused bool) {
 	}
 	var network net.Error
 	switch {
-	case b.tx.db.Statement.Context.Err() != nil, d.away(err.err), d.conflict(err.err), d.readOnly(err.err), d.hung(err.err), d.missing(err.err),
-		errors.Is(err.err, driver.ErrBadConn), errors.Is(err.err, sql.ErrConnDone), errors.Is(err.err, sql.ErrTxDone), errors.As(err.err, &network):
+	case b.tx.db.Statement.Context.Err() != nil, d.away(err.err), d.conflict(err.err), d.readOnly(err.err),
+		d.hung(err.err), d.missing(err.err),
+		errors.Is(err.err, driver.ErrBadConn), errors.Is(err.err, sql.ErrConnDone), errors.Is(err.err, sql.ErrTxDone),
+		errors.As(err.err, &network):
 		return schema.Refusal{}, false
 	}
 	return refusal(schema.KindCheck, "", "", err.Error()), true

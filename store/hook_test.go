@@ -25,7 +25,8 @@ func TestHookRefusesItsRecordsAlone(t *testing.T) {
 		e := account(t)
 		hook := func(ctx context.Context, tx *gorm.DB, changes []schema.Change) error {
 			for _, c := range changes {
-				if err := tx.Exec("INSERT INTO beside (id, email) VALUES (?, ?)", c.ID, len(changes)).Error; err != nil {
+				if err := tx.Exec("INSERT INTO beside (id, email) VALUES (?, ?)", c.ID,
+					len(changes)).Error; err != nil {
 					return fmt.Errorf("beside: %w", err)
 				}
 				switch c.ID {
@@ -48,7 +49,8 @@ func TestHookRefusesItsRecordsAlone(t *testing.T) {
 			require.Contains(t, r.Refusal.Message, "hook: ")
 			require.Empty(t, r.Refusal.Column, "the column is of another table")
 		}
-		require.Equal(t, map[string]schema.Kind{"u0007": schema.KindCheck, "u0099": schema.KindCheck, "u0050": schema.KindUnique}, kinds)
+		require.Equal(t, map[string]schema.Kind{"u0007": schema.KindCheck, "u0099": schema.KindCheck,
+			"u0050": schema.KindUnique}, kinds)
 		require.Len(t, b.load(e, ids(accounts(100))...), 97)
 		db := b.connect()
 		defer db.Close()
@@ -62,7 +64,8 @@ func TestHookRefusesItsRecordsAlone(t *testing.T) {
 func TestHookOfADatabaseThatIsAway(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		b := setup(t, url, []*schema.Entity{e}, withHook(e, func(_ context.Context, tx *gorm.DB, _ []schema.Change) error {
+		b := setup(t, url, []*schema.Entity{e}, withHook(e, func(_ context.Context, tx *gorm.DB,
+			_ []schema.Change) error {
 			return tx.Exec("INSERT INTO nowhere VALUES (1)").Error
 		}))
 		f, err := b.Begin(t.Context(), e, e.Partition("u0001"))
@@ -80,7 +83,8 @@ func TestHookWithTheRowOrNotAtAll(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
 		var deleted []bool
-		b := setup(t, url, []*schema.Entity{e}, withHook(e, func(_ context.Context, tx *gorm.DB, changes []schema.Change) error {
+		b := setup(t, url, []*schema.Entity{e}, withHook(e, func(_ context.Context, tx *gorm.DB,
+			changes []schema.Change) error {
 			for _, c := range changes {
 				deleted = append(deleted, c.Deleted)
 			}

@@ -113,7 +113,8 @@ func (b *batch) judge(err error) (verdict, bool) {
 }
 
 // part rejects the culprits and goes on with the rest.
-func (b *batch) part(changes []schema.Change, culprits map[string]bool, r schema.Refusal, run statement, rejected []rejection) ([]rejection, error) {
+func (b *batch) part(changes []schema.Change, culprits map[string]bool, r schema.Refusal, run statement,
+	rejected []rejection) ([]rejection, error) {
 	var rest []schema.Change
 	for _, c := range changes {
 		if heals, ok := culprits[c.ID]; ok {

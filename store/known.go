@@ -119,7 +119,8 @@ func (t *table) guarded(c schema.Change, guards []guard) (schema.Refusal, bool) 
 		if c.Deleted || g.field >= len(c.Values) || !g.alters(&t.entity.Fields[g.field], c.Values[g.field]) {
 			continue
 		}
-		return refusal(schema.KindRange, "", g.verdict.Column, "the value does not fit "+t.name+"."+g.verdict.Column+": "+g.verdict.Why), true
+		return refusal(schema.KindRange, "", g.verdict.Column, "the value does not fit "+t.name+"."+g.verdict.Column+
+			": "+g.verdict.Why), true
 	}
 	return schema.Refusal{}, false
 }
@@ -134,7 +135,8 @@ func (g guard) alters(f *schema.Field, text string) bool {
 	case err != nil:
 		return false // it is refused where it is sent
 	case g.verdict.Digits > 0:
-		return len(strings.Trim(strings.Trim(strings.Replace(strings.TrimPrefix(plain, "-"), ".", "", 1), "0"), "-")) > g.verdict.Digits
+		return len(strings.Trim(strings.Trim(strings.Replace(strings.TrimPrefix(plain, "-"), ".", "", 1), "0"),
+			"-")) > g.verdict.Digits
 	}
 	return utf8.RuneCountInString(plain) > g.verdict.Limit
 }

@@ -122,7 +122,8 @@ func (r aheadRules) next(s aheadState) (states []aheadState, back bool) {
 		switch f.step {
 		case aheadIdle:
 			if f.runs > 0 {
-				add(func(to *aheadState) { // a flush that does not read ahead: what it reads counts only behind the lock
+				// a flush that does not read ahead: what it reads counts only behind the lock
+				add(func(to *aheadState) {
 					set(to, aheadWaits)
 					to.who[i].runs--
 					to.who[i].fence = aheadNever

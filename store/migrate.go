@@ -169,7 +169,8 @@ func (t *table) checkKey(d dialect, at *catalog.Table) error {
 		return err
 	}
 	if !unique {
-		return fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s", t.name, id, t.entity.Name)
+		return fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s", t.name, id,
+			t.entity.Name)
 	}
 	return nil
 }
@@ -185,7 +186,8 @@ func (t *table) tells(at *catalog.Table, column string) (unique bool, loose stri
 // looseKey says why a unique index on the column alone takes different values for the same.
 func looseKey(at *catalog.Table, column string) string {
 	for _, x := range at.Indexes {
-		if len(x.Parts) == 1 && x.Parts[0].Column == column && x.Where == "" && !x.Deferrable && x.Parts[0].Collation != "" {
+		if len(x.Parts) == 1 && x.Parts[0].Column == column && x.Where == "" && !x.Deferrable &&
+			x.Parts[0].Collation != "" {
 			return x.Parts[0].Collation
 		}
 	}
@@ -199,7 +201,8 @@ func (t *table) keeps(d dialect, id catalog.Column) error {
 	if v.Hold != catalog.Refused {
 		return nil
 	}
-	want := map[schema.FieldType]string{schema.String: "text", schema.Int: "a whole number", schema.UUID: "a UUID"}[t.entity.ID.Type]
+	want := map[schema.FieldType]string{schema.String: "text", schema.Int: "a whole number",
+		schema.UUID: "a UUID"}[t.entity.ID.Type]
 	if id.Computed() {
 		return fmt.Errorf("%s.%s is GENERATED ALWAYS: it takes no value of %s, and every write would be refused: %s: %w",
 			t.name, id.Name, t.entity.Name, v.Fix, ErrUnfit)
@@ -217,9 +220,10 @@ func (t *table) columnSteps(at *catalog.Table, d dialect) []step {
 			continue
 		}
 		add := "ALTER TABLE " + quoteTable(t.name) + " ADD COLUMN " + quote(c.name) + " " + d.spell(c.typ)
-		steps = append(steps, step{line: fmt.Sprintf("add column %s.%s %s", t.name, c.name, c.typ), run: func(db *gorm.DB) error {
-			return db.Exec(add).Error
-		}})
+		steps = append(steps, step{line: fmt.Sprintf("add column %s.%s %s", t.name, c.name, c.typ),
+			run: func(db *gorm.DB) error {
+				return db.Exec(add).Error
+			}})
 	}
 	return steps
 }
@@ -241,7 +245,8 @@ func (t *table) indexSteps(d dialect, at *catalog.Table) []step {
 		name := identifier(key.Index)
 		if slices.Contains(at.Invalid, name) {
 			drop := "DROP INDEX " + quoteIn(t.name, name)
-			steps = append(steps, step{line: "drop invalid index " + name, run: func(db *gorm.DB) error { return db.Exec(drop).Error }})
+			steps = append(steps, step{line: "drop invalid index " + name,
+				run: func(db *gorm.DB) error { return db.Exec(drop).Error }})
 		}
 		name = freeName(at, name)
 		create := "CREATE UNIQUE INDEX " + d.concurrently(at) + quote(name) + " ON " + quoteTable(t.name) +
@@ -314,7 +319,8 @@ func (t *table) notes(at *catalog.Table) []step {
 	}
 	for _, c := range at.Columns {
 		if c.NotNull && !c.Filled() && !own[c.Name] {
-			note("%s.%s is NOT NULL without a default and no field of %s: new rows will be refused", t.name, c.Name, t.entity.Name)
+			note("%s.%s is NOT NULL without a default and no field of %s: new rows will be refused", t.name, c.Name,
+				t.entity.Name)
 		}
 	}
 	return steps

@@ -29,7 +29,8 @@ func (s *Store) MigrationSQL(ctx context.Context) ([]string, error) {
 			continue
 		}
 		sent := &statementLog{Interface: logger.Discard}
-		if err := st.run(s.reading.orm.Session(&gorm.Session{NewDB: true, DryRun: true, Context: ctx, Logger: sent})); err != nil {
+		if err := st.run(s.reading.orm.Session(&gorm.Session{NewDB: true, DryRun: true, Context: ctx,
+			Logger: sent})); err != nil {
 			return nil, fmt.Errorf("%s: %w", st.line, err)
 		}
 		all = append(all, sent.statements...)

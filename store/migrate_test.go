@@ -41,8 +41,10 @@ func TestMigrateWithoutAdvisoryLocks(t *testing.T) {
 	for _, code := range []string{"0A000", "42883"} {
 		e := account(t)
 		b := open(t, testkit.Postgres(t).Database(t), []*schema.Entity{e})
-		b.faults.Inject(testkit.Refuse, testkit.Statement("pg_try_advisory_lock"), testkit.Err(postgresError(code)), testkit.Always())
-		unlock := b.faults.Inject(testkit.Refuse, testkit.Statement("pg_advisory_unlock"), testkit.Err(postgresError(code)), testkit.Always())
+		b.faults.Inject(testkit.Refuse, testkit.Statement("pg_try_advisory_lock"), testkit.Err(postgresError(code)),
+			testkit.Always())
+		unlock := b.faults.Inject(testkit.Refuse, testkit.Statement("pg_advisory_unlock"),
+			testkit.Err(postgresError(code)), testkit.Always())
 		_, err := b.Migrate(t.Context(), false)
 		require.NoError(t, err)
 		unlock.Release()
@@ -114,7 +116,8 @@ func TestForeignRows(t *testing.T) {
 		b.exec(`CREATE TABLE everythings (id varchar(9) PRIMARY KEY, f_string integer, f_text varchar(9), f_int numeric,
 			f_float integer, f_decimal double precision, f_bool smallint, f_time text, f_json text, f_bytes text, f_uuid varchar(36))`)
 		b.exec(`INSERT INTO everythings VALUES ('a', 12, 'x', 7, 3, 2.5, 1, '2026-01-31 12:00:00', '{"a": 1}', 'hi', '018F4E7A-3B5C-7D2E-9F10-1A2B3C4D5E6F')`)
-		want := schema.Values{`"12"`, `"x"`, "7", "3", `"2.5000"`, "true", `"2026-01-31T12:00:00Z"`, `{"a": 1}`, `"aGk="`, `"018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`}
+		want := schema.Values{`"12"`, `"x"`, "7", "3", `"2.5000"`, "true", `"2026-01-31T12:00:00Z"`, `{"a": 1}`,
+			`"aGk="`, `"018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`}
 		require.Equal(t, want, b.load(e, "a")["a"])
 
 		b.exec(`UPDATE everythings SET f_json = 'not json'`)
@@ -205,7 +208,8 @@ func TestOpenRefusesEntities(t *testing.T) {
 // A key that is a float takes 2^53 and 2^53+1 for the same.
 func TestTableWhoseKeyRounds(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		for typ, refused := range map[string]bool{"real": true, "double precision": true, "bigint": false, "smallint": false, "numeric": false} {
+		for typ, refused := range map[string]bool{"real": true, "double precision": true, "bigint": false,
+			"smallint": false, "numeric": false} {
 			table := strings.ReplaceAll(typ, " ", "_")
 			e := entity(t, table, schema.Int, schema.Field{Name: "label", Type: schema.Text})
 			b := open(t, url, []*schema.Entity{e})

@@ -158,7 +158,8 @@ func mysqlServer(version string) (*server, error) {
 		least, name = [3]int{10, 6, 0}, "MariaDB"
 	}
 	if slices.Compare(parts[:], least[:]) < 0 {
-		return nil, fmt.Errorf("the server is %s: %s %d.%d.%d or newer is needed", version, name, least[0], least[1], least[2])
+		return nil, fmt.Errorf("the server is %s: %s %d.%d.%d or newer is needed", version, name, least[0], least[1],
+			least[2])
 	}
 	return s, nil
 }
@@ -166,7 +167,8 @@ func mysqlServer(version string) (*server, error) {
 // session sets the variables of a session. What the URL sets has the last word.
 func (d *mysql) session(s *server) string {
 	variables := [][2]string{
-		{"sql_mode", "'" + mysqlMode + "'"}, {"time_zone", "'+00:00'"}, {"default_storage_engine", "InnoDB"}, {"foreign_key_checks", "1"}, {"unique_checks", "1"},
+		{"sql_mode", "'" + mysqlMode + "'"}, {"time_zone", "'+00:00'"}, {"default_storage_engine", "InnoDB"},
+		{"foreign_key_checks", "1"}, {"unique_checks", "1"},
 		{"innodb_lock_wait_timeout", seconds(d.cfg.LockTimeout)}, {"lock_wait_timeout", seconds(d.cfg.LockTimeout)},
 	}
 	if s.maria {

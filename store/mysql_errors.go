@@ -27,7 +27,8 @@ func (*mysql) missing(err error) bool {
 // mysqlAway are the server's own troubles: full, out of memory or connections, read-only,
 // damaged, shutting down. https://mariadb.com/kb/en/mariadb-error-codes/
 var mysqlAway = []uint16{
-	1021, 1114, 1030, 1034, 1035, 1037, 1038, 1041, 1040, 1203, 1226, 1053, 1290, 1836, 1792, 1194, 1195, 1877, 3098, 3100, 3101,
+	1021, 1114, 1030, 1034, 1035, 1037, 1038, 1041, 1040, 1203, 1226, 1053, 1290, 1836, 1792, 1194, 1195, 1877, 3098,
+	3100, 3101,
 }
 
 func (d *mysql) away(err error) bool {
@@ -89,11 +90,13 @@ func (*mysql) classify(err error) (schema.Refusal, bool) {
 
 // mysqlKinds are the numbers that say what the record did wrong.
 var mysqlKinds = map[uint16]schema.Kind{
-	1062: schema.KindUnique, 1586: schema.KindUnique, 1022: schema.KindUnique, 1761: schema.KindUnique, 1762: schema.KindUnique,
+	1062: schema.KindUnique, 1586: schema.KindUnique, 1022: schema.KindUnique, 1761: schema.KindUnique,
+	1762: schema.KindUnique,
 	1451: schema.KindForeignKey, 1452: schema.KindForeignKey, 1216: schema.KindForeignKey, 1217: schema.KindForeignKey,
 	1048: schema.KindNotNull, 1364: schema.KindNotNull, 1263: schema.KindNotNull,
 	4025: schema.KindCheck, 3819: schema.KindCheck, 1369: schema.KindCheck, 1526: schema.KindCheck,
-	1406: schema.KindRange, 1264: schema.KindRange, 1690: schema.KindRange, 1118: schema.KindRange, 1153: schema.KindRange,
+	1406: schema.KindRange, 1264: schema.KindRange, 1690: schema.KindRange, 1118: schema.KindRange,
+	1153: schema.KindRange,
 	1301: schema.KindRange, 1441: schema.KindRange,
 	1366: schema.KindType, 1292: schema.KindType, 1265: schema.KindType, 1411: schema.KindType, 1300: schema.KindType,
 	3140: schema.KindType, 3156: schema.KindType, 3903: schema.KindType, 4038: schema.KindType, 1977: schema.KindType,

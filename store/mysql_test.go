@@ -23,7 +23,8 @@ func TestI8MySQLTellsTextsApart(t *testing.T) {
 	var changes []schema.Change
 	want := map[string]schema.Values{}
 	for i, text := range []string{
-		"A", "a", "A ", "\u00e9", "e\u0301", "e", "ß", "ss", "İ", "i", "😀", "😁", "'", "\\", "\\'", "\"", "`", "%", "\t", "a\n", "a\\n", "$[0]", "null", "\u2028",
+		"A", "a", "A ", "\u00e9", "e\u0301", "e", "ß", "ss", "İ", "i", "😀", "😁", "'", "\\", "\\'", "\"", "`", "%", "\t",
+		"a\n", "a\\n", "$[0]", "null", "\u2028",
 	} {
 		c := put(text, quoted(text+"@x"), fmt.Sprint(i))
 		changes, want[text] = append(changes, c), c.Values
@@ -54,7 +55,8 @@ func quoted(s string) string {
 // overwritten.
 func TestMySQLOverwritesNoOtherRow(t *testing.T) {
 	t.Parallel()
-	e := entity(t, "plain", schema.String, schema.Field{Name: "email", Type: schema.String, MaxLength: 99}, schema.Field{Name: "n", Type: schema.Int})
+	e := entity(t, "plain", schema.String, schema.Field{Name: "email", Type: schema.String, MaxLength: 99},
+		schema.Field{Name: "n", Type: schema.Int})
 	b := setup(t, testkit.MariaDB(t).Database(t), []*schema.Entity{e})
 	b.flush(e, put("a", `"a@x"`, "1"))
 	b.exec("CREATE UNIQUE INDEX other ON plains (email)")
@@ -175,7 +177,8 @@ func TestMySQLMigratesAgainAfterACrash(t *testing.T) {
 		b := open(t, url, []*schema.Entity{e})
 		crash := b.faults.Inject(testkit.LoseReply, func(statement string) bool {
 			upper := strings.ToUpper(statement)
-			if !strings.Contains(upper, "CREATE") && !strings.Contains(upper, "INSERT") && !strings.Contains(upper, "ALTER") {
+			if !strings.Contains(upper, "CREATE") && !strings.Contains(upper, "INSERT") &&
+				!strings.Contains(upper, "ALTER") {
 				return false
 			}
 			seen++

@@ -103,7 +103,8 @@ func (*mysql) idType(id schema.ID) string {
 	case schema.UUID:
 		return "char(36) CHARACTER SET ascii COLLATE ascii_bin"
 	}
-	return fmt.Sprintf("varchar(%d)", min(max(1, id.Max), mysqlKeyLength)) + mysqlExactText // ids are ordered, and told apart, by their bytes
+	// ids are ordered, and told apart, by their bytes
+	return fmt.Sprintf("varchar(%d)", min(max(1, id.Max), mysqlKeyLength)) + mysqlExactText
 }
 
 // limits names what no index of the server can hold: the columns that migrate makes are shorter

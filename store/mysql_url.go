@@ -40,7 +40,8 @@ var mysqlOwn = []string{"socket", "tls_ca", "tls_cert", "tls_key", "tls_server_n
 // mysqlFixed are the driver's parameters on which the store relies.
 var mysqlFixed = []string{
 	"clientFoundRows", "interpolateParams", "parseTime", "loc", "multiStatements", "collation", "charset", "sql_mode",
-	"time_zone", "autocommit", "foreign_key_checks", "unique_checks", "columnsWithAlias", "transaction_isolation", "tx_isolation",
+	"time_zone", "autocommit", "foreign_key_checks", "unique_checks", "columnsWithAlias", "transaction_isolation",
+	"tx_isolation",
 }
 
 // mysqlConfig makes the driver's configuration of a URL. No error shows the password.

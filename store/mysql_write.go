@@ -54,7 +54,8 @@ func (d *mysql) free(ctx context.Context, db *sql.DB, entity string, partition i
 		return err
 	}
 	var holder int64
-	err = conn.QueryRowContext(ctx, `SELECT holder FROM afterwrite_fences WHERE entity = ? AND "partition" = ?`, entity, partition).Scan(&holder)
+	err = conn.QueryRowContext(ctx, `SELECT holder FROM afterwrite_fences WHERE entity = ? AND "partition" = ?`, entity,
+		partition).Scan(&holder)
 	if err != nil {
 		return err
 	}
@@ -126,7 +127,8 @@ func (d *mysql) guarded(t *table) clause.Set {
 	id := quote(t.columns[0].name)
 	set := clause.Set{{
 		Column: clause.Column{Name: t.columns[0].name},
-		Value:  gorm.Expr("CASE WHEN " + quoteTable(t.name) + "." + id + " = VALUES(" + id + ") THEN VALUES(" + id + ") END"),
+		Value: gorm.Expr("CASE WHEN " + quoteTable(t.name) + "." + id + " = VALUES(" + id + ") THEN VALUES(" + id +
+			") END"),
 	}}
 	return append(set, clause.AssignmentColumns(t.names()[1:])...)
 }

@@ -55,7 +55,8 @@ func TestAFlushIsDurable(t *testing.T) {
 	t.Parallel()
 	server := testkit.DedicatedPostgres(t, false)
 	e := account(t)
-	for value, want := range map[string]string{"off": "on", "on": "on", "remote_apply": "remote_apply", "local": "local"} {
+	for value, want := range map[string]string{"off": "on", "on": "on", "remote_apply": "remote_apply",
+		"local": "local"} {
 		b := setup(t, server.Database(t)+"&options=-c%20synchronous_commit%3D"+value, []*schema.Entity{e})
 		b.exec("CREATE TABLE seen (v text)")
 		b.exec(`CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS

@@ -31,7 +31,10 @@ func (t *table) isPlain(at *catalog.Table) bool {
 		}
 	}
 	for _, x := range at.Indexes {
-		if x.Where != "" || slices.ContainsFunc(x.Parts, func(p catalog.Part) bool { return !slices.Contains(own, p.Column) }) {
+		if x.Where != "" || slices.ContainsFunc(x.Parts, func(p catalog.Part) bool {
+			return !slices.Contains(own,
+				p.Column)
+		}) {
 			return false
 		}
 	}

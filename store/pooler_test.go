@@ -69,7 +69,8 @@ func TestPgBouncer(t *testing.T) {
 			db, err := sql.Open("pgx", url+"&default_query_exec_mode=simple_protocol")
 			require.NoError(t, err)
 			defer db.Close()
-			for _, setting := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
+			for _, setting := range []string{"statement_timeout", "lock_timeout",
+				"idle_in_transaction_session_timeout"} {
 				for range 10 {
 					var value string
 					require.NoError(t, db.QueryRowContext(t.Context(), "SHOW "+setting).Scan(&value))
@@ -77,8 +78,9 @@ func TestPgBouncer(t *testing.T) {
 				}
 			}
 			var locks int
-			require.NoError(t, db.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"+
-				" AND database = (SELECT oid FROM pg_database WHERE datname = current_database())").Scan(&locks))
+			require.NoError(t,
+				db.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"+
+					" AND database = (SELECT oid FROM pg_database WHERE datname = current_database())").Scan(&locks))
 			require.Zero(t, locks)
 		})
 	}

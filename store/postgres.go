@@ -65,7 +65,8 @@ func newPostgres(cfg Config) (*postgres, error) {
 	for _, f := range config.Fallbacks {
 		cfg.onTLS(f.TLSConfig)
 	}
-	return &postgres{sessions: &sessions{config: config, source: source}, told: told, limit: sessionLimit(told["statement_timeout"])}, nil
+	return &postgres{sessions: &sessions{config: config, source: source}, told: told,
+		limit: sessionLimit(told["statement_timeout"])}, nil
 }
 
 // toldOf is what each session is told at its start.
@@ -294,7 +295,8 @@ func (d *postgres) mark(ctx context.Context, q catalog.Querier, table string) (s
 
 // markAnd sends all as one text, which the simple protocol takes.
 func (*postgres) markAnd(ctx context.Context, q catalog.Querier, table, savepoint string) (mark string, err error) {
-	rows, err := q.QueryContext(ctx, catalog.MarkPostgres(quoteTable(table))+"; "+savepoint, pgx.QueryExecModeSimpleProtocol)
+	rows, err := q.QueryContext(ctx, catalog.MarkPostgres(quoteTable(table))+"; "+savepoint,
+		pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return "", err
 	}

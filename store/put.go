@@ -237,7 +237,8 @@ func (b *batch) there(changes []schema.Change) (map[string]bool, error) {
 			return nil, err
 		}
 		seen := b.table.seen()
-		err = b.table.scope(b.tx.db).Select(b.table.shown[0]).Where(b.table.at(0)+" IN ?", ids).Find(seen.Interface()).Error
+		err = b.table.scope(b.tx.db).Select(b.table.shown[0]).Where(b.table.at(0)+" IN ?",
+			ids).Find(seen.Interface()).Error
 		if err != nil {
 			return nil, err
 		}

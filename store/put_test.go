@@ -70,7 +70,8 @@ func TestAWriteTouchesWhatItNames(t *testing.T) {
 		require.Equal(t, []string{"new", "paid", "paid", ""}, b.column("SELECT status FROM users ORDER BY id"))
 		require.Equal(t, before, b.column("SELECT seen FROM users WHERE id < 'd' ORDER BY id"))
 		if b.Dialect() == "sqlite" {
-			require.Equal(t, []string{"old"}, b.column("SELECT age FROM users WHERE id = 'a'"), "what cannot be read is not written back")
+			require.Equal(t, []string{"old"}, b.column("SELECT age FROM users WHERE id = 'a'"),
+				"what cannot be read is not written back")
 		}
 	})
 }
@@ -124,7 +125,8 @@ func TestARowThatExistsIsNotInserted(t *testing.T) {
 					require.Empty(t, flushed.Refused)
 					require.Equal(t, []string{"Z", "B"}, b.column("SELECT name FROM users WHERE id < 'z' ORDER BY id"))
 					require.Equal(t, []string{"2", "3"}, b.column("SELECT age FROM users WHERE id < 'z' ORDER BY id"))
-					require.Equal(t, []string{"a@x", "b@x"}, b.column("SELECT email FROM users WHERE id < 'z' ORDER BY id"))
+					require.Equal(t, []string{"a@x", "b@x"},
+						b.column("SELECT email FROM users WHERE id < 'z' ORDER BY id"))
 				}
 			})
 		})
@@ -138,7 +140,8 @@ func TestOnlyNewRowsLackAColumn(t *testing.T) {
 		b := foreign(t, url, []*schema.Entity{e},
 			"CREATE TABLE users (id varchar(20) PRIMARY KEY, name text, age int, email varchar(20) NOT NULL)",
 			"INSERT INTO users VALUES ('a', 'A', 1, 'a@x'), ('b', 'B', 1, 'b@x')")
-		flushed := b.flush(e, put("new", `"N"`, "1"), put("a", `"A"`, "2"), put("newer", `"N"`, "1"), put("b", `"B"`, "2"))
+		flushed := b.flush(e, put("new", `"N"`, "1"), put("a", `"A"`, "2"), put("newer", `"N"`, "1"),
+			put("b", `"B"`, "2"))
 		require.ElementsMatch(t, []string{"new", "newer"}, refusedIDs(flushed))
 		require.Equal(t, schema.KindNotNull, flushed.Refused[0].Refusal.Kind)
 		require.Equal(t, []string{"2", "2"}, b.column("SELECT age FROM users ORDER BY id"))
@@ -191,7 +194,8 @@ func TestATriggerIsNoticed(t *testing.T) {
 			b.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'inserted'; END $$`)
 			b.exec("CREATE TRIGGER i BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION refuse()")
 		}
-		require.Eventually(t, func() bool { return len(b.flush(e, put("a", `"A"`, "2")).Persisted) == 1 }, 10*time.Second, 50*time.Millisecond)
+		require.Eventually(t, func() bool { return len(b.flush(e, put("a", `"A"`, "2")).Persisted) == 1 },
+			10*time.Second, 50*time.Millisecond)
 	})
 }
 
@@ -225,14 +229,16 @@ func TestUpdatesOfOddTypes(t *testing.T) {
 			"postgres: CREATE TYPE code AS ENUM ('x', 'y')",
 			"postgres: CREATE TABLE users (id int PRIMARY KEY, name short, code code, raw bytea, other text)",
 			"INSERT INTO users VALUES (1, 'a', 'x', NULL, 'o'), (2, 'b', 'x', NULL, 'o'), (3, 'c', 'x', NULL, 'o')")
-		flushed := b.flush(e, patch("1", []int{0, 1}, `"A"`, `"y"`, "null"), patch("2", []int{0}, `"B"`, "null", "null"),
+		flushed := b.flush(e, patch("1", []int{0, 1}, `"A"`, `"y"`, "null"),
+			patch("2", []int{0}, `"B"`, "null", "null"),
 			patch("3", []int{1, 2}, `"C"`, `"y"`, `"AAE="`))
 		require.Empty(t, flushed.Refused)
 		require.Equal(t, map[string]schema.Values{
 			"1": {`"A"`, `"y"`, "null"}, "2": {`"B"`, `"x"`, "null"}, "3": {`"c"`, `"y"`, `"AAE="`},
 		}, b.load(e, "1", "2", "3"))
 		if b.Dialect() != "sqlite" {
-			flushed = b.flush(e, patch("1", []int{0}, `"long"`, `"y"`, "null"), patch("2", []int{1}, `"B"`, `"z"`, "null"),
+			flushed = b.flush(e, patch("1", []int{0}, `"long"`, `"y"`, "null"),
+				patch("2", []int{1}, `"B"`, `"z"`, "null"),
 				patch("3", []int{0}, `"abc"`, `"y"`, "null"))
 			require.ElementsMatch(t, []string{"1", "2"}, refusedIDs(flushed))
 		}

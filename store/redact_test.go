@@ -48,7 +48,8 @@ func card(id, name, number, pin string) schema.Change {
 func TestRefusalsTellNoSecrets(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b, e := quoting(t, url)
-		some := []schema.Change{card("a", "good", "4000-1111", "1234"), card("b", "bad", "4000-2222", "31337"), card("c", "bad", "4000-3333", "424242"), card("d", "good", "4000-4444", "99")}
+		some := []schema.Change{card("a", "good", "4000-1111", "1234"), card("b", "bad", "4000-2222", "31337"),
+			card("c", "bad", "4000-3333", "424242"), card("d", "good", "4000-4444", "99")}
 		flushed, err := b.Flush(t.Context(), e, 0, batch(some...))
 		if err != nil {
 			// SQLite has no code of its own for what its functions refuse.
@@ -62,7 +63,10 @@ func TestRefusalsTellNoSecrets(t *testing.T) {
 			requireNoSecrets(t, r.Refusal.Message)
 		}
 
-		_, err = b.Through(t.Context(), e, "b", func(context.Context, schema.Row) (schema.Change, error) { return some[1], nil }, nil)
+		_, err = b.Through(t.Context(), e, "b", func(context.Context, schema.Row) (schema.Change,
+			error) {
+			return some[1], nil
+		}, nil)
 		require.Error(t, err)
 		requireNoSecrets(t, err.Error())
 		if b.Dialect() == "postgres" {

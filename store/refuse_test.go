@@ -72,14 +72,17 @@ func TestUniqueValuesMove(t *testing.T) {
 		batch   []schema.Change
 		refused []string
 	}{
-		"swap":             {[]schema.Change{put("a", email(2), "1"), put("b", email(1), "1")}, nil},
-		"rotate":           {[]schema.Change{put("a", email(2), "1"), put("b", email(3), "1"), put("c", email(1), "1")}, nil},
-		"chain":            {[]schema.Change{put("a", email(2), "1"), put("b", email(3), "1"), put("c", email(9), "1")}, nil},
-		"deleted owner":    {[]schema.Change{put("d", email(1), "1"), del("a")}, nil},
-		"owner lets go":    {[]schema.Change{put("d", email(1), "1"), put("a", "null", "1")}, nil},
-		"owner keeps":      {[]schema.Change{put("d", email(1), "1"), put("a", email(1), "2")}, []string{"d"}},
-		"wanted twice":     {[]schema.Change{put("d", email(7), "1"), put("e", email(7), "1")}, []string{"e"}},
-		"swap and refusal": {[]schema.Change{put("a", email(2), "1"), put("b", email(1), "1"), put("d", email(3), "1")}, []string{"d"}},
+		"swap": {[]schema.Change{put("a", email(2), "1"), put("b", email(1), "1")}, nil},
+		"rotate": {[]schema.Change{put("a", email(2), "1"), put("b", email(3), "1"), put("c", email(1), "1")},
+			nil},
+		"chain": {[]schema.Change{put("a", email(2), "1"), put("b", email(3), "1"), put("c", email(9), "1")},
+			nil},
+		"deleted owner": {[]schema.Change{put("d", email(1), "1"), del("a")}, nil},
+		"owner lets go": {[]schema.Change{put("d", email(1), "1"), put("a", "null", "1")}, nil},
+		"owner keeps":   {[]schema.Change{put("d", email(1), "1"), put("a", email(1), "2")}, []string{"d"}},
+		"wanted twice":  {[]schema.Change{put("d", email(7), "1"), put("e", email(7), "1")}, []string{"e"}},
+		"swap and refusal": {[]schema.Change{put("a", email(2), "1"), put("b", email(1), "1"), put("d", email(3), "1")},
+			[]string{"d"}},
 	}
 	onEach(t, func(t *testing.T, url string) {
 		for name, test := range batches {
@@ -105,7 +108,8 @@ func TestUniqueValuesMove(t *testing.T) {
 // TestRequiredUniqueValuesSwap: without NULL to pass through.
 func TestRequiredUniqueValuesSwap(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		e := entity(t, "seat", schema.Int, schema.Field{Name: "holder", Type: schema.Text, Required: true, Unique: true})
+		e := entity(t, "seat", schema.Int, schema.Field{Name: "holder", Type: schema.Text, Required: true,
+			Unique: true})
 		b := setup(t, url, []*schema.Entity{e})
 		b.flush(e, put("1", `"ann"`), put("2", `"bob"`))
 		require.Empty(t, b.flush(e, put("1", `"bob"`), put("2", `"ann"`)).Refused)
@@ -119,9 +123,10 @@ func TestRequiredUniqueValuesOfAnyTypeSwap(t *testing.T) {
 		schema.Field
 		one, other string
 	}{
-		"int":     {schema.Field{Type: schema.Int}, "1", "2"},
-		"short":   {schema.Field{Type: schema.String, MaxLength: 8}, `"ann"`, `"bob"`},
-		"uuid":    {schema.Field{Type: schema.UUID}, `"00000000-0000-4000-8000-000000000001"`, `"00000000-0000-4000-8000-000000000002"`},
+		"int":   {schema.Field{Type: schema.Int}, "1", "2"},
+		"short": {schema.Field{Type: schema.String, MaxLength: 8}, `"ann"`, `"bob"`},
+		"uuid": {schema.Field{Type: schema.UUID}, `"00000000-0000-4000-8000-000000000001"`,
+			`"00000000-0000-4000-8000-000000000002"`},
 		"time":    {schema.Field{Type: schema.Time}, `"2026-01-01T00:00:00Z"`, `"2026-01-02T00:00:00Z"`},
 		"float":   {schema.Field{Type: schema.Float}, "0.5", "1.5"},
 		"decimal": {schema.Field{Type: schema.Decimal, Precision: 6, Scale: 2}, `"1.00"`, `"2.00"`},
@@ -219,7 +224,8 @@ func TestRefusalKinds(t *testing.T) {
 			for _, neighbours := range []int{0, 1, 20} {
 				var changes []schema.Change
 				for i := range neighbours {
-					changes = append(changes, item(fmt.Sprintf("n%d-%d-%d", n, neighbours, i), "null", `"p"`, "1", `"x"`))
+					changes = append(changes, item(fmt.Sprintf("n%d-%d-%d", n, neighbours, i), "null", `"p"`, "1",
+						`"x"`))
 				}
 				at := neighbours / 2
 				changes = append(changes[:at:at], append([]schema.Change{c.bad}, changes[at:]...)...)
@@ -380,7 +386,8 @@ func TestParentAndChildInOneBatch(t *testing.T) {
 func TestIsolate(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b, e := strict(t, url)
-		read := batch(item("a", "null", "null", "1", `"x"`), item("bad", "null", "null", "1", `"deadlock"`), item("c", "null", "null", "1", `"x"`))
+		read := batch(item("a", "null", "null", "1", `"x"`), item("bad", "null", "null", "1", `"deadlock"`),
+			item("c", "null", "null", "1", `"x"`))
 		_, err := b.Flush(t.Context(), e, 0, read)
 		require.True(t, store.Unavailable(err), "%v", err)
 		require.Empty(t, b.load(e, "a", "c"))

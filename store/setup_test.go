@@ -105,7 +105,8 @@ func (b *bench) Flush(ctx context.Context, e *schema.Entity, partition int, read
 }
 
 // Isolate flushes what read returns as a batch under suspicion.
-func (b *bench) Isolate(ctx context.Context, e *schema.Entity, partition int, read flush.Reader) (store.Outcome, error) {
+func (b *bench) Isolate(ctx context.Context, e *schema.Entity, partition int, read flush.Reader) (store.Outcome,
+	error) {
 	return flush.Partition(ctx, b.Store.Isolate, e, partition, read)
 }
 

@@ -25,9 +25,11 @@ func TestI3FieldAddedToTheEntity(t *testing.T) {
 		require.NoError(t, later.Init())
 		b = open(t, url, []*schema.Entity{later})
 		flushed := b.flush(later, put("a", email(1), "10", "", ""), put("b", email(2), "20", `"556"`, ""),
-			put("new", email(4), "40", "", ""), put("odd", email(3), "30", "", ""), put("whole", email(5), "50", `"1"`, "1"))
+			put("new", email(4), "40", "", ""), put("odd", email(3), "30", "", ""),
+			put("whole", email(5), "50", `"1"`, "1"))
 		require.Empty(t, flushed.Refused)
-		require.Equal(t, []string{"many"}, b.column("SELECT visits FROM accounts WHERE id = 'odd'"), "what cannot be read is left alone")
+		require.Equal(t, []string{"many"}, b.column("SELECT visits FROM accounts WHERE id = 'odd'"),
+			"what cannot be read is left alone")
 		require.Equal(t, map[string]schema.Values{
 			"a":     {email(1), "10", `"555"`, "7"},
 			"b":     {email(2), "20", `"556"`, "7"},

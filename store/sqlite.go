@@ -167,7 +167,8 @@ func (*sqlite) update(tx *transaction, t *table, changes []schema.Change, fields
 // makes year 1 of a text in a column of dates that is none.
 func (*sqlite) shows(column string, t schema.FieldType) string {
 	if t == schema.Time { // a number is told from a text of digits
-		return "CASE typeof(" + column + ") WHEN 'integer' THEN '" + epochMark + "' || " + column + " ELSE " + column + " END"
+		return "CASE typeof(" + column + ") WHEN 'integer' THEN '" + epochMark + "' || " + column + " ELSE " + column +
+			" END"
 	}
 	return "+" + column
 }
@@ -255,7 +256,8 @@ func (d *sqlite) missing(err error) bool {
 	}
 	// SQLite has one code for every error in a statement's text.
 	return e.Code == sqliteError &&
-		(strings.HasPrefix(e.Message, "no such table") || strings.Contains(e.Message, "has no column named") || strings.HasPrefix(e.Message, "no such column"))
+		(strings.HasPrefix(e.Message, "no such table") || strings.Contains(e.Message, "has no column named") ||
+			strings.HasPrefix(e.Message, "no such column"))
 }
 
 func (*sqlite) away(err error) bool {

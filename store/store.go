@@ -51,14 +51,16 @@ type Config struct {
 
 	Hooks map[string]Hook // by the name of the entity; see there
 
-	Log        *slog.Logger                            // nil: slog.Default()
-	OnTLS      func(*tls.Config)                       // is called with each settings of TLS, where it is used; nil: nothing is
+	Log *slog.Logger // nil: slog.Default()
+	// is called with each settings of TLS, where it is used; nil: nothing is
+	OnTLS      func(*tls.Config)
 	Registerer prometheus.Registerer                   // nil: no metrics
 	Wrap       func(driver.Connector) driver.Connector // wraps every connection; tests inject faults with it
 }
 
 func (c Config) withDefaults() (Config, error) {
-	for _, d := range []time.Duration{c.ConnLifetime, c.LockTimeout, c.StatementTimeout, c.IdleInTransaction, c.BusyTimeout} {
+	for _, d := range []time.Duration{c.ConnLifetime, c.LockTimeout, c.StatementTimeout, c.IdleInTransaction,
+		c.BusyTimeout} {
 		if d < 0 {
 			return c, fmt.Errorf("database: a timeout of %s is negative", d)
 		}

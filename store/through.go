@@ -19,7 +19,8 @@ import (
 // Errors: that of decide or beside, as it is; an [schema.Refusal] where the database does not
 // take the change; else [Unavailable]. committed is false where nothing was written, and
 // true where something was or, after a lost reply to COMMIT, may have been.
-func (s *Store) Through(ctx context.Context, e *schema.Entity, id string, decide func(context.Context, schema.Row) (schema.Change, error),
+func (s *Store) Through(ctx context.Context, e *schema.Entity, id string,
+	decide func(context.Context, schema.Row) (schema.Change, error),
 	beside func(context.Context, []schema.Beside) error) (committed bool, err error) {
 	t, err := s.table(e)
 	if err != nil {

@@ -104,11 +104,14 @@ func TestTablesThatKeepNoRecords(t *testing.T) {
 		says       string
 	}{
 		"MyISAM": {func(t *testing.T) string { return testkit.MariaDB(t).Database(t) },
-			[]string{"CREATE TABLE seats (id bigint PRIMARY KEY, n bigint) ENGINE=MyISAM"}, "its engine, MyISAM, has no transactions"},
+			[]string{"CREATE TABLE seats (id bigint PRIMARY KEY, n bigint) ENGINE=MyISAM"},
+			"its engine, MyISAM, has no transactions"},
 		"Aria": {func(t *testing.T) string { return testkit.MariaDB(t).Database(t) },
-			[]string{"CREATE TABLE seats (id bigint PRIMARY KEY, n bigint) ENGINE=Aria"}, "its engine, Aria, has no transactions"},
+			[]string{"CREATE TABLE seats (id bigint PRIMARY KEY, n bigint) ENGINE=Aria"},
+			"its engine, Aria, has no transactions"},
 		"parent": {func(t *testing.T) string { return testkit.Postgres(t).Database(t) },
-			[]string{"CREATE TABLE seats (id bigint PRIMARY KEY, n bigint)", "CREATE TABLE more () INHERITS (seats)"}, "tables inherit from it"},
+			[]string{"CREATE TABLE seats (id bigint PRIMARY KEY, n bigint)", "CREATE TABLE more () INHERITS (seats)"},
+			"tables inherit from it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -131,19 +134,23 @@ func TestConflictClausesTouchNoNeighbour(t *testing.T) {
 	for _, clause := range []string{"REPLACE", "IGNORE", "FAIL", "ROLLBACK", "ABORT"} {
 		t.Run(clause, func(t *testing.T) {
 			t.Parallel()
-			e := entity(t, "host", schema.Int, schema.Field{Name: "name", Type: schema.String, Unique: true}, schema.Field{Name: "n", Type: schema.Int})
+			e := entity(t, "host", schema.Int, schema.Field{Name: "name", Type: schema.String, Unique: true},
+				schema.Field{Name: "n", Type: schema.Int})
 			b := open(t, testkit.SQLite(t), []*schema.Entity{e})
-			b.exec("CREATE TABLE hosts (id INTEGER PRIMARY KEY ON CONFLICT " + clause + ", name TEXT UNIQUE ON CONFLICT " + clause +
+			b.exec("CREATE TABLE hosts (id INTEGER PRIMARY KEY ON CONFLICT " + clause +
+				", name TEXT UNIQUE ON CONFLICT " + clause +
 				", n INTEGER NOT NULL ON CONFLICT " + clause + " DEFAULT 7, theirs TEXT DEFAULT 'x')")
 			_, err := b.Migrate(t.Context(), false)
 			require.NoError(t, err)
 			require.Empty(t, b.flush(e, put("1", `"a"`, "1"), put("2", `"b"`, "2")).Refused)
 			b.exec("UPDATE hosts SET theirs = 'kept'")
-			flushed := b.flush(e, put("2", `"a"`, "5"), put("3", `"b"`, "6"), put("4", `"d"`, "null"), put("5", `"e"`, "5"))
+			flushed := b.flush(e, put("2", `"a"`, "5"), put("3", `"b"`, "6"), put("4", `"d"`, "null"),
+				put("5", `"e"`, "5"))
 			require.ElementsMatch(t, []string{"2", "3", "4"}, refusedIDs(flushed))
 			require.Empty(t, b.flush(e, put("1", `"b"`, "1"), put("2", `"a"`, "2")).Refused) // an exchange
 			require.Equal(t, "2", b.text("SELECT count(*) FROM hosts WHERE theirs = 'kept'"))
-			require.Equal(t, map[string]schema.Values{"1": {`"b"`, "1"}, "2": {`"a"`, "2"}, "5": {`"e"`, "5"}}, b.load(e, "1", "2", "3", "4", "5"))
+			require.Equal(t, map[string]schema.Values{"1": {`"b"`, "1"}, "2": {`"a"`, "2"}, "5": {`"e"`, "5"}},
+				b.load(e, "1", "2", "3", "4", "5"))
 		})
 	}
 }
@@ -151,7 +158,8 @@ func TestConflictClausesTouchNoNeighbour(t *testing.T) {
 // MariaDB has no partial indexes: the condition is rejected by name before anything connects.
 func TestNoPartialIndexesOnMariaDB(t *testing.T) {
 	t.Parallel()
-	e := entity(t, "host", schema.Int, schema.Field{Name: "name", Type: schema.String, Unique: true, UniqueWhere: "gone IS NULL"})
+	e := entity(t, "host", schema.Int, schema.Field{Name: "name", Type: schema.String, Unique: true,
+		UniqueWhere: "gone IS NULL"})
 	_, err := store.Open(store.Config{URL: "mysql://root@127.0.0.1:1/x"}, []*schema.Entity{e})
 	require.ErrorContains(t, err, "entity host: field name: unique.where: MySQL and MariaDB have no partial indexes")
 }

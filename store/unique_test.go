@@ -28,7 +28,8 @@ func TestUniqueByMeaning(t *testing.T) {
 		e := member(t)
 		b := open(t, url, []*schema.Entity{e})
 		stamp := map[string]string{"postgres": "timestamptz", "sqlite": "datetime"}[b.Dialect()]
-		b.exec(`CREATE TABLE members (id varchar(64) PRIMARY KEY, "Handle" varchar(40) ` + map[string]string{"sqlite": "UNIQUE"}[b.Dialect()] +
+		b.exec(`CREATE TABLE members (id varchar(64) PRIMARY KEY, "Handle" varchar(40) ` +
+			map[string]string{"sqlite": "UNIQUE"}[b.Dialect()] +
 			`, email varchar(320), tenant bigint, no bigint, deleted_at ` + stamp + `, UNIQUE (no, tenant))`)
 		if b.Dialect() == "postgres" { // its names have a case
 			b.exec(`ALTER TABLE members RENAME "Handle" TO handle`)
@@ -46,7 +47,8 @@ func TestUniqueByMeaning(t *testing.T) {
 
 		gone := `"2026-01-01T00:00:00Z"`
 		flushed := b.flush(e, put("a", `"x@y"`, `"a"`, "1", "1", "null"), put("b", `"x@y"`, `"b"`, "1", "2", gone),
-			put("c", `"x@y"`, `"c"`, "1", "3", "null"), put("d", `"d@y"`, `"d"`, "1", "1", "null"), put("e", `"e@y"`, `"e"`, "2", "1", "null"))
+			put("c", `"x@y"`, `"c"`, "1", "3", "null"), put("d", `"d@y"`, `"d"`, "1", "1", "null"),
+			put("e", `"e@y"`, `"e"`, "2", "1", "null"))
 		require.ElementsMatch(t, []string{"c", "d"}, refusedIDs(flushed))
 		for _, r := range flushed.Refused {
 			require.Equal(t, schema.KindUnique, r.Refusal.Kind)
@@ -78,7 +80,8 @@ func TestUniqueIndexesAreMade(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, outstanding)
 		b.flush(e, put("a", `"x@y"`, `"a"`, "1", "1", "null"))
-		for _, same := range []schema.Values{{`"x@y"`, `"b"`, "2", "2", "null"}, {`"b@y"`, `"a"`, "2", "2", "null"}, {`"b@y"`, `"b"`, "1", "1", "null"}} {
+		for _, same := range []schema.Values{{`"x@y"`, `"b"`, "2", "2", "null"}, {`"b@y"`, `"a"`, "2", "2", "null"},
+			{`"b@y"`, `"b"`, "1", "1", "null"}} {
 			require.Len(t, b.flush(e, put("b", same...)).Refused, 1, strings.Join(same, " "))
 		}
 	})
@@ -113,7 +116,8 @@ func TestARoleWithoutDDL(t *testing.T) {
 	b.exec("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
 	b.exec("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO " + role)
 	at := strings.Index(url, "://") + 3
-	plain := open(t, fmt.Sprintf("%s%s%s", url[:at], role, url[strings.IndexByte(url[at:], '@')+at:]), []*schema.Entity{e})
+	plain := open(t, fmt.Sprintf("%s%s%s", url[:at], role, url[strings.IndexByte(url[at:], '@')+at:]),
+		[]*schema.Entity{e})
 	outstanding, err := plain.Outstanding(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, outstanding)

@@ -49,7 +49,8 @@ func (*postgres) update(tx *transaction, t *table, changes []schema.Change, fiel
 }
 
 // run executes a statement that has an array for each of some columns.
-func (u *unnesting) run(tx *transaction, t *table, statement string, changes []schema.Change, columns []int) (int64, error) {
+func (u *unnesting) run(tx *transaction, t *table, statement string, changes []schema.Change, columns []int) (int64,
+	error) {
 	arrays, err := t.arrays(changes, columns)
 	if err != nil {
 		return 0, &unfitError{err}

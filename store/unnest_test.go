@@ -48,7 +48,8 @@ func TestPostgresColumnChangesItsType(t *testing.T) {
 		b.exec("ALTER TABLE counts " + change)
 		_, _ = b.Flush(t.Context(), e, 0, batch(put("b", "7"))) // may meet the old type
 		b.flush(e, put("b", "12"), put("c", "null"))
-		require.Equal(t, map[string]schema.Values{"a": {"1"}, "b": {"12"}, "c": {"null"}}, b.load(e, "a", "b", "c"), change)
+		require.Equal(t, map[string]schema.Values{"a": {"1"}, "b": {"12"}, "c": {"null"}}, b.load(e, "a", "b", "c"),
+			change)
 	}
 	flushed := b.flush(e, put("b", "40000"), put("c", "4"))
 	require.Equal(t, []string{"c"}, ids(flushed.Persisted))

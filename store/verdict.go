@@ -112,7 +112,8 @@ func (t *table) keyVerdict(at *catalog.Table, d dialect, there catalog.Column) c
 	v.Hold, v.Why = catalog.Refused, "no primary key or unique index is on it alone"
 	v.Fix = "make it unique, or name a column that is"
 	if loose != "" {
-		v.Why, v.Fix = "it takes different ids for the same: "+loose, "give it a collation and a type that tell all texts apart"
+		v.Why, v.Fix = "it takes different ids for the same: "+loose,
+			"give it a collation and a type that tell all texts apart"
 	}
 	return v
 }
@@ -136,9 +137,11 @@ func (t *table) unfit(at *catalog.Table, d dialect) error {
 		switch {
 		case v.Hold != catalog.Refused:
 		case v.Column == "":
-			bad = append(bad, fmt.Sprintf("%s cannot keep the records of %s: %s; %s", t.name, t.entity.Name, v.Why, v.Fix))
+			bad = append(bad, fmt.Sprintf("%s cannot keep the records of %s: %s; %s", t.name, t.entity.Name, v.Why,
+				v.Fix))
 		case v.Why == catalog.Computes:
-			bad = append(bad, fmt.Sprintf("%s.%s is GENERATED ALWAYS: it takes no value of %s.%s; %s", t.name, v.Column, t.entity.Name, v.Field, v.Fix))
+			bad = append(bad, fmt.Sprintf("%s.%s is GENERATED ALWAYS: it takes no value of %s.%s; %s", t.name, v.Column,
+				t.entity.Name, v.Field, v.Fix))
 		default:
 			bad = append(bad, fmt.Sprintf("%s.%s is %s, which would change values of %s.%s (%s): %s; %s",
 				t.name, v.Column, v.Type, t.entity.Name, v.Field, t.fieldType(v.Field), v.Why, v.Fix))

@@ -68,7 +68,8 @@ func verdicts(b *bench) []store.Verdict {
 // A key has to tell exactly the ids apart that the entity has.
 func TestKeysThatTellOtherIDsApartAreRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		for typ, id := range map[string]schema.FieldType{"text": schema.Int, "varchar(20)": schema.Int, "integer": schema.UUID} {
+		for typ, id := range map[string]schema.FieldType{"text": schema.Int, "varchar(20)": schema.Int,
+			"integer": schema.UUID} {
 			name := "k" + strings.ToLower(strings.Trim(typ, "()0123456789"))
 			e := entity(t, name, id, schema.Field{Name: "label", Type: schema.Text})
 			b := open(t, url, []*schema.Entity{e})
@@ -85,7 +86,8 @@ func TestKeysThatTellOtherIDsApartAreRefused(t *testing.T) {
 func TestAChangedTableIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
 	e := entity(t, "thing", schema.String,
-		schema.Field{Name: "n", Type: schema.Int}, schema.Field{Name: "seen", Type: schema.Time}, schema.Field{Name: "ratio", Type: schema.Float})
+		schema.Field{Name: "n", Type: schema.Int}, schema.Field{Name: "seen", Type: schema.Time},
+		schema.Field{Name: "ratio", Type: schema.Float})
 	e.Fields[1].FromDatabase, e.Fields[2].FromDatabase = true, true // narrow columns are taken
 	b := open(t, testkit.Postgres(t).Database(t), []*schema.Entity{e})
 	b.exec("CREATE TABLE things (id text PRIMARY KEY, n integer, seen date, ratio real)")

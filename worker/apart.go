@@ -74,7 +74,8 @@ func (w *Worker) letRest(ctx context.Context, f *flushing, refused []store.Refus
 }
 
 // apartBefore lists the isolated records that are due before a time.
-func (w *Worker) apartBefore(ctx context.Context, o schema.Order, before time.Time) (apart []pending.Waiting, err error) {
+func (w *Worker) apartBefore(ctx context.Context, o schema.Order, before time.Time) (apart []pending.Waiting,
+	err error) {
 	for skip := 0; ; skip += movePage {
 		page, err := w.cache.Waiting(ctx, o.Entity, o.Partition, skip, movePage)
 		if err != nil || len(page) == 0 {

@@ -221,7 +221,8 @@ func TestRecordsThatHangTakeTurns(t *testing.T) {
 		// Their rest is over: the first is due, and the others will be while it is tried.
 		moves := make([]pending.Move, len(held))
 		for i, one := range held {
-			moves[i] = pending.Move{ID: one.ID, From: one.Next, To: time.Now().Add(time.Duration(i) * lasting.Timeout / 4)}
+			moves[i] = pending.Move{ID: one.ID, From: one.Next,
+				To: time.Now().Add(time.Duration(i) * lasting.Timeout / 4)}
 		}
 		_, err = b.backlog.Reschedule(t.Context(), b.e, 0, moves)
 		require.NoError(t, err)

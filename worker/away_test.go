@@ -18,14 +18,16 @@ import (
 func TestI2ADatabaseThatCannotBeWrittenBlamesNoRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		full := map[string]error{
-			"sqlite":   sqlite3.Error{Code: sqlite3.ErrFull},
-			"mysql":    &mysql.MySQLError{Number: 1114, SQLState: [5]byte([]byte("HY000")), Message: "the table is full"},
+			"sqlite": sqlite3.Error{Code: sqlite3.ErrFull},
+			"mysql": &mysql.MySQLError{Number: 1114, SQLState: [5]byte([]byte("HY000")),
+				Message: "the table is full"},
 			"postgres": &pgconn.PgError{Severity: "ERROR", Code: "53100"},
 		}[b.store.Dialect()]
 		w := b.worker()
 		b.put("a", "1")
 		order := b.orders.take()[0]
-		fault := b.sql.Inject(testkit.Refuse, testkit.Statement("INSERT INTO", "users"), testkit.Err(full), testkit.Always())
+		fault := b.sql.Inject(testkit.Refuse, testkit.Statement("INSERT INTO", "users"), testkit.Err(full),
+			testkit.Always())
 		testkit.Eventually(t, "it was tried often enough to be suspected", func() bool {
 			require.Error(t, w.sync(t.Context(), task(order)))
 			return fault.Hits() > suspicion+1

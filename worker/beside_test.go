@@ -26,10 +26,14 @@ func onShops(t *testing.T, fn func(t *testing.T, s *shop)) {
 	testkit.Databases(t, func(t *testing.T, url string) {
 		t.Parallel()
 		s := &shop{
-			customer: &schema.Entity{Name: "customer", Table: "customers", ID: schema.ID{Type: schema.Int}, Fields: []schema.Field{
-				{Name: "code", Type: schema.String, MaxLength: 20}, {Name: "name", Type: schema.String, MaxLength: 20}}},
-			order: &schema.Entity{Name: "order", Table: "orders", ID: schema.ID{Type: schema.Int}, Fields: []schema.Field{
-				{Name: "customer", Type: schema.Int}, {Name: "code", Type: schema.String, MaxLength: 20}, {Name: "text", Type: schema.String, MaxLength: 20}}},
+			customer: &schema.Entity{Name: "customer", Table: "customers", ID: schema.ID{Type: schema.Int},
+				Fields: []schema.Field{
+					{Name: "code", Type: schema.String, MaxLength: 20},
+					{Name: "name", Type: schema.String, MaxLength: 20}}},
+			order: &schema.Entity{Name: "order", Table: "orders", ID: schema.ID{Type: schema.Int},
+				Fields: []schema.Field{
+					{Name: "customer", Type: schema.Int}, {Name: "code", Type: schema.String, MaxLength: 20},
+					{Name: "text", Type: schema.String, MaxLength: 20}}},
 			notes: &schema.Entity{Name: "note", Table: "notes", ID: schema.ID{Type: schema.Int}, Fields: []schema.Field{
 				{Name: "line", Type: schema.Int}, {Name: "text", Type: schema.String, MaxLength: 20}}},
 		}
@@ -129,7 +133,8 @@ func TestRowsChangedBesideAreReadAgain(t *testing.T) {
 func TestRowsChangedBesideAWriteThrough(t *testing.T) {
 	onShops(t, func(t *testing.T, s *shop) {
 		s.readAll()
-		_, err := s.store.Through(t.Context(), s.customer, "1", func(_ context.Context, row schema.Row) (schema.Change, error) {
+		_, err := s.store.Through(t.Context(), s.customer, "1", func(_ context.Context, row schema.Row) (schema.Change,
+			error) {
 			return schema.Change{ID: "1", Deleted: true}, nil
 		}, func(_ context.Context, beside []schema.Beside) error {
 			found := map[string][]string{}

@@ -33,20 +33,24 @@ func figure(name, help string) *prometheus.Desc {
 }
 
 var (
-	pendingDesc    = figure("pending_records", "Accepted records that are not yet in the database.")
-	heldDesc       = figure("held_records", "Records that the database refused, waiting for their next attempt.")
-	deadDesc       = figure("dead_records", "Records that the database refused, waiting for an operator.")
-	oldestDesc     = figure("oldest_pending_timestamp_seconds", "When the oldest pending record was accepted; absent without one.")
+	pendingDesc = figure("pending_records", "Accepted records that are not yet in the database.")
+	heldDesc    = figure("held_records", "Records that the database refused, waiting for their next attempt.")
+	deadDesc    = figure("dead_records", "Records that the database refused, waiting for an operator.")
+	oldestDesc  = figure("oldest_pending_timestamp_seconds",
+		"When the oldest pending record was accepted; absent without one.")
 	oldestHeldDesc = figure("next_attempt_timestamp_seconds", "When the next held record is due; absent without one.")
 	acceptedDesc   = figure("ledger_accepted_total", "Writes accepted.")
 	supersededDesc = figure("ledger_superseded_total", "Writes that a newer one replaced before they were persisted.")
 	persistedDesc  = figure("ledger_persisted_total", "Writes persisted.")
 	discardedDesc  = figure("ledger_discarded_total", "Refused writes that an operator discarded.")
 	lostDesc       = figure("ledger_lost_total", "Writes whose record Redis lost before they were persisted.")
-	limitDesc      = figure("pending_records_limit", "Pending, held and dead records beyond which new records are rejected (flush.max_pending).")
-	lagLimitDesc   = figure("lag_limit_seconds", "Age of the oldest pending record from which it is a failure (a minute, and flush.delay).")
-	pausedDesc     = figure("paused_partitions", "Partitions whose flushing an operator has paused.")
-	readableDesc   = prometheus.NewDesc("afterwrite_ledger_readable", "1 if the statistics of all entities could be read from Redis.", nil, nil)
+	limitDesc      = figure("pending_records_limit",
+		"Pending, held and dead records beyond which new records are rejected (flush.max_pending).")
+	lagLimitDesc = figure("lag_limit_seconds",
+		"Age of the oldest pending record from which it is a failure (a minute, and flush.delay).")
+	pausedDesc   = figure("paused_partitions", "Partitions whose flushing an operator has paused.")
+	readableDesc = prometheus.NewDesc("afterwrite_ledger_readable",
+		"1 if the statistics of all entities could be read from Redis.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].

@@ -24,14 +24,16 @@ func TestAConflictIsTriedAgainAtOnce(t *testing.T) {
 		}
 		w := b.worker()
 		b.put("a", "1")
-		fault := b.sql.Inject(testkit.Refuse, testkit.Statement("INSERT INTO", "users"), testkit.Err(conflict), testkit.Times(conflicts))
+		fault := b.sql.Inject(testkit.Refuse, testkit.Statement("INSERT INTO", "users"), testkit.Err(conflict),
+			testkit.Times(conflicts))
 		require.NoError(t, w.sync(t.Context(), task(b.orders.take()[0])))
 		require.Equal(t, conflicts, fault.Hits())
 		require.Equal(t, map[string]string{"a": "1"}, b.names())
 
 		b.put("b", "1")
 		order := b.orders.take()[0]
-		fault = b.sql.Inject(testkit.Refuse, testkit.Statement("INSERT INTO", "users"), testkit.Err(conflict), testkit.Times(conflicts+1))
+		fault = b.sql.Inject(testkit.Refuse, testkit.Statement("INSERT INTO", "users"), testkit.Err(conflict),
+			testkit.Times(conflicts+1))
 		require.Error(t, w.sync(t.Context(), task(order)))
 		require.EqualValues(t, 1, testutil.ToFloat64(w.metrics.putOff.WithLabelValues("batch")))
 		fault.Release()

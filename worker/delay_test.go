@@ -105,7 +105,8 @@ func TestHeldRecordsDoNotWaitForADelayedFlush(t *testing.T) {
 		require.Greater(t, delayed[0].Delay, time.Minute)
 
 		before := b.status("bad").Attempts
-		testkit.Eventually(t, "its time has come", func() bool { return b.status("bad").NextAttempt.Before(time.Now()) })
+		testkit.Eventually(t, "its time has come",
+			func() bool { return b.status("bad").NextAttempt.Before(time.Now()) })
 		require.NoError(t, w.sync(t.Context(), task(pending.WakeUp(b.e, 0, time.Now()))))
 		require.Greater(t, b.status("bad").Attempts, before, "the wake-up does not wait for the flush")
 		next := b.orders.take()

@@ -48,7 +48,10 @@ func (b *bench) settled(w *Worker) {
 // leads makes the worker the leader.
 func (b *bench) leads(w *Worker) {
 	b.t.Helper()
-	testkit.Eventually(b.t, "it is the leader", func() bool { return w.sweepOnce(b.t.Context()) == nil && w.leading.Load() })
+	testkit.Eventually(b.t, "it is the leader", func() bool {
+		return w.sweepOnce(b.t.Context()) == nil &&
+			w.leading.Load()
+	})
 }
 
 // closed has a leader look at the letters until none is open.
@@ -71,11 +74,13 @@ func (b *bench) count(f ledger.LetterFilter) int {
 // operator returns an operator's tools, as after a restart.
 func (b *bench) operator() *operate.Operator {
 	b.t.Helper()
-	p, err := producer.New(producer.Config{Entities: b.all, Cache: b.cache, Queue: b.orders, Loader: b.store, Log: testkit.Logger(b.t)})
+	p, err := producer.New(producer.Config{Entities: b.all, Cache: b.cache, Queue: b.orders, Loader: b.store,
+		Log: testkit.Logger(b.t)})
 	require.NoError(b.t, err)
 	b.t.Cleanup(func() { _ = p.Close() })
 	m, err := operate.New(operate.Config{
-		Entities: b.all, Letters: b.store, Records: whole.Of(b.cache), Writes: p, Queue: b.orders, Rate: 1_000_000, Log: testkit.Logger(b.t),
+		Entities: b.all, Letters: b.store, Records: whole.Of(b.cache), Writes: p, Queue: b.orders, Rate: 1_000_000,
+		Log: testkit.Logger(b.t),
 	})
 	require.NoError(b.t, err)
 	return m
@@ -161,7 +166,8 @@ func TestADeletionCanBecomeALetter(t *testing.T) {
 		w := b.strict()
 		b.put("a", "1")
 		b.drain(w)
-		b.exec(`CREATE TABLE visits (id text, visitor ` + b.idType() + ` REFERENCES users (id)); INSERT INTO visits VALUES ('v', 'a')`)
+		b.exec(`CREATE TABLE visits (id text, visitor ` + b.idType() +
+			` REFERENCES users (id)); INSERT INTO visits VALUES ('v', 'a')`)
 		version := b.delete("a")
 		b.settled(w)
 		l, err := b.store.LetterOf(t.Context(), "user", "a", version)
@@ -262,13 +268,15 @@ func TestChaosI5EveryDeadRecordIsARow(t *testing.T) {
 		require.EqualValues(t, bad, s.Dead)
 		require.Equal(t, bad, b.count(ledger.LetterFilter{State: ledger.StateWaiting, Kind: schema.KindUnique}))
 		var rows, ids int
-		count := testkit.SQL(t, b.db).QueryRowContext(t.Context(), "SELECT count(*), count(DISTINCT id) FROM afterwrite_dead_letters")
+		count := testkit.SQL(t, b.db).QueryRowContext(t.Context(),
+			"SELECT count(*), count(DISTINCT id) FROM afterwrite_dead_letters")
 		require.NoError(t, count.Scan(&rows, &ids))
 		require.Equal(t, []int{bad, bad}, []int{rows, ids})
 		b.check()
 
 		b.exec("DROP INDEX uq_users_email")
-		r, err := b.operator().Retry(t.Context(), operate.Selection{Filter: ledger.LetterFilter{Entity: "user"}, Expect: bad}, ann)
+		r, err := b.operator().Retry(t.Context(), operate.Selection{Filter: ledger.LetterFilter{Entity: "user"},
+			Expect: bad}, ann)
 		require.NoError(t, err)
 		require.Equal(t, operate.Report{Selected: bad, Done: bad}, r)
 		b.settled(w)
@@ -332,7 +340,8 @@ func TestTheSweeperClosesAndDeletesLetters(t *testing.T) {
 		peek := b.redis.Inject(testkit.Refuse, testkit.Script(t, "fate"), testkit.Always())
 		b.leads(w)
 		require.Error(t, w.tidy(t.Context()))
-		require.Equal(t, dead, b.count(ledger.LetterFilter{State: ledger.StateOpen}), "what it cannot see it does not close")
+		require.Equal(t, dead, b.count(ledger.LetterFilter{State: ledger.StateOpen}),
+			"what it cannot see it does not close")
 		peek.Release()
 		testkit.Eventually(t, "the others are closed", func() bool {
 			b.leads(w)
@@ -457,7 +466,8 @@ type hasty struct {
 	write func()
 }
 
-func (h *hasty) Remember(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]bool, error) {
+func (h *hasty) Remember(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]bool,
+	error) {
 	h.write()
 	return h.Backlog.Remember(ctx, e, partition, letters)
 }

@@ -12,7 +12,8 @@ func (w *Worker) every(ctx context.Context, interval time.Duration, duty string,
 }
 
 // everyOr also runs it at each hint.
-func (w *Worker) everyOr(ctx context.Context, interval time.Duration, hints <-chan struct{}, duty string, do func(context.Context) error) {
+func (w *Worker) everyOr(ctx context.Context, interval time.Duration, hints <-chan struct{}, duty string,
+	do func(context.Context) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	failing := false

@@ -47,12 +47,14 @@ func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(
 		return w.wait(ctx, f, store.Message(err))
 	default: // an error of a record or of the table: the next batch is isolated
 		w.suspects.shrink(f.place(), len(f.last.Due))
-		w.log.Warn("flush failed although the database responds", "entity", f.order.Entity.Name, "partition", f.order.Partition,
+		w.log.Warn("flush failed although the database responds", "entity", f.order.Entity.Name, "partition",
+			f.order.Partition,
 			"records", len(f.last.Due), "error", err)
 		return w.later("batch", err, backoff(1))
 	}
 	failures, condemned := w.suspects.failed(f.place(), f.ids(), !errors.Is(err, store.ErrNotLocked), f.alone)
-	w.log.Warn("flush failed although the database responds", "entity", f.order.Entity.Name, "partition", f.order.Partition,
+	w.log.Warn("flush failed although the database responds", "entity", f.order.Entity.Name, "partition",
+		f.order.Partition,
 		"records", len(f.last.Due), "failures", failures, "error", err)
 	if condemned {
 		if held := w.condemn(ctx, f, err); held != nil {

@@ -289,7 +289,8 @@ func (w *Worker) succeeded(f *flushing, outcome store.Outcome) {
 	w.unpaired.Store(false)
 	at, batch, persisted := f.place(), f.order.Entity.Flush.Batch, len(outcome.Persisted) > 0
 	if persisted && w.troubles.clear(at) {
-		w.log.Info("table accepts records again", "entity", at.entity, "table", f.order.Entity.Table, "partition", at.partition)
+		w.log.Info("table accepts records again", "entity", at.entity, "table", f.order.Entity.Table, "partition",
+			at.partition)
 	}
 	switch {
 	case !f.alone:

@@ -113,7 +113,8 @@ func byPartition(e *schema.Entity, letters []ledger.OpenLetter) map[int][]schema
 // only logged.
 func (w *Worker) resolved(ctx context.Context, e *schema.Entity, letters []ledger.OpenLetter) {
 	for partition, records := range byPartition(e, letters) {
-		err := errors.Join(w.cache.Forget(ctx, e, partition, records), w.cache.Tell(ctx, e, partition, "resolved", records))
+		err := errors.Join(w.cache.Forget(ctx, e, partition, records),
+			w.cache.Tell(ctx, e, partition, "resolved", records))
 		if err != nil {
 			w.log.Warn("resolved dead letters not announced", "entity", e.Name, "partition", partition, "error", err)
 		}
@@ -121,7 +122,8 @@ func (w *Worker) resolved(ctx context.Context, e *schema.Entity, letters []ledge
 }
 
 // ends returns the letters that are to be resolved, by resolution.
-func (w *Worker) ends(ctx context.Context, e *schema.Entity, page []ledger.OpenLetter) (map[ledger.Resolution][]ledger.OpenLetter, error) {
+func (w *Worker) ends(ctx context.Context, e *schema.Entity,
+	page []ledger.OpenLetter) (map[ledger.Resolution][]ledger.OpenLetter, error) {
 	fates := map[schema.Versioned]pending.Told{}
 	for partition, letters := range byPartition(e, page) {
 		told, err := w.cache.Fates(ctx, e, partition, letters)

@@ -45,7 +45,8 @@ type metrics struct {
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	histogram := func(name, help string, buckets []float64) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"entity"})
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets},
+			[]string{"entity"})
 	}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
@@ -60,30 +61,43 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			prometheus.ExponentialBuckets(0.001, 2, 16)),
 		lag: histogram("afterwrite_persist_lag_seconds", "Time from the acceptance of a record to its ack.",
 			[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200}),
-		persisted: counter("afterwrite_records_persisted_total", "Records that this worker persisted and acked.", "entity"),
-		refused:   counter("afterwrite_records_refused_total", "Refusals by the database, one an attempt.", "entity", "kind"),
-		retried:   counter("afterwrite_records_retried_total", "Held records that were tried again, by the kind of their last refusal.", "entity", "kind"),
-		dead:      counter("afterwrite_dead_letters_total", "Refused records that became dead letters.", "entity", "kind"),
+		persisted: counter("afterwrite_records_persisted_total", "Records that this worker persisted and acked.",
+			"entity"),
+		refused: counter("afterwrite_records_refused_total", "Refusals by the database, one an attempt.", "entity",
+			"kind"),
+		retried: counter("afterwrite_records_retried_total",
+			"Held records that were tried again, by the kind of their last refusal.", "entity", "kind"),
+		dead: counter("afterwrite_dead_letters_total", "Refused records that became dead letters.", "entity",
+			"kind"),
 		attempts: histogram("afterwrite_record_attempts", "Attempts of a refused record when it was persisted or died.",
 			[]float64{1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100, 1000}),
-		closed: counter("afterwrite_dead_letters_resolved_total", "Dead letters that the sweeper closed.", "entity", "resolution"),
-		moved:  counter("afterwrite_records_rescheduled_total", "Held records that got a new time after a change of policy.", "entity"),
-		apart:  counter("afterwrite_records_isolated_total", "Records isolated because a statement timed out for them.", "entity"),
+		closed: counter("afterwrite_dead_letters_resolved_total", "Dead letters that the sweeper closed.", "entity",
+			"resolution"),
+		moved: counter("afterwrite_records_rescheduled_total",
+			"Held records that got a new time after a change of policy.", "entity"),
+		apart: counter("afterwrite_records_isolated_total", "Records isolated because a statement timed out for them.",
+			"entity"),
 		policy: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_retry_policy_version",
-			Help: "Version of the live retry policy that this worker goes by; absent for that of the configuration."}, []string{"entity"}),
+			Help: "Version of the live retry policy that this worker goes by; absent for that of the configuration."},
+			[]string{"entity"}),
 		trouble: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_table_trouble_partitions",
 			Help: "Partitions whose table accepted no records, as this worker found within 30 s."}, []string{"entity"}),
 		unknown: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_unknown_fields",
-			Help: "Fields that were written and that this worker's configuration lacks, met within 90 s."}, []string{"entity"}),
-		left:   counter("afterwrite_records_left_total", "Records left to workers that know their fields, one a time.", "entity"),
-		swept:  counter("afterwrite_sweeper_enqueued_total", "Lost sync tasks that the sweeper enqueued again.", "entity"),
+			Help: "Fields that were written and that this worker's configuration lacks, met within 90 s."},
+			[]string{"entity"}),
+		left: counter("afterwrite_records_left_total", "Records left to workers that know their fields, one a time.",
+			"entity"),
+		swept: counter("afterwrite_sweeper_enqueued_total", "Lost sync tasks that the sweeper enqueued again.",
+			"entity"),
 		putOff: counter("afterwrite_sync_tasks_deferred_total", "Sync tasks deferred, by reason.", "reason"),
 		stale: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "afterwrite_sync_tasks_stale_total", Help: "Sync tasks that were not their partition's live one."}),
-		breaker: gauge("afterwrite_database_breaker_state", "Circuit breaker before the database: 0 closed, 1 half-open, 2 open."),
+		breaker: gauge("afterwrite_database_breaker_state",
+			"Circuit breaker before the database: 0 closed, 1 half-open, 2 open."),
 		leading: gauge("afterwrite_sweeper_leading", "1 in the worker that holds the sweeper's lease."),
 		flushed: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_last_flush_timestamp_seconds",
-			Help: "When this worker last persisted records of an entity; 0: not since it started."}, []string{"entity"}),
+			Help: "When this worker last persisted records of an entity; 0: not since it started."},
+			[]string{"entity"}),
 	}
 	for _, reason := range deferrals {
 		m.putOff.WithLabelValues(reason)
@@ -93,7 +107,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	var err error
 	for _, c := range []prometheus.Collector{
-		m.records, m.seconds, m.lag, m.persisted, m.refused, m.retried, m.dead, m.attempts, m.closed, m.moved, m.apart, m.policy,
+		m.records, m.seconds, m.lag, m.persisted, m.refused, m.retried, m.dead, m.attempts, m.closed, m.moved, m.apart,
+		m.policy,
 		m.trouble, m.unknown, m.left,
 		m.swept, m.putOff, m.stale, m.breaker, m.leading, m.flushed,
 	} {
@@ -155,5 +170,6 @@ func (w *Worker) measure(f *flushing, outcome store.Outcome, took time.Duration)
 		}
 	}
 	w.log.Debug("flushed", "entity", name, "partition", f.order.Partition, "read", len(f.last.Due),
-		"persisted", len(outcome.Persisted), "refused", len(outcome.Refused), "slow", len(outcome.Slow), "more", f.last.More, "elapsed", took.Round(time.Microsecond))
+		"persisted", len(outcome.Persisted), "refused", len(outcome.Refused), "slow", len(outcome.Slow), "more",
+		f.last.More, "elapsed", took.Round(time.Microsecond))
 }

@@ -94,7 +94,8 @@ func (w *Worker) moveAll(ctx context.Context, e *schema.Entity, p *policy) (n in
 }
 
 // movePartition walks one partition and enqueues its wake-up for the earliest new time.
-func (w *Worker) movePartition(ctx context.Context, e *schema.Entity, partition int, p *policy, limiter *rate.Limiter) (n int, err error) {
+func (w *Worker) movePartition(ctx context.Context, e *schema.Entity, partition int, p *policy,
+	limiter *rate.Limiter) (n int, err error) {
 	var first time.Time
 	defer func() {
 		if !first.IsZero() {

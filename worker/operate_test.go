@@ -116,7 +116,10 @@ func mourn(b *bench, enter func(stage)) {
 		return operate.Report{}, err
 	})
 	enter(discarding)
-	repeated(b, func(m *operate.Operator) (operate.Report, error) { return m.Discard(t.Context(), of("discarded"), ann) })
+	repeated(b, func(m *operate.Operator) (operate.Report, error) {
+		return m.Discard(t.Context(), of("discarded"),
+			ann)
+	})
 	b.mail("rewritten", "newer", "newer@x")
 	b.settled(w)
 

@@ -288,7 +288,8 @@ func TestCollectorShowsTheLedger(t *testing.T) {
 	b.put("a", "1")
 	b.put("a", "2")
 	registry := prometheus.NewRegistry()
-	require.NoError(t, registry.Register(NewCollector(b.backlog, []*schema.Entity{b.e}, func(*schema.Entity) time.Duration { return time.Minute })))
+	require.NoError(t, registry.Register(NewCollector(b.backlog, []*schema.Entity{b.e},
+		func(*schema.Entity) time.Duration { return time.Minute })))
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	got := map[string]float64{}

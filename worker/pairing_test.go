@@ -24,7 +24,8 @@ func (b *bench) pairDatabase(with schema.Pairing) {
 func TestNothingIsFlushedIntoAnotherDatabase(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		w := b.worker()
-		sides := []schema.Pairing{{}, {Deployment: "d1", Life: "l1"}, {Deployment: "d1", Life: "l2"}, {Deployment: "d2", Life: "l3"}}
+		sides := []schema.Pairing{{}, {Deployment: "d1", Life: "l1"}, {Deployment: "d1", Life: "l2"},
+			{Deployment: "d2", Life: "l3"}}
 		flushed := 0
 		held := schema.Pairing{}
 		for _, database := range sides {

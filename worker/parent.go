@@ -30,7 +30,8 @@ type reference struct {
 // the sweeper enqueues one, so the parent is flushed without any action here. Then it is persisted, held or dead, so no
 // record waits in this way for ever. If the parent was itself refused, the child's policy bounds the wait. If the
 // parent is persisted, it may have been flushed after the child's refusal, which gives the child one more attempt.
-func (w *Worker) parents(ctx context.Context, e *schema.Entity, refused []store.Refused) (map[string]waitForParent, error) {
+func (w *Worker) parents(ctx context.Context, e *schema.Entity, refused []store.Refused) (map[string]waitForParent,
+	error) {
 	waits := map[string]waitForParent{}
 	for at, references := range w.references(e, refused) {
 		parent := w.entities[at.entity]
@@ -92,7 +93,8 @@ func parentID(parent *schema.Entity, f *schema.Field, text string) (string, bool
 }
 
 // standing returns the status of those of the records that are cached.
-func (w *Worker) standing(ctx context.Context, e *schema.Entity, partition int, ids []string) (map[string]schema.Cached, error) {
+func (w *Worker) standing(ctx context.Context, e *schema.Entity, partition int, ids []string) (map[string]schema.Cached,
+	error) {
 	found, err := w.cache.Peek(ctx, bare(e), partition, ids)
 	if err != nil {
 		return nil, err

@@ -19,8 +19,9 @@ import (
 // hour by their policy. The tables are the test's: migrations add no foreign keys.
 func family(t *testing.T, url string) (b *bench, customer, order *schema.Entity) {
 	t.Helper()
-	customer = &schema.Entity{Name: "customer", Table: "customers", ID: schema.ID{Type: schema.Int}, Partitions: 2, Fields: []schema.Field{
-		{Name: "name", Type: schema.Text}}}
+	customer = &schema.Entity{Name: "customer", Table: "customers", ID: schema.ID{Type: schema.Int}, Partitions: 2,
+		Fields: []schema.Field{
+			{Name: "name", Type: schema.Text}}}
 	order = &schema.Entity{Name: "order", Table: "orders", Partitions: 2, Fields: []schema.Field{
 		{Name: "customer", Type: schema.Int, References: "customer"},
 		{Name: "follows", Column: "after_order", Type: schema.String, References: "order"}}}
@@ -41,7 +42,8 @@ func (b *bench) of(e *schema.Entity, id string, fields schema.Fields) (schema.Or
 	b.t.Helper()
 	values, err := e.Whole(fields)
 	require.NoError(b.t, err)
-	g := &cache.Group{Entity: e, Partition: e.Partition(id), Writes: []cache.Write{{Op: cache.OpPut, ID: id, Values: values}}}
+	g := &cache.Group{Entity: e, Partition: e.Partition(id), Writes: []cache.Write{{Op: cache.OpPut, ID: id,
+		Values: values}}}
 	b.cache.Write(b.t.Context(), g)
 	require.NoError(b.t, g.Results[0].Err)
 	return g.Order, g.Results[0].Version
@@ -152,7 +154,8 @@ func (b *bench) hasten(id string) {
 	require.NoError(b.t, err)
 	for _, w := range held {
 		if w.ID == id {
-			_, err := b.backlog.Reschedule(b.t.Context(), b.e, partition, []pending.Move{{ID: id, From: w.Next, To: w.At}})
+			_, err := b.backlog.Reschedule(b.t.Context(), b.e, partition,
+				[]pending.Move{{ID: id, From: w.Next, To: w.At}})
 			require.NoError(b.t, err)
 		}
 	}

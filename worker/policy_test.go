@@ -90,15 +90,19 @@ func (b *bench) due(is func(pending.Waiting) bool) int {
 // draw keeps it.
 func TestMovingAgainChangesNothing(t *testing.T) {
 	t.Parallel()
-	p := schema.RetryPolicy{MaxAttempts: 5, Base: time.Second, Factor: 2, Cap: 3 * time.Second, Jitter: schema.JitterEqual}
+	p := schema.RetryPolicy{MaxAttempts: 5, Base: time.Second, Factor: 2, Cap: 3 * time.Second,
+		Jitter: schema.JitterEqual}
 	at := time.UnixMilli(1_700_000_000_000)
 	one := func(attempts int, delay time.Duration) pending.Waiting {
-		return pending.Waiting{ID: "a", At: at, Next: at.Add(delay), Attempts: attempts, Refusal: schema.Refusal{Kind: schema.KindCheck}}
+		return pending.Waiting{ID: "a", At: at, Next: at.Add(delay), Attempts: attempts,
+			Refusal: schema.Refusal{Kind: schema.KindCheck}}
 	}
-	for _, kept := range []pending.Waiting{one(1, 500*time.Millisecond), one(1, time.Second), one(2, 2*time.Second), one(4, 3*time.Second)} {
+	for _, kept := range []pending.Waiting{one(1, 500*time.Millisecond), one(1, time.Second), one(2, 2*time.Second),
+		one(4, 3*time.Second)} {
 		require.Empty(t, moves(p, []pending.Waiting{kept}), "%+v", kept)
 	}
-	for _, wrong := range []pending.Waiting{one(1, 0), one(1, time.Hour), one(2, 500*time.Millisecond), one(4, 6*time.Second)} {
+	for _, wrong := range []pending.Waiting{one(1, 0), one(1, time.Hour), one(2, 500*time.Millisecond),
+		one(4, 6*time.Second)} {
 		moved := moves(p, []pending.Waiting{wrong})
 		require.Len(t, moved, 1)
 		require.Equal(t, wrong.Next, moved[0].From)
@@ -161,7 +165,8 @@ func TestPreviewAndRealityAgree(t *testing.T) {
 		t.Run(string(jitter), func(t *testing.T) {
 			onEach(t, func(t *testing.T, b *bench) {
 				b.e.Retry = schema.RetryPolicy{
-					MaxAttempts: 4, Base: 40 * time.Millisecond, Factor: 2, Cap: 100 * time.Millisecond, Jitter: jitter, Timeout: 10 * time.Second,
+					MaxAttempts: 4, Base: 40 * time.Millisecond, Factor: 2, Cap: 100 * time.Millisecond, Jitter: jitter,
+					Timeout: 10 * time.Second,
 				}
 				preview := b.e.Retry.Schedule(schema.KindUnique, 100)
 				b.mail("owner", "x", "taken@x")

@@ -26,7 +26,8 @@ func (w *Worker) setAside(ctx context.Context, f *flushing, refused []store.Refu
 
 // judge splits refused records into those that are retried, at a time drawn from their policy, and those whose policy
 // is exhausted.
-func (w *Worker) judge(ctx context.Context, f *flushing, refused []store.Refused) (held, dying []pending.Refused, err error) {
+func (w *Worker) judge(ctx context.Context, f *flushing, refused []store.Refused) (held, dying []pending.Refused,
+	err error) {
 	o := f.order
 	waits, err := w.parents(ctx, o.Entity, refused)
 	if err != nil {

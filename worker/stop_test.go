@@ -55,7 +55,8 @@ func TestI2ADeadWorkersPartitionIsTakenOver(t *testing.T) {
 		require.True(t, led)
 
 		stop := b.run(b.worker(b.serving))
-		testkit.Within(t, 15*time.Second, "another worker has taken over", func() bool { return b.stats().Pending == 0 })
+		testkit.Within(t, 15*time.Second, "another worker has taken over",
+			func() bool { return b.stats().Pending == 0 })
 		stop()
 		b.quiet(0)
 	})

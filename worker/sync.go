@@ -57,7 +57,8 @@ func (w *Worker) sync(ctx context.Context, t queue.Task) error {
 func (w *Worker) nowhere(ctx context.Context, e *schema.Entity, t queue.Task) error {
 	if e != nil {
 		if agrees, err := w.cache.Agrees(ctx, e); err != nil || !agrees {
-			w.log.Error("sync task left to others", "entity", t.Entity, "partition", t.Partition, "error", errors.Join(errNumber, err))
+			w.log.Error("sync task left to others", "entity", t.Entity, "partition", t.Partition, "error",
+				errors.Join(errNumber, err))
 			return w.later("partitions", errNumber, redisPause)
 		}
 	}

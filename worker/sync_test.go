@@ -63,7 +63,8 @@ func TestATaskOfAnUnknownPartitionIsDropped(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
 	w := b.worker()
-	for _, bad := range []queue.Task{{Entity: "nobody"}, {Entity: "user", Partition: -1}, {Entity: "user", Partition: 1}} {
+	for _, bad := range []queue.Task{{Entity: "nobody"}, {Entity: "user", Partition: -1},
+		{Entity: "user", Partition: 1}} {
 		require.NoError(t, w.sync(t.Context(), bad))
 	}
 }
@@ -197,7 +198,8 @@ func TestI3AWorkerThatLostItsLockWritesNothing(t *testing.T) {
 	require.Equal(t, map[string]string{"b": "new"}, b.names())
 	due.Release()
 	done.Wait()
-	require.EqualValues(t, 1, testutil.ToFloat64(paused.metrics.stale), "it failed, and found that it is not the live task")
+	require.EqualValues(t, 1, testutil.ToFloat64(paused.metrics.stale),
+		"it failed, and found that it is not the live task")
 	require.Equal(t, map[string]string{"b": "new"}, b.names(), "no resurrection")
 	b.drain(other)
 	b.quiet(0)

@@ -141,8 +141,9 @@ func (w *Worker) makeRoom(ctx context.Context, f *flushing, message string) erro
 	defer cancel()
 	d, now := f.last.Due[0], f.now()
 	held := pending.Refused{
-		Change: d.Change, Refusal: schema.Refusal{Kind: schema.KindPoison, Message: bounded(message)}, Attempts: d.Attempts,
-		History: d.History, Since: d.PendingSince, Next: now.Add(tryAgain), At: now, Apart: f.alone,
+		Change: d.Change, Refusal: schema.Refusal{Kind: schema.KindPoison, Message: bounded(message)},
+		Attempts: d.Attempts,
+		History:  d.History, Since: d.PendingSince, Next: now.Add(tryAgain), At: now, Apart: f.alone,
 	}
 	_, err := w.cache.Hold(ctx, f.order.Entity, f.order.Partition, []pending.Refused{held})
 	return wrap("hold", f.order, 1, err)

@@ -37,7 +37,8 @@ func TestTheTroubleOfATableIsNoRecords(t *testing.T) {
 			CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION f()`,
 			"CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$",
 		}, {
-			"the key's constraint", "ALTER TABLE users DROP CONSTRAINT users_pkey", "ALTER TABLE users ADD PRIMARY KEY (id)",
+			"the key's constraint", "ALTER TABLE users DROP CONSTRAINT users_pkey",
+			"ALTER TABLE users ADD PRIMARY KEY (id)",
 		}, {
 			"a column", "ALTER TABLE users RENAME COLUMN age TO years", "ALTER TABLE users RENAME COLUMN years TO age",
 		}},
@@ -64,13 +65,17 @@ func TestTheTroubleOfATableIsNoRecords(t *testing.T) {
 				})
 				require.Positive(t, testutil.ToFloat64(w.metrics.trouble.WithLabelValues("user")))
 				met := time.Now()
-				testkit.Eventually(t, "more than one was tried", func() bool { return time.Since(met) > 3*troublePause })
+				testkit.Eventually(t, "more than one was tried",
+					func() bool { return time.Since(met) > 3*troublePause })
 				require.EqualValues(t, records, b.stats().Pending+b.stats().Held)
 				for i := range records {
 					require.Zero(t, b.status(id(i)).Attempts, id(i))
 				}
 				b.exec(one.mends)
-				testkit.Eventually(t, "all goes on by itself", func() bool { return len(b.names()) == records && b.stats().Pending+b.stats().Held == 0 })
+				testkit.Eventually(t, "all goes on by itself", func() bool {
+					return len(b.names()) == records &&
+						b.stats().Pending+b.stats().Held == 0
+				})
 				stop()
 				b.quiet(0)
 				require.Zero(t, b.count(ledger.LetterFilter{}))

@@ -20,7 +20,8 @@ import (
 // knowing is a worker on the real queue whose configuration has those fields alone.
 func (b *bench) knowing(fields ...schema.Field) *Worker {
 	b.t.Helper()
-	e := &schema.Entity{Name: b.e.Name, Table: b.e.Table, ID: b.e.ID, Partitions: b.e.Partitions, Retry: b.e.Retry, Fields: fields}
+	e := &schema.Entity{Name: b.e.Name, Table: b.e.Table, ID: b.e.ID, Partitions: b.e.Partitions, Retry: b.e.Retry,
+		Fields: fields}
 	require.NoError(b.t, e.Init())
 	l, err := ledger.Open(store.Config{URL: b.db, Log: testkit.Logger(b.t)}, []*schema.Entity{e})
 	require.NoError(b.t, err)
@@ -67,15 +68,18 @@ func TestRecordsAreLeftToWorkersThatKnowTheirFields(t *testing.T) {
 		patch := make(schema.Values, len(b.e.Fields))
 		patch[at] = "7"
 		b.write(cache.Write{Op: cache.OpPatch, ID: "row", Values: patch})
-		testkit.Eventually(t, "it is left, again and again", func() bool { return testutil.ToFloat64(old.metrics.left.WithLabelValues("user")) >= 3 })
-		testkit.Eventually(t, "what names no such field is flushed", func() bool { return b.status("row").Record.Status == schema.Persisted })
+		testkit.Eventually(t, "it is left, again and again",
+			func() bool { return testutil.ToFloat64(old.metrics.left.WithLabelValues("user")) >= 3 })
+		testkit.Eventually(t, "what names no such field is flushed",
+			func() bool { return b.status("row").Record.Status == schema.Persisted })
 		s := b.status("a")
 		require.Equal(t, schema.Held, s.Record.Status)
 		require.Equal(t, schema.KindUnknownField, s.Refusal.Kind)
 		require.Contains(t, s.Refusal.Message, "profile")
 		require.Zero(t, s.Attempts)
 		require.Equal(t, map[string]string{"row": `{"n":0}`}, b.profiles())
-		require.Equal(t, []fleet.Unknown{{Entity: "user", Fields: []string{"profile"}, Workers: []string{old.id}}}, b.unknowns())
+		require.Equal(t, []fleet.Unknown{{Entity: "user", Fields: []string{"profile"}, Workers: []string{old.id}}},
+			b.unknowns())
 		require.EqualValues(t, 1, testutil.ToFloat64(old.metrics.unknown.WithLabelValues("user")))
 
 		// One that knows it comes, and both work on.

@@ -108,7 +108,8 @@ func New(cfg Config) (*Worker, error) {
 			return nil, fmt.Errorf("worker: %s is required", name)
 		}
 	}
-	if cfg.Slice < 0 || cfg.FlagTTL < 0 || cfg.SweepInterval < 0 || cfg.BatchBytes < 0 || cfg.KeepLetters < 0 || cfg.KeepAudit < 0 {
+	if cfg.Slice < 0 || cfg.FlagTTL < 0 || cfg.SweepInterval < 0 || cfg.BatchBytes < 0 || cfg.KeepLetters < 0 ||
+		cfg.KeepAudit < 0 {
 		return nil, errors.New("worker: Slice, FlagTTL, SweepInterval, BatchBytes, KeepLetters and KeepAudit cannot be negative")
 	}
 	w := &Worker{

@@ -48,7 +48,8 @@ func New(cfg Config) (*Cache, error) {
 	if cfg.Cache == nil {
 		return nil, errors.New("httpcache: Cache is required")
 	}
-	cfg.MaxSize, cfg.Name, cfg.Target = cmp.Or(cfg.MaxSize, DefaultMaxSize), cmp.Or(cfg.Name, DefaultName), cmp.Or(cfg.Target, DefaultTarget)
+	cfg.MaxSize, cfg.Name, cfg.Target = cmp.Or(cfg.MaxSize, DefaultMaxSize), cmp.Or(cfg.Name, DefaultName),
+		cmp.Or(cfg.Target, DefaultTarget)
 	c := &Cache{cfg: cfg}
 	for _, name := range cfg.Vary {
 		name = http.CanonicalHeaderKey(name)

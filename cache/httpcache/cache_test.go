@@ -32,7 +32,8 @@ type bundle struct {
 
 func setup(t *testing.T, handler http.HandlerFunc, change ...func(*httpcache.Config)) *bundle {
 	t.Helper()
-	c, err := cache.New(cache.Config{URL: testkit.SharedRedis(t).URL(), Prefix: testkit.Prefix(t), Log: testkit.Logger(t)})
+	c, err := cache.New(cache.Config{URL: testkit.SharedRedis(t).URL(), Prefix: testkit.Prefix(t),
+		Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	b := &bundle{cache: c}
@@ -98,17 +99,27 @@ func TestWhatIsKept(t *testing.T) {
 		{name: "varies by the key", response: []string{"Cache-Control: max-age=60", "Vary: accept"}, kept: true},
 		{name: "varies by more", response: []string{"Cache-Control: max-age=60", "Vary: Accept, Accept-Language"}},
 		{name: "varies by all", response: []string{"Cache-Control: max-age=60", "Vary: *"}},
-		{name: "authorised", response: []string{"Cache-Control: max-age=60"}, request: []string{"Authorization: Bearer x"}},
-		{name: "authorised, public", response: []string{"Cache-Control: public, max-age=60"}, request: []string{"Authorization: Bearer x"}, kept: true},
-		{name: "authorised, s-maxage", response: []string{"Cache-Control: s-maxage=60"}, request: []string{"Authorization: Bearer x"}, kept: true},
-		{name: "authorised, must-revalidate", response: []string{"Cache-Control: must-revalidate, max-age=60"}, request: []string{"Authorization: Bearer x"}, kept: true},
-		{name: "to this cache alone", response: []string{"Cache-Control: no-store", "Afterwrite-Cache-Control: max-age=60"}, kept: true},
-		{name: "not to this cache", response: []string{"Cache-Control: max-age=60", "Afterwrite-Cache-Control: no-store"}},
+		{name: "authorised", response: []string{"Cache-Control: max-age=60"},
+			request: []string{"Authorization: Bearer x"}},
+		{name: "authorised, public", response: []string{"Cache-Control: public, max-age=60"},
+			request: []string{"Authorization: Bearer x"}, kept: true},
+		{name: "authorised, s-maxage", response: []string{"Cache-Control: s-maxage=60"},
+			request: []string{"Authorization: Bearer x"}, kept: true},
+		{name: "authorised, must-revalidate", response: []string{"Cache-Control: must-revalidate, max-age=60"},
+			request: []string{"Authorization: Bearer x"}, kept: true},
+		{name: "to this cache alone", response: []string{"Cache-Control: no-store",
+			"Afterwrite-Cache-Control: max-age=60"}, kept: true},
+		{name: "not to this cache", response: []string{"Cache-Control: max-age=60",
+			"Afterwrite-Cache-Control: no-store"}},
 		{name: "a part", response: []string{"Cache-Control: max-age=60"}, request: []string{"Range: bytes=0-1"}},
-		{name: "request no-store", response: []string{"Cache-Control: max-age=60"}, request: []string{"Cache-Control: no-store"}},
-		{name: "request no-cache", response: []string{"Cache-Control: max-age=60"}, request: []string{"Cache-Control: no-cache"}},
-		{name: "request Pragma", response: []string{"Cache-Control: max-age=60"}, request: []string{"Pragma: no-cache"}},
-		{name: "events", response: []string{"Cache-Control: max-age=60"}, request: []string{"Accept: text/event-stream"}},
+		{name: "request no-store", response: []string{"Cache-Control: max-age=60"},
+			request: []string{"Cache-Control: no-store"}},
+		{name: "request no-cache", response: []string{"Cache-Control: max-age=60"},
+			request: []string{"Cache-Control: no-cache"}},
+		{name: "request Pragma", response: []string{"Cache-Control: max-age=60"},
+			request: []string{"Pragma: no-cache"}},
+		{name: "events", response: []string{"Cache-Control: max-age=60"},
+			request: []string{"Accept: text/event-stream"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -117,7 +128,8 @@ func TestWhatIsKept(t *testing.T) {
 			before := b.calls.Load()
 			second := b.do("GET", "/p?x", tt.request...)
 			require.Equal(t, tt.kept, b.calls.Load() == before, second.Header())
-			require.Equal(t, tt.kept, strings.HasPrefix(second.Header().Get("Cache-Status"), "afterwrite; hit; ttl="), second.Header())
+			require.Equal(t, tt.kept, strings.HasPrefix(second.Header().Get("Cache-Status"), "afterwrite; hit; ttl="),
+				second.Header())
 			require.Equal(t, "GET x", first.Body.String())
 			require.Equal(t, "GET x", second.Body.String())
 			for _, w := range []*httptest.ResponseRecorder{first, second} {
@@ -174,8 +186,10 @@ func TestHeadAndConditions(t *testing.T) {
 		code   int
 	}{
 		{"If-None-Match: " + tag, 304}, {"If-None-Match: W/" + tag, 304}, {`If-None-Match: "x", ` + tag, 304},
-		{`If-None-Match: W/"a,b",W/` + tag, 304}, {"If-None-Match: *", 304}, {"If-None-Match: " + strings.Trim(tag, `"`), 200}, {`If-None-Match: "x"`, 200},
-		{"If-Modified-Since: Mon, 02 Jan 2006 15:04:05 GMT", 304}, {"If-Modified-Since: Mon, 02 Jan 2006 15:04:04 GMT", 200},
+		{`If-None-Match: W/"a,b",W/` + tag, 304}, {"If-None-Match: *", 304},
+		{"If-None-Match: " + strings.Trim(tag, `"`), 200}, {`If-None-Match: "x"`, 200},
+		{"If-Modified-Since: Mon, 02 Jan 2006 15:04:05 GMT", 304},
+		{"If-Modified-Since: Mon, 02 Jan 2006 15:04:04 GMT", 200},
 		{"Cache-Control: max-age=100", 200}, {"Cache-Control: only-if-cached", 200},
 	} {
 		w := b.do("GET", "/p", tt.header)
@@ -281,9 +295,11 @@ func TestNobodyChangesThePageOfAnother(t *testing.T) {
 	b := setup(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=60")
 		body, _ := io.ReadAll(r.Body)
-		_, _ = fmt.Fprint(w, r.Header["X-Forwarded-Host"], r.Header["X-Original-Url"], r.Header["Forwarded"], string(body))
+		_, _ = fmt.Fprint(w, r.Header["X-Forwarded-Host"], r.Header["X-Original-Url"], r.Header["Forwarded"],
+			string(body))
 	})
-	for _, evil := range []string{"X-Forwarded-Host: evil", "X-Original-URL: /evil", "Forwarded: for=192.0.2.1;HOST=evil", `Forwarded: for="a, host=evil"`} {
+	for _, evil := range []string{"X-Forwarded-Host: evil", "X-Original-URL: /evil",
+		"Forwarded: for=192.0.2.1;HOST=evil", `Forwarded: for="a, host=evil"`} {
 		require.Contains(t, b.do("GET", "/p", evil).Body.String(), "evil")
 	}
 	r := httptest.NewRequest("GET", "/p", io.MultiReader(strings.NewReader("evil"))) // of no known length
@@ -292,7 +308,8 @@ func TestNobodyChangesThePageOfAnother(t *testing.T) {
 	before := b.calls.Load()
 	require.Contains(t, b.do("GET", "/p").Header().Get("Cache-Status"), "; hit")
 	require.Contains(t, b.do("GET", "/q", "Forwarded: for=192.0.2.1").Header().Get("Cache-Status"), "stored")
-	require.Contains(t, b.do("GET", "/q", "Forwarded: for=192.0.2.2").Header().Get("Cache-Status"), "; hit", "clients behind a proxy share")
+	require.Contains(t, b.do("GET", "/q", "Forwarded: for=192.0.2.2").Header().Get("Cache-Status"), "; hit",
+		"clients behind a proxy share")
 	require.Equal(t, before+1, b.calls.Load())
 }
 

@@ -104,7 +104,8 @@ func (c *Cache) share(ctx context.Context, key string, r *http.Request, next htt
 
 // load calls next and decides whether its response is cached. A complete response that cannot be cached is returned
 // beside the entry that is cached in its place: it is for the caller of the load.
-func (c *Cache) load(ctx context.Context, r *http.Request, next http.Handler) (kept response, mine *response, err error) {
+func (c *Cache) load(ctx context.Context, r *http.Request, next http.Handler) (kept response, mine *response,
+	err error) {
 	tags := []cache.Tag{pathTag(r)}
 	if c.cfg.Tags != nil {
 		tags = append(tags, c.cfg.Tags(r)...)

@@ -68,7 +68,10 @@ func unreserved(c byte) bool {
 // have separate keys: a response that is for one of them alone says nothing about the others.
 func (c *Cache) key(r *http.Request) string {
 	parameters := strings.Split(r.URL.RawQuery, "&")
-	slices.SortStableFunc(parameters, func(a, b string) int { return strings.Compare(parameterName(a), parameterName(b)) })
+	slices.SortStableFunc(parameters, func(a, b string) int {
+		return strings.Compare(parameterName(a),
+			parameterName(b))
+	})
 	h := sha256.New()
 	part := func(s string) { h.Write([]byte(strconv.Itoa(len(s)) + ":" + s)) }
 	scheme := "http"
@@ -90,7 +93,8 @@ func (c *Cache) key(r *http.Request) string {
 			part(strings.Join(values, ","))
 		}
 	}
-	for _, pair := range strings.FieldsFunc(strings.Join(r.Header["Forwarded"], ","), func(r rune) bool { return r == ',' || r == ';' }) {
+	for _, pair := range strings.FieldsFunc(strings.Join(r.Header["Forwarded"], ","),
+		func(r rune) bool { return r == ',' || r == ';' }) {
 		name, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(pair)), "=")
 		if name != "for" && name != "by" { // for and by name machines
 			part(pair)

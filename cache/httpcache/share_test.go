@@ -47,7 +47,8 @@ func TestTheSharedLoadHasNoFieldsOfOneRequest(t *testing.T) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		_, _ = fmt.Fprint(w, r.Header)
 	})
-	for i, line := range []string{"Cache-Control: max-age=9", "Pragma: x", `If-None-Match: "a"`, "If-Range: x", "If-Modified-Since: x"} {
+	for i, line := range []string{"Cache-Control: max-age=9", "Pragma: x", `If-None-Match: "a"`, "If-Range: x",
+		"If-Modified-Since: x"} {
 		path := fmt.Sprint("/", i)
 		require.Equal(t, "map[]", b.do("GET", path, line).Body.String())
 		require.Contains(t, b.do("GET", path).Header().Get("Cache-Status"), "; hit", line)
@@ -84,7 +85,8 @@ func TestTheKeyIsTheTargetURI(t *testing.T) {
 	} {
 		require.Contains(t, b.do("GET", same).Header().Get("Cache-Status"), "; hit", same)
 		b.do("POST", same)
-		require.NotContains(t, b.do("GET", "https://example.com/~a").Header().Get("Cache-Status"), "; hit", "POST %s has changed it", same)
+		require.NotContains(t, b.do("GET", "https://example.com/~a").Header().Get("Cache-Status"), "; hit",
+			"POST %s has changed it", same)
 	}
 	require.NotContains(t, b.do("GET", "https://example.com:8443/~a").Header().Get("Cache-Status"), "; hit")
 	b.do("GET", "https://example.com/x%2fy")

@@ -12,7 +12,8 @@ import (
 // rewritten since the batch was read stays pending, so a late or repeated Ack is harmless. Call it only after the
 // database has committed. It returns the number of records marked, also together with an error: a large batch takes
 // several calls, and the calls before the failed one have taken effect.
-func (b *Backlog) Ack(ctx context.Context, e *schema.Entity, partition int, batch Batch, flushed []schema.Change) (int, error) {
+func (b *Backlog) Ack(ctx context.Context, e *schema.Entity, partition int, batch Batch, flushed []schema.Change) (int,
+	error) {
 	if len(flushed) == 0 {
 		return 0, nil
 	}
@@ -40,9 +41,11 @@ func (b *Backlog) Ack(ctx context.Context, e *schema.Entity, partition int, batc
 // more than 4 ms, during which every write had to wait.
 const ackGather = 128
 
-func (b *Backlog) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batch Batch, flushed []schema.Change) (int, error) {
+func (b *Backlog) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batch Batch, flushed []schema.Change) (int,
+	error) {
 	keys := append(make([]string, 0, 7+len(flushed)), k.Stats, k.Pending, k.Held, k.Dead, k.Why, k.Stream, k.Letters)
-	args := append(make([]any, 0, 4+2*len(flushed)), b.prefix.Channel(e.Name), layout.KeptEvents, batch.ReadAt.UnixMilli(), len(k.Record))
+	args := append(make([]any, 0, 4+2*len(flushed)), b.prefix.Channel(e.Name), layout.KeptEvents,
+		batch.ReadAt.UnixMilli(), len(k.Record))
 	for _, change := range flushed {
 		shown := int64(change.Version)
 		if change.Deleted {

@@ -100,7 +100,8 @@ func TestDiscardOfADeadDeletion(t *testing.T) {
 	require.NoError(t, got.Err)
 	b.killAll(t)
 	assert.True(t, b.get(t, "a").Deleted)
-	back, _ := b.write(t, cache.Write{Op: cache.OpDiscard, ID: "a", IfMatch: got.Version, Values: values("x", "30", "0")})
+	back, _ := b.write(t, cache.Write{Op: cache.OpDiscard, ID: "a", IfMatch: got.Version,
+		Values: values("x", "30", "0")})
 	require.NoError(t, back.Err)
 	assert.Equal(t, values("x", "30", "0"), b.get(t, "a").Values)
 	b.flush(t)

@@ -90,8 +90,10 @@ func (b *Backlog) DueAlone(ctx context.Context, e *schema.Entity, partition int)
 }
 
 // listDue lists the due records, without their state.
-func (b *Backlog) listDue(ctx context.Context, e *schema.Entity, k layout.Keys, limit, share int) (batch Batch, pending, held []Due, err error) {
-	reply, err := b.redis.Run(ctx, dueScript, []string{k.Pending, k.Held, k.Why, k.Stats}, limit, layout.MS(e.Flush.Delay), share)
+func (b *Backlog) listDue(ctx context.Context, e *schema.Entity, k layout.Keys, limit, share int) (batch Batch, pending,
+	held []Due, err error) {
+	reply, err := b.redis.Run(ctx, dueScript, []string{k.Pending, k.Held, k.Why, k.Stats}, limit,
+		layout.MS(e.Flush.Delay), share)
 	if err != nil {
 		return Batch{}, nil, nil, err
 	}
@@ -124,7 +126,8 @@ func listed(list, details any) []Due {
 }
 
 // readDue reads listed records into the batch until room, in bytes of values, is used up.
-func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, batch *Batch, some []Due, room int) error {
+func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, batch *Batch, some []Due,
+	room int) error {
 	for chunk := range slices.Chunk(some, dueGather) {
 		if room <= 0 {
 			batch.More = true

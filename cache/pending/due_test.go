@@ -302,7 +302,8 @@ func TestHoldAndWhatEndsIt(t *testing.T) {
 			total := b.total(t)
 			assert.Zero(t, total.Held)
 			assert.EqualValues(t, 1, total.Persisted)
-			assert.Zero(t, b.rdb.HLen(t.Context(), b.prefix+":{user/0}:why").Val()+b.rdb.HLen(t.Context(), b.prefix+":{user/1}:why").Val())
+			assert.Zero(t, b.rdb.HLen(t.Context(), b.prefix+":{user/0}:why").Val()+
+				b.rdb.HLen(t.Context(), b.prefix+":{user/1}:why").Val())
 		})
 	}
 }
@@ -340,7 +341,8 @@ func TestI2NoWakeUpIsLost(t *testing.T) {
 	for w := range 4 {
 		writers.Go(func() {
 			for i := range 150 {
-				got, order := b.write(t, cache.Write{Op: cache.OpPut, ID: fmt.Sprintf("%d-%d", w, i%3), Values: values("x", "1", fmt.Sprint(i))})
+				got, order := b.write(t, cache.Write{Op: cache.OpPut, ID: fmt.Sprintf("%d-%d", w, i%3),
+					Values: values("x", "1", fmt.Sprint(i))})
 				assert.NoError(t, got.Err)
 				if !order.None() {
 					orders <- order
@@ -534,7 +536,8 @@ func TestSetApart(t *testing.T) {
 	assert.Equal(t, []string{"pending", "held"}, together)
 	assert.Equal(t, []string{"apart2"}, alone, "its time came first")
 
-	_, err = b.Reschedule(t.Context(), b.e, 0, []pending.Move{{ID: "apart2", From: refused[1].Next, To: now.Add(time.Hour)}})
+	_, err = b.Reschedule(t.Context(), b.e, 0, []pending.Move{{ID: "apart2", From: refused[1].Next,
+		To: now.Add(time.Hour)}})
 	require.NoError(t, err)
 	_, alone = due()
 	assert.Equal(t, []string{"apart1"}, alone)

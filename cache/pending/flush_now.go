@@ -44,7 +44,8 @@ func (b *Backlog) flushNow(ctx context.Context, e *schema.Entity, partition int,
 	k := b.prefix.Keys(e, partition)
 	var last schema.Order
 	for first := true; ; first = false {
-		reply, err := b.redis.Run(ctx, nowScript, []string{k.Stats, k.Pending, k.Held}, layout.MS(b.flagMargin), nowStep)
+		reply, err := b.redis.Run(ctx, nowScript, []string{k.Stats, k.Pending, k.Held}, layout.MS(b.flagMargin),
+			nowStep)
 		if err != nil {
 			return err
 		}

@@ -90,7 +90,8 @@ func TestFlushNowTakesAllHeld(t *testing.T) {
 	refused := make([]pending.Refused, many)
 	for i := range refused {
 		name := string(rune('a'+i%26)) + time.Duration(i).String()
-		refused[i] = pending.Refused{Change: schema.Change{ID: name, Version: b.put(t, name, "x")}, Attempts: 1, Next: time.Now().Add(time.Hour)}
+		refused[i] = pending.Refused{Change: schema.Change{ID: name, Version: b.put(t, name, "x")}, Attempts: 1,
+			Next: time.Now().Add(time.Hour)}
 	}
 	n, err := b.Hold(t.Context(), b.e, 0, refused)
 	require.NoError(t, err)

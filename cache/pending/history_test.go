@@ -22,7 +22,8 @@ func (b *bundle) refuse(t *testing.T, partition int, a schema.Attempt) pending.D
 	d := due[0]
 	_, err := b.Hold(t.Context(), b.e, partition, []pending.Refused{{
 		Change: d.Change, Refusal: schema.Refusal{Kind: a.Kind, Message: a.Message},
-		Attempts: d.Attempts + 1, History: append(d.History, a), Since: d.PendingSince, Next: time.Now().Add(-time.Second),
+		Attempts: d.Attempts + 1, History: append(d.History, a), Since: d.PendingSince,
+		Next: time.Now().Add(-time.Second),
 	}})
 	require.NoError(t, err)
 	due = b.read(t, partition).Due

@@ -29,12 +29,14 @@ type Told struct {
 // Remember marks in Redis that dead letters of records of one partition are about to be inserted, if the records are
 // still pending or held at that version. Without the mark, a letter is never treated as one whose record has moved on.
 // It returns for each whether it was marked: the others are superseded already. Repeating it changes nothing.
-func (b *Backlog) Remember(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]bool, error) {
+func (b *Backlog) Remember(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]bool,
+	error) {
 	if len(letters) == 0 {
 		return nil, nil
 	}
 	k := b.prefix.Keys(e, partition)
-	reply, err := b.redis.Run(ctx, letterScript, append([]string{k.Letters}, records(k, letters)...), versions(letters)...)
+	reply, err := b.redis.Run(ctx, letterScript, append([]string{k.Letters}, records(k, letters)...),
+		versions(letters)...)
 	if err != nil {
 		return nil, err
 	}
@@ -50,12 +52,14 @@ func (b *Backlog) Remember(ctx context.Context, e *schema.Entity, partition int,
 }
 
 // Fates returns what became of letters of one partition, at one moment.
-func (b *Backlog) Fates(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]Told, error) {
+func (b *Backlog) Fates(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]Told,
+	error) {
 	if len(letters) == 0 {
 		return nil, nil
 	}
 	k := b.prefix.Keys(e, partition)
-	reply, err := b.redis.Run(ctx, fateScript, append([]string{k.Dead, k.Letters}, records(k, letters)...), versions(letters)...)
+	reply, err := b.redis.Run(ctx, fateScript, append([]string{k.Dead, k.Letters}, records(k, letters)...),
+		versions(letters)...)
 	if err != nil {
 		return nil, err
 	}

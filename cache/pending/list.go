@@ -50,7 +50,8 @@ type Listed struct {
 }
 
 // List reads a page of a partition's pending, held or dead ids, oldest first, after the first skip ids.
-func (b *Backlog) List(ctx context.Context, e *schema.Entity, partition int, status schema.Status, skip, limit int) ([]Listed, error) {
+func (b *Backlog) List(ctx context.Context, e *schema.Entity, partition int, status schema.Status, skip,
+	limit int) ([]Listed, error) {
 	k := b.prefix.Keys(e, partition)
 	key := map[schema.Status]string{schema.Pending: k.Pending, schema.Held: k.Held, schema.Dead: k.Dead}[status]
 	if key == "" {

@@ -9,7 +9,8 @@ import (
 
 // Tell adds an event about records of one partition that no other script publishes: "resolved", for resolved dead
 // letters. It is stored and published like the others.
-func (b *Backlog) Tell(ctx context.Context, e *schema.Entity, partition int, what string, records []schema.Versioned) error {
+func (b *Backlog) Tell(ctx context.Context, e *schema.Entity, partition int, what string,
+	records []schema.Versioned) error {
 	if len(records) == 0 {
 		return nil
 	}

@@ -11,7 +11,8 @@ import (
 
 // Retry puts held or dead records of one partition back to pending, with zero attempts, if they are still at that
 // version. It returns for each whether it was put back, and the sync task to enqueue. A repeat changes nothing.
-func (b *Backlog) Retry(ctx context.Context, e *schema.Entity, partition int, records []schema.Versioned) ([]bool, schema.Order, error) {
+func (b *Backlog) Retry(ctx context.Context, e *schema.Entity, partition int, records []schema.Versioned) ([]bool,
+	schema.Order, error) {
 	if len(records) == 0 {
 		return nil, schema.Order{}, nil
 	}

@@ -21,7 +21,8 @@ type Point struct {
 // Sample stores a value in a series of a fixed number of steps, at the step that contains the time; the last value of a
 // step counts. The series is a ring in one hash, so it never grows beyond its steps, and it expires when no process
 // samples any more. It is meant for charts: Redis may evict it.
-func (b *Backlog) Sample(ctx context.Context, series string, at time.Time, step time.Duration, steps int, value string) error {
+func (b *Backlog) Sample(ctx context.Context, series string, at time.Time, step time.Duration, steps int,
+	value string) error {
 	key := b.seriesKey(series)
 	n := at.UnixMilli() / layout.MS(step)
 	p := b.redis.Pipeline()
@@ -34,7 +35,8 @@ func (b *Backlog) Sample(ctx context.Context, series string, at time.Time, step 
 }
 
 // Series reads the samples of the steps up to a time, oldest first. Steps without a sample are left out.
-func (b *Backlog) Series(ctx context.Context, series string, until time.Time, step time.Duration, steps int) ([]Point, error) {
+func (b *Backlog) Series(ctx context.Context, series string, until time.Time, step time.Duration, steps int) ([]Point,
+	error) {
 	ring, err := b.redis.HGetAll(ctx, b.seriesKey(series)).Result()
 	if err != nil {
 		return nil, rdb.Fault("series", err)

@@ -15,7 +15,8 @@ func TestSeriesIsARing(t *testing.T) {
 	for i := range 10 {
 		at := now.Add(time.Duration(i) * time.Second)
 		require.NoError(t, b.Sample(t.Context(), "load", at, time.Second, 4, "early"))
-		require.NoError(t, b.Sample(t.Context(), "load", at.Add(900*time.Millisecond), time.Second, 4, strconv.Itoa(i)+" with a space"))
+		require.NoError(t, b.Sample(t.Context(), "load", at.Add(900*time.Millisecond), time.Second, 4, strconv.Itoa(i)+
+			" with a space"))
 	}
 	last := now.Add(9 * time.Second)
 	points, err := b.Series(t.Context(), "load", last, time.Second, 4)

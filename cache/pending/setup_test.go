@@ -32,7 +32,8 @@ func setup(t *testing.T, change ...func(*schema.Entity, *cache.Config)) *bundle 
 	t.Helper()
 	t.Parallel()
 	server := testkit.SharedRedis(t)
-	b := &bundle{rdb: server.Client(t), prefix: testkit.Prefix(t), table: &table{rows: map[string]schema.Values{}}, faults: &testkit.RedisFaults{}}
+	b := &bundle{rdb: server.Client(t), prefix: testkit.Prefix(t), table: &table{rows: map[string]schema.Values{}},
+		faults: &testkit.RedisFaults{}}
 	b.e = &schema.Entity{
 		Name: "user", ID: schema.ID{Max: 64}, Partitions: 2,
 		Fields: []schema.Field{
@@ -41,7 +42,8 @@ func setup(t *testing.T, change ...func(*schema.Entity, *cache.Config)) *bundle 
 			{Name: "count", Type: schema.Int, Default: "0"},
 		},
 	}
-	cfg := cache.Config{URL: server.URL(), Prefix: b.prefix, Loader: b.table, Log: testkit.Logger(t), Hooks: []redis.Hook{b.faults}}
+	cfg := cache.Config{URL: server.URL(), Prefix: b.prefix, Loader: b.table, Log: testkit.Logger(t),
+		Hooks: []redis.Hook{b.faults}}
 	for _, f := range change {
 		f(b.e, &cfg)
 	}
@@ -229,7 +231,8 @@ func (b *bundle) killAll(t *testing.T) {
 	for partition := range b.e.Partitions {
 		var refused []pending.Refused
 		for _, d := range b.read(t, partition).Due {
-			refused = append(refused, pending.Refused{Change: d.Change, Attempts: d.Attempts + 1, Refusal: schema.Refusal{Kind: schema.KindCheck, Message: "no"}})
+			refused = append(refused, pending.Refused{Change: d.Change, Attempts: d.Attempts + 1,
+				Refusal: schema.Refusal{Kind: schema.KindCheck, Message: "no"}})
 		}
 		for want := len(refused); ; want = 0 {
 			n, err := b.Die(t.Context(), b.e, partition, refused)

@@ -109,6 +109,7 @@ func readStats(partition int, reply []any) Stats {
 	return Stats{
 		Partition: partition, LastVersion: schema.Version(n(0)),
 		Accepted: n(1), Superseded: n(2), Persisted: n(3), Discarded: n(4), Lost: n(5), FlagUntil: t(6),
-		Pending: n(7), Held: n(8), Dead: n(9), OldestPending: t(10), OldestHeld: t(11), OldestDead: t(12), Paused: n(13) == 1,
+		Pending: n(7), Held: n(8), Dead: n(9), OldestPending: t(10), OldestHeld: t(11), OldestDead: t(12),
+		Paused: n(13) == 1,
 	}
 }

@@ -120,7 +120,8 @@ func TestConcurrentCallers(t *testing.T) {
 		for range 16 {
 			all.Go(func() {
 				for range 5 {
-					if d, err := l.Take(context.Background(), "ada", 1, nil); err == nil && d.Failed == nil && d.Admitted {
+					if d, err := l.Take(context.Background(), "ada", 1, nil); err == nil && d.Failed == nil &&
+						d.Admitted {
 						admitted.Add(1)
 					}
 				}
@@ -137,7 +138,8 @@ func TestKeysExpire(t *testing.T) {
 	t.Parallel()
 	server, prefix := testkit.SharedRedis(t), testkit.Prefix(t)
 	l := limiter(t, ratelimit.Config{Cache: newCache(t, server.URL(), prefix),
-		Policies: []ratelimit.Policy{{Name: "a", Limit: 2, Window: time.Minute}, {Name: "b", Limit: 100, Window: time.Hour}}})
+		Policies: []ratelimit.Policy{{Name: "a", Limit: 2, Window: time.Minute},
+			{Name: "b", Limit: 100, Window: time.Hour}}})
 	for i := range 10 {
 		take(t, l, fmt.Sprint("secret-", i), i%3)
 	}
@@ -157,9 +159,11 @@ func TestHandler(t *testing.T) {
 	t.Parallel()
 	route := func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/costly") }
 	registry := prometheus.NewRegistry()
-	l := limiter(t, ratelimit.Config{Caller: ratelimit.ByAddress(nil), Registerer: registry, Policies: []ratelimit.Policy{
-		{Name: "default", Limit: 5, Window: time.Hour}, {Name: "costly", Limit: 1, Window: time.Minute, Match: route},
-	}})
+	l := limiter(t, ratelimit.Config{Caller: ratelimit.ByAddress(nil), Registerer: registry,
+		Policies: []ratelimit.Policy{
+			{Name: "default", Limit: 5, Window: time.Hour}, {Name: "costly", Limit: 1, Window: time.Minute,
+				Match: route},
+		}})
 	h := l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("served")) }))
 	get := func(path string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
@@ -210,10 +214,12 @@ func TestRedisDown(t *testing.T) {
 	c := newCache(t, proxy.URL(t, server.URL()), testkit.Prefix(t))
 	policies := []ratelimit.Policy{{Name: "p", Limit: 1, Window: time.Hour}}
 	open := limiter(t, ratelimit.Config{Cache: c, Policies: policies, Timeout: 100 * time.Millisecond})
-	closed := limiter(t, ratelimit.Config{Cache: c, Policies: policies, Timeout: 100 * time.Millisecond, FailClosed: true})
+	closed := limiter(t, ratelimit.Config{Cache: c, Policies: policies, Timeout: 100 * time.Millisecond,
+		FailClosed: true})
 	code := func(l *ratelimit.Limiter) (int, http.Header) {
 		w := httptest.NewRecorder()
-		l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		l.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w,
+			httptest.NewRequest(http.MethodGet, "/", nil))
 		return w.Code, w.Header()
 	}
 	for name, fail := range map[string]func(){"cut off": proxy.Cut, "silent": proxy.Blackhole} {
@@ -237,13 +243,17 @@ func TestNewRefuses(t *testing.T) {
 	one := func(p ratelimit.Policy) []ratelimit.Policy { return []ratelimit.Policy{p} }
 	good := ratelimit.Policy{Name: "p", Limit: 1, Window: time.Second}
 	for says, cfg := range map[string]ratelimit.Config{
-		"required":               {Caller: ratelimit.Everybody, Policies: one(good)},
-		"from 1 to 16":           {Cache: c, Caller: ratelimit.Everybody},
-		"there twice":            {Cache: c, Caller: ratelimit.Everybody, Policies: []ratelimit.Policy{good, good}},
-		"Name must be":           {Cache: c, Caller: ratelimit.Everybody, Policies: one(ratelimit.Policy{Name: `a"`, Limit: 1, Window: time.Second})},
-		"Limit must be at least": {Cache: c, Caller: ratelimit.Everybody, Policies: one(ratelimit.Policy{Name: "p", Window: time.Second})},
-		"Window must be":         {Cache: c, Caller: ratelimit.Everybody, Policies: one(ratelimit.Policy{Name: "p", Limit: 1})},
-		"at most a million":      {Cache: c, Caller: ratelimit.Everybody, Policies: one(ratelimit.Policy{Name: "p", Limit: 1_000_001, Window: time.Second})},
+		"required":     {Caller: ratelimit.Everybody, Policies: one(good)},
+		"from 1 to 16": {Cache: c, Caller: ratelimit.Everybody},
+		"there twice":  {Cache: c, Caller: ratelimit.Everybody, Policies: []ratelimit.Policy{good, good}},
+		"Name must be": {Cache: c, Caller: ratelimit.Everybody,
+			Policies: one(ratelimit.Policy{Name: `a"`, Limit: 1, Window: time.Second})},
+		"Limit must be at least": {Cache: c, Caller: ratelimit.Everybody,
+			Policies: one(ratelimit.Policy{Name: "p", Window: time.Second})},
+		"Window must be": {Cache: c, Caller: ratelimit.Everybody,
+			Policies: one(ratelimit.Policy{Name: "p", Limit: 1})},
+		"at most a million": {Cache: c, Caller: ratelimit.Everybody,
+			Policies: one(ratelimit.Policy{Name: "p", Limit: 1_000_001, Window: time.Second})},
 	} {
 		_, err := ratelimit.New(cfg)
 		require.ErrorContains(t, err, says)

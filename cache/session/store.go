@@ -74,7 +74,8 @@ func New(cfg Config) (*Store, error) {
 	case cfg.Idle < 0 || (cfg.Idle > 0 && cfg.Idle < time.Millisecond):
 		return nil, errors.New("session: Idle must be 0 or at least 1ms")
 	}
-	s := &Store{cache: cfg.Cache, userKey: cfg.UserKey, codec: cfg.Codec, idle: cfg.Idle, maxSize: cmp.Or(cfg.MaxSize, DefaultMaxSize)}
+	s := &Store{cache: cfg.Cache, userKey: cfg.UserKey, codec: cfg.Codec, idle: cfg.Idle,
+		maxSize: cmp.Or(cfg.MaxSize, DefaultMaxSize)}
 	if s.codec == nil {
 		s.codec = scs.GobCodec{}
 	}

@@ -117,7 +117,8 @@ func read(id string, reply any) (Session, bool) {
 	at := func(i int) time.Time { n, _ := strconv.ParseInt(text(i), 10, 64); return time.UnixMilli(n) }
 	left, _ := list[4].(int64)
 	return Session{
-		ID: id, Created: at(2), Used: at(3), Expires: time.Now().Add(time.Duration(left) * time.Millisecond).Truncate(time.Second),
-		data: text(0), user: text(1),
+		ID: id, Created: at(2), Used: at(3),
+		Expires: time.Now().Add(time.Duration(left) * time.Millisecond).Truncate(time.Second),
+		data:    text(0), user: text(1),
 	}, true
 }

@@ -69,7 +69,8 @@ func (a *app) acknowledge(ctx context.Context, args []string, reason string, yes
 	if err := table(a.err, rows); err != nil {
 		return err
 	}
-	if sure, err := a.confirm(ctx, "acknowledge", len(losses), count(len(losses), "loss", "losses"), yes); err != nil || !sure {
+	if sure, err := a.confirm(ctx, "acknowledge", len(losses), count(len(losses), "loss", "losses"), yes); err != nil ||
+		!sure {
 		return err
 	}
 	n, err := p.Acknowledge(ctx, losses, reason, a.actor())

@@ -80,7 +80,8 @@ func TestDoctorAndDashboardJudgeAlike(t *testing.T) {
 	seen := regexp.MustCompile(`name="entity" value="user"><input type="hidden" name="seen" value="([^"]+)"`).FindStringSubmatch(page)
 	require.NotNil(t, seen)
 	form := func(reason string) int {
-		r, err := http.PostForm("http://"+pages+"/losses/acknowledge", neturl.Values{"entity": {"user"}, "seen": {seen[1]}, "reason": {reason}})
+		r, err := http.PostForm("http://"+pages+"/losses/acknowledge",
+			neturl.Values{"entity": {"user"}, "seen": {seen[1]}, "reason": {reason}})
 		require.NoError(t, err)
 		defer r.Body.Close()
 		return r.StatusCode

@@ -136,13 +136,17 @@ func (a *app) root() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(dashed(nil))
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.configFile, "config", "", "configuration `FILE` (default $AFTERWRITE_CONFIG, else ./afterwrite.yaml)")
-	flags.StringVar(&a.logLevel, "log-level", "", "debug, info, warn or error (default $AFTERWRITE_LOG_LEVEL, else info)")
+	flags.StringVar(&a.configFile, "config", "",
+		"configuration `FILE` (default $AFTERWRITE_CONFIG, else ./afterwrite.yaml)")
+	flags.StringVar(&a.logLevel, "log-level", "",
+		"debug, info, warn or error (default $AFTERWRITE_LOG_LEVEL, else info)")
 	root.AddCommand(
 		a.devCommand(), a.apiCommand(), a.workerCommand(), a.dashboardCommand(),
 		a.initCommand(), a.migrateCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
-		a.recordCommand(), a.flushCommand(), a.fsckCommand(), a.invalidateCommand(), a.cacheCommand(), a.rankCommand(), a.loadCommand(),
-		a.statusCommand(), a.planCommand(), a.healthcheckCommand(), a.metricsCommand(), a.pauseCommand(), a.resumeCommand(), a.auditCommand(),
+		a.recordCommand(), a.flushCommand(), a.fsckCommand(), a.invalidateCommand(), a.cacheCommand(), a.rankCommand(),
+		a.loadCommand(),
+		a.statusCommand(), a.planCommand(), a.healthcheckCommand(), a.metricsCommand(), a.pauseCommand(),
+		a.resumeCommand(), a.auditCommand(),
 		a.pairCommand(), a.acknowledgeCommand(),
 		a.heldCommand(), a.deadCommand(), a.retryPolicyCommand(), a.tokenCommand(), a.benchCommand(),
 	)

@@ -118,12 +118,14 @@ var attacks = []attack{
 	{"a batch of 10,000 small writes with keys of their own", 4, func(ctx context.Context, d *deployment, text string) {
 		var b strings.Builder
 		for i := range 10_000 {
-			fmt.Fprintf(&b, `{"op":"put","entity":"user","id":"a%d","fields":{"name":"x"},"idempotency_key":"%d-%d"}`+"\n", i, time.Now().UnixNano(), i)
+			fmt.Fprintf(&b, `{"op":"put","entity":"user","id":"a%d","fields":{"name":"x"},"idempotency_key":"%d-%d"}`+
+				"\n", i, time.Now().UnixNano(), i)
 		}
 		send(ctx, d, text, "POST", "/v1/batch", strings.NewReader(b.String()), "Content-Type", "application/x-ndjson")
 	}},
 	{"arrays in arrays", 2, func(ctx context.Context, d *deployment, text string) {
-		send(ctx, d, text, "PUT", "/v1/user/deep", strings.NewReader(`{"name":"x","profile":`+strings.Repeat("[", 400_000)+strings.Repeat("]", 400_000)+"}"))
+		send(ctx, d, text, "PUT", "/v1/user/deep", strings.NewReader(`{"name":"x","profile":`+
+			strings.Repeat("[", 400_000)+strings.Repeat("]", 400_000)+"}"))
 	}},
 	{"a body that does not come", 40, func(ctx context.Context, d *deployment, text string) {
 		raw(ctx, d, "PUT /v1/user/slow HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "+text+
@@ -133,13 +135,15 @@ var attacks = []attack{
 		raw(ctx, d, "GET /v1/user/a HTTP/1.1\r\nHost: localhost\r\nX-A: "+strings.Repeat("a", 500_000), false)
 	}},
 	{"answers that are not read", 20, func(ctx context.Context, d *deployment, text string) {
-		raw(ctx, d, strings.Repeat("GET /v1/user?limit=1000 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "+text+"\r\n\r\n", 20), true)
+		raw(ctx, d, strings.Repeat("GET /v1/user?limit=1000 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "+text+
+			"\r\n\r\n", 20), true)
 	}},
 	{"a multi-get of all that a line holds", 4, func(ctx context.Context, d *deployment, text string) {
 		send(ctx, d, text, "GET", "/v1/user?ids="+strings.Repeat("large,", 2000)+"large", nil)
 	}},
 	{"event streams", 40, func(ctx context.Context, d *deployment, text string) {
-		raw(ctx, d, "GET /v1/events?entity=user HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "+text+"\r\n\r\n", true)
+		raw(ctx, d, "GET /v1/events?entity=user HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "+text+"\r\n\r\n",
+			true)
 	}},
 	{"waits", 40, func(ctx context.Context, d *deployment, text string) {
 		send(ctx, d, text, "PUT", "/v1/user/wait", strings.NewReader(`{"name":"x"}`), "Prefer", "wait=50")
@@ -222,7 +226,8 @@ func TestNoRequestHidesInAnother(t *testing.T) {
 	d.becomes(404, text, "GET", "/v1/user/a", "")
 	hidden := "PUT /v1/user/hidden HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + text +
 		"\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"name\":\"x\"}"
-	head := "PUT /v1/user/outer HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + text + "\r\nContent-Type: application/json\r\n"
+	head := "PUT /v1/user/outer HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + text +
+		"\r\nContent-Type: application/json\r\n"
 	for name, request := range map[string]string{
 		"a length and chunks": head + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
 		"two lengths":         head + "Content-Length: 12\r\nContent-Length: 2\r\n\r\n{}" + hidden,
@@ -234,9 +239,11 @@ func TestNoRequestHidesInAnother(t *testing.T) {
 		"a folded line":       head + "X-A: a\r\n Content-Length: 400\r\n\r\n{}" + hidden,
 		"a bare feed":         head + "X-A: a\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
 		"a wrong chunk":       head + "Transfer-Encoding: chunked\r\n\r\n2;\nxx\r\n{}\r\n0\r\n\r\n" + hidden,
-		"a feed in the path":  strings.Replace(head, "outer", "outer%0d%0aX:", 1) + "Content-Length: 2\r\n\r\n{}" + hidden,
-		"two hosts":           head + "Host: evil.example\r\nContent-Length: 2\r\n\r\n{}" + hidden,
-		"an old protocol":     strings.Replace(head, "HTTP/1.1", "HTTP/1.0", 1) + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
+		"a feed in the path": strings.Replace(head, "outer", "outer%0d%0aX:", 1) + "Content-Length: 2\r\n\r\n{}" +
+			hidden,
+		"two hosts": head + "Host: evil.example\r\nContent-Length: 2\r\n\r\n{}" + hidden,
+		"an old protocol": strings.Replace(head, "HTTP/1.1", "HTTP/1.0", 1) +
+			"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := net.Dial("tcp", d.api)

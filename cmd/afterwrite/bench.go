@@ -60,7 +60,8 @@ Sections for --only: ` + strings.Join(bench.Sections(), ", ") + ".",
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.redis, "redis", "", "`URL` of the Redis to measure on (default: one of its own)")
-	flags.StringVar(&f.database, "database", "", "`URL` of the database to measure on (default: a SQLite file of its own)")
+	flags.StringVar(&f.database, "database", "",
+		"`URL` of the database to measure on (default: a SQLite file of its own)")
 	flags.IntVar(&f.runs, "runs", 5, "turns of every way")
 	flags.Float64Var(&f.seconds, "seconds", 2, "of one turn")
 	flags.IntSliceVar(&f.callers, "callers", []int{1, 10, 50, 256}, "numbers of concurrent callers")
@@ -70,7 +71,8 @@ Sections for --only: ` + strings.Join(bench.Sections(), ", ") + ".",
 	flags.BoolVar(&f.quick, "quick", false, "a few minutes: short turns, few of them, small backlogs")
 	flags.StringVar(&f.profile, "profile", "", "write a CPU profile of the callers' process to this `FILE`")
 	flags.StringVar(&f.svg, "svg", "", "write a chart to this `FILE`")
-	c.AddCommand(a.benchPart("serve", cobra.NoArgs), a.benchPart("consume", cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)))
+	c.AddCommand(a.benchPart("serve", cobra.NoArgs), a.benchPart("consume",
+		cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)))
 	return a.withJSON(c)
 }
 
@@ -89,7 +91,8 @@ func (f *benchFlags) hurry(c *cobra.Command) {
 }
 
 func (f *benchFlags) check() error {
-	if f.runs < 1 || f.seconds <= 0 || f.backlog < 1000 || f.hot < 1 || len(f.callers) == 0 || slices.Min(f.callers) < 1 {
+	if f.runs < 1 || f.seconds <= 0 || f.backlog < 1000 || f.hot < 1 || len(f.callers) == 0 ||
+		slices.Min(f.callers) < 1 {
 		return usagef("--runs, --seconds, --callers and --hot are at least 1, --backlog 1000")
 	}
 	for _, name := range f.only {
@@ -190,7 +193,8 @@ func (a *app) printBench(r bench.Report, svg string) error {
 	}
 	m := r.Machine
 	fmt.Fprintf(a.out, "%s, %d CPUs, %s, %s; Redis %s, appendonly %s, appendfsync %s; %s\nload before %s, after %s; took %s\n\n",
-		cmp.Or(m.CPU, m.System), m.CPUs, m.System, m.Go, m.Redis, m.Settings["appendonly"], m.Settings["appendfsync"], m.Database,
+		cmp.Or(m.CPU, m.System), m.CPUs, m.System, m.Go, m.Redis, m.Settings["appendonly"], m.Settings["appendfsync"],
+		m.Database,
 		cmp.Or(r.LoadBefore, "–"), cmp.Or(r.LoadAfter, "–"), r.Took.Round(time.Second))
 	return table(a.out, r.Table())
 }
@@ -216,7 +220,8 @@ func benchConfig(dir, redis, database string) (file string, c *config.Config, er
 		if err != nil {
 			return "", nil, err
 		}
-		text += fmt.Sprintf("%s: {addr: \"127.0.0.1:%d\"%s}\n", name, port, map[string]string{"api": ", pprof: true", "worker": ", pprof: true"}[name])
+		text += fmt.Sprintf("%s: {addr: \"127.0.0.1:%d\"%s}\n", name, port,
+			map[string]string{"api": ", pprof: true", "worker": ", pprof: true"}[name])
 	}
 	file = filepath.Join(dir, "afterwrite.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

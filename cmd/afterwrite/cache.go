@@ -72,7 +72,8 @@ func (a *app) cacheStats(ctx context.Context) error {
 		warnings = append(warnings, err.Error())
 	}
 	f := cacheFigures{
-		told: h.Told, Version: h.Version, Hits: h.Hits, Misses: h.Misses, UsedMemory: h.UsedMemory, MaxMemory: h.MaxMemory,
+		told: h.Told, Version: h.Version, Hits: h.Hits, Misses: h.Misses, UsedMemory: h.UsedMemory,
+		MaxMemory:     h.MaxMemory,
 		Fragmentation: h.Fragmentation, Evicted: h.Evicted, Policy: h.Policy, AOF: h.AOF, Fsync: h.Fsync,
 		Latency: h.Latency.Round(time.Microsecond).String(), Warnings: warnings,
 	}

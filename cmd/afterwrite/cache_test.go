@@ -14,7 +14,8 @@ import (
 func (d *deployment) hosted(barred ...any) {
 	d.t.Helper()
 	server := testkit.Redis(d.t)
-	rules := append([]any{"ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-memory", "-config", "-client", "-slowlog"}, barred...)
+	rules := append([]any{"ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-memory", "-config",
+		"-client", "-slowlog"}, barred...)
 	require.NoError(d.t, server.Client(d.t).Do(d.t.Context(), rules...).Err())
 	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+strings.Replace(server.URL(), "redis://", "redis://app:secret@", 1))
 }
@@ -53,7 +54,8 @@ func TestCacheStatsAndBig(t *testing.T) {
 			require.NotEmpty(t, stats["version"])
 			require.NotEmpty(t, stats["latency"])
 			text := d.ok("cache", "stats")
-			for _, line := range []string{"redis", "latency", "hit rate", "memory", "fragmentation", "evicted", "persistence"} {
+			for _, line := range []string{"redis", "latency", "hit rate", "memory", "fragmentation", "evicted",
+				"persistence"} {
 				require.Contains(t, "\n"+text, "\n"+line+" ")
 			}
 
@@ -86,7 +88,8 @@ func TestCacheStatsAndBig(t *testing.T) {
 				require.NotContains(t, text, "redis.call", "a script is named, not shown")
 				require.Equal(t, "everysec", stats["appendfsync"])
 			}
-			for _, wrong := range [][]string{{"cache"}, {"cache", "big", "--sample", "0"}, {"cache", "big", "--largest", "-1"}, {"cache", "stats", "x"}} {
+			for _, wrong := range [][]string{{"cache"}, {"cache", "big", "--sample", "0"},
+				{"cache", "big", "--largest", "-1"}, {"cache", "stats", "x"}} {
 				require.Equal(t, exitUsage, d.run("", wrong...).code, "%v", wrong)
 			}
 		})
@@ -100,7 +103,8 @@ func TestDoctorOnRedisFigures(t *testing.T) {
 	d := deploy(t, testkit.SQLite(t))
 	d.ok("migrate")
 	text := d.ok("doctor")
-	for _, check := range []string{"redis hit rate", "redis fragmentation", "redis memory", "redis persistence", "redis eviction"} {
+	for _, check := range []string{"redis hit rate", "redis fragmentation", "redis memory", "redis persistence",
+		"redis eviction"} {
 		require.Contains(t, text, check)
 	}
 	d.hosted("-info")

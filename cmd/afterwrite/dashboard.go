@@ -29,7 +29,8 @@ func (a *app) dashboardCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.dashboard(c.Context(), first) },
 	}
-	c.Flags().StringVar(&first, "first-login", "", "`FILE` with the hash of the user admin, where no users are configured; made if absent")
+	c.Flags().StringVar(&first, "first-login", "",
+		"`FILE` with the hash of the user admin, where no users are configured; made if absent")
 	c.AddCommand(&cobra.Command{
 		Use:     "hash",
 		Short:   "Print the hash of a password for dashboard.users",

@@ -81,7 +81,8 @@ func (f deadFilter) words(words string) string {
 	if f.Kind != "" {
 		words += " (" + f.Kind + ")"
 	}
-	for _, w := range [][2]string{{"record", f.ID}, {"constraint", f.Constraint}, {"text", f.Text}, {"since", f.Since}, {"until", f.Until}} {
+	for _, w := range [][2]string{{"record", f.ID}, {"constraint", f.Constraint}, {"text", f.Text}, {"since", f.Since},
+		{"until", f.Until}} {
 		if w[1] != "" {
 			words += fmt.Sprintf(", %s %q", w[0], w[1])
 		}
@@ -113,7 +114,8 @@ func (a *app) deadBulkCommand(verb, short, long string) *cobra.Command {
 	f.flags(c)
 	c.Flags().BoolVar(&f.all, "all", false, "every dead letter that waits and matches the filter")
 	if verb == "retry" {
-		c.Flags().BoolVar(&f.restore, "restore", false, "also write letters anew, over the database's rows, whose records Redis has lost;\ntheir numbers, or --all with those that were sent back and have not ended")
+		c.Flags().BoolVar(&f.restore, "restore", false,
+			"also write letters anew, over the database's rows, whose records Redis has lost;\ntheir numbers, or --all with those that were sent back and have not ended")
 	}
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
 	c.Flags().IntVar(&f.rate, "rate", operate.DefaultRate, "letters a second at most")
@@ -148,7 +150,8 @@ func (a *app) deadBulk(ctx context.Context, verb string, args []string, f bulkFl
 		if err != nil {
 			return err
 		}
-		if sure, err := a.confirm(ctx, verb, n, f.words(counted(n, "dead letter", "dead letters")), f.yes); err != nil || !sure {
+		if sure, err := a.confirm(ctx, verb, n, f.words(counted(n, "dead letter", "dead letters")),
+			f.yes); err != nil || !sure {
 			return err
 		}
 		do := map[string]bulk{"retry": m.Retry, "discard": m.Discard}[verb]

@@ -69,7 +69,8 @@ func (a *app) deadList(ctx context.Context, f listFlags) error {
 	})
 }
 
-func (a *app) listGroups(ctx context.Context, p *parts, m *operate.Operator, filter ledger.LetterFilter, f listFlags) error {
+func (a *app) listGroups(ctx context.Context, p *parts, m *operate.Operator, filter ledger.LetterFilter,
+	f listFlags) error {
 	limit := f.limit
 	if limit == 0 {
 		limit = store.MaxListLimit
@@ -83,14 +84,16 @@ func (a *app) listGroups(ctx context.Context, p *parts, m *operate.Operator, fil
 	for i, g := range groups {
 		v := web.GroupOf(g, entityNamed(p.Config, g.Entity))
 		views[i] = v
-		rows = append(rows, []string{strconv.Itoa(v.Count), v.Entity, string(v.Error.Kind), orDash(v.Error.Constraint), moment(v.First), moment(v.Last), v.Error.Message})
+		rows = append(rows, []string{strconv.Itoa(v.Count), v.Entity, string(v.Error.Kind), orDash(v.Error.Constraint),
+			moment(v.First), moment(v.Last), v.Error.Message})
 	}
 	switch {
 	case a.json:
 		return a.printJSON(map[string]any{"groups": views})
 	case f.csv:
 		for i, v := range views {
-			rows[i+1][3], rows[i+1][4], rows[i+1][5] = orEmpty(v.Error.Constraint), v.First.Format(time.RFC3339Nano), v.Last.Format(time.RFC3339Nano)
+			rows[i+1][3], rows[i+1][4], rows[i+1][5] = orEmpty(v.Error.Constraint), v.First.Format(time.RFC3339Nano),
+				v.Last.Format(time.RFC3339Nano)
 		}
 		return a.printCSV(rows)
 	}
@@ -99,14 +102,17 @@ func (a *app) listGroups(ctx context.Context, p *parts, m *operate.Operator, fil
 
 // letterRow is one letter of a list, in columns.
 func letterRow(l web.Letter) []string {
-	return []string{strconv.FormatInt(l.Number, 10), l.Entity, string(l.ID), l.Version.String(), l.State, string(l.Error.Kind),
+	return []string{strconv.FormatInt(l.Number, 10), l.Entity, string(l.ID), l.Version.String(), l.State,
+		string(l.Error.Kind),
 		orDash(l.Error.Constraint), strconv.Itoa(l.Attempts), moment(l.DiedAt), l.Error.Message}
 }
 
-var letterColumns = []string{"number", "entity", "id", "version", "state", "kind", "constraint", "attempts", "died", "message"}
+var letterColumns = []string{"number", "entity", "id", "version", "state", "kind", "constraint", "attempts", "died",
+	"message"}
 
 // listLetters prints page after page: however many there are, few are in memory.
-func (a *app) listLetters(ctx context.Context, p *parts, m *operate.Operator, filter ledger.LetterFilter, f listFlags) error {
+func (a *app) listLetters(ctx context.Context, p *parts, m *operate.Operator, filter ledger.LetterFilter,
+	f listFlags) error {
 	total, err := m.Count(ctx, filter)
 	if err != nil {
 		return err

@@ -58,7 +58,8 @@ func (a *app) deadShow(ctx context.Context, args []string, reveal bool) error {
 
 func (a *app) printShown(v web.Shown) error {
 	head := [][]string{
-		{"number", strconv.FormatInt(v.Number, 10)}, {"entity", v.Entity}, {"id", string(v.ID)}, {"version", v.Version.String()},
+		{"number", strconv.FormatInt(v.Number, 10)}, {"entity", v.Entity}, {"id", string(v.ID)},
+		{"version", v.Version.String()},
 		{"operation", v.Operation}, {"state", v.State}, {"error", string(v.Error.Kind) + ": " + v.Error.Message},
 	}
 	add := func(name string, value *string) {
@@ -68,12 +69,14 @@ func (a *app) printShown(v web.Shown) error {
 	}
 	add("constraint", v.Error.Constraint)
 	add("column", v.Error.Column)
-	head = append(head, []string{"attempts", strconv.Itoa(v.Attempts)}, []string{"accepted", moment(v.AcceptedAt)}, []string{"died", moment(v.DiedAt)})
+	head = append(head, []string{"attempts", strconv.Itoa(v.Attempts)}, []string{"accepted", moment(v.AcceptedAt)},
+		[]string{"died", moment(v.DiedAt)})
 	if v.RetriedAt != nil {
 		head = append(head, []string{"sent back", moment(*v.RetriedAt)})
 	}
 	if v.ResolvedAt != nil {
-		head = append(head, []string{"resolved", fmt.Sprintf("%s, %s by %s", moment(*v.ResolvedAt), orDash(v.Resolution), orDash(v.Resolver))})
+		head = append(head, []string{"resolved", fmt.Sprintf("%s, %s by %s", moment(*v.ResolvedAt),
+			orDash(v.Resolution), orDash(v.Resolver))})
 	}
 	head = append(head, []string{"record now", recordNow(v)})
 	tables := [][][]string{compareRows(v), historyRows(v)}
@@ -124,7 +127,8 @@ func compareRows(v web.Shown) [][]string {
 		if f.Differs {
 			mark = "*"
 		}
-		rows = append(rows, []string{mark, f.Name, shown(string(f.Dead), true, v.Operation == "delete"), shown(string(f.Database), v.Stored, false)})
+		rows = append(rows, []string{mark, f.Name, shown(string(f.Dead), true, v.Operation == "delete"),
+			shown(string(f.Database), v.Stored, false)})
 	}
 	return rows
 }
@@ -154,7 +158,8 @@ func nextSteps(v web.Shown) string {
 		line := fmt.Sprintf("  afterwrite dead %s %d", action, v.Number)
 		switch action {
 		case "restore":
-			line = fmt.Sprintf("  afterwrite dead retry %d --restore    to write it anew over the database's row", v.Number)
+			line = fmt.Sprintf("  afterwrite dead retry %d --restore    to write it anew over the database's row",
+				v.Number)
 		case "retry":
 			line += "    once the reason is gone"
 		case "edit":

@@ -48,7 +48,8 @@ func TestDeadLetters(t *testing.T) {
 		require.Equal(t, exitUsage, r.code)
 		require.Contains(t, r.err, "Retry 3 dead letters of user? Nobody can be asked here: give --yes")
 
-		require.Contains(t, d.ok("dead", "discard", numbers["c"], numbers["d"], "--yes"), "2 of 2 dead letters discarded")
+		require.Contains(t, d.ok("dead", "discard", numbers["c"], numbers["d"], "--yes"),
+			"2 of 2 dead letters discarded")
 		code, body := d.call(http.MethodPatch, d.api, "/v1/user/a", `{"email":"other@x"}`)
 		require.Equal(t, http.StatusAccepted, code, body)
 		d.run("", "flush", "user")
@@ -69,7 +70,8 @@ func TestDeadLetters(t *testing.T) {
 
 		whole := d.read("afterwrite.yaml")
 		d.file("afterwrite.yaml", whole[:strings.Index(whole, "  user:")]+whole[strings.Index(whole, "  item:"):])
-		require.Equal(t, 5, strings.Count(d.ok("dead", "list", "--entity", "user", "--state", "any"), "\n"), "letters of an entity that was taken out stay in sight")
+		require.Equal(t, 5, strings.Count(d.ok("dead", "list", "--entity", "user", "--state", "any"), "\n"),
+			"letters of an entity that was taken out stay in sight")
 		require.Equal(t, exitUsage, d.run("", "dead", "list", "--entity", "usr").code)
 		shown = d.ok("dead", "show", numbers["b"])
 		require.Regexp(t, `record now\s+not known: its entity is not in the configuration`, shown)
@@ -105,7 +107,8 @@ func (d *deployment) refused(ids ...string) map[string]string {
 func (d *deployment) mendsOne(number string) {
 	d.t.Helper()
 	for _, bad := range [][]string{
-		{"--set", "email"}, {"--set", "email=free@x"}, {"--set", "age=1", "--set", "age=2"}, {}, {"--set", "age=1", "--file", "-"},
+		{"--set", "email"}, {"--set", "email=free@x"}, {"--set", "age=1", "--set", "age=2"}, {},
+		{"--set", "age=1", "--file", "-"},
 	} {
 		require.Equal(d.t, exitUsage, d.run("{}", append([]string{"dead", "edit", number}, bad...)...).code, bad)
 	}
@@ -126,7 +129,8 @@ func TestRetryPolicyCommands(t *testing.T) {
 	d := deploy(t, testkit.SQLite(t))
 	d.ok("migrate")
 	require.Contains(t, d.ok("retry-policy", "show"), "max_attempts  10")
-	require.Contains(t, d.ok("retry-policy", "set", "user", "--max-attempts", "3", "--jitter", "none", "--on", "foreign_key.max_attempts=5", "--note", "import"), "version 1")
+	require.Contains(t, d.ok("retry-policy", "set", "user", "--max-attempts", "3", "--jitter", "none", "--on",
+		"foreign_key.max_attempts=5", "--note", "import"), "version 1")
 	for _, bad := range []struct{ args, says string }{
 		{"set user", "name at least one setting"},
 		{"set user --base 0s", "base must be from"},

@@ -118,14 +118,17 @@ func (a *app) childRedis(ctx context.Context, program, dir string, lock *os.File
 	if err != nil {
 		return devRedis{}, fmt.Errorf("start %s: %w", program, err)
 	}
-	address := url.URL{Scheme: "redis", User: url.UserPassword("", secret), Host: fmt.Sprintf("127.0.0.1:%d", port), Path: "/0"}
+	address := url.URL{Scheme: "redis", User: url.UserPassword("", secret), Host: fmt.Sprintf("127.0.0.1:%d", port),
+		Path: "/0"}
 	r := devRedis{
-		url: address.String(), what: fmt.Sprintf("127.0.0.1:%d, a redis-server child, append-only file in %s", port, dir),
+		url: address.String(), what: fmt.Sprintf("127.0.0.1:%d, a redis-server child, append-only file in %s", port,
+			dir),
 		stop: sync.OnceFunc(func() { a.stopChild(cmd.Process, exited) }),
 	}
 	if err := awaitRedis(ctx, r.url, exited); err != nil {
 		r.stop()
-		return devRedis{}, fmt.Errorf("redis-server did not start: %w; its log is %s %s", err, filepath.Join(dir, "redis.log"), bytes.TrimSpace(said.Bytes()))
+		return devRedis{}, fmt.Errorf("redis-server did not start: %w; its log is %s %s", err,
+			filepath.Join(dir, "redis.log"), bytes.TrimSpace(said.Bytes()))
 	}
 	return r, nil
 }

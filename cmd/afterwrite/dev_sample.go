@@ -58,7 +58,8 @@ func writeEnv(c *config.Config, dir string) error {
 	}
 	var b strings.Builder
 	for _, v := range [][2]string{
-		{config.EnvFile, file}, {config.VariableOf("redis.url"), c.Redis.URL}, {config.VariableOf("database.url"), c.Database.URL},
+		{config.EnvFile, file}, {config.VariableOf("redis.url"), c.Redis.URL},
+		{config.VariableOf("database.url"), c.Database.URL},
 	} {
 		fmt.Fprintf(&b, "export %s='%s'\n", v[0], strings.ReplaceAll(v[1], "'", `'\''`))
 	}

@@ -93,7 +93,8 @@ func (a *app) doctor(ctx context.Context) error {
 	}
 	x.state.Look(ctx, from)
 	x.found = x.state.Findings()
-	x.say("configuration", health.Fine, "", "%s, %s", p.Config.File, count(len(p.Config.Entities), "entity", "entities"))
+	x.say("configuration", health.Fine, "", "%s, %s", p.Config.File,
+		count(len(p.Config.Entities), "entity", "entities"))
 	x.redis(ctx)
 	x.database(ctx)
 	if !x.state.RedisDown() {
@@ -160,14 +161,16 @@ func (x *examination) memory() {
 			"%s used, no maxmemory: Redis may take the whole machine", mib(h.UsedMemory))
 		return
 	}
-	x.judged("redis memory", "%s of %s used, %s evicted", mib(h.UsedMemory), mib(h.MaxMemory), count(h.Evicted, "key", "keys"))
+	x.judged("redis memory", "%s of %s used, %s evicted", mib(h.UsedMemory), mib(h.MaxMemory),
+		count(h.Evicted, "key", "keys"))
 }
 
 // cluster tells of each master of a Redis Cluster that does not do its part.
 func (x *examination) cluster(ctx context.Context) {
 	for _, trouble := range x.Inspect.ClusterTroubles(ctx) {
 		x.say("redis cluster", health.Failure,
-			"start a master that has no replica; end a move that was broken off with `redis-cli --cluster fix`", "%s", trouble)
+			"start a master that has no replica; end a move that was broken off with `redis-cli --cluster fix`", "%s",
+			trouble)
 	}
 }
 
@@ -184,7 +187,8 @@ func orUnknown(s string) string {
 func (x *examination) database(ctx context.Context) {
 	x.judged("database", "%s answers in %s", x.Store.Dialect(), x.state.Database.Round(time.Microsecond))
 	if x.Store.Pooled() {
-		x.say("connection pooler", health.Fine, "", "between here and the database: each transaction sets its own limits")
+		x.say("connection pooler", health.Fine, "",
+			"between here and the database: each transaction sets its own limits")
 	}
 	if x.state.DatabaseErr != nil {
 		return
@@ -259,7 +263,8 @@ func (x *examination) backlog() {
 			t.Pending, t.Held, t.Dead, e.Entity.Flush.MaxPending, e.Lag(x.state.At).Round(time.Millisecond))
 	}
 	x.judged("workers", "%d alive", x.state.Workers())
-	x.judged("processes", "%s, none of which reports a problem", count(len(x.state.Processes), "process reports", "processes report"))
+	x.judged("processes", "%s, none of which reports a problem",
+		count(len(x.state.Processes), "process reports", "processes report"))
 }
 
 func (x *examination) queues() {
@@ -312,7 +317,8 @@ func (x *examination) tokens(ctx context.Context) {
 	case !process.TokensRequired(x.Config):
 		x.say("tokens", health.Fine, "", "not needed: only this machine reaches %s", addr)
 	case len(living) == 0:
-		x.say("tokens", health.Warning, "afterwrite token new NAME --scope '*:read,write'", "the API refuses every request: there is no token")
+		x.say("tokens", health.Warning, "afterwrite token new NAME --scope '*:read,write'",
+			"the API refuses every request: there is no token")
 	default:
 		x.say("tokens", health.Fine, "", "%s in force", count(len(living), "is", "are"))
 	}

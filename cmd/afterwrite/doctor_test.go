@@ -131,7 +131,8 @@ func TestDoctorSaysWhatMendsRedis(t *testing.T) {
 	testkit.Redis(t, asks)
 	_, _, other := testkit.TLS(t)
 	admin := server.Client(t)
-	for _, user := range [][]any{{"app", "on", ">pw", "~*", "&*", "+@all", "-zadd"}, {"nokeys", "on", ">pw", "&*", "+@all"}} {
+	for _, user := range [][]any{{"app", "on", ">pw", "~*", "&*", "+@all", "-zadd"},
+		{"nokeys", "on", ">pw", "&*", "+@all"}} {
 		require.NoError(t, admin.Do(t.Context(), append([]any{"ACL", "SETUSER"}, user...)...).Err())
 	}
 	as := func(user string) string { return "redis://" + user + "@" + server.Addr() }
@@ -169,7 +170,8 @@ func TestDoctorSaysWhatMendsRedis(t *testing.T) {
 	server.Pause()
 	check(server.URL(), "redis", "frozen")
 	server.Resume()
-	require.Regexp(t, "start|wait", health.RedisHint(errors.New("LOADING Redis is loading the dataset in memory"), "redis.url"))
+	require.Regexp(t, "start|wait", health.RedisHint(errors.New("LOADING Redis is loading the dataset in memory"),
+		"redis.url"))
 }
 
 // The same of the database.
@@ -234,7 +236,8 @@ func TestAUserWithoutARightIsRefusedAtTheStart(t *testing.T) {
 	t.Parallel()
 	d := deployAlone(t)
 	d.ok("migrate")
-	require.NoError(t, d.redis.Client(t).Do(t.Context(), "ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-zadd").Err())
+	require.NoError(t, d.redis.Client(t).Do(t.Context(), "ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all",
+		"-zadd").Err())
 	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+strings.Replace(d.redis.URL(), "redis://", "redis://app:pw@", 1))
 	for _, command := range []string{"api", "worker"} {
 		r := d.run("", command)

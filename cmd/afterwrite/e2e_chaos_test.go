@@ -82,10 +82,12 @@ func (p *packages) countUntil(over <-chan struct{}, random *rand.Rand) error {
 		for range 100 {
 			id := left[random.IntN(len(left))]
 			p.installs[id]++
-			items = append(items, fmt.Sprintf(`{"op":"increment","entity":"package","id":%q,"fields":{"installs":1},"idempotency_key":"%d/%d"}`, id, n, len(items)))
+			items = append(items,
+				fmt.Sprintf(`{"op":"increment","entity":"package","id":%q,"fields":{"installs":1},"idempotency_key":"%d/%d"}`, id, n, len(items)))
 		}
 		if at := random.IntN(len(left)); n%10 == 0 && len(left) > 100 {
-			items = append(items, fmt.Sprintf(`{"op":"delete","entity":"package","id":%q,"idempotency_key":"%d/d"}`, left[at], n))
+			items = append(items, fmt.Sprintf(`{"op":"delete","entity":"package","id":%q,"idempotency_key":"%d/d"}`,
+				left[at], n))
 			delete(p.lines, left[at])
 			left = slices.Delete(left, at, at+1)
 		}

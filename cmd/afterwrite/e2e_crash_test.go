@@ -77,7 +77,8 @@ func TestDebianPackagesThroughCrashes(t *testing.T) {
 		load := p.stream()
 		half := len(p.input) / 2
 		load.write(p.input[:half])
-		testkit.Eventually(t, "some packages are persisted", func() bool { return p.count(`SELECT count(*) FROM packages`) > 0 })
+		testkit.Eventually(t, "some packages are persisted",
+			func() bool { return p.count(`SELECT count(*) FROM packages`) > 0 })
 		require.NoError(t, doomed.cmd.Process.Kill())
 		p.redis.Kill()
 		load.write(p.input[half : half+half/2])
@@ -223,7 +224,8 @@ func (p *packages) freeze(least time.Duration) {
 		return p.figure("afterwrite_pending_records") == 0
 	})
 	t.Logf("partitions of the frozen worker were flushed after %s", time.Since(began).Round(10*time.Millisecond))
-	testkit.Within(t, least+testkit.Patience, "it was frozen for long enough", func() bool { return time.Since(began) >= least })
+	testkit.Within(t, least+testkit.Patience, "it was frozen for long enough",
+		func() bool { return time.Since(began) >= least })
 	p.sameTable()
 
 	require.NoError(t, frozen.cmd.Process.Signal(syscall.SIGCONT))

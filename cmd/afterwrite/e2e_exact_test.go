@@ -82,7 +82,8 @@ func TestI8EveryTypeThereAndBack(t *testing.T) {
 		d.ready(d.api)
 		want := map[string]string{}
 		put := func(id, field, sent, answered string) {
-			code, body := d.call(http.MethodPut, d.api, "/v1/everything/-?id="+url.QueryEscape(id), fmt.Sprintf(`{%q:%s}`, field, sent))
+			code, body := d.call(http.MethodPut, d.api, "/v1/everything/-?id="+url.QueryEscape(id),
+				fmt.Sprintf(`{%q:%s}`, field, sent))
 			require.Equal(t, http.StatusAccepted, code, body)
 			if answered == "" {
 				answered = sent
@@ -110,7 +111,8 @@ func TestI8EveryTypeThereAndBack(t *testing.T) {
 func wholeRecord(id, field, value string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{"id":%s`, jsonText(id))
-	for _, name := range []string{"string", "text", "int", "float", "decimal", "bool", "time", "json", "bytes", "uuid"} {
+	for _, name := range []string{"string", "text", "int", "float", "decimal", "bool", "time", "json", "bytes",
+		"uuid"} {
 		text := "null"
 		if name == field {
 			text = value

@@ -195,7 +195,8 @@ func (d *deployment) fillCache(n int) {
 	filler := strings.Repeat("x", 4000)
 	var b strings.Builder
 	for range n {
-		fmt.Fprintf(&b, `{"op":"put","entity":"counter","id":"f%d","fields":{"filler":%q}}`+"\n", rand.IntN(3000), filler)
+		fmt.Fprintf(&b, `{"op":"put","entity":"counter","id":"f%d","fields":{"filler":%q}}`+"\n", rand.IntN(3000),
+			filler)
 	}
 	answer, text := d.exchange("POST", "/v1/batch", b.String(), "Content-Type: application/x-ndjson")
 	require.Equal(d.t, http.StatusOK, answer.StatusCode, text)
@@ -207,7 +208,8 @@ func (d *deployment) countUp(ctx context.Context, counts []atomic.Int64, writer,
 		i := rand.IntN(len(counts)/writers)*writers + writer
 		key := fmt.Sprintf("Idempotency-Key: %d/%d", writer, n)
 		for {
-			answer, text, err := exchange(context.WithoutCancel(ctx), "http://"+d.api+counterPath(i)+"/increment", "POST", `{"n":1}`, []string{key})
+			answer, text, err := exchange(context.WithoutCancel(ctx), "http://"+d.api+counterPath(i)+"/increment",
+				"POST", `{"n":1}`, []string{key})
 			if err != nil {
 				return err
 			}
@@ -265,7 +267,8 @@ func TestI1LostRepliesAreCountedOnce(t *testing.T) {
 		d.ok("migrate")
 		d.start("worker")
 		spoiled := *d // for the api alone
-		spoiled.env = append(slices.Clone(d.env), "AFTERWRITE_REDIS_URL="+way.URL(t, server.URL()), "AFTERWRITE_REDIS_TIMEOUT=500ms")
+		spoiled.env = append(slices.Clone(d.env), "AFTERWRITE_REDIS_URL="+way.URL(t, server.URL()),
+			"AFTERWRITE_REDIS_TIMEOUT=500ms")
 		spoiled.start("api")
 		d.ready(d.api)
 		testkit.Eventually(t, "the counter is there", func() bool {
@@ -278,7 +281,8 @@ func TestI1LostRepliesAreCountedOnce(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range clients {
 				all.Go(func() {
-					answer, text, err := exchange(t.Context(), "http://"+d.api+"/v1/counter/c0/increment", "POST", `{"n":1}`,
+					answer, text, err := exchange(t.Context(), "http://"+d.api+"/v1/counter/c0/increment", "POST",
+						`{"n":1}`,
 						[]string{fmt.Sprintf("Idempotency-Key: %d", i)})
 					if err == nil {
 						codes[i], texts[i] = answer.StatusCode, text

@@ -43,7 +43,8 @@ type packages struct {
 // the environment.
 func deployEntities(t *testing.T, url string, server *testkit.RedisServer, entities string) *deployment {
 	t.Helper()
-	d := &deployment{t: t, dir: t.TempDir(), redis: server, prefix: testkit.Prefix(t), api: testkit.FreeAddr(t), worker: testkit.FreeAddr(t)}
+	d := &deployment{t: t, dir: t.TempDir(), redis: server, prefix: testkit.Prefix(t), api: testkit.FreeAddr(t),
+		worker: testkit.FreeAddr(t)}
 	d.env = []string{
 		"HOME=" + d.dir, "PATH=" + os.Getenv("PATH"),
 		"AFTERWRITE_REDIS_URL=" + server.URL(), "AFTERWRITE_REDIS_PREFIX=" + d.prefix,
@@ -76,7 +77,8 @@ func openPackagesOn(t *testing.T, url string, server *testkit.RedisServer) *pack
 
 // inputFile is the sample, or the file that EXAMPLE_FILE names (docs/examples/run.sh).
 func inputFile(t *testing.T) string {
-	return cmp.Or(os.Getenv("EXAMPLE_FILE"), filepath.Join(testkit.Root(t), "docs", "examples", "packages.sample.ndjson"))
+	return cmp.Or(os.Getenv("EXAMPLE_FILE"), filepath.Join(testkit.Root(t), "docs", "examples",
+		"packages.sample.ndjson"))
 }
 
 var idOfLine = regexp.MustCompile(`^\{"id":"([^"\\]+)",.*\}$`)
@@ -140,11 +142,13 @@ func (p *packages) changes() (items []string) {
 	for n := range increments {
 		id := p.ids[hot[n%len(hot)]]
 		p.installs[id]++
-		items = append(items, fmt.Sprintf(`{"op":"increment","entity":"package","id":%q,"fields":{"installs":1},"idempotency_key":"increment %d"}`, id, n))
+		items = append(items,
+			fmt.Sprintf(`{"op":"increment","entity":"package","id":%q,"fields":{"installs":1},"idempotency_key":"increment %d"}`, id, n))
 	}
 	for _, at := range gone {
 		delete(p.lines, p.ids[at])
-		items = append(items, fmt.Sprintf(`{"op":"delete","entity":"package","id":%q,"idempotency_key":"delete %d"}`, p.ids[at], at))
+		items = append(items, fmt.Sprintf(`{"op":"delete","entity":"package","id":%q,"idempotency_key":"delete %d"}`,
+			p.ids[at], at))
 	}
 	random.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
 	return items
@@ -177,7 +181,8 @@ func (p *packages) insist(items []string) error {
 
 // try sends a batch and returns the items to be sent again, the last reason beside them.
 func (p *packages) try(items []string, last *string) (again []string, err error) {
-	answer, err := http.Post("http://"+p.api+"/v1/batch", "application/x-ndjson", strings.NewReader(strings.Join(items, "\n")))
+	answer, err := http.Post("http://"+p.api+"/v1/batch", "application/x-ndjson",
+		strings.NewReader(strings.Join(items, "\n")))
 	if err != nil {
 		return nil, err
 	}
@@ -271,7 +276,8 @@ func (*packages) union(a, b map[string]string) map[string]string {
 func (p *packages) dump() map[string]string {
 	p.t.Helper()
 	rows, err := p.sql.QueryContext(p.t.Context(),
-		testkit.Spell(p.url, `SELECT name, version, section, installed_size, description, CAST(control AS text), installs FROM packages`))
+		testkit.Spell(p.url,
+			`SELECT name, version, section, installed_size, description, CAST(control AS text), installs FROM packages`))
 	require.NoError(p.t, err)
 	defer rows.Close()
 	lines := map[string]string{}
@@ -282,7 +288,8 @@ func (p *packages) dump() map[string]string {
 		var installs int64
 		require.NoError(p.t, rows.Scan(&id, &version, &section, &size, &description, &control, &installs))
 		lines[id] = fmt.Sprintf(`{"id":%s,"version":%s,"section":%s,"installed_size":%s,"description":%s,"control":%s,"installs":%d}`,
-			jsonText(id), jsonString(version), jsonString(section), jsonInt(size), jsonString(description), control, installs)
+			jsonText(id), jsonString(version), jsonString(section), jsonInt(size), jsonString(description), control,
+			installs)
 	}
 	require.NoError(p.t, rows.Err())
 	return lines
@@ -404,6 +411,7 @@ func TestDebianPackages(t *testing.T) {
 		accepted := time.Since(began)
 		p.settled()
 		t.Logf("%d changes: accepted in %s, %.0f/s; compared with table and API after %s", increments+deletions,
-			accepted.Round(time.Millisecond), float64(increments+deletions)/accepted.Seconds(), time.Since(began).Round(time.Millisecond))
+			accepted.Round(time.Millisecond), float64(increments+deletions)/accepted.Seconds(),
+			time.Since(began).Round(time.Millisecond))
 	})
 }

@@ -41,7 +41,8 @@ func TestProcessesOfDifferentConfigurations(t *testing.T) {
 	put("a", "one")
 	testkit.Eventually(t, "doctor names the field", func() bool {
 		r := d.run("", "doctor")
-		return r.code == 1 && strings.Contains(r.out, "lacks nick of user") && strings.Contains(r.out, "no living worker has it") &&
+		return r.code == 1 && strings.Contains(r.out, "lacks nick of user") &&
+			strings.Contains(r.out, "no living worker has it") &&
 			strings.Contains(r.out, "differ in the fields of user")
 	})
 	require.Contains(t, before.text(), `"fields":"nick"`)

@@ -199,7 +199,8 @@ func (a *app) printLeft(left []leftover, took time.Duration) error {
 			status schema.Status
 			n      int64
 			ids    []string
-		}{{schema.Pending, l.Pending, l.IDs.Pending}, {schema.Held, l.Held, l.IDs.Held}, {schema.Dead, l.Dead, l.IDs.Dead}} {
+		}{{schema.Pending, l.Pending, l.IDs.Pending}, {schema.Held, l.Held, l.IDs.Held},
+			{schema.Dead, l.Dead, l.IDs.Dead}} {
 			if s.n > 0 {
 				rows = append(rows, []string{l.Entity, string(s.status), fmt.Sprint(s.n), fmt.Sprintf("%q", s.ids)})
 			}
@@ -211,7 +212,8 @@ func (a *app) printLeft(left []leftover, took time.Duration) error {
 // hintStrangers says why records of an entity stay where they are.
 func (a *app) hintStrangers(strangers []*schema.Entity) {
 	for _, e := range strangers {
-		fmt.Fprintf(a.err, "The configuration does not name the entity %s, so its records are not flushed: run a worker that knows it.\n", e.Name)
+		fmt.Fprintf(a.err,
+			"The configuration does not name the entity %s, so its records are not flushed: run a worker that knows it.\n", e.Name)
 	}
 }
 

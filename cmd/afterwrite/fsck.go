@@ -77,11 +77,13 @@ func (p *parts) addStrangers(ctx context.Context, report *fsck.Report) error {
 }
 
 func (a *app) printReport(r fsck.Report) error {
-	rows := [][]string{{"entity", "accepted", "persisted", "superseded", "pending", "held", "dead", "discarded", "lost", "missing", "compared", "waiting", "busy", "different"}}
+	rows := [][]string{{"entity", "accepted", "persisted", "superseded", "pending", "held", "dead", "discarded", "lost",
+		"missing", "compared", "waiting", "busy", "different"}}
 	for _, e := range r.Entities {
 		s := e.Sum
 		row := []string{e.Name}
-		for _, n := range []int64{s.Accepted, s.Persisted, s.Superseded, s.Pending, s.Held, s.Dead, s.Discarded, s.Lost, s.Missing(),
+		for _, n := range []int64{s.Accepted, s.Persisted, s.Superseded, s.Pending, s.Held, s.Dead, s.Discarded, s.Lost,
+			s.Missing(),
 			e.Compared, e.Waiting, e.Busy, int64(e.Different)} {
 			row = append(row, fmt.Sprint(n))
 		}
@@ -109,7 +111,8 @@ func differenceRows(r fsck.Report) [][]string {
 			for _, f := range d.Fields {
 				detail = append(detail, fmt.Sprintf("%s: cached %s, database %s", f.Name, f.Cached, f.Database))
 			}
-			rows = append(rows, []string{e.Name, fmt.Sprint(d.Partition), quotedID(d.ID), string(d.Reason), string(d.Status),
+			rows = append(rows, []string{e.Name, fmt.Sprint(d.Partition), quotedID(d.ID), string(d.Reason),
+				string(d.Status),
 				d.Version.String(), strings.Join(detail, "; ")})
 		}
 		if more := e.Different - len(e.Differences); more > 0 {

@@ -87,7 +87,8 @@ func (a *app) heldList(ctx context.Context, f deadFilter, limit int) error {
 		for _, h := range found {
 			v := web.HeldOf(h)
 			page.Held = append(page.Held, v)
-			rows = append(rows, []string{v.Entity, string(v.ID), v.Version.String(), string(v.Error.Kind), orDash(v.Error.Constraint),
+			rows = append(rows, []string{v.Entity, string(v.ID), v.Version.String(), string(v.Error.Kind),
+				orDash(v.Error.Constraint),
 				strconv.Itoa(v.Attempts), moment(h.Next), v.Error.Message})
 		}
 		if a.json {
@@ -97,7 +98,8 @@ func (a *app) heldList(ctx context.Context, f deadFilter, limit int) error {
 			return err
 		}
 		if len(found) < page.Count {
-			fmt.Fprintf(a.err, "%s of %s shown. See all with --limit 0.\n", thousands(len(found)), count(page.Count, "held record", "held records"))
+			fmt.Fprintf(a.err, "%s of %s shown. See all with --limit 0.\n", thousands(len(found)),
+				count(page.Count, "held record", "held records"))
 		}
 		return nil
 	})
@@ -126,10 +128,11 @@ func oneHeld(ctx context.Context, c *config.Config, m *operate.Operator, args []
 func (a *app) heldBulkCommand(verb, short, long string) *cobra.Command {
 	var f bulkFlags
 	c := &cobra.Command{
-		Use:     verb + " [ENTITY ID]",
-		Short:   short,
-		Long:    long + "\n\nTakes one record, or --all that match the filter; it asks first. Ctrl-C stops it after its\nstep, and the same command again goes on. What is refused again is held again, and left.",
-		Example: fmt.Sprintf("  afterwrite held %s user ada\n  afterwrite held %[1]s --all --entity user --kind unique", verb),
+		Use:   verb + " [ENTITY ID]",
+		Short: short,
+		Long:  long + "\n\nTakes one record, or --all that match the filter; it asks first. Ctrl-C stops it after its\nstep, and the same command again goes on. What is refused again is held again, and left.",
+		Example: fmt.Sprintf("  afterwrite held %s user ada\n  afterwrite held %[1]s --all --entity user --kind unique",
+			verb),
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
 			case f.all != (len(args) == 0) || len(args) != 0 && len(args) != 2:
@@ -228,7 +231,8 @@ func (a *app) heldEditCommand() *cobra.Command {
 				if a.json {
 					return a.printJSON(web.AcceptedOf(accepted))
 				}
-				_, err = fmt.Fprintf(a.out, "accepted as version %s of %s %s\n", accepted.Version, accepted.Entity.Name, accepted.Entity.IDText(accepted.ID))
+				_, err = fmt.Fprintf(a.out, "accepted as version %s of %s %s\n", accepted.Version, accepted.Entity.Name,
+					accepted.Entity.IDText(accepted.ID))
 				return err
 			})
 		},

@@ -25,7 +25,10 @@ func TestHeldRecords(t *testing.T) {
 	}
 	held := func(n float64) {
 		t.Helper()
-		testkit.Eventually(t, "so many are held", func() bool { return d.json(d.ok("held", "list", "--json"))["count"] == n })
+		testkit.Eventually(t, "so many are held", func() bool {
+			return d.json(d.ok("held", "list",
+				"--json"))["count"] == n
+		})
 	}
 	held(4)
 	require.Regexp(t, `user\s+"b"\s+\d+\s+unique`, d.ok("held", "list", "--kind", "unique"))
@@ -60,7 +63,8 @@ func TestHeldRecords(t *testing.T) {
 	r = d.run("", "held", "retry", "user", "a", "--yes")
 	require.Equal(t, exitFailure, r.code)
 	require.Contains(t, r.err, `user "a" is not held`)
-	require.Contains(t, d.run("", "held", "retry", "--all", "--kind", "check", "--yes").err, "There are no held records (check)")
+	require.Contains(t, d.run("", "held", "retry", "--all", "--kind", "check", "--yes").err,
+		"There are no held records (check)")
 
 	require.Contains(t, d.run("", "held", "edit", "user", "b", "--set", "age=-1").err, "age is too small")
 	require.Contains(t, d.ok("held", "edit", "user", "b", "--set", `email="free@x"`), "accepted as version")
@@ -74,7 +78,8 @@ func TestHeldRecords(t *testing.T) {
 	})
 	require.Contains(t, d.ok("held", "retry", "--all", "--entity", "user", "--yes"), "2 of 2 held records sent back")
 	held(1)
-	require.EqualValues(t, 1, d.json(d.ok("held", "discard", "--all", "--yes", "--json"))["done"], "the other has its address")
+	require.EqualValues(t, 1, d.json(d.ok("held", "discard", "--all", "--yes", "--json"))["done"],
+		"the other has its address")
 	require.Contains(t, d.ok("flush"), "everything is in the database")
 	require.Contains(t, d.ok("fsck"), "agree")
 }

@@ -19,7 +19,8 @@ func TestAnIdleWorkerCanBeCheap(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, testkit.SQLite(t))
 	server := testkit.Redis(t)
-	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+server.URL(), "AFTERWRITE_WORKER_POLL_INTERVAL=1m", "AFTERWRITE_WORKER_SWEEP_INTERVAL=5m")
+	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+server.URL(), "AFTERWRITE_WORKER_POLL_INTERVAL=1m",
+		"AFTERWRITE_WORKER_SWEEP_INTERVAL=5m")
 	d.ok("migrate")
 	d.start("worker")
 	d.ready(d.worker)

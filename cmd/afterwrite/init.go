@@ -80,7 +80,8 @@ func (a *app) init(ctx context.Context, database, out string, tables []string) e
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%s is written: read it, then `afterwrite config check --config %[1]s` and `afterwrite migrate --dry-run --config %[1]s`\n", out)
+	_, err = fmt.Fprintf(a.out,
+		"%s is written: read it, then `afterwrite config check --config %[1]s` and `afterwrite migrate --dry-run --config %[1]s`\n", out)
 	return err
 }
 
@@ -133,7 +134,8 @@ func references(tables []*catalog.Table, proposals []catalog.Proposal) {
 		}
 		for _, key := range t.ForeignKeys {
 			to := entities[strings.Trim(key.RefTable, `"`)].Entity
-			if to == nil || to == from || len(key.Columns) != 1 || !slices.Equal(key.RefColumns, []string{to.ID.Column}) {
+			if to == nil || to == from || len(key.Columns) != 1 ||
+				!slices.Equal(key.RefColumns, []string{to.ID.Column}) {
 				continue
 			}
 			for i := range from.Fields {
@@ -165,12 +167,14 @@ func drafted(database string, proposals []catalog.Proposal) ([]byte, error) {
 			d.Above = append(d.Above, "Left out: "+line)
 		}
 		if p.Blocked {
-			d.Above = append(d.Above, "New rows are refused: a column that is left out takes no null and has no default.")
+			d.Above = append(d.Above,
+				"New rows are refused: a column that is left out takes no null and has no default.")
 		}
 		entities = append(entities, d)
 	}
 	if len(entities) == 0 {
-		return nil, fmt.Errorf("no table of the database can be an entity: %s", strings.Join(append(out, "there are no others"), "; "))
+		return nil, fmt.Errorf("no table of the database can be an entity: %s",
+			strings.Join(append(out, "there are no others"), "; "))
 	}
 	var b bytes.Buffer
 	if err := config.Draft(&b, head(database, out), entities); err != nil {
@@ -192,7 +196,8 @@ func head(database string, left []string) string {
 		"redis: {url: redis://127.0.0.1:6379/0, prefix: aw}\n")
 	if u, err := neturl.Parse(database); err == nil && u.User != nil {
 		if _, has := u.User.Password(); has {
-			fmt.Fprintf(&b, "# The URL with its password comes from AFTERWRITE_DATABASE_URL: %s\n", rdb.Redact(database))
+			fmt.Fprintf(&b, "# The URL with its password comes from AFTERWRITE_DATABASE_URL: %s\n",
+				rdb.Redact(database))
 			database = ""
 		}
 	}

@@ -52,27 +52,31 @@ func TestInitFromADatabase(t *testing.T) {
 		require.Regexp(t, `(?m)^#   links: no column is its key alone$`, text)
 		require.Regexp(t, `(?m)^    id: \{column: "id", type: int\}`, text)
 		require.Regexp(t, `(?m)^    id: \{column: "number", type: string, max: 20\}`, text)
-		require.Regexp(t, `(?m)^      mail: \{type: string, required: true, (unique: true, )?max: 80\}`, text) // MySQL's index pads, so it is not quite the field's
+		// MySQL's index pads, so it is not quite the field's
+		require.Regexp(t, `(?m)^      mail: \{type: string, required: true, (unique: true, )?max: 80\}`, text)
 		require.Regexp(t, `(?m)^      joined: \{type: time`, text)
 		require.Regexp(t, `(?m)^      active: \{type: bool, default: true\}`, text)
 		require.Regexp(t, `(?m)^      customer: \{type: int, references: customers\}`, text)
 		require.Regexp(t, `(?m)^  # Left out: doubled .*the database computes it`, text)
 		require.Contains(t, d.run("", "init", "--database", url).err, "exists", "what is there is left alone")
 
-		d.env = append(d.env, "AFTERWRITE_DATABASE_URL="+url, "AFTERWRITE_REDIS_URL="+d.redis.URL(), "AFTERWRITE_REDIS_PREFIX="+d.prefix,
+		d.env = append(d.env, "AFTERWRITE_DATABASE_URL="+url, "AFTERWRITE_REDIS_URL="+d.redis.URL(),
+			"AFTERWRITE_REDIS_PREFIX="+d.prefix,
 			"AFTERWRITE_API_ADDR="+d.api, "AFTERWRITE_WORKER_ADDR="+d.worker)
 		require.NotContains(t, d.ok("migrate"), "customers: create", "the tables are there")
 		d.start("api")
 		d.start("worker")
 		d.ready(d.api)
-		code, body := d.call(http.MethodPut, d.api, "/v1/customers/7", `{"mail":"ada@example.org","joined":"2026-01-02T03:04:05Z"}`)
+		code, body := d.call(http.MethodPut, d.api, "/v1/customers/7",
+			`{"mail":"ada@example.org","joined":"2026-01-02T03:04:05Z"}`)
 		require.Equal(t, http.StatusAccepted, code, body)
 		code, body = d.call(http.MethodPut, d.api, "/v1/orders/A-1", `{"customer":7,"note":"two"}`)
 		require.Equal(t, http.StatusAccepted, code, body)
 		d.ok("flush")
 		var n, doubled int
 		testkit.Eventually(t, "the order has its row, if need be after its customer", func() bool {
-			return db.QueryRowContext(t.Context(), `SELECT customer, doubled FROM orders WHERE number = 'A-1'`).Scan(&n, &doubled) == nil
+			return db.QueryRowContext(t.Context(), `SELECT customer, doubled FROM orders WHERE number = 'A-1'`).Scan(&n,
+				&doubled) == nil
 		})
 		require.Equal(t, 14, doubled)
 	})

@@ -84,7 +84,8 @@ func TestPlan(t *testing.T) {
 	require.Regexp(t, `rows persisted +4000 rows/s +computed`, out)
 	require.Regexp(t, `Redis maxmemory +\d+\.\d [MG]iB a primary +computed`, out)
 	require.Regexp(t, `workers +2 +measured`, out)
-	for _, args := range [][]string{{}, {"--writes", "many"}, {"--writes", "5", "--hot", "100%"}, {"--writes", "5", "--database", "oracle"}} {
+	for _, args := range [][]string{{}, {"--writes", "many"}, {"--writes", "5", "--hot", "100%"},
+		{"--writes", "5", "--database", "oracle"}} {
 		r := d.run("", append([]string{"plan"}, args...)...)
 		require.Equal(t, exitUsage, r.code, "%v: %s", args, r.err)
 	}

@@ -17,7 +17,8 @@ import (
 // foreign are the first bytes of files that are no text in UTF-8, and what to do with them.
 var foreign = []struct{ mark, mend string }{
 	{"\x1f\x8b", `the file is compressed: pipe it in, as in "zcat FILE | afterwrite load ENTITY - --format csv"`},
-	{"\x28\xb5\x2f\xfd", `the file is compressed: pipe it in, as in "zstdcat FILE | afterwrite load ENTITY - --format csv"`},
+	{"\x28\xb5\x2f\xfd",
+		`the file is compressed: pipe it in, as in "zstdcat FILE | afterwrite load ENTITY - --format csv"`},
 	{"PK\x03\x04", "the file is a ZIP archive, perhaps a spreadsheet: save it as CSV in UTF-8"},
 	{"\xff\xfe", "the file is in UTF-16: convert it to UTF-8"},
 	{"\xfe\xff", "the file is in UTF-16: convert it to UTF-8"},

@@ -55,7 +55,8 @@ func TestNDJSON(t *testing.T) {
 	require.Equal(t, []int{4, 5, 6, 7}, lines)
 
 	long := strings.Repeat("x", 200_000)
-	all, bad, err = readAll(t, newNDJSON(strings.NewReader(`{"id":"a"}`+"\n"+long+"\n"+`{"id":"b"}`+"\n"+long), e, 1000))
+	all, bad, err = readAll(t, newNDJSON(strings.NewReader(`{"id":"a"}`+"\n"+long+"\n"+`{"id":"b"}`+"\n"+long), e,
+		1000))
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 	require.Equal(t, 3, all[1].line, "the next line is found")
@@ -135,7 +136,8 @@ func TestCSVKeepsCarriageReturns(t *testing.T) {
 
 func TestCSVRowsAreBounded(t *testing.T) {
 	t.Parallel()
-	source, err := newCSV(strings.NewReader("id,string\na,\""+strings.Repeat("x\n", 100_000)), testkit.Entity(t, "everything"), 1000)
+	source, err := newCSV(strings.NewReader("id,string\na,\""+strings.Repeat("x\n", 100_000)),
+		testkit.Entity(t, "everything"), 1000)
 	require.NoError(t, err)
 	_, _, err = readAll(t, source)
 	require.ErrorIs(t, err, errRowTooLong)
@@ -251,7 +253,8 @@ func TestLoadWritesWhatCameBeforeAFault(t *testing.T) {
 	}
 	load := func(source rows) (loadSummary, error) {
 		a := &app{streams: streams{err: io.Discard}}
-		l := newLoading(&moody{last: map[string]string{}}, e, cache.OpPut, loadFlags{patience: time.Minute, maxErrors: 1}, a.bar(-1, ""))
+		l := newLoading(&moody{last: map[string]string{}}, e, cache.OpPut,
+			loadFlags{patience: time.Minute, maxErrors: 1}, a.bar(-1, ""))
 		err := l.run(t.Context(), source)
 		return l.summary(), err
 	}
@@ -280,16 +283,19 @@ func (r refusing) DoAll(_ context.Context, rs []producer.Request) []producer.Res
 func TestLoadTellsOfTooManyAtTheEnd(t *testing.T) {
 	t.Parallel()
 	text := `{"id":"a"}` + "\n" + `{"id":"b"}`
-	s, err := loadText(t, refusing{schema.ErrNotFound}, cache.OpPatch, loadFlags{patience: time.Minute, maxErrors: 1}, text)
+	s, err := loadText(t, refusing{schema.ErrNotFound}, cache.OpPatch, loadFlags{patience: time.Minute, maxErrors: 1},
+		text)
 	require.ErrorIs(t, err, errTooMany)
 	require.Len(t, s.Errors, 2)
-	_, err = loadText(t, refusing{schema.ErrNotFound}, cache.OpPatch, loadFlags{patience: time.Minute, maxErrors: 2}, text)
+	_, err = loadText(t, refusing{schema.ErrNotFound}, cache.OpPatch, loadFlags{patience: time.Minute, maxErrors: 2},
+		text)
 	require.NoError(t, err)
 }
 
 func TestLoadIsNotPatientForEver(t *testing.T) {
 	t.Parallel()
-	_, err := loadText(t, refusing{schema.ErrBacklogFull}, cache.OpPut, loadFlags{patience: time.Millisecond}, `{"id":"a"}`)
+	_, err := loadText(t, refusing{schema.ErrBacklogFull}, cache.OpPut, loadFlags{patience: time.Millisecond},
+		`{"id":"a"}`)
 	require.ErrorIs(t, err, schema.ErrBacklogFull)
 	require.ErrorContains(t, err, "line 1 was not accepted")
 }
@@ -299,7 +305,8 @@ func TestLoadTellsOfAFileThatIsNoText(t *testing.T) {
 	t.Parallel()
 	e := testkit.Entity(t, "user")
 	for start, says := range map[string]string{
-		"\x1f\x8b\x08\x00": "zcat", "\x28\xb5\x2f\xfd": "zstdcat", "PK\x03\x04": "ZIP", "\xff\xfei\x00": "UTF-16", "\xfe\xff\x00i": "UTF-16",
+		"\x1f\x8b\x08\x00": "zcat", "\x28\xb5\x2f\xfd": "zstdcat", "PK\x03\x04": "ZIP", "\xff\xfei\x00": "UTF-16",
+		"\xfe\xff\x00i": "UTF-16",
 	} {
 		for _, format := range []string{"csv", "ndjson"} {
 			_, err := newRows(format, strings.NewReader(start+strings.Repeat("x", 1000)), e, 1000)
@@ -316,7 +323,8 @@ func TestLoadTellsOfAFileThatIsNoText(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, all, len(text)/10)
 	}
-	source, err := newRows("ndjson", io.MultiReader(strings.NewReader("{}"), iotest.ErrReader(context.Canceled)), e, 1000)
+	source, err := newRows("ndjson", io.MultiReader(strings.NewReader("{}"), iotest.ErrReader(context.Canceled)), e,
+		1000)
 	require.NoError(t, err)
 	_, _, err = readAll(t, source)
 	require.ErrorIs(t, err, context.Canceled)

@@ -56,7 +56,8 @@ func TestRedisEmptied(t *testing.T) {
 	client := d.redis.Client(t)
 	require.NoError(t, client.FlushAll(t.Context()).Err())
 	testkit.Eventually(t, "one process says it", func() bool {
-		return strings.Contains(api.text()+worker.text(), `"Redis has lost its state: what was accepted and not yet persisted is gone","entity":"user"`)
+		return strings.Contains(api.text()+worker.text(),
+			`"Redis has lost its state: what was accepted and not yet persisted is gone","entity":"user"`)
 	})
 	require.NotContains(t, api.text()+worker.text(), `gone","entity":"item"`, "nothing was ever accepted of it")
 	code, body = d.call(http.MethodPut, d.api, "/v1/user/bob", `{"name":"Bob"}`)
@@ -163,8 +164,10 @@ func TestRedisWentBack(t *testing.T) {
 	for _, s := range []*server{api, worker} {
 		s.says(`Redis went back","entity":"item"`)
 	}
-	require.Len(t, d.json(d.ok("acknowledge", "user", "--reason", "a test", "--yes", "--json"))["losses"], 1, "two processes note one loss")
+	require.Len(t, d.json(d.ok("acknowledge", "user", "--reason", "a test", "--yes", "--json"))["losses"], 1,
+		"two processes note one loss")
 	require.Equal(t, exitOK, api.stop())
 	require.Equal(t, exitOK, worker.stop())
-	require.Equal(t, int64(1), d.redis.Client(t).HLen(t.Context(), d.prefix+":{_}:marks").Val(), "who stops takes its mark away")
+	require.Equal(t, int64(1), d.redis.Client(t).HLen(t.Context(), d.prefix+":{_}:marks").Val(),
+		"who stops takes its mark away")
 }

@@ -82,7 +82,8 @@ entities:
 
 func deploy(t *testing.T, database string) *deployment {
 	t.Helper()
-	d := &deployment{t: t, dir: t.TempDir(), redis: testkit.SharedRedis(t), prefix: testkit.Prefix(t), api: testkit.FreeAddr(t), worker: testkit.FreeAddr(t)}
+	d := &deployment{t: t, dir: t.TempDir(), redis: testkit.SharedRedis(t), prefix: testkit.Prefix(t),
+		api: testkit.FreeAddr(t), worker: testkit.FreeAddr(t)}
 	d.env = []string{"HOME=" + d.dir, "PATH=" + os.Getenv("PATH"),
 		"AFTERWRITE_API_DRAIN=0s", "AFTERWRITE_DASHBOARD_DRAIN=0s"} // no balancer waits to be told
 	d.file("afterwrite.yaml", fmt.Sprintf(testConfig, d.redis.URL(), d.prefix, database, d.api, d.worker))

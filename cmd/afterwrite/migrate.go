@@ -81,7 +81,8 @@ func (a *app) migrate(ctx context.Context, dryRun bool, wait time.Duration) erro
 		err = unread
 	}
 	if a.json {
-		if printed := a.printJSON(migration{dryRun, append([]string{}, steps...), columns(verdicts)}); printed != nil && err == nil {
+		if printed := a.printJSON(migration{dryRun, append([]string{}, steps...), columns(verdicts)}); printed != nil &&
+			err == nil {
 			err = printed
 		}
 		return err

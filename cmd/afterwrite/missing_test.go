@@ -25,7 +25,8 @@ func TestAMissingColumnIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	code, body := d.call(http.MethodGet, d.api, "/v1/user/ada", "")
 	require.Equal(t, http.StatusServiceUnavailable, code, body)
-	for _, part := range []string{"urn:afterwrite:problem:schema-error", "table users of user", "email", "afterwrite migrate"} {
+	for _, part := range []string{"urn:afterwrite:problem:schema-error", "table users of user", "email",
+		"afterwrite migrate"} {
 		require.Contains(t, body, part)
 	}
 	r := d.run("", "doctor")

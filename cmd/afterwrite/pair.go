@@ -66,7 +66,8 @@ func (a *app) pair(ctx context.Context, yes bool) error {
 	}
 	if a.json {
 		return a.printJSON(map[string]any{
-			"deployment": to.Deployment, "redis_was": redis.Deployment, "database_was": database.Deployment, "unpersisted": unpersisted,
+			"deployment": to.Deployment, "redis_was": redis.Deployment, "database_was": database.Deployment,
+			"unpersisted": unpersisted,
 		})
 	}
 	_, err = fmt.Fprintf(a.out, "paired as deployment %s\n", to.Deployment)

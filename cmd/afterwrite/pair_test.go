@@ -39,7 +39,8 @@ func TestWorkerWithAnotherDatabase(t *testing.T) {
 	require.Equal(t, exitFailure, lost.wait())
 	require.Contains(t, lost.text(), "Redis and the database do not belong together")
 	require.Contains(t, lost.text(), "`afterwrite pair`")
-	for _, args := range [][]string{{"dead", "list"}, {"invalidate", "user", "ada"}, {"load", "user", "-", "--format", "ndjson"}} {
+	for _, args := range [][]string{{"dead", "list"}, {"invalidate", "user", "ada"},
+		{"load", "user", "-", "--format", "ndjson"}} {
 		r := d.run("", args...)
 		require.Equal(t, exitFailure, r.code, args)
 		require.Contains(t, r.err, "do not belong together", args)
@@ -103,7 +104,8 @@ func TestFirstStartRaisesNoAlarm(t *testing.T) {
 	})
 	testkit.Eventually(t, "the metric says so", func() bool {
 		_, body := d.call(http.MethodGet, d.worker, "/metrics", "")
-		return strings.Contains(body, "afterwrite_losses_unacknowledged 1") && strings.Contains(body, "afterwrite_paired 1")
+		return strings.Contains(body, "afterwrite_losses_unacknowledged 1") &&
+			strings.Contains(body, "afterwrite_paired 1")
 	})
 	require.Equal(t, exitUsage, d.run("", "acknowledge", "user").code, "without a reason")
 	require.Contains(t, d.ok("acknowledge", "--reason", "a test", "--yes"), "1 loss acknowledged")

@@ -93,7 +93,8 @@ func panels(t *testing.T, file string) map[string]string {
 
 // quiet are panels that have no series while nothing is wrong.
 var quiet = map[string]bool{
-	"Lag 0": true, "Refusals per second 0": true, "Dead letters per second 0": true, "Sync tasks deferred per second 0": true,
+	"Lag 0": true, "Refusals per second 0": true, "Dead letters per second 0": true,
+	"Sync tasks deferred per second 0":      true,
 	"Isolated and rescheduled per second 0": true, "Isolated and rescheduled per second 1": true,
 }
 
@@ -129,8 +130,13 @@ func TestPrometheusAndGrafana(t *testing.T) {
 
 	require.NoError(t, worker.cmd.Process.Kill())
 	worker.wait()
-	testkit.Eventually(t, "the alert of a missing worker is active", func() bool { return p.active("AfterwriteNoWorker") })
-	testkit.Eventually(t, "the alert of a missing leader is active", func() bool { return p.active("AfterwriteNoLeader") })
+	testkit.Eventually(t, "the alert of a missing worker is active",
+		func() bool { return p.active("AfterwriteNoWorker") })
+	testkit.Eventually(t, "the alert of a missing leader is active",
+		func() bool { return p.active("AfterwriteNoLeader") })
 	d.start("worker")
-	testkit.Eventually(t, "the alerts are over", func() bool { return !p.active("AfterwriteNoWorker") && !p.active("AfterwriteNoLeader") })
+	testkit.Eventually(t, "the alerts are over", func() bool {
+		return !p.active("AfterwriteNoWorker") &&
+			!p.active("AfterwriteNoLeader")
+	})
 }

@@ -64,7 +64,8 @@ func (a *app) rebuildRanks(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		rebuilt = append(rebuilt, map[string]any{"entity": e.Name, "by": e.RankBy, "ranked": ranked, "looked_at": records})
+		rebuilt = append(rebuilt, map[string]any{"entity": e.Name, "by": e.RankBy, "ranked": ranked,
+			"looked_at": records})
 		if !a.json {
 			fmt.Fprintf(a.out, "ranked %d records of %s by %s\n", ranked, e.Name, e.RankBy)
 		}

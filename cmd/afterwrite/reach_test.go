@@ -38,7 +38,8 @@ func TestRebinding(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, testkit.SQLite(t))
 	dashboard := testkit.FreeAddr(t)
-	d.env = append(d.env, "AFTERWRITE_DASHBOARD_ADDR="+dashboard, "AFTERWRITE_API_PPROF=true", "AFTERWRITE_WORKER_PPROF=true",
+	d.env = append(d.env, "AFTERWRITE_DASHBOARD_ADDR="+dashboard, "AFTERWRITE_API_PPROF=true",
+		"AFTERWRITE_WORKER_PPROF=true",
 		"AFTERWRITE_API_HOSTS=api.internal",
 		"AFTERWRITE_WORKER_HOSTS=worker.internal", "AFTERWRITE_DASHBOARD_HOSTS=dash.internal")
 	d.ok("migrate")
@@ -56,17 +57,23 @@ func TestRebinding(t *testing.T) {
 		open      []string // health, which any name may read
 		local     []string // which a proxy may not pass on
 	}{
-		{d.api, "api.internal", []string{"GET /v1/user/ada", "GET /v1/user", "PUT /v1/user/ada", "DELETE /v1/user/ada", "POST /v1/batch", "GET /v1/events",
-			"GET /metrics", "GET /openapi.json", "GET /v1/admin/dead", "POST /v1/admin/flush", "GET /debug/pprof/", "GET /none"},
-			[]string{"/healthz", "/readyz"}, []string{"GET /v1/admin/dead", "GET /v1/admin/stats", "POST /v1/admin/invalidate", "GET /debug/pprof/"}},
-		{d.worker, "worker.internal", []string{"GET /metrics", "GET /debug/pprof/", "GET /debug/pprof/heap", "GET /none"},
+		{d.api, "api.internal", []string{"GET /v1/user/ada", "GET /v1/user", "PUT /v1/user/ada", "DELETE /v1/user/ada",
+			"POST /v1/batch", "GET /v1/events",
+			"GET /metrics", "GET /openapi.json", "GET /v1/admin/dead", "POST /v1/admin/flush", "GET /debug/pprof/",
+			"GET /none"},
+			[]string{"/healthz", "/readyz"}, []string{"GET /v1/admin/dead", "GET /v1/admin/stats",
+				"POST /v1/admin/invalidate", "GET /debug/pprof/"}},
+		{d.worker, "worker.internal", []string{"GET /metrics", "GET /debug/pprof/", "GET /debug/pprof/heap",
+			"GET /none"},
 			[]string{"/healthz", "/readyz"}, []string{"GET /debug/pprof/"}},
-		{dashboard, "dash.internal", []string{"GET /", "GET /refused", "POST /refused/act", "GET /record", "GET /export/entities"},
+		{dashboard, "dash.internal", []string{"GET /", "GET /refused", "POST /refused/act", "GET /record",
+			"GET /export/entities"},
 			[]string{"/healthz"}, []string{"GET /", "GET /refused", "POST /refused/act"}},
 	} {
 		for _, route := range s.paths {
 			method, path, _ := strings.Cut(route, " ")
-			for _, host := range []string{"evil.example", "evil.example:8080", "127.0.0.1.evil.example", "0.0.0.0", "localhost.evil.example"} {
+			for _, host := range []string{"evil.example", "evil.example:8080", "127.0.0.1.evil.example", "0.0.0.0",
+				"localhost.evil.example"} {
 				code, body := d.reach(method, s.addr, path, host)
 				require.Equal(t, 403, code, "%s under %s: %s", route, host, body)
 			}
@@ -77,7 +84,8 @@ func TestRebinding(t *testing.T) {
 		}
 		for _, route := range s.local {
 			method, path, _ := strings.Cut(route, " ")
-			for _, header := range []string{"X-Forwarded-For: 203.0.113.7", "Forwarded: for=203.0.113.7", "Via: 1.1 proxy", "X-Real-IP: 203.0.113.7"} {
+			for _, header := range []string{"X-Forwarded-For: 203.0.113.7", "Forwarded: for=203.0.113.7",
+				"Via: 1.1 proxy", "X-Real-IP: 203.0.113.7"} {
 				code, body := d.reach(method, s.addr, path, "127.0.0.1", header)
 				require.Equal(t, 403, code, "%s with %s: %s", route, header, body)
 			}
@@ -142,7 +150,8 @@ listen api
 	server api API
 `))
 	for _, at := range []string{d.api, strings.TrimPrefix(proxy.URL, "http://")} {
-		r, err := http.NewRequest("POST", "http://"+at+"/v1/admin/invalidate", strings.NewReader(`{"entity":"user","match":"no*"}`))
+		r, err := http.NewRequest("POST", "http://"+at+"/v1/admin/invalidate",
+			strings.NewReader(`{"entity":"user","match":"no*"}`))
 		require.NoError(t, err)
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Authorization", "Bearer "+admin)
@@ -161,8 +170,10 @@ func TestSettingsThatTrustEverybody(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, testkit.SQLite(t))
 	d.ok("migrate")
-	for _, setting := range []string{"AFTERWRITE_API_TRUSTED_PROXIES=0.0.0.0/0", "AFTERWRITE_DASHBOARD_TRUSTED_PROXIES=::/0",
-		"AFTERWRITE_API_TRUSTED_PROXIES=0.0.0.0/1,128.0.0.0/1", "AFTERWRITE_API_HOSTS=*", "AFTERWRITE_API_HOSTS=api.example.com:8080"} {
+	for _, setting := range []string{"AFTERWRITE_API_TRUSTED_PROXIES=0.0.0.0/0",
+		"AFTERWRITE_DASHBOARD_TRUSTED_PROXIES=::/0",
+		"AFTERWRITE_API_TRUSTED_PROXIES=0.0.0.0/1,128.0.0.0/1", "AFTERWRITE_API_HOSTS=*",
+		"AFTERWRITE_API_HOSTS=api.example.com:8080"} {
 		before := d.env
 		d.env = append(d.env, setting)
 		require.Equal(t, exitUsage, d.run("", "config", "check").code, setting)

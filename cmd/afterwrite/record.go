@@ -101,7 +101,8 @@ func (a *app) recordGet(ctx context.Context, entity, id string) error {
 
 func viewOf(e *schema.Entity, id string, s cache.State, row schema.Values, now time.Time) recordView {
 	v := recordView{
-		Entity: e.Name, ID: id, Status: s.Record.Status, Cached: s.Cached, Deleted: s.Record.Deleted, Stored: row != nil,
+		Entity: e.Name, ID: id, Status: s.Record.Status, Cached: s.Cached, Deleted: s.Record.Deleted,
+		Stored:  row != nil,
 		Version: s.Record.Version, Attempts: s.Attempts, Error: s.Refusal,
 	}
 	if s.Record.TTL > 0 {
@@ -170,7 +171,8 @@ func (a *app) printRecord(v recordView) error {
 		if f.Differs {
 			mark = "*"
 		}
-		rows = append(rows, []string{mark, f.Name, shown(f.Cached, v.Cached, v.Deleted), shown(f.Database, v.Stored, false)})
+		rows = append(rows, []string{mark, f.Name, shown(f.Cached, v.Cached, v.Deleted),
+			shown(f.Database, v.Stored, false)})
 	}
 	return table(a.out, rows)
 }

@@ -38,7 +38,8 @@ func TestCommandReference(t *testing.T) {
 	require.NoError(t, err)
 	want, got := strings.Split(b.String(), "\n"), strings.Split(string(text), "\n")
 	for i := range min(len(want), len(got)) {
-		require.Equal(t, want[i], got[i], "line %d of docs/CLI.md is not what the commands say: run this test with -update", i+1)
+		require.Equal(t, want[i], got[i],
+			"line %d of docs/CLI.md is not what the commands say: run this test with -update", i+1)
 	}
 	require.Len(t, got, len(want), "docs/CLI.md is not what the commands say: run this test with -update")
 }
@@ -72,7 +73,8 @@ func flags(b *bytes.Buffer, set *pflag.FlagSet) {
 			return
 		}
 		name, usage := pflag.UnquoteUsage(f)
-		fmt.Fprintf(&rows, "| `%s` | %s |", strings.TrimSpace("--"+f.Name+" "+name), strings.ReplaceAll(usage, "|", `\|`))
+		fmt.Fprintf(&rows, "| `%s` | %s |", strings.TrimSpace("--"+f.Name+" "+name),
+			strings.ReplaceAll(usage, "|", `\|`))
 		switch f.DefValue {
 		case "", "false", "[]", "0s":
 			rows.WriteString(" |\n")

@@ -27,7 +27,8 @@ versions. Workers follow a change within two seconds, for what waits already, to
 		Args:    cobra.NoArgs,
 		RunE:    needsSubcommand,
 	}
-	c.AddCommand(a.policyShowCommand(), a.policySetCommand(), a.policyPreviewCommand(), a.policyHistoryCommand(), a.policyRollbackCommand())
+	c.AddCommand(a.policyShowCommand(), a.policySetCommand(), a.policyPreviewCommand(), a.policyHistoryCommand(),
+		a.policyRollbackCommand())
 	return c
 }
 
@@ -53,7 +54,8 @@ func (f *policyFlags) flags(c *cobra.Command) {
 	for _, s := range policySettings {
 		f.values[s[0]] = c.Flags().String(strings.ReplaceAll(s[0], "_", "-"), "", s[1])
 	}
-	c.Flags().StringArrayVar(&f.on, "on", nil, "`KIND.SETTING=VALUE` for one kind of refusal; without a VALUE the policy's own holds again,\nKIND= takes all of a kind's away; may be repeated")
+	c.Flags().StringArrayVar(&f.on, "on", nil,
+		"`KIND.SETTING=VALUE` for one kind of refusal; without a VALUE the policy's own holds again,\nKIND= takes all of a kind's away; may be repeated")
 }
 
 func (f *policyFlags) change() (operate.PolicyChange, error) {
@@ -98,7 +100,10 @@ func (a *app) policyShowCommand() *cobra.Command {
 		Example: "  afterwrite retry-policy show user",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.mending(c.Context(), func(p *parts, m *operate.Operator) error { return a.policyShow(c.Context(), p.Config, m, args) })
+			return a.mending(c.Context(), func(p *parts, m *operate.Operator) error {
+				return a.policyShow(c.Context(),
+					p.Config, m, args)
+			})
 		},
 	})
 }
@@ -178,7 +183,8 @@ func (a *app) nowInForce(p ledger.Policy, err error) error {
 	if a.json {
 		return a.printJSON(web.PolicyOf(p))
 	}
-	_, err = fmt.Fprintf(a.out, "version %d of the retry policy of %s is in force; workers follow within 2 s\n", p.Version, p.Entity)
+	_, err = fmt.Fprintf(a.out, "version %d of the retry policy of %s is in force; workers follow within 2 s\n",
+		p.Version, p.Entity)
 	return err
 }
 
@@ -261,7 +267,8 @@ func (a *app) policyRollbackCommand() *cobra.Command {
 func policyVersion(text string) (int64, error) {
 	version, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || version < 0 {
-		return 0, usagef("%q is not a version; they are whole numbers from 0, see afterwrite retry-policy history", text)
+		return 0, usagef("%q is not a version; they are whole numbers from 0, see afterwrite retry-policy history",
+			text)
 	}
 	return version, nil
 }

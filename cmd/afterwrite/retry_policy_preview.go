@@ -44,7 +44,8 @@ func (a *app) policyPreviewCommand() *cobra.Command {
 	return a.withJSON(c)
 }
 
-func (a *app) policyPreview(ctx context.Context, m *operate.Operator, entity string, change operate.PolicyChange, kind schema.Kind, against string) error {
+func (a *app) policyPreview(ctx context.Context, m *operate.Operator, entity string, change operate.PolicyChange,
+	kind schema.Kind, against string) error {
 	current, err := m.Policy(ctx, entity)
 	if err != nil {
 		return err
@@ -86,12 +87,14 @@ func (a *app) printSchedule(s web.Schedule) error {
 	fmt.Fprintf(a.out, "%s:\n", name)
 	rows := [][]string{{"attempt", "after the one before", "after the first"}}
 	for _, step := range s.Steps {
-		rows = append(rows, []string{strconv.Itoa(step.Attempt), span(step.DelayLow, step.DelayHigh), span(step.Low, step.High)})
+		rows = append(rows, []string{strconv.Itoa(step.Attempt), span(step.DelayLow, step.DelayHigh),
+			span(step.Low, step.High)})
 	}
 	if err := table(a.out, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.out, "dead after %s, in %s\n", count(len(s.Steps), "attempt", "attempts"), span(s.Low, s.High))
+	_, err := fmt.Fprintf(a.out, "dead after %s, in %s\n", count(len(s.Steps), "attempt", "attempts"),
+		span(s.Low, s.High))
 	return err
 }
 

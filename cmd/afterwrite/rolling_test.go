@@ -121,7 +121,8 @@ backend apis
 		defer answer.Body.Close()
 		n := 0
 		for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
-			if fields := strings.Split(lines.Text(), ","); len(fields) > 17 && fields[0] == "apis" && fields[1] != "BACKEND" && fields[17] == "UP" {
+			if fields := strings.Split(lines.Text(), ","); len(fields) > 17 && fields[0] == "apis" &&
+				fields[1] != "BACKEND" && fields[17] == "UP" {
 				n++
 			}
 		}

@@ -78,7 +78,8 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 	tokens := map[string]string{"none": "", "mistyped": token.Prefix + strings.Repeat("a", 56), "foreign": ""}
 	foreign, _ := token.New()
 	tokens["foreign"] = foreign
-	for name, scope := range map[string]string{"reader": "user:read", "writer": "user:write", "admin": "*:admin", "other": "item:read,write,admin"} {
+	for name, scope := range map[string]string{"reader": "user:read", "writer": "user:write", "admin": "*:admin",
+		"other": "item:read,write,admin"} {
 		tokens[name] = d.json(d.ok("token", "new", name, "--scope", scope, "--json"))["token"].(string)
 	}
 	d.start("api")
@@ -108,7 +109,8 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 		return answer.StatusCode
 	}
 	for _, r := range routes {
-		path := strings.NewReplacer("{entity}/-", "user/-", "/v1/{entity}", "/v1/user", "{entity}", "user", "{id}", "1", "{number}", "1").Replace(r.path)
+		path := strings.NewReplacer("{entity}/-", "user/-", "/v1/{entity}", "/v1/user", "{entity}", "user", "{id}", "1",
+			"{number}", "1").Replace(r.path)
 		switch {
 		case strings.Contains(path, "/-"):
 			path += "?id=1"
@@ -130,7 +132,10 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 			}
 		}
 		for _, method := range []string{"GET", "PUT", "POST", "PATCH", "DELETE", "TRACE", "BREW"} {
-			documented := slices.ContainsFunc(routes, func(o route) bool { return o.path == r.path && o.method == method })
+			documented := slices.ContainsFunc(routes, func(o route) bool {
+				return o.path == r.path &&
+					o.method == method
+			})
 			if !documented && r.needs != "-" {
 				require.Equal(t, 401, ask(method, path, ""), "%s %s without a token", method, path)
 			}

@@ -76,7 +76,8 @@ func (a *app) status(ctx context.Context, args []string) error {
 	}
 	fmt.Fprintln(a.out)
 	if len(s.Processes) == 0 {
-		_, err = fmt.Fprintln(a.out, "no process is alive: start one with `afterwrite worker` and one with `afterwrite api`")
+		_, err = fmt.Fprintln(a.out,
+			"no process is alive: start one with `afterwrite worker` and one with `afterwrite api`")
 		return err
 	}
 	rows = [][]string{{"process", "id"}}

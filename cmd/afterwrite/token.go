@@ -50,7 +50,8 @@ processes know a new token within 5 s.`,
 	}
 	c.Flags().StringArrayVar(&f.scopes, "scope", nil, "what it may do, such as `user:read,write`; may be repeated")
 	c.Flags().BoolVar(&f.admin, "admin", false, "the same as --scope '*:admin'")
-	c.Flags().StringVar(&f.expires, "expires", "", "`WHEN` it ends: 90d, 12h, 2027-01-31 or an RFC 3339 time (default never)")
+	c.Flags().StringVar(&f.expires, "expires", "",
+		"`WHEN` it ends: 90d, 12h, 2027-01-31 or an RFC 3339 time (default never)")
 	return a.withJSON(c)
 }
 

@@ -17,7 +17,8 @@ func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, testkit.SQLite(t))
 	bad := d.file("bad.yaml", "api:\n  adr: x\nentities:\n  user: {fields: {name: {type: string}}}\n")
-	limited := d.file("limited.yaml", "api: {rate_limit: {limit: 5000000, window: 1s}}\nentities:\n  user: {fields: {name: {type: string}}}\n")
+	limited := d.file("limited.yaml",
+		"api: {rate_limit: {limit: 5000000, window: 1s}}\nentities:\n  user: {fields: {name: {type: string}}}\n")
 	for _, tt := range []struct {
 		args string
 		code int
@@ -34,7 +35,8 @@ func TestExitCodes(t *testing.T) {
 		{"record get user", exitUsage, "accepts 2 arg"},
 		{"record get nope 1", exitUsage, `no entity "nope"`},
 		{"record get item x", exitUsage, "whole number"},
-		{"record get item -5", exitUsage, "-5 is not a flag; what begins with - and is none comes after --: afterwrite record get -- ENTITY ID"},
+		{"record get item -5", exitUsage,
+			"-5 is not a flag; what begins with - and is none comes after --: afterwrite record get -- ENTITY ID"},
 		{"invalidate item -5", exitUsage, "comes after --: afterwrite invalidate -- ENTITY [ID...]"},
 		{"api -5", exitUsage, "unknown shorthand flag"},
 		{"rank rebuild nope", exitUsage, `no entity "nope"`},

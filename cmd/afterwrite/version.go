@@ -59,7 +59,8 @@ func (a *app) versionCommand() *cobra.Command {
 			if a.json {
 				return a.printJSON(b)
 			}
-			_, err := fmt.Fprintf(a.out, "afterwrite %s, commit %s, %s %s/%s\n", b.Version, b.Commit, b.Go, b.OS, b.Arch)
+			_, err := fmt.Fprintf(a.out, "afterwrite %s, commit %s, %s %s/%s\n", b.Version, b.Commit, b.Go, b.OS,
+				b.Arch)
 			return err
 		},
 	})

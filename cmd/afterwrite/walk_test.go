@@ -51,7 +51,8 @@ func TestWalk(t *testing.T) {
 		fmt.Fprint(conn, "hello\r\n\r\n")
 		text, err := io.ReadAll(conn)
 		require.NoError(t, err)
-		require.Contains(t, string(text), `"type":"urn:afterwrite:problem:malformed-request"`, "also what no handler is asked about")
+		require.Contains(t, string(text), `"type":"urn:afterwrite:problem:malformed-request"`,
+			"also what no handler is asked about")
 
 		require.Contains(t, d.ok("fsck"), "agree")
 		require.Equal(t, true, d.json(d.ok("fsck", "user", "--json"))["ok"])
@@ -70,7 +71,8 @@ func TestWalk(t *testing.T) {
 func (d *deployment) doctor() {
 	d.t.Helper()
 	out := d.ok("doctor")
-	for _, line := range []string{"ok       redis version", "ok       redis eviction", "ok       redis persistence", "ok       tables", "ok       workers", "1 alive"} {
+	for _, line := range []string{"ok       redis version", "ok       redis eviction", "ok       redis persistence",
+		"ok       tables", "ok       workers", "1 alive"} {
 		require.Contains(d.t, out, line)
 	}
 	require.NotContains(d.t, out, "failure")
@@ -158,7 +160,8 @@ func TestLeftAndDifferent(t *testing.T) {
 func TestRedisThatEvictsIsRefused(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, testkit.SQLite(t))
-	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+testkit.Redis(t, testkit.MaxMemoryPolicy("allkeys-lru"), testkit.NoAOF()).URL())
+	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+testkit.Redis(t, testkit.MaxMemoryPolicy("allkeys-lru"),
+		testkit.NoAOF()).URL())
 	d.ok("migrate")
 	for _, command := range []string{"api", "worker"} {
 		r := d.run("", command)
@@ -212,11 +215,13 @@ func TestQueueRedisAway(t *testing.T) {
 	d.env = append(d.env, "AFTERWRITE_QUEUE_REDIS_URL="+queue.URL())
 	api, worker := d.serve()
 	_, body := d.call(http.MethodGet, d.worker, "/readyz", "")
-	require.JSONEq(t, `{"status":"ready","checks":{"redis":{"ok":true},"database":{"ok":true},"queue":{"ok":true}}}`, body)
+	require.JSONEq(t, `{"status":"ready","checks":{"redis":{"ok":true},"database":{"ok":true},"queue":{"ok":true}}}`,
+		body)
 	queue.Stop()
 	code, body := d.call(http.MethodGet, d.worker, "/readyz", "")
 	require.Equal(t, http.StatusServiceUnavailable, code)
-	require.JSONEq(t, `{"status":"unready","checks":{"redis":{"ok":true},"database":{"ok":true},"queue":{"ok":false}}}`, body)
+	require.JSONEq(t, `{"status":"unready","checks":{"redis":{"ok":true},"database":{"ok":true},"queue":{"ok":false}}}`,
+		body)
 	worker.says(`"check":"queue"`)
 	code, body = d.call(http.MethodPut, d.api, "/v1/user/ada", `{"name":"Ada"}`)
 	require.Equal(t, http.StatusAccepted, code, body)

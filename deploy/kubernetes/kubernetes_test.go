@@ -98,7 +98,8 @@ func TestPodsAreHardened(t *testing.T) {
 			require.False(t, *pod.Spec.AutomountServiceAccountToken, name)
 			require.False(t, *pod.Spec.EnableServiceLinks, name)
 			require.True(t, *pod.Spec.SecurityContext.RunAsNonRoot, name)
-			require.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, pod.Spec.SecurityContext.SeccompProfile.Type, name)
+			require.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, pod.Spec.SecurityContext.SeccompProfile.Type,
+				name)
 			for _, c := range pod.Spec.Containers {
 				require.False(t, *c.SecurityContext.AllowPrivilegeEscalation, name)
 				require.True(t, *c.SecurityContext.ReadOnlyRootFilesystem, name)

@@ -66,7 +66,8 @@ var steps = []struct {
 func TestEachStep(t *testing.T) {
 	for name, open := range map[string]func(*testing.T) gorm.Dialector{
 		"sqlite": func(t *testing.T) gorm.Dialector {
-			return sqlite.Open(strings.TrimPrefix(testkit.SQLite(t), "sqlite://") + "?_busy_timeout=5000&_journal_mode=WAL&_foreign_keys=on")
+			return sqlite.Open(strings.TrimPrefix(testkit.SQLite(t), "sqlite://") +
+				"?_busy_timeout=5000&_journal_mode=WAL&_foreign_keys=on")
 		},
 		"postgres": func(t *testing.T) gorm.Dialector { return postgres.Open(testkit.Postgres(t).Database(t)) },
 	} {
@@ -145,13 +146,15 @@ func TestLinesOfEachStep(t *testing.T) {
 		added, removed := 0, 0
 		for line := range bytes.Lines(out) {
 			switch {
-			case bytes.HasPrefix(line, []byte("+++")), bytes.HasPrefix(line, []byte("---")), bytes.Contains(line, []byte("examples/shop/")):
+			case bytes.HasPrefix(line, []byte("+++")), bytes.HasPrefix(line, []byte("---")),
+				bytes.Contains(line, []byte("examples/shop/")):
 			case line[0] == '+':
 				added++
 			case line[0] == '-':
 				removed++
 			}
 		}
-		require.Contains(t, string(doc), fmt.Sprintf("| [`%s`](../examples/shop/%s) | +%d −%d |", steps[i].name, steps[i].name, added, removed))
+		require.Contains(t, string(doc), fmt.Sprintf("| [`%s`](../examples/shop/%s) | +%d −%d |", steps[i].name,
+			steps[i].name, added, removed))
 	}
 }

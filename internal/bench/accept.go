@@ -124,7 +124,8 @@ func (r *run) latency(ctx context.Context) error {
 		return func(ctx context.Context) (map[string]float64, error) {
 			o, err := paced(ctx, 2*some, 2*r.Time, half, do)
 			return map[string]float64{
-				"rate at half load": o.rate(), "p50 at half load": o.quantile(0.5), "p99 at half load": o.quantile(0.99),
+				"rate at half load": o.rate(), "p50 at half load": o.quantile(0.5),
+				"p99 at half load": o.quantile(0.99),
 			}, err
 		}
 	}

@@ -83,7 +83,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		return len(o.Only) > 0 && !slices.Contains(o.Only, s.name)
 	})
 	if len(chosen) == 0 {
-		return Report{}, fmt.Errorf("no section %s; there are %s", strings.Join(o.Only, ", "), strings.Join(Sections(), ", "))
+		return Report{}, fmt.Errorf("no section %s; there are %s", strings.Join(o.Only, ", "),
+			strings.Join(Sections(), ", "))
 	}
 	p, err := newPlace(ctx, o.Config)
 	if err != nil {

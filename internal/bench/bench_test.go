@@ -33,7 +33,8 @@ func TestRatiosAreOfTheSameTurn(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	t.Parallel()
-	for v, want := range map[float64]string{0.756: "0.76", 12.34: "12.3", 345.6: "346", 1234567: "1,234,567", 1002: "1,002"} {
+	for v, want := range map[float64]string{0.756: "0.76", 12.34: "12.3", 345.6: "346", 1234567: "1,234,567",
+		1002: "1,002"} {
 		require.Equal(t, want, number(v))
 	}
 }

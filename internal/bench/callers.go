@@ -71,7 +71,8 @@ func paced(ctx context.Context, callers int, lasting time.Duration, rate float64
 	})
 }
 
-func loads(ctx context.Context, callers int, run func(ctx context.Context, caller int, note func(time.Duration)) error) (outcome, error) {
+func loads(ctx context.Context, callers int, run func(ctx context.Context, caller int,
+	note func(time.Duration)) error) (outcome, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	times := make([][]time.Duration, callers)
 	start := time.Now()

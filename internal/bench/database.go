@@ -28,7 +28,8 @@ func openDatabase(address string, tuned bool) (*gorm.DB, error) {
 	var dialector gorm.Dialector
 	most := connections
 	if file, ok := strings.CutPrefix(address, "sqlite://"); ok {
-		options := url.Values{"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_busy_timeout": {"10000"}, "_txlock": {"immediate"}}
+		options := url.Values{"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_busy_timeout": {"10000"},
+			"_txlock": {"immediate"}}
 		dialector, most = sqlite.Open("file:"+(&url.URL{Path: file}).EscapedPath()+"?"+options.Encode()), 1
 	} else if u, err := url.Parse(address); err == nil && u.Scheme == "mysql" {
 		dialector = mysql.Open(mysqlSource(u))

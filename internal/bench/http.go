@@ -55,7 +55,8 @@ func (r *run) http(ctx context.Context) error {
 	puts := func(addr string, p Process) func(context.Context) (map[string]float64, error) {
 		return func(ctx context.Context) (map[string]float64, error) {
 			o, err := r.requests(ctx, addr, some, putRequest)
-			return memory(map[string]float64{"PUT": o.rate(), "PUT p50": o.quantile(0.5), "PUT p99": o.quantile(0.99)}, p), err
+			return memory(map[string]float64{"PUT": o.rate(), "PUT p50": o.quantile(0.5), "PUT p99": o.quantile(0.99)},
+				p), err
 		}
 	}
 	err = r.alternate(ctx, []Figure{
@@ -88,7 +89,8 @@ func putRequest(b *bytes.Buffer, n int) {
 func batchRequest(b *bytes.Buffer, n int) {
 	var body bytes.Buffer
 	for i := range batchItems {
-		fmt.Fprintf(&body, `{"op":"put","entity":%q,"id":%q,"fields":%s}`+"\n", entityName, id(n*batchItems+i), sampleBody)
+		fmt.Fprintf(&body, `{"op":"put","entity":%q,"id":%q,"fields":%s}`+"\n", entityName, id(n*batchItems+i),
+			sampleBody)
 	}
 	fmt.Fprintf(b, "POST /v1/batch HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s",
 		body.Len(), body.Bytes())
@@ -96,7 +98,8 @@ func batchRequest(b *bytes.Buffer, n int) {
 
 // requests makes a load over persistent connections. It writes and reads the bytes itself: a common HTTP client costs
 // as much as a server and would distort the result.
-func (r *run) requests(ctx context.Context, addr string, callers int, make func(b *bytes.Buffer, n int)) (outcome, error) {
+func (r *run) requests(ctx context.Context, addr string, callers int, make func(b *bytes.Buffer, n int)) (outcome,
+	error) {
 	type connection struct {
 		net.Conn
 		in  *bufio.Reader
@@ -277,5 +280,6 @@ func bare(client redis.UniversalClient, w http.ResponseWriter, r *http.Request) 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusAccepted)
-	_, _ = fmt.Fprintf(w, `{"entity":%q,"id":%q,"version":1795459689288878,"status":"pending"}`+"\n", r.PathValue("entity"), id)
+	_, _ = fmt.Fprintf(w, `{"entity":%q,"id":%q,"version":1795459689288878,"status":"pending"}`+"\n",
+		r.PathValue("entity"), id)
 }

@@ -133,6 +133,7 @@ func (r *run) hot(ctx context.Context) error {
 			return nil, err
 		}
 		rows, err := metric(ctx, r.config.Worker.Addr, `afterwrite_flush_records_sum{entity="`+hotName+`"}`)
-		return map[string]float64{"accepted writes a row": float64(o.n) / rows, "accepted on hot records": o.rate()}, err
+		return map[string]float64{"accepted writes a row": float64(o.n) / rows, "accepted on hot records": o.rate()},
+			err
 	}})
 }

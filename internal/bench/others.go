@@ -163,7 +163,8 @@ func consumeJobs(ctx context.Context, client redis.UniversalClient, db *gorm.DB,
 	}
 }
 
-func consumeTasks(ctx context.Context, client redis.UniversalClient, db *gorm.DB, concurrency int, done *atomic.Int64) error {
+func consumeTasks(ctx context.Context, client redis.UniversalClient, db *gorm.DB, concurrency int,
+	done *atomic.Int64) error {
 	server := asynq.NewServerFromRedisClient(client, asynq.Config{
 		Concurrency: concurrency, Queues: map[string]int{tasksQueue: 1},
 		TaskCheckInterval: 50 * time.Millisecond, LogLevel: asynq.ErrorLevel,

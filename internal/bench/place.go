@@ -145,7 +145,8 @@ func connect(url string, connections int) (redis.UniversalClient, error) {
 func (p *place) openAfterwrite(ctx context.Context) error {
 	c, entities := p.config, p.config.Entities
 	var err error
-	p.store, err = store.Open(store.Config{URL: c.Database.URL, MaxOpen: c.Database.MaxOpen, MaxIdle: c.Database.MaxIdle}, entities)
+	p.store, err = store.Open(store.Config{URL: c.Database.URL, MaxOpen: c.Database.MaxOpen,
+		MaxIdle: c.Database.MaxIdle}, entities)
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,8 @@ func (p *place) openAfterwrite(ctx context.Context) error {
 	if _, err := p.store.Migrate(ctx, false); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	if p.cache, err = cache.New(cache.Config{URL: c.Redis.URL, Prefix: c.Redis.Prefix, Loader: p.store, Timeout: c.Redis.Timeout}); err != nil {
+	if p.cache, err = cache.New(cache.Config{URL: c.Redis.URL, Prefix: c.Redis.Prefix, Loader: p.store,
+		Timeout: c.Redis.Timeout}); err != nil {
 		return err
 	}
 	p.closers = append(p.closers, p.cache.Close)
@@ -163,7 +165,8 @@ func (p *place) openAfterwrite(ctx context.Context) error {
 		return err
 	}
 	p.closers = append(p.closers, orders.Close)
-	if p.producer, err = producer.New(producer.Config{Entities: entities, Cache: p.cache, Loader: p.store, Queue: orders}); err != nil {
+	if p.producer, err = producer.New(producer.Config{Entities: entities, Cache: p.cache, Loader: p.store,
+		Queue: orders}); err != nil {
 		return err
 	}
 	p.closers = append(p.closers, p.producer.Close)
@@ -298,7 +301,8 @@ func (p *place) machine(ctx context.Context) (Machine, error) {
 	}
 	m.Redis = info["Server"]["redis_version"]
 	m.Settings = map[string]string{}
-	for _, name := range []string{"appendonly", "appendfsync", "maxmemory-policy", "hash-max-listpack-value", "io-threads"} {
+	for _, name := range []string{"appendonly", "appendfsync", "maxmemory-policy", "hash-max-listpack-value",
+		"io-threads"} {
 		values, _ := p.redis.ConfigGet(ctx, name).Result() // some providers forbid it
 		m.Settings[name] = values[name]
 	}

@@ -69,11 +69,15 @@ func (r *run) space(ctx context.Context) error {
 		name  string
 		bytes int
 		of    func(id string, bytes int) row
-	}{{"six values of together", 52, sized}, {"six values of together", 200, sized}, {"three texts of", 52, each}, {"three texts of", 200, each}} {
+	}{{"six values of together", 52, sized}, {"six values of together", 200, sized}, {"three texts of", 52, each},
+		{"three texts of", 200, each}} {
 		name := fmt.Sprintf("bytes, %s %d", form.name, form.bytes)
 		took := func(write func(ctx context.Context, x row) error) func(context.Context) (map[string]float64, error) {
 			return func(ctx context.Context) (map[string]float64, error) {
-				bytes, err := r.grown(ctx, records, func(ctx context.Context, n int) error { return write(ctx, form.of(id(n), form.bytes)) })
+				bytes, err := r.grown(ctx, records, func(ctx context.Context,
+					n int) error {
+					return write(ctx, form.of(id(n), form.bytes))
+				})
 				return map[string]float64{name: bytes, name + ", a task": bytes}, err
 			}
 		}

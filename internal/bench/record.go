@@ -33,7 +33,8 @@ func id(n int) string {
 
 // sample returns a record of six fields.
 func sample(id string) row {
-	return row{ID: id, Name: "Ann Example", Email: "ann@example.org", Age: 34, Visits: 1208, Active: true, Note: "prefers letters"}
+	return row{ID: id, Name: "Ann Example", Email: "ann@example.org", Age: 34, Visits: 1208, Active: true,
+		Note: "prefers letters"}
 }
 
 // fields are the values of a sample, as a caller of the library passes them.
@@ -57,7 +58,8 @@ func each(id string, bytes int) row {
 }
 
 func (r row) fields() schema.Fields {
-	return schema.Fields{"name": r.Name, "email": r.Email, "age": r.Age, "visits": r.Visits, "active": r.Active, "note": r.Note}
+	return schema.Fields{"name": r.Name, "email": r.Email, "age": r.Age, "visits": r.Visits, "active": r.Active,
+		"note": r.Note}
 }
 
 // text returns the record as JSON.

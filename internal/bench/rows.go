@@ -82,7 +82,8 @@ func rated(rate float64, p Process, figures ...string) map[string]float64 {
 }
 
 // consumed returns a turn of a way whose rows a consumer process writes.
-func (r *run) consumed(kind string, most int, do action, figure string) func(context.Context) (map[string]float64, error) {
+func (r *run) consumed(kind string, most int, do action, figure string) func(context.Context) (map[string]float64,
+	error) {
 	return func(ctx context.Context) (map[string]float64, error) {
 		p, err := r.Start(ctx, "bench", "consume", kind)
 		if err != nil {
@@ -125,7 +126,8 @@ func (r *run) throughLibrary(ctx context.Context) (map[string]float64, error) {
 	if err := r.drained(ctx); err != nil {
 		return nil, err
 	}
-	return rated(float64(o.n)/time.Since(start).Seconds(), worker, besideTasks, besideExample, besideUpsert, besidePlain), nil
+	return rated(float64(o.n)/time.Since(start).Seconds(), worker, besideTasks, besideExample, besideUpsert,
+		besidePlain), nil
 }
 
 // drain measures how fast a backlog becomes rows, beside gorm's own upserts of the same rows; also a backlog of a
@@ -183,7 +185,8 @@ func (r *run) bulk(ctx context.Context, n int) (float64, error) {
 		for i := range rows {
 			rows[i] = sample(id(from + i))
 		}
-		if err := r.database.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&rows).Error; err != nil {
+		upsert := clause.OnConflict{UpdateAll: true}
+		if err := r.database.WithContext(ctx).Clauses(upsert).Create(&rows).Error; err != nil {
 			return 0, err
 		}
 	}
@@ -277,7 +280,8 @@ func (p *place) used(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("used_memory_overhead of Redis: %w", err)
 	}
-	for _, of := range []string{"mem_aof_buffer", "mem_clients_normal", "mem_clients_slaves", "mem_replication_backlog"} {
+	for _, of := range []string{"mem_aof_buffer", "mem_clients_normal", "mem_clients_slaves",
+		"mem_replication_backlog"} {
 		n, _ := strconv.ParseInt(m[of], 10, 64)
 		overhead -= n
 	}

@@ -28,7 +28,8 @@ func (r Report) SVG() []byte {
 		if !strings.HasSuffix(f.Unit, "/s") || len(f.Series) < 2 {
 			continue
 		}
-		fmt.Fprintf(&body, `<text x="10" y="%d" font-weight="600">%s, %s</text>`+"\n", y, html.EscapeString(f.Name), f.Unit)
+		fmt.Fprintf(&body, `<text x="10" y="%d" font-weight="600">%s, %s</text>`+"\n", y, html.EscapeString(f.Name),
+			f.Unit)
 		y += 10
 		most := 0.0
 		for _, s := range f.Series {
@@ -56,8 +57,10 @@ func drawBar(b *strings.Builder, y int, s Series, most float64) int {
 	}
 	width := median / most * (chartWidth - labelWidth - 100)
 	middle := y + barHeight - 5
-	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", labelWidth-8, middle, html.EscapeString(s.Way))
-	fmt.Fprintf(b, `<rect x="%d" y="%d" width="%.1f" height="%d" rx="2" fill="%s"/>`+"\n", labelWidth, y, width, barHeight, colour)
+	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", labelWidth-8, middle,
+		html.EscapeString(s.Way))
+	fmt.Fprintf(b, `<rect x="%d" y="%d" width="%.1f" height="%d" rx="2" fill="%s"/>`+"\n", labelWidth, y, width,
+		barHeight, colour)
 	fmt.Fprintf(b, `<text x="%.1f" y="%d">%s</text>`+"\n", labelWidth+width+6, middle, number(median))
 	return y + barHeight + barGap
 }

@@ -68,7 +68,8 @@ func (r *reader) checkIndexes(c *Config, e *schema.Entity, tables, indexes map[s
 		}
 		name := strings.ToLower(key.Index)
 		if other, ok := indexes[name]; ok {
-			r.faultAt(path, "its index %s would have the name of that of %s; rename a table or a column", key.Index, other)
+			r.faultAt(path, "its index %s would have the name of that of %s; rename a table or a column", key.Index,
+				other)
 		}
 		if other, ok := tables[name]; ok {
 			r.faultAt(path, "its index %s would have the name of the table of %s; rename one", key.Index, other)

@@ -134,7 +134,8 @@ func Default() *Config {
 		API: API{
 			Addr: "127.0.0.1:8080", MaxBody: 1 << 20, MaxBatchBody: 64 << 20,
 			RateLimit: RateLimit{Window: time.Minute}, Drain: 5 * time.Second,
-			KeepKeys: 24 * time.Hour, MaxKeys: 20_000, MaxWait: 50 * time.Second, ShutdownTimeout: 15 * time.Second, IDsInPath: true,
+			KeepKeys: 24 * time.Hour, MaxKeys: 20_000, MaxWait: 50 * time.Second, ShutdownTimeout: 15 * time.Second,
+			IDsInPath: true,
 		},
 		Worker: Worker{
 			Addr: "127.0.0.1:8081", Concurrency: 8, PollInterval: 50 * time.Millisecond,

@@ -57,7 +57,8 @@ func (r *reader) entity(p pair) *schema.Entity {
 		return nil
 	}
 	uniques := func(n ast.Node) error { return r.uniques(n, e) }
-	r.section(p.value, path, append(entitySettings(e, r.ttl, fields, on, adaptive), setting{path: "unique", node: uniques}), nil)
+	r.section(p.value, path, append(entitySettings(e, r.ttl, fields, on, adaptive),
+		setting{path: "unique", node: uniques}), nil)
 	return e
 }
 

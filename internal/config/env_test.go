@@ -19,10 +19,12 @@ func TestSettingsFromFiles(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		return path
 	}
-	redis, database := file("redis", "redis://:s3cret@h:1/0\n"), file("db", "postgres://u:s3cret@h/d?sslmode=disable\r\n")
+	redis, database := file("redis", "redis://:s3cret@h:1/0\n"),
+		file("db", "postgres://u:s3cret@h/d?sslmode=disable\r\n")
 	c, err := LoadBuiltin([]string{
 		"AFTERWRITE_REDIS_URL_FILE=" + redis, "AFTERWRITE_DATABASE_URL_FILE=" + database,
-		"AFTERWRITE_API_CORS_FILE=" + file("cors", "https://a.example, https://b.example"), "AFTERWRITE_WORKER_CONCURRENCY_FILE=" + file("n", "3\n"),
+		"AFTERWRITE_API_CORS_FILE=" + file("cors", "https://a.example, https://b.example"),
+		"AFTERWRITE_WORKER_CONCURRENCY_FILE=" + file("n", "3\n"),
 	})
 	require.NoError(t, err)
 	require.Equal(t, "redis://:s3cret@h:1/0?url_file="+escaped(redis), c.Redis.URL)
@@ -58,15 +60,18 @@ func TestServiceLinksAreNoSettings(t *testing.T) {
 	c, err := LoadBuiltin([]string{
 		"AFTERWRITE_PORT=tcp://10.96.0.7:8080", "AFTERWRITE_SERVICE_HOST=10.96.0.7", "AFTERWRITE_SERVICE_PORT=8080",
 		"AFTERWRITE_SERVICE_PORT_HTTP=8080", "AFTERWRITE_SERVICE_PORT_HTTP_API=8080",
-		"AFTERWRITE_PORT_8080_TCP=tcp://10.96.0.7:8080", "AFTERWRITE_PORT_8080_TCP_PROTO=tcp", "AFTERWRITE_PORT_8080_TCP_PORT=8080",
-		"AFTERWRITE_PORT_8080_TCP_ADDR=10.96.0.7", "AFTERWRITE_API_PORT=tcp://10.96.0.8:8080", "AFTERWRITE_API_SERVICE_HOST=10.96.0.8",
+		"AFTERWRITE_PORT_8080_TCP=tcp://10.96.0.7:8080", "AFTERWRITE_PORT_8080_TCP_PROTO=tcp",
+		"AFTERWRITE_PORT_8080_TCP_PORT=8080",
+		"AFTERWRITE_PORT_8080_TCP_ADDR=10.96.0.7", "AFTERWRITE_API_PORT=tcp://10.96.0.8:8080",
+		"AFTERWRITE_API_SERVICE_HOST=10.96.0.8",
 		"AFTERWRITE_API_PORT_53_UDP_ADDR=10.96.0.8", "AFTERWRITE_DASHBOARD_PORT=udp://[fd00::1]:53",
 	})
 	require.NoError(t, err)
 	want, err := LoadBuiltin(nil)
 	require.NoError(t, err)
 	require.Equal(t, want.API, c.API)
-	for _, bad := range []string{"AFTERWRITE_PORT=8080", "AFTERWRITE_API_PORT=8080", "AFTERWRITE_API_ADR=x", "AFTERWRITE_SERVICE=x"} {
+	for _, bad := range []string{"AFTERWRITE_PORT=8080", "AFTERWRITE_API_PORT=8080", "AFTERWRITE_API_ADR=x",
+		"AFTERWRITE_SERVICE=x"} {
 		_, err := LoadBuiltin([]string{bad})
 		require.ErrorIs(t, err, ErrInvalid, bad)
 	}

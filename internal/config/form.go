@@ -230,7 +230,10 @@ func identifier(text string) error {
 		return fmt.Errorf("is empty")
 	case len(text) > maxIdentifier:
 		return fmt.Errorf("is %d bytes, more than the %d that PostgreSQL keeps of a name", len(text), maxIdentifier)
-	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("\"'`;:\\", r) }):
+	case strings.ContainsFunc(text, func(r rune) bool {
+		return r <= ' ' || r == 0x7f ||
+			strings.ContainsRune("\"'`;:\\", r)
+	}):
 		return fmt.Errorf("contains a space, a control character or one of \" ' ` ; : \\")
 	}
 	return nil

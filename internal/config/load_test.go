@@ -43,7 +43,8 @@ func TestExampleLoads(t *testing.T) {
 func TestOneDocument(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"%YAML 1.2\n---\n" + minimal, "\ufeff%YAML 1.2\n---\n" + minimal, "# what\n%YAML 1.1 # why\n---\n" + minimal + "...\n",
+		"%YAML 1.2\n---\n" + minimal, "\ufeff%YAML 1.2\n---\n" + minimal, "# what\n%YAML 1.1 # why\n---\n" + minimal +
+			"...\n",
 		"%TAG ! tag:example.com,2000:\n---\n" + minimal, "---\n" + minimal, minimal + "---\n# nothing\n",
 	} {
 		c, err := parse("f", []byte(text), nil)
@@ -103,7 +104,8 @@ entities:
 
 	zebra := c.Entities[0]
 	require.Equal(t, []string{"zebra", "ape"}, []string{zebra.Name, c.Entities[1].Name})
-	require.Equal(t, "z a m i", strings.Join([]string{zebra.Fields[0].Name, zebra.Fields[1].Name, zebra.Fields[2].Name, zebra.Fields[3].Name}, " "))
+	require.Equal(t, "z a m i", strings.Join([]string{zebra.Fields[0].Name, zebra.Fields[1].Name, zebra.Fields[2].Name,
+		zebra.Fields[3].Name}, " "))
 	require.Equal(t, 38, zebra.Fields[0].Precision)
 	require.Equal(t, 0, zebra.Fields[0].Scale)
 	require.Equal(t, `{"z":1,"a":[true,null,"x<y"]}`, zebra.Fields[1].Default)
@@ -181,7 +183,8 @@ func TestFaults(t *testing.T) {
 		{"no fields", "entities:\n  user: {table: users}\n", "2:3", "fields: there must be from 1"},
 		{"field type", entity("    fields:\n      name: {type: strnig}\n"), "4:20", `did you mean "string"`},
 		{"no type", entity("    fields:\n      name: {max: 5}\n"), "4:7", "needs a type"},
-		{"field key", entity("    fields:\n      name: {type: string, uniqe: true}\n"), "4:28", `did you mean "unique"`},
+		{"field key", entity("    fields:\n      name: {type: string, uniqe: true}\n"), "4:28",
+			`did you mean "unique"`},
 		{"reserved field", entity("    fields:\n      ids: {type: string}\n"), "4:7", "none of"},
 		{"default type", entity("    fields:\n      age: {type: int, default: x}\n"), "4:24", "whole number"},
 		{"default bound", entity("    fields:\n      age: {type: int, max: 5, default: 6}\n"), "4:32", "too large"},
@@ -190,9 +193,12 @@ func TestFaults(t *testing.T) {
 		{"min of text", entity("    fields:\n      a: {type: text, min: 9}\n"), "4:28", "min: is for int"},
 		{"max of bool", entity("    fields:\n      a: {type: bool, max: 9}\n"), "4:28", "does not bound"},
 		{"scale of int", entity("    fields:\n      a: {type: int, scale: 9}\n"), "4:29", "for decimal fields"},
-		{"scale", entity("    fields:\n      a: {type: decimal, precision: 2, scale: 3}\n"), "4:26", "scale from 0 to precision"},
-		{"column twice", entity("    fields:\n      a: {type: int, column: c}\n      b: {type: int, column: c}\n"), "5:22", "also that of a"},
-		{"column with a space", entity("    fields:\n      a: {type: int, column: \"a b\"}\n"), "4:30", "contains a space"},
+		{"scale", entity("    fields:\n      a: {type: decimal, precision: 2, scale: 3}\n"), "4:26",
+			"scale from 0 to precision"},
+		{"column twice", entity("    fields:\n      a: {type: int, column: c}\n      b: {type: int, column: c}\n"),
+			"5:22", "also that of a"},
+		{"column with a space", entity("    fields:\n      a: {type: int, column: \"a b\"}\n"), "4:30",
+			"contains a space"},
 		{"column with a quote", entity("    fields:\n      a: {type: int, column: a'b}\n"), "4:30", "contains a space"},
 		{"column with a point", entity("    fields:\n      a: {type: int, column: a.b}\n"), "4:30", "contains a point"},
 		{"id column with a point", entity("    id: {column: a.b}\n" + fields), "3:18", "contains a point"},
@@ -204,25 +210,33 @@ func TestFaults(t *testing.T) {
 		{"ttl", entity("    cache: {ttl: 0s}\n" + fields), "3:18", "from 1s"},
 		{"factor", entity("    retry:\n      factor: 0.5\n" + fields), "4:7", "from 1 to 100"},
 		{"cap under base", entity("    retry:\n      base: 10m\n      cap: 1s\n" + fields), "5:7", "from base"},
-		{"kind", entity("    retry:\n      on: {uniqe: {max_attempts: 3}}\n" + fields), "4:12", `did you mean "unique"`},
-		{"override", entity("    retry:\n      on:\n        unique: {max_attempt: 3}\n" + fields), "5:18", `did you mean "max_attempts"`},
+		{"kind", entity("    retry:\n      on: {uniqe: {max_attempts: 3}}\n" + fields), "4:12",
+			`did you mean "unique"`},
+		{"override", entity("    retry:\n      on:\n        unique: {max_attempt: 3}\n" + fields), "5:18",
+			`did you mean "max_attempts"`},
 		{"override cap", entity("    retry:\n      on:\n        unique: {cap: 1ms}\n" + fields), "5:18", "from base"},
 		{"rank", entity("    rank: {by: name}\n" + fields), "3:12", "not an int or float"},
 		{"queue name", entity("    flush: {queue: A}\n" + fields), "3:20", "a to z"},
 		{"own table", entity("    table: afterwrite_x\n" + fields), "3:5", "reserved"},
 		{"one table", "entities:\n  a:\n    table: t\n    fields: {x: {type: int}}\n  b:\n    table: T\n    fields: {x: {type: int}}\n", "6:5", "also the table of a"},
-		{"one table by name", "entities:\n  a:\n    table: b\n    fields: {x: {type: int}}\n  b:\n    fields: {x: {type: int}}\n", "5:3", "also the table of a"},
-		{"reference", "entities:\n  user:\n    fields:\n      a: {type: int, references: usr}\n", "4:22", `did you mean "user"`},
+		{"one table by name",
+			"entities:\n  a:\n    table: b\n    fields: {x: {type: int}}\n  b:\n    fields: {x: {type: int}}\n", "5:3",
+			"also the table of a"},
+		{"reference", "entities:\n  user:\n    fields:\n      a: {type: int, references: usr}\n", "4:22",
+			`did you mean "user"`},
 		{"one index", "entities:\n  x:\n    table: a\n    fields: {b_c: {type: int, unique: true}}\n  y:\n    table: A_b\n    fields: {c: {type: int, unique: true}}\n", "7:29", "name of that of x.b_c"},
-		{"index named as a table", "entities:\n  x: {table: a, fields: {b: {type: int, unique: true}}}\n  y: {table: uq_a_b, fields: {c: {type: int}}}\n", "2:41", "table of y"},
+		{"index named as a table",
+			"entities:\n  x: {table: a, fields: {b: {type: int, unique: true}}}\n  y: {table: uq_a_b, fields: {c: {type: int}}}\n", "2:41", "table of y"},
 		{"quoted exponent", entity("    flush: {batch: \"1e2\"}\n" + fields), "3:20", "not a quoted string"},
 		{"exponent of a whole number", entity("    flush: {batch: 1e2}\n" + fields), "3:20", "whole number"},
 		{"exponent of text", entity("    fields:\n      a: {type: int, default: \"1e3\"}\n"), "4:22", "whole number"},
 		{"nested lists", strings.Repeat("- ", 200_000), "1:1001", "nests deeper"},
 		{"nested brackets", "entities: " + strings.Repeat("{a: ", 100_000), "1:2011", "nests deeper"},
 		{"nested lines", "entities: " + strings.Repeat("[\n", 300_000), "501:1", "nests deeper"},
-		{"reference type", "entities:\n  user:\n    fields:\n      a: {type: int, references: user}\n", "4:22", "cannot hold the id"},
-		{"long index", entity("    table: " + strings.Repeat("t", 60) + "\n    fields:\n      name: {type: string, unique: true}\n"), "5:28", "longer than 63"},
+		{"reference type", "entities:\n  user:\n    fields:\n      a: {type: int, references: user}\n", "4:22",
+			"cannot hold the id"},
+		{"long index", entity("    table: " + strings.Repeat("t", 60) +
+			"\n    fields:\n      name: {type: string, unique: true}\n"), "5:28", "longer than 63"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -238,7 +252,9 @@ func TestFaults(t *testing.T) {
 
 func TestEveryFaultIsReportedInOrder(t *testing.T) {
 	t.Parallel()
-	_, err := parse("f", []byte("api:\n  adr: x\nworker:\n  concurrency: 0\nentities:\n  user:\n    fields:\n      a: {type: nope}\n"), nil)
+	_, err := parse("f",
+		[]byte("api:\n  adr: x\nworker:\n  concurrency: 0\nentities:\n  user:\n    fields:\n      a: {type: nope}\n"),
+		nil)
 	lines := strings.Split(err.Error(), "\n")
 	require.Len(t, lines, 3)
 	for i, at := range []string{"f:2:", "f:4:", "f:8:"} {
@@ -259,7 +275,8 @@ func TestFaultsAreBounded(t *testing.T) {
 
 func TestCyclicReferencesAreFine(t *testing.T) {
 	t.Parallel()
-	_, err := parse("f", []byte("entities:\n  a: {fields: {b: {type: string, references: b}}}\n  b: {fields: {a: {type: text, references: a}}}\n"), nil)
+	_, err := parse("f",
+		[]byte("entities:\n  a: {fields: {b: {type: string, references: b}}}\n  b: {fields: {a: {type: text, references: a}}}\n"), nil)
 	require.NoError(t, err)
 }
 
@@ -372,8 +389,10 @@ func FuzzLoad(f *testing.F) {
 
 // Partial and composite uniques, and a column of which the database has the last word.
 func TestUniqueAndFromDatabase(t *testing.T) {
-	c, err := parse("f", []byte("entities:\n  member:\n"+"    unique: [[tenant, no]]\n    fields:\n      email: {type: string, unique: {where: deleted_at IS NULL}}\n"+
-		"      tenant: {type: int}\n      no: {type: int}\n      seen: {type: time, from: database}\n"), nil)
+	c, err := parse("f",
+		[]byte("entities:\n  member:\n"+
+			"    unique: [[tenant, no]]\n    fields:\n      email: {type: string, unique: {where: deleted_at IS NULL}}\n"+
+			"      tenant: {type: int}\n      no: {type: int}\n      seen: {type: time, from: database}\n"), nil)
 	require.NoError(t, err)
 	e := c.Entities[0]
 	keys := e.UniqueKeys()
@@ -386,11 +405,13 @@ func TestUniqueAndFromDatabase(t *testing.T) {
 
 func TestNoPartialIndexesOnMySQL(t *testing.T) {
 	text := func(url string) []byte {
-		return []byte("database: {url: \"" + url + "\"}\nentities:\n  member:\n    fields:\n      email: {type: string, unique: {where: gone IS NULL}}\n")
+		return []byte("database: {url: \"" + url +
+			"\"}\nentities:\n  member:\n    fields:\n      email: {type: string, unique: {where: gone IS NULL}}\n")
 	}
 	_, err := parse("f", text("mysql://root@localhost/x"), nil)
 	require.ErrorContains(t, err, "f:5")
-	require.ErrorContains(t, err, "entities.member.fields.email.unique.where: MySQL and MariaDB have no partial indexes")
+	require.ErrorContains(t, err,
+		"entities.member.fields.email.unique.where: MySQL and MariaDB have no partial indexes")
 	_, err = parse("f", text("postgres://localhost/x"), nil)
 	require.NoError(t, err)
 }

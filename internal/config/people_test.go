@@ -18,10 +18,12 @@ func loadPeople(t *testing.T, dashboard string) (*Config, error) {
 
 func TestDashboardUsers(t *testing.T) {
 	t.Parallel()
-	c, err := loadPeople(t, "  environment: production\n  proxy_header: X-User\n  trusted_proxies: [10.0.0.1]\n  users:\n"+
-		"    ada: {role: admin, hash: \"$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$a2V5\"}\n    bob: {role: viewer}\n")
+	c, err := loadPeople(t,
+		"  environment: production\n  proxy_header: X-User\n  trusted_proxies: [10.0.0.1]\n  users:\n"+
+			"    ada: {role: admin, hash: \"$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$a2V5\"}\n    bob: {role: viewer}\n")
 	require.NoError(t, err)
-	require.Equal(t, []User{{"ada", "admin", "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$a2V5"}, {"bob", "viewer", ""}}, c.Dashboard.Users)
+	require.Equal(t, []User{{"ada", "admin", "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$a2V5"}, {"bob", "viewer", ""}},
+		c.Dashboard.Users)
 	require.Equal(t, "production", c.Dashboard.Environment)
 	require.Equal(t, "10.0.0.1/32", c.Dashboard.TrustedProxies[0].String())
 	for text, want := range map[string]string{

@@ -39,9 +39,12 @@ func (c *Config) settings() []setting {
 		{path: "database.max_open", text: whole(&d.MaxOpen, 2, 10_000), kind: number},
 		{path: "database.max_idle", text: whole(&d.MaxIdle, 0, 10_000), kind: number},
 		{path: "database.conn_lifetime", text: duration(&d.ConnLifetime, 0, 7*long), kind: amount},
-		{path: "database.lock_timeout", text: duration(&d.LockTimeout, 10*time.Millisecond, 5*time.Second), kind: amount},
-		{path: "database.statement_timeout", text: duration(&d.StatementTimeout, 10*time.Millisecond, time.Hour), kind: amount},
-		{path: "database.idle_in_transaction", text: duration(&d.IdleInTransaction, 100*time.Millisecond, time.Hour), kind: amount},
+		{path: "database.lock_timeout", text: duration(&d.LockTimeout, 10*time.Millisecond, 5*time.Second),
+			kind: amount},
+		{path: "database.statement_timeout", text: duration(&d.StatementTimeout, 10*time.Millisecond, time.Hour),
+			kind: amount},
+		{path: "database.idle_in_transaction", text: duration(&d.IdleInTransaction, 100*time.Millisecond, time.Hour),
+			kind: amount},
 		{path: "database.busy_timeout", text: duration(&d.BusyTimeout, 0, time.Minute), kind: amount},
 		{path: "database.batch", text: whole(&d.Batch, 0, schema.MaxFlushBatch), kind: number},
 
@@ -69,7 +72,8 @@ func (c *Config) settings() []setting {
 		{path: "worker.concurrency", text: whole(&w.Concurrency, 1, 1024), kind: number},
 		{path: "worker.poll_interval", text: duration(&w.PollInterval, 5*time.Millisecond, time.Minute), kind: amount},
 		{path: "worker.queues", pairs: weights(&w.Queues)},
-		{path: "worker.sweep_interval", text: duration(&w.SweepInterval, 50*time.Millisecond, 10*time.Minute), kind: amount},
+		{path: "worker.sweep_interval", text: duration(&w.SweepInterval, 50*time.Millisecond, 10*time.Minute),
+			kind: amount},
 		{path: "worker.shutdown_timeout", text: duration(&w.ShutdownTimeout, time.Second, time.Hour), kind: amount},
 		{path: "worker.pprof", text: boolean(&w.PProf), kind: truth},
 		{path: "worker.hosts", list: hosts(&w.Hosts)},
@@ -91,7 +95,8 @@ func (c *Config) settings() []setting {
 }
 
 // entitySettings returns all settings of one entity except its fields', which have settings of their own.
-func entitySettings(e *schema.Entity, ttl func(*time.Duration) form, fields, on, adaptive func(ast.Node) error) []setting {
+func entitySettings(e *schema.Entity, ttl func(*time.Duration) form, fields, on,
+	adaptive func(ast.Node) error) []setting {
 	const year = maxTTL
 	r := &e.Retry
 	return []setting{

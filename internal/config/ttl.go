@@ -44,7 +44,8 @@ func (r *reader) ttl(at *time.Duration) form {
 		if len(known) == 0 {
 			return fmt.Errorf("%q is no class: there are no ttl_classes", text)
 		}
-		return fmt.Errorf("%q is no class; the ttl_classes are %s%s", text, strings.Join(known, ", "), suggest(text, known))
+		return fmt.Errorf("%q is no class; the ttl_classes are %s%s", text, strings.Join(known, ", "),
+			suggest(text, known))
 	}
 }
 

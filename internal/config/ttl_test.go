@@ -37,7 +37,8 @@ ttl_classes: {static: 24h, product: 30m, session: 2h, live: 5s}
 	assert.Equal(t, 30*time.Minute, got.TTL)
 	assert.Equal(t, schema.L1{Bytes: 16 << 20, Age: 10 * time.Second}, got.L1)
 	assert.Equal(t, []schema.AgedTTL{
-		{OlderThan: 24 * time.Hour, TTL: 24 * time.Hour}, {OlderThan: 6 * time.Hour, TTL: 30 * time.Minute}, {TTL: 5 * time.Minute},
+		{OlderThan: 24 * time.Hour, TTL: 24 * time.Hour}, {OlderThan: 6 * time.Hour, TTL: 30 * time.Minute},
+		{TTL: 5 * time.Minute},
 	}, got.Adaptive)
 }
 
@@ -54,7 +55,8 @@ func TestBadTTLPoliciesNameTheirFault(t *testing.T) {
 		"{changed_by: updated_at}": "adaptive, which is not set",
 		"{l1: {bytes: 10}}":        "cache.l1.bytes: must be 0 or at least",
 	} {
-		_, err := loadText(t, "ttl_classes: {product: 30m, static: 24h}\nentities:\n  product:\n    cache: "+cache+"\n"+fields)
+		_, err := loadText(t, "ttl_classes: {product: 30m, static: 24h}\nentities:\n  product:\n    cache: "+cache+"\n"+
+			fields)
 		require.ErrorIs(t, err, config.ErrInvalid, cache)
 		assert.ErrorContains(t, err, want, cache)
 	}

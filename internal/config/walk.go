@@ -120,7 +120,8 @@ func (r *reader) entry(p pair, path string, settings []setting, named func(path 
 		return
 	}
 	known := names(settings)
-	r.fault(p.node, path, "is not a setting%s", cmpOr(suggest(p.key, known), "; the settings here are "+strings.Join(known, ", ")))
+	r.fault(p.node, path, "is not a setting%s", cmpOr(suggest(p.key, known), "; the settings here are "+
+		strings.Join(known, ", ")))
 }
 
 func cmpOr(a, b string) string {
@@ -200,7 +201,8 @@ func scalar(n ast.Node, k kind) (string, error) {
 			return n.GetToken().Value, nil
 		}
 	}
-	want := map[kind]string{word: "a string", number: "a number", truth: "true or false", amount: "a number with its unit"}[k]
+	want := map[kind]string{word: "a string", number: "a number", truth: "true or false",
+		amount: "a number with its unit"}[k]
 	return "", fmt.Errorf("must be %s, not %s", want, describe(n))
 }
 

@@ -20,7 +20,8 @@ func Write(to io.Writer, prefix string, entities []*schema.Entity) error {
 	queues := map[string]bool{}
 	for _, e := range entities {
 		if len(e.Cache.Adaptive) > 0 || e.Cache.L1.Bytes > 0 {
-			return fmt.Errorf("entity %s: cache.adaptive and cache.l1 are written by hand: they are of each process", e.Name)
+			return fmt.Errorf("entity %s: cache.adaptive and cache.l1 are written by hand: they are of each process",
+				e.Name)
 		}
 		queues[e.Flush.Queue] = true
 	}
@@ -42,7 +43,8 @@ func Write(to io.Writer, prefix string, entities []*schema.Entity) error {
 func quoted(s string) string { return strconv.Quote(s) }
 
 func writeEntity(b *bytes.Buffer, e *schema.Entity) {
-	fmt.Fprintf(b, "  %s:\n    table: %s\n    id: {column: %s, type: %s", e.Name, quoted(e.Table), quoted(e.ID.Column), e.ID.Type)
+	fmt.Fprintf(b, "  %s:\n    table: %s\n    id: {column: %s, type: %s", e.Name, quoted(e.Table), quoted(e.ID.Column),
+		e.ID.Type)
 	if e.ID.Type == schema.String {
 		fmt.Fprintf(b, ", max: %d", e.ID.Max)
 	}
@@ -58,8 +60,10 @@ func writeEntity(b *bytes.Buffer, e *schema.Entity) {
 		fmt.Fprintf(b, "    unique: [%s]\n", strings.Join(sets, ", "))
 	}
 	fmt.Fprintf(b, "    write: %s\n    partitions: %d\n", e.Write, e.Partitions)
-	fmt.Fprintf(b, "    flush: {batch: %d, delay: %s, max_pending: %d, queue: %s}\n", e.Flush.Batch, e.Flush.Delay, e.Flush.MaxPending, e.Flush.Queue)
-	fmt.Fprintf(b, "    cache:\n      ttl: %s\n      jitter: %s%%\n      negative_ttl: %s\n", e.Cache.TTL, decimal(e.Cache.Jitter*100), e.Cache.NegativeTTL)
+	fmt.Fprintf(b, "    flush: {batch: %d, delay: %s, max_pending: %d, queue: %s}\n", e.Flush.Batch, e.Flush.Delay,
+		e.Flush.MaxPending, e.Flush.Queue)
+	fmt.Fprintf(b, "    cache:\n      ttl: %s\n      jitter: %s%%\n      negative_ttl: %s\n", e.Cache.TTL,
+		decimal(e.Cache.Jitter*100), e.Cache.NegativeTTL)
 	r := e.Retry
 	fmt.Fprintf(b, "    retry:\n      max_attempts: %d\n      base: %s\n      factor: %s\n      cap: %s\n      jitter: %s\n      timeout: %s\n",
 		r.MaxAttempts, r.Base, decimal(r.Factor), r.Cap, r.Jitter, r.Timeout)

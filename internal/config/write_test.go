@@ -33,8 +33,10 @@ func TestWriteIsRead(t *testing.T) {
 			{Name: "at", Type: schema.Time, Unique: true, UniqueWhere: `"open" = true`},
 		},
 		Unique: [][]string{{"n", "sum"}, {"note", "parent", "at"}},
-		Retry: schema.RetryPolicy{MaxAttempts: 3, Base: time.Second, Factor: 2.5, Cap: time.Hour, Jitter: schema.JitterEqual, Timeout: 5 * time.Second,
-			On: map[schema.Kind]schema.RetryOverride{schema.KindForeignKey: {MaxAttempts: &attempts, Base: &base, Factor: &factor, Cap: &limit, Jitter: &jitter}}},
+		Retry: schema.RetryPolicy{MaxAttempts: 3, Base: time.Second, Factor: 2.5, Cap: time.Hour,
+			Jitter: schema.JitterEqual, Timeout: 5 * time.Second,
+			On: map[schema.Kind]schema.RetryOverride{schema.KindForeignKey: {MaxAttempts: &attempts, Base: &base,
+				Factor: &factor, Cap: &limit, Jitter: &jitter}}},
 	}
 	require.NoError(t, whole.Init())
 	want := append(example.Entities, whole)

@@ -72,7 +72,8 @@ func (m *Mark) Renew(ctx context.Context) (wentBack bool, err error) {
 	m.last++
 	// This client sends nothing twice: a mark that was sent twice and acknowledged once could arrive late, after a
 	// larger mark, and look like an older state.
-	if err := m.fleet.redis.Once.HSet(ctx, key, m.name, strconv.FormatInt(m.last, 10)+"@"+strconv.FormatInt(time.Now().UnixMilli(), 10)).Err(); err != nil {
+	if err := m.fleet.redis.Once.HSet(ctx, key, m.name, strconv.FormatInt(m.last, 10)+"@"+
+		strconv.FormatInt(time.Now().UnixMilli(), 10)).Err(); err != nil {
 		m.maybe = append(m.maybe, m.last)
 		m.maybe = m.maybe[max(0, len(m.maybe)-markDoubts):]
 		if wentBack {

@@ -53,7 +53,8 @@ type Records interface {
 // Lists is what fsck reads of the records that the database has not seen.
 type Lists interface {
 	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
-	List(ctx context.Context, e *schema.Entity, partition int, status schema.Status, skip, limit int) ([]pending.Listed, error)
+	List(ctx context.Context, e *schema.Entity, partition int, status schema.Status, skip, limit int) ([]pending.Listed,
+		error)
 }
 
 // Rows is what fsck reads of the database. An absent row is absent from the map.
@@ -67,7 +68,8 @@ func Run(ctx context.Context, c Records, l Lists, db Rows, entities []*schema.En
 	o = o.withDefaults()
 	var report Report
 	for _, e := range entities {
-		k := &check{cache: c, pending: l, db: db, entity: e, options: o, found: Entity{Name: e.Name, Differences: []Difference{}}}
+		k := &check{cache: c, pending: l, db: db, entity: e, options: o,
+			found: Entity{Name: e.Name, Differences: []Difference{}}}
 		if err := k.run(ctx); err != nil {
 			return report, fmt.Errorf("check %s: %w", e.Name, err)
 		}

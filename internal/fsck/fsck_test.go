@@ -67,15 +67,16 @@ func (b *bundle) write(ctx context.Context, op cache.Op, id, name string) error 
 // flush persists what is pending in one partition, as a worker does.
 func (b *bundle) flush(ctx context.Context, partition int) error {
 	var batch pending.Batch
-	flushed, err := flush.Partition(ctx, b.store.Begin, b.entity, partition, func(ctx context.Context) ([]schema.Change, error) {
-		var err error
-		batch, err = b.backlog.Due(ctx, b.entity, partition, 1000, 1<<20)
-		changes := make([]schema.Change, len(batch.Due))
-		for i, d := range batch.Due {
-			changes[i] = d.Change
-		}
-		return changes, err
-	})
+	flushed, err := flush.Partition(ctx, b.store.Begin, b.entity, partition,
+		func(ctx context.Context) ([]schema.Change, error) {
+			var err error
+			batch, err = b.backlog.Due(ctx, b.entity, partition, 1000, 1<<20)
+			changes := make([]schema.Change, len(batch.Due))
+			for i, d := range batch.Due {
+				changes[i] = d.Change
+			}
+			return changes, err
+		})
 	if err != nil {
 		return err
 	}
@@ -180,7 +181,8 @@ func TestDifferences(t *testing.T) {
 			require.Contains(t, reasons, string(reason))
 			require.Equal(t, len(found.Differences), found.Different)
 			if reason == fsck.FieldsDiffer {
-				require.Equal(t, []fsck.Field{{Name: "name", Cached: `"n"`, Database: `"other"`}}, found.Differences[0].Fields)
+				require.Equal(t, []fsck.Field{{Name: "name", Cached: `"n"`, Database: `"other"`}},
+					found.Differences[0].Fields)
 			}
 		})
 	}
@@ -207,7 +209,8 @@ func TestRedactedValuesAreHidden(t *testing.T) {
 	b.populate(t)
 	b.around(t, schema.Change{ID: "a", Values: schema.Values{`"secret"`, "null", "null", "0", "null"}})
 	found := b.check(t)
-	require.Equal(t, []fsck.Field{{Name: "name", Cached: "(redacted)", Database: "(redacted)"}}, found.Differences[0].Fields)
+	require.Equal(t, []fsck.Field{{Name: "name", Cached: "(redacted)", Database: "(redacted)"}},
+		found.Differences[0].Fields)
 }
 
 func TestReportIsBounded(t *testing.T) {

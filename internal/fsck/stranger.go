@@ -13,8 +13,9 @@ func Stranger(name string, waiting pending.Stats) Entity {
 	return Entity{
 		Name: name, Different: 1,
 		Sum: Sum{
-			Accepted: waiting.Accepted, Persisted: waiting.Persisted, Superseded: waiting.Superseded, Discarded: waiting.Discarded,
-			Pending: waiting.Pending, Held: waiting.Held, Dead: waiting.Dead, Lost: waiting.Lost,
+			Accepted: waiting.Accepted, Persisted: waiting.Persisted, Superseded: waiting.Superseded,
+			Discarded: waiting.Discarded,
+			Pending:   waiting.Pending, Held: waiting.Held, Dead: waiting.Dead, Lost: waiting.Lost,
 		},
 		Differences: []Difference{{Entity: name, Reason: Unnamed,
 			Detail: fmt.Sprintf("%d records wait for the database, but the configuration does not name the entity: nothing flushes them", n)}},

@@ -130,7 +130,8 @@ func (s sight) lists() int {
 // judge compares a record with its row; row is nil if there is none. A record that is not persisted has no row to
 // match, but must be listed and must not expire.
 func (k *check) judge(r sight, row schema.Values) (Difference, bool) {
-	d := Difference{Entity: k.entity.Name, Partition: k.entity.Partition(r.ID), ID: r.ID, Status: r.Status, Version: r.Version}
+	d := Difference{Entity: k.entity.Name, Partition: k.entity.Partition(r.ID), ID: r.ID, Status: r.Status,
+		Version: r.Version}
 	waiting := r.Status != schema.Persisted
 	switch {
 	case waiting && !r.listed():

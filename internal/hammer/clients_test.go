@@ -97,9 +97,13 @@ func writes(entity string, now state, random *rand.Rand) write {
 	}
 	switch at := random.IntN(8); {
 	case at == 0 && !first(entity):
-		return write{method: http.MethodDelete, body: func(state) string { return "" }, next: func(state, int64) state { return state{} }}
+		return write{method: http.MethodDelete, body: func(state) string { return "" },
+			next: func(state, int64) state { return state{} }}
 	case at < 4:
-		return write{method: http.MethodPatch, body: func(s state) string { return fmt.Sprintf(`{"seq":%d,"a":%d}`, s.seq, s.a) },
+		return write{method: http.MethodPatch, body: func(s state) string {
+			return fmt.Sprintf(`{"seq":%d,"a":%d}`,
+				s.seq, s.a)
+		},
 			next: func(now state, seq int64) state { now.seq, now.a = seq, seq; return now }}
 	}
 	return put
@@ -139,7 +143,8 @@ func (w *world) write(ctx context.Context, r *register, random *rand.Rand) {
 		case !sure, err != nil, got.status >= 500, got.status == http.StatusTooManyRequests,
 			got.status == http.StatusPreconditionFailed && first(r.entity):
 		default:
-			w.tally.check(r.wrong("%s, attempt %d of %v, was answered %d %s", op.method, attempt, s, got.status, got.text))
+			w.tally.check(r.wrong("%s, attempt %d of %v, was answered %d %s", op.method, attempt, s, got.status,
+				got.text))
 			r.undo()
 			return
 		}

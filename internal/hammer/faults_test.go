@@ -81,7 +81,8 @@ func (w *world) faults(registers map[string]map[string]*register) []fault {
 
 	for _, args := range [][]string{
 		{"pause", "doc"}, {"resume", "doc"}, {"invalidate", "doc", "--all"}, {"invalidate", "player", "--all"},
-		{"flush", "--timeout", "1s"}, {"doctor"}, {"status"}, {"fsck"}, {"dead", "retry", "--all", "--yes"}, {"dead", "list"},
+		{"flush", "--timeout", "1s"}, {"doctor"}, {"status"}, {"fsck"}, {"dead", "retry", "--all", "--yes"},
+		{"dead", "list"},
 		{"retry-policy", "set", "strict", "--max-attempts", "2"}, {"retry-policy", "rollback", "strict", "1"},
 		{"record", "get", "doc", "doc-1"}, {"dead", "list", "--group"}, {"audit"},
 	} {
@@ -160,7 +161,8 @@ func (w *world) lose(registers map[string]map[string]*register, lose func()) {
 					w.t.Log(err)
 				}
 			}()
-			testkit.Eventually(w.t, "a read after the loss is right", func() bool { err = w.isRead(r); return err == nil })
+			testkit.Eventually(w.t, "a read after the loss is right",
+				func() bool { err = w.isRead(r); return err == nil })
 		}
 	}
 	require.NoError(w.t, w.tool(w.apis[0].env, "acknowledge", "--reason", "a test", "--yes"))
@@ -292,7 +294,8 @@ func (w *world) flushed() {
 		return w.tool(w.apis[0].env, "flush", "--timeout", "20s") == nil
 	})
 	testkit.Eventually(w.t, "no dead letter is open", func() bool {
-		out, err := w.command(w.t.Context(), w.builds[0], w.apis[0].env, "dead", "list", "--state", "open", "--json").Output()
+		out, err := w.command(w.t.Context(), w.builds[0], w.apis[0].env, "dead", "list", "--state", "open",
+			"--json").Output()
 		return err == nil && !strings.Contains(string(out), `"number"`)
 	})
 	w.tally.recovered(time.Since(began))

@@ -102,7 +102,8 @@ func newWorld(t *testing.T, d database, builds []string, random *rand.Rand) *wor
 	w := &world{
 		t: t, dir: t.TempDir(), prefix: testkit.Prefix(t), random: random, builds: builds,
 		// With "everysec" Redis puts the writing of its file off while the disk is slow, and a kill loses it.
-		redis: testkit.Redis(t, testkit.AppendFsync("always")), database: d, ways: map[string]*testkit.Proxy{}, tally: newTally(),
+		redis: testkit.Redis(t, testkit.AppendFsync("always")), database: d, ways: map[string]*testkit.Proxy{},
+		tally:  newTally(),
 		client: &http.Client{Timeout: 4 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
 	url := d.Database(t)
@@ -118,9 +119,11 @@ func newWorld(t *testing.T, d database, builds []string, random *rand.Rand) *wor
 	env := func(kind string) []string {
 		return []string{
 			"HOME=" + w.dir, "PATH=" + os.Getenv("PATH"),
-			"AFTERWRITE_REDIS_URL=" + w.ways[kind+" redis"].URL(t, w.redis.URL()), "AFTERWRITE_REDIS_PREFIX=" + w.prefix,
+			"AFTERWRITE_REDIS_URL=" + w.ways[kind+" redis"].URL(t, w.redis.URL()), "AFTERWRITE_REDIS_PREFIX=" +
+				w.prefix,
 			"AFTERWRITE_DATABASE_URL=" + w.ways[kind+" database"].URL(t, url),
-			"AFTERWRITE_DATABASE_LOCK_TIMEOUT=2s", "AFTERWRITE_DATABASE_STATEMENT_TIMEOUT=3s", "AFTERWRITE_DATABASE_IDLE_IN_TRANSACTION=3s",
+			"AFTERWRITE_DATABASE_LOCK_TIMEOUT=2s", "AFTERWRITE_DATABASE_STATEMENT_TIMEOUT=3s",
+			"AFTERWRITE_DATABASE_IDLE_IN_TRANSACTION=3s",
 			"AFTERWRITE_API_DRAIN=100ms", "AFTERWRITE_API_KEYS_KEEP=10m", "AFTERWRITE_API_KEYS_MAX=1000000",
 		}
 	}

@@ -26,10 +26,12 @@ func calm(t *testing.T) *health.State {
 	e := &schema.Entity{Name: "user", Partitions: 2, Fields: []schema.Field{{Name: "name", Type: schema.String}}}
 	require.NoError(t, e.Init())
 	return &health.State{
-		At:       now,
-		Redis:    inspect.Health{Told: true, Version: "7.0.15", AOF: true, Fsync: "everysec", Latency: time.Millisecond, Clock: now},
+		At: now,
+		Redis: inspect.Health{Told: true, Version: "7.0.15", AOF: true, Fsync: "everysec", Latency: time.Millisecond,
+			Clock: now},
 		Entities: []health.Entity{{Entity: e, Partitions: make([]pending.Stats, 2)}}, Deep: &health.Deep{},
-		Processes: []fleet.Process{{Kind: "worker", ID: "w"}, {Kind: "api", ID: "a"}}, Queues: []queue.Size{{Queue: "default"}},
+		Processes: []fleet.Process{{Kind: "worker", ID: "w"}, {Kind: "api", ID: "a"}},
+		Queues:    []queue.Size{{Queue: "default"}},
 	}
 }
 
@@ -47,32 +49,58 @@ func TestJudgement(t *testing.T) {
 		level health.Level
 		text  string
 	}{
-		"a lag that should be looked at": {func(s *health.State) { waits(s, 11*time.Second) }, "backlog of user", health.Warning, "for 11 s"},
-		"a lag of more than a minute":    {func(s *health.State) { waits(s, 61*time.Second) }, "backlog of user", health.Failure, "for 1 min 1 s"},
-		"no worker, and nothing waits":   {alone, "workers", health.Warning, "no write is pending"},
-		"no worker, and a write waits":   {func(s *health.State) { alone(s); waits(s, 11*time.Second) }, "workers", health.Failure, "1 write waits"},
+		"a lag that should be looked at": {func(s *health.State) { waits(s, 11*time.Second) }, "backlog of user",
+			health.Warning, "for 11 s"},
+		"a lag of more than a minute": {func(s *health.State) { waits(s, 61*time.Second) }, "backlog of user",
+			health.Failure, "for 1 min 1 s"},
+		"no worker, and nothing waits": {alone, "workers", health.Warning, "no write is pending"},
+		"no worker, and a write waits": {func(s *health.State) { alone(s); waits(s, 11*time.Second) }, "workers",
+			health.Failure, "1 write waits"},
 		"a table in trouble": {func(s *health.State) {
 			s.Processes[0].Info = map[string]string{fleet.TroubleInfo: `{"user":{"table":"users","error":"no column"}}`}
 		}, "table of user", health.Failure, "takes no record: no column"},
-		"an API that cannot use the database":  {func(s *health.State) { s.Processes[1].Info = map[string]string{fleet.DatabaseInfo: "28P01"} }, "processes", health.Failure, "The api a cannot use the database: 28P01"},
-		"a worker that takes it to be another": {func(s *health.State) { s.Processes[0].Info = map[string]string{fleet.PairingInfo: "apart"} }, "processes", health.Failure, "worker w accepts and flushes nothing: apart"},
-		"Redis is down":                        {func(s *health.State) { s.RedisErr = schema.ErrUnavailable }, "redis", health.Failure, "reads come from the database"},
-		"Redis may evict":                      {func(s *health.State) { s.RedisErr = inspect.ErrEvictionPolicy }, "redis eviction", health.Failure, "volatile-*"},
-		"Redis is old":                         {func(s *health.State) { s.Redis.Version = "6.0.16" }, "redis version", health.Failure, "older than 6.2"},
-		"Redis is slow":                        {func(s *health.State) { s.Redis.Latency = time.Second }, "redis latency", health.Warning, "1.0 s"},
-		"Redis is full":                        {func(s *health.State) { s.Deep.RedisWrites = schema.ErrRedisFull }, "redis writes", health.Failure, "full"},
-		"the database is down":                 {func(s *health.State) { s.DatabaseErr = errors.New("refused") }, "database", health.Failure, "not responding"},
-		"a missing column":                     {func(s *health.State) { s.Deep.Outstanding = []string{"add column email to users"} }, "tables", health.Failure, "Schema error: 1 migration step is outstanding"},
-		"a table that does not fit":            {func(s *health.State) { s.Deep.Tables = store.ErrUnfit }, "tables", health.Failure, "does not fit"},
-		"the database takes no writes":         {func(s *health.State) { s.Deep.DatabaseWrites = errors.New("locked") }, "database writes", health.Failure, "A write to the database failed"},
-		"unpaired":                             {func(s *health.State) { s.Deep.Pairing = schema.ErrUnpaired }, "pairing", health.Failure, "do not belong together"},
-		"a loss":                               {func(s *health.State) { s.Deep.Losses = []ledger.Loss{{Entity: "user", Records: 3, Why: "evicted"}} }, "redis state", health.Failure, "3 accepted writes of user lost: evicted"},
-		"clocks":                               {func(s *health.State) { s.Deep.Skew = -3 * time.Second }, "redis clock", health.Warning, "3.0 s away"},
-		"a paused queue":                       {func(s *health.State) { s.Queues[0].Paused = true }, "queue default", health.Warning, "paused"},
-		"old sync tasks":                       {func(s *health.State) { s.Queues[0].Latency = time.Minute }, "queue default", health.Warning, "1 min old"},
-		"unaccounted":                          {func(s *health.State) { s.Entities[0].Total = pending.Stats{Accepted: 1} }, "backlog of user", health.Failure, "1 accepted write is unaccounted for"},
-		"refused":                              {func(s *health.State) { s.Entities[0].Total = pending.Stats{Accepted: 2, Held: 1, Dead: 1} }, "backlog of user", health.Warning, "2 writes refused, 1 of them dead"},
-		"full":                                 {func(s *health.State) { s.Entities[0].Partitions[1].Dead = 1 << 40 }, "backlog of user", health.Failure, "is full"},
+		"an API that cannot use the database": {func(s *health.State) {
+			s.Processes[1].Info = map[string]string{fleet.DatabaseInfo: "28P01"}
+		}, "processes", health.Failure, "The api a cannot use the database: 28P01"},
+		"a worker that takes it to be another": {func(s *health.State) {
+			s.Processes[0].Info = map[string]string{fleet.PairingInfo: "apart"}
+		}, "processes", health.Failure, "worker w accepts and flushes nothing: apart"},
+		"Redis is down": {func(s *health.State) { s.RedisErr = schema.ErrUnavailable }, "redis",
+			health.Failure, "reads come from the database"},
+		"Redis may evict": {func(s *health.State) { s.RedisErr = inspect.ErrEvictionPolicy },
+			"redis eviction", health.Failure, "volatile-*"},
+		"Redis is old": {func(s *health.State) { s.Redis.Version = "6.0.16" }, "redis version",
+			health.Failure, "older than 6.2"},
+		"Redis is slow": {func(s *health.State) { s.Redis.Latency = time.Second },
+			"redis latency", health.Warning, "1.0 s"},
+		"Redis is full": {func(s *health.State) { s.Deep.RedisWrites = schema.ErrRedisFull },
+			"redis writes", health.Failure, "full"},
+		"the database is down": {func(s *health.State) { s.DatabaseErr = errors.New("refused") },
+			"database", health.Failure, "not responding"},
+		"a missing column": {func(s *health.State) { s.Deep.Outstanding = []string{"add column email to users"} },
+			"tables", health.Failure, "Schema error: 1 migration step is outstanding"},
+		"a table that does not fit": {func(s *health.State) { s.Deep.Tables = store.ErrUnfit }, "tables",
+			health.Failure, "does not fit"},
+		"the database takes no writes": {func(s *health.State) { s.Deep.DatabaseWrites = errors.New("locked") },
+			"database writes", health.Failure, "A write to the database failed"},
+		"unpaired": {func(s *health.State) { s.Deep.Pairing = schema.ErrUnpaired },
+			"pairing", health.Failure, "do not belong together"},
+		"a loss": {func(s *health.State) {
+			s.Deep.Losses = []ledger.Loss{{Entity: "user",
+				Records: 3, Why: "evicted"}}
+		}, "redis state", health.Failure, "3 accepted writes of user lost: evicted"},
+		"clocks": {func(s *health.State) { s.Deep.Skew = -3 * time.Second },
+			"redis clock", health.Warning, "3.0 s away"},
+		"a paused queue": {func(s *health.State) { s.Queues[0].Paused = true }, "queue default",
+			health.Warning, "paused"},
+		"old sync tasks": {func(s *health.State) { s.Queues[0].Latency = time.Minute },
+			"queue default", health.Warning, "1 min old"},
+		"unaccounted": {func(s *health.State) { s.Entities[0].Total = pending.Stats{Accepted: 1} }, "backlog of user",
+			health.Failure, "1 accepted write is unaccounted for"},
+		"refused": {func(s *health.State) { s.Entities[0].Total = pending.Stats{Accepted: 2, Held: 1, Dead: 1} },
+			"backlog of user", health.Warning, "2 writes refused, 1 of them dead"},
+		"full": {func(s *health.State) { s.Entities[0].Partitions[1].Dead = 1 << 40 },
+			"backlog of user", health.Failure, "is full"},
 	} {
 		s := calm(t)
 		require.Empty(t, s.Findings(), name)
@@ -101,7 +129,8 @@ func TestMedian(t *testing.T) {
 	t.Parallel()
 	quick := func(context.Context) error { return nil }
 	require.Less(t, health.Median(t.Context(), time.Hour, time.Minute, quick), time.Minute)
-	require.Equal(t, time.Second, health.Median(t.Context(), time.Second, time.Minute, func(context.Context) error { panic("one is enough") }))
+	require.Equal(t, time.Second, health.Median(t.Context(), time.Second, time.Minute,
+		func(context.Context) error { panic("one is enough") }))
 	failing := func(context.Context) error { return context.Canceled }
 	require.Equal(t, time.Hour, health.Median(t.Context(), time.Hour, time.Minute, failing))
 }

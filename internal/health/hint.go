@@ -34,19 +34,23 @@ func firstRemedy(err error, remedies []remedy) string {
 var redisRemedies = []remedy{
 	{[]string{"WRONGPASS", "NOAUTH", "invalid password", "without any password configured"},
 		"set the user and password of SETTING (CHANGEABLE) to what Redis has, and restart the processes; where sentinels ask for none, add sentinel_auth=false"},
-	{[]string{"NOPERM"}, "give the user of SETTING the rights that the detail names (ACL SETUSER), also on keys asynq:* for the queue"},
+	{[]string{"NOPERM"},
+		"give the user of SETTING the rights that the detail names (ACL SETUSER), also on keys asynq:* for the queue"},
 	{[]string{"BUSY "}, "a script of another program runs in Redis: wait for it, or end it with `redis-cli script kill`"},
 	{[]string{"LOADING"}, "wait: Redis reads its files; all goes on by itself when it has"},
 	{[]string{"MASTERDOWN"}, "point SETTING to the master; this replica has lost its own"},
-	{[]string{"CLUSTERDOWN"}, "the cluster lacks an owner of some slots: wait for a failover, or see `redis-cli --cluster check` and start the node that is away"},
+	{[]string{"CLUSTERDOWN"},
+		"the cluster lacks an owner of some slots: wait for a failover, or see `redis-cli --cluster check` and start the node that is away"},
 	{[]string{"cluster support disabled"}, "this Redis is no cluster: write redis:// in SETTING"},
 	{[]string{"MOVED ", "CROSSSLOT"}, "this Redis is a cluster: write redis-cluster:// in SETTING"},
 	{[]string{"TRYAGAIN", "ASK "}, "a slot is being moved: wait, or where nobody moves it, `redis-cli --cluster fix`"},
-	{[]string{"READONLY", "NOREPLICAS", "MISCONF"}, "point SETTING to the master; see its replicas (min-replicas-to-write) and its disk"},
+	{[]string{"READONLY", "NOREPLICAS", "MISCONF"},
+		"point SETTING to the master; see its replicas (min-replicas-to-write) and its disk"},
 	{[]string{"OOM "}, "raise maxmemory (CONFIG SET maxmemory)"},
 	{[]string{"certificate required", "bad certificate", "unknown certificate"},
 		"Redis asks for a client's certificate that it knows: add cert=FILE and key=FILE to SETTING"},
-	{[]string{"all sentinels"}, "start the sentinels, or mend their addresses and the master's name in SETTING (CHANGEABLE): `redis-cli -p 26379 sentinel masters`"},
+	{[]string{"all sentinels"},
+		"start the sentinels, or mend their addresses and the master's name in SETTING (CHANGEABLE): `redis-cli -p 26379 sentinel masters`"},
 	{[]string{"connection reset", "EOF"},
 		"see Redis's log; where that port speaks TLS, write rediss:// (or tls=true) in SETTING, and where it asks for a " +
 			"client's certificate, add cert=FILE and key=FILE"},
@@ -79,7 +83,8 @@ func RightsHint(prefix string) string {
 }
 
 var databaseRemedies = []remedy{
-	{[]string{"28P01", "28000"}, "set the user and password of database.url (AFTERWRITE_DATABASE_URL) to what the database has, or admit the user in pg_hba.conf"},
+	{[]string{"28P01", "28000"},
+		"set the user and password of database.url (AFTERWRITE_DATABASE_URL) to what the database has, or admit the user in pg_hba.conf"},
 	{[]string{"3D000"}, "create the database (CREATE DATABASE), or mend its name in database.url (AFTERWRITE_DATABASE_URL)"},
 	{[]string{"53300"}, "the database has no connection left: raise max_connections, or lower database.max_open, which counts for each process"},
 	{[]string{"53100", "No space left on device", "disk is full", "Disk full"},

@@ -56,7 +56,8 @@ func (s *State) redis(f *findings) {
 			"Redis is not responding: writes are rejected, reads come from the database.")
 		return
 	case errors.Is(err, rdb.ErrRights):
-		f.add("redis rights", Failure, err, "ACL SETUSER NAME with the commands, keys and channels that `afterwrite doctor` names",
+		f.add("redis rights", Failure, err,
+			"ACL SETUSER NAME with the commands, keys and channels that `afterwrite doctor` names",
 			"Writes are not safe: the user of redis.url lacks permissions.")
 	case errors.Is(err, inspect.ErrEvictionPolicy):
 		f.add("redis eviction", Failure, err, "set maxmemory-policy volatile-lfu (or noeviction) in redis.conf",
@@ -92,7 +93,8 @@ func atLeast(version string, major, minor int) bool {
 func (s *State) database(f *findings) {
 	switch {
 	case s.DatabaseErr != nil:
-		f.add("database", Failure, s.DatabaseErr, DatabaseHint(s.DatabaseErr), "The database is not responding: %s.", s.waiting())
+		f.add("database", Failure, s.DatabaseErr, DatabaseHint(s.DatabaseErr), "The database is not responding: %s.",
+			s.waiting())
 	case s.Database > SlowDatabase:
 		f.add("database", Warning, nil, "run the database nearer to the workers",
 			"A round trip to the database takes %s.", text.Duration(s.Database))
@@ -114,12 +116,14 @@ func (d *Deep) judge(f *findings) {
 	d.redisWrites(f)
 	switch {
 	case errors.Is(d.Tables, store.ErrUnfit):
-		f.add("tables", Failure, d.Tables, "change the table or the configuration as the error says", "A table does not fit its entity.")
+		f.add("tables", Failure, d.Tables, "change the table or the configuration as the error says",
+			"A table does not fit its entity.")
 	case d.Tables != nil:
 		f.add("tables", Failure, d.Tables, DatabaseHint(d.Tables), "The tables cannot be read.")
 	case len(d.Outstanding) > 0:
 		f.add("tables", Failure, nil, "run `afterwrite migrate`", "Schema error: %d %s outstanding: %s.",
-			len(d.Outstanding), text.Plural(int64(len(d.Outstanding)), "migration step is", "migration steps are"), listed(d.Outstanding))
+			len(d.Outstanding), text.Plural(int64(len(d.Outstanding)), "migration step is", "migration steps are"),
+			listed(d.Outstanding))
 	}
 	d.databaseWrites(f)
 	if d.Pairing != nil {
@@ -147,7 +151,8 @@ func listed(steps []string) string {
 // LossText is a loss as a sentence.
 func LossText(l ledger.Loss) string {
 	if l.Records > 0 {
-		return fmt.Sprintf("%s accepted %s of %s lost: %s.", text.Number(l.Records), text.Plural(l.Records, "write", "writes"), l.Entity, l.Why)
+		return fmt.Sprintf("%s accepted %s of %s lost: %s.", text.Number(l.Records),
+			text.Plural(l.Records, "write", "writes"), l.Entity, l.Why)
 	}
 	return fmt.Sprintf("Redis had lost its state of %s when a process looked at %s: what was accepted and not yet persisted by then is gone (%s).",
 		l.Entity, l.At.UTC().Format("2006-01-02T15:04:05.000Z"), l.Why)
@@ -158,10 +163,12 @@ func (d *Deep) redisWrites(f *findings) {
 	switch err := d.RedisWrites; {
 	case err == nil:
 	case errors.Is(err, schema.ErrRedisFull):
-		f.add(check, Failure, err, "start workers, for what is persisted makes room, or raise maxmemory (CONFIG SET maxmemory)",
+		f.add(check, Failure, err,
+			"start workers, for what is persisted makes room, or raise maxmemory (CONFIG SET maxmemory)",
 			"Redis is full: writes are rejected.")
 	case errors.Is(err, schema.ErrRedisReadOnly):
-		f.add(check, Failure, err, "point redis.url to the master; see its replicas (min-replicas-to-write) and its disk",
+		f.add(check, Failure, err,
+			"point redis.url to the master; see its replicas (min-replicas-to-write) and its disk",
 			"Redis takes no writes.")
 	default:
 		f.add(check, Failure, err, RedisHint(err, "redis.url"), "A write to Redis failed.")
@@ -202,7 +209,8 @@ func (s *State) processes(f *findings) {
 	for _, p := range s.Processes {
 		for _, trouble := range []struct{ info, format, hint string }{
 			{fleet.DatabaseInfo, "The %s %s cannot use the database: %s.", ""},
-			{fleet.PairingInfo, "The %s %s accepts and flushes nothing: %s.", "see the runbook, \"Redis and the database do not belong together\""},
+			{fleet.PairingInfo, "The %s %s accepts and flushes nothing: %s.",
+				"see the runbook, \"Redis and the database do not belong together\""},
 		} {
 			if message := p.Info[trouble.info]; message != "" {
 				hint := trouble.hint
@@ -216,7 +224,8 @@ func (s *State) processes(f *findings) {
 	troubles := fleet.Troubles(s.Processes)
 	for _, entity := range slices.Sorted(maps.Keys(troubles)) {
 		one := troubles[entity]
-		f.add("table of "+entity, Failure, nil, fleet.TroubleHint, "%s: the table %s takes no record: %s.", entity, one.Table, one.Error)
+		f.add("table of "+entity, Failure, nil, fleet.TroubleHint, "%s: the table %s takes no record: %s.", entity,
+			one.Table, one.Error)
 	}
 	s.fields(f)
 }
@@ -266,18 +275,22 @@ func (e Entity) Findings(now time.Time, working bool) []Finding {
 	}
 	t := e.Total
 	if n := t.Imbalance(); n != 0 {
-		f.add(check, Failure, nil, "run `afterwrite fsck`", "%s: %s accepted %s unaccounted for.", name, text.Number(n), text.Plural(n, "write is", "writes are"))
+		f.add(check, Failure, nil, "run `afterwrite fsck`", "%s: %s accepted %s unaccounted for.", name, text.Number(n),
+			text.Plural(n, "write is", "writes are"))
 	}
 	if slices.ContainsFunc(e.Partitions, e.full) {
-		f.add(check, Failure, nil, "start workers, or settle what is held and dead (`afterwrite dead list`), or raise flush.max_pending",
+		f.add(check, Failure, nil,
+			"start workers, or settle what is held and dead (`afterwrite dead list`), or raise flush.max_pending",
 			"%s is full: new records are rejected with 503.", name)
 	}
 	if t.Paused {
-		f.add(check, Warning, nil, "`afterwrite resume "+name+"`", "%s: flushing is paused%s; writes wait in Redis.", name, e.pausedPart())
+		f.add(check, Warning, nil, "`afterwrite resume "+name+"`", "%s: flushing is paused%s; writes wait in Redis.",
+			name, e.pausedPart())
 	}
 	if n := t.Held + t.Dead; n > 0 {
 		f.add(check, Warning, nil, "`afterwrite dead list --group`, `afterwrite held list`",
-			"%s: %s %s refused, %s of them dead%s.", name, text.Number(n), text.Plural(n, "write", "writes"), text.Number(t.Dead), e.Why)
+			"%s: %s %s refused, %s of them dead%s.", name, text.Number(n), text.Plural(n, "write", "writes"),
+			text.Number(t.Dead), e.Why)
 	}
 	if e.late(now) {
 		level := Warning
@@ -315,6 +328,7 @@ func waiting(t pending.Stats, now time.Time) string {
 	if t.Pending == 0 {
 		return "no write is pending"
 	}
-	return fmt.Sprintf("%s %s in Redis, the oldest for %s", text.Number(t.Pending), text.Plural(t.Pending, "write waits", "writes wait"),
+	return fmt.Sprintf("%s %s in Redis, the oldest for %s", text.Number(t.Pending),
+		text.Plural(t.Pending, "write waits", "writes wait"),
 		text.Duration(max(now.Sub(t.OldestPending), 0)))
 }

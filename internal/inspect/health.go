@@ -107,7 +107,8 @@ func (i *Inspector) Check(ctx context.Context) (Health, error) {
 	}
 	h.warn()
 	if strings.HasPrefix(h.Policy, "allkeys-") {
-		return h, fmt.Errorf("%w: maxmemory-policy is %s; set it to volatile-lfu or noeviction", ErrEvictionPolicy, h.Policy)
+		return h, fmt.Errorf("%w: maxmemory-policy is %s; set it to volatile-lfu or noeviction", ErrEvictionPolicy,
+			h.Policy)
 	}
 	return h, i.redis.CheckRights(ctx, string(i.prefix), i.prefix.Probe(), i.prefix.Channel("~"))
 }
@@ -140,7 +141,8 @@ func (h *Health) warn() {
 		h.Warnings = append(h.Warnings, Warning{check, fmt.Sprintf(format, args...), hint})
 	}
 	if !h.Told {
-		warn("redis figures", "check that maxmemory-policy is volatile-lfu or noeviction and that Redis keeps an append-only file",
+		warn("redis figures",
+			"check that maxmemory-policy is volatile-lfu or noeviction and that Redis keeps an append-only file",
 			"Redis does not report its version, memory and persistence (INFO).")
 		return
 	}

@@ -91,7 +91,8 @@ func heaviest(keys []Big, most int) []Big {
 }
 
 // weigh adds keys of one node to the usage.
-func (in *Inspector) weigh(ctx context.Context, node redis.Cmdable, names []string, u *Usage, shares map[string]*Share) error {
+func (in *Inspector) weigh(ctx context.Context, node redis.Cmdable, names []string, u *Usage,
+	shares map[string]*Share) error {
 	sizes, err := memory(ctx, node, names, u)
 	if err != nil {
 		return err
@@ -172,7 +173,8 @@ func memory(ctx context.Context, node redis.Cmdable, names []string, u *Usage) (
 var lifeClasses = []time.Duration{time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour}
 
 func newLives() []Share {
-	return []Share{{Name: "none"}, {Name: "under 1 min"}, {Name: "under 10 min"}, {Name: "under 1 h"}, {Name: "under 1 d"}, {Name: "1 d or more"}}
+	return []Share{{Name: "none"}, {Name: "under 1 min"}, {Name: "under 10 min"}, {Name: "under 1 h"},
+		{Name: "under 1 d"}, {Name: "1 d or more"}}
 }
 
 func lifeClass(left time.Duration) int {

@@ -21,5 +21,6 @@ func Order(e *schema.Entity, partition int, reply []any) (schema.Order, error) {
 	if err != nil {
 		return schema.Order{}, fmt.Errorf("order of %s/%d: wait %q", e.Name, partition, Text(reply[1]))
 	}
-	return schema.Order{Entity: e, Partition: partition, Generation: generation, Delay: time.Duration(wait) * time.Millisecond}, nil
+	return schema.Order{Entity: e, Partition: partition, Generation: generation,
+		Delay: time.Duration(wait) * time.Millisecond}, nil
 }

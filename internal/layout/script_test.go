@@ -47,7 +47,8 @@ func TestTheFunctionsDo(t *testing.T) {
 	require.Equal(t, []any{"3", "-4", nil}, run("return { place('-3'), place('4'), place('null') or false }"))
 	require.Equal(t, []any{"6", "6", "1010"}, run(
 		"local g = claim(KEYS[1], '5', 1000, '10') return { g, unpack(redis.call('HMGET', KEYS[1], 'g', 'u')) }"))
-	require.Equal(t, int64(1), run("lasts(KEYS[1], 'e', 60000) lasts(KEYS[1], 'e', 1) return number(redis.call('HGET', KEYS[1], 'e')) > now_ms() + 50000 and 1 or 0"))
+	require.Equal(t, int64(1),
+		run("lasts(KEYS[1], 'e', 60000) lasts(KEYS[1], 'e', 1) return number(redis.call('HGET', KEYS[1], 'e')) > now_ms() + 50000 and 1 or 0"))
 	require.Equal(t, []any{"-2", "-2", int64(0)}, run(
 		"redis.call('SADD', KEYS[3], 'x') seat(KEYS[1] .. 'r', KEYS[2], KEYS[3], true, 'x', '2') "+
 			"return { redis.call('ZSCORE', KEYS[1] .. 'r', 'x'), redis.call('ZSCORE', KEYS[2], 'x'), redis.call('SCARD', KEYS[3]) }"))

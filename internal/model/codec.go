@@ -24,8 +24,9 @@ func (m *Model) Fields(record reflect.Value) (schema.Fields, error) {
 	var bad []schema.FieldError
 	for _, f := range m.associations {
 		if v := reflect.Indirect(f.ReflectValueOf(background, record)); v.IsValid() && !empty(v) {
-			bad = append(bad, schema.FieldError{Field: f.Name, Reason: "is an association, which is not written here: " +
-				"write its records to their own table, and leave it empty"})
+			bad = append(bad,
+				schema.FieldError{Field: f.Name, Reason: "is an association, which is not written here: " +
+					"write its records to their own table, and leave it empty"})
 		}
 	}
 	for _, f := range m.fields {
@@ -89,7 +90,8 @@ func (m *Model) Record(record reflect.Value, id string, values schema.Values) er
 		return err
 	}
 	if len(values) != len(m.fields) {
-		return fmt.Errorf("record %q has %d values, its entity %s %d fields", id, len(values), m.Entity.Name, len(m.fields))
+		return fmt.Errorf("record %q has %d values, its entity %s %d fields", id, len(values), m.Entity.Name,
+			len(m.fields))
 	}
 	for i, text := range values {
 		if err := m.SetValue(record, i, text); err != nil {
@@ -195,7 +197,8 @@ func strict(f *gormschema.Field, v any) error {
 	case whole && from.Kind() == reflect.String, kind == reflect.Bool && from.Kind() == reflect.String:
 		return fmt.Errorf("cannot be set to a %T", v)
 	case whole && from.CanInt() && kind < reflect.Uint && reflect.Zero(f.IndirectFieldType).OverflowInt(from.Int()),
-		whole && from.CanInt() && kind >= reflect.Uint && (from.Int() < 0 || reflect.Zero(f.IndirectFieldType).OverflowUint(uint64(from.Int()))):
+		whole && from.CanInt() && kind >= reflect.Uint && (from.Int() < 0 ||
+			reflect.Zero(f.IndirectFieldType).OverflowUint(uint64(from.Int()))):
 		return fmt.Errorf("%d does not fit a %s", v, f.IndirectFieldType)
 	}
 	return nil

@@ -21,7 +21,8 @@ func (m *Model) mapKey(bad *Error) {
 	keys := m.Schema.PrimaryFields
 	switch len(keys) {
 	case 0:
-		bad.Fields = append(bad.Fields, FieldError{"", `it has no primary key: add gorm:"primaryKey" to the field that names a record`})
+		bad.Fields = append(bad.Fields,
+			FieldError{"", `it has no primary key: add gorm:"primaryKey" to the field that names a record`})
 		return
 	case 1:
 	default:
@@ -82,7 +83,8 @@ func gormCounts(f *gormschema.Field) bool {
 	if ok && strings.EqualFold(says, "false") {
 		return false
 	}
-	return f.HasDefaultValue && f.DefaultValue == "" && (f.DataType == gormschema.Int || f.DataType == gormschema.Uint ||
+	return f.HasDefaultValue && f.DefaultValue == "" && (f.DataType == gormschema.Int ||
+		f.DataType == gormschema.Uint ||
 		f.GORMDataType == gormschema.Int || f.GORMDataType == gormschema.Uint)
 }
 
@@ -137,7 +139,8 @@ func (m *Model) CanonicalID(v any) (string, error) {
 // NewID makes an id: a UUID of version 7, so that ids are in the order of time.
 func (m *Model) NewID() (string, error) {
 	if m.Entity.ID.Type == schema.Int || m.Entity.ID.Type == schema.String && m.Entity.ID.Max < 36 {
-		return "", schema.Invalid("id", "is missing, and one cannot be made: the ids of %s are of type %s", m.Entity.Name, m.Entity.ID.Type)
+		return "", schema.Invalid("id", "is missing, and one cannot be made: the ids of %s are of type %s",
+			m.Entity.Name, m.Entity.ID.Type)
 	}
 	u, err := uuid.NewV7()
 	if err != nil {

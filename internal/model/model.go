@@ -198,7 +198,8 @@ func fieldName(f *gormschema.Field, t tag) (string, error) {
 		name = strings.ToLower(f.DBName)
 	}
 	if !schema.ValidName(name) {
-		return "", fmt.Errorf("%q cannot name a field (a to z, then a to z, 0 to 9 and _): add afterwrite:\"name=…\"", name)
+		return "", fmt.Errorf("%q cannot name a field (a to z, then a to z, 0 to 9 and _): add afterwrite:\"name=…\"",
+			name)
 	}
 	if slices.Contains(schema.Reserved, name) {
 		return "", fmt.Errorf("%q is a word of the HTTP API: add afterwrite:\"name=…\", the column keeps its own", name)
@@ -244,7 +245,8 @@ func (at *field) mapDefault(to *schema.Field) error {
 		at.omitted = true
 		return nil
 	}
-	if f.DefaultValueInterface == nil && strings.Contains(text, "(") || strings.HasPrefix(strings.ToUpper(text), "CURRENT_") {
+	if f.DefaultValueInterface == nil && strings.Contains(text, "(") ||
+		strings.HasPrefix(strings.ToUpper(text), "CURRENT_") {
 		return fmt.Errorf("its default %q is made by the database, after the write was accepted: "+
 			"set it in the program (autoCreateTime for a time)", text)
 	}
@@ -348,7 +350,8 @@ func (m *Model) SoftDelete() (int, bool) { return m.deleted, m.deleted >= 0 }
 func (m *Model) References() map[int]reflect.Type {
 	found := map[int]reflect.Type{}
 	for _, r := range m.Schema.Relationships.BelongsTo {
-		if len(r.References) != 1 || r.References[0].PrimaryKey == nil || r.References[0].PrimaryKey != r.FieldSchema.PrioritizedPrimaryField {
+		if len(r.References) != 1 || r.References[0].PrimaryKey == nil ||
+			r.References[0].PrimaryKey != r.FieldSchema.PrioritizedPrimaryField {
 			continue
 		}
 		if i, ok := m.byName[r.References[0].ForeignKey.DBName]; ok {

@@ -100,7 +100,8 @@ func TestEntityOfAModel(t *testing.T) {
 			want.Column = want.Name
 		}
 		got := schema.Field{Name: f.Name, Column: f.Column, Type: f.Type, Required: f.Required, Unique: f.Unique,
-			Default: f.Default, MaxLength: f.MaxLength, Min: f.Min, Max: f.Max, Precision: f.Precision, Scale: f.Scale, Redact: f.Redact}
+			Default: f.Default, MaxLength: f.MaxLength, Min: f.Min, Max: f.Max, Precision: f.Precision, Scale: f.Scale,
+			Redact: f.Redact}
 		require.Equal(t, want, got)
 	}
 	require.Len(t, e.Fields, 24)
@@ -195,7 +196,8 @@ func TestRefusals(t *testing.T) {
 		names = append(names, f.Field)
 		require.NotEmpty(t, f.Reason)
 	}
-	require.Equal(t, []string{"ID", "Born", "Code", "Net", "Serial", "Sum", "Later", "Now", "Blob", "Cost", "Top", "Word"}, names)
+	require.Equal(t, []string{"ID", "Born", "Code", "Net", "Serial", "Sum", "Later", "Now", "Blob", "Cost", "Top",
+		"Word"}, names)
 	require.ErrorContains(t, err, "autoIncrement:false")
 }
 

@@ -25,7 +25,8 @@ func strangers(typ reflect.Type, within string) []FieldError {
 		switch {
 		case (embedded || f.Anonymous) && elem.Kind() == reflect.Struct && !stored(f.Type):
 			bad = append(bad, strangers(elem, within+f.Name+".")...)
-		case strange(f.Type) && settings["TYPE"] == "" && settings["SERIALIZER"] == "" && settings["JSON"] == "" && !stored(f.Type):
+		case strange(f.Type) && settings["TYPE"] == "" && settings["SERIALIZER"] == "" && settings["JSON"] == "" &&
+			!stored(f.Type):
 			bad = append(bad, FieldError{within + f.Name, "gorm has no column for a " + f.Type.String() +
 				": add a serializer (gorm:\"serializer:json\"), a type with Value and Scan, or gorm:\"-\""})
 		}

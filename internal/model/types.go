@@ -24,7 +24,8 @@ var columnTypes = map[string]schema.FieldType{
 	"float4": schema.Float, "float8": schema.Float,
 	"decimal": schema.Decimal, "numeric": schema.Decimal,
 	"varchar": schema.String, "character varying": schema.String, "nvarchar": schema.String, "string": schema.String,
-	"text": schema.Text, "tinytext": schema.Text, "mediumtext": schema.Text, "longtext": schema.Text, "clob": schema.Text,
+	"text": schema.Text, "tinytext": schema.Text, "mediumtext": schema.Text, "longtext": schema.Text,
+	"clob": schema.Text,
 	"json": schema.JSON, "jsonb": schema.JSON,
 	"time": schema.Time, "timestamp": schema.Time, "timestamptz": schema.Time, "datetime": schema.Time,
 	"timestamp with time zone": schema.Time, "timestamp without time zone": schema.Time,
@@ -120,7 +121,8 @@ func texts(to *schema.Field, from *gormschema.Field, size int) {
 // isUUID reports whether the Go type is sixteen bytes that a driver gets as a text.
 func isUUID(f *gormschema.Field) bool {
 	t := f.IndirectFieldType
-	return t.Kind() == reflect.Array && t.Len() == 16 && t.Elem().Kind() == reflect.Uint8 && f.DataType == gormschema.String
+	return t.Kind() == reflect.Array && t.Len() == 16 && t.Elem().Kind() == reflect.Uint8 &&
+		f.DataType == gormschema.String
 }
 
 // serialized corrects the type of a field with a serializer by what that gives to a driver.

@@ -124,7 +124,8 @@ type action struct {
 	note func(ctx context.Context, at share, letters []ledger.Letter) error
 }
 
-func (m *Operator) sendBack(ctx context.Context, at share, some []ledger.Letter) (moved, left []ledger.Letter, err error) {
+func (m *Operator) sendBack(ctx context.Context, at share, some []ledger.Letter) (moved, left []ledger.Letter,
+	err error) {
 	back, order, err := m.records.Retry(ctx, at.entity, at.partition, versioned(some))
 	if err != nil {
 		return nil, nil, err
@@ -140,7 +141,8 @@ func (m *Operator) sendBack(ctx context.Context, at share, some []ledger.Letter)
 	return moved, left, nil
 }
 
-func (m *Operator) giveUp(ctx context.Context, at share, some []ledger.Letter, r *Report) (moved, left []ledger.Letter, err error) {
+func (m *Operator) giveUp(ctx context.Context, at share, some []ledger.Letter, r *Report) (moved, left []ledger.Letter,
+	err error) {
 	outcomes, err := m.discard(ctx, at, versioned(some))
 	if err != nil {
 		return nil, nil, err
@@ -171,7 +173,8 @@ func (m *Operator) discard(ctx context.Context, at share, some []schema.Versione
 	}
 	g := &cache.Group{Entity: at.entity, Partition: at.partition}
 	for _, one := range some {
-		g.Writes = append(g.Writes, cache.Write{Op: cache.OpDiscard, ID: one.ID, IfMatch: one.Version, Values: rows[one.ID]})
+		g.Writes = append(g.Writes, cache.Write{Op: cache.OpDiscard, ID: one.ID, IfMatch: one.Version,
+			Values: rows[one.ID]})
 	}
 	m.records.Write(ctx, g)
 	m.enqueue(ctx, g.Order)
@@ -252,7 +255,8 @@ func (m *Operator) pages(ctx context.Context, s Selection, size int, r *Report) 
 }
 
 // numbered yields letters by their numbers. A number that is not there counts as failed.
-func (m *Operator) numbered(ctx context.Context, numbers []int64, size int, r *Report) iter.Seq2[[]ledger.Letter, error] {
+func (m *Operator) numbered(ctx context.Context, numbers []int64, size int, r *Report) iter.Seq2[[]ledger.Letter,
+	error] {
 	return func(yield func([]ledger.Letter, error) bool) {
 		for few := range slices.Chunk(numbers, size) {
 			some := make([]ledger.Letter, 0, len(few))

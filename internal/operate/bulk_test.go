@@ -21,7 +21,8 @@ func TestRetryThousands(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		b.dead(2000)
 		var steps []operate.Report
-		r, err := b.Retry(t.Context(), operate.Selection{Filter: users, Expect: 2000, OnStep: func(r operate.Report) { steps = append(steps, r) }}, ann)
+		r, err := b.Retry(t.Context(), operate.Selection{Filter: users, Expect: 2000,
+			OnStep: func(r operate.Report) { steps = append(steps, r) }}, ann)
 		require.NoError(t, err)
 		require.Equal(t, operate.Report{Selected: 2000, Done: 2000}, r)
 		require.Len(t, steps, 4)
@@ -115,7 +116,8 @@ func TestByNumber(t *testing.T) {
 		require.Equal(t, operate.Report{Selected: 3, Done: 1, Stale: 2}, r, "what was sent back is no longer dead")
 		_, err = b.Discard(t.Context(), operate.Selection{Filter: users, Expect: 5}, ann)
 		require.ErrorIs(t, err, schema.ErrInvalid)
-		require.Equal(t, 2, b.count(ledger.LetterFilter{State: ledger.StateWaiting}), "an unexpected number begins nothing")
+		require.Equal(t, 2, b.count(ledger.LetterFilter{State: ledger.StateWaiting}),
+			"an unexpected number begins nothing")
 	})
 }
 
@@ -133,7 +135,8 @@ func TestStaleLettersAreLeftAlone(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, letters, 2)
 		old := letters[1].Number
-		for name, act := range map[string]func(context.Context, operate.Selection, ledger.Actor) (operate.Report, error){"retry": b.Retry, "discard": b.Discard} {
+		for name, act := range map[string]func(context.Context, operate.Selection, ledger.Actor) (operate.Report,
+			error){"retry": b.Retry, "discard": b.Discard} {
 			r, err := act(t.Context(), operate.Selection{Numbers: []int64{old}}, ann)
 			require.NoError(t, err, name)
 			require.Equal(t, operate.Report{Selected: 1, Stale: 1}, r, name)

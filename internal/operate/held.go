@@ -93,7 +93,8 @@ func selectHeld[T any](ctx context.Context, m *Operator, f ledger.LetterFilter, 
 }
 
 // heldIn returns those of some partitions, or ErrTooManyHeld where they are more than room.
-func heldIn[T any](ctx context.Context, m *Operator, f ledger.LetterFilter, places []pending.HeldIn, room int, keep func(HeldRecord) T) ([]T, error) {
+func heldIn[T any](ctx context.Context, m *Operator, f ledger.LetterFilter, places []pending.HeldIn, room int,
+	keep func(HeldRecord) T) ([]T, error) {
 	found := make([][]T, len(places))
 	// One that got another next attempt meanwhile may come twice.
 	seen := make([]map[string]bool, len(places))
@@ -156,15 +157,18 @@ func (m *Operator) DiscardOne(ctx context.Context, h Held, by ledger.Actor) erro
 
 // EditOne writes a held record anew, with some fields changed, which are validated like a
 // patch. ErrStale where it is no longer held at that version: the newer state stands.
-func (m *Operator) EditOne(ctx context.Context, h Held, changes schema.Fields, by ledger.Actor) (producer.Accepted, error) {
+func (m *Operator) EditOne(ctx context.Context, h Held, changes schema.Fields, by ledger.Actor) (producer.Accepted,
+	error) {
 	state, err := m.stillHeld(ctx, h)
 	if err != nil {
 		return producer.Accepted{}, err
 	}
 	if state.Record.Deleted {
-		return producer.Accepted{}, schema.Invalid("fields", "cannot be edited: what is held is a deletion; retry or discard it")
+		return producer.Accepted{},
+			schema.Invalid("fields", "cannot be edited: what is held is a deletion; retry or discard it")
 	}
-	accepted, err := m.writes.Do(ctx, producer.Request{Op: cache.OpPatch, Entity: h.Entity.Name, ID: h.ID, Fields: changes, IfMatch: h.Version})
+	accepted, err := m.writes.Do(ctx, producer.Request{Op: cache.OpPatch, Entity: h.Entity.Name, ID: h.ID,
+		Fields: changes, IfMatch: h.Version})
 	if isStale(err) {
 		return accepted, fmt.Errorf("%w: %w", ErrStale, err)
 	}
@@ -213,7 +217,8 @@ func (m *Operator) one(ctx context.Context, h Held, do heldAction, by ledger.Act
 	}
 	ctx, cancel := finish(ctx)
 	defer cancel()
-	outcomes, err := do.move(ctx, share{h.Entity, h.Entity.Partition(h.ID)}, []schema.Versioned{{ID: h.ID, Version: h.Version}})
+	outcomes, err := do.move(ctx, share{h.Entity, h.Entity.Partition(h.ID)},
+		[]schema.Versioned{{ID: h.ID, Version: h.Version}})
 	if err == nil {
 		err = outcomes[0]
 	}

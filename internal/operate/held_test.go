@@ -34,7 +34,8 @@ func (b *bundle) refuse(some ...operate.Held) {
 	b.t.Helper()
 	for _, h := range some {
 		n, err := b.backlog.Hold(b.t.Context(), b.user, b.user.Partition(h.ID), []pending.Refused{{
-			Change: schema.Change{ID: h.ID, Version: h.Version}, Refusal: taken, Attempts: 3, Next: time.Now().Add(time.Hour),
+			Change: schema.Change{ID: h.ID, Version: h.Version}, Refusal: taken, Attempts: 3,
+			Next:    time.Now().Add(time.Hour),
 			History: []schema.Attempt{{Number: 3, At: time.Now(), Kind: taken.Kind, Message: "taken", Worker: "w"}},
 		}})
 		require.NoError(b.t, err)
@@ -141,7 +142,8 @@ func (f faster) Do(ctx context.Context, r producer.Request) (producer.Accepted, 
 func TestNewerWriteWinsWhileHeldIsEdited(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		one := b.hold(1)[0]
-		m, err := operate.New(operate.Config{Entities: []*schema.Entity{b.user}, Letters: b.store, Records: whole.Of(b.cache), Writes: faster{b.producer}, Queue: b.queue})
+		m, err := operate.New(operate.Config{Entities: []*schema.Entity{b.user}, Letters: b.store,
+			Records: whole.Of(b.cache), Writes: faster{b.producer}, Queue: b.queue})
 		require.NoError(t, err)
 		_, err = m.EditOne(t.Context(), one, schema.Fields{"email": "edited@x"}, ann)
 		require.ErrorIs(t, err, operate.ErrStale)
@@ -198,7 +200,8 @@ func TestHeldByTheThousand(t *testing.T) {
 		found, err = b.SelectHeld(t.Context(), ledger.LetterFilter{ID: "u0007", Text: "DUPLICATE"})
 		require.NoError(t, err)
 		require.Len(t, found, 1)
-		for _, none := range []ledger.LetterFilter{{Kind: schema.KindCheck}, {Entity: "item"}, {Until: time.Now().Add(-time.Hour)}, {Constraint: "other"}} {
+		for _, none := range []ledger.LetterFilter{{Kind: schema.KindCheck}, {Entity: "item"},
+			{Until: time.Now().Add(-time.Hour)}, {Constraint: "other"}} {
 			found, err = b.SelectHeld(t.Context(), none)
 			require.NoError(t, err)
 			require.Empty(t, found)
@@ -207,11 +210,13 @@ func TestHeldByTheThousand(t *testing.T) {
 		require.ErrorIs(t, err, schema.ErrInvalid)
 		require.EqualValues(t, 1200, b.total().Held, "an unexpected number begins nothing")
 
-		r, err := b.DiscardHeld(t.Context(), operate.Selection{Filter: ledger.LetterFilter{ID: "u0007"}, Expect: 1}, ann)
+		r, err := b.DiscardHeld(t.Context(), operate.Selection{Filter: ledger.LetterFilter{ID: "u0007"}, Expect: 1},
+			ann)
 		require.NoError(t, err)
 		require.Equal(t, operate.Report{Selected: 1, Done: 1}, r)
 		var steps []operate.Report
-		r, err = b.RetryHeld(t.Context(), operate.Selection{Filter: unique, Expect: 1199, OnStep: func(r operate.Report) { steps = append(steps, r) }}, ann)
+		r, err = b.RetryHeld(t.Context(), operate.Selection{Filter: unique, Expect: 1199,
+			OnStep: func(r operate.Report) { steps = append(steps, r) }}, ann)
 		require.NoError(t, err)
 		require.Equal(t, operate.Report{Selected: 1199, Done: 1199}, r)
 		require.Len(t, steps, 3)

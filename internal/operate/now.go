@@ -25,7 +25,8 @@ func (m *Operator) FlushNow(ctx context.Context, entity string, by ledger.Actor)
 	if err != nil && len(now.Orders) == 0 {
 		return now, err
 	}
-	return now, errors.Join(err, m.Note(ctx, ledger.AuditEntry{Actor: by, Action: "flush.now", Entity: entity, Detail: map[string]any{
-		"pending": now.Pending, "held": now.Held, "partitions": len(now.Orders), "paused": now.Paused,
-	}}))
+	return now, errors.Join(err, m.Note(ctx, ledger.AuditEntry{Actor: by, Action: "flush.now", Entity: entity,
+		Detail: map[string]any{
+			"pending": now.Pending, "held": now.Held, "partitions": len(now.Orders), "paused": now.Paused,
+		}}))
 }

@@ -64,13 +64,15 @@ type Letters interface {
 	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
 	CurrentPolicies(ctx context.Context) (map[string]ledger.Policy, error)
 	PolicyHistory(ctx context.Context, entity string, max int) ([]ledger.Policy, error)
-	SetPolicy(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by ledger.Actor, note string) (ledger.Policy, error)
+	SetPolicy(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by ledger.Actor,
+		note string) (ledger.Policy, error)
 }
 
 // Records is the state in Redis: the cache.
 type Records interface {
 	Write(ctx context.Context, groups ...*cache.Group)
-	Retry(ctx context.Context, e *schema.Entity, partition int, records []schema.Versioned) ([]bool, schema.Order, error)
+	Retry(ctx context.Context, e *schema.Entity, partition int, records []schema.Versioned) ([]bool, schema.Order,
+		error)
 	Get(ctx context.Context, e *schema.Entity, id string) (cache.Read, error)
 	Fates(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]pending.Told, error)
 	Forget(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) error
@@ -241,13 +243,15 @@ func (m *Operator) Note(ctx context.Context, entry ledger.AuditEntry) error {
 
 // Reveal notes in the audit that somebody has seen a letter's redacted fields.
 func (m *Operator) Reveal(ctx context.Context, l ledger.Letter, by ledger.Actor) error {
-	return m.letters.Audit(ctx, ledger.AuditEntry{Actor: by, Action: "dead.reveal", Entity: l.Entity, ID: l.ID, Version: l.Version})
+	return m.letters.Audit(ctx, ledger.AuditEntry{Actor: by, Action: "dead.reveal", Entity: l.Entity, ID: l.ID,
+		Version: l.Version})
 }
 
 // Edit writes a dead record anew, with some fields changed, and resolves its letter, which
 // keeps the old payload. The changes are validated like a patch. ErrStale where a newer
 // write or another operator was faster: the newer state stands.
-func (m *Operator) Edit(ctx context.Context, number int64, changes schema.Fields, by ledger.Actor) (producer.Accepted, error) {
+func (m *Operator) Edit(ctx context.Context, number int64, changes schema.Fields, by ledger.Actor) (producer.Accepted,
+	error) {
 	letter, err := m.letters.Letter(ctx, number)
 	if err != nil {
 		return producer.Accepted{}, err
@@ -260,7 +264,8 @@ func (m *Operator) Edit(ctx context.Context, number int64, changes schema.Fields
 		return producer.Accepted{}, ErrNotConfigured
 	}
 	if letter.Deleted {
-		return producer.Accepted{}, schema.Invalid("fields", "cannot be edited: the dead letter is a deletion; retry or discard it")
+		return producer.Accepted{},
+			schema.Invalid("fields", "cannot be edited: the dead letter is a deletion; retry or discard it")
 	}
 	accepted, err := m.writes.Do(ctx, producer.Request{
 		Op: cache.OpPatch, Entity: letter.Entity, ID: letter.ID, Fields: changes, IfMatch: letter.Version,
@@ -279,7 +284,8 @@ func (m *Operator) Edit(ctx context.Context, number int64, changes schema.Fields
 
 // editLost edits a letter whose record is not dead at its version: where Redis has lost
 // it, the edit is of the letter's payload.
-func (m *Operator) editLost(ctx context.Context, e *schema.Entity, l ledger.Letter, changes schema.Fields, by ledger.Actor, stale error) (producer.Accepted, error) {
+func (m *Operator) editLost(ctx context.Context, e *schema.Entity, l ledger.Letter, changes schema.Fields,
+	by ledger.Actor, stale error) (producer.Accepted, error) {
 	lost, err := m.lost(ctx, share{e, e.Partition(l.ID)}, []ledger.Letter{l})
 	if err != nil {
 		return producer.Accepted{}, err
@@ -291,7 +297,8 @@ func (m *Operator) editLost(ctx context.Context, e *schema.Entity, l ledger.Lett
 }
 
 // close resolves letters whose write is accepted.
-func (m *Operator) close(ctx context.Context, at share, letters []ledger.Letter, as ledger.Resolution, by ledger.Actor) error {
+func (m *Operator) close(ctx context.Context, at share, letters []ledger.Letter, as ledger.Resolution,
+	by ledger.Actor) error {
 	if _, err := m.letters.Resolve(ctx, numbersOf(letters), as, by); err != nil {
 		return fmt.Errorf("the write is accepted, its letter not closed yet: %w", err)
 	}
@@ -304,7 +311,8 @@ func (m *Operator) close(ctx context.Context, at share, letters []ledger.Letter,
 // room and does no harm.
 func (m *Operator) forget(ctx context.Context, at share, letters []ledger.Letter) {
 	if err := m.records.Forget(ctx, at.entity, at.partition, versioned(letters)); err != nil {
-		m.log.WarnContext(ctx, "resolved letters not forgotten", "entity", at.entity.Name, "partition", at.partition, "error", err)
+		m.log.WarnContext(ctx, "resolved letters not forgotten", "entity", at.entity.Name, "partition", at.partition,
+			"error", err)
 	}
 }
 

@@ -60,13 +60,15 @@ func (m *Operator) PolicyHistory(ctx context.Context, entity string, max int) ([
 // expected is the version that the caller has seen; below 0 it is whatever is in force.
 // Errors: ledger.ErrPolicyChanged where another is in force, an InvalidError on bounds.
 // Workers follow within two seconds, also for what waits already.
-func (m *Operator) SetPolicy(ctx context.Context, entity string, change PolicyChange, expected int64, by ledger.Actor, note string) (ledger.Policy, error) {
+func (m *Operator) SetPolicy(ctx context.Context, entity string, change PolicyChange, expected int64, by ledger.Actor,
+	note string) (ledger.Policy, error) {
 	current, err := m.Policy(ctx, entity)
 	if err != nil {
 		return ledger.Policy{}, err
 	}
 	if expected >= 0 && expected != current.Version {
-		return ledger.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", ledger.ErrPolicyChanged, current.Version, expected)
+		return ledger.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", ledger.ErrPolicyChanged,
+			current.Version, expected)
 	}
 	changed, err := change.Apply(current.Policy)
 	if err != nil {
@@ -77,20 +79,23 @@ func (m *Operator) SetPolicy(ctx context.Context, entity string, change PolicyCh
 
 // put makes a policy the one in force and tells the workers, who would see it a little
 // later by themselves.
-func (m *Operator) put(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by ledger.Actor, note string) (ledger.Policy, error) {
+func (m *Operator) put(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by ledger.Actor,
+	note string) (ledger.Policy, error) {
 	set, err := m.letters.SetPolicy(ctx, entity, expected, p, by, note)
 	if err != nil {
 		return set, err
 	}
 	if err := m.records.Hint(ctx, fleet.PolicyHint); err != nil {
-		m.log.WarnContext(ctx, "workers not told of the retry policy; they look for it themselves", "entity", entity, "error", err)
+		m.log.WarnContext(ctx, "workers not told of the retry policy; they look for it themselves", "entity", entity,
+			"error", err)
 	}
 	return set, nil
 }
 
 // Rollback puts an earlier version of the policy in force again, as a new version; 0 is
 // the configuration's own. expected and errors are as with [Operator.SetPolicy].
-func (m *Operator) Rollback(ctx context.Context, entity string, to, expected int64, by ledger.Actor) (ledger.Policy, error) {
+func (m *Operator) Rollback(ctx context.Context, entity string, to, expected int64, by ledger.Actor) (ledger.Policy,
+	error) {
 	history, err := m.PolicyHistory(ctx, entity, store.MaxListLimit)
 	if err != nil {
 		return ledger.Policy{}, err

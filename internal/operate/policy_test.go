@@ -19,7 +19,8 @@ func TestLivePolicy(t *testing.T) {
 		require.Zero(t, p.Version)
 		require.Equal(t, b.user.Retry, p.Policy)
 
-		p, err = b.SetPolicy(t.Context(), "user", operate.PolicyChange{{"max_attempts", "3"}, {"on.foreign_key.max_attempts", "20"}}, 0, ann, "import")
+		p, err = b.SetPolicy(t.Context(), "user", operate.PolicyChange{{"max_attempts", "3"},
+			{"on.foreign_key.max_attempts", "20"}}, 0, ann, "import")
 		require.NoError(t, err)
 		require.EqualValues(t, 1, p.Version)
 		require.Equal(t, 3, p.Policy.MaxAttempts)
@@ -57,7 +58,8 @@ func TestLivePolicy(t *testing.T) {
 			versions = append(versions, h.Version)
 		}
 		require.Equal(t, []int64{4, 3, 2, 1, 0}, versions)
-		require.Equal(t, []operate.Difference{{Name: "max_attempts", From: "10", To: "3"}, {Name: "on.foreign_key.max_attempts", To: "20"}},
+		require.Equal(t, []operate.Difference{{Name: "max_attempts", From: "10", To: "3"},
+			{Name: "on.foreign_key.max_attempts", To: "20"}},
 			operate.Differences(history[4].Policy, history[3].Policy))
 		log, err := b.Audit(t.Context(), ledger.AuditQuery{Entity: "user"})
 		require.NoError(t, err)
@@ -68,11 +70,13 @@ func TestLivePolicy(t *testing.T) {
 func TestPolicyChange(t *testing.T) {
 	t.Parallel()
 	old := schema.DefaultRetryPolicy()
-	p, err := operate.PolicyChange{{"base", "2s"}, {"factor", "1.5"}, {"cap", "1m"}, {"jitter", "none"}, {"timeout", "5s"},
+	p, err := operate.PolicyChange{{"base", "2s"}, {"factor", "1.5"}, {"cap", "1m"}, {"jitter", "none"},
+		{"timeout", "5s"},
 		{"on.unique.base", "1m"}, {"on.unique.jitter", "full"}, {"on.check.factor", "3"}}.Apply(old)
 	require.NoError(t, err)
 	require.Empty(t, old.On, "the policy itself is not changed")
-	require.Equal(t, []operate.Setting{{"max_attempts", "10"}, {"base", "2s"}, {"factor", "1.5"}, {"cap", "1m"}, {"jitter", "none"}, {"timeout", "5s"},
+	require.Equal(t, []operate.Setting{{"max_attempts", "10"}, {"base", "2s"}, {"factor", "1.5"}, {"cap", "1m"},
+		{"jitter", "none"}, {"timeout", "5s"},
 		{"on.unique.base", "1m"}, {"on.unique.jitter", "full"}, {"on.check.factor", "3"}}, operate.Settings(p))
 	again, err := operate.PolicyChange(operate.Settings(p)).Apply(schema.DefaultRetryPolicy())
 	require.NoError(t, err)
@@ -115,7 +119,8 @@ func TestEffect(t *testing.T) {
 			require.NoError(t, err)
 			var refused []pending.Refused
 			for _, d := range batch.Due {
-				refused = append(refused, pending.Refused{Change: d.Change, Refusal: taken, Attempts: 2, Next: time.Now().Add(time.Minute)})
+				refused = append(refused, pending.Refused{Change: d.Change, Refusal: taken, Attempts: 2,
+					Next: time.Now().Add(time.Minute)})
 			}
 			_, err = b.backlog.Hold(t.Context(), b.user, partition, refused)
 			require.NoError(t, err)

@@ -10,13 +10,15 @@ import (
 
 // ReplacePolicy puts a whole policy in force of an entity, as a new version; the rest is
 // as with [Operator.SetPolicy].
-func (m *Operator) ReplacePolicy(ctx context.Context, entity string, p schema.RetryPolicy, expected int64, by ledger.Actor, note string) (ledger.Policy, error) {
+func (m *Operator) ReplacePolicy(ctx context.Context, entity string, p schema.RetryPolicy, expected int64,
+	by ledger.Actor, note string) (ledger.Policy, error) {
 	current, err := m.Policy(ctx, entity)
 	if err != nil {
 		return ledger.Policy{}, err
 	}
 	if expected != current.Version {
-		return ledger.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", ledger.ErrPolicyChanged, current.Version, expected)
+		return ledger.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", ledger.ErrPolicyChanged,
+			current.Version, expected)
 	}
 	return m.put(ctx, entity, expected, p, by, note)
 }

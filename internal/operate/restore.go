@@ -53,7 +53,8 @@ func (m *Operator) open(ctx context.Context, number int64) (bool, error) {
 
 // leftBehind deals with letters whose records are not dead at their version: they are
 // stale, or lost, which is for do to end.
-func (m *Operator) leftBehind(ctx context.Context, at share, left []ledger.Letter, r *Report, do func(l ledger.Letter) error) error {
+func (m *Operator) leftBehind(ctx context.Context, at share, left []ledger.Letter, r *Report,
+	do func(l ledger.Letter) error) error {
 	lost, err := m.lost(ctx, at, left)
 	if err != nil {
 		return err
@@ -78,7 +79,8 @@ func (m *Operator) leftBehind(ctx context.Context, at share, left []ledger.Lette
 // restore writes a lost letter's payload anew, with some fields changed, over what the
 // database has now, and resolves the letter as edited. A write that comes between the
 // look and the write wins: then the error is ErrStale.
-func (m *Operator) restore(ctx context.Context, e *schema.Entity, l ledger.Letter, changes schema.Fields, by ledger.Actor) (producer.Accepted, error) {
+func (m *Operator) restore(ctx context.Context, e *schema.Entity, l ledger.Letter, changes schema.Fields,
+	by ledger.Actor) (producer.Accepted, error) {
 	if overtaken, err := m.overtaken(ctx, e, l, by); err != nil || overtaken {
 		return producer.Accepted{}, cmp.Or(err, ErrStale)
 	}
@@ -127,8 +129,9 @@ func today(e *schema.Entity, payload schema.Fields) (schema.Fields, error) {
 		case ok:
 			fields[e.Fields[i].Name] = value
 		case value != nil && string(raw) != schema.Null:
-			return nil, schema.Invalid(name, "is not in the configuration of this process, so its value would be lost: restore the "+
-				"letter with a process that has it, give the field back, or give its new name renamed_from")
+			return nil, schema.Invalid(name,
+				"is not in the configuration of this process, so its value would be lost: restore the "+
+					"letter with a process that has it, give the field back, or give its new name renamed_from")
 		}
 	}
 	return fields, nil

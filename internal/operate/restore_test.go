@@ -65,7 +65,8 @@ func TestRestoringALetterOfOtherFields(t *testing.T) {
 		now := time.Now()
 		letter := func(version schema.Version, payload string) {
 			require.NoError(t, b.store.InsertDead(t.Context(), []ledger.Letter{{
-				Entity: "user", ID: "a", Version: version, Payload: payload, Refusal: taken, Attempts: 1, AcceptedAt: now, DiedAt: now,
+				Entity: "user", ID: "a", Version: version, Payload: payload, Refusal: taken, Attempts: 1,
+				AcceptedAt: now, DiedAt: now,
 			}}))
 		}
 		letter(1, `{"name":"then","nickname":"A"}`)

@@ -159,7 +159,8 @@ func (s Setting) apply(p *schema.RetryPolicy) error {
 // applyOwn changes the policy itself.
 func (s Setting) applyOwn(p *schema.RetryPolicy) error {
 	if !slices.Contains(overridable, s.Name) {
-		return schema.Invalid(s.Name, "is not a setting; a policy has %s, timeout, and on.KIND", strings.Join(overridable, ", "))
+		return schema.Invalid(s.Name, "is not a setting; a policy has %s, timeout, and on.KIND",
+			strings.Join(overridable, ", "))
 	}
 	if s.Value == "" {
 		return schema.Invalid(s.Name, "must have a value")
@@ -185,9 +186,15 @@ func (s Setting) applyTo(o *schema.RetryOverride, name string) error {
 	case "cap":
 		return set(s, &o.Cap, durationForm, time.ParseDuration)
 	case "factor":
-		return set(s, &o.Factor, "a number, such as 2 or 1.5", func(text string) (float64, error) { return strconv.ParseFloat(text, 64) })
+		return set(s, &o.Factor, "a number, such as 2 or 1.5", func(text string) (float64,
+			error) {
+			return strconv.ParseFloat(text, 64)
+		})
 	}
-	return set(s, &o.Jitter, "full, equal or none", func(text string) (schema.Jitter, error) { return schema.Jitter(text), nil })
+	return set(s, &o.Jitter, "full, equal or none", func(text string) (schema.Jitter,
+		error) {
+		return schema.Jitter(text), nil
+	})
 }
 
 const durationForm = "a duration with its unit, such as 50ms, 1s or 5m"

@@ -69,7 +69,8 @@ func (s *faultyStore) Letter(ctx context.Context, number int64) (ledger.Letter, 
 	return s.Ledger.Letter(ctx, number)
 }
 
-func (s *faultyStore) Letters(ctx context.Context, f ledger.LetterFilter, before int64, limit int) ([]ledger.Letter, error) {
+func (s *faultyStore) Letters(ctx context.Context, f ledger.LetterFilter, before int64, limit int) ([]ledger.Letter,
+	error) {
 	defer s.happen()
 	return s.Ledger.Letters(ctx, f, before, limit)
 }
@@ -83,7 +84,8 @@ func (s *faultyStore) Retried(ctx context.Context, numbers []int64, by ledger.Ac
 	return s.Ledger.Retried(ctx, numbers, by)
 }
 
-func (s *faultyStore) Resolve(ctx context.Context, numbers []int64, as ledger.Resolution, by ledger.Actor) (int, error) {
+func (s *faultyStore) Resolve(ctx context.Context, numbers []int64, as ledger.Resolution, by ledger.Actor) (int,
+	error) {
 	if s.broken {
 		return 0, errCrash
 	}
@@ -102,7 +104,8 @@ func onEach(t *testing.T, fn func(t *testing.T, b *bundle)) {
 func setup(t *testing.T, url string) *bundle {
 	t.Helper()
 	entities := testkit.Entities(t)
-	b := &bundle{t: t, entities: map[string]*schema.Entity{}, faults: &testkit.RedisFaults{}, queue: &orders{}, prefix: testkit.Prefix(t)}
+	b := &bundle{t: t, entities: map[string]*schema.Entity{}, faults: &testkit.RedisFaults{}, queue: &orders{},
+		prefix: testkit.Prefix(t)}
 	for _, e := range entities {
 		b.entities[e.Name] = e
 	}
@@ -123,7 +126,8 @@ func setup(t *testing.T, url string) *bundle {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.producer.Close() })
 	b.Operator, err = operate.New(operate.Config{
-		Entities: entities, Letters: b.store, Records: whole.Of(b.cache), Writes: b.producer, Queue: b.queue, Rate: 1_000_000, Log: log})
+		Entities: entities, Letters: b.store, Records: whole.Of(b.cache), Writes: b.producer, Queue: b.queue,
+		Rate: 1_000_000, Log: log})
 	require.NoError(t, err)
 	return b
 }
@@ -144,7 +148,8 @@ func (b *bundle) put(n int, email string) []string {
 	return ids
 }
 
-var taken = schema.Refusal{Kind: schema.KindUnique, Constraint: "uq_users_email", Column: "email", Message: "duplicate email"}
+var taken = schema.Refusal{Kind: schema.KindUnique, Constraint: "uq_users_email", Column: "email",
+	Message: "duplicate email"}
 
 // kill gives everything pending of users a dead letter, as a worker does whose policy is
 // exhausted.
@@ -158,7 +163,8 @@ func (b *bundle) kill() {
 		for _, d := range batch.Due {
 			now := time.Now()
 			letters = append(letters, ledger.Letter{Entity: "user", ID: d.ID, Version: d.Version, Deleted: d.Deleted,
-				Payload: string(b.user.AppendFields(nil, d.Values)), Refusal: taken, Attempts: 2, AcceptedAt: now, DiedAt: now,
+				Payload: string(b.user.AppendFields(nil, d.Values)), Refusal: taken, Attempts: 2, AcceptedAt: now,
+				DiedAt:  now,
 				History: []schema.Attempt{{Number: 1, At: now, Kind: taken.Kind, Message: taken.Message, Worker: "w"}}})
 			refused = append(refused, pending.Refused{Change: d.Change, Refusal: taken, Attempts: 2})
 		}
@@ -185,13 +191,14 @@ func (b *bundle) flush() {
 	b.t.Helper()
 	for partition := range b.user.Partitions {
 		var batch pending.Batch
-		flushed, err := flush.Partition(b.t.Context(), b.store.Begin, b.user, partition, func(ctx context.Context) (changes []schema.Change, err error) {
-			batch, err = b.backlog.Due(ctx, b.user, partition, 10_000, 1<<26)
-			for _, due := range batch.Due {
-				changes = append(changes, due.Change)
-			}
-			return changes, err
-		})
+		flushed, err := flush.Partition(b.t.Context(), b.store.Begin, b.user, partition,
+			func(ctx context.Context) (changes []schema.Change, err error) {
+				batch, err = b.backlog.Due(ctx, b.user, partition, 10_000, 1<<26)
+				for _, due := range batch.Due {
+					changes = append(changes, due.Change)
+				}
+				return changes, err
+			})
 		require.NoError(b.t, err)
 		require.Empty(b.t, flushed.Refused)
 		_, err = b.backlog.Ack(b.t.Context(), b.user, partition, batch, flushed.Persisted)

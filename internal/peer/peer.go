@@ -73,7 +73,8 @@ func withoutPort(host string) string {
 
 // marks are the headers that proxies add to forwarded requests. Browsers and usual clients do not send them.
 var marks = []string{
-	"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Server", "X-Forwarded-Port",
+	"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Server",
+	"X-Forwarded-Port",
 	"X-Forwarded-Prefix", "X-Forwarded-Uri", "X-Original-Uri", "X-Original-Forwarded-For", "X-Real-Ip", "X-Client-Ip",
 	"X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "X-Envoy-External-Address", "X-Envoy-Original-Path",
 }

@@ -13,14 +13,17 @@ func TestHosts(t *testing.T) {
 	t.Parallel()
 	h := peer.NewHosts([]string{"api.example.com", "10.0.0.7", "::2"})
 	for _, host := range []string{
-		"", "localhost", "LocalHost:8080", "localhost.", "app.localhost:1", "127.0.0.1", "127.0.0.1:8080", "127.9.9.9", "[::1]", "[::1]:8080", "::1",
+		"", "localhost", "LocalHost:8080", "localhost.", "app.localhost:1", "127.0.0.1", "127.0.0.1:8080", "127.9.9.9",
+		"[::1]", "[::1]:8080", "::1",
 		"[::ffff:127.0.0.1]:80", "api.example.com", "API.example.com:443", "api.example.com.", "10.0.0.7:1", "[::2]:1",
 	} {
 		require.True(t, h.Allow(host), host)
 	}
 	for _, host := range []string{
-		"evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.1.nip.io:8080", "0.0.0.0", "0.0.0.0:8080", "[::]",
-		"evillocalhost", "localhost@evil.example", "10.0.0.8", "example.com", "x.api.example.com", "127.1", "2130706433", "0x7f.1", "localhost:1:2",
+		"evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example",
+		"127.0.0.1.nip.io:8080", "0.0.0.0", "0.0.0.0:8080", "[::]",
+		"evillocalhost", "localhost@evil.example", "10.0.0.8", "example.com", "x.api.example.com", "127.1",
+		"2130706433", "0x7f.1", "localhost:1:2",
 		"localhost, evil.example", "[::1", "127.0.0.1%00.evil.example", " localhost",
 	} {
 		require.False(t, h.Allow(host), host)
@@ -37,7 +40,8 @@ func TestHosts(t *testing.T) {
 
 func TestForwarded(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP", "CF-Connecting-IP"} {
+	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP",
+		"CF-Connecting-IP"} {
 		h := http.Header{}
 		h.Set(name, "")
 		require.True(t, peer.Forwarded(h), name)

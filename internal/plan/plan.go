@@ -87,18 +87,26 @@ func Make(l Load) []Line {
 	return []Line{
 		{"rows persisted", persisted, "rows/s", "computed: writes × (1 − hot); at flush.delay 0 fewer may coalesce"},
 		{"Redis processor", 100 * busy, "% of one", "measured: 18 µs to accept a write, 17 µs to flush a record"},
-		{"Redis primaries", nodes, "", fmt.Sprintf("computed: processor ÷ %.0f%%; above 1 a Redis or Valkey Cluster", use*100)},
-		{"Redis backlog", backlog * of.pending, "bytes", fmt.Sprintf("computed: rows/s × outage; measured: %.0f bytes a pending record", of.pending)},
-		{"Redis cached", float64(l.Cached) * of.cached, "bytes", fmt.Sprintf("measured: %.0f bytes a persisted record", of.cached)},
-		{"Redis maxmemory", dataset * 1.5 / nodes, "bytes a primary", "computed: backlog and cached × 1.5, ÷ primaries; the machine needs as much again while the file is rewritten"},
-		{"Redis disk", dataset / of.pending * of.file * 3 / nodes, "bytes a primary", fmt.Sprintf("measured: %.0f bytes a record in the append-only file; computed: × 3, it doubles before it is rewritten beside the old one", of.file)},
-		{"flush.max_pending", math.Ceil(backlog / float64(l.Entities)), "records an entity", "computed: rows/s × outage ÷ entities"},
+		{"Redis primaries", nodes, "", fmt.Sprintf("computed: processor ÷ %.0f%%; above 1 a Redis or Valkey Cluster",
+			use*100)},
+		{"Redis backlog", backlog * of.pending, "bytes",
+			fmt.Sprintf("computed: rows/s × outage; measured: %.0f bytes a pending record", of.pending)},
+		{"Redis cached", float64(l.Cached) * of.cached, "bytes",
+			fmt.Sprintf("measured: %.0f bytes a persisted record", of.cached)},
+		{"Redis maxmemory", dataset * 1.5 / nodes, "bytes a primary",
+			"computed: backlog and cached × 1.5, ÷ primaries; the machine needs as much again while the file is rewritten"},
+		{"Redis disk", dataset / of.pending * of.file * 3 / nodes, "bytes a primary",
+			fmt.Sprintf("measured: %.0f bytes a record in the append-only file; computed: × 3, it doubles before it is rewritten beside the old one", of.file)},
+		{"flush.max_pending", math.Ceil(backlog / float64(l.Entities)), "records an entity",
+			"computed: rows/s × outage ÷ entities"},
 		{"workers", workers, "", rate},
-		{"partitions", partitions, "an entity", "computed: for eight flushes at once in every worker, four on every primary at least"},
+		{"partitions", partitions, "an entity",
+			"computed: for eight flushes at once in every worker, four on every primary at least"},
 		{"worker database.max_open", 12, "connections each", "computed: worker.concurrency 8 and four for other work"},
 		{"apis", apis, "", fmt.Sprintf("measured: 16,800 PUT/s; computed: of which %.0f%%, two at least", use*100)},
 		{"database connections", workers*12 + apis*16, "", "computed: workers × 12 and APIs × 16"},
-		{"database growth", persisted * (float64(l.Size) + 60) * 86400, "bytes a day", "computed: were every row new, with 60 bytes for its head and key; indexes come on top"},
+		{"database growth", persisted * (float64(l.Size) + 60) * 86400, "bytes a day",
+			"computed: were every row new, with 60 bytes for its head and key; indexes come on top"},
 	}
 }
 
@@ -107,11 +115,13 @@ func (l Load) workers(persisted float64) (n float64, how string) {
 	rate, how := rows["postgres"], "measured: 22,800 rows/s, PostgreSQL"
 	switch l.Database {
 	case "sqlite":
-		return 1, fmt.Sprintf("measured: 18,200 rows/s, SQLite, which has one writer; this is %.0f%% of it", 100*persisted/rows["sqlite"])
+		return 1, fmt.Sprintf("measured: 18,200 rows/s, SQLite, which has one writer; this is %.0f%% of it",
+			100*persisted/rows["sqlite"])
 	case "mysql":
 		how = "not measured on MySQL: PostgreSQL's 22,800 rows/s are taken"
 	}
-	return math.Max(2, math.Ceil(persisted/(use*rate))), fmt.Sprintf("%s; computed: of which %.0f%%, two at least", how, use*100)
+	return math.Max(2, math.Ceil(persisted/(use*rate))), fmt.Sprintf("%s; computed: of which %.0f%%, two at least", how,
+		use*100)
 }
 
 // partitions of an entity, a power of two from 4 to 256.

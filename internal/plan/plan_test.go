@@ -21,7 +21,8 @@ func line(t *testing.T, lines []Line, name string) float64 {
 	return 0
 }
 
-var load = Load{Writes: 5000, Hot: 0.2, Size: 400, Entities: 12, Cached: 100_000, Outage: 10 * time.Minute, Database: "postgres"}
+var load = Load{Writes: 5000, Hot: 0.2, Size: 400, Entities: 12, Cached: 100_000, Outage: 10 * time.Minute,
+	Database: "postgres"}
 
 func TestMake(t *testing.T) {
 	lines := Make(load)
@@ -60,8 +61,10 @@ func TestMeasured(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	for name, change := range map[string]func(*Load){
-		"writes": func(l *Load) { l.Writes = 0 }, "hot": func(l *Load) { l.Hot = 1 }, "size": func(l *Load) { l.Size = 0 },
-		"entities": func(l *Load) { l.Entities = 0 }, "outage": func(l *Load) { l.Outage = 0 }, "database": func(l *Load) { l.Database = "oracle" },
+		"writes": func(l *Load) { l.Writes = 0 }, "hot": func(l *Load) { l.Hot = 1 },
+		"size":     func(l *Load) { l.Size = 0 },
+		"entities": func(l *Load) { l.Entities = 0 }, "outage": func(l *Load) { l.Outage = 0 },
+		"database": func(l *Load) { l.Database = "oracle" },
 	} {
 		l := load
 		change(&l)
@@ -74,7 +77,8 @@ func TestCapacityPage(t *testing.T) {
 	text, err := os.ReadFile("../../docs/CAPACITY.md")
 	require.NoError(t, err)
 	for _, s := range sizes {
-		require.Contains(t, string(text), fmt.Sprintf("| %.0f | %.0f | %.0f | %.0f |", s.values, s.pending, s.file, s.cached))
+		require.Contains(t, string(text), fmt.Sprintf("| %.0f | %.0f | %.0f | %.0f |", s.values, s.pending, s.file,
+			s.cached))
 	}
 	for _, l := range Make(load) {
 		require.Contains(t, string(text), "| "+l.Name+" |")

@@ -60,8 +60,9 @@ var known = []struct {
 		Detail: "there is already a record with this id"}},
 	{schema.ErrVersionMismatch, Problem{Name: "precondition-failed", Code: 412, Title: "Precondition failed",
 		Detail: "the record is not at a version that If-Match names; read it again"}},
-	{schema.ErrKeysFull, Problem{Name: "idempotency-keys-full", Code: 503, Title: "Idempotency-Keys full", RetryAfter: 60,
-		Detail: "as many keys of this entity are kept as its configuration allows; nothing was written"}},
+	{schema.ErrKeysFull, Problem{Name: "idempotency-keys-full", Code: 503, Title: "Idempotency-Keys full",
+		RetryAfter: 60,
+		Detail:     "as many keys of this entity are kept as its configuration allows; nothing was written"}},
 	{schema.ErrKeyReused, Problem{Name: "key-reused", Code: 422, Title: "Idempotency-Key reused",
 		Detail: "this Idempotency-Key was used for another request; make a new one"}},
 	{schema.ErrBacklogFull, Problem{Name: "backlog-full", Code: 503, Title: "Backlog full", RetryAfter: 2,
@@ -71,8 +72,9 @@ var known = []struct {
 			"a repeat is safe only with an Idempotency-Key that the first request had too"}},
 	{schema.ErrSchema, Problem{Name: "schema-error", Code: 503, Title: "Schema error", RetryAfter: 30,
 		Detail: "a table lacks what its entity needs; nothing was written"}},
-	{schema.ErrDatabaseUnavailable, Problem{Name: "database-unavailable", Code: 503, Title: "Database unavailable", RetryAfter: 5,
-		Detail: "this request needs the database, which does not respond; nothing was written"}},
+	{schema.ErrDatabaseUnavailable, Problem{Name: "database-unavailable", Code: 503, Title: "Database unavailable",
+		RetryAfter: 5,
+		Detail:     "this request needs the database, which does not respond; nothing was written"}},
 	{schema.ErrRedisFull, Problem{Name: "redis-full", Code: 503, Title: "Redis full", RetryAfter: 2,
 		Detail: "Redis has no memory left for what the database has not seen; nothing was written, try again later"}},
 	{schema.ErrRedisReadOnly, Problem{Name: "redis-read-only", Code: 503, Title: "Redis read-only", RetryAfter: 5,
@@ -81,8 +83,9 @@ var known = []struct {
 		Detail: "Redis does not respond; nothing was written"}},
 	{schema.ErrBusy, Problem{Name: "busy", Code: 503, Title: "Busy", RetryAfter: 1,
 		Detail: "too many requests are waiting; nothing was written"}},
-	{schema.ErrPartitionsChanged, Problem{Name: "partitions-changed", Code: 503, Title: "Configuration differs", RetryAfter: 30,
-		Detail: "this process and another disagree about the number of partitions; nothing was written"}},
+	{schema.ErrPartitionsChanged, Problem{Name: "partitions-changed", Code: 503, Title: "Configuration differs",
+		RetryAfter: 30,
+		Detail:     "this process and another disagree about the number of partitions; nothing was written"}},
 	{context.DeadlineExceeded, Problem{Name: "timeout", Code: 503, Title: "Timeout", RetryAfter: 1,
 		Detail: "the request waited too long; nothing was written"}},
 }
@@ -102,7 +105,8 @@ func Of(err error) *Problem {
 	}
 	if foreign, ok := errors.AsType[*schema.ForeignError](err); ok {
 		return &Problem{Name: "foreign-value", Code: 409, Title: "Row not readable",
-			Detail: "the row has a value that another program wrote and that its field cannot show: column " + foreign.Column + " " + foreign.Reason +
+			Detail: "the row has a value that another program wrote and that its field cannot show: column " +
+				foreign.Column + " " + foreign.Reason +
 				"; put the record, patch the field, or correct the row",
 			Fields: []schema.FieldError{{Field: foreign.Field, Reason: foreign.Reason}}}
 	}

@@ -21,15 +21,18 @@ func figure(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	workersDesc = figure("live_workers", "Workers that said within the last 10 s that they live (40 s where they sweep seldom).")
+	workersDesc = figure("live_workers",
+		"Workers that said within the last 10 s that they live (40 s where they sweep seldom).")
 	tasksDesc   = figure("queue_tasks", "Sync tasks by queue and state.", "queue", "state")
-	latencyDesc = figure("queue_latency_seconds", "Age of the oldest sync task that waits for a worker; 0 without one.", "queue")
+	latencyDesc = figure("queue_latency_seconds", "Age of the oldest sync task that waits for a worker; 0 without one.",
+		"queue")
 	pausedDesc  = figure("queue_paused", "1 while an operator of asynq's tools has paused the queue.", "queue")
 	memoryDesc  = figure("redis_memory_bytes", "Memory that Redis uses.", "node")
 	limitDesc   = figure("redis_memory_limit_bytes", "maxmemory of Redis; 0: none.", "node")
 	evictedDesc = figure("redis_evicted_keys_total", "Keys that Redis has evicted.", "node")
-	unsafeDesc  = figure("redis_unsafe", "1 where a setting of Redis may lose accepted writes, by reason.", "node", "reason")
-	expiryDesc  = figure("certificate_expiry_timestamp_seconds",
+	unsafeDesc  = figure("redis_unsafe", "1 where a setting of Redis may lose accepted writes, by reason.", "node",
+		"reason")
+	expiryDesc = figure("certificate_expiry_timestamp_seconds",
 		"When the certificate of a server expires that this process reaches by TLS; absent without TLS.", "server")
 )
 
@@ -93,7 +96,8 @@ func (c collector) tasks(ctx context.Context, out chan<- prometheus.Metric) {
 	}
 	for _, s := range sizes {
 		for state, n := range map[string]int64{
-			"pending": s.Pending, "active": s.Active, "scheduled": s.Scheduled, "retry": s.Retry, "archived": s.Archived,
+			"pending": s.Pending, "active": s.Active, "scheduled": s.Scheduled, "retry": s.Retry,
+			"archived": s.Archived,
 		} {
 			gauge(out, tasksDesc, float64(n), s.Queue, state)
 		}

@@ -57,8 +57,9 @@ func (d *drain) handler(next http.Handler) http.Handler {
 		}
 		w.Header().Set("Connection", "close")
 		if r.URL.Path == "/readyz" {
-			api.Refuse(w, r, &problem.Problem{Name: "draining", Code: http.StatusServiceUnavailable, Title: "Draining", RetryAfter: 1,
-				Detail: "this process is about to end; requests are answered until then"})
+			api.Refuse(w, r, &problem.Problem{Name: "draining", Code: http.StatusServiceUnavailable, Title: "Draining",
+				RetryAfter: 1,
+				Detail:     "this process is about to end; requests are answered until then"})
 			return
 		}
 		d.last.Store(time.Now().UnixNano())

@@ -63,7 +63,8 @@ func localNames(allow func(host string) bool, setting string, next http.Handler)
 		}
 		api.Refuse(w, r, &problem.Problem{
 			Name: "host-not-allowed", Code: http.StatusForbidden, Title: "Host not allowed",
-			Detail: "without tokens only names of this machine are answered, such as localhost; name others in " + setting,
+			Detail: "without tokens only names of this machine are answered, such as localhost; name others in " +
+				setting,
 		})
 	})
 }

@@ -20,9 +20,10 @@ func (p *Parts) newLimit() (limits, error) {
 		return nil, nil
 	}
 	limit, err := ratelimit.New(ratelimit.Config{
-		Cache: p.Cache, Caller: ratelimit.First(ratelimit.ByToken(tokenOf), ratelimit.ByAddress(c.TrustedProxies)), FailClosed: c.RateLimit.FailClosed,
-		Policies: []ratelimit.Policy{{Name: "default", Limit: c.RateLimit.Limit, Window: c.RateLimit.Window}},
-		Log:      p.Log, Registerer: p.Metrics,
+		Cache: p.Cache, Caller: ratelimit.First(ratelimit.ByToken(tokenOf), ratelimit.ByAddress(c.TrustedProxies)),
+		FailClosed: c.RateLimit.FailClosed,
+		Policies:   []ratelimit.Policy{{Name: "default", Limit: c.RateLimit.Limit, Window: c.RateLimit.Window}},
+		Log:        p.Log, Registerer: p.Metrics,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: api.rate_limit: %w", ErrConfig, err)

@@ -43,7 +43,8 @@ func (s sides) compare() (outcome, error) {
 		return same, nil
 	case r.None() && d.None():
 		if s.acked != "" {
-			return 0, schema.Unpaired("Redis has persisted records of %s, but this database has no flush of it; %s", s.acked, choose)
+			return 0, schema.Unpaired("Redis has persisted records of %s, but this database has no flush of it; %s",
+				s.acked, choose)
 		}
 		return first, nil
 	case d.Life == "" && r.None() && !d.None():
@@ -58,7 +59,8 @@ func (s sides) compare() (outcome, error) {
 	case r.None():
 		return emptied, nil
 	case r.Deployment != d.Deployment:
-		return 0, schema.Unpaired("Redis is of deployment %s, the database of deployment %s; %s", r.Deployment, d.Deployment, choose)
+		return 0, schema.Unpaired("Redis is of deployment %s, the database of deployment %s; %s", r.Deployment,
+			d.Deployment, choose)
 	}
 	return exchanged, nil
 }
@@ -133,7 +135,8 @@ func (p *Parts) pair(ctx context.Context) error {
 	var losses []ledger.Loss
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
-	err = p.Store.Pair(ctx, p.Config.Redis.Prefix, func(ctx context.Context, stored schema.Pairing) (ledger.Pairs, error) {
+	err = p.Store.Pair(ctx, p.Config.Redis.Prefix, func(ctx context.Context, stored schema.Pairing) (ledger.Pairs,
+		error) {
 		now := s
 		now.database = stored
 		var err error
@@ -165,7 +168,8 @@ func (p *Parts) pair(ctx context.Context) error {
 		if was == emptied {
 			p.Log.Error("Redis has lost its state: what was accepted and not yet persisted is gone", "entity", l.Entity)
 		} else {
-			p.Log.Error("Redis is another one, or went back: what it lacks and was not yet persisted is gone", "entity", l.Entity)
+			p.Log.Error("Redis is another one, or went back: what it lacks and was not yet persisted is gone", "entity",
+				l.Entity)
 		}
 	}
 	return nil
@@ -218,7 +222,8 @@ func (p *Parts) dropCached(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("drop what is cached of %s: %w", e.Name, err)
 		}
-		p.Log.Info("cached records dropped, because Redis is another one or went back", "entity", e.Name, "records", dropped)
+		p.Log.Info("cached records dropped, because Redis is another one or went back", "entity", e.Name, "records",
+			dropped)
 	}
 	return nil
 }
@@ -233,7 +238,8 @@ func (p *Parts) PairAnew(ctx context.Context, by ledger.Actor) (schema.Pairing, 
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
 	to := schema.Pairing{Deployment: rand.Text(), Life: rand.Text()}
-	err := p.Store.Pair(ctx, p.Config.Redis.Prefix, func(ctx context.Context, stored schema.Pairing) (ledger.Pairs, error) {
+	err := p.Store.Pair(ctx, p.Config.Redis.Prefix, func(ctx context.Context, stored schema.Pairing) (ledger.Pairs,
+		error) {
 		seen, err := p.Cache.Pairing(ctx)
 		if err != nil {
 			return ledger.Pairs{}, err
@@ -242,8 +248,10 @@ func (p *Parts) PairAnew(ctx context.Context, by ledger.Actor) (schema.Pairing, 
 		if err == nil && !paired {
 			err = errChanged
 		}
-		detail := map[string]any{"redis_was": seen.Deployment, "database_was": stored.Deployment, "deployment": to.Deployment}
-		return ledger.Pairs{With: to, Audit: []ledger.AuditEntry{{Actor: by, Action: ledger.Paired, Detail: detail}}}, err
+		detail := map[string]any{"redis_was": seen.Deployment, "database_was": stored.Deployment,
+			"deployment": to.Deployment}
+		return ledger.Pairs{With: to, Audit: []ledger.AuditEntry{{Actor: by, Action: ledger.Paired, Detail: detail}}},
+			err
 	})
 	return to, err
 }
@@ -297,7 +305,8 @@ func (p *Parts) countLosses(ctx context.Context) {
 func (p *Parts) noteWentBack(ctx context.Context, life string) error {
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
-	return p.Store.Pair(ctx, p.Config.Redis.Prefix, func(ctx context.Context, stored schema.Pairing) (ledger.Pairs, error) {
+	return p.Store.Pair(ctx, p.Config.Redis.Prefix, func(ctx context.Context, stored schema.Pairing) (ledger.Pairs,
+		error) {
 		seen, err := p.Cache.Pairing(ctx)
 		if err != nil || stored.Life != life || seen != stored {
 			return ledger.Pairs{With: stored}, err // another process was faster, or the pairing notes it

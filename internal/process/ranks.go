@@ -82,7 +82,8 @@ func (p *Parts) keepRank(ctx context.Context, e *schema.Entity, holder string) e
 		return nil // another one is at it
 	}
 	if err == nil {
-		p.Log.InfoContext(ctx, "rank rebuilt", "entity", e.Name, "by", e.RankBy, "records", records, "elapsed", time.Since(began))
+		p.Log.InfoContext(ctx, "rank rebuilt", "entity", e.Name, "by", e.RankBy, "records", records, "elapsed",
+			time.Since(began))
 	}
 	return err
 }

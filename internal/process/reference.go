@@ -65,9 +65,10 @@ func describable() (*Parts, error) {
 	c.Database.URL = "postgres:///none?host=/nonexistent"
 	c.API.RateLimit.Limit = 1
 	return JoinOver(Over{
-		Redis: redis.NewClient(&redis.Options{MaxRetries: -1, DialerRetries: 1, Dialer: func(context.Context, string, string) (net.Conn, error) {
-			return nil, errors.New("nothing is connected")
-		}}),
+		Redis: redis.NewClient(&redis.Options{MaxRetries: -1, DialerRetries: 1,
+			Dialer: func(context.Context, string, string) (net.Conn, error) {
+				return nil, errors.New("nothing is connected")
+			}}),
 		Server: idle{},
 	}, c, "", slog.New(slog.DiscardHandler))
 }

@@ -49,7 +49,8 @@ func (p *Parts) ServeAPI(ctx context.Context) error {
 			d.run(ctx, c.Drain, p.Log)
 			return nil
 		})
-		return Serve(serving, api.Listener(l, p.Log), p.LocalAPI(d.handler(gated(g, handler))), c.ShutdownTimeout, p.Log)
+		return Serve(serving, api.Listener(l, p.Log), p.LocalAPI(d.handler(gated(g, handler))), c.ShutdownTimeout,
+			p.Log)
 	})
 	group.Go(func() error {
 		if err := p.openGate(ctx, g); err != nil {

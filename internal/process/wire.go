@@ -80,17 +80,22 @@ var ErrConfig = errors.New("configuration")
 
 // Over says over what the parts are joined, where the configuration does not.
 type Over struct {
-	Redis     redis.UniversalClient                                   // instead of redis.url; never closed
-	Queue     redis.UniversalClient                                   // instead of queue.redis_url; nil: Redis, where that is given
-	SQL       *sql.DB                                                 // instead of database.url; never closed
-	Dialect   string                                                  // of SQL
-	Server    Server                                                  // takes sync tasks, instead of an asynq server of its own
-	Embedded  bool                                                    // the program has metrics of its Go runtime and process of its own
-	InProcess bool                                                    // Redis is in this process: what it does not know of persistence is not asked
+	Redis redis.UniversalClient // instead of redis.url; never closed
+	// instead of queue.redis_url; nil: Redis, where that is given
+	Queue   redis.UniversalClient
+	SQL     *sql.DB // instead of database.url; never closed
+	Dialect string  // of SQL
+	// takes sync tasks, instead of an asynq server of its own
+	Server Server
+	// the program has metrics of its Go runtime and process of its own
+	Embedded bool
+	// Redis is in this process: what it does not know of persistence is not asked
+	InProcess bool
 	Before    map[string]producer.Before                              // of the producer that NewProducer makes
 	Hooks     map[string]store.Hook                                   // of the store
 	Persisted map[string]func(context.Context, []schema.Change) error // of the worker
-	Wrap      func(driver.Connector) driver.Connector                 // wraps every connection to the database; nil: nothing does
+	// wraps every connection to the database; nil: nothing does
+	Wrap func(driver.Connector) driver.Connector
 }
 
 // Server hands sync tasks to a worker.
@@ -109,7 +114,8 @@ func Join(c *config.Config, version string, log *slog.Logger) (*Parts, error) {
 func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*Parts, error) {
 	p := &Parts{Config: c, Log: log, version: version, over: over, Metrics: prometheus.NewRegistry()}
 	if !over.Embedded {
-		p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		p.Metrics.MustRegister(collectors.NewGoCollector(),
+			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
 	p.Metrics.MustRegister(buildInfo(version))
 	p.metrics, p.Forgetful = newMetrics(p.Metrics), over.InProcess
@@ -120,7 +126,8 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 		URL: d.URL, MaxOpen: d.MaxOpen, MaxIdle: d.MaxIdle, ConnLifetime: d.ConnLifetime,
 		LockTimeout: d.LockTimeout, StatementTimeout: d.StatementTimeout,
 		IdleInTransaction: d.IdleInTransaction, BusyTimeout: d.BusyTimeout, Pair: c.Redis.Prefix,
-		Log: log, OnTLS: databaseCerts.On, Registerer: p.Metrics, Wrap: over.Wrap, Hooks: over.Hooks, SQL: over.SQL, Dialect: over.Dialect,
+		Log: log, OnTLS: databaseCerts.On, Registerer: p.Metrics, Wrap: over.Wrap, Hooks: over.Hooks, SQL: over.SQL,
+		Dialect: over.Dialect,
 	}, c.Entities)
 	if err != nil {
 		return nil, fmt.Errorf("%w: database: %w", ErrConfig, err)
@@ -128,8 +135,9 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 	p.atClose(p.Store.Close)
 	p.Cache, err = cache.New(cache.Config{
 		URL: c.Redis.URL, Redis: over.Redis, Prefix: c.Redis.Prefix, Loader: p.Store, Timeout: c.Redis.Timeout,
-		Retries: cmp.Or(c.Redis.Retries, -1), PoolSize: c.Redis.PoolSize, Log: log, OnTLS: redisCerts.On, Registerer: p.Metrics,
-		KeptOps: c.API.MaxKeys, OpAge: c.API.KeepKeys,
+		Retries: cmp.Or(c.Redis.Retries, -1), PoolSize: c.Redis.PoolSize, Log: log, OnTLS: redisCerts.On,
+		Registerer: p.Metrics,
+		KeptOps:    c.API.MaxKeys, OpAge: c.API.KeepKeys,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: redis: %w", ErrConfig, err), p.Store.Close())
@@ -279,7 +287,8 @@ func (p *Parts) newAdmin(w *producer.Producer) (*web.Admin, error) {
 		return nil, err
 	}
 	surface, err := web.New(web.Config{
-		Operator: m, Cache: p.redis(), Entities: p.Config.Entities, LocalOnly: !p.Config.API.Insecure && !TokensRequired(p.Config),
+		Operator: m, Cache: p.redis(), Entities: p.Config.Entities, LocalOnly: !p.Config.API.Insecure &&
+			!TokensRequired(p.Config),
 		Hosts: peer.NewHosts(p.Config.API.Hosts), Proxies: p.Config.API.TrustedProxies,
 		MaxBody: p.Config.API.MaxBody, Log: p.Log,
 	})
@@ -390,12 +399,14 @@ func (p *Parts) NewDashboard(ctx context.Context, who dashboard.Who) (http.Handl
 	c := p.Config.Dashboard
 	handler, err := dashboard.New(dashboard.Config{
 		Entities: p.Config.Entities, Cache: p.redis(), Store: p.Store, Queues: inspector,
-		Depths: depths{p}, Losses: p, Letters: m, Records: p.redis(), Rows: p.Store, Series: p.Pending, Audit: p.Store, Tokens: p.Store, Sessions: sessions,
-		Who: who, Users: dashboardUsers(c.Users), Insecure: p.Config.API.Insecure, HTTPS: c.HTTPS, Environment: c.Environment,
-		Hosts:      peer.NewHosts(c.Hosts),
-		Proxy:      dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},
-		Deployment: rdb.Redact(p.Config.Redis.URL) + " " + p.Config.Redis.Prefix,
-		Version:    p.version, Log: p.Log, Registerer: p.Metrics,
+		Depths: depths{p}, Losses: p, Letters: m, Records: p.redis(), Rows: p.Store, Series: p.Pending, Audit: p.Store,
+		Tokens: p.Store, Sessions: sessions,
+		Who: who, Users: dashboardUsers(c.Users), Insecure: p.Config.API.Insecure, HTTPS: c.HTTPS,
+		Environment: c.Environment,
+		Hosts:       peer.NewHosts(c.Hosts),
+		Proxy:       dashboard.Proxy{Header: c.ProxyHeader, From: c.TrustedProxies, Role: dashboard.Role(c.ProxyRole)},
+		Deployment:  rdb.Redact(p.Config.Redis.URL) + " " + p.Config.Redis.Prefix,
+		Version:     p.version, Log: p.Log, Registerer: p.Metrics,
 		Go: func(run func(context.Context)) { beside.Go(func() { run(ctx) }) },
 	})
 	if err != nil {

@@ -118,7 +118,8 @@ func (i *Inspector) size(ctx context.Context, q string) (Size, error) {
 	key := func(part string) string { return "asynq:{" + name(i.prefix, q) + "}:" + part }
 	p := i.redis.Pipeline()
 	pending, active := p.LLen(ctx, key("pending")), p.LLen(ctx, key("active"))
-	scheduled, retry, archived := p.ZCard(ctx, key("scheduled")), p.ZCard(ctx, key("retry")), p.ZCard(ctx, key("archived"))
+	scheduled, retry, archived := p.ZCard(ctx, key("scheduled")), p.ZCard(ctx, key("retry")),
+		p.ZCard(ctx, key("archived"))
 	paused := p.Exists(ctx, key("paused"))
 	oldest := p.LIndex(ctx, key("pending"), -1)
 	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {

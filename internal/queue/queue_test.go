@@ -251,7 +251,10 @@ func TestAServerOutlivesItsRedis(t *testing.T) {
 	redis.Kill()
 	require.Error(t, b.client.Enqueue(t.Context(), b.order(0, 1)))
 	redis.Start()
-	testkit.Eventually(t, "the order is taken", func() bool { return b.client.Enqueue(t.Context(), b.order(0, 2)) == nil })
+	testkit.Eventually(t, "the order is taken", func() bool {
+		return b.client.Enqueue(t.Context(),
+			b.order(0, 2)) == nil
+	})
 	require.EqualValues(t, 2, (<-ran).Generation)
 }
 

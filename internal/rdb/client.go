@@ -52,7 +52,8 @@ func Open(cfg Config) (*Client, error) {
 		return nil, errors.New("redis: a time or a number of the Config is negative; only Retries may be")
 	}
 	scripts := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "afterwrite_redis_script_duration_seconds", Help: "Round trips of Redis scripts, a pipeline counting once.",
+		Name:    "afterwrite_redis_script_duration_seconds",
+		Help:    "Round trips of Redis scripts, a pipeline counting once.",
 		Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 12),
 	}, []string{"script"})
 	c := &Client{own: cfg.Over != nil, maps: cfg.Over != nil, scripts: scripts}
@@ -65,7 +66,10 @@ func Open(cfg Config) (*Client, error) {
 	log := cmp.Or(cfg.Log, slog.Default())
 	if c.own {
 		var err error
-		c.UniversalClient, c.Once, err = cfg.over(func(timeout time.Duration) redis.Hook { return newBreaker(timeout, state, log) })
+		c.UniversalClient, c.Once, err = cfg.over(func(timeout time.Duration) redis.Hook {
+			return newBreaker(timeout,
+				state, log)
+		})
 		return c, err
 	}
 	options, err := cfg.options()
@@ -73,7 +77,8 @@ func Open(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	breaker := newBreaker(options.ReadTimeout, state, log)
-	c.UniversalClient = connect(options, cmp.Or(cfg.Retries, DefaultRetries), maxRedirects, append([]redis.Hook{breaker}, cfg.Hooks...))
+	c.UniversalClient = connect(options, cmp.Or(cfg.Retries, DefaultRetries), maxRedirects,
+		append([]redis.Hook{breaker}, cfg.Hooks...))
 	c.Once = connect(options, -1, -1, cfg.Hooks)
 	return c, nil
 }

@@ -28,7 +28,8 @@ func (f follow) look(ctx context.Context, err error) {
 	if err == nil || errors.Is(err, redis.Nil) || errors.Is(err, context.Canceled) {
 		return
 	}
-	if !Answered(err) || redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "CLUSTERDOWN") || redis.HasErrorPrefix(err, "READONLY") {
+	if !Answered(err) || redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "CLUSTERDOWN") ||
+		redis.HasErrorPrefix(err, "READONLY") {
 		f.cluster.ReloadState(ctx)
 	}
 }

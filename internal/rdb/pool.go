@@ -13,10 +13,13 @@ func pooled(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	poolConnsDesc = pooled("redis_pool_connections", "Connections of this process to Redis; pool is write for scripts that are never sent again, else read.", "state")
-	poolHitsDesc  = pooled("redis_pool_hits_total", "Commands that found an idle connection.")
-	poolMissDesc  = pooled("redis_pool_misses_total", "Commands for which a connection was made.")
-	poolTimeDesc  = pooled("redis_pool_timeouts_total", "Commands that failed because no connection became free: raise redis.pool_size.")
+	poolConnsDesc = pooled("redis_pool_connections",
+		"Connections of this process to Redis; pool is write for scripts that are never sent again, else read.",
+		"state")
+	poolHitsDesc = pooled("redis_pool_hits_total", "Commands that found an idle connection.")
+	poolMissDesc = pooled("redis_pool_misses_total", "Commands for which a connection was made.")
+	poolTimeDesc = pooled("redis_pool_timeouts_total",
+		"Commands that failed because no connection became free: raise redis.pool_size.")
 )
 
 // Describe implements [prometheus.Collector].
@@ -28,7 +31,8 @@ func (pools) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (p pools) Collect(out chan<- prometheus.Metric) {
-	for pool, client := range map[string]redis.UniversalClient{"read": p.client.UniversalClient, "write": p.client.Once} {
+	for pool, client := range map[string]redis.UniversalClient{"read": p.client.UniversalClient,
+		"write": p.client.Once} {
 		if client == nil {
 			continue
 		}

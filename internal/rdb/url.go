@@ -82,8 +82,9 @@ func parseURL(address string) (*redis.UniversalOptions, error) {
 
 // elsewhere maps options of the client library to the settings that replace them here.
 var elsewhere = map[string]string{
-	"read_timeout": "redis.timeout", "write_timeout": "redis.timeout", "dial_timeout": "redis.timeout", "pool_timeout": "redis.timeout",
-	"max_retries": "redis.retries", "pool_size": "redis.pool_size",
+	"read_timeout": "redis.timeout", "write_timeout": "redis.timeout", "dial_timeout": "redis.timeout",
+	"pool_timeout": "redis.timeout",
+	"max_retries":  "redis.retries", "pool_size": "redis.pool_size",
 }
 
 // optionsOf parses the options of an address. Its errors name options, never their values: a value can be a password.

@@ -19,7 +19,8 @@ func TestURLsNameADatabaseThatThereIs(t *testing.T) {
 		_, err := rdb.ParseURL(bad)
 		require.ErrorContains(t, err, "database", bad)
 	}
-	for good, db := range map[string]int{"redis://h:1/3": 3, "redis-sentinel://h:1/m/3": 3, "redis-cluster://h:1/": 0, "redis-cluster://h:1/0": 0} {
+	for good, db := range map[string]int{"redis://h:1/3": 3, "redis-sentinel://h:1/m/3": 3, "redis-cluster://h:1/": 0,
+		"redis-cluster://h:1/0": 0} {
 		o, err := rdb.ParseURL(good)
 		require.NoError(t, err, good)
 		require.Equal(t, db, o.DB, good)
@@ -81,7 +82,8 @@ func TestURLsHaveNoOptionThatIsNotCarriedOut(t *testing.T) {
 	}
 	o, err := rdb.ParseURL("redis-sentinel://u:p@h:1,g:2/m/3?sentinel_user=su&sentinel_password=sp&tls=true&skip_verify=true")
 	require.NoError(t, err)
-	require.Equal(t, []string{"u", "p", "su", "sp"}, []string{o.Username, o.Password, o.SentinelUsername, o.SentinelPassword})
+	require.Equal(t, []string{"u", "p", "su", "sp"}, []string{o.Username, o.Password, o.SentinelUsername,
+		o.SentinelPassword})
 	require.True(t, o.TLSConfig.InsecureSkipVerify)
 	o, err = rdb.ParseURL("redis-sentinel://u:p@h:1/m?sentinel_password=sp&tls=false")
 	require.NoError(t, err)

@@ -29,7 +29,8 @@ func RedisCluster(t testing.TB) *Cluster {
 	for i := range masters {
 		s := c.node()
 		c.Masters = append(c.Masters, s)
-		if err := c.clients[s.Addr()].ClusterAddSlotsRange(t.Context(), i*clusterSlots/masters, (i+1)*clusterSlots/masters-1).Err(); err != nil {
+		if err := c.clients[s.Addr()].ClusterAddSlotsRange(t.Context(), i*clusterSlots/masters,
+			(i+1)*clusterSlots/masters-1).Err(); err != nil {
 			t.Fatal(fmt.Errorf("give node %d its slots: %w", i, err))
 		}
 	}
@@ -46,7 +47,8 @@ func (c *Cluster) node() *RedisServer {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	s := Redis(c.t, Set("cluster-enabled", "yes"), Set("cluster-port", strconv.Itoa(bus)), Set("cluster-node-timeout", "2000"),
+	s := Redis(c.t, Set("cluster-enabled", "yes"), Set("cluster-port", strconv.Itoa(bus)),
+		Set("cluster-node-timeout", "2000"),
 		Set("repl-diskless-sync-delay", "0"))
 	c.clients[s.Addr()] = s.Client(c.t)
 	return s
@@ -57,7 +59,8 @@ func (c *Cluster) meet(s *RedisServer) {
 	c.t.Helper()
 	set, err := c.clients[s.Addr()].ConfigGet(c.t.Context(), "cluster-port").Result()
 	if err == nil {
-		err = c.clients[c.Masters[0].Addr()].Do(c.t.Context(), "CLUSTER", "MEET", "127.0.0.1", s.port, set["cluster-port"]).Err()
+		err = c.clients[c.Masters[0].Addr()].Do(c.t.Context(), "CLUSTER", "MEET", "127.0.0.1", s.port,
+			set["cluster-port"]).Err()
 	}
 	if err != nil {
 		c.t.Fatal(fmt.Errorf("introduce %s: %w", s.Addr(), err))

@@ -94,7 +94,8 @@ func mariadbd() (string, error) {
 func (m *MariaDBServer) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Dir = m.dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin", "HOME=" + m.dir, "TMPDIR=" + m.dir, "LC_ALL=C.UTF-8", "TZ=Asia/Tokyo"}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin", "HOME=" + m.dir, "TMPDIR=" + m.dir, "LC_ALL=C.UTF-8",
+		"TZ=Asia/Tokyo"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
 	if a := m.account; a != nil {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: a.uid, Gid: a.gid}
@@ -131,7 +132,8 @@ func (m *MariaDBServer) settings() []string {
 		"--aria-pagecache-buffer-size=8M", "--key-buffer-size=8M", "--performance-schema=OFF",
 	}
 	if !m.durable {
-		s = append(s, "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--sync-frm=0", "--innodb-flush-method=nosync")
+		s = append(s, "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--sync-frm=0",
+			"--innodb-flush-method=nosync")
 	}
 	return s
 }

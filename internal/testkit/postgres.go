@@ -149,7 +149,8 @@ func (p *PostgresServer) logFile() string { return filepath.Join(p.dir, "postgre
 // init makes the cluster. Where it can, it sorts text as a language does: production
 // databases seldom sort by bytes, and code that relies on it must say so.
 func (p *PostgresServer) init() error {
-	args := []string{"-D", p.data(), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "--locale=C.UTF-8"}
+	args := []string{"-D", p.data(), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync",
+		"--locale=C.UTF-8"}
 	help, err := p.command("initdb", "--help").Output()
 	if err != nil {
 		return fmt.Errorf("initdb --help: %w", err)

@@ -31,7 +31,8 @@ func RedisSentinel(t testing.TB) *Sentinel {
 	t.Helper()
 	s := &Sentinel{t: t}
 	s.Nodes[0] = Redis(t, Set("repl-diskless-sync-delay", "0"))
-	s.Nodes[1] = Redis(t, Set("repl-diskless-sync-delay", "0"), Set("replicaof", "127.0.0.1 "+strconv.Itoa(s.Nodes[0].port)))
+	s.Nodes[1] = Redis(t, Set("repl-diskless-sync-delay", "0"), Set("replicaof", "127.0.0.1 "+
+		strconv.Itoa(s.Nodes[0].port)))
 	var err error
 	if s.port, err = freePort(); err != nil {
 		t.Fatal(err)

@@ -12,7 +12,8 @@ func Spell(databaseURL, statement string) string {
 	if !strings.HasPrefix(databaseURL, "mysql://") {
 		return statement
 	}
-	statement = keysOfText.ReplaceAllString(statement, "varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin $1")
+	statement = keysOfText.ReplaceAllString(statement,
+		"varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin $1")
 	statement = dropIndex.ReplaceAllString(statement, "ALTER TABLE $2 DROP INDEX $1")
 	return strings.ReplaceAll(statement, " AS text)", " AS char)")
 }

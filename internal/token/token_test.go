@@ -95,7 +95,8 @@ func TestScopes(t *testing.T) {
 	require.False(t, token.Scopes{}.Allow(token.Read, "user"))
 	require.False(t, token.Scopes{}.Somewhere(token.Read))
 
-	for _, bad := range []string{"", "user", "user:", ":read", "user:fly", "user:read,", "User:read", "us er:read", "user:read write", "**:read"} {
+	for _, bad := range []string{"", "user", "user:", ":read", "user:fly", "user:read,", "User:read", "us er:read",
+		"user:read write", "**:read"} {
 		_, err := token.ParseScopes(bad)
 		require.ErrorIs(t, err, token.ErrScope, "%q", bad)
 	}
@@ -169,7 +170,8 @@ func (s *shelf) add(name, scope string, expires time.Time) string {
 	scopes, _ := token.ParseScopes(scope)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tokens[name] = token.Token{Number: int64(len(s.tokens) + 1), Name: name, Hash: hash, Scopes: scopes, ExpiresAt: expires}
+	s.tokens[name] = token.Token{Number: int64(len(s.tokens) + 1), Name: name, Hash: hash, Scopes: scopes,
+		ExpiresAt: expires}
 	return text
 }
 
@@ -256,20 +258,22 @@ func TestGuard(t *testing.T) {
 // TestGuardOfAnOpenAPI: what is not ours is left alone, what is ours is checked.
 func TestGuardOfAnOpenAPI(t *testing.T) {
 	t.Parallel()
-	guarded(t, token.Config{Log: slog.New(slog.DiscardHandler)}, func(t *testing.T, s *shelf, g *token.Guard, _ func()) {
-		text := s.add("ci", "user:write", time.Time{})
-		stranger, _ := token.New()
-		time.Sleep(token.RefreshInterval + time.Millisecond)
-		for _, given := range [][]string{nil, {""}, {"Basic eA=="}, {"Bearer eyJhbGciOi"}, {"Basic eA==", "Basic eA=="}} {
-			who, err := g.Identify(of(given...))
-			require.NoError(t, err, given)
-			require.Equal(t, token.Anybody, who)
-		}
-		require.ErrorIs(t, identify(g, stranger), token.ErrUnknown)
-		who, err := g.Identify(of("Bearer " + text))
-		require.NoError(t, err)
-		require.Error(t, who.Allow(token.Read, "user"), "its scopes hold")
-	})
+	guarded(t, token.Config{Log: slog.New(slog.DiscardHandler)},
+		func(t *testing.T, s *shelf, g *token.Guard, _ func()) {
+			text := s.add("ci", "user:write", time.Time{})
+			stranger, _ := token.New()
+			time.Sleep(token.RefreshInterval + time.Millisecond)
+			for _, given := range [][]string{nil, {""}, {"Basic eA=="}, {"Bearer eyJhbGciOi"},
+				{"Basic eA==", "Basic eA=="}} {
+				who, err := g.Identify(of(given...))
+				require.NoError(t, err, given)
+				require.Equal(t, token.Anybody, who)
+			}
+			require.ErrorIs(t, identify(g, stranger), token.ErrUnknown)
+			who, err := g.Identify(of("Bearer " + text))
+			require.NoError(t, err)
+			require.Error(t, who.Allow(token.Read, "user"), "its scopes hold")
+		})
 }
 
 func TestRevokedAndNewTokens(t *testing.T) {

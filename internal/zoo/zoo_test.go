@@ -186,7 +186,8 @@ func (z *zoo) rows() map[string]map[string]string {
 	require.NoError(z.t, rows.Close())
 	shown := make([]string, len(names))
 	for i, name := range append([]string{z.e.ID.Column}, names...) {
-		text := map[string]string{"postgres": `"%s"::text`, "mariadb": `CAST("%s" AS BINARY)`, "sqlite": `CAST("%s" AS TEXT)`}[z.dialect()]
+		text := map[string]string{"postgres": `"%s"::text`, "mariadb": `CAST("%s" AS BINARY)`,
+			"sqlite": `CAST("%s" AS TEXT)`}[z.dialect()]
 		if i > 0 && z.dialect() == "sqlite" {
 			text = `quote("%s")`
 		}
@@ -227,7 +228,8 @@ func (z *zoo) call(method, path string, body any, header ...string) (int, map[st
 	r := httptest.NewRequestWithContext(z.t.Context(), method, "http://127.0.0.1"+path, bytes.NewReader(text))
 	r.RemoteAddr = "127.0.0.1:1"
 	if body != nil {
-		r.Header.Set("Content-Type", map[bool]string{true: "application/merge-patch+json", false: "application/json"}[method == http.MethodPatch])
+		r.Header.Set("Content-Type", map[bool]string{true: "application/merge-patch+json",
+			false: "application/json"}[method == http.MethodPatch])
 	}
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
@@ -358,7 +360,8 @@ func (z *zoo) round(n int) error {
 // transient reports that the database undid a statement for another one's sake.
 func transient(err error) bool {
 	text := err.Error()
-	return strings.Contains(text, "deadlock") || strings.Contains(text, "Deadlock") || strings.Contains(text, "could not serialize") ||
+	return strings.Contains(text, "deadlock") || strings.Contains(text, "Deadlock") ||
+		strings.Contains(text, "could not serialize") ||
 		strings.Contains(text, "Record has changed")
 }
 
@@ -461,7 +464,8 @@ func (z *zoo) refusals() {
 	z.t.Helper()
 	for _, r := range z.Refused {
 		z.refuses[r.ID] = true
-		method, under := map[string]string{"put": http.MethodPut, "patch": http.MethodPatch, "delete": http.MethodDelete, "increment": http.MethodPost}[r.Op], ""
+		method, under := map[string]string{"put": http.MethodPut, "patch": http.MethodPatch,
+			"delete": http.MethodDelete, "increment": http.MethodPost}[r.Op], ""
 		require.NotEmpty(z.t, method, r.Op)
 		if r.Op == "increment" {
 			under = "/increment"
@@ -543,9 +547,11 @@ func (z *zoo) reads() {
 			status, _ := z.call(http.MethodGet, z.path(id, ""), nil)
 			require.Equal(z.t, http.StatusNotFound, status, "deleted: %s", id)
 		}
-		report, err := fsck.Run(ctx, z.parts.Cache, z.parts.Pending, z.parts.Store, z.parts.Config.Entities, fsck.Options{})
+		report, err := fsck.Run(ctx, z.parts.Cache, z.parts.Pending, z.parts.Store, z.parts.Config.Entities,
+			fsck.Options{})
 		require.NoError(z.t, err)
-		stale := pass == "cached" && slices.ContainsFunc(z.e.Fields, func(f schema.Field) bool { return z.others(f.Column) })
+		stale := pass == "cached" && slices.ContainsFunc(z.e.Fields,
+			func(f schema.Field) bool { return z.others(f.Column) })
 		require.True(z.t, stale || report.OK(), "%s: fsck: %+v", pass, report)
 		_, err = z.parts.Cache.Invalidate(ctx, z.e, slices.Collect(maps.Keys(z.want)))
 		require.NoError(z.t, err)
@@ -616,7 +622,8 @@ func (z *zoo) untouched() {
 		}
 	}
 	for column, expression := range z.Other {
-		query := fmt.Sprintf("SELECT count(*) FROM %s WHERE %s <> %s", z.table(), column, strings.ReplaceAll(expression, "{n}", fmt.Sprint(z.rounds)))
+		query := fmt.Sprintf("SELECT count(*) FROM %s WHERE %s <> %s", z.table(), column,
+			strings.ReplaceAll(expression, "{n}", fmt.Sprint(z.rounds)))
 		var differ int
 		require.NoError(z.t, z.db.QueryRowContext(z.t.Context(), query).Scan(&differ), query)
 		require.Zero(z.t, differ, "rows whose %s is not what the second program wrote last", column)
@@ -628,7 +635,8 @@ func (z *zoo) checks() {
 	z.t.Helper()
 	for _, query := range z.Check {
 		var ok bool
-		require.NoError(z.t, z.db.QueryRowContext(z.t.Context(), strings.ReplaceAll(query, "{n}", fmt.Sprint(z.rounds))).Scan(&ok), query)
+		require.NoError(z.t, z.db.QueryRowContext(z.t.Context(),
+			strings.ReplaceAll(query, "{n}", fmt.Sprint(z.rounds))).Scan(&ok), query)
 		require.True(z.t, ok, query)
 	}
 }

@@ -40,15 +40,17 @@ type Config struct {
 	Events   EventSource      // tells what becomes of writes; nil: no /v1/events
 	Admin    AdminSurface     // serves /v1/admin/; nil: no admin API
 
-	MaxBody       int64           // bytes of a body; 0: DefaultMaxBody
-	MaxBatchBody  int64           // bytes of a batch; 0: DefaultMaxBatchBody
-	MaxMemory     int64           // bytes of bodies and answers of all requests but batches; 0: DefaultMaxMemory
-	MaxAnswer     int             // bytes of the records of one answer; 0: DefaultMaxAnswer
-	MaxBatchBytes int64           // bytes of all batches' bodies; 0: twice MaxBatchBody, half of it for one caller
-	MaxBatches    int             // batches that are executed at once; 0: DefaultMaxBatches
-	MaxWaits      int             // requests that wait for persistence at once, others are answered 202 at once; 0: DefaultMaxWaits
-	Timeout       time.Duration   // of one operation; 0: DefaultTimeout
-	MaxWait       time.Duration   // longest wait granted; 0: DefaultMaxWait. The server's write timeout must be longer than both
+	MaxBody       int64 // bytes of a body; 0: DefaultMaxBody
+	MaxBatchBody  int64 // bytes of a batch; 0: DefaultMaxBatchBody
+	MaxMemory     int64 // bytes of bodies and answers of all requests but batches; 0: DefaultMaxMemory
+	MaxAnswer     int   // bytes of the records of one answer; 0: DefaultMaxAnswer
+	MaxBatchBytes int64 // bytes of all batches' bodies; 0: twice MaxBatchBody, half of it for one caller
+	MaxBatches    int   // batches that are executed at once; 0: DefaultMaxBatches
+	// requests that wait for persistence at once, others are answered 202 at once; 0: DefaultMaxWaits
+	MaxWaits int
+	Timeout  time.Duration // of one operation; 0: DefaultTimeout
+	// longest wait granted; 0: DefaultMaxWait. The server's write timeout must be longer than both
+	MaxWait       time.Duration
 	MaxStreams    int             // event streams at once; 0: DefaultMaxStreams
 	StreamTimeout time.Duration   // longest write to an event stream before it is dropped; 0: DefaultStreamTimeout
 	SlowGrace     time.Duration   // for which a large body or answer can stall; 0: DefaultSlowGrace

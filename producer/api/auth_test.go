@@ -52,7 +52,8 @@ func setupTokens(t *testing.T, required bool, options ...option) *guarded {
 	b := setup(t, append(options, func(b *bundle, cfg *api.Config) {
 		var err error
 		g.guard, err = token.NewGuard(token.Config{
-			Book: shelf{b}, Required: required, Log: cfg.Log, RefreshInterval: 5 * time.Millisecond, UsedInterval: 10 * time.Millisecond})
+			Book: shelf{b}, Required: required, Log: cfg.Log, RefreshInterval: 5 * time.Millisecond,
+			UsedInterval: 10 * time.Millisecond})
 		require.NoError(t, err)
 		cfg.Tokens, cfg.Admin = g.guard, g.admin
 		b.streams = true
@@ -73,7 +74,8 @@ func (g *guarded) token(name string, scopes ...string) string {
 	text, hash := token.New()
 	parsed, err := token.ParseScopes(scopes...)
 	require.NoError(g.t, err)
-	require.NoError(g.t, g.store.NewToken(context.Background(), token.Token{Name: name, Hash: hash, Scopes: parsed}, keeper))
+	require.NoError(g.t, g.store.NewToken(context.Background(), token.Token{Name: name, Hash: hash, Scopes: parsed},
+		keeper))
 	header := "Authorization: Bearer " + text
 	testkit.Eventually(g.t, "the token is known", func() bool { return g.knows(text) })
 	return header
@@ -91,13 +93,16 @@ func TestScopesByRoute(t *testing.T) {
 	g.token("seed", "*:write")
 	tokens := map[string]string{
 		"none": "", "empty": g.token("empty"),
-		"user:read": g.token("ur", "user:read"), "user:write": g.token("uw", "user:write"), "user:admin": g.token("ua", "user:admin"),
+		"user:read": g.token("ur", "user:read"), "user:write": g.token("uw", "user:write"),
+		"user:admin":               g.token("ua", "user:admin"),
 		"product:read,write,admin": g.token("p", "product:read,write,admin"),
-		"*:read":                   g.token("r", "*:read"), "*:write": g.token("w", "*:write"), "*:admin": g.token("a", "*:admin"),
+		"*:read":                   g.token("r", "*:read"), "*:write": g.token("w", "*:write"),
+		"*:admin": g.token("a", "*:admin"),
 	}
 	reads := []string{"user:read", "*:read"}
 	writes := []string{"user:write", "*:write"}
-	everybody := []string{"none", "empty", "user:read", "user:write", "user:admin", "product:read,write,admin", "*:read", "*:write", "*:admin"}
+	everybody := []string{"none", "empty", "user:read", "user:write", "user:admin", "product:read,write,admin",
+		"*:read", "*:write", "*:admin"}
 	known := everybody[1:]
 	for _, c := range []struct {
 		method, path, body string
@@ -200,7 +205,8 @@ func TestBadTokens(t *testing.T) {
 	good := g.token("good", "*:read")
 	stranger, _ := token.New()
 	gone, hash := token.New()
-	require.NoError(t, g.store.NewToken(t.Context(), token.Token{Name: "late", Hash: hash, ExpiresAt: time.Now().Add(-time.Hour)}, keeper))
+	require.NoError(t, g.store.NewToken(t.Context(), token.Token{Name: "late", Hash: hash,
+		ExpiresAt: time.Now().Add(-time.Hour)}, keeper))
 	testkit.Eventually(t, "the expired token is known", func() bool {
 		_, err := g.guard.Identify(http.Header{"Authorization": {"Bearer " + gone}})
 		return err == token.ErrExpired //nolint:errorlint // it is returned as it is
@@ -214,7 +220,8 @@ func TestBadTokens(t *testing.T) {
 	}{
 		{"none", nil, 401, "token-missing", `Bearer realm="afterwrite"`},
 		{"basic", []string{"Authorization: Basic dXNlcjpwYXNz"}, 401, "token-missing", `Bearer realm="afterwrite"`},
-		{"another's", []string{"Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.e30.x"}, 401, "token-missing", `Bearer realm="afterwrite"`},
+		{"another's", []string{"Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.e30.x"}, 401, "token-missing",
+			`Bearer realm="afterwrite"`},
 		{"mistyped", []string{good + "x"}, 401, "token-mistyped", `error="invalid_token"`},
 		{"unknown", []string{"Authorization: Bearer " + stranger}, 401, "token-unknown", `error="invalid_token"`},
 		{"expired", []string{"Authorization: Bearer " + gone}, 401, "token-expired", `error="invalid_token"`},
@@ -321,10 +328,12 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 func TestPreflightNeedsNoToken(t *testing.T) {
 	t.Parallel()
 	g := setupTokens(t, true, configure(func(c *api.Config) { c.CORS = []string{"https://app.example.com"} }))
-	a := g.do("OPTIONS", "/v1/user/1", "", "Origin: https://app.example.com", "Access-Control-Request-Method: PUT").want(t, 204)
+	a := g.do("OPTIONS", "/v1/user/1", "", "Origin: https://app.example.com",
+		"Access-Control-Request-Method: PUT").want(t, 204)
 	require.Contains(t, a.Header.Get("Access-Control-Allow-Headers"), "Authorization")
 	refused := g.do("PUT", "/v1/user/1", `{}`, "Origin: https://app.example.com").want(t, 401)
-	require.Equal(t, "https://app.example.com", refused.Header.Get("Access-Control-Allow-Origin"), "a browser may read why")
+	require.Equal(t, "https://app.example.com", refused.Header.Get("Access-Control-Allow-Origin"),
+		"a browser may read why")
 }
 
 // TestUseOfATokenIsNoted: when, not for what.
@@ -372,7 +381,8 @@ func TestOpenAPINamesTheScopes(t *testing.T) {
 		require.Equal(t, need("user:write"), security("/v1/user/{id}/increment", "post"))
 		require.Equal(t, need(), security("/v1/batch", "post"))
 		require.Empty(t, security("/healthz", "get"))
-		for _, c := range []struct{ header, body string }{{"", `{"name":"a"}`}, {header, `{"name":"a"}`}, {header + "x", `{"name":"a"}`}} {
+		for _, c := range []struct{ header, body string }{{"", `{"name":"a"}`}, {header, `{"name":"a"}`},
+			{header + "x", `{"name":"a"}`}} {
 			headers := []string{}
 			if c.header != "" {
 				headers = append(headers, c.header)

@@ -92,7 +92,8 @@ func TestBatchBadItemsFailAlone(t *testing.T) {
 		{`5`, 400, "malformed", ""},
 		{`{"op":"increment","entity":"product","id":7,"fields":{"stock":2},"idempotency_key":"k"}`, 202, "", ""},
 		{`{"op":"increment","entity":"product","id":7,"fields":{"stock":2},"idempotency_key":"k"}`, 202, "", ""},
-		{`{"op":"increment","entity":"product","id":7,"fields":{"stock":2},"idempotency_key":""}`, 422, "invalid", "idempotency_key"},
+		{`{"op":"increment","entity":"product","id":7,"fields":{"stock":2},"idempotency_key":""}`, 422, "invalid",
+			"idempotency_key"},
 	}
 	var texts []string
 	for _, item := range items {
@@ -117,7 +118,8 @@ func TestBatchBadItemsFailAlone(t *testing.T) {
 	require.Contains(t, b.do("GET", "/v1/product/7", "").want(t, 200).body, `"stock":2`)
 
 	lines := b.batch(texts[0]+"\n{\"op\":\n"+texts[15], "Content-Type: application/x-ndjson")
-	require.Equal(t, []int{202, 400, 202}, []int{lines.Results[0].Status, lines.Results[1].Status, lines.Results[2].Status})
+	require.Equal(t, []int{202, 400, 202}, []int{lines.Results[0].Status, lines.Results[1].Status,
+		lines.Results[2].Status})
 }
 
 func TestBatchIsBounded(t *testing.T) {
@@ -127,14 +129,16 @@ func TestBatchIsBounded(t *testing.T) {
 	items := strings.Repeat("{},", api.MaxBatchItems)
 	require.Len(t, b.batch("["+strings.TrimSuffix(items, ",")+"]").Results, api.MaxBatchItems)
 	b.do("POST", "/v1/batch", "["+items+"{}]").problem(t, 413, "too-many")
-	b.do("POST", "/v1/batch", strings.ReplaceAll(items, ",", "\n")+"{}", "Content-Type: application/x-ndjson").problem(t, 413, "too-many")
+	b.do("POST", "/v1/batch", strings.ReplaceAll(items, ",", "\n")+"{}",
+		"Content-Type: application/x-ndjson").problem(t, 413, "too-many")
 }
 
 // A write is as large as it may be alone, and one that is larger spoils no other.
 func TestBatchItemIsBounded(t *testing.T) {
 	t.Parallel()
 	b := setup(t, configure(func(c *api.Config) { c.MaxBody = 2048 }))
-	large := fmt.Sprintf(`{"op":"put","entity":"user","id":"large","fields":{"name":"n","profile":%q}}`, strings.Repeat("x", 2048))
+	large := fmt.Sprintf(`{"op":"put","entity":"user","id":"large","fields":{"name":"n","profile":%q}}`,
+		strings.Repeat("x", 2048))
 	o := b.batch("[" + large + `,{"op":"put","entity":"user","id":"small","fields":{"name":"n"}}]`)
 	require.Equal(t, 413, o.Results[0].Status)
 	require.Equal(t, "urn:afterwrite:problem:body-too-large", o.Results[0].Error.Type)

@@ -26,7 +26,8 @@ func readCondition(h http.Header) (condition, error) {
 		list := strings.Join(values, ",")
 		tags, ok := parseTags(list)
 		if !ok {
-			return cond, problem.BadHeader("If-Match", `must be "*" or a list of quoted versions, such as "1732386354000000"`)
+			return cond,
+				problem.BadHeader("If-Match", `must be "*" or a list of quoted versions, such as "1732386354000000"`)
 		}
 		cond.any = tags == nil
 		cond.versions = tagVersions(tags)
@@ -118,7 +119,8 @@ func versionOf(tag string) (schema.Version, error) {
 }
 
 // suffixes are what proxies add to a tag: -gzip and -br by Apache, the others by nginx and other modules.
-var suffixes = map[string]bool{"-gzip": true, "-br": true, "-zstd": true, "-deflate": true, "--gzip": true, "--br": true, "--zstd": true,
+var suffixes = map[string]bool{"-gzip": true, "-br": true, "-zstd": true, "-deflate": true, "--gzip": true,
+	"--br": true, "--zstd": true,
 	";gzip": true, ";br": true, ";zstd": true, "_gzip": true, "_br": true, ":gzip": true, ":br": true}
 
 // tagVersions keeps the tags that are versions, including weak ones: see versionOf. It returns nil only for nil.

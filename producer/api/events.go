@@ -70,7 +70,8 @@ func (a *API) events(ctx context.Context, c *call) error {
 	return s.run(ctx, since)
 }
 
-var errTooManyStreams = &problem.Problem{Name: "too-many-streams", Code: http.StatusServiceUnavailable, Title: "Too many event streams",
+var errTooManyStreams = &problem.Problem{Name: "too-many-streams", Code: http.StatusServiceUnavailable,
+	Title:      "Too many event streams",
 	RetryAfter: 5, Detail: "this process already serves its maximum of event streams; try again later"}
 
 // eventEntities returns the entities that the query names, or all.

@@ -118,7 +118,8 @@ func TestEvents(t *testing.T) {
 	next(t, all, "held", `"b"`)
 
 	e := b.entities["user"]
-	require.NoError(t, b.backlog.Tell(t.Context(), e, e.Partition("b"), "resolved", []schema.Versioned{{ID: "b", Version: 1}}))
+	require.NoError(t, b.backlog.Tell(t.Context(), e, e.Partition("b"), "resolved",
+		[]schema.Versioned{{ID: "b", Version: 1}}))
 	next(t, users, "resolved", `"b"`)
 
 	// A resumed stream begins with what came after its last event, or a little before.
@@ -138,7 +139,8 @@ func TestEventsSayThatSomeWereDropped(t *testing.T) {
 	b := setup(t, streaming())
 	e := b.entities["product"]
 	for i := range 1000 { // far more than the stream keeps
-		require.NoError(t, b.backlog.Tell(t.Context(), e, 0, "resolved", []schema.Versioned{{ID: fmt.Sprint(i), Version: 1}}))
+		require.NoError(t, b.backlog.Tell(t.Context(), e, 0, "resolved",
+			[]schema.Versioned{{ID: fmt.Sprint(i), Version: 1}}))
 	}
 	events := b.listen(t.Context(), "?entity=product", "Last-Event-ID: 1")
 	gap := <-events
@@ -190,7 +192,10 @@ func TestEventsAreBounded(t *testing.T) {
 	leave()
 	for range first { // to its end
 	}
-	testkit.Eventually(t, "who leaves makes room", func() bool { return b.do("HEAD", "/v1/events", "").StatusCode == 200 })
+	testkit.Eventually(t, "who leaves makes room", func() bool {
+		return b.do("HEAD", "/v1/events",
+			"").StatusCode == 200
+	})
 	second := b.listen(t.Context(), "?entity=user")
 	close(stopping)
 	for range second { // it ends with the process

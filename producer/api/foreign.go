@@ -27,6 +27,8 @@ func appendForeign(out []byte, rows []*schema.ForeignError) []byte {
 // foreignSchema describes that member.
 func foreignSchema() object {
 	text := object{"type": "string"}
-	return object{"type": "array", "description": "Rows with an id or a value that another program wrote and that the entity cannot show.",
-		"items": closed(object{"id": text, "field": text, "column": text, "reason": text}, "id", "field", "column", "reason")}
+	return object{"type": "array",
+		"description": "Rows with an id or a value that another program wrote and that the entity cannot show.",
+		"items": closed(object{"id": text, "field": text, "column": text, "reason": text}, "id", "field", "column",
+			"reason")}
 }

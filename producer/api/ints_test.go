@@ -41,8 +41,10 @@ func TestIntsAsStrings(t *testing.T) {
 	require.Contains(t, many, `{"id":"`+most+`",`)
 	require.Contains(t, many, `"missing":["7"]`)
 	require.Regexp(t, `"versions":\["[0-9]{16}"\]`, many)
-	require.Contains(t, b.do("POST", "/v1/product/"+most+"/increment", `{"stock":"`+most+`"}`, prefer).want(t, 202).body, `"stock":"`+most+`"`)
-	batch := b.do("POST", "/v1/batch", `[{"op":"patch","entity":"product","id":"`+most+`","fields":{"stock":"5"}}]`, prefer).want(t, 200).body
+	require.Contains(t, b.do("POST", "/v1/product/"+most+"/increment", `{"stock":"`+most+`"}`, prefer).want(t,
+		202).body, `"stock":"`+most+`"`)
+	batch := b.do("POST", "/v1/batch", `[{"op":"patch","entity":"product","id":"`+most+`","fields":{"stock":"5"}}]`,
+		prefer).want(t, 200).body
 	require.Regexp(t, `"id":"`+most+`","version":"[0-9]{16}"`, batch)
 	for _, bad := range []string{`"5.0"`, `""`, `"-"`, `"5 "`, `"0x5"`, `"1e3"`, `"9223372036854775808"`, `"--5"`} {
 		b.do("PATCH", "/v1/product/"+most, `{"stock":`+bad+`}`).problem(t, 422, "invalid")
@@ -95,7 +97,9 @@ listen api
 		version = strings.Trim(b.do("GET", "/v1/user/a", "").Header.Get("ETag"), `"`)
 		text, err := json.Marshal(strings.Replace(form, "%s", version, 1))
 		require.NoError(t, err)
-		require.Contains(t, b.do("POST", "/v1/batch", `[{"op":"patch","entity":"user","id":"a","fields":{"age":4},"if_match":`+string(text)+`}]`).want(t, 200).body, `"status":202`)
+		require.Contains(t,
+			b.do("POST", "/v1/batch", `[{"op":"patch","entity":"user","id":"a","fields":{"age":4},"if_match":`+
+				string(text)+`}]`).want(t, 200).body, `"status":202`)
 	}
 	for _, tag := range []string{`"%s-x"`, `"%s0"`, `"x%s"`, `"%s-gzipx"`, `"-gzip"`} {
 		version := strings.Trim(b.do("GET", "/v1/user/a", "").Header.Get("ETag"), `"`)

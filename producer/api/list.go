@@ -55,7 +55,8 @@ func (a *API) list(ctx context.Context, c *call) error {
 
 // appendRows appends the rows of a page, or as many as fit an answer, and returns the cursor of the next page, or "".
 // Rows that cannot be represented are listed separately.
-func (a *API) appendRows(ctx context.Context, c *call, out []byte, q Query) (_ []byte, next string, foreign []*schema.ForeignError, err error) {
+func (a *API) appendRows(ctx context.Context, c *call, out []byte, q Query) (_ []byte, next string,
+	foreign []*schema.ForeignError, err error) {
 	page := q.Limit
 	for n := 0; ; {
 		before := len(out)

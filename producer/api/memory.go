@@ -111,8 +111,9 @@ func (a *API) holdBatch(c *call, bytes int) error {
 	return nil
 }
 
-var errMemoryFull = &problem.Problem{Name: "memory-full", Code: http.StatusServiceUnavailable, Title: "Memory full", RetryAfter: 1,
-	Detail: "the requests of this process already hold the maximum of memory; nothing was written"}
+var errMemoryFull = &problem.Problem{Name: "memory-full", Code: http.StatusServiceUnavailable, Title: "Memory full",
+	RetryAfter: 1,
+	Detail:     "the requests of this process already hold the maximum of memory; nothing was written"}
 
 // sizes estimates how many bytes a record of each entity takes in an answer.
 type sizes struct{ of sync.Map } // *schema.Entity to *atomic.Int64

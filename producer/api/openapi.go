@@ -38,7 +38,8 @@ func document(cfg Config) ([]byte, error) {
 		more, theirs := cfg.Admin.OpenAPI()
 		maps.Copy(paths, more)
 		maps.Copy(schemas, theirs)
-		tags = append(tags, object{"name": "admin", "description": "What operators do: dead letters, retry policies, invalidation."})
+		tags = append(tags,
+			object{"name": "admin", "description": "What operators do: dead letters, retry policies, invalidation."})
 	}
 	for _, e := range cfg.Entities {
 		maps.Copy(paths, entityPaths(e))
@@ -227,7 +228,8 @@ func recordPath(e *schema.Entity) object {
 		"get": operation(n, "get_"+n, "Get the newest accepted state of a record.", object{
 			"parameters": parameterRefs("If-None-Match-Read"),
 			"responses": answers(object{
-				"200": response("The record.", ref("schemas", n), "ETag", "Cache-Status", "Afterwrite-Status", "Afterwrite-Freshness"),
+				"200": response("The record.", ref("schemas", n), "ETag", "Cache-Status", "Afterwrite-Status",
+					"Afterwrite-Freshness"),
 				"304": response("The caller has this version.", nil, "ETag", "Cache-Status", "Afterwrite-Status"),
 			}, "422"),
 		}),
@@ -277,24 +279,32 @@ func systemPaths() object {
 			"responses": object{"200": response(description, schema), "405": ref("responses", "Problem405")},
 		})}
 	}
-	ready := plain("readyz", "Whether this process should get requests.", "Ready, or degraded while the database is down, Redis may evict accepted writes, or Redis accepts no writes.", ref("schemas", "Ready"))
-	ready["get"].(object)["responses"].(object)["503"] = response("Not ready: Redis is down.", ref("schemas", "Ready"), "Retry-After")
-	ready["get"].(object)["parameters"] = []object{{"name": "for", "in": "query", "schema": object{"enum": []string{"read", "write"}},
+	ready := plain("readyz", "Whether this process should get requests.",
+		"Ready, or degraded while the database is down, Redis may evict accepted writes, or Redis accepts no writes.",
+		ref("schemas", "Ready"))
+	ready["get"].(object)["responses"].(object)["503"] = response("Not ready: Redis is down.", ref("schemas", "Ready"),
+		"Retry-After")
+	ready["get"].(object)["parameters"] = []object{{"name": "for", "in": "query",
+		"schema":      object{"enum": []string{"read", "write"}},
 		"description": "Of reads or of writes; both without it. Reads go on without Redis, from the database."}}
 	ready["get"].(object)["responses"].(object)["400"] = ref("responses", "Problem400")
 	metrics := plain("metrics", "Metrics in the Prometheus text format.", "The metrics.", nil)
-	metrics["get"].(object)["responses"].(object)["200"].(object)["content"] = content("text/plain", object{"type": "string"})
+	metrics["get"].(object)["responses"].(object)["200"].(object)["content"] = content("text/plain",
+		object{"type": "string"})
 	return object{
-		"/v1/batch": object{"post": operation("batch", "batch", "Do many writes; those of one record keep their order.", object{
-			"requestBody": object{"required": true, "content": object{
-				typeJSON:   object{"schema": batch},
-				typeNDJSON: object{"schema": object{"type": "string"}},
-			}},
-			"responses": answers(object{
-				"200": response("An outcome for each item, in their order.", ref("schemas", "BatchResults")),
-			}, "413", "415"),
-		})},
-		"/healthz":      plain("healthz", "Whether the process is alive.", "Alive.", object{"type": "object", "required": []string{"status"}, "properties": object{"status": object{"const": "alive"}}}),
+		"/v1/batch": object{"post": operation("batch", "batch", "Do many writes; those of one record keep their order.",
+			object{
+				"requestBody": object{"required": true, "content": object{
+					typeJSON:   object{"schema": batch},
+					typeNDJSON: object{"schema": object{"type": "string"}},
+				}},
+				"responses": answers(object{
+					"200": response("An outcome for each item, in their order.", ref("schemas", "BatchResults")),
+				}, "413", "415"),
+			})},
+		"/healthz": plain("healthz", "Whether the process is alive.", "Alive.",
+			object{"type": "object", "required": []string{"status"},
+				"properties": object{"status": object{"const": "alive"}}}),
 		"/readyz":       ready,
 		"/metrics":      metrics,
 		"/openapi.json": plain("openapi", "This document.", "The document.", object{"type": "object"}),
@@ -303,18 +313,22 @@ func systemPaths() object {
 
 // eventPath describes the stream of events.
 func eventPath() object {
-	return object{"get": operation("system", "events", "What becomes of accepted writes, as server-sent events.", object{
-		"description": "Events persisted, held, dead and resolved, one a record; its data is JSON with entity, id, version and at, for held and dead also " +
-			"attempts, next_attempt and error. The id of an event is its time in ms. A stream that is resumed with Last-Event-ID repeats the last second " +
-			"and goes on with what is still kept: each event comes at least once, or an event gap says that older ones were dropped. A stream whose reader does not read for 10 s is ended.",
-		"parameters": []object{
-			{"name": "entity", "in": "query", "description": "Only of these entities; may be repeated.", "style": "form", "explode": true,
-				"schema": object{"type": "array", "items": object{"type": "string"}}},
-			{"name": "Last-Event-ID", "in": "header", "description": "The id of the last event that was received.", "schema": object{"type": "string"}},
-		},
-		"responses": answers(object{"200": object{"description": "The stream.", "headers": headerRefs([]string{"X-Request-Id"}),
-			"content": content("text/event-stream", object{"type": "string"})}}),
-	})}
+	return object{"get": operation("system", "events", "What becomes of accepted writes, as server-sent events.",
+		object{
+			"description": "Events persisted, held, dead and resolved, one a record; its data is JSON with entity, id, version and at, for held and dead also " +
+				"attempts, next_attempt and error. The id of an event is its time in ms. A stream that is resumed with Last-Event-ID repeats the last second " +
+				"and goes on with what is still kept: each event comes at least once, or an event gap says that older ones were dropped. A stream whose reader does not read for 10 s is ended.",
+			"parameters": []object{
+				{"name": "entity", "in": "query", "description": "Only of these entities; may be repeated.",
+					"style": "form", "explode": true,
+					"schema": object{"type": "array", "items": object{"type": "string"}}},
+				{"name": "Last-Event-ID", "in": "header", "description": "The id of the last event that was received.",
+					"schema": object{"type": "string"}},
+			},
+			"responses": answers(object{"200": object{"description": "The stream.",
+				"headers": headerRefs([]string{"X-Request-Id"}),
+				"content": content("text/event-stream", object{"type": "string"})}}),
+		})}
 }
 
 func sharedParameters() object {
@@ -323,16 +337,21 @@ func sharedParameters() object {
 	}
 	text := object{"type": "string"}
 	return object{
-		"If-Match": header("If-Match", `Only if the record is at one of these versions, "*": only if it exists; else 412.`, text),
+		"If-Match": header("If-Match",
+			`Only if the record is at one of these versions, "*": only if it exists; else 412.`, text),
 		"If-None-Match-Write": header("If-None-Match", `"*": only if there is no record; else 412.`,
 			object{"type": "string", "const": "*"}),
 		"If-None-Match-Read": header("If-None-Match", "Answer 304 if the record is at one of these versions.", text),
-		"Idempotency-Key": header("Idempotency-Key", "An operation id: a repeat of the request with the same one is applied once.",
+		"Idempotency-Key": header("Idempotency-Key",
+			"An operation id: a repeat of the request with the same one is applied once.",
 			object{"type": "string", "minLength": 1, "maxLength": producer.MaxKey + 2}),
-		"Prefer": header("Prefer", "wait=N: answer when the write is persisted, or 202 after N seconds (RFC 7240).", text),
-		"limit": object{"name": "limit", "in": "query", "description": "Rows of a page, which ends earlier where its records reach 16 MiB.",
-			"schema": object{"type": "integer", "minimum": 1, "maximum": MaxLimit, "default": DefaultLimit}},
-		"after": object{"name": "after", "in": "query", "description": `The "next" of the page before.`, "schema": text},
+		"Prefer": header("Prefer", "wait=N: answer when the write is persisted, or 202 after N seconds (RFC 7240).",
+			text),
+		"limit": object{"name": "limit", "in": "query",
+			"description": "Rows of a page, which ends earlier where its records reach 16 MiB.",
+			"schema":      object{"type": "integer", "minimum": 1, "maximum": MaxLimit, "default": DefaultLimit}},
+		"after": object{"name": "after", "in": "query", "description": `The "next" of the page before.`,
+			"schema": text},
 	}
 }
 
@@ -342,20 +361,25 @@ func sharedHeaders() object {
 	}
 	text := object{"type": "string"}
 	return object{
-		"ETag":                 header("The record's version in quotes.", object{"type": "string", "pattern": `^"[0-9]+"$`}),
+		"ETag": header("The record's version in quotes.",
+			object{"type": "string", "pattern": `^"[0-9]+"$`}),
 		"Location":             header("Path of the new record.", text),
 		"Cache-Status":         header("How the cache was used (RFC 9211).", text),
 		"Afterwrite-Status":    header("Where the record stands.", ref("schemas", "Status")),
 		"Afterwrite-Freshness": header("The word database: read past the cache, which is down; accepted writes may be missing.", object{"type": "string", "const": "database"}),
-		"Afterwrite-Lag":       header("Seconds that the oldest pending record of the entity has waited.", object{"type": "number"}),
-		"Preference-Applied":   header("The preferences that were applied (RFC 7240).", text),
-		"Idempotency-Replayed": header("The word true: the operation was applied before, this is its answer again.", object{"type": "string", "const": "true"}),
-		"RateLimit":            header("What is left of the caller's quota (draft-ietf-httpapi-ratelimit-headers).", text),
-		"RateLimit-Policy":     header("The quotas that count the request.", text),
-		"WWW-Authenticate":     header("How to name a token, or what is wrong with the one that was named (RFC 6750).", text),
-		"Retry-After":          header("Seconds after which to try again.", object{"type": "integer"}),
-		"Allow":                header("The methods that the route takes.", text),
-		"X-Request-Id":         header("The request's id, the caller's own or a new one; it is in the log.", text),
+		"Afterwrite-Lag": header("Seconds that the oldest pending record of the entity has waited.",
+			object{"type": "number"}),
+		"Preference-Applied": header("The preferences that were applied (RFC 7240).", text),
+		"Idempotency-Replayed": header("The word true: the operation was applied before, this is its answer again.",
+			object{"type": "string", "const": "true"}),
+		"RateLimit": header("What is left of the caller's quota (draft-ietf-httpapi-ratelimit-headers).",
+			text),
+		"RateLimit-Policy": header("The quotas that count the request.", text),
+		"WWW-Authenticate": header("How to name a token, or what is wrong with the one that was named (RFC 6750).",
+			text),
+		"Retry-After":  header("Seconds after which to try again.", object{"type": "integer"}),
+		"Allow":        header("The methods that the route takes.", text),
+		"X-Request-Id": header("The request's id, the caller's own or a new one; it is in the log.", text),
 	}
 }
 

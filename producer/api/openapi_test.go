@@ -104,7 +104,9 @@ func TestOpenAPIDescribesTheAnswers(t *testing.T) {
 		{"GET", "/v1/user?limit=1", "", "", 200},
 		{"GET", "/v1/everything?int=9223372036854775807&bool=true", "", "", 200},
 		{"GET", "/v1/product?ids=1,2", "", "", 200},
-		{"POST", "/v1/batch", `[{"op":"put","entity":"user","id":"b","fields":{"name":"B"}},{"op":"delete","entity":"user","id":"no"}]`, "", 200},
+		{"POST", "/v1/batch",
+			`[{"op":"put","entity":"user","id":"b","fields":{"name":"B"}},{"op":"delete","entity":"user","id":"no"}]`,
+			"", 200},
 		{"DELETE", "/v1/user/b", "", "", 202},
 		{"DELETE", "/v1/user/b", "", "", 404},
 		{"GET", "/v1/user/b", "", "", 404},
@@ -158,7 +160,8 @@ func TestOpenAPINamesEveryLimit(t *testing.T) {
 	put := d.Components.Schemas["user_put"]
 	require.Equal(t, []string{"name"}, put.Required)
 	require.JSONEq(t, `{"type":"string","maxLength":200}`, string(put.Properties["name"]))
-	require.JSONEq(t, `{"type":["integer","null"],"format":"int64","minimum":0,"maximum":150}`, string(put.Properties["age"]))
+	require.JSONEq(t, `{"type":["integer","null"],"format":"int64","minimum":0,"maximum":150}`,
+		string(put.Properties["age"]))
 	require.JSONEq(t, `{"type":["integer","null"],"format":"int64","default":0}`,
 		string(put.Properties["login_count"]))
 	require.Empty(t, d.Components.Schemas["user_patch"].Required)

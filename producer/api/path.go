@@ -110,7 +110,8 @@ func originalFault(h http.Header) error {
 		for _, uri := range h[name] {
 			path, _, _ := strings.Cut(uri, "?")
 			if !pathKept(path) {
-				return &problem.Problem{Name: "path-rewritten", Code: http.StatusBadRequest, Title: "Path rewritten by a proxy",
+				return &problem.Problem{Name: "path-rewritten", Code: http.StatusBadRequest,
+					Title: "Path rewritten by a proxy",
 					Detail: "a proxy in front has rewritten a path that may name another record then; address the record by the parameter id, " +
 						"as in /v1/ENTITY/-?id=ID"}
 			}

@@ -16,7 +16,8 @@ const ProblemPrefix = problem.Prefix
 // errPathID rejects an id whose path a proxy may rewrite into another record's path.
 func (a *API) errPathID(e *schema.Entity, id string) error {
 	return &problem.Problem{Name: "id-not-in-path", Code: http.StatusBadRequest, Title: "Id not possible in a path",
-		Detail: "proxies rewrite what the path of this id has in it; address the record as " + a.recordURL(e, id) + ", or in POST /v1/batch",
+		Detail: "proxies rewrite what the path of this id has in it; address the record as " + a.recordURL(e, id) +
+			", or in POST /v1/batch",
 		Fields: []schema.FieldError{{Field: "id", Reason: "cannot stand in a path; the parameter id takes it"}}}
 }
 
@@ -31,18 +32,21 @@ func invalid(field, reason string) error { return schema.Invalid(field, "%s", re
 // errRefused is the answer to a writer that waited until the database refused its write. The write stays accepted: it
 // is held or dead.
 func errRefused(e *schema.Entity, r problem.Refused) *problem.Problem {
-	p := &problem.Problem{Name: "refused", Code: http.StatusUnprocessableEntity, Title: "Refused by the database", Refused: &r,
-		Detail: "the write was accepted, but the database refuses the record"}
+	p := &problem.Problem{Name: "refused", Code: http.StatusUnprocessableEntity, Title: "Refused by the database",
+		Refused: &r,
+		Detail:  "the write was accepted, but the database refuses the record"}
 	switch r.Kind {
 	case schema.KindUnique:
 		p.Name, p.Code, p.Title = "refused-unique", http.StatusConflict, "Another record has this value"
 	case schema.KindForeignKey:
-		p.Name, p.Code, p.Title = "refused-foreign-key", http.StatusConflict, "A record that this one needs is missing, or another needs this one"
+		p.Name, p.Code, p.Title = "refused-foreign-key", http.StatusConflict,
+			"A record that this one needs is missing, or another needs this one"
 	case schema.KindMissing:
 		p.Name, p.Code, p.Title = "refused-missing", http.StatusConflict, "Another program deleted the row"
 	}
 	if r.Column != "" {
-		p.Fields = []schema.FieldError{{Field: fieldOf(e, r.Column), Reason: "refused by the database: " + string(r.Kind)}}
+		p.Fields = []schema.FieldError{{Field: fieldOf(e, r.Column), Reason: "refused by the database: " +
+			string(r.Kind)}}
 	}
 	return p
 }

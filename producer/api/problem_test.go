@@ -15,7 +15,8 @@ import (
 // A writer that waited learns which field the database refuses, by the name it knows.
 func TestRefusalNamesTheField(t *testing.T) {
 	t.Parallel()
-	e := &schema.Entity{Name: "order", Fields: []schema.Field{{Name: "customer", Type: schema.String, Column: "customer_id"}}}
+	e := &schema.Entity{Name: "order", Fields: []schema.Field{{Name: "customer", Type: schema.String,
+		Column: "customer_id"}}}
 	require.NoError(t, e.Init())
 	for _, c := range []struct {
 		kind          schema.Kind
@@ -30,7 +31,8 @@ func TestRefusalNamesTheField(t *testing.T) {
 		{schema.KindRange, "id", "id", "refused", http.StatusUnprocessableEntity},
 		{schema.KindPoison, "", "", "refused", http.StatusUnprocessableEntity},
 	} {
-		p := problem.Of(errRefused(e, problem.Refused{Refusal: schema.Refusal{Kind: c.kind, Column: c.column}, Version: 1, Status: schema.Held}))
+		p := problem.Of(errRefused(e, problem.Refused{Refusal: schema.Refusal{Kind: c.kind, Column: c.column},
+			Version: 1, Status: schema.Held}))
 		require.Equal(t, c.name, p.Name)
 		require.Equal(t, c.code, p.Code)
 		if c.field == "" {
@@ -55,7 +57,8 @@ func TestARefusalOfNoVersionNamesNone(t *testing.T) {
 // What an entity's writes refuse is not offered.
 func TestOnlyWritesBehindTakeOperationIDs(t *testing.T) {
 	t.Parallel()
-	for mode, offered := range map[schema.WriteMode]bool{schema.WriteBehind: true, schema.WriteThrough: false, schema.WriteAround: false} {
+	for mode, offered := range map[schema.WriteMode]bool{schema.WriteBehind: true, schema.WriteThrough: false,
+		schema.WriteAround: false} {
 		e := &schema.Entity{Name: "order", Write: mode, Fields: []schema.Field{{Name: "n", Type: schema.Int}}}
 		require.NoError(t, e.Init())
 		text, err := json.Marshal(entityPaths(e))

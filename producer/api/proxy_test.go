@@ -23,7 +23,8 @@ func documented(t testing.TB, language, address string) []string {
 	require.NoError(t, err)
 	var blocks []string
 	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
-		block := strings.NewReplacer("127.0.0.1:8080", address, "listen 80;", "listen $LISTEN;", "bind :80", "bind $LISTEN").Replace(m[1])
+		block := strings.NewReplacer("127.0.0.1:8080", address, "listen 80;", "listen $LISTEN;", "bind :80",
+			"bind $LISTEN").Replace(m[1])
 		blocks = append(blocks, block)
 	}
 	require.NotEmpty(t, blocks)
@@ -47,10 +48,13 @@ func fronts(t testing.TB, address string) map[string]front {
 		"nginx":        {url: testkit.Nginx(t, nginx[0]).URL},
 		"nginx prefix": {url: testkit.Nginx(t, nginx[1]).URL, prefix: "/api"},
 		"haproxy":      {url: testkit.HAProxy(t, documented(t, "haproxy", address)[0]).URL},
-		"nginx bare":   {url: testkit.Nginx(t, recipe("location /api/ { proxy_pass http://API/; }")).URL, prefix: "/api", rewrites: true},
-		"nginx rewrite": {url: testkit.Nginx(t, recipe("location /api/ { rewrite ^/api/(.*)$ /$1 break; proxy_pass http://API; }")).URL,
+		"nginx bare": {url: testkit.Nginx(t, recipe("location /api/ { proxy_pass http://API/; }")).URL,
 			prefix: "/api", rewrites: true},
-		"nginx captured": {url: testkit.Nginx(t, recipe("location ~ ^/api/(.*)$ { proxy_pass http://API/$1$is_args$args; }")).URL,
+		"nginx rewrite": {url: testkit.Nginx(t,
+			recipe("location /api/ { rewrite ^/api/(.*)$ /$1 break; proxy_pass http://API; }")).URL,
+			prefix: "/api", rewrites: true},
+		"nginx captured": {url: testkit.Nginx(t,
+			recipe("location ~ ^/api/(.*)$ { proxy_pass http://API/$1$is_args$args; }")).URL,
 			prefix: "/api", rewrites: true},
 	}
 }
@@ -60,8 +64,10 @@ var straight = []string{"plain", "a b", "a,b&c=d", "é", "100%", `"'<>`, "a:b*c|
 
 // bent are ids that mean something else in a path to some proxy.
 var bent = []string{
-	"../product/7", "a/../victim", "../victim", "..", ".", "-", "x/status", "x/increment", "a//b", "//victim", `..\victim`, `a\b`,
-	"%2e%2e%2Fvictim", "..%2Fvictim", "..%252Fvictim", "victim;x", "..;/victim", "victim?", "victim?x=1", "victim#x", "victim\n", "/victim", "victim/",
+	"../product/7", "a/../victim", "../victim", "..", ".", "-", "x/status", "x/increment", "a//b", "//victim",
+	`..\victim`, `a\b`,
+	"%2e%2e%2Fvictim", "..%2Fvictim", "..%252Fvictim", "victim;x", "..;/victim", "victim?", "victim?x=1", "victim#x",
+	"victim\n", "/victim", "victim/",
 	"./victim", "victim/.", "50%25", "é/ü",
 }
 
@@ -84,7 +90,8 @@ func TestNoPathNamesAnotherRecord(t *testing.T) {
 		return states
 	}
 	before := victims()
-	for _, name := range []string{"direct", "nginx", "nginx prefix", "nginx bare", "nginx rewrite", "nginx captured", "haproxy"} {
+	for _, name := range []string{"direct", "nginx", "nginx prefix", "nginx bare", "nginx rewrite", "nginx captured",
+		"haproxy"} {
 		f := all[name]
 		through := *b
 		through.url = f.url + f.prefix
@@ -97,10 +104,12 @@ func TestNoPathNamesAnotherRecord(t *testing.T) {
 				require.Equal(t, put.Header.Get("ETag"), read.Header.Get("ETag"))
 				require.Contains(t, read.body, record[1:len(record)-1])
 				through.do("PATCH", "/v1/user"+query, `{"age":3}`).want(t, 202)
-				require.Contains(t, through.do("POST", "/v1/user/-/increment"+query, `{"login_count":2}`).want(t, 202).body, `"login_count":2`)
+				require.Contains(t, through.do("POST", "/v1/user/-/increment"+query, `{"login_count":2}`).want(t,
+					202).body, `"login_count":2`)
 				through.do("GET", "/v1/user/-/status"+query, "").want(t, 200)
 				through.do("DELETE", "/v1/user/-"+query, "").want(t, 202)
-				created := through.do("POST", "/v1/user", fmt.Sprintf(`{"id":%s,"name":"c"}`, mustJSON(t, id))).want(t, 202)
+				created := through.do("POST", "/v1/user", fmt.Sprintf(`{"id":%s,"name":"c"}`, mustJSON(t, id))).want(t,
+					202)
 				at := created.Header.Get("Location")
 				if f.rewrites {
 					at = "/v1/user" + query // such a proxy may spoil a space, too
@@ -110,7 +119,8 @@ func TestNoPathNamesAnotherRecord(t *testing.T) {
 					return // the documentation says so: the API cannot know
 				}
 				for _, try := range []struct{ method, under, body string }{
-					{"PUT", "", `{"name":"bent"}`}, {"PATCH", "", `{"age":9}`}, {"POST", "/increment", `{"login_count":5}`},
+					{"PUT", "", `{"name":"bent"}`}, {"PATCH", "", `{"age":9}`},
+					{"POST", "/increment", `{"login_count":5}`},
 					{"GET", "", ""}, {"GET", "/status", ""}, {"DELETE", "", ""},
 				} {
 					answer := through.do(try.method, "/v1/user/"+segment(id)+try.under, try.body)
@@ -134,7 +144,8 @@ func TestTheRejectionNamesTheWay(t *testing.T) {
 		if id == "-" {
 			continue // it stands for what the query names
 		}
-		p := b.do("PUT", "/v1/user/"+strings.ReplaceAll(segment(id), ".", "%2E"), `{"name":"n"}`).problem(t, 400, "id-not-in-path")
+		p := b.do("PUT", "/v1/user/"+strings.ReplaceAll(segment(id), ".", "%2E"), `{"name":"n"}`).problem(t, 400,
+			"id-not-in-path")
 		way := "/v1/user/-?id=" + strings.ReplaceAll(url.QueryEscape(id), "+", "%20")
 		require.Contains(t, p.Detail, way+",")
 		b.do("PUT", way, `{"name":"n"}`).want(t, 202)
@@ -153,7 +164,8 @@ func TestARewrittenPathIsRejected(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for _, header := range []string{"X-Original-URI", "X-Forwarded-Uri", "X-Envoy-Original-Path"} {
-		for _, path := range []string{"/api/v1/item/..%2Fuser%2Fvictim", "/api/v1/item/../user/victim", "/v1//user/victim", "/v1/user/x%2f..%2fvictim?a=b",
+		for _, path := range []string{"/api/v1/item/..%2Fuser%2Fvictim", "/api/v1/item/../user/victim",
+			"/v1//user/victim", "/v1/user/x%2f..%2fvictim?a=b",
 			"/v1/user/%2e%2e/victim", "/v1/user/victim;x", "/v1/user/victim%3Fx", "/v1/user/%zz"} {
 			b.do("PUT", "/v1/user/victim", `{"name":"n"}`, header+": "+path).problem(t, 400, "path-rewritten")
 		}

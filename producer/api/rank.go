@@ -142,8 +142,9 @@ func rankProblem(err error) error {
 		return &problem.Problem{Name: "unranked", Code: http.StatusNotFound, Title: "Record not ranked",
 			Detail: "there is no record with this id, or its score is null"}
 	case errors.Is(err, cache.ErrRankIncomplete):
-		return &problem.Problem{Name: "rank-incomplete", Code: http.StatusServiceUnavailable, Title: "Rank incomplete", RetryAfter: 5,
-			Detail: "the rank is being rebuilt from the database; try again later", Cause: err}
+		return &problem.Problem{Name: "rank-incomplete", Code: http.StatusServiceUnavailable, Title: "Rank incomplete",
+			RetryAfter: 5,
+			Detail:     "the rank is being rebuilt from the database; try again later", Cause: err}
 	}
 	return err
 }
@@ -157,17 +158,20 @@ func describeRank(e *schema.Entity, paths object) {
 	collection := paths["/v1/"+n].(object)["get"].(object)
 	collection["parameters"] = append(collection["parameters"].([]object),
 		object{"name": "top", "in": "query", "schema": object{"type": "integer", "minimum": 1, "maximum": MaxLimit},
-			"description": "The records with the greatest " + e.RankBy + ", ties by id, and the rank of each. Without any other parameter."},
+			"description": "The records with the greatest " + e.RankBy +
+				", ties by id, and the rank of each. Without any other parameter."},
 		object{"name": "around", "in": "query", "schema": idSchema(e),
 			"description": fmt.Sprintf("The records next to this one in the rank, and itself: limit of them, %d if not given.", defaultAround)})
 	ok := collection["responses"].(object)["200"].(object)
-	ok["description"] = ok["description"].(string) + " With top or around: records with their rank, and the number of ranked records."
+	ok["description"] = ok["description"].(string) +
+		" With top or around: records with their rank, and the number of ranked records."
 	schema := ok["content"].(object)[typeJSON].(object)["schema"].(object)
 	schema["anyOf"] = append(schema["anyOf"].([]object), ref("schemas", n+"_ranks"))
 	paths["/v1/"+n+"/{id}/rank"] = object{
 		"parameters": paths["/v1/"+n+"/{id}/status"].(object)["parameters"],
 		"get": operation(n, "rank_"+n, "Get a record and its rank by "+e.RankBy+".", object{
-			"responses": answers(object{"200": response("The record with its rank.", ref("schemas", n+"_ranks"), "Cache-Status", "Afterwrite-Freshness")}, "422"),
+			"responses": answers(object{"200": response("The record with its rank.", ref("schemas", n+"_ranks"),
+				"Cache-Status", "Afterwrite-Freshness")}, "422"),
 		}),
 	}
 }
@@ -178,7 +182,8 @@ func ranksSchema(e *schema.Entity) object {
 	record["required"] = append([]string{"rank"}, record["required"].([]string)...)
 	return closed(object{
 		"records": object{"type": "array", "items": record},
-		"ranked":  object{"type": "integer", "format": "int64", "minimum": 0, "description": "Number of ranked records."},
+		"ranked": object{"type": "integer", "format": "int64", "minimum": 0,
+			"description": "Number of ranked records."},
 		"foreign": foreignSchema(),
 	}, "records", "ranked")
 }

@@ -23,9 +23,11 @@ func TestGetManyKeepsTheOrder(t *testing.T) {
 	b.forget("product", "2")
 	many := b.do("GET", "/v1/product?ids=3,9,02,2,1", "").want(t, 200)
 	require.Regexp(t, `^\{"records":\[\{"id":3,"name":"n","price":null,"stock":0\},\{"id":2,"name":"n","price":null,"stock":0\},`+
-		`\{"id":1,"name":"n","price":null,"stock":0\}\],"missing":\[9\],"versions":\[[0-9]{16},[0-9]{16},[0-9]{16}\]\}`+"\n$", many.body)
+		`\{"id":1,"name":"n","price":null,"stock":0\}\],"missing":\[9\],"versions":\[[0-9]{16},[0-9]{16},[0-9]{16}\]\}`+
+		"\n$", many.body)
 	require.Equal(t, "afterwrite; fwd=miss; stored", many.Header.Get("Cache-Status"))
-	require.Equal(t, "afterwrite; hit", b.do("GET", "/v1/product?ids=3&ids=2,9", "").want(t, 200).Header.Get("Cache-Status"))
+	require.Equal(t, "afterwrite; hit", b.do("GET", "/v1/product?ids=3&ids=2,9", "").want(t,
+		200).Header.Get("Cache-Status"))
 }
 
 func TestListPagesThroughAll(t *testing.T) {
@@ -33,7 +35,9 @@ func TestListPagesThroughAll(t *testing.T) {
 	b := setup(t)
 	var lines []string
 	for i := range 25 {
-		lines = append(lines, fmt.Sprintf(`{"op":"put","entity":"user","id":"u%02d","fields":{"name":"n","age":%d,"email":"%d@x"}}`, i, i%3, i))
+		lines = append(lines,
+			fmt.Sprintf(`{"op":"put","entity":"user","id":"u%02d","fields":{"name":"n","age":%d,"email":"%d@x"}}`, i,
+				i%3, i))
 	}
 	b.batch(strings.Join(lines, "\n"))
 	empty := b.do("GET", "/v1/user", "").want(t, 200)
@@ -114,6 +118,7 @@ func TestCursorCannotBeMadeUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t, configure(func(c *api.Config) { c.CORS = []string{"*"} }))
 	for _, after := range []string{"", "!", "AAAA", "AAAAAA", "AAAAAGE", "%00"} {
-		require.Equal(t, []string{"after"}, b.do("GET", "/v1/user?after="+after, "").problem(t, 400, "bad-parameter").fields())
+		require.Equal(t, []string{"after"}, b.do("GET", "/v1/user?after="+after, "").problem(t, 400,
+			"bad-parameter").fields())
 	}
 }

@@ -80,7 +80,8 @@ func (a *API) join(ctx context.Context, e *schema.Entity, s *stream) (*relay, er
 // relay starts the relay of an entity; it ends when its last stream leaves.
 func (a *API) relay(e *schema.Entity) *relay {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &relay{api: a, entity: e, cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}), streams: map[*stream]struct{}{}}
+	r := &relay{api: a, entity: e, cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}),
+		streams: map[*stream]struct{}{}}
 	go r.run(ctx)
 	return r
 }

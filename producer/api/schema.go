@@ -117,7 +117,8 @@ func typeSchema(f *schema.Field) object {
 		return object{"type": "number", "format": "double"}
 	case schema.Decimal:
 		return object{"type": "string", "pattern": `^-?[0-9]+(\.[0-9]+)?$`,
-			"description": fmt.Sprintf("A decimal of at most %d digits, %d of them after the point.", f.Precision, f.Scale)}
+			"description": fmt.Sprintf("A decimal of at most %d digits, %d of them after the point.", f.Precision,
+				f.Scale)}
 	case schema.Bool:
 		return object{"type": "boolean"}
 	case schema.Time:
@@ -203,7 +204,8 @@ func systemSchemas() object {
 			"pending_since": timeOrNull, "next_attempt": timeOrNull, "died_at": timeOrNull,
 			"attempts": object{"type": "integer"},
 			"error":    object{"anyOf": []object{ref("schemas", "Refusal"), {"type": "null"}}},
-		}, "entity", "id", "version", "status", "deleted", "pending_since", "attempts", "next_attempt", "died_at", "error"),
+		}, "entity", "id", "version", "status", "deleted", "pending_since", "attempts", "next_attempt", "died_at",
+			"error"),
 		"Refusal": closed(object{
 			"kind":       object{"type": "string", "enum": schema.HeldKinds},
 			"constraint": textOrNull, "column": textOrNull, "message": text,
@@ -213,14 +215,18 @@ func systemSchemas() object {
 		"BatchResults": resultsSchema(version, anyID, text),
 		"Ready": closed(object{
 			"status": object{"enum": []string{"ready", "degraded", "unready"}},
-			"checks": closed(object{"redis": ref("schemas", "Check"), "database": ref("schemas", "Check")}, "redis", "database"),
+			"checks": closed(object{"redis": ref("schemas", "Check"), "database": ref("schemas", "Check")}, "redis",
+				"database"),
 		}, "status", "checks"),
 		"Check": closed(object{
 			"ok": object{"type": "boolean"}, "latency_seconds": object{"type": "number"},
-			"hit_rate":          object{"type": "number", "description": "Of all keys since Redis started; this and the rest of Redis alone, where it tells them."},
-			"used_memory_bytes": object{"type": "integer"}, "max_memory_bytes": object{"type": "integer", "description": "0: no limit."},
+			"hit_rate": object{"type": "number",
+				"description": "Of all keys since Redis started; this and the rest of Redis alone, where it tells them."},
+			"used_memory_bytes": object{"type": "integer"}, "max_memory_bytes": object{"type": "integer",
+				"description": "0: no limit."},
 			"evicted_keys": object{"type": "integer"}, "fragmentation": object{"type": "number"},
-			"persistence": object{"enum": []string{"none", "always", "everysec", "no", "aof"}, "description": "When the append-only file is synced; aof: it is kept, and no more is told."},
+			"persistence": object{"enum": []string{"none", "always", "everysec", "no", "aof"},
+				"description": "When the append-only file is synced; aof: it is kept, and no more is told."},
 		}, "ok", "latency_seconds"),
 	}
 }
@@ -241,7 +247,8 @@ func problemSchema(version, text object) object {
 
 func itemSchema(anyID object) object {
 	return closed(object{
-		"op":     object{"enum": []cache.Op{cache.OpPut, cache.OpCreate, cache.OpPatch, cache.OpIncrement, cache.OpDelete}},
+		"op": object{"enum": []cache.Op{cache.OpPut, cache.OpCreate, cache.OpPatch, cache.OpIncrement,
+			cache.OpDelete}},
 		"entity": object{"type": "string"}, "id": anyID, "fields": object{"type": "object"},
 		"if_match":        object{"type": []string{"integer", "string"}},
 		"idempotency_key": object{"type": "string", "minLength": 1, "maxLength": producer.MaxKey},

@@ -52,7 +52,8 @@ func TestCORS(t *testing.T) {
 	require.Equal(t, app, got.Header.Get("Access-Control-Allow-Origin"))
 	require.Contains(t, got.Header.Get("Access-Control-Expose-Headers"), "ETag")
 	require.Equal(t, "Origin", got.Header.Get("Vary"))
-	other := b.do("OPTIONS", "/v1/user/1", "", "Origin: https://evil.example", "Access-Control-Request-Method: PUT").want(t, 204)
+	other := b.do("OPTIONS", "/v1/user/1", "", "Origin: https://evil.example",
+		"Access-Control-Request-Method: PUT").want(t, 204)
 	require.Empty(t, other.Header.Get("Access-Control-Allow-Origin"))
 
 	none := setup(t).do("GET", "/healthz", "", "Origin: "+app).want(t, 200)
@@ -99,8 +100,10 @@ func TestHealthAndMetrics(t *testing.T) {
 	b.do("PUT", "/v1/user/m", `{"name":"M"}`).want(t, 202)
 	b.do("BREW", "/v1/user/m", "").want(t, 405)
 	metrics := b.do("GET", "/metrics", "").want(t, 200).body
-	require.Contains(t, metrics, `afterwrite_http_request_duration_seconds_count{code="202",method="PUT",route="record"} 1`)
-	require.Contains(t, metrics, `afterwrite_http_request_duration_seconds_count{code="405",method="other",route="record"} 1`)
+	require.Contains(t, metrics,
+		`afterwrite_http_request_duration_seconds_count{code="202",method="PUT",route="record"} 1`)
+	require.Contains(t, metrics,
+		`afterwrite_http_request_duration_seconds_count{code="405",method="other",route="record"} 1`)
 }
 
 func TestNewNamesWhatIsWrong(t *testing.T) {

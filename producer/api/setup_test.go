@@ -227,19 +227,21 @@ func (b *bundle) flush() {
 func (b *bundle) flushPartition(e *schema.Entity, partition int) {
 	ctx := context.Background()
 	var batch pending.Batch
-	flushed, err := flush.Partition(ctx, b.store.Begin, e, partition, func(ctx context.Context) (changes []schema.Change, err error) {
-		batch, err = b.backlog.Due(ctx, e, partition, 1000, 1<<20)
-		for _, due := range batch.Due {
-			changes = append(changes, due.Change)
-		}
-		return changes, err
-	})
+	flushed, err := flush.Partition(ctx, b.store.Begin, e, partition,
+		func(ctx context.Context) (changes []schema.Change, err error) {
+			batch, err = b.backlog.Due(ctx, e, partition, 1000, 1<<20)
+			for _, due := range batch.Due {
+				changes = append(changes, due.Change)
+			}
+			return changes, err
+		})
 	require.NoError(b.t, err)
 	_, err = b.backlog.Ack(ctx, e, partition, batch, flushed.Persisted)
 	require.NoError(b.t, err)
 	var refused []pending.Refused
 	for _, r := range flushed.Refused {
-		refused = append(refused, pending.Refused{Change: r.Change, Refusal: r.Refusal, Attempts: 1, Next: time.Now().Add(time.Minute)})
+		refused = append(refused, pending.Refused{Change: r.Change, Refusal: r.Refusal, Attempts: 1,
+			Next: time.Now().Add(time.Minute)})
 	}
 	_, err = b.backlog.Hold(ctx, e, partition, refused)
 	require.NoError(b.t, err)

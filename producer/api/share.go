@@ -127,8 +127,10 @@ func (a *API) take(c *call, r resource, n int64) error {
 func (a *API) give(c *call, r resource, n int64) { a.shares.give(a.caller(c), r, n) }
 
 func errShare(r resource) *problem.Problem {
-	return &problem.Problem{Name: "share-used-up", Code: http.StatusTooManyRequests, Title: "Share used up", RetryAfter: 1,
-		Detail: "this token or address holds as many " + shareWords[r] + " as one caller can; the request was not carried out"}
+	return &problem.Problem{Name: "share-used-up", Code: http.StatusTooManyRequests, Title: "Share used up",
+		RetryAfter: 1,
+		Detail: "this token or address holds as many " + shareWords[r] +
+			" as one caller can; the request was not carried out"}
 }
 
 var shareWords = [resources]string{"bytes of bodies and answers", "batches", "waits", "event streams"}
@@ -136,7 +138,8 @@ var shareWords = [resources]string{"bytes of bodies and answers", "batches", "wa
 // place takes one of a bounded number of places, within the caller's share, and waits for both until ctx ends. The
 // bodies of waiting requests are already read, so the bytes of the caller bound how many wait. The caller must call the
 // returned function.
-func (a *API) place(ctx context.Context, c *call, r resource, places chan struct{}, full error) (back func(), err error) {
+func (a *API) place(ctx context.Context, c *call, r resource, places chan struct{}, full error) (back func(),
+	err error) {
 	if !a.shares.await(ctx, a.caller(c), r, 1) {
 		a.metrics.shares.WithLabelValues(resourceNames[r]).Inc()
 		return nil, errShare(r)

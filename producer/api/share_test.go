@@ -28,7 +28,8 @@ func (b *bundle) upload(method, path string, caller int, claimed int, sent strin
 	c, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
 	require.NoError(b.t, err)
 	b.t.Cleanup(func() { _ = c.Close() })
-	_, err = fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%s\r\nContent-Length: %d\r\n\r\n%s",
+	_, err = fmt.Fprintf(c,
+		"%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%s\r\nContent-Length: %d\r\n\r\n%s",
 		method, path, from(caller), claimed, sent)
 	require.NoError(b.t, err)
 	return c
@@ -48,7 +49,10 @@ func answered(t testing.TB, c net.Conn) int {
 // caller, and over all; it is given back.
 func TestI6ACallerHoldsItsShareOfMemory(t *testing.T) {
 	t.Parallel()
-	b := setup(t, configure(proxied), configure(func(c *api.Config) { c.MaxMemory, c.SlowGrace = 512<<10, time.Minute }))
+	b := setup(t, configure(proxied), configure(func(c *api.Config) {
+		c.MaxMemory, c.SlowGrace = 512<<10,
+			time.Minute
+	}))
 	body := `{"name":"N","profile":"` + strings.Repeat("x", 150<<10) + `"}`
 	held := func() string { return b.do("GET", "/metrics", "").body }
 	memory := func() (n int) {
@@ -60,7 +64,8 @@ func TestI6ACallerHoldsItsShareOfMemory(t *testing.T) {
 	}
 	var slow []net.Conn
 	for caller := range 2 {
-		slow = append(slow, b.upload("PUT", fmt.Sprintf("/v1/user/slow%d", caller), caller, len(body), body[:len(body)-1]))
+		slow = append(slow, b.upload("PUT", fmt.Sprintf("/v1/user/slow%d", caller), caller, len(body),
+			body[:len(body)-1]))
 		testkit.Eventually(t, "a body is held", func() bool { return memory() >= (caller+1)*len(body) })
 		// Another of the same caller is beyond its share, of others it is not.
 		b.do("PUT", "/v1/user/same", body, from(caller)).problem(t, 429, "share-used-up")
@@ -75,8 +80,14 @@ func TestI6ACallerHoldsItsShareOfMemory(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 202, answered(t, c))
 	}
-	testkit.Eventually(t, "the share is free again", func() bool { return b.do("PUT", "/v1/user/same", body, from(0)).StatusCode == 202 })
-	testkit.Eventually(t, "all is given back", func() bool { return strings.Contains(held(), "afterwrite_http_memory_bytes 0\n") })
+	testkit.Eventually(t, "the share is free again", func() bool {
+		return b.do("PUT", "/v1/user/same", body,
+			from(0)).StatusCode == 202
+	})
+	testkit.Eventually(t, "all is given back", func() bool {
+		return strings.Contains(held(),
+			"afterwrite_http_memory_bytes 0\n")
+	})
 }
 
 // TestI6BatchesThatComeSlowlyTakeNoPlace: others' batches go on, and one of the same caller.
@@ -166,7 +177,8 @@ func TestI6UnknownNamesAreBounded(t *testing.T) {
 		fmt.Fprintf(&item, `,"unknown%d":1`, i)
 	}
 	item.WriteString("}}")
-	batch := "[" + item.String() + strings.Repeat(","+item.String(), 9) + `,{"op":"put","entity":"user","id":"b","fields":{"name":"B"}}]`
+	batch := "[" + item.String() + strings.Repeat(","+item.String(), 9) +
+		`,{"op":"put","entity":"user","id":"b","fields":{"name":"B"}}]`
 	a := b.do("POST", "/v1/batch", batch).want(t, 200)
 	require.Less(t, len(a.body), 200<<10)
 	require.Equal(t, 10, strings.Count(a.body, `"status":422`)/2, "each item, and its problem")
@@ -175,7 +187,8 @@ func TestI6UnknownNamesAreBounded(t *testing.T) {
 	p := b.do("PUT", "/v1/user/a", fields).problem(t, 422, "invalid")
 	require.Len(t, p.Errors, 100)
 	// Many items with many errors each name what fits.
-	small := `{"op":"put","entity":"user","id":"a","fields":{"name":"A"` + item.String()[strings.Index(item.String(), `,"unknown0`):][:2000]
+	small := `{"op":"put","entity":"user","id":"a","fields":{"name":"A"` +
+		item.String()[strings.Index(item.String(), `,"unknown0`):][:2000]
 	small = small[:strings.LastIndex(small, ",")] + "}}"
 	a = b.do("POST", "/v1/batch", "["+small+strings.Repeat(","+small, 999)+"]").want(t, 200)
 	require.Less(t, len(a.body), 2<<20)

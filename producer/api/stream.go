@@ -247,7 +247,8 @@ func (a *API) appendRefusal(ctx context.Context, b []byte, e *schema.Entity, eve
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
 	state, err := a.cache.Status(ctx, e, event.ID)
-	if err != nil || state.Refusal == nil || state.Record.Version != event.Version || string(state.Record.Status) != event.Type {
+	if err != nil || state.Refusal == nil || state.Record.Version != event.Version ||
+		string(state.Record.Status) != event.Type {
 		return b
 	}
 	b = append(b, `,"attempts":`...)

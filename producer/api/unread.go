@@ -106,7 +106,8 @@ var unread = map[string]problem.Problem{
 func unreadAnswer(p *problem.Problem, id string) []byte {
 	body := append(p.AppendTo(nil, id), '\n')
 	h := http.Header{
-		"Connection": {"close"}, "Content-Length": {strconv.Itoa(len(body))}, "Date": {time.Now().UTC().Format(http.TimeFormat)},
+		"Connection": {"close"}, "Content-Length": {strconv.Itoa(len(body))},
+		"Date":         {time.Now().UTC().Format(http.TimeFormat)},
 		"X-Request-Id": {id}, "X-Content-Type-Options": headerNosniff, "Cache-Control": headerNoStore,
 	}
 	p.SetHeader(h)

@@ -58,7 +58,8 @@ func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (schema.St
 		// A record that is not cached has left the cache, and only persisted records can.
 		return schema.Persisted, nil
 	case state.Refusal != nil && record.Version == w.Version:
-		return "", errRefused(w.Entity, problem.Refused{Refusal: *state.Refusal, Version: w.Version, Status: record.Status})
+		return "", errRefused(w.Entity, problem.Refused{Refusal: *state.Refusal, Version: w.Version,
+			Status: record.Status})
 	}
 	return w.Status, nil
 }

@@ -36,7 +36,10 @@ func TestWaitEndsWhenPersisted(t *testing.T) {
 	require.Equal(t, "respond-async, wait=30", a.Header.Get("Preference-Applied"))
 
 	deleted := b.waiting("DELETE", "/v1/user/w", "", `wait="30"; x=y`)
-	testkit.Eventually(t, "the record is deleted", func() bool { return b.do("GET", "/v1/user/w", "").StatusCode == 404 })
+	testkit.Eventually(t, "the record is deleted", func() bool {
+		return b.do("GET", "/v1/user/w",
+			"").StatusCode == 404
+	})
 	b.flush()
 	(<-deleted).want(t, 200)
 }
@@ -62,7 +65,8 @@ func TestWaitEndsInTime(t *testing.T) {
 	b := setup(t, configure(func(c *api.Config) { c.MaxWait = time.Second }))
 	a := b.do("PUT", "/v1/user/w", `{"name":"W"}`, "Prefer: wait=100").want(t, 202)
 	require.Equal(t, "wait=1", a.Header.Get("Preference-Applied"))
-	for _, prefer := range []string{"wait=0", "wait=-1", "wait=x", "wait", "handling=strict", "wait=99999999999999999999"} {
+	for _, prefer := range []string{"wait=0", "wait=-1", "wait=x", "wait", "handling=strict",
+		"wait=99999999999999999999"} {
 		a := b.do("PUT", "/v1/user/w", `{"name":"W"}`, "Prefer: "+prefer).want(t, 202)
 		require.Empty(t, a.Header.Get("Preference-Applied"), prefer)
 	}

@@ -54,7 +54,8 @@ func TestEachWrite(t *testing.T) {
 	added := b.do("POST", "/v1/product/7/increment", `{"stock":5}`).want(t, 202)
 	require.Contains(t, added.body, `"fields":{"stock":5}`)
 	b.do("POST", "/v1/product/7/increment", `{"stock":-6}`).problem(t, 422, "invalid")
-	require.Equal(t, `{"id":7,"name":"Screw","price":"1.50","stock":5}`+"\n", b.do("GET", "/v1/product/7", "").want(t, 200).body)
+	require.Equal(t, `{"id":7,"name":"Screw","price":"1.50","stock":5}`+"\n",
+		b.do("GET", "/v1/product/7", "").want(t, 200).body)
 
 	b.do("DELETE", "/v1/product/7", "").want(t, 202)
 	b.do("GET", "/v1/product/7", "").problem(t, 404, "not-found")
@@ -172,7 +173,8 @@ func TestOddIDs(t *testing.T) {
 	for i, id := range ids {
 		b.do("PUT", byID("", id), fmt.Sprintf(`{"name":"n%d"}`, i)).want(t, 202)
 		b.do("PATCH", byID("", id), fmt.Sprintf(`{"age":%d}`, i)).want(t, 202)
-		require.Contains(t, b.do("POST", byID("/increment", id), `{"login_count":2}`).want(t, 202).body, `"login_count":2`)
+		require.Contains(t, b.do("POST", byID("/increment", id), `{"login_count":2}`).want(t, 202).body,
+			`"login_count":2`)
 		list = append(list, strings.ReplaceAll(segment(id), ",", "%2C"))
 		missing = append(missing, id)
 	}

@@ -107,7 +107,8 @@ func TestReadPostgres(t *testing.T) {
 	require.Len(t, touch, 1)
 	require.True(t, touch[0].Before)
 	require.Equal(t, []string{"name", "pa"}, touch[0].Columns)
-	require.Equal(t, []catalog.ForeignKey{{Name: "rich_pa_pb_fkey", Table: "rich", Columns: []string{"pa", "pb"}, RefTable: "parents",
+	require.Equal(t, []catalog.ForeignKey{{Name: "rich_pa_pb_fkey", Table: "rich", Columns: []string{"pa", "pb"},
+		RefTable:   "parents",
 		RefColumns: []string{"a", "b"}, OnDelete: "CASCADE", OnUpdate: "NO ACTION", Enforced: true}}, at.ForeignKeys)
 	require.Len(t, at.Checks, 1)
 
@@ -166,7 +167,8 @@ func TestReadSQLite(t *testing.T) {
 	email := column(t, at, "email")
 	require.Equal(t, [3]any{"TEXT", 320, true}, [3]any{email.Base, email.Length, email.Folds})
 	price := column(t, at, "price")
-	require.Equal(t, [4]any{"NUMERIC", 10, 2, true}, [4]any{price.Base, price.Precision, price.Scale, price.NotNull && price.Filled()})
+	require.Equal(t, [4]any{"NUMERIC", 10, 2, true}, [4]any{price.Base, price.Precision, price.Scale, price.NotNull &&
+		price.Filled()})
 	for name, base := range map[string]string{"day": "NUMERIC", "ratio": "REAL", "raw": "BLOB", "any": "BLOB"} {
 		require.Equal(t, base, column(t, at, name).Base)
 	}
@@ -183,8 +185,9 @@ func TestReadSQLite(t *testing.T) {
 	ins, up := at.Fires(catalog.Insert)[0], at.Fires(catalog.Update)[0]
 	require.Equal(t, [2]any{"ins", false}, [2]any{ins.Name, ins.Before})
 	require.Equal(t, []string{"price", "day"}, up.Columns)
-	require.Equal(t, []catalog.ForeignKey{{Table: "Rich", Columns: []string{"pa", "pb"}, RefTable: "parents", RefColumns: []string{"a", "b"},
-		OnDelete: "SET NULL", OnUpdate: "NO ACTION", Enforced: true}}, at.ForeignKeys)
+	require.Equal(t, []catalog.ForeignKey{{Table: "Rich", Columns: []string{"pa", "pb"}, RefTable: "parents",
+		RefColumns: []string{"a", "b"},
+		OnDelete:   "SET NULL", OnUpdate: "NO ACTION", Enforced: true}}, at.ForeignKeys)
 	parents, err := catalog.ReadSQLite(t.Context(), db, "parents")
 	require.NoError(t, err)
 	require.Equal(t, at.ForeignKeys, parents.References)

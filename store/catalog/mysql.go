@@ -40,17 +40,22 @@ func ReadMySQL(ctx context.Context, q Querier, name string) (*Table, error) {
 			ON c.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME = k.CONSTRAINT_NAME
 		WHERE k.CONSTRAINT_TYPE = 'CHECK' AND k.`+strings.Replace(place, "TABLE_NAME", "k.TABLE_NAME", 1)+` ORDER BY c.CHECK_CLAUSE`, args,
 		[]any{&check}, func() { t.Checks = append(t.Checks, check) })
-	t.mysqlTriggers(r, strings.NewReplacer("TABLE_SCHEMA", "EVENT_OBJECT_SCHEMA", "TABLE_NAME", "EVENT_OBJECT_TABLE").Replace(place), args)
+	t.mysqlTriggers(r, strings.NewReplacer("TABLE_SCHEMA", "EVENT_OBJECT_SCHEMA", "TABLE_NAME",
+		"EVENT_OBJECT_TABLE").Replace(place), args)
 	t.ForeignKeys = mysqlKeys(r, "k."+strings.Replace(place, "TABLE_NAME", "k.TABLE_NAME", 1), args)
-	t.References = mysqlKeys(r, strings.NewReplacer("TABLE_SCHEMA", "k.REFERENCED_TABLE_SCHEMA", "TABLE_NAME", "k.REFERENCED_TABLE_NAME").Replace(place), args)
+	t.References = mysqlKeys(r, strings.NewReplacer("TABLE_SCHEMA", "k.REFERENCED_TABLE_SCHEMA", "TABLE_NAME",
+		"k.REFERENCED_TABLE_NAME").Replace(place), args)
 	return t, r.err
 }
 
 // mysqlBases maps types of MySQL to PostgreSQL's spelling of the same type. Other types keep their own names.
 var mysqlBases = map[string]string{
-	"varchar": "character varying", "char": "character", "tinytext": "text", "text": "text", "mediumtext": "text", "longtext": "text",
-	"smallint": "smallint", "int": "integer", "bigint": "bigint", "decimal": "numeric", "double": "double precision", "float": "real",
-	"datetime": "timestamp without time zone", "timestamp": "timestamp with time zone", "time": "time without time zone",
+	"varchar": "character varying", "char": "character", "tinytext": "text", "text": "text", "mediumtext": "text",
+	"longtext": "text",
+	"smallint": "smallint", "int": "integer", "bigint": "bigint", "decimal": "numeric", "double": "double precision",
+	"float":    "real",
+	"datetime": "timestamp without time zone", "timestamp": "timestamp with time zone",
+	"time": "time without time zone",
 }
 
 func (t *Table) mysqlColumns(r *reader, place string, args []any) {
@@ -60,7 +65,8 @@ func (t *Table) mysqlColumns(r *reader, place string, args []any) {
 	r.each(`SELECT COLUMN_NAME, COLUMN_TYPE, lower(DATA_TYPE), EXTRA, IS_NULLABLE, COLUMN_DEFAULT, COLLATION_NAME,
 			GENERATION_EXPRESSION, least(CHARACTER_MAXIMUM_LENGTH, 2147483647), NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION
 		FROM information_schema.COLUMNS WHERE `+place+` ORDER BY ORDINAL_POSITION`, args,
-		[]any{&name, &typ, &base, &extra, &nullable, &preset, &collation, &expression, &length, &precision, &scale, &fraction}, func() {
+		[]any{&name, &typ, &base, &extra, &nullable, &preset, &collation, &expression, &length, &precision, &scale,
+			&fraction}, func() {
 			c := Column{Name: name, Type: mysqlType(typ, base), Base: base, Class: Scalar, Fraction: -1,
 				NotNull: nullable == "NO", Collation: collation.String, Folds: mysqlFolds(base, collation.String),
 				Generated: expression.String != ""}
@@ -115,7 +121,8 @@ func mysqlFolds(base, collation string) bool {
 	case base == "char" || base == "enum" || base == "set":
 		return true // trailing blanks are lost
 	}
-	return !strings.HasSuffix(collation, "_nopad_bin") && !strings.HasSuffix(collation, "_0900_bin") && collation != "binary"
+	return !strings.HasSuffix(collation, "_nopad_bin") && !strings.HasSuffix(collation, "_0900_bin") &&
+		collation != "binary"
 }
 
 // mysqlLabels returns the labels of an enum's type.
@@ -160,7 +167,8 @@ func (t *Table) mysqlTriggers(r *reader, place string, args []any) {
 	r.each(`SELECT TRIGGER_NAME, EVENT_MANIPULATION, ACTION_TIMING, ACTION_STATEMENT FROM information_schema.TRIGGERS
 		WHERE `+place+` ORDER BY TRIGGER_NAME`, args, []any{&name, &event, &timing, &body}, func() {
 		t.Triggers = append(t.Triggers, Trigger{
-			Name: name, Before: timing == "BEFORE", Row: true, Events: []Event{Event(event)}, Enabled: true, Source: body, Body: body,
+			Name: name, Before: timing == "BEFORE", Row: true, Events: []Event{Event(event)}, Enabled: true,
+			Source: body, Body: body,
 		})
 	})
 }
@@ -177,7 +185,8 @@ func mysqlKeys(r *reader, place string, args []any) []ForeignKey {
 		ORDER BY k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION`, args,
 		[]any{&name, &table, &column, &refTable, &refColumn, &onDelete, &onUpdate}, func() {
 			if n := len(keys); n == 0 || keys[n-1].Name != name || keys[n-1].Table != table {
-				keys = append(keys, ForeignKey{Name: name, Table: table, RefTable: refTable, OnDelete: onDelete, OnUpdate: onUpdate, Enforced: true})
+				keys = append(keys, ForeignKey{Name: name, Table: table, RefTable: refTable, OnDelete: onDelete,
+					OnUpdate: onUpdate, Enforced: true})
 			}
 			k := &keys[len(keys)-1]
 			k.Columns, k.RefColumns = append(k.Columns, column), append(k.RefColumns, refColumn)

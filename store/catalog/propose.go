@@ -25,7 +25,8 @@ var fieldTypes = []struct {
 	has string
 	typ schema.FieldType
 }{
-	{"interval", ""}, {"point", ""}, {"geo", ""}, {"bool", schema.Bool}, {"tinyint(1)", schema.Bool}, {"json", schema.JSON},
+	{"interval", ""}, {"point", ""}, {"geo", ""}, {"bool", schema.Bool}, {"tinyint(1)", schema.Bool},
+	{"json", schema.JSON},
 	{"uuid", schema.UUID}, {"timestamp", schema.Time}, {"datetime", schema.Time}, {"date", schema.Time}, {"time", ""},
 	{"int", schema.Int}, {"serial", schema.Int}, {"numeric", schema.Decimal}, {"decimal", schema.Decimal},
 	{"double", schema.Float}, {"float", schema.Float}, {"real", schema.Float},
@@ -157,7 +158,8 @@ func (p *Proposal) field(d Dialect, at *Table, e *schema.Entity, c Column) {
 	case typ == "":
 		leave("no type of a field holds it")
 		return
-	case !schema.ValidName(name) || name == "id" || slices.ContainsFunc(e.Fields, func(f schema.Field) bool { return f.Name == name }):
+	case !schema.ValidName(name) || name == "id" || slices.ContainsFunc(e.Fields,
+		func(f schema.Field) bool { return f.Name == name }):
 		leave("its name makes no name of a field; give it one with `column:`")
 		return
 	}

@@ -149,7 +149,8 @@ func (t *Table) sqliteIndexes(r *reader, integerKey string) {
 		WHERE l."unique" AND i.key ORDER BY l.name, i.seqno`, []any{t.Name},
 		[]any{&name, &origin, &partial, &column, &collation, &text}, func() {
 			if n := len(t.Indexes); n == 0 || t.Indexes[n-1].Name != name {
-				t.Indexes = append(t.Indexes, Index{Name: name, Primary: origin == "pk", Constraint: origin != "c", Where: condition(text.String, partial)})
+				t.Indexes = append(t.Indexes, Index{Name: name, Primary: origin == "pk", Constraint: origin != "c",
+					Where: condition(text.String, partial)})
 			}
 			primary = primary || origin == "pk"
 			part := Part{Column: column.String}
@@ -163,9 +164,10 @@ func (t *Table) sqliteIndexes(r *reader, integerKey string) {
 			x.Parts = append(x.Parts, part)
 		})
 	t.foldColumns()
-	r.each(`SELECT name FROM pragma_index_list(?) WHERE NOT "unique" ORDER BY name`, []any{t.Name}, []any{&name}, func() {
-		t.Others = append(t.Others, name)
-	})
+	r.each(`SELECT name FROM pragma_index_list(?) WHERE NOT "unique" ORDER BY name`, []any{t.Name}, []any{&name},
+		func() {
+			t.Others = append(t.Others, name)
+		})
 	if primary || integerKey == "" || t.NoRowID {
 		return
 	}
@@ -313,13 +315,15 @@ func (t *Table) sqliteKeys(r *reader) {
 	const query = `SELECT m.name, f.id, f."table", f."from",
 			coalesce(f."to", (SELECT name FROM pragma_table_info(f."table") WHERE pk = f.seq + 1), ''), f.on_delete, f.on_update
 		FROM sqlite_schema m JOIN pragma_foreign_key_list(m.name) f
-		WHERE m.type = 'table' AND (m.name = ?1 COLLATE NOCASE OR f."table" = ?1 COLLATE NOCASE) ORDER BY m.name, f.id, f.seq`
+		WHERE m.type = 'table' AND (m.name = ?1 COLLATE NOCASE OR f."table" = ?1 COLLATE NOCASE)
+		ORDER BY m.name, f.id, f.seq`
 	var table, ref, from, to, onDelete, onUpdate string
 	var id, last int
 	var keys []ForeignKey
 	r.each(query, []any{t.Name}, []any{&table, &id, &ref, &from, &to, &onDelete, &onUpdate}, func() {
 		if n := len(keys); n == 0 || keys[n-1].Table != table || last != id {
-			keys = append(keys, ForeignKey{Table: table, RefTable: ref, OnDelete: onDelete, OnUpdate: onUpdate, Enforced: true})
+			keys = append(keys, ForeignKey{Table: table, RefTable: ref, OnDelete: onDelete, OnUpdate: onUpdate,
+				Enforced: true})
 		}
 		last = id
 		k := &keys[len(keys)-1]

@@ -69,7 +69,8 @@ func Judge(d Dialect, at *Table, f *schema.Field, c Column) Verdict {
 		v.Hold, v.Why, v.Fix = Refused, Computes, "leave it out of the fields"
 		return v
 	}
-	judge := map[Dialect]func(*Verdict, *Table, *schema.Field, Column){PostgreSQL: onPostgres, SQLite: onSQLite, MySQL: onMySQL}[d]
+	judge := map[Dialect]func(*Verdict, *Table, *schema.Field, Column){PostgreSQL: onPostgres, SQLite: onSQLite,
+		MySQL: onMySQL}[d]
 	if judge == nil {
 		return v
 	}

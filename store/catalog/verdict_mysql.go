@@ -57,7 +57,8 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 		v.year(f, c)
 	case "varbinary", "binary", "tinyblob", "blob", "mediumblob", "longblob":
 		v.mysqlBytes(f, c)
-	case "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection":
+	case "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon",
+		"geometrycollection":
 		v.wrong(f, "") // not even as a text
 	default:
 		v.spelled(f, c)
@@ -89,7 +90,8 @@ func (v *Verdict) mysqlFloat(f *schema.Field, c Column, digits int, most int64) 
 // characters judges a column of texts whose character set may lack some characters.
 func (v *Verdict) characters(f *schema.Field, c Column) {
 	set, _, _ := strings.Cut(c.Collation, "_")
-	if v.Hold == Exact && (isText(f) || f.Type == schema.JSON) && !slices.Contains([]string{"", "utf8mb4", "utf16", "utf32", "binary"}, set) {
+	if v.Hold == Exact && (isText(f) || f.Type == schema.JSON) &&
+		!slices.Contains([]string{"", "utf8mb4", "utf16", "utf32", "binary"}, set) {
 		v.narrow("its character set, %s, has not all characters", set)
 	}
 }

@@ -197,7 +197,8 @@ func keyFix(id schema.ID, c Column) string {
 		return "set `id: {type: int}`"
 	}
 	return map[schema.FieldType]string{
-		schema.String: "name a column of text", schema.Int: "name a column of whole numbers", schema.UUID: "name a column of UUIDs",
+		schema.String: "name a column of text", schema.Int: "name a column of whole numbers",
+		schema.UUID: "name a column of UUIDs",
 	}[id.Type]
 }
 

@@ -174,7 +174,8 @@ func errorNumbers(db *gorm.DB, letters []Letter) (map[errorRow]int64, error) {
 	}
 	// In a fixed order, or two processes could deadlock.
 	wanted := slices.SortedFunc(maps.Keys(numbers), func(a, b errorRow) int {
-		return slices.Compare([]string{a.Kind, a.ConstraintName, a.ColumnName, a.Message}, []string{b.Kind, b.ConstraintName, b.ColumnName, b.Message})
+		return slices.Compare([]string{a.Kind, a.ConstraintName, a.ColumnName, a.Message},
+			[]string{b.Kind, b.ConstraintName, b.ColumnName, b.Message})
 	})
 	err := db.Table("afterwrite_errors").Clauses(clause.OnConflict{DoNothing: true}).Create(&wanted).Error
 	if err != nil {

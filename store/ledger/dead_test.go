@@ -152,7 +152,8 @@ func TestLetterFilters(t *testing.T) {
 		require.Equal(t, 400, b.count(ledger.LetterFilter{Text: "0%_w"}))
 		require.Equal(t, 0, b.count(ledger.LetterFilter{Text: "0_w"}))
 		require.Equal(t, 0, b.count(ledger.LetterFilter{Entity: "other"}))
-		require.Equal(t, 100, b.count(ledger.LetterFilter{Since: died.Add(100 * time.Second), Until: died.Add(200 * time.Second)}))
+		require.Equal(t, 100, b.count(ledger.LetterFilter{Since: died.Add(100 * time.Second),
+			Until: died.Add(200 * time.Second)}))
 		require.Equal(t, 1, b.count(ledger.LetterFilter{Entity: "account", ID: "7", State: ledger.StateOpen}))
 
 		groups, err := b.LetterGroups(t.Context(), ledger.LetterFilter{}, 10)
@@ -272,7 +273,8 @@ func TestAudit(t *testing.T) {
 		b := setup(t, url, nil)
 		for i := range 3 {
 			require.NoError(t, b.Audit(t.Context(), ledger.AuditEntry{
-				At: died, Actor: admin, Action: "cache.invalidate", Entity: "account", Detail: map[string]any{"n": float64(i)},
+				At: died, Actor: admin, Action: "cache.invalidate", Entity: "account",
+				Detail: map[string]any{"n": float64(i)},
 			}))
 		}
 		log, err := b.AuditLog(t.Context(), ledger.AuditQuery{Limit: 2})
@@ -312,7 +314,8 @@ func TestPurgeAudit(t *testing.T) {
 		b := setup(t, url, nil)
 		now := time.Now()
 		for days := 10; days > 0; days-- {
-			require.NoError(t, b.Audit(t.Context(), ledger.AuditEntry{At: now.AddDate(0, 0, -days), Action: "test", Detail: map[string]any{"days": days}}))
+			require.NoError(t, b.Audit(t.Context(), ledger.AuditEntry{At: now.AddDate(0, 0, -days), Action: "test",
+				Detail: map[string]any{"days": days}}))
 		}
 		purge := func(days, limit, want int) {
 			t.Helper()

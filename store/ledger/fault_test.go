@@ -15,7 +15,8 @@ import (
 func TestDeadLettersFaults(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		setup(t, url, nil)
-		for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_errors"), testkit.Statement("afterwrite_dead_letters"), testkit.Statement("afterwrite_audit"), testkit.Commit} {
+		for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_errors"),
+			testkit.Statement("afterwrite_dead_letters"), testkit.Statement("afterwrite_audit"), testkit.Commit} {
 			for _, mode := range []testkit.Mode{testkit.Refuse, testkit.LoseReply} {
 				b := open(t, url, nil)
 				l := []ledger.Letter{letter("a", 1, schema.KindUnique, "x")}

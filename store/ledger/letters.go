@@ -100,7 +100,8 @@ func (l *Ledger) newest(ctx context.Context, f LetterFilter, before int64, rows 
 		return page(l.letters(ctx, f)), nil
 	}
 	var matching []int64
-	err := l.ofErrors(l.sql.Read(ctx).Table("afterwrite_errors AS e"), f).Select("e.number").Limit(maxSought + 1).Scan(&matching).Error
+	err := l.ofErrors(l.sql.Read(ctx).Table("afterwrite_errors AS e"), f).Select("e.number").Limit(maxSought +
+		1).Scan(&matching).Error
 	if err != nil || len(matching) > maxSought {
 		return page(l.letters(ctx, f)), err
 	}
@@ -231,7 +232,8 @@ func (l *Ledger) ofErrors(query *gorm.DB, f LetterFilter) *gorm.DB {
 		if l.sql.Dialect == "mysql" { // stored as bytes, so that an index distinguishes all texts
 			message = "CONVERT(message USING utf8mb4)"
 		}
-		query = query.Where(`e.number IN (SELECT number FROM afterwrite_errors WHERE lower(`+message+`) LIKE ? ESCAPE '\')`, "%"+likeEscape(strings.ToLower(f.Text))+"%")
+		query = query.Where(`e.number IN (SELECT number FROM afterwrite_errors WHERE lower(`+message+
+			`) LIKE ? ESCAPE '\')`, "%"+likeEscape(strings.ToLower(f.Text))+"%")
 	}
 	return query
 }
@@ -294,5 +296,6 @@ func (r letterSeen) letter() Letter {
 }
 
 func (r errorRow) refusal() schema.Refusal {
-	return schema.Refusal{Kind: schema.Kind(r.Kind), Constraint: r.ConstraintName, Column: r.ColumnName, Message: r.Message}
+	return schema.Refusal{Kind: schema.Kind(r.Kind), Constraint: r.ConstraintName, Column: r.ColumnName,
+		Message: r.Message}
 }

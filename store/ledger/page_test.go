@@ -27,8 +27,10 @@ func TestPagesOfAFilter(t *testing.T) {
 			if kind == schema.KindCheck {
 				message = fmt.Sprintf("value %d is BAD", i)
 			}
-			letters = append(letters, ledger.Letter{Entity: []string{"account", "other"}[i%2], ID: fmt.Sprint(i), Version: 1, Payload: "{}",
-				Refusal: schema.Refusal{Kind: kind, Constraint: fmt.Sprint("c", i%5), Message: message}, Attempts: 1, AcceptedAt: now, DiedAt: now.Add(time.Duration(i) * time.Second)})
+			letters = append(letters, ledger.Letter{Entity: []string{"account", "other"}[i%2], ID: fmt.Sprint(i),
+				Version: 1, Payload: "{}",
+				Refusal: schema.Refusal{Kind: kind, Constraint: fmt.Sprint("c", i%5), Message: message}, Attempts: 1,
+				AcceptedAt: now, DiedAt: now.Add(time.Duration(i) * time.Second)})
 		}
 		require.NoError(t, b.InsertDead(t.Context(), letters))
 		_, err := b.Resolve(t.Context(), []int64{3, 30, 60, 61, 62}, ledger.Discarded, ledger.Actor{})
@@ -37,9 +39,12 @@ func TestPagesOfAFilter(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, all, 300)
 		for _, f := range []ledger.LetterFilter{
-			{Kind: schema.KindUnique}, {Kind: schema.KindCheck}, {Constraint: "c3"}, {Text: "TAKEN 2"}, {Text: "is bad"}, {Text: "nothing"},
-			{Kind: schema.KindUnique, Entity: "other", State: ledger.StateWaiting}, {Text: "taken", State: ledger.StateResolved},
-			{Kind: schema.KindCheck, Constraint: "c1", Since: now.Add(50 * time.Second), Until: now.Add(200 * time.Second)}, {Kind: schema.KindUnique, ID: "33"},
+			{Kind: schema.KindUnique}, {Kind: schema.KindCheck}, {Constraint: "c3"}, {Text: "TAKEN 2"},
+			{Text: "is bad"}, {Text: "nothing"},
+			{Kind: schema.KindUnique, Entity: "other", State: ledger.StateWaiting},
+			{Text: "taken", State: ledger.StateResolved},
+			{Kind: schema.KindCheck, Constraint: "c1", Since: now.Add(50 * time.Second),
+				Until: now.Add(200 * time.Second)}, {Kind: schema.KindUnique, ID: "33"},
 		} {
 			var want, got []int64
 			for _, l := range all {
@@ -69,8 +74,10 @@ func TestPagesOfAFilter(t *testing.T) {
 
 func matches(f ledger.LetterFilter, l ledger.Letter) bool {
 	r, resolved := l.Refusal, l.Resolution != ledger.Unresolved
-	return (f.Entity == "" || f.Entity == l.Entity) && (f.ID == "" || f.ID == l.ID) && (f.Kind == "" || f.Kind == r.Kind) &&
-		(f.Constraint == "" || f.Constraint == r.Constraint) && strings.Contains(strings.ToLower(r.Message), strings.ToLower(f.Text)) &&
+	return (f.Entity == "" || f.Entity == l.Entity) && (f.ID == "" || f.ID == l.ID) &&
+		(f.Kind == "" || f.Kind == r.Kind) &&
+		(f.Constraint == "" || f.Constraint == r.Constraint) && strings.Contains(strings.ToLower(r.Message),
+		strings.ToLower(f.Text)) &&
 		(f.State != ledger.StateWaiting || !resolved) && (f.State != ledger.StateResolved || resolved) &&
 		(f.Since.IsZero() || !l.DiedAt.Before(f.Since)) && (f.Until.IsZero() || l.DiedAt.Before(f.Until))
 }

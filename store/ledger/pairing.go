@@ -166,7 +166,8 @@ func (l *Ledger) Acknowledge(ctx context.Context, losses []Loss, reason string, 
 	err = l.sql.Change(ctx, "acknowledge losses", func(db *gorm.DB) error {
 		marked = 0
 		for _, loss := range losses {
-			done := db.Table("afterwrite_losses").Where("number = ? AND acknowledged_at IS NULL", loss.Number).Updates(map[string]any{
+			done := db.Table("afterwrite_losses").Where("number = ? AND acknowledged_at IS NULL",
+				loss.Number).Updates(map[string]any{
 				"acknowledged_at": kit.Instant(time.Now()), "acknowledged_by": by.Name, "reason": reason,
 			})
 			if done.Error != nil {

@@ -75,7 +75,8 @@ func TestLosses(t *testing.T) {
 		open, err := b.OpenLosses(t.Context())
 		require.NoError(t, err)
 		require.Len(t, open, 2)
-		require.Equal(t, ledger.Loss{Number: open[0].Number, At: at, Entity: "account", Life: "l1", Why: "emptied"}, open[0])
+		require.Equal(t, ledger.Loss{Number: open[0].Number, At: at, Entity: "account", Life: "l1", Why: "emptied"},
+			open[0])
 		require.WithinDuration(t, time.Now(), open[1].At, time.Minute)
 		counted, err := b.CountedLosses(t.Context(), "l1")
 		require.NoError(t, err)

@@ -96,7 +96,8 @@ func (l *Ledger) policies(query *gorm.DB) ([]Policy, error) {
 // SetPolicy makes p the active policy of an entity, as the version after expected, and audits it. It fails with
 // [ErrPolicyChanged] if expected is not the current version (0: no policy was set yet), and with an
 // [schema.InvalidError] if the policy is out of bounds.
-func (l *Ledger) SetPolicy(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by Actor, note string) (Policy, error) {
+func (l *Ledger) SetPolicy(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by Actor,
+	note string) (Policy, error) {
 	if err := errors.Join(p.Check(), plain("note", note)); err != nil {
 		return Policy{}, err
 	}
@@ -114,7 +115,8 @@ func (l *Ledger) SetPolicy(ctx context.Context, entity string, expected int64, p
 
 func (l *Ledger) insertPolicy(db *gorm.DB, row policyRow, by Actor) error {
 	var current int64
-	err := db.Raw("SELECT coalesce(max(version), 0) FROM afterwrite_policies WHERE entity = ?", row.Entity).Scan(&current).Error
+	err := db.Raw("SELECT coalesce(max(version), 0) FROM afterwrite_policies WHERE entity = ?",
+		row.Entity).Scan(&current).Error
 	if err != nil {
 		return err
 	}
@@ -131,7 +133,8 @@ func (l *Ledger) insertPolicy(db *gorm.DB, row policyRow, by Actor) error {
 	detail := map[string]any{"version": row.Version, "note": row.Note, "policy": json.RawMessage(row.Policy)}
 	if current > 0 {
 		var before string
-		err = db.Raw("SELECT policy FROM afterwrite_policies WHERE entity = ? AND version = ?", row.Entity, current).Scan(&before).Error
+		err = db.Raw("SELECT policy FROM afterwrite_policies WHERE entity = ? AND version = ?", row.Entity,
+			current).Scan(&before).Error
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,8 @@ func (l *Ledger) Resolve(ctx context.Context, numbers []int64, as Resolution, by
 }
 
 // touch changes open letters and audits each.
-func (l *Ledger) touch(ctx context.Context, action string, numbers []int64, by Actor, set string, args ...any) (int, error) {
+func (l *Ledger) touch(ctx context.Context, action string, numbers []int64, by Actor, set string, args ...any) (int,
+	error) {
 	touched := 0
 	err := l.sql.Change(ctx, fmt.Sprintf("%s of %d letters", action, len(numbers)), func(db *gorm.DB) error {
 		for some := range slices.Chunk(numbers, lettersPerStatement) {

@@ -93,7 +93,8 @@ func (l *Ledger) tokenRows(query *gorm.DB) ([]tokenRow, error) {
 func (l *Ledger) NewToken(ctx context.Context, t token.Token, by Actor) error {
 	now := kit.Instant(time.Now())
 	row := tokenRow{
-		Name: t.Name, Hash: hex.EncodeToString(t.Hash[:]), Scopes: t.Scopes.String(), CreatedAt: now, CreatedBy: by.Name,
+		Name: t.Name, Hash: hex.EncodeToString(t.Hash[:]), Scopes: t.Scopes.String(), CreatedAt: now,
+		CreatedBy: by.Name,
 	}
 	if !t.ExpiresAt.IsZero() {
 		at := kit.Instant(t.ExpiresAt)

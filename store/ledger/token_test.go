@@ -126,8 +126,10 @@ func TestUnreadableTokenSpoilsNoOther(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b := setup(t, url, nil)
 		require.NoError(t, b.NewToken(t.Context(), token.Token{Name: "good", Hash: token.Hash{1}}, keeper))
-		for _, bad := range []string{"'', ''", "'zz', ''", "'00ff', ''", "'" + strings.Repeat("00", 32) + "', 'user:fly'"} {
-			b.exec(`INSERT INTO afterwrite_tokens (name, hash, scopes, created_at, created_by) VALUES ('bad', ` + bad + `, CURRENT_TIMESTAMP, '')`)
+		for _, bad := range []string{"'', ''", "'zz', ''", "'00ff', ''", "'" + strings.Repeat("00", 32) +
+			"', 'user:fly'"} {
+			b.exec(`INSERT INTO afterwrite_tokens (name, hash, scopes, created_at, created_by) VALUES ('bad', ` + bad +
+				`, CURRENT_TIMESTAMP, '')`)
 			living, err := b.LivingTokens(t.Context())
 			require.NoError(t, err)
 			require.Len(t, living, 1)

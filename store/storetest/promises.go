@@ -19,31 +19,41 @@ import (
 )
 
 var promises = []Promise{
-	{Name: "migrate-twice", Text: "migrations leave nothing outstanding, and change nothing the second time", run: migrateTwice},
+	{Name: "migrate-twice", Text: "migrations leave nothing outstanding, and change nothing the second time",
+		run: migrateTwice},
 	{Name: "migrate-at-once", Text: "any number of processes migrate at once", run: migrateAtOnce},
-	{Name: "add-a-column", Text: "a field that is new gets its column, and rows that exist keep theirs", run: addAColumn},
+	{Name: "add-a-column", Text: "a field that is new gets its column, and rows that exist keep theirs",
+		run: addAColumn},
 	{Name: "every-type", Text: "every value of every type comes back as it was given", run: everyType},
-	{Name: "keys-apart", Text: "ids that differ in case, accents, blanks or composition are different records", run: keysApart},
-	{Name: "texts-exact", Text: "quotes, backslashes, line breaks and any Unicode come back byte for byte", run: textsExact},
+	{Name: "keys-apart", Text: "ids that differ in case, accents, blanks or composition are different records",
+		run: keysApart},
+	{Name: "texts-exact", Text: "quotes, backslashes, line breaks and any Unicode come back byte for byte",
+		run: textsExact},
 	{Name: "nulls", Text: "a null is a null in every type, inserted and updated", run: nulls},
 	{Name: "put-and-delete", Text: "a put creates or replaces, a deletion removes, in one batch", run: putAndDelete},
 	{Name: "named-fields", Text: "a patch writes the fields that it names and no other", run: namedFields},
-	{Name: "patch-of-no-row", Text: "a patch of a row that is gone is refused as missing and makes none", run: patchOfNoRow},
+	{Name: "patch-of-no-row", Text: "a patch of a row that is gone is refused as missing and makes none",
+		run: patchOfNoRow},
 	{Name: "foreign-columns", Text: "columns that are no field's are left alone", run: foreignColumns},
 	{Name: "other-rows", Text: "a write never overwrites the row that owns another unique value", run: otherRows},
 	{Name: "unique-swap", Text: "records swap unique values within one batch", run: uniqueSwap},
-	{Name: "refused-unique", Text: "a unique value that is taken is refused as unique, by the name of its key", run: refusedUnique},
+	{Name: "refused-unique", Text: "a unique value that is taken is refused as unique, by the name of its key",
+		run: refusedUnique},
 	{Name: "refused-range", Text: "a text that is too long is refused as range and not cut", run: refusedRange,
 		Except: map[string]string{"sqlite": "it keeps a text of any length"}},
-	{Name: "refused-not-null", Text: "a null that a column does not take is refused as not_null, by its column", run: refusedNotNull},
+	{Name: "refused-not-null", Text: "a null that a column does not take is refused as not_null, by its column",
+		run: refusedNotNull},
 	{Name: "one-of-many", Text: "one refused record of 500 keeps no other from being written", run: oneOfMany},
 	{Name: "ten-percent", Text: "of 500 records of which 50 are refused 450 are written", run: tenPercent},
 	{Name: "rollback", Text: "what is not committed leaves no trace and frees the fence", run: rollback},
 	{Name: "fence", Text: "flushers of a partition take turns: each sees what the one before it committed", run: fence},
-	{Name: "frozen-holder", Text: "a process that is frozen inside a flush loses its fence and writes nothing", run: frozenHolder,
+	{Name: "frozen-holder", Text: "a process that is frozen inside a flush loses its fence and writes nothing",
+		run:    frozenHolder,
 		Except: map[string]string{"sqlite": "it cannot take a lock from a process that lives"}},
-	{Name: "wide-batch", Text: "2,000 records of many columns are more than one statement and one flush", run: wideBatch},
-	{Name: "ended-context", Text: "a context that ends is the database's trouble and refuses no record", run: endedContext},
+	{Name: "wide-batch", Text: "2,000 records of many columns are more than one statement and one flush",
+		run: wideBatch},
+	{Name: "ended-context", Text: "a context that ends is the database's trouble and refuses no record",
+		run: endedContext},
 	{Name: "missing-table", Text: "a missing table is the database's trouble and names the way out", run: missingTable},
 	{Name: "list", Text: "lists come in the order of the ids' bytes, page by page, filtered exactly", run: list},
 	{Name: "partitions", Text: "the number of partitions is adopted once and changed on purpose only", run: partitions},
@@ -103,16 +113,21 @@ func addAColumn(t *testing.T, b *bench) {
 // every is a field of each type, and values at its bounds.
 func every() ([]schema.Field, []schema.Values) {
 	fields := []schema.Field{
-		{Name: "f_string", Type: schema.String, MaxLength: 50}, {Name: "f_text", Type: schema.Text}, {Name: "f_int", Type: schema.Int},
-		{Name: "f_float", Type: schema.Float}, {Name: "f_decimal", Type: schema.Decimal, Precision: 38, Scale: 4}, {Name: "f_bool", Type: schema.Bool},
-		{Name: "f_time", Type: schema.Time}, {Name: "f_json", Type: schema.JSON}, {Name: "f_bytes", Type: schema.Bytes}, {Name: "f_uuid", Type: schema.UUID},
+		{Name: "f_string", Type: schema.String, MaxLength: 50}, {Name: "f_text", Type: schema.Text},
+		{Name: "f_int", Type: schema.Int},
+		{Name: "f_float", Type: schema.Float}, {Name: "f_decimal", Type: schema.Decimal, Precision: 38, Scale: 4},
+		{Name: "f_bool", Type: schema.Bool},
+		{Name: "f_time", Type: schema.Time}, {Name: "f_json", Type: schema.JSON}, {Name: "f_bytes", Type: schema.Bytes},
+		{Name: "f_uuid", Type: schema.UUID},
 	}
 	return fields, []schema.Values{
 		{`"x"`, `""`, "9223372036854775807", "0.1", `"9999999999999999999999999999999999.9999"`, "true",
-			`"2026-01-31T12:34:56.123456Z"`, `{"b": [1, 2.50,  null], "a": "é"}`, `"AAECAwT/"`, `"018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`},
+			`"2026-01-31T12:34:56.123456Z"`, `{"b": [1, 2.50,  null], "a": "é"}`, `"AAECAwT/"`,
+			`"018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`},
 		{`" a "`, `"😀"`, "-9223372036854775808", "1.7976931348623157e+308", `"-0.0001"`, "false",
 			`"1000-01-01T00:00:00Z"`, `[]`, `""`, `"00000000-0000-0000-0000-000000000000"`},
-		{`""`, `"null"`, "0", "5e-324", `"0.0000"`, "true", `"9999-12-31T23:59:59.999999Z"`, `"text"`, `"JyIn"`, `"ffffffff-ffff-ffff-ffff-ffffffffffff"`},
+		{`""`, `"null"`, "0", "5e-324", `"0.0000"`, "true", `"9999-12-31T23:59:59.999999Z"`, `"text"`, `"JyIn"`,
+			`"ffffffff-ffff-ffff-ffff-ffffffffffff"`},
 	}
 }
 
@@ -153,7 +168,8 @@ func textsExact(t *testing.T, b *bench) {
 	f := schema.Field{Name: "text", Type: schema.Text}
 	e := b.entity(schema.String, f)
 	l := b.migrated(e)
-	for _, text := range []string{"'", `\`, `\'`, `"`, "`", "%", "\r\n\t", `a\nb`, "$1 ? :x", "\u2028", "\U0010ffff", " x ", strings.Repeat("é", 100_000)} {
+	for _, text := range []string{"'", `\`, `\'`, `"`, "`", "%", "\r\n\t", `a\nb`, "$1 ? :x", "\u2028", "\U0010ffff",
+		" x ", strings.Repeat("é", 100_000)} {
 		value, err := f.Encode(text)
 		require.NoError(t, err)
 		for range 2 {
@@ -182,7 +198,8 @@ func putAndDelete(t *testing.T, b *bench) {
 	l := b.migrated(e)
 	b.flush(l, e, put("old", `"old"`, "1"), put("gone", `"gone"`, "1"))
 	b.flush(l, e, put("new", `"gone"`, "2"), put("old", `"old"`, "3"), del("gone"), del("never"))
-	require.Equal(t, map[string]schema.Values{"old": {`"old"`, "3"}, "new": {`"gone"`, "2"}}, b.load(l, e, "old", "new", "gone", "never"))
+	require.Equal(t, map[string]schema.Values{"old": {`"old"`, "3"}, "new": {`"gone"`, "2"}},
+		b.load(l, e, "old", "new", "gone", "never"))
 }
 
 func namedFields(t *testing.T, b *bench) {
@@ -220,12 +237,14 @@ func otherRows(t *testing.T, b *bench) {
 	l := b.migrated(e)
 	b.flush(l, e, put("owner", `"taken"`, "1"), put("b", `"b"`, "1"))
 	for _, changes := range [][]schema.Change{
-		{put("new", `"taken"`, "2")}, {put("b", `"taken"`, "2")}, {put("new", `"taken"`, "2"), put("b", `"taken"`, "2")},
+		{put("new", `"taken"`, "2")}, {put("b", `"taken"`, "2")},
+		{put("new", `"taken"`, "2"), put("b", `"taken"`, "2")},
 	} {
 		require.ElementsMatch(t, idsOf(changes), refusedIDs(b.flush(l, e, changes...)))
 		require.Equal(t, schema.Values{`"taken"`, "1"}, b.load(l, e, "owner")["owner"])
 	}
-	require.Equal(t, map[string]schema.Values{"owner": {`"taken"`, "1"}, "b": {`"b"`, "1"}}, b.load(l, e, "owner", "b", "new"))
+	require.Equal(t, map[string]schema.Values{"owner": {`"taken"`, "1"}, "b": {`"b"`, "1"}},
+		b.load(l, e, "owner", "b", "new"))
 }
 
 func uniqueSwap(t *testing.T, b *bench) {
@@ -233,7 +252,8 @@ func uniqueSwap(t *testing.T, b *bench) {
 	l := b.migrated(e)
 	b.flush(l, e, put("a", `"1"`, "1"), put("b", `"2"`, "1"), put("c", `"3"`, "1"))
 	require.Empty(t, b.flush(l, e, put("a", `"2"`, "2"), put("b", `"3"`, "2"), put("c", `"1"`, "2")).Refused)
-	require.Equal(t, map[string]schema.Values{"a": {`"2"`, "2"}, "b": {`"3"`, "2"}, "c": {`"1"`, "2"}}, b.load(l, e, "a", "b", "c"))
+	require.Equal(t, map[string]schema.Values{"a": {`"2"`, "2"}, "b": {`"3"`, "2"}, "c": {`"1"`, "2"}},
+		b.load(l, e, "a", "b", "c"))
 }
 
 func refusedUnique(t *testing.T, b *bench) {
@@ -322,7 +342,8 @@ func fence(t *testing.T, b *bench) {
 				if n == 0 {
 					time.Sleep(time.Millisecond) // others would pass a lock that does not hold
 				}
-				if _, err = f.Write(t.Context(), []schema.Change{put("a", "null", strconv.FormatInt(next, 10))}); err == nil {
+				if _, err = f.Write(t.Context(), []schema.Change{put("a", "null",
+					strconv.FormatInt(next, 10))}); err == nil {
 					state.Store(next)
 					err = f.Commit(t.Context())
 				}
@@ -459,7 +480,8 @@ func through(t *testing.T, b *bench) {
 	for range 4 {
 		wait.Go(func() {
 			for range 5 {
-				_, err := l.Through(t.Context(), e, "a", func(_ context.Context, row schema.Row) (schema.Change, error) {
+				_, err := l.Through(t.Context(), e, "a", func(_ context.Context, row schema.Row) (schema.Change,
+					error) {
 					n, err := strconv.Atoi(row.Values[1])
 					return put("a", "null", strconv.Itoa(n+1)), err
 				}, nil)
@@ -479,7 +501,8 @@ var somebody = ledger.Actor{Name: "storetest", Origin: "storetest"}
 func dead(t *testing.T, l *ledger.Ledger, e *schema.Entity, id, message string) ledger.Letter {
 	at := time.Date(2026, 1, 31, 12, 0, 0, 123456000, time.UTC)
 	letter := ledger.Letter{
-		Entity: e.Name, ID: id, Version: 7, Payload: `{"email":"é'\\"}`, Attempts: 1, AcceptedAt: at, DiedAt: at.Add(time.Second),
+		Entity: e.Name, ID: id, Version: 7, Payload: `{"email":"é'\\"}`, Attempts: 1, AcceptedAt: at,
+		DiedAt:  at.Add(time.Second),
 		Refusal: schema.Refusal{Kind: schema.KindUnique, Constraint: "c", Column: "email", Message: message},
 		History: []schema.Attempt{{Number: 1, At: at, Kind: schema.KindUnique, Message: message, Worker: "w"}},
 	}

@@ -36,8 +36,9 @@ type Shop struct {
 
 func New(ctx context.Context, db *gorm.DB, rdb redis.UniversalClient) (*Shop, error) {
 	s := &Shop{
-		db: db, rdb: rdb, mail: asynq.NewClientFromRedisClient(rdb), sessions: scs.New(), registry: prometheus.NewRegistry(),
-		sold: prometheus.NewCounter(prometheus.CounterOpts{Name: "shop_sold_total", Help: "Products sold."}),
+		db: db, rdb: rdb, mail: asynq.NewClientFromRedisClient(rdb), sessions: scs.New(),
+		registry: prometheus.NewRegistry(),
+		sold:     prometheus.NewCounter(prometheus.CounterOpts{Name: "shop_sold_total", Help: "Products sold."}),
 	}
 	s.registry.MustRegister(s.sold)
 	return s, db.WithContext(ctx).AutoMigrate(&Product{})

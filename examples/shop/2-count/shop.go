@@ -40,15 +40,17 @@ type Shop struct {
 
 func New(ctx context.Context, db *gorm.DB, rdb redis.UniversalClient) (*Shop, error) {
 	s := &Shop{
-		db: db, rdb: rdb, mail: asynq.NewClientFromRedisClient(rdb), sessions: scs.New(), registry: prometheus.NewRegistry(),
-		sold: prometheus.NewCounter(prometheus.CounterOpts{Name: "shop_sold_total", Help: "Products sold."}),
+		db: db, rdb: rdb, mail: asynq.NewClientFromRedisClient(rdb), sessions: scs.New(),
+		registry: prometheus.NewRegistry(),
+		sold:     prometheus.NewCounter(prometheus.CounterOpts{Name: "shop_sold_total", Help: "Products sold."}),
 	}
 	s.registry.MustRegister(s.sold)
 	if err := db.WithContext(ctx).AutoMigrate(&Product{}); err != nil {
 		return nil, err
 	}
 	var err error
-	s.aw, err = afterwrite.Open(ctx, afterwrite.Config{Redis: rdb, GORM: db, Registerer: s.registry}, afterwrite.Model[Product]())
+	s.aw, err = afterwrite.Open(ctx, afterwrite.Config{Redis: rdb, GORM: db, Registerer: s.registry},
+		afterwrite.Model[Product]())
 	if err != nil {
 		return nil, err
 	}

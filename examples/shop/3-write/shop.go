@@ -47,7 +47,8 @@ func New(ctx context.Context, db *gorm.DB, rdb redis.UniversalClient) (*Shop, er
 		return nil, err
 	}
 	var err error
-	s.aw, err = afterwrite.Open(ctx, afterwrite.Config{Redis: rdb, GORM: db, Registerer: s.registry}, afterwrite.Model[Product]())
+	s.aw, err = afterwrite.Open(ctx, afterwrite.Config{Redis: rdb, GORM: db, Registerer: s.registry},
+		afterwrite.Model[Product]())
 	if err != nil {
 		return nil, err
 	}

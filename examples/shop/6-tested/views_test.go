@@ -28,7 +28,8 @@ func TestViewsCount(t *testing.T) {
 	}
 	afterwritetest.Flush(t, aw)
 	var views int
-	if err := afterwritetest.SQL(t, aw).QueryRow("SELECT views FROM products WHERE id = 'tea'").Scan(&views); err != nil || views != 3 {
+	if err := afterwritetest.SQL(t,
+		aw).QueryRow("SELECT views FROM products WHERE id = 'tea'").Scan(&views); err != nil || views != 3 {
 		t.Fatal(views, err)
 	}
 }

@@ -14,7 +14,8 @@ import (
 )
 
 var (
-	taken   = schema.Refusal{Kind: schema.KindUnique, Constraint: "uq_users_email", Column: "email", Message: "duplicate email"}
+	taken = schema.Refusal{Kind: schema.KindUnique, Constraint: "uq_users_email", Column: "email",
+		Message: "duplicate email"}
 	orphan  = schema.Refusal{Kind: schema.KindForeignKey, Message: "no such parent"}
 	leaking = schema.Refusal{Kind: schema.KindType, Column: "secret", Message: `bad value "s3cret"`}
 )
@@ -84,7 +85,8 @@ func TestEntityOfAFilter(t *testing.T) {
 	b := setup(t, withoutUsers)
 	people(b, 2)
 	b.kill("user", taken)
-	for _, path := range []string{"/v1/admin/dead?entity=nope", "/v1/admin/dead/groups?entity=nope&state=any", "/v1/admin/audit?entity=nope"} {
+	for _, path := range []string{"/v1/admin/dead?entity=nope", "/v1/admin/dead/groups?entity=nope&state=any",
+		"/v1/admin/audit?entity=nope"} {
 		require.Contains(t, b.do("GET", path, "").problem(404, "unknown-entity"), `no entity "nope"`)
 	}
 	b.do("POST", "/v1/admin/dead/retry", `{"filter":{"entity":"nope"},"expect":0}`).problem(404, "unknown-entity")
@@ -92,8 +94,10 @@ func TestEntityOfAFilter(t *testing.T) {
 	require.Len(t, b.do("GET", "/v1/admin/dead?entity=user", "").want(200).json()["letters"], 2)
 	require.Empty(t, b.do("GET", "/v1/admin/dead?entity=user&kind=check", "").want(200).json()["letters"])
 	require.Len(t, b.do("GET", "/v1/admin/dead/groups?entity=user", "").want(200).json()["groups"], 1)
-	require.Empty(t, b.do("GET", "/v1/admin/audit?entity=user", "").want(200).json()["entries"], "it has letters, so it is none that never was")
-	require.Empty(t, b.do("GET", "/v1/admin/dead?entity=product", "").want(200).json()["letters"], "configured, without letters")
+	require.Empty(t, b.do("GET", "/v1/admin/audit?entity=user", "").want(200).json()["entries"],
+		"it has letters, so it is none that never was")
+	require.Empty(t, b.do("GET", "/v1/admin/dead?entity=product", "").want(200).json()["letters"],
+		"configured, without letters")
 	require.Empty(t, b.do("GET", "/v1/admin/audit?entity=product", "").want(200).json()["entries"])
 }
 
@@ -114,11 +118,14 @@ func TestLetterOfAnEntityNotConfigured(t *testing.T) {
 	require.Empty(t, shown["actions"])
 	require.NotNil(t, b.do("GET", path+"?reveal=true", "").want(200).json()["fields"])
 
-	require.Contains(t, b.do("POST", path+"/edit", `{"fields":{"name":"Q"}}`).problem(409, "entity-not-configured"), "put the entity back")
+	require.Contains(t, b.do("POST", path+"/edit", `{"fields":{"name":"Q"}}`).problem(409, "entity-not-configured"),
+		"put the entity back")
 	for _, action := range []string{"retry", "discard"} {
-		report := b.do("POST", "/v1/admin/dead/"+action, fmt.Sprintf(`{"numbers":[%.0f]}`, letter["number"])).want(200).json()
+		report := b.do("POST", "/v1/admin/dead/"+action, fmt.Sprintf(`{"numbers":[%.0f]}`,
+			letter["number"])).want(200).json()
 		require.EqualValues(t, 1, report["failed"])
-		require.Contains(t, report["errors"].([]any)[0], "of user: its entity is not in the configuration: put the entity back")
+		require.Contains(t, report["errors"].([]any)[0],
+			"of user: its entity is not in the configuration: put the entity back")
 	}
 	require.Equal(t, "waiting", b.do("GET", path, "").want(200).json()["state"], "the letter is as it was")
 }
@@ -135,7 +142,8 @@ func TestBulk(t *testing.T) {
 	require.EqualValues(t, 1, report["done"])
 	require.EqualValues(t, 1, report["failed"])
 	b.do("POST", "/v1/admin/dead/retry", `{"filter":{"entity":"user"}}`).problem(422, "invalid")
-	detail := b.do("POST", "/v1/admin/dead/retry", `{"filter":{"entity":"user"},"expect":5}`).problem(409, "unexpected-count")
+	detail := b.do("POST", "/v1/admin/dead/retry", `{"filter":{"entity":"user"},"expect":5}`).problem(409,
+		"unexpected-count")
 	require.Contains(t, detail, "4 dead letters match now")
 	b.do("POST", "/v1/admin/dead/retry", `{"filter":{"entity":"user"},"expect":0}`).problem(409, "unexpected-count")
 	b.do("POST", "/v1/admin/dead/discard", `{"filter":{"state":"resolved"},"expect":4}`).problem(422, "invalid")
@@ -157,7 +165,10 @@ func TestJobs(t *testing.T) {
 	a := b.do("POST", "/v1/admin/dead/retry", `{"filter":{},"expect":20}`).want(202)
 	job := a.Header.Get("Location")
 	require.True(t, strings.HasPrefix(job, "/v1/admin/jobs/"))
-	testkit.Eventually(t, "the job is done", func() bool { return b.do("GET", job, "").want(200).json()["state"] == "done" })
+	testkit.Eventually(t, "the job is done", func() bool {
+		return b.do("GET", job,
+			"").want(200).json()["state"] == "done"
+	})
 	report := b.do("GET", job, "").json()["report"].(map[string]any)
 	require.EqualValues(t, 20, report["done"])
 	require.Len(t, b.do("GET", "/v1/admin/jobs", "").want(200).json()["jobs"], 1)
@@ -190,7 +201,8 @@ func TestPolicies(t *testing.T) {
 	require.Equal(t, `"0"`, a.Header.Get("ETag"))
 	require.Equal(t, "10m", a.json()["policy"].(map[string]any)["cap"])
 
-	a = b.do("PATCH", path, `{"policy":{"max_attempts":3,"base":"2s","on":{"foreign_key":{"max_attempts":20,"jitter":"none"},"unique":{"factor":1.5}}},"note":"import"}`, `If-Match: "0"`).want(200)
+	a = b.do("PATCH", path,
+		`{"policy":{"max_attempts":3,"base":"2s","on":{"foreign_key":{"max_attempts":20,"jitter":"none"},"unique":{"factor":1.5}}},"note":"import"}`, `If-Match: "0"`).want(200)
 	require.Equal(t, `"1"`, a.Header.Get("ETag"))
 	require.JSONEq(t, `{"max_attempts":3,"base":"2s","factor":2,"cap":"10m","jitter":"full","timeout":"30s","on":{"foreign_key":{"max_attempts":20,"jitter":"none"},"unique":{"factor":1.5}}}`,
 		rawPolicy(t, a))
@@ -218,7 +230,8 @@ func TestPolicies(t *testing.T) {
 	require.EqualValues(t, 2+4, schedules[0].(map[string]any)["dead_high_seconds"])
 	require.Len(t, schedules[1].(map[string]any)["steps"], 20)
 	require.EqualValues(t, 0, preview["effect"].(map[string]any)["waiting"])
-	require.Len(t, b.do("POST", path+"/preview", `{"kind":"check","against":"product"}`).want(200).json()["schedules"], 1)
+	require.Len(t, b.do("POST", path+"/preview", `{"kind":"check","against":"product"}`).want(200).json()["schedules"],
+		1)
 	b.do("POST", path+"/preview", `{"kind":"none"}`).problem(422, "invalid")
 
 	b.do("POST", path+"/rollback", `{"version":9}`).problem(422, "invalid")
@@ -226,7 +239,8 @@ func TestPolicies(t *testing.T) {
 	require.EqualValues(t, 3, b.do("POST", path+"/rollback", `{"version":0}`).want(200).json()["version"])
 	versions := b.do("GET", path+"/history", "").want(200).json()["versions"].([]any)
 	require.Len(t, versions, 4)
-	require.Equal(t, map[string]any{"setting": "max_attempts", "from": "3", "to": "10"}, versions[0].(map[string]any)["changes"].([]any)[0])
+	require.Equal(t, map[string]any{"setting": "max_attempts", "from": "3", "to": "10"},
+		versions[0].(map[string]any)["changes"].([]any)[0])
 }
 
 func rawPolicy(t *testing.T, a answer) string {
@@ -241,9 +255,12 @@ func TestPauseAndResume(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	e := b.entities["user"]
-	require.EqualValues(t, e.Partitions, b.do("POST", "/v1/admin/pause", `{"entity":"user"}`).want(200).json()["changed"])
-	require.EqualValues(t, 1, b.do("POST", "/v1/admin/resume", `{"entity":"user","partitions":[0]}`).want(200).json()["changed"])
-	require.EqualValues(t, 0, b.do("POST", "/v1/admin/resume", `{"entity":"user","partitions":[0]}`).want(200).json()["changed"])
+	require.EqualValues(t, e.Partitions, b.do("POST", "/v1/admin/pause",
+		`{"entity":"user"}`).want(200).json()["changed"])
+	require.EqualValues(t, 1,
+		b.do("POST", "/v1/admin/resume", `{"entity":"user","partitions":[0]}`).want(200).json()["changed"])
+	require.EqualValues(t, 0,
+		b.do("POST", "/v1/admin/resume", `{"entity":"user","partitions":[0]}`).want(200).json()["changed"])
 	stats, err := b.backlog.Stats(t.Context(), e)
 	require.NoError(t, err)
 	require.False(t, stats[0].Paused)
@@ -268,11 +285,13 @@ func TestInvalidate(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.put("product", "1", schema.Fields{"name": "P"})
-	require.EqualValues(t, 0, b.do("POST", "/v1/admin/invalidate", `{"entity":"product","ids":[1]}`).want(200).json()["dropped"], "never a pending one")
+	require.EqualValues(t, 0, b.do("POST", "/v1/admin/invalidate",
+		`{"entity":"product","ids":[1]}`).want(200).json()["dropped"], "never a pending one")
 	read, err := b.cache.Get(t.Context(), b.entities["user"], "nobody") // cached absence
 	require.NoError(t, err)
 	require.True(t, read.Deleted)
-	require.EqualValues(t, 1, b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"no*"}`).want(200).json()["dropped"])
+	require.EqualValues(t, 1, b.do("POST", "/v1/admin/invalidate",
+		`{"entity":"user","match":"no*"}`).want(200).json()["dropped"])
 	require.Contains(t, b.do("GET", "/v1/admin/audit?limit=1", "").want(200).body, `"match":"no*"`)
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"user"}`).problem(422, "invalid")
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"product","ids":["x"]}`).problem(422, "invalid")
@@ -285,21 +304,28 @@ func TestWhoMayCall(t *testing.T) {
 	b.do("GET", "/v1/admin/stats", "", "Host: evil.example").problem(403, "not-local")
 	b.do("GET", "/v1/admin/stats", "", "Host: localhost:8080").want(200)
 	b.do("GET", "/v1/admin/stats", "", "Host: [::1]").want(200)
-	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"*"}`, "Origin: https://evil.example", "Sec-Fetch-Site: cross-site").problem(403, "cross-origin")
-	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"*"}`, "Content-Type: text/plain").problem(415, "unsupported-media-type")
-	for _, header := range []string{"Content-Encoding: gzip", "Content-Encoding: coffee", "Content-Type: application/json; charset=latin1", "Content-Type: "} {
-		for method, path := range map[string]string{"POST": "/v1/admin/invalidate", "PATCH": "/v1/admin/retry-policies/user"} {
+	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"*"}`, "Origin: https://evil.example",
+		"Sec-Fetch-Site: cross-site").problem(403, "cross-origin")
+	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"*"}`, "Content-Type: text/plain").problem(415,
+		"unsupported-media-type")
+	for _, header := range []string{"Content-Encoding: gzip", "Content-Encoding: coffee",
+		"Content-Type: application/json; charset=latin1", "Content-Type: "} {
+		for method, path := range map[string]string{"POST": "/v1/admin/invalidate",
+			"PATCH": "/v1/admin/retry-policies/user"} {
 			a := b.do(method, path, `{"entity":"user","match":"*"}`, header)
 			a.problem(415, "unsupported-media-type")
-			require.Equal(t, strings.HasPrefix(header, "Content-Encoding"), a.Header.Get("Accept-Encoding") == "identity")
+			require.Equal(t, strings.HasPrefix(header, "Content-Encoding"),
+				a.Header.Get("Accept-Encoding") == "identity")
 		}
 	}
-	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"no*"}`, "Content-Encoding: identity", `Content-Type: application/json; charset="UTF-8"`).want(200)
+	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"no*"}`, "Content-Encoding: identity",
+		`Content-Type: application/json; charset="UTF-8"`).want(200)
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","match":"*","match":"a"}`).problem(400, "malformed")
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"user","mach":"*"}`).problem(422, "invalid")
 	b.do("POST", "/v1/admin/invalidate", `{"entity":"`+strings.Repeat("x", 2<<20)+`"}`).problem(413, "body-too-large")
 	b.do("GET", "/v1/admin/nothing", "").problem(404, "unknown-route")
-	for _, path := range []string{"/v1/admin//stats", "/v1/admin/dead/../stats", "/v1/admin/./stats", "/v1/admin/../user/u", "/v1/admin/stats/", "/v1/admin//", "/v1/admin/", "/v1/admin/dead%2Fgroups"} {
+	for _, path := range []string{"/v1/admin//stats", "/v1/admin/dead/../stats", "/v1/admin/./stats",
+		"/v1/admin/../user/u", "/v1/admin/stats/", "/v1/admin//", "/v1/admin/", "/v1/admin/dead%2Fgroups"} {
 		b.do("GET", path, "").problem(404, "unknown-route")
 		b.do("PUT", path, `{}`).problem(404, "unknown-route")
 	}

@@ -172,7 +172,8 @@ func (a *Admin) bulk(r *http.Request, by ledger.Actor, h http.Header, action str
 }
 
 // few does what is few at once, and makes a job of what is many.
-func (a *Admin) few(ctx context.Context, h http.Header, action string, do bulk, s operate.Selection, n int, by ledger.Actor) (int, any, error) {
+func (a *Admin) few(ctx context.Context, h http.Header, action string, do bulk, s operate.Selection, n int,
+	by ledger.Actor) (int, any, error) {
 	if n <= a.syncLimit {
 		report, err := do(ctx, s, by)
 		if err != nil {
@@ -190,7 +191,8 @@ func (a *Admin) few(ctx context.Context, h http.Header, action string, do bulk, 
 
 func unexpected(expect, n int, nouns string) error {
 	return &problem.Problem{Name: "unexpected-count", Code: http.StatusConflict, Title: "Another number of " + nouns,
-		Detail: "expect is " + strconv.Itoa(expect) + ", but " + strconv.Itoa(n) + " " + nouns + " match now; look again, or set until to when you looked"}
+		Detail: "expect is " + strconv.Itoa(expect) + ", but " + strconv.Itoa(n) + " " + nouns +
+			" match now; look again, or set until to when you looked"}
 }
 
 // selected reads the selection. With a filter the caller must say how many letters it has
@@ -205,7 +207,8 @@ func (b selection) selected() (operate.Selection, error) {
 	case len(b.Numbers) > 0:
 		return operate.Selection{Numbers: b.Numbers}, nil
 	case b.Expect == nil:
-		return s, schema.Invalid("expect", "must be the number of dead letters that the filter selects, as GET /v1/admin/dead/groups counts them")
+		return s, schema.Invalid("expect",
+			"must be the number of dead letters that the filter selects, as GET /v1/admin/dead/groups counts them")
 	case b.Filter.State != "" && b.Filter.State != string(ledger.StateWaiting) || b.Filter.Resolution != "":
 		return s, schema.Invalid("filter", "cannot choose another state: only waiting letters can be acted on")
 	}

@@ -100,7 +100,8 @@ func (a *Admin) discardHeld(r *http.Request, by ledger.Actor, h http.Header) (in
 
 // heldBulk acts on one record, or on all of a filter: within the request where they are
 // few, else as a job.
-func (a *Admin) heldBulk(r *http.Request, by ledger.Actor, h http.Header, action string, one func(context.Context, operate.Held, ledger.Actor) error, all bulk) (int, any, error) {
+func (a *Admin) heldBulk(r *http.Request, by ledger.Actor, h http.Header, action string,
+	one func(context.Context, operate.Held, ledger.Actor) error, all bulk) (int, any, error) {
 	var body struct {
 		heldNamed
 		Filter *Filter `json:"filter"`
@@ -120,7 +121,8 @@ func (a *Admin) heldBulk(r *http.Request, by ledger.Actor, h http.Header, action
 	case body.Entity != "" || body.ID != nil || body.Version != 0:
 		return 0, nil, schema.Invalid("filter", "or entity, id and version must be given, not both")
 	case body.Expect == nil:
-		return 0, nil, schema.Invalid("expect", "must be the number of held records that the filter selects, as GET /v1/admin/held counts them")
+		return 0, nil, schema.Invalid("expect",
+			"must be the number of held records that the filter selects, as GET /v1/admin/held counts them")
 	case body.Filter.State != "" || body.Filter.Resolution != "":
 		return 0, nil, schema.Invalid("filter", "cannot choose a state: that is of dead letters")
 	}

@@ -20,8 +20,10 @@ func (b *bundle) hold(entity string, why schema.Refusal) {
 		batch, err := b.backlog.Due(b.t.Context(), e, partition, 10_000, 1<<26)
 		require.NoError(b.t, err)
 		for _, d := range batch.Due {
-			n, err := b.backlog.Hold(b.t.Context(), e, partition, []pending.Refused{{Change: d.Change, Refusal: why, Attempts: 2, Next: time.Now().Add(time.Hour),
-				History: []schema.Attempt{{Number: 2, At: time.Now(), Kind: why.Kind, Message: why.Message, Worker: "w"}}}})
+			n, err := b.backlog.Hold(b.t.Context(), e, partition,
+				[]pending.Refused{{Change: d.Change, Refusal: why, Attempts: 2, Next: time.Now().Add(time.Hour),
+					History: []schema.Attempt{{Number: 2, At: time.Now(), Kind: why.Kind, Message: why.Message,
+						Worker: "w"}}}})
 			require.NoError(b.t, err)
 			require.Equal(b.t, 1, n)
 		}
@@ -50,7 +52,8 @@ func TestHeld(t *testing.T) {
 	b.do("GET", "/v1/admin/held?state=open", "").problem(400, "bad-parameter")
 
 	one := fmt.Sprintf(`"entity":"product","id":7,"version":%.0f`, product["version"])
-	require.Contains(t, b.do("POST", "/v1/admin/held/edit", `{`+one+`,"fields":{"price":"-1"}}`).problem(422, "invalid"), "price")
+	require.Contains(t, b.do("POST", "/v1/admin/held/edit", `{`+one+`,"fields":{"price":"-1"}}`).problem(422,
+		"invalid"), "price")
 	b.do("POST", "/v1/admin/held/edit", `{`+one+`,"fields":{}}`).problem(422, "invalid")
 	edited := b.do("POST", "/v1/admin/held/edit", `{`+one+`,"fields":{"name":"Q"}}`).want(202)
 	require.NotEmpty(t, edited.Header.Get("ETag"))
@@ -64,9 +67,11 @@ func TestHeld(t *testing.T) {
 		b.do("POST", path, `{`+one+`,"filter":{},"expect":1}`).problem(422, "invalid")
 		b.do("POST", path, `{"filter":{"entity":"user"}}`).problem(422, "invalid")
 		b.do("POST", path, `{"filter":{"entity":"nope"},"expect":0}`).problem(404, "unknown-entity")
-		require.Contains(t, b.do("POST", path, `{"filter":{"entity":"user"},"expect":9}`).problem(409, "unexpected-count"), "6 held records match")
+		require.Contains(t, b.do("POST", path, `{"filter":{"entity":"user"},"expect":9}`).problem(409,
+			"unexpected-count"), "6 held records match")
 	}
-	report := b.do("POST", "/v1/admin/held/discard", fmt.Sprintf(`{"entity":"user","id":%q,"version":%.0f}`, first["id"], first["version"])).want(200).json()
+	report := b.do("POST", "/v1/admin/held/discard", fmt.Sprintf(`{"entity":"user","id":%q,"version":%.0f}`,
+		first["id"], first["version"])).want(200).json()
 	require.EqualValues(t, 1, report["done"])
 	job := b.do("POST", "/v1/admin/held/retry", `{"filter":{"entity":"user"},"expect":5}`).want(202)
 	require.Equal(t, "held.retry", job.json()["action"])

@@ -74,7 +74,8 @@ func (a *Admin) flushNow(r *http.Request, by ledger.Actor, _ http.Header) (int, 
 	return http.StatusAccepted, FlushedNow{body.Entity, now.Pending, now.Held, len(now.Orders), now.Paused}, err
 }
 
-func setFlushing(r *http.Request, by ledger.Actor, set func(context.Context, string, []int, ledger.Actor) (int, error)) (int, any, error) {
+func setFlushing(r *http.Request, by ledger.Actor, set func(context.Context, string, []int, ledger.Actor) (int,
+	error)) (int, any, error) {
 	var body struct {
 		Entity     string `json:"entity"`
 		Partitions []int  `json:"partitions"`
@@ -108,7 +109,8 @@ func canonicalIDs(e *schema.Entity, values []jsontext.Value) ([]string, error) {
 func (a *Admin) audit(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	q := queryOf(r)
 	limit := int(q.number("limit", 1, MaxLimit, DefaultLimit))
-	query := ledger.AuditQuery{Entity: q.text("entity"), ID: q.text("id"), Before: q.number("after", 1, 1<<53, 0), Limit: limit + 1}
+	query := ledger.AuditQuery{Entity: q.text("entity"), ID: q.text("id"), Before: q.number("after", 1, 1<<53, 0),
+		Limit: limit + 1}
 	if err := q.end(); err != nil {
 		return 0, nil, err
 	}

@@ -37,7 +37,8 @@ func readBody(r *http.Request, v any) error {
 		}
 		return schema.Invalid(name, "is not of its type")
 	}
-	return problem.Malformed("the body is not what this route takes: %s", problem.Clip(strings.TrimPrefix(err.Error(), "json: ")))
+	return problem.Malformed("the body is not what this route takes: %s",
+		problem.Clip(strings.TrimPrefix(err.Error(), "json: ")))
 }
 
 // parameters reads query parameters, each at most once; the first fault is kept.
@@ -123,7 +124,8 @@ var resolutions = []ledger.Resolution{ledger.Persisted, ledger.Superseded, ledge
 // Select returns the filter as the store takes it; now is what durations count back from.
 // The error is an InvalidError that names the part at fault.
 func (f Filter) Select(now time.Time) (ledger.LetterFilter, error) {
-	s := ledger.LetterFilter{Entity: f.Entity, ID: f.ID, Kind: schema.Kind(f.Kind), Constraint: f.Constraint, Text: f.Text,
+	s := ledger.LetterFilter{Entity: f.Entity, ID: f.ID, Kind: schema.Kind(f.Kind), Constraint: f.Constraint,
+		Text:  f.Text,
 		State: ledger.LetterState(f.State), Resolution: ledger.Resolution(f.Resolution)}
 	var err error
 	if s.Since, err = moment("since", f.Since, now); err != nil {
@@ -172,7 +174,8 @@ func (p *parameters) filter() ledger.LetterFilter {
 func (p *parameters) heldFilter() ledger.LetterFilter { return p.selected(p.refused()) }
 
 func (p *parameters) refused() Filter {
-	return Filter{Entity: p.text("entity"), ID: p.text("id"), Kind: p.text("kind"), Constraint: p.text("constraint"), Text: p.text("text"),
+	return Filter{Entity: p.text("entity"), ID: p.text("id"), Kind: p.text("kind"), Constraint: p.text("constraint"),
+		Text:  p.text("text"),
 		Since: p.text("since"), Until: p.text("until")}
 }
 

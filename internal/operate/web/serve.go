@@ -96,9 +96,11 @@ func problemOf(err error) *problem.Problem {
 		return &problem.Problem{Name: "stale", Code: http.StatusConflict, Title: "No longer dead or held",
 			Detail: "a newer write, a worker or another operator was faster: the record is no longer dead, or held, at this version, and its newer state stands"}
 	case errors.Is(err, operate.ErrTooManyHeld):
-		return &problem.Problem{Name: "too-many", Code: http.StatusRequestEntityTooLarge, Title: "Too many", Detail: err.Error()}
+		return &problem.Problem{Name: "too-many", Code: http.StatusRequestEntityTooLarge, Title: "Too many",
+			Detail: err.Error()}
 	case errors.Is(err, operate.ErrNotConfigured):
-		return &problem.Problem{Name: "entity-not-configured", Code: http.StatusConflict, Title: "Entity not configured", Detail: err.Error()}
+		return &problem.Problem{Name: "entity-not-configured", Code: http.StatusConflict,
+			Title: "Entity not configured", Detail: err.Error()}
 	case errors.Is(err, ledger.ErrNoLetter):
 		return &problem.Problem{Name: "no-dead-letter", Code: http.StatusNotFound, Title: "No such dead letter",
 			Detail: "there is no dead letter with this number; resolved ones are kept for a time only"}

@@ -65,7 +65,8 @@ func setup(t *testing.T, options ...func(*web.Config)) *bundle {
 	t.Cleanup(func() { _ = b.store.Close() })
 	_, err = b.store.Migrate(t.Context(), false)
 	require.NoError(t, err)
-	b.cache, err = cache.New(cache.Config{URL: testkit.SharedRedis(t).URL(), Prefix: testkit.Prefix(t), Loader: b.store, Log: log})
+	b.cache, err = cache.New(cache.Config{URL: testkit.SharedRedis(t).URL(), Prefix: testkit.Prefix(t), Loader: b.store,
+		Log: log})
 	require.NoError(t, err)
 	b.backlog = whole.Of(b.cache).Backlog
 	t.Cleanup(func() { _ = b.cache.Close() })
@@ -76,12 +77,14 @@ func setup(t *testing.T, options ...func(*web.Config)) *bundle {
 	for _, o := range options {
 		o(&cfg)
 	}
-	cfg.Operator, err = operate.New(operate.Config{Entities: cfg.Entities, Letters: b.store, Records: whole.Of(b.cache), Writes: b.producer, Queue: noQueue{}, Rate: 1_000_000, Log: log})
+	cfg.Operator, err = operate.New(operate.Config{Entities: cfg.Entities, Letters: b.store, Records: whole.Of(b.cache),
+		Writes: b.producer, Queue: noQueue{}, Rate: 1_000_000, Log: log})
 	require.NoError(t, err)
 	surface, err := web.New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, surface.Close()) })
-	handler, err := api.New(api.Config{Producer: b.producer, Cache: whole.Of(b.cache), Store: rows{b.store}, Entities: entities, Events: b.cache, Admin: surface, Log: log})
+	handler, err := api.New(api.Config{Producer: b.producer, Cache: whole.Of(b.cache), Store: rows{b.store},
+		Entities: entities, Events: b.cache, Admin: surface, Log: log})
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
@@ -146,7 +149,8 @@ func (b *bundle) check(r *http.Request, body string, response *http.Response, te
 	again := r.Clone(context.Background())
 	again.Body = io.NopCloser(strings.NewReader(body))
 	response.Body = io.NopCloser(bytes.NewReader(text))
-	if response.StatusCode == http.StatusNotFound && strings.Contains(string(text), "unknown-route") || response.StatusCode == http.StatusMethodNotAllowed {
+	if response.StatusCode == http.StatusNotFound && strings.Contains(string(text), "unknown-route") ||
+		response.StatusCode == http.StatusMethodNotAllowed {
 		return // the document has no such operation
 	}
 	_, errs := b.document.ValidateHttpResponse(again, response)
@@ -212,10 +216,14 @@ func (b *bundle) kill(entity string, why schema.Refusal) {
 		require.NoError(b.t, err)
 		for _, d := range batch.Due {
 			now := time.Now()
-			require.NoError(b.t, b.store.InsertDead(b.t.Context(), []ledger.Letter{{Entity: entity, ID: d.ID, Version: d.Version,
-				Payload: string(e.AppendFields(nil, d.Values)), Refusal: why, Attempts: 1, AcceptedAt: now, DiedAt: now,
-				History: []schema.Attempt{{Number: 1, At: now, Kind: why.Kind, Message: why.Message, Worker: "w"}}}}))
-			n, err := b.backlog.Die(b.t.Context(), e, partition, []pending.Refused{{Change: d.Change, Refusal: why, Attempts: 1}})
+			require.NoError(b.t, b.store.InsertDead(b.t.Context(),
+				[]ledger.Letter{{Entity: entity, ID: d.ID, Version: d.Version,
+					Payload: string(e.AppendFields(nil, d.Values)), Refusal: why, Attempts: 1, AcceptedAt: now,
+					DiedAt: now,
+					History: []schema.Attempt{{Number: 1, At: now, Kind: why.Kind, Message: why.Message,
+						Worker: "w"}}}}))
+			n, err := b.backlog.Die(b.t.Context(), e, partition,
+				[]pending.Refused{{Change: d.Change, Refusal: why, Attempts: 1}})
 			require.NoError(b.t, err)
 			require.Equal(b.t, 1, n)
 		}

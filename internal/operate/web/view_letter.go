@@ -161,7 +161,8 @@ type Held struct {
 
 // HeldOf views a held record.
 func HeldOf(h operate.HeldRecord) Held {
-	return Held{Entity: h.Entity.Name, ID: idOf(h.Entity, h.ID), Version: h.Version, Error: refusalOf(h.Refusal, h.Entity),
+	return Held{Entity: h.Entity.Name, ID: idOf(h.Entity, h.ID), Version: h.Version,
+		Error:    refusalOf(h.Refusal, h.Entity),
 		Attempts: h.Attempts, LastAttempt: timeOrNull(h.At), NextAttempt: timeOrNull(h.Next), Apart: h.Apart}
 }
 
@@ -205,7 +206,8 @@ type Shown struct {
 // ShownOf views a letter as [operate.Operator.Show] found it.
 func ShownOf(view operate.View, e *schema.Entity, reveal bool) Shown {
 	v := Shown{
-		Letter: LetterOf(view.Letter, e, reveal), Configured: view.Configured, Stored: view.Row.Exists, Lost: view.Lost, History: []schema.Attempt{}, Compare: []Field{}, Actions: []string{},
+		Letter: LetterOf(view.Letter, e, reveal), Configured: view.Configured, Stored: view.Row.Exists, Lost: view.Lost,
+		History: []schema.Attempt{}, Compare: []Field{}, Actions: []string{},
 	}
 	for _, h := range view.History {
 		if v.Error.Message == hidden {
@@ -218,7 +220,8 @@ func ShownOf(view operate.View, e *schema.Entity, reveal bool) Shown {
 	}
 	v.Record = &Record{
 		Status: view.State.Record.Status, Version: view.State.Record.Version, Cached: view.State.Cached,
-		Deleted: view.State.Record.Deleted, Attempts: view.State.Attempts, NextAttempt: timeOrNull(view.State.NextAttempt),
+		Deleted: view.State.Record.Deleted, Attempts: view.State.Attempts,
+		NextAttempt: timeOrNull(view.State.NextAttempt),
 	}
 	v.Compare = compare(view, e, reveal)
 	if view.Resolution == ledger.Unresolved && (view.Lost || !view.Stale()) {

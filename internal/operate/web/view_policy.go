@@ -39,8 +39,9 @@ type Settings struct {
 }
 
 func settingsOf(p schema.RetryPolicy) Settings {
-	v := Settings{Timeout: operate.Duration(p.Timeout), On: map[schema.Kind]Override{}, Override: overrideOf(schema.RetryOverride{
-		MaxAttempts: &p.MaxAttempts, Base: &p.Base, Factor: &p.Factor, Cap: &p.Cap, Jitter: &p.Jitter})}
+	v := Settings{Timeout: operate.Duration(p.Timeout), On: map[schema.Kind]Override{},
+		Override: overrideOf(schema.RetryOverride{
+			MaxAttempts: &p.MaxAttempts, Base: &p.Base, Factor: &p.Factor, Cap: &p.Cap, Jitter: &p.Jitter})}
 	for kind, o := range p.On {
 		v.On[kind] = overrideOf(o)
 	}
@@ -142,8 +143,9 @@ func scheduleOf(p schema.RetryPolicy, kind schema.Kind) Schedule {
 		s.Kind = &kind
 	}
 	for _, one := range p.Schedule(kind, schema.MaxRetryAttempts) {
-		s.Steps = append(s.Steps, Step{Attempt: one.Attempt, step: one, DelayLow: one.DelayLow.Seconds(), DelayHigh: one.DelayHigh.Seconds(),
-			Low: one.Low.Seconds(), High: one.High.Seconds()})
+		s.Steps = append(s.Steps, Step{Attempt: one.Attempt, step: one, DelayLow: one.DelayLow.Seconds(),
+			DelayHigh: one.DelayHigh.Seconds(),
+			Low:       one.Low.Seconds(), High: one.High.Seconds()})
 	}
 	last := s.Steps[len(s.Steps)-1]
 	s.Low, s.High = last.Low, last.High

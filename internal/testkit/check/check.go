@@ -36,7 +36,8 @@ type Rows interface {
 // Workers may go on flushing meanwhile.
 func All(t testing.TB, d Deployment) {
 	t.Helper()
-	report, err := fsck.Run(t.Context(), d.Cache, whole.Of(d.Cache).Backlog, d.Store, d.Entities, fsck.Options{Pause: 20 * time.Millisecond})
+	report, err := fsck.Run(t.Context(), d.Cache, whole.Of(d.Cache).Backlog, d.Store, d.Entities,
+		fsck.Options{Pause: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatalf("fsck: %v", err)
 	}
@@ -99,7 +100,8 @@ func (d Deployment) record(ctx context.Context, e *schema.Entity, id string, a *
 	return err
 }
 
-func (d Deployment) look(ctx context.Context, e *schema.Entity, id string, newest schema.Version, outcomes []schema.Row) error {
+func (d Deployment) look(ctx context.Context, e *schema.Entity, id string, newest schema.Version,
+	outcomes []schema.Row) error {
 	s, err := d.Cache.Status(ctx, e, id)
 	if err != nil {
 		return err
@@ -119,7 +121,8 @@ func (d Deployment) look(ctx context.Context, e *schema.Entity, id string, newes
 			return nil
 		}
 	}
-	return fmt.Errorf("%s in %s is %s, but the answers allow %s", s.Record.Status, where, show(e, actual), show(e, outcomes...))
+	return fmt.Errorf("%s in %s is %s, but the answers allow %s", s.Record.Status, where, show(e, actual),
+		show(e, outcomes...))
 }
 
 func (d Deployment) row(ctx context.Context, e *schema.Entity, id string) (schema.Row, error) {

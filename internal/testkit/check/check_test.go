@@ -32,7 +32,8 @@ type bench struct {
 }
 
 func setup(t *testing.T, url string) *bench {
-	b := &bench{t: t, e: testkit.Entity(t, "user"), redis: &testkit.RedisFaults{}, prefix: testkit.Prefix(t), ledger: &check.Ledger{}}
+	b := &bench{t: t, e: testkit.Entity(t, "user"), redis: &testkit.RedisFaults{}, prefix: testkit.Prefix(t),
+		ledger: &check.Ledger{}}
 	var err error
 	b.store, err = store.Open(store.Config{URL: url, Log: testkit.Logger(t)}, []*schema.Entity{b.e})
 	require.NoError(t, err)
@@ -40,7 +41,8 @@ func setup(t *testing.T, url string) *bench {
 	_, err = b.store.Migrate(t.Context(), false)
 	require.NoError(t, err)
 	b.cache, err = cache.New(cache.Config{
-		URL: testkit.SharedRedis(t).URL(), Prefix: b.prefix, Loader: b.store, Log: testkit.Logger(t), Hooks: []redis.Hook{b.redis},
+		URL: testkit.SharedRedis(t).URL(), Prefix: b.prefix, Loader: b.store, Log: testkit.Logger(t),
+		Hooks: []redis.Hook{b.redis},
 	})
 	require.NoError(t, err)
 	b.backlog = whole.Of(b.cache).Backlog
@@ -71,15 +73,16 @@ func (b *bench) flush() {
 	b.t.Helper()
 	for p := range b.e.Partitions {
 		var batch pending.Batch
-		flushed, err := flush.Partition(b.t.Context(), b.store.Begin, b.e, p, func(ctx context.Context) ([]schema.Change, error) {
-			var err error
-			batch, err = b.backlog.Due(ctx, b.e, p, 100, 1<<20)
-			changes := make([]schema.Change, len(batch.Due))
-			for i, d := range batch.Due {
-				changes[i] = d.Change
-			}
-			return changes, err
-		})
+		flushed, err := flush.Partition(b.t.Context(), b.store.Begin, b.e, p,
+			func(ctx context.Context) ([]schema.Change, error) {
+				var err error
+				batch, err = b.backlog.Due(ctx, b.e, p, 100, 1<<20)
+				changes := make([]schema.Change, len(batch.Due))
+				for i, d := range batch.Due {
+					changes[i] = d.Change
+				}
+				return changes, err
+			})
 		require.NoError(b.t, err)
 		_, err = b.backlog.Ack(b.t.Context(), b.e, p, batch, flushed.Persisted)
 		require.NoError(b.t, err)

@@ -23,5 +23,6 @@ func Of(c *cache.Cache) Redis { return With(c, pending.Config{}) }
 // With is Of with a backlog of that configuration; Changed is the cache.
 func With(c *cache.Cache, cfg pending.Config) Redis {
 	cfg.Changed = c
-	return Redis{c, pending.New(c.Redis(), c.Prefix(), cfg), fleet.New(c.Redis(), c.Prefix()), inspect.New(c.Redis(), c.Prefix())}
+	return Redis{c, pending.New(c.Redis(), c.Prefix(), cfg), fleet.New(c.Redis(), c.Prefix()),
+		inspect.New(c.Redis(), c.Prefix())}
 }
