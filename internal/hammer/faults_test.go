@@ -64,9 +64,21 @@ func (w *world) faults(registers map[string]map[string]*register) []fault {
 
 	client := w.redis.Client(w.t)
 	ask := func(args ...any) { _ = client.Do(w.t.Context(), args...).Err() }
-	once("Redis killed and started", w.redis.Restart)
-	add("Redis stopped", func() func() { w.redis.Kill(); return w.redis.Start })
-	add("Redis frozen", func() func() { w.redis.Pause(); return w.redis.Resume })
+	// A server that is stopped or frozen has no other fault of this kind until it is back.
+	away := func(gone *bool, do, undo func()) func() func() {
+		return func() func() {
+			if *gone {
+				return nil
+			}
+			*gone = true
+			do()
+			return func() { undo(); *gone = false }
+		}
+	}
+	var redisAway, databaseAway bool
+	add("Redis killed and started", away(&redisAway, w.redis.Restart, func() {}))
+	add("Redis stopped", away(&redisAway, w.redis.Kill, w.redis.Start))
+	add("Redis frozen", away(&redisAway, w.redis.Pause, w.redis.Resume))
 	once("Redis forgets its scripts", func() { ask("SCRIPT", "FLUSH") })
 	once("Redis drops its clients", func() { ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") })
 	add("Redis full", func() func() {
@@ -75,8 +87,8 @@ func (w *world) faults(registers map[string]map[string]*register) []fault {
 	})
 	once("sync tasks lost", w.loseTasks)
 
-	once("database killed and started", func() { w.database.Kill(); w.database.Start() })
-	add("database stopped", func() func() { w.database.Kill(); return w.database.Start })
+	add("database killed and started", away(&databaseAway, func() { w.database.Kill(); w.database.Start() }, func() {}))
+	add("database stopped", away(&databaseAway, w.database.Kill, w.database.Start))
 	add("table locked", w.lockTable)
 
 	for _, args := range [][]string{
@@ -255,6 +267,7 @@ func (w *world) heal() {
 	for _, way := range w.ways {
 		way.Restore()
 	}
+	require.NoError(w.t, w.redis.Client(w.t).ConfigSet(w.t.Context(), "maxmemory", "0").Err())
 	for _, p := range w.processes() {
 		testkit.Within(w.t, 2*testkit.Patience, p.kind+" is ready again", func() bool { return w.ready(p.addr) })
 	}
