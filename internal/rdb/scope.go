@@ -3,15 +3,18 @@ package rdb
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Scope registers what one component measures, whole or not at all. Where the registry has
 // the metrics of another such component already, the component reports [Scope.Err] when it is
-// made. It is not safe for concurrent use.
+// made. It is safe for concurrent use.
 type Scope struct {
-	in         prometheus.Registerer
+	in prometheus.Registerer
+
+	mu         sync.Mutex // guards what follows
 	registered []prometheus.Collector
 	err        error
 }
@@ -21,6 +24,8 @@ func NewScope(in prometheus.Registerer) *Scope { return &Scope{in: in} }
 
 // Register registers a collector, unless one before it could not be registered.
 func (s *Scope) Register(c prometheus.Collector) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.in == nil || s.err != nil {
 		return s.err
 	}
@@ -31,7 +36,7 @@ func (s *Scope) Register(c prometheus.Collector) error {
 	}
 	if err != nil {
 		s.err = fmt.Errorf("register metrics: %w", err)
-		s.Drop()
+		s.drop()
 		return s.err
 	}
 	s.registered = append(s.registered, c)
@@ -49,10 +54,20 @@ func (s *Scope) MustRegister(collectors ...prometheus.Collector) {
 func (s *Scope) Unregister(c prometheus.Collector) bool { return s.in != nil && s.in.Unregister(c) }
 
 // Err is why a collector could not be registered. Then none of the scope is.
-func (s *Scope) Err() error { return s.err }
+func (s *Scope) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
 
 // Drop takes all collectors of the scope out of the registry.
 func (s *Scope) Drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop()
+}
+
+func (s *Scope) drop() {
 	for _, c := range s.registered {
 		s.in.Unregister(c)
 	}
