@@ -220,40 +220,14 @@ const migrationLock = 0x6166746572777274
 
 // migrating holds the lock in a transaction of its own that does nothing else: a session's lock
 // would stay with the session that a pooler has handed out, and a process that dies ends it.
+//
+// It tries again and again, each time in a new transaction: a CREATE INDEX CONCURRENTLY of the
+// process that has the lock waits for every transaction that had a snapshot when it looked, and
+// one that waited for the lock in between would keep it waiting.
 func (d *postgres) migrating(ctx context.Context, db *sql.DB, fn func() error) error {
-	tx, err := db.BeginTx(ctx, d.isolation()) // it keeps no snapshot between two statements
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }() // it has written nothing
-	const unlimited = `SELECT set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true),
-		set_config('idle_in_transaction_session_timeout', '0', true)`
-	if _, err := tx.ExecContext(ctx, unlimited); err != nil {
-		return err
-	}
-	if err := lockMigrations(ctx, tx); err != nil {
-		return err
-	}
-	return fn()
-}
-
-// lockMigrations asks again and again: a statement that waits for the lock would keep a
-// snapshot, for which a CREATE INDEX CONCURRENTLY of the process that has the lock waits. A
-// database that speaks PostgreSQL's protocol and has no such locks (0A000, 42883) is migrated
-// without one: there an operator lets one process migrate at a time.
-func lockMigrations(ctx context.Context, tx *sql.Tx) error {
 	for {
-		var locked bool
-		err := tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(migrationLock)).Scan(&locked)
-		if code := pgCode(err); code == "0A000" || code == "42883" {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if locked {
-			// It ends the portal of the query, for whose snapshot a CREATE INDEX CONCURRENTLY would wait.
-			_, err = tx.ExecContext(ctx, "SELECT 1")
+		locked, err := d.migratingOnce(ctx, db, fn)
+		if locked || err != nil {
 			return err
 		}
 		select {
@@ -262,6 +236,40 @@ func lockMigrations(ctx context.Context, tx *sql.Tx) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// migratingOnce calls fn under the lock, unless another process has it.
+func (d *postgres) migratingOnce(ctx context.Context, db *sql.DB, fn func() error) (locked bool, err error) {
+	tx, err := db.BeginTx(ctx, d.isolation()) // it keeps no snapshot between two statements
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = tx.Rollback() }() // it has written nothing
+	const unlimited = `SELECT set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true),
+		set_config('idle_in_transaction_session_timeout', '0', true)`
+	if _, err := tx.ExecContext(ctx, unlimited); err != nil {
+		return false, err
+	}
+	if locked, err = lockMigrations(ctx, tx); err != nil || !locked {
+		return false, err
+	}
+	return true, fn()
+}
+
+// lockMigrations tries to take the lock. A database that speaks PostgreSQL's protocol and has
+// no such locks (0A000, 42883) is migrated without one: there an operator lets one process
+// migrate at a time.
+func lockMigrations(ctx context.Context, tx *sql.Tx) (locked bool, err error) {
+	err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(migrationLock)).Scan(&locked)
+	if code := pgCode(err); code == "0A000" || code == "42883" {
+		return true, nil
+	}
+	if err != nil || !locked {
+		return false, err
+	}
+	// It ends the portal of the query, for whose snapshot a CREATE INDEX CONCURRENTLY would wait.
+	_, err = tx.ExecContext(ctx, "SELECT 1")
+	return err == nil, err
 }
 
 func (*postgres) patient(db *gorm.DB) (spoils bool, err error) {
