@@ -161,7 +161,7 @@ func TestRedisLoadsWhileAProcessStarts(t *testing.T) {
 	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+d.redis.URL())
 	d.ok("migrate")
 	fill := d.redis.Client(t).Pipeline()
-	for range 5000 {
+	for range 8_000 {
 		fill.Incr(t.Context(), "n")
 	}
 	_, err := fill.Exec(t.Context())
@@ -169,6 +169,11 @@ func TestRedisLoadsWhileAProcessStarts(t *testing.T) {
 	d.redis.Kill()
 	loaded := make(chan struct{})
 	go func() { defer close(loaded); d.redis.Start() }()
+	client := d.redis.Client(t)
+	testkit.Eventually(t, "Redis is loading", func() bool {
+		err := client.Ping(t.Context()).Err()
+		return err != nil && strings.HasPrefix(err.Error(), "LOADING")
+	})
 	worker := d.start("worker")
 	worker.says("LOADING")
 	<-loaded
