@@ -14,6 +14,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -36,7 +37,7 @@ func parseTemplates() (templates, error) {
 		"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 		"query":   func(pairs ...string) template.URL { return template.URL(query(pairs...)) },
 		"plural":  plural, "int64": func(n int) int64 { return int64(n) },
-		"rate": perSec, "seconds": seconds, "short": short,
+		"rate": perSec, "seconds": seconds, "short": text.Setting,
 		"until": until, "pair": func(first, second any) pair { return pair{first, second} },
 	}
 	pages := templates{}

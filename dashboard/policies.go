@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/operate"
+	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -133,17 +134,17 @@ func (d *dashboard) policyBody(r *http.Request, form url.Values) (*policyBody, e
 
 // fill puts a policy into the form.
 func (b *policyBody) fill(p schema.RetryPolicy) {
-	b.Timeout = short(p.Timeout)
+	b.Timeout = text.Setting(p.Timeout)
 	b.Form = []policyInputs{{
-		MaxAttempts: strconv.Itoa(p.MaxAttempts), Base: short(p.Base), Factor: factor(p.Factor), Cap: short(p.Cap),
+		MaxAttempts: strconv.Itoa(p.MaxAttempts), Base: text.Setting(p.Base), Factor: factor(p.Factor), Cap: text.Setting(p.Cap),
 		Jitter: string(p.Jitter),
 	}}
 	for _, k := range schema.Kinds {
 		o, in := p.On[k], policyInputs{Kind: k}
 		set(&in.MaxAttempts, o.MaxAttempts, strconv.Itoa)
-		set(&in.Base, o.Base, short)
+		set(&in.Base, o.Base, text.Setting)
 		set(&in.Factor, o.Factor, factor)
-		set(&in.Cap, o.Cap, short)
+		set(&in.Cap, o.Cap, text.Setting)
 		set(&in.Jitter, o.Jitter, func(j schema.Jitter) string { return string(j) })
 		b.Form = append(b.Form, in)
 	}
@@ -153,18 +154,6 @@ func set[T any](at *string, value *T, text func(T) string) {
 	if value != nil {
 		*at = text(*value)
 	}
-}
-
-// short prints 1h for 1h0m0s; it reads back as the same.
-func short(t time.Duration) string {
-	s := t.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 func factor(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
@@ -275,8 +264,8 @@ func parseDuration(s string) (time.Duration, error) {
 // texts lists a policy's settings by the names of the configuration.
 func texts(p schema.RetryPolicy) []setting {
 	list := []setting{
-		{"max_attempts", strconv.Itoa(p.MaxAttempts)}, {"base", short(p.Base)}, {"factor", factor(p.Factor)},
-		{"cap", short(p.Cap)}, {"jitter", string(p.Jitter)}, {"timeout", short(p.Timeout)},
+		{"max_attempts", strconv.Itoa(p.MaxAttempts)}, {"base", text.Setting(p.Base)}, {"factor", factor(p.Factor)},
+		{"cap", text.Setting(p.Cap)}, {"jitter", string(p.Jitter)}, {"timeout", text.Setting(p.Timeout)},
 	}
 	var form policyBody
 	form.fill(p)

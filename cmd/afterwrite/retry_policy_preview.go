@@ -11,6 +11,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/operate/web"
+	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -109,9 +110,9 @@ func span(low, high float64) string {
 func inWords(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))
 	if d >= time.Minute {
-		return operate.Duration(d.Round(time.Second))
+		return text.Setting(d.Round(time.Second))
 	}
-	return operate.Duration(d.Round(time.Millisecond))
+	return text.Setting(d.Round(time.Millisecond))
 }
 
 func (a *app) printEffect(e *web.Effect) error {

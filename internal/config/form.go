@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -102,29 +103,17 @@ func ratio(at *float64) form {
 }
 
 func duration(at *time.Duration, low, high time.Duration) form {
-	return func(text string) error {
-		d, err := time.ParseDuration(text)
+	return func(value string) error {
+		d, err := time.ParseDuration(value)
 		if err != nil {
 			return fmt.Errorf("must be a duration with its unit, such as 50ms, 1s or 5m")
 		}
 		if d < low || d > high {
-			return fmt.Errorf("must be from %s to %s", short(low), short(high))
+			return fmt.Errorf("must be from %s to %s", text.Setting(low), text.Setting(high))
 		}
 		*at = d
 		return nil
 	}
-}
-
-// short prints 1h for 1h0m0s.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // units are powers of two, as is usual for memory.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -29,7 +30,7 @@ func Settings(p schema.RetryPolicy) []Setting {
 	list := overrideSettings("", schema.RetryOverride{
 		MaxAttempts: &p.MaxAttempts, Base: &p.Base, Factor: &p.Factor, Cap: &p.Cap, Jitter: &p.Jitter,
 	})
-	list = append(list, Setting{"timeout", Duration(p.Timeout)})
+	list = append(list, Setting{"timeout", text.Setting(p.Timeout)})
 	for _, kind := range schema.Kinds {
 		list = append(list, overrideSettings("on."+string(kind)+".", p.On[kind])...)
 	}
@@ -51,27 +52,15 @@ func settingText(o schema.RetryOverride, name string) string {
 	case name == "max_attempts" && o.MaxAttempts != nil:
 		return strconv.Itoa(*o.MaxAttempts)
 	case name == "base" && o.Base != nil:
-		return Duration(*o.Base)
+		return text.Setting(*o.Base)
 	case name == "factor" && o.Factor != nil:
 		return strconv.FormatFloat(*o.Factor, 'g', -1, 64)
 	case name == "cap" && o.Cap != nil:
-		return Duration(*o.Cap)
+		return text.Setting(*o.Cap)
 	case name == "jitter" && o.Jitter != nil:
 		return string(*o.Jitter)
 	}
 	return ""
-}
-
-// Duration prints a time as the configuration spells it: 10m, not 10m0s.
-func Duration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // Difference is a setting that two policies do not share; "" where one has it not.

@@ -4,6 +4,7 @@ package text
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -26,6 +27,18 @@ func Plural(n int64, one, many string) string {
 		return one
 	}
 	return many
+}
+
+// Setting prints d as a configuration spells it, so that it reads back as the same: 10m, not 10m0s.
+func Setting(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // Duration prints d with the precision that helps at its size: 40 ms, 3.2 s, 2 min 5 s.

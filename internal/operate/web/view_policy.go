@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/operate"
+	texts "github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -20,10 +21,10 @@ type Override struct {
 func overrideOf(o schema.RetryOverride) Override {
 	v := Override{MaxAttempts: o.MaxAttempts, Factor: o.Factor}
 	if o.Base != nil {
-		v.Base = operate.Duration(*o.Base)
+		v.Base = texts.Setting(*o.Base)
 	}
 	if o.Cap != nil {
-		v.Cap = operate.Duration(*o.Cap)
+		v.Cap = texts.Setting(*o.Cap)
 	}
 	if o.Jitter != nil {
 		v.Jitter = *o.Jitter
@@ -39,7 +40,7 @@ type Settings struct {
 }
 
 func settingsOf(p schema.RetryPolicy) Settings {
-	v := Settings{Timeout: operate.Duration(p.Timeout), On: map[schema.Kind]Override{},
+	v := Settings{Timeout: texts.Setting(p.Timeout), On: map[schema.Kind]Override{},
 		Override: overrideOf(schema.RetryOverride{
 			MaxAttempts: &p.MaxAttempts, Base: &p.Base, Factor: &p.Factor, Cap: &p.Cap, Jitter: &p.Jitter})}
 	for kind, o := range p.On {
