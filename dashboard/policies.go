@@ -136,7 +136,8 @@ func (d *dashboard) policyBody(r *http.Request, form url.Values) (*policyBody, e
 func (b *policyBody) fill(p schema.RetryPolicy) {
 	b.Timeout = text.Setting(p.Timeout)
 	b.Form = []policyInputs{{
-		MaxAttempts: strconv.Itoa(p.MaxAttempts), Base: text.Setting(p.Base), Factor: factor(p.Factor), Cap: text.Setting(p.Cap),
+		MaxAttempts: strconv.Itoa(p.MaxAttempts), Base: text.Setting(p.Base), Factor: factor(p.Factor),
+		Cap:    text.Setting(p.Cap),
 		Jitter: string(p.Jitter),
 	}}
 	for _, k := range schema.Kinds {
