@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	neturl "net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -194,12 +193,9 @@ func head(database string, left []string) string {
 		"# field says where its column does not hold it exactly: narrow (the database refuses what does not\n" +
 		"# fit) or the database's (it has the last word, and the row is read back).\n\n" +
 		"redis: {url: redis://127.0.0.1:6379/0, prefix: aw}\n")
-	if u, err := neturl.Parse(database); err == nil && u.User != nil {
-		if _, has := u.User.Password(); has {
-			fmt.Fprintf(&b, "# The URL with its password comes from AFTERWRITE_DATABASE_URL: %s\n",
-				rdb.Redact(database))
-			database = ""
-		}
+	if redacted := rdb.Redact(database); strings.Contains(redacted, "xxxxx") {
+		fmt.Fprintf(&b, "# The URL with its password comes from AFTERWRITE_DATABASE_URL: %s\n", redacted)
+		database = ""
 	}
 	if database != "" {
 		fmt.Fprintf(&b, "database: {url: %s}\n", strconv.Quote(database))

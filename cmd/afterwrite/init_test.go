@@ -92,3 +92,19 @@ func TestInitFromNothing(t *testing.T) {
 	require.Equal(t, exitUsage, d.run("", "init", "--database", "sqlite://"+d.dir+"/none.db", "--out", "-").code)
 	require.NoFileExists(t, filepath.Join(d.dir, "none.db"))
 }
+
+// TestInitWritesNoPassword: wherever an address has it.
+func TestInitWritesNoPassword(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{
+		"postgres://app:s3cret@h/shop", "postgres://h/shop?user=app&password=s3cret", "postgres://app:s3cret@a:1,b:2/shop",
+		"mysql://app:s3cret@h/shop?tls=true",
+	} {
+		text := head(address, nil)
+		require.NotContains(t, text, "s3cret", address)
+		require.Contains(t, text, "AFTERWRITE_DATABASE_URL", address)
+		require.NotContains(t, text, "database: {url", address)
+	}
+	require.Contains(t, head("sqlite://a b.db", nil), `database: {url: "sqlite://a b.db"}`)
+	require.Contains(t, head("postgres://app@h/shop", nil), `database: {url: "postgres://app@h/shop"}`)
+}
