@@ -51,7 +51,7 @@ func TestAdoptRefusesWhileSomethingIsPending(t *testing.T) {
 	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
 	require.ErrorIs(t, got.Err, schema.ErrPartitionsChanged, "a process with the old number is refused")
 
-	// It reads from the database, since nobody would keep fresh what it cached.
+	// It reads from the database, since no process would keep fresh what it cached.
 	for _, row := range []string{`"old"`, `"new"`} {
 		b.table.set("a", schema.Values{row, "1", "1"})
 		read, err := b.Get(t.Context(), b.e, "a")

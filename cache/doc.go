@@ -97,7 +97,7 @@
 // the same fields again, for it takes them back. Holding, dying and retrying leave it.
 //
 // A process may not know all fields of a record. A put takes off the record those that it does not
-// know, unless they were changed since the last ack: whoever knows them is still to write
+// know, unless they were changed since the last ack: a process that knows them has still to write
 // these. So what a worker finds there and does not know was written, where _c does not say otherwise.
 // Each process that writes moves a value that is under a former name of a field to its name.
 //

@@ -27,7 +27,7 @@ func (c *Cache) Invalidate(ctx context.Context, e *schema.Entity, ids []string) 
 // BarAll is [Cache.Bar] for records whose rows a transaction changes beside those that it
 // writes: it drops what is cached of them and bars fills for life, which must outlive the
 // transaction. A record that is pending, held or dead stays, and leaves the cache when it is
-// acked. Call UnbarAll with the token when the transaction is over; where nobody does, the
+// acked. Call UnbarAll with the token when the transaction is over; if no process calls it, the
 // barrier ends by itself and the next read loads the row.
 func (c *Cache) BarAll(ctx context.Context, e *schema.Entity, ids []string, life time.Duration) (token string,
 	err error) {

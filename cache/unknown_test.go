@@ -176,7 +176,7 @@ func TestPendingWritesOfARenamedField(t *testing.T) {
 	require.Equal(t, values("Ann", "6", "10"), now.due(t, "a").Values)
 }
 
-// What processes say of their fields tells which differ, and who knows what.
+// Processes publish their fields: which differ, and which process knows which, is read from that.
 func TestFieldsOfProcesses(t *testing.T) {
 	b := setup(t)
 	old := b.without(t)

@@ -129,21 +129,21 @@ func TestPickedLettersAreRetried(t *testing.T) {
 	})
 }
 
-// A policy is previewed before it is in force, and can be taken back.
+// A policy is previewed before it is active, and can be taken back.
 func TestPolicyIsTuned(t *testing.T) {
 	onEach(t, func(t *testing.T, d *deployment) {
 		d.refuse("eve")
 		before := d.await("user", "eve", schema.Held)
 		b := newTab(t, d.pages.URL)
 		b.open("/policies/user")
-		b.sees("This is the policy in force.")
+		b.sees("This is the active policy.")
 		b.types(`[name="max_attempts"]`, "3")
 		b.types(`[name="base"]`, "10m")
 		b.sees("base: 1h → 10m")
 		b.sees("Dead after 3 attempts")
 		b.sees("1 held record waits now: 1 would be tried sooner")
-		b.button("Put in force")
-		b.sees("The policy is in force")
+		b.button("Apply policy")
+		b.sees("The policy is active")
 		b.sees("max_attempts 8 → 3")
 		testkit.Eventually(t, "the held record follows the policy", func() bool {
 			return d.await("user", "eve", schema.Held).NextAttempt.Before(before.NextAttempt)
@@ -151,7 +151,7 @@ func TestPolicyIsTuned(t *testing.T) {
 		b.expects("status of 422")
 		b.open("/policies/user")
 		b.fill(`[name="factor"]`, "0")
-		b.button("Put in force")
+		b.button("Apply policy")
 		b.sees("factor must be from 1 to 100")
 		b.open("/policies/user")
 		b.button("Back to 0")
@@ -217,7 +217,7 @@ func TestPeople(t *testing.T) {
 	b.sees("Discarded: the row's state in the database is the record's newest again.")
 	b.sees("otto")
 	b.open("/policies/user")
-	require.NotContains(t, b.text(), "Put in force")
+	require.NotContains(t, b.text(), "Apply policy")
 }
 
 func (b *tab) login(name, password string) {

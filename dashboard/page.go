@@ -93,7 +93,7 @@ var saids = map[string]string{
 	"stale":          "A newer write, or a worker, was faster: it is no longer held at that version.",
 	"discarded":      "Discarded: the row's state in the database is the record's newest again.",
 	"edited":         "The edit is accepted and on its way to the database.",
-	"policy":         "The policy is in force; workers follow within two seconds.",
+	"policy":         "The policy is active; workers follow within two seconds.",
 	"same":           "Nothing was changed.",
 	"invalidated":    "Dropped from the cache; the next read loads it from the database.",
 	"kept":           "Nothing was dropped: it is not cached, or the database does not have it yet.",

@@ -48,9 +48,9 @@ type policyBody struct {
 	Kinds   []schema.Kind
 	Kind    schema.Kind // of the picture; "" for the policy's own
 	Picture picture
-	Changes []change // from what is in force
+	Changes []change // from what is active
 	Effect  *operate.Effect
-	Edited  bool // the form is not what is in force
+	Edited  bool // the form is not what is active
 	History []version
 	Tunes   bool
 	Error   string
@@ -334,7 +334,7 @@ func (d *dashboard) policySet(w http.ResponseWriter, r *http.Request, body *poli
 	switch {
 	case errors.Is(err, ledger.ErrPolicyChanged):
 		d.refusePolicy(w, r, http.StatusConflict, body,
-			"Somebody else has changed the policy meanwhile. What is in force now is below; your values are in the form.")
+			"Somebody else has changed the policy meanwhile. What is active now is below; your values are in the form.")
 	case err != nil:
 		d.broken(w, r, "set a retry policy", err)
 	default:

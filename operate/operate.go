@@ -56,7 +56,7 @@ type Selection struct {
 	Filter  Filter
 	Expect  int  // reject the action where another number is selected; 0: any
 	Rate    int  // records per second at most; 0: 2000
-	Restore bool // Retry: write letters anew whose record Redis has lost
+	Restore bool // Retry: restore letters whose record Redis has lost
 }
 
 func (s Selection) selection() inner.Selection {

@@ -116,7 +116,7 @@ func TestDoctorOnRedisFigures(t *testing.T) {
 			redis = append(redis, check)
 		}
 	}
-	require.Equal(t, []string{"redis figures"}, redis)
+	require.Equal(t, []string{"redis statistics"}, redis)
 	require.Equal(t, nil, d.json(d.ok("cache", "stats", "--json"))["hit_rate"])
 	require.Contains(t, d.ok("cache", "stats"), "INFO")
 	d.serve() // all else goes on

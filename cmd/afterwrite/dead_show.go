@@ -158,7 +158,7 @@ func nextSteps(v web.Shown) string {
 		line := fmt.Sprintf("  afterwrite dead %s %d", action, v.Number)
 		switch action {
 		case "restore":
-			line = fmt.Sprintf("  afterwrite dead retry %d --restore    to write it anew over the database's row",
+			line = fmt.Sprintf("  afterwrite dead retry %d --restore    to restore it over the database's row",
 				v.Number)
 		case "retry":
 			line += "    once the reason is gone"

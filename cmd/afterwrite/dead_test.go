@@ -141,7 +141,7 @@ func TestRetryPolicyCommands(t *testing.T) {
 		{"preview user --kind none", "is not a kind"},
 		{"preview user --against nobody", `--against: unknown entity: "nobody"`},
 		{"preview user --max-attempts many", "max_attempts must be a whole number"},
-		{"rollback user 9", "9 was never in force"},
+		{"rollback user 9", "9 was never active"},
 		{"rollback user x", "is not a version"},
 		{"rollback user -1", `"-1" is not a version`},
 		{"rollback user -- -1", `"-1" is not a version`},
@@ -158,7 +158,7 @@ func TestRetryPolicyCommands(t *testing.T) {
 	}
 	r := d.run("", "retry-policy", "set", "user", "--base", "2s", "--expect", "0")
 	require.Equal(t, exitFailure, r.code)
-	require.Contains(t, r.err, "version 1 is in force, not 0")
+	require.Contains(t, r.err, "version 1 is active, not 0")
 
 	preview := d.ok("retry-policy", "preview", "user", "--base", "2s", "--against", "user")
 	require.Regexp(t, `3\s+4s\s+6s`, preview)

@@ -127,7 +127,7 @@ func (x *examination) redis(ctx context.Context) {
 	}
 	x.cluster(ctx)
 	if !h.Told {
-		x.judged("redis figures", "")
+		x.judged("redis statistics", "")
 		return
 	}
 	x.judged("redis version", "%s", orUnknown(h.Version))
@@ -255,7 +255,7 @@ func (x *examination) strangers(ctx context.Context) {
 	}
 }
 
-// backlog tells what waits for the database, and who flushes it.
+// backlog reports what is pending, and which workers flush it.
 func (x *examination) backlog() {
 	for _, e := range x.state.Entities {
 		t := e.Total
@@ -320,6 +320,6 @@ func (x *examination) tokens(ctx context.Context) {
 		x.say("tokens", health.Warning, "afterwrite token new NAME --scope '*:read,write'",
 			"the API refuses every request: there is no token")
 	default:
-		x.say("tokens", health.Fine, "", "%s in force", count(len(living), "is", "are"))
+		x.say("tokens", health.Fine, "", "%s active", count(len(living), "is", "are"))
 	}
 }

@@ -96,7 +96,7 @@ func asUsage(err error) error {
 func (a *app) policyShowCommand() *cobra.Command {
 	return a.withJSON(&cobra.Command{
 		Use:     "show [ENTITY]",
-		Short:   "Show the policies in force",
+		Short:   "Show the active policies",
 		Example: "  afterwrite retry-policy show user",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -166,7 +166,7 @@ func (a *app) policySetCommand() *cobra.Command {
 }
 
 func expectFlag(c *cobra.Command, expect *int64) {
-	c.Flags().Int64Var(expect, "expect", -1, "refuse unless this `VERSION` is in force; -1 for any")
+	c.Flags().Int64Var(expect, "expect", -1, "refuse unless this `VERSION` is active; -1 for any")
 	c.PreRunE = func(*cobra.Command, []string) error {
 		if *expect < -1 {
 			return usagef("--expect must be a version, or -1 for any")
@@ -183,7 +183,7 @@ func (a *app) nowInForce(p ledger.Policy, err error) error {
 	if a.json {
 		return a.printJSON(web.PolicyOf(p))
 	}
-	_, err = fmt.Fprintf(a.out, "version %d of the retry policy of %s is in force; workers follow within 2 s\n",
+	_, err = fmt.Fprintf(a.out, "version %d of the retry policy of %s is active; workers follow within 2 s\n",
 		p.Version, p.Entity)
 	return err
 }
@@ -244,8 +244,8 @@ func (a *app) policyRollbackCommand() *cobra.Command {
 	var expect int64
 	c := &cobra.Command{
 		Use:     "rollback ENTITY VERSION",
-		Short:   "Put an earlier version of a policy in force again",
-		Long:    "Puts an earlier version of a policy in force again, as a new version; 0 is the\nconfiguration's own.",
+		Short:   "Apply an earlier version of a policy again",
+		Long:    "Applies an earlier version of a policy again, as a new version; 0 is the\nconfiguration's own.",
 		Example: "  afterwrite retry-policy rollback user 2",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -22,7 +22,7 @@ func (a *app) policyPreviewCommand() *cobra.Command {
 		Use:   "preview ENTITY",
 		Short: "Show the schedule of a policy, and what it would move",
 		Long: "Shows when a record that is refused every time is tried again and when it is dead: by the\n" +
-			"policy in force, or with the given changes made. Nothing is changed. With --against it says\n" +
+			"active policy, or with the given changes made. Nothing is changed. With --against it says\n" +
 			"which records that wait now would move.",
 		Example: "  afterwrite retry-policy preview user\n  afterwrite retry-policy preview user --base 5s --max-attempts 5 --kind unique --against user",
 		Args:    cobra.ExactArgs(1),

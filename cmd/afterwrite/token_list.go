@@ -16,7 +16,7 @@ func (a *app) tokenListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "list",
 		Short:   "List the tokens",
-		Long:    "Lists the tokens that are in force: what they may do, and when they were last used, some\nminutes exact. The tokens themselves are kept nowhere.",
+		Long:    "Lists the active tokens: what they may do, and when they were last used, some\nminutes exact. The tokens themselves are kept nowhere.",
 		Example: "  afterwrite token list --all",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.tokenList(c.Context(), all) },

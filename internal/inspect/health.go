@@ -141,7 +141,7 @@ func (h *Health) warn() {
 		h.Warnings = append(h.Warnings, Warning{check, fmt.Sprintf(format, args...), hint})
 	}
 	if !h.Told {
-		warn("redis figures",
+		warn("redis statistics",
 			"check that maxmemory-policy is volatile-lfu or noeviction and that Redis keeps an append-only file",
 			"Redis does not report its version, memory and persistence (INFO).")
 		return

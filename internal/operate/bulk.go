@@ -24,7 +24,7 @@ type Selection struct {
 	Filter  ledger.LetterFilter
 	Expect  int          // refuse to begin where another number is selected; 0: any
 	Rate    int          // records a second at most; 0: the operator's own
-	Restore bool         // retry: write letters anew whose record Redis has lost, see ErrLost
+	Restore bool         // retry: restore letters whose record Redis has lost, see ErrLost
 	OnStep  func(Report) // told after every step; may be nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// Policy returns the retry policy in force of an entity: the newest live one, or at
+// Policy returns the active retry policy of an entity: the newest live one, or at
 // version 0 that of the configuration.
 func (m *Operator) Policy(ctx context.Context, entity string) (ledger.Policy, error) {
 	e, err := m.entity(entity)
@@ -57,8 +57,8 @@ func (m *Operator) PolicyHistory(ctx context.Context, entity string, max int) ([
 }
 
 // SetPolicy changes the named settings of an entity's live policy, as a new version.
-// expected is the version that the caller has seen; below 0 it is whatever is in force.
-// Errors: ledger.ErrPolicyChanged where another is in force, an InvalidError on bounds.
+// expected is the version that the caller has seen; below 0 it is whatever is active.
+// Errors: ledger.ErrPolicyChanged where another is active, an InvalidError on bounds.
 // Workers follow within two seconds, also for what waits already.
 func (m *Operator) SetPolicy(ctx context.Context, entity string, change PolicyChange, expected int64, by ledger.Actor,
 	note string) (ledger.Policy, error) {
@@ -67,7 +67,7 @@ func (m *Operator) SetPolicy(ctx context.Context, entity string, change PolicyCh
 		return ledger.Policy{}, err
 	}
 	if expected >= 0 && expected != current.Version {
-		return ledger.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", ledger.ErrPolicyChanged,
+		return ledger.Policy{}, fmt.Errorf("%w: version %d is active, not %d", ledger.ErrPolicyChanged,
 			current.Version, expected)
 	}
 	changed, err := change.Apply(current.Policy)
@@ -77,7 +77,7 @@ func (m *Operator) SetPolicy(ctx context.Context, entity string, change PolicyCh
 	return m.put(ctx, entity, current.Version, changed, by, note)
 }
 
-// put makes a policy the one in force and tells the workers, who would see it a little
+// put makes a policy the active one and tells the workers, who would see it a little
 // later by themselves.
 func (m *Operator) put(ctx context.Context, entity string, expected int64, p schema.RetryPolicy, by ledger.Actor,
 	note string) (ledger.Policy, error) {
@@ -92,7 +92,7 @@ func (m *Operator) put(ctx context.Context, entity string, expected int64, p sch
 	return set, nil
 }
 
-// Rollback puts an earlier version of the policy in force again, as a new version; 0 is
+// Rollback applies an earlier version of the policy again, as a new version; 0 is
 // the configuration's own. expected and errors are as with [Operator.SetPolicy].
 func (m *Operator) Rollback(ctx context.Context, entity string, to, expected int64, by ledger.Actor) (ledger.Policy,
 	error) {
@@ -101,14 +101,14 @@ func (m *Operator) Rollback(ctx context.Context, entity string, to, expected int
 		return ledger.Policy{}, err
 	}
 	if now := history[0].Version; expected >= 0 && expected != now {
-		return ledger.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", ledger.ErrPolicyChanged, now, expected)
+		return ledger.Policy{}, fmt.Errorf("%w: version %d is active, not %d", ledger.ErrPolicyChanged, now, expected)
 	}
 	for _, p := range history {
 		if p.Version == to {
 			return m.put(ctx, entity, history[0].Version, p.Policy, by, fmt.Sprintf("back to version %d", to))
 		}
 	}
-	return ledger.Policy{}, schema.Invalid("version", "%d was never in force for %s", to, entity)
+	return ledger.Policy{}, schema.Invalid("version", "%d was never active for %s", to, entity)
 }
 
 // Effect is what another policy would do to the records that wait now.

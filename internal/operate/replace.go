@@ -8,7 +8,7 @@ import (
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// ReplacePolicy puts a whole policy in force of an entity, as a new version; the rest is
+// ReplacePolicy applies a whole policy to an entity, as a new version; the rest is
 // as with [Operator.SetPolicy].
 func (m *Operator) ReplacePolicy(ctx context.Context, entity string, p schema.RetryPolicy, expected int64,
 	by ledger.Actor, note string) (ledger.Policy, error) {
@@ -17,7 +17,7 @@ func (m *Operator) ReplacePolicy(ctx context.Context, entity string, p schema.Re
 		return ledger.Policy{}, err
 	}
 	if expected != current.Version {
-		return ledger.Policy{}, fmt.Errorf("%w: version %d is in force, not %d", ledger.ErrPolicyChanged,
+		return ledger.Policy{}, fmt.Errorf("%w: version %d is active, not %d", ledger.ErrPolicyChanged,
 			current.Version, expected)
 	}
 	return m.put(ctx, entity, expected, p, by, note)

@@ -13,7 +13,7 @@ import (
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// policies answers the policy in force of every entity.
+// policies answers the active policy of every entity.
 func (a *Admin) policies(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	if err := queryOf(r).end(); err != nil {
 		return 0, nil, err
@@ -97,7 +97,7 @@ func changeOf(members map[string]jsontext.Value) (operate.PolicyChange, error) {
 	return change, nil
 }
 
-// preview answers the schedule of the policy in force, with the changes of the body
+// preview answers the schedule of the active policy, with the changes of the body
 // made, and what it would do to the records that wait.
 func (a *Admin) preview(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
 	var body struct {
@@ -150,7 +150,7 @@ func (a *Admin) history(r *http.Request, _ ledger.Actor, _ http.Header) (int, an
 	return http.StatusOK, map[string]any{"versions": HistoryOf(history)}, nil
 }
 
-// rollback puts an earlier version in force, as a new one.
+// rollback applies an earlier version again, as a new one.
 func (a *Admin) rollback(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
 	var body struct {
 		Version *int64 `json:"version"`
