@@ -22,9 +22,12 @@ import (
 func (a *app) dashboardCommand() *cobra.Command {
 	first := ""
 	c := &cobra.Command{
-		Use:     "dashboard",
-		Short:   "Serve the pages on which operators see, mend and tune",
-		Long:    "Serves the dashboard. Where other machines reach dashboard.addr, people log in as one of\ndashboard.users. With --first-login FILE and no users configured there is the user admin,\nwhose hash is in FILE: if there is no such file, it is made with a random password, which is\nprinted this once.",
+		Use:   "dashboard",
+		Short: "Serve the pages on which operators see, mend and tune",
+		Long: "Serves the dashboard. Where other machines reach dashboard.addr, people log in as one of\n" +
+			"dashboard.users. With --first-login FILE and no users configured there is the user admin,\n" +
+			"whose hash is in FILE: if there is no such file, it is made with a random password, which is\n" +
+			"printed this once.",
 		Example: "  afterwrite dashboard --config afterwrite.yaml\n  afterwrite dashboard hash < password.txt",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.dashboard(c.Context(), first) },
@@ -124,7 +127,8 @@ func (a *app) newLogin(file string) ([]byte, error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return nil, errors.Join(err, os.Remove(file))
 	}
-	fmt.Fprintf(a.out, "Log in to the dashboard as admin with the password %s\nIt is not shown again. Without %s another is made at the next start.\n", password, file)
+	fmt.Fprintf(a.out, "Log in to the dashboard as admin with the password %s\n"+
+		"It is not shown again. Without %s another is made at the next start.\n", password, file)
 	return []byte(hash), nil
 }
 

@@ -115,7 +115,8 @@ func (a *app) deadBulkCommand(verb, short, long string) *cobra.Command {
 	c.Flags().BoolVar(&f.all, "all", false, "every dead letter that waits and matches the filter")
 	if verb == "retry" {
 		c.Flags().BoolVar(&f.restore, "restore", false,
-			"also restore letters whose records Redis has lost, over the database's rows;\ntheir numbers, or --all with those that were sent back and have not ended")
+			"also restore letters whose records Redis has lost, over the database's rows;\n"+
+				"their numbers, or --all with those that were sent back and have not ended")
 	}
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
 	c.Flags().IntVar(&f.rate, "rate", operate.DefaultRate, "letters a second at most")

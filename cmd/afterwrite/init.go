@@ -30,7 +30,8 @@ func (a *app) initCommand() *cobra.Command {
 			"tables of the database, or those that are named, and proposes an entity for each; a comment\n" +
 			"at each field says where the column does not hold it exactly, and what is left out and why.\n" +
 			"It changes nothing in the database. Without a database it writes the example.",
-		Example: "  afterwrite init --database postgres://app@localhost/shop\n  afterwrite init --database sqlite://shop.db users orders --out -",
+		Example: "  afterwrite init --database postgres://app@localhost/shop\n" +
+			"  afterwrite init --database sqlite://shop.db users orders --out -",
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.init(c.Context(), cmp.Or(database, a.variable("AFTERWRITE_DATABASE_URL")), out, args)
 		},
@@ -80,7 +81,8 @@ func (a *app) init(ctx context.Context, database, out string, tables []string) e
 		return err
 	}
 	_, err = fmt.Fprintf(a.out,
-		"%s is written: read it, then `afterwrite config check --config %[1]s` and `afterwrite migrate --dry-run --config %[1]s`\n", out)
+		"%s is written: read it, then `afterwrite config check --config %[1]s` and "+
+			"`afterwrite migrate --dry-run --config %[1]s`\n", out)
 	return err
 }
 
