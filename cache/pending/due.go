@@ -190,8 +190,8 @@ func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due) ([][]st
 // a barrier, or absent. A record that was listed as held and written since is no longer the refused one.
 func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 	values := make(schema.Values, len(e.Fields))
-	former := map[int]string{} // of fields that had another name
-	changed, next := "", 0     // a record mostly has its fields in the entity's order
+	var former map[int]string // of fields that had another name
+	changed, next := "", 0    // a record mostly has its fields in the entity's order
 	for i := 0; i+1 < len(state); i += 2 {
 		name, text := state[i], state[i+1]
 		switch {
@@ -210,6 +210,9 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 			if at, ok := e.Field(name); ok {
 				values[at], next = text, at+1
 			} else if at, ok := e.FieldOf(name); ok {
+				if former == nil {
+					former = map[int]string{}
+				}
 				former[at] = text
 			} else if !strings.HasPrefix(name, "_") {
 				d.Unknown = append(d.Unknown, name)
@@ -236,6 +239,9 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 // changedNames are the fields that a record's field _c names, or all where it says nothing
 // of that version. See doc.go.
 func changedNames(changed string, version schema.Version) (names []string, all bool) {
+	if changed == "" {
+		return nil, true
+	}
 	groups := strings.Split(changed, ";")
 	newest, _, _ := strings.Cut(groups[len(groups)-1], " ")
 	if newest != version.String() {
