@@ -38,6 +38,9 @@ type Refused struct {
 	// OfTable says that the error names no value of the change, but that the statement does not
 	// fit the table. Where all changes fail so, the fault is the table's.
 	OfTable bool
+	// Unmapped says that a column that no field is on must have a value in a new row. No change
+	// can give it one: somebody has to mend the table.
+	Unmapped bool
 }
 
 // Add appends what became of another batch.

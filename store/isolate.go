@@ -2,6 +2,8 @@ package store
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
@@ -36,7 +38,9 @@ func (b *batch) isolate(changes []schema.Change, run statement, rejected []rejec
 		if gone, err := b.gone(changes[0], r); gone || err != nil {
 			return rejected, err
 		}
-		return append(rejected, rejection{Refused{changes[0], r, v.apart, v.ofTable}, curable(r.Kind)}), nil
+		refused := Refused{Change: changes[0], Refusal: r, Apart: v.apart, OfTable: v.ofTable,
+			Unmapped: b.table.unmapped(r)}
+		return append(rejected, rejection{refused, curable(r.Kind)}), nil
 	}
 	culprits := v.missing
 	if len(culprits) == 0 && !v.hook {
@@ -64,6 +68,16 @@ func (b *batch) gone(c schema.Change, r schema.Refusal) (bool, error) {
 	}
 	b.outcome.Persisted = append(b.outcome.Persisted, c)
 	return true, nil
+}
+
+// unmapped reports whether a refusal is for a column that no field of the entity is on.
+func (t *table) unmapped(r schema.Refusal) bool {
+	if r.Kind != schema.KindNotNull || r.Column == "" || strings.EqualFold(r.Column, t.entity.ID.Column) {
+		return false
+	}
+	return !slices.ContainsFunc(t.entity.Fields, func(f schema.Field) bool {
+		return strings.EqualFold(f.Column, r.Column)
+	})
 }
 
 // verdict is what the database has said of a statement that it did not do.
@@ -118,7 +132,7 @@ func (b *batch) part(changes []schema.Change, culprits map[string]bool, r schema
 	var rest []schema.Change
 	for _, c := range changes {
 		if heals, ok := culprits[c.ID]; ok {
-			rejected = append(rejected, rejection{Refused{Change: c, Refusal: r}, heals})
+			rejected = append(rejected, rejection{Refused{Change: c, Refusal: r, Unmapped: b.table.unmapped(r)}, heals})
 		} else {
 			rest = append(rest, c)
 		}

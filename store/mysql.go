@@ -234,11 +234,17 @@ func (d *mysql) mark(ctx context.Context, q catalog.Querier, table string) (stri
 	return d.markAnd(ctx, q, table, "DO 0")
 }
 
-// markAnd sends all as one text.
+// markAnd sends all as one text. The first statement reads nothing: it takes the metadata lock, which the
+// transaction holds to its end. SHOW CREATE TABLE lets go of its own, and the server would change the table between
+// it and the rows.
 func (*mysql) markAnd(ctx context.Context, q catalog.Querier, table, savepoint string) (mark string, err error) {
-	rows, err := q.QueryContext(ctx, catalog.MarkMySQL(quoteTable(table))+"; "+savepoint)
+	table = quoteTable(table)
+	rows, err := q.QueryContext(ctx, "SELECT 1 FROM "+table+" LIMIT 0; "+catalog.MarkMySQL(table)+"; "+savepoint)
 	if err != nil {
 		return "", err
+	}
+	if !rows.NextResultSet() {
+		return "", errors.Join(errors.New("no answer to SHOW CREATE TABLE"), rows.Err(), rows.Close())
 	}
 	var name, text string
 	for rows.Next() {

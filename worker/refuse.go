@@ -38,6 +38,10 @@ func (w *Worker) judge(ctx context.Context, f *flushing, refused []store.Refused
 		wait.early = wait.early || wait.arrived && f.due[one.ID].Attempts == 0
 		c := w.attempt(f, one, wait)
 		w.metrics.refused.WithLabelValues(o.Entity.Name, string(one.Refusal.Kind)).Inc()
+		if one.Unmapped {
+			held = append(held, w.unmapped(f, one))
+			continue
+		}
 		if !wait.early && w.policies.exhausted(o.Entity, one.Refusal.Kind, c.Attempts) {
 			dying = append(dying, c)
 		} else {

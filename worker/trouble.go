@@ -136,6 +136,25 @@ func (w *Worker) wait(ctx context.Context, f *flushing, message string) error {
 	return w.later("table", errors.New(table+": "+message), troublePause)
 }
 
+// newRows is the partition under which trouble of new rows is noted: no partition is paused for it.
+const newRows = -1
+
+// unmapped holds a record that would make a row, of a table that demands more of new rows than the entity has fields
+// for. As with other trouble of a table nothing counts as an attempt: a default or a field on the column fixes it, then
+// the record is persisted. Rows that exist are updated meanwhile.
+func (w *Worker) unmapped(f *flushing, one store.Refused) pending.Refused {
+	e, due, now := f.order.Entity, f.due[one.ID], f.now()
+	message := "no new row can be made: " + one.Refusal.Message
+	if w.troubles.note(place{e.Name, newRows}, e.Table, message) {
+		w.tellTroubles()
+		w.log.Error("table accepts no new rows; records that would make one wait", "entity", e.Name, "table", e.Table,
+			"column", one.Refusal.Column, "error", one.Refusal.Message,
+			"hint", "give the column a default, or the entity a field on it; nothing counts as an attempt")
+	}
+	return pending.Refused{Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts, History: due.History,
+		Since: due.PendingSince, Next: now.Add(tryAgain), At: now, Apart: one.Apart}
+}
+
 func (w *Worker) makeRoom(ctx context.Context, f *flushing, message string) error {
 	ctx, cancel := finish(ctx)
 	defer cancel()

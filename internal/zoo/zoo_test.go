@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -70,6 +71,7 @@ type zoo struct {
 	parts *process.Parts
 	api   http.Handler
 	e     *schema.Entity
+	logTo io.Writer // besides the test's output
 
 	before  map[string]map[string]string // id → column → text, of all rows before anything was written
 	wrote   map[string]map[string]bool   // id → columns that we wrote
@@ -128,7 +130,11 @@ func (z *zoo) join(entities yaml.MapSlice) *process.Parts {
 	for _, e := range c.Entities {
 		e.Partitions = 2
 	}
-	log := slog.New(slog.NewTextHandler(z.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	out := z.t.Output()
+	if z.logTo != nil {
+		out = io.MultiWriter(out, z.logTo)
+	}
+	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	parts, err := process.Join(c, "test", log)
 	require.NoError(z.t, err)
 	z.t.Cleanup(parts.Close)
