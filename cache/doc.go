@@ -16,6 +16,8 @@
 //	                              _b  barrier of a write through the database; alone, too
 //	                              _c  what was changed since the last ack; see Changed fields
 //	                              _r  "1" some version since the last ack has a letter
+//	                              _t  of a traced write its version, trace and span id, and
+//	                              _q  its request id; the ack drops both
 //	                              _x  "1" the ack drops it: its row was changed beside it; in the stats "1" some had it
 //	aw:{user/3}:stats    HASH   v last version · counters: a accepted, s superseded,
 //	                            p persisted, d discarded, l lost ·

@@ -28,6 +28,8 @@ type Event struct {
 
 	Number int64 // of the message that contained it; numbers grow within a partition
 
+	Origin *schema.Origin // of "persisted", "held" and "dead": the traced request of the write; nil: not traced
+
 	message string // of a topic that is not about records
 }
 
@@ -283,7 +285,7 @@ func (t topic) events(payload string) []Event {
 
 // parseEvents parses a message as the scripts write it: a JSON list of the type and the time in ms, with the number of
 // the message in its partition after a slash, then id and version of each record, "-" before the version of a deleted
-// record.
+// record, and last, if some of the writes were traced, their origins.
 func parseEvents(entity, payload string) []Event {
 	var texts []string
 	if json.Unmarshal([]byte(payload), &texts) != nil || len(texts) < 2 {
@@ -298,6 +300,13 @@ func parseEvents(entity, payload string) []Event {
 			Type: texts[0], Entity: entity, At: layout.Time(stamp), ID: texts[i], Version: layout.Version(version),
 			Deleted: deleted, Number: n,
 		})
+	}
+	if len(texts)%2 == 1 {
+		for i, origin := range layout.EventOrigins(texts[len(texts)-1]) {
+			if i >= 0 && i < len(events) {
+				events[i].Origin = origin
+			}
+		}
 	}
 	return events
 }

@@ -48,6 +48,9 @@ type Write struct {
 	// Row and Token answer an earlier Written.Token: the loaded record.
 	Row   *schema.Row
 	Token string
+
+	// Origin is the traced request of the write, stored with the record until a flush has persisted it; nil: none.
+	Origin *schema.Origin
 }
 
 // Written is the outcome of one write.

@@ -70,14 +70,19 @@ var forms = map[Op]string{
 }
 
 func (c *Cache) appendWrite(args []any, e *schema.Entity, w *Write) []any {
-	if w.Op == OpPut && w.IfMatch == 0 && w.Key == "" {
+	if w.Op == OpPut && w.IfMatch == 0 && w.Key == "" && w.Origin == nil {
 		return appendValues(append(args, "p"), w.Values)
 	}
 	form := forms[w.Op]
 	if w.Op == OpDiscard && w.Values == nil {
 		form = "gx"
 	}
-	args = append(args, form, ifMatch(w.IfMatch), w.key(), w.KeyHash, newToken(), w.Token)
+	if w.Origin != nil {
+		args = append(args, form+"t", layout.OriginTrace(w.Origin), layout.OriginRequest(w.Origin))
+	} else {
+		args = append(args, form)
+	}
+	args = append(args, ifMatch(w.IfMatch), w.key(), w.KeyHash, newToken(), w.Token)
 	args = c.appendRow(args, e, w.row(e))
 	switch {
 	case w.Op == OpDelete || form == "gx":

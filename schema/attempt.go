@@ -9,4 +9,8 @@ type Attempt struct {
 	Kind    Kind      `json:"kind"`
 	Message string    `json:"message"` // beside a held record at most 200 bytes of it
 	Worker  string    `json:"worker"`  // that tried
+	// TraceID and RequestID name the request of the write that was tried, in the history of a dead letter, if the
+	// request was traced.
+	TraceID   string `json:"trace_id,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
 }

@@ -53,6 +53,8 @@ type Change struct {
 	// the row exists, and its other columns stay as they are. nil means that the whole record was written, and that its
 	// row is inserted if it does not exist.
 	Only []int
+	// Origin is the traced request of the newest traced write that the change contains; nil if there was none.
+	Origin *Origin
 }
 
 // Writes reports whether the change gives field i a value. It does not if the field is not in Only, or if the record

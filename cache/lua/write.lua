@@ -17,7 +17,9 @@
 --       then P, the number of partitions here, and for each partition the number of its writes, and for each write:
 --         form   first letter p put, c create, a patch, i increment, d delete, r discard
 --                to a row, g discard to no row;
---                with a second letter x the options follow
+--                with a second letter x the options follow, and before them, with a third
+--                letter t, the origin
+--         [t: trace and span id, request id: kept as _t and _q, see internal/layout/origin.go]
 --         [x: if-match ("" any, "*" exists, or a version), operation id, its hash,
 --             fresh lease token, token of the loaded row (its lease; or "@" and the version
 --             at which the record lacked a field), "" | "0" absent | "1" row,
@@ -278,7 +280,12 @@ local function apply(rec)
   local m = call('HMGET', rec, '_v', '_s', '_d', '_l', '_b', '_c')
   local rv, rs, gone, lease, barrier, changed = m[1], m[2], m[3], m[4], m[5], m[6]
   local match, key, hash, fresh, token, row, ttl, row_at = '', '', '', '', '', '', '0', 0
+  local trace, request
   if #form > 1 then
+    if #form == 3 then
+      trace, request = ARGV[at + 1], ARGV[at + 2]
+      at = at + 2
+    end
     match, key, hash, fresh, token, row, ttl = unpack(ARGV, at + 1, at + 7)
     at = at + 7
     if row == '1' then
@@ -389,6 +396,7 @@ local function apply(rec)
     end
     if not rs and (rv or lease or barrier) then call('PERSIST', rec) end
   end
+  if trace then call('HSET', rec, '_t', v .. ' ' .. trace, '_q', request) end
 
   if ranked then rank(rec, id) end
   accepted = accepted + 1

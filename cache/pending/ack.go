@@ -54,6 +54,11 @@ func (b *Backlog) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batc
 		keys = append(keys, k.Record+change.ID)
 		args = append(args, shown, layout.MS(layout.TTL(e, change.Values, change.Deleted)))
 	}
+	for i := range flushed {
+		if o := flushed[i].Origin; o != nil {
+			args = append(args, i+1, layout.OriginStamp(o), layout.OriginRequest(o))
+		}
+	}
 	return b.redis.RunInt(ctx, ackScript, keys, args...)
 }
 

@@ -192,6 +192,7 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 	values := make(schema.Values, len(e.Fields))
 	var former map[int]string // of fields that had another name
 	changed, next := "", 0    // a record mostly has its fields in the entity's order
+	stamp, request := "", ""
 	for i := 0; i+1 < len(state); i += 2 {
 		name, text := state[i], state[i+1]
 		switch {
@@ -201,6 +202,10 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 			d.Deleted = true
 		case name == "_c":
 			changed = text
+		case name == "_t":
+			stamp = text
+		case name == "_q":
+			request = text
 		case name == "_s" && text == "p" && d.Held:
 			d.Held, d.Attempts, d.History, d.PendingSince, d.Left = false, 0, nil, listed, 0
 		case next < len(values) && e.Fields[next].Name == name:
@@ -233,7 +238,21 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 	} else {
 		d.Unknown = nil
 	}
+	if stamp != "" {
+		d.Origin = d.origin(stamp, request)
+	}
 	return d.Version != 0
+}
+
+// origin returns the origin of the newest traced write that the record contains. One from before the record became
+// pending was persisted, by a worker that does not know origins: it is void.
+func (d *Due) origin(stamp, request string) *schema.Origin {
+	o := layout.Origin(stamp, request)
+	if o != nil && o.Version != d.Version &&
+		(d.PendingSince.IsZero() || int64(o.Version) < d.PendingSince.UnixMicro()) {
+		return nil
+	}
+	return o
 }
 
 // changedNames are the fields that a record's field _c names, or all where it says nothing

@@ -31,14 +31,15 @@ func (b *Backlog) Hold(ctx context.Context, e *schema.Entity, partition int, ref
 	}
 	k := b.prefix.Keys(e, partition)
 	keys := append(make([]string, 0, 5+len(refused)), k.Stats, k.Pending, k.Held, k.Why, k.Stream)
-	args := append(make([]any, 0, 2+4*len(refused)), b.prefix.Channel(e.Name), layout.KeptEvents)
+	args := append(make([]any, 0, 2+5*len(refused)), b.prefix.Channel(e.Name), layout.KeptEvents)
 	for _, r := range refused {
 		detail, err := r.why()
 		if err != nil {
 			return 0, fmt.Errorf("hold %s of %s: %w", r.Change.ID, e.Name, err)
 		}
 		keys = append(keys, k.Record+r.Change.ID)
-		args = append(args, r.Change.ID, int64(r.Change.Version), r.Next.UnixMilli(), detail)
+		args = append(args, r.Change.ID, int64(r.Change.Version), r.Next.UnixMilli(), detail,
+			layout.OriginText(r.Change.Origin))
 	}
 	return b.redis.RunInt(ctx, holdScript, keys, args...)
 }
@@ -52,14 +53,14 @@ func (b *Backlog) Die(ctx context.Context, e *schema.Entity, partition int, refu
 	}
 	k := b.prefix.Keys(e, partition)
 	keys := append(make([]string, 0, 7+len(refused)), k.Stats, k.Pending, k.Held, k.Dead, k.Why, k.Stream, k.Letters)
-	args := append(make([]any, 0, 2+3*len(refused)), b.prefix.Channel(e.Name), layout.KeptEvents)
+	args := append(make([]any, 0, 2+4*len(refused)), b.prefix.Channel(e.Name), layout.KeptEvents)
 	for _, r := range refused {
 		detail, err := r.why()
 		if err != nil {
 			return 0, fmt.Errorf("die %s of %s: %w", r.Change.ID, e.Name, err)
 		}
 		keys = append(keys, k.Record+r.Change.ID)
-		args = append(args, r.Change.ID, int64(r.Change.Version), detail)
+		args = append(args, r.Change.ID, int64(r.Change.Version), detail, layout.OriginText(r.Change.Origin))
 	}
 	return b.redis.RunInt(ctx, dieScript, keys, args...)
 }

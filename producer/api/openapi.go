@@ -316,7 +316,7 @@ func eventPath() object {
 	return object{"get": operation("system", "events", "What becomes of accepted writes, as server-sent events.",
 		object{
 			"description": "Events persisted, held, dead and resolved, one a record; its data is JSON with entity, id, version and at, for held and dead also " +
-				"attempts, next_attempt and error. The id of an event is its time in ms. A stream that is resumed with Last-Event-ID repeats the last second " +
+				"attempts, next_attempt and error, of a traced write for all but resolved also trace_id and request_id. The id of an event is its time in ms. A stream that is resumed with Last-Event-ID repeats the last second " +
 				"and goes on with what is still kept: each event comes at least once, or an event gap says that older ones were dropped. A stream whose reader does not read for 10 s is ended.",
 			"parameters": []object{
 				{"name": "entity", "in": "query", "description": "Only of these entities; may be repeated.",

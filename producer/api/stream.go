@@ -106,7 +106,7 @@ func (s *stream) run(ctx context.Context, since time.Time) error {
 	}
 	if errors.Is(err, errUnread) {
 		s.api.metrics.dropped.Inc()
-		s.api.log.Warn("event stream dropped: the client does not read", "request_id", s.call.requestID,
+		s.api.log.WarnContext(ctx, "event stream dropped: the client does not read", "request_id", s.call.requestID,
 			"token", s.call.who.Name, "remote", s.call.r.RemoteAddr, "timeout", s.api.streamTimeout)
 		return context.Canceled // the caller is gone
 	}
@@ -235,10 +235,23 @@ func (a *API) appendEvent(ctx context.Context, b []byte, e *schema.Entity, event
 	b = strconv.AppendInt(b, int64(event.Version), 10)
 	b = append(b, `,"at":`...)
 	b = appendTime(b, event.At)
+	b = appendOrigin(b, event.Origin)
 	if event.Type == string(schema.Held) || event.Type == string(schema.Dead) {
 		b = a.appendRefusal(ctx, b, e, event)
 	}
 	return append(b, "}\n\n"...)
+}
+
+// appendOrigin adds the traced request of the write; its texts need no escapes.
+func appendOrigin(b []byte, o *schema.Origin) []byte {
+	if o == nil {
+		return b
+	}
+	b = append(append(append(b, `,"trace_id":"`...), o.Trace()...), '"')
+	if o.Request != "" {
+		b = append(append(append(b, `,"request_id":"`...), o.Request...), '"')
+	}
+	return b
 }
 
 // appendRefusal adds why the database refused the record, unless a newer state has replaced it: that has an event of

@@ -6,6 +6,7 @@
 -- ARGV  1 event channel  2 entries of the stream  3 time of the read, ms
 --       4 bytes of a record's key before its id
 --       5… for each record version, after a "-" if that is a deletion, and ttl ms
+--       then for each record with an origin its number, from 1, and its fields _t and _q
 -- Returns the number of records marked. A record that was marked before, was dropped or
 -- is at another version is not counted. If the version has a dead letter, the mark says that
 -- the version was persisted, not replaced: nothing else shows that once the record has expired
@@ -16,6 +17,11 @@ local event, marked, later = { 'persisted', whole(now) }, {}, {}
 local prefix, n, at = ARGV[4] + 1, 0, 5
 local letters = call('EXISTS', KEYS[7]) == 1 -- mostly there are none, and no record is asked for its mark
 local doubts = call('HEXISTS', KEYS[1], '_x') == 1 -- nor for its doubt
+local origins, from -- mostly there are none either
+for i = at + 2 * (#KEYS - 7), #ARGV, 3 do
+  origins, from = origins or {}, from or {}
+  origins[tonumber(ARGV[i])] = { ARGV[i + 1], ARGV[i + 2] }
+end
 
 -- since reduces a record's field _c (see doc.go) to what was changed after a version.
 local function since(key, changed, version)
@@ -35,15 +41,21 @@ for i = 8, #KEYS do
   local key, shown = KEYS[i], ARGV[at]
   local id = key:sub(prefix)
   local version = shown:sub(1, 1) == '-' and shown:sub(2) or shown
+  local origin = origins and origins[i - 7]
   if call('HGET', key, '_v') ~= version then
     local state, changed = unpack(call('HMGET', key, '_s', '_c'))
     if state == 'p' then later[#later + 1], later[#later + 2] = ARGV[3], id end
     if state and changed then since(key, changed, tonumber(version)) end
+    if origin and call('HGET', key, '_t') == origin[1] then call('HDEL', key, '_t', '_q') end
   elseif call('HDEL', key, '_s', '_c') > 0 then -- it was pending, held or dead: _c exists only beside _s
     call('PEXPIRE', key, ARGV[at + 1])
     n = n + 1
     marked[n] = id
     event[2 * n + 1], event[2 * n + 2] = id, shown
+    if origin then
+      call('HDEL', key, '_t', '_q')
+      from[#from + 1] = whole(n - 1) .. ' ' .. origin[1] .. ' ' .. origin[2]
+    end
     if letters and call('HDEL', key, '_r') == 1 then
       local letter = version .. ':' .. id
       if call('SISMEMBER', KEYS[7], letter) == 1 then call('SADD', KEYS[7], 'persisted:' .. letter) end
@@ -63,6 +75,7 @@ if n > 0 then
     chunked(marked, 'HDEL', KEYS[5])
   end
   call('HINCRBY', KEYS[1], 'p', n)
+  if from and #from > 0 then event[#event + 1] = table.concat(from, ';') end
   tell(KEYS[1], KEYS[6], ARGV[1], ARGV[2], now, event)
 end
 return n

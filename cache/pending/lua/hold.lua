@@ -4,14 +4,14 @@
 --
 -- KEYS  1 stats  2 pending  3 held  4 why  5 stream  6… the records
 -- ARGV  1 event channel  2 entries of the stream
---       3… for each record id, version, next attempt ms, why
+--       3… for each record id, version, next attempt ms, why, origin or ""
 -- Returns the number of records held
 local call = redis.call
 local now = now_ms()
-local held, event = 0, { 'held', whole(now) }
+local held, event, origins = 0, { 'held', whole(now) }, {}
 for i = 6, #KEYS do
-  local at = 3 + (i - 6) * 4
-  local id, version, due, why = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local at = 3 + (i - 6) * 5
+  local id, version, due, why, origin = unpack(ARGV, at, at + 4)
   local m = call('HMGET', KEYS[i], '_v', '_s')
   if m[1] == version and (m[2] == 'p' or m[2] == 'h') then
     call('HSET', KEYS[4], id, why)
@@ -20,11 +20,13 @@ for i = 6, #KEYS do
       call('HSET', KEYS[i], '_s', 'h')
       call('ZREM', KEYS[2], id)
     end
+    if origin ~= '' then origins[#origins + 1] = held .. ' ' .. origin end
     held = held + 1
     event[#event + 1], event[#event + 2] = id, version
   end
 end
 if held > 0 then
+  if #origins > 0 then event[#event + 1] = table.concat(origins, ';') end
   tell(KEYS[1], KEYS[5], ARGV[1], ARGV[2], now, event)
 end
 return held
