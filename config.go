@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
 	gormschema "gorm.io/gorm/schema"
 
@@ -39,13 +40,16 @@ type Config struct {
 	Version    string                // of the program, as the dashboard shows it
 	Logger     *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
+	// TracerProvider has the spans of writes whose context has a sampled span, and of the flushes that persist them;
+	// nil: the one registered with package otel. No exporter comes with this package.
+	TracerProvider trace.TracerProvider
 }
 
 // settings are the configuration of the command that runs the same, and the connections that
 // it cannot name.
 func (c Config) settings() (*config.Config, process.Over, error) {
 	to, over := config.Default(), process.Over{Embedded: true, Redis: c.Redis, Queue: c.QueueRedis, SQL: c.SQL,
-		Dialect: c.Dialect}
+		Dialect: c.Dialect, Tracing: process.Tracing{Provider: c.TracerProvider}}
 	if c.GORM != nil {
 		pool, err := c.GORM.DB()
 		if err != nil {

@@ -29,7 +29,7 @@ var documents = []string{
 	"README.md", "CONTRIBUTING.md", "docs/API.md", "docs/ARCHITECTURE.md", "docs/CAPACITY.md", "docs/CLI.md",
 	"docs/CONFIGURATION.md", "docs/GLOSSARY.md",
 	"docs/LIBRARY.md", "docs/METRICS.md", "docs/PATTERNS.md", "docs/PERFORMANCE.md", "docs/RELIABILITY.md",
-	"docs/SECURITY.md",
+	"docs/SECURITY.md", "docs/TRACING.md",
 	"docs/dashboard/README.md", "deploy/RUNBOOK.md",
 }
 

@@ -91,10 +91,16 @@ var rules = []rule{
 		from: []string{"*"}, except: []string{"store", "internal/testkit"},
 		to: []string{"github.com/jackc/pgx", "github.com/mattn/go-sqlite3", "github.com/go-sql-driver/mysql",
 			"github.com/lib/pq"}, direct: true},
-	{why: "Redis commands are given by internal/rdb, cache and internal/queue; the front door and internal/process hand on a client of the program's, only cmd (dev) and the test kit may need one beside them, and internal/bench, which measures plain commands beside us",
+	{why: "Redis commands are given by internal/rdb, cache and internal/queue; the front door and internal/process hand on a client of the program's, which internal/otlp instruments, only cmd (dev) and the test kit may need one beside them, and internal/bench, which measures plain commands beside us",
 		from: []string{"*"}, except: []string{"internal/rdb", "internal/inspect", "cache", "internal/queue",
-			"internal/process", ".", "internal/testkit", "internal/bench", "cmd"},
+			"internal/process", "internal/otlp", ".", "internal/testkit", "internal/bench", "cmd"},
 		to: []string{"github.com/redis/go-redis"}, direct: true},
+	{why: "spans are made through the interfaces of OpenTelemetry; its SDK, the exporter and the instrumentation of libraries belong to the command",
+		from: []string{"*"}, except: []string{"internal/otlp", "cmd"},
+		to: []string{"internal/otlp", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters",
+			"go.opentelemetry.io/contrib", "github.com/redis/go-redis/extra", "github.com/XSAM/otelsql"}},
+	{why: "cache is used alone, and makes no spans",
+		from: []string{"cache", "store", "schema"}, to: []string{"go.opentelemetry.io"}},
 	{why: "the test kit starts servers and injects faults: no binary carries it",
 		from: []string{"*"}, except: []string{"internal/testkit", "afterwritetest", "store/storetest"},
 		to: []string{"internal/testkit", "testing", "github.com/stretchr/testify", "afterwritetest"}},
@@ -236,16 +242,17 @@ func TestNoCompilerWithoutSQLite(t *testing.T) {
 // migrations or of tests into a program; without cgo they bring no SQLite either.
 func TestWhatAProgramGets(t *testing.T) {
 	never := []string{"github.com/pressly/goose", "github.com/spf13/cobra", "github.com/alicebob/miniredis",
-		"github.com/chromedp", "github.com/stretchr/testify"}
+		"github.com/chromedp", "github.com/stretchr/testify", "go.opentelemetry.io/otel/sdk",
+		"go.opentelemetry.io/otel/exporters", "go.opentelemetry.io/proto", "go.opentelemetry.io/contrib", "google.golang.org/grpc"}
 	for _, c := range []struct {
 		program, cgo string
 		most         int // packages, those of Go included: docs/LIBRARY.md says how many
 		without      []string
 	}{
 		{"../cache", "0", 300, append(never, "gorm.io", "github.com/hibiken", "github.com/jackc",
-			"github.com/go-sql-driver", "github.com/mattn")},
-		{"..", "1", 440, never},
-		{"./testdata/static", "0", 440, append(never, "github.com/mattn", "gorm.io/driver/sqlite")},
+			"github.com/go-sql-driver", "github.com/mattn", "go.opentelemetry.io")},
+		{"..", "1", 460, never},
+		{"./testdata/static", "0", 460, append(never, "github.com/mattn", "gorm.io/driver/sqlite")},
 	} {
 		list := exec.Command("go", "list", "-deps", c.program)
 		list.Env = append(os.Environ(), "CGO_ENABLED="+c.cgo)

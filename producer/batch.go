@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/span"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -36,6 +37,13 @@ type share struct {
 // DoAll accepts many writes, each wholly or not at all, and returns their results in order. Requests for one record
 // take effect in their order; requests for different records may not. The caller bounds the number of requests.
 func (p *Producer) DoAll(ctx context.Context, requests []Request) []Result {
+	if span.Sampled(ctx) {
+		return p.tracedAll(ctx, requests)
+	}
+	return p.doAll(ctx, requests)
+}
+
+func (p *Producer) doAll(ctx context.Context, requests []Request) []Result {
 	results := make([]Result, len(requests))
 	var g errgroup.Group
 	g.SetLimit(concurrentPartitions)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/span"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -21,7 +22,7 @@ func (p *Producer) prepare(ctx context.Context, r Request) (*schema.Entity, cach
 		return e, cache.Write{}, schema.Invalid("Idempotency-Key", "is too long: %d bytes, at most %d", len(r.Key),
 			MaxKey)
 	}
-	w := cache.Write{Op: r.Op, IfMatch: r.IfMatch, Key: r.Key}
+	w := cache.Write{Op: r.Op, IfMatch: r.IfMatch, Key: r.Key, Origin: span.Origin(ctx)}
 	switch r.Op {
 	case cache.OpPut:
 		err = preparePut(e, r, &w)

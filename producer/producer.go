@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/rdb"
+	"github.com/afterwrite/afterwrite/internal/span"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -40,6 +42,8 @@ type Config struct {
 	Timeout    time.Duration         // bound on one trip; 0: DefaultTimeout
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
+	// Tracer has the spans of writes whose caller is traced; nil: the one registered with package otel.
+	Tracer trace.TracerProvider
 }
 
 // Writer accepts writes: the cache.
@@ -67,6 +71,7 @@ type Producer struct {
 	timeout  time.Duration
 	scope    *rdb.Scope // of the metrics
 	metrics  *metrics
+	tracer   trace.Tracer
 }
 
 // New returns a producer, which must be closed.
@@ -95,6 +100,7 @@ func New(cfg Config) (*Producer, error) {
 		reader:   cfg.Reader,
 		timeout:  cmp.Or(cfg.Timeout, DefaultTimeout),
 		metrics:  m,
+		tracer:   span.Tracer(cfg.Tracer),
 		orders:   newOrders(cfg.Queue, cmp.Or(cfg.Log, slog.Default()), m),
 	}
 	for _, e := range cfg.Entities {
@@ -177,6 +183,13 @@ type Accepted struct {
 // later attempt may succeed. After ErrOutcomeUnknown the write may have been accepted: repeat it only with the same
 // Key. For entities whose writes go to the database first, a [RefusedError] is the database's refusal of this write.
 func (p *Producer) Do(ctx context.Context, r Request) (Accepted, error) {
+	if span.Sampled(ctx) {
+		return p.traced(ctx, r)
+	}
+	return p.do(ctx, r)
+}
+
+func (p *Producer) do(ctx context.Context, r Request) (Accepted, error) {
 	e, w, err := p.prepare(ctx, r)
 	if err == nil {
 		var a Accepted

@@ -43,7 +43,7 @@ func (w *Worker) setApart(ctx context.Context, f *flushing, slow []store.Refused
 	}
 	n, err := w.cache.Hold(ctx, o.Entity, o.Partition, held)
 	w.metrics.apart.WithLabelValues(o.Entity.Name).Add(float64(n))
-	w.log.Warn("records isolated: their statement hangs, so each is written alone", "entity", o.Entity.Name,
+	w.log.WarnContext(ctx, "records isolated: their statement hangs, so each is written alone", "entity", o.Entity.Name,
 		"partition", o.Partition, "records", n, "first", slow[0].ID, "error", slow[0].Refusal.Message)
 	return wrap("set apart", o, len(slow), err)
 }

@@ -43,7 +43,7 @@ func (w *Worker) unbar(ctx context.Context, all []barred) {
 	defer cancel()
 	for _, b := range all {
 		if err := w.cache.UnbarAll(ctx, b.Entity, b.IDs, b.token); err != nil {
-			w.log.Warn("barrier not ended; it ends by itself", "entity", b.Entity.Name, "error", err)
+			w.log.WarnContext(ctx, "barrier not ended; it ends by itself", "entity", b.Entity.Name, "error", err)
 		}
 	}
 }
@@ -57,7 +57,7 @@ func (w *Worker) dropAll(ctx context.Context, o schema.Order, beside []schema.Be
 		if _, err := w.cache.InvalidateMatch(ctx, b.Entity, "*", nil); err != nil {
 			return wrap("drop beside", o, 0, err)
 		}
-		w.log.Warn("the database changed more rows beside a flush than are listed; the entity was dropped from the cache",
+		w.log.WarnContext(ctx, "the database changed more rows beside a flush than are listed; the entity was dropped from the cache",
 			"entity", o.Entity.Name, "changed", b.Entity.Name)
 	}
 	return nil

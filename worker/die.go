@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"slices"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
@@ -37,7 +38,7 @@ func (w *Worker) die(ctx context.Context, o schema.Order, dying []pending.Refuse
 		w.metrics.dead.WithLabelValues(o.Entity.Name, string(one.Refusal.Kind)).Inc()
 		w.metrics.attempts.WithLabelValues(o.Entity.Name).Observe(float64(one.Attempts))
 	}
-	w.log.Warn("refused records became dead letters", "entity", o.Entity.Name, "partition", o.Partition,
+	w.log.WarnContext(ctx, "refused records became dead letters", "entity", o.Entity.Name, "partition", o.Partition,
 		"letters", len(dying), "died", died, "first", dying[0].Refusal.Kind)
 	return nil
 }
@@ -74,6 +75,8 @@ func letter(e *schema.Entity, one pending.Refused) ledger.Letter {
 	if !l.Deleted {
 		l.Payload = string(e.AppendFields(nil, one.Change.Values))
 	}
-	l.History = one.History
+	if l.History = slices.Clone(one.History); len(l.History) > 0 {
+		l.History[len(l.History)-1].SetOrigin(one.Change.Origin)
+	}
 	return l
 }

@@ -26,7 +26,7 @@ func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(
 	case errors.Is(err, schema.ErrUnpaired):
 		leave(fine)
 		if !w.unpaired.Swap(true) {
-			w.log.Error("nothing is flushed", "entity", f.order.Entity.Name, "error", err)
+			w.log.ErrorContext(ctx, "nothing is flushed", "entity", f.order.Entity.Name, "error", err)
 		}
 		return w.later("pairing", err, redisPause)
 	case errors.Is(ctx.Err(), context.Canceled):
@@ -47,13 +47,13 @@ func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(
 		return w.wait(ctx, f, store.Message(err))
 	default: // an error of a record or of the table: the next batch is isolated
 		w.suspects.shrink(f.place(), len(f.last.Due))
-		w.log.Warn("flush failed although the database responds", "entity", f.order.Entity.Name, "partition",
+		w.log.WarnContext(ctx, "flush failed although the database responds", "entity", f.order.Entity.Name, "partition",
 			f.order.Partition,
 			"records", len(f.last.Due), "error", err)
 		return w.later("batch", err, backoff(1))
 	}
 	failures, condemned := w.suspects.failed(f.place(), f.ids(), !errors.Is(err, store.ErrNotLocked), f.alone)
-	w.log.Warn("flush failed although the database responds", "entity", f.order.Entity.Name, "partition",
+	w.log.WarnContext(ctx, "flush failed although the database responds", "entity", f.order.Entity.Name, "partition",
 		f.order.Partition,
 		"records", len(f.last.Due), "failures", failures, "error", err)
 	if condemned {

@@ -31,6 +31,8 @@ type flushing struct {
 	redis   error                   // of a read that failed
 	barred  []barred                // of all transactions of the flush
 	behind  time.Time               // the next attempt of a record that is alone is not before, by Redis's clock
+	spans   *flushSpans             // see trace.go
+	late    *lateContext            // of the transaction
 }
 
 // place returns the partition that is flushed.
@@ -74,7 +76,7 @@ func (w *Worker) flush(ctx context.Context, o schema.Order) (more bool, err erro
 const conflicts = 3
 
 // persist flushes and settles, behind the gate that closes while the database is away.
-func (w *Worker) persist(ctx context.Context, f *flushing) (store.Outcome, error) {
+func (w *Worker) persist(ctx context.Context, f *flushing) (outcome store.Outcome, err error) {
 	leave, ok := w.gate.enter()
 	if !ok {
 		return store.Outcome{}, w.later("closed", errClosed, w.gate.wait())
@@ -88,10 +90,13 @@ func (w *Worker) persist(ctx context.Context, f *flushing) (store.Outcome, error
 	}
 	bounded, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	outcome, err := w.transact(bounded, f, nil)
+	defer func() { f.spans.end(len(f.last.Due), outcome, err) }()
+	f.late = &lateContext{Context: bounded}
+	outcome, err = w.transact(f.late, f, nil)
 	for again := 0; again < conflicts && store.Conflict(err); again++ {
-		outcome, err = w.transact(bounded, f, nil)
+		outcome, err = w.transact(f.late, f, nil)
 	}
+	ctx = f.spans.within(ctx)
 	if err != nil {
 		return store.Outcome{}, w.failed(ctx, f, err, leave)
 	}
@@ -110,7 +115,7 @@ func (w *Worker) persist(ctx context.Context, f *flushing) (store.Outcome, error
 // transact runs one transaction: lock, read, write, commit; only for the records in only, if it is given. If COMMIT is
 // refused, each half of the batch has a transaction of its own.
 func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (store.Outcome, error) {
-	e, partition := f.order.Entity, f.order.Partition
+	e, partition, began := f.order.Entity, f.order.Partition, time.Now()
 
 	// On SQLite with a backlog, read before the lock, because the lock keeps all other flushes waiting.
 	var look store.Look
@@ -146,6 +151,7 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 			return store.Outcome{}, err
 		}
 	}
+	w.traced(f, began)
 	// Redis and the database belong together at this very moment, or nothing is written: one
 	// of them may be another than a moment ago.
 	if len(f.last.Due)+len(f.last.Missing)+len(f.last.Unknown) > 0 && f.last.Pairing != tx.Pairing() {
@@ -278,7 +284,7 @@ func (w *Worker) drop(ctx context.Context, o schema.Order, missing []string) err
 	}
 	lost, err := w.cache.Drop(ctx, o.Entity, o.Partition, missing)
 	if lost > 0 {
-		w.log.Error("records lost: listed as unpersisted, but Redis no longer has them; check its eviction policy",
+		w.log.ErrorContext(ctx, "records lost: listed as unpersisted, but Redis no longer has them; check its eviction policy",
 			"entity", o.Entity.Name, "partition", o.Partition, "lost", lost, "first", missing[0])
 	}
 	return wrap("drop", o, len(missing), err)

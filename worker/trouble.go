@@ -123,7 +123,7 @@ func (w *Worker) wait(ctx context.Context, f *flushing, message string) error {
 	table := f.order.Entity.Table
 	if w.troubles.note(f.place(), table, message) {
 		w.tellTroubles()
-		w.log.Error("table accepts no records; all fail alike and wait", "entity", f.order.Entity.Name,
+		w.log.ErrorContext(ctx, "table accepts no records; all fail alike and wait", "entity", f.order.Entity.Name,
 			"table", table, "partition", f.order.Partition, "error", message,
 			"hint", "fix the table (constraint, trigger, column or permission); flushes continue within seconds, nothing counts as an attempt")
 	}

@@ -132,7 +132,7 @@ func (w *Worker) leave(ctx context.Context, f *flushing) error {
 	n, err := w.cache.Hold(ctx, o.Entity, o.Partition, held)
 	w.metrics.left.WithLabelValues(o.Entity.Name).Add(float64(n))
 	if log {
-		w.log.Warn("records left: they have writes of fields that this worker's configuration lacks", "entity",
+		w.log.WarnContext(ctx, "records left: they have writes of fields that this worker's configuration lacks", "entity",
 			o.Entity.Name,
 			"partition", o.Partition, "records", n, "fields", strings.Join(fields, ","), "first", f.last.Unknown[0].ID,
 			"hint", fleet.UnknownFieldsHint)

@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/span"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -58,6 +60,8 @@ type Config struct {
 	Version    string                // of the program, for the status page
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics
+	// Tracer has the spans of flushes that contain traced writes; nil: the one registered with package otel.
+	Tracer trace.TracerProvider
 }
 
 // Worker runs sync tasks. Use [New], then [Worker.Run] once.
@@ -75,6 +79,7 @@ type Worker struct {
 	id, version string
 	log         *slog.Logger
 	metrics     *metrics
+	tracer      trace.Tracer
 	gate        *gate
 	persisted   map[string]func(context.Context, []schema.Change) error
 	apart       func() error // Config.Unpaired
@@ -126,6 +131,7 @@ func New(cfg Config) (*Worker, error) {
 		apart:         cfg.Unpaired,
 		persisted:     cfg.Persisted,
 		log:           cmp.Or(cfg.Log, slog.Default()),
+		tracer:        span.Tracer(cfg.Tracer),
 		suspects:      newSuspects(),
 		policies:      newPolicies(cfg.Entities),
 		moved:         moved{},

@@ -17,7 +17,8 @@ func (a *app) apiCommand() *cobra.Command {
 			"Where other machines reach api.addr every request needs a token (`afterwrite token new`),\n" +
 			"unless api.insecure is set; on loopback where api.require_tokens is set.\n\n" +
 			"The garbage collector keeps the process near 256 MiB and two largest batches (384 MiB),\n" +
-			"unless GOMEMLIMIT says otherwise.",
+			"unless GOMEMLIMIT says otherwise.\n\n" +
+			"It exports traces where the OTEL_ variables of OpenTelemetry say so (docs/TRACING.md).",
 		Example: "  afterwrite api --config afterwrite.yaml",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.api(c.Context()) },
@@ -25,7 +26,7 @@ func (a *app) apiCommand() *cobra.Command {
 }
 
 func (a *app) api(ctx context.Context) error {
-	p, err := a.joined()
+	p, err := a.serving(ctx, "api")
 	if err != nil {
 		return err
 	}

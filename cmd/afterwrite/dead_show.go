@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -77,6 +78,11 @@ func (a *app) printShown(v web.Shown) error {
 	if v.ResolvedAt != nil {
 		head = append(head, []string{"resolved", fmt.Sprintf("%s, %s by %s", moment(*v.ResolvedAt),
 			orDash(v.Resolution), orDash(v.Resolver))})
+	}
+	for _, h := range v.History {
+		if h.TraceID != "" {
+			head = append(head, []string{"trace", h.TraceID}, []string{"request", cmp.Or(h.RequestID, "–")})
+		}
 	}
 	head = append(head, []string{"record now", recordNow(v)})
 	tables := [][][]string{compareRows(v), historyRows(v)}

@@ -129,7 +129,7 @@ func override(at *string, flag string) error {
 // devRun runs everything until ctx ends: first the API stops, then the worker, when the
 // database has everything.
 func (a *app) devRun(ctx context.Context, c *config.Config, redis devRedis, front, pages net.Listener) error {
-	p, err := a.join(c)
+	p, err := a.joinServing(ctx, c, "dev")
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	paired prometheus.Gauge
 	losses prometheus.Gauge
+	spans  *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) metrics {
@@ -15,7 +16,12 @@ func newMetrics(r prometheus.Registerer) metrics {
 		losses: prometheus.NewGauge(prometheus.GaugeOpts{Name: "afterwrite_losses_unacknowledged",
 			Help: "Losses of accepted writes in Redis that no operator has acknowledged."}),
 	}
+	m.spans = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "afterwrite_trace_spans_total",
+		Help: "Spans by outcome: exported, or failed, which are lost. 0 unless tracing is on."}, []string{"outcome"})
+	for _, outcome := range []string{"exported", "failed"} {
+		m.spans.WithLabelValues(outcome)
+	}
 	m.paired.Set(1)
-	r.MustRegister(m.paired, m.losses)
+	r.MustRegister(m.paired, m.losses, m.spans)
 	return m
 }

@@ -95,7 +95,8 @@ type Over struct {
 	Hooks     map[string]store.Hook                                   // of the store
 	Persisted map[string]func(context.Context, []schema.Change) error // of the worker
 	// wraps every connection to the database; nil: nothing does
-	Wrap func(driver.Connector) driver.Connector
+	Wrap    func(driver.Connector) driver.Connector
+	Tracing Tracing
 }
 
 // Server hands sync tasks to a worker.
@@ -119,6 +120,9 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 	}
 	p.Metrics.MustRegister(buildInfo(version))
 	p.metrics, p.Forgetful = newMetrics(p.Metrics), over.InProcess
+	if over.Tracing.Close != nil {
+		p.atClose(over.Tracing.Close)
+	}
 	redisCerts, databaseCerts := new(certs.Watch), new(certs.Watch)
 	d := c.Database
 	var err error
@@ -143,6 +147,10 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 		return nil, errors.Join(fmt.Errorf("%w: redis: %w", ErrConfig, err), p.Store.Close())
 	}
 	p.atClose(p.Cache.Close)
+	if err := p.traced(); err != nil {
+		p.Close()
+		return nil, err
+	}
 	p.Pending = pending.New(p.Cache.Redis(), p.Cache.Prefix(), pending.Config{
 		Changed: p.Cache, OpAge: c.API.KeepKeys, Registerer: p.Metrics,
 	})
@@ -246,6 +254,7 @@ func (p *Parts) NewProducer() (*producer.Producer, error) {
 	w, err := producer.New(producer.Config{
 		Entities: p.Config.Entities, Cache: p.Cache, Queue: q, Loader: p.Store, Database: p.Store,
 		Before: p.over.Before, Reader: p.Cache, Log: p.Log, Registerer: p.Metrics,
+		Tracer: p.over.Tracing.Provider,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -260,6 +269,7 @@ func (p *Parts) NewProducer() (*producer.Producer, error) {
 func (p *Parts) Operators() (*operate.Operator, error) {
 	w, err := producer.New(producer.Config{
 		Entities: p.Config.Entities, Cache: p.Cache, Loader: p.Store, Database: p.Store, Log: p.Log,
+		Tracer: p.over.Tracing.Provider,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -317,7 +327,8 @@ func (p *Parts) NewAPI(stopping <-chan struct{}) (http.Handler, error) {
 	if p.guard, err = p.newGuard(TokensRequired(p.Config)); err != nil {
 		return nil, err
 	}
-	handler, err := api.New(api.Config{
+	var handler http.Handler
+	handler, err = api.New(api.Config{
 		Proxies:   c.TrustedProxies,
 		Tokens:    p.guard,
 		RateLimit: limit,
@@ -328,6 +339,9 @@ func (p *Parts) NewAPI(stopping <-chan struct{}) (http.Handler, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if p.over.Tracing.HTTP != nil {
+		handler = p.over.Tracing.HTTP(handler)
 	}
 	return handler, nil
 }
@@ -358,6 +372,7 @@ func (p *Parts) NewWorker() (w *worker.Worker, end func(), err error) {
 		Entities: p.Config.Entities, Redis: p.redis(), Store: p.Store, Queue: q, Server: server,
 		SweepInterval: c.SweepInterval, KeepLetters: p.Config.DeadLetters.Keep, KeepAudit: p.Config.Audit.Keep,
 		Persisted: p.over.Persisted, Unpaired: p.Unpaired, Version: p.version, Log: p.Log, Registerer: metrics,
+		Tracer: p.over.Tracing.Provider,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrConfig, err)

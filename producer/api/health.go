@@ -75,7 +75,7 @@ func (a *API) readyz(ctx context.Context, c *call) error {
 	c.out = append(database.appendTo(out), "}}\n"...)
 	for _, p := range []probe{redis, database} {
 		if p.err != nil {
-			a.log.Warn("not ready", "request_id", c.requestID, "check", p.name, "error", p.err)
+			a.log.WarnContext(ctx, "not ready", "request_id", c.requestID, "check", p.name, "error", p.err)
 		}
 	}
 	c.send(code, c.out)

@@ -92,10 +92,10 @@ func (a *API) refuse(c *call, err error) {
 }
 
 func (a *API) logFault(c *call, p *problem.Problem) {
-	log := a.log.Warn
+	log := a.log.WarnContext
 	if p.Code == http.StatusInternalServerError {
-		log = a.log.Error
+		log = a.log.ErrorContext
 	}
-	log("request failed", "request_id", c.requestID, "method", c.r.Method, "route", c.end.name,
+	log(c.r.Context(), "request failed", "request_id", c.requestID, "method", c.r.Method, "route", c.end.name,
 		"entity", c.entityName(), "token", c.who.Name, "problem", p.Name, "code", p.Code, "error", p.Cause)
 }

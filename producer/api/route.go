@@ -16,6 +16,7 @@ type handler func(ctx context.Context, c *call) error
 // endpoint answers one form of path.
 type endpoint struct {
 	name    string // the route label of the metrics
+	path    string // the form of its paths, for spans; "" for any
 	allow   string // the Allow header
 	methods map[string]handler
 }
@@ -31,7 +32,7 @@ type routes struct {
 // unknown stands for every path without an endpoint, and adminEnd for the paths of the admin API.
 var (
 	unknown  = &endpoint{name: "unknown"}
-	adminEnd = &endpoint{name: "admin"}
+	adminEnd = &endpoint{name: "admin", path: "/v1/admin/"}
 )
 
 func (a *API) newRoutes(gatherer prometheus.Gatherer) routes {
@@ -64,11 +65,18 @@ func (a *API) newRoutes(gatherer prometheus.Gatherer) routes {
 			"rank":      get("rank", a.rankOf),
 		},
 	}
+	rs.collection.path, rs.record.path = "/v1/{entity}", "/v1/{entity}/{id}"
+	for last, end := range rs.under {
+		end.path = rs.record.path + "/" + last
+	}
 	if a.source != nil {
 		rs.fixed["/v1/events"] = get("events", a.events)
 	}
 	if gatherer != nil {
 		rs.fixed["/metrics"] = get("metrics", metricsPage(gatherer))
+	}
+	for path, end := range rs.fixed {
+		end.path = path
 	}
 	return rs
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/internal/span"
 )
 
 // Header values that all answers share. They never change.
@@ -28,7 +29,14 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	c := newCall(w, r)
 	c.grace = a.slowGrace
+	traced := span.Sampled(r.Context())
+	if traced {
+		c.trace()
+	}
 	a.answer(c)
+	if traced {
+		c.nameSpan()
+	}
 	a.free(c)
 	if c.cut {
 		a.metrics.slow.WithLabelValues("answer").Inc()
@@ -53,7 +61,7 @@ func (a *API) answer(c *call) {
 			panic(v)
 		default:
 			c.spoilt = true
-			a.log.Error("handler panicked", "request_id", c.requestID, "route", c.end.name,
+			a.log.ErrorContext(c.r.Context(), "handler panicked", "request_id", c.requestID, "route", c.end.name,
 				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			a.refuse(c, problem.Internal(nil))
 		}

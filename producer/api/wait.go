@@ -48,7 +48,7 @@ func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (schema.St
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			a.log.Warn("wait ended early", "request_id", c.requestID, "entity", w.Entity.Name, "error", err)
+			a.log.WarnContext(ctx, "wait ended early", "request_id", c.requestID, "entity", w.Entity.Name, "error", err)
 		}
 		return w.Status, nil
 	}

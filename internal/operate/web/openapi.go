@@ -311,7 +311,7 @@ func shownSchema(letter object) object {
 		"stored": yesNo, "lost": yesNo, "actions": list(object{"type": "string",
 			"enum": []string{"retry", "restore", "edit", "discard"}}),
 		"history": list(closed(object{"number": whole, "at": instant, "kind": ref("schemas", "RefusalKind"),
-			"message": text, "worker": text},
+			"message": text, "worker": text, "trace_id": text, "request_id": text},
 			"number", "at", "kind", "message", "worker")),
 		"record": object{"anyOf": []object{{"type": "null"}, closed(object{"status": ref("schemas", "Status"),
 			"version": whole, "cached": yesNo,

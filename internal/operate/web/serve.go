@@ -119,7 +119,7 @@ func (a *Admin) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
 	id := w.Header().Get("X-Request-Id")
 	if p.Cause != nil {
-		a.log.Warn("admin request failed", "request_id", id, "method", r.Method, "path", r.URL.Path,
+		a.log.WarnContext(r.Context(), "admin request failed", "request_id", id, "method", r.Method, "path", r.URL.Path,
 			"problem", p.Name, "code", p.Code, "error", p.Cause)
 	}
 	p.SetHeader(w.Header())
