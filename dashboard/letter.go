@@ -42,6 +42,7 @@ type fieldRow struct {
 	Differs    bool   // the refused value is not the row's
 	Fault      bool   // the database names this column
 	Hidden     bool
+	Fixed      bool   // a part of the key, which cannot be changed
 	Input      string // in the form
 	Error      string
 }
@@ -84,8 +85,8 @@ func compare(e *schema.Entity, v operate.View) []fieldRow {
 		f := &e.Fields[i]
 		row := fieldRow{
 			Name: f.Name, Type: string(f.Type), Letter: string(refused[f.Name]), Row: at(v.Row.Values, i),
-			Hidden: f.Redact,
-			Fault:  v.Refusal.Column != "" && v.Refusal.Column == f.Column,
+			Hidden: f.Redact, Fixed: e.InKey(i),
+			Fault: v.Refusal.Column != "" && v.Refusal.Column == f.Column,
 		}
 		row.Differs = row.Letter != row.Row && (row.Letter != "" || refused == nil)
 		if v.Stale() && v.State.Cached && !v.State.Record.Deleted {

@@ -17,6 +17,8 @@ func preparePatch(e *schema.Entity, r Request, w *cache.Write) (err error) {
 	if w.ID, err = e.CanonicalID(r.ID); err != nil {
 		return err
 	}
-	w.Values, err = e.Partial(r.Fields)
-	return err
+	if w.Values, err = e.Partial(r.Fields); err != nil {
+		return err
+	}
+	return e.DropKey(w.ID, w.Values)
 }

@@ -28,23 +28,32 @@ func preparePut(e *schema.Entity, r Request, w *cache.Write) (err error) {
 	if w.ID, err = e.CanonicalID(r.ID); err != nil {
 		return err
 	}
-	w.Values, err = e.Whole(r.Fields)
-	return err
+	if w.Values, err = e.Whole(r.Fields); err != nil {
+		return err
+	}
+	return e.FillKey(w.ID, w.Values)
 }
 
 func (p *Producer) prepareCreate(ctx context.Context, e *schema.Entity, r Request, w *cache.Write) (err error) {
 	if w.Values, err = e.Whole(r.Fields); err != nil {
 		return err
 	}
-	if r.ID != "" {
+	switch {
+	case r.ID != "":
 		w.ID, err = e.CanonicalID(r.ID)
+	case e.ID.Composite():
+		w.ID, err = e.MadeKey(w.Values, func() (string, error) { return p.newID(ctx, e, r.Key) })
+	default:
+		w.ID, err = p.newID(ctx, e, r.Key)
+	}
+	if err != nil {
 		return err
 	}
-	w.ID, err = p.newID(ctx, e, r.Key)
-	return err
+	return e.FillKey(w.ID, w.Values)
 }
 
-// newID returns the id of a record that is created without one (RFC 9562, version 7). With an idempotency key the id is
+// newID returns the id of a record that is created without one (RFC 9562, version 7), or the part of a composite key
+// that is a UUID. With an idempotency key the id is
 // stored, so that a repeat of the request creates the same record.
 func (p *Producer) newID(ctx context.Context, e *schema.Entity, key string) (string, error) {
 	u, err := uuid.NewV7()
@@ -52,7 +61,7 @@ func (p *Producer) newID(ctx context.Context, e *schema.Entity, key string) (str
 		return "", fmt.Errorf("make an id: %w", err)
 	}
 	id := u.String()
-	if _, err := e.CanonicalID(id); err != nil {
+	if _, err := e.CanonicalID(id); err != nil && !e.ID.Composite() {
 		return "", schema.Invalid("id", "is required: ids of %s cannot hold a made one", e.Name)
 	}
 	if key == "" {

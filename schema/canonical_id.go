@@ -6,8 +6,11 @@ import (
 )
 
 // CanonicalID returns the canonical form of an id, which is the record's name everywhere: ids of type int and uuid are
-// normalised. The error is an [InvalidError] about "id".
+// normalised, and so is each part of a composite key, see [Entity.KeyID]. The error is an [InvalidError] about "id".
 func (e *Entity) CanonicalID(id string) (string, error) {
+	if e.key != nil {
+		return e.canonicalKey(id)
+	}
 	switch e.ID.Type {
 	case Int:
 		text, err := encodeInt(id)

@@ -39,9 +39,10 @@ const (
 
 // ID describes the ids of an entity's records.
 type ID struct {
-	Column string
-	Type   FieldType // String, Int or UUID
-	Max    int       // bytes of a String id
+	Column  string
+	Columns []string  // of a composite key, instead of Column: two or more, each that of a field; see [Entity.KeyID]
+	Type    FieldType // String, Int or UUID; of a composite key that of its columns without a field, String after Init
+	Max     int       // bytes of a String id
 }
 
 // FlushPolicy bounds an entity's flushes and its backlog.
@@ -78,6 +79,7 @@ type Entity struct {
 	RankBy     string // name of the int or float field that ranks the records, the greatest first; or ""
 
 	index   map[string]int // field name → position in Fields
+	key     []int          // positions in Fields of a composite key's parts
 	renamed []Rename
 }
 
@@ -118,11 +120,17 @@ func (e *Entity) Init() error {
 		return fmt.Errorf("entity %q: a name is a to z, then a to z, 0 to 9 and _", e.Name)
 	}
 	e.defaults()
+	if err := e.addKey(); err != nil {
+		return fmt.Errorf("entity %s: %w", e.Name, err)
+	}
 	if err := e.check(); err != nil {
 		return fmt.Errorf("entity %s: %w", e.Name, err)
 	}
 	if err := e.initFields(); err != nil {
 		return fmt.Errorf("entity %s: fields.%w", e.Name, err)
+	}
+	if err := e.initKey(); err != nil {
+		return fmt.Errorf("entity %s: %w", e.Name, err)
 	}
 	if err := e.checkAdaptive(); err != nil {
 		return fmt.Errorf("entity %s: cache.%w", e.Name, err)
@@ -142,7 +150,10 @@ func (e *Entity) Init() error {
 // initFields checks the fields and fills the index. The error begins with the field's name.
 func (e *Entity) initFields() error {
 	e.index = make(map[string]int, len(e.Fields))
-	columns := map[string]string{strings.ToLower(e.ID.Column): "id"}
+	columns := map[string]string{}
+	if !e.ID.Composite() {
+		columns[strings.ToLower(e.ID.Column)] = "id"
+	}
 	for i := range e.Fields {
 		f := &e.Fields[i]
 		if f.Name == e.RankBy && f.Type == Int {
@@ -185,9 +196,13 @@ func (e *Entity) checkRank() error {
 
 func (e *Entity) defaults() {
 	setDefault(&e.Table, e.Name)
-	setDefault(&e.ID.Column, "id")
 	setDefault(&e.ID.Type, String)
-	setDefault(&e.ID.Max, 255)
+	if e.ID.Composite() {
+		setDefault(&e.ID.Max, MaxIDBytes)
+	} else {
+		setDefault(&e.ID.Column, "id")
+		setDefault(&e.ID.Max, 255)
+	}
 	setDefault(&e.Write, WriteBehind)
 	setDefault(&e.Partitions, 16)
 	setDefault(&e.Flush.Batch, 500)
@@ -215,7 +230,7 @@ func (e *Entity) check() error {
 	switch {
 	case !sqlName(e.Table):
 		return fmt.Errorf("table: %q is not 1 to %d bytes of printable text", e.Table, MaxNameBytes)
-	case !sqlName(e.ID.Column):
+	case !e.ID.Composite() && !sqlName(e.ID.Column):
 		return fmt.Errorf("id.column: %q is not 1 to %d bytes of printable text", e.ID.Column, MaxNameBytes)
 	case e.ID.Type != String && e.ID.Type != Int && e.ID.Type != UUID:
 		return fmt.Errorf("id.type: %q is not string, int or uuid", e.ID.Type)

@@ -1,6 +1,9 @@
 package schema
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // foreignMark begins the text that [Values] keeps for a value that its field cannot represent, as another program may
 // have written it to the row. The rest of the text is the reason, and the whole is not JSON. Such a value is cached and
@@ -46,7 +49,7 @@ func (e *Entity) Foreign(id string, values Values) *ForeignError {
 // ForeignRow returns an error about the row's foreign id or its first foreign value, or nil.
 func (e *Entity) ForeignRow(row Row) *ForeignError {
 	if row.Foreign != "" {
-		return &ForeignError{e.Name, row.ID, "id", e.ID.Column, row.Foreign}
+		return &ForeignError{e.Name, row.ID, "id", strings.Join(e.KeyColumns(), ", "), row.Foreign}
 	}
 	return e.Foreign(row.ID, row.Values)
 }

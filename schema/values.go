@@ -9,12 +9,15 @@ import (
 // Fields are the fields of a request by name. A value is anything that [Field.Canonical] accepts.
 type Fields map[string]any
 
-// Whole returns the values of a whole record: an absent field gets its default, or null if it has none. The error is an
-// [InvalidError] that names every invalid field.
+// Whole returns the values of a whole record: an absent field gets its default, or null if it has none. One of a
+// composite key stays absent until [Entity.FillKey]. The error is an [InvalidError] that names every invalid field.
 func (e *Entity) Whole(fields Fields) (Values, error) {
 	values, bad := e.canonical(fields)
 	for i := range e.Fields {
 		f := &e.Fields[i]
+		if values[i] == "" && e.InKey(i) {
+			continue
+		}
 		if values[i] == "" {
 			values[i] = f.Default
 		}
@@ -97,6 +100,10 @@ func (e *Entity) Deltas(fields Fields) ([]Delta, error) {
 		}
 		if e.Fields[i].Type != Int {
 			bad = append(bad, FieldError{name, "is not an int field"})
+			continue
+		}
+		if e.InKey(i) {
+			bad = append(bad, FieldError{name, "is a part of the key, which cannot be changed"})
 			continue
 		}
 		text, err := amount.Canonical(v)

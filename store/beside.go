@@ -50,8 +50,11 @@ func (t *table) besides(ctx context.Context, s *Store, q catalog.Querier, at *ca
 		return b, err
 	}
 	b.updated = map[int][]dependent{}
-	for i, c := range t.columns[1:] {
-		there, ok := at.Column(c.name)
+	for i := range t.place {
+		if t.place[i] < t.keys {
+			continue // it never changes
+		}
+		there, ok := at.Column(t.column(i).name)
 		if !ok {
 			continue
 		}
@@ -205,15 +208,15 @@ func (b *batch) follow(changes []schema.Change, found []dependent) error {
 		return nil
 	}
 	for some := range slices.Chunk(changes, b.table.ids) {
-		ids, err := b.idParameters(some)
+		keys, err := b.keysOf(some)
 		if err != nil {
 			return err
 		}
 		name := quoteTable(b.table.name)
-		condition := b.table.at(0) + " IN (?" + strings.Repeat(", ?", len(ids)-1) + ")"
+		condition := b.table.among(len(some))
 		if b.tx.store.dialect.catalogOf() != catalog.SQLite { // which has one writer
 			var locked []int
-			err := b.tx.db.Raw("SELECT 1 FROM "+name+" WHERE "+condition+" FOR UPDATE", ids...).Scan(&locked).Error
+			err := b.tx.db.Raw("SELECT 1 FROM "+name+" WHERE "+condition+" FOR UPDATE", keys...).Scan(&locked).Error
 			if err != nil {
 				return err
 			}
@@ -222,7 +225,7 @@ func (b *batch) follow(changes []schema.Change, found []dependent) error {
 			}
 		}
 		for _, d := range found {
-			if err := b.reach(d, name, condition, ids); err != nil {
+			if err := b.reach(d, name, condition, keys); err != nil {
 				return err
 			}
 		}
@@ -267,14 +270,14 @@ func (b *batch) referring(d dependent, condition string, parameters []any) (some
 		return len(one) > 0, err
 	}
 	seen := d.at.seen()
-	query := d.at.scope(b.tx.db).Select(d.at.shown[0]).Where(condition, parameters...).Limit(besideMax + 1)
+	query := d.at.scope(b.tx.db).Select(d.at.shown[:d.at.keys]).Where(condition, parameters...).Limit(besideMax + 1)
 	if err := query.Find(seen.Interface()).Error; err != nil {
 		return false, err
 	}
 	noted := b.found(d.at.entity)
 	for i := range seen.Elem().Len() {
-		if id := seen.Elem().Index(i).Field(0).Interface().(*string); id != nil {
-			noted.ids[*id] = true
+		if id, foreign := d.at.id(seen.Elem().Index(i)); foreign == "" {
+			noted.ids[id] = true
 		}
 	}
 	noted.all = noted.all || len(noted.ids) > besideMax

@@ -43,7 +43,12 @@ func (b *batch) look(query func() error) error {
 
 // field returns the position of a column among the entity's fields, or -1.
 func (t *table) field(name string) int {
-	return slices.IndexFunc(t.columns[1:], func(c column) bool { return c.name == name })
+	for _, c := range t.columns {
+		if c.name == name {
+			return c.at
+		}
+	}
+	return -1
 }
 
 // locate adds the column to a refusal of which the database tells the constraint
@@ -160,22 +165,25 @@ func (b *batch) owners(r schema.Refusal, changes []schema.Change) (int, map[stri
 	if err != nil || i < 0 {
 		return -1, nil, err
 	}
-	c := &b.table.columns[i+1]
+	c := b.table.column(i)
 	owners := make(map[string]string, len(changes))
+	shown := append(slices.Clone(b.table.shown[:b.table.keys]), b.table.shown[b.table.place[i]])
+	if b.table.place[i] < b.table.keys {
+		return -1, nil, nil
+	}
 	for some := range slices.Chunk(b.wanted(i, changes), b.table.ids) {
 		seen := b.table.seen()
-		err := b.table.scope(b.tx.db).Select(b.table.columns[0].name, c.name).
-			Where(b.table.at(i+1)+" IN ?", some).Find(seen.Interface()).Error
+		err := b.table.scope(b.tx.db).Select(shown).Where(b.table.of(i)+" IN ?", some).Find(seen.Interface()).Error
 		if err != nil {
 			return -1, nil, err
 		}
 		for j := range seen.Elem().Len() {
 			row := seen.Elem().Index(j)
-			text, err := c.text(row.Field(i + 1))
+			text, err := c.text(row.Field(b.table.place[i]))
 			if err != nil {
 				return -1, nil, nil // not a value that any change can want
 			}
-			owners[text] = *row.Field(0).Interface().(*string)
+			owners[text], _ = b.table.id(row)
 		}
 	}
 	return i, owners, nil
@@ -188,7 +196,7 @@ func (b *batch) wanted(i int, changes []schema.Change) []any {
 		if c.Values[i] == schema.Null || !c.Writes(i) {
 			continue
 		}
-		if v, err := b.table.columns[i+1].parameter(c.Values[i]); err == nil {
+		if v, err := b.table.column(i).parameter(c.Values[i]); err == nil {
 			values = append(values, v)
 		}
 	}
@@ -233,7 +241,7 @@ func (b *batch) parents(key foreignKey, i int, changes []schema.Change) (map[str
 			return nil, err
 		}
 		for _, p := range present {
-			if text, err := canonical(b.table.columns[i+1].field, p.String); err == nil {
+			if text, err := canonical(b.table.column(i).field, p.String); err == nil {
 				parents[text] = true
 			}
 		}

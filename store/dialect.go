@@ -46,6 +46,10 @@ type dialect interface {
 	columnType(f *schema.Field) string
 	// idType is the type of the id's column in a new table.
 	idType(id schema.ID) string
+	// keyType is the type of a field's column in a new table whose key it is a part of, one of so many.
+	keyType(f *schema.Field, parts int) string
+	// comparesRows reports that (a, b) > (?, ?) is looked up in an index on both.
+	comparesRows() bool
 	// limits names what the database cannot hold of an entity; it is logged at start.
 	limits(e *schema.Entity) []string
 	// spell is a column's type as this server spells it.

@@ -20,40 +20,39 @@ import (
 // ones, and for each column how its slot is filled and read. It is read-only after
 // newTable but for located, known and unhurried, which are safe for concurrent use.
 type table struct {
-	entity  *schema.Entity
-	name    string
-	columns []column     // columns[0] is the id, columns[i+1] that of Fields[i]
-	writes  reflect.Type // []struct of the slots that the dialect writes
-	reads   reflect.Type // []struct of texts, whatever the columns' types are
-	shown   []string     // how each column is selected
-	upsert  clause.OnConflict
-	rows    int                   // rows of one upsert at most
-	ids     int                   // ids of one statement at most
-	located sync.Map              // kind and name of a constraint → its one column, or ""
-	known   atomic.Pointer[known] // nil: the catalog was not read yet
-	aborts  atomic.Bool           // SQLite: the table says what a conflict does, see writing
-	reading sync.Mutex            // held while the catalog is read
+	entity    *schema.Entity
+	name      string
+	columns   []column     // the first are those of the key: see key.go
+	keys      int          // columns of the key
+	place     []int        // position of each field's column in columns
+	writes    reflect.Type // []struct of the slots that the dialect writes
+	reads     reflect.Type // []struct of texts, whatever the columns' types are
+	shown     []string     // how each column is selected
+	upsert    clause.OnConflict
+	rowValues bool                  // a list of keys of several columns is spelled with VALUES
+	rows      int                   // rows of one upsert at most
+	ids       int                   // ids of one statement at most
+	located   sync.Map              // kind and name of a constraint → its one column, or ""
+	known     atomic.Pointer[known] // nil: the catalog was not read yet
+	aborts    atomic.Bool           // SQLite: the table says what a conflict does, see writing
+	reading   sync.Mutex            // held while the catalog is read
 
 	unhurried sync.Map // partition → true, of those whose last batch hung as a whole: see hang.go
 }
 
-// column is one column of a table. Its id's field is a stand-in, so that ids and
-// fields go the same way.
+// column is one column of a table. The field of an id that has a column of its own is a
+// stand-in, so that ids and fields go the same way.
 type column struct {
 	name  string
 	typ   string
 	field *schema.Field
 	slot  slot
+	at    int // position of its field in the entity; -1: it is the id's own column
 }
 
 func newTable(e *schema.Entity, d dialect) (*table, error) {
 	t := &table{entity: e, name: e.Table}
-	id := &schema.Field{Name: "id", Column: e.ID.Column, Type: e.ID.Type, Required: true}
-	t.columns = append(t.columns, column{e.ID.Column, d.idType(e.ID), id, d.slot(e.ID.Type)})
-	for i := range e.Fields {
-		f := &e.Fields[i]
-		t.columns = append(t.columns, column{f.Column, d.columnType(f), f, d.slot(f.Type)})
-	}
+	t.addColumns(e, d)
 	if err := t.checkNames(); err != nil {
 		return nil, err
 	}
@@ -67,12 +66,13 @@ func newTable(e *schema.Entity, d dialect) (*table, error) {
 	for i := range t.columns {
 		t.shown = append(t.shown, t.selects(d, i))
 	}
-	t.upsert = clause.OnConflict{
-		Columns:   []clause.Column{{Name: t.columns[0].name}},
-		DoUpdates: clause.AssignmentColumns(t.names()[1:]),
+	t.upsert = clause.OnConflict{DoUpdates: clause.AssignmentColumns(t.names()[t.keys:])}
+	for _, name := range t.keyNames() {
+		t.upsert.Columns = append(t.upsert.Columns, clause.Column{Name: name})
 	}
+	t.upsert.DoNothing = len(t.upsert.DoUpdates) == 0 // all fields are of the key
 	t.rows = max(1, d.parameters()/len(t.columns))
-	t.ids = min(d.parameters(), 1000)
+	t.ids = min(d.parameters()/t.keys, 1000)
 	return t, nil
 }
 
@@ -121,8 +121,11 @@ func (t *table) structOf(typ func(column) reflect.Type) reflect.Type {
 			tag += ";not null"
 		}
 		name := "F" + strconv.Itoa(i)
-		if i == 0 {
-			name, tag = "ID", tag+";primaryKey;autoIncrement:false"
+		if i < t.keys {
+			tag += ";primaryKey;autoIncrement:false"
+		}
+		if i == 0 && !t.composite() {
+			name = "ID"
 		}
 		fields[i] = reflect.StructField{
 			Name: name, Type: typ(c),
@@ -167,15 +170,21 @@ func (t *table) fill(changes []schema.Change) (any, error) {
 	rows := reflect.MakeSlice(t.writes, len(changes), len(changes))
 	for i, change := range changes {
 		row := rows.Index(i)
-		if err := t.columns[0].slot.fill(row.Field(0).Addr().Interface(), change.ID); err != nil {
+		key, err := t.keyParameters(change.ID)
+		if err != nil {
 			return nil, fmt.Errorf("id %q: %w", change.ID, err)
 		}
-		for j, text := range change.Values {
+		for n, part := range key {
+			row.Field(n).Set(reflect.ValueOf(part))
+		}
+		for j := t.keys; j < len(t.columns); j++ {
+			c := &t.columns[j]
+			text := change.Values[c.at]
 			if text == schema.Null || text == "" {
 				continue
 			}
-			if err := t.columns[j+1].fill(row.Field(j+1), text); err != nil {
-				return nil, fmt.Errorf("record %q: field %s: %w", change.ID, t.columns[j+1].field.Name, err)
+			if err := c.fill(row.Field(j), text); err != nil {
+				return nil, fmt.Errorf("record %q: field %s: %w", change.ID, c.field.Name, err)
 			}
 		}
 	}
@@ -187,7 +196,7 @@ func (t *table) fill(changes []schema.Change) (any, error) {
 // misshapen says that a change is not of the table's entity.
 func (t *table) misshapen(change schema.Change) error {
 	return fmt.Errorf("record %q has %d values, its entity %s %d fields", change.ID, len(change.Values), t.entity.Name,
-		len(t.columns)-1)
+		len(t.place))
 }
 
 func (c *column) fill(at reflect.Value, text string) error {
@@ -205,13 +214,6 @@ func (c *column) parameter(text string) (any, error) {
 	return at.Interface(), err
 }
 
-// idParameter is an id as a statement's parameter.
-func (t *table) idParameter(id string) (any, error) {
-	at := reflect.New(t.columns[0].slot.goType)
-	err := t.columns[0].slot.fill(at.Interface(), id)
-	return at.Elem().Interface(), err
-}
-
 // seen is a pointer to no rows yet, for gorm to scan into.
 func (t *table) seen() reflect.Value { return reflect.New(t.reads) }
 
@@ -226,31 +228,17 @@ func (t *table) rowsOf(seen reflect.Value) []schema.Row {
 }
 
 func (t *table) row(row reflect.Value) schema.Row {
-	r := schema.Row{Exists: true, Values: make(schema.Values, len(t.columns)-1)}
-	r.ID, r.Foreign = t.id(row.Field(0).Interface().(*string))
+	r := schema.Row{Exists: true, Values: make(schema.Values, len(t.place))}
+	r.ID, r.Foreign = t.id(row)
 	for j := range r.Values {
-		c := &t.columns[j+1]
-		text, err := c.text(row.Field(j + 1))
+		c, at := t.column(j), row.Field(t.place[j])
+		text, err := c.text(at)
 		if err != nil {
-			text = schema.ForeignValue(t.foreign(c, row.Field(j+1), err))
+			text = schema.ForeignValue(t.foreign(c, at, err))
 		}
 		r.Values[j] = text
 	}
 	return r
-}
-
-// id is an id as the row has it, and why no request can name it.
-func (t *table) id(at *string) (id, foreign string) {
-	if at == nil {
-		return "", "is null"
-	}
-	switch same, err := t.entity.CanonicalID(*at); {
-	case err != nil:
-		return *at, "is no id of type " + string(t.entity.ID.Type)
-	case same != *at:
-		return *at, "is another spelling of " + same
-	}
-	return *at, ""
 }
 
 // foreign says why a value is foreign, and what it is unless its field is redacted.

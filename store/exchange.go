@@ -111,16 +111,17 @@ func circle(changes []schema.Change, owners map[string]string, i int) []schema.C
 // park takes a unique value off the rows of changes: NULL, or where the column must
 // have a value, one that nobody else has.
 func (b *batch) park(i int, changes []schema.Change) error {
-	c := &b.table.columns[i+1]
+	c := b.table.column(i)
 	if !c.field.Required {
-		ids, err := b.idParameters(changes)
+		keys, err := b.keysOf(changes)
 		if err != nil {
 			return err
 		}
-		return b.table.writing(b.tx.db).Where(b.table.at(0)+" IN ?", ids).UpdateColumn(c.name, gorm.Expr("NULL")).Error
+		return b.table.writing(b.tx.db).Where(b.table.among(len(changes)), keys...).
+			UpdateColumn(c.name, gorm.Expr("NULL")).Error
 	}
 	for _, change := range changes {
-		id, err := b.table.idParameter(change.ID)
+		key, err := b.table.keyParameters(change.ID)
 		if err != nil {
 			return err
 		}
@@ -128,7 +129,7 @@ func (b *batch) park(i int, changes []schema.Change) error {
 		if err != nil {
 			return err
 		}
-		err = b.table.writing(b.tx.db).Where(b.table.at(0)+" = ?", id).UpdateColumn(c.name, value).Error
+		err = b.table.writing(b.tx.db).Where(b.table.is(), key...).UpdateColumn(c.name, value).Error
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"gorm.io/gorm"
 
@@ -75,15 +76,11 @@ func (s *Store) unfit(err error) bool {
 }
 
 func (s *Store) load(db *gorm.DB, t *table, ids []string) ([]schema.Row, error) {
-	at := make([]any, len(ids))
-	for i, id := range ids {
-		p, err := t.idParameter(id)
-		if err != nil {
-			return nil, fmt.Errorf("id %q: %w", id, err)
-		}
-		at[i] = p
+	keys, err := t.keysOf(ids)
+	if err != nil {
+		return nil, err
 	}
-	return s.find(t, t.scope(db).Where(t.at(0)+" IN ?", at))
+	return s.find(t, t.scope(db).Where(t.among(len(ids)), keys...))
 }
 
 // find runs a query on the entity's table and reads its rows.
@@ -106,8 +103,9 @@ type Query struct {
 }
 
 // List returns persisted rows in the order of their ids: by bytes for strings, by
-// number for ints. A filter on null matches NULL. Page on with the last row's id. Rows
-// with an id that is null or empty are left out, those with foreign ids and values are among them: see
+// number for ints; those of a composite key by its first part, then by the next. A filter
+// on null matches NULL. Page on with the last row's id. Rows with an id that is null or
+// empty are left out, those with foreign ids and values are among them: see
 // [schema.Entity.ForeignRow].
 func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.Row, error) {
 	t, err := s.table(e)
@@ -130,35 +128,36 @@ func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.R
 }
 
 func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, error) {
-	id := t.at(0)
-	if t.entity.ID.Type == schema.String {
-		id += s.dialect.collate()
-	}
-	query := t.scope(s.read(ctx)).Order(id).Limit(limit(q.Limit))
-	if q.After == "" { // no page ends behind an id that is null or empty, which no record has
+	query := t.scope(s.read(ctx)).Order(strings.Join(t.ordered(s.dialect), ", ")).Limit(limit(q.Limit))
+	switch {
+	case t.composite(): // a part can be empty, but no page ends behind one that is null
+		query = query.Where(strings.Join(t.keyAt(), " IS NOT NULL AND ") + " IS NOT NULL")
+	case q.After == "": // no page ends behind an id that is null or empty, which no record has
 		// By length: where a collation pads with blanks, " " is no other text than "".
 		query = query.Where("length(" + s.dialect.shows(t.at(0), schema.String) + ") > 0")
-	} else {
-		after, err := t.idParameter(q.After)
-		if err != nil {
-			after = q.After // a foreign id
-		}
-		query = query.Where(id+" > ?", after)
+	}
+	if q.After != "" {
+		condition, after := t.beyond(s.dialect, q.After)
+		query = query.Where(condition, after...)
 	}
 	for _, i := range slices.Sorted(maps.Keys(q.Equal)) {
 		if i < 0 || i >= len(t.entity.Fields) {
 			return nil, fmt.Errorf("there is no field %d", i)
 		}
-		c := &t.columns[i+1]
+		c := t.column(i)
 		if q.Equal[i] == schema.Null {
-			query = query.Where(t.at(i+1) + " IS NULL")
+			query = query.Where(t.of(i) + " IS NULL")
 			continue
 		}
 		value, err := c.parameter(q.Equal[i])
 		if err != nil {
 			return nil, schema.Invalid(c.field.Name, "%v", err)
 		}
-		query = query.Where(s.dialect.equal(t.at(i+1), c.field.Type), value)
+		equal := s.dialect.equal(t.of(i), c.field.Type)
+		if t.place[i] < t.keys { // it tells all texts apart, and its index is of use
+			equal = t.of(i) + " = ?"
+		}
+		query = query.Where(equal, value)
 	}
 	return query, nil
 }

@@ -72,8 +72,8 @@ func (t *table) learn(tx *transaction, mark string) (*known, error) {
 	k.plain = t.isPlain(k.at) && !(d.oneKey() && len(k.at.Indexes) > 1)
 	for i, v := range t.verdicts(k.at, d) {
 		k.lastWord = k.lastWord || v.Hold == catalog.Database
-		if i > 0 && (v.Limit > 0 || v.Digits > 0) {
-			k.guards = append(k.guards, guard{i - 1, v})
+		if i < len(t.columns) && (v.Limit > 0 || v.Digits > 0) {
+			k.guards = append(k.guards, guard{i, v})
 		}
 	}
 	t.aborts.Store(saysConflict(k.at))
@@ -94,7 +94,7 @@ func (t *table) fitting(tx *transaction) (*known, error) {
 // guard keeps values from a column that would not refuse them but cut them off, as
 // PostgreSQL does with blanks at the end, or round them.
 type guard struct {
-	field   int
+	column  int // its position in the table's columns
 	verdict catalog.Verdict
 }
 
@@ -116,13 +116,26 @@ func (b *batch) guarded(changes []schema.Change, guards []guard) []schema.Change
 
 func (t *table) guarded(c schema.Change, guards []guard) (schema.Refusal, bool) {
 	for _, g := range guards {
-		if c.Deleted || g.field >= len(c.Values) || !g.alters(&t.entity.Fields[g.field], c.Values[g.field]) {
+		if text, given := t.text(c, g.column); !given || !g.alters(t.columns[g.column].field, text) {
 			continue
 		}
 		return refusal(schema.KindRange, "", g.verdict.Column, "the value does not fit "+t.name+"."+g.verdict.Column+
 			": "+g.verdict.Why), true
 	}
 	return schema.Refusal{}, false
+}
+
+// text is the canonical text that a change gives a column, if any.
+func (t *table) text(c schema.Change, column int) (text string, given bool) {
+	at := t.columns[column].at
+	switch {
+	case c.Deleted || at >= len(c.Values):
+		return "", false
+	case at >= 0:
+		return c.Values[at], true
+	}
+	text, err := t.columns[column].field.Encode(c.ID)
+	return text, err == nil
 }
 
 // alters reports whether the column would take the value and not keep it.

@@ -155,54 +155,55 @@ func (s *Store) tableSteps(ctx context.Context, t *table) ([]step, error) {
 // checkKey refuses a column of ids that is not unique by itself, or that takes two ids
 // for the same.
 func (t *table) checkKey(d dialect, at *catalog.Table) error {
-	id := t.columns[0].name
-	column, ok := at.Column(id)
-	if !ok {
-		return fmt.Errorf("table %s has no column %s, the id of %s", t.name, id, t.entity.Name)
+	id := strings.Join(t.keyNames(), ", ")
+	for _, name := range t.keyNames() {
+		if _, ok := at.Column(name); !ok {
+			return fmt.Errorf("table %s has no column %s, the id of %s", t.name, name, t.entity.Name)
+		}
 	}
-	unique, loose := t.tells(at, column.Name)
+	unique, loose := t.tells(at)
 	if loose != "" && !unique {
 		return fmt.Errorf("table %s takes different values of %s, the id of %s, for the same, and one record would overwrite another: %s",
 			t.name, id, t.entity.Name, loose)
 	}
-	if err := t.keeps(d, column); err != nil {
-		return err
+	for n, name := range t.keyNames() {
+		column, _ := at.Column(name)
+		if err := t.keeps(d, n, column); err != nil {
+			return err
+		}
 	}
 	if !unique {
-		return fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s", t.name, id,
-			t.entity.Name)
+		return fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s: %s", t.name, id,
+			t.entity.Name, t.uniqueFix(at))
 	}
 	return nil
 }
 
-// tells reports whether an index on the column alone makes ids unique, else why one that is
-// there takes different ids for the same. Canonical UUIDs have one case and one length, so
+// tells reports whether an index on the key's columns alone makes ids unique, else why one that
+// is there takes different ids for the same. Canonical UUIDs have one case and one length, so
 // folded cases and padding make none of them another.
-func (t *table) tells(at *catalog.Table, column string) (unique bool, loose string) {
-	loose = looseKey(at, column)
-	return at.Unique(column) || loose != "" && t.entity.ID.Type == schema.UUID, loose
-}
-
-// looseKey says why a unique index on the column alone takes different values for the same.
-func looseKey(at *catalog.Table, column string) string {
-	for _, x := range at.Indexes {
-		if len(x.Parts) == 1 && x.Parts[0].Column == column && x.Where == "" && !x.Deferrable &&
-			x.Parts[0].Collation != "" {
-			return x.Parts[0].Collation
+func (t *table) tells(at *catalog.Table) (unique bool, loose string) {
+	names := t.keyNames()
+	loose, exact := at.Loose(func(column string) bool {
+		for n, name := range names {
+			if there, ok := at.Column(name); ok && there.Name == column {
+				return t.keyID(n).Type == schema.UUID
+			}
 		}
-	}
-	return ""
+		return false
+	}, names...)
+	return at.Unique(names...) || exact, loose
 }
 
 // keeps refuses a type of the id's column that takes two ids for the same, as "007" and
 // "7" are one number, or that has two spellings of one id, as a text has of a number.
-func (t *table) keeps(d dialect, id catalog.Column) error {
-	v := catalog.JudgeKey(d.catalogOf(), t.entity.ID, id)
+func (t *table) keeps(d dialect, n int, id catalog.Column) error {
+	v := t.judgeKey(d, n, id)
 	if v.Hold != catalog.Refused {
 		return nil
 	}
 	want := map[schema.FieldType]string{schema.String: "text", schema.Int: "a whole number",
-		schema.UUID: "a UUID"}[t.entity.ID.Type]
+		schema.UUID: "a UUID", schema.Time: "a time"}[t.keyID(n).Type]
 	if id.Computed() {
 		return fmt.Errorf("%s.%s is GENERATED ALWAYS: it takes no value of %s, and every write would be refused: %s: %w",
 			t.name, id.Name, t.entity.Name, v.Fix, ErrUnfit)
@@ -236,7 +237,7 @@ func (t *table) indexSteps(d dialect, at *catalog.Table) []step {
 	for _, key := range t.entity.UniqueKeys() {
 		names, spelled := make([]string, len(key.Fields)), make([]string, len(key.Fields))
 		for n, i := range key.Fields {
-			names[n] = t.columns[i+1].name
+			names[n] = t.column(i).name
 			spelled[n] = quote(names[n])
 		}
 		if t.isUnique(at, key, names) {

@@ -107,12 +107,34 @@ func (*mysql) idType(id schema.ID) string {
 	return fmt.Sprintf("varchar(%d)", min(max(1, id.Max), mysqlKeyLength)) + mysqlExactText
 }
 
+// keyType leaves each text of a key its share of what an index holds.
+func (d *mysql) keyType(f *schema.Field, parts int) string {
+	if f.Type != schema.String && f.Type != schema.Text {
+		return d.columnType(f)
+	}
+	most := mysqlKeyLength / parts
+	if f.MaxLength > 0 {
+		most = min(most, f.MaxLength)
+	}
+	return fmt.Sprintf("varchar(%d)", most) + mysqlExactText
+}
+
+// comparesRows: the server finds the place of (a, b) > (?, ?) in no index.
+func (*mysql) comparesRows() bool { return false }
+
 // limits names what no index of the server can hold: the columns that migrate makes are shorter
 // than the entity allows, and what is longer is refused by the database.
 func (*mysql) limits(e *schema.Entity) []string {
 	var found []string
-	if e.ID.Type == schema.String && e.ID.Max > mysqlKeyLength {
+	if !e.ID.Composite() && e.ID.Type == schema.String && e.ID.Max > mysqlKeyLength {
 		found = append(found, fmt.Sprintf("id.max is %d", e.ID.Max))
+	}
+	for _, i := range e.Key() {
+		f := &e.Fields[i]
+		if most := mysqlKeyLength / len(e.Key()); (f.Type == schema.String || f.Type == schema.Text) &&
+			(f.MaxLength == 0 || f.MaxLength > most) {
+			found = append(found, fmt.Sprintf("fields.%s is a part of the key and has no max of %d or less", f.Name, most))
+		}
 	}
 	for i := range e.Fields {
 		if f := &e.Fields[i]; longKey(f) {

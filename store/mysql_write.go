@@ -87,7 +87,7 @@ func (d *mysql) upsert(tx *transaction, t *table, changes []schema.Change) (int6
 	}
 	done := insert.Create(rows)
 	if number, _ := mysqlError(done.Error); number == 1048 {
-		if _, column := mysqlNames(schema.KindNotNull, done.Error.Error()); column == t.columns[0].name {
+		if _, column := mysqlNames(schema.KindNotNull, done.Error.Error()); t.isKey(column) {
 			return 0, errNotPlain // no change has an id that is NULL
 		}
 	}
@@ -124,13 +124,13 @@ func sizeOf(changes []schema.Change) (size int) {
 // guarded updates the columns of a row that has the id, and sets the id of any other to NULL,
 // which no key can be: the whole statement fails, and nothing was overwritten.
 func (d *mysql) guarded(t *table) clause.Set {
-	id := quote(t.columns[0].name)
-	set := clause.Set{{
-		Column: clause.Column{Name: t.columns[0].name},
-		Value: gorm.Expr("CASE WHEN " + quoteTable(t.name) + "." + id + " = VALUES(" + id + ") THEN VALUES(" + id +
-			") END"),
-	}}
-	return append(set, clause.AssignmentColumns(t.names()[1:])...)
+	var set clause.Set
+	for n, name := range t.keyNames() {
+		value := "VALUES(" + quote(name) + ")"
+		set = append(set, clause.Assignment{Column: clause.Column{Name: name},
+			Value: gorm.Expr("CASE WHEN " + t.at(n) + " = " + value + " THEN " + value + " END")})
+	}
+	return append(set, clause.AssignmentColumns(t.names()[t.keys:])...)
 }
 
 // oneKey: ON DUPLICATE KEY UPDATE acts on whichever unique key a row hits.
@@ -140,17 +140,28 @@ func (*mysql) oneKey() bool { return true }
 // fields and on the longest values, not on the rows.
 func (d *mysql) update(tx *transaction, t *table, changes []schema.Change, fields []int) (int64, error) {
 	ctx := tx.db.Statement.Context
-	collation, err := d.keyCollation(ctx, tx, t)
+	collations, err := d.keyCollations(ctx, tx, t)
 	if err != nil {
 		return 0, err
 	}
+	keys, err := t.plainKeys(changes)
+	if err != nil {
+		return 0, &unfitError{err}
+	}
 	rows := make([][]*string, len(changes))
-	longest := make([]int, len(fields)+1)
+	longest := make([]int, t.keys+len(fields))
 	for i, c := range changes {
-		row := make([]*string, len(fields)+1)
-		row[0] = &changes[i].ID
+		row := make([]*string, t.keys+len(fields))
+		for n := range keys {
+			if t.columns[n].field.Type == schema.Time {
+				if keys[n][i], err = datetime(keys[n][i]); err != nil {
+					return 0, &unfitError{fmt.Errorf("id %q: %w", c.ID, err)}
+				}
+			}
+			row[n] = &keys[n][i]
+		}
 		for j, at := range fields {
-			if row[j+1], err = t.jsonText(c, at); err != nil {
+			if row[t.keys+j], err = t.jsonText(c, at); err != nil {
 				return 0, err
 			}
 		}
@@ -168,7 +179,7 @@ func (d *mysql) update(tx *transaction, t *table, changes []schema.Change, field
 	if err := d.fits(len(text) + strings.Count(string(text), "'")); err != nil {
 		return 0, err
 	}
-	result, err := tx.tx.ExecContext(ctx, d.updateText(t, fields, longest, collation), string(text))
+	result, err := tx.tx.ExecContext(ctx, d.updateText(t, fields, longest, collations), string(text))
 	if err != nil {
 		d.keys.Delete(t.name) // it may have another collation by now
 		return 0, err
@@ -176,8 +187,8 @@ func (d *mysql) update(tx *transaction, t *table, changes []schema.Change, field
 	return result.RowsAffected()
 }
 
-func (d *mysql) updateText(t *table, fields, longest []int, collation string) string {
-	var columns, sets []string
+func (d *mysql) updateText(t *table, fields, longest []int, collations []string) string {
+	var columns, sets, keys []string
 	for j, n := range longest {
 		typ := "longtext"
 		if n <= 4096 {
@@ -188,46 +199,58 @@ func (d *mysql) updateText(t *table, fields, longest []int, collation string) st
 			typ = fmt.Sprintf("varchar(%d)", size)
 		}
 		columns = append(columns, fmt.Sprintf("c%d %s CHARACTER SET utf8mb4 PATH '$[%d]' ERROR ON ERROR", j, typ, j))
-		if j == 0 {
+		value := fmt.Sprintf("r.c%d", j)
+		if j < t.keys {
+			keys = append(keys, t.at(j)+" = "+t.keyValue(j, value, collations[j]))
 			continue
 		}
-		c := &t.columns[fields[j-1]+1]
-		value := fmt.Sprintf("r.c%d", j)
+		c := t.column(fields[j-t.keys])
 		switch c.field.Type {
 		case schema.Bytes:
 			value = "FROM_BASE64(" + value + ")"
 		case schema.Bool: // a text is no bit
 			value = "CAST(" + value + " AS SIGNED)"
 		}
-		sets = append(sets, t.at(fields[j-1]+1)+" = "+value)
+		sets = append(sets, t.of(fields[j-t.keys])+" = "+value)
 	}
-	key := "r.c0"
-	if collation != "" {
-		set, _, _ := strings.Cut(collation, "_")
-		key = "CONVERT(r.c0 USING " + set + ") COLLATE " + collation
-	}
-	if t.entity.ID.Type == schema.Int {
-		key = "CAST(r.c0 AS SIGNED)"
-	}
-	return fmt.Sprintf("UPDATE JSON_TABLE(?, '$[*]' COLUMNS (%s)) AS r STRAIGHT_JOIN %s ON %s = %s SET %s",
-		strings.Join(columns, ", "), quoteTable(t.name), t.at(0), key, strings.Join(sets, ", "))
+	return fmt.Sprintf("UPDATE JSON_TABLE(?, '$[*]' COLUMNS (%s)) AS r STRAIGHT_JOIN %s ON %s SET %s",
+		strings.Join(columns, ", "), quoteTable(t.name), strings.Join(keys, " AND "), strings.Join(sets, ", "))
 }
 
-// keyCollation is the collation of the id's column, with which an index on it is of use; "" if
-// it is no text.
-func (d *mysql) keyCollation(ctx context.Context, tx *transaction, t *table) (string, error) {
+// keyValue is a value of a column of the key in a form with which an index on it is of use.
+func (t *table) keyValue(n int, value, collation string) string {
+	switch {
+	case t.columns[n].field.Type == schema.Int:
+		return "CAST(" + value + " AS SIGNED)"
+	case t.columns[n].field.Type == schema.Time:
+		return "CAST(" + value + " AS datetime(6))"
+	case collation != "":
+		set, _, _ := strings.Cut(collation, "_")
+		return "CONVERT(" + value + " USING " + set + ") COLLATE " + collation
+	}
+	return value
+}
+
+// keyCollations are the collations of the key's columns; "" of one that is no text.
+func (d *mysql) keyCollations(ctx context.Context, tx *transaction, t *table) ([]string, error) {
 	if known, ok := d.keys.Load(t.name); ok {
-		return known.(string), nil
+		return known.([]string), nil
 	}
 	at, err := catalog.ReadMySQL(ctx, tx.tx, t.name)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	c, ok := at.Column(t.columns[0].name)
-	if ok {
-		d.keys.Store(t.name, c.Collation)
+	all, there := make([]string, t.keys), 0
+	for n, name := range t.keyNames() {
+		if c, ok := at.Column(name); ok {
+			all[n] = c.Collation
+			there++
+		}
 	}
-	return c.Collation, nil
+	if there == t.keys {
+		d.keys.Store(t.name, all)
+	}
+	return all, nil
 }
 
 // jsonText is a value as update sends it: the text that the server parses; nil is NULL.
@@ -236,7 +259,7 @@ func (t *table) jsonText(c schema.Change, i int) (*string, error) {
 	if text == schema.Null || text == "" {
 		return nil, nil
 	}
-	f := t.columns[i+1].field
+	f := t.column(i).field
 	plain, err := plainText(f, text)
 	if err == nil {
 		switch f.Type {

@@ -189,6 +189,16 @@ func (*postgres) idType(id schema.ID) string {
 	return `text COLLATE "C"` // ids are ordered, and told apart, by their bytes
 }
 
+func (d *postgres) keyType(f *schema.Field, _ int) string {
+	typ := d.columnType(f)
+	if f.Type == schema.String || f.Type == schema.Text {
+		typ += ` COLLATE "C"`
+	}
+	return typ
+}
+
+func (*postgres) comparesRows() bool { return true }
+
 func (*postgres) slot(t schema.FieldType) slot {
 	if t == schema.Bytes {
 		return bytesSlot

@@ -25,7 +25,7 @@ import (
 func (b *batch) put(changes []schema.Change) error {
 	defer b.tx.store.metrics.time("upsert")()
 	for _, c := range changes {
-		if len(c.Values) != len(b.table.columns)-1 {
+		if len(c.Values) != len(b.table.place) {
 			return &unfitError{b.table.misshapen(c)}
 		}
 	}
@@ -150,11 +150,11 @@ type group struct {
 // byFields groups changes by the fields that they name.
 func (t *table) byFields(changes []schema.Change) []group {
 	at := map[string]*group{}
-	key := make([]byte, len(t.columns)-1)
+	key := make([]byte, len(t.place))
 	for _, c := range changes {
 		for i := range key {
 			key[i] = '0'
-			if c.Writes(i) {
+			if t.place[i] >= t.keys && c.Writes(i) { // not the key
 				key[i] = '1'
 			}
 		}
@@ -232,20 +232,19 @@ func (t *table) entire(values schema.Values) schema.Values {
 func (b *batch) there(changes []schema.Change) (map[string]bool, error) {
 	found := make(map[string]bool, len(changes))
 	for some := range slices.Chunk(changes, b.table.ids) {
-		ids, err := b.idParameters(some)
+		keys, err := b.keysOf(some)
 		if err != nil {
 			return nil, err
 		}
 		seen := b.table.seen()
-		err = b.table.scope(b.tx.db).Select(b.table.shown[0]).Where(b.table.at(0)+" IN ?",
-			ids).Find(seen.Interface()).Error
+		err = b.table.scope(b.tx.db).Select(b.table.shown[:b.table.keys]).Where(b.table.among(len(some)),
+			keys...).Find(seen.Interface()).Error
 		if err != nil {
 			return nil, err
 		}
 		for i := range seen.Elem().Len() {
-			if id := seen.Elem().Index(i).Field(0).Interface().(*string); id != nil {
-				found[*id] = true
-			}
+			id, _ := b.table.id(seen.Elem().Index(i))
+			found[id] = true
 		}
 	}
 	return found, nil
@@ -282,17 +281,17 @@ func (b *batch) addRows(rows map[string]schema.Values, ids []string) error {
 // updateEach is an update of SQL that every database has, a statement a row.
 func updateEach(tx *transaction, t *table, changes []schema.Change, fields []int) (updated int64, err error) {
 	for _, c := range changes {
-		id, err := t.idParameter(c.ID)
+		key, err := t.keyParameters(c.ID)
 		if err != nil {
 			return 0, &unfitError{fmt.Errorf("id %q: %w", c.ID, err)}
 		}
 		values := make(map[string]any, len(fields))
 		for _, i := range fields {
-			if values[t.columns[i+1].name], err = t.value(c, i); err != nil {
+			if values[t.column(i).name], err = t.value(c, i); err != nil {
 				return 0, err
 			}
 		}
-		done := t.scope(tx.db).Where(t.at(0)+" = ?", id).UpdateColumns(values)
+		done := t.scope(tx.db).Where(t.is(), key...).UpdateColumns(values)
 		if done.Error != nil {
 			return 0, done.Error
 		}
@@ -306,9 +305,9 @@ func (t *table) value(c schema.Change, i int) (any, error) {
 	if c.Values[i] == schema.Null {
 		return nil, nil
 	}
-	v, err := t.columns[i+1].parameter(c.Values[i])
+	v, err := t.column(i).parameter(c.Values[i])
 	if err != nil {
-		return nil, &unfitError{fmt.Errorf("record %q: field %s: %w", c.ID, t.columns[i+1].field.Name, err)}
+		return nil, &unfitError{fmt.Errorf("record %q: field %s: %w", c.ID, t.column(i).field.Name, err)}
 	}
 	return v, nil
 }

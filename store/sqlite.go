@@ -110,6 +110,9 @@ func (*sqlite) idType(id schema.ID) string {
 	return "text"
 }
 
+func (d *sqlite) keyType(f *schema.Field, _ int) string { return d.columnType(f) }
+func (*sqlite) comparesRows() bool                      { return true }
+
 func (*sqlite) slot(t schema.FieldType) slot {
 	switch t {
 	case schema.Int:
@@ -136,18 +139,24 @@ func (*sqlite) update(tx *transaction, t *table, changes []schema.Change, fields
 	var statement strings.Builder
 	fmt.Fprintf(&statement, "UPDATE %s%s SET ", t.orAbort(), quoteTable(t.name))
 	for n, i := range fields {
-		fmt.Fprintf(&statement, "%s = r.column%d, ", quote(t.columns[i+1].name), n+2)
+		fmt.Fprintf(&statement, "%s = r.column%d, ", quote(t.column(i).name), t.keys+n+1)
 	}
 	text := strings.TrimSuffix(statement.String(), ", ")
-	row := ", (?" + strings.Repeat(", ?", len(fields)) + ")"
-	text += " FROM (VALUES " + strings.Repeat(row, len(changes))[2:] + ") AS r WHERE " + t.at(0) + " = r.column1"
-	parameters := make([]any, 0, len(changes)*(1+len(fields)))
+	row := ", " + places(t.keys+len(fields))
+	text += " FROM (VALUES " + strings.Repeat(row, len(changes))[2:] + ") AS r WHERE "
+	for n, at := range t.keyAt() {
+		if n > 0 {
+			text += " AND "
+		}
+		text += fmt.Sprintf("%s = r.column%d", at, n+1)
+	}
+	parameters := make([]any, 0, len(changes)*(t.keys+len(fields)))
 	for _, c := range changes {
-		id, err := t.idParameter(c.ID)
+		key, err := t.keyParameters(c.ID)
 		if err != nil {
 			return 0, &unfitError{fmt.Errorf("id %q: %w", c.ID, err)}
 		}
-		parameters = append(parameters, id)
+		parameters = append(parameters, key...)
 		for _, i := range fields {
 			v, err := t.value(c, i)
 			if err != nil {

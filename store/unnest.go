@@ -38,9 +38,9 @@ func (*postgres) upsert(tx *transaction, t *table, changes []schema.Change) (int
 
 func (*postgres) update(tx *transaction, t *table, changes []schema.Change, fields []int) (int64, error) {
 	u := t.known.Load().unnest
-	columns := make([]int, len(fields)+1)
-	for i, field := range fields {
-		columns[i+1] = field + 1
+	columns := t.positions()[:t.keys]
+	for _, field := range fields {
+		columns = append(columns, t.place[field])
 	}
 	if !u.casts(columns) {
 		return updateEach(tx, t, changes, fields)
@@ -127,7 +127,7 @@ func (t *table) spellInsert(types []string) string {
 	for i, c := range t.columns {
 		names = append(names, quote(c.name))
 		values = append(values, fmt.Sprintf("r.c%d::%s", i, types[i]))
-		if i > 0 {
+		if i >= t.keys {
 			sets = append(sets, quote(c.name)+" = excluded."+quote(c.name))
 		}
 	}
@@ -136,24 +136,33 @@ func (t *table) spellInsert(types []string) string {
 		action = "UPDATE SET " + strings.Join(sets, ", ")
 	}
 	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s ON CONFLICT (%s) DO %s", quoteTable(t.name),
-		strings.Join(names, ", "), strings.Join(values, ", "), t.spellUnnest(t.positions()), names[0], action)
+		strings.Join(names, ", "), strings.Join(values, ", "), t.spellUnnest(t.positions()),
+		strings.Join(names[:t.keys], ", "), action)
 }
 
-// update returns the update of some columns, of which the first is the id.
+// update returns the update of some columns, of which the first are the key's.
 //
 // The ids are there twice: the planner then takes them from the key's index, and joins the
-// few rows that it has found. By the join alone it may read the whole table.
+// few rows that it has found. By the join alone it may read the whole table. Of a key of
+// several columns there is no such list that an index finds.
 func (u *unnesting) update(t *table, columns []int) string {
 	key := fmt.Sprint(columns)
 	if known, ok := u.updates.Load(key); ok {
 		return known.(string)
 	}
-	sets := make([]string, len(columns)-1)
-	for n, i := range columns[1:] {
+	sets := make([]string, len(columns)-t.keys)
+	for n, i := range columns[t.keys:] {
 		sets[n] = fmt.Sprintf("%s = r.c%d::%s", quote(t.columns[i].name), i, u.types[i])
 	}
-	statement := fmt.Sprintf("UPDATE %s AS t SET %s FROM %s WHERE t.%[4]s = r.c0::%[5]s AND t.%[4]s = ANY($1::text[]::%[5]s[])",
-		quoteTable(t.name), strings.Join(sets, ", "), t.spellUnnest(columns), quote(t.columns[0].name), u.types[0])
+	var keys []string
+	for n, name := range t.keyNames() {
+		keys = append(keys, fmt.Sprintf("t.%s = r.c%d::%s", quote(name), n, u.types[n]))
+	}
+	if !t.composite() {
+		keys = append(keys, fmt.Sprintf("t.%s = ANY($1::text[]::%s[])", quote(t.columns[0].name), u.types[0]))
+	}
+	statement := fmt.Sprintf("UPDATE %s AS t SET %s FROM %s WHERE %s", quoteTable(t.name), strings.Join(sets, ", "),
+		t.spellUnnest(columns), strings.Join(keys, " AND "))
 	u.updates.Store(key, statement)
 	return statement
 }
@@ -161,7 +170,19 @@ func (u *unnesting) update(t *table, columns []int) string {
 // arrays are the values of changes by column.
 func (t *table) arrays(changes []schema.Change, columns []int) ([]any, error) {
 	arrays := make([]any, len(columns))
+	keys, err := t.plainKeys(changes)
+	if err != nil {
+		return nil, err
+	}
 	for n, i := range columns {
+		if i < t.keys {
+			some := make(texts, len(changes))
+			for j := range keys[i] {
+				some[j] = &keys[i][j]
+			}
+			arrays[n] = some
+			continue
+		}
 		array, err := t.array(i, changes)
 		if err != nil {
 			return nil, err
@@ -174,11 +195,7 @@ func (t *table) arrays(changes []schema.Change, columns []int) ([]any, error) {
 func (t *table) array(i int, changes []schema.Change) (any, error) {
 	some := make(texts, len(changes))
 	for j, change := range changes {
-		if i == 0 {
-			some[j] = &changes[j].ID
-			continue
-		}
-		text := change.Values[i-1]
+		text := change.Values[t.columns[i].at]
 		if text == schema.Null || text == "" {
 			continue
 		}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"sync"
@@ -130,26 +129,27 @@ func (b *batch) delete(changes []schema.Change) error {
 	if err := b.beside(changes); err != nil {
 		return err
 	}
-	ids, err := b.idParameters(changes)
+	keys, err := b.keysOf(changes)
 	if err != nil {
 		return err
 	}
-	done := b.table.scope(b.tx.db).Where(b.table.at(0)+" IN ?", ids).
-		Delete(reflect.New(b.table.writes.Elem()).Interface())
+	among := b.table.among(len(changes))
+	done := b.table.scope(b.tx.db).Where(among, keys...).Delete(reflect.New(b.table.writes.Elem()).Interface())
 	if done.Error != nil {
 		return done.Error
 	}
-	return b.checkDeletion(ids, done.RowsAffected)
+	return b.checkDeletion(among, keys, done.RowsAffected)
 }
 
-func (b *batch) idParameters(changes []schema.Change) ([]any, error) {
-	ids := make([]any, len(changes))
+// keysOf are the parameters of the changes' keys, one after another.
+func (b *batch) keysOf(changes []schema.Change) ([]any, error) {
+	ids := make([]string, len(changes))
 	for i, c := range changes {
-		id, err := b.table.idParameter(c.ID)
-		if err != nil {
-			return nil, &unfitError{fmt.Errorf("id %q: %w", c.ID, err)}
-		}
-		ids[i] = id
+		ids[i] = c.ID
 	}
-	return ids, nil
+	keys, err := b.table.keysOf(ids)
+	if err != nil {
+		return nil, &unfitError{err}
+	}
+	return keys, nil
 }

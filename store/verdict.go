@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/afterwrite/afterwrite/schema"
@@ -85,8 +86,8 @@ func (t *table) verdicts(at *catalog.Table, d dialect) []catalog.Verdict {
 		switch {
 		case !ok:
 			all = append(all, catalog.Verdict{Field: c.field.Name, Column: c.name, Type: c.typ, Hold: catalog.Exact})
-		case i == 0:
-			all = append(all, t.keyVerdict(at, d, there))
+		case i < t.keys:
+			all = append(all, t.keyVerdict(at, d, i, there))
 		default:
 			all = append(all, catalog.Judge(d.catalogOf(), at, c.field, there))
 		}
@@ -101,21 +102,68 @@ func (t *table) verdicts(at *catalog.Table, d dialect) []catalog.Verdict {
 	return all
 }
 
-// keyVerdict also refuses a key that no unique index makes one, or that takes different
-// ids for the same.
-func (t *table) keyVerdict(at *catalog.Table, d dialect, there catalog.Column) catalog.Verdict {
-	v := catalog.JudgeKey(d.catalogOf(), t.entity.ID, there)
-	unique, loose := t.tells(at, there.Name)
-	if v.Hold == catalog.Refused || unique {
+// keyVerdict judges a column of the key. It also refuses a key that no unique index makes
+// one, or that takes different ids for the same.
+func (t *table) keyVerdict(at *catalog.Table, d dialect, n int, there catalog.Column) catalog.Verdict {
+	v := t.judgeKey(d, n, there)
+	unique, loose := t.tells(at)
+	if v.Hold == catalog.Refused || unique || n > 0 {
 		return v
 	}
-	v.Hold, v.Why = catalog.Refused, "no primary key or unique index is on it alone"
-	v.Fix = "make it unique, or name a column that is"
+	v.Hold, v.Why = catalog.Refused, "no primary key or unique index is on "+t.alone()
+	v.Fix = t.uniqueFix(at)
 	if loose != "" {
 		v.Why, v.Fix = "it takes different ids for the same: "+loose,
 			"give it a collation and a type that tell all texts apart"
 	}
 	return v
+}
+
+// judgeKey judges the type of a column of the key.
+func (t *table) judgeKey(d dialect, n int, there catalog.Column) catalog.Verdict {
+	v := catalog.JudgeKey(d.catalogOf(), t.keyID(n), there)
+	v.Field = t.columns[n].field.Name
+	if t.composite() {
+		v.Fix = strings.ReplaceAll(strings.ReplaceAll(v.Fix, "set `id: {", "give the field "+v.Field+" `"), "}`", "`")
+	}
+	return v
+}
+
+// uniqueFix says what to do about a key that is not unique.
+func (t *table) uniqueFix(at *catalog.Table) string {
+	fix := "make it unique, or name a column that is"
+	if t.composite() {
+		fix = "make them unique together, or name the columns that are"
+	}
+	if wider := t.widerKey(at); wider != nil {
+		fix += ", as in `id: {columns: [" + strings.Join(wider, ", ") + "]}`"
+	}
+	return fix
+}
+
+// alone says of which columns a unique index has to be the key's.
+func (t *table) alone() string {
+	if t.composite() {
+		return "(" + strings.Join(t.keyNames(), ", ") + ") and no other column"
+	}
+	return "it alone"
+}
+
+// widerKey are the columns of a primary key, or else of a unique index, that has a column of the
+// key and others, as that of a partitioned table has; nil: there is none.
+func (t *table) widerKey(at *catalog.Table) []string {
+	var wider []string
+	for _, x := range at.Indexes {
+		names, own := make([]string, len(x.Parts)), false
+		for i, p := range x.Parts {
+			names[i] = p.Column
+			own = own || t.isKey(p.Column)
+		}
+		if own && len(names) > 1 && x.Where == "" && !slices.Contains(names, "") && (wider == nil || x.Primary) {
+			wider = names
+		}
+	}
+	return wider
 }
 
 // rewriting are the triggers and rules that may change a row that is written.

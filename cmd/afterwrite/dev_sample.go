@@ -17,6 +17,13 @@ var samples = map[schema.FieldType]string{
 }
 
 func sampleID(e *schema.Entity) string {
+	if e.ID.Composite() {
+		values := make([]string, len(e.Key()))
+		for n, i := range e.Key() {
+			values[n] = samples[e.Fields[i].Type]
+		}
+		return e.KeyID(values)
+	}
 	switch e.ID.Type {
 	case schema.Int:
 		return "1"
@@ -30,7 +37,7 @@ func sampleID(e *schema.Entity) string {
 func sampleBody(e *schema.Entity) string {
 	var parts []string
 	for i, f := range e.Fields {
-		if f.Required || (i == 0 && f.References == "") {
+		if !e.InKey(i) && (f.Required || (i == len(e.Key()) && f.References == "")) {
 			parts = append(parts, fmt.Sprintf("%q:%s", f.Name, samples[f.Type]))
 		}
 	}

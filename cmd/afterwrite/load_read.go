@@ -130,6 +130,10 @@ func parseObject(text []byte, e *schema.Entity) (id string, fields schema.Fields
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 		return "", nil, errors.New("has something after its JSON object")
 	}
+	if id == "" && e.ID.Composite() {
+		id, err = e.IDOf(fields)
+		return id, fields, err
+	}
 	if id == "" {
 		return "", nil, errors.New(`has no "id"`)
 	}
@@ -193,7 +197,12 @@ func newCSV(in io.Reader, e *schema.Entity, maxRow int) (*csvRows, error) {
 		seen[name] = true
 		r.columns = append(r.columns, position)
 	}
-	if !seen["id"] {
+	for _, i := range e.Key() {
+		if name := e.Fields[i].Name; !seen["id"] && !seen[name] {
+			return nil, fmt.Errorf(`line 1: there is neither a column "id" nor one %q, a part of the key`, name)
+		}
+	}
+	if !seen["id"] && !e.ID.Composite() {
 		return nil, errors.New(`line 1: there is no column "id"`)
 	}
 	return r, nil
@@ -223,6 +232,11 @@ func (c *csvRows) next() (row, error) {
 		case cell != "":
 			f := &c.entity.Fields[position]
 			r.fields[f.Name] = cellValue(f.Type, cell)
+		}
+	}
+	if r.id == "" && c.entity.ID.Composite() {
+		if r.id, err = c.entity.IDOf(r.fields); err != nil {
+			return row{}, badRow{line, err.Error()}
 		}
 	}
 	if r.id == "" {

@@ -92,6 +92,11 @@ func (r *reader) checkField(e *schema.Entity, f *schema.Field, byName map[string
 		r.faultAt(path+".references", "%q is not an entity%s", f.References, suggest(f.References, known))
 		return
 	}
+	if other.ID.Composite() {
+		r.faultAt(path+".references", "the id of %s is a key of %d columns, which no one field holds; leave it out: "+
+			"a foreign key of the table itself is found without it", other.Name, len(other.ID.Columns))
+		return
+	}
 	if !holds(f.Type, other.ID.Type) {
 		r.faultAt(path+".references", "a field of type %s cannot hold the id of %s, which is of type %s",
 			f.Type, other.Name, other.ID.Type)

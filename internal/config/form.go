@@ -236,6 +236,22 @@ func columnName(text string) error {
 	return identifier(text)
 }
 
+// columnNames is the list of the columns of a composite key.
+func columnNames(at *[]string) func([]string) error {
+	return func(items []string) error {
+		for _, name := range items {
+			if err := columnName(name); err != nil {
+				return fmt.Errorf("%q %w", name, err)
+			}
+		}
+		if len(items) < 2 {
+			return fmt.Errorf("must be two columns or more, such as [tenant_id, id]; one is id.column")
+		}
+		*at = items
+		return nil
+	}
+}
+
 func queueName(text string) error {
 	if !schema.ValidName(text) {
 		return fmt.Errorf("must be a to z, then a to z, 0 to 9 and _")

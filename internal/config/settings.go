@@ -102,6 +102,7 @@ func entitySettings(e *schema.Entity, ttl func(*time.Duration) form, fields, on,
 	return []setting{
 		{path: "table", text: words(&e.Table, identifier)},
 		{path: "id.column", text: words(&e.ID.Column, columnName)},
+		{path: "id.columns", list: columnNames(&e.ID.Columns)},
 		{path: "id.type", text: oneOf(&e.ID.Type, schema.String, schema.Int, schema.UUID)},
 		{path: "id.max", text: whole(&e.ID.Max, 1, schema.MaxIDBytes), kind: number},
 		{path: "fields", node: fields},

@@ -43,12 +43,7 @@ func Write(to io.Writer, prefix string, entities []*schema.Entity) error {
 func quoted(s string) string { return strconv.Quote(s) }
 
 func writeEntity(b *bytes.Buffer, e *schema.Entity) {
-	fmt.Fprintf(b, "  %s:\n    table: %s\n    id: {column: %s, type: %s", e.Name, quoted(e.Table), quoted(e.ID.Column),
-		e.ID.Type)
-	if e.ID.Type == schema.String {
-		fmt.Fprintf(b, ", max: %d", e.ID.Max)
-	}
-	b.WriteString("}\n    fields:\n")
+	fmt.Fprintf(b, "  %s:\n    table: %s\n    id: %s\n    fields:\n", e.Name, quoted(e.Table), idSetting(e.ID))
 	for i := range e.Fields {
 		fmt.Fprintf(b, "      %s\n", fieldText(&e.Fields[i]))
 	}
@@ -76,6 +71,26 @@ func writeEntity(b *bytes.Buffer, e *schema.Entity) {
 	if e.RankBy != "" {
 		fmt.Fprintf(b, "    rank: {by: %s}\n", e.RankBy)
 	}
+}
+
+// idSetting spells the key of an entity.
+func idSetting(id schema.ID) string {
+	if id.Composite() {
+		columns := make([]string, len(id.Columns))
+		for i, c := range id.Columns {
+			columns[i] = quoted(c)
+		}
+		text := "{columns: [" + strings.Join(columns, ", ") + "]"
+		if id.Max > 0 && id.Max != schema.MaxIDBytes {
+			text += fmt.Sprintf(", max: %d", id.Max)
+		}
+		return text + "}"
+	}
+	text := fmt.Sprintf("{column: %s, type: %s", quoted(id.Column), id.Type)
+	if id.Type == schema.String {
+		text += fmt.Sprintf(", max: %d", id.Max)
+	}
+	return text + "}"
 }
 
 func writeOverride(b *bytes.Buffer, kind schema.Kind, o schema.RetryOverride) {
@@ -145,12 +160,8 @@ func Draft(to io.Writer, head string, entities []DraftEntity) error {
 			fmt.Fprintf(&b, "  # %s\n", oneLine(line))
 		}
 		e := d.Entity
-		key := ""
-		if e.ID.Type == schema.String {
-			key = fmt.Sprintf(", max: %d", e.ID.Max)
-		}
 		fmt.Fprintf(&b, "  %s:\n    table: %s\n", e.Name, quoted(e.Table))
-		noted(&b, fmt.Sprintf("    id: {column: %s, type: %s%s}", quoted(e.ID.Column), e.ID.Type, key), d.Notes["id"])
+		noted(&b, "    id: "+idSetting(e.ID), d.Notes["id"])
 		b.WriteString("    fields:\n")
 		for i := range e.Fields {
 			noted(&b, "      "+fieldText(&e.Fields[i]), d.Notes[e.Fields[i].Name])

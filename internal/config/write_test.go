@@ -39,7 +39,11 @@ func TestWriteIsRead(t *testing.T) {
 				Factor: &factor, Cap: &limit, Jitter: &jitter}}},
 	}
 	require.NoError(t, whole.Init())
-	want := append(example.Entities, whole)
+	keyed := &schema.Entity{Name: "line", Cache: schema.CachePolicy{Jitter: 0.1},
+		ID:     schema.ID{Columns: []string{"tenant_id", "id"}, Type: schema.Int, Max: 50},
+		Fields: []schema.Field{{Name: "n", Type: schema.Int}}}
+	require.NoError(t, keyed.Init())
+	want := append(example.Entities, whole, keyed)
 	var text bytes.Buffer
 	require.NoError(t, Write(&text, "shop", want))
 	file := filepath.Join(t.TempDir(), "afterwrite.yaml")

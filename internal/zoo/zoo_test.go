@@ -190,14 +190,18 @@ func (z *zoo) rows() map[string]map[string]string {
 	names, err := rows.Columns()
 	require.NoError(z.t, err)
 	require.NoError(z.t, rows.Close())
-	shown := make([]string, len(names))
-	for i, name := range append([]string{z.e.ID.Column}, names...) {
+	keys := z.e.KeyColumns()
+	shown := make([]string, 0, len(keys)+len(names))
+	for i, name := range append(slices.Clone(keys), names...) {
 		text := map[string]string{"postgres": `"%s"::text`, "mariadb": `CAST("%s" AS BINARY)`,
 			"sqlite": `CAST("%s" AS TEXT)`}[z.dialect()]
-		if i > 0 && z.dialect() == "sqlite" {
+		switch {
+		case i >= len(keys) && z.dialect() == "sqlite":
 			text = `quote("%s")`
+		case i < len(keys) && z.e.ID.Composite() && z.dialect() == "postgres":
+			text = `to_json("%s") #>> '{}'` // of a time in the form of a request
 		}
-		shown = append(shown[:i], fmt.Sprintf(text, name))
+		shown = append(shown, fmt.Sprintf(text, name))
 	}
 	found, err := z.db.QueryContext(ctx, "SELECT "+strings.Join(shown, ", ")+" FROM "+table)
 	require.NoError(z.t, err)
@@ -212,14 +216,31 @@ func (z *zoo) rows() map[string]map[string]string {
 		row := map[string]string{}
 		for i, name := range names {
 			row[name] = "NULL"
-			if texts[i+1].Valid {
-				row[name] = texts[i+1].String
+			if texts[len(keys)+i].Valid {
+				row[name] = texts[len(keys)+i].String
 			}
 		}
-		all[texts[0].String] = row
+		all[z.id(texts[:len(keys)])] = row
 	}
 	require.NoError(z.t, found.Err())
 	return all
+}
+
+// id is the id of a row, of the texts of its key's columns.
+func (z *zoo) id(texts []sql.NullString) string {
+	z.t.Helper()
+	if !z.e.ID.Composite() {
+		return texts[0].String
+	}
+	parts := make([]string, len(texts))
+	for i, text := range texts {
+		part, err := json.Marshal(text.String)
+		require.NoError(z.t, err)
+		parts[i] = string(part)
+	}
+	id, err := z.e.CanonicalID(z.e.KeyID(parts))
+	require.NoError(z.t, err)
+	return id
 }
 
 // call is one request. It returns the status and the document.
@@ -438,8 +459,8 @@ func (z *zoo) write() {
 	for _, id := range slices.Sorted(maps.Keys(z.Put)) {
 		record := maps.Clone(z.Put[id])
 		z.accept(http.MethodPut, id, "", record)
-		for _, f := range z.e.Fields {
-			if _, given := record[f.Name]; !given {
+		for i, f := range z.e.Fields {
+			if _, given := record[f.Name]; !given && !z.e.InKey(i) {
 				record[f.Name] = json.RawMessage(cmp.Or(f.Default, schema.Null))
 			}
 		}

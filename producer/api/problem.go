@@ -71,7 +71,7 @@ func fieldOf(e *schema.Entity, column string) string {
 			return e.Fields[i].Name
 		}
 	}
-	if column == e.ID.Column {
+	if column == e.ID.Column && !e.ID.Composite() {
 		return "id"
 	}
 	return column

@@ -72,7 +72,10 @@ func writeSchema(e *schema.Entity, whole bool) object {
 		if whole && f.Default != "" {
 			s["default"] = json.RawMessage(f.Default)
 		}
-		if whole && f.Required && (f.Default == "" || f.Default == schema.Null) {
+		if e.InKey(i) {
+			s["description"] = "A part of the id: it can be left out where the id is given, and cannot be changed."
+		}
+		if whole && !e.InKey(i) && f.Required && (f.Default == "" || f.Default == schema.Null) {
 			required = append(required, f.Name)
 		}
 		if !f.Required {
@@ -86,7 +89,7 @@ func writeSchema(e *schema.Entity, whole bool) object {
 func incrementSchema(e *schema.Entity) object {
 	properties := object{}
 	for i := range e.Fields {
-		if e.Fields[i].Type == schema.Int {
+		if e.Fields[i].Type == schema.Int && !e.InKey(i) {
 			properties[e.Fields[i].Name] = object{"type": "integer", "format": "int64"}
 		}
 	}
@@ -101,6 +104,13 @@ func idSchema(e *schema.Entity) object {
 		return object{"type": "integer", "format": "int64"}
 	case schema.UUID:
 		return object{"type": "string", "format": "uuid"}
+	}
+	if e.ID.Composite() {
+		return object{
+			"type": "string", "minLength": 1,
+			"description": fmt.Sprintf("%s: the parts of the key with ~ between them. ASCII letters, digits, - _ . : @ and all "+
+				"beyond ASCII stay; any other byte is = and two hexadecimal digits. At most %d bytes.", e.KeyForm(), e.ID.Max),
+		}
 	}
 	return object{
 		"type": "string", "minLength": 1,

@@ -250,6 +250,28 @@ func (t *Table) UniqueWhere(where string, columns ...string) bool {
 	return ok
 }
 
+// Loose says why a unique index on exactly these columns takes different values for the same, or returns "". exact
+// reports whether that concerns only columns for which folds is true.
+func (t *Table) Loose(folds func(column string) bool, columns ...string) (why string, exact bool) {
+	x, ok := t.index(func(x Index) bool {
+		return x.Where == "" && !x.Deferrable && x.over(t.spelled(columns)) && x.folds()
+	})
+	if !ok {
+		return "", false
+	}
+	exact = true
+	for _, p := range x.Parts {
+		if p.Collation == "" {
+			continue
+		}
+		if !folds(p.Column) {
+			return p.Collation, false
+		}
+		why = p.Collation
+	}
+	return why, exact
+}
+
 // IndexNamed returns the unique index or constraint with a name.
 func (t *Table) IndexNamed(name string) (Index, bool) {
 	return t.index(func(x Index) bool { return x.Name == name })

@@ -48,6 +48,9 @@ func Propose(d Dialect, at *Table) Proposal {
 	}
 	e := &schema.Entity{Name: entityName(at.Name), Table: at.Name}
 	key, why := p.key(d, at, e)
+	if key == "" && compositeKey(d, at, e) {
+		why = ""
+	}
 	if why != "" {
 		p.Why = why
 		return p
@@ -108,6 +111,34 @@ func (p *Proposal) key(d Dialect, at *Table, e *schema.Entity) (column, why stri
 	return "", why
 }
 
+// compositeKey proposes the columns of the primary key, or else of a unique index without null, as the id.
+func compositeKey(d Dialect, at *Table, e *schema.Entity) bool {
+	indexes := slices.Clone(at.Indexes)
+	slices.SortStableFunc(indexes, func(a, b Index) int { return order(b.Primary) - order(a.Primary) })
+	for _, x := range indexes {
+		names := make([]string, len(x.Parts))
+		for i, p := range x.Parts {
+			if c, ok := at.Column(p.Column); ok && (x.Primary || c.NotNull) && partOfKey(d, c) {
+				names[i] = c.Name
+			}
+		}
+		if n := len(names); n > 1 && n <= schema.MaxKeyColumns && !slices.Contains(names, "") && at.Unique(names...) {
+			e.ID = schema.ID{Columns: names}
+			return true
+		}
+	}
+	return false
+}
+
+// partOfKey reports whether a column can be a part of a composite key, as a field of the type that fits it best.
+func partOfKey(d Dialect, c Column) bool {
+	typ := keyType(c)
+	if typeOf(c) == schema.Time {
+		typ = schema.Time
+	}
+	return JudgeKey(d, schema.ID{Type: typ}, c).Hold != Refused
+}
+
 func order(b bool) int {
 	if b {
 		return 1
@@ -158,6 +189,10 @@ func (p *Proposal) field(d Dialect, at *Table, e *schema.Entity, c Column) {
 	case typ == "":
 		leave("no type of a field holds it")
 		return
+	case slices.Contains(e.ID.Columns, c.Name) && name == "id": // the member id is the whole key
+		name = e.Name + "_id"
+	}
+	switch {
 	case !schema.ValidName(name) || name == "id" || slices.ContainsFunc(e.Fields,
 		func(f schema.Field) bool { return f.Name == name }):
 		leave("its name makes no name of a field; give it one with `column:`")
@@ -176,6 +211,9 @@ func (p *Proposal) field(d Dialect, at *Table, e *schema.Entity, c Column) {
 	f.Default, f.Required = literal(c, typ), c.NotNull
 	if f.Default != "" {
 		f.Required = false
+	}
+	if slices.Contains(e.ID.Columns, c.Name) {
+		f.Default, f.Required = "", true
 	}
 	v := Judge(d, at, &f, c)
 	if v.Hold == Refused && !f.FromDatabase {

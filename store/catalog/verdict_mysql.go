@@ -138,6 +138,8 @@ func keyOnMySQL(id schema.ID, c Column) bool {
 		return whole || base == "numeric" && c.Scale == 0
 	case schema.UUID:
 		return text || base == "uuid"
+	case schema.Time:
+		return strings.HasPrefix(base, "timestamp") && c.Fraction == 6
 	}
 	return text
 }

@@ -189,6 +189,8 @@ func JudgeKey(d Dialect, id schema.ID, c Column) Verdict {
 
 func keyFix(id schema.ID, c Column) string {
 	switch {
+	case id.Type == schema.Time && c.Fraction >= 0:
+		return "let it keep six digits of a second"
 	case slices.Contains(keyTexts, c.Base) || c.Base == "TEXT":
 		return "set `id: {type: string}`"
 	case c.Base == "uuid":
@@ -198,7 +200,7 @@ func keyFix(id schema.ID, c Column) string {
 	}
 	return map[schema.FieldType]string{
 		schema.String: "name a column of text", schema.Int: "name a column of whole numbers",
-		schema.UUID: "name a column of UUIDs",
+		schema.UUID: "name a column of UUIDs", schema.Time: "name a column of times that keeps six digits of a second",
 	}[id.Type]
 }
 
@@ -226,6 +228,8 @@ func keyOnPostgres(v *Verdict, id schema.ID, c Column) bool {
 		}
 	case schema.UUID:
 		return c.Base == "uuid"
+	case schema.Time:
+		return (c.Base == "timestamp with time zone" || c.Base == "timestamp without time zone") && c.Fraction == 6
 	case schema.String:
 		if slices.Contains([]string{"text", "character varying"}, c.Base) {
 			v.text(c.Length, id.Max)

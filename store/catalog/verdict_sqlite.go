@@ -104,7 +104,7 @@ func keyOnSQLite(id schema.ID, c Column) bool {
 	switch id.Type {
 	case schema.Int:
 		return c.Base == "INTEGER" || c.Base == "NUMERIC"
-	case schema.UUID:
+	case schema.UUID, schema.Time:
 		return c.Base == "TEXT" || c.Base == "BLOB" || c.Base == "NUMERIC"
 	}
 	return c.Base == "TEXT" || c.Base == "BLOB"

@@ -1,0 +1,345 @@
+package schema
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A composite key is two or more columns that name a record together. Each is a field of the entity, and the record's
+// id is one text of all of them: the canonical texts of the fields in the key's order, with "~" between two. ASCII
+// letters and digits, the characters - _ . : @ and everything beyond ASCII stay as they are; every other byte of a
+// part is "=" and two upper-case hexadecimal digits. So "~" and "=" have no other meaning, different keys have
+// different ids, and an id is the same before and after a proxy that decodes or normalises a path.
+//
+//	tenant 7, number 42                        7~42
+//	"acme", "a/b"                              acme~a=2Fb
+//	"", "é"                                    ~é
+//	42, 2026-01-31T12:00:00Z                   42~2026-01-31T12:00:00Z
+
+// MaxKeyColumns bounds the columns of a composite key.
+const MaxKeyColumns = 8
+
+const (
+	keySeparator = "~"
+	keyEscape    = '='
+	keyPlain     = "-_.:@" // characters that stay, beside ASCII letters, digits and everything beyond ASCII
+)
+
+// keyTypes are the types that a part of a composite key can have: each value has one text, and databases compare it
+// exactly.
+var keyTypes = []FieldType{String, Text, Int, Time, UUID}
+
+// CanKey reports whether a field of the type can be a part of a composite key.
+func CanKey(typ FieldType) bool { return slices.Contains(keyTypes, typ) }
+
+// Composite reports whether the id is a key of two columns or more.
+func (id ID) Composite() bool { return len(id.Columns) > 0 }
+
+// Key returns the positions in [Entity.Fields] of the fields of a composite key, in the key's order. It is nil where
+// the id has a column of its own, which is no field's.
+func (e *Entity) Key() []int { return e.key }
+
+// InKey reports whether field i is a part of a composite key.
+func (e *Entity) InKey(i int) bool { return slices.Contains(e.key, i) }
+
+// KeyColumns returns the names of the columns that hold the id: one, or those of a composite key.
+func (e *Entity) KeyColumns() []string {
+	if e.ID.Composite() {
+		return e.ID.Columns
+	}
+	return []string{e.ID.Column}
+}
+
+// addKey gives each column of a composite key its field. One that no field has is a field of the type of the id.
+func (e *Entity) addKey() error {
+	if !e.ID.Composite() {
+		return nil
+	}
+	if n := len(e.ID.Columns); e.ID.Column != "" || n < 2 || n > MaxKeyColumns {
+		return fmt.Errorf("id.columns: a key has 2 to %d columns, and then there is no id.column", MaxKeyColumns)
+	}
+	if slices.ContainsFunc(e.Fields, func(f Field) bool { return f.Name == "id" }) {
+		return fmt.Errorf("fields.id: the member id of a record is its whole key; name the field of the column id otherwise, "+
+			"as in %s_id: {column: id, type: int}", e.Name)
+	}
+	var made []Field
+	columns := slices.Clone(e.ID.Columns)
+	for n, column := range columns {
+		i := e.keyField(column)
+		if i >= 0 {
+			columns[n] = cmp.Or(e.Fields[i].Column, e.Fields[i].Name)
+			continue
+		}
+		f := Field{Name: column, Column: column, Type: e.ID.Type}
+		if !ValidName(f.Name) || slices.Contains(Reserved, f.Name) {
+			f.Name = e.Name + "_" + strings.ToLower(column) // the member "id" is the whole key
+		}
+		if !ValidName(f.Name) {
+			return fmt.Errorf("id.columns: no field has the column %q: give it one, as in key_%d: {column: %[1]q, type: int}",
+				column, n+1)
+		}
+		made = append(made, f)
+	}
+	e.ID.Columns = columns
+	if len(made) > 0 {
+		e.Fields = append(made, e.Fields...)
+	}
+	return nil
+}
+
+// keyField returns the field of a column that the key names: by its column, or else by its name.
+func (e *Entity) keyField(column string) int {
+	i := slices.IndexFunc(e.Fields, func(f Field) bool { return cmp.Or(f.Column, f.Name) == column })
+	if i < 0 {
+		i = slices.IndexFunc(e.Fields, func(f Field) bool { return f.Name == column })
+	}
+	return i
+}
+
+// initKey checks the fields of a composite key, which are complete, and notes where they are.
+func (e *Entity) initKey() error {
+	e.key = nil
+	for _, column := range e.ID.Columns {
+		i := slices.IndexFunc(e.Fields, func(f Field) bool { return f.Column == column })
+		f := &e.Fields[i]
+		switch {
+		case slices.Contains(e.key, i):
+			return fmt.Errorf("id.columns: %q is there twice", column)
+		case !CanKey(f.Type):
+			return fmt.Errorf("id.columns: the field %s is of type %s; a part of a key is one of %v", f.Name, f.Type,
+				keyTypes)
+		case f.Default != "":
+			return fmt.Errorf("fields.%s: default: a part of the key has none, for the id names it", f.Name)
+		case f.FromDatabase:
+			return fmt.Errorf("fields.%s: from: a part of the key is what the request names, not the database's", f.Name)
+		case f.Redact:
+			return fmt.Errorf("fields.%s: redact: the id shows what is a part of the key", f.Name)
+		case f.UniqueWhere != "":
+			return fmt.Errorf("fields.%s: unique.where: a part of the key has no condition", f.Name)
+		}
+		f.Required = true
+		e.key = append(e.key, i)
+	}
+	if e.ID.Composite() {
+		e.ID.Type = String // of the text that is the id
+	}
+	return nil
+}
+
+// canonicalKey is [Entity.CanonicalID] of a composite key.
+func (e *Entity) canonicalKey(id string) (string, error) {
+	texts, err := e.KeyValues(id)
+	if err != nil {
+		return "", err
+	}
+	canonical := e.KeyID(texts)
+	if len(canonical) > e.ID.Max {
+		return "", Invalid("id", "is too long: %d bytes, at most %d", len(canonical), e.ID.Max)
+	}
+	return canonical, nil
+}
+
+// KeyValues returns the canonical JSON texts of the fields of a composite key that an id names, in the key's order. The
+// error is an [InvalidError] about "id".
+func (e *Entity) KeyValues(id string) ([]string, error) {
+	if len(id) > 3*MaxIDBytes { // every byte of the longest id may be escaped
+		return nil, Invalid("id", "is too long: %d bytes, at most %d", len(id), e.ID.Max)
+	}
+	parts := strings.Split(id, keySeparator)
+	if len(parts) != len(e.key) {
+		return nil, Invalid("id", "has %d parts, the key has %d: %s", len(parts), len(e.key), e.KeyForm())
+	}
+	texts := make([]string, len(parts))
+	for n, part := range parts {
+		f := &e.Fields[e.key[n]]
+		text, err := unescapeKey(part)
+		if err == nil {
+			texts[n], err = f.keyText(text)
+		}
+		if err != nil {
+			return nil, Invalid("id", "%s, part %d of %s: %v", f.Name, n+1, e.KeyForm(), err)
+		}
+	}
+	return texts, nil
+}
+
+// KeyForm returns how an id of a composite key is spelled, with the names of its fields for their values.
+func (e *Entity) KeyForm() string {
+	names := make([]string, len(e.key))
+	for n, i := range e.key {
+		names[n] = e.Fields[i].Name
+	}
+	return strings.Join(names, keySeparator)
+}
+
+// keyText returns the canonical JSON text of a part of a key.
+func (f *Field) keyText(part string) (text string, err error) {
+	if f.Type == Int {
+		text, err = encodeInt(part)
+	} else {
+		text, err = f.Encode(part)
+	}
+	if err != nil {
+		return "", err
+	}
+	return text, f.checkLimits(text)
+}
+
+// KeyID returns the id of a composite key from the canonical JSON texts of its fields, in the key's order.
+func (e *Entity) KeyID(texts []string) string {
+	var id []byte
+	for n, text := range texts {
+		if n > 0 {
+			id = append(id, keySeparator...)
+		}
+		plain := text
+		if strings.HasPrefix(text, `"`) {
+			plain, _ = unquote(text) // a canonical text is a JSON string
+		}
+		id = appendKey(id, plain)
+	}
+	return string(id)
+}
+
+// appendKey appends a part of a key, escaped.
+func appendKey(dst []byte, part string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(part) {
+		if b := part[i]; keyByte(b) {
+			dst = append(dst, b)
+		} else {
+			dst = append(dst, keyEscape, digits[b>>4], digits[b&15])
+		}
+	}
+	return dst
+}
+
+func keyByte(b byte) bool {
+	return b >= 0x80 || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' ||
+		strings.IndexByte(keyPlain, b) >= 0
+}
+
+func unescapeKey(part string) (string, error) {
+	if strings.IndexByte(part, keyEscape) < 0 {
+		return part, nil
+	}
+	text := make([]byte, 0, len(part))
+	for i := 0; i < len(part); i++ {
+		if part[i] != keyEscape {
+			text = append(text, part[i])
+			continue
+		}
+		if i+2 >= len(part) || unhex(part[i+1]) < 0 || unhex(part[i+2]) < 0 {
+			return "", fmt.Errorf("a = is followed by two hexadecimal digits; = itself is =3D")
+		}
+		text = append(text, byte(unhex(part[i+1])<<4|unhex(part[i+2])))
+		i += 2
+	}
+	return string(text), nil
+}
+
+// KeyParts returns the parts of a composite id without their escapes, whatever their types are; a part that is not
+// spelled as it must be stays as it is. It is for ids of rows that other programs wrote.
+func KeyParts(id string) []string {
+	parts := strings.Split(id, keySeparator)
+	for n, part := range parts {
+		if text, err := unescapeKey(part); err == nil {
+			parts[n] = text
+		}
+	}
+	return parts
+}
+
+func unhex(b byte) int {
+	switch {
+	case b >= '0' && b <= '9':
+		return int(b - '0')
+	case b|32 >= 'a' && b|32 <= 'f':
+		return int(b|32-'a') + 10
+	}
+	return -1
+}
+
+// FillKey gives the values of a whole record, as [Entity.Whole] returns them, the fields of its key, which the request
+// can leave out. It does nothing where the id has a column of its own. The error is an [InvalidError] that names a
+// field which has another value than the id says.
+func (e *Entity) FillKey(id string, values Values) error {
+	return e.eachKey(id, values, func(i int, text string) { values[i] = text })
+}
+
+// DropKey takes the fields of the key out of the values of a patch, as [Entity.Partial] returns them: they cannot be
+// changed. The error is an [InvalidError] that names a field which has another value than the id says.
+func (e *Entity) DropKey(id string, values Values) error {
+	return e.eachKey(id, values, func(i int, _ string) { values[i] = "" })
+}
+
+func (e *Entity) eachKey(id string, values Values, do func(i int, text string)) error {
+	if e.key == nil {
+		return nil
+	}
+	texts, err := e.KeyValues(id)
+	if err != nil {
+		return err
+	}
+	for n, i := range e.key {
+		if values[i] != "" && values[i] != texts[n] {
+			return Invalid(e.Fields[i].Name, "is %s in the id, which cannot be changed: write another record and delete this one",
+				texts[n])
+		}
+		do(i, texts[n])
+	}
+	return nil
+}
+
+// IDOf returns the id of a composite key that the fields of a request name. The error is an [InvalidError] that names a
+// field which is missing or invalid.
+func (e *Entity) IDOf(fields Fields) (string, error) {
+	texts := make([]string, len(e.key))
+	for n, i := range e.key {
+		f := &e.Fields[i]
+		v, ok := fields[f.Name]
+		if !ok {
+			return "", Invalid(f.Name, "is missing: it is a part of the key %s", e.KeyForm())
+		}
+		text, err := f.Canonical(v)
+		if err == nil && text == Null {
+			err = errNull
+		}
+		if err != nil {
+			return "", Invalid(f.Name, "%v", err)
+		}
+		texts[n] = text
+	}
+	return e.canonicalKey(e.KeyID(texts))
+}
+
+var errNull = errors.New("is null, and a part of the key")
+
+// MadeKey returns the id that the values of a whole record name, where its key is composite. make returns a part of
+// type uuid that the record lacks. The error is an [InvalidError] that names a field which is missing, or make's.
+func (e *Entity) MadeKey(values Values, make func() (string, error)) (string, error) {
+	texts, lacks := []string(nil), -1
+	for _, i := range e.key {
+		texts = append(texts, values[i])
+		switch {
+		case values[i] != "":
+		case e.Fields[i].Type == UUID && lacks < 0:
+			lacks = len(texts) - 1
+		default:
+			return "", Invalid(e.Fields[i].Name, "is required: it is a part of the key %s", e.KeyForm())
+		}
+	}
+	if lacks >= 0 {
+		id, err := make()
+		if err != nil {
+			return "", err
+		}
+		if texts[lacks], err = encodeUUID(id); err != nil {
+			return "", Invalid("id", "%v", err)
+		}
+	}
+	return e.canonicalKey(e.KeyID(texts))
+}
