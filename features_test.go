@@ -617,9 +617,9 @@ func features() []feature {
 		V complex128
 	}
 	type noKey struct{ V string }
-	type twoKeys struct {
-		A string `gorm:"primaryKey"`
-		B string `gorm:"primaryKey"`
+	type floatPart struct {
+		A string  `gorm:"primaryKey"`
+		B float64 `gorm:"primaryKey"`
 	}
 	type gobText struct {
 		Key
@@ -732,7 +732,7 @@ func features() []feature {
 		refused[plainSlice]("slice without a serializer", "no column for a []string"),
 		refused[complexNumber]("complex number", "no column for a complex128"),
 		refused[noKey]("no key", "no primary key"),
-		refused[twoKeys]("composite key", "several columns"),
+		refused[floatPart]("part of a key of a float", "cannot be a part of a key"),
 		refused[gobText]("serializer:gob in a text", "type:bytes"),
 		refused[numeric]("numeric without digits", "without digits"),
 		refused[floatKey]("key of a float", "cannot be a key"),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/model"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -30,6 +31,11 @@ type Got[T any] struct {
 	Status  Status
 	Stale   bool // Redis did not respond: the row was read, which may be older; Version is 0
 }
+
+// Key names a record of a model whose primary key has several fields by their values, in the
+// order of the struct: Get(ctx, Key{tenantID, no}). A struct of the model that has its key, or
+// the text of the id, names it, too.
+type Key = model.Key
 
 // Get returns the newest accepted state of a record by its key, or the key's text; one that is
 // deleted, softly too, is [ErrNotFound].

@@ -115,7 +115,7 @@ func (t *TableOf[T]) draft(ctx context.Context, op cache.Op, record *T, w write)
 	if w.match != 0 {
 		return draft{}, schema.Invalid("id", "is missing: IfMatch names a record")
 	}
-	if d.fresh = true; w.key != "" {
+	if d.fresh = true; w.key != "" || m.Entity.ID.Composite() {
 		d.request.Op = cache.OpCreate // binds the id that it makes to the key
 		return d, nil
 	}

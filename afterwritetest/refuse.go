@@ -38,8 +38,23 @@ func Refuse(t testing.TB, db *afterwrite.DB, model, id any, kind string) (accept
 	if entity == nil {
 		t.Fatalf("afterwritetest: %T is not a model of this DB", model)
 	}
-	table, key := entity.Table, entity.ID.Column
-	name := fmt.Sprintf("afterwritetest_%s_%x", strings.ReplaceAll(table, ".", "_"), fmt.Sprint(id))
+	table := entity.Table
+	values := []string{fmt.Sprint(id)}
+	if key, ok := id.(afterwrite.Key); ok {
+		values = values[:0]
+		for _, v := range key {
+			values = append(values, fmt.Sprint(v))
+		}
+	}
+	if len(values) != len(entity.KeyColumns()) {
+		t.Fatalf("afterwritetest: %v is no key of %s: give an afterwrite.Key with a value for each of %v", id,
+			entity.Name, entity.KeyColumns())
+	}
+	var is []string
+	for i, column := range entity.KeyColumns() {
+		is = append(is, fmt.Sprintf("CAST(NEW.%s AS TEXT) = %s", quote(column), literal(values[i])))
+	}
+	name := fmt.Sprintf("afterwritetest_%s_%x", strings.ReplaceAll(table, ".", "_"), strings.Join(values, "\x00"))
 	exec := func(query string) {
 		t.Helper()
 		if _, err := f.sql.Exec(query); err != nil {
@@ -48,8 +63,8 @@ func Refuse(t testing.TB, db *afterwrite.DB, model, id any, kind string) (accept
 	}
 	exec(refusing)
 	for _, when := range []string{"INSERT", "UPDATE"} {
-		exec(fmt.Sprintf(`CREATE TRIGGER %s_%s BEFORE %s ON %s WHEN CAST(NEW.%s AS TEXT) = %s BEGIN %s; END`,
-			name, when, when, quote(table), quote(key), literal(fmt.Sprint(id)), statement))
+		exec(fmt.Sprintf(`CREATE TRIGGER %s_%s BEFORE %s ON %s WHEN %s BEGIN %s; END`,
+			name, when, when, quote(table), strings.Join(is, " AND "), statement))
 	}
 	return func() {
 		t.Helper()

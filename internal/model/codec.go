@@ -31,7 +31,7 @@ func (m *Model) Fields(record reflect.Value) (schema.Fields, error) {
 	}
 	for _, f := range m.fields {
 		v, zero := f.ValueOf(background, record)
-		if zero && f.omitted {
+		if zero && (f.omitted || f.PrimaryKey && f.column.Type == schema.UUID) { // it is made
 			continue
 		}
 		value, err := f.canonical(v)

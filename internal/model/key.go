@@ -25,13 +25,10 @@ func (m *Model) mapKey(bad *Error) {
 			FieldError{"", `it has no primary key: add gorm:"primaryKey" to the field that names a record`})
 		return
 	case 1:
-	default:
-		names := make([]string, len(keys))
-		for i, f := range keys {
-			names[i] = path(f)
+	default: // each is a field, too
+		for _, f := range keys {
+			m.Entity.ID.Columns = append(m.Entity.ID.Columns, f.DBName)
 		}
-		bad.Fields = append(bad.Fields, FieldError{strings.Join(names, ", "),
-			"a primary key of several columns: give the table one key column, and a unique index on these"})
 		return
 	}
 	m.id = keys[0]
@@ -40,7 +37,26 @@ func (m *Model) mapKey(bad *Error) {
 	}
 }
 
-func (m *Model) keyType(f *gormschema.Field) error {
+// mapPart maps a field that is a part of a composite key.
+func (at *field) mapPart(to *schema.Field, e *schema.Entity) error {
+	if err := keyable(at.Field); err != nil {
+		return err
+	}
+	if strings.EqualFold(at.DBName, "id") && at.Tag.Get("afterwrite") == "" {
+		to.Name = e.Name + "_id" // the member "id" of a record is its whole key
+	}
+	if err := at.mapTo(to, e); err != nil {
+		return err
+	}
+	if !schema.CanKey(to.Type) {
+		return fmt.Errorf("a %s cannot be a part of a key: use a string, an int, a time or a UUID", to.Type)
+	}
+	to.Required = true
+	return nil
+}
+
+// keyable refuses a key, or a part of one, that the database or a serializer makes.
+func keyable(f *gormschema.Field) error {
 	if f.AutoIncrement || gormCounts(f) {
 		return errors.New("the database makes this id (serial, identity), after the write was accepted: " +
 			"use a UUID, as string or uuid.UUID, which is made for you in the order of time; " +
@@ -51,6 +67,13 @@ func (m *Model) keyType(f *gormschema.Field) error {
 	}
 	if f.Serializer != nil {
 		return errors.New("a key has no serializer")
+	}
+	return nil
+}
+
+func (m *Model) keyType(f *gormschema.Field) error {
+	if err := keyable(f); err != nil {
+		return err
 	}
 	key := schema.Field{}
 	t, err := parseTag(f.Tag.Get("afterwrite"))
@@ -101,6 +124,9 @@ func madeUUID(text string) bool {
 // ID returns the canonical id of a record, and "" where the struct has none yet: its key
 // is zero.
 func (m *Model) ID(record reflect.Value) (string, error) {
+	if m.id == nil {
+		return m.compositeID(record)
+	}
 	v, zero := m.id.ValueOf(background, record)
 	if zero {
 		return "", nil
@@ -111,6 +137,9 @@ func (m *Model) ID(record reflect.Value) (string, error) {
 // CanonicalID returns the canonical text of an id that a caller names by a value of the
 // key's type, or by a text. The error is an InvalidError.
 func (m *Model) CanonicalID(v any) (string, error) {
+	if m.id == nil {
+		return m.canonicalKey(v)
+	}
 	plain, err := driverValue(v)
 	if err != nil {
 		return "", schema.Invalid("id", "%v", err)
@@ -138,6 +167,9 @@ func (m *Model) CanonicalID(v any) (string, error) {
 
 // NewID makes an id: a UUID of version 7, so that ids are in the order of time.
 func (m *Model) NewID() (string, error) {
+	if m.id == nil { // the producer makes the part that is missing
+		return "", nil
+	}
 	if m.Entity.ID.Type == schema.Int || m.Entity.ID.Type == schema.String && m.Entity.ID.Max < 36 {
 		return "", schema.Invalid("id", "is missing, and one cannot be made: the ids of %s are of type %s",
 			m.Entity.Name, m.Entity.ID.Type)
@@ -151,6 +183,9 @@ func (m *Model) NewID() (string, error) {
 
 // SetID puts a canonical id into a struct.
 func (m *Model) SetID(record reflect.Value, id string) error {
+	if m.id == nil {
+		return m.setKey(record, id)
+	}
 	var v any = id
 	if m.Entity.ID.Type == schema.Int {
 		n, err := strconv.ParseInt(id, 10, 64)

@@ -125,12 +125,16 @@ func (m *Model) mapField(f *gormschema.Field, bad *Error) {
 		}
 		return
 	}
-	if f == m.id || f.PrimaryKey {
+	if f == m.id || f.PrimaryKey && m.Entity.ID.Columns == nil {
 		return
 	}
 	to := schema.Field{Column: f.DBName, Required: f.NotNull}
 	at := &field{Field: f, name: path(f), createOnly: f.Creatable && !f.Updatable}
-	if err := at.mapTo(&to, m.Entity); err != nil {
+	mapTo := at.mapTo
+	if f.PrimaryKey {
+		mapTo = at.mapPart
+	}
+	if err := mapTo(&to, m.Entity); err != nil {
 		bad.add(f, err)
 		return
 	}
@@ -150,8 +154,10 @@ func (at *field) mapTo(to *schema.Field, e *schema.Entity) error {
 	if err != nil {
 		return err
 	}
-	if to.Name, err = fieldName(f, t); err != nil {
-		return err
+	if to.Name == "" {
+		if to.Name, err = fieldName(f, t); err != nil {
+			return err
+		}
 	}
 	if err := fieldType(to, f, t); err != nil {
 		return err
@@ -350,7 +356,7 @@ func (m *Model) SoftDelete() (int, bool) { return m.deleted, m.deleted >= 0 }
 func (m *Model) References() map[int]reflect.Type {
 	found := map[int]reflect.Type{}
 	for _, r := range m.Schema.Relationships.BelongsTo {
-		if len(r.References) != 1 || r.References[0].PrimaryKey == nil ||
+		if len(r.References) != 1 || r.References[0].PrimaryKey == nil || len(r.FieldSchema.PrimaryFields) != 1 ||
 			r.References[0].PrimaryKey != r.FieldSchema.PrioritizedPrimaryField {
 			continue
 		}

@@ -224,12 +224,18 @@ func TestKeys(t *testing.T) {
 	type none struct{ Name string }
 	_, err := parse[none]()
 	require.ErrorContains(t, err, "no primary key")
-	type two struct {
-		A string `gorm:"primaryKey"`
-		B string `gorm:"primaryKey"`
+	type counted struct {
+		Tenant string `gorm:"primaryKey"`
+		ID     int    `gorm:"primaryKey"`
 	}
-	_, err = parse[two]()
-	require.ErrorContains(t, err, "A, B: a primary key of several columns")
+	_, err = parse[counted]()
+	require.ErrorContains(t, err, "ID: the database makes this id")
+	type odd struct {
+		A string  `gorm:"primaryKey"`
+		B float64 `gorm:"primaryKey"`
+	}
+	_, err = parse[odd]()
+	require.ErrorContains(t, err, "B: a float cannot be a part of a key")
 	type own struct {
 		ID   int64 `gorm:"primaryKey;autoIncrement:false"`
 		Name string
