@@ -13,13 +13,40 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
+// MigrateOption changes what [DB.Migrate] does beside.
+type MigrateOption func(*store.Watching)
+
+// Watch has triggers note the rows that other programs write to the tables of these entities,
+// of all where none is named: a worker then drops these records from the cache within a second.
+// See docs/DATABASES.md for the rights that this needs. Each later Migrate keeps the triggers up
+// to date, with the option or without.
+func Watch(entities ...string) MigrateOption {
+	return func(w *store.Watching) { w.Watch = append(w.Watch, orAll(entities)...) }
+}
+
+// Unwatch removes the triggers that [Watch] made, of all entities where none is named.
+func Unwatch(entities ...string) MigrateOption {
+	return func(w *store.Watching) { w.Unwatch = append(w.Unwatch, orAll(entities)...) }
+}
+
+func orAll(entities []string) []string {
+	if len(entities) == 0 {
+		return []string{store.WatchAll}
+	}
+	return entities
+}
+
 // Migrate creates missing tables, columns and unique indexes. It never alters or drops what
 // exists, and any number of processes may migrate at once.
-func (db *DB) Migrate(ctx context.Context) error {
+func (db *DB) Migrate(ctx context.Context, options ...MigrateOption) error {
 	if db.closed.Load() {
 		return ErrClosed
 	}
-	done, err := db.parts.Store.Migrate(ctx, false)
+	var want store.Watching
+	for _, option := range options {
+		option(&want)
+	}
+	done, err := db.parts.Store.Migrate(ctx, false, want)
 	for _, line := range done {
 		db.log.InfoContext(ctx, "migrated", "step", line)
 	}

@@ -15,6 +15,7 @@ const (
 	Updated     EventType = "updated"     // a write was accepted, and the record exists
 	Deleted     EventType = "deleted"     // a deletion was accepted
 	Persisted   EventType = "persisted"   // the database has the newest version
+	Conflict    EventType = "conflict"    // another program changed the row of a record that is not persisted
 	Invalidated EventType = "invalidated" // dropped from the cache, for example after a change made in the database
 )
 
@@ -76,8 +77,12 @@ func happening(e Event) Happening {
 		h.What = Deleted
 	case e.Type == "written":
 		h.What = Updated
-	case e.Type == "persisted" || e.Type == "invalidated":
-		h.What = EventType(e.Type)
+	case e.Type == "persisted":
+		h.What = Persisted
+	case e.Type == "invalidated" || e.Type == "changed":
+		h.What = Invalidated
+	case e.Type == "conflict":
+		h.What = Conflict
 	}
 	return h
 }

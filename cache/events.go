@@ -19,7 +19,7 @@ import (
 // Event reports that something happened to a record. Events are hints: Pub/Sub delivers each at most once, and only
 // while a process listens. Code that must not miss a change reads the record's state instead.
 type Event struct {
-	Type    string // "written", "persisted", "held", "dead", "invalidated"
+	Type    string // "written", "persisted", "held", "dead", "invalidated", "changed", "conflict"
 	Entity  string
 	At      time.Time // by Redis's clock
 	ID      string

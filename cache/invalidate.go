@@ -21,7 +21,8 @@ const scanStep = 500
 // was made directly in the database. A pending, held or dead record is never dropped. It returns the number of records
 // dropped.
 func (c *Cache) Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error) {
-	return c.invalidateAll(ctx, e, ids, "", 0)
+	dropped, _, err := c.invalidateAll(ctx, e, ids, "", 0)
+	return dropped, err
 }
 
 // BarAll is [Cache.Bar] for records whose rows a transaction changes beside those that it
@@ -32,46 +33,45 @@ func (c *Cache) Invalidate(ctx context.Context, e *schema.Entity, ids []string) 
 func (c *Cache) BarAll(ctx context.Context, e *schema.Entity, ids []string, life time.Duration) (token string,
 	err error) {
 	token = newToken()
-	_, err = c.invalidateAll(ctx, e, ids, token, life)
+	_, _, err = c.invalidateAll(ctx, e, ids, token, life.Milliseconds())
 	return token, err
 }
 
 // UnbarAll ends a barrier, whether the transaction was committed or not.
 func (c *Cache) UnbarAll(ctx context.Context, e *schema.Entity, ids []string, token string) error {
-	_, err := c.invalidateAll(ctx, e, ids, token, 0)
+	_, _, err := c.invalidateAll(ctx, e, ids, token, 0)
 	return err
 }
 
-func (c *Cache) invalidateAll(ctx context.Context, e *schema.Entity, ids []string, barrier string,
-	life time.Duration) (int, error) {
+// invalidateAll runs lua/invalidate.lua for the records of all partitions; life is its argument of that name.
+func (c *Cache) invalidateAll(ctx context.Context, e *schema.Entity, ids []string, barrier string, life int64) (
+	dropped int, conflicts []string, err error) {
 	byPartition := map[int][]string{}
 	for _, id := range ids {
 		n := e.Partition(id)
 		byPartition[n] = append(byPartition[n], id)
 	}
-	dropped := 0
 	for partition, ids := range byPartition {
-		n, err := c.invalidate(ctx, e, partition, ids, barrier, life)
-		dropped += n
+		n, some, err := c.invalidate(ctx, e, partition, ids, barrier, life)
+		dropped, conflicts = dropped+n, append(conflicts, some...)
 		if err != nil {
-			return dropped, err
+			return dropped, conflicts, err
 		}
 	}
 	if len(ids) == 0 {
-		return 0, nil
+		return 0, nil, nil
 	}
 	c.records.of(e).drop(ids...)
-	return dropped, c.touch(ctx, changedTags(e, "wx", ids))
+	return dropped, conflicts, c.touch(ctx, changedTags(e, "wx", ids))
 }
 
 func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int, ids []string, barrier string,
-	life time.Duration) (int, error) {
+	life int64) (dropped int, conflicts []string, err error) {
 	k := c.prefix.Keys(e, partition)
-	dropped := 0
 	for len(ids) > 0 {
 		n := min(len(ids), scanStep)
-		keys := []string{k.Stats, k.Unsure}
-		args := []any{c.prefix.Channel(e.Name), 0, barrier, layout.MS(life)}
+		keys := []string{k.Stats, k.Unsure, k.Stream}
+		args := []any{c.prefix.Channel(e.Name), 0, barrier, life, layout.KeptEvents}
 		if e.RankBy != "" {
 			args[1] = maxUnsure
 		}
@@ -79,14 +79,18 @@ func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int,
 			keys = append(keys, k.Record+id)
 			args = append(args, id)
 		}
-		m, err := c.redis.RunInt(ctx, invalidateScript, keys, args...)
+		reply, err := c.redis.Run(ctx, invalidateScript, keys, args...)
 		if err != nil {
-			return dropped, err
+			return dropped, conflicts, err
 		}
-		dropped += m
+		m, _ := reply[0].(int64)
+		dropped += int(m)
+		for _, id := range reply[1:] {
+			conflicts = append(conflicts, layout.Text(id))
+		}
 		ids = ids[n:]
 	}
-	return dropped, nil
+	return dropped, conflicts, nil
 }
 
 // InvalidateMatch is [Cache.Invalidate] for the cached records whose id matches a glob (* ? [a-c], with a backslash
@@ -97,9 +101,14 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern s
 	if err := checkPattern(pattern); err != nil {
 		return 0, err
 	}
+	return c.invalidateMatch(ctx, e, pattern, 0, progress)
+}
+
+func (c *Cache) invalidateMatch(ctx context.Context, e *schema.Entity, pattern string, life int64,
+	progress func(dropped int)) (int, error) {
 	dropped := 0
 	err := c.scan(ctx, e, pattern, func(partition int, ids []string) error {
-		n, err := c.invalidate(ctx, e, partition, ids, "", 0)
+		n, _, err := c.invalidate(ctx, e, partition, ids, "", life)
 		dropped += n
 		if progress != nil {
 			progress(dropped)

@@ -203,14 +203,14 @@ func TestEntityPage(t *testing.T) {
 	s := healthy()
 	s.stats["user"] = []pending.Stats{
 		{Partition: 0, Accepted: 10, Persisted: 10, LastVersion: 1769860800123456, FlagUntil: now.Add(time.Second)},
-		{Partition: 1, Accepted: 3, Held: 2, Dead: 1},
+		{Partition: 1, Accepted: 3, Held: 2, Dead: 1, Conflicts: 3},
 	}
 	h := pages(t, s)
 	r, html := get(t, h, "/entities/user")
 	require.Equal(t, http.StatusOK, r.StatusCode)
 	require.Equal(t, "user ! warning", heading(t, html))
 	for _, want := range []string{"3 writes refused, 1 of them dead.", "1769860800123456 ordered",
-		"flush.max_pending 1,000,000", "All ! warning — 0 2 1 13 10 0 0 ✓ adds up"} {
+		"flush.max_pending 1,000,000", "All ! warning — 0 2 1 13 10 0 0 ✓ adds up 3 conflicts", "0 0 ✓ adds up 1"} {
 		require.Contains(t, text(html), want)
 	}
 

@@ -36,7 +36,7 @@ func (d *dashboard) exportNamed(w http.ResponseWriter, r *http.Request) {
 
 var figureColumns = []string{
 	"oldest_pending", "pending", "held", "dead", "accepted", "persisted", "superseded", "discarded", "lost",
-	"imbalance", "paused",
+	"imbalance", "paused", "conflicts",
 }
 
 func figureLine(first string, s pending.Stats) []string {
@@ -44,7 +44,7 @@ func figureLine(first string, s pending.Stats) []string {
 	return []string{
 		first, stamp(s.OldestPending), n(s.Pending), n(s.Held), n(s.Dead), n(s.Accepted), n(s.Persisted),
 		n(s.Superseded), n(s.Discarded),
-		n(s.Lost), n(s.Imbalance()), strconv.FormatBool(s.Paused),
+		n(s.Lost), n(s.Imbalance()), strconv.FormatBool(s.Paused), n(s.Conflicts),
 	}
 }
 

@@ -149,7 +149,8 @@ func (s *Store) entityOf(name string) *table {
 }
 
 // Unseen names the triggers that may change rows of other entities, which no flush can tell:
-// what is cached of those stays as it was until it expires.
+// what is cached of those stays as it was until it expires. Where the other table is watched, its
+// triggers note the changes.
 func (s *Store) Unseen(ctx context.Context) ([]string, error) {
 	var lines []string
 	for _, t := range s.entries {
@@ -157,26 +158,40 @@ func (s *Store) Unseen(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, s.unseen(t, at)...)
+		more, err := s.unseen(ctx, t, at)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, more...)
 	}
 	return lines, nil
 }
 
-func (s *Store) unseen(t *table, at *catalog.Table) []string {
+func (s *Store) unseen(ctx context.Context, t *table, at *catalog.Table) ([]string, error) {
 	var lines []string
+	var watched map[string]bool
 	for _, trigger := range at.Fires(catalog.Insert, catalog.Update, catalog.Delete) {
 		for _, other := range s.entries {
 			name := other.name[strings.LastIndex(other.name, ".")+1:]
 			word := regexp.MustCompile(`(?i)(^|\W)` + regexp.QuoteMeta(name) + `($|\W)`)
-			if other != t && word.MatchString(trigger.Source) {
+			if other == t || !word.MatchString(trigger.Source) {
+				continue
+			}
+			if watched == nil {
+				var err error
+				if watched, err = s.recordedWatches(ctx); err != nil {
+					return nil, err
+				}
+			}
+			if !watched[other.entity.Name] {
 				lines = append(lines,
 					fmt.Sprintf("the trigger %s of %s names %s: rows of %s that it changes stay cached as they were until they expire; "+
-						"shorten cache.ttl of %[4]s, or invalidate them", trigger.Name, t.name, other.name,
+						"watch it (`afterwrite migrate --watch=%[4]s`), shorten cache.ttl, or invalidate them", trigger.Name, t.name, other.name,
 						other.entity.Name))
 			}
 		}
 	}
-	return lines
+	return lines, nil
 }
 
 // beside notes what the database will change beside the changes, which are to be written by

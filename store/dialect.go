@@ -136,6 +136,7 @@ type dialect interface {
 	// foreignKeys lists the table's foreign keys of one column; those that a
 	// refusal can mean, if it names one.
 	foreignKeys(db *gorm.DB, table string, r schema.Refusal) ([]foreignKey, error)
+	watchDialect
 }
 
 // marker is a dialect that reads the mark and sets the savepoint in one trip.

@@ -19,8 +19,11 @@ type transaction struct {
 	conn  *sql.Conn
 	tx    timedTx
 	db    *gorm.DB
-	saved bool // a savepoint is set
-	fresh bool // nothing was written since
+	saved bool   // a savepoint is set
+	fresh bool   // nothing was written since
+	flush string // says that it is a flush, with the next savepoint; "": it is said, or needs not be
+	said  bool   // flushes was called
+	ends  string // says at the end that it was one
 
 	spoiled        bool          // its connection is not to be used again
 	bound, bounded time.Duration // on each statement to come; as the database knows it; 0: as the session has it
@@ -95,6 +98,11 @@ func (t *transaction) timed(statement string) string {
 
 func (t *transaction) commit() error {
 	defer t.store.metrics.time("commit")()
+	if t.ends != "" {
+		if err := t.db.Exec(t.ends).Error; err != nil {
+			return err
+		}
+	}
 	err := t.tx.Commit()
 	t.letGo()
 	return err
@@ -113,6 +121,15 @@ func (t *transaction) letGo() {
 		_ = t.conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	_ = t.conn.Close()
+}
+
+// flushes has the triggers of a watched table take what the transaction writes for a flush's,
+// from the next savepoint on: what is said behind one, undoing it would undo.
+func (t *transaction) flushes(of *table) {
+	if !t.said {
+		t.flush, t.ends = t.store.dialect.flushing(t.store.watchOf(of))
+		t.said, t.fresh = true, t.fresh && t.flush == ""
+	}
 }
 
 // lock takes the fence of a partition by changing its row, which makes it if need
@@ -194,10 +211,13 @@ func (t *transaction) save() error {
 // saving is what sets the savepoint.
 func (t *transaction) saving() string {
 	d := t.store.dialect
-	statements := make([]string, 0, 3)
+	statements := make([]string, 0, 4)
 	if t.saved && d.nests() {
 		// Savepoints that are left standing nest, and cost more and more.
 		statements = append(statements, "RELEASE SAVEPOINT afterwrite")
+	}
+	if t.flush != "" {
+		statements = append(statements, t.flush)
 	}
 	if bound := d.within(t.bound); t.bound != t.bounded && bound != "" {
 		statements = append(statements, bound)
@@ -209,7 +229,7 @@ func (t *transaction) saving() string {
 func (t *transaction) savedAs(err error) {
 	t.fresh = err == nil
 	if err == nil {
-		t.saved, t.bounded = true, t.bound
+		t.saved, t.bounded, t.flush = true, t.bound, ""
 	}
 }
 

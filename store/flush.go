@@ -119,6 +119,9 @@ func (s *Store) hold(ctx context.Context, t *table, partition int, op string) (f
 	if f.tx, err = s.begin(ctx); err == nil {
 		f.flushes, f.paired, err = f.tx.lock(t.entity.Name, partition)
 	}
+	if k := t.known.Load(); err == nil && k != nil && k.watched {
+		f.tx.flushes(t)
+	}
 	if err != nil {
 		f.Rollback()
 		return nil, f.failed(fmt.Errorf("%w: %w", ErrNotLocked, err))
@@ -177,6 +180,9 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 		return Outcome{}, f.failed(err)
 	}
 	b.known = known
+	if known.watched {
+		f.tx.flushes(f.table)
+	}
 	changes = b.guarded(changes, known.guards)
 	if err := write(changes); err != nil {
 		return Outcome{}, f.failed(err)

@@ -22,6 +22,7 @@ type known struct {
 	plain    bool       // see isPlain
 	unnest   *unnesting // PostgreSQL: see unnest.go
 	besides  besides    // see beside.go
+	watched  bool       // triggers note what other programs write: see watch.go
 }
 
 // know returns what the catalog says about the table now. A table that another program
@@ -76,6 +77,7 @@ func (t *table) learn(tx *transaction, mark string) (*known, error) {
 			k.guards = append(k.guards, guard{i, v})
 		}
 	}
+	k.watched = tx.store.watchOf(t).watched(k.at)
 	t.aborts.Store(saysConflict(k.at))
 	t.known.Store(k)
 	return k, nil

@@ -18,25 +18,32 @@ type step struct {
 	line  string
 	run   func(db *gorm.DB) error
 	alone bool // it cannot run within a transaction
+	watch bool // it is about what other programs write: no process needs it to start
 }
 
 // Migrate brings the database up to date and returns what it did, a line each: first
 // the project's own tables, then for each entity its table, missing columns and
 // missing unique indexes. It never alters or drops what exists, and tells where that
 // differs from the entity in lines that begin with "note:". A dry run changes nothing
-// and returns what would be done.
+// and returns what would be done. Last come the triggers of watched tables: of those that
+// watching names, and of those that are watched already where a trigger is missing, disabled
+// or of an older definition.
 //
 // Any number of processes may migrate at once. After an error the lines tell what
 // was done before it; to run it again is safe.
-func (s *Store) Migrate(ctx context.Context, dryRun bool) ([]string, error) {
+func (s *Store) Migrate(ctx context.Context, dryRun bool, watching ...Watching) ([]string, error) {
+	want := joined(watching)
+	if err := s.checkWatching(want); err != nil {
+		return nil, err
+	}
 	if dryRun {
-		steps, err := s.plan(ctx)
+		steps, err := s.plan(ctx, want)
 		return lines(steps), err
 	}
 	var done []string
 	err := s.dialect.migrating(ctx, s.writing.sql, func() error {
 		var err error
-		done, err = s.migrate(ctx)
+		done, err = s.migrate(ctx, want)
 		return err
 	})
 	if err != nil {
@@ -45,12 +52,13 @@ func (s *Store) Migrate(ctx context.Context, dryRun bool) ([]string, error) {
 	return done, nil
 }
 
-// Outstanding returns what Migrate would change. Nothing means up to date.
+// Outstanding returns what Migrate would change, the triggers of watched tables aside, see
+// [Store.Watches]. Nothing means up to date.
 func (s *Store) Outstanding(ctx context.Context) ([]string, error) {
-	steps, err := s.plan(ctx)
+	steps, err := s.plan(ctx, Watching{})
 	var changes []step
 	for _, st := range steps {
-		if st.run != nil {
+		if st.run != nil && !st.watch {
 			changes = append(changes, st)
 		}
 	}
@@ -65,7 +73,7 @@ func lines(steps []step) []string {
 	return lines
 }
 
-func (s *Store) migrate(ctx context.Context) ([]string, error) {
+func (s *Store) migrate(ctx context.Context, want Watching) ([]string, error) {
 	done, err := s.up(ctx)
 	if err != nil {
 		return done, err
@@ -80,7 +88,20 @@ func (s *Store) migrate(ctx context.Context) ([]string, error) {
 			return done, err
 		}
 	}
-	return done, nil
+	steps, err := s.watchSteps(ctx, want)
+	if err != nil {
+		return done, err
+	}
+	more, err := s.applyAll(ctx, steps)
+	return append(done, more...), err
+}
+
+// joined is all that is to be watched and not to be.
+func joined(all []Watching) (want Watching) {
+	for _, w := range all {
+		want.Watch, want.Unwatch = append(want.Watch, w.Watch...), append(want.Unwatch, w.Unwatch...)
+	}
+	return want
 }
 
 // up applies the project's own migrations. Another process may have applied the same a
@@ -105,7 +126,7 @@ func (s *Store) applyAll(ctx context.Context, steps []step) (done []string, err 
 }
 
 // plan is what Migrate would do now.
-func (s *Store) plan(ctx context.Context) ([]step, error) {
+func (s *Store) plan(ctx context.Context, want Watching) ([]step, error) {
 	steps, err := s.ownSteps(ctx)
 	if err != nil {
 		return nil, err
@@ -117,7 +138,8 @@ func (s *Store) plan(ctx context.Context) ([]step, error) {
 		}
 		steps = append(steps, more...)
 	}
-	return steps, nil
+	more, err := s.watchSteps(ctx, want)
+	return append(steps, more...), err
 }
 
 // catalog reads what the database says about a table.
@@ -146,10 +168,11 @@ func (s *Store) tableSteps(ctx context.Context, t *table) ([]step, error) {
 	}
 	steps := append(t.columnSteps(at, s.dialect), t.indexSteps(s.dialect, at)...)
 	steps = append(steps, t.notes(at)...)
-	for _, line := range s.unseen(t, at) {
+	unseen, err := s.unseen(ctx, t, at)
+	for _, line := range unseen {
 		steps = append(steps, step{line: "note: " + line})
 	}
-	return steps, nil
+	return steps, err
 }
 
 // checkKey refuses a column of ids that is not unique by itself, or that takes two ids
@@ -368,6 +391,10 @@ func (s *Store) applyAlone(ctx context.Context, st step) error {
 // migrationError says what stands in the way. A step that another process has done
 // meanwhile is no error.
 func (s *Store) migrationError(ctx context.Context, st step, err error) error {
+	if st.watch {
+		return fmt.Errorf("the triggers were not made; the user who migrates needs the rights of docs/DATABASES.md, \"Other programs write the table\": %w",
+			s.unavailable("watch", err))
+	}
 	outstanding, inspected := s.Outstanding(ctx)
 	if inspected == nil && !slices.Contains(outstanding, st.line) {
 		return nil

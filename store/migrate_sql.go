@@ -13,8 +13,8 @@ import (
 // MigrationSQL returns what [Store.Migrate] would send now, one statement or comment each, in
 // their order and without semicolons, for teams that change their databases by themselves. It
 // changes nothing.
-func (s *Store) MigrationSQL(ctx context.Context) ([]string, error) {
-	steps, err := s.plan(ctx)
+func (s *Store) MigrationSQL(ctx context.Context, want ...Watching) ([]string, error) {
+	steps, err := s.plan(ctx, joined(want))
 	if err != nil {
 		return nil, err
 	}

@@ -18,16 +18,16 @@ import (
 	"github.com/afterwrite/afterwrite/store/catalog"
 )
 
-// lock changes the fence's row and reads the new number and the pairing behind it, in one
+// lock says for which entity's watch the transaction is a flush, see watch.go, changes the fence's row and reads the new number and the pairing behind it, in one
 // round trip.
 func (d *mysql) lock(tx *transaction, entity string, partition int) (flushes int64, paired sql.NullString, err error) {
 	ctx := tx.db.Statement.Context
 	for {
 		var found int64
-		err = tx.tx.QueryRowContext(ctx, `UPDATE afterwrite_fences SET flushes = LAST_INSERT_ID(flushes + 1),
+		err = tx.tx.QueryRowContext(ctx, `SET @afterwrite_flush = ?; UPDATE afterwrite_fences SET flushes = LAST_INSERT_ID(flushes + 1),
 				locked_at = CURRENT_TIMESTAMP(6), holder = CONNECTION_ID() WHERE entity = ? AND "partition" = ?;
 			SELECT ROW_COUNT(), LAST_INSERT_ID(), (SELECT concat(deployment, ' ', life) FROM afterwrite_pairings WHERE name = ?)`,
-			entity, partition, tx.store.cfg.Pair).Scan(&found, &flushes, &paired)
+			tx.store.cfg.Pair+"/"+entity, entity, partition, tx.store.cfg.Pair).Scan(&found, &flushes, &paired)
 		if err != nil || found > 0 {
 			return flushes, paired, err
 		}

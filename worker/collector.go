@@ -44,6 +44,7 @@ var (
 	persistedDesc  = figure("ledger_persisted_total", "Writes persisted.")
 	discardedDesc  = figure("ledger_discarded_total", "Refused writes that an operator discarded.")
 	lostDesc       = figure("ledger_lost_total", "Writes whose record Redis lost before they were persisted.")
+	conflictsDesc  = figure("conflicts_total", "Rows of watched tables that another program changed while their record was not persisted.")
 	limitDesc      = figure("pending_records_limit",
 		"Pending, held and dead records beyond which new records are rejected (flush.max_pending).")
 	lagLimitDesc = figure("lag_limit_seconds",
@@ -57,7 +58,7 @@ var (
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		pendingDesc, heldDesc, deadDesc, oldestDesc, oldestHeldDesc, acceptedDesc, supersededDesc,
-		persistedDesc, discardedDesc, lostDesc, limitDesc, lagLimitDesc, pausedDesc, readableDesc,
+		persistedDesc, discardedDesc, lostDesc, conflictsDesc, limitDesc, lagLimitDesc, pausedDesc, readableDesc,
 	} {
 		descs <- d
 	}
@@ -101,6 +102,7 @@ func (c *Collector) collect(out chan<- prometheus.Metric, e *schema.Entity, part
 	send(persistedDesc, prometheus.CounterValue, float64(s.Persisted))
 	send(discardedDesc, prometheus.CounterValue, float64(s.Discarded))
 	send(lostDesc, prometheus.CounterValue, float64(s.Lost))
+	send(conflictsDesc, prometheus.CounterValue, float64(s.Conflicts))
 	if !s.OldestPending.IsZero() {
 		send(oldestDesc, prometheus.GaugeValue, float64(s.OldestPending.UnixMilli())/1000)
 	}

@@ -41,6 +41,7 @@ type metrics struct {
 	breaker   prometheus.Gauge
 	leading   prometheus.Gauge
 	flushed   *prometheus.GaugeVec
+	noted     *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -87,6 +88,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			[]string{"entity"}),
 		left: counter("afterwrite_records_left_total", "Records left to workers that know their fields, one a time.",
 			"entity"),
+		noted: counter("afterwrite_changed_rows_total",
+			"Changes of rows by other programs that this worker followed, one a record and poll.", "entity"),
 		swept: counter("afterwrite_sweeper_enqueued_total", "Lost sync tasks that the sweeper enqueued again.",
 			"entity"),
 		putOff: counter("afterwrite_sync_tasks_deferred_total", "Sync tasks deferred, by reason.", "reason"),
@@ -109,7 +112,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	for _, c := range []prometheus.Collector{
 		m.records, m.seconds, m.lag, m.persisted, m.refused, m.retried, m.dead, m.attempts, m.closed, m.moved, m.apart,
 		m.policy,
-		m.trouble, m.unknown, m.left,
+		m.trouble, m.unknown, m.left, m.noted,
 		m.swept, m.putOff, m.stale, m.breaker, m.leading, m.flushed,
 	} {
 		err = errors.Join(err, r.Register(c))
@@ -123,7 +126,7 @@ func (m *metrics) declare(entity string) {
 	for _, h := range []*prometheus.HistogramVec{m.records, m.seconds, m.lag, m.attempts} {
 		h.WithLabelValues(entity)
 	}
-	for _, c := range []*prometheus.CounterVec{m.persisted, m.moved, m.apart, m.left, m.swept} {
+	for _, c := range []*prometheus.CounterVec{m.persisted, m.moved, m.apart, m.left, m.swept, m.noted} {
 		c.WithLabelValues(entity)
 	}
 	m.trouble.WithLabelValues(entity)

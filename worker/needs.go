@@ -43,6 +43,8 @@ type Redis interface {
 	InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error)
 	BarAll(ctx context.Context, e *schema.Entity, ids []string, life time.Duration) (token string, err error)
 	UnbarAll(ctx context.Context, e *schema.Entity, ids []string, token string) error
+	RowsChanged(ctx context.Context, e *schema.Entity, ids []string) (conflicts []string, err error)
+	AnyRowChanged(ctx context.Context, e *schema.Entity) error
 	Agrees(ctx context.Context, e *schema.Entity) (bool, error)
 
 	// The other processes.
@@ -62,6 +64,8 @@ type Database interface {
 	Begin(ctx context.Context, e *schema.Entity, partition int) (*store.Flush, error)
 	Isolate(ctx context.Context, e *schema.Entity, partition int) (*store.Flush, error)
 	Ping(ctx context.Context) error
+	Notes(ctx context.Context, after store.Note, limit int) ([]store.Note, error)
+	ForgetNotes(ctx context.Context, e *schema.Entity, notes []store.Note) error
 
 	InsertDead(ctx context.Context, letters []ledger.Letter) error
 	OpenLetters(ctx context.Context, e *schema.Entity, after int64, limit int) ([]ledger.OpenLetter, error)

@@ -174,6 +174,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	loops.Go(func() { w.everyOr(ctx, policyEvery, hints, "follow retry policies", w.follow) })
 	loops.Go(func() { w.everyOr(ctx, moveEvery, w.moving, "move waiting records", w.move) })
 	loops.Go(func() { w.every(ctx, w.sweepInterval, "close dead letters", w.tidy) })
+	loops.Go(func() { w.every(ctx, notesEvery, "drop what other programs changed", w.followNotes) })
 	loops.Go(func() { w.beat(alive) })
 	left := w.cache.Hinted(ctx, fleet.UnknownHint)
 	loops.Go(func() {

@@ -2,7 +2,8 @@
 -- the new state into the cache or leaves nothing there. If a later write has its own barrier, that write decides what
 -- is cached: states enter the cache in the order of their commits. If no barrier stands (it was evicted, or COMMIT took
 -- longer than its life), the record may have been filled with the row from before the commit, or be about to: the
--- record is dropped together with any lease.
+-- record is dropped together with any lease. Nothing is kept, either, if another program changed
+-- the row meanwhile (_x).
 --
 -- KEYS  1 stats  2 record  3 stream  4 rank  5 its rebuild  6 unsure ranks
 -- ARGV  1 token of the barrier  2 version, "" nothing was committed  3 event channel
@@ -11,11 +12,12 @@
 --       7 ttl, ms  8 score, "null" none, "" records are not ranked  9… field, value
 -- Returns 1 if the barrier still stood, else 0
 local call = redis.call
-local stood = call('HGET', KEYS[2], '_b') == ARGV[1]
+local barrier, changed = unpack(call('HMGET', KEYS[2], '_b', '_x'))
+local stood = barrier == ARGV[1]
 local version = ARGV[2]
 if stood then
   call('DEL', KEYS[2])
-  if version ~= '' and (ARGV[6] == '0' or ARGV[6] == '1') then
+  if version ~= '' and not changed and (ARGV[6] == '0' or ARGV[6] == '1') then
     if ARGV[6] == '1' then
       call('HSET', KEYS[2], '_v', version, unpack(ARGV, 9))
     else
@@ -27,9 +29,9 @@ elseif version ~= '' then
   local pending, other = unpack(call('HMGET', KEYS[2], '_s', '_b'))
   if not pending and not other then call('DEL', KEYS[2]) end
 end
--- If another barrier stands, or nothing was committed, the rank stays unsure.
+-- If another barrier stands, nothing was committed, or the row was changed meanwhile, the rank stays unsure.
 local now = now_ms()
-if stood and version ~= '' and ARGV[8] ~= '' then
+if stood and version ~= '' and not changed and ARGV[8] ~= '' then
   local building = number(call('HGET', KEYS[1], 'ku')) > now
   seat(KEYS[4], KEYS[5], KEYS[6], building, ARGV[5], ARGV[8])
 end

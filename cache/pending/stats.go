@@ -17,6 +17,7 @@ type Stats struct {
 	Partition                                        int
 	Accepted, Superseded, Persisted, Discarded, Lost int64
 	Pending, Held, Dead                              int64
+	Conflicts                                        int64     // see Cache.RowsChanged
 	OldestPending, OldestHeld, OldestDead            time.Time // first pending, next attempt, death; zero if none
 	LastVersion                                      schema.Version
 	FlagUntil                                        time.Time // the scheduled flag; zero: free
@@ -38,6 +39,7 @@ func Total(partitions []Stats) Stats {
 		t.Persisted += s.Persisted
 		t.Discarded += s.Discarded
 		t.Lost += s.Lost
+		t.Conflicts += s.Conflicts
 		t.Pending += s.Pending
 		t.Held += s.Held
 		t.Dead += s.Dead
@@ -70,7 +72,7 @@ func (b *Backlog) Stats(ctx context.Context, e *schema.Entity) ([]Stats, error) 
 		if err != nil {
 			return nil, rdb.Fault("stats", err)
 		}
-		if len(reply) != 14 {
+		if len(reply) != 15 {
 			return nil, fmt.Errorf("stats script: %d values", len(reply))
 		}
 		stats[i] = readStats(i, reply)
@@ -110,6 +112,6 @@ func readStats(partition int, reply []any) Stats {
 		Partition: partition, LastVersion: schema.Version(n(0)),
 		Accepted: n(1), Superseded: n(2), Persisted: n(3), Discarded: n(4), Lost: n(5), FlagUntil: t(6),
 		Pending: n(7), Held: n(8), Dead: n(9), OldestPending: t(10), OldestHeld: t(11), OldestDead: t(12),
-		Paused: n(13) == 1,
+		Paused: n(13) == 1, Conflicts: n(14),
 	}
 }

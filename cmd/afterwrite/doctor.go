@@ -205,12 +205,24 @@ func (x *examination) database(ctx context.Context) {
 	}
 	if deep.Tables == nil && len(deep.Outstanding) == 0 {
 		if x.state.Deep != nil {
+			x.watches()
 			x.judged("database writes", "let through")
 			x.partitions(ctx)
 			x.judged("pairing", "Redis and the database belong together")
 			x.judged("redis state", "no loss that is not acknowledged")
 		}
 		x.tokens(ctx)
+	}
+}
+
+// watches reports the triggers that note what other programs write.
+func (x *examination) watches() {
+	x.judged("watches", "")
+	for _, w := range x.state.Deep.Watches {
+		x.judged(health.WatchCheck(w), "triggers note what other programs write, %s waiting", health.Waiting(w))
+		for _, line := range w.Blind {
+			x.say(health.WatchCheck(w), health.Fine, "", "%s", line)
+		}
 	}
 }
 

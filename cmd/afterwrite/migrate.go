@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,26 +17,54 @@ import (
 
 func (a *app) migrateCommand() *cobra.Command {
 	dryRun, asSQL, wait := false, false, time.Duration(0)
+	var want store.Watching
 	c := &cobra.Command{
 		Use:     "migrate",
 		Short:   "Create or upgrade the tables",
-		Long:    "Creates the entities' tables and Afterwrite's own, and adds missing columns and unique\nindexes. It never alters or drops a column that exists, and says where one differs.\nFor each column it prints how it holds its field: exact, narrow (the database refuses\nwhat does not fit), the database's (the row is read back), or refused (no process\nstarts before that is fixed).\nWith --wait it tries again while the database does not respond, as at the start of a machine.",
-		Example: "  afterwrite migrate --dry-run\n  afterwrite migrate --sql > afterwrite.sql",
+		Long:    "Creates the entities' tables and Afterwrite's own, and adds missing columns and unique\nindexes. It never alters or drops a column that exists, and says where one differs.\nFor each column it prints how it holds its field: exact, narrow (the database refuses\nwhat does not fit), the database's (the row is read back), or refused (no process\nstarts before that is fixed).\nWith --wait it tries again while the database does not respond, as at the start of a machine.\n\nWith --watch it also makes triggers on the tables, of all entities or of those that are named:\nthey note the rows that other programs write, and a worker drops these from the cache within\na second. Each later migrate keeps them up to date; --unwatch removes them.",
+		Example: "  afterwrite migrate --dry-run\n  afterwrite migrate --sql > afterwrite.sql\n  afterwrite migrate --watch=user,order\n  afterwrite migrate --unwatch",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case asSQL && (a.json || dryRun):
 				return usagef("--sql prints SQL alone: leave out --json and --dry-run")
 			case asSQL:
-				return a.migrateSQL(c.Context())
+				return a.migrateSQL(c.Context(), want)
 			}
-			return a.migrate(c.Context(), dryRun, wait)
+			return a.migrate(c.Context(), dryRun, wait, want)
 		},
 	}
 	c.Flags().DurationVar(&wait, "wait", 0, "how long to wait for a database that does not respond")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be done")
 	c.Flags().BoolVar(&asSQL, "sql", false, "print the statements that would be sent, and change nothing")
+	for name, of := range map[string]struct {
+		names *[]string
+		usage string
+	}{
+		"watch":   {&want.Watch, "note what other programs write to the tables of these `entities`, without a value of all"},
+		"unwatch": {&want.Unwatch, "remove the triggers of these `entities`, without a value of all"},
+	} {
+		c.Flags().StringSliceVar(of.names, name, nil, of.usage)
+		c.Flags().Lookup(name).NoOptDefVal = store.WatchAll
+	}
 	return a.withJSON(c)
+}
+
+// checkWatching refuses names that are no entity's, and an entity that is to be watched and not to be.
+func checkWatching(entities []*schema.Entity, want store.Watching) error {
+	for _, name := range slices.Concat(want.Watch, want.Unwatch) {
+		known := func(e *schema.Entity) bool { return e.Name == name }
+		if name != store.WatchAll && !slices.ContainsFunc(entities, known) {
+			return usagef("%q is no entity of the configuration", name)
+		}
+	}
+	for _, name := range want.Watch {
+		if slices.Contains(want.Unwatch, name) || name == store.WatchAll && len(want.Unwatch) > 0 ||
+			slices.Contains(want.Unwatch, store.WatchAll) {
+			return usagef("--watch and --unwatch name the same entity")
+		}
+	}
+	return nil
 }
 
 // awaitDatabase waits for the database to respond, at most for the time. What it answers
@@ -64,18 +93,21 @@ func (a *app) awaitDatabase(ctx context.Context, p *parts, wait time.Duration) e
 	}
 }
 
-func (a *app) migrate(ctx context.Context, dryRun bool, wait time.Duration) error {
+func (a *app) migrate(ctx context.Context, dryRun bool, wait time.Duration, want store.Watching) error {
 	p, err := a.joined()
 	if err != nil {
 		return err
 	}
 	defer p.Close()
+	if err := checkWatching(p.Config.Entities, want); err != nil {
+		return err
+	}
 	if wait > 0 {
 		if err := a.awaitDatabase(ctx, p, wait); err != nil {
 			return err
 		}
 	}
-	steps, err := p.Store.Migrate(ctx, dryRun)
+	steps, err := p.Store.Migrate(ctx, dryRun, want)
 	verdicts, unread := p.Store.Verdicts(ctx)
 	if err == nil {
 		err = unread
@@ -100,13 +132,16 @@ func (a *app) migrate(ctx context.Context, dryRun bool, wait time.Duration) erro
 }
 
 // migrateSQL prints the statements of a migration for those who send them by themselves.
-func (a *app) migrateSQL(ctx context.Context) error {
+func (a *app) migrateSQL(ctx context.Context, want store.Watching) error {
 	p, err := a.joined()
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	statements, err := p.Store.MigrationSQL(ctx)
+	if err := checkWatching(p.Config.Entities, want); err != nil {
+		return err
+	}
+	statements, err := p.Store.MigrationSQL(ctx, want)
 	for _, s := range statements {
 		if !strings.HasPrefix(s, "-- ") {
 			s += ";"

@@ -125,6 +125,7 @@ func (d *Deep) judge(f *findings) {
 			len(d.Outstanding), text.Plural(int64(len(d.Outstanding)), "migration step is", "migration steps are"),
 			listed(d.Outstanding))
 	}
+	d.watches(f)
 	d.databaseWrites(f)
 	if d.Pairing != nil {
 		f.add("pairing", Failure, d.Pairing, "see the runbook, \"Redis and the database do not belong together\"",

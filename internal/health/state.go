@@ -12,6 +12,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -55,8 +56,10 @@ func (e Entity) Lag(now time.Time) time.Duration {
 // read where Redis and the database respond.
 type Deep struct {
 	RedisWrites    error
-	Tables         error    // the tables cannot be read, or do not fit the entities
-	Outstanding    []string // steps of the migration
+	Tables         error         // the tables cannot be read, or do not fit the entities
+	Outstanding    []string      // steps of the migration
+	Watches        []store.Watch // of tables that other programs write, too
+	WatchesErr     error
 	DatabaseWrites error
 	Pairing        error
 	Losses         []ledger.Loss // that no operator has acknowledged
@@ -109,6 +112,7 @@ type queues interface {
 type Depths interface {
 	RedisWritable(ctx context.Context) error
 	Outstanding(ctx context.Context) ([]string, error)
+	Watches(ctx context.Context) ([]store.Watch, error)
 	DatabaseWritable(ctx context.Context) error
 	Paired(ctx context.Context) error
 	Losses(ctx context.Context, entities []*schema.Entity) ([]ledger.Loss, error)
@@ -163,6 +167,7 @@ func (s *State) Look(ctx context.Context, from Sources) {
 	d := &Deep{RedisWrites: from.Depths.RedisWritable(ctx)}
 	d.Outstanding, d.Tables = from.Depths.Outstanding(ctx)
 	if d.Tables == nil && len(d.Outstanding) == 0 {
+		d.Watches, d.WatchesErr = from.Depths.Watches(ctx)
 		d.DatabaseWrites = from.Depths.DatabaseWritable(ctx)
 		d.Losses, d.LossesErr = from.Depths.Losses(ctx, from.Entities)
 		if d.Pairing = from.Depths.Paired(ctx); d.Pairing != nil && !errors.Is(d.Pairing, schema.ErrUnpaired) {

@@ -32,7 +32,7 @@ const (
 )
 
 // streamed lists the events that are streamed.
-var streamed = []string{"persisted", "held", "dead", "resolved"}
+var streamed = []string{"persisted", "held", "dead", "resolved", "changed", "conflict"}
 
 // events answers a stream of server-sent events: what becomes of accepted writes. The id of an event is its time in ms.
 // A stream that is resumed with Last-Event-ID begins a little before that time, with the events that are still stored.

@@ -41,6 +41,7 @@ type Table struct {
 	Others       []string     // names of indexes that are not unique
 	Invalid      []string     // PostgreSQL: names of indexes left by a failed CREATE INDEX CONCURRENTLY
 	Triggers     []Trigger    // enabled or not, without those that the database creates for foreign keys
+	Watches      []Trigger    // those of [WatchPrefix], which Triggers leaves out
 	ForeignKeys  []ForeignKey // from this table to others
 	References   []ForeignKey // from others, or from itself, to this table
 	Checks       []string     // its CHECK and exclusion constraints; SQLite lists none
@@ -174,6 +175,21 @@ const (
 	Update Event = "UPDATE"
 	Delete Event = "DELETE"
 )
+
+// WatchPrefix begins the names of the triggers with which the store notes what other programs write. They change no
+// row, so they say nothing about how the table takes a write.
+const WatchPrefix = "afterwrite_watch_"
+
+// setTriggers keeps the triggers that were read.
+func (t *Table) setTriggers(all []Trigger) {
+	for _, trigger := range all {
+		if strings.HasPrefix(trigger.Name, WatchPrefix) {
+			t.Watches = append(t.Watches, trigger)
+		} else {
+			t.Triggers = append(t.Triggers, trigger)
+		}
+	}
+}
 
 // Trigger is a trigger of the table itself.
 type Trigger struct {

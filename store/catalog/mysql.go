@@ -164,13 +164,15 @@ func (t *Table) mysqlIndexes(r *reader, place string, args []any) {
 
 func (t *Table) mysqlTriggers(r *reader, place string, args []any) {
 	var name, event, timing, body string
+	var all []Trigger
 	r.each(`SELECT TRIGGER_NAME, EVENT_MANIPULATION, ACTION_TIMING, ACTION_STATEMENT FROM information_schema.TRIGGERS
 		WHERE `+place+` ORDER BY TRIGGER_NAME`, args, []any{&name, &event, &timing, &body}, func() {
-		t.Triggers = append(t.Triggers, Trigger{
+		all = append(all, Trigger{
 			Name: name, Before: timing == "BEFORE", Row: true, Events: []Event{Event(event)}, Enabled: true,
 			Source: body, Body: body,
 		})
 	})
+	t.setTriggers(all)
 }
 
 // mysqlKeys reads foreign keys. A server with FOREIGN_KEY_CHECKS off does not enforce them; the store's connections set

@@ -100,9 +100,11 @@ func (p *postgresTable) fill(t *Table) {
 		t.Columns = append(t.Columns, c.column())
 	}
 	t.Indexes, t.Others, t.Invalid = p.Indexes, p.Others, p.Invalid
-	for _, trigger := range p.Triggers {
-		t.Triggers = append(t.Triggers, trigger.trigger())
+	triggers := make([]Trigger, len(p.Triggers))
+	for i, trigger := range p.Triggers {
+		triggers[i] = trigger.trigger()
 	}
+	t.setTriggers(triggers)
 	t.ForeignKeys, t.References = keys(p.ForeignKeys), keys(p.References)
 }
 

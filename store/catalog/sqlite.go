@@ -220,10 +220,10 @@ func condition(text string, partial bool) string {
 
 func (t *Table) sqliteTriggers(r *reader) {
 	var name, text string
+	var all []Trigger
 	r.each(`SELECT name, coalesce(sql, '') FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name`,
-		[]any{t.Name}, []any{&name, &text}, func() {
-			t.Triggers = append(t.Triggers, sqliteTrigger(name, text))
-		})
+		[]any{t.Name}, []any{&name, &text}, func() { all = append(all, sqliteTrigger(name, text)) })
+	t.setTriggers(all)
 }
 
 // sqliteTrigger reads the head of a trigger's text: CREATE TRIGGER name [BEFORE | AFTER |

@@ -23,6 +23,17 @@ for i = at + 2 * (#KEYS - 7), #ARGV, 3 do
   origins[tonumber(ARGV[i])] = { ARGV[i + 1], ARGV[i + 2] }
 end
 
+-- Its place in the rank may be that of its former row. After so many the rank is rebuilt.
+local ranked = doubts and call('HEXISTS', KEYS[1], 'k') + call('HEXISTS', KEYS[1], 'kb') > 0
+local function doubt(id)
+  local unsure = KEYS[1]:sub(1, -6) .. 'rankUnsure' -- "stats" ends the key
+  call('SADD', unsure, id)
+  if call('SCARD', unsure) > 1000 then
+    call('DEL', unsure)
+    call('HDEL', KEYS[1], 'k', 'kb', 'ku')
+  end
+end
+
 -- since reduces a record's field _c (see doc.go) to what was changed after a version.
 local function since(key, changed, version)
   local kept = {}
@@ -60,7 +71,10 @@ for i = 8, #KEYS do
       local letter = version .. ':' .. id
       if call('SISMEMBER', KEYS[7], letter) == 1 then call('SADD', KEYS[7], 'persisted:' .. letter) end
     end
-    if doubts and call('HEXISTS', key, '_x') == 1 then call('DEL', key) end -- its row was changed beside it
+    if doubts and call('HEXISTS', key, '_x') == 1 then -- its row was changed beside it
+      call('DEL', key)
+      if ranked then doubt(id) end
+    end
   end
   at = at + 2
 end

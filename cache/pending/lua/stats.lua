@@ -2,7 +2,7 @@
 --
 -- KEYS  1 stats  2 pending  3 held  4 dead
 -- Returns {v, a, s, p, d, l, u, pending, held, dead, head of pending, of held, of dead,
---          1 or 0 paused}
+--          1 or 0 paused, conflicts}
 local function head(key)
   return redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or ''
 end
@@ -11,4 +11,5 @@ for i = 1, 7 do out[i] = out[i] or '0' end
 for i = 2, 4 do out[6 + i] = redis.call('ZCARD', KEYS[i]) end
 for i = 2, 4 do out[9 + i] = head(KEYS[i]) end
 out[14] = redis.call('HEXISTS', KEYS[1], 'z')
+out[15] = redis.call('HGET', KEYS[1], 'c') or '0'
 return out

@@ -347,7 +347,7 @@ func statsSchema() object {
 	properties := object{"entity": text, "oldest_pending": timeOrNone, "next_attempt": timeOrNone,
 		"oldest_dead": timeOrNone}
 	required := []string{"entity", "oldest_pending", "next_attempt", "oldest_dead"}
-	for _, name := range []string{"accepted", "persisted", "superseded", "discarded", "lost", "pending", "held",
+	for _, name := range []string{"accepted", "persisted", "superseded", "discarded", "lost", "conflicts", "pending", "held",
 		"dead"} {
 		properties[name] = whole
 		required = append(required, name)

@@ -46,6 +46,7 @@ type Stats struct {
 	Superseded    int64      `json:"superseded"`
 	Discarded     int64      `json:"discarded"`
 	Lost          int64      `json:"lost"`
+	Conflicts     int64      `json:"conflicts"` // rows that others changed while their record was not persisted
 	Pending       int64      `json:"pending"`
 	Held          int64      `json:"held"`
 	Dead          int64      `json:"dead"`
@@ -56,8 +57,8 @@ type Stats struct {
 
 // StatsOf views the figures of an entity.
 func StatsOf(e *schema.Entity, s pending.Stats) Stats {
-	return Stats{e.Name, s.Accepted, s.Persisted, s.Superseded, s.Discarded, s.Lost, s.Pending, s.Held, s.Dead,
-		timeOrNull(s.OldestPending), timeOrNull(s.OldestHeld), timeOrNull(s.OldestDead)}
+	return Stats{e.Name, s.Accepted, s.Persisted, s.Superseded, s.Discarded, s.Lost, s.Conflicts, s.Pending,
+		s.Held, s.Dead, timeOrNull(s.OldestPending), timeOrNull(s.OldestHeld), timeOrNull(s.OldestDead)}
 }
 
 // FlushedNow says what a flush that was asked for found.
