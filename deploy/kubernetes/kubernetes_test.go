@@ -203,3 +203,35 @@ func TestComponentsNameMetricsAndObjects(t *testing.T) {
 	require.NoError(t, yaml.Unmarshal(monitor, &m))
 	require.Equal(t, objects["Service/afterwrite-api"].(*corev1.Service).Spec.Ports[0].Name, m.Spec.Endpoints[0].Port)
 }
+
+// TestTracingComponent: the processes that export traces have the variables that turn it on, and the way to the
+// collector is open.
+func TestTracingComponent(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	of := func(path string) string {
+		relative, err := filepath.Rel(dir, filepath.Join(here, path))
+		require.NoError(t, err)
+		return relative
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(
+		"resources: ["+of("overlays/postgres")+"]\ncomponents: ["+of("components/tracing")+"]\n"), 0o600))
+	objects := build(t, dir)
+	for name, traced := range map[string]bool{"api": true, "worker": true, "dashboard": false} {
+		names := map[string]string{}
+		for _, v := range objects["Deployment/afterwrite-"+name].(*appsv1.Deployment).Spec.Template.Spec.Containers[0].Env {
+			names[v.Name] = v.Value
+		}
+		require.Equal(t, traced, names["OTEL_EXPORTER_OTLP_ENDPOINT"] != "", name)
+		require.Equal(t, traced, names["OTEL_TRACES_SAMPLER"] == "parentbased_traceidratio", name)
+	}
+	ports := map[int32]bool{}
+	for _, rule := range objects["NetworkPolicy/afterwrite"].(*networkingv1.NetworkPolicy).Spec.Egress {
+		for _, p := range rule.Ports {
+			ports[p.Port.IntVal] = true
+		}
+	}
+	require.True(t, ports[4318] && ports[5432] && ports[6379], ports)
+}
