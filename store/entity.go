@@ -18,7 +18,7 @@ import (
 
 // table maps an entity to its table: two struct types that gorm knows like declared
 // ones, and for each column how its slot is filled and read. It is read-only after
-// newTable but for located, known and unhurried, which are safe for concurrent use.
+// newTable but for located, known, listed and unhurried, which are safe for concurrent use.
 type table struct {
 	entity    *schema.Entity
 	name      string
@@ -29,13 +29,14 @@ type table struct {
 	reads     reflect.Type // []struct of texts, whatever the columns' types are
 	shown     []string     // how each column is selected
 	upsert    clause.OnConflict
-	rowValues bool                  // a list of keys of several columns is spelled with VALUES
-	rows      int                   // rows of one upsert at most
-	ids       int                   // ids of one statement at most
-	located   sync.Map              // kind and name of a constraint → its one column, or ""
-	known     atomic.Pointer[known] // nil: the catalog was not read yet
-	aborts    atomic.Bool           // SQLite: the table says what a conflict does, see writing
-	reading   sync.Mutex            // held while the catalog is read
+	rowValues bool                          // a list of keys of several columns is spelled with VALUES
+	rows      int                           // rows of one upsert at most
+	ids       int                           // ids of one statement at most
+	located   sync.Map                      // kind and name of a constraint → its one column, or ""
+	known     atomic.Pointer[known]         // nil: the catalog was not read yet
+	aborts    atomic.Bool                   // SQLite: the table says what a conflict does, see writing
+	reading   sync.Mutex                    // held while the catalog is read
+	listed    atomic.Pointer[catalog.Table] // as it was when a list first needed it: see collates
 
 	unhurried sync.Map // partition → true, of those whose last batch hung as a whole: see hang.go
 }
@@ -108,7 +109,11 @@ func readType(c column) reflect.Type {
 // selects selects a column in the form that canonical reads. The name of the table is with
 // it: SQLite takes a quoted name alone, of a column that is not there, for a text.
 func (t *table) selects(d dialect, i int) string {
-	return d.shows(t.at(i), t.columns[i].field.Type) + " AS " + quote(t.columns[i].name)
+	typ := t.columns[i].field.Type
+	if i < t.keys && t.composite() && d.catalogOf() == catalog.PostgreSQL {
+		typ = schema.Time // in a form that depends on no setting, if it is a date
+	}
+	return d.shows(t.at(i), typ) + " AS " + quote(t.columns[i].name)
 }
 
 // structOf builds the row's struct type. It never has gorm's default tag: gorm would

@@ -128,7 +128,11 @@ func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.R
 }
 
 func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, error) {
-	query := t.scope(s.read(ctx)).Order(strings.Join(t.ordered(s.dialect), ", ")).Limit(limit(q.Limit))
+	order, err := s.ordered(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	query := t.scope(s.read(ctx)).Order(strings.Join(order, ", ")).Limit(limit(q.Limit))
 	switch {
 	case t.composite(): // a part can be empty, but no page ends behind one that is null
 		query = query.Where(strings.Join(t.keyAt(), " IS NOT NULL AND ") + " IS NOT NULL")
@@ -137,7 +141,7 @@ func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, err
 		query = query.Where("length(" + s.dialect.shows(t.at(0), schema.String) + ") > 0")
 	}
 	if q.After != "" {
-		condition, after := t.beyond(s.dialect, q.After)
+		condition, after := t.beyond(s.dialect, order, q.After)
 		query = query.Where(condition, after...)
 	}
 	for _, i := range slices.Sorted(maps.Keys(q.Equal)) {

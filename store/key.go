@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -127,21 +128,49 @@ func (t *table) keyAt() []string {
 	return at
 }
 
-// ordered spells the columns of the key as lists are ordered by them.
-func (t *table) ordered(d dialect) []string {
+// ordered spells the columns of the key as lists are ordered by them: texts by their bytes.
+func (s *Store) ordered(ctx context.Context, t *table) ([]string, error) {
 	at := t.keyAt()
 	for n := range at {
-		if typ := t.columns[n].field.Type; typ == schema.String || typ == schema.Text {
-			at[n] += d.collate()
+		typ := t.columns[n].field.Type
+		if typ != schema.String && typ != schema.Text {
+			continue
+		}
+		collates, err := s.collates(ctx, t, n)
+		if err != nil {
+			return nil, err
+		}
+		if collates {
+			at[n] += s.dialect.collate()
 		}
 	}
-	return at
+	return at, nil
 }
 
-// beyond is the condition that a row comes after an id in the order of a list, and its
-// parameters. A foreign id, which may have no canonical form, is compared as it is.
-func (t *table) beyond(d dialect, id string) (condition string, parameters []any) {
-	at := t.ordered(d)
+// collates reports whether a column of the key that holds texts can be compared by their bytes.
+// PostgreSQL refuses that for a column of an enum or of days.
+func (s *Store) collates(ctx context.Context, t *table, n int) (bool, error) {
+	if s.dialect.catalogOf() != catalog.PostgreSQL {
+		return true, nil
+	}
+	at := t.listed.Load()
+	if k := t.known.Load(); k != nil {
+		at = k.at
+	}
+	if at == nil {
+		var err error
+		if at, err = s.catalog(ctx, t.name); err != nil {
+			return false, err
+		}
+		t.listed.Store(at)
+	}
+	c, ok := at.Column(t.columns[n].name)
+	return !ok || c.Class == catalog.Scalar && c.Base != "date", nil
+}
+
+// beyond is the condition that a row comes after an id in the order of a list, which is by the
+// columns in at, and its parameters. A foreign id, which may have no canonical form, is compared as it is.
+func (t *table) beyond(d dialect, at []string, id string) (condition string, parameters []any) {
 	if !t.composite() {
 		after, err := t.keyParameters(id)
 		if err != nil {
@@ -273,5 +302,6 @@ func (t *table) keyID(n int) schema.ID {
 	if typ == schema.Text {
 		typ = schema.String
 	}
-	return schema.ID{Column: t.columns[n].name, Type: typ, Max: t.columns[n].field.MaxLength}
+	return schema.ID{Column: t.columns[n].name, Type: typ, Max: t.columns[n].field.MaxLength,
+		Columns: t.entity.ID.Columns}
 }

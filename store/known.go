@@ -1,6 +1,7 @@
 package store
 
 import (
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -73,7 +74,7 @@ func (t *table) learn(tx *transaction, mark string) (*known, error) {
 	k.plain = t.isPlain(k.at) && !(d.oneKey() && len(k.at.Indexes) > 1)
 	for i, v := range t.verdicts(k.at, d) {
 		k.lastWord = k.lastWord || v.Hold == catalog.Database
-		if i < len(t.columns) && (v.Limit > 0 || v.Digits > 0) {
+		if i < len(t.columns) && (v.Limit > 0 || v.Digits > 0 || v.Days) {
 			k.guards = append(k.guards, guard{i, v})
 		}
 	}
@@ -107,9 +108,13 @@ func (b *batch) guarded(changes []schema.Change, guards []guard) []schema.Change
 	}
 	rest := make([]schema.Change, 0, len(changes))
 	for _, c := range changes {
-		if r, ok := b.table.guarded(c, guards); ok {
+		r, ok := b.table.guarded(c, guards)
+		switch {
+		case ok && c.Deleted: // no row has a key that its column does not keep
+			b.outcome.Persisted = append(b.outcome.Persisted, c)
+		case ok:
 			b.outcome.Refused = append(b.outcome.Refused, Refused{Change: c, Refusal: r})
-		} else {
+		default:
 			rest = append(rest, c)
 		}
 	}
@@ -129,15 +134,31 @@ func (t *table) guarded(c schema.Change, guards []guard) (schema.Refusal, bool) 
 
 // text is the canonical text that a change gives a column, if any.
 func (t *table) text(c schema.Change, column int) (text string, given bool) {
-	at := t.columns[column].at
-	switch {
-	case c.Deleted || at >= len(c.Values):
-		return "", false
-	case at >= 0:
+	if column < t.keys {
+		texts, err := []string(nil), error(nil)
+		if t.composite() {
+			texts, err = t.entity.KeyValues(c.ID)
+		} else {
+			text, err = t.columns[column].field.Encode(c.ID)
+			texts = []string{text}
+		}
+		if err != nil {
+			return "", false // it is refused where it is sent
+		}
+		return texts[column], true
+	}
+	if at := t.columns[column].at; !c.Deleted && at < len(c.Values) {
 		return c.Values[at], true
 	}
-	text, err := t.columns[column].field.Encode(c.ID)
-	return text, err == nil
+	return "", false
+}
+
+var day = regexp.MustCompile(`^\d{4}-\d\d-\d\d$`)
+
+// isDay reports whether a text is the one spelling of a day.
+func isDay(text string) bool {
+	_, err := time.Parse(time.DateOnly, text)
+	return err == nil && day.MatchString(text)
 }
 
 // alters reports whether the column would take the value and not keep it.
@@ -149,6 +170,8 @@ func (g guard) alters(f *schema.Field, text string) bool {
 	switch {
 	case err != nil:
 		return false // it is refused where it is sent
+	case g.verdict.Days:
+		return !isDay(plain)
 	case g.verdict.Digits > 0:
 		return len(strings.Trim(strings.Trim(strings.Replace(strings.TrimPrefix(plain, "-"), ".", "", 1), "0"),
 			"-")) > g.verdict.Digits

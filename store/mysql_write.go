@@ -224,12 +224,17 @@ func (t *table) keyValue(n int, value, collation string) string {
 		return "CAST(" + value + " AS SIGNED)"
 	case t.columns[n].field.Type == schema.Time:
 		return "CAST(" + value + " AS datetime(6))"
+	case collation == ofDates:
+		return "CAST(" + value + " AS date)"
 	case collation != "":
 		set, _, _ := strings.Cut(collation, "_")
 		return "CONVERT(" + value + " USING " + set + ") COLLATE " + collation
 	}
 	return value
 }
+
+// ofDates stands for the collation of a column of dates.
+const ofDates = "date"
 
 // keyCollations are the collations of the key's columns; "" of one that is no text.
 func (d *mysql) keyCollations(ctx context.Context, tx *transaction, t *table) ([]string, error) {
@@ -243,7 +248,9 @@ func (d *mysql) keyCollations(ctx context.Context, tx *transaction, t *table) ([
 	all, there := make([]string, t.keys), 0
 	for n, name := range t.keyNames() {
 		if c, ok := at.Column(name); ok {
-			all[n] = c.Collation
+			if all[n] = c.Collation; c.Base == "date" {
+				all[n] = ofDates
+			}
 			there++
 		}
 	}

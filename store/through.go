@@ -36,7 +36,7 @@ func (s *Store) Through(ctx context.Context, e *schema.Entity, id string,
 		return false, fmt.Errorf("write through %s: %w", e.Name, err)
 	}
 	row := schema.Row{ID: id}
-	if len(rows) == 1 {
+	if len(rows) == 1 && (rows[0].ID == id || rows[0].Foreign != "") { // not a row that another id names
 		row = rows[0]
 	}
 	change, err := decide(ctx, row)

@@ -34,6 +34,7 @@ type Verdict struct {
 	Why    string // "" for Exact
 	Fix    string // what to do if it is Refused
 	Limit  int    // characters that a text column accepts; longer texts must not be sent; 0: no limit
+	Days   bool   // it takes days, spelled as 2026-01-31; other texts must not be sent
 	Digits int    // significant digits that a number keeps; more must not be sent; 0: no limit
 
 	rounded bool // refused because the column rounds, which the field can allow

@@ -129,7 +129,7 @@ func (v *Verdict) mysqlBytes(f *schema.Field, c Column) {
 	}
 }
 
-func keyOnMySQL(id schema.ID, c Column) bool {
+func keyOnMySQL(v *Verdict, id schema.ID, c Column) bool {
 	base, _ := strings.CutSuffix(c.Base, " unsigned")
 	text := slices.Contains([]string{"text", "character varying", "character"}, base)
 	switch id.Type {
@@ -140,6 +140,9 @@ func keyOnMySQL(id schema.ID, c Column) bool {
 		return text || base == "uuid"
 	case schema.Time:
 		return strings.HasPrefix(base, "timestamp") && c.Fraction == 6
+	}
+	if text && c.Base != "text" {
+		v.text(c.Length, id.Max) // it would drop blanks of a longer text without a word
 	}
 	return text
 }

@@ -3,6 +3,7 @@ package catalog
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -172,12 +173,15 @@ func JudgeKey(d Dialect, id schema.ID, c Column) Verdict {
 	}
 	ok := false
 	switch {
+	case id.Composite() && id.Type == schema.String && isDate(d, c):
+		v.narrow("it takes days, as 2026-01-31")
+		v.Days, ok = true, true
 	case d == PostgreSQL:
 		ok = keyOnPostgres(&v, id, c)
 	case d == SQLite:
 		ok = keyOnSQLite(id, c)
 	case d == MySQL:
-		ok = keyOnMySQL(id, c)
+		ok = keyOnMySQL(&v, id, c)
 	}
 	if !ok {
 		v.Hold = Refused
@@ -187,8 +191,18 @@ func JudgeKey(d Dialect, id schema.ID, c Column) Verdict {
 	return v
 }
 
+// isDate reports whether a column keeps days. SQLite keeps their texts, if the type is one of dates.
+func isDate(d Dialect, c Column) bool {
+	if d == SQLite {
+		return strings.EqualFold(c.Type, "date") && c.Base == "NUMERIC"
+	}
+	return c.Base == "date"
+}
+
 func keyFix(id schema.ID, c Column) string {
 	switch {
+	case id.Composite() && c.Base == "date":
+		return "set `id: {type: string}`"
 	case id.Type == schema.Time && c.Fraction >= 0:
 		return "let it keep six digits of a second"
 	case slices.Contains(keyTexts, c.Base) || c.Base == "TEXT":

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"slices"
@@ -214,4 +215,56 @@ func quote(s string) string {
 		panic(err)
 	}
 	return text
+}
+
+// compositeDays has a part of a key in a column of days, which spells a day in one way: what is spelled in another, or
+// is no day, is refused, and touches no row.
+func compositeDays(t *testing.T, b *bench) {
+	e := b.keyed(2, schema.Field{Name: "sensor", Type: schema.Int}, schema.Field{Name: "day", Type: schema.String},
+		schema.Field{Name: "n", Type: schema.Int})
+	b.exec(fmt.Sprintf("CREATE TABLE %s (sensor bigint NOT NULL, day date NOT NULL, n bigint, PRIMARY KEY (sensor, day))",
+		e.Table))
+	l := b.migrated(e)
+	for n := range 2 { // a new row, and one that exists
+		require.Empty(t, b.flush(l, e, row(e, "1", `"2026-01-31"`, strconv.Itoa(n)), row(e, "1", `"0999-12-31"`, "7")).Refused)
+	}
+	require.Empty(t, b.flush(l, e, patch("1~0999-12-31", []int{2}, "1", `"0999-12-31"`, "8")).Refused)
+	for _, other := range []string{"2026-1-31", "20260131", "2026-01-31T12:00:00", " 2026-01-31", "2026-02-30", "", "x"} {
+		id := e.KeyID([]string{"1", quote(other)})
+		for _, c := range []schema.Change{put(id, "1", quote(other), "9"), patch(id, []int{2}, "1", quote(other), "9")} {
+			outcome := b.flush(l, e, c)
+			require.Len(t, outcome.Refused, 1, other)
+			require.Equal(t, schema.KindRange, outcome.Refused[0].Refusal.Kind)
+		}
+		require.Len(t, b.flush(l, e, del(id)).Persisted, 1, other)
+		require.NotContains(t, b.load(l, e, id), id)
+		_, err := l.Through(t.Context(), e, id, func(_ context.Context, row schema.Row) (schema.Change, error) {
+			require.False(t, row.Exists, other)
+			return del(id), nil
+		}, nil)
+		require.NoError(t, err)
+	}
+	require.Equal(t, map[string]schema.Values{"1~2026-01-31": {"1", `"2026-01-31"`, "1"},
+		"1~0999-12-31": {"1", `"0999-12-31"`, "8"}}, b.load(l, e, "1~2026-01-31", "1~0999-12-31"))
+	require.Equal(t, []string{"1~0999-12-31", "1~2026-01-31"}, b.pages(l, e, store.Query{Limit: 1}))
+	b.flush(l, e, del("1~2026-01-31"))
+	require.Len(t, b.pages(l, e, store.Query{Limit: 1}), 1)
+}
+
+// compositeBlanks has keys of text columns that are shorter than their fields, which drop blanks without a word.
+func compositeBlanks(t *testing.T, b *bench) {
+	composite := b.keyed(2, schema.Field{Name: "a", Type: schema.Text}, schema.Field{Name: "b", Type: schema.Int},
+		schema.Field{Name: "n", Type: schema.Int})
+	single := b.entity(schema.String, schema.Field{Name: "n", Type: schema.Int})
+	exact := map[string]string{"mysql": " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"}[b.open().Dialect()]
+	b.exec(fmt.Sprintf("CREATE TABLE %s (a varchar(3)%s NOT NULL, b bigint NOT NULL, n bigint, PRIMARY KEY (a, b))",
+		composite.Table, exact))
+	b.exec(fmt.Sprintf("CREATE TABLE %s (id varchar(3)%s PRIMARY KEY, n bigint)", single.Table, exact))
+	l := b.migrated(composite, single)
+	b.flush(l, composite, row(composite, `"abc"`, "1", "1"))
+	b.flush(l, single, put("abc", "1"))
+	b.flush(l, composite, row(composite, `"abc "`, "1", "2"))
+	b.flush(l, single, put("abc ", "2"))
+	require.Equal(t, schema.Values{`"abc"`, "1", "1"}, b.load(l, composite, "abc~1")["abc~1"])
+	require.Equal(t, schema.Values{"1"}, b.load(l, single, "abc")["abc"])
 }
