@@ -166,7 +166,7 @@ func (b *bench) pages(l *ledger.Ledger, e *schema.Entity, q store.Query) []strin
 // compositeBatch isolates the refused of a large batch, whose ids are of several columns.
 func compositeBatch(t *testing.T, b *bench) {
 	e := b.keyed(2, schema.Field{Name: "tenant", Type: schema.Int}, schema.Field{Name: "no", Type: schema.Int},
-		schema.Field{Name: "code", Type: schema.String, MaxLength: 50, Unique: true})
+		schema.Field{Name: "code", Type: schema.String, MaxLength: 50, Unique: true, Required: true})
 	l := b.migrated(e)
 	changes := make([]schema.Change, 500)
 	for i := range changes {
