@@ -50,8 +50,8 @@ func listed(b *bench, e *schema.Entity) (ids []string) {
 func TestForeignCompositeKeys(t *testing.T) {
 	t.Parallel()
 	e := &schema.Entity{Name: "visit", Table: "visits", ID: schema.ID{Columns: []string{"at", "no", "name"}},
-		Fields: []schema.Field{{Name: "at", Type: schema.Time}, {Name: "no", Type: schema.Int}, {Name: "name", Type: schema.Text},
-			{Name: "n", Type: schema.Int}}}
+		Fields: []schema.Field{{Name: "at", Type: schema.Time}, {Name: "no", Type: schema.Int},
+			{Name: "name", Type: schema.Text}, {Name: "n", Type: schema.Int}}}
 	require.NoError(t, e.Init())
 	b := open(t, testkit.SQLite(t), []*schema.Entity{e})
 	b.exec("CREATE TABLE visits (at datetime, no integer, name text, n integer, UNIQUE (at, no, name))")
