@@ -88,6 +88,7 @@ type Cache struct {
 	looks      *gather.Combiner[*look]        // reads that share round trips, see look.go
 	asks       *gather.Combiner[*look]        // the same, of those that take leases
 	glances    *gather.Keyed[string, *glance] // looks at values that callers share, see value_look.go
+	raws       *gather.Combiner[*rawValue]    // reads of values that share round trips, see value_look.go
 	refreshes  chan struct{}                  // a place for each refresh that may run
 	refreshing sync.Map                       // keys that are being refreshed here
 	values     *valueMetrics
@@ -137,6 +138,7 @@ func New(cfg Config) (*Cache, error) {
 	}
 	c.hub, c.locals, c.records = newHub(c), newLocals(c), newRecordLocals(c)
 	c.looks, c.asks, c.glances = c.newLooks(c.look), c.newLooks(c.ask), newGlances()
+	c.raws = c.newRaws()
 	return c, nil
 }
 

@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/binary"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/layout"
@@ -27,7 +28,28 @@ type entry struct {
 	size   int // of the body, unpacked
 	body   []byte
 
-	life time.Duration // left to live when it was read; not kept
+	life  time.Duration // left to live when it was read; not kept
+	spare *spare        // not kept
+}
+
+// spare is a value that was decoded to see whether it can be, for the first caller that wants one. The others decode
+// theirs, which each may change.
+type spare struct{ value atomic.Pointer[any] } // a *T
+
+func newSpare(value any) *spare {
+	s := &spare{}
+	s.value.Store(&value)
+	return s
+}
+
+func (s *spare) take() any {
+	if s == nil {
+		return nil
+	}
+	if value := s.value.Swap(nil); value != nil {
+		return *value
+	}
+	return nil
 }
 
 const (

@@ -24,3 +24,6 @@ func Gathered(c *Cache, key string) int {
 func SubscribeTo(ctx context.Context, c *Cache, e *schema.Entity, id string) (*Subscription, error) {
 	return c.subscribeTo(ctx, e, id)
 }
+
+// GatheredReads is how many reads of values wait for a round trip.
+func GatheredReads(c *Cache) int { return c.raws.Waiting() }

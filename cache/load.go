@@ -62,10 +62,16 @@ func (v *Values[T]) read(ctx context.Context, key string, load Loading[T]) (Answ
 		return a, err
 	}
 	called := time.Now()
+	if v.missed.many() && v.p.Stale == 0 && v.p.Early == 0 { // the request for the lease looks, too
+		a, err := v.miss(ctx, k, nil, called, load)
+		v.missed.add(a.Source != Hit)
+		return a, err
+	}
 	e, err := v.look(ctx, k)
 	if err != nil && !errors.Is(err, schema.ErrUnavailable) {
 		return Answer[T]{}, err
 	}
+	v.missed.add(e == nil)
 	if e != nil && e.ttl() > 0 {
 		if v.early(e) {
 			v.refresh(ctx, k, e, load)
@@ -93,6 +99,10 @@ func (v *Values[T]) answer(e *entry, source Source) (Answer[T], error) {
 	a := Answer[T]{Source: source, Age: e.age(), TTL: max(e.ttl(), 0)}
 	if e.absent {
 		return a, fmt.Errorf("value of %s: %w", v.p.Group, schema.ErrNotFound)
+	}
+	if value, ok := e.spare.take().(*T); ok {
+		a.Value = *value
+		return a, nil
 	}
 	var err error
 	a.Value, err = v.decode(e)

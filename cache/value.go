@@ -108,6 +108,7 @@ type Values[T any] struct {
 	// tagged is set once a value with tags of its own was seen: lookups then bring the
 	// stamps that they are held against in the same round trip.
 	tagged atomic.Bool
+	missed missShare // see look.go: where many are, the first trip asks for the lease
 }
 
 // NewValues returns the values of a group. Make one for each group, and keep it: it holds

@@ -30,29 +30,23 @@ func (v *Values[T]) look(ctx context.Context, k valueKey) (*entry, error) {
 
 func (v *Values[T]) lookMany(ctx context.Context, keys []valueKey) ([]*entry, error) {
 	mark := v.local.mark()
-	p := v.cache.redis.Pipeline()
-	bodies, lives := make([]*redis.StringCmd, len(keys)), make([]*redis.DurationCmd, len(keys))
+	raw := make([]*rawValue, len(keys))
 	for i, k := range keys {
-		bodies[i], lives[i] = p.Get(ctx, k.value), p.PTTL(ctx, k.value)
+		raw[i] = &rawValue{key: k.value}
 	}
-	var stamps *redis.FloatSliceCmd
-	declared := tagNames(v.p.Tags)
-	if len(declared) > 0 || v.tagged.Load() {
-		stamps = v.cache.askStamps(ctx, p, declared)
+	if declared := tagNames(v.p.Tags); len(declared) > 0 || v.tagged.Load() {
+		raw[0].tags = append(make([]string, 0, len(declared)), declared...)
 	}
-	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	if err := v.cache.readRaw(ctx, raw); err != nil {
 		return nil, rdb.Fault("load", err)
 	}
-	known := readStamps(stamps, declared)
 	found := make([]*entry, len(keys))
 	for i, k := range keys {
-		text, err := bodies[i].Bytes()
-		if err != nil {
-			continue
+		if raw[i].body != nil {
+			found[i] = v.entry(ctx, k, raw[i].body, raw[i].life)
 		}
-		found[i] = v.entry(ctx, k, text, lives[i].Val())
 	}
-	if err := v.dropInvalid(ctx, found, known); err != nil {
+	if err := v.dropInvalid(ctx, found, raw[0].stamps); err != nil {
 		return nil, err
 	}
 	for i, e := range found {
@@ -71,13 +65,82 @@ func (v *Values[T]) entry(ctx context.Context, k valueKey, text []byte, life tim
 		return nil
 	}
 	if !e.absent {
-		if _, err := v.decode(e); err != nil {
+		value, err := v.decode(e)
+		if err != nil {
 			v.cache.log.WarnContext(ctx, "a cached value is loaded anew", "group", v.p.Group, "error", err)
 			return nil
 		}
+		e.spare = newSpare(&value)
 	}
 	e.life = max(life, 0)
 	return e
+}
+
+// rawValue is what Redis has under the key of a value.
+type rawValue struct {
+	key  string
+	tags []string // whose stamps are asked for, too; nil: none are
+
+	body   []byte // nil: there is no value
+	life   time.Duration
+	stamps *stamps
+	err    error
+}
+
+// readRaw reads values in one round trip. One value shares the trip of concurrent callers, as records do.
+func (c *Cache) readRaw(ctx context.Context, some []*rawValue) error {
+	if len(some) > 1 {
+		c.askRaw(ctx, some)
+	} else if err := c.raws.Do(ctx, some[0]); errors.Is(err, gather.ErrFull) { // it waits for a connection instead
+		c.askRaw(ctx, some)
+	} else if err != nil {
+		return err // the batch may still use the call
+	}
+	for _, r := range some {
+		if r.err != nil {
+			return r.err
+		}
+	}
+	return nil
+}
+
+func (c *Cache) askRaw(ctx context.Context, some []*rawValue) {
+	type asked struct {
+		body   *redis.StringCmd
+		life   *redis.DurationCmd
+		stamps *redis.FloatSliceCmd
+	}
+	p := c.redis.Pipeline()
+	asks := make([]asked, len(some))
+	for i, r := range some {
+		asks[i].body, asks[i].life = p.Get(ctx, r.key), p.PTTL(ctx, r.key)
+		if r.tags != nil {
+			asks[i].stamps = c.askStamps(ctx, p, r.tags)
+		}
+	}
+	_, err := p.Exec(ctx)
+	for i, r := range some {
+		a := &asks[i]
+		body, failed := a.body.Bytes()
+		switch missing := errors.Is(failed, redis.Nil); {
+		case failed != nil && !missing:
+			r.err = failed
+		case a.life.Err() != nil:
+			r.err = a.life.Err()
+		case a.stamps != nil && a.stamps.Err() != nil:
+			r.err = a.stamps.Err()
+		case !missing && len(body) == 0: // no error of its own: the whole pipeline failed
+			r.err = err
+		case !missing:
+			r.body, r.life = body, a.life.Val()
+		}
+		r.stamps = readStamps(a.stamps, r.tags)
+	}
+}
+
+func (c *Cache) newRaws() *gather.Combiner[*rawValue] {
+	limits := gather.Limits{Batches: lookTrips, Calls: lookGather, Waiting: lookWaits}
+	return gather.New(limits, c.askRaw)
 }
 
 // glance is a look at one value. The glances of concurrent callers at one key share a look.

@@ -195,7 +195,8 @@ func afterwriteValues(o options, group string, l1 schema.L1) (aside, error) {
 	if err != nil {
 		return aside{}, err
 	}
-	values, err := cache.NewValues(c, cache.Policy{Group: group, TTL: life, CompressAbove: -1, L1: l1}, cache.JSON[profile]{})
+	policy := cache.Policy{Group: group, TTL: life, CompressAbove: -1, L1: l1}
+	values, err := cache.NewValues(c, policy, cache.JSON[profile]{})
 	return aside{"afterwrite", func(ctx context.Context, key string, n int64) (profile, error) {
 		return values.Load(ctx, key, func(context.Context) (profile, error) { return load(n), nil })
 	}, func(ctx context.Context, key string) error {
