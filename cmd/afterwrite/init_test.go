@@ -13,23 +13,27 @@ import (
 )
 
 // shop is a database that others made: a parent, a child that refers to it, a table
-// without a key of one column, and a column that no field holds.
+// with a key of two columns, one without a key, and a column that no field holds.
 var shop = map[string][]string{
 	"sqlite": {
 		`CREATE TABLE customers (id INTEGER PRIMARY KEY, mail VARCHAR(80) NOT NULL UNIQUE, joined DATETIME, active BOOLEAN NOT NULL DEFAULT 1)`,
 		`CREATE TABLE orders (number VARCHAR(20) NOT NULL PRIMARY KEY, customer INTEGER REFERENCES customers (id), note TEXT, doubled INTEGER AS (customer * 2))`,
-		`CREATE TABLE links (a INTEGER, b INTEGER, PRIMARY KEY (a, b))`,
+		`CREATE TABLE links (id VARCHAR(20) NOT NULL, customer INTEGER NOT NULL REFERENCES customers (id), at DATETIME NOT NULL, PRIMARY KEY (customer, id, at))`,
+		`CREATE TABLE loose (a INTEGER, b INTEGER)`,
 	},
 	"postgres": {
 		`CREATE TABLE customers (id bigint PRIMARY KEY, mail varchar(80) NOT NULL UNIQUE, joined timestamptz, active boolean NOT NULL DEFAULT true)`,
 		`CREATE TABLE orders (number varchar(20) PRIMARY KEY, customer bigint REFERENCES customers (id), note text, doubled bigint GENERATED ALWAYS AS (customer * 2) STORED)`,
-		`CREATE TABLE links (a bigint, b bigint, PRIMARY KEY (a, b))`,
+		`CREATE TABLE links (id varchar(20), customer bigint REFERENCES customers (id), at timestamptz, PRIMARY KEY (customer, id, at)) PARTITION BY HASH (at)`,
+		`CREATE TABLE links_0 PARTITION OF links FOR VALUES WITH (MODULUS 1, REMAINDER 0)`,
+		`CREATE TABLE loose (a bigint, b bigint)`,
 	},
 	"mysql": {
 		`CREATE TABLE customers (id bigint PRIMARY KEY, mail varchar(80) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL UNIQUE, joined datetime(6), active tinyint(1) NOT NULL DEFAULT 1)`,
 		`CREATE TABLE padded (number varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY, n int)`,
 		`CREATE TABLE orders (number varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL PRIMARY KEY, customer bigint, note text CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, doubled bigint AS (customer * 2) STORED, FOREIGN KEY (customer) REFERENCES customers (id))`,
-		`CREATE TABLE links (a bigint, b bigint, PRIMARY KEY (a, b))`,
+		`CREATE TABLE links (id varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin, customer bigint, at datetime(6), PRIMARY KEY (customer, id, at), FOREIGN KEY (customer) REFERENCES customers (id))`,
+		`CREATE TABLE loose (a bigint, b bigint)`,
 	},
 }
 
@@ -49,7 +53,10 @@ func TestInitFromADatabase(t *testing.T) {
 		require.NoError(t, os.Remove(filepath.Join(d.dir, "afterwrite.yaml")))
 		d.ok("init", "--database", url)
 		text := d.read("afterwrite.yaml")
-		require.Regexp(t, `(?m)^#   links: no column is its key alone$`, text)
+		require.Regexp(t, `(?m)^#   loose: no column is its key alone$`, text)
+		require.Regexp(t, `(?m)^    id: \{columns: \["customer", "id", "at"\]\}`, text)
+		require.Regexp(t, `(?m)^      links_id: \{type: string, column: "id", required: true, max: 20\}`, text)
+		require.Regexp(t, `(?m)^      customer: \{type: int, required: true, references: customers\}`, text)
 		require.Regexp(t, `(?m)^    id: \{column: "id", type: int\}`, text)
 		require.Regexp(t, `(?m)^    id: \{column: "number", type: string, max: 20\}`, text)
 		// MySQL's index pads, so it is not quite the field's
@@ -72,6 +79,8 @@ func TestInitFromADatabase(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, code, body)
 		code, body = d.call(http.MethodPut, d.api, "/v1/orders/A-1", `{"customer":7,"note":"two"}`)
 		require.Equal(t, http.StatusAccepted, code, body)
+		code, body = d.call(http.MethodPut, d.api, "/v1/links/7~a=2Fb~2026-01-02T03:04:05Z", `{}`)
+		require.Equal(t, http.StatusAccepted, code, body)
 		d.ok("flush")
 		var n, doubled int
 		testkit.Eventually(t, "the order has its row, if need be after its customer", func() bool {
@@ -79,6 +88,9 @@ func TestInitFromADatabase(t *testing.T) {
 				&doubled) == nil
 		})
 		require.Equal(t, 14, doubled)
+		testkit.Eventually(t, "the link has its row, too", func() bool {
+			return db.QueryRowContext(t.Context(), `SELECT count(*) FROM links WHERE id = 'a/b'`).Scan(&n) == nil && n == 1
+		})
 	})
 }
 
