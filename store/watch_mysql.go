@@ -25,29 +25,29 @@ func (*mysql) now() string                 { return "CAST(UNIX_TIMESTAMP(NOW(3))
 
 func (*mysql) unseen() string { return "MariaDB and MySQL run no triggers for them" }
 
-// triggers run with the rights of the user who made them. Each is one statement, so that it can
-// be sent by any client as it is printed.
+// triggers run with the rights of the user who made them. For the rows of a flush each does no
+// more than to compare a variable.
 func (d *mysql) triggers(w *watching) (before []string, all []watchTrigger) {
 	id := func(row string) string {
 		text := w.id(func(c *column) string { return "CONVERT(" + row + "." + backtick(c.name) + " USING utf8mb4)" },
 			func(parts []string) string { return "concat(" + strings.Join(parts, ", ") + ")" })
 		return "CAST(" + text + " AS BINARY)"
 	}
-	for _, t := range []struct{ suffix, event, row, condition string }{
-		{"_ins", "INSERT", "NEW", ""},
-		{"_upd", "UPDATE", "NEW", ""},
-		{"_old", "UPDATE", "OLD", " AND NOT (" + id("OLD") + " <=> " + id("NEW") + ")"},
-		{"_del", "DELETE", "OLD", ""},
+	note := func(row, condition string) string {
+		return fmt.Sprintf("IF LENGTH(%s) BETWEEN 1 AND %d%s THEN INSERT INTO %s (pairing, entity, id, stamp, noted_at) "+
+			"VALUES (%s, %[1]s, FLOOR(RAND() * 9007199254740992), %[6]s) "+
+			"ON DUPLICATE KEY UPDATE stamp = VALUES(stamp), noted_at = VALUES(noted_at); END IF; ",
+			id(row), schema.MaxIDBytes, condition, w.home+changesTable, w.pairingEntity(), d.now())
+	}
+	for _, t := range []struct{ suffix, event, body string }{
+		{"_ins", "INSERT", note("NEW", "")},
+		{"_upd", "UPDATE", note("NEW", "") + note("OLD", " AND NOT ("+id("OLD")+" <=> "+id("NEW")+")")},
+		{"_del", "DELETE", note("OLD", "")},
 	} {
 		name := w.name + t.suffix
-		create := fmt.Sprintf("CREATE TRIGGER %s AFTER %s ON %s FOR EACH ROW "+
-			"INSERT INTO %s (pairing, entity, id, stamp, noted_at) SELECT %s, %s, FLOOR(RAND() * 9007199254740992), %s "+
-			"FROM DUAL WHERE NOT (CAST(@afterwrite_flush AS BINARY) <=> CAST(%s AS BINARY)) "+
-			"AND LENGTH(%[6]s) BETWEEN 1 AND %[9]d%[10]s "+
-			"ON DUPLICATE KEY UPDATE stamp = VALUES(stamp), noted_at = VALUES(noted_at)",
-			backtick(triggerIn(w.table.name, name)), t.event, backtick(w.table.name), w.home+changesTable,
-			w.pairingEntity(), id(t.row), d.now(), sqlText(w.mark), schema.MaxIDBytes, t.condition)
-		all = append(all, watchTrigger{name, []string{create}})
+		all = append(all, watchTrigger{name, []string{"CREATE TRIGGER " + backtick(triggerIn(w.table.name, name)) + " AFTER " +
+			t.event + " ON " + backtick(w.table.name) + " FOR EACH ROW IF NOT (@afterwrite_flush <=> " + sqlText(w.mark) +
+			") THEN " + t.body + "END IF"}})
 	}
 	return nil, all
 }

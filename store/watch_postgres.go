@@ -44,25 +44,27 @@ func (d *postgres) function(w *watching) string {
 	}
 	return fmt.Sprintf(`
 DECLARE
-	ids text[];
+	noted text := '';
 BEGIN
 	IF to_regclass(%s) IS NULL THEN
 		RETURN NULL;
 	END IF;
-	IF TG_OP = 'TRUNCATE' THEN
-		ids := ARRAY[''];
-	ELSIF TG_OP = 'INSERT' THEN
-		ids := ARRAY[%[3]s];
-	ELSIF TG_OP = 'DELETE' THEN
-		ids := ARRAY[%[2]s];
-	ELSE
-		ids := ARRAY[%[2]s, %[3]s];
+	IF TG_OP = 'INSERT' THEN
+		noted := %[3]s;
+	ELSIF TG_OP <> 'TRUNCATE' THEN
+		noted := %[2]s;
 	END IF;
-	INSERT INTO %[4]s AS c (pairing, entity, id, stamp, noted_at)
-		SELECT %[5]s, i, txid_current(), %[6]s FROM (SELECT DISTINCT unnest(ids)) AS d (i)
-		WHERE octet_length(i) <= %[7]d AND (i <> '' OR TG_OP = 'TRUNCATE')
-		ON CONFLICT (pairing, entity, id) DO UPDATE SET stamp = excluded.stamp, noted_at = excluded.noted_at
-		WHERE c.stamp <> excluded.stamp;
+	LOOP
+		IF octet_length(noted) BETWEEN 1 AND %[7]d OR TG_OP = 'TRUNCATE' THEN
+			INSERT INTO %[4]s AS c (pairing, entity, id, stamp, noted_at)
+				VALUES (%[5]s, noted, txid_current(), %[6]s)
+				ON CONFLICT (pairing, entity, id) DO UPDATE SET stamp = excluded.stamp, noted_at = excluded.noted_at
+				WHERE c.stamp <> excluded.stamp;
+		END IF;
+		EXIT WHEN TG_OP <> 'UPDATE';
+		EXIT WHEN %[3]s IS NOT DISTINCT FROM noted;
+		noted := %[3]s;
+	END LOOP;
 	RETURN NULL;
 END
 `, sqlText(w.home+changesTable), id("OLD"), id("NEW"), w.home+changesTable, w.pairingEntity(), d.now(),

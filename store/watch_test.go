@@ -428,3 +428,46 @@ func TestWatchOfACompositeKey(t *testing.T) {
 		require.Empty(t, b.notes(e))
 	})
 }
+
+// Transactions of other programs that change different rows do not wait for each other because of
+// their notes, whether a note is there already, was just deleted or is new.
+func TestWatchKeepsNobodyWaiting(t *testing.T) {
+	for name, url := range map[string]func(*testing.T) string{
+		"mariadb":  func(t *testing.T) string { return testkit.MariaDB(t).Database(t) },
+		"postgres": func(t *testing.T) string { return testkit.Postgres(t).Database(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := account(t)
+			b := watched(t, url(t), []*schema.Entity{e})
+			b.exec("INSERT INTO accounts (id, age) VALUES ('a', 1), ('b', 1), ('c', 1), ('d', 1), ('e', 1)")
+			other := b.connect()
+			defer other.Close()
+			impatient := map[string]string{"mysql": "SET SESSION innodb_lock_wait_timeout = 1",
+				"postgres": "SET LOCAL lock_timeout = '1s'"}[b.Dialect()]
+			for _, state := range []string{"there", "deleted"} {
+				for _, ids := range [][2]string{{"b", "a"}, {"b", "c"}, {"c", "b"}, {"d", "e"}, {"a", "b"}} {
+					for _, kept := range ids {
+						b.exec("UPDATE accounts SET age = 2")
+						if state == "deleted" {
+							b.forget(e)
+							b.exec("UPDATE accounts SET age = 3 WHERE id = '" + kept + "'")
+						}
+						one, err := other.BeginTx(t.Context(), nil)
+						require.NoError(t, err)
+						two, err := other.BeginTx(t.Context(), nil)
+						require.NoError(t, err)
+						_, err = one.Exec("UPDATE accounts SET age = age + 1 WHERE id = '" + ids[0] + "'")
+						require.NoError(t, err)
+						_, err = two.Exec(impatient)
+						require.NoError(t, err)
+						_, err = two.Exec("UPDATE accounts SET age = age + 1 WHERE id = '" + ids[1] + "'")
+						require.NoError(t, err, "%s: %v, %s", state, ids, kept)
+						require.NoError(t, one.Commit())
+						require.NoError(t, two.Commit())
+					}
+				}
+			}
+		})
+	}
+}

@@ -143,7 +143,11 @@ func (a *app) migrateSQL(ctx context.Context, want store.Watching) error {
 	}
 	statements, err := p.Store.MigrationSQL(ctx, want)
 	for _, s := range statements {
-		if !strings.HasPrefix(s, "-- ") {
+		switch {
+		case strings.HasPrefix(s, "-- "):
+		case p.Store.Dialect() == "mysql" && strings.Contains(s, ";"): // the client would cut it there
+			s = "DELIMITER //\n" + s + "//\nDELIMITER ;"
+		default:
 			s += ";"
 		}
 		fmt.Fprintln(a.out, s)

@@ -24,10 +24,10 @@ func (d *Deep) watches(f *findings) {
 			what  string
 		}{{w.Missing, "missing"}, {w.Disabled, "disabled"}, {w.Older, "of an older definition"}} {
 			if n := int64(len(bad.names)); n > 0 {
+				which := text.Plural(n, "the trigger", text.Number(n)+" triggers")
 				f.add(check, Warning, nil, "run `afterwrite migrate`, or stop watching with `afterwrite migrate --unwatch="+
 					w.Entity+"`", "%s: %s of %s %s %s (%s): what other programs write is not noticed as it should be.", w.Entity,
-					text.Plural(n, "the trigger", "triggers"), w.Table, text.Plural(n, "is", "are"), bad.what,
-					strings.Join(bad.names, ", "))
+					which, w.Table, text.Plural(n, "is", "are"), bad.what, strings.Join(bad.names, ", "))
 			}
 		}
 		if age := time.Since(w.Oldest); w.Waiting > 0 && age > notesLate {
