@@ -142,6 +142,7 @@ func (db *DB) API(cfg APIConfig) http.Handler {
 	setIf(&c.MaxBody, cfg.MaxBody)
 	setIf(&c.MaxBatchBody, cfg.MaxBatchBody)
 	handler, err := db.parts.NewAPI(db.ctx.Done())
+	go db.parts.KeepJobs(db.ctx)
 	return db.served("API", handler, err)
 }
 

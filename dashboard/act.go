@@ -214,31 +214,23 @@ func (d *dashboard) actOn(w http.ResponseWriter, r *http.Request, s selection, e
 		d.actOnOne(w, r, s)
 		return
 	}
-	j, err := d.start(s, expect, who(r))
-	if err != nil {
+	switch j, err := d.Jobs.Start(r.Context(), actionOf(s), s.mends(0), expect, who(r).actor()); {
+	case errors.Is(err, operate.ErrTooManyJobs):
 		w.Header().Set("Retry-After", "10")
 		d.fail(w, r, http.StatusTooManyRequests, brief(err))
-		return
+	case err != nil:
+		d.broken(w, r, "begin a bulk action", err)
+	default:
+		redirect(w, r, "jobs/"+j.ID)
 	}
-	redirect(w, r, "jobs/"+strconv.FormatInt(j.Number, 10))
-}
-
-// does is the action of a selection.
-func (d *dashboard) does(ctx context.Context, s selection, chosen operate.Selection, by ledger.Actor) (operate.Report,
-	error) {
-	switch {
-	case s.held && s.do == "discard":
-		return d.Letters.DiscardHeld(ctx, chosen, by)
-	case s.held:
-		return d.Letters.RetryHeld(ctx, chosen, by)
-	case s.do == "discard":
-		return d.Letters.Discard(ctx, chosen, by)
-	}
-	return d.Letters.Retry(ctx, chosen, by)
 }
 
 func (d *dashboard) actOnOne(w http.ResponseWriter, r *http.Request, s selection) {
-	report, err := d.does(r.Context(), s, s.mends(0), who(r).actor())
+	do := d.Letters.Retry
+	if s.do == "discard" {
+		do = d.Letters.Discard
+	}
+	report, err := do(r.Context(), s.mends(0), who(r).actor())
 	switch {
 	case err != nil:
 		d.broken(w, r, s.do, err)

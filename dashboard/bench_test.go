@@ -91,7 +91,8 @@ func crowded(b *testing.B, count int) http.Handler {
 	insertLetters(b, s, entities, count)
 	holdSome(b, c, entities)
 	h, err := dashboard.New(dashboard.Config{
-		Entities: entities, Cache: whole.Of(c), Store: s, Queues: inspector, Letters: m, Records: whole.Of(c), Rows: s,
+		Entities: entities, Cache: whole.Of(c), Store: s, Queues: inspector, Letters: m,
+		Jobs: operate.NewJobs(operate.JobsConfig{Operator: m, Board: whole.Of(c).Fleet}), Records: whole.Of(c), Rows: s,
 		Series: whole.Of(c).Backlog,
 		MaxAge: time.Nanosecond, Refresh: time.Hour,
 	})

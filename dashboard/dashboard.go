@@ -48,8 +48,12 @@ const (
 	DefaultMaxAge  = time.Second     // of figures that are shown again
 )
 
-// maxForm bounds the bytes of a form.
-const maxForm = 1 << 20
+// maxForm bounds the bytes of a form, and maxEdit those of an edit: a value of json is escaped to up to three times
+// its bytes.
+const (
+	maxForm = 1 << 20
+	maxEdit = 4 << 20
+)
 
 // Config says what the pages show and who may see them. Entities, Cache and Store are
 // required; what is nil has no pages.
@@ -61,6 +65,7 @@ type Config struct {
 	Queues   Queues        // the queues' sizes; their tasks and a pause too where it is a queue.Inspector
 	Losses   Losses        // acknowledges losses of accepted writes
 	Letters  Letters       // dead letters, retry policies and the audit
+	Jobs     Jobs          // bulk actions; required with Letters
 	Records  Records       // look-up, held records, invalidation
 	Rows     Rows          // the database's side of a look-up; nil: Redis's alone
 	Series   Series        // keeps the figures of the charts; nil: no charts
@@ -87,9 +92,8 @@ type Config struct {
 	Log     *slog.Logger  // nil: slog.Default()
 	// Registerer takes the metrics of the pages; nil: none.
 	Registerer prometheus.Registerer
-	// Go runs what goes on beside the requests, the sampler and bulk actions, in a
-	// goroutine under a context that ends it, so that the caller can wait for it. nil:
-	// it ends with the process. Bulk actions can be cut off anywhere and repeated.
+	// Go runs what goes on beside the requests, such as the sampler, in a goroutine under a
+	// context that ends it, so that the caller can wait for it. nil: it ends with the process.
 	Go func(run func(ctx context.Context))
 }
 
@@ -101,7 +105,6 @@ type dashboard struct {
 	depths    depths
 	people    *people
 	pulse     *pulse
-	jobs      *jobs
 	groupings *groupings
 	usage     usage
 	metrics   *metrics
@@ -114,6 +117,9 @@ func New(cfg Config) (http.Handler, error) {
 	if len(cfg.Entities) == 0 || cfg.Cache == nil || cfg.Store == nil {
 		return nil, errors.New("dashboard: entities, cache and store are required")
 	}
+	if (cfg.Letters == nil) != (cfg.Jobs == nil) {
+		return nil, errors.New("dashboard: letters and jobs go together")
+	}
 	cfg.Refresh = cmp.Or(cfg.Refresh, DefaultRefresh)
 	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
 	cfg.MaxAge = cmp.Or(cfg.MaxAge, DefaultMaxAge)
@@ -121,7 +127,7 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Go == nil {
 		cfg.Go = func(run func(context.Context)) { go run(context.Background()) }
 	}
-	d := &dashboard{Config: cfg, pulse: newPulse(), jobs: newJobs(), groupings: newGroupings()}
+	d := &dashboard{Config: cfg, pulse: newPulse(), groupings: newGroupings()}
 	d.tasks, _ = cfg.Queues.(tasks)
 	var err error
 	if d.metrics, err = newMetrics(cfg.Registerer); err != nil {
@@ -147,7 +153,11 @@ func (d *dashboard) routes() http.Handler {
 	mux := http.NewServeMux()
 	open := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, d.metrics.measure(pattern, h)) }
 	page := func(pattern string, role Role, h http.HandlerFunc) {
-		mux.Handle(pattern, d.metrics.measure(pattern, d.need(role, d.form(maxForm, h))))
+		max := int64(maxForm)
+		if strings.HasSuffix(pattern, "/edit") {
+			max = maxEdit
+		}
+		mux.Handle(pattern, d.metrics.measure(pattern, d.need(role, d.form(max, h))))
 	}
 	open("GET /static/{file}", d.static)
 	open("GET /healthz", alive)
@@ -212,8 +222,8 @@ func (d *dashboard) letterRoutes(page func(string, Role, http.HandlerFunc)) {
 	page("POST /refused/act", Operator, d.act)
 	page("GET /refused/{number}", Viewer, d.letter)
 	page("POST /refused/{number}/edit", Operator, d.edit)
-	page("GET /jobs/{number}", Viewer, d.job)
-	page("POST /jobs/{number}/stop", Operator, d.stopJob)
+	page("GET /jobs/{id}", Viewer, d.job)
+	page("POST /jobs/{id}/stop", Operator, d.stopJob)
 	page("GET /policies", Viewer, d.policies)
 	page("GET /policies/{entity}", Viewer, d.policy)
 	page("POST /policies/{entity}", Admin, d.setPolicy)

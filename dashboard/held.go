@@ -86,7 +86,10 @@ func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body := heldBody{Filter: f, Kinds: schema.HeldKinds, After: q.Get("after"), Here: f.With("state", ""),
-		Jobs: d.jobs.list(), Mends: d.Letters != nil && who(r).May(Operator)}
+		Mends: d.Letters != nil && who(r).May(Operator)}
+	if d.Jobs != nil {
+		body.Jobs = d.jobsNow(r.Context())
+	}
 	s := d.snapshot(r.Context())
 	walk := d.walkHeld(s, f.Entity, after)
 	rows, last, err := d.heldRows(r.Context(), walk, f, heldPage)

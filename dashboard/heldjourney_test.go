@@ -113,7 +113,7 @@ func TestBulkHeld(t *testing.T) {
 		b.button("Discard 41")
 		b.sees("It was 41 when you looked")
 		b.button("Discard 40")
-		b.at("/jobs/1")
+		b.at("/jobs/" + d.lastJob())
 		b.sees("discard 40 held records")
 		b.sees("✓ done")
 		for _, id := range ids {

@@ -4,41 +4,40 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
-	"strconv"
-	"sync"
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/operate"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// Bounds of the bulk actions of a process.
-const (
-	maxRunning = 4
-	maxJobs    = 50 // kept, the running ones included
-)
-
-var errBusy = errors.New("four bulk actions are running here; wait for one, or stop it")
-
-// jobState is a bulk action as a page shows it.
-type jobState struct {
-	Number  int64
-	Do      string
-	Held    bool // it is about held records, not dead letters
-	Which   string
-	By      string
-	Started time.Time
-	Ended   time.Time // zero while it runs
-	Report  operate.Report
-	Err     error
-	Stopped bool
+// Jobs are the bulk actions of all processes. An [operate.Jobs] is one.
+type Jobs interface {
+	Start(ctx context.Context, a operate.Action, s operate.Selection, n int, by ledger.Actor) (operate.Job, error)
+	List(ctx context.Context) ([]operate.Job, error)
+	Get(ctx context.Context, id string) (operate.Job, error)
+	Stop(ctx context.Context, id string, by ledger.Actor) (operate.Job, error)
 }
 
-// Noun is what the action is about.
-func (j jobState) Noun() string { return nounOf(j.Held, int64(j.Report.Selected)) }
+// maxJobs bounds the bulk actions that a page lists.
+const maxJobs = 5
 
-// Running reports whether the action goes on.
-func (j jobState) Running() bool { return j.Ended.IsZero() }
+// jobState is a bulk action as a page shows it.
+type jobState struct{ operate.Job }
+
+// Noun is what the action is about.
+func (j jobState) Noun() string { return nounOf(j.Action.Held(), int64(j.Report.Selected)) }
+
+// Which says in words what is selected.
+func (j jobState) Which() string {
+	switch f := (filter{j.Filter}); {
+	case j.Named > 0:
+		return "picked one by one"
+	case j.Action.Held():
+		return f.HeldWords()
+	default:
+		return f.Words()
+	}
+}
 
 // Left counts what it has not come to.
 func (j jobState) Left() int64 {
@@ -53,126 +52,74 @@ func (j jobState) Percent() int {
 	return int(100 - 100*j.Left()/int64(j.Report.Selected))
 }
 
-// job is a bulk action under way.
-type job struct {
-	jobState
-	cancel context.CancelFunc
+// Class is the colour of its state, and Mark its sign.
+func (j jobState) Class() string {
+	switch j.State {
+	case operate.JobFailed:
+		return "failure"
+	case operate.JobDone, operate.JobStopped:
+		return "fine"
+	}
+	return "warning"
 }
 
-// jobs are the bulk actions of this process, the newest last.
-type jobs struct {
-	mu   sync.Mutex // guards the rest, the jobs' states included
-	last int64
-	all  []*job
+func (j jobState) Mark() string {
+	return map[operate.JobState]string{operate.JobDone: "✓", operate.JobStopped: "■", operate.JobFailed: "✕",
+		operate.JobInterrupted: "!"}[j.State]
 }
 
-func newJobs() *jobs { return &jobs{} }
-
-// add makes room and numbers a new job.
-func (j *jobs) add(one *job) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	running := 0
-	for _, other := range j.all {
-		if other.Running() {
-			running++
-		}
+// jobsNow returns the jobs that have not ended, or did in the last hour, the newest first. A page is shown without them
+// where Redis does not respond.
+func (d *dashboard) jobsNow(ctx context.Context) []jobState {
+	all, err := d.Jobs.List(ctx)
+	if err != nil {
+		d.Log.DebugContext(ctx, "bulk actions were not read", "error", err)
 	}
-	if running >= maxRunning {
-		return errBusy
-	}
-	if len(j.all) >= maxJobs {
-		i := slices.IndexFunc(j.all, func(o *job) bool { return !o.Running() })
-		j.all = slices.Delete(j.all, i, i+1)
-	}
-	j.last++
-	one.Number = j.last
-	j.all = append(j.all, one)
-	return nil
-}
-
-// list returns the jobs that run or ended in the last hour, the newest first.
-func (j *jobs) list() []jobState {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	var states []jobState
-	for _, one := range slices.Backward(j.all) {
-		if one.Running() || time.Since(one.Ended) < time.Hour {
-			states = append(states, one.jobState)
+	for _, one := range all {
+		if len(states) < maxJobs && (one.Open() || time.Since(one.Ended) < time.Hour) {
+			states = append(states, jobState{one})
 		}
 	}
-	return states[:min(len(states), 5)]
+	return states
 }
 
-// change alters a job and returns its state.
-func (j *jobs) change(one *job, how func(*job)) jobState {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	how(one)
-	return one.jobState
-}
-
-func (j *jobs) find(number string) (*job, bool) {
-	n, err := strconv.ParseInt(number, 10, 64)
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	i := slices.IndexFunc(j.all, func(o *job) bool { return o.Number == n })
-	if err != nil || i < 0 {
-		return nil, false
+// actionOf is what a selection has done with what it selects.
+func actionOf(s selection) operate.Action {
+	a := operate.Action(s.do)
+	if s.held {
+		a = "held." + a
 	}
-	return j.all[i], true
-}
-
-// start begins a bulk action beside the request.
-func (d *dashboard) start(s selection, expect int, by person) (jobState, error) {
-	one := &job{jobState: jobState{Do: s.do, Held: s.held, Which: s.which(), By: by.Name, Started: time.Now(),
-		Report: operate.Report{Selected: expect}}}
-	ctx, cancel := context.WithCancel(context.Background())
-	one.cancel = cancel
-	if err := d.jobs.add(one); err != nil {
-		cancel()
-		return jobState{}, err
-	}
-	chosen := s.mends(expect)
-	chosen.OnStep = func(r operate.Report) { d.jobs.change(one, func(o *job) { o.Report = r }) }
-	d.Go(func(process context.Context) {
-		defer context.AfterFunc(process, cancel)()
-		defer cancel()
-		report, err := d.does(ctx, s, chosen, by.actor())
-		state := d.jobs.change(one, func(o *job) { o.Report, o.Err, o.Ended = report, err, time.Now() })
-		d.Log.InfoContext(process, "bulk action ended", "do", s.do, "what", state.Noun(), "which", s.which(), "user",
-			by.Name,
-			"selected", state.Report.Selected, "done", report.Done, "stale", report.Stale, "failed", report.Failed,
-			"error", err)
-		d.groupings.changed()
-		d.pulse.tell("job " + strconv.FormatInt(state.Number, 10))
-	})
-	return d.jobs.change(one, func(*job) {}), nil
+	return a
 }
 
 func (d *dashboard) job(w http.ResponseWriter, r *http.Request) {
-	one, ok := d.jobs.find(r.PathValue("number"))
-	if !ok {
-		d.fail(w, r, http.StatusNotFound, "This process knows no such bulk action. What it has done is in the audit.")
+	one, err := d.Jobs.Get(r.Context(), r.PathValue("id"))
+	switch {
+	case errors.Is(err, operate.ErrNoJob):
+		d.fail(w, r, http.StatusNotFound, "There is no such bulk action. What it has done is in the audit.")
+		return
+	case err != nil:
+		d.broken(w, r, "show a bulk action", err)
 		return
 	}
-	state := d.jobs.change(one, func(*job) {})
-	p := page{Title: "Bulk " + state.Do, At: time.Now(), Body: state}
-	if state.Running() {
+	p := page{Title: "Bulk " + one.Action.Verb(), At: time.Now(), Body: jobState{one}}
+	if one.Open() {
 		p.Refresh = 1
+	} else {
+		d.groupings.changed()
 	}
 	d.render(w, r, http.StatusOK, "job", p)
 }
 
 func (d *dashboard) stopJob(w http.ResponseWriter, r *http.Request) {
-	one, ok := d.jobs.find(r.PathValue("number"))
-	if !ok {
+	id := r.PathValue("id")
+	switch _, err := d.Jobs.Stop(r.Context(), id, who(r).actor()); {
+	case errors.Is(err, operate.ErrNoJob):
 		d.notFound(w, r)
-		return
+	case err != nil:
+		d.broken(w, r, "stop a bulk action", err)
+	default:
+		redirect(w, r, "jobs/"+id)
 	}
-	d.jobs.change(one, func(o *job) {
-		o.Stopped = o.Stopped || o.Running()
-		o.cancel()
-	})
-	redirect(w, r, "jobs/"+r.PathValue("number"))
 }

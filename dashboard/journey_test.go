@@ -84,7 +84,7 @@ func TestBulkDiscard(t *testing.T) {
 			`new Promise(done => document.body.addEventListener("htmx:sseMessage", () => setTimeout(() => done(document.getElementById("dialog").open), 50), {once: true}))`))
 
 		b.button("Discard 60")
-		b.at("/jobs/1")
+		b.at("/jobs/" + d.lastJob())
 		b.sees("✓ done")
 		for _, id := range ids {
 			s := d.await("user", id, schema.Persisted)

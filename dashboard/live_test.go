@@ -39,6 +39,7 @@ type deployment struct {
 	backlog  *pending.Backlog
 	store    *ledger.Ledger
 	operator *operate.Operator
+	jobs     *operate.Jobs
 	api      *httptest.Server
 	pages    *httptest.Server
 }
@@ -101,8 +102,11 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 	require.NoError(t, err)
 	running.Go(func() { _ = flusher.Run(ctx) })
 
+	d.jobs = operate.NewJobs(operate.JobsConfig{Operator: d.operator, Board: whole.Of(d.cache).Fleet,
+		Log: testkit.Logger(t)})
 	o := dashboard.Config{
 		Entities: d.entities, Cache: whole.Of(d.cache), Store: d.store, Queues: inspector, Letters: d.operator,
+		Jobs: d.jobs,
 		Records: whole.Of(d.cache), Rows: d.store,
 		Series: whole.Of(d.cache).Backlog, Audit: d.store, Tokens: d.store, Version: "v1.2.3",
 		Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond,
@@ -119,6 +123,7 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 	d.pages = httptest.NewServer(mux)
 	t.Cleanup(func() {
 		stop()
+		_ = d.jobs.Close()
 		running.Wait()
 		d.pages.CloseClientConnections()
 		d.pages.Close()
@@ -259,4 +264,15 @@ func (d *deployment) letters() []ledger.Letter {
 func (d *deployment) eventually(what string, ok func() bool) {
 	d.t.Helper()
 	testkit.Eventually(d.t, what, ok)
+}
+
+// lastJob is the id of the bulk action that was begun last.
+func (d *deployment) lastJob() string {
+	d.t.Helper()
+	var list []operate.Job
+	testkit.Eventually(d.t, "a bulk action is begun", func() bool {
+		list, _ = d.jobs.List(context.Background())
+		return len(list) > 0
+	})
+	return list[0].ID
 }

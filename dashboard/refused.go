@@ -31,8 +31,6 @@ type Letters interface {
 	Effect(ctx context.Context, entity string, p schema.RetryPolicy) (operate.Effect, error)
 	Audit(ctx context.Context, q ledger.AuditQuery) ([]ledger.AuditEntry, error)
 	SelectHeld(ctx context.Context, f ledger.LetterFilter) ([]operate.Held, error)
-	RetryHeld(ctx context.Context, s operate.Selection, by ledger.Actor) (operate.Report, error)
-	DiscardHeld(ctx context.Context, s operate.Selection, by ledger.Actor) (operate.Report, error)
 	RetryOne(ctx context.Context, h operate.Held, by ledger.Actor) error
 	DiscardOne(ctx context.Context, h operate.Held, by ledger.Actor) error
 	EditOne(ctx context.Context, h operate.Held, changes schema.Fields, by ledger.Actor) (producer.Accepted, error)
@@ -88,7 +86,7 @@ func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, http.StatusBadRequest, brief(err))
 		return
 	}
-	body := refusedBody{Filter: f, Kinds: schema.Kinds, States: states, Jobs: d.jobs.list(),
+	body := refusedBody{Filter: f, Kinds: schema.Kinds, States: states, Jobs: d.jobsNow(r.Context()),
 		Mends: who(r).May(Operator)}
 	if text := q.Get("before"); text != "" {
 		if body.Before, err = parseNumber("before", text); err != nil {

@@ -148,7 +148,7 @@ func (a *app) root() *cobra.Command {
 		a.statusCommand(), a.planCommand(), a.healthcheckCommand(), a.metricsCommand(), a.pauseCommand(),
 		a.resumeCommand(), a.auditCommand(),
 		a.pairCommand(), a.acknowledgeCommand(),
-		a.heldCommand(), a.deadCommand(), a.retryPolicyCommand(), a.tokenCommand(), a.benchCommand(),
+		a.heldCommand(), a.deadCommand(), a.jobsCommand(), a.retryPolicyCommand(), a.tokenCommand(), a.benchCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()

@@ -105,7 +105,9 @@ func (a *app) deadBulkCommand(verb, short, long string) *cobra.Command {
 		Use:   verb + " [NUMBER...]",
 		Short: short,
 		Long: long + "\n\nTakes numbers of letters, or --all of those that wait and match the filter; it asks first.\n" +
-			"Ctrl-C stops it after its step, and the same command again goes on. To repeat it is harmless.",
+			"Ctrl-C stops it after its step, and the same command again goes on. To repeat it is harmless.\n" +
+			"With --all it is a job: `afterwrite jobs` and the dashboard show it and can stop it, and should the\n" +
+			"command be killed, an API or a dashboard goes on with it.",
 		Example: fmt.Sprintf("  afterwrite dead %s 17 18\n  afterwrite dead %[1]s --all --entity user --kind unique --since 2h", verb),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.deadBulk(c.Context(), verb, args, f)
@@ -155,7 +157,14 @@ func (a *app) deadBulk(ctx context.Context, verb string, args []string, f bulkFl
 			f.yes); err != nil || !sure {
 			return err
 		}
-		do := map[string]bulk{"retry": m.Retry, "discard": m.Discard}[verb]
+		do := func(ctx context.Context, s operate.Selection, by ledger.Actor) (operate.Report, error) {
+			return m.Do(ctx, operate.Action(verb), s, by)
+		}
+		if f.all {
+			if do, err = jobOf(p, operate.Action(verb), n); err != nil {
+				return err
+			}
+		}
 		return a.runBulk(ctx, verb, do, s, n, counted(n, "dead letter", "dead letters"), "dead")
 	})
 }
@@ -244,6 +253,14 @@ func thousands(n int) string {
 // bulk is an action of the operator on many.
 type bulk func(ctx context.Context, s operate.Selection, by ledger.Actor) (operate.Report, error)
 
+// jobOf makes an action on all of a filter, n in number, a job that every process finds.
+func jobOf(p *parts, action operate.Action, n int) (bulk, error) {
+	jobs, err := p.Jobs()
+	return func(ctx context.Context, s operate.Selection, by ledger.Actor) (operate.Report, error) {
+		return jobs.Run(ctx, action, s, n, by)
+	}, err
+}
+
 // counted is count for people, of numbers that may be large.
 func counted(n int, one, many string) string {
 	if n == 1 {
@@ -260,7 +277,7 @@ func (a *app) runBulk(ctx context.Context, verb string, do bulk, s operate.Selec
 		done, doing = "discarded", "discarding"
 	}
 	progress := a.bar(int64(n), doing)
-	s.OnStep = func(r operate.Report) { progress.set(int64(r.Done + r.Stale + r.Failed)) }
+	s.OnStep = func(r operate.Progress) { progress.set(int64(r.Done + r.Stale + r.Failed)) }
 	report, err := do(ctx, s, a.actor())
 	progress.done()
 	if a.json {

@@ -130,7 +130,7 @@ func (a *app) heldBulkCommand(verb, short, long string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   verb + " [ENTITY ID]",
 		Short: short,
-		Long:  long + "\n\nTakes one record, or --all that match the filter; it asks first. Ctrl-C stops it after its\nstep, and the same command again goes on. What is refused again is held again, and left.",
+		Long:  long + "\n\nTakes one record, or --all that match the filter; it asks first. Ctrl-C stops it after its\nstep, and the same command again goes on. What is refused again is held again, and left. With\n--all it is a job, see `afterwrite jobs`.",
 		Example: fmt.Sprintf("  afterwrite held %s user ada\n  afterwrite held %[1]s --all --entity user --kind unique",
 			verb),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -154,9 +154,9 @@ func (a *app) heldBulkCommand(verb, short, long string) *cobra.Command {
 
 func (a *app) heldBulk(ctx context.Context, verb string, args []string, f bulkFlags) error {
 	return a.mending(ctx, func(p *parts, m *operate.Operator) error {
-		one, all := m.RetryOne, m.RetryHeld
+		one := m.RetryOne
 		if verb == "discard" {
-			one, all = m.DiscardOne, m.DiscardHeld
+			one = m.DiscardOne
 		}
 		if len(args) > 0 {
 			return a.heldOne(ctx, p, m, verb, args, f.yes, one)
@@ -174,6 +174,10 @@ func (a *app) heldBulk(ctx context.Context, verb string, args []string, f bulkFl
 		}
 		what := counted(len(found), "held record", "held records")
 		if sure, err := a.confirm(ctx, verb, len(found), f.words(what), f.yes); err != nil || !sure {
+			return err
+		}
+		all, err := jobOf(p, operate.Action("held."+verb), len(found))
+		if err != nil {
 			return err
 		}
 		return a.runBulk(ctx, verb, all, operate.Selection{Filter: filter, Rate: f.rate}, len(found), what, "held")

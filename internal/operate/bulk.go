@@ -22,10 +22,20 @@ import (
 type Selection struct {
 	Numbers []int64
 	Filter  ledger.LetterFilter
-	Expect  int          // refuse to begin where another number is selected; 0: any
-	Rate    int          // records a second at most; 0: the operator's own
-	Restore bool         // retry: restore letters whose record Redis has lost, see ErrLost
-	OnStep  func(Report) // told after every step; may be nil
+	Expect  int  // refuse to begin where another number is selected; 0: any
+	Rate    int  // records a second at most; 0: the operator's own
+	Restore bool // retry: restore letters whose record Redis has lost, see ErrLost
+	// From is how far the action has come already; zero: it begins.
+	From   Progress
+	OnStep func(Progress) // called after every step; may be nil
+}
+
+// Progress is how far an action is.
+type Progress struct {
+	Report
+	// Cursor is the last letter that the action has come to: with a filter it goes on with smaller numbers, and begins
+	// below this one, with Numbers it goes on with greater ones. 0: it begins at the newest, or at the first.
+	Cursor int64 `json:"cursor,omitempty"`
 }
 
 // Report counts what an action did.
@@ -202,30 +212,37 @@ func versioned(letters []ledger.Letter) []schema.Versioned {
 // bulk walks a selection in steps at a bounded rate.
 func (m *Operator) bulk(ctx context.Context, s Selection, do action) (Report, error) {
 	s.Numbers = slices.Compact(slices.Sorted(slices.Values(s.Numbers)))
-	selected, err := m.Selected(ctx, s)
-	r := Report{Selected: selected}
-	if err != nil {
-		return r, err
-	}
-	if s.Expect > 0 && s.Expect != selected {
-		return r, schema.Invalid("expect", "is %d, but %d dead letters match now; look again", s.Expect, selected)
+	at := s.From
+	if at.Selected == 0 {
+		selected, err := m.Selected(ctx, s)
+		at.Selected = selected
+		if err != nil {
+			return at.Report, err
+		}
+		if s.Expect > 0 && s.Expect != selected {
+			return at.Report,
+				schema.Invalid("expect", "is %d, but %d dead letters match now; look again", s.Expect, selected)
+		}
 	}
 	pace, size := m.pace(s)
-	for some, err := range m.pages(ctx, s, size, &r) {
+	for some, err := range m.pages(ctx, s, size, &at) {
 		if err != nil {
-			return r, err
+			return at.Report, err
 		}
 		if err := pace.WaitN(ctx, len(some)); err != nil {
-			return r, err
+			return at.Report, err
 		}
-		if err := m.step(ctx, some, do, &r); err != nil {
-			return r, err
+		if err := m.step(ctx, some, do, &at.Report); err != nil {
+			return at.Report, err
+		}
+		if len(some) > 0 {
+			at.Cursor = some[len(some)-1].Number
 		}
 		if s.OnStep != nil {
-			s.OnStep(r)
+			s.OnStep(at)
 		}
 	}
-	return r, nil
+	return at.Report, nil
 }
 
 // pace is the rate of an action, and the size of its steps.
@@ -236,12 +253,16 @@ func (m *Operator) pace(s Selection) (*rate.Limiter, int) {
 }
 
 // pages yields the letters of a selection, so many at a time.
-func (m *Operator) pages(ctx context.Context, s Selection, size int, r *Report) iter.Seq2[[]ledger.Letter, error] {
+func (m *Operator) pages(ctx context.Context, s Selection, size int, at *Progress) iter.Seq2[[]ledger.Letter, error] {
 	if len(s.Numbers) > 0 {
-		return m.numbered(ctx, s.Numbers, size, r)
+		left := s.Numbers
+		for len(left) > 0 && left[0] <= at.Cursor {
+			left = left[1:]
+		}
+		return m.numbered(ctx, left, size, &at.Report)
 	}
 	return func(yield func([]ledger.Letter, error) bool) {
-		for before := int64(0); ; {
+		for before := at.Cursor; ; {
 			some, err := m.letters.Letters(ctx, s.waiting(), before, size)
 			if len(some) == 0 && err == nil {
 				return

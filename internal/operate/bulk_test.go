@@ -22,7 +22,7 @@ func TestRetryThousands(t *testing.T) {
 		b.dead(2000)
 		var steps []operate.Report
 		r, err := b.Retry(t.Context(), operate.Selection{Filter: users, Expect: 2000,
-			OnStep: func(r operate.Report) { steps = append(steps, r) }}, ann)
+			OnStep: func(r operate.Progress) { steps = append(steps, r.Report) }}, ann)
 		require.NoError(t, err)
 		require.Equal(t, operate.Report{Selected: 2000, Done: 2000}, r)
 		require.Len(t, steps, 4)
@@ -85,7 +85,7 @@ func TestStoppedAndResumed(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		b.dead(1600)
 		ctx, stop := context.WithCancel(t.Context())
-		r, err := b.Retry(ctx, operate.Selection{Filter: users, OnStep: func(r operate.Report) {
+		r, err := b.Retry(ctx, operate.Selection{Filter: users, OnStep: func(r operate.Progress) {
 			if r.Done == 1000 {
 				stop()
 			}
@@ -156,7 +156,7 @@ func TestCrashBetweenTheSteps(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		b.dead(4)
 		number := b.numbers(users)
-		b.store.broken = true
+		b.store.broken.Store(true)
 		_, err := b.Retry(t.Context(), operate.Selection{Numbers: number[:1]}, ann)
 		require.ErrorIs(t, err, errCrash)
 		_, err = b.Discard(t.Context(), operate.Selection{Numbers: number[1:2]}, ann)
@@ -168,7 +168,7 @@ func TestCrashBetweenTheSteps(t *testing.T) {
 		require.EqualValues(t, 1, total.Dead)
 		require.EqualValues(t, 1, total.Discarded)
 
-		b.store.broken = false
+		b.store.broken.Store(false)
 		r, err := b.Retry(t.Context(), operate.Selection{Filter: users}, ann)
 		require.NoError(t, err)
 		require.Equal(t, operate.Report{Selected: 4, Done: 1, Stale: 3}, r)

@@ -235,12 +235,15 @@ func heldNote(action string, h Held, by ledger.Actor) ledger.AuditEntry {
 // bulkHeld does something with the held records of a filter, in steps.
 func (m *Operator) bulkHeld(ctx context.Context, s Selection, do heldAction, by ledger.Actor) (Report, error) {
 	found, err := m.SelectHeld(ctx, s.Filter)
-	r := Report{Selected: len(found)}
+	r := s.From.Report
 	if err != nil {
 		return r, err
 	}
-	if s.Expect > 0 && s.Expect != len(found) {
-		return r, schema.Invalid("expect", "is %d, but %d held records match now; look again", s.Expect, len(found))
+	if r.Selected == 0 {
+		r.Selected = len(found)
+		if s.Expect > 0 && s.Expect != len(found) {
+			return r, schema.Invalid("expect", "is %d, but %d held records match now; look again", s.Expect, len(found))
+		}
 	}
 	pace, size := m.pace(s)
 	for len(found) > 0 {
@@ -253,7 +256,7 @@ func (m *Operator) bulkHeld(ctx context.Context, s Selection, do heldAction, by 
 			return r, err
 		}
 		if s.OnStep != nil {
-			s.OnStep(r)
+			s.OnStep(Progress{Report: r})
 		}
 	}
 	return r, nil

@@ -216,7 +216,7 @@ func TestHeldByTheThousand(t *testing.T) {
 		require.Equal(t, operate.Report{Selected: 1, Done: 1}, r)
 		var steps []operate.Report
 		r, err = b.RetryHeld(t.Context(), operate.Selection{Filter: unique, Expect: 1199,
-			OnStep: func(r operate.Report) { steps = append(steps, r) }}, ann)
+			OnStep: func(r operate.Progress) { steps = append(steps, r.Report) }}, ann)
 		require.NoError(t, err)
 		require.Equal(t, operate.Report{Selected: 1199, Done: 1199}, r)
 		require.Len(t, steps, 3)
@@ -240,7 +240,7 @@ func TestHeldAgainIsLeft(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		held := b.hold(20)
 		var tried int
-		r, err := b.RetryHeld(t.Context(), operate.Selection{Rate: 40, OnStep: func(r operate.Report) {
+		r, err := b.RetryHeld(t.Context(), operate.Selection{Rate: 40, OnStep: func(r operate.Progress) {
 			if tried = r.Done; r.Done == 10 {
 				found, err := b.SelectHeld(t.Context(), ledger.LetterFilter{})
 				require.NoError(t, err)
@@ -277,7 +277,7 @@ func TestHeldWorkIsStopped(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		b.hold(700)
 		ctx, stop := context.WithCancel(t.Context())
-		r, err := b.DiscardHeld(ctx, operate.Selection{Filter: users, OnStep: func(operate.Report) { stop() }}, ann)
+		r, err := b.DiscardHeld(ctx, operate.Selection{Filter: users, OnStep: func(operate.Progress) { stop() }}, ann)
 		require.ErrorIs(t, err, context.Canceled)
 		require.Equal(t, operate.Report{Selected: 700, Done: 500}, r, "what was begun was finished")
 		require.EqualValues(t, 200, b.total().Held)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func (o *orders) Enqueue(_ context.Context, order schema.Order) error {
 // letters were read and before who asked for them goes on.
 type faultyStore struct {
 	*ledger.Ledger
-	broken    bool
+	broken    atomic.Bool
 	meanwhile func()
 }
 
@@ -78,7 +79,7 @@ func (s *faultyStore) Letters(ctx context.Context, f ledger.LetterFilter, before
 var errCrash = errors.New("crashed")
 
 func (s *faultyStore) Retried(ctx context.Context, numbers []int64, by ledger.Actor) (int, error) {
-	if s.broken {
+	if s.broken.Load() {
 		return 0, errCrash
 	}
 	return s.Ledger.Retried(ctx, numbers, by)
@@ -86,7 +87,7 @@ func (s *faultyStore) Retried(ctx context.Context, numbers []int64, by ledger.Ac
 
 func (s *faultyStore) Resolve(ctx context.Context, numbers []int64, as ledger.Resolution, by ledger.Actor) (int,
 	error) {
-	if s.broken {
+	if s.broken.Load() {
 		return 0, errCrash
 	}
 	return s.Ledger.Resolve(ctx, numbers, as, by)

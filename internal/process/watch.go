@@ -40,6 +40,7 @@ func (p *Parts) Watch(ctx context.Context) error {
 		case <-marks.C:
 			p.watchPairing(ctx, false)
 			p.watchMark(ctx, mark)
+			p.takeJob(ctx)
 			continue
 		case <-tick.C:
 		}
@@ -53,6 +54,31 @@ func (p *Parts) Watch(ctx context.Context) error {
 		}
 		if err != nil {
 			p.Log.Debug("looking after Redis failed", "error", err)
+		}
+	}
+}
+
+// takeJob goes on with a bulk action whose process has ended, if this process runs some.
+func (p *Parts) takeJob(ctx context.Context) {
+	jobs := p.jobs.Load()
+	if jobs == nil || p.Unpaired() != nil {
+		return
+	}
+	if err := jobs.Take(ctx); err != nil {
+		p.Log.Debug("looking for bulk actions failed", "error", err)
+	}
+}
+
+// KeepJobs goes on with bulk actions whose processes have ended, until ctx ends, in a program that does not Watch.
+func (p *Parts) KeepJobs(ctx context.Context) {
+	tick := time.NewTicker(max(markTick, p.Config.Worker.PollInterval))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			p.takeJob(ctx)
 		}
 	}
 }

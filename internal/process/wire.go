@@ -60,6 +60,10 @@ type Parts struct {
 	guard   *token.Guard // of the API, nil before NewAPI
 	making  sync.Mutex   // guards writes
 	writes  *producer.Producer
+
+	makingJobs sync.Mutex                   // admits one that makes jobs
+	jobs       atomic.Pointer[operate.Jobs] // nil before Jobs
+
 	mu      sync.Mutex     // guards closers
 	closers []func() error // what Close ends, last one first
 
@@ -289,6 +293,23 @@ func (p *Parts) NewOperator(w *producer.Producer) (*operate.Operator, error) {
 	})
 }
 
+// Jobs are the bulk actions of all processes, of which this one runs some once it is made. It is made once.
+func (p *Parts) Jobs() (*operate.Jobs, error) {
+	p.makingJobs.Lock()
+	defer p.makingJobs.Unlock()
+	if jobs := p.jobs.Load(); jobs != nil {
+		return jobs, nil
+	}
+	m, err := p.Operators()
+	if err != nil {
+		return nil, err
+	}
+	jobs := operate.NewJobs(operate.JobsConfig{Operator: m, Board: p.Fleet, Log: p.Log})
+	p.atClose(jobs.Close)
+	p.jobs.Store(jobs)
+	return jobs, nil
+}
+
 // newAdmin makes the admin API. Where no token is needed it answers this machine alone,
 // unless the configuration says that something in front asks who is there.
 func (p *Parts) newAdmin(w *producer.Producer) (*web.Admin, error) {
@@ -296,17 +317,16 @@ func (p *Parts) newAdmin(w *producer.Producer) (*web.Admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	surface, err := web.New(web.Config{
-		Operator: m, Cache: p.redis(), Entities: p.Config.Entities, LocalOnly: !p.Config.API.Insecure &&
+	jobs, err := p.Jobs()
+	if err != nil {
+		return nil, err
+	}
+	return web.New(web.Config{
+		Operator: m, Jobs: jobs, Cache: p.redis(), Entities: p.Config.Entities, LocalOnly: !p.Config.API.Insecure &&
 			!TokensRequired(p.Config),
 		Hosts: peer.NewHosts(p.Config.API.Hosts), Proxies: p.Config.API.TrustedProxies,
 		MaxBody: p.Config.API.MaxBody, Log: p.Log,
 	})
-	if err != nil {
-		return nil, err
-	}
-	p.atClose(surface.Close)
-	return surface, nil
 }
 
 // NewAPI makes the HTTP API. Its streams end when stopping is closed.
@@ -404,6 +424,10 @@ func (p *Parts) NewDashboard(ctx context.Context, who dashboard.Who) (http.Handl
 	if err != nil {
 		return nil, err
 	}
+	jobs, err := p.Jobs()
+	if err != nil {
+		return nil, err
+	}
 	sessions, err := session.New(session.Config{Cache: p.Cache, UserKey: dashboard.SessionUser})
 	if err != nil {
 		return nil, err
@@ -414,7 +438,8 @@ func (p *Parts) NewDashboard(ctx context.Context, who dashboard.Who) (http.Handl
 	c := p.Config.Dashboard
 	handler, err := dashboard.New(dashboard.Config{
 		Entities: p.Config.Entities, Cache: p.redis(), Store: p.Store, Queues: inspector,
-		Depths: depths{p}, Losses: p, Letters: m, Records: p.redis(), Rows: p.Store, Series: p.Pending, Audit: p.Store,
+		Depths: depths{p}, Losses: p, Letters: m, Jobs: jobs,
+		Records: p.redis(), Rows: p.Store, Series: p.Pending, Audit: p.Store,
 		Tokens: p.Store, Sessions: sessions,
 		Who: who, Users: dashboardUsers(c.Users), Insecure: p.Config.API.Insecure, HTTPS: c.HTTPS,
 		Environment: c.Environment,

@@ -42,8 +42,6 @@ const (
 	MaxIDs           = 10_000 // ids of one invalidation
 	MaxLimit         = 1000   // items of one page
 	DefaultLimit     = 50     // items of a page that names no limit
-	MaxJobs          = 100    // jobs that are remembered
-	MaxRunning       = 4      // jobs that run at once
 	timeout          = 30 * time.Second
 )
 
@@ -56,9 +54,10 @@ type Records interface {
 	Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
 }
 
-// Config says what an [Admin] works with. Operator, Cache and Entities are required.
+// Config says what an [Admin] works with. Operator, Jobs, Cache and Entities are required.
 type Config struct {
 	Operator *operate.Operator
+	Jobs     *operate.Jobs
 	Cache    Records
 	Entities []*schema.Entity
 	// LocalOnly rejects requests that a proxy has passed on, and those whose Host is neither
@@ -72,7 +71,7 @@ type Config struct {
 	Log       *slog.Logger   // nil: slog.Default()
 }
 
-// Admin is the handler. It is safe for concurrent use. Close it.
+// Admin is the handler. It is safe for concurrent use.
 type Admin struct {
 	operator  *operate.Operator
 	cache     Records
@@ -82,7 +81,7 @@ type Admin struct {
 	proxies   []netip.Prefix
 	maxBody   int64
 	syncLimit int
-	jobs      *jobs
+	jobs      *operate.Jobs
 	mux       *http.ServeMux
 	origins   *http.CrossOriginProtection
 	log       *slog.Logger
@@ -90,24 +89,18 @@ type Admin struct {
 
 // New returns the handler.
 func New(cfg Config) (*Admin, error) {
-	if cfg.Operator == nil || cfg.Cache == nil || len(cfg.Entities) == 0 {
-		return nil, errors.New("admin: Operator, Cache and Entities are required")
+	if cfg.Operator == nil || cfg.Jobs == nil || cfg.Cache == nil || len(cfg.Entities) == 0 {
+		return nil, errors.New("admin: Operator, Jobs, Cache and Entities are required")
 	}
 	a := &Admin{
 		operator: cfg.Operator, cache: cfg.Cache, entities: cfg.Entities, localOnly: cfg.LocalOnly,
 		hosts: cfg.Hosts, proxies: cfg.Proxies,
 		maxBody: cmp.Or(cfg.MaxBody, DefaultMaxBody), syncLimit: cmp.Or(cfg.SyncLimit, DefaultSyncLimit),
-		jobs: newJobs(), mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(),
+		jobs: cfg.Jobs, mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(),
 		log: cmp.Or(cfg.Log, slog.Default()),
 	}
 	a.route()
 	return a, nil
-}
-
-// Close stops the jobs and waits until each has finished its step.
-func (a *Admin) Close() error {
-	a.jobs.close()
-	return nil
 }
 
 // handler answers one request with a status and a body to be marshalled, or with an error.

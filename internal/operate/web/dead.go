@@ -136,15 +136,15 @@ type selection struct {
 }
 
 func (a *Admin) retry(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
-	return a.bulk(r, by, h, "retry", a.operator.Retry)
+	return a.bulk(r, by, h, operate.ActRetry)
 }
 
 func (a *Admin) discard(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
-	return a.bulk(r, by, h, "discard", a.operator.Discard)
+	return a.bulk(r, by, h, operate.ActDiscard)
 }
 
 // bulk does what is few within the request, and makes a job of what is many.
-func (a *Admin) bulk(r *http.Request, by ledger.Actor, h http.Header, action string, do bulk) (int, any, error) {
+func (a *Admin) bulk(r *http.Request, by ledger.Actor, h http.Header, action operate.Action) (int, any, error) {
 	var body selection
 	if err := readBody(r, &body); err != nil {
 		return 0, nil, err
@@ -153,7 +153,7 @@ func (a *Admin) bulk(r *http.Request, by ledger.Actor, h http.Header, action str
 	if err != nil {
 		return 0, nil, err
 	}
-	if s.Restore = body.Restore; s.Restore && action != "retry" {
+	if s.Restore = body.Restore; s.Restore && action != operate.ActRetry {
 		return 0, nil, schema.Invalid("restore", "is for a retry")
 	}
 	n, err := a.operator.Selected(r.Context(), s)
@@ -168,25 +168,25 @@ func (a *Admin) bulk(r *http.Request, by ledger.Actor, h http.Header, action str
 	if body.Expect != nil && *body.Expect != n {
 		return 0, nil, unexpected(*body.Expect, n, "dead letters")
 	}
-	return a.few(r.Context(), h, action, do, s, n, by)
+	return a.few(r.Context(), h, action, s, n, by)
 }
 
 // few does what is few at once, and makes a job of what is many.
-func (a *Admin) few(ctx context.Context, h http.Header, action string, do bulk, s operate.Selection, n int,
+func (a *Admin) few(ctx context.Context, h http.Header, action operate.Action, s operate.Selection, n int,
 	by ledger.Actor) (int, any, error) {
 	if n <= a.syncLimit {
-		report, err := do(ctx, s, by)
+		report, err := a.operator.Do(ctx, action, s, by)
 		if err != nil {
 			return 0, nil, err
 		}
 		return http.StatusOK, report, nil
 	}
-	job, err := a.jobs.start(action, do, s, n, by)
+	job, err := a.jobs.Start(ctx, action, s, n, by)
 	if err != nil {
 		return 0, nil, err
 	}
 	h.Set("Location", "/v1/admin/jobs/"+job.ID)
-	return http.StatusAccepted, job, nil
+	return http.StatusAccepted, JobOf(job), nil
 }
 
 func unexpected(expect, n int, nouns string) error {
@@ -215,28 +215,3 @@ func (b selection) selected() (operate.Selection, error) {
 	filter, err := b.Filter.Select(time.Now())
 	return operate.Selection{Filter: filter, Expect: *b.Expect}, err
 }
-
-func (a *Admin) listJobs(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
-	return http.StatusOK, map[string]any{"jobs": a.jobs.all()}, queryOf(r).end()
-}
-
-func (a *Admin) job(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
-	job, ok := a.jobs.get(r.PathValue("id"))
-	if !ok {
-		return 0, nil, errNoJob
-	}
-	return http.StatusOK, job, nil
-}
-
-// stopJob asks a job to stop; it ends after its step.
-func (a *Admin) stopJob(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
-	job, ok := a.jobs.get(r.PathValue("id"))
-	if !ok {
-		return 0, nil, errNoJob
-	}
-	job.stop()
-	return http.StatusAccepted, job, nil
-}
-
-var errNoJob = &problem.Problem{Name: "no-job", Code: http.StatusNotFound, Title: "No such job",
-	Detail: "this process knows no such job: jobs end with their process, and the oldest are forgotten"}

@@ -91,17 +91,17 @@ func (a *Admin) editHeld(r *http.Request, by ledger.Actor, h http.Header) (int, 
 }
 
 func (a *Admin) retryHeld(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
-	return a.heldBulk(r, by, h, "held.retry", a.operator.RetryOne, a.operator.RetryHeld)
+	return a.heldBulk(r, by, h, operate.ActRetryHeld, a.operator.RetryOne)
 }
 
 func (a *Admin) discardHeld(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
-	return a.heldBulk(r, by, h, "held.discard", a.operator.DiscardOne, a.operator.DiscardHeld)
+	return a.heldBulk(r, by, h, operate.ActDiscardHeld, a.operator.DiscardOne)
 }
 
 // heldBulk acts on one record, or on all of a filter: within the request where they are
 // few, else as a job.
-func (a *Admin) heldBulk(r *http.Request, by ledger.Actor, h http.Header, action string,
-	one func(context.Context, operate.Held, ledger.Actor) error, all bulk) (int, any, error) {
+func (a *Admin) heldBulk(r *http.Request, by ledger.Actor, h http.Header, action operate.Action,
+	one func(context.Context, operate.Held, ledger.Actor) error) (int, any, error) {
 	var body struct {
 		heldNamed
 		Filter *Filter `json:"filter"`
@@ -140,5 +140,5 @@ func (a *Admin) heldBulk(r *http.Request, by ledger.Actor, h http.Header, action
 	if len(found) != *body.Expect {
 		return 0, nil, unexpected(*body.Expect, len(found), "held records")
 	}
-	return a.few(r.Context(), h, action, all, operate.Selection{Filter: filter, Expect: len(found)}, len(found), by)
+	return a.few(r.Context(), h, action, operate.Selection{Filter: filter, Expect: len(found)}, len(found), by)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -127,6 +128,12 @@ func (a *Admin) preview(r *http.Request, _ ledger.Actor, _ http.Header) (int, an
 	preview := PreviewOf(policy, schema.Kind(body.Kind))
 	if body.Against == "" {
 		body.Against = entity
+	}
+	// The route's scope is of the entity in the path; what waits of another is that one's.
+	if who, ok := token.FromContext(r.Context()); ok && body.Against != entity {
+		if err := who.Allow(token.Admin, body.Against); err != nil {
+			return 0, nil, err
+		}
 	}
 	effect, err := a.operator.Effect(r.Context(), body.Against, policy)
 	if err != nil {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,7 +24,11 @@ func readBody(r *http.Request, v any) error {
 	if err := problem.WantType(r.Header, "application/json", "application/merge-patch+json"); err != nil {
 		return err
 	}
-	err := json.UnmarshalRead(r.Body, v, json.RejectUnknownMembers(true))
+	body := bufio.NewReader(r.Body)
+	if mark, _ := body.Peek(3); string(mark) == "\ufeff" {
+		_, _ = body.Discard(3) // a byte order mark is no part of a text
+	}
+	err := json.UnmarshalRead(body, v, json.RejectUnknownMembers(true))
 	if err == nil {
 		return nil
 	}

@@ -98,6 +98,10 @@ func problemOf(err error) *problem.Problem {
 	case errors.Is(err, operate.ErrTooManyHeld):
 		return &problem.Problem{Name: "too-many", Code: http.StatusRequestEntityTooLarge, Title: "Too many",
 			Detail: err.Error()}
+	case errors.Is(err, operate.ErrNoJob):
+		return errNoJob
+	case errors.Is(err, operate.ErrTooManyJobs):
+		return tooManyJobs()
 	case errors.Is(err, operate.ErrNotConfigured):
 		return &problem.Problem{Name: "entity-not-configured", Code: http.StatusConflict,
 			Title: "Entity not configured", Detail: err.Error()}

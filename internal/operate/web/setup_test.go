@@ -37,6 +37,7 @@ type bundle struct {
 	backlog  *pending.Backlog
 	store    *ledger.Ledger
 	producer *producer.Producer
+	jobs     *operate.Jobs
 	entities map[string]*schema.Entity
 	document validator.Validator // nil: answers are not checked
 }
@@ -80,9 +81,11 @@ func setup(t *testing.T, options ...func(*web.Config)) *bundle {
 	cfg.Operator, err = operate.New(operate.Config{Entities: cfg.Entities, Letters: b.store, Records: whole.Of(b.cache),
 		Writes: b.producer, Queue: noQueue{}, Rate: 1_000_000, Log: log})
 	require.NoError(t, err)
+	b.jobs = operate.NewJobs(operate.JobsConfig{Operator: cfg.Operator, Board: whole.Of(b.cache).Fleet, Log: log})
+	t.Cleanup(func() { require.NoError(t, b.jobs.Close()) })
+	cfg.Jobs = b.jobs
 	surface, err := web.New(cfg)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, surface.Close()) })
 	handler, err := api.New(api.Config{Producer: b.producer, Cache: whole.Of(b.cache), Store: rows{b.store},
 		Entities: entities, Events: b.cache, Admin: surface, Log: log})
 	require.NoError(t, err)
