@@ -15,6 +15,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/internal/inside"
+	"github.com/afterwrite/afterwrite/internal/logs"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/internal/queue"
@@ -59,7 +60,7 @@ func Open(ctx context.Context, cfg Config, models ...Registration) (*DB, error) 
 	}
 	own := inside.Of(ctx)
 	over.InProcess, over.Wrap = own.InProcess, own.Wrap
-	db := &DB{log: cmp.Or(cfg.Logger, slog.Default()), clock: own.Clock, gorm: cfg.GORM}
+	db := &DB{log: slog.New(logs.Bounded(cmp.Or(cfg.Logger, slog.Default()).Handler())), clock: own.Clock, gorm: cfg.GORM}
 	if db.clock == nil {
 		db.clock = time.Now
 	}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/logs"
 	"github.com/afterwrite/afterwrite/internal/process"
 )
 
@@ -229,9 +230,9 @@ func (a *app) startLog() error {
 	}
 	o := &slog.HandlerOptions{Level: level, ReplaceAttr: withUnits}
 	if isTerminal(a.err) {
-		a.log = slog.New(slog.NewTextHandler(a.err, o))
+		a.log = slog.New(logs.Bounded(slog.NewTextHandler(a.err, o)))
 	} else {
-		a.log = slog.New(slog.NewJSONHandler(a.err, o))
+		a.log = slog.New(logs.Bounded(slog.NewJSONHandler(a.err, o)))
 	}
 	slog.SetDefault(a.log)
 	redis.SetLogger(redisLog{a.log})
