@@ -108,6 +108,7 @@ type editBody struct {
 	Entity  string
 	ID      string
 	Version schema.Version // that the edit is about
+	again   schema.Version // that is held now, where it is another
 	Refusal *schema.Refusal
 }
 
@@ -138,6 +139,9 @@ func (d *dashboard) editBody(ctx context.Context, h operate.Held) (*editBody, bo
 	now := found.State.Record
 	body := &editBody{Entity: h.Entity.Name, ID: h.ID, Version: h.Version, Refusal: found.State.Refusal}
 	body.Fields = found.Fields
+	if now.Status == schema.Held && !now.Deleted {
+		body.again = now.Version
+	}
 	return body, now.Status == schema.Held && now.Version == h.Version && !now.Deleted, nil
 }
 
@@ -154,9 +158,13 @@ func (d *dashboard) editHeld(w http.ResponseWriter, r *http.Request) {
 		d.broken(w, r, "edit a held record", err)
 		return
 	}
-	changes := body.changes(r)
+	changes, stale := body.changes(r), newerStands
 	switch {
 	case !held:
+		if body.again > 0 {
+			body.Version = body.again
+			stale = "A newer write was accepted and refused, too. What you typed is kept: compare it with the values that are held now, and send it again."
+		}
 		err = operate.ErrStale
 	case len(changes) == 0:
 		err = unchanged
@@ -168,7 +176,7 @@ func (d *dashboard) editHeld(w http.ResponseWriter, r *http.Request) {
 		redirect(w, r, "record?"+query("entity", body.Entity, "id", body.ID, "said", "edited"))
 		return
 	}
-	if status := body.refuse(err, newerStands); status > 0 {
+	if status := body.refuse(err, stale); status > 0 {
 		d.show(w, r, status, "edit", "Edit "+body.Entity+" "+body.ID, body)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/afterwrite/afterwrite/internal/operate"
@@ -44,7 +45,35 @@ type fieldRow struct {
 	Hidden     bool
 	Fixed      bool   // a part of the key, which cannot be changed
 	Input      string // in the form
+	was        string // Input before anything was typed
 	Error      string
+}
+
+// maxInput bounds the bytes of a value that a form shows to be changed. A larger one is replaced whole, or kept.
+const maxInput = 32 << 10
+
+// Lines reports whether the value has lines, which an input of one line would drop.
+func (f fieldRow) Lines() bool {
+	return f.Type == string(schema.JSON) || strings.ContainsAny(f.Input, "\r\n")
+}
+
+// Blank says why the form does not show the value; "" if it does. An empty input keeps such a value.
+func (f fieldRow) Blank() string {
+	switch {
+	case f.Hidden:
+		return "hidden; empty keeps it"
+	case len(f.Input) > maxInput:
+		return strconv.Itoa(len(f.Input)>>10) + " KiB; empty keeps it"
+	}
+	return ""
+}
+
+// Typed is what the form shows.
+func (f fieldRow) Typed() string {
+	if f.Blank() != "" && f.Input == f.was {
+		return ""
+	}
+	return f.Input
 }
 
 func (d *dashboard) letter(w http.ResponseWriter, r *http.Request) {
@@ -96,6 +125,7 @@ func compare(e *schema.Entity, v operate.View) []fieldRow {
 		if f.Redact {
 			row.Letter, row.Row, row.Now, row.Input = veil(row.Letter), veil(row.Row), veil(row.Now), ""
 		}
+		row.was = row.Input
 		rows[i] = row
 	}
 	return rows
@@ -149,6 +179,10 @@ func (d *dashboard) edit(w http.ResponseWriter, r *http.Request) {
 // unchanged answers a form in which nothing was changed.
 var unchanged = schema.Invalid("", "No value was changed. To send the record as it is, retry it.")
 
+// plainLines is a value as a form sends it back: browsers end lines with CRLF. Within JSON text the two are the same,
+// for strings have neither.
+func plainLines(text string) string { return strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n")) }
+
 // changes are the values that the form gives otherwise than the record.
 func (b *editForm) changes(r *http.Request) schema.Fields {
 	changes := schema.Fields{}
@@ -158,10 +192,11 @@ func (b *editForm) changes(r *http.Request) schema.Fields {
 		if !ok {
 			continue
 		}
-		text := strings.TrimSpace(given[0])
-		if text != f.Input && !(f.Hidden && text == "") {
-			changes[f.Name] = json.RawMessage(text)
+		text := plainLines(given[0])
+		if text == plainLines(f.Input) || text == "" && f.Blank() != "" {
+			continue // untouched: the value stays as it is, byte for byte
 		}
+		changes[f.Name] = json.RawMessage(text)
 		f.Input = text
 	}
 	return changes

@@ -127,6 +127,28 @@ func here(r *http.Request) string {
 	return at
 }
 
+// from is the page of the dashboard that a form was sent from, as [redirect] takes it; "" if the browser does not say.
+func from(r *http.Request) string {
+	page, err := url.Parse(r.Referer())
+	if err != nil || page.Host != r.Host {
+		return ""
+	}
+	// What this handler sees of the path is the end of what the browser sees.
+	mounted, _, _ := strings.Cut(r.RequestURI, "?")
+	root, under := strings.CutSuffix(mounted, r.URL.EscapedPath())
+	at, below := strings.CutPrefix(page.EscapedPath(), root+"/")
+	if !under || !below {
+		return ""
+	}
+	if strings.HasPrefix(at, "refused/") {
+		at = strings.TrimSuffix(at, "/edit") // the answer to an edit, which cannot be got
+	}
+	if page.RawQuery != "" {
+		at += "?" + page.RawQuery
+	}
+	return clip(at, 1000)
+}
+
 // query makes a query string of names and values; empty values are left out.
 func query(pairs ...string) string {
 	q := url.Values{}

@@ -284,6 +284,9 @@ func (d *dashboard) need(role Role, next http.HandlerFunc) http.Handler {
 				"The proxy's header is accepted under a name in dashboard.hosts alone. Add the name that browsers use.")
 		case r.Method == http.MethodGet && r.Header.Get("HX-Request") == "":
 			redirect(w, r, "login?"+query("next", here(r)))
+		case r.Header.Get("HX-Request") == "":
+			d.show(w, r, http.StatusUnauthorized, "login", "Log in", loginBody{Next: from(r),
+				Error: "You are not logged in any more, and nothing was done. Log in to go back: what you typed in an edit is kept."})
 		default:
 			w.Header().Set("HX-Refresh", "true")
 			d.fail(w, r, http.StatusUnauthorized, "Log in first.")

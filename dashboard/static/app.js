@@ -112,6 +112,40 @@
   for (const pace of document.querySelectorAll("[data-pace]")) pace.textContent = "live";
   for (const button of document.querySelectorAll("[data-preview]")) button.hidden = true; // it follows the form
 
+  // Drafts. What was typed in an edit outlives a log-in, a reload and a conflict: this tab keeps it under the edit and
+  // the user, until the edit is accepted.
+  const draftOf = (form) => "draft " + (html.dataset.user || "") + " " + form.dataset.draft;
+  function typed(form) {
+    return Array.from(form.querySelectorAll(".edit")).filter((e) => e.value !== e.defaultValue).map((e) => [e.name, e.value]);
+  }
+  try {
+    if (new URLSearchParams(location.search).get("said") === "edited") {
+      for (const key of Object.keys(sessionStorage)) if (key.startsWith("draft ")) sessionStorage.removeItem(key);
+    }
+    for (const form of document.querySelectorAll("form[data-draft]")) {
+      const kept = JSON.parse(sessionStorage.getItem(draftOf(form)) || "[]");
+      let restored = false;
+      for (const [name, value] of kept) {
+        const input = form.elements.namedItem(name);
+        if (!input || input.value === value) continue;
+        input.value = value;
+        restored = true;
+      }
+      if (restored) {
+        const note = document.createElement("p");
+        note.className = "warning";
+        note.setAttribute("role", "status");
+        note.textContent = "! What you typed here before is restored; it is not saved yet.";
+        form.before(note);
+      }
+      form.addEventListener("input", function () {
+        try {
+          sessionStorage.setItem(draftOf(form), JSON.stringify(typed(form)));
+        } catch { /* a tab keeps a few megabytes */ }
+      });
+    }
+  } catch { /* no storage, no drafts */ }
+
   // Keys.
   const places = { o: "", d: "refused", r: "record", p: "policies", q: "queues", c: "cache", a: "audit", t: "tokens" };
   let went = 0;
