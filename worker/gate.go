@@ -11,7 +11,8 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// The gate closes after this many outages in a row, and then lets one flush at a time probe the database.
+// The gate closes after this many outages in a row, and then lets one flush, or [Worker.probe], at a time probe the
+// database.
 const (
 	outages    = 3
 	gateClosed = time.Second
@@ -51,10 +52,12 @@ type gate struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	closed  atomic.Int64          // how many times in a row it closed
 	why     atomic.Pointer[error] // error of the last flush that found the database away
+	// reopened receives when the database is back.
+	reopened chan struct{}
 }
 
 func newGate(log *slog.Logger, state prometheus.Gauge) *gate {
-	g := &gate{}
+	g := &gate{reopened: make(chan struct{}, 1)}
 	g.blame(errAway)
 	g.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests: 1,
@@ -71,6 +74,10 @@ func newGate(log *slog.Logger, state prometheus.Gauge) *gate {
 			case gobreaker.StateClosed:
 				g.closed.Store(0)
 				log.Info("database is available again; flushes continue")
+				select {
+				case g.reopened <- struct{}{}:
+				default:
+				}
 			}
 		},
 	})

@@ -66,6 +66,7 @@ type Database interface {
 	Ping(ctx context.Context) error
 	Notes(ctx context.Context, after store.Note, limit int) ([]store.Note, error)
 	ForgetNotes(ctx context.Context, e *schema.Entity, notes []store.Note) error
+	Writable(ctx context.Context) error
 
 	InsertDead(ctx context.Context, letters []ledger.Letter) error
 	OpenLetters(ctx context.Context, e *schema.Entity, after int64, limit int) ([]ledger.OpenLetter, error)
@@ -78,6 +79,8 @@ type Database interface {
 // Enqueuer gives orders to a worker that is free. A queue.Client is one.
 type Enqueuer interface {
 	Enqueue(ctx context.Context, o schema.Order) error
+	// Wake has the deferred tasks of a queue run immediately.
+	Wake(ctx context.Context, queue string) (int, error)
 }
 
 // Server takes orders. A queue.Server is one.

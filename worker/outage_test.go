@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,6 +94,33 @@ func TestAClosedGateKeepsTasksFromTheDatabase(t *testing.T) {
 	testkit.Eventually(t, "the gate lets one through", func() bool { return w.sync(t.Context(), task(order)) == nil })
 	require.Zero(t, testutil.ToFloat64(w.metrics.breaker))
 	b.quiet(0)
+}
+
+// A database that is back is found by a probe, however long no task is due, and the deferred tasks are woken. One that
+// answers and takes no writes is not back.
+func TestADatabaseThatIsBackIsFoundByAProbe(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		w := b.worker()
+		b.put("a", "1")
+		order := b.orders.take()[0]
+		outage := b.away()
+		for range outages {
+			require.ErrorAs(t, w.sync(t.Context(), task(order)), new(queue.Later))
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var probing sync.WaitGroup
+		probing.Go(func() { w.probe(ctx) })
+		defer func() { stop(); probing.Wait() }()
+		hits := outage.Hits()
+		testkit.Eventually(t, "it is probed", func() bool { return outage.Hits() > hits })
+		require.Empty(t, b.orders.wakes())
+		outage.Release()
+		testkit.Eventually(t, "the deferred tasks are woken", func() bool { return len(b.orders.wakes()) > 0 })
+		require.Equal(t, []string{"default"}, b.orders.wakes())
+		require.Zero(t, testutil.ToFloat64(w.metrics.breaker))
+		require.NoError(t, w.sync(t.Context(), task(order)))
+		b.quiet(0)
+	})
 }
 
 func TestAnUnreachableRedisPutsATaskOff(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	commandline "flag"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -266,6 +267,7 @@ func task(o schema.Order) queue.Task {
 type orders struct {
 	mu     sync.Mutex
 	given  []schema.Order
+	woken  []string // queues
 	refuse bool
 	lie    bool
 }
@@ -287,6 +289,19 @@ func (o *orders) Enqueue(_ context.Context, order schema.Order) error {
 		return errQueue
 	}
 	return nil
+}
+
+func (o *orders) Wake(_ context.Context, queue string) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.woken = append(o.woken, queue)
+	return 0, nil
+}
+
+func (o *orders) wakes() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.woken)
 }
 
 func (o *orders) take() []schema.Order {

@@ -176,6 +176,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	loops.Go(func() { w.every(ctx, w.sweepInterval, "close dead letters", w.tidy) })
 	loops.Go(func() { w.every(ctx, notesEvery, "drop what other programs changed", w.followNotes) })
 	loops.Go(func() { w.beat(alive) })
+	loops.Go(func() { w.probe(ctx) })
 	left := w.cache.Hinted(ctx, fleet.UnknownHint)
 	loops.Go(func() {
 		w.everyOr(ctx, max(adoptEvery, w.sweepInterval), left, "flush what other workers left", w.adopt)

@@ -290,3 +290,59 @@ func TestNewServerRefusesWhatCannotBe(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+// Without a worker a partition's flag lapses again and again, and each time another task is enqueued: at most one of
+// them waits. What runs is not touched.
+func TestAtMostOneTaskOfAPartitionWaits(t *testing.T) {
+	b := setup(t)
+	other, err := NewClient(b.url, b.prefix)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = other.Close() })
+	b.client.quiet, other.quiet = 0, 0 // as if the flag had lapsed in between
+	for generation := range int64(50) {
+		for _, c := range []*Client{b.client, other} {
+			require.NoError(t, c.Enqueue(t.Context(), b.order(3, 2*generation+1)))
+		}
+		require.NoError(t, other.Enqueue(t.Context(), b.order(3, 2*generation+2)))
+		require.NoError(t, b.client.Enqueue(t.Context(), b.order(4, generation+1)))
+	}
+	require.NoError(t, b.client.Enqueue(t.Context(), b.order(5, 0)))
+	require.EqualValues(t, 3, b.size(t).Pending, "one of each partition, and the wake-up")
+
+	running, release := make(chan Task, 10), make(chan struct{})
+	b.serve(t, func(_ context.Context, task Task) error {
+		running <- task
+		<-release
+		return nil
+	})
+	for range 3 {
+		<-running
+	}
+	require.NoError(t, b.client.Enqueue(t.Context(), b.order(3, 101)))
+	close(release)
+	require.Equal(t, Task{Entity: "user", Partition: 3, Generation: 101}, <-running, "it follows the one that ran")
+	testkit.Eventually(t, "all have run", func() bool { return b.size(t) == Size{Queue: "default"} })
+}
+
+// Deferred tasks run as soon as they are woken.
+func TestDeferredTasksAreWoken(t *testing.T) {
+	b := setup(t)
+	n, err := b.client.Wake(t.Context(), "default")
+	require.NoError(t, err)
+	require.Zero(t, n, "a queue without a task is none for asynq")
+	var runs atomic.Int32
+	b.serve(t, func(context.Context, Task) error {
+		if runs.Add(1) <= 3 {
+			return Later{Err: errors.New("database is away"), After: time.Hour}
+		}
+		return nil
+	})
+	for partition := range 3 {
+		require.NoError(t, b.client.Enqueue(t.Context(), b.order(partition, 1)))
+	}
+	testkit.Eventually(t, "all are deferred", func() bool { return b.size(t).Retry == 3 })
+	n, err = b.client.Wake(t.Context(), "default")
+	require.NoError(t, err)
+	require.Equal(t, 3, n)
+	testkit.Eventually(t, "all have run", func() bool { return b.size(t) == Size{Queue: "default"} })
+}
