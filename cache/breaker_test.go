@@ -141,3 +141,88 @@ func breakerState(t *testing.T, registry *prometheus.Registry) float64 {
 	t.Fatal("the breaker has no metric")
 	return 0
 }
+
+// sick is a cluster of which one node hangs, with two records, one on that node.
+func sick(t *testing.T, timeout time.Duration) (c *cache.Cache, e *schema.Entity, ill, well string,
+	server *testkit.RedisServer) {
+	t.Helper()
+	cluster := testkit.RedisCluster(t)
+	for _, node := range cluster.Masters {
+		require.NoError(t, node.Client(t).ConfigSet(t.Context(), "cluster-require-full-coverage", "no").Err())
+	}
+	e = &schema.Entity{Name: "user", Partitions: 64, Fields: []schema.Field{{Name: "name", Type: schema.String}}}
+	require.NoError(t, e.Init())
+	rows := &table{rows: map[string]schema.Values{}}
+	for i := range 50 {
+		rows.rows[fmt.Sprint(i)] = schema.Values{`"Ann"`}
+	}
+	c, err := cache.New(cache.Config{URL: cluster.URL(), Loader: rows, Timeout: timeout, Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	owner := func(id string) *testkit.RedisServer {
+		return cluster.Owner(fmt.Sprintf("aw:{user/%d}:stats", e.Partition(id)))
+	}
+	server = owner("0")
+	ill = "0"
+	for i := range 50 {
+		if id := fmt.Sprint(i); owner(id) != server {
+			well = id
+		}
+		_, err := c.Get(t.Context(), e, fmt.Sprint(i))
+		require.NoError(t, err)
+	}
+	server.Pause()
+	t.Cleanup(server.Resume)
+	return c, e, ill, well, server
+}
+
+// A node of a cluster that hangs costs the others nothing: their records are read from them, always, while reads of
+// its own degrade after one timeout.
+func TestASickNodeIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	c, e, ill, well, _ := sick(t, 300*time.Millisecond)
+	ctx, stop := context.WithCancel(t.Context())
+	var callers sync.WaitGroup
+	var bypassed atomic.Int64
+	for range 20 {
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				if read, err := c.Get(ctx, e, ill); err == nil && read.Source == cache.Bypass {
+					bypassed.Add(1)
+				}
+				_ = sleepFor(ctx, time.Millisecond)
+			}
+		})
+	}
+	testkit.Eventually(t, "reads of the sick node degrade, while the others' are hits", func() bool {
+		read, err := c.Get(t.Context(), e, well)
+		require.NoError(t, err)
+		require.Equal(t, cache.Hit, read.Source)
+		return bypassed.Load() > 1000
+	})
+	stop()
+	callers.Wait()
+}
+
+// What waits for a node that hangs does not keep calls to the others.
+func TestTripsAreByNode(t *testing.T) {
+	t.Parallel()
+	c, e, ill, well, server := sick(t, 20*time.Second)
+	require.NotEqual(t, c.Node(t.Context(), e, e.Partition(ill)), c.Node(t.Context(), e, e.Partition(well)))
+	var waiting sync.WaitGroup
+	var back atomic.Int64
+	for range 10 {
+		waiting.Go(func() {
+			_, _ = c.Get(t.Context(), e, ill)
+			back.Add(1)
+		})
+	}
+	for range 200 {
+		read, err := c.Get(t.Context(), e, well)
+		require.NoError(t, err)
+		require.Equal(t, cache.Hit, read.Source)
+	}
+	require.Zero(t, back.Load(), "they wait still")
+	server.Resume()
+	waiting.Wait()
+}

@@ -85,8 +85,8 @@ type Cache struct {
 	watches    watches                        // entities that values depend on, see watch.go
 	locals     *locals                        // L1s of values, see l1.go
 	records    *recordLocals                  // L1s of records, see l1_records.go
-	looks      *gather.Combiner[*look]        // reads that share round trips, see look.go
-	asks       *gather.Combiner[*look]        // the same, of those that take leases
+	looks      *looks                         // reads that share round trips, see look.go
+	asks       *looks                         // the same, of those that take leases
 	glances    *gather.Keyed[string, *glance] // looks at values that callers share, see value_look.go
 	raws       *gather.Combiner[*rawValue]    // reads of values that share round trips, see value_look.go
 	refreshes  chan struct{}                  // a place for each refresh that may run

@@ -37,9 +37,31 @@ type look struct {
 // There are two ways to look. Plain commands cost Redis 2.5 µs for a cached record, and another round trip for the
 // lease if the record is not cached. The script takes the lease in the same round trip and costs 6.4 µs. So an entity
 // whose recent looks mostly found records uses commands, another one the script.
-func (c *Cache) newLooks(do func(context.Context, ...*look)) *gather.Combiner[*look] {
+func (c *Cache) newLooks(do func(context.Context, ...*look)) *looks {
 	limits := gather.Limits{Batches: lookTrips, Calls: lookGather, Waiting: lookWaits}
-	return gather.New(limits, func(ctx context.Context, some []*look) { do(ctx, some...) })
+	run := func(ctx context.Context, some []*look) { do(ctx, some...) }
+	return &looks{gather.New(limits, run), gather.NewKeyed[string](limits, run)}
+}
+
+// looks combines looks. On a cluster those of each node are combined apart: one node may hang.
+type looks struct {
+	one   *gather.Combiner[*look]
+	nodes *gather.Keyed[string, *look]
+}
+
+func (l *looks) do(ctx context.Context, node string, one *look) error {
+	if node == "" {
+		return l.one.Do(ctx, one)
+	}
+	return l.nodes.Do(ctx, node, one)
+}
+
+// Node names the node of a cluster that has a partition; "" where there is one node.
+func (c *Cache) Node(ctx context.Context, e *schema.Entity, partition int) string {
+	if !c.redis.Clustered() {
+		return ""
+	}
+	return c.redis.NodeOf(ctx, c.prefix.Keys(e, partition).Stats)
 }
 
 // missShare approximates the share of recent looks that found nothing, in 1/65536.
@@ -68,7 +90,7 @@ func (c *Cache) lookup(ctx context.Context, l *look) *look {
 		l.token = cmp.Or(l.token, newToken())
 		looks = c.asks
 	}
-	err := looks.Do(ctx, l)
+	err := looks.do(ctx, c.Node(ctx, l.entity, l.entity.Partition(l.id)), l)
 	switch {
 	case errors.Is(err, gather.ErrFull): // it waits for a connection instead
 		c.look(ctx, l)

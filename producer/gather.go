@@ -52,6 +52,31 @@ func newLane(p *Producer, limit int) *lane {
 	return l
 }
 
+// lanes are the lanes to one node.
+type lanes []*lane
+
+func newLanes(p *Producer, n, limit int) lanes {
+	all := make(lanes, n)
+	for i := range all {
+		all[i] = newLane(p, limit)
+	}
+	return all
+}
+
+// lanesOf returns the lanes of a write. On a cluster each node has its own: writes to others do not wait for one that
+// hangs.
+func (p *Producer) lanesOf(ctx context.Context, t *ticket) lanes {
+	node := p.cache.Node(ctx, t.entity, t.partition)
+	if node == "" {
+		return p.lanes
+	}
+	of, ok := p.nodes.Load(node)
+	if !ok {
+		of, _ = p.nodes.LoadOrStore(node, newLanes(p, len(p.lanes), p.lanes[0].limit))
+	}
+	return of.(lanes)
+}
+
 // do sends one write with the next round trip. If the context ends before the round trip begins, nothing was written.
 // After ErrOutcomeUnknown the round trip still uses the ticket.
 func (l *lane) do(ctx context.Context, t *ticket) error {

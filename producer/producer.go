@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +50,8 @@ type Config struct {
 // Writer accepts writes: the cache.
 type Writer interface {
 	Write(ctx context.Context, groups ...*cache.Group)
+	// Node names the node of a cluster that has a partition; "" where there is one node.
+	Node(ctx context.Context, e *schema.Entity, partition int) string
 	Reserve(ctx context.Context, e *schema.Entity, key, fresh string) (string, error)
 	barriers
 }
@@ -66,7 +69,8 @@ type Producer struct {
 	database Database
 	hooks    map[string]Before
 	reader   Reader
-	lanes    []*lane
+	lanes    lanes
+	nodes    sync.Map // node of a cluster → its lanes
 	orders   *orders
 	timeout  time.Duration
 	scope    *rdb.Scope // of the metrics
@@ -111,9 +115,7 @@ func New(cfg Config) (*Producer, error) {
 		}
 		m.declare(e)
 	}
-	for range cmp.Or(cfg.Lanes, DefaultLanes) {
-		p.lanes = append(p.lanes, newLane(p, cmp.Or(cfg.MaxWaiting, DefaultMaxWaiting)))
-	}
+	p.lanes = newLanes(p, cmp.Or(cfg.Lanes, DefaultLanes), cmp.Or(cfg.MaxWaiting, DefaultMaxWaiting))
 	return p, nil
 }
 

@@ -52,7 +52,8 @@ func (p *Producer) submit(ctx context.Context, some []*ticket) ([]*ticket, error
 // send makes one round trip: a single write shares it with others of its lane, several writes have their own.
 func (p *Producer) send(ctx context.Context, some []*ticket) error {
 	if len(some) == 1 {
-		return p.lanes[some[0].partition%len(p.lanes)].do(ctx, some[0])
+		one := some[0]
+		return p.lanesOf(ctx, one)[one.partition%len(p.lanes)].do(ctx, one)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout)
 	defer cancel()

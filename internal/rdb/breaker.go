@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +26,8 @@ const breakerPause = 500 * time.Millisecond
 // command at a time probes Redis until it responds. Errors that come immediately, such as a refused connection, cost
 // nothing and do not open the breaker.
 //
+// On a cluster each node has its own: a node that hangs closes nothing to the others.
+//
 // It guards only the client whose commands can be repeated: reads, acks, statistics. Writes are always tried, because a
 // write that fails here is an error for a user.
 type breaker struct {
@@ -34,7 +39,7 @@ type breaker struct {
 	answered atomic.Int64
 }
 
-func newBreaker(timeout time.Duration, state prometheus.Gauge, log *slog.Logger) *breaker {
+func newBreaker(node string, timeout time.Duration, states *states, log *slog.Logger) *breaker {
 	// Twice the client's own timeout: a command whose reply was lost once is sent again, and a pool without a free
 	// connection returns its own error and is not mistaken for a Redis that hangs.
 	return &breaker{timeout: 2 * timeout, gate: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
@@ -45,10 +50,31 @@ func newBreaker(timeout time.Duration, state prometheus.Gauge, log *slog.Logger)
 		IsSuccessful: func(err error) bool { return !errors.Is(err, errHangs) },
 		IsExcluded:   func(err error) bool { return errors.Is(err, errGone) },
 		OnStateChange: func(_ string, _, to gobreaker.State) {
-			state.Set(float64(to)) // 0 closed, 1 half-open, 2 open
-			log.Warn("circuit breaker of Redis changed state", "state", to.String())
+			states.set(node, to)
+			log.Warn("circuit breaker of Redis changed state", "state", to.String(), "node", node)
 		},
 	})}
+}
+
+// states is the metric of the breakers of a client: the worst state of any node.
+type states struct {
+	gauge prometheus.Gauge
+	mu    sync.Mutex // guards of
+	of    map[string]gobreaker.State
+}
+
+func newStates() *states {
+	return &states{of: map[string]gobreaker.State{}, gauge: prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "afterwrite_redis_breaker_state",
+		Help: "The breaker before Redis: 0 closed, 1 half-open, 2 open; on a cluster the worst of its nodes.",
+	})}
+}
+
+func (s *states) set(node string, to gobreaker.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.of[node] = to // 0 closed, 1 half-open, 2 open
+	s.gauge.Set(float64(slices.Max(slices.Collect(maps.Values(s.of)))))
 }
 
 // errHangs reports a command that had no answer in its whole time.

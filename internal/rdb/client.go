@@ -57,18 +57,15 @@ func Open(cfg Config) (*Client, error) {
 		Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 12),
 	}, []string{"script"})
 	c := &Client{own: cfg.Over != nil, maps: cfg.Over != nil, scripts: scripts}
-	state := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "afterwrite_redis_breaker_state", Help: "The breaker before Redis: 0 closed, 1 half-open, 2 open.",
-	})
+	breakers := newStates()
 	if cfg.Registerer != nil {
-		cfg.Registerer.MustRegister(scripts, state, pools{c})
+		cfg.Registerer.MustRegister(scripts, breakers.gauge, pools{c})
 	}
 	log := cmp.Or(cfg.Log, slog.Default())
 	if c.own {
 		var err error
 		c.UniversalClient, c.Once, err = cfg.over(func(timeout time.Duration) redis.Hook {
-			return newBreaker(timeout,
-				state, log)
+			return newBreaker("", timeout, breakers, log)
 		})
 		return c, err
 	}
@@ -76,11 +73,39 @@ func Open(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	breaker := newBreaker(options.ReadTimeout, state, log)
-	c.UniversalClient = connect(options, cmp.Or(cfg.Retries, DefaultRetries), maxRedirects,
-		append([]redis.Hook{breaker}, cfg.Hooks...))
+	c.UniversalClient = connect(options, cmp.Or(cfg.Retries, DefaultRetries), maxRedirects, nil)
+	guard(c.UniversalClient, options.ReadTimeout, breakers, log)
+	for _, hook := range cfg.Hooks {
+		c.UniversalClient.AddHook(hook)
+	}
 	c.Once = connect(options, -1, -1, cfg.Hooks)
 	return c, nil
+}
+
+// guard puts a breaker before Redis, or before each node of a cluster.
+func guard(client redis.UniversalClient, timeout time.Duration, breakers *states, log *slog.Logger) {
+	cluster, ok := client.(*redis.ClusterClient)
+	if !ok {
+		client.AddHook(newBreaker("", timeout, breakers, log))
+		return
+	}
+	cluster.OnNewNode(func(node *redis.Client) {
+		node.AddHook(newBreaker(node.Options().Addr, timeout, breakers, log))
+	})
+}
+
+// NodeOf returns the name of the node of a cluster that has the slot of a key, "" where there is one node, or where no
+// node is known. Calls that are combined go to one node: a trip is as slow as the slowest node that it reaches.
+func (c *Client) NodeOf(ctx context.Context, key string) string {
+	cluster, ok := c.Once.(*redis.ClusterClient)
+	if !ok {
+		return ""
+	}
+	node, err := cluster.MasterForKey(ctx, key)
+	if err != nil {
+		return ""
+	}
+	return node.Options().Addr
 }
 
 // over makes both clients on the caller's connections. A client of one server is copied, so that the caller's hooks,
