@@ -52,7 +52,7 @@ func TestRedisCluster(t *testing.T) {
 	assert.True(t, reads[3].Deleted)
 
 	found := 0
-	require.NoError(t, b.Walk(t.Context(), b.e, func(schema.Cached) error { found++; return nil }))
+	require.NoError(t, b.Walk(t.Context(), b.e, 64, func(schema.Cached) error { found++; return nil }))
 	assert.GreaterOrEqual(t, found, 200)
 	dropped, err := b.InvalidateMatch(t.Context(), b.e, "*", nil)
 	require.NoError(t, err)

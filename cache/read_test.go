@@ -223,7 +223,7 @@ func TestWalkFindsEveryCachedRecord(t *testing.T) {
 	b.put(t, "7", "again")
 	want["7"] = schema.Pending
 	found := map[string]schema.Status{}
-	require.NoError(t, b.Walk(t.Context(), b.e, func(r schema.Cached) error {
+	require.NoError(t, b.Walk(t.Context(), b.e, 64, func(r schema.Cached) error {
 		found[r.ID] = r.Status
 		assert.Equal(t, r.Status == schema.Pending, r.Pending)
 		assert.Equal(t, r.Status == schema.Persisted, r.Expires)

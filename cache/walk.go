@@ -2,23 +2,26 @@ package cache
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Walk calls fn for every cached record of an entity, in no order, with at most a page of them in memory. A record can
-// come twice. Lease placeholders are skipped.
-func (c *Cache) Walk(ctx context.Context, e *schema.Entity, fn func(schema.Cached) error) error {
+// Walk calls fn for every cached record of an entity, in no order, with at most a page of them in memory. Redis reads
+// at most step records at a time. A record can come twice. Lease placeholders are skipped.
+func (c *Cache) Walk(ctx context.Context, e *schema.Entity, step int, fn func(schema.Cached) error) error {
 	return c.scan(ctx, e, "*", func(partition int, ids []string) error {
-		records, err := c.Peek(ctx, e, partition, ids)
-		if err != nil {
-			return err
-		}
-		for _, r := range records {
-			if err := fn(r); err != nil {
+		for some := range slices.Chunk(ids, max(step, 1)) {
+			records, err := c.Peek(ctx, e, partition, some)
+			if err != nil {
 				return err
+			}
+			for _, r := range records {
+				if err := fn(r); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

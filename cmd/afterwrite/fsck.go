@@ -12,18 +12,25 @@ import (
 )
 
 func (a *app) fsckCommand() *cobra.Command {
-	return a.withJSON(&cobra.Command{
+	var step int
+	c := &cobra.Command{
 		Use:   "fsck [ENTITY]",
 		Short: "Prove that Redis and the database agree",
 		Long: "Checks that every accepted write is accounted for, and holds each cached record against\n" +
 			"its row, byte for byte. It may run beside live traffic. Exits 1 with what differs.",
-		Example: "  afterwrite fsck user",
+		Example: "  afterwrite fsck user\n  afterwrite fsck --step 16",
 		Args:    cobra.MaximumNArgs(1),
-		RunE:    func(c *cobra.Command, args []string) error { return a.fsck(c.Context(), args) },
-	})
+		RunE:    func(c *cobra.Command, args []string) error { return a.fsck(c.Context(), args, step) },
+	}
+	c.Flags().IntVar(&step, "step", fsck.DefaultStep,
+		"records that Redis reads at a time; it does nothing else meanwhile, some 10 µs each")
+	return a.withJSON(c)
 }
 
-func (a *app) fsck(ctx context.Context, args []string) error {
+func (a *app) fsck(ctx context.Context, args []string, step int) error {
+	if step < 1 || step > fsck.DefaultPage {
+		return usagef("--step is 1 to %d", fsck.DefaultPage)
+	}
 	c, err := a.settings()
 	if err != nil {
 		return err
@@ -41,7 +48,8 @@ func (a *app) fsck(ctx context.Context, args []string) error {
 		return err
 	}
 	progress := a.bar(-1, "comparing")
-	report, err := fsck.Run(ctx, p.Cache, p.Pending, p.Store, entities, fsck.Options{Progress: progress.add})
+	report, err := fsck.Run(ctx, p.Cache, p.Pending, p.Store, entities,
+		fsck.Options{Step: step, Progress: progress.add})
 	progress.done()
 	if err == nil && len(args) == 0 {
 		err = p.addStrangers(ctx, &report)

@@ -18,6 +18,7 @@ import (
 // Defaults of [Options].
 const (
 	DefaultPage           = 500
+	DefaultStep           = 64
 	DefaultConcurrency    = 4
 	DefaultMaxDifferences = 1000
 	DefaultRechecks       = 5
@@ -27,6 +28,7 @@ const (
 // Options bound a check. The zero value uses the defaults.
 type Options struct {
 	Page           int               // records compared at a time
+	Step           int               // records that Redis reads at a time; each keeps it for about 10 µs
 	Concurrency    int               // partitions whose lists are read at a time
 	MaxDifferences int               // kept in the report per entity; further differences are only counted
 	Rechecks       int               // repeated reads of a record that differs before it is reported or counted as busy
@@ -36,6 +38,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.Page = cmp.Or(o.Page, DefaultPage)
+	o.Step = cmp.Or(o.Step, DefaultStep)
 	o.Concurrency = cmp.Or(o.Concurrency, DefaultConcurrency)
 	o.MaxDifferences = cmp.Or(o.MaxDifferences, DefaultMaxDifferences)
 	o.Rechecks = cmp.Or(o.Rechecks, DefaultRechecks)
@@ -45,7 +48,7 @@ func (o Options) withDefaults() Options {
 
 // Records is what fsck reads of the cache. None of it loads or changes a record.
 type Records interface {
-	Walk(ctx context.Context, e *schema.Entity, fn func(schema.Cached) error) error
+	Walk(ctx context.Context, e *schema.Entity, step int, fn func(schema.Cached) error) error
 	Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]schema.Cached, error)
 	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
 }

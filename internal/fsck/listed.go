@@ -43,18 +43,17 @@ func (k *check) present(ctx context.Context, p int, ids []string, status schema.
 	if len(ids) == 0 {
 		return nil
 	}
-	found, err := k.cache.Peek(ctx, k.entity, p, ids)
-	if err != nil {
+	missing, err := k.missing(ctx, ids)
+	if err != nil || len(missing) == 0 {
 		return err
 	}
-	there := make(map[string]bool, len(found))
-	for _, r := range found {
-		there[r.ID] = true
+	if err := k.pause(ctx); err != nil {
+		return err
 	}
-	for _, id := range ids {
-		if there[id] {
-			continue
-		}
+	if missing, err = k.missing(ctx, missing); err != nil {
+		return err
+	}
+	for _, id := range missing {
 		if err := k.recheckMissing(ctx, p, id, status); err != nil {
 			return err
 		}
@@ -62,10 +61,18 @@ func (k *check) present(ctx context.Context, p int, ids []string, status schema.
 	return nil
 }
 
-func (k *check) recheckMissing(ctx context.Context, p int, id string, status schema.Status) error {
-	if err := k.pause(ctx); err != nil {
-		return err
+// missing returns the ids that have no record.
+func (k *check) missing(ctx context.Context, ids []string) (missing []string, err error) {
+	found, err := k.peek(ctx, ids)
+	for _, id := range ids {
+		if _, there := found[id]; !there {
+			missing = append(missing, id)
+		}
 	}
+	return missing, err
+}
+
+func (k *check) recheckMissing(ctx context.Context, p int, id string, status schema.Status) error {
 	s, err := k.cache.Status(ctx, k.entity, id)
 	if err != nil || s.Cached || asked(s).lists() == 0 {
 		return err

@@ -3,6 +3,7 @@ package fsck
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/schema"
@@ -11,7 +12,7 @@ import (
 // walk compares every cached record with its row, a page at a time.
 func (k *check) walk(ctx context.Context) error {
 	page := make([]sight, 0, k.options.Page)
-	err := k.cache.Walk(ctx, k.entity, func(c schema.Cached) error {
+	err := k.cache.Walk(ctx, k.entity, k.options.Step, func(c schema.Cached) error {
 		page = append(page, walked(c))
 		if len(page) < k.options.Page {
 			return nil
@@ -38,13 +39,14 @@ func (k *check) compare(ctx context.Context, page []sight) error {
 	if err != nil {
 		return err
 	}
+	var differ []string
 	for _, r := range page {
-		if _, ok := k.judge(r, stored[r.ID]); ok {
-			continue
+		if _, ok := k.judge(r, stored[r.ID]); !ok {
+			differ = append(differ, r.ID)
 		}
-		if err := k.recheck(ctx, r.ID); err != nil {
-			return err
-		}
+	}
+	if err := k.recheck(ctx, differ); err != nil {
+		return err
 	}
 	if k.options.Progress != nil {
 		k.options.Progress(len(page))
@@ -63,37 +65,67 @@ func (k *check) load(ctx context.Context, ids []string) (map[string]schema.Value
 	return stored, nil
 }
 
-// recheck reads a record until its state is the same before and after its row was read: only then must the row match.
-func (k *check) recheck(ctx context.Context, id string) error {
+// recheck reads records together until each state is the same before and after its row was read: only then must the
+// row match.
+func (k *check) recheck(ctx context.Context, ids []string) error {
 	for range k.options.Rechecks {
+		if len(ids) == 0 {
+			return nil
+		}
 		if err := k.pause(ctx); err != nil {
 			return err
 		}
-		before, err := k.cache.Status(ctx, k.entity, id)
-		if err != nil {
-			return fmt.Errorf("read the state of %q: %w", id, err)
-		}
-		stored, err := k.load(ctx, []string{id})
+		before, err := k.peek(ctx, ids)
 		if err != nil {
 			return err
 		}
-		after, err := k.cache.Status(ctx, k.entity, id)
+		stored, err := k.load(ctx, ids)
 		if err != nil {
-			return fmt.Errorf("read the state of %q: %w", id, err)
+			return err
 		}
-		if !before.Cached || !after.Cached {
-			return nil // the record left the cache, or was never cached: nothing to compare
+		after, err := k.peek(ctx, ids)
+		if err != nil {
+			return err
 		}
-		if before.Record.Version != after.Record.Version || before.Record.Status != after.Record.Status {
-			continue
+		var busy []string
+		for _, id := range ids {
+			was, cached := before[id]
+			is, still := after[id]
+			if !cached || !still {
+				continue // the record left the cache, or was never cached: nothing to compare
+			}
+			if was.Version != is.Version || was.Status != is.Status {
+				busy = append(busy, id)
+			} else if d, ok := k.judge(is, stored[id]); !ok {
+				k.differ(d)
+			}
 		}
-		if d, ok := k.judge(asked(after), stored[id]); !ok {
-			k.differ(d)
-		}
-		return nil
+		ids = busy
 	}
-	k.found.Busy++
+	k.found.Busy += int64(len(ids))
 	return nil
+}
+
+// peek reads records of any partitions, a step at a time. Those that are not cached are left out.
+func (k *check) peek(ctx context.Context, ids []string) (map[string]sight, error) {
+	parts := map[int][]string{}
+	for _, id := range ids {
+		p := k.entity.Partition(id)
+		parts[p] = append(parts[p], id)
+	}
+	found := map[string]sight{}
+	for p, some := range parts {
+		for step := range slices.Chunk(some, k.options.Step) {
+			records, err := k.cache.Peek(ctx, k.entity, p, step)
+			if err != nil {
+				return nil, fmt.Errorf("read the states of %d records: %w", len(step), err)
+			}
+			for _, r := range records {
+				found[r.ID] = walked(r)
+			}
+		}
+	}
+	return found, nil
 }
 
 // sight is a record as read once, with the lists that contain it.
