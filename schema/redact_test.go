@@ -78,3 +78,39 @@ func TestRedactCutMessage(t *testing.T) {
 	require.Equal(t, "taken: (redacted)", e.Redact(text, values))
 	require.Equal(t, "taken: abc", e.Redact("taken: abc", values), "a short one is whole")
 }
+
+// Each spelling that a database, or a trigger, makes of a value is found.
+func TestRedactSpellings(t *testing.T) {
+	t.Parallel()
+	e := redacting(t)
+	at := map[schema.FieldType]int{}
+	for i := range e.Fields[1:] {
+		at[e.Fields[i+1].Type] = i + 1
+	}
+	for _, c := range []struct {
+		of     schema.FieldType
+		value  string
+		quotes []string
+	}{
+		{schema.Float, "1e+15", []string{"1e+15", "1E15", "1.0e+15", "1000000000000000"}},
+		{schema.Float, "1.2345678901234567e-7", []string{"1.2345678901234567e-07", "1.23456789012346e-07"}},
+		{schema.Decimal, `"1200.50"`, []string{"1200.50", "1200.5"}},
+		{schema.String, `"Grüße\\O'Neil"`, []string{"GRÜSSE", "grüße\\\\o'neil", `Gr\u00fc\u00dfe\\O'Neil`, "Grüße\\O''N"}[1:]},
+		{schema.String, `"4000-1111-2222"`, []string{"'4000-111...'", "4000-1111-"}},
+		{schema.JSON, `{"pin":"31\"337","n":1e20}`, []string{`{"n": 1e+20, "pin": "31\"337"}`, `31"337`,
+			"100000000000000000000"}},
+	} {
+		values := make(schema.Values, len(e.Fields))
+		for i := range values {
+			values[i] = schema.Null
+		}
+		values[at[c.of]] = c.value
+		for _, quote := range c.quotes {
+			got := e.Redact("it says "+quote+" here", values)
+			require.Contains(t, got, schema.Redacted, "%s in %s", c.value, quote)
+			for _, part := range []string{"31\"337", "4000", "e+15", "Neil", "neil", "1200"} {
+				require.NotContains(t, got, part)
+			}
+		}
+	}
+}

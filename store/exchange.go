@@ -78,10 +78,10 @@ func (b *batch) rotate(rejected []rejection) ([]schema.Change, error) {
 		return b.hooked(b.put)(moving)
 	})
 	if ended != nil || failed == nil {
-		return moving, b.table.told(ended, moving)
+		return moving, b.table.told(ended, moving, nil)
 	}
 	if _, ok := b.classify(failed); !ok {
-		return nil, b.tx.store.unavailable("write "+b.table.name, b.table.told(failed, moving))
+		return nil, b.tx.store.unavailable("write "+b.table.name, b.table.told(failed, moving, b.rows))
 	}
 	return nil, nil // another constraint is in the way
 }

@@ -221,9 +221,9 @@ func (f *Flush) Commit(ctx context.Context) error {
 		return nil
 	}
 	if r, ok := f.store.dialect.classify(err); ok {
-		return f.failed(f.split(ctx, f.table.presentable(r, b.outcome.Persisted)))
+		return f.failed(f.split(ctx, f.table.presentable(r, b.outcome.Persisted, f.store.rowsNow(ctx, f.table))))
 	}
-	return f.failed(f.store.unavailable("commit", f.table.told(err, b.outcome.Persisted)))
+	return f.failed(f.store.unavailable("commit", f.table.told(err, b.outcome.Persisted, f.store.rowsNow(ctx, f.table))))
 }
 
 // Rollback undoes what is not committed and lets go of the fence. After Commit, and of a nil

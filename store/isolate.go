@@ -95,16 +95,16 @@ type verdict struct {
 func (b *batch) attempt(changes []schema.Change, run statement) (*verdict, error) {
 	failed, ended := b.tx.try(func() error { return b.hooked(run)(changes) })
 	if failed == nil || ended != nil {
-		return nil, b.table.told(ended, changes)
+		return nil, b.table.told(ended, changes, nil)
 	}
 	v, ok := b.judge(failed)
 	if !ok {
-		return nil, b.tx.store.unavailable("write "+b.table.name, b.table.told(failed, changes))
+		return nil, b.tx.store.unavailable("write "+b.table.name, b.table.told(failed, changes, b.rows))
 	}
 	if v.hung && b.gaveUp == nil {
-		b.gaveUp = b.table.told(failed, changes)
+		b.gaveUp = b.table.told(failed, changes, nil)
 	}
-	r, err := b.locate(b.table.presentable(v.Refusal, changes), changes)
+	r, err := b.locate(b.table.presentable(v.Refusal, changes, b.rowsUnless(v.hung)), changes)
 	v.Refusal = r
 	return &v, err
 }

@@ -89,3 +89,40 @@ func requireNoSecrets(t *testing.T, message string) {
 		require.False(t, strings.Contains(message, secret), message)
 	}
 }
+
+// What a trigger quotes of the row as it was is gone as well, however the database spells it, upper-cased or cut.
+func TestRefusalsTellNoSecretsOfTheRow(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := entity(t, "safe", schema.String,
+			schema.Field{Name: "number", Type: schema.String, Redact: true},
+			schema.Field{Name: "worth", Type: schema.Float, Redact: true},
+			schema.Field{Name: "held", Type: schema.JSON, Redact: true})
+		b := setup(t, url, []*schema.Entity{e})
+		switch b.Dialect() {
+		case "mysql":
+			b.exec(`CREATE TRIGGER old_safes BEFORE UPDATE ON safes FOR EACH ROW BEGIN
+				DECLARE said varchar(500) DEFAULT CONCAT(UPPER(OLD.number), ' ', LEFT(OLD.number, 9), ' ', OLD.worth, ' ', OLD.held, ' stays');
+				SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = said; END`)
+		case "postgres":
+			b.exec(`CREATE FUNCTION old_safe() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				RAISE EXCEPTION '% % % % stays', upper(OLD.number), left(OLD.number, 9), OLD.worth, OLD.held; END $$`)
+			b.exec("CREATE TRIGGER now BEFORE UPDATE ON safes FOR EACH ROW EXECUTE FUNCTION old_safe()")
+		default:
+			b.exec(`CREATE TRIGGER now BEFORE UPDATE ON safes BEGIN
+				SELECT json_extract('{}', upper(OLD.number) || ' ' || substr(OLD.number, 1, 9) || ' ' || OLD.worth || ' ' || OLD.held || ' stays'); END`)
+		}
+		b.flush(e, put("a", `"forty-thieves-ünder"`, "1.5e+15", `{"gold": ["a\"bc", 31337]}`))
+		change := put("a", `"new"`, "1", "{}")
+		flushed, err := b.Flush(t.Context(), e, 0, batch(change))
+		if err != nil {
+			flushed, err = b.Isolate(t.Context(), e, 0, batch(change))
+		}
+		require.NoError(t, err)
+		require.Len(t, flushed.Refused, 1)
+		message := flushed.Refused[0].Refusal.Message
+		require.Contains(t, message, "stays")
+		for _, secret := range []string{"forty", "THIEVES", "forty-thi", "1.5e", "1500000000000000", "gold", "31337"} {
+			require.NotContains(t, message, secret)
+		}
+	})
+}
