@@ -396,3 +396,18 @@ func TestOpenAPINamesTheScopes(t *testing.T) {
 		}
 	}
 }
+
+// A token that may only write reads nothing by its writes: an increment by 0 tells no value.
+func TestAWriterReadsNothing(t *testing.T) {
+	t.Parallel()
+	g := setupTokens(t, true)
+	writer, both := g.token("writer", "user:write"), g.token("both", "user:read,write")
+	g.do("PUT", "/v1/user/1", `{"name":"a","login_count":41}`, writer).want(t, 202)
+	const batch = `[{"op":"increment","entity":"user","id":"1","fields":{"login_count":0}}]`
+	for header, reads := range map[string]bool{writer: false, both: true} {
+		a := g.do("POST", "/v1/user/1/increment", `{"login_count":0}`, header).want(t, 202)
+		require.Equal(t, reads, strings.Contains(a.body, "41"), a.body)
+		a = g.do("POST", "/v1/batch", batch, header).want(t, 200)
+		require.Equal(t, reads, strings.Contains(a.body, "41"), a.body)
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -194,9 +195,10 @@ func (c *call) appendAccepted(dst []byte, w producer.Accepted) []byte {
 	return append(c.appendAdded(dst, w), '}')
 }
 
-// appendAdded appends the new values of an increment, nothing for other writes.
+// appendAdded appends the new values of an increment, nothing for other writes. A caller that may only write is not told
+// them: an increment by 0 would read.
 func (c *call) appendAdded(dst []byte, w producer.Accepted) []byte {
-	if w.Values == nil {
+	if w.Values == nil || c.who.Allow(token.Read, w.Entity.Name) != nil {
 		return dst
 	}
 	dst = append(dst, `,"fields":`...)
