@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -243,6 +244,7 @@ func (a *app) changes(ctx context.Context, set []string, file string) (schema.Fi
 	if err != nil {
 		return nil, err
 	}
+	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
 	values := map[string]json.RawMessage{}
 	if !jsontext.Value(text).IsValid() || json.Unmarshal(text, &values) != nil || len(values) == 0 {
 		return nil, usagef("%s is not a JSON object of fields, each once", file)

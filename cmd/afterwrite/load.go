@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,8 @@ import (
 type loadFlags struct {
 	format    string
 	op        string
+	delimiter string
+	from      int
 	maxErrors int
 	patience  time.Duration
 }
@@ -34,16 +37,20 @@ and in the database soon after (wait for that with "afterwrite flush").
 
 NDJSON is one JSON object a line, with "id" and the fields, as a batch of the HTTP API
 spells them: the id is a number where the entity's is an int, else a string. CSV has a header that names
-"id" and fields; an empty cell is an absent field, and a cell of a json field is JSON text.
-Rows of one id take effect in the order of the file.
+"id" and fields, between commas, semicolons, tabs or bars; an empty cell is an absent field, and a cell of
+a json field is JSON text. Rows of one id take effect in the order of the file. Files may be compressed
+(gzip, zstd) and begin with a byte order mark.
 
 A row that is refused is reported with its line and does not stop the others, up to
---max-errors. When the backlog is full, or Redis is away, the command waits and goes on.`,
-		Example: "  afterwrite load user users.ndjson\n  zcat users.csv.gz | afterwrite load user - --format csv",
+--max-errors. When the backlog is full, or Redis is away, the command waits and goes on. One that ends
+before the file does, by Ctrl-C say, names the line to go on with by --from.`,
+		Example: "  afterwrite load user users.ndjson\n  afterwrite load user users.csv.gz --delimiter ';' --from 120001",
 		Args:    cobra.ExactArgs(2),
 		RunE:    func(c *cobra.Command, args []string) error { return a.load(c.Context(), args[0], args[1], f) },
 	}
 	c.Flags().StringVar(&f.format, "format", "", "ndjson or csv (default: by the file's extension)")
+	c.Flags().StringVar(&f.delimiter, "delimiter", "", `of CSV, one character, or \t (default: by the header)`)
+	c.Flags().IntVar(&f.from, "from", 1, "skip the rows before this `LINE`")
 	c.Flags().StringVar(&f.op, "op", "put", "put, create or patch")
 	c.Flags().IntVar(&f.maxErrors, "max-errors", 100, "refused rows after which to stop")
 	c.Flags().DurationVar(&f.patience, "patience", 10*time.Minute, "longest wait for room in the backlog or for Redis")
@@ -63,7 +70,8 @@ func (f loadFlags) operation() (cache.Op, error) {
 func (f loadFlags) formatOf(file string) (string, error) {
 	format := f.format
 	if format == "" {
-		switch strings.ToLower(filepath.Ext(file)) {
+		file := strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(file), ".gz"), ".zst")
+		switch filepath.Ext(file) {
 		case ".csv":
 			format = "csv"
 		case ".ndjson", ".jsonl", ".json":
@@ -74,6 +82,19 @@ func (f loadFlags) formatOf(file string) (string, error) {
 		return "", usagef("give --format ndjson or --format csv: the name %q does not tell it", file)
 	}
 	return format, nil
+}
+
+// comma returns the delimiter that the flag names, 0 for none.
+func (f loadFlags) comma() (rune, error) {
+	text := strings.ReplaceAll(f.delimiter, `\t`, "\t")
+	r, size := utf8.DecodeRuneInString(text)
+	switch {
+	case text == "":
+		return 0, nil
+	case size < len(text) || r == utf8.RuneError || strings.ContainsRune("\"\r\n", r):
+		return 0, usagef("--delimiter %q is not one character", f.delimiter)
+	}
+	return r, nil
 }
 
 // rows are the records of a file, in its order.
@@ -107,6 +128,10 @@ func (a *app) load(ctx context.Context, entity, file string, f loadFlags) error 
 	if err != nil {
 		return err
 	}
+	delimiter, err := f.comma()
+	if err != nil {
+		return err
+	}
 	c, err := a.settings()
 	if err != nil {
 		return err
@@ -120,7 +145,7 @@ func (a *app) load(ctx context.Context, entity, file string, f loadFlags) error 
 		return err
 	}
 	defer in.Close()
-	source, err := newRows(format, newStoppable(ctx, in), entities[0], int(c.API.MaxBody))
+	source, err := newRows(format, newStoppable(ctx, in), entities[0], int(c.API.MaxBody), delimiter)
 	if err != nil {
 		return err
 	}
@@ -134,7 +159,7 @@ func (a *app) load(ctx context.Context, entity, file string, f loadFlags) error 
 		return err
 	}
 	l := newLoading(w, entities[0], op, f, a.bar(-1, "loading "+entity))
-	err = l.run(ctx, source)
+	err = l.run(ctx, skipping{source, f.from})
 	return a.finishLoad(l.summary(), err)
 }
 
@@ -167,15 +192,32 @@ func (p *parts) readyProducer(ctx context.Context) (*producer.Producer, error) {
 	return p.NewProducer()
 }
 
-func newRows(format string, in io.Reader, e *schema.Entity, maxRow int) (rows, error) {
-	in, err := legible(in)
+func newRows(format string, in io.Reader, e *schema.Entity, maxRow int, delimiter rune) (rows, error) {
+	text, err := legible(in)
 	if err != nil {
 		return nil, err
 	}
 	if format == "csv" {
-		return newCSV(in, e, maxRow)
+		return newCSV(text, e, maxRow, delimiter)
 	}
-	return newNDJSON(in, e, maxRow), nil
+	return newNDJSON(text, e, maxRow), nil
+}
+
+// skipping leaves out the rows before a line.
+type skipping struct {
+	rows
+	from int
+}
+
+func (s skipping) next() (row, error) {
+	for {
+		r, err := s.rows.next()
+		var bad badRow
+		if isBad := errors.As(err, &bad); (isBad && bad.line < s.from) || (err == nil && r.line < s.from) {
+			continue
+		}
+		return r, err
+	}
 }
 
 // finishLoad prints the summary, and the error where the load could not go on.
@@ -193,6 +235,9 @@ func (a *app) finishLoad(s loadSummary, err error) error {
 		}
 		fmt.Fprintf(a.out, "%s: %s accepted, %d rejected, in %.1f s (%.0f/s)\n",
 			s.Entity, count(s.Accepted, "record", "records"), s.Rejected, s.Seconds, s.Rate)
+	}
+	if err != nil && s.GoOn > 0 {
+		fmt.Fprintf(a.err, "Every row before line %d was written or reported: go on with --from %[1]d\n", s.GoOn)
 	}
 	switch {
 	case errors.Is(err, errTooMany):

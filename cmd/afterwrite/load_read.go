@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"compress/gzip"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -10,29 +11,54 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // foreign are the first bytes of files that are no text in UTF-8, and what to do with them.
-var foreign = []struct{ mark, mend string }{
-	{"\x1f\x8b", `the file is compressed: pipe it in, as in "zcat FILE | afterwrite load ENTITY - --format csv"`},
-	{"\x28\xb5\x2f\xfd",
-		`the file is compressed: pipe it in, as in "zstdcat FILE | afterwrite load ENTITY - --format csv"`},
+var foreign = []struct{ mark, hint string }{
 	{"PK\x03\x04", "the file is a ZIP archive, perhaps a spreadsheet: save it as CSV in UTF-8"},
 	{"\xff\xfe", "the file is in UTF-16: convert it to UTF-8"},
 	{"\xfe\xff", "the file is in UTF-16: convert it to UTF-8"},
 }
 
-// legible refuses a file that begins as no text does, so that it is told once and not line by
-// line. An error of the input is left to the reading of its first row.
-func legible(in io.Reader) (io.Reader, error) {
+// The first bytes of compressed files.
+const (
+	gzipMark = "\x1f\x8b"
+	zstdMark = "\x28\xb5\x2f\xfd"
+)
+
+// byteOrderMark begins some files in UTF-8. It is no part of their text, wherever a text is read.
+const byteOrderMark = "\ufeff"
+
+// legible decompresses a file, takes off its byte order mark, and rejects one that begins as no text does, so that it
+// is said once and not line by line. An error of the input is left to the reading of its first row.
+func legible(in io.Reader) (*bufio.Reader, error) {
 	buffered := bufio.NewReader(in)
 	start, _ := buffered.Peek(4)
+	switch {
+	case strings.HasPrefix(string(start), gzipMark):
+		plain, err := gzip.NewReader(buffered)
+		if err != nil {
+			return nil, fmt.Errorf("the file is compressed and broken: %w", err)
+		}
+		buffered = bufio.NewReader(plain)
+	case strings.HasPrefix(string(start), zstdMark):
+		plain, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
+		if err != nil {
+			return nil, fmt.Errorf("the file is compressed and broken: %w", err)
+		}
+		buffered = bufio.NewReader(plain)
+	}
+	start, _ = buffered.Peek(4)
 	for _, f := range foreign {
 		if strings.HasPrefix(string(start), f.mark) {
-			return nil, errors.New(f.mend)
+			return nil, errors.New(f.hint)
 		}
+	}
+	if strings.HasPrefix(string(start), byteOrderMark) {
+		_, _ = buffered.Discard(len(byteOrderMark))
 	}
 	return buffered, nil
 }
@@ -56,9 +82,6 @@ func (n *ndjson) next() (row, error) {
 			return row{}, err
 		}
 		text := strings.TrimSpace(line)
-		if n.line == 1 {
-			text = strings.TrimPrefix(text, "\ufeff")
-		}
 		if text == "" {
 			continue
 		}
@@ -169,14 +192,14 @@ type csvRows struct {
 	maxRow  int
 }
 
-func newCSV(in io.Reader, e *schema.Entity, maxRow int) (*csvRows, error) {
+func newCSV(in io.Reader, e *schema.Entity, maxRow int, delimiter rune) (*csvRows, error) {
 	b := &bounded{in: in, left: maxRow + csvAhead}
 	buffered := bufio.NewReader(b)
-	if mark, err := buffered.Peek(3); err == nil && string(mark) == "\ufeff" {
-		_, _ = buffered.Discard(3)
+	if delimiter == 0 {
+		delimiter = delimiterOf(buffered)
 	}
 	r := &csvRows{in: csv.NewReader(&returns{in: buffered}), bound: b, entity: e, maxRow: maxRow}
-	r.in.ReuseRecord = true
+	r.in.ReuseRecord, r.in.Comma = true, delimiter
 	header, err := r.in.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, errors.New("the file has no header")
@@ -206,6 +229,21 @@ func newCSV(in io.Reader, e *schema.Entity, maxRow int) (*csvRows, error) {
 		return nil, errors.New(`line 1: there is no column "id"`)
 	}
 	return r, nil
+}
+
+// delimiterOf returns the character between the names of a header, of which one is id: a comma, unless that finds no
+// id and another does. Spreadsheets write semicolons where a comma is the decimal point.
+func delimiterOf(in *bufio.Reader) rune {
+	start, _ := in.Peek(in.Size())
+	header, _, _ := strings.Cut(string(start), "\n")
+	for _, delimiter := range ",;\t|" {
+		for name := range strings.SplitSeq(header, string(delimiter)) {
+			if name = strings.TrimSpace(name); name == "id" || name == `"id"` {
+				return delimiter
+			}
+		}
+	}
+	return ','
 }
 
 func (c *csvRows) next() (row, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
@@ -42,7 +44,9 @@ func TestNDJSON(t *testing.T) {
 	t.Parallel()
 	e := testkit.Entity(t, "everything")
 	text := "\ufeff{\"id\":\"a\",\"n\":9007199254740993}\r\n\n{\"id\":\"7\",\"x\":null}\n[]\n{\"id\":\"b\"} x\n{\"id\":true}\n{\"id\":\"\xff\"}\n{\"id\":\"é\\u0041\",\"s\":\"last\"}"
-	all, bad, err := readAll(t, newNDJSON(strings.NewReader(text), e, 1000))
+	source, err := newRows("ndjson", strings.NewReader(text), e, 1000, 0)
+	require.NoError(t, err)
+	all, bad, err := readAll(t, source)
 	require.NoError(t, err)
 	require.Len(t, all, 3)
 	require.Equal(t, "a 7 éA", all[0].id+" "+all[1].id+" "+all[2].id)
@@ -94,7 +98,7 @@ func TestNDJSONIDs(t *testing.T) {
 func TestCSV(t *testing.T) {
 	t.Parallel()
 	e := testkit.Entity(t, "everything")
-	source, err := newCSV(strings.NewReader("id,int,json,bool,string,decimal\na,5,\"{\"\"k\"\": [1]}\",true,\"x\ny\",1.5\nb,,,,,\nc,1\n,1,,,,\nd,7,,,z,\n"), e, 1000)
+	source, err := newCSV(strings.NewReader("id,int,json,bool,string,decimal\na,5,\"{\"\"k\"\": [1]}\",true,\"x\ny\",1.5\nb,,,,,\nc,1\n,1,,,,\nd,7,,,z,\n"), e, 1000, 0)
 	require.NoError(t, err)
 	all, bad, err := readAll(t, source)
 	require.NoError(t, err)
@@ -111,7 +115,7 @@ func TestCSV(t *testing.T) {
 	for text, reason := range map[string]string{
 		"": "no header", "id,nope\n": `column "nope"`, "int\n": `no column "id"`, "id,int,int\n": "twice",
 	} {
-		_, err := newCSV(strings.NewReader(text), e, 1000)
+		_, err := newCSV(strings.NewReader(text), e, 1000, 0)
 		require.ErrorContains(t, err, reason)
 	}
 }
@@ -121,7 +125,7 @@ func TestCSVKeepsCarriageReturns(t *testing.T) {
 	t.Parallel()
 	e := testkit.Entity(t, "everything")
 	text := "id,string\r\n\"a\r\n\",\"x\r\ny\rz\"\"\r\n\"\r\nb,\"\xff\"\r\nc,plain\r\n"
-	r, err := newCSV(iotest.OneByteReader(strings.NewReader(text)), e, 1000)
+	r, err := newCSV(iotest.OneByteReader(strings.NewReader(text)), e, 1000, 0)
 	require.NoError(t, err)
 	all, bad, err := readAll(t, r)
 	require.NoError(t, err)
@@ -137,7 +141,7 @@ func TestCSVKeepsCarriageReturns(t *testing.T) {
 func TestCSVRowsAreBounded(t *testing.T) {
 	t.Parallel()
 	source, err := newCSV(strings.NewReader("id,string\na,\""+strings.Repeat("x\n", 100_000)),
-		testkit.Entity(t, "everything"), 1000)
+		testkit.Entity(t, "everything"), 1000, 0)
 	require.NoError(t, err)
 	_, _, err = readAll(t, source)
 	require.ErrorIs(t, err, errRowTooLong)
@@ -150,7 +154,7 @@ func FuzzRows(f *testing.F) {
 	require.NoError(f, e.Init())
 	f.Fuzz(func(t *testing.T, nd, csv string) {
 		all, _, _ := readAll(t, newNDJSON(strings.NewReader(nd), e, 1000))
-		if source, err := newCSV(strings.NewReader(csv), e, 1000); err == nil {
+		if source, err := newCSV(strings.NewReader(csv), e, 1000, 0); err == nil {
 			more, _, _ := readAll(t, source)
 			all = append(all, more...)
 		}
@@ -305,27 +309,138 @@ func TestLoadTellsOfAFileThatIsNoText(t *testing.T) {
 	t.Parallel()
 	e := testkit.Entity(t, "user")
 	for start, says := range map[string]string{
-		"\x1f\x8b\x08\x00": "zcat", "\x28\xb5\x2f\xfd": "zstdcat", "PK\x03\x04": "ZIP", "\xff\xfei\x00": "UTF-16",
+		"PK\x03\x04": "ZIP", "\xff\xfei\x00": "UTF-16",
 		"\xfe\xff\x00i": "UTF-16",
 	} {
 		for _, format := range []string{"csv", "ndjson"} {
-			_, err := newRows(format, strings.NewReader(start+strings.Repeat("x", 1000)), e, 1000)
+			_, err := newRows(format, strings.NewReader(start+strings.Repeat("x", 1000)), e, 1000, 0)
 			require.ErrorContains(t, err, says)
 		}
 	}
-	_, err := newRows("csv", strings.NewReader(strings.Repeat("x", 900)+"\n1"), e, 1000)
+	_, err := newRows("csv", strings.NewReader(strings.Repeat("x", 900)+"\n1"), e, 1000, 0)
 	require.ErrorContains(t, err, "not a field of user")
 	require.Less(t, len(err.Error()), 200)
 	for _, text := range []string{"", "{", `{"id":"a"}`} {
-		source, err := newRows("ndjson", iotest.OneByteReader(strings.NewReader(text)), e, 1000)
+		source, err := newRows("ndjson", iotest.OneByteReader(strings.NewReader(text)), e, 1000, 0)
 		require.NoError(t, err)
 		all, _, err := readAll(t, source)
 		require.NoError(t, err)
 		require.Len(t, all, len(text)/10)
 	}
 	source, err := newRows("ndjson", io.MultiReader(strings.NewReader("{}"), iotest.ErrReader(context.Canceled)), e,
-		1000)
+		1000, 0)
 	require.NoError(t, err)
 	_, _, err = readAll(t, source)
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// Compressed files, the delimiters of spreadsheets and byte order marks are read without being asked for.
+func TestLoadReadsWhatToolsWrite(t *testing.T) {
+	t.Parallel()
+	e := &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String}, {Name: "n",
+		Type: schema.Int}}}
+	require.NoError(t, e.Init())
+	packed := func(with func(io.Writer) io.WriteCloser, text string) string {
+		var b strings.Builder
+		w := with(&b)
+		_, err := io.WriteString(w, text)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		return b.String()
+	}
+	zipped := func(text string) string {
+		return packed(func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, text)
+	}
+	zstandard := func(text string) string {
+		return packed(func(w io.Writer) io.WriteCloser {
+			z, err := zstd.NewWriter(w)
+			require.NoError(t, err)
+			return z
+		}, text)
+	}
+	const comma, semicolon = "id,name,n\na,x,1\nb,\"y;z\",2\n", "\ufeff\"id\";name;n\r\na;x;1\r\nb;\"y;z\";2\r\n"
+	const lines = "\ufeff{\"id\":\"a\",\"name\":\"x\",\"n\":1}\n{\"id\":\"b\",\"name\":\"y;z\",\"n\":2}\n"
+	for format, texts := range map[string][]string{
+		"csv": {comma, semicolon, strings.ReplaceAll(comma, ",", "\t"), strings.ReplaceAll(comma, ",", "|"),
+			zipped(semicolon), zstandard(semicolon)},
+		"ndjson": {lines, zipped(lines), zstandard(lines)},
+	} {
+		for _, text := range texts {
+			source, err := newRows(format, iotest.OneByteReader(strings.NewReader(text)), e, 1000, 0)
+			require.NoError(t, err, "%q", text)
+			all, _, err := readAll(t, source)
+			require.NoError(t, err)
+			require.Len(t, all, 2, "%q", text)
+			require.Equal(t, "b", all[1].id)
+		}
+	}
+	source, err := newRows("csv", strings.NewReader("name#id\nx#a\n"), e, 1000, '#')
+	require.NoError(t, err)
+	all, _, err := readAll(t, source)
+	require.NoError(t, err)
+	require.Equal(t, "a", all[0].id)
+	_, err = newRows("csv", strings.NewReader(zipped(comma)[:20]), e, 1000, 0)
+	require.Error(t, err)
+	for file, want := range map[string]string{"a.csv.gz": "csv", "a.CSV": "csv", "a.ndjson.zst": "ndjson"} {
+		got, err := loadFlags{}.formatOf(file)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+}
+
+// A load that ends before its file names the line before which everything is written, whatever was written after it;
+// going on there writes the rest, and no row comes before an earlier one of its id.
+func TestLoadGoesOnWhereItEnded(t *testing.T) {
+	t.Parallel()
+	e := &schema.Entity{Name: "user", Partitions: 16, Fields: []schema.Field{{Name: "n", Type: schema.Int}}}
+	require.NoError(t, e.Init())
+	var text strings.Builder
+	const count = 9000
+	for i := range count {
+		fmt.Fprintf(&text, `{"id":"%d","n":%d}`+"\n", i%4000, i)
+	}
+	written := &stops{after: 3000, at: map[string]string{}}
+	load := func(ctx context.Context, from int) (loadSummary, error) {
+		a := &app{streams: streams{err: io.Discard}}
+		l := newLoading(written, e, cache.OpPut, loadFlags{patience: time.Minute}, a.bar(-1, ""))
+		err := l.run(ctx, skipping{newNDJSON(strings.NewReader(text.String()), e, 1000), from})
+		return l.summary(), err
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	written.stop = cancel
+	s, err := load(ctx, 1)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Greater(t, s.GoOn, 1)
+	require.Less(t, s.GoOn, count)
+	for i := range s.GoOn - 1 {
+		require.Contains(t, written.at, fmt.Sprint(i%4000), "line %d is before line %d", i+1, s.GoOn)
+	}
+	s, err = load(t.Context(), s.GoOn)
+	require.NoError(t, err)
+	for i := count - 4000; i < count; i++ {
+		require.Equal(t, fmt.Sprint(i), written.at[fmt.Sprint(i%4000)])
+	}
+}
+
+// stops accepts writes and stops its caller after some.
+type stops struct {
+	mu    sync.Mutex
+	after int
+	stop  func()
+	at    map[string]string
+}
+
+func (s *stops) DoAll(ctx context.Context, rs []producer.Request) []producer.Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	results := make([]producer.Result, len(rs))
+	for i, r := range rs {
+		if results[i].Err = ctx.Err(); ctx.Err() == nil {
+			s.at[r.ID] = fmt.Sprintf("%s", r.Fields["n"])
+		}
+	}
+	if s.after -= len(rs); s.after < 0 && s.stop != nil {
+		s.stop()
+	}
+	return results
 }

@@ -44,6 +44,7 @@ type loadSummary struct {
 	Seconds  float64    `json:"seconds"`
 	Rate     float64    `json:"rate"`              // accepted a second
 	Stopped  string     `json:"stopped,omitempty"` // why it ended before the file did
+	GoOn     int        `json:"go_on,omitempty"`   // line before which every row was written or reported
 	Errors   []rejected `json:"errors,omitempty"`  // by line, the first ones
 }
 
@@ -64,12 +65,15 @@ type loading struct {
 	bar    bar
 	began  time.Time
 
-	mu     sync.Mutex // guards result
+	mu     sync.Mutex // guards the rest
 	result loadSummary
+	last   int              // line that was read last
+	open   map[int]struct{} // lines under way
 }
 
 func newLoading(to acceptor, e *schema.Entity, op cache.Op, f loadFlags, b bar) *loading {
-	return &loading{to: to, entity: e, op: op, flags: f, bar: b, began: time.Now(), result: loadSummary{Entity: e.Name}}
+	return &loading{to: to, entity: e, op: op, flags: f, bar: b, began: time.Now(),
+		result: loadSummary{Entity: e.Name}, open: map[int]struct{}{}}
 }
 
 // run loads every row. The error says why it ended before the file did: a fault of the
@@ -108,6 +112,7 @@ func (l *loading) deal(ctx context.Context, source rows, lanes []chan row) error
 				l.reject(r.line, r.id, err.Error())
 				break
 			}
+			l.begin(r.line)
 			select {
 			case lanes[l.entity.Partition(r.id)%len(lanes)] <- r:
 			case <-ctx.Done():
@@ -196,12 +201,12 @@ func (l *loading) try(ctx context.Context, batch []row, unsure map[string]bool) 
 	for i, r := range batch {
 		requests[i] = producer.Request{Op: l.op, Entity: l.entity.Name, ID: r.id, Fields: r.fields}
 	}
-	accepted := int64(0)
+	var accepted []int
 	for i, result := range l.to.DoAll(ctx, requests) {
 		r, err := batch[i], result.Err
 		switch {
 		case err == nil, unsure[r.id] && errors.Is(err, schema.ErrExists):
-			accepted++
+			accepted = append(accepted, r.line)
 		case errors.Is(err, schema.ErrOutcomeUnknown):
 			unsure[r.id] = true
 			again, last = append(again, r), err
@@ -229,11 +234,21 @@ func passing(err error) bool {
 	return false
 }
 
-func (l *loading) accept(n int64) {
+func (l *loading) begin(line int) {
 	l.mu.Lock()
-	l.result.Accepted += n
+	defer l.mu.Unlock()
+	l.last = line
+	l.open[line] = struct{}{}
+}
+
+func (l *loading) accept(lines []int) {
+	l.mu.Lock()
+	l.result.Accepted += int64(len(lines))
+	for _, line := range lines {
+		delete(l.open, line)
+	}
 	l.mu.Unlock()
-	l.bar.add(int(n))
+	l.bar.add(len(lines))
 }
 
 func (l *loading) waited() {
@@ -257,6 +272,8 @@ func (l *loading) reject(line int, id, reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.result.Rejected++
+	l.last = max(l.last, line)
+	delete(l.open, line)
 	if len(l.result.Errors) < loadErrors {
 		l.result.Errors = append(l.result.Errors, rejected{line, id, reason})
 	}
@@ -266,6 +283,12 @@ func (l *loading) summary() loadSummary {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.result
+	if l.last > 0 {
+		s.GoOn = l.last + 1
+	}
+	for line := range l.open {
+		s.GoOn = min(s.GoOn, line)
+	}
 	s.Seconds = time.Since(l.began).Seconds()
 	if s.Seconds > 0 {
 		s.Rate = float64(s.Accepted) / s.Seconds

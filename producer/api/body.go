@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,8 @@ func (a *API) readBody(c *call, limit int64, hold func(c *call, bytes int) error
 		if err == nil {
 			continue
 		}
-		c.body = b
+		// A byte order mark is no part of a text, in whatever way it is read.
+		c.body = bytes.TrimPrefix(b, []byte("\ufeff"))
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			a.metrics.slow.WithLabelValues("body").Inc()
 		}
