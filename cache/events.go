@@ -338,15 +338,24 @@ func (c *Cache) renewListening(ctx context.Context, t topic) {
 }
 
 func (c *Cache) listen(ctx context.Context, e *schema.Entity) error {
+	_, err := c.lastEvents(ctx, e)
+	return err
+}
+
+// lastEvents announces a listener to each partition and returns the number of its last event: the subscription delivers
+// every later one.
+func (c *Cache) lastEvents(ctx context.Context, e *schema.Entity) ([]int64, error) {
 	calls := make([]*rdb.Call, e.Partitions)
 	for i := range calls {
 		calls[i] = listenScript.Call([]string{c.prefix.Keys(e, i).Stats}, layout.MS(listenFor))
 	}
 	c.redis.Send(ctx, calls...)
-	for _, one := range calls {
-		if err := one.Err(); err != nil {
-			return rdb.Fault("listen", err)
+	last := make([]int64, len(calls))
+	for i, one := range calls {
+		var err error
+		if last[i], err = one.Int64(); err != nil {
+			return nil, rdb.Fault("listen", err)
 		}
 	}
-	return nil
+	return last, nil
 }

@@ -57,22 +57,33 @@ func (r *recordLocals) follow(e *schema.Entity, l *local) {
 				_ = sleep(ctx, time.Second)
 				continue
 			}
+			// The numbers are known from the subscription on: the first event that is lost shows with the second.
+			last, err := r.cache.lastEvents(ctx, e)
+			if err != nil {
+				last = make([]int64, e.Partitions)
+			}
 			l.restart(sub.flows())
-			hearRecords(ctx, e, sub, l, lose)
+			r.hear(ctx, e, sub, l, last, lose)
 			sub.Close()
 		}
 	})
 }
 
-func hearRecords(ctx context.Context, e *schema.Entity, sub *Subscription, l *local, lose func(flow bool)) {
-	last := make([]int64, e.Partitions)
+// hear drops what events tell of. last has the number of each partition's last event, 0 if it is not known.
+func (r *recordLocals) hear(ctx context.Context, e *schema.Entity, sub *Subscription, l *local, last []int64,
+	lose func(flow bool)) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-sub.Lost():
-			clear(last)
+			// Before the numbers are read: what is put from now on was read after the loss.
 			lose(sub.flows())
+			if now, err := r.cache.lastEvents(ctx, e); err == nil {
+				copy(last, now)
+			} else {
+				clear(last)
+			}
 		case events := <-sub.C():
 			for _, event := range events {
 				l.drop(event.ID)

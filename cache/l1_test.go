@@ -193,6 +193,22 @@ func TestL1IsDroppedAfterAGap(t *testing.T) {
 	becomes(t, here, "a", "2", s.load)
 }
 
+// The first message of a sender that is lost shows with its second, as does the first event of a partition after the
+// subscription.
+func TestL1IsDroppedWhenTheFirstMessageIsLost(t *testing.T) {
+	b := setup(t)
+	other := b.another(t)
+	p := cache.Policy{Group: "s", L1: inProcess}
+	here, there := group[string](t, b.Cache, p), group[string](t, other, p)
+	s := &source{text: "1"}
+	local(t, here, "a", "1", s.load)
+	silent := group[string](t, other, cache.Policy{Group: "s"})
+	require.NoError(t, silent.Set(t.Context(), "a", "2"))
+	cache.LoseMessage(other)
+	require.NoError(t, there.Set(t.Context(), "other", "y"))
+	becomes(t, here, "a", "2", s.load)
+}
+
 // A reader that was slow must not put into the L1 what was set over while it read.
 func TestL1PutRacingASet(t *testing.T) {
 	b := setup(t)

@@ -39,7 +39,7 @@ func (s sequences) take(texts []string) (lost bool) {
 			lost = true
 		}
 		s[texts[1]] = &sequence{next: n + 1, early: map[int64]struct{}{}}
-		return lost
+		return lost || n > 1 // its first ones came before the subscription, or were lost
 	}
 	switch {
 	case n < one.next:
