@@ -106,7 +106,7 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 		Log: testkit.Logger(t)})
 	o := dashboard.Config{
 		Entities: d.entities, Cache: whole.Of(d.cache), Store: d.store, Queues: inspector, Letters: d.operator,
-		Jobs: d.jobs,
+		Jobs:    d.jobs,
 		Records: whole.Of(d.cache), Rows: d.store,
 		Series: whole.Of(d.cache).Backlog, Audit: d.store, Tokens: d.store, Version: "v1.2.3",
 		Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond,
