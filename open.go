@@ -60,7 +60,8 @@ func Open(ctx context.Context, cfg Config, models ...Registration) (*DB, error) 
 	}
 	own := inside.Of(ctx)
 	over.InProcess, over.Wrap = own.InProcess, own.Wrap
-	db := &DB{log: slog.New(logs.Bounded(cmp.Or(cfg.Logger, slog.Default()).Handler())), clock: own.Clock, gorm: cfg.GORM}
+	log := slog.New(logs.Bounded(cmp.Or(cfg.Logger, slog.Default()).Handler()))
+	db := &DB{log: log, clock: own.Clock, gorm: cfg.GORM}
 	if db.clock == nil {
 		db.clock = time.Now
 	}

@@ -33,7 +33,7 @@ type Job struct {
 	At     string    // how far it is
 	Runner string    // the process that runs it, or ran it last; "": it has ended
 	Till   time.Time // the end of the runner's lease, by Redis's clock
-	Stop   string    // who asked it to stop; "": nobody
+	Stop   string    // who asked it to stop; "": no request
 }
 
 func (f *Fleet) jobKeys() []string {

@@ -62,7 +62,8 @@ func TestAFloodIsAFewLines(t *testing.T) {
 func TestTheEndOfAFloodIsTold(t *testing.T) {
 	t.Parallel()
 	out := &page{}
-	log := slog.New(bounded{slog.NewTextHandler(out, nil), &counts{window: time.Millisecond, of: map[kind]*count{}}, nil})
+	short := &counts{window: time.Millisecond, of: map[kind]*count{}}
+	log := slog.New(bounded{slog.NewTextHandler(out, nil), short, nil})
 	testkit.Eventually(t, "a line says how many there were", func() bool {
 		for range 2 * Burst {
 			log.Error("lost")

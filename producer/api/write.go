@@ -195,8 +195,8 @@ func (c *call) appendAccepted(dst []byte, w producer.Accepted) []byte {
 	return append(c.appendAdded(dst, w), '}')
 }
 
-// appendAdded appends the new values of an increment, nothing for other writes. A caller that may only write is not told
-// them: an increment by 0 would read.
+// appendAdded appends the new values of an increment, nothing for other writes. A caller that may only write is not
+// told them: an increment by 0 would read.
 func (c *call) appendAdded(dst []byte, w producer.Accepted) []byte {
 	if w.Values == nil || c.who.Allow(token.Read, w.Entity.Name) != nil {
 		return dst

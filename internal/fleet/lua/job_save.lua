@@ -3,7 +3,7 @@
 -- KEYS  1 jobs  2 ids of the jobs that have not ended  3 ids of those that have, by the time of their end, ms
 -- ARGV  1 id  2 runner  3 how far it is  4 lease from now, ms; "0" leaves the job to others; "end" ends the job
 --       5 ended jobs that are kept
--- Returns who asked the job to stop, "" if nobody did; 0 if the job is not this runner's
+-- Returns who asked the job to stop, "" without a request; 0 if the job is not this runner's
 local jobs, id = KEYS[1], ARGV[1]
 local run = redis.call('HGET', jobs, id .. '/run')
 if not run or run:match(' (.*)$') ~= ARGV[2] then return 0 end
