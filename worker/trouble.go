@@ -42,16 +42,19 @@ type trouble struct {
 	met     time.Time // last
 }
 
-// note records trouble, and reports whether it is new.
+// note records trouble, and reports whether it is new to the entity: all partitions of a table meet the same.
 func (t *troubles) note(at place, table, message string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	old, ok := t.at[at]
+	known := false
+	for other, one := range t.at {
+		known = known || other.entity == at.entity && one.message == message
+	}
 	if t.at == nil {
 		t.at = map[place]trouble{}
 	}
 	t.at[at] = trouble{table, message, time.Now()}
-	return !ok || old.message != message
+	return !known
 }
 
 func (t *troubles) known(at place) bool {
