@@ -56,6 +56,8 @@ func TestJudgement(t *testing.T) {
 		"no worker, and nothing waits": {alone, "workers", health.Warning, "no write is pending"},
 		"no worker, and a write waits": {func(s *health.State) { alone(s); waits(s, 11*time.Second) }, "workers",
 			health.Failure, "1 write waits"},
+		"no heartbeat can be written": {func(s *health.State) { alone(s); s.Deep.RedisWrites = schema.ErrRedisFull },
+			"workers", health.Warning, "heartbeats are writes"},
 		"a table in trouble": {func(s *health.State) {
 			s.Processes[0].Info = map[string]string{fleet.TroubleInfo: `{"user":{"table":"users","error":"no column"}}`}
 		}, "table of user", health.Failure, "takes no record: no column"},
