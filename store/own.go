@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -121,7 +122,11 @@ func (s *Store) applyOwn(m ownMigration) func(db *gorm.DB) error {
 			return err
 		}
 		for _, statement := range m.statements {
-			if err := db.Exec(statement).Error; err != nil {
+			done, err := s.added(db, statement)
+			if err == nil && !done {
+				err = db.Exec(statement).Error
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -132,4 +137,21 @@ func (s *Store) applyOwn(m ownMigration) func(db *gorm.DB) error {
 		}
 		return nil
 	}
+}
+
+// adding is a statement that adds a column. SQLite and MySQL cannot say IF NOT EXISTS in it.
+var adding = regexp.MustCompile(`^ALTER TABLE (\w+) ADD COLUMN (\w+) `)
+
+// added reports whether a statement adds a column that is there.
+func (s *Store) added(db *gorm.DB, statement string) (bool, error) {
+	names := adding.FindStringSubmatch(statement)
+	if names == nil {
+		return false, nil
+	}
+	at, err := s.dialect.catalog(db.Statement.Context, db.Statement.ConnPool, names[1])
+	if err != nil {
+		return false, err
+	}
+	_, there := at.Column(names[2])
+	return there, nil
 }

@@ -74,6 +74,7 @@ func letter(e *schema.Entity, one pending.Refused) ledger.Letter {
 	}
 	if !l.Deleted {
 		l.Payload = string(e.AppendFields(nil, one.Change.Values))
+		l.Changed = e.Names(one.Change.Only)
 	}
 	if l.History = slices.Clone(one.History); len(l.History) > 0 {
 		l.History[len(l.History)-1].SetOrigin(one.Change.Origin)

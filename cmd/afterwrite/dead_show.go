@@ -85,6 +85,9 @@ func (a *app) printShown(v web.Shown) error {
 			head = append(head, []string{"trace", h.TraceID}, []string{"request", cmp.Or(h.RequestID, "–")})
 		}
 	}
+	if v.Changed != nil {
+		head = append(head, []string{"writes", strings.Join(v.Changed, ", ") + " alone"})
+	}
 	head = append(head, []string{"record now", recordNow(v)})
 	tables := [][][]string{compareRows(v), historyRows(v)}
 	if !v.Configured {

@@ -99,6 +99,9 @@ func (m *Operator) restore(ctx context.Context, e *schema.Entity, l ledger.Lette
 		if fields, err = e.ParseFields([]byte(l.Payload)); err != nil {
 			return producer.Accepted{}, fmt.Errorf("payload of dead letter %d: %w", l.Number, err)
 		}
+		if l.Changed != nil && !now.Deleted { // the row has the other fields, as others may have changed them since
+			maps.DeleteFunc(fields, func(name string, _ any) bool { return !slices.Contains(l.Changed, name) })
+		}
 		if fields, err = today(e, fields); err != nil {
 			return producer.Accepted{}, fmt.Errorf("payload of dead letter %d: %w", l.Number, err)
 		}

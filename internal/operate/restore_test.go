@@ -54,6 +54,43 @@ func TestRestoringKeepsTheOrder(t *testing.T) {
 	})
 }
 
+// What died of a patch is restored as a patch: what others have written to the row since stays.
+func TestRestoringWritesTheChangedFieldsAlone(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		_, err := b.producer.Put(t.Context(), "user", "a", schema.Fields{"name": "then", "email": "a@then", "age": 1})
+		require.NoError(t, err)
+		b.flush()
+		_, err = b.producer.Patch(t.Context(), "user", "a", schema.Fields{"age": 2})
+		require.NoError(t, err)
+		_, err = b.producer.Increment(t.Context(), "user", "a", schema.Fields{"login_count": 3})
+		require.NoError(t, err)
+		b.kill()
+		b.empty()
+		_, err = testkit.SQL(t, b.url).Exec("UPDATE users SET name = 'now', email = 'a@now'")
+		require.NoError(t, err)
+		view, err := b.Show(t.Context(), b.numbers(users)[0])
+		require.NoError(t, err)
+		require.ElementsMatch(t, []string{"age", "login_count"}, view.Changed)
+		report, err := b.Retry(t.Context(), operate.Selection{Filter: users, Restore: true}, ann)
+		require.NoError(t, err)
+		require.Equal(t, 1, report.Done, "%+v", report)
+		b.flush()
+		require.Equal(t, schema.Values{`"now"`, `"a@now"`, "2", "3", "null"}, b.row("a"))
+
+		// Without a row all is restored that the letter has.
+		_, err = b.producer.Patch(t.Context(), "user", "a", schema.Fields{"age": 4})
+		require.NoError(t, err)
+		b.kill()
+		b.empty()
+		_, err = testkit.SQL(t, b.url).Exec("DELETE FROM users")
+		require.NoError(t, err)
+		_, err = b.Retry(t.Context(), operate.Selection{Filter: users, Restore: true}, ann)
+		require.NoError(t, err)
+		b.flush()
+		require.Equal(t, schema.Values{`"now"`, `"a@now"`, "4", "3", "null"}, b.row("a"))
+	})
+}
+
 // A letter from before the entity got a field, or lost one: what it restores is what it
 // has of the fields of today, the rest of the row stays. A value that would be lost is kept
 // with the letter.

@@ -31,6 +31,7 @@ type bundle struct {
 	*operate.Operator
 	t        *testing.T
 	prefix   string
+	url      string // of the database
 	entities map[string]*schema.Entity
 	user     *schema.Entity
 	cache    *cache.Cache
@@ -106,7 +107,7 @@ func setup(t *testing.T, url string) *bundle {
 	t.Helper()
 	entities := testkit.Entities(t)
 	b := &bundle{t: t, entities: map[string]*schema.Entity{}, faults: &testkit.RedisFaults{}, queue: &orders{},
-		prefix: testkit.Prefix(t)}
+		prefix: testkit.Prefix(t), url: url}
 	for _, e := range entities {
 		b.entities[e.Name] = e
 	}
@@ -165,7 +166,7 @@ func (b *bundle) kill() {
 			now := time.Now()
 			letters = append(letters, ledger.Letter{Entity: "user", ID: d.ID, Version: d.Version, Deleted: d.Deleted,
 				Payload: string(b.user.AppendFields(nil, d.Values)), Refusal: taken, Attempts: 2, AcceptedAt: now,
-				DiedAt:  now,
+				DiedAt: now, Changed: b.user.Names(d.Only),
 				History: []schema.Attempt{{Number: 1, At: now, Kind: taken.Kind, Message: taken.Message, Worker: "w"}}})
 			refused = append(refused, pending.Refused{Change: d.Change, Refusal: taken, Attempts: 2})
 		}

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -34,12 +35,15 @@ const (
 
 // Letter is a dead letter: a version of a record that the database refused until its policy was exhausted.
 type Letter struct {
-	Number     int64 // given by the database, in the order of death
-	Entity     string
-	ID         string
-	Version    schema.Version
-	Deleted    bool   // the refused operation is a deletion
-	Payload    string // JSON object of the fields; "" for a deletion
+	Number  int64 // given by the database, in the order of death
+	Entity  string
+	ID      string
+	Version schema.Version
+	Deleted bool   // the refused operation is a deletion
+	Payload string // JSON object of the fields; "" for a deletion
+	// Changed names the fields that patches and increments changed since the record was last persisted; nil: all of
+	// them, as in a put. Letters from before this was kept have nil, too.
+	Changed    []string
 	Refusal    schema.Refusal
 	Attempts   int
 	History    []schema.Attempt // the attempts; left out in lists
@@ -58,6 +62,7 @@ type letterRow struct {
 	Version    int64
 	Operation  string
 	Payload    *string
+	Changed    *string
 	Error      int64
 	Attempts   int
 	History    string
@@ -136,6 +141,9 @@ func (l *Ledger) insertLetters(db *gorm.DB, letters []Letter) error {
 		}
 		if l.Deleted {
 			rows[i].Operation, rows[i].Payload = "delete", nil
+		} else if l.Changed != nil {
+			names := strings.Join(l.Changed, ",")
+			rows[i].Changed = &names
 		}
 	}
 	if l.sql.Dialect == "mysql" {

@@ -256,7 +256,7 @@ func likeEscape(s string) string {
 	return strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(s)
 }
 
-const letterColumns = `l.number, l.entity, l.id, l.version, l.operation, l.payload, l.attempts, l.accepted_at, l.died_at,
+const letterColumns = `l.number, l.entity, l.id, l.version, l.operation, l.payload, l.changed, l.attempts, l.accepted_at, l.died_at,
 	l.retried_at, l.resolution, l.resolved_at, l.resolver, e.kind, e.constraint_name, e.column_name, e.message`
 
 // letterSeen is a letter as read, with its error.
@@ -267,6 +267,7 @@ type letterSeen struct {
 	Version        int64
 	Operation      string
 	Payload        *string
+	Changed        *string
 	Attempts       int
 	History        string
 	AcceptedAt     time.Time
@@ -291,6 +292,9 @@ func (r letterSeen) letter() Letter {
 	}
 	if r.Payload != nil {
 		l.Payload = *r.Payload
+	}
+	if r.Changed != nil {
+		l.Changed = strings.FieldsFunc(*r.Changed, func(r rune) bool { return r == ',' })
 	}
 	return l
 }

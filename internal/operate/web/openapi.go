@@ -290,7 +290,7 @@ func schemaObjects() object {
 
 var letterRequired = []string{"number", "entity", "id", "version", "operation", "state", "error", "attempts",
 	"accepted_at", "died_at",
-	"retried_at", "resolution", "resolved_at", "resolver", "fields"}
+	"retried_at", "resolution", "resolved_at", "resolver", "fields", "changed"}
 
 func letterProperties() object {
 	return object{
@@ -302,6 +302,8 @@ func letterProperties() object {
 		"resolved_at": timeOrNone, "resolver": textOrNone,
 		"fields": object{"type": []string{"object", "null"},
 			"description": "What was refused; redacted fields are hidden."},
+		"changed": object{"type": []string{"array", "null"}, "items": text,
+			"description": "The fields that a retry or a restore writes; null: all of them."},
 	}
 }
 

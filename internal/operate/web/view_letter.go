@@ -54,7 +54,8 @@ type Letter struct {
 	Resolution *string         `json:"resolution"`
 	ResolvedAt *time.Time      `json:"resolved_at"`
 	Resolver   *string         `json:"resolver"`
-	Fields     json.RawMessage `json:"fields"` // null for a deletion
+	Fields     json.RawMessage `json:"fields"`  // null for a deletion
+	Changed    []string        `json:"changed"` // fields that a retry writes; null: all of them
 }
 
 // LetterOf views a letter; e is nil where the configuration has its entity no more. The
@@ -64,7 +65,7 @@ func LetterOf(l ledger.Letter, e *schema.Entity, reveal bool) Letter {
 		Number: l.Number, Entity: l.Entity, ID: idOf(e, l.ID), Version: l.Version, Operation: "put", State: stateOf(l),
 		Error: refusalOf(l.Refusal, e), Attempts: l.Attempts, AcceptedAt: l.AcceptedAt, DiedAt: l.DiedAt,
 		RetriedAt: timeOrNull(l.RetriedAt), Resolution: textOrNull(string(l.Resolution)),
-		ResolvedAt: timeOrNull(l.ResolvedAt), Resolver: textOrNull(l.Resolver),
+		ResolvedAt: timeOrNull(l.ResolvedAt), Resolver: textOrNull(l.Resolver), Changed: l.Changed,
 	}
 	if reveal {
 		v.Error.Message = l.Refusal.Message
