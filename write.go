@@ -17,8 +17,9 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Put creates or replaces a record. It fills a zero key with a new UUID, a zero CreatedAt and
-// every UpdatedAt with now, and a zero field with its default.
+// Put creates or replaces a record. It fills a zero key with a new UUID or, where gorm would have
+// the database count it, with the next number of the table's sequence; a zero CreatedAt and every
+// UpdatedAt with now; and a zero field with its default.
 func (t *TableOf[T]) Put(ctx context.Context, record *T, options ...WriteOption) (Written, error) {
 	w := writeOf(options)
 	d, err := t.draft(ctx, cache.OpPut, record, w)
@@ -115,7 +116,7 @@ func (t *TableOf[T]) draft(ctx context.Context, op cache.Op, record *T, w write)
 	if w.match != 0 {
 		return draft{}, schema.Invalid("id", "is missing: IfMatch names a record")
 	}
-	if d.fresh = true; w.key != "" || m.Entity.ID.Composite() {
+	if d.fresh = true; w.key != "" || m.Entity.ID.Composite() || m.Entity.ID.Made == schema.MadeSequence {
 		d.request.Op = cache.OpCreate // binds the id that it makes to the key
 		return d, nil
 	}

@@ -241,7 +241,8 @@ func (w *Write) added(e *schema.Entity, texts []string) schema.Values {
 }
 
 // Reserve stores the record id that the first caller of an operation id generated, so that a repeated create finds the
-// record that it created. Key and fresh can be any text.
+// record that it created. Key and fresh can be any text; with an empty fresh nothing is stored, and ErrKeysFull means
+// that no id was.
 func (c *Cache) Reserve(ctx context.Context, e *schema.Entity, key, fresh string) (string, error) {
 	k := c.prefix.Keys(e, e.Partition(key))
 	reply, err := c.redis.RunAny(ctx, reserveScript, []string{k.Ops, k.OpsAt}, keptKey("id:"+key), fresh, c.keptOps,

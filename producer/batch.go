@@ -54,6 +54,11 @@ func (p *Producer) doAll(ctx context.Context, requests []Request) []Result {
 		})
 	}
 	_ = g.Wait() // each result has its own error
+	for i := range requests {
+		if p.taken(&requests[i], results[i].Err) {
+			results[i].Accepted, results[i].Err = p.Do(ctx, requests[i])
+		}
+	}
 	return results
 }
 

@@ -13,6 +13,7 @@ type metrics struct {
 	writes   *prometheus.CounterVec
 	gathered prometheus.Histogram
 	orders   *prometheus.CounterVec
+	drawn    *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -28,9 +29,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "afterwrite_sync_tasks_enqueued_total",
 			Help: "Sync tasks enqueued by writes, by outcome; the sweeper repairs what was dropped or failed.",
 		}, []string{"outcome"}),
+		drawn: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "afterwrite_ids_drawn_total", Help: "Ids drawn from the sequences of tables; those that no create used are gaps.",
+		}, []string{"entity"}),
 	}
 	if r != nil {
-		r.MustRegister(m.writes, m.gathered, m.orders)
+		r.MustRegister(m.writes, m.gathered, m.orders, m.drawn)
 	}
 	return m
 }
@@ -65,6 +69,7 @@ var outcomes = []struct {
 	{schema.ErrBacklogFull, "backlog_full"},
 	{schema.ErrBusy, "busy"},
 	{schema.ErrOutcomeUnknown, "unknown"},
+	{schema.ErrNoID, "no_id"},
 	{schema.ErrDatabaseUnavailable, "database_unavailable"},
 	{schema.ErrRedisFull, "redis_full"},
 	{schema.ErrRedisReadOnly, "redis_read_only"},

@@ -36,6 +36,7 @@ type Config struct {
 	Queue      Enqueuer // nil: the sweeper of the workers orders every flush
 	Loader     Loader
 	Database   Database
+	Sequences  Sequences             // nil: no id is made for entities with `id: {made: sequence}`
 	Before     map[string]Before     // by the name of the entity; they need Reader
 	Reader     Reader                // of records that a Before is to see
 	Lanes      int                   // trips to Redis under way at once; 0: DefaultLanes
@@ -67,6 +68,7 @@ type Producer struct {
 	cache    Writer
 	loader   Loader
 	database Database
+	numbers  map[string]*numbers // by the name of the entity; of those with ids that a sequence makes
 	hooks    map[string]Before
 	reader   Reader
 	lanes    lanes
@@ -106,6 +108,7 @@ func New(cfg Config) (*Producer, error) {
 		metrics:  m,
 		tracer:   span.Tracer(cfg.Tracer),
 		orders:   newOrders(cfg.Queue, cmp.Or(cfg.Log, slog.Default()), m),
+		numbers:  map[string]*numbers{},
 	}
 	for _, e := range cfg.Entities {
 		if err := p.add(e); err != nil {
@@ -114,6 +117,10 @@ func New(cfg Config) (*Producer, error) {
 			return nil, fmt.Errorf("producer: %w", err)
 		}
 		m.declare(e)
+		if e.ID.Made == schema.MadeSequence && cfg.Sequences != nil {
+			p.numbers[e.Name] = newNumbers(e, cfg.Sequences, cmp.Or(cfg.MaxWaiting, DefaultMaxWaiting), p.timeout,
+				func(n int) { m.drawn.WithLabelValues(e.Name).Add(float64(n)) })
+		}
 	}
 	p.lanes = newLanes(p, cmp.Or(cfg.Lanes, DefaultLanes), cmp.Or(cfg.MaxWaiting, DefaultMaxWaiting))
 	return p, nil
@@ -181,9 +188,10 @@ type Accepted struct {
 // Do accepts one write.
 //
 // After these errors nothing was written: ErrUnknownEntity, an InvalidError, ErrExists, ErrNotFound,
-// ErrVersionMismatch, ErrKeyReused; and ErrBacklogFull, ErrBusy, ErrUnavailable, ErrDatabaseUnavailable, after which a
-// later attempt may succeed. After ErrOutcomeUnknown the write may have been accepted: repeat it only with the same
-// Key. For entities whose writes go to the database first, a [RefusedError] is the database's refusal of this write.
+// ErrVersionMismatch, ErrKeyReused; and ErrBacklogFull, ErrBusy, ErrUnavailable, ErrDatabaseUnavailable, ErrNoID,
+// after which a later attempt may succeed. After ErrOutcomeUnknown the write may have been accepted: repeat it only
+// with the same Key. For entities whose writes go to the database first, a [RefusedError] is the database's refusal of
+// this write.
 func (p *Producer) Do(ctx context.Context, r Request) (Accepted, error) {
 	if span.Sampled(ctx) {
 		return p.traced(ctx, r)
@@ -192,17 +200,31 @@ func (p *Producer) Do(ctx context.Context, r Request) (Accepted, error) {
 }
 
 func (p *Producer) do(ctx context.Context, r Request) (Accepted, error) {
-	e, w, err := p.prepare(ctx, r)
-	if err == nil {
-		var a Accepted
-		if a, err = p.accept(ctx, e, w, r.Seen); err == nil {
-			p.metrics.write(e, r.Op, nil)
-			return a, nil
+	e, a, err := p.once(ctx, r)
+	for range maxTaken {
+		if !p.taken(&r, err) {
+			break
 		}
+		e, a, err = p.once(ctx, r)
+	}
+	if p.taken(&r, err) {
+		err = fmt.Errorf("%w: rows of %s have its next numbers already: set it beyond the largest id", schema.ErrNoID,
+			e.Table)
 	}
 	err = r.explain(err)
 	p.metrics.write(e, r.Op, err)
-	return Accepted{}, err
+	return a, err
+}
+
+func (p *Producer) once(ctx context.Context, r Request) (e *schema.Entity, a Accepted, err error) {
+	e, w, err := p.prepare(ctx, r)
+	if err == nil {
+		a, err = p.accept(ctx, e, w, r.Seen)
+	}
+	if err != nil {
+		a = Accepted{}
+	}
+	return e, a, err
 }
 
 // accept sends a write, after the hook of its entity.

@@ -2,6 +2,7 @@ package producer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -15,7 +16,8 @@ func (p *Producer) Put(ctx context.Context, entity, id string, fields schema.Fie
 	return p.Do(ctx, Request{Op: cache.OpPut, Entity: entity, ID: id, Fields: fields})
 }
 
-// Create creates a record. For an empty id it generates a UUID of version 7, if the entity's ids can be one. See
+// Create creates a record. For an empty id it makes one: a number of the table's sequence where the entity says so,
+// otherwise a UUID of version 7, if the entity's ids can be one. See
 // [Producer.Do] for the errors.
 func (p *Producer) Create(ctx context.Context, entity, id string, fields schema.Fields) (Accepted, error) {
 	return p.Do(ctx, Request{Op: cache.OpCreate, Entity: entity, ID: id, Fields: fields})
@@ -52,20 +54,48 @@ func (p *Producer) prepareCreate(ctx context.Context, e *schema.Entity, r Reques
 	return e.FillKey(w.ID, w.Values)
 }
 
-// newID returns the id of a record that is created without one (RFC 9562, version 7), or the part of a composite key
-// that is a UUID. With an idempotency key the id is
-// stored, so that a repeat of the request creates the same record.
+// newID returns the id of a record that is created without one, or the part of a composite key that is a UUID. With an
+// idempotency key the id is stored, so that a repeat of the request creates the same record.
 func (p *Producer) newID(ctx context.Context, e *schema.Entity, key string) (string, error) {
+	id, err := p.madeID(ctx, e)
+	if key == "" {
+		return id, err
+	}
+	// A repeat needs no new id: it has its answer while the database is away.
+	kept, missing := p.cache.Reserve(ctx, e, key, id)
+	if err != nil && missing != nil {
+		return "", err
+	}
+	return kept, missing
+}
+
+// madeID makes an id: a number of the table's sequence, or a UUID of version 7 (RFC 9562).
+func (p *Producer) madeID(ctx context.Context, e *schema.Entity) (string, error) {
+	if s := p.numbers[e.Name]; s != nil {
+		return s.next(ctx)
+	}
 	u, err := uuid.NewV7()
 	if err != nil {
 		return "", fmt.Errorf("make an id: %w", err)
 	}
 	id := u.String()
 	if _, err := e.CanonicalID(id); err != nil && !e.ID.Composite() {
-		return "", schema.Invalid("id", "is required: ids of %s cannot hold a made one", e.Name)
+		return "", schema.Invalid("id", "is required: ids of %s cannot hold a made one%s", e.Name, orSequence(e))
 	}
-	if key == "" {
-		return id, nil
+	return id, nil
+}
+
+// orSequence is the way out for ids that are whole numbers.
+func orSequence(e *schema.Entity) string {
+	if e.ID.Type != schema.Int {
+		return ""
 	}
-	return p.cache.Reserve(ctx, e, key, id)
+	return "; `id: {made: sequence}` takes those of the table's sequence"
+}
+
+// taken reports whether a create failed because a row has the number that was drawn for it, as when rows with numbers
+// of their own were copied into the table. A repeat draws another. With a key the id is that of the first attempt.
+func (p *Producer) taken(r *Request, err error) bool {
+	return errors.Is(err, schema.ErrExists) && r.Op == cache.OpCreate && r.ID == "" && r.Key == "" &&
+		p.numbers[r.Entity] != nil
 }

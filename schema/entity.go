@@ -43,7 +43,17 @@ type ID struct {
 	Columns []string  // of a composite key, instead of Column: two or more, each that of a field; see [Entity.KeyID]
 	Type    FieldType // String, Int or UUID; of a composite key that of its columns without a field, String after Init
 	Max     int       // bytes of a String id
+	Made    Made      // how the id of a record that is created without one is made
 }
+
+// Made says how ids are made.
+type Made string
+
+// The ways to make an id.
+const (
+	MadeUUID     Made = ""         // a UUID of version 7; Int ids are not made
+	MadeSequence Made = "sequence" // the next number of the column's own sequence; Int ids alone
+)
 
 // FlushPolicy bounds an entity's flushes and its backlog.
 type FlushPolicy struct {
@@ -196,6 +206,9 @@ func (e *Entity) checkRank() error {
 
 func (e *Entity) defaults() {
 	setDefault(&e.Table, e.Name)
+	if e.ID.Made == MadeSequence {
+		setDefault(&e.ID.Type, Int)
+	}
 	setDefault(&e.ID.Type, String)
 	if e.ID.Composite() {
 		setDefault(&e.ID.Max, MaxIDBytes)
@@ -234,6 +247,12 @@ func (e *Entity) check() error {
 		return fmt.Errorf("id.column: %q is not 1 to %d bytes of printable text", e.ID.Column, MaxNameBytes)
 	case e.ID.Type != String && e.ID.Type != Int && e.ID.Type != UUID:
 		return fmt.Errorf("id.type: %q is not string, int or uuid", e.ID.Type)
+	case e.ID.Made != MadeUUID && e.ID.Made != MadeSequence:
+		return fmt.Errorf("id.made: %q is not sequence", e.ID.Made)
+	case e.ID.Made == MadeSequence && e.ID.Composite():
+		return fmt.Errorf("id.made: a sequence makes an id of one column; give each record its key")
+	case e.ID.Made == MadeSequence && e.ID.Type != Int:
+		return fmt.Errorf("id.made: a sequence makes ids of type int, not %s", e.ID.Type)
 	case e.ID.Max < 1 || e.ID.Max > MaxIDBytes:
 		return fmt.Errorf("id.max must be from 1 to %d bytes", MaxIDBytes)
 	case len(e.Fields) == 0 || len(e.Fields) > MaxFields:
@@ -270,6 +289,18 @@ func (e *Entity) check() error {
 func (e *Entity) Field(name string) (int, bool) {
 	i, ok := e.index[name]
 	return i, ok
+}
+
+// Names returns the names of the fields at some positions; nil if that is nil.
+func (e *Entity) Names(positions []int) []string {
+	if positions == nil {
+		return nil
+	}
+	names := make([]string, len(positions))
+	for n, i := range positions {
+		names[n] = e.Fields[i].Name
+	}
+	return names
 }
 
 // Rename is a field that had another name before.

@@ -44,6 +44,9 @@ var (
 	ErrOutcomeUnknown = errors.New("outcome of the write is unknown")
 	// ErrDatabaseUnavailable reports that the operation needs the database, which does not respond.
 	ErrDatabaseUnavailable = errors.New("database is unavailable")
+	// ErrNoID reports that the sequence of a table gave no id to a record that was created without one: it has reached
+	// its end, the role may not use it, or rows have its numbers already. Nothing was written.
+	ErrNoID = errors.New("the table's sequence gave no id")
 	// ErrSchema reports a table that lacks what its entity needs, or is not there itself: run
 	// the migrations. It comes with ErrDatabaseUnavailable. See [SchemaError].
 	ErrSchema = errors.New("schema error")

@@ -67,6 +67,8 @@ type dialect interface {
 	// all of them have, and returns how many rows it has found. An [unfitError] says that
 	// the changes cannot be sent.
 	update(tx *transaction, t *table, changes []schema.Change, fields []int) (updated int64, err error)
+	// draw takes numbers of the sequence of a key, at most n, from every other program; see Store.Draw.
+	draw(ctx context.Context, tx *transaction, t *table, at *catalog.Table, key catalog.Column, n int) ([]int64, error)
 	// shows is the expression that selects a column as its exact text, or for bytes as
 	// its bytes, whatever its type is and whatever another program wrote into it.
 	shows(column string, t schema.FieldType) string

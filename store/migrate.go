@@ -332,8 +332,10 @@ func (t *table) notes(at *catalog.Table) []step {
 	for _, c := range t.columns {
 		there, ok := at.Column(c.name)
 		own[there.Name] = true
-		want, _, _ := strings.Cut(c.typ, " COLLATE")
-		want, _, _ = strings.Cut(want, " CHARACTER SET")
+		want := c.typ
+		for _, more := range []string{" COLLATE", " CHARACTER SET", " GENERATED", " PRIMARY KEY", " AUTO_INCREMENT"} {
+			want, _, _ = strings.Cut(want, more)
+		}
 		if ok && !strings.EqualFold(there.Type, want) {
 			note("%s.%s is %s, the entity would have %s: left as it is", t.name, there.Name, there.Type, want)
 		}

@@ -99,6 +99,9 @@ func (*mysql) columnType(f *schema.Field) string {
 func (*mysql) idType(id schema.ID) string {
 	switch id.Type {
 	case schema.Int:
+		if id.Made == schema.MadeSequence {
+			return "bigint AUTO_INCREMENT"
+		}
 		return "bigint"
 	case schema.UUID:
 		return "char(36) CHARACTER SET ascii COLLATE ascii_bin"

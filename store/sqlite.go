@@ -104,6 +104,9 @@ func (*sqlite) columnType(f *schema.Field) string {
 }
 
 func (*sqlite) idType(id schema.ID) string {
+	if id.Made == schema.MadeSequence {
+		return "integer PRIMARY KEY AUTOINCREMENT"
+	}
 	if id.Type == schema.Int {
 		return "integer" // the row's own number: no second index
 	}
@@ -130,7 +133,7 @@ func (*sqlite) slot(t schema.FieldType) slot {
 }
 
 func (*sqlite) upsert(tx *transaction, t *table, changes []schema.Change) (int64, error) {
-	return upsertRows(tx, t, changes)
+	return upsertRows(tx, t, changes, "")
 }
 
 // update joins the changes as a list of values, which SQLite keeps in memory, with the

@@ -29,9 +29,10 @@ var castable = []string{
 }
 
 func (*postgres) upsert(tx *transaction, t *table, changes []schema.Change) (int64, error) {
-	u := t.known.Load().unnest
+	known := t.known.Load()
+	u := known.unnest
 	if u.insert == "" {
-		return upsertRows(tx, t, changes)
+		return upsertRows(tx, t, changes, t.overrides(known.at))
 	}
 	return u.run(tx, t, u.insert, changes, t.positions())
 }
@@ -78,7 +79,7 @@ func (u *unnesting) casts(columns []int) bool {
 func (t *table) unnesting(at *catalog.Table) *unnesting {
 	u := &unnesting{types: t.casts(at)}
 	if u.casts(t.positions()) {
-		u.insert = t.spellInsert(u.types)
+		u.insert = t.spellInsert(u.types, t.overrides(at))
 	}
 	return u
 }
@@ -122,7 +123,18 @@ func (t *table) spellUnnest(columns []int) string {
 	return "unnest(" + strings.Join(arrays, ", ") + ") AS r(" + strings.Join(places, ", ") + ")"
 }
 
-func (t *table) spellInsert(types []string) string {
+// overriding lets an INSERT give a number to a key that is GENERATED ALWAYS AS IDENTITY.
+const overriding = "OVERRIDING SYSTEM VALUE "
+
+// overrides is overriding where the key needs it, otherwise "".
+func (t *table) overrides(at *catalog.Table) string {
+	if c, ok := at.Column(t.columns[0].name); ok && c.Identity == catalog.Always {
+		return overriding
+	}
+	return ""
+}
+
+func (t *table) spellInsert(types []string, overrides string) string {
 	var names, values, sets []string
 	for i, c := range t.columns {
 		names = append(names, quote(c.name))
@@ -135,8 +147,8 @@ func (t *table) spellInsert(types []string) string {
 	if len(sets) > 0 {
 		action = "UPDATE SET " + strings.Join(sets, ", ")
 	}
-	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s ON CONFLICT (%s) DO %s", quoteTable(t.name),
-		strings.Join(names, ", "), strings.Join(values, ", "), t.spellUnnest(t.positions()),
+	return fmt.Sprintf("INSERT INTO %s (%s) %sSELECT %s FROM %s ON CONFLICT (%s) DO %s", quoteTable(t.name),
+		strings.Join(names, ", "), overrides, strings.Join(values, ", "), t.spellUnnest(t.positions()),
 		strings.Join(names[:t.keys], ", "), action)
 }
 

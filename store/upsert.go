@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"gorm.io/gorm/clause"
+
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -111,13 +113,33 @@ func split(changes []schema.Change) (deletions, puts []schema.Change) {
 }
 
 // upsertRows is an upsert with a parameter for each value, as gorm makes it.
-func upsertRows(tx *transaction, t *table, changes []schema.Change) (written int64, err error) {
+func upsertRows(tx *transaction, t *table, changes []schema.Change, overrides string) (written int64, err error) {
 	rows, err := t.fill(changes)
 	if err != nil {
 		return 0, &unfitError{err}
 	}
-	done := t.writing(tx.db).Clauses(t.upsert).Create(rows)
+	db := t.writing(tx.db).Clauses(t.upsert)
+	if overrides != "" {
+		db.Statement.Clauses["VALUES"] = clause.Clause{Builder: func(c clause.Clause, b clause.Builder) {
+			c.Expression.Build(overridingBuilder{b, overrides})
+		}}
+	}
+	done := db.Create(rows)
 	return done.RowsAffected, done.Error
+}
+
+// overridingBuilder puts words before VALUES.
+type overridingBuilder struct {
+	clause.Builder
+	words string
+}
+
+// WriteString writes a part of the statement.
+func (b overridingBuilder) WriteString(part string) (int, error) {
+	if part == " VALUES " {
+		part = " " + b.words + "VALUES "
+	}
+	return b.Builder.WriteString(part)
 }
 
 // unfitError is a change that cannot even be sent: its values are not of its

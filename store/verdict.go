@@ -103,10 +103,15 @@ func (t *table) verdicts(at *catalog.Table, d dialect) []catalog.Verdict {
 }
 
 // keyVerdict judges a column of the key. It also refuses a key that no unique index makes
-// one, or that takes different ids for the same.
+// one, or that takes different ids for the same, and one without the sequence that is to
+// make the ids.
 func (t *table) keyVerdict(at *catalog.Table, d dialect, n int, there catalog.Column) catalog.Verdict {
 	v := t.judgeKey(d, n, there)
 	unique, loose := t.tells(at)
+	if why, fix := catalog.JudgeSequence(d.catalogOf(), at, there); v.Hold != catalog.Refused && why != "" &&
+		t.entity.ID.Made == schema.MadeSequence {
+		v.Hold, v.Why, v.Fix = catalog.Refused, why, fix
+	}
 	if v.Hold == catalog.Refused || unique || n > 0 {
 		return v
 	}
@@ -124,6 +129,7 @@ func (t *table) judgeKey(d dialect, n int, there catalog.Column) catalog.Verdict
 	v := catalog.JudgeKey(d.catalogOf(), t.keyID(n), there)
 	v.Field = t.columns[n].field.Name
 	if t.composite() {
+		v.Fix = strings.TrimPrefix(v.Fix, "set `id: {made: sequence}`, or ")
 		v.Fix = strings.ReplaceAll(strings.ReplaceAll(v.Fix, "set `id: {", "give the field "+v.Field+" `"), "}`", "`")
 	}
 	return v
@@ -187,6 +193,9 @@ func (t *table) unfit(at *catalog.Table, d dialect) error {
 		case v.Column == "":
 			bad = append(bad, fmt.Sprintf("%s cannot keep the records of %s: %s; %s", t.name, t.entity.Name, v.Why,
 				v.Fix))
+		case v.Why == catalog.Draws || v.Why == catalog.Barred:
+			bad = append(bad, fmt.Sprintf("%s.%s cannot make the ids of %s: %s; %s", t.name, v.Column, t.entity.Name,
+				v.Why, v.Fix))
 		case v.Why == catalog.Computes:
 			bad = append(bad, fmt.Sprintf("%s.%s is GENERATED ALWAYS: it takes no value of %s.%s; %s", t.name, v.Column,
 				t.entity.Name, v.Field, v.Fix))

@@ -2,10 +2,10 @@
 -- it created. Bounded like the operation ids of writes.
 --
 -- KEYS  1 ops  2 opsAt
--- ARGV  1 operation id  2 a fresh record id  3 kept at most  4 their age, ms
--- Returns the record id, "" if the maximum of operation ids is already kept
+-- ARGV  1 operation id  2 a fresh record id, "" to store none  3 kept at most  4 their age, ms
+-- Returns the record id; "" if there is none, or if the maximum of operation ids is already kept
 local id = redis.call('HGET', KEYS[1], ARGV[1])
-if id then return id end
+if id or ARGV[2] == '' then return id or '' end
 local now = now_ms()
 local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[4], 'LIMIT', 0, 1000)
 if #old > 0 then

@@ -90,6 +90,9 @@ func idSetting(id schema.ID) string {
 	if id.Type == schema.String {
 		text += fmt.Sprintf(", max: %d", id.Max)
 	}
+	if id.Made != schema.MadeUUID {
+		text += fmt.Sprintf(", made: %s", id.Made)
+	}
 	return text + "}"
 }
 

@@ -39,6 +39,10 @@ func (m *Model) mapKey(bad *Error) {
 
 // mapPart maps a field that is a part of a composite key.
 func (at *field) mapPart(to *schema.Field, e *schema.Entity) error {
+	if at.Field.AutoIncrement || gormCounts(at.Field) || isSerial(at.Field) {
+		return errors.New("the database makes this part of the key (serial, identity), after the write was accepted: " +
+			"say autoIncrement:false and give every record its own, or give the table one key column")
+	}
 	if err := keyable(at.Field); err != nil {
 		return err
 	}
@@ -57,11 +61,6 @@ func (at *field) mapPart(to *schema.Field, e *schema.Entity) error {
 
 // keyable refuses a key, or a part of one, that the database or a serializer makes.
 func keyable(f *gormschema.Field) error {
-	if f.AutoIncrement || gormCounts(f) {
-		return errors.New("the database makes this id (serial, identity), after the write was accepted: " +
-			"use a UUID, as string or uuid.UUID, which is made for you in the order of time; " +
-			"or say autoIncrement:false and give every record its id")
-	}
 	if d := f.DefaultValue; d != "" && !madeUUID(d) {
 		return fmt.Errorf("its default %q is made by the database, after the write was accepted: leave it out and give every record its id", d)
 	}
@@ -72,6 +71,13 @@ func keyable(f *gormschema.Field) error {
 }
 
 func (m *Model) keyType(f *gormschema.Field) error {
+	if f.AutoIncrement || gormCounts(f) || isSerial(f) {
+		if kind := f.IndirectFieldType.Kind(); kind < reflect.Int || kind > reflect.Uint64 {
+			return fmt.Errorf("the database counts in whole numbers, and a %s holds none", f.IndirectFieldType)
+		}
+		m.Entity.ID = schema.ID{Column: f.DBName, Type: schema.Int, Made: schema.MadeSequence}
+		return nil
+	}
 	if err := keyable(f); err != nil {
 		return err
 	}
@@ -109,6 +115,15 @@ func gormCounts(f *gormschema.Field) bool {
 	return f.HasDefaultValue && f.DefaultValue == "" && (f.DataType == gormschema.Int ||
 		f.DataType == gormschema.Uint ||
 		f.GORMDataType == gormschema.Int || f.GORMDataType == gormschema.Uint)
+}
+
+// isSerial reports a column type that has a sequence of its own.
+func isSerial(f *gormschema.Field) bool {
+	switch strings.ToLower(f.TagSettings["TYPE"]) {
+	case "serial", "bigserial", "smallserial":
+		return true
+	}
+	return false
 }
 
 // madeUUID reports a default that makes a random UUID: one is made here instead.

@@ -72,6 +72,8 @@ var known = []struct {
 			"a repeat is safe only with an Idempotency-Key that the first request had too"}},
 	{schema.ErrSchema, Problem{Name: "schema-error", Code: 503, Title: "Schema error", RetryAfter: 30,
 		Detail: "a table lacks what its entity needs; nothing was written"}},
+	{schema.ErrNoID, Problem{Name: "no-id", Code: 503, Title: "No id", RetryAfter: 30,
+		Detail: "the sequence of the table gave no number for the id, the log says why; nothing was written"}},
 	{schema.ErrDatabaseUnavailable, Problem{Name: "database-unavailable", Code: 503, Title: "Database unavailable",
 		RetryAfter: 5,
 		Detail:     "this request needs the database, which does not respond; nothing was written"}},

@@ -257,7 +257,7 @@ func (p *Parts) NewProducer() (*producer.Producer, error) {
 	}
 	w, err := producer.New(producer.Config{
 		Entities: p.Config.Entities, Cache: p.Cache, Queue: q, Loader: p.Store, Database: p.Store,
-		Before: p.over.Before, Reader: p.Cache, Log: p.Log, Registerer: p.Metrics,
+		Sequences: p.Store, Before: p.over.Before, Reader: p.Cache, Log: p.Log, Registerer: p.Metrics,
 		Tracer: p.over.Tracing.Provider,
 	})
 	if err != nil {
@@ -272,8 +272,8 @@ func (p *Parts) NewProducer() (*producer.Producer, error) {
 // in no metric of it, and no hook sees them.
 func (p *Parts) Operators() (*operate.Operator, error) {
 	w, err := producer.New(producer.Config{
-		Entities: p.Config.Entities, Cache: p.Cache, Loader: p.Store, Database: p.Store, Log: p.Log,
-		Tracer: p.over.Tracing.Provider,
+		Entities: p.Config.Entities, Cache: p.Cache, Loader: p.Store, Database: p.Store, Sequences: p.Store,
+		Log: p.Log, Tracer: p.over.Tracing.Provider,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)

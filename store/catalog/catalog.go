@@ -71,6 +71,7 @@ type Column struct {
 	NotNull   bool     // of the column or of a domain
 	Default   string   // expression, or ""
 	Sequence  bool     // the default draws from a sequence
+	Barred    string   // PostgreSQL: the name of its sequence, if the role may not draw from that
 	Identity  Identity
 	Generated bool   // computed from other columns: accepts no value
 	Hidden    bool   // SQLite: left out of SELECT *

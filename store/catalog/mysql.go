@@ -78,6 +78,7 @@ func (t *Table) mysqlColumns(r *reader, place string, args []any) {
 			}
 			if preset.Valid && preset.String != "NULL" {
 				c.Default = preset.String
+				c.Sequence = strings.Contains(strings.ToLower(c.Default), "nextval(")
 			}
 			if strings.Contains(strings.ToLower(extra), "auto_increment") {
 				c.Identity = ByDefault

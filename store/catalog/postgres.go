@@ -65,10 +65,11 @@ type postgresTable struct {
 }
 
 type postgresColumn struct {
-	Name, Type, Base, Typtype, Category, Domain, Default, Identity, Generated, Collation string
-	Mod                                                                                  int
-	NotNull, Sequence, Folds                                                             bool
-	Enum                                                                                 []string
+	Name, Type, Base, Typtype, Category, Domain, Default, Identity, Generated, Collation, Barred string
+
+	Mod                      int
+	NotNull, Sequence, Folds bool
+	Enum                     []string
 }
 
 type postgresTrigger struct {
@@ -113,7 +114,7 @@ func (c postgresColumn) column() Column {
 		Name: c.Name, Type: c.Type, Base: c.Base, Class: Scalar, Domain: c.Domain, Enum: c.Enum, Fraction: -1,
 		NotNull: c.NotNull, Default: c.Default, Sequence: c.Sequence, Generated: c.Generated != "",
 		Identity:  map[string]Identity{"a": Always, "d": ByDefault}[c.Identity],
-		Collation: c.Collation, Folds: c.Folds,
+		Collation: c.Collation, Folds: c.Folds, Barred: c.Barred,
 	}
 	switch {
 	case c.Category == "A":
@@ -210,6 +211,12 @@ cols AS (
 		'NotNull', d.required, 'Identity', a.attidentity, 'Generated', a.attgenerated,
 		'Default', CASE WHEN a.attgenerated = '' THEN coalesce(pg_get_expr(e.adbin, e.adrelid), (SELECT typdefault FROM pg_type WHERE oid = a.atttypid), '') ELSE '' END,
 		'Sequence', coalesce(pg_get_expr(e.adbin, e.adrelid) LIKE '%nextval(%', false),
+		'Barred', CASE WHEN a.attidentity <> '' OR pg_get_expr(e.adbin, e.adrelid) LIKE '%nextval(%' THEN coalesce((
+			SELECT s.oid::regclass::text FROM (
+				SELECT p.objid AS oid FROM pg_depend p WHERE p.refclassid = 'pg_class'::regclass AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum
+					AND p.classid = 'pg_class'::regclass AND p.deptype = 'i'
+				UNION ALL SELECT p.refobjid FROM pg_depend p WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = e.oid AND p.refclassid = 'pg_class'::regclass
+			) d JOIN pg_class s ON s.oid = d.oid WHERE CASE s.relkind WHEN 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE') END LIMIT 1), '') ELSE '' END,
 		'Collation', CASE WHEN l.collname IS NULL OR l.collname = 'default' OR l.collname = 'C' THEN '' ELSE l.collname END,
 		'Folds', NOT coalesce(l.collisdeterministic, true) OR t.typname IN ('citext', 'bpchar'),
 		'Enum', (SELECT json_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid)

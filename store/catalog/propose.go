@@ -96,6 +96,9 @@ func (p *Proposal) key(d Dialect, at *Table, e *schema.Entity) (column, why stri
 			if typ != keyType(c) {
 				continue
 			}
+			if why, _ := JudgeSequence(d, at, c); typ == schema.Int && why == "" {
+				id.Made = schema.MadeSequence
+			}
 			v := JudgeKey(d, id, c)
 			if v.Hold != Refused && typ == schema.String && !x.Over(c.Name) {
 				v.Hold, v.Why = Refused, "takes different ids for the same"

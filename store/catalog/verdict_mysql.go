@@ -68,6 +68,12 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 // mysqlIntegers maps the types of whole numbers to their bits.
 var mysqlIntegers = map[string]int{"tinyint": 8, "smallint": 16, "mediumint": 24, "integer": 32, "bigint": 64}
 
+// IntegerBits returns the bits of a type of whole numbers of MySQL, without the word unsigned.
+func IntegerBits(base string) (bits int, ok bool) {
+	bits, ok = mysqlIntegers[base]
+	return bits, ok
+}
+
 // signed judges whether a column accepts the field's negative numbers.
 func (v *Verdict) signed(f *schema.Field, unsigned bool) {
 	if unsigned && v.Hold == Exact && (f.Min == "" || strings.HasPrefix(f.Min, "-")) {
