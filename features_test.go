@@ -54,6 +54,78 @@ func mapped[T any](name string, values ...T) feature {
 	}
 }
 
+// madeLater is a feature whose value the database makes: it is there once the record is persisted.
+func madeLater[T any](name string, values ...T) feature {
+	f := mapped(name, values...)
+	f.check = func(t *testing.T, db *afterwrite.DB, g *gorm.DB) {
+		var probe T
+		*any(&probe).(keyed).named() = "probe"
+		_, err := afterwrite.Table[T](db).Put(t.Context(), &probe)
+		require.NoError(t, err)
+		require.NoError(t, db.Flush(t.Context()))
+		same := func() {
+			var want T
+			require.NoError(t, g.First(&want, "id = ?", "probe").Error)
+			got, err := afterwrite.Table[T](db).Get(t.Context(), "probe")
+			require.NoError(t, err)
+			require.Equal(t, shown(want), shown(got.Value))
+			require.NotContains(t, shown(got.Value), "V:0 ")
+		}
+		same() // the ack has brought the row's value
+		for i, v := range values {
+			id := fmt.Sprintf("later-%d", i)
+			*any(&v).(keyed).named() = id
+			_, err := afterwrite.Table[T](db).Put(t.Context(), &v)
+			require.NoError(t, err)
+			require.NoError(t, db.Flush(t.Context()))
+			_, err = afterwrite.Table[T](db).Put(t.Context(), &v) // over the row
+			require.NoError(t, err)
+			require.NoError(t, db.Flush(t.Context()))
+			require.Equal(t, row(t, g, new(T), "probe"), row(t, g, new(T), id), "left to the database")
+			change := afterwrite.Set("V", reflect.ValueOf(v).FieldByName("V").Interface())
+			_, err = afterwrite.Table[T](db).Patch(t.Context(), id, change)
+			require.ErrorContains(t, err, "read-only (->)")
+		}
+		require.NoError(t, db.Drop(t.Context()))
+		same()
+	}
+	return f
+}
+
+// counts is the check of a model whose ids the table's sequence makes.
+func counts[T any](t *testing.T, db *afterwrite.DB, g *gorm.DB) {
+	theirs := new(T)
+	require.NoError(t, g.Create(theirs).Error)
+	seen := map[any]bool{reflect.ValueOf(theirs).Elem().FieldByName("ID").Interface(): true}
+	table := afterwrite.Table[T](db)
+	for i := range 20 {
+		ours := new(T)
+		write := table.Create
+		if i%2 == 0 {
+			write = table.Put
+		}
+		written, err := write(t.Context(), ours, afterwrite.IdempotencyKey(fmt.Sprint(i)))
+		require.NoError(t, err)
+		id := reflect.ValueOf(ours).Elem().FieldByName("ID").Interface()
+		require.False(t, seen[id], "%v was there before", id)
+		seen[id] = true
+		again := new(T)
+		repeated, err := write(t.Context(), again, afterwrite.IdempotencyKey(fmt.Sprint(i)))
+		require.NoError(t, err)
+		require.Equal(t, written.ID, repeated.ID)
+		require.True(t, repeated.Repeated)
+		theirs := new(T)
+		require.NoError(t, g.Create(theirs).Error)
+		id = reflect.ValueOf(theirs).Elem().FieldByName("ID").Interface()
+		require.False(t, seen[id], "%v was drawn", id)
+		seen[id] = true
+	}
+	require.NoError(t, db.Flush(t.Context()))
+	var n int64
+	require.NoError(t, g.Model(new(T)).Count(&n).Error)
+	require.EqualValues(t, len(seen), n)
+}
+
 func refused[T any](name, reason string) feature {
 	return feature{name: name, model: afterwrite.Model[T](), refused: reason}
 }
@@ -191,6 +263,35 @@ type (
 	Audit struct {
 		CreatedAt time.Time
 		UpdatedAt time.Time
+	}
+)
+
+// Models whose ids or values the database makes.
+type (
+	Serial struct {
+		ID uint
+		V  string
+	}
+	GormModel struct {
+		gorm.Model
+		V string
+	}
+	ReadOnly struct {
+		Key
+		V int `gorm:"->;default:7"`
+	}
+	NoWrite struct {
+		Key
+		V int `gorm:"<-:false;not null;default:7"`
+	}
+	ReadOnlyDate struct {
+		Key
+		V time.Time `gorm:"->;type:date;default:'2026-01-31'"`
+	}
+	NoRead struct {
+		Key
+		V int `gorm:"->:false"`
+		W int
 	}
 )
 
@@ -564,14 +665,6 @@ func features() []feature {
 		V string `gorm:"type:varchar(10)" afterwrite:"text"`
 	}
 
-	type serial struct {
-		ID uint
-		V  string
-	}
-	type gormModel struct {
-		gorm.Model
-		V string
-	}
 	type identity struct {
 		ID string `gorm:"primaryKey"`
 		N  int    `gorm:"autoIncrement"`
@@ -591,10 +684,6 @@ func features() []feature {
 	type array struct {
 		Key
 		V []string `gorm:"type:text[]"`
-	}
-	type readOnly struct {
-		Key
-		V int `gorm:"->"`
 	}
 	type updateOnly struct {
 		Key
@@ -718,14 +807,17 @@ func features() []feature {
 		mapped("afterwrite: name", Reserved{Limit: 5}),
 		mapped("afterwrite: text", Enum{V: "x"}),
 
-		refused[serial]("id that the database counts", "autoIncrement:false"),
-		refused[gormModel]("gorm.Model", "the database makes this id"),
+		{name: "id that the database counts", model: afterwrite.Model[Serial](), migrate: new(Serial), check: counts[Serial]},
+		{name: "gorm.Model", model: afterwrite.Model[GormModel](), migrate: new(GormModel), check: counts[GormModel]},
+		madeLater("read-only", ReadOnly{V: 5}),
+		madeLater("<-:false", NoWrite{V: 5}),
+		madeLater("read-only date", ReadOnlyDate{V: instants}),
+		mapped("->:false", NoRead{V: 5}),
 		refused[identity]("autoIncrement", "the database makes its value"),
 		refused[date]("type:date", "no time of day"),
 		refused[char]("type:char", "pads"),
 		refused[inet]("type:inet", `"inet"`),
 		refused[array]("type:text[]", "text[]"),
-		refused[readOnly]("read-only", "read-only"),
 		refused[updateOnly]("<-:update", "when a record is created"),
 		refused[defaultNow]("default:now()", "made by the database"),
 		refused[plainMap]("map without a serializer", "no column for a map"),

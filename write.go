@@ -171,8 +171,8 @@ func (t *TableOf[T]) Patch(ctx context.Context, id any, changes ...Change) (Writ
 	}
 	fields := map[int]any{}
 	for i, v := range p.sets {
-		if slices.Contains(t.model.CreateOnly(), i) {
-			return Written{}, schema.Invalid(t.model.Name(i), "is written at creation alone (<-:create)")
+		if reason := t.model.Fixed(i); reason != "" {
+			return Written{}, schema.Invalid(t.model.Name(i), "%s", reason)
 		}
 		if fields[i], err = t.model.Value(i, v); err != nil {
 			return Written{}, err
@@ -244,6 +244,9 @@ func (t *TableOf[T]) Add(ctx context.Context, id any, field string, n int64, opt
 	i, ok := t.model.Field(field)
 	if !ok {
 		return 0, Written{}, unknownField(t.model, field)
+	}
+	if reason := t.model.Fixed(i); reason != "" {
+		return 0, Written{}, schema.Invalid(t.model.Name(i), "%s", reason)
 	}
 	r, err := t.request(ctx, cache.OpIncrement, id, writeOf(options))
 	if err != nil {
@@ -364,10 +367,9 @@ func (t *TableOf[T]) patchCanonical(ctx context.Context, id string, p patch) (Wr
 	if p.key != "" {
 		r.Same = "update"
 	}
-	only := t.model.CreateOnly()
 	for i, v := range p.sets {
-		if slices.Contains(only, i) {
-			return Written{}, schema.Invalid(t.model.Name(i), "is written at creation alone (<-:create)")
+		if reason := t.model.Fixed(i); reason != "" {
+			return Written{}, schema.Invalid(t.model.Name(i), "%s", reason)
 		}
 		r.Fields[t.model.Name(i)] = v
 	}

@@ -31,7 +31,7 @@ func (m *Model) Fields(record reflect.Value) (schema.Fields, error) {
 	}
 	for _, f := range m.fields {
 		v, zero := f.ValueOf(background, record)
-		if zero && (f.omitted || f.PrimaryKey && f.column.Type == schema.UUID) { // it is made
+		if f.readOnly || zero && (f.omitted || f.PrimaryKey && f.column.Type == schema.UUID) { // it is made
 			continue
 		}
 		value, err := f.canonical(v)
@@ -104,7 +104,7 @@ func (m *Model) Record(record reflect.Value, id string, values schema.Values) er
 // SetValue puts one canonical value into a struct.
 func (m *Model) SetValue(record reflect.Value, i int, text string) error {
 	f := m.fields[i]
-	if text == "" || !f.Readable {
+	if text == "" || text == schema.Undecided || !f.Readable {
 		return nil
 	}
 	plain, err := f.column.Decode(text)
@@ -145,7 +145,7 @@ func (m *Model) Stamp(record reflect.Value, at time.Time, again bool) error {
 		if kind == 0 {
 			kind = f.AutoUpdateTime
 		}
-		if kind == 0 {
+		if kind == 0 || f.readOnly {
 			continue
 		}
 		if _, zero := f.ValueOf(background, record); !zero && (f.AutoUpdateTime == 0 || !again) {
@@ -176,7 +176,7 @@ func (m *Model) Updated(at time.Time) map[int]any {
 	at = at.UTC().Truncate(time.Microsecond)
 	times := map[int]any{}
 	for i, f := range m.fields {
-		if f.AutoUpdateTime > 0 {
+		if f.AutoUpdateTime > 0 && !f.readOnly {
 			times[i] = stamp(f.Field, f.AutoUpdateTime, at)
 		}
 	}

@@ -36,6 +36,7 @@ type field struct {
 	*gormschema.Field
 	name       string // path of Go names, such as Address.City
 	createOnly bool
+	readOnly   bool // the database makes its value
 	column     *schema.Field
 	omitted    bool // a zero value is the default's, as in gorm
 }
@@ -125,11 +126,12 @@ func (m *Model) mapField(f *gormschema.Field, bad *Error) {
 		}
 		return
 	}
-	if f == m.id || f.PrimaryKey && m.Entity.ID.Columns == nil {
+	if f == m.id || f.PrimaryKey && m.Entity.ID.Columns == nil ||
+		!f.Creatable && !f.Updatable && !f.Readable { // ->:false
 		return
 	}
 	to := schema.Field{Column: f.DBName, Required: f.NotNull}
-	at := &field{Field: f, name: path(f), createOnly: f.Creatable && !f.Updatable}
+	at := &field{Field: f, name: path(f), createOnly: f.Creatable && !f.Updatable, readOnly: readOnly(f)}
 	mapTo := at.mapTo
 	if f.PrimaryKey {
 		mapTo = at.mapPart
@@ -165,6 +167,10 @@ func (at *field) mapTo(to *schema.Field, e *schema.Entity) error {
 	if err := limits(to, t); err != nil {
 		return err
 	}
+	if at.readOnly {
+		to.FromDatabase, to.Required = true, false
+		return nil
+	}
 	to.Unique = f.Unique
 	to.Redact = t.redact
 	if t.rank {
@@ -176,14 +182,15 @@ func (at *field) mapTo(to *schema.Field, e *schema.Entity) error {
 	return at.mapDefault(to)
 }
 
-// permitted refuses columns that this program does not write, or not whenever it writes.
+// readOnly reports a field that gorm reads and never writes: ->, or <-:false.
+func readOnly(f *gormschema.Field) bool { return !f.Creatable && !f.Updatable && f.Readable }
+
+// permitted refuses columns that this program does not write whenever it writes.
 func permitted(f *gormschema.Field) error {
 	switch {
+	case readOnly(f):
 	case f.AutoIncrement:
 		return errors.New(madeByDatabase)
-	case !f.Creatable && !f.Updatable:
-		return errors.New("is read-only (->): the database makes its value, and a read from the cache would not have it: " +
-			`leave it out of this model with gorm:"-" and read it by a query`)
 	case !f.Creatable:
 		return errors.New("is not written when a record is created (<-:update): Put and Create write whole records")
 	case softDelete(f):
@@ -254,7 +261,7 @@ func (at *field) mapDefault(to *schema.Field) error {
 	if f.DefaultValueInterface == nil && strings.Contains(text, "(") ||
 		strings.HasPrefix(strings.ToUpper(text), "CURRENT_") {
 		return fmt.Errorf("its default %q is made by the database, after the write was accepted: "+
-			"set it in the program (autoCreateTime for a time)", text)
+			"set it in the program (autoCreateTime for a time), or make the field read-only (->)", text)
 	}
 	var v any = f.DefaultValueInterface
 	if v == nil {
@@ -365,6 +372,17 @@ func (m *Model) References() map[int]reflect.Type {
 		}
 	}
 	return found
+}
+
+// Fixed says why no change of a record may name the field at a position; "" if it may.
+func (m *Model) Fixed(i int) string {
+	switch f := m.fields[i]; {
+	case f.readOnly:
+		return "is read-only (->): the database makes its value"
+	case f.createOnly:
+		return "is written at creation alone (<-:create)"
+	}
+	return ""
 }
 
 // CreateOnly lists the positions of fields that are written when a record is created and

@@ -175,12 +175,11 @@ func TestValuesOfAPatch(t *testing.T) {
 // TestRefusals names every field at once, with its reason.
 func TestRefusals(t *testing.T) {
 	type bad struct {
-		ID     uint
+		ID     string    `gorm:"autoIncrement"`
 		Born   time.Time `gorm:"type:date"`
 		Code   string    `gorm:"type:char(8)"`
 		Net    string    `gorm:"type:inet"`
 		Serial int       `gorm:"autoIncrement"`
-		Sum    int       `gorm:"->"`
 		Later  int       `gorm:"<-:update"`
 		Now    time.Time `gorm:"default:now()"`
 		Blob   []int     `gorm:"serializer:gob"`
@@ -196,9 +195,38 @@ func TestRefusals(t *testing.T) {
 		names = append(names, f.Field)
 		require.NotEmpty(t, f.Reason)
 	}
-	require.Equal(t, []string{"ID", "Born", "Code", "Net", "Serial", "Sum", "Later", "Now", "Blob", "Cost", "Top",
+	require.Equal(t, []string{"ID", "Born", "Code", "Net", "Serial", "Later", "Now", "Blob", "Cost", "Top",
 		"Word"}, names)
-	require.ErrorContains(t, err, "autoIncrement:false")
+	require.ErrorContains(t, err, "the database counts in whole numbers")
+}
+
+// TestIDsThatTheDatabaseCounts are those that gorm would take from the database: of its sequence.
+func TestIDsThatTheDatabaseCounts(t *testing.T) {
+	type counted struct {
+		ID uint
+		N  int `gorm:"->"`
+		W  int `gorm:"->:false"`
+	}
+	type serial struct {
+		ID int64 `gorm:"type:bigserial;primaryKey"`
+		N  int
+	}
+	type given struct {
+		ID int64 `gorm:"autoIncrement:false"`
+		N  int
+	}
+	m, err := parse[counted]()
+	require.NoError(t, err)
+	require.Equal(t, schema.ID{Column: "id", Type: schema.Int, Made: schema.MadeSequence}, m.Entity.ID)
+	require.Len(t, m.Entity.Fields, 1)
+	require.True(t, m.Entity.Fields[0].FromDatabase)
+	require.Contains(t, m.Fixed(0), "read-only")
+	m, err = parse[serial]()
+	require.NoError(t, err)
+	require.Equal(t, schema.MadeSequence, m.Entity.ID.Made)
+	m, err = parse[given]()
+	require.NoError(t, err)
+	require.Equal(t, schema.MadeUUID, m.Entity.ID.Made)
 }
 
 // TestWhatGormRefuses is named by each field, though gorm names the first alone.

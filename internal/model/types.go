@@ -46,7 +46,15 @@ var refusedTypes = map[string]string{
 	"binary":      "a binary column pads its bytes, so a later read would differ: use varbinary or bytea",
 }
 
-const madeByDatabase = "the database makes its value, after the write was accepted: set it in the program"
+const madeByDatabase = "the database makes its value, after the write was accepted: " +
+	"set it in the program, or make the field read-only (->)"
+
+// readTypes are types of columns that give back another value than they are given, or make it:
+// fields that are only read can have them.
+var readTypes = map[string]schema.FieldType{
+	"date": schema.Time, "char": schema.String, "character": schema.String, "bpchar": schema.String,
+	"binary": schema.Bytes, "serial": schema.Int, "bigserial": schema.Int, "smallserial": schema.Int,
+}
 
 // declared is a column type as a `type:` tag spells it: decimal(10,2), varchar(64).
 var declared = regexp.MustCompile(`^([a-z_0-9 ]+?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?\s*(unsigned|with time zone|without time zone)?$`)
@@ -69,10 +77,13 @@ func fieldType(to *schema.Field, from *gormschema.Field, t tag) error {
 			scale, _ = strconv.Atoi(parts[3])
 		}
 	}
-	if reason, ok := refusedTypes[name]; ok && !t.text {
+	if reason, ok := refusedTypes[name]; ok && !t.text && !readOnly(from) {
 		return fmt.Errorf("%s", reason)
 	}
 	typ, ok := columnTypes[name]
+	if read, known := readTypes[name]; known && readOnly(from) {
+		typ, ok = read, true
+	}
 	if !ok {
 		return unknownType(to, name, t)
 	}
