@@ -91,9 +91,12 @@ func flushedOf[T any](r *registered, changes []schema.Change) ([]Flushed[T], err
 		f := &flushed[i]
 		f.ID, f.Version, f.Deleted = c.ID, c.Version, c.Deleted
 		at, err := reflect.ValueOf(&f.Value), error(nil)
-		if c.Deleted {
+		switch {
+		case c.Deleted:
 			err = r.SetID(at, c.ID)
-		} else {
+		case len(c.Row) > 0:
+			err = r.Record(at, c.ID, c.Row)
+		default:
 			err = r.Record(at, c.ID, c.Values)
 		}
 		if err != nil {

@@ -84,6 +84,11 @@ func record(e *schema.Entity, id string, texts []any, life time.Duration) schema
 	for i, value := range texts[3+len(e.Fields):] { // newer where it is there, see schema.Entity.Renamed
 		r.Values[e.Renamed()[i].Field] = cmp.Or(layout.Text(value), r.Values[e.Renamed()[i].Field])
 	}
+	for i, text := range r.Values {
+		if text == schema.Undecided {
+			r.Values[i] = schema.Null
+		}
+	}
 	return r
 }
 

@@ -56,7 +56,9 @@ func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *schema.Change, 
 	k := c.prefix.Keys(b.entity, b.entity.Partition(b.id))
 	version, what, life, rank := "", "", int64(0), ""
 	if committed != nil {
-		rank = score(b.entity, committed.Values)
+		if committed.Deleted || len(committed.Values) > 0 { // else its place stays unsure
+			rank = score(b.entity, committed.Values)
+		}
 		version, life = b.Version.String(), layout.MS(layout.TTL(b.entity, committed.Values, committed.Deleted))
 		switch {
 		case keep && committed.Deleted:

@@ -14,7 +14,7 @@ import (
 type Database interface {
 	Through(ctx context.Context, e *schema.Entity, id string, decide func(context.Context, schema.Row) (schema.Change,
 		error),
-		beside func(context.Context, []schema.Beside) error) (committed bool, err error)
+		beside func(context.Context, []schema.Beside) error) (written *schema.Change, err error)
 }
 
 // barriers keep a record out of the cache while it is written to the database first: the cache implements them.
@@ -64,7 +64,7 @@ func (p *Producer) through(ctx context.Context, e *schema.Entity, w cache.Write)
 	var change schema.Change
 	var barrier cache.Barrier
 	var others []barred
-	committed, err := p.database.Through(ctx, e, w.ID, func(ctx context.Context, row schema.Row) (schema.Change,
+	written, err := p.database.Through(ctx, e, w.ID, func(ctx context.Context, row schema.Row) (schema.Change,
 		error) {
 		var err error
 		// The barrier outlives the transaction, which ends with the context.
@@ -78,16 +78,20 @@ func (p *Producer) through(ctx context.Context, e *schema.Entity, w cache.Write)
 		others, err = p.barAll(ctx, beside)
 		return err
 	})
-	if !committed || err == nil {
+	if written == nil || err == nil {
 		p.unbarAll(ctx, others)
 	}
 	switch {
 	case errors.Is(err, cache.ErrBehind):
 		return p.behindAndWait(ctx, e, w)
 	case err == nil:
-		p.unbar(ctx, barrier, &change, e.Write == schema.WriteThrough)
+		keep := e.Write == schema.WriteThrough
+		if written.Row != nil { // the database has the last word
+			keep, written.Values = keep && len(written.Row) > 0, written.Row
+		}
+		p.unbar(ctx, barrier, written, keep)
 		return cache.Written{Version: barrier.Version, Values: w.Added(e, change.Values)}, schema.Persisted, nil
-	case committed:
+	case written != nil:
 		// The reply to COMMIT was lost. The barrier stays until it expires: until then a reader can see the row change.
 		return cache.Written{}, "", fmt.Errorf("%w: %w", schema.ErrOutcomeUnknown, err)
 	}

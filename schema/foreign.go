@@ -10,6 +10,11 @@ import (
 // compared like any other, but is never shown and never written back.
 const foreignMark = "!"
 
+// Undecided is the text that [Values] keeps for a value that the database is still to make: of a field that has `from:
+// database` and that a whole record did not name. It is never written, and readers see null until the flush has read
+// the row.
+const Undecided = foreignMark
+
 // ForeignValue returns the text that stands for a value that its field cannot represent. The reason does not name the
 // field.
 func ForeignValue(reason string) string { return foreignMark + reason }
@@ -39,7 +44,7 @@ func (e *ForeignError) Error() string {
 // Foreign returns the record's first foreign value as an error, or nil.
 func (e *Entity) Foreign(id string, values Values) *ForeignError {
 	for i, text := range values {
-		if reason, foreign := IsForeign(text); foreign && i < len(e.Fields) {
+		if reason, foreign := IsForeign(text); foreign && text != Undecided && i < len(e.Fields) {
 			return &ForeignError{e.Name, id, e.Fields[i].Name, e.Fields[i].Column, reason}
 		}
 	}

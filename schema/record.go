@@ -49,6 +49,9 @@ type Change struct {
 	Version Version
 	Deleted bool
 	Values  Values // nil for a deletion
+	// Row is the row as the flush left it, if the database has the last word on the table: it spells, rounds or
+	// computes values, or a trigger changes them. nil: the row has Values; empty: what it has is not known.
+	Row Values
 	// Only lists the positions of the fields that patches and increments changed since the record was last persisted:
 	// the row exists, and its other columns stay as they are. nil means that the whole record was written, and that its
 	// row is inserted if it does not exist.

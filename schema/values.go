@@ -9,8 +9,9 @@ import (
 // Fields are the fields of a request by name. A value is anything that [Field.Canonical] accepts.
 type Fields map[string]any
 
-// Whole returns the values of a whole record: an absent field gets its default, or null if it has none. One of a
-// composite key stays absent until [Entity.FillKey]. The error is an [InvalidError] that names every invalid field.
+// Whole returns the values of a whole record: an absent field gets its default, or null if it has none; the database
+// decides about one that it has the last word on, and one of a composite key stays absent until [Entity.FillKey]. The
+// error is an [InvalidError] that names every invalid field.
 func (e *Entity) Whole(fields Fields) (Values, error) {
 	values, bad := e.canonical(fields)
 	for i := range e.Fields {
@@ -20,6 +21,9 @@ func (e *Entity) Whole(fields Fields) (Values, error) {
 		}
 		if values[i] == "" {
 			values[i] = f.Default
+		}
+		if values[i] == "" && f.FromDatabase {
+			values[i] = Undecided
 		}
 		if values[i] == "" {
 			values[i] = Null

@@ -60,9 +60,9 @@ type dialect interface {
 	// slot is the Go type that carries a field's values to the driver.
 	slot(t schema.FieldType) slot
 	// upsert creates or replaces the rows of changes, none of which is a deletion, by
-	// one statement, and returns how many it has written. An [unfitError] says that they
-	// cannot be sent.
-	upsert(tx *transaction, t *table, changes []schema.Change) (written int64, err error)
+	// one statement, and returns how many it has written. It names the columns of the fields at
+	// those positions, nil: of all. An [unfitError] says that they cannot be sent.
+	upsert(tx *transaction, t *table, changes []schema.Change, fields []int) (written int64, err error)
 	// update gives the rows of changes the values of the fields at those positions, which
 	// all of them have, and returns how many rows it has found. An [unfitError] says that
 	// the changes cannot be sent.

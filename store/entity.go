@@ -99,6 +99,33 @@ func (t *table) names() []string {
 	return names
 }
 
+// fieldNames are the columns of the fields at some positions; of all that are not of the key if
+// that is nil.
+func (t *table) fieldNames(fields []int) []string {
+	if fields == nil {
+		return t.names()[t.keys:]
+	}
+	names := make([]string, len(fields))
+	for n, i := range fields {
+		names[n] = t.column(i).name
+	}
+	return names
+}
+
+// naming leaves the columns of all other fields out of an INSERT; nil are all fields.
+func (t *table) naming(db *gorm.DB, fields []int) *gorm.DB {
+	if fields == nil {
+		return db
+	}
+	var others []string
+	for i := range t.entity.Fields {
+		if t.place[i] >= t.keys && !slices.Contains(fields, i) {
+			others = append(others, t.column(i).name)
+		}
+	}
+	return db.Omit(others...)
+}
+
 func readType(c column) reflect.Type {
 	if c.field.Type == schema.Bytes {
 		return bytesSlot.goType
@@ -185,7 +212,7 @@ func (t *table) fill(changes []schema.Change) (any, error) {
 		for j := t.keys; j < len(t.columns); j++ {
 			c := &t.columns[j]
 			text := change.Values[c.at]
-			if text == schema.Null || text == "" {
+			if text == schema.Null || text == "" || text == schema.Undecided {
 				continue
 			}
 			if err := c.fill(row.Field(j), text); err != nil {

@@ -13,16 +13,14 @@ import (
 // Outcome is what became of a batch. A change in none of the lists was not tried, because
 // isolating the others took too long: it is still to be flushed.
 type Outcome struct {
+	// Persisted have their Row where the database has the last word: a column spells, rounds or
+	// computes, or a trigger changes what was written.
 	Persisted []schema.Change
 	Refused   []Refused
 	// Slow are changes whose statement, sent for each alone, was given up before its
 	// neighbours had waited long. That is no refusal: flush each by itself, after
 	// [Store.Isolate], with all of its time.
 	Slow []Refused
-	// Reread are ids in Persisted of which the database has the last word: a column spells,
-	// rounds or a trigger changes what was written, so the row may not be as it was sent. Drop
-	// what is cached of them when they are settled.
-	Reread []string
 	// Beside are records, of this entity or of others, whose rows the database may have changed
 	// with those of Persisted. Keep the cache off them before the commit.
 	Beside []schema.Beside
@@ -48,7 +46,6 @@ func (o *Outcome) Add(more Outcome) {
 	o.Persisted = append(o.Persisted, more.Persisted...)
 	o.Refused = append(o.Refused, more.Refused...)
 	o.Slow = append(o.Slow, more.Slow...)
-	o.Reread = append(o.Reread, more.Reread...)
 	o.Beside = append(o.Beside, more.Beside...)
 }
 
@@ -183,7 +180,7 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 	if known.watched {
 		f.tx.flushes(f.table)
 	}
-	changes = b.guarded(changes, known.guards)
+	changes = b.guarded(leftToDatabase(changes, known.computed), known.guards)
 	if err := write(changes); err != nil {
 		return Outcome{}, f.failed(err)
 	}
@@ -196,10 +193,8 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 	f.batch = b
 	b.outcome.Beside = b.besideOf()
 	if known.lastWord {
-		for _, c := range b.outcome.Persisted {
-			if !c.Deleted {
-				b.outcome.Reread = append(b.outcome.Reread, c.ID)
-			}
+		if err := b.readBack(); err != nil {
+			return Outcome{}, f.failed(err)
 		}
 	}
 	return b.outcome, nil

@@ -20,6 +20,7 @@ type known struct {
 	guards []guard
 	// lastWord says that a row may not be as it is written, by a column or a trigger
 	lastWord bool
+	computed []int      // positions of fields whose column takes no value
 	plain    bool       // see isPlain
 	unnest   *unnesting // PostgreSQL: see unnest.go
 	besides  besides    // see beside.go
@@ -74,7 +75,13 @@ func (t *table) learn(tx *transaction, mark string) (*known, error) {
 	k.plain = t.isPlain(k.at) && !(d.oneKey() && len(k.at.Indexes) > 1)
 	for i, v := range t.verdicts(k.at, d) {
 		k.lastWord = k.lastWord || v.Hold == catalog.Database
-		if i < len(t.columns) && (v.Limit > 0 || v.Digits > 0 || v.Days) {
+		if i >= len(t.columns) {
+			continue
+		}
+		if v.Hold == catalog.Database && v.Why == catalog.Computes {
+			k.computed = append(k.computed, t.columns[i].at)
+		}
+		if v.Limit > 0 || v.Digits > 0 || v.Days {
 			k.guards = append(k.guards, guard{i, v})
 		}
 	}

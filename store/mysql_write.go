@@ -73,14 +73,14 @@ func (d *mysql) free(ctx context.Context, db *sql.DB, entity string, partition i
 // upsert inserts rows. Where the table has no unique key but the id's, an existing row is
 // updated by the same statement; the server does not say which key a row has hit, so the
 // statement fails if it was another, as one that was made since the catalog was read.
-func (d *mysql) upsert(tx *transaction, t *table, changes []schema.Change) (int64, error) {
+func (d *mysql) upsert(tx *transaction, t *table, changes []schema.Change, fields []int) (int64, error) {
 	rows, err := t.fill(changes)
 	if err != nil {
 		return 0, &unfitError{err}
 	}
-	insert := t.scope(tx.db)
+	insert := t.naming(t.scope(tx.db), fields)
 	if k := t.known.Load(); k != nil && k.plain {
-		insert = insert.Clauses(clause.OnConflict{DoUpdates: d.guarded(t)})
+		insert = insert.Clauses(clause.OnConflict{DoUpdates: d.guarded(t, fields)})
 	}
 	if err := d.fits(sizeOf(changes)); err != nil {
 		return 0, err
@@ -123,14 +123,14 @@ func sizeOf(changes []schema.Change) (size int) {
 
 // guarded updates the columns of a row that has the id, and sets the id of any other to NULL,
 // which no key can be: the whole statement fails, and nothing was overwritten.
-func (d *mysql) guarded(t *table) clause.Set {
+func (d *mysql) guarded(t *table, fields []int) clause.Set {
 	var set clause.Set
 	for n, name := range t.keyNames() {
 		value := "VALUES(" + quote(name) + ")"
 		set = append(set, clause.Assignment{Column: clause.Column{Name: name},
 			Value: gorm.Expr("CASE WHEN " + t.at(n) + " = " + value + " THEN " + value + " END")})
 	}
-	return append(set, clause.AssignmentColumns(t.names()[t.keys:])...)
+	return append(set, clause.AssignmentColumns(t.fieldNames(fields))...)
 }
 
 // oneKey: ON DUPLICATE KEY UPDATE acts on whichever unique key a row hits.

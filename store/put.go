@@ -44,19 +44,24 @@ func (b *batch) put(changes []schema.Change) error {
 	if whole = append(whole, made...); len(whole) == 0 {
 		return nil
 	}
-	written, err := b.tx.store.dialect.upsert(b.tx, b.table, whole)
-	if errors.Is(err, errNotPlain) && b.known.plain {
-		// The statement has left no trace. The table is looked at again with the next batch.
-		other := *b.known
-		other.plain = false
-		b.known = &other
-		b.table.known.Store(nil)
-		return b.put(changes)
+	for _, g := range b.table.inserts(whole) {
+		written, err := b.tx.store.dialect.upsert(b.tx, b.table, g.changes, g.fields)
+		if errors.Is(err, errNotPlain) && b.known.plain {
+			// The statement has left no trace. The table is looked at again with the next batch.
+			other := *b.known
+			other.plain = false
+			b.known = &other
+			b.table.known.Store(nil)
+			return b.put(changes)
+		}
+		if err == nil {
+			err = b.checkPut(g.changes, written)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	return b.checkPut(whole, written)
+	return nil
 }
 
 // wholes parts the changes that may be inserted without a look at their rows from others.
@@ -94,7 +99,7 @@ func (b *batch) update(changes []schema.Change) (absent []schema.Change, err err
 		}
 		changes = others
 	}
-	for _, g := range b.table.byFields(changes) {
+	for _, g := range b.table.byFields(changes, func(c schema.Change, i int) bool { return c.Writes(i) }) {
 		without, err := b.updateGroup(g)
 		if err != nil {
 			return nil, err
@@ -147,14 +152,24 @@ type group struct {
 	changes []schema.Change
 }
 
-// byFields groups changes by the fields that they name.
-func (t *table) byFields(changes []schema.Change) []group {
+// inserts groups whole records by the columns that they are inserted with; nil are all of
+// them. What the database decides about it gives to a row without the column.
+func (t *table) inserts(changes []schema.Change) []group {
+	undecided := func(c schema.Change) bool { return slices.Contains(c.Values, schema.Undecided) }
+	if !slices.ContainsFunc(changes, undecided) {
+		return []group{{nil, changes}}
+	}
+	return t.byFields(changes, func(c schema.Change, i int) bool { return c.Values[i] != schema.Undecided })
+}
+
+// byFields groups changes by the fields that they have.
+func (t *table) byFields(changes []schema.Change, has func(c schema.Change, i int) bool) []group {
 	at := map[string]*group{}
 	key := make([]byte, len(t.place))
 	for _, c := range changes {
 		for i := range key {
 			key[i] = '0'
-			if t.place[i] >= t.keys && c.Writes(i) { // not the key
+			if t.place[i] >= t.keys && has(c, i) { // not the key
 				key[i] = '1'
 			}
 		}
@@ -217,11 +232,12 @@ func unwritten(text string) bool {
 	return foreign || text == ""
 }
 
-// entire are the values of a record with the defaults of those that it lacks.
+// entire are the values of a record with the defaults of those that it lacks. What the
+// database decides about stays so.
 func (t *table) entire(values schema.Values) schema.Values {
 	whole := slices.Clone(values)
 	for i, text := range values {
-		if unwritten(text) {
+		if unwritten(text) && text != schema.Undecided {
 			whole[i] = cmp.Or(t.entity.Fields[i].Default, schema.Null)
 		}
 	}

@@ -132,8 +132,8 @@ func (*sqlite) slot(t schema.FieldType) slot {
 	return textSlot
 }
 
-func (*sqlite) upsert(tx *transaction, t *table, changes []schema.Change) (int64, error) {
-	return upsertRows(tx, t, changes, "")
+func (*sqlite) upsert(tx *transaction, t *table, changes []schema.Change, fields []int) (int64, error) {
+	return upsertRows(tx, t, changes, fields, "")
 }
 
 // update joins the changes as a list of values, which SQLite keeps in memory, with the

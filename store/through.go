@@ -17,23 +17,23 @@ import (
 // changes beside this one.
 //
 // Errors: that of decide or beside, as it is; an [schema.Refusal] where the database does not
-// take the change; else [Unavailable]. committed is false where nothing was written, and
-// true where something was or, after a lost reply to COMMIT, may have been.
+// take the change; else [Unavailable]. written is nil where nothing was written; it is the
+// change, with its Row, where that was or, after a lost reply to COMMIT, may have been.
 func (s *Store) Through(ctx context.Context, e *schema.Entity, id string,
 	decide func(context.Context, schema.Row) (schema.Change, error),
-	beside func(context.Context, []schema.Beside) error) (committed bool, err error) {
+	beside func(context.Context, []schema.Beside) error) (written *schema.Change, err error) {
 	t, err := s.table(e)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	f, err := s.hold(ctx, t, e.Partition(id), "through")
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer f.Rollback()
 	rows, err := f.tx.load(t, []string{id})
 	if err != nil {
-		return false, fmt.Errorf("write through %s: %w", e.Name, err)
+		return nil, fmt.Errorf("write through %s: %w", e.Name, err)
 	}
 	row := schema.Row{ID: id}
 	if len(rows) == 1 && (rows[0].ID == id || rows[0].Foreign != "") { // not a row that another id names
@@ -41,25 +41,29 @@ func (s *Store) Through(ctx context.Context, e *schema.Entity, id string,
 	}
 	change, err := decide(ctx, row)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	f.unhurried = true
 	outcome, err := f.Write(ctx, []schema.Change{change})
 	switch {
 	case err != nil:
-		return false, err
+		return nil, err
 	case len(outcome.Refused) > 0:
-		return false, outcome.Refused[0].Refusal
+		return nil, outcome.Refused[0].Refusal
 	}
 	if len(outcome.Beside) > 0 && beside != nil {
 		if err := beside(ctx, outcome.Beside); err != nil {
-			return false, err
+			return nil, err
 		}
 	}
 	err = f.Commit(ctx)
 	var refused *SplitError
 	if errors.As(err, &refused) {
-		return false, refused.Refusal
+		return nil, refused.Refusal
 	}
-	return true, err
+	written = &change
+	if len(outcome.Persisted) == 1 {
+		written = &outcome.Persisted[0]
+	}
+	return written, err
 }

@@ -28,21 +28,34 @@ var castable = []string{
 	"timestamp with time zone", "timestamp without time zone", "date", "json", "jsonb", "uuid", "bytea",
 }
 
-func (*postgres) upsert(tx *transaction, t *table, changes []schema.Change) (int64, error) {
+func (*postgres) upsert(tx *transaction, t *table, changes []schema.Change, fields []int) (int64, error) {
 	known := t.known.Load()
-	u := known.unnest
-	if u.insert == "" {
-		return upsertRows(tx, t, changes, t.overrides(known.at))
+	u, columns := known.unnest, t.positions()
+	if fields != nil {
+		columns = t.withKey(fields)
 	}
-	return u.run(tx, t, u.insert, changes, t.positions())
+	if !u.casts(columns) {
+		return upsertRows(tx, t, changes, fields, t.overrides(known.at))
+	}
+	insert := u.insert
+	if fields != nil {
+		insert = u.insertOf(t, columns, t.overrides(known.at))
+	}
+	return u.run(tx, t, insert, changes, columns)
 }
 
-func (*postgres) update(tx *transaction, t *table, changes []schema.Change, fields []int) (int64, error) {
-	u := t.known.Load().unnest
+// withKey are the positions of the columns of some fields, behind those of the key.
+func (t *table) withKey(fields []int) []int {
 	columns := t.positions()[:t.keys]
 	for _, field := range fields {
 		columns = append(columns, t.place[field])
 	}
+	return columns
+}
+
+func (*postgres) update(tx *transaction, t *table, changes []schema.Change, fields []int) (int64, error) {
+	u := t.known.Load().unnest
+	columns := t.withKey(fields)
 	if !u.casts(columns) {
 		return updateEach(tx, t, changes, fields)
 	}
@@ -68,6 +81,7 @@ type unnesting struct {
 	types   []string // of the columns, without their lengths; "" where a text is not cast to it exactly
 	insert  string   // the upsert of all columns; "": there is none
 	updates sync.Map // positions of columns, spelled → the update of them
+	inserts sync.Map // likewise the upsert of some columns
 }
 
 // casts reports whether all of those columns have a type that a text is cast to exactly.
@@ -79,7 +93,7 @@ func (u *unnesting) casts(columns []int) bool {
 func (t *table) unnesting(at *catalog.Table) *unnesting {
 	u := &unnesting{types: t.casts(at)}
 	if u.casts(t.positions()) {
-		u.insert = t.spellInsert(u.types, t.overrides(at))
+		u.insert = t.spellInsert(t.positions(), u.types, t.overrides(at))
 	}
 	return u
 }
@@ -134,9 +148,21 @@ func (t *table) overrides(at *catalog.Table) string {
 	return ""
 }
 
-func (t *table) spellInsert(types []string, overrides string) string {
+// insertOf returns the upsert of some columns, of which the first are the key's.
+func (u *unnesting) insertOf(t *table, columns []int, overrides string) string {
+	key := fmt.Sprint(columns)
+	if known, ok := u.inserts.Load(key); ok {
+		return known.(string)
+	}
+	statement := t.spellInsert(columns, u.types, overrides)
+	u.inserts.Store(key, statement)
+	return statement
+}
+
+func (t *table) spellInsert(columns []int, types []string, overrides string) string {
 	var names, values, sets []string
-	for i, c := range t.columns {
+	for _, i := range columns {
+		c := &t.columns[i]
 		names = append(names, quote(c.name))
 		values = append(values, fmt.Sprintf("r.c%d::%s", i, types[i]))
 		if i >= t.keys {
@@ -148,7 +174,7 @@ func (t *table) spellInsert(types []string, overrides string) string {
 		action = "UPDATE SET " + strings.Join(sets, ", ")
 	}
 	return fmt.Sprintf("INSERT INTO %s (%s) %sSELECT %s FROM %s ON CONFLICT (%s) DO %s", quoteTable(t.name),
-		strings.Join(names, ", "), overrides, strings.Join(values, ", "), t.spellUnnest(t.positions()),
+		strings.Join(names, ", "), overrides, strings.Join(values, ", "), t.spellUnnest(columns),
 		strings.Join(names[:t.keys], ", "), action)
 }
 

@@ -113,12 +113,19 @@ func split(changes []schema.Change) (deletions, puts []schema.Change) {
 }
 
 // upsertRows is an upsert with a parameter for each value, as gorm makes it.
-func upsertRows(tx *transaction, t *table, changes []schema.Change, overrides string) (written int64, err error) {
+func upsertRows(tx *transaction, t *table, changes []schema.Change, fields []int, overrides string) (written int64,
+	err error) {
 	rows, err := t.fill(changes)
 	if err != nil {
 		return 0, &unfitError{err}
 	}
-	db := t.writing(tx.db).Clauses(t.upsert)
+	conflict := t.upsert
+	if fields != nil {
+		if conflict.DoUpdates = clause.AssignmentColumns(t.fieldNames(fields)); len(fields) == 0 {
+			conflict.DoNothing = true
+		}
+	}
+	db := t.naming(t.writing(tx.db), fields).Clauses(conflict)
 	if overrides != "" {
 		db.Statement.Clauses["VALUES"] = clause.Clause{Builder: func(c clause.Clause, b clause.Builder) {
 			c.Expression.Build(overridingBuilder{b, overrides})

@@ -307,7 +307,7 @@ func TestWatchIsNoForeignTrigger(t *testing.T) {
 		for _, v := range verdicts(b) {
 			require.Equal(t, "exact", string(v.Hold), v.String())
 		}
-		require.Empty(t, b.flush(e, put("a", `"a@x"`, "1")).Reread)
+		require.Empty(t, b.flush(e, put("a", `"a@x"`, "1")).Persisted[0].Row)
 		for _, statement := range map[string][]string{
 			"sqlite": {"CREATE TRIGGER audit AFTER UPDATE ON accounts BEGIN INSERT INTO entrys VALUES (7, 'x'); END"},
 			"mysql":  {"CREATE TRIGGER audit AFTER UPDATE ON accounts FOR EACH ROW INSERT INTO entrys VALUES (7, 'x')"},

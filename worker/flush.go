@@ -236,7 +236,6 @@ func (w *Worker) settle(ctx context.Context, f *flushing, outcome store.Outcome)
 	return errors.Join(
 		w.dropAll(ctx, o, outcome.Beside),
 		w.ack(ctx, f, outcome.Persisted),
-		w.reread(ctx, o, outcome.Reread),
 		w.letRest(ctx, f, outcome.Refused),
 		w.setAside(ctx, f, outcome.Refused),
 		w.setApart(ctx, f, outcome.Slow),
@@ -264,17 +263,6 @@ func wrap(step string, o schema.Order, n int, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s %d records of %s/%d: %w", step, n, o.Entity.Name, o.Partition, err)
-}
-
-// reread invalidates the cached records whose rows the database may have changed: the next read loads them. Records
-// that were written again since the ack are pending and stay. If we crash before it, the cache shows the written values
-// until the record expires.
-func (w *Worker) reread(ctx context.Context, o schema.Order, ids []string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	_, err := w.cache.Invalidate(ctx, o.Entity, ids)
-	return wrap("reread", o, len(ids), err)
 }
 
 // drop removes the ids of records that Redis has lost from the lists.

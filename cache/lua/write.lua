@@ -226,7 +226,7 @@ local function increment(rec, from, to, row_at)
         added[#added + 1] = field
       end
     end
-    if old == 'null' then return refuse('null', field) end
+    if old == 'null' or old == '!' then return refuse('null', field) end
     if old:sub(1, 1) == '!' then return refuse('foreign', field) end
     local reply = redis.pcall('HINCRBY', rec, field, by)
     if type(reply) == 'table' then

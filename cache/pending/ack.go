@@ -8,7 +8,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Ack marks records as persisted if the flushed version is still the newest, and gives them their TTL. A record
+// Ack marks records as persisted if the flushed version is still the newest, and gives them their TTL; where the
+// database had the last word (see [schema.Change].Row) they take the values of their rows in the same step. A record
 // rewritten since the batch was read stays pending, so a late or repeated Ack is harmless. Call it only after the
 // database has committed. It returns the number of records marked, also together with an error: a large batch takes
 // several calls, and the calls before the failed one have taken effect.
@@ -34,7 +35,11 @@ func (b *Backlog) Ack(ctx context.Context, e *schema.Entity, partition int, batc
 			return total, err
 		}
 	}
-	return total, nil
+	if !slices.ContainsFunc(flushed, func(c schema.Change) bool { return c.Row != nil }) {
+		return total, nil
+	}
+	// Records have taken the values of their rows since.
+	return total, b.changed.Committed(ctx, e, partition, ids)
 }
 
 // ackGather bounds the records of one script call, and so the time for which it blocks Redis: 500 records took Redis
@@ -44,15 +49,32 @@ const ackGather = 128
 func (b *Backlog) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batch Batch, flushed []schema.Change) (int,
 	error) {
 	keys := append(make([]string, 0, 7+len(flushed)), k.Stats, k.Pending, k.Held, k.Dead, k.Why, k.Stream, k.Letters)
-	args := append(make([]any, 0, 4+2*len(flushed)), b.prefix.Channel(e.Name), layout.KeptEvents,
-		batch.ReadAt.UnixMilli(), len(k.Record))
-	for _, change := range flushed {
+	args := append(make([]any, 0, 5+2*len(flushed)), b.prefix.Channel(e.Name), layout.KeptEvents,
+		batch.ReadAt.UnixMilli(), len(k.Record), "")
+	rows := slices.ContainsFunc(flushed, func(c schema.Change) bool { return c.Row != nil })
+	if rows {
+		args[4] = 1
+	}
+	for i := range flushed {
+		change := &flushed[i]
 		shown := int64(change.Version)
 		if change.Deleted {
 			shown = -shown
 		}
 		keys = append(keys, k.Record+change.ID)
-		args = append(args, shown, layout.MS(layout.TTL(e, change.Values, change.Deleted)))
+		values := change.Values
+		if len(change.Row) > 0 {
+			values = change.Row
+		}
+		args = append(args, shown, layout.MS(layout.TTL(e, values, change.Deleted)))
+	}
+	if rows {
+		at := len(args)
+		args = append(args, 0)
+		for i := range flushed {
+			args = appendRow(args, e, &flushed[i])
+		}
+		args[at] = len(args) - at - 1
 	}
 	for i := range flushed {
 		if o := flushed[i].Origin; o != nil {
@@ -60,6 +82,26 @@ func (b *Backlog) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batc
 		}
 	}
 	return b.redis.RunInt(ctx, ackScript, keys, args...)
+}
+
+// appendRow appends what the row has and the record has not, after the number of texts; -1 where the row is not known,
+// or has another score, whose place in the rank is set when the record is loaded.
+func appendRow(args []any, e *schema.Entity, change *schema.Change) []any {
+	at := len(args)
+	args = append(args, 0)
+	for i, text := range change.Row {
+		if text == change.Values[i] {
+			continue
+		}
+		if e.Fields[i].Name == e.RankBy {
+			return append(args[:at], -1)
+		}
+		args = append(args, e.Fields[i].Name, text)
+	}
+	if args[at] = len(args) - at - 1; change.Row != nil && len(change.Row) == 0 {
+		args[at] = -1
+	}
+	return args
 }
 
 // Drop removes ids from the partition's lists whose record is still missing, and returns their number. Redis has lost a

@@ -183,9 +183,6 @@ func (p *Proposal) field(d Dialect, at *Table, e *schema.Entity, c Column) {
 	}
 	name, typ := entityName(c.Name), typeOf(c)
 	switch {
-	case c.Computed():
-		leave("the database computes it")
-		return
 	case c.Hidden:
 		leave("it is hidden")
 		return

@@ -66,8 +66,8 @@ const (
 // value, the database's error names it.
 func Judge(d Dialect, at *Table, f *schema.Field, c Column) Verdict {
 	v := Verdict{Field: f.Name, Column: c.Name, Type: c.Type, Hold: Exact}
-	if c.Computed() {
-		v.Hold, v.Why, v.Fix = Refused, Computes, "leave it out of the fields"
+	if c.Computed() && !f.FromDatabase {
+		v.Hold, v.Why, v.Fix = Refused, Computes, "set `from: database` on the field, or leave it out of the fields"
 		return v
 	}
 	judge := map[Dialect]func(*Verdict, *Table, *schema.Field, Column){PostgreSQL: onPostgres, SQLite: onSQLite,
@@ -78,6 +78,9 @@ func Judge(d Dialect, at *Table, f *schema.Field, c Column) Verdict {
 	judge(&v, at, f, c)
 	if v.Hold == Exact && c.Domain != "" {
 		v.narrow("the domain %s may refuse values", c.Domain)
+	}
+	if c.Computed() && (v.rounded || v.Hold != Refused) {
+		v.Hold, v.Why, v.Fix, v.Limit, v.Digits, v.Days = Database, Computes, "", 0, 0, false
 	}
 	if f.FromDatabase && (v.rounded || v.Hold == Exact || v.Hold == Narrow) {
 		v.Hold, v.Fix = Database, ""

@@ -5,7 +5,11 @@
 -- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 stream  7 letters  8… the records
 -- ARGV  1 event channel  2 entries of the stream  3 time of the read, ms
 --       4 bytes of a record's key before its id
---       5… for each record version, after a "-" if that is a deletion, and ttl ms
+--       5 "1" rows follow, else ""
+--       6… for each record version, after a "-" if that is a deletion, and ttl ms
+--       then, if rows follow, the number of their texts, and for each record a number of texts and that many: fields
+--         and the values that the row has in them, which the record takes, at a new version; -1: the row is not
+--         known, or has another score: the record leaves the cache
 --       then for each record with an origin its number, from 1, and its fields _t and _q
 -- Returns the number of records marked. A record that was marked before, was dropped or
 -- is at another version is not counted. If the version has a dead letter, the mark says that
@@ -14,17 +18,21 @@
 local call = redis.call
 local now = now_ms()
 local event, marked, later = { 'persisted', whole(now) }, {}, {}
-local prefix, n, at = ARGV[4] + 1, 0, 5
+local prefix, rows, n, at = ARGV[4] + 1, ARGV[5] ~= '', 0, 6
+local last -- the newest version, if records took one here
 local letters = call('EXISTS', KEYS[7]) == 1 -- mostly there are none, and no record is asked for its mark
 local doubts = call('HEXISTS', KEYS[1], '_x') == 1 -- nor for its doubt
 local origins, from -- mostly there are none either
-for i = at + 2 * (#KEYS - 7), #ARGV, 3 do
+local row = at + 2 * (#KEYS - 7) -- the next text of rows
+local rest = row
+if rows then row, rest = row + 1, row + 1 + ARGV[row] end
+for i = rest, #ARGV, 3 do
   origins, from = origins or {}, from or {}
   origins[tonumber(ARGV[i])] = { ARGV[i + 1], ARGV[i + 2] }
 end
 
 -- Its place in the rank may be that of its former row. After so many the rank is rebuilt.
-local ranked = doubts and call('HEXISTS', KEYS[1], 'k') + call('HEXISTS', KEYS[1], 'kb') > 0
+local ranked = (doubts or rows) and call('HEXISTS', KEYS[1], 'k') + call('HEXISTS', KEYS[1], 'kb') > 0
 local function doubt(id)
   local unsure = KEYS[1]:sub(1, -6) .. 'rankUnsure' -- "stats" ends the key
   call('SADD', unsure, id)
@@ -53,12 +61,17 @@ for i = 8, #KEYS do
   local id = key:sub(prefix)
   local version = shown:sub(1, 1) == '-' and shown:sub(2) or shown
   local origin = origins and origins[i - 7]
+  local texts = rows and tonumber(ARGV[row]) or 0
   if call('HGET', key, '_v') ~= version then
     local state, changed = unpack(call('HMGET', key, '_s', '_c'))
     if state == 'p' then later[#later + 1], later[#later + 2] = ARGV[3], id end
     if state and changed then since(key, changed, tonumber(version)) end
     if origin and call('HGET', key, '_t') == origin[1] then call('HDEL', key, '_t', '_q') end
   elseif call('HDEL', key, '_s', '_c') > 0 then -- it was pending, held or dead: _c exists only beside _s
+    if texts > 0 then
+      last = next_version(last or call('HGET', KEYS[1], 'v'), now_us())
+      call('HSET', key, '_v', last, unpack(ARGV, row + 1, row + texts))
+    end
     call('PEXPIRE', key, ARGV[at + 1])
     n = n + 1
     marked[n] = id
@@ -71,12 +84,14 @@ for i = 8, #KEYS do
       local letter = version .. ':' .. id
       if call('SISMEMBER', KEYS[7], letter) == 1 then call('SADD', KEYS[7], 'persisted:' .. letter) end
     end
-    if doubts and call('HEXISTS', key, '_x') == 1 then -- its row was changed beside it
+    -- Its row is not known, or was changed beside it.
+    if texts < 0 or doubts and call('HEXISTS', key, '_x') == 1 then
       call('DEL', key)
       if ranked then doubt(id) end
     end
   end
   at = at + 2
+  row = row + 1 + math.max(texts, 0)
 end
 
 chunked(later, 'ZADD', KEYS[2], 'XX', 'GT')
@@ -90,6 +105,7 @@ if n > 0 then
   end
   call('HINCRBY', KEYS[1], 'p', n)
   if from and #from > 0 then event[#event + 1] = table.concat(from, ';') end
+  if last then call('HSET', KEYS[1], 'v', last) end
   tell(KEYS[1], KEYS[6], ARGV[1], ARGV[2], now, event)
 end
 return n
