@@ -56,8 +56,6 @@ func TestJudgement(t *testing.T) {
 		"no worker, and nothing waits": {alone, "workers", health.Warning, "no write is pending"},
 		"no worker, and a write waits": {func(s *health.State) { alone(s); waits(s, 11*time.Second) }, "workers",
 			health.Failure, "1 write waits"},
-		"no heartbeat can be written": {func(s *health.State) { alone(s); s.Deep.RedisWrites = schema.ErrRedisFull },
-			"workers", health.Warning, "heartbeats are writes"},
 		"a table in trouble": {func(s *health.State) {
 			s.Processes[0].Info = map[string]string{fleet.TroubleInfo: `{"user":{"table":"users","error":"no column"}}`}
 		}, "table of user", health.Failure, "takes no record: no column"},
@@ -144,4 +142,20 @@ func TestMedian(t *testing.T) {
 		func(context.Context) error { panic("one is enough") }))
 	failing := func(context.Context) error { return context.Canceled }
 	require.Equal(t, time.Hour, health.Median(t.Context(), time.Hour, time.Minute, failing))
+}
+
+// A Redis that takes no writes takes no heartbeats: nobody knows then which workers run.
+func TestNoHeartbeatCanBeWritten(t *testing.T) {
+	t.Parallel()
+	s := calm(t)
+	s.Processes, s.Deep.RedisWrites = nil, schema.ErrRedisFull
+	waits(s, 2*time.Minute)
+	for _, f := range s.Findings() {
+		if f.Check == "workers" {
+			require.Equal(t, health.Warning, f.Level)
+			require.Contains(t, f.Text, "heartbeats are writes")
+			return
+		}
+	}
+	require.Fail(t, "no finding")
 }
