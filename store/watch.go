@@ -197,10 +197,19 @@ func (s *Store) watchSteps(ctx context.Context, want Watching) ([]step, error) {
 		if err != nil {
 			return nil, err
 		}
-		var more []step
 		if end {
-			more = s.endSteps(w, at, recorded[name])
-		} else if more, err = s.beginSteps(ctx, w, at, recorded[name]); err != nil {
+			steps = append(steps, s.endSteps(w, at, recorded[name])...)
+			continue
+		}
+		if err := s.watchable(w, at); err != nil {
+			if slices.Contains(want.Watch, name) {
+				return nil, err
+			}
+			steps = append(steps, step{line: "note: " + err.Error(), watch: true})
+			continue
+		}
+		more, err := s.beginSteps(ctx, w, at, recorded[name])
+		if err != nil {
 			return nil, err
 		}
 		steps = append(steps, more...)
@@ -246,18 +255,23 @@ const (
 	changesTable = "afterwrite_changes"
 )
 
-// beginSteps make the triggers, all anew where one of them is not as it should be.
-func (s *Store) beginSteps(ctx context.Context, w *watching, at *catalog.Table, recorded bool) ([]step, error) {
+// watchable is the error of a table on which no trigger would see what changes its rows.
+func (s *Store) watchable(w *watching, at *catalog.Table) error {
 	if at.Exists() && at.Kind != catalog.Plain && at.Kind != catalog.Partitioned {
-		return nil, fmt.Errorf("%s cannot be watched: it is a %s, and no trigger sees all that changes its rows; run `afterwrite migrate --unwatch=%s`",
-			w.table.name, at.Kind, w.entity.Name)
+		return fmt.Errorf("%s cannot be watched: it is a %s, and no trigger sees all that changes its rows",
+			w.table.name, at.Kind)
 	}
 	for _, name := range w.keyNames() {
-		if c, ok := at.Column(name); ok && c.Base == "timestamp with time zone" && s.dialect.unseen() != "" {
-			return nil, fmt.Errorf("%s cannot be watched: the text of its key's column %s depends on the session of who writes it; make it a datetime",
+		if c, ok := at.Column(name); ok && c.Base == "timestamp with time zone" && s.dialect.catalogOf() == catalog.MySQL {
+			return fmt.Errorf("%s cannot be watched: the text of its key's column %s depends on the session of who writes it; make it a datetime",
 				w.table.name, name)
 		}
 	}
+	return nil
+}
+
+// beginSteps make the triggers, all anew where one of them is not as it should be.
+func (s *Store) beginSteps(ctx context.Context, w *watching, at *catalog.Table, recorded bool) ([]step, error) {
 	state := s.stateOf(w, at)
 	steps := s.unseenSteps(w, at)
 	if recorded && state.Fine() {

@@ -374,7 +374,8 @@ func TestWatchBehindPgBouncer(t *testing.T) {
 	}
 }
 
-// What is no entity, a view, and a table that is to be watched and not, are refused.
+// What is no entity, a key whose text depends on the session, and a table that is to be watched
+// and not, are refused.
 func TestWatchRefuses(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
@@ -384,13 +385,20 @@ func TestWatchRefuses(t *testing.T) {
 		_, err = b.Migrate(t.Context(), false, watchAll, store.Watching{Unwatch: []string{"account"}})
 		require.ErrorContains(t, err, "account")
 		require.Empty(t, b.triggers())
-		if b.Dialect() != "postgres" {
+		if b.Dialect() != "mysql" {
 			return
 		}
-		b.exec("ALTER TABLE accounts RENAME TO base")
-		b.exec("CREATE VIEW accounts AS SELECT * FROM base")
-		_, err = b.MigrationSQL(t.Context(), watchAll)
-		require.Error(t, err)
+		visit := &schema.Entity{Name: "visit", Table: "visits", ID: schema.ID{Columns: []string{"no", "at"}},
+			Fields: []schema.Field{{Name: "no", Type: schema.Int}, {Name: "at", Type: schema.Time}}}
+		require.NoError(t, visit.Init())
+		b = open(t, url, []*schema.Entity{e, visit})
+		b.exec("CREATE TABLE visits (no bigint, at timestamp(6), PRIMARY KEY (no, at))")
+		_, err = b.Migrate(t.Context(), true, store.Watching{Watch: []string{"visit"}})
+		require.ErrorContains(t, err, "visits cannot be watched")
+		lines, err := b.Migrate(t.Context(), false, watchAll)
+		require.NoError(t, err, "the others are")
+		require.Contains(t, strings.Join(lines, "\n"), "note: visits cannot be watched")
+		require.True(t, b.watch(e).Fine())
 	})
 }
 
@@ -470,4 +478,43 @@ func TestWatchKeepsNobodyWaiting(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Rows of a partitioned table are noted, whichever partition they are written to and by whatever
+// name, and what a subscription of logical replication writes.
+func TestWatchOfPartitions(t *testing.T) {
+	t.Parallel()
+	e := entity(t, "event", schema.Int, schema.Field{Name: "text", Type: schema.Text})
+	b := open(t, testkit.Postgres(t).Database(t), []*schema.Entity{e})
+	b.exec("CREATE TABLE events (id bigint PRIMARY KEY, text text) PARTITION BY RANGE (id)")
+	b.exec("CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (10)")
+	b.exec("CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM (10) TO (20)")
+	_, err := b.Migrate(t.Context(), false, watchAll)
+	require.NoError(t, err)
+	require.True(t, b.watch(e).Fine())
+	b.forget(e)
+	b.exec("INSERT INTO events (id) VALUES (1), (11)")
+	b.exec("INSERT INTO events_1 (id) VALUES (2)")
+	require.Equal(t, []string{"1", "11", "2"}, b.noted(e))
+	b.forget(e)
+	b.exec("UPDATE events SET id = 12 WHERE id = 1") // to the other partition
+	require.Equal(t, []string{"1", "12"}, b.noted(e))
+	b.forget(e)
+	b.exec("CREATE TABLE events_3 PARTITION OF events FOR VALUES FROM (20) TO (30)")
+	b.exec("INSERT INTO events_3 (id) VALUES (21)")
+	require.Equal(t, []string{"21"}, b.noted(e))
+	b.forget(e)
+	b.flush(e, put("3", `"x"`), put("12", `"y"`), del("21"))
+	require.Empty(t, b.noted(e))
+
+	db := b.connect()
+	defer db.Close()
+	tx, err := db.Begin()
+	require.NoError(t, err)
+	_, err = tx.Exec("SET LOCAL session_replication_role = replica")
+	require.NoError(t, err)
+	_, err = tx.Exec("UPDATE events SET text = 'z' WHERE id = 3")
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
+	require.Equal(t, []string{"3"}, b.noted(e))
 }
