@@ -167,7 +167,9 @@ local function shed(rec, unsaved, changed, at)
   if not changed or changed:match('(%d+) [^; ]*$') ~= at then changed = at .. ' *' end
   local all = changed:find('%*')
   for _, name in ipairs(call('HKEYS', rec)) do
-    if name:sub(1, 1) ~= '_' and not own[name] and
+    if name == '_t' or name == '_q' then
+      if not unsaved then old[#old + 1] = name end -- a worker that does not know them has left them
+    elseif name:sub(1, 1) ~= '_' and not own[name] and
       not (unsaved and (all or changed:find('[ ,]' .. name .. '%f[,;%z]'))) then
       old[#old + 1] = name
     end

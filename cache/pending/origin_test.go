@@ -22,6 +22,12 @@ func (b *bundle) traced(t *testing.T, id, name string, n byte) *schema.Origin {
 	return o
 }
 
+func (b *bundle) increment(t *testing.T, id string) {
+	t.Helper()
+	got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: 2, By: 1}}})
+	require.NoError(t, got.Err)
+}
+
 // origin is what a flush finds with the one record that is due.
 func (b *bundle) origin(t *testing.T, id string) *schema.Origin {
 	t.Helper()
@@ -115,8 +121,12 @@ func TestAnOriginThatAnOlderWorkerLeft(t *testing.T) {
 		require.NoError(t, err)
 		return now.UnixMilli() > int64(changes[0].Version)/1000
 	})
+	b.increment(t, "a")
+	require.Nil(t, b.origin(t, "a"))
+	b.flush(t)
 	b.put(t, "a", "two")
 	require.Nil(t, b.origin(t, "a"))
+	require.Empty(t, b.stored(t, "a"), "a put takes them off")
 	again := b.traced(t, "a", "three", 2)
 	require.Equal(t, again, b.origin(t, "a"))
 }
