@@ -32,6 +32,7 @@ type benchFlags struct {
 	only            []string
 	quick           bool
 	svg, profile    string
+	plan            string
 }
 
 func (a *app) benchCommand() *cobra.Command {
@@ -48,12 +49,17 @@ second, and without --database it makes a SQLite file, both in a temporary direc
 which the next run removes where one was killed. On a Redis or a database of yours it keeps to
 keys that begin with "` + bench.Prefix + `" and tables that begin with "bench_afterwrite", and removes them.
 
+With --plan FILE it measures what afterwrite plan computes with, and nothing else.
+
 Sections for --only: ` + strings.Join(bench.Sections(), ", ") + ".",
-		Example: "  afterwrite bench --quick\n  afterwrite bench --database postgres://user@host/name --svg chart.svg\n  afterwrite bench --only accept,http --seconds 5 --json > bench.json",
+		Example: "  afterwrite bench --quick\n  afterwrite bench --quick --plan figures.json\n  afterwrite bench --database postgres://user@host/name --svg chart.svg\n  afterwrite bench --only accept,http --seconds 5 --json > bench.json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.quick {
 				f.hurry(c)
+			}
+			if err := f.forPlan(c); err != nil {
+				return err
 			}
 			return a.bench(c.Context(), f)
 		},
@@ -71,6 +77,7 @@ Sections for --only: ` + strings.Join(bench.Sections(), ", ") + ".",
 	flags.BoolVar(&f.quick, "quick", false, "a few minutes: short turns, few of them, small backlogs")
 	flags.StringVar(&f.profile, "profile", "", "write a CPU profile of the callers' process to this `FILE`")
 	flags.StringVar(&f.svg, "svg", "", "write a chart to this `FILE`")
+	flags.StringVar(&f.plan, "plan", "", "measure what a plan needs, and write it to this `FILE` for plan --figures")
 	c.AddCommand(a.benchPart("serve", cobra.NoArgs), a.benchPart("consume",
 		cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)))
 	return a.withJSON(c)
@@ -88,6 +95,23 @@ func (f *benchFlags) hurry(c *cobra.Command) {
 			set()
 		}
 	}
+}
+
+// forPlan chooses what a plan needs.
+func (f *benchFlags) forPlan(c *cobra.Command) error {
+	if f.plan == "" {
+		return nil
+	}
+	for _, name := range []string{"only", "callers"} {
+		if c.Flags().Changed(name) {
+			return usagef("--plan chooses sections and callers by itself: leave out --%s", name)
+		}
+	}
+	f.only, f.callers = bench.PlanSections(), []int{bench.PlanCallers}
+	if !c.Flags().Changed("backlog") {
+		f.backlog = min(f.backlog, 200_000)
+	}
+	return nil
 }
 
 func (f *benchFlags) check() error {
@@ -163,6 +187,10 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 	progress.done()
 	if err != nil {
 		err = errors.Join(err, said(filepath.Join(dir, "log")))
+	}
+	if err == nil && f.plan != "" {
+		kind, _, _ := strings.Cut(cmp.Or(f.database, "sqlite:"), ":")
+		err = report.Plan(strings.Replace(kind, "postgresql", "postgres", 1)).Write(f.plan)
 	}
 	return errors.Join(err, a.printBench(report, f.svg))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/internal/bench"
+	"github.com/afterwrite/afterwrite/internal/plan"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
@@ -47,6 +49,29 @@ func TestBench(t *testing.T) {
 		}
 		require.Equal(t, "1", client.Get(t.Context(), "theirs").Val())
 	})
+}
+
+// What bench measures for a plan is what plan computes with.
+func TestBenchForAPlan(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	require.Equal(t, exitUsage, d.run("", "bench", "--plan", "f.json", "--only", "http").code)
+	d.ok("bench", "--redis", testkit.Redis(t).URL(), "--runs", "1", "--seconds", "0.05", "--backlog", "1000", "--plan",
+		"f.json")
+	var figures plan.Figures
+	require.NoError(t, json.Unmarshal([]byte(d.read("f.json")), &figures))
+	require.NoError(t, figures.Check())
+	require.Equal(t, "sqlite", figures.Database)
+	require.Contains(t, figures.Machine, "processors, Redis ")
+	out := d.ok("plan", "--writes", "500/s", "--figures", "f.json")
+	require.Contains(t, out, fmt.Sprintf("%.0f µs to accept a write", figures.Accept))
+	require.Contains(t, out, "SQLite, which has one writer")
+	for _, args := range [][]string{{"--figures", "none.json"}, {"--figures", "afterwrite.yaml"},
+		{"--figures", "f.json", "--database", "postgres"}} {
+		r := d.run("", append([]string{"plan", "--writes", "5"}, args...)...)
+		require.Equal(t, exitUsage, r.code, r.err)
+		require.Contains(t, r.err, "--figures")
+	}
 }
 
 // A run that is killed takes its processes with it, and the next run removes its directory,

@@ -14,16 +14,17 @@ import (
 
 func (a *app) planCommand() *cobra.Command {
 	l := plan.Load{}
-	writes, hot := "", ""
+	writes, hot, figures := "", "", ""
 	c := &cobra.Command{
 		Use:   "plan --writes N/s",
 		Short: "Size a deployment: Redis memory, workers, partitions, pools, disk",
 		Long: "Computes what a deployment needs from what it is to take. Each line says which figure was measured\n" +
-			"and which is computed; docs/CAPACITY.md has the formula, and what was measured where. It\n" +
-			"connects to nothing.",
-		Example: "  afterwrite plan --writes 5000/s --hot 20% --size 400 --entities 12",
+			"and which is computed; docs/CAPACITY.md has the formula, and what was measured where. With\n" +
+			"--figures it computes with those of your machine, which `afterwrite bench --plan` measures.\n" +
+			"It connects to nothing.",
+		Example: "  afterwrite plan --writes 5000/s --hot 20% --size 400 --entities 12\n  afterwrite bench --quick --plan figures.json && afterwrite plan --writes 5000/s --figures figures.json",
 		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
 			var err error
 			if l.Writes, err = strconv.ParseFloat(strings.TrimSuffix(writes, "/s"), 64); err != nil {
 				return usagef("--writes %q is not a number a second, such as 5000/s", writes)
@@ -36,7 +37,17 @@ func (a *app) planCommand() *cobra.Command {
 			if err := l.Check(); err != nil {
 				return usagef("--%v", err)
 			}
-			return a.printPlan(plan.Make(l))
+			f := plan.Shipped(l.Database)
+			if figures != "" {
+				if f, err = plan.Read(figures); err != nil {
+					return usagef("--figures: %v", err)
+				}
+				if c.Flags().Changed("database") && f.Database != l.Database {
+					return usagef("--figures: %s has those of %s, not of %s", figures, f.Database, l.Database)
+				}
+				l.Database = f.Database
+			}
+			return a.printPlan(plan.Make(l, f))
 		},
 	}
 	flags := c.Flags()
@@ -47,6 +58,7 @@ func (a *app) planCommand() *cobra.Command {
 	flags.IntVar(&l.Cached, "cached", 100_000, "persisted records that are to stay in Redis")
 	flags.DurationVar(&l.Outage, "outage", 10*time.Minute, "outage of the database during which writes are accepted")
 	flags.StringVar(&l.Database, "database", "postgres", "sqlite, postgres or mysql")
+	flags.StringVar(&figures, "figures", "", "`FILE` that afterwrite bench --plan wrote; the plan is then for its database")
 	return a.withJSON(c)
 }
 

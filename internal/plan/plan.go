@@ -7,21 +7,12 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/afterwrite/afterwrite/internal/text"
 )
 
-// What was measured: rates by `afterwrite bench`, bytes by scripts/measure-plan.sh, on the
-// machine of docs/PERFORMANCE.md (AMD EPYC, 2 processors, Redis 7.0.15, SQLite 3.45.1,
-// PostgreSQL 15.18), which callers, workers, Redis and database share.
-const (
-	redisAccept = 18e-6 // seconds of Redis to accept a write
-	redisFlush  = 17e-6 // seconds of Redis to list, read and ack a record
-	httpPuts    = 16800 // PUT/s of one API
-)
-
-// rows are the rows/s that one worker persists while writes come in.
-var rows = map[string]float64{"sqlite": 18200, "postgres": 22800}
-
-// sizes are the bytes of a record of six fields by the bytes of its values together.
+// sizes are the bytes of a record of six fields by the bytes of its values together, as scripts/measure-plan.sh
+// measures them.
 var sizes = []size{
 	{60, 349, 289, 264},
 	{198, 487, 429, 413},
@@ -73,20 +64,20 @@ func (l Load) Check() error {
 	return nil
 }
 
-// Make plans for a load that [Load.Check] accepts.
-func Make(l Load) []Line {
+// Make plans for a load and by figures that their Check accepts.
+func Make(l Load, f Figures) []Line {
 	of := measured(float64(l.Size))
 	persisted := l.Writes * (1 - l.Hot) // rows/s
 	backlog := persisted * l.Outage.Seconds()
 	dataset := backlog*of.pending + float64(l.Cached)*of.cached
-	busy := l.Writes*redisAccept + persisted*redisFlush
+	busy := (l.Writes*f.Accept + persisted*f.Flush) / 1e6
 	nodes := math.Ceil(busy / use)
-	workers, rate := l.workers(persisted)
+	workers, rate := l.workers(f, persisted)
 	partitions := l.partitions(workers, nodes)
-	apis := math.Max(2, math.Ceil(l.Writes/(use*httpPuts)))
+	apis := math.Max(2, math.Ceil(l.Writes/(use*f.Puts)))
 	return []Line{
 		{"rows persisted", persisted, "rows/s", "computed: writes × (1 − hot); at flush.delay 0 fewer may coalesce"},
-		{"Redis processor", 100 * busy, "% of one", "measured: 18 µs to accept a write, 17 µs to flush a record"},
+		{"Redis processor", 100 * busy, "% of one", fmt.Sprintf("measured: %.0f µs to accept a write, %.0f µs to flush a record", f.Accept, f.Flush)},
 		{"Redis primaries", nodes, "", fmt.Sprintf("computed: processor ÷ %.0f%%; above 1 a Redis or Valkey Cluster",
 			use*100)},
 		{"Redis backlog", backlog * of.pending, "bytes",
@@ -103,7 +94,7 @@ func Make(l Load) []Line {
 		{"partitions", partitions, "an entity",
 			"computed: for eight flushes at once in every worker, four on every primary at least"},
 		{"worker database.max_open", 12, "connections each", "computed: worker.concurrency 8 and four for other work"},
-		{"apis", apis, "", fmt.Sprintf("measured: 16,800 PUT/s; computed: of which %.0f%%, two at least", use*100)},
+		{"apis", apis, "", fmt.Sprintf("measured: %s PUT/s; computed: of which %.0f%%, two at least", text.Number(int64(f.Puts)), use*100)},
 		{"database connections", workers*12 + apis*16, "", "computed: workers × 12 and APIs × 16"},
 		{"database growth", persisted * (float64(l.Size) + 60) * 86400, "bytes a day",
 			"computed: were every row new, with 60 bytes for its head and key; indexes come on top"},
@@ -111,17 +102,17 @@ func Make(l Load) []Line {
 }
 
 // workers are those that persist the rows with a share of what one did.
-func (l Load) workers(persisted float64) (n float64, how string) {
-	rate, how := rows["postgres"], "measured: 22,800 rows/s, PostgreSQL"
-	switch l.Database {
-	case "sqlite":
-		return 1, fmt.Sprintf("measured: 18,200 rows/s, SQLite, which has one writer; this is %.0f%% of it",
-			100*persisted/rows["sqlite"])
-	case "mysql":
-		how = "not measured on MySQL: PostgreSQL's 22,800 rows/s are taken"
+func (l Load) workers(f Figures, persisted float64) (n float64, how string) {
+	name := map[string]string{"sqlite": "SQLite", "postgres": "PostgreSQL", "mysql": "MySQL"}[l.Database]
+	how = fmt.Sprintf("measured: %s rows/s, %s", text.Number(int64(f.Rows)), name)
+	switch {
+	case l.Database == "sqlite":
+		return 1, fmt.Sprintf("%s, which has one writer; this is %.0f%% of it", how, 100*persisted/f.Rows)
+	case f.borrowed:
+		how = fmt.Sprintf("not measured on MySQL: PostgreSQL's %s rows/s are taken", text.Number(int64(f.Rows)))
 	}
-	return math.Max(2, math.Ceil(persisted/(use*rate))), fmt.Sprintf("%s; computed: of which %.0f%%, two at least", how,
-		use*100)
+	return math.Max(2, math.Ceil(persisted/(use*f.Rows))), fmt.Sprintf("%s; computed: of which %.0f%%, two at least",
+		how, use*100)
 }
 
 // partitions of an entity, a power of two from 4 to 256.

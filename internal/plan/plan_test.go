@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ var load = Load{Writes: 5000, Hot: 0.2, Size: 400, Entities: 12, Cached: 100_000
 	Database: "postgres"}
 
 func TestMake(t *testing.T) {
-	lines := Make(load)
+	lines := Make(load, Shipped(load.Database))
 	require.NoError(t, load.Check())
 	require.EqualValues(t, 4000, line(t, lines, "rows persisted"))
 	require.InDelta(t, 15.8, line(t, lines, "Redis processor"), 0.01)
@@ -37,7 +38,7 @@ func TestMake(t *testing.T) {
 
 	large := load
 	large.Writes, large.Hot = 100_000, 0
-	lines = Make(large)
+	lines = Make(large, Shipped(large.Database))
 	require.EqualValues(t, 6, line(t, lines, "Redis primaries"))
 	require.EqualValues(t, 8, line(t, lines, "workers"))
 	require.EqualValues(t, 10, line(t, lines, "apis"))
@@ -80,8 +81,46 @@ func TestCapacityPage(t *testing.T) {
 		require.Contains(t, string(text), fmt.Sprintf("| %.0f | %.0f | %.0f | %.0f |", s.values, s.pending, s.file,
 			s.cached))
 	}
-	for _, l := range Make(load) {
+	for _, l := range Make(load, Shipped(load.Database)) {
 		require.Contains(t, string(text), "| "+l.Name+" |")
 	}
 	require.True(t, strings.Contains(string(text), "18 µs") && strings.Contains(string(text), "17 µs"))
+}
+
+// Figures of another machine change what depends on them, and nothing else.
+func TestFiguresOfAnotherMachine(t *testing.T) {
+	shipped := Make(load, Shipped("postgres"))
+	f := Figures{Machine: "slow", Database: "postgres", Accept: 180, Flush: 170, Rows: 1000, Puts: 1000}
+	lines := Make(load, f)
+	require.InDelta(t, 158, line(t, lines, "Redis processor"), 0.1)
+	require.EqualValues(t, 3, line(t, lines, "Redis primaries"))
+	require.EqualValues(t, 7, line(t, lines, "workers"))
+	require.EqualValues(t, 9, line(t, lines, "apis"))
+	require.Equal(t, line(t, shipped, "Redis backlog"), line(t, lines, "Redis backlog"))
+	for _, l := range lines {
+		require.NotContains(t, l.How, "22,800", l.Name)
+	}
+}
+
+// A file of figures is read as it was written; one that is no such file says what makes one.
+func TestFiguresInAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "figures.json")
+	want := Figures{Machine: "m", Database: "mysql", Accept: 1.5, Flush: 2, Rows: 3, Puts: 4}
+	require.NoError(t, want.Write(file))
+	got, err := Read(file)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	for text, name := range map[string]string{
+		"{": "unexpected end", "{}": "is missing", `{"database":"oracle"}`: "is missing",
+		`{"redis_accept_microseconds":1,"redis_flush_microseconds":1,"rows_per_second":1,"puts_per_second":1}`: "database",
+		strings.Repeat(" ", maxFile+1): "more than",
+	} {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		_, err := Read(file)
+		require.ErrorContains(t, err, name)
+		require.ErrorContains(t, err, "bench --plan")
+	}
+	require.Error(t, Figures{Database: "mysql"}.Write(file), "an incomplete run writes nothing")
+	_, err = Read(filepath.Join(t.TempDir(), "none"))
+	require.ErrorIs(t, err, os.ErrNotExist)
 }
