@@ -96,10 +96,10 @@ func (c *Client) wasQuiet(o schema.Order) bool {
 }
 
 // Wake has the deferred tasks of a queue run immediately, and returns how many there were.
-func (c *Client) Wake(_ context.Context, queue string) (int, error) {
+func (c *Client) Wake(ctx context.Context, queue string) (int, error) {
 	full := name(c.prefix, queue)
-	if _, err := c.inspector.GetQueueInfo(full); errors.Is(err, asynq.ErrQueueNotFound) {
-		return 0, nil // it has had no task yet
+	if there, err := c.redis.SIsMember(ctx, "asynq:queues", full).Result(); err != nil || !there {
+		return 0, err // without an error it has had no task yet
 	}
 	n, err := c.inspector.RunAllRetryTasks(full)
 	if err != nil {
