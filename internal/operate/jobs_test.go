@@ -13,6 +13,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
+	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -256,4 +257,48 @@ func TestJobsAreBounded(t *testing.T) {
 	kept, _, err := f.Jobs(t.Context())
 	require.NoError(t, err)
 	require.Len(t, kept, 3+fleet.KeptJobs)
+}
+
+// A job whose process ends before its first step acts on what was there when it began, and on nothing since.
+func TestJobActsOnWhatWasThere(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.SQLite(t))
+	b.dead(5)
+	one, _ := b.process(time.Millisecond)
+	require.NoError(t, one.Close())
+	_, err := one.Start(t.Context(), operate.ActDiscard, operate.Selection{Filter: users}, 5, ann)
+	require.ErrorIs(t, err, schema.ErrBusy, "it stops, and leaves the job to others")
+	_, err = b.producer.Put(t.Context(), "user", "later", map[string]any{"name": "n", "email": "e"})
+	require.NoError(t, err)
+	b.kill()
+	other, _ := b.process(time.Minute)
+	list, err := other.List(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.Equal(t, 5, ends(t, other, list[0].ID).Report.Done)
+	require.Equal(t, 1, b.count(ledger.LetterFilter{State: ledger.StateWaiting}))
+}
+
+// A runner whose job another has taken changes nothing of it.
+func TestAJobHasOneRunner(t *testing.T) {
+	t.Parallel()
+	f := whole.Of(setup(t, testkit.SQLite(t)).cache).Fleet
+	_, err := f.AddJob(t.Context(), fleet.Job{ID: "j", Is: "1 x", At: "a", Runner: "one"}, 0)
+	require.NoError(t, err)
+	taken, err := f.TakeJob(t.Context(), "other", "1 ", time.Hour)
+	require.NoError(t, err)
+	require.Equal(t, "j", taken.ID)
+	for runner, want := range map[string]bool{"one": false, "other": true} {
+		_, mine, err := f.SaveJob(t.Context(), "j", runner, runner, time.Hour)
+		require.NoError(t, err)
+		require.Equal(t, want, mine)
+	}
+	require.NoError(t, f.EndJob(t.Context(), "j", "one", "one"))
+	kept, _, err := f.Jobs(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "other", kept[0].At)
+	require.Equal(t, "other", kept[0].Runner, "it has not ended")
+	taken, err = f.TakeJob(t.Context(), "third", "1 ", time.Hour)
+	require.NoError(t, err)
+	require.Empty(t, taken.ID, "its lease is live")
 }
