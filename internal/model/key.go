@@ -40,7 +40,7 @@ func (m *Model) mapKey(bad *Error) {
 // mapPart maps a field that is a part of a composite key.
 func (at *field) mapPart(to *schema.Field, e *schema.Entity) error {
 	if at.Field.AutoIncrement || gormCounts(at.Field) || isSerial(at.Field) {
-		return errors.New("the database makes this part of the key (serial, identity), after the write was accepted: " +
+		return errors.New("the database makes this id (serial, identity), after the write was accepted: " +
 			"say autoIncrement:false and give every record its own, or give the table one key column")
 	}
 	if err := keyable(at.Field); err != nil {
