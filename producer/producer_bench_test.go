@@ -20,6 +20,9 @@ func (instant) Write(_ context.Context, groups ...*cache.Group) {
 	}
 }
 
+// Node is that of a Redis of one node.
+func (instant) Node(context.Context, *schema.Entity, int) string { return "" }
+
 func benched(b *testing.B) *Producer {
 	b.Helper()
 	e := &schema.Entity{Name: "bench", Fields: []schema.Field{
