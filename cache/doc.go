@@ -26,7 +26,10 @@
 //	                            it is ordered or running (ms, 0 free) · e time until which
 //	                            somebody listens to events (ms) · n partitions of the entity
 //	                            · z there while flushing is paused · f when an operator
-//	                            last had it flushed at once (ms) · k the field whose rank
+//	                            last had it flushed at once (ms) · y, t turns of the last
+//	                            flush and of the one before it that was committed, i, h
+//	                            tokens of the last reads behind and ahead of the lock, i1,
+//	                            h1, … for their round trips (see lua/turn.lua) · k the field whose rank
 //	                            is complete · kb, ku token of a rebuild of it, and until
 //	                            when it stands (ms)
 //	aw:{user/3}:pending  ZSET   id → time first pending (ms)

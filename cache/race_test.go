@@ -358,7 +358,7 @@ func TestI4ABarrierThatIsLostLeavesNothingOld(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)
 			b.table.set("a", values("old", "1", "1"))
-			barrier, err := b.Bar(t.Context(), b.e, "a", 0, time.Minute)
+			barrier, err := b.Bar(t.Context(), b.e, "a", 0, time.Minute, cache.Turn{})
 			require.NoError(t, err)
 			require.NoError(t, b.rdb.Del(t.Context(), b.key("a")).Err()) // as an eviction does
 			require.Equal(t, `"old"`, b.get(t, "a").Values[0], "nothing is committed yet")

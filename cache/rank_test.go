@@ -251,7 +251,7 @@ func TestRebuildMeanwhile(t *testing.T) {
 			b.evict(t, id)
 		}, "5"},
 		"written through": {nil, func(t *testing.T, b *bundle) {
-			bar, err := b.Bar(t.Context(), b.e, id, 0, time.Minute)
+			bar, err := b.Bar(t.Context(), b.e, id, 0, time.Minute, cache.Turn{})
 			require.NoError(t, err)
 			v := values("through", "1", "5")
 			b.table.set(id, v)
@@ -431,7 +431,7 @@ func TestRankOfWritesThroughInEveryOrder(t *testing.T) {
 					b.table.set(id, values("n", "1", "1"))
 					b.rebuild(t)
 					bar := func() cache.Barrier {
-						barrier, err := b.Bar(t.Context(), b.e, id, 0, time.Minute)
+						barrier, err := b.Bar(t.Context(), b.e, id, 0, time.Minute, cache.Turn{})
 						require.NoError(t, err)
 						return barrier
 					}

@@ -112,7 +112,7 @@ func TestEntityChangesInvalidateTheirTags(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, `"Cid"`, b.page(t, v, "p", "a"), "invalidated by pattern")
 
-			barrier, err := b.Bar(t.Context(), b.e, "a", 0, time.Minute)
+			barrier, err := b.Bar(t.Context(), b.e, "a", 0, time.Minute, cache.Turn{})
 			require.NoError(t, err)
 			b.page(t, v, "p", "a")
 			b.table.set("a", values("Dan", "1", "1"))

@@ -21,12 +21,16 @@ type Barrier struct {
 	Version schema.Version // that the write will get
 }
 
+// Turn is the turn of a transaction that holds a partition's fence, and the last one before it that was committed, as
+// the fence spells them. None is noted if it is zero.
+type Turn struct{ Before, Turn string }
+
 // Bar drops the persisted copy of a record and bars fills for life, which must be longer than the transaction that
 // writes it. Call it with the partition's fence locked, and Unbar when the transaction is over; without Unbar the
 // barrier expires and the next read loads the row. Errors: ErrBehind; ErrVersionMismatch if match is not 0 and the
-// cached record is at another version; ErrUnavailable.
+// cached record is at another version; ErrUnavailable. Redis notes the turn of the transaction.
 func (c *Cache) Bar(ctx context.Context, e *schema.Entity, id string, match schema.Version,
-	life time.Duration) (Barrier, error) {
+	life time.Duration, turn Turn) (Barrier, error) {
 	k := c.prefix.Keys(e, e.Partition(id))
 	condition := ""
 	if match > 0 {
@@ -34,7 +38,7 @@ func (c *Cache) Bar(ctx context.Context, e *schema.Entity, id string, match sche
 	}
 	b := Barrier{entity: e, id: id, token: newToken()}
 	reply, err := c.redis.RunAny(ctx, barScript, []string{k.Stats, k.Record + id, k.Unsure}, b.token, layout.MS(life),
-		condition, rankedID(e, id))
+		condition, rankedID(e, id), turn.Before, turn.Turn)
 	if err != nil {
 		return Barrier{}, err
 	}

@@ -12,15 +12,15 @@ import (
 
 // database writes records of entities whose writes go to the database first: the store.
 type Database interface {
-	Through(ctx context.Context, e *schema.Entity, id string, decide func(context.Context, schema.Row) (schema.Change,
-		error),
+	Through(ctx context.Context, e *schema.Entity, id string, decide func(ctx context.Context, row schema.Row,
+		before, turn string) (schema.Change, error),
 		beside func(context.Context, []schema.Beside) error) (written *schema.Change, err error)
 }
 
 // barriers keep a record out of the cache while it is written to the database first: the cache implements them.
 type barriers interface {
-	Bar(ctx context.Context, e *schema.Entity, id string, match schema.Version, life time.Duration) (cache.Barrier,
-		error)
+	Bar(ctx context.Context, e *schema.Entity, id string, match schema.Version, life time.Duration,
+		turn cache.Turn) (cache.Barrier, error)
 	Unbar(ctx context.Context, b cache.Barrier, committed *schema.Change, keep bool) error
 	BarAll(ctx context.Context, e *schema.Entity, ids []string, life time.Duration) (token string, err error)
 	UnbarAll(ctx context.Context, e *schema.Entity, ids []string, token string) error
@@ -64,11 +64,12 @@ func (p *Producer) through(ctx context.Context, e *schema.Entity, w cache.Write)
 	var change schema.Change
 	var barrier cache.Barrier
 	var others []barred
-	written, err := p.database.Through(ctx, e, w.ID, func(ctx context.Context, row schema.Row) (schema.Change,
-		error) {
+	written, err := p.database.Through(ctx, e, w.ID, func(ctx context.Context, row schema.Row, before,
+		turn string) (schema.Change, error) {
 		var err error
 		// The barrier outlives the transaction, which ends with the context.
-		if barrier, err = p.cache.Bar(ctx, e, w.ID, w.IfMatch, 3*p.timeout); err != nil {
+		noted := cache.Turn{Before: before, Turn: turn}
+		if barrier, err = p.cache.Bar(ctx, e, w.ID, w.IfMatch, 3*p.timeout, noted); err != nil {
 			return change, err
 		}
 		change, err = w.Apply(e, row)

@@ -19,6 +19,12 @@ func (p Pairing) None() bool { return p.Deployment == "" }
 //lint:ignore ST1005 Redis is a name.
 var ErrUnpaired = errors.New("Redis and the database do not belong together")
 
+// ErrOlder reports a Redis that went back to an older state of itself than the one that was flushed last: what it lists
+// as pending may be older than the rows. Nothing of it is flushed until a process has repaired it.
+//
+//lint:ignore ST1005 Redis is a name.
+var ErrOlder = errors.New("Redis is an older copy of itself")
+
 // Unpaired returns ErrUnpaired with the reason.
 func Unpaired(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnpaired, fmt.Sprintf(format, args...))

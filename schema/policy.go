@@ -30,8 +30,14 @@ const (
 // counts no attempts and has no policy.
 const KindUnknownField Kind = "unknown_field"
 
-// HeldKinds lists why a record may be held: every kind of refusal, and KindUnknownField.
-var HeldKinds = append(slices.Clone(Kinds), KindUnknownField)
+// KindOlder is why there is a dead letter of a record that no database has refused: Redis went
+// back to an older state of itself, in which the record waited, and the row may be newer. It
+// counts no attempts and has no policy.
+const KindOlder Kind = "older"
+
+// HeldKinds lists why a record may be held or have a dead letter: every kind of refusal,
+// KindUnknownField and KindOlder.
+var HeldKinds = append(slices.Clone(Kinds), KindUnknownField, KindOlder)
 
 // Kinds lists every kind, in the order of display.
 var Kinds = []Kind{KindUnique, KindForeignKey, KindNotNull, KindCheck, KindRange, KindType, KindMissing, KindPoison}

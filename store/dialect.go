@@ -28,9 +28,8 @@ type dialect interface {
 	// probe is a query of one integer that needs a working database.
 	probe() string
 	// lock takes the fence of an entity and a partition by changing its row, or by making
-	// it, and returns the number of transactions that held it and committed, this one included.
-	// paired is the deployment and life of [Config.Pair] with a space between them, if any.
-	lock(tx *transaction, entity string, partition int) (flushes int64, paired sql.NullString, err error)
+	// it, and returns what the fence shows then. See reach.go.
+	lock(tx *transaction, entity string, partition int) (fence, error)
 	// free ends a transaction that holds a fence though its process has said nothing for
 	// [Config.IdleInTransaction], where the database does not do that by itself.
 	free(ctx context.Context, db *sql.DB, entity string, partition int) error
@@ -157,17 +156,20 @@ func (common) timed(time.Duration) string                       { return "" }
 func (common) nests() bool                                      { return true }
 func (common) ages() time.Duration                              { return 0 }
 
-func (common) lock(tx *transaction, entity string, partition int) (flushes int64, paired sql.NullString, err error) {
-	err = tx.db.Raw(lockByConflict, entity, partition, tx.store.cfg.Pair).Row().Scan(&flushes, &paired)
-	return flushes, paired, err
+func (common) lock(tx *transaction, entity string, partition int) (f fence, err error) {
+	pair := tx.store.cfg.Pair
+	err = tx.db.Raw(lockByConflict, entity, partition, pair, pair).Row().Scan(f.columns()...)
+	return f, err
 }
 
 // lockByConflict is the lock statement of dialects with ON CONFLICT and RETURNING. A
 // row that two make at once is made by one; the other waits for it and changes it.
-const lockByConflict = `INSERT INTO afterwrite_fences AS f (entity, partition, flushes, locked_at)
-	VALUES (?, ?, 1, CURRENT_TIMESTAMP)
-	ON CONFLICT (entity, partition) DO UPDATE SET flushes = f.flushes + 1, locked_at = CURRENT_TIMESTAMP
-	RETURNING flushes, (SELECT deployment || ' ' || life FROM afterwrite_pairings WHERE name = ?)`
+const lockByConflict = `INSERT INTO afterwrite_fences AS f (entity, partition, flushes, locked_at, turn, turn_of)
+	VALUES (?, ?, 1, CURRENT_TIMESTAMP, 1, ?)
+	ON CONFLICT (entity, partition) DO UPDATE SET flushes = f.flushes + 1, locked_at = CURRENT_TIMESTAMP,
+		turn = CASE f.turn_of WHEN excluded.turn_of THEN f.turn + 1 ELSE 1 END, turn_of = excluded.turn_of
+	RETURNING flushes, (SELECT deployment || ' ' || life FROM afterwrite_pairings WHERE name = ?), turn, turn_id,
+		read_before, read_last, read_version, read_newest`
 
 // foreignKey is a column whose values must be there in a column of another table.
 type foreignKey struct {

@@ -21,6 +21,7 @@ type transaction struct {
 	db    *gorm.DB
 	saved bool   // a savepoint is set
 	fresh bool   // nothing was written since
+	note  string // a statement that goes before the next savepoint, in its round trip
 	flush string // says that it is a flush, with the next savepoint; "": it is said, or needs not be
 	said  bool   // flushes was called
 	ends  string // says at the end that it was one
@@ -132,19 +133,40 @@ func (t *transaction) flushes(of *table) {
 	}
 }
 
+// fence is what a partition's fence shows behind its lock, this transaction included.
+type fence struct {
+	flushes int64          // transactions that held it and committed
+	pair    sql.NullString // the Redis of [Config.Pair]: deployment, a space, life
+	turn    int64          // those of the transactions that flushed from the Redis of [Config.Pair]
+	id      string         // of the last of them that committed
+	reach   Reach          // of the last that has noted it
+}
+
+// columns are where a lock statement's columns go.
+func (f *fence) columns() []any {
+	return []any{&f.flushes, &f.pair, &f.turn, &f.id, &f.reach.Before, &f.reach.Last, &f.reach.Version,
+		&f.reach.Newest}
+}
+
+// paired is the Redis that the database belongs to.
+func (f *fence) paired() (p schema.Pairing) {
+	p.Deployment, p.Life, _ = strings.Cut(f.pair.String, " ")
+	return p
+}
+
 // lock takes the fence of a partition by changing its row, which makes it if need
 // be. Nobody else gets past this statement until the transaction ends; and what
-// they committed before is seen by every statement after it. It returns the number of
-// transactions that held the fence and committed, this one included, and the Redis that the
-// database belongs to.
-func (t *transaction) lock(entity string, partition int) (flushes int64, paired schema.Pairing, err error) {
+// they committed before is seen by every statement after it.
+func (t *transaction) lock(entity string, partition int) (fence, error) {
 	defer t.store.metrics.time("lock")()
-	flushes, with, err := t.store.dialect.lock(t, entity, partition)
+	f, err := t.store.dialect.lock(t, entity, partition)
 	if err != nil && t.store.dialect.hung(err) {
 		t.store.free(entity, partition)
 	}
-	paired.Deployment, paired.Life, _ = strings.Cut(with.String, " ")
-	return flushes, paired, t.store.unavailable("lock the fence", err)
+	if f.turn <= 1 {
+		f.reach = Reach{} // of another Redis
+	}
+	return f, t.store.unavailable("lock the fence", err)
 }
 
 // free ends the transaction of a frozen process that holds a fence, if the database does not
@@ -200,7 +222,7 @@ func (t *transaction) load(of *table, ids []string) ([]schema.Row, error) {
 // save sets the savepoint, in one round trip, unless it is where it should be, and
 // before it the bound on the statements, which undoing one must not undo.
 func (t *transaction) save() error {
-	if t.fresh && t.bound == t.bounded {
+	if t.fresh && t.bound == t.bounded && t.note == "" {
 		return nil
 	}
 	err := t.db.Exec(t.saving()).Error
@@ -212,6 +234,9 @@ func (t *transaction) save() error {
 func (t *transaction) saving() string {
 	d := t.store.dialect
 	statements := make([]string, 0, 4)
+	if t.note != "" {
+		statements = append(statements, t.note)
+	}
 	if t.saved && d.nests() {
 		// Savepoints that are left standing nest, and cost more and more.
 		statements = append(statements, "RELEASE SAVEPOINT afterwrite")
@@ -229,6 +254,7 @@ func (t *transaction) saving() string {
 func (t *transaction) savedAs(err error) {
 	t.fresh = err == nil
 	if err == nil {
+		t.note = ""
 		t.saved, t.bounded, t.flush = true, t.bound, ""
 	}
 }
@@ -252,7 +278,7 @@ func (t *transaction) atLeisure(query func() error) error {
 func (t *transaction) mark(of *table) (string, error) {
 	ctx, d := t.db.Statement.Context, t.store.dialect
 	m, ok := d.(marker)
-	if !ok || t.fresh {
+	if !ok || t.fresh && t.note == "" {
 		return d.mark(ctx, t.tx, of.name)
 	}
 	mark, err := m.markAnd(ctx, t.tx, of.name, t.saving())

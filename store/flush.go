@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -70,15 +71,15 @@ type Flush struct {
 	suspicious bool // see Isolate
 	unhurried  bool // no statement is given up early, see hang.go
 	tx         *transaction
-	flushes    int64 // of the fence, this transaction included
-	paired     schema.Pairing
+	fence      fence
+	id         string // of this transaction
 	batch      *batch
 	timed      func() // ends the measurement
 }
 
 // Pairing is the Redis that the database belongs to, as the statement that locked the fence
 // saw it. A batch that was read from another one must not be written.
-func (f *Flush) Pairing() schema.Pairing { return f.paired }
+func (f *Flush) Pairing() schema.Pairing { return f.fence.paired() }
 
 // SplitError reports that COMMIT was refused, as happens for deferred constraints. The whole
 // transaction is undone.
@@ -114,7 +115,11 @@ func (s *Store) Begin(ctx context.Context, e *schema.Entity, partition int) (*Fl
 func (s *Store) hold(ctx context.Context, t *table, partition int, op string) (f *Flush, err error) {
 	f = &Flush{store: s, table: t, partition: partition, timed: s.metrics.time(op)}
 	if f.tx, err = s.begin(ctx); err == nil {
-		f.flushes, f.paired, err = f.tx.lock(t.entity.Name, partition)
+		f.fence, err = f.tx.lock(t.entity.Name, partition)
+	}
+	if err == nil {
+		f.id = rand.Text()[:turnID]
+		f.tx.note = f.reachedAt(f.fence.reach)
 	}
 	if k := t.known.Load(); err == nil && k != nil && k.watched {
 		f.tx.flushes(t)
@@ -209,6 +214,9 @@ func (f *Flush) Commit(ctx context.Context) error {
 		return nil
 	}
 	if err := b.unhurried(); err != nil {
+		return f.failed(err)
+	}
+	if err := f.reached(); err != nil {
 		return f.failed(err)
 	}
 	err := f.tx.commit()

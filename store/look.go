@@ -49,4 +49,4 @@ func (s *Store) Look(ctx context.Context, e *schema.Entity, partition int) (Look
 
 // Follows reports whether no transaction of the partition has committed between the look and
 // the lock of this flush, so that what was read in between is as good as read behind the lock.
-func (f *Flush) Follows(l Look) bool { return l.looked && f.flushes == l.flushes+1 }
+func (f *Flush) Follows(l Look) bool { return l.looked && f.fence.flushes == l.flushes+1 }

@@ -37,7 +37,7 @@ func (d *mysql) draw(ctx context.Context, tx *transaction, t *table, at *catalog
 		return nil, err
 	}
 	// InnoDB syncs its log at a commit that changes something: then the counter is on the disk.
-	if _, _, err := tx.lock("", 0); err != nil {
+	if _, err := tx.lock("", 0); err != nil {
 		return nil, err
 	}
 	_, err = tx.tx.ExecContext(ctx, "DELETE FROM afterwrite_fences WHERE entity = ''")

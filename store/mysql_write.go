@@ -18,23 +18,29 @@ import (
 	"github.com/afterwrite/afterwrite/store/catalog"
 )
 
-// lock says for which entity's watch the transaction is a flush, see watch.go, changes the fence's row and reads the new number and the pairing behind it, in one
-// round trip.
-func (d *mysql) lock(tx *transaction, entity string, partition int) (flushes int64, paired sql.NullString, err error) {
-	ctx := tx.db.Statement.Context
+// lock says for which entity's watch the transaction is a flush, see watch.go, changes the fence's row and reads it and
+// the pairing behind it, in one round trip.
+func (d *mysql) lock(tx *transaction, entity string, partition int) (f fence, err error) {
+	ctx, pair := tx.db.Statement.Context, tx.store.cfg.Pair
 	for {
 		var found int64
-		err = tx.tx.QueryRowContext(ctx, `SET @afterwrite_flush = ?; UPDATE afterwrite_fences SET flushes = LAST_INSERT_ID(flushes + 1),
-				locked_at = CURRENT_TIMESTAMP(6), holder = CONNECTION_ID() WHERE entity = ? AND "partition" = ?;
-			SELECT ROW_COUNT(), LAST_INSERT_ID(), (SELECT concat(deployment, ' ', life) FROM afterwrite_pairings WHERE name = ?)`,
-			tx.store.cfg.Pair+"/"+entity, entity, partition, tx.store.cfg.Pair).Scan(&found, &flushes, &paired)
+		err = tx.tx.QueryRowContext(ctx, `SET @afterwrite_flush = ?; UPDATE afterwrite_fences SET flushes = flushes + 1,
+				locked_at = CURRENT_TIMESTAMP(6), holder = CONNECTION_ID(),
+				turn = CASE turn_of WHEN ? THEN turn + 1 ELSE 1 END, turn_of = ? WHERE entity = ? AND "partition" = ?;
+			SELECT ROW_COUNT(), coalesce(max(flushes), 0),
+				(SELECT concat(deployment, ' ', life) FROM afterwrite_pairings WHERE name = ?),
+				coalesce(max(turn), 0), coalesce(max(turn_id), ''), coalesce(max(read_before), 0),
+				coalesce(max(read_last), 0), coalesce(max(read_version), 0), coalesce(max(read_newest), 0)
+			FROM afterwrite_fences WHERE entity = ? AND "partition" = ?`,
+			pair+"/"+entity, pair, pair, entity, partition, pair, entity, partition).
+			Scan(append([]any{&found}, f.columns()...)...)
 		if err != nil || found > 0 {
-			return flushes, paired, err
+			return f, err
 		}
 		_, err = tx.tx.ExecContext(ctx, `INSERT INTO afterwrite_fences (entity, "partition", flushes, locked_at)
 			VALUES (?, ?, 0, CURRENT_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE flushes = flushes`, entity, partition)
 		if err != nil {
-			return 0, paired, err
+			return f, err
 		}
 	}
 }

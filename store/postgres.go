@@ -113,12 +113,13 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(max(1, d.Mi
 
 // lock also turns synchronous_commit on for the transaction where a server, a database or a
 // role has it off: what is acked must survive a crash.
-func (*postgres) lock(tx *transaction, entity string, partition int) (flushes int64, paired sql.NullString, err error) {
+func (*postgres) lock(tx *transaction, entity string, partition int) (f fence, err error) {
 	var set sql.NullString
+	pair := tx.store.cfg.Pair
 	err = tx.db.Raw(lockByConflict+`,
 		CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END`,
-		entity, partition, tx.store.cfg.Pair).Row().Scan(&flushes, &paired, &set)
-	return flushes, paired, err
+		entity, partition, pair, pair).Row().Scan(append(f.columns(), &set)...)
+	return f, err
 }
 
 func (*postgres) name() string         { return "postgres" }

@@ -63,7 +63,7 @@ func TestRefusalsTellNoSecrets(t *testing.T) {
 			requireNoSecrets(t, r.Refusal.Message)
 		}
 
-		_, err = b.Through(t.Context(), e, "b", func(context.Context, schema.Row) (schema.Change,
+		_, err = b.Through(t.Context(), e, "b", func(context.Context, schema.Row, string, string) (schema.Change,
 			error) {
 			return some[1], nil
 		}, nil)

@@ -281,7 +281,7 @@ func (s *Store) Writable(ctx context.Context) error {
 		return err
 	}
 	defer tx.rollback()
-	if _, _, err := tx.lock("", 0); err != nil { // no entity is called that, so no flush waits for it
+	if _, err := tx.lock("", 0); err != nil { // no entity is called that, so no flush waits for it
 		return err
 	}
 	if err := tx.db.Exec("DELETE FROM afterwrite_fences WHERE entity = ''").Error; err != nil {

@@ -9,7 +9,8 @@ import (
 )
 
 // Through writes one record in a transaction of its own: it locks the partition's fence,
-// reads the record's row, has decide make the change of it, writes that and commits. When
+// reads the record's row, has decide make the change of it, writes that and commits. decide
+// also gets the turns of [Flush.Before] and [Flush.Turn], which Redis must have noted when it returns. When
 // it returns nil the change is durable, and after every write of the record that was
 // committed before.
 //
@@ -20,7 +21,7 @@ import (
 // take the change; else [Unavailable]. written is nil where nothing was written; it is the
 // change, with its Row, where that was or, after a lost reply to COMMIT, may have been.
 func (s *Store) Through(ctx context.Context, e *schema.Entity, id string,
-	decide func(context.Context, schema.Row) (schema.Change, error),
+	decide func(ctx context.Context, row schema.Row, before, turn string) (schema.Change, error),
 	beside func(context.Context, []schema.Beside) error) (written *schema.Change, err error) {
 	t, err := s.table(e)
 	if err != nil {
@@ -39,7 +40,7 @@ func (s *Store) Through(ctx context.Context, e *schema.Entity, id string,
 	if len(rows) == 1 && (rows[0].ID == id || rows[0].Foreign != "") { // not a row that another id names
 		row = rows[0]
 	}
-	change, err := decide(ctx, row)
+	change, err := decide(ctx, row, f.Before(), f.Turn())
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,8 @@ func TestIDsThatTheirColumnCannotHold(t *testing.T) {
 	require.Empty(t, b.load(e, tooLarge))
 	require.Len(t, b.load(e, "1", tooLarge, "2", "3", "6000000000"), 2)
 
-	_, err := b.Through(t.Context(), e, tooLarge, func(_ context.Context, row schema.Row) (schema.Change, error) {
+	_, err := b.Through(t.Context(), e, tooLarge, func(_ context.Context, row schema.Row,
+		_, _ string) (schema.Change, error) {
 		require.False(t, row.Exists)
 		return del(tooLarge), nil
 	}, nil)

@@ -89,7 +89,8 @@ func TestWatchNotesWhatOthersWrite(t *testing.T) {
 		one := put("c", `"a@x"`, "4")
 		one.Only = []int{1}
 		b.flush(e, one, put("d", `"d@x"`, "1"), put("e", `"c@x"`, "1"), put("f", `"d@x"`, "1"))
-		_, err := b.Through(t.Context(), e, "g", func(context.Context, schema.Row) (schema.Change, error) {
+		_, err := b.Through(t.Context(), e, "g", func(context.Context, schema.Row, string,
+			string) (schema.Change, error) {
 			return put("g", `"g@x"`, "1"), nil
 		}, nil)
 		require.NoError(t, err)

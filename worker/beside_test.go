@@ -133,8 +133,8 @@ func TestRowsChangedBesideAreReadAgain(t *testing.T) {
 func TestRowsChangedBesideAWriteThrough(t *testing.T) {
 	onShops(t, func(t *testing.T, s *shop) {
 		s.readAll()
-		_, err := s.store.Through(t.Context(), s.customer, "1", func(_ context.Context, row schema.Row) (schema.Change,
-			error) {
+		_, err := s.store.Through(t.Context(), s.customer, "1", func(context.Context, schema.Row,
+			string, string) (schema.Change, error) {
 			return schema.Change{ID: "1", Deleted: true}, nil
 		}, func(_ context.Context, beside []schema.Beside) error {
 			found := map[string][]string{}

@@ -398,6 +398,7 @@ func TestLettersOutliveTheRedisThatForgotThem(t *testing.T) {
 		}
 		b.settled(w)
 		b.emptyRedis()
+		b.anew()
 		b.exec("INSERT INTO users (id, name, email, login_count) VALUES ('filled', 'row', 'row@x', 0)")
 		b.mail("owner", "second", "other@x") // takes the partition past the letters' versions
 		b.mail("rewritten", "newer", "newer@x")

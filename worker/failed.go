@@ -29,6 +29,12 @@ func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(
 			w.log.ErrorContext(ctx, "nothing is flushed", "entity", f.order.Entity.Name, "error", err)
 		}
 		return w.later("pairing", err, redisPause)
+	case errors.Is(err, schema.ErrOlder):
+		leave(fine)
+		if w.older != nil {
+			w.older()
+		}
+		return w.later("older", err, redisPause)
 	case errors.Is(ctx.Err(), context.Canceled):
 		leave(unknown)
 		return fmt.Errorf("sync task called off: %w", err)

@@ -126,7 +126,7 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 			return store.Outcome{}, err
 		}
 		if look.Useful() {
-			if changes, err = w.read(ctx, f); err != nil {
+			if changes, err = w.read(ctx, f, w.cache.DueAhead); err != nil {
 				return store.Outcome{}, err
 			}
 		}
@@ -147,7 +147,7 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 	// Read, now that every flush before this one has committed. If we crash here nothing has changed: reading removes
 	// nothing from the pending set.
 	if !tx.Follows(look) {
-		if changes, err = w.read(ctx, f); err != nil {
+		if changes, err = w.read(ctx, f, w.cache.Due); err != nil {
 			return store.Outcome{}, err
 		}
 	}
@@ -158,9 +158,19 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 		return store.Outcome{}, schema.Unpaired("the batch is of deployment %q, life %q, the database's is %q, %q",
 			f.last.Pairing.Deployment, f.last.Pairing.Life, tx.Pairing().Deployment, tx.Pairing().Life)
 	}
+	// And Redis knows of the flush before, and notes this one before it is committed: an older
+	// copy of it may have older states than the rows. If we crash here the next flush has the
+	// same turn.
+	if len(changes) > 0 {
+		if err := w.note(ctx, f, tx); err != nil {
+			return store.Outcome{}, err
+		}
+	}
 	if only != nil {
 		changes = slices.DeleteFunc(changes, func(c schema.Change) bool { return !slices.Contains(only, c.ID) })
 	}
+
+	tx.Reaches(f.reach(tx, only != nil))
 
 	// Write. If we crash here the database rolls everything back; the records are pending as before.
 	outcome, err := tx.Write(ctx, changes)
@@ -199,9 +209,22 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 	return outcome, nil
 }
 
+// reach is what the flush leaves in the fence for the case that Redis goes back: how far it has read. A part of a batch
+// persists only a part.
+func (f *flushing) reach(tx *store.Flush, part bool) store.Reach {
+	r := store.Reach(f.last.Reach)
+	if part || r.Before == 0 {
+		r.Before = tx.Reach().Before
+	}
+	return r
+}
+
+// dueReader is Due or DueAhead of Redis.
+type dueReader = func(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (pending.Batch, error)
+
 // read reads the batch. It can be called more than once per flush, each time for a newer state.
-func (w *Worker) read(ctx context.Context, f *flushing) ([]schema.Change, error) {
-	b, err := w.batch(ctx, f)
+func (w *Worker) read(ctx context.Context, f *flushing, due dueReader) ([]schema.Change, error) {
+	b, err := w.batch(ctx, f, due)
 	if err != nil {
 		f.redis = err
 		return nil, fmt.Errorf("read the batch: %w", err)
@@ -218,11 +241,24 @@ func (w *Worker) read(ctx context.Context, f *flushing) ([]schema.Change, error)
 	return changes, nil
 }
 
-func (w *Worker) batch(ctx context.Context, f *flushing) (pending.Batch, error) {
+func (w *Worker) batch(ctx context.Context, f *flushing, due dueReader) (pending.Batch, error) {
 	if f.alone {
 		return w.cache.DueAlone(ctx, f.order.Entity, f.order.Partition)
 	}
-	return w.cache.Due(ctx, f.order.Entity, f.order.Partition, f.limit, w.batchBytes)
+	return due(ctx, f.order.Entity, f.order.Partition, f.limit, w.batchBytes)
+}
+
+// note has Redis note the turn of the flush of the batch that was read last.
+func (w *Worker) note(ctx context.Context, f *flushing, tx *store.Flush) error {
+	err := w.cache.Note(ctx, f.order.Entity, f.order.Partition, &f.last, tx.Before(), tx.Turn())
+	if err != nil {
+		if !errors.Is(err, schema.ErrOlder) {
+			f.redis = err
+		}
+		return fmt.Errorf("note the turn: %w", err)
+	}
+	f.first.Turn = f.last.Turn
+	return nil
 }
 
 // settle records in Redis what became of a batch: persisted records are acked, refused records held or made dead

@@ -16,7 +16,7 @@ import (
 var resolutions = []ledger.Resolution{ledger.Persisted, ledger.Superseded}
 
 // deferrals are the reasons for which sync tasks are deferred.
-var deferrals = []string{"batch", "closed", "database", "pairing", "partitions", "redis", "stopping", "table"}
+var deferrals = []string{"batch", "closed", "database", "older", "pairing", "partitions", "redis", "stopping", "table"}
 
 // metrics counts what this process did.
 type metrics struct {

@@ -22,7 +22,10 @@ type Redis interface {
 
 	// The steps of a flush.
 	Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (pending.Batch, error)
+	DueAhead(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (pending.Batch, error)
 	DueAlone(ctx context.Context, e *schema.Entity, partition int) (pending.Batch, error)
+	Note(ctx context.Context, e *schema.Entity, partition int, b *pending.Batch, before,
+		turn string) error
 	Ack(ctx context.Context, e *schema.Entity, partition int, b pending.Batch, flushed []schema.Change) (int, error)
 	Hold(ctx context.Context, e *schema.Entity, partition int, refused []pending.Refused) (int, error)
 	Remember(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) ([]bool, error)

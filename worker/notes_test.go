@@ -234,7 +234,7 @@ func TestAWriteThroughKeepsNoOldField(t *testing.T) {
 		s.put("a", "Ann")
 		s.flush(s.w)
 		require.Equal(t, `"Ann"`, s.name("a"))
-		bar, err := s.cache.Bar(t.Context(), s.e, "a", 0, time.Minute)
+		bar, err := s.cache.Bar(t.Context(), s.e, "a", 0, time.Minute, cache.Turn{})
 		require.NoError(t, err)
 		rows, err := s.store.Load(t.Context(), s.e, []string{"a"})
 		require.NoError(t, err)

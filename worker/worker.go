@@ -56,6 +56,10 @@ type Config struct {
 	// nothing is flushed. nil: they always belong together.
 	Unpaired func() error
 
+	// Older is called when a flush finds that Redis is an older copy of itself: until a process has repaired the
+	// partition nothing of it is flushed. It must not block. nil: nothing is called.
+	Older func()
+
 	ID         string                // names this process; "": made from host, process number and a random part
 	Version    string                // of the program, for the status page
 	Log        *slog.Logger          // nil: slog.Default()
@@ -83,6 +87,7 @@ type Worker struct {
 	gate        *gate
 	persisted   map[string]func(context.Context, []schema.Change) error
 	apart       func() error // Config.Unpaired
+	older       func()       // Config.Older
 	unpaired    atomic.Bool  // the last flush found a Redis and a database that do not belong together
 	suspects    *suspects
 	troubles    troubles
@@ -129,6 +134,7 @@ func New(cfg Config) (*Worker, error) {
 		id:            cmp.Or(cfg.ID, fleet.NewID()),
 		version:       cfg.Version,
 		apart:         cfg.Unpaired,
+		older:         cfg.Older,
 		persisted:     cfg.Persisted,
 		log:           cmp.Or(cfg.Log, slog.Default()),
 		tracer:        span.Tracer(cfg.Tracer),

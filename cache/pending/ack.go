@@ -11,8 +11,9 @@ import (
 // Ack marks records as persisted if the flushed version is still the newest, and gives them their TTL; where the
 // database had the last word (see [schema.Change].Row) they take the values of their rows in the same step. A record
 // rewritten since the batch was read stays pending, so a late or repeated Ack is harmless. Call it only after the
-// database has committed. It returns the number of records marked, also together with an error: a large batch takes
-// several calls, and the calls before the failed one have taken effect.
+// database has committed. A Redis that went back to before the note of the batch's turn marks nothing: it may give the
+// versions of the batch to other writes. It returns the number of records marked, also together with an error: a large
+// batch takes several calls, and the calls before the failed one have taken effect.
 func (b *Backlog) Ack(ctx context.Context, e *schema.Entity, partition int, batch Batch, flushed []schema.Change) (int,
 	error) {
 	if len(flushed) == 0 {
@@ -50,10 +51,10 @@ func (b *Backlog) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batc
 	error) {
 	keys := append(make([]string, 0, 7+len(flushed)), k.Stats, k.Pending, k.Held, k.Dead, k.Why, k.Stream, k.Letters)
 	args := append(make([]any, 0, 5+2*len(flushed)), b.prefix.Channel(e.Name), layout.KeptEvents,
-		batch.ReadAt.UnixMilli(), len(k.Record), "")
+		batch.ReadAt.UnixMilli(), len(k.Record), batch.Turn, "")
 	rows := slices.ContainsFunc(flushed, func(c schema.Change) bool { return c.Row != nil })
 	if rows {
-		args[4] = 1
+		args[5] = 1
 	}
 	for i := range flushed {
 		change := &flushed[i]

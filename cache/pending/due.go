@@ -2,10 +2,12 @@ package pending
 
 import (
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,12 +21,13 @@ import (
 // Due is a record that is due to be flushed.
 type Due struct {
 	schema.Change
-	Held         bool             // refused before; otherwise it is pending
-	Attempts     int              // refusals so far
-	History      []schema.Attempt // the last of them, oldest first
-	PendingSince time.Time        // when it first waited, by Redis's clock
-	Unknown      []string         // fields that were changed and that the entity, as this process has it, has not
-	Left         int              // how often it was left for such fields; see [Refused]
+	Held         bool              // refused before; otherwise it is pending
+	Attempts     int               // refusals so far
+	History      []schema.Attempt  // the last of them, oldest first
+	PendingSince time.Time         // when it first waited, by Redis's clock
+	Unknown      []string          // fields that were changed and that the entity, as this process has it, has not
+	Left         int               // how often it was left for such fields; see [Refused]
+	Unread       map[string]string // the JSON texts of fields that the entity has not, changed or not
 
 	apart bool // held and isolated: to be flushed alone
 }
@@ -38,6 +41,19 @@ type Batch struct {
 	More    bool           // more is due than was read
 	Pairing schema.Pairing // the database of this Redis, read with the records; none if there are no records
 	Apart   bool           // an isolated record is due and not in Due: see [Backlog.DueAlone]
+	Reach   Reach
+	Turn    string // of the flush, as Note has noted it; "" before
+
+	field, token string // what proves that Redis still has what was read
+	trips        int    // that have read records
+}
+
+// Reach is how far a batch reads what is pending, by times of Redis, in ms, at which records became pending.
+type Reach struct {
+	Before  int64          // every pending record since before it is in the batch; 0: it cannot be told
+	Last    int64          // no record that is pending only since after it is in the batch
+	Version schema.Version // the partition's newest when the batch was listed
+	Newest  schema.Version // that, or a newer one which was read
 }
 
 // dueGather is the number of records that one round trip of Due reads, and so how far it can exceed its bytes. Reading
@@ -47,62 +63,127 @@ const dueGather = 128
 
 // Due reads up to limit due records, and about maxBytes of values: first pending records that have waited the entity's
 // flush delay, oldest first, then held records whose next attempt is due, except isolated ones. Call it only while the
-// partition's fence is locked; otherwise the batch may be older than what another flusher has written.
+// partition's fence is locked; otherwise the batch may be older than what another flusher has written. Call Note before
+// anything of it is committed.
 func (b *Backlog) Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (Batch, error) {
+	return b.due(ctx, e, partition, limit, maxBytes, "i")
+}
+
+// DueAhead is Due without the lock. The batch counts only if no flush has committed until the fence is locked.
+func (b *Backlog) DueAhead(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (Batch, error) {
+	return b.due(ctx, e, partition, limit, maxBytes, "h")
+}
+
+func (b *Backlog) due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int, field string) (Batch,
+	error) {
 	k := b.prefix.Keys(e, partition)
-	batch, pending, held, err := b.listDue(ctx, e, k, limit, heldShare(e, limit))
+	batch, pending, held, err := b.listDue(ctx, e, k, limit, heldShare(e, limit), field)
 	if err != nil {
 		return Batch{}, err
 	}
 	together := slices.DeleteFunc(held, func(d Due) bool { return d.apart })
 	batch.Apart, held = len(together) < len(held), together
+	since := make([]int64, len(pending))
+	for i, d := range pending {
+		since[i] = d.PendingSince.UnixMilli()
+	}
 	batch.Due = pending[:0] // never overtakes the part of the list that is still to be read
 	heldBytes := maxBytes
 	if batch.More {
 		heldBytes /= 10 // the held records' share, as it is of records
 	}
-	if err := b.readDue(ctx, e, k, &batch, pending, maxBytes); err != nil {
+	read, err := b.readDue(ctx, e, k, &batch, pending, maxBytes)
+	if err != nil {
 		return Batch{}, err
 	}
-	if err := b.readDue(ctx, e, k, &batch, held, heldBytes); err != nil {
+	if read < len(since) {
+		batch.Reach.Before = min(batch.Reach.Before, since[read])
+		batch.Reach.Last = since[max(read-1, 0)]
+	}
+	if _, err := b.readDue(ctx, e, k, &batch, held, heldBytes); err != nil {
 		return Batch{}, err
 	}
+	batch.reaches()
 	return batch, nil
+}
+
+// reaches completes the reach with what was read: records are read after they were listed, and held ones waited before.
+func (b *Batch) reaches() {
+	for _, d := range b.Due {
+		b.Reach.Newest = max(b.Reach.Newest, d.Version)
+		b.Reach.Last = max(b.Reach.Last, d.PendingSince.UnixMilli())
+	}
+	for _, d := range b.Unknown {
+		b.Reach.Before = min(b.Reach.Before, d.PendingSince.UnixMilli())
+	}
 }
 
 // DueAlone reads one record: of the held, isolated and due records, the one that has been due the longest. If there is
 // none, Due is empty. Call it only while the partition's fence is locked, like [Backlog.Due].
 func (b *Backlog) DueAlone(ctx context.Context, e *schema.Entity, partition int) (Batch, error) {
 	k := b.prefix.Keys(e, partition)
-	batch, _, held, err := b.listDue(ctx, e, k, e.Flush.Batch, e.Flush.Batch)
+	batch, _, held, err := b.listDue(ctx, e, k, e.Flush.Batch, e.Flush.Batch, "i")
 	if err != nil {
 		return Batch{}, err
 	}
+	batch.Reach.Before = 0
 	first := slices.IndexFunc(held, func(d Due) bool { return d.apart })
 	if first < 0 {
 		return batch, nil
 	}
-	err = b.readDue(ctx, e, k, &batch, held[first:first+1], 1)
+	_, err = b.readDue(ctx, e, k, &batch, held[first:first+1], 1)
 	// What was written since it was listed is pending now, and like any other.
 	pending := func(d Due) bool { return !d.Held }
 	batch.Due, batch.Unknown = slices.DeleteFunc(batch.Due, pending), slices.DeleteFunc(batch.Unknown, pending)
+	batch.reaches()
 	return batch, err
 }
 
+// ErrBroken reports that Redis may have gone back to an older state of itself since a batch was read.
+var ErrBroken = errors.New("redis may have gone back since the batch was read")
+
+// Note notes the turn of the flush that commits the batch, after the turn before. Call it while the partition's fence
+// is locked, after the batch was read and before the commit. Redis then has all that was read, so an older copy of it
+// that lacks any of that lacks the note. Errors: [schema.ErrOlder] if Redis has no note of the turn before, ErrBroken,
+// ErrUnavailable.
+func (b *Backlog) Note(ctx context.Context, e *schema.Entity, partition int, batch *Batch, before,
+	turn string) error {
+	reply, err := b.redis.RunAny(ctx, turnScript, []string{b.prefix.Keys(e, partition).Stats}, batch.field, batch.token,
+		batch.trips, before, turn)
+	if err != nil {
+		return err
+	}
+	switch layout.Text(reply) {
+	case "broken":
+		return ErrBroken
+	case "older":
+		return schema.ErrOlder
+	}
+	batch.Turn = turn
+	return nil
+}
+
 // listDue lists the due records, without their state.
-func (b *Backlog) listDue(ctx context.Context, e *schema.Entity, k layout.Keys, limit, share int) (batch Batch, pending,
-	held []Due, err error) {
+func (b *Backlog) listDue(ctx context.Context, e *schema.Entity, k layout.Keys, limit, share int,
+	field string) (batch Batch, pending, held []Due, err error) {
+	token := crand.Text()
 	reply, err := b.redis.Run(ctx, dueScript, []string{k.Pending, k.Held, k.Why, k.Stats}, limit,
-		layout.MS(e.Flush.Delay), share)
+		layout.MS(e.Flush.Delay), share, field, token, dueGather)
 	if err != nil {
 		return Batch{}, nil, nil, err
 	}
-	if len(reply) != 5 {
+	if len(reply) != 8 {
 		return Batch{}, nil, nil, fmt.Errorf("due script: %d values", len(reply))
 	}
 	batch = Batch{ReadAt: layout.Time(layout.Text(reply[0])), More: layout.Text(reply[1]) != ""}
+	batch.field, batch.token = field, token
+	version := layout.Version(layout.Text(reply[7]))
+	batch.Reach = Reach{Before: number(reply[5]), Last: number(reply[6]), Version: version, Newest: version}
 	return batch, listed(reply[2], nil), listed(reply[3], reply[4]), nil
 }
+
+// number is a number of a reply as text; 0 for "".
+func number(reply any) int64 { return int64(layout.Version(layout.Text(reply))) }
 
 // listed returns the records of a list, without their state.
 func listed(list, details any) []Due {
@@ -125,27 +206,29 @@ func listed(list, details any) []Due {
 	return some
 }
 
-// readDue reads listed records into the batch until room, in bytes of values, is used up.
+// readDue reads listed records into the batch until room, in bytes of values, is used up, and returns how many it read.
 func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, batch *Batch, some []Due,
-	room int) error {
+	room int) (read int, err error) {
 	for chunk := range slices.Chunk(some, dueGather) {
 		if room <= 0 {
 			batch.More = true
-			return nil
+			return read, nil
 		}
-		states, pairing, err := b.states(ctx, k, chunk)
+		batch.trips++
+		states, pairing, err := b.states(ctx, k, chunk, batch)
 		if err != nil {
-			return err
+			return read, err
 		}
 		if len(batch.Due)+len(batch.Missing)+len(batch.Unknown) > 0 && pairing != batch.Pairing {
-			return rdb.Fault("read records", errOther)
+			return read, rdb.Fault("read records", errOther)
 		}
 		batch.Pairing = pairing
 		for i, d := range chunk {
 			if room <= 0 {
 				batch.More = true
-				return nil
+				return read, nil
 			}
+			read++
 			if !d.read(e, states[i], batch.ReadAt) {
 				batch.Missing = append(batch.Missing, d.ID)
 				continue
@@ -160,20 +243,24 @@ func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, 
 			}
 		}
 	}
-	return nil
+	return read, nil
 }
 
 // errOther reports that the records of a batch came from two different Redis servers.
 var errOther = errors.New("the Redis server was exchanged meanwhile")
 
 // states reads whole records in one round trip, as alternating fields and values, together with the pairing of the
-// Redis that they are read from.
-func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due) ([][]string, schema.Pairing, error) {
+// Redis that they are read from. After that it removes the field of the trip, if the batch has one.
+func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due, batch *Batch) ([][]string, schema.Pairing,
+	error) {
 	p := b.redis.Pipeline()
 	asked := make([]redis.Cmder, len(some))
 	for i, d := range some {
 		asked[i] = b.redis.HashCmd(ctx, k.Record+d.ID)
 		_ = p.Process(ctx, asked[i]) // only adds it to the pipeline
+	}
+	if batch.field != "" {
+		p.HDel(ctx, k.Stats, batch.field+strconv.Itoa(batch.trips))
 	}
 	paired := p.HMGet(ctx, b.prefix.Pairing(), "deployment", "life")
 	if _, err := p.Exec(ctx); err != nil {
@@ -221,6 +308,10 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 				former[at] = text
 			} else if !strings.HasPrefix(name, "_") {
 				d.Unknown = append(d.Unknown, name)
+				if d.Unread == nil {
+					d.Unread = map[string]string{}
+				}
+				d.Unread[name] = text
 			}
 		}
 	}

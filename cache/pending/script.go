@@ -27,4 +27,8 @@ var (
 	fateScript       = layout.Load(sources, "fate")
 	forgetScript     = layout.Load(sources, "forget")
 	tellScript       = layout.Load(sources, "tell")
+	turnScript       = layout.Load(sources, "turn")
+	olderScript      = layout.Load(sources, "older")
+	repairedScript   = layout.Load(sources, "repaired")
+	yieldScript      = layout.Load(sources, "yield")
 )

@@ -171,3 +171,50 @@ func TestRedisWentBack(t *testing.T) {
 	require.Equal(t, int64(1), d.redis.Client(t).HLen(t.Context(), d.prefix+":{_}:marks").Val(),
 		"who stops takes its mark away")
 }
+
+// An older copy of Redis that was put back while nothing ran is known before anything is
+// served: what it lists as pending does not move a row back, and the loss is a failure until it
+// is acknowledged.
+func TestRedisWentBackWhileNothingRan(t *testing.T) {
+	t.Parallel()
+	d := deployAlone(t)
+	require.NoError(t, d.redis.Client(t).ConfigSet(t.Context(), "appendfsync", "always").Err()) // the copy has all
+	api, worker := d.serve()
+	write := func(method, path, body string) {
+		t.Helper()
+		code, answer := d.call(method, d.api, path, body)
+		require.Equal(t, http.StatusAccepted, code, answer)
+	}
+	age := func() string {
+		_, body := d.call(http.MethodGet, d.api, "/v1/user/ada", "")
+		return body
+	}
+	write(http.MethodPut, "/v1/user/ada", `{"name":"Ada","age":1}`)
+	d.ok("flush")
+	require.Equal(t, exitOK, worker.stop())
+	write(http.MethodPut, "/v1/user/ada", `{"name":"Ada","age":2}`)
+	putBack := d.redis.Copy()
+	worker = d.start("worker")
+	d.ready(d.worker)
+	d.ok("flush")
+	write(http.MethodPut, "/v1/user/ada", `{"name":"Ada","age":100}`)
+	d.ok("flush")
+	require.Equal(t, exitOK, worker.stop())
+	require.Equal(t, exitOK, api.stop())
+
+	putBack()
+	require.Contains(t, d.run("", "doctor").out, "Redis had lost its state of user", "before any process has noted it")
+	api = d.start("api")
+	d.ready(d.api)
+	require.Contains(t, age(), `"age":100`)
+	write(http.MethodPost, "/v1/user/ada/increment", `{"age":1}`)
+	d.start("worker")
+	d.ready(d.worker)
+	d.ok("flush")
+	require.Contains(t, age(), `"age":101`)
+	require.Contains(t, d.ok("fsck"), "agree")
+	require.Contains(t, api.text(), "Redis went back to an older state of itself")
+	require.Contains(t, d.run("", "doctor").out, "Redis had lost its state of user")
+	require.Contains(t, d.ok("acknowledge", "--reason", "a test", "--yes"), "1 loss acknowledged")
+	require.NotContains(t, d.run("", "doctor").out, "Redis had lost")
+}

@@ -46,6 +46,17 @@ local function lasts(stats, field, life)
   if number(redis.call('HGET', stats, field)) < till then redis.call('HSET', stats, field, whole(till)) end
 end
 
+-- turned notes in the stats of a partition, while its fence is locked, the turn of a transaction that is to commit and
+-- the last one that was committed ("" for none), and returns whether Redis has no note of that: it is older then, and
+-- nothing is noted. A note of a turn that was rolled back is replaced.
+local function turned(stats, before, turn)
+  local t, y = unpack(redis.call('HMGET', stats, 't', 'y'))
+  if before ~= '' and t ~= before and y ~= before then return true end
+  redis.call('HDEL', stats, 'y') -- a full Redis accepts the rest of a script whose first command frees memory
+  redis.call('HSET', stats, 't', before, 'y', turn)
+  return false
+end
+
 -- next_version is the version after last, of the stats, at a time in µs.
 local function next_version(last, now)
   local version = number(last) + 1

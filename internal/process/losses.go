@@ -46,6 +46,15 @@ func (p *Parts) unnoted(ctx context.Context, entities []*schema.Entity) (losses 
 			}
 		}
 	}
+	older, err := p.unnotedOlder(ctx, s.redis.Life, entities)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range older {
+		if !slices.ContainsFunc(losses, func(o ledger.Loss) bool { return o.Entity == l.Entity }) {
+			losses = append(losses, l)
+		}
+	}
 	counted, err := p.Store.CountedLosses(ctx, s.redis.Life)
 	if err != nil {
 		return nil, err
@@ -67,6 +76,23 @@ func (p *Parts) unnoted(ctx context.Context, entities []*schema.Entity) (losses 
 		}
 	}
 	return losses, nil
+}
+
+// unnotedOlder are the losses that the turns of the fences tell of and no process has noted yet.
+func (p *Parts) unnotedOlder(ctx context.Context, life string, entities []*schema.Entity) (losses []ledger.Loss,
+	err error) {
+	if p.Forgetful {
+		return nil, nil
+	}
+	all, _, err := p.olderPartitions(ctx, entities)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	open, err := p.Store.OpenLosses(ctx)
+	for _, e := range unnotedOf(open, life, entitiesOf(all)) {
+		losses = append(losses, ledger.Loss{At: time.Now(), Entity: e.Name, Life: life, Why: whyOlder})
+	}
+	return losses, err
 }
 
 // Acknowledge marks losses that [Parts.Losses] returned as acknowledged, with the operator's

@@ -250,8 +250,8 @@ func (p *Parts) PairAnew(ctx context.Context, by ledger.Actor) (schema.Pairing, 
 		}
 		detail := map[string]any{"redis_was": seen.Deployment, "database_was": stored.Deployment,
 			"deployment": to.Deployment}
-		return ledger.Pairs{With: to, Audit: []ledger.AuditEntry{{Actor: by, Action: ledger.Paired, Detail: detail}}},
-			err
+		entry := ledger.AuditEntry{Actor: by, Action: ledger.Paired, Detail: detail}
+		return ledger.Pairs{With: to, Anew: true, Audit: []ledger.AuditEntry{entry}}, err
 	})
 	return to, err
 }
@@ -265,6 +265,9 @@ func (p *Parts) Sides(ctx context.Context) (redis, database schema.Pairing, err 
 // CheckPairing is the start check of the pairing, and what a process that serves repeats.
 func (p *Parts) CheckPairing(ctx context.Context) error {
 	err := p.pair(ctx)
+	if err == nil {
+		err = p.repairOlder(ctx)
+	}
 	switch {
 	case errors.Is(err, schema.ErrUnpaired):
 		if p.unpaired.Swap(&err) == nil {
@@ -298,29 +301,4 @@ func (p *Parts) countLosses(ctx context.Context) {
 		return
 	}
 	p.metrics.losses.Set(float64(len(open)))
-}
-
-// noteWentBack keeps that a life of Redis went back, until it is acknowledged. Each process
-// that notices calls it, and the first gives Redis another life: so the loss is noted once.
-func (p *Parts) noteWentBack(ctx context.Context, life string) error {
-	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
-	defer cancel()
-	return p.Store.Pair(ctx, p.Config.Redis.Prefix, func(ctx context.Context, stored schema.Pairing) (ledger.Pairs,
-		error) {
-		seen, err := p.Cache.Pairing(ctx)
-		if err != nil || stored.Life != life || seen != stored {
-			return ledger.Pairs{With: stored}, err // another process was faster, or the pairing notes it
-		}
-		to := schema.Pairing{Deployment: stored.Deployment, Life: rand.Text()}
-		paired, err := p.Cache.Pair(ctx, seen, to)
-		if err == nil && !paired {
-			err = errChanged
-		}
-		var losses []ledger.Loss
-		for _, e := range p.Config.Entities {
-			losses = append(losses, ledger.Loss{Entity: e.Name, Life: to.Life,
-				Why: "Redis went back to an older state of itself: an old copy of its files, or a replica that lagged"})
-		}
-		return ledger.Pairs{With: to, Losses: losses}, err
-	})
 }

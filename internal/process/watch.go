@@ -42,6 +42,9 @@ func (p *Parts) Watch(ctx context.Context) error {
 			p.watchMark(ctx, mark)
 			p.takeJob(ctx)
 			continue
+		case <-p.flushed:
+			p.watchPairing(ctx, true)
+			continue
 		case <-tick.C:
 		}
 		p.watchPairing(ctx, true)
@@ -122,6 +125,7 @@ func (p *Parts) watchMark(ctx context.Context, mark *fleet.Mark) {
 		}
 		p.Log.Error("Redis went back to an older state of itself: writes that it had accepted since are gone where they were not persisted; cached records are dropped")
 		p.older = p.Config.Entities
+		p.foundOlder()
 	case err == nil && len(p.older) == 0:
 		p.markLife = p.held.Life
 	}
@@ -129,7 +133,7 @@ func (p *Parts) watchMark(ctx context.Context, mark *fleet.Mark) {
 		e := p.older[0]
 		dropped, err := p.Cache.InvalidateMatch(ctx, e, "*", nil)
 		if err == nil && len(p.older) == 1 {
-			err = p.noteWentBack(ctx, p.lostLife)
+			err = p.noteOlder(ctx, p.lostLife, p.Config.Entities)
 		}
 		if err != nil {
 			p.Log.Warn("cached records not dropped yet, though Redis went back", "entity", e.Name, "error", err)

@@ -77,6 +77,7 @@ type Parts struct {
 	markLife string                // of Redis, when its mark was right last
 	lostLife string                // of a Redis that went back
 	older    []*schema.Entity      // Redis went back, and what is cached of them is not dropped yet
+	flushed  chan struct{}         // a flush found that Redis is older than the one before
 }
 
 // ErrConfig marks a configuration that cannot be used.
@@ -117,7 +118,8 @@ func Join(c *config.Config, version string, log *slog.Logger) (*Parts, error) {
 
 // JoinOver is Join over connections of the caller's.
 func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*Parts, error) {
-	p := &Parts{Config: c, Log: log, version: version, over: over, Metrics: prometheus.NewRegistry()}
+	p := &Parts{Config: c, Log: log, version: version, over: over, Metrics: prometheus.NewRegistry(),
+		flushed: make(chan struct{}, 1)}
 	if !over.Embedded {
 		p.Metrics.MustRegister(collectors.NewGoCollector(),
 			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -391,8 +393,9 @@ func (p *Parts) NewWorker() (w *worker.Worker, end func(), err error) {
 	w, err = worker.New(worker.Config{
 		Entities: p.Config.Entities, Redis: p.redis(), Store: p.Store, Queue: q, Server: server,
 		SweepInterval: c.SweepInterval, KeepLetters: p.Config.DeadLetters.Keep, KeepAudit: p.Config.Audit.Keep,
-		Persisted: p.over.Persisted, Unpaired: p.Unpaired, Version: p.version, Log: p.Log, Registerer: metrics,
-		Tracer: p.over.Tracing.Provider,
+		Persisted: p.over.Persisted, Unpaired: p.Unpaired, Older: p.foundOlder, Version: p.version, Log: p.Log,
+		Registerer: metrics,
+		Tracer:     p.over.Tracing.Provider,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrConfig, err)

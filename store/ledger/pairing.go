@@ -38,6 +38,7 @@ func pairing(db *gorm.DB, name string) (schema.Pairing, error) {
 // Pairs is the result of a decision of [Ledger.Pair].
 type Pairs struct {
 	With   schema.Pairing
+	Anew   bool         // another Redis: that it has noted no turn of a flush means nothing
 	Losses []Loss       // stored with it
 	Audit  []AuditEntry // stored with it
 }
@@ -69,6 +70,12 @@ func (l *Ledger) Pair(
 		}
 		if len(to.Audit) > 0 {
 			if err := insertAudit(db, to.Audit...); err != nil {
+				return err
+			}
+		}
+		if to.Anew {
+			err := db.Table("afterwrite_fences").Where("turn_of = ?", name).Update("turn", 0).Error
+			if err != nil {
 				return err
 			}
 		}

@@ -242,7 +242,8 @@ func compositeDays(t *testing.T, b *bench) {
 		}
 		require.Len(t, b.flush(l, e, del(id)).Persisted, 1, other)
 		require.NotContains(t, b.load(l, e, id), id)
-		_, err := l.Through(t.Context(), e, id, func(_ context.Context, row schema.Row) (schema.Change, error) {
+		_, err := l.Through(t.Context(), e, id, func(_ context.Context, row schema.Row,
+			_, _ string) (schema.Change, error) {
 			require.False(t, row.Exists, other)
 			return del(id), nil
 		}, nil)

@@ -493,8 +493,8 @@ func through(t *testing.T, b *bench) {
 	for range 4 {
 		wait.Go(func() {
 			for range 5 {
-				_, err := l.Through(t.Context(), e, "a", func(_ context.Context, row schema.Row) (schema.Change,
-					error) {
+				_, err := l.Through(t.Context(), e, "a", func(_ context.Context, row schema.Row,
+					_, _ string) (schema.Change, error) {
 					n, err := strconv.Atoi(row.Values[1])
 					return put("a", "null", strconv.Itoa(n+1)), err
 				}, nil)

@@ -30,10 +30,11 @@ var sabotages = map[string]struct {
 	},
 	"a lock that does not lock": {
 		sabotage{statement: func(s string) string {
-			update, rest, _ := strings.Cut(s, ";")
+			set, lock, _ := strings.Cut(s, "; ")
+			update, rest, _ := strings.Cut(lock, ";")
 			if strings.HasPrefix(update, "UPDATE afterwrite_fences") {
-				return `INSERT INTO afterwrite_fences (entity, "partition", flushes, locked_at)
-					VALUES (CONCAT(UUID(), LEFT(?, 0)), ?, LAST_INSERT_ID(1), CURRENT_TIMESTAMP(6));` + rest
+				return set + `; INSERT INTO afterwrite_fences (entity, "partition", flushes, locked_at)
+					VALUES (CONCAT(UUID(), LEFT(CONCAT(?, ?, ?), 0)), ?, 1, CURRENT_TIMESTAMP(6));` + rest
 			}
 			return s
 		}},

@@ -5,8 +5,9 @@
 -- KEYS  1 stats  2 pending  3 held  4 dead  5 why  6 stream  7 letters  8… the records
 -- ARGV  1 event channel  2 entries of the stream  3 time of the read, ms
 --       4 bytes of a record's key before its id
---       5 "1" rows follow, else ""
---       6… for each record version, after a "-" if that is a deletion, and ttl ms
+--       5 turn of the flush, "" none; if it is not noted, nothing is marked
+--       6 "1" rows follow, else ""
+--       7… for each record version, after a "-" if that is a deletion, and ttl ms
 --       then, if rows follow, the number of their texts, and for each record a number of texts and that many: fields
 --         and the values that the row has in them, which the record takes, at a new version; -1: the row is not
 --         known, or has another score: the record leaves the cache
@@ -16,9 +17,13 @@
 -- the version was persisted, not replaced: nothing else shows that once the record has expired
 -- or was written again.
 local call = redis.call
+if ARGV[5] ~= '' then
+  local t, y = unpack(call('HMGET', KEYS[1], 't', 'y'))
+  if t ~= ARGV[5] and y ~= ARGV[5] then return 0 end
+end
 local now = now_ms()
 local event, marked, later = { 'persisted', whole(now) }, {}, {}
-local prefix, rows, n, at = ARGV[4] + 1, ARGV[5] ~= '', 0, 6
+local prefix, rows, n, at = ARGV[4] + 1, ARGV[6] ~= '', 0, 7
 local last -- the newest version, if records took one here
 local letters = call('EXISTS', KEYS[7]) == 1 -- mostly there are none, and no record is asked for its mark
 local doubts = call('HEXISTS', KEYS[1], '_x') == 1 -- nor for its doubt

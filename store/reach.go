@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/afterwrite/afterwrite/schema"
+)
+
+// A Redis can go back to an older state of itself: a copy of its files that was put back, a
+// replica that lagged, a second that its append-only file had not synced. Such a copy lists
+// records as pending that were persisted since, in that state or a newer one, and flushing
+// them would move rows back. So each transaction that holds a fence has a turn: a number, which
+// is raised by the statement that locks it and counts once it commits, and a random id, for
+// a number may be given again after a rollback. Redis notes the turn before the commit, beside
+// the one before it that was committed. A Redis that has not noted the last turn that was
+// committed is older than it.
+//
+// What such a copy lists is then judged by how far the committed flushes had read, their
+// reach, which each of them leaves in the fence.
+
+// turnID is the length of a turn's id.
+const turnID = 10
+
+// Reach is how far the flushes of a partition have read what was pending in Redis.
+type Reach struct {
+	// Before is a time of Redis, in ms. Each record that was pending since before it when the
+	// last flush listed what was pending is in the database, in the state that it had then or a
+	// newer one.
+	Before int64
+	// Last is such a time, too. No flush has read a record that was pending only since after it.
+	Last int64
+	// Version is the newest version that the partition had given when the last flush listed.
+	Version schema.Version
+	// Newest is that, or a newer version that any flush has read.
+	Newest schema.Version
+}
+
+// Turn is the turn of a partition's fence.
+type Turn struct {
+	Entity    string
+	Partition int
+	Turn      int64  // the number of those that were committed
+	TurnID    string // of the last of them
+}
+
+// String is the turn as Redis notes it.
+func (t Turn) String() string { return turnText(t.Turn, t.TurnID) }
+
+func turnText(number int64, id string) string { return strconv.FormatInt(number, 10) + "." + id }
+
+// Turn is the turn of this transaction. Redis must have noted it before the transaction
+// commits, by a step that runs while the fence is locked.
+func (f *Flush) Turn() string { return turnText(f.fence.turn, f.id) }
+
+// Before is the last turn that was committed; "" if there was none, with the Redis of
+// [Config.Pair].
+func (f *Flush) Before() string {
+	if f.fence.turn <= 1 {
+		return ""
+	}
+	return turnText(f.fence.turn-1, f.fence.id)
+}
+
+// Reach is how far the flushes had read that committed before.
+func (f *Flush) Reach() Reach { return f.fence.reach }
+
+// Reaches notes how far this flush has read, with what [Flush.Write] writes. Call it before
+// Write. Whatever Write does not persist bounds it: see Commit.
+func (f *Flush) Reaches(r Reach) {
+	was := f.fence.reach
+	r.Last, r.Newest = max(r.Last, was.Last), max(r.Newest, was.Newest)
+	f.tx.note = f.reachedAt(r)
+}
+
+// reached notes the turn, if nothing has. And it takes back that everything up to some time is
+// persisted, where the flush has left out a change: that one is in the database in no state
+// that is as new.
+func (f *Flush) reached() error {
+	statement, o := f.tx.note, f.batch.outcome
+	if statement == "" && len(o.Refused)+len(o.Slow)+f.batch.untried > 0 {
+		statement = fmt.Sprintf(`UPDATE afterwrite_fences SET read_before = %d WHERE %s`, f.fence.reach.Before, f.where())
+	}
+	if statement == "" {
+		return nil
+	}
+	return f.store.unavailable("note the turn", f.tx.db.Exec(statement).Error)
+}
+
+// reachedAt is the statement that notes a reach and the turn. It has no parameters, so that it
+// can go with others in one round trip.
+func (f *Flush) reachedAt(r Reach) string {
+	return fmt.Sprintf(`UPDATE afterwrite_fences
+		SET turn_id = '%s', read_before = %d, read_last = %d, read_version = %d, read_newest = %d WHERE %s`,
+		f.id, r.Before, r.Last, int64(r.Version), int64(r.Newest), f.where())
+}
+
+func (f *Flush) where() string {
+	return fmt.Sprintf(`entity = '%s' AND "partition" = %d`, strings.ReplaceAll(f.table.entity.Name, "'", "''"),
+		f.partition)
+}
+
+// Turns returns the committed turns of all fences that flushes from the Redis of
+// [Config.Pair] have held.
+func (s *Store) Turns(ctx context.Context) ([]Turn, error) {
+	var turns []Turn
+	err := s.read(ctx).Table("afterwrite_fences").Where("turn_of = ? AND turn > 0", s.cfg.Pair).Find(&turns).Error
+	return turns, s.unavailable("read the turns", err)
+}
