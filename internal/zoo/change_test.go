@@ -21,10 +21,9 @@ import (
 // change is one that an owner makes to a table in use. Where breaks names words, no record, or no new row, can be
 // written until the table is mended, and the worker must log a line with these words.
 type change struct {
-	name        string
-	make, mend  []string
-	breaks      string
-	onlyNewRows bool // rows that exist can still be updated
+	name       string
+	make, mend []string
+	breaks     string
 }
 
 // changes are those of each database, in its own words.
