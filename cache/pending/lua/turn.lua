@@ -8,7 +8,7 @@
 -- Returns "broken" if it went back since, "older" if it is older than the flush before, else ""
 local call = redis.call
 if call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 'broken' end
-for i = 1, ARGV[3] do
+for i = 1, tonumber(ARGV[3]) do
   if call('HEXISTS', KEYS[1], ARGV[1] .. i) == 1 then return 'broken' end
 end
 return turned(KEYS[1], ARGV[4], ARGV[5]) and 'older' or ''
