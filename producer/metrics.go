@@ -39,14 +39,15 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
-// declare creates the series of an entity's accepted and failed writes before the first write: the rate of a series
-// that begins with its first event misses that event.
+// declare creates the series of an entity before the first write: the rate of a series that begins with its first event
+// misses that event.
 func (m *metrics) declare(e *schema.Entity) {
 	for _, op := range []cache.Op{cache.OpPut, cache.OpCreate, cache.OpPatch, cache.OpIncrement, cache.OpDelete} {
 		for _, name := range []string{"accepted", "error", "unavailable"} {
 			m.writes.WithLabelValues(e.Name, string(op), name)
 		}
 	}
+	m.drawn.WithLabelValues(e.Name)
 }
 
 func (m *metrics) write(e *schema.Entity, op cache.Op, err error) {
