@@ -140,7 +140,7 @@ func TestDown(t *testing.T) {
 	up = afterwritetest.Down(t, db, afterwritetest.Database)
 	w, err = table.Put(t.Context(), &item{ID: "a", N: 4})
 	require.NoError(t, err, "writes go on")
-	require.Eventually(t, func() bool { // the pool of connections for reads may find out a second later that Redis is up
+	require.Eventually(t, func() bool { // the connections for reads may find out later that Redis is up
 		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		return errors.Is(w.Wait(short), context.DeadlineExceeded)
