@@ -220,6 +220,12 @@ func (c pickyCache) Due(ctx context.Context, e *schema.Entity, n, limit, bytes i
 	return b, err
 }
 
+func (c pickyCache) DueAhead(ctx context.Context, e *schema.Entity, n, limit, bytes int) (pending.Batch, error) {
+	b, err := c.Redis.DueAhead(ctx, e, n, limit, bytes)
+	c.picky.read(b)
+	return b, err
+}
+
 func (c pickyCache) DueAlone(ctx context.Context, e *schema.Entity, n int) (pending.Batch, error) {
 	b, err := c.Redis.DueAlone(ctx, e, n)
 	c.picky.read(b)
