@@ -3,6 +3,7 @@ package rdb
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 
@@ -13,7 +14,10 @@ import (
 // fails it. By itself the client library reloads only once a minute and when a node redirects to another, which a dead
 // node does not.
 func Connect(o *redis.UniversalOptions) redis.UniversalClient {
-	client := redis.NewUniversalClient(o)
+	own := *o
+	// A cluster's client appends to its addresses: clients of one configuration must not share the memory behind them.
+	own.Addrs = slices.Clip(slices.Clone(o.Addrs))
+	client := redis.NewUniversalClient(&own)
 	if cluster, ok := client.(*redis.ClusterClient); ok {
 		client.AddHook(follow{cluster})
 	}
