@@ -29,13 +29,16 @@ func (v *Values[T]) look(ctx context.Context, k valueKey) (*entry, error) {
 }
 
 func (v *Values[T]) lookMany(ctx context.Context, keys []valueKey) ([]*entry, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
 	mark := v.local.mark()
 	raw := make([]*rawValue, len(keys))
 	for i, k := range keys {
 		raw[i] = &rawValue{key: k.value}
 	}
 	if declared := tagNames(v.p.Tags); len(declared) > 0 || v.tagged.Load() {
-		raw[0].tags = append(make([]string, 0, len(declared)), declared...)
+		raw[0].tags = append([]string{}, declared...) // never nil: the newest stamp and the floor are wanted, too
 	}
 	if err := v.cache.readRaw(ctx, raw); err != nil {
 		return nil, rdb.Fault("load", err)
