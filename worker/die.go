@@ -22,7 +22,7 @@ func (w *Worker) die(ctx context.Context, o schema.Order, dying []pending.Refuse
 	}
 	letters := make([]ledger.Letter, len(dying))
 	for i, one := range dying {
-		letters[i] = letter(o.Entity, one)
+		letters[i] = Letter(o.Entity, one)
 	}
 	if err := w.store.InsertDead(ctx, letters); err != nil {
 		return err
@@ -63,8 +63,8 @@ func (w *Worker) remembered(ctx context.Context, o schema.Order, dying []pending
 	return left, nil
 }
 
-// letter returns the dead letter of a record.
-func letter(e *schema.Entity, one pending.Refused) ledger.Letter {
+// Letter returns the dead letter of a refused record.
+func Letter(e *schema.Entity, one pending.Refused) ledger.Letter {
 	l := ledger.Letter{
 		Entity: e.Name, ID: one.Change.ID, Version: one.Change.Version, Deleted: one.Change.Deleted,
 		Refusal: one.Refusal, Attempts: one.Attempts, AcceptedAt: one.Since, DiedAt: one.At,

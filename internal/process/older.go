@@ -14,6 +14,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
+	"github.com/afterwrite/afterwrite/worker"
 )
 
 // This file repairs a Redis that went back to an older state of itself, as the turns of the
@@ -381,17 +382,16 @@ func versioned(some []pending.Due) []schema.Versioned {
 
 // letterOf is the dead letter of a record that an older copy of Redis has.
 func letterOf(e *schema.Entity, d pending.Due, now time.Time) ledger.Letter {
-	l := ledger.Letter{
-		Entity: e.Name, ID: d.ID, Version: d.Version, Deleted: d.Deleted, Attempts: d.Attempts, History: d.History,
+	l := worker.Letter(e, pending.Refused{
+		Change: d.Change, Attempts: d.Attempts, History: d.History, Since: d.PendingSince, At: now,
 		Refusal: schema.Refusal{Kind: schema.KindOlder,
 			Message: "Redis went back to an older copy of itself, in which this write waited; the row may be newer, and stays"},
-		AcceptedAt: d.PendingSince, DiedAt: now,
-	}
-	if l.AcceptedAt.IsZero() {
-		l.AcceptedAt = now
-	}
+	})
 	if !l.Deleted {
 		l.Payload = payload(e, d)
+	}
+	if l.Changed != nil {
+		l.Changed = append(l.Changed, d.Unknown...)
 	}
 	return l
 }

@@ -399,3 +399,19 @@ func TestJudged(t *testing.T) {
 func due(version schema.Version, since int64, held bool) pending.Due {
 	return pending.Due{Change: schema.Change{Version: version}, PendingSince: time.UnixMilli(since), Held: held}
 }
+
+// TestALetterOfAnOlderRedisNamesWhatWasChanged: a restore of it writes nothing else.
+func TestALetterOfAnOlderRedisNamesWhatWasChanged(t *testing.T) {
+	t.Parallel()
+	e := &schema.Entity{Name: "user", Fields: []schema.Field{{Name: "name", Type: schema.String},
+		{Name: "age", Type: schema.Int}}}
+	require.NoError(t, e.Init())
+	d := pending.Due{Change: schema.Change{ID: "a", Version: 7, Values: schema.Values{`"Ann"`, "3"}, Only: []int{1}},
+		Unknown: []string{"nick"}, Unread: map[string]string{"nick": `"N"`, "theirs": "1"}}
+	l := letterOf(e, d, time.UnixMilli(5))
+	require.Equal(t, []string{"age", "nick"}, l.Changed)
+	require.Equal(t, `{"name":"Ann","age":3,"nick":"N","theirs":1}`, l.Payload)
+	require.Equal(t, time.UnixMilli(5), l.AcceptedAt)
+	d.Only = nil
+	require.Nil(t, letterOf(e, d, time.UnixMilli(5)).Changed, "a PUT writes all fields")
+}
