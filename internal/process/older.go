@@ -4,17 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
-	"github.com/afterwrite/afterwrite/worker"
 )
 
 // This file repairs a Redis that went back to an older state of itself, as the turns of the
@@ -239,172 +236,4 @@ func (p *Parts) beginRepair(ctx context.Context, at behind) (o pending.Older, r 
 	r = f.Reach()
 	o, older, err = p.Pending.Older(ctx, at.entity, at.partition, f.Before(), r.Newest)
 	return o, r, older, err
-}
-
-// Verdicts on a record that an older copy of Redis lists as pending or held.
-type verdict int
-
-const (
-	wanted    verdict = iota // the database has it in no state: flush it
-	persisted                // the database has it, in that state or a newer one
-	doubtful                 // nobody knows: compare it with its row
-)
-
-// judged is the verdict on a record, given how far the committed flushes had read. A record
-// that was accepted after the last of them has a newer version. Times count only while
-// Redis's clock is ahead of what it showed then: else it was set back, and what was accepted
-// since looks as old as what was read.
-func judged(d pending.Due, r store.Reach, now time.Time) verdict {
-	since := d.PendingSince.UnixMilli()
-	switch {
-	case d.Version > r.Newest || since > r.Last:
-		return wanted
-	case d.Version > r.Version || since >= r.Before || now.UnixMilli() <= r.Last:
-		return doubtful
-	case d.Held:
-		return doubtful // it is not known when it was written
-	}
-	return persisted
-}
-
-// judge settles records of an older copy of Redis, and returns how many it has left to their
-// rows. What nobody can judge, and differs from its row, becomes a dead letter: an operator
-// sees both.
-func (p *Parts) judge(ctx context.Context, at behind, r store.Reach, now time.Time, some []pending.Due) (int, error) {
-	var known, doubts, since []pending.Due
-	for _, d := range some {
-		switch v := judged(d, r, now); {
-		case v == persisted:
-			known = append(known, d)
-		case v == doubtful:
-			doubts = append(doubts, d)
-		case d.Version > r.Newest:
-			since = append(since, d)
-		}
-	}
-	if err := p.acceptedSince(ctx, at, r, now, since); err != nil {
-		return 0, err
-	}
-	same, different, err := p.compared(ctx, at.entity, doubts)
-	if err != nil {
-		return 0, err
-	}
-	left, err := p.Pending.Yield(ctx, at.entity, at.partition, versioned(append(known, same...)), true)
-	if err != nil || len(different) == 0 {
-		return left, err
-	}
-	letters := make([]ledger.Letter, len(different))
-	for i, d := range different {
-		letters[i] = letterOf(at.entity, d, now)
-	}
-	// If we crash here the records are judged again, and their letters are there already.
-	if err := p.Store.InsertDead(ctx, letters); err != nil {
-		return left, err
-	}
-	p.Log.Warn("records of an older Redis differ from their rows, which stay: they became dead letters", "entity",
-		at.entity.Name, "partition", at.partition, "letters", len(letters))
-	n, err := p.Pending.Yield(ctx, at.entity, at.partition, versioned(different), false)
-	return left + n, err
-}
-
-// acceptedSince prepares records that were written to the older copy for their flush: it keeps
-// only the fields of writes that no flush had read, and each is dropped by its ack, because
-// its other fields may be older than the row.
-func (p *Parts) acceptedSince(ctx context.Context, at behind, r store.Reach, now time.Time,
-	some []pending.Due) error {
-	if len(some) == 0 {
-		return nil
-	}
-	ids, read := make([]string, len(some)), []schema.Change{}
-	for i, d := range some {
-		if ids[i] = d.ID; !d.Held && d.PendingSince.UnixMilli() < r.Before {
-			read = append(read, schema.Change{ID: d.ID, Version: r.Version})
-		}
-	}
-	token, err := p.Cache.BarAll(ctx, at.entity, ids, time.Second)
-	if err == nil {
-		err = p.Cache.UnbarAll(ctx, at.entity, ids, token)
-	}
-	if err != nil {
-		return err
-	}
-	_, err = p.Pending.Ack(ctx, at.entity, at.partition, pending.Batch{ReadAt: now}, read)
-	return err
-}
-
-// compared splits records by whether their rows have what was written.
-func (p *Parts) compared(ctx context.Context, e *schema.Entity, some []pending.Due) (same, different []pending.Due,
-	err error) {
-	if len(some) == 0 {
-		return nil, nil, nil
-	}
-	ids := make([]string, len(some))
-	for i, d := range some {
-		ids[i] = d.ID
-	}
-	rows, err := p.Store.Load(ctx, e, ids)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, d := range some {
-		if row, there := rows[d.ID]; has(row, there, d) {
-			same = append(same, d)
-		} else {
-			different = append(different, d)
-		}
-	}
-	return same, different, nil
-}
-
-// has reports whether a row has what a record would write.
-func has(row schema.Values, there bool, d pending.Due) bool {
-	if d.Deleted || !there {
-		return d.Deleted && !there
-	}
-	if len(d.Unknown) > 0 {
-		return false
-	}
-	for i, value := range d.Values {
-		if value != "" && value != row[i] && (d.Only == nil || slices.Contains(d.Only, i)) {
-			return false
-		}
-	}
-	return true
-}
-
-func versioned(some []pending.Due) []schema.Versioned {
-	all := make([]schema.Versioned, len(some))
-	for i, d := range some {
-		all[i] = schema.Versioned{ID: d.ID, Version: d.Version}
-	}
-	return all
-}
-
-// letterOf is the dead letter of a record that an older copy of Redis has.
-func letterOf(e *schema.Entity, d pending.Due, now time.Time) ledger.Letter {
-	l := worker.Letter(e, pending.Refused{
-		Change: d.Change, Attempts: d.Attempts, History: d.History, Since: d.PendingSince, At: now,
-		Refusal: schema.Refusal{Kind: schema.KindOlder,
-			Message: "Redis went back to an older copy of itself, in which this write waited; the row may be newer, and stays"},
-	})
-	if !l.Deleted {
-		l.Payload = payload(e, d)
-	}
-	if l.Changed != nil {
-		l.Changed = append(l.Changed, d.Unknown...)
-	}
-	return l
-}
-
-// payload is the whole record, with what this process does not know of it.
-func payload(e *schema.Entity, d pending.Due) string {
-	text := e.AppendFields(nil, d.Values)
-	for _, name := range slices.Sorted(maps.Keys(d.Unread)) {
-		text = text[:len(text)-1]
-		if len(text) > 1 {
-			text = append(text, ',')
-		}
-		text = append(append(append(text, strconv.Quote(name)+":"...), d.Unread[name]...), '}')
-	}
-	return string(text)
 }
