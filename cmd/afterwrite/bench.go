@@ -52,7 +52,7 @@ keys that begin with "` + bench.Prefix + `" and tables that begin with "bench_af
 With --plan FILE it measures what afterwrite plan computes with, and nothing else.
 
 Sections for --only: ` + strings.Join(bench.Sections(), ", ") + ".",
-		Example: "  afterwrite bench --quick\n  afterwrite bench --quick --plan figures.json\n  afterwrite bench --database postgres://user@host/name --svg chart.svg\n  afterwrite bench --only accept,http --seconds 5 --json > bench.json",
+		Example: "  afterwrite bench --quick\n  afterwrite bench --quick --plan rates.json\n  afterwrite bench --database postgres://user@host/name --svg chart.svg\n  afterwrite bench --only accept,http --seconds 5 --json > bench.json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.quick {
@@ -77,7 +77,7 @@ Sections for --only: ` + strings.Join(bench.Sections(), ", ") + ".",
 	flags.BoolVar(&f.quick, "quick", false, "a few minutes: short turns, few of them, small backlogs")
 	flags.StringVar(&f.profile, "profile", "", "write a CPU profile of the callers' process to this `FILE`")
 	flags.StringVar(&f.svg, "svg", "", "write a chart to this `FILE`")
-	flags.StringVar(&f.plan, "plan", "", "measure what a plan needs, and write it to this `FILE` for plan --figures")
+	flags.StringVar(&f.plan, "plan", "", "measure what a plan needs, and write it to this `FILE` for plan --rates")
 	c.AddCommand(a.benchPart("serve", cobra.NoArgs), a.benchPart("consume",
 		cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)))
 	return a.withJSON(c)

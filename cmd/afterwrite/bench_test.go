@@ -58,19 +58,19 @@ func TestBenchForAPlan(t *testing.T) {
 	require.Equal(t, exitUsage, d.run("", "bench", "--plan", "f.json", "--only", "http").code)
 	d.ok("bench", "--redis", testkit.Redis(t).URL(), "--runs", "1", "--seconds", "0.05", "--backlog", "1000", "--plan",
 		"f.json")
-	var figures plan.Figures
-	require.NoError(t, json.Unmarshal([]byte(d.read("f.json")), &figures))
-	require.NoError(t, figures.Check())
-	require.Equal(t, "sqlite", figures.Database)
-	require.Contains(t, figures.Machine, "processors, Redis ")
-	out := d.ok("plan", "--writes", "500/s", "--figures", "f.json")
-	require.Contains(t, out, fmt.Sprintf("%.0f µs to accept a write", figures.Accept))
+	var rates plan.Rates
+	require.NoError(t, json.Unmarshal([]byte(d.read("f.json")), &rates))
+	require.NoError(t, rates.Check())
+	require.Equal(t, "sqlite", rates.Database)
+	require.Contains(t, rates.Machine, "processors, Redis ")
+	out := d.ok("plan", "--writes", "500/s", "--rates", "f.json")
+	require.Contains(t, out, fmt.Sprintf("%.0f µs to accept a write", rates.Accept))
 	require.Contains(t, out, "SQLite, which has one writer")
-	for _, args := range [][]string{{"--figures", "none.json"}, {"--figures", "afterwrite.yaml"},
-		{"--figures", "f.json", "--database", "postgres"}} {
+	for _, args := range [][]string{{"--rates", "none.json"}, {"--rates", "afterwrite.yaml"},
+		{"--rates", "f.json", "--database", "postgres"}} {
 		r := d.run("", append([]string{"plan", "--writes", "5"}, args...)...)
 		require.Equal(t, exitUsage, r.code, r.err)
-		require.Contains(t, r.err, "--figures")
+		require.Contains(t, r.err, "--rates")
 	}
 }
 

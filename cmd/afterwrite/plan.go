@@ -14,15 +14,15 @@ import (
 
 func (a *app) planCommand() *cobra.Command {
 	l := plan.Load{}
-	writes, hot, figures := "", "", ""
+	writes, hot, rates := "", "", ""
 	c := &cobra.Command{
 		Use:   "plan --writes N/s",
 		Short: "Size a deployment: Redis memory, workers, partitions, pools, disk",
-		Long: "Computes what a deployment needs from what it is to take. Each line says which figure was measured\n" +
+		Long: "Computes what a deployment needs from what it is to take. Each line says which number was measured\n" +
 			"and which is computed; docs/CAPACITY.md has the formula, and what was measured where. With\n" +
-			"--figures it computes with those of your machine, which `afterwrite bench --plan` measures.\n" +
+			"--rates it computes with those of your machine, which `afterwrite bench --plan` measures.\n" +
 			"It connects to nothing.",
-		Example: "  afterwrite plan --writes 5000/s --hot 20% --size 400 --entities 12\n  afterwrite bench --quick --plan figures.json && afterwrite plan --writes 5000/s --figures figures.json",
+		Example: "  afterwrite plan --writes 5000/s --hot 20% --size 400 --entities 12\n  afterwrite bench --quick --plan rates.json && afterwrite plan --writes 5000/s --rates rates.json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var err error
@@ -38,12 +38,12 @@ func (a *app) planCommand() *cobra.Command {
 				return usagef("--%v", err)
 			}
 			f := plan.Shipped(l.Database)
-			if figures != "" {
-				if f, err = plan.Read(figures); err != nil {
-					return usagef("--figures: %v", err)
+			if rates != "" {
+				if f, err = plan.Read(rates); err != nil {
+					return usagef("--rates: %v", err)
 				}
 				if c.Flags().Changed("database") && f.Database != l.Database {
-					return usagef("--figures: %s has those of %s, not of %s", figures, f.Database, l.Database)
+					return usagef("--rates: %s has those of %s, not of %s", rates, f.Database, l.Database)
 				}
 				l.Database = f.Database
 			}
@@ -58,7 +58,7 @@ func (a *app) planCommand() *cobra.Command {
 	flags.IntVar(&l.Cached, "cached", 100_000, "persisted records that are to stay in Redis")
 	flags.DurationVar(&l.Outage, "outage", 10*time.Minute, "outage of the database during which writes are accepted")
 	flags.StringVar(&l.Database, "database", "postgres", "sqlite, postgres or mysql")
-	flags.StringVar(&figures, "figures", "", "`FILE` that afterwrite bench --plan wrote; the plan is then for its database")
+	flags.StringVar(&rates, "rates", "", "`FILE` that afterwrite bench --plan wrote; the plan is then for its database")
 	return a.withJSON(c)
 }
 

@@ -64,8 +64,8 @@ func (l Load) Check() error {
 	return nil
 }
 
-// Make plans for a load and by figures that their Check accepts.
-func Make(l Load, f Figures) []Line {
+// Make plans for a load and by rates that their Check accepts.
+func Make(l Load, f Rates) []Line {
 	of := measured(float64(l.Size))
 	persisted := l.Writes * (1 - l.Hot) // rows/s
 	backlog := persisted * l.Outage.Seconds()
@@ -102,7 +102,7 @@ func Make(l Load, f Figures) []Line {
 }
 
 // workers are those that persist the rows with a share of what one did.
-func (l Load) workers(f Figures, persisted float64) (n float64, how string) {
+func (l Load) workers(f Rates, persisted float64) (n float64, how string) {
 	name := map[string]string{"sqlite": "SQLite", "postgres": "PostgreSQL", "mysql": "MySQL"}[l.Database]
 	how = fmt.Sprintf("measured: %s rows/s, %s", text.Number(int64(f.Rows)), name)
 	switch {

@@ -73,7 +73,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// docs/CAPACITY.md has the figures that were measured, and every line of a plan.
+// docs/CAPACITY.md has the rates that were measured, and every line of a plan.
 func TestCapacityPage(t *testing.T) {
 	text, err := os.ReadFile("../../docs/CAPACITY.md")
 	require.NoError(t, err)
@@ -87,10 +87,10 @@ func TestCapacityPage(t *testing.T) {
 	require.True(t, strings.Contains(string(text), "18 µs") && strings.Contains(string(text), "17 µs"))
 }
 
-// Figures of another machine change what depends on them, and nothing else.
-func TestFiguresOfAnotherMachine(t *testing.T) {
+// Rates of another machine change what depends on them, and nothing else.
+func TestRatesOfAnotherMachine(t *testing.T) {
 	shipped := Make(load, Shipped("postgres"))
-	f := Figures{Machine: "slow", Database: "postgres", Accept: 180, Flush: 170, Rows: 1000, Puts: 1000}
+	f := Rates{Machine: "slow", Database: "postgres", Accept: 180, Flush: 170, Rows: 1000, Puts: 1000}
 	lines := Make(load, f)
 	require.InDelta(t, 158, line(t, lines, "Redis processor"), 0.1)
 	require.EqualValues(t, 3, line(t, lines, "Redis primaries"))
@@ -102,10 +102,10 @@ func TestFiguresOfAnotherMachine(t *testing.T) {
 	}
 }
 
-// A file of figures is read as it was written; one that is no such file says what makes one.
-func TestFiguresInAFile(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "figures.json")
-	want := Figures{Machine: "m", Database: "mysql", Accept: 1.5, Flush: 2, Rows: 3, Puts: 4}
+// A file of rates is read as it was written; one that is no such file says what makes one.
+func TestRatesInAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rates.json")
+	want := Rates{Machine: "m", Database: "mysql", Accept: 1.5, Flush: 2, Rows: 3, Puts: 4}
 	require.NoError(t, want.Write(file))
 	got, err := Read(file)
 	require.NoError(t, err)
@@ -120,7 +120,7 @@ func TestFiguresInAFile(t *testing.T) {
 		require.ErrorContains(t, err, name)
 		require.ErrorContains(t, err, "bench --plan")
 	}
-	require.Error(t, Figures{Database: "mysql"}.Write(file), "an incomplete run writes nothing")
+	require.Error(t, Rates{Database: "mysql"}.Write(file), "an incomplete run writes nothing")
 	_, err = Read(filepath.Join(t.TempDir(), "none"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -8,9 +8,9 @@ import (
 	"os"
 )
 
-// Figures are the rates that a plan computes with. `afterwrite bench --plan` measures those of a machine. Bytes are not
+// Rates are those that a plan computes with. `afterwrite bench --plan` measures those of a machine. Bytes are not
 // among them: they depend on no machine.
-type Figures struct {
+type Rates struct {
 	Machine  string  `json:"machine"`                   // that was measured
 	Database string  `json:"database"`                  // sqlite, postgres or mysql
 	Accept   float64 `json:"redis_accept_microseconds"` // of Redis's processor, to accept a write
@@ -20,10 +20,10 @@ type Figures struct {
 	borrowed bool    // Rows is of another database
 }
 
-// Shipped returns the figures that docs/CAPACITY.md has: rates by `afterwrite bench` on the machine of
+// Shipped returns the rates that docs/CAPACITY.md has: rates by `afterwrite bench` on the machine of
 // docs/PERFORMANCE.md, which callers, workers, Redis and database share. MySQL was not measured: it has PostgreSQL's.
-func Shipped(database string) Figures {
-	f := Figures{Machine: "AMD EPYC, 2 processors", Database: database, Accept: 18, Flush: 17, Rows: 22800, Puts: 16800}
+func Shipped(database string) Rates {
+	f := Rates{Machine: "AMD EPYC, 2 processors", Database: database, Accept: 18, Flush: 17, Rows: 22800, Puts: 16800}
 	if database == "sqlite" {
 		f.Rows = 18200
 	}
@@ -31,8 +31,8 @@ func Shipped(database string) Figures {
 	return f
 }
 
-// Check reports figures that cannot be planned with.
-func (f Figures) Check() error {
+// Check reports rates that cannot be planned with.
+func (f Rates) Check() error {
 	for name, v := range map[string]float64{"redis_accept_microseconds": f.Accept, "redis_flush_microseconds": f.Flush,
 		"rows_per_second": f.Rows, "puts_per_second": f.Puts} {
 		if !(v > 0) || math.IsInf(v, 0) {
@@ -45,12 +45,12 @@ func (f Figures) Check() error {
 	return nil
 }
 
-// maxFile bounds the bytes of a file of figures.
+// maxFile bounds the bytes of a file of rates.
 const maxFile = 64 << 10
 
-// Read reads the figures that [Figures.Write] wrote.
-func Read(file string) (Figures, error) {
-	var f Figures
+// Read reads the rates that [Rates.Write] wrote.
+func Read(file string) (Rates, error) {
+	var f Rates
 	info, err := os.Stat(file)
 	if err != nil {
 		return f, err
@@ -71,10 +71,10 @@ func Read(file string) (Figures, error) {
 	return f, nil
 }
 
-// Write writes the figures into a file, in the place of one that is there.
-func (f Figures) Write(file string) error {
+// Write writes the rates into a file, in the place of one that is there.
+func (f Rates) Write(file string) error {
 	if err := f.Check(); err != nil {
-		return fmt.Errorf("the figures are not complete: %w", err)
+		return fmt.Errorf("the rates are not complete: %w", err)
 	}
 	text, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
