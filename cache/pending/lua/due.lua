@@ -57,5 +57,6 @@ end
 if call('EXISTS', KEYS[2]) == 1 then before = '' end
 call('HDEL', KEYS[4], ARGV[4]) -- a full Redis accepts the rest of a script whose first command frees memory
 call('HSET', KEYS[4], ARGV[4], ARGV[5])
-for i = 1, math.ceil(np / tonumber(ARGV[6])) + math.ceil(nh / tonumber(ARGV[6])) do call('HSET', KEYS[4], ARGV[4] .. i, '1') end
+local trip = tonumber(ARGV[6])
+for i = 1, math.ceil(np / trip) + math.ceil(nh / trip) do call('HSET', KEYS[4], ARGV[4] .. i, '1') end
 return { whole(now), more, pending, held, why, before, last, version or '0' }

@@ -1,7 +1,7 @@
 -- Notes the turn of a flush once it has read its batch. Call it while the partition's fence is locked.
 --
--- A Redis may have gone back between the reads and this. What it has now includes all that was read if it has the token,
--- which the list has set, and no field of a trip, which that has removed after it had read its records.
+-- A Redis may have gone back between the reads and this. What it has now includes all that was read, if it has the
+-- token, which the script due has set, and no field of a trip, which the trip has removed after its reads.
 --
 -- KEYS  1 stats
 -- ARGV  1 field of the token  2 the token  3 round trips that have read records  4 the turn before  5 the turn
