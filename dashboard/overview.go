@@ -148,6 +148,9 @@ func processes(alive []fleet.Process) []process {
 	list := make([]process, len(alive))
 	for i, p := range alive {
 		list[i] = process{Kind: p.Kind, ID: p.ID}
+		if p.Unread {
+			list[i].Info = []string{"of another build"}
+		}
 		for k, v := range p.Info {
 			hidden := []string{lagsInfo, fleet.TroubleInfo, fleet.DatabaseInfo, fleet.PairingInfo, fleet.FieldsInfo,
 				fleet.UnknownInfo}

@@ -82,6 +82,9 @@ func (a *app) status(ctx context.Context, args []string) error {
 	}
 	rows = [][]string{{"process", "id"}}
 	for _, one := range s.Processes {
+		if one.Unread {
+			one.ID += " (of another build)"
+		}
 		rows = append(rows, []string{one.Kind, one.ID})
 	}
 	return table(a.out, rows)

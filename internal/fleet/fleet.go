@@ -58,11 +58,19 @@ func (f *Fleet) Resign(ctx context.Context, name, holder string) error {
 
 // Process is a process that recently reported to be alive.
 type Process struct {
-	Kind string            `json:"kind"` // api, worker, dashboard
-	ID   string            `json:"id"`   // host and process number
-	Info map[string]string `json:"info"`
-	Till time.Time         `json:"-"` // counts as alive until then, by Redis's clock
+	Kind   string            `json:"kind"` // api, worker, dashboard
+	ID     string            `json:"id"`   // host and process number
+	Form   int               `json:"form,omitempty"`
+	Info   map[string]string `json:"info"`
+	Unread bool              `json:"unread,omitempty"` // another build wrote the entry, in a form that this one cannot read
+	Till   time.Time         `json:"-"`                // counts as alive until then, by Redis's clock
 }
+
+// form is the version of the entries that [Fleet.Beat] writes. It grows when builds of before would misread an entry;
+// an info that they do not know is no such change. Entries without a form are of builds from before there was one.
+// Every form keeps what [process] reads of an entry that it does not know: kind and id in its name, and the time before
+// the first space.
+const form = 1
 
 // NewID returns a name for a process that no earlier or later process has.
 func NewID() string {
@@ -83,7 +91,7 @@ func (f *Fleet) Beat(ctx context.Context, kind, id string, info map[string]strin
 			info[name] = strings.ToValidUTF8(why[:maxInfo], "")
 		}
 	}
-	text, err := json.Marshal(Process{Kind: kind, ID: id, Info: info})
+	text, err := json.Marshal(Process{Kind: kind, ID: id, Form: form, Info: info})
 	if err != nil {
 		return err
 	}
@@ -99,7 +107,9 @@ func (f *Fleet) Leave(ctx context.Context, kind, id string) error {
 	return nil
 }
 
-// Alive lists the live processes by kind and id, and removes the others.
+// Alive lists the live processes by kind and id, and removes those that have been dead for a minute. A process of
+// another build whose entry cannot be read is listed as Unread, and removed by its time alone; an entry without a time
+// that can be read counts as alive until its process removes it, since nothing shows that it is not.
 func (f *Fleet) Alive(ctx context.Context) ([]Process, error) {
 	all, err := f.redis.HGetAll(ctx, f.processesKey()).Result()
 	if err != nil {
@@ -112,11 +122,12 @@ func (f *Fleet) Alive(ctx context.Context) ([]Process, error) {
 	var alive []Process
 	var dead []string
 	for key, text := range all {
-		p, err := process(text)
-		if err != nil || now.Sub(p.Till) > time.Minute {
-			dead = append(dead, key)
-		} else if now.Before(p.Till) {
+		p := process(key, text)
+		switch {
+		case p.Till.IsZero() || now.Before(p.Till):
 			alive = append(alive, p)
+		case now.Sub(p.Till) > time.Minute:
+			dead = append(dead, key)
 		}
 	}
 	if len(dead) > 0 {
@@ -133,14 +144,17 @@ func (f *Fleet) Alive(ctx context.Context) ([]Process, error) {
 	return alive, nil
 }
 
-// process decodes an entry that beat.lua wrote.
-func process(text string) (p Process, err error) {
+// process decodes an entry that beat.lua wrote, or as much of it as this build knows.
+func process(key, text string) Process {
+	var p Process
 	till, told, _ := strings.Cut(text, " ")
-	ms, err := strconv.ParseInt(till, 10, 64)
-	if err != nil {
-		return p, err
+	ms, failed := strconv.ParseInt(till, 10, 64)
+	if err := json.Unmarshal([]byte(told), &p); err != nil || failed != nil || p.Form > form {
+		kind, id, _ := strings.Cut(key, ":")
+		p = Process{Kind: kind, ID: id, Unread: true}
 	}
-	err = json.Unmarshal([]byte(told), &p)
-	p.Till = time.UnixMilli(ms)
-	return p, err
+	if failed == nil {
+		p.Till = time.UnixMilli(ms)
+	}
+	return p
 }

@@ -1,6 +1,8 @@
 package fleet_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,4 +85,56 @@ func TestAliveGoesByTheClockOfRedis(t *testing.T) {
 			require.Len(t, alive, want, "%s away, %s later", away, later)
 		}
 	}
+}
+
+// An entry of another build is neither removed nor is its process called dead, as long as its time says that it lives;
+// the build of before any form, and one of before that form, read each other's.
+func TestEntriesOfOtherBuilds(t *testing.T) {
+	t.Parallel()
+	server := miniredis.RunT(t)
+	now := time.Now().Truncate(time.Millisecond)
+	server.SetTime(now)
+	client, err := rdb.Open(rdb.Config{URL: "redis://" + server.Addr(), Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	f := fleet.New(client, "aw")
+	till := now.Add(time.Minute)
+	leave := func(id, text string) { server.HSet("aw:{_}:processes", "worker:"+id, text) }
+	leave("before", fmt.Sprintf(`%d {"kind":"worker","id":"before","info":{"busy":"1"}}`, till.UnixMilli()))
+	leave("later/1/x:y", fmt.Sprintf(`%d {"form":2,"kind":7,"info":{"busy":"1"}}`, till.UnixMilli()))
+	leave("more", fmt.Sprintf(`%d {"form":2,"kind":"worker","id":"else","info":{"busy":"1"}}`, till.UnixMilli()))
+	leave("packed", fmt.Sprintf("%d \x93\x01", till.UnixMilli()))
+	leave("timeless", "\x93\x01")
+	for _, c := range []struct {
+		later time.Duration
+		alive []fleet.Process
+		left  int
+	}{
+		{0, []fleet.Process{
+			{Kind: "worker", ID: "before", Info: map[string]string{"busy": "1"}, Till: till},
+			{Kind: "worker", ID: "later/1/x:y", Unread: true, Till: till},
+			{Kind: "worker", ID: "more", Unread: true, Till: till},
+			{Kind: "worker", ID: "packed", Unread: true, Till: till},
+			{Kind: "worker", ID: "timeless", Unread: true},
+		}, 5},
+		{61 * time.Second, []fleet.Process{{Kind: "worker", ID: "timeless", Unread: true}}, 5},
+		{121 * time.Second, []fleet.Process{{Kind: "worker", ID: "timeless", Unread: true}}, 1},
+	} {
+		server.SetTime(now.Add(c.later))
+		alive, err := f.Alive(t.Context())
+		require.NoError(t, err)
+		for i := range alive {
+			require.True(t, c.alive[i].Till.Equal(alive[i].Till))
+			alive[i].Till = c.alive[i].Till
+		}
+		require.Equal(t, c.alive, alive)
+		left, err := server.HKeys("aw:{_}:processes")
+		require.NoError(t, err)
+		require.Len(t, left, c.left)
+	}
+
+	// What this build leaves, a build of before any form reads: the time, and the same names in JSON.
+	require.NoError(t, f.Beat(t.Context(), "api", "a1", map[string]string{"busy": "2"}, time.Minute))
+	_, told, _ := strings.Cut(server.HGet("aw:{_}:processes", "api:a1"), " ")
+	require.JSONEq(t, `{"form":1,"kind":"api","id":"a1","info":{"busy":"2"}}`, told)
 }

@@ -70,9 +70,14 @@ func (f *Fleet) saveJob(ctx context.Context, id, runner, at string, life any) (s
 	return stop, mine, nil
 }
 
-// TakeJob gives a runner a job that no process runs, whose Is begins with is. An empty ID says that there is none.
-func (f *Fleet) TakeJob(ctx context.Context, runner, is string, life time.Duration) (Job, error) {
-	got, err := f.redis.Run(ctx, jobTakeScript, f.jobKeys()[:2], runner, layout.MS(life), is)
+// TakeJob gives a runner a job that no process runs, whose Is begins with is and whose id is not one of others. An
+// empty ID says that there is none.
+func (f *Fleet) TakeJob(ctx context.Context, runner, is string, others []string, life time.Duration) (Job, error) {
+	args := []any{runner, layout.MS(life), is}
+	for _, id := range others {
+		args = append(args, id)
+	}
+	got, err := f.redis.Run(ctx, jobTakeScript, f.jobKeys()[:2], args...)
 	if err != nil || len(got) < 5 {
 		return Job{}, err
 	}

@@ -65,6 +65,9 @@ func TestJudgement(t *testing.T) {
 		"a worker that takes it to be another": {func(s *health.State) {
 			s.Processes[0].Info = map[string]string{fleet.PairingInfo: "apart"}
 		}, "processes", health.Failure, "worker w accepts and flushes nothing: apart"},
+		"a worker of another build": {func(s *health.State) {
+			s.Processes[0] = fleet.Process{Kind: "worker", ID: "w", Unread: true}
+		}, "processes", health.Warning, "The worker w is of another build"},
 		"Redis is down": {func(s *health.State) { s.RedisErr = schema.ErrUnavailable }, "redis",
 			health.Failure, "reads come from the database"},
 		"Redis may evict": {func(s *health.State) { s.RedisErr = inspect.ErrEvictionPolicy },

@@ -212,6 +212,10 @@ func (s *State) processes(f *findings) {
 		f.add("workers", level, nil, "start one with `afterwrite worker`", "No worker is running: %s.", s.waiting())
 	}
 	for _, p := range s.Processes {
+		if p.Unread {
+			f.add("processes", Warning, nil, "use commands and a dashboard of the newest build that runs",
+				"The %s %s is of another build, in a form that this one cannot read: what it reports is not seen here.", p.Kind, p.ID)
+		}
 		for _, trouble := range []struct{ info, format, hint string }{
 			{fleet.DatabaseInfo, "The %s %s cannot use the database: %s.", ""},
 			{fleet.PairingInfo, "The %s %s accepts and flushes nothing: %s.",

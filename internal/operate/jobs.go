@@ -31,6 +31,10 @@ const (
 // Held reports whether the action is about held records, not dead letters.
 func (a Action) Held() bool { return strings.HasPrefix(string(a), "held.") }
 
+func (a Action) known() bool {
+	return a == ActRetry || a == ActDiscard || a == ActRetryHeld || a == ActDiscardHeld
+}
+
 // Verb is retry or discard.
 func (a Action) Verb() string { return strings.TrimPrefix(string(a), "held.") }
 
@@ -94,7 +98,7 @@ type Board interface {
 	AddJob(ctx context.Context, j fleet.Job, life time.Duration) (bool, error)
 	SaveJob(ctx context.Context, id, runner, at string, life time.Duration) (stop string, mine bool, err error)
 	EndJob(ctx context.Context, id, runner, at string) error
-	TakeJob(ctx context.Context, runner, is string, life time.Duration) (fleet.Job, error)
+	TakeJob(ctx context.Context, runner, is string, others []string, life time.Duration) (fleet.Job, error)
 	StopJob(ctx context.Context, id, by string) (bool, error)
 	Jobs(ctx context.Context) ([]fleet.Job, time.Time, error)
 	Now(ctx context.Context) (time.Time, error)
@@ -127,7 +131,7 @@ func NewJobs(cfg JobsConfig) *Jobs {
 	return j
 }
 
-// form begins what is kept of a job. A build leaves jobs of another form to processes that know it.
+// form begins what is kept of a job. A build leaves jobs of another form to processes that know it, see also [resume].
 const form = "1 "
 
 // jobIs is what a job is, kept as long as the job is.

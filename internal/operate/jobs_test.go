@@ -285,7 +285,7 @@ func TestAJobHasOneRunner(t *testing.T) {
 	f := whole.Of(setup(t, testkit.SQLite(t)).cache).Fleet
 	_, err := f.AddJob(t.Context(), fleet.Job{ID: "j", Is: "1 x", At: "a", Runner: "one"}, 0)
 	require.NoError(t, err)
-	taken, err := f.TakeJob(t.Context(), "other", "1 ", time.Hour)
+	taken, err := f.TakeJob(t.Context(), "other", "1 ", nil, time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, "j", taken.ID)
 	for runner, want := range map[string]bool{"one": false, "other": true} {
@@ -298,7 +298,39 @@ func TestAJobHasOneRunner(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "other", kept[0].At)
 	require.Equal(t, "other", kept[0].Runner, "it has not ended")
-	taken, err = f.TakeJob(t.Context(), "third", "1 ", time.Hour)
+	taken, err = f.TakeJob(t.Context(), "third", "1 ", nil, time.Hour)
 	require.NoError(t, err)
 	require.Empty(t, taken.ID, "its lease is live")
+}
+
+// A job in which another build left what this one does not know is left to a process that knows it, and holds up none
+// that this build can run.
+func TestAJobOfAnotherBuildIsLeftToIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testkit.SQLite(t))
+	b.dead(1)
+	f := whole.Of(b.cache).Fleet
+	at := `{"Selected":1}`
+	for id, is := range map[string]string{
+		"action": `1 {"action":"restore","filter":{},"actor":{},"began":"2026-01-02T03:04:05Z"}`,
+		"filter": `1 {"action":"discard","filter":{"Only":"these"},"actor":{},"began":"2026-01-02T03:04:05Z"}`,
+		"form":   "2 {}",
+	} {
+		_, err := f.AddJob(t.Context(), fleet.Job{ID: id, Is: is, Work: "{}", At: at, Runner: "gone"}, 0)
+		require.NoError(t, err)
+	}
+	jobs, _ := b.process(time.Hour)
+	for range 4 {
+		require.NoError(t, jobs.Take(t.Context()))
+	}
+	taken, err := f.TakeJob(t.Context(), "later", "2 ", nil, time.Hour)
+	require.NoError(t, err)
+	require.Equal(t, "form", taken.ID)
+	for range 2 {
+		taken, err := f.TakeJob(t.Context(), "later", "1 ", nil, time.Hour)
+		require.NoError(t, err)
+		require.Contains(t, []string{"action", "filter"}, taken.ID, "no process holds it")
+		require.Equal(t, at, taken.At)
+	}
+	require.Equal(t, 1, b.count(ledger.LetterFilter{State: ledger.StateWaiting}), "nothing was done")
 }

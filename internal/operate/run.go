@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,9 +18,10 @@ import (
 type runs struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	mu     sync.Mutex // guards closed against wg
+	mu     sync.Mutex // guards closed against wg, and unread
 	closed bool
 	wg     sync.WaitGroup
+	unread []string // jobs that are left to other builds
 }
 
 // run is a job that this process runs.
@@ -98,13 +99,23 @@ func (j *Jobs) add(ctx context.Context, r *run) error {
 
 // Take goes on with a job whose process has ended, if there is one. Call it every second or two.
 func (j *Jobs) Take(ctx context.Context) error {
-	taken, err := j.Board.TakeJob(ctx, j.runner, form, j.Life)
+	j.runs.mu.Lock()
+	others := slices.Clone(j.runs.unread)
+	j.runs.mu.Unlock()
+	taken, err := j.Board.TakeJob(ctx, j.runner, form, others, j.Life)
 	if err != nil || taken.ID == "" {
 		return err
 	}
 	r := resume(taken)
 	if r == nil {
-		return fmt.Errorf("bulk action %s cannot be read", taken.ID)
+		others = append(others, taken.ID)
+		j.runs.mu.Lock()
+		j.runs.unread = others[max(0, len(others)-fleet.MaxJobs):]
+		j.runs.mu.Unlock()
+		j.Log.WarnContext(ctx, "a bulk action of another build cannot be read; it is left to a process that can",
+			"job", taken.ID)
+		_, _, err := j.Board.SaveJob(ctx, taken.ID, j.runner, taken.At, 0)
+		return err
 	}
 	j.Log.InfoContext(ctx, "going on with a bulk action whose process has ended", "job", r.id, "action", r.is.Action,
 		"done", r.at.Done)
@@ -112,14 +123,20 @@ func (j *Jobs) Take(ctx context.Context) error {
 	return nil
 }
 
-// resume reads a job that was taken over; nil for one that cannot be read.
+// resume reads a job that was taken over. It returns nil where another build wrote what this one does not know: a
+// filter that is read by halves selects more.
 func resume(k fleet.Job) *run {
 	r := &run{id: k.ID, stop: k.Stop}
 	var work jobWork
 	for text, into := range map[string]any{strings.TrimPrefix(k.Is, form): &r.is, k.Work: &work, k.At: &r.at} {
-		if json.Unmarshal([]byte(text), into) != nil {
+		d := json.NewDecoder(strings.NewReader(text))
+		d.DisallowUnknownFields()
+		if d.Decode(into) != nil {
 			return nil
 		}
+	}
+	if !r.is.Action.known() {
+		return nil
 	}
 	r.at.Resumed++
 	r.selection = Selection{Numbers: work.Numbers, Filter: r.is.Filter, Rate: work.Rate, Restore: work.Restore}

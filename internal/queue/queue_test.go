@@ -132,16 +132,37 @@ func TestAPanicIsAFailureAndTheTaskStays(t *testing.T) {
 	})
 }
 
-func TestATaskThatCannotBeReadIsDropped(t *testing.T) {
+// A task that cannot be read is left to the workers of the build that left it, and dropped where there are none.
+func TestATaskThatCannotBeReadIsLeftToOthers(t *testing.T) {
 	b := setup(t)
-	b.serve(t, func(context.Context, Task) error { t.Error("handled"); return nil })
-	for _, m := range []*asynq.Task{
-		asynq.NewTask(TypeSync, []byte(`{"partition":"x"}`)), asynq.NewTask("other", []byte(`{}`)),
-	} {
-		_, err := b.client.asynq.EnqueueContext(t.Context(), m, asynq.Queue(name(b.prefix, "default")))
+	s := b.serve(t, func(context.Context, Task) error { t.Error("handled"); return nil })
+	tasks := []*asynq.Task{
+		asynq.NewTask(TypeSync, []byte(`{"partition":"x"}`)), asynq.NewTask("afterwrite:later", []byte(`{}`)),
+	}
+	for _, m := range tasks {
+		_, err := b.client.asynq.EnqueueContext(t.Context(), m, asynq.Queue(name(b.prefix, "default")),
+			asynq.MaxRetry(tries))
 		require.NoError(t, err)
 	}
-	testkit.Eventually(t, "both are gone", func() bool { return b.size(t) == Size{Queue: "default"} })
+	testkit.Eventually(t, "both wait for another try", func() bool { return b.size(t).Retry == 2 })
+	s.Shutdown()
+
+	others := asynq.NewServerFromRedisClient(b.client.redis, asynq.Config{
+		Queues: map[string]int{name(b.prefix, "default"): 1}, TaskCheckInterval: 5 * time.Millisecond,
+		DelayedTaskCheckInterval: 20 * time.Millisecond, LogLevel: asynq.FatalLevel,
+	})
+	var read atomic.Int32
+	require.NoError(t, others.Start(asynq.HandlerFunc(func(context.Context, *asynq.Task) error {
+		read.Add(1)
+		return nil
+	})))
+	defer others.Shutdown()
+	testkit.Eventually(t, "the other build has read both", func() bool { return read.Load() == 2 })
+
+	for _, m := range tasks {
+		require.Error(t, unread(unreadTries-1, m, testkit.Logger(t)))
+		require.NoError(t, unread(unreadTries, m, testkit.Logger(t)))
+	}
 }
 
 func TestShutdownWaitsForRunningTasks(t *testing.T) {

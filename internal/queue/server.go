@@ -47,6 +47,9 @@ func (c ServerConfig) delayedInterval() time.Duration {
 	return max(min(5*poll, 5*time.Second), poll)
 }
 
+// unreadTries is how often workers that cannot read a task leave it to others, which takes about a minute and a half.
+const unreadTries = 10
+
 // Server takes sync tasks from their queues and runs a function for each.
 type Server struct {
 	redis redis.UniversalClient // nil if the connections are the caller's
@@ -95,8 +98,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 
 // Start begins to run the function for tasks, many at once, and returns. The function's result decides about the task:
 // nil ends it, a [Later] retries it after its time, any other error is a failure and retries it after a short backoff.
-// A task that cannot be decoded is dropped with a log line: the sweeper re-enqueues it if its partition needs a flush.
-// The function's context ends after [TaskTimeout], or when asynq has lost the task; it does not end at Shutdown.
+// A task that cannot be decoded is of another build: it is a failure, so that a worker of that build gets it, and
+// dropped with a log line after a few of them. The sweeper enqueues another task if the partition needs a flush. The
+// function's context ends after [TaskTimeout], or when asynq has lost the task; it does not end at Shutdown.
 func (s *Server) Start(handle func(ctx context.Context, t Task) error) error {
 	mux := handler(handle, s.log)
 	if err := s.asynq.Start(mux); err != nil {
@@ -107,17 +111,22 @@ func (s *Server) Start(handle func(ctx context.Context, t Task) error) error {
 
 func handler(handle func(ctx context.Context, t Task) error, log *slog.Logger) asynq.HandlerFunc {
 	return func(ctx context.Context, m *asynq.Task) error {
-		if m.Type() != TypeSync {
-			log.Error("task dropped: unknown type", "type", m.Type())
-			return nil
-		}
 		t, err := parse(m.Payload())
-		if err != nil {
-			log.Error("task dropped: unreadable payload", "error", err)
-			return nil
+		if err != nil || m.Type() != TypeSync {
+			retried, _ := asynq.GetRetryCount(ctx)
+			return unread(retried, m, log)
 		}
 		return handle(ctx, t)
 	}
+}
+
+// unread leaves a task that this build cannot read to others, by an error, as long as it was not tried too often.
+func unread(retried int, m *asynq.Task, log *slog.Logger) error {
+	if retried < unreadTries {
+		return fmt.Errorf("a task of another build, of type %q, cannot be read", m.Type())
+	}
+	log.Error("task dropped: no worker could read it", "type", m.Type(), "task", string(m.Payload()))
+	return nil
 }
 
 // Shutdown stops taking tasks, waits up to ShutdownTimeout for the running ones and closes the connections. A task that
