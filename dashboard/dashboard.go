@@ -81,7 +81,10 @@ type Config struct {
 	Hosts peer.Hosts
 	HTTPS bool // browsers come by HTTPS, so cookies are sent over nothing else
 	// Sessions keeps log-ins; tokens reach it hashed. nil: the memory of the process.
-	Sessions    scs.Store
+	Sessions scs.Store
+	// SessionsToo keeps them as well, in the database, for when Sessions cannot; nil: the memory
+	// of the process alone does.
+	SessionsToo scs.Store
 	Deployment  string // distinguishes the cookie of dashboards on one host, which share cookies whatever their port
 	Environment string // shown on every page; "production" asks for actions to be typed
 

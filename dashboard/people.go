@@ -121,7 +121,7 @@ func newPeople(cfg Config) (*people, error) {
 	s.Lifetime, s.IdleTimeout, s.HashTokenInStore = sessionLife, sessionIdle, true
 	s.Cookie.Name, s.Cookie.Secure, s.Cookie.SameSite = sessionCookie(cfg.Deployment), cfg.HTTPS, http.SameSiteLaxMode
 	if cfg.Sessions != nil {
-		s.Store = sessions{store: cfg.Sessions, here: s.Store, log: cfg.Log}
+		s.Store = newSessions(cfg.Sessions, cfg.SessionsToo, s.Store, cfg.Log)
 	}
 	s.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
 		cfg.Log.ErrorContext(r.Context(), "session failed", "error", err)

@@ -1,6 +1,7 @@
 package dashboard_test
 
 import (
+	"crypto/rand"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -15,6 +16,8 @@ import (
 	"github.com/afterwrite/afterwrite/cache/session"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // browser is somebody with cookies of his own.
@@ -114,6 +117,105 @@ func TestSessionsOutliveRedis(t *testing.T) {
 		require.Equal(t, http.StatusSeeOther, r.StatusCode, "it was ended by another process")
 		return true
 	})
+}
+
+// Operators are in, stay in and get in, on every process, when Redis cannot keep a session: it is full of what it may
+// not evict, evicts the session at once, was emptied or is stopped. A log-out holds, too. With the database away as
+// well, a process knows those who came to it.
+func TestOperatorsGetInWithoutRedis(t *testing.T) {
+	t.Parallel()
+	for name, breaks := range map[string]func(redis *testkit.RedisServer){
+		"full":     func(redis *testkit.RedisServer) { fillUp(t, redis, "noeviction") },
+		"evicting": func(redis *testkit.RedisServer) { fillUp(t, redis, "volatile-ttl") },
+		"emptied": func(redis *testkit.RedisServer) {
+			require.NoError(t, redis.Client(t).FlushAll(t.Context()).Err())
+		},
+		"stopped": func(redis *testkit.RedisServer) { redis.Kill() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redis, faults := testkit.Redis(t), new(testkit.SQLFaults)
+			db, err := ledger.Open(store.Config{URL: testkit.SQLite(t), Wrap: faults.Wrap}, entities(t))
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = db.Close() })
+			_, err = db.Migrate(t.Context(), false)
+			require.NoError(t, err)
+			one, other := dashboardOn(t, redis, db), dashboardOn(t, redis, db)
+			vera := newBrowser(t, one)
+			require.Equal(t, http.StatusSeeOther, vera.login("vera", "vera's password"))
+			require.True(t, vera.sees(one, "vera (viewer)"))
+
+			breaks(redis)
+			require.True(t, vera.sees(one, "vera (viewer)"), "who was in is in")
+			require.True(t, vera.sees(other, "vera (viewer)"), "on every process")
+			otto := newBrowser(t, other)
+			require.Equal(t, http.StatusSeeOther, otto.login("otto", "otto's password"))
+			require.True(t, otto.sees(other, "otto (operator)"), "others get in")
+			require.True(t, otto.sees(one, "otto (operator)"))
+			page := newTab(t, one)
+			page.open("/login")
+			page.login("otto", "otto's password")
+			page.sees("otto (operator)")
+
+			copied := newBrowser(t, other)
+			copied.take(otto, other)
+			if name != "stopped" { // then it says that it cannot be known to have ended
+				_, _ = otto.ask(http.MethodPost, "/logout", nil)
+				require.False(t, copied.sees(other, "otto"), "it was ended by another process")
+			}
+
+			faults.Inject(testkit.Refuse, testkit.AnyStatement, testkit.Always())
+			require.True(t, vera.sees(one, "vera (viewer)"))
+		})
+	}
+}
+
+// fillUp fills a Redis with what has no TTL, as records that are not persisted have none.
+func fillUp(t *testing.T, redis *testkit.RedisServer, policy string) {
+	t.Helper()
+	client := redis.Client(t)
+	require.NoError(t, client.ConfigSet(t.Context(), "maxmemory-policy", policy).Err())
+	require.NoError(t, client.ConfigSet(t.Context(), "maxmemory", "8mb").Err())
+	var err error
+	for err == nil {
+		err = client.Set(t.Context(), rand.Text(), strings.Repeat("x", 10_000), 0).Err()
+	}
+	require.ErrorContains(t, err, "OOM")
+}
+
+// dashboardOn serves a dashboard on a Redis and a database.
+func dashboardOn(t *testing.T, redis *testkit.RedisServer, db *ledger.Ledger) (base string) {
+	t.Helper()
+	c, err := cache.New(cache.Config{URL: redis.URL(), Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	kept, err := session.New(session.Config{Cache: c, UserKey: dashboard.SessionUser})
+	require.NoError(t, err)
+	s := healthy()
+	h, err := dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing, Users: people[:2],
+		Sessions: kept, SessionsToo: db.Sessions(), Log: testkit.Logger(t)})
+	require.NoError(t, err)
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// sees reports whether the overview of a dashboard, asked with the browser's cookies, has a text.
+func (b *browser) sees(base, text string) bool {
+	b.t.Helper()
+	b.take(b, base)
+	there := &browser{b.t, base, b.Client}
+	_, page := there.ask(http.MethodGet, "/", nil)
+	return strings.Contains(page, text)
+}
+
+// take copies the cookies of another, for a dashboard.
+func (b *browser) take(from *browser, base string) {
+	there, err := url.Parse(from.base)
+	require.NoError(b.t, err)
+	at, err := url.Parse(base)
+	require.NoError(b.t, err)
+	b.Jar.SetCookies(at, from.Jar.Cookies(there))
 }
 
 // Guessing locks out the guesser's address, and nobody else's.

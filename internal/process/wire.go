@@ -443,7 +443,7 @@ func (p *Parts) NewDashboard(ctx context.Context, who dashboard.Who) (http.Handl
 		Entities: p.Config.Entities, Cache: p.redis(), Store: p.Store, Queues: inspector,
 		Depths: depths{p}, Losses: p, Letters: m, Jobs: jobs,
 		Records: p.redis(), Rows: p.Store, Series: p.Pending, Audit: p.Store,
-		Tokens: p.Store, Sessions: sessions,
+		Tokens: p.Store, Sessions: sessions, SessionsToo: p.Store.Sessions(),
 		Who: who, Users: dashboardUsers(c.Users), Insecure: p.Config.API.Insecure, HTTPS: c.HTTPS,
 		Environment: c.Environment,
 		Hosts:       peer.NewHosts(c.Hosts),
