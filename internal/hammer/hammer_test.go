@@ -77,66 +77,85 @@ func checkedOut(t *testing.T, commit string) string {
 }
 
 func hammer(t *testing.T, d database, builds []string, lasting time.Duration) {
-	random := testkit.Random(t)
-	w := newWorld(t, d, builds, random)
-	registers := map[string]map[string]*register{}
+	w := newWorld(t, d, builds, testkit.Random(t))
+	l := w.load()
+	w.hammer(lasting, l.registers)
+	t.Logf("after %s:\n%s", lasting, w.tally)
+	l.end()
+}
+
+// load is what the clients of a run do.
+type load struct {
+	w         *world
+	registers map[string]map[string]*register // entity → id
+	stuck     context.Context                 // ends when a write is given up
+	giveUp    context.CancelFunc
+	over      chan struct{} // closed: the clients stop at the end of what they do
+	clients   sync.WaitGroup
+}
+
+// load begins to write and read with all clients.
+func (w *world) load() *load {
+	l := &load{w: w, registers: map[string]map[string]*register{}, over: make(chan struct{})}
+	l.stuck, l.giveUp = context.WithCancel(context.Background())
 	owned := make([][]*register, writers)
 	var all []*register
 	for i, entity := range entities {
-		registers[entity] = map[string]*register{}
+		l.registers[entity] = map[string]*register{}
 		for n := range writers * recordsPerOne {
 			id := fmt.Sprintf("%s-%d", entity, n)
 			if entity == "slow" {
 				id = fmt.Sprint(n + i)
 			}
 			r := newRegister(entity, id)
-			registers[entity][id] = r
+			l.registers[entity][id] = r
 			owned[n%writers] = append(owned[n%writers], r)
 			all = append(all, r)
 		}
 	}
-
-	over := make(chan struct{}) // the clients stop at the end of what they do
-	stuck, giveUp := context.WithCancel(context.Background())
-	defer giveUp()
-	var clients sync.WaitGroup
-	client := func(do func(random *rand.Rand)) {
-		its := rand.New(rand.NewPCG(random.Uint64(), 0)) // drawn here: a source is not safe for two
-		clients.Go(func() {
-			for {
-				select {
-				case <-over:
-					return
-				default:
-					w.calm.RLock()
-					do(its)
-					w.calm.RUnlock()
-					time.Sleep(pace)
-				}
-			}
-		})
-	}
 	for _, mine := range owned {
-		client(func(its *rand.Rand) { w.write(stuck, mine[its.IntN(len(mine))], its) })
+		l.client(func(its *rand.Rand) { w.write(l.stuck, mine[its.IntN(len(mine))], its) })
 	}
 	for range readers {
-		client(func(its *rand.Rand) { w.read(all[its.IntN(len(all))], its) })
+		l.client(func(its *rand.Rand) { w.read(all[its.IntN(len(all))], its) })
 	}
-	client(func(its *rand.Rand) {
+	l.client(func(its *rand.Rand) {
 		per := writers * recordsPerOne
 		at := its.IntN(len(all)/per) * per
 		w.readMany(all[at:at+10], its)
 	})
-	client(func(*rand.Rand) { w.watch(t.Context(), registers); time.Sleep(200 * time.Millisecond) })
+	l.client(func(*rand.Rand) { w.watch(w.t.Context(), l.registers); time.Sleep(200 * time.Millisecond) })
+	return l
+}
 
-	w.hammer(lasting, registers)
-	close(over)
-	patience := time.AfterFunc(2*testkit.Patience, giveUp)
-	clients.Wait()
+// client does something again and again until the load is over.
+func (l *load) client(do func(random *rand.Rand)) {
+	its := rand.New(rand.NewPCG(l.w.random.Uint64(), 0)) // drawn here: a source is not safe for two
+	l.clients.Go(func() {
+		for {
+			select {
+			case <-l.over:
+				return
+			default:
+				l.w.calm.RLock()
+				do(its)
+				l.w.calm.RUnlock()
+				time.Sleep(pace)
+			}
+		}
+	})
+}
+
+// end stops the clients, waits until the database has everything, and compares all there is.
+func (l *load) end() {
+	w := l.w
+	close(l.over)
+	patience := time.AfterFunc(2*testkit.Patience, l.giveUp)
+	l.clients.Wait()
 	patience.Stop()
-	w.mend(stuck, registers["strict"])
-	t.Logf("after %s:\n%s", lasting, w.tally)
-	require.Empty(t, w.tally.violations())
-	w.settled(registers)
-	t.Logf("in the end:\n%s", strings.TrimSpace(w.tally.String()))
+	w.mend(l.stuck, l.registers["strict"])
+	l.giveUp()
+	require.Empty(w.t, w.tally.violations())
+	w.settled(l.registers)
+	w.t.Logf("in the end:\n%s", strings.TrimSpace(w.tally.String()))
 }

@@ -26,6 +26,12 @@ func (t *tally) add(what string) {
 	t.counts[what]++
 }
 
+func (t *tally) now() map[string]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.counts)
+}
+
 func (t *tally) recovered(after time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -241,6 +241,13 @@ func (p *process) signal(s syscall.Signal, build string) {
 	_ = p.cmd.Process.Signal(s) // it may just have ended
 }
 
+// runs reports whether the process was last started from a build.
+func (p *process) runs(build string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd != nil && p.cmd.Path == build
+}
+
 func (p *process) end() {
 	p.mu.Lock()
 	p.stopped = true
