@@ -207,7 +207,15 @@ func (p *place) wipe(ctx context.Context, but string) error {
 			return err
 		}
 	}
-	return nil
+	// With the notes of the last flushes gone from Redis, their fences would tell of an older one.
+	return p.database.WithContext(ctx).Exec("DELETE FROM afterwrite_fences WHERE entity IN ?", p.names()).Error
+}
+
+func (p *place) names() (names []string) {
+	for _, e := range p.config.Entities {
+		names = append(names, e.Name)
+	}
+	return names
 }
 
 func (p *place) unlink(ctx context.Context, pattern, but string) error {
