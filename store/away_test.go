@@ -46,7 +46,7 @@ func TestAwayRefusesNoRecord(t *testing.T) {
 		e := account(t)
 		b := setup(t, url, []*schema.Entity{e})
 		for _, err := range awayErrors()[b.Dialect()] {
-			for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_fences"),
+			for _, match := range []func(string) bool{testkit.Begin, testkit.Lock,
 				testkit.Statement("INSERT INTO", "accounts"), testkit.Commit} {
 				fault := b.faults.Inject(testkit.Refuse, match, testkit.Err(err), testkit.Always())
 				for _, flush := range []func() error{
@@ -92,7 +92,7 @@ func TestWritable(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b := setup(t, url, nil)
 		require.NoError(t, b.Writable(t.Context()))
-		for _, match := range []func(string) bool{testkit.Begin, testkit.Statement("afterwrite_fences"),
+		for _, match := range []func(string) bool{testkit.Begin, testkit.Lock,
 			testkit.Commit} {
 			b.faults.Inject(testkit.Refuse, match, testkit.Err(awayErrors()[b.Dialect()][0]))
 			err := b.Writable(t.Context())

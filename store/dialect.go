@@ -30,6 +30,9 @@ type dialect interface {
 	// lock takes the fence of an entity and a partition by changing its row, or by making
 	// it, and returns what the fence shows then. See reach.go.
 	lock(tx *transaction, entity string, partition int) (fence, error)
+	// reaching is the statement by which a flush notes its turn and its [Reach] in its fence, a format of the
+	// entity as a quoted text, the partition, the turn's id, and the reach in the order of its fields.
+	reaching() string
 	// free ends a transaction that holds a fence though its process has said nothing for
 	// [Config.IdleInTransaction], where the database does not do that by itself.
 	free(ctx context.Context, db *sql.DB, entity string, partition int) error
@@ -149,6 +152,7 @@ type marker interface {
 type common struct{}
 
 func (common) free(context.Context, *sql.DB, string, int) error { return nil }
+func (common) reaching() string                                 { return reaching }
 func (common) limits(*schema.Entity) []string                   { return nil }
 func (common) spell(typ string) string                          { return typ }
 func (common) oneKey() bool                                     { return false }
@@ -156,20 +160,9 @@ func (common) timed(time.Duration) string                       { return "" }
 func (common) nests() bool                                      { return true }
 func (common) ages() time.Duration                              { return 0 }
 
-func (common) lock(tx *transaction, entity string, partition int) (f fence, err error) {
-	pair := tx.store.cfg.Pair
-	err = tx.db.Raw(lockByConflict, entity, partition, pair, pair).Row().Scan(f.columns()...)
-	return f, err
-}
-
-// lockByConflict is the lock statement of dialects with ON CONFLICT and RETURNING. A
-// row that two make at once is made by one; the other waits for it and changes it.
-const lockByConflict = `INSERT INTO afterwrite_fences AS f (entity, partition, flushes, locked_at, turn, turn_of)
-	VALUES (?, ?, 1, CURRENT_TIMESTAMP, 1, ?)
-	ON CONFLICT (entity, partition) DO UPDATE SET flushes = f.flushes + 1, locked_at = CURRENT_TIMESTAMP,
-		turn = CASE f.turn_of WHEN excluded.turn_of THEN f.turn + 1 ELSE 1 END, turn_of = excluded.turn_of
-	RETURNING flushes, (SELECT deployment || ' ' || life FROM afterwrite_pairings WHERE name = ?), turn, turn_id,
-		read_before, read_last, read_version, read_newest`
+// reaching notes the turn and the reach of a flush where a function of the database's does not.
+const reaching = `UPDATE afterwrite_fences SET turn_id = '%[3]s', read_before = %[4]d, read_last = %[5]d,
+	read_version = %[6]d, read_newest = %[7]d WHERE entity = '%[1]s' AND "partition" = %[2]d`
 
 // foreignKey is a column whose values must be there in a column of another table.
 type foreignKey struct {

@@ -87,7 +87,7 @@ func TestFlushFaults(t *testing.T) {
 	steps := map[string]func(string) bool{
 		"connect":   testkit.Connect,
 		"begin":     testkit.Begin,
-		"lock":      testkit.Statement("afterwrite_fences"),
+		"lock":      testkit.Lock,
 		"savepoint": testkit.Statement("savepoint"),
 		"delete":    testkit.Statement("delete from"),
 		"upsert":    testkit.Statement("insert into", "accounts"),

@@ -39,6 +39,7 @@ type server struct {
 	packet  int // bytes of a statement at most; 0: not known
 }
 
+func (*mysql) reaching() string          { return reaching }
 func (*mysql) name() string              { return "mysql" }
 func (*mysql) writers(size int) int      { return max(3, size) } // a migration needs three
 func (*mysql) ahead() bool               { return false }

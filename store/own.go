@@ -71,13 +71,24 @@ func ownMigrations(dialect string) ([]ownMigration, error) {
 	return all, nil
 }
 
-// statements cuts a file where a line ends with a semicolon.
+// Between these lines is one statement, such as a function's.
+const (
+	beginWhole = "-- +goose StatementBegin\n"
+	endWhole   = "-- +goose StatementEnd\n"
+)
+
+// statements cuts a file where a line ends with a semicolon, except between beginWhole and endWhole.
 func statements(text string) []string {
 	var all []string
-	for statement := range strings.SplitSeq(text, ";\n") {
-		if statement = strings.TrimSuffix(strings.TrimSpace(statement), ";"); statement != "" {
-			all = append(all, statement)
+	for text != "" {
+		short, after, _ := strings.Cut(text, beginWhole)
+		whole, rest, _ := strings.Cut(after, endWhole)
+		for _, statement := range append(strings.Split(short, ";\n"), whole) {
+			if statement = strings.TrimSuffix(strings.TrimSpace(statement), ";"); statement != "" {
+				all = append(all, statement)
+			}
 		}
+		text = rest
 	}
 	return all
 }

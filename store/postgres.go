@@ -110,15 +110,14 @@ func sessionLimit(text string) time.Duration {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(max(1, d.Milliseconds()), 10) }
 
-// lock also turns synchronous_commit on for the transaction where a server, a database or a
-// role has it off: what is acked must survive a crash.
 func (*postgres) lock(tx *transaction, entity string, partition int) (f fence, err error) {
-	var set sql.NullString
-	pair := tx.store.cfg.Pair
-	err = tx.db.Raw(lockByConflict+`,
-		CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END`,
-		entity, partition, pair, pair).Row().Scan(append(f.columns(), &set)...)
+	err = tx.db.Raw("SELECT * FROM afterwrite_lock(?, ?, ?)", entity, partition, tx.store.cfg.Pair).Row().
+		Scan(f.columns()...)
 	return f, err
+}
+
+func (*postgres) reaching() string {
+	return "SELECT afterwrite_reach('%[1]s', %[2]d, '%[3]s', %[4]d, %[5]d, %[6]d, %[7]d)"
 }
 
 func (*postgres) name() string         { return "postgres" }
@@ -235,10 +234,12 @@ func (d *postgres) mark(ctx context.Context, q catalog.Querier, table string) (s
 	return d.markAnd(ctx, q, table, "")
 }
 
-// markAnd sends all as one text, which the simple protocol takes.
+// markAnd sends all as one text, which the simple protocol takes. Its query also locks the table against ALTER TABLE
+// until the transaction ends, before it asks for the mark.
 func (*postgres) markAnd(ctx context.Context, q catalog.Querier, table, savepoint string) (mark string, err error) {
-	rows, err := q.QueryContext(ctx, catalog.MarkPostgres(quoteTable(table))+"; "+savepoint,
-		pgx.QueryExecModeSimpleProtocol)
+	quoted := quoteTable(table)
+	rows, err := q.QueryContext(ctx, "SELECT afterwrite_mark('"+strings.ReplaceAll(quoted, "'", "''")+
+		"'::regclass) WHERE NOT EXISTS (SELECT FROM "+quoted+" WHERE false); "+savepoint, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return "", err
 	}

@@ -92,15 +92,15 @@ func (f *Flush) reached() error {
 // reachedAt is the statement that notes a reach and the turn. It has no parameters, so that it
 // can go with others in one round trip.
 func (f *Flush) reachedAt(r Reach) string {
-	return fmt.Sprintf(`UPDATE afterwrite_fences
-		SET turn_id = '%s', read_before = %d, read_last = %d, read_version = %d, read_newest = %d WHERE %s`,
-		f.id, r.Before, r.Last, int64(r.Version), int64(r.Newest), f.where())
+	return fmt.Sprintf(f.store.dialect.reaching(), f.quoted(), f.partition, f.id, r.Before, r.Last, int64(r.Version),
+		int64(r.Newest))
 }
 
 func (f *Flush) where() string {
-	return fmt.Sprintf(`entity = '%s' AND "partition" = %d`, strings.ReplaceAll(f.table.entity.Name, "'", "''"),
-		f.partition)
+	return fmt.Sprintf(`entity = '%s' AND "partition" = %d`, f.quoted(), f.partition)
 }
+
+func (f *Flush) quoted() string { return strings.ReplaceAll(f.table.entity.Name, "'", "''") }
 
 // Turns returns the committed turns of all fences that flushes from the Redis of
 // [Config.Pair] have held.

@@ -43,6 +43,20 @@ func newSQLite(cfg Config) (*sqlite, error) {
 	return &sqlite{file: file, busy: cfg.BusyTimeout.Milliseconds()}, nil
 }
 
+// lock makes the fence's row or changes it. A row that two make at once is made by one; the other waits for it and
+// changes it.
+func (*sqlite) lock(tx *transaction, entity string, partition int) (f fence, err error) {
+	pair := tx.store.cfg.Pair
+	err = tx.db.Raw(`INSERT INTO afterwrite_fences AS f (entity, partition, flushes, locked_at, turn, turn_of)
+		VALUES (?, ?, 1, CURRENT_TIMESTAMP, 1, ?)
+		ON CONFLICT (entity, partition) DO UPDATE SET flushes = f.flushes + 1, locked_at = CURRENT_TIMESTAMP,
+			turn = CASE f.turn_of WHEN excluded.turn_of THEN f.turn + 1 ELSE 1 END, turn_of = excluded.turn_of
+		RETURNING flushes, (SELECT deployment || ' ' || life FROM afterwrite_pairings WHERE name = ?), turn, turn_id,
+			read_before, read_last, read_version, read_newest`,
+		entity, partition, pair, pair).Row().Scan(f.columns()...)
+	return f, err
+}
+
 func (*sqlite) name() string              { return "sqlite" }
 func (*sqlite) writers(int) int           { return 1 }
 func (*sqlite) ahead() bool               { return true }

@@ -25,7 +25,7 @@ func TestI2EveryStepMayFail(t *testing.T) {
 		"sweep":  script("sweep"),
 		"open":   statement(testkit.Begin),
 		"look":   statement(testkit.Statement("SELECT", "afterwrite_fences")), // of a flush that reads ahead
-		"fence":  statement(testkit.Statement("INSERT INTO", "afterwrite_fences")),
+		"fence":  statement(testkit.Lock),
 		"upsert": statement(testkit.Statement("INSERT INTO", "users")),
 		"delete": statement(testkit.Statement("DELETE FROM", "users")),
 		"commit": statement(testkit.Commit),

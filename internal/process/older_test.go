@@ -201,8 +201,8 @@ func TestI3OlderRedis(t *testing.T) {
 		"none":        func(*olderBench, testkit.Mode) {},
 		"begin":       func(b *olderBench, m testkit.Mode) { b.sql.Inject(m, testkit.Begin) },
 		"commit":      func(b *olderBench, m testkit.Mode) { b.sql.Inject(m, testkit.Commit) },
-		"fence":       func(b *olderBench, m testkit.Mode) { b.sql.Inject(m, testkit.Statement("afterwrite_fences")) },
-		"fence again": func(b *olderBench, m testkit.Mode) { b.sql.Inject(m, fenceLock, testkit.After(1)) },
+		"fence":       func(b *olderBench, m testkit.Mode) { b.sql.Inject(m, testkit.Lock) },
+		"fence again": func(b *olderBench, m testkit.Mode) { b.sql.Inject(m, testkit.Lock, testkit.After(1)) },
 		"letter": func(b *olderBench, m testkit.Mode) {
 			b.sql.Inject(m, testkit.Statement("insert into", "afterwrite_dead_letters"))
 		},
@@ -221,10 +221,6 @@ func TestI3OlderRedis(t *testing.T) {
 			}
 		}
 	})
-}
-
-func fenceLock(statement string) bool {
-	return testkit.Statement("afterwrite_fences", "turn_of")(statement) && !strings.HasPrefix(statement, "SELECT")
 }
 
 // round puts Redis back once, with ids of its own.

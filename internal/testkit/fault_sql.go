@@ -52,6 +52,12 @@ func Statement(parts ...string) func(string) bool {
 	}
 }
 
+// Lock matches the statement that locks a fence, on any database.
+func Lock(statement string) bool {
+	return strings.Contains(statement, "afterwrite_lock(") ||
+		Statement("afterwrite_fences", "turn_of")(statement) && !strings.HasPrefix(statement, "SELECT")
+}
+
 // Wrap returns a connector whose connections obey the faults.
 func (f *SQLFaults) Wrap(c driver.Connector) driver.Connector { return &connector{c, f} }
 

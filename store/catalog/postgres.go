@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 )
 
 // ReadPostgres reads a table by its quoted name, with or without a schema. A table that does not exist has no columns.
@@ -31,20 +30,6 @@ func ReadPostgres(ctx context.Context, q Querier, quoted string) (*Table, error)
 	}
 	read.fill(t)
 	return t, nil
-}
-
-// MarkPostgres returns the query of a text that changes when the catalog of an existing table does: the transactions
-// that wrote its rows. In a transaction it also locks the table against ALTER TABLE until the transaction ends. It has
-// no parameter and costs little to plan.
-func MarkPostgres(quoted string) string {
-	at := "'" + strings.ReplaceAll(quoted, "'", "''") + "'::regclass"
-	return `SELECT concat_ws(' ', c.oid, c.relkind, c.relrowsecurity,
-			ARRAY(SELECT a.xmin FROM pg_attribute a WHERE a.attrelid = ` + at + ` AND a.attnum > 0),
-			ARRAY(SELECT concat(i.indexrelid, '/', i.xmin) FROM pg_index i WHERE i.indrelid = ` + at + `),
-			ARRAY(SELECT concat(g.oid, '/', g.xmin, '/', p.xmin) FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = ` + at + `),
-			ARRAY(SELECT concat(k.oid, '/', k.xmin) FROM pg_constraint k WHERE k.conrelid = ` + at + `),
-			(SELECT count(*) FROM pg_inherits h WHERE h.inhparent = ` + at + ` AND c.relkind = 'r'))
-		FROM pg_class c WHERE c.oid = ` + at + ` AND NOT EXISTS (SELECT FROM ` + quoted + ` WHERE false)`
 }
 
 // postgresTable is the result of postgresCatalog.
