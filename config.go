@@ -26,8 +26,8 @@ type Config struct {
 	QueueRedisURL string
 
 	GORM        *gorm.DB // gives its pool, dialect and naming strategy; or
-	SQL         *sql.DB  // of PostgreSQL by the driver pgx, or of SQLite
-	Dialect     string   // "postgres" or "sqlite"; with SQL; or
+	SQL         *sql.DB  // by pgx, mattn's go-sqlite3 or go-sql-driver's mysql; with its
+	Dialect     string   // "postgres", "sqlite" or "mysql"; or
 	DatabaseURL string   // postgres://, mysql:// or sqlite://path
 
 	Prefix string           // of keys and queues, the same in each process of a program; "": "aw"

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
 // Line has a key of two columns, one of which is a UUID.
@@ -34,7 +35,7 @@ type Member struct {
 
 // TestModelsWithSeveralKeys: a model with two primary keys is named by a Key, a struct, or the text of its id.
 func TestModelsWithSeveralKeys(t *testing.T) {
-	databases(t, func(t *testing.T, url string) {
+	testkit.Databases(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		g := gormOf(t, url)
 		require.NoError(t, g.AutoMigrate(&Line{}, &Reading{}, &Member{}))

@@ -101,7 +101,7 @@ func positive[N int | time.Duration](name string, n N) error {
 }
 
 // register maps the models and completes their entities.
-func register(models []Registration, namer gormschema.Namer, mysql bool) (
+func register(models []Registration, namer gormschema.Namer, dialect string) (
 	map[reflect.Type]*registered, []*schema.Entity, error,
 ) {
 	all := map[reflect.Type]*registered{}
@@ -117,9 +117,7 @@ func register(models []Registration, namer gormschema.Namer, mysql bool) (
 			bad = append(bad, err)
 			continue
 		}
-		if mysql {
-			r.WithoutPartial()
-		}
+		r.On(dialect)
 		all[m.typ] = r
 		entities = append(entities, r.entity)
 	}

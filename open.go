@@ -21,9 +21,8 @@ import (
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
 )
-
-const microsecond = time.Microsecond
 
 // DB is the records of some models in one Redis and one database, safe for concurrent use.
 type DB struct {
@@ -65,8 +64,8 @@ func Open(ctx context.Context, cfg Config, models ...Registration) (*DB, error) 
 	if db.clock == nil {
 		db.clock = time.Now
 	}
-	if db.models, db.entities, err = register(models, cfg.naming(), over.Dialect == "mysql" ||
-		strings.HasPrefix(cfg.DatabaseURL, "mysql:")); err != nil {
+	if db.models, db.entities, err = register(models, cfg.naming(), cmp.Or(over.Dialect,
+		store.DialectOf(cfg.DatabaseURL))); err != nil {
 		return nil, err
 	}
 	settings.Entities = db.entities

@@ -33,7 +33,7 @@ func ownRedis(t *testing.T, server *testkit.RedisServer) *redis.Client {
 // TestOwnClients opens a DB on a program's own Redis client and gorm pool: nothing else is
 // opened beside them, and neither is closed.
 func TestOwnClients(t *testing.T) {
-	databases(t, func(t *testing.T, url string) {
+	testkit.Databases(t, func(t *testing.T, url string) {
 		server := testkit.Redis(t)
 		rdb, g := ownRedis(t, server), gormOf(t, url)
 		require.NoError(t, g.AutoMigrate(&Counter{}))
@@ -195,9 +195,14 @@ func TestOwnCluster(t *testing.T) {
 
 // TestWhatCannotBeUsedIsNamed: clients and pools that do not fit are refused, with the reason.
 func TestWhatCannotBeUsedIsNamed(t *testing.T) {
+	small, err := sql.Open("pgx", "postgres://x")
+	require.NoError(t, err)
+	defer small.Close()
+	small.SetMaxOpenConns(2)
 	for want, cfg := range map[string]afterwrite.Config{
+		"a migration takes 3":        {RedisURL: "redis://x", SQL: small, Dialect: "postgres"},
 		"*redis.Ring cannot be used": {Redis: redis.NewRing(&redis.RingOptions{}), DatabaseURL: "sqlite://x"},
-		"give the URL of a mysql":    {RedisURL: "redis://x", SQL: &sql.DB{}, Dialect: "mysql"},
+		`dialect "oracle"`:           {RedisURL: "redis://x", SQL: &sql.DB{}, Dialect: "oracle"},
 		"GORM, SQL or DatabaseURL":   {RedisURL: "redis://x", SQL: &sql.DB{}, DatabaseURL: "sqlite://x"},
 		"Redis or RedisURL": {Redis: redis.NewClient(&redis.Options{}), RedisURL: "redis://x",
 			DatabaseURL: "sqlite://x"},
@@ -245,4 +250,90 @@ func TestAContextThatHasEnded(t *testing.T) {
 	require.EqualValues(t, 1, got.Value.N)
 	_, err = counters.Get(t.Context(), "b")
 	require.ErrorIs(t, err, afterwrite.ErrNotFound)
+}
+
+// TestOwnPoolOfMySQL: what only the DSN of a pool can give is asked for by name; the rest is set while a connection is
+// in use and taken back, and the pool's connections are all that there are.
+func TestOwnPoolOfMySQL(t *testing.T) {
+	url := testkit.MariaDB(t).Database(t)
+	const found, zone = "&clientFoundRows=true", "&time_zone=%27%2B00%3A00%27"
+	pool := func(options string) *sql.DB {
+		p, err := sql.Open("mysql", mysqlDSN(url, options))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = p.Close() })
+		p.SetMaxOpenConns(3)
+		return p
+	}
+	start := func(p *sql.DB) (*afterwrite.DB, error) {
+		db, err := afterwrite.Open(t.Context(), afterwrite.Config{RedisURL: testkit.SharedRedis(t).URL(), SQL: p,
+			Dialect: "mysql", Prefix: testkit.Prefix(t), Logger: testkit.Logger(t)}, afterwrite.Model[User]())
+		if err != nil {
+			return nil, err
+		}
+		t.Cleanup(func() { require.NoError(t, db.Close()) })
+		return db, db.Migrate(t.Context())
+	}
+	for missing, options := range map[string]string{
+		"parseTime=true": "loc=UTC" + found + zone, "loc=UTC": "parseTime=true&loc=Asia%2FTokyo" + found + zone,
+		"time_zone=%27%2B00%3A00%27": "parseTime=true" + found, "clientFoundRows=true": "parseTime=true" + zone,
+	} {
+		for range 2 { // before the tables are there, and after
+			p := pool(options)
+			_, err := start(p)
+			require.ErrorContains(t, err, "its DSN needs "+missing+":")
+			require.NoError(t, p.Close())
+		}
+	}
+
+	p := pool("parseTime=true" + found + zone + "&charset=latin1&sql_mode=%27%27&autocommit=0")
+	sessions := func() (all []string) {
+		var conns []*sql.Conn
+		for range 3 {
+			c, err := p.Conn(t.Context())
+			require.NoError(t, err)
+			conns = append(conns, c)
+			rows, err := c.QueryContext(t.Context(), "SHOW SESSION VARIABLES")
+			require.NoError(t, err)
+			for rows.Next() {
+				var name, value string
+				require.NoError(t, rows.Scan(&name, &value))
+				switch name { // these differ by themselves, or from a connection to another
+				case "pseudo_thread_id", "timestamp", "last_gtid", "rand_seed1", "rand_seed2", "in_transaction",
+					"insert_id", "last_insert_id", "identity", "error_count", "warning_count":
+				default:
+					all = append(all, name+"="+value)
+				}
+			}
+			require.NoError(t, rows.Close())
+			var said sql.NullString
+			require.NoError(t, c.QueryRowContext(t.Context(), "SELECT @afterwrite_flush").Scan(&said))
+			all = append(all, "flush="+said.String)
+		}
+		for _, c := range conns {
+			require.NoError(t, c.Close())
+		}
+		return all
+	}
+	before := sessions()
+	db, err := start(p)
+	require.NoError(t, err)
+	go func() { _ = db.Work(t.Context()) }()
+	users := afterwrite.Table[User](db)
+	u := User{Name: "Zoë 🙂", Profile: map[string]any{"a": `b"\`}}
+	for range 3 {
+		w, err := users.Put(t.Context(), &u)
+		require.NoError(t, err)
+		require.NoError(t, w.Wait(t.Context()))
+	}
+	require.NoError(t, db.Drop(t.Context()))
+	got, err := users.Get(t.Context(), u.ID)
+	require.NoError(t, err)
+	require.Equal(t, u, got.Value)
+	var conns int
+	require.NoError(t, p.QueryRowContext(t.Context(), "SELECT count(*) FROM information_schema.PROCESSLIST WHERE "+
+		"DB = DATABASE()").Scan(&conns))
+	require.LessOrEqual(t, conns, 3)
+	require.Equal(t, before, sessions())
+	require.NoError(t, db.Close())
+	require.NoError(t, p.PingContext(t.Context()))
 }

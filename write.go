@@ -294,7 +294,7 @@ func (t *TableOf[T]) Delete(ctx context.Context, id any, options ...WriteOption)
 	if w.key != "" {
 		r.Same = "delete"
 	}
-	r.Fields = schema.Fields{t.model.Name(i): t.now().UTC().Truncate(microsecond)}
+	r.Fields = schema.Fields{t.model.Name(i): t.model.entity.Fields[i].Instant(t.now())}
 	return t.do(ctx, r)
 }
 

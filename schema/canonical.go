@@ -64,9 +64,9 @@ func (f *Field) Encode(v any) (string, error) {
 	case Time:
 		switch t := v.(type) {
 		case time.Time:
-			return encodeTime(t)
+			return f.encodeTime(t)
 		case string:
-			return parseTime(t)
+			return f.parseTime(t)
 		}
 		return "", errNotTime
 	case Bytes:

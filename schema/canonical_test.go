@@ -404,3 +404,19 @@ func TestCanonicalID(t *testing.T) {
 		require.Equal(t, c.text, e.IDText(got))
 	}
 }
+
+// TestDigitsOfASecond: a time with more digits than its field has is rejected, and Instant leaves it those.
+func TestDigitsOfASecond(t *testing.T) {
+	at := time.Date(2026, 1, 31, 12, 0, 0, 123456789, time.UTC)
+	for precision, want := range map[int]string{0: ".123456Z", 3: ".123Z", 5: ".12346Z", schema.WholeSeconds: "Z"} {
+		f := schema.Field{Name: "at", Type: schema.Time, Precision: precision}
+		text, err := f.Canonical(f.Instant(at))
+		require.NoError(t, err)
+		require.Equal(t, `"2026-01-31T12:00:00`+want+`"`, text)
+		_, err = f.Canonical("2026-01-31T12:00:00.123456Z")
+		require.Equal(t, precision == 0, err == nil, "%d digits: %v", precision, err)
+		again, err := f.Canonical(strings.Trim(text, `"`))
+		require.NoError(t, err)
+		require.Equal(t, text, again)
+	}
+}

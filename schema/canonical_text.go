@@ -53,7 +53,7 @@ func unquote(text string) (string, error) {
 // rejects the lower case that RFC 3339 allows.
 var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
-func parseTime(s string) (string, error) {
+func (f *Field) parseTime(s string) (string, error) {
 	form := timeForm.FindStringSubmatch(s)
 	if form == nil {
 		return "", errNotTime
@@ -65,16 +65,19 @@ func parseTime(s string) (string, error) {
 	if err != nil {
 		return "", errNotTime // for example the 30th of February
 	}
-	return encodeTime(t)
+	return f.encodeTime(t)
 }
 
-func encodeTime(t time.Time) (string, error) {
+func (f *Field) encodeTime(t time.Time) (string, error) {
 	t = t.UTC()
 	if t.Year() < 1 || t.Year() > 9999 {
 		return "", fmt.Errorf("is not within the years 1 to 9999 in UTC")
 	}
 	if t.Nanosecond()%1000 != 0 {
 		return "", errFiner
+	}
+	if f.Precision != 0 && !f.Instant(t).Equal(t) {
+		return "", fmt.Errorf("has more than %d digits of a second", f.SecondDigits())
 	}
 	return `"` + t.Format(time.RFC3339Nano) + `"`, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -44,7 +45,7 @@ type Field struct {
 	Default     string // JSON text used where the field is absent; "" is null
 	MaxLength   int    // code points of a string, text or json field, bytes of a bytes field; 0 is no limit
 	Min, Max    string // bounds of an int, float or decimal field as a JSON number; "" is no bound
-	Precision   int    // digits of a decimal
+	Precision   int    // digits of a decimal; of a time those of its second: 1 to 5, 0: all six, [WholeSeconds]: none
 	Scale       int    // digits of a decimal after its point
 	References  string // entity whose id this field holds, or ""
 	RenamedFrom string // name that the field had before: what is in Redis under it is the field's; "" none
@@ -56,6 +57,37 @@ type Field struct {
 
 	min, max  *big.Rat
 	low, high int64 // IntBounds of an int field
+}
+
+// WholeSeconds is the Precision of a time without digits after its second.
+const WholeSeconds = -1
+
+// secondDigits are those of a microsecond, the finest that a time has.
+const secondDigits = 6
+
+// SecondDigits returns how many digits of a second a time field has.
+func (f *Field) SecondDigits() int {
+	switch f.Precision {
+	case 0:
+		return secondDigits
+	case WholeSeconds:
+		return 0
+	}
+	return f.Precision
+}
+
+// Instant rounds a time to the digits that the field has, half of the last one up; what is finer than a microsecond
+// is cut off.
+func (f *Field) Instant(t time.Time) time.Time {
+	unit := time.Second
+	for range f.SecondDigits() {
+		unit /= 10
+	}
+	t = t.UTC().Truncate(time.Microsecond)
+	if unit == time.Microsecond {
+		return t
+	}
+	return t.Round(unit)
 }
 
 // Null is the canonical text of a missing value.
@@ -81,7 +113,10 @@ func (f *Field) init() error {
 	if f.Type == Decimal && (f.Precision < 1 || f.Precision > 1000 || f.Scale < 0 || f.Scale > f.Precision) {
 		return fmt.Errorf("precision must be from 1 to 1000 and scale from 0 to precision")
 	}
-	if f.Type != Decimal && (f.Precision != 0 || f.Scale != 0) {
+	if f.Type == Time && (f.Precision < WholeSeconds || f.Precision > secondDigits || f.Scale != 0) {
+		return fmt.Errorf("precision of a time is from 0 to 6")
+	}
+	if f.Type != Decimal && f.Type != Time && (f.Precision != 0 || f.Scale != 0) {
 		return fmt.Errorf("precision and scale are for decimal fields")
 	}
 	if f.RenamedFrom != "" && (!ValidName(f.RenamedFrom) || f.RenamedFrom == f.Name) {

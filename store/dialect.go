@@ -107,6 +107,8 @@ type dialect interface {
 	timed(d time.Duration) string
 	// nests reports whether a savepoint leaves the one of its name before it standing.
 	nests() bool
+	// apart reports that each statement goes in a text of its own.
+	apart() bool
 	// missing reports whether err says that a table or column does not exist.
 	missing(err error) bool
 
@@ -158,6 +160,7 @@ func (common) spell(typ string) string                          { return typ }
 func (common) oneKey() bool                                     { return false }
 func (common) timed(time.Duration) string                       { return "" }
 func (common) nests() bool                                      { return true }
+func (common) apart() bool                                      { return false }
 func (common) ages() time.Duration                              { return 0 }
 
 // reaching notes the turn and the reach of a flush where a function of the database's does not.

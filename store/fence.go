@@ -36,7 +36,7 @@ func (s *Store) begin(ctx context.Context) (*transaction, error) {
 	wait, cancel := context.WithTimeoutCause(ctx, s.cfg.LockTimeout,
 		fmt.Errorf("no free connection within %s", s.cfg.LockTimeout))
 	defer cancel()
-	if s.stale.Swap(false) && s.cfg.SQL == nil {
+	if s.stale.Swap(false) && !s.writing.theirs {
 		s.writing.renew()
 	}
 	conn, err := s.writing.sql.Conn(wait)
@@ -225,13 +225,22 @@ func (t *transaction) save() error {
 	if t.fresh && t.bound == t.bounded && t.note == "" {
 		return nil
 	}
-	err := t.db.Exec(t.saving()).Error
+	statements := t.saving()
+	if !t.store.dialect.apart() {
+		statements = []string{strings.Join(statements, "; ")}
+	}
+	var err error
+	for _, statement := range statements {
+		if err = t.db.Exec(statement).Error; err != nil {
+			break
+		}
+	}
 	t.savedAs(err)
 	return err
 }
 
 // saving is what sets the savepoint.
-func (t *transaction) saving() string {
+func (t *transaction) saving() []string {
 	d := t.store.dialect
 	statements := make([]string, 0, 4)
 	if t.note != "" {
@@ -247,7 +256,7 @@ func (t *transaction) saving() string {
 	if bound := d.within(t.bound); t.bound != t.bounded && bound != "" {
 		statements = append(statements, bound)
 	}
-	return strings.Join(append(statements, "SAVEPOINT afterwrite"), "; ")
+	return append(statements, "SAVEPOINT afterwrite")
 }
 
 // savedAs notes what became of it.
@@ -278,10 +287,10 @@ func (t *transaction) atLeisure(query func() error) error {
 func (t *transaction) mark(of *table) (string, error) {
 	ctx, d := t.db.Statement.Context, t.store.dialect
 	m, ok := d.(marker)
-	if !ok || t.fresh && t.note == "" {
+	if !ok || d.apart() || t.fresh && t.note == "" {
 		return d.mark(ctx, t.tx, of.name)
 	}
-	mark, err := m.markAnd(ctx, t.tx, of.name, t.saving())
+	mark, err := m.markAnd(ctx, t.tx, of.name, strings.Join(t.saving(), "; "))
 	t.savedAs(err)
 	return mark, err
 }

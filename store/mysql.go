@@ -28,6 +28,8 @@ import (
 type mysql struct {
 	config *drv.Config
 	cfg    Config
+	pool   *sql.DB                // of the caller, whose connections are borrowed; nil: they are of config
+	found  atomic.Bool            // see findsRows
 	server atomic.Pointer[server] // of the last connection; nil: none was made
 	keys   sync.Map               // table → collation of its id's column
 }
@@ -65,6 +67,9 @@ func (d *mysql) maria() bool {
 }
 
 func (d *mysql) connectors() (writing, reading driver.Connector) {
+	if d.pool != nil {
+		return lender{d.pool, d}, nil
+	}
 	connector, err := drv.NewConnector(d.config)
 	if err != nil {
 		return failingConnector{err}, nil
@@ -102,46 +107,50 @@ func (c mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 }
 
 func (d *mysql) setUp(ctx context.Context, conn driver.Conn) error {
-	said, err := ask(ctx, conn, "SELECT CONCAT(@@max_allowed_packet, ' ', VERSION())")
+	s, err := readServer(ctx, conn)
 	if err != nil {
 		return err
 	}
-	packet, version, _ := strings.Cut(said, " ")
-	s, err := mysqlServer(version)
-	if err != nil {
-		return err
-	}
-	s.packet, _ = strconv.Atoi(packet)
 	d.server.Store(s)
-	for _, statement := range []string{"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", d.session(s)} {
-		if _, err := conn.(driver.ExecerContext).ExecContext(ctx, statement, nil); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = conn.(driver.ExecerContext).ExecContext(ctx, d.session(s), nil)
+	return err
 }
 
-// ask returns the one text of a query.
-func ask(ctx context.Context, conn driver.Conn, query string) (string, error) {
+// readServer has a connection tell of its server.
+func readServer(ctx context.Context, conn driver.Conn) (*server, error) {
+	row, err := oneRow(ctx, conn, "SELECT CONCAT(@@max_allowed_packet, ' ', VERSION())", 1)
+	if err != nil {
+		return nil, err
+	}
+	packet, version, _ := strings.Cut(fmt.Sprintf("%s", row[0]), " ")
+	s, err := mysqlServer(version)
+	if err != nil {
+		return nil, err
+	}
+	s.packet, _ = strconv.Atoi(packet)
+	return s, nil
+}
+
+// oneRow returns the so many columns of a query's one row.
+func oneRow(ctx context.Context, conn driver.Conn, query string, columns int) ([]driver.Value, error) {
 	rows, err := conn.(driver.QueryerContext).QueryContext(ctx, query, nil)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer rows.Close()
-	row := make([]driver.Value, 1)
+	row := make([]driver.Value, columns)
 	if err := rows.Next(row); err != nil {
-		return "", err
+		return nil, err
 	}
-	if err := rows.Next(make([]driver.Value, 1)); err != nil && err != io.EOF {
-		return "", err
+	for i, v := range row {
+		if bytes, ok := v.([]byte); ok {
+			row[i] = string(bytes) // the driver reuses them
+		}
 	}
-	switch v := row[0].(type) {
-	case []byte:
-		return string(v), nil
-	case string:
-		return v, nil
+	if err := rows.Next(make([]driver.Value, columns)); err != nil && err != io.EOF {
+		return nil, err
 	}
-	return "", fmt.Errorf("%s: the server answers %v", query, row[0])
+	return row, nil
 }
 
 // mysqlServer tells the servers apart, and refuses those that are too old: MariaDB before 10.6
@@ -165,10 +174,14 @@ func mysqlServer(version string) (*server, error) {
 	return s, nil
 }
 
-// session sets the variables of a session. What the URL sets has the last word.
-func (d *mysql) session(s *server) string {
+// variables are what each session of the store has.
+func (d *mysql) variables(s *server) [][2]string {
+	isolation := "transaction_isolation"
+	if s.maria {
+		isolation = "tx_isolation" // the one name that all versions know
+	}
 	variables := [][2]string{
-		{"sql_mode", "'" + mysqlMode + "'"}, {"time_zone", "'+00:00'"}, {"default_storage_engine", "InnoDB"},
+		{isolation, "'READ-COMMITTED'"}, {"sql_mode", "'" + mysqlMode + "'"}, {"time_zone", "'+00:00'"}, {"default_storage_engine", "InnoDB"},
 		{"foreign_key_checks", "1"}, {"unique_checks", "1"},
 		{"innodb_lock_wait_timeout", seconds(d.cfg.LockTimeout)}, {"lock_wait_timeout", seconds(d.cfg.LockTimeout)},
 	}
@@ -178,8 +191,13 @@ func (d *mysql) session(s *server) string {
 	} else {
 		variables = append(variables, [2]string{"max_execution_time", milliseconds(d.cfg.StatementTimeout)})
 	}
+	return variables
+}
+
+// session sets the variables of a session. What the URL sets has the last word.
+func (d *mysql) session(s *server) string {
 	var sets []string
-	for _, v := range variables {
+	for _, v := range d.variables(s) {
 		if _, ok := d.config.Params[v[0]]; !ok {
 			sets = append(sets, v[0]+" = "+v[1])
 		}
@@ -232,7 +250,22 @@ func (*mysql) catalog(ctx context.Context, q catalog.Querier, table string) (*ca
 }
 
 func (d *mysql) mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
-	return d.markAnd(ctx, q, table, "DO 0")
+	if !d.apart() {
+		return d.markAnd(ctx, q, table, "DO 0")
+	}
+	table = quoteTable(table)
+	lock, err := q.QueryContext(ctx, "SELECT 1 FROM "+table+" LIMIT 0")
+	if err != nil {
+		return "", err
+	}
+	if err := lock.Close(); err != nil {
+		return "", err
+	}
+	rows, err := q.QueryContext(ctx, catalog.MarkMySQL(table))
+	if err != nil {
+		return "", err
+	}
+	return readMark(rows)
 }
 
 // markAnd sends all as one text. The first statement reads nothing: it takes the metadata lock, which the
@@ -247,6 +280,11 @@ func (*mysql) markAnd(ctx context.Context, q catalog.Querier, table, savepoint s
 	if !rows.NextResultSet() {
 		return "", errors.Join(errors.New("no answer to SHOW CREATE TABLE"), rows.Err(), rows.Close())
 	}
+	return readMark(rows)
+}
+
+// readMark reads the answer to SHOW CREATE TABLE.
+func readMark(rows *sql.Rows) (mark string, err error) {
 	var name, text string
 	for rows.Next() {
 		err = errors.Join(err, rows.Scan(&name, &text))

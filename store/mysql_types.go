@@ -87,7 +87,7 @@ func (*mysql) columnType(f *schema.Field) string {
 	case schema.Bool:
 		return "tinyint(1)"
 	case schema.Time:
-		return "datetime(6)"
+		return fmt.Sprintf("datetime(%d)", f.SecondDigits())
 	case schema.Bytes:
 		return mysqlBlobs
 	case schema.UUID:

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,19 +22,9 @@ import (
 // lock says for which entity's watch the transaction is a flush, see watch.go, changes the fence's row and reads it and
 // the pairing behind it, in one round trip.
 func (d *mysql) lock(tx *transaction, entity string, partition int) (f fence, err error) {
-	ctx, pair := tx.db.Statement.Context, tx.store.cfg.Pair
+	ctx := tx.db.Statement.Context
 	for {
-		var found int64
-		err = tx.tx.QueryRowContext(ctx, `SET @afterwrite_flush = ?; UPDATE afterwrite_fences SET flushes = flushes + 1,
-				locked_at = CURRENT_TIMESTAMP(6), holder = CONNECTION_ID(),
-				turn = CASE turn_of WHEN ? THEN turn + 1 ELSE 1 END, turn_of = ? WHERE entity = ? AND "partition" = ?;
-			SELECT ROW_COUNT(), coalesce(max(flushes), 0),
-				(SELECT concat(deployment, ' ', life) FROM afterwrite_pairings WHERE name = ?),
-				coalesce(max(turn), 0), coalesce(max(turn_id), ''), coalesce(max(read_before), 0),
-				coalesce(max(read_last), 0), coalesce(max(read_version), 0), coalesce(max(read_newest), 0)
-			FROM afterwrite_fences WHERE entity = ? AND "partition" = ?`,
-			pair+"/"+entity, pair, pair, entity, partition, pair, entity, partition).
-			Scan(append([]any{&found}, f.columns()...)...)
+		found, err := d.take(tx, entity, partition, &f)
 		if err != nil || found > 0 {
 			return f, err
 		}
@@ -43,6 +34,45 @@ func (d *mysql) lock(tx *transaction, entity string, partition int) (f fence, er
 			return f, err
 		}
 	}
+}
+
+// The statements of lock.
+const (
+	mysqlSay  = `SET @afterwrite_flush = ?`
+	mysqlTake = `UPDATE afterwrite_fences SET flushes = flushes + 1, locked_at = CURRENT_TIMESTAMP(6),
+		holder = CONNECTION_ID(), turn = CASE turn_of WHEN ? THEN turn + 1 ELSE 1 END, turn_of = ?
+		WHERE entity = ? AND "partition" = ?`
+	mysqlSee = `SELECT ROW_COUNT(), coalesce(max(flushes), 0),
+			(SELECT concat(deployment, ' ', life) FROM afterwrite_pairings WHERE name = ?),
+			coalesce(max(turn), 0), coalesce(max(turn_id), ''), coalesce(max(read_before), 0),
+			coalesce(max(read_last), 0), coalesce(max(read_version), 0), coalesce(max(read_newest), 0)
+		FROM afterwrite_fences WHERE entity = ? AND "partition" = ?`
+)
+
+// take changes and reads the fence's row, and returns how many there are.
+func (d *mysql) take(tx *transaction, entity string, partition int, f *fence) (found int64, err error) {
+	ctx, pair := tx.db.Statement.Context, tx.store.cfg.Pair
+	say, change, see := []any{pair + "/" + entity}, []any{pair, pair, entity, partition}, []any{pair, entity, partition}
+	if !d.apart() {
+		err = tx.tx.QueryRowContext(ctx, mysqlSay+"; "+mysqlTake+"; "+mysqlSee, slices.Concat(say, change, see)...).
+			Scan(append([]any{&found}, f.columns()...)...)
+		return found, err
+	}
+	if _, err := tx.tx.ExecContext(ctx, mysqlSay, say...); err != nil {
+		return 0, err
+	}
+	result, err := tx.tx.ExecContext(ctx, mysqlTake, change...)
+	if err != nil {
+		return 0, err
+	}
+	if found, err = result.RowsAffected(); err != nil || found == 0 {
+		return 0, err
+	}
+	var others any // ROW_COUNT of a statement that was prepared is its own
+	if err = tx.tx.QueryRowContext(ctx, mysqlSee, see...).Scan(append([]any{&others}, f.columns()...)...); err != nil {
+		return 0, err
+	}
+	return found, d.findsRows(ctx, tx.tx.Tx, entity, partition)
 }
 
 // free ends the connection that holds a fence if its process has said nothing for the time of

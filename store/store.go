@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	drv "github.com/go-sql-driver/mysql"
 	"github.com/prometheus/client_golang/prometheus"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -33,11 +34,13 @@ const (
 // Config says how a [Store] reaches its database. URL is required, or SQL with its Dialect.
 type Config struct {
 	// SQL is a pool of the caller's, used instead of URL and the settings of connections, and
-	// never closed: of PostgreSQL by the driver pgx, or of SQLite by mattn's. Its sessions are
-	// left as they are; bounds are set in each transaction. On SQLite it should have
-	// _busy_timeout, _journal_mode=WAL and _foreign_keys=on.
+	// never closed: of PostgreSQL by the driver pgx, of SQLite by mattn's, of MySQL or MariaDB by
+	// go-sql-driver's. Its sessions are left as they are: bounds are set in each transaction, and
+	// what a session of MySQL needs is set while a connection is in use. On SQLite it should have
+	// _busy_timeout, _journal_mode=WAL and _foreign_keys=on; what MySQL's DSN must have, the first
+	// connection says, with [ErrPool].
 	SQL     *sql.DB
-	Dialect string // of SQL: "postgres" or "sqlite"
+	Dialect string // of SQL: "postgres", "sqlite" or "mysql"
 
 	URL               string        // sqlite://relative/path.db, sqlite:///absolute/path.db, postgres://… or mysql://…
 	MaxOpen           int           // connections at most; on SQLite those that read, beside the one that writes
@@ -106,6 +109,7 @@ type Store struct {
 type pool struct {
 	sql     *sql.DB
 	orm     *gorm.DB
+	theirs  bool   // it is the caller's
 	idle    int    // connections kept while idle
 	unwatch func() // takes its gauges off the registry
 }
@@ -118,6 +122,9 @@ func (p pool) renew() {
 }
 
 func (p pool) close() error {
+	if p.theirs {
+		return nil
+	}
 	p.unwatch()
 	return p.sql.Close()
 }
@@ -179,8 +186,19 @@ func dialectOf(cfg Config) (dialect, error) {
 	return nil, fmt.Errorf("database url: scheme %q is not sqlite, postgres or mysql", scheme)
 }
 
-// dialectOver is that of a pool of the caller's.
+// dialectOver is that of a pool of the caller's, which must have connections enough.
 func dialectOver(cfg Config) (dialect, error) {
+	d, err := dialectNamed(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if most, least := cfg.SQL.Stats().MaxOpenConnections, d.writers(0); most > 0 && most < least {
+		return nil, fmt.Errorf("database: the pool has %d connections at most: a migration takes %d", most, least)
+	}
+	return d, nil
+}
+
+func dialectNamed(cfg Config) (dialect, error) {
 	switch cfg.Dialect {
 	case "postgres":
 		if name := fmt.Sprintf("%T", cfg.SQL.Driver()); name == "*pq.Driver" {
@@ -189,8 +207,11 @@ func dialectOver(cfg Config) (dialect, error) {
 		return &postgres{limit: cfg.StatementTimeout}, nil
 	case "sqlite":
 		return &sqlite{}, nil
+	case "mysql":
+		return &mysql{config: &drv.Config{}, cfg: cfg, pool: cfg.SQL}, nil
 	}
-	return nil, fmt.Errorf("database: a pool of the dialect %q cannot be used, only of postgres or sqlite; give the URL of a mysql", cfg.Dialect)
+	return nil, fmt.Errorf("database: a pool of the dialect %q cannot be used, only of postgres, sqlite or mysql",
+		cfg.Dialect)
 }
 
 // bounding is a dialect whose sessions are bounded when they are opened, and so not where the
@@ -199,9 +220,9 @@ func dialectOver(cfg Config) (dialect, error) {
 type bounding interface{ local(cfg Config) string }
 
 func (s *Store) connect() error {
-	if s.cfg.SQL != nil {
+	if s.cfg.SQL != nil && !s.dialect.apart() {
 		orm, err := s.orm(s.cfg.SQL)
-		s.writing = pool{s.cfg.SQL, orm, 0, func() {}}
+		s.writing = pool{s.cfg.SQL, orm, true, 0, func() {}}
 		s.reading = s.writing
 		return err
 	}
@@ -224,13 +245,16 @@ func (s *Store) open(name string, connector driver.Connector, size int) (pool, e
 	db := sql.OpenDB(s.cfg.Wrap(connector))
 	db.SetMaxOpenConns(size)
 	idle := min(size, s.cfg.MaxIdle)
+	if s.cfg.SQL != nil {
+		idle = -1 // what is lent goes back as soon as it is not in use
+	}
 	db.SetMaxIdleConns(idle)
 	db.SetConnMaxLifetime(s.cfg.ConnLifetime)
 	orm, err := s.orm(db)
 	if err != nil {
 		return pool{}, errors.Join(err, db.Close())
 	}
-	return pool{db, orm, idle, watch(s.cfg.Registerer, "afterwrite_"+name, db)}, nil
+	return pool{db, orm, false, idle, watch(s.cfg.Registerer, "afterwrite_"+name, db)}, nil
 }
 
 func (s *Store) orm(db *sql.DB) (*gorm.DB, error) {
@@ -248,9 +272,6 @@ func (s *Store) orm(db *sql.DB) (*gorm.DB, error) {
 
 // Close closes every connection, unless the pool is the caller's. Calls under way fail.
 func (s *Store) Close() error {
-	if s.cfg.SQL != nil {
-		return nil
-	}
 	err := s.writing.close()
 	if s.reading.sql != s.writing.sql {
 		err = errors.Join(err, s.reading.close())
@@ -271,6 +292,15 @@ func (s *Store) Ping(ctx context.Context) error {
 		return nil
 	}
 	return s.unavailable("ping", err)
+}
+
+// CheckPool reports with [ErrPool] what connections of the caller's pool lack that no statement gives them, and that
+// needs the tables to be found out. The first flush would say so, too.
+func (s *Store) CheckPool(ctx context.Context) error {
+	if s.cfg.SQL == nil || !s.dialect.apart() {
+		return nil
+	}
+	return s.Writable(ctx)
 }
 
 // Writable reports whether the database lets a transaction write, by one that leaves

@@ -12,6 +12,18 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// DialectOf returns the dialect of a URL, "" of one that has none.
+func DialectOf(address string) string {
+	scheme, _, _ := strings.Cut(address, "://")
+	switch scheme {
+	case "postgresql":
+		return "postgres"
+	case "postgres", "sqlite", "mysql":
+		return scheme
+	}
+	return ""
+}
+
 // CheckURL reports a URL that no store can be opened with, without touching anything.
 func CheckURL(address string) error {
 	if strings.HasPrefix(address, "sqlite://") {

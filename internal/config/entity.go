@@ -167,7 +167,7 @@ func (r *reader) field(p pair, path string) schema.Field {
 	return f
 }
 
-// digits parses precision and scale; their defaults are 38 and 2.
+// digits parses precision and scale; their defaults are 38 and 2, and of a time six digits of a second.
 func (r *reader) digits(f *schema.Field, late map[string]ast.Node, path string) {
 	if f.Type == schema.Decimal {
 		f.Precision, f.Scale = 38, 2
@@ -175,6 +175,13 @@ func (r *reader) digits(f *schema.Field, late map[string]ast.Node, path string) 
 	for key, at := range map[string]*int{"precision": &f.Precision, "scale": &f.Scale} {
 		n := late[key]
 		if n == nil {
+			continue
+		}
+		if f.Type == schema.Time && key == "precision" {
+			r.value(n, join(path, key), setting{text: whole(at, 0, 6), kind: number})
+			if f.Precision == 0 {
+				f.Precision = schema.WholeSeconds
+			}
 			continue
 		}
 		if f.Type != schema.Decimal {

@@ -193,6 +193,7 @@ func TestFaults(t *testing.T) {
 		{"min of text", entity("    fields:\n      a: {type: text, min: 9}\n"), "4:28", "min: is for int"},
 		{"max of bool", entity("    fields:\n      a: {type: bool, max: 9}\n"), "4:28", "does not bound"},
 		{"scale of int", entity("    fields:\n      a: {type: int, scale: 9}\n"), "4:29", "for decimal fields"},
+		{"digits of a second", entity("    fields:\n      a: {type: time, precision: 7}\n"), "4:34", "from 0 to 6"},
 		{"scale", entity("    fields:\n      a: {type: decimal, precision: 2, scale: 3}\n"), "4:26",
 			"scale from 0 to precision"},
 		{"column twice", entity("    fields:\n      a: {type: int, column: c}\n      b: {type: int, column: c}\n"),

@@ -133,6 +133,7 @@ func fieldText(f *schema.Field) string {
 	set("redact", "true", f.Redact)
 	set("references", f.References, f.References != "")
 	set("precision", strconv.Itoa(f.Precision), f.Type == schema.Decimal)
+	set("precision", strconv.Itoa(f.SecondDigits()), f.Type == schema.Time && f.Precision != 0)
 	set("scale", strconv.Itoa(f.Scale), f.Type == schema.Decimal)
 	set("min", f.Min, f.Min != "")
 	set("max", f.Max, f.Max != "")

@@ -31,6 +31,7 @@ func TestWriteIsRead(t *testing.T) {
 			{Name: "extra", Type: schema.JSON, Default: `{"a":[1]}`},
 			{Name: "open", Type: schema.Bool, Default: "true"},
 			{Name: "at", Type: schema.Time, Unique: true, UniqueWhere: `"open" = true`},
+			{Name: "milli", Type: schema.Time, Precision: 3}, {Name: "whole", Type: schema.Time, Precision: schema.WholeSeconds},
 		},
 		Unique: [][]string{{"n", "sum"}, {"note", "parent", "at"}},
 		Retry: schema.RetryPolicy{MaxAttempts: 3, Base: time.Second, Factor: 2.5, Cap: time.Hour,

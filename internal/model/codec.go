@@ -18,7 +18,7 @@ import (
 // InvalidError that names every field at fault by its name in the entity.
 //
 // A zero value of a field that has a default is left out, so that the default takes its
-// place, as in gorm. Times lose what is finer than a microsecond.
+// place, as in gorm. Times lose what is finer than their columns keep.
 func (m *Model) Fields(record reflect.Value) (schema.Fields, error) {
 	fields := make(schema.Fields, len(m.fields))
 	var bad []schema.FieldError
@@ -204,8 +204,8 @@ func strict(f *gormschema.Field, v any) error {
 	return nil
 }
 
-// Settle puts into a struct what acceptance made of its values: defaults, and times without
-// what is finer than a microsecond.
+// Settle puts into a struct what acceptance made of its values: defaults, and times with the digits that their
+// columns keep.
 func (m *Model) Settle(record reflect.Value) error {
 	for i, f := range m.fields {
 		v, zero := f.ValueOf(background, record)
@@ -214,8 +214,9 @@ func (m *Model) Settle(record reflect.Value) error {
 				return err
 			}
 		}
-		if t, ok := v.(time.Time); ok && t.Nanosecond()%int(time.Microsecond) != 0 {
-			if err := f.Set(background, record, t.Truncate(time.Microsecond)); err != nil {
+		t, ok := v.(time.Time)
+		if kept := f.column.Instant(t); ok && f.column.Type == schema.Time && !kept.Equal(t) {
+			if err := f.Set(background, record, kept.In(t.Location())); err != nil {
 				return fmt.Errorf("field %s: %w", f.name, err)
 			}
 		}

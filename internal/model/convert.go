@@ -73,7 +73,7 @@ func canonical(f *schema.Field, v driver.Value, bits int) (any, error) {
 		return text(v, bits)
 	case schema.Time:
 		if t, ok := v.(time.Time); ok {
-			return t.UTC().Truncate(time.Microsecond), nil
+			return f.Instant(t), nil
 		}
 	case schema.Bytes:
 		if s, ok := v.(string); ok {

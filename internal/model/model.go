@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -338,8 +339,40 @@ func (m *Model) mapUnique(x *gormschema.Index) bool {
 	return true
 }
 
-// WithoutPartial leaves out the unique indexes of some rows, which MySQL does not have.
-func (m *Model) WithoutPartial() {
+// On fits the model to a dialect: gorm gives the times of PostgreSQL and MySQL the digits that their tags say, those of
+// MySQL three where they say none, and MySQL has no unique indexes of some rows.
+func (m *Model) On(dialect string) {
+	for _, f := range m.fields {
+		if f.column.Type == schema.Time && !f.readOnly {
+			f.column.Precision = timeDigits(f.Field, dialect)
+		}
+	}
+	if dialect == "mysql" {
+		m.withoutPartial()
+	}
+}
+
+// timeDigits is the Precision of a time: gorm leaves out that of SQLite.
+func timeDigits(f *gormschema.Field, dialect string) int {
+	typ, typed := f.TagSettings["TYPE"]
+	digits, said := f.Precision, f.Precision > 0
+	if parts := declared.FindStringSubmatch(strings.ToLower(strings.TrimSpace(typ))); typed && parts != nil {
+		digits, _ = strconv.Atoi(parts[2])
+		said = parts[2] != ""
+	}
+	switch {
+	case dialect != "mysql" && dialect != "postgres", !said && dialect == "postgres", digits >= 6:
+		return 0
+	case !said && !typed:
+		return 3
+	case digits == 0:
+		return schema.WholeSeconds
+	}
+	return digits
+}
+
+// withoutPartial leaves out the unique indexes of some rows.
+func (m *Model) withoutPartial() {
 	for i := range m.Entity.Fields {
 		if f := &m.Entity.Fields[i]; f.UniqueWhere != "" {
 			m.Unmade = append(m.Unmade, "unique index of "+f.Name+" where "+f.UniqueWhere)

@@ -320,8 +320,29 @@ func TestIndexes(t *testing.T) {
 	}
 	require.Equal(t, map[string]string{"email": "deleted_at IS NULL", "alone": ""}, unique)
 	require.ElementsMatch(t, []string{"by_name", "lower", "some", "positive"}, m.Unmade)
-	m.WithoutPartial()
+	m.On("mysql")
 	require.Len(t, m.Unmade, 5)
 	i, _ := m.Field("Email")
 	require.False(t, m.Entity.Fields[i].Unique)
+}
+
+// TestDigitsOfTimes: a time keeps the digits of a second that gorm gives its column.
+func TestDigitsOfTimes(t *testing.T) {
+	type timed struct {
+		ID    string
+		Plain time.Time
+		Four  time.Time    `gorm:"precision:4"`
+		Typed sql.NullTime `gorm:"type:datetime"`
+		Two   time.Time    `gorm:"type:timestamp(2)"`
+	}
+	for dialect, want := range map[string][]int{"sqlite": {6, 6, 6, 6}, "postgres": {6, 4, 6, 2}, "mysql": {3, 4, 0, 2}} {
+		m, err := Parse(reflect.TypeFor[timed](), gormschema.NamingStrategy{})
+		require.NoError(t, err)
+		m.On(dialect)
+		var got []int
+		for i := range m.Entity.Fields {
+			got = append(got, m.Entity.Fields[i].SecondDigits())
+		}
+		require.Equal(t, want, got, dialect)
+	}
 }

@@ -78,6 +78,9 @@ func (p *Parts) CheckDatabase(ctx context.Context) error {
 	if len(outstanding) > 0 {
 		return fmt.Errorf("%w (first of %s: %s)", ErrNotMigrated, steps(len(outstanding)), outstanding[0])
 	}
+	if err := p.Store.CheckPool(ctx); err != nil {
+		return err
+	}
 	unseen, err := p.Store.Unseen(ctx)
 	if err != nil {
 		return err
@@ -130,7 +133,7 @@ func steps(n int) string {
 // Unreachable reports an error that may be gone at the next try.
 func Unreachable(err error) bool {
 	return errors.Is(err, schema.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
-		(store.Unavailable(err) && !errors.Is(err, store.ErrNotMigrated))
+		(store.Unavailable(err) && !errors.Is(err, store.ErrNotMigrated) && !errors.Is(err, store.ErrPool))
 }
 
 // gate says whether the start checks of a process have passed. Its zero value is

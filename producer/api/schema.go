@@ -132,7 +132,8 @@ func typeSchema(f *schema.Field) object {
 	case schema.Bool:
 		return object{"type": "boolean"}
 	case schema.Time:
-		return object{"type": "string", "format": "date-time", "description": "At most microseconds; answered in UTC."}
+		return object{"type": "string", "format": "date-time",
+			"description": fmt.Sprintf("At most %d digits of a second; answered in UTC.", f.SecondDigits())}
 	case schema.JSON:
 		return object{"description": "Any JSON value; its text is kept."}
 	case schema.Bytes:

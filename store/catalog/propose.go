@@ -202,6 +202,13 @@ func (p *Proposal) field(d Dialect, at *Table, e *schema.Entity, c Column) {
 	switch typ {
 	case schema.String:
 		f.MaxLength = c.Length
+	case schema.Time:
+		switch c.Fraction {
+		case 0:
+			f.Precision = schema.WholeSeconds
+		case 1, 2, 3, 4, 5:
+			f.Precision = c.Fraction
+		}
 	case schema.Decimal:
 		f.Precision, f.Scale = c.Precision, c.Scale
 		if f.Precision == 0 {

@@ -126,8 +126,8 @@ func (v *Verdict) postgresTime(f *schema.Field, c Column) {
 	case c.Base == "date":
 		v.rounds("it keeps the day and drops the time of day")
 		v.Fix = "give the field the type string, make the column a timestamp, or set `from: database` on the field"
-	case c.Fraction < 6:
-		v.rounds("it rounds to %d digits of a second, the field has 6", c.Fraction)
+	case c.Fraction < f.SecondDigits():
+		v.rounds("it rounds to %d digits of a second, the field has %d", c.Fraction, f.SecondDigits())
 	}
 }
 
