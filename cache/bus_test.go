@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
@@ -15,16 +16,16 @@ func TestTheBusTellsOfEveryProcess(t *testing.T) {
 	b := setup(t)
 	var mu sync.Mutex
 	var heard, deletions []string
-	require.NoError(t, b.another(t).On(t.Context(), b.e, func(_ context.Context, h cache.Happening) {
+	require.NoError(t, b.another(t).Bus().On(t.Context(), b.e, func(_ context.Context, h events.Happening) {
 		mu.Lock()
 		defer mu.Unlock()
 		heard = append(heard, string(h.What)+" "+h.ID)
 	}))
-	require.NoError(t, b.On(t.Context(), b.e, func(_ context.Context, h cache.Happening) {
+	require.NoError(t, b.On(t.Context(), b.e, func(_ context.Context, h events.Happening) {
 		mu.Lock()
 		defer mu.Unlock()
 		deletions = append(deletions, h.ID)
-	}, cache.Deleted))
+	}, events.Deleted))
 	b.put(t, "a", "Ann")
 	b.flush(t)
 	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)

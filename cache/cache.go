@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/internal/gather"
 	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
@@ -75,10 +76,11 @@ type Cache struct {
 	scope      *rdb.Scope // of the metrics
 	metrics    *metrics
 
-	redis *rdb.Client
+	redis  *rdb.Client
+	bus    *events.Bus
+	endBus func()
 
 	loads singleflight.Group // one load a record in this process, see get.go
-	hub   *hub               // events, see events.go
 
 	words      sync.Map // *schema.Entity to its *words, see keys.go
 	keptTags   int
@@ -136,7 +138,8 @@ func New(cfg Config) (*Cache, error) {
 		refreshes:  make(chan struct{}, maxRefreshes),
 		values:     values,
 	}
-	c.hub, c.locals, c.records = newHub(c), newLocals(c), newRecordLocals(c)
+	c.bus, c.endBus = events.New(client, c.prefix, log)
+	c.locals, c.records = newLocals(c), newRecordLocals(c)
 	c.looks, c.asks, c.glances = c.newLooks(c.look), c.newLooks(c.ask), newGlances()
 	c.raws = c.newRaws()
 	return c, nil
@@ -148,9 +151,12 @@ func (c *Cache) Redis() *rdb.Client { return c.redis }
 // Prefix returns the first part of the names of the cache's keys.
 func (c *Cache) Prefix() layout.Prefix { return c.prefix }
 
+// Bus returns the bus of the records' events, which Close ends.
+func (c *Cache) Bus() *events.Bus { return c.bus }
+
 // Close ends the subscriptions and the connections. Calls in progress fail.
 func (c *Cache) Close() error {
-	c.hub.close()
+	c.endBus()
 	c.scope.Drop()
 	return c.redis.Close()
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -57,7 +58,7 @@ func (r rows) Load(context.Context, *schema.Entity, []string) (map[string]schema
 
 // Cache-aside for a record, and its invalidation after a change made in the database, of
 // which the handlers in every process are told.
-func ExampleCache_On() {
+func ExampleCache_Bus() {
 	database := rows{"1": {`"Ada"`}}
 	c, done := openWith(database)
 	defer done()
@@ -66,8 +67,8 @@ func ExampleCache_On() {
 	if err := user.Init(); err != nil {
 		panic(err)
 	}
-	told := make(chan cache.Happening, 1)
-	if err := c.On(ctx, user, func(_ context.Context, h cache.Happening) { told <- h }, cache.Invalidated); err != nil {
+	told := make(chan events.Happening, 1)
+	if err := c.Bus().On(ctx, user, func(_ context.Context, h events.Happening) { told <- h }, events.Invalidated); err != nil {
 		panic(err)
 	}
 	for range 2 {

@@ -1,11 +1,5 @@
 package cache
 
-import (
-	"context"
-
-	"github.com/afterwrite/afterwrite/schema"
-)
-
 // LoseMessage uses up the number of a message that nobody sends: a message that was lost.
 func LoseMessage(c *Cache) { c.locals.next() }
 
@@ -18,11 +12,6 @@ func Refreshing(c *Cache) int { return len(c.refreshes) }
 // Gathered is how many callers wait for the next look at a value.
 func Gathered(c *Cache, key string) int {
 	return c.glances.Waiting(string(c.prefix) + ":v:{" + key + "}")
-}
-
-// SubscribeTo is how Wait subscribes.
-func SubscribeTo(ctx context.Context, c *Cache, e *schema.Entity, id string) (*Subscription, error) {
-	return c.subscribeTo(ctx, e, id)
 }
 
 // GatheredReads is how many reads of values wait for a round trip.

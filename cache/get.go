@@ -173,7 +173,7 @@ func (c *Cache) load(ctx context.Context, l *look) (Read, error) {
 		case l.answer == "barred" || time.Now().After(until):
 			return c.loadOne(ctx, l, "")
 		case l.answer == "refused":
-			if err := sleep(ctx, pause); err != nil {
+			if err := rdb.Sleep(ctx, pause); err != nil {
 				return Read{}, err
 			}
 			pause = min(2*pause, 50*time.Millisecond)
@@ -240,7 +240,7 @@ func (c *Cache) giveBack(ctx context.Context, e *schema.Entity, ids []string, to
 // giveBackLater releases the lease of a caller that has gone and cannot know whether its look has taken one. If the
 // release arrives before the look, the lease expires.
 func (c *Cache) giveBackLater(ctx context.Context, l *look) {
-	c.hub.run(func() { c.giveBack(ctx, l.entity, []string{l.id}, l.token) })
+	c.bus.Go(func(context.Context) { c.giveBack(ctx, l.entity, []string{l.id}, l.token) })
 }
 
 func persisted(row schema.Row) schema.Record {
@@ -283,18 +283,6 @@ func (c *Cache) bypass(ctx context.Context, e *schema.Entity, id string) (Read, 
 	}
 	c.metrics.bypasses.WithLabelValues(e.Name).Inc()
 	return Read{Source: Bypass, Record: persisted(row)}, nil
-}
-
-// sleep waits, or returns the error of an ended context.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // newToken returns a lease token, fresh for every load, so that a load that began before a lease was removed cannot be

@@ -117,8 +117,8 @@ func (c *Cache) invalidateMatch(ctx context.Context, e *schema.Entity, pattern s
 	})
 	c.records.of(e).dropAll()
 	// The L1 of another process may hold a matching record that Redis has evicted.
-	if told := c.redis.Publish(ctx, c.prefix.Channel(e.Name), anyInvalidated).Err(); told != nil && err == nil {
-		err = rdb.Fault("publish", told)
+	if failed := c.bus.AnyInvalidated(ctx, e); err == nil {
+		err = failed
 	}
 	if err == nil {
 		// Values can depend on a matching record that was not cached, too.

@@ -8,21 +8,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // kept reads the kept events since a time, and whether none since is missing.
-func (b *bundle) kept(t *testing.T, since time.Time) (events []cache.Event, whole bool) {
+func (b *bundle) kept(t *testing.T, since time.Time) (all []events.Event, whole bool) {
 	t.Helper()
 	whole = true
 	for kept, err := range b.Events(t.Context(), []*schema.Entity{b.e}, since) {
 		require.NoError(t, err)
 		whole = whole && kept.Events != nil
-		events = append(events, kept.Events...)
+		all = append(all, kept.Events...)
 	}
-	return events, whole
+	return all, whole
 }
 
 func TestEventsAreKeptForAWhile(t *testing.T) {
@@ -90,7 +90,7 @@ func TestI6WaitersAreSmall(t *testing.T) {
 	all, err := b.Subscribe(t.Context(), b.e)
 	require.NoError(t, err)
 	defer all.Close()
-	one, err := cache.SubscribeTo(t.Context(), b.Cache, b.e, "a")
+	one, err := b.SubscribeTo(t.Context(), b.e, "a")
 	require.NoError(t, err)
 	defer one.Close()
 	require.Greater(t, cap(all.C()), 1)

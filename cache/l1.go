@@ -2,8 +2,6 @@ package cache
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -197,7 +195,7 @@ func (l *locals) open(group string, limit schema.L1) (*local, error) {
 	l.groups[group] = one
 	if !l.started {
 		l.started = true
-		l.cache.follow(topic{name: localTopic, raw: true}, l.hear, l.lose)
+		l.cache.bus.Follow(localTopic, l.hear, l.lose)
 	}
 	one.live.Store(l.flow) // later than the first it may serve at once
 	return one, nil
@@ -274,57 +272,4 @@ func (l *locals) untouched(h held) bool {
 		}
 	}
 	return true
-}
-
-// follow hands messages of a topic to hear until the cache is closed. lose is called when
-// some may have been missed, and told whether they flow now.
-func (c *Cache) follow(t topic, hear func([]string), lose func(flow bool)) {
-	c.hub.run(func() {
-		ctx := c.hub.ctx
-		for ctx.Err() == nil {
-			sub, err := c.hub.subscribe(ctx, t, "")
-			if err != nil {
-				_ = sleep(ctx, time.Second)
-				continue
-			}
-			lose(sub.flows())
-			c.hearAll(ctx, sub, hear, lose)
-			sub.Close()
-		}
-	})
-}
-
-// list reads the message of an event; what is none has no texts.
-func (e Event) list() []string {
-	var texts []string
-	_ = json.Unmarshal([]byte(e.message), &texts)
-	return texts
-}
-
-// hearAll hands on what a subscription delivers, in order, until the context ends.
-func (c *Cache) hearAll(ctx context.Context, sub *Subscription, hear func([]string), lose func(flow bool)) {
-	check := time.NewTicker(time.Second)
-	defer check.Stop()
-	s := sequences{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-sub.Lost():
-			clear(s)
-			lose(sub.flows())
-		case events := <-sub.C():
-			for _, event := range events {
-				texts := event.list()
-				hear(texts)
-				if s.take(texts) {
-					lose(sub.flows())
-				}
-			}
-		case <-check.C:
-			if s.late() {
-				lose(sub.flows())
-			}
-		}
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/afterwrite/afterwrite/cache/events"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -49,20 +51,19 @@ func (r *recordLocals) follow(e *schema.Entity, l *local) {
 		l.restart(flow)
 		r.cache.values.lost.WithLabelValues("records").Inc()
 	}
-	r.cache.hub.run(func() {
-		ctx := r.cache.hub.ctx
+	r.cache.bus.Go(func(ctx context.Context) {
 		for ctx.Err() == nil {
-			sub, err := r.cache.Subscribe(ctx, e)
+			sub, err := r.cache.bus.Subscribe(ctx, e)
 			if err != nil {
-				_ = sleep(ctx, time.Second)
+				_ = rdb.Sleep(ctx, time.Second)
 				continue
 			}
 			// The numbers are known from the subscription on: the first event that is lost shows with the second.
-			last, err := r.cache.lastEvents(ctx, e)
+			last, err := r.cache.bus.Last(ctx, e)
 			if err != nil {
 				last = make([]int64, e.Partitions)
 			}
-			l.restart(sub.flows())
+			l.restart(sub.Flows())
 			r.hear(ctx, e, sub, l, last, lose)
 			sub.Close()
 		}
@@ -70,7 +71,7 @@ func (r *recordLocals) follow(e *schema.Entity, l *local) {
 }
 
 // hear drops what events tell of. last has the number of each partition's last event, 0 if it is not known.
-func (r *recordLocals) hear(ctx context.Context, e *schema.Entity, sub *Subscription, l *local, last []int64,
+func (r *recordLocals) hear(ctx context.Context, e *schema.Entity, sub *events.Subscription, l *local, last []int64,
 	lose func(flow bool)) {
 	for {
 		select {
@@ -78,8 +79,8 @@ func (r *recordLocals) hear(ctx context.Context, e *schema.Entity, sub *Subscrip
 			return
 		case <-sub.Lost():
 			// Before the numbers are read: what is put from now on was read after the loss.
-			lose(sub.flows())
-			if now, err := r.cache.lastEvents(ctx, e); err == nil {
+			lose(sub.Flows())
+			if now, err := r.cache.bus.Last(ctx, e); err == nil {
 				copy(last, now)
 			} else {
 				clear(last)
@@ -89,7 +90,7 @@ func (r *recordLocals) hear(ctx context.Context, e *schema.Entity, sub *Subscrip
 				l.drop(event.ID)
 				at := &last[e.Partition(event.ID)]
 				if event.Number > *at+1 && *at > 0 {
-					lose(sub.flows())
+					lose(sub.Flows())
 				}
 				*at = max(*at, event.Number)
 			}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -202,7 +203,7 @@ func (v *Values[T]) fly(ctx context.Context, k valueKey, old *entry, load Loadin
 			f.entry, f.source, f.err = v.loadUnder(ctx, k, nil, load)
 			return f
 		}
-		if f.err = sleep(ctx, pause); f.err != nil {
+		if f.err = rdb.Sleep(ctx, pause); f.err != nil {
 			return f
 		}
 	}

@@ -45,7 +45,7 @@ func (v *Values[T]) LoadMany(ctx context.Context, keys []string, load LoadingMan
 		if len(m.missing) == 0 {
 			break
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := rdb.Sleep(ctx, pause); err != nil {
 			return nil, err
 		}
 	}

@@ -15,7 +15,6 @@ var (
 	unleaseScript    = layout.Load(sources, "unlease")
 	fillScript       = layout.Load(sources, "fill")
 	invalidateScript = layout.Load(sources, "invalidate")
-	listenScript     = layout.Load(sources, "listen")
 	reserveScript    = layout.Load(sources, "reserve")
 	retireScript     = layout.Load(sources, "retire")
 	peekScript       = layout.Load(sources, "peek")

@@ -98,7 +98,7 @@ func (c *Cache) behind(keys []string, do func()) {
 		end()
 		return
 	}
-	ran := c.hub.run(func() {
+	ran := c.bus.Go(func(context.Context) {
 		defer func() { <-c.refreshes }()
 		defer end()
 		do()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -15,7 +16,7 @@ const waitPoll = time.Second
 // Wait returns once a version of a record, or a newer one, is persisted or was refused. If the context ends first, it
 // returns the current state and no error.
 func (c *Cache) Wait(ctx context.Context, e *schema.Entity, id string, version schema.Version) (State, error) {
-	sub, err := c.subscribeTo(ctx, e, id)
+	sub, err := c.bus.SubscribeTo(ctx, e, id)
 	if err != nil {
 		return c.lastStatus(ctx, e, id)
 	}
@@ -58,7 +59,7 @@ func (s State) lost(version schema.Version) error {
 	return nil
 }
 
-func awaitEvent(ctx context.Context, sub *Subscription, poll <-chan time.Time) error {
+func awaitEvent(ctx context.Context, sub *events.Subscription, poll <-chan time.Time) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

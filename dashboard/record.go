@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/operate"
@@ -19,7 +20,7 @@ import (
 type Records interface {
 	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
 	HeldFrom(ctx context.Context, places []pending.HeldIn, limit int) (held [][]pending.Waiting, more []bool, err error)
-	Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[cache.Kept, error]
+	Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[events.Stored, error]
 	Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error)
 	InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error)
 	InvalidateTags(ctx context.Context, tags ...cache.Tag) error
@@ -67,7 +68,7 @@ type recordBody struct {
 	RowErr error
 	Fields []fieldRow
 	Where  string // of its partition
-	Events []cache.Event
+	Events []events.Event
 	Whole  bool // no event since eventsBack is missing
 	Audit  []ledger.AuditEntry
 	Mends  bool
@@ -154,8 +155,8 @@ func (d *dashboard) fillRecord(ctx context.Context, e *schema.Entity, body *reco
 }
 
 // eventsOf are the events of one record, and whether none since eventsBack is missing.
-func (d *dashboard) eventsOf(ctx context.Context, e *schema.Entity, id string) ([]cache.Event, bool, error) {
-	var events []cache.Event
+func (d *dashboard) eventsOf(ctx context.Context, e *schema.Entity, id string) ([]events.Event, bool, error) {
+	var events []events.Event
 	whole := true
 	for kept, err := range d.Records.Events(ctx, []*schema.Entity{e}, time.Now().Add(-eventsBack)) {
 		if err != nil {

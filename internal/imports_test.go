@@ -52,6 +52,8 @@ var rules = []rule{
 			"internal/queue", "internal/config"}},
 	{why: "pending is what the database has not seen: it shares keys with the cache, and neither calls the other",
 		from: []string{"cache/pending"}, to: []string{"cache"}, free: []string{"cache/pending"}},
+	{why: "events delivers what happens to records, and knows nothing of how they are read or written",
+		from: []string{"cache/events"}, to: []string{"cache"}, free: []string{"cache/events"}},
 	{why: "the cache accepts writes and answers reads; what the database has not seen is kept by pending",
 		from: []string{"cache", "producer"}, except: []string{"cache/pending"}, to: []string{"cache/pending"}},
 	{why: "a worker needs what the database has not seen, and nothing of how records are read or written",

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -70,9 +71,9 @@ func TestReadsFollowWhatOthersWrite(t *testing.T) {
 		for _, id := range []string{"a", "b"} {
 			require.NotEmpty(t, s.name(id))
 		}
-		events, err := s.cache.Subscribe(t.Context(), s.e)
+		sub, err := s.cache.Bus().Subscribe(t.Context(), s.e)
 		require.NoError(t, err)
-		defer events.Close()
+		defer sub.Close()
 		stop := s.run(s.worker())
 		defer stop()
 		s.do("UPDATE users SET name = 'Anna' WHERE id = 'a'")
@@ -87,7 +88,7 @@ func TestReadsFollowWhatOthersWrite(t *testing.T) {
 		changed := map[string]bool{}
 		testkit.Eventually(t, "events tell of it", func() bool {
 			select {
-			case some := <-events.C():
+			case some := <-sub.C():
 				for _, e := range some {
 					changed[e.ID] = changed[e.ID] || e.Type == "changed"
 				}
@@ -108,15 +109,15 @@ func TestAConflictIsCountedAndPublished(t *testing.T) {
 		s.patch("a", i, `"late@x"`)
 		late := s.orders.take()
 		s.do("UPDATE users SET name = 'Anna', email = 'other@x' WHERE id = 'a'")
-		events, err := s.cache.Subscribe(t.Context(), s.e)
+		sub, err := s.cache.Bus().Subscribe(t.Context(), s.e)
 		require.NoError(t, err)
-		defer events.Close()
+		defer sub.Close()
 		s.follow()
 		require.EqualValues(t, 1, s.stats().Conflicts)
-		var conflict cache.Event
+		var conflict events.Event
 		testkit.Eventually(t, "the conflict is published", func() bool {
 			select {
-			case some := <-events.C():
+			case some := <-sub.C():
 				for _, e := range some {
 					if e.Type == "conflict" {
 						conflict = e

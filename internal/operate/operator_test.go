@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -119,8 +119,8 @@ func TestEventsTell(t *testing.T) {
 		require.NoError(t, err)
 		_, err = b.Edit(t.Context(), number[2], schema.Fields{"age": 1}, ann)
 		require.NoError(t, err)
-		var events []cache.Event
-		for kept, err := range b.cache.Events(t.Context(), []*schema.Entity{b.user}, time.Now().Add(-time.Minute)) {
+		var events []events.Event
+		for kept, err := range b.cache.Bus().Events(t.Context(), []*schema.Entity{b.user}, time.Now().Add(-time.Minute)) {
 			require.NoError(t, err)
 			require.NotEmpty(t, kept.Events, "some are missing")
 			events = append(events, kept.Events...)

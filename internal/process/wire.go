@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/cache/session"
 	"github.com/afterwrite/afterwrite/dashboard"
@@ -174,12 +175,13 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 // redisState is what one Redis is to a component.
 type redisState struct {
 	*cache.Cache
+	*events.Bus
 	*pending.Backlog
 	*fleet.Fleet
 	*inspect.Inspector
 }
 
-func (p *Parts) redis() redisState { return redisState{p.Cache, p.Pending, p.Fleet, p.Inspect} }
+func (p *Parts) redis() redisState { return redisState{p.Cache, p.Cache.Bus(), p.Pending, p.Fleet, p.Inspect} }
 
 // buildInfo is a gauge that is always 1 and names the build, so that a page of metrics
 // tells which one of a mixed deployment it comes from.
@@ -355,7 +357,7 @@ func (p *Parts) NewAPI(stopping <-chan struct{}) (http.Handler, error) {
 		Tokens:    p.guard,
 		RateLimit: limit,
 		Producer:  w, Cache: p.redis(), Store: lister{p.Store}, Entities: p.Config.Entities,
-		Events: p.Cache, Admin: surface, Stopping: stopping,
+		Events: p.Cache.Bus(), Admin: surface, Stopping: stopping,
 		MaxBody: c.MaxBody, MaxBatchBody: c.MaxBatchBody, MaxWait: c.MaxWait, NoIDsInPath: !c.IDsInPath, CORS: c.CORS,
 		Version: p.version, Log: p.Log, Registerer: p.Metrics, Gatherer: p.Metrics,
 	})

@@ -215,3 +215,15 @@ func (c *Client) EachNode(ctx context.Context, fn func(ctx context.Context, node
 		return fn(ctx, node)
 	})
 }
+
+// Sleep waits, or returns the error of an ended context.
+func Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

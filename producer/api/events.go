@@ -8,15 +8,15 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // EventSource tells what happens to records on their way to the database: the cache.
 type EventSource interface {
-	Subscribe(ctx context.Context, e *schema.Entity) (*cache.Subscription, error)
-	Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[cache.Kept, error]
+	Subscribe(ctx context.Context, e *schema.Entity) (*events.Subscription, error)
+	Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[events.Stored, error]
 }
 
 // Bounds of the event streams.

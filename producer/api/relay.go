@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -188,7 +188,7 @@ func (r *relay) take(at int64) (p piece, ok, behind bool) {
 }
 
 // piece encodes the events of one message.
-func (a *API) piece(ctx context.Context, e *schema.Entity, events []cache.Event) piece {
+func (a *API) piece(ctx context.Context, e *schema.Entity, events []events.Event) piece {
 	p := piece{mark: mark{e.Partition(events[0].ID), events[0].Number, events[0].At}}
 	for _, event := range events {
 		p.text = a.appendEvent(ctx, p.text, e, event)

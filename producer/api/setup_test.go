@@ -101,7 +101,7 @@ func setup(t testing.TB, options ...option) *bundle {
 	t.Cleanup(func() { _ = writer.Close() })
 	cfg.Producer, cfg.Cache, cfg.Store = writer, whole.Of(b.cache), rows{b.store}
 	if b.streams {
-		cfg.Events = b.cache
+		cfg.Events = b.cache.Bus()
 	}
 	b.config = cfg
 	b.handler, err = api.New(cfg)

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -222,7 +222,7 @@ func (s *stream) pass(f *feed, p piece) error {
 	return s.write(p.text)
 }
 
-func (a *API) appendEvent(ctx context.Context, b []byte, e *schema.Entity, event cache.Event) []byte {
+func (a *API) appendEvent(ctx context.Context, b []byte, e *schema.Entity, event events.Event) []byte {
 	b = append(b, "event: "...)
 	b = append(b, event.Type...)
 	b = append(b, "\nid: "...)
@@ -256,7 +256,7 @@ func appendOrigin(b []byte, o *schema.Origin) []byte {
 
 // appendRefusal adds why the database refused the record, unless a newer state has replaced it: that has an event of
 // its own.
-func (a *API) appendRefusal(ctx context.Context, b []byte, e *schema.Entity, event cache.Event) []byte {
+func (a *API) appendRefusal(ctx context.Context, b []byte, e *schema.Entity, event events.Event) []byte {
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
 	state, err := a.cache.Status(ctx, e, event.ID)

@@ -87,7 +87,7 @@ func setup(t *testing.T, options ...func(*web.Config)) *bundle {
 	surface, err := web.New(cfg)
 	require.NoError(t, err)
 	handler, err := api.New(api.Config{Producer: b.producer, Cache: whole.Of(b.cache), Store: rows{b.store},
-		Entities: entities, Events: b.cache, Admin: surface, Log: log})
+		Entities: entities, Events: b.cache.Bus(), Admin: surface, Log: log})
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)

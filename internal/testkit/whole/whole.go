@@ -4,6 +4,7 @@ package whole
 
 import (
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
@@ -12,6 +13,7 @@ import (
 // Redis is a cache, and what else is kept or read in its Redis.
 type Redis struct {
 	*cache.Cache
+	*events.Bus
 	*pending.Backlog
 	*fleet.Fleet
 	*inspect.Inspector
@@ -23,6 +25,6 @@ func Of(c *cache.Cache) Redis { return With(c, pending.Config{}) }
 // With is Of with a backlog of that configuration; Changed is the cache.
 func With(c *cache.Cache, cfg pending.Config) Redis {
 	cfg.Changed = c
-	return Redis{c, pending.New(c.Redis(), c.Prefix(), cfg), fleet.New(c.Redis(), c.Prefix()),
+	return Redis{c, c.Bus(), pending.New(c.Redis(), c.Prefix(), cfg), fleet.New(c.Redis(), c.Prefix()),
 		inspect.New(c.Redis(), c.Prefix())}
 }

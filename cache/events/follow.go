@@ -1,9 +1,66 @@
-package cache
+package events
 
 import (
+	"context"
+	"encoding/json"
 	"strconv"
 	"time"
+
+	"github.com/afterwrite/afterwrite/internal/rdb"
 )
+
+// Follow hands the messages of a channel that is not about records to hear until the bus ends. Each is a list of at
+// least three texts: what it is, its sender, and its number among the messages of that sender. If some may have been
+// missed, Follow calls lose, with whether messages flow now. The channel is [layout.Prefix.Channel] of the name.
+func (b *Bus) Follow(name string, hear func([]string), lose func(flow bool)) {
+	b.Go(func(ctx context.Context) {
+		for ctx.Err() == nil {
+			sub, err := b.subscribe(ctx, topic{name: name, raw: true}, "")
+			if err != nil {
+				_ = rdb.Sleep(ctx, time.Second)
+				continue
+			}
+			lose(sub.Flows())
+			hearAll(ctx, sub, hear, lose)
+			sub.Close()
+		}
+	})
+}
+
+// list decodes the message; a malformed one yields nil.
+func (e Event) list() []string {
+	var texts []string
+	_ = json.Unmarshal([]byte(e.message), &texts)
+	return texts
+}
+
+// hearAll hands on what a subscription delivers, in order, until the context ends.
+func hearAll(ctx context.Context, sub *Subscription, hear func([]string), lose func(flow bool)) {
+	check := time.NewTicker(time.Second)
+	defer check.Stop()
+	s := sequences{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-sub.Lost():
+			clear(s)
+			lose(sub.Flows())
+		case events := <-sub.C():
+			for _, event := range events {
+				texts := event.list()
+				hear(texts)
+				if s.take(texts) {
+					lose(sub.Flows())
+				}
+			}
+		case <-check.C:
+			if s.late() {
+				lose(sub.Flows())
+			}
+		}
+	}
+}
 
 // sequences detects missing message numbers per sender. Senders number their messages before they send them, so
 // neighbours can change places: only a number that stays missing is a loss.

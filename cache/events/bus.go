@@ -1,8 +1,10 @@
-package cache
+package events
 
 import (
 	"context"
+	"embed"
 	"encoding/json"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +17,11 @@ import (
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
+
+//go:embed lua/*.lua
+var sources embed.FS
+
+var listenScript = layout.Load(sources, "listen")
 
 // Event reports that something happened to a record. Events are hints: Pub/Sub delivers each at most once, and only
 // while a process listens. Code that must not miss a change reads the record's state instead.
@@ -46,7 +53,7 @@ const (
 
 // Subscription delivers the events of one entity until it is closed.
 type Subscription struct {
-	hub    *hub
+	bus    *Bus
 	topic  string
 	id     string // the record that it is about; "" for all
 	events chan []Event
@@ -61,22 +68,22 @@ func (s *Subscription) C() <-chan []Event { return s.events }
 // by a pattern. Data derived from events must be read again.
 func (s *Subscription) Lost() <-chan struct{} { return s.lost }
 
-// flows reports whether events are delivered, as far as is known. Every change is also reported by Lost.
-func (s *Subscription) flows() bool { return s.up.Load() }
+// Flows reports whether events are delivered, as far as is known. Every change is also reported by Lost.
+func (s *Subscription) Flows() bool { return s.up.Load() }
 
 // Close ends the delivery.
-func (s *Subscription) Close() { s.hub.remove(s) }
+func (s *Subscription) Close() { s.bus.remove(s) }
 
 // Subscribe starts the delivery of an entity's events. Every event after it has returned is delivered, or Lost reports
 // it.
-func (c *Cache) Subscribe(ctx context.Context, e *schema.Entity) (*Subscription, error) {
-	return c.hub.subscribe(ctx, c.topic(e), "")
+func (b *Bus) Subscribe(ctx context.Context, e *schema.Entity) (*Subscription, error) {
+	return b.subscribe(ctx, b.topic(e), "")
 }
 
-// subscribeTo starts the delivery of one record's events. Only the last event is buffered: there are many subscribers,
+// SubscribeTo starts the delivery of one record's events. Only the last event is buffered: there are many subscribers,
 // and each reads the record's state anyway.
-func (c *Cache) subscribeTo(ctx context.Context, e *schema.Entity, id string) (*Subscription, error) {
-	return c.hub.subscribe(ctx, c.topic(e), id)
+func (b *Bus) SubscribeTo(ctx context.Context, e *schema.Entity, id string) (*Subscription, error) {
+	return b.subscribe(ctx, b.topic(e), id)
 }
 
 // topic is the subject of one channel.
@@ -86,15 +93,21 @@ type topic struct {
 	listen func(context.Context) error // announces the listener to the scripts; nil: they always publish
 }
 
-func (c *Cache) topic(e *schema.Entity) topic {
-	return topic{name: e.Name, listen: func(ctx context.Context) error { return c.listen(ctx, e) }}
+func (b *Bus) topic(e *schema.Entity) topic {
+	return topic{name: e.Name, listen: func(ctx context.Context) error {
+		_, err := b.Last(ctx, e)
+		return err
+	}}
 }
 
-// hub has one Pub/Sub connection per entity and passes its events to the subscribers of this process.
-type hub struct {
-	cache *Cache
-	ctx   context.Context // ends with the hub
-	end   context.CancelFunc
+// Bus has one Pub/Sub connection per entity and passes its events to the subscribers of this process. It is safe for
+// concurrent use.
+type Bus struct {
+	redis  *rdb.Client
+	prefix layout.Prefix
+	log    *slog.Logger
+	ctx    context.Context // ends with the bus
+	end    context.CancelFunc
 
 	mu     sync.Mutex // guards feeds and closed
 	feeds  map[string]*feed
@@ -104,37 +117,40 @@ type hub struct {
 
 // feed is the connection of one entity. It ends with its last subscriber.
 type feed struct {
-	subscribers map[string]map[*Subscription]struct{} // by record, "" for all; guarded by hub.mu
+	subscribers map[string]map[*Subscription]struct{} // by record, "" for all; guarded by Bus.mu
 	ready       chan struct{}                         // closed once events are delivered
 	up          atomic.Bool                           // the connection is subscribed
 	cancel      context.CancelFunc
 }
 
-func newHub(c *Cache) *hub {
+// New returns the bus of a Redis under a prefix. It connects with its first subscriber. The owner of the client calls
+// end before it closes the client: it ends the subscriptions and what [Bus.Go] runs.
+func New(client *rdb.Client, prefix layout.Prefix, log *slog.Logger) (b *Bus, end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &hub{cache: c, feeds: map[string]*feed{}, ctx: ctx, end: cancel}
+	b = &Bus{redis: client, prefix: prefix, log: log, feeds: map[string]*feed{}, ctx: ctx, end: cancel}
+	return b, b.close
 }
 
-func (h *hub) subscribe(ctx context.Context, t topic, id string) (*Subscription, error) {
+func (b *Bus) subscribe(ctx context.Context, t topic, id string) (*Subscription, error) {
 	buffer := subscriptionBuffer
 	if id != "" {
 		buffer = 1
 	}
-	s := &Subscription{hub: h, topic: t.name, id: id, events: make(chan []Event, buffer), lost: make(chan struct{}, 1)}
-	h.mu.Lock()
-	if h.closed {
-		h.mu.Unlock()
+	s := &Subscription{bus: b, topic: t.name, id: id, events: make(chan []Event, buffer), lost: make(chan struct{}, 1)}
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
 		return nil, rdb.Fault("subscribe", redis.ErrClosed)
 	}
-	f := h.feeds[t.name]
+	f := b.feeds[t.name]
 	if f == nil {
-		f = h.start(t)
+		f = b.start(t)
 	}
 	if f.subscribers[id] == nil {
 		f.subscribers[id] = map[*Subscription]struct{}{}
 	}
 	f.subscribers[id][s], s.up = struct{}{}, &f.up
-	h.mu.Unlock()
+	b.mu.Unlock()
 	select {
 	case <-f.ready:
 		return s, nil
@@ -144,22 +160,22 @@ func (h *hub) subscribe(ctx context.Context, t topic, id string) (*Subscription,
 	}
 }
 
-// start begins the feed of an entity; the caller holds h.mu.
-func (h *hub) start(t topic) *feed {
-	ctx, cancel := context.WithCancel(h.ctx)
+// start begins the feed of an entity; the caller holds b.mu.
+func (b *Bus) start(t topic) *feed {
+	ctx, cancel := context.WithCancel(b.ctx)
 	f := &feed{subscribers: map[string]map[*Subscription]struct{}{}, ready: make(chan struct{}), cancel: cancel}
-	h.feeds[t.name] = f
+	b.feeds[t.name] = f
 	if t.listen != nil {
-		h.wg.Go(func() { h.cache.renewListening(ctx, t) })
+		b.wg.Go(func() { b.renewListening(ctx, t) })
 	}
-	h.wg.Go(func() { h.receive(ctx, t, f) })
+	b.wg.Go(func() { b.receive(ctx, t, f) })
 	return f
 }
 
-func (h *hub) remove(s *Subscription) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	f := h.feeds[s.topic]
+func (b *Bus) remove(s *Subscription) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := b.feeds[s.topic]
 	if f == nil {
 		return
 	}
@@ -169,35 +185,36 @@ func (h *hub) remove(s *Subscription) {
 	}
 	if len(f.subscribers) == 0 {
 		f.cancel()
-		delete(h.feeds, s.topic)
+		delete(b.feeds, s.topic)
 	}
 }
 
-// run runs do, and Close waits for it. If Close has begun, it returns false and does not run do.
-func (h *hub) run(do func()) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.closed {
-		h.wg.Go(do)
+// Go runs do in the background. The end of the bus ends its context and waits for it. If the bus has ended, Go returns
+// false and does not run do.
+func (b *Bus) Go(do func(ctx context.Context)) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.wg.Go(func() { do(b.ctx) })
 	}
-	return !h.closed
+	return !b.closed
 }
 
-func (h *hub) close() {
-	h.mu.Lock()
-	h.closed = true
-	h.mu.Unlock()
-	h.end()
-	h.wg.Wait()
+func (b *Bus) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.end()
+	b.wg.Wait()
 }
 
 // receive reads the entity's channel until the feed ends. go-redis reconnects by itself; every confirmation of the
 // subscription after the first means a gap.
-func (h *hub) receive(ctx context.Context, t topic, f *feed) {
+func (b *Bus) receive(ctx context.Context, t topic, f *feed) {
 	for ready := false; ctx.Err() == nil; {
-		sub := h.cache.redis.Subscribe(ctx, h.cache.prefix.Channel(t.name))
+		sub := b.redis.Subscribe(ctx, b.prefix.Channel(t.name))
 		stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // unblocks ReceiveTimeout
-		h.listen(ctx, t, f, sub, &ready)
+		b.listen(ctx, t, f, sub, &ready)
 		stop()
 		_ = sub.Close() // already broken; the error is irrelevant
 	}
@@ -205,7 +222,7 @@ func (h *hub) receive(ctx context.Context, t topic, f *feed) {
 
 // listen reads one subscription until it is refused or its connection is silent. A network that drops a connection need
 // not report it, so a silent connection is pinged.
-func (h *hub) listen(ctx context.Context, t topic, f *feed, sub *redis.PubSub, ready *bool) {
+func (b *Bus) listen(ctx context.Context, t topic, f *feed, sub *redis.PubSub, ready *bool) {
 	for asked := false; ctx.Err() == nil; {
 		message, err := sub.ReceiveTimeout(ctx, silence)
 		if rdb.TimedOut(err) && !asked {
@@ -217,8 +234,8 @@ func (h *hub) listen(ctx context.Context, t topic, f *feed, sub *redis.PubSub, r
 		}
 		if err != nil {
 			f.up.Store(false)
-			h.lose(f)
-			_ = sleep(ctx, 100*time.Millisecond)
+			b.lose(f)
+			_ = rdb.Sleep(ctx, 100*time.Millisecond)
 			if rdb.TimedOut(err) || rdb.Answered(err) {
 				return // go-redis does not subscribe again: the connection seems to work
 			}
@@ -233,28 +250,35 @@ func (h *hub) listen(ctx context.Context, t topic, f *feed, sub *redis.PubSub, r
 				close(f.ready)
 				continue // the first subscription is not a gap
 			}
-			h.lose(f)
+			b.lose(f)
 		case *redis.Message:
-			h.deliver(f, t, m.Payload)
+			b.deliver(f, t, m.Payload)
 		}
 	}
 }
 
-// anyInvalidated is the message that records with unknown ids were invalidated. For a subscriber it is a gap: any
-// record may have changed.
 const anyInvalidated = `["invalidated","0"]`
 
-func (h *hub) deliver(f *feed, t topic, payload string) {
+// AnyInvalidated reports to every process that records with unknown ids were invalidated. For a subscriber it is a gap:
+// any record may have changed.
+func (b *Bus) AnyInvalidated(ctx context.Context, e *schema.Entity) error {
+	if err := b.redis.Publish(ctx, b.prefix.Channel(e.Name), anyInvalidated).Err(); err != nil {
+		return rdb.Fault("publish", err)
+	}
+	return nil
+}
+
+func (b *Bus) deliver(f *feed, t topic, payload string) {
 	if payload == anyInvalidated {
-		h.lose(f)
+		b.lose(f)
 		return
 	}
 	events := t.events(payload)
 	if len(events) == 0 {
 		return
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for s := range f.subscribers[""] {
 		s.offer(events)
 	}
@@ -311,9 +335,9 @@ func parseEvents(entity, payload string) []Event {
 	return events
 }
 
-func (h *hub) lose(f *feed) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (b *Bus) lose(f *feed) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, some := range f.subscribers {
 		for s := range some {
 			s.tellLost()
@@ -329,27 +353,22 @@ func (s *Subscription) tellLost() {
 }
 
 // renewListening keeps the listener announced in the partitions.
-func (c *Cache) renewListening(ctx context.Context, t topic) {
-	for sleep(ctx, listenEvery) == nil {
+func (b *Bus) renewListening(ctx context.Context, t topic) {
+	for rdb.Sleep(ctx, listenEvery) == nil {
 		if err := t.listen(ctx); err != nil && ctx.Err() == nil {
-			c.log.WarnContext(ctx, "events may be missed", "entity", t.name, "error", err)
+			b.log.WarnContext(ctx, "events may be missed", "entity", t.name, "error", err)
 		}
 	}
 }
 
-func (c *Cache) listen(ctx context.Context, e *schema.Entity) error {
-	_, err := c.lastEvents(ctx, e)
-	return err
-}
-
-// lastEvents announces a listener to each partition and returns the number of its last event: the subscription delivers
+// Last announces a listener to each partition and returns the number of its last event: the subscription delivers
 // every later one.
-func (c *Cache) lastEvents(ctx context.Context, e *schema.Entity) ([]int64, error) {
+func (b *Bus) Last(ctx context.Context, e *schema.Entity) ([]int64, error) {
 	calls := make([]*rdb.Call, e.Partitions)
 	for i := range calls {
-		calls[i] = listenScript.Call([]string{c.prefix.Keys(e, i).Stats}, layout.MS(listenFor))
+		calls[i] = listenScript.Call([]string{b.prefix.Keys(e, i).Stats}, layout.MS(listenFor))
 	}
-	c.redis.Send(ctx, calls...)
+	b.redis.Send(ctx, calls...)
 	last := make([]int64, len(calls))
 	for i, one := range calls {
 		var err error

@@ -1,4 +1,4 @@
-package cache
+package events
 
 import (
 	"context"
@@ -7,34 +7,34 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// EventType is the type of an event on the bus.
-type EventType string
+// Type is the type of an event on the bus.
+type Type string
 
 // The events of the bus.
 const (
-	Updated     EventType = "updated"     // a write was accepted, and the record exists
-	Deleted     EventType = "deleted"     // a deletion was accepted
-	Persisted   EventType = "persisted"   // the database has the newest version
-	Conflict    EventType = "conflict"    // another program changed the row of a record that is not persisted
-	Invalidated EventType = "invalidated" // dropped from the cache, for example after a change made in the database
+	Updated     Type = "updated"     // a write was accepted, and the record exists
+	Deleted     Type = "deleted"     // a deletion was accepted
+	Persisted   Type = "persisted"   // the database has the newest version
+	Conflict    Type = "conflict"    // another program changed the row of a record that is not persisted
+	Invalidated Type = "invalidated" // dropped from the cache, for example after a change made in the database
 )
 
 // Happening is an event of the bus.
 type Happening struct {
 	Event
-	What EventType
+	What Type
 	// Missed says that events may have been missed before this one, which is about no record: data derived from events
 	// must be read again.
 	Missed bool
 }
 
 // On calls handle with the events of an entity's records, of the given types or of all, whichever process caused them,
-// until the context ends or the cache is closed. It returns once the subscription is active: later events are
+// until the context ends or the bus. It returns once the subscription is active: later events are
 // delivered. Events of one record arrive in order, one call at a time; a slow handler misses some events, and gets one
 // with Missed.
-func (c *Cache) On(ctx context.Context, e *schema.Entity, handle func(context.Context, Happening),
-	types ...EventType) error {
-	sub, err := c.Subscribe(ctx, e)
+func (b *Bus) On(ctx context.Context, e *schema.Entity, handle func(context.Context, Happening),
+	types ...Type) error {
+	sub, err := b.Subscribe(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -43,13 +43,13 @@ func (c *Cache) On(ctx context.Context, e *schema.Entity, handle func(context.Co
 	case <-sub.Lost():
 	default:
 	}
-	ran := c.hub.run(func() {
+	ran := b.Go(func(closed context.Context) {
 		defer sub.Close()
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-c.hub.ctx.Done():
+			case <-closed.Done():
 				return
 			case <-sub.Lost():
 				handle(ctx, Happening{Event: Event{Entity: e.Name}, Missed: true})

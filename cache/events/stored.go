@@ -1,4 +1,4 @@
-package cache
+package events
 
 import (
 	"cmp"
@@ -16,12 +16,12 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// keptPage is how many messages of a partition are read, and held, at a time.
-const keptPage = 4
+// storedPage is how many messages of a partition are read, and held, at a time.
+const storedPage = 4
 
-// Kept is the events of one message, at least one. Without events it says that older events of the entity may have been
-// dropped before the ones that follow.
-type Kept struct {
+// Stored is the events of one message, at least one. Without events it says that older events of the entity may have
+// been dropped before the ones that follow.
+type Stored struct {
 	Entity *schema.Entity
 	Events []Event
 }
@@ -29,17 +29,17 @@ type Kept struct {
 // Events reads the stored events of entities from a time on, in the order of their times: what happened to records on
 // their way to the database ("persisted", "held", "dead", "resolved"). It holds a few messages of each partition,
 // however many are stored and however slowly they are consumed. It ends after an error.
-func (c *Cache) Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[Kept, error] {
-	return func(yield func(Kept, error) bool) {
-		reels := c.reels(entities, since)
+func (b *Bus) Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[Stored, error] {
+	return func(yield func(Stored, error) bool) {
+		reels := b.reels(entities, since)
 		for {
-			missed, err := c.wind(ctx, reels)
+			missed, err := b.wind(ctx, reels)
 			if err != nil {
-				yield(Kept{}, rdb.Fault("events", err))
+				yield(Stored{}, rdb.Fault("events", err))
 				return
 			}
 			for _, e := range missed {
-				if !yield(Kept{Entity: e}, nil) {
+				if !yield(Stored{Entity: e}, nil) {
 					return
 				}
 			}
@@ -49,7 +49,7 @@ func (c *Cache) Events(ctx context.Context, entities []*schema.Entity, since tim
 			}
 			events := first.events
 			first.events = nil
-			if !yield(Kept{first.entity, events}, nil) {
+			if !yield(Stored{first.entity, events}, nil) {
 				return
 			}
 		}
@@ -67,11 +67,11 @@ type reel struct {
 	ended  bool
 }
 
-func (c *Cache) reels(entities []*schema.Entity, since time.Time) []*reel {
+func (b *Bus) reels(entities []*schema.Entity, since time.Time) []*reel {
 	var reels []*reel
 	for _, e := range entities {
 		for i := range e.Partitions {
-			reels = append(reels, &reel{entity: e, stream: c.prefix.Keys(e, i).Stream,
+			reels = append(reels, &reel{entity: e, stream: b.prefix.Keys(e, i).Stream,
 				since: since.Truncate(time.Millisecond)})
 		}
 	}
@@ -88,7 +88,7 @@ func (r *reel) from() string { return cmp.Or(r.last, strconv.FormatInt(r.begin()
 
 // wind reads a first message for each reel that has not ended. It returns the entities of which messages may be
 // missing.
-func (c *Cache) wind(ctx context.Context, reels []*reel) (missed []*schema.Entity, err error) {
+func (b *Bus) wind(ctx context.Context, reels []*reel) (missed []*schema.Entity, err error) {
 	for {
 		var empty []*reel
 		for _, r := range reels {
@@ -99,7 +99,7 @@ func (c *Cache) wind(ctx context.Context, reels []*reel) (missed []*schema.Entit
 		if len(empty) == 0 {
 			return missed, nil
 		}
-		dropped, err := c.turn(ctx, empty)
+		dropped, err := b.turn(ctx, empty)
 		if err != nil {
 			return nil, err
 		}
@@ -112,22 +112,22 @@ func (c *Cache) wind(ctx context.Context, reels []*reel) (missed []*schema.Entit
 }
 
 // turn reads the next page of each reel. It returns the reels that may have lost messages before the page.
-func (c *Cache) turn(ctx context.Context, reels []*reel) (dropped []*reel, err error) {
-	p := c.redis.Pipeline()
+func (b *Bus) turn(ctx context.Context, reels []*reel) (dropped []*reel, err error) {
+	p := b.redis.Pipeline()
 	pages, heads, sizes := make([]*redis.XMessageSliceCmd, len(reels)), make([]*redis.XMessageSliceCmd, len(reels)),
 		make([]*redis.IntCmd, len(reels))
 	for i, r := range reels {
 		if r.last == "" {
 			heads[i], sizes[i] = p.XRangeN(ctx, r.stream, "-", "+", 1), p.XLen(ctx, r.stream)
 		}
-		pages[i] = p.XRangeN(ctx, r.stream, r.from(), "+", keptPage)
+		pages[i] = p.XRangeN(ctx, r.stream, r.from(), "+", storedPage)
 	}
 	if _, err := p.Exec(ctx); err != nil {
 		return nil, err
 	}
 	for i, r := range reels {
 		page := pages[i].Val()
-		r.ended = len(page) < keptPage
+		r.ended = len(page) < storedPage
 		var trimmed bool
 		switch {
 		case r.last != "":
