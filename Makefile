@@ -61,7 +61,7 @@ bench: build deps ## measure this machine beside other ways, then run the Go ben
 	@$(MAKE) --no-print-directory micro
 
 micro: deps ## run the Go benchmarks of the hot paths BENCHCOUNT (6) times each
-	@CGO_ENABLED=1 $(GO) test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) -timeout 1h ./cache ./producer ./producer/api ./store ./worker
+	@CGO_ENABLED=1 $(GO) test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) -timeout 1h ./cache ./cache/values ./producer ./producer/api ./store ./worker
 
 image: deps ## run the build steps of deploy/Dockerfile without Docker, and ask the binary
 	CGO_ENABLED=1 TESTKIT_IMAGE=1 $(GO) test -count 1 -timeout 1h -run TestImageBuilds -v ./deploy

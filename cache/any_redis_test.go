@@ -3,7 +3,6 @@ package cache_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/url"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	kept "github.com/afterwrite/afterwrite/cache/values"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/internal/testkit"
@@ -59,16 +59,20 @@ func (b *bundle) everything(t *testing.T) {
 	assert.Positive(t, n)
 	assert.Equal(t, cache.Filled, b.get(t, "a").Source)
 
-	v := group[string](t, b.Cache, cache.Policy{Group: "s", L1: inProcess,
-		Tags: []cache.Tag{cache.NamedTag("x"), cache.EntityTag(b.e)}})
+	v := group(t, b, kept.Policy{Group: "s", L1: inProcess,
+		Tags: []kept.Tag{kept.NamedTag("x"), kept.EntityTag(b.e)}})
 	s := &source{text: "1"}
-	local(t, v, "k", "1", s.load)
-	s.set("2")
-	require.NoError(t, b.InvalidateTags(t.Context(), cache.NamedTag("x")))
+	testkit.Eventually(t, "the L1 answers", func() bool {
+		a, err := v.Read(t.Context(), "k", s.load)
+		require.NoError(t, err)
+		return a.Source == kept.Local && a.Value == "1"
+	})
+	s.text = "2"
+	require.NoError(t, kept.InvalidateTags(t.Context(), b, kept.NamedTag("x")))
 	got, err := v.Load(t.Context(), "k", s.load)
 	require.NoError(t, err)
 	assert.Equal(t, "2", got)
-	s.set("3")
+	s.text = "3"
 	_, err = v.InvalidateMatch(t.Context(), "k*", nil)
 	require.NoError(t, err)
 	got, err = v.Load(t.Context(), "k", s.load)
@@ -302,40 +306,23 @@ func TestAReplicaRefusesWrites(t *testing.T) {
 	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "b", Values: values("Bob", "1", "1")})
 	require.ErrorIs(t, got.Err, schema.ErrUnavailable)
 	require.NotErrorIs(t, got.Err, schema.ErrOutcomeUnknown)
-	v := group[string](t, b.Cache, cache.Policy{Group: "s"})
+	v := group(t, b, kept.Policy{Group: "s"})
 	a, err := v.Read(t.Context(), "k", (&source{text: "1"}).load)
 	require.NoError(t, err)
-	assert.Equal(t, cache.Bypass, a.Source)
+	assert.Equal(t, kept.Bypass, a.Source)
 	require.NoError(t, admin.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err())
 	b.everything(t)
 }
 
-// TestLargeValuesAreCountedAndLogged now and then.
-func TestLargeValuesAreCountedAndLogged(t *testing.T) {
-	t.Parallel()
-	var text strings.Builder
-	var mu sync.Mutex
-	log := slog.New(slog.NewTextHandler(lockedWriter{&mu, &text}, nil))
-	c, err := cache.New(cache.Config{URL: testkit.SharedRedis(t).URL(), Prefix: testkit.Prefix(t), Log: log})
+// source is what values are loaded from.
+type source struct{ text string }
+
+func (s *source) load(context.Context) (string, error) { return s.text, nil }
+
+func group(t *testing.T, c kept.Cache, p kept.Policy) *kept.Values[string] {
+	t.Helper()
+	p.TTL = time.Minute
+	v, err := kept.New[string](c, p, nil)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = c.Close() })
-	v := group[string](t, c, cache.Policy{Group: "s", LargeSize: 100})
-	for _, key := range []string{"a", "b"} {
-		require.NoError(t, v.Set(t.Context(), key, strings.Repeat("x", 200)))
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	assert.Equal(t, 1, strings.Count(text.String(), "a value is large"))
-	assert.Contains(t, text.String(), "bytes=200 recommended=100")
-}
-
-type lockedWriter struct {
-	mu *sync.Mutex
-	w  *strings.Builder
-}
-
-func (l lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
+	return v
 }

@@ -10,13 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	kept "github.com/afterwrite/afterwrite/cache/values"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 )
 
 func TestBigFindsTheLargestAndSumsByOwner(t *testing.T) {
 	b := setup(t)
-	v := group[string](t, b.Cache, cache.Policy{Group: "page", CompressAbove: -1})
+	v := group(t, b, kept.Policy{Group: "page", CompressAbove: -1})
 	require.NoError(t, v.Set(t.Context(), "long", strings.Repeat("x", 50_000)))
 	require.NoError(t, v.Set(t.Context(), "short", "x"))
 	// One large field among others; the server looks at five of them unless it is told to.
@@ -64,7 +65,7 @@ func TestBigWhereMemoryIsBarred(t *testing.T) {
 	c, err := cache.New(cache.Config{URL: "redis://small:secret@" + server.Addr() + "/0", Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	v := group[string](t, c, cache.Policy{Group: "page", CompressAbove: -1})
+	v := group(t, c, kept.Policy{Group: "page", CompressAbove: -1})
 	require.NoError(t, v.Set(t.Context(), "long", strings.Repeat("xyz", 500)))
 	rdb.HSet(t.Context(), "aw:{user/0}:r:1", "_v", "1", "a", "1", "b", "1", "c", "1", "d", "1", "e", "1", "f",
 		strings.Repeat("x", 50_000))

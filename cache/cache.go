@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/afterwrite/afterwrite/cache/events"
-	"github.com/afterwrite/afterwrite/internal/gather"
+	"github.com/afterwrite/afterwrite/cache/internal/shared"
+	"github.com/afterwrite/afterwrite/cache/internal/tags"
 	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
@@ -34,6 +35,9 @@ const (
 	// DefaultKeptOps and DefaultOpAge bound the operation ids that are kept per partition.
 	DefaultKeptOps = 20_000
 	DefaultOpAge   = layout.DefaultOpAge
+	// DefaultKeptTags bounds the tags whose last invalidation is remembered; the documentation of package values says
+	// what forgetting one costs.
+	DefaultKeptTags = tags.DefaultKept
 )
 
 // Config configures a [Cache]. URL or Redis is required.
@@ -79,21 +83,15 @@ type Cache struct {
 	redis  *rdb.Client
 	bus    *events.Bus
 	endBus func()
+	tags   *tags.Table   // of values that depend on records
+	shared *shared.State // with the values
 
 	loads singleflight.Group // one load a record in this process, see get.go
 
-	words      sync.Map // *schema.Entity to its *words, see keys.go
-	keptTags   int
-	watches    watches                        // entities that values depend on, see watch.go
-	locals     *locals                        // L1s of values, see l1.go
-	records    *recordLocals                  // L1s of records, see l1_records.go
-	looks      *looks                         // reads that share round trips, see look.go
-	asks       *looks                         // the same, of those that take leases
-	glances    *gather.Keyed[string, *glance] // looks at values that callers share, see value_look.go
-	raws       *gather.Combiner[*rawValue]    // reads of values that share round trips, see value_look.go
-	refreshes  chan struct{}                  // a place for each refresh that may run
-	refreshing sync.Map                       // keys that are being refreshed here
-	values     *valueMetrics
+	words   sync.Map      // *schema.Entity to its *words, see keys.go
+	records *recordLocals // L1s of records, see l1_records.go
+	looks   *looks        // reads that share round trips, see look.go
+	asks    *looks        // the same, of those that take leases
 }
 
 // New returns a cache on the Redis of the configuration. It connects on first use, so a Redis that is down is not an
@@ -108,7 +106,7 @@ func New(cfg Config) (*Cache, error) {
 		return nil, errors.New("cache: a time or a number of the Config is negative; only Retries may be")
 	}
 	scope, log := rdb.NewScope(cfg.Registerer), cmp.Or(cfg.Log, slog.Default())
-	values, records := newValueMetrics(scope), newMetrics(scope)
+	dropped, records := shared.NewDropped(scope), newMetrics(scope)
 	if err := scope.Err(); err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
@@ -134,19 +132,21 @@ func New(cfg Config) (*Cache, error) {
 		loader:     cfg.Loader,
 		log:        log,
 		metrics:    records,
-		keptTags:   cmp.Or(cfg.KeptTags, DefaultKeptTags),
-		refreshes:  make(chan struct{}, maxRefreshes),
-		values:     values,
 	}
 	c.bus, c.endBus = events.New(client, c.prefix, log)
-	c.locals, c.records = newLocals(c), newRecordLocals(c)
-	c.looks, c.asks, c.glances = c.newLooks(c.look), c.newLooks(c.ask), newGlances()
-	c.raws = c.newRaws()
+	c.tags = tags.New(client, c.prefix, cmp.Or(cfg.KeptTags, DefaultKeptTags))
+	c.shared = &shared.State{Redis: client, Prefix: c.prefix, Lease: c.lease, Log: log, Metrics: scope, Bus: c.bus,
+		Tags: c.tags, Dropped: dropped}
+	c.records = newRecordLocals(c)
+	c.looks, c.asks = c.newLooks(c.look), c.newLooks(c.ask)
 	return c, nil
 }
 
 // Redis returns the client of the cache, for other packages that keep state in the same Redis. Close closes it.
 func (c *Cache) Redis() *rdb.Client { return c.redis }
+
+// Shared returns what package values needs of the cache.
+func (c *Cache) Shared() *shared.State { return c.shared }
 
 // Prefix returns the first part of the names of the cache's keys.
 func (c *Cache) Prefix() layout.Prefix { return c.prefix }

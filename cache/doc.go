@@ -24,7 +24,7 @@
 //	                            p persisted, d discarded, l lost, c conflicts ·
 //	                            g generation of the newest sync task, u time until which
 //	                            it is ordered or running (ms, 0 free) · e time until which
-//	                            somebody listens to events (ms) · n partitions of the entity
+//	                            a process listens to events (ms) · n partitions of the entity
 //	                            · z there while flushing is paused · f when an operator
 //	                            last had it flushed at once (ms) · y, t turns of the last
 //	                            flush and of the one before it that was committed, i, h
@@ -54,16 +54,9 @@
 //	aw:{_}:probe         STRING written to see whether Redis takes writes, for a second
 //	aw:events:<entity>   Pub/Sub channel
 //
-// Values of any kind, beside the records (see [Values]):
-//
-//	aw:v:{page:<key>}        STRING a value of the group "page": head and body, see entry.go
-//	aw:v:{page:<key>}:lease  STRING token of the load that may fill it, with a TTL
-//	aw:{_t}:tags             ZSET   tag → stamp of its last invalidation; "n" the newest
-//	                                stamp, "f" the floor, "b" when it was made
-//	aw:events:~              Pub/Sub channel of the L1s of values
-//
 // and in a partition's stats: w, x until when values depend on any record, on single
-// records (ms) · q number of the last message to the events' channel.
+// records (ms) · q number of the last message to the events' channel. The keys of values
+// are in the documentation of package values.
 //
 // # States
 //
@@ -112,38 +105,11 @@
 // generation is the time in ms: a Redis that was emptied beside a queue that was not does
 // not repeat the ids of tasks which the queue still has.
 //
-// # Values
-//
-// A load of a value has the same law as that of a record. Its lease is a key of its own
-// beside the value, so a stale value can stand while the next is loaded; a set, a
-// deletion and an invalidation remove the lease in the step that changes the value. A
-// caller joins a load of its process only if that load began after the call did, or looks
-// again when it is over; and a look at Redis only if it has not begun.
-//
-// # Tags
-//
-// A tag is a stamp, not a set of keys: invalidating one costs a step however many values
-// have it, and reaches values that do not exist yet. Each load takes the newest stamp
-// before it begins; a value is invalid if one of its tags has a newer stamp. So a load
-// that began before an invalidation cannot outlive it, even where its tags were not known
-// when it began. Sets of keys by tag, the usual way, can do neither, and a cluster cannot
-// change a set and the values in other slots in one step.
-//
-// The stamps of all tags are in one slot, so that one clock orders them: two nodes' clocks
-// would disagree. A lookup of a tagged value reads them in the same round trip where its
-// tags are in the policy, or where nothing at all was invalidated since; else in a second
-// one. The price on a cluster is that one node answers for all tags. The number of tags is
-// bounded; what forgetting one invalidates is in lua/touch.lua.
-//
-// The tags of an entity are touched by its writes, acks and invalidations, but only while
-// values depend on them: see touch.go.
-//
 // # L1
 //
-// A process's own memory is off by default. It hears of changes by Pub/Sub, whose
-// messages are numbered; a broken or silent connection, a full buffer or a missing number
-// drops everything, and nothing is kept until messages come again. A value read before a change is never put after it:
-// see l1.go. The last
-// message before a silence can be lost without a gap to show it (a cluster's bus may do
-// so): L1.Age bounds that.
+// A process's own memory is off by default. It hears of changes by the events, which are
+// numbered; a broken or silent connection, a full buffer or a missing number drops
+// everything, and nothing is kept until events come again. A record read before a change
+// is never put after it: see internal/l1. The last message before a silence can be lost
+// without a gap to show it (a cluster's bus may do so): L1.Age bounds that.
 package cache

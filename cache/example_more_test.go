@@ -2,52 +2,11 @@ package cache_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
-	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/schema"
 )
-
-// A loader that knows better than the policy how long its value is good; zero keeps it out.
-func ExampleKeepFor() {
-	c, done := open()
-	defer done()
-	quotes, err := cache.NewValues[string](c, cache.Policy{Group: "quote", TTL: time.Minute}, nil)
-	if err != nil {
-		panic(err)
-	}
-	a, err := quotes.Read(context.Background(), "AFW", func(ctx context.Context) (string, error) {
-		cache.KeepFor(ctx, 5*time.Second) // the exchange is open
-		return "12.50", nil
-	})
-	fmt.Println(a.Value, a.TTL, err)
-	// Output: 12.50 5s <nil>
-}
-
-// Absence, too, is cached, and a value that is too large is not.
-func ExampleValues_Get() {
-	c, done := open()
-	defer done()
-	ctx := context.Background()
-	names, err := cache.NewValues[string](c, cache.Policy{Group: "name", TTL: time.Minute, NegativeTTL: time.Second,
-		MaxSize: 100}, nil)
-	if err != nil {
-		panic(err)
-	}
-	_, err = names.Load(ctx, "nobody", func(context.Context) (string, error) { return "", schema.ErrNotFound })
-	fmt.Println(errors.Is(err, schema.ErrNotFound))
-	_, err = names.Get(ctx, "nobody") // from Redis: nothing is loaded
-	fmt.Println(errors.Is(err, schema.ErrNotFound))
-	fmt.Println(errors.Is(names.Set(ctx, "long", strings.Repeat("x", 101)), cache.ErrTooLarge))
-	// Output:
-	// true
-	// true
-	// true
-}
 
 // rows is a database for examples.
 type rows map[string]schema.Values
@@ -91,7 +50,7 @@ func ExampleCache_Bus() {
 // A package that is built on the cache names its keys so that one script may take them
 // together on a cluster.
 func ExampleCache_Key() {
-	c, done := open()
+	c, done := openWith(nil)
 	defer done()
 	fmt.Println(c.Key("votes", "poll 7", "yes"))
 	fmt.Println(c.Key("votes", "poll 7", "no"))

@@ -22,6 +22,7 @@ const (
 	Filled Source = "filled" // in the database, and now in Redis
 	Missed Source = "missed" // in the database; not put into Redis
 	Bypass Source = "bypass" // in the database, because Redis does not respond: it may be older than an accepted write
+	Local  Source = "local"  // in the L1 of this process
 )
 
 // Read is a record and its source. A record that does not exist is Deleted.
@@ -38,7 +39,7 @@ type Read struct {
 // written faster than its row is read, and the error of an ended context. A caller whose context ends does not end the
 // load for others.
 func (c *Cache) Get(ctx context.Context, e *schema.Entity, id string) (Read, error) {
-	if read, ok := c.records.of(e).findRead(id); ok {
+	if read, ok := findRead(c.records.of(e), id); ok {
 		c.metrics.hits.WithLabelValues(e.Name).Inc()
 		return read, nil
 	}

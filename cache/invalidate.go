@@ -9,13 +9,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/cache/internal/tags"
 	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
-
-// scanStep is the number of keys that one step of a scan visits.
-const scanStep = 500
 
 // Invalidate drops persisted records from the cache, and the leases of loads in progress: call it after a change that
 // was made directly in the database. A pending, held or dead record is never dropped. It returns the number of records
@@ -61,15 +59,15 @@ func (c *Cache) invalidateAll(ctx context.Context, e *schema.Entity, ids []strin
 	if len(ids) == 0 {
 		return 0, nil, nil
 	}
-	c.records.of(e).drop(ids...)
-	return dropped, conflicts, c.touch(ctx, changedTags(e, "wx", ids))
+	c.records.of(e).Drop(ids...)
+	return dropped, conflicts, c.tags.Touch(ctx, tags.Changed(e, "wx", ids))
 }
 
 func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int, ids []string, barrier string,
 	life int64) (dropped int, conflicts []string, err error) {
 	k := c.prefix.Keys(e, partition)
 	for len(ids) > 0 {
-		n := min(len(ids), scanStep)
+		n := min(len(ids), layout.ScanStep)
 		keys := []string{k.Stats, k.Unsure, k.Stream}
 		args := []any{c.prefix.Channel(e.Name), 0, barrier, life, layout.KeptEvents}
 		if e.RankBy != "" {
@@ -98,7 +96,7 @@ func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int,
 // nil. If it ends early, records that it dropped stay dropped, and a repeat continues.
 func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int,
 	error) {
-	if err := checkPattern(pattern); err != nil {
+	if err := layout.CheckPattern(pattern); err != nil {
 		return 0, err
 	}
 	return c.invalidateMatch(ctx, e, pattern, 0, progress)
@@ -115,14 +113,14 @@ func (c *Cache) invalidateMatch(ctx context.Context, e *schema.Entity, pattern s
 		}
 		return err
 	})
-	c.records.of(e).dropAll()
+	c.records.of(e).DropAll()
 	// The L1 of another process may hold a matching record that Redis has evicted.
 	if failed := c.bus.AnyInvalidated(ctx, e); err == nil {
 		err = failed
 	}
 	if err == nil {
 		// Values can depend on a matching record that was not cached, too.
-		err = c.touch(ctx, []string{EntityTag(e).name, anyRecordTag(e)})
+		err = c.tags.TouchAny(ctx, e)
 	}
 	if err != nil {
 		return dropped, fmt.Errorf("invalidate %s like %q: %w", e.Name, pattern, err)
@@ -137,7 +135,7 @@ func (c *Cache) scan(ctx context.Context, e *schema.Entity, glob string,
 	match := layout.GlobQuote(string(c.prefix)+":{"+e.Name+"/") + "*}:r:" + glob
 	return c.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
 		for cursor := uint64(0); ; {
-			keys, next, err := node.Scan(ctx, cursor, match, scanStep).Result()
+			keys, next, err := node.Scan(ctx, cursor, match, layout.ScanStep).Result()
 			if err != nil {
 				return rdb.Fault("scan", err)
 			}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"github.com/afterwrite/afterwrite/cache/internal/shared"
 	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -18,7 +19,7 @@ type words struct {
 	read   []any    // the fields of a record, see readFields
 	look   []any    // arguments of the look script after the token
 
-	missed missShare
+	missed shared.Misses
 }
 
 func (c *Cache) wordsOf(e *schema.Entity) *words {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache/events"
+	"github.com/afterwrite/afterwrite/cache/internal/l1"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -16,15 +17,15 @@ type recordLocals struct {
 	cache *Cache
 
 	mu sync.Mutex // guards of
-	by map[string]*local
+	by map[string]*l1.L1[*Read]
 }
 
 func newRecordLocals(c *Cache) *recordLocals {
-	return &recordLocals{cache: c, by: map[string]*local{}}
+	return &recordLocals{cache: c, by: map[string]*l1.L1[*Read]{}}
 }
 
 // of returns the L1 of an entity, nil where it has none.
-func (r *recordLocals) of(e *schema.Entity) *local {
+func (r *recordLocals) of(e *schema.Entity) *l1.L1[*Read] {
 	if !e.Cache.L1.On() {
 		return nil
 	}
@@ -33,7 +34,7 @@ func (r *recordLocals) of(e *schema.Entity) *local {
 	if l, ok := r.by[e.Name]; ok {
 		return l
 	}
-	l, err := newLocal(e.Cache.L1, nil)
+	l, err := l1.New[*Read](e.Cache.L1, nil)
 	if err != nil {
 		r.cache.log.Error("no L1", "entity", e.Name, "error", err)
 		l = nil
@@ -46,10 +47,10 @@ func (r *recordLocals) of(e *schema.Entity) *local {
 
 // follow drops what events tell of, and everything where one is missing. The messages of
 // a partition are numbered, so a gap shows with the next one.
-func (r *recordLocals) follow(e *schema.Entity, l *local) {
+func (r *recordLocals) follow(e *schema.Entity, l *l1.L1[*Read]) {
 	lose := func(flow bool) {
-		l.restart(flow)
-		r.cache.values.lost.WithLabelValues("records").Inc()
+		l.Restart(flow)
+		r.cache.shared.Dropped.WithLabelValues("records").Inc()
 	}
 	r.cache.bus.Go(func(ctx context.Context) {
 		for ctx.Err() == nil {
@@ -63,7 +64,7 @@ func (r *recordLocals) follow(e *schema.Entity, l *local) {
 			if err != nil {
 				last = make([]int64, e.Partitions)
 			}
-			l.restart(sub.Flows())
+			l.Restart(sub.Flows())
 			r.hear(ctx, e, sub, l, last, lose)
 			sub.Close()
 		}
@@ -71,7 +72,7 @@ func (r *recordLocals) follow(e *schema.Entity, l *local) {
 }
 
 // hear drops what events tell of. last has the number of each partition's last event, 0 if it is not known.
-func (r *recordLocals) hear(ctx context.Context, e *schema.Entity, sub *events.Subscription, l *local, last []int64,
+func (r *recordLocals) hear(ctx context.Context, e *schema.Entity, sub *events.Subscription, l *l1.L1[*Read], last []int64,
 	lose func(flow bool)) {
 	for {
 		select {
@@ -87,7 +88,7 @@ func (r *recordLocals) hear(ctx context.Context, e *schema.Entity, sub *events.S
 			}
 		case events := <-sub.C():
 			for _, event := range events {
-				l.drop(event.ID)
+				l.Drop(event.ID)
 				at := &last[e.Partition(event.ID)]
 				if event.Number > *at+1 && *at > 0 {
 					lose(sub.Flows())
@@ -98,7 +99,7 @@ func (r *recordLocals) hear(ctx context.Context, e *schema.Entity, sub *events.S
 	}
 }
 
-func (l *local) putRead(read Read, mark uint64) {
+func putRead(l *l1.L1[*Read], read Read, mark uint64) {
 	if l == nil {
 		return
 	}
@@ -108,24 +109,24 @@ func (l *local) putRead(read Read, mark uint64) {
 	}
 	ttl := read.TTL
 	if ttl == 0 {
-		ttl = l.age // pending, held and dead records do not expire
+		ttl = l.Age() // pending, held and dead records do not expire
 	}
 	kept := read // the parameter itself would be on the heap without an L1, too
 	kept.Values = slices.Clone(read.Values)
-	l.keep(read.ID, held{read: &kept, size: size}, mark, ttl)
+	l.Put(read.ID, &kept, size, mark, ttl)
 }
 
 // findRead returns a record of the L1, its values the caller's own.
-func (l *local) findRead(id string) (Read, bool) {
-	h, ok := l.find(id)
+func findRead(l *l1.L1[*Read], id string) (Read, bool) {
+	found, age, ok := l.Find(id)
 	if !ok {
 		return Read{}, false
 	}
-	read := *h.read
+	read := *found
 	read.Source = Local
 	read.Values = slices.Clone(read.Values)
 	if read.TTL > 0 {
-		read.TTL = max(read.TTL-time.Since(h.at), 0)
+		read.TTL = max(read.TTL-age, 0)
 	}
 	return read, true
 }

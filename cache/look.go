@@ -5,22 +5,15 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/cache/internal/shared"
 	"github.com/afterwrite/afterwrite/internal/gather"
 	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
-)
-
-// Bounds of the looks that share round trips.
-const (
-	lookTrips  = 2   // in progress at once
-	lookGather = 256 // records per trip
-	lookWaits  = 10_000
 )
 
 // look is one read of a record. The looks of concurrent callers share round trips, like the producer's writes.
@@ -38,9 +31,8 @@ type look struct {
 // lease if the record is not cached. The script takes the lease in the same round trip and costs 6.4 µs. So an entity
 // whose recent looks mostly found records uses commands, another one the script.
 func (c *Cache) newLooks(do func(context.Context, ...*look)) *looks {
-	limits := gather.Limits{Batches: lookTrips, Calls: lookGather, Waiting: lookWaits}
 	run := func(ctx context.Context, some []*look) { do(ctx, some...) }
-	return &looks{gather.New(limits, run), gather.NewKeyed[string](limits, run)}
+	return &looks{gather.New(shared.Trips, run), gather.NewKeyed[string](shared.Trips, run)}
 }
 
 // looks combines looks. On a cluster those of each node are combined apart: one node may hang.
@@ -64,29 +56,11 @@ func (c *Cache) Node(ctx context.Context, e *schema.Entity, partition int) strin
 	return c.redis.NodeOf(ctx, c.prefix.Keys(e, partition).Stats)
 }
 
-// missShare approximates the share of recent looks that found nothing, in 1/65536.
-type missShare struct{ share atomic.Int32 }
-
-// manyMisses is the share above which the script costs less, because it saves a round trip for each miss.
-const manyMisses = 65536 / 7
-
-func (m *missShare) many() bool { return m.share.Load() > manyMisses }
-
-func (m *missShare) add(missed bool) {
-	share := m.share.Load()
-	switch {
-	case missed:
-		m.share.Store(share + (65536-share)/64)
-	case share > 0:
-		m.share.Store(share - (share+63)/64)
-	}
-}
-
 // lookup reads a cached record, and may take the lease if it is not cached. It returns a look with its outcome: l
 // itself may still be in a round trip.
 func (c *Cache) lookup(ctx context.Context, l *look) *look {
 	looks := c.looks
-	if c.wordsOf(l.entity).missed.many() {
+	if c.wordsOf(l.entity).missed.Many() {
 		l.token = cmp.Or(l.token, newToken())
 		looks = c.asks
 	}
@@ -118,7 +92,7 @@ func (c *Cache) lookOne(ctx context.Context, e *schema.Entity, id string) (Read,
 func (c *Cache) ask(ctx context.Context, some ...*look) {
 	calls, marks := make([]*rdb.Call, len(some)), make([]uint64, len(some))
 	for i, l := range some {
-		marks[i] = c.records.of(l.entity).mark()
+		marks[i] = c.records.of(l.entity).Mark()
 		words := c.wordsOf(l.entity)
 		args := make([]any, rdb.HeadWords, rdb.HeadWords+2+len(words.look))
 		args[rdb.HeadWords-1] = 1
@@ -147,7 +121,7 @@ func (c *Cache) ask(ctx context.Context, some ...*look) {
 
 // found sets the outcome of a look: texts of readFields, or none.
 func (c *Cache) found(l *look, texts []any, life time.Duration, mark uint64) {
-	c.wordsOf(l.entity).missed.add(texts == nil)
+	c.wordsOf(l.entity).missed.Add(texts == nil)
 	if texts == nil {
 		c.metrics.misses.WithLabelValues(l.entity.Name).Inc()
 		return
@@ -155,7 +129,7 @@ func (c *Cache) found(l *look, texts []any, life time.Duration, mark uint64) {
 	c.metrics.hits.WithLabelValues(l.entity.Name).Inc()
 	l.read = Read{Source: Hit, Record: record(l.entity, l.id, texts, life)}
 	if !lacks(l.read.Record) {
-		c.records.of(l.entity).putRead(l.read, mark)
+		putRead(c.records.of(l.entity), l.read, mark)
 	}
 }
 
@@ -170,7 +144,7 @@ func (c *Cache) look(ctx context.Context, some ...*look) {
 	asks := make([]asked, len(some))
 	for i, l := range some {
 		a := &asks[i]
-		a.mark = c.records.of(l.entity).mark()
+		a.mark = c.records.of(l.entity).Mark()
 		key := c.recordKey(l.entity, l.id)
 		a.values = redis.NewSliceCmd(ctx, slices.Concat([]any{"hmget", key}, c.wordsOf(l.entity).read)...)
 		_ = p.Process(ctx, a.values) // only adds it to the pipeline

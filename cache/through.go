@@ -86,6 +86,6 @@ func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *schema.Change, 
 	}
 	_, err := c.redis.RunAny(ctx, unbarScript, []string{k.Stats, k.Record + b.id, k.Stream, k.Rank, k.Build, k.Unsure},
 		args...)
-	c.records.of(b.entity).drop(b.id)
+	c.records.of(b.entity).Drop(b.id)
 	return err
 }

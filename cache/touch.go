@@ -2,38 +2,22 @@ package cache
 
 import (
 	"context"
-	"strings"
 
-	"github.com/afterwrite/afterwrite/internal/layout"
+	"github.com/afterwrite/afterwrite/cache/internal/tags"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // The changes of an entity invalidate its tags only while values depend on them: see
-// Cache.watch. When a change is over, its tags are invalidated:
+// tags.Table.Watch. When a change is over, its tags are invalidated:
 //
 //	written      after the script that accepted it, before the caller hears of it
 //	persisted    after COMMIT, before the script that acknowledges it
 //	invalidated  after the records were dropped, before the caller hears of it
 //
-// If the producer dies between the two steps of a write, nobody was told that it was
+// If the producer dies between the two steps of a write, no caller was told that it was
 // accepted, and the ack invalidates. If a worker dies between the two steps of an ack,
 // both are done again. A load that began before the second step has an older stamp, and
 // one that began after it has read the new state.
-
-// changedTags are the names of the tags that stand for records, as far as watched says
-// that values depend on them.
-func changedTags(e *schema.Entity, watched string, ids []string) []string {
-	var names []string
-	if strings.Contains(watched, "w") {
-		names = append(names, EntityTag(e).name)
-	}
-	if strings.Contains(watched, "x") {
-		for _, id := range ids {
-			names = append(names, recordTag(e, id))
-		}
-	}
-	return names
-}
 
 // touchWritten invalidates the tags of accepted writes. Where that fails the writes stand,
 // and the ack does it.
@@ -44,9 +28,9 @@ func (c *Cache) touchWritten(ctx context.Context, groups []*Group) {
 		for i := range g.Writes {
 			ids = append(ids, g.Writes[i].ID)
 		}
-		c.records.of(g.Entity).drop(ids...)
+		c.records.of(g.Entity).Drop(ids...)
 		if g.watched != "" {
-			names = append(names, changedTags(g.Entity, g.watched, ids)...)
+			names = append(names, tags.Changed(g.Entity, g.watched, ids)...)
 		}
 	}
 	if len(names) == 0 {
@@ -54,7 +38,7 @@ func (c *Cache) touchWritten(ctx context.Context, groups []*Group) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.lease)
 	defer cancel()
-	if err := c.touch(ctx, names); err != nil {
+	if err := c.tags.Touch(ctx, names); err != nil {
 		c.log.WarnContext(ctx, "tags of accepted writes are invalidated when they are persisted", "error", err)
 	}
 }
@@ -62,13 +46,9 @@ func (c *Cache) touchWritten(ctx context.Context, groups []*Group) {
 // Committed invalidates the tags of records of one partition that the database has just
 // committed. It may be called again for the same records.
 func (c *Cache) Committed(ctx context.Context, e *schema.Entity, partition int, ids []string) error {
-	reply, err := c.redis.RunAny(ctx, watchedScript, []string{c.prefix.Keys(e, partition).Stats})
-	if err != nil {
+	watched, err := c.tags.Watched(ctx, e, partition)
+	if err != nil || watched == "" {
 		return err
 	}
-	watched := layout.Text(reply)
-	if watched == "" {
-		return nil
-	}
-	return c.touch(ctx, changedTags(e, watched, ids))
+	return c.tags.Touch(ctx, tags.Changed(e, watched, ids))
 }

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/values"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -70,7 +70,7 @@ func (d *dashboard) showCache(w http.ResponseWriter, r *http.Request, status int
 	s := d.snapshot(r.Context())
 	body := cacheBody{
 		Redis: s.Redis, Entities: d.Entities, Mends: who(r).May(Operator), Tunes: who(r).May(Admin),
-		Done: done, Failed: status >= http.StatusBadRequest, HitRate: "—", Large: cache.DefaultLargeSize,
+		Done: done, Failed: status >= http.StatusBadRequest, HitRate: "—", Large: values.DefaultLargeSize,
 	}
 	if s.RedisDown() {
 		body.Err = s.RedisErr
@@ -128,7 +128,7 @@ func (d *dashboard) invalidateTag(w http.ResponseWriter, r *http.Request) {
 		d.showCache(w, r, http.StatusUnprocessableEntity, "Nothing was dropped: type the tag again to confirm.")
 		return
 	}
-	if err := d.Records.InvalidateTags(r.Context(), cache.NamedTag(tag)); err != nil {
+	if err := values.InvalidateTags(r.Context(), d.Records, values.NamedTag(tag)); err != nil {
 		d.broken(w, r, "invalidate a tag", err)
 		return
 	}

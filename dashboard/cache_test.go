@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/values"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -18,12 +18,12 @@ func TestCachePage(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
 	d.refuse("eve")
-	values, err := cache.NewValues[string](d.cache, cache.Policy{Group: "page", TTL: time.Hour}, nil)
+	pages, err := values.New[string](d.cache, values.Policy{Group: "page", TTL: time.Hour}, nil)
 	require.NoError(t, err)
 	said := "old"
 	load := func() string {
-		v, err := values.Load(t.Context(), "home", func(ctx context.Context) (string, error) {
-			cache.AddTags(ctx, cache.NamedTag("menu"))
+		v, err := pages.Load(t.Context(), "home", func(ctx context.Context) (string, error) {
+			values.AddTags(ctx, values.NamedTag("menu"))
 			return said, nil
 		})
 		require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/cache/values"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
@@ -18,12 +19,12 @@ import (
 
 // Records is the state in Redis, record by record. A cache.Cache is one.
 type Records interface {
+	values.Cache // whose tags are invalidated
 	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
 	HeldFrom(ctx context.Context, places []pending.HeldIn, limit int) (held [][]pending.Waiting, more []bool, err error)
 	Events(ctx context.Context, entities []*schema.Entity, since time.Time) iter.Seq2[events.Stored, error]
 	Invalidate(ctx context.Context, e *schema.Entity, ids []string) (int, error)
 	InvalidateMatch(ctx context.Context, e *schema.Entity, pattern string, progress func(dropped int)) (int, error)
-	InvalidateTags(ctx context.Context, tags ...cache.Tag) error
 	Big(ctx context.Context, sample, largest int) (inspect.Usage, error)
 	Pause(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)
 	Resume(ctx context.Context, e *schema.Entity, partitions ...int) (int, error)

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/values"
 )
 
 // Defaults of [Config].
@@ -27,20 +27,20 @@ const (
 
 // Config configures a [Cache]. Only Cache is required.
 type Config struct {
-	Cache   *cache.Cache
-	Vary    []string                        // request fields that responses may vary by
-	Tags    func(*http.Request) []cache.Tag // tags that the response to a request depends on; nil: none
-	MaxSize int                             // bytes of a body; 0: DefaultMaxSize
-	Name    string                          // of this cache in Cache-Status; "": DefaultName
-	Target  string                          // response field that only this cache reads; "": DefaultTarget
-	Timeout time.Duration                   // of the handler, when its response may be cached; 0: 30s
+	Cache   values.Cache
+	Vary    []string                         // request fields that responses may vary by
+	Tags    func(*http.Request) []values.Tag // tags that the response to a request depends on; nil: none
+	MaxSize int                              // bytes of a body; 0: DefaultMaxSize
+	Name    string                           // of this cache in Cache-Status; "": DefaultName
+	Target  string                           // response field that only this cache reads; "": DefaultTarget
+	Timeout time.Duration                    // of the handler, when its response may be cached; 0: 30s
 }
 
 // Cache caches responses. It is safe for concurrent use.
 type Cache struct {
 	cfg    Config
 	vary   []string // canonical, sorted
-	values *cache.Values[response]
+	values *values.Values[response]
 }
 
 // New returns a cache, or an error that names the invalid field of cfg.
@@ -62,7 +62,7 @@ func New(cfg Config) (*Cache, error) {
 	c.vary = slices.Compact(c.vary)
 	var err error
 	// The body is base64 within JSON, together with the header.
-	c.values, err = cache.NewValues[response](cfg.Cache, cache.Policy{
+	c.values, err = values.New[response](cfg.Cache, values.Policy{
 		Group: "http", TTL: maxTTL, MaxSize: 2*cfg.MaxSize + 64<<10, LoadTimeout: cfg.Timeout,
 	}, nil)
 	if err != nil {
@@ -139,13 +139,13 @@ func (c *Cache) changed(r *http.Request, code int) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Second)
 	defer cancel()
-	_ = c.cfg.Cache.InvalidateTags(ctx, pathTag(r))
+	_ = values.InvalidateTags(ctx, c.cfg.Cache, pathTag(r))
 }
 
 // pathTag returns the tag of a path's responses. It leaves out the scheme: behind a proxy the client's scheme is
 // unknown, and a change under one scheme is a change under the other.
-func pathTag(r *http.Request) cache.Tag {
-	return cache.NamedTag("http:" + host(r) + path(r.URL))
+func pathTag(r *http.Request) values.Tag {
+	return values.NamedTag("http:" + host(r) + path(r.URL))
 }
 
 // send answers with a response from the cache, from this request's own call of the handler, or from a call that this
@@ -160,13 +160,13 @@ func (c *Cache) send(w http.ResponseWriter, r *http.Request, f found) {
 	}
 	status := c.cfg.Name + "; hit; ttl=" + strconv.FormatInt(int64(a.TTL/time.Second), 10)
 	switch {
-	case a.Source == cache.Bypass:
+	case a.Source == values.Bypass:
 		status = c.cfg.Name + "; fwd=bypass"
 	case a.Joined:
 		status = c.cfg.Name + "; fwd=miss; collapsed"
-	case a.Source == cache.Filled:
+	case a.Source == values.Filled:
 		status = c.cfg.Name + "; fwd=miss; stored"
-	case a.Source == cache.Missed:
+	case a.Source == values.Missed:
 		status = c.cfg.Name + "; fwd=miss"
 	default:
 		h.Set("Age", strconv.FormatInt(int64((stored.age()+a.Age)/time.Second), 10))

@@ -17,6 +17,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/httpcache"
+	"github.com/afterwrite/afterwrite/cache/values"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
@@ -397,14 +398,14 @@ func (w *telling) WriteHeader(code int) {
 
 func TestTagsAndUnsafeRequests(t *testing.T) {
 	t.Parallel()
-	tag := cache.NamedTag("menu")
+	tag := values.NamedTag("menu")
 	b := setup(t, answer("Cache-Control: max-age=60"), func(cfg *httpcache.Config) {
-		cfg.Tags = func(*http.Request) []cache.Tag { return []cache.Tag{tag} }
+		cfg.Tags = func(*http.Request) []values.Tag { return []values.Tag{tag} }
 	})
 	hit := func() bool { return strings.Contains(b.do("GET", "/p?x").Header().Get("Cache-Status"), "; hit") }
 	require.False(t, hit())
 	require.True(t, hit())
-	require.NoError(t, b.cache.InvalidateTags(t.Context(), tag))
+	require.NoError(t, values.InvalidateTags(t.Context(), b.cache, tag))
 	require.False(t, hit(), "its tag was invalidated")
 	require.True(t, hit())
 	w := b.do("POST", "/p")

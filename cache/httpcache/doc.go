@@ -1,8 +1,8 @@
 // Package httpcache is net/http middleware that caches responses in Redis, shared by all processes: a shared cache as
 // defined by RFC 9111.
 //
-//	pages, err := httpcache.New(httpcache.Config{Cache: c, Tags: func(r *http.Request) []cache.Tag {
-//		return []cache.Tag{cache.EntityTag(user)}
+//	pages, err := httpcache.New(httpcache.Config{Cache: c, Tags: func(r *http.Request) []values.Tag {
+//		return []values.Tag{values.EntityTag(user)}
 //	}})
 //	handler = pages.Handler(handler)
 //

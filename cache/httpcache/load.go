@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/values"
 )
 
 var (
@@ -22,7 +22,7 @@ var (
 // found is the answer to a request.
 type found struct {
 	stored response
-	answer cache.Answer[response]
+	answer values.Answer[response]
 	err    error
 }
 
@@ -62,7 +62,7 @@ func (c *Cache) find(r *http.Request, next http.Handler, asked map[string]string
 	}
 	f, mine := c.share(r.Context(), key, shared, next)
 	if mine != nil {
-		return found{stored: *mine, answer: cache.Answer[response]{Source: cache.Missed}}
+		return found{stored: *mine, answer: values.Answer[response]{Source: values.Missed}}
 	}
 	failed, ok := errors.AsType[*failure](f.err)
 	if !ok {
@@ -106,17 +106,17 @@ func (c *Cache) share(ctx context.Context, key string, r *http.Request, next htt
 // beside the entry that is cached in its place: it is for the caller of the load.
 func (c *Cache) load(ctx context.Context, r *http.Request, next http.Handler) (kept response, mine *response,
 	err error) {
-	tags := []cache.Tag{pathTag(r)}
+	tags := []values.Tag{pathTag(r)}
 	if c.cfg.Tags != nil {
 		tags = append(tags, c.cfg.Tags(r)...)
 	}
-	cache.AddTags(ctx, tags...)
+	values.AddTags(ctx, tags...)
 	rec, err := record(ctx, r, next, c.cfg.MaxSize)
 	if err != nil {
 		return response{}, nil, err
 	}
 	if rec == nil { // it streams, or is too large
-		cache.KeepFor(ctx, passFor)
+		values.KeepFor(ctx, passFor)
 		return response{Pass: true}, nil, nil
 	}
 	if ctx.Err() != nil || !rec.whole() {
@@ -130,7 +130,7 @@ func (c *Cache) load(ctx context.Context, r *http.Request, next http.Handler) (k
 	case stored.Code >= 500 && stored.Code != http.StatusNotImplemented:
 		return response{}, &stored, &failure{response: stored, shared: shared, done: make(chan struct{})}
 	case ttl <= 0:
-		cache.KeepFor(ctx, passFor)
+		values.KeepFor(ctx, passFor)
 		return response{Pass: true}, &stored, nil
 	}
 	if stored.Header.Get("Etag") == "" && stored.Code == http.StatusOK {
@@ -139,7 +139,7 @@ func (c *Cache) load(ctx context.Context, r *http.Request, next http.Handler) (k
 	if stored.Header.Get("Date") == "" {
 		stored.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	}
-	cache.KeepFor(ctx, ttl)
+	values.KeepFor(ctx, ttl)
 	return stored, nil, nil
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/values"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 )
 
@@ -168,7 +168,7 @@ func (a *app) cacheBig(ctx context.Context, sample, largest int) error {
 	rows = append(rows, []string{}, []string{"LARGEST", "OF", "BYTES", ""})
 	for _, b := range u.Largest {
 		note := ""
-		if b.Bytes > cache.DefaultLargeSize {
+		if b.Bytes > values.DefaultLargeSize {
 			note = "larger than recommended"
 		}
 		rows = append(rows, []string{b.Key, b.Of, strconv.FormatInt(b.Bytes, 10), note})

@@ -19,6 +19,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/values"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -195,12 +196,12 @@ func afterwriteValues(o options, group string, l1 schema.L1) (aside, error) {
 	if err != nil {
 		return aside{}, err
 	}
-	policy := cache.Policy{Group: group, TTL: life, CompressAbove: -1, L1: l1}
-	values, err := cache.NewValues(c, policy, cache.JSON[profile]{})
+	policy := values.Policy{Group: group, TTL: life, CompressAbove: -1, L1: l1}
+	kept, err := values.New(c, policy, values.JSON[profile]{})
 	return aside{"afterwrite", func(ctx context.Context, key string, n int64) (profile, error) {
-		return values.Load(ctx, key, func(context.Context) (profile, error) { return load(n), nil })
+		return kept.Load(ctx, key, func(context.Context) (profile, error) { return load(n), nil })
 	}, func(ctx context.Context, key string) error {
-		_, err := values.Delete(ctx, key)
+		_, err := kept.Delete(ctx, key)
 		return err
 	}}, err
 }
