@@ -3,15 +3,10 @@ package cache
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/afterwrite/afterwrite/cache/internal/tags"
 	"github.com/afterwrite/afterwrite/internal/layout"
-	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -71,7 +66,7 @@ func (c *Cache) invalidate(ctx context.Context, e *schema.Entity, partition int,
 		keys := []string{k.Stats, k.Unsure, k.Stream}
 		args := []any{c.prefix.Channel(e.Name), 0, barrier, life, layout.KeptEvents}
 		if e.RankBy != "" {
-			args[1] = maxUnsure
+			args[1] = layout.MaxUnsure
 		}
 		for _, id := range ids[:n] {
 			keys = append(keys, k.Record+id)
@@ -105,7 +100,7 @@ func (c *Cache) InvalidateMatch(ctx context.Context, e *schema.Entity, pattern s
 func (c *Cache) invalidateMatch(ctx context.Context, e *schema.Entity, pattern string, life int64,
 	progress func(dropped int)) (int, error) {
 	dropped := 0
-	err := c.scan(ctx, e, pattern, func(partition int, ids []string) error {
+	err := layout.ScanRecords(ctx, c.redis, c.prefix, e, pattern, func(partition int, ids []string) error {
 		n, _, err := c.invalidate(ctx, e, partition, ids, "", life)
 		dropped += n
 		if progress != nil {
@@ -126,40 +121,4 @@ func (c *Cache) invalidateMatch(ctx context.Context, e *schema.Entity, pattern s
 		return dropped, fmt.Errorf("invalidate %s like %q: %w", e.Name, pattern, err)
 	}
 	return dropped, nil
-}
-
-// scan calls fn with the cached ids of an entity that match a glob, by partition, a bounded step at a time, on every
-// node. An id can come more than once, as with SCAN.
-func (c *Cache) scan(ctx context.Context, e *schema.Entity, glob string,
-	fn func(partition int, ids []string) error) error {
-	match := layout.GlobQuote(string(c.prefix)+":{"+e.Name+"/") + "*}:r:" + glob
-	return c.redis.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
-		for cursor := uint64(0); ; {
-			keys, next, err := node.Scan(ctx, cursor, match, layout.ScanStep).Result()
-			if err != nil {
-				return rdb.Fault("scan", err)
-			}
-			for partition, ids := range c.byPartition(e, keys) {
-				if err := fn(partition, ids); err != nil {
-					return err
-				}
-			}
-			if cursor = next; cursor == 0 {
-				return nil
-			}
-		}
-	})
-}
-
-// byPartition reads the keys of records.
-func (c *Cache) byPartition(e *schema.Entity, keys []string) map[int][]string {
-	found := map[int][]string{}
-	for _, key := range keys {
-		tag, id, ok := strings.Cut(strings.TrimPrefix(key, string(c.prefix)+":{"+e.Name+"/"), "}:r:")
-		partition, err := strconv.Atoi(tag)
-		if ok && err == nil {
-			found[partition] = append(found[partition], id)
-		}
-	}
-	return found
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/rank"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -25,7 +26,7 @@ import (
 func byCount(e *schema.Entity, _ *cache.Config) { e.RankBy, e.Partitions = "count", 3 }
 
 // pages reads through the table in the order of ids.
-func (d *table) pages(size int) cache.Rows {
+func (d *table) pages(size int) rank.Rows {
 	return func(_ context.Context, after string) ([]schema.Row, error) {
 		var page []schema.Row
 		all := d.copy()
@@ -49,7 +50,7 @@ func sorted[V any](m map[string]V) []string {
 
 func (b *bundle) rebuild(t *testing.T) {
 	t.Helper()
-	require.NoError(t, b.RebuildRank(t.Context(), b.e, b.table.pages(7), nil))
+	require.NoError(t, b.Rebuild(t.Context(), b.e, b.table.pages(7), nil))
 }
 
 // evict takes a record out of Redis as the end of its TTL does; never one without TTL.
@@ -61,14 +62,14 @@ func (b *bundle) evict(t testing.TB, id string) {
 }
 
 // ranks are the places that records with these values have.
-func ranks(records map[string]schema.Values) []cache.Place {
-	var places []cache.Place
+func ranks(records map[string]schema.Values) []rank.Place {
+	var places []rank.Place
 	for id, v := range records {
 		if n, err := strconv.ParseFloat(v[2], 64); err == nil {
-			places = append(places, cache.Place{ID: id, Score: n})
+			places = append(places, rank.Place{ID: id, Score: n})
 		}
 	}
-	slices.SortFunc(places, func(a, b cache.Place) int {
+	slices.SortFunc(places, func(a, b rank.Place) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score),
 			strings.Compare(a.ID, b.ID))
 	})
@@ -79,12 +80,12 @@ func ranks(records map[string]schema.Values) []cache.Place {
 }
 
 // requireRanks compares everything that can be read of a rank with what it should be.
-func (b *bundle) requireRanks(t *testing.T, r *rand.Rand, want []cache.Place) {
+func (b *bundle) requireRanks(t *testing.T, r *rand.Rand, want []rank.Place) {
 	t.Helper()
-	got, total, err := b.Top(t.Context(), b.e, cache.MaxRanked)
+	got, total, err := b.Top(t.Context(), b.e, rank.Max)
 	require.NoError(t, err)
 	require.EqualValues(t, len(want), total)
-	require.Equal(t, want, append([]cache.Place(nil), got...))
+	require.Equal(t, want, append([]rank.Place(nil), got...))
 	if len(want) == 0 {
 		return
 	}
@@ -204,7 +205,7 @@ func (m *rankModel) lose(t *testing.T) {
 		require.NoError(t, m.rdb.HDel(t.Context(), base+"stats", "k").Err())
 	}
 	_, _, err := m.Top(t.Context(), m.e, 1)
-	require.ErrorIs(t, err, cache.ErrRankIncomplete)
+	require.ErrorIs(t, err, rank.ErrIncomplete)
 	m.rebuild(t)
 }
 
@@ -265,7 +266,7 @@ func TestRebuildMeanwhile(t *testing.T) {
 				tt.before(t, b)
 			}
 			page := b.table.pages(10)
-			err := b.RebuildRank(t.Context(), b.e, func(ctx context.Context, after string) ([]schema.Row, error) {
+			err := b.Rebuild(t.Context(), b.e, func(ctx context.Context, after string) ([]schema.Row, error) {
 				rows, err := page(ctx, after)
 				if after == "" && tt.meanwhile != nil {
 					tt.meanwhile(t, b)
@@ -275,12 +276,12 @@ func TestRebuildMeanwhile(t *testing.T) {
 			require.NoError(t, err)
 			got, _, err := b.Around(t.Context(), b.e, id, 1)
 			if tt.want == "" {
-				require.ErrorIs(t, err, cache.ErrUnranked)
+				require.ErrorIs(t, err, rank.ErrUnranked)
 				return
 			}
 			require.NoError(t, err)
 			score, _ := strconv.ParseFloat(tt.want, 64)
-			require.Equal(t, []cache.Place{{Rank: 1, ID: id, Score: score}}, got)
+			require.Equal(t, []rank.Place{{Rank: 1, ID: id, Score: score}}, got)
 		})
 	}
 }
@@ -354,22 +355,22 @@ func TestRebuildOvertaken(t *testing.T) {
 	b.table.set("a", values("n", "1", "1"))
 	page := b.table.pages(1)
 	once := sync.OnceFunc(func() { b.rebuild(t) })
-	err := b.RebuildRank(t.Context(), b.e, func(ctx context.Context, after string) ([]schema.Row, error) {
+	err := b.Rebuild(t.Context(), b.e, func(ctx context.Context, after string) ([]schema.Row, error) {
 		once()
 		return page(ctx, after)
 	}, nil)
-	require.ErrorIs(t, err, cache.ErrRebuildLost)
+	require.ErrorIs(t, err, rank.ErrRebuildLost)
 
 	late := sync.OnceFunc(func() {
 		for i := range b.e.Partitions {
 			require.NoError(t, b.rdb.HSet(t.Context(), b.statsKey(i), "ku", "1").Err())
 		}
 	})
-	err = b.RebuildRank(t.Context(), b.e, func(ctx context.Context, after string) ([]schema.Row, error) {
+	err = b.Rebuild(t.Context(), b.e, func(ctx context.Context, after string) ([]schema.Row, error) {
 		late()
 		return page(ctx, after)
 	}, nil)
-	require.ErrorIs(t, err, cache.ErrRebuildLost)
+	require.ErrorIs(t, err, rank.ErrRebuildLost)
 	b.requireRanks(t, testkit.Random(t), ranks(b.table.copy()))
 }
 
@@ -377,7 +378,7 @@ func TestRebuildOvertaken(t *testing.T) {
 func TestWhatMakesARankIncomplete(t *testing.T) {
 	complete := func(t *testing.T, b *bundle) bool {
 		t.Helper()
-		ok, err := b.RankComplete(t.Context(), b.e)
+		ok, err := b.Complete(t.Context(), b.e)
 		require.NoError(t, err)
 		return ok
 	}
@@ -480,7 +481,7 @@ func TestRankOfFloats(t *testing.T) {
 	got, _, err := b.Top(t.Context(), b.e, 100)
 	require.NoError(t, err)
 	for i, s := range scores {
-		require.Equal(t, cache.Place{Rank: int64(i) + 1, ID: string(rune('z' - i)), Score: s}, got[i])
+		require.Equal(t, rank.Place{Rank: int64(i) + 1, ID: string(rune('z' - i)), Score: s}, got[i])
 	}
 }
 
@@ -515,7 +516,7 @@ func BenchmarkRank(b *testing.B) {
 	require.NoError(b, err)
 	defer func() { _ = c.Close() }()
 	e := testkit.Entity(b, "player")
-	require.NoError(b, c.RebuildRank(b.Context(), e, func(_ context.Context, after string) ([]schema.Row, error) {
+	require.NoError(b, rank.New(c).Rebuild(b.Context(), e, func(_ context.Context, after string) ([]schema.Row, error) {
 		from := 0
 		if after != "" {
 			from, _ = strconv.Atoi(after)
@@ -530,13 +531,13 @@ func BenchmarkRank(b *testing.B) {
 	}, nil))
 	b.Run("top 10", func(b *testing.B) {
 		for b.Loop() {
-			_, _, err := c.Top(b.Context(), e, 10)
+			_, _, err := rank.New(c).Top(b.Context(), e, 10)
 			require.NoError(b, err)
 		}
 	})
 	b.Run("around 5", func(b *testing.B) {
 		for b.Loop() {
-			_, _, err := c.Around(b.Context(), e, "050000", 5)
+			_, _, err := rank.New(c).Around(b.Context(), e, "050000", 5)
 			require.NoError(b, err)
 		}
 	})

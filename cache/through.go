@@ -36,9 +36,13 @@ func (c *Cache) Bar(ctx context.Context, e *schema.Entity, id string, match sche
 	if match > 0 {
 		condition = match.String()
 	}
+	ranked := ""
+	if e.RankBy != "" {
+		ranked = id
+	}
 	b := Barrier{entity: e, id: id, token: newToken()}
 	reply, err := c.redis.RunAny(ctx, barScript, []string{k.Stats, k.Record + id, k.Unsure}, b.token, layout.MS(life),
-		condition, rankedID(e, id), turn.Before, turn.Turn)
+		condition, ranked, turn.Before, turn.Turn)
 	if err != nil {
 		return Barrier{}, err
 	}
@@ -61,7 +65,7 @@ func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *schema.Change, 
 	version, what, life, rank := "", "", int64(0), ""
 	if committed != nil {
 		if committed.Deleted || len(committed.Values) > 0 { // else its place stays unsure
-			rank = score(b.entity, committed.Values)
+			rank = layout.Score(b.entity, committed.Values)
 		}
 		version, life = b.Version.String(), layout.MS(layout.TTL(b.entity, committed.Values, committed.Deleted))
 		switch {

@@ -12,7 +12,7 @@ import (
 // Walk calls fn for every cached record of an entity, in no order, with at most a page of them in memory. Redis reads
 // at most step records at a time. A record can come twice. Lease placeholders are skipped.
 func (c *Cache) Walk(ctx context.Context, e *schema.Entity, step int, fn func(schema.Cached) error) error {
-	return c.scan(ctx, e, "*", func(partition int, ids []string) error {
+	return layout.ScanRecords(ctx, c.redis, c.prefix, e, "*", func(partition int, ids []string) error {
 		for some := range slices.Chunk(ids, max(step, 1)) {
 			records, err := c.Peek(ctx, e, partition, some)
 			if err != nil {

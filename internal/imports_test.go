@@ -59,6 +59,8 @@ var rules = []rule{
 		free: []string{"cache/values", "cache/events", "cache/internal"}},
 	{why: "records know nothing of the values that depend on them, but their tags",
 		from: []string{"cache"}, except: []string{"cache/values", "cache/httpcache"}, to: []string{"cache/values"}},
+	{why: "ranks are read and rebuilt beside records, which only keep each in its place",
+		from: []string{"cache"}, except: []string{"cache/rank"}, to: []string{"cache/rank"}},
 	{why: "what records and values share knows neither",
 		from: []string{"cache/internal"}, to: []string{"cache"}, free: []string{"cache/internal", "cache/events"}},
 	{why: "the cache accepts writes and answers reads; what the database has not seen is kept by pending",

@@ -10,6 +10,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/events"
+	"github.com/afterwrite/afterwrite/cache/rank"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -266,9 +267,9 @@ func TestRanksFollowWhatOthersWrite(t *testing.T) {
 		}
 		s.do("INSERT INTO players (id, score) VALUES ('a', 1), ('b', 2)")
 		s.follow()
-		require.NoError(t, s.cache.RebuildRank(t.Context(), e, rows, nil))
+		require.NoError(t, rank.New(s.cache).Rebuild(t.Context(), e, rows, nil))
 		top := func() (ids []string) {
-			places, _, err := s.cache.Top(t.Context(), e, 10)
+			places, _, err := rank.New(s.cache).Top(t.Context(), e, 10)
 			require.NoError(t, err)
 			for _, p := range places {
 				ids = append(ids, p.ID)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/afterwrite/afterwrite/cache/rank"
 )
 
 func (a *app) rankCommand() *cobra.Command {
@@ -55,12 +57,12 @@ func (a *app) rebuildRanks(ctx context.Context, args []string) error {
 		}
 		records := 0
 		progress := a.bar(-1, "ranking "+e.Name)
-		err := p.Cache.RebuildRank(ctx, e, p.Rows(e), func(n int) { records = n; progress.set(int64(n)) })
+		err := rank.New(p.Cache).Rebuild(ctx, e, p.Rows(e), func(n int) { records = n; progress.set(int64(n)) })
 		progress.done()
 		if err != nil {
 			return err
 		}
-		_, ranked, err := p.Cache.Top(ctx, e, 0)
+		_, ranked, err := rank.New(p.Cache).Top(ctx, e, 0)
 		if err != nil {
 			return err
 		}

@@ -14,9 +14,6 @@ const (
 	maxBrackets = 8
 )
 
-// ScanStep is the number of keys that one step of a scan visits.
-const ScanStep = 500
-
 // CheckPattern rejects a glob that is expensive to compare. The error is an [schema.InvalidError] of the field "match".
 func CheckPattern(pattern string) error {
 	stars, brackets := 0, 0

@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/rank"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -20,7 +20,7 @@ const (
 )
 
 // Rows pages through an entity's rows in the database.
-func (p *Parts) Rows(e *schema.Entity) cache.Rows {
+func (p *Parts) Rows(e *schema.Entity) rank.Rows {
 	return func(ctx context.Context, after string) ([]schema.Row, error) {
 		return p.Store.List(ctx, e, store.Query{After: after, Limit: rankPage})
 	}
@@ -56,7 +56,8 @@ func (p *Parts) KeepRanks(ctx context.Context) error {
 }
 
 func (p *Parts) keepRank(ctx context.Context, e *schema.Entity, holder string) error {
-	complete, err := p.Cache.RankComplete(ctx, e)
+	ranks := rank.New(p.Cache)
+	complete, err := ranks.Complete(ctx, e)
 	if err != nil || complete {
 		return err
 	}
@@ -72,13 +73,13 @@ func (p *Parts) keepRank(ctx context.Context, e *schema.Entity, holder string) e
 	}()
 	began, records := time.Now(), 0
 	page := p.Rows(e)
-	err = p.Cache.RebuildRank(ctx, e, func(ctx context.Context, after string) ([]schema.Row, error) {
+	err = ranks.Rebuild(ctx, e, func(ctx context.Context, after string) ([]schema.Row, error) {
 		if _, err := p.Fleet.Lead(ctx, name, holder, rankLease); err != nil {
 			return nil, err
 		}
 		return page(ctx, after)
 	}, func(n int) { records = n })
-	if errors.Is(err, cache.ErrRebuildLost) {
+	if errors.Is(err, rank.ErrRebuildLost) {
 		return nil // another one is at it
 	}
 	if err == nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/cache/rank"
 	"github.com/afterwrite/afterwrite/cache/session"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/certs"
@@ -176,12 +177,15 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 type redisState struct {
 	*cache.Cache
 	*events.Bus
+	*rank.Ranks
 	*pending.Backlog
 	*fleet.Fleet
 	*inspect.Inspector
 }
 
-func (p *Parts) redis() redisState { return redisState{p.Cache, p.Cache.Bus(), p.Pending, p.Fleet, p.Inspect} }
+func (p *Parts) redis() redisState {
+	return redisState{p.Cache, p.Cache.Bus(), rank.New(p.Cache), p.Pending, p.Fleet, p.Inspect}
+}
 
 // buildInfo is a gauge that is always 1 and names the build, so that a page of metrics
 // tells which one of a mixed deployment it comes from.

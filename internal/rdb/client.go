@@ -216,6 +216,25 @@ func (c *Client) EachNode(ctx context.Context, fn func(ctx context.Context, node
 	})
 }
 
+// ScanKeys calls fn with the keys that match a glob, a step of so many visited keys at a time, on every node. A key can
+// come more than once.
+func (c *Client) ScanKeys(ctx context.Context, match string, step int64, fn func(keys []string) error) error {
+	return c.EachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
+		for cursor := uint64(0); ; {
+			keys, next, err := node.Scan(ctx, cursor, match, step).Result()
+			if err != nil {
+				return Fault("scan", err)
+			}
+			if err := fn(keys); err != nil {
+				return err
+			}
+			if cursor = next; cursor == 0 {
+				return nil
+			}
+		}
+	})
+}
+
 // Sleep waits, or returns the error of an ended context.
 func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

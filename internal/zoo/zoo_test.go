@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/cache/rank"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/fsck"
 	"github.com/afterwrite/afterwrite/internal/process"
@@ -622,7 +623,7 @@ func (z *zoo) ranked() {
 		}
 	}
 	testkit.Eventually(z.t, "the rank is complete", func() bool {
-		complete, err := z.parts.Cache.RankComplete(z.t.Context(), z.e)
+		complete, err := rank.New(z.parts.Cache).Complete(z.t.Context(), z.e)
 		require.NoError(z.t, err)
 		return complete
 	})

@@ -7,15 +7,15 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/rank"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // ranks reads the order of an entity's records by score. Ids are canonical.
 type ranks interface {
-	Top(ctx context.Context, e *schema.Entity, n int) (places []cache.Place, ranked int64, err error)
-	Around(ctx context.Context, e *schema.Entity, id string, n int) (places []cache.Place, ranked int64, err error)
+	Top(ctx context.Context, e *schema.Entity, n int) (places []rank.Place, ranked int64, err error)
+	Around(ctx context.Context, e *schema.Entity, id string, n int) (places []rank.Place, ranked int64, err error)
 }
 
 // defaultAround is the number of records around one if the caller names none.
@@ -33,7 +33,7 @@ func (a *API) rank(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return a.sendRank(ctx, c, func(ctx context.Context) ([]cache.Place, int64, error) {
+	return a.sendRank(ctx, c, func(ctx context.Context) ([]rank.Place, int64, error) {
 		if q.top > 0 {
 			return a.cache.Top(ctx, c.entity, q.top)
 		}
@@ -53,7 +53,7 @@ func (a *API) rankOf(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return a.sendRank(ctx, c, func(ctx context.Context) ([]cache.Place, int64, error) {
+	return a.sendRank(ctx, c, func(ctx context.Context) ([]rank.Place, int64, error) {
 		return a.cache.Around(ctx, c.entity, id, 1)
 	})
 }
@@ -96,7 +96,7 @@ func (c *call) readRank() (rankQuery, error) {
 }
 
 // sendRank answers places with the newest state of their records. A record that was deleted meanwhile is left out.
-func (a *API) sendRank(ctx context.Context, c *call, read func(context.Context) ([]cache.Place, int64, error)) error {
+func (a *API) sendRank(ctx context.Context, c *call, read func(context.Context) ([]rank.Place, int64, error)) error {
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
 	places, ranked, err := read(ctx)
@@ -138,10 +138,10 @@ func (a *API) sendRank(ctx context.Context, c *call, read func(context.Context) 
 
 func rankProblem(err error) error {
 	switch {
-	case errors.Is(err, cache.ErrUnranked):
+	case errors.Is(err, rank.ErrUnranked):
 		return &problem.Problem{Name: "unranked", Code: http.StatusNotFound, Title: "Record not ranked",
 			Detail: "there is no record with this id, or its score is null"}
-	case errors.Is(err, cache.ErrRankIncomplete):
+	case errors.Is(err, rank.ErrIncomplete):
 		return &problem.Problem{Name: "rank-incomplete", Code: http.StatusServiceUnavailable, Title: "Rank incomplete",
 			RetryAfter: 5,
 			Detail:     "the rank is being rebuilt from the database; try again later", Cause: err}

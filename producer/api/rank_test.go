@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/cache/rank"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -40,7 +41,7 @@ func TestRanks(t *testing.T) {
 	require.Contains(t, body, "rank-incomplete")
 
 	e := b.entities["player"]
-	require.NoError(t, b.cache.RebuildRank(t.Context(), e, func(ctx context.Context, after string) ([]schema.Row,
+	require.NoError(t, rank.New(b.cache).Rebuild(t.Context(), e, func(ctx context.Context, after string) ([]schema.Row,
 		error) {
 		return b.store.List(ctx, e, store.Query{After: after})
 	}, nil))

@@ -6,6 +6,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/cache/rank"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 )
@@ -14,6 +15,7 @@ import (
 type Redis struct {
 	*cache.Cache
 	*events.Bus
+	*rank.Ranks
 	*pending.Backlog
 	*fleet.Fleet
 	*inspect.Inspector
@@ -25,6 +27,6 @@ func Of(c *cache.Cache) Redis { return With(c, pending.Config{}) }
 // With is Of with a backlog of that configuration; Changed is the cache.
 func With(c *cache.Cache, cfg pending.Config) Redis {
 	cfg.Changed = c
-	return Redis{c, c.Bus(), pending.New(c.Redis(), c.Prefix(), cfg), fleet.New(c.Redis(), c.Prefix()),
+	return Redis{c, c.Bus(), rank.New(c), pending.New(c.Redis(), c.Prefix(), cfg), fleet.New(c.Redis(), c.Prefix()),
 		inspect.New(c.Redis(), c.Prefix())}
 }

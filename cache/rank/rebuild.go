@@ -1,7 +1,8 @@
-package cache
+package rank
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,19 +24,19 @@ const rebuildLife = time.Minute
 // the end.
 type Rows func(ctx context.Context, after string) ([]schema.Row, error)
 
-// RankComplete reports whether the entity's rank contains every record.
-func (c *Cache) RankComplete(ctx context.Context, e *schema.Entity) (bool, error) {
+// Complete reports whether the entity's rank contains every record.
+func (r *Ranks) Complete(ctx context.Context, e *schema.Entity) (bool, error) {
 	if e.RankBy == "" {
 		return true, nil
 	}
-	_, err := c.rankParts(ctx, e, 0, "", "")
-	if errors.Is(err, ErrRankIncomplete) {
+	_, err := r.parts(ctx, e, 0, "", "")
+	if errors.Is(err, ErrIncomplete) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// RebuildRank rebuilds the entity's rank from the rows of the database, beside live writes and reads; a complete rank
+// Rebuild rebuilds the entity's rank from the rows of the database, beside live writes and reads; a complete rank
 // answers reads until the new one replaces it. It reports the number of records processed so far after each page;
 // progress can be nil.
 //
@@ -50,16 +51,16 @@ func (c *Cache) RankComplete(ctx context.Context, e *schema.Entity) (bool, error
 //
 // So a row never replaces a newer entry, in whatever order they arrive. A crash leaves the old rank unchanged, and a
 // repeat starts from scratch. Errors: ErrRebuildLost, ErrUnavailable, the errors of rows.
-func (c *Cache) RebuildRank(ctx context.Context, e *schema.Entity, rows Rows, progress func(records int)) error {
+func (r *Ranks) Rebuild(ctx context.Context, e *schema.Entity, rows Rows, progress func(records int)) error {
 	if e.RankBy == "" {
 		return fmt.Errorf("rebuild rank of %s: it has no rank.by", e.Name)
 	}
-	r := &rebuild{cache: c, entity: e, token: e.RankBy + ":" + newToken(), progress: progress}
+	b := &rebuild{ranks: r, entity: e, token: e.RankBy + ":" + rand.Text(), progress: progress}
 	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { return r.all(ctx, r.begin) },
-		r.cached,
-		func(ctx context.Context) error { return r.rows(ctx, rows) },
-		func(ctx context.Context) error { return r.all(ctx, r.end) },
+		func(ctx context.Context) error { return b.all(ctx, b.begin) },
+		b.cached,
+		func(ctx context.Context) error { return b.rows(ctx, rows) },
+		func(ctx context.Context) error { return b.all(ctx, b.end) },
 	} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("rebuild rank of %s: %w", e.Name, err)
@@ -68,42 +69,42 @@ func (c *Cache) RebuildRank(ctx context.Context, e *schema.Entity, rows Rows, pr
 	return nil
 }
 
-// rebuild is one run of RebuildRank.
+// rebuild is one run of Rebuild.
 type rebuild struct {
-	cache    *Cache
+	ranks    *Ranks
 	entity   *schema.Entity
 	token    string
 	records  int
 	progress func(int)
 }
 
-func (r *rebuild) begin(partition int) *rdb.Call {
-	k := r.cache.prefix.Keys(r.entity, partition)
-	return rerankBeginScript.Call([]string{k.Stats, k.Build}, r.token, layout.MS(rebuildLife))
+func (b *rebuild) begin(partition int) *rdb.Call {
+	k := b.ranks.prefix.Keys(b.entity, partition)
+	return rerankBeginScript.Call([]string{k.Stats, k.Build}, b.token, layout.MS(rebuildLife))
 }
 
-func (r *rebuild) end(partition int) *rdb.Call {
-	k := r.cache.prefix.Keys(r.entity, partition)
-	return rerankEndScript.Call([]string{k.Stats, k.Build, k.Rank}, r.token, r.entity.RankBy)
+func (b *rebuild) end(partition int) *rdb.Call {
+	k := b.ranks.prefix.Keys(b.entity, partition)
+	return rerankEndScript.Call([]string{k.Stats, k.Build, k.Rank}, b.token, b.entity.RankBy)
 }
 
 // put returns a step without records; it extends the life of the partition's rebuild.
-func (r *rebuild) put(partition int) *rdb.Call {
-	k := r.cache.prefix.Keys(r.entity, partition)
-	return rerankScript.Call([]string{k.Stats, k.Build}, r.token, layout.MS(rebuildLife), r.entity.RankBy, k.Record)
+func (b *rebuild) put(partition int) *rdb.Call {
+	k := b.ranks.prefix.Keys(b.entity, partition)
+	return rerankScript.Call([]string{k.Stats, k.Build}, b.token, layout.MS(rebuildLife), b.entity.RankBy, k.Record)
 }
 
 // all runs a step on every partition.
-func (r *rebuild) all(ctx context.Context, of func(partition int) *rdb.Call) error {
-	calls := make([]*rdb.Call, r.entity.Partitions)
+func (b *rebuild) all(ctx context.Context, of func(partition int) *rdb.Call) error {
+	calls := make([]*rdb.Call, b.entity.Partitions)
 	for i := range calls {
 		calls[i] = of(i)
 	}
-	return r.send(ctx, calls)
+	return b.send(ctx, calls)
 }
 
-func (r *rebuild) send(ctx context.Context, calls []*rdb.Call) error {
-	r.cache.redis.Send(ctx, calls...)
+func (b *rebuild) send(ctx context.Context, calls []*rdb.Call) error {
+	b.ranks.redis.Send(ctx, calls...)
 	for _, one := range calls {
 		n, err := one.Int()
 		if err != nil {
@@ -117,14 +118,14 @@ func (r *rebuild) send(ctx context.Context, calls []*rdb.Call) error {
 }
 
 // cached adds the records that are in Redis.
-func (r *rebuild) cached(ctx context.Context) error {
-	return r.cache.scan(ctx, r.entity, "*", func(partition int, ids []string) error {
-		return r.step(ctx, len(ids), func(i int) (int, string, string) { return partition, ids[i], "" })
+func (b *rebuild) cached(ctx context.Context) error {
+	return layout.ScanRecords(ctx, b.ranks.redis, b.ranks.prefix, b.entity, "*", func(partition int, ids []string) error {
+		return b.step(ctx, len(ids), func(i int) (int, string, string) { return partition, ids[i], "" })
 	})
 }
 
 // rows adds the rows of the database.
-func (r *rebuild) rows(ctx context.Context, page Rows) error {
+func (b *rebuild) rows(ctx context.Context, page Rows) error {
 	for after := ""; ; {
 		rows, err := page(ctx, after)
 		if err != nil || len(rows) == 0 {
@@ -132,8 +133,8 @@ func (r *rebuild) rows(ctx context.Context, page Rows) error {
 		}
 		after = rows[len(rows)-1].ID
 		rows = slices.DeleteFunc(rows, func(row schema.Row) bool { return row.Foreign != "" })
-		err = r.step(ctx, len(rows), func(i int) (int, string, string) {
-			return r.entity.Partition(rows[i].ID), rows[i].ID, score(r.entity, rows[i].Values)
+		err = b.step(ctx, len(rows), func(i int) (int, string, string) {
+			return b.entity.Partition(rows[i].ID), rows[i].ID, layout.Score(b.entity, rows[i].Values)
 		})
 		if err != nil {
 			return err
@@ -142,10 +143,10 @@ func (r *rebuild) rows(ctx context.Context, page Rows) error {
 }
 
 // step sends n records to their partitions, and extends the life of the rebuild in the others.
-func (r *rebuild) step(ctx context.Context, n int, record func(i int) (partition int, id, score string)) error {
-	calls := make([]*rdb.Call, r.entity.Partitions)
+func (b *rebuild) step(ctx context.Context, n int, record func(i int) (partition int, id, score string)) error {
+	calls := make([]*rdb.Call, b.entity.Partitions)
 	for i := range calls {
-		calls[i] = r.put(i)
+		calls[i] = b.put(i)
 	}
 	for i := range n {
 		partition, id, score := record(i)
@@ -153,12 +154,12 @@ func (r *rebuild) step(ctx context.Context, n int, record func(i int) (partition
 			calls[partition].Words = append(calls[partition].Words, id, score)
 		}
 	}
-	if err := r.send(ctx, calls); err != nil {
+	if err := b.send(ctx, calls); err != nil {
 		return err
 	}
-	r.records += n
-	if r.progress != nil {
-		r.progress(r.records)
+	b.records += n
+	if b.progress != nil {
+		b.progress(b.records)
 	}
 	return nil
 }

@@ -1,8 +1,23 @@
-package cache
+// Package rank reads the ranks of entities with rank.by, and rebuilds them from the database.
+//
+// # Ranks
+//
+// Every partition of a ranked entity has a sorted set of all records with a score, cached or not. Whatever changes a
+// record changes its place in the same step: a write, and a fill or the end of a write through, which bring a row's
+// state into Redis. A record whose score is null has no place. Reads merge the partitions.
+//
+// The set has no TTL. It is complete from the end of a rebuild (see [Ranks.Rebuild]) until Redis loses its data, the
+// number of partitions or the ranking field changes, or a process that ranks by another field writes. All of these
+// remove the mark k of the partition, and reads return ErrIncomplete until the rank is rebuilt.
+//
+// An id is unsure while its row may have another score than the set: a write is going through the database, the record
+// was invalidated, or Redis has lost it. A read first loads those records, and the fill puts them at their place.
+package rank
 
 import (
 	"cmp"
 	"context"
+	"embed"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,39 +25,27 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// # Ranks
-//
-// Every partition of a ranked entity has a sorted set of all records with a score, cached or not. Whatever changes a
-// record changes its place in the same step: a write, and a fill or the end of a write through, which bring a row's
-// state into Redis. A record whose score is null has no place. Reads merge the partitions.
-//
-// The set has no TTL. It is complete from the end of a rebuild (see [Cache.RebuildRank]) until Redis loses its data,
-// the number of partitions or the ranking field changes, or a process that ranks by another field writes. All of these
-// remove the mark k of the partition, and reads return ErrRankIncomplete until the rank is rebuilt.
-//
-// An id is unsure while its row may have another score than the set: a write is going through the database, the record
-// was invalidated, or Redis has lost it. A read first loads those records, and the fill puts them at their place.
-
-// ErrRankIncomplete reports a rank that does not contain every record. It is rebuilt from the database; try again
+// ErrIncomplete reports a rank that does not contain every record. It is rebuilt from the database; try again
 // later.
-var ErrRankIncomplete = errors.New("the rank is not complete; it must be rebuilt")
+var ErrIncomplete = errors.New("the rank is not complete; it must be rebuilt")
 
 // ErrUnranked reports a record that does not exist, or whose score is null.
 var ErrUnranked = errors.New("the record is not ranked")
 
-// MaxRanked bounds the records of one read of a rank.
-const MaxRanked = 1000
+// Max bounds the records of one read of a rank.
+const Max = 1000
 
-// maxUnsure bounds the ids of unsure rank per partition; beyond it the rank is rebuilt.
-const maxUnsure = 1000
+// rounds bounds how often a read loads unsure records before it answers with the rank as it is.
+const rounds = 3
 
-// rankRounds bounds how often a read loads unsure records before it answers with the rank as it is.
-const rankRounds = 3
+//go:embed lua/*.lua
+var sources embed.FS
 
 var (
 	rankScript        = layout.Load(sources, "rank")
@@ -51,6 +54,16 @@ var (
 	rerankEndScript   = layout.Load(sources, "rerank_end")
 )
 
+// Ranks are the ranks of the entities of one cache. They are safe for concurrent use.
+type Ranks struct {
+	redis  *rdb.Client
+	prefix layout.Prefix
+	cache  *cache.Cache
+}
+
+// New returns the ranks of a cache.
+func New(c *cache.Cache) *Ranks { return &Ranks{redis: c.Redis(), prefix: c.Prefix(), cache: c} }
+
 // Place is a record's place in the rank of its entity.
 type Place struct {
 	Rank  int64 // from 1, the greatest score first; of equal scores the smaller id, by bytes
@@ -58,11 +71,11 @@ type Place struct {
 	Score float64 // exact: an int that ranks is bounded by MaxRankScore
 }
 
-// Top reads the n best records, at most MaxRanked, and the number of ranked records. Each partition is read at one
-// moment, but not all at the same one. Errors: ErrRankIncomplete, ErrUnavailable.
-func (c *Cache) Top(ctx context.Context, e *schema.Entity, n int) ([]Place, int64, error) {
-	n = min(n, MaxRanked)
-	parts, err := c.sureRank(ctx, e, n, nil)
+// Top reads the n best records, at most Max, and the number of ranked records. Each partition is read at one
+// moment, but not all at the same one. Errors: ErrIncomplete, ErrUnavailable.
+func (r *Ranks) Top(ctx context.Context, e *schema.Entity, n int) ([]Place, int64, error) {
+	n = min(n, Max)
+	parts, err := r.sure(ctx, e, n, nil)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -77,13 +90,13 @@ func (c *Cache) Top(ctx context.Context, e *schema.Entity, n int) ([]Place, int6
 
 // Around reads up to n records around one, with the record in the middle if there are enough on both sides, and the
 // number of ranked records. With n = 1 it returns the record's own place. The place is that of the record's score at
-// the beginning of the read. Errors: ErrUnranked, ErrRankIncomplete, ErrUnavailable.
-func (c *Cache) Around(ctx context.Context, e *schema.Entity, id string, n int) ([]Place, int64, error) {
-	n = max(1, min(n, MaxRanked))
+// the beginning of the read. Errors: ErrUnranked, ErrIncomplete, ErrUnavailable.
+func (r *Ranks) Around(ctx context.Context, e *schema.Entity, id string, n int) ([]Place, int64, error) {
+	n = max(1, min(n, Max))
 	var self member
-	parts, err := c.sureRank(ctx, e, n-1, func(ctx context.Context) (member, error) {
+	parts, err := r.sure(ctx, e, n-1, func(ctx context.Context) (member, error) {
 		var err error
-		self, err = c.place(ctx, e, id)
+		self, err = r.place(ctx, e, id)
 		return self, err
 	})
 	if err != nil {
@@ -129,8 +142,8 @@ func places(members []member, first int64, n int) []Place {
 }
 
 // place reads a record's position in its partition.
-func (c *Cache) place(ctx context.Context, e *schema.Entity, id string) (member, error) {
-	score, err := c.redis.ZScore(ctx, c.prefix.Keys(e, e.Partition(id)).Rank, id).Result()
+func (r *Ranks) place(ctx context.Context, e *schema.Entity, id string) (member, error) {
+	score, err := r.redis.ZScore(ctx, r.prefix.Keys(e, e.Partition(id)).Rank, id).Result()
 	if errors.Is(err, redis.Nil) {
 		return member{}, fmt.Errorf("rank of %s: %w", e.Name, ErrUnranked)
 	}
@@ -140,19 +153,19 @@ func (c *Cache) place(ctx context.Context, e *schema.Entity, id string) (member,
 	return member{score, id}, nil
 }
 
-// rankPart is the reply of one partition; see lua/rank.lua.
-type rankPart struct {
+// part is the reply of one partition; see lua/rank.lua.
+type part struct {
 	unsure         []string
 	ranked, before int64
 	left, right    []member
 }
 
-// sureRank reads every partition's part of the rank around a place, or from its beginning if of is nil, after it has
+// sure reads every partition's part of the rank around a place, or from its beginning if of is nil, after it has
 // loaded the unsure records.
-func (c *Cache) sureRank(ctx context.Context, e *schema.Entity, side int,
-	of func(context.Context) (member, error)) ([]rankPart, error) {
+func (r *Ranks) sure(ctx context.Context, e *schema.Entity, side int,
+	of func(context.Context) (member, error)) ([]part, error) {
 	if e.RankBy == "" {
-		return nil, fmt.Errorf("%s is not ranked: %w", e.Name, ErrRankIncomplete)
+		return nil, fmt.Errorf("%s is not ranked: %w", e.Name, ErrIncomplete)
 	}
 	for round := 1; ; round++ {
 		score, id, unplaced := "", "", error(nil)
@@ -165,7 +178,7 @@ func (c *Cache) sureRank(ctx context.Context, e *schema.Entity, side int,
 			unplaced = err
 			score, id = strconv.FormatFloat(m.score, 'g', -1, 64), m.id
 		}
-		parts, err := c.rankParts(ctx, e, side, score, id)
+		parts, err := r.parts(ctx, e, side, score, id)
 		if err != nil {
 			return nil, err
 		}
@@ -173,23 +186,23 @@ func (c *Cache) sureRank(ctx context.Context, e *schema.Entity, side int,
 		for _, p := range parts {
 			unsure = append(unsure, p.unsure...)
 		}
-		if len(unsure) == 0 || round == rankRounds {
+		if len(unsure) == 0 || round == rounds {
 			return parts, unplaced
 		}
-		if _, err := c.GetMany(ctx, e, unsure); err != nil {
+		if _, err := r.cache.GetMany(ctx, e, unsure); err != nil {
 			return nil, fmt.Errorf("rank of %s: %w", e.Name, err)
 		}
 	}
 }
 
-func (c *Cache) rankParts(ctx context.Context, e *schema.Entity, side int, score, id string) ([]rankPart, error) {
+func (r *Ranks) parts(ctx context.Context, e *schema.Entity, side int, score, id string) ([]part, error) {
 	calls := make([]*rdb.Call, e.Partitions)
 	for i := range calls {
-		k := c.prefix.Keys(e, i)
+		k := r.prefix.Keys(e, i)
 		calls[i] = rankScript.Call([]string{k.Stats, k.Rank, k.Unsure}, e.RankBy, k.Record, side, score, id)
 	}
-	c.redis.Send(ctx, calls...)
-	parts := make([]rankPart, len(calls))
+	r.redis.Send(ctx, calls...)
+	parts := make([]part, len(calls))
 	for i, one := range calls {
 		reply, err := one.Slice()
 		if err != nil {
@@ -199,14 +212,14 @@ func (c *Cache) rankParts(ctx context.Context, e *schema.Entity, side int, score
 			return nil, fmt.Errorf("rank script: %d values", len(reply))
 		}
 		if layout.Text(reply[0]) == "" {
-			return nil, fmt.Errorf("rank of %s: %w", e.Name, ErrRankIncomplete)
+			return nil, fmt.Errorf("rank of %s: %w", e.Name, ErrIncomplete)
 		}
 		parts[i].read(reply)
 	}
 	return parts, nil
 }
 
-func (p *rankPart) read(reply []any) {
+func (p *part) read(reply []any) {
 	ids, _ := reply[1].([]any)
 	for _, id := range ids {
 		p.unsure = append(p.unsure, layout.Text(id))
@@ -224,27 +237,4 @@ func members(reply any) []member {
 		found = append(found, member{score, layout.Text(list[i+1])})
 	}
 	return found
-}
-
-// score returns the text of the score of a record with these values: "null" for none, "" if the entity is not ranked.
-func score(e *schema.Entity, values schema.Values) string {
-	i, ok := e.Field(e.RankBy)
-	switch {
-	case !ok:
-		return ""
-	case i >= len(values) || values[i] == "":
-		return schema.Null
-	}
-	if _, foreign := schema.IsForeign(values[i]); foreign {
-		return schema.Null
-	}
-	return values[i]
-}
-
-// rankedID returns the id if the entity is ranked, else "".
-func rankedID(e *schema.Entity, id string) string {
-	if e.RankBy == "" {
-		return ""
-	}
-	return id
 }
