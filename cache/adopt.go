@@ -8,8 +8,14 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
+)
+
+var (
+	retireScript = layout.Load(sources, "retire")
+	pairScript   = layout.Load(sources, "pair")
 )
 
 // Adopt checks that Redis holds the entity with the same number of partitions as the configuration, and records the
@@ -106,4 +112,22 @@ func (c *Cache) repartition(ctx context.Context, e *schema.Entity, stored int) e
 	}
 	c.log.WarnContext(ctx, "number of partitions changed", "entity", e.Name, "from", stored, "to", e.Partitions)
 	return nil
+}
+
+// Pairing returns the database with which this Redis is paired under the prefix. It is none if the two were never
+// paired, or if Redis was emptied since.
+func (c *Cache) Pairing(ctx context.Context) (schema.Pairing, error) {
+	found, err := c.redis.HMGet(ctx, c.prefix.Pairing(), "deployment", "life").Result()
+	if err != nil {
+		return schema.Pairing{}, rdb.Fault("pairing", err)
+	}
+	return layout.Pairing(found), nil
+}
+
+// Pair pairs this Redis with a database, if its pairing still equals seen. paired is false if another process was
+// faster. It works on a full Redis, too.
+func (c *Cache) Pair(ctx context.Context, seen, with schema.Pairing) (paired bool, err error) {
+	n, err := c.redis.RunInt(ctx, pairScript, []string{c.prefix.Pairing()}, seen.Deployment, seen.Life, with.Deployment,
+		with.Life)
+	return n == 1, err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,9 @@ import (
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
+
+//go:embed lua/*.lua
+var sources embed.FS
 
 // Defaults of [Config].
 const (
@@ -88,8 +92,8 @@ type Cache struct {
 
 	loads singleflight.Group // one load a record in this process, see get.go
 
-	words   sync.Map      // *schema.Entity to its *words, see keys.go
-	records *recordLocals // L1s of records, see l1_records.go
+	words   sync.Map      // *schema.Entity to its *words, see words.go
+	records *recordLocals // L1s of records, see l1.go
 	looks   *looks        // reads that share round trips, see look.go
 	asks    *looks        // the same, of those that take leases
 }
@@ -167,4 +171,33 @@ func (c *Cache) Ping(ctx context.Context) error {
 		return rdb.Fault("ping", err)
 	}
 	return nil
+}
+
+type metrics struct {
+	hits, misses, fills, bypasses *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	counter := func(name, help string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"entity"})
+	}
+	m := &metrics{
+		hits:   counter("afterwrite_cache_hits_total", "Reads that found their record in Redis."),
+		misses: counter("afterwrite_cache_misses_total", "Reads that did not find their record in Redis."),
+		fills:  counter("afterwrite_cache_fills_total", "Rows put into Redis after a miss."),
+		bypasses: counter("afterwrite_cache_bypasses_total",
+			"Reads answered by the database because Redis did not answer."),
+	}
+	if r != nil {
+		r.MustRegister(m.hits, m.misses, m.fills, m.bypasses)
+	}
+	return m
+}
+
+// declare creates the series of an entity before the first read: the rate of a series that begins with its first event
+// misses that event.
+func (m *metrics) declare(entity string) {
+	for _, c := range []*prometheus.CounterVec{m.hits, m.misses, m.fills, m.bypasses} {
+		c.WithLabelValues(entity)
+	}
 }

@@ -2,61 +2,7 @@
 // Which of them the database has not seen is kept by package pending, on the same keys.
 // Nothing here knows SQL.
 //
-// # Keys
-//
-// All keys of a partition share a hash tag, so that every script is atomic on Redis
-// Cluster too. With the prefix "aw", entity "user" and partition 3:
-//
-//	aw:{user/3}:r:<id>   HASH   a record: one hash field for each field of the entity, its
-//	                            value the JSON text; and the meta fields
-//	                              _v  version
-//	                              _s  "p" pending, "h" held, "d" dead; absent: persisted
-//	                              _d  "1" a tombstone: deleted, or known to be absent
-//	                              _l  lease token of a load; it stands alone, without _v
-//	                              _b  barrier of a write through the database; alone, too
-//	                              _c  what was changed since the last ack; see Changed fields
-//	                              _r  "1" some version since the last ack has a letter
-//	                              _t  of a traced write its version, trace and span id, and
-//	                              _q  its request id; the ack drops both
-//	                              _x  "1" the ack drops it, or nothing is kept of the write behind the barrier: its
-//	                                  row was changed beside it; in the stats "1" some had it
-//	aw:{user/3}:stats    HASH   v last version · counters: a accepted, s superseded,
-//	                            p persisted, d discarded, l lost, c conflicts ·
-//	                            g generation of the newest sync task, u time until which
-//	                            it is ordered or running (ms, 0 free) · e time until which
-//	                            a process listens to events (ms) · n partitions of the entity
-//	                            · z there while flushing is paused · f when an operator
-//	                            last had it flushed at once (ms) · y, t turns of the last
-//	                            flush and of the one before it that was committed, i, h
-//	                            tokens of the last reads behind and ahead of the lock, i1,
-//	                            h1, … for their round trips (see lua/turn.lua) · k the field whose rank
-//	                            is complete · kb, ku token of a rebuild of it, and until
-//	                            when it stands (ms)
-//	aw:{user/3}:pending  ZSET   id → time first pending (ms)
-//	aw:{user/3}:held     ZSET   id → time of the next attempt (ms)
-//	aw:{user/3}:dead     ZSET   id → time of death (ms)
-//	aw:{user/3}:why      HASH   id → JSON of the refusal of a held or dead record
-//	aw:{user/3}:letters  SET    version:id of each dead letter until it is resolved, and
-//	                            persisted:version:id where that version was; lost:id of a
-//	                            record that was dropped beside letters
-//	aw:{user/3}:stream   STREAM field e: an event as published, the last few of them
-//	aw:{user/3}:ops      HASH   operation id, NUL, record id → its hash and answer, a JSON
-//	                            list; "id:" and operation id → a made record id
-//	aw:{user/3}:opsAt    ZSET   operation id → time (ms), to trim ops by
-//	aw:{user/3}:rank     ZSET   id → score, negated, of every record that has one
-//	aw:{user/3}:rankBuild  ZSET the same while it is rebuilt; +inf: it has none
-//	aw:{user/3}:rankUnsure SET  ids whose row may have another score; see rank.go
-//	aw:{user/3}:whole           never there; see lua/write.lua
-//	aw:{_}:partitions    HASH   entity → number of partitions
-//	aw:{_}:lead:<name>   STRING holder of a leader's lease, with a TTL
-//	aw:{_}:processes     HASH   kind:id → believed to live until, ms, and its JSON
-//	aw:{_}:marks         HASH   process → number and time, see mark.go
-//	aw:{_}:probe         STRING written to see whether Redis takes writes, for a second
-//	aw:events:<entity>   Pub/Sub channel
-//
-// and in a partition's stats: w, x until when values depend on any record, on single
-// records (ms) · q number of the last message to the events' channel. The keys of values
-// are in the documentation of package values.
+// The keys are drawn in the documentation of internal/layout.
 //
 // # States
 //
@@ -67,7 +13,7 @@
 //
 // Pending, held and dead records have no TTL; a persisted one has its entity's. So Redis
 // must run with a volatile-* or noeviction policy, or it may evict an accepted write:
-// [Cache.Check] refuses anything else. Because what is not persisted is always there, a
+// internal/inspect refuses anything else. Because what is not persisted is always there, a
 // miss means persisted, and the row in the database is the newest state.
 //
 // A lease is the right to fill one record. Its token lives in the record's own key, so a

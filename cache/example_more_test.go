@@ -27,7 +27,8 @@ func ExampleCache_Bus() {
 		panic(err)
 	}
 	told := make(chan events.Happening, 1)
-	if err := c.Bus().On(ctx, user, func(_ context.Context, h events.Happening) { told <- h }, events.Invalidated); err != nil {
+	handle := func(_ context.Context, h events.Happening) { told <- h }
+	if err := c.Bus().On(ctx, user, handle, events.Invalidated); err != nil {
 		panic(err)
 	}
 	for range 2 {

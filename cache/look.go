@@ -16,6 +16,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
+var lookScript = layout.Load(sources, "look")
+
 // look is one read of a record. The looks of concurrent callers share round trips, like the producer's writes.
 type look struct {
 	entity *schema.Entity

@@ -9,6 +9,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
+var peekScript = layout.Load(sources, "peek")
+
 // Walk calls fn for every cached record of an entity, in no order, with at most a page of them in memory. Redis reads
 // at most step records at a time. A record can come twice. Lease placeholders are skipped.
 func (c *Cache) Walk(ctx context.Context, e *schema.Entity, step int, fn func(schema.Cached) error) error {

@@ -14,6 +14,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
+var reserveScript = layout.Load(sources, "reserve")
+
 // Op is what a write does to its record.
 type Op string
 

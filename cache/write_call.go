@@ -11,6 +11,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
+var writeScript = layout.Load(sources, "write")
+
 // writeCall returns a call for groups of one entity; see the header of lua/write.lua. It refers to the values of the
 // writes instead of copying them: they must not change until the call was sent.
 func (c *Cache) writeCall(groups []*Group) *rdb.Call {

@@ -119,9 +119,10 @@ func (b *rebuild) send(ctx context.Context, calls []*rdb.Call) error {
 
 // cached adds the records that are in Redis.
 func (b *rebuild) cached(ctx context.Context) error {
-	return layout.ScanRecords(ctx, b.ranks.redis, b.ranks.prefix, b.entity, "*", func(partition int, ids []string) error {
+	step := func(partition int, ids []string) error {
 		return b.step(ctx, len(ids), func(i int) (int, string, string) { return partition, ids[i], "" })
-	})
+	}
+	return layout.ScanRecords(ctx, b.ranks.redis, b.ranks.prefix, b.entity, "*", step)
 }
 
 // rows adds the rows of the database.

@@ -36,7 +36,7 @@
 // bounded; what forgetting one invalidates is in cache/internal/tags/lua/touch.lua.
 //
 // The tags of an entity are touched by its writes, acks and invalidations, but only while
-// values depend on them: see cache/touch.go.
+// values depend on them: see cache/tags.go.
 //
 // # L1
 //

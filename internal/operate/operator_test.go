@@ -120,7 +120,8 @@ func TestEventsTell(t *testing.T) {
 		_, err = b.Edit(t.Context(), number[2], schema.Fields{"age": 1}, ann)
 		require.NoError(t, err)
 		var events []events.Event
-		for kept, err := range b.cache.Bus().Events(t.Context(), []*schema.Entity{b.user}, time.Now().Add(-time.Minute)) {
+		since := time.Now().Add(-time.Minute)
+		for kept, err := range b.cache.Bus().Events(t.Context(), []*schema.Entity{b.user}, since) {
 			require.NoError(t, err)
 			require.NotEmpty(t, kept.Events, "some are missing")
 			events = append(events, kept.Events...)

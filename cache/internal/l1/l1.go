@@ -17,8 +17,8 @@ import (
 // its events are delivered.
 //
 // The law of a put: what was read before an invalidation must not be put after it. A reader takes a mark before it
-// reads from Redis; each invalidation has a number higher than all marks taken before it; a put whose mark is lower than
-// its key's last invalidation is refused.
+// reads from Redis; each invalidation has a number higher than all marks taken before it; a put whose mark is lower
+// than its key's last invalidation is refused.
 type L1[V any] struct {
 	kept    *otter.Cache[string, held[V]]
 	age     time.Duration

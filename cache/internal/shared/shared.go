@@ -51,8 +51,8 @@ var Trips = gather.Limits{Batches: 2, Calls: 256, Waiting: 10_000}
 // Misses approximates the share of recent reads that found nothing, in 1/65536.
 type Misses struct{ share atomic.Int32 }
 
-// manyMisses is the share above which a script that takes the lease costs less than commands that read, because it saves
-// a round trip for each miss.
+// manyMisses is the share above which a script that takes the lease costs less than commands that read, because it
+// saves a round trip for each miss.
 const manyMisses = 65536 / 7
 
 // Many reports whether the next read should take the lease in the same round trip.

@@ -9,6 +9,11 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
+var (
+	barScript   = layout.Load(sources, "bar")
+	unbarScript = layout.Load(sources, "unbar")
+)
+
 // ErrBehind reports that a record is pending, held or dead: the database does not have its newest state, so a write
 // that goes to the database first would lose that state. Such a write must be written behind.
 var ErrBehind = errors.New("the record is not persisted yet")

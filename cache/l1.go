@@ -72,8 +72,8 @@ func (r *recordLocals) follow(e *schema.Entity, l *l1.L1[*Read]) {
 }
 
 // hear drops what events tell of. last has the number of each partition's last event, 0 if it is not known.
-func (r *recordLocals) hear(ctx context.Context, e *schema.Entity, sub *events.Subscription, l *l1.L1[*Read], last []int64,
-	lose func(flow bool)) {
+func (r *recordLocals) hear(ctx context.Context, e *schema.Entity, sub *events.Subscription, l *l1.L1[*Read],
+	last []int64, lose func(flow bool)) {
 	for {
 		select {
 		case <-ctx.Done():
