@@ -6,7 +6,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/queue"
 )
 
-// TaskType is the asynq type of sync tasks; the payload is {"entity", "partition", "generation"}.
+// TaskType is that of sync tasks: {"entity", "partition", "generation"}.
 const TaskType = queue.TypeSync
 
 // Register has an asynq server of the program's own run the sync tasks. Call it before Work, and
@@ -25,8 +25,7 @@ func (db *DB) Queues() map[string]int {
 	return queues
 }
 
-// RetryDelay tells a server when to try sync tasks again; other tasks are left to other, nil
-// being asynq's default.
+// RetryDelay tells a server when to retry sync tasks; other has the rest.
 func RetryDelay(other asynq.RetryDelayFunc) asynq.RetryDelayFunc { return queue.RetryDelay(other) }
 
 // IsFailure tells a server that a deferred sync task has not failed.

@@ -17,8 +17,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/process"
 )
 
-// Config says where a [DB] keeps records: in one Redis and one database, given as clients of the
-// program's own, which are shared and never closed, or as URLs.
+// Config says where a [DB] keeps records. Clients given are never closed.
 type Config struct {
 	Redis         redis.UniversalClient // a *redis.Client or a *redis.ClusterClient; or
 	RedisURL      string                // redis://, rediss://, redis-sentinel:// or redis-cluster://
@@ -30,19 +29,15 @@ type Config struct {
 	Dialect     string   // "postgres", "sqlite" or "mysql"; or
 	DatabaseURL string   // postgres://, mysql:// or sqlite://path
 
-	Prefix string           // of keys and queues, the same in each process of a program; "": "aw"
-	Naming gormschema.Namer // of tables and columns; nil: that of GORM, or gorm's default
-
-	Concurrency   int           // sync tasks that Work runs at once; 0: 8
-	PollInterval  time.Duration // sleep of Work between looks at empty queues; 0: 50ms
-	SweepInterval time.Duration // between Work's looks for lost sync tasks; 0: 1s
-
-	Version    string                // of the program, as the dashboard shows it
-	Logger     *slog.Logger          // nil: slog.Default()
-	Registerer prometheus.Registerer // nil: no metrics
-	// TracerProvider has the spans of writes whose context has a sampled span, and of the flushes that persist them;
-	// nil: the one registered with package otel. No exporter comes with this package.
-	TracerProvider trace.TracerProvider
+	Prefix         string                // of keys and queues, the same in each process of a program; "": "aw"
+	Naming         gormschema.Namer      // of tables and columns; nil: that of GORM, or gorm's default
+	Concurrency    int                   // sync tasks that Work runs at once; 0: 8
+	PollInterval   time.Duration         // sleep of Work between looks at empty queues; 0: 50ms
+	SweepInterval  time.Duration         // between Work's looks for lost sync tasks; 0: 1s
+	Version        string                // of the program, as the dashboard shows it
+	Logger         *slog.Logger          // nil: slog.Default()
+	Registerer     prometheus.Registerer // nil: no metrics
+	TracerProvider trace.TracerProvider  // of the spans of sampled writes, and their flushes; nil: otel's
 }
 
 // settings are the configuration of the command that runs the same, and the connections that

@@ -17,20 +17,15 @@ var (
 	ErrClosed          = errors.New("afterwrite: the DB is closed")
 )
 
-// Errors of a system that cannot take the call now. A later try may succeed.
+// Errors of a moment. But for ErrOutcomeUnknown, nothing was written.
 var (
-	// too many records wait for the database; nothing was written
-	ErrBacklogFull = schema.ErrBacklogFull
-	// Redis does not respond or accepts no writes; nothing was written
-	ErrUnavailable = schema.ErrUnavailable
-	// the call needs a row that cannot be read; nothing was written
-	ErrDatabaseUnavailable = schema.ErrDatabaseUnavailable
-	// a bounded queue of this process is full; nothing was written
-	ErrBusy           = schema.ErrBusy
-	ErrOutcomeUnknown = schema.ErrOutcomeUnknown // the reply was lost: the write may stand
+	ErrBacklogFull         = schema.ErrBacklogFull         // too many records wait for the database
+	ErrUnavailable         = schema.ErrUnavailable         // Redis does not respond or accepts no writes
+	ErrDatabaseUnavailable = schema.ErrDatabaseUnavailable // the call needs a row that cannot be read
+	ErrBusy                = schema.ErrBusy                // a bounded queue of this process is full
+	ErrOutcomeUnknown      = schema.ErrOutcomeUnknown      // the reply was lost: the write may stand
 )
 
-// Names of package schema that callers meet most.
 type (
 	Version = schema.Version // number that a write gives its record
 	Status  = schema.Status  // Pending, Persisted, Held or Dead

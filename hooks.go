@@ -24,16 +24,15 @@ type Flushed[T any] struct {
 	Value   T
 }
 
-// BeforeAccept runs fn on the record as a write would leave it, before it is accepted, from
-// Go and the HTTP API alike; fn may change it, key and times aside. For a Delete it is the
-// record as it is: see [Operation]. Its error rejects the write. It may run several times.
+// BeforeAccept runs fn on the record as a write would leave it, a Delete as it is.
+// fn may change it, but not its key, and run again. Its error rejects the write.
 func BeforeAccept[T any](fn func(ctx context.Context, record *T) error) ModelOption {
 	return hook[T]("BeforeAccept", func(r *registered) {
 		r.accept = append(r.accept, func(ctx context.Context, record any) error { return fn(ctx, record.(*T)) })
 	})
 }
 
-// Operation is the write that a BeforeAccept runs for: put, create, patch, increment or delete.
+// Operation is what a hook is for: put, create, patch, increment or delete.
 func Operation(ctx context.Context) string {
 	op, _ := ctx.Value(operation{}).(cache.Op)
 	return string(op)
@@ -45,9 +44,8 @@ func withOperation(ctx context.Context, op cache.Op) context.Context {
 	return context.WithValue(ctx, operation{}, op)
 }
 
-// InTransaction runs fn in the transaction that writes the records, after their rows: what it
-// writes with tx is committed with them or not at all. Its error is a refusal: the records are
-// tried in halves until those at fault are found, so it runs again for the others.
+// InTransaction runs fn in the transaction of a flush, after the rows. Its error
+// is a refusal: halves are tried until the records at fault are found.
 func InTransaction[T any](fn func(ctx context.Context, tx *gorm.DB, changes []Flushed[T]) error) ModelOption {
 	return hook[T]("InTransaction", func(r *registered) {
 		r.within = append(r.within, func(ctx context.Context, tx *gorm.DB, changes []schema.Change) error {
@@ -60,9 +58,8 @@ func InTransaction[T any](fn func(ctx context.Context, tx *gorm.DB, changes []Fl
 	})
 }
 
-// AfterPersist runs fn in Work when the records are committed, at least once for each version
-// that became a row. While it returns an error its records count as pending, and are written
-// again before it runs again.
+// AfterPersist runs fn in Work behind the commit, at least once for each version
+// that became a row. After its error the records are written again.
 func AfterPersist[T any](fn func(ctx context.Context, changes []Flushed[T]) error) ModelOption {
 	return hook[T]("AfterPersist", func(r *registered) {
 		r.after = append(r.after, func(ctx context.Context, changes []schema.Change) error {

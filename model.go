@@ -23,8 +23,8 @@ type Registration struct {
 // ModelOption changes how the records of a model are kept.
 type ModelOption func(*registered) error
 
-// Model registers a gorm model, a struct type: see docs/LIBRARY.md for what is mapped. Its
-// `afterwrite:"…"` tags say what gorm has no word for: min=, max=, redact, rank, name=, text.
+// Model registers a gorm model. Its `afterwrite:"…"` tags say what gorm has no word for: min=,
+// max=, redact, rank, name=, text.
 func Model[T any](options ...ModelOption) Registration {
 	return Registration{typ: reflect.TypeFor[T](), options: options}
 }
@@ -38,13 +38,12 @@ type registered struct {
 	after  []func(ctx context.Context, changes []schema.Change) error
 }
 
-// Named names the entity in paths, keys and metrics; else it is the type's name in lower case.
+// Named names the entity in paths, keys and metrics.
 func Named(name string) ModelOption {
 	return func(r *registered) error { r.entity.Name = name; return nil }
 }
 
-// Partitions sets over how many units of order and flushing the ids are spread (16). It must not
-// change while records are pending.
+// Partitions is how many units flush ids side by side (16).
 func Partitions(n int) ModelOption {
 	return func(r *registered) error { r.entity.Partitions = n; return positive("Partitions", n) }
 }
@@ -54,7 +53,7 @@ func CacheTTL(d time.Duration) ModelOption {
 	return func(r *registered) error { r.entity.Cache.TTL = d; return positive("CacheTTL", d) }
 }
 
-// RankBy ranks the records by an int or float field of the struct, the greatest first.
+// RankBy ranks the records by an int or float field, the greatest first.
 func RankBy(field string) ModelOption {
 	return func(r *registered) error {
 		i, ok := r.Field(field)
@@ -82,13 +81,12 @@ func FlushDelay(d time.Duration) ModelOption {
 	}
 }
 
-// WriteMode sets whether writes go to Redis or to the database first: [schema.WriteBehind], the
-// default, [schema.WriteThrough] or [schema.WriteAround].
+// WriteMode is [schema.WriteBehind], or WriteThrough or WriteAround.
 func WriteMode(mode schema.WriteMode) ModelOption {
 	return func(r *registered) error { r.entity.Write = mode; return nil }
 }
 
-// Tune changes what no other option does: batch sizes, limits, the queue, the L1 cache.
+// Tune changes what no other option does: batches, limits, queue, L1.
 func Tune(fn func(e *schema.Entity)) ModelOption {
 	return func(r *registered) error { fn(r.entity); return nil }
 }

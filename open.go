@@ -24,7 +24,7 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// DB is the records of some models in one Redis and one database, safe for concurrent use.
+// DB keeps records in a Redis and a database. It is safe for concurrent use.
 type DB struct {
 	log      *slog.Logger
 	models   map[reflect.Type]*registered
@@ -44,8 +44,8 @@ type DB struct {
 	working sync.WaitGroup // calls of Work
 }
 
-// Open joins models to a Redis, which it checks, and a database, which need not respond yet nor
-// have its tables. An error leaves nothing open; that of a model names every field at fault.
+// Open joins models to a Redis, which it checks, and a database, which may
+// come later. An error leaves nothing open, and names every field at fault.
 func Open(ctx context.Context, cfg Config, models ...Registration) (*DB, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -144,8 +144,8 @@ func later(err error) bool {
 	return errors.Is(err, process.ErrNotMigrated) || process.Unreachable(err)
 }
 
-// Close ends Work and waits for it, and closes the connections that Open made, never a client
-// that it was given. Writes that wait for the database are safe in Redis.
+// Close ends Work, waits for it, and closes what Open opened, never a client that it was given.
+// Writes that wait for the database are safe in Redis.
 func (db *DB) Close() error {
 	if db.closed.Swap(true) {
 		return nil
@@ -157,7 +157,7 @@ func (db *DB) Close() error {
 	return nil
 }
 
-// Entity returns what a model, given by a value of its type, was mapped to; else nil.
+// Entity is what the type of a model was mapped to, else nil.
 func (db *DB) Entity(model any) *schema.Entity {
 	if v := reflect.Indirect(reflect.ValueOf(model)); v.IsValid() && db.models[v.Type()] != nil {
 		return db.models[v.Type()].entity

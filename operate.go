@@ -9,8 +9,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Operate acts on dead letters, held records, retry policies and flushing, under a name that
-// the audit keeps.
+// Operate is what operators do, under a name that the audit keeps.
 func (db *DB) Operate(by operate.Actor) *operate.Operator { return operate.Of(source{db}, by) }
 
 // source is a DB as package operate sees it.
@@ -33,4 +32,11 @@ func (s source) Fsck(ctx context.Context, names []string) (fsck.Report, error) {
 		entities = append(entities, e)
 	}
 	return fsck.Run(ctx, s.db.parts.Cache, s.db.parts.Pending, s.db.parts.Store, entities, fsck.Options{})
+}
+
+func (s source) Doctor(ctx context.Context) ([]operate.Finding, error) {
+	if s.db.closed.Load() {
+		return nil, ErrClosed
+	}
+	return s.db.parts.Doctor(ctx)
 }

@@ -124,3 +124,31 @@ func TestOperate(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, own, 9, "%+v", done)
 }
+
+// TestOperateDoctor: the examination of `afterwrite doctor`, from Go.
+func TestOperateDoctor(t *testing.T) {
+	db := afterwritetest.New(t, afterwrite.Model[Counter]())
+	op := db.Operate(operate.Actor{Name: "test"})
+	examine := func() map[string]operate.Finding {
+		lines, err := op.Doctor(t.Context())
+		require.NoError(t, err)
+		found := map[string]operate.Finding{}
+		for _, l := range lines {
+			found[l.Check] = l
+		}
+		return found
+	}
+	found := examine()
+	for _, check := range []string{"redis", "database", "tables", "columns", "backlog of counter", "pairing"} {
+		require.Equal(t, operate.Fine, found[check].Verdict, "%s: %+v", check, found[check])
+	}
+	require.NotContains(t, found, "tokens", "the program asks who is there by itself")
+	_, err := afterwritetest.SQL(t, db).Exec("DROP TABLE counters")
+	require.NoError(t, err)
+	tables := examine()["tables"]
+	require.Equal(t, operate.Failure, tables.Verdict)
+	require.NotEmpty(t, tables.Hint)
+	require.NoError(t, db.Close())
+	_, err = op.Doctor(t.Context())
+	require.ErrorIs(t, err, afterwrite.ErrClosed)
+}

@@ -15,7 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite"
+	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // ownRedis is a client as a program has one: with retries, and a name that its server shows.
@@ -336,4 +340,51 @@ func TestOwnPoolOfMySQL(t *testing.T) {
 	require.Equal(t, before, sessions())
 	require.NoError(t, db.Close())
 	require.NoError(t, p.PingContext(t.Context()))
+}
+
+// TestWithoutAQueue: a write by a producer that has no queue makes no task and takes no scheduled flag, which nobody
+// would serve; so the next sweep takes the record.
+func TestWithoutAQueue(t *testing.T) {
+	rdb := ownRedis(t, testkit.SharedRedis(t))
+	db, err := afterwrite.Open(t.Context(), afterwrite.Config{Redis: rdb, DatabaseURL: testkit.SQLite(t),
+		Prefix: testkit.Prefix(t), Logger: testkit.Logger(t)}, afterwrite.Model[Counter]())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	require.NoError(t, db.Migrate(t.Context()))
+	writes, err := db.Unqueued()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, writes.Close()) })
+	put := func(id string) {
+		_, err := writes.Do(t.Context(), producer.Request{Op: cache.OpPut, Entity: "counter", ID: id,
+			Fields: schema.Fields{"n": 1}})
+		require.NoError(t, err)
+	}
+	put("first")
+	stats, err := db.Stats(t.Context())
+	require.NoError(t, err)
+	for _, partition := range stats {
+		require.Zero(t, partition.FlagUntil)
+	}
+	require.EqualValues(t, 1, pending.Total(stats).Pending)
+	for name := range db.Queues() {
+		_, err := asynq.NewInspectorFromRedisClient(rdb).GetQueueInfo(name)
+		require.ErrorContains(t, err, "does not exist")
+	}
+
+	require.LessOrEqual(t, db.SweepInterval(), time.Second)
+	go func() { _ = db.Work(t.Context()) }()
+	counters := afterwrite.Table[Counter](db)
+	persisted := func(id string) {
+		testkit.Eventually(t, id+" is persisted", func() bool {
+			got, err := counters.Get(t.Context(), id)
+			return err == nil && got.Status == afterwrite.Persisted
+		})
+	}
+	persisted("first")
+	for _, id := range []string{"a", "b", "c", "d", "e"} {
+		began := time.Now()
+		put(id)
+		persisted(id)
+		t.Logf("in the row after %s", time.Since(began).Round(time.Millisecond))
+	}
 }

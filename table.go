@@ -17,8 +17,7 @@ type TableOf[T any] struct {
 	model *registered // nil: T was not given to Open
 }
 
-// Table returns the records of a model that was given to [Open]. The methods of a table of
-// any other type return [ErrUnknownModel].
+// Table has the records of a model; of another type, [ErrUnknownModel] alone.
 func Table[T any](db *DB) *TableOf[T] {
 	return &TableOf[T]{db: db, model: db.models[reflect.TypeFor[T]()]}
 }
@@ -32,13 +31,11 @@ type Got[T any] struct {
 	Stale   bool // Redis did not respond: the row was read, which may be older; Version is 0
 }
 
-// Key names a record of a model whose primary key has several fields by their values, in the
-// order of the struct: Get(ctx, Key{tenantID, no}). A struct of the model that has its key, or
-// the text of the id, names it, too.
+// Key is the values of several key fields, in the order of the struct.
 type Key = model.Key
 
-// Get returns the newest accepted state of a record by its key, or the key's text; one that is
-// deleted, softly too, is [ErrNotFound].
+// Get reads a record by its key, a [Key], a struct with the key, or the id's text.
+// One that is deleted, softly or not, is [ErrNotFound].
 func (t *TableOf[T]) Get(ctx context.Context, id any) (Got[T], error) {
 	r, err := t.read(ctx, id)
 	if err != nil {
@@ -51,7 +48,7 @@ func (t *TableOf[T]) Get(ctx context.Context, id any) (Got[T], error) {
 	return got, err
 }
 
-// GetMany returns those records that exist, in the order of the ids, in one round trip.
+// GetMany returns the records that exist, in the order of ids, in one trip.
 func (t *TableOf[T]) GetMany(ctx context.Context, ids ...any) ([]Got[T], error) {
 	if err := t.ready(ctx); err != nil {
 		return nil, err
@@ -77,8 +74,7 @@ func (t *TableOf[T]) GetMany(ctx context.Context, ids ...any) ([]Got[T], error) 
 	return all, nil
 }
 
-// Invalidate drops what is cached of records whose rows other code has written. What waits for
-// the database stays.
+// Invalidate drops what is cached, and not pending, of rows others wrote.
 func (t *TableOf[T]) Invalidate(ctx context.Context, ids ...any) error {
 	if err := t.ready(ctx); err != nil {
 		return err

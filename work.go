@@ -16,15 +16,14 @@ import (
 // MigrateOption changes what [DB.Migrate] does beside.
 type MigrateOption func(*store.Watching)
 
-// Watch has triggers note the rows that other programs write to the tables of these entities,
-// of all where none is named: a worker then drops these records from the cache within a second.
-// See docs/DATABASES.md for the rights that this needs. Each later Migrate keeps the triggers up
-// to date, with the option or without.
+// Watch has triggers note the rows that other programs write to the tables of
+// these entities (none: all): a worker drops them from the cache within a second.
+// See docs/DATABASES.md for the rights. Each Migrate renews them.
 func Watch(entities ...string) MigrateOption {
 	return func(w *store.Watching) { w.Watch = append(w.Watch, orAll(entities)...) }
 }
 
-// Unwatch removes the triggers that [Watch] made, of all entities where none is named.
+// Unwatch removes the triggers that [Watch] made (none named: of all entities).
 func Unwatch(entities ...string) MigrateOption {
 	return func(w *store.Watching) { w.Unwatch = append(w.Unwatch, orAll(entities)...) }
 }
@@ -59,12 +58,12 @@ func (db *DB) Migrate(ctx context.Context, options ...MigrateOption) error {
 	return db.parts.CheckPairing(ctx)
 }
 
-// Migrations returns the SQL files of Afterwrite's own tables, a folder for each dialect, for
-// teams that run migrations by a tool of their own; `afterwrite migrate --sql` prints all.
+// Migrations has the SQL files of Afterwrite's own tables, a folder for each
+// dialect, for a migration tool; see also `afterwrite migrate --sql`.
 func Migrations() fs.FS { return store.Migrations() }
 
-// Work runs what `afterwrite worker` runs, until ctx ends. It waits for a database that is not
-// ready. Any number of processes may work; those that only read and write need not.
+// Work runs what `afterwrite worker` runs, in any number of processes, until ctx
+// ends. It waits for a database that is not ready.
 func (db *DB) Work(ctx context.Context) error {
 	db.working.Add(1)
 	defer db.working.Done()
@@ -128,14 +127,13 @@ func (db *DB) pending(ctx context.Context) (int64, error) {
 
 // APIConfig says what the HTTP API takes.
 type APIConfig struct {
-	// Tokens asks for API tokens. Without, the program's own log-in belongs before the handler.
-	Tokens       bool
+	Tokens       bool     // asks for API tokens; without, the program's own log-in belongs before it
 	MaxBody      int64    // bytes of one write; 0: 1 MiB
 	MaxBatchBody int64    // bytes of one batch; 0: 64 MiB
 	CORS         []string // origins that browsers may call from, or "*"
 }
 
-// API returns the HTTP API of docs/API.md, for /v1/ and /openapi.json. Call it once.
+// API is the HTTP API of docs/API.md, at /v1/ and /openapi.json. Call it once.
 func (db *DB) API(cfg APIConfig) http.Handler {
 	c := &db.parts.Config.API
 	c.RequireTokens, c.Insecure, c.CORS = cfg.Tokens, !cfg.Tokens, cfg.CORS

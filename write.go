@@ -17,9 +17,8 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Put creates or replaces a record. It fills a zero key with a new UUID or, where gorm would have
-// the database count it, with the next number of the table's sequence; a zero CreatedAt and every
-// UpdatedAt with now; and a zero field with its default.
+// Put creates or replaces a record. It fills a zero key (UUID, or the next of
+// the table's sequence), CreatedAt, UpdatedAt, and zero fields with defaults.
 func (t *TableOf[T]) Put(ctx context.Context, record *T, options ...WriteOption) (Written, error) {
 	w := writeOf(options)
 	d, err := t.draft(ctx, cache.OpPut, record, w)
@@ -64,7 +63,7 @@ func (t *TableOf[T]) putOver(ctx context.Context, d draft, only []int) (Written,
 		over.ID, maxTries, ErrBusy)
 }
 
-// Create creates a record: [ErrExists] where there is one, deleted softly or not.
+// Create is [ErrExists] where there is a record, or one deleted softly.
 func (t *TableOf[T]) Create(ctx context.Context, record *T, options ...WriteOption) (Written, error) {
 	w := writeOf(options)
 	d, err := t.draft(ctx, cache.OpCreate, record, w)
@@ -153,7 +152,7 @@ func (t *TableOf[T]) written(a producer.Accepted) Written {
 	return Written{ID: a.ID, Version: a.Version, Status: a.Status, Repeated: a.Again, db: t.db, entity: t.model.entity}
 }
 
-// Patch sets some fields of a record, and UpdatedAt; [ErrNotFound] where there is none.
+// Patch sets fields of a record that exists, else [ErrNotFound].
 func (t *TableOf[T]) Patch(ctx context.Context, id any, changes ...Change) (Written, error) {
 	if err := t.ready(ctx); err != nil {
 		return Written{}, err
@@ -234,9 +233,9 @@ func (t *TableOf[T]) request(ctx context.Context, op cache.Op, id any, w write) 
 	return r, err
 }
 
-// Add adds to an int field of a record and returns its new value. Concurrent additions all
-// count; a repeat adds again, unless it carries the same [IdempotencyKey].
-func (t *TableOf[T]) Add(ctx context.Context, id any, field string, n int64, options ...WriteOption) (int64, Written,
+// Add adds to an int field and returns its new value. Concurrent additions all count; a repeat
+// adds again, unless it has the same [IdempotencyKey].
+func (t *TableOf[T]) Add(ctx context.Context, id any, field string, n int64, opts ...WriteOption) (int64, Written,
 	error) {
 	if err := t.ready(ctx); err != nil {
 		return 0, Written{}, err
@@ -248,7 +247,7 @@ func (t *TableOf[T]) Add(ctx context.Context, id any, field string, n int64, opt
 	if reason := t.model.Fixed(i); reason != "" {
 		return 0, Written{}, schema.Invalid(t.model.Name(i), "%s", reason)
 	}
-	r, err := t.request(ctx, cache.OpIncrement, id, writeOf(options))
+	r, err := t.request(ctx, cache.OpIncrement, id, writeOf(opts))
 	if err != nil {
 		return 0, Written{}, err
 	}
@@ -301,8 +300,8 @@ func (t *TableOf[T]) Delete(ctx context.Context, id any, options ...WriteOption)
 // maxTries bounds how often Update reads again what others have written meanwhile.
 const maxTries = 16
 
-// Update reads a record, has fn change it, and writes the fields that differ where the record is
-// still as it was read; else it starts over, 16 times at most. fn's error ends the update.
+// Update has fn change a record, and writes the difference. Where another write
+// comes between it starts over, 16 times at most. fn's error ends it.
 func (t *TableOf[T]) Update(ctx context.Context, id any, fn func(*T) error, options ...WriteOption) (Written, error) {
 	w, err := writeOf(options), error(nil)
 	for range maxTries {
@@ -423,13 +422,13 @@ func (s changeFunc) change(p *patch) { s(p) }
 
 type changeFunc func(*patch)
 
-// IfMatch makes a write depend on the version of the record: else [ErrVersionMismatch].
+// IfMatch rejects a write with [ErrVersionMismatch] at any other version.
 func IfMatch(v Version) WriteOption { return optionFunc(func(w *write) { w.match = v }) }
 
 // IdempotencyKey makes a repeat of a write safe for a day. At most 255 bytes.
 func IdempotencyKey(key string) WriteOption { return optionFunc(func(w *write) { w.key = key }) }
 
-// Set sets a field by its name in the struct, or by Address.City within an embedded one.
+// Set sets a field by its Go name; Address.City is in an embedded struct.
 func Set(field string, value any) Change {
 	return changeFunc(func(p *patch) {
 		i, ok := p.model.Field(field)
@@ -441,7 +440,7 @@ func Set(field string, value any) Change {
 	})
 }
 
-// Assign is [Set] with the compiler's eye on it: Assign(func(u *User) *int { return &u.Age }, 37).
+// Assign is a typed [Set]: Assign(func(u *User) *int { return &u.Age }, 37).
 func Assign[T, V any](field func(*T) *V, value V) Change {
 	return changeFunc(func(p *patch) {
 		var zero T

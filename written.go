@@ -20,8 +20,8 @@ type Written struct {
 	entity *schema.Entity
 }
 
-// Wait returns nil once this version of the record, or a newer one, is in the database,
-// [*HeldError] or [*DeadError] where that is refused, or the context's error: it is pending.
+// Wait is nil once this version or a newer one is in the database, [*HeldError] or
+// [*DeadError] where it refused that, or the context's error: still pending.
 func (w Written) Wait(ctx context.Context) error {
 	if w.Status == Persisted {
 		return nil
@@ -52,7 +52,7 @@ func (w Written) fate(ctx context.Context, s cache.State) error {
 	return nil
 }
 
-// HeldError reports a record that the database refused and that awaits its next attempt.
+// HeldError is a record that the database refused, and that will be retried.
 type HeldError struct {
 	Entity, ID string
 	Version    Version        // newest accepted
@@ -66,10 +66,9 @@ func (e *HeldError) Error() string {
 		e.Next.Format(time.RFC3339), e.Refusal.Error())
 }
 
-// Unwrap returns the refusal.
 func (e *HeldError) Unwrap() error { return e.Refusal }
 
-// DeadError reports a record that is a dead letter: an operator retries, edits or discards it.
+// DeadError is a dead letter: an operator retries, edits or discards it.
 type DeadError struct {
 	Entity, ID string
 	Version    Version
@@ -82,5 +81,4 @@ func (e *DeadError) Error() string {
 	return fmt.Sprintf("%s %s: a dead letter after %d attempts: %s", e.Entity, e.ID, e.Attempts, e.Refusal.Error())
 }
 
-// Unwrap returns the refusal.
 func (e *DeadError) Unwrap() error { return e.Refusal }

@@ -302,3 +302,10 @@ func TestStatic(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, string(out), "built without SQLite")
 }
+
+// TestGodocOfTheRootIsShort: the front door can be read in one sitting.
+func TestGodocOfTheRootIsShort(t *testing.T) {
+	out, err := exec.Command("go", "doc", "-all", "..").Output()
+	require.NoError(t, err)
+	require.LessOrEqual(t, strings.Count(string(out), "\n"), 350)
+}

@@ -1,7 +1,7 @@
 // Package operate is what operators do, from Go: dead letters and held records are listed,
 // retried, edited and discarded, retry policies changed while the workers run, flushing is
-// paused and resumed, and Redis compared with the database. The dashboard, the admin API and
-// the commands do the same.
+// paused and resumed, Redis compared with the database, and the whole deployment examined. The
+// dashboard, the admin API and the commands do the same.
 //
 //	op := aw.Operate(operate.Actor{Name: "nightly-repair"})
 //	letters, err := op.DeadLetters(ctx, operate.Filter{Entity: "user", Kind: schema.KindForeignKey}, 0, 100)
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/fsck"
+	"github.com/afterwrite/afterwrite/internal/health"
 	inner "github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -47,6 +48,18 @@ type (
 	AuditQuery = ledger.AuditQuery
 	// Comparison is what [Operator.Fsck] found; its OK reports that nothing differs.
 	Comparison = fsck.Report
+	// Finding is a line of [Operator.Doctor]: what was checked, the verdict, and what to do about it.
+	Finding = health.Line
+	// Verdict is how much a finding matters: [Fine], [Warning] or [Failure].
+	Verdict = health.Level
+)
+
+// The verdicts. A failure means that accepted writes do not reach the database, are at risk or
+// were lost, or that requests are rejected; a warning may become one.
+const (
+	Fine    = health.Fine
+	Warning = health.Warning
+	Failure = health.Failure
 )
 
 // Selection says which dead letters, or held records, an action is about: those of the
@@ -91,6 +104,7 @@ type Source interface {
 	Operator() *inner.Operator
 	Entity(name string) (*schema.Entity, error)
 	Fsck(ctx context.Context, entities []string) (fsck.Report, error)
+	Doctor(ctx context.Context) ([]Finding, error)
 }
 
 // Operator acts under one name. It is safe for concurrent use.
@@ -223,3 +237,8 @@ func (o *Operator) Audit(ctx context.Context, q AuditQuery) ([]AuditEntry, error
 func (o *Operator) Fsck(ctx context.Context, entities ...string) (Comparison, error) {
 	return o.from.Fsck(ctx, entities)
 }
+
+// Doctor examines Redis, the database and its tables, the clocks, the queue and what the running
+// processes report, as `afterwrite doctor` does. What does not respond is a [Failure] among the
+// findings, not an error. It takes a minute at most.
+func (o *Operator) Doctor(ctx context.Context) ([]Finding, error) { return o.from.Doctor(ctx) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -98,3 +99,7 @@ func count[T ~int | ~int64](n T, one, many string) string {
 	}
 	return fmt.Sprintf("%d %s", n, many)
 }
+
+func mib(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
+func orUnknown(s string) string { return cmp.Or(s, "unknown") }

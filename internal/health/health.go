@@ -36,6 +36,14 @@ type Finding struct {
 	Hint  string // what to do about it, "" where nothing is to be done
 }
 
+// Line is one of an examination: a finding, or that a check found nothing.
+type Line struct {
+	Check   string `json:"check"`
+	Verdict Level  `json:"verdict"`
+	Detail  string `json:"detail"`
+	Hint    string `json:"hint,omitempty"` // what to do about it
+}
+
 // Worst is the gravest level of some findings.
 func Worst(findings []Finding) Level {
 	worst := Fine
