@@ -9,7 +9,7 @@ FUZZTIME  ?= 30s
 BENCHCOUNT ?= 6
 
 # Modules of their own: what they need is not asked of a program that embeds Afterwrite.
-MODULES := deploy/kubernetes examples/shop
+MODULES := deploy/kubernetes examples/shop examples/compare
 
 # What `afterwrite version` and afterwrite_build_info say. Without git it is devel.
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),devel)
@@ -36,6 +36,7 @@ test: deps ## install what the tests need, then run them all with the race detec
 lint: build-deps ## gofmt, go vet, staticcheck and the import rules
 	@unformatted="$$(gofmt -l .)" && [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
+	@for module in $(MODULES); do (cd $$module && $(GO) vet ./...) || exit 1; done
 	$(GO) tool staticcheck ./...
 	$(GO) test -count 1 -run TestImports ./internal
 
