@@ -31,7 +31,8 @@ func (s source) Fsck(ctx context.Context, names []string) (fsck.Report, error) {
 		}
 		entities = append(entities, e)
 	}
-	return fsck.Run(ctx, s.db.parts.Cache, s.db.parts.Pending, s.db.parts.Store, entities, fsck.Options{})
+	return fsck.Run(ctx, s.db.parts.Cache, s.db.parts.Pending, s.db.parts.Store, entities,
+		fsck.Options{Letters: s.db.parts.Store})
 }
 
 func (s source) Doctor(ctx context.Context) ([]operate.Finding, error) {

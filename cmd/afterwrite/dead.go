@@ -118,7 +118,8 @@ func (a *app) deadBulkCommand(verb, short, long string) *cobra.Command {
 	if verb == "retry" {
 		c.Flags().BoolVar(&f.restore, "restore", false,
 			"also restore letters whose records Redis has lost, over the database's rows;\n"+
-				"their numbers, or --all with those that were sent back and have not ended")
+				"their numbers, or --all with those that were sent back and have not ended,\n"+
+				"and with those that the database itself has lost")
 	}
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
 	c.Flags().IntVar(&f.rate, "rate", operate.DefaultRate, "letters a second at most")

@@ -49,7 +49,7 @@ func (a *app) fsck(ctx context.Context, args []string, step int) error {
 	}
 	progress := a.bar(-1, "comparing")
 	report, err := fsck.Run(ctx, p.Cache, p.Pending, p.Store, entities,
-		fsck.Options{Step: step, Progress: progress.add})
+		fsck.Options{Step: step, Progress: progress.add, Letters: p.Store})
 	progress.done()
 	if err == nil && len(args) == 0 {
 		err = p.addStrangers(ctx, &report)

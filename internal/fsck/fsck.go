@@ -34,6 +34,7 @@ type Options struct {
 	Rechecks       int               // repeated reads of a record that differs before it is reported or counted as busy
 	Pause          time.Duration     // between two reads
 	Progress       func(records int) // called after each page with its number of records; may be nil
+	Letters        Letters           // the dead letters; nil: it is not checked that each dead record has one
 }
 
 func (o Options) withDefaults() Options {
@@ -63,6 +64,11 @@ type Lists interface {
 // Rows is what fsck reads of the database. An absent row is absent from the map.
 type Rows interface {
 	Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error)
+}
+
+// Letters is what fsck reads of the dead letters.
+type Letters interface {
+	Lettered(ctx context.Context, e *schema.Entity, some []schema.Versioned) ([]bool, error)
 }
 
 // Run checks the entities and reports what differs. An error means that the check

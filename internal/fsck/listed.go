@@ -43,14 +43,17 @@ func (k *check) present(ctx context.Context, p int, ids []string, status schema.
 	if len(ids) == 0 {
 		return nil
 	}
-	missing, err := k.missing(ctx, ids)
+	missing, dead, err := k.missing(ctx, ids)
+	if err == nil {
+		err = k.lettered(ctx, p, dead)
+	}
 	if err != nil || len(missing) == 0 {
 		return err
 	}
 	if err := k.pause(ctx); err != nil {
 		return err
 	}
-	if missing, err = k.missing(ctx, missing); err != nil {
+	if missing, _, err = k.missing(ctx, missing); err != nil {
 		return err
 	}
 	for _, id := range missing {
@@ -61,15 +64,39 @@ func (k *check) present(ctx context.Context, p int, ids []string, status schema.
 	return nil
 }
 
-// missing returns the ids that have no record.
-func (k *check) missing(ctx context.Context, ids []string) (missing []string, err error) {
+// missing returns the ids that have no record, and the versions of those that are dead.
+func (k *check) missing(ctx context.Context, ids []string) (missing []string, dead []schema.Versioned, err error) {
 	found, err := k.peek(ctx, ids)
 	for _, id := range ids {
-		if _, there := found[id]; !there {
+		one, there := found[id]
+		switch {
+		case !there:
 			missing = append(missing, id)
+		case one.Status == schema.Dead:
+			dead = append(dead, schema.Versioned{ID: id, Version: one.Version})
 		}
 	}
-	return missing, err
+	return missing, dead, err
+}
+
+// lettered checks that dead records have dead letters. A letter is there before its record is dead, and stays for long
+// after, so what is missing now is missing.
+func (k *check) lettered(ctx context.Context, p int, dead []schema.Versioned) error {
+	if k.options.Letters == nil || len(dead) == 0 {
+		return nil
+	}
+	have, err := k.options.Letters.Lettered(ctx, k.entity, dead)
+	if err != nil {
+		return err
+	}
+	for i, one := range dead {
+		if !have[i] {
+			k.differ(Difference{Entity: k.entity.Name, Partition: p, ID: one.ID, Reason: NoLetter, Status: schema.Dead,
+				Version: one.Version, Detail: "an API or a dashboard writes it anew within a minute, as does " +
+					"`afterwrite dead retry --all --restore`"})
+		}
+	}
+	return nil
 }
 
 func (k *check) recheckMissing(ctx context.Context, p int, id string, status schema.Status) error {

@@ -64,6 +64,7 @@ const (
 	Unlisted      Reason = "unlisted"       // pending, held or dead, but not on that list: no worker would find it
 	WrongList     Reason = "wrong_list"     // on a list other than its status's
 	RecordMissing Reason = "record_missing" // on a list, but has no record
+	NoLetter      Reason = "no_letter"      // dead, and the database has no dead letter of that version
 	Unnamed       Reason = "unnamed"        // not yet in the database, and its entity is not in the configuration
 )
 

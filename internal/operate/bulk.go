@@ -60,10 +60,16 @@ func (r *Report) fail(what string, err error) {
 
 func letterName(number int64) string { return "dead letter " + strconv.FormatInt(number, 10) }
 
-// Selected counts what a selection would act on.
+// Selected counts what a selection would act on. Where it is to restore letters, those that the database has lost are
+// written anew first, see [Operator.Recover].
 func (m *Operator) Selected(ctx context.Context, s Selection) (int, error) {
 	if len(s.Numbers) > 0 {
 		return len(s.Numbers), nil
+	}
+	if s.Restore {
+		if _, err := m.Recover(ctx, s.Filter.Entity, Keeper); err != nil {
+			return 0, err
+		}
 	}
 	return m.letters.CountLetters(ctx, s.waiting())
 }

@@ -54,6 +54,8 @@ var ErrNotConfigured = errors.New("its entity is not in the configuration: put t
 type Letters interface {
 	Letters(ctx context.Context, f ledger.LetterFilter, before int64, max int) ([]ledger.Letter, error)
 	CountLetters(ctx context.Context, f ledger.LetterFilter) (int, error)
+	Lettered(ctx context.Context, e *schema.Entity, some []schema.Versioned) ([]bool, error)
+	InsertDead(ctx context.Context, letters []ledger.Letter) error
 	LetterGroups(ctx context.Context, f ledger.LetterFilter, max int) ([]ledger.LetterGroup, error)
 	Letter(ctx context.Context, number int64) (ledger.Letter, error)
 	Retried(ctx context.Context, numbers []int64, by ledger.Actor) (int, error)
@@ -78,6 +80,9 @@ type Records interface {
 	Forget(ctx context.Context, e *schema.Entity, partition int, letters []schema.Versioned) error
 	Hint(ctx context.Context, what string) error
 	Status(ctx context.Context, e *schema.Entity, id string) (cache.State, error)
+	Peek(ctx context.Context, e *schema.Entity, partition int, ids []string) ([]schema.Cached, error)
+	List(ctx context.Context, e *schema.Entity, partition int, status schema.Status, skip, limit int) ([]pending.Listed,
+		error)
 	Tell(ctx context.Context, e *schema.Entity, partition int, what string, records []schema.Versioned) error
 	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
 	Waiting(ctx context.Context, e *schema.Entity, partition, skip, limit int) ([]pending.Waiting, error)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/internal/fsck"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
@@ -168,4 +169,69 @@ func TestALetterResolvedMeanwhileIsNotLost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The database was put back to a copy from before a death: what is dead in Redis has no letter. It is written anew as
+// it was, once, and can be retried and discarded like any other.
+func TestLettersThatTheDatabaseHasLost(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		ids := b.dead(3)
+		_, err := b.producer.Delete(t.Context(), "user", ids[2])
+		require.NoError(t, err)
+		b.kill()
+		was, err := b.store.Letters(t.Context(), users, 0, 10)
+		require.NoError(t, err)
+		_, err = testkit.SQL(t, b.url).Exec("DELETE FROM afterwrite_dead_letters WHERE id <> '" + ids[0] + "'")
+		require.NoError(t, err)
+		require.Equal(t, 1, b.count(users))
+		report, err := fsck.Run(t.Context(), b.cache, b.backlog, b.store, []*schema.Entity{b.user},
+			fsck.Options{Pause: time.Millisecond, Letters: b.store})
+		require.NoError(t, err)
+		missing := map[string]bool{}
+		for _, d := range report.Entities[0].Differences {
+			require.Equal(t, fsck.NoLetter, d.Reason)
+			missing[d.ID] = true
+		}
+		require.Equal(t, map[string]bool{ids[1]: true, ids[2]: true}, missing)
+
+		n, err := b.Selected(t.Context(), operate.Selection{Filter: users, Restore: true})
+		require.NoError(t, err)
+		require.Equal(t, 3, n)
+		n, err = b.Recover(t.Context(), "", ann)
+		require.NoError(t, err)
+		require.Zero(t, n, "they are there")
+		for _, l := range was {
+			if l.Resolution != ledger.Unresolved || l.Version != b.version(l.ID) {
+				continue
+			}
+			now, err := b.store.Letters(t.Context(), ledger.LetterFilter{ID: l.ID}, 0, 10)
+			require.NoError(t, err)
+			require.Equal(t, l.Version, now[0].Version)
+			require.Equal(t, l.Payload, now[0].Payload)
+			require.Equal(t, l.Deleted, now[0].Deleted)
+			require.Equal(t, l.Refusal, now[0].Refusal)
+			require.Equal(t, l.Attempts, now[0].Attempts)
+		}
+		retried, err := b.Retry(t.Context(), operate.Selection{Filter: ledger.LetterFilter{ID: ids[1]}}, ann)
+		require.NoError(t, err)
+		require.Equal(t, operate.Report{Selected: 1, Done: 1}, retried)
+		discarded, err := b.Discard(t.Context(), operate.Selection{Filter: users}, ann)
+		require.NoError(t, err)
+		require.Equal(t, 2, discarded.Done, "%+v", discarded)
+		b.flush()
+		require.Equal(t, `"n1"`, b.row(ids[1])[0])
+		report, err = fsck.Run(t.Context(), b.cache, b.backlog, b.store, []*schema.Entity{b.user},
+			fsck.Options{Pause: time.Millisecond, Letters: b.store})
+		require.NoError(t, err)
+		require.True(t, report.OK(), "%+v", report)
+		b.total()
+	})
+}
+
+// version is that of a record in Redis.
+func (b *bundle) version(id string) schema.Version {
+	b.t.Helper()
+	s, err := b.cache.Status(b.t.Context(), b.user, id)
+	require.NoError(b.t, err)
+	return s.Record.Version
 }

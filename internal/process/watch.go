@@ -3,10 +3,12 @@ package process
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -32,6 +34,9 @@ func (p *Parts) Watch(ctx context.Context) error {
 		defer cancel()
 		_ = mark.Leave(ctx) // it is pruned otherwise
 	}()
+	var letters sync.WaitGroup
+	letters.Go(func() { p.keepLetters(ctx) })
+	defer letters.Wait()
 	unsafe := false
 	for {
 		select {
@@ -57,6 +62,39 @@ func (p *Parts) Watch(ctx context.Context) error {
 		}
 		if err != nil {
 			p.Log.Debug("looking after Redis failed", "error", err)
+		}
+	}
+}
+
+// lettersEvery is the time between two looks for dead letters that the database has lost.
+const lettersEvery = time.Minute
+
+// keepLetters writes anew the dead letters that the database has lost, until ctx ends, if this process runs bulk
+// actions: one of them at a time, the first soon after its start.
+func (p *Parts) keepLetters(ctx context.Context) {
+	id, wait := fleet.NewID(), time.NewTimer(watchTick/5)
+	defer wait.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
+		}
+		wait.Reset(max(lettersEvery, p.Config.Worker.PollInterval))
+		jobs := p.jobs.Load()
+		if jobs == nil || p.Unpaired() != nil {
+			continue
+		}
+		leads, err := p.Fleet.Lead(ctx, "letters", id, lettersEvery)
+		if err != nil || !leads {
+			continue
+		}
+		n, err := jobs.Operator.Recover(ctx, "", operate.Keeper)
+		if n > 0 {
+			p.Log.Warn("dead letters that the database had lost were written anew from Redis", "letters", n)
+		}
+		if err != nil {
+			p.Log.Debug("looking for lost dead letters failed", "error", err)
 		}
 	}
 }

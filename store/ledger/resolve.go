@@ -92,6 +92,32 @@ func (l *Ledger) OpenLetters(ctx context.Context, e *schema.Entity, after int64,
 	return open, l.sql.Unavailable("list the open letters of "+e.Name, err)
 }
 
+// Lettered reports which of some versions of records have a dead letter, open or resolved.
+func (l *Ledger) Lettered(ctx context.Context, e *schema.Entity, some []schema.Versioned) ([]bool, error) {
+	defer l.sql.Time("letters")()
+	ids := make([]string, len(some))
+	for i, one := range some {
+		ids[i] = one.ID
+	}
+	found := map[schema.Versioned]bool{}
+	for part := range slices.Chunk(ids, lettersPerStatement) {
+		var rows []schema.Versioned
+		err := l.sql.Read(ctx).Raw(`SELECT id, version FROM afterwrite_dead_letters WHERE entity = ? AND id IN ?`,
+			e.Name, part).Scan(&rows).Error
+		if err != nil {
+			return nil, l.sql.Unavailable("look for the letters of "+e.Name, err)
+		}
+		for _, one := range rows {
+			found[one] = true
+		}
+	}
+	have := make([]bool, len(some))
+	for i, one := range some {
+		have[i] = found[one]
+	}
+	return have, nil
+}
+
 // PurgeLetters deletes up to limit letters that were resolved before a time, and returns how many. Open letters are
 // kept for ever.
 func (l *Ledger) PurgeLetters(ctx context.Context, before time.Time, limit int) (int, error) {

@@ -47,7 +47,7 @@ func (a *Admin) OpenAPI() (paths, schemas object) {
 			filter, nil,
 			answer("The groups.", "DeadGroups"))},
 		"dead/retry": object{"post": bulkOp("retry_dead",
-			"Send dead letters back to the database, attempts anew. With restore, those whose records Redis has lost are written anew over the database's rows.")},
+			"Send dead letters back to the database, attempts anew. With restore, those whose records Redis has lost are written anew over the database's rows, and first those that the database has lost.")},
 		"dead/discard": object{"post": bulkOp("discard_dead",
 			"Give dead letters up: the state of each one's row stands again.")},
 		"dead/{number}": object{"parameters": []object{number}, "get": op("show_dead",
