@@ -37,7 +37,7 @@ const (
 	// sync task.
 	DefaultFlagMargin = layout.DefaultFlagMargin
 	// DefaultKeptOps and DefaultOpAge bound the operation ids that are kept per partition.
-	DefaultKeptOps = 20_000
+	DefaultKeptOps = layout.DefaultKeptOps
 	DefaultOpAge   = layout.DefaultOpAge
 	// DefaultKeptTags bounds the tags whose last invalidation is remembered; the documentation of package values says
 	// what forgetting one costs.

@@ -46,6 +46,8 @@ type Write struct {
 	// Key is an operation id of the record: the write is applied once, however often it is repeated within
 	// Config.OpAge. KeyHash distinguishes the operation from others with the same Key on the same record.
 	Key, KeyHash string
+	// Owner is who sent the Key: of the room for operation ids one owner gets half. "": none.
+	Owner string
 
 	// Row and Token answer an earlier Written.Token: the loaded record.
 	Row   *schema.Row
@@ -202,7 +204,11 @@ func (w *Write) written(e *schema.Entity, reply any) Written {
 	case "reused":
 		return Written{Err: schema.ErrKeyReused}
 	case "keysfull":
-		return Written{Err: fmt.Errorf("%w: partition %d of %s", schema.ErrKeysFull, e.Partition(w.ID), e.Name)}
+		whose := ""
+		if field == "owner" {
+			whose = ", of which one caller has at most half"
+		}
+		return Written{Err: fmt.Errorf("%w: partition %d of %s%s", schema.ErrKeysFull, e.Partition(w.ID), e.Name, whose)}
 	case "exists":
 		return Written{Err: schema.ErrExists}
 	case "notfound":
@@ -243,12 +249,12 @@ func (w *Write) added(e *schema.Entity, texts []string) schema.Values {
 }
 
 // Reserve stores the record id that the first caller of an operation id generated, so that a repeated create finds the
-// record that it created. Key and fresh can be any text; with an empty fresh nothing is stored, and ErrKeysFull means
-// that no id was.
-func (c *Cache) Reserve(ctx context.Context, e *schema.Entity, key, fresh string) (string, error) {
+// record that it created. The texts can be any, owner as in [Write]; with an empty fresh nothing is stored, and
+// ErrKeysFull means that no id was.
+func (c *Cache) Reserve(ctx context.Context, e *schema.Entity, key, owner, fresh string) (string, error) {
 	k := c.prefix.Keys(e, e.Partition(key))
-	reply, err := c.redis.RunAny(ctx, reserveScript, []string{k.Ops, k.OpsAt}, keptKey("id:"+key), fresh, c.keptOps,
-		layout.MS(c.opAge))
+	reply, err := c.redis.RunAny(ctx, reserveScript, []string{k.Ops}, keptKey("id:"+key), fresh, c.keptOps,
+		layout.MS(c.opAge), keptOwner(owner))
 	if err != nil {
 		return "", err
 	}

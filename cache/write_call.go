@@ -84,7 +84,7 @@ func (c *Cache) appendWrite(args []any, e *schema.Entity, w *Write) []any {
 	} else {
 		args = append(args, form)
 	}
-	args = append(args, ifMatch(w.IfMatch), w.key(), w.KeyHash, newToken(), w.Token)
+	args = append(args, ifMatch(w.IfMatch), w.key(), w.KeyHash, keptOwner(w.Owner), newToken(), w.Token)
 	args = c.appendRow(args, e, w.row(e))
 	switch {
 	case w.Op == OpDelete || form == "gx":
@@ -119,6 +119,15 @@ func keptKey(key string) string {
 	}
 	sum := sha256.Sum256([]byte(key))
 	return "#" + base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// keptOwner is the owner of an operation id as stored.
+func keptOwner(owner string) string {
+	if owner == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(owner))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
 func ifMatch(v schema.Version) string {

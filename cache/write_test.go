@@ -353,7 +353,7 @@ func TestOperationIDsAreHonouredOrRejected(t *testing.T) {
 	ops := strings.TrimSuffix(b.statsKey(0), "stats") + "ops"
 	require.ErrorIs(t, keyed("more").Err, schema.ErrKeysFull)
 	require.True(t, keyed("0").Again, "the first is still honoured")
-	_, err := b.Reserve(t.Context(), b.e, "key", "one")
+	_, err := b.Reserve(t.Context(), b.e, "key", "", "one")
 	require.ErrorIs(t, err, schema.ErrKeysFull)
 	b.put(t, "b", "without a key")
 	testkit.Eventually(t, "there is room when they are beyond their age",
@@ -362,6 +362,38 @@ func TestOperationIDsAreHonouredOrRejected(t *testing.T) {
 	testkit.Eventually(t, "the sweeper forgets them", func() bool {
 		_, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
 		return err == nil && b.rdb.HLen(t.Context(), ops).Val() == 0 && b.rdb.ZCard(t.Context(), ops+"At").Val() == 0
+	})
+}
+
+// One owner's operation ids leave half of the room to others, and what is forgotten makes room for it again.
+func TestAnOwnerOfOperationIDsLeavesRoomToOthers(t *testing.T) {
+	b := setup(t, func(e *schema.Entity, cfg *cache.Config) {
+		e.Partitions, cfg.KeptOps, cfg.OpAge = 1, 10, 2*time.Second
+	})
+	keyed := func(owner, key string) error {
+		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("Ann", "1", "1"), Key: key,
+			KeyHash: "h", Owner: owner})
+		return got.Err
+	}
+	for i := range 4 {
+		require.NoError(t, keyed("greedy", fmt.Sprint(i)))
+	}
+	_, err := b.Reserve(t.Context(), b.e, "made", "greedy", "one")
+	require.NoError(t, err)
+	require.ErrorIs(t, keyed("greedy", "more"), schema.ErrKeysFull)
+	_, err = b.Reserve(t.Context(), b.e, "more", "greedy", "one")
+	require.ErrorIs(t, err, schema.ErrKeysFull)
+	require.NoError(t, keyed("greedy", "0"), "what is kept is honoured")
+	require.NoError(t, keyed("modest", "1\x01x"))
+	require.NoError(t, keyed("", "nobody's"))
+
+	base := strings.TrimSuffix(b.statsKey(0), "stats")
+	require.Equal(t, int64(2), b.rdb.HLen(t.Context(), base+"opsOf").Val())
+	testkit.Eventually(t, "there is room when they are beyond their age",
+		func() bool { return keyed("greedy", "more") == nil })
+	testkit.Eventually(t, "all are forgotten", func() bool {
+		_, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
+		return err == nil && b.rdb.Exists(t.Context(), base+"ops", base+"opsAt", base+"opsOf").Val() == 0
 	})
 }
 
@@ -382,9 +414,9 @@ func TestLongOperationIDsAreHashed(t *testing.T) {
 
 func TestReserveKeepsTheFirstID(t *testing.T) {
 	b := setup(t)
-	first, err := b.Reserve(t.Context(), b.e, "key", "one")
+	first, err := b.Reserve(t.Context(), b.e, "key", "", "one")
 	require.NoError(t, err)
-	second, err := b.Reserve(t.Context(), b.e, "key", "two")
+	second, err := b.Reserve(t.Context(), b.e, "key", "", "two")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"one", "one"}, []string{first, second})
 }

@@ -53,7 +53,7 @@ type Writer interface {
 	Write(ctx context.Context, groups ...*cache.Group)
 	// Node names the node of a cluster that has a partition; "" where there is one node.
 	Node(ctx context.Context, e *schema.Entity, partition int) string
-	Reserve(ctx context.Context, e *schema.Entity, key, fresh string) (string, error)
+	Reserve(ctx context.Context, e *schema.Entity, key, owner, fresh string) (string, error)
 	barriers
 }
 
@@ -168,6 +168,9 @@ type Request struct {
 	// Key makes a repeat of the request safe: it is applied once, and the repeat gets the same answer. At most MaxKey
 	// bytes; "" for no key.
 	Key string
+	// Owner is who sent the Key, such as the name of a token: of the keys that a partition keeps, one owner has at most
+	// half, so that the others' are accepted. "": no owner.
+	Owner string
 	// Same identifies the request under its Key if its fields cannot, because they contain the time of the request; "":
 	// the fields do.
 	Same string

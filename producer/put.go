@@ -44,9 +44,9 @@ func (p *Producer) prepareCreate(ctx context.Context, e *schema.Entity, r Reques
 	case r.ID != "":
 		w.ID, err = e.CanonicalID(r.ID)
 	case e.ID.Composite():
-		w.ID, err = e.MadeKey(w.Values, func() (string, error) { return p.newID(ctx, e, r.Key) })
+		w.ID, err = e.MadeKey(w.Values, func() (string, error) { return p.newID(ctx, e, r) })
 	default:
-		w.ID, err = p.newID(ctx, e, r.Key)
+		w.ID, err = p.newID(ctx, e, r)
 	}
 	if err != nil {
 		return err
@@ -56,13 +56,13 @@ func (p *Producer) prepareCreate(ctx context.Context, e *schema.Entity, r Reques
 
 // newID returns the id of a record that is created without one, or the part of a composite key that is a UUID. With an
 // idempotency key the id is stored, so that a repeat of the request creates the same record.
-func (p *Producer) newID(ctx context.Context, e *schema.Entity, key string) (string, error) {
+func (p *Producer) newID(ctx context.Context, e *schema.Entity, r Request) (string, error) {
 	id, err := p.madeID(ctx, e)
-	if key == "" {
+	if r.Key == "" {
 		return id, err
 	}
 	// A repeat needs no new id: it has its answer while the database is away.
-	kept, missing := p.cache.Reserve(ctx, e, key, id)
+	kept, missing := p.cache.Reserve(ctx, e, r.Key, r.Owner, id)
 	if err != nil && missing != nil {
 		return "", err
 	}

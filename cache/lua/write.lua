@@ -20,7 +20,7 @@
 --                with a second letter x the options follow, and before them, with a third
 --                letter t, the origin
 --         [t: trace and span id, request id: kept as _t and _q, see internal/layout/origin.go]
---         [x: if-match ("" any, "*" exists, or a version), operation id, its hash,
+--         [x: if-match ("" any, "*" exists, or a version), operation id, its hash, its owner,
 --             fresh lease token, token of the loaded row (its lease; or "@" and the version
 --             at which the record lacked a field), "" | "0" absent | "1" row,
 --             ttl of a row installed without a write, ms; then, after "1", the row:
@@ -39,6 +39,7 @@
 --            {"reused"}                            operation id of another operation
 --            {"keysfull"}                          refused: the partition keeps as many operation ids
 --                                                  as it may, none of them beyond its age
+--            {"keysfull", "owner"}                 refused: half of them are this owner's
 --            {"miss", token}                       not cached: load the row, then write
 --                                                  again with it and this token
 --            {"lacking", version}                  the record has not got a field to increment;
@@ -263,14 +264,20 @@ local function rank(rec, id)
   if unsure then call('SREM', base .. 'rankUnsure', id) end
 end
 
--- trim removes operation ids beyond their age, a bounded number at a time.
+-- trim removes operation ids beyond their age, a bounded number at a time, as the prelude does.
 local function trim(most)
-  local ops, ops_at = base .. 'ops', base .. 'opsAt'
-  local old = call('ZRANGEBYSCORE', ops_at, '-inf', now - ARGV[7], 'LIMIT', 0, most)
-  if #old > 0 then
-    call('HDEL', ops, unpack(old))
-    call('ZREM', ops_at, unpack(old))
+  local ops = base .. 'ops'
+  local old = call('ZRANGEBYSCORE', ops .. 'At', '-inf', now - ARGV[7], 'LIMIT', 0, most)
+  if #old == 0 then return end
+  call('ZREM', ops .. 'At', unpack(old))
+  for i = 1, #old do
+    local key, owner = old[i]:match('^(.*)\1([%w_-]+)$')
+    if owner then
+      old[i] = key
+      if call('HINCRBY', ops .. 'Of', owner, -1) < 1 then call('HDEL', ops .. 'Of', owner) end
+    end
   end
+  call('HDEL', ops, unpack(old))
 end
 
 -- apply executes the next write of ARGV on the record.
@@ -281,15 +288,15 @@ local function apply(rec)
   local id = rec:sub(#base + 3) -- behind "r:"
   local m = call('HMGET', rec, '_v', '_s', '_d', '_l', '_b', '_c')
   local rv, rs, gone, lease, barrier, changed = m[1], m[2], m[3], m[4], m[5], m[6]
-  local match, key, hash, fresh, token, row, ttl, row_at = '', '', '', '', '', '', '0', 0
+  local match, key, hash, owner, fresh, token, row, ttl, row_at = '', '', '', '', '', '', '', '0', 0
   local trace, request
   if #form > 1 then
     if #form == 3 then
       trace, request = ARGV[at + 1], ARGV[at + 2]
       at = at + 2
     end
-    match, key, hash, fresh, token, row, ttl = unpack(ARGV, at + 1, at + 7)
-    at = at + 7
+    match, key, hash, owner, fresh, token, row, ttl = unpack(ARGV, at + 1, at + 8)
+    at = at + 8
     if row == '1' then
       row_at = at
       at = at + width
@@ -318,6 +325,9 @@ local function apply(rec)
       room = ARGV[6] - call('ZCARD', base .. 'opsAt')
     end
     if room <= 0 then return { 'keysfull' } end
+    if owner ~= '' and number(call('HGET', base .. 'opsOf', owner)) >= math.max(1, ARGV[6] / 2) then
+      return { 'keysfull', 'owner' }
+    end
   end
 
   -- A later write of a record waits for an earlier write of the same call.
@@ -420,6 +430,10 @@ local function apply(rec)
 
   if key ~= '' then
     call('HSET', base .. 'ops', key, cjson.encode({ hash, v, unpack(values or {}) }))
+    if owner ~= '' then
+      key = key .. '\1' .. owner
+      call('HINCRBY', base .. 'opsOf', owner, 1)
+    end
     call('ZADD', base .. 'opsAt', now_text, key)
     room = room - 1
   end

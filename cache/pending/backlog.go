@@ -21,6 +21,7 @@ type Config struct {
 	Changed    Changed
 	FlagMargin time.Duration         // 0: DefaultFlagMargin
 	OpAge      time.Duration         // how long operation ids are kept; 0: layout.DefaultOpAge
+	KeptOps    int                   // kept per partition, as the cache is told; 0: layout.DefaultKeptOps
 	Registerer prometheus.Registerer // nil: no metrics
 }
 
@@ -38,6 +39,7 @@ type Backlog struct {
 	changed    Changed
 	flagMargin time.Duration
 	opAge      time.Duration
+	keptOps    int64
 	lost       *prometheus.CounterVec
 }
 
@@ -46,6 +48,7 @@ func New(client *rdb.Client, prefix layout.Prefix, cfg Config) *Backlog {
 	b := &Backlog{
 		redis: client, prefix: prefix, changed: cfg.Changed,
 		flagMargin: cmp.Or(cfg.FlagMargin, DefaultFlagMargin), opAge: cmp.Or(cfg.OpAge, layout.DefaultOpAge),
+		keptOps: int64(cmp.Or(cfg.KeptOps, layout.DefaultKeptOps)),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "afterwrite_lost_records_total", Help: "Listed records whose data Redis no longer had.",
 		}, []string{"entity"}),

@@ -89,7 +89,7 @@ func (b *Backlog) Sweep(ctx context.Context, entities []*schema.Entity) ([]schem
 		calls := make([]*rdb.Call, e.Partitions)
 		for i := range calls {
 			k := b.prefix.Keys(e, i)
-			calls[i] = sweepScript.Call([]string{k.Stats, k.Pending, k.Held, k.Ops, k.OpsAt}, layout.MS(b.flagMargin),
+			calls[i] = sweepScript.Call([]string{k.Stats, k.Pending, k.Held, k.Ops}, layout.MS(b.flagMargin),
 				layout.MS(e.Flush.Delay), layout.MS(e.Flush.Delay+b.flagMargin+longestPutOff), layout.MS(b.opAge))
 		}
 		b.redis.Send(ctx, calls...)

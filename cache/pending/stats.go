@@ -18,6 +18,7 @@ type Stats struct {
 	Accepted, Superseded, Persisted, Discarded, Lost int64
 	Pending, Held, Dead                              int64
 	Conflicts                                        int64     // see Cache.RowsChanged
+	Keys, MostKeys                                   int64     // operation ids kept, and at most; of several: added up
 	OldestPending, OldestHeld, OldestDead            time.Time // first pending, next attempt, death; zero if none
 	LastVersion                                      schema.Version
 	FlagUntil                                        time.Time // the scheduled flag; zero: free
@@ -40,6 +41,7 @@ func Total(partitions []Stats) Stats {
 		t.Discarded += s.Discarded
 		t.Lost += s.Lost
 		t.Conflicts += s.Conflicts
+		t.Keys, t.MostKeys = t.Keys+s.Keys, t.MostKeys+s.MostKeys
 		t.Pending += s.Pending
 		t.Held += s.Held
 		t.Dead += s.Dead
@@ -63,7 +65,7 @@ func older(a, b time.Time) time.Time {
 func (b *Backlog) Stats(ctx context.Context, e *schema.Entity) ([]Stats, error) {
 	calls := make([]*rdb.Call, e.Partitions)
 	for i := range calls {
-		calls[i] = statsScript.Call(b.prefix.Keys(e, i).Lists()[:4])
+		calls[i] = statsScript.Call(append(b.prefix.Keys(e, i).Lists()[:4], b.prefix.Keys(e, i).OpsAt))
 	}
 	b.redis.Send(ctx, calls...)
 	stats := make([]Stats, e.Partitions)
@@ -72,10 +74,11 @@ func (b *Backlog) Stats(ctx context.Context, e *schema.Entity) ([]Stats, error) 
 		if err != nil {
 			return nil, rdb.Fault("stats", err)
 		}
-		if len(reply) != 15 {
+		if len(reply) != 16 {
 			return nil, fmt.Errorf("stats script: %d values", len(reply))
 		}
 		stats[i] = readStats(i, reply)
+		stats[i].MostKeys = b.keptOps
 	}
 	return stats, nil
 }
@@ -112,6 +115,6 @@ func readStats(partition int, reply []any) Stats {
 		Partition: partition, LastVersion: schema.Version(n(0)),
 		Accepted: n(1), Superseded: n(2), Persisted: n(3), Discarded: n(4), Lost: n(5), FlagUntil: t(6),
 		Pending: n(7), Held: n(8), Dead: n(9), OldestPending: t(10), OldestHeld: t(11), OldestDead: t(12),
-		Paused: n(13) == 1, Conflicts: n(14),
+		Paused: n(13) == 1, Conflicts: n(14), Keys: n(15),
 	}
 }

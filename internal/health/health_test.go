@@ -109,6 +109,10 @@ func TestJudgement(t *testing.T) {
 		}, "watch of user", health.Warning, "changes of 1 record by other programs wait"},
 		"unaccounted": {func(s *health.State) { s.Entities[0].Total = pending.Stats{Accepted: 1} }, "backlog of user",
 			health.Failure, "1 accepted write is unaccounted for"},
+		"keys": {func(s *health.State) {
+			s.Entities[0].Partitions = []pending.Stats{{Keys: 90, MostKeys: 100}}
+			s.Entities[0].Total = pending.Total(s.Entities[0].Partitions)
+		}, "backlog of user", health.Warning, "90 Idempotency-Keys are kept"},
 		"refused": {func(s *health.State) { s.Entities[0].Total = pending.Stats{Accepted: 2, Held: 1, Dead: 1} },
 			"backlog of user", health.Warning, "2 writes refused, 1 of them dead"},
 		"full": {func(s *health.State) { s.Entities[0].Partitions[1].Dead = 1 << 40 },

@@ -292,6 +292,11 @@ func (e Entity) Findings(now time.Time, working bool) []Finding {
 			"start workers, or settle what is held and dead (`afterwrite dead list`), or raise flush.max_pending",
 			"%s is full: new records are rejected with 503.", name)
 	}
+	if slices.ContainsFunc(e.Partitions, keysFilling) {
+		f.add(check, Warning, nil, "lower api.keys.keep, raise api.keys.max, or see which token sends so many",
+			"%s: %s Idempotency-Keys are kept, and a partition has little room left: without it, writes with a new key are rejected with 503.",
+			name, text.Number(t.Keys))
+	}
 	if t.Paused {
 		f.add(check, Warning, nil, "`afterwrite resume "+name+"`", "%s: flushing is paused%s; writes wait in Redis.",
 			name, e.pausedPart())
@@ -315,6 +320,9 @@ func (e Entity) Findings(now time.Time, working bool) []Finding {
 func (e Entity) full(s pending.Stats) bool {
 	return s.Pending+s.Held+s.Dead >= int64(e.Entity.PartitionLimit())
 }
+
+// keysFilling reports whether nine tenths of the room for Idempotency-Keys are taken.
+func keysFilling(s pending.Stats) bool { return s.MostKeys > 0 && s.Keys*10 >= s.MostKeys*9 }
 
 // pausedPart says how many partitions are paused, where not all are.
 func (e Entity) pausedPart() string {

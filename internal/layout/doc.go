@@ -45,7 +45,9 @@
 //	aw:{user/3}:stream   STREAM field e: an event as published, the last few of them
 //	aw:{user/3}:ops      HASH   operation id, NUL, record id → its hash and answer, a JSON
 //	                            list; "id:" and operation id → a made record id
-//	aw:{user/3}:opsAt    ZSET   operation id → time (ms), to trim ops by
+//	aw:{user/3}:opsAt    ZSET   operation id, and where it has an owner a byte 1 and that →
+//	                            time (ms), to trim ops by
+//	aw:{user/3}:opsOf    HASH   owner → number of its operation ids
 //	aw:{user/3}:rank     ZSET   id → score, negated, of every record that has one
 //	aw:{user/3}:rankBuild  ZSET the same while it is rebuilt; +inf: it has none
 //	aw:{user/3}:rankUnsure SET  ids whose row may have another score; see package rank

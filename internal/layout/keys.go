@@ -15,10 +15,12 @@ const DefaultPrefix = "aw"
 const KeptEvents = 512
 
 // DefaultFlagMargin is how long the scheduled flag outlives the planned start of a sync task, or the flag's last
-// renewal. If a worker dies, its partition waits this long. DefaultOpAge is how long operation ids are kept.
+// renewal. If a worker dies, its partition waits this long. DefaultOpAge is how long operation ids are kept,
+// DefaultKeptOps how many in a partition.
 const (
 	DefaultFlagMargin = 10 * time.Second
 	DefaultOpAge      = 24 * time.Hour
+	DefaultKeptOps    = 20_000
 )
 
 // Suffixes that follow the base in the names that every write uses.

@@ -57,6 +57,22 @@ local function turned(stats, before, turn)
   return false
 end
 
+-- forget_ops removes operation ids from before a time, at most so many. Of an id with an owner opsAt has a 1 byte and the
+-- owner behind it, and opsOf counts the owner's.
+local function forget_ops(ops, before, most)
+  local old = redis.call('ZRANGEBYSCORE', ops .. 'At', '-inf', before, 'LIMIT', 0, most)
+  if #old == 0 then return end
+  redis.call('ZREM', ops .. 'At', unpack(old))
+  for i = 1, #old do
+    local key, owner = old[i]:match('^(.*)\1([%w_-]+)$')
+    if owner then
+      old[i] = key
+      if redis.call('HINCRBY', ops .. 'Of', owner, -1) < 1 then redis.call('HDEL', ops .. 'Of', owner) end
+    end
+  end
+  redis.call('HDEL', ops, unpack(old))
+end
+
 -- next_version is the version after last, of the stats, at a time in µs.
 local function next_version(last, now)
   local version = number(last) + 1

@@ -160,7 +160,7 @@ func JoinOver(over Over, c *config.Config, version string, log *slog.Logger) (*P
 		return nil, err
 	}
 	p.Pending = pending.New(p.Cache.Redis(), p.Cache.Prefix(), pending.Config{
-		Changed: p.Cache, OpAge: c.API.KeepKeys, Registerer: p.Metrics,
+		Changed: p.Cache, OpAge: c.API.KeepKeys, KeptOps: c.API.MaxKeys, Registerer: p.Metrics,
 	})
 	p.Fleet, p.Inspect = fleet.New(p.Cache.Redis(), p.Cache.Prefix()), inspect.New(p.Cache.Redis(), p.Cache.Prefix())
 	queues, err := p.Inspector()

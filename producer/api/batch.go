@@ -168,6 +168,7 @@ func (a *API) readItem(c *call, text []byte) (producer.Request, error) {
 
 // completeItem parses the members that depend on the item's op and entity.
 func (a *API) completeItem(c *call, r *producer.Request, id, fields json.RawMessage) error {
+	r.Owner = c.who.Name
 	switch r.Op {
 	case cache.OpPut, cache.OpCreate, cache.OpPatch, cache.OpIncrement, cache.OpDelete:
 	default:

@@ -110,7 +110,7 @@ func (a *API) write(ctx context.Context, c *call, op cache.Op) error {
 	}
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
-	request := producer.Request{Op: op, Entity: c.entity.Name, ID: c.id, Fields: c.fields}
+	request := producer.Request{Op: op, Entity: c.entity.Name, ID: c.id, Fields: c.fields, Owner: c.who.Name}
 	if request.Key, err = idempotencyKey(c.r.Header); err != nil {
 		return err
 	}

@@ -1,8 +1,8 @@
 -- Reads a partition's counters and the sizes and heads of its lists at one moment.
 --
--- KEYS  1 stats  2 pending  3 held  4 dead
+-- KEYS  1 stats  2 pending  3 held  4 dead  5 opsAt
 -- Returns {v, a, s, p, d, l, u, pending, held, dead, head of pending, of held, of dead,
---          1 or 0 paused, conflicts}
+--          1 or 0 paused, conflicts, operation ids}
 local function head(key)
   return redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or ''
 end
@@ -12,4 +12,5 @@ for i = 2, 4 do out[6 + i] = redis.call('ZCARD', KEYS[i]) end
 for i = 2, 4 do out[9 + i] = head(KEYS[i]) end
 out[14] = redis.call('HEXISTS', KEYS[1], 'z')
 out[15] = redis.call('HGET', KEYS[1], 'c') or '0'
+out[16] = redis.call('ZCARD', KEYS[5])
 return out

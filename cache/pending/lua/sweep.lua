@@ -4,17 +4,13 @@
 --
 -- It also removes operation ids beyond their age, which makes room in a Redis that is full of them.
 --
--- KEYS  1 stats  2 pending  3 held  4 ops  5 opsAt
+-- KEYS  1 stats  2 pending  3 held  4 ops, beside which are opsAt and opsOf
 -- ARGV  1 margin of the flag, ms  2 flush delay, ms  3 longest life of a flag from now, ms
 --       4 age of operation ids, ms
 -- Returns {} nothing to enqueue, else {generation, wait ms}
 local g, u, paused, asked = unpack(redis.call('HMGET', KEYS[1], 'g', 'u', 'z', 'f'))
 local now = now_ms()
-local old = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now - ARGV[4], 'LIMIT', 0, 2000)
-if #old > 0 then
-  redis.call('HDEL', KEYS[4], unpack(old))
-  redis.call('ZREM', KEYS[5], unpack(old))
-end
+forget_ops(KEYS[4], now - ARGV[4], 2000)
 if paused then return {} end
 local live = number(u) - now
 if live > 0 and live <= tonumber(ARGV[3]) then return {} end
