@@ -22,6 +22,7 @@ const (
 	KindRange      Kind = "range"       // a value is too long or too large for its column
 	KindType       Kind = "type"        // a value is not of its column's type
 	KindMissing    Kind = "missing"     // another program deleted the row that a patch or an increment would change
+	KindTimeout    Kind = "timeout"     // its statement took too long, or another transaction was in its way
 	KindPoison     Kind = "poison"      // refused for a reason that fits no other kind
 )
 
@@ -40,7 +41,9 @@ const KindOlder Kind = "older"
 var HeldKinds = append(slices.Clone(Kinds), KindUnknownField, KindOlder)
 
 // Kinds lists every kind, in the order of display.
-var Kinds = []Kind{KindUnique, KindForeignKey, KindNotNull, KindCheck, KindRange, KindType, KindMissing, KindPoison}
+var Kinds = []Kind{
+	KindUnique, KindForeignKey, KindNotNull, KindCheck, KindRange, KindType, KindMissing, KindTimeout, KindPoison,
+}
 
 // Refusal is the database's own error about one record.
 type Refusal struct {

@@ -95,6 +95,9 @@ type dialect interface {
 	// write it: a column, constraint or function has changed, or a permission is missing. It
 	// names no value of any record.
 	ofTable(err error) bool
+	// blocked reports whether err says that another transaction was in the way: a lock was not
+	// free in time, or conflict.
+	blocked(err error) bool
 	// hung reports whether err says that a statement waited too long, for a lock or by
 	// itself, and was given up.
 	hung(err error) bool

@@ -26,6 +26,8 @@ type unavailableError struct {
 	err      error
 	away     bool // see Away
 	conflict bool // see Conflict
+	blocked  bool // see Blocked
+	late     bool // see Late
 	ofTable  bool // see OfTable
 }
 
@@ -59,6 +61,20 @@ func Conflict(err error) bool {
 	return errors.As(err, &u) && u.conflict
 }
 
+// Blocked reports whether err, which is [Unavailable], says that another transaction was in the
+// way: a lock was not free in time, or [Conflict].
+func Blocked(err error) bool {
+	var u *unavailableError
+	return errors.As(err, &u) && u.blocked
+}
+
+// Late reports whether err, which is [Unavailable], says that a statement took too long, or that
+// it was [Blocked].
+func Late(err error) bool {
+	var u *unavailableError
+	return errors.As(err, &u) && u.late
+}
+
 // OfTable reports whether err, which is [Unavailable], says that a statement does not fit its
 // table any more, or may not write it. Where all records of a partition fail so, the fault is
 // the table's.
@@ -88,8 +104,22 @@ func (s *Store) unavailable(op string, err error) error {
 	if s.dialect.readOnly(err) {
 		s.stale.Store(true)
 	}
-	return &unavailableError{op, err, s.dialect.away(err), s.dialect.conflict(err), errors.Is(err, ErrUnfit) ||
-		s.dialect.ofTable(err)}
+	return &unavailableError{
+		op: op, err: err, away: s.dialect.away(err), conflict: s.dialect.conflict(err),
+		blocked: s.dialect.blocked(err), late: s.late(err) || errors.Is(err, context.DeadlineExceeded),
+		ofTable: errors.Is(err, ErrUnfit) || s.dialect.ofTable(err),
+	}
+}
+
+// late reports whether err is of the time that a statement took, or of another transaction.
+func (s *Store) late(err error) bool { return s.dialect.hung(err) || s.dialect.blocked(err) }
+
+// suspected is the kind of what is no refusal by its code, and taken for one.
+func (s *Store) suspected(err error) schema.Kind {
+	if s.late(err) {
+		return schema.KindTimeout
+	}
+	return schema.KindPoison
 }
 
 // refusal makes a refusal whose message is bounded and valid UTF-8.

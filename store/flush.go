@@ -40,6 +40,9 @@ type Refused struct {
 	// Unmapped says that a column that no field is on must have a value in a new row. No change
 	// can give it one: somebody has to mend the table.
 	Unmapped bool
+	// Blocked says that another transaction was in the way of the change, by a lock or a deadlock:
+	// it tells nothing of the change itself.
+	Blocked bool
 }
 
 // Add appends what became of another batch.

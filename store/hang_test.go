@@ -37,7 +37,7 @@ func (b *bench) sieved(e *schema.Entity, changes []schema.Change) (slow []string
 		require.Empty(b.t, flushed.Refused)
 		done := ids(flushed.Persisted)
 		for _, r := range flushed.Slow {
-			require.Equal(b.t, schema.KindPoison, r.Refusal.Kind)
+			require.Equal(b.t, schema.KindTimeout, r.Refusal.Kind)
 			require.True(b.t, r.Apart)
 			slow, done = append(slow, r.ID), append(done, r.ID)
 		}

@@ -38,7 +38,7 @@ func (b *batch) isolate(changes []schema.Change, run statement, rejected []rejec
 		if gone, err := b.gone(changes[0], r); gone || err != nil {
 			return rejected, err
 		}
-		refused := Refused{Change: changes[0], Refusal: r, Apart: v.apart, OfTable: v.ofTable,
+		refused := Refused{Change: changes[0], Refusal: r, Apart: v.apart, OfTable: v.ofTable, Blocked: v.blocked,
 			Unmapped: b.table.unmapped(r)}
 		return append(rejected, rejection{refused, curable(r.Kind)}), nil
 	}
@@ -85,6 +85,7 @@ type verdict struct {
 	schema.Refusal
 	apart   bool            // see Refused
 	ofTable bool            // see Refused
+	blocked bool            // see Refused
 	missing map[string]bool // see missingError
 	hung    bool            // it was given up for its time, which is no refusal
 	hook    bool            // a hook refused: the constraint is not the table's
@@ -112,7 +113,7 @@ func (b *batch) attempt(changes []schema.Change, run statement) (*verdict, error
 // judge tells what an error of a statement means for its changes, if anything.
 func (b *batch) judge(err error) (verdict, bool) {
 	if b.hung(err) {
-		return verdict{Refusal: refusal(schema.KindPoison, "", "", err.Error()), hung: true}, true
+		return verdict{Refusal: refusal(schema.KindTimeout, "", "", err.Error()), hung: true}, true
 	}
 	if hook := (*hookError)(nil); errors.As(err, &hook) {
 		r, ok := b.hookRefusal(hook)
@@ -123,7 +124,8 @@ func (b *batch) judge(err error) (verdict, bool) {
 	}
 	r, ok := b.classify(err)
 	apart := ok && b.suspected(err)
-	return verdict{Refusal: r, apart: apart, ofTable: apart && b.tx.store.dialect.ofTable(err)}, ok
+	d := b.tx.store.dialect
+	return verdict{Refusal: r, apart: apart, ofTable: apart && d.ofTable(err), blocked: apart && d.blocked(err)}, ok
 }
 
 // part rejects the culprits and goes on with the rest.
@@ -169,7 +171,7 @@ func (b *batch) classify(err error) (schema.Refusal, bool) {
 		return r, true
 	}
 	if b.suspected(err) {
-		return refusal(schema.KindPoison, "", "", err.Error()), true
+		return refusal(b.tx.store.suspected(err), "", "", err.Error()), true
 	}
 	return schema.Refusal{}, false
 }

@@ -49,6 +49,11 @@ func (*mysql) conflict(err error) bool {
 	return number == 1213
 }
 
+func (d *mysql) blocked(err error) bool {
+	number, _ := mysqlError(err)
+	return number == 1205 || d.conflict(err)
+}
+
 // suspect leaves out permissions, which only an operator mends, and a lost connection.
 func (*mysql) suspect(err error) bool {
 	number, state := mysqlError(err)

@@ -44,6 +44,8 @@ func (*postgres) conflict(err error) bool {
 	return code == "40001" || code == "40P01"
 }
 
+func (d *postgres) blocked(err error) bool { return pgCode(err) == "55P03" || d.conflict(err) }
+
 // suspect leaves out permissions (42501), which only an operator mends, and a lost
 // connection.
 func (*postgres) suspect(err error) bool {

@@ -298,6 +298,7 @@ func (*sqlite) readOnly(err error) bool {
 
 // conflict: there is one writer.
 func (*sqlite) conflict(error) bool { return false }
+func (*sqlite) blocked(error) bool  { return false }
 
 func (*sqlite) suspect(err error) bool {
 	return sqliteCode(err).Code == sqliteError

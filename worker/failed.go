@@ -92,7 +92,10 @@ func (w *Worker) answers(ctx context.Context) bool {
 // condemn holds the one record of a batch that the database cannot write although it responds.
 func (w *Worker) condemn(ctx context.Context, f *flushing, cause error) error {
 	refusal := schema.Refusal{Kind: schema.KindPoison, Message: bounded(store.Message(cause))}
-	refused := store.Refused{Change: f.last.Due[0].Change, Refusal: refusal, Apart: true}
+	if store.Late(cause) {
+		refusal.Kind = schema.KindTimeout
+	}
+	refused := store.Refused{Change: f.last.Due[0].Change, Refusal: refusal, Apart: true, Blocked: store.Blocked(cause)}
 	return w.settle(ctx, f, store.Outcome{Refused: []store.Refused{refused}})
 }
 

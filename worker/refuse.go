@@ -42,7 +42,7 @@ func (w *Worker) judge(ctx context.Context, f *flushing, refused []store.Refused
 			held = append(held, w.unmapped(f, one))
 			continue
 		}
-		if !wait.early && w.policies.exhausted(o.Entity, one.Refusal.Kind, c.Attempts) {
+		if !wait.early && !one.Blocked && w.policies.exhausted(o.Entity, one.Refusal.Kind, c.Attempts) {
 			dying = append(dying, c)
 		} else {
 			held = append(held, c)
@@ -52,21 +52,23 @@ func (w *Worker) judge(ctx context.Context, f *flushing, refused []store.Refused
 }
 
 // attempt computes the result of a refusal: the record's attempts, its history and the time of the next attempt. An
-// attempt that came too early, before the record's parent, does not count unless it is the first.
+// attempt that came too early, before the record's parent, does not count unless it is the first, and one that another
+// transaction was in the way of does not count.
 func (w *Worker) attempt(f *flushing, one store.Refused, wait waitForParent) pending.Refused {
 	e, due, now := f.order.Entity, f.due[one.ID], f.now()
 	refused := pending.Refused{
 		Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts + 1, History: due.History,
 		Since: due.PendingSince, At: now, Apart: one.Apart,
 	}
-	if wait.early && due.Attempts > 0 {
+	switch {
+	case one.Blocked, wait.early && due.Attempts > 0:
 		refused.Attempts = due.Attempts
-	} else {
+	default:
 		refused.History = append(refused.History, schema.Attempt{
 			Number: refused.Attempts, At: now.UTC(), Kind: one.Refusal.Kind, Message: one.Refusal.Message, Worker: w.id,
 		})
 	}
-	delay := w.policies.retry(e).Delay(one.Refusal.Kind, refused.Attempts)
+	delay := w.policies.retry(e).Delay(one.Refusal.Kind, max(refused.Attempts, 1))
 	if wait.early {
 		delay = min(delay, wait.pause)
 	}
