@@ -18,6 +18,7 @@ var badTokens = []struct {
 	{token.ErrMistyped, "token-mistyped"},
 	{token.ErrUnknown, "token-unknown"},
 	{token.ErrExpired, "token-expired"},
+	{token.ErrTicket, "ticket-unknown"},
 }
 
 // ofToken translates the error of a request's token.

@@ -23,6 +23,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/cache/rank"
 	"github.com/afterwrite/afterwrite/cache/session"
+	"github.com/afterwrite/afterwrite/cache/ticket"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/certs"
 	"github.com/afterwrite/afterwrite/internal/config"
@@ -359,6 +360,7 @@ func (p *Parts) NewAPI(stopping <-chan struct{}) (http.Handler, error) {
 	handler, err = api.New(api.Config{
 		Proxies:   c.TrustedProxies,
 		Tokens:    p.guard,
+		Tickets:   ticket.New(p.Cache),
 		RateLimit: limit,
 		Producer:  w, Cache: p.redis(), Store: lister{p.Store}, Entities: p.Config.Entities,
 		Events: p.Cache.Bus(), Admin: surface, Stopping: stopping,

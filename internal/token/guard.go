@@ -38,6 +38,8 @@ var (
 	ErrUnknown = errors.New("there is no such token: it was revoked or never made")
 	// ErrExpired reports an expired token.
 	ErrExpired = errors.New("the token has expired")
+	// ErrTicket reports a ticket that was never made, has ended, or is for other entities.
+	ErrTicket = errors.New("the ticket was never made, has ended, or was made for other entities: make another")
 	// ErrUnread reports that no token can be checked: the database has not responded since the process started, or for
 	// longer than [Grace].
 	ErrUnread = errors.New("the tokens could not be read from the database")
@@ -200,12 +202,21 @@ func (g *Guard) check(text string) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
+	return g.valid(func(r *ring) (key, bool) { return r.find(hash) })
+}
+
+// Of returns the identity of the token with that number, as long as the token is accepted.
+func (g *Guard) Of(number int64) (Identity, error) {
+	return g.valid(func(r *ring) (key, bool) { return r.numbered(number) })
+}
+
+func (g *Guard) valid(find func(*ring) (key, bool)) (Identity, error) {
 	now := time.Now()
 	r := g.ring()
 	if r.readAt.IsZero() || now.Sub(r.readAt) > g.grace {
 		return Identity{}, ErrUnread
 	}
-	k, ok := r.find(hash)
+	k, ok := find(r)
 	switch {
 	case !ok && now.Sub(r.readAt) > RevokedWithin:
 		return Identity{}, ErrUnread // it may have been created since
@@ -226,6 +237,18 @@ func (r *ring) find(h Hash) (key, bool) {
 	for _, k := range r.keys[h.place()] {
 		if subtle.ConstantTimeCompare(k.hash[:], h[:]) == 1 {
 			return k, true
+		}
+	}
+	return key{}, false
+}
+
+// numbered looks a token up by its number, among at most [MaxTokens].
+func (r *ring) numbered(number int64) (key, bool) {
+	for _, keys := range r.keys {
+		for _, k := range keys {
+			if k.who.Number == number {
+				return k, true
+			}
 		}
 	}
 	return key{}, false

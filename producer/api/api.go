@@ -60,6 +60,7 @@ type Config struct {
 
 	Proxies []netip.Prefix // trusted to report a client's address
 
+	Tickets    Tickets               // opens event streams without a header; nil: no /v1/events/ticket
 	Tokens     Guard                 // identifies requests; nil: every request is allowed everything
 	RateLimit  Limits                // bounds the requests of a caller; nil: nothing does
 	Version    string                // of the program, for /openapi.json
@@ -74,6 +75,7 @@ type API struct {
 	cache    Reads
 	store    Lists
 	source   EventSource
+	tickets  Tickets
 	admin    AdminSurface
 	entities map[string]*schema.Entity
 
@@ -138,6 +140,7 @@ func New(cfg Config) (*API, error) {
 		stopping:      cfg.Stopping,
 		noIDs:         cfg.NoIDsInPath,
 		guard:         cfg.Tokens,
+		tickets:       cfg.Tickets,
 		proxies:       cfg.Proxies,
 		limits:        cfg.RateLimit,
 		log:           cmp.Or(cfg.Log, slog.Default()),

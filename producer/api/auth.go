@@ -13,6 +13,7 @@ import (
 // Guard identifies requests: the guard of package token.
 type Guard interface {
 	Identify(h http.Header) (token.Identity, error)
+	Of(number int64) (token.Identity, error)
 	Required() bool
 }
 
@@ -31,7 +32,7 @@ const (
 var accesses = map[string]access{
 	"healthz": toAll, "readyz": toAll, "openapi": toAll,
 	"metrics": toTokens,
-	"batch":   ofEach, "events": ofEach,
+	"batch":   ofEach, "events": ofEach, "ticket": ofEach,
 }
 
 // admit identifies the caller, and counts the request. A request without a valid token counts too, for its address.
@@ -50,8 +51,14 @@ func (a *API) identify(c *call) error {
 	if a.guard == nil || accesses[c.end.name] == toAll {
 		return nil
 	}
-	var err error
-	if c.who, err = a.guard.Identify(c.r.Header); err != nil {
+	byTicket, err := false, error(nil)
+	if c.end.name == "events" && a.tickets != nil {
+		byTicket, err = a.identifyByTicket(c)
+	}
+	if !byTicket {
+		c.who, err = a.guard.Identify(c.r.Header)
+	}
+	if err != nil {
 		return err
 	}
 	if !c.who.Anonymous() {
@@ -128,13 +135,21 @@ func (c *call) mayRead(entities []*schema.Entity) error {
 func (a *API) whileValid(ctx context.Context, c *call) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	if !c.who.Anonymous() {
-		go a.endWith(ctx, c.r.Header, cancel)
+		h, number := c.r.Header, c.ticketOf
+		go a.endWith(ctx, cancel, func() error {
+			if number != 0 {
+				_, err := a.guard.Of(number)
+				return err
+			}
+			_, err := a.guard.Identify(h)
+			return err
+		})
 	}
 	return ctx, cancel
 }
 
-// endWith calls cancel once the token in the header is no longer accepted. It returns when ctx ends.
-func (a *API) endWith(ctx context.Context, h http.Header, cancel context.CancelFunc) {
+// endWith calls cancel once the caller's token is no longer accepted. It returns when ctx ends.
+func (a *API) endWith(ctx context.Context, cancel context.CancelFunc, check func() error) {
 	tick := time.NewTicker(token.RefreshInterval)
 	defer tick.Stop()
 	for {
@@ -142,7 +157,7 @@ func (a *API) endWith(ctx context.Context, h http.Header, cancel context.CancelF
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if _, err := a.guard.Identify(h); err != nil {
+			if check() != nil {
 				cancel()
 				return
 			}

@@ -120,6 +120,8 @@ func TestScopesByRoute(t *testing.T) {
 		{"GET", "/v1/user?ids=1,2", "", reads, "user:read"},
 		{"HEAD", "/v1/events?entity=user", "", reads, "user:read"},
 		{"HEAD", "/v1/events", "", []string{"*:read"}, ""},
+		{"POST", "/v1/events/ticket?entity=user", "", reads, "user:read"},
+		{"POST", "/v1/events/ticket", "", []string{"*:read"}, ""},
 		{"HEAD", "/v1/events?entity=user&entity=product", "", []string{"*:read"}, ""},
 		{"PUT", "/v1/user/1", `{"name":"a"}`, writes, "user:write"},
 		{"PATCH", "/v1/user/1", `{"age":1}`, writes, "user:write"},

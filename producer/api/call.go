@@ -23,6 +23,7 @@ type call struct {
 	end       *endpoint
 	entity    *schema.Entity // nil if the path names none
 	who       token.Identity // the caller's identity
+	ticketOf  int64          // number of the token whose ticket the request has; 0: it has none
 	id        string         // as the path or the query spells it, unescaped
 	texts     bool           // whole numbers are answered as strings
 	queryID   bool           // the id is from the query

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"net/http"
@@ -39,14 +40,14 @@ var streamed = []string{"persisted", "held", "dead", "resolved", "changed", "con
 // Each event is sent at least once, or an event "gap" reports that older events were dropped: then read the records'
 // states. A stream whose caller does not read is dropped.
 func (a *API) events(ctx context.Context, c *call) error {
-	entities, err := a.eventEntities(c)
+	query, err := a.eventQuery(c)
 	if err != nil {
 		return err
 	}
-	if err := c.mayRead(entities); err != nil {
+	if err := c.mayRead(query.entities); err != nil {
 		return err
 	}
-	since, err := lastEventID(c.r.Header)
+	since, err := lastEventID(c.r.Header, query.last)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (a *API) events(ctx context.Context, c *call) error {
 	defer cancel()
 	s := &stream{api: a, call: c, control: http.NewResponseController(c.w), woken: make(chan struct{}, 1)}
 	defer s.close()
-	if err := s.subscribe(ctx, entities); err != nil {
+	if err := s.subscribe(ctx, query.entities); err != nil {
 		return err
 	}
 	return s.run(ctx, since)
@@ -74,46 +75,62 @@ var errTooManyStreams = &problem.Problem{Name: "too-many-streams", Code: http.St
 	Title:      "Too many event streams",
 	RetryAfter: 5, Detail: "this process already serves its maximum of event streams; try again later"}
 
-// eventEntities returns the entities that the query names, or all.
-func (a *API) eventEntities(c *call) ([]*schema.Entity, error) {
-	var entities []*schema.Entity
-	for p, err := range parameters(c.r.URL.RawQuery) {
-		if err != nil {
-			return nil, err
-		}
-		if p.name != "entity" {
-			return nil, problem.BadParameter(p.name, "is not a parameter of this route")
-		}
-		name, err := p.value()
-		if err != nil {
-			return nil, err
-		}
-		e, ok := a.entities[name]
-		if !ok {
-			return nil, problem.UnknownEntity(name)
-		}
-		if !slices.Contains(entities, e) {
-			entities = append(entities, e)
-		}
-	}
-	if len(entities) > 0 {
-		return entities, nil
-	}
-	for _, e := range a.entities {
-		entities = append(entities, e)
-	}
-	return entities, nil
+// eventQuery is the query of an event stream.
+type eventQuery struct {
+	entities []*schema.Entity // those that it names, or all
+	named    []string
+	ticket   string
+	last     string // id of the last event of the stream before, for programs that cannot send a header
 }
 
-// lastEventID parses where the caller's last stream ended; zero if there was none.
-func lastEventID(h http.Header) (time.Time, error) {
-	text := h.Get("Last-Event-ID")
+func (a *API) eventQuery(c *call) (q eventQuery, err error) {
+	for p, err := range parameters(c.r.URL.RawQuery) {
+		if err != nil {
+			return q, err
+		}
+		value, err := p.value()
+		if err != nil {
+			return q, err
+		}
+		switch p.name {
+		case "entity":
+			e, ok := a.entities[value]
+			if !ok {
+				return q, problem.UnknownEntity(value)
+			}
+			if !slices.Contains(q.entities, e) {
+				q.entities, q.named = append(q.entities, e), append(q.named, e.Name)
+			}
+		case "ticket":
+			q.ticket = value
+		case "last_event_id":
+			q.last = value
+		default:
+			return q, problem.BadParameter(p.name, "is not a parameter of this route")
+		}
+	}
+	if len(q.entities) > 0 {
+		return q, nil
+	}
+	for _, e := range a.entities {
+		q.entities = append(q.entities, e)
+	}
+	return q, nil
+}
+
+// lastEventID parses where the caller's last stream ended; zero if there was none. A browser that connects again by
+// itself repeats the query of before and sends the header, which is newer.
+func lastEventID(h http.Header, query string) (time.Time, error) {
+	text := cmp.Or(h.Get("Last-Event-ID"), query)
 	if text == "" {
 		return time.Time{}, nil
 	}
 	ms, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || ms < 0 || ms >= 1<<53 {
-		return time.Time{}, problem.BadHeader("Last-Event-ID", "must be the id of an event")
+	switch {
+	case err == nil && ms >= 0 && ms < 1<<53:
+		return time.UnixMilli(ms), nil
+	case h.Get("Last-Event-ID") == "":
+		return time.Time{}, problem.BadParameter("last_event_id", "must be the id of an event")
 	}
-	return time.UnixMilli(ms), nil
+	return time.Time{}, problem.BadHeader("Last-Event-ID", "must be the id of an event")
 }

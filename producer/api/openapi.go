@@ -34,6 +34,9 @@ func document(cfg Config) ([]byte, error) {
 	if cfg.Events != nil {
 		paths["/v1/events"] = eventPath()
 	}
+	if cfg.Events != nil && cfg.Tickets != nil {
+		paths["/v1/events/ticket"] = ticketPath()
+	}
 	if cfg.Admin != nil {
 		more, theirs := cfg.Admin.OpenAPI()
 		maps.Copy(paths, more)
@@ -319,9 +322,11 @@ func eventPath() object {
 				"attempts, next_attempt and error, of a traced write for all but resolved also trace_id and request_id. The id of an event is its time in ms. A stream that is resumed with Last-Event-ID repeats the last second " +
 				"and goes on with what is still kept: each event comes at least once, or an event gap says that older ones were dropped. A stream whose reader does not read for 10 s is ended.",
 			"parameters": []object{
-				{"name": "entity", "in": "query", "description": "Only of these entities; may be repeated.",
-					"style": "form", "explode": true,
-					"schema": object{"type": "array", "items": object{"type": "string"}}},
+				entityParameter(),
+				{"name": "ticket", "in": "query", "description": "Stands for a token, see POST /v1/events/ticket.",
+					"schema": object{"type": "string"}},
+				{"name": "last_event_id", "in": "query", "description": "As Last-Event-ID, which comes first.",
+					"schema": object{"type": "string"}},
 				{"name": "Last-Event-ID", "in": "header", "description": "The id of the last event that was received.",
 					"schema": object{"type": "string"}},
 			},
@@ -329,6 +334,26 @@ func eventPath() object {
 				"headers": headerRefs([]string{"X-Request-Id"}),
 				"content": content("text/event-stream", object{"type": "string"})}}),
 		})}
+}
+
+func entityParameter() object {
+	return object{"name": "entity", "in": "query", "description": "Only of these entities; may be repeated.",
+		"style": "form", "explode": true,
+		"schema": object{"type": "array", "items": object{"type": "string"}}}
+}
+
+func ticketPath() object {
+	return object{"post": operation("system", "newTicket", "Makes a ticket for an event stream.", object{
+		"description": "The ticket stands for the token of this request in GET /v1/events?ticket=, for programs that cannot " +
+			"send a header there, as the EventSource of browsers. It works for a minute, as often as it is used, and " +
+			"for the entities that this request names.",
+		"parameters": []object{entityParameter()},
+		"responses": answers(object{"201": response("The ticket.", object{
+			"type": "object", "required": []string{"ticket", "expires_in"},
+			"properties": object{"ticket": object{"type": "string"},
+				"expires_in": object{"type": "integer", "description": "Seconds."}},
+		})}, "409"),
+	})}
 }
 
 func sharedParameters() object {

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"strings"
+
 	"slices"
 
 	"github.com/afterwrite/afterwrite/internal/token"
@@ -47,7 +49,7 @@ func secure(paths object, required bool) {
 func scopesOf(path, method string, op object) (needs []string, open bool) {
 	tag := op["tags"].([]string)[0]
 	switch {
-	case path == "/metrics" || path == "/v1/batch" || path == "/v1/events":
+	case path == "/metrics" || path == "/v1/batch" || strings.HasPrefix(path, "/v1/events"):
 		return []string{}, false
 	case tag == "system":
 		return nil, true

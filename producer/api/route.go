@@ -72,6 +72,9 @@ func (a *API) newRoutes(gatherer prometheus.Gatherer) routes {
 	if a.source != nil {
 		rs.fixed["/v1/events"] = get("events", a.events)
 	}
+	if a.source != nil && a.tickets != nil {
+		rs.fixed["/v1/events/ticket"] = post("ticket", a.newTicket)
+	}
 	if gatherer != nil {
 		rs.fixed["/metrics"] = get("metrics", metricsPage(gatherer))
 	}

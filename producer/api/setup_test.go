@@ -20,6 +20,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/cache/ticket"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/internal/testkit/flush"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
@@ -101,7 +102,7 @@ func setup(t testing.TB, options ...option) *bundle {
 	t.Cleanup(func() { _ = writer.Close() })
 	cfg.Producer, cfg.Cache, cfg.Store = writer, whole.Of(b.cache), rows{b.store}
 	if b.streams {
-		cfg.Events = b.cache.Bus()
+		cfg.Events, cfg.Tickets = b.cache.Bus(), ticket.New(b.cache)
 	}
 	b.config = cfg
 	b.handler, err = api.New(cfg)
