@@ -14,9 +14,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/afterwrite/afterwrite/cache/events"
+	"github.com/afterwrite/afterwrite/cache/internal/flight"
 	"github.com/afterwrite/afterwrite/cache/internal/shared"
 	"github.com/afterwrite/afterwrite/cache/internal/tags"
 	"github.com/afterwrite/afterwrite/internal/layout"
@@ -90,7 +90,7 @@ type Cache struct {
 	tags   *tags.Table   // of values that depend on records
 	shared *shared.State // with the values
 
-	loads singleflight.Group // one load a record in this process, see get.go
+	loads flight.Group // one load a record in this process, see get.go
 
 	words   sync.Map      // *schema.Entity to its *words, see words.go
 	records *recordLocals // L1s of records, see l1.go

@@ -108,30 +108,21 @@ func (c *Cache) miss(ctx context.Context, l *look) (Read, error) {
 		if join == joins {
 			return c.own(ctx, l) // fills are rejected again and again, because other callers write
 		}
-		mine := false
 		if l.answer == "granted" { // a flight that waits for this lease must not be joined
 			c.loads.Forget(key)
 		}
-		// The load outlives the caller that began it, because others may wait for it.
-		flight := c.loads.DoChan(key, func() (any, error) {
-			mine = true
-			detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*c.lease)
-			defer cancel()
-			return c.load(detached, l)
+		loaded, mine, err := c.loads.Do(ctx, key, 4*c.lease, func(ctx context.Context) (any, error) {
+			return c.load(ctx, l)
 		})
-		select {
-		case <-ctx.Done():
+		switch {
+		case ctx.Err() != nil:
 			return Read{}, ctx.Err()
-		case result := <-flight:
-			if errors.Is(result.Err, schema.ErrUnavailable) {
-				return c.bypass(ctx, e, id)
-			}
-			if result.Err != nil {
-				return Read{}, result.Err
-			}
-			if mine {
-				return result.Val.(Read), nil
-			}
+		case errors.Is(err, schema.ErrUnavailable):
+			return c.bypass(ctx, e, id)
+		case err != nil:
+			return Read{}, err
+		case mine:
+			return loaded.(Read), nil
 		}
 		l = c.lookup(ctx, &look{entity: e, id: id, token: l.token})
 		if errors.Is(l.err, schema.ErrUnavailable) {

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/afterwrite/afterwrite/cache/internal/flight"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -82,25 +83,18 @@ func missing(some []*look) ([]*look, error) {
 // loadMissing takes the leases of records in one round trip, loads those that were granted, and fills them in another.
 // The load outlives a caller that goes, because others may wait for it.
 func (c *Cache) loadMissing(ctx context.Context, e *schema.Entity, some []*look) error {
-	ended := make(chan error, 1)
 	asked := make([]*look, len(some))
 	for i, l := range some {
 		asked[i] = &look{entity: e, id: l.id, token: l.token}
 	}
-	go func() {
-		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*c.lease)
-		defer cancel()
-		ended <- c.loadGranted(detached, e, asked)
-	}()
-	select {
-	case err := <-ended:
-		for i, l := range asked {
-			some[i].read = l.read
-		}
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	err := flight.Detach(ctx, 4*c.lease, func(ctx context.Context) error { return c.loadGranted(ctx, e, asked) })
+	if ctx.Err() != nil {
+		return ctx.Err() // the load may go on
 	}
+	for i, l := range asked {
+		some[i].read = l.read
+	}
+	return err
 }
 
 func (c *Cache) loadGranted(ctx context.Context, e *schema.Entity, asked []*look) error {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"time"
 
+	"github.com/afterwrite/afterwrite/cache/internal/flight"
 	"github.com/afterwrite/afterwrite/internal/layout"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
@@ -19,31 +19,34 @@ var (
 // load loads under the lease that a look has taken, or takes the lease, or waits for the load that has it. A row that
 // it read without a lease, or whose lease was removed meanwhile, is returned but not cached: it was the newest
 // persisted state at some moment of the load.
-func (c *Cache) load(ctx context.Context, l *look) (Read, error) {
-	until := time.Now().Add(c.lease)
-	for pause := time.Millisecond; ; {
+func (c *Cache) load(ctx context.Context, l *look) (read Read, err error) {
+	err = flight.Run(ctx, c.lease, func(ctx context.Context, late bool) (_ flight.Outcome, err error) {
 		switch {
 		case l.err != nil:
-			return Read{}, l.err
+			return flight.Done, l.err
 		case l.read.Source == Hit && lacks(l.read.Record):
-			if read, err := c.complete(ctx, l.entity, l.read); err != nil || read.Source == Hit {
-				return read, err
+			read, err = c.complete(ctx, l.entity, l.read)
+			if err != nil || read.Source == Hit {
+				return flight.Done, err
 			}
 		case l.read.Source == Hit:
-			return l.read, nil
+			read = l.read
+			return flight.Done, nil
 		case l.answer == "granted":
-			return c.loadOne(ctx, l, l.token)
-		case l.answer == "barred" || time.Now().After(until):
-			return c.loadOne(ctx, l, "")
-		case l.answer == "refused":
-			if err := rdb.Sleep(ctx, pause); err != nil {
-				return Read{}, err
-			}
-			pause = min(2*pause, 50*time.Millisecond)
+			read, err = c.loadOne(ctx, l, l.token)
+			return flight.Done, err
+		case l.answer == "barred" || l.answer == "refused" && late && !l.waited:
+			read, err = c.loadOne(ctx, l, "")
+			return flight.Done, err
+		case l.answer == "refused" && !l.waited:
+			l.waited = true
+			return flight.Wait, nil
 		}
 		l = &look{entity: l.entity, id: l.id, token: l.token}
 		c.ask(ctx, l)
-	}
+		return flight.Again, nil
+	})
+	return read, err
 }
 
 func (c *Cache) loadOne(ctx context.Context, l *look, token string) (Read, error) {

@@ -26,6 +26,7 @@ type look struct {
 
 	read   Read   // without Source: not cached
 	answer string // the script's answer, if it was called: "granted", "refused" or "barred"
+	waited bool   // for the load that has the lease, since the answer
 	err    error
 }
 

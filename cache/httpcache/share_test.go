@@ -137,7 +137,7 @@ func waiting(name string) int {
 		count, rest, _ := strings.Cut(strings.TrimSpace(stack), " @")
 		_, frames, _ := strings.Cut(rest, "\n#\t0x")
 		top, _, _ := strings.Cut(frames, "\n")
-		if strings.Contains(rest, fmt.Sprintf("%q", name)) && strings.Contains(top, ".miss+") {
+		if strings.Contains(rest, fmt.Sprintf("%q", name)) && strings.Contains(top, "flight.(*Group).Do+") {
 			some, _ := strconv.Atoi(count[strings.LastIndex(count, "\n")+1:]) // a head comes before the first
 			n += some
 		}

@@ -2,7 +2,6 @@ package values
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache/internal/tags"
-	"github.com/afterwrite/afterwrite/schema"
 )
 
 // loading is what a loader says of its value by way of its context.
@@ -60,32 +58,8 @@ func (l *loading) end(ttl time.Duration) (time.Duration, []Tag) {
 	return ttl, l.tags
 }
 
-// call runs the loader and makes an entry of what it returns. kept is false where the
-// entry is not to be cached.
-func (v *Values[T]) call(ctx context.Context, l *loading, load Loading[T]) (e *entry, kept bool, err error) {
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, loadingKey{}, l), v.p.LoadTimeout)
-	defer cancel()
-	l.began = time.Now()
-	value, err := safely(ctx, v.on.Log, load)
-	cost := max(time.Since(l.began), time.Microsecond)
-	v.on.metrics.loaded(v.p.Group, cost, err)
-	e = &entry{id: newToken()[:entryID], cost: cost}
-	switch {
-	case errors.Is(err, schema.ErrNotFound):
-		e.absent = true
-	case err != nil:
-		return nil, false, fmt.Errorf("load value of %s: %w", v.p.Group, err)
-	default:
-		if e.body, err = v.encode(ctx, value); err != nil {
-			return nil, false, err
-		}
-	}
-	return e, v.finish(ctx, e, l), nil
-}
-
-// finish gives an entry its life and tags and packs it. It returns false where it is not
-// to be cached.
-func (v *Values[T]) finish(ctx context.Context, e *entry, l *loading) bool {
+// finish gives an entry its life and tags and packs it. One that is not to be cached has no life.
+func (v *Values[T]) finish(ctx context.Context, e *entry, l *loading) {
 	e.size = len(e.body)
 	v.on.sized(ctx, &v.p, e.size)
 	ttl, added := l.end(v.p.TTL)
@@ -109,13 +83,12 @@ func (v *Values[T]) finish(ctx context.Context, e *entry, l *loading) bool {
 	if ttl < time.Millisecond || e.size > v.p.MaxSize || tags.Given(e.tags) > MaxTags ||
 		!v.on.Tags.Watching(ctx, watched, l.began, e.total+v.p.Lease) {
 		e.fresh, e.total = 0, 0
-		return false
+		return
 	}
 	e.life = e.total
 	if v.p.CompressAbove > 0 && e.size >= v.p.CompressAbove {
 		e.pack()
 	}
-	return true
 }
 
 // safely keeps a panic of the loader, or of a codec, from ending the process: it is on no

@@ -8,7 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/afterwrite/afterwrite/internal/rdb"
+	"github.com/afterwrite/afterwrite/cache/internal/flight"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -71,7 +71,7 @@ func (v *Values[T]) read(ctx context.Context, key string, load Loading[T]) (Answ
 	}
 	called := time.Now()
 	if v.missed.Many() && v.p.Stale == 0 && v.p.Early == 0 { // the request for the lease looks, too
-		a, err := v.miss(ctx, k, nil, called, load)
+		a, err := v.miss(ctx, k, "", called, load)
 		v.missed.Add(a.Source != Hit)
 		return a, err
 	}
@@ -82,15 +82,19 @@ func (v *Values[T]) read(ctx context.Context, key string, load Loading[T]) (Answ
 	v.missed.Add(e == nil)
 	if e != nil && e.ttl() > 0 {
 		if v.early(e) {
-			v.refresh(ctx, k, e, load)
+			v.one(k, e.id, load).refresh(ctx)
 		}
 		return v.answer(e, Hit)
 	}
 	if e != nil && e.ttl() > -v.p.Stale {
-		v.refresh(ctx, k, e, load)
+		v.one(k, e.id, load).refresh(ctx)
 		return v.answer(e, Stale)
 	}
-	return v.miss(ctx, k, e, called, load)
+	unusable := ""
+	if e != nil {
+		unusable = e.id
+	}
+	return v.miss(ctx, k, unusable, called, load)
 }
 
 // early draws whether to load again before the TTL ends: the XFetch rule of Vattani,
@@ -117,42 +121,37 @@ func (v *Values[T]) answer(e *entry, source Source) (Answer[T], error) {
 	return a, err
 }
 
-// flight is the outcome of one load.
-type flight struct {
+// landed is the outcome of one load.
+type landed struct {
 	began  time.Time
-	entry  *entry // what was found or loaded; nil where err is not
+	entry  *entry // what was found or loaded
 	source Source
-	err    error
 }
 
-// miss loads a key that was not found, or whose entry (old) is too stale. The callers of
+// miss loads a key that was not found, or whose entry is too stale and has the id unusable. The callers of
 // one process share a load. A caller that joined a load which began before the call was
 // made looks again when it has ended, as what it read may be older than what the caller
-// has already seen the effect of; a load that began after the call is anybody's.
-func (v *Values[T]) miss(ctx context.Context, k valueKey, old *entry, called time.Time, load Loading[T]) (Answer[T],
-	error) {
+// has already seen the effect of; a load that began after the call serves every caller.
+func (v *Values[T]) miss(ctx context.Context, k valueKey, unusable string, called time.Time,
+	load Loading[T]) (Answer[T], error) {
 	for {
-		mine := false
-		result := v.on.loads.DoChan(k.value, func() (any, error) {
-			mine = true
-			return v.fly(ctx, k, old, load), nil
+		loaded, mine, err := v.on.loads.Do(ctx, k.value, v.life(), func(ctx context.Context) (any, error) {
+			return v.fly(ctx, k, unusable, load)
 		})
-		select {
-		case <-ctx.Done():
+		if ctx.Err() != nil {
 			return Answer[T]{}, ctx.Err()
-		case r := <-result:
-			f, ok := r.Val.(flight)
-			if !ok {
-				return Answer[T]{}, r.Err
+		}
+		if err != nil {
+			stale, err := v.instead(ctx, []valueKey{k}, err)
+			if err != nil {
+				return Answer[T]{}, err
 			}
-			if f.err != nil {
-				return v.instead(ctx, k, f.err)
-			}
-			if f.began.After(called) {
-				a, err := v.answer(f.entry, f.source)
-				a.Joined = !mine
-				return a, err
-			}
+			return v.answer(stale[0], Stale)
+		}
+		if l := loaded.(landed); l.began.After(called) {
+			a, err := v.answer(l.entry, l.source)
+			a.Joined = !mine
+			return a, err
 		}
 		e, err := v.look(ctx, k)
 		if err != nil && !errors.Is(err, schema.ErrUnavailable) {
@@ -164,77 +163,29 @@ func (v *Values[T]) miss(ctx context.Context, k valueKey, old *entry, called tim
 	}
 }
 
-// instead answers a stale value in the place of an error, where the policy says so. It
-// looks again: what was stale before the load may have been invalidated meanwhile.
-func (v *Values[T]) instead(ctx context.Context, k valueKey, failed error) (Answer[T], error) {
-	if v.p.StaleOnError == 0 {
-		return Answer[T]{}, failed
-	}
-	e, err := v.look(ctx, k)
-	if err != nil || e == nil || e.ttl() <= -v.p.StaleOnError {
-		return Answer[T]{}, failed
-	}
-	v.on.Log.WarnContext(ctx, "a stale value stands in for a failed load", "group", v.p.Group, "error", failed)
-	return v.answer(e, Stale)
+// fly takes the lease of a value, or waits for the load that has it, and loads.
+func (v *Values[T]) fly(ctx context.Context, k valueKey, unusable string, load Loading[T]) (landed, error) {
+	began := time.Now()
+	b := v.one(k, unusable, load)
+	err := flight.Run(ctx, v.p.LoadTimeout, b.turn)
+	return landed{began, b.wants[0].entry, b.wants[0].source}, err
 }
 
-// fly takes the lease of a value, or waits for the load that has it, and loads. It outlives the
-// caller that began it: others may wait for it.
-func (v *Values[T]) fly(ctx context.Context, k valueKey, old *entry, load Loading[T]) flight {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.p.LoadTimeout+v.p.Lease)
-	defer cancel()
-	f := flight{began: time.Now()}
-	until := f.began.Add(v.p.LoadTimeout)
-	unusable := ""
-	if old != nil {
-		unusable = old.id
+// one is the batch of one key.
+func (v *Values[T]) one(k valueKey, unusable string, load Loading[T]) *batch[T] {
+	one := &struct {
+		batch[T]
+		want want
+		list [1]*want
+	}{batch[T]{v: v}, want{k: k, unusable: unusable}, [1]*want{}} // in one piece, for a miss allocates enough
+	one.list[0] = &one.want
+	one.wants = one.list[:]
+	one.load = func(ctx context.Context, _ []*want) (func(string) (T, bool), error) {
+		value, err := load(ctx)
+		if errors.Is(err, schema.ErrNotFound) {
+			return func(string) (none T, _ bool) { return none, false }, nil
+		}
+		return func(string) (T, bool) { return value, true }, err
 	}
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		grant, found, err := v.askLease(ctx, k, unusable)
-		switch {
-		case errors.Is(err, schema.ErrUnavailable):
-			return v.bypass(ctx, f, load)
-		case err != nil:
-			f.err = err
-			return f
-		case found != nil && found.ttl() > 0:
-			f.entry, f.source = found, Hit
-			return f
-		case found != nil:
-			unusable = found.id // another load filled it, and it is stale already
-			continue
-		case grant != nil:
-			f.entry, f.source, f.err = v.loadUnder(ctx, k, grant, load)
-			return f
-		case time.Now().After(until):
-			f.entry, f.source, f.err = v.loadUnder(ctx, k, nil, load)
-			return f
-		}
-		if f.err = rdb.Sleep(ctx, pause); f.err != nil {
-			return f
-		}
-	}
-}
-
-// bypass loads while Redis does not answer.
-func (v *Values[T]) bypass(ctx context.Context, f flight, load Loading[T]) flight {
-	f.entry, _, f.err = v.call(ctx, &loading{}, load)
-	f.source = Bypass
-	return f
-}
-
-// refresh loads the next value behind a caller that was answered the present one. At most
-// one refresh of a key runs in all processes, and maxRefreshes in this one.
-func (v *Values[T]) refresh(ctx context.Context, k valueKey, old *entry, load Loading[T]) {
-	v.on.behind([]string{k.value}, func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.p.LoadTimeout+v.p.Lease)
-		defer cancel()
-		grant, _, err := v.askLease(ctx, k, old.id)
-		if err != nil || grant == nil {
-			return // another has refreshed it or is about to, or Redis is down
-		}
-		if _, _, err = v.loadUnder(ctx, k, grant, load); err != nil {
-			v.on.Log.WarnContext(ctx, "a refresh failed", "group", v.p.Group, "error", err)
-		}
-	})
+	return &one.batch
 }

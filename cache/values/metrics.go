@@ -2,13 +2,10 @@ package values
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/afterwrite/afterwrite/schema"
 )
 
 // metrics count what the groups of values do.
@@ -41,14 +38,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
-func (m *metrics) loaded(group string, cost time.Duration, err error) {
-	outcome := "loaded"
-	switch {
-	case errors.Is(err, schema.ErrNotFound):
-		outcome = "absent"
-	case err != nil:
-		outcome = "failed"
-	}
+func (m *metrics) loaded(group string, cost time.Duration, outcome string) {
 	m.loads.WithLabelValues(group, outcome).Inc()
 	m.seconds.WithLabelValues(group).Observe(cost.Seconds())
 }

@@ -4,8 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"golang.org/x/sync/singleflight"
-
+	"github.com/afterwrite/afterwrite/cache/internal/flight"
 	"github.com/afterwrite/afterwrite/cache/internal/shared"
 	"github.com/afterwrite/afterwrite/internal/gather"
 )
@@ -20,7 +19,7 @@ type store struct {
 	*shared.State
 	metrics    *metrics
 	locals     *locals
-	loads      singleflight.Group             // one load a value in this process, see load.go
+	loads      flight.Group                   // one load a value in this process, see load.go
 	glances    *gather.Keyed[string, *glance] // looks at values that callers share, see look.go
 	raws       *gather.Combiner[*rawValue]    // reads of values that share round trips, see look.go
 	refreshes  chan struct{}                  // a place for each refresh that may run

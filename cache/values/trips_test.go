@@ -41,6 +41,33 @@ func TestAValueMissTakesTwoTrips(t *testing.T) {
 	require.EqualValues(t, 3, h.of(read("b", values.Filled)), "hits are expected again, and cost Redis least")
 }
 
+// Many values that are not cached take three trips, however many they are: a look, the leases, and the fills.
+func TestManyMissesTakeThreeTrips(t *testing.T) {
+	b, h := withTrips(t)
+	v := group[string](t, b.Cache, values.Policy{Group: "many"})
+	var keys []string
+	for i := range 50 {
+		keys = append(keys, fmt.Sprint(i))
+	}
+	load := func(_ context.Context, missing []string) (map[string]string, error) {
+		got := map[string]string{}
+		for _, key := range missing {
+			got[key] = "text"
+		}
+		return got, nil
+	}
+	read := func() {
+		got, err := v.LoadMany(t.Context(), keys, load)
+		assert.NoError(t, err)
+		assert.Len(t, got, 50)
+	}
+	require.NoError(t, v.Set(t.Context(), "warm", "x")) // the scripts are known
+	_, err := v.LoadMany(t.Context(), []string{"first"}, load)
+	require.NoError(t, err)
+	require.EqualValues(t, 3, h.of(read))
+	require.EqualValues(t, 1, h.of(read))
+}
+
 // gated holds every round trip of several commands until it is opened.
 type gated struct{ open, held chan struct{} }
 

@@ -597,3 +597,29 @@ func (l lockedWriter) Write(p []byte) (int, error) {
 	defer l.mu.Unlock()
 	return l.w.Write(p)
 }
+
+// The lease of a load that failed is given back: the next caller loads under its own, and does not wait for the old one
+// to expire.
+func TestAFailedLoadGivesItsLeaseBack(t *testing.T) {
+	b := setup(t)
+	v := group[string](t, b.Cache, values.Policy{Group: "failing", Lease: time.Hour, LoadTimeout: time.Hour})
+	failed := errors.New("no")
+	_, err := v.Load(t.Context(), "a", func(context.Context) (string, error) { return "", failed })
+	require.ErrorIs(t, err, failed)
+	a, err := v.Read(t.Context(), "a", func(context.Context) (string, error) { return "text", nil })
+	require.NoError(t, err)
+	require.Equal(t, values.Filled, a.Source)
+
+	keys := []string{"b", "c"}
+	_, err = v.LoadMany(t.Context(), keys, func(context.Context, []string) (map[string]string, error) {
+		return nil, failed
+	})
+	require.ErrorIs(t, err, failed)
+	for range 2 {
+		got, err := v.LoadMany(t.Context(), keys, func(context.Context, []string) (map[string]string, error) {
+			return map[string]string{"b": "1", "c": "2"}, nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{"b": "1", "c": "2"}, got)
+	}
+}
