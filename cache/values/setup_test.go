@@ -2,10 +2,8 @@ package values_test
 
 import (
 	"context"
-	"maps"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -98,12 +96,6 @@ func (d *table) set(id string, values schema.Values) {
 	}
 }
 
-func (d *table) copy() map[string]schema.Values {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return maps.Clone(d.rows)
-}
-
 func row(name, age, count string) schema.Values {
 	return schema.Values{`"` + name + `"`, age, count}
 }
@@ -114,21 +106,6 @@ func (b *bundle) write(t *testing.T, w cache.Write) (cache.Written, schema.Order
 	g := &cache.Group{Entity: b.e, Partition: b.e.Partition(w.ID), Writes: []cache.Write{w}}
 	b.Write(t.Context(), g)
 	return g.Results[0], g.Order
-}
-
-// loading sends one write, with its row where that is asked for.
-func (b *bundle) loading(t *testing.T, w cache.Write) cache.Written {
-	t.Helper()
-	got, _ := b.write(t, w)
-	if got.Token == "" {
-		return got
-	}
-	rows, err := b.table.Load(t.Context(), b.e, []string{w.ID})
-	require.NoError(t, err)
-	v, ok := rows[w.ID]
-	w.Row, w.Token = &schema.Row{ID: w.ID, Exists: ok, Values: v}, got.Token
-	got, _ = b.write(t, w)
-	return got
 }
 
 func (b *bundle) put(t *testing.T, id, name string) schema.Version {
@@ -177,35 +154,8 @@ func (b *bundle) flush(t *testing.T) {
 	}
 }
 
-func (b *bundle) total(t *testing.T) pending.Stats {
-	t.Helper()
-	stats, err := b.Stats(t.Context(), b.e)
-	require.NoError(t, err)
-	total := pending.Total(stats)
-	require.Zero(t, total.Imbalance(), "I7 conserved: %+v", total)
-	return total
-}
-
-func (b *bundle) get(t *testing.T, id string) cache.Read {
-	t.Helper()
-	read, err := b.Get(t.Context(), b.e, id)
-	require.NoError(t, err)
-	return read
-}
-
-func (b *bundle) key(id string) string {
-	return b.prefix + ":{user/" + string(rune('0'+b.e.Partition(id))) + "}:r:" + id
-}
-
 func (b *bundle) statsKey(partition int) string {
 	return b.prefix + ":{user/" + string(rune('0'+partition)) + "}:stats"
-}
-
-func ttl(t *testing.T, b *bundle, id string) time.Duration {
-	t.Helper()
-	life, err := b.rdb.PTTL(t.Context(), b.key(id)).Result()
-	require.NoError(t, err)
-	return life
 }
 
 // another is a second process's cache on the same keys.
