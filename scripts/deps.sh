@@ -11,11 +11,12 @@ set -euo pipefail
 headers() { echo '#include <stdlib.h>' | "${CC:-$(command -v gcc || command -v clang)}" -E - -o /dev/null; }
 
 # One line a need: what shows that it is there, and its Debian packages.
-needs=(compiler redis postgres mariadb pgbouncer haproxy nginx prometheus chromium)
+needs=(compiler redis postgres mariadb sqlite3 pgbouncer haproxy nginx prometheus chromium)
 has_compiler() { { command -v gcc || command -v clang; } && headers; };   debian_compiler="gcc libc6-dev"
 has_redis() { command -v redis-server; };                                 debian_redis="redis-server"
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb; }; debian_postgres="postgresql"
 has_mariadb() { [ -x /usr/sbin/mariadbd ] || command -v mariadbd; };      debian_mariadb="mariadb-server"
+has_sqlite3() { command -v sqlite3; };                                    debian_sqlite3="sqlite3"
 has_pgbouncer() { [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer; };  debian_pgbouncer="pgbouncer"
 has_haproxy() { [ -x /usr/sbin/haproxy ] || command -v haproxy; };        debian_haproxy="haproxy"
 has_nginx() { [ -x /usr/sbin/nginx ] || command -v nginx; };              debian_nginx="nginx-light"
@@ -45,7 +46,7 @@ if ! command -v apt-get >/dev/null; then
 		Missing on this machine, by their Debian names: ${missing[*]}
 		Install them with this system's package manager (Redis 7 or newer, PostgreSQL 13 or newer,
 		MariaDB 10.6 or newer) and run this again. macOS, for example:
-		  brew install redis postgresql mariadb pgbouncer haproxy nginx prometheus chromium
+		  brew install redis postgresql mariadb sqlite pgbouncer haproxy nginx prometheus chromium
 	END
 	exit 1
 fi
