@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -103,5 +104,28 @@ func TestAlertsNameMetricsAndRunbookSections(t *testing.T) {
 			_, anchor, ok := strings.Cut(r.Annotations["runbook_url"], "deploy/RUNBOOK.md#")
 			require.True(t, ok && anchors[anchor], "%s links to %s", r.Alert, r.Annotations["runbook_url"])
 		}
+	}
+}
+
+// TestEveryMetricHasAPanelOrAReason: docs/METRICS.md names the metrics that no dashboard draws, and why.
+func TestEveryMetricHasAPanelOrAReason(t *testing.T) {
+	t.Parallel()
+	reasons, table, ok := strings.Cut(read(t, "../docs/METRICS.md"), "## Reference")
+	require.True(t, ok)
+	_, reasons, ok = strings.Cut(reasons, "## Without a panel")
+	require.True(t, ok)
+	drawn := map[string]bool{}
+	files, err := filepath.Glob("grafana/*.json")
+	require.NoError(t, err)
+	for _, file := range files {
+		for _, name := range regexp.MustCompile(`\b(?:afterwrite|go_sql)_[a-z0-9_]+`).FindAllString(read(t, file), -1) {
+			drawn[regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(name, "")] = true
+		}
+	}
+	metrics := regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\|").FindAllStringSubmatch(table, -1)
+	require.Greater(t, len(metrics), 50)
+	for _, m := range metrics {
+		excused := strings.Contains(reasons, "`"+m[1]+"`")
+		require.True(t, drawn[m[1]] != excused, "%s: drawn %t, excused %t", m[1], drawn[m[1]], excused)
 	}
 }

@@ -57,18 +57,47 @@ func (s *Store) watchState(ctx context.Context, t *table) (Watch, error) {
 	}
 	state := s.stateOf(w, at)
 	state.Blind = s.blindOf(t, at)
-	var waiting struct {
+	state.Waiting, state.Oldest, err = s.waiting(ctx, t.entity.Name, MaxWaiting+1)
+	return state, err
+}
+
+// waiting counts the notes of an entity that no worker has handled, up to a number, and returns the time of the oldest
+// of them.
+func (s *Store) waiting(ctx context.Context, entity string, most int) (n int64, oldest time.Time, err error) {
+	var found struct {
 		Waiting int64
 		Oldest  int64
 	}
 	err = s.read(ctx).Raw(fmt.Sprintf("SELECT count(*) AS waiting, coalesce(min(noted_at), 0) AS oldest FROM "+
-		"(SELECT noted_at FROM %s WHERE pairing = ? AND entity = ? LIMIT %d) AS notes", changesTable, MaxWaiting+1),
-		s.cfg.Pair, t.entity.Name).Scan(&waiting).Error
-	state.Waiting = waiting.Waiting
-	if waiting.Oldest > 0 {
-		state.Oldest = time.UnixMilli(waiting.Oldest)
+		"(SELECT noted_at FROM %s WHERE pairing = ? AND entity = ? LIMIT %d) AS notes", changesTable, most),
+		s.cfg.Pair, entity).Scan(&found).Error
+	if found.Oldest > 0 {
+		oldest = time.UnixMilli(found.Oldest)
 	}
-	return state, s.unavailable("count "+changesTable, err)
+	return found.Waiting, oldest, s.unavailable("count "+changesTable, err)
+}
+
+// maxAged bounds how many notes of an entity are looked at for the oldest.
+const maxAged = 1000
+
+// OldestChanges returns when the oldest change by another program was noted that no worker has handled, by watched
+// entity; entities without one are absent. Of more than a thousand it may be another.
+func (s *Store) OldestChanges(ctx context.Context) (map[string]time.Time, error) {
+	recorded, err := s.recordedWatches(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]time.Time{}
+	for name := range recorded {
+		n, oldest, err := s.waiting(ctx, name, maxAged)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			all[name] = oldest
+		}
+	}
+	return all, nil
 }
 
 // stateOf compares the triggers that a table has with those that it should have.

@@ -88,6 +88,9 @@ func New(cfg Config) (*Limiter, error) {
 		Name: "afterwrite_ratelimit_requests_total",
 		Help: "Requests that a rate limiter looked at: admitted, refused, or failed because Redis did not respond.",
 	}, []string{"outcome"})
+	for _, outcome := range []string{"admitted", "refused", "failed"} {
+		l.metrics.WithLabelValues(outcome)
+	}
 	if cfg.Registerer != nil {
 		if err := cfg.Registerer.Register(l.metrics); err != nil {
 			return nil, fmt.Errorf("ratelimit: Registerer: %w", err)

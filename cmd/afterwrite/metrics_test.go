@@ -82,7 +82,7 @@ func (s scraped) value(series string) string {
 // unbegun are metrics of an entity that have no series until there is something to show.
 var unbegun = map[string]bool{
 	"afterwrite_oldest_pending_timestamp_seconds": true, "afterwrite_next_attempt_timestamp_seconds": true,
-	"afterwrite_retry_policy_version": true,
+	"afterwrite_retry_policy_version": true, "afterwrite_oldest_change_timestamp_seconds": true,
 }
 
 // TestMetricsAsReferenced: three real processes export what `afterwrite metrics` prints,

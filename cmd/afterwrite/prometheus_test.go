@@ -93,6 +93,8 @@ func panels(t *testing.T, file string) map[string]string {
 
 // quiet are panels that have no series while nothing is wrong.
 var quiet = map[string]bool{
+	"Changes by other programs that wait 0": true, "Rate limits per second 0": true, "Memory 1": true, // no maxmemory
+	"Dashboard 0": true, "Dashboard 1": true, // none runs
 	"Lag 0": true, "Refusals per second 0": true, "Dead letters per second 0": true,
 	"Sync tasks deferred per second 0":      true,
 	"Isolated and rescheduled per second 0": true, "Isolated and rescheduled per second 1": true,
@@ -119,12 +121,15 @@ func TestPrometheusAndGrafana(t *testing.T) {
 	files, err := filepath.Glob("../../deploy/grafana/*.json")
 	require.NoError(t, err)
 	require.Len(t, files, 4)
+	var silent []string
 	for _, file := range files {
 		for name, query := range panels(t, file) {
-			series := p.query(query)
-			require.True(t, len(series) > 0 || quiet[name], "%s: %s has no series:\n%s", file, name, query)
+			if len(p.query(query)) == 0 && !quiet[name] {
+				silent = append(silent, filepath.Base(file)+": "+name)
+			}
 		}
 	}
+	require.Empty(t, silent, "these have no series")
 	require.False(t, p.active("AfterwriteNoWorker"))
 	require.False(t, p.active("AfterwriteStatisticsUnreadable"))
 

@@ -36,7 +36,7 @@ func TestWatchFromOutside(t *testing.T) {
 		require.NotContains(t, d.ok("migrate", "--watch=user"), "watch users", "it is done")
 		require.Contains(t, d.ok("doctor"), "watch of user")
 
-		d.serve()
+		_, worker := d.serve()
 		code, body := d.call(http.MethodPut, d.api, "/v1/user/ada", `{"name":"Ada"}`)
 		require.Equal(t, http.StatusAccepted, code, body)
 		d.ok("flush")
@@ -61,6 +61,17 @@ func TestWatchFromOutside(t *testing.T) {
 		require.Equal(t, http.StatusOK, code)
 		require.Contains(t, body, `afterwrite_changed_rows_total{entity="user"} `)
 		require.Contains(t, body, `afterwrite_conflicts_total{entity="user"} 0`)
+
+		require.Equal(t, exitOK, worker.stop())
+		_, err = other.ExecContext(t.Context(), "UPDATE users SET name = 'Cyd' WHERE id = 'ada'")
+		require.NoError(t, err)
+		waits := func() bool {
+			_, body := d.call(http.MethodGet, d.api, "/metrics", "")
+			return strings.Contains(body, `afterwrite_oldest_change_timestamp_seconds{entity="user"} `)
+		}
+		testkit.Eventually(t, "the API exports since when a change waits", waits)
+		d.start("worker")
+		testkit.Eventually(t, "no change waits", func() bool { return !waits() })
 
 		var name string
 		query, drop := "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'users' LIMIT 1", "DROP TRIGGER "

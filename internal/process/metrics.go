@@ -4,9 +4,10 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // metrics are the figures of a process as a whole.
 type metrics struct {
-	paired prometheus.Gauge
-	losses prometheus.Gauge
-	spans  *prometheus.CounterVec
+	paired  prometheus.Gauge
+	losses  prometheus.Gauge
+	spans   *prometheus.CounterVec
+	changes *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) metrics {
@@ -21,7 +22,10 @@ func newMetrics(r prometheus.Registerer) metrics {
 	for _, outcome := range []string{"exported", "failed"} {
 		m.spans.WithLabelValues(outcome)
 	}
+	m.changes = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_oldest_change_timestamp_seconds",
+		Help: "When the oldest change of a watched table by another program was noted that no worker has followed; " +
+			"absent without one."}, []string{"entity"})
 	m.paired.Set(1)
-	r.MustRegister(m.paired, m.losses, m.spans)
+	r.MustRegister(m.paired, m.losses, m.spans, m.changes)
 	return m
 }

@@ -291,6 +291,20 @@ func (p *Parts) Unpaired() error {
 	return nil
 }
 
+// ageChanges shows in the metrics since when changes by other programs wait for a worker.
+func (p *Parts) ageChanges(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
+	defer cancel()
+	oldest, err := p.Store.OldestChanges(ctx)
+	if err != nil {
+		p.Log.Debug("changes by other programs not read", "error", err)
+	}
+	p.metrics.changes.Reset()
+	for entity, at := range oldest {
+		p.metrics.changes.WithLabelValues(entity).Set(float64(at.UnixMilli()) / 1000)
+	}
+}
+
 // countLosses shows in the metrics how many losses no operator has acknowledged.
 func (p *Parts) countLosses(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)

@@ -55,6 +55,7 @@ func (p *Parts) Watch(ctx context.Context) error {
 		p.watchPairing(ctx, true)
 		unsafe = p.watchSafety(ctx, unsafe)
 		p.countLosses(ctx)
+		p.ageChanges(ctx)
 		_, changed, err := p.Cache.Readopt(ctx, p.Config.Entities)
 		for _, e := range changed {
 			p.Log.Error("another process has changed the number of partitions: this one's writes are refused and it flushes nothing new; restart it with the same configuration",

@@ -59,6 +59,12 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Help: "Bytes of the bodies of batches that requests hold now.",
 		}),
 	}
+	for _, side := range []string{"body", "answer"} {
+		m.slow.WithLabelValues(side)
+	}
+	for _, resource := range resourceNames {
+		m.shares.WithLabelValues(resource)
+	}
 	if registerer == nil {
 		return m, nil
 	}

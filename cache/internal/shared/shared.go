@@ -35,6 +35,9 @@ type State struct {
 func NewDropped(r prometheus.Registerer) *prometheus.CounterVec {
 	m := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "afterwrite_l1_dropped_total",
 		Help: "Times that an L1 was dropped whole because events may have been lost."}, []string{"of"})
+	for _, of := range []string{"records", "values"} {
+		m.WithLabelValues(of)
+	}
 	r.MustRegister(m)
 	return m
 }
