@@ -10,23 +10,32 @@ import (
 )
 
 // Guest runs sync tasks on the program's own asynq server. It replaces a [Server] but takes no tasks from the queue
-// itself: the program registers its handler. Before Start and after Shutdown it defers every task.
+// itself: the program registers its handler. Before Start and after Shutdown it defers every task, but for those that
+// the program's server takes shortly before the first Start: asynq looks for deferred tasks each five seconds.
 type Guest struct {
 	log *slog.Logger
 
+	started chan struct{} // closed by the first Start
+
 	mu     sync.Mutex // guards the rest
 	handle func(ctx context.Context, t Task) error
+	first  time.Time      // when the first task came before Start
 	tasks  sync.WaitGroup // in progress; Shutdown waits for them
 }
 
 // NewGuest returns a guest that is not started.
-func NewGuest(log *slog.Logger) *Guest { return &Guest{log: log} }
+func NewGuest(log *slog.Logger) *Guest { return &Guest{log: log, started: make(chan struct{})} }
 
-// notWorking is how long a task is deferred while the guest is not started.
-const notWorking = time.Second
+const (
+	// notWorking is how long a task is deferred while the guest is not started.
+	notWorking = time.Second
+	// startTime is how long after the first task those before Start wait for it.
+	startTime = 5 * time.Second
+)
 
 // ProcessTask implements [asynq.Handler].
 func (g *Guest) ProcessTask(ctx context.Context, m *asynq.Task) error {
+	g.await(ctx)
 	g.mu.Lock()
 	handle := g.handle
 	if handle == nil {
@@ -39,11 +48,36 @@ func (g *Guest) ProcessTask(ctx context.Context, m *asynq.Task) error {
 	return handler(handle, g.log)(ctx, m)
 }
 
+// await waits for the first Start, where that may be about to come.
+func (g *Guest) await(ctx context.Context) {
+	g.mu.Lock()
+	if g.first.IsZero() {
+		g.first = time.Now()
+	}
+	left := startTime - time.Since(g.first)
+	g.mu.Unlock()
+	if left <= 0 {
+		return // the program may never start it, and its server has other tasks
+	}
+	timeout := time.NewTimer(left)
+	defer timeout.Stop()
+	select {
+	case <-g.started:
+	case <-timeout.C:
+	case <-ctx.Done():
+	}
+}
+
 // Start begins to pass tasks to the function.
 func (g *Guest) Start(handle func(ctx context.Context, t Task) error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.handle = handle
+	select {
+	case <-g.started:
+	default:
+		close(g.started)
+	}
 	return nil
 }
 
