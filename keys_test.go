@@ -94,7 +94,11 @@ func TestModelsWithSeveralKeys(t *testing.T) {
 		readings := afterwrite.Table[Reading](db)
 		w, err = readings.Put(ctx, &Reading{7, at, 0.5})
 		require.NoError(t, err)
-		require.Equal(t, "7~2026-01-31T11:00:00.123456Z", w.ID)
+		digits := "123456"
+		if g.Name() == "mysql" { // as gorm has it there
+			digits = "123"
+		}
+		require.Equal(t, "7~2026-01-31T11:00:00."+digits+"Z", w.ID)
 		require.NoError(t, w.Wait(ctx))
 		got, err := readings.Get(ctx, afterwrite.Key{7, at})
 		require.NoError(t, err)

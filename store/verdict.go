@@ -126,7 +126,7 @@ func (t *table) keyVerdict(at *catalog.Table, d dialect, n int, there catalog.Co
 
 // judgeKey judges the type of a column of the key.
 func (t *table) judgeKey(d dialect, n int, there catalog.Column) catalog.Verdict {
-	v := catalog.JudgeKey(d.catalogOf(), t.keyID(n), there)
+	v := catalog.JudgeKey(d.catalogOf(), t.keyID(n), t.columns[n].field.SecondDigits(), there)
 	v.Field = t.columns[n].field.Name
 	if t.composite() {
 		v.Fix = strings.TrimPrefix(v.Fix, "set `id: {made: sequence}`, or ")

@@ -99,7 +99,7 @@ func (p *Proposal) key(d Dialect, at *Table, e *schema.Entity) (column, why stri
 			if why, _ := JudgeSequence(d, at, c); typ == schema.Int && why == "" {
 				id.Made = schema.MadeSequence
 			}
-			v := JudgeKey(d, id, c)
+			v := JudgeKey(d, id, (&schema.Field{}).SecondDigits(), c)
 			if v.Hold != Refused && typ == schema.String && !x.Over(c.Name) {
 				v.Hold, v.Why = Refused, "takes different ids for the same"
 				v.Fix = "give it a collation that tells all texts apart"
@@ -139,7 +139,7 @@ func partOfKey(d Dialect, c Column) bool {
 	if typeOf(c) == schema.Time {
 		typ = schema.Time
 	}
-	return JudgeKey(d, schema.ID{Type: typ}, c).Hold != Refused
+	return JudgeKey(d, schema.ID{Type: typ}, (&schema.Field{}).SecondDigits(), c).Hold != Refused
 }
 
 func order(b bool) int {

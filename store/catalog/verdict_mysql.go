@@ -135,7 +135,7 @@ func (v *Verdict) mysqlBytes(f *schema.Field, c Column) {
 	}
 }
 
-func keyOnMySQL(v *Verdict, id schema.ID, c Column) bool {
+func keyOnMySQL(v *Verdict, id schema.ID, digits int, c Column) bool {
 	base, _ := strings.CutSuffix(c.Base, " unsigned")
 	text := slices.Contains([]string{"text", "character varying", "character"}, base)
 	switch id.Type {
@@ -145,7 +145,7 @@ func keyOnMySQL(v *Verdict, id schema.ID, c Column) bool {
 	case schema.UUID:
 		return text || base == "uuid"
 	case schema.Time:
-		return strings.HasPrefix(base, "timestamp") && c.Fraction == 6
+		return strings.HasPrefix(base, "timestamp") && c.Fraction >= digits
 	}
 	if text && c.Base != "text" {
 		v.text(c.Length, id.Max) // it would drop blanks of a longer text without a word

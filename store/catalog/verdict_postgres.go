@@ -3,6 +3,7 @@ package catalog
 import (
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/afterwrite/afterwrite/schema"
@@ -163,8 +164,8 @@ func (v *Verdict) bytea(f *schema.Field) {
 var keyTexts = []string{"text", "character varying", "character", "citext"}
 
 // JudgeKey says whether a column distinguishes all ids of an entity, and returns each as it was written. For an id that
-// the column does not accept, the database's error names it.
-func JudgeKey(d Dialect, id schema.ID, c Column) Verdict {
+// the column does not accept, the database's error names it. An id that is a time has so many digits of a second.
+func JudgeKey(d Dialect, id schema.ID, digits int, c Column) Verdict {
 	v := Verdict{Field: "id", Column: c.Name, Type: c.Type, Hold: Exact}
 	if c.Generated || c.Identity == Always && id.Made != schema.MadeSequence {
 		v.Hold, v.Why = Refused, "the database computes it and takes no id"
@@ -180,16 +181,16 @@ func JudgeKey(d Dialect, id schema.ID, c Column) Verdict {
 		v.narrow("it takes days, as 2026-01-31")
 		v.Days, ok = true, true
 	case d == PostgreSQL:
-		ok = keyOnPostgres(&v, id, c)
+		ok = keyOnPostgres(&v, id, digits, c)
 	case d == SQLite:
 		ok = keyOnSQLite(id, c)
 	case d == MySQL:
-		ok = keyOnMySQL(&v, id, c)
+		ok = keyOnMySQL(&v, id, digits, c)
 	}
 	if !ok {
 		v.Hold = Refused
 		v.Why = "it does not tell exactly the ids of type " + string(id.Type) + " apart"
-		v.Fix = keyFix(id, c)
+		v.Fix = keyFix(id, digits, c)
 	}
 	return v
 }
@@ -202,12 +203,12 @@ func isDate(d Dialect, c Column) bool {
 	return c.Base == "date"
 }
 
-func keyFix(id schema.ID, c Column) string {
+func keyFix(id schema.ID, digits int, c Column) string {
 	switch {
 	case id.Composite() && c.Base == "date":
 		return "set `id: {type: string}`"
 	case id.Type == schema.Time && c.Fraction >= 0:
-		return "let it keep six digits of a second"
+		return "let it keep " + strconv.Itoa(digits) + " digits of a second"
 	case slices.Contains(keyTexts, c.Base) || c.Base == "TEXT":
 		return "set `id: {type: string}`"
 	case c.Base == "uuid":
@@ -221,7 +222,7 @@ func keyFix(id schema.ID, c Column) string {
 	}[id.Type]
 }
 
-func keyOnPostgres(v *Verdict, id schema.ID, c Column) bool {
+func keyOnPostgres(v *Verdict, id schema.ID, digits int, c Column) bool {
 	if c.Class == Enum && id.Type == schema.String {
 		v.narrow("it takes the labels of its enum")
 		return true
@@ -246,7 +247,8 @@ func keyOnPostgres(v *Verdict, id schema.ID, c Column) bool {
 	case schema.UUID:
 		return c.Base == "uuid"
 	case schema.Time:
-		return (c.Base == "timestamp with time zone" || c.Base == "timestamp without time zone") && c.Fraction == 6
+		return (c.Base == "timestamp with time zone" || c.Base == "timestamp without time zone") &&
+			c.Fraction >= digits
 	case schema.String:
 		if slices.Contains([]string{"text", "character varying"}, c.Base) {
 			v.text(c.Length, id.Max)
