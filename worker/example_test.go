@@ -35,8 +35,8 @@ func ExampleWorker_Run() {
 	defer c.Close()
 	tasks := must(queue.NewClient(url, string(c.Prefix())))
 	defer tasks.Close()
-	takes := must(queue.NewServer(queue.ServerConfig{RedisURL: url, Prefix: string(c.Prefix()), Queues: map[string]int{"default": 1},
-		PollInterval: 10 * time.Millisecond}))
+	takes := must(queue.NewServer(queue.ServerConfig{RedisURL: url, Prefix: string(c.Prefix()),
+		Queues: map[string]int{"default": 1}, PollInterval: 10 * time.Millisecond}))
 	w := must(worker.New(worker.Config{Entities: all, Redis: whole.Of(c), Store: rows, Queue: tasks, Server: takes}))
 
 	ctx, stop := context.WithCancel(context.Background())
