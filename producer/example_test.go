@@ -15,7 +15,9 @@ import (
 // noRows is a database without the rows that a write may need to know.
 type noRows struct{}
 
-func (noRows) Load(context.Context, *schema.Entity, []string) (map[string]schema.Values, error) { return nil, nil }
+func (noRows) Load(context.Context, *schema.Entity, []string) (map[string]schema.Values, error) {
+	return nil, nil
+}
 
 // A write is accepted in one step. Without a queue the workers' next sweep finds it.
 func ExampleProducer_Do() {
