@@ -52,32 +52,41 @@ type olderBench struct {
 func onOlder(t *testing.T, fn func(t *testing.T, b *olderBench)) {
 	testkit.Databases(t, func(t *testing.T, url string) {
 		t.Parallel()
-		b := &olderBench{t: t, server: testkit.Redis(t, testkit.AppendFsync("always")), db: testkit.SQL(t, url)}
-		file := filepath.Join(t.TempDir(), "afterwrite.yaml")
-		require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, olderConfig, b.server.URL(), url), 0o600))
-		c, err := config.Load(file, nil)
-		require.NoError(t, err)
-		b.e = c.Entities[0]
-		options, err := redis.ParseURL(b.server.URL())
+		server := testkit.Redis(t, testkit.AppendFsync("always"))
+		options, err := redis.ParseURL(server.URL())
 		require.NoError(t, err)
 		client := redis.NewClient(options)
-		client.AddHook(&b.redis)
 		t.Cleanup(func() { _ = client.Close() })
-		log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-		b.Parts, err = JoinOver(Over{Redis: client, Wrap: func(c driver.Connector) driver.Connector {
-			return b.sql.Wrap(c)
-		}}, c, "test", log)
-		require.NoError(t, err)
-		t.Cleanup(b.Close)
-		_, err = b.Store.Migrate(t.Context(), false)
-		require.NoError(t, err)
-		require.NoError(t, b.CheckRedis(t.Context()))
-		require.NoError(t, b.CheckDatabase(t.Context()))
-		require.NoError(t, b.CheckPairing(t.Context()))
-		b.writes, err = b.NewProducer()
-		require.NoError(t, err)
+		b := newOlder(t, url, server.URL(), client)
+		client.AddHook(&b.redis)
+		b.server = server
 		fn(t, b)
 	})
+}
+
+// newOlder is a process on a database and a Redis; a client of the Redis may be given.
+func newOlder(t *testing.T, url, redisURL string, client redis.UniversalClient) *olderBench {
+	t.Helper()
+	b := &olderBench{t: t, db: testkit.SQL(t, url)}
+	file := filepath.Join(t.TempDir(), "afterwrite.yaml")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, olderConfig, redisURL, url), 0o600))
+	c, err := config.Load(file, nil)
+	require.NoError(t, err)
+	b.e = c.Entities[0]
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	b.Parts, err = JoinOver(Over{Redis: client, Wrap: func(c driver.Connector) driver.Connector {
+		return b.sql.Wrap(c)
+	}}, c, "test", log)
+	require.NoError(t, err)
+	t.Cleanup(b.Close)
+	_, err = b.Store.Migrate(t.Context(), false)
+	require.NoError(t, err)
+	require.NoError(t, b.CheckRedis(t.Context()))
+	require.NoError(t, b.CheckDatabase(t.Context()))
+	require.NoError(t, b.CheckPairing(t.Context()))
+	b.writes, err = b.NewProducer()
+	require.NoError(t, err)
+	return b
 }
 
 func (b *olderBench) put(id string, age int) {
