@@ -26,6 +26,7 @@ type call struct {
 	ticketOf  int64          // number of the token whose ticket the request has; 0: it has none
 	id        string         // as the path or the query spells it, unescaped
 	texts     bool           // whole numbers are answered as strings
+	versions  bool           // a list answers its records' versions, too
 	queryID   bool           // the id is from the query
 	requestID string
 	code      int    // status of the answer, 0 before it is sent

@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -39,53 +41,108 @@ func (a *API) list(ctx context.Context, c *call) error {
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
 	lag, known := a.lag(ctx, c.entity)
-	out, next, foreign, err := a.appendRows(ctx, c, append(c.out[:0], `{"records":[`...), q)
+	page, err := a.appendRows(ctx, c, append(c.out[:0], `{"records":[`...), q)
 	if err != nil {
 		return err
 	}
 	if known {
 		c.header["Afterwrite-Lag"] = []string{strconv.FormatFloat(lag.Seconds(), 'f', 3, 64)}
 	}
-	out = append(trimComma(out), `],"next":`...)
-	c.out = append(appendForeign(problem.AppendStringOrNull(out, next), foreign), '}', '\n')
+	out := append(trimComma(page.out), ']')
+	if c.versions {
+		c.header["Preference-Applied"] = append(c.header["Preference-Applied"], "versions")
+		out = c.appendVersions(append(out, `,"versions":[`...), page.versions)
+	}
+	out = append(out, `,"next":`...)
+	c.out = append(appendForeign(problem.AppendStringOrNull(out, page.next), page.foreign), '}', '\n')
 	c.header["Cache-Control"] = headerNoCache
 	c.send(http.StatusOK, c.out)
 	return nil
 }
 
-// appendRows appends the rows of a page, or as many as fit an answer, and returns the cursor of the next page, or "".
-// Rows that cannot be represented are listed separately.
-func (a *API) appendRows(ctx context.Context, c *call, out []byte, q Query) (_ []byte, next string,
-	foreign []*schema.ForeignError, err error) {
-	page := q.Limit
+// listed is a page of rows.
+type listed struct {
+	out      []byte // their text
+	next     string // cursor of the next page, or ""
+	foreign  []*schema.ForeignError
+	versions []schema.Version // of the rows; 0 where the record's newest state is another; only if they are asked for
+}
+
+// appendRows appends the rows of a page, or as many as fit an answer. Rows that cannot be represented are listed
+// separately.
+func (a *API) appendRows(ctx context.Context, c *call, out []byte, q Query) (page listed, err error) {
+	most := q.Limit
 	for n := 0; ; {
 		before := len(out)
-		q.Limit = min(page-n, a.sizes.chunk(c.entity)) + 1 // one more row shows whether there is a next page
+		q.Limit = min(most-n, a.sizes.chunk(c.entity)) + 1 // one more row shows whether there is a next page
 		rows, err := a.store.List(ctx, c.entity, q)
 		if err != nil {
-			return nil, "", nil, fmt.Errorf("list %s: %w", c.entity.Name, err)
+			return page, fmt.Errorf("list %s: %w", c.entity.Name, err)
 		}
+		shown, full := rows[:0], false
 		for i, row := range rows {
-			if n == page || len(out) > a.maxAnswer {
+			if full = n == most || len(out) > a.maxAnswer; full {
 				a.sizes.learn(c.entity, i, len(out)-before)
-				return out, cursor(c.entity, q.After), foreign, nil
+				page.next = cursor(c.entity, q.After)
+				break
 			}
 			if one := c.entity.ForeignRow(row); one != nil {
-				foreign = append(foreign, one)
+				page.foreign = append(page.foreign, one)
 			} else {
 				out = append(c.appendRecord(out, c.entity, row.ID, row.Values), ',')
+				shown = append(shown, row)
 			}
 			q.After = row.ID
 			n++
 		}
+		if err := a.findVersions(ctx, c, &page, shown); err != nil {
+			return page, err
+		}
+		page.out = out
+		if full {
+			return page, nil
+		}
 		a.sizes.learn(c.entity, len(rows), len(out)-before)
 		if err := a.hold(c, len(out)); err != nil {
-			return nil, "", nil, err
+			return page, err
 		}
 		if len(rows) < q.Limit {
-			return out, "", foreign, nil
+			return page, nil
 		}
 	}
+}
+
+// findVersions adds the versions of rows, if the request asks for them: of those that are the newest accepted state of
+// their record. The records are looked at after the rows were read, so a version is never that of a state which the
+// caller has not seen.
+func (a *API) findVersions(ctx context.Context, c *call, page *listed, rows []schema.Row) error {
+	if !c.versions || len(rows) == 0 {
+		return nil
+	}
+	ids := make([]string, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	found, err := a.cache.GetMany(ctx, c.entity, ids)
+	if err != nil {
+		return err
+	}
+	for i, read := range found {
+		version := schema.Version(0)
+		if !read.Deleted && read.Source != cache.Bypass && slices.Equal(read.Values, rows[i].Values) {
+			version = read.Version
+		}
+		page.versions = append(page.versions, version)
+	}
+	return nil
+}
+
+// appendVersions appends versions and ends their array.
+func (c *call) appendVersions(out []byte, versions []schema.Version) []byte {
+	for _, v := range versions {
+		out = append(c.appendVersion(out, v), ',')
+	}
+	return append(trimComma(out), ']')
 }
 
 // lag returns how long the oldest pending record has waited: younger writes may be missing in the page. It is unknown

@@ -64,10 +64,7 @@ func (a *API) getMany(ctx context.Context, c *call) error {
 		out = append(append(out, c.idText(c.entity, id)...), ',')
 	}
 	out = append(trimComma(out), `],"versions":[`...)
-	for _, v := range versions {
-		out = append(c.appendVersion(out, v), ',')
-	}
-	c.out = append(appendForeign(append(trimComma(out), ']'), foreign), '}', '\n')
+	c.out = append(appendForeign(c.appendVersions(out, versions), foreign), '}', '\n')
 	c.send(http.StatusOK, c.out)
 	return nil
 }

@@ -12,6 +12,8 @@ type preference struct {
 	wait  time.Duration // how long to wait for the record to be persisted; 0: not at all
 	async bool          // respond-async
 	texts bool          // ints=string: whole numbers as JSON strings
+	// versions: the versions of a list's records. A read of a single record, and of named ones, always has them.
+	versions bool
 }
 
 // readPreference parses the Prefer headers; of a repeated preference the first counts. A wait longer than longest is
@@ -26,6 +28,8 @@ func readPreference(h http.Header, longest time.Duration) preference {
 			switch strings.ToLower(strings.TrimSpace(name)) {
 			case "respond-async":
 				p.async = true
+			case "versions":
+				p.versions = true
 			case "ints":
 				p.texts = p.texts || strings.Trim(strings.TrimSpace(value), `"`) == "string"
 			case "wait":

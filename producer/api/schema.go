@@ -33,6 +33,9 @@ func entitySchemas(e *schema.Entity) object {
 			"records": list,
 			"next":    object{"type": []string{"string", "null"}},
 			"foreign": foreignSchema(),
+			"versions": object{"type": "array", "items": object{"type": []string{"integer", "null"}, "format": "int64"},
+				"description": "With Prefer: versions, in the order of the records; null where the record has a newer state " +
+					"than the row that is shown, or Redis does not respond."},
 		}, "records", "next"),
 	}
 	if e.RankBy != "" {

@@ -83,7 +83,9 @@ func (a *API) dispatch(c *call) error {
 	h["Content-Security-Policy"] = headerPolicy
 	h["Cache-Control"] = headerNoStore
 	if _, ok := c.r.Header["Prefer"]; ok {
-		if c.texts = readPreference(c.r.Header, a.maxWait).texts; c.texts {
+		prefers := readPreference(c.r.Header, a.maxWait)
+		c.versions = prefers.versions
+		if c.texts = prefers.texts; c.texts {
 			h["Preference-Applied"] = []string{"ints=string"}
 		}
 	}
