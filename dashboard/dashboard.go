@@ -283,14 +283,14 @@ func (d *dashboard) guarded(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if d.HTTPS {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
 		if r.URL.Path == "" {
 			mounted, _, _ := strings.Cut(r.RequestURI, "?")
 			h.Set("Location", "./"+path.Base(mounted)+"/")
 			w.WriteHeader(http.StatusPermanentRedirect)
 			return
-		}
-		if d.HTTPS {
-			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		next.ServeHTTP(w, r)
 	})

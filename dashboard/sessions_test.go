@@ -275,3 +275,27 @@ func TestLoginStaysBelowTheRoot(t *testing.T) {
 	}
 	require.Less(t, i, 10, "an address has ten tries")
 }
+
+// Where browsers come by HTTPS every answer tells them to stay with it, and no cookie goes over anything else.
+func TestHTTPSIsKept(t *testing.T) {
+	t.Parallel()
+	for _, https := range []bool{true, false} {
+		s := healthy()
+		h, err := dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Go: nothing,
+			Users: people[:1], HTTPS: https})
+		require.NoError(t, err)
+		mux := http.NewServeMux()
+		mux.Handle("/deep/", http.StripPrefix("/deep", h))
+		mux.Handle("/deep", http.StripPrefix("/deep", h))
+		server := httptest.NewServer(mux)
+		t.Cleanup(server.Close)
+		b := newBrowser(t, server.URL+"/deep")
+		for _, path := range []string{"", "/", "/login", "/nothing"} {
+			r, _ := b.ask(http.MethodGet, path, nil)
+			require.Equal(t, https, r.Header.Get("Strict-Transport-Security") != "", path)
+		}
+		r, _ := b.ask(http.MethodPost, "/login", url.Values{"name": {"vera"}, "password": {"vera's password"}})
+		require.Len(t, r.Cookies(), 1)
+		require.Equal(t, https, r.Cookies()[0].Secure)
+	}
+}

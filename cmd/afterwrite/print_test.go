@@ -21,3 +21,12 @@ func TestTablesAreShownSafely(t *testing.T) {
 		require.Equal(t, want+"\n", out.String())
 	}
 }
+
+// What callers have made up commands no spreadsheet, whichever character a cell begins with that one looks for.
+func TestCellsAreNoFormulas(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	a := &app{streams: streams{out: &out}}
+	require.NoError(t, a.printCSV([][]string{{"=1+1", "+1", "-1", "@x", "\tx", "\rx", "a=1", ""}}))
+	require.Equal(t, "'=1+1,'+1,'-1,'@x,'\tx,\"'\rx\",a=1,\n", out.String())
+}
