@@ -24,12 +24,12 @@ import (
 // on is a bundle on a Redis of the test's own.
 func on(t *testing.T, address string) *bundle {
 	t.Helper()
-	b := &bundle{table: &table{rows: map[string]schema.Values{}}}
-	b.e = &schema.Entity{Name: "user", ID: schema.ID{Max: 64}, Partitions: 2, Fields: []schema.Field{
+	b := &bundle{whole.Bundle{Table: &whole.Table{Rows: map[string]schema.Values{}}}}
+	b.E = &schema.Entity{Name: "user", ID: schema.ID{Max: 64}, Partitions: 2, Fields: []schema.Field{
 		{Name: "name", Type: schema.String}, {Name: "age", Type: schema.Int}, {Name: "count", Type: schema.Int},
 	}}
-	require.NoError(t, b.e.Init())
-	c, err := cache.New(cache.Config{URL: address, Loader: b.table, Timeout: time.Second, Log: testkit.Logger(t)})
+	require.NoError(t, b.E.Init())
+	c, err := cache.New(cache.Config{URL: address, Loader: b.Table, Timeout: time.Second, Log: testkit.Logger(t)})
 	require.NoError(t, err)
 	b.Redis = whole.Of(c)
 	t.Cleanup(func() { _ = b.Close() })
@@ -39,13 +39,13 @@ func on(t *testing.T, address string) *bundle {
 // everything does what the product does on a Redis: records, events, values, tags, L1.
 func (b *bundle) everything(t *testing.T) {
 	t.Helper()
-	sub, err := b.Subscribe(t.Context(), b.e)
+	sub, err := b.Subscribe(t.Context(), b.E)
 	require.NoError(t, err)
 	defer sub.Close()
-	b.put(t, "a", "Ann")
-	assert.Equal(t, schema.Pending, b.get(t, "a").Status)
-	b.flush(t)
-	assert.Equal(t, schema.Persisted, b.get(t, "a").Status)
+	b.Put(t, "a", "Ann")
+	assert.Equal(t, schema.Pending, b.Got(t, "a").Status)
+	b.Flush(t)
+	assert.Equal(t, schema.Persisted, b.Got(t, "a").Status)
 	testkit.Eventually(t, "the event has come", func() bool {
 		select {
 		case events := <-sub.C():
@@ -54,13 +54,13 @@ func (b *bundle) everything(t *testing.T) {
 			return false
 		}
 	})
-	n, err := b.InvalidateMatch(t.Context(), b.e, "*", nil)
+	n, err := b.InvalidateMatch(t.Context(), b.E, "*", nil)
 	require.NoError(t, err)
 	assert.Positive(t, n)
-	assert.Equal(t, cache.Filled, b.get(t, "a").Source)
+	assert.Equal(t, cache.Filled, b.Got(t, "a").Source)
 
 	v := group(t, b, kept.Policy{Group: "s", L1: inProcess,
-		Tags: []kept.Tag{kept.NamedTag("x"), kept.EntityTag(b.e)}})
+		Tags: []kept.Tag{kept.NamedTag("x"), kept.EntityTag(b.E)}})
 	s := &source{text: "1"}
 	testkit.Eventually(t, "the L1 answers", func() bool {
 		a, err := v.Read(t.Context(), "k", s.load)
@@ -78,7 +78,7 @@ func (b *bundle) everything(t *testing.T) {
 	got, err = v.Load(t.Context(), "k", s.load)
 	require.NoError(t, err)
 	assert.Equal(t, "3", got)
-	b.total(t)
+	b.Total(t)
 }
 
 func TestRedisWithTLSAndACL(t *testing.T) {
@@ -231,11 +231,11 @@ func TestSentinelFailover(t *testing.T) {
 			return err == nil && now != old
 		})
 		testkit.Eventually(t, "writes are accepted, and read", func() bool {
-			got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: how, Values: values("Bob", "1", "1")})
+			got, _ := b.Send(t, cache.Write{Op: cache.OpPut, ID: how, Values: whole.Row("Bob", "1", "1")})
 			if got.Err != nil {
 				return false
 			}
-			read, err := b.Get(t.Context(), b.e, how)
+			read, err := b.Get(t.Context(), b.E, how)
 			return err == nil && read.Version == got.Version && read.Source == cache.Hit
 		})
 		stop()
@@ -278,8 +278,8 @@ func (b *bundle) keepWriting(t *testing.T, id string) (stop func()) {
 	for range 4 {
 		callers.Go(func() {
 			for ctx.Err() == nil {
-				g := &cache.Group{Entity: b.e, Partition: b.e.Partition(id), Writes: []cache.Write{
-					{Op: cache.OpPut, ID: id, Values: values("Ann", "1", "1")}}}
+				g := &cache.Group{Entity: b.E, Partition: b.E.Partition(id), Writes: []cache.Write{
+					{Op: cache.OpPut, ID: id, Values: whole.Row("Ann", "1", "1")}}}
 				b.Write(context.WithoutCancel(ctx), g)
 				if err := g.Results[0].Err; err != nil {
 					assert.True(t, errors.Is(err, schema.ErrUnavailable) || errors.Is(err, schema.ErrOutcomeUnknown),
@@ -299,11 +299,11 @@ func TestAReplicaRefusesWrites(t *testing.T) {
 	t.Parallel()
 	server, other := testkit.Redis(t), testkit.Redis(t)
 	b := on(t, server.URL())
-	b.put(t, "a", "Ann")
+	b.Put(t, "a", "Ann")
 	host, port, _ := strings.Cut(other.Addr(), ":")
 	admin := server.Client(t)
 	require.NoError(t, admin.Do(t.Context(), "REPLICAOF", host, port).Err())
-	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "b", Values: values("Bob", "1", "1")})
+	got, _ := b.Send(t, cache.Write{Op: cache.OpPut, ID: "b", Values: whole.Row("Bob", "1", "1")})
 	require.ErrorIs(t, got.Err, schema.ErrUnavailable)
 	require.NotErrorIs(t, got.Err, schema.ErrOutcomeUnknown)
 	v := group(t, b, kept.Policy{Group: "s"})

@@ -21,18 +21,18 @@ func TestBigFindsTheLargestAndSumsByOwner(t *testing.T) {
 	require.NoError(t, v.Set(t.Context(), "long", strings.Repeat("x", 50_000)))
 	require.NoError(t, v.Set(t.Context(), "short", "x"))
 	// One large field among others; the server looks at five of them unless it is told to.
-	b.rdb.HSet(t.Context(), b.prefix+":{user/0}:r:wide", "_v", "1", "a", "1", "b", "1", "c", "1", "d", "1", "e", "1",
+	b.RDB.HSet(t.Context(), b.Under+":{user/0}:r:wide", "_v", "1", "a", "1", "b", "1", "c", "1", "d", "1", "e", "1",
 		"f", "1", "g", "1", "h", strings.Repeat("x", 40_000))
 	for _, id := range []string{"a", "b", "c"} {
-		b.put(t, id, "x")
+		b.Put(t, id, "x")
 	}
 	u, err := b.Big(t.Context(), 10_000, 2)
 	require.NoError(t, err)
 	assert.True(t, u.Whole)
 	assert.False(t, u.Estimate)
 	require.Len(t, u.Largest, 2)
-	assert.Equal(t, b.prefix+":v:{page:long}", u.Largest[0].Key)
-	assert.Equal(t, b.prefix+":{user/0}:r:wide", u.Largest[1].Key)
+	assert.Equal(t, b.Under+":v:{page:long}", u.Largest[0].Key)
+	assert.Equal(t, b.Under+":{user/0}:r:wide", u.Largest[1].Key)
 	assert.InDelta(t, 40_000, u.Largest[1].Bytes, 10_000)
 	keys := map[string]int{}
 	for _, s := range u.Groups {
@@ -96,8 +96,8 @@ func TestSlowCommandsAreNamed(t *testing.T) {
 	t.Parallel()
 	server := testkit.Redis(t, testkit.Set("slowlog-log-slower-than", "0"), testkit.Set("slowlog-max-len", "1000"))
 	b := on(t, server.URL())
-	b.put(t, "a", "secret")
-	b.put(t, "a", "secret")
+	b.Put(t, "a", "secret")
+	b.Put(t, "a", "secret")
 	require.NoError(t, server.Client(t).Set(t.Context(), "key", "secret", 0).Err())
 	slow, allowed, err := b.SlowCommands(t.Context(), 1000)
 	require.NoError(t, err)
@@ -108,7 +108,7 @@ func TestSlowCommandsAreNamed(t *testing.T) {
 		require.NotContains(t, s.Command, "secret")
 		counts[s.Command]++
 	}
-	stats := "script write aw:{user/" + strconv.Itoa(b.e.Partition("a")) + "}:stats"
+	stats := "script write aw:{user/" + strconv.Itoa(b.E.Partition("a")) + "}:stats"
 	require.GreaterOrEqual(t, counts[stats], 2, "by source and by hash: %v", counts)
 	require.Equal(t, 1, counts["set key"])
 }

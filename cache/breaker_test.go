@@ -15,6 +15,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -23,7 +24,7 @@ func TestARedisThatHangsCostsOneTimeout(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	server := testkit.Redis(t)
 	registry := prometheus.NewRegistry()
-	rows := &table{rows: map[string]schema.Values{"a": {`"Ann"`}}}
+	rows := &whole.Table{Rows: map[string]schema.Values{"a": {`"Ann"`}}}
 	c, err := cache.New(cache.Config{URL: server.URL(), Loader: rows, Timeout: timeout, Log: testkit.Logger(t),
 		Registerer: registry})
 	require.NoError(t, err)
@@ -90,7 +91,7 @@ func (p *passing) pass() (passed func()) {
 func TestARedisThatHangsIsProbedByOne(t *testing.T) {
 	t.Parallel()
 	server, registry, passed := testkit.Redis(t), prometheus.NewRegistry(), &passing{}
-	rows := &table{rows: map[string]schema.Values{}}
+	rows := &whole.Table{Rows: map[string]schema.Values{}}
 	c, err := cache.New(cache.Config{URL: server.URL(), Loader: rows, Timeout: 200 * time.Millisecond,
 		Log:        testkit.Logger(t),
 		Registerer: registry, Hooks: []redis.Hook{passed}})
@@ -152,9 +153,9 @@ func sick(t *testing.T, timeout time.Duration) (c *cache.Cache, e *schema.Entity
 	}
 	e = &schema.Entity{Name: "user", Partitions: 64, Fields: []schema.Field{{Name: "name", Type: schema.String}}}
 	require.NoError(t, e.Init())
-	rows := &table{rows: map[string]schema.Values{}}
+	rows := &whole.Table{Rows: map[string]schema.Values{}}
 	for i := range 50 {
-		rows.rows[fmt.Sprint(i)] = schema.Values{`"Ann"`}
+		rows.Rows[fmt.Sprint(i)] = schema.Values{`"Ann"`}
 	}
 	c, err := cache.New(cache.Config{URL: cluster.URL(), Loader: rows, Timeout: timeout, Log: testkit.Logger(t)})
 	require.NoError(t, err)

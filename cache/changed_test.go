@@ -25,21 +25,21 @@ const (
 // due is the one record that a flush of it would write.
 func (b *bundle) due(t *testing.T, id string) pending.Due {
 	t.Helper()
-	batch := b.read(t, b.e.Partition(id))
+	batch := b.DueIn(t, b.E.Partition(id))
 	require.Len(t, batch.Due, 1)
 	return batch.Due[0]
 }
 
 func (b *bundle) patch(t *testing.T, id string, v schema.Values) schema.Version {
 	t.Helper()
-	got := b.loading(t, cache.Write{Op: cache.OpPatch, ID: id, Values: v})
+	got := b.Loading(t, cache.Write{Op: cache.OpPatch, ID: id, Values: v})
 	require.NoError(t, got.Err)
 	return got.Version
 }
 
 func (b *bundle) add(t *testing.T, id string, field int) schema.Version {
 	t.Helper()
-	got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: field, By: 1}}})
+	got := b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: field, By: 1}}})
 	require.NoError(t, got.Err)
 	return got.Version
 }
@@ -47,17 +47,17 @@ func (b *bundle) add(t *testing.T, id string, field int) schema.Version {
 // ack acks a record as it was flushed at some version, whatever it is now.
 func (b *bundle) ack(t *testing.T, d pending.Due) {
 	t.Helper()
-	_, err := b.Ack(t.Context(), b.e, b.e.Partition(d.ID), pending.Batch{ReadAt: time.Now()}, []schema.Change{d.Change})
+	_, err := b.Ack(t.Context(), b.E, b.E.Partition(d.ID), pending.Batch{ReadAt: time.Now()}, []schema.Change{d.Change})
 	require.NoError(t, err)
 }
 
 func TestAFlushNamesWhatWasChanged(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "one")
+	b.Put(t, "a", "one")
 	require.Nil(t, b.due(t, "a").Only, "a put writes all")
 	b.add(t, "a", count)
 	require.Nil(t, b.due(t, "a").Only, "the put is not flushed yet")
-	b.flush(t)
+	b.Flush(t)
 	b.add(t, "a", count)
 	require.Equal(t, []int{count}, b.due(t, "a").Only)
 	b.add(t, "a", count)
@@ -66,17 +66,17 @@ func TestAFlushNamesWhatWasChanged(t *testing.T) {
 	require.Equal(t, []int{count, age}, b.due(t, "a").Only)
 	b.patch(t, "a", schema.Values{`"x"`, "", "1"})
 	require.Equal(t, []int{age, name, count}, b.due(t, "a").Only)
-	b.put(t, "a", "two")
+	b.Put(t, "a", "two")
 	require.Nil(t, b.due(t, "a").Only)
-	b.flush(t)
-	require.Zero(t, b.rdb.HExists(t.Context(), b.key("a"), "_c").Val())
+	b.Flush(t)
+	require.Zero(t, b.RDB.HExists(t.Context(), b.RecordKey("a"), "_c").Val())
 
 	// An uncached record is loaded, and patched in the same step.
-	require.NoError(t, b.rdb.Del(t.Context(), b.key("a")).Err())
+	require.NoError(t, b.RDB.Del(t.Context(), b.RecordKey("a")).Err())
 	b.patch(t, "a", schema.Values{"", "9", ""})
 	require.Equal(t, []int{age}, b.due(t, "a").Only)
-	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
-	b.put(t, "a", "three")
+	require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
+	b.Put(t, "a", "three")
 	require.Nil(t, b.due(t, "a").Only)
 }
 
@@ -84,7 +84,7 @@ func TestAFlushNamesWhatWasChanged(t *testing.T) {
 // the flush, and not what it ever changed.
 func TestAnAckOfAnOlderVersionKeepsWhatChangedSince(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "one")
+	b.Put(t, "a", "one")
 	d := b.due(t, "a")
 	b.patch(t, "a", schema.Values{"", "7", ""})
 	b.ack(t, d)
@@ -99,39 +99,39 @@ func TestAnAckOfAnOlderVersionKeepsWhatChangedSince(t *testing.T) {
 	require.Equal(t, []int{count, name, age}, b.due(t, "a").Only, "a late ack takes nothing more")
 	b.ack(t, between)
 	require.Equal(t, []int{name, age}, b.due(t, "a").Only)
-	require.EqualValues(t, 1, b.total(t).Pending)
+	require.EqualValues(t, 1, b.Total(t).Pending)
 }
 
 // What is refused, dies and is sent back still names what was changed before, and a discard
 // takes back the same.
 func TestRefusedRecordsNameWhatWasChanged(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "one")
-	b.flush(t)
+	b.Put(t, "a", "one")
+	b.Flush(t)
 	b.patch(t, "a", schema.Values{"", "7", ""})
-	b.holdAll(t, 0)
+	b.HoldAll(t, 0)
 	require.Equal(t, []int{age}, b.due(t, "a").Only)
 	b.add(t, "a", count)
-	b.holdAll(t, 0)
-	b.killAll(t)
-	version := b.get(t, "a").Version
-	partition := b.e.Partition("a")
-	_, _, err := b.Retry(t.Context(), b.e, partition, []schema.Versioned{{ID: "a", Version: version}})
+	b.HoldAll(t, 0)
+	b.KillAll(t)
+	version := b.Got(t, "a").Version
+	partition := b.E.Partition("a")
+	_, _, err := b.Retry(t.Context(), b.E, partition, []schema.Versioned{{ID: "a", Version: version}})
 	require.NoError(t, err)
 	require.Equal(t, []int{age, count}, b.due(t, "a").Only)
-	b.killAll(t)
-	got := b.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{`"edited"`, "", ""},
+	b.KillAll(t)
+	got := b.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{`"edited"`, "", ""},
 		IfMatch: version})
 	require.NoError(t, got.Err)
 	require.Equal(t, []int{age, count, name}, b.due(t, "a").Only)
-	b.killAll(t)
-	got = b.loading(t, cache.Write{Op: cache.OpDiscard, ID: "a", Values: b.table.copy()["a"], IfMatch: got.Version})
+	b.KillAll(t)
+	got = b.Loading(t, cache.Write{Op: cache.OpDiscard, ID: "a", Values: b.Table.Copy()["a"], IfMatch: got.Version})
 	require.NoError(t, got.Err)
 	require.Equal(t, []int{age, count, name}, b.due(t, "a").Only)
-	b.put(t, "a", "two")
-	b.killAll(t)
-	got = b.loading(t, cache.Write{Op: cache.OpDiscard, ID: "a", Values: b.table.copy()["a"],
-		IfMatch: b.get(t, "a").Version})
+	b.Put(t, "a", "two")
+	b.KillAll(t)
+	got = b.Loading(t, cache.Write{Op: cache.OpDiscard, ID: "a", Values: b.Table.Copy()["a"],
+		IfMatch: b.Got(t, "a").Version})
 	require.NoError(t, got.Err)
 	require.Nil(t, b.due(t, "a").Only)
 }
@@ -139,10 +139,10 @@ func TestRefusedRecordsNameWhatWasChanged(t *testing.T) {
 // A process of an older build does not keep what was changed: after its write, all fields are written.
 func TestWritesWithoutMarksWriteAll(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "one")
-	b.flush(t)
+	b.Put(t, "a", "one")
+	b.Flush(t)
 	b.patch(t, "a", schema.Values{"", "7", ""})
-	require.NoError(t, b.rdb.HSet(t.Context(), b.key("a"), "name", `"old"`, "_v", "9007199254740000").Err())
+	require.NoError(t, b.RDB.HSet(t.Context(), b.RecordKey("a"), "name", `"old"`, "_v", "9007199254740000").Err())
 	require.Nil(t, b.due(t, "a").Only)
 	b.add(t, "a", count)
 	require.Nil(t, b.due(t, "a").Only)
@@ -179,7 +179,7 @@ func TestModelOfChangedFields(t *testing.T) {
 			case 8:
 				m.other(rapid.IntRange(0, 2).Draw(rt, "field"))
 			case 9:
-				b.holdAll(t, 0)
+				b.HoldAll(t, 0)
 			case 10, 11, 12: // written again between its flush and the ack
 				m.flush()
 				m.patch(rapid.IntRange(1, 7).Draw(rt, "fields"))
@@ -228,7 +228,7 @@ func (m *changedModel) wrote(v schema.Version, fields ...int) {
 
 func (m *changedModel) put() {
 	m.want = schema.Values{m.value(name), m.value(age), m.value(count)}
-	got, _ := m.b.write(m.t, cache.Write{Op: cache.OpPut, ID: m.id, Values: slices.Clone(m.want)})
+	got, _ := m.b.Send(m.t, cache.Write{Op: cache.OpPut, ID: m.id, Values: slices.Clone(m.want)})
 	require.NoError(m.t, got.Err)
 	m.wrote(got.Version, name, age, count)
 }
@@ -254,9 +254,9 @@ func (m *changedModel) add() {
 
 // flush commits what is due; its ack may come later, or never.
 func (m *changedModel) flush() {
-	for _, d := range m.b.read(m.t, 0).Due {
+	for _, d := range m.b.DueIn(m.t, 0).Due {
 		if d.ID == m.id {
-			row := slices.Clone(m.b.table.copy()[m.id])
+			row := slices.Clone(m.b.Table.Copy()[m.id])
 			if row == nil {
 				require.Nil(m.t, d.Only, "there is no row to update")
 				row = make(schema.Values, 3)
@@ -266,7 +266,7 @@ func (m *changedModel) flush() {
 					row[f] = d.Values[f]
 				}
 			}
-			m.b.table.set(m.id, row)
+			m.b.Table.Set(m.id, row)
 			m.flushed = append(m.flushed, d)
 		}
 	}
@@ -280,22 +280,22 @@ func (m *changedModel) acked(i int) {
 // other is a write of the other program. It must stay if all that Afterwrite wrote to the
 // field is known to be persisted.
 func (m *changedModel) other(field int) {
-	rows := m.b.table.copy()
+	rows := m.b.Table.Copy()
 	row := slices.Clone(rows[m.id])
 	row[field] = m.value(field)
-	m.b.table.set(m.id, row)
+	m.b.Table.Set(m.id, row)
 	m.theirs[field] = row[field]
 	m.must[field] = m.written[field] <= m.acks
 }
 
 func (m *changedModel) pending() bool {
-	state, err := m.b.Status(m.t.Context(), m.b.e, m.id)
+	state, err := m.b.Status(m.t.Context(), m.b.E, m.id)
 	require.NoError(m.t, err)
 	return state.Record.Status != schema.Persisted
 }
 
 func (m *changedModel) check(rt *rapid.T) {
-	row := m.b.table.copy()[m.id]
+	row := m.b.Table.Copy()[m.id]
 	for f := range 3 {
 		if m.must[f] && row[f] != m.theirs[f] {
 			rt.Fatalf("field %d: the other program's %s became %s", f, m.theirs[f], row[f])
@@ -304,5 +304,5 @@ func (m *changedModel) check(rt *rapid.T) {
 			rt.Fatalf("field %d: accepted %s, the row has %s", f, m.want[f], row[f])
 		}
 	}
-	m.b.total(m.t)
+	m.b.Total(m.t)
 }

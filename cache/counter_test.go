@@ -12,6 +12,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -23,16 +24,16 @@ func TestCountersThroughEverything(t *testing.T) {
 	const callers, each, records = 64, 25, 3
 	b := setup(t)
 	for i := range records {
-		b.table.set(fmt.Sprint("c", i), values("n", "1", "1000"))
+		b.Table.Set(fmt.Sprint("c", i), whole.Row("n", "1", "1000"))
 	}
 	var stop atomic.Bool
 	var around, counting sync.WaitGroup
 	around.Go(func() {
 		for !stop.Load() {
-			b.flush(t)
-			b.flush(t)
+			b.Flush(t)
+			b.Flush(t)
 			for i := range records {
-				b.evict(t, fmt.Sprint("c", i))
+				b.Evict(t, fmt.Sprint("c", i))
 			}
 		}
 	})
@@ -42,7 +43,7 @@ func TestCountersThroughEverything(t *testing.T) {
 		counting.Go(func() {
 			for i := range each {
 				if i%5 == 0 {
-					b.faults.Inject([]testkit.Mode{testkit.LoseReply, testkit.Vanish}[caller%2], write)
+					b.Faults.Inject([]testkit.Mode{testkit.LoseReply, testkit.Vanish}[caller%2], write)
 				}
 				key := fmt.Sprint(caller, "/", i)
 				for !b.countOnce(fmt.Sprint("c", (caller+i)%records), key) {
@@ -54,17 +55,17 @@ func TestCountersThroughEverything(t *testing.T) {
 	counting.Wait()
 	stop.Store(true)
 	around.Wait()
-	b.faults.Clear()
-	b.flush(t)
+	b.Faults.Clear()
+	b.Flush(t)
 	sum := 0
-	for id, v := range b.table.copy() {
+	for id, v := range b.Table.Copy() {
 		n, err := strconv.Atoi(v[2])
 		require.NoError(t, err)
 		sum += n - 1000
-		require.Equal(t, v, b.get(t, id).Values)
+		require.Equal(t, v, b.Got(t, id).Values)
 	}
 	require.Equal(t, callers*each, sum)
-	require.EqualValues(t, callers*each, b.total(t).Accepted)
+	require.EqualValues(t, callers*each, b.Total(t).Accepted)
 	t.Logf("%d attempts had no or an unknown outcome", unknown.Load())
 	require.Positive(t, unknown.Load())
 }
@@ -74,13 +75,13 @@ func TestCountersThroughEverything(t *testing.T) {
 func (b *bundle) countOnce(id, key string) bool {
 	w := cache.Write{Op: cache.OpIncrement, ID: id, Key: key, KeyHash: "h", Deltas: []schema.Delta{{Field: 2, By: 1}}}
 	for range 3 {
-		g := &cache.Group{Entity: b.e, Partition: b.e.Partition(id), Writes: []cache.Write{w}}
+		g := &cache.Group{Entity: b.E, Partition: b.E.Partition(id), Writes: []cache.Write{w}}
 		b.Write(context.Background(), g)
 		got := g.Results[0]
 		if got.Token == "" {
 			return got.Err == nil
 		}
-		rows, _ := b.table.Load(context.Background(), b.e, []string{id})
+		rows, _ := b.Table.Load(context.Background(), b.E, []string{id})
 		v, ok := rows[id]
 		w.Row, w.Token = &schema.Row{ID: id, Exists: ok, Values: v}, got.Token
 	}

@@ -43,11 +43,11 @@ func TestEvalSendsAgainOnlyWhatMayBe(t *testing.T) {
 				done <- err
 			}()
 			testkit.Eventually(t, "the script has run, and its reply is lost", func() bool {
-				return b.rdb.Get(t.Context(), key).Val() == "2" && proxy.Lost() > 0
+				return b.RDB.Get(t.Context(), key).Val() == "2" && proxy.Lost() > 0
 			})
 			proxy.Restore()
 			require.ErrorIs(t, <-done, tt.err)
-			require.Equal(t, tt.count, b.rdb.Get(t.Context(), key).Val())
+			require.Equal(t, tt.count, b.RDB.Get(t.Context(), key).Val())
 		})
 	}
 }
@@ -71,7 +71,7 @@ func TestEvalMany(t *testing.T) {
 // TestKeysOfSpaces shows that no tag gets out of its space, or into that of an entity.
 func TestKeysOfSpaces(t *testing.T) {
 	b := setup(t)
-	require.Equal(t, b.prefix+":{_limit/ada}:x", b.Key("limit", "ada", "x"))
+	require.Equal(t, b.Under+":{_limit/ada}:x", b.Key("limit", "ada", "x"))
 	require.NotContains(t, b.Key("limit", "a}:{user/0", "x"), "user")
 	require.NotEqual(t, b.Key("limit", "a{", "x"), b.Key("limit", "a}", "x"))
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -65,7 +66,7 @@ func withTrips(t *testing.T) (*bundle, *trips) {
 func missOften(t *testing.T, b *bundle) {
 	t.Helper()
 	for i := range 40 {
-		b.get(t, fmt.Sprint("cold", i))
+		b.Got(t, fmt.Sprint("cold", i))
 	}
 }
 
@@ -73,59 +74,59 @@ func missOften(t *testing.T, b *bundle) {
 func TestAMissTakesTwoTrips(t *testing.T) {
 	b, h := withTrips(t)
 	missOften(t, b)
-	b.table.set("a", values("Ann", "30", "0"))
-	require.EqualValues(t, 2, h.of(func() { assert.Equal(t, cache.Filled, b.get(t, "a").Source) }))
+	b.Table.Set("a", whole.Row("Ann", "30", "0"))
+	require.EqualValues(t, 2, h.of(func() { assert.Equal(t, cache.Filled, b.Got(t, "a").Source) }))
 	for range 200 {
-		require.EqualValues(t, 1, h.of(func() { assert.Equal(t, cache.Hit, b.get(t, "a").Source) }))
+		require.EqualValues(t, 1, h.of(func() { assert.Equal(t, cache.Hit, b.Got(t, "a").Source) }))
 	}
-	require.EqualValues(t, 3, h.of(func() { b.get(t, "b") }), "hits are expected again, and cost Redis least")
+	require.EqualValues(t, 3, h.of(func() { b.Got(t, "b") }), "hits are expected again, and cost Redis least")
 }
 
 // Concurrent callers of records that are not cached load each once, however they look.
 func TestOneLoadForManyLooks(t *testing.T) {
 	b, _ := withTrips(t)
 	missOften(t, b)
-	before := b.table.loads
+	before := b.Table.Loads
 	var all sync.WaitGroup
 	for caller := range 60 {
 		all.Go(func() {
 			id := fmt.Sprint("x", caller%3)
-			read, err := b.Get(t.Context(), b.e, id)
+			read, err := b.Get(t.Context(), b.E, id)
 			assert.NoError(t, err)
 			assert.Equal(t, id, read.ID)
 			assert.Contains(t, []cache.Source{cache.Filled, cache.Hit}, read.Source)
 		})
 	}
 	all.Wait()
-	require.Equal(t, before+3, b.table.loads)
+	require.Equal(t, before+3, b.Table.Loads)
 }
 
 // GetMany of records that are not cached is one query and three trips.
 func TestGetManyOfColdRecords(t *testing.T) {
 	b, h := withTrips(t)
-	b.get(t, "warm") // the scripts are known
+	b.Got(t, "warm") // the scripts are known
 	var ids []string
 	for i := range 200 {
 		id := fmt.Sprint("u", i)
 		ids = append(ids, id)
 		if i%2 == 0 {
-			b.table.set(id, values(id, "1", "0"))
+			b.Table.Set(id, whole.Row(id, "1", "0"))
 		}
 	}
 	ids = append(ids, "u7", "u8") // twice
-	before := b.table.loads
+	before := b.Table.Loads
 	var reads []cache.Read
 	var err error
-	require.EqualValues(t, 3, h.of(func() { reads, err = b.GetMany(t.Context(), b.e, ids) }))
+	require.EqualValues(t, 3, h.of(func() { reads, err = b.GetMany(t.Context(), b.E, ids) }))
 	require.NoError(t, err)
-	require.Equal(t, before+1, b.table.loads)
+	require.Equal(t, before+1, b.Table.Loads)
 	for i, read := range reads {
 		require.Equal(t, ids[i], read.ID)
 		require.Equal(t, cache.Filled, read.Source)
 	}
 	require.False(t, reads[0].Deleted)
 	require.True(t, reads[1].Deleted)
-	require.EqualValues(t, 1, h.of(func() { reads, err = b.GetMany(t.Context(), b.e, ids) }))
+	require.EqualValues(t, 1, h.of(func() { reads, err = b.GetMany(t.Context(), b.E, ids) }))
 	require.NoError(t, err)
 	for _, read := range reads {
 		require.Equal(t, cache.Hit, read.Source)
@@ -135,21 +136,21 @@ func TestGetManyOfColdRecords(t *testing.T) {
 // GetMany waits for a record that another caller loads, and loads the rest meanwhile.
 func TestGetManyWaitsForTheLoadsOfOthers(t *testing.T) {
 	b, _ := withTrips(t)
-	b.table.set("a", values("Ann", "1", "0"))
-	b.table.hold, b.table.began = make(chan struct{}), make(chan struct{}, 8)
+	b.Table.Set("a", whole.Row("Ann", "1", "0"))
+	b.Table.Hold, b.Table.Began = make(chan struct{}), make(chan struct{}, 8)
 	var all sync.WaitGroup
-	all.Go(func() { b.get(t, "a") })
-	<-b.table.began
+	all.Go(func() { b.Got(t, "a") })
+	<-b.Table.Began
 	all.Go(func() {
-		reads, err := b.GetMany(context.WithoutCancel(t.Context()), b.e, []string{"a", "b"})
+		reads, err := b.GetMany(context.WithoutCancel(t.Context()), b.E, []string{"a", "b"})
 		assert.NoError(t, err)
 		assert.Equal(t, "a", reads[0].ID)
 		assert.Equal(t, "b", reads[1].ID)
 	})
-	<-b.table.began // that of b
-	close(b.table.hold)
+	<-b.Table.Began // that of b
+	close(b.Table.Hold)
 	all.Wait()
-	require.Equal(t, 2, b.table.loads)
+	require.Equal(t, 2, b.Table.Loads)
 }
 
 // failing is a loader that fails.
@@ -162,12 +163,12 @@ func (failing) Load(context.Context, *schema.Entity, []string) (map[string]schem
 // A load that fails leaves no lease behind, for which others would wait.
 func TestAFailedLoadGivesItsLeaseBack(t *testing.T) {
 	b := setup(t, func(_ *schema.Entity, c *cache.Config) { c.Loader = failing{} })
-	_, err := b.Get(t.Context(), b.e, "a")
+	_, err := b.Get(t.Context(), b.E, "a")
 	require.ErrorIs(t, err, schema.ErrDatabaseUnavailable)
-	_, err = b.GetMany(t.Context(), b.e, []string{"a", "b"})
+	_, err = b.GetMany(t.Context(), b.E, []string{"a", "b"})
 	require.ErrorIs(t, err, schema.ErrDatabaseUnavailable)
 	for _, id := range []string{"a", "b"} {
-		n, err := b.rdb.Exists(t.Context(), b.key(id)).Result()
+		n, err := b.RDB.Exists(t.Context(), b.RecordKey(id)).Result()
 		require.NoError(t, err)
 		require.Zero(t, n, id)
 	}
@@ -179,7 +180,7 @@ func TestACallerThatHasGoneGivesItsLeaseBack(t *testing.T) {
 	missOften(t, b)
 	ctx, cancel := context.WithCancel(t.Context())
 	h.gone.Store(&cancel)
-	_, err := b.Get(ctx, b.e, "a")
+	_, err := b.Get(ctx, b.E, "a")
 	require.ErrorIs(t, err, context.Canceled)
-	testkit.Eventually(t, "the lease is gone", func() bool { return b.rdb.Exists(t.Context(), b.key("a")).Val() == 0 })
+	testkit.Eventually(t, "the lease is gone", func() bool { return b.RDB.Exists(t.Context(), b.RecordKey("a")).Val() == 0 })
 }

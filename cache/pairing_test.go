@@ -29,6 +29,6 @@ func TestPairing(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, first, got)
 	require.True(t, pair(first, second))
-	require.NoError(t, b.rdb.Del(t.Context(), b.prefix+":{_}:pairing").Err())
+	require.NoError(t, b.RDB.Del(t.Context(), b.Under+":{_}:pairing").Err())
 	require.True(t, pair(schema.Pairing{}, first))
 }

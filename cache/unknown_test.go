@@ -10,17 +10,18 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // without is the same Redis as a process sees it whose configuration lacks the last field.
 func (b *bundle) without(t *testing.T) *bundle {
 	t.Helper()
-	e := *b.e
+	e := *b.E
 	e.Fields = e.Fields[:2:2]
 	require.NoError(t, e.Init())
 	other := *b
-	other.e = &e
+	other.E = &e
 	return &other
 }
 
@@ -28,8 +29,8 @@ func (b *bundle) without(t *testing.T) *bundle {
 func (b *bundle) unknown(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
-	for p := range b.e.Partitions {
-		batch := b.read(t, p)
+	for p := range b.E.Partitions {
+		batch := b.DueIn(t, p)
 		for _, d := range batch.Due {
 			all[d.ID] = nil
 		}
@@ -42,7 +43,7 @@ func (b *bundle) unknown(t *testing.T) map[string][]string {
 
 func (b *bundle) names(t *testing.T, id, name string) {
 	t.Helper()
-	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: id, Values: schema.Values{`"` + name + `"`, "30"}})
+	got, _ := b.Send(t, cache.Write{Op: cache.OpPut, ID: id, Values: schema.Values{`"` + name + `"`, "30"}})
 	require.NoError(t, got.Err)
 }
 
@@ -51,31 +52,31 @@ func TestRecordsAreLeftForWrittenFieldsOnly(t *testing.T) {
 	b := setup(t)
 	old := b.without(t)
 	count := []string{"count"}
-	b.put(t, "put", "Ann")
+	b.Put(t, "put", "Ann")
 	require.Equal(t, map[string][]string{"put": count}, old.unknown(t))
 	old.names(t, "put", "Bob")
 	require.Equal(t, map[string][]string{"put": count}, old.unknown(t), "what another accepted is still to be written")
-	require.Equal(t, values("Bob", "30", "0"), b.due(t, "put").Values)
-	b.flush(t)
+	require.Equal(t, whole.Row("Bob", "30", "0"), b.due(t, "put").Values)
+	b.Flush(t)
 
 	// What is cached of the row is no write.
 	old.names(t, "put", "Cid")
 	require.Equal(t, map[string][]string{"put": nil}, old.unknown(t))
 	require.Empty(t, b.due(t, "put").Values[2], "the row keeps what it has")
-	b.flush(t)
-	b.table.set("put", values("Cid", "30", "5"))
-	require.NoError(t, b.rdb.Del(t.Context(), b.key("put")).Err())
-	require.Equal(t, "5", b.get(t, "put").Values[2])
+	b.Flush(t)
+	b.Table.Set("put", whole.Row("Cid", "30", "5"))
+	require.NoError(t, b.RDB.Del(t.Context(), b.RecordKey("put")).Err())
+	require.Equal(t, "5", b.Got(t, "put").Values[2])
 
-	require.NoError(t, old.loading(t, cache.Write{Op: cache.OpPatch, ID: "put", Values: schema.Values{"", "7"}}).Err)
+	require.NoError(t, old.Loading(t, cache.Write{Op: cache.OpPatch, ID: "put", Values: schema.Values{"", "7"}}).Err)
 	require.Equal(t, map[string][]string{"put": nil}, old.unknown(t))
 	b.add(t, "put", 2)
 	require.Equal(t, map[string][]string{"put": count}, old.unknown(t))
-	require.NoError(t, old.loading(t, cache.Write{Op: cache.OpPatch, ID: "put", Values: schema.Values{"", "8"}}).Err)
+	require.NoError(t, old.Loading(t, cache.Write{Op: cache.OpPatch, ID: "put", Values: schema.Values{"", "8"}}).Err)
 	require.Equal(t, map[string][]string{"put": count}, old.unknown(t))
 	old.names(t, "put", "Dan")
 	require.Equal(t, map[string][]string{"put": count}, old.unknown(t))
-	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "put"}).Err)
+	require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpDelete, ID: "put"}).Err)
 	require.Equal(t, map[string][]string{"put": nil}, old.unknown(t))
 }
 
@@ -84,15 +85,15 @@ func TestRecordsAreLeftForWrittenFieldsOnly(t *testing.T) {
 func TestAPutDropsUnknownFieldsThatNobodyWrote(t *testing.T) {
 	b := setup(t)
 	old := b.without(t)
-	b.put(t, "a", "Ann")
-	b.flush(t)
+	b.Put(t, "a", "Ann")
+	b.Flush(t)
 	b.patch(t, "a", schema.Values{"", "7", ""})
 	old.names(t, "a", "Bob")
 	require.Equal(t, map[string][]string{"a": nil}, old.unknown(t))
-	require.False(t, b.rdb.HExists(t.Context(), b.key("a"), "count").Val())
-	version := b.get(t, "a").Version
-	b.killAll(t)
-	got := old.loading(t, cache.Write{Op: cache.OpDiscard, ID: "a", Values: schema.Values{`"Ann"`, "30"},
+	require.False(t, b.RDB.HExists(t.Context(), b.RecordKey("a"), "count").Val())
+	version := b.Got(t, "a").Version
+	b.KillAll(t)
+	got := old.Loading(t, cache.Write{Op: cache.OpDiscard, ID: "a", Values: schema.Values{`"Ann"`, "30"},
 		IfMatch: version})
 	require.NoError(t, got.Err)
 	require.Equal(t, map[string][]string{"a": nil}, old.unknown(t))
@@ -101,9 +102,9 @@ func TestAPutDropsUnknownFieldsThatNobodyWrote(t *testing.T) {
 // A caller that waits is not told that a record is refused which is left to another worker.
 func TestALeftRecordIsPendingToWhoWaits(t *testing.T) {
 	b := setup(t)
-	version := b.put(t, "a", "Ann")
+	version := b.Put(t, "a", "Ann")
 	d := b.due(t, "a")
-	_, err := b.Hold(t.Context(), b.e, b.e.Partition("a"), []pending.Refused{{
+	_, err := b.Hold(t.Context(), b.E, b.E.Partition("a"), []pending.Refused{{
 		Change: d.Change, Left: 3, Next: time.Now().Add(-time.Second),
 		Refusal: schema.Refusal{Kind: schema.KindUnknownField, Column: "nick"},
 	}})
@@ -111,12 +112,12 @@ func TestALeftRecordIsPendingToWhoWaits(t *testing.T) {
 	require.Equal(t, 3, b.due(t, "a").Left)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	state, err := b.Wait(gone, b.e, "a", version)
+	state, err := b.Wait(gone, b.E, "a", version)
 	require.NoError(t, err)
 	require.Equal(t, schema.Pending, state.Record.Status)
 	require.Nil(t, state.Refusal)
-	b.flush(t)
-	state, err = b.Wait(t.Context(), b.e, "a", version)
+	b.Flush(t)
+	state, err = b.Wait(t.Context(), b.E, "a", version)
 	require.NoError(t, err)
 	require.Equal(t, schema.Persisted, state.Record.Status)
 }
@@ -124,12 +125,12 @@ func TestALeftRecordIsPendingToWhoWaits(t *testing.T) {
 // renames gives the field count another name.
 func (b *bundle) renames(t *testing.T) *bundle {
 	t.Helper()
-	e := *b.e
+	e := *b.E
 	e.Fields = append(e.Fields[:2:2], schema.Field{Name: "visits", Type: schema.Int, Default: "0",
 		RenamedFrom: "count"})
 	require.NoError(t, e.Init())
 	other := *b
-	other.e = &e
+	other.E = &e
 	return &other
 }
 
@@ -138,42 +139,42 @@ func (b *bundle) renames(t *testing.T) *bundle {
 func TestPendingWritesOfARenamedField(t *testing.T) {
 	b := setup(t)
 	now := b.renames(t)
-	b.put(t, "a", "Ann")
+	b.Put(t, "a", "Ann")
 	b.add(t, "a", 2)
-	require.Equal(t, values("Ann", "30", "1"), now.get(t, "a").Values)
-	require.Equal(t, values("Ann", "30", "1"), now.due(t, "a").Values)
-	state, err := now.Status(t.Context(), now.e, "a")
+	require.Equal(t, whole.Row("Ann", "30", "1"), now.Got(t, "a").Values)
+	require.Equal(t, whole.Row("Ann", "30", "1"), now.due(t, "a").Values)
+	state, err := now.Status(t.Context(), now.E, "a")
 	require.NoError(t, err)
-	require.Equal(t, values("Ann", "30", "1"), state.Record.Values)
+	require.Equal(t, whole.Row("Ann", "30", "1"), state.Record.Values)
 	require.Equal(t, map[string][]string{"a": nil}, now.unknown(t))
 
-	got, _ := now.write(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 5}}})
+	got, _ := now.Send(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 5}}})
 	require.NoError(t, got.Err)
 	require.Equal(t, schema.Values{"", "", "6"}, got.Values)
-	require.False(t, b.rdb.HExists(t.Context(), b.key("a"), "count").Val())
-	require.Equal(t, "6", now.get(t, "a").Values[2])
+	require.False(t, b.RDB.HExists(t.Context(), b.RecordKey("a"), "count").Val())
+	require.Equal(t, "6", now.Got(t, "a").Values[2])
 
 	// A process that knows the former name alone has written later.
-	b.table.set("a", values("Ann", "30", "6"))
-	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "9"}}).Err)
-	require.Equal(t, "9", now.get(t, "a").Values[2])
+	b.Table.Set("a", whole.Row("Ann", "30", "6"))
+	require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "9"}}).Err)
+	require.Equal(t, "9", now.Got(t, "a").Values[2])
 	require.Equal(t, "9", now.due(t, "a").Values[2])
-	require.NoError(t, now.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "8", ""}}).Err)
-	require.Equal(t, values("Ann", "8", "9"), now.get(t, "a").Values)
-	now.flush(t)
+	require.NoError(t, now.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "8", ""}}).Err)
+	require.Equal(t, whole.Row("Ann", "8", "9"), now.Got(t, "a").Values)
+	now.Flush(t)
 
 	// What was changed keeps its name.
-	require.NoError(t, now.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "7", ""}}).Err)
+	require.NoError(t, now.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "7", ""}}).Err)
 	require.Equal(t, []int{1}, now.due(t, "a").Only)
-	now.flush(t)
-	require.NoError(t, b.rdb.Del(t.Context(), b.key("a")).Err())
-	b.table.set("a", values("Ann", "7", "9"))
-	b.get(t, "a")
+	now.Flush(t)
+	require.NoError(t, b.RDB.Del(t.Context(), b.RecordKey("a")).Err())
+	b.Table.Set("a", whole.Row("Ann", "7", "9"))
+	b.Got(t, "a")
 	b.add(t, "a", 2)
 	require.Equal(t, []int{2}, now.due(t, "a").Only)
-	require.NoError(t, now.loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "6", ""}}).Err)
+	require.NoError(t, now.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "6", ""}}).Err)
 	require.Equal(t, []int{2, 1}, now.due(t, "a").Only)
-	require.Equal(t, values("Ann", "6", "10"), now.due(t, "a").Values)
+	require.Equal(t, whole.Row("Ann", "6", "10"), now.due(t, "a").Values)
 }
 
 // Processes publish their fields: which differ, and which process knows which, is read from that.
@@ -192,15 +193,15 @@ func TestFieldsOfProcesses(t *testing.T) {
 		require.NoError(t, err)
 		return all
 	}
-	say("api", "1", b.e, nil)
-	say("worker", "2", old.e, map[string]string{fleet.UnknownInfo: `{"user":["count"]}`})
+	say("api", "1", b.E, nil)
+	say("worker", "2", old.E, map[string]string{fleet.UnknownInfo: `{"user":["count"]}`})
 	require.Equal(t, []string{"user: worker 2 has no count in column count"}, fleet.Differences(alive()))
 	require.Equal(t, []fleet.Unknown{{Entity: "user", Fields: []string{"count"}, Workers: []string{"2"}}},
 		fleet.Unknowns(alive()))
 	require.Contains(t, fleet.Unknowns(alive())[0].String(), "no living worker has it")
-	say("worker", "3", b.e, nil)
+	say("worker", "3", b.E, nil)
 	require.Equal(t, 1, fleet.Unknowns(alive())[0].Know)
-	say("worker", "2", b.e, nil)
+	say("worker", "2", b.E, nil)
 	require.Empty(t, fleet.Differences(alive()))
 	require.Empty(t, fleet.Unknowns(alive()))
 }

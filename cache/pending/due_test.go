@@ -15,132 +15,133 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestI3NewerWriteDuringAFlushStaysPending(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "one")
-	partition := b.e.Partition("a")
-	batch := b.read(t, partition)
-	version := b.put(t, "a", "two")
-	n, err := b.Ack(t.Context(), b.e, partition, batch, b.commit(batch))
+	b.Put(t, "a", "one")
+	partition := b.E.Partition("a")
+	batch := b.DueIn(t, partition)
+	version := b.Put(t, "a", "two")
+	n, err := b.Ack(t.Context(), b.E, partition, batch, b.Commit(batch))
 	require.NoError(t, err)
 	assert.Zero(t, n)
-	state, err := b.Status(t.Context(), b.e, "a")
+	state, err := b.Status(t.Context(), b.E, "a")
 	require.NoError(t, err)
 	assert.Equal(t, schema.Pending, state.Record.Status)
 	assert.False(t, state.PendingSince.Before(batch.ReadAt), "what was accepted before the read is in the database")
-	b.flush(t)
-	state, err = b.Status(t.Context(), b.e, "a")
+	b.Flush(t)
+	state, err = b.Status(t.Context(), b.E, "a")
 	require.NoError(t, err)
 	assert.Equal(t, schema.Persisted, state.Record.Status)
 	assert.Equal(t, version, state.Record.Version)
-	assert.Positive(t, ttl(t, b, "a"))
-	assert.EqualValues(t, 1, b.total(t).Superseded)
+	assert.Positive(t, b.Life(t, "a"))
+	assert.EqualValues(t, 1, b.Total(t).Superseded)
 }
 
 func TestI7RepeatedAckCountsOnce(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "one")
-	batch := b.read(t, b.e.Partition("a"))
-	changes := b.commit(batch)
+	b.Put(t, "a", "one")
+	batch := b.DueIn(t, b.E.Partition("a"))
+	changes := b.Commit(batch)
 	for want := 1; want >= 0; want-- {
-		n, err := b.Ack(t.Context(), b.e, b.e.Partition("a"), batch, changes)
+		n, err := b.Ack(t.Context(), b.E, b.E.Partition("a"), batch, changes)
 		require.NoError(t, err)
 		assert.Equal(t, want, n)
 	}
-	assert.EqualValues(t, 1, b.total(t).Persisted)
-	require.NoError(t, b.rdb.Del(t.Context(), b.key("a")).Err())
-	n, err := b.Ack(t.Context(), b.e, b.e.Partition("a"), batch, changes)
+	assert.EqualValues(t, 1, b.Total(t).Persisted)
+	require.NoError(t, b.RDB.Del(t.Context(), b.RecordKey("a")).Err())
+	n, err := b.Ack(t.Context(), b.E, b.E.Partition("a"), batch, changes)
 	require.NoError(t, err)
 	assert.Zero(t, n, "nothing is made of an evicted record")
-	assert.Zero(t, b.rdb.Exists(t.Context(), b.key("a")).Val())
+	assert.Zero(t, b.RDB.Exists(t.Context(), b.RecordKey("a")).Val())
 }
 
 // TestAckOfALargeBatch: a batch takes several calls. Where one of them is lost, those
 // before it stand, and a repeat does the rest, each record once.
 func TestAckOfALargeBatch(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
-	b.put(t, "first", "one")
-	b.flush(t) // from now on Redis knows the script
+	b.Put(t, "first", "one")
+	b.Flush(t) // from now on Redis knows the script
 	const records = 300
 	for i := range records {
-		b.put(t, fmt.Sprint(i), "one")
+		b.Put(t, fmt.Sprint(i), "one")
 	}
-	batch, err := b.Due(t.Context(), b.e, 0, records, 1<<20)
+	batch, err := b.Due(t.Context(), b.E, 0, records, 1<<20)
 	require.NoError(t, err)
-	changes := b.commit(batch)
+	changes := b.Commit(batch)
 	require.Len(t, changes, records)
-	second := b.faults.Inject(testkit.Vanish, testkit.Script(t, "ack"), testkit.After(1))
-	marked, err := b.Ack(t.Context(), b.e, 0, batch, changes)
+	second := b.Faults.Inject(testkit.Vanish, testkit.Script(t, "ack"), testkit.After(1))
+	marked, err := b.Ack(t.Context(), b.E, 0, batch, changes)
 	require.ErrorIs(t, err, schema.ErrUnavailable)
 	require.Equal(t, 1, second.Hits())
 	require.Positive(t, marked)
 	require.Less(t, marked, records)
-	require.EqualValues(t, 1+marked, b.total(t).Persisted)
-	require.EqualValues(t, records-marked, b.total(t).Pending)
-	rest, err := b.Ack(t.Context(), b.e, 0, batch, changes)
+	require.EqualValues(t, 1+marked, b.Total(t).Persisted)
+	require.EqualValues(t, records-marked, b.Total(t).Pending)
+	rest, err := b.Ack(t.Context(), b.E, 0, batch, changes)
 	require.NoError(t, err)
 	require.Equal(t, records, marked+rest)
-	require.Zero(t, b.total(t).Pending)
-	require.Zero(t, b.total(t).Imbalance())
+	require.Zero(t, b.Total(t).Pending)
+	require.Zero(t, b.Total(t).Imbalance())
 }
 
 func TestPutDeletePutAcrossBatches(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "one")
-	b.flush(t)
-	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
-	b.flush(t)
-	assert.Empty(t, b.table.copy())
-	assert.True(t, b.get(t, "a").Deleted)
-	assert.LessOrEqual(t, ttl(t, b, "a"), 30*time.Second)
-	b.put(t, "a", "two")
-	assert.Equal(t, values("two", "30", "0"), b.get(t, "a").Values, "the tombstone is gone")
-	assert.Negative(t, ttl(t, b, "a"))
-	b.flush(t)
-	assert.Equal(t, map[string]schema.Values{"a": values("two", "30", "0")}, b.table.copy())
-	b.total(t)
+	b.Put(t, "a", "one")
+	b.Flush(t)
+	require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
+	b.Flush(t)
+	assert.Empty(t, b.Table.Copy())
+	assert.True(t, b.Got(t, "a").Deleted)
+	assert.LessOrEqual(t, b.Life(t, "a"), 30*time.Second)
+	b.Put(t, "a", "two")
+	assert.Equal(t, whole.Row("two", "30", "0"), b.Got(t, "a").Values, "the tombstone is gone")
+	assert.Negative(t, b.Life(t, "a"))
+	b.Flush(t)
+	assert.Equal(t, map[string]schema.Values{"a": whole.Row("two", "30", "0")}, b.Table.Copy())
+	b.Total(t)
 }
 
 func TestPutDeletePutInOneBatch(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "one")
-	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
-	b.put(t, "a", "two")
-	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
-	batch := b.read(t, b.e.Partition("a"))
+	b.Put(t, "a", "one")
+	require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
+	b.Put(t, "a", "two")
+	require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
+	batch := b.DueIn(t, b.E.Partition("a"))
 	require.Len(t, batch.Due, 1)
 	assert.True(t, batch.Due[0].Deleted)
-	assert.EqualValues(t, 3, b.total(t).Superseded)
+	assert.EqualValues(t, 3, b.Total(t).Superseded)
 }
 
 func TestDueBoundsRecordsAndBytes(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	for i := range 10 {
-		b.put(t, fmt.Sprint(i), "0123456789")
+		b.Put(t, fmt.Sprint(i), "0123456789")
 	}
-	batch, err := b.Due(t.Context(), b.e, 0, 4, 1<<20)
+	batch, err := b.Due(t.Context(), b.E, 0, 4, 1<<20)
 	require.NoError(t, err)
 	assert.Len(t, batch.Due, 4)
 	assert.True(t, batch.More)
-	batch, err = b.Due(t.Context(), b.e, 0, 100, 30)
+	batch, err = b.Due(t.Context(), b.E, 0, 100, 30)
 	require.NoError(t, err)
 	assert.Len(t, batch.Due, 3-1, "about that many bytes")
 	assert.True(t, batch.More)
-	batch, err = b.Due(t.Context(), b.e, 0, 100, 1)
+	batch, err = b.Due(t.Context(), b.E, 0, 100, 1)
 	require.NoError(t, err)
 	assert.Len(t, batch.Due, 1, "never nothing")
 
 	for i := range 300 { // more than one trip reads
-		b.put(t, fmt.Sprint("more", i), "0123456789")
+		b.Put(t, fmt.Sprint("more", i), "0123456789")
 	}
-	batch, err = b.Due(t.Context(), b.e, 0, 1000, 1<<20)
+	batch, err = b.Due(t.Context(), b.E, 0, 1000, 1<<20)
 	require.NoError(t, err)
 	assert.Len(t, batch.Due, 310)
 	assert.False(t, batch.More)
-	batch, err = b.Due(t.Context(), b.e, 0, 1000, 15*200)
+	batch, err = b.Due(t.Context(), b.E, 0, 1000, 15*200)
 	require.NoError(t, err)
 	assert.Len(t, batch.Due, 200)
 	assert.True(t, batch.More)
@@ -154,11 +155,11 @@ func TestWhatHappensWhileABatchIsRead(t *testing.T) {
 		check   func(t *testing.T, b *bundle, batch pending.Batch)
 	}{
 		"a held record is written": {
-			func(t *testing.T, b *bundle) { b.put(t, "a", "new") },
+			func(t *testing.T, b *bundle) { b.Put(t, "a", "new") },
 			func(t *testing.T, b *bundle, batch pending.Batch) {
 				require.Len(t, batch.Due, 1)
 				d := batch.Due[0]
-				assert.Equal(t, values("new", "30", "0"), d.Values)
+				assert.Equal(t, whole.Row("new", "30", "0"), d.Values)
 				assert.False(t, d.Held, "what was refused is gone")
 				assert.Zero(t, d.Attempts)
 				assert.Empty(t, d.History)
@@ -167,7 +168,7 @@ func TestWhatHappensWhileABatchIsRead(t *testing.T) {
 		},
 		"a held record is deleted": {
 			func(t *testing.T, b *bundle) {
-				require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
+				require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
 			},
 			func(t *testing.T, b *bundle, batch pending.Batch) {
 				require.Len(t, batch.Due, 1)
@@ -176,7 +177,7 @@ func TestWhatHappensWhileABatchIsRead(t *testing.T) {
 			},
 		},
 		"a record is lost": {
-			func(t *testing.T, b *bundle) { require.NoError(t, b.rdb.Del(t.Context(), b.key("a")).Err()) },
+			func(t *testing.T, b *bundle) { require.NoError(t, b.RDB.Del(t.Context(), b.RecordKey("a")).Err()) },
 			func(t *testing.T, b *bundle, batch pending.Batch) {
 				assert.Empty(t, batch.Due)
 				assert.Equal(t, []string{"a"}, batch.Missing)
@@ -185,12 +186,12 @@ func TestWhatHappensWhileABatchIsRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
-			b.put(t, "a", "old")
-			b.holdAll(t, 0)
-			held := b.faults.Inject(testkit.Hold, testkit.Command("hgetall"))
+			b.Put(t, "a", "old")
+			b.HoldAll(t, 0)
+			held := b.Faults.Inject(testkit.Hold, testkit.Command("hgetall"))
 			read := make(chan pending.Batch, 1)
 			go func() {
-				batch, err := b.Due(t.Context(), b.e, 0, 100, 1<<20)
+				batch, err := b.Due(t.Context(), b.E, 0, 100, 1<<20)
 				assert.NoError(t, err)
 				read <- batch
 			}()
@@ -199,12 +200,12 @@ func TestWhatHappensWhileABatchIsRead(t *testing.T) {
 			held.Release()
 			batch := <-read
 			one.check(t, b, batch)
-			b.commit(batch)
+			b.Commit(batch)
 			if len(batch.Due) > 0 {
-				n, err := b.Ack(t.Context(), b.e, 0, batch, []schema.Change{batch.Due[0].Change})
+				n, err := b.Ack(t.Context(), b.E, 0, batch, []schema.Change{batch.Due[0].Change})
 				require.NoError(t, err)
 				assert.Equal(t, 1, n)
-				assert.Zero(t, b.total(t).Imbalance())
+				assert.Zero(t, b.Total(t).Imbalance())
 			}
 		})
 	}
@@ -212,9 +213,9 @@ func TestWhatHappensWhileABatchIsRead(t *testing.T) {
 
 func TestDueWaitsTheFlushDelay(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions, e.Flush.Delay = 1, time.Minute })
-	_, order := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+	_, order := b.Send(t, cache.Write{Op: cache.OpPut, ID: "a", Values: whole.Row("x", "1", "1")})
 	assert.Equal(t, time.Minute, order.Delay)
-	assert.Empty(t, b.read(t, 0).Due)
+	assert.Empty(t, b.DueIn(t, 0).Due)
 	live, err := b.Begin(t.Context(), order, 10*time.Second)
 	require.NoError(t, err)
 	ending, err := b.End(t.Context(), live, true)
@@ -225,16 +226,16 @@ func TestDueWaitsTheFlushDelay(t *testing.T) {
 
 func TestMissingRecordIsNoDeletion(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
-	b.put(t, "a", "x")
-	b.put(t, "b", "x")
-	require.NoError(t, b.rdb.Del(t.Context(), b.key("a")).Err())
-	batch := b.read(t, 0)
+	b.Put(t, "a", "x")
+	b.Put(t, "b", "x")
+	require.NoError(t, b.RDB.Del(t.Context(), b.RecordKey("a")).Err())
+	batch := b.DueIn(t, 0)
 	require.Equal(t, []string{"a"}, batch.Missing)
 	require.Len(t, batch.Due, 1)
-	n, err := b.Drop(t.Context(), b.e, 0, []string{"a", "b"})
+	n, err := b.Drop(t.Context(), b.E, 0, []string{"a", "b"})
 	require.NoError(t, err)
 	assert.Equal(t, 1, n, "only what is missing")
-	stats, err := b.Stats(t.Context(), b.e)
+	stats, err := b.Stats(t.Context(), b.E)
 	require.NoError(t, err)
 	total := pending.Total(stats)
 	assert.EqualValues(t, 1, total.Lost)
@@ -244,12 +245,12 @@ func TestMissingRecordIsNoDeletion(t *testing.T) {
 // One record a batch: now and then it is a held one, and mostly a pending one.
 func TestI5HeldRecordsHaveAShareOfSmallBatches(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 1 })
-	b.put(t, "held", "x")
-	b.holdAll(t, 0)
-	b.put(t, "pending", "x")
+	b.Put(t, "held", "x")
+	b.HoldAll(t, 0)
+	b.Put(t, "pending", "x")
 	seen := map[bool]bool{}
 	testkit.Eventually(t, "either has its turn", func() bool {
-		batch, err := b.Due(t.Context(), b.e, 0, 1, 1<<20)
+		batch, err := b.Due(t.Context(), b.E, 0, 1, 1<<20)
 		require.NoError(t, err)
 		require.Len(t, batch.Due, 1)
 		seen[batch.Due[0].Held] = true
@@ -261,13 +262,13 @@ func TestI5HeldRecordsHaveAShareOfSmallBatches(t *testing.T) {
 func TestI5HeldRecordsHaveAShareOfAFullBatch(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 20 })
 	for i := range 5 {
-		b.put(t, fmt.Sprint("held", i), "x")
+		b.Put(t, fmt.Sprint("held", i), "x")
 	}
-	b.holdAll(t, 0)
+	b.HoldAll(t, 0)
 	for i := range 30 {
-		b.put(t, fmt.Sprint("pending", i), "x")
+		b.Put(t, fmt.Sprint("pending", i), "x")
 	}
-	batch, err := b.Due(t.Context(), b.e, 0, 20, 1<<20)
+	batch, err := b.Due(t.Context(), b.E, 0, 20, 1<<20)
 	require.NoError(t, err)
 	held := 0
 	for _, d := range batch.Due {
@@ -278,7 +279,7 @@ func TestI5HeldRecordsHaveAShareOfAFullBatch(t *testing.T) {
 	assert.Len(t, batch.Due, 20)
 	assert.Equal(t, 2, held)
 	assert.True(t, batch.More)
-	batch, err = b.Due(t.Context(), b.e, 0, 100, 1<<20)
+	batch, err = b.Due(t.Context(), b.E, 0, 100, 1<<20)
 	require.NoError(t, err)
 	assert.Len(t, batch.Due, 35)
 	assert.False(t, batch.More)
@@ -286,49 +287,49 @@ func TestI5HeldRecordsHaveAShareOfAFullBatch(t *testing.T) {
 
 func TestHoldAndWhatEndsIt(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, b *bundle){
-		"success": func(t *testing.T, b *bundle) { b.flush(t) },
+		"success": func(t *testing.T, b *bundle) { b.Flush(t) },
 		"a newer write": func(t *testing.T, b *bundle) {
-			b.put(t, "a", "new")
-			b.flush(t)
+			b.Put(t, "a", "new")
+			b.Flush(t)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)
-			b.put(t, "a", "old")
-			b.holdAll(t, 0)
-			assert.EqualValues(t, 1, b.total(t).Held)
-			assert.Negative(t, ttl(t, b, "a"))
+			b.Put(t, "a", "old")
+			b.HoldAll(t, 0)
+			assert.EqualValues(t, 1, b.Total(t).Held)
+			assert.Negative(t, b.Life(t, "a"))
 			end(t, b)
-			total := b.total(t)
+			total := b.Total(t)
 			assert.Zero(t, total.Held)
 			assert.EqualValues(t, 1, total.Persisted)
-			assert.Zero(t, b.rdb.HLen(t.Context(), b.prefix+":{user/0}:why").Val()+
-				b.rdb.HLen(t.Context(), b.prefix+":{user/1}:why").Val())
+			assert.Zero(t, b.RDB.HLen(t.Context(), b.Under+":{user/0}:why").Val()+
+				b.RDB.HLen(t.Context(), b.Under+":{user/1}:why").Val())
 		})
 	}
 }
 
 func TestHoldLeavesANewerVersionAlone(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "old")
-	partition := b.e.Partition("a")
-	refused := b.read(t, partition).Due[0].Change
-	b.put(t, "a", "new")
-	n, err := b.Hold(t.Context(), b.e, partition, []pending.Refused{{Change: refused, Attempts: 1, Next: time.Now()}})
+	b.Put(t, "a", "old")
+	partition := b.E.Partition("a")
+	refused := b.DueIn(t, partition).Due[0].Change
+	b.Put(t, "a", "new")
+	n, err := b.Hold(t.Context(), b.E, partition, []pending.Refused{{Change: refused, Attempts: 1, Next: time.Now()}})
 	require.NoError(t, err)
 	assert.Zero(t, n)
-	assert.EqualValues(t, 1, b.total(t).Pending)
+	assert.EqualValues(t, 1, b.Total(t).Pending)
 }
 
 func TestHeldAttemptsAreCountedThroughDue(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "x")
+	b.Put(t, "a", "x")
 	for want := range 3 {
-		due := b.read(t, b.e.Partition("a")).Due
+		due := b.DueIn(t, b.E.Partition("a")).Due
 		require.Len(t, due, 1)
 		assert.Equal(t, want, due[0].Attempts)
 		assert.Equal(t, want > 0, due[0].Held)
-		b.holdAll(t, 0)
+		b.HoldAll(t, 0)
 	}
 }
 
@@ -341,8 +342,8 @@ func TestI2NoWakeUpIsLost(t *testing.T) {
 	for w := range 4 {
 		writers.Go(func() {
 			for i := range 150 {
-				got, order := b.write(t, cache.Write{Op: cache.OpPut, ID: fmt.Sprintf("%d-%d", w, i%3),
-					Values: values("x", "1", fmt.Sprint(i))})
+				got, order := b.Send(t, cache.Write{Op: cache.OpPut, ID: fmt.Sprintf("%d-%d", w, i%3),
+					Values: whole.Row("x", "1", fmt.Sprint(i))})
 				assert.NoError(t, got.Err)
 				if !order.None() {
 					orders <- order
@@ -360,7 +361,7 @@ func TestI2NoWakeUpIsLost(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, live.None(), "one task at a time, and each is the live one")
 		for {
-			b.flush(t)
+			b.Flush(t)
 			ending, err := b.End(t.Context(), live, false)
 			require.NoError(t, err)
 			if !ending.More {
@@ -380,16 +381,16 @@ func TestI2NoWakeUpIsLost(t *testing.T) {
 	for len(orders) > 0 {
 		work(<-orders)
 	}
-	assert.Zero(t, b.total(t).Pending, "nothing is pending without a task")
+	assert.Zero(t, b.Total(t).Pending, "nothing is pending without a task")
 }
 
 func TestStaleGenerationMayNotWork(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, cfg *cache.Config) { e.Partitions, cfg.FlagMargin = 1, time.Millisecond })
-	_, first := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+	_, first := b.Send(t, cache.Write{Op: cache.OpPut, ID: "a", Values: whole.Row("x", "1", "1")})
 	var second []schema.Order
 	testkit.Eventually(t, "the flag runs out and the sweeper orders anew", func() bool {
 		var err error
-		second, err = b.Sweep(t.Context(), []*schema.Entity{b.e})
+		second, err = b.Sweep(t.Context(), []*schema.Entity{b.E})
 		require.NoError(t, err)
 		return len(second) == 1
 	})
@@ -402,7 +403,7 @@ func TestStaleGenerationMayNotWork(t *testing.T) {
 	ending, err := b.End(t.Context(), first, true)
 	require.NoError(t, err)
 	assert.True(t, ending.Stale)
-	b.flush(t)
+	b.Flush(t)
 	ending, err = b.End(t.Context(), live, true)
 	require.NoError(t, err)
 	assert.True(t, ending.Next.None())
@@ -413,10 +414,10 @@ func TestStaleGenerationMayNotWork(t *testing.T) {
 
 func TestEndOrdersAWakeUpForHeldRecords(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
-	_, order := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+	_, order := b.Send(t, cache.Write{Op: cache.OpPut, ID: "a", Values: whole.Row("x", "1", "1")})
 	live, err := b.Begin(t.Context(), order, time.Minute)
 	require.NoError(t, err)
-	b.holdAll(t, time.Hour)
+	b.HoldAll(t, time.Hour)
 	ending, err := b.End(t.Context(), live, true)
 	require.NoError(t, err)
 	require.False(t, ending.Next.None())
@@ -424,14 +425,14 @@ func TestEndOrdersAWakeUpForHeldRecords(t *testing.T) {
 	assert.InDelta(t, time.Hour, ending.Next.Delay, float64(time.Minute))
 	assert.Contains(t, ending.Next.TaskID(), "user/0/held/")
 
-	_, next := b.write(t, cache.Write{Op: cache.OpPut, ID: "b", Values: values("x", "1", "1")})
+	_, next := b.Send(t, cache.Write{Op: cache.OpPut, ID: "b", Values: whole.Row("x", "1", "1")})
 	require.False(t, next.None(), "a wake-up for later does not keep a write waiting")
 	wake, err := b.Begin(t.Context(), ending.Next, time.Minute)
 	require.NoError(t, err)
 	assert.True(t, wake.None(), "a wake-up leaves a live task alone")
 	live, err = b.Begin(t.Context(), next, time.Minute)
 	require.NoError(t, err)
-	b.flush(t)
+	b.Flush(t)
 	_, err = b.End(t.Context(), live, true)
 	require.NoError(t, err)
 	wake, err = b.Begin(t.Context(), ending.Next, time.Minute)
@@ -441,18 +442,18 @@ func TestEndOrdersAWakeUpForHeldRecords(t *testing.T) {
 
 func TestSweepOrdersOverdueHeldRecords(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, cfg *cache.Config) { e.Partitions = 1 })
-	_, order := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("x", "1", "1")})
+	_, order := b.Send(t, cache.Write{Op: cache.OpPut, ID: "a", Values: whole.Row("x", "1", "1")})
 	live, err := b.Begin(t.Context(), order, time.Minute)
 	require.NoError(t, err)
-	b.holdAll(t, 50*time.Millisecond)
+	b.HoldAll(t, 50*time.Millisecond)
 	_, err = b.End(t.Context(), live, true)
 	require.NoError(t, err)
 	testkit.Eventually(t, "the sweeper orders the retry", func() bool {
-		orders, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
+		orders, err := b.Sweep(t.Context(), []*schema.Entity{b.E})
 		require.NoError(t, err)
 		return len(orders) == 1
 	})
-	orders, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
+	orders, err := b.Sweep(t.Context(), []*schema.Entity{b.E})
 	require.NoError(t, err)
 	assert.Empty(t, orders, "once")
 }
@@ -461,38 +462,38 @@ func TestSweepOrdersOverdueHeldRecords(t *testing.T) {
 // their worker died: neither they nor what is written since wait for that hour.
 func TestI2AClockSetBackKeepsNothingWaiting(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, cfg *cache.Config) { e.Partitions = 1 })
-	b.put(t, "early", "x")
+	b.Put(t, "early", "x")
 	ahead := time.Now().Add(time.Hour).UnixMilli()
-	base := strings.TrimSuffix(b.statsKey(0), "stats")
-	require.NoError(t, b.rdb.ZAdd(t.Context(), base+"pending", redis.Z{Score: float64(ahead), Member: "early"}).Err())
-	require.NoError(t, b.rdb.HSet(t.Context(), b.statsKey(0), "u", ahead).Err())
-	b.put(t, "late", "x")
+	base := strings.TrimSuffix(b.StatsKey(0), "stats")
+	require.NoError(t, b.RDB.ZAdd(t.Context(), base+"pending", redis.Z{Score: float64(ahead), Member: "early"}).Err())
+	require.NoError(t, b.RDB.HSet(t.Context(), b.StatsKey(0), "u", ahead).Err())
+	b.Put(t, "late", "x")
 
-	orders, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
+	orders, err := b.Sweep(t.Context(), []*schema.Entity{b.E})
 	require.NoError(t, err)
 	require.Len(t, orders, 1, "no flag lives for an hour")
 	require.Zero(t, orders[0].Delay)
-	again, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
+	again, err := b.Sweep(t.Context(), []*schema.Entity{b.E})
 	require.NoError(t, err)
 	require.Empty(t, again, "its flag is live now")
 	live, err := b.Begin(t.Context(), orders[0], time.Minute)
 	require.NoError(t, err)
 	require.False(t, live.None())
 
-	batch, err := b.Due(t.Context(), b.e, 0, 1, 1<<20)
+	batch, err := b.Due(t.Context(), b.E, 0, 1, 1<<20)
 	require.NoError(t, err)
 	require.Len(t, batch.Due, 1)
 	require.Equal(t, "late", batch.Due[0].ID)
-	_, err = b.Ack(t.Context(), b.e, 0, batch, []schema.Change{batch.Due[0].Change})
+	_, err = b.Ack(t.Context(), b.E, 0, batch, []schema.Change{batch.Due[0].Change})
 	require.NoError(t, err)
 	ending, err := b.End(t.Context(), live, false)
 	require.NoError(t, err)
 	require.True(t, ending.More)
-	batch, err = b.Due(t.Context(), b.e, 0, 10, 1<<20)
+	batch, err = b.Due(t.Context(), b.E, 0, 10, 1<<20)
 	require.NoError(t, err)
 	require.Len(t, batch.Due, 1)
 	require.Equal(t, "early", batch.Due[0].ID)
-	_, err = b.Ack(t.Context(), b.e, 0, batch, []schema.Change{batch.Due[0].Change})
+	_, err = b.Ack(t.Context(), b.E, 0, batch, []schema.Change{batch.Due[0].Change})
 	require.NoError(t, err)
 	ending, err = b.End(t.Context(), live, false)
 	require.NoError(t, err)
@@ -504,29 +505,29 @@ func TestI2AClockSetBackKeepsNothingWaiting(t *testing.T) {
 func TestSetApart(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 10 })
 	for _, id := range []string{"apart1", "apart2", "held"} {
-		b.put(t, id, "x")
+		b.Put(t, id, "x")
 	}
 	now := time.Now()
 	var refused []pending.Refused
-	for i, d := range b.read(t, 0).Due {
+	for i, d := range b.DueIn(t, 0).Due {
 		refused = append(refused, pending.Refused{
 			Change: d.Change, Refusal: schema.Refusal{Kind: schema.KindPoison}, Attempts: 1,
 			Next: now.Add(-time.Duration(i+1) * time.Second), Apart: d.ID != "held",
 		})
 	}
-	n, err := b.Hold(t.Context(), b.e, 0, refused)
+	n, err := b.Hold(t.Context(), b.E, 0, refused)
 	require.NoError(t, err)
 	require.Equal(t, 3, n)
-	b.put(t, "pending", "x")
+	b.Put(t, "pending", "x")
 	due := func() (together, alone []string) {
-		batch := b.read(t, 0)
+		batch := b.DueIn(t, 0)
 		for _, d := range batch.Due {
 			together = append(together, d.ID)
 		}
-		one, err := b.DueAlone(t.Context(), b.e, 0)
+		one, err := b.DueAlone(t.Context(), b.E, 0)
 		require.NoError(t, err)
 		for _, d := range one.Due {
-			require.Equal(t, values("x", "30", "0"), d.Values)
+			require.Equal(t, whole.Row("x", "30", "0"), d.Values)
 			alone = append(alone, d.ID)
 		}
 		require.Equal(t, batch.Apart, len(one.Due) > 0)
@@ -536,26 +537,26 @@ func TestSetApart(t *testing.T) {
 	assert.Equal(t, []string{"pending", "held"}, together)
 	assert.Equal(t, []string{"apart2"}, alone, "its time came first")
 
-	_, err = b.Reschedule(t.Context(), b.e, 0, []pending.Move{{ID: "apart2", From: refused[1].Next,
+	_, err = b.Reschedule(t.Context(), b.E, 0, []pending.Move{{ID: "apart2", From: refused[1].Next,
 		To: now.Add(time.Hour)}})
 	require.NoError(t, err)
 	_, alone = due()
 	assert.Equal(t, []string{"apart1"}, alone)
-	waiting, err := b.Waiting(t.Context(), b.e, 0, 0, 10)
+	waiting, err := b.Waiting(t.Context(), b.E, 0, 0, 10)
 	require.NoError(t, err)
 	for _, one := range waiting {
 		assert.Equal(t, one.ID != "held", one.Apart, one.ID)
 	}
 
-	b.put(t, "apart1", "x")
+	b.Put(t, "apart1", "x")
 	together, alone = due()
 	assert.Equal(t, []string{"pending", "apart1", "held"}, together, "a newer write is like any other")
 	assert.Empty(t, alone)
 
 	again := slices.IndexFunc(refused, func(r pending.Refused) bool { return r.Change.ID == "apart2" })
-	_, _, err = b.Retry(t.Context(), b.e, 0, []schema.Versioned{{ID: "apart2", Version: refused[again].Change.Version}})
+	_, _, err = b.Retry(t.Context(), b.E, 0, []schema.Versioned{{ID: "apart2", Version: refused[again].Change.Version}})
 	require.NoError(t, err)
 	together, _ = due()
 	assert.Contains(t, together, "apart2", "and so is one that is put back")
-	b.total(t)
+	b.Total(t)
 }

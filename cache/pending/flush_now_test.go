@@ -9,6 +9,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -16,14 +17,14 @@ import (
 // was ordered for later is stale, and later writes keep to the delay.
 func TestFlushNowWaitsForNothing(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
-	_, before := b.write(t, cache.Write{Op: cache.OpPut, ID: "held", Values: values("x", "1", "1")})
-	b.holdAll(t, time.Hour)
-	b.e.Flush.Delay = time.Hour
-	b.put(t, "a", "x")
-	since := b.total(t).OldestPending
-	require.Empty(t, b.read(t, 0).Due)
+	_, before := b.Send(t, cache.Write{Op: cache.OpPut, ID: "held", Values: whole.Row("x", "1", "1")})
+	b.HoldAll(t, time.Hour)
+	b.E.Flush.Delay = time.Hour
+	b.Put(t, "a", "x")
+	since := b.Total(t).OldestPending
+	require.Empty(t, b.DueIn(t, 0).Due)
 
-	now, err := b.FlushNow(t.Context(), b.e)
+	now, err := b.FlushNow(t.Context(), b.E)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, now.Pending)
 	require.EqualValues(t, 1, now.Held)
@@ -35,22 +36,22 @@ func TestFlushNowWaitsForNothing(t *testing.T) {
 	live, err := b.Begin(t.Context(), now.Orders[0], time.Minute)
 	require.NoError(t, err)
 	require.False(t, live.None())
-	require.Len(t, b.read(t, 0).Due, 2)
-	require.Equal(t, since, b.total(t).OldestPending, "the lag is told as it is")
+	require.Len(t, b.DueIn(t, 0).Due, 2)
+	require.Equal(t, since, b.Total(t).OldestPending, "the lag is told as it is")
 	ending, err := b.End(t.Context(), live, false)
 	require.NoError(t, err)
 	require.True(t, ending.More, "the task goes on until they are flushed")
 
-	again, err := b.FlushNow(t.Context(), b.e)
+	again, err := b.FlushNow(t.Context(), b.E)
 	require.NoError(t, err)
 	require.Zero(t, again.Held, "it is due already")
-	b.flush(t)
+	b.Flush(t)
 	testkit.Eventually(t, "the millisecond of that word is over", func() bool {
-		said, err := b.rdb.HGet(t.Context(), b.statsKey(0), "f").Int64()
-		return err == nil && b.rdb.Time(t.Context()).Val().UnixMilli() > said
+		said, err := b.RDB.HGet(t.Context(), b.StatsKey(0), "f").Int64()
+		return err == nil && b.RDB.Time(t.Context()).Val().UnixMilli() > said
 	})
-	b.put(t, "later", "x")
-	require.Empty(t, b.read(t, 0).Due)
+	b.Put(t, "later", "x")
+	require.Empty(t, b.DueIn(t, 0).Due)
 	ending, err = b.End(t.Context(), again.Orders[0], false)
 	require.NoError(t, err)
 	require.Positive(t, ending.Next.Delay)
@@ -62,22 +63,22 @@ func TestFlushNowIsSwept(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, cfg *cache.Config) {
 		e.Partitions, e.Flush.Delay, cfg.FlagMargin = 1, time.Hour, time.Millisecond
 	})
-	nothing, err := b.FlushNow(t.Context(), b.e)
+	nothing, err := b.FlushNow(t.Context(), b.E)
 	require.NoError(t, err)
 	require.Empty(t, nothing.Orders)
-	b.put(t, "a", "x")
-	_, err = b.Pause(t.Context(), b.e)
+	b.Put(t, "a", "x")
+	_, err = b.Pause(t.Context(), b.E)
 	require.NoError(t, err)
-	paused, err := b.FlushNow(t.Context(), b.e)
+	paused, err := b.FlushNow(t.Context(), b.E)
 	require.NoError(t, err)
 	require.Equal(t, pending.Now{Paused: 1}, paused)
-	_, err = b.Resume(t.Context(), b.e)
+	_, err = b.Resume(t.Context(), b.E)
 	require.NoError(t, err)
-	lost, err := b.FlushNow(t.Context(), b.e)
+	lost, err := b.FlushNow(t.Context(), b.E)
 	require.NoError(t, err)
 	require.Len(t, lost.Orders, 1)
 	require.Eventually(t, func() bool {
-		orders, err := b.Sweep(t.Context(), []*schema.Entity{b.e})
+		orders, err := b.Sweep(t.Context(), []*schema.Entity{b.E})
 		require.NoError(t, err)
 		return len(orders) == 1 && orders[0].Delay == 0
 	}, 5*time.Second, time.Millisecond)
@@ -90,13 +91,13 @@ func TestFlushNowTakesAllHeld(t *testing.T) {
 	refused := make([]pending.Refused, many)
 	for i := range refused {
 		name := string(rune('a'+i%26)) + time.Duration(i).String()
-		refused[i] = pending.Refused{Change: schema.Change{ID: name, Version: b.put(t, name, "x")}, Attempts: 1,
+		refused[i] = pending.Refused{Change: schema.Change{ID: name, Version: b.Put(t, name, "x")}, Attempts: 1,
 			Next: time.Now().Add(time.Hour)}
 	}
-	n, err := b.Hold(t.Context(), b.e, 0, refused)
+	n, err := b.Hold(t.Context(), b.E, 0, refused)
 	require.NoError(t, err)
 	require.Equal(t, many, n)
-	now, err := b.FlushNow(t.Context(), b.e)
+	now, err := b.FlushNow(t.Context(), b.E)
 	require.NoError(t, err)
 	require.EqualValues(t, many, now.Held)
 	require.Len(t, now.Orders, 1)

@@ -17,25 +17,25 @@ import (
 // refuse holds the one due record of a partition again and says what its history is then.
 func (b *bundle) refuse(t *testing.T, partition int, a schema.Attempt) pending.Due {
 	t.Helper()
-	due := b.read(t, partition).Due
+	due := b.DueIn(t, partition).Due
 	require.Len(t, due, 1)
 	d := due[0]
-	_, err := b.Hold(t.Context(), b.e, partition, []pending.Refused{{
+	_, err := b.Hold(t.Context(), b.E, partition, []pending.Refused{{
 		Change: d.Change, Refusal: schema.Refusal{Kind: a.Kind, Message: a.Message},
 		Attempts: d.Attempts + 1, History: append(d.History, a), Since: d.PendingSince,
 		Next: time.Now().Add(-time.Second),
 	}})
 	require.NoError(t, err)
-	due = b.read(t, partition).Due
+	due = b.DueIn(t, partition).Due
 	require.Len(t, due, 1)
 	return due[0]
 }
 
 func TestHistoryIsKeptThroughHolds(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "x")
-	partition := b.e.Partition("a")
-	since := b.read(t, partition).Due[0].PendingSince
+	b.Put(t, "a", "x")
+	partition := b.E.Partition("a")
+	since := b.DueIn(t, partition).Due[0].PendingSince
 	require.False(t, since.IsZero())
 	start := time.Now().UTC().Truncate(time.Millisecond)
 	want := []schema.Attempt{
@@ -55,8 +55,8 @@ func TestHistoryIsKeptThroughHolds(t *testing.T) {
 
 func TestHistoryIsBounded(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "x")
-	partition := b.e.Partition("a")
+	b.Put(t, "a", "x")
+	partition := b.E.Partition("a")
 	var d pending.Due
 	for n := range 2 * layout.MaxHistory {
 		d = b.refuse(t, partition, schema.Attempt{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -16,7 +17,7 @@ import (
 func (b *bundle) traced(t *testing.T, id, name string, n byte) *schema.Origin {
 	t.Helper()
 	o := &schema.Origin{TraceID: [16]byte{n, 1}, SpanID: [8]byte{n, 2}, Request: "request-" + string('0'+rune(n))}
-	got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: id, Values: values(name, "30", "0"), Origin: o})
+	got, _ := b.Send(t, cache.Write{Op: cache.OpPut, ID: id, Values: whole.Row(name, "30", "0"), Origin: o})
 	require.NoError(t, got.Err)
 	o.Version = got.Version
 	return o
@@ -24,14 +25,14 @@ func (b *bundle) traced(t *testing.T, id, name string, n byte) *schema.Origin {
 
 func (b *bundle) increment(t *testing.T, id string) {
 	t.Helper()
-	got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: 2, By: 1}}})
+	got := b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: 2, By: 1}}})
 	require.NoError(t, got.Err)
 }
 
 // origin is what a flush finds with the one record that is due.
 func (b *bundle) origin(t *testing.T, id string) *schema.Origin {
 	t.Helper()
-	batch := b.read(t, b.e.Partition(id))
+	batch := b.DueIn(t, b.E.Partition(id))
 	require.Len(t, batch.Due, 1)
 	return batch.Due[0].Origin
 }
@@ -39,7 +40,7 @@ func (b *bundle) origin(t *testing.T, id string) *schema.Origin {
 // stored are the fields of a record that hold an origin.
 func (b *bundle) stored(t *testing.T, id string) map[string]string {
 	t.Helper()
-	all, err := b.rdb.HGetAll(t.Context(), b.key(id)).Result()
+	all, err := b.RDB.HGetAll(t.Context(), b.RecordKey(id)).Result()
 	require.NoError(t, err)
 	for name := range all {
 		if name != "_t" && name != "_q" {
@@ -58,26 +59,26 @@ func TestAnOriginStaysUntilTheAck(t *testing.T) {
 		require.LessOrEqual(t, len(value), 64, "%s: a longer value makes a hash several times as large", name)
 	}
 	require.Len(t, b.stored(t, "a"), 2)
-	b.flush(t)
+	b.Flush(t)
 	require.Empty(t, b.stored(t, "a"))
-	b.put(t, "a", "two")
+	b.Put(t, "a", "two")
 	require.Nil(t, b.origin(t, "a"), "an untraced write stores nothing")
 	require.Empty(t, b.stored(t, "a"))
-	b.flush(t)
+	b.Flush(t)
 
 	for _, w := range []cache.Write{
 		{Op: cache.OpPatch, ID: "a", Values: schema.Values{`"three"`, "", ""}},
 		{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}},
-		{Op: cache.OpPut, ID: "a", Values: values("four", "1", "1"), Key: "k", KeyHash: "h"},
+		{Op: cache.OpPut, ID: "a", Values: whole.Row("four", "1", "1"), Key: "k", KeyHash: "h"},
 		{Op: cache.OpDelete, ID: "a"},
-		{Op: cache.OpCreate, ID: "a", Values: values("five", "1", "1")},
+		{Op: cache.OpCreate, ID: "a", Values: whole.Row("five", "1", "1")},
 	} {
 		w.Origin = &schema.Origin{TraceID: [16]byte{7}, SpanID: [8]byte{8}}
-		got := b.loading(t, w)
+		got := b.Loading(t, w)
 		require.NoError(t, got.Err, w.Op)
 		require.Equal(t, &schema.Origin{TraceID: [16]byte{7}, SpanID: [8]byte{8}, Version: got.Version},
 			b.origin(t, "a"), w.Op)
-		b.flush(t)
+		b.Flush(t)
 		require.Empty(t, b.stored(t, "a"), w.Op)
 	}
 }
@@ -86,20 +87,20 @@ func TestAnOriginStaysUntilTheAck(t *testing.T) {
 // many write would else never show the flush of the one that is sampled.
 func TestAnOriginStaysThroughUntracedWrites(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "zero")
+	b.Put(t, "a", "zero")
 	first := b.traced(t, "a", "one", 1)
-	b.put(t, "a", "two")
+	b.Put(t, "a", "two")
 	require.Equal(t, first, b.origin(t, "a"))
-	batch := b.read(t, b.e.Partition("a"))
-	b.put(t, "a", "three")
-	n, err := b.Ack(t.Context(), b.e, b.e.Partition("a"), batch, b.commit(batch))
+	batch := b.DueIn(t, b.E.Partition("a"))
+	b.Put(t, "a", "three")
+	n, err := b.Ack(t.Context(), b.E, b.E.Partition("a"), batch, b.Commit(batch))
 	require.NoError(t, err)
 	require.Zero(t, n)
 	require.Empty(t, b.stored(t, "a"), "the traced write is persisted, though the record is pending")
 	second := b.traced(t, "a", "four", 2)
-	batch = b.read(t, b.e.Partition("a"))
+	batch = b.DueIn(t, b.E.Partition("a"))
 	third := b.traced(t, "a", "five", 3)
-	_, err = b.Ack(t.Context(), b.e, b.e.Partition("a"), batch, b.commit(batch))
+	_, err = b.Ack(t.Context(), b.E, b.E.Partition("a"), batch, b.Commit(batch))
 	require.NoError(t, err)
 	require.NotEqual(t, second, third)
 	require.Equal(t, third, b.origin(t, "a"), "the ack of an older write leaves that of a newer one")
@@ -109,22 +110,22 @@ func TestAnOriginStaysThroughUntracedWrites(t *testing.T) {
 func TestAnOriginThatAnOlderWorkerLeft(t *testing.T) {
 	b := setup(t)
 	b.traced(t, "a", "one", 1)
-	batch := b.read(t, b.e.Partition("a"))
-	changes := b.commit(batch)
+	batch := b.DueIn(t, b.E.Partition("a"))
+	changes := b.Commit(batch)
 	changes[0].Origin = nil
-	n, err := b.Ack(t.Context(), b.e, b.e.Partition("a"), batch, changes)
+	n, err := b.Ack(t.Context(), b.E, b.E.Partition("a"), batch, changes)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	require.Len(t, b.stored(t, "a"), 2)
 	testkit.Eventually(t, "the next millisecond", func() bool { // pending times are in ms, versions in µs
-		now, err := b.rdb.Time(t.Context()).Result()
+		now, err := b.RDB.Time(t.Context()).Result()
 		require.NoError(t, err)
 		return now.UnixMilli() > int64(changes[0].Version)/1000
 	})
 	b.increment(t, "a")
 	require.Nil(t, b.origin(t, "a"))
-	b.flush(t)
-	b.put(t, "a", "two")
+	b.Flush(t)
+	b.Put(t, "a", "two")
 	require.Nil(t, b.origin(t, "a"))
 	require.Empty(t, b.stored(t, "a"), "a put takes them off")
 	again := b.traced(t, "a", "three", 2)
@@ -136,7 +137,7 @@ func TestAnOriginIsBounded(t *testing.T) {
 	b := setup(t)
 	for _, request := range []string{strings.Repeat("x", 65), `a"b`, "a;b", "a b", "ä", "a\n"} {
 		o := &schema.Origin{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Request: request}
-		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: "a", Values: values("one", "30", "0"), Origin: o})
+		got, _ := b.Send(t, cache.Write{Op: cache.OpPut, ID: "a", Values: whole.Row("one", "30", "0"), Origin: o})
 		require.NoError(t, got.Err)
 		found := b.origin(t, "a")
 		require.NotNil(t, found)
@@ -147,7 +148,7 @@ func TestAnOriginIsBounded(t *testing.T) {
 // Events of a traced write name its origin; of other records of the same message they do not.
 func TestEventsNameTheOrigin(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
-	sub, err := b.Subscribe(t.Context(), b.e)
+	sub, err := b.Subscribe(t.Context(), b.E)
 	require.NoError(t, err)
 	t.Cleanup(sub.Close)
 	next := func(kind string) map[string]*schema.Origin {
@@ -167,20 +168,20 @@ func TestEventsNameTheOrigin(t *testing.T) {
 		})
 		return origins
 	}
-	b.put(t, "a", "one")
+	b.Put(t, "a", "one")
 	want := b.traced(t, "b", "one", 1)
-	b.put(t, "c", "one")
-	b.holdAll(t, 0)
+	b.Put(t, "c", "one")
+	b.HoldAll(t, 0)
 	require.Equal(t, map[string]*schema.Origin{"a": nil, "b": want, "c": nil}, next("held"))
-	b.flush(t)
+	b.Flush(t)
 	require.Equal(t, map[string]*schema.Origin{"a": nil, "b": want, "c": nil}, next("persisted"))
 	want = b.traced(t, "b", "two", 2)
-	b.holdAll(t, 0)
+	b.HoldAll(t, 0)
 	require.Equal(t, map[string]*schema.Origin{"b": want}, next("held"))
-	b.killAll(t)
+	b.KillAll(t)
 	require.Equal(t, map[string]*schema.Origin{"b": want}, next("dead"))
 	kept := 0
-	for message, err := range b.Events(t.Context(), []*schema.Entity{b.e}, time.Now().Add(-time.Minute)) {
+	for message, err := range b.Events(t.Context(), []*schema.Entity{b.E}, time.Now().Add(-time.Minute)) {
 		require.NoError(t, err)
 		for _, e := range message.Events {
 			if e.Type == "dead" {

@@ -32,7 +32,7 @@ func TestSeriesIsARing(t *testing.T) {
 	none, err := b.Series(t.Context(), "none", last, time.Second, 4)
 	require.NoError(t, err)
 	require.Empty(t, none)
-	ttl := b.rdb.PTTL(t.Context(), b.prefix+":{_}:series:load").Val()
+	ttl := b.RDB.PTTL(t.Context(), b.Under+":{_}:series:load").Val()
 	require.Positive(t, ttl)
 	require.LessOrEqual(t, ttl, 4*time.Second)
 }

@@ -41,7 +41,7 @@ func becomes(t *testing.T, v *values.Values[string], key, want string, load valu
 func TestL1OfValues(t *testing.T) {
 	b := setup(t)
 	p := values.Policy{Group: "s", L1: inProcess}
-	here, there := group[string](t, b.Cache, p), group[string](t, b.another(t), p)
+	here, there := group[string](t, b.Cache, p), group[string](t, b.Another(t), p)
 	s := &source{text: "1"}
 	local(t, here, "a", "1", s.load)
 	local(t, there, "a", "1", s.load)
@@ -67,7 +67,7 @@ func TestL1OfValues(t *testing.T) {
 
 func TestL1HearsOfTags(t *testing.T) {
 	b := setup(t)
-	other := b.another(t)
+	other := b.Another(t)
 	p := values.Policy{Group: "s", L1: inProcess, Tags: []values.Tag{values.NamedTag("x")}}
 	here, there := group[string](t, b.Cache, p), group[string](t, other, p)
 	s := &source{text: "1"}
@@ -102,7 +102,7 @@ func TestL1IsDroppedAfterALostSubscription(t *testing.T) {
 // number.
 func TestL1IsDroppedAfterAGap(t *testing.T) {
 	b := setup(t)
-	other := b.another(t)
+	other := b.Another(t)
 	p := values.Policy{Group: "s", L1: inProcess}
 	here, there := group[string](t, b.Cache, p), group[string](t, other, p)
 	s := &source{text: "1"}
@@ -112,8 +112,8 @@ func TestL1IsDroppedAfterAGap(t *testing.T) {
 	require.NoError(t, there.Set(t.Context(), "other", "x"))
 	local(t, here, "a", "1", s.load)
 	// The value and its number are used up, but nobody is told.
-	raw := b.rdb
-	old := raw.Get(t.Context(), b.prefix+":v:{s:a}").Val()
+	raw := b.RDB
+	old := raw.Get(t.Context(), b.Under+":v:{s:a}").Val()
 	require.NotEmpty(t, old)
 	silent := group[string](t, other, values.Policy{Group: "s"})
 	require.NoError(t, silent.Set(t.Context(), "a", "2"))
@@ -126,7 +126,7 @@ func TestL1IsDroppedAfterAGap(t *testing.T) {
 // subscription.
 func TestL1IsDroppedWhenTheFirstMessageIsLost(t *testing.T) {
 	b := setup(t)
-	other := b.another(t)
+	other := b.Another(t)
 	p := values.Policy{Group: "s", L1: inProcess}
 	here, there := group[string](t, b.Cache, p), group[string](t, other, p)
 	s := &source{text: "1"}

@@ -130,7 +130,7 @@ func during(t *testing.T, a aside, s *source, between func()) {
 }
 
 func TestRaceStaleFillAfterAnInvalidation(t *testing.T) {
-	race(t, func(b *bundle) aside { return getSet{b.rdb, b.prefix} }, func(t *testing.T, a aside) bool {
+	race(t, func(b *bundle) aside { return getSet{b.RDB, b.Under} }, func(t *testing.T, a aside) bool {
 		s := &source{text: "old"}
 		during(t, a, s, func() {
 			s.set("new")
@@ -145,7 +145,7 @@ func TestRaceStaleFillAfterAnInvalidation(t *testing.T) {
 // The first load reads "old" and is slow; the key is dropped; a second load of the same
 // client begins, and is slow too: the first must not pass for the second.
 func TestRaceABAOfAPlaceholder(t *testing.T) {
-	race(t, func(b *bundle) aside { return perClient{b.rdb, b.prefix, "me"} }, func(t *testing.T, a aside) bool {
+	race(t, func(b *bundle) aside { return perClient{b.RDB, b.Under, "me"} }, func(t *testing.T, a aside) bool {
 		first, second := &source{text: "old"}, &source{text: "new"}
 		goOn := func() {}
 		defer func() { goOn() }()
@@ -169,7 +169,7 @@ func TestRaceABAOfAPlaceholder(t *testing.T) {
 func TestRaceABAOfALease(t *testing.T) {
 	b := setup(t)
 	one := ours{group[string](t, b.Cache, values.Policy{Group: "race"})}
-	two := ours{group[string](t, b.another(t), values.Policy{Group: "race"})}
+	two := ours{group[string](t, b.Another(t), values.Policy{Group: "race"})}
 	first, second := &source{text: "old"}, &source{text: "new"}
 	done := make(chan struct{})
 	var goOn func()
@@ -194,7 +194,7 @@ func TestRaceABAOfALease(t *testing.T) {
 
 // A caller that has seen an invalidation joins a load that began before it.
 func TestRaceJoinedLoadThatBeganBefore(t *testing.T) {
-	naive := func(b *bundle) aside { return joining{getSet{b.rdb, b.prefix}, &singleflight.Group{}} }
+	naive := func(b *bundle) aside { return joining{getSet{b.RDB, b.Under}, &singleflight.Group{}} }
 	race(t, naive, func(t *testing.T, a aside) bool {
 		s := &source{text: "old"}
 		joined := make(chan string, 1)
@@ -221,7 +221,7 @@ func TestRaceJoinedLoadThatBeganBefore(t *testing.T) {
 }
 
 func TestRaceCancelledFirstCaller(t *testing.T) {
-	naive := func(b *bundle) aside { return joining{getSet{b.rdb, b.prefix}, &singleflight.Group{}} }
+	naive := func(b *bundle) aside { return joining{getSet{b.RDB, b.Under}, &singleflight.Group{}} }
 	race(t, naive, func(t *testing.T, a aside) bool {
 		s := &source{text: "a"}
 		goOn := s.slow()
@@ -250,7 +250,7 @@ func TestRaceCancelledFirstCaller(t *testing.T) {
 
 // A deletion of the thing itself, then a late fill with what it was.
 func TestRaceDeleteOverwrittenByALateFill(t *testing.T) {
-	race(t, func(b *bundle) aside { return getSet{b.rdb, b.prefix} }, func(t *testing.T, a aside) bool {
+	race(t, func(b *bundle) aside { return getSet{b.RDB, b.Under} }, func(t *testing.T, a aside) bool {
 		s := &source{text: "there"}
 		during(t, a, s, func() {
 			s.fail(schema.ErrNotFound)
@@ -286,7 +286,7 @@ func (n *naiveL1) load(ctx context.Context, key string, load values.Loading[stri
 // TestL1IsDroppedAfterALostSubscription and TestL1IsDroppedAfterAGap that it is not.
 func TestRaceLostMessageNaive(t *testing.T) {
 	b := setup(t)
-	n := &naiveL1{getSet: getSet{b.rdb, b.prefix}, kept: map[string]string{}}
+	n := &naiveL1{getSet: getSet{b.RDB, b.Under}, kept: map[string]string{}}
 	s := &source{text: "old"}
 	_, err := n.load(t.Context(), "k", s.load)
 	require.NoError(t, err)
@@ -331,7 +331,7 @@ func TestTenThousandReadersNaive(t *testing.T) {
 	b := setup(t)
 	var loads atomic.Int64
 	var wg sync.WaitGroup
-	naive, gate := getSet{b.rdb, b.prefix}, make(chan struct{})
+	naive, gate := getSet{b.RDB, b.Under}, make(chan struct{})
 	var here sync.WaitGroup
 	for range 100 {
 		here.Add(1)

@@ -12,6 +12,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/values"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -73,7 +74,7 @@ func TestATagInvalidatesLoadsUnderWay(t *testing.T) {
 func (b *bundle) page(t *testing.T, v *values.Values[string], key, id string) string {
 	t.Helper()
 	got, err := v.Load(t.Context(), key, func(ctx context.Context) (string, error) {
-		rows, err := b.table.Load(ctx, b.e, []string{id})
+		rows, err := b.Table.Load(ctx, b.E, []string{id})
 		if err != nil || rows[id] == nil {
 			return "none", err
 		}
@@ -89,42 +90,42 @@ func TestEntityChangesInvalidateTheirTags(t *testing.T) {
 	for _, one := range []string{"entity", "record"} {
 		t.Run(one, func(t *testing.T) {
 			b := setup(t)
-			tag := values.EntityTag(b.e)
+			tag := values.EntityTag(b.E)
 			if one == "record" {
-				tag = values.RecordTag(b.e, "a")
+				tag = values.RecordTag(b.E, "a")
 			}
 			v := group[string](t, b.Cache, values.Policy{Group: "page", Tags: []values.Tag{tag}})
 			assert.Equal(t, "none", b.page(t, v, "p", "a"))
-			b.put(t, "a", "Ann")
+			b.Put(t, "a", "Ann")
 			b.page(t, v, "p", "a") // loaded while the write is pending
-			b.flush(t)
+			b.Flush(t)
 			assert.Equal(t, `"Ann"`, b.page(t, v, "p", "a"), "persisted")
-			n := b.table.loads
+			n := b.Table.Loads
 			b.page(t, v, "p", "a")
-			assert.Equal(t, n, b.table.loads, "a page is cached")
+			assert.Equal(t, n, b.Table.Loads, "a page is cached")
 
-			b.table.set("a", row("Bob", "1", "1"))
-			_, err := b.Invalidate(t.Context(), b.e, []string{"a"})
+			b.Table.Set("a", whole.Row("Bob", "1", "1"))
+			_, err := b.Invalidate(t.Context(), b.E, []string{"a"})
 			require.NoError(t, err)
 			assert.Equal(t, `"Bob"`, b.page(t, v, "p", "a"), "invalidated")
 
-			b.table.set("a", row("Cid", "1", "1"))
-			_, err = b.InvalidateMatch(t.Context(), b.e, "nothing-cached", nil)
+			b.Table.Set("a", whole.Row("Cid", "1", "1"))
+			_, err = b.InvalidateMatch(t.Context(), b.E, "nothing-cached", nil)
 			require.NoError(t, err)
 			assert.Equal(t, `"Cid"`, b.page(t, v, "p", "a"), "invalidated by pattern")
 
-			barrier, err := b.Bar(t.Context(), b.e, "a", 0, time.Minute, cache.Turn{})
+			barrier, err := b.Bar(t.Context(), b.E, "a", 0, time.Minute, cache.Turn{})
 			require.NoError(t, err)
 			b.page(t, v, "p", "a")
-			b.table.set("a", row("Dan", "1", "1"))
-			change := schema.Change{ID: "a", Version: barrier.Version, Values: row("Dan", "1", "1")}
+			b.Table.Set("a", whole.Row("Dan", "1", "1"))
+			change := schema.Change{ID: "a", Version: barrier.Version, Values: whole.Row("Dan", "1", "1")}
 			require.NoError(t, b.Unbar(t.Context(), barrier, &change, true))
 			assert.Equal(t, `"Dan"`, b.page(t, v, "p", "a"), "written through")
 
-			b.put(t, "other", "x")
-			n = b.table.loads
+			b.Put(t, "other", "x")
+			n = b.Table.Loads
 			b.page(t, v, "p", "a")
-			assert.Equal(t, one == "entity", b.table.loads > n, "another record")
+			assert.Equal(t, one == "entity", b.Table.Loads > n, "another record")
 		})
 	}
 }
@@ -135,8 +136,8 @@ func TestAddedEntityTagsAreWatchedBeforeTheyCount(t *testing.T) {
 	b := setup(t)
 	v := group[string](t, b.Cache, values.Policy{Group: "page"})
 	load := func(ctx context.Context) (string, error) {
-		read, err := b.Get(ctx, b.e, "a")
-		values.AddTags(ctx, values.RecordTag(b.e, "a"))
+		read, err := b.Get(ctx, b.E, "a")
+		values.AddTags(ctx, values.RecordTag(b.E, "a"))
 		if read.Deleted {
 			return "none", err
 		}
@@ -148,7 +149,7 @@ func TestAddedEntityTagsAreWatchedBeforeTheyCount(t *testing.T) {
 		assert.Equal(t, want, a.Source)
 		assert.Equal(t, "none", a.Value)
 	}
-	b.put(t, "a", "Ann")
+	b.Put(t, "a", "Ann")
 	a, err := v.Read(t.Context(), "p", load)
 	require.NoError(t, err)
 	assert.Equal(t, `"Ann"`, a.Value)
@@ -157,9 +158,9 @@ func TestAddedEntityTagsAreWatchedBeforeTheyCount(t *testing.T) {
 // Nobody pays for tags while there are none.
 func TestWritesTouchNoTagsUnlessValuesDependOnThem(t *testing.T) {
 	b := setup(t)
-	b.put(t, "a", "Ann")
-	b.flush(t)
-	assert.Zero(t, b.rdb.Exists(t.Context(), b.prefix+":{_t}:tags").Val())
+	b.Put(t, "a", "Ann")
+	b.Flush(t)
+	assert.Zero(t, b.RDB.Exists(t.Context(), b.Under+":{_t}:tags").Val())
 }
 
 func TestForgottenTagsInvalidateToo(t *testing.T) {
@@ -177,11 +178,11 @@ func TestForgottenTagsInvalidateToo(t *testing.T) {
 	for i := range 200 {
 		require.NoError(t, values.InvalidateTags(t.Context(), b, values.NamedTag(fmt.Sprint(i))))
 	}
-	assert.LessOrEqual(t, b.rdb.ZCard(t.Context(), b.prefix+":{_t}:tags").Val(), int64(60))
+	assert.LessOrEqual(t, b.RDB.ZCard(t.Context(), b.Under+":{_t}:tags").Val(), int64(60))
 	got, err := v.Load(t.Context(), "a", load)
 	require.NoError(t, err)
 	assert.Equal(t, "new", got)
-	require.NoError(t, b.rdb.Del(t.Context(), b.prefix+":{_t}:tags").Err())
+	require.NoError(t, b.RDB.Del(t.Context(), b.Under+":{_t}:tags").Err())
 	s.set("newer")
 	got, err = v.Load(t.Context(), "a", load)
 	require.NoError(t, err)
@@ -215,8 +216,8 @@ func TestStaleIsNeverWhatATagHasInvalidated(t *testing.T) {
 // watched waits until every partition tells of its changes for that long from now.
 func (b *bundle) watched(t *testing.T, life time.Duration) {
 	t.Helper()
-	for i := range b.e.Partitions {
-		till, err := b.rdb.HGet(t.Context(), b.statsKey(i), "w").Int64()
+	for i := range b.E.Partitions {
+		till, err := b.RDB.HGet(t.Context(), b.StatsKey(i), "w").Int64()
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, time.Until(time.UnixMilli(till)), life, "partition %d", i)
 	}
@@ -227,7 +228,7 @@ func (b *bundle) watched(t *testing.T, life time.Duration) {
 func TestChangesReachAValueToItsEnd(t *testing.T) {
 	b := setup(t)
 	p := values.Policy{Group: "long", TTL: time.Hour, LoadTimeout: 10 * time.Minute,
-		Tags: []values.Tag{values.EntityTag(b.e)}}
+		Tags: []values.Tag{values.EntityTag(b.E)}}
 	_, err := group[string](t, b.Cache, p).Load(t.Context(), "a", (&source{text: "a"}).load)
 	require.NoError(t, err)
 	b.watched(t, time.Hour+9*time.Minute)

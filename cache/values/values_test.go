@@ -130,7 +130,7 @@ func TestCodecsAndCompression(t *testing.T) {
 	got, err := texts.Get(t.Context(), "a}{\x00é")
 	require.NoError(t, err)
 	assert.Equal(t, long, got)
-	size, err := b.rdb.StrLen(t.Context(), b.prefix+":v:{texts:a}{\x00é}").Result()
+	size, err := b.RDB.StrLen(t.Context(), b.Under+":v:{texts:a}{\x00é}").Result()
 	require.NoError(t, err)
 	assert.Less(t, size, int64(1000))
 
@@ -342,19 +342,19 @@ func TestALongLoadKeepsItsLease(t *testing.T) {
 		first <- a.Source
 	}()
 	<-began
-	key := b.prefix + ":v:{s:a}:lease"
-	token := b.rdb.Get(t.Context(), key).Val()
+	key := b.Under + ":v:{s:a}:lease"
+	token := b.RDB.Get(t.Context(), key).Val()
 	renewed := 0
 	last := time.Duration(0)
 	testkit.Eventually(t, "the lease was renewed a few times", func() bool {
-		left := b.rdb.PTTL(t.Context(), key).Val()
+		left := b.RDB.PTTL(t.Context(), key).Val()
 		if left > last {
 			renewed++
 		}
 		last = left
 		return renewed > 1
 	})
-	assert.Equal(t, token, b.rdb.Get(t.Context(), key).Val())
+	assert.Equal(t, token, b.RDB.Get(t.Context(), key).Val())
 	goOn()
 	assert.Equal(t, values.Filled, <-first)
 }
@@ -408,9 +408,9 @@ func TestTouchKeepsAValueFresh(t *testing.T) {
 		assert.False(t, ok, key)
 	}
 
-	tagged := group[string](t, b.Cache, values.Policy{Group: "t", Tags: []values.Tag{values.EntityTag(b.e)}})
+	tagged := group[string](t, b.Cache, values.Policy{Group: "t", Tags: []values.Tag{values.EntityTag(b.E)}})
 	require.NoError(t, tagged.Set(t.Context(), "policy", "x"))
-	require.NoError(t, tagged.Set(t.Context(), "added", "x", values.RecordTag(b.e, "1")))
+	require.NoError(t, tagged.Set(t.Context(), "added", "x", values.RecordTag(b.E, "1")))
 	ok, err = tagged.Touch(t.Context(), "policy", 3*time.Hour)
 	require.NoError(t, err)
 	assert.True(t, ok)

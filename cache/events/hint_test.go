@@ -1,4 +1,4 @@
-package cache_test
+package events_test
 
 import (
 	"context"

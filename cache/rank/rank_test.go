@@ -1,4 +1,4 @@
-package cache_test
+package rank_test
 
 import (
 	"cmp"
@@ -19,25 +19,12 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/rank"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // byCount ranks the users of a test by their count, in three partitions.
 func byCount(e *schema.Entity, _ *cache.Config) { e.RankBy, e.Partitions = "count", 3 }
-
-// pages reads through the table in the order of ids.
-func (d *table) pages(size int) rank.Rows {
-	return func(_ context.Context, after string) ([]schema.Row, error) {
-		var page []schema.Row
-		all := d.copy()
-		for _, id := range sorted(all) {
-			if id > after && len(page) < size {
-				page = append(page, schema.Row{ID: id, Exists: true, Values: all[id]})
-			}
-		}
-		return page, nil
-	}
-}
 
 func sorted[V any](m map[string]V) []string {
 	ids := make([]string, 0, len(m))
@@ -46,19 +33,6 @@ func sorted[V any](m map[string]V) []string {
 	}
 	slices.Sort(ids)
 	return ids
-}
-
-func (b *bundle) rebuild(t *testing.T) {
-	t.Helper()
-	require.NoError(t, b.Rebuild(t.Context(), b.e, b.table.pages(7), nil))
-}
-
-// evict takes a record out of Redis as the end of its TTL does; never one without TTL.
-func (b *bundle) evict(t testing.TB, id string) {
-	t.Helper()
-	require.NoError(t, b.rdb.Eval(context.Background(),
-		`if redis.call('PTTL', KEYS[1]) > 0 then return redis.call('DEL', KEYS[1]) end return 0`,
-		[]string{b.key(id)}).Err())
 }
 
 // ranks are the places that records with these values have.
@@ -82,7 +56,7 @@ func ranks(records map[string]schema.Values) []rank.Place {
 // requireRanks compares everything that can be read of a rank with what it should be.
 func (b *bundle) requireRanks(t *testing.T, r *rand.Rand, want []rank.Place) {
 	t.Helper()
-	got, total, err := b.Top(t.Context(), b.e, rank.Max)
+	got, total, err := b.Top(t.Context(), b.E, rank.Max)
 	require.NoError(t, err)
 	require.EqualValues(t, len(want), total)
 	require.Equal(t, want, append([]rank.Place(nil), got...))
@@ -90,13 +64,13 @@ func (b *bundle) requireRanks(t *testing.T, r *rand.Rand, want []rank.Place) {
 		return
 	}
 	n := r.IntN(len(want)+2) + 1
-	got, _, err = b.Top(t.Context(), b.e, n)
+	got, _, err = b.Top(t.Context(), b.E, n)
 	require.NoError(t, err)
 	require.Equal(t, want[:min(n, len(want))], got)
 
 	at := r.IntN(len(want))
 	from := max(0, min(at-(n-1)/2, len(want)-n))
-	got, total, err = b.Around(t.Context(), b.e, want[at].ID, n)
+	got, total, err = b.Around(t.Context(), b.E, want[at].ID, n)
 	require.NoError(t, err)
 	require.EqualValues(t, len(want), total)
 	require.Equal(t, want[from:min(len(want), from+n)], got, "%d around place %d of %d", n, at+1, len(want))
@@ -107,7 +81,7 @@ func TestRankModel(t *testing.T) {
 	for i := range 8 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			b, r := setup(t, byCount), testkit.Random(t)
-			b.rebuild(t)
+			b.RebuildRank(t)
 			m := &rankModel{bundle: b, r: r, now: map[string]schema.Values{}}
 			for range 150 {
 				m.step(t)
@@ -115,9 +89,9 @@ func TestRankModel(t *testing.T) {
 					b.requireRanks(t, r, ranks(m.now))
 				}
 			}
-			b.flush(t)
+			b.Flush(t)
 			b.requireRanks(t, r, ranks(m.now))
-			b.total(t)
+			b.Total(t)
 		})
 	}
 }
@@ -147,31 +121,31 @@ func (m *rankModel) step(t *testing.T) {
 	old, exists := m.now[id]
 	switch m.r.IntN(12) {
 	case 0, 1, 2:
-		require.NoError(t, m.loading(t, cache.Write{Op: cache.OpPut, ID: id, Values: values("n", "1", score)}).Err)
-		m.now[id] = values("n", "1", score)
+		require.NoError(t, m.Loading(t, cache.Write{Op: cache.OpPut, ID: id, Values: whole.Row("n", "1", score)}).Err)
+		m.now[id] = whole.Row("n", "1", score)
 	case 3:
-		got := m.loading(t, cache.Write{Op: cache.OpPatch, ID: id, Values: schema.Values{"", "", score}})
+		got := m.Loading(t, cache.Write{Op: cache.OpPatch, ID: id, Values: schema.Values{"", "", score}})
 		if exists {
 			require.NoError(t, got.Err)
 			m.now[id] = schema.Values{old[0], old[1], score}
 		}
 	case 4:
-		got := m.loading(t, cache.Write{Op: cache.OpPatch, ID: id, Values: schema.Values{`"other"`, "", ""}})
+		got := m.Loading(t, cache.Write{Op: cache.OpPatch, ID: id, Values: schema.Values{`"other"`, "", ""}})
 		require.Equal(t, exists, got.Err == nil)
 	case 5, 6:
-		got := m.loading(t, cache.Write{Op: cache.OpIncrement, ID: id,
+		got := m.Loading(t, cache.Write{Op: cache.OpIncrement, ID: id,
 			Deltas: []schema.Delta{{Field: 2, By: int64(m.r.IntN(5) - 2)}}})
 		if got.Err == nil {
 			m.now[id] = schema.Values{old[0], old[1], got.Values[2]}
 		}
 	case 7:
-		got := m.loading(t, cache.Write{Op: cache.OpDelete, ID: id})
+		got := m.Loading(t, cache.Write{Op: cache.OpDelete, ID: id})
 		require.Equal(t, exists, got.Err == nil)
 		delete(m.now, id)
 	case 8:
-		m.flush(t)
+		m.Flush(t)
 	case 9:
-		m.evict(t, id)
+		m.Evict(t, id)
 	case 10:
 		m.change(t, id, score)
 	case 11:
@@ -181,32 +155,32 @@ func (m *rankModel) step(t *testing.T) {
 
 // change changes a row in the database past everything, and says so.
 func (m *rankModel) change(t *testing.T, id, score string) {
-	m.flush(t)
+	m.Flush(t)
 	if score == "null" {
-		m.table.set(id, nil)
+		m.Table.Set(id, nil)
 		delete(m.now, id)
 	} else {
-		m.table.set(id, values("direct", "1", score))
-		m.now[id] = values("direct", "1", score)
+		m.Table.Set(id, whole.Row("direct", "1", score))
+		m.now[id] = whole.Row("direct", "1", score)
 	}
-	_, err := m.Invalidate(t.Context(), m.e, []string{id})
+	_, err := m.Invalidate(t.Context(), m.E, []string{id})
 	require.NoError(t, err)
 }
 
 // lose drops the rank, and what else is persisted, as a Redis that came back empty has.
 func (m *rankModel) lose(t *testing.T) {
 	if m.r.IntN(3) > 0 {
-		m.rebuild(t) // beside what is pending
+		m.RebuildRank(t) // beside what is pending
 		return
 	}
-	for i := range m.e.Partitions {
-		base := strings.TrimSuffix(m.statsKey(i), "stats")
-		require.NoError(t, m.rdb.Del(t.Context(), base+"rank").Err())
-		require.NoError(t, m.rdb.HDel(t.Context(), base+"stats", "k").Err())
+	for i := range m.E.Partitions {
+		base := strings.TrimSuffix(m.StatsKey(i), "stats")
+		require.NoError(t, m.RDB.Del(t.Context(), base+"rank").Err())
+		require.NoError(t, m.RDB.HDel(t.Context(), base+"stats", "k").Err())
 	}
-	_, _, err := m.Top(t.Context(), m.e, 1)
+	_, _, err := m.Top(t.Context(), m.E, 1)
 	require.ErrorIs(t, err, rank.ErrIncomplete)
-	m.rebuild(t)
+	m.RebuildRank(t)
 }
 
 // TestRebuildMeanwhile lets something happen to a record between the moment in which a
@@ -216,13 +190,13 @@ func TestRebuildMeanwhile(t *testing.T) {
 	const id = "ada"
 	put := func(t *testing.T, b *bundle, score string) {
 		t.Helper()
-		require.NoError(t, b.loading(t, cache.Write{Op: cache.OpPut, ID: id, Values: values("n", "1", score)}).Err)
+		require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpPut, ID: id, Values: whole.Row("n", "1", score)}).Err)
 	}
 	remove := func(t *testing.T, b *bundle) {
 		t.Helper()
-		require.NoError(t, b.loading(t, cache.Write{Op: cache.OpDelete, ID: id}).Err)
+		require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpDelete, ID: id}).Err)
 	}
-	leave := func(t *testing.T, b *bundle) { b.flush(t); b.evict(t, id) }
+	leave := func(t *testing.T, b *bundle) { b.Flush(t); b.Evict(t, id) }
 	for name, tt := range map[string]struct {
 		before, meanwhile func(*testing.T, *bundle)
 		want              string // the score in the end, "" unranked
@@ -237,36 +211,36 @@ func TestRebuildMeanwhile(t *testing.T) {
 		"pending before, then gone":  {func(t *testing.T, b *bundle) { put(t, b, "5") }, leave, "5"},
 		"deleted before, then gone":  {remove, leave, ""},
 		"unscored before, then gone": {func(t *testing.T, b *bundle) { put(t, b, "null") }, leave, ""},
-		"held before": {func(t *testing.T, b *bundle) { put(t, b, "5"); b.holdAll(t, time.Hour) }, nil,
+		"held before": {func(t *testing.T, b *bundle) { put(t, b, "5"); b.HoldAll(t, time.Hour) }, nil,
 			"5"},
 		"changed in the database": {nil, func(t *testing.T, b *bundle) {
-			b.table.set(id, values("direct", "1", "5"))
-			_, err := b.Invalidate(t.Context(), b.e, []string{id})
+			b.Table.Set(id, whole.Row("direct", "1", "5"))
+			_, err := b.Invalidate(t.Context(), b.E, []string{id})
 			require.NoError(t, err)
 		}, "5"},
 		"changed in the database and read": {nil, func(t *testing.T, b *bundle) {
-			b.table.set(id, values("direct", "1", "5"))
-			_, err := b.Invalidate(t.Context(), b.e, []string{id})
+			b.Table.Set(id, whole.Row("direct", "1", "5"))
+			_, err := b.Invalidate(t.Context(), b.E, []string{id})
 			require.NoError(t, err)
-			b.get(t, id)
-			b.evict(t, id)
+			b.Got(t, id)
+			b.Evict(t, id)
 		}, "5"},
 		"written through": {nil, func(t *testing.T, b *bundle) {
-			bar, err := b.Bar(t.Context(), b.e, id, 0, time.Minute, cache.Turn{})
+			bar, err := b.Bar(t.Context(), b.E, id, 0, time.Minute, cache.Turn{})
 			require.NoError(t, err)
-			v := values("through", "1", "5")
-			b.table.set(id, v)
+			v := whole.Row("through", "1", "5")
+			b.Table.Set(id, v)
 			require.NoError(t, b.Unbar(t.Context(), bar, &schema.Change{ID: id, Values: v}, false))
 		}, "5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t, byCount)
-			b.table.set(id, values("n", "1", "1"))
+			b.Table.Set(id, whole.Row("n", "1", "1"))
 			if tt.before != nil {
 				tt.before(t, b)
 			}
-			page := b.table.pages(10)
-			err := b.Rebuild(t.Context(), b.e, func(ctx context.Context, after string) ([]schema.Row, error) {
+			page := b.Table.Pages(10)
+			err := b.Rebuild(t.Context(), b.E, func(ctx context.Context, after string) ([]schema.Row, error) {
 				rows, err := page(ctx, after)
 				if after == "" && tt.meanwhile != nil {
 					tt.meanwhile(t, b)
@@ -274,7 +248,7 @@ func TestRebuildMeanwhile(t *testing.T) {
 				return rows, err
 			}, nil)
 			require.NoError(t, err)
-			got, _, err := b.Around(t.Context(), b.e, id, 1)
+			got, _, err := b.Around(t.Context(), b.E, id, 1)
 			if tt.want == "" {
 				require.ErrorIs(t, err, rank.ErrUnranked)
 				return
@@ -292,9 +266,9 @@ func TestRebuildUnderWrites(t *testing.T) {
 	b := setup(t, byCount)
 	const ids = 60
 	for i := range ids {
-		b.table.set(fmt.Sprint("p", i), values("n", "1", strconv.Itoa(i%7)))
+		b.Table.Set(fmt.Sprint("p", i), whole.Row("n", "1", strconv.Itoa(i%7)))
 	}
-	b.rebuild(t)
+	b.RebuildRank(t)
 	var stop atomic.Bool
 	var all sync.WaitGroup
 	seed := testkit.Random(t).Uint64()
@@ -309,40 +283,40 @@ func TestRebuildUnderWrites(t *testing.T) {
 	all.Go(func() {
 		r := rand.New(rand.NewPCG(seed, 9))
 		for !stop.Load() {
-			b.flush(t)
+			b.Flush(t)
 			for range ids / 2 {
-				b.evict(t, fmt.Sprint("p", r.IntN(ids)))
+				b.Evict(t, fmt.Sprint("p", r.IntN(ids)))
 			}
 		}
 	})
 	rebuilds := 0
 	for end := time.Now().Add(testkit.ChaosTime(t, 2*time.Second)); time.Now().Before(end); rebuilds++ {
-		b.rebuild(t)
-		_, _, err := b.Top(t.Context(), b.e, 10)
+		b.RebuildRank(t)
+		_, _, err := b.Top(t.Context(), b.E, 10)
 		require.NoError(t, err, "the old rank answers until the new one is there")
 	}
 	stop.Store(true)
 	all.Wait()
-	b.flush(t)
+	b.Flush(t)
 	t.Logf("%d rebuilds", rebuilds)
-	b.requireRanks(t, testkit.Random(t), ranks(b.table.copy()))
+	b.requireRanks(t, testkit.Random(t), ranks(b.Table.Copy()))
 }
 
 func (b *bundle) anyWrite(id string, r *rand.Rand) {
 	score := strconv.Itoa(r.IntN(9))
 	w := []cache.Write{
-		{Op: cache.OpPut, ID: id, Values: values("n", "1", score)},
+		{Op: cache.OpPut, ID: id, Values: whole.Row("n", "1", score)},
 		{Op: cache.OpPatch, ID: id, Values: schema.Values{"", "", score}},
 		{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: 2, By: 1}}},
 		{Op: cache.OpDelete, ID: id},
 	}[r.IntN(4)]
 	for range 2 {
-		g := &cache.Group{Entity: b.e, Partition: b.e.Partition(id), Writes: []cache.Write{w}}
+		g := &cache.Group{Entity: b.E, Partition: b.E.Partition(id), Writes: []cache.Write{w}}
 		b.Write(context.Background(), g)
 		if g.Results[0].Token == "" {
 			return
 		}
-		rows, _ := b.table.Load(context.Background(), b.e, []string{id})
+		rows, _ := b.Table.Load(context.Background(), b.E, []string{id})
 		v, ok := rows[id]
 		w.Row, w.Token = &schema.Row{ID: id, Exists: ok, Values: v}, g.Results[0].Token
 	}
@@ -352,72 +326,72 @@ func (b *bundle) anyWrite(id string, r *rand.Rand) {
 // stopped for too long gives up: what it did not hear of meanwhile it cannot know.
 func TestRebuildOvertaken(t *testing.T) {
 	b := setup(t, byCount)
-	b.table.set("a", values("n", "1", "1"))
-	page := b.table.pages(1)
-	once := sync.OnceFunc(func() { b.rebuild(t) })
-	err := b.Rebuild(t.Context(), b.e, func(ctx context.Context, after string) ([]schema.Row, error) {
+	b.Table.Set("a", whole.Row("n", "1", "1"))
+	page := b.Table.Pages(1)
+	once := sync.OnceFunc(func() { b.RebuildRank(t) })
+	err := b.Rebuild(t.Context(), b.E, func(ctx context.Context, after string) ([]schema.Row, error) {
 		once()
 		return page(ctx, after)
 	}, nil)
 	require.ErrorIs(t, err, rank.ErrRebuildLost)
 
 	late := sync.OnceFunc(func() {
-		for i := range b.e.Partitions {
-			require.NoError(t, b.rdb.HSet(t.Context(), b.statsKey(i), "ku", "1").Err())
+		for i := range b.E.Partitions {
+			require.NoError(t, b.RDB.HSet(t.Context(), b.StatsKey(i), "ku", "1").Err())
 		}
 	})
-	err = b.Rebuild(t.Context(), b.e, func(ctx context.Context, after string) ([]schema.Row, error) {
+	err = b.Rebuild(t.Context(), b.E, func(ctx context.Context, after string) ([]schema.Row, error) {
 		late()
 		return page(ctx, after)
 	}, nil)
 	require.ErrorIs(t, err, rank.ErrRebuildLost)
-	b.requireRanks(t, testkit.Random(t), ranks(b.table.copy()))
+	b.requireRanks(t, testkit.Random(t), ranks(b.Table.Copy()))
 }
 
 // TestWhatMakesARankIncomplete shows each thing after which a rank may lack records.
 func TestWhatMakesARankIncomplete(t *testing.T) {
 	complete := func(t *testing.T, b *bundle) bool {
 		t.Helper()
-		ok, err := b.Complete(t.Context(), b.e)
+		ok, err := b.Complete(t.Context(), b.E)
 		require.NoError(t, err)
 		return ok
 	}
 	b := setup(t, byCount)
-	require.NoError(t, b.Adopt(t.Context(), b.e))
+	require.NoError(t, b.Adopt(t.Context(), b.E))
 	require.False(t, complete(t, b), "before the first rebuild")
-	b.put(t, "a", "n")
+	b.Put(t, "a", "n")
 	require.False(t, complete(t, b), "a write completes nothing")
-	b.rebuild(t)
+	b.RebuildRank(t)
 	require.True(t, complete(t, b))
-	b.put(t, "a", "n")
+	b.Put(t, "a", "n")
 	require.True(t, complete(t, b))
 
-	ours := b.e
+	ours := b.E
 	for _, other := range []string{"", "age"} {
 		theirs := *ours
 		theirs.RankBy = other
-		b.e = &theirs
-		b.put(t, "a", "n")
-		b.e = ours
+		b.E = &theirs
+		b.Put(t, "a", "n")
+		b.E = ours
 		require.False(t, complete(t, b), "after a write of a process that ranks by %q", other)
-		b.rebuild(t)
+		b.RebuildRank(t)
 	}
 
-	b.flush(t)
+	b.Flush(t)
 	var many []string
 	for i := range 4000 {
 		many = append(many, fmt.Sprint(i))
 	}
-	_, err := b.Invalidate(t.Context(), b.e, many)
+	_, err := b.Invalidate(t.Context(), b.E, many)
 	require.NoError(t, err)
 	require.False(t, complete(t, b), "after more changed rows than are worth reading one by one")
-	b.rebuild(t)
+	b.RebuildRank(t)
 
-	b.e.Partitions = 2
-	require.NoError(t, b.Adopt(t.Context(), b.e))
+	b.E.Partitions = 2
+	require.NoError(t, b.Adopt(t.Context(), b.E))
 	require.False(t, complete(t, b), "after another number of partitions")
-	b.rebuild(t)
-	b.requireRanks(t, testkit.Random(t), ranks(b.table.copy()))
+	b.RebuildRank(t)
+	b.requireRanks(t, testkit.Random(t), ranks(b.Table.Copy()))
 }
 
 // TestRankOfWritesThroughInEveryOrder lets two writes of a record through the database end
@@ -429,16 +403,16 @@ func TestRankOfWritesThroughInEveryOrder(t *testing.T) {
 			for _, order := range []string{"first, second", "second, first", "second alone", "first alone", "neither"} {
 				t.Run(fmt.Sprint(keep, secondCommits, order), func(t *testing.T) {
 					b := setup(t, byCount)
-					b.table.set(id, values("n", "1", "1"))
-					b.rebuild(t)
+					b.Table.Set(id, whole.Row("n", "1", "1"))
+					b.RebuildRank(t)
 					bar := func() cache.Barrier {
-						barrier, err := b.Bar(t.Context(), b.e, id, 0, time.Minute, cache.Turn{})
+						barrier, err := b.Bar(t.Context(), b.E, id, 0, time.Minute, cache.Turn{})
 						require.NoError(t, err)
 						return barrier
 					}
 					commit := func(score string) *schema.Change {
-						v := values("n", "1", score)
-						b.table.set(id, v)
+						v := whole.Row("n", "1", score)
+						b.Table.Set(id, v)
 						return &schema.Change{ID: id, Values: v}
 					}
 					one, first := bar(), commit("2")
@@ -456,8 +430,8 @@ func TestRankOfWritesThroughInEveryOrder(t *testing.T) {
 							end()
 						}
 					}
-					b.rdb.HDel(t.Context(), b.key(id), "_b") // a barrier nobody took down ends by itself
-					b.requireRanks(t, testkit.Random(t), ranks(b.table.copy()))
+					b.RDB.HDel(t.Context(), b.RecordKey(id), "_b") // a barrier nobody took down ends by itself
+					b.requireRanks(t, testkit.Random(t), ranks(b.Table.Copy()))
 				})
 			}
 		}
@@ -469,16 +443,16 @@ func TestRankOfFloats(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) {
 		e.Fields, e.RankBy = []schema.Field{{Name: "x", Type: schema.Float}}, "x"
 	})
-	b.rebuild(t)
+	b.RebuildRank(t)
 	scores := []float64{math.MaxFloat64, 1e21, 1.5, math.Nextafter(1, 2), 1, math.SmallestNonzeroFloat64, 0, -1e-300,
 		-1, -math.MaxFloat64}
 	for i, s := range scores {
-		text, err := b.e.Fields[0].Encode(s)
+		text, err := b.E.Fields[0].Encode(s)
 		require.NoError(t, err)
-		got, _ := b.write(t, cache.Write{Op: cache.OpPut, ID: string(rune('z' - i)), Values: schema.Values{text}})
+		got, _ := b.Send(t, cache.Write{Op: cache.OpPut, ID: string(rune('z' - i)), Values: schema.Values{text}})
 		require.NoError(t, got.Err)
 	}
-	got, _, err := b.Top(t.Context(), b.e, 100)
+	got, _, err := b.Top(t.Context(), b.E, 100)
 	require.NoError(t, err)
 	for i, s := range scores {
 		require.Equal(t, rank.Place{Rank: int64(i) + 1, ID: string(rune('z' - i)), Score: s}, got[i])
@@ -489,11 +463,11 @@ func TestRankOfFloats(t *testing.T) {
 // beyond 2^53 is refused, whether it is put or reached.
 func TestScoresAreBoundedToWhatRanksExactly(t *testing.T) {
 	b := setup(t, byCount)
-	require.NoError(t, b.loading(t, cache.Write{Op: cache.OpPut, ID: "a",
-		Values: values("n", "1", "9007199254740991")}).Err)
-	got := b.loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}})
+	require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpPut, ID: "a",
+		Values: whole.Row("n", "1", "9007199254740991")}).Err)
+	got := b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}})
 	require.ErrorIs(t, got.Err, schema.ErrInvalid)
-	_, err := b.e.Fields[2].Canonical([]byte("9007199254740992"))
+	_, err := b.E.Fields[2].Canonical([]byte("9007199254740992"))
 	require.Error(t, err)
 
 	e := &schema.Entity{Name: "p", RankBy: "n", Fields: []schema.Field{{Name: "n", Type: schema.Int,
@@ -503,9 +477,9 @@ func TestScoresAreBoundedToWhatRanksExactly(t *testing.T) {
 
 func TestRankWithRedisDown(t *testing.T) {
 	b := setup(t, byCount)
-	b.rebuild(t)
-	b.faults.Inject(testkit.Refuse, testkit.Script(t, "rank"), testkit.Always())
-	_, _, err := b.Top(t.Context(), b.e, 1)
+	b.RebuildRank(t)
+	b.Faults.Inject(testkit.Refuse, testkit.Script(t, "rank"), testkit.Always())
+	_, _, err := b.Top(t.Context(), b.E, 1)
 	require.ErrorIs(t, err, schema.ErrUnavailable)
 }
 

@@ -1,4 +1,4 @@
-package cache_test
+package events_test
 
 import (
 	"strconv"
@@ -8,32 +8,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// kept reads the kept events since a time, and whether none since is missing.
-func (b *bundle) kept(t *testing.T, since time.Time) (all []events.Event, whole bool) {
-	t.Helper()
-	whole = true
-	for kept, err := range b.Events(t.Context(), []*schema.Entity{b.e}, since) {
-		require.NoError(t, err)
-		whole = whole && kept.Events != nil
-		all = append(all, kept.Events...)
-	}
-	return all, whole
-}
-
 func TestEventsAreKeptForAWhile(t *testing.T) {
 	b := setup(t)
 	start := time.Now().Add(-time.Minute)
-	one := b.put(t, "a", "x")
-	b.flush(t)
-	two := b.put(t, "a", "y")
-	b.holdAll(t, 0)
-	b.killAll(t)
-	events, whole := b.kept(t, start)
+	one := b.Put(t, "a", "x")
+	b.Flush(t)
+	two := b.Put(t, "a", "y")
+	b.HoldAll(t, 0)
+	b.KillAll(t)
+	events, whole := b.Kept(t, start)
 	assert.True(t, whole)
 	var got []string
 	for _, event := range events {
@@ -42,7 +29,7 @@ func TestEventsAreKeptForAWhile(t *testing.T) {
 	assert.Equal(t, []string{"persisted a " + one.String(), "held a " + two.String(), "dead a " + two.String()}, got)
 	last := events[len(events)-1].At
 	testkit.Eventually(t, "a later start leaves out what came before", func() bool {
-		events, _ := b.kept(t, last.Add(time.Millisecond))
+		events, _ := b.Kept(t, last.Add(time.Millisecond))
 		return len(events) == 0
 	})
 }
@@ -54,12 +41,12 @@ func TestEventsDroppedWhileTheyAreRead(t *testing.T) {
 	start := time.Now().Add(-time.Minute)
 	tell := func(from, to int) {
 		for i := from; i < to; i++ {
-			require.NoError(t, b.Tell(t.Context(), b.e, i%2, "resolved",
+			require.NoError(t, b.Tell(t.Context(), b.E, i%2, "resolved",
 				[]schema.Versioned{{ID: strconv.Itoa(i), Version: 1}}))
 		}
 	}
 	tell(0, 100)
-	events, whole := b.kept(t, start)
+	events, whole := b.Kept(t, start)
 	require.True(t, whole)
 	require.Len(t, events, 100)
 	for i, event := range events {
@@ -68,7 +55,7 @@ func TestEventsDroppedWhileTheyAreRead(t *testing.T) {
 		}
 	}
 	seen, missed := map[string]bool{}, false
-	for kept, err := range b.Events(t.Context(), []*schema.Entity{b.e}, start) {
+	for kept, err := range b.Events(t.Context(), []*schema.Entity{b.E}, start) {
 		require.NoError(t, err)
 		if len(seen) == 0 {
 			tell(100, 3000) // far more than are kept
@@ -87,16 +74,16 @@ func TestEventsDroppedWhileTheyAreRead(t *testing.T) {
 // Waiting for a record costs little memory, however many wait.
 func TestI6WaitersAreSmall(t *testing.T) {
 	b := setup(t)
-	all, err := b.Subscribe(t.Context(), b.e)
+	all, err := b.Subscribe(t.Context(), b.E)
 	require.NoError(t, err)
 	defer all.Close()
-	one, err := b.SubscribeTo(t.Context(), b.e, "a")
+	one, err := b.SubscribeTo(t.Context(), b.E, "a")
 	require.NoError(t, err)
 	defer one.Close()
 	require.Greater(t, cap(all.C()), 1)
 	require.Equal(t, 1, cap(one.C()))
-	b.put(t, "b", "x")
-	b.put(t, "a", "x")
-	b.flush(t)
+	b.Put(t, "b", "x")
+	b.Put(t, "a", "x")
+	b.Flush(t)
 	require.Equal(t, "a", (<-one.C())[0].ID, "it hears of its own record alone")
 }
