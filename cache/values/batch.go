@@ -16,6 +16,12 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
+var (
+	leaseScript = layout.Load(sources, "vlease")
+	fillScript  = layout.Load(sources, "vfill")
+	renewScript = layout.Load(sources, "vrenew")
+)
+
 // batch is keys that are loaded in one call: those of a LoadMany, or the one of a Load.
 type batch[T any] struct {
 	v     *Values[T]

@@ -12,6 +12,11 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
+var (
+	setScript   = layout.Load(sources, "vset")
+	touchScript = layout.Load(sources, "vtouch")
+)
+
 // Get returns a value that is cached, or [schema.ErrNotFound]. It loads nothing. A
 // value past its TTL is not answered.
 func (v *Values[T]) Get(ctx context.Context, key string) (T, error) {

@@ -2,12 +2,16 @@ package values
 
 import (
 	"context"
+	"embed"
 	"sync"
 
 	"github.com/afterwrite/afterwrite/cache/internal/flight"
 	"github.com/afterwrite/afterwrite/cache/internal/shared"
 	"github.com/afterwrite/afterwrite/internal/gather"
 )
+
+//go:embed lua/*.lua
+var sources embed.FS
 
 // Cache is the cache beside whose records values are kept: a *cache.Cache.
 type Cache interface {
