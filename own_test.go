@@ -3,6 +3,7 @@ package afterwrite_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -387,4 +388,38 @@ func TestWithoutAQueue(t *testing.T) {
 		persisted(id)
 		t.Logf("in the row after %s", time.Since(began).Round(time.Millisecond))
 	}
+}
+
+// TestOwnPoolOutlivesItsServer: connections of a pool that are lost are thrown away and not lent again, and what was
+// accepted meanwhile reaches the row.
+func TestOwnPoolOutlivesItsServer(t *testing.T) {
+	server := testkit.DedicatedMariaDB(t, true)
+	p, err := sql.Open("mysql", mysqlDSN(server.Database(t),
+		"parseTime=true&clientFoundRows=true&time_zone=%27%2B00%3A00%27"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = p.Close() })
+	p.SetMaxOpenConns(3)
+	db := openOn(t, afterwrite.Config{SQL: p, Dialect: "mysql"}, afterwrite.Model[Counter](afterwrite.Partitions(4)))
+	counters := afterwrite.Table[Counter](db)
+	for round := range 2 {
+		var all []afterwrite.Written
+		put := func() {
+			for i := range 20 {
+				w, err := counters.Put(t.Context(), &Counter{ID: fmt.Sprint(i), N: int64(round)})
+				require.NoError(t, err)
+				all = append(all, w)
+			}
+		}
+		put()
+		server.Kill()
+		put()
+		server.Start()
+		for _, w := range all {
+			require.NoError(t, w.Wait(t.Context()))
+		}
+		var rows int
+		require.NoError(t, p.QueryRowContext(t.Context(), "SELECT count(*) FROM counters WHERE n = ?", round).Scan(&rows))
+		require.Equal(t, 20, rows)
+	}
+	testkit.Eventually(t, "every connection is back", func() bool { return p.Stats().InUse == 0 })
 }
