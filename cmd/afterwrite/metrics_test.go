@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -106,6 +107,13 @@ func TestMetricsAsReferenced(t *testing.T) {
 	var reference []process.Metric
 	require.NoError(t, json.Unmarshal([]byte(d.ok("metrics", "--json")), &reference))
 	processes := map[string]string{"api": front, "worker": d.worker, "dashboard": pages}
+	for kind, addr := range processes {
+		_, body := d.call(http.MethodGet, addr, "/metrics", "")
+		lint := exec.CommandContext(t.Context(), "promtool", "check", "metrics")
+		lint.Stdin = strings.NewReader(body)
+		out, err := lint.CombinedOutput()
+		require.NoError(t, err, "promtool finds in the names and units of the %s: %s", kind, out)
+	}
 	for _, m := range reference {
 		for _, kind := range m.In {
 			s := d.scrape(processes[kind])
