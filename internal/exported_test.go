@@ -16,8 +16,8 @@ import (
 
 // openRooms are the packages that other modules can import.
 var openRooms = strings.Fields(`. schema operate afterwritetest cache cache/events cache/pending cache/rank cache/values
-	cache/httpcache cache/ratelimit cache/session store store/ledger store/catalog store/sqlite store/storetest producer
-	producer/api worker dashboard`)
+	cache/httpcache cache/ratelimit cache/session cache/ticket store store/ledger store/catalog store/sqlite
+	store/storetest producer producer/api worker dashboard`)
 
 // TestExportedTypes: a caller can name the type of every exported field, parameter and result.
 func TestExportedTypes(t *testing.T) {
