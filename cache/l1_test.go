@@ -15,17 +15,6 @@ import (
 
 var inProcess = schema.L1{Bytes: 1 << 20, Age: time.Hour}
 
-// another is a second process's cache on the same keys.
-func (b *bundle) another(t *testing.T) *cache.Cache {
-	t.Helper()
-	c, err := cache.New(cache.Config{
-		URL: testkit.SharedRedis(t).URL(), Prefix: b.Under, Loader: b.Table, Log: testkit.Logger(t),
-	})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, c.Close()) })
-	return c
-}
-
 func TestL1OfRecords(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Cache.L1 = inProcess })
 	b.Table.Set("a", whole.Row("Ann", "1", "1"))

@@ -26,15 +26,6 @@ import (
 // byCount ranks the users of a test by their count, in three partitions.
 func byCount(e *schema.Entity, _ *cache.Config) { e.RankBy, e.Partitions = "count", 3 }
 
-func sorted[V any](m map[string]V) []string {
-	ids := make([]string, 0, len(m))
-	for id := range m {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
-}
-
 // ranks are the places that records with these values have.
 func ranks(records map[string]schema.Values) []rank.Place {
 	var places []rank.Place
