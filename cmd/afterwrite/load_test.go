@@ -422,7 +422,7 @@ func TestLoadGoesOnWhereItEnded(t *testing.T) {
 	}
 }
 
-// stops accepts writes and stops its caller after some.
+// stops accepts writes and stops its caller after some, of which the first line's is one.
 type stops struct {
 	mu    sync.Mutex
 	after int
@@ -439,7 +439,8 @@ func (s *stops) DoAll(ctx context.Context, rs []producer.Request) []producer.Res
 			s.at[r.ID] = fmt.Sprintf("%s", r.Fields["n"])
 		}
 	}
-	if s.after -= len(rs); s.after < 0 && s.stop != nil {
+	_, begun := s.at["0"] // of the first line
+	if s.after -= len(rs); s.after < 0 && begun && s.stop != nil {
 		s.stop()
 	}
 	return results

@@ -161,7 +161,7 @@ func TestRedisLoadsWhileAProcessStarts(t *testing.T) {
 	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+d.redis.URL())
 	d.ok("migrate")
 	fill := d.redis.Client(t).Pipeline()
-	for range 8_000 {
+	for range 60_000 { // Redis answers after every 1,024 of them
 		fill.Incr(t.Context(), "n")
 	}
 	_, err := fill.Exec(t.Context())
@@ -176,6 +176,7 @@ func TestRedisLoadsWhileAProcessStarts(t *testing.T) {
 	})
 	worker := d.start("worker")
 	worker.says("LOADING")
+	require.NoError(t, client.ConfigSet(t.Context(), "key-load-delay", "0").Err())
 	<-loaded
 	d.ready(d.worker)
 	require.NotContains(t, worker.text(), "keeps no append-only file")
