@@ -202,6 +202,7 @@ func TestHandler(t *testing.T) {
 # HELP afterwrite_ratelimit_requests_total Requests that a rate limiter looked at: admitted, refused, or failed because Redis did not respond.
 # TYPE afterwrite_ratelimit_requests_total counter
 afterwrite_ratelimit_requests_total{outcome="admitted"} 3
+afterwrite_ratelimit_requests_total{outcome="failed"} 0
 afterwrite_ratelimit_requests_total{outcome="refused"} 1
 `)))
 }
