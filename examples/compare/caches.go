@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	redisaside "github.com/go-redis/cache/v9"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
+	"github.com/redis/rueidis/rueidisaside"
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/values"
@@ -61,6 +63,12 @@ func compareCaches(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	tracked, err := trackedAside(o)
+	if err != nil {
+		return err
+	}
+	// It always keeps a copy in the process: its hit is one there, a miss and an invalidation reach Redis like the others'.
+	local, reaching := append(local, tracked), append(slices.Clone(remote), tracked)
 	for _, a := range append(remote, local...) {
 		for n := range int64(warm) {
 			if got, err := a.get(ctx, hot(n), n); err != nil || got.Name != load(n).Name {
@@ -73,11 +81,11 @@ func compareCaches(ctx context.Context, o options) error {
 			_, err := a.get(ctx, hot(n), n)
 			return err
 		}),
-		of("miss: load, and keep", remote, func(ctx context.Context, a aside, n int64) error {
+		of("miss: load, and keep", reaching, func(ctx context.Context, a aside, n int64) error {
 			_, err := a.get(ctx, "cold"+strconv.FormatInt(n, 10), n)
 			return err
 		}),
-		of("invalidate, and load again", remote, func(ctx context.Context, a aside, n int64) error {
+		of("invalidate, and load again", reaching, func(ctx context.Context, a aside, n int64) error {
 			if err := a.drop(ctx, hot(n)); err != nil {
 				return err
 			}
@@ -144,13 +152,7 @@ func locals(o options) ([]aside, error) {
 	if err != nil {
 		return nil, err
 	}
-	network := "tcp"
-	if o.redis.Network == "unix" {
-		network = "unix"
-	}
-	tracked, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{o.redis.Addr}, SelectDB: o.redis.DB,
-		Username: o.redis.Username, Password: o.redis.Password, CacheSizeEachConn: localAs,
-		DialCtxFn: dialer(network)})
+	tracked, err := rueidis.NewClient(rueidisOptions(o))
 	if err != nil {
 		return nil, err
 	}
@@ -173,6 +175,26 @@ func locals(o options) ([]aside, error) {
 		}, nil},
 		{"go-redis/cache with TinyLFU", onceOf(tiny, "compare:tiny:"), nil},
 	}, nil
+}
+
+// trackedAside is rueidisaside, whose copies in the process Redis invalidates.
+func trackedAside(o options) (aside, error) {
+	c, err := rueidisaside.NewClient(rueidisaside.ClientOption{ClientOption: rueidisOptions(o)})
+	return aside{"rueidisaside", func(ctx context.Context, key string, n int64) (profile, error) {
+		return parsed(c.Get(ctx, life, "compare:aside:"+key, func(context.Context, string) (string, error) {
+			text, err := json.Marshal(load(n))
+			return string(text), err
+		}))
+	}, func(ctx context.Context, key string) error { return c.Del(ctx, "compare:aside:"+key) }}, err
+}
+
+func rueidisOptions(o options) rueidis.ClientOption {
+	network := "tcp"
+	if o.redis.Network == "unix" {
+		network = "unix"
+	}
+	return rueidis.ClientOption{InitAddress: []string{o.redis.Addr}, SelectDB: o.redis.DB, Username: o.redis.Username,
+		Password: o.redis.Password, CacheSizeEachConn: localAs, DialCtxFn: dialer(network)}
 }
 
 func onceOf(c *redisaside.Cache, prefix string) func(context.Context, string, int64) (profile, error) {
