@@ -67,7 +67,7 @@ func compareCaches(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	// It always keeps a copy in the process: its hit is one there, a miss and an invalidation reach Redis like the others'.
+	// It always keeps a copy in the process: a hit is one there, while a miss and an invalidation reach Redis.
 	local, reaching := append(local, tracked), append(slices.Clone(remote), tracked)
 	for _, a := range append(remote, local...) {
 		for n := range int64(warm) {
