@@ -1,5 +1,5 @@
 // Package afterwrite puts gorm models on write-behind: a write is accepted into Redis, and workers
-// persist it to the SQL database in batches. docs/LIBRARY.md is the manual.
+// persist it to the database in batches. See docs/LIBRARY.md.
 //
 //	aw, err := afterwrite.Open(ctx, afterwrite.Config{Redis: rdb, GORM: db}, afterwrite.Model[User]())
 //	defer aw.Close()
