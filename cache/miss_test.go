@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -19,44 +17,9 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// trips is a hook that counts round trips.
-type trips struct {
-	n    atomic.Int64
-	gone atomic.Pointer[context.CancelFunc] // if set, ends a caller whose script was run
-}
-
-func (*trips) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (h *trips) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		h.n.Add(1)
-		err := next(ctx, cmd)
-		if gone := h.gone.Load(); gone != nil && cmd.Name() == "evalsha" && h.gone.CompareAndSwap(gone, nil) {
-			(*gone)()
-			cmd.SetErr(context.Canceled)
-			return context.Canceled
-		}
-		return err
-	}
-}
-
-func (h *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		h.n.Add(1)
-		return next(ctx, cmds)
-	}
-}
-
-// of counts the round trips of do.
-func (h *trips) of(do func()) int64 {
-	before := h.n.Load()
-	do()
-	return h.n.Load() - before
-}
-
-func withTrips(t *testing.T) (*bundle, *trips) {
+func withTrips(t *testing.T) (*bundle, *whole.Trips) {
 	t.Helper()
-	h := &trips{}
+	h := &whole.Trips{}
 	return setup(t, func(_ *schema.Entity, c *cache.Config) {
 		c.Hooks, c.Lease = append(c.Hooks, h), time.Hour
 	}), h
@@ -75,11 +38,11 @@ func TestAMissTakesTwoTrips(t *testing.T) {
 	b, h := withTrips(t)
 	missOften(t, b)
 	b.Table.Set("a", whole.Row("Ann", "30", "0"))
-	require.EqualValues(t, 2, h.of(func() { assert.Equal(t, cache.Filled, b.Got(t, "a").Source) }))
+	require.EqualValues(t, 2, h.Of(func() { assert.Equal(t, cache.Filled, b.Got(t, "a").Source) }))
 	for range 200 {
-		require.EqualValues(t, 1, h.of(func() { assert.Equal(t, cache.Hit, b.Got(t, "a").Source) }))
+		require.EqualValues(t, 1, h.Of(func() { assert.Equal(t, cache.Hit, b.Got(t, "a").Source) }))
 	}
-	require.EqualValues(t, 3, h.of(func() { b.Got(t, "b") }), "hits are expected again, and cost Redis least")
+	require.EqualValues(t, 3, h.Of(func() { b.Got(t, "b") }), "hits are expected again, and cost Redis least")
 }
 
 // Concurrent callers of records that are not cached load each once, however they look.
@@ -117,7 +80,7 @@ func TestGetManyOfColdRecords(t *testing.T) {
 	before := b.Table.Loads
 	var reads []cache.Read
 	var err error
-	require.EqualValues(t, 3, h.of(func() { reads, err = b.GetMany(t.Context(), b.E, ids) }))
+	require.EqualValues(t, 3, h.Of(func() { reads, err = b.GetMany(t.Context(), b.E, ids) }))
 	require.NoError(t, err)
 	require.Equal(t, before+1, b.Table.Loads)
 	for i, read := range reads {
@@ -126,7 +89,7 @@ func TestGetManyOfColdRecords(t *testing.T) {
 	}
 	require.False(t, reads[0].Deleted)
 	require.True(t, reads[1].Deleted)
-	require.EqualValues(t, 1, h.of(func() { reads, err = b.GetMany(t.Context(), b.E, ids) }))
+	require.EqualValues(t, 1, h.Of(func() { reads, err = b.GetMany(t.Context(), b.E, ids) }))
 	require.NoError(t, err)
 	for _, read := range reads {
 		require.Equal(t, cache.Hit, read.Source)
@@ -179,7 +142,7 @@ func TestACallerThatHasGoneGivesItsLeaseBack(t *testing.T) {
 	b, h := withTrips(t)
 	missOften(t, b)
 	ctx, cancel := context.WithCancel(t.Context())
-	h.gone.Store(&cancel)
+	h.Gone.Store(&cancel)
 	_, err := b.Get(ctx, b.E, "a")
 	require.ErrorIs(t, err, context.Canceled)
 	testkit.Eventually(t, "the lease is gone", func() bool { return b.RDB.Exists(t.Context(), b.RecordKey("a")).Val() == 0 })

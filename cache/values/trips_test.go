@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/cache/values"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -34,11 +34,11 @@ func TestAValueMissTakesTwoTrips(t *testing.T) {
 	for i := range 40 {
 		read(fmt.Sprint("cold", i), values.Filled)()
 	}
-	require.EqualValues(t, 2, h.of(read("a", values.Filled)))
+	require.EqualValues(t, 2, h.Of(read("a", values.Filled)))
 	for range 200 {
-		require.EqualValues(t, 1, h.of(read("a", values.Hit)))
+		require.EqualValues(t, 1, h.Of(read("a", values.Hit)))
 	}
-	require.EqualValues(t, 3, h.of(read("b", values.Filled)), "hits are expected again, and cost Redis least")
+	require.EqualValues(t, 3, h.Of(read("b", values.Filled)), "hits are expected again, and cost Redis least")
 }
 
 // Many values that are not cached take three trips, however many they are: a look, the leases, and the fills.
@@ -64,8 +64,8 @@ func TestManyMissesTakeThreeTrips(t *testing.T) {
 	require.NoError(t, v.Set(t.Context(), "warm", "x")) // the scripts are known
 	_, err := v.LoadMany(t.Context(), []string{"first"}, load)
 	require.NoError(t, err)
-	require.EqualValues(t, 3, h.of(read))
-	require.EqualValues(t, 1, h.of(read))
+	require.EqualValues(t, 3, h.Of(read))
+	require.EqualValues(t, 1, h.Of(read))
 }
 
 // gated holds every round trip of several commands until it is opened.
@@ -113,44 +113,9 @@ func TestReadsOfValuesShareTrips(t *testing.T) {
 	require.Len(t, g.held, 3, "trips")
 }
 
-// trips is a hook that counts round trips.
-type trips struct {
-	n    atomic.Int64
-	gone atomic.Pointer[context.CancelFunc] // if set, ends a caller whose script was run
-}
-
-func (*trips) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (h *trips) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		h.n.Add(1)
-		err := next(ctx, cmd)
-		if gone := h.gone.Load(); gone != nil && cmd.Name() == "evalsha" && h.gone.CompareAndSwap(gone, nil) {
-			(*gone)()
-			cmd.SetErr(context.Canceled)
-			return context.Canceled
-		}
-		return err
-	}
-}
-
-func (h *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		h.n.Add(1)
-		return next(ctx, cmds)
-	}
-}
-
-// of counts the round trips of do.
-func (h *trips) of(do func()) int64 {
-	before := h.n.Load()
-	do()
-	return h.n.Load() - before
-}
-
-func withTrips(t *testing.T) (*bundle, *trips) {
+func withTrips(t *testing.T) (*bundle, *whole.Trips) {
 	t.Helper()
-	h := &trips{}
+	h := &whole.Trips{}
 	return setup(t, func(_ *schema.Entity, c *cache.Config) {
 		c.Hooks, c.Lease = append(c.Hooks, h), time.Hour
 	}), h
