@@ -343,8 +343,8 @@ func TestOwnPoolOfMySQL(t *testing.T) {
 	require.NoError(t, p.PingContext(t.Context()))
 }
 
-// TestWithoutAQueue: a write by a producer that has no queue makes no task and takes no scheduled flag, which nobody
-// would serve; so the next sweep takes the record.
+// TestWithoutAQueue: a write by a producer that has no queue makes no task and takes no scheduled flag, which no
+// task would free: so the next sweep takes the record.
 func TestWithoutAQueue(t *testing.T) {
 	rdb := ownRedis(t, testkit.SharedRedis(t))
 	db, err := afterwrite.Open(t.Context(), afterwrite.Config{Redis: rdb, DatabaseURL: testkit.SQLite(t),

@@ -25,7 +25,7 @@ func (b *bundle) lately(t *testing.T) {
 }
 
 // What was cached before the entity got a field says nothing of the field: a persisted
-// record is loaded anew, to another the field is added as the row has it.
+// record is loaded again, to another the field is added as the row has it.
 func TestI4FieldAddedToTheEntity(t *testing.T) {
 	b := setup(t)
 	ids := []string{"persisted", "many", "rewritten", "new", "gone"}

@@ -134,7 +134,7 @@ func (d *dashboard) invalidateTag(w http.ResponseWriter, r *http.Request) {
 	}
 	d.tell(r, "cache.invalidate", &schema.Entity{}, "", map[string]any{"tag": tag})
 	d.showCache(w, r, http.StatusOK, "Every value with the tag "+strconv.Quote(tag)+
-		" is loaded anew when it is asked for.")
+		" is loaded again when it is asked for.")
 }
 
 func (d *dashboard) exportKeys(w http.ResponseWriter, r *http.Request) {

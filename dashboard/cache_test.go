@@ -42,7 +42,7 @@ func TestCachePage(t *testing.T) {
 	require.Equal(t, "old", load())
 	r, page := d.visit(http.MethodPost, "/cache/invalidate", "", url.Values{"tag": {"menu"}})
 	require.Equal(t, http.StatusOK, r.StatusCode)
-	require.Contains(t, text(page), "Every value with the tag &#34;menu&#34; is loaded anew")
+	require.Contains(t, text(page), "Every value with the tag &#34;menu&#34; is loaded again")
 	require.Equal(t, "new", load())
 	for _, bad := range []url.Values{{"tag": {""}}, {"entity": {"user"}, "pattern": {""}}} {
 		r, page = d.visit(http.MethodPost, "/cache/invalidate", "", bad)

@@ -91,7 +91,7 @@ type Config struct {
 	Version string        // of the program, shown at the foot
 	Refresh time.Duration // between two readings for open pages; 0: DefaultRefresh
 	Timeout time.Duration // bound on reading the figures; 0: DefaultTimeout
-	MaxAge  time.Duration // figures so old are read anew; 0: DefaultMaxAge
+	MaxAge  time.Duration // figures so old are read again; 0: DefaultMaxAge
 	Log     *slog.Logger  // nil: slog.Default()
 	// Registerer takes the metrics of the pages; nil: none.
 	Registerer prometheus.Registerer

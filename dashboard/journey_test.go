@@ -413,7 +413,7 @@ func (b *tab) checkAxe(axe, where string, opened bool) {
 	require.LessOrEqual(b.t, over, 0, "%s is wider than the screen", where)
 }
 
-// The pictures of the documentation, made anew with
+// The pictures of the documentation, made again with
 //
 //	DASHBOARD_PICTURES=../docs/dashboard go test -run TestPictures ./dashboard
 func TestPictures(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// pulse tells open pages that the figures were read anew. One sampler feeds it, whatever
+// pulse tells open pages that the figures were read again. One sampler feeds it, whatever
 // the number of tabs.
 type pulse struct {
 	mu      sync.Mutex // guards the rest

@@ -88,7 +88,7 @@ var saids = map[string]string{
 	"flushednow":     "All that waits is being flushed, held records included; a refusal counts as an attempt.",
 	"flushnothing":   "Nothing waits: the database has every write that it has not refused for good.",
 	"flushpausednow": "Nothing was ordered: flushing is paused. Resume it first.",
-	"retried":        "Sent back to the database; attempts begin anew.",
+	"retried":        "Sent back to the database; attempts begin again.",
 	"triedagain":     "Sent back to the database.",
 	"stale":          "A newer write, or a worker, was faster: it is no longer held at that version.",
 	"discarded":      "Discarded: the row's state in the database is the record's newest again.",

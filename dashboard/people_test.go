@@ -197,7 +197,7 @@ func TestActionsAreAboutWhatWasSeen(t *testing.T) {
 	require.Contains(t, text(html), "Discard 2 dead letters?")
 	require.Len(t, d.letters(), 2)
 
-	// A record that was written anew is left alone.
+	// A record that was written again is left alone.
 	first := d.letters()[0]
 	d.put("user", first.ID, map[string]any{"name": "New", "email": first.ID + "@example.com"})
 	d.await("user", first.ID, schema.Persisted)

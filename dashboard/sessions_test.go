@@ -121,7 +121,7 @@ func TestSessionsOutliveRedis(t *testing.T) {
 
 // Operators are in, stay in and get in, on every process, when Redis cannot keep a session: it is full of what it may
 // not evict, evicts the session at once, was emptied or is stopped. A log-out holds, too. With the database away as
-// well, a process knows those who came to it.
+// well, the operators of a process stay in there.
 func TestOperatorsGetInWithoutRedis(t *testing.T) {
 	t.Parallel()
 	for name, breaks := range map[string]func(redis *testkit.RedisServer){

@@ -43,7 +43,7 @@ func stages(t *testing.T, file string) [][]instruction {
 func TestImageBuilds(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("TESTKIT_IMAGE") == "" {
-		t.Skip("it compiles the whole program anew: make image runs it")
+		t.Skip("it compiles the whole program again: make image runs it")
 	}
 	root := t.TempDir()
 	copyTree(t, root)

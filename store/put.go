@@ -199,7 +199,7 @@ func (t *table) byFields(changes []schema.Change, has func(c schema.Change, i in
 type missingError struct{ ids map[string]bool }
 
 func (missingError) Error() string {
-	return "the row does not exist: another program deleted it; a PUT writes the record anew, discarding the change accepts the deletion"
+	return "the row does not exist: another program deleted it; a PUT writes the record again, discarding the change accepts the deletion"
 }
 
 // makeable are changes without a row as they are inserted: whole, fields that they lack

@@ -148,7 +148,7 @@ func TestOnlyNewRowsLackAColumn(t *testing.T) {
 	})
 }
 
-// An update draws no number of a sequence, and sets no column anew that an insert sets.
+// An update draws no number of a sequence, and sets no column again that an insert sets.
 func TestAnUpdateMakesNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := user(t)
@@ -212,7 +212,7 @@ func TestAPatchOfADeletedRowIsRefused(t *testing.T) {
 		require.ElementsMatch(t, []string{"a", "b"}, refusedIDs(flushed))
 		require.Equal(t, schema.KindMissing, flushed.Refused[0].Refusal.Kind)
 		require.Equal(t, []string{"c", "d"}, b.column("SELECT id FROM users ORDER BY id"))
-		require.Empty(t, b.flush(e, put("a", `"A"`, "3")).Refused, "a put writes it anew")
+		require.Empty(t, b.flush(e, put("a", `"A"`, "3")).Refused, "a put writes it again")
 		require.Empty(t, b.flush(e, del("b")).Refused)
 	})
 }

@@ -270,7 +270,7 @@ func (s *Store) watchable(w *watching, at *catalog.Table) error {
 	return nil
 }
 
-// beginSteps make the triggers, all anew where one of them is not as it should be.
+// beginSteps make the triggers, all again where one of them is not as it should be.
 func (s *Store) beginSteps(ctx context.Context, w *watching, at *catalog.Table, recorded bool) ([]step, error) {
 	state := s.stateOf(w, at)
 	steps := s.unseenSteps(w, at)

@@ -52,7 +52,7 @@ func TestNothingIsFlushedIntoAnotherDatabase(t *testing.T) {
 				require.Equal(t, database.Life+redis.Life, b.names()["a"])
 				flushed++
 			}
-			// Let the last write go with its own side, so that the next round begins anew.
+			// Let the last write go with its own side, so that the next round begins again.
 			paired, err := b.cache.Pair(t.Context(), held, database)
 			require.NoError(t, err)
 			require.True(t, paired)

@@ -50,7 +50,7 @@ func TestRetryPutsTheNamedVersionBack(t *testing.T) {
 	assert.False(t, order.None())
 	due := b.DueIn(t, partition).Due
 	require.Len(t, due, 1)
-	assert.Zero(t, due[0].Attempts, "attempts anew")
+	assert.Zero(t, due[0].Attempts, "attempts from scratch")
 	b.Flush(t)
 	assert.EqualValues(t, 1, b.Total(t).Persisted)
 }

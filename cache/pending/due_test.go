@@ -388,7 +388,7 @@ func TestStaleGenerationMayNotWork(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, cfg *cache.Config) { e.Partitions, cfg.FlagMargin = 1, time.Millisecond })
 	_, first := b.Send(t, cache.Write{Op: cache.OpPut, ID: "a", Values: whole.Row("x", "1", "1")})
 	var second []schema.Order
-	testkit.Eventually(t, "the flag runs out and the sweeper orders anew", func() bool {
+	testkit.Eventually(t, "the flag runs out and the sweeper orders again", func() bool {
 		var err error
 		second, err = b.Sweep(t.Context(), []*schema.Entity{b.E})
 		require.NoError(t, err)

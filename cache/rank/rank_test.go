@@ -421,7 +421,7 @@ func TestRankOfWritesThroughInEveryOrder(t *testing.T) {
 							end()
 						}
 					}
-					b.RDB.HDel(t.Context(), b.RecordKey(id), "_b") // a barrier nobody took down ends by itself
+					b.RDB.HDel(t.Context(), b.RecordKey(id), "_b") // a barrier that was left ends by itself
 					b.requireRanks(t, testkit.Random(t), ranks(b.Table.Copy()))
 				})
 			}

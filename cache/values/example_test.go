@@ -112,7 +112,7 @@ func ExampleValues_InvalidateMatch() {
 	// Output: 2 <nil>
 }
 
-// Stale while it is loaded anew, early by chance, and instead of an error; and a copy in
+// Stale while it is loaded again, early by chance, and instead of an error; and a copy in
 // the process.
 func ExamplePolicy() {
 	p := values.Policy{

@@ -1,6 +1,6 @@
 package values
 
-// LoseMessage uses up the number of a message that nobody sends: a message that was lost.
+// LoseMessage uses up the number of a message that is never sent, as if it was lost.
 func LoseMessage(c Cache) { _, _, _ = c.Shared().Tags.Message("lost") }
 
 // LocalBytes is the weight of what an L1 keeps.

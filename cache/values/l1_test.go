@@ -111,7 +111,7 @@ func TestL1IsDroppedAfterAGap(t *testing.T) {
 	local(t, here, "a", "1", s.load)
 	require.NoError(t, there.Set(t.Context(), "other", "x"))
 	local(t, here, "a", "1", s.load)
-	// The value and its number are used up, but nobody is told.
+	// The value is set and its number used up, but no message is sent.
 	raw := b.RDB
 	old := raw.Get(t.Context(), b.Under+":v:{s:a}").Val()
 	require.NotEmpty(t, old)
@@ -216,7 +216,7 @@ func TestL1KeepsNothingWhileEventsAreLost(t *testing.T) {
 		for range 3 {
 			got, err := here.Load(t.Context(), "a", s.load)
 			require.NoError(t, err)
-			require.Equal(t, want, got, "nobody tells this process")
+			require.Equal(t, want, got, "no message reaches this process")
 		}
 	}
 	grant("&*")

@@ -101,13 +101,13 @@ func (v *Values[T]) dropInvalid(ctx context.Context, found []*entry, known *tags
 func (v *Values[T]) entry(ctx context.Context, k valueKey, text []byte, life time.Duration) *entry {
 	e, err := decodeEntry(text)
 	if err != nil {
-		v.on.Log.DebugContext(ctx, "a cached value is loaded anew", "group", v.p.Group, "error", err)
+		v.on.Log.DebugContext(ctx, "a cached value is loaded again", "group", v.p.Group, "error", err)
 		return nil
 	}
 	if !e.absent {
 		value, err := v.decode(e)
 		if err != nil {
-			v.on.Log.WarnContext(ctx, "a cached value is loaded anew", "group", v.p.Group, "error", err)
+			v.on.Log.WarnContext(ctx, "a cached value is loaded again", "group", v.p.Group, "error", err)
 			return nil
 		}
 		e.spare = newSpare(&value)

@@ -383,7 +383,7 @@ func TestLoadersSayHowLongAndWhether(t *testing.T) {
 	assert.Greater(t, a.TTL, time.Hour)
 }
 
-// Touch gives a value its time anew, with as long a time to be stale after it.
+// Touch gives a value its time again, with as long a time to be stale after it.
 func TestTouchKeepsAValueFresh(t *testing.T) {
 	b := setup(t)
 	s := &source{text: "a"}

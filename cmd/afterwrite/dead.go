@@ -34,7 +34,7 @@ newer write or an edit, or discarded. Its record stays readable as it was accept
 	}
 	c.AddCommand(a.deadListCommand(), a.deadShowCommand(), a.deadEditCommand(),
 		a.deadBulkCommand("retry", "Send dead letters back to the database",
-			"Sends dead letters back to the database, their attempts counted anew: after the reason of\nthe refusal is gone, such as a constraint or a missing parent."),
+			"Sends dead letters back to the database, their attempts counted from scratch: after the reason of\nthe refusal is gone, such as a constraint or a missing parent."),
 		a.deadBulkCommand("discard", "Give dead letters up",
 			"Gives dead letters up: the state of each one's row in the database is the record's again,\nand where there is no row, there is no record. What was accepted is lost, but for the letter."))
 	return c

@@ -187,8 +187,8 @@ func (a *app) deadEditCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "edit NUMBER",
-		Short: "Write a dead record anew with some fields changed",
-		Long: "Writes the record of a dead letter anew with some fields changed. The changes are validated\n" +
+		Short: "Write a dead record again with some fields changed",
+		Long: "Writes the record of a dead letter again with some fields changed. The changes are validated\n" +
 			"like a write, and the letter keeps what was refused. Where a newer write was faster, it\n" +
 			"stands and the edit is refused.",
 		Example: "  afterwrite dead edit 17 --set 'email=\"ada@example.com\"' --set age=36\n  afterwrite dead edit 17 --file changes.json",

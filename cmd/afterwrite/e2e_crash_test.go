@@ -163,7 +163,7 @@ func (p *packages) stuck(tasks int) {
 		}
 		waits := `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
 		if strings.HasPrefix(p.url, "mysql") {
-			// INNODB_TRX is not read anew as long as it is read. No write of the table ends before the lock does.
+			// INNODB_TRX is not read again as long as it is read. No write of the table ends before the lock does.
 			waits = `SELECT count(*) FROM information_schema.PROCESSLIST WHERE DB = database() AND INFO LIKE 'SET STATEMENT % FOR %packages%'`
 		}
 		return active >= int64(tasks) && (p.sqlite() || p.count(waits) >= tasks)

@@ -28,7 +28,7 @@ cause need not wait.`,
 	}
 	c.AddCommand(a.heldListCommand(), a.heldEditCommand(),
 		a.heldBulkCommand("retry", "Try held records again now",
-			"Sends held records back to the database at once, their attempts counted anew."),
+			"Sends held records back to the database at once, their attempts counted from scratch."),
 		a.heldBulkCommand("discard", "Give held records up",
 			"Gives held records up: the state of each one's row in the database is the record's again,\nand where there is no row, there is no record. What was accepted is lost."))
 	return c
@@ -213,8 +213,8 @@ func (a *app) heldEditCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "edit ENTITY ID",
-		Short: "Write a held record anew with some fields changed",
-		Long: "Writes a held record anew with some fields changed, which are validated like a write. Where\n" +
+		Short: "Write a held record again with some fields changed",
+		Long: "Writes a held record again with some fields changed, which are validated like a write. Where\n" +
 			"a newer write was faster, it stands and the edit is refused.",
 		Example: "  afterwrite held edit user ada --set 'email=\"ada@example.com\"'",
 		Args:    cobra.ExactArgs(2),

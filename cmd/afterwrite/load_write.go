@@ -176,7 +176,7 @@ func (l *loading) send(ctx context.Context, batch []row) error {
 		if err != nil || len(again) == 0 {
 			return err
 		}
-		if len(again) < len(batch) { // some had room: the wait begins anew
+		if len(again) < len(batch) { // some had room: the wait begins again
 			wait, deadline = loadWait, time.Now().Add(l.flags.patience)
 		}
 		if time.Now().After(deadline) {

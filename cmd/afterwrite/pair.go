@@ -15,7 +15,7 @@ func (a *app) pairCommand() *cobra.Command {
 	yes := false
 	c := &cobra.Command{
 		Use:   "pair",
-		Short: "Pair Redis and the database anew, on purpose",
+		Short: "Pair Redis and the database again, on purpose",
 		Long: `Redis and the database carry the same random deployment id. Where they differ, processes
 refuse to start and flush nothing: one of the two URLs may be wrong, or one side was
 restored or exchanged. This command makes the two belong together, whatever they were

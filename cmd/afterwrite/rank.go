@@ -19,8 +19,8 @@ func (a *app) rankCommand() *cobra.Command {
 	}
 	c.AddCommand(a.withJSON(&cobra.Command{
 		Use:   "rebuild [ENTITY]",
-		Short: "Make ranks anew from the database",
-		Long: "Makes the ranks of an entity, or of all, anew from the rows of the database, beside live\n" +
+		Short: "Rebuild ranks from the database",
+		Long: "Rebuilds the ranks of an entity, or of all, from the rows of the database, beside live\n" +
 			"traffic; the old rank answers until the new one is there. Workers do the same by themselves\n" +
 			"where a rank is not complete, as after a loss of Redis.",
 		Example: "  afterwrite rank rebuild player",

@@ -92,7 +92,7 @@ func (k *check) lettered(ctx context.Context, p int, dead []schema.Versioned) er
 	for i, one := range dead {
 		if !have[i] {
 			k.differ(Difference{Entity: k.entity.Name, Partition: p, ID: one.ID, Reason: NoLetter, Status: schema.Dead,
-				Version: one.Version, Detail: "an API or a dashboard writes it anew within a minute, as does " +
+				Version: one.Version, Detail: "an API or a dashboard restores it within a minute, as does " +
 					"`afterwrite dead retry --all --restore`"})
 		}
 	}

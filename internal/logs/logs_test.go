@@ -55,7 +55,7 @@ func TestAFloodIsAFewLines(t *testing.T) {
 	h.counts.end(kind{slog.LevelWarn, "request failed", "problem=backlog-full "})
 	require.Equal(t, 1, out.count("problem=backlog-full request_id=x repeated=19990"))
 	log.Warn("request failed", "problem", "backlog-full")
-	require.Equal(t, Burst+2, out.count("backlog-full"), "the next window begins anew")
+	require.Equal(t, Burst+2, out.count("backlog-full"), "the next window begins again")
 }
 
 // The window ends by itself, so that a flood that stops is told too.

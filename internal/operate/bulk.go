@@ -61,7 +61,7 @@ func (r *Report) fail(what string, err error) {
 func letterName(number int64) string { return "dead letter " + strconv.FormatInt(number, 10) }
 
 // Selected counts what a selection would act on. Where it is to restore letters, those that the database has lost are
-// written anew first, see [Operator.Recover].
+// written again first, see [Operator.Recover].
 func (m *Operator) Selected(ctx context.Context, s Selection) (int, error) {
 	if len(s.Numbers) > 0 {
 		return len(s.Numbers), nil
@@ -85,7 +85,7 @@ func (s Selection) waiting() ledger.LetterFilter {
 	return f
 }
 
-// Retry sends letters' records back to the database, attempts anew, at a bounded rate. It
+// Retry sends letters' records back to the database, attempts from scratch, at a bounded rate. It
 // can be stopped by its context and resumed by a repeat: what it has sent back waits no
 // longer.
 func (m *Operator) Retry(ctx context.Context, s Selection, by ledger.Actor) (Report, error) {

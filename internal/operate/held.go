@@ -133,7 +133,7 @@ func heldIn[T any](ctx context.Context, m *Operator, f ledger.LetterFilter, plac
 	return slices.Concat(found...), nil
 }
 
-// RetryHeld sends the held records of a filter back to the database, attempts anew, at a
+// RetryHeld sends the held records of a filter back to the database, attempts from scratch, at a
 // bounded rate. Those that were selected when it began are tried once: what the database
 // refuses again is held again, and left. It can be stopped by its context and repeated.
 func (m *Operator) RetryHeld(ctx context.Context, s Selection, by ledger.Actor) (Report, error) {
@@ -155,7 +155,7 @@ func (m *Operator) DiscardOne(ctx context.Context, h Held, by ledger.Actor) erro
 	return m.one(ctx, h, heldAction{"held.discarded", m.discard}, by)
 }
 
-// EditOne writes a held record anew, with some fields changed, which are validated like a
+// EditOne writes a held record again, with some fields changed, which are validated like a
 // patch. ErrStale where it is no longer held at that version: the newer state stands.
 func (m *Operator) EditOne(ctx context.Context, h Held, changes schema.Fields, by ledger.Actor) (producer.Accepted,
 	error) {

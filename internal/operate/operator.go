@@ -252,7 +252,7 @@ func (m *Operator) Reveal(ctx context.Context, l ledger.Letter, by ledger.Actor)
 		Version: l.Version})
 }
 
-// Edit writes a dead record anew, with some fields changed, and resolves its letter, which
+// Edit writes a dead record again, with some fields changed, and resolves its letter, which
 // keeps the old payload. The changes are validated like a patch. ErrStale where a newer
 // write or another operator was faster: the newer state stands.
 func (m *Operator) Edit(ctx context.Context, number int64, changes schema.Fields, by ledger.Actor) (producer.Accepted,

@@ -14,10 +14,10 @@ import (
 // recoverPage is the number of dead records that are looked at together.
 const recoverPage = 64
 
-// Keeper is who the audit names for letters that a process writes anew by itself.
+// Keeper is the name in the audit for letters that a process restores by itself.
 var Keeper = ledger.Actor{Name: "afterwrite", Origin: "recover"}
 
-// Recover writes anew the dead letters of records that are dead in Redis and have none in the database, as after an
+// Recover restores the dead letters of records that are dead in Redis and have none in the database, as after an
 // older copy of the database was put back. From then on they are letters like all others: nothing else can name the
 // record, to retry, edit or discard it. It returns how many there were, of one entity or, where that is "", of all. It
 // is safe to repeat, and beside workers: a letter is in the database before its record is dead, and a resolved one

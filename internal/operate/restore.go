@@ -76,7 +76,7 @@ func (m *Operator) leftBehind(ctx context.Context, at share, left []ledger.Lette
 	return nil
 }
 
-// restore writes a lost letter's payload anew, with some fields changed, over what the
+// restore writes a lost letter's payload again, with some fields changed, over what the
 // database has now, and resolves the letter as edited. A write that comes between the
 // look and the write wins: then the error is ErrStale.
 func (m *Operator) restore(ctx context.Context, e *schema.Entity, l ledger.Letter, changes schema.Fields,

@@ -171,7 +171,7 @@ func TestALetterResolvedMeanwhileIsNotLost(t *testing.T) {
 	}
 }
 
-// The database was put back to a copy from before a death: what is dead in Redis has no letter. It is written anew as
+// The database was put back to a copy from before a death: what is dead in Redis has no letter. It is written again as
 // it was, once, and can be retried and discarded like any other.
 func TestLettersThatTheDatabaseHasLost(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {

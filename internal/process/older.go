@@ -203,7 +203,7 @@ func (p *Parts) repair(ctx context.Context, at behind) (left int, err error) {
 }
 
 // lower notes the last turn in the place of one that is still to come: an older database was
-// restored, or the two were paired anew. Until it gets there nothing would be known.
+// restored, or the two were paired again. Until it gets there nothing would be known.
 func (p *Parts) lower(ctx context.Context, at behind) error {
 	f, err := p.Store.Begin(ctx, at.entity, at.partition)
 	if err != nil {
@@ -230,7 +230,7 @@ func (p *Parts) beginRepair(ctx context.Context, at behind) (o pending.Older, r 
 		return o, r, false, err
 	}
 	defer f.Rollback()
-	if f.Before() == "" { // it was paired anew
+	if f.Before() == "" { // it was paired again
 		return o, r, false, nil
 	}
 	r = f.Reach()

@@ -22,7 +22,7 @@ type verdict int
 const (
 	wanted    verdict = iota // the database has it in no state: flush it
 	persisted                // the database has it, in that state or a newer one
-	doubtful                 // nobody knows: compare it with its row
+	doubtful                 // neither is known: compare it with its row
 )
 
 // judged is the verdict on a record, given how far the committed flushes had read. A record
@@ -43,7 +43,7 @@ func judged(d pending.Due, r store.Reach, now time.Time) verdict {
 }
 
 // judge settles records of an older copy of Redis, and returns how many it has left to their
-// rows. What nobody can judge, and differs from its row, becomes a dead letter: an operator
+// rows. What cannot be judged, and differs from its row, becomes a dead letter: an operator
 // sees both.
 func (p *Parts) judge(ctx context.Context, at behind, r store.Reach, now time.Time, some []pending.Due) (int, error) {
 	var known, doubts, since []pending.Due

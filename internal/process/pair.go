@@ -29,7 +29,7 @@ const (
 	same      outcome = iota // they belong together
 	first                    // neither was ever paired, or a first pairing was cut off: pair them
 	confirmed                // a first pairing was cut off when Redis had its side
-	emptied                  // Redis lost all it had: pair it anew, and note the loss
+	emptied                  // Redis lost all it had: pair it again, and note the loss
 	exchanged                // Redis is another one of this deployment, or went back: note the loss
 )
 

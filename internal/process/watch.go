@@ -70,7 +70,7 @@ func (p *Parts) Watch(ctx context.Context) error {
 // lettersEvery is the time between two looks for dead letters that the database has lost.
 const lettersEvery = time.Minute
 
-// keepLetters writes anew the dead letters that the database has lost, until ctx ends, if this process runs bulk
+// keepLetters restores the dead letters that the database has lost, until ctx ends, if this process runs bulk
 // actions: one of them at a time, the first soon after its start.
 func (p *Parts) keepLetters(ctx context.Context) {
 	id, wait := fleet.NewID(), time.NewTimer(watchTick/5)
@@ -92,7 +92,7 @@ func (p *Parts) keepLetters(ctx context.Context) {
 		}
 		n, err := jobs.Operator.Recover(ctx, "", operate.Keeper)
 		if n > 0 {
-			p.Log.Warn("dead letters that the database had lost were written anew from Redis", "letters", n)
+			p.Log.Warn("dead letters that the database had lost were restored from Redis", "letters", n)
 		}
 		if err != nil {
 			p.Log.Debug("looking for lost dead letters failed", "error", err)

@@ -85,7 +85,7 @@ func (q eventQuery) digest(text []byte) string {
 }
 
 // identifyByTicket sets the caller's identity to that of the token that the request's ticket was made for. Without a
-// ticket it does nothing. A query that is wrong is answered later, to those who may know it.
+// ticket it does nothing. A wrong query is answered later, after the caller was identified.
 func (a *API) identifyByTicket(c *call) (found bool, err error) {
 	query, err := a.eventQuery(c)
 	if err != nil || query.ticket == "" {

@@ -28,7 +28,7 @@ func JudgeSequence(d Dialect, at *Table, c Column) (why, fix string) {
 		return Draws, "make the column AUTO_INCREMENT, or " + orGiven
 	case d == SQLite && (c.Identity == NoIdentity || !autoincrements(at.Text)):
 		// The next number is one more than the largest row's: what is drawn and has no row yet is no row's.
-		return Draws, "make the table anew with INTEGER PRIMARY KEY AUTOINCREMENT, or " + orGiven
+		return Draws, "make the table again with INTEGER PRIMARY KEY AUTOINCREMENT, or " + orGiven
 	}
 	return "", ""
 }

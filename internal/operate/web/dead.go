@@ -104,7 +104,7 @@ func numberOf(r *http.Request) (int64, error) {
 	return n, nil
 }
 
-// edit writes a dead record anew with some fields changed.
+// edit writes a dead record again with some fields changed.
 func (a *Admin) edit(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
 	number, err := numberOf(r)
 	if err != nil {

@@ -66,7 +66,7 @@ func (a *Admin) theHeld(n heldNamed) (operate.Held, error) {
 	return operate.Held{Entity: e, ID: ids[0], Version: n.Version}, nil
 }
 
-// editHeld writes a held record anew with some fields changed.
+// editHeld writes a held record again with some fields changed.
 func (a *Admin) editHeld(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
 	var body struct {
 		heldNamed
