@@ -145,5 +145,7 @@ func TestACallerThatHasGoneGivesItsLeaseBack(t *testing.T) {
 	h.Gone.Store(&cancel)
 	_, err := b.Get(ctx, b.E, "a")
 	require.ErrorIs(t, err, context.Canceled)
-	testkit.Eventually(t, "the lease is gone", func() bool { return b.RDB.Exists(t.Context(), b.RecordKey("a")).Val() == 0 })
+	testkit.Eventually(t, "the lease is gone", func() bool {
+		return b.RDB.Exists(t.Context(), b.RecordKey("a")).Val() == 0
+	})
 }

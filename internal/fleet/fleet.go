@@ -58,12 +58,13 @@ func (f *Fleet) Resign(ctx context.Context, name, holder string) error {
 
 // Process is a process that recently reported to be alive.
 type Process struct {
-	Kind   string            `json:"kind"` // api, worker, dashboard
-	ID     string            `json:"id"`   // host and process number
-	Form   int               `json:"form,omitempty"`
-	Info   map[string]string `json:"info"`
-	Unread bool              `json:"unread,omitempty"` // another build wrote the entry, in a form that this one cannot read
-	Till   time.Time         `json:"-"`                // counts as alive until then, by Redis's clock
+	Kind string            `json:"kind"` // api, worker, dashboard
+	ID   string            `json:"id"`   // host and process number
+	Form int               `json:"form,omitempty"`
+	Info map[string]string `json:"info"`
+	// Unread says that another build wrote the entry, in a form that this one cannot read.
+	Unread bool      `json:"unread,omitempty"`
+	Till   time.Time `json:"-"` // counts as alive until then, by Redis's clock
 }
 
 // form is the version of the entries that [Fleet.Beat] writes. It grows when builds of before would misread an entry;
