@@ -71,25 +71,33 @@ func (p *Parts) Watch(ctx context.Context) error {
 const lettersEvery = time.Minute
 
 // keepLetters restores the dead letters that the database has lost, until ctx ends, if this process runs bulk
-// actions: one of them at a time, the first soon after its start.
+// actions: one process at a time, the first soon after its start. If that process is killed, another takes its place
+// within a minute.
 func (p *Parts) keepLetters(ctx context.Context) {
+	const lease = "letters"
 	id, wait := fleet.NewID(), time.NewTimer(watchTick/5)
 	defer wait.Stop()
+	defer func() {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), markTick)
+		defer cancel()
+		_ = p.Fleet.Resign(end, lease, id) // else the lease ends by itself
+	}()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-wait.C:
 		}
-		wait.Reset(max(lettersEvery, p.Config.Worker.PollInterval))
+		wait.Reset(max(watchTick, p.Config.Worker.PollInterval))
 		jobs := p.jobs.Load()
 		if jobs == nil || p.Unpaired() != nil {
 			continue
 		}
-		leads, err := p.Fleet.Lead(ctx, "letters", id, lettersEvery)
+		leads, err := p.Fleet.Lead(ctx, lease, id, lettersEvery-watchTick)
 		if err != nil || !leads {
 			continue
 		}
+		wait.Reset(max(lettersEvery, p.Config.Worker.PollInterval))
 		n, err := jobs.Operator.Recover(ctx, "", operate.Keeper)
 		if n > 0 {
 			p.Log.Warn("dead letters that the database had lost were restored from Redis", "letters", n)
