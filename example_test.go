@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 
 	"gorm.io/gorm"
@@ -174,18 +175,20 @@ func ExampleInTransaction() {
 }
 
 func ExampleAfterPersist() {
-	index := afterwrite.AfterPersist(func(_ context.Context, changes []afterwrite.Flushed[Counter]) error {
+	var index sync.Map
+	keep := afterwrite.AfterPersist(func(_ context.Context, changes []afterwrite.Flushed[Counter]) error {
 		for _, c := range changes {
-			fmt.Println("index", c.ID, c.Value.N) // at least once: make it idempotent
+			index.Store(c.ID, c.Value.N) // at least once: a second time changes nothing
 		}
 		return nil
 	})
 	t := &exampleTB{}
 	defer t.end()
-	ctx, aw := context.Background(), afterwritetest.New(t, afterwrite.Model[Counter](index))
+	ctx, aw := context.Background(), afterwritetest.New(t, afterwrite.Model[Counter](keep))
 	_, _ = afterwrite.Table[Counter](aw).Put(ctx, &Counter{ID: "a", N: 3})
 	afterwritetest.Flush(t, aw)
-	// Output: index a 3
+	fmt.Println(index.Load("a"))
+	// Output: 3 true
 }
 
 func ExampleOperation() {
