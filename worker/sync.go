@@ -75,10 +75,12 @@ func (w *Worker) work(ctx context.Context, live schema.Order) error {
 		if w.ending() {
 			return w.later("stopping", errStopping, 0)
 		}
+		began := time.Now()
 		more, err := w.flush(ctx, live)
 		if err != nil {
 			return err
 		}
+		took := time.Since(began)
 		over := w.ending() || flag.lost() || time.Now().After(until)
 		if more && !over {
 			continue
@@ -87,19 +89,22 @@ func (w *Worker) work(ctx context.Context, live schema.Order) error {
 		if err != nil || done {
 			return err
 		}
-		w.lull(ctx)
+		w.lull(ctx, gathering(took))
 	}
 }
 
-// gathering is how long a task whose batch was not full lets the next batch grow while writes keep coming: a flush of a
-// few records costs nearly as much as a flush of many.
-const gathering = 10 * time.Millisecond
+// gathering is how long a task whose batch was not full lets the next batch grow while writes keep coming, after a
+// flush that took as long as it says. A flush of a few records costs nearly as much as a flush of many, so a partition
+// flushes for half of the time at most; but no record waits longer for that than 50 ms.
+func gathering(took time.Duration) time.Duration {
+	return min(max(took, 10*time.Millisecond), 50*time.Millisecond)
+}
 
-func (w *Worker) lull(ctx context.Context) {
+func (w *Worker) lull(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-w.stopping:
-	case <-time.After(gathering):
+	case <-time.After(d):
 	}
 }
 
