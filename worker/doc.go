@@ -31,7 +31,7 @@
 // # Refused records
 //
 // A refusal is an attempt (refuse.go). The record is held until a time drawn from its entity's active policy. If the
-// policy is exhausted, the record becomes a dead letter in the database and is then marked dead (die.go), in this
+// policy is exhausted, the record becomes a dead letter in the database and is then marked dead, in this
 // order, so that after a crash in between both steps are repeated without harm. A record whose parent is still pending
 // is retried soon, and the attempt does not count (parent.go). Policies are read every second and swapped as a whole
 // (policy.go). The leader moves held records to the times of a new policy (move.go), resolves the letters of records

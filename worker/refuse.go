@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // setAside holds refused records until their next attempt, or makes them dead letters.
@@ -76,4 +78,77 @@ func (w *Worker) attempt(f *flushing, one store.Refused, wait waitForParent) pen
 		refused.Next = f.behind
 	}
 	return refused
+}
+
+// die makes dead letters of refused records whose policy is exhausted, and then has the
+// records die. A letter that cannot be inserted leaves its record as it was, due for its
+// next flush.
+func (w *Worker) die(ctx context.Context, o schema.Order, dying []pending.Refused) error {
+	if len(dying) == 0 {
+		return nil
+	}
+	dying, err := w.remembered(ctx, o, dying)
+	if err != nil || len(dying) == 0 {
+		return err
+	}
+	letters := make([]ledger.Letter, len(dying))
+	for i, one := range dying {
+		letters[i] = Letter(o.Entity, one)
+	}
+	if err := w.store.InsertDead(ctx, letters); err != nil {
+		return err
+	}
+	// If we crash here the letters are in the database and their records still pending or held. The next refusal
+	// repeats both steps and leaves the letters unchanged; if a record is persisted or rewritten instead, the sweeper
+	// resolves its letter.
+	died, err := w.cache.Die(ctx, o.Entity, o.Partition, dying)
+	if err != nil {
+		return wrap("die", o, len(dying), err)
+	}
+	for _, one := range dying {
+		w.metrics.dead.WithLabelValues(o.Entity.Name, string(one.Refusal.Kind)).Inc()
+		w.metrics.attempts.WithLabelValues(o.Entity.Name).Observe(float64(one.Attempts))
+	}
+	w.log.WarnContext(ctx, "refused records became dead letters", "entity", o.Entity.Name, "partition", o.Partition,
+		"letters", len(dying), "died", died, "first", dying[0].Refusal.Kind)
+	return nil
+}
+
+// remembered records the letters in Redis before they are inserted, because the sweeper resolves only letters recorded
+// there. It leaves out records that a newer write has replaced meanwhile.
+func (w *Worker) remembered(ctx context.Context, o schema.Order, dying []pending.Refused) ([]pending.Refused, error) {
+	versions := make([]schema.Versioned, len(dying))
+	for i, one := range dying {
+		versions[i] = schema.Versioned{ID: one.Change.ID, Version: one.Change.Version}
+	}
+	noted, err := w.cache.Remember(ctx, o.Entity, o.Partition, versions)
+	if err != nil {
+		return nil, wrap("remember", o, len(dying), err)
+	}
+	var left []pending.Refused
+	for i, one := range dying {
+		if noted[i] {
+			left = append(left, one)
+		}
+	}
+	return left, nil
+}
+
+// Letter returns the dead letter of a refused record.
+func Letter(e *schema.Entity, one pending.Refused) ledger.Letter {
+	l := ledger.Letter{
+		Entity: e.Name, ID: one.Change.ID, Version: one.Change.Version, Deleted: one.Change.Deleted,
+		Refusal: one.Refusal, Attempts: one.Attempts, AcceptedAt: one.Since, DiedAt: one.At,
+	}
+	if l.AcceptedAt.IsZero() {
+		l.AcceptedAt = one.At
+	}
+	if !l.Deleted {
+		l.Payload = string(e.AppendFields(nil, one.Change.Values))
+		l.Changed = e.Names(one.Change.Only)
+	}
+	if l.History = slices.Clone(one.History); len(l.History) > 0 {
+		l.History[len(l.History)-1].SetOrigin(one.Change.Origin)
+	}
+	return l
 }
