@@ -413,3 +413,23 @@ func TestAWriterReadsNothing(t *testing.T) {
 		require.Equal(t, reads, strings.Contains(a.body, `"login_count":41`), a.body)
 	}
 }
+
+// TestATokenLeavesRoomForTheKeysOfOthers: one token may use half of the Idempotency-Keys that a partition keeps, by
+// whatever route.
+func TestATokenLeavesRoomForTheKeysOfOthers(t *testing.T) {
+	t.Parallel()
+	g := setupTokens(t, true, func(b *bundle, _ *api.Config) { b.keys = 4 })
+	greedy, other := g.token("greedy", "user:write"), g.token("other", "user:write")
+	const body = `{"name":"a","email":"a@b.c"}`
+	put := func(who, key string) answer {
+		return g.do("PUT", "/v1/user/a", body, who, "Idempotency-Key: "+key)
+	}
+	put(greedy, "1").want(t, 202)
+	put(greedy, "2").want(t, 202)
+	put(greedy, "3").problem(t, 503, "idempotency-keys-full")
+	inBatch := g.do("POST", "/v1/batch", `{"op":"put","entity":"user","id":"a","fields":`+body+
+		`,"idempotency_key":"4"}`, greedy)
+	require.Contains(t, inBatch.body, "idempotency-keys-full")
+	put(other, "3").want(t, 202)
+	require.Equal(t, "true", put(greedy, "2").want(t, 202).Header.Get("Idempotency-Replayed"), "what is kept is honoured")
+}

@@ -55,6 +55,7 @@ type bundle struct {
 	log      *logged
 	streams  bool   // serve events
 	database string // its URL; "" is one of its own
+	keys     int    // Idempotency-Keys kept for a partition; 0: the default
 }
 
 type option func(*bundle, *api.Config)
@@ -93,7 +94,8 @@ func setup(t testing.TB, options ...option) *bundle {
 	_, err = b.store.Migrate(t.Context(), false)
 	require.NoError(t, err)
 	b.cache, err = cache.New(cache.Config{
-		URL: b.redis.URL(), Prefix: testkit.Prefix(t), Loader: b.store, Log: log, Hooks: []redis.Hook{b.faults}})
+		URL: b.redis.URL(), Prefix: testkit.Prefix(t), Loader: b.store, Log: log, Hooks: []redis.Hook{b.faults},
+		KeptOps: b.keys})
 	require.NoError(t, err)
 	b.backlog = whole.Of(b.cache).Backlog
 	t.Cleanup(func() { _ = b.cache.Close() })
