@@ -64,7 +64,8 @@ bench: build deps ## measure this machine beside other ways, then run the Go ben
 micro: deps ## run the Go benchmarks of the hot paths BENCHCOUNT (6) times each
 	@CGO_ENABLED=1 $(GO) test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) -timeout 1h ./cache ./cache/values ./producer ./producer/api ./store ./worker
 
-image: deps ## run the build steps of deploy/Dockerfile without Docker, and ask the binary
+image: deps ## build the images without Docker, and ask the binary in them
+	@scripts/deps.sh buildah
 	CGO_ENABLED=1 TESTKIT_IMAGE=1 $(GO) test -count 1 -timeout 1h -run TestImageBuilds -v ./deploy
 
 fuzz: build-deps ## run each fuzz target for FUZZTIME (30s)

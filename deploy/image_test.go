@@ -38,8 +38,8 @@ func stages(t *testing.T, file string) [][]instruction {
 }
 
 // TestImageBuilds runs the RUN lines of the Dockerfile's build stage in a copy of the tree,
-// because there is no Docker here: the binary is static, carries its version, and answers.
-// The lines that install Debian's compilers, and FROM, COPY and the second stage, are not run.
+// because the base of that stage can come from a registry only: the binary is static, carries its version, and answers.
+// The lines that install Debian's compilers are not run. buildah makes the images from the binary.
 func TestImageBuilds(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("TESTKIT_IMAGE") == "" {
@@ -70,6 +70,72 @@ func TestImageBuilds(t *testing.T) {
 	binary := filepath.Join(root, "out", "afterwrite")
 	requireStatic(t, binary)
 	answers(t, binary)
+	assembled(t, filepath.Join(root, "out"))
+}
+
+const base = "gcr.io/distroless/static-debian13:nonroot"
+
+// assembled makes the images of both Dockerfiles with buildah, of the binary in out and on a base of our own, because
+// the real one is in a registry. The base has what they rely on: a user, a file of certificates and /tmp. The images
+// carry what the Dockerfiles say, and the binary runs in them as their user.
+func assembled(t *testing.T, out string) {
+	t.Helper()
+	dir := t.TempDir()
+	buildah := func(args ...string) string {
+		t.Helper()
+		c := exec.CommandContext(t.Context(), "buildah", append([]string{"--root", dir + "/root", "--runroot",
+			dir + "/runroot", "--storage-driver", "vfs"}, args...)...)
+		var errors strings.Builder
+		c.Stderr = &errors
+		said, err := c.Output()
+		require.NoError(t, err, "buildah %s\n%s%s", args, said, &errors)
+		return strings.TrimSpace(string(said))
+	}
+	build := func(tag, dockerfile, context string, args ...string) {
+		t.Helper()
+		require.NoError(t, os.WriteFile(dir+"/Dockerfile", []byte(dockerfile), 0o600))
+		buildah(append(append([]string{"build", "--isolation", "chroot", "--format", "docker", "--platform", "linux/amd64",
+			"--pull-never", "--tag", tag, "--file", dir + "/Dockerfile"}, args...), context)...)
+	}
+	place := func(name, text string) {
+		t.Helper()
+		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o644))
+	}
+	place(dir+"/base/etc/passwd", "nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n")
+	place(dir+"/base/etc/ssl/certs/ca-certificates.crt", "")
+	place(dir+"/base/tmp/.keep", "")
+	build(base, "FROM scratch\nCOPY . /\nUSER 65532:65532\n", dir+"/base")
+
+	binary, err := os.ReadFile(out + "/afterwrite")
+	require.NoError(t, err)
+	place(dir+"/release/linux/amd64/afterwrite", string(binary))
+	require.NoError(t, os.Chmod(dir+"/release/linux/amd64/afterwrite", 0o755))
+	build("release", read(t, "release.Dockerfile"), dir+"/release")
+	whole := read(t, "Dockerfile")
+	_, last, found := strings.Cut(whole, "\nFROM "+base)
+	require.True(t, found)
+	build("whole", "FROM "+base+last, dir+"/base", "--build-context", "build="+filepath.Dir(out))
+
+	for _, image := range []string{"release", "whole"} {
+		says := buildah("inspect", "--type", "image", "--format", "{{.Docker.Config.User}} {{.Docker.Config.Entrypoint}} "+
+			"{{.Docker.Config.Cmd}} {{.Docker.Config.StopSignal}} {{.Docker.Config.Healthcheck.Test}}", image)
+		require.Equal(t, "65532:65532 [/usr/local/bin/afterwrite] [api] SIGTERM "+
+			"[CMD /usr/local/bin/afterwrite healthcheck api --live]", says, image)
+		box := buildah("from", "--pull-never", image)
+		require.Contains(t, buildah("run", "--isolation", "chroot", box, "--", "/usr/local/bin/afterwrite", "version"),
+			"afterwrite v9.8.7, commit c0ffee")
+		buildah("run", "--isolation", "chroot", box, "--", "/usr/local/bin/afterwrite", "help")
+	}
+	// The directory of SQLite files is the user's: it can migrate there.
+	box := buildah("from", "--pull-never", "whole")
+	config, err := filepath.Abs("afterwrite.yaml")
+	require.NoError(t, err)
+	said := buildah("run", "--isolation", "chroot", "--volume", config+":/etc/afterwrite.yaml:ro",
+		"--env", "AFTERWRITE_CONFIG=/etc/afterwrite.yaml", "--env", "AFTERWRITE_REDIS_URL="+testkit.SharedRedis(t).URL(),
+		"--env", "AFTERWRITE_REDIS_PREFIX="+testkit.Prefix(t), "--env", "AFTERWRITE_DATABASE_URL=sqlite:///var/lib/afterwrite/a.db",
+		box, "--", "/usr/local/bin/afterwrite", "migrate")
+	require.Contains(t, said, "users")
 }
 
 // copyTree copies what git knows, and what is new, to root/src.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what a build or the tests need and this machine lacks:
 #
-#   scripts/deps.sh [NEED...]     a need is a name of the table below; "tests" is all of them
+#   scripts/deps.sh [NEED...]     a need is a name of the table below; "tests" is all that
+#                                 the tests need
 #
 # On Debian and its relatives it installs with apt-get, through sudo where it is not
 # run by root. Elsewhere it says what is missing and fails. What is there is left alone.
@@ -11,7 +12,8 @@ set -euo pipefail
 headers() { echo '#include <stdlib.h>' | "${CC:-$(command -v gcc || command -v clang)}" -E - -o /dev/null; }
 
 # One line a need: what shows that it is there, and its Debian packages.
-needs=(compiler redis postgres mariadb sqlite3 pgbouncer haproxy nginx prometheus chromium)
+tests=(compiler redis postgres mariadb sqlite3 pgbouncer haproxy nginx prometheus chromium)
+needs=("${tests[@]}" buildah)
 has_compiler() { { command -v gcc || command -v clang; } && headers; };   debian_compiler="gcc libc6-dev"
 has_redis() { command -v redis-server; };                                 debian_redis="redis-server"
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb; }; debian_postgres="postgresql"
@@ -22,8 +24,9 @@ has_haproxy() { [ -x /usr/sbin/haproxy ] || command -v haproxy; };        debian
 has_nginx() { [ -x /usr/sbin/nginx ] || command -v nginx; };              debian_nginx="nginx-light"
 has_prometheus() { command -v prometheus && command -v promtool; };       debian_prometheus="prometheus"
 has_chromium() { command -v chromium; };                                  debian_chromium="chromium"
+has_buildah() { command -v buildah; };                                    debian_buildah="buildah"
 
-[ "$*" = tests ] && set -- "${needs[@]}"
+[ "$*" = tests ] && set -- "${tests[@]}"
 missing=()
 for need in "$@"; do
 	case " ${needs[*]} " in
