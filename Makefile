@@ -52,8 +52,8 @@ conformance: deps ## check every promise of a dialect, on DATABASE=url or on the
 chaos: deps ## run the fault tests for CHAOSTIME each (60s)
 	CGO_ENABLED=1 TESTKIT_CHAOS=$(CHAOSTIME) $(GO) test -race -timeout 2h -count 1 -run Chaos -v $(PKG)
 
-hammer: deps ## break everything for HAMMERTIME (1h) on each database; OTHER=commit mixes in processes of that build
-	TESTKIT_HAMMER=$(HAMMERTIME) TESTKIT_HAMMER_OTHER=$(OTHER) $(GO) test -timeout 24h -count 1 -run Hammer -v ./internal/hammer
+hammer: deps ## break everything for HAMMERTIME (1h) in each mode or in MODE; OTHER=commit mixes in processes of that build
+	TESTKIT_HAMMER=$(HAMMERTIME) TESTKIT_HAMMER_OTHER=$(OTHER) $(GO) test -timeout 24h -count 1 -run 'Hammer/$(MODE)' -v ./internal/hammer
 
 # The first prints ratios of alternating runs; the second what benchstat reads:
 #   make micro > old; … ; make micro > new; go tool benchstat old new

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -48,6 +50,9 @@ func (w *world) faults(registers map[string]map[string]*register) []fault {
 		})
 		for _, server := range []string{"redis", "database"} {
 			way := w.ways[kind+" "+server]
+			if way == nil {
+				continue
+			}
 			name := kind + "'s way to the " + server
 			add(name+" cut", func() func() { way.Cut(); return way.Restore })
 			add(name+" silent", func() func() { way.Blackhole(); return way.Restore })
@@ -62,23 +67,25 @@ func (w *world) faults(registers map[string]map[string]*register) []fault {
 		}
 	}
 
-	client := w.redis.Client(w.t)
-	ask := func(args ...any) { _ = client.Do(w.t.Context(), args...).Err() }
+	ask := func(args ...any) { _ = w.redis.Client(w.t).Do(w.t.Context(), args...).Err() }
 	// A server that is stopped or frozen has no other fault of this kind until it is back.
-	away := func(gone *bool, do, undo func()) func() func() {
+	lasts := func(gone *bool, begin func() func()) func() func() {
 		return func() func() {
 			if *gone {
 				return nil
 			}
+			end := begin()
+			if end == nil {
+				return nil
+			}
 			*gone = true
-			do()
-			return func() { undo(); *gone = false }
+			return func() { end(); *gone = false }
 		}
 	}
+	away := func(gone *bool, do, undo func()) func() func() {
+		return lasts(gone, func() func() { do(); return undo })
+	}
 	var redisAway, databaseAway bool
-	add("Redis killed and started", away(&redisAway, w.redis.Restart, func() {}))
-	add("Redis stopped", away(&redisAway, w.redis.Kill, w.redis.Start))
-	add("Redis frozen", away(&redisAway, w.redis.Pause, w.redis.Resume))
 	once("Redis forgets its scripts", func() { ask("SCRIPT", "FLUSH") })
 	once("Redis drops its clients", func() { ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") })
 	add("Redis full", func() func() {
@@ -86,10 +93,36 @@ func (w *world) faults(registers map[string]map[string]*register) []fault {
 		return func() { ask("CONFIG", "SET", "maxmemory", "0") }
 	})
 	once("sync tasks lost", w.loseTasks)
+	if w.sentinel == nil { // else its replica takes over, which is to lose nothing at a calm moment alone
+		add("Redis killed and started", away(&redisAway, w.redis.Restart, func() {}))
+		add("Redis stopped", away(&redisAway, w.redis.Kill, w.redis.Start))
+		add("Redis frozen", away(&redisAway, w.redis.Pause, w.redis.Resume))
+	} else {
+		add("Redis misses its replica", w.missReplica)
+	}
+	if w.disks["redis"] != nil {
+		add("Redis's disk full, it ends", lasts(&redisAway, w.redisEndsFull))
+		add("Redis's disk full, it refuses", lasts(&redisAway, w.redisRefusesFull))
+	}
 
-	add("database killed and started", away(&databaseAway, func() { w.database.Kill(); w.database.Start() }, func() {}))
-	add("database stopped", away(&databaseAway, w.database.Kill, w.database.Start))
-	add("table locked", w.lockTable)
+	if w.server != nil {
+		add("table locked", w.lockTable)
+		kill, start := w.server.Kill, w.server.Start
+		add("database killed and started", away(&databaseAway, func() { kill(); start() }, func() {}))
+		add("database stopped", away(&databaseAway, kill, start))
+		if w.disks["database"] != nil {
+			add("database's disk full, no room for rows", lasts(&databaseAway, w.rowsFull))
+			if _, postgres := w.server.(*testkit.PostgresServer); postgres {
+				add("database's disk full, no room for its log", lasts(&databaseAway, w.logFull))
+			}
+		}
+	} else {
+		add("database locked by another program", w.fileLocked)
+		add("database's file read-only", w.fileReadOnly)
+		if w.disks["database"] != nil {
+			add("database's disk full", w.fileFull)
+		}
+	}
 
 	for _, args := range [][]string{
 		{"pause", "doc"}, {"resume", "doc"}, {"invalidate", "doc", "--all"}, {"invalidate", "player", "--all"},
@@ -100,18 +133,25 @@ func (w *world) faults(registers map[string]map[string]*register) []fault {
 	} {
 		once("operator: "+strings.Join(args, " "), func() { w.operator(args) })
 	}
-	all = append(all, fault{alone: true, name: "Redis emptied", begin: func() func() {
-		w.lose(registers, func() { ask("FLUSHALL") })
-		return nil
-	}}, fault{alone: true, name: "Redis put back to an older copy", begin: func() func() {
+	alone := func(name string, do func()) {
+		all = append(all, fault{alone: true, name: name, begin: func() func() { do(); return nil }})
+	}
+	alone("Redis emptied", func() { w.lose(registers, func() { ask("FLUSHALL") }) })
+	if w.sentinel != nil {
+		alone("Redis fails over, as ordered", func() { w.failover(registers, ordered) })
+		alone("Redis fails over, killed", func() { w.failover(registers, killed) })
+		alone("Redis fails over, frozen", func() { w.failover(registers, frozen) })
+		alone("Redis fails over to a replica that lags", func() { w.failoverToOlder(registers) })
+		return all
+	}
+	alone("Redis put back to an older copy", func() {
 		w.lose(registers, func() {
 			if w.older != nil {
 				w.older()
 			}
 			w.older = w.redis.Copy()
 		})
-		return nil
-	}})
+	})
 	return all
 }
 
@@ -142,14 +182,10 @@ func (w *world) lose(registers map[string]map[string]*register, lose func()) {
 	defer w.calm.Unlock()
 	w.mend(w.t.Context(), registers["strict"])
 	w.flushed()
-	losses := func() (n int) {
-		require.NoError(w.t, w.sql.QueryRow("SELECT count(*) FROM afterwrite_losses").Scan(&n))
-		return n
-	}
 	marks := func() map[string]string {
 		return w.redis.Client(w.t).HGetAll(w.t.Context(), w.prefix+":{_}:marks").Val()
 	}
-	before, marked := losses(), marks()
+	before, marked := w.losses(), marks()
 	testkit.Eventually(w.t, "the processes have left other marks in Redis", func() bool {
 		left := 0
 		for name, mark := range marks() {
@@ -164,7 +200,23 @@ func (w *world) lose(registers map[string]map[string]*register, lose func()) {
 	if first && w.older != nil {
 		return // the copy is made
 	}
-	testkit.Eventually(w.t, "the loss is noted", func() bool { return losses() > before })
+	testkit.Eventually(w.t, "the loss is noted", func() bool { return w.losses() > before })
+	w.readRight(registers)
+	w.acknowledge()
+}
+
+// losses are how many were noted.
+func (w *world) losses() (n int) {
+	require.NoError(w.t, w.sql.QueryRow("SELECT count(*) FROM afterwrite_losses").Scan(&n))
+	return n
+}
+
+func (w *world) acknowledge() {
+	require.NoError(w.t, w.tool(w.apis[0].env, "acknowledge", "--reason", "a test", "--yes"))
+}
+
+// readRight waits until each record is read as it was written last, while the clients stand still.
+func (w *world) readRight(registers map[string]map[string]*register) {
 	for _, of := range registers {
 		for _, r := range of {
 			var err error
@@ -173,11 +225,9 @@ func (w *world) lose(registers map[string]map[string]*register, lose func()) {
 					w.t.Log(err)
 				}
 			}()
-			testkit.Eventually(w.t, "a read after the loss is right",
-				func() bool { err = w.isRead(r); return err == nil })
+			testkit.Eventually(w.t, "a read is right", func() bool { err = w.isRead(r); return err == nil })
 		}
 	}
-	require.NoError(w.t, w.tool(w.apis[0].env, "acknowledge", "--reason", "a test", "--yes"))
 }
 
 // mend makes the last write of each record one that the table takes.
@@ -192,18 +242,25 @@ func (w *world) mend(ctx context.Context, strict map[string]*register) {
 
 // isRead reads a record through an API.
 func (w *world) isRead(r *register) error {
+	read, bypass, err := w.get(r)
+	if now := r.now(); err == nil && (read != now || bypass) {
+		return r.wrong("a read gave %s, past Redis: %t; written was %s", read, bypass, now)
+	}
+	return err
+}
+
+// get is what an API gives for a record, and whether it asked the database past Redis.
+func (w *world) get(r *register) (read state, bypass bool, err error) {
 	got, err := w.request(w.apis[0], http.MethodGet, path(r, ""), nil)
-	if err != nil {
-		return err
-	}
-	read := state{}
-	if got.status == http.StatusOK {
+	switch {
+	case err != nil:
+		return state{}, false, err
+	case got.status == http.StatusOK:
 		read = stateOf(got.fields)
+	case got.status != http.StatusNotFound:
+		return state{}, false, r.wrong("a read was answered %d %s", got.status, got.text)
 	}
-	if now := r.now(); read != now || got.bypass {
-		return r.wrong("a read gave %d %s, written was %s", got.status, got.text, now)
-	}
-	return nil
+	return read, got.bypass, nil
 }
 
 // lockTable holds all rows of a table, as a migration of another program does.
@@ -236,7 +293,10 @@ func (w *world) operator(args []string) {
 
 // hammer draws faults until the time is up. Some last while the next ones come.
 func (w *world) hammer(lasting time.Duration, registers map[string]map[string]*register) {
-	all := w.faults(registers)
+	only, err := regexp.Compile(os.Getenv("TESTKIT_HAMMER_FAULTS"))
+	require.NoError(w.t, err)
+	all := slices.DeleteFunc(w.faults(registers), func(f fault) bool { return !only.MatchString(f.name) })
+	require.NotEmpty(w.t, all, "faults whose name has %s", only)
 	var ends []func()
 	finish := func() {
 		for _, end := range ends {

@@ -3,10 +3,12 @@
 // clients that check what they read as they read it. Registers, one for each record, say
 // what may be read; the tables are watched for rows that move back.
 //
-//	make hammer HAMMERTIME=1h                    an hour on each database
+//	make hammer HAMMERTIME=1h                    an hour in each mode
+//	make hammer MODE=sqlite                      in one mode
 //	make hammer OTHER=v1.2.0                     processes of that commit among them
 //
-// It runs for a minute among the other tests.
+// TESTKIT_HAMMER_FAULTS is a pattern of the names of the faults that a run draws from; without it
+// it draws from all. It runs for a minute among the other tests.
 package hammer
 
 import (
@@ -29,16 +31,35 @@ import (
 const (
 	writers        = 6
 	readers        = 4
-	recordsPerOne  = 8 // of each entity, for each writer
-	defaultLasting = time.Minute
+	recordsPerOne  = 8                // of each entity, for each writer
+	defaultLasting = 45 * time.Second // of all modes together
 )
 
 var entities = []string{"doc", "slow", "count", "player", "through", "around", "strict"}
 
+// mode is what a run is made of. Disks are nil where the test may not mount any.
+type mode struct {
+	name     string
+	database func(t *testing.T, on *testkit.Disk) database
+	sentinel bool // Redis has a replica, and a sentinel
+	rare     bool // not among the other tests
+}
+
+func modes() []mode {
+	postgres := func(t *testing.T, on *testkit.Disk) database { return testkit.PostgresOnDisk(t, true, on) }
+	return []mode{
+		{name: "postgres", database: postgres},
+		{name: "sqlite", database: func(t *testing.T, on *testkit.Disk) database { return newFile(t, on) }},
+		{name: "sentinel", database: postgres, sentinel: true},
+		{name: "mariadb", rare: true,
+			database: func(t *testing.T, on *testkit.Disk) database { return testkit.MariaDBOnDisk(t, true, on) }},
+	}
+}
+
 // TestHammer: no acknowledged write is lost, no read is stale, no row moves back.
 func TestHammer(t *testing.T) {
 	t.Parallel()
-	lasting, given := defaultLasting, os.Getenv("TESTKIT_HAMMER")
+	lasting, given := defaultLasting/3, os.Getenv("TESTKIT_HAMMER")
 	if given != "" {
 		var err error
 		lasting, err = time.ParseDuration(given)
@@ -48,9 +69,11 @@ func TestHammer(t *testing.T) {
 	if other := os.Getenv("TESTKIT_HAMMER_OTHER"); other != "" {
 		builds = append(builds, built(t, checkedOut(t, other)))
 	}
-	t.Run("postgres", func(t *testing.T) { hammer(t, testkit.DedicatedPostgres(t, true), builds, lasting) })
-	if given != "" {
-		t.Run("mariadb", func(t *testing.T) { hammer(t, testkit.DedicatedMariaDB(t, true), builds, lasting) })
+	for _, m := range modes() {
+		if given == "" && m.rare {
+			continue
+		}
+		t.Run(m.name, func(t *testing.T) { hammer(t, m, builds, lasting) })
 	}
 }
 
@@ -76,8 +99,17 @@ func checkedOut(t *testing.T, commit string) string {
 	return dir
 }
 
-func hammer(t *testing.T, d database, builds []string, lasting time.Duration) {
-	w := newWorld(t, d, builds, testkit.Random(t))
+func hammer(t *testing.T, m mode, builds []string, lasting time.Duration) {
+	var s site
+	if onRedis, err := testkit.NewDisk(t); err != nil {
+		t.Logf("no disk will be full: %v", err)
+	} else {
+		s.redisDisk = onRedis
+		s.databaseDisk, err = testkit.NewDisk(t)
+		require.NoError(t, err)
+	}
+	s.database, s.sentinel = m.database(t, s.databaseDisk), m.sentinel
+	w := newWorld(t, s, builds, testkit.Random(t))
 	l := w.load()
 	w.hammer(lasting, l.registers)
 	t.Logf("after %s:\n%s", lasting, w.tally)

@@ -66,6 +66,19 @@ func (r *register) undo() {
 	r.states = r.states[:r.acked+1]
 }
 
+// lost takes back all that was acknowledged after a state, which a failover has lost.
+func (r *register) lost(s state) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := r.acked; i >= 0; i-- {
+		if r.states[i] == s {
+			r.states, r.acked = r.states[:i+1], i
+			return nil
+		}
+	}
+	return r.wrong("it is %s, which it never was", s)
+}
+
 func (r *register) now() state {
 	r.mu.Lock()
 	defer r.mu.Unlock()

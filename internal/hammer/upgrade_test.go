@@ -33,7 +33,7 @@ func TestUpgrade(t *testing.T) {
 }
 
 func upgrade(t *testing.T, d database, old, now string) {
-	w := newWorld(t, d, []string{old}, testkit.Random(t))
+	w := newWorld(t, site{database: d}, []string{old}, testkit.Random(t))
 	l := w.load()
 	l.goesOn("all of the release before")
 

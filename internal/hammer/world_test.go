@@ -76,9 +76,12 @@ type world struct {
 	dir      string
 	prefix   string
 	random   *rand.Rand
-	builds   []string // binaries that processes are started from
-	redis    *testkit.RedisServer
-	database database
+	builds   []string             // binaries that processes are started from
+	redis    *testkit.RedisServer // the master
+	sentinel *testkit.Sentinel    // nil: Redis is one server
+	server   server               // nil: the database is a file
+	file     file                 // "": the database is a server
+	disks    map[string]*testkit.Disk
 	sql      *sql.DB
 	ways     map[string]*testkit.Proxy // "api redis", "worker database", …
 	apis     []*process
@@ -89,39 +92,50 @@ type world struct {
 	calm     sync.RWMutex // clients read-lock it while they do something
 }
 
-// database is what the faults do to one.
+// site is where a world is built.
+type site struct {
+	database                database
+	sentinel                bool
+	redisDisk, databaseDisk *testkit.Disk // nil: a disk that is never full
+}
+
+// database is a server or a file.
 type database interface {
-	Kill()
-	Start()
-	Addr() string
 	Database(t testing.TB) string
 }
 
-func newWorld(t *testing.T, d database, builds []string, random *rand.Rand) *world {
+// server is a database that processes reach over a network, and what the faults do to it.
+type server interface {
+	database
+	Kill()
+	Start()
+	Addr() string
+	Logged(text string) int
+}
+
+func newWorld(t *testing.T, s site, builds []string, random *rand.Rand) *world {
 	t.Helper()
 	w := &world{
 		t: t, dir: t.TempDir(), prefix: testkit.Prefix(t), random: random, builds: builds,
-		// With "everysec" Redis puts the writing of its file off while the disk is slow, and a kill loses it.
-		redis: testkit.Redis(t, testkit.AppendFsync("always")), database: d, ways: map[string]*testkit.Proxy{},
-		tally:  newTally(),
+		ways: map[string]*testkit.Proxy{}, disks: map[string]*testkit.Disk{}, tally: newTally(),
 		client: &http.Client{Timeout: 4 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
-	url := d.Database(t)
+	redis := w.startRedis(s)
+	url := s.database.Database(t)
+	w.server, _ = s.database.(server)
+	w.file, _ = s.database.(file)
+	if s.databaseDisk != nil {
+		w.disks["database"] = s.databaseDisk
+	}
 	w.sql = testkit.SQL(t, url)
 	_, err := w.sql.Exec(testkit.Spell(url, strictTable))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(w.dir, "afterwrite.yaml"), []byte(config), 0o600))
-	for _, kind := range []string{"api", "worker"} {
-		w.ways[kind+" redis"] = testkit.NewProxy(t, w.redis.Addr())
-		w.ways[kind+" database"] = testkit.NewProxy(t, d.Addr())
-	}
-	w.ways["tool redis"], w.ways["tool database"] = testkit.NewProxy(t, w.redis.Addr()), testkit.NewProxy(t, d.Addr())
 	env := func(kind string) []string {
 		return []string{
 			"HOME=" + w.dir, "PATH=" + os.Getenv("PATH"),
-			"AFTERWRITE_REDIS_URL=" + w.ways[kind+" redis"].URL(t, w.redis.URL()), "AFTERWRITE_REDIS_PREFIX=" +
-				w.prefix,
-			"AFTERWRITE_DATABASE_URL=" + w.ways[kind+" database"].URL(t, url),
+			"AFTERWRITE_REDIS_URL=" + w.by(kind+" redis", redis), "AFTERWRITE_REDIS_PREFIX=" + w.prefix,
+			"AFTERWRITE_DATABASE_URL=" + w.by(kind+" database", url),
 			"AFTERWRITE_DATABASE_LOCK_TIMEOUT=2s", "AFTERWRITE_DATABASE_STATEMENT_TIMEOUT=3s",
 			"AFTERWRITE_DATABASE_IDLE_IN_TRANSACTION=3s",
 			"AFTERWRITE_API_DRAIN=100ms", "AFTERWRITE_API_KEYS_KEEP=10m", "AFTERWRITE_API_KEYS_MAX=1000000",
@@ -141,6 +155,40 @@ func newWorld(t *testing.T, d database, builds []string, random *rand.Rand) *wor
 	return w
 }
 
+// startRedis starts Redis, alone or with a replica, and returns its URL. With "everysec" it
+// would put the writing of its file off while the disk is slow, and a kill would lose it.
+func (w *world) startRedis(s site) (url string) {
+	always := testkit.AppendFsync("always")
+	if s.sentinel {
+		w.sentinel = testkit.RedisSentinel(w.t, always)
+		require.NoError(w.t, w.sentinel.DownAfter(w.t.Context(), deaf))
+		w.redis = w.sentinel.Nodes[0]
+		return w.sentinel.URL()
+	}
+	w.redis = testkit.Redis(w.t, always, testkit.OnDisk(s.redisDisk))
+	if s.redisDisk != nil {
+		w.disks["redis"] = s.redisDisk
+	}
+	return w.redis.URL()
+}
+
+// by puts a way between a kind of process and a server, where there is one server.
+func (w *world) by(way, url string) string {
+	at := w.redis.Addr()
+	if strings.HasSuffix(way, "database") {
+		if w.server == nil {
+			return url
+		}
+		at = w.server.Addr()
+	} else if w.sentinel != nil {
+		return url
+	}
+	if w.ways[way] == nil {
+		w.ways[way] = testkit.NewProxy(w.t, at)
+	}
+	return w.ways[way].URL(w.t, url)
+}
+
 func (w *world) processes() []*process { return append(append([]*process{}, w.apis...), w.workers...) }
 
 func (w *world) build() string { return w.builds[w.random.IntN(len(w.builds))] }
@@ -156,6 +204,10 @@ func (w *world) ready(addr string) bool {
 
 // command is one of the operator's, with the environment of a kind of process.
 func (w *world) command(ctx context.Context, build string, env []string, args ...string) *exec.Cmd {
+	if w.file != "" && os.Getuid() == 0 { // the modes of files are to count
+		args = append([]string{"--bounding-set=-dac_override", "--inh-caps=-dac_override", build}, args...)
+		build = "setpriv"
+	}
 	cmd := exec.CommandContext(ctx, build, args...)
 	cmd.Dir, cmd.Env = w.dir, env
 	return cmd

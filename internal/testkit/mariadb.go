@@ -22,13 +22,14 @@ type MariaDBServer struct {
 	dir     string
 	port    int
 	durable bool
+	disk    *Disk // nil: anywhere
 	account *account
 
 	mu      sync.Mutex // guards process
 	process *process
 }
 
-var sharedMariaDB = sync.OnceValues(func() (*MariaDBServer, error) { return newMariaDB(false) })
+var sharedMariaDB = sync.OnceValues(func() (*MariaDBServer, error) { return newMariaDB(false, nil) })
 
 // MariaDB returns the one server of this test binary. Tests get a database each with
 // [MariaDBServer.Database]. It does not sync to disk, which a killed process does not notice.
@@ -45,7 +46,14 @@ func MariaDB(t testing.TB) *MariaDBServer {
 // With durable true it syncs to disk as production does.
 func DedicatedMariaDB(t testing.TB, durable bool) *MariaDBServer {
 	t.Helper()
-	m, err := newMariaDB(durable)
+	return MariaDBOnDisk(t, durable, nil)
+}
+
+// MariaDBOnDisk starts a server as DedicatedMariaDB does, with its files on a disk of the
+// test, a binary log among them.
+func MariaDBOnDisk(t testing.TB, durable bool, on *Disk) *MariaDBServer {
+	t.Helper()
+	m, err := newMariaDB(durable, on)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,8 +62,8 @@ func DedicatedMariaDB(t testing.TB, durable bool) *MariaDBServer {
 	return m
 }
 
-func newMariaDB(durable bool) (*MariaDBServer, error) {
-	m := &MariaDBServer{durable: durable}
+func newMariaDB(durable bool, on *Disk) (*MariaDBServer, error) {
+	m := &MariaDBServer{durable: durable, disk: on}
 	var err error
 	if _, err = mariadbd(); err != nil {
 		return nil, err
@@ -63,7 +71,7 @@ func newMariaDB(durable bool) (*MariaDBServer, error) {
 	if m.account, err = unprivileged(); err != nil {
 		return nil, err
 	}
-	if m.dir, err = scratchDir("my"); err != nil {
+	if m.dir, err = on.Dir("my"); err != nil {
 		return nil, err
 	}
 	if a := m.account; a != nil {
@@ -105,6 +113,9 @@ func (m *MariaDBServer) command(program string, args ...string) *exec.Cmd {
 
 func (m *MariaDBServer) data() string    { return filepath.Join(m.dir, "data") }
 func (m *MariaDBServer) logFile() string { return filepath.Join(m.dir, "mariadb.log") }
+
+// Logged counts the lines of the server's log that have a text.
+func (m *MariaDBServer) Logged(text string) int { return logged(m.logFile(), text) }
 
 // Socket is the server's Unix socket.
 func (m *MariaDBServer) Socket() string { return filepath.Join(m.dir, "socket") }

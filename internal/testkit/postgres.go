@@ -27,6 +27,7 @@ type PostgresServer struct {
 	bin     string // directory of initdb and postgres
 	port    int
 	durable bool
+	disk    *Disk // nil: anywhere
 	account *account
 
 	mu      sync.Mutex // guards process
@@ -37,7 +38,7 @@ type PostgresServer struct {
 // refuses. Nil means the user of the tests.
 type account struct{ uid, gid uint32 }
 
-var sharedPostgres = sync.OnceValues(func() (*PostgresServer, error) { return newPostgres(false) })
+var sharedPostgres = sync.OnceValues(func() (*PostgresServer, error) { return newPostgres(false, nil) })
 
 // Postgres returns the one cluster of this test binary. Tests get a database each
 // with [PostgresServer.Database]. It does not sync to disk, which a killed process
@@ -55,7 +56,14 @@ func Postgres(t testing.TB) *PostgresServer {
 // freeze. With durable true it syncs to disk as production does.
 func DedicatedPostgres(t testing.TB, durable bool) *PostgresServer {
 	t.Helper()
-	p, err := newPostgres(durable)
+	return PostgresOnDisk(t, durable, nil)
+}
+
+// PostgresOnDisk starts a cluster as DedicatedPostgres does, with its files on a disk of the
+// test. It makes a new file for each segment of its log, so that a full disk is noticed.
+func PostgresOnDisk(t testing.TB, durable bool, on *Disk) *PostgresServer {
+	t.Helper()
+	p, err := newPostgres(durable, on)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,8 +72,8 @@ func DedicatedPostgres(t testing.TB, durable bool) *PostgresServer {
 	return p
 }
 
-func newPostgres(durable bool) (*PostgresServer, error) {
-	p := &PostgresServer{durable: durable}
+func newPostgres(durable bool, on *Disk) (*PostgresServer, error) {
+	p := &PostgresServer{durable: durable, disk: on}
 	var err error
 	if p.bin, err = postgresBin(); err != nil {
 		return nil, err
@@ -73,7 +81,7 @@ func newPostgres(durable bool) (*PostgresServer, error) {
 	if p.account, err = unprivileged(); err != nil {
 		return nil, err
 	}
-	if p.dir, err = scratchDir("pg"); err != nil {
+	if p.dir, err = on.Dir("pg"); err != nil {
 		return nil, err
 	}
 	if a := p.account; a != nil {
@@ -146,6 +154,9 @@ func (p *PostgresServer) command(program string, args ...string) *exec.Cmd {
 func (p *PostgresServer) data() string    { return filepath.Join(p.dir, "data") }
 func (p *PostgresServer) logFile() string { return filepath.Join(p.dir, "postgres.log") }
 
+// Logged counts the lines of the server's log that have a text.
+func (p *PostgresServer) Logged(text string) int { return logged(p.logFile(), text) }
+
 // init makes the cluster. Where it can, it sorts text as a language does: production
 // databases seldom sort by bytes, and code that relies on it must say so.
 func (p *PostgresServer) init() error {
@@ -186,6 +197,9 @@ func (p *PostgresServer) settings() []string {
 	}
 	if !p.durable {
 		s = append(s, "fsync=off", "full_page_writes=off")
+	}
+	if p.disk != nil {
+		s = append(s, "wal_recycle=off", "min_wal_size=32MB", "max_wal_size=64MB") // a later setting wins
 	}
 	return s
 }

@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -179,4 +180,15 @@ func tail(logFile string) string {
 		return err.Error()
 	}
 	return string(b[max(0, len(b)-4000):])
+}
+
+// logged counts the lines of a log file that have a text.
+func logged(logFile, text string) (n int) {
+	b, _ := os.ReadFile(logFile) // none yet
+	for line := range bytes.Lines(b) {
+		if bytes.Contains(line, []byte(text)) {
+			n++
+		}
+	}
+	return n
 }

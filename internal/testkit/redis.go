@@ -25,6 +25,7 @@ import (
 type RedisServer struct {
 	t        testing.TB // nil for the shared server
 	dir      string
+	disk     *Disk
 	port     int
 	password string
 	settings [][2]string
@@ -43,6 +44,9 @@ func Set(key, value string) RedisOption {
 
 // AppendFsync sets when the append-only file is synced: "always", "everysec" or "no".
 func AppendFsync(when string) RedisOption { return Set("appendfsync", when) }
+
+// OnDisk keeps the server's files on a disk of the test.
+func OnDisk(d *Disk) RedisOption { return func(s *RedisServer) { s.disk = d } }
 
 // NoAOF turns the append-only file off: a restart begins empty.
 func NoAOF() RedisOption { return Set("appendonly", "no") }
@@ -100,7 +104,7 @@ func newRedis(opts []RedisOption) (*RedisServer, error) {
 	for _, o := range opts {
 		o(s)
 	}
-	if s.dir, err = scratchDir("redis"); err != nil {
+	if s.dir, err = s.disk.Dir("redis"); err != nil {
 		return nil, err
 	}
 	return s, s.claim(binary)
@@ -122,6 +126,9 @@ func (s *RedisServer) claim(binary string) error {
 }
 
 func (s *RedisServer) logFile() string { return filepath.Join(s.dir, "redis.log") }
+
+// Logged counts the lines of the server's log that have a text.
+func (s *RedisServer) Logged(text string) int { return logged(s.logFile(), text) }
 
 func (s *RedisServer) launch(binary string) error {
 	args := []string{"--port", strconv.Itoa(s.port), "--dir", s.dir}
@@ -234,6 +241,13 @@ func (s *RedisServer) Copy() (putBack func()) {
 		}
 		s.Start()
 	}
+}
+
+// Running reports whether the server has not ended, by itself or by a test.
+func (s *RedisServer) Running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process.running()
 }
 
 // Pause freezes the server: connections stay open and nothing answers.

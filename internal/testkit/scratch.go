@@ -53,10 +53,11 @@ func reachable(dir string) bool {
 }
 
 // sweepScript waits for the end of the pipe, gives the servers a moment to die, and
-// removes the directory until it stays away.
+// removes the directory until it stays away, disks first.
 const sweepScript = `cat >/dev/null
 for n in 1 2 3 4 5 6 7 8 9 10; do
 	sleep 0.3
+	for disk in "$1"/disk-*; do umount -l "$disk" 2>/dev/null; done
 	rm -rf "$1" 2>/dev/null && [ ! -e "$1" ] && exit
 done`
 

@@ -27,12 +27,12 @@ type Sentinel struct {
 const masterName = "mymaster"
 
 // RedisSentinel starts them for this test alone, and waits until the sentinel knows both.
-func RedisSentinel(t testing.TB) *Sentinel {
+func RedisSentinel(t testing.TB, opts ...RedisOption) *Sentinel {
 	t.Helper()
 	s := &Sentinel{t: t}
-	s.Nodes[0] = Redis(t, Set("repl-diskless-sync-delay", "0"))
-	s.Nodes[1] = Redis(t, Set("repl-diskless-sync-delay", "0"), Set("replicaof", "127.0.0.1 "+
-		strconv.Itoa(s.Nodes[0].port)))
+	opts = append(opts, Set("repl-diskless-sync-delay", "0"))
+	s.Nodes[0] = Redis(t, opts...)
+	s.Nodes[1] = Redis(t, append(opts, Set("replicaof", "127.0.0.1 "+strconv.Itoa(s.Nodes[0].port)))...)
 	var err error
 	if s.port, err = freePort(); err != nil {
 		t.Fatal(err)
@@ -78,6 +78,23 @@ func (s *Sentinel) URL() string { return "redis-sentinel://" + loopback(s.port) 
 // Failover makes the replica the master, and the master a replica, as an operator does.
 func (s *Sentinel) Failover(ctx context.Context) error {
 	return s.client.Failover(ctx, masterName).Err()
+}
+
+// DownAfter sets how long the master may be silent before it is taken for dead.
+func (s *Sentinel) DownAfter(ctx context.Context, d time.Duration) error {
+	return s.client.Set(ctx, masterName, "down-after-milliseconds", strconv.FormatInt(d.Milliseconds(), 10)).Err()
+}
+
+// Roles are the nodes as the sentinel has them.
+func (s *Sentinel) Roles(ctx context.Context) (master, replica *RedisServer, err error) {
+	addr, err := s.Master(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if addr == s.Nodes[1].Addr() {
+		return s.Nodes[1], s.Nodes[0], nil
+	}
+	return s.Nodes[0], s.Nodes[1], nil
 }
 
 // Master is the address of the master, as the sentinel has it.
