@@ -90,7 +90,7 @@ func TestAlertsNameMetricsAndRunbookSections(t *testing.T) {
 		anchors[strings.ReplaceAll(strings.ToLower(regexp.MustCompile(`[^\w -]`).ReplaceAllString(m[1], "")), " ",
 			"-")] = true
 	}
-	source := sources(t)
+	source := reference(t)
 	for _, g := range alertRules(t).Groups {
 		for _, r := range g.Rules {
 			for _, name := range regexp.MustCompile(`\bafterwrite_[a-z_]+`).FindAllString(r.Expr, -1) {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -111,14 +113,17 @@ type JobsConfig struct {
 	Life     time.Duration // of a runner's lease; 0: 10 s
 	Patience time.Duration // a step that fails is tried again for so long; 0: 10 min
 	Log      *slog.Logger  // nil: slog.Default()
+
+	Registerer prometheus.Registerer // nil: no metrics
 }
 
 // Jobs are the bulk actions of all processes on one Redis. This process runs those that it begins, and goes on with
 // those of processes that have ended, see [Jobs.Take]. It is safe for concurrent use. Close it.
 type Jobs struct {
 	JobsConfig
-	runner string
-	runs   runs
+	runner  string
+	runs    runs
+	metrics metrics
 }
 
 // NewJobs returns the jobs of a board.
@@ -126,7 +131,7 @@ func NewJobs(cfg JobsConfig) *Jobs {
 	cfg.Life = cmp.Or(cfg.Life, 10*time.Second)
 	cfg.Patience = cmp.Or(cfg.Patience, 10*time.Minute)
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
-	j := &Jobs{JobsConfig: cfg, runner: fleet.NewID()}
+	j := &Jobs{JobsConfig: cfg, runner: fleet.NewID(), metrics: newMetrics(cfg.Registerer)}
 	j.runs.ctx, j.runs.cancel = context.WithCancel(context.Background())
 	return j
 }

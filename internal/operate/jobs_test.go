@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/internal/fleet"
@@ -333,4 +334,40 @@ func TestAJobOfAnotherBuildIsLeftToIt(t *testing.T) {
 		require.Equal(t, at, taken.At)
 	}
 	require.Equal(t, 1, b.count(ledger.LetterFilter{State: ledger.StateWaiting}), "nothing was done")
+}
+
+// Metrics count what a bulk action has tried and how it ended, and have all their series from the start.
+func TestBulkActionsAreCounted(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bundle) {
+		b.dead(1600)
+		registry := prometheus.NewRegistry()
+		jobs := operate.NewJobs(operate.JobsConfig{Operator: b.Operator, Board: whole.Of(b.cache).Fleet,
+			Registerer: registry, Log: testkit.Logger(t)})
+		defer jobs.Close()
+		require.Equal(t, map[string]float64{}, counted(t, registry))
+		job, err := jobs.Start(t.Context(), operate.ActRetry, operate.Selection{Filter: users}, 1600, ann)
+		require.NoError(t, err)
+		require.Equal(t, operate.JobDone, ends(t, jobs, job.ID).State)
+		require.NoError(t, jobs.Close())
+		require.Equal(t, map[string]float64{"retry done": 1601}, counted(t, registry), "records, and the action")
+	})
+}
+
+// counted returns the sums of the counters that are not 0, by the values of their labels.
+func counted(t *testing.T, g prometheus.Gatherer) map[string]float64 {
+	t.Helper()
+	families, err := g.Gather()
+	require.NoError(t, err)
+	sums := map[string]float64{}
+	series := 0
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			series++
+			if v := m.GetCounter().GetValue(); v != 0 {
+				sums[m.GetLabel()[0].GetValue()+" "+m.GetLabel()[1].GetValue()] += v
+			}
+		}
+	}
+	require.Equal(t, 2*4*3, series)
+	return sums
 }

@@ -225,6 +225,7 @@ func (j *Jobs) act(ctx context.Context, r *run) (Report, error) {
 	given := s.OnStep
 	s.OnStep = func(p Progress) {
 		r.mu.Lock()
+		j.metrics.tried(r.is.Action, r.at.Report, p.Report)
 		r.at.Progress, r.at.Error = p, ""
 		r.mu.Unlock()
 		_ = j.save(ctx, r, j.Life) // the beat repeats it
@@ -242,10 +243,12 @@ func (j *Jobs) act(ctx context.Context, r *run) (Report, error) {
 	switch {
 	case r.lost:
 		return report, errLost
-	case err == nil:
+	case err == nil || r.stop != "":
+		j.metrics.tried(r.is.Action, r.at.Report, report)
 		r.at.Report = report
-	case r.stop != "":
-		r.at.Report, err = report, errStop
+		if err != nil {
+			err = errStop
+		}
 	}
 	return report, err
 }
@@ -298,7 +301,11 @@ func (j *Jobs) end(ctx context.Context, r *run, err error) error {
 	default:
 		r.at.State, r.at.Error = JobFailed, brief(err)
 	}
-	return j.Board.EndJob(ctx, r.id, j.runner, packed(r.at))
+	if err := j.Board.EndJob(ctx, r.id, j.runner, packed(r.at)); err != nil {
+		return err
+	}
+	j.metrics.ended.WithLabelValues(string(r.is.Action), string(r.at.State)).Inc()
+	return nil
 }
 
 // brief bounds the text of an error.

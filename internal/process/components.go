@@ -120,7 +120,8 @@ func (p *Parts) Jobs() (*operate.Jobs, error) {
 	if err != nil {
 		return nil, err
 	}
-	jobs := operate.NewJobs(operate.JobsConfig{Operator: m, Board: p.Fleet, Log: p.Log})
+	jobs := operate.NewJobs(operate.JobsConfig{Operator: m, Board: p.Fleet, Log: p.Log,
+		Registerer: p.Metrics})
 	p.atClose(jobs.Close)
 	p.jobs.Store(jobs)
 	return jobs, nil
