@@ -62,6 +62,8 @@ var promises = []Promise{
 	{Name: "composite-days", Text: "a part of a key in a column of days takes days in their one spelling, and no other text",
 		run: compositeDays},
 	{Name: "key-blanks", Text: "an id that is too long for its column is no other id without its blanks", run: compositeBlanks},
+	{Name: "watch", Text: "triggers note the rows that other programs insert, update and delete, and none of a flush's",
+		run: watch},
 	{Name: "partitions", Text: "the number of partitions is adopted once and changed on purpose only", run: partitions},
 	{Name: "through", Text: "writes through the database count one after another", run: through},
 	{Name: "letters", Text: "a dead letter is inserted once and never opened again", run: letters},
