@@ -84,6 +84,15 @@ var rules = []rule{
 	{why: "what operators do stands on the walks of writes, reads and flushes, never below them",
 		from: []string{"cache", "store", "producer", "worker", "internal/queue"},
 		to:   []string{"internal/operate", "operate", "dashboard"}},
+	{why: "request parses what a request says, below all other rooms of the API",
+		from: []string{"producer/api/internal/request"}, to: []string{"producer/api"},
+		free: []string{"producer/api/internal/request"}},
+	{why: "the rooms of the API know nothing of each other but how a request is parsed",
+		from: []string{"producer/api/internal/openapi"},
+		to:   []string{"producer/api/internal/share", "producer/api/internal/stream"}},
+	{why: "the rooms of the API know nothing of each other but how a request is parsed",
+		from: []string{"producer/api/internal/share", "producer/api/internal/stream"},
+		to:   []string{"producer/api/internal/openapi"}},
 	{why: "process wires what the other packages are; only cmd and the front door run one",
 		from: []string{"*"}, except: []string{"internal/process", "cmd", ".", "afterwritetest"},
 		to: []string{"internal/process"}},
@@ -130,6 +139,23 @@ func TestImports(t *testing.T) {
 		for _, found := range r.broken(graph) {
 			t.Errorf("%s\n\tbut %s", r.why, found)
 		}
+	}
+}
+
+// TestRoomsAreSmall: a package can be read in one sitting, in 25 files without tests.
+func TestRoomsAreSmall(t *testing.T) {
+	const most = 25
+	large := map[string]int{"store": 56, "cmd/afterwrite": 51, "dashboard": 36} // and no larger
+	files := map[string]int{}
+	require.NoError(t, filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			files[strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "../")]++
+		}
+		return err
+	}))
+	require.Greater(t, files["cache"], 10)
+	for room, n := range files {
+		require.LessOrEqual(t, n, max(most, large[room]), room)
 	}
 }
 

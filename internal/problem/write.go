@@ -3,6 +3,7 @@ package problem
 import (
 	"net/http"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -114,4 +115,13 @@ func Clip(s string) string {
 		end--
 	}
 	return s[:end] + "…"
+}
+
+// AppendTime appends a time as a JSON string, null for none.
+func AppendTime(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(dst, schema.Null...)
+	}
+	dst = append(dst, '"')
+	return append(t.UTC().AppendFormat(dst, time.RFC3339Nano), '"')
 }

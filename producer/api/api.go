@@ -2,33 +2,38 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/afterwrite/afterwrite/producer/api/internal/openapi"
+	"github.com/afterwrite/afterwrite/producer/api/internal/request"
+	"github.com/afterwrite/afterwrite/producer/api/internal/share"
+	"github.com/afterwrite/afterwrite/producer/api/internal/stream"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Bounds and their defaults.
 const (
-	DefaultMaxBody      = 1 << 20          // bytes of a body
-	DefaultMaxBatchBody = 64 << 20         // bytes of a batch
-	DefaultMaxBatches   = 8                // batches that are executed at once
-	DefaultMaxWaits     = 1000             // requests that wait for persistence at once
-	DefaultTimeout      = 15 * time.Second // of one operation, without a wait
-	DefaultMaxWait      = 50 * time.Second // longest "Prefer: wait" that is granted: nginx times out after 60
-	MaxBatchItems       = 10_000           // items of one batch
-	MaxIDs              = 1000             // ids of one multi-get
-	MaxLimit            = 1000             // records of one page
-	DefaultLimit        = 50               // records of a page if the request sets no limit
+	DefaultMaxBody      = 1 << 20               // bytes of a body
+	DefaultMaxBatchBody = 64 << 20              // bytes of a batch
+	DefaultMaxBatches   = 8                     // batches that are executed at once
+	DefaultMaxWaits     = 1000                  // requests that wait for persistence at once
+	DefaultMaxMemory    = 128 << 20             // bytes of the bodies and answers of all requests but batches
+	DefaultMaxAnswer    = 16 << 20              // bytes of the records of one answer
+	DefaultTimeout      = 15 * time.Second      // of one operation, without a wait
+	DefaultMaxWait      = 50 * time.Second      // longest "Prefer: wait" that is granted: nginx times out after 60
+	MaxBatchItems       = request.MaxBatchItems // items of one batch
+	MaxIDs              = request.MaxIDs        // ids of one multi-get
+	MaxLimit            = request.MaxLimit      // records of one page
+	DefaultLimit        = request.DefaultLimit  // records of a page if the request sets no limit
 )
 
 // Config configures an API. Producer, Cache, Store and Entities are required.
@@ -79,25 +84,17 @@ type API struct {
 	admin    AdminSurface
 	entities map[string]*schema.Entity
 
-	maxBody       int64
-	maxBatchBody  int64
-	maxMemory     int64
-	maxAnswer     int
-	memory        atomic.Int64 // bytes that requests hold
-	sizes         sizes
-	timeout       time.Duration
-	maxWait       time.Duration
-	batches       chan struct{} // a token for each batch that is executed
-	shares        *shares
-	bulk          *bulk
-	proxies       []netip.Prefix
-	waits         chan struct{} // a token for each request that waits for persistence
-	streams       chan struct{} // a token for each event stream
-	replays       chan struct{} // a token for each event stream that reads kept events
-	relays        relays
-	streamTimeout time.Duration
-	slowGrace     time.Duration
-	stopping      <-chan struct{}
+	maxBody      int64
+	maxBatchBody int64
+	maxAnswer    int
+	sizes        sizes
+	timeout      time.Duration
+	maxWait      time.Duration
+	shares       *share.Shares
+	proxies      []netip.Prefix
+	streams      *stream.Streams
+	slowGrace    time.Duration
+	stopping     <-chan struct{}
 
 	noIDs    bool // records are named by a query or a body only
 	cors     cors
@@ -118,35 +115,26 @@ func New(cfg Config) (*API, error) {
 		return nil, errors.New("api: Producer, Cache and Store are required")
 	}
 	a := &API{
-		producer:      cfg.Producer,
-		cache:         cfg.Cache,
-		store:         cfg.Store,
-		source:        cfg.Events,
-		admin:         cfg.Admin,
-		entities:      make(map[string]*schema.Entity, len(cfg.Entities)),
-		maxBody:       cmp.Or(cfg.MaxBody, DefaultMaxBody),
-		maxBatchBody:  cmp.Or(cfg.MaxBatchBody, DefaultMaxBatchBody),
-		maxMemory:     cmp.Or(cfg.MaxMemory, DefaultMaxMemory),
-		maxAnswer:     cmp.Or(cfg.MaxAnswer, DefaultMaxAnswer),
-		timeout:       cmp.Or(cfg.Timeout, DefaultTimeout),
-		maxWait:       cmp.Or(cfg.MaxWait, DefaultMaxWait),
-		batches:       make(chan struct{}, cmp.Or(cfg.MaxBatches, DefaultMaxBatches)),
-		waits:         make(chan struct{}, cmp.Or(cfg.MaxWaits, DefaultMaxWaits)),
-		streams:       make(chan struct{}, cmp.Or(cfg.MaxStreams, DefaultMaxStreams)),
-		replays:       make(chan struct{}, maxReplays),
-		relays:        relays{of: map[*schema.Entity]*relay{}},
-		streamTimeout: cmp.Or(cfg.StreamTimeout, DefaultStreamTimeout),
-		slowGrace:     cmp.Or(cfg.SlowGrace, DefaultSlowGrace),
-		stopping:      cfg.Stopping,
-		noIDs:         cfg.NoIDsInPath,
-		guard:         cfg.Tokens,
-		tickets:       cfg.Tickets,
-		proxies:       cfg.Proxies,
-		limits:        cfg.RateLimit,
-		log:           cmp.Or(cfg.Log, slog.Default()),
+		producer:     cfg.Producer,
+		cache:        cfg.Cache,
+		store:        cfg.Store,
+		source:       cfg.Events,
+		admin:        cfg.Admin,
+		entities:     make(map[string]*schema.Entity, len(cfg.Entities)),
+		maxBody:      cmp.Or(cfg.MaxBody, DefaultMaxBody),
+		maxBatchBody: cmp.Or(cfg.MaxBatchBody, DefaultMaxBatchBody),
+		maxAnswer:    cmp.Or(cfg.MaxAnswer, DefaultMaxAnswer),
+		timeout:      cmp.Or(cfg.Timeout, DefaultTimeout),
+		maxWait:      cmp.Or(cfg.MaxWait, DefaultMaxWait),
+		slowGrace:    cmp.Or(cfg.SlowGrace, DefaultSlowGrace),
+		stopping:     cfg.Stopping,
+		noIDs:        cfg.NoIDsInPath,
+		guard:        cfg.Tokens,
+		tickets:      cfg.Tickets,
+		proxies:      cfg.Proxies,
+		limits:       cfg.RateLimit,
+		log:          cmp.Or(cfg.Log, slog.Default()),
 	}
-	a.shares = newShares(a.maxMemory, int64(cap(a.batches)), int64(cap(a.waits)), int64(cap(a.streams)))
-	a.bulk = newBulk(cmp.Or(cfg.MaxBatchBytes, 2*a.maxBatchBody), a.maxBatchBody)
 	for _, e := range cfg.Entities {
 		if slices.Contains(ownWords, e.Name) {
 			return nil, fmt.Errorf("api: Entities: %q is a word of the HTTP API, name the entity otherwise", e.Name)
@@ -160,37 +148,47 @@ func New(cfg Config) (*API, error) {
 	if a.metrics, err = newMetrics(cfg.Registerer); err != nil {
 		return nil, fmt.Errorf("api: Registerer: %w", err)
 	}
-	if a.document, err = document(cfg); err != nil {
+	if a.shares, err = share.New(share.Limits{
+		Memory:      cmp.Or(cfg.MaxMemory, DefaultMaxMemory),
+		BatchMemory: cmp.Or(cfg.MaxBatchBytes, 2*a.maxBatchBody),
+		BatchBody:   a.maxBatchBody,
+		Batches:     cmp.Or(cfg.MaxBatches, DefaultMaxBatches),
+		Waits:       cmp.Or(cfg.MaxWaits, DefaultMaxWaits),
+		Streams:     cmp.Or(cfg.MaxStreams, DefaultMaxStreams),
+	}, cfg.Registerer); err != nil {
+		return nil, fmt.Errorf("api: Registerer: %w", err)
+	}
+	if a.streams, err = stream.New(stream.Config{
+		Source: cfg.Events, States: cfg.Cache, Timeout: a.timeout,
+		WriteTimeout: cmp.Or(cfg.StreamTimeout, DefaultStreamTimeout),
+		Stopping:     cfg.Stopping, Log: a.log, Registerer: cfg.Registerer,
+	}); err != nil {
+		return nil, fmt.Errorf("api: Registerer: %w", err)
+	}
+	if a.document, err = openapi.Document(described(cfg)); err != nil {
 		return nil, fmt.Errorf("api: openapi: %w", err)
 	}
 	a.routes = a.newRoutes(cfg.Gatherer)
 	return a, nil
 }
 
-var _ http.Handler = (*API)(nil)
-
-// cors is the set of origins from which browsers can call.
-type cors struct {
-	any     bool
-	origins map[string]bool
-}
-
-func newCORS(list []string) (cors, error) {
-	c := cors{origins: make(map[string]bool, len(list))}
-	for _, origin := range list {
-		if origin == "*" {
-			c.any = true
-			continue
-		}
-		u, err := url.Parse(origin)
-		if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin {
-			return cors{}, fmt.Errorf(`%q is not an origin such as "https://app.example.com", nor "*"`, origin)
-		}
-		c.origins[origin] = true
+// described is what the OpenAPI document says of the API.
+func described(cfg Config) openapi.API {
+	d := openapi.API{Entities: cfg.Entities, Events: cfg.Events != nil, Tickets: cfg.Tickets != nil,
+		Tokens: cfg.Tokens != nil, Version: cfg.Version}
+	if cfg.Admin != nil {
+		d.Admin = cfg.Admin.OpenAPI
 	}
-	return c, nil
+	if cfg.Tokens != nil {
+		d.Required = cfg.Tokens.Required()
+	}
+	return d
 }
 
-func (c cors) on() bool { return c.any || len(c.origins) > 0 }
+// openapi answers the description of the API, generated from the entities.
+func (a *API) openapi(_ context.Context, c *call) error {
+	c.send(http.StatusOK, a.document)
+	return nil
+}
 
-func (c cors) allows(origin string) bool { return c.any || c.origins[origin] }
+var _ http.Handler = (*API)(nil)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/token"
+	"github.com/afterwrite/afterwrite/producer/api/internal/request"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -15,6 +16,12 @@ type Guard interface {
 	Identify(h http.Header) (token.Identity, error)
 	Of(number int64) (token.Identity, error)
 	Required() bool
+}
+
+// Limits is a rate limiter. Admit counts a request and sets the fields of its answer; the
+// error is the answer to a request that is refused.
+type Limits interface {
+	Admit(h http.Header, r *http.Request) error
 }
 
 // access is what a route requires of its caller.
@@ -67,6 +74,17 @@ func (a *API) identify(c *call) error {
 	return nil
 }
 
+// unlimited are the routes without a rate limit, because monitoring and operators need them.
+var unlimited = map[string]bool{"healthz": true, "readyz": true, "metrics": true, "openapi": true, "admin": true}
+
+// limit counts the request, even if its path names nothing.
+func (a *API) limit(c *call) error {
+	if a.limits == nil || unlimited[c.end.name] {
+		return nil
+	}
+	return a.limits.Admit(c.header, c.r)
+}
+
 // mayCall checks the scopes as far as the path shows what the request is about.
 func (a *API) mayCall(c *call) error {
 	switch {
@@ -100,11 +118,11 @@ func (a *API) adminEntity(c *call) string {
 		return token.Every
 	}
 	found := ""
-	for p, err := range parameters(c.r.URL.RawQuery) {
-		if p.name != "entity" && err == nil {
+	for p, err := range request.Parameters(c.r.URL.RawQuery) {
+		if p.Name != "entity" && err == nil {
 			continue
 		}
-		name, bad := p.value()
+		name, bad := p.Value()
 		if err != nil || bad != nil || found != "" {
 			return token.Every
 		}

@@ -1,20 +1,17 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"strconv"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/producer/api/internal/request"
+	"github.com/afterwrite/afterwrite/producer/api/internal/share"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -26,16 +23,16 @@ func (a *API) batch(ctx context.Context, c *call) error {
 	if err := c.who.AllowSomewhere(token.Write); err != nil {
 		return err
 	}
-	if err := a.readBody(c, a.maxBatchBody, a.holdBatch); err != nil {
+	if err := a.readBody(c, a.maxBatchBody, c.holds.HoldBatch); err != nil {
 		return err
 	}
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
-	back, err := a.place(ctx, c, batchPlaces, a.batches, schema.ErrBusy) // a body that arrives slowly takes no place
+	back, err := c.holds.Await(ctx, share.Batches, schema.ErrBusy) // a body that arrives slowly takes no place
 	if err != nil {
 		return err
 	}
-	items, err := c.splitItems()
+	items, err := c.decode.Items(c.body)
 	if err != nil {
 		back()
 		return err
@@ -56,12 +53,12 @@ func (a *API) doItems(ctx context.Context, c *call, items [][]byte) []producer.R
 			results[i].Err = schema.ErrBusy
 			continue
 		}
-		request, err := a.readItem(c, item)
+		r, err := a.readItem(c, item)
 		if err != nil {
 			results[i].Err = err
 			continue
 		}
-		requests = append(requests, request)
+		requests = append(requests, r)
 		at = append(at, i)
 	}
 	for i, result := range a.producer.DoAll(ctx, requests) {
@@ -80,52 +77,7 @@ func (c *call) checkBatch() error {
 	if err := c.onlyParameters(); err != nil {
 		return err
 	}
-	return c.wantType(typeNDJSON, typeJSON, "application/ndjson", "application/jsonl")
-}
-
-// splitItems splits the body into the texts of its items: the elements of an array, or its lines. It checks only the
-// array's own commas and brackets, so that an invalid item does not affect the others.
-func (c *call) splitItems() ([][]byte, error) {
-	if body := bytes.TrimLeft(c.body, " \t\r\n"); len(body) > 0 && body[0] == '[' {
-		return c.splitArray()
-	}
-	var items [][]byte
-	for line := range bytes.SplitSeq(c.body, []byte{'\n'}) {
-		if line = bytes.TrimSpace(line); len(line) == 0 {
-			continue
-		}
-		if len(items) == MaxBatchItems {
-			return nil, problem.TooMany("items", MaxBatchItems)
-		}
-		items = append(items, line)
-	}
-	return items, nil
-}
-
-func (c *call) splitArray() ([][]byte, error) {
-	d := &c.decode
-	d.start(c.body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	if _, err := d.tokens.ReadToken(); err != nil {
-		return nil, malformed(err)
-	}
-	var items [][]byte
-	for d.tokens.PeekKind() != ']' {
-		item, err := d.value()
-		if err != nil {
-			return nil, malformed(err)
-		}
-		if len(items) == MaxBatchItems {
-			return nil, problem.TooMany("items", MaxBatchItems)
-		}
-		items = append(items, item)
-	}
-	if _, err := d.tokens.ReadToken(); err != nil {
-		return nil, malformed(err)
-	}
-	if _, err := d.tokens.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, problem.Malformed("there is something after the array")
-	}
-	return items, nil
+	return c.wantType(request.NDJSON, request.JSON, "application/ndjson", "application/jsonl")
 }
 
 // readItem parses one item of a batch.
@@ -134,36 +86,12 @@ func (a *API) readItem(c *call, text []byte) (producer.Request, error) {
 	if int64(len(text)) > a.maxBody { // a write has the same bound on every route
 		return r, problem.TooLarge(a.maxBody)
 	}
-	var id, fields json.RawMessage
-	err := c.decode.object(text, func(name []byte, value json.RawMessage) (err error) {
-		switch string(name) {
-		case "op":
-			var op string
-			op, err = stringMember("op", value)
-			r.Op = cache.Op(op)
-		case "entity":
-			r.Entity, err = stringMember("entity", value)
-		case "id":
-			id = value
-		case "fields":
-			fields = value
-		case "if_match":
-			r.IfMatch, err = versionMember(value)
-		case "idempotency_key":
-			if r.Key, err = stringMember("idempotency_key", value); err == nil {
-				if reason := keyFault(r.Key); reason != "" {
-					err = invalid("idempotency_key", reason)
-				}
-			}
-		default:
-			err = invalid(string(name), "is not a member of a batch's item")
-		}
-		return err
-	})
+	item, err := c.decode.Item(text)
+	r.Op, r.Entity, r.IfMatch, r.Key = cache.Op(item.Op), item.Entity, item.IfMatch, item.Key
 	if err != nil {
 		return r, err
 	}
-	return r, a.completeItem(c, &r, id, fields)
+	return r, a.completeItem(c, &r, item.ID, item.Fields)
 }
 
 // completeItem parses the members that depend on the item's op and entity.
@@ -183,7 +111,7 @@ func (a *API) completeItem(c *call, r *producer.Request, id, fields json.RawMess
 		return err
 	}
 	if id != nil {
-		if r.ID, err = idFromJSON(e, id); err != nil {
+		if r.ID, err = request.IDFromJSON(e, id); err != nil {
 			return err
 		}
 	}
@@ -203,42 +131,11 @@ func (a *API) completeItem(c *call, r *producer.Request, id, fields json.RawMess
 		return invalid("fields", "must be an object")
 	}
 	r.Fields = make(schema.Fields)
-	inner, err := c.decode.fields(fields, e, r.Fields)
+	inner, err := c.decode.Fields(fields, e, r.Fields)
 	if err == nil && inner != nil {
 		return invalid("fields", `cannot have "id"; it stands beside them`)
 	}
 	return err
-}
-
-func stringMember(name string, value json.RawMessage) (string, error) {
-	if value[0] != '"' {
-		return "", invalid(name, "must be a string")
-	}
-	s, err := stringBytes(value)
-	return string(s), err
-}
-
-// versionMember parses if_match: the version as a number or as an ETag.
-func versionMember(value json.RawMessage) (schema.Version, error) {
-	text := string(value)
-	if value[0] == '"' {
-		s, err := stringBytes(value)
-		if err != nil {
-			return 0, err
-		}
-		tags, ok := parseTags(string(s))
-		if text = string(s); ok && len(tags) == 1 {
-			text = tags[0].value
-		}
-	}
-	if text == "*" {
-		return cache.AnyVersion, nil
-	}
-	v, err := versionOf(text)
-	if err != nil {
-		return 0, invalid("if_match", `must be a version or "*"`)
-	}
-	return v, nil
 }
 
 // sendResults answers a batch: for each item the status code that it would have had alone, and its version or its

@@ -12,19 +12,12 @@ import (
 	"github.com/afterwrite/afterwrite/internal/problem"
 )
 
-// The media types of bodies.
-const (
-	typeJSON   = "application/json"
-	typeMerge  = "application/merge-patch+json"
-	typeNDJSON = "application/x-ndjson"
-)
-
 // wantType rejects a body that does not have one of these media types, or is encoded.
 func (c *call) wantType(types ...string) error { return problem.WantType(c.r.Header, types...) }
 
 // readBody reads the whole body into c.body, or rejects a body of more than limit bytes. hold counts each part of its
 // buffer. A body that arrives more slowly than the minimum rate is ended, because a slow sender holds memory meanwhile.
-func (a *API) readBody(c *call, limit int64, hold func(c *call, bytes int) error) error {
+func (a *API) readBody(c *call, limit int64, hold func(bytes int) error) error {
 	if c.r.ContentLength > limit {
 		return problem.TooLarge(limit)
 	}
@@ -44,7 +37,7 @@ func (a *API) readBody(c *call, limit int64, hold func(c *call, bytes int) error
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
 		}
-		if err := hold(c, cap(b)); err != nil {
+		if err := hold(cap(b)); err != nil {
 			return err
 		}
 		pace.next(len(b))

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/token"
+	"github.com/afterwrite/afterwrite/producer/api/internal/request"
+	"github.com/afterwrite/afterwrite/producer/api/internal/share"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -29,10 +31,8 @@ type call struct {
 	versions  bool           // a list answers its records' versions, too
 	queryID   bool           // the id is from the query
 	requestID string
-	code      int    // status of the answer, 0 before it is sent
-	caller    string // see [API.caller]; "" before its first call
-	held      int64  // bytes counted by [API.hold]
-	bulk      int64  // bytes counted by [API.holdBatch]
+	code      int           // status of the answer, 0 before it is sent
+	holds     share.Request // what it holds of memory and places
 	grace     time.Duration
 	cut       bool // the answer was read more slowly than the minimum rate
 	spoilt    bool // a panic may have left a reference to the buffers
@@ -40,7 +40,7 @@ type call struct {
 	body   []byte        // the request's body
 	out    []byte        // the answer's body
 	fields schema.Fields // of the body, aliasing it
-	decode decoder
+	decode request.Decoder
 }
 
 var calls = sync.Pool{New: func() any { return &call{fields: make(schema.Fields)} }}
@@ -65,9 +65,8 @@ func (c *call) release() {
 		return
 	}
 	clear(c.fields)
-	tokens := c.decode.tokens
-	*c = call{body: c.body[:0], out: c.out[:0], fields: c.fields}
-	c.decode.tokens = tokens
+	c.decode.Forget()
+	*c = call{body: c.body[:0], out: c.out[:0], fields: c.fields, decode: c.decode}
 	calls.Put(c)
 }
 

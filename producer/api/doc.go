@@ -3,20 +3,23 @@
 //
 // A request passes through these files:
 //
-//	serve.go      request id, headers, deadline, metrics, the log line
+//	serve.go      request id, headers, deadline, metrics, the log line; cors.go for browsers of other origins
 //	route.go      the endpoint, entity and id that the path names
-//	path.go       which ids a path can name; other ids need the parameter id
-//	auth.go       the caller's identity and scopes; limit.go the rate limit
-//	body.go       the body, bounded          decode.go   its fields, strictly
-//	condition.go  If-Match, If-None-Match    prefer.go   Prefer: wait=N
-//	write.go      put, create, patch, increment, delete; batch.go many of them
+//	auth.go       the caller's identity and scopes, and its rate limit
+//	body.go       the body, bounded and not too slow
+//	condition.go  what a write requires of the record
+//	write.go      put, create, patch, increment, delete; batch.go many of them; wait.go until they are persisted
 //	read.go       one record, many.go by ids, list.go a page, status.go its way to the database
 //	rank.go       the best records, and a record's place among all
-//	events.go     what becomes of writes, stream.go as server-sent events, relay.go for all of them
+//	answer.go     records, versions and foreign rows in an answer
+//	events.go     what becomes of writes, as a stream; ticket.go for programs that cannot send a header
 //	admin.go      operators' actions: internal/operate/web serves them
 //	problem.go    the answers to errors, the only place that defines them
-//	memory.go     how many bytes all requests can hold
-//	unread.go     requests that the server rejects before it calls the handler
+//	health.go     whether the process is alive and ready; metrics.go its numbers
+//	unread.go     requests that no handler sees: rejected by the server, or before the API is ready
+//
+// What they need stands in rooms of its own, below internal: request parses what a request says, share counts what each
+// caller holds of memory and places, stream sends events, openapi describes the API.
 //
 // A 202 means that the write is accepted: every later read sees it, and it reaches the database without further help.
 // What Redis itself can lose (with appendfsync everysec up to a second at a power failure), an accepted write can lose

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/producer/api/internal/request"
+	"github.com/afterwrite/afterwrite/producer/api/internal/share"
+	"github.com/afterwrite/afterwrite/producer/api/internal/stream"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -22,18 +26,9 @@ type EventSource interface {
 
 // Bounds of the event streams.
 const (
-	DefaultMaxStreams    = 100              // streams at once
-	DefaultStreamTimeout = 10 * time.Second // longest write to a slow reader
-	maxReplays           = 8                // streams that read stored events at once: each holds several messages
-	replayFor            = 30 * time.Second // longest reading of stored events; a slower stream is dropped
-	heartbeat            = 15 * time.Second
-	// overlap is what a resumed stream repeats: events of different partitions arrive almost, but not quite, in the
-	// order of their times.
-	overlap = time.Second
+	DefaultMaxStreams    = 100                        // streams at once
+	DefaultStreamTimeout = stream.DefaultWriteTimeout // longest write to a slow reader
 )
-
-// streamed lists the events that are streamed.
-var streamed = []string{"persisted", "held", "dead", "resolved", "changed", "conflict"}
 
 // events answers a stream of server-sent events: what becomes of accepted writes. The id of an event is its time in ms.
 // A stream that is resumed with Last-Event-ID begins a little before that time, with the events that are still stored.
@@ -51,25 +46,27 @@ func (a *API) events(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case a.streams <- struct{}{}:
-		defer func() { <-a.streams }()
-	default:
+	if !c.holds.Enter(share.Streams) {
 		return errTooManyStreams
 	}
-	if err := a.take(c, streamPlaces, 1); err != nil {
+	defer c.holds.Leave(share.Streams)
+	if err := c.holds.Take(share.Streams); err != nil {
 		return err
 	}
-	defer a.give(c, streamPlaces, 1)
+	defer c.holds.Give(share.Streams)
 	ctx, cancel := a.whileValid(ctx, c)
 	defer cancel()
-	s := &stream{api: a, call: c, control: http.NewResponseController(c.w), woken: make(chan struct{}, 1)}
-	defer s.close()
-	if err := s.subscribe(ctx, query.entities); err != nil {
+	s, err := a.streams.Open(ctx, query.entities)
+	if err != nil {
 		return err
 	}
-	return s.run(ctx, since)
+	defer s.Close()
+	c.code = http.StatusOK
+	return s.Serve(ctx, c.w, c.r, stream.Reader{Since: since, RequestID: c.requestID, Token: c.who.Name})
 }
+
+// ConnContext lets event streams bound the kernel's buffer. It is for [http.Server.ConnContext].
+func ConnContext(ctx context.Context, c net.Conn) context.Context { return stream.ConnContext(ctx, c) }
 
 var errTooManyStreams = &problem.Problem{Name: "too-many-streams", Code: http.StatusServiceUnavailable,
 	Title:      "Too many event streams",
@@ -84,15 +81,15 @@ type eventQuery struct {
 }
 
 func (a *API) eventQuery(c *call) (q eventQuery, err error) {
-	for p, err := range parameters(c.r.URL.RawQuery) {
+	for p, err := range request.Parameters(c.r.URL.RawQuery) {
 		if err != nil {
 			return q, err
 		}
-		value, err := p.value()
+		value, err := p.Value()
 		if err != nil {
 			return q, err
 		}
-		switch p.name {
+		switch p.Name {
 		case "entity":
 			e, ok := a.entities[value]
 			if !ok {
@@ -106,7 +103,7 @@ func (a *API) eventQuery(c *call) (q eventQuery, err error) {
 		case "last_event_id":
 			q.last = value
 		default:
-			return q, problem.BadParameter(p.name, "is not a parameter of this route")
+			return q, problem.BadParameter(p.Name, "is not a parameter of this route")
 		}
 	}
 	if len(q.entities) > 0 {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/producer/api/internal/request"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -103,7 +104,7 @@ func (a *API) appendRows(ctx context.Context, c *call, out []byte, q Query) (pag
 			return page, nil
 		}
 		a.sizes.learn(c.entity, len(rows), len(out)-before)
-		if err := a.hold(c, len(out)); err != nil {
+		if err := c.holds.Hold(len(out)); err != nil {
 			return page, err
 		}
 		if len(rows) < q.Limit {
@@ -137,14 +138,6 @@ func (a *API) findVersions(ctx context.Context, c *call, page *listed, rows []sc
 	return nil
 }
 
-// appendVersions appends versions and ends their array.
-func (c *call) appendVersions(out []byte, versions []schema.Version) []byte {
-	for _, v := range versions {
-		out = append(c.appendVersion(out, v), ',')
-	}
-	return append(trimComma(out), ']')
-}
-
 // lag returns how long the oldest pending record has waited: younger writes may be missing in the page. It is unknown
 // while Redis does not respond.
 func (a *API) lag(ctx context.Context, e *schema.Entity) (lag time.Duration, known bool) {
@@ -159,25 +152,25 @@ func (a *API) lag(ctx context.Context, e *schema.Entity) (lag time.Duration, kno
 func (c *call) readQuery() (Query, error) {
 	q := Query{Limit: DefaultLimit}
 	seen := make(map[string]bool)
-	for p, err := range parameters(c.r.URL.RawQuery) {
+	for p, err := range request.Parameters(c.r.URL.RawQuery) {
 		if err != nil {
 			return q, err
 		}
-		if seen[p.name] {
-			return q, problem.BadParameter(p.name, "is there twice")
+		if seen[p.Name] {
+			return q, problem.BadParameter(p.Name, "is there twice")
 		}
-		seen[p.name] = true
-		value, err := p.value()
+		seen[p.Name] = true
+		value, err := p.Value()
 		if err != nil {
 			return q, err
 		}
-		switch p.name {
+		switch p.Name {
 		case "limit":
 			q.Limit, err = readLimit("limit", value)
 		case "after":
 			q.After, err = readCursor(c.entity, value)
 		default:
-			err = c.readFilter(&q, p.name, value)
+			err = c.readFilter(&q, p.Name, value)
 		}
 		if err != nil {
 			return q, err

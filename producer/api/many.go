@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/producer/api/internal/request"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -51,7 +54,7 @@ func (a *API) getMany(ctx context.Context, c *call) error {
 		if len(out) > a.maxAnswer {
 			return problem.AnswerTooLarge(a.maxAnswer)
 		}
-		if err := a.hold(c, len(out)); err != nil {
+		if err := c.holds.Hold(len(out)); err != nil {
 			return err
 		}
 		done += len(some)
@@ -74,8 +77,8 @@ func (a *API) getMany(ctx context.Context, c *call) error {
 func (c *call) readIDs() ([]string, error) {
 	var ids []string
 	seen := make(map[string]bool)
-	for p := range parameters(c.r.URL.RawQuery) {
-		for raw := range strings.SplitSeq(p.raw, ",") {
+	for p := range request.Parameters(c.r.URL.RawQuery) {
+		for raw := range strings.SplitSeq(p.Raw, ",") {
 			id, err := url.QueryUnescape(raw)
 			if err != nil {
 				return nil, problem.BadParameter("ids", "is not percent-encoded as it must be")
@@ -108,10 +111,32 @@ func worst(found []cache.Read) cache.Source {
 	return from
 }
 
-// trimComma removes the comma after the last of several values.
-func trimComma(b []byte) []byte {
-	if n := len(b) - 1; b[n] == ',' {
-		return b[:n]
+// chunkBytes is how many bytes of records are read at a time.
+const chunkBytes = 4 << 20
+
+// sizes estimates how many bytes a record of each entity takes in an answer.
+type sizes struct{ of sync.Map } // *schema.Entity to *atomic.Int64
+
+// chunk returns how many records to read at once, by the size of records read before. All records of an answer are read
+// in one round trip, unless they are known to be large.
+func (s *sizes) chunk(e *schema.Entity) int {
+	if size, ok := s.of.Load(e); ok {
+		return max(1, chunkBytes/int(size.(*atomic.Int64).Load()+1))
 	}
-	return b
+	return max(MaxIDs, MaxLimit)
+}
+
+// learn updates the estimate with records that were read. Of concurrent readers the last one wins, which is good
+// enough.
+func (s *sizes) learn(e *schema.Entity, records, bytes int) {
+	if records == 0 {
+		return
+	}
+	seen := int64(bytes / records)
+	size, known := s.of.LoadOrStore(e, new(atomic.Int64))
+	if before := size.(*atomic.Int64); !known || seen > before.Load() {
+		before.Store(seen)
+	} else {
+		before.Add((seen - before.Load()) / 8)
+	}
 }

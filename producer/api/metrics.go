@@ -14,13 +14,7 @@ import (
 type metrics struct {
 	duration *prometheus.HistogramVec
 	unwaited prometheus.Counter
-	dropped  prometheus.Counter
-	overfull prometheus.Counter
-	memory   prometheus.Gauge
 	slow     *prometheus.CounterVec
-	shares   *prometheus.CounterVec
-
-	batchMemory prometheus.Gauge
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -34,42 +28,18 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "afterwrite_http_waits_skipped_total",
 			Help: "Writes answered immediately although the caller asked to wait, because too many were waiting.",
 		}),
-		dropped: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "afterwrite_http_streams_dropped_total",
-			Help: "Event streams that were ended because their reader did not read.",
-		}),
-		overfull: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "afterwrite_http_memory_refusals_total",
-			Help: "Requests rejected because bodies and answers held the maximum of memory.",
-		}),
-		memory: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "afterwrite_http_memory_bytes",
-			Help: "Bytes of large bodies and answers that requests hold now, those of batches aside.",
-		}),
 		slow: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "afterwrite_http_too_slow_total",
 			Help: "Requests ended because a body came, or an answer was read, below the least rate; side is body or answer.",
 		}, []string{"side"}),
-		shares: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "afterwrite_http_share_rejections_total",
-			Help: "Requests rejected because their token or address held its whole share of memory, batches, waits or streams.",
-		}, []string{"resource"}),
-		batchMemory: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "afterwrite_http_batch_memory_bytes",
-			Help: "Bytes of the bodies of batches that requests hold now.",
-		}),
 	}
 	for _, side := range []string{"body", "answer"} {
 		m.slow.WithLabelValues(side)
 	}
-	for _, resource := range resourceNames {
-		m.shares.WithLabelValues(resource)
-	}
 	if registerer == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.duration, m.unwaited, m.dropped, m.overfull, m.memory,
-		m.slow, m.shares, m.batchMemory} {
+	for _, c := range []prometheus.Collector{m.duration, m.unwaited, m.slow} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}

@@ -1,9 +1,7 @@
 package api
 
 import (
-	"encoding/json"
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,17 +50,4 @@ func TestARefusalOfNoVersionNamesNone(t *testing.T) {
 	require.NotContains(t, string(p.AppendTo(nil, "")), "record_status")
 	refused.Version, refused.Status = 7, schema.Held
 	require.Contains(t, string(p.AppendTo(nil, "")), `"version":7,"record_status":"held","refusal":`)
-}
-
-// What an entity's writes refuse is not offered.
-func TestOnlyWritesBehindTakeOperationIDs(t *testing.T) {
-	t.Parallel()
-	for mode, offered := range map[schema.WriteMode]bool{schema.WriteBehind: true, schema.WriteThrough: false,
-		schema.WriteAround: false} {
-		e := &schema.Entity{Name: "order", Write: mode, Fields: []schema.Field{{Name: "n", Type: schema.Int}}}
-		require.NoError(t, e.Init())
-		text, err := json.Marshal(entityPaths(e))
-		require.NoError(t, err)
-		require.Equal(t, offered, strings.Contains(string(text), "/Idempotency-Key"), mode)
-	}
 }

@@ -3,12 +3,12 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 
 	"github.com/afterwrite/afterwrite/cache/rank"
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/producer/api/internal/request"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -17,9 +17,6 @@ type ranks interface {
 	Top(ctx context.Context, e *schema.Entity, n int) (places []rank.Place, ranked int64, err error)
 	Around(ctx context.Context, e *schema.Entity, id string, n int) (places []rank.Place, ranked int64, err error)
 }
-
-// defaultAround is the number of records around one if the caller names none.
-const defaultAround = 5
 
 // rank answers the best records, or those around one.
 func (a *API) rank(ctx context.Context, c *call) error {
@@ -66,18 +63,18 @@ type rankQuery struct {
 }
 
 func (c *call) readRank() (rankQuery, error) {
-	q := rankQuery{limit: defaultAround}
+	q := rankQuery{limit: request.DefaultAround}
 	given := make(map[string]bool)
-	for p := range parameters(c.r.URL.RawQuery) {
-		value, err := p.value()
+	for p := range request.Parameters(c.r.URL.RawQuery) {
+		value, err := p.Value()
 		if err != nil {
 			return q, err
 		}
-		if given[p.name] {
-			return q, problem.BadParameter(p.name, "is there twice")
+		if given[p.Name] {
+			return q, problem.BadParameter(p.Name, "is there twice")
 		}
-		given[p.name] = true
-		switch p.name {
+		given[p.Name] = true
+		switch p.Name {
 		case "top":
 			q.top, err = readLimit("top", value)
 		case "limit":
@@ -147,43 +144,4 @@ func rankProblem(err error) error {
 			Detail:     "the rank is being rebuilt from the database; try again later", Cause: err}
 	}
 	return err
-}
-
-// describeRank adds the routes that read a rank to the paths of the OpenAPI document.
-func describeRank(e *schema.Entity, paths object) {
-	if e.RankBy == "" {
-		return
-	}
-	n := e.Name
-	collection := paths["/v1/"+n].(object)["get"].(object)
-	collection["parameters"] = append(collection["parameters"].([]object),
-		object{"name": "top", "in": "query", "schema": object{"type": "integer", "minimum": 1, "maximum": MaxLimit},
-			"description": "The records with the greatest " + e.RankBy +
-				", ties by id, and the rank of each. Without any other parameter."},
-		object{"name": "around", "in": "query", "schema": idSchema(e),
-			"description": fmt.Sprintf("The records next to this one in the rank, and itself: limit of them, %d if not given.", defaultAround)})
-	ok := collection["responses"].(object)["200"].(object)
-	ok["description"] = ok["description"].(string) +
-		" With top or around: records with their rank, and the number of ranked records."
-	schema := ok["content"].(object)[typeJSON].(object)["schema"].(object)
-	schema["anyOf"] = append(schema["anyOf"].([]object), ref("schemas", n+"_ranks"))
-	paths["/v1/"+n+"/{id}/rank"] = object{
-		"parameters": paths["/v1/"+n+"/{id}/status"].(object)["parameters"],
-		"get": operation(n, "rank_"+n, "Get a record and its rank by "+e.RankBy+".", object{
-			"responses": answers(object{"200": response("The record with its rank.", ref("schemas", n+"_ranks"),
-				"Cache-Status", "Afterwrite-Freshness")}, "422"),
-		}),
-	}
-}
-
-func ranksSchema(e *schema.Entity) object {
-	record := recordSchema(e)
-	record["properties"].(object)["rank"] = object{"type": "integer", "format": "int64", "minimum": 1}
-	record["required"] = append([]string{"rank"}, record["required"].([]string)...)
-	return closed(object{
-		"records": object{"type": "array", "items": record},
-		"ranked": object{"type": "integer", "format": "int64", "minimum": 0,
-			"description": "Number of ranked records."},
-		"foreign": foreignSchema(),
-	}, "records", "ranked")
 }

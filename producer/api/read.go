@@ -8,6 +8,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/inspect"
+	"github.com/afterwrite/afterwrite/producer/api/internal/request"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -51,7 +52,7 @@ func (a *API) get(ctx context.Context, c *call) error {
 	c.header.Add("Vary", "Prefer")
 	c.header["Afterwrite-Status"] = []string{string(read.Status)}
 	c.setETag(read.Version)
-	if unchanged(c.r.Header, read.Version) {
+	if request.Unchanged(c.r.Header, read.Version) {
 		c.send(http.StatusNotModified, nil)
 		return nil
 	}
@@ -93,8 +94,8 @@ func (c *call) setCacheStatus(from cache.Source, ttl time.Duration) {
 // collection answers a multi-get if the query has ids, a part of the rank if it has top or around, otherwise a page of
 // rows.
 func (a *API) collection(ctx context.Context, c *call) error {
-	for p := range parameters(c.r.URL.RawQuery) {
-		switch p.name {
+	for p := range request.Parameters(c.r.URL.RawQuery) {
+		switch p.Name {
 		case "ids":
 			return a.getMany(ctx, c)
 		case "top", "around":

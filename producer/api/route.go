@@ -3,11 +3,14 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/afterwrite/afterwrite/internal/problem"
+	"github.com/afterwrite/afterwrite/producer/api/internal/request"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // handler answers one request. An error that it returns becomes a problem; in that case it must not have sent anything.
@@ -105,7 +108,7 @@ func newEndpoint(name string, methods map[string]handler) *endpoint {
 // is unescaped, not yet canonical.
 func (a *API) route(c *call) error {
 	c.end = unknown
-	if err := originalFault(c.r.Header); err != nil {
+	if err := request.Rewritten(c.r.Header); err != nil {
 		return err
 	}
 	path := c.r.URL.EscapedPath()
@@ -124,8 +127,8 @@ func (a *API) route(c *call) error {
 	name, rest, hasID := strings.Cut(rest, "/")
 	id, last, under := strings.Cut(rest, "/")
 	switch {
-	case !hasID && c.r.Method != http.MethodPost && hasQueryID(c.r.URL.RawQuery):
-		c.end, hasID, id = a.routes.record, true, byQuery
+	case !hasID && c.r.Method != http.MethodPost && request.HasID(c.r.URL.RawQuery):
+		c.end, hasID, id = a.routes.record, true, request.ByQuery
 	case !hasID:
 		c.end = a.routes.collection
 	case !under:
@@ -142,4 +145,31 @@ func (a *API) route(c *call) error {
 		return nil
 	}
 	return a.takeID(c, id)
+}
+
+// recordURL returns the path and query of a record, in the form that every proxy forwards unchanged.
+func (a *API) recordURL(e *schema.Entity, id string) string {
+	return request.RecordPath(e, id, !a.noIDs)
+}
+
+// takeID reads the id from a segment of the path, or from the query if the segment says so.
+func (a *API) takeID(c *call, segment string) error {
+	if segment == request.ByQuery {
+		c.queryID = true
+		var err error
+		c.id, err = request.IDOf(c.r.URL.RawQuery)
+		return err
+	}
+	id := segment
+	if strings.IndexByte(segment, '%') >= 0 {
+		var err error
+		if id, err = url.PathUnescape(segment); err != nil {
+			return invalid("id", "is not percent-encoded as a path segment must be")
+		}
+	}
+	if a.noIDs || !request.PathSafe(id) {
+		return a.errPathID(c.entity, id)
+	}
+	c.id = id
+	return nil
 }

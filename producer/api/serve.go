@@ -12,8 +12,12 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/span"
+	"github.com/afterwrite/afterwrite/producer/api/internal/request"
 )
 
 // Header values that all answers share. They never change.
@@ -29,6 +33,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	c := newCall(w, r)
 	c.grace = a.slowGrace
+	c.holds.Start(a.shares, r, &c.who, a.proxies)
 	traced := span.Sampled(r.Context())
 	if traced {
 		c.trace()
@@ -37,7 +42,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if traced {
 		c.nameSpan()
 	}
-	a.free(c)
+	c.holds.Free()
 	if c.cut {
 		a.metrics.slow.WithLabelValues("answer").Inc()
 	}
@@ -83,9 +88,9 @@ func (a *API) dispatch(c *call) error {
 	h["Content-Security-Policy"] = headerPolicy
 	h["Cache-Control"] = headerNoStore
 	if _, ok := c.r.Header["Prefer"]; ok {
-		prefers := readPreference(c.r.Header, a.maxWait)
-		c.versions = prefers.versions
-		if c.texts = prefers.texts; c.texts {
+		prefers := request.ReadPreference(c.r.Header, a.maxWait)
+		c.versions = prefers.Versions
+		if c.texts = prefers.Texts; c.texts {
 			h["Preference-Applied"] = []string{"ints=string"}
 		}
 	}
@@ -119,34 +124,6 @@ func (a *API) dispatch(c *call) error {
 	return problem.Method(c.end.allow)
 }
 
-// Headers of the cross-origin protocol (https://fetch.spec.whatwg.org/#http-cors-protocol).
-const (
-	corsRequestHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, X-Request-Id"
-	corsExposed        = "Afterwrite-Freshness, Afterwrite-Lag, Afterwrite-Status, Cache-Status, ETag, Idempotency-Replayed, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
-	corsMaxAge         = "600" // seconds a browser may remember a preflight
-)
-
-// crossOrigin adds the headers that let a browser of an allowed origin read the answer, and answers a preflight. It
-// reports whether the request is answered.
-func (a *API) crossOrigin(c *call) bool {
-	h := c.header
-	h.Add("Vary", "Origin")
-	origin := c.r.Header.Get("Origin")
-	if origin == "" || !a.cors.allows(origin) {
-		return false
-	}
-	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Expose-Headers", corsExposed)
-	if c.r.Method != http.MethodOptions || c.r.Header.Get("Access-Control-Request-Method") == "" {
-		return false
-	}
-	h.Set("Access-Control-Allow-Methods", c.end.allow)
-	h.Set("Access-Control-Allow-Headers", corsRequestHeaders)
-	h.Set("Access-Control-Max-Age", corsMaxAge)
-	c.send(http.StatusNoContent, nil)
-	return true
-}
-
 // maxRequestID bounds a caller's own request id.
 const maxRequestID = 128
 
@@ -176,13 +153,36 @@ func (c *call) onlyParameters(known ...string) error {
 	if c.r.URL.RawQuery == "" {
 		return nil
 	}
-	for p, err := range parameters(c.r.URL.RawQuery) {
+	for p, err := range request.Parameters(c.r.URL.RawQuery) {
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(known, p.name) && (p.name != "id" || !c.queryID) {
-			return problem.BadParameter(p.name, "is not a parameter of this route")
+		if !slices.Contains(known, p.Name) && (p.Name != "id" || !c.queryID) {
+			return problem.BadParameter(p.Name, "is not a parameter of this route")
 		}
 	}
 	return nil
+}
+
+// route is the attribute of the form of a path, by the conventions of OpenTelemetry.
+const route = attribute.Key("http.route")
+
+// trace notes the request's id for the writes of a traced request.
+func (c *call) trace() { c.r = c.r.WithContext(span.WithRequest(c.r.Context(), c.requestID)) }
+
+// nameSpan names the span of the request, which whatever serves the API has begun, by the form of its path: that is
+// known only now.
+func (c *call) nameSpan() {
+	s := trace.SpanFromContext(c.r.Context())
+	if !s.IsRecording() {
+		return
+	}
+	s.SetAttributes(span.RequestID.String(c.requestID))
+	if c.entity != nil {
+		s.SetAttributes(span.Entity.String(c.entity.Name))
+	}
+	if c.end.path != "" {
+		s.SetName(c.r.Method + " " + c.end.path)
+		s.SetAttributes(route.String(c.end.path))
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
@@ -57,24 +56,16 @@ func appendState(dst []byte, e *schema.Entity, id string, s cache.State) []byte 
 	dst = append(dst, `,"deleted":`...)
 	dst = strconv.AppendBool(dst, s.Record.Deleted)
 	dst = append(dst, `,"pending_since":`...)
-	dst = appendTime(dst, s.PendingSince)
+	dst = problem.AppendTime(dst, s.PendingSince)
 	dst = append(dst, `,"attempts":`...)
 	dst = strconv.AppendInt(dst, int64(s.Attempts), 10)
 	dst = append(dst, `,"next_attempt":`...)
-	dst = appendTime(dst, s.NextAttempt)
+	dst = problem.AppendTime(dst, s.NextAttempt)
 	dst = append(dst, `,"died_at":`...)
-	dst = appendTime(dst, s.DiedAt)
+	dst = problem.AppendTime(dst, s.DiedAt)
 	dst = append(dst, `,"error":`...)
 	if s.Refusal == nil {
 		return append(dst, `null}`...)
 	}
 	return append(problem.AppendRefusal(dst, *s.Refusal), '}')
-}
-
-func appendTime(dst []byte, t time.Time) []byte {
-	if t.IsZero() {
-		return append(dst, schema.Null...)
-	}
-	dst = append(dst, '"')
-	return append(t.UTC().AppendFormat(dst, time.RFC3339Nano), '"')
 }

@@ -7,19 +7,18 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/producer/api/internal/share"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // admitWait takes a place among the requests that wait, within the caller's share; [API.await] gives it back. If all
 // places are taken, the caller is answered immediately, as if its wait had timed out.
 func (a *API) admitWait(c *call) bool {
-	if a.take(c, waitPlaces, 1) == nil {
-		select {
-		case a.waits <- struct{}{}:
+	if c.holds.Take(share.Waits) == nil {
+		if c.holds.Enter(share.Waits) {
 			return true
-		default:
-			a.give(c, waitPlaces, 1)
 		}
+		c.holds.Give(share.Waits)
 	}
 	a.metrics.unwaited.Inc()
 	return false
@@ -32,7 +31,7 @@ func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (schema.St
 	if wait <= 0 {
 		return w.Status, nil
 	}
-	defer func() { <-a.waits; a.give(c, waitPlaces, 1) }()
+	defer func() { c.holds.Leave(share.Waits); c.holds.Give(share.Waits) }()
 	ctx, cancel := context.WithTimeout(c.r.Context(), wait)
 	defer cancel()
 	go func() {

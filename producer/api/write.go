@@ -3,13 +3,13 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/producer"
+	"github.com/afterwrite/afterwrite/producer/api/internal/request"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -23,7 +23,7 @@ type Writes interface {
 
 // put creates or replaces a record.
 func (a *API) put(ctx context.Context, c *call) error {
-	if err := a.readFields(c, typeJSON); err != nil {
+	if err := a.readFields(c, request.JSON); err != nil {
 		return err
 	}
 	return a.write(ctx, c, cache.OpPut)
@@ -31,7 +31,7 @@ func (a *API) put(ctx context.Context, c *call) error {
 
 // patch sets some fields of a record: a merge patch of its top level.
 func (a *API) patch(ctx context.Context, c *call) error {
-	if err := a.readFields(c, typeMerge, typeJSON); err != nil {
+	if err := a.readFields(c, request.Merge, request.JSON); err != nil {
 		return err
 	}
 	return a.write(ctx, c, cache.OpPatch)
@@ -39,7 +39,7 @@ func (a *API) patch(ctx context.Context, c *call) error {
 
 // increment adds to int fields of a record.
 func (a *API) increment(ctx context.Context, c *call) error {
-	if err := a.readFields(c, typeJSON); err != nil {
+	if err := a.readFields(c, request.JSON); err != nil {
 		return err
 	}
 	return a.write(ctx, c, cache.OpIncrement)
@@ -55,12 +55,12 @@ func (a *API) create(ctx context.Context, c *call) error {
 	if _, ok := c.r.Header["If-Match"]; ok {
 		return problem.BadHeader("If-Match", "has no meaning for a record that is yet to be created")
 	}
-	id, err := a.readObject(c, typeJSON)
+	id, err := a.readObject(c, request.JSON)
 	if err != nil {
 		return err
 	}
 	if id != nil {
-		if c.id, err = idFromJSON(c.entity, id); err != nil {
+		if c.id, err = request.IDFromJSON(c.entity, id); err != nil {
 			return err
 		}
 		if c.id == "" {
@@ -76,7 +76,7 @@ func (a *API) readFields(c *call, types ...string) error {
 	if err != nil || value == nil {
 		return err
 	}
-	id, err := idFromJSON(c.entity, value)
+	id, err := request.IDFromJSON(c.entity, value)
 	if err != nil {
 		return err
 	}
@@ -93,10 +93,10 @@ func (a *API) readObject(c *call, types ...string) (id json.RawMessage, err erro
 	if err := c.wantType(types...); err != nil {
 		return nil, err
 	}
-	if err := a.readBody(c, a.maxBody, a.hold); err != nil {
+	if err := a.readBody(c, a.maxBody, c.holds.Hold); err != nil {
 		return nil, err
 	}
-	return c.decode.fields(c.body, c.entity, c.fields)
+	return c.decode.Fields(c.body, c.entity, c.fields)
 }
 
 // write passes the request to the write path and answers.
@@ -104,49 +104,27 @@ func (a *API) write(ctx context.Context, c *call, op cache.Op) error {
 	if err := c.onlyParameters(); err != nil {
 		return err
 	}
-	cond, err := readCondition(c.r.Header)
+	cond, err := request.ReadCondition(c.r.Header)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
-	request := producer.Request{Op: op, Entity: c.entity.Name, ID: c.id, Fields: c.fields, Owner: c.who.Name}
-	if request.Key, err = idempotencyKey(c.r.Header); err != nil {
+	w := producer.Request{Op: op, Entity: c.entity.Name, ID: c.id, Fields: c.fields, Owner: c.who.Name}
+	if w.Key, err = request.IdempotencyKey(c.r.Header); err != nil {
 		return err
 	}
-	if request.IfNoneMatch, err = ifAbsent(op, cond); err != nil {
+	if w.IfNoneMatch, err = ifAbsent(op, cond); err != nil {
 		return err
 	}
-	if request.IfMatch, err = a.match(ctx, c.entity, c.id, cond); err != nil {
+	if w.IfMatch, err = a.match(ctx, c.entity, c.id, cond); err != nil {
 		return err
 	}
-	accepted, err := a.producer.Do(ctx, request)
+	accepted, err := a.producer.Do(ctx, w)
 	if err != nil {
 		return conditionFailed(refusedFirst(err), op, cond)
 	}
 	return a.accept(c, op, accepted)
-}
-
-// ifAbsent reports whether the write requires that the record does not exist. A create always does, and a put can; for
-// the other operations this is an error, because they need the record.
-func ifAbsent(op cache.Op, cond condition) (bool, error) {
-	if !cond.absent || op == cache.OpPut || op == cache.OpCreate {
-		return cond.absent && op == cache.OpPut, nil
-	}
-	return false, errPrecondition("If-None-Match: * asks that there is no record, which this request needs")
-}
-
-// conditionFailed turns the error of a write whose precondition was not met into the error of a failed precondition.
-func conditionFailed(err error, op cache.Op, cond condition) error {
-	switch {
-	case cond.absent && (errors.Is(err, schema.ErrExists) || errors.Is(err, schema.ErrVersionMismatch)):
-		return errPrecondition("there is a record already, and If-None-Match: * asks for none")
-	case cond.any && (errors.Is(err, schema.ErrNotFound) || errors.Is(err, schema.ErrVersionMismatch)):
-		return errPrecondition("there is no record, and If-Match: * asks for one")
-	case cond.versions != nil && errors.Is(err, schema.ErrNotFound):
-		return errPrecondition("there is no record, and If-Match asks for one")
-	}
-	return err
 }
 
 // accept answers an accepted write: immediately, or after it is persisted if the caller prefers to wait.
@@ -161,15 +139,15 @@ func (a *API) accept(c *call, op cache.Op, accepted producer.Accepted) error {
 	}
 	code := http.StatusAccepted
 	if _, ok := c.r.Header["Prefer"]; ok {
-		prefer := readPreference(c.r.Header, a.maxWait)
-		if prefer.wait > 0 && !a.admitWait(c) {
-			prefer.wait = 0
+		prefer := request.ReadPreference(c.r.Header, a.maxWait)
+		if prefer.Wait > 0 && !a.admitWait(c) {
+			prefer.Wait = 0
 		}
-		if applied := prefer.applied(); applied != "" {
+		if applied := prefer.Applied(); applied != "" {
 			h["Preference-Applied"] = []string{applied}
 		}
 		var err error
-		if accepted.Status, err = a.await(c, accepted, prefer.wait); err != nil {
+		if accepted.Status, err = a.await(c, accepted, prefer.Wait); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package api
+package request
 
 import (
 	"bytes"
@@ -14,16 +14,19 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// decoder parses JSON strictly: one value, valid UTF-8, no lone surrogates, no duplicate names at any depth. Values
-// keep their text. A decoder is reused from call to call.
-type decoder struct {
+// Decoder parses JSON strictly: one value, valid UTF-8, no lone surrogates, no duplicate names at any depth. Values
+// keep their text. A Decoder is reused from call to call.
+type Decoder struct {
 	text   bytes.Buffer // the input itself: tokens are read without a copy
 	tokens *jsontext.Decoder
 	input  []byte
 }
 
+// Forget lets go of the input. The decoder can be used again.
+func (d *Decoder) Forget() { *d = Decoder{tokens: d.tokens} }
+
 // start begins to parse input, which must not change until the values are no longer used.
-func (d *decoder) start(input []byte, opts ...jsontext.Options) {
+func (d *Decoder) start(input []byte, opts ...jsontext.Options) {
 	d.input = input
 	d.text = *bytes.NewBuffer(input)
 	if d.tokens == nil {
@@ -33,7 +36,7 @@ func (d *decoder) start(input []byte, opts ...jsontext.Options) {
 }
 
 // value returns the next value, aliasing the input.
-func (d *decoder) value() (json.RawMessage, error) {
+func (d *Decoder) value() (json.RawMessage, error) {
 	v, err := d.tokens.ReadValue()
 	if err != nil {
 		return nil, err
@@ -46,7 +49,7 @@ func (d *decoder) value() (json.RawMessage, error) {
 type member func(name []byte, value json.RawMessage) error
 
 // object parses input as one object and calls fn with each member.
-func (d *decoder) object(input []byte, fn member) error {
+func (d *Decoder) object(input []byte, fn member) error {
 	d.start(input)
 	switch kind := d.tokens.PeekKind(); kind {
 	case '{':
@@ -95,9 +98,9 @@ func stringBytes(quoted []byte) ([]byte, error) {
 	return jsontext.AppendUnquote(nil, quoted)
 }
 
-// fields parses input as the fields of e into fields. The member "id", which is not a field, is returned separately,
+// Fields parses input as the fields of e into fields. The member "id", which is not a field, is returned separately,
 // nil if absent. All of them are slices of input.
-func (d *decoder) fields(input []byte, e *schema.Entity, fields schema.Fields) (id json.RawMessage, err error) {
+func (d *Decoder) Fields(input []byte, e *schema.Entity, fields schema.Fields) (id json.RawMessage, err error) {
 	unknown := 0
 	err = d.object(input, func(name []byte, value json.RawMessage) error {
 		if i, ok := e.Field(string(name)); ok {
@@ -132,17 +135,17 @@ func unknownFields(fields schema.Fields, e *schema.Entity) error {
 	return &schema.InvalidError{Fields: bad}
 }
 
-// idFromJSON returns the id in a JSON value, not yet canonical: a number for an int id, otherwise a string.
-func idFromJSON(e *schema.Entity, value json.RawMessage) (string, error) {
+// IDFromJSON returns the id in a JSON value, not yet canonical: a number for an int id, otherwise a string.
+func IDFromJSON(e *schema.Entity, value json.RawMessage) (string, error) {
 	if e.ID.Type == schema.Int {
 		value = intText(value)
 		if len(value) == 0 || value[0] != '-' && (value[0] < '0' || value[0] > '9') {
-			return "", invalid("id", "must be a whole number")
+			return "", schema.Invalid("id", "must be a whole number")
 		}
 		return string(value), nil
 	}
 	if len(value) == 0 || value[0] != '"' {
-		return "", invalid("id", "must be a string")
+		return "", schema.Invalid("id", "must be a string")
 	}
 	id, err := stringBytes(value)
 	return string(id), err
@@ -180,4 +183,22 @@ func malformed(err error) *problem.Problem {
 		break
 	}
 	return p
+}
+
+// intText returns the content of a JSON string that contains only digits, otherwise the value unchanged.
+func intText(value []byte) []byte {
+	n := len(value)
+	if n < len(`"0"`) || n > len(`"-9223372036854775808"`) || value[0] != '"' {
+		return value
+	}
+	digits := value[1 : n-1]
+	for i, b := range digits {
+		if (b < '0' || b > '9') && (b != '-' || i > 0) {
+			return value
+		}
+	}
+	if digits[len(digits)-1] == '-' {
+		return value
+	}
+	return digits
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -53,20 +54,37 @@ func (c *call) appendVersion(dst []byte, v schema.Version) []byte {
 	return strconv.AppendInt(dst, int64(v), 10)
 }
 
-// intText returns the content of a JSON string that contains only digits, otherwise the value unchanged.
-func intText(value []byte) []byte {
-	n := len(value)
-	if n < len(`"0"`) || n > len(`"-9223372036854775808"`) || value[0] != '"' {
-		return value
+// appendVersions appends versions and ends their array.
+func (c *call) appendVersions(out []byte, versions []schema.Version) []byte {
+	for _, v := range versions {
+		out = append(c.appendVersion(out, v), ',')
 	}
-	digits := value[1 : n-1]
-	for i, b := range digits {
-		if (b < '0' || b > '9') && (b != '-' || i > 0) {
-			return value
+	return append(trimComma(out), ']')
+}
+
+// appendForeign appends the member that names the rows of an answer with a foreign id or value, if there are any. The
+// other rows are answered as usual.
+func appendForeign(out []byte, rows []*schema.ForeignError) []byte {
+	if len(rows) == 0 {
+		return out
+	}
+	out = append(out, `,"foreign":[`...)
+	for i, row := range rows {
+		if i > 0 {
+			out = append(out, ',')
 		}
+		out = problem.AppendString(append(out, `{"id":`...), row.ID)
+		out = problem.AppendString(append(out, `,"field":`...), row.Field)
+		out = problem.AppendString(append(out, `,"column":`...), row.Column)
+		out = append(problem.AppendString(append(out, `,"reason":`...), row.Reason), '}')
 	}
-	if digits[len(digits)-1] == '-' {
-		return value
+	return append(out, ']')
+}
+
+// trimComma removes the comma after the last of several values.
+func trimComma(b []byte) []byte {
+	if n := len(b) - 1; b[n] == ',' {
+		return b[:n]
 	}
-	return digits
+	return b
 }

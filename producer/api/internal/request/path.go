@@ -1,4 +1,4 @@
-package api
+package request
 
 import (
 	"net/http"
@@ -9,15 +9,15 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// byQuery is the segment for the record that the parameter id names, in every path with an id: /v1/user/-?id=a%2Fb,
+// ByQuery is the segment for the record that the parameter id names, in every path with an id: /v1/user/-?id=a%2Fb,
 // /v1/user/-/status?id=a%2Fb. Proxies decode, merge and resolve parts of a path; they forward a query unchanged.
-const byQuery = "-"
+const ByQuery = "-"
 
-// pathSafe reports whether an id in a path names the same record before and after every proxy. Reverse proxies decode a
+// PathSafe reports whether an id in a path names the same record before and after every proxy. Reverse proxies decode a
 // path once or twice, merge slashes, resolve the segments . and .., treat a backslash as a slash, cut off what follows
 // a semicolon, and, if they forward the decoded path, begin the query at a question mark.
-func pathSafe(id string) bool {
-	if id == "." || id == ".." || id == byQuery {
+func PathSafe(id string) bool {
+	if id == "." || id == ".." || id == ByQuery {
 		return false
 	}
 	for i := range len(id) {
@@ -37,62 +37,43 @@ func isHex(b byte) bool {
 	return b >= '0' && b <= '9' || b >= 'a' && b <= 'f' || b >= 'A' && b <= 'F'
 }
 
-// recordURL returns the path and query of a record, in the form that every proxy forwards unchanged.
-func (a *API) recordURL(e *schema.Entity, id string) string {
-	if !a.noIDs && pathSafe(id) {
+// RecordPath returns the path and query of a record, in the form that every proxy forwards unchanged. inPath reports
+// whether the id may be in the path at all.
+func RecordPath(e *schema.Entity, id string, inPath bool) string {
+	if inPath && PathSafe(id) {
 		return "/v1/" + e.Name + "/" + url.PathEscape(id)
 	}
-	return "/v1/" + e.Name + "/" + byQuery + "?id=" + strings.ReplaceAll(url.QueryEscape(id), "+", "%20")
+	return "/v1/" + e.Name + "/" + ByQuery + "?id=" + strings.ReplaceAll(url.QueryEscape(id), "+", "%20")
 }
 
-// takeID reads the id from a segment of the path, or from the query if the segment says so.
-func (a *API) takeID(c *call, segment string) error {
-	if segment == byQuery {
-		return c.takeQueryID()
-	}
-	id := segment
-	if strings.IndexByte(segment, '%') >= 0 {
-		var err error
-		if id, err = url.PathUnescape(segment); err != nil {
-			return invalid("id", "is not percent-encoded as a path segment must be")
-		}
-	}
-	if a.noIDs || !pathSafe(id) {
-		return a.errPathID(c.entity, id)
-	}
-	c.id = id
-	return nil
-}
-
-// takeQueryID reads the id from the query.
-func (c *call) takeQueryID() error {
-	c.queryID = true
+// IDOf returns the id in a query.
+func IDOf(query string) (id string, err error) {
 	found := false
-	for p, err := range parameters(c.r.URL.RawQuery) {
+	for p, err := range Parameters(query) {
 		if err != nil {
-			return err
+			return "", err
 		}
-		if p.name != "id" {
+		if p.Name != "id" {
 			continue
 		}
 		if found {
-			return problem.BadParameter("id", "is there twice")
+			return "", problem.BadParameter("id", "is there twice")
 		}
 		found = true
-		if c.id, err = p.value(); err != nil {
-			return err
+		if id, err = p.Value(); err != nil {
+			return "", err
 		}
 	}
 	if !found {
-		return problem.BadParameter("id", "is missing: the segment - stands for the record that it names")
+		return "", problem.BadParameter("id", "is missing: the segment - stands for the record that it names")
 	}
-	return nil
+	return id, nil
 }
 
-// hasQueryID reports whether a query names a record.
-func hasQueryID(query string) bool {
-	for p := range parameters(query) {
-		if p.name == "id" {
+// HasID reports whether a query names a record.
+func HasID(query string) bool {
+	for p := range Parameters(query) {
+		if p.Name == "id" {
 			return true
 		}
 	}
@@ -103,9 +84,9 @@ func hasQueryID(query string) bool {
 // nginx's usual recipes, and that of Traefik and Caddy.
 var originals = []string{"X-Envoy-Original-Path", "X-Original-Uri", "X-Forwarded-Uri"}
 
-// originalFault rejects a request whose original path was rewritten and means something else behind a proxy. Such a
+// Rewritten rejects a request whose original path was rewritten and means something else behind a proxy. Such a
 // request may name another record than its client's.
-func originalFault(h http.Header) error {
+func Rewritten(h http.Header) error {
 	for _, name := range originals {
 		for _, uri := range h[name] {
 			path, _, _ := strings.Cut(uri, "?")
@@ -130,7 +111,7 @@ func pathKept(path string) bool {
 			return false
 		case id == "" && i < len(segments)-1:
 			return false
-		case id != byQuery && !pathSafe(id):
+		case id != ByQuery && !PathSafe(id):
 			return false
 		}
 	}

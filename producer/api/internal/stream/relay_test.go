@@ -1,4 +1,4 @@
-package api
+package stream
 
 import (
 	"testing"
@@ -10,8 +10,8 @@ import (
 // are behind. One that is behind is told.
 func TestI6RelayIsBoundedInBytes(t *testing.T) {
 	t.Parallel()
-	reader, sleeper := &stream{woken: make(chan struct{}, 1)}, &stream{woken: make(chan struct{}, 1)}
-	r := &relay{streams: map[*stream]struct{}{reader: {}, sleeper: {}}}
+	reader, sleeper := &Stream{woken: make(chan struct{}, 1)}, &Stream{woken: make(chan struct{}, 1)}
+	r := &relay{streams: map[*Stream]struct{}{reader: {}, sleeper: {}}}
 	const size, count = 1000, 2 * relayBytes / 1000
 	for at := range int64(count) {
 		r.add(piece{mark: mark{number: at}, text: make([]byte, size)})

@@ -1,12 +1,10 @@
-package api
+package stream
 
 import (
 	"context"
 	"slices"
 	"sync"
-	"time"
 
-	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -14,16 +12,10 @@ import (
 // does not read costs only its connection.
 const relayBytes = 1 << 20
 
-// relays holds the relays of the entities that are streamed.
-type relays struct {
-	mu sync.Mutex // guards of, and joining and leaving
-	of map[*schema.Entity]*relay
-}
-
 // relay passes the events of one entity to its streams. It listens once and encodes each message once, whatever the
 // number of streams. A stream that falls behind the messages that the relay keeps reads them from Redis.
 type relay struct {
-	api    *API
+	of     *Streams
 	entity *schema.Entity
 	cancel context.CancelFunc
 	ready  chan struct{} // closed when it listens or has failed: err says why
@@ -31,38 +23,25 @@ type relay struct {
 	err    error
 
 	mu      sync.Mutex // guards the rest
-	streams map[*stream]struct{}
+	streams map[*Stream]struct{}
 	kept    []piece // the last one is at the position next-1
 	bytes   int     // of kept
 	next    int64   // position of the next message; each loss takes a position, too
 }
 
-// piece is one message as streams send it.
-type piece struct {
-	mark mark
-	text []byte
-}
-
-// mark identifies a message among those of its partition.
-type mark struct {
-	partition int
-	number    int64
-	at        time.Time
-}
-
 // join adds a stream to the entity's relay: the relay then keeps all later messages. A stream that joined without an
 // error must leave.
-func (a *API) join(ctx context.Context, e *schema.Entity, s *stream) (*relay, error) {
-	a.relays.mu.Lock()
-	r := a.relays.of[e]
+func (a *Streams) join(ctx context.Context, e *schema.Entity, s *Stream) (*relay, error) {
+	a.mu.Lock()
+	r := a.relays[e]
 	if r == nil {
 		r = a.relay(e)
-		a.relays.of[e] = r
+		a.relays[e] = r
 	}
 	r.mu.Lock()
 	r.streams[s] = struct{}{}
 	r.mu.Unlock()
-	a.relays.mu.Unlock()
+	a.mu.Unlock()
 	var err error
 	select {
 	case <-r.ready:
@@ -78,23 +57,23 @@ func (a *API) join(ctx context.Context, e *schema.Entity, s *stream) (*relay, er
 }
 
 // relay starts the relay of an entity; it ends when its last stream leaves.
-func (a *API) relay(e *schema.Entity) *relay {
+func (a *Streams) relay(e *schema.Entity) *relay {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &relay{api: a, entity: e, cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}),
-		streams: map[*stream]struct{}{}}
+	r := &relay{of: a, entity: e, cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}),
+		streams: map[*Stream]struct{}{}}
 	go r.run(ctx)
 	return r
 }
 
-func (r *relay) leave(s *stream) {
-	all := &r.api.relays
+func (r *relay) leave(s *Stream) {
+	all := r.of
 	all.mu.Lock()
 	r.mu.Lock()
 	delete(r.streams, s)
 	last := len(r.streams) == 0
 	r.mu.Unlock()
 	if last {
-		delete(all.of, r.entity)
+		delete(all.relays, r.entity)
 	}
 	all.mu.Unlock()
 	if last {
@@ -105,8 +84,8 @@ func (r *relay) leave(s *stream) {
 
 func (r *relay) run(ctx context.Context) {
 	defer close(r.ended)
-	bounded, cancel := r.api.bound(ctx)
-	sub, err := r.api.source.Subscribe(bounded, r.entity)
+	bounded, cancel := r.of.bound(ctx)
+	sub, err := r.of.Source.Subscribe(bounded, r.entity)
 	cancel()
 	r.err = err
 	close(r.ready)
@@ -129,7 +108,7 @@ func (r *relay) run(ctx context.Context) {
 			default:
 			}
 			if slices.Contains(streamed, events[0].Type) {
-				r.add(r.api.piece(ctx, r.entity, events))
+				r.add(r.of.piece(ctx, r.entity, events))
 			}
 		}
 	}
@@ -185,13 +164,4 @@ func (r *relay) take(at int64) (p piece, ok, behind bool) {
 		return piece{}, false, false
 	}
 	return r.kept[i], true, false
-}
-
-// piece encodes the events of one message.
-func (a *API) piece(ctx context.Context, e *schema.Entity, events []events.Event) piece {
-	p := piece{mark: mark{e.Partition(events[0].ID), events[0].Number, events[0].At}}
-	for _, event := range events {
-		p.text = a.appendEvent(ctx, p.text, e, event)
-	}
-	return p
 }

@@ -1,4 +1,4 @@
-package api
+package request
 
 import (
 	"bytes"
@@ -32,11 +32,11 @@ func FuzzFields(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	e := testEntity(f)
-	var d decoder
+	var d Decoder
 	f.Fuzz(func(t *testing.T, input []byte) {
 		before := bytes.Clone(input)
 		fields := make(schema.Fields)
-		id, err := d.fields(input, e, fields)
+		id, err := d.Fields(input, e, fields)
 		require.Equal(t, before, input)
 		if err != nil {
 			p := problem.Of(err)
@@ -55,64 +55,21 @@ func FuzzFields(f *testing.F) {
 			require.Equal(t, raw, fields[name], "%q", name)
 		}
 		again := make(schema.Fields)
-		_, err = d.fields(input, e, again)
+		_, err = d.Fields(input, e, again)
 		require.NoError(t, err)
 		require.True(t, reflect.DeepEqual(fields, again))
 	})
 }
 
-func FuzzTags(f *testing.F) {
-	for _, seed := range []string{`*`, `"1"`, `W/"1", "2"`, `"a`, `,,"x",`, ``, `"a""b"`} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, list string) {
-		tags, ok := parseTags(list)
-		if ok && tags != nil {
-			require.NotEmpty(t, tags)
-		}
-		require.LessOrEqual(t, len(tagVersions(tags)), len(tags))
-	})
-}
-
-func FuzzCursor(f *testing.F) {
-	e := testEntity(f)
-	f.Add("a")
-	f.Add("日本/\n")
-	f.Fuzz(func(t *testing.T, id string) {
-		if id == "" {
-			return
-		}
-		got, err := readCursor(e, cursor(e, id))
-		require.NoError(t, err)
-		require.Equal(t, id, got)
-		if got, err := readCursor(e, id); err == nil {
-			require.Equal(t, id, cursor(e, got))
-		}
-	})
-}
-
-func TestHeaderStrings(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{`"a"`: "a", `"a\"b\\"`: `a"b\`, `"" `: ""} {
-		if got, ok := unquoteHeader(in); ok {
-			require.Equal(t, want, got)
-		}
-	}
-	for _, bad := range []string{`"a`, `"a"b`, `"\a"`, `"a\`} {
-		_, ok := unquoteHeader(bad)
-		require.False(t, ok, bad)
-	}
-}
-
 func BenchmarkFields(b *testing.B) {
 	e := testEntity(b)
 	input := []byte(`{"name":"Ann Example","age":30,"profile":{"a":[1,2,3]}}`)
-	var d decoder
+	var d Decoder
 	fields := make(schema.Fields)
 	b.ReportAllocs()
 	for b.Loop() {
 		clear(fields)
-		if _, err := d.fields(input, e, fields); err != nil {
+		if _, err := d.Fields(input, e, fields); err != nil {
 			b.Fatal(err)
 		}
 	}

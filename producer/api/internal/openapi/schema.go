@@ -1,4 +1,4 @@
-package api
+package openapi
 
 import (
 	"encoding/json"
@@ -6,9 +6,6 @@ import (
 	"math"
 	"strconv"
 
-	"github.com/afterwrite/afterwrite/cache"
-	"github.com/afterwrite/afterwrite/internal/problem"
-	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -198,87 +195,6 @@ func nullable(s object) object {
 	return s
 }
 
-// systemSchemas describes what all entities share.
-func systemSchemas() object {
-	version := object{"type": "integer", "format": "int64", "minimum": 0}
-	anyID := object{"type": []string{"string", "integer"}}
-	text := object{"type": "string"}
-	textOrNull := object{"type": []string{"string", "null"}}
-	timeOrNull := object{"type": []string{"string", "null"}, "format": "date-time"}
-	return object{
-		"Status": object{"type": "string", "enum": []schema.Status{
-			schema.Persisted, schema.Pending, schema.Held, schema.Dead}},
-		"Accepted": closed(object{
-			"entity": text, "id": anyID, "version": version, "status": ref("schemas", "Status"),
-			"fields": object{"type": "object", "description": "The new values of an increment."},
-		}, "entity", "id", "version", "status"),
-		"State": closed(object{
-			"entity": text, "id": anyID, "version": version, "status": ref("schemas", "Status"),
-			"deleted":       object{"type": "boolean"},
-			"pending_since": timeOrNull, "next_attempt": timeOrNull, "died_at": timeOrNull,
-			"attempts": object{"type": "integer"},
-			"error":    object{"anyOf": []object{ref("schemas", "Refusal"), {"type": "null"}}},
-		}, "entity", "id", "version", "status", "deleted", "pending_since", "attempts", "next_attempt", "died_at",
-			"error"),
-		"Refusal": closed(object{
-			"kind":       object{"type": "string", "enum": schema.HeldKinds},
-			"constraint": textOrNull, "column": textOrNull, "message": text,
-		}, "kind", "constraint", "column", "message"),
-		"Problem":      problemSchema(version, text),
-		"BatchItem":    itemSchema(anyID),
-		"BatchResults": resultsSchema(version, anyID, text),
-		"Ready": closed(object{
-			"status": object{"enum": []string{"ready", "degraded", "unready"}},
-			"checks": closed(object{"redis": ref("schemas", "Check"), "database": ref("schemas", "Check")}, "redis",
-				"database"),
-		}, "status", "checks"),
-		"Check": closed(object{
-			"ok": object{"type": "boolean"}, "latency_seconds": object{"type": "number"},
-			"hit_rate": object{"type": "number",
-				"description": "Of all keys since Redis started; this and the rest of Redis alone, where it tells them."},
-			"used_memory_bytes": object{"type": "integer"}, "max_memory_bytes": object{"type": "integer",
-				"description": "0: no limit."},
-			"evicted_keys": object{"type": "integer"}, "fragmentation": object{"type": "number"},
-			"persistence": object{"enum": []string{"none", "always", "everysec", "no", "aof"},
-				"description": "When the append-only file is synced; aof: it is kept, and no more is told."},
-		}, "ok", "latency_seconds"),
-	}
-}
-
-func problemSchema(version, text object) object {
-	return object{
-		"type": "object", "required": []string{"type", "title", "status", "detail"},
-		"description": "An RFC 9457 problem.",
-		"properties": object{
-			"type":  object{"type": "string", "format": "uri", "description": "Stable: tell problems apart by it."},
-			"title": text, "status": object{"type": "integer"}, "detail": text, "request_id": text,
-			"errors": object{"type": "array", "maxItems": problem.MaxFields,
-				"items": closed(object{"field": text, "reason": text}, "field", "reason")},
-			"version": version, "record_status": ref("schemas", "Status"), "refusal": ref("schemas", "Refusal"),
-		},
-	}
-}
-
-func itemSchema(anyID object) object {
-	return closed(object{
-		"op": object{"enum": []cache.Op{cache.OpPut, cache.OpCreate, cache.OpPatch, cache.OpIncrement,
-			cache.OpDelete}},
-		"entity": object{"type": "string"}, "id": anyID, "fields": object{"type": "object"},
-		"if_match":        object{"type": []string{"integer", "string"}},
-		"idempotency_key": object{"type": "string", "minLength": 1, "maxLength": producer.MaxKey},
-	}, "op", "entity")
-}
-
-func resultsSchema(version, anyID, text object) object {
-	return closed(object{
-		"results": object{"type": "array", "maxItems": MaxBatchItems, "items": closed(object{
-			"status": object{"type": "integer", "description": "The status code that the item would have had alone."},
-			"entity": text, "id": anyID, "version": version, "fields": object{"type": "object"},
-			"error": ref("schemas", "Problem"),
-		}, "status")},
-	}, "results")
-}
-
 // filterSchema describes the value of a filter, as text of a query.
 func filterSchema(f *schema.Field) object {
 	switch f.Type {
@@ -286,4 +202,13 @@ func filterSchema(f *schema.Field) object {
 		return object{"type": "string"}
 	}
 	return nullable(typeSchema(f))
+}
+
+// foreignSchema describes the rows of an answer that the entity cannot show.
+func foreignSchema() object {
+	text := object{"type": "string"}
+	return object{"type": "array",
+		"description": "Rows with an id or a value that another program wrote and that the entity cannot show.",
+		"items": closed(object{"id": text, "field": text, "column": text, "reason": text}, "id", "field", "column",
+			"reason")}
 }

@@ -1,9 +1,8 @@
-package api
+package openapi
 
 import (
-	"strings"
-
 	"slices"
+	"strings"
 
 	"github.com/afterwrite/afterwrite/internal/token"
 )
