@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/afterwrite/afterwrite/dashboard/internal/filter"
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -22,7 +24,7 @@ type confirmBody struct {
 	Which   string
 	Numbers []int64
 	One     *operate.Held
-	Filter  filter
+	Filter  filter.Filter
 	Rows    []confirmRow // the first few
 	Phrase  string       // to be typed in production; "" asks for nothing
 	Error   string
@@ -34,9 +36,9 @@ func (b confirmBody) Noun() string { return nounOf(b.Held, b.Count) }
 
 func nounOf(held bool, n int64) string {
 	if held {
-		return plural(n, "held record", "held records")
+		return format.Plural(n, "held record", "held records")
 	}
-	return plural(n, "dead letter", "dead letters")
+	return format.Plural(n, "dead letter", "dead letters")
 }
 
 // confirmRow is one of the records that a confirmation is about.
@@ -53,7 +55,7 @@ type selection struct {
 	held    bool
 	one     *operate.Held // of the held ones the one that is named
 	numbers []int64       // of letters
-	filter  filter        // where nothing is named
+	filter  filter.Filter // where nothing is named
 }
 
 func (d *dashboard) parseSelection(q url.Values) (selection, error) {
@@ -62,20 +64,20 @@ func (d *dashboard) parseSelection(q url.Values) (selection, error) {
 		return s, schema.Invalid("do", "is neither retry nor discard")
 	}
 	var err error
-	if s.numbers, err = parseNumbers(q["n"]); err != nil || len(s.numbers) > 0 {
+	if s.numbers, err = filter.Numbers(q["n"]); err != nil || len(s.numbers) > 0 {
 		return s, err
 	}
 	if q.Get("all") != "1" {
 		return s, schema.Invalid("n", "names no letter: tick some, or take all of the filter")
 	}
-	if s.filter, err = d.parseFilter(q); err == nil && s.filter.State != ledger.StateWaiting {
+	if s.filter, err = filter.Parse(q); err == nil && s.filter.State != ledger.StateWaiting {
 		err = schema.Invalid("state", "must be waiting: only those letters can be acted on")
 	}
 	return s, err
 }
 
 func (s selection) mends(expect int) operate.Selection {
-	return operate.Selection{Numbers: s.numbers, Filter: s.filter.selects(), Expect: expect}
+	return operate.Selection{Numbers: s.numbers, Filter: s.filter.Selects(), Expect: expect}
 }
 
 // which says in words what is selected.
@@ -109,7 +111,7 @@ func (d *dashboard) confirm(w http.ResponseWriter, r *http.Request) {
 
 func (d *dashboard) confirmSelected(w http.ResponseWriter, r *http.Request, s selection, err error) {
 	if err != nil {
-		d.fail(w, r, http.StatusBadRequest, brief(err))
+		d.fail(w, r, http.StatusBadRequest, format.Brief(err))
 		return
 	}
 	d.ask(w, r, http.StatusOK, s, "")
@@ -156,7 +158,7 @@ func (d *dashboard) first(ctx context.Context, s selection) ([]confirmRow, error
 	}
 	var letters []ledger.Letter
 	if len(s.numbers) == 0 {
-		some, err := d.Letters.List(ctx, s.filter.selects(), 0, shownFirst)
+		some, err := d.Letters.List(ctx, s.filter.Selects(), 0, shownFirst)
 		if err != nil {
 			return nil, err
 		}
@@ -185,7 +187,7 @@ func (d *dashboard) act(w http.ResponseWriter, r *http.Request) {
 // request.
 func (d *dashboard) actOn(w http.ResponseWriter, r *http.Request, s selection, err error) {
 	if err != nil {
-		d.fail(w, r, http.StatusBadRequest, brief(err))
+		d.fail(w, r, http.StatusBadRequest, format.Brief(err))
 		return
 	}
 	expect, err := strconv.Atoi(r.PostFormValue("expect"))
@@ -217,7 +219,7 @@ func (d *dashboard) actOn(w http.ResponseWriter, r *http.Request, s selection, e
 	switch j, err := d.Jobs.Start(r.Context(), actionOf(s), s.mends(0), expect, who(r).actor()); {
 	case errors.Is(err, operate.ErrTooManyJobs):
 		w.Header().Set("Retry-After", "10")
-		d.fail(w, r, http.StatusTooManyRequests, brief(err))
+		d.fail(w, r, http.StatusTooManyRequests, format.Brief(err))
 	case err != nil:
 		d.broken(w, r, "begin a bulk action", err)
 	default:
@@ -239,7 +241,7 @@ func (d *dashboard) actOnOne(w http.ResponseWriter, r *http.Request, s selection
 	case report.Stale > 0:
 		d.fail(w, r, http.StatusConflict, "A newer write, or another operator, was faster: the newer state stands.")
 	default:
-		d.groupings.changed()
+		d.groupings.Changed()
 		said := map[string]string{"retry": "retried", "discard": "discarded"}[s.do]
 		redirect(w, r, fmt.Sprintf("refused/%d?said=%s", s.numbers[0], said))
 	}

@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/afterwrite/afterwrite/dashboard/internal/export"
+	"github.com/afterwrite/afterwrite/dashboard/internal/filter"
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -35,7 +38,7 @@ func parseAudit(q url.Values) (ledger.AuditQuery, error) {
 		return a, schema.Invalid("entity", "or id cannot be one")
 	}
 	if text := q.Get("before"); text != "" {
-		n, err := parseNumber("before", text)
+		n, err := filter.Number("before", text)
 		if err != nil {
 			return a, err
 		}
@@ -47,7 +50,7 @@ func parseAudit(q url.Values) (ledger.AuditQuery, error) {
 func (d *dashboard) audit(w http.ResponseWriter, r *http.Request) {
 	q, err := parseAudit(r.URL.Query())
 	if err != nil {
-		d.fail(w, r, http.StatusBadRequest, brief(err))
+		d.fail(w, r, http.StatusBadRequest, format.Brief(err))
 		return
 	}
 	entries, err := d.Letters.Audit(r.Context(), q)
@@ -80,10 +83,10 @@ func detail(of map[string]any) string {
 func (d *dashboard) exportAudit(w http.ResponseWriter, r *http.Request) {
 	q, err := parseAudit(r.URL.Query())
 	if err != nil {
-		d.fail(w, r, http.StatusBadRequest, brief(err))
+		d.fail(w, r, http.StatusBadRequest, format.Brief(err))
 		return
 	}
-	q.Limit = exportPage
+	q.Limit = export.Page
 	d.export(w, r, "audit", []string{"number", "at", "actor", "origin", "action", "entity", "id", "version", "detail"},
 		func() ([][]string, error) {
 			entries, err := d.Letters.Audit(r.Context(), q)
@@ -91,7 +94,8 @@ func (d *dashboard) exportAudit(w http.ResponseWriter, r *http.Request) {
 			for _, e := range entries {
 				q.Before = e.Number
 				lines = append(lines, []string{
-					strconv.FormatInt(e.Number, 10), stamp(e.At), e.Actor.Name, e.Actor.Origin, e.Action, e.Entity,
+					strconv.FormatInt(e.Number, 10), export.Stamp(e.At), e.Actor.Name, e.Actor.Origin, e.Action,
+					e.Entity,
 					e.ID,
 					e.Version.String(), detail(e.Detail),
 				})

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache/values"
+	"github.com/afterwrite/afterwrite/dashboard/internal/filter"
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -95,7 +97,7 @@ func (d *dashboard) invalidateMany(w http.ResponseWriter, r *http.Request) {
 	case e == nil:
 		d.notFound(w, r)
 		return
-	case pattern == "" || len(pattern) > maxText:
+	case pattern == "" || len(pattern) > filter.MaxText:
 		d.showCache(w, r, http.StatusUnprocessableEntity, "Give a pattern of 1 to 200 bytes; * is every record.")
 		return
 	case d.production() && r.PostFormValue("typed") != e.Name:
@@ -106,7 +108,7 @@ func (d *dashboard) invalidateMany(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	n, err := d.Records.InvalidateMatch(ctx, e, pattern, nil)
 	d.tell(r, "cache.invalidate", e, "", map[string]any{"pattern": pattern, "dropped": n})
-	done := "Dropped " + number(int64(n)) + " " + plural(int64(n), "record", "records") + " of " + e.Name +
+	done := "Dropped " + format.Number(int64(n)) + " " + format.Plural(int64(n), "record", "records") + " of " + e.Name +
 		" from the cache."
 	if err != nil {
 		d.Log.WarnContext(r.Context(), "invalidation ended early", "entity", e.Name, "pattern", pattern, "dropped", n,
@@ -121,7 +123,7 @@ func (d *dashboard) invalidateMany(w http.ResponseWriter, r *http.Request) {
 func (d *dashboard) invalidateTag(w http.ResponseWriter, r *http.Request) {
 	tag := strings.TrimSpace(r.PostFormValue("tag"))
 	switch {
-	case tag == "" || len(tag) > maxText:
+	case tag == "" || len(tag) > filter.MaxText:
 		d.showCache(w, r, http.StatusUnprocessableEntity, "Give a tag of 1 to 200 bytes.")
 		return
 	case d.production() && r.PostFormValue("typed") != tag:

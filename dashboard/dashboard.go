@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/dashboard/internal/groups"
+	"github.com/afterwrite/afterwrite/dashboard/internal/pulse"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/health"
 	"github.com/afterwrite/afterwrite/internal/inspect"
@@ -107,8 +109,8 @@ type dashboard struct {
 	reading   reading
 	depths    depths
 	people    *people
-	pulse     *pulse
-	groupings *groupings
+	pulse     *pulse.Pulse
+	groupings *groups.Counts
 	usage     usage
 	metrics   *metrics
 	tasks     tasks // nil where Queues is none
@@ -130,7 +132,8 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Go == nil {
 		cfg.Go = func(run func(context.Context)) { go run(context.Background()) }
 	}
-	d := &dashboard{Config: cfg, pulse: newPulse(), groupings: newGroupings()}
+	d := &dashboard{Config: cfg, pulse: pulse.New()}
+	d.groupings = groups.New(d.count, d.Go, d.pulse.Tell)
 	d.tasks, _ = cfg.Queues.(tasks)
 	var err error
 	if d.metrics, err = newMetrics(cfg.Registerer); err != nil {

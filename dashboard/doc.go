@@ -8,6 +8,23 @@
 // sampler a process reads the figures, keeps them for the charts, and wakes the open
 // pages, whatever their number. A page is answered whatever is down, and says what is.
 //
+// # Where what is
+//
+//	dashboard.go  what is configured, and the routes
+//	page.go       how a page is shown; assets.go its styles and scripts; metrics.go how long it took
+//	login.go      the log-in; people.go who is there and what they may do
+//	state.go      the state that all pages share, and the verdict on it; live.go tells open pages of a new one
+//	overview.go   the first page, with losses.go; entity.go, queues.go, cache.go, audit.go, tokens.go a page each
+//	refused.go    dead letters, letter.go one of them; held.go held records, heldact.go what is done with them
+//	act.go        retry and discard, confirmed; jobs.go the same of many
+//	record.go     one record beside its row
+//	policies.go   retry policies
+//	export.go     every list as CSV or JSON
+//
+// What the pages rest on stands in rooms of its own, below internal: login (passwords, tries, sessions), filter (of
+// refused records, in a query), groups (counts of them by error), held (the walk over held records), chart, pulse,
+// export and format. None of them knows a page.
+//
 // # Who may do what
 //
 // Without users the pages answer on this machine's own addresses alone, and whoever is

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
 	"github.com/afterwrite/afterwrite/internal/health"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -135,18 +136,18 @@ func (d *dashboard) flushNow(w http.ResponseWriter, r *http.Request) {
 }
 
 func settings(e *schema.Entity) []setting {
-	n := func(i int) string { return number(int64(i)) }
+	n := func(i int) string { return format.Number(int64(i)) }
 	return []setting{
 		{"table", e.Table},
 		{"write", string(e.Write)},
 		{"partitions", n(e.Partitions)},
 		{"flush.batch", n(e.Flush.Batch)},
-		{"flush.delay", duration(e.Flush.Delay)},
+		{"flush.delay", format.Duration(e.Flush.Delay)},
 		{"flush.max_pending", n(e.Flush.MaxPending)},
 		{"records before a partition refuses new ones", n(e.PartitionLimit())},
 		{"flush.queue", e.Flush.Queue},
-		{"cache.ttl", duration(e.Cache.TTL)},
-		{"cache.negative_ttl", duration(e.Cache.NegativeTTL)},
+		{"cache.ttl", format.Duration(e.Cache.TTL)},
+		{"cache.negative_ttl", format.Duration(e.Cache.NegativeTTL)},
 		{"retry.max_attempts", n(e.Retry.MaxAttempts)},
 	}
 }

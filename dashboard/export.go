@@ -1,22 +1,15 @@
 package dashboard
 
 import (
-	"encoding/csv"
-	"encoding/json"
-	"io"
 	"net/http"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/afterwrite/afterwrite/store/ledger"
-)
-
-// Bounds of an export: the newest so many lines of the filter. Older ones are had by
-// narrowing it, for example by time.
-const (
-	exportPage = 500
-	exportMax  = 100_000
+	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/dashboard/internal/export"
+	"github.com/afterwrite/afterwrite/internal/queue"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // export streams lines as CSV or JSON, as ?format= asks, a page at a time: next returns
@@ -24,10 +17,8 @@ const (
 func (d *dashboard) export(w http.ResponseWriter, r *http.Request, name string, columns []string,
 	next func() ([][]string, error)) {
 	format := r.URL.Query().Get("format")
-	out, kind := lines(newCSV(w)), "text/csv; charset=utf-8"
-	if format == "json" {
-		out, kind = &jsonLines{w: w}, "application/json"
-	} else if format != "csv" {
+	out, kind := export.New(format, w)
+	if out == nil {
 		d.fail(w, r, http.StatusBadRequest, "format is csv or json.")
 		return
 	}
@@ -38,12 +29,12 @@ func (d *dashboard) export(w http.ResponseWriter, r *http.Request, name string, 
 	}
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Disposition", `attachment; filename="afterwrite-`+name+"."+format+`"`)
-	out.begin(columns)
+	out.Begin(columns)
 	deadline := http.NewResponseController(w)
-	for n := 0; len(some) > 0 && n < exportMax; n += exportPage {
+	for n := 0; len(some) > 0 && n < export.Max; n += export.Page {
 		_ = deadline.SetWriteDeadline(time.Now().Add(time.Minute)) // not every server has one
 		for _, line := range some {
-			if out.line(line) != nil {
+			if out.Line(line) != nil {
 				return // the viewer has left
 			}
 		}
@@ -52,7 +43,7 @@ func (d *dashboard) export(w http.ResponseWriter, r *http.Request, name string, 
 			panic(http.ErrAbortHandler) // half a file must not look whole
 		}
 	}
-	out.end()
+	out.End()
 }
 
 // exportList is export for what is whole in memory.
@@ -64,130 +55,164 @@ func (d *dashboard) exportList(w http.ResponseWriter, r *http.Request, name stri
 	})
 }
 
-// lines writes one line after another.
-type lines interface {
-	begin(columns []string)
-	line(values []string) error
-	end()
-}
-
-type csvLines struct{ *csv.Writer }
-
-func newCSV(w io.Writer) csvLines { return csvLines{csv.NewWriter(w)} }
-
-func (c csvLines) begin(columns []string) { _ = c.Write(columns) }
-func (c csvLines) end()                   { c.Flush() }
-
-// line keeps spreadsheets from taking a record's text for a formula.
-func (c csvLines) line(values []string) error {
-	for i, v := range values {
-		if strings.HasPrefix(v, "=") || strings.HasPrefix(v, "+") || strings.HasPrefix(v, "@") ||
-			strings.HasPrefix(v, "\t") || strings.HasPrefix(v, "\r") ||
-			(strings.HasPrefix(v, "-") && !isNumber(v)) {
-			values[i] = "'" + v
-		}
-	}
-	return c.Write(values)
-}
-
-func isNumber(s string) bool {
-	_, err := strconv.ParseFloat(s, 64)
-	return err == nil
-}
-
-type jsonLines struct {
-	w       io.Writer
+// list is what a page shows as a table, whole.
+type list struct {
 	columns []string
-	begun   bool
+	lines   [][]string
 }
 
-func (j *jsonLines) begin(columns []string) {
-	j.columns = columns
-	_, _ = io.WriteString(j.w, "[")
-}
-
-func (j *jsonLines) line(values []string) error {
-	text := ",\n{"
-	if !j.begun {
-		text, j.begun = "\n{", true
-	}
-	for i, v := range values {
-		value, err := json.Marshal(v)
-		if err != nil {
-			return err
-		}
-		if i > 0 {
-			text += ","
-		}
-		text += `"` + j.columns[i] + `":` + string(value)
-	}
-	_, err := io.WriteString(j.w, text+"}")
-	return err
-}
-
-func (j *jsonLines) end() { _, _ = io.WriteString(j.w, "\n]\n") }
-
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339Nano)
-}
-
-var letterColumns = []string{
-	"number", "entity", "id", "version", "operation", "kind", "constraint", "column", "error", "attempts",
-	"accepted_at", "died_at", "state", "resolver", "payload",
-}
-
-func (d *dashboard) exportLetters(w http.ResponseWriter, r *http.Request) {
-	f, err := d.parseFilter(r.URL.Query())
-	if err != nil {
-		d.fail(w, r, http.StatusBadRequest, brief(err))
+// exportNamed exports one of the short lists: ?entity=, ?id=, ?queue= and ?state= say which.
+func (d *dashboard) exportNamed(w http.ResponseWriter, r *http.Request) {
+	make := map[string]func(*http.Request) (list, error){
+		"entities": d.listEntities, "partitions": d.listPartitions, "queues": d.listQueues, "tasks": d.listTasks,
+		"policies": d.listPolicies, "policy": d.listHistory, "events": d.listEvents,
+	}[r.PathValue("list")]
+	if make == nil {
+		d.notFound(w, r)
 		return
 	}
-	before := int64(0)
-	d.export(w, r, "dead-letters", letterColumns, func() ([][]string, error) {
-		some, err := d.Letters.List(r.Context(), f.selects(), before, exportPage)
-		var lines [][]string
-		for _, l := range some {
-			before = l.Number
-			lines = append(lines, d.letterLine(l))
-		}
-		return lines, err
-	})
+	l, err := make(r)
+	if err != nil {
+		d.broken(w, r, "export", err)
+		return
+	}
+	d.exportList(w, r, r.PathValue("list"), l.columns, l.lines)
 }
 
-func (d *dashboard) letterLine(l ledger.Letter) []string {
-	operation := "put"
-	if l.Deleted {
-		operation = "delete"
-	}
+var figureColumns = []string{
+	"oldest_pending", "pending", "held", "dead", "accepted", "persisted", "superseded", "discarded", "lost",
+	"imbalance", "paused", "conflicts",
+}
+
+func figureLine(first string, s pending.Stats) []string {
+	n := func(i int64) string { return strconv.FormatInt(i, 10) }
 	return []string{
-		strconv.FormatInt(l.Number, 10), l.Entity, l.ID, l.Version.String(), operation, string(l.Refusal.Kind),
-		l.Refusal.Constraint,
-		l.Refusal.Column, l.Refusal.Message, strconv.Itoa(l.Attempts), stamp(l.AcceptedAt), stamp(l.DiedAt),
-		letterRow{Letter: l}.State(),
-		l.Resolver, d.veiled(l.Entity, l.Payload),
+		first, export.Stamp(s.OldestPending), n(s.Pending), n(s.Held), n(s.Dead), n(s.Accepted), n(s.Persisted),
+		n(s.Superseded), n(s.Discarded),
+		n(s.Lost), n(s.Imbalance()), strconv.FormatBool(s.Paused), n(s.Conflicts),
 	}
 }
 
-// veiled is a payload without the values that its fields hide. What cannot be told apart
-// is hidden wholly.
-func (d *dashboard) veiled(entity, payload string) string {
-	e := d.entityNamed(entity)
-	if e == nil || payload == "" {
-		return veil(payload)
-	}
-	var fields map[string]json.RawMessage
-	if json.Unmarshal([]byte(payload), &fields) != nil {
-		return hidden
-	}
-	values := make([]string, len(e.Fields))
-	for i, f := range e.Fields {
-		values[i] = string(fields[f.Name])
-		if f.Redact && veil(values[i]) == hidden {
-			values[i] = `"` + hidden + `"`
+func (d *dashboard) listEntities(r *http.Request) (list, error) {
+	l := list{columns: append([]string{"entity"}, figureColumns...)}
+	for _, f := range d.snapshot(r.Context()).Entities {
+		if f.Err != nil {
+			return l, f.Err
 		}
+		l.lines = append(l.lines, figureLine(f.Entity.Name, f.Total))
 	}
-	return string(e.AppendFields(nil, values))
+	return l, nil
+}
+
+func (d *dashboard) listPartitions(r *http.Request) (list, error) {
+	e, err := d.asked(r)
+	if err != nil {
+		return list{}, err
+	}
+	l := list{columns: append([]string{"partition"}, figureColumns...)}
+	stats, err := d.Cache.Stats(r.Context(), e)
+	for _, s := range stats {
+		l.lines = append(l.lines, figureLine(strconv.Itoa(s.Partition), s))
+	}
+	return l, err
+}
+
+// asked is the entity of ?entity=.
+func (d *dashboard) asked(r *http.Request) (*schema.Entity, error) {
+	if e := d.entityNamed(r.URL.Query().Get("entity")); e != nil {
+		return e, nil
+	}
+	return nil, schema.ErrUnknownEntity
+}
+
+func (d *dashboard) listQueues(r *http.Request) (list, error) {
+	l := list{columns: []string{"queue", "waiting", "running", "later", "put_off", "archived", "oldest_waits_seconds",
+		"paused"}}
+	s := d.snapshot(r.Context())
+	n := func(i int64) string { return strconv.FormatInt(i, 10) }
+	for _, q := range s.Queues {
+		l.lines = append(l.lines, []string{q.Queue, n(q.Pending), n(q.Active), n(q.Scheduled), n(q.Retry),
+			n(q.Archived),
+			strconv.FormatFloat(q.Latency.Seconds(), 'f', 3, 64), strconv.FormatBool(q.Paused)})
+	}
+	return l, s.QueuesErr
+}
+
+func (d *dashboard) listTasks(r *http.Request) (list, error) {
+	l := list{columns: []string{"queue", "state", "entity", "partition", "generation", "next", "failures", "error"}}
+	q := r.URL.Query()
+	switch known := slices.ContainsFunc(d.Entities,
+		func(e *schema.Entity) bool { return e.Flush.Queue == q.Get("queue") }); {
+	case d.tasks == nil || !known:
+		return l, schema.Invalid("queue", "is no queue of these entities")
+	case !slices.Contains(queue.States, q.Get("state")):
+		return l, schema.Invalid("state", "is none of %v", queue.States)
+	}
+	tasks, err := d.tasks.Tasks(q.Get("queue"), q.Get("state"), queue.MaxTasks)
+	for _, t := range tasks {
+		l.lines = append(l.lines, []string{t.Queue, t.State, t.Task.Entity, strconv.Itoa(t.Task.Partition),
+			strconv.FormatInt(t.Task.Generation, 10), export.Stamp(t.Next), strconv.Itoa(t.Retried), t.Err})
+	}
+	return l, err
+}
+
+// policyColumns are the settings of a policy, those of single kinds among them.
+func policyColumns() []string {
+	var columns []string
+	for _, s := range texts(schema.RetryPolicy{}) {
+		columns = append(columns, s.Name)
+	}
+	return columns
+}
+
+func policyLine(p schema.RetryPolicy) []string {
+	var values []string
+	for _, s := range texts(p) {
+		values = append(values, s.Value)
+	}
+	return values
+}
+
+func (d *dashboard) listPolicies(r *http.Request) (list, error) {
+	l := list{columns: append([]string{"entity", "version", "set_at", "set_by"}, policyColumns()...)}
+	if d.Letters == nil {
+		return l, nil
+	}
+	all, err := d.Letters.Policies(r.Context(), d.Entities...)
+	for _, p := range all {
+		l.lines = append(l.lines, append([]string{p.Entity, strconv.FormatInt(p.Version, 10),
+			export.Stamp(p.SetAt), p.Author}, policyLine(p.Policy)...))
+	}
+	return l, err
+}
+
+func (d *dashboard) listHistory(r *http.Request) (list, error) {
+	l := list{columns: append([]string{"version", "set_at", "set_by", "note"}, policyColumns()...)}
+	e, err := d.asked(r)
+	if err != nil || d.Letters == nil {
+		return l, err
+	}
+	history, err := d.Letters.PolicyHistory(r.Context(), e.Name, maxHistory)
+	for _, p := range history {
+		l.lines = append(l.lines, append([]string{strconv.FormatInt(p.Version, 10), export.Stamp(p.SetAt), p.Author,
+			p.Note}, policyLine(p.Policy)...))
+	}
+	return l, err
+}
+
+func (d *dashboard) listEvents(r *http.Request) (list, error) {
+	l := list{columns: []string{"at", "event", "version"}}
+	e, err := d.asked(r)
+	if err != nil || d.Records == nil {
+		return l, err
+	}
+	id, err := e.CanonicalID(clip(r.URL.Query().Get("id"), schema.MaxIDBytes+1))
+	if err != nil {
+		return l, err
+	}
+	events, _, err := d.eventsOf(r.Context(), e, id)
+	for _, one := range events {
+		l.lines = append(l.lines, []string{export.Stamp(one.At), one.Type, one.Version.String()})
+	}
+	return l, err
 }

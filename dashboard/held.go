@@ -7,6 +7,11 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/afterwrite/afterwrite/dashboard/internal/export"
+	"github.com/afterwrite/afterwrite/dashboard/internal/filter"
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
+	"github.com/afterwrite/afterwrite/dashboard/internal/groups"
+	"github.com/afterwrite/afterwrite/dashboard/internal/held"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -25,7 +30,7 @@ type heldSummary struct {
 
 // summary counts the held records of a filter by their error. What cannot be counted is
 // said, and spoils no page.
-func (d *dashboard) summary(ctx context.Context, s *snapshot, f filter, until time.Time) heldSummary {
+func (d *dashboard) summary(ctx context.Context, s *snapshot, f filter.Filter, until time.Time) heldSummary {
 	sum := heldSummary{Down: s.RedisDown(), Query: f.With("state", "")}
 	if d.Records == nil {
 		return sum
@@ -38,32 +43,32 @@ func (d *dashboard) summary(ctx context.Context, s *snapshot, f filter, until ti
 			}
 		}
 	}
-	found, known, err := d.groupsOf(ctx, heldOf(f), until)
+	found, known, err := d.groupings.Of(ctx, heldOf(f), until)
 	if err != nil {
 		d.Log.WarnContext(ctx, "held records cannot be counted", "error", err)
 		return sum
 	}
-	sum.Counted, sum.Least = known, !found.whole
-	for _, g := range found.groups {
+	sum.Counted, sum.Least = known, !found.Whole
+	for _, g := range found.Groups {
 		sum.Count += int64(g.Count)
 		sum.Groups = append(sum.Groups, group{g, f.With("entity", g.Entity, "kind", string(g.Refusal.Kind), "text",
-			clip(g.Refusal.Message, maxText), "state", "")})
+			clip(g.Refusal.Message, filter.MaxText), "state", "")})
 	}
 	return sum
 }
 
 // heldOf selects held records; what state letters are in says nothing of them.
-func heldOf(f filter) grouped {
+func heldOf(f filter.Filter) groups.Key {
 	f.State = ""
-	return grouped{held: true, filter: f.LetterFilter}
+	return groups.Key{Held: true, Filter: f.LetterFilter}
 }
 
 // heldBody is a page of held records.
 type heldBody struct {
 	Held    heldSummary
-	Filter  filter
+	Filter  filter.Filter
 	Kinds   []schema.Kind
-	Records []heldRow
+	Records []held.Row
 	Here    template.URL // the filter
 	After   string       // where this page begins
 	More    template.URL // the next page; "" at the end
@@ -75,14 +80,14 @@ type heldBody struct {
 
 func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	f, err := d.parseFilter(q)
+	f, err := filter.Parse(q)
 	if err != nil {
-		d.fail(w, r, http.StatusBadRequest, brief(err))
+		d.fail(w, r, http.StatusBadRequest, format.Brief(err))
 		return
 	}
-	after, err := parsePlace(q)
+	after, err := held.ParsePlace(q.Get("after"))
 	if err != nil {
-		d.fail(w, r, http.StatusBadRequest, brief(err))
+		d.fail(w, r, http.StatusBadRequest, format.Brief(err))
 		return
 	}
 	body := heldBody{Filter: f, Kinds: schema.HeldKinds, After: q.Get("after"), Here: f.With("state", ""),
@@ -91,62 +96,43 @@ func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
 		body.Jobs = d.jobsNow(r.Context())
 	}
 	s := d.snapshot(r.Context())
-	walk := d.walkHeld(s, f.Entity, after)
-	rows, last, err := d.heldRows(r.Context(), walk, f, heldPage)
+	walk := held.Begin(d.Records, s.Entities, f.Entity, after)
+	rows, last, err := walk.Rows(r.Context(), f.LetterFilter, held.Page)
 	if err != nil {
 		d.broken(w, r, "list held records", err)
 		return
 	}
-	body.Records, body.Cut = rows, last != "" && len(rows) < heldPage
+	body.Records, body.Cut = rows, last != "" && len(rows) < held.Page
 	if last != "" {
 		body.More = f.With("state", "", "after", last)
 	}
-	body.Held = d.summary(r.Context(), s, f, time.Now().Add(groupPatience))
+	body.Held = d.summary(r.Context(), s, f, time.Now().Add(groups.Patience))
 	body.At = s.At
 	d.render(w, r, http.StatusOK, "held", page{Title: "Held records", Refresh: d.refresh(r), At: s.At, Body: body})
-}
-
-// heldRows returns the next records of a walk that fit, at most max, and the place to go
-// on at, "" at the end.
-func (d *dashboard) heldRows(ctx context.Context, walk *heldWalk, f filter, max int) (rows []heldRow, last string,
-	err error) {
-	for looked := 0; ; looked++ {
-		row, ok, err := walk.next(ctx)
-		if err != nil || !ok {
-			return rows, "", err
-		}
-		if len(rows) == max || looked == heldLooks {
-			return rows, last, nil
-		}
-		last = row.place().String()
-		if operate.HeldFits(f.LetterFilter, row.Waiting) {
-			rows = append(rows, row)
-		}
-	}
 }
 
 var heldColumns = []string{"entity", "id", "kind", "constraint", "column", "error", "attempts", "last_attempt",
 	"next_attempt"}
 
 func (d *dashboard) exportHeld(w http.ResponseWriter, r *http.Request) {
-	f, err := d.parseFilter(r.URL.Query())
+	f, err := filter.Parse(r.URL.Query())
 	if err != nil {
-		d.fail(w, r, http.StatusBadRequest, brief(err))
+		d.fail(w, r, http.StatusBadRequest, format.Brief(err))
 		return
 	}
-	walk := d.walkHeld(d.snapshot(r.Context()), f.Entity, place{})
-	walk.chunk = heldChunk
+	walk := held.Begin(d.Records, d.snapshot(r.Context()).Entities, f.Entity, held.Place{})
+	walk.Large()
 	d.export(w, r, "held", heldColumns, func() ([][]string, error) {
 		var lines [][]string
-		for len(lines) < exportPage {
-			row, ok, err := walk.next(r.Context())
+		for len(lines) < export.Page {
+			row, ok, err := walk.Next(r.Context())
 			if err != nil || !ok {
 				return lines, err
 			}
 			if operate.HeldFits(f.LetterFilter, row.Waiting) {
 				lines = append(lines, []string{row.Entity.Name, row.ID, string(row.Refusal.Kind),
 					row.Refusal.Constraint, row.Refusal.Column,
-					row.Refusal.Message, strconv.Itoa(row.Attempts), stamp(row.At), stamp(row.Next)})
+					row.Refusal.Message, strconv.Itoa(row.Attempts), export.Stamp(row.At), export.Stamp(row.Next)})
 			}
 		}
 		return lines, nil

@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/afterwrite/afterwrite/dashboard/internal/filter"
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
+	"github.com/afterwrite/afterwrite/dashboard/internal/held"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -41,7 +44,7 @@ func (d *dashboard) parseHeld(q url.Values) (s selection, err error) {
 	case q.Get("all") != "1":
 		return s, schema.Invalid("all", "must be 1: take all of the filter")
 	}
-	s.filter, err = d.parseFilter(q)
+	s.filter, err = filter.Parse(q)
 	return s, err
 }
 
@@ -67,9 +70,10 @@ func (d *dashboard) firstHeld(ctx context.Context, s selection) ([]confirmRow, e
 		}
 		return []confirmRow{row(s.one.Entity, s.one.ID, *state.Refusal)}, nil
 	}
-	held, _, err := d.heldRows(ctx, d.walkHeld(d.snapshot(ctx), s.filter.Entity, place{}), s.filter, shownFirst)
-	rows := make([]confirmRow, len(held))
-	for i, h := range held {
+	walk := held.Begin(d.Records, d.snapshot(ctx).Entities, s.filter.Entity, held.Place{})
+	found, _, err := walk.Rows(ctx, s.filter.LetterFilter, shownFirst)
+	rows := make([]confirmRow, len(found))
+	for i, h := range found {
 		rows[i] = row(h.Entity, h.ID, h.Refusal)
 	}
 	return rows, err
@@ -88,7 +92,7 @@ func (d *dashboard) actOnHeld(w http.ResponseWriter, r *http.Request, s selectio
 		d.broken(w, r, s.do+" a held record", err)
 		return
 	}
-	d.groupings.changed()
+	d.groupings.Changed()
 	redirect(w, r, "record?"+query("entity", s.one.Entity.Name, "id", s.one.ID, "said", said))
 }
 
@@ -96,7 +100,7 @@ func (d *dashboard) actOnHeld(w http.ResponseWriter, r *http.Request, s selectio
 func (d *dashboard) retryHeld(w http.ResponseWriter, r *http.Request) {
 	one, err := d.heldNamed(r.PostForm)
 	if err != nil {
-		d.fail(w, r, http.StatusBadRequest, brief(err))
+		d.fail(w, r, http.StatusBadRequest, format.Brief(err))
 		return
 	}
 	d.actOnHeld(w, r, selection{do: "retry", held: true, one: &one})
@@ -115,7 +119,7 @@ type editBody struct {
 func (d *dashboard) editPage(w http.ResponseWriter, r *http.Request) {
 	one, err := d.heldNamed(r.URL.Query())
 	if err != nil {
-		d.fail(w, r, http.StatusBadRequest, brief(err))
+		d.fail(w, r, http.StatusBadRequest, format.Brief(err))
 		return
 	}
 	body, held, err := d.editBody(r.Context(), one)
@@ -150,7 +154,7 @@ func (d *dashboard) editBody(ctx context.Context, h operate.Held) (*editBody, bo
 func (d *dashboard) editHeld(w http.ResponseWriter, r *http.Request) {
 	one, err := d.heldNamed(r.PostForm)
 	if err != nil {
-		d.fail(w, r, http.StatusBadRequest, brief(err))
+		d.fail(w, r, http.StatusBadRequest, format.Brief(err))
 		return
 	}
 	body, held, err := d.editBody(r.Context(), one)
@@ -172,7 +176,7 @@ func (d *dashboard) editHeld(w http.ResponseWriter, r *http.Request) {
 		_, err = d.Letters.EditOne(r.Context(), one, changes, who(r).actor())
 	}
 	if err == nil {
-		d.groupings.changed()
+		d.groupings.Changed()
 		redirect(w, r, "record?"+query("entity", body.Entity, "id", body.ID, "said", "edited"))
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/afterwrite/afterwrite/dashboard/internal/filter"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -29,7 +30,7 @@ func (j jobState) Noun() string { return nounOf(j.Action.Held(), int64(j.Report.
 
 // Which says in words what is selected.
 func (j jobState) Which() string {
-	switch f := (filter{j.Filter}); {
+	switch f := (filter.Filter{LetterFilter: j.Filter}); {
 	case j.Named > 0:
 		return "picked one by one"
 	case j.Action.Held():
@@ -107,7 +108,7 @@ func (d *dashboard) job(w http.ResponseWriter, r *http.Request) {
 	if one.Open() {
 		p.Refresh = 1
 	} else {
-		d.groupings.changed()
+		d.groupings.Changed()
 	}
 	d.render(w, r, http.StatusOK, "job", p)
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/afterwrite/afterwrite/dashboard/internal/filter"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -77,7 +78,7 @@ func (f fieldRow) Typed() string {
 }
 
 func (d *dashboard) letter(w http.ResponseWriter, r *http.Request) {
-	number, err := parseNumber("number", r.PathValue("number"))
+	number, err := filter.Number("number", r.PathValue("number"))
 	if err != nil {
 		d.notFound(w, r)
 		return
@@ -148,7 +149,7 @@ func veil(text string) string {
 
 // edit takes the form's values, each as JSON text, and writes those that were changed.
 func (d *dashboard) edit(w http.ResponseWriter, r *http.Request) {
-	number, err := parseNumber("number", r.PathValue("number"))
+	number, err := filter.Number("number", r.PathValue("number"))
 	if err != nil {
 		d.notFound(w, r)
 		return
@@ -164,7 +165,7 @@ func (d *dashboard) edit(w http.ResponseWriter, r *http.Request) {
 		_, err = d.Letters.Edit(r.Context(), number, changes, who(r).actor())
 	}
 	if err == nil {
-		d.groupings.changed()
+		d.groupings.Changed()
 		redirect(w, r, "refused/"+r.PathValue("number")+"?said=edited")
 		return
 	}

@@ -2,81 +2,26 @@ package dashboard
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
+
+	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/dashboard/internal/chart"
 )
 
-// pulse tells open pages that the figures were read again. One sampler feeds it, whatever
-// the number of tabs.
-type pulse struct {
-	mu      sync.Mutex // guards the rest
-	next    chan struct{}
-	beat    beat
-	viewers int
-	ended   bool
-}
-
-// beat is what a pulse tells.
-type beat struct {
-	number  int64
-	refused string // differs from the beat before where refused records do
-}
-
-// maxViewers bounds the event streams of a process.
-const maxViewers = 512
-
-func newPulse() *pulse { return &pulse{next: make(chan struct{})} }
-
-// tell wakes everybody who waits.
-func (p *pulse) tell(refused string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.beat = beat{p.beat.number + 1, refused}
-	if !p.ended {
-		close(p.next)
-		p.next = make(chan struct{})
-	}
-}
-
-// end lets everybody go, for good.
-func (p *pulse) end() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.ended {
-		p.ended = true
-		close(p.next)
-	}
-}
-
-// feel returns the last beat, and what is closed at the one after it.
-func (p *pulse) feel() (beat, <-chan struct{}, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.beat, p.next, p.ended
-}
-
-func (p *pulse) enter() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.viewers >= maxViewers {
-		return false
-	}
-	p.viewers++
-	return true
-}
-
-func (p *pulse) leave() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.viewers--
+// Series keeps samples in Redis, so that a restarted dashboard still has them. A
+// pending.Backlog is one.
+type Series interface {
+	Sample(ctx context.Context, series string, at time.Time, step time.Duration, steps int, value string) error
+	Series(ctx context.Context, series string, until time.Time, step time.Duration, steps int) ([]pending.Point, error)
 }
 
 // sample reads the figures again and again until ctx ends, keeps them for the charts and
 // wakes the open pages.
 func (d *dashboard) sample(ctx context.Context) {
-	defer d.pulse.end()
+	defer d.pulse.End()
 	tick := time.NewTicker(d.Refresh)
 	defer tick.Stop()
 	for last := ""; ; {
@@ -86,10 +31,10 @@ func (d *dashboard) sample(ctx context.Context) {
 		}
 		mark := s.refusedMark()
 		if mark != last {
-			d.groupings.changed()
+			d.groupings.Changed()
 		}
 		last = mark
-		d.pulse.tell(mark)
+		d.pulse.Tell(mark)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -108,20 +53,20 @@ func (s *snapshot) refusedMark() string {
 // refused records have changed. They carry nothing: a page asks for what it shows. The
 // stream ends with the sampler, with the session, and after an hour; browsers come again.
 func (d *dashboard) events(w http.ResponseWriter, r *http.Request) {
-	if !d.pulse.enter() {
+	if !d.pulse.Enter() {
 		w.Header().Set("Retry-After", "30")
 		d.fail(w, r, http.StatusServiceUnavailable, "Too many pages are open.")
 		return
 	}
-	defer d.pulse.leave()
+	defer d.pulse.Leave()
 	out := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold the events back
-	seen, next, ended := d.pulse.feel()
+	seen, next, ended := d.pulse.Feel()
 	name := "hello"
 	for until := time.Now().Add(time.Hour); !ended && time.Now().Before(until); {
 		_ = out.SetWriteDeadline(time.Now().Add(10 * time.Second)) // not every server has one
-		if _, err := fmt.Fprintf(w, "event: %s\ndata: %d\n\n", name, seen.number); err != nil || out.Flush() != nil {
+		if _, err := fmt.Fprintf(w, "event: %s\ndata: %d\n\n", name, seen.Number); err != nil || out.Flush() != nil {
 			return
 		}
 		select {
@@ -129,11 +74,49 @@ func (d *dashboard) events(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		}
-		last := seen.refused
-		if seen, next, ended = d.pulse.feel(); seen.refused != last {
+		last := seen.Refused
+		if seen, next, ended = d.pulse.Feel(); seen.Refused != last {
 			name = "refused"
 		} else {
 			name = "figures"
 		}
 	}
+}
+
+// keep stores a reading for the charts, unless it is only half of one.
+func (d *dashboard) keep(ctx context.Context, s *snapshot) error {
+	if d.Series == nil || s.RedisDown() {
+		return nil
+	}
+	for _, f := range s.Entities {
+		if f.Err != nil {
+			return nil
+		}
+	}
+	text, err := json.Marshal(s.sample())
+	if err != nil {
+		return err
+	}
+	return d.Series.Sample(ctx, chart.Name, s.At, chart.Step, chart.Steps, string(text))
+}
+
+// moments reads the charts' points up to a time.
+func (d *dashboard) moments(ctx context.Context, until time.Time) ([]chart.Moment, error) {
+	points, err := d.Series.Series(ctx, chart.Name, until, chart.Step, chart.Steps)
+	if err != nil {
+		return nil, err
+	}
+	return chart.Moments(points), nil
+}
+
+// seriesJSON answers the charts' points by column, as the page's script draws them.
+func (d *dashboard) seriesJSON(w http.ResponseWriter, r *http.Request) {
+	s := d.snapshot(r.Context())
+	list, err := d.moments(r.Context(), s.At)
+	if err != nil {
+		d.broken(w, r, "read the series", err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(chart.ColumnsOf(list, s.At)) // the viewer may have left
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/dashboard/internal/chart"
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/health"
 	"github.com/afterwrite/afterwrite/internal/inspect"
@@ -33,8 +35,8 @@ type overviewBody struct {
 	Database  time.Duration
 	DBErr     error
 	Figures   figuresNow
-	Charts    []chart
-	Minutes   []moment
+	Charts    []drawing
+	Minutes   []chart.Moment
 }
 
 // figuresNow are the figures beside the verdict.
@@ -48,10 +50,10 @@ type figuresNow struct {
 	Imbalance           int64
 }
 
-// chart is a place that the page's script draws in; a table stands beside it.
-type chart struct{ Name, Title, Unit string }
+// drawing is a place that the page's script draws in; a table stands beside it.
+type drawing struct{ Name, Title, Unit string }
 
-var charts = []chart{
+var charts = []drawing{
 	{"rates", "Accepted and persisted", "records a second"},
 	{"lag", "Lag: the oldest pending write, p50 and p99", "seconds"},
 	{"pending", "Pending", "records"},
@@ -92,7 +94,7 @@ func (d *dashboard) overview(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			d.Log.WarnContext(r.Context(), "charts cannot be read", "error", err)
 		}
-		body.Charts, body.Minutes = charts, minutes(moments)
+		body.Charts, body.Minutes = charts, chart.Minutes(moments)
 		body.Figures = s.figures(moments)
 	} else {
 		body.Figures = s.figures(nil)
@@ -101,15 +103,15 @@ func (d *dashboard) overview(w http.ResponseWriter, r *http.Request) {
 		Body: body})
 }
 
-func (s *snapshot) figures(lately []moment) figuresNow {
+func (s *snapshot) figures(lately []chart.Moment) figuresNow {
 	t := s.Total()
-	f := figuresNow{Lag: age(s.At, t.OldestPending), Half: "—", Most: "—", Coalescing: "—", HitRate: "—", Accepted: "—",
-		Persisted: "—", Total: t, Imbalance: t.Imbalance(), Workers: s.Workers()}
+	f := figuresNow{Lag: format.Age(s.At, t.OldestPending), Half: "—", Most: "—", Coalescing: "—", HitRate: "—",
+		Accepted: "—", Persisted: "—", Total: t, Imbalance: t.Imbalance(), Workers: s.Workers()}
 	if f.Lag == "—" && !s.RedisDown() {
 		f.Lag = "none"
 	}
 	if half, most := s.lags(); most > 0 {
-		f.Half, f.Most = duration(half), duration(most)
+		f.Half, f.Most = format.Duration(half), format.Duration(most)
 	}
 	f.Adds = f.Imbalance == 0
 	if t.Persisted > 0 {
@@ -121,25 +123,14 @@ func (s *snapshot) figures(lately []moment) figuresNow {
 		}
 	}
 	if n := len(lately); n > 0 && lately[n-1].Accepted != nil {
-		f.Accepted, f.Persisted = perSec(lately[n-1].Accepted), perSec(lately[n-1].Persisted)
+		f.Accepted, f.Persisted = format.PerSecond(lately[n-1].Accepted), format.PerSecond(lately[n-1].Persisted)
 	}
 	return f
 }
 
-// perSec prints a number of records a second.
-func perSec(x *float64) string {
-	switch {
-	case x == nil:
-		return "—"
-	case *x > 0 && *x < 10:
-		return strconv.FormatFloat(*x, 'f', 1, 64)
-	}
-	return number(int64(*x + .5))
-}
-
 func row(name string, f health.Entity, s *snapshot) entityRow {
 	return entityRow{
-		Name: name, Err: f.Err, Level: levelOf(f, s.At, s.working()), Lag: age(s.At, f.Total.OldestPending),
+		Name: name, Err: f.Err, Level: levelOf(f, s.At, s.working()), Lag: format.Age(s.At, f.Total.OldestPending),
 		Total: f.Total, Imbalance: f.Total.Imbalance(),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/text"
@@ -33,12 +34,12 @@ var pageNames = []string{
 
 func parseTemplates() (templates, error) {
 	functions := template.FuncMap{
-		"number": number, "duration": duration, "instant": instant, "size": size, "age": age, "brief": brief,
+		"number": format.Number, "duration": format.Duration, "instant": format.Instant, "size": format.Size, "age": format.Age, "brief": format.Brief,
 		"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 		"query":   func(pairs ...string) template.URL { return template.URL(query(pairs...)) },
-		"plural":  plural, "int64": func(n int) int64 { return int64(n) },
-		"rate": perSec, "seconds": seconds, "short": text.Setting,
-		"until": until, "pair": func(first, second any) pair { return pair{first, second} },
+		"plural":  format.Plural, "int64": func(n int) int64 { return int64(n) },
+		"rate": format.PerSecond, "seconds": format.Seconds, "short": text.Setting,
+		"until": format.Until, "pair": func(first, second any) pair { return pair{first, second} },
 	}
 	pages := templates{}
 	for _, name := range pageNames {
@@ -173,16 +174,16 @@ func (d *dashboard) notFound(w http.ResponseWriter, r *http.Request) {
 
 // broken answers a request that could not be served, by the kind of its error.
 func (d *dashboard) broken(w http.ResponseWriter, r *http.Request, what string, err error) {
-	status, why := http.StatusInternalServerError, "It failed: "+brief(err)
+	status, why := http.StatusInternalServerError, "It failed: "+format.Brief(err)
 	switch {
 	case errors.Is(err, ledger.ErrNoLetter):
 		status, why = http.StatusNotFound, "There is no such dead letter; resolved ones are kept for a time only."
 	case errors.Is(err, schema.ErrUnknownEntity):
 		status, why = http.StatusNotFound, "There is no such entity in the configuration."
 	case errors.Is(err, operate.ErrNotConfigured):
-		status, why = http.StatusConflict, brief(err)
+		status, why = http.StatusConflict, format.Brief(err)
 	case errors.Is(err, schema.ErrInvalid), errors.Is(err, operate.ErrTooManyHeld):
-		status, why = http.StatusUnprocessableEntity, brief(err)
+		status, why = http.StatusUnprocessableEntity, format.Brief(err)
 	case errors.Is(err, schema.ErrUnavailable), errors.Is(err, schema.ErrDatabaseUnavailable),
 		errors.Is(err, context.DeadlineExceeded), store.Unavailable(err):
 		status, why = http.StatusServiceUnavailable,

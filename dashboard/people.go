@@ -16,8 +16,9 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
-	"golang.org/x/time/rate"
 
+	"github.com/afterwrite/afterwrite/dashboard/internal/filter"
+	"github.com/afterwrite/afterwrite/dashboard/internal/login"
 	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -46,6 +47,12 @@ type User struct {
 	Hash string // of the password, see [HashPassword]; "" for who comes through the proxy alone
 	Role Role
 }
+
+// HashPassword returns the Argon2id hash of a password for the configuration.
+func HashPassword(password string) (string, error) { return login.HashPassword(password) }
+
+// CheckHash reports why a password hash cannot be used.
+func CheckHash(hash string) error { return login.CheckHash(hash) }
 
 // Proxy names the reverse proxy that says who is there.
 type Proxy struct {
@@ -92,8 +99,7 @@ type people struct {
 	insecure bool // even from another machine
 	hosts    peer.Hosts
 	sessions *scs.SessionManager
-	checking chan struct{}
-	tries    tries
+	tries    *login.Tries
 	hashes   []string // of all users who have one, sorted by name
 }
 
@@ -101,7 +107,7 @@ func newPeople(cfg Config) (*people, error) {
 	p := &people{
 		named: cfg.Who,
 		users: map[string]User{}, proxy: cfg.Proxy, insecure: cfg.Insecure, hosts: cfg.Hosts, sessions: scs.New(),
-		checking: make(chan struct{}, loginsAtOnce), tries: tries{by: map[netip.Prefix]*rate.Limiter{}},
+		tries: login.NewTries(),
 	}
 	for _, u := range cfg.Users {
 		if err := p.add(u); err != nil {
@@ -121,7 +127,7 @@ func newPeople(cfg Config) (*people, error) {
 	s.Lifetime, s.IdleTimeout, s.HashTokenInStore = sessionLife, sessionIdle, true
 	s.Cookie.Name, s.Cookie.Secure, s.Cookie.SameSite = sessionCookie(cfg.Deployment), cfg.HTTPS, http.SameSiteLaxMode
 	if cfg.Sessions != nil {
-		s.Store = newSessions(cfg.Sessions, cfg.SessionsToo, s.Store, cfg.Log)
+		s.Store = login.NewSessions(cfg.Sessions, cfg.SessionsToo, s.Store, cfg.Log)
 	}
 	s.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
 		cfg.Log.ErrorContext(r.Context(), "session failed", "error", err)
@@ -147,7 +153,7 @@ func (p *people) add(u User) error {
 		return fmt.Errorf("needs a name of at most 100 bytes and one of the roles %v", Roles)
 	}
 	if u.Hash != "" || p.proxy.Header == "" {
-		if err := CheckHash(u.Hash); err != nil {
+		if err := login.CheckHash(u.Hash); err != nil {
 			return fmt.Errorf("hash: %w", err)
 		}
 	}
@@ -160,7 +166,7 @@ func (p *people) of(r *http.Request) (who person, ok bool) {
 	who.Origin = p.origin(r)
 	if p.named != nil {
 		who.Name, who.Role = p.named(r)
-		who.Name = clip(strings.ToValidUTF8(who.Name, "�"), maxText)
+		who.Name = clip(strings.ToValidUTF8(who.Name, "�"), filter.MaxText)
 		return who, who.Name != "" && slices.Contains(Roles, who.Role)
 	}
 	if p.open {
@@ -177,7 +183,7 @@ func (p *people) of(r *http.Request) (who person, ok bool) {
 			if !known {
 				u = User{Name: name, Role: p.proxy.Role}
 			}
-			who.Name, who.Role = clip(strings.ToValidUTF8(u.Name, "�"), maxText), u.Role
+			who.Name, who.Role = clip(strings.ToValidUTF8(u.Name, "�"), filter.MaxText), u.Role
 			return who, u.Role != ""
 		}
 	}
@@ -225,32 +231,23 @@ func (p *people) origin(r *http.Request) string { return p.from(r).String() }
 // from is the address of the client.
 func (p *people) from(r *http.Request) netip.Addr { return peer.Address(r, p.proxy.From) }
 
-// errTries reports too many tries to log in.
-var errTries = errors.New("too many tries to log in; wait a few seconds")
-
 // check says whether a password is the user's. A name that nobody has takes as long as
 // that of some user, always the same one.
 func (p *people) check(ctx context.Context, from netip.Addr, name, password string) (bool, error) {
 	if len(p.hashes) == 0 {
 		return false, nil // everybody comes through the proxy
 	}
-	if !p.tries.allow(from) {
-		return false, errTries
+	end, err := p.tries.Begin(ctx, from)
+	if err != nil {
+		return false, err
 	}
-	select {
-	case p.checking <- struct{}{}:
-		defer func() { <-p.checking }()
-	case <-time.After(loginsWait):
-		return false, errTries
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
+	defer end()
 	u, known := p.users[name]
 	if !known || u.Hash == "" {
 		sum := sha256.Sum256([]byte(name))
 		u, known = User{Hash: p.hashes[int(sum[0])%len(p.hashes)]}, false
 	}
-	return matches(u.Hash, password[:min(len(password), maxPassword)]) && known, nil
+	return login.Matches(u.Hash, password) && known, nil
 }
 
 type personKey struct{}

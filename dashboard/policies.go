@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/afterwrite/afterwrite/dashboard/internal/chart"
+	"github.com/afterwrite/afterwrite/dashboard/internal/filter"
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/schema"
@@ -32,7 +35,7 @@ func (d *dashboard) policies(w http.ResponseWriter, r *http.Request) {
 	}
 	list := make([]policyRow, len(all))
 	for i, p := range all {
-		list[i] = policyRow{p.Entity, p, schedule(p.Policy, "").Sentence}
+		list[i] = policyRow{p.Entity, p, chart.Draw(p.Policy, "").Sentence}
 	}
 	d.show(w, r, http.StatusOK, "policies", "Retry policies", list)
 }
@@ -47,7 +50,7 @@ type policyBody struct {
 	Jitters []schema.Jitter
 	Kinds   []schema.Kind
 	Kind    schema.Kind // of the picture; "" for the policy's own
-	Picture picture
+	Picture chart.Policy
 	Changes []change // from what is active
 	Effect  *operate.Effect
 	Edited  bool // the form is not what is active
@@ -99,7 +102,7 @@ func (d *dashboard) policyBody(r *http.Request, form url.Values) (*policyBody, e
 	body := &policyBody{
 		Entity: name, Current: current, Jitters: []schema.Jitter{schema.JitterFull, schema.JitterEqual,
 			schema.JitterNone},
-		Kinds: schema.Kinds, Tunes: who(r).May(Admin), At: time.Now(), Note: clip(form.Get("note"), maxText),
+		Kinds: schema.Kinds, Tunes: who(r).May(Admin), At: time.Now(), Note: clip(form.Get("note"), filter.MaxText),
 	}
 	if kind := schema.Kind(form.Get("kind")); schema.KnownKind(kind) {
 		body.Kind = kind
@@ -109,7 +112,7 @@ func (d *dashboard) policyBody(r *http.Request, form url.Values) (*policyBody, e
 	if form.Has("max_attempts") {
 		body.take(form)
 		if proposed, err = body.parse(); err != nil {
-			body.Error, proposed = brief(err), current.Policy
+			body.Error, proposed = format.Brief(err), current.Policy
 		}
 	}
 	if body.Changes = diff(current.Policy, proposed); len(body.Changes) > 0 {
@@ -120,7 +123,7 @@ func (d *dashboard) policyBody(r *http.Request, form url.Values) (*policyBody, e
 		}
 		body.Effect = &effect
 	}
-	body.Picture = schedule(proposed, body.Kind)
+	body.Picture = chart.Draw(proposed, body.Kind)
 	history, err := d.Letters.PolicyHistory(r.Context(), name, maxHistory)
 	for i, p := range history {
 		v := version{Policy: p, InForce: p.Version == current.Version}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -63,7 +64,7 @@ func (d *dashboard) queuePage(w http.ResponseWriter, r *http.Request) {
 		body.State = queue.States[0]
 	}
 	if !slices.Contains(queue.States, body.State) {
-		d.fail(w, r, http.StatusBadRequest, brief(schema.Invalid("state", "is none of %v", queue.States)))
+		d.fail(w, r, http.StatusBadRequest, format.Brief(schema.Invalid("state", "is none of %v", queue.States)))
 		return
 	}
 	var err error

@@ -11,6 +11,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache/events"
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/cache/values"
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
@@ -120,7 +121,7 @@ func (d *dashboard) record(w http.ResponseWriter, r *http.Request) {
 	}
 	id, err := e.CanonicalID(body.ID)
 	if err != nil {
-		body.Error = brief(err)
+		body.Error = format.Brief(err)
 		d.show(w, r, http.StatusUnprocessableEntity, "record", "Record", body)
 		return
 	}
@@ -193,7 +194,7 @@ func (d *dashboard) invalidate(w http.ResponseWriter, r *http.Request) {
 	}
 	id, err := e.CanonicalID(clip(r.PostFormValue("id"), schema.MaxIDBytes+1))
 	if err != nil {
-		d.fail(w, r, http.StatusUnprocessableEntity, brief(err))
+		d.fail(w, r, http.StatusUnprocessableEntity, format.Brief(err))
 		return
 	}
 	n, err := d.Records.Invalidate(r.Context(), e, []string{id})

@@ -2,11 +2,18 @@ package dashboard
 
 import (
 	"context"
+	"encoding/json"
 	"html/template"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/dashboard/internal/export"
+	"github.com/afterwrite/afterwrite/dashboard/internal/filter"
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
+	"github.com/afterwrite/afterwrite/dashboard/internal/groups"
+	"github.com/afterwrite/afterwrite/dashboard/internal/held"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
@@ -37,11 +44,14 @@ type Letters interface {
 	FlushNow(ctx context.Context, entity string, by ledger.Actor) (pending.Now, error)
 }
 
-const maxGroups = 50
+const (
+	maxGroups  = 50
+	letterPage = 50
+)
 
 // refusedBody is the page of what the database has refused.
 type refusedBody struct {
-	Filter  filter
+	Filter  filter.Filter
 	Kinds   []schema.Kind
 	States  []ledger.LetterState
 	Held    heldSummary
@@ -81,16 +91,16 @@ func (l letterRow) State() string {
 
 func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	f, err := d.parseFilter(q)
+	f, err := filter.Parse(q)
 	if err != nil {
-		d.fail(w, r, http.StatusBadRequest, brief(err))
+		d.fail(w, r, http.StatusBadRequest, format.Brief(err))
 		return
 	}
-	body := refusedBody{Filter: f, Kinds: schema.Kinds, States: states, Jobs: d.jobsNow(r.Context()),
+	body := refusedBody{Filter: f, Kinds: schema.Kinds, States: filter.States, Jobs: d.jobsNow(r.Context()),
 		Mends: who(r).May(Operator)}
 	if text := q.Get("before"); text != "" {
-		if body.Before, err = parseNumber("before", text); err != nil {
-			d.fail(w, r, http.StatusBadRequest, brief(err))
+		if body.Before, err = filter.Number("before", text); err != nil {
+			d.fail(w, r, http.StatusBadRequest, format.Brief(err))
 			return
 		}
 	}
@@ -105,12 +115,12 @@ func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
 // fillRefused reads one page of letters, then the groups, which are counted beside it. The
 // groups tell the count as well: each letter is in one of them.
 func (d *dashboard) fillRefused(ctx context.Context, body *refusedBody) error {
-	f, until := body.Filter, time.Now().Add(groupPatience)
-	dead := grouped{filter: f.selects()}
-	d.beginGroups(dead)
-	d.beginGroups(heldOf(f))
+	f, until := body.Filter, time.Now().Add(groups.Patience)
+	dead := groups.Key{Filter: f.Selects()}
+	d.groupings.Begin(dead)
+	d.groupings.Begin(heldOf(f))
 	// One more than is shown tells whether there is a next page.
-	some, err := d.Letters.List(ctx, f.selects(), body.Before, letterPage+1)
+	some, err := d.Letters.List(ctx, f.Selects(), body.Before, letterPage+1)
 	if err != nil {
 		return err
 	}
@@ -122,16 +132,85 @@ func (d *dashboard) fillRefused(ctx context.Context, body *refusedBody) error {
 		body.Letters = append(body.Letters, letterRow{l, l.Resolution == ledger.Unresolved && l.RetriedAt.IsZero()})
 	}
 	s := d.snapshot(ctx)
-	found, known, err := d.groupsOf(ctx, dead, until)
+	found, known, err := d.groupings.Of(ctx, dead, until)
 	if err != nil {
 		return err
 	}
-	body.Counted, body.Least = known, !found.whole
-	for _, g := range found.groups {
+	body.Counted, body.Least = known, !found.Whole
+	for _, g := range found.Groups {
 		body.Count += int64(g.Count)
 		body.Groups = append(body.Groups, group{g, f.With("entity", g.Entity, "kind", string(g.Refusal.Kind), "text",
-			clip(g.Refusal.Message, maxText))})
+			clip(g.Refusal.Message, filter.MaxText))})
 	}
 	body.Held = d.summary(ctx, s, f, until)
 	return nil
+}
+
+// count counts refused records by their error.
+func (d *dashboard) count(ctx context.Context, f groups.Key) (groups.Groups, error) {
+	if f.Held {
+		walk := held.Begin(d.Records, d.snapshot(ctx).Entities, f.Filter.Entity, held.Place{})
+		list, whole, err := walk.Groups(ctx, f.Filter, maxGroups)
+		return groups.Groups{Groups: list, Whole: whole}, err
+	}
+	list, err := d.Letters.Groups(ctx, f.Filter, maxGroups)
+	return groups.Groups{Groups: list, Whole: len(list) < maxGroups}, err
+}
+
+var letterColumns = []string{
+	"number", "entity", "id", "version", "operation", "kind", "constraint", "column", "error", "attempts",
+	"accepted_at", "died_at", "state", "resolver", "payload",
+}
+
+func (d *dashboard) exportLetters(w http.ResponseWriter, r *http.Request) {
+	f, err := filter.Parse(r.URL.Query())
+	if err != nil {
+		d.fail(w, r, http.StatusBadRequest, format.Brief(err))
+		return
+	}
+	before := int64(0)
+	d.export(w, r, "dead-letters", letterColumns, func() ([][]string, error) {
+		some, err := d.Letters.List(r.Context(), f.Selects(), before, export.Page)
+		var lines [][]string
+		for _, l := range some {
+			before = l.Number
+			lines = append(lines, d.letterLine(l))
+		}
+		return lines, err
+	})
+}
+
+func (d *dashboard) letterLine(l ledger.Letter) []string {
+	operation := "put"
+	if l.Deleted {
+		operation = "delete"
+	}
+	return []string{
+		strconv.FormatInt(l.Number, 10), l.Entity, l.ID, l.Version.String(), operation, string(l.Refusal.Kind),
+		l.Refusal.Constraint,
+		l.Refusal.Column, l.Refusal.Message, strconv.Itoa(l.Attempts), export.Stamp(l.AcceptedAt),
+		export.Stamp(l.DiedAt), letterRow{Letter: l}.State(),
+		l.Resolver, d.veiled(l.Entity, l.Payload),
+	}
+}
+
+// veiled is a payload without the values that its fields hide. What cannot be told apart
+// is hidden wholly.
+func (d *dashboard) veiled(entity, payload string) string {
+	e := d.entityNamed(entity)
+	if e == nil || payload == "" {
+		return veil(payload)
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal([]byte(payload), &fields) != nil {
+		return hidden
+	}
+	values := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		values[i] = string(fields[f.Name])
+		if f.Redact && veil(values[i]) == hidden {
+			values[i] = `"` + hidden + `"`
+		}
+	}
+	return string(e.AppendFields(nil, values))
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/afterwrite/afterwrite/dashboard/internal/export"
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -60,7 +62,7 @@ func (d *dashboard) newToken(w http.ResponseWriter, r *http.Request) {
 	}
 	t, err := d.askedToken(body)
 	if err != nil {
-		body.Error = brief(err)
+		body.Error = format.Brief(err)
 		d.showTokens(w, r, http.StatusUnprocessableEntity, body)
 		return
 	}
@@ -68,7 +70,7 @@ func (d *dashboard) newToken(w http.ResponseWriter, r *http.Request) {
 	made, t.Hash = token.New()
 	switch err := d.Tokens.NewToken(r.Context(), t, who(r).actor()); {
 	case errors.Is(err, token.ErrNameTaken), errors.Is(err, token.ErrTooMany):
-		body.Error = brief(err)
+		body.Error = format.Brief(err)
 		d.showTokens(w, r, http.StatusConflict, body)
 	case err != nil:
 		d.broken(w, r, "make a token", err)
@@ -150,8 +152,9 @@ func (d *dashboard) exportTokens(w http.ResponseWriter, r *http.Request) {
 	}
 	var lines [][]string
 	for _, t := range all {
-		lines = append(lines, []string{t.Name, t.State(time.Now()), t.Scopes.String(), stamp(t.CreatedAt), t.CreatedBy,
-			stamp(t.ExpiresAt), stamp(t.UsedAt), stamp(t.RevokedAt), t.RevokedBy})
+		lines = append(lines, []string{t.Name, t.State(time.Now()), t.Scopes.String(), export.Stamp(t.CreatedAt),
+			t.CreatedBy,
+			export.Stamp(t.ExpiresAt), export.Stamp(t.UsedAt), export.Stamp(t.RevokedAt), t.RevokedBy})
 	}
 	d.exportList(w, r, "tokens", tokenColumns, lines)
 }

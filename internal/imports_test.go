@@ -93,6 +93,9 @@ var rules = []rule{
 	{why: "the rooms of the API know nothing of each other but how a request is parsed",
 		from: []string{"producer/api/internal/share", "producer/api/internal/stream"},
 		to:   []string{"producer/api/internal/openapi"}},
+	{why: "the rooms of the dashboard hold what the pages rest on, each alone; they know no page",
+		from: []string{"dashboard/internal"}, to: []string{"dashboard"},
+		free: []string{"dashboard/internal/format"}},
 	{why: "process wires what the other packages are; only cmd and the front door run one",
 		from: []string{"*"}, except: []string{"internal/process", "cmd", ".", "afterwritetest"},
 		to: []string{"internal/process"}},
@@ -145,7 +148,7 @@ func TestImports(t *testing.T) {
 // TestRoomsAreSmall: a package can be read in one sitting, in 25 files without tests.
 func TestRoomsAreSmall(t *testing.T) {
 	const most = 25
-	large := map[string]int{"store": 56, "cmd/afterwrite": 51, "dashboard": 36} // and no larger
+	large := map[string]int{"store": 56, "cmd/afterwrite": 51} // and no larger
 	files := map[string]int{}
 	require.NoError(t, filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
 		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {

@@ -1,4 +1,6 @@
-package dashboard
+// Package login keeps what a log-in rests on: hashes of passwords, how often somebody may try, and where sessions are
+// stored.
+package login
 
 import (
 	"crypto/rand"
@@ -21,15 +23,15 @@ const (
 	argonKey     = 32
 )
 
-// maxPassword bounds the bytes of a password.
-const maxPassword = 1024
+// MaxPassword bounds the bytes of a password.
+const MaxPassword = 1024
 
 var errHash = errors.New("is neither an argon2id hash ($argon2id$v=19$m=…,t=…,p=…$salt$hash) nor a bcrypt hash ($2b$…)")
 
 // HashPassword returns the Argon2id hash of a password for the configuration.
 func HashPassword(password string) (string, error) {
-	if password == "" || len(password) > maxPassword {
-		return "", fmt.Errorf("a password has 1 to %d bytes", maxPassword)
+	if password == "" || len(password) > MaxPassword {
+		return "", fmt.Errorf("a password has 1 to %d bytes", MaxPassword)
 	}
 	salt := make([]byte, 16)
 	_, _ = rand.Read(salt) // never fails
@@ -92,8 +94,9 @@ func CheckHash(hash string) error {
 	return nil
 }
 
-// matches reports whether a password has the hash.
-func matches(hash, password string) bool {
+// Matches reports whether a password, of which no more than [MaxPassword] bytes count, has the hash.
+func Matches(hash, password string) bool {
+	password = password[:min(len(password), MaxPassword)]
 	if strings.HasPrefix(hash, "$2") {
 		return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
 	}

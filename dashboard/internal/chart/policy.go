@@ -1,4 +1,5 @@
-package dashboard
+// Package chart draws: a retry policy on a time axis, and what is known of the last quarter of an hour.
+package chart
 
 import (
 	"fmt"
@@ -6,21 +7,23 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// picture is a retry policy drawn on a time axis: a row an attempt, a band from its
+// Policy is a retry policy drawn on a time axis: a row an attempt, a band from its
 // earliest to its latest time after the first attempt.
-type picture struct {
+type Policy struct {
 	Sentence      string
 	Steps         []schema.Step
 	More          int // attempts that are not drawn
 	Width, Height int
-	Bands         []band
-	Ticks         []tick
+	Bands         []Band
+	Ticks         []Tick
 }
 
-type band struct {
+// Band is the row of an attempt.
+type Band struct {
 	Label     string
 	Y, TextY  int
 	X, Width  string
@@ -29,7 +32,8 @@ type band struct {
 	CY        int
 }
 
-type tick struct {
+// Tick is a mark of the axis.
+type Tick struct {
 	X     string
 	Label string
 }
@@ -49,19 +53,19 @@ var marks = []time.Duration{
 	365 * 24 * time.Hour,
 }
 
-// schedule draws a policy for records that are refused with a kind every time.
-func schedule(p schema.RetryPolicy, kind schema.Kind) picture {
+// Draw draws a policy for records that are refused with a kind every time.
+func Draw(p schema.RetryPolicy, kind schema.Kind) Policy {
 	own := p.For(kind)
 	all := own.Schedule("", schema.MaxRetryAttempts)
 	last := all[len(all)-1]
-	pic := picture{Sentence: sentence(len(all), last), Steps: all[:min(len(all), maxDrawn)]}
+	pic := Policy{Sentence: sentence(len(all), last), Steps: all[:min(len(all), maxDrawn)]}
 	pic.More = len(all) - len(pic.Steps)
 	first := own.Base
 	x := axis(max(first/4, time.Millisecond), max(pic.Steps[len(pic.Steps)-1].High, 2*first))
 	for i, s := range pic.Steps {
 		y := plotTop + i*bandHeight
 		low, high := x(s.Low), x(s.High)
-		pic.Bands = append(pic.Bands, band{
+		pic.Bands = append(pic.Bands, Band{
 			Label: "attempt " + strconv.Itoa(s.Attempt), Y: y + 4, TextY: y + 15, CY: y + bandHeight/2,
 			X: pixel(low), Width: pixel(max(high-low, 2)), Middle: pixel(x((s.Low + s.High) / 2)),
 			When: span(s.Low, s.High), Gap: span(s.DelayLow, s.DelayHigh),
@@ -74,22 +78,28 @@ func schedule(p schema.RetryPolicy, kind schema.Kind) picture {
 }
 
 // ticks marks the axis, no two marks closer than a label is wide.
-func (p *picture) ticks(x func(time.Duration) float64) {
+func (p *Policy) ticks(x func(time.Duration) float64) {
 	last := math.Inf(-1)
 	for _, m := range marks {
 		at := x(m)
 		if at > plotLeft && at <= plotLeft+plotWidth && at-last >= 60 {
-			p.Ticks = append(p.Ticks, tick{pixel(at), duration(m)})
+			p.Ticks = append(p.Ticks, Tick{pixel(at), text.Duration(m)})
 			last = at
 		}
 	}
 }
 
-// Axis and text below the bands.
-func (p picture) Bottom() int    { return p.Height - 24 }
-func (p picture) TickText() int  { return p.Height - 8 }
-func (p picture) PlotLeft() int  { return plotLeft }
-func (p picture) PlotRight() int { return plotLeft + plotWidth }
+// Bottom is where the axis is.
+func (p Policy) Bottom() int { return p.Height - 24 }
+
+// TickText is where the words of the axis are.
+func (p Policy) TickText() int { return p.Height - 8 }
+
+// PlotLeft is where the bands begin.
+func (p Policy) PlotLeft() int { return plotLeft }
+
+// PlotRight is where the bands end.
+func (p Policy) PlotRight() int { return plotLeft + plotWidth }
 
 // axis maps times to pixels, logarithmically between two; earlier ones are at its begin.
 func axis(from, to time.Duration) func(time.Duration) float64 {
@@ -106,9 +116,9 @@ func pixel(x float64) string { return strconv.FormatFloat(x, 'f', 1, 64) }
 
 func span(low, high time.Duration) string {
 	if low == high {
-		return duration(low)
+		return text.Duration(low)
 	}
-	return duration(low) + " to " + duration(high)
+	return text.Duration(low) + " to " + text.Duration(high)
 }
 
 // sentence says when a record is given up.

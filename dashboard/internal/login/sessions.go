@@ -1,4 +1,4 @@
-package dashboard
+package login
 
 import (
 	"context"
@@ -21,11 +21,11 @@ const (
 // errPaused reports a database that has just failed.
 var errPaused = errors.New("the database failed a moment ago")
 
-// sessions keeps log-ins in a store for all processes, which is Redis, in the database, and in
+// Sessions keeps log-ins in a store for all processes, which is Redis, in the database, and in
 // this process's memory, so that operators get in when the pages are needed most. What Redis
 // does not have, because it is full, was emptied or does not answer, the database may have; where
 // neither answers, the memory has what was begun here.
-type sessions struct {
+type Sessions struct {
 	store    scs.CtxStore
 	fallback scs.CtxStore // the database; nil: there is none
 	here     scs.Store    // in memory; with what the database was last given, see [noteKey]
@@ -35,10 +35,11 @@ type sessions struct {
 	failed atomic.Int64  // when the database last failed, ns
 }
 
-var _ scs.CtxStore = (*sessions)(nil)
+var _ scs.CtxStore = (*Sessions)(nil)
 
-func newSessions(store, fallback, here scs.Store, log *slog.Logger) *sessions {
-	s := &sessions{store: withContext(store), here: here, log: log, finds: make(chan struct{}, fallbackFinds)}
+// NewSessions returns sessions that are kept in store, in fallback, where that is not nil, and here, in memory.
+func NewSessions(store, fallback, here scs.Store, log *slog.Logger) *Sessions {
+	s := &Sessions{store: withContext(store), here: here, log: log, finds: make(chan struct{}, fallbackFinds)}
 	if fallback != nil {
 		s.fallback = withContext(fallback)
 	}
@@ -47,7 +48,7 @@ func newSessions(store, fallback, here scs.Store, log *slog.Logger) *sessions {
 
 // FindCtx returns the session of the first store that has it. One that neither Redis nor the
 // database has was ended somewhere, and is ended here.
-func (s *sessions) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
+func (s *Sessions) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
 	data, found, err := s.store.FindCtx(ctx, token)
 	if err == nil && found {
 		return data, true, nil
@@ -70,7 +71,7 @@ func (s *sessions) FindCtx(ctx context.Context, token string) ([]byte, bool, err
 	return data, found, nil
 }
 
-func (s *sessions) findInDatabase(ctx context.Context, token string) (data []byte, found bool, err error) {
+func (s *Sessions) findInDatabase(ctx context.Context, token string) (data []byte, found bool, err error) {
 	err = s.ask(ctx, func(ctx context.Context) error {
 		select {
 		case s.finds <- struct{}{}:
@@ -86,7 +87,7 @@ func (s *sessions) findInDatabase(ctx context.Context, token string) (data []byt
 
 // CommitCtx writes a session to all stores. One that neither Redis nor the database takes lives in
 // memory until it is looked for in one that answers.
-func (s *sessions) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
+func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
 	_ = s.here.Commit(token, data, expiry)
 	if err := s.store.CommitCtx(ctx, token, data, expiry); err != nil {
 		s.log.DebugContext(ctx, "Redis has not taken a session", "error", err)
@@ -109,7 +110,7 @@ func (s *sessions) CommitCtx(ctx context.Context, token string, data []byte, exp
 }
 
 // DeleteCtx ends a session in all stores. It fails where one still has it: it would be found again.
-func (s *sessions) DeleteCtx(ctx context.Context, token string) error {
+func (s *Sessions) DeleteCtx(ctx context.Context, token string) error {
 	s.forget(token)
 	err := s.store.DeleteCtx(ctx, token)
 	if s.fallback == nil {
@@ -121,7 +122,7 @@ func (s *sessions) DeleteCtx(ctx context.Context, token string) error {
 }
 
 // ask calls the database, for a short time only, and not while it has just failed.
-func (s *sessions) ask(ctx context.Context, do func(ctx context.Context) error) error {
+func (s *Sessions) ask(ctx context.Context, do func(ctx context.Context) error) error {
 	if time.Since(time.Unix(0, s.failed.Load())) < fallbackPause {
 		return errPaused
 	}
@@ -134,7 +135,7 @@ func (s *sessions) ask(ctx context.Context, do func(ctx context.Context) error) 
 	return err
 }
 
-func (s *sessions) forget(token string) {
+func (s *Sessions) forget(token string) {
 	_ = s.here.Delete(token) // it is a map
 	_ = s.here.Delete(noteKey(token))
 }
@@ -144,15 +145,15 @@ func noteKey(token string) string { return "noted " + token }
 
 // The methods without a context are those of an older interface.
 
-func (s *sessions) Find(token string) ([]byte, bool, error) {
+func (s *Sessions) Find(token string) ([]byte, bool, error) {
 	return s.FindCtx(context.Background(), token)
 }
 
-func (s *sessions) Commit(token string, data []byte, expiry time.Time) error {
+func (s *Sessions) Commit(token string, data []byte, expiry time.Time) error {
 	return s.CommitCtx(context.Background(), token, data, expiry)
 }
 
-func (s *sessions) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }
+func (s *Sessions) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }
 
 // withContext is a store as one that takes contexts.
 func withContext(store scs.Store) scs.CtxStore {

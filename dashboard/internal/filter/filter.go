@@ -1,4 +1,5 @@
-package dashboard
+// Package filter reads, writes and words the filter of refused records in a page's query.
+package filter
 
 import (
 	"fmt"
@@ -9,33 +10,33 @@ import (
 	"strings"
 	"time"
 
+	"github.com/afterwrite/afterwrite/dashboard/internal/format"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // Bounds of what a query may ask for.
 const (
-	maxText     = 200 // bytes of a filter's text
+	MaxText     = 200 // bytes of a filter's text
 	maxSelected = 500 // letters picked by number
-	letterPage  = 50
 )
 
-// filter is the filter of dead letters as a query string spells it.
-type filter struct {
+// Filter is the filter of dead letters as a query string spells it.
+type Filter struct {
 	ledger.LetterFilter
 }
 
-// states are the words of ?state=; the first is meant where there is none.
-var states = []ledger.LetterState{ledger.StateWaiting, ledger.StateRetrying, ledger.StateResolved, "all"}
+// States are the words of ?state=; the first is meant where there is none.
+var States = []ledger.LetterState{ledger.StateWaiting, ledger.StateRetrying, ledger.StateResolved, "all"}
 
-// parseFilter reads a filter. The error is about one parameter.
-func (d *dashboard) parseFilter(q url.Values) (filter, error) {
-	f := filter{ledger.LetterFilter{
+// Parse reads a filter. The error is about one parameter.
+func Parse(q url.Values) (Filter, error) {
+	f := Filter{ledger.LetterFilter{
 		Entity: q.Get("entity"), ID: q.Get("id"), Kind: schema.Kind(q.Get("kind")), Constraint: q.Get("constraint"),
 		Text: q.Get("text"), State: ledger.LetterState(q.Get("state")),
 	}}
 	if f.State == "" {
-		f.State = states[0]
+		f.State = States[0]
 	}
 	switch {
 	case f.Entity != "" && !schema.ValidName(f.Entity):
@@ -44,10 +45,10 @@ func (d *dashboard) parseFilter(q url.Values) (filter, error) {
 		return f, schema.Invalid("id", "is longer than %d bytes", schema.MaxIDBytes)
 	case f.Kind != "" && !slices.Contains(schema.HeldKinds, f.Kind):
 		return f, schema.Invalid("kind", "is none of %v", schema.HeldKinds)
-	case len(f.Constraint) > maxText || len(f.Text) > maxText:
-		return f, schema.Invalid("text", "is longer than %d bytes", maxText)
-	case !slices.Contains(states, f.State):
-		return f, schema.Invalid("state", "is none of %v", states)
+	case len(f.Constraint) > MaxText || len(f.Text) > MaxText:
+		return f, schema.Invalid("text", "is longer than %d bytes", MaxText)
+	case !slices.Contains(States, f.State):
+		return f, schema.Invalid("state", "is none of %v", States)
 	case strings.ContainsRune(f.ID+f.Constraint+f.Text, 0):
 		return f, schema.Invalid("text", "has a NUL in it")
 	}
@@ -75,8 +76,8 @@ func parseInstant(q url.Values, name string) (time.Time, error) {
 	return time.Time{}, schema.Invalid(name, "is no time such as 2026-01-31T12:00")
 }
 
-// selects is the filter as the store takes it.
-func (f filter) selects() ledger.LetterFilter {
+// Selects is the filter as the store takes it.
+func (f Filter) Selects() ledger.LetterFilter {
 	if f.State == "all" {
 		f.State = ledger.AnyState
 	}
@@ -84,7 +85,7 @@ func (f filter) selects() ledger.LetterFilter {
 }
 
 // values are the filter's parameters; what does not restrict is left out.
-func (f filter) values() url.Values {
+func (f Filter) values() url.Values {
 	q := url.Values{}
 	set := func(name, value string) {
 		if value != "" {
@@ -96,7 +97,7 @@ func (f filter) values() url.Values {
 	set("kind", string(f.Kind))
 	set("constraint", f.Constraint)
 	set("text", f.Text)
-	if f.State != states[0] {
+	if f.State != States[0] {
 		set("state", string(f.State))
 	}
 	set("since", f.moment(f.Since))
@@ -104,22 +105,24 @@ func (f filter) values() url.Values {
 	return q
 }
 
-func (filter) moment(t time.Time) string {
+func (Filter) moment(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
 	return t.Format(instantForm)
 }
 
-// Since and until as the form shows them.
-func (f filter) SinceText() string { return f.moment(f.Since) }
-func (f filter) UntilText() string { return f.moment(f.Until) }
+// SinceText is Since as the form shows it.
+func (f Filter) SinceText() string { return f.moment(f.Since) }
+
+// UntilText is Until as the form shows it.
+func (f Filter) UntilText() string { return f.moment(f.Until) }
 
 // Query is the filter's query string.
-func (f filter) Query() template.URL { return template.URL(f.values().Encode()) }
+func (f Filter) Query() template.URL { return template.URL(f.values().Encode()) }
 
 // With is the query string of the filter with parameters changed.
-func (f filter) With(pairs ...string) template.URL {
+func (f Filter) With(pairs ...string) template.URL {
 	q := f.values()
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if q.Set(pairs[i], pairs[i+1]); pairs[i+1] == "" {
@@ -130,18 +133,18 @@ func (f filter) With(pairs ...string) template.URL {
 }
 
 // Restricts reports whether the filter leaves anything out beside the state.
-func (f filter) Restricts() bool {
+func (f Filter) Restricts() bool {
 	f.State = ""
 	return f.LetterFilter != ledger.LetterFilter{}
 }
 
 // Words says which letters the filter selects.
-func (f filter) Words() string { return f.words("dead") }
+func (f Filter) Words() string { return f.words("dead") }
 
 // HeldWords says which held records the filter selects.
-func (f filter) HeldWords() string { return f.words("refused") }
+func (f Filter) HeldWords() string { return f.words("refused") }
 
-func (f filter) words(happened string) string {
+func (f Filter) words(happened string) string {
 	var parts []string
 	add := func(format, value string) {
 		if value != "" {
@@ -154,10 +157,10 @@ func (f filter) words(happened string) string {
 	add("of constraint %s", f.Constraint)
 	add("whose error has %q in it", f.Text)
 	if !f.Since.IsZero() {
-		parts = append(parts, happened+" since "+instant(f.Since))
+		parts = append(parts, happened+" since "+format.Instant(f.Since))
 	}
 	if !f.Until.IsZero() {
-		parts = append(parts, happened+" before "+instant(f.Until))
+		parts = append(parts, happened+" before "+format.Instant(f.Until))
 	}
 	if len(parts) == 0 {
 		return "of every entity, whatever the error"
@@ -165,14 +168,14 @@ func (f filter) words(happened string) string {
 	return strings.Join(parts, ", ")
 }
 
-// parseNumbers reads letters picked by number.
-func parseNumbers(texts []string) ([]int64, error) {
+// Numbers reads letters picked by number.
+func Numbers(texts []string) ([]int64, error) {
 	if len(texts) > maxSelected {
 		return nil, schema.Invalid("n", "names more than %d letters; use a filter", maxSelected)
 	}
 	numbers := make([]int64, len(texts))
 	for i, text := range texts {
-		n, err := parseNumber("n", text)
+		n, err := Number("n", text)
 		if err != nil {
 			return nil, err
 		}
@@ -182,7 +185,8 @@ func parseNumbers(texts []string) ([]int64, error) {
 	return slices.Compact(numbers), nil
 }
 
-func parseNumber(name, text string) (int64, error) {
+// Number reads the number of a letter.
+func Number(name, text string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 1 {
 		return 0, schema.Invalid(name, "is no number of a dead letter")

@@ -1,16 +1,17 @@
-package dashboard
+// Package held walks over the records that are held, in the order of their next attempt.
+package held
 
 import (
 	"cmp"
 	"container/heap"
 	"context"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/internal/health"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -21,54 +22,55 @@ import (
 // ended: however many there are, it reads about as many as it shows. A filter that fits
 // few of them ends after so many looks, and the next page goes on there.
 const (
-	heldPage  = 100
-	heldLooks = 10_000          // records looked at for one page
-	heldCount = operate.MaxHeld // records looked at for the groups
-	heldChunk = 500             // records of a partition that are read at once, at most
+	Page      = 100
+	looks     = 10_000          // records looked at for one page
+	counted   = operate.MaxHeld // records looked at for the groups
+	chunkMost = 500             // records of a partition that are read at once, at most
 )
 
-// heldRow is a held record.
-type heldRow struct {
+// Row is a held record.
+type Row struct {
 	Entity *schema.Entity
 	pending.Waiting
 }
 
-// place is where a page ends: the next one begins after it.
-type place struct {
+// Place is where a page ends: the next one begins after it.
+type Place struct {
 	next   time.Time
 	entity string
 	id     string
 }
 
-func (r heldRow) place() place { return place{r.Next, r.Entity.Name, r.ID} }
+// Place is where a page that the record ends ends.
+func (r Row) Place() Place { return Place{r.Next, r.Entity.Name, r.ID} }
 
-func (p place) compare(other place) int {
+func (p Place) compare(other Place) int {
 	return cmp.Or(p.next.Compare(other.next), cmp.Compare(p.entity, other.entity), cmp.Compare(p.id, other.id))
 }
 
 // String is the place as ?after= spells it.
-func (p place) String() string {
+func (p Place) String() string {
 	return strconv.FormatInt(p.next.UnixMilli(), 10) + "." + p.entity + "." + p.id
 }
 
-func parsePlace(q url.Values) (place, error) {
-	text := q.Get("after")
+// ParsePlace reads a place of ?after=; "" is the begin.
+func ParsePlace(text string) (Place, error) {
 	if text == "" {
-		return place{}, nil
+		return Place{}, nil
 	}
 	at, rest, _ := strings.Cut(text, ".")
 	entity, id, ok := strings.Cut(rest, ".")
 	ms, err := strconv.ParseInt(at, 10, 64)
 	if err != nil || !ok || ms < 0 || ms > 1<<48 || !schema.ValidName(entity) || len(id) > schema.MaxIDBytes {
-		return place{}, schema.Invalid("after", "is no place in the held records")
+		return Place{}, schema.Invalid("after", "is no place in the held records")
 	}
-	return place{time.UnixMilli(ms), entity, id}, nil
+	return Place{time.UnixMilli(ms), entity, id}, nil
 }
 
-// heldWalk yields held records in order.
-type heldWalk struct {
-	records Records
-	after   place
+// Walk yields held records in order.
+type Walk struct {
+	records Source
+	after   Place
 	full    lanes   // have something to yield
 	empty   []*lane // are to be read on
 	chunk   int
@@ -77,7 +79,7 @@ type heldWalk struct {
 // lane is one partition of a walk.
 type lane struct {
 	pending.HeldIn
-	read []heldRow // not yielded yet
+	read []Row // not yielded yet
 	more bool
 }
 
@@ -85,7 +87,7 @@ type lane struct {
 type lanes []*lane
 
 func (l lanes) Len() int           { return len(l) }
-func (l lanes) Less(i, j int) bool { return l[i].read[0].place().compare(l[j].read[0].place()) < 0 }
+func (l lanes) Less(i, j int) bool { return l[i].read[0].Place().compare(l[j].read[0].Place()) < 0 }
 func (l lanes) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
 func (l *lanes) Push(one any)      { *l = append(*l, one.(*lane)) }
 func (l *lanes) Pop() any {
@@ -94,11 +96,15 @@ func (l *lanes) Pop() any {
 	return last
 }
 
-// walkHeld begins a walk over the partitions that have held records, of the entity where
-// one is named.
-func (d *dashboard) walkHeld(s *snapshot, entity string, after place) *heldWalk {
-	w := &heldWalk{records: d.Records, after: after}
-	for _, f := range s.Entities {
+// Source reads the held records of partitions.
+type Source interface {
+	HeldFrom(ctx context.Context, places []pending.HeldIn, n int) (held [][]pending.Waiting, more []bool, err error)
+}
+
+// Begin begins a walk over the partitions that have held records, of the entity where one is named.
+func Begin(records Source, entities []health.Entity, entity string, after Place) *Walk {
+	w := &Walk{records: records, after: after}
+	for _, f := range entities {
 		if entity != "" && entity != f.Entity.Name {
 			continue
 		}
@@ -109,12 +115,12 @@ func (d *dashboard) walkHeld(s *snapshot, entity string, after place) *heldWalk 
 			}
 		}
 	}
-	w.chunk = min(max(2*heldPage/max(len(w.empty), 1), 10), heldChunk)
+	w.chunk = min(max(2*Page/max(len(w.empty), 1), 10), chunkMost)
 	return w
 }
 
-// next returns the record that comes next; ok is false at the end.
-func (w *heldWalk) next(ctx context.Context) (row heldRow, ok bool, err error) {
+// Next returns the record that comes next; ok is false at the end.
+func (w *Walk) Next(ctx context.Context) (row Row, ok bool, err error) {
 	for len(w.empty) > 0 {
 		if err := w.fill(ctx); err != nil {
 			return row, false, err
@@ -138,7 +144,7 @@ func (w *heldWalk) next(ctx context.Context) (row heldRow, ok bool, err error) {
 }
 
 // fill reads on in every lane that has nothing left, in one go.
-func (w *heldWalk) fill(ctx context.Context) error {
+func (w *Walk) fill(ctx context.Context) error {
 	some := w.empty
 	places := make([]pending.HeldIn, len(some))
 	for i, l := range some {
@@ -153,7 +159,7 @@ func (w *heldWalk) fill(ctx context.Context) error {
 		l.more = more[i]
 		l.Skip += w.chunk
 		for _, one := range held[i] {
-			if row := (heldRow{l.Entity, one}); row.place().compare(w.after) > 0 {
+			if row := (Row{l.Entity, one}); row.Place().compare(w.after) > 0 {
 				l.read = append(l.read, row)
 			}
 		}
@@ -164,53 +170,75 @@ func (w *heldWalk) fill(ctx context.Context) error {
 			w.empty = append(w.empty, l)
 		}
 	}
-	w.chunk = min(2*w.chunk, heldChunk)
+	w.chunk = min(2*w.chunk, chunkMost)
 	return nil
 }
 
-// heldGroups counts held records by entity and error, the largest groups first.
-func (d *dashboard) heldGroups(ctx context.Context, f ledger.LetterFilter) (groups, error) {
+// Large has the walk read as much at once as it may: it is for the whole of it.
+func (w *Walk) Large() { w.chunk = chunkMost }
+
+// Rows returns the next records that fit, at most max, and the place to go on at, "" at the end.
+func (w *Walk) Rows(ctx context.Context, f ledger.LetterFilter, max int) (rows []Row, last string, err error) {
+	for looked := 0; ; looked++ {
+		row, ok, err := w.Next(ctx)
+		if err != nil || !ok {
+			return rows, "", err
+		}
+		if len(rows) == max || looked == looks {
+			return rows, last, nil
+		}
+		last = row.Place().String()
+		if operate.HeldFits(f, row.Waiting) {
+			rows = append(rows, row)
+		}
+	}
+}
+
+// Groups counts the records that fit by entity and error, the largest groups first and at most so many. It reports
+// whether these are all.
+func (w *Walk) Groups(ctx context.Context, f ledger.LetterFilter, most int) ([]ledger.LetterGroup, bool,
+	error) {
 	type key struct {
 		entity  string
 		refusal schema.Refusal
 	}
-	counted, found := map[key]*ledger.LetterGroup{}, groups{whole: true}
-	w := d.walkHeld(d.snapshot(ctx), f.Entity, place{})
-	w.chunk = heldChunk
+	groups, whole := map[key]*ledger.LetterGroup{}, true
+	w.Large()
 	for looked := 0; ; looked++ {
-		row, ok, err := w.next(ctx)
+		row, ok, err := w.Next(ctx)
 		if err != nil {
-			return found, err
+			return nil, whole, err
 		}
-		if found.whole = !ok; !ok || looked == heldCount {
+		if whole = !ok; !ok || looked == counted {
 			break
 		}
 		if !operate.HeldFits(f, row.Waiting) {
 			continue
 		}
 		at := key{row.Entity.Name, row.Refusal}
-		g := counted[at]
+		g := groups[at]
 		if g == nil {
-			if len(counted) == heldLooks {
+			if len(groups) == looks {
 				break
 			}
 			g = &ledger.LetterGroup{Entity: at.entity, Refusal: at.refusal, First: row.At}
-			counted[at] = g
+			groups[at] = g
 		}
 		g.Count++
 		if row.At.After(g.Last) {
 			g.Last = row.At
 		}
 	}
-	for _, g := range counted {
-		found.groups = append(found.groups, *g)
+	var list []ledger.LetterGroup
+	for _, g := range groups {
+		list = append(list, *g)
 	}
-	slices.SortFunc(found.groups, func(a, b ledger.LetterGroup) int {
+	slices.SortFunc(list, func(a, b ledger.LetterGroup) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Entity, b.Entity),
 			cmp.Compare(a.Refusal.Message, b.Refusal.Message))
 	})
-	if len(found.groups) > maxGroups {
-		found.groups, found.whole = found.groups[:maxGroups], false
+	if len(list) > most {
+		list, whole = list[:most], false
 	}
-	return found, nil
+	return list, whole, nil
 }

@@ -1,6 +1,8 @@
-package dashboard
+package login
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -18,15 +20,41 @@ const (
 	loginsKnown  = 10_000          // addresses that are remembered
 )
 
-// tries counts tries by address.
-type tries struct {
+// Tries bounds the tries to log in, of each address and of all at once.
+type Tries struct {
+	checking chan struct{} // a token for each password that is being checked
+
 	mu sync.Mutex // guards by
 	by map[netip.Prefix]*rate.Limiter
 }
 
+// ErrTries reports too many tries to log in.
+var ErrTries = errors.New("too many tries to log in; wait a few seconds")
+
+// NewTries returns tries of which none was made.
+func NewTries() *Tries {
+	return &Tries{checking: make(chan struct{}, loginsAtOnce), by: map[netip.Prefix]*rate.Limiter{}}
+}
+
+// Begin lets an address try a password, and waits a little for its turn. The caller calls end when the password was
+// checked.
+func (t *Tries) Begin(ctx context.Context, from netip.Addr) (end func(), err error) {
+	if !t.allow(from) {
+		return nil, ErrTries
+	}
+	select {
+	case t.checking <- struct{}{}:
+		return func() { <-t.checking }, nil
+	case <-time.After(loginsWait):
+		return nil, ErrTries
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // allow reports whether an address may try again. An IPv6 network of 64 bits is one
 // address: whoever has one has all of it.
-func (t *tries) allow(from netip.Addr) bool {
+func (t *Tries) allow(from netip.Addr) bool {
 	bits := 32
 	if from.Is6() {
 		bits = 64
@@ -49,7 +77,7 @@ func (t *tries) allow(from netip.Addr) bool {
 }
 
 // forget drops the addresses that have all their tries again or, under a flood, all.
-func (t *tries) forget() {
+func (t *Tries) forget() {
 	for network, one := range t.by {
 		if one.Tokens() >= loginsBurst {
 			delete(t.by, network)

@@ -1,4 +1,4 @@
-package dashboard
+package format
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ func TestNumber(t *testing.T) {
 		100_000:       "100,000",
 		math.MaxInt64: "9,223,372,036,854,775,807", math.MinInt64: "-9,223,372,036,854,775,808",
 	} {
-		require.Equal(t, want, number(n))
+		require.Equal(t, want, Number(n))
 	}
 }
 
@@ -29,30 +29,30 @@ func TestDuration(t *testing.T) {
 		240 * time.Hour: "10 d",
 		-time.Second:    "-1.0 s",
 	} {
-		require.Equal(t, want, duration(d))
+		require.Equal(t, want, Duration(d))
 	}
-	require.NotEmpty(t, duration(math.MinInt64))
+	require.NotEmpty(t, Duration(math.MinInt64))
 }
 
 func TestAgeAndInstant(t *testing.T) {
 	now := time.Date(2026, 1, 31, 23, 30, 0, 0, time.FixedZone("", 3600))
-	require.Equal(t, "2026-01-31 22:30:00 UTC", instant(now))
-	require.Equal(t, "—", instant(time.Time{}))
-	require.Equal(t, "—", age(now, time.Time{}))
-	require.Equal(t, "0 s", age(now, now.Add(time.Second)), "a clock ahead of Redis is no negative age")
-	require.Equal(t, "5.0 s", age(now, now.Add(-5*time.Second)))
+	require.Equal(t, "2026-01-31 22:30:00 UTC", Instant(now))
+	require.Equal(t, "—", Instant(time.Time{}))
+	require.Equal(t, "—", Age(now, time.Time{}))
+	require.Equal(t, "0 s", Age(now, now.Add(time.Second)), "a clock ahead of Redis is no negative age")
+	require.Equal(t, "5.0 s", Age(now, now.Add(-5*time.Second)))
 }
 
 func TestSize(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 1023: "1,023 B", 1024: "1.0 KiB", 3 << 20: "3.0 MiB",
 		5 << 40: "5.0 TiB", 9 << 50: "9216.0 TiB"} {
-		require.Equal(t, want, size(n))
+		require.Equal(t, want, Size(n))
 	}
 }
 
 func TestBrief(t *testing.T) {
-	require.Empty(t, brief(nil))
-	require.Equal(t, "short", brief(errors.New("short")))
-	require.Equal(t, strings.Repeat("é", 300)+"…", brief(errors.New(strings.Repeat("é", 301))))
-	require.Equal(t, "a�", brief(errors.New("a\xff")))
+	require.Empty(t, Brief(nil))
+	require.Equal(t, "short", Brief(errors.New("short")))
+	require.Equal(t, strings.Repeat("é", 300)+"…", Brief(errors.New(strings.Repeat("é", 301))))
+	require.Equal(t, "a�", Brief(errors.New("a\xff")))
 }
