@@ -25,7 +25,7 @@ func ExampleDB_Operate() {
 	op := aw.Operate(operate.Actor{Name: "nightly-repair"})
 	letters, err := op.DeadLetters(ctx, operate.Filter{Entity: "counter"}, 0, 10)
 	fmt.Println(letters[0].ID, letters[0].Refusal.Kind, err)
-	accept() // the cause is mended
+	accept() // the cause is fixed
 	report, err := op.Retry(ctx, operate.Selection{Filter: operate.Filter{Entity: "counter"}, Expect: 1})
 	fmt.Println(report.Done, report.Failed, err)
 	// Output:

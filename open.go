@@ -139,7 +139,7 @@ func (db *DB) tell(ctx context.Context) {
 	}
 }
 
-// later reports an error of the database that a migration or time mends.
+// later reports an error of the database that a migration or time fixes.
 func later(err error) bool {
 	return errors.Is(err, process.ErrNotMigrated) || process.Unreachable(err)
 }

@@ -146,7 +146,7 @@ func (db *DB) API(cfg APIConfig) http.Handler {
 
 // DashboardConfig says who may see the pages.
 type DashboardConfig struct {
-	// Who names the person of a request, "" for nobody; nil: loopback addresses alone, as an admin.
+	// Who names the person of a request, "" for none; nil: loopback addresses alone, as an admin.
 	Who         func(*http.Request) (name string, role dashboard.Role)
 	Environment string // shown on every page; "production" has actions typed to confirm them
 }

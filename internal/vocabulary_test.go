@@ -20,12 +20,16 @@ var plainRooms = strings.Fields(`
 	cache/httpcache cache/ratelimit cache/session cache/ticket producer producer/api worker
 	store/catalog store/ledger store/internal/kit
 	internal/bench internal/certs internal/config internal/fleet internal/fsck internal/gather internal/inspect
-	internal/layout internal/model internal/peer internal/problem internal/queue internal/rdb internal/token`)
+	internal/layout internal/model internal/peer internal/problem internal/queue internal/rdb internal/token
+	. operate afterwritetest internal/health internal/logs internal/operate internal/operate/web internal/otlp
+	internal/plan internal/process internal/text internal/testkit internal/testkit/check internal/testkit/flush
+	internal/testkit/whole`)
 
 // plainPages are the documents that do, with all of their text.
 var plainPages = strings.Fields(`
 	README.md CONTRIBUTING.md docs/API.md docs/CAPACITY.md docs/CONFIGURATION.md docs/GLOSSARY.md docs/METRICS.md
-	docs/PROXIES.md`)
+	docs/PROXIES.md docs/ARCHITECTURE.md docs/DATABASES.md docs/LIBRARY.md docs/PATTERNS.md docs/RELIABILITY.md
+	docs/SECURITY.md docs/TRACING.md docs/grafana/README.md`)
 
 // obscure are words that call code a person, or that have a better-known term.
 var obscure = regexp.MustCompile(`(?i)\b(` +

@@ -13,10 +13,10 @@ import (
 	"github.com/afterwrite/afterwrite/store"
 )
 
-// remedy is what mends the errors that say one of some words.
+// remedy is what fixes the errors that say one of some words.
 type remedy struct {
 	words []string
-	mend  string
+	fix   string
 }
 
 func firstRemedy(err error, remedies []remedy) string {
@@ -24,7 +24,7 @@ func firstRemedy(err error, remedies []remedy) string {
 	for _, r := range remedies {
 		for _, word := range r.words {
 			if strings.Contains(text, word) {
-				return r.mend
+				return r.fix
 			}
 		}
 	}
@@ -43,14 +43,14 @@ var redisRemedies = []remedy{
 		"the cluster lacks an owner of some slots: wait for a failover, or see `redis-cli --cluster check` and start the node that is away"},
 	{[]string{"cluster support disabled"}, "this Redis is no cluster: write redis:// in SETTING"},
 	{[]string{"MOVED ", "CROSSSLOT"}, "this Redis is a cluster: write redis-cluster:// in SETTING"},
-	{[]string{"TRYAGAIN", "ASK "}, "a slot is being moved: wait, or where nobody moves it, `redis-cli --cluster fix`"},
+	{[]string{"TRYAGAIN", "ASK "}, "a slot is being moved: wait, or where nothing moves it, `redis-cli --cluster fix`"},
 	{[]string{"READONLY", "NOREPLICAS", "MISCONF"},
 		"point SETTING to the master; see its replicas (min-replicas-to-write) and its disk"},
 	{[]string{"OOM "}, "raise maxmemory (CONFIG SET maxmemory)"},
 	{[]string{"certificate required", "bad certificate", "unknown certificate"},
 		"Redis asks for a client's certificate that it knows: add cert=FILE and key=FILE to SETTING"},
 	{[]string{"all sentinels"},
-		"start the sentinels, or mend their addresses and the master's name in SETTING (CHANGEABLE): `redis-cli -p 26379 sentinel masters`"},
+		"start the sentinels, or fix their addresses and the master's name in SETTING (CHANGEABLE): `redis-cli -p 26379 sentinel masters`"},
 	{[]string{"connection reset", "EOF"},
 		"see Redis's log; where that port speaks TLS, write rediss:// (or tls=true) in SETTING, and where it asks for a " +
 			"client's certificate, add cert=FILE and key=FILE"},
@@ -60,21 +60,21 @@ var redisRemedies = []remedy{
 // RedisHint says what to do about an error of Redis, which a setting names.
 func RedisHint(err error, setting string) string {
 	changeable := config.VariableOf(setting)
-	mend := tlsHint(err, "ca=FILE in SETTING")
+	fix := tlsHint(err, "ca=FILE in SETTING")
 	switch {
-	case mend != "":
+	case fix != "":
 	case noSuchHost(err):
-		mend = "mend the name of the host in SETTING (CHANGEABLE), or the name server"
+		fix = "fix the name of the host in SETTING (CHANGEABLE), or the name server"
 	default:
-		mend = firstRemedy(err, redisRemedies)
+		fix = firstRemedy(err, redisRemedies)
 	}
-	if mend == "" && timedOut(err) {
-		mend = "Redis takes the connection and does not answer: see whether it is frozen, swapping or behind a firewall, and that SETTING speaks TLS (rediss://) only where Redis does"
+	if fix == "" && timedOut(err) {
+		fix = "Redis takes the connection and does not answer: see whether it is frozen, swapping or behind a firewall, and that SETTING speaks TLS (rediss://) only where Redis does"
 	}
-	if mend == "" {
-		mend = "start Redis, or mend SETTING (CHANGEABLE)"
+	if fix == "" {
+		fix = "start Redis, or fix SETTING (CHANGEABLE)"
 	}
-	return strings.NewReplacer("SETTING", setting, "CHANGEABLE", changeable).Replace(mend)
+	return strings.NewReplacer("SETTING", setting, "CHANGEABLE", changeable).Replace(fix)
 }
 
 // RightsHint says how a user of Redis gets the permissions that it lacks.
@@ -85,28 +85,28 @@ func RightsHint(prefix string) string {
 var databaseRemedies = []remedy{
 	{[]string{"28P01", "28000"},
 		"set the user and password of database.url (AFTERWRITE_DATABASE_URL) to what the database has, or admit the user in pg_hba.conf"},
-	{[]string{"3D000"}, "create the database (CREATE DATABASE), or mend its name in database.url (AFTERWRITE_DATABASE_URL)"},
+	{[]string{"3D000"}, "create the database (CREATE DATABASE), or fix its name in database.url (AFTERWRITE_DATABASE_URL)"},
 	{[]string{"53300"}, "the database has no connection left: raise max_connections, or lower database.max_open, which counts for each process"},
 	{[]string{"53100", "No space left on device", "disk is full", "Disk full"},
 		"the disk of the database is full: free room there; flushes resume by themselves"},
 	{[]string{"25006", "readonly database", "--read-only"}, databaseAway},
 	{[]string{"57P03"}, "wait: the database is starting or ending; all goes on by itself when it answers"},
 	{[]string{"42501"}, "give the user of database.url the right that the detail names (GRANT), or the ownership of the tables"},
-	{[]string{"server refused TLS"}, "turn ssl on in postgresql.conf, or mend sslmode in database.url"},
+	{[]string{"server refused TLS"}, "turn ssl on in postgresql.conf, or fix sslmode in database.url"},
 }
 
 // DatabaseHint says what to do about an error of the database.
 func DatabaseHint(err error) string {
-	switch mend := tlsHint(err, "sslrootcert=FILE in database.url"); {
-	case mend != "":
-		return mend
+	switch fix := tlsHint(err, "sslrootcert=FILE in database.url"); {
+	case fix != "":
+		return fix
 	case noSuchHost(err):
-		return "mend the name of the host in database.url (AFTERWRITE_DATABASE_URL), or the name server"
+		return "fix the name of the host in database.url (AFTERWRITE_DATABASE_URL), or the name server"
 	case errors.Is(err, store.ErrNotMigrated):
 		return "run `afterwrite migrate`"
 	}
-	if mend := firstRemedy(err, databaseRemedies); mend != "" {
-		return mend
+	if fix := firstRemedy(err, databaseRemedies); fix != "" {
+		return fix
 	}
 	if store.Away(err) {
 		return databaseAway
@@ -114,7 +114,7 @@ func DatabaseHint(err error) string {
 	if timedOut(err) {
 		return "the database takes the connection and does not answer: see whether it is frozen, out of memory or behind a firewall"
 	}
-	return "start the database, or mend database.url (AFTERWRITE_DATABASE_URL)"
+	return "start the database, or fix database.url (AFTERWRITE_DATABASE_URL)"
 }
 
 // tlsHint says what to do about a certificate; trust is where those that are believed are named.
@@ -129,7 +129,7 @@ func tlsHint(err error, trust string) string {
 		return "name the certificate that signed the server's: " + trust
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return "the server speaks no TLS on this port: mend the port, or leave TLS out of the URL"
+		return "the server speaks no TLS on this port: fix the port, or leave TLS out of the URL"
 	}
 	return ""
 }

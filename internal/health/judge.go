@@ -203,7 +203,7 @@ func (s *State) processes(f *findings) {
 	switch {
 	case s.Workers() == 0 && s.Deep != nil && s.Deep.RedisWrites != nil:
 		f.add("workers", Warning, nil, "see redis writes; processes are listed again within seconds once Redis takes writes",
-			"Nobody knows which workers run, for their heartbeats are writes to Redis: %s.", s.waiting())
+			"It is not known which workers run, for their heartbeats are writes to Redis: %s.", s.waiting())
 	case s.Workers() == 0:
 		level := Warning // accepted writes are safe in Redis meanwhile, and there may be none
 		if slices.ContainsFunc(s.Entities, func(e Entity) bool { return e.late(s.At) }) {

@@ -74,7 +74,7 @@ func (m *Operator) Selected(ctx context.Context, s Selection) (int, error) {
 	return m.letters.CountLetters(ctx, s.waiting())
 }
 
-// waiting are the letters that wait for an operator. What was sent back waits no longer,
+// waiting are the letters that wait for an operator. What was retried waits no longer,
 // unless Redis may have lost it since.
 func (s Selection) waiting() ledger.LetterFilter {
 	f := s.Filter
@@ -86,7 +86,7 @@ func (s Selection) waiting() ledger.LetterFilter {
 }
 
 // Retry sends letters' records back to the database, attempts from scratch, at a bounded rate. It
-// can be stopped by its context and resumed by a repeat: what it has sent back waits no
+// can be stopped by its context and resumed by a repeat: what it has retried waits no
 // longer.
 func (m *Operator) Retry(ctx context.Context, s Selection, by ledger.Actor) (Report, error) {
 	move := func(ctx context.Context, at share, some []ledger.Letter, r *Report) ([]ledger.Letter, error) {

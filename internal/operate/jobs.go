@@ -245,7 +245,8 @@ func jobOf(k fleet.Job, now time.Time) (Job, bool) {
 	return job, true
 }
 
-// newJob names a job and bounds its selection to what is there now, so that whoever goes on with it acts on no more.
+// newJob names a job and bounds its selection to what is there now, so that a process that goes on with it acts on no
+// more.
 func (j *Jobs) newJob(ctx context.Context, a Action, s Selection, by ledger.Actor) (*run, error) {
 	now, err := j.Board.Now(ctx)
 	if err != nil {

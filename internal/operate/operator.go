@@ -9,7 +9,7 @@
 //	discard  cache.OpDiscard puts the row's state back as a new version, then the letter
 //	         is resolved
 //
-// A letter whose record Redis has lost is different: nobody but the operator can tell
+// A letter whose record Redis has lost is different: only the operator can tell
 // whether something newer was written since. See restore.go.
 //
 // A held record, which has no letter yet, is retried, edited and discarded in the same
@@ -45,7 +45,7 @@ const (
 var ErrStale = errors.New("the record is no longer dead, or held, at that version")
 
 // ErrNotConfigured reports an action on a dead letter whose entity was taken out of the
-// configuration. Its record is dead in Redis still, in a partition that nobody knows here,
+// configuration. Its record is dead in Redis still, in a partition that is unknown here,
 // so that not even a discard can be: a letter that is closed alone would leave the record
 // dead for ever, without a letter that an operator could resolve.
 var ErrNotConfigured = errors.New("its entity is not in the configuration: put the entity back, then act on its dead letters")
@@ -127,7 +127,7 @@ type Operator struct {
 // New returns a operator.
 func New(cfg Config) (*Operator, error) {
 	if cfg.Letters == nil || cfg.Records == nil || cfg.Writes == nil || cfg.Queue == nil {
-		return nil, errors.New("mend: Letters, Records, Writes and Queue are required")
+		return nil, errors.New("operate: Letters, Records, Writes and Queue are required")
 	}
 	m := &Operator{
 		entities: map[string]*schema.Entity{}, letters: cfg.Letters, records: cfg.Records, writes: cfg.Writes,
@@ -246,7 +246,7 @@ func (m *Operator) Note(ctx context.Context, entry ledger.AuditEntry) error {
 	return m.letters.Audit(ctx, entry)
 }
 
-// Reveal notes in the audit that somebody has seen a letter's redacted fields.
+// Reveal notes in the audit that an operator has seen a letter's redacted fields.
 func (m *Operator) Reveal(ctx context.Context, l ledger.Letter, by ledger.Actor) error {
 	return m.letters.Audit(ctx, ledger.AuditEntry{Actor: by, Action: "dead.reveal", Entity: l.Entity, ID: l.ID,
 		Version: l.Version})
@@ -321,7 +321,7 @@ func (m *Operator) forget(ctx context.Context, at share, letters []ledger.Letter
 	}
 }
 
-// tell sends the event that letters are resolved, or sent back. It is a hint like every
+// tell sends the event that letters are resolved, or retried. It is a hint like every
 // event, so a failure is only logged.
 func (m *Operator) tell(ctx context.Context, at share, letters []ledger.Letter) {
 	if err := m.records.Tell(ctx, at.entity, at.partition, "resolved", versioned(letters)); err != nil {

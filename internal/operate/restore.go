@@ -18,12 +18,12 @@ import (
 
 // ErrLost reports a dead letter whose record Redis has lost, as after it was emptied or
 // went back to an older copy of itself. Whether something newer was written meanwhile
-// nobody knows but the operator, who sees the row: so nothing is done unasked.
+// only the operator knows, who sees the row: so nothing is done unasked.
 var ErrLost = errors.New("redis has lost the record; the letter still has what was refused: " +
 	"compare it with the row, then restore it, edit it or discard it")
 
 // lost tells which of the letters of a partition Redis has lost. One that Redis does not
-// remember may also have been resolved since it was read: whoever resolves a letter has it
+// remember may also have been resolved since it was read: the call that resolves a letter has it
 // forgotten after that, so the database is asked once more.
 func (m *Operator) lost(ctx context.Context, at share, some []ledger.Letter) ([]bool, error) {
 	told, err := m.records.Fates(ctx, at.entity, at.partition, versioned(some))

@@ -36,7 +36,7 @@ const (
 // compare decides what two sides are to each other. The error is ErrUnpaired with the
 // reason.
 func (s sides) compare() (outcome, error) {
-	const choose = "mend redis.url or database.url, or pair the two on purpose with `afterwrite pair`"
+	const choose = "fix redis.url or database.url, or pair the two on purpose with `afterwrite pair`"
 	r, d := s.redis, s.database
 	switch {
 	case r == d && !r.None():

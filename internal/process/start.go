@@ -199,7 +199,7 @@ func (g *gate) round(ctx context.Context, run [checks]func(context.Context) erro
 // open runs the start checks until they have passed. What is refused at the first try
 // ends it with an error; a Redis or a database that cannot be reached does not, nor does
 // a refusal once the process has been waiting for one: then it stays up, says why it is
-// not ready, and goes on when that has been mended.
+// not ready, and goes on when that has been fixed.
 func (g *gate) open(ctx context.Context, log *slog.Logger, run [checks]func(context.Context) error) error {
 	for first := true; ; first = false {
 		err := g.round(ctx, run)

@@ -21,8 +21,8 @@ const watchTick = 10 * time.Second
 // with the same exception: what is older by less may go unseen.
 const markTick = time.Second
 
-// Watch looks after Redis until ctx ends: somebody may empty it, restart it without its
-// file or let it evict. Nothing can be mended here, but it must not go unsaid.
+// Watch looks after Redis until ctx ends: an operator may empty it, restart it without its
+// file or let it evict. Nothing can be fixed here, but it must not go unsaid.
 func (p *Parts) Watch(ctx context.Context) error {
 	tick := time.NewTicker(max(watchTick, p.Config.Worker.PollInterval))
 	defer tick.Stop()

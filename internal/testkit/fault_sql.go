@@ -176,7 +176,7 @@ func (c *faultyConn) QueryContext(ctx context.Context, query string, args []driv
 	return keep(rows, err)
 }
 
-// keep closes rows that nobody will read.
+// keep closes rows that are not read.
 func keep(rows driver.Rows, err error) (driver.Rows, error) {
 	if err != nil && rows != nil {
 		_ = rows.Close()

@@ -133,7 +133,7 @@ func (m *MariaDBServer) claim() error {
 	return err
 }
 
-// settings are those of a server that nobody has set up for the product: names and texts are
+// settings are those of a server that was not set up for the product: names and texts are
 // compared without case, and the zone is not UTC.
 func (m *MariaDBServer) settings() []string {
 	s := []string{

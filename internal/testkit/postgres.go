@@ -241,7 +241,7 @@ func (p *PostgresServer) admin(sql string) error {
 func (p *PostgresServer) Addr() string { return loopback(p.port) }
 
 // Database creates an empty database and returns its URL. It is dropped when t ends,
-// whoever is still connected.
+// what is still connected.
 func (p *PostgresServer) Database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("t_%016x", rand.Uint64())

@@ -111,7 +111,7 @@ func Goroutines() goleak.Option {
 	return goleak.IgnoreAnyFunction("github.com/afterwrite/afterwrite/internal/testkit.(*process).run")
 }
 
-// FreeAddr returns a loopback address that nobody listens on, for a process that a test
+// FreeAddr returns a free loopback address, for a process that a test
 // starts. No other test is given it, of this binary or of one that runs beside it.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
@@ -120,7 +120,7 @@ func FreeAddr(t testing.TB) string {
 	return loopback(port)
 }
 
-// freePort returns a loopback port that nobody listens on. It is below the range
+// freePort returns a free loopback port. It is below the range
 // from which the kernel draws ports of its own, so that it is still free when a
 // stopped server comes back to it. Until this test binary ends the UDP port of the same
 // number is held: it claims the port among the test binaries that run at once, and no

@@ -19,11 +19,11 @@ import (
 )
 
 // change is one that an owner makes to a table in use. Where breaks names words, no record, or no new row, can be
-// written until the table is mended, and the worker must log a line with these words.
+// written until the table is fixed, and the worker must log a line with these words.
 type change struct {
-	name       string
-	make, mend []string
-	breaks     string
+	name      string
+	make, fix []string
+	breaks    string
 }
 
 // changes are those of each database, in its own words.
@@ -33,17 +33,17 @@ func changes(dialect string) []change {
 		{name: "and dropped", make: []string{`ALTER TABLE items DROP COLUMN more`}},
 		{name: "a column is renamed", breaks: "note",
 			make: []string{`ALTER TABLE items RENAME COLUMN note TO remark`},
-			mend: []string{`ALTER TABLE items RENAME COLUMN remark TO note`}},
+			fix:  []string{`ALTER TABLE items RENAME COLUMN remark TO note`}},
 		{name: "the table is renamed", breaks: "items",
 			make: []string{`ALTER TABLE items RENAME TO elsewhere`},
-			mend: []string{`ALTER TABLE elsewhere RENAME TO items`}},
+			fix:  []string{`ALTER TABLE elsewhere RENAME TO items`}},
 		{name: "an index is built", make: []string{`CREATE INDEX items_note ON items (name)`}},
 	}
 	if dialect != "sqlite" {
 		all = append(all, []change{
 			{name: "new rows need a column", breaks: "must",
 				make: []string{`ALTER TABLE items ADD must int NOT NULL DEFAULT 0`, `ALTER TABLE items ALTER must DROP DEFAULT`},
-				mend: []string{`ALTER TABLE items ALTER must SET DEFAULT 1`}},
+				fix:  []string{`ALTER TABLE items ALTER must SET DEFAULT 1`}},
 			{name: "a constraint is added", make: []string{`ALTER TABLE items ADD CONSTRAINT counts CHECK (n >= 0)`}},
 			{name: "and dropped", make: []string{`ALTER TABLE items DROP CONSTRAINT counts`}},
 		}...)
@@ -54,15 +54,15 @@ func changes(dialect string) []change {
 			{name: "a column is wider", make: []string{`ALTER TABLE items ALTER name TYPE varchar(400)`}},
 			{name: "a column has another type", breaks: "items",
 				make: []string{`ALTER TABLE items ALTER n TYPE double precision`},
-				mend: []string{`ALTER TABLE items ALTER n TYPE bigint`}},
+				fix:  []string{`ALTER TABLE items ALTER n TYPE bigint`}},
 			{name: "the primary key is dropped", breaks: "items",
 				make: []string{`ALTER TABLE items DROP CONSTRAINT items_pkey`},
-				mend: []string{`ALTER TABLE items ADD PRIMARY KEY (id)`}},
+				fix:  []string{`ALTER TABLE items ADD PRIMARY KEY (id)`}},
 			{name: "a trigger is broken", breaks: "missing",
 				make: []string{
 					`CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.missing := 1; RETURN NEW; END'`,
 					`CREATE TRIGGER touched BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION touched()`},
-				mend: []string{
+				fix: []string{
 					`CREATE OR REPLACE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`}},
 			{name: "another table takes its place", make: []string{`
 				LOCK TABLE items IN ACCESS EXCLUSIVE MODE;
@@ -76,19 +76,19 @@ func changes(dialect string) []change {
 			{name: "a column is wider", make: []string{`ALTER TABLE items MODIFY name varchar(400) COLLATE utf8mb4_bin NOT NULL`}},
 			{name: "a column has another type", breaks: "items",
 				make: []string{`ALTER TABLE items MODIFY n double NOT NULL DEFAULT 0`},
-				mend: []string{`ALTER TABLE items MODIFY n bigint NOT NULL DEFAULT 0`}},
+				fix:  []string{`ALTER TABLE items MODIFY n bigint NOT NULL DEFAULT 0`}},
 			{name: "the primary key is dropped", breaks: "items",
 				make: []string{`ALTER TABLE items DROP PRIMARY KEY`},
-				mend: []string{`ALTER TABLE items ADD PRIMARY KEY (id)`}},
+				fix:  []string{`ALTER TABLE items ADD PRIMARY KEY (id)`}},
 			{name: "triggers are broken", breaks: "missing",
 				make: []string{
 					`CREATE TRIGGER made BEFORE INSERT ON items FOR EACH ROW INSERT INTO missing VALUES (1)`,
 					`CREATE TRIGGER touched BEFORE UPDATE ON items FOR EACH ROW INSERT INTO missing VALUES (1)`},
-				mend: []string{`DROP TRIGGER made`, `DROP TRIGGER touched`}},
+				fix: []string{`DROP TRIGGER made`, `DROP TRIGGER touched`}},
 			{name: "another table takes its place", breaks: "items",
 				make: []string{`RENAME TABLE items TO former`, `CREATE TABLE another LIKE former`,
 					`INSERT INTO another SELECT * FROM former`, `DROP TABLE former`},
-				mend: []string{`RENAME TABLE another TO items`}},
+				fix: []string{`RENAME TABLE another TO items`}},
 		}...)
 	default:
 		replaced := func(columns string) string { // the way SQLite's manual gives, in one transaction
@@ -104,15 +104,15 @@ func changes(dialect string) []change {
 			{name: "another table takes its place", make: []string{asBefore}},
 			{name: "a column has another type", breaks: "items",
 				make: []string{replaced(strings.Replace(sqliteColumns, "n bigint NOT NULL DEFAULT 0", "n real NOT NULL DEFAULT 0", 1))},
-				mend: []string{asBefore}},
+				fix:  []string{asBefore}},
 			{name: "the primary key is dropped", breaks: "items",
 				make: []string{replaced(strings.Replace(sqliteColumns, "PRIMARY KEY", "NOT NULL", 1))},
-				mend: []string{asBefore}},
+				fix:  []string{asBefore}},
 			{name: "triggers are broken", breaks: "missing",
 				make: []string{
 					`CREATE TRIGGER made BEFORE INSERT ON items BEGIN INSERT INTO missing VALUES (1); END`,
 					`CREATE TRIGGER touched BEFORE UPDATE ON items BEGIN INSERT INTO missing VALUES (1); END`},
-				mend: []string{`DROP TRIGGER made`, `DROP TRIGGER touched`}},
+				fix: []string{`DROP TRIGGER made`, `DROP TRIGGER touched`}},
 		}...)
 	}
 	return all
@@ -121,7 +121,7 @@ func changes(dialect string) []change {
 const sqliteColumns = `id bigint PRIMARY KEY, name varchar(40) NOT NULL, n bigint NOT NULL DEFAULT 0, note text, theirs text`
 
 // TestTableChangesUnderLoad changes the table of an entity while writers write it: nothing may be lost or die, and all
-// must go on by itself, after the mend where a change breaks the table.
+// must go on by itself, after the fix where a change breaks the table.
 func TestTableChangesUnderLoad(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range []string{"sqlite", "postgres", "mariadb"} {
@@ -148,7 +148,7 @@ func TestTableChangesUnderLoad(t *testing.T) {
 				if c.breaks != "" {
 					testkit.Eventually(t, c.name+": it is told", func() bool { return log.has(from, c.breaks) })
 					l.proceed()
-					for _, statement := range c.mend {
+					for _, statement := range c.fix {
 						z.alter(statement)
 					}
 				}

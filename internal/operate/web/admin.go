@@ -1,6 +1,6 @@
 // Package web is the HTTP face of what operators do: dead letters, retry policies,
 // invalidation, figures and the audit, under /v1/admin/. The commands do the same through
-// package mend, and print the same views.
+// package operate, and print the same views.
 //
 //	admin.go   routes, and who may call them      read.go    bodies and parameters
 //	dead.go    dead letters                       jobs.go    bulk work that outlives its request

@@ -196,7 +196,7 @@ func unexpected(expect, n int, nouns string) error {
 }
 
 // selected reads the selection. With a filter the caller must say how many letters it has
-// seen, so that nobody sends back or discards more than they have looked at.
+// seen, so that no operator retries or discards more than they have looked at.
 func (b selection) selected() (operate.Selection, error) {
 	var s operate.Selection
 	switch {

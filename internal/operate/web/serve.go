@@ -110,7 +110,7 @@ func problemOf(err error) *problem.Problem {
 			Detail: "there is no dead letter with this number; resolved ones are kept for a time only"}
 	case errors.Is(err, ledger.ErrPolicyChanged):
 		return &problem.Problem{Name: "policy-changed", Code: http.StatusPreconditionFailed, Title: "Policy changed",
-			Detail: "the policy is not at the version that was expected: somebody has set another; read it again"}
+			Detail: "the policy is not at the version that was expected: another was set meanwhile; read it again"}
 	}
 	p := problem.Of(err)
 	if p.Name == "invalid" {

@@ -2,6 +2,6 @@
 // what became of it.
 //
 // A [Ledger] remembers every write that was acknowledged, and every one whose outcome
-// nobody knows. [All] then asks Redis and the database. It is apart from testkit because
+// is not known. [All] then asks Redis and the database. It is apart from testkit because
 // it imports cache and fsck, whose own tests use testkit.
 package check
