@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -24,23 +25,23 @@ written into the audit with the reason.`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if strings.TrimSpace(reason) == "" {
-				return usagef("--reason is required: it is kept in the audit")
+				return cli.Usagef("--reason is required: it is kept in the audit")
 			}
 			return a.acknowledge(c.Context(), args, reason, yes)
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "what was done about it")
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	return a.withJSON(c)
+	return a.WithJSON(c)
 }
 
 func (a *app) acknowledge(ctx context.Context, args []string, reason string, yes bool) error {
-	p, err := a.joined()
+	p, err := a.Joined()
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	entities, err := chosen(p.Config, args)
+	entities, err := cli.Chosen(p.Config, args)
 	if err != nil {
 		return err
 	}
@@ -52,10 +53,10 @@ func (a *app) acknowledge(ctx context.Context, args []string, reason string, yes
 		losses = []ledger.Loss{}
 	}
 	if len(losses) == 0 {
-		if a.json {
-			return a.printJSON(map[string]any{"acknowledged": 0, "losses": losses})
+		if a.JSON {
+			return a.PrintJSON(map[string]any{"acknowledged": 0, "losses": losses})
 		}
-		_, err := fmt.Fprintln(a.out, "no loss to acknowledge")
+		_, err := fmt.Fprintln(a.Out, "no loss to acknowledge")
 		return err
 	}
 	rows := [][]string{{"at", "entity", "records", "why"}}
@@ -64,22 +65,22 @@ func (a *app) acknowledge(ctx context.Context, args []string, reason string, yes
 		if l.Records > 0 {
 			records = strconv.FormatInt(l.Records, 10)
 		}
-		rows = append(rows, []string{moment(l.At), l.Entity, records, l.Why})
+		rows = append(rows, []string{cli.Moment(l.At), l.Entity, records, l.Why})
 	}
-	if err := table(a.err, rows); err != nil {
+	if err := cli.Table(a.Err, rows); err != nil {
 		return err
 	}
-	if sure, err := a.confirm(ctx, "acknowledge", len(losses), count(len(losses), "loss", "losses"), yes); err != nil ||
+	if sure, err := a.Confirm(ctx, "acknowledge", len(losses), cli.Count(len(losses), "loss", "losses"), yes); err != nil ||
 		!sure {
 		return err
 	}
-	n, err := p.Acknowledge(ctx, losses, reason, a.actor())
+	n, err := p.Acknowledge(ctx, losses, reason, a.Actor())
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.printJSON(map[string]any{"acknowledged": n, "losses": losses})
+	if a.JSON {
+		return a.PrintJSON(map[string]any{"acknowledged": n, "losses": losses})
 	}
-	_, err = fmt.Fprintf(a.out, "%s acknowledged\n", count(n, "loss", "losses"))
+	_, err = fmt.Fprintf(a.Out, "%s acknowledged\n", cli.Count(n, "loss", "losses"))
 	return err
 }

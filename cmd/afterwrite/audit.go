@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/operate/web"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -27,14 +28,14 @@ func (a *app) auditCommand() *cobra.Command {
 	c.Flags().IntVar(&q.Limit, "limit", 50, "entries at most, up to 1000")
 	c.Flags().Int64Var(&q.Before, "after", 0, "go on after the entry of this `NUMBER`")
 	c.Flags().StringVar(&q.ID, "id", "", "only of the record with this `ID`")
-	return a.withJSON(c)
+	return a.WithJSON(c)
 }
 
 func (a *app) audit(ctx context.Context, args []string, q ledger.AuditQuery) error {
 	if q.Limit < 1 || q.Limit > 1000 {
-		return usagef("--limit is 1 to 1000")
+		return cli.Usagef("--limit is 1 to 1000")
 	}
-	p, err := a.joined()
+	p, err := a.Joined()
 	if err != nil {
 		return err
 	}
@@ -58,11 +59,11 @@ func (a *app) audit(ctx context.Context, args []string, q ledger.AuditQuery) err
 		if err != nil {
 			return err
 		}
-		rows = append(rows, []string{strconv.FormatInt(e.Number, 10), moment(e.At), e.Actor.Name, e.Actor.Origin,
+		rows = append(rows, []string{strconv.FormatInt(e.Number, 10), cli.Moment(e.At), e.Actor.Name, e.Actor.Origin,
 			e.Action, cmp.Or(e.Entity, "–"), cmp.Or(e.ID, "–"), string(detail)})
 	}
-	if a.json {
-		return a.printJSON(views)
+	if a.JSON {
+		return a.PrintJSON(views)
 	}
-	return table(a.out, rows)
+	return cli.Table(a.Out, rows)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/local"
 	"github.com/afterwrite/afterwrite/internal/bench"
 	"github.com/afterwrite/afterwrite/internal/plan"
 	"github.com/afterwrite/afterwrite/internal/testkit"
@@ -87,7 +88,7 @@ func TestKilledBench(t *testing.T) {
 	lock, err := os.Create(filepath.Join(alive, "lock"))
 	require.NoError(t, err)
 	defer lock.Close()
-	require.NoError(t, tryLock(lock))
+	require.NoError(t, local.TryLock(lock))
 	dirs := func() int {
 		found, err := filepath.Glob(filepath.Join(temporary, "*"))
 		require.NoError(t, err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache/values"
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/inspect"
 )
 
@@ -18,14 +20,14 @@ func (a *app) cacheCommand() *cobra.Command {
 		Short:   "Look into the cache",
 		Example: "  afterwrite cache stats\n  afterwrite cache big",
 		Args:    cobra.NoArgs,
-		RunE:    needsSubcommand,
+		RunE:    cli.NeedsSubcommand,
 	}
 	c.AddCommand(a.cacheStatsCommand(), a.cacheBigCommand())
 	return c
 }
 
 func (a *app) cacheStatsCommand() *cobra.Command {
-	return a.withJSON(&cobra.Command{
+	return a.WithJSON(&cobra.Command{
 		Use:     "stats",
 		Short:   "Show hit rate, memory, evictions, latency and slow commands",
 		Long:    "Shows what Redis says of itself: hit rate, memory, evictions, fragmentation, persistence,\nlatency, and the slow commands where the server tells them. The hit rate is of all keys\nsince Redis started; /metrics of each process has it by entity and group.",
@@ -55,7 +57,7 @@ type cacheFigures struct {
 }
 
 func (a *app) cacheStats(ctx context.Context) error {
-	p, err := a.joined()
+	p, err := a.Joined()
 	if err != nil {
 		return err
 	}
@@ -87,10 +89,10 @@ func (a *app) cacheStats(ctx context.Context) error {
 	if allowed {
 		f.Slow = append([]inspect.Slow{}, slow...)
 	}
-	if a.json {
-		return a.printJSON(f)
+	if a.JSON {
+		return a.PrintJSON(f)
 	}
-	return table(a.out, f.rows())
+	return cli.Table(a.Out, f.rows())
 }
 
 func (f cacheFigures) rows() [][]string {
@@ -112,7 +114,7 @@ func (f cacheFigures) rows() [][]string {
 			{"hit rate", rate, fmt.Sprintf("%d hits, %d misses", f.Hits, f.Misses)},
 			{"memory", mib(f.UsedMemory), "of " + limit},
 			{"fragmentation", fmt.Sprintf("%.2f", f.Fragmentation)},
-			{"evicted", count(f.Evicted, "key", "keys"), orUnknown(f.Policy)},
+			{"evicted", cli.Count(f.Evicted, "key", "keys"), orUnknown(f.Policy)},
 			{"persistence", persistence},
 		}...)
 	}
@@ -120,7 +122,7 @@ func (f cacheFigures) rows() [][]string {
 		rows = append(rows, []string{"slow commands", "the server does not tell"})
 	}
 	for _, s := range f.Slow {
-		rows = append(rows, []string{"slow command", s.Took.String(), moment(s.At) + "  " + s.Command})
+		rows = append(rows, []string{"slow command", s.Took.String(), cli.Moment(s.At) + "  " + s.Command})
 	}
 	for _, w := range f.Warnings {
 		rows = append(rows, []string{"warning", w})
@@ -138,18 +140,18 @@ func (a *app) cacheBigCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if sample < 1 || largest < 0 || largest > 10_000 {
-				return usagef("--sample is at least 1, --largest from 0 to 10000")
+				return cli.Usagef("--sample is at least 1, --largest from 0 to 10000")
 			}
 			return a.cacheBig(c.Context(), sample, largest)
 		},
 	}
 	c.Flags().IntVar(&sample, "sample", 100_000, "look at no more than `N` keys")
 	c.Flags().IntVar(&largest, "largest", 10, "show the `N` largest keys")
-	return a.withJSON(c)
+	return a.WithJSON(c)
 }
 
 func (a *app) cacheBig(ctx context.Context, sample, largest int) error {
-	p, err := a.joined()
+	p, err := a.Joined()
 	if err != nil {
 		return err
 	}
@@ -158,8 +160,8 @@ func (a *app) cacheBig(ctx context.Context, sample, largest int) error {
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.printJSON(u)
+	if a.JSON {
+		return a.PrintJSON(u)
 	}
 	rows := [][]string{{"OF", "KEYS", "MEMORY"}}
 	for _, s := range u.Groups {
@@ -173,13 +175,17 @@ func (a *app) cacheBig(ctx context.Context, sample, largest int) error {
 		}
 		rows = append(rows, []string{b.Key, b.Of, strconv.FormatInt(b.Bytes, 10), note})
 	}
-	if err := table(a.out, rows); err != nil {
+	if err := cli.Table(a.Out, rows); err != nil {
 		return err
 	}
-	of := fmt.Sprintf("%s sampled; Redis has %d", count(u.Sampled, "key", "keys"), u.Keys)
+	of := fmt.Sprintf("%s sampled; Redis has %d", cli.Count(u.Sampled, "key", "keys"), u.Keys)
 	if u.Estimate {
 		of += "; the server bars MEMORY USAGE, so sizes are those of the content"
 	}
-	_, err = fmt.Fprintln(a.out, of)
+	_, err = fmt.Fprintln(a.Out, of)
 	return err
 }
+
+func mib(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
+func orUnknown(s string) string { return cmp.Or(s, "unknown") }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/config"
 )
 
@@ -15,23 +16,23 @@ func (a *app) configCommand() *cobra.Command {
 		Short:   "Check the configuration, or print an example",
 		Example: "  afterwrite config check --config prod.yaml",
 		Args:    cobra.NoArgs,
-		RunE:    needsSubcommand,
+		RunE:    cli.NeedsSubcommand,
 	}
-	c.AddCommand(a.withJSON(&cobra.Command{
+	c.AddCommand(a.WithJSON(&cobra.Command{
 		Use:     "check",
 		Short:   "Validate the configuration and the environment",
 		Long:    "Validates the configuration and the AFTERWRITE_ environment variables. Each fault is\nprinted with file, line, column and reason.",
 		Example: "  afterwrite config check --config prod.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			c, err := a.settings()
-			if a.json {
+			c, err := a.Settings()
+			if a.JSON {
 				return a.printChecked(c, err)
 			}
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(a.out, "%s is fine: %s\n", c.File, count(len(c.Entities), "entity", "entities"))
+			_, err = fmt.Fprintf(a.Out, "%s is fine: %s\n", c.File, cli.Count(len(c.Entities), "entity", "entities"))
 			return err
 		},
 	}), &cobra.Command{
@@ -40,7 +41,7 @@ func (a *app) configCommand() *cobra.Command {
 		Example: "  afterwrite config example > afterwrite.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := a.out.Write(config.Example())
+			_, err := a.Out.Write(config.Example())
 			return err
 		},
 	})
@@ -58,5 +59,5 @@ func (a *app) printChecked(c *config.Config, err error) error {
 	if c != nil {
 		answer["file"], answer["entities"] = c.File, len(c.Entities)
 	}
-	return errors.Join(a.printJSON(answer), err)
+	return errors.Join(a.PrintJSON(answer), err)
 }

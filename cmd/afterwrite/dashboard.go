@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/process"
@@ -52,20 +53,20 @@ func (a *app) dashboardHash(ctx context.Context) error {
 	}
 	hash, err := dashboard.HashPassword(password)
 	if err != nil {
-		return usagef("%v", err)
+		return cli.Usagef("%v", err)
 	}
-	fmt.Fprintln(a.out, hash)
+	fmt.Fprintln(a.Out, hash)
 	return nil
 }
 
 // password reads one line, which a terminal does not show.
 func (a *app) password(ctx context.Context) (string, error) {
-	if f, ok := a.in.(*os.File); ok && isTerminal(f) {
-		fmt.Fprint(a.err, "Password: ")
-		defer fmt.Fprintln(a.err)
+	if f, ok := a.In.(*os.File); ok && cli.IsTerminal(f) {
+		fmt.Fprint(a.Err, "Password: ")
+		defer fmt.Fprintln(a.Err)
 		return unseen(ctx, int(f.Fd()))
 	}
-	line, err := bufio.NewReader(io.LimitReader(newStoppable(ctx, a.in), 4096)).ReadString('\n')
+	line, err := bufio.NewReader(io.LimitReader(cli.Stoppable(ctx, a.In), 4096)).ReadString('\n')
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
@@ -127,13 +128,13 @@ func (a *app) newLogin(file string) ([]byte, error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return nil, errors.Join(err, os.Remove(file))
 	}
-	fmt.Fprintf(a.out, "Log in to the dashboard as admin with the password %s\n"+
+	fmt.Fprintf(a.Out, "Log in to the dashboard as admin with the password %s\n"+
 		"It is not shown again. Without %s another is made at the next start.\n", password, file)
 	return []byte(hash), nil
 }
 
 func (a *app) dashboard(ctx context.Context, first string) error {
-	c, err := a.settings()
+	c, err := a.Settings()
 	if err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func (a *app) dashboard(ctx context.Context, first string) error {
 	if err := process.ErrDashboardExposed(c); err != nil {
 		return err
 	}
-	p, err := a.join(c)
+	p, err := a.Join(c)
 	if err != nil {
 		return err
 	}

@@ -6,11 +6,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/health"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
-	return a.withJSON(&cobra.Command{
+	return a.WithJSON(&cobra.Command{
 		Use:   "doctor",
 		Short: "Check Redis, the database, the clocks, the queue and the running processes",
 		Long: "Checks Redis, the database, the clocks and the queue, and what the running processes report.\n" +
@@ -24,7 +25,7 @@ func (a *app) doctorCommand() *cobra.Command {
 }
 
 func (a *app) doctor(ctx context.Context) error {
-	p, err := a.joined()
+	p, err := a.Joined()
 	if err != nil {
 		return err
 	}
@@ -34,7 +35,7 @@ func (a *app) doctor(ctx context.Context) error {
 		return err
 	}
 	return a.printFindings(append([]health.Line{{Check: "configuration", Detail: fmt.Sprintf("%s, %s", p.Config.File,
-		count(len(p.Config.Entities), "entity", "entities"))}}, lines...))
+		cli.Count(len(p.Config.Entities), "entity", "entities"))}}, lines...))
 }
 
 func (a *app) printFindings(findings []health.Line) error {
@@ -49,13 +50,13 @@ func (a *app) printFindings(findings []health.Line) error {
 		rows = append(rows, []string{f.Verdict.String(), f.Check, detail})
 	}
 	var err error
-	if a.json {
-		err = a.printJSON(map[string]any{"verdict": worst, "findings": findings})
+	if a.JSON {
+		err = a.PrintJSON(map[string]any{"verdict": worst, "findings": findings})
 	} else {
-		err = table(a.out, rows)
+		err = cli.Table(a.Out, rows)
 	}
 	if err == nil && worst == health.Failure {
-		return errReported
+		return cli.ErrReported
 	}
 	return err
 }

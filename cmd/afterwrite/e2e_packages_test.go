@@ -113,9 +113,11 @@ func (p *packages) workerAt(addr string, env ...string) *server {
 }
 
 // loadAll runs `afterwrite load` on the whole input.
-func (p *packages) loadAll() loadSummary {
+func (p *packages) loadAll() (s struct {
+	Accepted, Rejected int64
+	Seconds, Rate      float64
+}) {
 	p.t.Helper()
-	var s loadSummary
 	require.NoError(p.t, json.Unmarshal([]byte(p.ok("load", "package", inputFile(p.t), "--json")), &s))
 	require.EqualValues(p.t, len(p.input), s.Accepted)
 	require.Zero(p.t, s.Rejected)

@@ -9,12 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
 // Bounds of waiting for a flush.
 const (
-	flushTick  = 200 * time.Millisecond
 	flushNamed = 20 // ids named of each list
 )
 
@@ -29,13 +29,13 @@ func (a *app) flushCommand() *cobra.Command {
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if timeout < 0 {
-				return usagef("--timeout is %s: less than nothing", timeout)
+				return cli.Usagef("--timeout is %s: less than nothing", timeout)
 			}
 			return a.flush(c.Context(), args, timeout)
 		},
 	}
 	c.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "longest wait; 0 for ever")
-	return a.withJSON(c)
+	return a.WithJSON(c)
 }
 
 // leftover is what one entity still has that the database does not.
@@ -52,15 +52,15 @@ type leftover struct {
 }
 
 func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) error {
-	c, err := a.settings()
+	c, err := a.Settings()
 	if err != nil {
 		return err
 	}
-	entities, err := chosen(c, args)
+	entities, err := cli.Chosen(c, args)
 	if err != nil {
 		return err
 	}
-	p, err := a.join(c)
+	p, err := a.Join(c)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) e
 		return err
 	}
 	began := time.Now()
-	if err := a.awaitFlush(ctx, p, entities, timeout); err != nil {
+	if err := a.AwaitFlush(ctx, p, entities, timeout); err != nil {
 		return err
 	}
 	if len(args) == 0 { // what no worker of this configuration flushes is named, not waited for
@@ -80,7 +80,7 @@ func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) e
 		a.hintStrangers(strangers)
 		entities = slices.Concat(entities, strangers)
 	}
-	left, err := p.leftovers(ctx, entities)
+	left, err := leftovers(ctx, p, entities)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) e
 	}
 	if pends(left) {
 		a.hintWorkers(ctx, p)
-		return errReported
+		return cli.ErrReported
 	}
 	return nil
 }
@@ -98,53 +98,8 @@ func pends(left []leftover) bool {
 	return slices.ContainsFunc(left, func(l leftover) bool { return l.Pending > 0 })
 }
 
-// awaitFlush returns when nothing is pending or the time is over; the caller looks
-// which. A signal ends it with the context's error.
-func (a *app) awaitFlush(ctx context.Context, p *parts, entities []*schema.Entity, timeout time.Duration) error {
-	var over <-chan time.Time
-	if timeout > 0 {
-		over = time.After(timeout)
-	}
-	tick := time.NewTicker(flushTick)
-	defer tick.Stop()
-	var progress bar
-	most := int64(0)
-	for {
-		pending, err := p.pending(ctx, entities)
-		if err != nil || pending == 0 {
-			if most > 0 {
-				progress.done()
-			}
-			return err
-		}
-		if pending > most { // writes may still be coming in
-			most, progress = pending, a.bar(pending, "flushing")
-		}
-		progress.set(most - pending)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-over:
-			return nil
-		case <-tick.C:
-		}
-	}
-}
-
-func (p *parts) pending(ctx context.Context, entities []*schema.Entity) (int64, error) {
-	total := int64(0)
-	for _, e := range entities {
-		stats, err := p.Pending.Stats(ctx, e)
-		if err != nil {
-			return 0, err
-		}
-		total += pending.Total(stats).Pending
-	}
-	return total, nil
-}
-
 // leftovers returns the entities that have something left.
-func (p *parts) leftovers(ctx context.Context, entities []*schema.Entity) ([]leftover, error) {
+func leftovers(ctx context.Context, p *cli.Parts, entities []*schema.Entity) ([]leftover, error) {
 	left := []leftover{}
 	for _, e := range entities {
 		stats, err := p.Pending.Stats(ctx, e)
@@ -159,7 +114,7 @@ func (p *parts) leftovers(ctx context.Context, entities []*schema.Entity) ([]lef
 		for status, ids := range map[schema.Status]*[]string{
 			schema.Pending: &l.IDs.Pending, schema.Held: &l.IDs.Held, schema.Dead: &l.IDs.Dead,
 		} {
-			if *ids, err = p.firstIDs(ctx, e, status); err != nil {
+			if *ids, err = firstIDs(ctx, p, e, status); err != nil {
 				return nil, err
 			}
 		}
@@ -168,7 +123,7 @@ func (p *parts) leftovers(ctx context.Context, entities []*schema.Entity) ([]lef
 	return left, nil
 }
 
-func (p *parts) firstIDs(ctx context.Context, e *schema.Entity, status schema.Status) ([]string, error) {
+func firstIDs(ctx context.Context, p *cli.Parts, e *schema.Entity, status schema.Status) ([]string, error) {
 	var ids []string
 	for partition := range e.Partitions {
 		page, err := p.Pending.List(ctx, e, partition, status, 0, flushNamed-len(ids))
@@ -186,11 +141,11 @@ func (p *parts) firstIDs(ctx context.Context, e *schema.Entity, status schema.St
 }
 
 func (a *app) printLeft(left []leftover, took time.Duration) error {
-	if a.json {
-		return a.printJSON(map[string]any{"flushed": !pends(left), "seconds": took.Seconds(), "left": left})
+	if a.JSON {
+		return a.PrintJSON(map[string]any{"flushed": !pends(left), "seconds": took.Seconds(), "left": left})
 	}
 	if len(left) == 0 {
-		_, err := fmt.Fprintf(a.out, "everything is in the database, after %s\n", took.Round(time.Millisecond))
+		_, err := fmt.Fprintf(a.Out, "everything is in the database, after %s\n", took.Round(time.Millisecond))
 		return err
 	}
 	rows := [][]string{{"entity", "status", "records", "first ids"}}
@@ -206,19 +161,19 @@ func (a *app) printLeft(left []leftover, took time.Duration) error {
 			}
 		}
 	}
-	return table(a.out, rows)
+	return cli.Table(a.Out, rows)
 }
 
 // hintStrangers says why records of an entity stay where they are.
 func (a *app) hintStrangers(strangers []*schema.Entity) {
 	for _, e := range strangers {
-		fmt.Fprintf(a.err,
+		fmt.Fprintf(a.Err,
 			"The configuration does not name the entity %s, so its records are not flushed: run a worker that knows it.\n", e.Name)
 	}
 }
 
 // hintWorkers says what is most often the matter when records stay pending.
-func (a *app) hintWorkers(ctx context.Context, p *parts) {
+func (a *app) hintWorkers(ctx context.Context, p *cli.Parts) {
 	alive, err := p.Fleet.Alive(ctx)
 	if err != nil {
 		return
@@ -228,5 +183,5 @@ func (a *app) hintWorkers(ctx context.Context, p *parts) {
 			return
 		}
 	}
-	fmt.Fprintln(a.err, "No worker is alive: start one with `afterwrite worker`.")
+	fmt.Fprintln(a.Err, "No worker is alive: start one with `afterwrite worker`.")
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/fsck"
 )
 
@@ -24,22 +25,22 @@ func (a *app) fsckCommand() *cobra.Command {
 	}
 	c.Flags().IntVar(&step, "step", fsck.DefaultStep,
 		"records that Redis reads at a time; it does nothing else meanwhile, some 10 µs each")
-	return a.withJSON(c)
+	return a.WithJSON(c)
 }
 
 func (a *app) fsck(ctx context.Context, args []string, step int) error {
 	if step < 1 || step > fsck.DefaultPage {
-		return usagef("--step is 1 to %d", fsck.DefaultPage)
+		return cli.Usagef("--step is 1 to %d", fsck.DefaultPage)
 	}
-	c, err := a.settings()
+	c, err := a.Settings()
 	if err != nil {
 		return err
 	}
-	entities, err := chosen(c, args)
+	entities, err := cli.Chosen(c, args)
 	if err != nil {
 		return err
 	}
-	p, err := a.join(c)
+	p, err := a.Join(c)
 	if err != nil {
 		return err
 	}
@@ -47,29 +48,29 @@ func (a *app) fsck(ctx context.Context, args []string, step int) error {
 	if err := p.SamePartitions(ctx, entities); err != nil {
 		return err
 	}
-	progress := a.bar(-1, "comparing")
+	progress := a.Bar(-1, "comparing")
 	report, err := fsck.Run(ctx, p.Cache, p.Pending, p.Store, entities,
-		fsck.Options{Step: step, Progress: progress.add, Letters: p.Store})
-	progress.done()
+		fsck.Options{Step: step, Progress: progress.More, Letters: p.Store})
+	progress.Done()
 	if err == nil && len(args) == 0 {
-		err = p.addStrangers(ctx, &report)
+		err = addStrangers(ctx, p, &report)
 	}
 	if err != nil {
 		return err
 	}
-	if a.json {
-		err = a.printJSON(map[string]any{"ok": report.OK(), "entities": report.Entities})
+	if a.JSON {
+		err = a.PrintJSON(map[string]any{"ok": report.OK(), "entities": report.Entities})
 	} else {
 		err = a.printReport(report)
 	}
 	if err == nil && !report.OK() {
-		return errReported
+		return cli.ErrReported
 	}
 	return err
 }
 
 // addStrangers reports what waits of entities that the configuration does not name.
-func (p *parts) addStrangers(ctx context.Context, report *fsck.Report) error {
+func addStrangers(ctx context.Context, p *cli.Parts, report *fsck.Report) error {
 	strangers, err := p.Pending.Strangers(ctx, p.Config.Entities)
 	if err != nil {
 		return err
@@ -97,15 +98,15 @@ func (a *app) printReport(r fsck.Report) error {
 		}
 		rows = append(rows, row)
 	}
-	if err := table(a.out, rows); err != nil {
+	if err := cli.Table(a.Out, rows); err != nil {
 		return err
 	}
 	if r.OK() {
-		_, err := fmt.Fprintln(a.out, "\nRedis and the database agree.")
+		_, err := fmt.Fprintln(a.Out, "\nRedis and the database agree.")
 		return err
 	}
-	fmt.Fprintln(a.out)
-	return table(a.out, differenceRows(r))
+	fmt.Fprintln(a.Out)
+	return cli.Table(a.Out, differenceRows(r))
 }
 
 func differenceRows(r fsck.Report) [][]string {

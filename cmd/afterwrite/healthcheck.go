@@ -35,7 +35,7 @@ func (a *app) healthcheckCommand() *cobra.Command {
 }
 
 func (a *app) healthcheck(ctx context.Context, args []string, live bool) error {
-	c, err := a.settings()
+	c, err := a.Settings()
 	if err != nil {
 		return err
 	}

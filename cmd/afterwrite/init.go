@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/internal/rdb"
@@ -43,7 +44,7 @@ func (a *app) initCommand() *cobra.Command {
 
 // variable is the value of an environment variable, "" for none.
 func (a *app) variable(name string) string {
-	for _, entry := range a.env {
+	for _, entry := range a.Env {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {
 			return value
 		}
@@ -63,13 +64,13 @@ func (a *app) init(ctx context.Context, database, out string, tables []string) e
 	case database != "":
 		text, err = a.draft(ctx, database, tables)
 	case len(tables) > 0:
-		err = usagef("tables are named, and no database: give --database")
+		err = cli.Usagef("tables are named, and no database: give --database")
 	}
 	if err != nil {
 		return err
 	}
 	if out == "-" {
-		_, err = a.out.Write(text)
+		_, err = a.Out.Write(text)
 		return err
 	}
 	f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -80,7 +81,7 @@ func (a *app) init(ctx context.Context, database, out string, tables []string) e
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out,
+	_, err = fmt.Fprintf(a.Out,
 		"%s is written: read it, then `afterwrite config check --config %[1]s` and "+
 			"`afterwrite migrate --dry-run --config %[1]s`\n", out)
 	return err
@@ -96,7 +97,7 @@ func (a *app) draft(ctx context.Context, database string, only []string) ([]byte
 			return nil, fmt.Errorf("%w: --database: %w", process.ErrConfig, err)
 		}
 	}
-	s, err := store.Open(store.Config{URL: database, Log: a.log}, nil)
+	s, err := store.Open(store.Config{URL: database, Log: a.Log}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: --database: %w", process.ErrConfig, err)
 	}
@@ -107,7 +108,7 @@ func (a *app) draft(ctx context.Context, database string, only []string) ([]byte
 	}
 	for _, name := range only {
 		if !slices.ContainsFunc(tables, func(t *catalog.Table) bool { return t.Name == name }) {
-			return nil, usagef("there is no table %q in the database", name)
+			return nil, cli.Usagef("there is no table %q in the database", name)
 		}
 	}
 	var proposals []catalog.Proposal

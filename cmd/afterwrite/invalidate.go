@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -25,7 +26,7 @@ func (a *app) invalidateCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&match, "match", "", "every id that matches the `PATTERN` (* ? [a-z] \\)")
 	c.Flags().BoolVar(&all, "all", false, "every record of the entity")
-	return a.withJSON(c)
+	return a.WithJSON(c)
 }
 
 func (a *app) invalidate(ctx context.Context, entity string, ids []string, match string, all bool) error {
@@ -36,23 +37,23 @@ func (a *app) invalidate(ctx context.Context, entity string, ids []string, match
 		}
 	}
 	if ways != 1 {
-		return usagef("give ids, or --match, or --all")
+		return cli.Usagef("give ids, or --match, or --all")
 	}
-	c, err := a.settings()
+	c, err := a.Settings()
 	if err != nil {
 		return err
 	}
-	entities, err := chosen(c, []string{entity})
+	entities, err := cli.Chosen(c, []string{entity})
 	if err != nil {
 		return err
 	}
 	e := entities[0]
 	for i, id := range ids {
 		if ids[i], err = e.CanonicalID(id); err != nil {
-			return usagef("%q: %v", id, err)
+			return cli.Usagef("%q: %v", id, err)
 		}
 	}
-	p, err := a.join(c)
+	p, err := a.Join(c)
 	if err != nil {
 		return err
 	}
@@ -70,18 +71,18 @@ func (a *app) invalidate(ctx context.Context, entity string, ids []string, match
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.printJSON(map[string]any{"entity": e.Name, "dropped": dropped})
+	if a.JSON {
+		return a.PrintJSON(map[string]any{"entity": e.Name, "dropped": dropped})
 	}
-	_, err = fmt.Fprintf(a.out, "dropped %s of %s from the cache\n", count(dropped, "record", "records"), e.Name)
+	_, err = fmt.Fprintf(a.Out, "dropped %s of %s from the cache\n", cli.Count(dropped, "record", "records"), e.Name)
 	return err
 }
 
-func (a *app) drop(ctx context.Context, p *parts, e *schema.Entity, ids []string, match string) (int, error) {
+func (a *app) drop(ctx context.Context, p *cli.Parts, e *schema.Entity, ids []string, match string) (int, error) {
 	if match == "" {
 		return p.Cache.Invalidate(ctx, e, ids)
 	}
-	progress := a.bar(-1, "dropping")
-	defer progress.done()
-	return p.Cache.InvalidateMatch(ctx, e, match, func(n int) { progress.set(int64(n)) })
+	progress := a.Bar(-1, "dropping")
+	defer progress.Done()
+	return p.Cache.InvalidateMatch(ctx, e, match, func(n int) { progress.At(int64(n)) })
 }

@@ -2,8 +2,12 @@
 // operator's tools. `afterwrite help` lists them.
 package main
 
-import "os"
+import (
+	"os"
+
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
+)
 
 func main() {
-	os.Exit(run(os.Args[1:], system()))
+	os.Exit(run(os.Args[1:], cli.System()))
 }

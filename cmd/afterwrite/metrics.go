@@ -5,11 +5,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/process"
 )
 
 func (a *app) metricsCommand() *cobra.Command {
-	return a.withJSON(&cobra.Command{
+	return a.WithJSON(&cobra.Command{
 		Use:   "metrics",
 		Short: "Print the metrics that processes export, with their meaning",
 		Long: "Prints the reference of the metrics: name, type, labels, which processes export it, and what it\n" +
@@ -25,12 +26,12 @@ func (a *app) metrics() error {
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.printJSON(all)
+	if a.JSON {
+		return a.PrintJSON(all)
 	}
 	rows := [][]string{{"name", "type", "labels", "in", "meaning"}}
 	for _, m := range all {
 		rows = append(rows, []string{m.Name, m.Type, strings.Join(m.Labels, " "), strings.Join(m.In, " "), m.Help})
 	}
-	return table(a.out, rows)
+	return cli.Table(a.Out, rows)
 }

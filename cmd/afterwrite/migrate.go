@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -26,8 +27,8 @@ func (a *app) migrateCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
-			case asSQL && (a.json || dryRun):
-				return usagef("--sql prints SQL alone: leave out --json and --dry-run")
+			case asSQL && (a.JSON || dryRun):
+				return cli.Usagef("--sql prints SQL alone: leave out --json and --dry-run")
 			case asSQL:
 				return a.migrateSQL(c.Context(), want)
 			}
@@ -47,7 +48,7 @@ func (a *app) migrateCommand() *cobra.Command {
 		c.Flags().StringSliceVar(of.names, name, nil, of.usage)
 		c.Flags().Lookup(name).NoOptDefVal = store.WatchAll
 	}
-	return a.withJSON(c)
+	return a.WithJSON(c)
 }
 
 // checkWatching refuses names that are no entity's, and an entity that is to be watched and not to be.
@@ -55,13 +56,13 @@ func checkWatching(entities []*schema.Entity, want store.Watching) error {
 	for _, name := range slices.Concat(want.Watch, want.Unwatch) {
 		known := func(e *schema.Entity) bool { return e.Name == name }
 		if name != store.WatchAll && !slices.ContainsFunc(entities, known) {
-			return usagef("%q is no entity of the configuration", name)
+			return cli.Usagef("%q is no entity of the configuration", name)
 		}
 	}
 	for _, name := range want.Watch {
 		if slices.Contains(want.Unwatch, name) || name == store.WatchAll && len(want.Unwatch) > 0 ||
 			slices.Contains(want.Unwatch, store.WatchAll) {
-			return usagef("--watch and --unwatch name the same entity")
+			return cli.Usagef("--watch and --unwatch name the same entity")
 		}
 	}
 	return nil
@@ -69,7 +70,7 @@ func checkWatching(entities []*schema.Entity, want store.Watching) error {
 
 // awaitDatabase waits for the database to respond, at most for the time. What it answers
 // otherwise is for the caller to find out.
-func (a *app) awaitDatabase(ctx context.Context, p *parts, wait time.Duration) error {
+func (a *app) awaitDatabase(ctx context.Context, p *cli.Parts, wait time.Duration) error {
 	began, said := time.Now(), false
 	for {
 		try, cancel := context.WithTimeout(ctx, process.StartTimeout)
@@ -83,7 +84,7 @@ func (a *app) awaitDatabase(ctx context.Context, p *parts, wait time.Duration) e
 		}
 		if !said {
 			said = true
-			a.log.Warn("waiting for the database", "for", wait, "error", err)
+			a.Log.Warn("waiting for the database", "for", wait, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -94,7 +95,7 @@ func (a *app) awaitDatabase(ctx context.Context, p *parts, wait time.Duration) e
 }
 
 func (a *app) migrate(ctx context.Context, dryRun bool, wait time.Duration, want store.Watching) error {
-	p, err := a.joined()
+	p, err := a.Joined()
 	if err != nil {
 		return err
 	}
@@ -112,28 +113,28 @@ func (a *app) migrate(ctx context.Context, dryRun bool, wait time.Duration, want
 	if err == nil {
 		err = unread
 	}
-	if a.json {
-		if printed := a.printJSON(migration{dryRun, append([]string{}, steps...), columns(verdicts)}); printed != nil &&
+	if a.JSON {
+		if printed := a.PrintJSON(migration{dryRun, append([]string{}, steps...), columns(verdicts)}); printed != nil &&
 			err == nil {
 			err = printed
 		}
 		return err
 	}
 	for _, s := range steps {
-		fmt.Fprintln(a.out, s)
+		fmt.Fprintln(a.Out, s)
 	}
 	if err == nil && len(steps) == 0 {
-		fmt.Fprintln(a.out, "the database is up to date")
+		fmt.Fprintln(a.Out, "the database is up to date")
 	}
 	for _, line := range store.VerdictLines(verdicts) {
-		fmt.Fprintln(a.out, line)
+		fmt.Fprintln(a.Out, line)
 	}
 	return err
 }
 
 // migrateSQL prints the statements of a migration for those who send them by themselves.
 func (a *app) migrateSQL(ctx context.Context, want store.Watching) error {
-	p, err := a.joined()
+	p, err := a.Joined()
 	if err != nil {
 		return err
 	}
@@ -150,7 +151,7 @@ func (a *app) migrateSQL(ctx context.Context, want store.Watching) error {
 		default:
 			s += ";"
 		}
-		fmt.Fprintln(a.out, s)
+		fmt.Fprintln(a.Out, s)
 	}
 	return err
 }

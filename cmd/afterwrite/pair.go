@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -26,11 +27,11 @@ database, so look at both sides first: the command shows them and asks.`,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.pair(c.Context(), yes) },
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	return a.withJSON(c)
+	return a.WithJSON(c)
 }
 
 func (a *app) pair(ctx context.Context, yes bool) error {
-	p, err := a.joined()
+	p, err := a.Joined()
 	if err != nil {
 		return err
 	}
@@ -51,26 +52,26 @@ func (a *app) pair(ctx context.Context, yes bool) error {
 		t := pending.Total(stats)
 		unpersisted += t.Pending + t.Held + t.Dead
 	}
-	fmt.Fprintf(a.err, "Redis     %s: %s, %s not in the database yet\nDatabase  %s: %s\n",
-		rdb.Redact(p.Config.Redis.URL), deploymentOf(redis), count(unpersisted, "record", "records"),
+	fmt.Fprintf(a.Err, "Redis     %s: %s, %s not in the database yet\nDatabase  %s: %s\n",
+		rdb.Redact(p.Config.Redis.URL), deploymentOf(redis), cli.Count(unpersisted, "record", "records"),
 		rdb.Redact(p.Config.Database.URL), deploymentOf(database))
 	if redis == database && !redis.None() {
-		fmt.Fprintln(a.err, "They belong together already.")
+		fmt.Fprintln(a.Err, "They belong together already.")
 	}
-	if sure, err := a.confirm(ctx, "pair", 1, "this Redis with this database", yes); err != nil || !sure {
+	if sure, err := a.Confirm(ctx, "pair", 1, "this Redis with this database", yes); err != nil || !sure {
 		return err
 	}
-	to, err := p.PairAnew(ctx, a.actor())
+	to, err := p.PairAnew(ctx, a.Actor())
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.printJSON(map[string]any{
+	if a.JSON {
+		return a.PrintJSON(map[string]any{
 			"deployment": to.Deployment, "redis_was": redis.Deployment, "database_was": database.Deployment,
 			"unpersisted": unpersisted,
 		})
 	}
-	_, err = fmt.Fprintf(a.out, "paired as deployment %s\n", to.Deployment)
+	_, err = fmt.Fprintf(a.Out, "paired as deployment %s\n", to.Deployment)
 	return err
 }
 

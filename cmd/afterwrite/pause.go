@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -38,12 +39,12 @@ func (a *app) flushingCommand(c *cobra.Command, done string, of func(*operate.Op
 	c.Args = cobra.ExactArgs(1)
 	c.Flags().IntSliceVar(&partitions, "partition", nil, "only these partitions, `N`,N (default all)")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		p, err := a.joined()
+		p, err := a.Joined()
 		if err != nil {
 			return err
 		}
 		defer p.Close()
-		if _, err := chosen(p.Config, args); err != nil {
+		if _, err := cli.Chosen(p.Config, args); err != nil {
 			return err
 		}
 		w, err := p.NewProducer()
@@ -54,15 +55,15 @@ func (a *app) flushingCommand(c *cobra.Command, done string, of func(*operate.Op
 		if err != nil {
 			return err
 		}
-		changed, err := of(m)(c.Context(), args[0], partitions, a.actor())
+		changed, err := of(m)(c.Context(), args[0], partitions, a.Actor())
 		if err != nil {
 			return err
 		}
-		if a.json {
-			return a.printJSON(map[string]any{"entity": args[0], "changed": changed})
+		if a.JSON {
+			return a.PrintJSON(map[string]any{"entity": args[0], "changed": changed})
 		}
-		_, err = fmt.Fprintf(a.out, "%s %s of %s\n", done, count(changed, "partition", "partitions"), args[0])
+		_, err = fmt.Fprintf(a.Out, "%s %s of %s\n", done, cli.Count(changed, "partition", "partitions"), args[0])
 		return err
 	}
-	return a.withJSON(c)
+	return a.WithJSON(c)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/plan"
 )
 
@@ -27,23 +28,23 @@ func (a *app) planCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			var err error
 			if l.Writes, err = strconv.ParseFloat(strings.TrimSuffix(writes, "/s"), 64); err != nil {
-				return usagef("--writes %q is not a number a second, such as 5000/s", writes)
+				return cli.Usagef("--writes %q is not a number a second, such as 5000/s", writes)
 			}
 			percent, err := strconv.ParseFloat(strings.TrimSuffix(hot, "%"), 64)
 			if err != nil {
-				return usagef("--hot %q is not a percentage, such as 20%%", hot)
+				return cli.Usagef("--hot %q is not a percentage, such as 20%%", hot)
 			}
 			l.Hot = percent / 100
 			if err := l.Check(); err != nil {
-				return usagef("--%v", err)
+				return cli.Usagef("--%v", err)
 			}
 			f := plan.Shipped(l.Database)
 			if rates != "" {
 				if f, err = plan.Read(rates); err != nil {
-					return usagef("--rates: %v", err)
+					return cli.Usagef("--rates: %v", err)
 				}
 				if c.Flags().Changed("database") && f.Database != l.Database {
-					return usagef("--rates: %s has those of %s, not of %s", rates, f.Database, l.Database)
+					return cli.Usagef("--rates: %s has those of %s, not of %s", rates, f.Database, l.Database)
 				}
 				l.Database = f.Database
 			}
@@ -59,18 +60,18 @@ func (a *app) planCommand() *cobra.Command {
 	flags.DurationVar(&l.Outage, "outage", 10*time.Minute, "outage of the database during which writes are accepted")
 	flags.StringVar(&l.Database, "database", "postgres", "sqlite, postgres or mysql")
 	flags.StringVar(&rates, "rates", "", "`FILE` that afterwrite bench --plan wrote; the plan is then for its database")
-	return a.withJSON(c)
+	return a.WithJSON(c)
 }
 
 func (a *app) printPlan(lines []plan.Line) error {
-	if a.json {
-		return a.printJSON(lines)
+	if a.JSON {
+		return a.PrintJSON(lines)
 	}
 	rows := [][]string{{"what", "value", "how"}}
 	for _, l := range lines {
 		rows = append(rows, []string{l.Name, amountOf(l), l.How})
 	}
-	return table(a.out, rows)
+	return cli.Table(a.Out, rows)
 }
 
 // amountOf is the value of a line with its unit, bytes in a unit that people read.

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache/rank"
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 )
 
 func (a *app) rankCommand() *cobra.Command {
@@ -14,10 +15,10 @@ func (a *app) rankCommand() *cobra.Command {
 		Use:   "rank",
 		Short: "Ranks of records by score",
 		Long:  "Works on the ranks of entities that have rank.by.",
-		RunE:  needsSubcommand, Args: cobra.NoArgs,
+		RunE:  cli.NeedsSubcommand, Args: cobra.NoArgs,
 		Example: "  afterwrite rank rebuild player",
 	}
-	c.AddCommand(a.withJSON(&cobra.Command{
+	c.AddCommand(a.WithJSON(&cobra.Command{
 		Use:   "rebuild [ENTITY]",
 		Short: "Rebuild ranks from the database",
 		Long: "Rebuilds the ranks of an entity, or of all, from the rows of the database, beside live\n" +
@@ -31,18 +32,18 @@ func (a *app) rankCommand() *cobra.Command {
 }
 
 func (a *app) rebuildRanks(ctx context.Context, args []string) error {
-	c, err := a.settings()
+	c, err := a.Settings()
 	if err != nil {
 		return err
 	}
-	entities, err := chosen(c, args)
+	entities, err := cli.Chosen(c, args)
 	if err != nil {
 		return err
 	}
 	if len(args) == 1 && entities[0].RankBy == "" {
-		return usagef("%s has no rank.by", args[0])
+		return cli.Usagef("%s has no rank.by", args[0])
 	}
-	p, err := a.join(c)
+	p, err := a.Join(c)
 	if err != nil {
 		return err
 	}
@@ -56,9 +57,9 @@ func (a *app) rebuildRanks(ctx context.Context, args []string) error {
 			continue
 		}
 		records := 0
-		progress := a.bar(-1, "ranking "+e.Name)
-		err := rank.New(p.Cache).Rebuild(ctx, e, p.Rows(e), func(n int) { records = n; progress.set(int64(n)) })
-		progress.done()
+		progress := a.Bar(-1, "ranking "+e.Name)
+		err := rank.New(p.Cache).Rebuild(ctx, e, p.Rows(e), func(n int) { records = n; progress.At(int64(n)) })
+		progress.Done()
 		if err != nil {
 			return err
 		}
@@ -68,12 +69,12 @@ func (a *app) rebuildRanks(ctx context.Context, args []string) error {
 		}
 		rebuilt = append(rebuilt, map[string]any{"entity": e.Name, "by": e.RankBy, "ranked": ranked,
 			"looked_at": records})
-		if !a.json {
-			fmt.Fprintf(a.out, "ranked %d records of %s by %s\n", ranked, e.Name, e.RankBy)
+		if !a.JSON {
+			fmt.Fprintf(a.Out, "ranked %d records of %s by %s\n", ranked, e.Name, e.RankBy)
 		}
 	}
-	if a.json {
-		return a.printJSON(rebuilt)
+	if a.JSON {
+		return a.PrintJSON(rebuilt)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -17,9 +18,9 @@ func (a *app) recordCommand() *cobra.Command {
 		Short:   "Look at one record",
 		Example: "  afterwrite record get user ada",
 		Args:    cobra.NoArgs,
-		RunE:    needsSubcommand,
+		RunE:    cli.NeedsSubcommand,
 	}
-	c.AddCommand(a.withJSON(&cobra.Command{
+	c.AddCommand(a.WithJSON(&cobra.Command{
 		Use:     "get ENTITY ID",
 		Short:   "Show the cached and the stored state side by side",
 		Long:    "Shows the state in Redis and the row in the database side by side, with status, version,\nlag and attempts. It loads nothing into the cache. Fields that differ are marked with *.",
@@ -55,19 +56,19 @@ type fieldView struct {
 }
 
 func (a *app) recordGet(ctx context.Context, entity, id string) error {
-	c, err := a.settings()
+	c, err := a.Settings()
 	if err != nil {
 		return err
 	}
-	entities, err := chosen(c, []string{entity})
+	entities, err := cli.Chosen(c, []string{entity})
 	if err != nil {
 		return err
 	}
 	e := entities[0]
 	if id, err = e.CanonicalID(id); err != nil {
-		return usagef("%v", err)
+		return cli.Usagef("%v", err)
 	}
-	p, err := a.join(c)
+	p, err := a.Join(c)
 	if err != nil {
 		return err
 	}
@@ -88,8 +89,8 @@ func (a *app) recordGet(ctx context.Context, entity, id string) error {
 	if !v.Stored && !v.Cached {
 		return gone // there is no status, version or field to show
 	}
-	if a.json {
-		err = a.printJSON(v)
+	if a.JSON {
+		err = a.PrintJSON(v)
 	} else {
 		err = a.printRecord(v)
 	}
@@ -156,33 +157,23 @@ func (a *app) printRecord(v recordView) error {
 		add("attempts", fmt.Sprint(v.Attempts))
 	}
 	if v.NextAttempt != nil {
-		add("next attempt", moment(*v.NextAttempt))
+		add("next attempt", cli.Moment(*v.NextAttempt))
 	}
 	if v.Error != nil {
 		add("error", v.Error.Error())
 	}
-	if err := table(a.out, head); err != nil {
+	if err := cli.Table(a.Out, head); err != nil {
 		return err
 	}
-	fmt.Fprintln(a.out)
+	fmt.Fprintln(a.Out)
 	rows := [][]string{{"", "field", "cached", "database"}}
 	for _, f := range v.Fields {
 		mark := ""
 		if f.Differs {
 			mark = "*"
 		}
-		rows = append(rows, []string{mark, f.Name, shown(f.Cached, v.Cached, v.Deleted),
-			shown(f.Database, v.Stored, false)})
+		rows = append(rows, []string{mark, f.Name, cli.Shown(f.Cached, v.Cached, v.Deleted),
+			cli.Shown(f.Database, v.Stored, false)})
 	}
-	return table(a.out, rows)
-}
-
-func shown(text string, there, deleted bool) string {
-	switch {
-	case deleted:
-		return "(deleted)"
-	case !there:
-		return "(none)"
-	}
-	return text
+	return cli.Table(a.Out, rows)
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
+
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 )
 
 var update = flag.Bool("update", false, "write docs/CLI.md instead of comparing it")
@@ -21,8 +23,7 @@ const reference = "../../docs/CLI.md"
 //
 //	go test ./cmd/afterwrite -run TestCommandReference -update
 func TestCommandReference(t *testing.T) {
-	a := &app{streams: streams{}}
-	root := a.root()
+	root := root(&cli.App{})
 	root.InitDefaultHelpFlag()
 	var b bytes.Buffer
 	b.WriteString("# Commands\n\n")

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/operate/web"
 )
@@ -20,7 +21,7 @@ type deploymentStatus struct {
 }
 
 func (a *app) statusCommand() *cobra.Command {
-	return a.withJSON(&cobra.Command{
+	return a.WithJSON(&cobra.Command{
 		Use:   "status [ENTITY]",
 		Short: "Show what is pending, held and dead, the lag, and the live processes",
 		Long: "Shows for each entity how many records are pending, awaiting retry and dead, the lag (the\n" +
@@ -34,12 +35,12 @@ func (a *app) statusCommand() *cobra.Command {
 }
 
 func (a *app) status(ctx context.Context, args []string) error {
-	p, err := a.joined()
+	p, err := a.Joined()
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	entities, err := chosen(p.Config, args)
+	entities, err := cli.Chosen(p.Config, args)
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func (a *app) status(ctx context.Context, args []string) error {
 		}
 		flushing := "on"
 		if paused > 0 {
-			flushing = fmt.Sprintf("paused in %d of %s", paused, count(len(partitions), "partition", "partitions"))
+			flushing = fmt.Sprintf("paused in %d of %s", paused, cli.Count(len(partitions), "partition", "partitions"))
 		}
 		s.Entities = append(s.Entities, web.StatsOf(e, total))
 		rows = append(rows, []string{e.Name, strconv.FormatInt(total.Pending, 10), strconv.FormatInt(total.Held, 10),
@@ -68,15 +69,15 @@ func (a *app) status(ctx context.Context, args []string) error {
 	if s.Processes, err = p.Fleet.Alive(ctx); err != nil {
 		return err
 	}
-	if a.json {
-		return a.printJSON(s)
+	if a.JSON {
+		return a.PrintJSON(s)
 	}
-	if err := table(a.out, rows); err != nil {
+	if err := cli.Table(a.Out, rows); err != nil {
 		return err
 	}
-	fmt.Fprintln(a.out)
+	fmt.Fprintln(a.Out)
 	if len(s.Processes) == 0 {
-		_, err = fmt.Fprintln(a.out,
+		_, err = fmt.Fprintln(a.Out,
 			"no process is alive: start one with `afterwrite worker` and one with `afterwrite api`")
 		return err
 	}
@@ -87,7 +88,7 @@ func (a *app) status(ctx context.Context, args []string) error {
 		}
 		rows = append(rows, []string{one.Kind, one.ID})
 	}
-	return table(a.out, rows)
+	return cli.Table(a.Out, rows)
 }
 
 // age prints how long ago a time was, "–" for none.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/token"
 )
@@ -21,7 +22,7 @@ that other machines reach asks for one, unless api.insecure is set; one on loopb
 where api.require_tokens is set. What is kept of a token is its hash, so it is shown once.`,
 		Example: "  afterwrite token new shop --scope user:read,write --scope '*:read'\n  afterwrite token revoke shop",
 		Args:    cobra.NoArgs,
-		RunE:    needsSubcommand,
+		RunE:    cli.NeedsSubcommand,
 	}
 	c.AddCommand(a.tokenNewCommand(), a.tokenListCommand(), a.tokenRevokeCommand())
 	return c
@@ -52,7 +53,7 @@ processes know a new token within 5 s.`,
 	c.Flags().BoolVar(&f.admin, "admin", false, "the same as --scope '*:admin'")
 	c.Flags().StringVar(&f.expires, "expires", "",
 		"`WHEN` it ends: 90d, 12h, 2027-01-31 or an RFC 3339 time (default never)")
-	return a.withJSON(c)
+	return a.WithJSON(c)
 }
 
 // madeToken is a new token for programs.
@@ -64,7 +65,7 @@ type madeToken struct {
 }
 
 func (a *app) tokenNew(ctx context.Context, name string, f tokenFlags) error {
-	c, err := a.settings()
+	c, err := a.Settings()
 	if err != nil {
 		return err
 	}
@@ -72,25 +73,25 @@ func (a *app) tokenNew(ctx context.Context, name string, f tokenFlags) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.join(c)
+	p, err := a.Join(c)
 	if err != nil {
 		return err
 	}
 	defer p.Close()
 	text, hash := token.New()
 	t.Hash = hash
-	err = p.Store.NewToken(ctx, t, a.actor())
+	err = p.Store.NewToken(ctx, t, a.Actor())
 	if errors.Is(err, token.ErrNameTaken) {
 		return fmt.Errorf("%w: choose another, or `afterwrite token revoke %s` first", err, name)
 	}
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.printJSON(madeToken{Name: name, Token: text, Scopes: t.Scopes.List(), ExpiresAt: orNil(t.ExpiresAt)})
+	if a.JSON {
+		return a.PrintJSON(madeToken{Name: name, Token: text, Scopes: t.Scopes.List(), ExpiresAt: orNil(t.ExpiresAt)})
 	}
-	fmt.Fprintf(a.err, "The token %s, which may %s. It is not shown again:\n", name, may(t))
-	_, err = fmt.Fprintln(a.out, text)
+	fmt.Fprintf(a.Err, "The token %s, which may %s. It is not shown again:\n", name, may(t))
+	_, err = fmt.Fprintln(a.Out, text)
 	return err
 }
 
@@ -101,7 +102,7 @@ func may(t token.Token) string {
 		words = "read /metrics and nothing else"
 	}
 	if !t.ExpiresAt.IsZero() {
-		words += ", until " + moment(t.ExpiresAt)
+		words += ", until " + cli.Moment(t.ExpiresAt)
 	}
 	return words
 }
@@ -110,7 +111,7 @@ func may(t token.Token) string {
 func (f tokenFlags) token(c *config.Config, name string, now time.Time) (token.Token, error) {
 	t := token.Token{Name: name}
 	if err := token.CheckName(name); err != nil {
-		return t, usagef("%v", err)
+		return t, cli.Usagef("%v", err)
 	}
 	texts := f.scopes
 	if f.admin {
@@ -118,15 +119,15 @@ func (f tokenFlags) token(c *config.Config, name string, now time.Time) (token.T
 	}
 	var err error
 	if t.Scopes, err = token.ParseScopes(texts...); err != nil {
-		return t, usagef("--scope: %v", err)
+		return t, cli.Usagef("--scope: %v", err)
 	}
 	for _, entity := range t.Scopes.Entities() {
-		if _, err := chosen(c, []string{entity}); err != nil {
+		if _, err := cli.Chosen(c, []string{entity}); err != nil {
 			return t, err
 		}
 	}
 	if t.ExpiresAt, err = token.ParseExpiry(f.expires, now); err != nil {
-		return t, usagef("--expires %v", err)
+		return t, cli.Usagef("--expires %v", err)
 	}
 	return t, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/token"
 )
 
@@ -22,7 +23,7 @@ func (a *app) tokenListCommand() *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return a.tokenList(c.Context(), all) },
 	}
 	c.Flags().BoolVar(&all, "all", false, "expired and revoked ones, too")
-	return a.withJSON(c)
+	return a.WithJSON(c)
 }
 
 // listedToken is a token for programs.
@@ -39,7 +40,7 @@ type listedToken struct {
 }
 
 func (a *app) tokenList(ctx context.Context, all bool) error {
-	p, err := a.joined()
+	p, err := a.Joined()
 	if err != nil {
 		return err
 	}
@@ -55,8 +56,8 @@ func (a *app) tokenList(ctx context.Context, all bool) error {
 			list = append(list, l)
 		}
 	}
-	if a.json {
-		return a.printJSON(map[string]any{"tokens": list})
+	if a.JSON {
+		return a.PrintJSON(map[string]any{"tokens": list})
 	}
 	return a.tokenTable(list)
 }
@@ -77,22 +78,22 @@ func orNil(t time.Time) *time.Time {
 
 func (a *app) tokenTable(list []listedToken) error {
 	if len(list) == 0 {
-		_, err := fmt.Fprintln(a.out, "there are no tokens; create one with `afterwrite token new`")
+		_, err := fmt.Fprintln(a.Out, "there are no tokens; create one with `afterwrite token new`")
 		return err
 	}
 	rows := [][]string{{"NAME", "STATE", "SCOPES", "CREATED", "BY", "EXPIRES", "LAST USED"}}
 	for _, l := range list {
-		rows = append(rows, []string{l.Name, l.State, strings.Join(l.Scopes, " "), moment(l.CreatedAt), l.CreatedBy,
+		rows = append(rows, []string{l.Name, l.State, strings.Join(l.Scopes, " "), cli.Moment(l.CreatedAt), l.CreatedBy,
 			momentOrNone(l.ExpiresAt), momentOrNone(l.UsedAt)})
 	}
-	return table(a.out, rows)
+	return cli.Table(a.Out, rows)
 }
 
 func momentOrNone(t *time.Time) string {
 	if t == nil {
-		return moment(time.Time{})
+		return cli.Moment(time.Time{})
 	}
-	return moment(*t)
+	return cli.Moment(*t)
 }
 
 func (a *app) tokenRevokeCommand() *cobra.Command {
@@ -105,32 +106,32 @@ func (a *app) tokenRevokeCommand() *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return a.tokenRevoke(c.Context(), args) },
 	}
-	return a.withJSON(c)
+	return a.WithJSON(c)
 }
 
 func seconds(d time.Duration) string {
 	if d >= time.Minute {
-		return count(int(d/time.Minute), "minute", "minutes")
+		return cli.Count(int(d/time.Minute), "minute", "minutes")
 	}
-	return count(int(d/time.Second), "second", "seconds")
+	return cli.Count(int(d/time.Second), "second", "seconds")
 }
 
 func (a *app) tokenRevoke(ctx context.Context, names []string) error {
-	p, err := a.joined()
+	p, err := a.Joined()
 	if err != nil {
 		return err
 	}
 	defer p.Close()
 	for _, name := range names {
-		if err := p.Store.RevokeToken(ctx, name, a.actor()); err != nil {
+		if err := p.Store.RevokeToken(ctx, name, a.Actor()); err != nil {
 			return err
 		}
-		if !a.json {
-			fmt.Fprintf(a.out, "revoked %s: API processes refuse it within %s\n", name, seconds(token.RevokedWithin))
+		if !a.JSON {
+			fmt.Fprintf(a.Out, "revoked %s: API processes refuse it within %s\n", name, seconds(token.RevokedWithin))
 		}
 	}
-	if a.json {
-		return a.printJSON(map[string]any{"revoked": names})
+	if a.JSON {
+		return a.PrintJSON(map[string]any{"revoked": names})
 	}
 	return nil
 }

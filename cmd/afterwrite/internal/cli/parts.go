@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/operate"
+	"github.com/afterwrite/afterwrite/internal/otlp"
+	"github.com/afterwrite/afterwrite/internal/process"
+	"github.com/afterwrite/afterwrite/internal/rdb"
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
+)
+
+// Parts are the pieces of a process, with what the commands do with them.
+type Parts struct{ *process.Parts }
+
+// Joined reads the configuration and joins the parts. Close them.
+func (a *App) Joined() (*Parts, error) {
+	c, err := a.Settings()
+	if err != nil {
+		return nil, err
+	}
+	return a.Join(c)
+}
+
+// Join makes the cache and the store, which every command needs. Close the parts.
+func (a *App) Join(c *config.Config) (*Parts, error) {
+	p, err := process.Join(c, a.Build.Version, a.Log)
+	if err != nil {
+		return nil, err
+	}
+	return &Parts{p}, nil
+}
+
+// Settings loads the configuration that the flag, the environment or the working
+// directory names.
+func (a *App) Settings() (*config.Config, error) {
+	path, err := config.Locate(a.ConfigFile, a.Env)
+	if errors.Is(err, config.ErrNoFile) {
+		return nil, fmt.Errorf("%w: there is no ./%s and neither --config nor $%s names a file; `afterwrite config example > %s` makes one",
+			process.ErrConfig, config.DefaultFile, config.EnvFile, config.DefaultFile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", process.ErrConfig, err)
+	}
+	c, err := config.Load(path, a.Env)
+	if err != nil && !errors.Is(err, config.ErrInvalid) {
+		return nil, fmt.Errorf("%w: %w", process.ErrConfig, err)
+	}
+	if err == nil {
+		err = checkURLs(c)
+	}
+	return c, err
+}
+
+// checkURLs reports an address that is well formed but that nothing can be opened with.
+// Nothing is opened here.
+func checkURLs(c *config.Config) error {
+	var faults []error
+	if _, err := rdb.ParseURL(c.Redis.URL); err != nil {
+		faults = append(faults, c.Fault("redis.url", err))
+	}
+	if _, err := rdb.ParseURL(c.QueueURL()); err != nil && c.Queue.RedisURL != "" {
+		faults = append(faults, c.Fault("queue.redis_url", err))
+	}
+	if err := store.CheckURL(c.Database.URL); err != nil {
+		faults = append(faults, c.Fault("database.url", err))
+	}
+	return errors.Join(faults...)
+}
+
+// Chosen returns the entity of that name, or every entity for no name.
+func Chosen(c *config.Config, names []string) ([]*schema.Entity, error) {
+	if len(names) == 0 {
+		return c.Entities, nil
+	}
+	e, ok := c.Entity(names[0])
+	if !ok {
+		known := make([]string, len(c.Entities))
+		for i, e := range c.Entities {
+			known[i] = e.Name
+		}
+		return nil, Usagef("no entity %q in %s; there are %v", names[0], c.File, known)
+	}
+	return []*schema.Entity{e}, nil
+}
+
+// JoinServing is Join for a process that serves: it is traced where the OTEL_ variables of the environment say so.
+func (a *App) JoinServing(ctx context.Context, c *config.Config, kind string) (*Parts, error) {
+	var p *process.Parts // before there are spans
+	tracing, err := otlp.Start(ctx, "afterwrite-"+kind, a.Build.Version, a.Log, func(outcome string, spans int) {
+		p.CountSpans(outcome, spans)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", process.ErrConfig, err)
+	}
+	if tracing == nil {
+		return a.Join(c)
+	}
+	a.Log = slog.New(otlp.Log(a.Log.Handler()))
+	p, err = process.JoinOver(process.Over{Wrap: tracing.SQL, Tracing: process.Tracing{
+		Provider: tracing.Provider(), HTTP: tracing.HTTP, Redis: tracing.Redis, Close: tracing.Close,
+	}}, c, a.Build.Version, a.Log)
+	if err != nil {
+		_ = tracing.Close() // there is nothing to export
+		return nil, err
+	}
+	return &Parts{p}, nil
+}
+
+// Serving reads the configuration and joins the parts of a process that serves. Close them.
+func (a *App) Serving(ctx context.Context, kind string) (*Parts, error) {
+	c, err := a.Settings()
+	if err != nil {
+		return nil, err
+	}
+	return a.JoinServing(ctx, c, kind)
+}
+
+// Operate runs fn with an operator on checked parts.
+func (a *App) Operate(ctx context.Context, fn func(p *Parts, m *operate.Operator) error) error {
+	p, err := a.Joined()
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if err := p.SamePartitions(ctx, p.Config.Entities); err != nil {
+		return err
+	}
+	if err := p.Paired(ctx); err != nil {
+		return err
+	}
+	w, err := p.NewProducer()
+	if err != nil {
+		return err
+	}
+	m, err := p.NewOperator(w)
+	if err != nil {
+		return err
+	}
+	return fn(p, m)
+}

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// PrintJSON prints a result for programs.
+func (a *App) PrintJSON(v any) error {
+	e := json.NewEncoder(a.Out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// oneLine keeps a cell in its row, and from the terminal's controls: an id or a JSON text may
+// hold tabs and newlines, an escape (of one byte, or U+009B) that moves the cursor, or a mark
+// that turns the direction of the text around. What is not shown as it is has the form \u202e.
+func oneLine(cell string) string {
+	if !strings.ContainsFunc(cell, controls) {
+		return cell
+	}
+	var b strings.Builder
+	for _, r := range cell {
+		switch {
+		case r == '\t' || r == '\n' || r == '\r':
+			b.WriteByte(' ')
+		case controls(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// controls reports whether a character commands a terminal, or is not seen: control and
+// format characters, and the separators of lines and paragraphs.
+func controls(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || r == utf8.RuneError
+}
+
+// Table prints rows in columns.
+func Table(w io.Writer, rows [][]string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = oneLine(cell)
+		}
+		if _, err := fmt.Fprintln(t, strings.Join(cells, "\t")); err != nil {
+			return err
+		}
+	}
+	return t.Flush()
+}
+
+// Bar shows how far a long command is, on a terminal only. total below zero is unknown.
+type Bar struct{ *progressbar.ProgressBar }
+
+// Bar begins one.
+func (a *App) Bar(total int64, what string) Bar {
+	return Bar{progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(a.Err),
+		progressbar.OptionSetVisibility(IsTerminal(a.Err)),
+		progressbar.OptionSetDescription(what),
+		progressbar.OptionShowCount(),
+		progressbar.OptionShowIts(),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+	)}
+}
+
+// More moves the bar on. The errors of a bar are those of drawing on the terminal, which nobody can act on.
+func (b Bar) More(n int) { _ = b.Add(n) }
+
+// At moves the bar to a place.
+func (b Bar) At(n int64) { _ = b.Set64(n) }
+
+// Done removes the bar.
+func (b Bar) Done() { _ = b.Finish() }
+
+// Moment prints a time for people, "–" for none.
+func Moment(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+// Count prints a number and its noun.
+func Count[T ~int | ~int64](n T, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// Counted is Count for people, of numbers that may be large.
+func Counted(n int, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return Thousands(n) + " " + many
+}
+
+// Thousands groups the digits of a number for people.
+func Thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// OrDash is a text, "–" for none.
+func OrDash(s *string) string {
+	if s == nil {
+		return "–"
+	}
+	return *s
+}
+
+// Shown is a value of a record as a table has it, or why there is none.
+func Shown(text string, there, deleted bool) string {
+	switch {
+	case deleted:
+		return "(deleted)"
+	case !there:
+		return "(none)"
+	}
+	return text
+}
