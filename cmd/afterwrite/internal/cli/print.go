@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -12,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
+
+	"github.com/afterwrite/afterwrite/internal/text"
 )
 
 // PrintJSON prints a result for programs.
@@ -114,13 +115,7 @@ func Counted(n int, one, many string) string {
 }
 
 // Thousands groups the digits of a number for people.
-func Thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func Thousands(n int) string { return text.Number(int64(n)) }
 
 // OrDash is a text, "–" for none.
 func OrDash(s *string) string {
