@@ -45,7 +45,7 @@ func (t *table) addColumns(e *schema.Entity, d dialect) {
 // SQLite keeps the text of a time, and compares it as a text.
 func (t *table) oneSpelling(c *column, at, text string) bool {
 	switch c.field.Type {
-	case schema.String, schema.Text:
+	case schema.String, schema.Text, schema.Int: // a number is found by its value
 		return true
 	case schema.Time:
 		if !t.rowValues {
@@ -211,7 +211,8 @@ func (t *table) id(row reflect.Value) (id, foreign string) {
 		if at == nil {
 			return "", "is null"
 		}
-		return *at, t.foreignID(*at)
+		id = t.wholeID(*at)
+		return id, t.foreignID(id)
 	}
 	texts := make([]string, t.keys)
 	for n := range texts {
@@ -226,6 +227,15 @@ func (t *table) id(row reflect.Value) (id, foreign string) {
 		foreign = t.foreignID(id)
 	}
 	return id, foreign
+}
+
+// wholeID is the id of a row whose key is a decimal number, such as 1.00: the database takes it for 1.
+func (t *table) wholeID(text string) string {
+	whole, zeros, ok := strings.Cut(text, ".")
+	if ok && t.entity.ID.Type == schema.Int && strings.Trim(zeros, "0") == "" {
+		return whole
+	}
+	return text
 }
 
 // foreignID says why an id, as a row has it, is none of the entity.

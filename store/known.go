@@ -2,6 +2,7 @@ package store
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -81,8 +82,9 @@ func (t *table) learn(tx *transaction, mark string) (*known, error) {
 		if v.Hold == catalog.Database && v.Why == catalog.Computes {
 			k.computed = append(k.computed, t.columns[i].at)
 		}
-		if v.Limit > 0 || v.Digits > 0 || v.Days {
-			k.guards = append(k.guards, guard{i, v})
+		if v.Limit > 0 || v.Digits > 0 || v.Days || v.Bytes > 0 || v.Labels != nil {
+			there, _ := k.at.Column(t.columns[i].name)
+			k.guards = append(k.guards, guard{i, v, there.Collation})
 		}
 	}
 	k.watched = tx.store.watchOf(t).watched(k.at)
@@ -102,10 +104,11 @@ func (t *table) fitting(tx *transaction) (*known, error) {
 }
 
 // guard keeps values from a column that would not refuse them but cut them off, as
-// PostgreSQL does with blanks at the end, or round them.
+// PostgreSQL does with blanks at the end, round them, or take them for others.
 type guard struct {
-	column  int // its position in the table's columns
-	verdict catalog.Verdict
+	column    int // its position in the table's columns
+	verdict   catalog.Verdict
+	collation string // of the column
 }
 
 // guarded takes out of a batch the changes with a value that its column would alter.
@@ -179,9 +182,22 @@ func (g guard) alters(f *schema.Field, text string) bool {
 		return false // it is refused where it is sent
 	case g.verdict.Days:
 		return !isDay(plain)
+	case g.verdict.Labels != nil:
+		return !slices.Contains(g.verdict.Labels, plain)
+	case g.verdict.Bytes > 0 && strings.HasSuffix(plain, " ") && g.bytes(plain) > g.verdict.Bytes:
+		return true
 	case g.verdict.Digits > 0:
 		return len(strings.Trim(strings.Trim(strings.Replace(strings.TrimPrefix(plain, "-"), ".", "", 1), "0"),
 			"-")) > g.verdict.Digits
 	}
-	return utf8.RuneCountInString(plain) > g.verdict.Limit
+	return g.verdict.Limit > 0 && utf8.RuneCountInString(plain) > g.verdict.Limit
+}
+
+// bytes is the length of a text in the column's character set, or more.
+func (g guard) bytes(plain string) int {
+	const most = 4 // bytes of a character in UTF-16 and UTF-32
+	if strings.HasPrefix(g.collation, "u") && !strings.HasPrefix(g.collation, "utf8") {
+		return most * utf8.RuneCountInString(plain)
+	}
+	return len(plain)
 }

@@ -89,10 +89,11 @@ type mysqlConnector struct {
 	dialect *mysql
 }
 
-// mysqlMode: strict, so that what does not fit is refused and never cut or made a zero; quotes
+// mysqlMode: strict, so that what does not fit is refused and never cut or made a zero, and
+// a zero is no request for the next number of AUTO_INCREMENT; quotes
 // and backslashes as the standard has them.
 const mysqlMode = "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,ANSI_QUOTES,NO_BACKSLASH_ESCAPES," +
-	"NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+	"NO_AUTO_VALUE_ON_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 
 // Connect opens a connection.
 func (c mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {

@@ -60,6 +60,8 @@ func newPostgres(cfg Config) (*postgres, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "afterwrite"
 	}
+	// What a database or a role may set otherwise, as one in LATIN1 does; PgBouncer knows both.
+	config.RuntimeParams["client_encoding"], config.RuntimeParams["standard_conforming_strings"] = "UTF8", "on"
 	cfg.onTLS(config.TLSConfig)
 	for _, f := range config.Fallbacks {
 		cfg.onTLS(f.TLSConfig)

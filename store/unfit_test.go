@@ -113,6 +113,9 @@ func TestTablesThatKeepNoRecords(t *testing.T) {
 		"parent": {func(t *testing.T) string { return testkit.Postgres(t).Database(t) },
 			[]string{"CREATE TABLE seats (id bigint PRIMARY KEY, n bigint)", "CREATE TABLE more () INHERITS (seats)"},
 			"tables inherit from it"},
+		"materialized view": {func(t *testing.T) string { return testkit.Postgres(t).Database(t) },
+			[]string{"CREATE MATERIALIZED VIEW seats AS SELECT 1::bigint AS id, 2::bigint AS n",
+				"CREATE UNIQUE INDEX ON seats (id)"}, "it is a materialized view"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -39,7 +39,7 @@ func (*postgres) upsert(tx *transaction, t *table, changes []schema.Change, fiel
 	}
 	insert := u.insert
 	if fields != nil {
-		insert = u.insertOf(t, columns, t.overrides(known.at))
+		insert = u.insertOf(t, columns, known.at)
 	}
 	return u.run(tx, t, insert, changes, columns)
 }
@@ -93,7 +93,7 @@ func (u *unnesting) casts(columns []int) bool {
 func (t *table) unnesting(at *catalog.Table) *unnesting {
 	u := &unnesting{types: t.casts(at)}
 	if u.casts(t.positions()) {
-		u.insert = t.spellInsert(t.positions(), u.types, t.overrides(at))
+		u.insert = t.spellInsert(t.positions(), u.types, at)
 	}
 	return u
 }
@@ -149,17 +149,17 @@ func (t *table) overrides(at *catalog.Table) string {
 }
 
 // insertOf returns the upsert of some columns, of which the first are the key's.
-func (u *unnesting) insertOf(t *table, columns []int, overrides string) string {
+func (u *unnesting) insertOf(t *table, columns []int, at *catalog.Table) string {
 	key := fmt.Sprint(columns)
 	if known, ok := u.inserts.Load(key); ok {
 		return known.(string)
 	}
-	statement := t.spellInsert(columns, u.types, overrides)
+	statement := t.spellInsert(columns, u.types, at)
 	u.inserts.Store(key, statement)
 	return statement
 }
 
-func (t *table) spellInsert(columns []int, types []string, overrides string) string {
+func (t *table) spellInsert(columns []int, types []string, at *catalog.Table) string {
 	var names, values, sets []string
 	for _, i := range columns {
 		c := &t.columns[i]
@@ -173,9 +173,12 @@ func (t *table) spellInsert(columns []int, types []string, overrides string) str
 	if len(sets) > 0 {
 		action = "UPDATE SET " + strings.Join(sets, ", ")
 	}
-	return fmt.Sprintf("INSERT INTO %s (%s) %sSELECT %s FROM %s ON CONFLICT (%s) DO %s", quoteTable(t.name),
-		strings.Join(names, ", "), overrides, strings.Join(values, ", "), t.spellUnnest(columns),
-		strings.Join(names[:t.keys], ", "), action)
+	conflict := fmt.Sprintf(" ON CONFLICT (%s) DO %s", strings.Join(names[:t.keys], ", "), action)
+	if at.Rules > 0 {
+		conflict = "" // a table with rules takes none; what others insert meanwhile is refused, and updated later
+	}
+	return fmt.Sprintf("INSERT INTO %s (%s) %sSELECT %s FROM %s%s", quoteTable(t.name), strings.Join(names, ", "),
+		t.overrides(at), strings.Join(values, ", "), t.spellUnnest(columns), conflict)
 }
 
 // update returns the update of some columns, of which the first are the key's.

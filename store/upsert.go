@@ -125,7 +125,10 @@ func upsertRows(tx *transaction, t *table, changes []schema.Change, fields []int
 			conflict.DoNothing = true
 		}
 	}
-	db := t.naming(t.writing(tx.db), fields).Clauses(conflict)
+	db := t.naming(t.writing(tx.db), fields)
+	if k := t.known.Load(); k == nil || k.at.Rules == 0 {
+		db = db.Clauses(conflict)
+	}
 	if overrides != "" {
 		db.Statement.Clauses["VALUES"] = clause.Clause{Builder: func(c clause.Clause, b clause.Builder) {
 			c.Expression.Build(overridingBuilder{b, overrides})

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -79,6 +80,11 @@ func canonical(f *schema.Field, s string) (string, error) {
 	case schema.Int:
 		if whole, zeros, ok := strings.Cut(s, "."); ok && strings.Trim(zeros, "0") == "" {
 			s = whole
+		}
+		if strings.ContainsAny(s, "eE") { // so a column of floats shows whole numbers
+			if n, err := strconv.ParseFloat(s, 64); err == nil && n == math.Trunc(n) && math.Abs(n) <= 1<<53 {
+				s = strconv.FormatInt(int64(n), 10)
+			}
 		}
 		return f.Encode(json.RawMessage(s))
 	case schema.Float, schema.JSON:

@@ -162,6 +162,8 @@ func (t *table) recordOf(noted string) string {
 			parts[n] = text
 		}
 		id = t.entity.KeyID(parts)
+	} else {
+		id = t.wholeID(id)
 	}
 	if t.foreignID(id) != "" {
 		return ""

@@ -77,6 +77,8 @@ type Column struct {
 	Hidden    bool   // SQLite: left out of SELECT *
 	Collation string // other than the database's own or binary, or ""
 	Folds     bool   // treats some different values as equal: a collation, or a type such as citext
+	Replaces  string // MySQL: why the server may store another value than it was given, or ""
+	Bytes     int    // MySQL: bytes of a text without a length, from which it cuts blanks off; 0: no limit
 }
 
 // Class is the kind of a type.

@@ -61,12 +61,13 @@ var mysqlBases = map[string]string{
 func (t *Table) mysqlColumns(r *reader, place string, args []any) {
 	var name, typ, base, extra, nullable string
 	var preset, collation, expression sql.NullString
-	var length, precision, scale, fraction sql.NullInt64
+	var length, octets, precision, scale, fraction sql.NullInt64
 	r.each(`SELECT COLUMN_NAME, COLUMN_TYPE, lower(DATA_TYPE), EXTRA, IS_NULLABLE, COLUMN_DEFAULT, COLLATION_NAME,
-			GENERATION_EXPRESSION, least(CHARACTER_MAXIMUM_LENGTH, 2147483647), NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION
+			GENERATION_EXPRESSION, least(CHARACTER_MAXIMUM_LENGTH, 2147483647),
+			least(CHARACTER_OCTET_LENGTH, 2147483647), NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION
 		FROM information_schema.COLUMNS WHERE `+place+` ORDER BY ORDINAL_POSITION`, args,
-		[]any{&name, &typ, &base, &extra, &nullable, &preset, &collation, &expression, &length, &precision, &scale,
-			&fraction}, func() {
+		[]any{&name, &typ, &base, &extra, &nullable, &preset, &collation, &expression, &length, &octets,
+			&precision, &scale, &fraction}, func() {
 			c := Column{Name: name, Type: mysqlType(typ, base), Base: base, Class: Scalar, Fraction: -1,
 				NotNull: nullable == "NO", Collation: collation.String, Folds: mysqlFolds(base, collation.String),
 				Generated: expression.String != ""}
@@ -83,7 +84,10 @@ func (t *Table) mysqlColumns(r *reader, place string, args []any) {
 			if strings.Contains(strings.ToLower(extra), "auto_increment") {
 				c.Identity = ByDefault
 			}
+			c.Replaces = mysqlReplaces(c, base, extra)
 			switch base {
+			case "tinytext", "text", "mediumtext":
+				c.Bytes = int(octets.Int64)
 			case "varchar", "char", "varbinary", "binary":
 				c.Length = int(length.Int64)
 			case "bit":
@@ -99,6 +103,21 @@ func (t *Table) mysqlColumns(r *reader, place string, args []any) {
 			}
 			t.Columns = append(t.Columns, c)
 		})
+}
+
+// mysqlReplaces says why the server may store another value in a column than a statement gives it, or than the row
+// had before a statement that does not name the column. Where the key is not concerned, a NULL is the only such value:
+// NO_AUTO_VALUE_ON_ZERO keeps zeros.
+func mysqlReplaces(c Column, base, extra string) string {
+	switch {
+	case strings.Contains(strings.ToLower(extra), "on update"):
+		return "the server sets it when a row changes"
+	case base == "timestamp" && c.NotNull:
+		return "the server makes the current time of a null"
+	case c.Identity == ByDefault:
+		return "the server makes the next number of a null"
+	}
+	return ""
 }
 
 // mysqlType returns a column's type without the display width that older servers add to integers.

@@ -78,6 +78,9 @@ func (p *postgresTable) fill(t *Table) {
 		t.Kind = Plain
 	}
 	t.Rules, t.RowSecurity, t.PartitionKey, t.Checks = p.Rules, p.RowSecurity, p.PartitionKey, p.Checks
+	if p.Kind == "m" {
+		t.Flaw, t.FlawFix = "it is a materialized view, which takes no writes", "name the table below it"
+	}
 	if p.Inherited {
 		t.Flaw = "tables inherit from it, whose rows it shows and whose keys its index does not cover"
 		t.FlawFix = "name a table without children"

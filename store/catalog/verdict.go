@@ -31,11 +31,13 @@ type Verdict struct {
 	Column string // as the table spells it
 	Type   string
 	Hold   Hold
-	Why    string // "" for Exact
-	Fix    string // what to do if it is Refused
-	Limit  int    // characters that a text column accepts; longer texts must not be sent; 0: no limit
-	Days   bool   // it takes days, spelled as 2026-01-31; other texts must not be sent
-	Digits int    // significant digits that a number keeps; more must not be sent; 0: no limit
+	Why    string   // "" for Exact
+	Fix    string   // what to do if it is Refused
+	Limit  int      // characters that a text column accepts; longer texts must not be sent; 0: no limit
+	Days   bool     // it takes days, spelled as 2026-01-31; other texts must not be sent
+	Digits int      // significant digits that a number keeps; more must not be sent; 0: no limit
+	Bytes  int      // bytes of a text; longer ones with a blank at the end must not be sent; 0: no limit
+	Labels []string // of an enum that also takes other spellings of them, which must not be sent
 
 	rounded bool // refused because the column rounds, which the field can allow
 }
@@ -79,8 +81,12 @@ func Judge(d Dialect, at *Table, f *schema.Field, c Column) Verdict {
 	if v.Hold == Exact && c.Domain != "" {
 		v.narrow("the domain %s may refuse values", c.Domain)
 	}
+	if c.Replaces != "" && v.Hold != Refused {
+		v.Hold, v.Why = Database, c.Replaces
+	}
 	if c.Computed() && (v.rounded || v.Hold != Refused) {
 		v.Hold, v.Why, v.Fix, v.Limit, v.Digits, v.Days = Database, Computes, "", 0, 0, false
+		v.Bytes, v.Labels = 0, nil
 	}
 	if f.FromDatabase && (v.rounded || v.Hold == Exact || v.Hold == Narrow) {
 		v.Hold, v.Fix = Database, ""

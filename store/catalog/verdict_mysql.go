@@ -13,7 +13,9 @@ import (
 // are too long or out of range, and silently rounds fractions.
 func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 	if c.Class == Enum {
+		// The server takes a label in any case, and its number, and stores the label.
 		v.enum(f)
+		v.Labels = c.Enum
 		return
 	}
 	base, unsigned := strings.CutSuffix(c.Base, " unsigned")
@@ -32,12 +34,13 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 	case "text", "character varying":
 		v.postgresText(f, c)
 		v.characters(f, c)
+		v.bytes(f, c)
 	case "character":
 		v.padded(f, c)
 	case "numeric":
 		v.number(f, func() { v.numeric(f, c) })
 	case "real":
-		v.number(f, func() { v.mysqlFloat(f, c, 6, 1<<24) })
+		v.number(f, func() { v.mysqlFloat(f, c, 6, 999_999) }) // it shows six digits
 	case "double precision":
 		v.number(f, func() { v.mysqlFloat(f, c, 15, 1<<53) })
 	case "timestamp with time zone", "timestamp without time zone", "date":
@@ -99,6 +102,17 @@ func (v *Verdict) characters(f *schema.Field, c Column) {
 	if v.Hold == Exact && (isText(f) || f.Type == schema.JSON) &&
 		!slices.Contains([]string{"", "utf8mb4", "utf16", "utf32", "binary"}, set) {
 		v.narrow("its character set, %s, has not all characters", set)
+	}
+}
+
+// bytes judges a text type without a length: even in strict mode it cuts blanks off that are beyond its bytes.
+func (v *Verdict) bytes(f *schema.Field, c Column) {
+	const most = 4 // bytes of a character
+	if length := textLength(f); v.Hold == Refused || c.Bytes == 0 || length > 0 && length*most <= c.Bytes {
+		return
+	}
+	if v.Bytes = c.Bytes; v.Hold == Exact {
+		v.narrow("it takes at most %d bytes", c.Bytes)
 	}
 }
 
