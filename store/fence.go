@@ -36,8 +36,8 @@ func (s *Store) begin(ctx context.Context) (*transaction, error) {
 	wait, cancel := context.WithTimeoutCause(ctx, s.cfg.LockTimeout,
 		fmt.Errorf("no free connection within %s", s.cfg.LockTimeout))
 	defer cancel()
-	if s.stale.Swap(false) && !s.writing.theirs {
-		s.writing.renew()
+	if s.stale.Swap(false) {
+		s.renew()
 	}
 	conn, err := s.writing.sql.Conn(wait)
 	if err != nil {

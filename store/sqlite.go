@@ -88,12 +88,13 @@ func (d *sqlite) connectors() (writing, reading driver.Connector) {
 		"mode":          {"rw"}, // only a migration makes the file
 	}
 	name := "file:" + (&url.URL{Path: d.file}).EscapedPath()
-	directory := filepath.Dir(d.file)
-	writing = kit.SQLite.Connector(name+"?"+options.Encode(), directory)
+	writing = kit.SQLite.Connector(name+"?"+options.Encode(), d.file)
 	options.Del("_journal_mode") // a property of the file: the writer's connection sets it
 	options.Set("_query_only", "true")
-	return writing, kit.SQLite.Connector(name+"?"+options.Encode(), directory)
+	return writing, kit.SQLite.Connector(name+"?"+options.Encode(), d.file)
 }
+
+func (d *sqlite) renew() bool { return kit.SQLite.Renew(d.file) }
 
 // columnType keeps exact what SQLite would otherwise convert by affinity: decimals
 // and JSON are text.

@@ -121,6 +121,26 @@ func (p pool) renew() {
 	p.sql.SetMaxIdleConns(p.idle)
 }
 
+// renewing is a dialect whose connections of a process can write together or not at all: they are closed together.
+type renewing interface {
+	// renew reports false if it was done a moment ago.
+	renew() bool
+}
+
+// renew has new connections find out whether they can write.
+func (s *Store) renew() {
+	if s.writing.theirs {
+		return
+	}
+	if d, ok := s.dialect.(renewing); ok && !d.renew() {
+		return
+	}
+	s.writing.renew()
+	if s.reading.sql != s.writing.sql {
+		s.reading.renew()
+	}
+}
+
 func (p pool) close() error {
 	if p.theirs {
 		return nil

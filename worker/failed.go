@@ -14,6 +14,10 @@ import (
 // pingTimeout bounds the check whether the database responds at all.
 const pingTimeout = 3 * time.Second
 
+// notLocked is how many failures in a row count, for the backoff, of flushes that did not come to hold the fence:
+// another program has locked the database, or a frozen worker the partition. The delay is at most two seconds.
+const notLocked = 3
+
 // failed decides what a failed flush means: Redis is away, the task was cancelled, the database is away, or the
 // database responds and cannot write this batch. A missing table or column belongs to the last case: it may be the
 // entity's own, which [store.Store.Isolate] detects without blaming a record, or one that a trigger uses, for some
@@ -70,6 +74,9 @@ func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(
 			return nil
 		}
 		failures = 0 // the partition's other records continue before it is retried
+	}
+	if errors.Is(err, store.ErrNotLocked) { // it costs a wait at most, and the other may end at any time
+		failures = min(failures, notLocked)
 	}
 	return w.later("batch", err, backoff(failures))
 }

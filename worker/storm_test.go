@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/mattn/go-sqlite3"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
@@ -107,6 +108,31 @@ func TestALockOfAnotherIsNoAttempt(t *testing.T) {
 		b.blocked(w)
 		require.NoError(t, tx.Rollback())
 		b.unblocked(w)
+	})
+}
+
+// A fence that another holds for long is asked for again soon: when it is free nothing waits for a backoff that has
+// grown meanwhile.
+func TestALockedFenceIsAskedForSoon(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		locked := map[string]error{
+			"sqlite":   sqlite3.Error{Code: sqlite3.ErrBusy},
+			"mysql":    &mysql.MySQLError{Number: 1205, SQLState: [5]byte([]byte("HY000")), Message: "lock wait timeout"},
+			"postgres": &pgconn.PgError{Severity: "ERROR", Code: "55P03", Message: "lock timeout"},
+		}[b.store.Dialect()]
+		w := b.worker()
+		b.put("a", "new")
+		o := b.orders.take()[0]
+		fault := b.sql.Inject(testkit.Refuse, testkit.Lock, testkit.Err(locked), testkit.Always())
+		for range 8 {
+			var later queue.Later
+			require.ErrorAs(t, w.sync(t.Context(), task(o)), &later)
+			require.ErrorIs(t, later.Err, store.ErrNotLocked)
+			require.LessOrEqual(t, later.After, 2*time.Second)
+		}
+		fault.Release()
+		b.drain(w)
+		b.quiet(0)
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"maps"
+	"path/filepath"
 	"strconv"
 
 	"github.com/mattn/go-sqlite3"
@@ -22,7 +23,8 @@ import (
 
 func init() {
 	kit.SQLite = &kit.SQLiteDriver{
-		Connector: func(name, directory string) driver.Connector { return connector{name, directory} },
+		Connector: func(name, path string) driver.Connector { return connector{name, path} },
+		Renew:     renew,
 		Dialector: func(db *sql.DB) gorm.Dialector { return lazy{gormsqlite.Dialector{Conn: db}} },
 		Code:      code,
 	}
@@ -51,20 +53,30 @@ func (d lazy) Initialize(db *gorm.DB) error {
 	return nil
 }
 
-// connector opens connections of a file in a directory.
+// connector opens connections of a file.
 type connector struct {
-	name      string // the data source name of the driver
-	directory string
+	name string // the data source name of the driver
+	path string
 }
 
-func (c connector) Connect(context.Context) (driver.Conn, error) {
-	return c.Driver().Open(c.name)
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	f := fileAt(c.path)
+	age, err := f.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := c.Driver().Open(c.name)
+	if err != nil {
+		f.leave(age)
+		return nil, err
+	}
+	return &connection{SQLiteConn: conn.(*sqlite3.SQLiteConn), file: f, age: age}, nil
 }
 
 // Driver sets up a connection.
 func (c connector) Driver() driver.Driver {
 	return &sqlite3.SQLiteDriver{ConnectHook: func(conn *sqlite3.SQLiteConn) error {
-		_, err := conn.Exec(settings+strconv.Itoa(logPages(freeBytes(c.directory))), nil)
+		_, err := conn.Exec(settings+strconv.Itoa(logPages(freeBytes(filepath.Dir(c.path)))), nil)
 		return err
 	}}
 }

@@ -12,8 +12,11 @@ var SQLite *SQLiteDriver
 
 // SQLiteDriver is what the dialect of SQLite needs of its driver.
 type SQLiteDriver struct {
-	// Connector opens connections by a data source name; the file is in the directory.
-	Connector func(name, directory string) driver.Connector
+	// Connector opens connections to a file by a data source name.
+	Connector func(name, path string) driver.Connector
+	// Renew has all connections of this process to a file close, so that new ones find out
+	// again whether it can be written. It reports false if it was done a moment ago.
+	Renew func(path string) bool
 	// Dialector is gorm's, which asks nothing of the file when it is opened.
 	Dialector func(db *sql.DB) gorm.Dialector
 	// Code returns the result codes of an error of SQLite's.
