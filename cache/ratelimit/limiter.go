@@ -62,6 +62,7 @@ type Config struct {
 type Limiter struct {
 	cfg     Config
 	timeout time.Duration
+	gate    *gate
 	log     *slog.Logger
 	metrics *prometheus.CounterVec
 }
@@ -83,7 +84,8 @@ func New(cfg Config) (*Limiter, error) {
 		}
 	}
 	cfg.Policies = slices.Clone(cfg.Policies)
-	l := &Limiter{cfg: cfg, timeout: cmp.Or(cfg.Timeout, DefaultTimeout), log: cmp.Or(cfg.Log, slog.Default())}
+	l := &Limiter{cfg: cfg, timeout: cmp.Or(cfg.Timeout, DefaultTimeout), gate: newGate(),
+		log: cmp.Or(cfg.Log, slog.Default())}
 	l.metrics = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "afterwrite_ratelimit_requests_total",
 		Help: "Requests that a rate limiter looked at: admitted, refused, or failed because Redis did not respond.",
@@ -145,9 +147,9 @@ func (l *Limiter) Take(ctx context.Context, caller string, weight int, r *http.R
 		keys[i] = l.cfg.Cache.Key("limit", tag, p.Name)
 		args = append(args, p.worth(), p.Limit)
 	}
-	bounded, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
-	reply, err := l.cfg.Cache.Eval(bounded, takeScript, keys, args...)
+	reply, err := l.gate.ask(ctx, l.timeout, func(ctx context.Context) (any, error) {
+		return l.cfg.Cache.Eval(ctx, takeScript, keys, args...)
+	})
 	if ctx.Err() != nil {
 		return Decision{}, ctx.Err()
 	}
