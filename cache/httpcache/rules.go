@@ -17,9 +17,11 @@ var storable = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
 // retargeting lists fields by which a caller can give many frameworks another host, scheme, path or method. They are
 // part of every key, so a page produced with them is never served to a request without them.
 var retargeting = []string{
-	"X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Forwarded-Scheme",
-	"X-Forwarded-Server", "X-Forwarded-Ssl", "X-Host", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override",
-	"X-Original-Host", "X-Original-Url", "X-Rewrite-Url",
+	"Cf-Visitor", "Cloudfront-Forwarded-Proto", "Front-End-Https", "X-Arr-Ssl", "X-Envoy-Original-Path",
+	"X-Forwarded-Host", "X-Forwarded-Https", "X-Forwarded-Path", "X-Forwarded-Port", "X-Forwarded-Prefix",
+	"X-Forwarded-Proto", "X-Forwarded-Protocol", "X-Forwarded-Scheme", "X-Forwarded-Server", "X-Forwarded-Ssl",
+	"X-Forwarded-Uri", "X-Host", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Host",
+	"X-Original-Uri", "X-Original-Url", "X-Rewrite-Url", "X-Scheme", "X-Url-Scheme",
 }
 
 // host returns the normalised host of a request's target URI.

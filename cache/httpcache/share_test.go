@@ -94,6 +94,29 @@ func TestTheKeyIsTheTargetURI(t *testing.T) {
 	require.NotContains(t, b.do("GET", "https://example.com/x/y").Header().Get("Cache-Status"), "; hit")
 }
 
+// TestASchemeBehindAProxyIsInTheKey: a proxy that ends TLS tells the scheme by a field, and a redirect to https is not
+// the answer to what came by https.
+func TestASchemeBehindAProxyIsInTheKey(t *testing.T) {
+	t.Parallel()
+	for _, field := range []string{
+		"X-Forwarded-Proto: https", "X-Forwarded-Protocol: https", "X-Forwarded-Scheme: https", "X-Forwarded-Ssl: on",
+		"X-Forwarded-Https: on", "X-Url-Scheme: https", "X-Scheme: https", "Front-End-Https: on", "X-Arr-Ssl: on",
+		"Cloudfront-Forwarded-Proto: https", `Cf-Visitor: {"scheme":"https"}`, "Forwarded: proto=https",
+	} {
+		name, _, _ := strings.Cut(field, ":")
+		b := setup(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			if r.Header.Get(name) == "" {
+				http.Redirect(w, r, "https://"+r.Host+r.URL.Path, http.StatusMovedPermanently)
+			}
+		})
+		for range 2 {
+			require.Equal(t, 301, b.do("GET", "/a").Code, field)
+			require.Equal(t, 200, b.do("GET", "/a", field).Code, field)
+		}
+	}
+}
+
 // TestWaitingRequestsSayCollapsed: RFC 9211, section 2.6.
 func TestWaitingRequestsSayCollapsed(t *testing.T) {
 	t.Parallel()
