@@ -81,6 +81,19 @@ func TestKeysThatTellOtherIDsApartAreRefused(t *testing.T) {
 	})
 }
 
+// A column of SQLite that keeps a number and its text side by side is no key of texts: they would be one id.
+func TestI8SQLiteKeysHaveAType(t *testing.T) {
+	t.Parallel()
+	for _, typ := range []string{"", "BLOB"} {
+		e := entity(t, "thing", schema.String, schema.Field{Name: "n", Type: schema.Int})
+		b := open(t, testkit.SQLite(t), []*schema.Entity{e})
+		b.exec("CREATE TABLE things (id " + typ + " PRIMARY KEY, n integer)")
+		_, err := b.Outstanding(t.Context())
+		require.ErrorIs(t, err, store.ErrUnfit, typ)
+		require.ErrorContains(t, err, "name a column of text", typ)
+	}
+}
+
 // A table that another program changes is written by what it is now, and judged again,
 // without a restart.
 func TestAChangedTableIsLookedAtAgain(t *testing.T) {

@@ -100,6 +100,8 @@ func (v *Verdict) sqliteReal(f *schema.Field) {
 	}
 }
 
+// keyOnSQLite reports whether a column tells ids apart. One without a type, or of blobs, is no key of texts: it keeps
+// the number 5, the text '5' and the blob of the text side by side, which are one id.
 func keyOnSQLite(id schema.ID, c Column) bool {
 	switch id.Type {
 	case schema.Int:
@@ -107,5 +109,5 @@ func keyOnSQLite(id schema.ID, c Column) bool {
 	case schema.UUID, schema.Time:
 		return c.Base == "TEXT" || c.Base == "BLOB" || c.Base == "NUMERIC"
 	}
-	return c.Base == "TEXT" || c.Base == "BLOB"
+	return c.Base == "TEXT"
 }

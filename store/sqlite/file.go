@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"sync"
 	"time"
 
@@ -112,16 +111,10 @@ type connection struct {
 	once sync.Once
 }
 
-// IsValid is asked when the pool takes the connection back.
+// IsValid is asked when the pool takes the connection back. There is no ResetSession beside it: with both, database/sql
+// keeps the connection of a transaction whose context has ended, until its owner rolls back, and no other flush could
+// begin meanwhile.
 func (c *connection) IsValid() bool { return c.file.current(c.age) }
-
-// ResetSession is asked when the pool gives the connection out.
-func (c *connection) ResetSession(context.Context) error {
-	if !c.IsValid() {
-		return driver.ErrBadConn
-	}
-	return nil
-}
 
 func (c *connection) Close() error {
 	defer c.once.Do(func() { c.file.leave(c.age) })
