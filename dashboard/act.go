@@ -76,7 +76,7 @@ func (d *dashboard) parseSelection(q url.Values) (selection, error) {
 	return s, err
 }
 
-func (s selection) mends(expect int) operate.Selection {
+func (s selection) asSelection(expect int) operate.Selection {
 	return operate.Selection{Numbers: s.numbers, Filter: s.filter.Selects(), Expect: expect}
 }
 
@@ -147,7 +147,7 @@ func (d *dashboard) selected(ctx context.Context, s selection) (int, error) {
 		found, err := d.Letters.SelectHeld(ctx, s.filter.LetterFilter)
 		return len(found), err
 	}
-	return d.Letters.Selected(ctx, s.mends(0))
+	return d.Letters.Selected(ctx, s.asSelection(0))
 }
 
 const shownFirst = 10
@@ -216,7 +216,7 @@ func (d *dashboard) actOn(w http.ResponseWriter, r *http.Request, s selection, e
 		d.actOnOne(w, r, s)
 		return
 	}
-	switch j, err := d.Jobs.Start(r.Context(), actionOf(s), s.mends(0), expect, who(r).actor()); {
+	switch j, err := d.Jobs.Start(r.Context(), actionOf(s), s.asSelection(0), expect, who(r).actor()); {
 	case errors.Is(err, operate.ErrTooManyJobs):
 		w.Header().Set("Retry-After", "10")
 		d.fail(w, r, http.StatusTooManyRequests, format.Brief(err))
@@ -232,7 +232,7 @@ func (d *dashboard) actOnOne(w http.ResponseWriter, r *http.Request, s selection
 	if s.do == "discard" {
 		do = d.Letters.Discard
 	}
-	report, err := do(r.Context(), s.mends(0), who(r).actor())
+	report, err := do(r.Context(), s.asSelection(0), who(r).actor())
 	switch {
 	case err != nil:
 		d.broken(w, r, s.do, err)

@@ -55,7 +55,7 @@ type cacheBody struct {
 	UsageErr error
 	Large    int64 // bytes from which a key is larger than is recommended
 	Entities []*schema.Entity
-	Mends    bool
+	MayAct   bool
 	Tunes    bool
 	Done     string // what an invalidation did
 	Failed   bool   // it did nothing
@@ -71,7 +71,7 @@ func (d *dashboard) cachePage(w http.ResponseWriter, r *http.Request) {
 func (d *dashboard) showCache(w http.ResponseWriter, r *http.Request, status int, done string) {
 	s := d.snapshot(r.Context())
 	body := cacheBody{
-		Redis: s.Redis, Entities: d.Entities, Mends: who(r).May(Operator), Tunes: who(r).May(Admin),
+		Redis: s.Redis, Entities: d.Entities, MayAct: who(r).May(Operator), Tunes: who(r).May(Admin),
 		Done: done, Failed: status >= http.StatusBadRequest, HitRate: "—", Large: values.DefaultLargeSize,
 	}
 	if s.RedisDown() {

@@ -242,7 +242,7 @@ func (d *dashboard) letterRoutes(page func(string, Role, http.HandlerFunc)) {
 // maxLogin bounds the form of a log-in, which is read from anybody.
 const maxLogin = 8 << 10
 
-// form reads the form of a request before its handler, at most max bytes. Whoever has no
+// form reads the form of a request before its handler, at most max bytes. A caller that has no
 // role has been turned away before: forms that are half sent hold memory.
 func (d *dashboard) form(max int64, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -1,5 +1,5 @@
 // Package dashboard serves the pages on which operators see whether accepted writes
-// reach the database, find out what is stuck and why, and mend it: lag, pending, held and
+// reach the database, find out what is stuck and why, and repair it: lag, pending, held and
 // dead records, one record or letter against its row, retry and discard in bulk, retry
 // policies, queues, the cache, and the audit of all that was done.
 //
@@ -12,7 +12,7 @@
 //
 //	dashboard.go  what is configured, and the routes
 //	page.go       how a page is shown; assets.go its styles and scripts; metrics.go how long it took
-//	login.go      the log-in; people.go who is there and what they may do
+//	login.go      the log-in; people.go the users and their roles
 //	state.go      the state that all pages share, and the verdict on it; live.go tells open pages of a new one
 //	overview.go   the first page, with losses.go; entity.go, queues.go, cache.go, audit.go, tokens.go a page each
 //	refused.go    dead letters, letter.go one of them; held.go held records, heldact.go what is done with them
@@ -27,9 +27,9 @@
 //
 // # Who may do what
 //
-// Without users the pages answer on this machine's own addresses alone, and whoever is
+// Without users the pages answer on this machine's own addresses alone, and each caller is
 // there is an admin. With users, or a reverse proxy that names them, each has a role,
-// which the server enforces on every request: a viewer looks, an operator mends records,
+// which the server enforces on every request: a viewer looks, an operator edits, retries and discards records,
 // an admin tunes policies, queues and the cache as a whole, and keeps the API's tokens. A
 // GET changes nothing, and a POST from another site's page is refused. Actions say how
 // many records they are about and are refused where that number has changed meanwhile; in

@@ -21,7 +21,7 @@ type entityBody struct {
 	Settings   []setting
 	Paused     bool // some partition's flushing is
 	Tunes      bool
-	Mends      bool
+	MayAct     bool
 }
 
 type partitionRow struct {
@@ -42,7 +42,7 @@ func (d *dashboard) entity(w http.ResponseWriter, r *http.Request) {
 	}
 	f := s.Entities[i]
 	body := entityBody{Row: row(f.Entity.Name, f, s), Known: f.Err == nil, Settings: settings(f.Entity),
-		Paused: f.Total.Paused, Tunes: d.Records != nil && who(r).May(Admin), Mends: d.Letters != nil &&
+		Paused: f.Total.Paused, Tunes: d.Records != nil && who(r).May(Admin), MayAct: d.Letters != nil &&
 			who(r).May(Operator)}
 	f.Why = d.reasons(r.Context(), s)[f.Entity.Name]
 	body.Findings = shown(f.Findings(s.At, s.working()))

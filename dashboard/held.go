@@ -75,7 +75,7 @@ type heldBody struct {
 	Cut     bool         // the page ends before it is full: so many were looked at
 	At      time.Time
 	Jobs    []jobState
-	Mends   bool // the viewer may act
+	MayAct  bool // the viewer may act
 }
 
 func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
@@ -91,7 +91,7 @@ func (d *dashboard) held(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body := heldBody{Filter: f, Kinds: schema.HeldKinds, After: q.Get("after"), Here: f.With("state", ""),
-		Mends: d.Letters != nil && who(r).May(Operator)}
+		MayAct: d.Letters != nil && who(r).May(Operator)}
 	if d.Jobs != nil {
 		body.Jobs = d.jobsNow(r.Context())
 	}

@@ -97,7 +97,7 @@ func TestBulkDiscard(t *testing.T) {
 	})
 }
 
-// Ticked letters alone are retried, and those that someone else was faster with are left.
+// Selected letters alone are retried, and those that another user has resolved before are left.
 func TestPickedLettersAreRetried(t *testing.T) {
 	onEach(t, func(t *testing.T, d *deployment) {
 		d.refuse("one", "two", "three")
@@ -245,7 +245,7 @@ func TestWithoutJavaScript(t *testing.T) {
 	d.put("user", "ada", map[string]any{"name": "Ada", "email": "other@example.com"})
 	d.await("user", "ada", schema.Persisted)
 	b.press("#confirm button")
-	b.waits("Sent back to the database")
+	b.waits("Retried; its attempts are counted from scratch.")
 	d.await("user", "eve", schema.Persisted)
 	for _, path := range d.paths() {
 		b.open(path)

@@ -21,11 +21,11 @@ const hidden = "hidden"
 type letterBody struct {
 	operate.View
 	editForm
-	Stale bool
-	State string
-	Waits bool
-	Mends bool
-	Audit []ledger.AuditEntry
+	Stale  bool
+	State  string
+	Waits  bool
+	MayAct bool
+	Audit  []ledger.AuditEntry
 }
 
 // editForm is the values of a refused record, and a form to change them.
@@ -93,7 +93,7 @@ func (d *dashboard) letter(w http.ResponseWriter, r *http.Request) {
 
 func (d *dashboard) letterBody(r *http.Request, number int64) (*letterBody, error) {
 	view, err := d.Letters.Show(r.Context(), number)
-	body := &letterBody{View: view, Mends: who(r).May(Operator)}
+	body := &letterBody{View: view, MayAct: who(r).May(Operator)}
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func (d *dashboard) logout(w http.ResponseWriter, r *http.Request) {
 	redirect(w, r, "login")
 }
 
-// view is how somebody likes the pages; a cookie keeps it.
+// view is how a user likes the pages; a cookie keeps it.
 type view struct {
 	Theme string // light, dark, or "" as the browser has it
 	Clock string // local, or "" for UTC

@@ -17,7 +17,7 @@ type Losses interface {
 	Acknowledge(ctx context.Context, losses []ledger.Loss, reason string, by ledger.Actor) (int, error)
 }
 
-// lossRow is a loss that nobody has acknowledged, as the overview shows it.
+// lossRow is an unacknowledged loss, as the overview shows it.
 type lossRow struct {
 	At     time.Time
 	Entity string

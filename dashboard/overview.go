@@ -21,7 +21,7 @@ type overviewBody struct {
 	Verdict   finding
 	Others    []finding
 	Losses    []lossRow
-	Mends     bool // this person may acknowledge them
+	MayAct    bool // this person may acknowledge them
 	Known     bool // Redis answered, so the figures are figures
 	Entities  []entityRow
 	Processes []process
@@ -80,7 +80,7 @@ func (d *dashboard) overview(w http.ResponseWriter, r *http.Request) {
 	verdict, others := s.verdict(d.reasons(r.Context(), s))
 	body := overviewBody{
 		Verdict: verdict, Others: others, Known: !s.RedisDown(),
-		Losses: lossRows(s), Mends: d.Losses != nil && who(r).May(Operator),
+		Losses: lossRows(s), MayAct: d.Losses != nil && who(r).May(Operator),
 		Processes: processes(s.Processes), AliveErr: s.ProcessesErr,
 		Queues: s.Queues, QueueErr: s.QueuesErr, HasQueues: d.Queues != nil,
 		Redis: s.Redis, RedisErr: s.RedisErr,

@@ -89,8 +89,8 @@ var saids = map[string]string{
 	"flushednow":     "All that waits is being flushed, held records included; a refusal counts as an attempt.",
 	"flushnothing":   "Nothing waits: the database has every write that it has not refused for good.",
 	"flushpausednow": "Nothing was ordered: flushing is paused. Resume it first.",
-	"retried":        "Sent back to the database; attempts begin again.",
-	"triedagain":     "Sent back to the database.",
+	"retried":        "Retried; its attempts are counted from scratch.",
+	"triedagain":     "Retried.",
 	"stale":          "A newer write, or a worker, was faster: it is no longer held at that version.",
 	"discarded":      "Discarded: the row's state in the database is the record's newest again.",
 	"edited":         "The edit is accepted and on its way to the database.",
@@ -190,7 +190,7 @@ func (d *dashboard) broken(w http.ResponseWriter, r *http.Request, what string, 
 			"Redis or the database does not answer; nothing is known to have changed."
 		w.Header().Set("Retry-After", "2")
 	case errors.Is(err, context.Canceled):
-		// Nobody waits for the answer, or somebody who closed one half of the connection.
+		// The client has gone, or has closed its half of the connection.
 		status, why = problem.ClientGone,
 			"The connection was closed before the answer; it is not known what has changed."
 	}

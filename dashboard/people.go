@@ -29,7 +29,7 @@ type Role string
 // The roles.
 const (
 	Viewer   Role = "viewer"   // sees every page
-	Operator Role = "operator" // mends: retries, edits, discards, invalidates records
+	Operator Role = "operator" // retries, edits, discards, invalidates records
 	Admin    Role = "admin"    // tunes: retry policies, queues, the whole cache
 )
 
@@ -41,7 +41,7 @@ func (r Role) May(other Role) bool {
 	return slices.Contains(Roles, r) && slices.Index(Roles, r) >= slices.Index(Roles, other)
 }
 
-// User is somebody who may log in.
+// User is a person who may log in.
 type User struct {
 	Name string
 	Hash string // of the password, see [HashPassword]; "" for who comes through the proxy alone
@@ -62,7 +62,7 @@ type Proxy struct {
 }
 
 // Who names the person who makes a request, by the log-in of the program that serves the
-// pages, and what they may do; "" is nobody. It must be safe for concurrent use.
+// pages, and what they may do; "" is no person. It must be safe for concurrent use.
 type Who func(*http.Request) (name string, role Role)
 
 // person is who makes a request.
@@ -95,7 +95,7 @@ type people struct {
 	named    Who // nil: the rest says
 	users    map[string]User
 	proxy    Proxy
-	open     bool // no users: whoever reaches the page is an admin
+	open     bool // no users: each caller is an admin
 	insecure bool // even from another machine
 	hosts    peer.Hosts
 	sessions *scs.SessionManager
@@ -161,7 +161,7 @@ func (p *people) add(u User) error {
 	return nil
 }
 
-// of says who makes a request; ok is false for nobody.
+// of says who makes a request; ok is false where it is not known.
 func (p *people) of(r *http.Request) (who person, ok bool) {
 	who.Origin = p.origin(r)
 	if p.named != nil {
@@ -231,7 +231,7 @@ func (p *people) origin(r *http.Request) string { return p.from(r).String() }
 // from is the address of the client.
 func (p *people) from(r *http.Request) netip.Addr { return peer.Address(r, p.proxy.From) }
 
-// check says whether a password is the user's. A name that nobody has takes as long as
+// check says whether a password is the user's. An unknown name takes as long as
 // that of some user, always the same one.
 func (p *people) check(ctx context.Context, from netip.Addr, name, password string) (bool, error) {
 	if len(p.hashes) == 0 {
@@ -258,7 +258,7 @@ func who(r *http.Request) person {
 	return p
 }
 
-// need admits those who have a role. Who is nobody is asked to log in.
+// need admits those who have a role. Others are asked to log in.
 func (d *dashboard) need(role Role, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, ok := d.people.of(r)
@@ -271,7 +271,7 @@ func (d *dashboard) need(role Role, next http.HandlerFunc) http.Handler {
 			d.fail(w, r, http.StatusForbidden, fmt.Sprintf("This needs the role %s; %s is a %s.", role, p.Name, p.Role))
 		case d.people.named != nil:
 			d.fail(w, r, http.StatusForbidden,
-				"Log in to the program that serves this page, as somebody who may see it.")
+				"Log in to the program that serves this page, as a user who may see it.")
 		case d.people.open:
 			d.fail(w, r, http.StatusForbidden,
 				"Without users the dashboard answers on this machine's own addresses alone, under localhost or a "+

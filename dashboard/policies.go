@@ -337,7 +337,7 @@ func (d *dashboard) policySet(w http.ResponseWriter, r *http.Request, body *poli
 	switch {
 	case errors.Is(err, ledger.ErrPolicyChanged):
 		d.refusePolicy(w, r, http.StatusConflict, body,
-			"Somebody else has changed the policy meanwhile. What is active now is below; your values are in the form.")
+			"Another user has changed the policy meanwhile. What is active now is below; your values are in the form.")
 	case err != nil:
 		d.broken(w, r, "set a retry policy", err)
 	default:

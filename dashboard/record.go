@@ -73,7 +73,7 @@ type recordBody struct {
 	Events []events.Event
 	Whole  bool // no event since eventsBack is missing
 	Audit  []ledger.AuditEntry
-	Mends  bool
+	MayAct bool
 	At     time.Time
 }
 
@@ -107,7 +107,7 @@ func (b recordBody) Standing() string {
 
 func (d *dashboard) record(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	body := recordBody{Entity: q.Get("entity"), ID: clip(q.Get("id"), schema.MaxIDBytes), Mends: who(r).May(Operator),
+	body := recordBody{Entity: q.Get("entity"), ID: clip(q.Get("id"), schema.MaxIDBytes), MayAct: who(r).May(Operator),
 		At: time.Now()}
 	if body.ID == "" {
 		d.show(w, r, http.StatusOK, "record", "Record", body)

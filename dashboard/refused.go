@@ -63,7 +63,7 @@ type refusedBody struct {
 	Next    int64 // number to page on after; 0: this is the last page
 	Before  int64
 	Jobs    []jobState
-	Mends   bool // the viewer may act
+	MayAct  bool // the viewer may act
 }
 
 // group is the letters of one entity with one error.
@@ -84,7 +84,7 @@ func (l letterRow) State() string {
 	case l.Resolution != ledger.Unresolved:
 		return string(l.Resolution)
 	case !l.RetriedAt.IsZero():
-		return "sent back"
+		return "retried"
 	}
 	return "waits"
 }
@@ -97,7 +97,7 @@ func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body := refusedBody{Filter: f, Kinds: schema.Kinds, States: filter.States, Jobs: d.jobsNow(r.Context()),
-		Mends: who(r).May(Operator)}
+		MayAct: who(r).May(Operator)}
 	if text := q.Get("before"); text != "" {
 		if body.Before, err = filter.Number("before", text); err != nil {
 			d.fail(w, r, http.StatusBadRequest, format.Brief(err))

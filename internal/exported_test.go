@@ -139,3 +139,14 @@ func unexported(n ast.Node, known []string) (name string) {
 	})
 	return name
 }
+
+func goFiles(t *testing.T, room string) (files []string) {
+	all, err := filepath.Glob(filepath.Join("..", room, "*.go"))
+	require.NoError(t, err)
+	for _, file := range all {
+		if !strings.HasSuffix(file, "_test.go") {
+			files = append(files, file)
+		}
+	}
+	return files
+}

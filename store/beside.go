@@ -15,7 +15,7 @@ import (
 // A foreign key may change rows beside those that a flush writes: ON DELETE CASCADE, SET NULL
 // and SET DEFAULT, and ON UPDATE where it refers to a column that is not the key. The catalog
 // tells which tables that are, through any number of others, so the flush selects the ids
-// before its statement changes them, with the rows that they refer to locked: nobody can
+// before its statement changes them, with the rows that they refer to locked: no other program can
 // make another row in between. What a trigger changes no catalog tells; see
 // Unseen.
 

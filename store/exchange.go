@@ -109,7 +109,7 @@ func circle(changes []schema.Change, owners map[string]string, i int) []schema.C
 }
 
 // park takes a unique value off the rows of changes: NULL, or where the column must
-// have a value, one that nobody else has.
+// have a value, one that no other row has.
 func (b *batch) park(i int, changes []schema.Change) error {
 	c := b.table.column(i)
 	if !c.field.Required {

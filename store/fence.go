@@ -155,7 +155,7 @@ func (f *fence) paired() (p schema.Pairing) {
 }
 
 // lock takes the fence of a partition by changing its row, which makes it if need
-// be. Nobody else gets past this statement until the transaction ends; and what
+// be. No other flush gets past this statement until the transaction ends; and what
 // they committed before is seen by every statement after it.
 func (t *transaction) lock(entity string, partition int) (fence, error) {
 	defer t.store.metrics.time("lock")()

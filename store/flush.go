@@ -38,7 +38,7 @@ type Refused struct {
 	// fit the table. Where all changes fail so, the fault is the table's.
 	OfTable bool
 	// Unmapped says that a column that no field is on must have a value in a new row. No change
-	// can give it one: somebody has to mend the table.
+	// can give it one: an operator has to fix the table.
 	Unmapped bool
 	// Blocked says that another transaction was in the way of the change, by a lock or a deadlock:
 	// it tells nothing of the change itself.

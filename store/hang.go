@@ -9,7 +9,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// A statement may hang for one of its changes: its row is locked by somebody, or a trigger
+// A statement may hang for one of its changes: its row is locked by another program, or a trigger
 // does not return. Its neighbours do not wait for all of the time that it may take. It is
 // given up early and sent again in pieces, which have less time still: those that come
 // through are persisted, and the changes for which even a statement of their own hangs are

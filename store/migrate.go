@@ -402,7 +402,7 @@ func (s *Store) migrationError(ctx context.Context, st step, err error) error {
 		return nil
 	}
 	if r, ok := s.dialect.classify(err); ok {
-		return fmt.Errorf("the rows that are there do not allow it, mend them and migrate again: %w", r)
+		return fmt.Errorf("the rows that are there do not allow it, fix them and migrate again: %w", r)
 	}
 	return s.unavailable("migrate", err)
 }

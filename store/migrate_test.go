@@ -135,7 +135,7 @@ func TestUniqueIndexOverDuplicates(t *testing.T) {
 		b.exec(`INSERT INTO accounts VALUES ('a', 'x', 1), ('b', 'x', 2)`)
 		done, err := b.Migrate(t.Context(), false)
 		require.ErrorContains(t, err, "create unique index uq_accounts_email")
-		require.ErrorContains(t, err, "mend them")
+		require.ErrorContains(t, err, "fix them")
 		require.NotEmpty(t, done, "what was done before")
 		b.exec(`DELETE FROM accounts WHERE id = 'b'`)
 		_, err = b.Migrate(t.Context(), false)

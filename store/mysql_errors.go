@@ -54,7 +54,7 @@ func (d *mysql) blocked(err error) bool {
 	return number == 1205 || d.conflict(err)
 }
 
-// suspect leaves out permissions, which only an operator mends, and a lost connection.
+// suspect leaves out permissions, which only an operator can fix, and a lost connection.
 func (*mysql) suspect(err error) bool {
 	number, state := mysqlError(err)
 	if number == 0 || slices.Contains([]uint16{1044, 1045, 1142, 1143, 1227, 1370, 1410, 1927}, number) {

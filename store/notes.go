@@ -53,7 +53,7 @@ func (s *Store) ForgetNotes(ctx context.Context, e *schema.Entity, notes []Note)
 	return s.unavailable("commit", tx.commit())
 }
 
-// forgetSeen locks the notes that nobody else holds, and deletes those with the stamps that were
+// forgetSeen locks the notes that no other transaction holds, and deletes those with the stamps that were
 // read.
 func forgetSeen(tx *transaction, entity string, notes []Note, lock string) error {
 	stamps, ids := make(map[string]int64, len(notes)), make([]string, len(notes))

@@ -48,7 +48,7 @@ func (s *Store) SetPartitions(ctx context.Context, e *schema.Entity) error {
 	})
 }
 
-// partitions is 0 for an entity that nobody has adopted.
+// partitions is 0 for an entity that was never adopted.
 func partitions(db *gorm.DB, e *schema.Entity) (int, error) {
 	var stored []int
 	err := db.Table("afterwrite_entities").Where("entity = ?", e.Name).Pluck("partitions", &stored).Error

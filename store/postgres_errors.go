@@ -46,7 +46,7 @@ func (*postgres) conflict(err error) bool {
 
 func (d *postgres) blocked(err error) bool { return pgCode(err) == "55P03" || d.conflict(err) }
 
-// suspect leaves out permissions (42501), which only an operator mends, and a lost
+// suspect leaves out permissions (42501), which only an operator can fix, and a lost
 // connection.
 func (*postgres) suspect(err error) bool {
 	code := pgCode(err)

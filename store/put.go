@@ -194,7 +194,7 @@ func (t *table) byFields(changes []schema.Change, has func(c schema.Change, i in
 
 // missingError says that the rows of patches or increments are not there. Accepted they
 // were on a row, so another program has deleted it since. To insert the record as it was
-// cached would undo that deletion, with values that nobody wrote; to leave the change out
+// cached would undo that deletion, with values that were never written; to leave the change out
 // would lose it. So it is a refusal, which an operator or a later put decides.
 type missingError struct{ ids map[string]bool }
 

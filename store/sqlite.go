@@ -310,7 +310,7 @@ func (*sqlite) ofTable(err error) bool {
 	return sqliteCode(err).Code == sqliteError
 }
 
-// hung: a statement of SQLite waits for nobody, and only its context ends it.
+// hung: a statement of SQLite waits for no other, and only its context ends it.
 func (*sqlite) hung(error) bool             { return false }
 func (*sqlite) most() time.Duration         { return 0 }
 func (*sqlite) within(time.Duration) string { return "" }

@@ -96,7 +96,7 @@ func TestUniqueIndexIsBuiltConcurrently(t *testing.T) {
 	b.exec(`CREATE TABLE accounts (id text PRIMARY KEY, email text, age bigint)`)
 	b.exec(`INSERT INTO accounts VALUES ('a', 'x', 1), ('b', 'x', 2)`)
 	_, err := b.Migrate(t.Context(), false)
-	require.ErrorContains(t, err, "mend them")
+	require.ErrorContains(t, err, "fix them")
 	b.exec(`DELETE FROM accounts WHERE id = 'b'`)
 	done, err := b.Migrate(t.Context(), false)
 	require.NoError(t, err)

@@ -24,7 +24,7 @@ func (a *app) dashboardCommand() *cobra.Command {
 	first := ""
 	c := &cobra.Command{
 		Use:   "dashboard",
-		Short: "Serve the pages on which operators see, mend and tune",
+		Short: "Serve the pages on which operators look, repair and tune",
 		Long: "Serves the dashboard. Where other machines reach dashboard.addr, people log in as one of\n" +
 			"dashboard.users. With --first-login FILE and no users configured there is the user admin,\n" +
 			"whose hash is in FILE: if there is no such file, it is made with a random password, which is\n" +

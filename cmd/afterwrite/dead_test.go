@@ -46,7 +46,7 @@ func TestDeadLetters(t *testing.T) {
 		d.mendsOne(numbers["b"])
 		r = d.run("y\n", "dead", "retry", "--all", "--entity", "user")
 		require.Equal(t, exitUsage, r.code)
-		require.Contains(t, r.err, "Retry 3 dead letters of user? Nobody can be asked here: give --yes")
+		require.Contains(t, r.err, "Retry 3 dead letters of user? Confirmation is needed, and stdin is not a terminal: rerun with --yes")
 
 		require.Contains(t, d.ok("dead", "discard", numbers["c"], numbers["d"], "--yes"),
 			"2 of 2 dead letters discarded")

@@ -58,7 +58,7 @@ func TestHeldRecords(t *testing.T) {
 	}
 	r = d.run("y\n", "held", "retry", "--all", "--entity", "user")
 	require.Equal(t, exitUsage, r.code)
-	require.Contains(t, r.err, "Retry 4 held records of user? Nobody can be asked here: give --yes")
+	require.Contains(t, r.err, "Retry 4 held records of user? Confirmation is needed, and stdin is not a terminal: rerun with --yes")
 	require.Contains(t, d.run("", "held", "discard", "user", "b").err, `Discard 1 held record, user "b"?`)
 	r = d.run("", "held", "retry", "user", "a", "--yes")
 	require.Equal(t, exitFailure, r.code)
@@ -76,7 +76,7 @@ func TestHeldRecords(t *testing.T) {
 		_, body := d.call(http.MethodGet, d.api, "/v1/user/a/status", "")
 		return strings.Contains(body, `"persisted"`)
 	})
-	require.Contains(t, d.ok("held", "retry", "--all", "--entity", "user", "--yes"), "2 of 2 held records sent back")
+	require.Contains(t, d.ok("held", "retry", "--all", "--entity", "user", "--yes"), "2 of 2 held records retried")
 	held(1)
 	require.EqualValues(t, 1, d.json(d.ok("held", "discard", "--all", "--yes", "--json"))["done"],
 		"the other has its address")

@@ -7,7 +7,7 @@
   const dialog = document.getElementById("dialog");
 
   // Live refresh. The server says when there is something new; the page then asks for
-  // itself, once, and puts its regions in. A region waits while somebody works in it, and
+  // itself, once, and puts its regions in. A region waits while a user works in it, and
   // all of them while a dialog is open, so that nothing is taken out of anybody's hands.
   function stopped() {
     return new URLSearchParams(location.search).get("refresh") === "off";
@@ -35,7 +35,7 @@
   document.body.addEventListener("htmx:beforeRequest", function (event) {
     if (refreshes(event.detail.requestConfig) && busy(event.detail.elt)) event.preventDefault();
   });
-  // Somebody may have begun while the answer was on its way: a click on what is being
+  // A user may have begun while the answer was on its way: a click on what is being
   // replaced would be lost.
   document.body.addEventListener("htmx:beforeSwap", function (event) {
     if (refreshes(event.detail.requestConfig) && busy(event.detail.target)) event.detail.shouldSwap = false;

@@ -18,8 +18,8 @@ import (
 // noSpace is how servers spell ENOSPC in their logs.
 const noSpace = "No space left on device"
 
-// felt waits until a fault shows where it should, and counts it then: a fault that nobody
-// notices has tried nothing.
+// felt waits until a fault shows where it should, and counts it then: a fault without
+// an effect has tried nothing.
 func (w *world) felt(fault string, shows func() bool) {
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if shows() {
@@ -121,7 +121,7 @@ func (w *world) fileFull() (end func()) {
 }
 
 // fileReadOnly takes the right to write from the database's files, and lets an API and a worker open
-// them anew: who has opened a file goes on writing.
+// them again: a process that has a file open goes on writing.
 func (w *world) fileReadOnly() (end func()) {
 	files := func() (all []string) {
 		for _, suffix := range []string{"", "-wal", "-shm"} {

@@ -143,7 +143,7 @@ func (w *world) inSync() (master *testkit.RedisServer) {
 		info := replica.Client(w.t).Info(w.t.Context(), "replication").Val()
 		return strings.Contains(info, "role:slave") && strings.Contains(info, "master_link_status:up")
 	})
-	require.Equal(w.t, w.redis, master, "nobody has failed over but the test")
+	require.Equal(w.t, w.redis, master, "only the test fails over")
 	return master
 }
 

@@ -83,7 +83,7 @@ func (c connector) Driver() driver.Driver {
 
 // logPages is the length of the write-ahead log, in pages, at which it is copied into the
 // file, where the disk has so many bytes free: a log that has filled the disk cannot be
-// copied any more, and nothing is written again until somebody makes room.
+// copied any more, and nothing is written again until there is room.
 func logPages(free uint64, known bool) int {
 	if known && free < scarce {
 		return 1000 // SQLite's own, about 4 MB

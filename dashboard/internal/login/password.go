@@ -1,4 +1,4 @@
-// Package login keeps what a log-in rests on: hashes of passwords, how often somebody may try, and where sessions are
+// Package login keeps what a log-in rests on: hashes of passwords, how often a user may try, and where sessions are
 // stored.
 package login
 

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limits of the tries to log in. They are by address, so that nobody who guesses locks
-// others out; how many are checked at once is bounded for everybody together.
+// Limits of the tries to log in. They are by address, so that no guesser locks
+// others out; how many are checked at once is bounded for all callers together.
 const (
 	loginsAtOnce = 2 // a check takes memory and a processor for a moment
 	loginsWait   = 2 * time.Second
@@ -53,7 +53,7 @@ func (t *Tries) Begin(ctx context.Context, from netip.Addr) (end func(), err err
 }
 
 // allow reports whether an address may try again. An IPv6 network of 64 bits is one
-// address: whoever has one has all of it.
+// address: a client that has one has all of it.
 func (t *Tries) allow(from netip.Addr) bool {
 	bits := 32
 	if from.Is6() {

@@ -1,10 +1,10 @@
-// Package pulse wakes the open pages, whatever their number, when the figures were read again.
+// Package pulse wakes all open pages when the figures were read again.
 package pulse
 
 import "sync"
 
-// Pulse tells open pages that the figures were read again. One sampler feeds it, whatever
-// the number of tabs.
+// Pulse tells open pages that the figures were read again. One sampler feeds any
+// number of tabs.
 type Pulse struct {
 	mu      sync.Mutex // guards the rest
 	next    chan struct{}
@@ -25,7 +25,7 @@ const maxViewers = 512
 // New returns a pulse without a beat.
 func New() *Pulse { return &Pulse{next: make(chan struct{})} }
 
-// Tell wakes everybody who waits.
+// Tell wakes all open pages.
 func (p *Pulse) Tell(refused string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -36,7 +36,7 @@ func (p *Pulse) Tell(refused string) {
 	}
 }
 
-// End lets everybody go, for good.
+// End wakes all pages for the last time.
 func (p *Pulse) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

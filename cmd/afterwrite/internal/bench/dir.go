@@ -54,7 +54,7 @@ func removeDeadBenches() {
 			continue
 		}
 		if local.TryLock(lock) == nil {
-			_ = os.RemoveAll(dir) // what cannot be removed is in nobody's way
+			_ = os.RemoveAll(dir) // what cannot be removed harms nothing
 		}
 		lock.Close()
 	}

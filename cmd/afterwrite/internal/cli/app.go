@@ -5,7 +5,7 @@
 //	command.go  what cobra is told
 //	parts.go    the configuration, and the parts of a process
 //	input.go    what is read, until a signal
-//	ask.go      who asks, and whether they are sure
+//	ask.go      confirmations, and whom the audit names
 //	print.go    tables, JSON, progress and words
 package cli
 
@@ -69,7 +69,7 @@ func Usagef(format string, args ...any) error {
 }
 
 // UntilSignal returns a context that ends at the first SIGINT or SIGTERM. The system's own
-// handling is back before it ends, so whoever sees the end may send the second.
+// handling is back before it ends, so a second signal ends the process at once.
 func UntilSignal() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -146,7 +146,7 @@ func withUnits(_ []string, attr slog.Attr) slog.Attr {
 }
 
 // redisLog takes what the Redis client says of its connections, which it would else
-// print by itself. Whoever uses a connection gets an error and says what it meant.
+// print by itself. The caller of a connection gets an error and reports what it meant.
 type redisLog struct{ log *slog.Logger }
 
 func (l redisLog) Printf(ctx context.Context, format string, v ...any) {

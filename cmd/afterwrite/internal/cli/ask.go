@@ -13,8 +13,8 @@ import (
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
-// Confirm asks whether so many are meant, which what counts and describes. Where nobody can
-// be asked it wants yes.
+// Confirm asks for confirmation of what is to be done with n things. The text of what counts and describes them, as in
+// "3 dead letters". Where stdin is no terminal it is an error unless yes is set.
 func (a *App) Confirm(ctx context.Context, verb string, n int, what string, yes bool) (bool, error) {
 	question := fmt.Sprintf("%s %s?", strings.ToUpper(verb[:1])+verb[1:], what)
 	switch {
@@ -27,7 +27,7 @@ func (a *App) Confirm(ctx context.Context, verb string, n int, what string, yes 
 	case yes:
 		return true, nil
 	case !IsTerminal(a.In):
-		return false, Usagef("%s Nobody can be asked here: give --yes to do it", question)
+		return false, Usagef("%s Confirmation is needed, and stdin is not a terminal: rerun with --yes", question)
 	}
 	fmt.Fprintf(a.Err, "%s [y/N] ", question)
 	answer, err := bufio.NewReader(Stoppable(ctx, a.In)).ReadString('\n')
@@ -41,7 +41,7 @@ func (a *App) Confirm(ctx context.Context, verb string, n int, what string, yes 
 	return true, nil
 }
 
-// Actor is who the audit names: the user of the system that runs the command.
+// Actor is the name that the audit gets: the user of the system that runs the command.
 func (a *App) Actor() ledger.Actor {
 	name := os.Getenv("USER")
 	if u, err := user.Current(); err == nil {

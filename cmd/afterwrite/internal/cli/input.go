@@ -8,7 +8,7 @@ import (
 )
 
 // openPath opens a file to be read, or gives up when ctx ends: a named pipe is open
-// only once somebody writes to it. What opens after that is closed again.
+// only once a program writes to it. What opens after that is closed again.
 func openPath(ctx context.Context, file string) (*os.File, error) {
 	type opened struct {
 		file *os.File
@@ -31,7 +31,7 @@ func openPath(ctx context.Context, file string) (*os.File, error) {
 	}
 }
 
-// stoppable reads until ctx ends: a pipe that nobody writes to would else keep the process
+// stoppable reads until ctx ends: a pipe without a writer would else keep the process
 // from ending. What it reads ahead at that moment is left behind.
 type stoppable struct {
 	ctx    context.Context

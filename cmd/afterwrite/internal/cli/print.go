@@ -81,7 +81,7 @@ func (a *App) Bar(total int64, what string) Bar {
 	)}
 }
 
-// More moves the bar on. The errors of a bar are those of drawing on the terminal, which nobody can act on.
+// More moves the bar on. Errors of drawing on the terminal are irrelevant.
 func (b Bar) More(n int) { _ = b.Add(n) }
 
 // At moves the bar to a place.

@@ -137,7 +137,7 @@ func quoteRedis(path string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(path) + `"`
 }
 
-// FreePort finds a port that nobody has now. Another process may take it before Redis
+// FreePort finds a free port. Another process may take it before Redis
 // does, which then says so in its log.
 func FreePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -35,7 +35,7 @@ func (a *app) deadCommand() *cobra.Command {
 		Use:   "dead",
 		Short: "Look at dead letters, send them back, edit or discard them",
 		Long: `A dead letter is a version of a record that the database has refused until its retry
-policy was exhausted. It is kept until it is resolved: sent back and taken, replaced by a
+policy was exhausted. It is kept until it is resolved: retried and persisted, replaced by a
 newer write or an edit, or discarded. Its record stays readable as it was accepted.`,
 		Example: "  afterwrite dead list --group\n  afterwrite dead show 17\n  afterwrite dead retry --all --kind unique",
 		Args:    cobra.NoArgs,
@@ -127,7 +127,7 @@ func (a *app) deadBulkCommand(verb, short, long string) *cobra.Command {
 	if verb == "retry" {
 		c.Flags().BoolVar(&f.restore, "restore", false,
 			"also restore letters whose records Redis has lost, over the database's rows;\n"+
-				"their numbers, or --all with those that were sent back and have not ended,\n"+
+				"their numbers, or --all with those that were retried and have not ended,\n"+
 				"and with those that the database itself has lost")
 	}
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
@@ -213,7 +213,7 @@ func jobOf(p *cli.Parts, action operate.Action, n int) (bulk, error) {
 // runBulk does it with a progress bar and says how it ended. All is what it is about, in
 // number and words, which are in a state.
 func (a *app) runBulk(ctx context.Context, verb string, do bulk, s operate.Selection, n int, all, state string) error {
-	done, doing := "sent back", "sending back"
+	done, doing := "retried", "retrying"
 	if verb == "discard" {
 		done, doing = "discarded", "discarding"
 	}

@@ -74,7 +74,7 @@ func (a *app) printShown(v web.Shown) error {
 	head = append(head, []string{"attempts", strconv.Itoa(v.Attempts)}, []string{"accepted", cli.Moment(v.AcceptedAt)},
 		[]string{"died", cli.Moment(v.DiedAt)})
 	if v.RetriedAt != nil {
-		head = append(head, []string{"sent back", cli.Moment(*v.RetriedAt)})
+		head = append(head, []string{"retried", cli.Moment(*v.RetriedAt)})
 	}
 	if v.ResolvedAt != nil {
 		head = append(head, []string{"resolved", fmt.Sprintf("%s, %s by %s", cli.Moment(*v.ResolvedAt),
@@ -119,7 +119,7 @@ func recordNow(v web.Shown) string {
 }
 
 // refusedText is what was refused of an entity that is not configured. Which fields it
-// redacts nobody knows, so all are hidden unless they are revealed.
+// redacts is not known, so all are hidden unless they are revealed.
 func refusedText(v web.Shown) string {
 	switch {
 	case v.Operation == "delete":
@@ -159,7 +159,7 @@ func nextSteps(v web.Shown) string {
 	case !v.Configured:
 		return fmt.Sprintf("Nothing can be done while %s is not in the configuration: put it back to retry, edit or discard the letter.", v.Entity)
 	case len(v.Actions) == 0 && v.State == "retrying":
-		return "It was sent back: it is resolved when the database takes it, or dies again."
+		return "It was retried: it is resolved when it is persisted, or becomes a dead letter again."
 	case len(v.Actions) == 0:
 		return "Nothing is to be done: the record is no longer dead at this version; the letter is closed by itself."
 	}
