@@ -231,9 +231,8 @@ func (t *table) id(row reflect.Value) (id, foreign string) {
 
 // wholeID is the id of a row whose key is a decimal number, such as 1.00: the database takes it for 1.
 func (t *table) wholeID(text string) string {
-	whole, zeros, ok := strings.Cut(text, ".")
-	if ok && t.entity.ID.Type == schema.Int && strings.Trim(zeros, "0") == "" {
-		return whole
+	if t.entity.ID.Type == schema.Int {
+		return whole(text)
 	}
 	return text
 }

@@ -195,9 +195,10 @@ func (g guard) alters(f *schema.Field, text string) bool {
 
 // bytes is the length of a text in the column's character set, or more.
 func (g guard) bytes(plain string) int {
-	const most = 4 // bytes of a character in UTF-16 and UTF-32
-	if strings.HasPrefix(g.collation, "u") && !strings.HasPrefix(g.collation, "utf8") {
-		return most * utf8.RuneCountInString(plain)
+	for _, wide := range []string{"ucs2", "utf16", "utf32", "gb18030"} { // up to four bytes a character
+		if strings.HasPrefix(g.collation, wide) {
+			return 4 * utf8.RuneCountInString(plain)
+		}
 	}
 	return len(plain)
 }

@@ -78,10 +78,8 @@ func plainText(f *schema.Field, text string) (string, error) {
 func canonical(f *schema.Field, s string) (string, error) {
 	switch f.Type {
 	case schema.Int:
-		if whole, zeros, ok := strings.Cut(s, "."); ok && strings.Trim(zeros, "0") == "" {
-			s = whole
-		}
-		if strings.ContainsAny(s, "eE") { // so a column of floats shows whole numbers
+		s = whole(s)
+		if strings.ContainsAny(s, "eE") { // so a column of floats shows whole numbers, of which it has all to 2^53
 			if n, err := strconv.ParseFloat(s, 64); err == nil && n == math.Trunc(n) && math.Abs(n) <= 1<<53 {
 				s = strconv.FormatInt(int64(n), 10)
 			}
@@ -108,6 +106,14 @@ func canonical(f *schema.Field, s string) (string, error) {
 		return f.Encode(t)
 	}
 	return f.Encode(s)
+}
+
+// whole leaves out the fraction of a number that has only zeros in it, as in 1.00.
+func whole(number string) string {
+	if digits, zeros, ok := strings.Cut(number, "."); ok && strings.Trim(zeros, "0") == "" {
+		return digits
+	}
+	return number
 }
 
 // canonicalDecimal also reads what a column of floats gives, such as 1e+06.

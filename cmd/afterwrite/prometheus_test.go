@@ -66,29 +66,37 @@ func (p *prometheus) active(alert string) bool {
 	return len(p.query(`ALERTS{alertname="`+alert+`"}`)) > 0
 }
 
-// panels are the queries of a Grafana dashboard, their variables filled in.
-func panels(t *testing.T, file string) map[string]string {
+// panel is a panel of a Grafana dashboard.
+type panel struct {
+	Title   string         `json:"title"`
+	Type    string         `json:"type"`
+	GridPos map[string]int `json:"gridPos"`
+	Targets []struct {
+		Expr         string          `json:"expr"`
+		LegendFormat string          `json:"legendFormat"`
+		Answer       json.RawMessage `json:"answer,omitempty"` // of Prometheus, see grafana_test.go
+	} `json:"targets"`
+	FieldConfig json.RawMessage `json:"fieldConfig"`
+}
+
+// grafana reads a Grafana dashboard. Its variables are filled in: what rates are over, and the entities.
+func grafana(t *testing.T, file, interval, entity string) (title string, panels []panel) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	var dashboard struct {
-		Panels []struct {
-			Title   string `json:"title"`
-			Targets []struct {
-				Expr string `json:"expr"`
-			} `json:"targets"`
-		} `json:"panels"`
+	var read struct {
+		Title  string  `json:"title"`
+		Panels []panel `json:"panels"`
 	}
-	require.NoError(t, json.Unmarshal(text, &dashboard))
-	fill := strings.NewReplacer("$__rate_interval", "1m", "$entity", ".*")
-	queries := map[string]string{}
-	for _, p := range dashboard.Panels {
-		for i, target := range p.Targets {
-			queries[fmt.Sprintf("%s %d", p.Title, i)] = fill.Replace(target.Expr)
+	require.NoError(t, json.Unmarshal(text, &read))
+	require.NotEmpty(t, read.Panels, file)
+	fill := strings.NewReplacer("$__rate_interval", interval, "$entity", entity)
+	for _, p := range read.Panels {
+		for i := range p.Targets {
+			p.Targets[i].Expr = fill.Replace(p.Targets[i].Expr)
 		}
 	}
-	require.NotEmpty(t, queries, file)
-	return queries
+	return read.Title, read.Panels
 }
 
 // quiet are panels that have no series while nothing is wrong.
@@ -123,9 +131,13 @@ func TestPrometheusAndGrafana(t *testing.T) {
 	require.Len(t, files, 4)
 	var silent []string
 	for _, file := range files {
-		for name, query := range panels(t, file) {
-			if len(p.query(query)) == 0 && !quiet[name] {
-				silent = append(silent, filepath.Base(file)+": "+name)
+		_, panels := grafana(t, file, "1m", ".*")
+		for _, panel := range panels {
+			for i, target := range panel.Targets {
+				name := fmt.Sprintf("%s %d", panel.Title, i)
+				if len(p.query(target.Expr)) == 0 && !quiet[name] {
+					silent = append(silent, filepath.Base(file)+": "+name)
+				}
 			}
 		}
 	}

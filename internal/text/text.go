@@ -1,4 +1,4 @@
-// Package text prints numbers and times for people, the same way on every surface.
+// Package text prints numbers, times and cells of CSV for people, the same way on every surface.
 package text
 
 import (
@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Number prints every digit of n, with separators: 9,223,372,036,854,775,807.
@@ -69,4 +70,15 @@ func Duration(d time.Duration) string {
 		return two(time.Hour, time.Minute, "h", "min")
 	}
 	return two(24*time.Hour, time.Hour, "d", "h")
+}
+
+// Cells puts an apostrophe before each cell of a line of CSV that a spreadsheet would take for a formula, and returns
+// the line. The characters are those of OWASP's page "CSV Injection".
+func Cells(line []string) []string {
+	for i, cell := range line {
+		if first, size := utf8.DecodeRuneInString(cell); size > 0 && strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) {
+			line[i] = "'" + cell
+		}
+	}
+	return line
 }

@@ -5,9 +5,9 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"io"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/afterwrite/afterwrite/internal/text"
 )
 
 // Bounds of an export: the newest so many lines of the filter. Older ones are had by
@@ -40,22 +40,7 @@ type csvLines struct{ *csv.Writer }
 func (c csvLines) Begin(columns []string) { _ = c.Write(columns) }
 func (c csvLines) End()                   { c.Flush() }
 
-// Line keeps spreadsheets from taking a record's text for a formula.
-func (c csvLines) Line(values []string) error {
-	for i, v := range values {
-		if strings.HasPrefix(v, "=") || strings.HasPrefix(v, "+") || strings.HasPrefix(v, "@") ||
-			strings.HasPrefix(v, "\t") || strings.HasPrefix(v, "\r") ||
-			(strings.HasPrefix(v, "-") && !isNumber(v)) {
-			values[i] = "'" + v
-		}
-	}
-	return c.Write(values)
-}
-
-func isNumber(s string) bool {
-	_, err := strconv.ParseFloat(s, 64)
-	return err == nil
-}
+func (c csvLines) Line(values []string) error { return c.Write(text.Cells(values)) }
 
 type jsonLines struct {
 	w       io.Writer
@@ -69,9 +54,9 @@ func (j *jsonLines) Begin(columns []string) {
 }
 
 func (j *jsonLines) Line(values []string) error {
-	text := ",\n{"
+	line := ",\n{"
 	if !j.begun {
-		text, j.begun = "\n{", true
+		line, j.begun = "\n{", true
 	}
 	for i, v := range values {
 		value, err := json.Marshal(v)
@@ -79,11 +64,11 @@ func (j *jsonLines) Line(values []string) error {
 			return err
 		}
 		if i > 0 {
-			text += ","
+			line += ","
 		}
-		text += `"` + j.columns[i] + `":` + string(value)
+		line += `"` + j.columns[i] + `":` + string(value)
 	}
-	_, err := io.WriteString(j.w, text+"}")
+	_, err := io.WriteString(j.w, line+"}")
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/operate/web"
+	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -181,7 +182,7 @@ func (a *app) letterPrinter(f listFlags) letterPrinter {
 			for _, l := range page {
 				row := letterRow(l)
 				row[2], row[6], row[8] = plain(l.ID), orEmpty(l.Error.Constraint), l.DiedAt.Format(time.RFC3339Nano)
-				_ = w.Write(guarded(row)) // the error is Flush's
+				_ = w.Write(text.Cells(row)) // the error is Flush's
 			}
 			w.Flush()
 			return w.Error()
@@ -199,20 +200,10 @@ func (a *app) letterPrinter(f listFlags) letterPrinter {
 func (a *app) printCSV(rows [][]string) error {
 	w := csv.NewWriter(a.Out)
 	for _, row := range rows {
-		_ = w.Write(guarded(row)) // the error is Flush's
+		_ = w.Write(text.Cells(row)) // the error is Flush's
 	}
 	w.Flush()
 	return w.Error()
-}
-
-// guarded keeps a spreadsheet from taking a cell for a formula.
-func guarded(row []string) []string {
-	for i, cell := range row {
-		if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-			row[i] = "'" + cell
-		}
-	}
-	return row
 }
 
 // plain is an id as it is, for machines; a table shows it as JSON, which tells where it
