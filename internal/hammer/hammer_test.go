@@ -8,7 +8,7 @@
 //	make hammer OTHER=v1.2.0                     processes of that commit among them
 //
 // TESTKIT_HAMMER_FAULTS is a pattern of the names of the faults that a run draws from; without it
-// it draws from all. It runs for 15 s in each mode but mariadb among the other tests.
+// it draws from all. It runs for 20 s in each mode but mariadb among the other tests.
 package hammer
 
 import (
@@ -32,7 +32,7 @@ const (
 	writers        = 6
 	readers        = 4
 	recordsPerOne  = 8                // of each entity, for each writer
-	defaultLasting = 15 * time.Second // of each mode
+	defaultLasting = 20 * time.Second // of each mode
 )
 
 var entities = []string{"doc", "slow", "count", "player", "through", "around", "strict"}

@@ -97,7 +97,7 @@ func (r *Request) Free() {
 	}
 }
 
-// Take takes one of a resource for the request's caller, who gives it back with Give. The error says that the caller's
+// Take takes one of a resource for the request's caller; Give gives it back. The error says that the caller's
 // share is used up.
 func (r *Request) Take(res Resource) error { return r.take(res, 1) }
 
