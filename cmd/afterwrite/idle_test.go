@@ -57,8 +57,8 @@ func TestAnIdleWorkerCanBeCheap(t *testing.T) {
 	require.Equal(t, 200, code, body)
 }
 
-// rate is how many commands are asked in a minute. A span holds one more of what comes regularly than its length has, by
-// where it begins, so of each command the time between the first and the last counts.
+// rate is how many commands are asked in a minute. A span holds one more of what comes regularly than its length has,
+// depending on where it begins, so the time between the first and the last of each command counts.
 func rate(t *testing.T, commands []string, span time.Duration) (perMinute float64) {
 	t.Helper()
 	times := map[string][]float64{} // by command and its first argument
