@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -232,7 +233,7 @@ func (t *table) keeps(d dialect, n int, id catalog.Column) error {
 			t.name, id.Name, t.entity.Name, v.Fix, ErrUnfit)
 	}
 	return fmt.Errorf("table %s would not keep every id of %s as it is, and one record would overwrite another: the type of %s is %s, not %s: %s: %w",
-		t.name, t.entity.Name, id.Name, id.Type, want, v.Fix, ErrUnfit)
+		t.name, t.entity.Name, id.Name, cmp.Or(id.Type, "not given"), want, v.Fix, ErrUnfit)
 }
 
 // columnSteps adds missing columns. They take NULL even where the field is required:

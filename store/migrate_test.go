@@ -235,7 +235,7 @@ func TestTableWhoseKeyIsLoose(t *testing.T) {
 			"id STRING PRIMARY KEY":                 "STRING, not text",
 			"id INTEGER PRIMARY KEY":                "INTEGER, not text",
 			"id varchar(64) PRIMARY KEY":            "",
-			"id PRIMARY KEY":                        "",
+			"id PRIMARY KEY":                        "not given, not text",
 		},
 		"postgres": {
 			"id character(8) PRIMARY KEY":        "character",
