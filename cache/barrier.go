@@ -82,7 +82,8 @@ func (c *Cache) Unbar(ctx context.Context, b Barrier, committed *schema.Change, 
 			what = "d"
 		}
 	}
-	args := []any{b.token, version, c.prefix.Channel(b.entity.Name), layout.KeptEvents, b.id, what, life, rank}
+	args := []any{b.token, version, c.prefix.Channel(b.entity.Name), layout.KeptEvents, b.id, what, life, rank,
+		layout.Member(b.entity, b.id)}
 	if what == "1" {
 		for i, value := range committed.Values {
 			args = append(args, b.entity.Fields[i].Name, value)

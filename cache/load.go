@@ -99,9 +99,9 @@ func (c *Cache) fill(ctx context.Context, e *schema.Entity, rows []schema.Row, t
 		if row.Exists {
 			exists = "1"
 		}
-		args := append(make([]any, 0, 6+2*len(row.Values)), token, layout.MS(layout.TTL(e, row.Values, !row.Exists)),
+		args := append(make([]any, 0, 7+2*len(row.Values)), token, layout.MS(layout.TTL(e, row.Values, !row.Exists)),
 			exists,
-			row.ID, layout.Score(e, row.Values), e.Partitions)
+			row.ID, layout.Member(e, row.ID), layout.Score(e, row.Values), e.Partitions)
 		for i, text := range row.Values {
 			args = append(args, e.Fields[i].Name, text)
 		}

@@ -19,6 +19,8 @@ type words struct {
 	read   []any    // the fields of a record, see readFields
 	look   []any    // arguments of the look script after the token
 
+	members bool // the write script is told the member of each record in the rank
+
 	missed shared.Misses
 }
 
@@ -26,8 +28,10 @@ func (c *Cache) wordsOf(e *schema.Entity) *words {
 	if made, ok := c.words.Load(e); ok {
 		return made.(*words)
 	}
-	w := &words{write: []any{e.PartitionLimit(), e.Partitions, layout.MS(e.Flush.Delay), layout.MS(c.flagMargin),
-		layout.MS(c.lease), c.keptOps, layout.MS(c.opAge), c.prefix.Channel(e.Name), e.RankBy, len(e.Fields)}}
+	mark, ids := layout.RankMarks(e)
+	w := &words{members: mark != ids, write: []any{e.PartitionLimit(), e.Partitions,
+		layout.MS(e.Flush.Delay), layout.MS(c.flagMargin), layout.MS(c.lease), c.keptOps, layout.MS(c.opAge),
+		c.prefix.Channel(e.Name), mark, len(e.Fields)}}
 	for i := range e.Fields {
 		w.write = append(w.write, e.Fields[i].Name)
 	}

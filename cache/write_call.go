@@ -43,6 +43,9 @@ func (c *Cache) writeCall(groups []*Group) *rdb.Call {
 	for _, g := range groups {
 		words = append(words, len(g.Writes))
 		for i := range g.Writes {
+			if same.members {
+				words = append(words, layout.Member(e, g.Writes[i].ID))
+			}
 			words = c.appendWrite(words, e, &g.Writes[i])
 		}
 	}

@@ -144,7 +144,7 @@ func processes(alive []fleet.Process) []process {
 		}
 		for k, v := range p.Info {
 			hidden := []string{lagsInfo, fleet.TroubleInfo, fleet.DatabaseInfo, fleet.PairingInfo, fleet.FieldsInfo,
-				fleet.UnknownInfo}
+				fleet.UnknownInfo, fleet.MembersInfo}
 			if v == "" || slices.Contains(hidden, k) {
 				continue // the lags are shown as quantiles of all workers, the others as findings
 			}

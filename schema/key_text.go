@@ -13,16 +13,24 @@ const (
 
 // KeyID returns the id of a composite key from the canonical JSON texts of its fields, in the key's order.
 func (e *Entity) KeyID(texts []string) string {
-	var id []byte
+	parts := make([]string, len(texts))
 	for n, text := range texts {
+		parts[n] = text
+		if strings.HasPrefix(text, `"`) {
+			parts[n], _ = unquote(text) // a canonical text is a JSON string
+		}
+	}
+	return JoinKey(parts)
+}
+
+// JoinKey returns the id of a composite key from its parts without escapes, as [KeyParts] returns them.
+func JoinKey(parts []string) string {
+	var id []byte
+	for n, part := range parts {
 		if n > 0 {
 			id = append(id, keySeparator...)
 		}
-		plain := text
-		if strings.HasPrefix(text, `"`) {
-			plain, _ = unquote(text) // a canonical text is a JSON string
-		}
-		id = appendKey(id, plain)
+		id = appendKey(id, part)
 	}
 	return string(id)
 }

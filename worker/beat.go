@@ -58,6 +58,7 @@ func (w *Worker) info() map[string]string {
 		fleet.DatabaseInfo: w.gate.trouble(),
 		fleet.UnknownInfo:  w.tellUnknown(),
 		fleet.FieldsInfo:   w.fields,
+		fleet.MembersInfo:  "1",
 	}
 	if w.apart != nil {
 		if err := w.apart(); err != nil {

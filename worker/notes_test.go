@@ -267,7 +267,7 @@ func TestRanksFollowWhatOthersWrite(t *testing.T) {
 		}
 		s.do("INSERT INTO players (id, score) VALUES ('a', 1), ('b', 2)")
 		s.follow()
-		require.NoError(t, rank.New(s.cache).Rebuild(t.Context(), e, rows, nil))
+		require.NoError(t, rank.New(s.cache).Rebuild(t.Context(), e, rank.ByValues, rows, nil))
 		top := func() (ids []string) {
 			places, _, err := rank.New(s.cache).Top(t.Context(), e, 10)
 			require.NoError(t, err)

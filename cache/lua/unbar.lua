@@ -9,7 +9,7 @@
 -- ARGV  1 token of the barrier  2 version, "" nothing was committed  3 event channel
 --       4 entries of the stream  5 id  6 "" cache nothing, "d" nor
 --       the absence that it is now, "0" that absence, "1" the record
---       7 ttl, ms  8 score, "null" none, "" records are not ranked  9… field, value
+--       7 ttl, ms  8 score, "null" none, "" records are not ranked  9 member  10… field, value
 -- Returns 1 if the barrier still stood, else 0
 local call = redis.call
 local barrier, changed = unpack(call('HMGET', KEYS[2], '_b', '_x'))
@@ -19,7 +19,7 @@ if stood then
   call('DEL', KEYS[2])
   if version ~= '' and not changed and (ARGV[6] == '0' or ARGV[6] == '1') then
     if ARGV[6] == '1' then
-      call('HSET', KEYS[2], '_v', version, unpack(ARGV, 9))
+      call('HSET', KEYS[2], '_v', version, unpack(ARGV, 10))
     else
       call('HSET', KEYS[2], '_v', version, '_d', '1')
     end
@@ -32,8 +32,7 @@ end
 -- If another barrier stands, nothing was committed, or the row was changed meanwhile, the rank stays unsure.
 local now = now_ms()
 if stood and version ~= '' and not changed and ARGV[8] ~= '' then
-  local building = number(call('HGET', KEYS[1], 'ku')) > now
-  seat(KEYS[4], KEYS[5], KEYS[6], building, ARGV[5], ARGV[8])
+  seat(KEYS[1], KEYS[4], KEYS[5], KEYS[6], now, ARGV[5], ARGV[9], ARGV[8])
 end
 if version ~= '' then
   call('HINCRBY', KEYS[1], 'a', 1)

@@ -11,10 +11,11 @@
 --       3 flush delay, ms        4 margin of the scheduled flag, ms; "" leaves it free: the
 --                                  caller has no queue, and the sweep schedules the partition
 --       5 lease, ms              6 operation ids kept  7 their age, ms
---       8 event channel          9 the field that ranks the records, "" none
+--       8 event channel          9 mark of the rank by values (see internal/layout/member.go), "" not ranked
 --       10 F, number of fields   11… the fields of the entity
 --       then R, the number of fields that had another name, and for each that name and its own
 --       then P, the number of partitions here, and for each partition the number of its writes, and for each write:
+--         [member, where the mark has a "#"]
 --         form   first letter p put, c create, a patch, i increment, d delete, r discard
 --                to a row, g discard to no row;
 --                with a second letter x the options follow, and before them, with a third
@@ -78,6 +79,8 @@ local now_us = time[1] * 1000000 + time[2]
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = format(whole, now)
 local limit, ranked = tonumber(ARGV[1]), ARGV[9] ~= ''
+local by = ranked and ARGV[9]:match('^[^#]*')
+local ordered = ranked and by ~= ARGV[9]
 local at, seat = 13 + width + 2 * renamed, partitions -- before the next text of ARGV, and of KEYS
 
 -- record is the command that writes a whole record: its words contain the field names; a write sets its key, version
@@ -89,6 +92,7 @@ local last = 6 + 2 * width
 -- The state of the current partition. missed and event are created only when needed.
 local s, base, version, count, accepted, superseded, discarded
 local listened, building, unsure, installed, room, missed, listing, event
+local plain, plain_build -- the rank, or its rebuild, has ids for members
 
 local function number(text) return tonumber(text) or 0 end
 
@@ -249,17 +253,18 @@ end
 
 -- rank puts a record at its place. Scores are negated, so that the greatest comes first, and of equal scores the
 -- smaller id. In a rebuild, +inf stands for a record without score.
-local function rank(rec, id)
-  local score, gone = unpack(call('HMGET', rec, ARGV[9], '_d'))
+local function rank(rec, id, member)
+  local score, gone = unpack(call('HMGET', rec, by, '_d'))
   -- A record that was written before its entity got the field keeps its row's place.
   if not score and not gone then return end
+  local one, built = plain and id or member, plain_build and id or member
   if score and tonumber(score) then
     local place = score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
-    call('ZADD', base .. 'rank', place, id)
-    if building then call('ZADD', base .. 'rankBuild', place, id) end
+    call('ZADD', base .. 'rank', place, one)
+    if building then call('ZADD', base .. 'rankBuild', place, built) end
   else
-    call('ZREM', base .. 'rank', id)
-    if building then call('ZADD', base .. 'rankBuild', '+inf', id) end
+    call('ZREM', base .. 'rank', one)
+    if building then call('ZADD', base .. 'rankBuild', '+inf', built) end
   end
   if unsure then call('SREM', base .. 'rankUnsure', id) end
 end
@@ -282,10 +287,15 @@ end
 
 -- apply executes the next write of ARGV on the record.
 local function apply(rec)
+  local id = rec:sub(#base + 3) -- behind "r:"
+  local member = id
+  if ordered then
+    member = ARGV[at + 1]
+    at = at + 1
+  end
   local form = ARGV[at + 1]
   at = at + 1
   local op = #form == 1 and form or form:sub(1, 1)
-  local id = rec:sub(#base + 3) -- behind "r:"
   local m = call('HMGET', rec, '_v', '_s', '_d', '_l', '_b', '_c')
   local rv, rs, gone, lease, barrier, changed = m[1], m[2], m[3], m[4], m[5], m[6]
   local match, key, hash, owner, fresh, token, row, ttl, row_at = '', '', '', '', '', '', '', '0', 0
@@ -357,7 +367,7 @@ local function apply(rec)
     call('HDEL', rec, '_l')
     call('PEXPIRE', rec, ttl)
     lease = false
-    if ranked then rank(rec, id) end
+    if ranked then rank(rec, id, member) end
   end
 
   if match == '*' then
@@ -410,7 +420,7 @@ local function apply(rec)
   end
   if trace then call('HSET', rec, '_t', v .. ' ' .. trace, '_q', request) end
 
-  if ranked then rank(rec, id) end
+  if ranked then rank(rec, id, member) end
   accepted = accepted + 1
   if discards then
     discarded = discarded + 1
@@ -457,7 +467,8 @@ local function settle(stats)
   end
   call(unpack(set))
   -- A process that ranks by another field, or not at all, leaves an incomplete rank.
-  if s.k and s.k ~= ARGV[9] or s.kb and s.kb:sub(1, #ARGV[9] + 1) ~= ARGV[9] .. ':' then
+  local built = s.kb and s.kb:match('^[^:]*')
+  if s.k and s.k ~= ARGV[9] and s.k ~= by or built and built ~= ARGV[9] and built ~= by then
     call('HDEL', stats, 'k', 'kb', 'ku')
   end
   if listened then
@@ -476,6 +487,8 @@ for p = 1, partitions do
   listened, installed, room = number(s.e) > now, false, nil
   missed, listing, event = nil, {}, listened and { 'written', '' }
   building = ranked and number(s.ku) > now
+  plain = s.k and not s.k:find('#', 1, true)
+  plain_build = building and not s.kb:find('#', 1, true)
   unsure = ranked and call('EXISTS', base .. 'rankUnsure') == 1
 
   local result = { '', '' }

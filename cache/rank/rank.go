@@ -6,6 +6,10 @@
 // record changes its place in the same step: a write, and a fill or the end of a write through, which bring a row's
 // state into Redis. A record whose score is null has no place. Reads merge the partitions.
 //
+// Of equal scores the smaller id comes first: ints, and the columns of a key of several, by their values, all else by
+// its bytes. Builds before ordered every id by its bytes. Both sorts of sets are kept and read, see
+// internal/layout/member.go; a rebuild makes the set that it is told to make.
+//
 // The set has no TTL. It is complete from the end of a rebuild (see [Ranks.Rebuild]) until Redis loses its data, the
 // number of partitions or the ranking field changes, or a process that ranks by another field writes. All of these
 // remove the mark k of the partition, and reads return ErrIncomplete until the rank is rebuilt.
@@ -66,7 +70,7 @@ func New(c *cache.Cache) *Ranks { return &Ranks{redis: c.Redis(), prefix: c.Pref
 
 // Place is a record's place in the rank of its entity.
 type Place struct {
-	Rank  int64 // from 1, the greatest score first; of equal scores the smaller id, by bytes
+	Rank  int64 // from 1, the greatest score first; of equal scores the smaller id
 	ID    string
 	Score float64 // exact: an int that ranks is bounded by MaxRankScore
 }
@@ -122,12 +126,12 @@ func (r *Ranks) Around(ctx context.Context, e *schema.Entity, id string, n int) 
 
 // member is a member of a partition's sorted set.
 type member struct {
-	score float64 // negated
-	id    string
+	score    float64 // negated
+	id, name string  // its id, and the member itself
 }
 
 func (m member) compare(o member) int {
-	return cmp.Or(cmp.Compare(m.score, o.score), cmp.Compare(m.id, o.id))
+	return cmp.Or(cmp.Compare(m.score, o.score), cmp.Compare(m.name, o.name))
 }
 
 // places ranks the first n of the sorted members, beginning with the rank first.
@@ -141,20 +145,24 @@ func places(members []member, first int64, n int) []Place {
 	return list
 }
 
-// place reads a record's position in its partition.
+// place reads a record's position in its partition. No member by values is another record's id.
 func (r *Ranks) place(ctx context.Context, e *schema.Entity, id string) (member, error) {
-	score, err := r.redis.ZScore(ctx, r.prefix.Keys(e, e.Partition(id)).Rank, id).Result()
-	if errors.Is(err, redis.Nil) {
-		return member{}, fmt.Errorf("rank of %s: %w", e.Name, ErrUnranked)
+	key := r.prefix.Keys(e, e.Partition(id)).Rank
+	for _, name := range []string{layout.Member(e, id), id} {
+		score, err := r.redis.ZScore(ctx, key, name).Result()
+		if err == nil {
+			return member{score, id, name}, nil
+		}
+		if !errors.Is(err, redis.Nil) {
+			return member{}, rdb.Fault("rank", err)
+		}
 	}
-	if err != nil {
-		return member{}, rdb.Fault("rank", err)
-	}
-	return member{score, id}, nil
+	return member{}, fmt.Errorf("rank of %s: %w", e.Name, ErrUnranked)
 }
 
 // part is the reply of one partition; see lua/rank.lua.
 type part struct {
+	mark           string
 	unsure         []string
 	ranked, before int64
 	left, right    []member
@@ -197,9 +205,11 @@ func (r *Ranks) sure(ctx context.Context, e *schema.Entity, side int,
 
 func (r *Ranks) parts(ctx context.Context, e *schema.Entity, side int, score, id string) ([]part, error) {
 	calls := make([]*rdb.Call, e.Partitions)
+	values, ids := layout.RankMarks(e)
 	for i := range calls {
 		k := r.prefix.Keys(e, i)
-		calls[i] = rankScript.Call([]string{k.Stats, k.Rank, k.Unsure}, e.RankBy, k.Record, side, score, id)
+		calls[i] = rankScript.Call([]string{k.Stats, k.Rank, k.Unsure}, values, k.Record, side, score, id,
+			layout.Member(e, id), ids)
 	}
 	r.redis.Send(ctx, calls...)
 	parts := make([]part, len(calls))
@@ -214,27 +224,53 @@ func (r *Ranks) parts(ctx context.Context, e *schema.Entity, side int, score, id
 		if layout.Text(reply[0]) == "" {
 			return nil, fmt.Errorf("rank of %s: %w", e.Name, ErrIncomplete)
 		}
-		parts[i].read(reply)
+		if !parts[i].read(e, reply) {
+			return nil, r.discard(ctx, e)
+		}
 	}
 	return parts, nil
 }
 
-func (p *part) read(reply []any) {
+// discard removes the marks of a rank by values that has other members: a process of an older build has put a record
+// there when it read it. A rebuild puts it right.
+func (r *Ranks) discard(ctx context.Context, e *schema.Entity) error {
+	for i := range e.Partitions {
+		if err := r.redis.HDel(ctx, r.prefix.Keys(e, i).Stats, "k").Err(); err != nil {
+			return rdb.Fault("rank", err)
+		}
+	}
+	return fmt.Errorf("rank of %s: %w", e.Name, ErrIncomplete)
+}
+
+// read decodes a reply, and reports whether all its members are of the rank's sort.
+func (p *part) read(e *schema.Entity, reply []any) bool {
+	p.mark = layout.Text(reply[0])
 	ids, _ := reply[1].([]any)
 	for _, id := range ids {
 		p.unsure = append(p.unsure, layout.Text(id))
 	}
 	p.ranked, _ = reply[2].(int64)
 	p.before, _ = reply[3].(int64)
-	p.left, p.right = members(reply[4]), members(reply[5])
+	var left, right bool
+	p.left, left = p.members(e, reply[4])
+	p.right, right = p.members(e, reply[5])
+	return left && right
 }
 
-func members(reply any) []member {
+func (p *part) members(e *schema.Entity, reply any) (found []member, ok bool) {
+	coded := Ordered(e) && p.mark == ByValues.mark(e)
 	list, _ := reply.([]any)
-	found := make([]member, 0, len(list)/2)
+	found = make([]member, 0, len(list)/2)
 	for i := 0; i+1 < len(list); i += 2 {
+		name := layout.Text(list[i+1])
+		id := name
+		if coded {
+			if id, ok = layout.MemberID(e, name); !ok {
+				return nil, false
+			}
+		}
 		score, _ := strconv.ParseFloat(layout.Text(list[i]), 64)
-		found = append(found, member{score, layout.Text(list[i+1])})
+		found = append(found, member{score, id, name})
 	}
-	return found
+	return found, true
 }

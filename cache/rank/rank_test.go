@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/cache"
@@ -27,7 +28,7 @@ import (
 func byCount(e *schema.Entity, _ *cache.Config) { e.RankBy, e.Partitions = "count", 3 }
 
 // ranks are the places that records with these values have.
-func ranks(records map[string]schema.Values) []rank.Place {
+func ranks(e *schema.Entity, by rank.By, records map[string]schema.Values) []rank.Place {
 	var places []rank.Place
 	for id, v := range records {
 		if n, err := strconv.ParseFloat(v[2], 64); err == nil {
@@ -35,8 +36,12 @@ func ranks(records map[string]schema.Values) []rank.Place {
 		}
 	}
 	slices.SortFunc(places, func(a, b rank.Place) int {
-		return cmp.Or(cmp.Compare(b.Score, a.Score),
-			strings.Compare(a.ID, b.ID))
+		if c := cmp.Compare(b.Score, a.Score); c != 0 || by == rank.ByBytes || e.ID.Type != schema.Int {
+			return cmp.Or(c, strings.Compare(a.ID, b.ID))
+		}
+		left, _ := strconv.ParseInt(a.ID, 10, 64)
+		right, _ := strconv.ParseInt(b.ID, 10, 64)
+		return cmp.Compare(left, right)
 	})
 	for i := range places {
 		places[i].Rank = int64(i) + 1
@@ -67,22 +72,30 @@ func (b *bundle) requireRanks(t *testing.T, r *rand.Rand, want []rank.Place) {
 	require.Equal(t, want[from:min(len(want), from+n)], got, "%d around place %d of %d", n, at+1, len(want))
 }
 
-// TestRankModel does random things to records and compares the rank with a map.
+// TestRankModel does random things to records and compares the rank with a map. The rank is rebuilt in either order of
+// the ids, as it is beside processes of an older build and after they have ended.
 func TestRankModel(t *testing.T) {
+	texts := []string{"a", "b", "B", "ba", "é", "~", "10", "9", "z", "zz", "𝄞", "a b"}
+	ints := []string{"0", "1", "9", "10", "11", "-1", "-9", "-10", "100", "-100", "9223372036854775807",
+		"-9223372036854775808"}
 	for i := range 8 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			b, r := setup(t, byCount), testkit.Random(t)
-			b.RebuildRank(t)
-			m := &rankModel{bundle: b, r: r, now: map[string]schema.Values{}}
+			m := &rankModel{r: testkit.Random(t), ids: texts, by: rank.ByValues, now: map[string]schema.Values{}}
+			m.bundle = setup(t, byCount, func(e *schema.Entity, _ *cache.Config) {
+				if i%2 == 1 {
+					e.ID.Type, m.ids = schema.Int, ints
+				}
+			})
+			m.rebuild(t)
 			for range 150 {
 				m.step(t)
-				if r.IntN(4) == 0 {
-					b.requireRanks(t, r, ranks(m.now))
+				if m.r.IntN(4) == 0 {
+					m.requireRanks(t, m.r, ranks(m.E, m.by, m.now))
 				}
 			}
-			b.Flush(t)
-			b.requireRanks(t, r, ranks(m.now))
-			b.Total(t)
+			m.Flush(t)
+			m.requireRanks(t, m.r, ranks(m.E, m.by, m.now))
+			m.Total(t)
 		})
 	}
 }
@@ -90,7 +103,32 @@ func TestRankModel(t *testing.T) {
 type rankModel struct {
 	*bundle
 	r   *rand.Rand
+	ids []string
+	by  rank.By                  // of the last rebuild
 	now map[string]schema.Values // the newest accepted state
+}
+
+// rebuild rebuilds the rank in an order that it draws, in pages between which records are written.
+func (m *rankModel) rebuild(t *testing.T) {
+	by, pages := rank.By(m.r.IntN(2) == 0), m.Table.Pages(3)
+	require.NoError(t, m.Rebuild(t.Context(), m.E, by, func(ctx context.Context, after string) ([]schema.Row, error) {
+		id, score := m.ids[m.r.IntN(len(m.ids))], m.score()
+		require.NoError(t, m.Loading(t, cache.Write{Op: cache.OpPut, ID: id, Values: whole.Row("n", "1", score)}).Err)
+		m.now[id] = whole.Row("n", "1", score)
+		if m.r.IntN(2) == 0 {
+			m.Flush(t)
+			m.Evict(t, id)
+			m.Got(t, id) // a fill
+		}
+		return pages(ctx, after)
+	}, nil))
+	m.by = by
+	complete, err := m.Complete(t.Context(), m.E, by)
+	require.NoError(t, err)
+	require.True(t, complete)
+	complete, err = m.Complete(t.Context(), m.E, !by)
+	require.NoError(t, err)
+	require.Equal(t, !rank.Ordered(m.E), complete)
 }
 
 // score is drawn from few values, so that ties are common, and from the extremes.
@@ -107,7 +145,7 @@ func (m *rankModel) score() string {
 }
 
 func (m *rankModel) step(t *testing.T) {
-	id := []string{"a", "b", "B", "ba", "é", "~", "10", "9", "z", "zz", "𝄞", "a b"}[m.r.IntN(12)]
+	id := m.ids[m.r.IntN(len(m.ids))]
 	score := m.score()
 	old, exists := m.now[id]
 	switch m.r.IntN(12) {
@@ -161,7 +199,7 @@ func (m *rankModel) change(t *testing.T, id, score string) {
 // lose drops the rank, and what else is persisted, as a Redis that came back empty has.
 func (m *rankModel) lose(t *testing.T) {
 	if m.r.IntN(3) > 0 {
-		m.RebuildRank(t) // beside what is pending
+		m.rebuild(t) // beside what is pending
 		return
 	}
 	for i := range m.E.Partitions {
@@ -171,7 +209,29 @@ func (m *rankModel) lose(t *testing.T) {
 	}
 	_, _, err := m.Top(t.Context(), m.E, 1)
 	require.ErrorIs(t, err, rank.ErrIncomplete)
-	m.RebuildRank(t)
+	m.rebuild(t)
+}
+
+// TestRankOfOlderBuild: a process of an older build puts the id itself into a rank by values when it reads a record.
+func TestRankOfOlderBuild(t *testing.T) {
+	b := setup(t, byCount, func(e *schema.Entity, _ *cache.Config) { e.ID.Type = schema.Int })
+	b.Table.Set("9", whole.Row("n", "1", "5"))
+	b.Table.Set("10", whole.Row("n", "1", "5"))
+	b.RebuildRank(t)
+	places, _, err := b.Top(t.Context(), b.E, 2)
+	require.NoError(t, err)
+	require.Equal(t, []rank.Place{{Rank: 1, ID: "9", Score: 5}, {Rank: 2, ID: "10", Score: 5}}, places)
+	key := strings.TrimSuffix(b.StatsKey(b.E.Partition("9")), "stats") + "rank"
+	require.NoError(t, b.RDB.ZAdd(t.Context(), key, redis.Z{Score: -5, Member: "9"}).Err())
+	_, _, err = b.Top(t.Context(), b.E, 2)
+	require.ErrorIs(t, err, rank.ErrIncomplete)
+	complete, err := b.Complete(t.Context(), b.E, rank.ByValues)
+	require.NoError(t, err)
+	require.False(t, complete)
+	b.RebuildRank(t)
+	_, total, err := b.Top(t.Context(), b.E, 2)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, total)
 }
 
 // TestRebuildMeanwhile lets something happen to a record between the moment in which a
@@ -231,13 +291,14 @@ func TestRebuildMeanwhile(t *testing.T) {
 				tt.before(t, b)
 			}
 			page := b.Table.Pages(10)
-			err := b.Rebuild(t.Context(), b.E, func(ctx context.Context, after string) ([]schema.Row, error) {
+			read := func(ctx context.Context, after string) ([]schema.Row, error) {
 				rows, err := page(ctx, after)
 				if after == "" && tt.meanwhile != nil {
 					tt.meanwhile(t, b)
 				}
 				return rows, err
-			}, nil)
+			}
+			err := b.Rebuild(t.Context(), b.E, rank.ByValues, read, nil)
 			require.NoError(t, err)
 			got, _, err := b.Around(t.Context(), b.E, id, 1)
 			if tt.want == "" {
@@ -290,7 +351,7 @@ func TestRebuildUnderWrites(t *testing.T) {
 	all.Wait()
 	b.Flush(t)
 	t.Logf("%d rebuilds", rebuilds)
-	b.requireRanks(t, testkit.Random(t), ranks(b.Table.Copy()))
+	b.requireRanks(t, testkit.Random(t), ranks(b.E, rank.ByValues, b.Table.Copy()))
 }
 
 func (b *bundle) anyWrite(id string, r *rand.Rand) {
@@ -320,7 +381,7 @@ func TestRebuildOvertaken(t *testing.T) {
 	b.Table.Set("a", whole.Row("n", "1", "1"))
 	page := b.Table.Pages(1)
 	once := sync.OnceFunc(func() { b.RebuildRank(t) })
-	err := b.Rebuild(t.Context(), b.E, func(ctx context.Context, after string) ([]schema.Row, error) {
+	err := b.Rebuild(t.Context(), b.E, rank.ByValues, func(ctx context.Context, after string) ([]schema.Row, error) {
 		once()
 		return page(ctx, after)
 	}, nil)
@@ -331,19 +392,19 @@ func TestRebuildOvertaken(t *testing.T) {
 			require.NoError(t, b.RDB.HSet(t.Context(), b.StatsKey(i), "ku", "1").Err())
 		}
 	})
-	err = b.Rebuild(t.Context(), b.E, func(ctx context.Context, after string) ([]schema.Row, error) {
+	err = b.Rebuild(t.Context(), b.E, rank.ByValues, func(ctx context.Context, after string) ([]schema.Row, error) {
 		late()
 		return page(ctx, after)
 	}, nil)
 	require.ErrorIs(t, err, rank.ErrRebuildLost)
-	b.requireRanks(t, testkit.Random(t), ranks(b.Table.Copy()))
+	b.requireRanks(t, testkit.Random(t), ranks(b.E, rank.ByValues, b.Table.Copy()))
 }
 
 // TestWhatMakesARankIncomplete shows each thing after which a rank may lack records.
 func TestWhatMakesARankIncomplete(t *testing.T) {
 	complete := func(t *testing.T, b *bundle) bool {
 		t.Helper()
-		ok, err := b.Complete(t.Context(), b.E)
+		ok, err := b.Complete(t.Context(), b.E, rank.ByValues)
 		require.NoError(t, err)
 		return ok
 	}
@@ -382,7 +443,7 @@ func TestWhatMakesARankIncomplete(t *testing.T) {
 	require.NoError(t, b.Adopt(t.Context(), b.E))
 	require.False(t, complete(t, b), "after another number of partitions")
 	b.RebuildRank(t)
-	b.requireRanks(t, testkit.Random(t), ranks(b.Table.Copy()))
+	b.requireRanks(t, testkit.Random(t), ranks(b.E, rank.ByValues, b.Table.Copy()))
 }
 
 // TestRankOfWritesThroughInEveryOrder lets two writes of a record through the database end
@@ -422,7 +483,7 @@ func TestRankOfWritesThroughInEveryOrder(t *testing.T) {
 						}
 					}
 					b.RDB.HDel(t.Context(), b.RecordKey(id), "_b") // a barrier that was left ends by itself
-					b.requireRanks(t, testkit.Random(t), ranks(b.Table.Copy()))
+					b.requireRanks(t, testkit.Random(t), ranks(b.E, rank.ByValues, b.Table.Copy()))
 				})
 			}
 		}
@@ -481,7 +542,8 @@ func BenchmarkRank(b *testing.B) {
 	require.NoError(b, err)
 	defer func() { _ = c.Close() }()
 	e := testkit.Entity(b, "player")
-	require.NoError(b, rank.New(c).Rebuild(b.Context(), e, func(_ context.Context, after string) ([]schema.Row, error) {
+	require.NoError(b, rank.New(c).Rebuild(b.Context(), e, rank.ByValues, func(_ context.Context,
+		after string) ([]schema.Row, error) {
 		from := 0
 		if after != "" {
 			from, _ = strconv.Atoi(after)

@@ -24,21 +24,43 @@ const rebuildLife = time.Minute
 // the end.
 type Rows func(ctx context.Context, after string) ([]schema.Row, error)
 
-// Complete reports whether the entity's rank contains every record.
-func (r *Ranks) Complete(ctx context.Context, e *schema.Entity) (bool, error) {
+// By is how a rank orders the ids of equal scores.
+type By bool
+
+// Ids that are ints, or keys of several columns, can be ordered in two ways; all others have the same order by both.
+const (
+	ByValues By = true  // 9 before 10
+	ByBytes  By = false // 10 before 9, as builds before did, and as they read and write it
+)
+
+// Complete reports whether the entity's rank contains every record, and has the order.
+func (r *Ranks) Complete(ctx context.Context, e *schema.Entity, by By) (bool, error) {
 	if e.RankBy == "" {
 		return true, nil
 	}
-	_, err := r.parts(ctx, e, 0, "", "")
+	parts, err := r.parts(ctx, e, 0, "", "")
 	if errors.Is(err, ErrIncomplete) {
 		return false, nil
 	}
-	return err == nil, err
+	mark := by.mark(e)
+	return err == nil && !slices.ContainsFunc(parts, func(p part) bool { return p.mark != mark }), err
+}
+
+// Ordered reports whether the two orders of an entity's ids differ.
+func Ordered(e *schema.Entity) bool { return ByValues.mark(e) != ByBytes.mark(e) }
+
+func (by By) mark(e *schema.Entity) string {
+	values, ids := layout.RankMarks(e)
+	if by == ByValues {
+		return values
+	}
+	return ids
 }
 
 // Rebuild rebuilds the entity's rank from the rows of the database, beside live writes and reads; a complete rank
-// answers reads until the new one replaces it. It reports the number of records processed so far after each page;
-// progress can be nil.
+// answers reads until the new one replaces it. While a process of a build that orders by bytes is alive, it must be by
+// bytes: such a process ends a rebuild by values when it writes, and a rank by values is not complete for it. It
+// reports the number of records processed so far after each page; progress can be nil.
 //
 // The rebuild is a second sorted set beside the first:
 //
@@ -51,11 +73,12 @@ func (r *Ranks) Complete(ctx context.Context, e *schema.Entity) (bool, error) {
 //
 // So a row never replaces a newer entry, in whatever order they arrive. A crash leaves the old rank unchanged, and a
 // repeat starts from scratch. Errors: ErrRebuildLost, ErrUnavailable, the errors of rows.
-func (r *Ranks) Rebuild(ctx context.Context, e *schema.Entity, rows Rows, progress func(records int)) error {
+func (r *Ranks) Rebuild(ctx context.Context, e *schema.Entity, by By, rows Rows,
+	progress func(records int)) error {
 	if e.RankBy == "" {
 		return fmt.Errorf("rebuild rank of %s: it has no rank.by", e.Name)
 	}
-	b := &rebuild{ranks: r, entity: e, token: e.RankBy + ":" + rand.Text(), progress: progress}
+	b := &rebuild{ranks: r, entity: e, by: by, token: by.mark(e) + ":" + rand.Text(), progress: progress}
 	for _, step := range []func(context.Context) error{
 		func(ctx context.Context) error { return b.all(ctx, b.begin) },
 		b.cached,
@@ -73,6 +96,7 @@ func (r *Ranks) Rebuild(ctx context.Context, e *schema.Entity, rows Rows, progre
 type rebuild struct {
 	ranks    *Ranks
 	entity   *schema.Entity
+	by       By
 	token    string
 	records  int
 	progress func(int)
@@ -85,7 +109,7 @@ func (b *rebuild) begin(partition int) *rdb.Call {
 
 func (b *rebuild) end(partition int) *rdb.Call {
 	k := b.ranks.prefix.Keys(b.entity, partition)
-	return rerankEndScript.Call([]string{k.Stats, k.Build, k.Rank}, b.token, b.entity.RankBy)
+	return rerankEndScript.Call([]string{k.Stats, k.Build, k.Rank}, b.token, b.by.mark(b.entity))
 }
 
 // put returns a step without records; it extends the life of the partition's rebuild.
@@ -143,6 +167,13 @@ func (b *rebuild) rows(ctx context.Context, page Rows) error {
 	}
 }
 
+func (b *rebuild) member(id string) string {
+	if b.by == ByValues {
+		return layout.Member(b.entity, id)
+	}
+	return id
+}
+
 // step sends n records to their partitions, and extends the life of the rebuild in the others.
 func (b *rebuild) step(ctx context.Context, n int, record func(i int) (partition int, id, score string)) error {
 	calls := make([]*rdb.Call, b.entity.Partitions)
@@ -152,7 +183,7 @@ func (b *rebuild) step(ctx context.Context, n int, record func(i int) (partition
 	for i := range n {
 		partition, id, score := record(i)
 		if partition < len(calls) { // otherwise left over from another number of partitions
-			calls[partition].Words = append(calls[partition].Words, id, score)
+			calls[partition].Words = append(calls[partition].Words, id, b.member(id), score)
 		}
 	}
 	if err := b.send(ctx, calls); err != nil {

@@ -51,6 +51,10 @@ func (a *app) rebuildRanks(ctx context.Context, args []string) error {
 	if err := p.SamePartitions(ctx, entities); err != nil {
 		return err
 	}
+	by, err := p.RankBy(ctx)
+	if err != nil {
+		return err
+	}
 	rebuilt := []map[string]any{}
 	for _, e := range entities {
 		if e.RankBy == "" {
@@ -58,7 +62,7 @@ func (a *app) rebuildRanks(ctx context.Context, args []string) error {
 		}
 		records := 0
 		progress := a.Bar(-1, "ranking "+e.Name)
-		err := rank.New(p.Cache).Rebuild(ctx, e, p.Rows(e), func(n int) { records = n; progress.At(int64(n)) })
+		err := rank.New(p.Cache).Rebuild(ctx, e, by, p.Rows(e), func(n int) { records = n; progress.At(int64(n)) })
 		progress.Done()
 		if err != nil {
 			return err

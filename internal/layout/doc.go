@@ -32,9 +32,9 @@
 //	                            last had it flushed at once (ms) · y, t turns of the last
 //	                            flush and of the one before it that was committed, i, h
 //	                            tokens of the last reads behind and ahead of the lock, i1,
-//	                            h1, … for their round trips (see lua/turn.lua) · k the field whose rank
-//	                            is complete · kb, ku token of a rebuild of it, and until
-//	                            when it stands (ms)
+//	                            h1, … for their round trips (see lua/turn.lua) · k the mark of the rank
+//	                            that is complete (see member.go) · kb, ku token of a
+//	                            rebuild of it, and until when it stands (ms)
 //	aw:{user/3}:pending  ZSET   id → time first pending (ms)
 //	aw:{user/3}:held     ZSET   id → time of the next attempt (ms)
 //	aw:{user/3}:dead     ZSET   id → time of death (ms)
@@ -48,7 +48,7 @@
 //	aw:{user/3}:opsAt    ZSET   operation id, and where it has an owner a byte 1 and that →
 //	                            time (ms), to trim ops by
 //	aw:{user/3}:opsOf    HASH   owner → number of its operation ids
-//	aw:{user/3}:rank     ZSET   id → score, negated, of every record that has one
+//	aw:{user/3}:rank     ZSET   member (see member.go) → score, negated, of every record that has one
 //	aw:{user/3}:rankBuild  ZSET the same while it is rebuilt; +inf: it has none
 //	aw:{user/3}:rankUnsure SET  ids whose row may have another score; see package rank
 //	aw:{user/3}:whole           never there; see lua/write.lua

@@ -87,12 +87,16 @@ local function place(score)
   return score:sub(1, 1) == '-' and score:sub(2) or '-' .. score
 end
 
--- seat puts a record at its place in a rank, and in its rebuild where one is under way, in
--- which +inf stands for a record without score. The record is not unsure any more.
-local function seat(rank, build, unsure, building, id, score)
+-- seat puts a record at its place in a rank, and in its rebuild where one is under way at now, ms, in which +inf stands
+-- for a record without score. The record is not unsure any more. See layout/member.go for members and marks.
+local function seat(stats, rank, build, unsure, now, id, member, score)
   local at = place(score)
-  if at then redis.call('ZADD', rank, at, id) else redis.call('ZREM', rank, id) end
-  if building then redis.call('ZADD', build, at or '+inf', id) end
+  local k, kb, till = unpack(redis.call('HMGET', stats, 'k', 'kb', 'ku'))
+  local one = k and not k:find('#', 1, true) and id or member
+  if at then redis.call('ZADD', rank, at, one) else redis.call('ZREM', rank, one) end
+  if number(till) > now then
+    redis.call('ZADD', build, at or '+inf', kb:find('#', 1, true) and member or id)
+  end
   redis.call('SREM', unsure, id)
 end
 

@@ -50,10 +50,15 @@ func TestTheFunctionsDo(t *testing.T) {
 	require.Equal(t, int64(1),
 		run("lasts(KEYS[1], 'e', 60000) lasts(KEYS[1], 'e', 1) return number(redis.call('HGET', KEYS[1], 'e')) > now_ms() + 50000 and 1 or 0"))
 	require.Equal(t, []any{"-2", "-2", int64(0)}, run(
-		"redis.call('SADD', KEYS[3], 'x') seat(KEYS[1] .. 'r', KEYS[2], KEYS[3], true, 'x', '2') "+
-			"return { redis.call('ZSCORE', KEYS[1] .. 'r', 'x'), redis.call('ZSCORE', KEYS[2], 'x'), redis.call('SCARD', KEYS[3]) }"))
-	require.Equal(t, []any{int64(0), "inf"}, run(
-		"seat(KEYS[1] .. 'r', KEYS[2], KEYS[3], true, 'x', 'null') return { redis.call('ZCARD', KEYS[1] .. 'r'), redis.call('ZSCORE', KEYS[2], 'x') }"))
+		"redis.call('HSET', KEYS[1], 'k', 'n', 'kb', 'n#:t', 'ku', 9) redis.call('SADD', KEYS[3], 'x') "+
+			"seat(KEYS[1], KEYS[1] .. 'r', KEYS[2], KEYS[3], 8, 'x', 'm', '2') "+
+			"return { redis.call('ZSCORE', KEYS[1] .. 'r', 'x'), redis.call('ZSCORE', KEYS[2], 'm'), redis.call('SCARD', KEYS[3]) }"))
+	require.Equal(t, []any{int64(0), "inf"}, run("seat(KEYS[1], KEYS[1] .. 'r', KEYS[2], KEYS[3], 8, 'x', 'm', 'null') "+
+		"return { redis.call('ZCARD', KEYS[1] .. 'r'), redis.call('ZSCORE', KEYS[2], 'm') }"))
+	require.Equal(t, []any{"-3", "-3", int64(1)}, run(
+		"redis.call('HSET', KEYS[1], 'k', 'n#', 'kb', 'n:t') seat(KEYS[1], KEYS[1] .. 'r', KEYS[2], KEYS[3], 8, 'x', 'm', '3') "+
+			"seat(KEYS[1], KEYS[1] .. 'r', KEYS[2], KEYS[3], 9, 'y', 'n', 'null') "+
+			"return { redis.call('ZSCORE', KEYS[1] .. 'r', 'm'), redis.call('ZSCORE', KEYS[2], 'x'), redis.call('ZCARD', KEYS[1] .. 'r') }"))
 	require.Equal(t, int64(2500), run(
 		"local list = {} for i = 1, 2500 do list[i] = i end chunked(list, 'SADD', KEYS[3]) return redis.call('SCARD', KEYS[3])"))
 	require.Equal(t, []any{"held", "77/1", "id", "9"}, run(

@@ -19,7 +19,8 @@ func (p *Parts) beat(ctx context.Context, kind string) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		info := map[string]string{"started": started, "version": p.version, fleet.FieldsInfo: fields}
+		info := map[string]string{"started": started, "version": p.version, fleet.FieldsInfo: fields,
+			fleet.MembersInfo: "1"}
 		p.report(ctx, info)
 		if err := p.Fleet.Beat(ctx, kind, id, info, every+beatLife); err != nil && ctx.Err() == nil {
 			p.Log.Debug("beat failed", "error", err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache/rank"
+	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -26,8 +27,15 @@ func (p *Parts) Rows(e *schema.Entity) rank.Rows {
 	}
 }
 
-// KeepRanks rebuilds every rank that is not complete, until ctx ends. One worker does it
-// at a time; should two do it, the later one wins.
+// RankBy returns how ranks can order ids of equal scores now: by their values, unless a process of a build that orders
+// their bytes is alive.
+func (p *Parts) RankBy(ctx context.Context) (rank.By, error) {
+	alive, err := p.Fleet.Alive(ctx)
+	return rank.By(fleet.RankByValues(alive)), err
+}
+
+// KeepRanks rebuilds every rank that is not complete, or that an older build has left in the order of bytes, until ctx
+// ends. One worker does it at a time; should two do it, the later one wins.
 func (p *Parts) KeepRanks(ctx context.Context) error {
 	var ranked []*schema.Entity
 	for _, e := range p.Config.Entities {
@@ -57,7 +65,14 @@ func (p *Parts) KeepRanks(ctx context.Context) error {
 
 func (p *Parts) keepRank(ctx context.Context, e *schema.Entity, holder string) error {
 	ranks := rank.New(p.Cache)
-	complete, err := ranks.Complete(ctx, e)
+	by := rank.ByValues
+	if rank.Ordered(e) {
+		var err error
+		if by, err = p.RankBy(ctx); err != nil {
+			return err
+		}
+	}
+	complete, err := ranks.Complete(ctx, e, by)
 	if err != nil || complete {
 		return err
 	}
@@ -73,7 +88,7 @@ func (p *Parts) keepRank(ctx context.Context, e *schema.Entity, holder string) e
 	}()
 	began, records := time.Now(), 0
 	page := p.Rows(e)
-	err = ranks.Rebuild(ctx, e, func(ctx context.Context, after string) ([]schema.Row, error) {
+	err = ranks.Rebuild(ctx, e, by, func(ctx context.Context, after string) ([]schema.Row, error) {
 		if _, err := p.Fleet.Lead(ctx, name, holder, rankLease); err != nil {
 			return nil, err
 		}

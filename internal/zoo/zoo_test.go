@@ -623,7 +623,7 @@ func (z *zoo) ranked() {
 		}
 	}
 	testkit.Eventually(z.t, "the rank is complete", func() bool {
-		complete, err := rank.New(z.parts.Cache).Complete(z.t.Context(), z.e)
+		complete, err := rank.New(z.parts.Cache).Complete(z.t.Context(), z.e, rank.ByValues)
 		require.NoError(z.t, err)
 		return complete
 	})

@@ -41,8 +41,8 @@ func TestRanks(t *testing.T) {
 	require.Contains(t, body, "rank-incomplete")
 
 	e := b.entities["player"]
-	require.NoError(t, rank.New(b.cache).Rebuild(t.Context(), e, func(ctx context.Context, after string) ([]schema.Row,
-		error) {
+	require.NoError(t, rank.New(b.cache).Rebuild(t.Context(), e, rank.ByValues, func(ctx context.Context,
+		after string) ([]schema.Row, error) {
 		return b.store.List(ctx, e, store.Query{After: after})
 	}, nil))
 	r, code, _ := get("/v1/player?top=3")

@@ -2,7 +2,7 @@
 -- rebuild in progress ends.
 --
 -- KEYS  1 stats  2 the rebuild
--- ARGV  1 token: the field that ranks the records, ":" and a fresh text  2 life, ms
+-- ARGV  1 token: the mark of the rank that it makes, ":" and a fresh text  2 life, ms
 redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[1], 'kb', ARGV[1], 'ku', whole(now_ms() + ARGV[2]))
 return 1

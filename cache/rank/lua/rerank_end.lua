@@ -1,7 +1,7 @@
 -- Ends the rebuild of a partition's rank: it becomes the rank.
 --
 -- KEYS  1 stats  2 the rebuild  3 rank
--- ARGV  1 token of the rebuild  2 the field that ranks the records
+-- ARGV  1 token of the rebuild  2 the mark of the rank
 -- Returns 1, or 0 if the rebuild was over already
 local call = redis.call
 local token, till = unpack(call('HMGET', KEYS[1], 'kb', 'ku'))

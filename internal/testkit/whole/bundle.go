@@ -278,7 +278,7 @@ func (d *Table) Pages(size int) rank.Rows {
 // RebuildRank rebuilds the rank from the table.
 func (b *Bundle) RebuildRank(t *testing.T) {
 	t.Helper()
-	require.NoError(t, b.Rebuild(t.Context(), b.E, b.Table.Pages(7), nil))
+	require.NoError(t, b.Rebuild(t.Context(), b.E, rank.ByValues, b.Table.Pages(7), nil))
 }
 
 // Evict takes a record out of Redis as the end of its TTL does; never one without TTL.
