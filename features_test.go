@@ -883,7 +883,7 @@ func gormOf(t *testing.T, url string) *gorm.DB {
 		NamingStrategy: gormschema.NamingStrategy{IdentifierMaxLength: 64}})
 	require.NoError(t, err)
 	if dialect.Name() == "mysql" { // ids that differ in case are different ids
-		g = g.Set("gorm:table_options", "CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin").Session(&gorm.Session{})
+		g = g.Set("gorm:table_options", "CHARACTER SET utf8mb4 COLLATE "+testkit.ExactCollation).Session(&gorm.Session{})
 	}
 	t.Cleanup(func() {
 		if pool, err := g.DB(); err == nil {

@@ -6,6 +6,7 @@
 #
 # On Debian and its relatives it installs with apt-get, through sudo where it is not
 # run by root. Elsewhere it says what is missing and fails. What is there is left alone.
+# The need mysql is unpacked into the clone, see scripts/mysql.sh, and does without.
 set -euo pipefail
 
 # A compiler is of use only with the headers of the C library.
@@ -13,7 +14,7 @@ headers() { echo '#include <stdlib.h>' | "${CC:-$(command -v gcc || command -v c
 
 # One line a need: what shows that it is there, and its Debian packages.
 tests=(compiler redis postgres mariadb sqlite3 pgbouncer haproxy nginx prometheus chromium)
-needs=("${tests[@]}" buildah)
+needs=("${tests[@]}" mysql buildah)
 has_compiler() { { command -v gcc || command -v clang; } && headers; };   debian_compiler="gcc libc6-dev"
 has_redis() { command -v redis-server; };                                 debian_redis="redis-server"
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb; }; debian_postgres="postgresql"
@@ -26,13 +27,17 @@ has_prometheus() { command -v prometheus && command -v promtool; };       debian
 has_chromium() { command -v chromium; };                                  debian_chromium="chromium"
 has_buildah() { command -v buildah; };                                    debian_buildah="buildah"
 
-[ "$*" = tests ] && set -- "${tests[@]}"
+[ "$*" = tests ] && set -- "${tests[@]}" mysql
 missing=()
 for need in "$@"; do
 	case " ${needs[*]} " in
 	*" $need "*) ;;
 	*) echo "deps.sh: unknown need: $need; there are: ${needs[*]}" >&2 && exit 2 ;;
 	esac
+	if [ "$need" = mysql ]; then
+		"$(dirname "$0")/mysql.sh"
+		continue
+	fi
 	packages=debian_$need
 	# shellcheck disable=SC2206  # a need may be several packages
 	"has_$need" >/dev/null 2>&1 || missing+=(${!packages})

@@ -57,31 +57,39 @@ func TestDrawBesideAnotherProgram(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		scheme, _, _ := strings.Cut(url, "://")
 		for name, ddl := range counted[scheme] {
+			sequence := strings.Contains(ddl, "CREATE SEQUENCE")
+			if sequence && testkit.OnMySQL(url) {
+				continue
+			}
 			t.Run(name, func(t *testing.T) {
 				e := ticket(t)
 				b := open(t, url, []*schema.Entity{e})
 				b.exec(ddl)
 				_, err := b.Migrate(t.Context(), false)
 				require.NoError(t, err)
-				drawBeside(t, b, e)
+				block := 10
+				if testkit.OnMySQL(url) && strings.Contains(ddl, "CREATE TRIGGER") {
+					block = 1 // all that is known of the numbers then
+				}
+				drawBeside(t, b, e, block)
 				b.exec("DROP TABLE tickets")
-				if scheme != "sqlite" {
-					b.exec("DROP SEQUENCE IF EXISTS s")
+				if sequence {
+					b.exec("DROP SEQUENCE s")
 				}
 			})
 		}
 	})
 }
 
-func drawBeside(t *testing.T, b *bench, e *schema.Entity) {
-	const rows, draws, block = 60, 12, 10
+func drawBeside(t *testing.T, b *bench, e *schema.Entity, block int) {
+	const rows, draws = 60, 12
 	var mine []string
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
 			for range draws {
-				ids, err := b.Draw(t.Context(), e, block)
+				ids, err := b.Draw(t.Context(), e, 10)
 				if err != nil {
 					t.Error(err)
 					return
@@ -270,7 +278,7 @@ func TestMigrateMakesASequence(t *testing.T) {
 		again, err := b.Migrate(t.Context(), true)
 		require.NoError(t, err)
 		require.Empty(t, again, "no notes either: %v", statements)
-		drawBeside(t, b, e)
+		drawBeside(t, b, e, 10)
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/catalog"
@@ -124,6 +125,9 @@ func TestI8ColumnsHoldWhatTheirVerdictSays(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		name, _, _ := strings.Cut(url, ":")
 		for n, typ := range columnTypes[name] {
+			if testkit.OnMySQL(url) && (typ == "uuid" || typ == "inet6") {
+				continue // types of MariaDB
+			}
 			table := fmt.Sprintf("t%d", n)
 			fields := fieldsOfEachType()
 			e := entity(t, table, schema.String, fields...)
@@ -137,7 +141,7 @@ func TestI8ColumnsHoldWhatTheirVerdictSays(t *testing.T) {
 			for _, f := range fields {
 				columns += ", " + f.Name + " " + typ
 			}
-			key := map[bool]string{true: "varchar(100) COLLATE utf8mb4_nopad_bin", false: "text"}[name == "mysql"]
+			key := map[bool]string{true: "varchar(100) COLLATE " + testkit.ExactCollation, false: "text"}[name == "mysql"]
 			b.exec("CREATE TABLE " + e.Table + " (id " + key + " PRIMARY KEY" + columns + ")")
 			holds := map[string]catalog.Verdict{}
 			var fit []schema.Field

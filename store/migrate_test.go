@@ -81,7 +81,7 @@ func TestExistingTable(t *testing.T) {
 			schema.Field{Name: "age", Type: schema.Int},
 			schema.Field{Name: "name", Type: schema.Text, Required: true})
 		b := open(t, url, []*schema.Entity{e})
-		b.exec(`CREATE TABLE accounts (legacy text DEFAULT 'old', id varchar(50) PRIMARY KEY, age varchar(9), email varchar(99))`)
+		b.exec(`CREATE TABLE accounts (legacy varchar(99) DEFAULT 'old', id varchar(50) PRIMARY KEY, age varchar(9), email varchar(99))`)
 		b.exec(`INSERT INTO accounts (id, age, email, legacy) VALUES ('a', '41', 'a@x', 'mine'), ('b', NULL, NULL, 'hers')`)
 		done, err := b.Migrate(t.Context(), false)
 		require.NoError(t, err)
@@ -131,7 +131,7 @@ func TestUniqueIndexOverDuplicates(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
 		b := open(t, url, []*schema.Entity{e})
-		b.exec(`CREATE TABLE accounts (id text PRIMARY KEY, email text, age bigint)`)
+		b.exec(`CREATE TABLE accounts (id text PRIMARY KEY, email varchar(320), age bigint)`)
 		b.exec(`INSERT INTO accounts VALUES ('a', 'x', 1), ('b', 'x', 2)`)
 		done, err := b.Migrate(t.Context(), false)
 		require.ErrorContains(t, err, "create unique index uq_accounts_email")

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/md5"
 	"crypto/sha256"
 	"database/sql"
 	"database/sql/driver"
@@ -223,9 +224,14 @@ func (d *mysql) migrating(ctx context.Context, db *sql.DB, fn func() error) erro
 		return err
 	}
 	defer conn.Close()
+	var database string
+	if err := conn.QueryRowContext(ctx, "SELECT DATABASE()").Scan(&database); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("afterwrite %x", md5.Sum([]byte(database))) // MySQL 9.6 has no MD5 of its own
 	for {
 		var got sql.NullInt64
-		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('afterwrite ', MD5(DATABASE())), 5)").Scan(&got)
+		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, 5)", name).Scan(&got)
 		if err != nil {
 			return err
 		}
@@ -235,7 +241,7 @@ func (d *mysql) migrating(ctx context.Context, db *sql.DB, fn func() error) erro
 	}
 	err = fn()
 	// The lock belongs to the connection: a process that dies gives it back.
-	_, unlock := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK(CONCAT('afterwrite ', MD5(DATABASE())))")
+	_, unlock := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK(?)", name)
 	return errors.Join(err, unlock)
 }
 

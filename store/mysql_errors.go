@@ -101,9 +101,10 @@ var mysqlKinds = map[uint16]schema.Kind{
 	1048: schema.KindNotNull, 1364: schema.KindNotNull, 1263: schema.KindNotNull,
 	4025: schema.KindCheck, 3819: schema.KindCheck, 1369: schema.KindCheck, 1526: schema.KindCheck,
 	1406: schema.KindRange, 1264: schema.KindRange, 1690: schema.KindRange, 1118: schema.KindRange,
-	1153: schema.KindRange,
+	1153: schema.KindRange, 1467: schema.KindRange,
 	1301: schema.KindRange, 1441: schema.KindRange,
 	1366: schema.KindType, 1292: schema.KindType, 1265: schema.KindType, 1411: schema.KindType, 1300: schema.KindType,
+	1525: schema.KindType, // MySQL: a text that is compared with a date is none
 	3140: schema.KindType, 3156: schema.KindType, 3903: schema.KindType, 4038: schema.KindType, 1977: schema.KindType,
 }
 

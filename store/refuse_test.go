@@ -156,7 +156,7 @@ func strict(t testing.TB, url string) (*bench, *schema.Entity) {
 	b := open(t, url, []*schema.Entity{e})
 	if b.Dialect() == "mysql" {
 		b.exec(`CREATE TABLE parents (id text PRIMARY KEY);
-			CREATE TABLE items (id text PRIMARY KEY, name varchar(255) COLLATE utf8mb4_nopad_bin, parent text REFERENCES parents (id),
+			CREATE TABLE items (id text PRIMARY KEY, name varchar(255) COLLATE ` + testkit.ExactCollation + `, parent text REFERENCES parents (id),
 				stock integer, label varchar(10) NOT NULL, CONSTRAINT stock_positive CHECK (stock >= 0))`)
 		for _, event := range []string{"INSERT", "UPDATE"} {
 			b.exec(`CREATE TRIGGER angry_` + event + ` BEFORE ` + event + ` ON items FOR EACH ROW BEGIN

@@ -32,7 +32,7 @@ type option func(*store.Config)
 func onEach(t *testing.T, fn func(t *testing.T, url string)) {
 	t.Helper()
 	t.Parallel()
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		t.Parallel()
 		fn(t, url)
 	})

@@ -34,7 +34,7 @@ func TestI8IntsInColumnsOfFloats(t *testing.T) {
 
 func keyTypeOf(url string) string {
 	if strings.HasPrefix(url, "mysql:") {
-		return "varchar(100) COLLATE utf8mb4_nopad_bin"
+		return "varchar(100) COLLATE " + testkit.ExactCollation
 	}
 	return "text"
 }

@@ -20,10 +20,10 @@ var madeTables = map[string]string{
 	"postgres": `CREATE TABLE users (id text PRIMARY KEY, name text NOT NULL, no bigint GENERATED ALWAYS AS IDENTITY,
 		state text NOT NULL DEFAULT 'new', size integer GENERATED ALWAYS AS (length(name)) STORED,
 		loud varchar(3) GENERATED ALWAYS AS (upper(left(name, 3))) STORED, price real)`,
-	"mysql": `CREATE TABLE users (id varchar(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PRIMARY KEY,
-		name varchar(200) COLLATE utf8mb4_nopad_bin NOT NULL, no bigint NOT NULL AUTO_INCREMENT UNIQUE,
-		state varchar(20) COLLATE utf8mb4_nopad_bin NOT NULL DEFAULT 'new', size integer GENERATED ALWAYS AS (char_length(name)) STORED,
-		loud varchar(200) COLLATE utf8mb4_nopad_bin GENERATED ALWAYS AS (upper(name)) VIRTUAL, price float)`,
+	"mysql": `CREATE TABLE users (id varchar(64) CHARACTER SET utf8mb4 COLLATE ` + testkit.ExactCollation + ` PRIMARY KEY,
+		name varchar(200) COLLATE ` + testkit.ExactCollation + ` NOT NULL, no bigint NOT NULL AUTO_INCREMENT UNIQUE,
+		state varchar(20) COLLATE ` + testkit.ExactCollation + ` NOT NULL DEFAULT 'new', size integer GENERATED ALWAYS AS (char_length(name)) STORED,
+		loud varchar(200) COLLATE ` + testkit.ExactCollation + ` GENERATED ALWAYS AS (upper(name)) VIRTUAL, price float)`,
 }
 
 // made is the entity of these tables.

@@ -31,8 +31,8 @@ var shop = map[string][]string{
 	"mysql": {
 		`CREATE TABLE customers (id bigint PRIMARY KEY, mail varchar(80) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL UNIQUE, joined datetime(6), active tinyint(1) NOT NULL DEFAULT 1)`,
 		`CREATE TABLE padded (number varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY, n int)`,
-		`CREATE TABLE orders (number varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL PRIMARY KEY, customer bigint, note text CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, doubled bigint AS (customer * 2) STORED, FOREIGN KEY (customer) REFERENCES customers (id))`,
-		`CREATE TABLE links (id varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin, customer bigint, at datetime(6), PRIMARY KEY (customer, id, at), FOREIGN KEY (customer) REFERENCES customers (id))`,
+		`CREATE TABLE orders (number varchar(20) CHARACTER SET utf8mb4 COLLATE ` + testkit.ExactCollation + ` NOT NULL PRIMARY KEY, customer bigint, note text CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, doubled bigint AS (customer * 2) STORED, FOREIGN KEY (customer) REFERENCES customers (id))`,
+		`CREATE TABLE links (id varchar(20) CHARACTER SET utf8mb4 COLLATE ` + testkit.ExactCollation + `, customer bigint, at datetime(6), PRIMARY KEY (customer, id, at), FOREIGN KEY (customer) REFERENCES customers (id))`,
 		`CREATE TABLE loose (a bigint, b bigint)`,
 	},
 }

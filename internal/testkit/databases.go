@@ -13,6 +13,13 @@ func SQLite(t testing.TB) string {
 	return "sqlite://" + filepath.Join(t.TempDir(), "test.db")
 }
 
+// AllDatabases runs fn as [Databases] does, and on MySQL itself beside MariaDB.
+func AllDatabases(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("mysql", func(t *testing.T) { fn(t, MySQL(t).Database(t)) })
+	Databases(t, fn)
+}
+
 // Databases runs fn as a subtest on each dialect, with the URL of a fresh database.
 func Databases(t *testing.T, fn func(t *testing.T, url string)) {
 	t.Helper()

@@ -7,7 +7,8 @@
 // that reads a pipe from the binary removes the directories once the pipe closes.
 //
 // A server that is not installed fails the test with the line that installs it. It
-// never skips: a test that did not run proves nothing.
+// never skips, since a test that did not run proves nothing, with one exception: MySQL,
+// which no release of Debian has (scripts/mysql.sh).
 //
 // Only tests import this package, and it imports nothing of the product but the root
 // package, so that every package may use it in its internal tests. What needs more

@@ -13,10 +13,17 @@ func Spell(databaseURL, statement string) string {
 		return statement
 	}
 	statement = keysOfText.ReplaceAllString(statement,
-		"varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin $1")
+		"varchar(255) CHARACTER SET utf8mb4 COLLATE "+ExactCollation+" $1")
 	statement = dropIndex.ReplaceAllString(statement, "ALTER TABLE $2 DROP INDEX $1")
 	return strings.ReplaceAll(statement, " AS text)", " AS char)")
 }
+
+// OnMySQL reports whether the URL of a database of the tests is of MySQL itself, and not of MariaDB.
+func OnMySQL(databaseURL string) bool { return strings.Contains(databaseURL, "/"+mySQL.name+"_") }
+
+// ExactCollation names the collation that tells all texts apart, in comments of which MariaDB
+// and MySQL run one each.
+const ExactCollation = "/*M!100600 utf8mb4_nopad_bin */ /*!80017 utf8mb4_0900_bin */"
 
 var (
 	keysOfText = regexp.MustCompile(`\b(?:text|varchar\(\d+\)) ((?:NOT NULL )?(?:PRIMARY KEY|REFERENCES|UNIQUE))`)

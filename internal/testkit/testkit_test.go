@@ -98,3 +98,17 @@ func TestEntitiesHaveEveryType(t *testing.T) {
 		require.True(t, types[want], want)
 	}
 }
+
+func TestMySQLKeepsItsDataOverADeath(t *testing.T) {
+	t.Parallel()
+	m := testkit.DedicatedMySQL(t, true)
+	db := testkit.SQL(t, m.Database(t))
+	_, err := db.Exec("CREATE TABLE t (n int); INSERT INTO t VALUES (7)")
+	require.NoError(t, err)
+	m.Kill()
+	require.Error(t, db.Ping())
+	m.Start()
+	var n int
+	require.NoError(t, db.QueryRow("SELECT n FROM t").Scan(&n))
+	require.Equal(t, 7, n)
+}

@@ -49,7 +49,7 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 			v.narrow("it takes times from 1970 to 2038")
 		}
 	case "json":
-		v.jsonb(f)
+		v.mysqlJSON(f)
 	case "uuid":
 		v.only(f, c, schema.UUID)
 	case "bit":
@@ -113,6 +113,19 @@ func (v *Verdict) bytes(f *schema.Field, c Column) {
 	}
 	if v.Bytes = c.Bytes; v.Hold == Exact {
 		v.narrow("it takes at most %d bytes", c.Bytes)
+	}
+}
+
+// mysqlJSON judges MySQL's own type; that of MariaDB is a text. It keeps a number with a fraction as a double, and
+// takes no bool but as a text.
+func (v *Verdict) mysqlJSON(f *schema.Field) {
+	switch f.Type {
+	case schema.Decimal:
+		v.float(f, 15, 1<<53)
+	case schema.Bool:
+		v.wrong(f, "json")
+	default:
+		v.jsonb(f)
 	}
 }
 

@@ -145,7 +145,7 @@ func (v *Verdict) json(f *schema.Field) {
 func (v *Verdict) jsonb(f *schema.Field) {
 	switch {
 	case f.Type == schema.JSON:
-		v.database("jsonb keeps the meaning of a JSON text and not its spelling")
+		v.database("the database keeps the meaning of a JSON text and not its spelling")
 	case isNumber(f) || f.Type == schema.Bool:
 	case isText(f):
 		v.database("the database spells the JSON")
