@@ -269,8 +269,11 @@ func (w *world) lockTable() func() {
 	if err != nil {
 		return nil
 	}
+	// An earlier lock of these rows may last still, and ends only after this fault has begun.
+	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+	defer cancel()
 	var n int
-	if tx.QueryRow("SELECT count(*) FROM (SELECT id FROM hammer_doc FOR UPDATE) AS held").Scan(&n) != nil {
+	if tx.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT id FROM hammer_doc FOR UPDATE) AS held").Scan(&n) != nil {
 		_ = tx.Rollback()
 		return nil
 	}

@@ -285,19 +285,25 @@ func (p *PostgresServer) running() bool {
 }
 
 // Kill ends the cluster at once, without a checkpoint: the next start recovers from
-// the log, as after a crash.
-func (p *PostgresServer) Kill() { p.stop(syscall.SIGQUIT) }
+// the log, as after a crash. One that does not end by itself is killed as any process.
+func (p *PostgresServer) Kill() {
+	if err := p.stop(syscall.SIGQUIT); err != nil {
+		p.t.Logf("kill postgres: %v", err)
+	}
+}
 
 // Stop ends the cluster cleanly and cuts off its clients.
-func (p *PostgresServer) Stop() { p.stop(syscall.SIGINT) }
+func (p *PostgresServer) Stop() {
+	if err := p.stop(syscall.SIGINT); err != nil {
+		p.t.Errorf("stop postgres: %v", err)
+	}
+}
 
-func (p *PostgresServer) stop(signal syscall.Signal) {
+func (p *PostgresServer) stop(signal syscall.Signal) error {
 	p.own()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.process.end(signal); err != nil {
-		p.t.Errorf("stop postgres: %v", err)
-	}
+	return p.process.end(signal)
 }
 
 // Start starts a stopped or killed cluster on the same data and port, and waits until
