@@ -169,6 +169,7 @@ func New(cfg Config) (*API, error) {
 		return nil, fmt.Errorf("api: openapi: %w", err)
 	}
 	a.routes = a.newRoutes(cfg.Gatherer)
+	a.metrics.begin(a.routes.collection, a.routes.record, a.routes.under["increment"], a.routes.fixed["/v1/batch"])
 	return a, nil
 }
 

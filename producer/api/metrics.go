@@ -47,6 +47,17 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
+// begin has the series of errors of the server there from the start, or a rate would miss the first of them.
+func (m *metrics) begin(ends ...*endpoint) {
+	for _, end := range ends {
+		for method := range end.methods {
+			for _, code := range []int{http.StatusInternalServerError, http.StatusServiceUnavailable} {
+				m.duration.WithLabelValues(end.name, methodLabel(method), codeLabel(code))
+			}
+		}
+	}
+}
+
 func (m *metrics) observe(route, method string, code int, elapsed time.Duration) {
 	m.duration.WithLabelValues(route, methodLabel(method), codeLabel(code)).Observe(elapsed.Seconds())
 }

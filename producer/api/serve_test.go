@@ -104,6 +104,10 @@ func TestHealthAndMetrics(t *testing.T) {
 		`afterwrite_http_request_duration_seconds_count{code="202",method="PUT",route="record"} 1`)
 	require.Contains(t, metrics,
 		`afterwrite_http_request_duration_seconds_count{code="405",method="other",route="record"} 1`)
+	for _, end := range []string{`method="POST",route="batch"`, `method="PATCH",route="record"`,
+		`method="POST",route="increment"`, `method="GET",route="collection"`} {
+		require.Contains(t, metrics, `afterwrite_http_request_duration_seconds_count{code="503",`+end+`} 0`)
+	}
 }
 
 func TestNewNamesWhatIsWrong(t *testing.T) {
