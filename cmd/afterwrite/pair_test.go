@@ -74,6 +74,24 @@ func TestWorkerWithAnotherDatabase(t *testing.T) {
 	})
 }
 
+// A database that was never migrated, under a Redis that belongs to another, is called the wrong one: whoever follows
+// the hint does not make tables in it.
+func TestADatabaseWithoutTablesIsNotTheRightOne(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	_, worker := d.serve()
+	require.Equal(t, exitOK, worker.stop())
+	d.env = append(d.env, "AFTERWRITE_DATABASE_URL="+testkit.SQLite(t))
+	lost := d.start("worker")
+	require.Equal(t, exitFailure, lost.wait())
+	require.Contains(t, lost.text(), "Redis is paired with another database")
+	require.NotContains(t, lost.text(), "afterwrite migrate")
+	r := d.run("", "doctor")
+	require.Equal(t, exitFailure, r.code)
+	require.Regexp(t, `failure +pairing +Redis and the database do not belong together`, r.out)
+	require.Regexp(t, `failure +tables .*see pairing first`, r.out)
+}
+
 // Processes that start at once for the first time pair once and raise no alarm, nor does a
 // new prefix; an emptied Redis is a failure until it is acknowledged with a reason.
 func TestFirstStartRaisesNoAlarm(t *testing.T) {

@@ -121,7 +121,11 @@ func (d *Deep) judge(f *findings) {
 	case d.Tables != nil:
 		f.add("tables", Failure, d.Tables, DatabaseHint(d.Tables), "The tables cannot be read.")
 	case len(d.Outstanding) > 0:
-		f.add("tables", Failure, nil, "run `afterwrite migrate`", "Schema error: %d %s outstanding: %s.",
+		hint := "run `afterwrite migrate`"
+		if d.Pairing != nil {
+			hint = "see pairing first: this is likely the wrong database"
+		}
+		f.add("tables", Failure, nil, hint, "Schema error: %d %s outstanding: %s.",
 			len(d.Outstanding), text.Plural(int64(len(d.Outstanding)), "migration step is", "migration steps are"),
 			listed(d.Outstanding))
 	}

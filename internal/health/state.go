@@ -166,6 +166,11 @@ func (s *State) Look(ctx context.Context, from Sources) {
 	}
 	d := &Deep{RedisWrites: from.Depths.RedisWritable(ctx)}
 	d.Outstanding, d.Tables = from.Depths.Outstanding(ctx)
+	if d.Tables == nil && len(d.Outstanding) > 0 {
+		if err := from.Depths.Paired(ctx); errors.Is(err, schema.ErrUnpaired) {
+			d.Pairing = err
+		}
+	}
 	if d.Tables == nil && len(d.Outstanding) == 0 {
 		d.Watches, d.WatchesErr = from.Depths.Watches(ctx)
 		d.DatabaseWrites = from.Depths.DatabaseWritable(ctx)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -82,7 +83,11 @@ func (p *Parts) sides(ctx context.Context) (s sides, err error) {
 	if s.redis, err = p.Cache.Pairing(ctx); err != nil {
 		return s, err
 	}
-	if s.database, err = p.Store.Pairing(ctx, p.Config.Redis.Prefix); err != nil {
+	s.database, err = p.Store.Pairing(ctx, p.Config.Redis.Prefix)
+	if errors.Is(err, store.ErrNotMigrated) && !s.redis.None() {
+		err = nil // a database without our tables was never paired
+	}
+	if err != nil {
 		return s, err
 	}
 	if !s.redis.None() {

@@ -76,6 +76,10 @@ func (p *Parts) CheckDatabase(ctx context.Context) error {
 		return err
 	}
 	if len(outstanding) > 0 {
+		// Before the advice to migrate: it may be another's database.
+		if err := p.Paired(ctx); errors.Is(err, schema.ErrUnpaired) {
+			return err
+		}
 		return fmt.Errorf("%w (first of %s: %s)", ErrNotMigrated, steps(len(outstanding)), outstanding[0])
 	}
 	if err := p.Store.CheckPool(ctx); err != nil {
