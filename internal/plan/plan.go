@@ -17,7 +17,7 @@ var sizes = []size{
 	{60, 349, 289, 264},
 	{198, 487, 429, 413},
 	{396, 674, 627, 600},
-	{996, 1444, 1426, 1365},
+	{996, 1444, 1235, 1365},
 }
 
 // size is what was measured of records of one size.
@@ -25,6 +25,10 @@ type size struct{ values, pending, file, cached float64 }
 
 // use is the share of what was measured that a plan counts on.
 const use = 0.6
+
+// clusterCost is what the primaries of a Redis Cluster took together for a record, beside one Redis alone:
+// scripts/measure-cluster.sh.
+const clusterCost = 1.3
 
 // Load is what a deployment is to take.
 type Load struct {
@@ -48,9 +52,10 @@ type Line struct {
 // Check reports a load that cannot be planned for.
 func (l Load) Check() error {
 	switch {
-	case l.Writes < 1 || l.Writes > 1e7:
+	// Not a number is neither less nor more.
+	case !(l.Writes >= 1 && l.Writes <= 1e7):
 		return errors.New("writes: from 1 to 10,000,000 a second")
-	case l.Hot < 0 || l.Hot >= 1:
+	case !(l.Hot >= 0 && l.Hot < 1):
 		return errors.New("hot: from 0% to below 100%")
 	case l.Size < 1 || l.Size > 1<<20:
 		return errors.New("size: from 1 byte to 1 MiB")
@@ -72,14 +77,17 @@ func Make(l Load, f Rates) []Line {
 	dataset := backlog*of.pending + float64(l.Cached)*of.cached
 	busy := (l.Writes*f.Accept + persisted*f.Flush) / 1e6
 	nodes := math.Ceil(busy / use)
+	if nodes > 1 {
+		nodes = math.Ceil(busy * clusterCost / use)
+	}
 	workers, rate := l.workers(f, persisted)
 	partitions := l.partitions(workers, nodes)
 	apis := math.Max(2, math.Ceil(l.Writes/(use*f.Puts)))
 	return []Line{
 		{"rows persisted", persisted, "rows/s", "computed: writes × (1 − hot); at flush.delay 0 fewer may coalesce"},
 		{"Redis processor", 100 * busy, "% of one", fmt.Sprintf("measured: %.0f µs to accept a write, %.0f µs to flush a record", f.Accept, f.Flush)},
-		{"Redis primaries", nodes, "", fmt.Sprintf("computed: processor ÷ %.0f%%; above 1 a Redis or Valkey Cluster",
-			use*100)},
+		{"Redis primaries", nodes, "", fmt.Sprintf("computed: processor ÷ %.0f%%; above 1 a Redis or Valkey Cluster, "+
+			"measured: %.1f times the processor", use*100, clusterCost)},
 		{"Redis backlog", backlog * of.pending, "bytes",
 			fmt.Sprintf("computed: rows/s × outage; measured: %.0f bytes a pending record", of.pending)},
 		{"Redis cached", float64(l.Cached) * of.cached, "bytes",
@@ -107,7 +115,11 @@ func (l Load) workers(f Rates, persisted float64) (n float64, how string) {
 	how = fmt.Sprintf("measured: %s rows/s, %s", text.Number(int64(f.Rows)), name)
 	switch {
 	case l.Database == "sqlite":
-		return 1, fmt.Sprintf("%s, which has one writer; this is %.0f%% of it", how, 100*persisted/f.Rows)
+		how = fmt.Sprintf("%s, which has one writer; this is %.0f%% of it", how, 100*persisted/f.Rows)
+		if persisted > use*f.Rows {
+			how += fmt.Sprintf(": too much, of which %.0f%% can be counted on; take another database", use*100)
+		}
+		return 1, how
 	case f.borrowed:
 		how = fmt.Sprintf("not measured on MySQL: PostgreSQL's %s rows/s are taken", text.Number(int64(f.Rows)))
 	}

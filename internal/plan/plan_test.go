@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,17 @@ func line(t *testing.T, lines []Line, name string) float64 {
 	return 0
 }
 
+func how(t *testing.T, lines []Line, name string) string {
+	t.Helper()
+	for _, l := range lines {
+		if l.Name == name {
+			return l.How
+		}
+	}
+	t.Fatalf("there is no %s", name)
+	return ""
+}
+
 var load = Load{Writes: 5000, Hot: 0.2, Size: 400, Entities: 12, Cached: 100_000, Outage: 10 * time.Minute,
 	Database: "postgres"}
 
@@ -39,7 +51,13 @@ func TestMake(t *testing.T) {
 	large := load
 	large.Writes, large.Hot = 100_000, 0
 	lines = Make(large, Shipped(large.Database))
-	require.EqualValues(t, 6, line(t, lines, "Redis primaries"))
+	tooMuch := large
+	tooMuch.Database = "sqlite"
+	require.Contains(t, how(t, Make(tooMuch, Shipped("sqlite")), "workers"), "too much")
+	small := load
+	small.Database = "sqlite"
+	require.NotContains(t, how(t, Make(small, Shipped("sqlite")), "workers"), "too much")
+	require.EqualValues(t, 8, line(t, lines, "Redis primaries"))
 	require.EqualValues(t, 8, line(t, lines, "workers"))
 	require.EqualValues(t, 10, line(t, lines, "apis"))
 	require.EqualValues(t, 32, line(t, lines, "partitions"))
@@ -61,6 +79,12 @@ func TestMeasured(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
+	nan := math.NaN()
+	for _, change := range []func(*Load){func(l *Load) { l.Writes = nan }, func(l *Load) { l.Hot = nan }} {
+		l := load
+		change(&l)
+		require.Error(t, l.Check())
+	}
 	for name, change := range map[string]func(*Load){
 		"writes": func(l *Load) { l.Writes = 0 }, "hot": func(l *Load) { l.Hot = 1 },
 		"size":     func(l *Load) { l.Size = 0 },
@@ -84,7 +108,8 @@ func TestCapacityPage(t *testing.T) {
 	for _, l := range Make(load, Shipped(load.Database)) {
 		require.Contains(t, string(text), "| "+l.Name+" |")
 	}
-	require.True(t, strings.Contains(string(text), "18 µs") && strings.Contains(string(text), "17 µs"))
+	require.True(t, strings.Contains(string(text), "18 µs") && strings.Contains(string(text), "17 µs") &&
+		strings.Contains(string(text), fmt.Sprintf("× %.1f", clusterCost)))
 }
 
 // Rates of another machine change what depends on them, and nothing else.
@@ -93,7 +118,7 @@ func TestRatesOfAnotherMachine(t *testing.T) {
 	f := Rates{Machine: "slow", Database: "postgres", Accept: 180, Flush: 170, Rows: 1000, Puts: 1000}
 	lines := Make(load, f)
 	require.InDelta(t, 158, line(t, lines, "Redis processor"), 0.1)
-	require.EqualValues(t, 3, line(t, lines, "Redis primaries"))
+	require.EqualValues(t, 4, line(t, lines, "Redis primaries"))
 	require.EqualValues(t, 7, line(t, lines, "workers"))
 	require.EqualValues(t, 9, line(t, lines, "apis"))
 	require.Equal(t, line(t, shipped, "Redis backlog"), line(t, lines, "Redis backlog"))
