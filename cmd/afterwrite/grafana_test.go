@@ -30,7 +30,7 @@ func TestGrafanaPictures(t *testing.T) {
 	}
 	d := deployAlone(t)
 	_, worker := d.serve()
-	p := d.prometheus()
+	p := d.prometheus("1s")
 	begin := time.Now()
 	p.busy(45)
 	require.NoError(t, worker.cmd.Process.Kill())
@@ -101,7 +101,7 @@ func TestPanelsOfAPage(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, testkit.SQLite(t))
 	d.serve()
-	p := d.prometheus()
+	p := d.prometheus("1s")
 	page, _ := p.page("../../deploy/grafana/overview.json", time.Now().Add(-time.Minute), time.Now())
 	queries := strings.Count(page, `"expr":`)
 	require.Positive(t, queries)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -22,19 +23,20 @@ type prometheus struct {
 	addr string
 }
 
-func (d *deployment) prometheus() *prometheus {
+// Prometheus takes at most its interval for a scrape, and a process whose Redis hangs takes two seconds to answer one.
+func (d *deployment) prometheus(interval string) *prometheus {
 	d.t.Helper()
 	path, err := exec.LookPath("prometheus")
 	require.NoError(d.t, err, "prometheus is not installed: scripts/deps.sh prometheus")
 	rules, err := filepath.Abs("../../deploy/prometheus/rules.yaml")
 	require.NoError(d.t, err)
 	config := d.file("prometheus.yaml", fmt.Sprintf(`
-global: {scrape_interval: 1s, evaluation_interval: 1s}
+global: {scrape_interval: %s, evaluation_interval: 1s}
 rule_files: [%q]
 scrape_configs:
   - {job_name: afterwrite-api, static_configs: [{targets: [%q]}]}
   - {job_name: afterwrite-worker, static_configs: [{targets: [%q]}]}
-`, rules, d.api, d.worker))
+`, interval, rules, d.api, d.worker))
 	p := &prometheus{deployment: d, addr: testkit.FreeAddr(d.t)}
 	d.startCommand(exec.Command(path, "--config.file", config, "--web.listen-address", p.addr,
 		"--storage.tsdb.path", filepath.Join(d.dir, "prometheus")))
@@ -114,7 +116,7 @@ func TestPrometheusAndGrafana(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, testkit.SQLite(t))
 	_, worker := d.serve()
-	p := d.prometheus()
+	p := d.prometheus("1s")
 	for i := range 3 {
 		code, body := d.call("PUT", d.api, fmt.Sprintf("/v1/user/u%d", i), `{"name":"Ada"}`)
 		require.Equal(t, http.StatusAccepted, code, body)
@@ -156,4 +158,101 @@ func TestPrometheusAndGrafana(t *testing.T) {
 		return !p.active("AfterwriteNoWorker") &&
 			!p.active("AfterwriteNoLeader")
 	})
+}
+
+// becomes waits until an alert is active, or is not.
+func (p *prometheus) becomes(active bool, alert string) {
+	p.t.Helper()
+	testkit.Eventually(p.t, fmt.Sprintf("%s is active: %t", alert, active), func() bool { return p.active(alert) == active })
+}
+
+// TestAlertsThroughFaults provokes troubles of real processes and looks for their alerts in a real Prometheus: each is
+// active in its trouble and ends with it, and those beside it that would mislead are not.
+func TestAlertsThroughFaults(t *testing.T) {
+	t.Parallel()
+	server := testkit.DedicatedPostgres(t, true)
+	url := server.Database(t)
+	d := deploy(t, url)
+	d.redis = testkit.Redis(t)
+	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+d.redis.URL())
+	d.serve()
+	p := d.prometheus("4s")
+	db, err := sql.Open("pgx", url)
+	require.NoError(t, err)
+	defer db.Close()
+	do := func(statement string) {
+		t.Helper()
+		_, err := db.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	put := func(id, email string) int {
+		code, _ := d.call(http.MethodPut, d.api, "/v1/user/"+id, fmt.Sprintf(`{"name":"Ada","email":%q}`, email))
+		return code
+	}
+	set := func(key, value string) {
+		t.Helper()
+		require.NoError(t, d.redis.Client(t).ConfigSet(t.Context(), key, value).Err())
+	}
+	require.Equal(t, http.StatusAccepted, put("ada", "ada@x"))
+	d.ok("flush")
+	testkit.Eventually(t, "Prometheus has scraped both", func() bool { return len(p.query("afterwrite_ledger_readable == 1")) == 2 })
+
+	d.redis.Stop()
+	require.Equal(t, http.StatusServiceUnavailable, put("ada", "ada@x"))
+	p.becomes(true, "AfterwriteRedisDown")
+	p.becomes(true, "AfterwriteAPIErrors") // the first 503 of a process counts
+	testkit.Eventually(t, "no worker leads", func() bool { return len(p.query("max(afterwrite_sweeper_leading) == 0")) > 0 })
+	require.False(t, p.active("AfterwriteNoLeader"), "Redis is the trouble, not the workers")
+	require.False(t, p.active("AfterwriteRedisBreakerOpen"), "a refused connection hangs nobody")
+	d.redis.Start()
+	p.becomes(false, "AfterwriteRedisDown")
+
+	d.redis.Pause()
+	p.becomes(true, "AfterwriteRedisBreakerOpen")
+	d.redis.Resume()
+	p.becomes(false, "AfterwriteRedisBreakerOpen")
+
+	set("maxmemory-policy", "allkeys-lru")
+	p.becomes(true, "AfterwriteRedisUnsafe")
+	set("maxmemory-policy", "volatile-lfu")
+	p.becomes(false, "AfterwriteRedisUnsafe")
+
+	set("maxmemory", "1mb")
+	p.becomes(true, "AfterwriteRedisMemoryHigh")
+	p.becomes(true, "AfterwriteNoLeader") // a lease is a write
+	set("maxmemory", "0")
+	p.becomes(false, "AfterwriteRedisMemoryHigh")
+	p.becomes(false, "AfterwriteNoLeader")
+
+	d.ok("pause", "user")
+	p.becomes(true, "AfterwriteFlushingPaused")
+	d.ok("resume", "user")
+	p.becomes(false, "AfterwriteFlushingPaused")
+
+	do("INSERT INTO users (id, name, email) VALUES ('other', 'Bob', 'taken@x')")
+	d.ok("retry-policy", "set", "user", "--max-attempts", "1")
+	require.Equal(t, http.StatusAccepted, put("thief", "taken@x"))
+	p.becomes(true, "AfterwriteDeadLetters")
+	do("DELETE FROM users WHERE id = 'other'")
+	d.ok("dead", "retry", "--all", "--yes")
+	p.becomes(false, "AfterwriteDeadLetters")
+
+	do("ALTER TABLE users DROP COLUMN email")
+	require.Equal(t, http.StatusAccepted, put("ada", "ada@y"))
+	p.becomes(true, "AfterwriteTableTrouble")
+	d.ok("migrate")
+	p.becomes(false, "AfterwriteTableTrouble")
+
+	server.Stop()
+	require.Equal(t, http.StatusAccepted, put("ada", "ada@z"))
+	p.becomes(true, "AfterwriteDatabaseBreakerOpen")
+	server.Start()
+	p.becomes(false, "AfterwriteDatabaseBreakerOpen")
+	d.ok("flush")
+
+	require.NoError(t, d.redis.Client(t).FlushAll(t.Context()).Err())
+	p.becomes(true, "AfterwriteLossUnacknowledged")
+	d.ok("acknowledge", "--reason", "emptied by the test", "--yes")
+	p.becomes(false, "AfterwriteLossUnacknowledged")
+	require.Contains(t, d.ok("fsck"), "agree")
 }
