@@ -215,26 +215,61 @@ func TestImagesAreSmallAndBarred(t *testing.T) {
 	require.Regexp(t, `golang:\d+\.\d+\.\d+-`, stages(t, "Dockerfile")[0][0].rest)
 }
 
-// TestReleaseBuildsAsTheImageDoes holds .goreleaser.yaml to the Dockerfile and to the tree.
+// release is all that .goreleaser.yaml sets, by the names that goreleaser's own types give it.
+type release struct {
+	Version int    `yaml:"version"`
+	Project string `yaml:"project_name"`
+	Before  struct {
+		Hooks []string `yaml:"hooks"`
+	} `yaml:"before"`
+	Builds []struct {
+		ID      string   `yaml:"id"`
+		Main    string   `yaml:"main"`
+		Binary  string   `yaml:"binary"`
+		GOOS    []string `yaml:"goos"`
+		GOArch  []string `yaml:"goarch"`
+		Env     []string `yaml:"env"`
+		Flags   []string `yaml:"flags"`
+		LDFlags []string `yaml:"ldflags"`
+		Time    string   `yaml:"mod_timestamp"`
+	} `yaml:"builds"`
+	Archives []struct {
+		Formats []string `yaml:"formats"`
+		Files   []string `yaml:"files"`
+	} `yaml:"archives"`
+	Checksum struct {
+		Name      string `yaml:"name_template"`
+		Algorithm string `yaml:"algorithm"`
+	} `yaml:"checksum"`
+	SBOMs []struct {
+		Artifacts string `yaml:"artifacts"`
+	} `yaml:"sboms"`
+	Dockers []struct {
+		Dockerfile string   `yaml:"dockerfile"`
+		Images     []string `yaml:"images"`
+		Tags       []string `yaml:"tags"`
+		Platforms  []string `yaml:"platforms"`
+		SBOM       bool     `yaml:"sbom"`
+		Flags      []string `yaml:"flags"`
+	} `yaml:"dockers_v2"`
+	Changelog struct {
+		Disable bool `yaml:"disable"`
+	} `yaml:"changelog"`
+	Release struct {
+		Draft bool `yaml:"draft"`
+	} `yaml:"release"`
+}
+
+// TestReleaseBuildsAsTheImageDoes decodes .goreleaser.yaml strictly and holds it to the Dockerfile and to the tree.
 // goreleaser itself is not run here.
 func TestReleaseBuildsAsTheImageDoes(t *testing.T) {
 	t.Parallel()
-	var release struct {
-		Builds []struct {
-			Main    string   `yaml:"main"`
-			Flags   []string `yaml:"flags"`
-			LDFlags []string `yaml:"ldflags"`
-			GOArch  []string `yaml:"goarch"`
-		} `yaml:"builds"`
-		Archives []struct {
-			Files []string `yaml:"files"`
-		} `yaml:"archives"`
-		Dockers []struct {
-			Dockerfile string   `yaml:"dockerfile"`
-			Platforms  []string `yaml:"platforms"`
-		} `yaml:"dockers_v2"`
-	}
-	require.NoError(t, yaml.Unmarshal([]byte(read(t, "../.goreleaser.yaml")), &release))
+	var release release
+	require.NoError(t, yaml.UnmarshalWithOptions([]byte(read(t, "../.goreleaser.yaml")), &release, yaml.Strict()))
+	require.Equal(t, "sha256", release.Checksum.Algorithm)
+	require.NotEmpty(t, release.SBOMs)
+	require.True(t, release.Dockers[0].SBOM)
+	require.Contains(t, release.Dockers[0].Flags, "--provenance=mode=max")
 	image := read(t, "Dockerfile")
 	for _, b := range release.Builds {
 		require.FileExists(t, filepath.Join("..", b.Main, "main.go"))

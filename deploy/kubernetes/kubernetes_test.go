@@ -3,23 +3,31 @@
 package kubernetes_test
 
 import (
+	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 )
+
+var update = flag.Bool("update", false, "make the files anew that are made from others")
 
 // build returns the objects of a kustomization, by kind and name. Each is decoded into
 // its type; an unknown or ill-typed key fails.
@@ -53,6 +61,12 @@ func typed(t *testing.T, kind string) any {
 		return &policyv1.PodDisruptionBudget{}
 	case "NetworkPolicy":
 		return &networkingv1.NetworkPolicy{}
+	case "ServiceMonitor":
+		return &monitoringv1.ServiceMonitor{}
+	case "PrometheusRule":
+		return &monitoringv1.PrometheusRule{}
+	case "ScaledObject":
+		return &kedav1alpha1.ScaledObject{}
 	}
 	t.Fatalf("no type for %s", kind)
 	return nil
@@ -122,11 +136,11 @@ func TestProbesAskForWhatTheyMean(t *testing.T) {
 		require.Equal(t, []string{command}, c.Args)
 		require.Equal(t, "/healthz", c.LivenessProbe.HTTPGet.Path)
 		require.Equal(t, "http", c.LivenessProbe.HTTPGet.Port.String())
+		require.Equal(t, "/readyz", c.ReadinessProbe.HTTPGet.Path)
 		require.Equal(t, c.Ports[0].Name, c.ReadinessProbe.HTTPGet.Port.String())
 		service := objects["Service/afterwrite-"+command].(*corev1.Service)
 		require.Equal(t, c.Ports[0].ContainerPort, service.Spec.Ports[0].Port)
 		require.Equal(t, service.Spec.Selector, d.Spec.Selector.MatchLabels)
-		require.GreaterOrEqual(t, *d.Spec.Template.Spec.TerminationGracePeriodSeconds, int64(15))
 	}
 }
 
@@ -167,58 +181,151 @@ func TestTheBinaryTakesTheConfiguration(t *testing.T) {
 	}
 }
 
-// TestComponentsNameMetricsAndObjects: custom resources, whose types are not decoded here,
-// name a deployment and a metric that there is.
-func TestComponentsNameMetricsAndObjects(t *testing.T) {
-	t.Parallel()
-	scaled, err := os.ReadFile("components/keda/scaledobject.yaml")
-	require.NoError(t, err)
-	var object struct {
-		Spec struct {
-			ScaleTargetRef struct {
-				Name string `json:"name"`
-			} `json:"scaleTargetRef"`
-			Triggers []struct {
-				Metadata map[string]string `json:"metadata"`
-			} `json:"triggers"`
-		} `json:"spec"`
+// settings are those of the ConfigMap that the manifests repeat.
+type settings struct {
+	API, Worker, Dashboard struct {
+		Addr        string          `json:"addr"`
+		MetricsAddr string          `json:"metrics_addr"`
+		Drain       metav1.Duration `json:"drain"`
+		Shutdown    metav1.Duration `json:"shutdown_timeout"`
 	}
-	require.NoError(t, yaml.Unmarshal(scaled, &object))
-	objects := build(t, "base")
-	require.Contains(t, objects, "Deployment/"+object.Spec.ScaleTargetRef.Name)
-	metric := regexp.MustCompile(`afterwrite_[a-z_]+`).FindString(object.Spec.Triggers[0].Metadata["query"])
-	source, err := os.ReadFile("../../worker/collector.go")
-	require.NoError(t, err)
-	require.Contains(t, string(source), `"`+strings.TrimPrefix(metric, "afterwrite_")+`"`)
+}
 
-	monitor, err := os.ReadFile("components/monitoring/servicemonitor.yaml")
-	require.NoError(t, err)
-	var m struct {
-		Spec struct {
-			Endpoints []struct {
-				Port string `json:"port"`
-			} `json:"endpoints"`
-		} `json:"spec"`
+func settingsOf(t *testing.T, objects map[string]any) settings {
+	t.Helper()
+	for name, o := range objects {
+		if m, ok := o.(*corev1.ConfigMap); ok && strings.HasPrefix(name, "ConfigMap/afterwrite") {
+			var s settings
+			require.NoError(t, yaml.Unmarshal([]byte(m.Data["afterwrite.yaml"]), &s))
+			return s
+		}
 	}
-	require.NoError(t, yaml.Unmarshal(monitor, &m))
-	require.Equal(t, objects["Service/afterwrite-api"].(*corev1.Service).Spec.Ports[0].Name, m.Spec.Endpoints[0].Port)
+	t.Fatal("there is no ConfigMap")
+	return settings{}
+}
+
+// TestPortsAndTimesAreThoseOfTheConfiguration: containers name the ports that the processes listen on, and Kubernetes
+// waits longer for their end than they take.
+func TestPortsAndTimesAreThoseOfTheConfiguration(t *testing.T) {
+	t.Parallel()
+	objects := with(t, "monitoring")
+	s := settingsOf(t, objects)
+	open := map[int32]bool{}
+	for _, rule := range objects["NetworkPolicy/afterwrite"].(*networkingv1.NetworkPolicy).Spec.Ingress {
+		for _, p := range rule.Ports {
+			open[p.Port.IntVal] = true
+		}
+	}
+	for command, of := range map[string]struct {
+		ports map[string]string
+		end   time.Duration
+	}{
+		// A drain lasts up to 1.8 times its setting (docs/PROXIES.md).
+		"api": {map[string]string{"http": s.API.Addr, "metrics": s.API.MetricsAddr},
+			s.API.Drain.Duration*9/5 + s.API.Shutdown.Duration},
+		"worker": {map[string]string{"http": s.Worker.Addr}, s.Worker.Shutdown.Duration},
+		"dashboard": {map[string]string{"http": s.Dashboard.Addr, "metrics": s.Dashboard.MetricsAddr},
+			s.Dashboard.Drain.Duration * 9 / 5},
+	} {
+		pod := objects["Deployment/afterwrite-"+command].(*appsv1.Deployment).Spec.Template.Spec
+		ports := map[string]string{}
+		for _, p := range pod.Containers[0].Ports {
+			ports[p.Name] = fmt.Sprintf("0.0.0.0:%d", p.ContainerPort)
+			require.True(t, open[p.ContainerPort], "the network policy lets nobody in on %s of %s", p.Name, command)
+		}
+		require.Equal(t, of.ports, ports, command)
+		require.Positive(t, of.end, command)
+		require.Greater(t, time.Duration(*pod.TerminationGracePeriodSeconds)*time.Second, of.end, command)
+	}
+}
+
+// TestMonitoringComponent: every service that is selected has the port that is scraped, without a token, and gives the
+// job the name by which the rules look for it; the rules are those of deploy/prometheus. After a change of those:
+//
+//	go test . -run TestMonitoringComponent -update
+func TestMonitoringComponent(t *testing.T) {
+	t.Parallel()
+	const file = "components/monitoring/prometheusrule.yaml"
+	rules, err := os.ReadFile("../prometheus/rules.yaml")
+	require.NoError(t, err)
+	_, groups, ok := strings.Cut(string(rules), "\ngroups:\n")
+	require.True(t, ok)
+	want := "# Made from deploy/prometheus/rules.yaml: go test . -run TestMonitoringComponent -update\n" +
+		"apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: afterwrite\nspec:\n  groups:\n" +
+		regexp.MustCompile(`(?m)^(.+)$`).ReplaceAllString(groups, "  $1")
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(want), 0o644))
+	}
+	is, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, want, string(is), "run this test with -update")
+
+	objects := with(t, "monitoring")
+	monitor := objects["ServiceMonitor/afterwrite"].(*monitoringv1.ServiceMonitor)
+	require.Len(t, monitor.Spec.Endpoints, 1)
+	end := monitor.Spec.Endpoints[0]
+	require.Equal(t, "/metrics", end.Path)
+	selected := 0
+	for name, o := range objects {
+		service, ok := o.(*corev1.Service)
+		const label = "app.kubernetes.io/part-of"
+		if !ok || service.Labels[label] != monitor.Spec.Selector.MatchLabels[label] {
+			continue
+		}
+		selected++
+		pod := objects["Deployment/"+service.Name].(*appsv1.Deployment).Spec.Template.Spec.Containers[0]
+		found := false
+		for _, p := range service.Spec.Ports {
+			for _, c := range pod.Ports {
+				if p.Name == end.Port && p.TargetPort.String() == c.Name {
+					found = p.Port == c.ContainerPort
+				}
+			}
+		}
+		require.True(t, found, "%s has no port %s", name, end.Port)
+	}
+	require.Equal(t, 3, selected)
+	require.Contains(t, groups, `job="afterwrite-worker"`)
+	require.Contains(t, objects, "Service/afterwrite-worker")
+	require.NotEmpty(t, objects["PrometheusRule/afterwrite"].(*monitoringv1.PrometheusRule).Spec.Groups)
+}
+
+// TestKEDAComponent: it scales a deployment that there is, which says no number of its own, by a metric that there is.
+func TestKEDAComponent(t *testing.T) {
+	t.Parallel()
+	objects := with(t, "keda")
+	scaled := objects["ScaledObject/afterwrite-worker"].(*kedav1alpha1.ScaledObject)
+	worker := objects["Deployment/"+scaled.Spec.ScaleTargetRef.Name].(*appsv1.Deployment)
+	require.Nil(t, worker.Spec.Replicas)
+	require.Len(t, scaled.Spec.Triggers, 1)
+	reference, err := os.ReadFile("../../docs/METRICS.md")
+	require.NoError(t, err)
+	query := scaled.Spec.Triggers[0].Metadata["query"]
+	for _, metric := range regexp.MustCompile(`afterwrite_[a-z_]+`).FindAllString(query, -1) {
+		require.Contains(t, string(reference), "`"+metric+"`")
+	}
+}
+
+// TestTheImageIsReleased: a release pushes the image under the tag that the manifests name.
+func TestTheImageIsReleased(t *testing.T) {
+	t.Parallel()
+	image := build(t, "base")["Deployment/afterwrite-api"].(*appsv1.Deployment).Spec.Template.Spec.Containers[0].Image
+	name, tag, _ := strings.Cut(image, ":")
+	text, err := os.ReadFile("../../.goreleaser.yaml")
+	require.NoError(t, err)
+	var release struct {
+		Dockers []struct{ Images, Tags []string } `json:"dockers_v2"`
+	}
+	require.NoError(t, yaml.Unmarshal(text, &release))
+	require.Equal(t, []string{name}, release.Dockers[0].Images)
+	require.Regexp(t, `\b`+tag+`\b`, strings.Join(release.Dockers[0].Tags, " "))
 }
 
 // TestTracingComponent: the processes that export traces have the variables that turn it on, and the way to the
 // collector is open.
 func TestTracingComponent(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	here, err := os.Getwd()
-	require.NoError(t, err)
-	of := func(path string) string {
-		relative, err := filepath.Rel(dir, filepath.Join(here, path))
-		require.NoError(t, err)
-		return relative
-	}
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(
-		"resources: ["+of("overlays/postgres")+"]\ncomponents: ["+of("components/tracing")+"]\n"), 0o600))
-	objects := build(t, dir)
+	objects := with(t, "tracing")
 	for name, traced := range map[string]bool{"api": true, "worker": true, "dashboard": false} {
 		names := map[string]string{}
 		for _, v := range objects["Deployment/afterwrite-"+name].(*appsv1.Deployment).Spec.Template.Spec.Containers[0].Env {
@@ -227,11 +334,34 @@ func TestTracingComponent(t *testing.T) {
 		require.Equal(t, traced, names["OTEL_EXPORTER_OTLP_ENDPOINT"] != "", name)
 		require.Equal(t, traced, names["OTEL_TRACES_SAMPLER"] == "parentbased_traceidratio", name)
 	}
-	ports := map[int32]bool{}
+	require.Subset(t, egress(objects), []int32{4318, 5432, 6379})
+}
+
+// with builds the overlay for PostgreSQL with components.
+func with(t *testing.T, components ...string) map[string]any {
+	t.Helper()
+	dir := t.TempDir()
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	of := func(path string) string {
+		relative, err := filepath.Rel(dir, filepath.Join(here, path))
+		require.NoError(t, err)
+		return relative
+	}
+	text := "resources: [" + of("overlays/postgres") + "]\ncomponents:\n"
+	for _, c := range components {
+		text += "- " + of("components/"+c) + "\n"
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600))
+	return build(t, dir)
+}
+
+// egress are the ports that pods may connect to.
+func egress(objects map[string]any) (ports []int32) {
 	for _, rule := range objects["NetworkPolicy/afterwrite"].(*networkingv1.NetworkPolicy).Spec.Egress {
 		for _, p := range rule.Ports {
-			ports[p.Port.IntVal] = true
+			ports = append(ports, p.Port.IntVal)
 		}
 	}
-	require.True(t, ports[4318] && ports[5432] && ports[6379], ports)
+	return ports
 }
