@@ -51,6 +51,18 @@ func TestConfigurations(t *testing.T) {
 	}
 }
 
+// TestProcfileServesWhatMakeRunServes: who goes from one to the other finds the same entities.
+func TestProcfileServesWhatMakeRunServes(t *testing.T) {
+	t.Parallel()
+	procfile, err := config.Load("procfile.yaml", nil)
+	require.NoError(t, err)
+	run, err := config.LoadBuiltin(nil)
+	require.NoError(t, err)
+	require.Equal(t, run.Entities, procfile.Entities)
+	require.Equal(t, run.API.Addr, procfile.API.Addr)
+	require.Equal(t, run.Dashboard.Addr, procfile.Dashboard.Addr)
+}
+
 // compose is the part of compose.yaml that the tests look at.
 type compose struct {
 	Services map[string]struct {
