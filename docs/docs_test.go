@@ -27,10 +27,10 @@ var (
 // documents are those that the tests hold to the tree.
 var documents = []string{
 	"README.md", "CONTRIBUTING.md", "docs/API.md", "docs/ARCHITECTURE.md", "docs/CAPACITY.md", "docs/CLI.md",
-	"docs/CONFIGURATION.md", "docs/GLOSSARY.md",
+	"docs/CONFIGURATION.md", "docs/DATABASES.md", "docs/DRILL.md", "docs/GLOSSARY.md", "docs/PROXIES.md",
 	"docs/LIBRARY.md", "docs/METRICS.md", "docs/PATTERNS.md", "docs/PERFORMANCE.md", "docs/RELIABILITY.md",
 	"docs/SECURITY.md", "docs/TRACING.md",
-	"docs/dashboard/README.md", "deploy/RUNBOOK.md",
+	"docs/dashboard/README.md", "docs/grafana/README.md", "deploy/RUNBOOK.md",
 }
 
 // made are files that a reader makes by following a document.
