@@ -34,7 +34,7 @@
 //	1764358000000001 *;1764358000000007 age,name
 //
 // is a put ("*", all fields) and a later patch. An increment and a patch keep and extend it.
-// A put, a create and a deletion drop it, and without it all fields have changed; so they have
+// A put, a create and a deletion drop it (but see below), and without it all fields have changed; so they have
 // where its newest version is not the record's, since then something has written that does
 // not keep it. The ack of the record's version drops it. The ack of an older version takes
 // out what was last changed at that version or before: a record that is rewritten during each
@@ -44,7 +44,14 @@
 // A process may not know all fields of a record. A put takes off the record those that it does not
 // know, unless they were changed since the last ack: a process that knows them has still to write
 // these. So what a worker finds there and does not know was written, where _c does not say otherwise.
-// Each process that writes moves a value that is under a former name of a field to its name.
+// Each process that writes moves a value that is under a former name of a field to its name, and
+// so one under a former name is newer than one beside it under today's. A process that has the field
+// without its former name leaves both; then _c has the order of their writes, also after its puts:
+//
+//	1764358000000001 *;1764358000000007 alias,age
+//
+// says that the record's other fields, such as nick, were written before alias and age. Of a
+// record that is persisted with two values the row has the newer: it lacks the field.
 //
 // The scheduled flag of a partition is the pair g and u of its stats: the write that
 // finds it free sets it and asks for a sync task of the new generation. The first

@@ -55,14 +55,18 @@ func readFields(e *schema.Entity) []string {
 	return append(fields, names(e)...)
 }
 
-// names are what values of the entity are kept under: the fields, then former names of them.
+// names are what values of the entity are kept under: the fields, then former names of them, and then what tells which
+// of two names was written last.
 func names(e *schema.Entity) []string {
-	names := make([]string, 0, len(e.Fields)+len(e.Renamed()))
+	names := make([]string, 0, len(e.Fields)+len(e.Renamed())+1)
 	for i := range e.Fields {
 		names = append(names, e.Fields[i].Name)
 	}
 	for _, r := range e.Renamed() {
 		names = append(names, r.From)
+	}
+	if len(e.Renamed()) > 0 {
+		names = append(names, "_c")
 	}
 	return names
 }
@@ -79,8 +83,16 @@ func record(e *schema.Entity, id string, texts []any, life time.Duration) schema
 	for i, value := range texts[3 : 3+len(e.Fields)] {
 		r.Values[i] = layout.Text(value)
 	}
-	for i, value := range texts[3+len(e.Fields):] { // newer where it is there, see schema.Entity.Renamed
-		r.Values[e.Renamed()[i].Field] = cmp.Or(layout.Text(value), r.Values[e.Renamed()[i].Field])
+	for i, renamed := range e.Renamed() {
+		former, own := layout.Text(texts[3+len(e.Fields)+i]), &r.Values[renamed.Field]
+		changed := layout.Text(texts[3+len(e.Fields)+len(e.Renamed())])
+		switch {
+		case former == "" || former == *own:
+		case *own != "" && r.Status == schema.Persisted:
+			*own = "" // the row has the newer one
+		case *own == "" || !layout.WrittenLater(changed, r.Version, e.Fields[renamed.Field].Name, renamed.From):
+			*own = former
+		}
 	}
 	for i, text := range r.Values {
 		if text == schema.Undecided {

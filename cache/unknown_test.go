@@ -177,6 +177,65 @@ func TestPendingWritesOfARenamedField(t *testing.T) {
 	require.Equal(t, whole.Row("Ann", "6", "10"), now.due(t, "a").Values)
 }
 
+// A process that has a field without its former name writes it over what is pending under that
+// name, or beside what is cached: its write is the newer one, whatever it was.
+func TestAWriteUnderTodaysNameIsTheNewerOne(t *testing.T) {
+	writes := map[string]cache.Write{
+		"patch":     {Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "7"}},
+		"put":       {Op: cache.OpPut, ID: "a", Values: whole.Row("Ann", "30", "7")},
+		"increment": {Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 7}}},
+	}
+	for name, write := range writes {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			now, unaware := b.renames(t), b.renames(t)
+			unaware.E.Fields[2].RenamedFrom = ""
+			require.NoError(t, unaware.E.Init())
+			b.Table.Set("a", whole.Row("Ann", "30", "0"))
+
+			require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "5"}}).Err)
+			require.NoError(t, unaware.Loading(t, write).Err)
+			require.True(t, b.RDB.HExists(t.Context(), b.RecordKey("a"), "count").Val())
+			want := whole.Row("Ann", "30", "7")
+			require.Equal(t, want, now.Got(t, "a").Values)
+			require.Equal(t, want, now.due(t, "a").Values)
+			state, err := now.Status(t.Context(), now.E, "a")
+			require.NoError(t, err)
+			require.Equal(t, want, state.Record.Values)
+
+			// The former name is written again: it is the newer one now.
+			require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpPut, ID: "a", Values: whole.Row("Bob", "31", "9")}).Err)
+			require.Equal(t, whole.Row("Bob", "31", "9"), now.Got(t, "a").Values)
+			require.Equal(t, whole.Row("Bob", "31", "9"), now.due(t, "a").Values)
+			require.Nil(t, now.due(t, "a").Only, "a put writes all")
+			require.NoError(t, unaware.Loading(t, write).Err)
+			last := map[bool]string{true: "14", false: "7"}[name == "increment"]
+			require.Equal(t, last, now.Got(t, "a").Values[2])
+			patch := cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "8", ""}}
+			require.NoError(t, now.Loading(t, patch).Err)
+			require.Equal(t, last, now.due(t, "a").Values[2])
+			require.False(t, b.RDB.HExists(t.Context(), b.RecordKey("a"), "count").Val())
+		})
+	}
+}
+
+// A persisted record with two values under two names does not tell which is the row's: it is read again.
+func TestAPersistedRecordOfTwoNamesIsReadAgain(t *testing.T) {
+	b := setup(t)
+	now, unaware := b.renames(t), b.renames(t)
+	unaware.E.Fields[2].RenamedFrom = ""
+	require.NoError(t, unaware.E.Init())
+	b.Table.Set("a", whole.Row("Ann", "30", "5"))
+	b.Got(t, "a")
+	require.NoError(t, unaware.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "7"}}).Err)
+	unaware.Flush(t)
+	b.Table.Set("a", whole.Row("Ann", "30", "7"))
+	require.Equal(t, "5", b.RDB.HGet(t.Context(), b.RecordKey("a"), "count").Val())
+	require.Equal(t, whole.Row("Ann", "30", "7"), now.Got(t, "a").Values)
+	require.NoError(t, now.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "8", ""}}).Err)
+	require.Equal(t, whole.Row("Ann", "8", "7"), now.Got(t, "a").Values)
+}
+
 // Processes publish their fields: which differ, and which process knows which, is read from that.
 func TestFieldsOfProcesses(t *testing.T) {
 	b := setup(t)

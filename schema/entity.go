@@ -310,8 +310,9 @@ type Rename struct {
 }
 
 // Renamed returns the fields that had another name before. Where a record in Redis has a
-// value under both names, that under the former is the newer: each process that knows the
-// new name writes under it alone, and takes the former away.
+// value under both names, that under the former is the newer, unless the record says that the
+// other was written later: each process that knows of both writes under the new name alone, and
+// takes the former away.
 func (e *Entity) Renamed() []Rename { return e.renamed }
 
 // FieldOf returns the position of the field that has or had that name.

@@ -146,15 +146,29 @@ local function remark(old, at, v)
   return not names:find('*', 1, true) and v .. ' ' .. names
 end
 
+-- group returns which of the writes in the field _c named a field last; 0: none did.
+local function group(changed, name)
+  local n, last = 0, 0
+  for list in changed:gmatch('%d+ ([^;]*)') do
+    n = n + 1
+    if (',' .. list .. ','):find(',' .. name .. ',', 1, true) then last = n end
+  end
+  return last
+end
+
 -- rename moves values that are under former names of fields to the names of today, and returns
--- what the record's field _c says then. A value under a former name is the newer one where both
--- are there: only a process that does not know the new one writes it.
-local function rename(rec, changed)
+-- what the record's field _c says then. See "Changed fields" in doc.go for which of two values is
+-- the newer one. Of a record that is persisted the row has it: then the record lacks the field.
+local function rename(rec, changed, unsaved)
   local marked = changed
   for i = 12 + width, 11 + width + 2 * renamed, 2 do
-    local value = call('HGET', rec, ARGV[i])
+    local value, own = unpack(call('HMGET', rec, ARGV[i], ARGV[i + 1]))
     if value then
-      call('HSET', rec, ARGV[i + 1], value)
+      if own and own ~= value and not unsaved then
+        call('HDEL', rec, ARGV[i + 1])
+      elseif not own or not marked or group(marked, ARGV[i + 1]) <= group(marked, ARGV[i]) then
+        call('HSET', rec, ARGV[i + 1], value)
+      end
       call('HDEL', rec, ARGV[i])
       if changed then changed = changed:gsub('([ ,])' .. ARGV[i] .. '%f[,;%z]', '%1' .. ARGV[i + 1]) end
     end
@@ -163,23 +177,28 @@ local function rename(rec, changed)
   return changed
 end
 
--- shed takes off a record that was put the fields that this process does not know, but for
--- those that another one has changed since the last ack: a process that knows them is still to
--- write these. Of the others the row has the values. A discard takes all back.
-local function shed(rec, unsaved, changed, at)
-  local own, old = {}, {}
+-- shed takes off a record that was put at a version the fields that this process does not know,
+-- but for those that another one has changed since the last ack: a process that knows them is
+-- still to write these, and _c says that they are older than the put. Of the others the row has
+-- the values. A discard takes all back.
+local function shed(rec, unsaved, changed, at, v)
+  local own, old, kept = {}, {}, false
   for i = 1, width do own[ARGV[10 + i]] = true end
   if not changed or changed:match('(%d+) [^; ]*$') ~= at then changed = at .. ' *' end
   local all = changed:find('%*')
   for _, name in ipairs(call('HKEYS', rec)) do
     if name == '_t' or name == '_q' then
       if not unsaved then old[#old + 1] = name end -- a worker that does not know them has left them
-    elseif name:sub(1, 1) ~= '_' and not own[name] and
-      not (unsaved and (all or changed:find('[ ,]' .. name .. '%f[,;%z]'))) then
-      old[#old + 1] = name
+    elseif name:sub(1, 1) ~= '_' and not own[name] then
+      if unsaved and (all or changed:find('[ ,]' .. name .. '%f[,;%z]')) then
+        kept = true
+      else
+        old[#old + 1] = name
+      end
     end
   end
   if #old > 0 then call('HDEL', rec, unpack(old)) end
+  if kept then call('HSET', rec, '_c', at .. ' *;' .. v .. ' ' .. table.concat(ARGV, ',', 11, 10 + width)) end
 end
 
 -- patch writes those values that are not "".
@@ -376,7 +395,7 @@ local function apply(rec)
     return { 'mismatch' }
   end
   if op == 'c' and rv and not gone then return { 'exists' } end
-  if renamed > 0 and rv then changed = rename(rec, changed) end
+  if renamed > 0 and rv then changed = rename(rec, changed, rs) end
   if gone and (op == 'a' or op == 'i' or op == 'd') then return { 'notfound' } end
   if discards and (match ~= rv or (rs ~= 'h' and rs ~= 'd')) then return { 'mismatch' } end
   if not rs and count >= limit then return { 'full' } end
@@ -414,7 +433,7 @@ local function apply(rec)
     end
     if gone or lease or barrier then call('HDEL', rec, '_d', '_l', '_b') end
     if rv and op ~= 'i' and op ~= 'a' and call('HLEN', rec) > 2 + width then
-      shed(rec, rs and not discards, changed, rv)
+      shed(rec, rs and not discards, changed, rv, v)
     end
     if not rs and (rv or lease or barrier) then call('PERSIST', rec) end
   end

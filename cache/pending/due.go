@@ -317,7 +317,10 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 	}
 	if d.Version != 0 && !d.Deleted {
 		for at, text := range former {
-			values[at] = text // the newer one, see [schema.Entity.Renamed]
+			own := &e.Fields[at]
+			if values[at] == "" || !layout.WrittenLater(changed, d.Version, own.Name, own.RenamedFrom) {
+				values[at] = text
+			}
 		}
 		d.Values = values // "" where the entity got the field later
 		names, all := changedNames(changed, d.Version)
@@ -349,18 +352,11 @@ func (d *Due) origin(stamp, request string) *schema.Origin {
 // changedNames are the fields that a record's field _c names, or all where it says nothing
 // of that version. See doc.go.
 func changedNames(changed string, version schema.Version) (names []string, all bool) {
-	if changed == "" {
+	writes := layout.Changes(changed, version)
+	if writes == nil {
 		return nil, true
 	}
-	groups := strings.Split(changed, ";")
-	newest, _, _ := strings.Cut(groups[len(groups)-1], " ")
-	if newest != version.String() {
-		return nil, true
-	}
-	for _, group := range groups {
-		_, list, _ := strings.Cut(group, " ")
-		names = append(names, strings.Split(list, ",")...)
-	}
+	names = slices.Concat(writes...)
 	return names, slices.Contains(names, "*")
 }
 

@@ -1,7 +1,9 @@
 package layout
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
@@ -34,4 +36,35 @@ func MS(d time.Duration) int64 { return d.Milliseconds() }
 // Pairing decodes the fields deployment and life of the pairing.
 func Pairing(found []any) schema.Pairing {
 	return schema.Pairing{Deployment: Text(found[0]), Life: Text(found[1])}
+}
+
+// Changes are the names of the fields that a record's field _c lists for each write, oldest first, or nil where it says
+// nothing of that version. See the package cache.
+func Changes(changed string, version schema.Version) (writes [][]string) {
+	if changed == "" {
+		return nil
+	}
+	newest := ""
+	for group := range strings.SplitSeq(changed, ";") {
+		at, list, _ := strings.Cut(group, " ")
+		newest, writes = at, append(writes, strings.Split(list, ","))
+	}
+	if newest != version.String() {
+		return nil
+	}
+	return writes
+}
+
+// WrittenLater reports whether a record's field _c says that one field was written after another.
+func WrittenLater(changed string, version schema.Version, name, other string) bool {
+	last := func(name string) int {
+		at := -1
+		for i, names := range Changes(changed, version) {
+			if slices.Contains(names, name) {
+				at = i
+			}
+		}
+		return at
+	}
+	return last(name) > last(other)
 }
