@@ -284,6 +284,9 @@ func (b *batch) referring(d dependent, condition string, parameters []any) (some
 		err := b.tx.db.Raw("SELECT 1 FROM "+d.from+" WHERE "+condition+" LIMIT 1", parameters...).Scan(&one).Error
 		return len(one) > 0, err
 	}
+	if err := b.tx.store.foldable(b.tx.db.Statement.Context, d.at); err != nil {
+		return false, err
+	}
 	seen := d.at.seen()
 	query := d.at.scope(b.tx.db).Select(d.at.shown[:d.at.keys]).Where(condition, parameters...).Limit(besideMax + 1)
 	if err := query.Find(seen.Interface()).Error; err != nil {

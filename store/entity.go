@@ -81,7 +81,7 @@ func newTable(e *schema.Entity, d dialect) (*table, error) {
 // identifier.
 func (t *table) checkNames() error {
 	for _, name := range append(t.names(), t.name) {
-		if name == "" || strings.ContainsAny(name, "`\"';:\\\x00\n\r\t ") {
+		if name == "" || strings.ContainsAny(name, "`\"';:?\\\x00\n\r\t ") {
 			return fmt.Errorf("%q cannot be the name of a table or column", name)
 		}
 	}

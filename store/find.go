@@ -85,6 +85,9 @@ func (s *Store) load(db *gorm.DB, t *table, ids []string) ([]schema.Row, error) 
 
 // find runs a query on the entity's table and reads its rows.
 func (s *Store) find(t *table, query *gorm.DB) ([]schema.Row, error) {
+	if err := s.foldable(query.Statement.Context, t); err != nil {
+		return nil, err
+	}
 	seen := t.seen()
 	if err := query.Select(t.shown).Find(seen.Interface()).Error; err != nil {
 		if s.dialect.missing(err) {

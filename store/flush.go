@@ -25,6 +25,9 @@ type Outcome struct {
 	// Beside are records, of this entity or of others, whose rows the database may have changed
 	// with those of Persisted. Keep the cache off them before the commit.
 	Beside []schema.Beside
+	// Noted are ids of Persisted whose rows other programs had changed when they were written, as
+	// the triggers of a watched table have noted it, and no worker has read the notes yet.
+	Noted []string
 }
 
 // Refused is a change that the database does not take, and why.
@@ -51,6 +54,7 @@ func (o *Outcome) Add(more Outcome) {
 	o.Refused = append(o.Refused, more.Refused...)
 	o.Slow = append(o.Slow, more.Slow...)
 	o.Beside = append(o.Beside, more.Beside...)
+	o.Noted = append(o.Noted, more.Noted...)
 }
 
 // Flush is one transaction that holds a partition's fence. Use it as
@@ -200,6 +204,11 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 	}
 	f.batch = b
 	b.outcome.Beside = b.besideOf()
+	if known.watched {
+		if b.outcome.Noted, err = b.noted(); err != nil {
+			return Outcome{}, f.failed(err)
+		}
+	}
 	if known.lastWord {
 		if err := b.readBack(); err != nil {
 			return Outcome{}, f.failed(err)

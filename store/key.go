@@ -153,19 +153,59 @@ func (s *Store) collates(ctx context.Context, t *table, n int) (bool, error) {
 	if s.dialect.catalogOf() != catalog.PostgreSQL {
 		return true, nil
 	}
-	at := t.listed.Load()
-	if k := t.known.Load(); k != nil {
-		at = k.at
-	}
-	if at == nil {
-		var err error
-		if at, err = s.catalog(ctx, t.name); err != nil {
-			return false, err
-		}
-		t.listed.Store(at)
+	at, err := s.shape(ctx, t)
+	if err != nil {
+		return false, err
 	}
 	c, ok := at.Column(t.columns[n].name)
 	return !ok || c.Class == catalog.Scalar && c.Base != "date", nil
+}
+
+// shape is what the catalog says about a table, as it was when it was first needed.
+func (s *Store) shape(ctx context.Context, t *table) (*catalog.Table, error) {
+	if at := t.shaped(); at != nil {
+		return at, nil
+	}
+	at, err := s.catalog(ctx, t.name)
+	if err == nil && at.Exists() {
+		t.listed.Store(at)
+	}
+	return at, err
+}
+
+// shaped is the shape, if it was needed before.
+func (t *table) shaped() *catalog.Table {
+	if k := t.known.Load(); k != nil {
+		return k.at
+	}
+	return t.listed.Load()
+}
+
+// foldable has the shape of a table read before its rows are, where it says how they are found: by
+// UUIDs that are texts.
+func (s *Store) foldable(ctx context.Context, t *table) error {
+	if s.dialect.catalogOf() == catalog.PostgreSQL ||
+		!slices.ContainsFunc(t.columns[:t.keys], func(c column) bool { return c.field.Type == schema.UUID }) {
+		return nil
+	}
+	_, err := s.shape(ctx, t)
+	return err
+}
+
+// folded is a key's text as ids have it: a UUID in the one case that they have, where the column takes
+// any other for the same and so finds the row.
+func (t *table) folded(c *column, text string) string {
+	if c.field.Type != schema.UUID {
+		return text
+	}
+	at := t.shaped()
+	if at == nil {
+		return text
+	}
+	if there, ok := at.Column(c.name); !ok || !there.AnyCase() {
+		return text
+	}
+	return strings.ToLower(text)
 }
 
 // beyond is the condition that a row comes after an id in the order of a list, which is by the
@@ -229,12 +269,13 @@ func (t *table) id(row reflect.Value) (id, foreign string) {
 	return id, foreign
 }
 
-// wholeID is the id of a row whose key is a decimal number, such as 1.00: the database takes it for 1.
+// wholeID is the id of a row whose key is a decimal number, such as 1.00, which the database takes for 1, or
+// a UUID in another case.
 func (t *table) wholeID(text string) string {
 	if t.entity.ID.Type == schema.Int {
 		return whole(text)
 	}
-	return text
+	return t.folded(&t.columns[0], text)
 }
 
 // foreignID says why an id, as a row has it, is none of the entity.
@@ -266,7 +307,7 @@ func (t *table) keyText(c *column, at *string) (text, why string) {
 	if err != nil {
 		return asIs(*at), "is not of type " + string(c.field.Type)
 	}
-	if !t.oneSpelling(c, *at, text) {
+	if !t.oneSpelling(c, t.folded(c, *at), text) {
 		return asIs(*at), "is another spelling of " + strings.Trim(text, `"`)
 	}
 	return text, ""

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -78,4 +79,66 @@ func TestForeignCompositeKeys(t *testing.T) {
 	require.Equal(t, map[string]schema.Values{good: {`"2026-01-31T12:00:00Z"`, "7", `"a"`, "1"}}, b.load(e, good))
 	b.flush(e, put(good, `"2026-01-31T12:00:00Z"`, "7", `"a"`, "2"))
 	require.Equal(t, "2", b.load(e, good)[good][3])
+}
+
+// A key of UUIDs in a column of texts that takes any case for the same finds the rows that other programs wrote in upper
+// case, alone and as a part: they are the records of the ids, and keep their spelling. Where the column
+// tells cases apart such a row is foreign.
+func TestKeysOfUUIDsInAnyCase(t *testing.T) {
+	const low, up = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee", "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE"
+	for name, test := range map[string]struct{ url, column string }{
+		"MariaDB char":    {testkit.MariaDB(t).Database(t), "char(36) COLLATE utf8mb4_general_ci"},
+		"MariaDB varchar": {testkit.MariaDB(t).Database(t), "varchar(36) COLLATE utf8mb4_unicode_ci"},
+		"MariaDB binary":  {testkit.MariaDB(t).Database(t), "varchar(36) COLLATE utf8mb4_nopad_bin"},
+		"SQLite NOCASE":   {testkit.SQLite(t), "text COLLATE NOCASE"},
+		"SQLite":          {testkit.SQLite(t), "text"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			finds := !strings.Contains(test.column, "bin") && test.column != "text"
+			alone := entity(t, "thing", schema.UUID, schema.Field{Name: "n", Type: schema.Int})
+			part := &schema.Entity{Name: "part", ID: schema.ID{Columns: []string{"no", "of"}}, Fields: []schema.Field{
+				{Name: "no", Type: schema.Int}, {Name: "of", Type: schema.UUID}, {Name: "n", Type: schema.Int}}}
+			require.NoError(t, part.Init())
+			b := open(t, test.url, []*schema.Entity{alone, part})
+			b.exec("CREATE TABLE things (id " + test.column + " NOT NULL PRIMARY KEY, n bigint)")
+			b.exec("CREATE TABLE part (no bigint NOT NULL, of " + test.column + " NOT NULL, n bigint, PRIMARY KEY (no, of))")
+			_, err := b.Migrate(t.Context(), false, watchAll)
+			require.NoError(t, err)
+			b.forget(alone)
+			b.exec("INSERT INTO things VALUES ('" + up + "', 1)")
+			b.exec("INSERT INTO part VALUES (7, '" + up + "', 1)")
+			if !finds {
+				require.Empty(t, b.load(alone, low))
+				require.Equal(t, []string{up}, listed(b, alone))
+				return
+			}
+			require.Equal(t, low, b.notes(alone)[0].Record)
+			require.Equal(t, map[string]schema.Values{low: {"1"}}, b.load(alone, low))
+			require.Equal(t, map[string]schema.Values{"7~" + low: {"7", `"` + low + `"`, "1"}}, b.load(part, "7~"+low))
+			require.Equal(t, []string{low}, listed(b, alone))
+			require.Equal(t, []string{"7~" + low}, listed(b, part))
+			patch := put(low, "2")
+			patch.Only = []int{0}
+			require.Empty(t, b.flush(alone, patch).Refused)
+			require.Equal(t, up, b.raw("SELECT id FROM things"))
+			require.Equal(t, "2", b.raw("SELECT n FROM things"))
+			require.Empty(t, b.flush(alone, put(low, "3")).Refused)
+			require.Equal(t, up, b.raw("SELECT id FROM things"), "the key was not written")
+			require.Equal(t, "3", b.raw("SELECT n FROM things"))
+			require.Empty(t, b.flush(part, put("7~"+low, "7", `"`+low+`"`, "3")).Refused)
+			require.Equal(t, up, b.raw("SELECT of FROM part"))
+			require.Equal(t, "3", b.raw("SELECT n FROM part"))
+			require.Empty(t, b.flush(alone, del(low)).Refused)
+			require.Empty(t, listed(b, alone))
+		})
+	}
+}
+
+// raw is a query's one value, read past the store.
+func (b *bench) raw(query string) (value string) {
+	b.t.Helper()
+	other := b.connect()
+	defer other.Close()
+	require.NoError(b.t, other.QueryRowContext(b.t.Context(), query).Scan(&value))
+	return value
 }

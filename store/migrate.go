@@ -196,6 +196,9 @@ func (t *table) checkKey(d dialect, at *catalog.Table) error {
 			return err
 		}
 	}
+	if why, fix := t.noKey(at); !unique && why != "" {
+		return fmt.Errorf("table %s cannot be found by %s, the id of %s: %s; %s", t.name, id, t.entity.Name, why, fix)
+	}
 	if !unique {
 		return fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s: %s", t.name, id,
 			t.entity.Name, t.uniqueFix(at))

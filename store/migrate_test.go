@@ -240,7 +240,7 @@ func TestTableWhoseKeyIsLoose(t *testing.T) {
 		"postgres": {
 			"id character(8) PRIMARY KEY":        "character",
 			"id text COLLATE loose PRIMARY KEY":  "loose",
-			"id text PRIMARY KEY DEFERRABLE":     "no primary key or unique index on id",
+			"id text PRIMARY KEY DEFERRABLE":     "is DEFERRABLE",
 			"id text COLLATE loose, UNIQUE (id)": "loose",
 			"id varchar(64) PRIMARY KEY":         "",
 			"id bigint PRIMARY KEY":              "bigint, not text",

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -260,27 +261,36 @@ func (d *mysql) mark(ctx context.Context, q catalog.Querier, table string) (stri
 	if !d.apart() {
 		return d.markAnd(ctx, q, table, "DO 0")
 	}
-	table = quoteTable(table)
-	lock, err := q.QueryContext(ctx, "SELECT 1 FROM "+table+" LIMIT 0")
+	quoted := quoteTable(table)
+	lock, err := q.QueryContext(ctx, "SELECT 1 FROM "+quoted+" LIMIT 0")
 	if err != nil {
 		return "", err
 	}
 	if err := lock.Close(); err != nil {
 		return "", err
 	}
-	rows, err := q.QueryContext(ctx, catalog.MarkMySQL(table))
-	if err != nil {
-		return "", err
+	mark := ""
+	for _, query := range catalog.MarkMySQL(table, quoted) {
+		rows, err := q.QueryContext(ctx, query)
+		if err != nil {
+			return "", err
+		}
+		part, err := readMark(rows)
+		if err != nil {
+			return "", err
+		}
+		mark += part
 	}
-	return readMark(rows)
+	return mark, nil
 }
 
 // markAnd sends all as one text. The first statement reads nothing: it takes the metadata lock, which the
 // transaction holds to its end. SHOW CREATE TABLE lets go of its own, and the server would change the table between
 // it and the rows.
 func (*mysql) markAnd(ctx context.Context, q catalog.Querier, table, savepoint string) (mark string, err error) {
-	table = quoteTable(table)
-	rows, err := q.QueryContext(ctx, "SELECT 1 FROM "+table+" LIMIT 0; "+catalog.MarkMySQL(table)+"; "+savepoint)
+	quoted := quoteTable(table)
+	rows, err := q.QueryContext(ctx, "SELECT 1 FROM "+quoted+" LIMIT 0; "+
+		strings.Join(catalog.MarkMySQL(table, quoted), "; ")+"; "+savepoint)
 	if err != nil {
 		return "", err
 	}
@@ -290,16 +300,20 @@ func (*mysql) markAnd(ctx context.Context, q catalog.Querier, table, savepoint s
 	return readMark(rows)
 }
 
-// readMark reads the answer to SHOW CREATE TABLE.
+// readMark reads the answers to the queries of the mark.
 func readMark(rows *sql.Rows) (mark string, err error) {
-	var name, text string
-	for rows.Next() {
-		err = errors.Join(err, rows.Scan(&name, &text))
+	sum := sha256.New()
+	for more := true; more && err == nil; more = rows.NextResultSet() {
+		var name, text string
+		for rows.Next() && err == nil {
+			err = rows.Scan(&name, &text)
+			fmt.Fprintf(sum, "%d %s", len(text), text)
+		}
 	}
-	return fmt.Sprintf("%x", sha256.Sum256([]byte(text))), errors.Join(err, rows.Err(), rows.Close())
+	return hex.EncodeToString(sum.Sum(nil)), errors.Join(err, rows.Err(), rows.Close())
 }
 
-// ages: the server has no mark of triggers that costs little.
+// ages: the server has no mark of other tables' foreign keys that costs little.
 func (*mysql) ages() time.Duration { return 2 * time.Second }
 
 func (*mysql) catalogOf() catalog.Dialect         { return catalog.MySQL }

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
@@ -33,10 +35,57 @@ func (s *Store) Notes(ctx context.Context, after Note, limit int) ([]Note, error
 	for i, f := range found {
 		notes[i] = Note{Entity: f.Entity, ID: f.ID, Stamp: f.Stamp, At: time.UnixMilli(f.NotedAt)}
 		if t := s.tables[f.Entity]; t != nil {
+			if err := s.foldable(ctx, t); err != nil {
+				return nil, err
+			}
 			notes[i].Record = t.recordOf(f.ID)
 		}
 	}
 	return notes, nil
+}
+
+// noted are the ids of the persisted changes about whose rows there is a note. What commits after
+// these rows were written waits for the flush to end: it is no conflict with it.
+func (b *batch) noted() (ids []string, err error) {
+	for some := range slices.Chunk(b.outcome.Persisted, b.table.ids) {
+		keys, err := b.table.noteIDs(some)
+		if err != nil {
+			return nil, b.tx.store.unavailable("read "+changesTable, err)
+		}
+		var found []string
+		err = b.tx.db.Raw("SELECT id FROM "+changesTable+" WHERE pairing = ? AND entity = ? AND id IN ?",
+			b.tx.store.cfg.Pair, b.table.entity.Name, keys).Scan(&found).Error
+		if err != nil {
+			return nil, b.tx.store.unavailable("read "+changesTable, err)
+		}
+		for _, id := range found {
+			if record := b.table.recordOf(id); record != "" {
+				ids = append(ids, record)
+			}
+		}
+	}
+	return ids, nil
+}
+
+// noteIDs are the ids that notes about the rows of changes have, see watching.id.
+func (t *table) noteIDs(changes []schema.Change) ([]string, error) {
+	parts, err := t.plainKeys(changes)
+	if err != nil {
+		return nil, err
+	}
+	if !t.composite() {
+		return parts[0], nil
+	}
+	ids := make([]string, len(changes))
+	for i := range ids {
+		for n := range parts {
+			if n > 0 {
+				ids[i] += "~"
+			}
+			ids[i] += strings.NewReplacer("=", "=3D", "~", "=7E").Replace(parts[n][i])
+		}
+	}
+	return ids, nil
 }
 
 // ForgetNotes deletes notes of one entity whose records have been dropped from the cache. A row

@@ -112,16 +112,38 @@ func (t *table) keyVerdict(at *catalog.Table, d dialect, n int, there catalog.Co
 		t.entity.ID.Made == schema.MadeSequence {
 		v.Hold, v.Why, v.Fix = catalog.Refused, why, fix
 	}
-	if v.Hold == catalog.Refused || unique || n > 0 {
-		return v
-	}
-	v.Hold, v.Why = catalog.Refused, "no primary key or unique index is on "+t.alone()
-	v.Fix = t.uniqueFix(at)
-	if loose != "" {
-		v.Why, v.Fix = "it takes different ids for the same: "+loose,
-			"give it a collation and a type that tell all texts apart"
+	switch {
+	case v.Hold == catalog.Refused || unique:
+	case loose != "" && (there.Folds || !t.folds(at)):
+		v.Hold, v.Why = catalog.Refused, "it takes different ids for the same: "+loose
+		v.Fix = "give it a collation and a type that tell all texts apart"
+	case loose == "" && n == 0:
+		v.Hold, v.Why, v.Fix = catalog.Refused, "no primary key or unique index is on "+t.alone(), t.uniqueFix(at)
+		if why, fix := t.noKey(at); why != "" {
+			v.Why, v.Fix = why, fix
+		}
 	}
 	return v
+}
+
+// folds reports whether a column of the key is known to take different values for the same.
+func (t *table) folds(at *catalog.Table) bool {
+	return slices.ContainsFunc(t.keyNames(), func(name string) bool {
+		there, ok := at.Column(name)
+		return ok && there.Folds
+	})
+}
+
+// noKey says why a table's columns cannot be a key though there is more than that they are not unique.
+func (t *table) noKey(at *catalog.Table) (why, fix string) {
+	switch {
+	case at.Kind != catalog.Plain && at.Kind != catalog.Partitioned:
+		return "it is a column of a " + string(at.Kind) + ", which has no unique index", "name the table that has the rows"
+	case at.DeferrableUnique(t.keyNames()...):
+		return "its primary key or unique constraint is DEFERRABLE, and ON CONFLICT does not take it",
+			"make the constraint again as NOT DEFERRABLE"
+	}
+	return "", ""
 }
 
 // judgeKey judges the type of a column of the key.

@@ -148,3 +148,82 @@ func TestOwnColumnsAreExact(t *testing.T) {
 		}
 	})
 }
+
+// A trigger that is made between two flushes has the last word in the second.
+func TestATriggerThatIsNewHasTheLastWord(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := setup(t, url, []*schema.Entity{e})
+		require.Nil(t, b.flush(e, put("x", `"a"`, "1")).Persisted[0].Row)
+		for _, statement := range map[string][]string{
+			"sqlite": {"CREATE TRIGGER z AFTER UPDATE OF age ON accounts BEGIN " +
+				"UPDATE accounts SET age = 77 WHERE id = new.id AND age <> 77; END"},
+			"postgres": {"CREATE FUNCTION z() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.age = 77; RETURN NEW; END $$",
+				"CREATE TRIGGER z BEFORE UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION z()"},
+			"mysql": {"CREATE TRIGGER z BEFORE UPDATE ON accounts FOR EACH ROW SET NEW.age = 77"},
+		}[b.Dialect()] {
+			b.exec(statement)
+		}
+		require.Equal(t, schema.Values{`"a"`, "77"}, b.flush(e, put("x", `"a"`, "2")).Persisted[0].Row)
+	})
+}
+
+// Why a key is refused names its own trouble, and the column that has it.
+func TestRefusedKeysNameTheirTrouble(t *testing.T) {
+	t.Parallel()
+	pg, my := testkit.Postgres(t), testkit.MariaDB(t)
+	alone := schema.ID{Type: schema.Int}
+	parts := schema.ID{Columns: []string{"id", "e"}}
+	for _, c := range []struct {
+		url, table string
+		id         schema.ID
+		says       string // "" is taken
+		line       string // a line of the verdicts, where the key is refused
+	}{
+		{pg.Database(t), "(id int PRIMARY KEY DEFERRABLE, e text, n int)", alone, "is DEFERRABLE", "NOT DEFERRABLE"},
+		{pg.Database(t), "(id int UNIQUE DEFERRABLE, e text, n int); CREATE UNIQUE INDEX x ON things (id)", alone, "is DEFERRABLE",
+			"NOT DEFERRABLE"},
+		{pg.Database(t), "(id int PRIMARY KEY, e text, n numeric(5,-2))", alone, "multiples of 100", "negative scale"},
+		{my.Database(t), "(id int, e enum('a'), n int, PRIMARY KEY (id, e))", parts, "different values of id, e",
+			"things.e (enum('a')) refused: it does not tell exactly the ids of type string apart; make it a varchar"},
+		{my.Database(t), "(id int, e varchar(9) COLLATE utf8mb4_general_ci, n int, PRIMARY KEY (id, e))", parts,
+			"different values of id, e", "things.e (varchar(9)) refused: it takes different ids for the same"},
+		{my.Database(t), "(id int PRIMARY KEY, e int, n int) WITH SYSTEM VERSIONING", alone, "", ""},
+		{my.Database(t), "(id int PRIMARY KEY, e int, n int, b timestamp(6) GENERATED ALWAYS AS ROW START, " +
+			"z timestamp(6) GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME(b, z)) WITH SYSTEM VERSIONING", alone, "", ""},
+	} {
+		e := &schema.Entity{Name: "thing", Table: "things", ID: c.id, Fields: []schema.Field{
+			{Name: "e", Type: schema.String}, {Name: "n", Type: schema.Int}}}
+		if c.id.Composite() {
+			e.Fields = append(e.Fields, schema.Field{Name: "id", Column: "id", Type: schema.Int})
+			e.Fields[2].Name = "no"
+		} else {
+			e.Fields = e.Fields[1:]
+		}
+		require.NoError(t, e.Init())
+		b := open(t, c.url, []*schema.Entity{e})
+		for statement := range strings.SplitSeq("CREATE TABLE things "+c.table, "; ") {
+			b.exec(statement)
+		}
+		_, err := b.Migrate(t.Context(), false)
+		if c.says == "" {
+			require.NoError(t, err, c.table)
+			for n := range 3 {
+				require.Empty(t, b.flush(e, put("1", "1"), put("2", strings.Repeat("7", n+1))).Refused)
+			}
+			require.Equal(t, map[string]schema.Values{"1": {"1"}, "2": {"777"}}, b.load(e, "1", "2", "3"))
+			require.Equal(t, []string{"1", "2"}, listed(b, e))
+			require.Empty(t, b.flush(e, del("1")).Refused)
+			require.Equal(t, []string{"2"}, listed(b, e))
+			continue
+		}
+		require.ErrorContains(t, err, c.says)
+		verdicts, err := b.Verdicts(t.Context())
+		require.NoError(t, err)
+		lines := strings.Join(store.VerdictLines(verdicts), "\n")
+		if c.id.Composite() {
+			require.NotContains(t, lines, "things.id (int) refused")
+		}
+		require.Contains(t, lines, c.line)
+	}
+}

@@ -292,6 +292,10 @@ func (s *Store) beginSteps(ctx context.Context, w *watching, at *catalog.Table, 
 		statements = append(statements, s.dialect.dropTrigger(w, trigger.Name))
 	}
 	before, all := s.dialect.triggers(w)
+	// Where triggers have names of the schema, a table that was renamed away keeps them.
+	for _, trigger := range all {
+		statements = append(statements, s.dialect.dropTrigger(w, trigger.name))
+	}
 	statements = append(statements, before...)
 	for _, trigger := range all {
 		statements = append(statements, trigger.create...)

@@ -519,3 +519,46 @@ func TestWatchOfPartitions(t *testing.T) {
 	require.NoError(t, tx.Commit())
 	require.Equal(t, []string{"3"}, b.noted(e))
 }
+
+// A table that another one takes the place of keeps its triggers, and on some databases their names: watching again
+// makes those of the new one.
+func TestWatchAfterATableWasSwapped(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := entity(t, "thing", schema.Int, schema.Field{Name: "n", Type: schema.Int})
+		b := watched(t, url, []*schema.Entity{e})
+		table := e.Table
+		copied := map[bool]string{true: "CREATE TABLE other LIKE " + table,
+			false: "CREATE TABLE other AS SELECT * FROM " + table}[strings.HasPrefix(url, "mysql:")]
+		b.exec(copied)
+		b.exec("ALTER TABLE " + table + " RENAME TO formerly")
+		b.exec("ALTER TABLE other RENAME TO " + table)
+		if !strings.HasPrefix(url, "mysql:") {
+			b.exec("CREATE UNIQUE INDEX pk ON " + table + " (id)")
+		}
+		require.False(t, b.watch(e).Fine())
+		_, err := b.Migrate(t.Context(), false, watchAll)
+		require.NoError(t, err)
+		require.True(t, b.watch(e).Fine())
+		b.forget(e)
+		b.exec("INSERT INTO " + table + " (id) VALUES (5)")
+		require.Equal(t, []string{"5"}, b.noted(e))
+	})
+}
+
+// A flush of a watched table tells which of its rows other programs had changed before it.
+func TestAFlushSeesTheNotesOfItsRows(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := &schema.Entity{Name: "part", ID: schema.ID{Columns: []string{"no", "of"}}, Fields: []schema.Field{
+			{Name: "no", Type: schema.Int}, {Name: "of", Type: schema.String}, {Name: "n", Type: schema.Int}}}
+		require.NoError(t, e.Init())
+		alone := entity(t, "thing", schema.Int, schema.Field{Name: "n", Type: schema.Int})
+		b := watched(t, url, []*schema.Entity{e, alone})
+		require.Empty(t, b.flush(alone, put("1", "1"), put("2", "1")).Noted)
+		odd := e.KeyID([]string{"7", `"a~="`})
+		require.Empty(t, b.flush(e, put(odd, "7", `"a~="`, "1"), put("7~b", "7", `"b"`, "1")).Noted)
+		b.exec("UPDATE things SET n = 5 WHERE id = 2")
+		b.exec("UPDATE part SET n = 5 WHERE of = 'a~='")
+		require.Equal(t, []string{"2"}, b.flush(alone, put("1", "2"), put("2", "2")).Noted)
+		require.Equal(t, []string{odd}, b.flush(e, put(odd, "7", `"a~="`, "2"), put("7~b", "7", `"b"`, "2")).Noted)
+	})
+}

@@ -271,6 +271,7 @@ func (w *Worker) settle(ctx context.Context, f *flushing, outcome store.Outcome)
 	w.unbar(ctx, f.barred)
 	return errors.Join(
 		w.dropAll(ctx, o, outcome.Beside),
+		wrap("count the conflicts of", o, len(outcome.Noted), w.rowsChanged(ctx, o.Entity, outcome.Noted)),
 		w.ack(ctx, f, outcome.Persisted),
 		w.letRest(ctx, f, outcome.Refused),
 		w.setAside(ctx, f, outcome.Refused),

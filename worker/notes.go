@@ -63,7 +63,7 @@ func (w *Worker) followEntity(ctx context.Context, e *schema.Entity, notes []sto
 			ids = append(ids, n.Record)
 		}
 	}
-	conflicts, err := w.cache.RowsChanged(ctx, e, ids)
+	err := w.rowsChanged(ctx, e, ids)
 	if err == nil && notes[0].ID == "" {
 		w.log.Info("any row may have changed; the entity is dropped from the cache", "entity", e.Name, "table", e.Table)
 		err = w.cache.AnyRowChanged(ctx, e)
@@ -72,13 +72,23 @@ func (w *Worker) followEntity(ctx context.Context, e *schema.Entity, notes []sto
 		return fmt.Errorf("drop %d changed records of %s: %w", len(notes), e.Name, err)
 	}
 	w.metrics.noted.WithLabelValues(e.Name).Add(float64(len(notes)))
+	if err := w.store.ForgetNotes(ctx, e, notes); err != nil {
+		return fmt.Errorf("forget %d changed records of %s: %w", len(notes), e.Name, err)
+	}
+	return nil
+}
+
+// rowsChanged drops records whose rows another program changed from the cache. Those that are not persisted are
+// conflicts, and their acks drop them: the notes that a flush finds of its own records are handled before their acks.
+func (w *Worker) rowsChanged(ctx context.Context, e *schema.Entity, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	conflicts, err := w.cache.RowsChanged(ctx, e, ids)
 	if len(conflicts) > 0 {
 		w.log.Warn("another program changed rows whose records are not persisted", "entity", e.Name,
 			"conflicts", len(conflicts), "first", conflicts[:min(notesLogged, len(conflicts))],
 			"hint", "their writes keep the fields that they name; the others are read from the row when they are persisted")
 	}
-	if err := w.store.ForgetNotes(ctx, e, notes); err != nil {
-		return fmt.Errorf("forget %d changed records of %s: %w", len(notes), e.Name, err)
-	}
-	return nil
+	return err
 }

@@ -142,6 +142,25 @@ func TestAConflictIsCountedAndPublished(t *testing.T) {
 	})
 }
 
+// A conflict whose note nobody has read before the flush is counted and published by the flush itself, once.
+func TestAFlushFindsTheConflictsOfItsRecords(t *testing.T) {
+	onWatched(t, func(t *testing.T, s *beside) {
+		s.put("a", "Ann")
+		s.put("b", "Bob")
+		s.flush(s.w)
+		i, _ := s.e.Field("email")
+		s.patch("a", i, `"late@x"`)
+		s.patch("b", i, `"b@x"`)
+		s.do("UPDATE users SET name = 'Anna', email = 'other@x' WHERE id = 'a'")
+		s.flush(s.w)
+		require.EqualValues(t, 1, s.stats().Conflicts)
+		require.Equal(t, `"Anna"`, s.name("a"), "it has left the cache with the ack")
+		s.follow()
+		require.EqualValues(t, 1, s.stats().Conflicts)
+		s.quiet(0)
+	})
+}
+
 // patch accepts a write of one field.
 func (s *beside) patch(id string, field int, text string) {
 	s.t.Helper()

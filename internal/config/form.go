@@ -221,9 +221,9 @@ func identifier(text string) error {
 		return fmt.Errorf("is %d bytes, more than the %d that PostgreSQL keeps of a name", len(text), maxIdentifier)
 	case strings.ContainsFunc(text, func(r rune) bool {
 		return r <= ' ' || r == 0x7f ||
-			strings.ContainsRune("\"'`;:\\", r)
+			strings.ContainsRune("\"'`;:?\\", r)
 	}):
-		return fmt.Errorf("contains a space, a control character or one of \" ' ` ; : \\")
+		return fmt.Errorf("contains a space, a control character or one of \" ' ` ; : ? \\")
 	}
 	return nil
 }

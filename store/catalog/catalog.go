@@ -74,11 +74,17 @@ type Column struct {
 	Barred    string   // PostgreSQL: the name of its sequence, if the role may not draw from that
 	Identity  Identity
 	Generated bool   // computed from other columns: accepts no value
+	RowEnd    bool   // MariaDB: the end of a row of a system versioned table, the same in all rows of today
 	Hidden    bool   // SQLite: left out of SELECT *
 	Collation string // other than the database's own or binary, or ""
 	Folds     bool   // treats some different values as equal: a collation, or a type such as citext
 	Replaces  string // MySQL: why the server may store another value than it was given, or ""
 	Bytes     int    // MySQL: bytes of a text without a length, from which it cuts blanks off; 0: no limit
+}
+
+// AnyCase reports whether the column takes a text in another case for the same.
+func (c Column) AnyCase() bool {
+	return strings.HasSuffix(c.Collation, "_ci") || strings.EqualFold(c.Collation, "NOCASE")
 }
 
 // Class is the kind of a type.
@@ -249,9 +255,16 @@ func (t *Table) Column(name string) (Column, bool) {
 	return Column{}, false
 }
 
-// Unique reports whether an index that ON CONFLICT can use makes exactly these columns unique for all rows.
+// Unique reports whether an index makes exactly these columns unique for all rows, and ON CONFLICT can use it.
 func (t *Table) Unique(columns ...string) bool {
-	_, ok := t.index(func(x Index) bool { return !x.Deferrable && x.Over(t.spelled(columns)...) })
+	_, ok := t.index(func(x Index) bool { return x.Over(t.spelled(columns)...) })
+	return ok && !t.DeferrableUnique(columns...)
+}
+
+// DeferrableUnique reports whether a constraint that can be checked as late as COMMIT makes these columns unique. Then
+// ON CONFLICT refuses them, also where another index is on them.
+func (t *Table) DeferrableUnique(columns ...string) bool {
+	_, ok := t.index(func(x Index) bool { return x.Deferrable && x.Over(t.spelled(columns)...) })
 	return ok
 }
 

@@ -70,7 +70,7 @@ func (t *Table) mysqlColumns(r *reader, place string, args []any) {
 			&precision, &scale, &fraction}, func() {
 			c := Column{Name: name, Type: mysqlType(typ, base), Base: base, Class: Scalar, Fraction: -1,
 				NotNull: nullable == "NO", Collation: collation.String, Folds: mysqlFolds(base, collation.String),
-				Generated: expression.String != ""}
+				Generated: expression.String != "", RowEnd: expression.String == "ROW END"}
 			if spelled, ok := mysqlBases[base]; ok {
 				c.Base = spelled
 			}
@@ -177,8 +177,11 @@ func (t *Table) mysqlIndexes(r *reader, place string, args []any) {
 			if prefix.Valid {
 				p.Collation = "it has the first " + prefix.String + " characters only"
 			}
-			x := &t.Indexes[len(t.Indexes)-1]
-			x.Parts = append(x.Parts, p)
+			// The server adds it to each unique key, which is as unique among the rows of today without it.
+			if c, _ := t.Column(p.Column); !c.RowEnd {
+				x := &t.Indexes[len(t.Indexes)-1]
+				x.Parts = append(x.Parts, p)
+			}
 		})
 }
 
@@ -216,6 +219,16 @@ func mysqlKeys(r *reader, place string, args []any) []ForeignKey {
 	return keys
 }
 
-// MarkMySQL returns the query whose second column changes when the table does. It does not cover triggers, and keys of
-// other tables that refer to this one.
-func MarkMySQL(quoted string) string { return "SHOW CREATE TABLE " + quoted }
+// MarkMySQL returns the queries whose second column changes when the table or one of its triggers does. They do not
+// cover keys of other tables that refer to this one.
+func MarkMySQL(table, quoted string) []string {
+	schema, name, ok := strings.Cut(table, ".")
+	in := "'" + strings.ReplaceAll(schema, "'", "''") + "'"
+	if !ok {
+		in, name = "DATABASE()", table
+	}
+	return []string{"SHOW CREATE TABLE " + quoted,
+		"SELECT TRIGGER_NAME, CONCAT(TRIGGER_NAME, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER, ACTION_STATEMENT)" +
+			" FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = " + in + " AND EVENT_OBJECT_TABLE = '" +
+			strings.ReplaceAll(name, "'", "''") + "' ORDER BY 1"}
+}

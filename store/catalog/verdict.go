@@ -204,26 +204,39 @@ func (v *Verdict) numeric(f *schema.Field, c Column) {
 		switch {
 		case c.Precision == 0:
 		case c.Scale < 0:
-			v.rounds("it rounds to %d digits before the point", -c.Scale)
+			v.roundsWhole(c)
 		case digits < max(len(strings.Trim(fmt.Sprint(least), "-")), len(strings.Trim(fmt.Sprint(most), "-"))):
 			v.narrow("it takes %d digits before the point", digits)
 		}
 	case schema.Decimal:
 		switch {
 		case c.Precision == 0:
+		case c.Scale < 0:
+			v.roundsWhole(c)
 		case c.Scale < f.Scale:
 			v.rounds("it rounds to %d digits after the point, the field has %d", c.Scale, f.Scale)
-			v.Fix = fmt.Sprintf("set `scale: %d` on the field, give the column more digits, or set `from: database` on the field", max(0, c.Scale))
+			v.Fix = fmt.Sprintf("set `scale: %d` on the field, give the column more digits, or set `from: database` on the field", c.Scale)
+		case digits < 0:
+			v.narrow("it takes numbers below 1e%d", digits)
 		case digits < f.Precision-f.Scale:
 			v.narrow("it takes %d digits before the point", digits)
 		}
 	case schema.Float:
-		if c.Precision > 0 {
+		switch {
+		case c.Scale < 0:
+			v.roundsWhole(c)
+		case c.Precision > 0:
 			v.rounds("it rounds to %d digits after the point", c.Scale)
 		}
 	default:
 		v.wrong(f, "decimal")
 	}
+}
+
+// roundsWhole records that a column of a negative scale rounds whole numbers: no scale of a field fits it.
+func (v *Verdict) roundsWhole(c Column) {
+	v.rounds("it rounds to multiples of 1%s", strings.Repeat("0", -c.Scale))
+	v.Fix = "make it a numeric without a negative scale, or set `from: database` on the field"
 }
 
 var numbers = []schema.FieldType{schema.Int, schema.Float, schema.Decimal}

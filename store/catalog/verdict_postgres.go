@@ -209,6 +209,8 @@ func keyFix(id schema.ID, digits int, c Column) string {
 		return "set `id: {type: string}`"
 	case id.Type == schema.Time && c.Fraction >= 0:
 		return "let it keep " + strconv.Itoa(digits) + " digits of a second"
+	case c.Class == Enum && id.Type == schema.String:
+		return "make it a varchar of a collation that tells all texts apart: an enum takes its labels in any case, and their numbers"
 	case c.Base == "character" && id.Type == schema.String:
 		return "make it a varchar, which keeps blanks at the end"
 	case slices.Contains(keyTexts, c.Base) || c.Base == "TEXT":
