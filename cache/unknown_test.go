@@ -68,11 +68,13 @@ func TestRecordsAreLeftForWrittenFieldsOnly(t *testing.T) {
 	require.NoError(t, b.RDB.Del(t.Context(), b.RecordKey("put")).Err())
 	require.Equal(t, "5", b.Got(t, "put").Values[2])
 
-	require.NoError(t, old.Loading(t, cache.Write{Op: cache.OpPatch, ID: "put", Values: schema.Values{"", "7"}}).Err)
+	require.NoError(t, old.Loading(t,
+		cache.Write{Op: cache.OpPatch, ID: "put", Values: schema.Values{"", "7"}}).Err)
 	require.Equal(t, map[string][]string{"put": nil}, old.unknown(t))
 	b.add(t, "put", 2)
 	require.Equal(t, map[string][]string{"put": count}, old.unknown(t))
-	require.NoError(t, old.Loading(t, cache.Write{Op: cache.OpPatch, ID: "put", Values: schema.Values{"", "8"}}).Err)
+	require.NoError(t, old.Loading(t,
+		cache.Write{Op: cache.OpPatch, ID: "put", Values: schema.Values{"", "8"}}).Err)
 	require.Equal(t, map[string][]string{"put": count}, old.unknown(t))
 	old.names(t, "put", "Dan")
 	require.Equal(t, map[string][]string{"put": count}, old.unknown(t))
@@ -156,15 +158,18 @@ func TestPendingWritesOfARenamedField(t *testing.T) {
 
 	// A process that knows the former name alone has written later.
 	b.Table.Set("a", whole.Row("Ann", "30", "6"))
-	require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "9"}}).Err)
+	require.NoError(t, b.Loading(t,
+		cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "9"}}).Err)
 	require.Equal(t, "9", now.Got(t, "a").Values[2])
 	require.Equal(t, "9", now.due(t, "a").Values[2])
-	require.NoError(t, now.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "8", ""}}).Err)
+	require.NoError(t, now.Loading(t,
+		cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "8", ""}}).Err)
 	require.Equal(t, whole.Row("Ann", "8", "9"), now.Got(t, "a").Values)
 	now.Flush(t)
 
 	// What was changed keeps its name.
-	require.NoError(t, now.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "7", ""}}).Err)
+	require.NoError(t, now.Loading(t,
+		cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "7", ""}}).Err)
 	require.Equal(t, []int{1}, now.due(t, "a").Only)
 	now.Flush(t)
 	require.NoError(t, b.RDB.Del(t.Context(), b.RecordKey("a")).Err())
@@ -172,7 +177,8 @@ func TestPendingWritesOfARenamedField(t *testing.T) {
 	b.Got(t, "a")
 	b.add(t, "a", 2)
 	require.Equal(t, []int{2}, now.due(t, "a").Only)
-	require.NoError(t, now.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "6", ""}}).Err)
+	require.NoError(t, now.Loading(t,
+		cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "6", ""}}).Err)
 	require.Equal(t, []int{2, 1}, now.due(t, "a").Only)
 	require.Equal(t, whole.Row("Ann", "6", "10"), now.due(t, "a").Values)
 }
@@ -193,7 +199,8 @@ func TestAWriteUnderTodaysNameIsTheNewerOne(t *testing.T) {
 			require.NoError(t, unaware.E.Init())
 			b.Table.Set("a", whole.Row("Ann", "30", "0"))
 
-			require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "5"}}).Err)
+			former := cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "5"}}
+			require.NoError(t, b.Loading(t, former).Err)
 			require.NoError(t, unaware.Loading(t, write).Err)
 			require.True(t, b.RDB.HExists(t.Context(), b.RecordKey("a"), "count").Val())
 			want := whole.Row("Ann", "30", "7")
@@ -204,7 +211,8 @@ func TestAWriteUnderTodaysNameIsTheNewerOne(t *testing.T) {
 			require.Equal(t, want, state.Record.Values)
 
 			// The former name is written again: it is the newer one now.
-			require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpPut, ID: "a", Values: whole.Row("Bob", "31", "9")}).Err)
+			require.NoError(t, b.Loading(t,
+				cache.Write{Op: cache.OpPut, ID: "a", Values: whole.Row("Bob", "31", "9")}).Err)
 			require.Equal(t, whole.Row("Bob", "31", "9"), now.Got(t, "a").Values)
 			require.Equal(t, whole.Row("Bob", "31", "9"), now.due(t, "a").Values)
 			require.Nil(t, now.due(t, "a").Only, "a put writes all")
@@ -227,12 +235,14 @@ func TestAPersistedRecordOfTwoNamesIsReadAgain(t *testing.T) {
 	require.NoError(t, unaware.E.Init())
 	b.Table.Set("a", whole.Row("Ann", "30", "5"))
 	b.Got(t, "a")
-	require.NoError(t, unaware.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "7"}}).Err)
+	require.NoError(t, unaware.Loading(t,
+		cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "7"}}).Err)
 	unaware.Flush(t)
 	b.Table.Set("a", whole.Row("Ann", "30", "7"))
 	require.Equal(t, "5", b.RDB.HGet(t.Context(), b.RecordKey("a"), "count").Val())
 	require.Equal(t, whole.Row("Ann", "30", "7"), now.Got(t, "a").Values)
-	require.NoError(t, now.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "8", ""}}).Err)
+	require.NoError(t, now.Loading(t,
+		cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "8", ""}}).Err)
 	require.Equal(t, whole.Row("Ann", "8", "7"), now.Got(t, "a").Values)
 }
 

@@ -81,8 +81,8 @@ func TestForeignCompositeKeys(t *testing.T) {
 	require.Equal(t, "2", b.load(e, good)[good][3])
 }
 
-// A key of UUIDs in a column of texts that takes any case for the same finds the rows that other programs wrote in upper
-// case, alone and as a part: they are the records of the ids, and keep their spelling. Where the column
+// A key of UUIDs in a column of texts that takes any case for the same finds the rows that other programs wrote in
+// upper case, alone and as a part: they are the records of the ids, and keep their spelling. Where the column
 // tells cases apart such a row is foreign.
 func TestKeysOfUUIDsInAnyCase(t *testing.T) {
 	const low, up = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee", "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE"

@@ -157,14 +157,14 @@ func sizeOf(changes []schema.Change) (size int) {
 	return size
 }
 
-// guarded updates the columns of a row that has the id, in the row's own spelling, and sets the id of any other to NULL,
+// guarded updates the columns of a row that has the id, and keeps its spelling. It sets the id of any other to NULL,
 // which no key can be: the whole statement fails, and nothing was overwritten.
 func (d *mysql) guarded(t *table, fields []int) clause.Set {
 	var set clause.Set
 	for n, name := range t.keyNames() {
 		value := "VALUES(" + quote(name) + ")"
 		set = append(set, clause.Assignment{Column: clause.Column{Name: name},
-			Value: gorm.Expr("CASE WHEN " + t.at(n) + " = " + value + " THEN " + t.at(n) + " END")})
+			Value: gorm.Expr(fmt.Sprintf("CASE WHEN %s = %s THEN %[1]s END", t.at(n), value))})
 	}
 	return append(set, clause.AssignmentColumns(t.fieldNames(fields))...)
 }
