@@ -105,6 +105,7 @@ func assembled(t *testing.T, out string) {
 	place(dir+"/base/etc/passwd", "nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n")
 	place(dir+"/base/etc/ssl/certs/ca-certificates.crt", "")
 	place(dir+"/base/tmp/.keep", "")
+	place(dir+"/base/home/nonroot/.keep", "")
 	build(base, "FROM scratch\nCOPY . /\nUSER 65532:65532\n", dir+"/base")
 
 	binary, err := os.ReadFile(out + "/afterwrite")
@@ -127,15 +128,18 @@ func assembled(t *testing.T, out string) {
 			"afterwrite v9.8.7, commit c0ffee")
 	}
 	// The directory of SQLite files is the user's: it can migrate there.
-	box := buildah("from", "--pull-never", "whole")
 	config, err := filepath.Abs("afterwrite.yaml")
 	require.NoError(t, err)
-	migrate := []string{"run", "--isolation", "chroot", "--volume", config + ":/etc/afterwrite.yaml:ro",
-		"--env", "AFTERWRITE_CONFIG=/etc/afterwrite.yaml", "--env", "AFTERWRITE_REDIS_URL=" + testkit.SharedRedis(t).URL(),
-		"--env", "AFTERWRITE_REDIS_PREFIX=" + testkit.Prefix(t), "--env", "AFTERWRITE_DATABASE_URL=sqlite:///var/lib/afterwrite/a.db",
-		box, "--", "/usr/local/bin/afterwrite", "migrate"}
-	buildah(migrate...)
-	require.Contains(t, buildah(migrate...), "the database is up to date")
+	for _, image := range []string{"release", "whole"} {
+		box := buildah("from", "--pull-never", image)
+		migrate := []string{"run", "--isolation", "chroot", "--volume", config + ":/etc/afterwrite.yaml:ro",
+			"--env", "AFTERWRITE_CONFIG=/etc/afterwrite.yaml", "--env", "AFTERWRITE_REDIS_URL=" + testkit.SharedRedis(t).URL(),
+			"--env", "AFTERWRITE_REDIS_PREFIX=" + testkit.Prefix(t),
+			"--env", "AFTERWRITE_DATABASE_URL=sqlite:///var/lib/afterwrite/a.db",
+			box, "--", "/usr/local/bin/afterwrite", "migrate"}
+		buildah(migrate...)
+		require.Contains(t, buildah(migrate...), "the database is up to date")
+	}
 }
 
 // copyTree copies what git knows, and what is new, to root/src.
