@@ -11,6 +11,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/migrations"
 )
 
 // MigrateOption changes what [DB.Migrate] does beside.
@@ -60,7 +61,7 @@ func (db *DB) Migrate(ctx context.Context, options ...MigrateOption) error {
 
 // Migrations has the SQL files of Afterwrite's own tables, a folder for each
 // dialect, for a migration tool; see also `afterwrite migrate --sql`.
-func Migrations() fs.FS { return store.Migrations() }
+func Migrations() fs.FS { return migrations.Files() }
 
 // Work runs what `afterwrite worker` runs, in any number of processes, until ctx
 // ends. It waits for a database that is not ready.

@@ -79,6 +79,8 @@ var rules = []rule{
 		from: []string{"internal/model"}, to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd"}},
 	{why: "the ledger stands on store, and store knows nothing of it",
 		from: []string{"store"}, except: []string{"store/ledger", "store/storetest"}, to: []string{"store/ledger"}},
+	{why: "the own migrations are files, and stand on nothing",
+		from: []string{"store/migrations"}, to: []string{"schema", "store", "internal"}},
 	{why: "the write path reaches the database through interfaces of its own",
 		from: []string{"producer"}, to: []string{"store"}},
 	{why: "what operators do stands on the walks of writes, reads and flushes, never below them",

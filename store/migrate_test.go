@@ -11,6 +11,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/migrations"
 )
 
 func TestMigrateTwice(t *testing.T) {
@@ -290,7 +291,7 @@ func TestOwnMigrationsGoOn(t *testing.T) {
 		}
 		require.Equal(t, 1, count("version_id = 0"))
 		require.Equal(t, 0, count("NOT is_applied"))
-		files, err := fs.ReadDir(store.Migrations(), b.Dialect())
+		files, err := fs.ReadDir(migrations.Files(), b.Dialect())
 		require.NoError(t, err)
 		require.Equal(t, len(files)+1, count("1 = 1"))
 		b.exec("DELETE FROM afterwrite_migrations WHERE version_id > 4")

@@ -1,4 +1,4 @@
-package store
+package migrations
 
 import (
 	"testing"
@@ -9,12 +9,12 @@ import (
 // Of two migrations with one number a database that has one would never get the other.
 func TestOwnMigrationsHaveNumbersOfTheirOwn(t *testing.T) {
 	for _, dialect := range []string{"sqlite", "postgres", "mysql"} {
-		all, err := ownMigrations(dialect)
+		all, err := Of(dialect)
 		require.NoError(t, err)
 		files := map[int64]string{}
 		for _, m := range all {
-			require.Empty(t, files[m.version], "of %s", m.file)
-			files[m.version] = m.file
+			require.Empty(t, files[m.Version], "of %s", m.file)
+			files[m.Version] = m.file
 		}
 	}
 }
