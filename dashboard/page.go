@@ -17,7 +17,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -185,7 +185,7 @@ func (d *dashboard) broken(w http.ResponseWriter, r *http.Request, what string, 
 	case errors.Is(err, schema.ErrInvalid), errors.Is(err, operate.ErrTooManyHeld):
 		status, why = http.StatusUnprocessableEntity, format.Brief(err)
 	case errors.Is(err, schema.ErrUnavailable), errors.Is(err, schema.ErrDatabaseUnavailable),
-		errors.Is(err, context.DeadlineExceeded), store.Unavailable(err):
+		errors.Is(err, context.DeadlineExceeded), fault.Unavailable(err):
 		status, why = http.StatusServiceUnavailable,
 			"Redis or the database does not answer; nothing is known to have changed."
 		w.Header().Set("Retry-After", "2")

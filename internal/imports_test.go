@@ -79,6 +79,8 @@ var rules = []rule{
 		from: []string{"internal/model"}, to: []string{"cache", "store", "producer", "worker", "dashboard", "cmd"}},
 	{why: "the ledger stands on store, and store knows nothing of it",
 		from: []string{"store"}, except: []string{"store/ledger", "store/storetest"}, to: []string{"store/ledger"}},
+	{why: "errors are classed above the databases that report them",
+		from: []string{"store/fault"}, to: []string{"store", "internal"}, free: []string{"store/fault"}},
 	{why: "the own migrations are files, and stand on nothing",
 		from: []string{"store/migrations"}, to: []string{"schema", "store", "internal"}},
 	{why: "the write path reaches the database through interfaces of its own",

@@ -11,7 +11,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 func postgresError(code string) error { return &pgconn.PgError{Severity: "ERROR", Code: code} }
@@ -48,16 +48,16 @@ func TestAwayRefusesNoRecord(t *testing.T) {
 		for _, err := range awayErrors()[b.Dialect()] {
 			for _, match := range []func(string) bool{testkit.Begin, testkit.Lock,
 				testkit.Statement("INSERT INTO", "accounts"), testkit.Commit} {
-				fault := b.faults.Inject(testkit.Refuse, match, testkit.Err(err), testkit.Always())
+				injected := b.faults.Inject(testkit.Refuse, match, testkit.Err(err), testkit.Always())
 				for _, flush := range []func() error{
 					func() error { return requireTrouble(t, b, e, batch(accounts(3)...)) },
 					func() error { _, err := b.Isolate(t.Context(), e, 0, batch(accounts(3)...)); return err },
 				} {
 					got := flush()
-					require.True(t, store.Unavailable(got), "%v: %v", err, got)
-					require.True(t, store.Away(got), "%v: %v", err, got)
+					require.True(t, fault.Unavailable(got), "%v: %v", err, got)
+					require.True(t, fault.Away(got), "%v: %v", err, got)
 				}
-				fault.Release()
+				injected.Release()
 			}
 		}
 		b.flush(e, accounts(3)...)
@@ -80,10 +80,10 @@ func TestAwayLeavesOtherTroubleToTheProbe(t *testing.T) {
 			// A statement that hangs once is sent again in pieces: it is trouble if they hang, too.
 			trouble := b.faults.Inject(testkit.Refuse, testkit.Statement("INSERT INTO", "accounts"), testkit.Err(err),
 				testkit.Always())
-			require.False(t, store.Away(requireTrouble(t, b, e, batch(accounts(3)...))), "%v", err)
+			require.False(t, fault.Away(requireTrouble(t, b, e, batch(accounts(3)...))), "%v", err)
 			trouble.Release()
 		}
-		require.False(t, store.Away(nil))
+		require.False(t, fault.Away(nil))
 	})
 }
 
@@ -96,7 +96,7 @@ func TestWritable(t *testing.T) {
 			testkit.Commit} {
 			b.faults.Inject(testkit.Refuse, match, testkit.Err(awayErrors()[b.Dialect()][0]))
 			err := b.Writable(t.Context())
-			require.True(t, store.Away(err), "%v", err)
+			require.True(t, fault.Away(err), "%v", err)
 		}
 		var fences int
 		require.NoError(t, testkit.SQL(t, url).QueryRowContext(t.Context(),

@@ -11,7 +11,7 @@ import (
 )
 
 // change runs fn in a transaction on a connection that writes: all of it is committed, or
-// nothing. The error is [Unavailable], or what fn wrapped in a [kit.OwnError].
+// nothing. The error is [fault.Unavailable], or what fn wrapped in a [kit.OwnError].
 func (s *Store) change(ctx context.Context, op string, fn func(db *gorm.DB) error) error {
 	defer s.metrics.time("change")()
 	tx, err := s.begin(ctx)

@@ -15,6 +15,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit/flush"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // requireTrouble expects a flush to fail for the database's own reasons and to leave
@@ -23,7 +24,7 @@ func requireTrouble(t *testing.T, b *bench, e *schema.Entity, read flush.Reader)
 	t.Helper()
 	_, err := b.Flush(t.Context(), e, 0, read)
 	require.Error(t, err)
-	require.True(t, store.Unavailable(err), "%v", err)
+	require.True(t, fault.Unavailable(err), "%v", err)
 	return err
 }
 
@@ -73,9 +74,9 @@ func TestUnavailablePostgres(t *testing.T) {
 			b := setup(t, server.Database(t), []*schema.Entity{e},
 				func(c *store.Config) { c.StatementTimeout = 300 * time.Millisecond })
 			err := requireTrouble(t, b, e, provoke(t, b))
-			require.Equal(t, name == "disk full" || name == "session ended", store.Away(err), "%v", err)
+			require.Equal(t, name == "disk full" || name == "session ended", fault.Away(err), "%v", err)
 			if strings.HasSuffix(name, "missing") {
-				require.ErrorIs(t, err, store.ErrNotMigrated)
+				require.ErrorIs(t, err, fault.ErrNotMigrated)
 			}
 		})
 	}
@@ -85,7 +86,7 @@ func TestUnavailablePostgres(t *testing.T) {
 		url := server.Database(t)
 		setup(t, url, []*schema.Entity{e})
 		b := open(t, url+"&default_transaction_read_only=on", []*schema.Entity{e})
-		require.True(t, store.Away(requireTrouble(t, b, e, batch(accounts(2)...))))
+		require.True(t, fault.Away(requireTrouble(t, b, e, batch(accounts(2)...))))
 		require.NoError(t, b.Ping(t.Context()))
 	})
 	t.Run("no such database", func(t *testing.T) {
@@ -169,7 +170,7 @@ func TestUnavailableSQLite(t *testing.T) {
 			url, e := testkit.SQLite(t), account(t)
 			setup(t, url, []*schema.Entity{e})
 			err := requireTrouble(t, provoke(t, url, e), e, batch(large()...))
-			require.Equal(t, name != "busy" && name != "table missing", store.Away(err), "%v", err)
+			require.Equal(t, name != "busy" && name != "table missing", fault.Away(err), "%v", err)
 		})
 	}
 }

@@ -81,7 +81,7 @@ type dialect interface {
 	// carries, by the driver's codes alone; else the database is unavailable.
 	classify(err error) (refusal schema.Refusal, refused bool)
 	// away reports whether err is the database's own trouble, by the driver's codes
-	// alone: see [Away].
+	// alone: see [fault.Away].
 	away(err error) bool
 	// readOnly reports whether err says that the connection cannot write. Another may.
 	readOnly(err error) bool

@@ -47,7 +47,7 @@
 // # Refusals
 //
 // Each dialect classes an error by the driver's codes alone: either the database is
-// [Unavailable], which abandons the transaction, or it refuses what the statement
+// [fault.Unavailable], which abandons the transaction, or it refuses what the statement
 // carries. Then the statement is undone to a savepoint and its culprits are found:
 //
 //   - unique, foreign key, not null on one column: by one query, however many;

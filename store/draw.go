@@ -8,6 +8,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // Draw takes the next numbers of the sequence of an entity's key (`id: {made: sequence}`), from 1 to n of them, as
@@ -65,7 +66,7 @@ func (s *Store) undrawn(t *table, err error) error {
 		return err
 	case s.dialect.missing(err):
 		return &schema.SchemaError{Entity: t.entity.Name, Table: t.name, Err: err}
-	case errors.Is(err, ErrUnfit), refused, s.dialect.ofTable(err):
+	case errors.Is(err, fault.ErrUnfit), refused, s.dialect.ofTable(err):
 		return fmt.Errorf("%w: %w", schema.ErrNoID, err)
 	}
 	return s.unavailable("draw from the sequence of "+t.name, err)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // ticket is an entity whose ids the table's own sequence makes.
@@ -214,7 +214,7 @@ func TestKeysWithoutASequenceAreRefused(t *testing.T) {
 					b := open(t, url, []*schema.Entity{e})
 					b.exec(ddl)
 					_, err := b.Outstanding(t.Context())
-					require.ErrorIs(t, err, store.ErrUnfit, ddl)
+					require.ErrorIs(t, err, fault.ErrUnfit, ddl)
 					require.ErrorContains(t, err, "tickets.id cannot make the ids of ticket: it has no sequence")
 					require.ErrorContains(t, err, says)
 					_, err = b.Draw(t.Context(), e, 1)
@@ -236,7 +236,7 @@ func TestARoleThatMayNotUseTheSequenceIsRefused(t *testing.T) {
 	b := open(t, strings.Replace(url, "postgres@", "clerk@", 1), []*schema.Entity{e})
 	owner.exec("GRANT ALL ON ALL TABLES IN SCHEMA public TO clerk")
 	_, err := b.Outstanding(t.Context())
-	require.ErrorIs(t, err, store.ErrUnfit)
+	require.ErrorIs(t, err, fault.ErrUnfit)
 	require.ErrorContains(t, err, "GRANT USAGE ON SEQUENCE tickets_id_seq")
 	owner.exec("GRANT USAGE ON SEQUENCE tickets_id_seq TO clerk")
 	outstanding, err := b.Outstanding(t.Context())

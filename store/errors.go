@@ -4,94 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
-
-var (
-	// ErrNotMigrated reports that a table or column is missing: run the migrations.
-	// It is also unavailable: what is waiting goes on when the table is there.
-	ErrNotMigrated = errors.New("a table or column is missing: run afterwrite migrate")
-	// ErrNotLocked reports that a flush did not come to hold the partition's fence: what is
-	// in its batch has nothing to do with it.
-	ErrNotLocked = errors.New("the fence was not locked")
-)
-
-// unavailableError is a failure that is the database's and not a record's.
-type unavailableError struct {
-	op       string
-	err      error
-	away     bool // see Away
-	conflict bool // see Conflict
-	blocked  bool // see Blocked
-	late     bool // see Late
-	ofTable  bool // see OfTable
-}
-
-func (e *unavailableError) Error() string { return e.op + ": " + e.err.Error() }
-func (e *unavailableError) Unwrap() error { return e.err }
-
-// Is makes the error match [schema.ErrDatabaseUnavailable].
-func (e *unavailableError) Is(target error) bool { return target == schema.ErrDatabaseUnavailable }
-
-// Unavailable reports whether err, as a [Store] returned it, says that the database
-// did not do its part: no connection, a timeout, a deadlock, a full disk, a missing
-// table. The same call may succeed later, unchanged; nothing counts as an attempt.
-func Unavailable(err error) bool {
-	var u *unavailableError
-	return errors.As(err, &u)
-}
-
-// Away reports whether err, which is [Unavailable], says by the database's own code that
-// it can do its part for no record: it is full, read-only, short of something, broken or
-// shutting down. That it answers a query proves nothing against it.
-func Away(err error) bool {
-	var u *unavailableError
-	return errors.As(err, &u) && u.away
-}
-
-// Conflict reports whether err, which is [Unavailable], says that the database undid the
-// transaction for another one's sake: a deadlock, or a serialization that failed. To flush
-// again at once, with a new batch, is likely to succeed.
-func Conflict(err error) bool {
-	var u *unavailableError
-	return errors.As(err, &u) && u.conflict
-}
-
-// Blocked reports whether err, which is [Unavailable], says that another transaction was in the
-// way: a lock was not free in time, or [Conflict].
-func Blocked(err error) bool {
-	var u *unavailableError
-	return errors.As(err, &u) && u.blocked
-}
-
-// Late reports whether err, which is [Unavailable], says that a statement took too long, or that
-// it was [Blocked].
-func Late(err error) bool {
-	var u *unavailableError
-	return errors.As(err, &u) && u.late
-}
-
-// OfTable reports whether err, which is [Unavailable], says that a statement does not fit its
-// table any more, or may not write it. Where all records of a partition fail so, the fault is
-// the table's.
-func OfTable(err error) bool {
-	var u *unavailableError
-	return errors.As(err, &u) && u.ofTable
-}
-
-// Message is what the database itself said in err, without what was being done: the same
-// trouble has the same words, wherever it was met.
-func Message(err error) string {
-	var u *unavailableError
-	if errors.As(err, &u) {
-		return u.err.Error()
-	}
-	return err.Error()
-}
 
 // unavailable wraps an error of the database about op; nil stays nil.
 func (s *Store) unavailable(op string, err error) error {
@@ -99,15 +16,15 @@ func (s *Store) unavailable(op string, err error) error {
 		return nil
 	}
 	if s.dialect.missing(err) || errors.Is(err, schema.ErrSchema) {
-		err = fmt.Errorf("%w: %w", ErrNotMigrated, err)
+		err = fmt.Errorf("%w: %w", fault.ErrNotMigrated, err)
 	}
 	if s.dialect.readOnly(err) {
 		s.stale.Store(true)
 	}
-	return &unavailableError{
-		op: op, err: err, away: s.dialect.away(err), conflict: s.dialect.conflict(err),
-		blocked: s.dialect.blocked(err), late: s.late(err) || errors.Is(err, context.DeadlineExceeded),
-		ofTable: errors.Is(err, ErrUnfit) || s.dialect.ofTable(err),
+	return &fault.Error{
+		Op: op, Err: err, Away: s.dialect.away(err), Conflict: s.dialect.conflict(err),
+		Blocked: s.dialect.blocked(err), Late: s.late(err) || errors.Is(err, context.DeadlineExceeded),
+		OfTable: errors.Is(err, fault.ErrUnfit) || s.dialect.ofTable(err),
 	}
 }
 
@@ -120,19 +37,6 @@ func (s *Store) suspected(err error) schema.Kind {
 		return schema.KindTimeout
 	}
 	return schema.KindPoison
-}
-
-// refusal makes a refusal whose message is bounded and valid UTF-8.
-func refusal(kind schema.Kind, constraint, column, message string) schema.Refusal {
-	message = strings.ToValidUTF8(message, "\uFFFD")
-	if len(message) > schema.MaxRefusalMessage {
-		cut := schema.MaxRefusalMessage
-		for !utf8.RuneStart(message[cut]) {
-			cut--
-		}
-		message = message[:cut]
-	}
-	return schema.Refusal{Kind: kind, Constraint: constraint, Column: column, Message: message}
 }
 
 // presentable takes out of a refusal's message what it quotes of redacted fields of the

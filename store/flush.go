@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // Outcome is what became of a batch. A change in none of the lists was not tried, because
@@ -70,7 +71,7 @@ func (o *Outcome) Add(more Outcome) {
 // other than a [SplitError] nothing need have been persisted, though after a lost reply to
 // COMMIT it may have been: flush again.
 //
-// A Flush is not safe for concurrent use. Every error is [Unavailable] or a [SplitError].
+// A Flush is not safe for concurrent use. Every error is [fault.Unavailable] or a [SplitError].
 type Flush struct {
 	store      *Store
 	table      *table
@@ -109,7 +110,7 @@ func (e *SplitError) Error() string { return "commit: " + e.Refusal.Error() }
 // the flush ends no other flush of the partition gets past this call, and everything that
 // others committed before is visible. The transaction lives no longer than ctx.
 //
-// An error is [ErrNotLocked].
+// An error is [fault.ErrNotLocked].
 func (s *Store) Begin(ctx context.Context, e *schema.Entity, partition int) (*Flush, error) {
 	t, err := s.table(e)
 	if err != nil {
@@ -133,16 +134,16 @@ func (s *Store) hold(ctx context.Context, t *table, partition int, op string) (f
 	}
 	if err != nil {
 		f.Rollback()
-		return nil, f.failed(fmt.Errorf("%w: %w", ErrNotLocked, err))
+		return nil, f.failed(fmt.Errorf("%w: %w", fault.ErrNotLocked, err))
 	}
 	return f, nil
 }
 
-// Isolate begins like [Store.Begin] a flush for a batch that is [Unavailable] again and
+// Isolate begins like [Store.Begin] a flush for a batch that is [fault.Unavailable] again and
 // again though the database answers: an error that only one change's statement
 // provokes, such as a statement that times out, counts as that change's refusal, of
 // kind poison. A missing table or column, a lost connection and a database that is
-// [Away] stay unavailable. A batch of one has half of the context's time for its statement,
+// [fault.Away] stay unavailable. A batch of one has half of the context's time for its statement,
 // at most [Config.StatementTimeout], so that it times out in the database, where the change
 // that it was for is known.
 func (s *Store) Isolate(ctx context.Context, e *schema.Entity, partition int) (*Flush, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // TestI3SecondFlusherReadsAfterFirstCommits: the fence is locked before the read, so
@@ -99,13 +100,13 @@ func TestFlushFaults(t *testing.T) {
 		e := account(t)
 		setup(t, url, []*schema.Entity{e}).flush(e, put("old", email(-1), "1"))
 		for step, match := range steps {
-			for mode, fault := range modes {
+			for mode, injected := range modes {
 				b := open(t, url, []*schema.Entity{e})
-				b.faults.Inject(fault, match)
+				b.faults.Inject(injected, match)
 				read := batch(append(accounts(3), del("old"))...)
 				_, err := b.Flush(t.Context(), e, 0, read)
 				require.Error(t, err, "%s %s", step, mode)
-				require.True(t, store.Unavailable(err), "%s %s: %v", step, mode, err)
+				require.True(t, fault.Unavailable(err), "%s %s: %v", step, mode, err)
 				require.ErrorIs(t, err, schema.ErrDatabaseUnavailable)
 				if step != "commit" {
 					require.Empty(t, b.load(e, "u0000", "u0001", "u0002"), "%s %s", step, mode)
@@ -128,7 +129,7 @@ func TestReadErrorIsReturned(t *testing.T) {
 		b := setup(t, url, []*schema.Entity{e})
 		_, err := b.Flush(t.Context(), e, 0, func(context.Context) ([]schema.Change, error) { return nil, errRead })
 		require.ErrorIs(t, err, errRead)
-		require.False(t, store.Unavailable(err))
+		require.False(t, fault.Unavailable(err))
 		flushed, err := b.Flush(t.Context(), e, 0, batch())
 		require.NoError(t, err)
 		require.Zero(t, flushed)
@@ -162,7 +163,7 @@ func TestTimeouts(t *testing.T) {
 		})
 		<-reading
 		_, err := other.Flush(t.Context(), e, 0, batch(put("a", email(1), "2")))
-		require.True(t, store.Unavailable(err), "%v", err)
+		require.True(t, fault.Unavailable(err), "%v", err)
 		if other.Dialect() != "sqlite" {
 			testkit.Eventually(t, "the frozen flusher's lock is free", func() bool {
 				_, err := other.Flush(t.Context(), e, 0, batch(put("a", email(1), "2")))
@@ -172,7 +173,7 @@ func TestTimeouts(t *testing.T) {
 		close(thaw)
 		wait.Wait()
 		if other.Dialect() != "sqlite" {
-			require.True(t, store.Unavailable(woken), "%v", woken)
+			require.True(t, fault.Unavailable(woken), "%v", woken)
 			require.Equal(t, schema.Values{email(1), "2"}, other.load(e, "a")["a"])
 			return
 		}
@@ -190,7 +191,7 @@ func TestContextEnds(t *testing.T) {
 			cancel()
 			return accounts(2), nil
 		})
-		require.True(t, store.Unavailable(err), "%v", err)
+		require.True(t, fault.Unavailable(err), "%v", err)
 		require.ErrorIs(t, err, context.Canceled)
 		require.Empty(t, b.load(e, "u0000"))
 		b.flush(e, accounts(2)...)
@@ -317,7 +318,7 @@ func TestAdopt(t *testing.T) {
 		e := account(t)
 		b := open(t, url, []*schema.Entity{e})
 		_, err := b.Adopt(t.Context(), e)
-		require.ErrorIs(t, err, store.ErrNotMigrated)
+		require.ErrorIs(t, err, fault.ErrNotMigrated)
 		require.NoError(t, b.Ping(t.Context()))
 		b = setup(t, url, []*schema.Entity{e})
 		for range 2 {
@@ -342,12 +343,12 @@ func TestDatabaseDown(t *testing.T) {
 	e := account(t)
 	b := open(t, "postgres://nobody:secret@127.0.0.1:1/none?sslmode=disable", []*schema.Entity{e})
 	err := b.Ping(t.Context())
-	require.True(t, store.Unavailable(err))
+	require.True(t, fault.Unavailable(err))
 	require.NotContains(t, err.Error(), "secret")
 	_, err = b.Flush(t.Context(), e, 0, batch())
-	require.True(t, store.Unavailable(err))
+	require.True(t, fault.Unavailable(err))
 	_, err = b.Load(t.Context(), e, []string{"a"})
-	require.True(t, store.Unavailable(err))
+	require.True(t, fault.Unavailable(err))
 }
 
 func TestBadConfig(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // hanging opens a store on PostgreSQL whose statements may take that long, and hang for
@@ -137,8 +138,8 @@ func TestATableThatIsSlowAsAWholeIsFlushed(t *testing.T) {
 	b.exec(`CREATE FUNCTION heavy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.8); RETURN NULL; END $$`)
 	b.exec(`CREATE TRIGGER heavy AFTER INSERT OR UPDATE ON accounts FOR EACH STATEMENT EXECUTE FUNCTION heavy()`)
 	_, err := b.Flush(t.Context(), e, 0, batch(accounts(20)...))
-	require.True(t, store.Unavailable(err), "%v", err)
-	require.False(t, store.Away(err))
+	require.True(t, fault.Unavailable(err), "%v", err)
+	require.False(t, fault.Away(err))
 	for range 2 {
 		flushed := b.flush(e, accounts(20)...)
 		require.Len(t, flushed.Persisted, 20)
@@ -148,7 +149,7 @@ func TestATableThatIsSlowAsAWholeIsFlushed(t *testing.T) {
 	b.flush(e, accounts(20)...) // and the time is over: the next that hangs is given up early
 	b.exec(`CREATE TRIGGER heavy AFTER INSERT OR UPDATE ON accounts FOR EACH STATEMENT EXECUTE FUNCTION heavy()`)
 	_, err = b.Flush(t.Context(), e, 0, batch(accounts(20)...))
-	require.True(t, store.Unavailable(err), "%v", err)
+	require.True(t, fault.Unavailable(err), "%v", err)
 }
 
 // COMMIT has all of the time, however little the pieces before it had, and a limit of the

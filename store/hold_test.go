@@ -14,8 +14,8 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // columnTypes are types of columns that other programs' tables have, for each dialect.
@@ -155,7 +155,7 @@ func TestI8ColumnsHoldWhatTheirVerdictSays(t *testing.T) {
 			}
 			_, err = b.Migrate(t.Context(), false)
 			if len(fit) < len(fields) {
-				require.ErrorIs(t, err, store.ErrUnfit)
+				require.ErrorIs(t, err, fault.ErrUnfit)
 			}
 			if len(fit) == 0 {
 				continue

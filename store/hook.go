@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // Hook runs in the transaction that writes changes of an entity, after their rows were
@@ -60,7 +61,7 @@ func (b *batch) runHook(hook Hook, changes []schema.Change) (err error) {
 func (b *batch) hookRefusal(err *hookError) (r schema.Refusal, refused bool) {
 	d := b.tx.store.dialect
 	if r, ok := d.classify(err.err); ok {
-		return refusal(r.Kind, "", "", "hook: "+r.Message), true // the column is of another table
+		return fault.Refusal(r.Kind, "", "", "hook: "+r.Message), true // the column is of another table
 	}
 	var network net.Error
 	switch {
@@ -70,5 +71,5 @@ func (b *batch) hookRefusal(err *hookError) (r schema.Refusal, refused bool) {
 		errors.As(err.err, &network):
 		return schema.Refusal{}, false
 	}
-	return refusal(schema.KindCheck, "", "", err.Error()), true
+	return fault.Refusal(schema.KindCheck, "", "", err.Error()), true
 }

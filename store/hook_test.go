@@ -11,6 +11,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 func withHook(e *schema.Entity, hook store.Hook) option {
@@ -72,7 +73,7 @@ func TestHookOfADatabaseThatIsAway(t *testing.T) {
 		require.NoError(t, err)
 		defer f.Rollback()
 		_, err = f.Write(t.Context(), []schema.Change{put("u0001", email(1), "1")})
-		require.True(t, store.Unavailable(err), "%v", err)
+		require.True(t, fault.Unavailable(err), "%v", err)
 		f.Rollback()
 		require.Empty(t, b.load(e, "u0001"))
 	})

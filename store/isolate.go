@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // isolate writes changes by one statement and appends the refused ones to rejected.
@@ -61,7 +62,7 @@ func (b *batch) gone(c schema.Change, r schema.Refusal) (bool, error) {
 	}
 	rows, err := b.tx.load(b.table, []string{c.ID})
 	switch {
-	case Unavailable(err):
+	case fault.Unavailable(err):
 		return false, err
 	case err != nil || len(rows) > 0: // there is a row, and a trigger, say, refuses to delete it
 		return false, nil
@@ -113,14 +114,14 @@ func (b *batch) attempt(changes []schema.Change, run statement) (*verdict, error
 // judge tells what an error of a statement means for its changes, if anything.
 func (b *batch) judge(err error) (verdict, bool) {
 	if b.hung(err) {
-		return verdict{Refusal: refusal(schema.KindTimeout, "", "", err.Error()), hung: true}, true
+		return verdict{Refusal: fault.Refusal(schema.KindTimeout, "", "", err.Error()), hung: true}, true
 	}
 	if hook := (*hookError)(nil); errors.As(err, &hook) {
 		r, ok := b.hookRefusal(hook)
 		return verdict{Refusal: r, hook: true}, ok
 	}
 	if missing := (missingError{}); errors.As(err, &missing) {
-		return verdict{Refusal: refusal(schema.KindMissing, "", "", err.Error()), missing: missing.ids}, true
+		return verdict{Refusal: fault.Refusal(schema.KindMissing, "", "", err.Error()), missing: missing.ids}, true
 	}
 	r, ok := b.classify(err)
 	apart := ok && b.suspected(err)
@@ -162,16 +163,16 @@ func (b *batch) classify(err error) (schema.Refusal, bool) {
 	}
 	var unfit *unfitError
 	if errors.As(err, &unfit) {
-		return refusal(schema.KindType, "", "", err.Error()), true
+		return fault.Refusal(schema.KindType, "", "", err.Error()), true
 	}
 	if errors.As(err, new(leftOutError)) {
-		return refusal(schema.KindCheck, "", "", err.Error()), true
+		return fault.Refusal(schema.KindCheck, "", "", err.Error()), true
 	}
 	if r, ok := b.tx.store.dialect.classify(err); ok {
 		return r, true
 	}
 	if b.suspected(err) {
-		return refusal(b.tx.store.suspected(err), "", "", err.Error()), true
+		return fault.Refusal(b.tx.store.suspected(err), "", "", err.Error()), true
 	}
 	return schema.Refusal{}, false
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // known is what the catalog says about an entity's table, and what follows from it. It is
@@ -17,7 +18,7 @@ type known struct {
 	mark   string    // see dialect.mark
 	read   time.Time // when its reading began
 	at     *catalog.Table
-	unfit  error // of ErrUnfit, or nil
+	unfit  error // of fault.ErrUnfit, or nil
 	guards []guard
 	// lastWord says that a row may not be as it is written, by a column or a trigger
 	lastWord bool
@@ -136,7 +137,7 @@ func (t *table) guarded(c schema.Change, guards []guard) (schema.Refusal, bool) 
 		if text, given := t.text(c, g.column); !given || !g.alters(t.columns[g.column].field, text) {
 			continue
 		}
-		return refusal(schema.KindRange, "", g.verdict.Column, "the value does not fit "+t.name+"."+g.verdict.Column+
+		return fault.Refusal(schema.KindRange, "", g.verdict.Column, "the value does not fit "+t.name+"."+g.verdict.Column+
 			": "+g.verdict.Why), true
 	}
 	return schema.Refusal{}, false

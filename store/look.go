@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // On SQLite a transaction that holds one fence keeps every other flush of the database
@@ -28,7 +29,7 @@ func (l Look) Useful() bool { return l.looked }
 
 // Look reads the partition's fence without locking it. Where a locked fence keeps only its
 // own partition waiting it does nothing and returns a Look that is not useful: a batch that
-// is read later is larger. An error is [ErrNotLocked].
+// is read later is larger. An error is [fault.ErrNotLocked].
 func (s *Store) Look(ctx context.Context, e *schema.Entity, partition int) (Look, error) {
 	if !s.dialect.ahead() {
 		return Look{}, nil
@@ -38,7 +39,7 @@ func (s *Store) Look(ctx context.Context, e *schema.Entity, partition int) (Look
 	err := s.read(ctx).Table("afterwrite_fences").Where(`entity = ? AND "partition" = ?`, e.Name, partition).
 		Pluck("flushes", &flushes).Error
 	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrNotLocked, s.unavailable("look at the fence", err))
+		err = fmt.Errorf("%w: %w", fault.ErrNotLocked, s.unavailable("look at the fence", err))
 		return Look{}, fmt.Errorf("flush %s/%d: %w", e.Name, partition, err)
 	}
 	if len(flushes) == 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // step is one line of a migration. A note changes nothing: it tells what the
@@ -233,10 +234,10 @@ func (t *table) keeps(d dialect, n int, id catalog.Column) error {
 		schema.UUID: "a UUID", schema.Time: "a time"}[t.keyID(n).Type]
 	if id.Computed() {
 		return fmt.Errorf("%s.%s is GENERATED ALWAYS: it takes no value of %s, and every write would be refused: %s: %w",
-			t.name, id.Name, t.entity.Name, v.Fix, ErrUnfit)
+			t.name, id.Name, t.entity.Name, v.Fix, fault.ErrUnfit)
 	}
 	return fmt.Errorf("table %s would not keep every id of %s as it is, and one record would overwrite another: the type of %s is %s, not %s: %s: %w",
-		t.name, t.entity.Name, id.Name, cmp.Or(id.Type, "not given"), want, v.Fix, ErrUnfit)
+		t.name, t.entity.Name, id.Name, cmp.Or(id.Type, "not given"), want, v.Fix, fault.ErrUnfit)
 }
 
 // columnSteps adds missing columns. They take NULL even where the field is required:

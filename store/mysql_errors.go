@@ -8,6 +8,7 @@ import (
 	drv "github.com/go-sql-driver/mysql"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 func mysqlError(err error) (number uint16, state string) {
@@ -79,7 +80,7 @@ func (*mysql) hung(err error) bool {
 
 func (*mysql) classify(err error) (schema.Refusal, bool) {
 	if large := (*tooLargeError)(nil); errors.As(err, &large) || errors.Is(err, drv.ErrPktTooLarge) {
-		return refusal(schema.KindRange, "", "", err.Error()), true
+		return fault.Refusal(schema.KindRange, "", "", err.Error()), true
 	}
 	var e *drv.MySQLError
 	if !errors.As(err, &e) {
@@ -90,7 +91,7 @@ func (*mysql) classify(err error) (schema.Refusal, bool) {
 		return schema.Refusal{}, false
 	}
 	constraint, column := mysqlNames(kind, e.Message)
-	return refusal(kind, constraint, column, mysqlMessage(kind, constraint, e.Message)), true
+	return fault.Refusal(kind, constraint, column, mysqlMessage(kind, constraint, e.Message)), true
 }
 
 // mysqlKinds are the numbers that say what the record did wrong.

@@ -8,16 +8,15 @@ import (
 	"fmt"
 	"strings"
 	"time"
-)
 
-// ErrPool reports a pool of the caller's whose connections lack what only its DSN can give them.
-var ErrPool = errors.New("the connections of the pool cannot be used")
+	"github.com/afterwrite/afterwrite/store/fault"
+)
 
 // poolOptions is what to write into the DSN of a caller's pool, said once.
 const poolOptions = "parseTime=true&loc=UTC&clientFoundRows=true&time_zone=%27%2B00%3A00%27"
 
 func needs(option, why string) error {
-	return fmt.Errorf("%w: its DSN needs %s: %s (all that it needs: %s)", ErrPool, option, why, poolOptions)
+	return fmt.Errorf("%w: its DSN needs %s: %s (all that it needs: %s)", fault.ErrPool, option, why, poolOptions)
 }
 
 // lender lends connections of the caller's pool. Each has the session of the store while it is lent, and gets back

@@ -12,6 +12,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // TestI8MySQLTellsTextsApart: keys and unique values that differ in case, accents, blanks at
@@ -113,7 +114,7 @@ func TestMySQLFreesAFrozenHolder(t *testing.T) {
 		return err == nil
 	})
 	_, err = f.Write(t.Context(), []schema.Change{put("a", email(1), "1")})
-	require.True(t, store.Unavailable(err), "%v", err)
+	require.True(t, fault.Unavailable(err), "%v", err)
 	require.Equal(t, schema.Values{email(1), "2"}, other.load(e, "a")["a"])
 }
 
@@ -142,7 +143,7 @@ func TestMySQLFreesAFenceFromAStatement(t *testing.T) {
 		f.Rollback()
 		return err == nil
 	})
-	require.True(t, store.Unavailable(<-wrote))
+	require.True(t, fault.Unavailable(<-wrote))
 }
 
 // TestMySQLConnectsByItsSocket, whose path a URL gives beside the host.

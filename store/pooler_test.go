@@ -12,6 +12,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // TestPgBouncer migrates twice, writes and reads through PgBouncer in transaction mode, which
@@ -63,7 +64,7 @@ func TestPgBouncer(t *testing.T) {
 			})
 			close(thaw)
 			wait.Wait()
-			require.True(t, store.Unavailable(woken), "%v", woken)
+			require.True(t, fault.Unavailable(woken), "%v", woken)
 			require.Equal(t, schema.Values{email(1000), "2"}, other.load(e, "a")["a"])
 
 			db, err := sql.Open("pgx", url+"&default_query_exec_mode=simple_protocol")

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 func pgCode(err error) string {
@@ -83,7 +84,7 @@ func (*postgres) classify(err error) (schema.Refusal, bool) {
 		return schema.Refusal{}, false
 	}
 	// Not the detail: it holds the values, and would make every message its own group.
-	return refusal(kind, e.ConstraintName, e.ColumnName, e.Message), true
+	return fault.Refusal(kind, e.ConstraintName, e.ColumnName, e.Message), true
 }
 
 // postgresKinds are the codes that say what the record did wrong:

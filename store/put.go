@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // A write touches what it names. A change that is a whole record gives its row the values
@@ -271,14 +272,14 @@ func (b *batch) rowsOf(ids []string) (map[string]schema.Values, error) {
 	rows := make(map[string]schema.Values, len(ids))
 	for some := range slices.Chunk(ids, b.table.ids) {
 		err := b.addRows(rows, some)
-		if Unavailable(err) {
+		if fault.Unavailable(err) {
 			return nil, err
 		}
 		if err == nil {
 			continue
 		}
 		for _, id := range some {
-			if err := b.addRows(rows, []string{id}); Unavailable(err) {
+			if err := b.addRows(rows, []string{id}); fault.Unavailable(err) {
 				return nil, err
 			}
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // A SQLite file that could not be written when a process opened it is written as soon as it can be, without a
@@ -55,7 +55,7 @@ func TestAFileThatCanBeWrittenAgain(t *testing.T) {
 	}
 	for range 3 {
 		err := write()
-		require.True(t, store.Away(err), "%v", err)
+		require.True(t, fault.Away(err), "%v", err)
 	}
 	modes(t, path, 0o600)
 	testkit.Eventually(t, "it is written", func() bool { return write() == nil })

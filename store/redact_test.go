@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // quoting is an entity whose table refuses records in messages that quote their secrets.
@@ -53,7 +53,7 @@ func TestRefusalsTellNoSecrets(t *testing.T) {
 		flushed, err := b.Flush(t.Context(), e, 0, batch(some...))
 		if err != nil {
 			// SQLite has no code of its own for what its functions refuse.
-			require.True(t, store.Unavailable(err), "%v", err)
+			require.True(t, fault.Unavailable(err), "%v", err)
 			requireNoSecrets(t, err.Error())
 			flushed, err = b.Isolate(t.Context(), e, 0, batch(some...))
 		}
@@ -75,7 +75,7 @@ func TestRefusalsTellNoSecrets(t *testing.T) {
 			requireNoSecrets(t, flushed.Refused[0].Refusal.Message)
 			for _, id := range []string{"late", "now"} {
 				_, err = b.Flush(t.Context(), e, 0, batch(card(id, "locked", "4000-7777", "31337")))
-				require.True(t, store.Unavailable(err), "%v", err)
+				require.True(t, fault.Unavailable(err), "%v", err)
 				requireNoSecrets(t, err.Error())
 			}
 		}

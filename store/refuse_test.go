@@ -14,7 +14,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 func email(n int) string { return fmt.Sprintf(`"u%d@example.com"`, n) }
@@ -389,7 +389,7 @@ func TestIsolate(t *testing.T) {
 		read := batch(item("a", "null", "null", "1", `"x"`), item("bad", "null", "null", "1", `"deadlock"`),
 			item("c", "null", "null", "1", `"x"`))
 		_, err := b.Flush(t.Context(), e, 0, read)
-		require.True(t, store.Unavailable(err), "%v", err)
+		require.True(t, fault.Unavailable(err), "%v", err)
 		require.Empty(t, b.load(e, "a", "c"))
 		flushed, err := b.Isolate(t.Context(), e, 0, read)
 		require.NoError(t, err)
@@ -404,8 +404,8 @@ func TestIsolate(t *testing.T) {
 
 		b.exec("DROP TABLE items")
 		_, err = b.Isolate(t.Context(), e, 0, read)
-		require.True(t, store.Unavailable(err))
-		require.ErrorIs(t, err, store.ErrNotMigrated, "a missing table is nobody's poison")
+		require.True(t, fault.Unavailable(err))
+		require.ErrorIs(t, err, fault.ErrNotMigrated, "a missing table is nobody's poison")
 	})
 }
 
@@ -426,7 +426,7 @@ func TestIsolationStopsInTime(t *testing.T) {
 			defer cancel()
 			flushed, err := b.Flush(ctx, e, 0, batch(slices.Collect(maps.Values(open))...))
 			if err != nil {
-				require.True(t, store.Unavailable(err), "%v", err)
+				require.True(t, fault.Unavailable(err), "%v", err)
 				bound *= 2 // the machine is slow today
 				return false
 			}

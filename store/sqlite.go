@@ -20,6 +20,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
@@ -322,7 +323,7 @@ func (*sqlite) classify(err error) (schema.Refusal, bool) {
 		return schema.Refusal{}, false
 	}
 	constraint, column := sqliteConstraint(kind, e.Message)
-	return refusal(kind, constraint, column, e.Message), true
+	return fault.Refusal(kind, constraint, column, e.Message), true
 }
 
 // sqliteKind goes by the result codes alone: https://www.sqlite.org/rescode.html

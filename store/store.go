@@ -38,7 +38,7 @@ type Config struct {
 	// go-sql-driver's. Its sessions are left as they are: bounds are set in each transaction, and
 	// what a session of MySQL needs is set while a connection is in use. On SQLite it should have
 	// _busy_timeout, _journal_mode=WAL and _foreign_keys=on; what MySQL's DSN must have, the first
-	// connection says, with [ErrPool].
+	// connection says, with [fault.ErrPool].
 	SQL     *sql.DB
 	Dialect string // of SQL: "postgres", "sqlite" or "mysql"
 
@@ -314,8 +314,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.unavailable("ping", err)
 }
 
-// CheckPool reports with [ErrPool] what connections of the caller's pool lack that no statement gives them, and that
-// needs the tables to be found out. The first flush would say so, too.
+// CheckPool reports with [fault.ErrPool] what connections of the caller's pool lack that no statement gives them, and
+// that needs the tables to be found out. The first flush would say so, too.
 func (s *Store) CheckPool(ctx context.Context) error {
 	if s.cfg.SQL == nil || !s.dialect.apart() {
 		return nil

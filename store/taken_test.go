@@ -10,6 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // A column of floats shows large whole numbers with an exponent.
@@ -46,7 +47,7 @@ func TestIntsInFloatsOfMariaDB(t *testing.T) {
 	b := open(t, testkit.MariaDB(t).Database(t), []*schema.Entity{e})
 	b.exec("CREATE TABLE things (id bigint PRIMARY KEY, n float)")
 	_, err := b.Migrate(t.Context(), false)
-	require.ErrorIs(t, err, store.ErrUnfit)
+	require.ErrorIs(t, err, fault.ErrUnfit)
 	require.ErrorContains(t, err, "rounds numbers beyond ±999999")
 }
 

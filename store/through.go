@@ -18,7 +18,7 @@ import (
 // changes beside this one.
 //
 // Errors: that of decide or beside, as it is; an [schema.Refusal] where the database does not
-// take the change; else [Unavailable]. written is nil where nothing was written; it is the
+// take the change; else [fault.Unavailable]. written is nil where nothing was written; it is the
 // change, with its Row, where that was or, after a lost reply to COMMIT, may have been.
 func (s *Store) Through(ctx context.Context, e *schema.Entity, id string,
 	decide func(ctx context.Context, row schema.Row, before, turn string) (schema.Change, error),

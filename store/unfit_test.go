@@ -9,6 +9,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // narrow is an entity over a table made by hand, whose columns hold less than its values.
@@ -125,7 +126,7 @@ func TestTablesThatKeepNoRecords(t *testing.T) {
 				b.exec(s)
 			}
 			_, err := b.Migrate(t.Context(), false)
-			require.ErrorIs(t, err, store.ErrUnfit)
+			require.ErrorIs(t, err, fault.ErrUnfit)
 			require.ErrorContains(t, err, c.says)
 		})
 	}

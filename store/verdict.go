@@ -2,19 +2,14 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
-
-// ErrUnfit reports a table that would change what is written to it: a column that rounds,
-// or that does not hold its field's type, or a key that does not tell all ids apart. The
-// error names entity, table, column and the fix. No process writes to such a table.
-var ErrUnfit = errors.New("the table does not fit the entity")
 
 // Verdict says how one column of an entity's table holds its field. A Verdict without a
 // Column is about the whole row.
@@ -229,7 +224,7 @@ func (t *table) unfit(at *catalog.Table, d dialect) error {
 	if len(bad) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", ErrUnfit, strings.Join(bad, "; "))
+	return fmt.Errorf("%w: %s", fault.ErrUnfit, strings.Join(bad, "; "))
 }
 
 // fieldType is the type of a field as the configuration spells it, with its sizes.

@@ -10,6 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // A column that would round what is written is refused at the start, with the fix.
@@ -45,7 +46,7 @@ func TestColumnsThatRoundAreRefused(t *testing.T) {
 				require.NoError(t, err)
 				return
 			}
-			require.ErrorIs(t, err, store.ErrUnfit)
+			require.ErrorIs(t, err, fault.ErrUnfit)
 			for _, part := range []string{"things.f", "thing.f", c.fix} {
 				require.ErrorContains(t, err, part)
 			}
@@ -53,7 +54,7 @@ func TestColumnsThatRoundAreRefused(t *testing.T) {
 			require.Contains(t, lines, "things: exact: id\nthings.f (")
 			require.Contains(t, lines, ") refused: ")
 			_, err = b.Migrate(t.Context(), true)
-			require.ErrorIs(t, err, store.ErrUnfit)
+			require.ErrorIs(t, err, fault.ErrUnfit)
 		})
 	}
 }
@@ -75,7 +76,7 @@ func TestKeysThatTellOtherIDsApartAreRefused(t *testing.T) {
 			b := open(t, url, []*schema.Entity{e})
 			b.exec("CREATE TABLE " + e.Table + " (id " + typ + " PRIMARY KEY, label text)")
 			_, err := b.Outstanding(t.Context())
-			require.ErrorIs(t, err, store.ErrUnfit, typ)
+			require.ErrorIs(t, err, fault.ErrUnfit, typ)
 			require.ErrorContains(t, err, "set `id: {type: ")
 		}
 	})
@@ -89,7 +90,7 @@ func TestI8SQLiteKeysHaveAType(t *testing.T) {
 		b := open(t, testkit.SQLite(t), []*schema.Entity{e})
 		b.exec("CREATE TABLE things (id " + typ + " PRIMARY KEY, n integer)")
 		_, err := b.Outstanding(t.Context())
-		require.ErrorIs(t, err, store.ErrUnfit, typ)
+		require.ErrorIs(t, err, fault.ErrUnfit, typ)
 		require.ErrorContains(t, err, "name a column of text", typ)
 	}
 }
@@ -123,8 +124,8 @@ func TestAChangedTableIsLookedAtAgain(t *testing.T) {
 	require.NoError(t, err)
 	defer f.Rollback()
 	_, err = f.Write(t.Context(), []schema.Change{put("c", whole...)})
-	require.ErrorIs(t, err, store.ErrUnfit)
-	require.True(t, store.Unavailable(err))
+	require.ErrorIs(t, err, fault.ErrUnfit)
+	require.True(t, fault.Unavailable(err))
 	require.ErrorContains(t, err, "things.n")
 	f.Rollback()
 	b.exec("ALTER TABLE things ALTER n TYPE bigint")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // pingTimeout bounds the check whether the database responds at all.
@@ -42,19 +43,19 @@ func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(
 	case errors.Is(ctx.Err(), context.Canceled):
 		leave(unknown)
 		return fmt.Errorf("sync task called off: %w", err)
-	case !store.Unavailable(err):
+	case !fault.Unavailable(err):
 		leave(fine)
 		return err
-	case store.Away(err) || !w.answers(ctx):
+	case fault.Away(err) || !w.answers(ctx):
 		w.gate.blame(err)
 		leave(away)
 		return w.later("database", err, w.gate.wait())
 	}
 	leave(fine)
 	switch {
-	case !store.OfTable(err) || f.alone:
+	case !fault.OfTable(err) || f.alone:
 	case f.isolated:
-		return w.wait(ctx, f, store.Message(err))
+		return w.wait(ctx, f, fault.Message(err))
 	default: // an error of a record or of the table: the next batch is isolated
 		w.suspects.shrink(f.place(), len(f.last.Due))
 		w.log.WarnContext(ctx, "flush failed although the database responds", "entity", f.order.Entity.Name, "partition",
@@ -62,7 +63,7 @@ func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(
 			"records", len(f.last.Due), "error", err)
 		return w.later("batch", err, backoff(1))
 	}
-	failures, condemned := w.suspects.failed(f.place(), f.ids(), !errors.Is(err, store.ErrNotLocked), f.alone)
+	failures, condemned := w.suspects.failed(f.place(), f.ids(), !errors.Is(err, fault.ErrNotLocked), f.alone)
 	w.log.WarnContext(ctx, "flush failed although the database responds", "entity", f.order.Entity.Name, "partition",
 		f.order.Partition,
 		"records", len(f.last.Due), "failures", failures, "error", err)
@@ -75,7 +76,7 @@ func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(
 		}
 		failures = 0 // the partition's other records continue before it is retried
 	}
-	if errors.Is(err, store.ErrNotLocked) { // it costs a wait at most, and the other may end at any time
+	if errors.Is(err, fault.ErrNotLocked) { // it costs a wait at most, and the other may end at any time
 		failures = min(failures, notLocked)
 	}
 	return w.later("batch", err, backoff(failures))
@@ -83,7 +84,7 @@ func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(
 
 // unsettled defers a task whose batch could not be settled: Redis is away, or dead letters could not be inserted.
 func (w *Worker) unsettled(err error) error {
-	if store.Unavailable(err) {
+	if fault.Unavailable(err) {
 		return w.later("database", err, w.gate.wait())
 	}
 	return w.later("redis", err, redisPause)
@@ -98,11 +99,11 @@ func (w *Worker) answers(ctx context.Context) bool {
 
 // condemn holds the one record of a batch that the database cannot write although it responds.
 func (w *Worker) condemn(ctx context.Context, f *flushing, cause error) error {
-	refusal := schema.Refusal{Kind: schema.KindPoison, Message: bounded(store.Message(cause))}
-	if store.Late(cause) {
+	refusal := schema.Refusal{Kind: schema.KindPoison, Message: bounded(fault.Message(cause))}
+	if fault.Late(cause) {
 		refusal.Kind = schema.KindTimeout
 	}
-	refused := store.Refused{Change: f.last.Due[0].Change, Refusal: refusal, Apart: true, Blocked: store.Blocked(cause)}
+	refused := store.Refused{Change: f.last.Due[0].Change, Refusal: refusal, Apart: true, Blocked: fault.Blocked(cause)}
 	return w.settle(ctx, f, store.Outcome{Refused: []store.Refused{refused}})
 }
 

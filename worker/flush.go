@@ -10,6 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // This file is the walk of a flush, from top to bottom: lock the partition's fence, read
@@ -93,7 +94,7 @@ func (w *Worker) persist(ctx context.Context, f *flushing) (outcome store.Outcom
 	defer func() { f.spans.end(len(f.last.Due), outcome, err) }()
 	f.late = &lateContext{Context: bounded}
 	outcome, err = w.transact(f.late, f, nil)
-	for again := 0; again < conflicts && store.Conflict(err); again++ {
+	for again := 0; again < conflicts && fault.Conflict(err); again++ {
 		outcome, err = w.transact(f.late, f, nil)
 	}
 	ctx = f.spans.within(ctx)

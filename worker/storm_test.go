@@ -15,6 +15,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -79,10 +80,10 @@ func TestADeadlockIsNoAttempt(t *testing.T) {
 		}
 		w := b.worker()
 		b.put("a", "new")
-		fault := b.sql.Inject(testkit.Refuse, testkit.Statement("INSERT INTO", "users"), testkit.Err(deadlock),
+		injected := b.sql.Inject(testkit.Refuse, testkit.Statement("INSERT INTO", "users"), testkit.Err(deadlock),
 			testkit.Always())
 		b.blocked(w)
-		fault.Release()
+		injected.Release()
 		b.unblocked(w)
 	})
 }
@@ -123,14 +124,14 @@ func TestALockedFenceIsAskedForSoon(t *testing.T) {
 		w := b.worker()
 		b.put("a", "new")
 		o := b.orders.take()[0]
-		fault := b.sql.Inject(testkit.Refuse, testkit.Lock, testkit.Err(locked), testkit.Always())
+		injected := b.sql.Inject(testkit.Refuse, testkit.Lock, testkit.Err(locked), testkit.Always())
 		for range 8 {
 			var later queue.Later
 			require.ErrorAs(t, w.sync(t.Context(), task(o)), &later)
-			require.ErrorIs(t, later.Err, store.ErrNotLocked)
+			require.ErrorIs(t, later.Err, fault.ErrNotLocked)
 			require.LessOrEqual(t, later.After, 2*time.Second)
 		}
-		fault.Release()
+		injected.Release()
 		b.drain(w)
 		b.quiet(0)
 	})

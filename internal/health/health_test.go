@@ -15,6 +15,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -82,7 +83,7 @@ func TestJudgement(t *testing.T) {
 			"database", health.Failure, "not responding"},
 		"a missing column": {func(s *health.State) { s.Deep.Outstanding = []string{"add column email to users"} },
 			"tables", health.Failure, "Schema error: 1 migration step is outstanding"},
-		"a table that does not fit": {func(s *health.State) { s.Deep.Tables = store.ErrUnfit }, "tables",
+		"a table that does not fit": {func(s *health.State) { s.Deep.Tables = fault.ErrUnfit }, "tables",
 			health.Failure, "does not fit"},
 		"the database takes no writes": {func(s *health.State) { s.Deep.DatabaseWrites = errors.New("locked") },
 			"database writes", health.Failure, "A write to the database failed"},

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/afterwrite/afterwrite/internal/config"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // remedy is what fixes the errors that say one of some words.
@@ -102,13 +102,13 @@ func DatabaseHint(err error) string {
 		return fix
 	case noSuchHost(err):
 		return "fix the name of the host in database.url (AFTERWRITE_DATABASE_URL), or the name server"
-	case errors.Is(err, store.ErrNotMigrated):
+	case errors.Is(err, fault.ErrNotMigrated):
 		return "run `afterwrite migrate`"
 	}
 	if fix := firstRemedy(err, databaseRemedies); fix != "" {
 		return fix
 	}
-	if store.Away(err) {
+	if fault.Away(err) {
 		return databaseAway
 	}
 	if timedOut(err) {

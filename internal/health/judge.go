@@ -15,7 +15,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -115,7 +115,7 @@ func (d *Deep) judge(f *findings) {
 	}
 	d.redisWrites(f)
 	switch {
-	case errors.Is(d.Tables, store.ErrUnfit):
+	case errors.Is(d.Tables, fault.ErrUnfit):
 		f.add("tables", Failure, d.Tables, "change the table or the configuration as the error says",
 			"A table does not fit its entity.")
 	case d.Tables != nil:
@@ -184,7 +184,7 @@ func (d *Deep) databaseWrites(f *findings) {
 	const check = "database writes"
 	switch err := d.DatabaseWrites; {
 	case err == nil:
-	case store.Away(err):
+	case fault.Away(err):
 		f.add(check, Failure, err, databaseAway, "The database takes no writes.")
 	default:
 		f.add(check, Failure, err,

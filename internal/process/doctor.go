@@ -12,8 +12,8 @@ import (
 	"github.com/afterwrite/afterwrite/internal/peer"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/internal/text"
-	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // doctorTime bounds an examination.
@@ -170,7 +170,7 @@ func (x *examination) database(ctx context.Context) {
 		x.found = append(x.found, deep.Findings()...)
 	}
 	x.judged("tables", "up to date")
-	if deep.Tables == nil || errors.Is(deep.Tables, store.ErrUnfit) {
+	if deep.Tables == nil || errors.Is(deep.Tables, fault.ErrUnfit) {
 		x.columns(ctx)
 	}
 	if deep.Tables == nil && len(deep.Outstanding) == 0 {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -84,7 +84,7 @@ func (p *Parts) sides(ctx context.Context) (s sides, err error) {
 		return s, err
 	}
 	s.database, err = p.Store.Pairing(ctx, p.Config.Redis.Prefix)
-	if errors.Is(err, store.ErrNotMigrated) && !s.redis.None() {
+	if errors.Is(err, fault.ErrNotMigrated) && !s.redis.None() {
 		err = nil // a database without our tables was never paired
 	}
 	if err != nil {

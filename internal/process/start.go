@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 )
 
 // startRetry is the time between two rounds of start checks.
@@ -113,7 +113,7 @@ func (p *Parts) CheckDatabase(ctx context.Context) error {
 func (p *Parts) SamePartitions(ctx context.Context, entities []*schema.Entity) error {
 	for _, e := range entities {
 		stored, err := p.Store.Adopt(ctx, e)
-		if errors.Is(err, store.ErrNotMigrated) {
+		if errors.Is(err, fault.ErrNotMigrated) {
 			return ErrNotMigrated
 		}
 		if err != nil {
@@ -137,7 +137,7 @@ func steps(n int) string {
 // Unreachable reports an error that may be gone at the next try.
 func Unreachable(err error) bool {
 	return errors.Is(err, schema.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
-		(store.Unavailable(err) && !errors.Is(err, store.ErrNotMigrated) && !errors.Is(err, store.ErrPool))
+		(fault.Unavailable(err) && !errors.Is(err, fault.ErrNotMigrated) && !errors.Is(err, fault.ErrPool))
 }
 
 // gate says whether the start checks of a process have passed. Its zero value is

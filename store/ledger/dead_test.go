@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -217,7 +217,7 @@ func TestPolicies(t *testing.T) {
 		require.Equal(t, int64(1), set.Version)
 		_, err = b.SetPolicy(t.Context(), "account", 0, p, admin, "late")
 		require.ErrorIs(t, err, ledger.ErrPolicyChanged)
-		require.False(t, store.Unavailable(err))
+		require.False(t, fault.Unavailable(err))
 		q := p
 		q.MaxAttempts = 3
 		_, err = b.SetPolicy(t.Context(), "account", 1, q, admin, "")

@@ -7,7 +7,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -20,9 +20,9 @@ func TestDeadLettersFaults(t *testing.T) {
 			for _, mode := range []testkit.Mode{testkit.Refuse, testkit.LoseReply} {
 				b := open(t, url, nil)
 				l := []ledger.Letter{letter("a", 1, schema.KindUnique, "x")}
-				fault := b.faults.Inject(mode, match)
+				injected := b.faults.Inject(mode, match)
 				if err := b.InsertDead(t.Context(), l); err != nil {
-					require.True(t, store.Unavailable(err))
+					require.True(t, fault.Unavailable(err))
 					require.NoError(t, b.InsertDead(t.Context(), l))
 				}
 				open, err := b.OpenLetters(t.Context(), account(t), 0, 10)
@@ -30,11 +30,11 @@ func TestDeadLettersFaults(t *testing.T) {
 				require.Len(t, open, 1)
 				numbers := []int64{open[0].Number}
 				if _, err := b.Resolve(t.Context(), numbers, ledger.Discarded, admin); err != nil {
-					require.True(t, store.Unavailable(err))
+					require.True(t, fault.Unavailable(err))
 					_, err = b.Resolve(t.Context(), numbers, ledger.Discarded, admin)
 					require.NoError(t, err)
 				}
-				fault.Release()
+				injected.Release()
 				require.Equal(t, 1, b.count(ledger.LetterFilter{Resolution: ledger.Discarded}))
 				log, err := b.AuditLog(t.Context(), ledger.AuditQuery{})
 				require.NoError(t, err)

@@ -61,7 +61,7 @@ func plain(name, text string) error {
 }
 
 // Letters returns dead letters, the newest first, without their histories. For the next page pass the last number as
-// before; 0 is the first page. The error is [store.Unavailable], or an [schema.InvalidError] that names the invalid
+// before; 0 is the first page. The error is [fault.Unavailable], or an [schema.InvalidError] that names the invalid
 // part of the filter.
 func (l *Ledger) Letters(ctx context.Context, f LetterFilter, before int64, max int) ([]Letter, error) {
 	defer l.sql.Time("letters")()

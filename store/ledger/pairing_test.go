@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -50,7 +50,7 @@ func TestPairOneAtATime(t *testing.T) {
 			return ledger.Pairs{}, refused
 		})
 		require.ErrorIs(t, err, refused)
-		require.False(t, store.Unavailable(err))
+		require.False(t, fault.Unavailable(err))
 		err = b.Pair(t.Context(), "other", func(context.Context, schema.Pairing) (ledger.Pairs, error) {
 			return ledger.Pairs{}, refused
 		})

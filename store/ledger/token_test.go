@@ -9,7 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -144,7 +144,7 @@ func TestTokensWithoutTheirTable(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b := open(t, url, nil)
 		_, err := b.LivingTokens(t.Context())
-		require.ErrorIs(t, err, store.ErrNotMigrated)
+		require.ErrorIs(t, err, fault.ErrNotMigrated)
 		require.ErrorIs(t, err, schema.ErrDatabaseUnavailable)
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -80,7 +81,7 @@ func frozenHolder(t *testing.T, b *bench) {
 		return err == nil
 	})
 	_, err = f.Write(t.Context(), []schema.Change{put("a", `"a"`, "1")})
-	require.True(t, store.Unavailable(err), "%v", err)
+	require.True(t, fault.Unavailable(err), "%v", err)
 	require.Equal(t, schema.Values{`"a"`, "2"}, b.load(other, e, "a")["a"])
 }
 
@@ -117,7 +118,7 @@ func endedContext(t *testing.T, b *bench) {
 	if err == nil {
 		err = f.Commit(ctx)
 	}
-	require.True(t, store.Unavailable(err), "%v", err)
+	require.True(t, fault.Unavailable(err), "%v", err)
 	require.Empty(t, b.load(l, e, "a"))
 	b.flush(l, e, put("a", `"a"`, "1"))
 }
@@ -126,6 +127,6 @@ func missingTable(t *testing.T, b *bench) {
 	b.migrated(account(b))
 	e := account(b) // its table is not made
 	_, err := try(t.Context(), b.open(e), e, []schema.Change{put("a", `"a"`, "1")})
-	require.True(t, store.Unavailable(err), "%v", err)
-	require.ErrorIs(t, err, store.ErrNotMigrated)
+	require.True(t, fault.Unavailable(err), "%v", err)
+	require.ErrorIs(t, err, fault.ErrNotMigrated)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -202,7 +203,7 @@ func compositeForeign(t *testing.T, b *bench) {
 	_, err = b.open().Migrate(t.Context(), false)
 	require.NoError(t, err)
 	_, err = try(t.Context(), l, e, []schema.Change{row(e, "1", "2", "5")})
-	require.ErrorIs(t, err, store.ErrUnfit)
+	require.ErrorIs(t, err, fault.ErrUnfit)
 	b.exec(fmt.Sprintf("CREATE UNIQUE INDEX %s_key ON %[1]s (b, a)", e.Table)) // by its meaning, in any order
 	outstanding, err := l.Outstanding(t.Context())
 	require.NoError(t, err)

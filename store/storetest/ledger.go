@@ -10,7 +10,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
@@ -53,7 +53,7 @@ func resolveOnce(t *testing.T, b *bench) {
 	for range 6 {
 		wait.Go(func() {
 			n, err := l.Resolve(t.Context(), []int64{letter.Number}, ledger.Discarded, somebody)
-			if err != nil && !store.Unavailable(err) {
+			if err != nil && !fault.Unavailable(err) {
 				t.Error(err)
 			}
 			won.Add(int64(n))
