@@ -2,14 +2,13 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/internal/mapping"
 )
 
 // A foreign key may change rows beside those that a flush writes: ON DELETE CASCADE, SET NULL
@@ -50,11 +49,11 @@ func (t *table) besides(ctx context.Context, s *Store, q catalog.Querier, at *ca
 		return b, err
 	}
 	b.updated = map[int][]dependent{}
-	for i := range t.place {
-		if t.place[i] < t.keys {
+	for i := range t.Place {
+		if t.Place[i] < t.Keys {
 			continue // it never changes
 		}
-		there, ok := at.Column(t.column(i).name)
+		there, ok := at.Column(t.Column(i).Name)
 		if !ok {
 			continue
 		}
@@ -103,7 +102,7 @@ func (w *walker) walk(at *catalog.Table, changed []string, depth int) ([]depende
 func (w *walker) on(d *dependent, changed []string, depth int) (err error) {
 	name := d.key.Table
 	if w.read[name] == nil {
-		if w.read[name], err = w.dialect.catalog(w.ctx, w.q, strings.ReplaceAll(name, `"`, "")); err != nil {
+		if w.read[name], err = w.db.Dialect.Catalog(w.ctx, w.q, strings.ReplaceAll(name, `"`, "")); err != nil {
 			return err
 		}
 	}
@@ -130,68 +129,22 @@ func follows(key catalog.ForeignKey, changed []string) bool {
 // spell is a table of the catalog as a statement has it: PostgreSQL's catalog spells names as
 // identifiers.
 func (s *Store) spell(name string) string {
-	if s.dialect.catalogOf() == catalog.PostgreSQL {
+	if s.db.Dialect.CatalogOf() == catalog.PostgreSQL {
 		return name
 	}
-	return quoteTable(name)
+	return mapping.QuoteTable(name)
 }
 
 // entityOf is the entity over a table of the catalog, or nil.
 func (s *Store) entityOf(name string) *table {
 	plain := strings.TrimPrefix(strings.ReplaceAll(name, `"`, ""), "public.")
 	for _, t := range s.entries {
-		own := strings.TrimPrefix(t.name, "public.")
-		if own == plain || s.dialect.catalogOf() == catalog.SQLite && strings.EqualFold(own, plain) {
+		own := strings.TrimPrefix(t.Name, "public.")
+		if own == plain || s.db.Dialect.CatalogOf() == catalog.SQLite && strings.EqualFold(own, plain) {
 			return t
 		}
 	}
 	return nil
-}
-
-// Unseen names the triggers that may change rows of other entities, which no flush can tell:
-// what is cached of those stays as it was until it expires. Where the other table is watched, its
-// triggers note the changes.
-func (s *Store) Unseen(ctx context.Context) ([]string, error) {
-	var lines []string
-	for _, t := range s.entries {
-		at, err := s.catalog(ctx, t.name)
-		if err != nil {
-			return nil, err
-		}
-		more, err := s.unseen(ctx, t, at)
-		if err != nil {
-			return nil, err
-		}
-		lines = append(lines, more...)
-	}
-	return lines, nil
-}
-
-func (s *Store) unseen(ctx context.Context, t *table, at *catalog.Table) ([]string, error) {
-	var lines []string
-	var watched map[string]bool
-	for _, trigger := range at.Fires(catalog.Insert, catalog.Update, catalog.Delete) {
-		for _, other := range s.entries {
-			name := other.name[strings.LastIndex(other.name, ".")+1:]
-			word := regexp.MustCompile(`(?i)(^|\W)` + regexp.QuoteMeta(name) + `($|\W)`)
-			if other == t || !word.MatchString(trigger.Source) {
-				continue
-			}
-			if watched == nil {
-				var err error
-				if watched, err = s.recordedWatches(ctx); err != nil {
-					return nil, err
-				}
-			}
-			if !watched[other.entity.Name] {
-				lines = append(lines,
-					fmt.Sprintf("the trigger %s of %s names %s: rows of %s that it changes stay cached as they were until they expire; "+
-						"watch it (`afterwrite migrate --watch=%[4]s`), shorten cache.ttl, or invalidate them", trigger.Name, t.name, other.name,
-						other.entity.Name))
-			}
-		}
-	}
-	return lines, nil
 }
 
 // beside notes what the database will change beside the changes, which are to be written by
@@ -222,16 +175,16 @@ func (b *batch) follow(changes []schema.Change, found []dependent) error {
 	if len(changes) == 0 || len(found) == 0 {
 		return nil
 	}
-	for some := range slices.Chunk(changes, b.table.ids) {
+	for some := range slices.Chunk(changes, b.table.IDs) {
 		keys, err := b.keysOf(some)
 		if err != nil {
 			return err
 		}
-		name := quoteTable(b.table.name)
-		condition := b.table.among(len(some))
-		if b.tx.store.dialect.catalogOf() != catalog.SQLite { // which has one writer
+		name := mapping.QuoteTable(b.table.Name)
+		condition := b.table.Among(len(some))
+		if b.tx.Database.Dialect.CatalogOf() != catalog.SQLite { // which has one writer
 			var locked []int
-			err := b.tx.db.Raw("SELECT 1 FROM "+name+" WHERE "+condition+" FOR UPDATE", keys...).Scan(&locked).Error
+			err := b.tx.DB.Raw("SELECT 1 FROM "+name+" WHERE "+condition+" FOR UPDATE", keys...).Scan(&locked).Error
 			if err != nil {
 				return err
 			}
@@ -258,7 +211,7 @@ func (b *batch) reach(d dependent, of, condition string, parameters []any) error
 		return err
 	}
 	if d.cut && d.at != nil {
-		b.found(d.at.entity).all = true
+		b.found(d.at.Entity).all = true
 	}
 	for _, next := range d.next {
 		if err := b.reach(next, d.from, here, parameters); err != nil {
@@ -271,7 +224,7 @@ func (b *batch) reach(d dependent, of, condition string, parameters []any) error
 func qualified(table string, columns []string) string {
 	names := make([]string, len(columns))
 	for i, c := range columns {
-		names[i] = table + "." + quote(c)
+		names[i] = table + "." + mapping.Quote(c)
 	}
 	return strings.Join(names, ", ")
 }
@@ -281,20 +234,20 @@ func qualified(table string, columns []string) string {
 func (b *batch) referring(d dependent, condition string, parameters []any) (some bool, err error) {
 	if d.at == nil {
 		var one []int
-		err := b.tx.db.Raw("SELECT 1 FROM "+d.from+" WHERE "+condition+" LIMIT 1", parameters...).Scan(&one).Error
+		err := b.tx.DB.Raw("SELECT 1 FROM "+d.from+" WHERE "+condition+" LIMIT 1", parameters...).Scan(&one).Error
 		return len(one) > 0, err
 	}
-	if err := b.tx.store.foldable(b.tx.db.Statement.Context, d.at); err != nil {
+	if err := b.tx.Database.Foldable(b.tx.DB.Statement.Context, d.at.Table); err != nil {
 		return false, err
 	}
-	seen := d.at.seen()
-	query := d.at.scope(b.tx.db).Select(d.at.shown[:d.at.keys]).Where(condition, parameters...).Limit(besideMax + 1)
+	seen := d.at.Seen()
+	query := d.at.Scope(b.tx.DB).Select(d.at.Shown[:d.at.Keys]).Where(condition, parameters...).Limit(besideMax + 1)
 	if err := query.Find(seen.Interface()).Error; err != nil {
 		return false, err
 	}
-	noted := b.found(d.at.entity)
+	noted := b.found(d.at.Entity)
 	for i := range seen.Elem().Len() {
-		if id, foreign := d.at.id(seen.Elem().Index(i)); foreign == "" {
+		if id, foreign := d.at.ID(seen.Elem().Index(i)); foreign == "" {
 			noted.ids[id] = true
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/internal/database"
+	"github.com/afterwrite/afterwrite/store/internal/mapping"
 )
 
 // culprits finds the changes that a refusal of their common statement is about, by
@@ -34,18 +36,18 @@ func (b *batch) culprits(r schema.Refusal, changes []schema.Change) (map[string]
 // look runs the queries that find the refused. They find nothing where a neighbour has a
 // value that cannot even be asked for, as it has none that its column can hold.
 func (b *batch) look(query func() error) error {
-	failed, ended := b.tx.look(query)
-	if ended == nil && b.tx.store.unfit(failed) {
+	failed, ended := b.tx.Look(query)
+	if ended == nil && b.tx.Database.Unfit(failed) {
 		return nil
 	}
-	return b.tx.store.unavailable("find the refused", cmp.Or(ended, failed))
+	return b.tx.Database.Unavailable("find the refused", cmp.Or(ended, failed))
 }
 
 // field returns the position of a column among the entity's fields, or -1.
 func (t *table) field(name string) int {
-	for _, c := range t.columns {
-		if c.name == name {
-			return c.at
+	for _, c := range t.Columns {
+		if c.Name == name {
+			return c.At
 		}
 	}
 	return -1
@@ -59,7 +61,7 @@ func (b *batch) locate(r schema.Refusal, changes []schema.Change) (schema.Refusa
 	}
 	column, err := b.constrained(r)
 	if err != nil {
-		return r, b.tx.store.unavailable("find the column of "+r.Constraint, err)
+		return r, b.tx.Database.Unavailable("find the column of "+r.Constraint, err)
 	}
 	r.Column = column
 	return r, nil
@@ -68,7 +70,7 @@ func (b *batch) locate(r schema.Refusal, changes []schema.Change) (schema.Refusa
 // located is a refusal at COMMIT with its column, as far as that can be found: the
 // transaction that was refused is gone, and its refusal stands without.
 func (f *Flush) located(ctx context.Context, r schema.Refusal, c schema.Change) schema.Refusal {
-	b := &batch{tx: &transaction{store: f.store, db: f.store.read(ctx)}, table: f.table}
+	b := &batch{tx: &database.Transaction{Database: f.store.db, DB: f.store.db.Read(ctx)}, table: f.table}
 	found, err := b.locate(r, []schema.Change{c})
 	if err != nil {
 		return r
@@ -92,11 +94,11 @@ func (b *batch) constrained(r schema.Refusal) (string, error) {
 }
 
 func (b *batch) columnOf(r schema.Refusal) (string, error) {
-	d := b.tx.store.dialect
+	d := b.tx.Database.Dialect
 	if r.Kind == schema.KindUnique {
-		return d.uniqueColumn(b.tx.db, b.table.name, r)
+		return d.UniqueColumn(b.tx.DB, b.table.Name, r)
 	}
-	keys, err := d.foreignKeys(b.tx.db, b.table.name, r)
+	keys, err := d.ForeignKeys(b.tx.DB, b.table.Name, r)
 	if err != nil || len(keys) != 1 {
 		return "", err
 	}
@@ -165,25 +167,25 @@ func (b *batch) owners(r schema.Refusal, changes []schema.Change) (int, map[stri
 	if err != nil || i < 0 {
 		return -1, nil, err
 	}
-	c := b.table.column(i)
+	c := b.table.Column(i)
 	owners := make(map[string]string, len(changes))
-	shown := append(slices.Clone(b.table.shown[:b.table.keys]), b.table.shown[b.table.place[i]])
-	if b.table.place[i] < b.table.keys {
+	shown := append(slices.Clone(b.table.Shown[:b.table.Keys]), b.table.Shown[b.table.Place[i]])
+	if b.table.Place[i] < b.table.Keys {
 		return -1, nil, nil
 	}
-	for some := range slices.Chunk(b.wanted(i, changes), b.table.ids) {
-		seen := b.table.seen()
-		err := b.table.scope(b.tx.db).Select(shown).Where(b.table.of(i)+" IN ?", some).Find(seen.Interface()).Error
+	for some := range slices.Chunk(b.wanted(i, changes), b.table.IDs) {
+		seen := b.table.Seen()
+		err := b.table.Scope(b.tx.DB).Select(shown).Where(b.table.Of(i)+" IN ?", some).Find(seen.Interface()).Error
 		if err != nil {
 			return -1, nil, err
 		}
 		for j := range seen.Elem().Len() {
 			row := seen.Elem().Index(j)
-			text, err := c.text(row.Field(b.table.place[i]))
+			text, err := c.Text(row.Field(b.table.Place[i]))
 			if err != nil {
 				return -1, nil, nil // not a value that any change can want
 			}
-			owners[text], _ = b.table.id(row)
+			owners[text], _ = b.table.ID(row)
 		}
 	}
 	return i, owners, nil
@@ -196,7 +198,7 @@ func (b *batch) wanted(i int, changes []schema.Change) []any {
 		if c.Values[i] == schema.Null || !c.Writes(i) {
 			continue
 		}
-		if v, err := b.table.column(i).parameter(c.Values[i]); err == nil {
+		if v, err := b.table.Column(i).Parameter(c.Values[i]); err == nil {
 			values = append(values, v)
 		}
 	}
@@ -206,7 +208,7 @@ func (b *batch) wanted(i int, changes []schema.Change) []any {
 // orphans are the changes that refer to a row which does not exist. It is curable if
 // that row would be in the same table.
 func (b *batch) orphans(r schema.Refusal, changes []schema.Change) (map[string]bool, error) {
-	keys, err := b.tx.store.dialect.foreignKeys(b.tx.db, b.table.name, r)
+	keys, err := b.tx.Database.Dialect.ForeignKeys(b.tx.DB, b.table.Name, r)
 	if err != nil {
 		return nil, err
 	}
@@ -231,17 +233,17 @@ func (b *batch) orphans(r schema.Refusal, changes []schema.Change) (map[string]b
 
 // parents are the values that the changes refer to and that are there. Those that
 // the batch itself brings may be missed: they are tried once more when it is written.
-func (b *batch) parents(key foreignKey, i int, changes []schema.Change) (map[string]bool, error) {
+func (b *batch) parents(key database.ForeignKey, i int, changes []schema.Change) (map[string]bool, error) {
 	parents := map[string]bool{}
-	for some := range slices.Chunk(b.wanted(i, changes), b.table.ids) {
+	for some := range slices.Chunk(b.wanted(i, changes), b.table.IDs) {
 		var present []sql.NullString
-		err := b.tx.db.Raw("SELECT "+quote(key.RefColumn)+" FROM "+key.RefTable+
-			" WHERE "+quote(key.RefColumn)+" IN ?", some).Scan(&present).Error
+		err := b.tx.DB.Raw("SELECT "+mapping.Quote(key.RefColumn)+" FROM "+key.RefTable+
+			" WHERE "+mapping.Quote(key.RefColumn)+" IN ?", some).Scan(&present).Error
 		if err != nil {
 			return nil, err
 		}
 		for _, p := range present {
-			if text, err := canonical(b.table.column(i).field, p.String); err == nil {
+			if text, err := mapping.Canonical(b.table.Column(i).Field, p.String); err == nil {
 				parents[text] = true
 			}
 		}

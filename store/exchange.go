@@ -50,7 +50,7 @@ func byConstraint(rejected []rejection) map[string][]rejection {
 // rotate writes those of the changes, refused by one constraint, whose value is free
 // or owned by another of them, and returns what it has written.
 func (b *batch) rotate(rejected []rejection) ([]schema.Change, error) {
-	if len(rejected) < 2 || len(rejected) > b.table.rows {
+	if len(rejected) < 2 || len(rejected) > b.table.Rows {
 		return nil, nil
 	}
 	changes := make([]schema.Change, len(rejected))
@@ -71,7 +71,7 @@ func (b *batch) rotate(rejected []rejection) ([]schema.Change, error) {
 	if len(moving) < 2 {
 		return nil, nil
 	}
-	failed, ended := b.tx.try(func() error {
+	failed, ended := b.tx.Try(func() error {
 		if err := b.park(i, moving); err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (b *batch) rotate(rejected []rejection) ([]schema.Change, error) {
 		return moving, b.table.told(ended, moving, nil)
 	}
 	if _, ok := b.classify(failed); !ok {
-		return nil, b.tx.store.unavailable("write "+b.table.name, b.table.told(failed, moving, b.rows))
+		return nil, b.tx.Database.Unavailable("write "+b.table.Name, b.table.told(failed, moving, b.rows))
 	}
 	return nil, nil // another constraint is in the way
 }
@@ -111,25 +111,25 @@ func circle(changes []schema.Change, owners map[string]string, i int) []schema.C
 // park takes a unique value off the rows of changes: NULL, or where the column must
 // have a value, one that no other row has.
 func (b *batch) park(i int, changes []schema.Change) error {
-	c := b.table.column(i)
-	if !c.field.Required {
+	c := b.table.Column(i)
+	if !c.Field.Required {
 		keys, err := b.keysOf(changes)
 		if err != nil {
 			return err
 		}
-		return b.table.writing(b.tx.db).Where(b.table.among(len(changes)), keys...).
-			UpdateColumn(c.name, gorm.Expr("NULL")).Error
+		return b.table.Writing(b.tx.DB).Where(b.table.Among(len(changes)), keys...).
+			UpdateColumn(c.Name, gorm.Expr("NULL")).Error
 	}
 	for _, change := range changes {
-		key, err := b.table.keyParameters(change.ID)
+		key, err := b.table.KeyParameters(change.ID)
 		if err != nil {
 			return err
 		}
-		value, err := c.parameter(unheld(c.field))
+		value, err := c.Parameter(unheld(c.Field))
 		if err != nil {
 			return err
 		}
-		err = b.table.writing(b.tx.db).Where(b.table.is(), key...).UpdateColumn(c.name, value).Error
+		err = b.table.Writing(b.tx.DB).Where(b.table.Is(), key...).UpdateColumn(c.Name, value).Error
 		if err != nil {
 			return err
 		}

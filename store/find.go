@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
 )
 
 // Bounds of a list.
@@ -34,10 +35,12 @@ func (s *Store) Load(ctx context.Context, e *schema.Entity, ids []string) (map[s
 	if err != nil {
 		return nil, err
 	}
-	defer s.metrics.time("load")()
+	defer s.db.Metrics.Time("load")()
 	found := make(map[string]schema.Values, len(ids))
-	for some := range slices.Chunk(ids, t.ids) {
-		rows, err := s.fitting(some, func(ids []string) ([]schema.Row, error) { return s.load(s.read(ctx), t, ids) })
+	for some := range slices.Chunk(ids, t.IDs) {
+		rows, err := s.db.Fitting(some, func(ids []string) ([]schema.Row, error) {
+			return s.db.Load(s.db.Read(ctx), t.Table, ids)
+		})
 		if err != nil {
 			return nil, fmt.Errorf("load %d records of %s: %w", len(ids), e.Name, err)
 		}
@@ -48,54 +51,6 @@ func (s *Store) Load(ctx context.Context, e *schema.Entity, ids []string) (map[s
 		}
 	}
 	return found, nil
-}
-
-// fitting reads the rows of those of the ids that their column can hold: there are no
-// others. Where the database refuses a query for one such id, its halves are read.
-func (s *Store) fitting(ids []string, load func(ids []string) ([]schema.Row, error)) ([]schema.Row, error) {
-	rows, err := load(ids)
-	if !s.unfit(err) {
-		return rows, err
-	}
-	if len(ids) == 1 {
-		return nil, nil
-	}
-	first, err := s.fitting(ids[:len(ids)/2], load)
-	if err != nil {
-		return nil, err
-	}
-	second, err := s.fitting(ids[len(ids)/2:], load)
-	return append(first, second...), err
-}
-
-// unfit reports whether a query failed for a value that a column cannot hold, such as a
-// number beyond an integer in a table that was made by hand.
-func (s *Store) unfit(err error) bool {
-	r, ok := s.dialect.classify(err)
-	return ok && (r.Kind == schema.KindType || r.Kind == schema.KindRange)
-}
-
-func (s *Store) load(db *gorm.DB, t *table, ids []string) ([]schema.Row, error) {
-	keys, err := t.keysOf(ids)
-	if err != nil {
-		return nil, err
-	}
-	return s.find(t, t.scope(db).Where(t.among(len(ids)), keys...))
-}
-
-// find runs a query on the entity's table and reads its rows.
-func (s *Store) find(t *table, query *gorm.DB) ([]schema.Row, error) {
-	if err := s.foldable(query.Statement.Context, t); err != nil {
-		return nil, err
-	}
-	seen := t.seen()
-	if err := query.Select(t.shown).Find(seen.Interface()).Error; err != nil {
-		if s.dialect.missing(err) {
-			err = &schema.SchemaError{Entity: t.entity.Name, Table: t.name, Err: err}
-		}
-		return nil, s.unavailable("select from "+t.name, err)
-	}
-	return t.rowsOf(seen), nil
 }
 
 // Query selects the rows of a list.
@@ -115,13 +70,13 @@ func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.R
 	if err != nil {
 		return nil, err
 	}
-	defer s.metrics.time("list")()
+	defer s.db.Metrics.Time("list")()
 	query, err := s.listQuery(ctx, t, q)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", e.Name, err)
 	}
-	rows, err := s.find(t, query)
-	if s.unfit(err) {
+	rows, err := s.db.Find(t.Table, query)
+	if s.db.Unfit(err) {
 		return nil, nil // no row has a value that its column cannot hold
 	}
 	if err != nil {
@@ -135,36 +90,69 @@ func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, err
 	if err != nil {
 		return nil, err
 	}
-	query := t.scope(s.read(ctx)).Order(strings.Join(order, ", ")).Limit(limit(q.Limit))
+	query := t.Scope(s.db.Read(ctx)).Order(strings.Join(order, ", ")).Limit(limit(q.Limit))
 	switch {
-	case t.composite(): // a part can be empty, but no page ends behind one that is null
-		query = query.Where(strings.Join(t.keyAt(), " IS NOT NULL AND ") + " IS NOT NULL")
+	case t.Composite(): // a part can be empty, but no page ends behind one that is null
+		query = query.Where(strings.Join(t.KeyAt(), " IS NOT NULL AND ") + " IS NOT NULL")
 	case q.After == "": // no page ends behind an id that is null or empty, which no record has
 		// By length: where a collation pads with blanks, " " is no other text than "".
-		query = query.Where("length(" + s.dialect.shows(t.at(0), schema.String) + ") > 0")
+		query = query.Where("length(" + s.db.Dialect.Shows(t.Spelled(0), schema.String) + ") > 0")
 	}
 	if q.After != "" {
-		condition, after := t.beyond(s.dialect, order, q.After)
+		condition, after := t.Beyond(s.db.Dialect, order, q.After)
 		query = query.Where(condition, after...)
 	}
 	for _, i := range slices.Sorted(maps.Keys(q.Equal)) {
-		if i < 0 || i >= len(t.entity.Fields) {
+		if i < 0 || i >= len(t.Entity.Fields) {
 			return nil, fmt.Errorf("there is no field %d", i)
 		}
-		c := t.column(i)
+		c := t.Column(i)
 		if q.Equal[i] == schema.Null {
-			query = query.Where(t.of(i) + " IS NULL")
+			query = query.Where(t.Of(i) + " IS NULL")
 			continue
 		}
-		value, err := c.parameter(q.Equal[i])
+		value, err := c.Parameter(q.Equal[i])
 		if err != nil {
-			return nil, schema.Invalid(c.field.Name, "%v", err)
+			return nil, schema.Invalid(c.Field.Name, "%v", err)
 		}
-		equal := s.dialect.equal(t.of(i), c.field.Type)
-		if t.place[i] < t.keys { // it tells all texts apart, and its index is of use
-			equal = t.of(i) + " = ?"
+		equal := s.db.Dialect.Equal(t.Of(i), c.Field.Type)
+		if t.Place[i] < t.Keys { // it tells all texts apart, and its index is of use
+			equal = t.Of(i) + " = ?"
 		}
 		query = query.Where(equal, value)
 	}
 	return query, nil
+}
+
+// ordered spells the columns of the key as lists are ordered by them: texts by their bytes.
+func (s *Store) ordered(ctx context.Context, t *table) ([]string, error) {
+	at := t.KeyAt()
+	for n := range at {
+		typ := t.Columns[n].Field.Type
+		if typ != schema.String && typ != schema.Text {
+			continue
+		}
+		collates, err := s.collates(ctx, t, n)
+		if err != nil {
+			return nil, err
+		}
+		if collates {
+			at[n] += s.db.Dialect.Collate()
+		}
+	}
+	return at, nil
+}
+
+// collates reports whether a column of the key that holds texts can be compared by their bytes.
+// PostgreSQL refuses that for a column of an enum or of days.
+func (s *Store) collates(ctx context.Context, t *table, n int) (bool, error) {
+	if s.db.Dialect.CatalogOf() != catalog.PostgreSQL {
+		return true, nil
+	}
+	at, err := s.db.Shape(ctx, t.Table)
+	if err != nil {
+		return false, err
+	}
+	c, ok := at.Column(t.Columns[n].Name)
+	return !ok || c.Class == catalog.Scalar && c.Base != "date", nil
 }

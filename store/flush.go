@@ -10,6 +10,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/fault"
+	"github.com/afterwrite/afterwrite/store/internal/database"
 )
 
 // Outcome is what became of a batch. A change in none of the lists was not tried, because
@@ -78,8 +79,8 @@ type Flush struct {
 	partition  int
 	suspicious bool // see Isolate
 	unhurried  bool // no statement is given up early, see hang.go
-	tx         *transaction
-	fence      fence
+	tx         *database.Transaction
+	fence      database.Fence
 	id         string // of this transaction
 	batch      *batch
 	timed      func() // ends the measurement
@@ -87,7 +88,7 @@ type Flush struct {
 
 // Pairing is the Redis that the database belongs to, as the statement that locked the fence
 // saw it. A batch that was read from another one must not be written.
-func (f *Flush) Pairing() schema.Pairing { return f.fence.paired() }
+func (f *Flush) Pairing() schema.Pairing { return f.fence.Paired() }
 
 // SplitError reports that COMMIT was refused, as happens for deferred constraints. The whole
 // transaction is undone.
@@ -121,16 +122,16 @@ func (s *Store) Begin(ctx context.Context, e *schema.Entity, partition int) (*Fl
 
 // hold begins a transaction, measured as that operation, and locks the partition's fence.
 func (s *Store) hold(ctx context.Context, t *table, partition int, op string) (f *Flush, err error) {
-	f = &Flush{store: s, table: t, partition: partition, timed: s.metrics.time(op)}
-	if f.tx, err = s.begin(ctx); err == nil {
-		f.fence, err = f.tx.lock(t.entity.Name, partition)
+	f = &Flush{store: s, table: t, partition: partition, timed: s.db.Metrics.Time(op)}
+	if f.tx, err = s.db.Begin(ctx); err == nil {
+		f.fence, err = f.tx.Lock(t.Entity.Name, partition)
 	}
 	if err == nil {
 		f.id = rand.Text()[:turnID]
-		f.tx.note = f.reachedAt(f.fence.reach)
+		f.tx.Note = f.reachedAt(f.fence.Reach)
 	}
 	if k := t.known.Load(); err == nil && k != nil && k.watched {
-		f.tx.flushes(t)
+		f.tx.Flushes(t.Table)
 	}
 	if err != nil {
 		f.Rollback()
@@ -163,7 +164,7 @@ func (s *Store) readable(ctx context.Context, e *schema.Entity) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.find(t, t.scope(s.read(ctx)).Limit(1))
+	_, err = s.db.Find(t.Table, t.Scope(s.db.Read(ctx)).Limit(1))
 	return err
 }
 
@@ -191,16 +192,16 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 	}
 	b.known = known
 	if known.watched {
-		f.tx.flushes(f.table)
+		f.tx.Flushes(f.table.Table)
 	}
 	changes = b.guarded(leftToDatabase(changes, known.computed), known.guards)
 	if err := write(changes); err != nil {
 		return Outcome{}, f.failed(err)
 	}
 	if b.untried > 0 {
-		f.store.cfg.Log.LogAttrs(ctx, slog.LevelWarn,
+		f.store.db.Settings.Log.LogAttrs(ctx, slog.LevelWarn,
 			"too little time to isolate the refused records, the rest waits for the next flush",
-			slog.String("entity", f.table.entity.Name), slog.Int("partition", f.partition),
+			slog.String("entity", f.table.Entity.Name), slog.Int("partition", f.partition),
 			slog.Int("untried", b.untried))
 	}
 	f.batch = b
@@ -232,14 +233,14 @@ func (f *Flush) Commit(ctx context.Context) error {
 	if err := f.reached(); err != nil {
 		return f.failed(err)
 	}
-	err := f.tx.commit()
+	err := f.tx.Commit()
 	if err == nil {
 		return nil
 	}
-	if r, ok := f.store.dialect.classify(err); ok {
+	if r, ok := f.store.db.Dialect.Classify(err); ok {
 		return f.failed(f.split(ctx, f.table.presentable(r, b.outcome.Persisted, f.store.rowsNow(ctx, f.table))))
 	}
-	return f.failed(f.store.unavailable("commit", f.table.told(err, b.outcome.Persisted, f.store.rowsNow(ctx, f.table))))
+	return f.failed(f.store.db.Unavailable("commit", f.table.told(err, b.outcome.Persisted, f.store.rowsNow(ctx, f.table))))
 }
 
 // Rollback undoes what is not committed and lets go of the fence. After Commit, and of a nil
@@ -249,7 +250,7 @@ func (f *Flush) Rollback() {
 		return
 	}
 	if f.tx != nil {
-		f.tx.rollback() // after a commit it does nothing
+		f.tx.Rollback() // after a commit it does nothing
 	}
 	f.timed()
 	f.timed = nil
@@ -257,7 +258,7 @@ func (f *Flush) Rollback() {
 
 // failed says which flush failed.
 func (f *Flush) failed(err error) error {
-	return fmt.Errorf("flush %s/%d: %w", f.table.entity.Name, f.partition, err)
+	return fmt.Errorf("flush %s/%d: %w", f.table.Entity.Name, f.partition, err)
 }
 
 // split makes of a refusal at COMMIT the halves to try next, or the refusal of the one change
@@ -284,7 +285,7 @@ func (f *Flush) split(ctx context.Context, r schema.Refusal) *SplitError {
 // patience is the time at which a batch stops to isolate its refused changes and
 // commits what it has: before its own deadline, or the next try would be no further.
 func (f *Flush) patience(ctx context.Context) time.Time {
-	left := f.store.cfg.StatementTimeout
+	left := f.store.db.Settings.StatementTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		left = min(left, time.Until(deadline))
 	}

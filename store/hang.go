@@ -42,7 +42,7 @@ type pace struct {
 // pace is that of a batch of so many changes. The time ends in the database before it ends
 // in ctx, which would break the connection and with it the transaction.
 func (f *Flush) pace(ctx context.Context, changes int) pace {
-	full := f.store.dialect.most()
+	full := f.store.db.Dialect.Most()
 	if full == 0 {
 		return pace{}
 	}
@@ -63,7 +63,7 @@ func (f *Flush) pace(ctx context.Context, changes int) pace {
 // hurry has the statements of the batch keep a pace.
 func (b *batch) hurry(p pace) {
 	b.pace = p
-	b.tx.bound = p.whole
+	b.tx.Bound = p.whole
 }
 
 // unhurried gives COMMIT all of the time, after pieces that had little.
@@ -71,8 +71,8 @@ func (b *batch) unhurried() error {
 	if b.gaveUp == nil {
 		return nil
 	}
-	b.tx.bound = b.pace.full
-	return b.tx.store.unavailable("savepoint", b.tx.save())
+	b.tx.Bound = b.pace.full
+	return b.tx.Database.Unavailable("savepoint", b.tx.Save())
 }
 
 // paced writes the batch. Where it hangs as a whole the partition's next statements have
@@ -83,7 +83,7 @@ func (f *Flush) paced(b *batch, changes []schema.Change) error {
 	err := b.write(changes)
 	if err == nil && b.gaveUp != nil && len(b.outcome.Persisted)+len(b.outcome.Refused) == 0 {
 		f.table.unhurried.Store(f.partition, true)
-		return f.store.unavailable("write "+f.table.name, b.gaveUp)
+		return f.store.db.Unavailable("write "+f.table.Name, b.gaveUp)
 	}
 	if b.pace.piece == 0 && !f.suspicious && (err != nil || time.Since(began) < b.pace.full/wholePart) {
 		f.table.unhurried.Delete(f.partition)
@@ -100,7 +100,7 @@ type hanging struct {
 // hung reports whether a statement was given up for its time, and not for that of the
 // whole flush.
 func (b *batch) hung(err error) bool {
-	return b.pace.piece > 0 && b.tx.db.Statement.Context.Err() == nil && b.tx.store.dialect.hung(err)
+	return b.pace.piece > 0 && b.tx.DB.Statement.Context.Err() == nil && b.tx.Database.Dialect.Hung(err)
 }
 
 // hangs notes changes whose statement was given up: one is slow, more are sieved.
@@ -119,8 +119,8 @@ func (b *batch) sieve(rejected []rejection) ([]rejection, error) {
 	if len(b.hanging) == 0 {
 		return rejected, nil
 	}
-	b.tx.bound = b.pace.piece
-	defer func() { b.tx.bound = b.pace.whole }()
+	b.tx.Bound = b.pace.piece
+	defer func() { b.tx.Bound = b.pace.whole }()
 	for len(b.hanging) > 0 {
 		h := b.hanging[0]
 		b.hanging = b.hanging[1:]

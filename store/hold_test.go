@@ -16,6 +16,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/catalog"
 	"github.com/afterwrite/afterwrite/store/fault"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 // columnTypes are types of columns that other programs' tables have, for each dialect.
@@ -145,7 +146,7 @@ func TestI8ColumnsHoldWhatTheirVerdictSays(t *testing.T) {
 			b.exec("CREATE TABLE " + e.Table + " (id " + key + " PRIMARY KEY" + columns + ")")
 			holds := map[string]catalog.Verdict{}
 			var fit []schema.Field
-			verdicts, err := b.Verdicts(t.Context())
+			verdicts, err := survey.Of(b.Store).Verdicts(t.Context())
 			require.NoError(t, err)
 			for i, v := range verdicts[1:] {
 				holds[v.Field] = v.Verdict

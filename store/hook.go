@@ -29,7 +29,7 @@ func (e *hookError) Unwrap() error { return e.err }
 
 // hooked is a statement with the entity's hook behind it.
 func (b *batch) hooked(run statement) statement {
-	hook := b.tx.store.cfg.Hooks[b.table.entity.Name]
+	hook := b.table.store.hooks[b.table.Entity.Name]
 	if hook == nil {
 		return run
 	}
@@ -51,22 +51,22 @@ func (b *batch) runHook(hook Hook, changes []schema.Change) (err error) {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
-	ctx := b.tx.db.Statement.Context
-	tx := b.tx.db.Session(&gorm.Session{NewDB: true, Context: ctx})
+	ctx := b.tx.DB.Statement.Context
+	tx := b.tx.DB.Session(&gorm.Session{NewDB: true, Context: ctx})
 	return hook(ctx, tx, changes)
 }
 
 // hookRefusal is the refusal that a hook's error means. It means none where the database did
 // not do its part for the hook.
 func (b *batch) hookRefusal(err *hookError) (r schema.Refusal, refused bool) {
-	d := b.tx.store.dialect
-	if r, ok := d.classify(err.err); ok {
+	d := b.tx.Database.Dialect
+	if r, ok := d.Classify(err.err); ok {
 		return fault.Refusal(r.Kind, "", "", "hook: "+r.Message), true // the column is of another table
 	}
 	var network net.Error
 	switch {
-	case b.tx.db.Statement.Context.Err() != nil, d.away(err.err), d.conflict(err.err), d.readOnly(err.err),
-		d.hung(err.err), d.missing(err.err),
+	case b.tx.DB.Statement.Context.Err() != nil, d.Away(err.err), d.Conflict(err.err), d.ReadOnly(err.err),
+		d.Hung(err.err), d.Missing(err.err),
 		errors.Is(err.err, driver.ErrBadConn), errors.Is(err.err, sql.ErrConnDone), errors.Is(err.err, sql.ErrTxDone),
 		errors.As(err.err, &network):
 		return schema.Refusal{}, false

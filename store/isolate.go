@@ -8,6 +8,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/fault"
+	"github.com/afterwrite/afterwrite/store/internal/database"
 )
 
 // isolate writes changes by one statement and appends the refused ones to rejected.
@@ -60,7 +61,7 @@ func (b *batch) gone(c schema.Change, r schema.Refusal) (bool, error) {
 	if !c.Deleted || (r.Kind != schema.KindType && r.Kind != schema.KindRange) {
 		return false, nil
 	}
-	rows, err := b.tx.load(b.table, []string{c.ID})
+	rows, err := b.tx.Load(b.table.Table, []string{c.ID})
 	switch {
 	case fault.Unavailable(err):
 		return false, err
@@ -73,10 +74,10 @@ func (b *batch) gone(c schema.Change, r schema.Refusal) (bool, error) {
 
 // unmapped reports whether a refusal is for a column that no field of the entity is on.
 func (t *table) unmapped(r schema.Refusal) bool {
-	if r.Kind != schema.KindNotNull || r.Column == "" || strings.EqualFold(r.Column, t.entity.ID.Column) {
+	if r.Kind != schema.KindNotNull || r.Column == "" || strings.EqualFold(r.Column, t.Entity.ID.Column) {
 		return false
 	}
-	return !slices.ContainsFunc(t.entity.Fields, func(f schema.Field) bool {
+	return !slices.ContainsFunc(t.Entity.Fields, func(f schema.Field) bool {
 		return strings.EqualFold(f.Column, r.Column)
 	})
 }
@@ -95,13 +96,13 @@ type verdict struct {
 // attempt runs one statement for the changes. A verdict, which leaves no trace, is not
 // an error.
 func (b *batch) attempt(changes []schema.Change, run statement) (*verdict, error) {
-	failed, ended := b.tx.try(func() error { return b.hooked(run)(changes) })
+	failed, ended := b.tx.Try(func() error { return b.hooked(run)(changes) })
 	if failed == nil || ended != nil {
 		return nil, b.table.told(ended, changes, nil)
 	}
 	v, ok := b.judge(failed)
 	if !ok {
-		return nil, b.tx.store.unavailable("write "+b.table.name, b.table.told(failed, changes, b.rows))
+		return nil, b.tx.Database.Unavailable("write "+b.table.Name, b.table.told(failed, changes, b.rows))
 	}
 	if v.hung && b.gaveUp == nil {
 		b.gaveUp = b.table.told(failed, changes, nil)
@@ -125,8 +126,8 @@ func (b *batch) judge(err error) (verdict, bool) {
 	}
 	r, ok := b.classify(err)
 	apart := ok && b.suspected(err)
-	d := b.tx.store.dialect
-	return verdict{Refusal: r, apart: apart, ofTable: apart && d.ofTable(err), blocked: apart && d.blocked(err)}, ok
+	d := b.tx.Database.Dialect
+	return verdict{Refusal: r, apart: apart, ofTable: apart && d.OfTable(err), blocked: apart && d.Blocked(err)}, ok
 }
 
 // part rejects the culprits and goes on with the rest.
@@ -161,24 +162,24 @@ func (b *batch) classify(err error) (schema.Refusal, bool) {
 	if hook := (*hookError)(nil); errors.As(err, &hook) {
 		return b.hookRefusal(hook)
 	}
-	var unfit *unfitError
+	var unfit *database.UnfitError
 	if errors.As(err, &unfit) {
 		return fault.Refusal(schema.KindType, "", "", err.Error()), true
 	}
 	if errors.As(err, new(leftOutError)) {
 		return fault.Refusal(schema.KindCheck, "", "", err.Error()), true
 	}
-	if r, ok := b.tx.store.dialect.classify(err); ok {
+	if r, ok := b.tx.Database.Dialect.Classify(err); ok {
 		return r, true
 	}
 	if b.suspected(err) {
-		return fault.Refusal(b.tx.store.suspected(err), "", "", err.Error()), true
+		return fault.Refusal(b.tx.Database.Suspected(err), "", "", err.Error()), true
 	}
 	return schema.Refusal{}, false
 }
 
 // suspected reports whether the error, though not a refusal by its code, is taken for one.
 func (b *batch) suspected(err error) bool {
-	d := b.tx.store.dialect
-	return b.suspicious && b.tx.db.Statement.Context.Err() == nil && !d.away(err) && d.suspect(err)
+	d := b.tx.Database.Dialect
+	return b.suspicious && b.tx.DB.Statement.Context.Err() == nil && !d.Away(err) && d.Suspect(err)
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/catalog"
 	"github.com/afterwrite/afterwrite/store/fault"
+	"github.com/afterwrite/afterwrite/store/internal/database"
+	"github.com/afterwrite/afterwrite/store/internal/mapping"
+	"github.com/afterwrite/afterwrite/store/internal/watching"
 )
 
 // known is what the catalog says about an entity's table, and what follows from it. It is
@@ -22,24 +25,24 @@ type known struct {
 	guards []guard
 	// lastWord says that a row may not be as it is written, by a column or a trigger
 	lastWord bool
-	computed []int      // positions of fields whose column takes no value
-	plain    bool       // see isPlain
-	unnest   *unnesting // PostgreSQL: see unnest.go
-	besides  besides    // see beside.go
-	watched  bool       // triggers note what other programs write: see watch.go
+	computed []int   // positions of fields whose column takes no value
+	plain    bool    // see mapping.Table.IsPlain
+	own      any     // what the dialect has prepared
+	besides  besides // see beside.go
+	watched  bool    // triggers note what other programs write: see watch.go
 }
 
 // know returns what the catalog says about the table now. A table that another program
 // has changed is read again, in a transaction that then writes: on PostgreSQL the mark's
 // query also takes a lock on the table that no ALTER TABLE passes before the transaction ends.
 // Flushes that find it changed at once wait for the first of them, whose reading is theirs, too.
-func (t *table) know(tx *transaction) (*known, error) {
-	mark, err := tx.mark(t)
+func (t *table) know(tx *database.Transaction) (*known, error) {
+	mark, err := tx.Mark(t.Table)
 	if err != nil {
-		return nil, tx.store.unavailable("look whether "+t.name+" has changed", err)
+		return nil, tx.Database.Unavailable("look whether "+t.Name+" has changed", err)
 	}
 	k := t.current(mark)
-	switch age := tx.store.dialect.ages(); {
+	switch age := tx.Database.Dialect.Ages(); {
 	case k == nil:
 		t.reading.Lock()
 	case age == 0 || time.Since(k.read) < age || !t.reading.TryLock():
@@ -61,45 +64,49 @@ func (t *table) current(mark string) *known {
 }
 
 // learn reads the catalog.
-func (t *table) learn(tx *transaction, mark string) (*known, error) {
-	d := tx.store.dialect
+func (t *table) learn(tx *database.Transaction, mark string) (*known, error) {
+	d := tx.Database.Dialect
 	k := &known{mark: mark, read: time.Now()}
-	err := tx.atLeisure(func() (err error) {
-		if k.at, err = d.catalog(tx.db.Statement.Context, tx.tx, t.name); err == nil {
-			k.besides, err = t.besides(tx.db.Statement.Context, tx.store, tx.tx, k.at)
+	err := tx.AtLeisure(func() (err error) {
+		if k.at, err = d.Catalog(tx.DB.Statement.Context, tx.Tx, t.Name); err == nil {
+			k.besides, err = t.besides(tx.DB.Statement.Context, t.store, tx.Tx, k.at)
 		}
 		return err
 	})
 	if err != nil {
-		return nil, tx.store.unavailable("read the catalog of "+t.name, err)
+		return nil, tx.Database.Unavailable("read the catalog of "+t.Name, err)
 	}
-	k.unfit, k.unnest = t.unfit(k.at, d), t.unnesting(k.at)
-	k.plain = t.isPlain(k.at) && !(d.oneKey() && len(k.at.Indexes) > 1)
-	for i, v := range t.verdicts(k.at, d) {
+	k.unfit = t.Unfit(k.at, d)
+	if p, ok := d.(database.Preparing); ok {
+		k.own = p.Prepare(t.Table, k.at)
+	}
+	k.plain = t.IsPlain(k.at) && !(d.OneKey() && len(k.at.Indexes) > 1)
+	for i, v := range t.Verdicts(k.at, d) {
 		k.lastWord = k.lastWord || v.Hold == catalog.Database
-		if i >= len(t.columns) {
+		if i >= len(t.Columns) {
 			continue
 		}
 		if v.Hold == catalog.Database && v.Why == catalog.Computes {
-			k.computed = append(k.computed, t.columns[i].at)
+			k.computed = append(k.computed, t.Columns[i].At)
 		}
 		if v.Limit > 0 || v.Digits > 0 || v.Days || v.Bytes > 0 || v.Labels != nil {
-			there, _ := k.at.Column(t.columns[i].name)
+			there, _ := k.at.Column(t.Columns[i].Name)
 			k.guards = append(k.guards, guard{i, v, there.Collation})
 		}
 	}
-	k.watched = tx.store.watchOf(t).watched(k.at)
-	t.aborts.Store(saysConflict(k.at))
+	k.watched = watching.Of(t.Table, tx.Database.Settings.Pair).Watched(k.at)
+	t.Aborts.Store(mapping.SaysConflict(k.at))
+	t.Shape.Store(k.at)
 	t.known.Store(k)
 	return k, nil
 }
 
 // fitting is know, or an error where the table does not fit the entity: nothing is written,
 // and what is pending waits until the table or the configuration is changed.
-func (t *table) fitting(tx *transaction) (*known, error) {
+func (t *table) fitting(tx *database.Transaction) (*known, error) {
 	k, err := t.know(tx)
 	if err == nil && k.unfit != nil {
-		return nil, tx.store.unavailable("write "+t.name, k.unfit)
+		return nil, tx.Database.Unavailable("write "+t.Name, k.unfit)
 	}
 	return k, err
 }
@@ -134,10 +141,10 @@ func (b *batch) guarded(changes []schema.Change, guards []guard) []schema.Change
 
 func (t *table) guarded(c schema.Change, guards []guard) (schema.Refusal, bool) {
 	for _, g := range guards {
-		if text, given := t.text(c, g.column); !given || !g.alters(t.columns[g.column].field, text) {
+		if text, given := t.text(c, g.column); !given || !g.alters(t.Columns[g.column].Field, text) {
 			continue
 		}
-		return fault.Refusal(schema.KindRange, "", g.verdict.Column, "the value does not fit "+t.name+"."+g.verdict.Column+
+		return fault.Refusal(schema.KindRange, "", g.verdict.Column, "the value does not fit "+t.Name+"."+g.verdict.Column+
 			": "+g.verdict.Why), true
 	}
 	return schema.Refusal{}, false
@@ -145,12 +152,12 @@ func (t *table) guarded(c schema.Change, guards []guard) (schema.Refusal, bool) 
 
 // text is the canonical text that a change gives a column, if any.
 func (t *table) text(c schema.Change, column int) (text string, given bool) {
-	if column < t.keys {
+	if column < t.Keys {
 		texts, err := []string(nil), error(nil)
-		if t.composite() {
-			texts, err = t.entity.KeyValues(c.ID)
+		if t.Composite() {
+			texts, err = t.Entity.KeyValues(c.ID)
 		} else {
-			text, err = t.columns[column].field.Encode(c.ID)
+			text, err = t.Columns[column].Field.Encode(c.ID)
 			texts = []string{text}
 		}
 		if err != nil {
@@ -158,7 +165,7 @@ func (t *table) text(c schema.Change, column int) (text string, given bool) {
 		}
 		return texts[column], true
 	}
-	if at := t.columns[column].at; !c.Deleted && at < len(c.Values) {
+	if at := t.Columns[column].At; !c.Deleted && at < len(c.Values) {
 		return c.Values[at], true
 	}
 	return "", false
@@ -177,7 +184,7 @@ func (g guard) alters(f *schema.Field, text string) bool {
 	if text == schema.Null || text == "" || (g.verdict.Limit > 0 && len(text) <= g.verdict.Limit) {
 		return false
 	}
-	plain, err := plainText(f, text)
+	plain, err := mapping.PlainText(f, text)
 	switch {
 	case err != nil:
 		return false // it is refused where it is sent

@@ -40,11 +40,11 @@ func (b *batch) checkPut(changes []schema.Change, written int64) error {
 // checkDeletion looks for the rows where a deletion found fewer than it had: those that
 // were there and those that never were are both away now.
 func (b *batch) checkDeletion(among string, keys []any, deleted int64) error {
-	if deleted*int64(b.table.keys) >= int64(len(keys)) {
+	if deleted*int64(b.table.Keys) >= int64(len(keys)) {
 		return nil
 	}
 	var left int64
-	err := b.table.scope(b.tx.db).Where(among, keys...).Count(&left).Error
+	err := b.table.Scope(b.tx.DB).Where(among, keys...).Count(&left).Error
 	if err == nil && left > 0 {
 		err = leftOutError{}
 	}

@@ -31,15 +31,15 @@ func (l Look) Useful() bool { return l.looked }
 // own partition waiting it does nothing and returns a Look that is not useful: a batch that
 // is read later is larger. An error is [fault.ErrNotLocked].
 func (s *Store) Look(ctx context.Context, e *schema.Entity, partition int) (Look, error) {
-	if !s.dialect.ahead() {
+	if !s.db.Dialect.Ahead() {
 		return Look{}, nil
 	}
-	defer s.metrics.time("fence")()
+	defer s.db.Metrics.Time("fence")()
 	var flushes []int64
-	err := s.read(ctx).Table("afterwrite_fences").Where(`entity = ? AND "partition" = ?`, e.Name, partition).
+	err := s.db.Read(ctx).Table("afterwrite_fences").Where(`entity = ? AND "partition" = ?`, e.Name, partition).
 		Pluck("flushes", &flushes).Error
 	if err != nil {
-		err = fmt.Errorf("%w: %w", fault.ErrNotLocked, s.unavailable("look at the fence", err))
+		err = fmt.Errorf("%w: %w", fault.ErrNotLocked, s.db.Unavailable("look at the fence", err))
 		return Look{}, fmt.Errorf("flush %s/%d: %w", e.Name, partition, err)
 	}
 	if len(flushes) == 0 {
@@ -50,4 +50,4 @@ func (s *Store) Look(ctx context.Context, e *schema.Entity, partition int) (Look
 
 // Follows reports whether no transaction of the partition has committed between the look and
 // the lock of this flush, so that what was read in between is as good as read behind the lock.
-func (f *Flush) Follows(l Look) bool { return l.looked && f.fence.flushes == l.flushes+1 }
+func (f *Flush) Follows(l Look) bool { return l.looked && f.fence.Flushes == l.flushes+1 }

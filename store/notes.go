@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/internal/watching"
 )
 
 // Note says that another program has changed the row of a record, or of all of an entity's.
@@ -25,20 +26,20 @@ func (s *Store) Notes(ctx context.Context, after Note, limit int) ([]Note, error
 		Entity, ID     string
 		Stamp, NotedAt int64
 	}
-	err := s.read(ctx).Raw("SELECT entity, id, stamp, noted_at FROM "+changesTable+
+	err := s.db.Read(ctx).Raw("SELECT entity, id, stamp, noted_at FROM "+watching.ChangesTable+
 		" WHERE pairing = ? AND (entity > ? OR entity = ? AND id > ?) ORDER BY entity, id LIMIT ?",
-		s.cfg.Pair, after.Entity, after.Entity, after.ID, limit).Scan(&found).Error
+		s.db.Settings.Pair, after.Entity, after.Entity, after.ID, limit).Scan(&found).Error
 	if err != nil {
-		return nil, s.unavailable("read "+changesTable, err)
+		return nil, s.db.Unavailable("read "+watching.ChangesTable, err)
 	}
 	notes := make([]Note, len(found))
 	for i, f := range found {
 		notes[i] = Note{Entity: f.Entity, ID: f.ID, Stamp: f.Stamp, At: time.UnixMilli(f.NotedAt)}
 		if t := s.tables[f.Entity]; t != nil {
-			if err := s.foldable(ctx, t); err != nil {
+			if err := s.db.Foldable(ctx, t.Table); err != nil {
 				return nil, err
 			}
-			notes[i].Record = t.recordOf(f.ID)
+			notes[i].Record = watching.RecordOf(t.Table, f.ID)
 		}
 	}
 	return notes, nil
@@ -47,19 +48,19 @@ func (s *Store) Notes(ctx context.Context, after Note, limit int) ([]Note, error
 // noted are the ids of the persisted changes about whose rows there is a note. What commits after
 // these rows were written waits for the flush to end: it is no conflict with it.
 func (b *batch) noted() (ids []string, err error) {
-	for some := range slices.Chunk(b.outcome.Persisted, b.table.ids) {
+	for some := range slices.Chunk(b.outcome.Persisted, b.table.IDs) {
 		keys, err := b.table.noteIDs(some)
 		if err != nil {
-			return nil, b.tx.store.unavailable("read "+changesTable, err)
+			return nil, b.tx.Database.Unavailable("read "+watching.ChangesTable, err)
 		}
 		var found []string
-		err = b.tx.db.Raw("SELECT id FROM "+changesTable+" WHERE pairing = ? AND entity = ? AND id IN ?",
-			b.tx.store.cfg.Pair, b.table.entity.Name, keys).Scan(&found).Error
+		err = b.tx.DB.Raw("SELECT id FROM "+watching.ChangesTable+" WHERE pairing = ? AND entity = ? AND id IN ?",
+			b.tx.Database.Settings.Pair, b.table.Entity.Name, keys).Scan(&found).Error
 		if err != nil {
-			return nil, b.tx.store.unavailable("read "+changesTable, err)
+			return nil, b.tx.Database.Unavailable("read "+watching.ChangesTable, err)
 		}
 		for _, id := range found {
-			if record := b.table.recordOf(id); record != "" {
+			if record := watching.RecordOf(b.table.Table, id); record != "" {
 				ids = append(ids, record)
 			}
 		}
@@ -67,13 +68,13 @@ func (b *batch) noted() (ids []string, err error) {
 	return ids, nil
 }
 
-// noteIDs are the ids that notes about the rows of changes have, see watching.id.
+// noteIDs are the ids that notes about the rows of changes have, see watching.Definition.ID.
 func (t *table) noteIDs(changes []schema.Change) ([]string, error) {
-	parts, err := t.plainKeys(changes)
+	parts, err := t.PlainKeys(changes)
 	if err != nil {
 		return nil, err
 	}
-	if !t.composite() {
+	if !t.Composite() {
 		return parts[0], nil
 	}
 	ids := make([]string, len(changes))
@@ -91,40 +92,17 @@ func (t *table) noteIDs(changes []schema.Change) ([]string, error) {
 // ForgetNotes deletes notes of one entity whose records have been dropped from the cache. A row
 // that was changed again since its note was read keeps its note.
 func (s *Store) ForgetNotes(ctx context.Context, e *schema.Entity, notes []Note) error {
-	tx, err := s.begin(ctx)
+	tx, err := s.db.Begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer tx.rollback()
-	if err := s.dialect.forget(tx, e.Name, notes); err != nil {
-		return s.unavailable("delete from "+changesTable, err)
-	}
-	return s.unavailable("commit", tx.commit())
-}
-
-// forgetSeen locks the notes that no other transaction holds, and deletes those with the stamps that were
-// read.
-func forgetSeen(tx *transaction, entity string, notes []Note, lock string) error {
-	stamps, ids := make(map[string]int64, len(notes)), make([]string, len(notes))
+	defer tx.Rollback()
+	seen := make([]watching.Note, len(notes))
 	for i, n := range notes {
-		stamps[n.ID], ids[i] = n.Stamp, n.ID
+		seen[i] = watching.Note{ID: n.ID, Stamp: n.Stamp}
 	}
-	const which = " FROM " + changesTable + " WHERE pairing = ? AND entity = ? AND id IN ?"
-	var found []struct {
-		ID    string
-		Stamp int64
+	if err := s.db.Dialect.Forget(tx.DB, s.db.Settings.Pair, e.Name, seen); err != nil {
+		return s.db.Unavailable("delete from "+watching.ChangesTable, err)
 	}
-	if err := tx.db.Raw("SELECT id, stamp"+which+lock, tx.store.cfg.Pair, entity, ids).Scan(&found).Error; err != nil {
-		return err
-	}
-	seen := ids[:0]
-	for _, f := range found {
-		if stamps[f.ID] == f.Stamp {
-			seen = append(seen, f.ID)
-		}
-	}
-	if len(seen) == 0 {
-		return nil
-	}
-	return tx.db.Exec("DELETE"+which, tx.store.cfg.Pair, entity, seen).Error
+	return s.db.Unavailable("commit", tx.Commit())
 }

@@ -23,11 +23,11 @@ type entityRow struct {
 // must not write: see [schema.ErrPartitionsChanged].
 func (s *Store) Adopt(ctx context.Context, e *schema.Entity) (stored int, err error) {
 	op := "adopt " + e.Name
-	stored, err = partitions(s.read(ctx), e)
+	stored, err = partitions(s.db.Read(ctx), e)
 	if err != nil || stored > 0 {
-		return stored, s.unavailable(op, err)
+		return stored, s.db.Unavailable(op, err)
 	}
-	err = s.change(ctx, op, func(db *gorm.DB) error {
+	err = s.db.Change(ctx, op, func(db *gorm.DB) error {
 		if err := setPartitions(db, e, clause.OnConflict{DoNothing: true}); err != nil {
 			return err
 		}
@@ -40,7 +40,7 @@ func (s *Store) Adopt(ctx context.Context, e *schema.Entity) (stored int, err er
 // SetPartitions makes the entity's number of partitions the stored one. Call it only
 // when nothing of the entity is pending: ids move to other partitions.
 func (s *Store) SetPartitions(ctx context.Context, e *schema.Entity) error {
-	return s.change(ctx, "set the partitions of "+e.Name, func(db *gorm.DB) error {
+	return s.db.Change(ctx, "set the partitions of "+e.Name, func(db *gorm.DB) error {
 		return setPartitions(db, e, clause.OnConflict{
 			Columns:   []clause.Column{{Name: "entity"}},
 			DoUpdates: clause.AssignmentColumns([]string{"partitions", "updated_at"}),

@@ -3,12 +3,12 @@ package store
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/fault"
+	"github.com/afterwrite/afterwrite/store/internal/database"
 )
 
 // A write touches what it names. A change that is a whole record gives its row the values
@@ -24,10 +24,10 @@ import (
 
 // put writes changes, none of which is a deletion.
 func (b *batch) put(changes []schema.Change) error {
-	defer b.tx.store.metrics.time("upsert")()
+	defer b.tx.Database.Metrics.Time("upsert")()
 	for _, c := range changes {
-		if len(c.Values) != len(b.table.place) {
-			return &unfitError{b.table.misshapen(c)}
+		if len(c.Values) != len(b.table.Place) {
+			return database.Unfit(b.table.Misshapen(c))
 		}
 	}
 	if err := b.beside(changes); err != nil {
@@ -46,8 +46,8 @@ func (b *batch) put(changes []schema.Change) error {
 		return nil
 	}
 	for _, g := range b.table.inserts(whole) {
-		written, err := b.tx.store.dialect.upsert(b.tx, b.table, g.changes, g.fields)
-		if errors.Is(err, errNotPlain) && b.known.plain {
+		written, err := b.tx.Database.Dialect.Upsert(b.tx, b.table.target(), g.changes, g.fields)
+		if errors.Is(err, database.ErrNotPlain) && b.known.plain {
 			// The statement has left no trace. The table is looked at again with the next batch.
 			other := *b.known
 			other.plain = false
@@ -121,7 +121,7 @@ func (b *batch) updateGroup(g group) (absent []schema.Change, err error) {
 	for range 2 {
 		updated := int64(0)
 		if len(g.fields) > 0 {
-			if updated, err = b.tx.store.dialect.update(b.tx, b.table, changes, g.fields); err != nil {
+			if updated, err = b.tx.Database.Dialect.Update(b.tx, b.table.target(), changes, g.fields); err != nil {
 				return nil, err
 			}
 			if updated >= int64(len(changes)) {
@@ -166,11 +166,11 @@ func (t *table) inserts(changes []schema.Change) []group {
 // byFields groups changes by the fields that they have.
 func (t *table) byFields(changes []schema.Change, has func(c schema.Change, i int) bool) []group {
 	at := map[string]*group{}
-	key := make([]byte, len(t.place))
+	key := make([]byte, len(t.Place))
 	for _, c := range changes {
 		for i := range key {
 			key[i] = '0'
-			if t.place[i] >= t.keys && has(c, i) { // not the key
+			if t.Place[i] >= t.Keys && has(c, i) { // not the key
 				key[i] = '1'
 			}
 		}
@@ -239,7 +239,7 @@ func (t *table) entire(values schema.Values) schema.Values {
 	whole := slices.Clone(values)
 	for i, text := range values {
 		if unwritten(text) && text != schema.Undecided {
-			whole[i] = cmp.Or(t.entity.Fields[i].Default, schema.Null)
+			whole[i] = cmp.Or(t.Entity.Fields[i].Default, schema.Null)
 		}
 	}
 	return whole
@@ -248,19 +248,19 @@ func (t *table) entire(values schema.Values) schema.Values {
 // there are the ids of changes that have a row.
 func (b *batch) there(changes []schema.Change) (map[string]bool, error) {
 	found := make(map[string]bool, len(changes))
-	for some := range slices.Chunk(changes, b.table.ids) {
+	for some := range slices.Chunk(changes, b.table.IDs) {
 		keys, err := b.keysOf(some)
 		if err != nil {
 			return nil, err
 		}
-		seen := b.table.seen()
-		err = b.table.scope(b.tx.db).Select(b.table.shown[:b.table.keys]).Where(b.table.among(len(some)),
+		seen := b.table.Seen()
+		err = b.table.Scope(b.tx.DB).Select(b.table.Shown[:b.table.Keys]).Where(b.table.Among(len(some)),
 			keys...).Find(seen.Interface()).Error
 		if err != nil {
 			return nil, err
 		}
 		for i := range seen.Elem().Len() {
-			id, _ := b.table.id(seen.Elem().Index(i))
+			id, _ := b.table.ID(seen.Elem().Index(i))
 			found[id] = true
 		}
 	}
@@ -270,7 +270,7 @@ func (b *batch) there(changes []schema.Change) (map[string]bool, error) {
 // rowsOf reads the rows of ids, one by one where one of them cannot be read.
 func (b *batch) rowsOf(ids []string) (map[string]schema.Values, error) {
 	rows := make(map[string]schema.Values, len(ids))
-	for some := range slices.Chunk(ids, b.table.ids) {
+	for some := range slices.Chunk(ids, b.table.IDs) {
 		err := b.addRows(rows, some)
 		if fault.Unavailable(err) {
 			return nil, err
@@ -288,43 +288,9 @@ func (b *batch) rowsOf(ids []string) (map[string]schema.Values, error) {
 }
 
 func (b *batch) addRows(rows map[string]schema.Values, ids []string) error {
-	found, err := b.tx.load(b.table, ids)
+	found, err := b.tx.Load(b.table.Table, ids)
 	for _, row := range found {
 		rows[row.ID] = row.Values
 	}
 	return err
-}
-
-// updateEach is an update of SQL that every database has, a statement a row.
-func updateEach(tx *transaction, t *table, changes []schema.Change, fields []int) (updated int64, err error) {
-	for _, c := range changes {
-		key, err := t.keyParameters(c.ID)
-		if err != nil {
-			return 0, &unfitError{fmt.Errorf("id %q: %w", c.ID, err)}
-		}
-		values := make(map[string]any, len(fields))
-		for _, i := range fields {
-			if values[t.column(i).name], err = t.value(c, i); err != nil {
-				return 0, err
-			}
-		}
-		done := t.scope(tx.db).Where(t.is(), key...).UpdateColumns(values)
-		if done.Error != nil {
-			return 0, done.Error
-		}
-		updated += done.RowsAffected
-	}
-	return updated, nil
-}
-
-// value is the value of a change's field as a parameter; nil is NULL.
-func (t *table) value(c schema.Change, i int) (any, error) {
-	if c.Values[i] == schema.Null {
-		return nil, nil
-	}
-	v, err := t.column(i).parameter(c.Values[i])
-	if err != nil {
-		return nil, &unfitError{fmt.Errorf("record %q: field %s: %w", c.ID, t.column(i).field.Name, err)}
-	}
-	return v, nil
 }

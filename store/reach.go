@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/internal/database"
 )
 
 // A Redis can go back to an older state of itself: a copy of its files that was put back, a
@@ -25,18 +25,7 @@ import (
 const turnID = 10
 
 // Reach is how far the flushes of a partition have read what was pending in Redis.
-type Reach struct {
-	// Before is a time of Redis, in ms. Each record that was pending since before it when the
-	// last flush listed what was pending is in the database, in the state that it had then or a
-	// newer one.
-	Before int64
-	// Last is such a time, too. No flush has read a record that was pending only since after it.
-	Last int64
-	// Version is the newest version that the partition had given when the last flush listed.
-	Version schema.Version
-	// Newest is that, or a newer version that any flush has read.
-	Newest schema.Version
-}
+type Reach = database.Reach
 
 // Turn is the turn of a partition's fence.
 type Turn struct {
@@ -53,46 +42,46 @@ func turnText(number int64, id string) string { return strconv.FormatInt(number,
 
 // Turn is the turn of this transaction. Redis must have noted it before the transaction
 // commits, by a step that runs while the fence is locked.
-func (f *Flush) Turn() string { return turnText(f.fence.turn, f.id) }
+func (f *Flush) Turn() string { return turnText(f.fence.Turn, f.id) }
 
 // Before is the last turn that was committed; "" if there was none, with the Redis of
 // [Config.Pair].
 func (f *Flush) Before() string {
-	if f.fence.turn <= 1 {
+	if f.fence.Turn <= 1 {
 		return ""
 	}
-	return turnText(f.fence.turn-1, f.fence.id)
+	return turnText(f.fence.Turn-1, f.fence.ID)
 }
 
 // Reach is how far the flushes had read that committed before.
-func (f *Flush) Reach() Reach { return f.fence.reach }
+func (f *Flush) Reach() Reach { return f.fence.Reach }
 
 // Reaches notes how far this flush has read, with what [Flush.Write] writes. Call it before
 // Write. Whatever Write does not persist bounds it: see Commit.
 func (f *Flush) Reaches(r Reach) {
-	was := f.fence.reach
+	was := f.fence.Reach
 	r.Last, r.Newest = max(r.Last, was.Last), max(r.Newest, was.Newest)
-	f.tx.note = f.reachedAt(r)
+	f.tx.Note = f.reachedAt(r)
 }
 
 // reached notes the turn, if nothing has. And it takes back that everything up to some time is
 // persisted, where the flush has left out a change: that one is in the database in no state
 // that is as new.
 func (f *Flush) reached() error {
-	statement, o := f.tx.note, f.batch.outcome
+	statement, o := f.tx.Note, f.batch.outcome
 	if statement == "" && len(o.Refused)+len(o.Slow)+f.batch.untried > 0 {
-		statement = fmt.Sprintf(`UPDATE afterwrite_fences SET read_before = %d WHERE %s`, f.fence.reach.Before, f.where())
+		statement = fmt.Sprintf(`UPDATE afterwrite_fences SET read_before = %d WHERE %s`, f.fence.Reach.Before, f.where())
 	}
 	if statement == "" {
 		return nil
 	}
-	return f.store.unavailable("note the turn", f.tx.db.Exec(statement).Error)
+	return f.store.db.Unavailable("note the turn", f.tx.DB.Exec(statement).Error)
 }
 
 // reachedAt is the statement that notes a reach and the turn. It has no parameters, so that it
 // can go with others in one round trip.
 func (f *Flush) reachedAt(r Reach) string {
-	return fmt.Sprintf(f.store.dialect.reaching(), f.quoted(), f.partition, f.id, r.Before, r.Last, int64(r.Version),
+	return fmt.Sprintf(f.store.db.Dialect.Reaching(), f.quoted(), f.partition, f.id, r.Before, r.Last, int64(r.Version),
 		int64(r.Newest))
 }
 
@@ -100,12 +89,12 @@ func (f *Flush) where() string {
 	return fmt.Sprintf(`entity = '%s' AND "partition" = %d`, f.quoted(), f.partition)
 }
 
-func (f *Flush) quoted() string { return strings.ReplaceAll(f.table.entity.Name, "'", "''") }
+func (f *Flush) quoted() string { return strings.ReplaceAll(f.table.Entity.Name, "'", "''") }
 
 // Turns returns the committed turns of all fences that flushes from the Redis of
 // [Config.Pair] have held.
 func (s *Store) Turns(ctx context.Context) ([]Turn, error) {
 	var turns []Turn
-	err := s.read(ctx).Table("afterwrite_fences").Where("turn_of = ? AND turn > 0", s.cfg.Pair).Find(&turns).Error
-	return turns, s.unavailable("read the turns", err)
+	err := s.db.Read(ctx).Table("afterwrite_fences").Where("turn_of = ? AND turn > 0", s.db.Settings.Pair).Find(&turns).Error
+	return turns, s.db.Unavailable("read the turns", err)
 }

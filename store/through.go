@@ -32,7 +32,7 @@ func (s *Store) Through(ctx context.Context, e *schema.Entity, id string,
 		return nil, err
 	}
 	defer f.Rollback()
-	rows, err := f.tx.load(t, []string{id})
+	rows, err := f.tx.Load(t.Table, []string{id})
 	if err != nil {
 		return nil, fmt.Errorf("write through %s: %w", e.Name, err)
 	}

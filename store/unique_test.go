@@ -10,6 +10,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 // member is an entity with every kind of unique declaration.
@@ -123,6 +124,6 @@ func TestARoleWithoutDDL(t *testing.T) {
 	require.Empty(t, outstanding)
 	require.Empty(t, plain.flush(e, put("a", email(1), "1")).Refused)
 	require.Len(t, plain.load(e, "a"), 1)
-	_, err = plain.Verdicts(t.Context())
+	_, err = survey.Of(plain.Store).Verdicts(t.Context())
 	require.NoError(t, err)
 }

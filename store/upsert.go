@@ -6,14 +6,13 @@ import (
 	"sync"
 	"time"
 
-	"gorm.io/gorm/clause"
-
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/internal/database"
 )
 
 // batch writes the changes of one transaction and keeps the refused from the others.
 type batch struct {
-	tx         *transaction
+	tx         *database.Transaction
 	table      *table
 	suspicious bool      // see Isolate
 	until      time.Time // when isolation stops
@@ -90,7 +89,7 @@ func (b *batch) round(changes []schema.Change) (rejected []rejection, err error)
 		changes []schema.Change
 		run     statement
 		size    int
-	}{{deletions, b.delete, b.table.ids}, {puts, b.put, b.table.rows}} {
+	}{{deletions, b.delete, b.table.IDs}, {puts, b.put, b.table.Rows}} {
 		for some := range slices.Chunk(part.changes, part.size) {
 			if rejected, err = b.isolate(some, part.run, rejected); err != nil {
 				return nil, err
@@ -112,52 +111,8 @@ func split(changes []schema.Change) (deletions, puts []schema.Change) {
 	return deletions, puts
 }
 
-// upsertRows is an upsert with a parameter for each value, as gorm makes it.
-func upsertRows(tx *transaction, t *table, changes []schema.Change, fields []int, overrides string) (written int64,
-	err error) {
-	rows, err := t.fill(changes)
-	if err != nil {
-		return 0, &unfitError{err}
-	}
-	conflict := t.upsert
-	if fields != nil {
-		if conflict.DoUpdates = clause.AssignmentColumns(t.fieldNames(fields)); len(fields) == 0 {
-			conflict.DoNothing = true
-		}
-	}
-	db := t.naming(t.writing(tx.db), fields)
-	if k := t.known.Load(); k == nil || k.at.Rules == 0 {
-		db = db.Clauses(conflict)
-	}
-	if overrides != "" {
-		db.Statement.Clauses["VALUES"] = clause.Clause{Builder: func(c clause.Clause, b clause.Builder) {
-			c.Expression.Build(overridingBuilder{b, overrides})
-		}}
-	}
-	done := db.Create(rows)
-	return done.RowsAffected, done.Error
-}
-
-// overridingBuilder puts words before VALUES.
-type overridingBuilder struct {
-	clause.Builder
-	words string
-}
-
-// WriteString writes a part of the statement.
-func (b overridingBuilder) WriteString(part string) (int, error) {
-	if part == " VALUES " {
-		part = " " + b.words + "VALUES "
-	}
-	return b.Builder.WriteString(part)
-}
-
-// unfitError is a change that cannot even be sent: its values are not of its
-// entity's fields, as after a change of the configuration.
-type unfitError struct{ error }
-
 func (b *batch) delete(changes []schema.Change) error {
-	defer b.tx.store.metrics.time("delete")()
+	defer b.tx.Database.Metrics.Time("delete")()
 	if err := b.beside(changes); err != nil {
 		return err
 	}
@@ -165,8 +120,8 @@ func (b *batch) delete(changes []schema.Change) error {
 	if err != nil {
 		return err
 	}
-	among := b.table.among(len(changes))
-	done := b.table.scope(b.tx.db).Where(among, keys...).Delete(reflect.New(b.table.writes.Elem()).Interface())
+	among := b.table.Among(len(changes))
+	done := b.table.Scope(b.tx.DB).Where(among, keys...).Delete(reflect.New(b.table.Writes.Elem()).Interface())
 	if done.Error != nil {
 		return done.Error
 	}
@@ -179,9 +134,9 @@ func (b *batch) keysOf(changes []schema.Change) ([]any, error) {
 	for i, c := range changes {
 		ids[i] = c.ID
 	}
-	keys, err := b.table.keysOf(ids)
+	keys, err := b.table.KeysOf(ids)
 	if err != nil {
-		return nil, &unfitError{err}
+		return nil, database.Unfit(err)
 	}
 	return keys, nil
 }

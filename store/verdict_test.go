@@ -8,9 +8,9 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/catalog"
 	"github.com/afterwrite/afterwrite/store/fault"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 // A column that would round what is written is refused at the start, with the fix.
@@ -50,7 +50,7 @@ func TestColumnsThatRoundAreRefused(t *testing.T) {
 			for _, part := range []string{"things.f", "thing.f", c.fix} {
 				require.ErrorContains(t, err, part)
 			}
-			lines := strings.Join(store.VerdictLines(verdicts(b)), "\n")
+			lines := strings.Join(survey.VerdictLines(verdicts(b)), "\n")
 			require.Contains(t, lines, "things: exact: id\nthings.f (")
 			require.Contains(t, lines, ") refused: ")
 			_, err = b.Migrate(t.Context(), true)
@@ -59,9 +59,9 @@ func TestColumnsThatRoundAreRefused(t *testing.T) {
 	}
 }
 
-func verdicts(b *bench) []store.Verdict {
+func verdicts(b *bench) []survey.Verdict {
 	b.t.Helper()
-	all, err := b.Verdicts(b.t.Context())
+	all, err := survey.Of(b.Store).Verdicts(b.t.Context())
 	require.NoError(b.t, err)
 	return all
 }
@@ -219,9 +219,9 @@ func TestRefusedKeysNameTheirTrouble(t *testing.T) {
 			continue
 		}
 		require.ErrorContains(t, err, c.says)
-		verdicts, err := b.Verdicts(t.Context())
+		verdicts, err := survey.Of(b.Store).Verdicts(t.Context())
 		require.NoError(t, err)
-		lines := strings.Join(store.VerdictLines(verdicts), "\n")
+		lines := strings.Join(survey.VerdictLines(verdicts), "\n")
 		if c.id.Composite() {
 			require.NotContains(t, lines, "things.id (int) refused")
 		}

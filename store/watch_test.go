@@ -11,6 +11,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 var watchAll = store.Watching{Watch: []string{store.WatchAll}}
@@ -57,9 +58,9 @@ func (b *bench) forget(e *schema.Entity) {
 	require.Empty(b.t, b.notes(e))
 }
 
-func (b *bench) watch(e *schema.Entity) store.Watch {
+func (b *bench) watch(e *schema.Entity) survey.Watch {
 	b.t.Helper()
-	all, err := b.Watches(b.t.Context())
+	all, err := survey.Of(b.Store).Watches(b.t.Context())
 	require.NoError(b.t, err)
 	for _, w := range all {
 		if w.Entity == e.Name {
@@ -67,7 +68,7 @@ func (b *bench) watch(e *schema.Entity) store.Watch {
 		}
 	}
 	b.t.Fatal("not watched: ", e.Name)
-	return store.Watch{}
+	return survey.Watch{}
 }
 
 // What other programs write is noted by its ids, once each; what a flush writes is not.
@@ -122,7 +123,7 @@ func TestWatchNotesWhatOthersWrite(t *testing.T) {
 		require.NoError(t, err)
 		do("INSERT INTO accounts (id) VALUES ('r')")
 		require.Empty(t, b.noted(e))
-		all, err := b.Watches(t.Context())
+		all, err := survey.Of(b.Store).Watches(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, all)
 	})
@@ -317,7 +318,7 @@ func TestWatchIsNoForeignTrigger(t *testing.T) {
 		}[b.Dialect()] {
 			b.exec(statement)
 		}
-		unseen, err := b.Unseen(t.Context())
+		unseen, err := survey.Of(b.Store).Unseen(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, unseen, "it is watched")
 		b.flush(e, put("a", `"a@x"`, "2"))
@@ -329,7 +330,7 @@ func TestWatchIsNoForeignTrigger(t *testing.T) {
 		require.Empty(t, b.noted(log))
 		_, err = b.Migrate(t.Context(), false, store.Watching{Unwatch: []string{"entry"}})
 		require.NoError(t, err)
-		unseen, err = b.Unseen(t.Context())
+		unseen, err = survey.Of(b.Store).Unseen(t.Context())
 		require.NoError(t, err)
 		require.Len(t, unseen, 1)
 	})

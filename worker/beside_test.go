@@ -9,6 +9,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 // shop is a bench of customers, whose deletion deletes their orders; of lines, which are no
@@ -160,7 +161,7 @@ func TestTriggersOnOtherEntitiesAreNamed(t *testing.T) {
 		}[s.store.Dialect()] {
 			execute(t, db, statement)
 		}
-		lines, err := s.store.Unseen(t.Context())
+		lines, err := survey.Of(s.store.Store).Unseen(t.Context())
 		require.NoError(t, err)
 		require.Len(t, lines, 1)
 		require.Contains(t, lines[0], "the trigger count_orders of orders names customers: rows of customer")

@@ -20,6 +20,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 func (a *app) initCommand() *cobra.Command {
@@ -102,7 +103,7 @@ func (a *app) draft(ctx context.Context, database string, only []string) ([]byte
 		return nil, fmt.Errorf("%w: --database: %w", process.ErrConfig, err)
 	}
 	defer s.Close()
-	tables, err := s.Tables(ctx)
+	tables, err := survey.Of(s).Tables(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +115,7 @@ func (a *app) draft(ctx context.Context, database string, only []string) ([]byte
 	var proposals []catalog.Proposal
 	for _, t := range tables {
 		if len(only) == 0 || slices.Contains(only, t.Name) {
-			proposals = append(proposals, s.Propose(t))
+			proposals = append(proposals, survey.Of(s).Propose(t))
 		}
 	}
 	references(tables, proposals)

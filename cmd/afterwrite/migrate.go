@@ -14,6 +14,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 func (a *app) migrateCommand() *cobra.Command {
@@ -109,7 +110,7 @@ func (a *app) migrate(ctx context.Context, dryRun bool, wait time.Duration, want
 		}
 	}
 	steps, err := p.Store.Migrate(ctx, dryRun, want)
-	verdicts, unread := p.Store.Verdicts(ctx)
+	verdicts, unread := survey.Of(p.Store.Store).Verdicts(ctx)
 	if err == nil {
 		err = unread
 	}
@@ -126,7 +127,7 @@ func (a *app) migrate(ctx context.Context, dryRun bool, wait time.Duration, want
 	if err == nil && len(steps) == 0 {
 		fmt.Fprintln(a.Out, "the database is up to date")
 	}
-	for _, line := range store.VerdictLines(verdicts) {
+	for _, line := range survey.VerdictLines(verdicts) {
 		fmt.Fprintln(a.Out, line)
 	}
 	return err
@@ -175,7 +176,7 @@ type columnHolds struct {
 	Fix    string `json:"fix,omitempty"`
 }
 
-func columns(verdicts []store.Verdict) []columnHolds {
+func columns(verdicts []survey.Verdict) []columnHolds {
 	list := []columnHolds{}
 	for _, v := range verdicts {
 		list = append(list, columnHolds{v.Entity, v.Field, v.Table, v.Column, v.Type, string(v.Hold), v.Why, v.Fix})

@@ -14,9 +14,9 @@ import (
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 var now = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
@@ -100,13 +100,13 @@ func TestJudgement(t *testing.T) {
 		"old sync tasks": {func(s *health.State) { s.Queues[0].Latency = time.Minute },
 			"queue default", health.Warning, "1 min old"},
 		"a watch without a trigger": {func(s *health.State) {
-			s.Deep.Watches = []store.Watch{{Entity: "user", Table: "users", Missing: []string{"afterwrite_watch_x"}}}
+			s.Deep.Watches = []survey.Watch{{Entity: "user", Table: "users", Missing: []string{"afterwrite_watch_x"}}}
 		}, "watch of user", health.Warning, "the trigger of users is missing (afterwrite_watch_x)"},
 		"a watch that is off": {func(s *health.State) {
-			s.Deep.Watches = []store.Watch{{Entity: "user", Table: "users", Disabled: []string{"a", "b"}}}
+			s.Deep.Watches = []survey.Watch{{Entity: "user", Table: "users", Disabled: []string{"a", "b"}}}
 		}, "watch of user", health.Warning, "2 triggers of users are disabled (a, b)"},
 		"changes that wait": {func(s *health.State) {
-			s.Deep.Watches = []store.Watch{{Entity: "user", Waiting: 1, Oldest: time.Now().Add(-time.Minute)}}
+			s.Deep.Watches = []survey.Watch{{Entity: "user", Waiting: 1, Oldest: time.Now().Add(-time.Minute)}}
 		}, "watch of user", health.Warning, "changes of 1 record by other programs wait"},
 		"unaccounted": {func(s *health.State) { s.Entities[0].Total = pending.Stats{Accepted: 1} }, "backlog of user",
 			health.Failure, "1 accepted write is unaccounted for"},

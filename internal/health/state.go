@@ -12,8 +12,8 @@ import (
 	"github.com/afterwrite/afterwrite/internal/inspect"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 // State is what is known of a deployment at about one moment. What could not be read has its
@@ -56,9 +56,9 @@ func (e Entity) Lag(now time.Time) time.Duration {
 // read where Redis and the database respond.
 type Deep struct {
 	RedisWrites    error
-	Tables         error         // the tables cannot be read, or do not fit the entities
-	Outstanding    []string      // steps of the migration
-	Watches        []store.Watch // of tables that other programs write, too
+	Tables         error          // the tables cannot be read, or do not fit the entities
+	Outstanding    []string       // steps of the migration
+	Watches        []survey.Watch // of tables that other programs write, too
 	WatchesErr     error
 	DatabaseWrites error
 	Pairing        error
@@ -112,7 +112,7 @@ type queues interface {
 type Depths interface {
 	RedisWritable(ctx context.Context) error
 	Outstanding(ctx context.Context) ([]string, error)
-	Watches(ctx context.Context) ([]store.Watch, error)
+	Watches(ctx context.Context) ([]survey.Watch, error)
 	DatabaseWritable(ctx context.Context) error
 	Paired(ctx context.Context) error
 	Losses(ctx context.Context, entities []*schema.Entity) ([]ledger.Loss, error)

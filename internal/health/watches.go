@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/text"
-	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 // notesLate is how long a change by another program may wait for a worker.
@@ -39,12 +39,12 @@ func (d *Deep) watches(f *findings) {
 }
 
 // WatchCheck is the name of the check of a watched table.
-func WatchCheck(w store.Watch) string { return "watch of " + w.Entity }
+func WatchCheck(w survey.Watch) string { return "watch of " + w.Entity }
 
 // Waiting is how many changes wait, as far as they are counted.
-func Waiting(w store.Watch) string {
-	if w.Waiting > store.MaxWaiting {
-		return "more than " + text.Number(store.MaxWaiting)
+func Waiting(w survey.Watch) string {
+	if w.Waiting > survey.MaxWaiting {
+		return "more than " + text.Number(survey.MaxWaiting)
 	}
 	return text.Number(w.Waiting)
 }

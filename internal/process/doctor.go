@@ -14,6 +14,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/store/catalog"
 	"github.com/afterwrite/afterwrite/store/fault"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 // doctorTime bounds an examination.
@@ -200,7 +201,7 @@ func (x *examination) watches() {
 
 // columns reports how the tables' columns hold their fields.
 func (x *examination) columns(ctx context.Context) {
-	verdicts, err := x.Store.Verdicts(ctx)
+	verdicts, err := survey.Of(x.Store.Store).Verdicts(ctx)
 	if err != nil {
 		x.say("columns", health.Failure, health.DatabaseHint(err), "%v", err)
 		return

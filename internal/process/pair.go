@@ -10,6 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 // sides are the two sides of a pairing, and what is known of their past.
@@ -300,7 +301,7 @@ func (p *Parts) Unpaired() error {
 func (p *Parts) ageChanges(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
-	oldest, err := p.Store.OldestChanges(ctx)
+	oldest, err := survey.Of(p.Store.Store).OldestChanges(ctx)
 	if err != nil {
 		p.Log.Debug("changes by other programs not read", "error", err)
 	}

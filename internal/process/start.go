@@ -10,6 +10,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/fault"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 // startRetry is the time between two rounds of start checks.
@@ -85,7 +86,7 @@ func (p *Parts) CheckDatabase(ctx context.Context) error {
 	if err := p.Store.CheckPool(ctx); err != nil {
 		return err
 	}
-	unseen, err := p.Store.Unseen(ctx)
+	unseen, err := survey.Of(p.Store.Store).Unseen(ctx)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 // TestZoo runs every operation over every specimen while a second program writes other
@@ -596,7 +597,7 @@ func (z *zoo) reads() {
 // spelled are the fields of which the database has the last word; "" is all of them.
 func (z *zoo) spelled() map[string]bool {
 	z.t.Helper()
-	verdicts, err := z.parts.Store.Verdicts(z.t.Context())
+	verdicts, err := survey.Of(z.parts.Store.Store).Verdicts(z.t.Context())
 	require.NoError(z.t, err)
 	names := map[string]bool{}
 	for _, v := range verdicts {

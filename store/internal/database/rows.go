@@ -1,0 +1,229 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/internal/kit"
+	"github.com/afterwrite/afterwrite/store/internal/mapping"
+)
+
+// Fitting reads the rows of those of the ids that their column can hold: there are no
+// others. Where the database refuses a query for one such id, its halves are read.
+func (s *Database) Fitting(ids []string, load func(ids []string) ([]schema.Row, error)) ([]schema.Row, error) {
+	rows, err := load(ids)
+	if !s.Unfit(err) {
+		return rows, err
+	}
+	if len(ids) == 1 {
+		return nil, nil
+	}
+	first, err := s.Fitting(ids[:len(ids)/2], load)
+	if err != nil {
+		return nil, err
+	}
+	second, err := s.Fitting(ids[len(ids)/2:], load)
+	return append(first, second...), err
+}
+
+// Unfit reports whether a query failed for a value that a column cannot hold, such as a
+// number beyond an integer in a table that was made by hand.
+func (s *Database) Unfit(err error) bool {
+	r, ok := s.Dialect.Classify(err)
+	return ok && (r.Kind == schema.KindType || r.Kind == schema.KindRange)
+}
+
+func (s *Database) Load(db *gorm.DB, t *mapping.Table, ids []string) ([]schema.Row, error) {
+	keys, err := t.KeysOf(ids)
+	if err != nil {
+		return nil, err
+	}
+	return s.Find(t, t.Scope(db).Where(t.Among(len(ids)), keys...))
+}
+
+// Find runs a query on the entity's table and reads its rows.
+func (s *Database) Find(t *mapping.Table, query *gorm.DB) ([]schema.Row, error) {
+	if err := s.Foldable(query.Statement.Context, t); err != nil {
+		return nil, err
+	}
+	seen := t.Seen()
+	if err := query.Select(t.Shown).Find(seen.Interface()).Error; err != nil {
+		if s.Dialect.Missing(err) {
+			err = &schema.SchemaError{Entity: t.Entity.Name, Table: t.Name, Err: err}
+		}
+		return nil, s.Unavailable("select from "+t.Name, err)
+	}
+	return t.RowsOf(seen), nil
+}
+
+// Shape is what the catalog says about a table, as it was when it was first needed or read since.
+func (s *Database) Shape(ctx context.Context, t *mapping.Table) (*catalog.Table, error) {
+	if at := t.Shape.Load(); at != nil {
+		return at, nil
+	}
+	at, err := s.Catalog(ctx, t.Name)
+	if err == nil && at.Exists() {
+		t.Shape.Store(at)
+	}
+	return at, err
+}
+
+// Foldable has the shape of a table read before its rows are, where it says how they are found: by
+// UUIDs that are texts.
+func (s *Database) Foldable(ctx context.Context, t *mapping.Table) error {
+	if s.Dialect.CatalogOf() == catalog.PostgreSQL || !t.KeyHas(schema.UUID) {
+		return nil
+	}
+	_, err := s.Shape(ctx, t)
+	return err
+}
+
+// Change runs fn in a transaction on a connection that writes: all of it is committed, or
+// nothing. The error is [fault.Unavailable], or what fn wrapped in a [kit.OwnError].
+func (s *Database) Change(ctx context.Context, op string, fn func(db *gorm.DB) error) error {
+	defer s.Metrics.Time("change")()
+	tx, err := s.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	defer tx.Rollback()
+	if err := fn(tx.DB); err != nil {
+		var own *kit.OwnError
+		if errors.As(err, &own) {
+			return fmt.Errorf("%s: %w", op, own.Err)
+		}
+		return s.Unavailable(op, err)
+	}
+	return s.Unavailable(op, tx.Commit())
+}
+
+// Target is what a statement writes to: a table, and what is known of it.
+type Target struct {
+	*mapping.Table
+	Catalog *catalog.Table // nil: the catalog was not read yet
+	Plain   bool           // an INSERT that hits a row of the same id may update it
+	Own     any            // what the dialect has prepared, see preparing
+}
+
+// UnfitError is a change that cannot even be sent: its values are not of its
+// entity's fields, as after a change of the configuration.
+type UnfitError struct{ error }
+
+// Unfit is an error of a change that cannot be sent.
+func Unfit(err error) error { return &UnfitError{err} }
+
+// ErrNotPlain reports that an upsert has hit another unique key than the id's.
+var ErrNotPlain = errors.New("the table has a unique key that it had not when its catalog was read")
+
+// UpsertRows is an upsert with a parameter for each value, as gorm makes it.
+func UpsertRows(tx *Transaction, to Target, changes []schema.Change, fields []int, overrides string) (written int64,
+	err error) {
+	rows, err := to.Fill(changes)
+	if err != nil {
+		return 0, Unfit(err)
+	}
+	conflict := to.Upsert
+	if fields != nil {
+		if conflict.DoUpdates = clause.AssignmentColumns(to.FieldNames(fields)); len(fields) == 0 {
+			conflict.DoNothing = true
+		}
+	}
+	db := to.Naming(to.Writing(tx.DB), fields)
+	if to.Catalog == nil || to.Catalog.Rules == 0 {
+		db = db.Clauses(conflict)
+	}
+	if overrides != "" {
+		db.Statement.Clauses["VALUES"] = clause.Clause{Builder: func(c clause.Clause, b clause.Builder) {
+			c.Expression.Build(overridingBuilder{b, overrides})
+		}}
+	}
+	done := db.Create(rows)
+	return done.RowsAffected, done.Error
+}
+
+// overridingBuilder puts words before VALUES.
+type overridingBuilder struct {
+	clause.Builder
+	words string
+}
+
+// WriteString writes a part of the statement.
+func (b overridingBuilder) WriteString(part string) (int, error) {
+	if part == " VALUES " {
+		part = " " + b.words + "VALUES "
+	}
+	return b.Builder.WriteString(part)
+}
+
+// UpdateEach is an update of SQL that every database has, a statement a row.
+func UpdateEach(tx *Transaction, t *mapping.Table, changes []schema.Change, fields []int) (updated int64, err error) {
+	for _, c := range changes {
+		key, err := t.KeyParameters(c.ID)
+		if err != nil {
+			return 0, Unfit(fmt.Errorf("id %q: %w", c.ID, err))
+		}
+		values := make(map[string]any, len(fields))
+		for _, i := range fields {
+			if values[t.Column(i).Name], err = ValueOf(t, c, i); err != nil {
+				return 0, err
+			}
+		}
+		done := t.Scope(tx.DB).Where(t.Is(), key...).UpdateColumns(values)
+		if done.Error != nil {
+			return 0, done.Error
+		}
+		updated += done.RowsAffected
+	}
+	return updated, nil
+}
+
+// ValueOf is the value of a change's field as a parameter; nil is NULL.
+func ValueOf(t *mapping.Table, c schema.Change, i int) (any, error) {
+	if c.Values[i] == schema.Null {
+		return nil, nil
+	}
+	v, err := t.Column(i).Parameter(c.Values[i])
+	if err != nil {
+		return nil, Unfit(fmt.Errorf("record %q: field %s: %w", c.ID, t.Column(i).Field.Name, err))
+	}
+	return v, nil
+}
+
+// Numbers reads the numbers that a query returns.
+func Numbers(ctx context.Context, tx *Transaction, query string, args ...any) ([]int64, error) {
+	rows, err := tx.Tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var numbers []int64
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			return nil, err
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, rows.Err()
+}
+
+// OneText is the one text of a query.
+func OneText(ctx context.Context, q catalog.Querier, query string) (text string, err error) {
+	rows, err := q.QueryContext(ctx, query)
+	if err != nil {
+		return "", err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := rows.Scan(&text); err != nil {
+			return "", err
+		}
+	}
+	return text, rows.Err()
+}
