@@ -163,7 +163,7 @@ func (Entry) TableName() string { return "journal" }
 
 // TestInTransaction writes a table of the program's own with each flush, through its own gorm.
 func TestInTransaction(t *testing.T) {
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		g := gormOf(t, url)
 		require.NoError(t, g.Exec("CREATE TABLE journal (n integer, account varchar(64), balance bigint)").Error)
 		db, err := afterwrite.Open(t.Context(), afterwrite.Config{

@@ -38,7 +38,7 @@ func ownRedis(t *testing.T, server *testkit.RedisServer) *redis.Client {
 // TestOwnClients opens a DB on a program's own Redis client and gorm pool: nothing else is
 // opened beside them, and neither is closed.
 func TestOwnClients(t *testing.T) {
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		server := testkit.Redis(t)
 		rdb, g := ownRedis(t, server), gormOf(t, url)
 		require.NoError(t, g.AutoMigrate(&Counter{}))
@@ -260,7 +260,11 @@ func TestAContextThatHasEnded(t *testing.T) {
 // TestOwnPoolOfMySQL: what only the DSN of a pool can give is asked for by name; the rest is set while a connection is
 // in use and taken back, and the pool's connections are all that there are.
 func TestOwnPoolOfMySQL(t *testing.T) {
-	url := testkit.MariaDB(t).Database(t)
+	t.Run("mariadb", func(t *testing.T) { ownPoolOfMySQL(t, testkit.MariaDB(t).Database(t)) })
+	t.Run("mysql", func(t *testing.T) { ownPoolOfMySQL(t, testkit.MySQL(t).Database(t)) })
+}
+
+func ownPoolOfMySQL(t *testing.T, url string) {
 	const found, zone = "&clientFoundRows=true", "&time_zone=%27%2B00%3A00%27"
 	pool := func(options string) *sql.DB {
 		p, err := sql.Open("mysql", mysqlDSN(url, options))
@@ -303,7 +307,7 @@ func TestOwnPoolOfMySQL(t *testing.T) {
 				var name, value string
 				require.NoError(t, rows.Scan(&name, &value))
 				switch name { // these differ by themselves, or from a connection to another
-				case "pseudo_thread_id", "timestamp", "last_gtid", "rand_seed1", "rand_seed2", "in_transaction",
+				case "pseudo_thread_id", "timestamp", "last_gtid", "rand_seed1", "rand_seed2", "in_transaction", "statement_id",
 					"insert_id", "last_insert_id", "identity", "error_count", "warning_count":
 				default:
 					all = append(all, name+"="+value)
@@ -393,7 +397,11 @@ func TestWithoutAQueue(t *testing.T) {
 // TestOwnPoolOutlivesItsServer: connections of a pool that are lost are thrown away and not lent again, and what was
 // accepted meanwhile reaches the row.
 func TestOwnPoolOutlivesItsServer(t *testing.T) {
-	server := testkit.DedicatedMariaDB(t, true)
+	t.Run("mariadb", func(t *testing.T) { ownPoolOutlives(t, testkit.DedicatedMariaDB(t, true)) })
+	t.Run("mysql", func(t *testing.T) { ownPoolOutlives(t, testkit.DedicatedMySQL(t, true)) })
+}
+
+func ownPoolOutlives(t *testing.T, server *testkit.MySQLServer) {
 	p, err := sql.Open("mysql", mysqlDSN(server.Database(t),
 		"parseTime=true&clientFoundRows=true&time_zone=%27%2B00%3A00%27"))
 	require.NoError(t, err)

@@ -14,7 +14,7 @@ import (
 // What the program itself writes past its table, by gorm over the same pool, is read within a
 // second, where the table is watched.
 func TestWatch(t *testing.T) {
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		rdb, g := ownRedis(t, testkit.Redis(t)), gormOf(t, url)
 		db, err := afterwrite.Open(t.Context(), afterwrite.Config{Redis: rdb, GORM: g, Prefix: testkit.Prefix(t),
 			Logger: testkit.Logger(t)}, afterwrite.Model[Counter]())

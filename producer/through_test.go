@@ -35,7 +35,7 @@ type first struct {
 }
 
 func firstly(t *testing.T, mode schema.WriteMode, run func(t *testing.T, b *first)) {
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		server := testkit.SharedRedis(t)
 		b := &first{user: testkit.Entity(t, "user"), rdb: server.Client(t), prefix: testkit.Prefix(t),
 			faults: &testkit.RedisFaults{}, sql: &testkit.SQLFaults{}}

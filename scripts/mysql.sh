@@ -60,6 +60,7 @@ cat >>"$new/apt/apt.conf" <<-END
 	Dir::State::status "$new/apt/status";
 	Dir::Cache "$new/apt";
 	APT::Install-Recommends "false";
+	APT::Update::Error-Mode "any";
 	APT::Sandbox::User "root";
 	Acquire::Languages "none";
 	Acquire::Check-Valid-Until "false";

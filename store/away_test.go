@@ -27,7 +27,7 @@ func awayErrors() map[string][]error {
 		"58000", "58030", "58P01", "XX001", "XX002"} {
 		errs["postgres"] = append(errs["postgres"], postgresError(code))
 	}
-	for _, number := range []uint16{1021, 1114, 1030, 1037, 1040, 1203, 1226, 1053, 1290, 1836, 1792} {
+	for _, number := range []uint16{1021, 1114, 1030, 1037, 1040, 1203, 1226, 1053, 1290, 1836, 1792, 3032} {
 		errs["mysql"] = append(errs["mysql"], mysqlError(number, "HY000"))
 	}
 	return errs

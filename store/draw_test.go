@@ -127,6 +127,24 @@ func drawBeside(t *testing.T, b *bench, e *schema.Entity, block int) {
 	require.Equal(t, 1, count("after"))
 }
 
+// Columns that must be given, and a parent that is not there, are in the way of no draw.
+func TestDrawPastColumnsThatMustBeGiven(t *testing.T) {
+	t.Parallel()
+	onMySQLs(t, func(t *testing.T, url string) {
+		e := ticket(t)
+		b := open(t, url, []*schema.Entity{e})
+		b.exec("CREATE TABLE parents (id bigint PRIMARY KEY)")
+		b.exec(`CREATE TABLE tickets (id bigint AUTO_INCREMENT PRIMARY KEY, label varchar(9) NOT NULL, at datetime(6) NOT NULL,
+			price decimal(10,2) NOT NULL, code varchar(20) NOT NULL UNIQUE, parent bigint NOT NULL REFERENCES parents (id))`)
+		b.exec("ALTER TABLE tickets ADD FOREIGN KEY (parent) REFERENCES parents (id)")
+		_, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		drawn, err := b.Draw(t.Context(), e, 5)
+		require.NoError(t, err)
+		require.Equal(t, []string{"1", "2", "3", "4", "5"}, drawn)
+	})
+}
+
 // What was drawn stays drawn when the server crashes right after, though no row was inserted.
 func TestDrawnNumbersOutliveACrash(t *testing.T) {
 	t.Parallel()
@@ -135,13 +153,14 @@ func TestDrawnNumbersOutliveACrash(t *testing.T) {
 		Kill()
 		Start()
 	}
-	for name, start := range map[string]func() server{
-		"mariadb":  func() server { return testkit.DedicatedMariaDB(t, true) },
-		"postgres": func() server { return testkit.DedicatedPostgres(t, true) },
+	for name, start := range map[string]func(t *testing.T) server{
+		"mariadb":  func(t *testing.T) server { return testkit.DedicatedMariaDB(t, true) },
+		"mysql":    func(t *testing.T) server { return testkit.DedicatedMySQL(t, true) },
+		"postgres": func(t *testing.T) server { return testkit.DedicatedPostgres(t, true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, e := start(), ticket(t)
+			s, e := start(t), ticket(t)
 			b := setup(t, s.Database(t), []*schema.Entity{e})
 			last := int64(0)
 			for range 3 {
@@ -161,7 +180,9 @@ func TestDrawnNumbersOutliveACrash(t *testing.T) {
 				}
 				var id int64
 				other := testkit.SQL(t, b.url)
-				require.NoError(t, other.QueryRow("INSERT INTO tickets (label) VALUES ('other') RETURNING id").Scan(&id))
+				_, err := other.Exec("INSERT INTO tickets (label) VALUES ('other')")
+				require.NoError(t, err)
+				require.NoError(t, other.QueryRow("SELECT max(id) FROM tickets WHERE label = 'other'").Scan(&id))
 				require.Greater(t, id, last)
 				last = id
 			}

@@ -38,6 +38,19 @@ func onEach(t *testing.T, fn func(t *testing.T, url string)) {
 	})
 }
 
+// onMySQLs runs fn on MariaDB and on MySQL.
+func onMySQLs(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("mariadb", func(t *testing.T) {
+		t.Parallel()
+		fn(t, testkit.MariaDB(t).Database(t))
+	})
+	t.Run("mysql", func(t *testing.T) {
+		t.Parallel()
+		fn(t, testkit.MySQL(t).Database(t))
+	})
+}
+
 // onPartial runs fn on the dialects that have partial indexes, and columns that take values
 // which no field of theirs can show.
 func onPartial(t *testing.T, fn func(t *testing.T, url string)) {

@@ -15,14 +15,21 @@ import (
 // one did, a table without its key took a second row for an id.
 func TestTableStaysAsItWasLookedAt(t *testing.T) {
 	t.Parallel()
-	for name, of := range map[string]struct{ url, alter string }{
-		"postgres": {testkit.Postgres(t).Database(t), `SET lock_timeout = '100ms'; ALTER TABLE %s DROP CONSTRAINT %s_pkey`},
-		"mariadb":  {testkit.MariaDB(t).Database(t), `SET STATEMENT lock_wait_timeout = 1 FOR ALTER TABLE %s DROP PRIMARY KEY`},
+	for name, of := range map[string]struct {
+		url   func(t *testing.T) string
+		alter string
+	}{
+		"postgres": {func(t *testing.T) string { return testkit.Postgres(t).Database(t) },
+			`SET lock_timeout = '100ms'; ALTER TABLE %s DROP CONSTRAINT %s_pkey`},
+		"mariadb": {func(t *testing.T) string { return testkit.MariaDB(t).Database(t) },
+			`SET STATEMENT lock_wait_timeout = 1 FOR ALTER TABLE %s DROP PRIMARY KEY`},
+		"mysql": {func(t *testing.T) string { return testkit.MySQL(t).Database(t) },
+			`SET SESSION lock_wait_timeout = 1; ALTER TABLE %s DROP PRIMARY KEY`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := account(t)
-			b := setup(t, of.url, []*schema.Entity{e})
+			b := setup(t, of.url(t), []*schema.Entity{e})
 			db := b.connect()
 			t.Cleanup(func() { _ = db.Close() })
 			passed, tried := true, false

@@ -174,6 +174,7 @@ func TestWatchLetsOthersWrite(t *testing.T) {
 func TestWatchOutOfOrderCommits(t *testing.T) {
 	for name, url := range map[string]func(*testing.T) string{
 		"mariadb":  func(t *testing.T) string { return testkit.MariaDB(t).Database(t) },
+		"mysql":    func(t *testing.T) string { return testkit.MySQL(t).Database(t) },
 		"postgres": func(t *testing.T) string { return testkit.Postgres(t).Database(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -444,6 +445,7 @@ func TestWatchOfACompositeKey(t *testing.T) {
 func TestWatchKeepsNobodyWaiting(t *testing.T) {
 	for name, url := range map[string]func(*testing.T) string{
 		"mariadb":  func(t *testing.T) string { return testkit.MariaDB(t).Database(t) },
+		"mysql":    func(t *testing.T) string { return testkit.MySQL(t).Database(t) },
 		"postgres": func(t *testing.T) string { return testkit.Postgres(t).Database(t) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -24,7 +24,7 @@ type shop struct {
 func onShops(t *testing.T, fn func(t *testing.T, s *shop)) {
 	t.Helper()
 	t.Parallel()
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		t.Parallel()
 		s := &shop{
 			customer: &schema.Entity{Name: "customer", Table: "customers", ID: schema.ID{Type: schema.Int},

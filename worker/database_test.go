@@ -45,7 +45,7 @@ func made(t *testing.T) *schema.Entity {
 // there, and every read has the row's value from the ack on, without a load.
 func TestTheDatabaseMakesItsColumns(t *testing.T) {
 	t.Parallel()
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		t.Parallel()
 		scheme, _, _ := strings.Cut(url, "://")
 		db := testkit.SQL(t, url)

@@ -13,7 +13,7 @@ import (
 // record can be held. They are flushed all the same.
 func TestI2AFullRedisIsFlushed(t *testing.T) {
 	t.Parallel()
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		t.Parallel()
 		server := testkit.Redis(t)
 		b := setupOn(t, url, server)

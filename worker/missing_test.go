@@ -15,7 +15,7 @@ import (
 // is flushed as ever.
 func TestI5AnEntityWithoutItsColumnDelaysNoOther(t *testing.T) {
 	t.Parallel()
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		t.Parallel()
 		user, product := testkit.Entity(t, "user"), testkit.Entity(t, "product")
 		user.Partitions, user.Retry, product.Partitions = 3, quick, 1

@@ -270,7 +270,7 @@ func TestAWriteThroughKeepsNoOldField(t *testing.T) {
 // A rank tells what another program wrote, of new rows and of a record that was pending, too.
 func TestRanksFollowWhatOthersWrite(t *testing.T) {
 	t.Parallel()
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		t.Parallel()
 		e := &schema.Entity{Name: "player", Table: "players", RankBy: "score", Partitions: 1, Retry: quick,
 			Fields: []schema.Field{{Name: "score", Type: schema.Int}, {Name: "text", Type: schema.String, MaxLength: 20}}}

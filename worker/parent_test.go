@@ -52,7 +52,7 @@ func (b *bench) of(e *schema.Entity, id string, fields schema.Fields) (schema.Or
 func onFamilies(t *testing.T, fn func(t *testing.T, b *bench, customer, order *schema.Entity)) {
 	t.Helper()
 	t.Parallel()
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		t.Parallel()
 		b, customer, order := family(t, url)
 		fn(t, b, customer, order)

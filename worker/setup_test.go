@@ -58,7 +58,7 @@ type bench struct {
 func onEach(t *testing.T, fn func(t *testing.T, b *bench)) {
 	t.Helper()
 	t.Parallel()
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		t.Parallel()
 		fn(t, setup(t, url))
 	})

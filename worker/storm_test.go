@@ -23,7 +23,7 @@ import (
 // refused for it alone. No wait, and no deadlock, is taken for the fault of a record.
 func TestAStormOverUniqueValuesBlamesThemAlone(t *testing.T) {
 	t.Parallel()
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		t.Parallel()
 		e := testkit.Entity(t, "user")
 		e.Partitions = 16

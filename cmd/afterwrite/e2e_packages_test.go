@@ -395,7 +395,7 @@ func (p *packages) count(query string) (n int) {
 // then what the input says, byte for byte.
 func TestDebianPackages(t *testing.T) {
 	t.Parallel()
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		if os.Getenv("EXAMPLE_FILE") == "" {
 			t.Parallel() // figures want the machine alone
 		}

@@ -41,7 +41,7 @@ var shop = map[string][]string{
 // migrate in the tables, and a write reaches its row.
 func TestInitFromADatabase(t *testing.T) {
 	t.Parallel()
-	testkit.Databases(t, func(t *testing.T, url string) {
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
 		t.Parallel()
 		scheme, _, _ := strings.Cut(url, "://")
 		db := testkit.SQL(t, url)

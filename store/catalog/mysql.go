@@ -62,12 +62,14 @@ func (t *Table) mysqlColumns(r *reader, place string, args []any) {
 	var name, typ, base, extra, nullable string
 	var preset, collation, expression sql.NullString
 	var length, octets, precision, scale, fraction sql.NullInt64
+	var explicit bool // a timestamp takes a null for what it is
 	r.each(`SELECT COLUMN_NAME, COLUMN_TYPE, lower(DATA_TYPE), EXTRA, IS_NULLABLE, COLUMN_DEFAULT, COLLATION_NAME,
 			GENERATION_EXPRESSION, least(CHARACTER_MAXIMUM_LENGTH, 2147483647),
-			least(CHARACTER_OCTET_LENGTH, 2147483647), NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION
+			least(CHARACTER_OCTET_LENGTH, 2147483647), NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION,
+			@@explicit_defaults_for_timestamp = 1 AND VERSION() NOT LIKE '%MariaDB%'
 		FROM information_schema.COLUMNS WHERE `+place+` ORDER BY ORDINAL_POSITION`, args,
 		[]any{&name, &typ, &base, &extra, &nullable, &preset, &collation, &expression, &length, &octets,
-			&precision, &scale, &fraction}, func() {
+			&precision, &scale, &fraction, &explicit}, func() {
 			c := Column{Name: name, Type: mysqlType(typ, base), Base: base, Class: Scalar, Fraction: -1,
 				NotNull: nullable == "NO", Collation: collation.String, Folds: mysqlFolds(base, collation.String),
 				Generated: expression.String != "", RowEnd: expression.String == "ROW END"}
@@ -84,7 +86,7 @@ func (t *Table) mysqlColumns(r *reader, place string, args []any) {
 			if strings.Contains(strings.ToLower(extra), "auto_increment") {
 				c.Identity = ByDefault
 			}
-			c.Replaces = mysqlReplaces(c, base, extra)
+			c.Replaces = mysqlReplaces(c, base, extra, explicit)
 			switch base {
 			case "tinytext", "text", "mediumtext":
 				c.Bytes = int(octets.Int64)
@@ -108,11 +110,11 @@ func (t *Table) mysqlColumns(r *reader, place string, args []any) {
 // mysqlReplaces says why the server may store another value in a column than a statement gives it, or than the row
 // had before a statement that does not name the column. Where the key is not concerned, a NULL is the only such value:
 // NO_AUTO_VALUE_ON_ZERO keeps zeros.
-func mysqlReplaces(c Column, base, extra string) string {
+func mysqlReplaces(c Column, base, extra string, explicit bool) string {
 	switch {
 	case strings.Contains(strings.ToLower(extra), "on update"):
 		return "the server sets it when a row changes"
-	case base == "timestamp" && c.NotNull:
+	case base == "timestamp" && c.NotNull && !explicit:
 		return "the server makes the current time of a null"
 	case c.Identity == ByDefault:
 		return "the server makes the next number of a null"

@@ -64,7 +64,8 @@ func (d *mysql) placeholders(ctx context.Context, tx *database.Transaction, t *m
 	if err != nil {
 		return nil, err
 	}
-	done, err := tx.Tx.ExecContext(ctx, "INSERT /*+ SET_VAR(foreign_key_checks = 0) SET_VAR(sql_mode = '') */ "+insert,
+	// A mode that is not strict; an empty one is a syntax error, for which the server leaves out all hints.
+	done, err := tx.Tx.ExecContext(ctx, "INSERT /*+ SET_VAR(foreign_key_checks = 0) SET_VAR(sql_mode = 'NO_ENGINE_SUBSTITUTION') */ "+insert,
 		args...)
 	if err != nil {
 		return nil, err

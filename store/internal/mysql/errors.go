@@ -29,7 +29,7 @@ func (*mysql) Missing(err error) bool {
 // damaged, shutting down. https://mariadb.com/kb/en/mariadb-error-codes/
 var mysqlAway = []uint16{
 	1021, 1114, 1030, 1034, 1035, 1037, 1038, 1041, 1040, 1203, 1226, 1053, 1290, 1836, 1792, 1194, 1195, 1877, 3098,
-	3100, 3101,
+	3100, 3101, 3032,
 }
 
 func (d *mysql) Away(err error) bool {
@@ -55,10 +55,11 @@ func (d *mysql) Blocked(err error) bool {
 	return number == 1205 || d.Conflict(err)
 }
 
-// Suspect leaves out permissions, which only an operator can fix, and a lost connection.
+// Suspect leaves out permissions and TLS that is required (3159), which only an operator can fix, and a lost connection
+// (MariaDB 1927, MySQL 4031).
 func (*mysql) Suspect(err error) bool {
 	number, state := mysqlError(err)
-	if number == 0 || slices.Contains([]uint16{1044, 1045, 1142, 1143, 1227, 1370, 1410, 1927}, number) {
+	if number == 0 || slices.Contains([]uint16{1044, 1045, 1142, 1143, 1227, 1370, 1410, 1927, 3159, 4031}, number) {
 		return false
 	}
 	return slices.Contains([]string{"0A", "40", "42", "70", "HY"}, state[:2])
