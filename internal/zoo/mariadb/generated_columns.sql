@@ -20,5 +20,5 @@ start:
   - {fields: {half: {type: int, column: twice}}, says: takes no value}
 other: {secret: "{n}"}
 */
-CREATE TABLE coupons (id int PRIMARY KEY, code varchar(30) NOT NULL, used int DEFAULT 0, deleted boolean DEFAULT false, twice int AS (used * 2) VIRTUAL, live varchar(30) AS (IF(deleted, NULL, code)) PERSISTENT UNIQUE, secret int NOT NULL DEFAULT 7 INVISIBLE) DEFAULT CHARSET=utf8mb4;
+CREATE TABLE coupons (id int PRIMARY KEY, code varchar(30) NOT NULL, used int DEFAULT 0, deleted boolean DEFAULT false, twice int AS (used * 2) VIRTUAL, live varchar(30) AS (IF(deleted, NULL, code)) STORED UNIQUE, secret int NOT NULL DEFAULT 7 INVISIBLE) DEFAULT CHARSET=utf8mb4;
 INSERT INTO coupons (id, code, deleted) VALUES (1, 'one', false), (2, 'one', true), (3, 'three', false), (4, 'four', false), (5, 'five', false);

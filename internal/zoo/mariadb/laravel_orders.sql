@@ -26,7 +26,7 @@ start:
   - {fields: {total: {type: decimal, precision: 12, scale: 4}}, says: which would change values of order.total}
 other:
   notified: "{n} % 128"
-  meta: concat('{"n":', {n}, '}')
+  meta: 'concat(''{"n": '', {n}, ''}'')'
 insert: "INSERT INTO orders (slug, status, total, created_at) VALUES ('other-{n}', 'open', {n}.5, now())"
 check:
   - SELECT count(*) >= {n} FROM orders WHERE slug LIKE 'other-%'
