@@ -10,7 +10,6 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
-	"github.com/afterwrite/afterwrite/store/catalog"
 )
 
 // Bounds of a list.
@@ -60,11 +59,10 @@ type Query struct {
 	Equal map[int]string // field position → canonical text that its value must have
 }
 
-// List returns persisted rows in the order of their ids: by bytes for strings, by
-// number for ints; those of a composite key by its first part, then by the next. A filter
-// on null matches NULL. Page on with the last row's id. Rows with an id that is null or
-// empty are left out, those with foreign ids and values are among them: see
-// [schema.Entity.ForeignRow].
+// List returns persisted rows in the order of their keys, as the index on them has it: ints by number, texts by the
+// collation of their column, which is by bytes in tables that Migrate makes; those of a composite key by its first
+// part, then by the next. A filter on null matches NULL. Page on with the last row's id. Rows with an id that is null
+// or empty are left out, those with foreign ids and values are among them: see [schema.Entity.ForeignRow].
 func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.Row, error) {
 	t, err := s.table(e)
 	if err != nil {
@@ -86,11 +84,7 @@ func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.R
 }
 
 func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, error) {
-	order, err := s.ordered(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	query := t.Scope(s.db.Read(ctx)).Order(strings.Join(order, ", ")).Limit(limit(q.Limit))
+	query := t.Scope(s.db.Read(ctx)).Order(strings.Join(t.KeyAt(), ", ")).Limit(limit(q.Limit))
 	switch {
 	case t.Composite(): // a part can be empty, but no page ends behind one that is null
 		query = query.Where(strings.Join(t.KeyAt(), " IS NOT NULL AND ") + " IS NOT NULL")
@@ -99,7 +93,7 @@ func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, err
 		query = query.Where("length(" + s.db.Dialect.Shows(t.Spelled(0), schema.String) + ") > 0")
 	}
 	if q.After != "" {
-		condition, after := t.Beyond(s.db.Dialect, order, q.After)
+		condition, after := t.Beyond(s.db.Dialect, q.After)
 		query = query.Where(condition, after...)
 	}
 	for _, i := range slices.Sorted(maps.Keys(q.Equal)) {
@@ -122,37 +116,4 @@ func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, err
 		query = query.Where(equal, value)
 	}
 	return query, nil
-}
-
-// ordered spells the columns of the key as lists are ordered by them: texts by their bytes.
-func (s *Store) ordered(ctx context.Context, t *table) ([]string, error) {
-	at := t.KeyAt()
-	for n := range at {
-		typ := t.Columns[n].Field.Type
-		if typ != schema.String && typ != schema.Text {
-			continue
-		}
-		collates, err := s.collates(ctx, t, n)
-		if err != nil {
-			return nil, err
-		}
-		if collates {
-			at[n] += s.db.Dialect.Collate()
-		}
-	}
-	return at, nil
-}
-
-// collates reports whether a column of the key that holds texts can be compared by their bytes.
-// PostgreSQL refuses that for a column of an enum or of days.
-func (s *Store) collates(ctx context.Context, t *table, n int) (bool, error) {
-	if s.db.Dialect.CatalogOf() != catalog.PostgreSQL {
-		return true, nil
-	}
-	at, err := s.db.Shape(ctx, t.Table)
-	if err != nil {
-		return false, err
-	}
-	c, ok := at.Column(t.Columns[n].Name)
-	return !ok || c.Class == catalog.Scalar && c.Base != "date", nil
 }

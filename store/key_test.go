@@ -31,6 +31,33 @@ func TestKeysOfAnEnumAreListed(t *testing.T) {
 	require.Equal(t, []string{"s~9", "s~10", "l~1"}, listed(b, part))
 }
 
+// A list has the order of the key's own collation: by any other, each page would sort the whole table.
+func TestListsInTheOrderOfTheKey(t *testing.T) {
+	t.Parallel()
+	alone := entity(t, "word", schema.String, schema.Field{Name: "n", Type: schema.Int})
+	part := &schema.Entity{Name: "entry", Table: "entries", ID: schema.ID{Columns: []string{"word", "no"}},
+		Fields: []schema.Field{{Name: "no", Type: schema.Int}, {Name: "n", Type: schema.Int}}}
+	require.NoError(t, part.Init())
+	b := open(t, testkit.Postgres(t).Database(t), []*schema.Entity{alone, part})
+	b.exec(`CREATE TABLE words (id text COLLATE "en-x-icu" PRIMARY KEY, n bigint)`)
+	b.exec(`CREATE TABLE entries (word varchar(20) COLLATE "en-x-icu", no bigint, n bigint, PRIMARY KEY (word, no))`)
+	_, err := b.Migrate(t.Context(), false)
+	require.NoError(t, err)
+	var words, entries []schema.Change
+	for _, word := range []string{"B", "a", "b", "A", "é", "f", "a b", "ab", "a-b"} {
+		words = append(words, put(word, "1"))
+		for _, no := range []string{"10", "9"} {
+			id := part.KeyID([]string{`"` + word + `"`, no})
+			entries = append(entries, put(id, `"`+word+`"`, no, "1"))
+		}
+	}
+	b.flush(alone, words...)
+	b.flush(part, entries...)
+	require.Equal(t, []string{"a", "A", "a b", "a-b", "ab", "b", "B", "é", "f"}, listed(b, alone))
+	require.Equal(t, []string{"a~9", "a~10", "A~9", "A~10", "a=20b~9", "a=20b~10", "a-b~9", "a-b~10", "ab~9", "ab~10", "b~9",
+		"b~10", "B~9", "B~10", "é~9", "é~10", "f~9", "f~10"}, listed(b, part))
+}
+
 // listed are the ids of an entity, page by page.
 func listed(b *bench, e *schema.Entity) (ids []string) {
 	b.t.Helper()

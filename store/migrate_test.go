@@ -230,24 +230,26 @@ func TestTableWhoseKeyIsLoose(t *testing.T) {
 	t.Parallel()
 	for name, keys := range map[string]map[string]string{
 		"sqlite": {
-			"id text COLLATE binary PRIMARY KEY":    "",
-			"id text COLLATE NOCASE PRIMARY KEY":    "NOCASE",
-			"id text COLLATE RTRIM NOT NULL UNIQUE": "RTRIM",
-			"id STRING PRIMARY KEY":                 "STRING, not text",
-			"id INTEGER PRIMARY KEY":                "INTEGER, not text",
-			"id varchar(64) PRIMARY KEY":            "",
-			"id PRIMARY KEY":                        "not given, not text",
+			"id text COLLATE binary PRIMARY KEY":                          "",
+			"id text COLLATE NOCASE PRIMARY KEY":                          "NOCASE",
+			"id text COLLATE RTRIM NOT NULL UNIQUE":                       "RTRIM",
+			"id text COLLATE NOCASE NOT NULL, UNIQUE (id COLLATE BINARY)": "NOCASE",
+			"id STRING PRIMARY KEY":                                       "STRING, not text",
+			"id INTEGER PRIMARY KEY":                                      "INTEGER, not text",
+			"id varchar(64) PRIMARY KEY":                                  "",
+			"id PRIMARY KEY":                                              "not given, not text",
 		},
 		"postgres": {
 			"id character(8) PRIMARY KEY":        "character",
 			"id text COLLATE loose PRIMARY KEY":  "loose",
 			"id text PRIMARY KEY DEFERRABLE":     "is DEFERRABLE",
 			"id text COLLATE loose, UNIQUE (id)": "loose",
-			"id varchar(64) PRIMARY KEY":         "",
-			"id bigint PRIMARY KEY":              "bigint, not text",
-			"id uuid PRIMARY KEY":                "uuid, not text",
-			"id name PRIMARY KEY":                "name, not text",
-			"id jsonb PRIMARY KEY":               "jsonb, not text",
+			`id text COLLATE loose NOT NULL); CREATE UNIQUE INDEX x ON accounts (id COLLATE "C"`: "loose",
+			"id varchar(64) PRIMARY KEY": "",
+			"id bigint PRIMARY KEY":      "bigint, not text",
+			"id uuid PRIMARY KEY":        "uuid, not text",
+			"id name PRIMARY KEY":        "name, not text",
+			"id jsonb PRIMARY KEY":       "jsonb, not text",
 		},
 	} {
 		for key, reason := range keys {

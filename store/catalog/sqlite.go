@@ -17,6 +17,7 @@ func ReadSQLite(ctx context.Context, q Querier, name string) (*Table, error) {
 	}
 	t.sqliteKind(&r)
 	t.sqliteIndexes(&r, integerKey)
+	t.sqliteCollations(&r)
 	t.sqliteTriggers(&r)
 	t.sqliteKeys(&r)
 	return t, r.err
@@ -163,7 +164,6 @@ func (t *Table) sqliteIndexes(r *reader, integerKey string) {
 			x := &t.Indexes[len(t.Indexes)-1]
 			x.Parts = append(x.Parts, part)
 		})
-	t.foldColumns()
 	r.each(`SELECT name FROM pragma_index_list(?) WHERE NOT "unique" ORDER BY name`, []any{t.Name}, []any{&name},
 		func() {
 			t.Others = append(t.Others, name)
@@ -179,20 +179,32 @@ func (t *Table) sqliteIndexes(r *reader, integerKey string) {
 	}
 }
 
-// foldColumns marks the columns that an index compares by a collation of their own: SQLite shows the collation of a
-// column only there.
-func (t *Table) foldColumns() {
-	for _, x := range t.Indexes {
-		for _, p := range x.Parts {
-			for i := range t.Columns {
-				if t.Columns[i].Name == p.Column && p.Collation != "" && x.Constraint {
-					t.Columns[i].Folds = true
-					t.Columns[i].Collation = strings.TrimPrefix(p.Collation, "its collation is ")
-				}
-			}
+// sqliteCollations marks the columns whose comparisons take different texts for the same. SQLite lists the collation of
+// an index, which may be another than its column's, and that of no column. But a subquery hands on the collation of its
+// first SELECT, so texts that stand in a column's place are compared as its values are.
+func (t *Table) sqliteCollations(r *reader) {
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		in := `(SELECT count(DISTINCT v) = 1 FROM (SELECT ` + quote(c.Name) + ` AS v FROM ` + quote(t.Name) +
+			` WHERE 0 UNION ALL SELECT 'a' UNION ALL SELECT `
+		var cases, blanks bool
+		one := reader{ctx: r.ctx, q: r.q}
+		one.each("SELECT "+in+"'A')), "+in+"'a '))", nil, []any{&cases, &blanks}, func() {})
+		switch {
+		case one.err != nil && strings.Contains(one.err.Error(), "no such collation sequence"):
+			c.Folds, c.Collation = true, "of another program" // which has given its SQLite a function for it
+		case one.err != nil:
+			r.err = one.err
+			return
+		case cases:
+			c.Folds, c.Collation = true, "NOCASE"
+		case blanks:
+			c.Folds, c.Collation = true, "RTRIM"
 		}
 	}
 }
+
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // condition returns the condition of a partial index from the index's text: its last WHERE.
 func condition(text string, partial bool) string {

@@ -48,7 +48,7 @@ var promises = []Promise{
 	{Name: "ended-context", Text: "a context that ends is the database's trouble and refuses no record",
 		run: endedContext},
 	{Name: "missing-table", Text: "a missing table is the database's trouble and names the way out", run: missingTable},
-	{Name: "list", Text: "lists come in the order of the ids' bytes, page by page, filtered exactly", run: list},
+	{Name: "list", Text: "lists come in the order of the key's index, page by page, filtered exactly", run: list},
 	{Name: "composite-keys", Text: "records are told apart by every part of a key of several columns, and written by all of them",
 		run: compositeKeys},
 	{Name: "composite-types", Text: "a key has parts of every type that a key can have, in any order", run: compositeTypes},

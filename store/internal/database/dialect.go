@@ -42,8 +42,6 @@ type Dialect interface {
 	// Isolation of a transaction whose first statement locks: READ COMMITTED, so
 	// that it sees what was committed before it had the lock.
 	Isolation() *sql.TxOptions
-	// Collate orders strings by their bytes, whatever the column's own collation.
-	Collate() string
 
 	// Limits names what the database cannot hold of an entity; it is logged at start.
 	Limits(e *schema.Entity) []string

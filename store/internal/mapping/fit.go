@@ -45,7 +45,11 @@ func (t *Table) keyVerdict(at *catalog.Table, d Dialect, n int, there catalog.Co
 		v.Hold, v.Why, v.Fix = catalog.Refused, why, fix
 	}
 	switch {
-	case v.Hold == catalog.Refused || unique:
+	case v.Hold == catalog.Refused:
+	case unique && t.FindsOthers(n, there):
+		v.Hold, v.Why = catalog.Refused, "it finds the rows of other ids, for its collation is "+there.Collation
+		v.Fix = "give it a collation that tells all texts apart"
+	case unique:
 	case loose != "" && (there.Folds || !t.folds(at)):
 		v.Hold, v.Why = catalog.Refused, "it takes different ids for the same: "+loose
 		v.Fix = "give it a collation and a type that tell all texts apart"
@@ -56,6 +60,12 @@ func (t *Table) keyVerdict(at *catalog.Table, d Dialect, n int, there catalog.Co
 		}
 	}
 	return v
+}
+
+// FindsOthers reports whether a column of the key compares different texts as equal. A unique index may have another
+// collation than its column, by which rows are found.
+func (t *Table) FindsOthers(n int, there catalog.Column) bool {
+	return there.Folds && t.KeyID(n).Type == schema.String
 }
 
 // folds reports whether a column of the key is known to take different values for the same.

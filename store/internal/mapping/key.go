@@ -148,9 +148,10 @@ func (t *Table) folded(c *Column, text string) string {
 	return strings.ToLower(text)
 }
 
-// Beyond is the condition that a row comes after an id in the order of a list, which is by the
-// columns in at, and its parameters. A foreign id, which may have no canonical form, is compared as it is.
-func (t *Table) Beyond(d Dialect, at []string, id string) (condition string, parameters []any) {
+// Beyond is the condition that a row comes after an id in the order of a list, which is that of its key, and its
+// parameters. A foreign id, which may have no canonical form, is compared as it is.
+func (t *Table) Beyond(d Dialect, id string) (condition string, parameters []any) {
+	at := t.KeyAt()
 	if !t.Composite() {
 		after, err := t.KeyParameters(id)
 		if err != nil {

@@ -205,6 +205,12 @@ func checkKey(t *mapping.Table, d database.Dialect, at *catalog.Table) error {
 		return fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s: %s", t.Name, id,
 			t.Entity.Name, t.UniqueFix(at))
 	}
+	for n, name := range t.KeyNames() {
+		if column, _ := at.Column(name); t.FindsOthers(n, column) {
+			return fmt.Errorf("table %s finds rows of other ids by %s, the id of %s: the collation of the column is %s: "+
+				"give it one that tells all texts apart: %w", t.Name, name, t.Entity.Name, column.Collation, fault.ErrUnfit)
+		}
+	}
 	return nil
 }
 

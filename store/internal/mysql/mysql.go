@@ -63,9 +63,6 @@ func (*mysql) Versions() string {
 
 func (*mysql) Probe() string { return "SELECT 1" }
 
-// Collate: a key that is not ordered by its bytes is refused at start.
-func (*mysql) Collate() string { return "" }
-
 func (d *mysql) maria() bool {
 	s := d.server.Load()
 	return s == nil || s.maria

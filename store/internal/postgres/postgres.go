@@ -144,8 +144,7 @@ func (*postgres) Versions() string {
 )`
 }
 
-func (*postgres) Collate() string { return ` COLLATE "C"` }
-func (*postgres) Probe() string   { return "SELECT 1" }
+func (*postgres) Probe() string { return "SELECT 1" }
 
 func (*postgres) Isolation() *sql.TxOptions {
 	return &sql.TxOptions{Isolation: sql.LevelReadCommitted}

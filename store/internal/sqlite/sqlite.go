@@ -78,8 +78,7 @@ func (*sqlite) Versions() string {
 )`
 }
 
-func (*sqlite) Collate() string { return " COLLATE BINARY" }
-func (*sqlite) Probe() string   { return "SELECT count(*) FROM sqlite_master WHERE name = ''" }
+func (*sqlite) Probe() string { return "SELECT count(*) FROM sqlite_master WHERE name = ''" }
 
 func (*sqlite) Dialector(db *sql.DB) gorm.Dialector {
 	return kit.SQLite.Dialector(db)
