@@ -228,3 +228,17 @@ func TestRefusedKeysNameTheirTrouble(t *testing.T) {
 		require.Contains(t, lines, c.line)
 	}
 }
+
+// What is persisted in an UNLOGGED table is lost with a crash: migrate says so.
+func TestUnloggedTablesAreNamed(t *testing.T) {
+	t.Parallel()
+	e := entity(t, "thing", schema.Int, schema.Field{Name: "n", Type: schema.Int})
+	b := open(t, testkit.Postgres(t).Database(t), []*schema.Entity{e})
+	b.exec("CREATE UNLOGGED TABLE things (id bigint PRIMARY KEY, n bigint)")
+	for _, says := range []bool{true, false} {
+		lines, err := b.Migrate(t.Context(), true)
+		require.NoError(t, err)
+		require.Equal(t, says, strings.Contains(strings.Join(lines, " "), "things is UNLOGGED"), lines)
+		b.exec("ALTER TABLE things SET LOGGED")
+	}
+}

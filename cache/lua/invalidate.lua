@@ -7,7 +7,7 @@
 -- nothing in the cache; a record that is not persisted is dropped by its ack (_x).
 --
 -- Of rows that another program changed, a record that is not persisted is a conflict: it is
--- dropped by its ack (_x), too, and counted. Behind the barrier of another write nothing is to be
+-- dropped by its ack (_x is 2), too, and counted, once until then. Behind the barrier of another write nothing is to be
 -- kept when that write ends (_x): it may have read its row before.
 --
 -- KEYS  1 stats  2 unsure ranks  3 stream  4… the records
@@ -22,13 +22,14 @@ local bars, others = tonumber(ARGV[4]) > 0, tonumber(ARGV[4]) < 0
 local dropped, event = 0, { others and 'changed' or 'invalidated', whole(now) }
 local conflicts, conflict = {}, { 'conflict', whole(now) }
 for i = 4, #KEYS do
-  local v, s, barrier = unpack(redis.call('HMGET', KEYS[i], '_v', '_s', '_b'))
+  local v, s, barrier, doubt = unpack(redis.call('HMGET', KEYS[i], '_v', '_s', '_b', '_x'))
   if s then
+    local counts = ARGV[4] == '-1' and doubt ~= '2'
     if bars or others then
-      redis.call('HSET', KEYS[i], '_x', '1')
+      redis.call('HSET', KEYS[i], '_x', counts and '2' or doubt or '1')
       redis.call('HSET', KEYS[1], '_x', '1')
     end
-    if ARGV[4] == '-1' then
+    if counts then
       conflicts[#conflicts + 1] = ARGV[i + 2]
       conflict[#conflict + 1], conflict[#conflict + 2] = ARGV[i + 2], v
     end

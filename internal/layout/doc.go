@@ -22,7 +22,8 @@
 //	                              _t  of a traced write its version, trace and span id, and
 //	                              _q  its request id; the ack drops both
 //	                              _x  "1" the ack drops it, or nothing is kept of the write behind the barrier: its
-//	                                  row was changed beside it; in the stats "1" some had it
+//	                                  row was changed beside it; "2" that was counted as a conflict; in the
+//	                                  stats "1" some had it
 //	aw:{user/3}:stats    HASH   v last version · counters: a accepted, s superseded,
 //	                            p persisted, d discarded, l lost, c conflicts ·
 //	                            g generation of the newest sync task, u time until which

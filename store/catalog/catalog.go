@@ -48,6 +48,7 @@ type Table struct {
 	Rules        int          // PostgreSQL: rewrite rules, without a view's own
 	RowSecurity  bool         // PostgreSQL: policies apply to the connected role
 	PartitionKey []string     // PostgreSQL: columns; an expression is ""
+	Unlogged     bool         // PostgreSQL: a crash of the database empties it
 	CaseFolding  bool         // names of columns are compared without regard to case
 	Text         string       // SQLite: the statement that created it
 	Strict       bool         // SQLite: STRICT

@@ -37,6 +37,7 @@ type postgresTable struct {
 	Kind         string
 	Rules        int
 	RowSecurity  bool
+	Unlogged     bool
 	Inherited    bool
 	PartitionKey []string
 	Columns      []postgresColumn
@@ -77,6 +78,7 @@ func (p *postgresTable) fill(t *Table) {
 	if t.Kind == "" {
 		t.Kind = Plain
 	}
+	t.Unlogged = p.Unlogged
 	t.Rules, t.RowSecurity, t.PartitionKey, t.Checks = p.Rules, p.RowSecurity, p.PartitionKey, p.Checks
 	if p.Kind == "m" {
 		t.Flaw, t.FlawFix = "it is a materialized view, which takes no writes", "name the table below it"
@@ -243,6 +245,7 @@ SELECT json_build_object(
 	'Rules', (SELECT count(*) FROM pg_rewrite w WHERE w.ev_class = own.oid AND w.rulename <> '_RETURN'),
 	'Inherited', own.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = own.oid),
 	'RowSecurity', own.relrowsecurity AND row_security_active(own.oid),
+	'Unlogged', own.relpersistence = 'u',
 	'PartitionKey', (SELECT json_agg(coalesce(a.attname, '') ORDER BY k.n) FROM pg_partitioned_table p
 		CROSS JOIN LATERAL unnest(p.partattrs::int2[]) WITH ORDINALITY k(att, n)
 		LEFT JOIN pg_attribute a ON a.attrelid = own.oid AND a.attnum = k.att AND k.att > 0 WHERE p.partrelid = own.oid),

@@ -325,6 +325,10 @@ func notes(t *mapping.Table, at *catalog.Table) []step {
 	note := func(format string, args ...any) {
 		steps = append(steps, step{line: "note: " + fmt.Sprintf(format, args...)})
 	}
+	if at.Unlogged {
+		note("%s is UNLOGGED: a crash of the database empties it, also of what is persisted; ALTER TABLE %[1]s SET LOGGED",
+			t.Name)
+	}
 	for _, c := range t.Columns {
 		there, ok := at.Column(c.Name)
 		own[there.Name] = true
