@@ -11,6 +11,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/migrations"
 )
 
@@ -151,6 +152,7 @@ func TestTableWithoutKey(t *testing.T) {
 		b.exec(`CREATE TABLE accounts (id text, email text, age bigint)`)
 		_, err := b.Migrate(t.Context(), false)
 		require.ErrorContains(t, err, "no primary key or unique index on id")
+		require.ErrorIs(t, err, fault.ErrUnfit, "the database is there")
 	})
 }
 

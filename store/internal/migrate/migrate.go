@@ -184,13 +184,13 @@ func checkKey(t *mapping.Table, d database.Dialect, at *catalog.Table) error {
 	id := strings.Join(t.KeyNames(), ", ")
 	for _, name := range t.KeyNames() {
 		if _, ok := at.Column(name); !ok {
-			return fmt.Errorf("table %s has no column %s, the id of %s", t.Name, name, t.Entity.Name)
+			return fmt.Errorf("table %s has no column %s, the id of %s: %w", t.Name, name, t.Entity.Name, fault.ErrUnfit)
 		}
 	}
 	unique, loose := t.Tells(at)
 	if loose != "" && !unique {
-		return fmt.Errorf("table %s takes different values of %s, the id of %s, for the same, and one record would overwrite another: %s",
-			t.Name, id, t.Entity.Name, loose)
+		return fmt.Errorf("table %s takes different values of %s, the id of %s, for the same, and one record would overwrite another: %s: %w",
+			t.Name, id, t.Entity.Name, loose, fault.ErrUnfit)
 	}
 	for n, name := range t.KeyNames() {
 		column, _ := at.Column(name)
@@ -199,11 +199,12 @@ func checkKey(t *mapping.Table, d database.Dialect, at *catalog.Table) error {
 		}
 	}
 	if why, fix := t.NoKey(at); !unique && why != "" {
-		return fmt.Errorf("table %s cannot be found by %s, the id of %s: %s; %s", t.Name, id, t.Entity.Name, why, fix)
+		return fmt.Errorf("table %s cannot be found by %s, the id of %s: %s; %s: %w", t.Name, id, t.Entity.Name, why, fix,
+			fault.ErrUnfit)
 	}
 	if !unique {
-		return fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s: %s", t.Name, id,
-			t.Entity.Name, t.UniqueFix(at))
+		return fmt.Errorf("table %s has no primary key or unique index on %s alone, the id of %s: %s: %w", t.Name, id,
+			t.Entity.Name, t.UniqueFix(at), fault.ErrUnfit)
 	}
 	for n, name := range t.KeyNames() {
 		if column, _ := at.Column(name); t.FindsOthers(n, column) {
