@@ -90,8 +90,7 @@ func (t *table) learn(tx *database.Transaction, mark string) (*known, error) {
 			k.computed = append(k.computed, t.Columns[i].At)
 		}
 		if v.Limit > 0 || v.Digits > 0 || v.Days || v.Bytes > 0 || v.Labels != nil {
-			there, _ := k.at.Column(t.Columns[i].Name)
-			k.guards = append(k.guards, guard{i, v, there.Collation})
+			k.guards = append(k.guards, guard{i, v})
 		}
 	}
 	k.watched = watching.Of(t.Table, tx.Database.Settings.Pair).Watched(k.at)
@@ -114,9 +113,8 @@ func (t *table) fitting(tx *database.Transaction) (*known, error) {
 // guard keeps values from a column that would not refuse them but cut them off, as
 // PostgreSQL does with blanks at the end, round them, or take them for others.
 type guard struct {
-	column    int // its position in the table's columns
-	verdict   catalog.Verdict
-	collation string // of the column
+	column  int // its position in the table's columns
+	verdict catalog.Verdict
 }
 
 // guarded takes out of a batch the changes with a value that its column would alter.
@@ -192,21 +190,11 @@ func (g guard) alters(f *schema.Field, text string) bool {
 		return !isDay(plain)
 	case g.verdict.Labels != nil:
 		return !slices.Contains(g.verdict.Labels, plain)
-	case g.verdict.Bytes > 0 && strings.HasSuffix(plain, " ") && g.bytes(plain) > g.verdict.Bytes:
+	case g.verdict.Bytes > 0 && strings.HasSuffix(plain, " ") && len(plain) > g.verdict.Bytes:
 		return true
 	case g.verdict.Digits > 0:
 		return len(strings.Trim(strings.Trim(strings.Replace(strings.TrimPrefix(plain, "-"), ".", "", 1), "0"),
 			"-")) > g.verdict.Digits
 	}
 	return g.verdict.Limit > 0 && utf8.RuneCountInString(plain) > g.verdict.Limit
-}
-
-// bytes is the length of a text in the column's character set, or more.
-func (g guard) bytes(plain string) int {
-	for _, wide := range []string{"ucs2", "utf16", "utf32", "gb18030"} { // up to four bytes a character
-		if strings.HasPrefix(g.collation, wide) {
-			return 4 * utf8.RuneCountInString(plain)
-		}
-	}
-	return len(plain)
 }

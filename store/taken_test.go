@@ -67,7 +67,7 @@ func TestI5ValuesThatMySQLTakesForOthers(t *testing.T) {
 		long := strings.Repeat("x", 255)
 		outcome := b.flush(e,
 			put("0", `"off"`, `"`+long+`"`, `"`+long[:127]+`"`), // no request for the next number
-			put("1", `"1"`, `"`+long[1:]+` "`, `"`+strings.Repeat("x", 62)+` "`),
+			put("1", `"1"`, `"`+long[1:]+` "`, `"`+strings.Repeat("x", 126)+` "`),
 			put("2", `"it's"`, `"a  "`, schema.Null),
 			put("3", `"ON"`, schema.Null, schema.Null),
 			put("4", `"2"`, schema.Null, schema.Null), // the number of a label
@@ -83,7 +83,7 @@ func TestI5ValuesThatMySQLTakesForOthers(t *testing.T) {
 			"6": schema.KindRange, "7": schema.KindRange}, refused)
 		require.Equal(t, map[string]schema.Values{
 			"0": {`"off"`, `"` + long + `"`, `"` + long[:127] + `"`},
-			"1": {`"1"`, `"` + long[1:] + ` "`, `"` + strings.Repeat("x", 62) + ` "`},
+			"1": {`"1"`, `"` + long[1:] + ` "`, `"` + strings.Repeat("x", 126) + ` "`},
 			"2": {`"it's"`, `"a  "`, schema.Null},
 		}, b.load(e, "0", "1", "2", "3", "4", "5", "6", "7"))
 	})
