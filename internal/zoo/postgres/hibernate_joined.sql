@@ -6,7 +6,7 @@ entities:
     id: {type: int}
     fields: {name: {type: string, max: 50}}
 start:
-  - {fields: {}, says: no primary key or unique index}
+  - {fields: {}, says: "a column of a view, which has no unique index"}
 */
 CREATE TABLE person (id bigint PRIMARY KEY, name varchar(50));
 CREATE TABLE employee (id bigint PRIMARY KEY REFERENCES person, salary numeric(12,2));
