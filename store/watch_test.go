@@ -551,8 +551,8 @@ func TestWatchAfterATableWasSwapped(t *testing.T) {
 // A flush of a watched table tells which of its rows other programs had changed before it.
 func TestAFlushSeesTheNotesOfItsRows(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
-		e := &schema.Entity{Name: "part", ID: schema.ID{Columns: []string{"no", "of"}}, Fields: []schema.Field{
-			{Name: "no", Type: schema.Int}, {Name: "of", Type: schema.String}, {Name: "n", Type: schema.Int}}}
+		e := &schema.Entity{Name: "part", ID: schema.ID{Columns: []string{"no", "branch"}}, Fields: []schema.Field{
+			{Name: "no", Type: schema.Int}, {Name: "branch", Type: schema.String}, {Name: "n", Type: schema.Int}}}
 		require.NoError(t, e.Init())
 		alone := entity(t, "thing", schema.Int, schema.Field{Name: "n", Type: schema.Int})
 		b := watched(t, url, []*schema.Entity{e, alone})
@@ -560,7 +560,7 @@ func TestAFlushSeesTheNotesOfItsRows(t *testing.T) {
 		odd := e.KeyID([]string{"7", `"a~="`})
 		require.Empty(t, b.flush(e, put(odd, "7", `"a~="`, "1"), put("7~b", "7", `"b"`, "1")).Noted)
 		b.exec("UPDATE things SET n = 5 WHERE id = 2")
-		b.exec("UPDATE part SET n = 5 WHERE of = 'a~='")
+		b.exec("UPDATE part SET n = 5 WHERE branch = 'a~='")
 		require.Equal(t, []string{"2"}, b.flush(alone, put("1", "2"), put("2", "2")).Noted)
 		require.Equal(t, []string{odd}, b.flush(e, put(odd, "7", `"a~="`, "2"), put("7~b", "7", `"b"`, "2")).Noted)
 	})
