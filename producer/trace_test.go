@@ -28,7 +28,7 @@ func (k *keeping) Write(ctx context.Context, groups ...*cache.Group) {
 	k.instant.Write(ctx, groups...)
 }
 
-func tracing(t *testing.T) (*Producer, *keeping, *tracetest.SpanRecorder, *sdk.TracerProvider) {
+func tracing(t testing.TB) (*Producer, *keeping, *tracetest.SpanRecorder, *sdk.TracerProvider) {
 	e := &schema.Entity{Name: "bench", Fields: []schema.Field{{Name: "name", Type: schema.String, MaxLength: 5}}}
 	require.NoError(t, e.Init())
 	to, spans := &keeping{}, tracetest.NewSpanRecorder()
@@ -93,17 +93,43 @@ func TestTracingThatIsOffAllocatesNothing(t *testing.T) {
 			}
 		})
 	}
-	without := put(func(ctx context.Context, r Request) (Accepted, error) {
-		e, w, err := p.prepare(ctx, r)
-		if err != nil {
-			return Accepted{}, err
-		}
-		return p.accept(ctx, e, w, false)
-	})
+	without := put(p.untraced)
 	require.Equal(t, without, put(p.Do))
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
 		if span.Sampled(ctx) || span.Origin(ctx) != nil {
 			t.Error("it is not traced")
 		}
 	}))
+}
+
+// untraced is Do without a look at the trace of its context.
+func (p *Producer) untraced(ctx context.Context, r Request) (Accepted, error) {
+	e, w, err := p.prepare(ctx, r)
+	if err != nil {
+		return Accepted{}, err
+	}
+	return p.accept(ctx, e, w, false)
+}
+
+// BenchmarkTracingOff is what tracing that is off costs a write, its two looks at the context, beside the whole write
+// without the time of Redis.
+func BenchmarkTracingOff(b *testing.B) {
+	p, _, _, _ := tracing(b)
+	p.cache = instant{}
+	ctx := context.WithValue(b.Context(), struct{}{}, "a request's own")
+	request := Request{Op: cache.OpPut, Entity: "bench", ID: "a", Fields: schema.Fields{"name": "one"}}
+	b.Run("looks", func(b *testing.B) {
+		for b.Loop() {
+			if span.Sampled(ctx) || span.Origin(ctx) != nil {
+				b.Fatal("it is not traced")
+			}
+		}
+	})
+	b.Run("write", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := p.Do(ctx, request); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
