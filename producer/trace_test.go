@@ -116,7 +116,7 @@ func (p *Producer) untraced(ctx context.Context, r Request) (Accepted, error) {
 func BenchmarkTracingOff(b *testing.B) {
 	p, _, _, _ := tracing(b)
 	p.cache = instant{}
-	ctx := context.WithValue(b.Context(), struct{}{}, "a request's own")
+	ctx := span.WithRequest(b.Context(), "request")
 	request := Request{Op: cache.OpPut, Entity: "bench", ID: "a", Fields: schema.Fields{"name": "one"}}
 	b.Run("looks", func(b *testing.B) {
 		for b.Loop() {
