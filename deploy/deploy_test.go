@@ -51,7 +51,7 @@ func TestConfigurations(t *testing.T) {
 	}
 }
 
-// TestProcfileServesWhatMakeRunServes: who goes from one to the other finds the same entities.
+// TestProcfileServesWhatMakeRunServes: both have the same entities.
 func TestProcfileServesWhatMakeRunServes(t *testing.T) {
 	t.Parallel()
 	procfile, err := config.Load("procfile.yaml", nil)

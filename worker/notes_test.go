@@ -142,7 +142,7 @@ func TestAConflictIsCountedAndPublished(t *testing.T) {
 	})
 }
 
-// A conflict whose note nobody has read before the flush is counted and published by the flush itself, once.
+// A conflict whose note was not read before the flush is counted and published by the flush itself, once.
 func TestAFlushFindsTheConflictsOfItsRecords(t *testing.T) {
 	onWatched(t, func(t *testing.T, s *beside) {
 		s.put("a", "Ann")

@@ -74,8 +74,8 @@ func TestWorkerWithAnotherDatabase(t *testing.T) {
 	})
 }
 
-// A database that was never migrated, under a Redis that belongs to another, is called the wrong one: whoever follows
-// the hint does not make tables in it.
+// A database that was never migrated, under a Redis that belongs to another, is called the wrong one: the
+// hint does not lead to tables in it.
 func TestADatabaseWithoutTablesIsNotTheRightOne(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, testkit.SQLite(t))

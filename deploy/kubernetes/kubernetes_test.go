@@ -27,7 +27,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "make the files anew that are made from others")
+var update = flag.Bool("update", false, "write the files that are made from others")
 
 // build returns the objects of a kustomization, by kind and name. Each is decoded into
 // its type; an unknown or ill-typed key fails.

@@ -146,6 +146,3 @@ func (b *Balancer) Reload(old, new string) {
 		b.t.Fatal(err)
 	}
 }
-
-// Log returns the end of what the process has logged.
-func (b *Balancer) Log() string { return tail(b.log) }

@@ -71,7 +71,7 @@ func (p *mysqlProduct) start(durable bool, on *Disk) (*MySQLServer, error) {
 	if err := p.install(m); err != nil {
 		return nil, err
 	}
-	return m, m.claim()
+	return m, claim(&m.port, m.launch)
 }
 
 func (m *MySQLServer) command(program string, args ...string) *exec.Cmd {
@@ -94,19 +94,6 @@ func (m *MySQLServer) Logged(text string) int { return logged(m.logFile(), text)
 
 // Socket is the server's Unix socket.
 func (m *MySQLServer) Socket() string { return filepath.Join(m.dir, "socket") }
-
-func (m *MySQLServer) claim() error {
-	var err error
-	for range 5 {
-		if m.port, err = freePort(); err != nil {
-			return err
-		}
-		if err = m.launch(); err == nil {
-			return nil
-		}
-	}
-	return err
-}
 
 // settings are those of a server that was not set up for the product: names and texts are
 // compared without case, and the zone is not UTC.

@@ -92,7 +92,7 @@ func newPostgres(durable bool, on *Disk) (*PostgresServer, error) {
 	if err := p.init(); err != nil {
 		return nil, err
 	}
-	return p, p.claim()
+	return p, claim(&p.port, p.launch)
 }
 
 // postgresBin finds the newest PostgreSQL: Debian keeps it off PATH.
@@ -173,20 +173,6 @@ func (p *PostgresServer) init() error {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	return nil
-}
-
-// claim finds a port for the first start, as [RedisServer.claim] does.
-func (p *PostgresServer) claim() error {
-	var err error
-	for range 5 {
-		if p.port, err = freePort(); err != nil {
-			return err
-		}
-		if err = p.launch(); err == nil {
-			return nil
-		}
-	}
-	return err
 }
 
 func (p *PostgresServer) settings() []string {

@@ -120,6 +120,21 @@ func FreeAddr(t testing.TB) string {
 	return loopback(port)
 }
 
+// claim finds a port for the first start of a server. Another test binary may take a free port
+// before it does, so it tries a few.
+func claim(port *int, launch func() error) error {
+	var err error
+	for range 5 {
+		if *port, err = freePort(); err != nil {
+			return err
+		}
+		if err = launch(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
 // freePort returns a free loopback port. It is below the range
 // from which the kernel draws ports of its own, so that it is still free when a
 // stopped server comes back to it. Until this test binary ends the UDP port of the same

@@ -107,22 +107,7 @@ func newRedis(opts []RedisOption) (*RedisServer, error) {
 	if s.dir, err = s.disk.Dir("redis"); err != nil {
 		return nil, err
 	}
-	return s, s.claim(binary)
-}
-
-// claim finds a port for the first start. Another test binary may take a free port
-// before we do, so it tries a few.
-func (s *RedisServer) claim(binary string) error {
-	var err error
-	for range 5 {
-		if s.port, err = freePort(); err != nil {
-			return err
-		}
-		if err = s.launch(binary); err == nil {
-			return nil
-		}
-	}
-	return err
+	return s, claim(&s.port, func() error { return s.launch(binary) })
 }
 
 func (s *RedisServer) logFile() string { return filepath.Join(s.dir, "redis.log") }

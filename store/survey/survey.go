@@ -8,9 +8,8 @@ import (
 	"strings"
 
 	"github.com/afterwrite/afterwrite/store"
-	"github.com/afterwrite/afterwrite/store/internal/migrate"
-
 	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/internal/migrate"
 )
 
 // Survey looks at the database of a store. It is safe for concurrent use.
