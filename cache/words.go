@@ -28,8 +28,8 @@ func (c *Cache) wordsOf(e *schema.Entity) *words {
 	if made, ok := c.words.Load(e); ok {
 		return made.(*words)
 	}
-	mark, ids := layout.RankMarks(e)
-	w := &words{members: mark != ids, write: []any{e.PartitionLimit(), e.Partitions,
+	mark, _ := layout.RankMarks(e)
+	w := &words{members: layout.HasMembers(e), write: []any{e.PartitionLimit(), e.Partitions,
 		layout.MS(e.Flush.Delay), layout.MS(c.flagMargin), layout.MS(c.lease), c.keptOps, layout.MS(c.opAge),
 		c.prefix.Channel(e.Name), mark, len(e.Fields)}}
 	for i := range e.Fields {

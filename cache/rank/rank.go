@@ -258,13 +258,13 @@ func (p *part) read(e *schema.Entity, reply []any) bool {
 }
 
 func (p *part) members(e *schema.Entity, reply any) (found []member, ok bool) {
-	coded := Ordered(e) && p.mark == ByValues.mark(e)
+	byValues := p.mark == ByValues.mark(e)
 	list, _ := reply.([]any)
 	found = make([]member, 0, len(list)/2)
 	for i := 0; i+1 < len(list); i += 2 {
 		name := layout.Text(list[i+1])
 		id := name
-		if coded {
+		if byValues {
 			if id, ok = layout.MemberID(e, name); !ok {
 				return nil, false
 			}

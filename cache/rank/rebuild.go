@@ -47,7 +47,7 @@ func (r *Ranks) Complete(ctx context.Context, e *schema.Entity, by By) (bool, er
 }
 
 // Ordered reports whether the two orders of an entity's ids differ.
-func Ordered(e *schema.Entity) bool { return ByValues.mark(e) != ByBytes.mark(e) }
+func Ordered(e *schema.Entity) bool { return layout.HasMembers(e) }
 
 func (by By) mark(e *schema.Entity) string {
 	values, ids := layout.RankMarks(e)

@@ -21,17 +21,26 @@ import (
 // rebuild: it begins with a mark. The mark of a rank of ids is the field that ranks; one of members has "#" behind it.
 const memberMark = "#"
 
+// HasMembers reports whether an entity's rank has members that are not the ids: it is ranked, and bytes and values have
+// different orders.
+func HasMembers(e *schema.Entity) bool {
+	return e.RankBy != "" && (e.ID.Type == schema.Int || e.ID.Composite())
+}
+
 // RankMarks returns the mark of a rank whose members are in the order of their values, and the mark of one that has
 // the ids themselves. They are the same for an entity whose ids are in the order of their bytes.
 func RankMarks(e *schema.Entity) (values, ids string) {
-	if e.RankBy != "" && (e.ID.Type == schema.Int || e.ID.Composite()) {
+	if HasMembers(e) {
 		return e.RankBy + memberMark, e.RankBy
 	}
 	return e.RankBy, e.RankBy
 }
 
-// Member returns the member of a canonical id in a rank by values.
+// Member returns the member of a canonical id in a rank by values, which is the id where HasMembers is false.
 func Member(e *schema.Entity, id string) string {
+	if !HasMembers(e) {
+		return id
+	}
 	if !e.ID.Composite() {
 		return memberPart(e.ID.Type, id)
 	}
@@ -46,6 +55,9 @@ func Member(e *schema.Entity, id string) string {
 
 // MemberID returns the id of a member of a rank by values, and whether it is one.
 func MemberID(e *schema.Entity, member string) (id string, ok bool) {
+	if !HasMembers(e) {
+		return member, true
+	}
 	if !e.ID.Composite() {
 		return partOf(e.ID.Type, member)
 	}

@@ -18,7 +18,7 @@ import (
 
 // TestMembersOfInts: members sort as the ints do, and name them.
 func TestMembersOfInts(t *testing.T) {
-	e := &schema.Entity{ID: schema.ID{Type: schema.Int}}
+	e := &schema.Entity{ID: schema.ID{Type: schema.Int}, RankBy: "score"}
 	r := testkit.Random(t)
 	ids := []int64{0, 1, 9, 10, 99, 100, -1, -9, -10, -99, -100, math.MaxInt64, math.MinInt64,
 		math.MaxInt64 - 1, math.MinInt64 + 1}
