@@ -12,11 +12,8 @@ import (
 	"github.com/afterwrite/afterwrite/store/internal/database"
 )
 
-// Draw takes the next numbers of the sequence of an entity's key (`id: {made: sequence}`), from 1 to n of them, as
-// canonical ids. No other program and no other process gets one of them, whether or not a row is ever inserted: what is
-// not used is a gap. When it returns, the numbers stay taken through a crash of the database.
-//
-// The error is [schema.ErrNoID] where the sequence gives none, and else that the database is unavailable.
+// Draw takes the next numbers, from 1 to n, of the sequence of an entity's key, as canonical ids; unused ones are
+// gaps. The error is [schema.ErrNoID] where the sequence gives none, else [fault.Unavailable].
 func (s *Store) Draw(ctx context.Context, e *schema.Entity, n int) ([]string, error) {
 	t, err := s.table(e)
 	if err != nil {

@@ -10,25 +10,14 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
-// Bounds of a list.
-const (
-	DefaultListLimit = 100
-	MaxListLimit     = 10_000
-)
+// MaxListLimit is the most rows of a list.
+const MaxListLimit = kit.MaxRows
 
-// limit bounds the rows of a page.
-func limit(n int) int {
-	if n <= 0 {
-		n = DefaultListLimit
-	}
-	return min(n, MaxListLimit)
-}
-
-// Load reads the rows of ids, each as canonical values; ids without a row are absent
-// from the answer. It reads what is committed at the primary. The ids must be
-// canonical. A value that its field cannot show is a [schema.ForeignValue].
+// Load reads the committed rows of canonical ids at the primary, as canonical values or a [schema.ForeignValue]; ids
+// without a row are absent.
 func (s *Store) Load(ctx context.Context, e *schema.Entity, ids []string) (map[string]schema.Values, error) {
 	t, err := s.table(e)
 	if err != nil {
@@ -55,14 +44,13 @@ func (s *Store) Load(ctx context.Context, e *schema.Entity, ids []string) (map[s
 // Query selects the rows of a list.
 type Query struct {
 	After string         // id after which the list goes on; "" is the start
-	Limit int            // rows at most, up to MaxListLimit; 0: DefaultListLimit
+	Limit int            // rows at most, up to MaxListLimit; 0: 100
 	Equal map[int]string // field position → canonical text that its value must have
 }
 
-// List returns persisted rows in the order of their keys, as the index on them has it: ints by number, texts by the
-// collation of their column, which is by bytes in tables that Migrate makes; those of a composite key by its first
-// part, then by the next. A filter on null matches NULL. Page on with the last row's id. Rows with an id that is null
-// or empty are left out, those with foreign ids and values are among them: see [schema.Entity.ForeignRow].
+// List returns rows in the order of their keys' index: ints by number, texts by their column's collation (by bytes in
+// tables that Migrate makes), composite keys part by part. A filter on null matches NULL. Page on with the last row's
+// id. Rows with a null or empty id are left out, foreign ones are not: see [schema.Entity.ForeignRow].
 func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.Row, error) {
 	t, err := s.table(e)
 	if err != nil {
@@ -84,7 +72,7 @@ func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.R
 }
 
 func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, error) {
-	query := t.Scope(s.db.Read(ctx)).Order(strings.Join(t.KeyAt(), ", ")).Limit(limit(q.Limit))
+	query := t.Scope(s.db.Read(ctx)).Order(strings.Join(t.KeyAt(), ", ")).Limit(kit.Rows(q.Limit))
 	switch {
 	case t.Composite(): // a part can be empty, but no page ends behind one that is null
 		query = query.Where(strings.Join(t.KeyAt(), " IS NOT NULL AND ") + " IS NOT NULL")

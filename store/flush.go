@@ -13,41 +13,23 @@ import (
 	"github.com/afterwrite/afterwrite/store/internal/database"
 )
 
-// Outcome is what became of a batch. A change in none of the lists was not tried, because
-// isolating the others took too long: it is still to be flushed.
+// Outcome is what became of a batch. A change in none of the lists was not tried, for lack of time: flush it again.
 type Outcome struct {
-	// Persisted have their Row where the database has the last word: a column spells, rounds or
-	// computes, or a trigger changes what was written.
-	Persisted []schema.Change
+	Persisted []schema.Change // with their Row where the database has the last word on it
 	Refused   []Refused
-	// Slow are changes whose statement, sent for each alone, was given up before its
-	// neighbours had waited long. That is no refusal: flush each by itself, after
-	// [Store.Isolate], with all of its time.
-	Slow []Refused
-	// Beside are records, of this entity or of others, whose rows the database may have changed
-	// with those of Persisted. Keep the cache off them before the commit.
-	Beside []schema.Beside
-	// Noted are ids of Persisted whose rows other programs had changed when they were written, as
-	// the triggers of a watched table have noted it, and no worker has read the notes yet.
-	Noted []string
+	Slow      []Refused       // given up early, which is no refusal: flush each alone, by [Store.Isolate]
+	Beside    []schema.Beside // rows that may have changed with these: keep the cache off them before the commit
+	Noted     []string        // ids of Persisted that other programs had changed, by notes that no worker has read
 }
 
 // Refused is a change that the database does not take, and why.
 type Refused struct {
 	schema.Change
-	Refusal schema.Refusal
-	// Apart says that the error is one that is no refusal unless the batch is isolated:
-	// beside this change no other is persisted, so it should be tried again alone.
-	Apart bool
-	// OfTable says that the error names no value of the change, but that the statement does not
-	// fit the table. Where all changes fail so, the fault is the table's.
-	OfTable bool
-	// Unmapped says that a column that no field is on must have a value in a new row. No change
-	// can give it one: an operator has to fix the table.
-	Unmapped bool
-	// Blocked says that another transaction was in the way of the change, by a lock or a deadlock:
-	// it tells nothing of the change itself.
-	Blocked bool
+	Refusal  schema.Refusal
+	Apart    bool // no refusal unless the batch is isolated: try the change again alone
+	OfTable  bool // the statement does not fit the table; where all changes fail so, the fault is the table's
+	Unmapped bool // a column without a field must have a value in a new row: an operator has to fix the table
+	Blocked  bool // by another transaction, with a lock or a deadlock
 }
 
 // Add appends what became of another batch.
@@ -67,12 +49,9 @@ func (o *Outcome) Add(more Outcome) {
 //	outcome, err := f.Write(ctx, changes)
 //	err = f.Commit(ctx)
 //
-// Only what is read between Begin and Write is as new as the fence demands, so that rows
-// never move back; what was read earlier counts if [Flush.Follows] says so. After any error
-// other than a [SplitError] nothing need have been persisted, though after a lost reply to
-// COMMIT it may have been: flush again.
-//
-// A Flush is not safe for concurrent use. Every error is [fault.Unavailable] or a [SplitError].
+// What was read before Begin counts only if [Flush.Follows] says so. Every error is [fault.Unavailable] or a
+// [SplitError]; after the former flush again, though the reply to a COMMIT may have been lost. It is not safe for
+// concurrent use.
 type Flush struct {
 	store      *Store
 	table      *table
@@ -86,32 +65,22 @@ type Flush struct {
 	timed      func() // ends the measurement
 }
 
-// Pairing is the Redis that the database belongs to, as the statement that locked the fence
-// saw it. A batch that was read from another one must not be written.
+// Pairing is the Redis of the database: write no batch of another one.
 func (f *Flush) Pairing() schema.Pairing { return f.fence.Paired() }
 
-// SplitError reports that COMMIT was refused, as happens for deferred constraints. The whole
-// transaction is undone.
+// SplitError reports that COMMIT was refused and undone, by a deferred constraint.
 type SplitError struct {
-	// Outcome is what is known of the batch all the same; nothing is in Persisted.
-	Outcome Outcome
-	// Halves are the ids of the changes that the transaction had written. Flush each half in
-	// a transaction of its own, which locks the fence and reads again, for others may have
-	// written in between. Without halves the one change that was written is in
-	// Outcome.Refused.
-	Halves [][]string
-	// Refusal is what COMMIT said.
-	Refusal schema.Refusal
+	Outcome Outcome        // of the batch; nothing is in Persisted
+	Halves  [][]string     // ids to flush by a transaction each; none: the one change is in Outcome.Refused
+	Refusal schema.Refusal // what COMMIT said
 }
 
 // Error is what COMMIT said.
 func (e *SplitError) Error() string { return "commit: " + e.Refusal.Error() }
 
-// Begin starts a flush of one batch of a partition and locks the partition's fence: until
-// the flush ends no other flush of the partition gets past this call, and everything that
-// others committed before is visible. The transaction lives no longer than ctx.
-//
-// An error is [fault.ErrNotLocked].
+// Begin starts a flush of one batch and locks the partition's fence: no other flush of the partition gets past this
+// call until this one ends, and all that others committed before is visible. The transaction lives no longer than
+// ctx. An error is [fault.ErrNotLocked].
 func (s *Store) Begin(ctx context.Context, e *schema.Entity, partition int) (*Flush, error) {
 	t, err := s.table(e)
 	if err != nil {
@@ -140,13 +109,10 @@ func (s *Store) hold(ctx context.Context, t *table, partition int, op string) (f
 	return f, nil
 }
 
-// Isolate begins like [Store.Begin] a flush for a batch that is [fault.Unavailable] again and
-// again though the database answers: an error that only one change's statement
-// provokes, such as a statement that times out, counts as that change's refusal, of
-// kind poison. A missing table or column, a lost connection and a database that is
-// [fault.Away] stay unavailable. A batch of one has half of the context's time for its statement,
-// at most [Config.StatementTimeout], so that it times out in the database, where the change
-// that it was for is known.
+// Isolate begins like [Store.Begin] a flush for a batch that is [fault.Unavailable] again and again though the
+// database answers: an error that one change's statement alone provokes, such as a timeout, is then a refusal of that
+// change. A missing table or column, a lost connection and a database that is [fault.Away] stay unavailable. A batch
+// of one has half of the context's time for its statement, at most [Config.StatementTimeout].
 func (s *Store) Isolate(ctx context.Context, e *schema.Entity, partition int) (*Flush, error) {
 	if err := s.readable(ctx, e); err != nil {
 		return nil, fmt.Errorf("isolate %s/%d: %w", e.Name, partition, err)
@@ -168,14 +134,9 @@ func (s *Store) readable(ctx context.Context, e *schema.Entity) error {
 	return err
 }
 
-// Write deletes and upserts the changes, at most one for each id; none is no work. Call it
-// once. Nothing is durable before [Flush.Commit] has returned nil, and what is refused has
-// left no trace.
-//
-// A change that the database refuses does not keep its neighbours from being written. A
-// value that is unique and that a neighbour gives up is free for others of the same batch. A
-// statement that hangs is given up after a part of the time, where the database can do that,
-// and the changes that it hangs for are returned as Slow.
+// Write deletes and upserts the changes, at most one for each id. Call it once. A change that is refused leaves no
+// trace and keeps no neighbour from being written; a unique value that one change gives up is free for others of the
+// batch.
 func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, error) {
 	if len(changes) == 0 {
 		return Outcome{}, nil
@@ -219,8 +180,7 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 	return b.outcome, nil
 }
 
-// Commit makes what was written durable. A transaction that has written nothing lets go of
-// the fence without a write to the disk.
+// Commit makes what was written durable. Nothing written costs no disk write.
 func (f *Flush) Commit(ctx context.Context) error {
 	defer f.Rollback()
 	b := f.batch
@@ -243,8 +203,7 @@ func (f *Flush) Commit(ctx context.Context) error {
 	return f.failed(f.store.db.Unavailable("commit", f.table.told(err, b.outcome.Persisted, f.store.rowsNow(ctx, f.table))))
 }
 
-// Rollback undoes what is not committed and lets go of the fence. After Commit, and of a nil
-// Flush, it does nothing.
+// Rollback undoes what is not committed. Of a nil Flush it does nothing.
 func (f *Flush) Rollback() {
 	if f == nil || f.timed == nil {
 		return

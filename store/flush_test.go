@@ -313,30 +313,6 @@ func TestListFilters(t *testing.T) {
 	})
 }
 
-func TestAdopt(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
-		e := account(t)
-		b := open(t, url, []*schema.Entity{e})
-		_, err := b.Adopt(t.Context(), e)
-		require.ErrorIs(t, err, fault.ErrNotMigrated)
-		require.NoError(t, b.Ping(t.Context()))
-		b = setup(t, url, []*schema.Entity{e})
-		for range 2 {
-			stored, err := b.Adopt(t.Context(), e)
-			require.NoError(t, err)
-			require.Equal(t, 16, stored)
-		}
-		e.Partitions = 4
-		stored, err := b.Adopt(t.Context(), e)
-		require.NoError(t, err)
-		require.Equal(t, 16, stored)
-		require.NoError(t, b.SetPartitions(t.Context(), e))
-		stored, err = b.Adopt(t.Context(), e)
-		require.NoError(t, err)
-		require.Equal(t, 4, stored)
-	})
-}
-
 // TestDatabaseDown: an unreachable server is unavailable, and found by Ping, not Open.
 func TestDatabaseDown(t *testing.T) {
 	t.Parallel()

@@ -14,11 +14,9 @@ import (
 	"github.com/afterwrite/afterwrite/store/fault"
 )
 
-// Hook runs in the transaction that writes changes of an entity, after their rows were
-// written and before COMMIT, for each statement's changes. Its error undoes what it and the
-// statement have written, and is then a refusal of the changes, which are tried again in
-// halves until those are found that the hook refuses. So it may run several times for a
-// change; what it writes is committed with the change's row, or not at all.
+// Hook runs in the transaction that writes changes of an entity, after each statement and before COMMIT. Its error
+// undoes what it and the statement have written and refuses the changes, which are tried again in halves: it may run
+// several times for a change. What it writes is committed with the change's row, or not at all.
 type Hook func(ctx context.Context, tx *gorm.DB, changes []schema.Change) error
 
 // hookError is what a hook returned.

@@ -18,18 +18,17 @@ import (
 //	f := s.Begin(…)
 //	if !f.Follows(look) { batch = … }  read again, behind the lock
 
-// Look is what a partition's fence showed at one moment. No flush follows the zero Look.
+// Look is what a fence showed at one moment. No flush follows the zero Look.
 type Look struct {
 	flushes int64
 	looked  bool
 }
 
-// Useful reports whether it pays to read a batch now, before the fence is locked.
+// Useful reports whether it pays to read a batch before the fence is locked.
 func (l Look) Useful() bool { return l.looked }
 
-// Look reads the partition's fence without locking it. Where a locked fence keeps only its
-// own partition waiting it does nothing and returns a Look that is not useful: a batch that
-// is read later is larger. An error is [fault.ErrNotLocked].
+// Look reads the fence without locking it. It does nothing, and is not useful, where a locked fence keeps only its
+// own partition waiting. An error is [fault.ErrNotLocked].
 func (s *Store) Look(ctx context.Context, e *schema.Entity, partition int) (Look, error) {
 	if !s.db.Dialect.Ahead() {
 		return Look{}, nil
@@ -48,6 +47,6 @@ func (s *Store) Look(ctx context.Context, e *schema.Entity, partition int) (Look
 	return Look{flushes[0], true}, nil
 }
 
-// Follows reports whether no transaction of the partition has committed between the look and
-// the lock of this flush, so that what was read in between is as good as read behind the lock.
+// Follows reports whether nothing of the partition has committed between the look and this lock: what was read in
+// between counts.
 func (f *Flush) Follows(l Look) bool { return l.looked && f.fence.Flushes == l.flushes+1 }

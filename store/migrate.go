@@ -9,20 +9,13 @@ import (
 // WatchAll stands for every entity in a [Watching].
 const WatchAll = migrate.All
 
-// Watching says which entities' tables are to be watched from now on and which no longer, by
-// name or [WatchAll].
+// Watching names entities whose tables to watch, and to watch no longer.
 type Watching struct{ Watch, Unwatch []string }
 
-// Migrate brings the database up to date and returns what it did, a line each: first
-// the project's own tables, then for each entity its table, missing columns and
-// missing unique indexes. It never alters or drops what exists, and tells where that
-// differs from the entity in lines that begin with "note:". A dry run changes nothing
-// and returns what would be done. Last come the triggers of watched tables: of those that
-// watching names, and of those that are watched already where a trigger is missing, disabled
-// or of an older definition.
-//
-// Any number of processes may migrate at once. After an error the lines tell what
-// was done before it; to run it again is safe.
+// Migrate brings the database up to date and returns what it did, a line each: our own tables, the entities' tables,
+// columns and unique indexes, then the triggers of watched tables. It never alters or drops what exists; where that
+// differs from the entity, a line begins with "note:". A dry run changes nothing. Any number of processes may migrate
+// at once, and again after an error.
 func (s *Store) Migrate(ctx context.Context, dryRun bool, watching ...Watching) ([]string, error) {
 	if dryRun {
 		return s.inside.Preview(ctx, joined(watching))
@@ -30,13 +23,10 @@ func (s *Store) Migrate(ctx context.Context, dryRun bool, watching ...Watching) 
 	return s.inside.Run(ctx, joined(watching))
 }
 
-// Outstanding returns what Migrate would change, the triggers of watched tables aside, see
-// [Store.Watches]. Nothing means up to date.
+// Outstanding returns what Migrate would change, triggers of watches aside.
 func (s *Store) Outstanding(ctx context.Context) ([]string, error) { return s.inside.Outstanding(ctx) }
 
-// MigrationSQL returns what [Store.Migrate] would send now, one statement or comment each, in
-// their order and without semicolons, for teams that change their databases by themselves. It
-// changes nothing.
+// MigrationSQL returns what [Store.Migrate] would send now, a statement or comment each, without semicolons.
 func (s *Store) MigrationSQL(ctx context.Context, want ...Watching) ([]string, error) {
 	return s.inside.SQL(ctx, joined(want))
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/afterwrite/afterwrite/store/internal/watching"
 )
 
-// Note says that another program has changed the row of a record, or of all of an entity's.
+// Note says that another program changed the row of a record, or of all of an entity's. It stays until
+// [Store.ForgetNotes].
 type Note struct {
 	Entity string
 	ID     string // of the note; "" for all of the entity's
@@ -19,8 +20,7 @@ type Note struct {
 	At     time.Time
 }
 
-// Notes returns notes of other programs' changes in the order of entity and id, at most limit,
-// after one; the zero Note is the beginning. They stay until [Store.ForgetNotes].
+// Notes returns notes in the order of entity and id, after one or from the start.
 func (s *Store) Notes(ctx context.Context, after Note, limit int) ([]Note, error) {
 	var found []struct {
 		Entity, ID     string
@@ -89,8 +89,7 @@ func (t *table) noteIDs(changes []schema.Change) ([]string, error) {
 	return ids, nil
 }
 
-// ForgetNotes deletes notes of one entity whose records have been dropped from the cache. A row
-// that was changed again since its note was read keeps its note.
+// ForgetNotes deletes notes, but of rows that were changed again since.
 func (s *Store) ForgetNotes(ctx context.Context, e *schema.Entity, notes []Note) error {
 	tx, err := s.db.Begin(ctx)
 	if err != nil {

@@ -1,9 +1,7 @@
 package store
 
 import (
-	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/afterwrite/afterwrite/store/internal/database"
@@ -24,40 +22,24 @@ import (
 // turnID is the length of a turn's id.
 const turnID = 10
 
-// Reach is how far the flushes of a partition have read what was pending in Redis.
+// Reach is how far the flushes of a partition have read what was pending.
 type Reach = database.Reach
 
-// Turn is the turn of a partition's fence.
-type Turn struct {
-	Entity    string
-	Partition int
-	Turn      int64  // the number of those that were committed
-	TurnID    string // of the last of them
-}
+// Turn is this transaction's turn. Redis must have noted it before the commit.
+func (f *Flush) Turn() string { return database.Turn(f.fence.Turn, f.id) }
 
-// String is the turn as Redis notes it.
-func (t Turn) String() string { return turnText(t.Turn, t.TurnID) }
-
-func turnText(number int64, id string) string { return strconv.FormatInt(number, 10) + "." + id }
-
-// Turn is the turn of this transaction. Redis must have noted it before the transaction
-// commits, by a step that runs while the fence is locked.
-func (f *Flush) Turn() string { return turnText(f.fence.Turn, f.id) }
-
-// Before is the last turn that was committed; "" if there was none, with the Redis of
-// [Config.Pair].
+// Before is the last committed turn of the Redis of [Config.Pair], or "".
 func (f *Flush) Before() string {
 	if f.fence.Turn <= 1 {
 		return ""
 	}
-	return turnText(f.fence.Turn-1, f.fence.ID)
+	return database.Turn(f.fence.Turn-1, f.fence.ID)
 }
 
-// Reach is how far the flushes had read that committed before.
+// Reach is how far the flushes before this one had read.
 func (f *Flush) Reach() Reach { return f.fence.Reach }
 
-// Reaches notes how far this flush has read, with what [Flush.Write] writes. Call it before
-// Write. Whatever Write does not persist bounds it: see Commit.
+// Reaches notes how far this flush has read. Call it before [Flush.Write]; what that does not persist bounds it.
 func (f *Flush) Reaches(r Reach) {
 	was := f.fence.Reach
 	r.Last, r.Newest = max(r.Last, was.Last), max(r.Newest, was.Newest)
@@ -90,11 +72,3 @@ func (f *Flush) where() string {
 }
 
 func (f *Flush) quoted() string { return strings.ReplaceAll(f.table.Entity.Name, "'", "''") }
-
-// Turns returns the committed turns of all fences that flushes from the Redis of
-// [Config.Pair] have held.
-func (s *Store) Turns(ctx context.Context) ([]Turn, error) {
-	var turns []Turn
-	err := s.db.Read(ctx).Table("afterwrite_fences").Where("turn_of = ? AND turn > 0", s.db.Settings.Pair).Find(&turns).Error
-	return turns, s.db.Unavailable("read the turns", err)
-}

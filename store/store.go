@@ -15,7 +15,6 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/internal/database"
-	"github.com/afterwrite/afterwrite/store/internal/kit"
 	"github.com/afterwrite/afterwrite/store/internal/mapping"
 	"github.com/afterwrite/afterwrite/store/internal/migrate"
 	"github.com/afterwrite/afterwrite/store/internal/mysql"
@@ -25,12 +24,9 @@ import (
 
 // Config says how a [Store] reaches its database. URL is required, or SQL with its Dialect.
 type Config struct {
-	// SQL is a pool of the caller's, used instead of URL and the settings of connections, and
-	// never closed: of PostgreSQL by the driver pgx, of SQLite by mattn's, of MySQL or MariaDB by
-	// go-sql-driver's. Its sessions are left as they are: bounds are set in each transaction, and
-	// what a session of MySQL needs is set while a connection is in use. On SQLite it should have
-	// _busy_timeout, _journal_mode=WAL and _foreign_keys=on; what MySQL's DSN must have, the first
-	// connection says, with [fault.ErrPool].
+	// SQL is a pool of the caller's, by pgx, mattn/go-sqlite3 or go-sql-driver/mysql, used instead of URL and the
+	// settings of connections. It is never closed and its sessions are left as they are. SQLite's should have
+	// _busy_timeout, _journal_mode=WAL and _foreign_keys=on; what MySQL's DSN lacks is reported with [fault.ErrPool].
 	SQL     *sql.DB
 	Dialect string // of SQL: "postgres", "sqlite" or "mysql"
 
@@ -44,17 +40,14 @@ type Config struct {
 	BusyTimeout       time.Duration // SQLite: wait for another process that writes
 	Pair              string        // name of the pairing with a Redis, the prefix of its keys: see [Flush.Pairing]
 
-	Hooks map[string]Hook // by the name of the entity; see there
-
-	Log *slog.Logger // nil: slog.Default()
-	// is called with each settings of TLS, where it is used; nil: nothing is
-	OnTLS      func(*tls.Config)
+	Hooks      map[string]Hook                         // by the name of the entity
+	Log        *slog.Logger                            // nil: slog.Default()
+	OnTLS      func(*tls.Config)                       // called with the settings of TLS that are used
 	Registerer prometheus.Registerer                   // nil: no metrics
 	Wrap       func(driver.Connector) driver.Connector // wraps every connection; tests inject faults with it
 }
 
-// Store keeps the records of a set of entities in one SQL database. It is safe for
-// concurrent use, by any number of processes.
+// Store keeps the records of entities in one SQL database. It is safe for concurrent use, by any number of processes.
 type Store struct {
 	db      *database.Database
 	hooks   map[string]Hook
@@ -63,8 +56,7 @@ type Store struct {
 	entries []*table // in the order of the configuration
 }
 
-// Open prepares a store for the entities. It touches no table, and fails only on a
-// configuration that cannot work; [Store.Ping] says whether the database answers.
+// Open prepares a store. It connects to nothing, and fails only on a configuration that cannot work.
 func Open(cfg Config, entities []*schema.Entity) (*Store, error) {
 	db, err := database.New(cfg.settings(), dialectOf)
 	if err != nil {
@@ -144,14 +136,13 @@ func dialectNamed(cfg database.Settings) (database.Dialect, error) {
 		cfg.Dialect)
 }
 
-// Close closes every connection, unless the pool is the caller's. Calls under way fail.
+// Close closes every connection, but those of the caller's pool.
 func (s *Store) Close() error { return s.db.Close() }
 
 // Dialect is the kind of database: "sqlite", "postgres" or "mysql".
 func (s *Store) Dialect() string { return s.db.Dialect.Name() }
 
-// Ping reports whether the database answers a query. A SQLite file that no migration has
-// made yet is an empty database.
+// Ping reports whether the database answers a query. A SQLite file that does not exist yet is an empty database.
 func (s *Store) Ping(ctx context.Context) error {
 	defer s.db.Metrics.Time("ping")()
 	var one int
@@ -162,14 +153,13 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.db.Unavailable("ping", err)
 }
 
-// Pooled reports whether the store has found a connection pooler between itself and PostgreSQL.
+// Pooled reports whether a connection pooler was found in front of PostgreSQL.
 func (s *Store) Pooled() bool {
 	d, ok := s.db.Dialect.(database.Pooling)
 	return ok && d.BehindPooler()
 }
 
-// CheckPool reports with [fault.ErrPool] what connections of the caller's pool lack that no statement gives them, and
-// that needs the tables to be found out. The first flush would say so, too.
+// CheckPool reports with [fault.ErrPool] what the caller's pool lacks, by a write.
 func (s *Store) CheckPool(ctx context.Context) error {
 	if s.db.Settings.SQL == nil || !s.db.Dialect.Apart() {
 		return nil
@@ -177,8 +167,7 @@ func (s *Store) CheckPool(ctx context.Context) error {
 	return s.Writable(ctx)
 }
 
-// Writable reports whether the database lets a transaction write, by one that leaves
-// nothing behind. It is committed, for a full disk may be noticed only then.
+// Writable reports whether a transaction can write, by one that is committed, for a full disk, and leaves nothing.
 func (s *Store) Writable(ctx context.Context) error {
 	tx, err := s.db.Begin(ctx)
 	if err != nil {
@@ -202,14 +191,5 @@ func (s *Store) table(e *schema.Entity) (*table, error) {
 	return nil, fmt.Errorf("entity %s: %w", e.Name, schema.ErrUnknownEntity)
 }
 
-// SQL is the store's database as package ledger uses it.
-func (s *Store) SQL() kit.SQL {
-	return kit.SQL{
-		Dialect: s.Dialect(), Read: s.db.Read, Change: s.db.Change, Unavailable: s.db.Unavailable,
-		Classify: s.db.Dialect.Classify,
-		Time:     s.db.Metrics.Time,
-	}
-}
-
-// Inside is the store's database and its tables as package survey uses them.
+// Inside is the store's database and its tables, for the packages below store.
 func (s *Store) Inside() *migrate.Migration { return s.inside }

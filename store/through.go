@@ -8,18 +8,12 @@ import (
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Through writes one record in a transaction of its own: it locks the partition's fence,
-// reads the record's row, has decide make the change of it, writes that and commits. decide
-// also gets the turns of [Flush.Before] and [Flush.Turn], which Redis must have noted when it returns. When
-// it returns nil the change is durable, and after every write of the record that was
-// committed before.
+// Through writes one record in a transaction of its own: it locks the fence, reads the row, has decide make the
+// change, writes and commits. Redis must have noted the turns of [Flush.Before] and [Flush.Turn] when decide returns.
+// beside, which may be nil, is given the records whose rows change with this one, before the commit.
 //
-// Before the commit beside, which may be nil, is given the records whose rows the database
-// changes beside this one.
-//
-// Errors: that of decide or beside, as it is; an [schema.Refusal] where the database does not
-// take the change; else [fault.Unavailable]. written is nil where nothing was written; it is the
-// change, with its Row, where that was or, after a lost reply to COMMIT, may have been.
+// Errors: that of decide or beside, as it is; an [schema.Refusal]; else [fault.Unavailable]. written is the change,
+// with its Row, where it was or, after a lost reply to COMMIT, may have been written; else nil.
 func (s *Store) Through(ctx context.Context, e *schema.Entity, id string,
 	decide func(ctx context.Context, row schema.Row, before, turn string) (schema.Change, error),
 	beside func(context.Context, []schema.Beside) error) (written *schema.Change, err error) {

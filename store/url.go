@@ -23,7 +23,7 @@ func DialectOf(address string) string {
 	return ""
 }
 
-// CheckURL reports a URL that no store can be opened with, without touching anything.
+// CheckURL reports a URL that no store can be opened with. It touches nothing.
 func CheckURL(address string) error {
 	if strings.HasPrefix(address, "sqlite://") {
 		_, err := sqlite.File(address)

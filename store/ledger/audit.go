@@ -11,6 +11,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/internal/database"
 	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
@@ -56,7 +57,7 @@ func (r auditRow) entry() AuditEntry {
 
 // Audit adds an entry. Number is given by the database, and At is now if it is zero.
 func (l *Ledger) Audit(ctx context.Context, entry AuditEntry) error {
-	return l.sql.Change(ctx, "audit "+entry.Action, func(db *gorm.DB) error { return insertAudit(db, entry) })
+	return l.db.Change(ctx, "audit "+entry.Action, func(db *gorm.DB) error { return insertAudit(db, entry) })
 }
 
 // Note adds entries for actions that change nothing in the database; all of them or none.
@@ -64,7 +65,7 @@ func (l *Ledger) Note(ctx context.Context, entries ...AuditEntry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	return l.sql.Change(ctx, fmt.Sprintf("note %d times %s", len(entries), entries[0].Action), func(db *gorm.DB) error {
+	return l.db.Change(ctx, fmt.Sprintf("note %d times %s", len(entries), entries[0].Action), func(db *gorm.DB) error {
 		return insertAudit(db, entries...)
 	})
 }
@@ -74,7 +75,7 @@ func insertAudit(db *gorm.DB, entries ...AuditEntry) error {
 	for i, e := range entries {
 		detail, err := json.Marshal(e.Detail)
 		if err != nil {
-			return &kit.OwnError{Err: err}
+			return &database.OwnError{Err: err}
 		}
 		if e.Detail == nil {
 			detail = []byte("{}")
@@ -100,13 +101,13 @@ type AuditQuery struct {
 	Entity string
 	ID     string
 	Before int64 // entries with a smaller number
-	Limit  int   // up to store.MaxListLimit; 0: store.DefaultListLimit
+	Limit  int   // up to store.MaxListLimit; 0: 100
 }
 
 // AuditLog returns audit entries, the newest first. For the next page pass the last number as Before.
 func (l *Ledger) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, error) {
-	defer l.sql.Time("audit")()
-	query := l.sql.Read(ctx).Table("afterwrite_audit").Order("number DESC").Limit(limit(q.Limit))
+	defer l.db.Metrics.Time("audit")()
+	query := l.db.Read(ctx).Table("afterwrite_audit").Order("number DESC").Limit(kit.Rows(q.Limit))
 	if q.Entity != "" {
 		query = query.Where("entity = ?", q.Entity)
 	}
@@ -118,7 +119,7 @@ func (l *Ledger) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, erro
 	}
 	var rows []auditRow
 	if err := query.Find(&rows).Error; err != nil {
-		return nil, l.sql.Unavailable("read the audit", err)
+		return nil, l.db.Unavailable("read the audit", err)
 	}
 	entries := make([]AuditEntry, len(rows))
 	for i, r := range rows {
@@ -130,7 +131,7 @@ func (l *Ledger) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, erro
 // PurgeAudit deletes up to limit entries from before a time, the oldest first, and returns how many.
 func (l *Ledger) PurgeAudit(ctx context.Context, before time.Time, limit int) (int, error) {
 	purged := 0
-	err := l.sql.Change(ctx, "purge the audit", func(db *gorm.DB) error {
+	err := l.db.Change(ctx, "purge the audit", func(db *gorm.DB) error {
 		// Numbers are in the order of time, and are indexed.
 		done := db.Exec(`DELETE FROM afterwrite_audit WHERE number IN (SELECT number FROM
 			(SELECT number, at FROM afterwrite_audit ORDER BY number LIMIT ?) oldest WHERE at < ?)`,

@@ -113,7 +113,7 @@ func portions(letters []Letter) iter.Seq[[]Letter] {
 // it gets the new refusal; any other existing letter stays unchanged. Repeating it is harmless. Number, RetriedAt and
 // the fields of the resolution are not inserted.
 func (l *Ledger) InsertDead(ctx context.Context, letters []Letter) error {
-	return l.sql.Change(ctx, fmt.Sprintf("insert %d dead letters", len(letters)), func(db *gorm.DB) error {
+	return l.db.Change(ctx, fmt.Sprintf("insert %d dead letters", len(letters)), func(db *gorm.DB) error {
 		for some := range portions(letters) {
 			if err := l.insertLetters(db, some); err != nil {
 				return err
@@ -146,7 +146,7 @@ func (l *Ledger) insertLetters(db *gorm.DB, letters []Letter) error {
 			rows[i].Changed = &names
 		}
 	}
-	if l.sql.Dialect == "mysql" {
+	if l.db.Dialect.Name() == "mysql" {
 		return db.Table("afterwrite_dead_letters").Clauses(clause.OnConflict{DoUpdates: refused}).Create(&rows).Error
 	}
 	updates := append(clause.AssignmentColumns([]string{"error", "attempts", "history", "died_at"}),

@@ -7,13 +7,13 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
-	"github.com/afterwrite/afterwrite/store/internal/kit"
+	"github.com/afterwrite/afterwrite/store/internal/database"
 )
 
 // Ledger is a store with the project's own tables. It is safe for concurrent use, by any number of processes.
 type Ledger struct {
 	*store.Store
-	sql kit.SQL
+	db *database.Database
 }
 
 // Open opens a store for the entities, see [store.Open], with its ledger.
@@ -26,15 +26,7 @@ func Open(cfg store.Config, entities []*schema.Entity) (*Ledger, error) {
 }
 
 // Of returns the ledger in the database of a store, which stays the caller's to close.
-func Of(s *store.Store) *Ledger { return &Ledger{s, s.SQL()} }
-
-// limit bounds the rows of a page.
-func limit(n int) int {
-	if n <= 0 {
-		n = store.DefaultListLimit
-	}
-	return min(n, store.MaxListLimit)
-}
+func Of(s *store.Store) *Ledger { return &Ledger{s, s.Inside().DB} }
 
 // timeOrZero is a scanned time in UTC, zero for NULL.
 func timeOrZero(t *time.Time) time.Time {

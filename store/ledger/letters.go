@@ -64,17 +64,17 @@ func plain(name, text string) error {
 // before; 0 is the first page. The error is [fault.Unavailable], or an [schema.InvalidError] that names the invalid
 // part of the filter.
 func (l *Ledger) Letters(ctx context.Context, f LetterFilter, before int64, max int) ([]Letter, error) {
-	defer l.sql.Time("letters")()
+	defer l.db.Metrics.Time("letters")()
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	query, err := l.newest(ctx, f, before, limit(max))
+	query, err := l.newest(ctx, f, before, kit.Rows(max))
 	if err != nil {
-		return nil, l.sql.Unavailable("list dead letters", err)
+		return nil, l.db.Unavailable("list dead letters", err)
 	}
 	var rows []letterSeen
 	if err := query.Select(letterColumns).Find(&rows).Error; err != nil {
-		return nil, l.sql.Unavailable("list dead letters", err)
+		return nil, l.db.Unavailable("list dead letters", err)
 	}
 	letters := make([]Letter, len(rows))
 	for i, r := range rows {
@@ -100,7 +100,7 @@ func (l *Ledger) newest(ctx context.Context, f LetterFilter, before int64, rows 
 		return page(l.letters(ctx, f)), nil
 	}
 	var matching []int64
-	err := l.ofErrors(l.sql.Read(ctx).Table("afterwrite_errors AS e"), f).Select("e.number").Limit(maxSought +
+	err := l.ofErrors(l.db.Read(ctx).Table("afterwrite_errors AS e"), f).Select("e.number").Limit(maxSought +
 		1).Scan(&matching).Error
 	if err != nil || len(matching) > maxSought {
 		return page(l.letters(ctx, f)), err
@@ -108,24 +108,24 @@ func (l *Ledger) newest(ctx context.Context, f LetterFilter, before int64, rows 
 	parts, each := make([]string, len(matching)), make([]any, len(matching))
 	for i, number := range matching {
 		parts[i] = fmt.Sprintf("SELECT number FROM (?) AS s%d", i)
-		letters := l.sql.Read(ctx).Table("afterwrite_dead_letters AS l").Where("l.error = ?", number)
+		letters := l.db.Read(ctx).Table("afterwrite_dead_letters AS l").Where("l.error = ?", number)
 		each[i] = page(ofLetters(letters, f)).Select("l.number")
 	}
 	if len(parts) == 0 {
 		parts = []string{"SELECT 0"} // no letter has that number
 	}
-	return page(joined(l.sql.Read(ctx)).Where("l.number IN ("+strings.Join(parts, " UNION ALL ")+")", each...)), nil
+	return page(joined(l.db.Read(ctx)).Where("l.number IN ("+strings.Join(parts, " UNION ALL ")+")", each...)), nil
 }
 
 // CountLetters counts the dead letters of a filter. Its errors are as for [Ledger.Letters].
 func (l *Ledger) CountLetters(ctx context.Context, f LetterFilter) (int, error) {
-	defer l.sql.Time("letters")()
+	defer l.db.Metrics.Time("letters")()
 	if err := f.check(); err != nil {
 		return 0, err
 	}
 	var n int64
 	err := l.letters(ctx, f).Count(&n).Error
-	return int(n), l.sql.Unavailable("count dead letters", err)
+	return int(n), l.db.Unavailable("count dead letters", err)
 }
 
 // LetterGroup counts the dead letters of one entity with one error.
@@ -139,7 +139,7 @@ type LetterGroup struct {
 // LetterGroups groups the dead letters of a filter by entity and error, the largest groups first. Its errors are as for
 // [Ledger.Letters].
 func (l *Ledger) LetterGroups(ctx context.Context, f LetterFilter, max int) ([]LetterGroup, error) {
-	defer l.sql.Time("letters")()
+	defer l.db.Metrics.Time("letters")()
 	if err := f.check(); err != nil {
 		return nil, err
 	}
@@ -153,9 +153,9 @@ func (l *Ledger) LetterGroups(ctx context.Context, f LetterFilter, max int) ([]L
 		Select(`l.entity, e.kind, e.constraint_name, e.column_name, e.message,
 			count(*) AS count, min(l.died_at) AS first, max(l.died_at) AS last`).
 		Group("l.entity, e.number, e.kind, e.constraint_name, e.column_name, e.message").
-		Order("count DESC, l.entity, e.message").Limit(limit(max)).Find(&rows).Error
+		Order("count DESC, l.entity, e.message").Limit(kit.Rows(max)).Find(&rows).Error
 	if err != nil {
-		return nil, l.sql.Unavailable("group dead letters", err)
+		return nil, l.db.Unavailable("group dead letters", err)
 	}
 	groups := make([]LetterGroup, len(rows))
 	for i, r := range rows {
@@ -172,20 +172,20 @@ func (l *Ledger) LetterGroups(ctx context.Context, f LetterFilter, max int) ([]L
 
 // Letter returns a dead letter with its history, or [ErrNoLetter].
 func (l *Ledger) Letter(ctx context.Context, number int64) (Letter, error) {
-	return l.letter(l.sql.Read(ctx).Where("l.number = ?", number))
+	return l.letter(l.db.Read(ctx).Where("l.number = ?", number))
 }
 
 // LetterOf returns the dead letter of one version of a record with its history, or
 // [ErrNoLetter].
 func (l *Ledger) LetterOf(ctx context.Context, entity, id string, v schema.Version) (Letter, error) {
-	return l.letter(l.sql.Read(ctx).Where("l.entity = ? AND l.id = ? AND l.version = ?", entity, id, int64(v)))
+	return l.letter(l.db.Read(ctx).Where("l.entity = ? AND l.id = ? AND l.version = ?", entity, id, int64(v)))
 }
 
 func (l *Ledger) letter(where *gorm.DB) (Letter, error) {
-	defer l.sql.Time("letters")()
+	defer l.db.Metrics.Time("letters")()
 	var rows []letterSeen
 	if err := joined(where).Select(letterColumns + ", l.history").Limit(1).Find(&rows).Error; err != nil {
-		return Letter{}, l.sql.Unavailable("read a dead letter", err)
+		return Letter{}, l.db.Unavailable("read a dead letter", err)
 	}
 	if len(rows) == 0 {
 		return Letter{}, ErrNoLetter
@@ -202,7 +202,7 @@ func joined(db *gorm.DB) *gorm.DB {
 }
 
 func (l *Ledger) letters(ctx context.Context, f LetterFilter) *gorm.DB {
-	return l.ofErrors(ofLetters(joined(l.sql.Read(ctx)), f), f)
+	return l.ofErrors(ofLetters(joined(l.db.Read(ctx)), f), f)
 }
 
 // ofLetters applies the parts of the filter that are about the letters, l.
@@ -229,7 +229,7 @@ func (l *Ledger) ofErrors(query *gorm.DB, f LetterFilter) *gorm.DB {
 	query = equal(query, "e.constraint_name", f.Constraint)
 	if f.Text != "" {
 		message := "message"
-		if l.sql.Dialect == "mysql" { // stored as bytes, so that an index distinguishes all texts
+		if l.db.Dialect.Name() == "mysql" { // stored as bytes, so that an index distinguishes all texts
 			message = "CONVERT(message USING utf8mb4)"
 		}
 		query = query.Where(`e.number IN (SELECT number FROM afterwrite_errors WHERE lower(`+message+

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/internal/database"
 	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
@@ -22,8 +23,8 @@ type pairingRow struct {
 // Pairing returns the Redis that belongs to the database under a name, the prefix of its keys. It is none if the two
 // were never paired.
 func (l *Ledger) Pairing(ctx context.Context, name string) (schema.Pairing, error) {
-	p, err := pairing(l.sql.Read(ctx), name)
-	return p, l.sql.Unavailable("read the pairing", err)
+	p, err := pairing(l.db.Read(ctx), name)
+	return p, l.db.Unavailable("read the pairing", err)
 }
 
 func pairing(db *gorm.DB, name string) (schema.Pairing, error) {
@@ -49,7 +50,7 @@ type Pairs struct {
 func (l *Ledger) Pair(
 	ctx context.Context, name string, decide func(ctx context.Context, stored schema.Pairing) (Pairs, error),
 ) error {
-	return l.sql.Change(ctx, "pair", func(db *gorm.DB) error {
+	return l.db.Change(ctx, "pair", func(db *gorm.DB) error {
 		// The insert locks the row, or creates it and makes the others wait until the end.
 		err := db.Table("afterwrite_pairings").Clauses(clause.OnConflict{
 			Columns: []clause.Column{{Name: "name"}}, DoUpdates: clause.AssignmentColumns([]string{"name"}),
@@ -63,7 +64,7 @@ func (l *Ledger) Pair(
 		}
 		to, err := decide(ctx, stored)
 		if err != nil {
-			return &kit.OwnError{Err: err}
+			return &database.OwnError{Err: err}
 		}
 		if err := noteLosses(db, to.Losses); err != nil {
 			return err
@@ -120,7 +121,7 @@ func (l *Ledger) NoteLosses(ctx context.Context, losses ...Loss) error {
 	if len(losses) == 0 {
 		return nil
 	}
-	return l.sql.Change(ctx, "note a loss", func(db *gorm.DB) error { return noteLosses(db, losses) })
+	return l.db.Change(ctx, "note a loss", func(db *gorm.DB) error { return noteLosses(db, losses) })
 }
 
 func noteLosses(db *gorm.DB, losses []Loss) error {
@@ -157,8 +158,8 @@ func (l *Ledger) CountedLosses(ctx context.Context, life string) ([]Loss, error)
 
 func (l *Ledger) losses(ctx context.Context, of func(*gorm.DB) *gorm.DB) ([]Loss, error) {
 	var rows []lossRow
-	if err := of(l.sql.Read(ctx).Table("afterwrite_losses")).Order("number").Find(&rows).Error; err != nil {
-		return nil, l.sql.Unavailable("read the losses", err)
+	if err := of(l.db.Read(ctx).Table("afterwrite_losses")).Order("number").Find(&rows).Error; err != nil {
+		return nil, l.db.Unavailable("read the losses", err)
 	}
 	losses := make([]Loss, len(rows))
 	for i, r := range rows {
@@ -170,7 +171,7 @@ func (l *Ledger) losses(ctx context.Context, of func(*gorm.DB) *gorm.DB) ([]Loss
 // Acknowledge marks open losses as acknowledged, with the operator's reason, and writes that to the audit. It returns
 // how many it marked: losses that another operator acknowledged meanwhile are left out.
 func (l *Ledger) Acknowledge(ctx context.Context, losses []Loss, reason string, by Actor) (marked int, err error) {
-	err = l.sql.Change(ctx, "acknowledge losses", func(db *gorm.DB) error {
+	err = l.db.Change(ctx, "acknowledge losses", func(db *gorm.DB) error {
 		marked = 0
 		for _, loss := range losses {
 			done := db.Table("afterwrite_losses").Where("number = ? AND acknowledged_at IS NULL",
@@ -205,9 +206,9 @@ const (
 // FlushedEntities returns the names of the entities of which records were ever flushed to this database.
 func (l *Ledger) FlushedEntities(ctx context.Context) (map[string]bool, error) {
 	var names []string
-	err := l.sql.Read(ctx).Table("afterwrite_fences").Where("flushes > 0").Distinct().Pluck("entity", &names).Error
+	err := l.db.Read(ctx).Table("afterwrite_fences").Where("flushes > 0").Distinct().Pluck("entity", &names).Error
 	if err != nil {
-		return nil, l.sql.Unavailable("look for flushes", err)
+		return nil, l.db.Unavailable("look for flushes", err)
 	}
 	flushed := make(map[string]bool, len(names))
 	for _, name := range names {

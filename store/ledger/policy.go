@@ -11,6 +11,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/internal/database"
 	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
@@ -59,7 +60,7 @@ func (r policyRow) policy() (Policy, error) {
 
 // CurrentPolicies returns the active policies by entity. An entity that is absent has the policy of the configuration.
 func (l *Ledger) CurrentPolicies(ctx context.Context) (map[string]Policy, error) {
-	rows, err := l.policies(l.sql.Read(ctx).Where(`version = (SELECT max(version) FROM afterwrite_policies n
+	rows, err := l.policies(l.db.Read(ctx).Where(`version = (SELECT max(version) FROM afterwrite_policies n
 		WHERE n.entity = afterwrite_policies.entity)`).Limit(store.MaxListLimit))
 	if err != nil {
 		return nil, err
@@ -73,14 +74,14 @@ func (l *Ledger) CurrentPolicies(ctx context.Context) (map[string]Policy, error)
 
 // PolicyHistory returns the versions of an entity's policy, the newest first.
 func (l *Ledger) PolicyHistory(ctx context.Context, entity string, max int) ([]Policy, error) {
-	return l.policies(l.sql.Read(ctx).Where("entity = ?", entity).Order("version DESC").Limit(limit(max)))
+	return l.policies(l.db.Read(ctx).Where("entity = ?", entity).Order("version DESC").Limit(kit.Rows(max)))
 }
 
 func (l *Ledger) policies(query *gorm.DB) ([]Policy, error) {
-	defer l.sql.Time("policies")()
+	defer l.db.Metrics.Time("policies")()
 	var rows []policyRow
 	if err := query.Table("afterwrite_policies").Find(&rows).Error; err != nil {
-		return nil, l.sql.Unavailable("read retry policies", err)
+		return nil, l.db.Unavailable("read retry policies", err)
 	}
 	policies := make([]Policy, len(rows))
 	for i, r := range rows {
@@ -106,7 +107,7 @@ func (l *Ledger) SetPolicy(ctx context.Context, entity string, expected int64, p
 		return Policy{}, fmt.Errorf("set the policy of %s: %w", entity, err)
 	}
 	row := policyRow{entity, expected + 1, string(text), by.Name, note, kit.Instant(time.Now())}
-	err = l.sql.Change(ctx, "set the policy of "+entity, func(db *gorm.DB) error { return l.insertPolicy(db, row, by) })
+	err = l.db.Change(ctx, "set the policy of "+entity, func(db *gorm.DB) error { return l.insertPolicy(db, row, by) })
 	if err != nil {
 		return Policy{}, err
 	}
@@ -121,11 +122,11 @@ func (l *Ledger) insertPolicy(db *gorm.DB, row policyRow, by Actor) error {
 		return err
 	}
 	if current != row.Version-1 {
-		return &kit.OwnError{Err: ErrPolicyChanged}
+		return &database.OwnError{Err: ErrPolicyChanged}
 	}
 	err = db.Table("afterwrite_policies").Create(&row).Error
-	if r, ok := l.sql.Classify(err); ok && r.Kind == schema.KindUnique {
-		return &kit.OwnError{Err: ErrPolicyChanged} // another process set it at the same moment
+	if r, ok := l.db.Dialect.Classify(err); ok && r.Kind == schema.KindUnique {
+		return &database.OwnError{Err: ErrPolicyChanged} // another process set it at the same moment
 	}
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ func (l *Ledger) Resolve(ctx context.Context, numbers []int64, as Resolution, by
 func (l *Ledger) touch(ctx context.Context, action string, numbers []int64, by Actor, set string, args ...any) (int,
 	error) {
 	touched := 0
-	err := l.sql.Change(ctx, fmt.Sprintf("%s of %d letters", action, len(numbers)), func(db *gorm.DB) error {
+	err := l.db.Change(ctx, fmt.Sprintf("%s of %d letters", action, len(numbers)), func(db *gorm.DB) error {
 		for some := range slices.Chunk(numbers, lettersPerStatement) {
 			n, err := l.touchSome(db, action, some, by, set, args)
 			if err != nil {
@@ -56,7 +56,7 @@ func (l *Ledger) touchSome(db *gorm.DB, action string, numbers []int64, by Actor
 	update := "UPDATE afterwrite_dead_letters SET " + set + " WHERE number IN ? AND resolution = ''"
 	args = append(slices.Clone(args), numbers)
 	var err error
-	if l.sql.Dialect == "mysql" { // its UPDATE returns no rows: they are locked first
+	if l.db.Dialect.Name() == "mysql" { // its UPDATE returns no rows: they are locked first
 		err = db.Raw(`SELECT entity, id, version FROM afterwrite_dead_letters
 			WHERE number IN ? AND resolution = '' ORDER BY number FOR UPDATE`, numbers).Scan(&open).Error
 		if err == nil {
@@ -85,16 +85,16 @@ type OpenLetter struct {
 // OpenLetters returns up to limit open letters of an entity with numbers above after, in order. The sweeper walks them
 // to resolve letters that were superseded.
 func (l *Ledger) OpenLetters(ctx context.Context, e *schema.Entity, after int64, limit int) ([]OpenLetter, error) {
-	defer l.sql.Time("letters")()
+	defer l.db.Metrics.Time("letters")()
 	var open []OpenLetter
-	err := l.sql.Read(ctx).Raw(`SELECT number, id, version FROM afterwrite_dead_letters
+	err := l.db.Read(ctx).Raw(`SELECT number, id, version FROM afterwrite_dead_letters
 		WHERE entity = ? AND resolution = '' AND number > ? ORDER BY number LIMIT ?`, e.Name, after, min(max(1, limit), store.MaxListLimit)).Scan(&open).Error
-	return open, l.sql.Unavailable("list the open letters of "+e.Name, err)
+	return open, l.db.Unavailable("list the open letters of "+e.Name, err)
 }
 
 // Lettered reports which of some versions of records have a dead letter, open or resolved.
 func (l *Ledger) Lettered(ctx context.Context, e *schema.Entity, some []schema.Versioned) ([]bool, error) {
-	defer l.sql.Time("letters")()
+	defer l.db.Metrics.Time("letters")()
 	ids := make([]string, len(some))
 	for i, one := range some {
 		ids[i] = one.ID
@@ -102,10 +102,10 @@ func (l *Ledger) Lettered(ctx context.Context, e *schema.Entity, some []schema.V
 	found := map[schema.Versioned]bool{}
 	for part := range slices.Chunk(ids, lettersPerStatement) {
 		var rows []schema.Versioned
-		err := l.sql.Read(ctx).Raw(`SELECT id, version FROM afterwrite_dead_letters WHERE entity = ? AND id IN ?`,
+		err := l.db.Read(ctx).Raw(`SELECT id, version FROM afterwrite_dead_letters WHERE entity = ? AND id IN ?`,
 			e.Name, part).Scan(&rows).Error
 		if err != nil {
-			return nil, l.sql.Unavailable("look for the letters of "+e.Name, err)
+			return nil, l.db.Unavailable("look for the letters of "+e.Name, err)
 		}
 		for _, one := range rows {
 			found[one] = true
@@ -122,10 +122,10 @@ func (l *Ledger) Lettered(ctx context.Context, e *schema.Entity, some []schema.V
 // kept for ever.
 func (l *Ledger) PurgeLetters(ctx context.Context, before time.Time, limit int) (int, error) {
 	purged := 0
-	err := l.sql.Change(ctx, "purge resolved dead letters", func(db *gorm.DB) error {
+	err := l.db.Change(ctx, "purge resolved dead letters", func(db *gorm.DB) error {
 		some := `DELETE FROM afterwrite_dead_letters WHERE number IN (SELECT number FROM afterwrite_dead_letters
 			WHERE resolution <> '' AND resolved_at < ? ORDER BY resolved_at LIMIT ?)`
-		if l.sql.Dialect == "mysql" { // MySQL has no limit in a subquery, but has one for DELETE
+		if l.db.Dialect.Name() == "mysql" { // MySQL has no limit in a subquery, but has one for DELETE
 			some = `DELETE FROM afterwrite_dead_letters WHERE resolution <> '' AND resolved_at < ? ORDER BY resolved_at LIMIT ?`
 		}
 		done := db.Exec(some, kit.Instant(before), min(max(1, limit), store.MaxListLimit))

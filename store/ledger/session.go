@@ -26,10 +26,10 @@ func (l *Ledger) Sessions() Sessions { return Sessions{l} }
 // FindCtx returns the data of a session that has not expired.
 func (s Sessions) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
 	var rows []sessionRow
-	err := s.ledger.sql.Read(ctx).Table("afterwrite_sessions").Where("token = ? AND expires_at > ?", token,
+	err := s.ledger.db.Read(ctx).Table("afterwrite_sessions").Where("token = ? AND expires_at > ?", token,
 		kit.Instant(time.Now())).Limit(1).Find(&rows).Error
 	if err != nil {
-		return nil, false, s.ledger.sql.Unavailable("find a session", err)
+		return nil, false, s.ledger.db.Unavailable("find a session", err)
 	}
 	if len(rows) == 0 {
 		return nil, false, nil
@@ -40,7 +40,7 @@ func (s Sessions) FindCtx(ctx context.Context, token string) ([]byte, bool, erro
 // CommitCtx writes a session, and deletes those that have expired.
 func (s Sessions) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
 	row := sessionRow{Token: token, Data: data, ExpiresAt: kit.Instant(expiry)}
-	return s.ledger.sql.Change(ctx, "keep a session", func(db *gorm.DB) error {
+	return s.ledger.db.Change(ctx, "keep a session", func(db *gorm.DB) error {
 		err := db.Exec("DELETE FROM afterwrite_sessions WHERE expires_at <= ?", kit.Instant(time.Now())).Error
 		if err != nil {
 			return err
@@ -54,7 +54,7 @@ func (s Sessions) CommitCtx(ctx context.Context, token string, data []byte, expi
 
 // DeleteCtx ends a session. Ending a session that does not exist is not an error.
 func (s Sessions) DeleteCtx(ctx context.Context, token string) error {
-	return s.ledger.sql.Change(ctx, "end a session", func(db *gorm.DB) error {
+	return s.ledger.db.Change(ctx, "end a session", func(db *gorm.DB) error {
 		return db.Exec("DELETE FROM afterwrite_sessions WHERE token = ?", token).Error
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/token"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/internal/database"
 	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
@@ -53,7 +54,7 @@ func (r tokenRow) token() (token.Token, error) {
 // [token.MaxTokens], or a few more if several processes create tokens at the same moment. A row that cannot be decoded,
 // for example one of a newer version of the program, is left out: it grants nothing, and does not affect the others.
 func (l *Ledger) LivingTokens(ctx context.Context) ([]token.Token, error) {
-	rows, err := l.tokenRows(l.sql.Read(ctx).Where("revoked_at IS NULL").Order("name"))
+	rows, err := l.tokenRows(l.db.Read(ctx).Where("revoked_at IS NULL").Order("name"))
 	tokens := make([]token.Token, 0, len(rows))
 	for _, r := range rows {
 		if t, err := r.token(); err == nil {
@@ -66,7 +67,7 @@ func (l *Ledger) LivingTokens(ctx context.Context) ([]token.Token, error) {
 // Tokens returns living and revoked tokens, the newest first, at most store.MaxListLimit. It fails on a row that cannot
 // be decoded, and names it.
 func (l *Ledger) Tokens(ctx context.Context) ([]token.Token, error) {
-	rows, err := l.tokenRows(l.sql.Read(ctx).Order("number DESC").Limit(store.MaxListLimit))
+	rows, err := l.tokenRows(l.db.Read(ctx).Order("number DESC").Limit(store.MaxListLimit))
 	if err != nil {
 		return nil, err
 	}
@@ -80,10 +81,10 @@ func (l *Ledger) Tokens(ctx context.Context) ([]token.Token, error) {
 }
 
 func (l *Ledger) tokenRows(query *gorm.DB) ([]tokenRow, error) {
-	defer l.sql.Time("tokens")()
+	defer l.db.Metrics.Time("tokens")()
 	var rows []tokenRow
 	if err := query.Table("afterwrite_tokens").Find(&rows).Error; err != nil {
-		return nil, l.sql.Unavailable("read tokens", err)
+		return nil, l.db.Unavailable("read tokens", err)
 	}
 	return rows, nil
 }
@@ -100,7 +101,7 @@ func (l *Ledger) NewToken(ctx context.Context, t token.Token, by Actor) error {
 		at := kit.Instant(t.ExpiresAt)
 		row.ExpiresAt = &at
 	}
-	return l.sql.Change(ctx, "make the token "+t.Name, func(db *gorm.DB) error { return l.insertToken(db, row, by) })
+	return l.db.Change(ctx, "make the token "+t.Name, func(db *gorm.DB) error { return l.insertToken(db, row, by) })
 }
 
 func (l *Ledger) insertToken(db *gorm.DB, row tokenRow, by Actor) error {
@@ -115,11 +116,11 @@ func (l *Ledger) insertToken(db *gorm.DB, row tokenRow, by Actor) error {
 		return err
 	}
 	if living >= token.MaxTokens {
-		return &kit.OwnError{Err: token.ErrTooMany}
+		return &database.OwnError{Err: token.ErrTooMany}
 	}
 	err = db.Table("afterwrite_tokens").Create(&row).Error
-	if r, ok := l.sql.Classify(err); ok && r.Kind == schema.KindUnique {
-		return &kit.OwnError{Err: token.ErrNameTaken}
+	if r, ok := l.db.Dialect.Classify(err); ok && r.Kind == schema.KindUnique {
+		return &database.OwnError{Err: token.ErrNameTaken}
 	}
 	if err != nil {
 		return err
@@ -130,14 +131,14 @@ func (l *Ledger) insertToken(db *gorm.DB, row tokenRow, by Actor) error {
 
 // RevokeToken revokes the living token of that name and audits it, or fails with [token.ErrNoSuchName].
 func (l *Ledger) RevokeToken(ctx context.Context, name string, by Actor) error {
-	return l.sql.Change(ctx, "revoke the token "+name, func(db *gorm.DB) error {
+	return l.db.Change(ctx, "revoke the token "+name, func(db *gorm.DB) error {
 		done := db.Exec("UPDATE afterwrite_tokens SET revoked_at = ?, revoked_by = ? WHERE name = ? AND revoked_at IS NULL",
 			kit.Instant(time.Now()), by.Name, name)
 		if done.Error != nil {
 			return done.Error
 		}
 		if done.RowsAffected == 0 {
-			return &kit.OwnError{Err: token.ErrNoSuchName}
+			return &database.OwnError{Err: token.ErrNoSuchName}
 		}
 		return insertAudit(db, AuditEntry{Actor: by, Action: "token.revoke", Detail: map[string]any{"name": name}})
 	})
@@ -147,7 +148,7 @@ func (l *Ledger) RevokeToken(ctx context.Context, name string, by Actor) error {
 // record it.
 func (l *Ledger) TokensUsed(ctx context.Context, numbers []int64, at time.Time) error {
 	at = kit.Instant(at)
-	return l.sql.Change(ctx, fmt.Sprintf("note the use of %d tokens", len(numbers)), func(db *gorm.DB) error {
+	return l.db.Change(ctx, fmt.Sprintf("note the use of %d tokens", len(numbers)), func(db *gorm.DB) error {
 		return db.Exec(`UPDATE afterwrite_tokens SET last_used_at = ?
 			WHERE number IN ? AND (last_used_at IS NULL OR last_used_at <= ?)`, at, numbers, at.Add(-time.Minute)).Error
 	})

@@ -10,7 +10,6 @@ import (
 
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/catalog"
-	"github.com/afterwrite/afterwrite/store/internal/kit"
 	"github.com/afterwrite/afterwrite/store/internal/mapping"
 )
 
@@ -85,7 +84,7 @@ func (s *Database) Foldable(ctx context.Context, t *mapping.Table) error {
 }
 
 // Change runs fn in a transaction on a connection that writes: all of it is committed, or
-// nothing. The error is [fault.Unavailable], or what fn wrapped in a [kit.OwnError].
+// nothing. The error is [fault.Unavailable], or what fn wrapped in an [OwnError].
 func (s *Database) Change(ctx context.Context, op string, fn func(db *gorm.DB) error) error {
 	defer s.Metrics.Time("change")()
 	tx, err := s.Begin(ctx)
@@ -94,7 +93,7 @@ func (s *Database) Change(ctx context.Context, op string, fn func(db *gorm.DB) e
 	}
 	defer tx.Rollback()
 	if err := fn(tx.DB); err != nil {
-		var own *kit.OwnError
+		var own *OwnError
 		if errors.As(err, &own) {
 			return fmt.Errorf("%s: %w", op, own.Err)
 		}
@@ -102,6 +101,12 @@ func (s *Database) Change(ctx context.Context, op string, fn func(db *gorm.DB) e
 	}
 	return s.Unavailable(op, tx.Commit())
 }
+
+// OwnError is an error inside a change that is not the database's.
+type OwnError struct{ Err error }
+
+// Error is that of the error inside.
+func (e *OwnError) Error() string { return e.Err.Error() }
 
 // Target is what a statement writes to: a table, and what is known of it.
 type Target struct {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -157,6 +158,9 @@ type Fence struct {
 	ID      string         // of the last of them that committed
 	Reach   Reach          // of the last that has noted it
 }
+
+// Turn is a turn of a fence, its number and its random id, as Redis notes it.
+func Turn(number int64, id string) string { return strconv.FormatInt(number, 10) + "." + id }
 
 // Columns are where a lock statement's columns go.
 func (f *Fence) Columns() []any {

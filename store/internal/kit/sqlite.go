@@ -1,3 +1,4 @@
+// Package kit is what the packages of SQL share below all of them: the driver of SQLite, and how times are written.
 package kit
 
 import (

@@ -1,4 +1,4 @@
-package store
+package ledger
 
 import (
 	"context"
@@ -21,13 +21,13 @@ type entityRow struct {
 // Adopt returns the number of partitions that the database keeps for the entity. The
 // first to ask sets it to the entity's own. A caller configured with another number
 // must not write: see [schema.ErrPartitionsChanged].
-func (s *Store) Adopt(ctx context.Context, e *schema.Entity) (stored int, err error) {
+func (l *Ledger) Adopt(ctx context.Context, e *schema.Entity) (stored int, err error) {
 	op := "adopt " + e.Name
-	stored, err = partitions(s.db.Read(ctx), e)
+	stored, err = partitions(l.db.Read(ctx), e)
 	if err != nil || stored > 0 {
-		return stored, s.db.Unavailable(op, err)
+		return stored, l.db.Unavailable(op, err)
 	}
-	err = s.db.Change(ctx, op, func(db *gorm.DB) error {
+	err = l.db.Change(ctx, op, func(db *gorm.DB) error {
 		if err := setPartitions(db, e, clause.OnConflict{DoNothing: true}); err != nil {
 			return err
 		}
@@ -39,8 +39,8 @@ func (s *Store) Adopt(ctx context.Context, e *schema.Entity) (stored int, err er
 
 // SetPartitions makes the entity's number of partitions the stored one. Call it only
 // when nothing of the entity is pending: ids move to other partitions.
-func (s *Store) SetPartitions(ctx context.Context, e *schema.Entity) error {
-	return s.db.Change(ctx, "set the partitions of "+e.Name, func(db *gorm.DB) error {
+func (l *Ledger) SetPartitions(ctx context.Context, e *schema.Entity) error {
+	return l.db.Change(ctx, "set the partitions of "+e.Name, func(db *gorm.DB) error {
 		return setPartitions(db, e, clause.OnConflict{
 			Columns:   []clause.Column{{Name: "entity"}},
 			DoUpdates: clause.AssignmentColumns([]string{"partitions", "updated_at"}),

@@ -1,0 +1,25 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/afterwrite/afterwrite/store/internal/database"
+)
+
+// Turn is the turn of a partition's fence, see [store.Flush.Turn].
+type Turn struct {
+	Entity    string
+	Partition int
+	Turn      int64  // the number of those that were committed
+	TurnID    string // of the last of them
+}
+
+// String is the turn as Redis notes it.
+func (t Turn) String() string { return database.Turn(t.Turn, t.TurnID) }
+
+// Turns returns the committed turns of all fences that flushes from the Redis of [store.Config.Pair] have held.
+func (l *Ledger) Turns(ctx context.Context) ([]Turn, error) {
+	var turns []Turn
+	err := l.db.Read(ctx).Table("afterwrite_fences").Where("turn_of = ? AND turn > 0", l.db.Settings.Pair).Find(&turns).Error
+	return turns, l.db.Unavailable("read the turns", err)
+}
