@@ -137,7 +137,7 @@ func TestVerdict(t *testing.T) {
 			"! warning · user: 1,204 writes refused, 3 of them dead.", nil},
 		{"slow", func(s *system) {
 			s.stats["product"] = []pending.Stats{{Accepted: 1, Pending: 1, OldestPending: now.Add(-125 * time.Second)}}
-		}, "✕ failure · product: 1 write waits in Redis, the oldest for 2 min 5 s.", nil},
+		}, "✕ failure · product: 1 write pending in Redis, the oldest for 2 min 5 s.", nil},
 		{"does not add up", func(s *system) {
 			s.stats["user"] = []pending.Stats{{Accepted: 7, Persisted: 5, Held: 1, Lost: 1}}
 		}, "✕ failure · user: 1 accepted write is unaccounted for.",
@@ -145,24 +145,24 @@ func TestVerdict(t *testing.T) {
 		{"no worker", func(s *system) {
 			s.processes = nil
 			s.stats["user"] = []pending.Stats{{Accepted: 2, Pending: 2, OldestPending: now.Add(-time.Hour)}}
-		}, "✕ failure · No worker is running: 2 writes wait in Redis, the oldest for 1 h.",
-			[]string{"No process has said that it runs."}},
+		}, "✕ failure · No worker is running: 2 writes pending in Redis, the oldest for 1 h.",
+			[]string{"No running process has reported itself."}},
 		{"database down", func(s *system) {
 			s.dbErr = errors.New("connection refused")
 			s.stats["user"] = []pending.Stats{{Accepted: 1, Pending: 1,
 				OldestPending: now.Add(-3200 * time.Millisecond)}}
-		}, "✕ failure · The database is not responding: 1 write waits in Redis, the oldest for 3.2 s.",
+		}, "✕ failure · The database is not responding: 1 write pending in Redis, the oldest for 3.2 s.",
 			[]string{"connection refused"}},
 		{"redis down", func(s *system) {
 			s.redisErr, s.health = schema.ErrUnavailable, inspect.Health{}
 		}, "✕ failure · Redis is not responding: writes are rejected, reads come from the database.",
-			[]string{"The figures are kept in Redis, which does not answer."}},
+			[]string{"Redis is not responding, so there are no statistics to show."}},
 		{"both down", func(s *system) {
 			s.redisErr, s.health, s.dbErr = schema.ErrUnavailable, inspect.Health{}, errors.New("down")
 		}, "✕ failure · Neither Redis nor the database is responding: writes and reads are rejected.", nil},
 		{"redis may evict", func(s *system) { s.checkErr = inspect.ErrEvictionPolicy },
 			"✕ failure · Redis may evict accepted writes: its maxmemory-policy must be volatile-* or noeviction.",
-			[]string{"✓ adds up"}},
+			[]string{"✓ balanced"}},
 		{"warned", func(s *system) {
 			s.health.Warnings = []inspect.Warning{{Check: "redis persistence",
 				Text: "Redis keeps no append-only file."}}
@@ -191,7 +191,7 @@ func TestOverviewIsExact(t *testing.T) {
 	_, html := get(t, pages(t, s), "/")
 	seen := text(html)
 	for _, want := range []string{
-		"9,223,372,036,854,775,807", "9,223,372,036,854,775,806", "✓ adds up", "2026-01-31 12:00:00 UTC",
+		"9,223,372,036,854,775,807", "9,223,372,036,854,775,806", "✓ balanced", "2026-01-31 12:00:00 UTC",
 		"on, fsync everysec", "3.0 MiB of 1.0 GiB", "volatile-lfu", "under 1 ms", "sqlite",
 		"worker host-7 concurrency 8", "v1.2.3", "every 5 s",
 	} {
@@ -210,7 +210,7 @@ func TestEntityPage(t *testing.T) {
 	require.Equal(t, http.StatusOK, r.StatusCode)
 	require.Equal(t, "user ! warning", heading(t, html))
 	for _, want := range []string{"3 writes refused, 1 of them dead.", "1769860800123456 ordered",
-		"flush.max_pending 1,000,000", "All ! warning — 0 2 1 13 10 0 0 ✓ adds up 3 conflicts", "0 0 ✓ adds up 1"} {
+		"flush.max_pending 1,000,000", "All ! warning — 0 2 1 13 10 0 0 ✓ balanced 3 conflicts", "0 0 ✓ balanced 1"} {
 		require.Contains(t, text(html), want)
 	}
 
@@ -221,7 +221,7 @@ func TestEntityPage(t *testing.T) {
 	s.redisErr = schema.ErrUnavailable
 	r, html = get(t, h, "/entities/user")
 	require.Equal(t, http.StatusOK, r.StatusCode, "the page answers and says so")
-	require.Contains(t, text(html), "The figures are kept in Redis, which does not answer.")
+	require.Contains(t, text(html), "Redis is not responding, so there are no statistics to show.")
 }
 
 // Errors and names are data, never markup.

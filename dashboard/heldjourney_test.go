@@ -53,7 +53,7 @@ func TestHeldRecordIsMended(t *testing.T) {
 		b := newTab(t, d.pages.URL)
 		b.expects("status of 422")
 		b.open("/record?entity=user&id=eve")
-		b.sees("it waits for its next attempt.")
+		b.sees("it awaits retry.")
 		b.button("Edit…")
 		b.sees("Edit user eve")
 		require.NotContains(t, b.text()+b.html(), "hush")
@@ -126,7 +126,7 @@ func TestBulkHeld(t *testing.T) {
 		d.put("user", "ada", map[string]any{"name": "Ada", "email": "other@example.com"})
 		d.await("user", "ada", schema.Persisted)
 		b.open("/held")
-		b.button("Try all now…")
+		b.button("Retry all…")
 		b.sees("Retry 2 held records?")
 		b.button("Retry 2")
 		b.sees("✓ done")
@@ -151,7 +151,7 @@ func TestHeldInProduction(t *testing.T) {
 	b.open("/record?entity=user&id=eve")
 	b.login("vera", "vera's password")
 	b.sees("vera (viewer)")
-	b.sees("it waits for its next attempt.")
+	b.sees("it awaits retry.")
 	for _, word := range []string{"Discard…", "Edit…", "Try it now"} {
 		require.NotContains(t, b.text(), word)
 	}
@@ -184,7 +184,7 @@ func TestHeldInProduction(t *testing.T) {
 	b.button("Discard 1")
 	b.sees("Discarded: the row's state")
 	b.open("/held")
-	b.button("Try all now…")
+	b.button("Retry all…")
 	b.sees("Type retry 1 to confirm")
 	log, err := d.store.AuditLog(t.Context(), ledger.AuditQuery{Entity: "user", ID: "eve"})
 	require.NoError(t, err)
@@ -269,7 +269,7 @@ func TestRefreshLeavesWhatIsInHand(t *testing.T) {
 	d.refuse("eve")
 	b := newTab(t, d.pages.URL)
 	b.open("/record?entity=user&id=eve")
-	b.sees("it waits for its next attempt.")
+	b.sees("it awaits retry.")
 	require.True(t, js[bool](b, `new Promise(done => {
 		let link;
 		document.body.addEventListener("htmx:beforeSend", () => {

@@ -21,11 +21,11 @@ const hidden = "hidden"
 type letterBody struct {
 	operate.View
 	editForm
-	Stale  bool
-	State  string
-	Waits  bool
-	MayAct bool
-	Audit  []ledger.AuditEntry
+	Stale   bool
+	State   string
+	Waiting bool
+	MayAct  bool
+	Audit   []ledger.AuditEntry
 }
 
 // editForm is the values of a refused record, and a form to change them.
@@ -97,8 +97,8 @@ func (d *dashboard) letterBody(r *http.Request, number int64) (*letterBody, erro
 	if err != nil {
 		return nil, err
 	}
-	row := letterRow{Letter: view.Letter}
-	body.State, body.Waits, body.Stale = row.State(), row.State() == "waits", view.Stale()
+	row := letterRow{view.Letter}
+	body.State, body.Waiting, body.Stale = row.State(), row.Waiting(), view.Stale()
 	if view.Configured {
 		body.Fields = compare(d.entityNamed(view.Entity), view)
 	}

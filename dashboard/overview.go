@@ -54,7 +54,7 @@ type figuresNow struct {
 type drawing struct{ Name, Title, Unit string }
 
 var charts = []drawing{
-	{"rates", "Accepted and persisted", "records a second"},
+	{"rates", "Accepted and persisted", "records per second"},
 	{"lag", "Lag: the oldest pending write, p50 and p99", "seconds"},
 	{"pending", "Pending", "records"},
 	{"refused", "Held and dead", "records"},

@@ -84,11 +84,11 @@ type link struct {
 // saids are the sentences that an action leaves for the page after it. They travel by
 // name, so that no link can put words into the page's mouth.
 var saids = map[string]string{
-	"flushpaused":    "Flushing is paused: writes are accepted and wait in Redis.",
-	"flushresumed":   "Flushing goes on; what is due is ordered within a second or two.",
-	"flushednow":     "All that waits is being flushed, held records included; a refusal counts as an attempt.",
-	"flushnothing":   "Nothing waits: the database has every write that it has not refused for good.",
-	"flushpausednow": "Nothing was ordered: flushing is paused. Resume it first.",
+	"flushpaused":    "Flushing is paused: accepted writes stay pending in Redis.",
+	"flushresumed":   "Flushing is resumed; what is due is enqueued within two seconds.",
+	"flushednow":     "All pending writes are being flushed, held records included; a refusal counts as an attempt.",
+	"flushnothing":   "Nothing is pending: the database has every write that it has not refused for good.",
+	"flushpausednow": "Nothing was enqueued: flushing is paused. Resume it first.",
 	"retried":        "Retried; its attempts are counted from scratch.",
 	"triedagain":     "Retried.",
 	"stale":          "A newer write, or a worker, was faster: it is no longer held at that version.",
@@ -100,8 +100,8 @@ var saids = map[string]string{
 	"kept":           "Nothing was dropped: it is not cached, or the database does not have it yet.",
 	"revoked":        "The token is revoked: every API process refuses it within five seconds.",
 	"acknowledged":   "The loss is acknowledged; the audit has the reason.",
-	"paused":         "The queue is paused: its tasks wait.",
-	"resumed":        "The queue is taken again.",
+	"paused":         "The queue is paused: its tasks stay pending.",
+	"resumed":        "The queue is resumed.",
 }
 
 // navigation lists the pages that this configuration has and a person may see.
@@ -113,7 +113,7 @@ func (d *dashboard) navigation(current string, p person) []link {
 		pages       []string // on which it is the current one
 	}{
 		{true, "Overview", "", []string{"overview", "entity"}},
-		{d.Letters != nil, "Refused", "refused", []string{"refused", "letter", "confirm", "job", "held", "edit"}},
+		{d.Letters != nil, "Failed writes", "refused", []string{"refused", "letter", "confirm", "job", "held", "edit"}},
 		{d.Records != nil, "Record", "record", []string{"record"}},
 		{d.Letters != nil, "Policies", "policies", []string{"policies", "policy"}},
 		{d.Queues != nil, "Queues", "queues", []string{"queues", "queue"}},
@@ -187,7 +187,7 @@ func (d *dashboard) broken(w http.ResponseWriter, r *http.Request, what string, 
 	case errors.Is(err, schema.ErrUnavailable), errors.Is(err, schema.ErrDatabaseUnavailable),
 		errors.Is(err, context.DeadlineExceeded), fault.Unavailable(err):
 		status, why = http.StatusServiceUnavailable,
-			"Redis or the database does not answer; nothing is known to have changed."
+			"Redis or the database is not responding; nothing is known to have changed."
 		w.Header().Set("Retry-After", "2")
 	case errors.Is(err, context.Canceled):
 		// The client has gone, or has closed its half of the connection.

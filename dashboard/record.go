@@ -90,13 +90,13 @@ func (b recordBody) Standing() string {
 	s := b.State
 	switch {
 	case s.Record.Status == schema.Dead:
-		return "The database refused it until its policy was exhausted; it waits for an operator."
+		return "The database refused it until its policy was exhausted; it is dead until an operator resolves it."
 	case s.Record.Status == schema.Held:
-		return "The database refused it; it waits for its next attempt."
+		return "The database refused it; it awaits retry."
 	case s.Record.Status == schema.Pending:
 		return "Accepted, and on its way to the database."
 	case b.RowErr != nil:
-		return "The database does not answer, so its row is not shown."
+		return "The database is not responding, so its row is not shown."
 	case s.Cached && s.Record.Deleted, !s.Cached && !b.Row.Exists:
 		return "There is no such record."
 	case s.Cached:

@@ -73,10 +73,10 @@ type group struct {
 }
 
 // letterRow is a letter in a list.
-type letterRow struct {
-	ledger.Letter
-	Waits bool // for an operator
-}
+type letterRow struct{ ledger.Letter }
+
+// Waiting reports whether the letter awaits an operator.
+func (l letterRow) Waiting() bool { return l.State() == string(ledger.StateWaiting) }
 
 // State says where a letter stands.
 func (l letterRow) State() string {
@@ -86,7 +86,7 @@ func (l letterRow) State() string {
 	case !l.RetriedAt.IsZero():
 		return "retried"
 	}
-	return "waits"
+	return string(ledger.StateWaiting)
 }
 
 func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
@@ -108,7 +108,7 @@ func (d *dashboard) refused(w http.ResponseWriter, r *http.Request) {
 		d.broken(w, r, "list dead letters", err)
 		return
 	}
-	d.render(w, r, http.StatusOK, "refused", page{Title: "Refused writes", Refresh: d.refresh(r), At: time.Now(),
+	d.render(w, r, http.StatusOK, "refused", page{Title: "Failed writes", Refresh: d.refresh(r), At: time.Now(),
 		Body: body})
 }
 
@@ -129,7 +129,7 @@ func (d *dashboard) fillRefused(ctx context.Context, body *refusedBody) error {
 		body.Next = some[letterPage-1].Number
 	}
 	for _, l := range some {
-		body.Letters = append(body.Letters, letterRow{l, l.Resolution == ledger.Unresolved && l.RetriedAt.IsZero()})
+		body.Letters = append(body.Letters, letterRow{l})
 	}
 	s := d.snapshot(ctx)
 	found, known, err := d.groupings.Of(ctx, dead, until)
@@ -189,7 +189,7 @@ func (d *dashboard) letterLine(l ledger.Letter) []string {
 		strconv.FormatInt(l.Number, 10), l.Entity, l.ID, l.Version.String(), operation, string(l.Refusal.Kind),
 		l.Refusal.Constraint,
 		l.Refusal.Column, l.Refusal.Message, strconv.Itoa(l.Attempts), export.Stamp(l.AcceptedAt),
-		export.Stamp(l.DiedAt), letterRow{Letter: l}.State(),
+		export.Stamp(l.DiedAt), letterRow{l}.State(),
 		l.Resolver, d.veiled(l.Entity, l.Payload),
 	}
 }

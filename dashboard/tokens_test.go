@@ -24,7 +24,7 @@ func TestTokens(t *testing.T) {
 			b.fill("[name=name]", name)
 			b.fill("[name=scopes]", scopes)
 			b.fill("[name=expires]", expires)
-			b.button("Make the token")
+			b.button("Create token")
 		}
 		for _, bad := range [][4]string{
 			{"a b", "", "", "is no name for a token"}, {"shop", "user", "", "is not a scope"},

@@ -68,7 +68,7 @@ func TestDoctorAndDashboardJudgeAlike(t *testing.T) {
 		old := redis.Z{Score: float64(time.Now().Add(-12 * time.Second).UnixMilli()), Member: "1"}
 		require.NoError(t, d.redis.Client(t).ZAddXX(t.Context(), d.prefix+":{item/"+partition+"}:pending", old).Err())
 	}
-	becomes(true, `failure +workers`, "No worker is running: 1 write waits")
+	becomes(true, `failure +workers`, "No worker is running: 1 write pending")
 	d.start("worker")
 	d.ready(d.worker)
 	d.ok("flush")

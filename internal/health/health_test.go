@@ -56,7 +56,7 @@ func TestJudgement(t *testing.T) {
 			health.Failure, "for 1 min 1 s"},
 		"no worker, and nothing waits": {alone, "workers", health.Warning, "no write is pending"},
 		"no worker, and a write waits": {func(s *health.State) { alone(s); waits(s, 11*time.Second) }, "workers",
-			health.Failure, "1 write waits"},
+			health.Failure, "1 write pending"},
 		"a table in trouble": {func(s *health.State) {
 			s.Processes[0].Info = map[string]string{fleet.TroubleInfo: `{"user":{"table":"users","error":"no column"}}`}
 		}, "table of user", health.Failure, "takes no record: no column"},

@@ -342,7 +342,7 @@ func (e Entity) pausedPart() string {
 	return fmt.Sprintf(" in %d of %d partitions", n, len(e.Partitions))
 }
 
-// waiting says how much waits and for how long, without a full stop.
+// waiting says how much is pending and for how long, without a full stop.
 func (s *State) waiting() string { return waiting(s.Total(), s.At) }
 
 func waiting(t pending.Stats, now time.Time) string {
@@ -350,6 +350,6 @@ func waiting(t pending.Stats, now time.Time) string {
 		return "no write is pending"
 	}
 	return fmt.Sprintf("%s %s in Redis, the oldest for %s", text.Number(t.Pending),
-		text.Plural(t.Pending, "write waits", "writes wait"),
+		text.Plural(t.Pending, "write pending", "writes pending"),
 		text.Duration(max(now.Sub(t.OldestPending), 0)))
 }

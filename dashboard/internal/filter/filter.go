@@ -26,8 +26,11 @@ type Filter struct {
 	ledger.LetterFilter
 }
 
+// anyState is the word of [ledger.AnyState].
+const anyState = "any"
+
 // States are the words of ?state=; the first is meant where there is none.
-var States = []ledger.LetterState{ledger.StateWaiting, ledger.StateRetrying, ledger.StateResolved, "all"}
+var States = []ledger.LetterState{ledger.StateWaiting, ledger.StateRetrying, ledger.StateResolved, anyState}
 
 // Parse reads a filter. The error is about one parameter.
 func Parse(q url.Values) (Filter, error) {
@@ -78,7 +81,7 @@ func parseInstant(q url.Values, name string) (time.Time, error) {
 
 // Selects is the filter as the store takes it.
 func (f Filter) Selects() ledger.LetterFilter {
-	if f.State == "all" {
+	if f.State == anyState {
 		f.State = ledger.AnyState
 	}
 	return f.LetterFilter
