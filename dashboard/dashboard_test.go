@@ -25,6 +25,7 @@ import (
 	"github.com/afterwrite/afterwrite/dashboard"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -249,6 +250,25 @@ func TestNothingChangesAndNothingIsInline(t *testing.T) {
 			require.Equal(t, http.StatusMethodNotAllowed, w.Code, "%s %s", method, path)
 		}
 	}
+}
+
+// left is a series that the viewer does not wait for.
+type left struct{}
+
+func (left) Sample(context.Context, string, time.Time, time.Duration, int, string) error { return nil }
+func (left) Series(context.Context, string, time.Time, time.Duration, int) ([]pending.Point, error) {
+	return nil, context.Canceled
+}
+
+// A viewer who leaves during a request gets an answer all the same.
+func TestViewerLeaves(t *testing.T) {
+	s := healthy()
+	h, err := dashboard.New(dashboard.Config{Entities: entities(t), Cache: s, Store: s, Queues: s, Series: left{},
+		Go: nothing})
+	require.NoError(t, err)
+	r, html := get(t, h, "/series.json")
+	require.Equal(t, problem.ClientGone, r.StatusCode)
+	require.Contains(t, text(html), "The connection was closed before the answer")
 }
 
 func TestHealthz(t *testing.T) {

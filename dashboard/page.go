@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -164,7 +165,7 @@ func (d *dashboard) refresh(r *http.Request) int {
 
 // fail shows why a request is not answered, in one sentence.
 func (d *dashboard) fail(w http.ResponseWriter, r *http.Request, status int, why string) {
-	title := http.StatusText(status)
+	title := cmp.Or(http.StatusText(status), "Connection closed") // of [problem.ClientGone], which has no text
 	d.show(w, r, status, "failure", title[:1]+strings.ToLower(title[1:]), why)
 }
 
