@@ -75,6 +75,8 @@ func TestAFlushNamesWhatWasChanged(t *testing.T) {
 	require.NoError(t, b.RDB.Del(t.Context(), b.RecordKey("a")).Err())
 	b.patch(t, "a", schema.Values{"", "9", ""})
 	require.Equal(t, []int{age}, b.due(t, "a").Only)
+	b.Flush(t)
+	require.Zero(t, b.RDB.HExists(t.Context(), b.RecordKey("a"), "_c").Val(), "persisted: nothing is changed")
 	require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpDelete, ID: "a"}).Err)
 	b.Put(t, "a", "three")
 	require.Nil(t, b.due(t, "a").Only)

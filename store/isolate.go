@@ -28,7 +28,11 @@ func (b *batch) isolate(changes []schema.Change, run statement, rejected []rejec
 		return nil, err
 	}
 	if v == nil {
-		b.outcome.Persisted = append(b.outcome.Persisted, changes...)
+		if b.outcome.Persisted == nil { // mostly it is all: no copy
+			b.outcome.Persisted = slices.Clip(changes)
+		} else {
+			b.outcome.Persisted = append(b.outcome.Persisted, changes...)
+		}
 		return rejected, nil
 	}
 	if v.hung {

@@ -99,7 +99,11 @@ func (b *batch) round(changes []schema.Change) (rejected []rejection, err error)
 	return b.sieve(rejected)
 }
 
+// split returns the deletions and the others; mostly there are no deletions, and nothing is copied.
 func split(changes []schema.Change) (deletions, puts []schema.Change) {
+	if !slices.ContainsFunc(changes, func(c schema.Change) bool { return c.Deleted }) {
+		return nil, changes
+	}
 	puts = make([]schema.Change, 0, len(changes))
 	for _, c := range changes {
 		if c.Deleted {

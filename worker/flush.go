@@ -258,7 +258,7 @@ func (w *Worker) note(ctx context.Context, f *flushing, tx *store.Flush) error {
 		}
 		return fmt.Errorf("note the turn: %w", err)
 	}
-	f.first.Turn = f.last.Turn
+	f.first.Follow(&f.last)
 	return nil
 }
 

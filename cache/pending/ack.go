@@ -50,11 +50,14 @@ const ackGather = 128
 func (b *Backlog) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batch Batch, flushed []schema.Change) (int,
 	error) {
 	keys := append(make([]string, 0, 7+len(flushed)), k.Stats, k.Pending, k.Held, k.Dead, k.Why, k.Stream, k.Letters)
-	args := append(make([]any, 0, 5+2*len(flushed)), b.prefix.Channel(e.Name), layout.KeptEvents,
-		batch.ReadAt.UnixMilli(), len(k.Record), batch.Turn, "")
+	args := append(make([]any, 0, 7+2*len(flushed)), b.prefix.Channel(e.Name), layout.KeptEvents,
+		batch.ReadAt.UnixMilli(), len(k.Record), batch.Turn, "", "")
 	rows := slices.ContainsFunc(flushed, func(c schema.Change) bool { return c.Row != nil })
 	if rows {
 		args[5] = 1
+	}
+	if !batch.whole {
+		args[6] = 1
 	}
 	for i := range flushed {
 		change := &flushed[i]

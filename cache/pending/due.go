@@ -46,6 +46,7 @@ type Batch struct {
 
 	field, token string // what proves that Redis still has what was read
 	trips        int    // that have read records
+	whole        bool   // no record lists changed fields: all were put; in any batch of the flush
 }
 
 // Reach is how far a batch reads what is pending, by times of Redis, in ms, at which records became pending.
@@ -163,6 +164,12 @@ func (b *Backlog) Note(ctx context.Context, e *schema.Entity, partition int, bat
 	return nil
 }
 
+// Follow has the first batch of a flush, which is what is acked, follow the batch of its last transaction, by its turn
+// and by what either has read.
+func (b *Batch) Follow(last *Batch) {
+	b.Turn, b.whole = last.Turn, b.whole && last.whole
+}
+
 // listDue lists the due records, without their state.
 func (b *Backlog) listDue(ctx context.Context, e *schema.Entity, k layout.Keys, limit, share int,
 	field string) (batch Batch, pending, held []Due, err error) {
@@ -176,7 +183,7 @@ func (b *Backlog) listDue(ctx context.Context, e *schema.Entity, k layout.Keys, 
 		return Batch{}, nil, nil, fmt.Errorf("due script: %d values", len(reply))
 	}
 	batch = Batch{ReadAt: layout.Time(layout.Text(reply[0])), More: layout.Text(reply[1]) != ""}
-	batch.field, batch.token = field, token
+	batch.field, batch.token, batch.whole = field, token, true
 	version := layout.Version(layout.Text(reply[7]))
 	batch.Reach = Reach{Before: number(reply[5]), Last: number(reply[6]), Version: version, Newest: version}
 	return batch, listed(reply[2], nil), listed(reply[3], reply[4]), nil
@@ -229,10 +236,12 @@ func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, 
 				return read, nil
 			}
 			read++
-			if !d.read(e, states[i], batch.ReadAt) {
+			found, partly := d.read(e, states[i], batch.ReadAt)
+			if !found {
 				batch.Missing = append(batch.Missing, d.ID)
 				continue
 			}
+			batch.whole = batch.whole && !partly
 			for _, value := range d.Values {
 				room -= len(value)
 			}
@@ -273,9 +282,10 @@ func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due, batch *
 	return states, layout.Pairing(paired.Val()), nil
 }
 
-// read fills d from the texts of its record, and returns false if there is no record: without a version it is a lease,
-// a barrier, or absent. A record that was listed as held and written since is no longer the refused one.
-func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
+// read fills d from the texts of its record, and returns whether there is one: without a version it is a lease, a
+// barrier, or absent; and whether it lists changed fields. A record that was listed as held and written since is no
+// longer the refused one.
+func (d *Due) read(e *schema.Entity, state []string, listed time.Time) (found, partly bool) {
 	values := make(schema.Values, len(e.Fields))
 	var former map[int]string // of fields that had another name
 	changed, next := "", 0    // a record mostly has its fields in the entity's order
@@ -335,7 +345,7 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) bool {
 	if stamp != "" {
 		d.Origin = d.origin(stamp, request)
 	}
-	return d.Version != 0
+	return d.Version != 0, changed != ""
 }
 
 // origin returns the origin of the newest traced write that the record contains. One from before the record became

@@ -7,7 +7,8 @@
 --       4 bytes of a record's key before its id
 --       5 turn of the flush, "" none; if it is not noted, nothing is marked
 --       6 "1" rows follow, else ""
---       7… for each record version, after a "-" if that is a deletion, and ttl ms
+--       7 "1" a record may have changed fields (_c), else ""
+--       8… for each record version, after a "-" if that is a deletion, and ttl ms
 --       then, if rows follow, the number of their texts, and for each record a number of texts and that many: fields
 --         and the values that the row has in them, which the record takes, at a new version; -1: the row is not
 --         known, or has another score: the record leaves the cache
@@ -23,7 +24,8 @@ if ARGV[5] ~= '' then
 end
 local now = now_ms()
 local event, marked, later = { 'persisted', whole(now) }, {}, {}
-local prefix, rows, n, at = ARGV[4] + 1, ARGV[6] ~= '', 0, 7
+local prefix, rows, n, at = ARGV[4] + 1, ARGV[6] ~= '', 0, 8
+local partly = ARGV[7] ~= '' -- mostly all were put, and no listpack is searched for a second field
 local last -- the newest version, if records took one here
 local letters = call('EXISTS', KEYS[7]) == 1 -- mostly there are none, and no record is asked for its mark
 local doubts = call('HEXISTS', KEYS[1], '_x') == 1 -- nor for its doubt
@@ -63,21 +65,27 @@ end
 
 for i = 8, #KEYS do
   local key, shown = KEYS[i], ARGV[at]
-  local id = key:sub(prefix)
-  local version = shown:sub(1, 1) == '-' and shown:sub(2) or shown
+  local version = shown
+  if version:byte() == 45 then version = version:sub(2) end -- "-"
   local origin = origins and origins[i - 7]
-  local texts = rows and tonumber(ARGV[row]) or 0
+  local texts = 0
+  if rows then
+    texts = tonumber(ARGV[row])
+    row = row + 1
+  end
   if call('HGET', key, '_v') ~= version then
     local state, changed = unpack(call('HMGET', key, '_s', '_c'))
-    if state == 'p' then later[#later + 1], later[#later + 2] = ARGV[3], id end
+    if state == 'p' then later[#later + 1], later[#later + 2] = ARGV[3], key:sub(prefix) end
     if state and changed then since(key, changed, tonumber(version)) end
     if origin and call('HGET', key, '_t') == origin[1] then call('HDEL', key, '_t', '_q') end
-  elseif call('HDEL', key, '_s', '_c') > 0 then -- it was pending, held or dead: _c exists only beside _s
+  elseif (partly and call('HDEL', key, '_s', '_c') or call('HDEL', key, '_s')) > 0 then
+    -- It was pending, held or dead: _c exists only beside _s.
     if texts > 0 then
       last = next_version(last or call('HGET', KEYS[1], 'v'), now_us())
-      call('HSET', key, '_v', last, unpack(ARGV, row + 1, row + texts))
+      call('HSET', key, '_v', last, unpack(ARGV, row, row + texts - 1))
     end
     call('PEXPIRE', key, ARGV[at + 1])
+    local id = key:sub(prefix)
     n = n + 1
     marked[n] = id
     event[2 * n + 1], event[2 * n + 2] = id, shown
@@ -96,7 +104,7 @@ for i = 8, #KEYS do
     end
   end
   at = at + 2
-  row = row + 1 + math.max(texts, 0)
+  if texts > 0 then row = row + texts end
 end
 
 chunked(later, 'ZADD', KEYS[2], 'XX', 'GT')
