@@ -8,7 +8,7 @@
 //	make hammer OTHER=v1.2.0                     processes of that commit among them
 //
 // TESTKIT_HAMMER_FAULTS is a pattern of the names of the faults that a run draws from; without it
-// it draws from all. It runs for 20 s in each mode but mariadb among the other tests.
+// it draws from all. It runs for 20 s in each mode that is not rare among the other tests.
 package hammer
 
 import (
@@ -53,6 +53,8 @@ func modes() []mode {
 		{name: "sentinel", database: postgres, sentinel: true},
 		{name: "mariadb", rare: true,
 			database: func(t *testing.T, on *testkit.Disk) database { return testkit.MariaDBOnDisk(t, true, on) }},
+		{name: "mysql", rare: true,
+			database: func(t *testing.T, on *testkit.Disk) database { return testkit.MySQLOnDisk(t, true, on) }},
 	}
 }
 

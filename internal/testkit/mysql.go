@@ -43,6 +43,13 @@ func DedicatedMySQL(t testing.TB, durable bool) *MySQLServer {
 	return mySQL.dedicated(t, durable, nil)
 }
 
+// MySQLOnDisk starts a server as DedicatedMySQL does, as [MariaDBOnDisk].
+func MySQLOnDisk(t testing.TB, durable bool, on *Disk) *MySQLServer {
+	t.Helper()
+	needMySQL(t)
+	return mySQL.dedicated(t, durable, on)
+}
+
 func needMySQL(t testing.TB) {
 	t.Helper()
 	if unpackedMySQL() == "" {
