@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,7 +105,7 @@ func (d *dashboard) policyBody(r *http.Request, form url.Values) (*policyBody, e
 			schema.JitterNone},
 		Kinds: schema.Kinds, Tunes: who(r).May(Admin), At: time.Now(), Note: clip(form.Get("note"), filter.MaxText),
 	}
-	if kind := schema.Kind(form.Get("kind")); schema.KnownKind(kind) {
+	if kind := schema.Kind(form.Get("kind")); slices.Contains(schema.Kinds, kind) {
 		body.Kind = kind
 	}
 	body.fill(current.Policy)

@@ -9,7 +9,7 @@ import (
 )
 
 // WithRequestID returns a context of a request with that id. Writes of a traced request keep it with their record
-// until they are persisted: events and dead letters name it. An id of more than [schema.MaxOriginRequest] bytes, or
+// until they are persisted: events and dead letters name it. An id of more than 64 bytes, or
 // with other characters than those of a URL, is not kept.
 func WithRequestID(ctx context.Context, id string) context.Context { return span.WithRequest(ctx, id) }
 

@@ -1,7 +1,6 @@
 package schema
 
-// Beside are records of an entity whose rows the database changed beside those that were
-// written, as ON DELETE CASCADE does.
+// Beside are records whose rows the database changed beside those written, as ON DELETE CASCADE.
 type Beside struct {
 	Entity *Entity
 	IDs    []string

@@ -31,9 +31,8 @@ var (
 	errNotUUID    = errors.New(`must be a UUID, such as "018f4e7a-3b5c-7d2e-9f10-1a2b3c4d5e6f"`)
 )
 
-// Encode returns the canonical JSON text of a value as [Field.Canonical] does, but does not check the field's limits: a
-// row written by another program is read as it is. Pass the text of a json column as a [json.RawMessage]; a Go string
-// would become a JSON string.
+// Encode is [Field.Canonical] without the field's limits, for rows of other programs. Pass a json column as a
+// json.RawMessage.
 func (f *Field) Encode(v any) (string, error) {
 	if raw, ok := v.(json.RawMessage); ok {
 		return f.encodeRaw(bytes.Trim(raw, " \t\r\n"))
@@ -134,8 +133,8 @@ func (f *Field) encodeRaw(raw []byte) (string, error) {
 	return f.Encode(string(s))
 }
 
-// Decode returns the Go value of a canonical text in the form that database drivers accept: nil, string (for string,
-// text, decimal, json and uuid), int64, float64, bool, [time.Time] or []byte.
+// Decode returns the Go value of a canonical text as drivers take it: nil, string, int64, float64, bool, time.Time,
+// []byte.
 func (f *Field) Decode(text string) (any, error) {
 	if text == Null || text == "" {
 		return nil, nil

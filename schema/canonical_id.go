@@ -5,8 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// CanonicalID returns the canonical form of an id, which is the record's name everywhere: ids of type int and uuid are
-// normalised, and so is each part of a composite key, see [Entity.KeyID]. The error is an [InvalidError] about "id".
+// CanonicalID returns the canonical form of an id, or an [InvalidError] about "id".
 func (e *Entity) CanonicalID(id string) (string, error) {
 	if e.key != nil {
 		return e.canonicalKey(id)
@@ -38,7 +37,7 @@ func (e *Entity) CanonicalID(id string) (string, error) {
 	return id, nil
 }
 
-// IDText returns the JSON text of a canonical id: a number for an int id, otherwise a string.
+// IDText returns the JSON text of a canonical id: a number for an int id.
 func (e *Entity) IDText(id string) string {
 	if e.ID.Type == Int {
 		return id

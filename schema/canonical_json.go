@@ -13,9 +13,9 @@ import (
 	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
-// MaxJSONDepth bounds how deeply the value of a json field may nest: a database refuses a value that is nested deeper
+// maxJSONDepth bounds how deeply the value of a json field may nest: a database refuses a value that is nested deeper
 // than its parser's stack allows.
-const MaxJSONDepth = 512
+const maxJSONDepth = 512
 
 // encodeJSON checks a JSON text strictly (RFC 8259, with the names and strings of I-JSON) and returns it unchanged.
 func encodeJSON(raw []byte) (string, error) {
@@ -29,8 +29,8 @@ func encodeJSON(raw []byte) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("is not valid JSON: %w", err)
 		}
-		if d.StackDepth() > MaxJSONDepth {
-			return "", fmt.Errorf("nests deeper than %d levels", MaxJSONDepth)
+		if d.StackDepth() > maxJSONDepth {
+			return "", fmt.Errorf("nests deeper than %d levels", maxJSONDepth)
 		}
 		if token.Kind() == '"' && strings.IndexByte(token.String(), 0) >= 0 {
 			return "", errNUL

@@ -15,16 +15,18 @@ import (
 
 // Bounds of the configuration.
 const (
-	MaxFields     = 500  // fields of one entity
 	MaxPartitions = 1024 // partitions of one entity
 	MaxFlushBatch = 10_000
-	MaxIDBytes    = 1024          // largest id.max
-	MaxMaxPending = 1_000_000_000 // largest flush.max_pending
-	MaxNameBytes  = 63            // of a table, column or index: PostgreSQL truncates longer names
+	MaxIDBytes    = 1024 // largest id.max
+	MaxNameBytes  = 63   // of a table, column or index: PostgreSQL truncates longer names
+)
 
-	// MaxRankScore bounds an int field that ranks its records: Redis orders by doubles, which are exact up to this
-	// value. It is the default of the field's min and max.
-	MaxRankScore = 1<<53 - 1
+// Bounds that Init alone checks. maxRankScore bounds an int field that ranks its records: Redis orders
+// by doubles, which are exact up to this value. It is the default of the field's min and max.
+const (
+	maxFields     = 500           // of one entity
+	maxMaxPending = 1_000_000_000 // largest flush.max_pending
+	maxRankScore  = 1<<53 - 1
 )
 
 // WriteMode says whether a write goes to Redis or to the database first.
@@ -40,10 +42,10 @@ const (
 // ID describes the ids of an entity's records.
 type ID struct {
 	Column  string
-	Columns []string  // of a composite key, instead of Column: two or more, each that of a field; see [Entity.KeyID]
-	Type    FieldType // String, Int or UUID; of a composite key that of its columns without a field, String after Init
+	Columns []string  // of a composite key, instead of Column, each that of a field
+	Type    FieldType // String, Int or UUID; of a composite key that of columns without a field
 	Max     int       // bytes of a String id
-	Made    Made      // how the id of a record that is created without one is made
+	Made    Made      // where a record is created without an id
 }
 
 // Made says how ids are made.
@@ -58,7 +60,7 @@ const (
 // FlushPolicy bounds an entity's flushes and its backlog.
 type FlushPolicy struct {
 	Batch      int           // records of one flush
-	Delay      time.Duration // how long a write may wait so that later writes of its row coalesce with it
+	Delay      time.Duration // of a flush, so that later writes of its rows coalesce
 	MaxPending int           // pending, held and dead records of the entity
 	Queue      string        // asynq queue of its sync tasks
 }
@@ -68,13 +70,12 @@ type CachePolicy struct {
 	TTL         time.Duration
 	Jitter      float64       // share of TTL that is random, 0 to 1
 	NegativeTTL time.Duration // of a deleted record, and of a cached absence
-	Adaptive    []AgedTTL     // replaces TTL by the time since a record's last change, oldest first
-	ChangedBy   string        // time field that holds the time of the last change; required by Adaptive
+	Adaptive    []AgedTTL     // replaces TTL, oldest first
+	ChangedBy   string        // time field of the last change; required by Adaptive
 	L1          L1            // what a process keeps in its own memory
 }
 
-// Entity is a kind of record, mapped to one table. Fill it and call [Entity.Init]; after that it is read-only and safe
-// for concurrent use.
+// Entity is a kind of record. Fill it and call [Entity.Init]; then it is read-only and safe for concurrent use.
 type Entity struct {
 	Name       string
 	Table      string
@@ -86,14 +87,14 @@ type Entity struct {
 	Flush      FlushPolicy
 	Cache      CachePolicy
 	Retry      RetryPolicy
-	RankBy     string // name of the int or float field that ranks the records, the greatest first; or ""
+	RankBy     string // int or float field that ranks the records, the greatest first; or ""
 
 	index   map[string]int // field name → position in Fields
 	key     []int          // positions in Fields of a composite key's parts
 	renamed []Rename
 }
 
-// Reserved lists the names that a field cannot have, because they are words of the HTTP API.
+// Reserved lists names that a field cannot have: words of the HTTP API.
 var Reserved = []string{"id", "ids", "limit", "after", "top", "around"}
 
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
@@ -120,8 +121,7 @@ func (e *Entity) Ready() error {
 	return nil
 }
 
-// Init sets the defaults of settings that are zero and checks the entity. The error names the setting as the
-// configuration spells it.
+// Init sets the defaults and checks the entity, naming settings as the configuration does.
 func (e *Entity) Init() error {
 	if e == nil {
 		return errNil
@@ -167,8 +167,8 @@ func (e *Entity) initFields() error {
 	for i := range e.Fields {
 		f := &e.Fields[i]
 		if f.Name == e.RankBy && f.Type == Int {
-			setDefault(&f.Min, strconv.Itoa(-MaxRankScore))
-			setDefault(&f.Max, strconv.Itoa(MaxRankScore))
+			setDefault(&f.Min, strconv.Itoa(-maxRankScore))
+			setDefault(&f.Max, strconv.Itoa(maxRankScore))
 		}
 		if err := f.init(); err != nil {
 			return fmt.Errorf("%s: %w", f.Name, err)
@@ -180,7 +180,7 @@ func (e *Entity) initFields() error {
 		if other, ok := columns[column]; ok {
 			return fmt.Errorf("%s: column %q is also that of %s", f.Name, f.Column, other)
 		}
-		if name := e.UniqueIndex(f); f.Unique && len(name) > MaxNameBytes {
+		if name := e.uniqueIndex(f); f.Unique && len(name) > MaxNameBytes {
 			return fmt.Errorf("%s: unique: the index's name %q is longer than %d bytes", f.Name, name, MaxNameBytes)
 		}
 		e.index[f.Name] = i
@@ -198,8 +198,8 @@ func (e *Entity) checkRank() error {
 		return fmt.Errorf("rank.by: %q is not an int or float field", e.RankBy)
 	}
 	low, high := e.Fields[i].IntBounds()
-	if e.Fields[i].Type == Int && (low < -MaxRankScore || high > MaxRankScore) {
-		return fmt.Errorf("fields.%s: min and max must be within ±%d, for it ranks the records", e.RankBy, MaxRankScore)
+	if e.Fields[i].Type == Int && (low < -maxRankScore || high > maxRankScore) {
+		return fmt.Errorf("fields.%s: min and max must be within ±%d, for it ranks the records", e.RankBy, maxRankScore)
 	}
 	return nil
 }
@@ -255,8 +255,8 @@ func (e *Entity) check() error {
 		return fmt.Errorf("id.made: a sequence makes ids of type int, not %s", e.ID.Type)
 	case e.ID.Max < 1 || e.ID.Max > MaxIDBytes:
 		return fmt.Errorf("id.max must be from 1 to %d bytes", MaxIDBytes)
-	case len(e.Fields) == 0 || len(e.Fields) > MaxFields:
-		return fmt.Errorf("fields: there must be from 1 to %d", MaxFields)
+	case len(e.Fields) == 0 || len(e.Fields) > maxFields:
+		return fmt.Errorf("fields: there must be from 1 to %d", maxFields)
 	case !slices.Contains([]WriteMode{WriteBehind, WriteThrough, WriteAround}, e.Write):
 		return fmt.Errorf("write: %q is not behind, through or around", e.Write)
 	case e.Partitions < 1 || e.Partitions > MaxPartitions:
@@ -265,8 +265,8 @@ func (e *Entity) check() error {
 		return fmt.Errorf("flush.batch must be from 1 to %d records", MaxFlushBatch)
 	case e.Flush.Delay < 0 || e.Flush.Delay > time.Hour:
 		return fmt.Errorf("flush.delay must be from 0s to 1h")
-	case e.Flush.MaxPending < 1 || e.Flush.MaxPending > MaxMaxPending:
-		return fmt.Errorf("flush.max_pending must be from 1 to %d", MaxMaxPending)
+	case e.Flush.MaxPending < 1 || e.Flush.MaxPending > maxMaxPending:
+		return fmt.Errorf("flush.max_pending must be from 1 to %d", maxMaxPending)
 	case !ValidName(e.Flush.Queue):
 		return fmt.Errorf("flush.queue: a name is a to z, then a to z, 0 to 9 and _")
 	case e.Cache.TTL < time.Second:
@@ -285,13 +285,13 @@ func (e *Entity) check() error {
 	return nil
 }
 
-// Field returns the position in [Entity.Fields] of the field with this name.
+// Field returns the position of the field with this name.
 func (e *Entity) Field(name string) (int, bool) {
 	i, ok := e.index[name]
 	return i, ok
 }
 
-// Names returns the names of the fields at some positions; nil if that is nil.
+// Names returns the names of fields; nil of nil.
 func (e *Entity) Names(positions []int) []string {
 	if positions == nil {
 		return nil
@@ -309,10 +309,8 @@ type Rename struct {
 	From  string
 }
 
-// Renamed returns the fields that had another name before. Where a record in Redis has a
-// value under both names, that under the former is the newer, unless the record says that the
-// other was written later: each process that knows of both writes under the new name alone, and
-// takes the former away.
+// Renamed returns the renamed fields. A value under the former name is the newer one, unless the record says
+// otherwise.
 func (e *Entity) Renamed() []Rename { return e.renamed }
 
 // FieldOf returns the position of the field that has or had that name.
@@ -347,8 +345,7 @@ func (e *Entity) initRenamed() error {
 	return nil
 }
 
-// Partition returns the partition of a canonical id, from 0 to Partitions-1. It panics if Init has not run: no caller
-// can recover from that.
+// Partition returns the partition of a canonical id. It panics without Init.
 func (e *Entity) Partition(id string) int {
 	if e.Partitions < 1 {
 		panic(e.Ready())
@@ -356,8 +353,8 @@ func (e *Entity) Partition(id string) int {
 	return int(xxhash.Sum64String(id) % uint64(e.Partitions))
 }
 
-// PartitionLimit returns the number of pending, held and dead records at which a partition rejects new ids: its share
-// of MaxPending plus a quarter, because ids never spread evenly.
+// PartitionLimit returns the backlog at which a partition rejects new ids: its share of MaxPending and a quarter, for
+// ids never spread evenly.
 func (e *Entity) PartitionLimit() int {
 	return (e.Flush.MaxPending*5 + e.Partitions*4 - 1) / (e.Partitions * 4)
 }

@@ -35,7 +35,7 @@ func account(t testing.TB) *schema.Entity {
 
 func TestInitFillsDefaults(t *testing.T) {
 	e := &schema.Entity{Name: "user", Fields: []schema.Field{
-		{Name: "price", Type: schema.Decimal, Default: `"1"`},
+		{Name: "price", Type: schema.Decimal, Default: `"1"`, Unique: true},
 		{Name: "rate", Type: schema.Decimal, Precision: 9},
 	}}
 	require.NoError(t, e.Init())
@@ -50,7 +50,7 @@ func TestInitFillsDefaults(t *testing.T) {
 	require.Equal(t, []int{38, 2}, []int{e.Fields[0].Precision, e.Fields[0].Scale})
 	require.Equal(t, `"1.00"`, e.Fields[0].Default, "a default is canonical")
 	require.Equal(t, []int{9, 0}, []int{e.Fields[1].Precision, e.Fields[1].Scale})
-	require.Equal(t, "uq_user_price", e.UniqueIndex(&e.Fields[0]))
+	require.Equal(t, "uq_user_price", e.UniqueKeys()[0].Index)
 
 	i, ok := e.Field("rate")
 	require.True(t, ok)
@@ -84,7 +84,7 @@ func TestInitRefuses(t *testing.T) {
 		`id.type: "float" is not`:       func(e *schema.Entity) { e.ID.Type = schema.Float },
 		`id.max must be from 1 to 1024`: func(e *schema.Entity) { e.ID.Max = 1025 },
 		`fields: there must be from 1`:  func(e *schema.Entity) { e.Fields = nil },
-		`fields: there must be from 1 `: func(e *schema.Entity) { e.Fields = make([]schema.Field, schema.MaxFields+1) },
+		`fields: there must be from 1 `: func(e *schema.Entity) { e.Fields = make([]schema.Field, 500+1) },
 		`write: "behnd" is not`:         func(e *schema.Entity) { e.Write = "behnd" },
 		`partitions must be from 1`:     func(e *schema.Entity) { e.Partitions = schema.MaxPartitions + 1 },
 		`partitions must be from 1 `:    func(e *schema.Entity) { e.Partitions = -1 },
@@ -168,7 +168,7 @@ func TestPartition(t *testing.T) {
 func TestPartitionLimit(t *testing.T) {
 	for _, c := range []struct{ maxPending, partitions, want int }{
 		{1_000_000, 16, 78_125}, {1, 16, 1}, {16, 16, 2}, {100, 1, 125}, {3, 2, 2},
-		{schema.MaxMaxPending, 1, 1_250_000_000},
+		{1_000_000_000, 1, 1_250_000_000},
 	} {
 		e := &schema.Entity{Partitions: c.partitions, Flush: schema.FlushPolicy{MaxPending: c.maxPending}}
 		require.Equal(t, c.want, e.PartitionLimit(), "%d over %d", c.maxPending, c.partitions)

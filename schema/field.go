@@ -29,31 +29,26 @@ const (
 	UUID    FieldType = "uuid"
 )
 
-// FieldTypes lists every type, in the order in which they are documented.
+// FieldTypes lists every type.
 var FieldTypes = []FieldType{String, Text, Int, Float, Decimal, Bool, Time, JSON, Bytes, UUID}
 
 // Field is one field of an entity and the column that stores it.
 type Field struct {
-	Name     string
-	Column   string
-	Type     FieldType
-	Required bool // null is rejected
-	Unique   bool // has a unique index, see [Entity.UniqueIndex]
-	// UniqueWhere is an SQL condition: the field is unique among the rows that meet it. It requires Unique; "" is all
-	// rows.
-	UniqueWhere string
-	Default     string // JSON text used where the field is absent; "" is null
-	MaxLength   int    // code points of a string, text or json field, bytes of a bytes field; 0 is no limit
-	Min, Max    string // bounds of an int, float or decimal field as a JSON number; "" is no bound
-	Precision   int    // digits of a decimal; of a time those of its second: 1 to 5, 0: all six, [WholeSeconds]: none
-	Scale       int    // digits of a decimal after its point
-	References  string // entity whose id this field holds, or ""
-	RenamedFrom string // name that the field had before: what is in Redis under it is the field's; "" none
-	Redact      bool   // hidden from pages, logs and dead letter listings
-
-	// FromDatabase lets the database decide the field's value: it may round, compute or replace what it is given, and
-	// the flush reads the row back.
-	FromDatabase bool
+	Name         string
+	Column       string
+	Type         FieldType
+	Required     bool   // null is rejected
+	Unique       bool   // has a unique index
+	UniqueWhere  string // SQL condition of Unique: among the rows that meet it
+	Default      string // JSON text used where the field is absent; "" is null
+	MaxLength    int    // code points of a string, text or json field, bytes of a bytes field; 0 is no limit
+	Min, Max     string // bounds of an int, float or decimal field as a JSON number; "" is no bound
+	Precision    int    // digits of a decimal; of a time those of its second: 1 to 5, 0: all six, [WholeSeconds]: none
+	Scale        int    // digits of a decimal after its point
+	References   string // entity whose id this field holds, or ""
+	RenamedFrom  string // name that the field had before, or ""
+	Redact       bool   // hidden from pages, logs and dead letter listings
+	FromDatabase bool   // the database rounds, computes or replaces the value, and the flush reads it back
 
 	min, max  *big.Rat
 	low, high int64 // IntBounds of an int field
@@ -76,8 +71,7 @@ func (f *Field) SecondDigits() int {
 	return f.Precision
 }
 
-// Instant rounds a time to the digits that the field has, half of the last one up; what is finer than a microsecond
-// is cut off.
+// Instant rounds a time to the field's digits, half of the last one up.
 func (f *Field) Instant(t time.Time) time.Time {
 	unit := time.Second
 	for range f.SecondDigits() {
@@ -171,7 +165,7 @@ func (f *Field) initBounds() error {
 	return nil
 }
 
-// IntBounds returns the smallest and the largest value of an int field.
+// IntBounds returns the least and the greatest value of an int field.
 func (f *Field) IntBounds() (low, high int64) {
 	low, high = math.MinInt64, math.MaxInt64
 	if f.min != nil {

@@ -2,7 +2,6 @@ package schema
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,20 +25,19 @@ const MaxKeyColumns = 8
 // exactly.
 var keyTypes = []FieldType{String, Text, Int, Time, UUID}
 
-// CanKey reports whether a field of the type can be a part of a composite key.
+// CanKey reports whether a composite key can have a field of the type.
 func CanKey(typ FieldType) bool { return slices.Contains(keyTypes, typ) }
 
 // Composite reports whether the id is a key of two columns or more.
 func (id ID) Composite() bool { return len(id.Columns) > 0 }
 
-// Key returns the positions in [Entity.Fields] of the fields of a composite key, in the key's order. It is nil where
-// the id has a column of its own, which is no field's.
+// Key returns the positions of the fields of a composite key, in its order; else nil.
 func (e *Entity) Key() []int { return e.key }
 
 // InKey reports whether field i is a part of a composite key.
 func (e *Entity) InKey(i int) bool { return slices.Contains(e.key, i) }
 
-// KeyColumns returns the names of the columns that hold the id: one, or those of a composite key.
+// KeyColumns returns the columns that hold the id.
 func (e *Entity) KeyColumns() []string {
 	if e.ID.Composite() {
 		return e.ID.Columns
@@ -136,8 +134,7 @@ func (e *Entity) canonicalKey(id string) (string, error) {
 	return canonical, nil
 }
 
-// KeyValues returns the canonical JSON texts of the fields of a composite key that an id names, in the key's order. The
-// error is an [InvalidError] about "id".
+// KeyValues returns the canonical texts of the fields that a composite id names.
 func (e *Entity) KeyValues(id string) ([]string, error) {
 	if len(id) > 3*MaxIDBytes { // every byte of the longest id may be escaped
 		return nil, Invalid("id", "is too long: %d bytes, at most %d", len(id), e.ID.Max)
@@ -160,7 +157,7 @@ func (e *Entity) KeyValues(id string) ([]string, error) {
 	return texts, nil
 }
 
-// KeyForm returns how an id of a composite key is spelled, with the names of its fields for their values.
+// KeyForm spells a composite id with the names of its fields.
 func (e *Entity) KeyForm() string {
 	names := make([]string, len(e.key))
 	for n, i := range e.key {
@@ -182,15 +179,12 @@ func (f *Field) keyText(part string) (text string, err error) {
 	return text, f.checkLimits(text)
 }
 
-// FillKey gives the values of a whole record, as [Entity.Whole] returns them, the fields of its key, which the request
-// can leave out. It does nothing where the id has a column of its own. The error is an [InvalidError] that names a
-// field which has another value than the id says.
+// FillKey gives a whole record the fields of its composite key; one that differs is invalid.
 func (e *Entity) FillKey(id string, values Values) error {
 	return e.eachKey(id, values, func(i int, text string) { values[i] = text })
 }
 
-// DropKey takes the fields of the key out of the values of a patch, as [Entity.Partial] returns them: they cannot be
-// changed. The error is an [InvalidError] that names a field which has another value than the id says.
+// DropKey takes the fields of the key out of a patch; one that differs is invalid.
 func (e *Entity) DropKey(id string, values Values) error {
 	return e.eachKey(id, values, func(i int, _ string) { values[i] = "" })
 }
@@ -213,32 +207,7 @@ func (e *Entity) eachKey(id string, values Values, do func(i int, text string)) 
 	return nil
 }
 
-// IDOf returns the id of a composite key that the fields of a request name. The error is an [InvalidError] that names a
-// field which is missing or invalid.
-func (e *Entity) IDOf(fields Fields) (string, error) {
-	texts := make([]string, len(e.key))
-	for n, i := range e.key {
-		f := &e.Fields[i]
-		v, ok := fields[f.Name]
-		if !ok {
-			return "", Invalid(f.Name, "is missing: it is a part of the key %s", e.KeyForm())
-		}
-		text, err := f.Canonical(v)
-		if err == nil && text == Null {
-			err = errNull
-		}
-		if err != nil {
-			return "", Invalid(f.Name, "%v", err)
-		}
-		texts[n] = text
-	}
-	return e.canonicalKey(e.KeyID(texts))
-}
-
-var errNull = errors.New("is null, and a part of the key")
-
-// MadeKey returns the id that the values of a whole record name, where its key is composite. make returns a part of
-// type uuid that the record lacks. The error is an [InvalidError] that names a field which is missing, or make's.
+// MadeKey returns the composite id that a whole record names. make returns a uuid that it lacks.
 func (e *Entity) MadeKey(values Values, make func() (string, error)) (string, error) {
 	texts, lacks := []string(nil), -1
 	for _, i := range e.key {

@@ -11,7 +11,7 @@ const (
 	keyPlain     = "-_.:@" // characters that stay, beside ASCII letters, digits and everything beyond ASCII
 )
 
-// KeyID returns the id of a composite key from the canonical JSON texts of its fields, in the key's order.
+// KeyID returns the composite id of the canonical texts of its fields.
 func (e *Entity) KeyID(texts []string) string {
 	parts := make([]string, len(texts))
 	for n, text := range texts {
@@ -23,7 +23,7 @@ func (e *Entity) KeyID(texts []string) string {
 	return JoinKey(parts)
 }
 
-// JoinKey returns the id of a composite key from its parts without escapes, as [KeyParts] returns them.
+// JoinKey returns the composite id of parts without escapes.
 func JoinKey(parts []string) string {
 	var id []byte
 	for n, part := range parts {
@@ -72,8 +72,7 @@ func unescapeKey(part string) (string, error) {
 	return string(text), nil
 }
 
-// KeyParts returns the parts of a composite id without their escapes, whatever their types are; a part that is not
-// spelled as it must be stays as it is. It is for ids of rows that other programs wrote.
+// KeyParts returns the unescaped parts of a composite id, spelled well or not.
 func KeyParts(id string) []string {
 	parts := strings.Split(id, keySeparator)
 	for n, part := range parts {

@@ -11,7 +11,7 @@ type Order struct {
 	Partition  int
 	Generation int64         // 0: a wake-up for a held record
 	Delay      time.Duration // from now
-	At         int64         // of a wake-up: its time, ms, which distinguishes it from others
+	At         int64         // of a wake-up: its time, ms
 }
 
 // None reports whether o asks for nothing.

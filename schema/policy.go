@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -9,8 +8,7 @@ import (
 	"time"
 )
 
-// Kind says why the database refused a record. The set is closed, because kinds are metric labels and keys of retry
-// policies.
+// Kind says why the database refused a record. The set is closed: kinds are labels of metrics.
 type Kind string
 
 // The kinds of refusal.
@@ -26,34 +24,30 @@ const (
 	KindPoison     Kind = "poison"      // refused for a reason that fits no other kind
 )
 
-// KindUnknownField is why a record is held that no database has refused: it has a write of
-// a field that the worker's configuration lacks, and waits for a worker that has it. It
-// counts no attempts and has no policy.
-const KindUnknownField Kind = "unknown_field"
+// Kinds without an attempt and a policy: the worker's configuration lacks a field that was written, or Redis went back
+// to an older state of itself and the row may be newer.
+const (
+	KindUnknownField Kind = "unknown_field"
+	KindOlder        Kind = "older"
+)
 
-// KindOlder is why there is a dead letter of a record that no database has refused: Redis went
-// back to an older state of itself, in which the record waited, and the row may be newer. It
-// counts no attempts and has no policy.
-const KindOlder Kind = "older"
-
-// HeldKinds lists why a record may be held or have a dead letter: every kind of refusal,
-// KindUnknownField and KindOlder.
-var HeldKinds = append(slices.Clone(Kinds), KindUnknownField, KindOlder)
-
-// Kinds lists every kind, in the order of display.
-var Kinds = []Kind{
-	KindUnique, KindForeignKey, KindNotNull, KindCheck, KindRange, KindType, KindMissing, KindTimeout, KindPoison,
-}
+// Kinds lists the kinds of refusal in the order of display, HeldKinds all reasons of a held record or a dead letter.
+var (
+	Kinds = []Kind{
+		KindUnique, KindForeignKey, KindNotNull, KindCheck, KindRange, KindType, KindMissing, KindTimeout, KindPoison,
+	}
+	HeldKinds = append(slices.Clone(Kinds), KindUnknownField, KindOlder)
+)
 
 // Refusal is the database's own error about one record.
 type Refusal struct {
 	Kind       Kind
-	Constraint string // name of the constraint if the database reports it, else ""
-	Column     string // column at fault if it is known, else ""
-	Message    string // the database's message, at most MaxRefusalMessage bytes
+	Constraint string // "" where it is not known
+	Column     string // likewise
+	Message    string // at most MaxRefusalMessage bytes
 }
 
-// MaxRefusalMessage bounds the length of a database's message in bytes.
+// MaxRefusalMessage bounds a database's message in bytes.
 const MaxRefusalMessage = 1024
 
 func (r Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Kind, r.Message) }
@@ -68,7 +62,7 @@ const (
 	JitterNone  Jitter = "none"  // the delay itself
 )
 
-// RetryOverride replaces settings of a [RetryPolicy] for one kind. A nil field keeps the policy's setting.
+// RetryOverride replaces settings of a [RetryPolicy] for one kind; nil keeps one.
 type RetryOverride struct {
 	MaxAttempts *int           `json:"max_attempts,omitempty"`
 	Base        *time.Duration `json:"base,omitempty"`
@@ -77,19 +71,7 @@ type RetryOverride struct {
 	Jitter      *Jitter        `json:"jitter,omitempty"`
 }
 
-// Over returns o with its nil fields taken from under.
-func (o RetryOverride) Over(under RetryOverride) RetryOverride {
-	return RetryOverride{
-		MaxAttempts: cmp.Or(o.MaxAttempts, under.MaxAttempts),
-		Base:        cmp.Or(o.Base, under.Base),
-		Factor:      cmp.Or(o.Factor, under.Factor),
-		Cap:         cmp.Or(o.Cap, under.Cap),
-		Jitter:      cmp.Or(o.Jitter, under.Jitter),
-	}
-}
-
-// RetryPolicy says when a refused record is tried again and when it becomes a dead letter. An unavailable database
-// never counts as an attempt.
+// RetryPolicy says when a refused record is retried and becomes a dead letter.
 type RetryPolicy struct {
 	MaxAttempts int           // attempts in total, including the first; at least 1
 	Base        time.Duration // delay before the second attempt
@@ -108,7 +90,7 @@ func DefaultRetryPolicy() RetryPolicy {
 	}
 }
 
-// For returns the effective policy of a kind: its override is applied and On is empty.
+// For returns the policy of a kind, with its override applied.
 func (p RetryPolicy) For(k Kind) RetryPolicy {
 	o := p.On[k]
 	p.On = nil
@@ -130,12 +112,12 @@ func (p RetryPolicy) For(k Kind) RetryPolicy {
 	return p
 }
 
-// Exhausted reports whether a record refused for this kind becomes a dead letter after that many attempts.
+// Exhausted reports whether a record is dead after that many attempts.
 func (p RetryPolicy) Exhausted(k Kind, attempts int) bool {
 	return attempts >= p.For(k).MaxAttempts
 }
 
-// Range returns the shortest and the longest delay between attempt number attempt (from 1) and the next one.
+// Range returns the bounds of the delay after attempt number attempt, from 1.
 func (p RetryPolicy) Range(k Kind, attempt int) (low, high time.Duration) {
 	q := p.For(k)
 	d := float64(q.Base) * math.Pow(q.Factor, float64(attempt-1))
@@ -153,7 +135,7 @@ func (p RetryPolicy) Range(k Kind, attempt int) (low, high time.Duration) {
 	}
 }
 
-// Delay draws a random delay between attempt number attempt (from 1) and the next one.
+// Delay draws a random delay from [RetryPolicy.Range].
 func (p RetryPolicy) Delay(k Kind, attempt int) time.Duration {
 	low, high := p.Range(k, attempt)
 	if high <= low {
@@ -162,35 +144,17 @@ func (p RetryPolicy) Delay(k Kind, attempt int) time.Duration {
 	return low + time.Duration(rand.Int64N(int64(high-low))) + 1
 }
 
-// Step is one attempt of a policy's schedule.
-type Step struct {
-	Attempt             int           // from 1
-	DelayLow, DelayHigh time.Duration // after the previous attempt; 0 for the first
-	Low, High           time.Duration // after the first attempt
-}
-
-// Schedule lists the attempts of a record that is refused every time, until it is dead, at most max of them.
-// [RetryPolicy.Delay] draws from the delay bounds of each step.
-func (p RetryPolicy) Schedule(k Kind, max int) []Step {
-	steps := []Step{{Attempt: 1}}
-	for n := 1; n < p.For(k).MaxAttempts && n < max; n++ {
-		last := steps[n-1]
-		low, high := p.Range(k, n)
-		steps = append(steps, Step{n + 1, low, high, last.Low + low, last.High + high})
-	}
-	return steps
-}
-
 // Bounds of a retry policy, checked by [RetryPolicy.Check].
 const (
 	MaxRetryAttempts = 1000
 	MaxRetryCap      = 7 * 24 * time.Hour
 	MinRetryBase     = time.Millisecond
-	MaxRetryFactor   = 100
 	MaxRetryTimeout  = 10 * time.Minute
 )
 
-// Check reports the first setting that is out of bounds, by its configuration name.
+const maxRetryFactor = 100
+
+// Check reports the first setting that is out of bounds, by its name.
 func (p RetryPolicy) Check() error {
 	if err := p.check(""); err != nil {
 		return err
@@ -199,7 +163,7 @@ func (p RetryPolicy) Check() error {
 		return Invalid("timeout", "must be from 10ms to %s", MaxRetryTimeout)
 	}
 	for k := range p.On {
-		if !KnownKind(k) {
+		if !slices.Contains(Kinds, k) {
 			return Invalid("on."+string(k), "is not a kind of refusal; the kinds are %v", Kinds)
 		}
 	}
@@ -220,22 +184,12 @@ func (p RetryPolicy) check(at string) error {
 		return Invalid(at+"max_attempts", "must be from 1 to %d", MaxRetryAttempts)
 	case p.Base < MinRetryBase || p.Base > MaxRetryCap:
 		return Invalid(at+"base", "must be from %s to %s", MinRetryBase, MaxRetryCap)
-	case !(p.Factor >= 1 && p.Factor <= MaxRetryFactor):
-		return Invalid(at+"factor", "must be from 1 to %d", MaxRetryFactor)
+	case !(p.Factor >= 1 && p.Factor <= maxRetryFactor):
+		return Invalid(at+"factor", "must be from 1 to %d", maxRetryFactor)
 	case p.Cap < p.Base || p.Cap > MaxRetryCap:
 		return Invalid(at+"cap", "must be from base (%s) to %s", p.Base, MaxRetryCap)
 	case p.Jitter != JitterFull && p.Jitter != JitterEqual && p.Jitter != JitterNone:
 		return Invalid(at+"jitter", "must be full, equal or none")
 	}
 	return nil
-}
-
-// KnownKind reports whether k is one of [Kinds].
-func KnownKind(k Kind) bool {
-	for _, known := range Kinds {
-		if k == known {
-			return true
-		}
-	}
-	return false
 }

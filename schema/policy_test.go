@@ -114,10 +114,6 @@ func TestRetryCheck(t *testing.T) {
 }
 
 func TestKinds(t *testing.T) {
-	for _, k := range schema.Kinds {
-		require.True(t, schema.KnownKind(k))
-	}
-	require.False(t, schema.KnownKind(""))
 	require.EqualError(t, schema.Refusal{Kind: schema.KindUnique, Message: "taken"}, "unique: taken")
 }
 

@@ -7,15 +7,14 @@ import (
 	"time"
 )
 
-// AgedTTL is the TTL of records whose last change is longer ago than OlderThan: a record that has not changed for long
-// is unlikely to change soon.
+// AgedTTL is the TTL of records that have not changed for longer than OlderThan.
 type AgedTTL struct {
 	OlderThan time.Duration // 0: the TTL of all other records; last in the list
 	TTL       time.Duration
 }
 
-// MaxAgedTTLs bounds the number of steps of an adaptive TTL.
-const MaxAgedTTLs = 20
+// maxAgedTTLs bounds the number of steps of an adaptive TTL.
+const maxAgedTTLs = 20
 
 func (e *Entity) checkAdaptive() error {
 	steps := e.Cache.Adaptive
@@ -28,8 +27,8 @@ func (e *Entity) checkAdaptive() error {
 		return errors.New("changed_by is for adaptive, which is not set")
 	case !ok || e.Fields[i].Type != Time:
 		return fmt.Errorf("changed_by: %q is not a time field; adaptive needs one", e.Cache.ChangedBy)
-	case len(steps) > MaxAgedTTLs:
-		return fmt.Errorf("adaptive: there are %d steps, more than %d", len(steps), MaxAgedTTLs)
+	case len(steps) > maxAgedTTLs:
+		return fmt.Errorf("adaptive: there are %d steps, more than %d", len(steps), maxAgedTTLs)
 	}
 	for n, step := range steps {
 		if step.TTL < time.Second {
@@ -45,8 +44,7 @@ func (e *Entity) checkAdaptive() error {
 	return nil
 }
 
-// TTL returns how long a record with these values is cached from now on, before jitter. A record whose last change is
-// unknown or in the future counts as just changed.
+// TTL returns how long a record is cached from now on, before jitter.
 func (e *Entity) TTL(values Values, now time.Time) time.Duration {
 	if len(e.Cache.Adaptive) == 0 {
 		return e.Cache.TTL

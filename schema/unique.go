@@ -8,7 +8,7 @@ import (
 )
 
 // UniqueIndex returns the name of the unique index of a field.
-func (e *Entity) UniqueIndex(f *Field) string {
+func (e *Entity) uniqueIndex(f *Field) string {
 	name := "uq_" + e.Table + "_" + f.Column
 	if f.UniqueWhere == "" {
 		return name
@@ -16,11 +16,11 @@ func (e *Entity) UniqueIndex(f *Field) string {
 	return hashed(name, f.UniqueWhere)
 }
 
-// UniqueKey is a set of one or more fields that are unique together.
+// UniqueKey is a set of fields that are unique together.
 type UniqueKey struct {
 	Fields []int  // positions in [Entity.Fields]
-	Where  string // SQL condition: the key is unique among the rows that meet it; "" is all rows
-	Index  string // name of the index that a migration creates if no equivalent one exists
+	Where  string // SQL condition; "" is all rows
+	Index  string // name of an index that a migration creates
 }
 
 // NoPartialIndexes is why a unique field with a condition is rejected on MySQL and MariaDB.
@@ -32,7 +32,7 @@ func (e *Entity) UniqueKeys() []UniqueKey {
 	var keys []UniqueKey
 	for i := range e.Fields {
 		if f := &e.Fields[i]; f.Unique {
-			keys = append(keys, UniqueKey{[]int{i}, f.UniqueWhere, e.UniqueIndex(f)})
+			keys = append(keys, UniqueKey{[]int{i}, f.UniqueWhere, e.uniqueIndex(f)})
 		}
 	}
 	for _, names := range e.Unique {

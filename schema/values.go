@@ -6,12 +6,11 @@ import (
 	"strings"
 )
 
-// Fields are the fields of a request by name. A value is anything that [Field.Canonical] accepts.
+// Fields are the fields of a request by name, each what [Field.Canonical] accepts.
 type Fields map[string]any
 
-// Whole returns the values of a whole record: an absent field gets its default, or null if it has none; the database
-// decides about one that it has the last word on, and one of a composite key stays absent until [Entity.FillKey]. The
-// error is an [InvalidError] that names every invalid field.
+// Whole returns the values of a whole record, absent fields by default or null: [Undecided] where the database
+// decides, and absent in a composite key. The error is an [InvalidError] of every invalid field.
 func (e *Entity) Whole(fields Fields) (Values, error) {
 	values, bad := e.canonical(fields)
 	for i := range e.Fields {
@@ -35,8 +34,7 @@ func (e *Entity) Whole(fields Fields) (Values, error) {
 	return values, invalid(bad)
 }
 
-// Partial returns the values of a patch: an absent field is "", which keeps the record's value. The error is an
-// [InvalidError] that names every invalid field.
+// Partial returns the values of a patch, "" where the record's stays. Errors are those of Whole.
 func (e *Entity) Partial(fields Fields) (Values, error) {
 	values, bad := e.canonical(fields)
 	for i := range e.Fields {
@@ -87,8 +85,7 @@ type Delta struct {
 	By    int64
 }
 
-// Deltas returns the additions of an increment, in the order of the fields. The error is an [InvalidError] that names
-// every invalid field.
+// Deltas returns the additions of an increment, in the order of the fields. Errors are those of Whole.
 func (e *Entity) Deltas(fields Fields) ([]Delta, error) {
 	if len(fields) == 0 {
 		return nil, Invalid("fields", "must name at least one int field")
@@ -129,15 +126,14 @@ func (e *Entity) Deltas(fields Fields) ([]Delta, error) {
 	return deltas, invalid(bad)
 }
 
-// AppendRecord appends the JSON object of a record: its id, then its fields in the entity's order. Foreign values are
-// left out.
+// AppendRecord appends the JSON object of a record: id and fields, but for foreign values.
 func (e *Entity) AppendRecord(dst []byte, id string, values Values) []byte {
 	dst = append(dst, `{"id":`...)
 	dst = append(dst, e.IDText(id)...)
 	return append(e.appendFields(dst, values, true), '}')
 }
 
-// AppendFields appends the JSON object of the fields alone, in the entity's order; absent fields are left out.
+// AppendFields appends the JSON object of the fields alone.
 func (e *Entity) AppendFields(dst []byte, values Values) []byte {
 	dst = append(dst, '{')
 	return append(e.appendFields(dst, values, false), '}')
@@ -160,7 +156,7 @@ func (e *Entity) appendFields(dst []byte, values Values, comma bool) []byte {
 	return dst
 }
 
-// ParseFields parses the JSON object that [Entity.AppendFields] wrote.
+// ParseFields parses what [Entity.AppendFields] wrote.
 func (e *Entity) ParseFields(object []byte) (Fields, error) {
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(object, &raw); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/redact"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -22,7 +23,7 @@ type rowReader func(ids []string) ([]schema.Row, error)
 const unread = "(redacted: the message may quote values of the row, which could not be read)"
 
 func (t *table) redact(text string, changes []schema.Change, rows rowReader) string {
-	if !t.Entity.Redacts() {
+	if !redact.Any(t.Entity) {
 		return text
 	}
 	values, ids := make([]schema.Values, len(changes)), make([]string, len(changes))
@@ -38,7 +39,7 @@ func (t *table) redact(text string, changes []schema.Change, rows rowReader) str
 			values = append(values, row.Values)
 		}
 	}
-	return t.Entity.Redact(text, values...)
+	return redact.Text(t.Entity, text, values...)
 }
 
 // told is an error about changes without what it quotes of redacted fields.

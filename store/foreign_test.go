@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -50,7 +51,7 @@ func TestForeignValueHarmsItselfOnly(t *testing.T) {
 				id++
 				b.exec(fmt.Sprintf("INSERT INTO visits (id, name, %s) VALUES (%d, 'x', %s)", field, id, literal))
 				row := b.load(e, "1", fmt.Sprint(id))[fmt.Sprint(id)]
-				foreign := e.Foreign(fmt.Sprint(id), row)
+				foreign := problem.Foreign(e, fmt.Sprint(id), row)
 				require.NotNil(t, foreign, "%s %s", field, literal)
 				require.Equal(t, field, foreign.Column)
 				require.Equal(t, `"x"`, row[0])
@@ -71,14 +72,14 @@ func TestForeignValueHarmsItselfOnly(t *testing.T) {
 		rows, err := b.List(t.Context(), e, store.Query{Limit: 2})
 		require.NoError(t, err)
 		require.Equal(t, "1", rows[0].ID)
-		require.Nil(t, e.ForeignRow(rows[0]))
-		require.NotNil(t, e.ForeignRow(rows[1]))
+		require.Nil(t, problem.ForeignRow(e, rows[0]))
+		require.NotNil(t, problem.ForeignRow(e, rows[1]))
 		rows, err = b.List(t.Context(), e, store.Query{Equal: map[int]string{0: `"mine"`}})
 		require.NoError(t, err)
 		require.Len(t, rows, 1)
 		require.Empty(t, b.flush(e, del("11"), put("12", `"new"`, `"2026-01-31T00:00:00Z"`, "1", `"1.00"`, "{}", "1",
 			"true", "null")).Refused)
-		require.Nil(t, e.Foreign("12", b.load(e, "11", "12")["12"]))
+		require.Nil(t, problem.Foreign(e, "12", b.load(e, "11", "12")["12"]))
 		require.NotContains(t, b.load(e, "11"), "11")
 	})
 }
@@ -116,7 +117,7 @@ func TestForeignIDs(t *testing.T) {
 	require.NoError(t, err)
 	named := map[string]bool{}
 	for _, row := range rows {
-		named[row.ID] = e.ForeignRow(row) != nil
+		named[row.ID] = problem.ForeignRow(e, row) != nil
 	}
 	require.Equal(t, map[string]bool{canonical: false, "018F4E7A-3B5C-7D2E-9F10-1A2B3C4D5E6F": true,
 		`1","name":"x`: true}, named)

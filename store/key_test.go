@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -97,7 +98,7 @@ func TestForeignCompositeKeys(t *testing.T) {
 	for _, row := range rows {
 		if row.Foreign != "" {
 			foreign++
-			require.ErrorContains(t, e.ForeignRow(row), "column at, no, name: ")
+			require.ErrorContains(t, problem.ForeignRow(e, row), "column at, no, name: ")
 		}
 	}
 	require.Len(t, rows, 6, "those with a part that is null are left out")

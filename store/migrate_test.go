@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
@@ -123,7 +124,7 @@ func TestForeignRows(t *testing.T) {
 		require.Equal(t, want, b.load(e, "a")["a"])
 
 		b.exec(`UPDATE everythings SET f_json = 'not json'`)
-		foreign := e.Foreign("a", b.load(e, "a")["a"])
+		foreign := problem.Foreign(e, "a", b.load(e, "a")["a"])
 		require.Equal(t, "f_json", foreign.Column)
 		require.ErrorContains(t, foreign, "not json")
 	})

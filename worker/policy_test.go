@@ -168,7 +168,7 @@ func TestPreviewAndRealityAgree(t *testing.T) {
 					MaxAttempts: 4, Base: 40 * time.Millisecond, Factor: 2, Cap: 100 * time.Millisecond, Jitter: jitter,
 					Timeout: 10 * time.Second,
 				}
-				preview := b.e.Retry.Schedule(schema.KindUnique, 100)
+				preview := operate.Schedule(b.e.Retry, schema.KindUnique, 100)
 				b.mail("owner", "x", "taken@x")
 				b.drain(b.strict())
 				r := &recorder{Redis: b.redisOf()}

@@ -72,7 +72,7 @@ func New(c *cache.Cache) *Ranks { return &Ranks{redis: c.Redis(), prefix: c.Pref
 type Place struct {
 	Rank  int64 // from 1, the greatest score first; of equal scores the smaller id
 	ID    string
-	Score float64 // exact: an int that ranks is bounded by MaxRankScore
+	Score float64 // exact: an int that ranks is bounded by ±(2^53-1)
 }
 
 // Top reads the n best records, at most Max, and the number of ranked records. Each partition is read at one

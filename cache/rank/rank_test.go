@@ -137,9 +137,9 @@ func (m *rankModel) score() string {
 	case 0:
 		return "null"
 	case 1:
-		return strconv.Itoa(schema.MaxRankScore - m.r.IntN(2))
+		return strconv.Itoa((1<<53 - 1) - m.r.IntN(2))
 	case 2:
-		return strconv.Itoa(-schema.MaxRankScore + m.r.IntN(2))
+		return strconv.Itoa(-(1<<53 - 1) + m.r.IntN(2))
 	}
 	return strconv.Itoa(m.r.IntN(5) - 2)
 }

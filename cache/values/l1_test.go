@@ -171,7 +171,7 @@ func TestL1PutRacingASet(t *testing.T) {
 func TestL1IsBoundedInBytesAndAge(t *testing.T) {
 	b := setup(t)
 	v := group[string](t, b.Cache, values.Policy{Group: "s", CompressAbove: -1,
-		L1: schema.L1{Bytes: schema.MinL1Bytes, Age: 50 * time.Millisecond}})
+		L1: schema.L1{Bytes: 64 << 10, Age: 50 * time.Millisecond}})
 	s := &source{text: string(make([]byte, 10_000))}
 	local(t, v, "a", s.text, s.load)
 	testkit.Eventually(t, "it is too old", func() bool {
@@ -183,7 +183,7 @@ func TestL1IsBoundedInBytesAndAge(t *testing.T) {
 		_, err := v.Load(t.Context(), string(rune('a'+i)), s.load)
 		require.NoError(t, err)
 	}
-	testkit.Eventually(t, "it keeps its bound", func() bool { return values.LocalBytes(v) <= schema.MinL1Bytes })
+	testkit.Eventually(t, "it keeps its bound", func() bool { return values.LocalBytes(v) <= 64<<10 })
 }
 
 // While its subscription is refused an L1 keeps nothing, though Redis answers all else.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -65,7 +66,7 @@ func (r *reader) entity(p pair) *schema.Entity {
 func (r *reader) overrides(n ast.Node, path string) map[schema.Kind]schema.RetryOverride {
 	on := map[schema.Kind]schema.RetryOverride{}
 	for _, p := range r.mapping(n, path) {
-		if !schema.KnownKind(schema.Kind(p.key)) {
+		if !slices.Contains(schema.Kinds, schema.Kind(p.key)) {
 			kinds := make([]string, len(schema.Kinds))
 			for i, k := range schema.Kinds {
 				kinds[i] = string(k)

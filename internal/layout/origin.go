@@ -17,10 +17,14 @@ func OriginTrace(o *schema.Origin) string {
 	return base64.RawURLEncoding.EncodeToString(append(append(make([]byte, 0, 24), o.TraceID[:]...), o.SpanID[:]...))
 }
 
+// maxRequest bounds the bytes of a request id that is stored with a record. Redis stores a hash with a longer value in
+// a form that takes several times the memory.
+const maxRequest = 64
+
 // OriginRequest returns the request id as it is stored: "" for one that is longer than a record may hold, or that an
 // event could not have as it is.
 func OriginRequest(o *schema.Origin) string {
-	if len(o.Request) > schema.MaxOriginRequest || strings.ContainsFunc(o.Request, unfit) {
+	if len(o.Request) > maxRequest || strings.ContainsFunc(o.Request, unfit) {
 		return ""
 	}
 	return o.Request

@@ -131,7 +131,7 @@ func (s Setting) apply(p *schema.RetryPolicy) error {
 	name, setting, one := strings.Cut(rest, ".")
 	kind := schema.Kind(name)
 	switch {
-	case !schema.KnownKind(kind):
+	case !slices.Contains(schema.Kinds, kind):
 		return schema.Invalid(s.Name, "is not of a kind of refusal; the kinds are %v", schema.Kinds)
 	case !one && s.Value == "":
 		delete(p.On, kind)

@@ -105,7 +105,7 @@ func Of(err error) *Problem {
 		return &Problem{Name: "invalid", Code: 422, Title: "Invalid fields",
 			Detail: "the entity does not accept these values", Fields: bad.Fields}
 	}
-	if foreign, ok := errors.AsType[*schema.ForeignError](err); ok {
+	if foreign, ok := errors.AsType[*ForeignError](err); ok {
 		return &Problem{Name: "foreign-value", Code: 409, Title: "Row not readable",
 			Detail: "the row has a value that another program wrote and that its field cannot show: column " +
 				foreign.Column + " " + foreign.Reason +

@@ -64,7 +64,7 @@ func (c *call) appendVersions(out []byte, versions []schema.Version) []byte {
 
 // appendForeign appends the member that names the rows of an answer with a foreign id or value, if there are any. The
 // other rows are answered as usual.
-func appendForeign(out []byte, rows []*schema.ForeignError) []byte {
+func appendForeign(out []byte, rows []*problem.ForeignError) []byte {
 	if len(rows) == 0 {
 		return out
 	}

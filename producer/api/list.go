@@ -65,7 +65,7 @@ func (a *API) list(ctx context.Context, c *call) error {
 type listed struct {
 	out      []byte // their text
 	next     string // cursor of the next page, or ""
-	foreign  []*schema.ForeignError
+	foreign  []*problem.ForeignError
 	versions []schema.Version // of the rows; 0 where the record's newest state is another; only if they are asked for
 }
 
@@ -87,7 +87,7 @@ func (a *API) appendRows(ctx context.Context, c *call, out []byte, q Query) (pag
 				page.next = cursor(c.entity, q.After)
 				break
 			}
-			if one := c.entity.ForeignRow(row); one != nil {
+			if one := problem.ForeignRow(c.entity, row); one != nil {
 				page.foreign = append(page.foreign, one)
 			} else {
 				out = append(c.appendRecord(out, c.entity, row.ID, row.Values), ',')

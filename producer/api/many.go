@@ -28,7 +28,7 @@ func (a *API) getMany(ctx context.Context, c *call) error {
 	defer cancel()
 	out := append(c.out[:0], `{"records":[`...)
 	var missing []string
-	var foreign []*schema.ForeignError
+	var foreign []*problem.ForeignError
 	var versions []schema.Version
 	var sources []cache.Read
 	for done := 0; done < len(ids); {
@@ -43,7 +43,7 @@ func (a *API) getMany(ctx context.Context, c *call) error {
 				missing = append(missing, some[i])
 				continue
 			}
-			if row := c.entity.Foreign(read.ID, read.Values); row != nil {
+			if row := problem.Foreign(c.entity, read.ID, read.Values); row != nil {
 				foreign = append(foreign, row)
 				continue
 			}

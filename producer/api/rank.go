@@ -112,12 +112,12 @@ func (a *API) sendRank(ctx context.Context, c *call, read func(context.Context) 
 		c.setCacheStatus(worst(found), 0)
 	}
 	out := append(c.out[:0], `{"records":[`...)
-	var foreign []*schema.ForeignError
+	var foreign []*problem.ForeignError
 	for i, p := range places {
 		if found[i].Deleted {
 			continue
 		}
-		if row := c.entity.Foreign(p.ID, found[i].Values); row != nil {
+		if row := problem.Foreign(c.entity, p.ID, found[i].Values); row != nil {
 			foreign = append(foreign, row)
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache"
 	"github.com/afterwrite/afterwrite/internal/inspect"
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/producer/api/internal/request"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -45,7 +46,7 @@ func (a *API) get(ctx context.Context, c *call) error {
 	if read.Deleted {
 		return schema.ErrNotFound
 	}
-	if foreign := c.entity.Foreign(read.ID, read.Values); foreign != nil {
+	if foreign := problem.Foreign(c.entity, read.ID, read.Values); foreign != nil {
 		return foreign
 	}
 	c.header["Cache-Control"] = headerNoCache

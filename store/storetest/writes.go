@@ -81,7 +81,7 @@ func refusedUnique(t *testing.T, b *bench) {
 	require.Equal(t, []string{"b"}, refusedIDs(outcome))
 	r := outcome.Refused[0].Refusal
 	require.Equal(t, schema.KindUnique, r.Kind)
-	require.Equal(t, e.UniqueIndex(&e.Fields[0]), r.Constraint)
+	require.Equal(t, e.UniqueKeys()[0].Index, r.Constraint)
 	require.Equal(t, "email", r.Column)
 }
 

@@ -47,9 +47,12 @@ type held[V any] struct {
 // overhead is about what an L1 needs for an entry beside its bytes.
 const overhead = 200
 
+// defaultAge is how old a value can be where the limit does not say.
+const defaultAge = 5 * time.Second
+
 // New returns an L1 that does not serve before [L1.Serve]. What is kept is also checked by valid, which can be nil.
 func New[V any](limit schema.L1, valid func(V) bool) (*L1[V], error) {
-	l := &L1[V]{age: cmp.Or(limit.Age, schema.DefaultL1Age), valid: valid, seed: maphash.MakeSeed()}
+	l := &L1[V]{age: cmp.Or(limit.Age, defaultAge), valid: valid, seed: maphash.MakeSeed()}
 	var err error
 	l.kept, err = otter.New(&otter.Options[string, held[V]]{
 		MaximumWeight:    uint64(limit.Bytes),

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -15,7 +16,7 @@ import (
 // earliest to its latest time after the first attempt.
 type Policy struct {
 	Sentence      string
-	Steps         []schema.Step
+	Steps         []operate.Step
 	More          int // attempts that are not drawn
 	Width, Height int
 	Bands         []Band
@@ -56,7 +57,7 @@ var marks = []time.Duration{
 // Draw draws a policy for records that are refused with a kind every time.
 func Draw(p schema.RetryPolicy, kind schema.Kind) Policy {
 	own := p.For(kind)
-	all := own.Schedule("", schema.MaxRetryAttempts)
+	all := operate.Schedule(own, "", schema.MaxRetryAttempts)
 	last := all[len(all)-1]
 	pic := Policy{Sentence: sentence(len(all), last), Steps: all[:min(len(all), maxDrawn)]}
 	pic.More = len(all) - len(pic.Steps)
@@ -122,7 +123,7 @@ func span(low, high time.Duration) string {
 }
 
 // sentence says when a record is given up.
-func sentence(attempts int, last schema.Step) string {
+func sentence(attempts int, last operate.Step) string {
 	if attempts == 1 {
 		return "Dead at the first refusal."
 	}

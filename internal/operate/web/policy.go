@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -109,7 +110,7 @@ func (a *Admin) preview(r *http.Request, _ ledger.Actor, _ http.Header) (int, an
 	if err := readBody(r, &body); err != nil {
 		return 0, nil, err
 	}
-	if body.Kind != "" && !schema.KnownKind(schema.Kind(body.Kind)) {
+	if body.Kind != "" && !slices.Contains(schema.Kinds, schema.Kind(body.Kind)) {
 		return 0, nil, schema.Invalid("kind", "is not a kind of refusal; the kinds are %v", schema.Kinds)
 	}
 	change, err := changeOf(body.Policy)

@@ -8,13 +8,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/afterwrite/afterwrite/internal/operate"
+	"github.com/afterwrite/afterwrite/internal/redact"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 // hidden stands for what the configuration redacts.
-const hidden = schema.Redacted
+const hidden = redact.Mark
 
 // Refusal is the database's own error about a record.
 type Refusal struct {

@@ -85,7 +85,7 @@ type Step struct {
 	DelayHigh float64 `json:"delay_high_seconds"`
 	Low       float64 `json:"after_low_seconds"`
 	High      float64 `json:"after_high_seconds"`
-	step      schema.Step
+	step      operate.Step
 }
 
 // Schedule is what becomes of a record that is refused every time.
@@ -143,7 +143,7 @@ func scheduleOf(p schema.RetryPolicy, kind schema.Kind) Schedule {
 	if kind != "" {
 		s.Kind = &kind
 	}
-	for _, one := range p.Schedule(kind, schema.MaxRetryAttempts) {
+	for _, one := range operate.Schedule(p, kind, schema.MaxRetryAttempts) {
 		s.Steps = append(s.Steps, Step{Attempt: one.Attempt, step: one, DelayLow: one.DelayLow.Seconds(),
 			DelayHigh: one.DelayHigh.Seconds(),
 			Low:       one.Low.Seconds(), High: one.High.Seconds()})

@@ -102,7 +102,7 @@ func (c *csvRows) next() (row, error) {
 		}
 	}
 	if r.id == "" && c.entity.ID.Composite() {
-		if r.id, err = c.entity.IDOf(r.fields); err != nil {
+		if r.id, err = keyOf(c.entity, r.fields); err != nil {
 			return row{}, badRow{line, err.Error()}
 		}
 	}

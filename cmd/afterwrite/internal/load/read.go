@@ -153,7 +153,7 @@ func parseObject(text []byte, e *schema.Entity) (id string, fields schema.Fields
 		return "", nil, errors.New("has something after its JSON object")
 	}
 	if id == "" && e.ID.Composite() {
-		id, err = e.IDOf(fields)
+		id, err = keyOf(e, fields)
 		return id, fields, err
 	}
 	if id == "" {

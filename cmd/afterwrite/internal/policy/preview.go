@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,7 +33,7 @@ func (a *app) policyPreviewCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if kind != "" && !schema.KnownKind(schema.Kind(kind)) {
+			if kind != "" && !slices.Contains(schema.Kinds, schema.Kind(kind)) {
 				return cli.Usagef("--kind %q is not a kind of refusal; the kinds are %v", kind, schema.Kinds)
 			}
 			return a.oneEntity(c.Context(), args[0], func(m *operate.Operator) error {

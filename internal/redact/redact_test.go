@@ -1,4 +1,4 @@
-package schema_test
+package redact_test
 
 import (
 	"strings"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/internal/redact"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -47,9 +48,9 @@ func TestRedact(t *testing.T) {
 				values[i] = c.value
 			}
 		}
-		got := e.Redact(c.text, values)
+		got := redact.Text(e, c.text, values)
 		require.Equal(t, c.want, got, kind)
-		require.Equal(t, got, e.Redact(got, values), "again")
+		require.Equal(t, got, redact.Text(e, got, values), "again")
 	}
 }
 
@@ -58,13 +59,13 @@ func TestRedactLeavesTheRest(t *testing.T) {
 	e := redacting(t)
 	values := make(schema.Values, len(e.Fields))
 	values[0], values[1] = `"shown"`, `"ab"`
-	require.Equal(t, "null shown ab", e.Redact("null shown ab", values, nil))
+	require.Equal(t, "null shown ab", redact.Text(e, "null shown ab", values, nil))
 	values[1] = `"red"`
-	require.Equal(t, "(redacted) hair", e.Redact("red hair", values))
-	require.Equal(t, "(redacted) hair", e.Redact(e.Redact("red hair", values), values))
+	require.Equal(t, "(redacted) hair", redact.Text(e, "red hair", values))
+	require.Equal(t, "(redacted) hair", redact.Text(e, redact.Text(e, "red hair", values), values))
 	other := make(schema.Values, len(e.Fields))
 	other[1] = `"red hair"`
-	require.Equal(t, "(redacted), (redacted)", e.Redact("red hair, red", values, other), "the longest first")
+	require.Equal(t, "(redacted), (redacted)", redact.Text(e, "red hair, red", values, other), "the longest first")
 }
 
 // A message that was cut within the value tells nothing of its beginning.
@@ -74,9 +75,9 @@ func TestRedactCutMessage(t *testing.T) {
 	values := make(schema.Values, len(e.Fields))
 	values[1] = `"` + strings.Repeat("abc", 400) + `"`
 	text := "taken: " + strings.Repeat("abc", 400)
-	require.Equal(t, "taken: (redacted)", e.Redact(text[:schema.MaxRefusalMessage], values))
-	require.Equal(t, "taken: (redacted)", e.Redact(text, values))
-	require.Equal(t, "taken: abc", e.Redact("taken: abc", values), "a short one is whole")
+	require.Equal(t, "taken: (redacted)", redact.Text(e, text[:schema.MaxRefusalMessage], values))
+	require.Equal(t, "taken: (redacted)", redact.Text(e, text, values))
+	require.Equal(t, "taken: abc", redact.Text(e, "taken: abc", values), "a short one is whole")
 }
 
 // Each spelling that a database, or a trigger, makes of a value is found.
@@ -106,8 +107,8 @@ func TestRedactSpellings(t *testing.T) {
 		}
 		values[at[c.of]] = c.value
 		for _, quote := range c.quotes {
-			got := e.Redact("it says "+quote+" here", values)
-			require.Contains(t, got, schema.Redacted, "%s in %s", c.value, quote)
+			got := redact.Text(e, "it says "+quote+" here", values)
+			require.Contains(t, got, redact.Mark, "%s in %s", c.value, quote)
 			for _, part := range []string{"31\"337", "4000", "e+15", "Neil", "neil", "1200"} {
 				require.NotContains(t, got, part)
 			}

@@ -1,4 +1,5 @@
-package schema
+// Package redact takes the values of redacted fields out of texts that quote them.
+package redact
 
 import (
 	"bytes"
@@ -15,41 +16,43 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/afterwrite/afterwrite/schema"
 )
 
-// Redacted replaces a value whose field is redacted.
-const Redacted = "(redacted)"
+// Mark replaces a value whose field is redacted.
+const Mark = "(redacted)"
 
-// minRedacted is the length in characters of the shortest text that [Entity.Redact] replaces: shorter texts occur in
+// minRedacted is the length in characters of the shortest text that [Text] replaces: shorter texts occur in
 // messages by chance. minPart is that of the beginning of a value, which a message quotes if it was truncated.
 const (
 	minRedacted = 3
 	minPart     = 8
 )
 
-// Redacts reports whether a field of the entity is redacted.
-func (e *Entity) Redacts() bool {
-	return slices.ContainsFunc(e.Fields, func(f Field) bool { return f.Redact })
+// Any reports whether a field of the entity is redacted.
+func Any(e *schema.Entity) bool {
+	return slices.ContainsFunc(e.Fields, func(f schema.Field) bool { return f.Redact })
 }
 
-// Redact replaces every quoted value of a redacted field in a text by [Redacted], for example in the message of a
+// Text replaces every quoted value of a redacted field in a text by [Mark], for example in the message of a
 // trigger that raises an error with the value. The values come from the records that the text may be about: as they
 // are written, and as their rows are. Values are found in the spellings of JSON and of the databases, in upper and
 // lower case, and by their first eight characters. A value is not found if the caller does not know it or if it is
 // shorter than three characters; true and false are left.
-func (e *Entity) Redact(text string, records ...Values) string {
+func Text(e *schema.Entity, text string, records ...schema.Values) string {
 	var quoted []string
 	folded := strings.ToLower(text)
 	for i := range e.Fields {
 		f := &e.Fields[i]
-		if !f.Redact || f.Type == Bool {
+		if !f.Redact || f.Type == schema.Bool {
 			continue
 		}
 		for _, values := range records {
 			if i >= len(values) {
 				continue // a deletion
 			}
-			for _, form := range f.spellings(values[i]) {
+			for _, form := range spellings(f, values[i]) {
 				quoted = append(quoted, quotedIn(folded, form)...)
 			}
 		}
@@ -59,11 +62,11 @@ func (e *Entity) Redact(text string, records ...Values) string {
 	}
 	// Longest first, so that no value is left in part.
 	slices.SortFunc(quoted, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
-	forms := []string{regexp.QuoteMeta(Redacted)} // redacting again changes nothing
+	forms := []string{regexp.QuoteMeta(Mark)} // redacting again changes nothing
 	for _, form := range slices.Compact(quoted) {
 		forms = append(forms, regexp.QuoteMeta(form))
 	}
-	return regexp.MustCompile("(?i)"+strings.Join(forms, "|")).ReplaceAllLiteralString(text, Redacted)
+	return regexp.MustCompile("(?i)"+strings.Join(forms, "|")).ReplaceAllLiteralString(text, Mark)
 }
 
 // quotedIn returns what a text quotes of a value: the whole value, its beginning, or both. folded is the text in lower
@@ -88,7 +91,7 @@ func quotedIn(folded, value string) (quoted []string) {
 		}
 		return append(quoted, part)
 	}
-	if len(folded) <= MaxRefusalMessage-utf8.UTFMax {
+	if len(folded) <= schema.MaxRefusalMessage-utf8.UTFMax {
 		return quoted
 	}
 	for part := range starts(value) {
@@ -125,12 +128,12 @@ func starts(text string) iter.Seq[string] {
 }
 
 // spellings returns the forms in which a database may spell a value in a message.
-func (f *Field) spellings(canonical string) []string {
+func spellings(f *schema.Field, canonical string) []string {
 	var plain string
-	if canonical == "" || canonical == Null {
+	if canonical == "" || canonical == schema.Null {
 		return nil
 	}
-	if f.Type == JSON {
+	if f.Type == schema.JSON {
 		forms := []string{canonical}
 		for _, leaf := range leaves(canonical) {
 			forms = append(append(forms, numbers(leaf)...), escapes(leaf)...)
@@ -142,15 +145,15 @@ func (f *Field) spellings(canonical string) []string {
 	}
 	forms := append(escapes(plain), canonical[1:len(canonical)-1])
 	switch f.Type {
-	case Decimal:
+	case schema.Decimal:
 		if trimmed := strings.TrimRight(plain, "0"); strings.Contains(plain, ".") {
 			forms = append(forms, strings.TrimSuffix(trimmed, "."))
 		}
-	case Time:
+	case schema.Time:
 		if t, err := time.Parse(time.RFC3339Nano, plain); err == nil {
 			forms = append(forms, t.UTC().Format("2006-01-02 15:04:05.999999"), t.UTC().Format("2006-01-02 15:04:05"))
 		}
-	case Bytes:
+	case schema.Bytes:
 		if raw, err := base64.StdEncoding.DecodeString(plain); err == nil {
 			forms = append(forms, string(raw), hex.EncodeToString(raw))
 		}
