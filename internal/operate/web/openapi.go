@@ -3,21 +3,14 @@ package web
 import (
 	"fmt"
 
+	"github.com/afterwrite/afterwrite/internal/apidoc"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// object is a JSON object of an OpenAPI document.
-type object = map[string]any
+// object is a JSON object of an OpenAPI document, and the others make one.
+type object = apidoc.Object
 
-func ref(kind, name string) object { return object{"$ref": "#/components/" + kind + "/" + name} }
-
-// closed is the schema of an object without other members.
-func closed(properties object, required ...string) object {
-	if required == nil {
-		required = []string{}
-	}
-	return object{"type": "object", "properties": properties, "required": required, "additionalProperties": false}
-}
+var ref, closed, list = apidoc.Ref, apidoc.Closed, apidoc.List
 
 var (
 	text       = object{"type": "string"}
@@ -29,8 +22,6 @@ var (
 	timeOrNone = object{"type": []string{"string", "null"}, "format": "date-time"}
 	nextOrNone = object{"type": []string{"integer", "null"}, "description": `The "after" of the next page.`}
 )
-
-func list(items object) object { return object{"type": "array", "items": items} }
 
 // OpenAPI describes the routes and what they answer, for the document of the API that
 // serves them. They refer to its schemas Problem, Refusal and Status, its responses
@@ -135,7 +126,7 @@ func op(id, summary string, parameters []object, body object, own object, proble
 		o["parameters"] = parameters
 	}
 	if body != nil {
-		o["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": body}}}
+		o["requestBody"] = object{"required": true, "content": apidoc.Content("application/json", body)}
 	}
 	for _, code := range append(problems, "400", "403", "404", "405", "500", "503") {
 		own[code] = ref("responses", "Problem"+code)
@@ -168,12 +159,7 @@ func heldOp(id, summary string) object {
 func answer(description, schema string) object { return object{"200": response(description, schema)} }
 
 func response(description, schema string, headers ...string) object {
-	refs := object{}
-	for _, name := range append(headers, "X-Request-Id") {
-		refs[name] = ref("headers", name)
-	}
-	return object{"description": description, "headers": refs,
-		"content": object{"application/json": object{"schema": ref("schemas", schema)}}}
+	return apidoc.Response(description, ref("schemas", schema), headers...)
 }
 
 func query(name, description string, schema object) object {

@@ -13,12 +13,17 @@ import (
 	"encoding/json"
 	"maps"
 
-	"github.com/afterwrite/afterwrite/producer/api/internal/request"
+	"github.com/afterwrite/afterwrite/internal/apidoc"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
-// object is a JSON object of the OpenAPI document.
-type object = map[string]any
+// object is a JSON object of the OpenAPI document, and the others make one.
+type object = apidoc.Object
+
+var (
+	ref, closed, list = apidoc.Ref, apidoc.Closed, apidoc.List
+	content, response = apidoc.Content, apidoc.Response
+)
 
 // API is what an API serves.
 type API struct {
@@ -84,29 +89,6 @@ func Document(of API) ([]byte, error) {
 		"paths":      paths,
 		"components": components,
 	})
-}
-
-func ref(kind, name string) object { return object{"$ref": "#/components/" + kind + "/" + name} }
-
-func content(mediaType string, schema any) object {
-	return object{mediaType: object{"schema": schema}}
-}
-
-// response describes an answer with a JSON body; its headers are named.
-func response(description string, schema any, headers ...string) object {
-	r := object{"description": description, "headers": headerRefs(append(headers, "X-Request-Id"))}
-	if schema != nil {
-		r["content"] = content(request.JSON, schema)
-	}
-	return r
-}
-
-func headerRefs(names []string) object {
-	refs := make(object, len(names))
-	for _, name := range names {
-		refs[name] = ref("headers", name)
-	}
-	return refs
 }
 
 // answers joins the responses of an operation with the problems that it can return.

@@ -39,7 +39,7 @@ func ranksSchema(e *schema.Entity) object {
 	record["properties"].(object)["rank"] = object{"type": "integer", "format": "int64", "minimum": 1}
 	record["required"] = append([]string{"rank"}, record["required"].([]string)...)
 	return closed(object{
-		"records": object{"type": "array", "items": record},
+		"records": list(record),
 		"ranked": object{"type": "integer", "format": "int64", "minimum": 0,
 			"description": "Number of ranked records."},
 		"foreign": foreignSchema(),

@@ -12,7 +12,7 @@ import (
 // entitySchemas describes an entity's records as they are read, and the body of each write.
 func entitySchemas(e *schema.Entity) object {
 	n := e.Name
-	list := object{"type": "array", "items": ref("schemas", n)}
+	records := list(ref("schemas", n))
 	schemas := object{
 		n:                recordSchema(e),
 		n + "_put":       writeSchema(e, true),
@@ -20,14 +20,14 @@ func entitySchemas(e *schema.Entity) object {
 		n + "_patch":     writeSchema(e, false),
 		n + "_increment": incrementSchema(e),
 		n + "_many": closed(object{
-			"records": list,
-			"missing": object{"type": "array", "items": idSchema(e)},
+			"records": records,
+			"missing": list(idSchema(e)),
 			"foreign": foreignSchema(),
 			"versions": object{"type": "array", "items": object{"type": []string{"integer", "null"}, "format": "int64"},
 				"description": "The version of each of the records, in their order; null where it is read past the cache."},
 		}, "records", "versions", "missing"),
 		n + "_page": closed(object{
-			"records": list,
+			"records": records,
 			"next":    object{"type": []string{"string", "null"}},
 			"foreign": foreignSchema(),
 			"versions": object{"type": "array", "items": object{"type": []string{"integer", "null"}, "format": "int64"},
@@ -39,14 +39,6 @@ func entitySchemas(e *schema.Entity) object {
 		schemas[n+"_ranks"] = ranksSchema(e)
 	}
 	return schemas
-}
-
-// closed is the schema of an object without other members.
-func closed(properties object, required ...string) object {
-	if required == nil {
-		required = []string{}
-	}
-	return object{"type": "object", "properties": properties, "required": required, "additionalProperties": false}
 }
 
 // recordSchema describes a record as it is read: it has every field, and a row written by another program can exceed

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/afterwrite/afterwrite/internal/apidoc"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/producer/api/internal/request"
 )
@@ -90,7 +91,7 @@ func sharedResponses() object {
 			headers = append(headers, "Retry-After")
 		}
 		responses["Problem"+code] = object{
-			"description": texts[code], "headers": headerRefs(headers),
+			"description": texts[code], "headers": apidoc.Headers(headers...),
 			"content": content("application/problem+json", ref("schemas", "Problem")),
 		}
 	}

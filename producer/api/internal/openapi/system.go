@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/internal/apidoc"
 	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/producer/api/internal/request"
@@ -65,7 +66,7 @@ func eventPath() object {
 					"schema": object{"type": "string"}},
 			},
 			"responses": answers(object{"200": object{"description": "The stream.",
-				"headers": headerRefs([]string{"X-Request-Id"}),
+				"headers": apidoc.Headers("X-Request-Id"),
 				"content": content("text/event-stream", object{"type": "string"})}}),
 		})}
 }
@@ -73,7 +74,7 @@ func eventPath() object {
 func entityParameter() object {
 	return object{"name": "entity", "in": "query", "description": "Only of these entities; may be repeated.",
 		"style": "form", "explode": true,
-		"schema": object{"type": "array", "items": object{"type": "string"}}}
+		"schema": list(object{"type": "string"})}
 }
 
 func ticketPath() object {
