@@ -42,10 +42,10 @@ func (w *Worker) setApart(ctx context.Context, f *flushing, slow []store.Refused
 		}
 	}
 	n, err := w.cache.Hold(ctx, o.Entity, o.Partition, held)
-	w.metrics.apart.WithLabelValues(o.Entity.Name).Add(float64(n))
+	w.metrics.isolated.WithLabelValues(o.Entity.Name).Add(float64(n))
 	w.log.WarnContext(ctx, "records isolated: their statement hangs, so each is written alone", "entity", o.Entity.Name,
 		"partition", o.Partition, "records", n, "first", slow[0].ID, "error", slow[0].Refusal.Message)
-	return wrap("set apart", o, len(slow), err)
+	return wrap("isolate", o, len(slow), err)
 }
 
 // letRest postpones the other isolated records after an attempt that held the fence in vain: those that are due, and
@@ -57,9 +57,9 @@ func (w *Worker) letRest(ctx context.Context, f *flushing, refused []store.Refus
 	}
 	o := f.order
 	to := f.now().Add(restFactor * time.Since(f.started))
-	others, err := w.apartBefore(ctx, o, to)
+	others, err := w.isolatedBefore(ctx, o, to)
 	if err != nil {
-		return wrap("put off", o, 0, err)
+		return wrap("postpone", o, 0, err)
 	}
 	var moves []pending.Move
 	for _, one := range others {
@@ -70,23 +70,23 @@ func (w *Worker) letRest(ctx context.Context, f *flushing, refused []store.Refus
 	}
 	f.behind = to
 	_, err = w.cache.Reschedule(ctx, o.Entity, o.Partition, moves)
-	return wrap("put off", o, len(moves), err)
+	return wrap("postpone", o, len(moves), err)
 }
 
-// apartBefore lists the isolated records that are due before a time.
-func (w *Worker) apartBefore(ctx context.Context, o schema.Order, before time.Time) (apart []pending.Waiting,
+// isolatedBefore lists the isolated records that are due before a time.
+func (w *Worker) isolatedBefore(ctx context.Context, o schema.Order, before time.Time) (isolated []pending.Waiting,
 	err error) {
 	for skip := 0; ; skip += movePage {
 		page, err := w.cache.Waiting(ctx, o.Entity, o.Partition, skip, movePage)
 		if err != nil || len(page) == 0 {
-			return apart, err
+			return isolated, err
 		}
 		for _, one := range page {
 			if !one.Next.Before(before) {
-				return apart, nil
+				return isolated, nil
 			}
 			if one.Apart {
-				apart = append(apart, one)
+				isolated = append(isolated, one)
 			}
 		}
 	}

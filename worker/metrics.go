@@ -30,7 +30,7 @@ type metrics struct {
 	attempts  *prometheus.HistogramVec
 	closed    *prometheus.CounterVec
 	moved     *prometheus.CounterVec
-	apart     *prometheus.CounterVec
+	isolated  *prometheus.CounterVec
 	policy    *prometheus.GaugeVec
 	trouble   *prometheus.GaugeVec
 	unknown   *prometheus.GaugeVec
@@ -76,7 +76,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			"resolution"),
 		moved: counter("afterwrite_records_rescheduled_total",
 			"Held records that got a new time after a change of policy.", "entity"),
-		apart: counter("afterwrite_records_isolated_total", "Records isolated because a statement timed out for them.",
+		isolated: counter("afterwrite_records_isolated_total", "Records isolated because a statement timed out for them.",
 			"entity"),
 		policy: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "afterwrite_retry_policy_version",
 			Help: "Version of the live retry policy that this worker goes by; absent for that of the configuration."},
@@ -110,7 +110,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	var err error
 	for _, c := range []prometheus.Collector{
-		m.records, m.seconds, m.lag, m.persisted, m.refused, m.retried, m.dead, m.attempts, m.closed, m.moved, m.apart,
+		m.records, m.seconds, m.lag, m.persisted, m.refused, m.retried, m.dead, m.attempts, m.closed,
+		m.moved, m.isolated,
 		m.policy,
 		m.trouble, m.unknown, m.left, m.noted,
 		m.swept, m.putOff, m.stale, m.breaker, m.leading, m.flushed,
@@ -126,7 +127,7 @@ func (m *metrics) declare(entity string) {
 	for _, h := range []*prometheus.HistogramVec{m.records, m.seconds, m.lag, m.attempts} {
 		h.WithLabelValues(entity)
 	}
-	for _, c := range []*prometheus.CounterVec{m.persisted, m.moved, m.apart, m.left, m.swept, m.noted} {
+	for _, c := range []*prometheus.CounterVec{m.persisted, m.moved, m.isolated, m.left, m.swept, m.noted} {
 		c.WithLabelValues(entity)
 	}
 	m.trouble.WithLabelValues(entity)
