@@ -13,11 +13,8 @@ import (
 type Node struct {
 	Addr   string
 	Health Health
-	Unsafe map[string]bool // by reason: every one of [UnsafeReasons]
+	Unsafe map[string]bool // settings with which accepted writes can be lost, each with whether Redis has it
 }
-
-// UnsafeReasons are the settings of a Redis with which accepted writes may be lost.
-var UnsafeReasons = []string{"eviction_policy", "no_append_only_file", "no_fsync"}
 
 // Nodes asks every master that holds keys, in one round trip each. A server that does not
 // tell of itself has no reasons.

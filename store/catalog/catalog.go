@@ -8,10 +8,7 @@ package catalog
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
-	"encoding/json"
 	"strings"
 )
 
@@ -340,16 +337,6 @@ func (t *Table) Fires(events ...Event) []Trigger {
 		}
 	}
 	return fires
-}
-
-// Fingerprint returns a text that changes with anything that was read about the table.
-func (t *Table) Fingerprint() string {
-	text, err := json.Marshal(t)
-	if err != nil {
-		panic(err) // impossible for strings, numbers and lists of them
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:12])
 }
 
 // SameCondition compares the conditions of partial indexes as text, ignoring case, quotes, casts and parentheses.

@@ -24,7 +24,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/operate"
@@ -42,7 +41,6 @@ const (
 	MaxIDs           = 10_000 // ids of one invalidation
 	MaxLimit         = 1000   // items of one page
 	DefaultLimit     = 50     // items of a page that names no limit
-	timeout          = 30 * time.Second
 )
 
 // Records is what the faces ask of Redis beside the operator: the cache.
