@@ -102,15 +102,15 @@ func (a *Admin) OpenAPI() (paths, schemas object) {
 			closed(object{"entity": text, "partitions": list(whole)}, "entity"),
 			answer("How many partitions that changed.", "Flushing"), "403", "413", "415", "422")},
 		"flush": object{"post": op("flush",
-			"Flush all of an entity that waits at once, held records included: none waits for its flush delay or its next attempt.", nil,
+			"Flush all of an entity immediately, held records included, without waiting for a flush delay or a next attempt.", nil,
 			closed(object{"entity": text}, "entity"), object{"202": response("What was ordered.", "FlushedNow")}, "403",
 			"413", "415", "422")},
 		"audit": object{"get": op("audit", "What operators did, the newest first.",
 			[]object{query("entity", "Only about this entity.", text), query("id", "Only about this record.", text),
 				limitParameter, afterParameter}, nil,
 			answer("A page.", "AuditPage"))},
-		"stats": object{"get": op("stats", "The figures of every entity.", nil, nil,
-			answer("The figures.", "AllStats"))},
+		"stats": object{"get": op("stats", "The statistics of every entity.", nil, nil,
+			answer("The statistics.", "AllStats"))},
 	}
 	full := make(object, len(paths))
 	for path, item := range paths {
