@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"maps"
 	"slices"
 
 	"github.com/afterwrite/afterwrite/schema"
@@ -78,31 +79,36 @@ func (f *Flush) located(ctx context.Context, r schema.Refusal, c schema.Change) 
 	return found
 }
 
-// constrained is the one column that the refusing constraint is about, or "". It is
-// looked up once: a constraint that gets other columns under its old name only costs
-// the way of finding its culprits by one query.
+// constrained is the one column that the refusing constraint is about, or "".
 func (b *batch) constrained(r schema.Refusal) (string, error) {
-	key := string(r.Kind) + " " + r.Constraint
-	if known, ok := b.table.located.Load(key); ok {
+	if r.Kind == schema.KindUnique {
+		columns := map[string]bool{}
+		for _, x := range b.table.refusing(r) {
+			if len(x.Parts) != 1 || x.Where != "" {
+				return "", nil
+			}
+			columns[x.Parts[0].Column] = true
+		}
+		if len(columns) != 1 {
+			return "", nil
+		}
+		return slices.Collect(maps.Keys(columns))[0], nil
+	}
+	// It is looked up once: a constraint that gets other columns under its old name only costs the way of finding its
+	// culprits by one query.
+	if known, ok := b.table.located.Load(r.Constraint); ok {
 		return known.(string), nil
 	}
-	column, err := b.columnOf(r)
-	if err == nil {
-		b.table.located.Store(key, column)
-	}
-	return column, err
-}
-
-func (b *batch) columnOf(r schema.Refusal) (string, error) {
-	d := b.tx.Database.Dialect
-	if r.Kind == schema.KindUnique {
-		return d.UniqueColumn(b.tx.DB, b.table.Name, r)
-	}
-	keys, err := d.ForeignKeys(b.tx.DB, b.table.Name, r)
-	if err != nil || len(keys) != 1 {
+	keys, err := b.tx.Database.Dialect.ForeignKeys(b.tx.DB, b.table.Name, r)
+	if err != nil {
 		return "", err
 	}
-	return keys[0].Column, nil
+	column := ""
+	if len(keys) == 1 {
+		column = keys[0].Column
+	}
+	b.table.located.Store(r.Constraint, column)
+	return column, nil
 }
 
 // nulls are the changes without a value in a column that must have one. A column
@@ -133,14 +139,18 @@ func (b *batch) nulls(r schema.Refusal, changes []schema.Change) (map[string]boo
 // owned are the changes whose unique value belongs to another row now, or to an
 // earlier change of the batch. It is curable if that row is of the batch, too.
 func (b *batch) owned(r schema.Refusal, changes []schema.Change) (map[string]bool, error) {
-	i, owners, err := b.owners(r, changes)
-	if err != nil || i < 0 {
+	keys := b.table.uniqueKeys(r)
+	if len(keys) != 1 || keys[0].where != "" { // which changes meet a condition only the database can tell
+		return nil, nil
+	}
+	owners, err := b.owners(keys[0], changes)
+	if err != nil {
 		return nil, err
 	}
 	found := map[string]bool{}
 	for _, c := range byVersion(changes) {
-		value := c.Values[i]
-		if value == schema.Null || !c.Writes(i) {
+		value, wants := keys[0].of(c)
+		if !wants {
 			continue
 		}
 		if owner, ok := owners[value]; ok && owner != c.ID {
@@ -157,38 +167,6 @@ func byVersion(changes []schema.Change) []schema.Change {
 	return slices.SortedFunc(slices.Values(changes), func(a, b schema.Change) int {
 		return int(max(-1, min(1, a.Version-b.Version)))
 	})
-}
-
-// owners returns the field of the violated unique constraint, or -1, and for each
-// value that the changes want the id of the row that has it now.
-func (b *batch) owners(r schema.Refusal, changes []schema.Change) (int, map[string]string, error) {
-	name, err := b.constrained(r)
-	i := b.table.field(name)
-	if err != nil || i < 0 {
-		return -1, nil, err
-	}
-	c := b.table.Column(i)
-	owners := make(map[string]string, len(changes))
-	shown := append(slices.Clone(b.table.Shown[:b.table.Keys]), b.table.Shown[b.table.Place[i]])
-	if b.table.Place[i] < b.table.Keys {
-		return -1, nil, nil
-	}
-	for some := range slices.Chunk(b.wanted(i, changes), b.table.IDs) {
-		seen := b.table.Seen()
-		err := b.table.Scope(b.tx.DB).Select(shown).Where(b.table.Of(i)+" IN ?", some).Find(seen.Interface()).Error
-		if err != nil {
-			return -1, nil, err
-		}
-		for j := range seen.Elem().Len() {
-			row := seen.Elem().Index(j)
-			text, err := c.Text(row.Field(b.table.Place[i]))
-			if err != nil {
-				return -1, nil, nil // not a value that any change can want
-			}
-			owners[text], _ = b.table.ID(row)
-		}
-	}
-	return i, owners, nil
 }
 
 // wanted are the values of a field in the changes, as parameters.

@@ -2,10 +2,12 @@ package store
 
 import (
 	"cmp"
+	"context"
 	crand "crypto/rand"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +16,9 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
+	"github.com/afterwrite/afterwrite/store/internal/database"
+	"github.com/afterwrite/afterwrite/store/internal/mapping"
 )
 
 // exchange persists refused changes that only stand in one another's way, as when two
@@ -21,13 +26,26 @@ import (
 // changes then. The refusals of the others are final.
 func (b *batch) exchange(rejected []rejection) error {
 	moved := map[string]bool{}
-	for _, circle := range byConstraint(rejected) {
+	move := func(circle []rejection) error {
 		moving, err := b.rotate(circle)
-		if err != nil {
-			return err
-		}
 		b.outcome.Persisted = append(b.outcome.Persisted, moving...)
 		maps.Copy(moved, idsOf(moving))
+		return err
+	}
+	circles := byConstraint(rejected)
+	for _, circle := range circles {
+		if err := move(circle); err != nil {
+			return err
+		}
+	}
+	if len(circles) > 1 { // each may be in the way of another by another constraint
+		var left []rejection
+		for _, circle := range circles {
+			left = append(left, slices.DeleteFunc(circle, func(r rejection) bool { return moved[r.ID] })...)
+		}
+		if err := move(left); err != nil {
+			return err
+		}
 	}
 	for _, r := range rejected {
 		if !moved[r.ID] {
@@ -47,58 +65,84 @@ func byConstraint(rejected []rejection) map[string][]rejection {
 	return circles
 }
 
-// rotate writes those of the changes, refused by one constraint, whose value is free
-// or owned by another of them, and returns what it has written.
+// rotate writes those of the changes whose values are free or owned by another of them,
+// and returns what it has written.
 func (b *batch) rotate(rejected []rejection) ([]schema.Change, error) {
 	if len(rejected) < 2 || len(rejected) > b.table.Rows {
 		return nil, nil
 	}
 	changes := make([]schema.Change, len(rejected))
+	var keys []uniqueKey
 	for i, r := range rejected {
 		changes[i] = r.Change
+		keys = b.table.withKeys(keys, r.Refusal)
 	}
-	i, owners := -1, map[string]string{}
+	owners := make([]map[string]string, len(keys))
 	err := b.look(func() (err error) {
-		i, owners, err = b.owners(rejected[0].Refusal, changes)
-		return err
+		for i, key := range keys {
+			if owners[i], err = b.owners(key, changes); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	if err != nil || i < 0 {
+	if err != nil {
 		return nil, err
 	}
-	// What a change does not write must not be taken off its row.
-	changes = slices.DeleteFunc(changes, func(c schema.Change) bool { return !c.Writes(i) })
-	moving := circle(changes, owners, i)
-	if len(moving) < 2 {
-		return nil, nil
-	}
-	failed, ended := b.tx.Try(func() error {
-		if err := b.park(i, moving); err != nil {
-			return err
+	moving := circle(changes, keys, owners)
+	for len(moving) > 1 {
+		failed, ended := b.tx.Try(func() error {
+			for _, key := range keys {
+				if err := b.park(key, moving); err != nil {
+					return err
+				}
+			}
+			return b.hooked(b.put)(moving)
+		})
+		if ended != nil || failed == nil {
+			return moving, b.table.told(ended, moving, nil)
 		}
-		return b.hooked(b.put)(moving)
-	})
-	if ended != nil || failed == nil {
-		return moving, b.table.told(ended, moving, nil)
+		r, ok := b.classify(failed)
+		if !ok {
+			return nil, b.tx.Database.Unavailable("write "+b.table.Name, b.table.told(failed, moving, b.rows))
+		}
+		before := len(keys)
+		if keys = b.table.withKeys(keys, r); len(keys) == before {
+			break // another constraint is in the way
+		}
 	}
-	if _, ok := b.classify(failed); !ok {
-		return nil, b.tx.Database.Unavailable("write "+b.table.Name, b.table.told(failed, moving, b.rows))
-	}
-	return nil, nil // another constraint is in the way
+	return nil, nil
 }
 
-// circle leaves out, again and again, the changes whose value belongs to a row that
-// does not move, or is wanted twice.
-func circle(changes []schema.Change, owners map[string]string, i int) []schema.Change {
+// circle leaves out, again and again, the changes that want a value of a row that does not
+// move, one that is wanted twice, or none of the keys.
+func circle(changes []schema.Change, keys []uniqueKey, owners []map[string]string) []schema.Change {
 	for {
 		moving := idsOf(changes)
-		taken := map[string]bool{}
+		taken := make([]map[string]bool, len(keys))
+		for i := range taken {
+			taken[i] = map[string]bool{}
+		}
 		var left []schema.Change
 		for _, c := range byVersion(changes) {
-			owner, owned := owners[c.Values[i]]
-			if taken[c.Values[i]] || (owned && !moving[owner]) {
+			stays := true
+			for i, key := range keys {
+				value, wants := key.of(c)
+				owner, owned := owners[i][value]
+				if wants && (taken[i][value] || owned && !moving[owner]) {
+					stays = true
+					break
+				}
+				stays = stays && !wants
+			}
+			if stays {
 				continue
 			}
-			taken[c.Values[i]] = true
+			for i, key := range keys {
+				if value, wants := key.of(c); wants {
+					taken[i][value] = true
+				}
+			}
 			left = append(left, c)
 		}
 		if len(left) == len(changes) {
@@ -108,19 +152,275 @@ func circle(changes []schema.Change, owners map[string]string, i int) []schema.C
 	}
 }
 
-// park takes a unique value off the rows of changes: NULL, or where the column must
-// have a value, one that no other row has.
-func (b *batch) park(i int, changes []schema.Change) error {
-	c := b.table.Column(i)
-	if !c.Field.Required {
-		keys, err := b.keysOf(changes)
-		if err != nil {
-			return err
-		}
-		return b.table.Writing(b.tx.DB).Where(b.table.Among(len(changes)), keys...).
-			UpdateColumn(c.Name, gorm.Expr("NULL")).Error
+// uniqueKey is a unique index whose columns are all fields.
+type uniqueKey struct {
+	fields []int
+	where  string // the condition of the rows that are in it; "": all are
+}
+
+// of returns the values of a change in the fields of the key, as one text, and whether it
+// writes any of them and the database would compare them.
+func (k uniqueKey) of(c schema.Change) (values string, wants bool) {
+	if c.Deleted {
+		return "", false
 	}
+	for _, i := range k.fields {
+		if c.Values[i] == schema.Null || unwritten(c.Values[i]) {
+			return "", false
+		}
+		wants = wants || c.Writes(i)
+		values += c.Values[i] + "\x00"
+	}
+	return values, wants
+}
+
+// refusing are the indexes that a refusal of kind unique can mean: the one of its name, or else,
+// as SQLite names only columns ("users.tenant, users.no"), those over them.
+func (t *table) refusing(r schema.Refusal) []catalog.Index {
+	at := t.Shape.Load()
+	if at == nil {
+		return nil
+	}
+	if i := slices.IndexFunc(at.Indexes, func(x catalog.Index) bool { return x.Name == r.Constraint }); i >= 0 {
+		return at.Indexes[i : i+1]
+	}
+	named := strings.Split(cmp.Or(r.Column, r.Constraint), ", ")
+	for i, column := range named {
+		named[i] = column[strings.LastIndexByte(column, '.')+1:]
+	}
+	var found []catalog.Index
+	for _, x := range at.Indexes {
+		if slices.EqualFunc(x.Parts, named, func(p catalog.Part, name string) bool { return p.Column == name }) {
+			found = append(found, x)
+		}
+	}
+	return found
+}
+
+// key is a unique index as fields; ok is false where it has an expression or a column that is
+// no field, or is of the table's key alone.
+func (t *table) key(x catalog.Index) (k uniqueKey, ok bool) {
+	k.where = x.Where
+	folding := t.Shape.Load().CaseFolding
+	for _, part := range x.Parts {
+		i := slices.IndexFunc(t.Columns, func(c mapping.Column) bool {
+			return c.Name == part.Column || folding && strings.EqualFold(c.Name, part.Column)
+		})
+		if part.Expression != "" || i < 0 || t.Columns[i].At < 0 {
+			return k, false
+		}
+		k.fields, ok = append(k.fields, t.Columns[i].At), ok || i >= t.Keys
+	}
+	return k, ok
+}
+
+// uniqueKeys are the keys that a refusal can mean.
+func (t *table) uniqueKeys(r schema.Refusal) []uniqueKey { return t.withKeys(nil, r) }
+
+// withKeys adds those that keys lacks.
+func (t *table) withKeys(keys []uniqueKey, r schema.Refusal) []uniqueKey {
+	if r.Kind == schema.KindUnique {
+		for _, x := range t.refusing(r) {
+			keys = t.addKey(keys, x)
+		}
+	}
+	return keys
+}
+
+// addKey adds the key of an index, if it is one and keys lacks it.
+func (t *table) addKey(keys []uniqueKey, x catalog.Index) []uniqueKey {
+	key, ok := t.key(x)
+	if !ok || slices.ContainsFunc(keys, func(k uniqueKey) bool {
+		return k.where == key.where && slices.Equal(k.fields, key.fields)
+	}) {
+		return keys
+	}
+	return append(keys, key)
+}
+
+// owners returns for the values of a key that changes want the ids of the rows that have
+// them now.
+func (b *batch) owners(k uniqueKey, changes []schema.Change) (map[string]string, error) {
+	owners := make(map[string]string, len(changes))
+	for some := range slices.Chunk(b.wanting(k, changes), max(1, b.table.IDs/len(k.fields)/10)) {
+		condition, parameters := b.having(k, some)
+		if len(parameters) == 0 {
+			continue
+		}
+		seen := b.table.Seen()
+		err := b.table.Scope(b.tx.DB).Select(b.shown(k)).Where(condition, parameters...).Find(seen.Interface()).Error
+		if err != nil {
+			return nil, err
+		}
+		for j := range seen.Elem().Len() {
+			if value, ok := b.valuesOf(k, seen.Elem().Index(j)); ok {
+				owners[value], _ = b.table.ID(seen.Elem().Index(j))
+			}
+		}
+	}
+	return owners, nil
+}
+
+// wanting are the changes that want values of a key.
+func (b *batch) wanting(k uniqueKey, changes []schema.Change) []schema.Change {
+	return slices.DeleteFunc(slices.Clone(changes), func(c schema.Change) bool {
+		_, wants := k.of(c)
+		return !wants
+	})
+}
+
+// having is the condition that a row has, in a key, the values of one of the changes.
+func (b *batch) having(k uniqueKey, changes []schema.Change) (condition string, parameters []any) {
+	one := make([]string, len(k.fields))
+	for n, i := range k.fields {
+		one[n] = b.table.Of(i) + " = ?"
+	}
+	for _, c := range changes {
+		values := make([]any, len(k.fields))
+		var err error
+		for n, i := range k.fields {
+			if values[n], err = b.table.Column(i).Parameter(c.Values[i]); err != nil {
+				break // no row has it
+			}
+		}
+		if err == nil {
+			parameters = append(parameters, values...)
+		}
+	}
+	n := len(parameters) / len(k.fields)
+	switch {
+	case n == 0:
+		return "", nil
+	case len(one) == 1:
+		condition, parameters = b.table.Of(k.fields[0])+" IN ?", []any{parameters}
+	default:
+		row := "(" + strings.Join(one, " AND ") + ")"
+		condition = "(" + row + strings.Repeat(" OR "+row, n-1) + ")"
+	}
+	if k.where != "" {
+		condition += " AND (" + k.where + ")"
+	}
+	return condition, parameters
+}
+
+// shown selects the table's key and the columns of a unique one.
+func (b *batch) shown(k uniqueKey) []string {
+	shown := slices.Clone(b.table.Shown[:b.table.Keys])
+	for _, i := range k.fields {
+		if at := b.table.Place[i]; at >= b.table.Keys {
+			shown = append(shown, b.table.Shown[at])
+		}
+	}
+	return shown
+}
+
+// valuesOf is [uniqueKey.of] of a row; ok is false where it has one that no change can want.
+func (b *batch) valuesOf(k uniqueKey, row reflect.Value) (values string, ok bool) {
+	for _, i := range k.fields {
+		text, err := b.table.Column(i).Text(row.Field(b.table.Place[i]))
+		if err != nil {
+			return "", false
+		}
+		values += text + "\x00"
+	}
+	return values, true
+}
+
+// Owner is a row that has a unique value which a change wants.
+type Owner struct {
+	ID   string // of its record
+	Of   string // id of the change
+	key  uniqueKey
+	want string
+}
+
+// Keeps reports whether a change leaves its owner the value. Whether a row meets the condition of an index the database
+// alone can tell: there it is false.
+func (o Owner) Keeps(c schema.Change) bool {
+	if c.Deleted || o.key.where != "" {
+		return false
+	}
+	values, wants := o.key.of(c)
+	return values == o.want || !wants && !slices.ContainsFunc(o.key.fields, c.Writes)
+}
+
+// Owners returns the rows of others that have unique values which changes want. known is false where the refusing index
+// has an expression, or a column that is no field.
+func (s *Store) Owners(ctx context.Context, e *schema.Entity, refusal schema.Refusal,
+	changes []schema.Change) (owners []Owner, known bool, err error) {
+	t, err := s.table(e)
+	if err != nil {
+		return nil, false, err
+	}
+	keys := t.uniqueKeys(refusal)
+	if len(keys) == 0 {
+		return nil, false, nil
+	}
+	for _, x := range t.Shape.Load().Indexes {
+		if x.Where == "" { // whether a change meets a condition only the database can tell
+			keys = t.addKey(keys, x)
+		}
+	}
+	b := &batch{tx: &database.Transaction{Database: s.db, DB: s.db.Read(ctx)}, table: t}
+	for _, key := range keys {
+		found, err := b.ownersOf(key, b.wanting(key, changes))
+		if err != nil {
+			return nil, false, s.db.Unavailable("find the owners of unique values", err)
+		}
+		owners = append(owners, found...)
+	}
+	return owners, true, nil
+}
+
+// ownersOf searches for changes one by one only where a row has a value in another spelling than any of them, which the
+// database takes for the same.
+func (b *batch) ownersOf(key uniqueKey, changes []schema.Change) (owners []Owner, err error) {
+	found, err := b.owners(key, changes)
+	if err != nil {
+		return nil, err
+	}
+	spelled := 0
+	for _, c := range changes {
+		want, _ := key.of(c)
+		id, ok := found[want]
+		switch {
+		case ok:
+			spelled++
+		case len(changes) == 1 && len(found) == 1:
+			id = slices.Collect(maps.Values(found))[0]
+		}
+		if id != "" && id != c.ID {
+			owners = append(owners, Owner{id, c.ID, key, want})
+		}
+	}
+	if len(changes) == 1 || spelled >= len(found) {
+		return owners, nil
+	}
+	owners = nil
+	for i := range changes {
+		one, err := b.ownersOf(key, changes[i:i+1])
+		if err != nil {
+			return nil, err
+		}
+		owners = append(owners, one...)
+	}
+	return owners, nil
+}
+
+// park takes the values of a unique key off the rows of changes: a column that the change
+// writes becomes NULL, or where it must have a value, one that no other row has.
+func (b *batch) park(k uniqueKey, changes []schema.Change) error {
+	empty := map[int][]schema.Change{}
 	for _, change := range changes {
+		i := b.parked(k, change)
+		if i < 0 {
+			continue // its row keeps them
+		}
+		c := b.table.Column(i)
+		if !c.Field.Required {
+			empty[i] = append(empty[i], change)
+			continue
+		}
 		key, err := b.table.KeyParameters(change.ID)
 		if err != nil {
 			return err
@@ -134,7 +434,33 @@ func (b *batch) park(i int, changes []schema.Change) error {
 			return err
 		}
 	}
+	for i, some := range empty {
+		keys, err := b.keysOf(some)
+		if err != nil {
+			return err
+		}
+		err = b.table.Writing(b.tx.DB).Where(b.table.Among(len(some)), keys...).
+			UpdateColumn(b.table.Column(i).Name, gorm.Expr("NULL")).Error
+		if err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// parked is the field of a unique key that is taken off the row of a change, which gives it its
+// value then; -1: there is none. One that need not have a value is better.
+func (b *batch) parked(k uniqueKey, c schema.Change) int {
+	found := -1
+	for _, i := range k.fields {
+		if b.table.Place[i] < b.table.Keys || !c.Writes(i) {
+			continue
+		}
+		if found < 0 || !b.table.Entity.Fields[i].Required {
+			found = i
+		}
+	}
+	return found
 }
 
 // unheld is a canonical value of a field that no row has, as good as certainly, and that

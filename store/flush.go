@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
@@ -63,6 +64,9 @@ type Flush struct {
 	id         string // of this transaction
 	batch      *batch
 	timed      func() // ends the measurement
+
+	others []*Flush // of the other partitions of the transaction, see Together
+	note   string   // of one of those: what Reaches notes
 }
 
 // Pairing is the Redis of the database: write no batch of another one.
@@ -88,6 +92,37 @@ func (s *Store) Begin(ctx context.Context, e *schema.Entity, partition int) (*Fl
 	}
 	return s.hold(ctx, t, partition, "flush")
 }
+
+// Together begins one flush of records of several partitions. It locks their fences in ascending order: no two of them
+// wait for each other, as a flush of one partition waits for no second fence. Each of [Flush.All] has its own turn and
+// reach; write and commit the changes of all with the flush that is returned.
+func (s *Store) Together(ctx context.Context, e *schema.Entity, partitions []int) (*Flush, error) {
+	t, err := s.table(e)
+	if err != nil {
+		return nil, err
+	}
+	partitions = slices.Sorted(slices.Values(partitions))
+	f, err := s.hold(ctx, t, partitions[0], "exchange")
+	if err != nil {
+		return nil, err
+	}
+	for _, partition := range partitions[1:] {
+		other := &Flush{store: s, table: t, partition: partition, tx: f.tx, id: rand.Text()[:turnID]}
+		if other.fence, err = f.tx.Lock(e.Name, partition); err != nil {
+			f.Rollback()
+			return nil, other.failed(fmt.Errorf("%w: %w", fault.ErrNotLocked, err))
+		}
+		other.note = other.reachedAt(other.fence.Reach)
+		f.others = append(f.others, other)
+	}
+	return f, nil
+}
+
+// All are the flushes of all partitions of the transaction, in ascending order, this one first.
+func (f *Flush) All() []*Flush { return append([]*Flush{f}, f.others...) }
+
+// Partition is the partition that is flushed.
+func (f *Flush) Partition() int { return f.partition }
 
 // hold begins a transaction, measured as that operation, and locks the partition's fence.
 func (s *Store) hold(ctx context.Context, t *table, partition int, op string) (f *Flush, err error) {

@@ -337,3 +337,37 @@ func TestBadConfig(t *testing.T) {
 	_, err := store.Open(store.Config{URL: "sqlite://x.db"}, []*schema.Entity{{Name: "user"}})
 	require.ErrorContains(t, err, "call its Init")
 }
+
+// The fences of several partitions are locked in ascending order, whatever order they are named in: a transaction that
+// waits for one holds none that is above it.
+func TestFencesAreLockedInAscendingOrder(t *testing.T) {
+	t.Parallel()
+	e := account(t)
+	url := testkit.Postgres(t).Database(t)
+	b := setup(t, url, []*schema.Entity{e})
+	first, err := b.Begin(t.Context(), e, 0)
+	require.NoError(t, err)
+	defer first.Rollback()
+	locked := make(chan error, 1)
+	go func() {
+		f, err := b.Together(t.Context(), e, []int{2, 0, 1})
+		if err == nil && len(f.All()) != 3 {
+			err = errors.New("not all fences")
+		}
+		f.Rollback()
+		locked <- err
+	}()
+	testkit.Eventually(t, "a transaction waits for the fence", func() bool {
+		var n int
+		require.NoError(t, testkit.SQL(t, url).QueryRow(`SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+			OR l.database IS NULL WHERE d.datname = current_database() AND NOT granted`).Scan(&n))
+		return n > 0
+	})
+	for _, partition := range []int{1, 2} {
+		other, err := b.Begin(t.Context(), e, partition)
+		require.NoError(t, err, "nothing holds the others")
+		other.Rollback()
+	}
+	first.Rollback()
+	require.NoError(t, <-locked)
+}

@@ -43,21 +43,33 @@ func (f *Flush) Reach() Reach { return f.fence.Reach }
 func (f *Flush) Reaches(r Reach) {
 	was := f.fence.Reach
 	r.Last, r.Newest = max(r.Last, was.Last), max(r.Newest, was.Newest)
-	f.tx.Note = f.reachedAt(r)
+	if f.note != "" {
+		f.note = f.reachedAt(r)
+	} else {
+		f.tx.Note = f.reachedAt(r)
+	}
 }
 
 // reached notes the turn, if nothing has. And it takes back that everything up to some time is
 // persisted, where the flush has left out a change: that one is in the database in no state
 // that is as new.
 func (f *Flush) reached() error {
-	statement, o := f.tx.Note, f.batch.outcome
-	if statement == "" && len(o.Refused)+len(o.Slow)+f.batch.untried > 0 {
-		statement = fmt.Sprintf(`UPDATE afterwrite_fences SET read_before = %d WHERE %s`, f.fence.Reach.Before, f.where())
+	statements, o := []string{f.tx.Note}, f.batch.outcome
+	if f.tx.Note == "" && len(o.Refused)+len(o.Slow)+f.batch.untried > 0 {
+		statements[0] = fmt.Sprintf(`UPDATE afterwrite_fences SET read_before = %d WHERE %s`, f.fence.Reach.Before, f.where())
 	}
-	if statement == "" {
-		return nil
+	for _, other := range f.others {
+		statements = append(statements, other.note)
 	}
-	return f.store.db.Unavailable("note the turn", f.tx.DB.Exec(statement).Error)
+	for _, statement := range statements {
+		if statement == "" {
+			continue
+		}
+		if err := f.store.db.Unavailable("note the turn", f.tx.DB.Exec(statement).Error); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reachedAt is the statement that notes a reach and the turn. It has no parameters, so that it

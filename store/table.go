@@ -13,7 +13,7 @@ import (
 type table struct {
 	*mapping.Table
 	store   *Store
-	located sync.Map              // kind and name of a constraint → its one column, or ""
+	located sync.Map              // name of a foreign key → its one column, or ""
 	known   atomic.Pointer[known] // nil: the catalog was not read yet
 	reading sync.Mutex            // held while the catalog is read
 

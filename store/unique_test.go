@@ -106,6 +106,81 @@ func TestUniqueIndexIsBuiltConcurrently(t *testing.T) {
 	require.Len(t, b.flush(e, put("c", `"x"`, "1")).Refused, 1)
 }
 
+// swap writes changes one batch after the other, and checks that the second is whole.
+func swap(t *testing.T, b *bench, e *schema.Entity, before, after []schema.Change) {
+	t.Helper()
+	require.Empty(t, b.flush(e, before...).Refused)
+	require.Empty(t, b.flush(e, after...).Refused)
+	want, ids := map[string]schema.Values{}, []string{}
+	for _, c := range after {
+		want[c.ID], ids = c.Values, append(ids, c.ID)
+	}
+	require.Equal(t, want, b.load(e, ids...))
+}
+
+// Records of one batch exchange values that are unique together, and those of several indexes, each in the way of the
+// next.
+func TestUniqueKeysAreExchanged(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := member(t)
+		e.Fields[0].UniqueWhere = ""
+		b := setup(t, url, []*schema.Entity{e})
+		t.Run("together", func(t *testing.T) {
+			swap(t, b, e, []schema.Change{put("a", `"a"`, `"a"`, "1", "1", "null"), put("b", `"b"`, `"b"`, "1", "2", "null"),
+				put("c", `"c"`, `"c"`, "2", "1", "null")},
+				[]schema.Change{put("a", `"a"`, `"a"`, "1", "2", "null"), put("b", `"b"`, `"b"`, "2", "1", "null"),
+					put("c", `"c"`, `"c"`, "1", "1", "null")})
+		})
+		t.Run("by several indexes", func(t *testing.T) {
+			swap(t, b, e, []schema.Change{put("d", `"d"`, `"d"`, "4", "1", "null"), put("e", `"e"`, `"e"`, "4", "2", "null")},
+				[]schema.Change{put("d", `"e"`, `"e"`, "4", "2", "null"), put("e", `"d"`, `"d"`, "4", "1", "null")})
+		})
+		t.Run("each by another index", func(t *testing.T) {
+			swap(t, b, e, []schema.Change{put("f", `"f"`, `"f"`, "5", "1", "null"), put("g", `"g"`, `"g"`, "5", "2", "null")},
+				[]schema.Change{put("f", `"g"`, `"ff"`, "5", "1", "null"), put("g", `"gg"`, `"f"`, "5", "2", "null")})
+		})
+		// Only what gives its values away is moved: the first is not unique together any more.
+		some := b.flush(e, put("a", `"a"`, `"a"`, "2", "1", "null"), put("b", `"b"`, `"b"`, "1", "1", "null"),
+			put("x", `"x"`, `"x"`, "4", "1", "null"))
+		require.ElementsMatch(t, []string{"a", "b", "x"}, refusedIDs(some))
+	})
+}
+
+// Records of one batch exchange values that are unique among some rows.
+func TestValuesUniqueAmongSomeRowsAreExchanged(t *testing.T) {
+	onPartial(t, func(t *testing.T, url string) {
+		gone := `"2026-01-01T00:00:00Z"`
+		e := member(t)
+		b := setup(t, url, []*schema.Entity{e})
+		swap(t, b, e, []schema.Change{put("a", `"a"`, `"a"`, "1", "1", "null"), put("b", `"b"`, `"b"`, "1", "2", "null"),
+			put("old", `"a"`, `"old"`, "1", "3", gone)},
+			[]schema.Change{put("a", `"b"`, `"a"`, "1", "1", "null"), put("b", `"a"`, `"b"`, "1", "2", "null"),
+				put("old", `"b"`, `"old"`, "1", "3", gone)})
+	})
+}
+
+// The owner of a value is found in whatever spelling the database takes for the same.
+func TestOwnersOfAnotherSpelling(t *testing.T) {
+	t.Parallel()
+	e := account(t)
+	b := open(t, testkit.SQLite(t), []*schema.Entity{e})
+	b.exec(`CREATE TABLE accounts (id text PRIMARY KEY, email text COLLATE NOCASE UNIQUE, age bigint)`)
+	_, err := b.Migrate(t.Context(), false)
+	require.NoError(t, err)
+	b.flush(e, put("a", `"a@x"`, "1"), put("b", `"b@x"`, "1"))
+	wanting := []schema.Change{put("c", `"A@x"`, "1"), put("d", `"b@x"`, "1"), put("e", `"free@x"`, "1")}
+	refused := b.flush(e, wanting...).Refused
+	require.Len(t, refused, 2)
+	owners, known, err := b.Owners(t.Context(), e, refused[0].Refusal, wanting)
+	require.NoError(t, err)
+	require.True(t, known)
+	of := map[string]string{}
+	for _, o := range owners {
+		of[o.Of] = o.ID
+	}
+	require.Equal(t, map[string]string{"c": "a", "d": "b"}, of)
+}
+
 // A role that cannot change tables starts and writes where nothing is outstanding.
 func TestARoleWithoutDDL(t *testing.T) {
 	t.Parallel()

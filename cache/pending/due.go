@@ -140,6 +140,36 @@ func (b *Backlog) DueAlone(ctx context.Context, e *schema.Entity, partition int)
 	return batch, err
 }
 
+// These reads those of the records that are pending or held, but for isolated ones and those of a partition that is
+// paused. With a lock, the partition's fence is locked and the batch is one to flush, as that of Due. Without, it shows
+// only what is there.
+func (b *Backlog) These(ctx context.Context, e *schema.Entity, partition int, ids []string, lock bool) (Batch, error) {
+	k, field := b.prefix.Keys(e, partition), ""
+	if lock {
+		field = "i"
+	}
+	token := crand.Text()
+	args := []any{field, token, (len(ids) + dueGather - 1) / dueGather}
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	reply, err := b.redis.Run(ctx, theseScript, []string{k.Pending, k.Held, k.Why, k.Stats}, args...)
+	if err != nil {
+		return Batch{}, err
+	}
+	batch, pending, held, err := listedDue(reply, field, token)
+	if err != nil {
+		return Batch{}, err
+	}
+	held = slices.DeleteFunc(held, func(d Due) bool { return d.apart })
+	_, err = b.readDue(ctx, e, k, &batch, append(pending, held...), maxThese)
+	batch.reaches()
+	return batch, err
+}
+
+// maxThese bounds the values that These reads, in bytes.
+const maxThese = 8 << 20
+
 // ErrBroken reports that Redis may have gone back to an older state of itself since a batch was read.
 var ErrBroken = errors.New("redis may have gone back since the batch was read")
 
@@ -179,6 +209,11 @@ func (b *Backlog) listDue(ctx context.Context, e *schema.Entity, k layout.Keys, 
 	if err != nil {
 		return Batch{}, nil, nil, err
 	}
+	return listedDue(reply, field, token)
+}
+
+// listedDue is what a script has listed under the token of a read.
+func listedDue(reply []any, field, token string) (batch Batch, pending, held []Due, err error) {
 	if len(reply) != 8 {
 		return Batch{}, nil, nil, fmt.Errorf("due script: %d values", len(reply))
 	}

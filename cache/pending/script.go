@@ -11,6 +11,7 @@ var sources embed.FS
 
 var (
 	dueScript        = layout.Load(sources, "due")
+	theseScript      = layout.Load(sources, "these")
 	ackScript        = layout.Load(sources, "ack")
 	holdScript       = layout.Load(sources, "hold")
 	dropScript       = layout.Load(sources, "drop")

@@ -124,9 +124,6 @@ type Dialect interface {
 	// Catalog reads what the database says about a table. One that does not exist has no
 	// columns.
 	Catalog(ctx context.Context, q catalog.Querier, table string) (*catalog.Table, error)
-	// UniqueColumn is the one column of the unique constraint that a refusal names,
-	// or "" if it has several, an expression or a condition.
-	UniqueColumn(db *gorm.DB, table string, r schema.Refusal) (string, error)
 	// ForeignKeys lists the table's foreign keys of one column; those that a
 	// refusal can mean, if it names one.
 	ForeignKeys(db *gorm.DB, table string, r schema.Refusal) ([]ForeignKey, error)

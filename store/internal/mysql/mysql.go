@@ -321,16 +321,6 @@ func (*mysql) Unbounded(*gorm.DB) error           { return nil }
 func (*mysql) Bounded(*gorm.DB)                   {}
 func (*mysql) Concurrently(*catalog.Table) string { return "" }
 
-func (*mysql) UniqueColumn(db *gorm.DB, table string, r schema.Refusal) (string, error) {
-	var columns []sql.NullString
-	err := db.Raw(`SELECT CASE WHEN SUB_PART IS NULL THEN COLUMN_NAME END FROM information_schema.STATISTICS
-		WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND INDEX_NAME = ? AND NON_UNIQUE = 0`, table, r.Constraint).Scan(&columns).Error
-	if err != nil || len(columns) != 1 {
-		return "", err
-	}
-	return columns[0].String, nil
-}
-
 func (*mysql) ForeignKeys(db *gorm.DB, table string, r schema.Refusal) ([]database.ForeignKey, error) {
 	var keys []database.ForeignKey
 	err := db.Raw(`SELECT min(COLUMN_NAME) AS "column", CONCAT('"', min(REFERENCED_TABLE_NAME), '"') AS ref_table,

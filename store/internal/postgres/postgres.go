@@ -265,20 +265,6 @@ func (*postgres) Catalog(ctx context.Context, q catalog.Querier, table string) (
 	return catalog.ReadPostgres(ctx, q, mapping.QuoteTable(table))
 }
 
-func (*postgres) UniqueColumn(db *gorm.DB, table string, r schema.Refusal) (string, error) {
-	var columns []string
-	err := db.Raw(`SELECT a.attname FROM pg_index i
-		JOIN pg_class c ON c.oid = i.indexrelid
-		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-		WHERE i.indrelid = to_regclass(?) AND c.relname = ?
-			AND i.indnkeyatts = 1 AND i.indpred IS NULL AND i.indexprs IS NULL`,
-		mapping.QuoteTable(table), r.Constraint).Scan(&columns).Error
-	if err != nil || len(columns) != 1 {
-		return "", err
-	}
-	return columns[0], nil
-}
-
 func (*postgres) ForeignKeys(db *gorm.DB, table string, r schema.Refusal) ([]database.ForeignKey, error) {
 	var keys []database.ForeignKey
 	err := db.Raw(`SELECT a.attname AS "column", f.confrelid::regclass::text AS ref_table, b.attname AS ref_column,

@@ -261,20 +261,6 @@ func (d *sqlite) Catalog(ctx context.Context, q catalog.Querier, table string) (
 	return catalog.ReadSQLite(ctx, q, table)
 }
 
-// UniqueColumn goes by the columns that SQLite names: it does not tell the index.
-func (*sqlite) UniqueColumn(db *gorm.DB, table string, r schema.Refusal) (string, error) {
-	if r.Column == "" {
-		return "", nil
-	}
-	var partial int
-	err := db.Raw(`SELECT count(*) FROM pragma_index_list(?) l, pragma_index_info(l.name) i
-		WHERE l."unique" AND l.partial AND i.name = ?`, table, r.Column).Scan(&partial).Error
-	if err != nil || partial > 0 {
-		return "", err
-	}
-	return r.Column, nil
-}
-
 func (*sqlite) ForeignKeys(db *gorm.DB, table string, _ schema.Refusal) ([]database.ForeignKey, error) {
 	var keys []database.ForeignKey
 	err := db.Raw(`SELECT min("from") AS "column", '"' || min("table") || '"' AS ref_table,
