@@ -15,5 +15,5 @@
 // An error is, by the driver's codes alone, [fault.Unavailable], which abandons the transaction, or a refusal, which is
 // undone to a savepoint. Its culprits are found by one query where a unique index, a foreign key or NOT NULL is named,
 // else by halving the statement, or the transaction where COMMIT was refused. docs/ARCHITECTURE.md walks through it.
-// Records of several partitions that exchange unique values are found by [Store.Owners] and flushed by [Store.Together].
+// Records of several partitions that exchange unique values are found by [Store.Owners], flushed by [Store.Together].
 package store

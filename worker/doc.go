@@ -37,6 +37,10 @@
 // (policy.go). The leader moves held records to the times of a new policy (move.go), resolves the letters of records
 // that have moved on, and deletes letters that were resolved long ago (letters.go).
 //
+// A record that is refused because the row of another has its unique value is first searched for an exchange: if the
+// other record waits, too, and gives the value away, one transaction persists both, in whatever partitions they are
+// (exchange.go).
+//
 // # The sweeper
 //
 // Every worker has a sweeper (sweep.go); the one that holds the lease works. It enqueues a task for each partition that

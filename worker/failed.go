@@ -104,7 +104,7 @@ func (w *Worker) condemn(ctx context.Context, f *flushing, cause error) error {
 		refusal.Kind = schema.KindTimeout
 	}
 	refused := store.Refused{Change: f.last.Due[0].Change, Refusal: refusal, Apart: true, Blocked: fault.Blocked(cause)}
-	return w.settle(ctx, f, store.Outcome{Refused: []store.Refused{refused}})
+	return errors.Join(w.settle(ctx, f, store.Outcome{}), w.refuse(ctx, f, []store.Refused{refused}))
 }
 
 // bounded truncates a message to the length that is stored.

@@ -106,7 +106,10 @@ func (w *Worker) persist(ctx context.Context, f *flushing) (outcome store.Outcom
 		return store.Outcome{}, w.wait(ctx, f, message)
 	}
 	w.succeeded(f, outcome)
-	if err := w.settle(ctx, f, outcome); err != nil {
+	if err = w.settle(ctx, f, outcome); err == nil {
+		err = w.exchange(ctx, f, &outcome)
+	}
+	if err = errors.Join(err, w.refuse(ctx, f, outcome.Refused)); err != nil {
 		return store.Outcome{}, w.unsettled(err)
 	}
 	w.measure(f, outcome, time.Since(begun))
@@ -153,11 +156,8 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 		}
 	}
 	w.traced(f, began)
-	// Redis and the database belong together at this very moment, or nothing is written: one
-	// of them may be another than a moment ago.
-	if len(f.last.Due)+len(f.last.Missing)+len(f.last.Unknown) > 0 && f.last.Pairing != tx.Pairing() {
-		return store.Outcome{}, schema.Unpaired("the batch is of deployment %q, life %q, the database's is %q, %q",
-			f.last.Pairing.Deployment, f.last.Pairing.Life, tx.Pairing().Deployment, tx.Pairing().Life)
+	if err := f.paired(tx); err != nil {
+		return store.Outcome{}, err
 	}
 	// And Redis knows of the flush before, and notes this one before it is committed: an older
 	// copy of it may have older states than the rows. If we crash here the next flush has the
@@ -208,6 +208,16 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 		outcome.Add(more)
 	}
 	return outcome, nil
+}
+
+// paired returns an error unless Redis and the database belong together at this very moment: one of them may be another
+// than a moment ago.
+func (f *flushing) paired(tx *store.Flush) error {
+	if len(f.last.Due)+len(f.last.Missing)+len(f.last.Unknown) == 0 || f.last.Pairing == tx.Pairing() {
+		return nil
+	}
+	return schema.Unpaired("the batch is of deployment %q, life %q, the database's is %q, %q", f.last.Pairing.Deployment,
+		f.last.Pairing.Life, tx.Pairing().Deployment, tx.Pairing().Life)
 }
 
 // reach is what the flush leaves in the fence for the case that Redis goes back: how far it has read. A part of a batch
@@ -262,9 +272,9 @@ func (w *Worker) note(ctx context.Context, f *flushing, tx *store.Flush) error {
 	return nil
 }
 
-// settle records in Redis what became of a batch: persisted records are acked, refused records held or made dead
-// letters, slow records isolated, and ids without a record removed from the list. Every step is tried. If one fails, or
-// we crash between two of them, its records stay as they were, and the next flush repeats the step without harm.
+// settle records in Redis what became of a batch, but for its refused records: persisted records are acked, slow
+// records isolated, and ids without a record removed from the list. Every step is tried. If one fails, or we crash
+// between two of them, its records stay as they were, and the next flush repeats the step without harm.
 func (w *Worker) settle(ctx context.Context, f *flushing, outcome store.Outcome) error {
 	ctx, cancel := finish(ctx)
 	defer cancel()
@@ -274,8 +284,6 @@ func (w *Worker) settle(ctx context.Context, f *flushing, outcome store.Outcome)
 		w.dropAll(ctx, o, outcome.Beside),
 		wrap("count the conflicts of", o, len(outcome.Noted), w.rowsChanged(ctx, o.Entity, outcome.Noted)),
 		w.ack(ctx, f, outcome.Persisted),
-		w.letRest(ctx, f, outcome.Refused),
-		w.setAside(ctx, f, outcome.Refused),
 		w.setApart(ctx, f, outcome.Slow),
 		w.leave(ctx, f),
 		w.drop(ctx, o, f.last.Missing),

@@ -42,6 +42,7 @@ type metrics struct {
 	leading   prometheus.Gauge
 	flushed   *prometheus.GaugeVec
 	noted     *prometheus.CounterVec
+	exchanged *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -90,6 +91,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			"entity"),
 		noted: counter("afterwrite_changed_rows_total",
 			"Changes of rows by other programs that this worker followed, one a record and poll.", "entity"),
+		exchanged: counter("afterwrite_unique_exchanges_total",
+			"Refused records for which others were searched that exchange unique values with them, by result.", "entity",
+			"result"),
 		swept: counter("afterwrite_sweeper_enqueued_total", "Lost sync tasks that the sweeper enqueued again.",
 			"entity"),
 		putOff: counter("afterwrite_sync_tasks_deferred_total", "Sync tasks deferred, by reason.", "reason"),
@@ -113,7 +117,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		m.records, m.seconds, m.lag, m.persisted, m.refused, m.retried, m.dead, m.attempts, m.closed,
 		m.moved, m.isolated,
 		m.policy,
-		m.trouble, m.unknown, m.left, m.noted,
+		m.trouble, m.unknown, m.left, m.noted, m.exchanged,
 		m.swept, m.putOff, m.stale, m.breaker, m.leading, m.flushed,
 	} {
 		err = errors.Join(err, r.Register(c))
@@ -135,6 +139,9 @@ func (m *metrics) declare(entity string) {
 	m.flushed.WithLabelValues(entity)
 	for _, resolution := range resolutions {
 		m.closed.WithLabelValues(entity, string(resolution))
+	}
+	for _, result := range exchangeResults {
+		m.exchanged.WithLabelValues(entity, result)
 	}
 	for _, kind := range schema.Kinds {
 		for _, c := range []*prometheus.CounterVec{m.refused, m.retried, m.dead} {

@@ -24,6 +24,7 @@ type Redis interface {
 	Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (pending.Batch, error)
 	DueAhead(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (pending.Batch, error)
 	DueAlone(ctx context.Context, e *schema.Entity, partition int) (pending.Batch, error)
+	These(ctx context.Context, e *schema.Entity, partition int, ids []string, lock bool) (pending.Batch, error)
 	Note(ctx context.Context, e *schema.Entity, partition int, b *pending.Batch, before,
 		turn string) error
 	Ack(ctx context.Context, e *schema.Entity, partition int, b pending.Batch, flushed []schema.Change) (int, error)
@@ -66,6 +67,9 @@ type Database interface {
 	Look(ctx context.Context, e *schema.Entity, partition int) (store.Look, error)
 	Begin(ctx context.Context, e *schema.Entity, partition int) (*store.Flush, error)
 	Isolate(ctx context.Context, e *schema.Entity, partition int) (*store.Flush, error)
+	Owners(ctx context.Context, e *schema.Entity, refusal schema.Refusal,
+		changes []schema.Change) (owners []store.Owner, known bool, err error)
+	Together(ctx context.Context, e *schema.Entity, partitions []int) (*store.Flush, error)
 	Ping(ctx context.Context) error
 	Notes(ctx context.Context, after store.Note, limit int) ([]store.Note, error)
 	ForgetNotes(ctx context.Context, e *schema.Entity, notes []store.Note) error

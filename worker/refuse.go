@@ -12,6 +12,13 @@ import (
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
+// refuse records in Redis what becomes of refused records, as settle does for the others of a batch.
+func (w *Worker) refuse(ctx context.Context, f *flushing, refused []store.Refused) error {
+	ctx, cancel := finish(ctx)
+	defer cancel()
+	return errors.Join(w.letRest(ctx, f, refused), w.setAside(ctx, f, refused))
+}
+
 // setAside holds refused records until their next attempt, or makes them dead letters.
 func (w *Worker) setAside(ctx context.Context, f *flushing, refused []store.Refused) error {
 	if len(refused) == 0 {

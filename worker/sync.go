@@ -42,7 +42,7 @@ func (w *Worker) sync(ctx context.Context, t queue.Task) error {
 		w.metrics.stale.Inc()
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.slice+3*w.patience(e)+finishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, w.slice+4*w.patience(e)+finishTimeout)
 	defer cancel()
 	err = w.work(ctx, live)
 	var later queue.Later
