@@ -62,7 +62,8 @@ func (a *API) events(ctx context.Context, c *call) error {
 	}
 	defer s.Close()
 	c.code = http.StatusOK
-	return s.Serve(ctx, c.w, c.r, stream.Reader{Since: since, RequestID: c.requestID, Token: c.who.Name})
+	return s.Serve(ctx, c.w, c.r, stream.Reader{Since: since, Texts: c.texts || query.texts,
+		RequestID: c.requestID, Token: c.who.Name})
 }
 
 // ConnContext lets event streams bound the kernel's buffer. It is for [http.Server.ConnContext].
@@ -78,6 +79,7 @@ type eventQuery struct {
 	named    []string
 	ticket   string
 	last     string // id of the last event of the stream before, for programs that cannot send a header
+	texts    bool   // ints=string, for programs that cannot send Prefer
 }
 
 func (a *API) eventQuery(c *call) (q eventQuery, err error) {
@@ -102,6 +104,11 @@ func (a *API) eventQuery(c *call) (q eventQuery, err error) {
 			q.ticket = value
 		case "last_event_id":
 			q.last = value
+		case "ints":
+			if value != "string" {
+				return q, problem.BadParameter("ints", "can be string only")
+			}
+			q.texts = true
 		default:
 			return q, problem.BadParameter(p.Name, "is not a parameter of this route")
 		}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,7 +38,7 @@ type event struct {
 	data     struct {
 		Entity   string
 		ID       json.RawMessage
-		Version  int64
+		Version  json.RawMessage
 		Attempts int
 		Error    *struct{ Kind, Column string }
 	}
@@ -111,7 +112,7 @@ func TestEvents(t *testing.T) {
 	a := b.do("PUT", "/v1/user/b", `{"name":"B","email":"same@x"}`).want(t, 202)
 	b.flush()
 	held := next(t, users, "held", `"b"`)
-	require.Equal(t, a.version(t), fmt.Sprint(held.data.Version))
+	require.Equal(t, a.version(t), string(held.data.Version))
 	require.Equal(t, "unique", held.data.Error.Kind)
 	require.Equal(t, "email", held.data.Error.Column)
 	require.Equal(t, 1, held.data.Attempts)
@@ -132,6 +133,37 @@ func TestEvents(t *testing.T) {
 	for _, events := range []<-chan event{users, resumed} {
 		next(t, events, "persisted", `"c"`) // each once
 	}
+}
+
+// TestEventsWithIntsAsStrings: what JavaScript reads of an event, or of a record's status, has every digit. An
+// EventSource cannot send Prefer, so a parameter does the same. Other streams keep their numbers.
+func TestEventsWithIntsAsStrings(t *testing.T) {
+	t.Parallel()
+	b := setup(t, streaming())
+	const most, prefer = "9007199254740993", "Prefer: ints=string"
+	plain, parameter := b.listen(t.Context(), ""), b.listen(t.Context(), "?entity=product&entity=user&ints=string")
+	header := b.listen(t.Context(), "", prefer)
+	put := b.do("PUT", "/v1/product/"+most, `{"name":"P"}`).want(t, 202)
+	b.flush()
+	same := `\","version":5,"id":7`
+	b.do("PUT", "/v1/user/-?id="+url.QueryEscape(same), `{"name":"A"}`).want(t, 202)
+	b.flush()
+	next(t, plain, "persisted", most)
+	quoted, err := json.Marshal(same)
+	require.NoError(t, err)
+	next(t, plain, "persisted", string(quoted))
+	for _, events := range []<-chan event{parameter, header} {
+		require.Equal(t, `"`+put.version(t)+`"`, string(next(t, events, "persisted", `"`+most+`"`).data.Version))
+		require.Regexp(t, `^"[0-9]{16}"$`, string(next(t, events, "persisted", string(quoted)).data.Version))
+	}
+	resumed := b.listen(t.Context(), "?entity=product&last_event_id=1&ints=string") // what is stored, too
+	next(t, resumed, "persisted", `"`+most+`"`)
+	b.do("GET", "/v1/events?ints=number", "").problem(t, 400, "bad-parameter")
+
+	status := b.do("GET", "/v1/product/"+most+"/status", "", prefer).want(t, 200).body
+	require.Contains(t, status, `"id":"`+most+`"`)
+	require.Contains(t, status, `"version":"`+put.version(t)+`"`)
+	require.Contains(t, b.do("GET", "/v1/product/"+most+"/status", "").want(t, 200).body, `"id":`+most+`,`)
 }
 
 func TestEventsSayThatSomeWereDropped(t *testing.T) {

@@ -38,21 +38,21 @@ func (a *API) status(ctx context.Context, c *call) error {
 		return schema.ErrNotFound
 	}
 	c.setETag(record.Version)
-	c.out = append(appendState(c.out[:0], c.entity, id, state), '\n')
+	c.out = append(c.appendState(c.out[:0], id, state), '\n')
 	c.send(http.StatusOK, c.out)
 	return nil
 }
 
 // appendState appends a record's state. A deletion that is not yet persisted has a state, too.
-func appendState(dst []byte, e *schema.Entity, id string, s cache.State) []byte {
+func (c *call) appendState(dst []byte, id string, s cache.State) []byte {
 	dst = append(dst, `{"entity":"`...)
-	dst = append(dst, e.Name...)
+	dst = append(dst, c.entity.Name...)
 	dst = append(dst, `","id":`...)
-	dst = append(dst, e.IDText(id)...)
+	dst = append(dst, c.idText(c.entity, id)...)
 	dst = append(dst, `,"status":"`...)
 	dst = append(dst, s.Record.Status...)
 	dst = append(dst, `","version":`...)
-	dst = strconv.AppendInt(dst, int64(s.Record.Version), 10)
+	dst = c.appendVersion(dst, s.Record.Version)
 	dst = append(dst, `,"deleted":`...)
 	dst = strconv.AppendBool(dst, s.Record.Deleted)
 	dst = append(dst, `,"pending_since":`...)

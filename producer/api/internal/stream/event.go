@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -54,6 +55,18 @@ func (a *Streams) appendEvent(ctx context.Context, b []byte, e *schema.Entity, e
 		b = a.appendRefusal(ctx, b, e, event)
 	}
 	return append(b, "}\n\n"...)
+}
+
+// Streams share the text of a message, so a stream whose reader prefers strings rewrites it when it sends it. The data of
+// an event is one line that begins as appendEvent writes it, so no text of a caller can look like it.
+var (
+	intID   = regexp.MustCompile(`(?m)^(data: \{"entity":"[a-z0-9_]+","id":)(-?[0-9]+),`)
+	version = regexp.MustCompile(`(?m)^(data: \{"entity":"[a-z0-9_]+","id":"(?:[^"\\]|\\.)*","version":)([0-9]+)`)
+)
+
+// quoteInts makes the int ids and the versions of events JSON strings: JavaScript's numbers have 53 bits.
+func quoteInts(text []byte) []byte {
+	return version.ReplaceAll(intID.ReplaceAll(text, []byte(`$1"$2",`)), []byte(`$1"$2"`))
 }
 
 // appendOrigin adds the traced request of the write; its texts need no escapes.

@@ -66,6 +66,7 @@ func (s *Stream) rouse() {
 // Reader is the caller of a stream.
 type Reader struct {
 	Since     time.Time // time of the last event of its stream before; zero: there was none
+	Texts     bool      // int ids and versions as JSON strings
 	RequestID string
 	Token     string // its name; "" for none
 }
@@ -226,6 +227,9 @@ func (s *Stream) pass(f *feed, p piece) error {
 	*last = p.mark
 	if p.mark.at.After(f.last) {
 		f.last = p.mark.at
+	}
+	if s.reader.Texts {
+		return s.write(quoteInts(p.text))
 	}
 	return s.write(p.text)
 }
