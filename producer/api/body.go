@@ -32,7 +32,6 @@ func (a *API) readBody(c *call, limit int64, hold func(bytes int) error) error {
 	}
 	b := c.body[:0]
 	pace := a.pace(c)
-	defer pace.end()
 	for {
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
@@ -48,6 +47,9 @@ func (a *API) readBody(c *call, limit int64, hold func(bytes int) error) error {
 		}
 		// A byte order mark is no part of a text, in whatever way it is read.
 		c.body = bytes.TrimPrefix(b, []byte("\ufeff"))
+		if errors.Is(err, io.EOF) {
+			pace.end()
+		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			a.metrics.slow.WithLabelValues("body").Inc()
 		}
@@ -104,7 +106,8 @@ func (p pace) next(read int) {
 	}
 }
 
-// end removes the deadline: after the body, the end of the connection cancels the request.
+// end removes the deadline: after the body, the end of the connection cancels the request. Of a body that is rejected
+// the deadline stays, because net/http reads up to 256 KiB of the rest before it answers.
 func (p pace) end() {
 	if p.control != nil {
 		_ = p.control.SetReadDeadline(time.Time{})
