@@ -334,6 +334,17 @@ func TestBadConfig(t *testing.T) {
 		_, err := store.Open(store.Config{URL: url}, nil)
 		require.Error(t, err, url)
 	}
+	// pgx takes what follows the first @ for the host, which errors and logs show.
+	for _, url := range []string{"postgres://u:p@hunter2@h/d", "postgres://u:p@hunter2@h,h2:1/d",
+		"postgresql://u:a@b@hunter2@127.0.0.1:1/d"} {
+		require.ErrorContains(t, store.CheckURL(url), "%40")
+		require.NotContains(t, store.CheckURL(url).Error(), "hunter2")
+		_, err := store.Open(store.Config{URL: url}, nil)
+		require.ErrorContains(t, err, "%40")
+		require.NotContains(t, err.Error(), "hunter2")
+	}
+	require.NoError(t, store.CheckURL("postgres://u:p%40x@h/d"))
+	require.NoError(t, store.CheckURL("postgres:///d?host=/run/@x"))
 	_, err := store.Open(store.Config{URL: "sqlite://x.db"}, []*schema.Entity{{Name: "user"}})
 	require.ErrorContains(t, err, "call its Init")
 }

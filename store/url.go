@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/afterwrite/afterwrite/store/internal/database"
 	"github.com/afterwrite/afterwrite/store/internal/mysql"
+	"github.com/afterwrite/afterwrite/store/internal/postgres"
 	"github.com/afterwrite/afterwrite/store/internal/sqlite"
 )
 
@@ -39,8 +38,6 @@ func CheckURL(address string) error {
 		}
 		return nil
 	}
-	if _, err := pgx.ParseConfig(source.URL); err != nil {
-		return fmt.Errorf("database url: %w", err) // pgx hides the password
-	}
-	return nil
+	_, err = postgres.Parse(source.URL)
+	return err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -126,9 +125,9 @@ func renewPostgres(c database.Credentials) func(context.Context, *pgx.ConnConfig
 		if err != nil {
 			return err
 		}
-		now, err := pgx.ParseConfig(address)
+		now, err := Parse(address)
 		if err != nil {
-			return fmt.Errorf("database url: %w", err) // pgx hides the password
+			return err
 		}
 		config.User, config.Password = now.User, now.Password
 		return nil

@@ -34,14 +34,31 @@ type postgres struct {
 	limit     time.Duration     // of one statement, as each session has it; 0: not known
 }
 
+// Parse parses a URL. An @ in a password that is not escaped makes the rest of the password a part of the host, which
+// pgx accepts and which every later error and log would show, so such a URL is rejected.
+func Parse(address string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, fmt.Errorf("database url: %w", err) // pgx hides the password
+	}
+	hosts := config.Host
+	for _, fallback := range config.Fallbacks {
+		hosts += fallback.Host
+	}
+	if strings.Contains(hosts, "@") && !strings.HasPrefix(config.Host, "/") {
+		return nil, errors.New("database url: the host has an @: write an @ in a user or password as %40")
+	}
+	return config, nil
+}
+
 func New(cfg database.Settings) (*postgres, error) {
 	source, err := database.CredentialsOf(cfg.URL)
 	if err != nil {
 		return nil, err
 	}
-	config, err := pgx.ParseConfig(source.URL)
+	config, err := Parse(source.URL)
 	if err != nil {
-		return nil, fmt.Errorf("database url: %w", err) // pgx hides the password
+		return nil, err
 	}
 	// One round trip a statement and nothing kept on the server: upserts have as
 	// many texts as batches have sizes. The URL has the last word.
