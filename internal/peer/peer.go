@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -71,19 +72,20 @@ func withoutPort(host string) string {
 	return host
 }
 
-// marks are the headers that proxies add to forwarded requests. Browsers and usual clients do not send them.
+// marks are the headers beside X-Forwarded-… that proxies and tunnels add to forwarded requests. Browsers and usual
+// clients do not send them.
 var marks = []string{
-	"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Server",
-	"X-Forwarded-Port",
-	"X-Forwarded-Prefix", "X-Forwarded-Uri", "X-Original-Uri", "X-Original-Forwarded-For", "X-Real-Ip", "X-Client-Ip",
-	"X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "X-Envoy-External-Address", "X-Envoy-Original-Path",
+	"Forwarded", "Via", "X-Original-Uri", "X-Original-Url", "X-Original-Host", "X-Original-Forwarded-For", "X-Rewrite-Url",
+	"X-Real-Ip", "X-Client-Ip", "Client-Ip", "X-Cluster-Client-Ip", "X-Proxyuser-Ip", "True-Client-Ip",
+	"X-Envoy-External-Address", "X-Envoy-Original-Path", "Cf-Connecting-Ip", "Cdn-Loop", "Fastly-Client-Ip",
+	"Fly-Client-Ip", "X-Azure-Clientip", "X-Appengine-User-Ip", "Tailscale-User-Login",
 }
 
 // Forwarded reports whether a proxy forwarded the request, as far as its headers show. Such a request comes from
 // another machine, whatever its address and Host are.
 func Forwarded(h http.Header) bool {
-	for _, name := range marks {
-		if _, ok := h[name]; ok {
+	for name := range h {
+		if name == "X-Forwarded" || strings.HasPrefix(name, "X-Forwarded-") || slices.Contains(marks, name) {
 			return true
 		}
 	}

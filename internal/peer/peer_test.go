@@ -41,7 +41,9 @@ func TestHosts(t *testing.T) {
 func TestForwarded(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP",
-		"CF-Connecting-IP"} {
+		"CF-Connecting-IP", "X-Forwarded", "X-Forwarded-By", "X-Forwarded-Ssl", "X-Forwarded-User", "X-Original-URL",
+		"X-Rewrite-URL", "X-Azure-ClientIP", "X-ProxyUser-Ip", "X-Appengine-User-IP", "Client-IP", "Fly-Client-IP",
+		"CDN-Loop", "Tailscale-User-Login"} {
 		h := http.Header{}
 		h.Set(name, "")
 		require.True(t, peer.Forwarded(h), name)
