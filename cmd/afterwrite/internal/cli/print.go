@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
@@ -15,12 +17,49 @@ import (
 	"github.com/afterwrite/afterwrite/internal/text"
 )
 
-// PrintJSON prints a result for programs.
+// PrintJSON prints a result for programs. What commands a terminal is escaped, which is the same text to a program.
 func (a *App) PrintJSON(v any) error {
-	e := json.NewEncoder(a.Out)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	return escapeControls(a.Out, b.Bytes())
+}
+
+// escapeControls writes JSON with its control and format characters escaped. They are in strings alone, but for the
+// line breaks of the encoder, since it escapes those of a string itself.
+func escapeControls(w io.Writer, text []byte) error {
+	if !bytes.ContainsFunc(text, controls) {
+		_, err := w.Write(text)
+		return err
+	}
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		switch high, low := utf16.EncodeRune(r); {
+		case r == '\n' || !controls(r):
+			b.WriteRune(r)
+		case high != utf8.RuneError:
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	_, err := b.WriteTo(w)
+	return err
+}
+
+// TerminalSafe returns the cells of a line of CSV as they are printed. On a terminal what would command it is shown in the form \u202e; a file or a
+// program gets each cell as it is.
+func (a *App) TerminalSafe(cells []string) []string {
+	if IsTerminal(a.Out) {
+		for i := range cells {
+			cells[i] = oneLine(cells[i])
+		}
+	}
+	return cells
 }
 
 // oneLine keeps a cell in its row, and from the terminal's controls: an id or a JSON text may

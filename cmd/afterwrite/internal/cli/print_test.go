@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,6 +21,19 @@ func TestTablesAreShownSafely(t *testing.T) {
 		require.NoError(t, Table(&out, [][]string{{in}}))
 		require.Equal(t, want+"\n", out.String())
 	}
+}
+
+// JSON commands none either, and says the same to a program.
+func TestJSONIsShownSafely(t *testing.T) {
+	t.Parallel()
+	in := map[string]string{"id": "\x1b[2J\u009b2J\u202e\x7f\u2066\u200b\U000e0001 é 日本 <&> \n\t", "plain": "x"}
+	var out bytes.Buffer
+	require.NoError(t, (&App{Streams: Streams{Out: &out}}).PrintJSON(in))
+	require.NotRegexp(t, `[^\PC\n]`, out.String())
+	require.Contains(t, out.String(), `\u009b2J\u202e\u007f\u2066\u200b\udb40\udc01 é 日本 <&> \n\t`)
+	var back map[string]string
+	require.NoError(t, json.Unmarshal(out.Bytes(), &back))
+	require.Equal(t, in, back)
 }
 
 func TestCounted(t *testing.T) {

@@ -182,7 +182,7 @@ func (a *app) letterPrinter(f listFlags) letterPrinter {
 			for _, l := range page {
 				row := letterRow(l)
 				row[2], row[6], row[8] = plain(l.ID), orEmpty(l.Error.Constraint), l.DiedAt.Format(time.RFC3339Nano)
-				_ = w.Write(text.Cells(row)) // the error is Flush's
+				_ = w.Write(a.TerminalSafe(text.Cells(row))) // the error is Flush's
 			}
 			w.Flush()
 			return w.Error()
@@ -200,7 +200,7 @@ func (a *app) letterPrinter(f listFlags) letterPrinter {
 func (a *app) printCSV(rows [][]string) error {
 	w := csv.NewWriter(a.Out)
 	for _, row := range rows {
-		_ = w.Write(text.Cells(row)) // the error is Flush's
+		_ = w.Write(a.TerminalSafe(text.Cells(row))) // the error is Flush's
 	}
 	w.Flush()
 	return w.Error()
