@@ -51,8 +51,8 @@ func escapeControls(w io.Writer, text []byte) error {
 	return err
 }
 
-// TerminalSafe returns the cells of a line of CSV as they are printed. On a terminal what would command it is shown in the form \u202e; a file or a
-// program gets each cell as it is.
+// TerminalSafe returns the cells of a line of CSV as they are printed. On a terminal a character that would command it
+// has the form \u202e; a file or a program gets each cell as it is.
 func (a *App) TerminalSafe(cells []string) []string {
 	if IsTerminal(a.Out) {
 		for i := range cells {

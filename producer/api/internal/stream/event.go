@@ -57,11 +57,12 @@ func (a *Streams) appendEvent(ctx context.Context, b []byte, e *schema.Entity, e
 	return append(b, "}\n\n"...)
 }
 
-// Streams share the text of a message, so a stream whose reader prefers strings rewrites it when it sends it. The data of
-// an event is one line that begins as appendEvent writes it, so no text of a caller can look like it.
+// Streams share the text of a message, so a stream whose reader prefers strings rewrites it when it sends it. The data
+// of an event is one line that begins as appendEvent writes it, so no text of a caller can look like it.
 var (
-	intID   = regexp.MustCompile(`(?m)^(data: \{"entity":"[a-z0-9_]+","id":)(-?[0-9]+),`)
-	version = regexp.MustCompile(`(?m)^(data: \{"entity":"[a-z0-9_]+","id":"(?:[^"\\]|\\.)*","version":)([0-9]+)`)
+	dataOf  = `(?m)^(data: \{"entity":"[a-z0-9_]+","id":`
+	intID   = regexp.MustCompile(dataOf + `)(-?[0-9]+),`)
+	version = regexp.MustCompile(dataOf + `"(?:[^"\\]|\\.)*","version":)([0-9]+)`)
 )
 
 // quoteInts makes the int ids and the versions of events JSON strings: JavaScript's numbers have 53 bits.
