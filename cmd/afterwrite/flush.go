@@ -10,6 +10,8 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
+	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -65,7 +67,10 @@ func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) e
 		return err
 	}
 	defer p.Close()
-	if err := p.SamePartitions(ctx, entities); err != nil {
+	// While the database is down what waits for it is counted in Redis all the same.
+	if down := reach(ctx, p); down != nil {
+		fmt.Fprintf(a.Err, "The database is not responding, so nothing is flushed: %v\n", down)
+	} else if err := p.SamePartitions(ctx, entities); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -92,6 +97,13 @@ func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) e
 		return cli.ErrReported
 	}
 	return nil
+}
+
+// reach returns why the database does not respond, nil if it does.
+func reach(ctx context.Context, p *cli.Parts) error {
+	ctx, cancel := context.WithTimeout(ctx, process.StartTimeout)
+	defer cancel()
+	return p.Store.Ping(ctx)
 }
 
 func pends(left []leftover) bool {
@@ -178,8 +190,12 @@ func (a *app) hintWorkers(ctx context.Context, p *cli.Parts) {
 	if err != nil {
 		return
 	}
-	for _, process := range alive {
-		if process.Kind == "worker" {
+	for entity, trouble := range fleet.Troubles(alive) {
+		fmt.Fprintf(a.Err, "%s: the table %s takes no record: %s. %s.\n", entity, trouble.Table, trouble.Error,
+			fleet.TroubleHint)
+	}
+	for _, one := range alive {
+		if one.Kind == "worker" {
 			return
 		}
 	}

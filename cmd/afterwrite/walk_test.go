@@ -244,6 +244,10 @@ func TestStartWithoutDatabase(t *testing.T) {
 		code, _ := d.call(http.MethodPut, d.api, "/v1/user/ada", `{"name":"Ada"}`)
 		return code == http.StatusAccepted
 	})
+	r := d.run("", "flush", "--timeout", "100ms")
+	require.Equal(t, exitFailure, r.code, r.err)
+	require.Contains(t, r.out, `["ada"]`)
+	require.Contains(t, r.err, "database is not responding")
 	pg.Start()
 	d.ready(d.api)
 	d.ready(d.worker)
