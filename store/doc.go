@@ -7,13 +7,8 @@
 // are added to one with rows.
 //
 // A batch is read behind the lock of its partition's fence, after every earlier flush has committed: a row cannot move
-// back. A flusher that was frozen wakes to a transaction that the database has ended:
-//
-//	A: lock fence ── read v1 ── (frozen) ·············· upsert v1 → error, undone
-//	B:               lock fence (waits) ─ read v2 ─ upsert v2 ─ COMMIT
+// back. A flusher that was frozen wakes to a transaction that the database has ended.
 //
 // An error is, by the driver's codes alone, [fault.Unavailable], which abandons the transaction, or a refusal, which is
-// undone to a savepoint. Its culprits are found by one query where a unique index, a foreign key or NOT NULL is named,
-// else by halving the statement, or the transaction where COMMIT was refused. docs/ARCHITECTURE.md walks through it.
-// Records of several partitions that exchange unique values are found by [Store.Owners], flushed by [Store.Together].
+// undone to a savepoint, and whose culprits are found. docs/ARCHITECTURE.md walks through a flush.
 package store

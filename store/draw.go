@@ -12,8 +12,8 @@ import (
 	"github.com/afterwrite/afterwrite/store/internal/database"
 )
 
-// Draw takes the next numbers, from 1 to n, of the sequence of an entity's key, as canonical ids; unused ones are
-// gaps. The error is [schema.ErrNoID] where the sequence gives none, else [fault.Unavailable].
+// Draw takes 1 to n numbers of the sequence of an entity's key, as canonical ids; unused ones are gaps. The error is
+// [schema.ErrNoID] where it gives none, else [fault.Unavailable].
 func (s *Store) Draw(ctx context.Context, e *schema.Entity, n int) ([]string, error) {
 	t, err := s.table(e)
 	if err != nil {

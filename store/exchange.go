@@ -334,9 +334,9 @@ type Owner struct {
 	want string
 }
 
-// Keeps reports whether a change leaves its owner the value. Whether a row meets the condition of an index the database
-// alone can tell: there it is false.
+// Keeps reports whether a change surely leaves its owner the value.
 func (o Owner) Keeps(c schema.Change) bool {
+	// Whether a row meets the condition of an index the database alone can tell.
 	if c.Deleted || o.key.where != "" {
 		return false
 	}

@@ -42,17 +42,9 @@ func (o *Outcome) Add(more Outcome) {
 	o.Noted = append(o.Noted, more.Noted...)
 }
 
-// Flush is one transaction that holds a partition's fence. Use it as
-//
-//	f, err := s.Begin(ctx, e, partition)
-//	defer f.Rollback()
-//	… read the batch …
-//	outcome, err := f.Write(ctx, changes)
-//	err = f.Commit(ctx)
-//
-// What was read before Begin counts only if [Flush.Follows] says so. Every error is [fault.Unavailable] or a
-// [SplitError]; after the former flush again, though the reply to a COMMIT may have been lost. It is not safe for
-// concurrent use.
+// Flush is one transaction that holds a partition's fence: see the example of [Store.Begin]. What was read before Begin
+// counts only if [Flush.Follows] says so. Every error is [fault.Unavailable] or a [SplitError]; after the former flush
+// again, though the reply to a COMMIT may have been lost. It is not safe for concurrent use.
 type Flush struct {
 	store      *Store
 	table      *table
@@ -72,7 +64,7 @@ type Flush struct {
 // Pairing is the Redis of the database: write no batch of another one.
 func (f *Flush) Pairing() schema.Pairing { return f.fence.Paired() }
 
-// SplitError reports that COMMIT was refused and undone, by a deferred constraint.
+// SplitError reports that a deferred constraint refused COMMIT.
 type SplitError struct {
 	Outcome Outcome        // of the batch; nothing is in Persisted
 	Halves  [][]string     // ids to flush by a transaction each; none: the one change is in Outcome.Refused
@@ -93,14 +85,14 @@ func (s *Store) Begin(ctx context.Context, e *schema.Entity, partition int) (*Fl
 	return s.hold(ctx, t, partition, "flush")
 }
 
-// Together begins one flush of records of several partitions. It locks their fences in ascending order: no two of them
-// wait for each other, as a flush of one partition waits for no second fence. Each of [Flush.All] has its own turn and
-// reach; write and commit the changes of all with the flush that is returned.
+// Together begins one flush of several partitions, whose fences it locks in ascending order. Each of [Flush.All] has a
+// turn and a reach; write and commit the changes of all with the flush that is returned.
 func (s *Store) Together(ctx context.Context, e *schema.Entity, partitions []int) (*Flush, error) {
 	t, err := s.table(e)
 	if err != nil {
 		return nil, err
 	}
+	// No two of them wait for each other: a flush of one partition waits for no second fence.
 	partitions = slices.Sorted(slices.Values(partitions))
 	f, err := s.hold(ctx, t, partitions[0], "exchange")
 	if err != nil {
@@ -118,7 +110,7 @@ func (s *Store) Together(ctx context.Context, e *schema.Entity, partitions []int
 	return f, nil
 }
 
-// All are the flushes of all partitions of the transaction, in ascending order, this one first.
+// All are the flushes of the transaction, in ascending order, this one first.
 func (f *Flush) All() []*Flush { return append([]*Flush{f}, f.others...) }
 
 // Partition is the partition that is flushed.
@@ -144,10 +136,9 @@ func (s *Store) hold(ctx context.Context, t *table, partition int, op string) (f
 	return f, nil
 }
 
-// Isolate begins like [Store.Begin] a flush for a batch that is [fault.Unavailable] again and again though the
-// database answers: an error that one change's statement alone provokes, such as a timeout, is then a refusal of that
-// change. A missing table or column, a lost connection and a database that is [fault.Away] stay unavailable. A batch
-// of one has half of the context's time for its statement, at most [Config.StatementTimeout].
+// Isolate is [Store.Begin] for a batch that is [fault.Unavailable] again and again though the database answers: an
+// error that the statement of one change provokes alone, as a timeout, is then a refusal of that change. A batch of
+// one has half of the context's time, at most [Config.StatementTimeout].
 func (s *Store) Isolate(ctx context.Context, e *schema.Entity, partition int) (*Flush, error) {
 	if err := s.readable(ctx, e); err != nil {
 		return nil, fmt.Errorf("isolate %s/%d: %w", e.Name, partition, err)

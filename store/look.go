@@ -27,8 +27,8 @@ type Look struct {
 // Useful reports whether it pays to read a batch before the fence is locked.
 func (l Look) Useful() bool { return l.looked }
 
-// Look reads the fence without locking it. It does nothing, and is not useful, where a locked fence keeps only its
-// own partition waiting. An error is [fault.ErrNotLocked].
+// Look reads the fence without locking it, where a locked one keeps other partitions waiting. An error is
+// [fault.ErrNotLocked].
 func (s *Store) Look(ctx context.Context, e *schema.Entity, partition int) (Look, error) {
 	if !s.db.Dialect.Ahead() {
 		return Look{}, nil
@@ -47,6 +47,5 @@ func (s *Store) Look(ctx context.Context, e *schema.Entity, partition int) (Look
 	return Look{flushes[0], true}, nil
 }
 
-// Follows reports whether nothing of the partition has committed between the look and this lock: what was read in
-// between counts.
+// Follows reports whether no flush has committed between the look and this lock.
 func (f *Flush) Follows(l Look) bool { return l.looked && f.fence.Flushes == l.flushes+1 }

@@ -10,8 +10,7 @@ import (
 	"github.com/afterwrite/afterwrite/store/internal/watching"
 )
 
-// Note says that another program changed the row of a record, or of all of an entity's. It stays until
-// [Store.ForgetNotes].
+// Note says that another program changed the row of a record, or all rows.
 type Note struct {
 	Entity string
 	ID     string // of the note; "" for all of the entity's
@@ -20,7 +19,7 @@ type Note struct {
 	At     time.Time
 }
 
-// Notes returns notes in the order of entity and id, after one or from the start.
+// Notes returns notes by entity and id, after one or from the start.
 func (s *Store) Notes(ctx context.Context, after Note, limit int) ([]Note, error) {
 	var found []struct {
 		Entity, ID     string

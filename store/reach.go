@@ -39,7 +39,7 @@ func (f *Flush) Before() string {
 // Reach is how far the flushes before this one had read.
 func (f *Flush) Reach() Reach { return f.fence.Reach }
 
-// Reaches notes how far this flush has read. Call it before [Flush.Write]; what that does not persist bounds it.
+// Reaches notes, before [Flush.Write], how far this flush has read.
 func (f *Flush) Reaches(r Reach) {
 	was := f.fence.Reach
 	r.Last, r.Newest = max(r.Last, was.Last), max(r.Newest, was.Newest)

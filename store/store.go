@@ -56,7 +56,7 @@ type Store struct {
 	entries []*table // in the order of the configuration
 }
 
-// Open prepares a store. It connects to nothing, and fails only on a configuration that cannot work.
+// Open prepares a store. It fails only on a configuration that cannot work.
 func Open(cfg Config, entities []*schema.Entity) (*Store, error) {
 	db, err := database.New(cfg.settings(), dialectOf)
 	if err != nil {
@@ -142,7 +142,7 @@ func (s *Store) Close() error { return s.db.Close() }
 // Dialect is the kind of database: "sqlite", "postgres" or "mysql".
 func (s *Store) Dialect() string { return s.db.Dialect.Name() }
 
-// Ping reports whether the database answers a query. A SQLite file that does not exist yet is an empty database.
+// Ping reports whether the database answers. A missing SQLite file is empty.
 func (s *Store) Ping(ctx context.Context) error {
 	defer s.db.Metrics.Time("ping")()
 	var one int
@@ -159,7 +159,7 @@ func (s *Store) Pooled() bool {
 	return ok && d.BehindPooler()
 }
 
-// CheckPool reports with [fault.ErrPool] what the caller's pool lacks, by a write.
+// CheckPool reports with [fault.ErrPool] what the caller's pool lacks.
 func (s *Store) CheckPool(ctx context.Context) error {
 	if s.db.Settings.SQL == nil || !s.db.Dialect.Apart() {
 		return nil
@@ -167,7 +167,7 @@ func (s *Store) CheckPool(ctx context.Context) error {
 	return s.Writable(ctx)
 }
 
-// Writable reports whether a transaction can write, by one that is committed, for a full disk, and leaves nothing.
+// Writable reports whether a transaction can write, by one that leaves nothing.
 func (s *Store) Writable(ctx context.Context) error {
 	tx, err := s.db.Begin(ctx)
 	if err != nil {
@@ -177,6 +177,7 @@ func (s *Store) Writable(ctx context.Context) error {
 	if _, err := tx.Lock("", 0); err != nil { // no entity is called that, so no flush waits for it
 		return err
 	}
+	// It is committed, for a full disk shows then.
 	if err := tx.DB.Exec("DELETE FROM afterwrite_fences WHERE entity = ''").Error; err != nil {
 		return s.db.Unavailable("write", err)
 	}

@@ -12,8 +12,8 @@ import (
 // change, writes and commits. Redis must have noted the turns of [Flush.Before] and [Flush.Turn] when decide returns.
 // beside, which may be nil, is given the records whose rows change with this one, before the commit.
 //
-// Errors: that of decide or beside, as it is; an [schema.Refusal]; else [fault.Unavailable]. written is the change,
-// with its Row, where it was or, after a lost reply to COMMIT, may have been written; else nil.
+// Errors: that of decide or beside; an [schema.Refusal]; else [fault.Unavailable]. written is the change, with its Row,
+// where it was or, after a lost reply to COMMIT, may have been written.
 func (s *Store) Through(ctx context.Context, e *schema.Entity, id string,
 	decide func(ctx context.Context, row schema.Row, before, turn string) (schema.Change, error),
 	beside func(context.Context, []schema.Beside) error) (written *schema.Change, err error) {
