@@ -2,6 +2,7 @@ package afterwrite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,6 +48,9 @@ func (w Written) fate(ctx context.Context, s cache.State) error {
 	case Dead:
 		return &DeadError{w.entity.Name, w.ID, version, refusal, s.Attempts, s.DiedAt}
 	case Pending:
+		if s.Refusal != nil { // the table's trouble, not the record's
+			return errors.Join(ctx.Err(), refusal)
+		}
 		return ctx.Err()
 	}
 	return nil

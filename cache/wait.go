@@ -37,14 +37,20 @@ func (c *Cache) Wait(ctx context.Context, e *schema.Entity, id string, version s
 	}
 }
 
-// waited reads the state of a record for a caller that waits for it. One that is held for a
-// worker that knows its fields was not refused: to the caller it is pending.
+// waited reads the state of a record for a caller that waits for it. One that is held for a worker that knows its
+// fields, or for its table, was not refused: to the caller it is pending. The trouble of a table is told.
 func (c *Cache) waited(ctx context.Context, e *schema.Entity, id string) (State, error) {
 	s, err := c.Status(ctx, e, id)
-	if err == nil && s.Record.Status == schema.Held && s.Refusal.Kind == schema.KindUnknownField {
+	if err != nil || s.Record.Status != schema.Held {
+		return s, err
+	}
+	switch s.Refusal.Kind {
+	case schema.KindTable:
+		s.Record.Status = schema.Pending
+	case schema.KindUnknownField:
 		s.Record.Status, s.Refusal, s.NextAttempt, s.History = schema.Pending, nil, time.Time{}, nil
 	}
-	return s, err
+	return s, nil
 }
 
 // settled reports whether nothing more will happen to the record by itself soon.

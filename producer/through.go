@@ -162,7 +162,7 @@ func (p *Producer) behindAndWait(ctx context.Context, e *schema.Entity, w cache.
 	if err != nil {
 		return written, schema.Pending, nil // the write is accepted; only its new status is unknown
 	}
-	if state.Refusal != nil {
+	if state.Refusal != nil && state.Record.Status != schema.Pending {
 		return written, state.Record.Status, &RefusedError{e, *state.Refusal, written.Version, state.Record.Status}
 	}
 	return written, state.Record.Status, nil

@@ -24,10 +24,11 @@ const (
 	KindPoison     Kind = "poison"      // refused for a reason that fits no other kind
 )
 
-// Kinds without an attempt and a policy: the worker's configuration lacks a field that was written, or Redis went back
-// to an older state of itself and the row may be newer.
+// Kinds without an attempt and a policy: the worker's configuration lacks a field that was written, the table is in
+// trouble and takes no record like it, or Redis went back to an older state of itself and the row may be newer.
 const (
 	KindUnknownField Kind = "unknown_field"
+	KindTable        Kind = "table"
 	KindOlder        Kind = "older"
 )
 
@@ -36,7 +37,7 @@ var (
 	Kinds = []Kind{
 		KindUnique, KindForeignKey, KindNotNull, KindCheck, KindRange, KindType, KindMissing, KindTimeout, KindPoison,
 	}
-	HeldKinds = append(slices.Clone(Kinds), KindUnknownField, KindOlder)
+	HeldKinds = append(slices.Clone(Kinds), KindUnknownField, KindTable, KindOlder)
 )
 
 // Refusal is the database's own error about one record.

@@ -101,7 +101,7 @@ func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, err
 		if t.Place[i] < t.Keys { // it tells all texts apart, and its index is of use
 			equal = t.Of(i) + " = ?"
 		}
-		query = query.Where(equal, value)
+		query = query.Where(equal, slices.Repeat([]any{value}, strings.Count(equal, "?"))...)
 	}
 	return query, nil
 }

@@ -134,3 +134,51 @@ func TestForeignIDs(t *testing.T) {
 	}
 	require.Equal(t, schema.Values{`"mine"`}, b.load(e, canonical)[canonical])
 }
+
+// A filter compares texts by bytes, whatever the column takes for equal, and still finds them by the column's index.
+func TestFiltersTellCasesApart(t *testing.T) {
+	for name, test := range map[string]struct{ url, column string }{
+		"citext":           {testkit.Postgres(t).Database(t), "citext"},
+		"nondeterministic": {testkit.Postgres(t).Database(t), "text COLLATE fold"},
+		"MariaDB":          {testkit.MariaDB(t).Database(t), "varchar(100) COLLATE utf8mb4_general_ci"},
+		"NOCASE":           {testkit.SQLite(t), "text COLLATE NOCASE"},
+		"RTRIM":            {testkit.SQLite(t), "text COLLATE RTRIM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := entity(t, "person", schema.String, schema.Field{Name: "name", Type: schema.String})
+			b := open(t, test.url, []*schema.Entity{e})
+			switch name {
+			case "citext":
+				b.exec("CREATE EXTENSION IF NOT EXISTS citext")
+			case "nondeterministic":
+				b.exec("CREATE COLLATION fold (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+			}
+			b.exec("CREATE TABLE persons (id varchar(20) NOT NULL PRIMARY KEY, name " + test.column + ")")
+			b.exec("CREATE INDEX by_name ON persons (name)")
+			_, err := b.Migrate(t.Context(), false)
+			require.NoError(t, err)
+			b.flush(e, put("1", `"anna"`), put("2", `"Anna"`), put("3", `"anna "`), put("4", "null"))
+			for value, id := range map[string]string{`"anna"`: "1", `"Anna"`: "2", `"anna "`: "3", "null": "4"} {
+				rows, err := b.List(t.Context(), e, store.Query{Equal: map[int]string{0: value}})
+				require.NoError(t, err)
+				require.Len(t, rows, 1, value)
+				require.Equal(t, id, rows[0].ID)
+			}
+			if b.Dialect() == "sqlite" {
+				plan := "EXPLAIN QUERY PLAN SELECT id FROM persons WHERE name = 'a' AND name COLLATE BINARY = 'a'"
+				require.Contains(t, b.explain(plan), "by_name")
+			}
+		})
+	}
+}
+
+// explain returns a query's plan.
+func (b *bench) explain(query string) string {
+	db := b.connect()
+	defer db.Close()
+	var id, parent, unused int
+	var plan string
+	require.NoError(b.t, db.QueryRow(query).Scan(&id, &parent, &unused, &plan))
+	return plan
+}

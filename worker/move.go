@@ -133,8 +133,8 @@ func (w *Worker) movePartition(ctx context.Context, e *schema.Entity, partition 
 func moves(p schema.RetryPolicy, page []pending.Waiting) []pending.Move {
 	var moves []pending.Move
 	for _, one := range page {
-		if one.Refusal.Kind == schema.KindUnknownField {
-			continue // no policy of a database's refusals, see unknown.go
+		if k := one.Refusal.Kind; k == schema.KindUnknownField || k == schema.KindTable {
+			continue // no policy of a database's refusals, see unknown.go and trouble.go
 		}
 		low, high := p.Range(one.Refusal.Kind, max(one.Attempts, 1))
 		if one.Refusal.Kind == schema.KindForeignKey {

@@ -154,8 +154,14 @@ func (w *Worker) unmapped(f *flushing, one store.Refused) pending.Refused {
 			"column", one.Refusal.Column, "error", one.Refusal.Message,
 			"hint", "give the column a default, or the entity a field on it; nothing counts as an attempt")
 	}
-	return pending.Refused{Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts, History: due.History,
+	refusal := tableRefusal(e, message)
+	refusal.Column = one.Refusal.Column
+	return pending.Refused{Change: one.Change, Refusal: refusal, Attempts: due.Attempts, History: due.History,
 		Since: due.PendingSince, Next: now.Add(tryAgain), At: now, Apart: one.Apart}
+}
+
+func tableRefusal(e *schema.Entity, message string) schema.Refusal {
+	return schema.Refusal{Kind: schema.KindTable, Message: bounded(e.Table + ": " + message)}
 }
 
 func (w *Worker) makeRoom(ctx context.Context, f *flushing, message string) error {
@@ -163,9 +169,8 @@ func (w *Worker) makeRoom(ctx context.Context, f *flushing, message string) erro
 	defer cancel()
 	d, now := f.last.Due[0], f.now()
 	held := pending.Refused{
-		Change: d.Change, Refusal: schema.Refusal{Kind: schema.KindPoison, Message: bounded(message)},
-		Attempts: d.Attempts,
-		History:  d.History, Since: d.PendingSince, Next: now.Add(tryAgain), At: now, Apart: f.alone,
+		Change: d.Change, Refusal: tableRefusal(f.order.Entity, message), Attempts: d.Attempts,
+		History: d.History, Since: d.PendingSince, Next: now.Add(tryAgain), At: now, Apart: f.alone,
 	}
 	_, err := w.cache.Hold(ctx, f.order.Entity, f.order.Partition, []pending.Refused{held})
 	return wrap("hold", f.order, 1, err)

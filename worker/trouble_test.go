@@ -69,7 +69,12 @@ func TestTheTroubleOfATableIsNoRecords(t *testing.T) {
 					func() bool { return time.Since(met) > 3*troublePause })
 				require.EqualValues(t, records, b.stats().Pending+b.stats().Held)
 				for i := range records {
-					require.Zero(t, b.status(id(i)).Attempts, id(i))
+					s := b.status(id(i))
+					require.Zero(t, s.Attempts, id(i))
+					if s.Refusal != nil {
+						require.Equal(t, schema.KindTable, s.Refusal.Kind)
+						require.Contains(t, s.Refusal.Message, "users: ")
+					}
 				}
 				b.exec(one.mends)
 				testkit.Eventually(t, "all goes on by itself", func() bool {

@@ -81,6 +81,9 @@ func parse(file string, text []byte, env []string) (*Config, error) {
 		c.places[path] = place{file, at.Line, at.Column}
 	}
 	fs := append(r.faults, c.environment(env)...)
+	if d := &c.Database; !c.Named("database.max_idle") { // a default follows what is set
+		d.MaxIdle = min(d.MaxIdle, d.MaxOpen)
+	}
 	if len(fs) == 0 {
 		r.check(c)
 		fs = r.faults

@@ -426,3 +426,25 @@ func TestNoPartialIndexesOnMySQL(t *testing.T) {
 	_, err = parse("f", text("postgres://localhost/x"), nil)
 	require.NoError(t, err)
 }
+
+// A default follows what is set; what is set is not bent.
+func TestIdleConnectionsFollowTheOpenOnes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text       string
+		open, idle int
+	}{
+		{"", 16, 16},
+		{"database: {max_open: 6}\n", 6, 6},
+		{"database: {max_open: 60}\n", 60, 16},
+		{"database: {max_open: 6, max_idle: 2}\n", 6, 2},
+	} {
+		got, err := Parse([]byte(c.text + minimal))
+		require.NoError(t, err, c.text)
+		require.Equal(t, c.open, got.Database.MaxOpen, c.text)
+		require.Equal(t, c.idle, got.Database.MaxIdle, c.text)
+	}
+	got, err := LoadBuiltin([]string{"AFTERWRITE_DATABASE_MAX_OPEN=6"})
+	require.NoError(t, err)
+	require.Equal(t, 6, got.Database.MaxIdle)
+}

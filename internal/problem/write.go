@@ -79,7 +79,11 @@ func (p *Problem) appendFields(dst []byte) []byte {
 	return append(dst, ']')
 }
 
-// AppendRefusal appends the database's own error about a record.
+// tableHint is what to do about a table that takes no record.
+const tableHint = "fix the table (constraint, trigger, column or permission): the record is kept, counts no attempt and is " +
+	"persisted within seconds; afterwrite doctor names the trouble"
+
+// AppendRefusal appends the database's own error about a record, or about its table.
 func AppendRefusal(dst []byte, r schema.Refusal) []byte {
 	dst = append(dst, `{"kind":`...)
 	dst = AppendString(dst, string(r.Kind))
@@ -88,7 +92,11 @@ func AppendRefusal(dst []byte, r schema.Refusal) []byte {
 	dst = append(dst, `,"column":`...)
 	dst = AppendStringOrNull(dst, r.Column)
 	dst = append(dst, `,"message":`...)
-	return append(AppendString(dst, r.Message), '}')
+	dst = AppendString(dst, r.Message)
+	if r.Kind == schema.KindTable {
+		dst = AppendString(append(dst, `,"hint":`...), tableHint)
+	}
+	return append(dst, '}')
 }
 
 // AppendStringOrNull appends s as a JSON string, null for "".

@@ -24,12 +24,13 @@ func (a *API) admitWait(c *call) bool {
 	return false
 }
 
-// await waits until the accepted write or a newer one is persisted, and returns the record's status then. Its errors
-// are the database's refusal of this write, and ErrOutcomeUnknown if Redis has come back without the write. If the wait
-// ends for any other reason, such as the end of the process, the write stays accepted.
-func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (schema.Status, error) {
+// await waits until the accepted write or a newer one is persisted, and returns the record's status then, with the
+// trouble of its table if that is why it is still pending. Its errors are the database's refusal of this write, and
+// ErrOutcomeUnknown if Redis has come back without the write. If the wait ends for any other reason, such as the end of
+// the process, the write stays accepted.
+func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (schema.Status, *schema.Refusal, error) {
 	if wait <= 0 {
-		return w.Status, nil
+		return w.Status, nil, nil
 	}
 	defer func() { c.holds.Leave(share.Waits); c.holds.Give(share.Waits) }()
 	ctx, cancel := context.WithTimeout(c.r.Context(), wait)
@@ -43,22 +44,26 @@ func (a *API) await(c *call, w producer.Accepted, wait time.Duration) (schema.St
 	}()
 	state, err := a.cache.Wait(ctx, w.Entity, w.ID, w.Version)
 	if errors.Is(err, schema.ErrOutcomeUnknown) {
-		return "", err
+		return "", nil, err
 	}
 	if err != nil {
 		if ctx.Err() == nil {
 			a.log.WarnContext(ctx, "wait ended early", "request_id", c.requestID, "entity", w.Entity.Name, "error", err)
 		}
-		return w.Status, nil
+		return w.Status, nil, nil
 	}
 	record := state.Record
 	switch {
 	case record.Status == schema.Persisted && record.Version >= w.Version, !state.Cached:
 		// A record that is not cached has left the cache, and only persisted records can.
-		return schema.Persisted, nil
-	case state.Refusal != nil && record.Version == w.Version:
-		return "", errRefused(w.Entity, problem.Refused{Refusal: *state.Refusal, Version: w.Version,
+		return schema.Persisted, nil, nil
+	case state.Refusal == nil:
+		return w.Status, nil, nil
+	case record.Status == schema.Pending:
+		return w.Status, state.Refusal, nil
+	case record.Version == w.Version:
+		return "", nil, errRefused(w.Entity, problem.Refused{Refusal: *state.Refusal, Version: w.Version,
 			Status: record.Status})
 	}
-	return w.Status, nil
+	return w.Status, nil, nil
 }

@@ -6,8 +6,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/producer/api"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 // waiting sends a request that waits, and returns its answer when it comes.
@@ -58,6 +60,39 @@ func TestWaitEndsWithARefusal(t *testing.T) {
 	require.Equal(t, "email", p.Refusal.Column)
 	require.Equal(t, "held", p.RecordStatus)
 	require.NotZero(t, p.Version)
+}
+
+// What is wrong with the table is no refusal of the record: the caller waits on, and is told of it in the end.
+func TestWaitTellsTheTroubleOfATable(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	done := b.waiting("PUT", "/v1/user/w", `{"name":"W"}`, "wait=2")
+	b.isPending("/v1/user/w")
+	e := b.entities["user"]
+	partition := e.Partition("w")
+	hold := func() {
+		batch, err := b.backlog.Due(t.Context(), e, partition, 10, 1<<20)
+		require.NoError(t, err)
+		held := []pending.Refused{{Change: batch.Due[0].Change, Next: time.Now().Add(time.Minute),
+			Refusal: schema.Refusal{Kind: schema.KindTable, Message: "users: no such column: age"}}}
+		n, err := b.backlog.Hold(t.Context(), e, partition, held)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+	}
+	hold()
+	a := (<-done).want(t, 202)
+	require.Contains(t, a.body, `"status":"pending","error":{"kind":"table","constraint":null,"column":null,`+
+		`"message":"users: no such column: age","hint":"fix the table`)
+	status := b.do("GET", "/v1/user/w/status", "").want(t, 200)
+	require.Contains(t, status.body, `"attempts":0,`)
+	require.Contains(t, status.body, `"hint":"fix the table`)
+
+	done = b.waiting("PUT", "/v1/user/w", `{"name":"X"}`, "wait=30")
+	b.isPending("/v1/user/w")
+	hold()
+	b.do("PUT", "/v1/user/w", `{"name":"Y"}`).want(t, 202)
+	b.flush()
+	(<-done).want(t, 200)
 }
 
 func TestWaitEndsInTime(t *testing.T) {

@@ -138,6 +138,7 @@ func (a *API) accept(c *call, op cache.Op, accepted producer.Accepted) error {
 		h["Location"] = []string{a.recordURL(accepted.Entity, accepted.ID)}
 	}
 	code := http.StatusAccepted
+	var trouble *schema.Refusal
 	if _, ok := c.r.Header["Prefer"]; ok {
 		prefer := request.ReadPreference(c.r.Header, a.maxWait)
 		if prefer.Wait > 0 && !a.admitWait(c) {
@@ -147,14 +148,19 @@ func (a *API) accept(c *call, op cache.Op, accepted producer.Accepted) error {
 			h["Preference-Applied"] = []string{applied}
 		}
 		var err error
-		if accepted.Status, err = a.await(c, accepted, prefer.Wait); err != nil {
+		if accepted.Status, trouble, err = a.await(c, accepted, prefer.Wait); err != nil {
 			return err
 		}
 	}
 	if accepted.Status == schema.Persisted {
 		code = http.StatusOK
 	}
-	c.out = append(c.appendAccepted(c.out[:0], accepted), '\n')
+	c.out = c.appendAccepted(c.out[:0], accepted)
+	if trouble != nil {
+		c.out = append(c.out[:len(c.out)-1], `,"error":`...)
+		c.out = append(problem.AppendRefusal(c.out, *trouble), '}')
+	}
+	c.out = append(c.out, '\n')
 	c.send(code, c.out)
 	return nil
 }

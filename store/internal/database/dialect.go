@@ -61,7 +61,7 @@ type Dialect interface {
 	// Draw takes numbers of the sequence of a key, at most n, from every other program; see Store.Draw.
 	Draw(ctx context.Context, tx *Transaction, t *mapping.Table, at *catalog.Table, key catalog.Column,
 		n int) ([]int64, error)
-	// Equal is the condition that a column has a value, with one parameter.
+	// Equal is the condition that a column has exactly a value, which is each of its parameters.
 	Equal(column string, t schema.FieldType) string
 
 	// Classify tells whether err is the database's refusal of what the statement

@@ -80,8 +80,11 @@ func (*postgres) Shows(column string, t schema.FieldType) string {
 }
 
 func (*postgres) Equal(column string, t schema.FieldType) string {
-	if t == schema.JSON {
+	switch t {
+	case schema.JSON:
 		return column + "::text = ?" // json has no equality
+	case schema.String, schema.Text: // by an index, then by bytes: citext and some collations fold cases
+		return column + " = ? AND " + column + `::text COLLATE "C" = ?`
 	}
 	return column + " = ?"
 }

@@ -208,7 +208,14 @@ func (*sqlite) Shows(column string, t schema.FieldType) string {
 	return "+" + column
 }
 
-func (*sqlite) Equal(column string, _ schema.FieldType) string { return column + " = ?" }
+// Equal finds texts by an index, then compares bytes: a column's collation may fold cases.
+func (*sqlite) Equal(column string, t schema.FieldType) string {
+	switch t {
+	case schema.String, schema.Text, schema.JSON:
+		return column + " = ? AND " + column + " COLLATE BINARY = ?"
+	}
+	return column + " = ?"
+}
 
 // migrations of one process line up here; those of others in the file's lock.
 var sqliteMigrations sync.Mutex

@@ -107,6 +107,8 @@ func systemSchemas() object {
 		"Accepted": closed(object{
 			"entity": text, "id": anyID, "version": version, "status": ref("schemas", "Status"),
 			"fields": object{"type": "object", "description": "The new values of an increment."},
+			"error": object{"allOf": []object{ref("schemas", "Refusal")},
+				"description": "After a wait: the trouble of the table, for which the write is still pending."},
 		}, "entity", "id", "version", "status"),
 		"State": closed(object{
 			"entity": text, "id": anyID, "version": version, "status": ref("schemas", "Status"),
@@ -119,6 +121,7 @@ func systemSchemas() object {
 		"Refusal": closed(object{
 			"kind":       object{"type": "string", "enum": schema.HeldKinds},
 			"constraint": textOrNull, "column": textOrNull, "message": text,
+			"hint": object{"type": "string", "description": "With kind table: what to do about the table."},
 		}, "kind", "constraint", "column", "message"),
 		"Problem":      problemSchema(version, text),
 		"BatchItem":    itemSchema(anyID),
