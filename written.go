@@ -21,8 +21,8 @@ type Written struct {
 	entity *schema.Entity
 }
 
-// Wait is nil once this version or a newer one is in the database, [*HeldError] or
-// [*DeadError] where it refused that, or the context's error: still pending.
+// Wait is nil once this or a newer version is in the database, [*HeldError] or [*DeadError]
+// where it refused that; another error: it is pending.
 func (w Written) Wait(ctx context.Context) error {
 	if w.Status == Persisted {
 		return nil
@@ -48,10 +48,14 @@ func (w Written) fate(ctx context.Context, s cache.State) error {
 	case Dead:
 		return &DeadError{w.entity.Name, w.ID, version, refusal, s.Attempts, s.DiedAt}
 	case Pending:
-		if s.Refusal != nil { // the table's trouble, not the record's
-			return errors.Join(ctx.Err(), refusal)
+		err := ctx.Err()
+		if err == nil { // the process has no place for one who waits, or ends
+			err = fmt.Errorf("%w: the wait for %s %s ended while it is pending", ErrUnavailable, w.entity.Name, w.ID)
 		}
-		return ctx.Err()
+		if s.Refusal != nil { // the table's trouble, not the record's
+			err = errors.Join(err, refusal)
+		}
+		return err
 	}
 	return nil
 }

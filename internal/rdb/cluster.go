@@ -1,6 +1,7 @@
 package rdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -12,7 +13,7 @@ import (
 
 // Connect returns a client that connects on first use. A cluster client reloads the list of masters whenever a node
 // fails it. By itself the client library reloads only once a minute and when a node redirects to another, which a dead
-// node does not.
+// node does not. A client of sentinels uses no former master, see [former].
 func Connect(o *redis.UniversalOptions) redis.UniversalClient {
 	own := *o
 	// A cluster's client appends to its addresses: clients of one configuration must not share the memory behind them.
@@ -20,6 +21,8 @@ func Connect(o *redis.UniversalOptions) redis.UniversalClient {
 	client := redis.NewUniversalClient(&own)
 	if cluster, ok := client.(*redis.ClusterClient); ok {
 		client.AddHook(follow{cluster})
+	} else if o.MasterName != "" {
+		client.AddHook(former{cmp.Or(o.DialTimeout, DefaultTimeout)})
 	}
 	return client
 }
