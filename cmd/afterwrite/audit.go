@@ -54,7 +54,7 @@ func (a *app) audit(ctx context.Context, args []string, q ledger.AuditQuery) err
 		if !ok {
 			entity = &schema.Entity{Name: e.Entity}
 		}
-		views = append(views, web.AuditEntryOf(e, entity))
+		views = append(views, web.AuditEntryOf(e, entity, web.Form{}))
 		detail, err := json.Marshal(e.Detail)
 		if err != nil {
 			return err

@@ -22,9 +22,12 @@ package operate
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"strconv"
 	"time"
 
 	"github.com/afterwrite/afterwrite/cache"
@@ -272,6 +275,7 @@ func (m *Operator) Edit(ctx context.Context, number int64, changes schema.Fields
 		return producer.Accepted{},
 			schema.Invalid("fields", "cannot be edited: the dead letter is a deletion; retry or discard it")
 	}
+	changes = unquotedInts(e, changes)
 	accepted, err := m.writes.Do(ctx, producer.Request{
 		Op: cache.OpPatch, Entity: letter.Entity, ID: letter.ID, Fields: changes, IfMatch: letter.Version,
 	})
@@ -337,4 +341,22 @@ func finish(ctx context.Context) (context.Context, context.CancelFunc) {
 
 func isStale(err error) bool {
 	return errors.Is(err, schema.ErrVersionMismatch) || errors.Is(err, schema.ErrNotFound)
+}
+
+// unquotedInts returns changes with a number for each string of digits in an int field: a program whose numbers have 53
+// bits sends the strings that it was sent.
+func unquotedInts(e *schema.Entity, changes schema.Fields) schema.Fields {
+	fields := maps.Clone(changes)
+	for name, value := range changes {
+		i, ok := e.Field(name)
+		raw, _ := value.(json.RawMessage)
+		if !ok || e.Fields[i].Type != schema.Int || len(raw) < len(`"0"`) || raw[0] != '"' {
+			continue
+		}
+		digits := raw[1 : len(raw)-1]
+		if _, err := strconv.ParseInt(string(digits), 10, 64); err == nil && digits[0] != '+' {
+			fields[name] = digits
+		}
+	}
+	return fields
 }

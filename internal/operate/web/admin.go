@@ -7,6 +7,7 @@
 //	held.go    held records
 //	policy.go  retry policies                     others.go  invalidation, figures, audit
 //	view.go    what the answers look like; view_letter.go of letters, view_policy.go of policies
+//	form.go    how they write the values of a record
 //	openapi.go their description
 //
 // Who may call is asked by the API that mounts the handler. Without tokens it is served

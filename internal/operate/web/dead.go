@@ -15,7 +15,7 @@ import (
 )
 
 // letters answers a page of dead letters, the newest first.
-func (a *Admin) letters(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) letters(r *http.Request, _ ledger.Actor, h http.Header) (int, any, error) {
 	q := queryOf(r)
 	filter := q.filter()
 	limit := int(q.number("limit", 1, MaxLimit, DefaultLimit))
@@ -38,7 +38,7 @@ func (a *Admin) letters(r *http.Request, _ ledger.Actor, _ http.Header) (int, an
 		page.Next = &found[limit-1].Number
 	}
 	for _, l := range found {
-		page.Letters = append(page.Letters, LetterOf(l, a.named(l.Entity), false))
+		page.Letters = append(page.Letters, LetterOf(l, a.named(l.Entity), formOf(h)))
 	}
 	return http.StatusOK, page, nil
 }
@@ -74,7 +74,7 @@ func (a *Admin) groups(r *http.Request, _ ledger.Actor, _ http.Header) (int, any
 }
 
 // letter answers one dead letter beside the record as it is now.
-func (a *Admin) letter(r *http.Request, by ledger.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) letter(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
 	number, err := numberOf(r)
 	if err != nil {
 		return 0, nil, err
@@ -93,7 +93,9 @@ func (a *Admin) letter(r *http.Request, by ledger.Actor, _ http.Header) (int, an
 			return 0, nil, err
 		}
 	}
-	return http.StatusOK, ShownOf(view, a.named(view.Entity), reveal), nil
+	form := formOf(h)
+	form.Reveal = reveal
+	return http.StatusOK, ShownOf(view, a.named(view.Entity), form), nil
 }
 
 func numberOf(r *http.Request) (int64, error) {
@@ -124,7 +126,7 @@ func (a *Admin) edit(r *http.Request, by ledger.Actor, h http.Header) (int, any,
 		return 0, nil, err
 	}
 	h.Set("ETag", `"`+accepted.Version.String()+`"`)
-	return http.StatusAccepted, AcceptedOf(accepted), nil
+	return http.StatusAccepted, AcceptedOf(accepted, formOf(h)), nil
 }
 
 // selection is the body of a bulk action.

@@ -13,7 +13,7 @@ import (
 )
 
 // held answers the held records of a filter, the next to be tried first.
-func (a *Admin) held(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) held(r *http.Request, _ ledger.Actor, header http.Header) (int, any, error) {
 	q := queryOf(r)
 	filter := q.heldFilter()
 	limit := int(q.number("limit", 1, MaxLimit, DefaultLimit))
@@ -29,7 +29,7 @@ func (a *Admin) held(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, 
 	}
 	page := HeldPage{Count: len(found), Held: []Held{}}
 	for _, h := range found[:min(limit, len(found))] {
-		page.Held = append(page.Held, HeldOf(h))
+		page.Held = append(page.Held, HeldOf(h, formOf(header)))
 	}
 	return http.StatusOK, page, nil
 }
@@ -48,7 +48,7 @@ func (a *Admin) knows(f ledger.LetterFilter) error {
 type heldNamed struct {
 	Entity  string         `json:"entity"`
 	ID      jsontext.Value `json:"id"`
-	Version schema.Version `json:"version"`
+	Version Version        `json:"version"`
 }
 
 func (a *Admin) theHeld(n heldNamed) (operate.Held, error) {
@@ -56,14 +56,14 @@ func (a *Admin) theHeld(n heldNamed) (operate.Held, error) {
 	if err != nil {
 		return operate.Held{}, err
 	}
-	if n.Version < 1 {
+	if n.Version.Version < 1 {
 		return operate.Held{}, schema.Invalid("version", "must be the version that is held")
 	}
 	ids, err := canonicalIDs(e, []jsontext.Value{n.ID})
 	if err != nil {
 		return operate.Held{}, schema.Invalid("id", "must be an id")
 	}
-	return operate.Held{Entity: e, ID: ids[0], Version: n.Version}, nil
+	return operate.Held{Entity: e, ID: ids[0], Version: n.Version.Version}, nil
 }
 
 // editHeld writes a held record again with some fields changed.
@@ -87,7 +87,7 @@ func (a *Admin) editHeld(r *http.Request, by ledger.Actor, h http.Header) (int, 
 		return 0, nil, err
 	}
 	h.Set("ETag", `"`+accepted.Version.String()+`"`)
-	return http.StatusAccepted, AcceptedOf(accepted), nil
+	return http.StatusAccepted, AcceptedOf(accepted, formOf(h)), nil
 }
 
 func (a *Admin) retryHeld(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {
@@ -118,7 +118,7 @@ func (a *Admin) heldBulk(r *http.Request, by ledger.Actor, h http.Header, action
 		return http.StatusOK, operate.Report{Selected: 1, Done: 1}, err
 	}
 	switch {
-	case body.Entity != "" || body.ID != nil || body.Version != 0:
+	case body.Entity != "" || body.ID != nil || !body.Version.IsZero():
 		return 0, nil, schema.Invalid("filter", "or entity, id and version must be given, not both")
 	case body.Expect == nil:
 		return 0, nil, schema.Invalid("expect",

@@ -18,6 +18,7 @@ var (
 	instant    = object{"type": "string", "format": "date-time"}
 	yesNo      = object{"type": "boolean"}
 	anyID      = object{"type": []string{"string", "integer"}}
+	anyVersion = object{"type": []string{"integer", "string"}, "description": "A string where ints=string is preferred."}
 	textOrNone = object{"type": []string{"string", "null"}}
 	timeOrNone = object{"type": []string{"string", "null"}, "format": "date-time"}
 	nextOrNone = object{"type": []string{"integer", "null"}, "description": `The "after" of the next page.`}
@@ -57,7 +58,7 @@ func (a *Admin) OpenAPI() (paths, schemas object) {
 			"Give held records up: the state of each one's row stands again.")},
 		"held/edit": object{"post": op("edit_held",
 			"Write a held record again with some fields changed. 409 where it is no longer held at that version.", nil,
-			closed(object{"entity": text, "id": anyID, "version": whole,
+			closed(object{"entity": text, "id": anyID, "version": anyVersion,
 				"fields": object{"type": "object", "minProperties": 1}}, "entity", "id", "version", "fields"),
 			object{"202": response("Accepted.", "Edited", "ETag")}, "409", "413", "415", "422")},
 		"jobs": object{"get": op("list_jobs", "The bulk work of all processes, the newest first.", nil, nil,
@@ -150,7 +151,7 @@ func heldOp(id, summary string) object {
 	return op(id, summary+
 		fmt.Sprintf(" One at the version that the caller has seen, 409 where it is held there no more; or all that match a filter: expect then says how many the caller has seen. "+
 			"Up to %d are done at once; more become a job.", DefaultSyncLimit), nil,
-		closed(object{"entity": text, "id": anyID, "version": whole, "filter": ref("schemas", "HeldFilter"),
+		closed(object{"entity": text, "id": anyID, "version": anyVersion, "filter": ref("schemas", "HeldFilter"),
 			"expect": object{"type": "integer", "minimum": 0}}),
 		object{"200": response("What was done.", "BulkReport"), "202": response("A job does it.", "Job", "Location")},
 		"409", "413", "415", "422")
@@ -233,7 +234,7 @@ func schemaObjects() object {
 		"DeadFilter":  closed(filter),
 		"HeldFilter":  closed(held),
 		"HeldPage": closed(object{"count": whole, "held": list(closed(object{"entity": text, "id": anyID,
-			"version": whole, "error": ref("schemas", "Refusal"),
+			"version": anyVersion, "error": ref("schemas", "Refusal"),
 			"attempts": whole, "last_attempt": timeOrNone, "next_attempt": timeOrNone, "apart": yesNo},
 			"entity", "id", "version", "error", "attempts", "last_attempt", "next_attempt", "apart"))}, "count",
 			"held"),
@@ -244,7 +245,7 @@ func schemaObjects() object {
 			"count": whole, "first": instant, "last": instant},
 			"entity", "error", "count", "first", "last"))}, "groups"),
 		"DeadShown": shownSchema(letter),
-		"Edited": closed(object{"entity": text, "id": anyID, "version": whole, "status": ref("schemas", "Status")},
+		"Edited": closed(object{"entity": text, "id": anyID, "version": anyVersion, "status": ref("schemas", "Status")},
 			"entity", "id", "version", "status"),
 		"BulkReport": closed(object{"selected": whole, "done": whole, "stale": whole, "failed": whole,
 			"errors": list(text)}, "selected", "done", "stale", "failed"),
@@ -267,7 +268,7 @@ func schemaObjects() object {
 		"Invalidated": closed(object{"entity": text, "dropped": whole}, "entity", "dropped"),
 		"AuditPage": closed(object{"next": nextOrNone, "entries": list(closed(object{"number": whole, "at": instant,
 			"actor": text, "origin": text, "action": text,
-			"entity": textOrNone, "id": object{"type": []string{"string", "integer", "null"}}, "version": whole,
+			"entity": textOrNone, "id": object{"type": []string{"string", "integer", "null"}}, "version": anyVersion,
 			"detail": object{"type": []string{"object", "null"}}},
 			"number", "at", "actor", "origin", "action", "entity", "id", "detail"))}, "entries", "next"),
 		"AllStats": closed(object{"entities": list(statsSchema())}, "entities"),
@@ -280,7 +281,7 @@ var letterRequired = []string{"number", "entity", "id", "version", "operation", 
 
 func letterProperties() object {
 	return object{
-		"number": whole, "entity": text, "id": anyID, "version": whole, "attempts": whole,
+		"number": whole, "entity": text, "id": anyID, "version": anyVersion, "attempts": whole,
 		"error":       ref("schemas", "Refusal"),
 		"operation":   object{"type": "string", "enum": []string{"put", "delete"}},
 		"state":       object{"type": "string", "enum": []string{"waiting", "retrying", "resolved"}},
@@ -303,7 +304,7 @@ func shownSchema(letter object) object {
 			"message": text, "worker": text, "trace_id": text, "request_id": text},
 			"number", "at", "kind", "message", "worker")),
 		"record": object{"anyOf": []object{{"type": "null"}, closed(object{"status": ref("schemas", "Status"),
-			"version": whole, "cached": yesNo,
+			"version": anyVersion, "cached": yesNo,
 			"deleted": yesNo, "attempts": whole, "next_attempt": timeOrNone}, "status", "version", "cached", "deleted",
 			"attempts", "next_attempt")}},
 		"compare": list(closed(object{"field": text, "dead": object{}, "database": object{}, "differs": yesNo}, "field",

@@ -106,7 +106,7 @@ func canonicalIDs(e *schema.Entity, values []jsontext.Value) ([]string, error) {
 }
 
 // audit answers what was done, the newest first.
-func (a *Admin) audit(r *http.Request, _ ledger.Actor, _ http.Header) (int, any, error) {
+func (a *Admin) audit(r *http.Request, _ ledger.Actor, h http.Header) (int, any, error) {
 	q := queryOf(r)
 	limit := int(q.number("limit", 1, MaxLimit, DefaultLimit))
 	query := ledger.AuditQuery{Entity: q.text("entity"), ID: q.text("id"), Before: q.number("after", 1, 1<<53, 0),
@@ -129,7 +129,7 @@ func (a *Admin) audit(r *http.Request, _ ledger.Actor, _ http.Header) (int, any,
 		page.Next = &entries[limit-1].Number
 	}
 	for _, e := range entries {
-		page.Entries = append(page.Entries, AuditEntryOf(e, a.named(e.Entity)))
+		page.Entries = append(page.Entries, AuditEntryOf(e, a.named(e.Entity), formOf(h)))
 	}
 	return http.StatusOK, page, nil
 }

@@ -24,16 +24,16 @@ type AuditEntry struct {
 	Action  string          `json:"action"`
 	Entity  *string         `json:"entity"`
 	ID      json.RawMessage `json:"id"`
-	Version schema.Version  `json:"version,omitempty"`
+	Version Version         `json:"version,omitzero"`
 	Detail  map[string]any  `json:"detail"`
 }
 
 // AuditEntryOf views an entry.
-func AuditEntryOf(e ledger.AuditEntry, entity *schema.Entity) AuditEntry {
+func AuditEntryOf(e ledger.AuditEntry, entity *schema.Entity, form Form) AuditEntry {
 	v := AuditEntry{Number: e.Number, At: e.At, Actor: e.Actor.Name, Origin: e.Actor.Origin, Action: e.Action,
-		Entity: textOrNull(e.Entity), Version: e.Version, Detail: e.Detail}
+		Entity: textOrNull(e.Entity), Version: form.version(e.Version), Detail: e.Detail}
 	if e.ID != "" {
-		v.ID = idOf(entity, e.ID)
+		v.ID = form.id(entity, e.ID)
 	}
 	return v
 }

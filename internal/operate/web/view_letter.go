@@ -44,7 +44,7 @@ type Letter struct {
 	Number     int64           `json:"number"`
 	Entity     string          `json:"entity"`
 	ID         json.RawMessage `json:"id"`
-	Version    schema.Version  `json:"version"`
+	Version    Version         `json:"version"`
 	Operation  string          `json:"operation"` // put or delete
 	State      string          `json:"state"`     // waiting, retrying or resolved
 	Error      Refusal         `json:"error"`
@@ -59,16 +59,15 @@ type Letter struct {
 	Changed    []string        `json:"changed"` // fields that a retry writes; null: all of them
 }
 
-// LetterOf views a letter; e is nil where the configuration has its entity no more. The
-// fields that are redacted are hidden unless reveal is set.
-func LetterOf(l ledger.Letter, e *schema.Entity, reveal bool) Letter {
+// LetterOf views a letter; e is nil where the configuration has its entity no more.
+func LetterOf(l ledger.Letter, e *schema.Entity, form Form) Letter {
 	v := Letter{
-		Number: l.Number, Entity: l.Entity, ID: idOf(e, l.ID), Version: l.Version, Operation: "put", State: stateOf(l),
-		Error: refusalOf(l.Refusal, e), Attempts: l.Attempts, AcceptedAt: l.AcceptedAt, DiedAt: l.DiedAt,
-		RetriedAt: timeOrNull(l.RetriedAt), Resolution: textOrNull(string(l.Resolution)),
+		Number: l.Number, Entity: l.Entity, ID: form.id(e, l.ID), Version: form.version(l.Version), Operation: "put",
+		State: stateOf(l), Error: refusalOf(l.Refusal, e), Attempts: l.Attempts, AcceptedAt: l.AcceptedAt,
+		DiedAt: l.DiedAt, RetriedAt: timeOrNull(l.RetriedAt), Resolution: textOrNull(string(l.Resolution)),
 		ResolvedAt: timeOrNull(l.ResolvedAt), Resolver: textOrNull(l.Resolver), Changed: l.Changed,
 	}
-	if reveal {
+	if form.Reveal {
 		v.Error.Message = l.Refusal.Message
 	}
 	if l.Deleted {
@@ -76,26 +75,17 @@ func LetterOf(l ledger.Letter, e *schema.Entity, reveal bool) Letter {
 		return v
 	}
 	if e == nil {
-		if reveal {
-			v.Fields = json.RawMessage(l.Payload)
+		if form.Reveal {
+			v.Fields = form.payload(l.Payload)
 		}
 		return v
 	}
 	values := payload(l, e)
 	for i := range values {
-		values[i] = redacted(&e.Fields[i], values[i], reveal)
+		values[i] = form.value(&e.Fields[i], values[i])
 	}
 	v.Fields = e.AppendFields(nil, values)
 	return v
-}
-
-// idOf is an id as JSON: a number for an int id.
-func idOf(e *schema.Entity, id string) json.RawMessage {
-	if e != nil {
-		return json.RawMessage(e.IDText(id))
-	}
-	text, _ := json.Marshal(id) // a string is always marshalled
-	return text
 }
 
 func stateOf(l ledger.Letter) string {
@@ -122,13 +112,6 @@ func payload(l ledger.Letter, e *schema.Entity) schema.Values {
 	return values
 }
 
-func redacted(f *schema.Field, text string, reveal bool) string {
-	if !f.Redact || reveal || text == "" || text == schema.Null {
-		return text
-	}
-	return `"` + hidden + `"`
-}
-
 // LetterPage is a page of letters.
 type LetterPage struct {
 	Letters []Letter `json:"letters"`
@@ -153,7 +136,7 @@ func GroupOf(g ledger.LetterGroup, e *schema.Entity) Group {
 type Held struct {
 	Entity      string          `json:"entity"`
 	ID          json.RawMessage `json:"id"`
-	Version     schema.Version  `json:"version"`
+	Version     Version         `json:"version"`
 	Error       Refusal         `json:"error"` // of the last attempt
 	Attempts    int             `json:"attempts"`
 	LastAttempt *time.Time      `json:"last_attempt"`
@@ -162,8 +145,8 @@ type Held struct {
 }
 
 // HeldOf views a held record.
-func HeldOf(h operate.HeldRecord) Held {
-	return Held{Entity: h.Entity.Name, ID: idOf(h.Entity, h.ID), Version: h.Version,
+func HeldOf(h operate.HeldRecord, form Form) Held {
+	return Held{Entity: h.Entity.Name, ID: form.id(h.Entity, h.ID), Version: form.version(h.Version),
 		Error:    refusalOf(h.Refusal, h.Entity),
 		Attempts: h.Attempts, LastAttempt: timeOrNull(h.At), NextAttempt: timeOrNull(h.Next), Apart: h.Apart}
 }
@@ -176,12 +159,12 @@ type HeldPage struct {
 
 // Record is a letter's record as it is now.
 type Record struct {
-	Status      schema.Status  `json:"status"`
-	Version     schema.Version `json:"version"`
-	Cached      bool           `json:"cached"`
-	Deleted     bool           `json:"deleted"`
-	Attempts    int            `json:"attempts"`
-	NextAttempt *time.Time     `json:"next_attempt"`
+	Status      schema.Status `json:"status"`
+	Version     Version       `json:"version"`
+	Cached      bool          `json:"cached"`
+	Deleted     bool          `json:"deleted"`
+	Attempts    int           `json:"attempts"`
+	NextAttempt *time.Time    `json:"next_attempt"`
 }
 
 // Field is one field of a letter beside the database's row. A value is null where it is
@@ -206,9 +189,9 @@ type Shown struct {
 }
 
 // ShownOf views a letter as [operate.Operator.Show] found it.
-func ShownOf(view operate.View, e *schema.Entity, reveal bool) Shown {
+func ShownOf(view operate.View, e *schema.Entity, form Form) Shown {
 	v := Shown{
-		Letter: LetterOf(view.Letter, e, reveal), Configured: view.Configured, Stored: view.Row.Exists, Lost: view.Lost,
+		Letter: LetterOf(view.Letter, e, form), Configured: view.Configured, Stored: view.Row.Exists, Lost: view.Lost,
 		History: []schema.Attempt{}, Compare: []Field{}, Actions: []string{},
 	}
 	for _, h := range view.History {
@@ -221,11 +204,11 @@ func ShownOf(view operate.View, e *schema.Entity, reveal bool) Shown {
 		return v
 	}
 	v.Record = &Record{
-		Status: view.State.Record.Status, Version: view.State.Record.Version, Cached: view.State.Cached,
-		Deleted: view.State.Record.Deleted, Attempts: view.State.Attempts,
+		Status: view.State.Record.Status, Version: form.version(view.State.Record.Version),
+		Cached: view.State.Cached, Deleted: view.State.Record.Deleted, Attempts: view.State.Attempts,
 		NextAttempt: timeOrNull(view.State.NextAttempt),
 	}
-	v.Compare = compare(view, e, reveal)
+	v.Compare = compare(view, e, form)
 	if view.Resolution == ledger.Unresolved && (view.Lost || !view.Stale()) {
 		v.Actions = []string{"retry", "edit", "discard"}
 		if view.Lost {
@@ -238,7 +221,7 @@ func ShownOf(view operate.View, e *schema.Entity, reveal bool) Shown {
 	return v
 }
 
-func compare(view operate.View, e *schema.Entity, reveal bool) []Field {
+func compare(view operate.View, e *schema.Entity, form Form) []Field {
 	dead := payload(view.Letter, e)
 	list := make([]Field, len(e.Fields))
 	for i := range e.Fields {
@@ -247,7 +230,7 @@ func compare(view operate.View, e *schema.Entity, reveal bool) []Field {
 			row = view.Row.Values[i]
 		}
 		list[i] = Field{Name: f.Name, Differs: dead[i] != row && (dead[i] != "" || view.Deleted),
-			Dead: rawOrNull(redacted(f, dead[i], reveal)), Database: rawOrNull(redacted(f, row, reveal))}
+			Dead: rawOrNull(form.value(f, dead[i])), Database: rawOrNull(form.value(f, row))}
 	}
 	return list
 }
@@ -263,13 +246,13 @@ func rawOrNull(text string) json.RawMessage {
 type Accepted struct {
 	Entity  string          `json:"entity"`
 	ID      json.RawMessage `json:"id"`
-	Version schema.Version  `json:"version"`
+	Version Version         `json:"version"`
 	Status  schema.Status   `json:"status"`
 }
 
 // AcceptedOf views an accepted edit.
-func AcceptedOf(a producer.Accepted) Accepted {
-	return Accepted{a.Entity.Name, idOf(a.Entity, a.ID), a.Version, a.Status}
+func AcceptedOf(a producer.Accepted, form Form) Accepted {
+	return Accepted{a.Entity.Name, form.id(a.Entity, a.ID), form.version(a.Version), a.Status}
 }
 
 // FieldsOf makes the fields of an edit from JSON values.

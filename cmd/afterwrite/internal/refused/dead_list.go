@@ -135,7 +135,7 @@ func (a *app) listLetters(ctx context.Context, p *cli.Parts, m *operate.Operator
 		}
 		views := make([]web.Letter, len(letters))
 		for i, l := range letters {
-			views[i] = web.LetterOf(l, entityNamed(p.Config, l.Entity), false)
+			views[i] = web.LetterOf(l, entityNamed(p.Config, l.Entity), web.Form{})
 		}
 		if err := out.page(views); err != nil {
 			return err

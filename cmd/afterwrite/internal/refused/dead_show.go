@@ -50,7 +50,7 @@ func (a *app) deadShow(ctx context.Context, args []string, reveal bool) error {
 				return err
 			}
 		}
-		shown := web.ShownOf(view, entityNamed(p.Config, view.Entity), reveal)
+		shown := web.ShownOf(view, entityNamed(p.Config, view.Entity), web.Form{Reveal: reveal})
 		if a.JSON {
 			return a.PrintJSON(shown)
 		}
@@ -216,7 +216,7 @@ func (a *app) deadEdit(ctx context.Context, args, set []string, file string) err
 			return fmt.Errorf("edit of dead letter %d: %w", numbers[0], err)
 		}
 		if a.JSON {
-			return a.PrintJSON(web.AcceptedOf(accepted))
+			return a.PrintJSON(web.AcceptedOf(accepted, web.Form{}))
 		}
 		_, err = fmt.Fprintf(a.Out, "accepted as version %s of %s %s; the letter is resolved\n",
 			accepted.Version, accepted.Entity.Name, accepted.Entity.IDText(accepted.ID))

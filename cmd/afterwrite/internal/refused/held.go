@@ -86,7 +86,7 @@ func (a *app) heldList(ctx context.Context, f deadFilter, limit int) error {
 		}
 		rows := [][]string{{"entity", "id", "version", "kind", "constraint", "attempts", "next attempt", "message"}}
 		for _, h := range found {
-			v := web.HeldOf(h)
+			v := web.HeldOf(h, web.Form{})
 			page.Held = append(page.Held, v)
 			rows = append(rows, []string{v.Entity, string(v.ID), v.Version.String(), string(v.Error.Kind),
 				cli.OrDash(v.Error.Constraint),
@@ -234,7 +234,7 @@ func (a *app) heldEditCommand() *cobra.Command {
 					return fmt.Errorf("edit of held %s %s: %w", h.Entity.Name, h.Entity.IDText(h.ID), err)
 				}
 				if a.JSON {
-					return a.PrintJSON(web.AcceptedOf(accepted))
+					return a.PrintJSON(web.AcceptedOf(accepted, web.Form{}))
 				}
 				_, err = fmt.Fprintf(a.Out, "accepted as version %s of %s %s\n", accepted.Version, accepted.Entity.Name,
 					accepted.Entity.IDText(accepted.ID))
