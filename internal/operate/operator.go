@@ -204,18 +204,19 @@ func (m *Operator) Audit(ctx context.Context, q ledger.AuditQuery) ([]ledger.Aud
 type View struct {
 	ledger.Letter
 	Configured bool        // its entity is; else all below is zero: see ErrNotConfigured
+	Unknown    bool        // Redis did not respond: Lost and State are zero
 	Lost       bool        // Redis has lost the record: see ErrLost
 	State      cache.State // of the record in Redis
 	Row        schema.Row  // of the record in the database
 }
 
-// Stale reports whether the letter's record is no longer dead at the letter's version.
+// Stale reports whether the letter's record is known to be no longer dead at the letter's version.
 func (v View) Stale() bool {
-	return v.State.Record.Status != schema.Dead || v.State.Record.Version != v.Version
+	return !v.Unknown && (v.State.Record.Status != schema.Dead || v.State.Record.Version != v.Version)
 }
 
 // Show returns one letter with the history of its attempts, and the record as it is now
-// where its entity is configured.
+// where its entity is configured, as far as Redis responds.
 func (m *Operator) Show(ctx context.Context, number int64) (View, error) {
 	letter, err := m.letters.Letter(ctx, number)
 	if err != nil {
@@ -227,14 +228,12 @@ func (m *Operator) Show(ctx context.Context, number int64) (View, error) {
 		return v, nil
 	}
 	v.Configured = true
-	if v.State, err = m.records.Status(ctx, e, letter.ID); err != nil {
+	switch v.State, v.Lost, err = m.fateOf(ctx, e, letter); {
+	case errors.Is(err, schema.ErrUnavailable):
+		v.Unknown = true
+	case err != nil:
 		return v, err
 	}
-	lost, err := m.lost(ctx, share{e, e.Partition(letter.ID)}, []ledger.Letter{letter})
-	if err != nil {
-		return v, err
-	}
-	v.Lost = lost[0]
 	rows, err := m.letters.Load(ctx, e, []string{letter.ID})
 	if err != nil {
 		return v, err
@@ -242,6 +241,19 @@ func (m *Operator) Show(ctx context.Context, number int64) (View, error) {
 	values, ok := rows[letter.ID]
 	v.Row = schema.Row{ID: letter.ID, Exists: ok, Values: values}
 	return v, nil
+}
+
+// fateOf returns a letter's record as it is in Redis, and whether Redis has lost it.
+func (m *Operator) fateOf(ctx context.Context, e *schema.Entity, l ledger.Letter) (cache.State, bool, error) {
+	state, err := m.records.Status(ctx, e, l.ID)
+	if err != nil {
+		return cache.State{}, false, err
+	}
+	lost, err := m.lost(ctx, share{e, e.Partition(l.ID)}, []ledger.Letter{l})
+	if err != nil {
+		return cache.State{}, false, err
+	}
+	return state, lost[0], nil
 }
 
 // Note adds to the audit what was done beside letters and policies.

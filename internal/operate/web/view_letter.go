@@ -182,8 +182,9 @@ type Shown struct {
 	Configured bool             `json:"configured"` // its entity is; else nothing below but the history is known
 	History    []schema.Attempt `json:"history"`
 	Record     *Record          `json:"record"`
-	Stored     bool             `json:"stored"` // the database has a row
-	Lost       bool             `json:"lost"`   // Redis has lost the record: the letter has all that is known of it
+	Stored     bool             `json:"stored"`  // the database has a row
+	Unknown    bool             `json:"unknown"` // Redis did not respond: nor record, lost nor actions are known
+	Lost       bool             `json:"lost"`    // Redis has lost the record: the letter has all that is known of it
 	Compare    []Field          `json:"compare"`
 	Actions    []string         `json:"actions"` // what can be done with the letter now
 }
@@ -192,6 +193,7 @@ type Shown struct {
 func ShownOf(view operate.View, e *schema.Entity, form Form) Shown {
 	v := Shown{
 		Letter: LetterOf(view.Letter, e, form), Configured: view.Configured, Stored: view.Row.Exists, Lost: view.Lost,
+		Unknown: view.Unknown,
 		History: []schema.Attempt{}, Compare: []Field{}, Actions: []string{},
 	}
 	for _, h := range view.History {
@@ -203,12 +205,15 @@ func ShownOf(view operate.View, e *schema.Entity, form Form) Shown {
 	if !view.Configured {
 		return v
 	}
+	v.Compare = compare(view, e, form)
+	if view.Unknown {
+		return v
+	}
 	v.Record = &Record{
 		Status: view.State.Record.Status, Version: form.version(view.State.Record.Version),
 		Cached: view.State.Cached, Deleted: view.State.Record.Deleted, Attempts: view.State.Attempts,
 		NextAttempt: timeOrNull(view.State.NextAttempt),
 	}
-	v.Compare = compare(view, e, form)
 	if view.Resolution == ledger.Unresolved && (view.Lost || !view.Stale()) {
 		v.Actions = []string{"retry", "edit", "discard"}
 		if view.Lost {

@@ -123,6 +123,22 @@ func (a *App) Serving(ctx context.Context, kind string) (*Parts, error) {
 
 // Operate runs fn with an operator on checked parts.
 func (a *App) Operate(ctx context.Context, fn func(p *Parts, m *operate.Operator) error) error {
+	return a.operate(ctx, func(p *Parts) error { return p.Paired(ctx) }, fn)
+}
+
+// OperateStored is Operate for what only reads the database: it works while Redis is not responding.
+func (a *App) OperateStored(ctx context.Context, fn func(p *Parts, m *operate.Operator) error) error {
+	return a.operate(ctx, func(p *Parts) error {
+		err := p.Paired(ctx)
+		if errors.Is(err, schema.ErrUnavailable) {
+			return nil
+		}
+		return err
+	}, fn)
+}
+
+func (a *App) operate(ctx context.Context, check func(p *Parts) error,
+	fn func(p *Parts, m *operate.Operator) error) error {
 	p, err := a.Joined()
 	if err != nil {
 		return err
@@ -131,7 +147,7 @@ func (a *App) Operate(ctx context.Context, fn func(p *Parts, m *operate.Operator
 	if err := p.SamePartitions(ctx, p.Config.Entities); err != nil {
 		return err
 	}
-	if err := p.Paired(ctx); err != nil {
+	if err := check(p); err != nil {
 		return err
 	}
 	w, err := p.NewProducer()

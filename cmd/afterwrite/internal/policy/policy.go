@@ -108,7 +108,7 @@ func (a *app) policyShowCommand() *cobra.Command {
 		Example: "  afterwrite retry-policy show user",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.Operate(c.Context(), func(p *cli.Parts, m *operate.Operator) error {
+			return a.OperateStored(c.Context(), func(p *cli.Parts, m *operate.Operator) error {
 				return a.policyShow(c.Context(),
 					p.Config, m, args)
 			})

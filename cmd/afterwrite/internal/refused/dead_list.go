@@ -59,7 +59,7 @@ func (a *app) deadList(ctx context.Context, f listFlags) error {
 	if f.after < 0 {
 		return cli.Usagef("--after must be the number of a dead letter")
 	}
-	return a.Operate(ctx, func(p *cli.Parts, m *operate.Operator) error {
+	return a.OperateStored(ctx, func(p *cli.Parts, m *operate.Operator) error {
 		filter, err := f.selected(ctx, p.Config, m)
 		if err != nil {
 			return err

@@ -40,7 +40,7 @@ func (a *app) deadShow(ctx context.Context, args []string, reveal bool) error {
 	if err != nil {
 		return err
 	}
-	return a.Operate(ctx, func(p *cli.Parts, m *operate.Operator) error {
+	return a.OperateStored(ctx, func(p *cli.Parts, m *operate.Operator) error {
 		view, err := m.Show(ctx, numbers[0])
 		if err != nil {
 			return fmt.Errorf("dead letter %d: %w", numbers[0], err)
@@ -110,6 +110,8 @@ func recordNow(v web.Shown) string {
 	switch {
 	case !v.Configured:
 		return "not known: its entity is not in the configuration"
+	case v.Unknown:
+		return "unknown: Redis is not responding"
 	case v.Lost:
 		return "lost: Redis does not remember that it died, and something newer may have been written since"
 	case !v.Record.Cached:
@@ -158,6 +160,8 @@ func nextSteps(v web.Shown) string {
 		return "Nothing is left to do: the letter is resolved."
 	case !v.Configured:
 		return fmt.Sprintf("Nothing can be done while %s is not in the configuration: put it back to retry, edit or discard the letter.", v.Entity)
+	case v.Unknown:
+		return "What can be done is unknown while Redis is not responding; see `afterwrite doctor`."
 	case len(v.Actions) == 0 && v.State == "retrying":
 		return "It was retried: it is resolved when it is persisted, or becomes a dead letter again."
 	case len(v.Actions) == 0:
