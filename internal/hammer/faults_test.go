@@ -369,6 +369,9 @@ func (w *world) flushed() {
 	testkit.Within(w.t, 4*testkit.Patience, "everything is flushed", func() bool {
 		return w.tool(w.apis[0].env, "flush", "--timeout", "20s") == nil
 	})
+	if w.sentinel != nil {
+		w.forgotten()
+	}
 	testkit.Eventually(w.t, "no dead letter is open", func() bool {
 		out, err := w.command(w.t.Context(), w.builds[0], w.apis[0].env, "dead", "list", "--state", "open",
 			"--json").Output()

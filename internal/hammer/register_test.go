@@ -3,6 +3,7 @@ package hammer
 import (
 	"fmt"
 	"sync"
+	"time"
 )
 
 // state is what a record holds after one write. Each write of a record has a number, its
@@ -122,7 +123,7 @@ func (r *register) seen(row state) error {
 }
 
 func (r *register) wrong(format string, args ...any) error {
-	return fmt.Errorf("%s %s: %s", r.entity, r.id, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%s %s %s: %s", time.Now().Format("15:04:05.000"), r.entity, r.id, fmt.Sprintf(format, args...))
 }
 
 // newer compares versions, which are decimal numbers of any length.
