@@ -113,8 +113,8 @@ func (w *world) readRows(registers map[string]map[string]*register) {
 	w.tally.add("felt: failover to a replica that lags")
 }
 
-// forgotten closes letters of which a Redis that went back remembers nothing: only an operator can. A failover without a
-// lag is of that kind, too, where a worker noted a death after the replica had received what the clients had written.
+// forgotten closes letters of which a Redis that went back remembers nothing: only an operator can. A failover without
+// a lag is of that kind, too, if a worker noted a death after the replica had received what the clients had written.
 func (w *world) forgotten() {
 	testkit.Eventually(w.t, "the letters are discarded", func() bool {
 		return w.tool(w.apis[0].env, "dead", "discard", "--all", "--entity", "strict", "--yes") == nil
