@@ -64,6 +64,10 @@ func (*postgres) Suspect(err error) bool {
 // it does not support (0A), or that meets an object in another state than it needs (55).
 func (*postgres) OfTable(err error) bool {
 	code := pgCode(err)
+	var e *pgconn.PgError
+	if errors.As(err, &e) && hiddenByPolicy(e) {
+		return false
+	}
 	return code != "" && code != "55P03" && slices.Contains([]string{"0A", "42", "55"}, code[:2])
 }
 
@@ -80,6 +84,9 @@ func (*postgres) Classify(err error) (schema.Refusal, bool) {
 		return schema.Refusal{}, false
 	}
 	kind, ok := postgresKind(e.Code)
+	if hiddenByPolicy(e) {
+		kind, ok = schema.KindCheck, true
+	}
 	if !ok {
 		return schema.Refusal{}, false
 	}
@@ -98,6 +105,12 @@ var postgresKinds = map[string]schema.Kind{
 	"54000": schema.KindRange, // the row or an index entry is too large
 	"22P02": schema.KindType, "22P03": schema.KindType, "22P05": schema.KindType, "22007": schema.KindType,
 	"22021": schema.KindType, "22018": schema.KindType, "22032": schema.KindType,
+}
+
+// hiddenByPolicy tells a row that a policy of row-level security hides, or does not let in, from a role without a right
+// to the table. Both have the code 42501; the server's function that reports it is not translated, as messages are.
+func hiddenByPolicy(e *pgconn.PgError) bool {
+	return e.Code == "42501" && e.Routine == "ExecWithCheckOptions"
 }
 
 // postgresKind goes by SQLSTATE alone. The classes of a statement's own errors (data,
