@@ -139,7 +139,7 @@ func (b *batch) nulls(r schema.Refusal, changes []schema.Change) (map[string]boo
 // owned are the changes whose unique value belongs to another row now, or to an
 // earlier change of the batch. It is curable if that row is of the batch, too.
 func (b *batch) owned(r schema.Refusal, changes []schema.Change) (map[string]bool, error) {
-	keys := b.table.uniqueKeys(r)
+	keys := b.table.withKeys(nil, r)
 	if len(keys) != 1 || keys[0].where != "" { // which changes meet a condition only the database can tell
 		return nil, nil
 	}
