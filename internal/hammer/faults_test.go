@@ -3,6 +3,7 @@ package hammer
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -369,13 +370,21 @@ func (w *world) flushed() {
 	testkit.Within(w.t, 4*testkit.Patience, "everything is flushed", func() bool {
 		return w.tool(w.apis[0].env, "flush", "--timeout", "20s") == nil
 	})
-	if w.sentinel != nil {
-		w.forgotten()
-	}
 	testkit.Eventually(w.t, "no dead letter is open", func() bool {
 		out, err := w.command(w.t.Context(), w.builds[0], w.apis[0].env, "dead", "list", "--state", "open",
 			"--json").Output()
-		return err == nil && !strings.Contains(string(out), `"number"`)
+		var list struct{ Letters []struct{ Number int64 } }
+		if err != nil || json.Unmarshal(out, &list) != nil {
+			return false
+		}
+		if w.sentinel != nil {
+			open := make([]int64, len(list.Letters))
+			for i, l := range list.Letters {
+				open[i] = l.Number
+			}
+			w.forgotten(open)
+		}
+		return len(list.Letters) == 0
 	})
 	w.tally.recovered(time.Since(began))
 }
