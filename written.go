@@ -49,7 +49,7 @@ func (w Written) fate(ctx context.Context, s cache.State) error {
 		return &DeadError{w.entity.Name, w.ID, version, refusal, s.Attempts, s.DiedAt}
 	case Pending:
 		err := ctx.Err()
-		if err == nil { // the process has no place for one who waits, or ends
+		if err == nil { // the process has no place for another waiter, or ends
 			err = fmt.Errorf("%w: the wait for %s %s ended while it is pending", ErrUnavailable, w.entity.Name, w.ID)
 		}
 		if s.Refusal != nil { // the table's trouble, not the record's

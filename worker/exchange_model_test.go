@@ -15,7 +15,7 @@ type (
 		written [2]byte // the newest accepted version of each record
 		pending [2]bool
 		row     [2]byte // the version in the database
-		holder  [2]byte // of each fence: 0 nobody, else actor + 1
+		holder  [2]byte // of each fence: 0 free, else actor + 1
 		writes  byte    // that may still be accepted
 		actors  [4]exchangeActor
 	}

@@ -14,7 +14,7 @@ import (
 // while another took over still thinks that it is the master, until a sentinel tells it some seconds later: what it
 // answers is old, and what it accepts is lost. The client library closes its connections to it as it learns of the
 // other master. It misses one that is being opened then, which waits for its greeting. So when the greeting has
-// arrived, this looks where the next connection would go.
+// arrived, a second connection is opened and closed again: it goes to the master of now.
 type former struct{ timeout time.Duration }
 
 // formerError ends a connection to a former master. It is a network error that is no timeout: what may be repeated is.
