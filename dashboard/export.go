@@ -126,7 +126,9 @@ func (d *dashboard) asked(r *http.Request) (*schema.Entity, error) {
 }
 
 func (d *dashboard) listQueues(r *http.Request) (list, error) {
-	l := list{columns: []string{"queue", "pending", "active", "scheduled", "retry", "archived", "oldest_pending_seconds", "paused"}}
+	l := list{columns: []string{
+		"queue", "pending", "active", "scheduled", "retry", "archived", "oldest_pending_seconds", "paused",
+	}}
 	s := d.snapshot(r.Context())
 	n := func(i int64) string { return strconv.FormatInt(i, 10) }
 	for _, q := range s.Queues {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -128,7 +129,7 @@ func (w *Worker) wait(ctx context.Context, f *flushing, message string) error {
 		w.tellTroubles()
 		w.log.ErrorContext(ctx, "table accepts no records; all fail alike and wait", "entity", f.order.Entity.Name,
 			"table", table, "partition", f.order.Partition, "error", message,
-			"hint", "fix the table (constraint, trigger, column or permission); flushes continue within seconds, nothing counts as an attempt")
+			"hint", problem.TableHint)
 	}
 	w.suspects.shrink(f.place(), len(f.last.Due))
 	if len(f.last.Due) == 1 {

@@ -11,6 +11,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -192,7 +193,7 @@ func (a *app) hintWorkers(ctx context.Context, p *cli.Parts) {
 	}
 	for entity, trouble := range fleet.Troubles(alive) {
 		fmt.Fprintf(a.Err, "%s: the table %s takes no record: %s. %s.\n", entity, trouble.Table, trouble.Error,
-			fleet.TroubleHint)
+			problem.TableHint)
 	}
 	for _, one := range alive {
 		if one.Kind == "worker" {

@@ -15,9 +15,6 @@ type Trouble struct {
 	Error string `json:"error"` // the database's error
 }
 
-// TroubleHint says what to do about a [Trouble].
-const TroubleHint = "fix the table (constraint, trigger, column or permission); flushes continue within seconds"
-
 // Troubles returns the tables in trouble that live workers report, by entity.
 func Troubles(alive []Process) map[string]Trouble {
 	all := map[string]Trouble{}

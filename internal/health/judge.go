@@ -12,6 +12,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/fleet"
 	"github.com/afterwrite/afterwrite/internal/inspect"
+	"github.com/afterwrite/afterwrite/internal/problem"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/schema"
@@ -237,7 +238,7 @@ func (s *State) processes(f *findings) {
 	troubles := fleet.Troubles(s.Processes)
 	for _, entity := range slices.Sorted(maps.Keys(troubles)) {
 		one := troubles[entity]
-		f.add("table of "+entity, Failure, nil, fleet.TroubleHint, "%s: the table %s takes no record: %s.", entity,
+		f.add("table of "+entity, Failure, nil, problem.TableHint, "%s: the table %s takes no record: %s.", entity,
 			one.Table, one.Error)
 	}
 	s.fields(f)

@@ -79,9 +79,9 @@ func (p *Problem) appendFields(dst []byte) []byte {
 	return append(dst, ']')
 }
 
-// tableHint is what to do about a table that takes no record.
-const tableHint = "fix the table (constraint, trigger, column or permission): the record is kept, counts no attempt and is " +
-	"persisted within seconds; afterwrite doctor names the trouble"
+// TableHint is what to do about a table that takes no record.
+const TableHint = "fix the table (constraint, trigger, column or permission); flushes continue within seconds, " +
+	"nothing counts as an attempt"
 
 // AppendRefusal appends the database's own error about a record, or about its table.
 func AppendRefusal(dst []byte, r schema.Refusal) []byte {
@@ -94,7 +94,7 @@ func AppendRefusal(dst []byte, r schema.Refusal) []byte {
 	dst = append(dst, `,"message":`...)
 	dst = AppendString(dst, r.Message)
 	if r.Kind == schema.KindTable {
-		dst = AppendString(append(dst, `,"hint":`...), tableHint)
+		dst = AppendString(append(dst, `,"hint":`...), TableHint)
 	}
 	return append(dst, '}')
 }

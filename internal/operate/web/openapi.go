@@ -298,8 +298,9 @@ func shownSchema(letter object) object {
 	properties := object{
 		"configured": object{"type": "boolean",
 			"description": "Whether the configuration has the entity. Else the letter alone is known, its fields only where they are revealed, and nothing can be done until it is put back."},
-		"unknown": object{"type": "boolean", "description": "Redis did not respond: what has become of the record, and what can be done, is not known."},
-		"stored":  yesNo, "lost": yesNo, "actions": list(object{"type": "string",
+		"unknown": object{"type": "boolean",
+			"description": "Redis did not respond: what has become of the record, and what can be done, is not known."},
+		"stored": yesNo, "lost": yesNo, "actions": list(object{"type": "string",
 			"enum": []string{"retry", "restore", "edit", "discard"}}),
 		"history": list(closed(object{"number": whole, "at": instant, "kind": ref("schemas", "RefusalKind"),
 			"message": text, "worker": text, "trace_id": text, "request_id": text},
