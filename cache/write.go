@@ -53,6 +53,10 @@ type Write struct {
 	Row   *schema.Row
 	Token string
 
+	// ThoughFull says that the write is an operator's, which may be the way out of a Redis that is full: it is accepted
+	// there, and so are the others of its call. A discard always is.
+	ThoughFull bool
+
 	// Origin is the traced request of the write, stored with the record until a flush has persisted it; nil: none.
 	Origin *schema.Origin
 }

@@ -22,7 +22,7 @@ func (c *Cache) writeCall(groups []*Group) *rdb.Call {
 	}
 	same, one := c.wordsOf(e), writeCalls.Get().(*rdb.Call)
 	words := append(one.Words[:0], "", "", len(groups)+writes)
-	words = slices.Grow(words, len(groups)+writes+1+len(same.write)+1+len(groups)+writes*(1+len(e.Fields)))
+	words = slices.Grow(words, len(groups)+writes+1+len(same.write)+2+len(groups)+writes*(1+len(e.Fields)))
 	for _, g := range groups {
 		words = append(words, same.stats[g.Partition])
 	}
@@ -36,7 +36,7 @@ func (c *Cache) writeCall(groups []*Group) *rdb.Call {
 		words[rdb.HeadWords-1] = len(groups) + writes + 1
 	}
 	settings := len(words)
-	words = append(append(words, same.write...), len(groups))
+	words = append(append(words, same.write...), thoughFull(groups), len(groups))
 	if groups[0].Unscheduled {
 		words[settings+writeMargin] = ""
 	}
@@ -51,6 +51,18 @@ func (c *Cache) writeCall(groups []*Group) *rdb.Call {
 	}
 	one.Words = words
 	return one
+}
+
+// thoughFull is "1" if a write of the groups is accepted by a Redis that is full, else "".
+func thoughFull(groups []*Group) string {
+	for _, g := range groups {
+		for i := range g.Writes {
+			if g.Writes[i].ThoughFull || g.Writes[i].Op == OpDiscard {
+				return "1"
+			}
+		}
+	}
+	return ""
 }
 
 // writeMargin is the index of the scheduled flag's margin among the script's arguments.

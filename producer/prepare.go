@@ -22,7 +22,8 @@ func (p *Producer) prepare(ctx context.Context, r Request) (*schema.Entity, cach
 		return e, cache.Write{}, schema.Invalid("Idempotency-Key", "is too long: %d bytes, at most %d", len(r.Key),
 			MaxKey)
 	}
-	w := cache.Write{Op: r.Op, IfMatch: r.IfMatch, Key: r.Key, Owner: r.Owner, Origin: span.Origin(ctx)}
+	w := cache.Write{Op: r.Op, IfMatch: r.IfMatch, Key: r.Key, Owner: r.Owner, ThoughFull: r.ThoughFull,
+		Origin: span.Origin(ctx)}
 	switch r.Op {
 	case cache.OpPut:
 		err = preparePut(e, r, &w)

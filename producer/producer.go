@@ -176,6 +176,8 @@ type Request struct {
 	Same string
 	// Seen says that the entity's [Before] has already run.
 	Seen bool
+	// ThoughFull says that the write is an operator's, which a Redis that is full accepts, too.
+	ThoughFull bool
 }
 
 // Accepted is the answer to an accepted write.

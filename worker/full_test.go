@@ -9,8 +9,8 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 )
 
-// Redis is full of pending records: no order, flag or lease finds room, and no refused
-// record can be held. They are flushed all the same.
+// Redis is full of pending records: no order, flag or lease finds room. They are flushed all the same, and one that is
+// refused is held, and dies.
 func TestI2AFullRedisIsFlushed(t *testing.T) {
 	t.Parallel()
 	testkit.AllDatabases(t, func(t *testing.T, url string) {
@@ -34,7 +34,10 @@ func TestI2AFullRedisIsFlushed(t *testing.T) {
 		_, err := b.redisOf().Lead(t.Context(), sweeper, "nobody", flagLife)
 		require.True(t, rdb.Full(err), err)
 		stop := b.run(b.worker(b.serving))
-		testkit.Eventually(t, "all others are flushed", func() bool { return b.stats().Pending == 1 })
+		testkit.Eventually(t, "all others are flushed, and the refused one is not pending any more", func() bool {
+			s := b.stats()
+			return s.Pending == 0 && s.Held+s.Dead == 1
+		})
 		limit("0")
 		b.put("after", "x")
 		testkit.Eventually(t, "writes and orders go on", func() bool { return b.stats().Pending == 0 })

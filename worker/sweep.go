@@ -72,9 +72,6 @@ func (w *Worker) lead(leading bool) {
 // evicted, it has no room for a sync task, a flag or a lease, and no flush would ever happen again. An ack needs no
 // room, and acked records can be evicted, so a few such batches make room for sync tasks.
 //
-// Meanwhile a refused record cannot be held, which would need room; the other records of its batch are acked, and the
-// other partitions have their turn.
-//
 // Every worker does this, because no worker can become the leader. The fence orders two workers in one partition, or a
 // worker and a task.
 func (w *Worker) relieve(ctx context.Context) {

@@ -17,6 +17,7 @@
 --         nothing is counted
 --       5 entries of the stream  6… the ids
 -- Returns {number of records dropped, id, … of the conflicts}
+though_full('HDEL', KEYS[1])
 local now = now_ms()
 local bars, others = tonumber(ARGV[4]) > 0, tonumber(ARGV[4]) < 0
 local dropped, event = 0, { others and 'changed' or 'invalidated', whole(now) }

@@ -6,6 +6,6 @@
 local call = redis.call
 local d, l = unpack(call('HMGET', KEYS[1], 'deployment', 'life'))
 if (d or '') ~= ARGV[1] or (l or '') ~= ARGV[2] then return 0 end
-call('HDEL', KEYS[1], '') -- a full Redis accepts the rest of a script whose first command frees memory
+though_full('HDEL', KEYS[1])
 call('HSET', KEYS[1], 'deployment', ARGV[3], 'life', ARGV[4])
 return 1

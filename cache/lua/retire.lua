@@ -7,6 +7,7 @@
 for i = 2, 4 do
   if redis.call('EXISTS', KEYS[i]) == 1 then return 0 end
 end
+though_full('HDEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'n', ARGV[1])
 redis.call('DEL', KEYS[5], KEYS[6], KEYS[7])
 redis.call('HDEL', KEYS[1], 'k', 'kb', 'ku')

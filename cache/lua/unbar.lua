@@ -12,6 +12,7 @@
 --       7 ttl, ms  8 score, "null" none, "" records are not ranked  9 member  10… field, value
 -- Returns 1 if the barrier still stood, else 0
 local call = redis.call
+though_full('HDEL', KEYS[1])
 local barrier, changed = unpack(call('HMGET', KEYS[2], '_b', '_x'))
 local stood = barrier == ARGV[1]
 local version = ARGV[2]

@@ -14,6 +14,7 @@
 --       8 event channel          9 mark of the rank by values (see internal/layout/member.go), "" not ranked
 --       10 F, number of fields   11… the fields of the entity
 --       then R, the number of fields that had another name, and for each that name and its own
+--       then "1" an operator's write is among these, which a full Redis accepts with the others of the call, else ""
 --       then P, the number of partitions here, and for each partition the number of its writes, and for each write:
 --         [member, where the mark has a "#"]
 --         form   first letter p put, c create, a patch, i increment, d delete, r discard
@@ -65,7 +66,8 @@ local KEYS, ARGV = KEYS, ARGV -- each is looked up many times
 local whole = format('%d', 2 ^ 52) == '4503599627370496' and '%d' or '%.0f'
 local width = tonumber(ARGV[10])
 local renamed = tonumber(ARGV[11 + width])
-local partitions = tonumber(ARGV[12 + width + 2 * renamed])
+local though_full = ARGV[12 + width + 2 * renamed] ~= ''
+local partitions = tonumber(ARGV[13 + width + 2 * renamed])
 local all = {}
 for p = 1, partitions do
   local s, flat = {}, call('HGETALL', KEYS[p])
@@ -81,7 +83,7 @@ local now_text = format(whole, now)
 local limit, ranked = tonumber(ARGV[1]), ARGV[9] ~= ''
 local by = ranked and ARGV[9]:match('^[^#]*')
 local ordered = ranked and by ~= ARGV[9]
-local at, seat = 13 + width + 2 * renamed, partitions -- before the next text of ARGV, and of KEYS
+local at, seat = 14 + width + 2 * renamed, partitions -- before the next text of ARGV, and of KEYS
 
 -- record is the command that writes a whole record: its words contain the field names; a write sets its key, version
 -- and values between them.
@@ -497,6 +499,7 @@ local function settle(stats)
   return generation, (number(s.w) > now and 'w' or '') .. (number(s.x) > now and 'x' or '')
 end
 
+if though_full then call('HDEL', KEYS[1], '') end -- as in the prelude
 local results = {}
 for p = 1, partitions do
   local stats = KEYS[p]

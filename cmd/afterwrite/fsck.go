@@ -18,7 +18,8 @@ func (a *app) fsckCommand() *cobra.Command {
 		Use:   "fsck [ENTITY]",
 		Short: "Prove that Redis and the database agree",
 		Long: "Checks that every accepted write is accounted for, and holds each cached record against\n" +
-			"its row, byte for byte. It may run beside live traffic. Exits 1 with what differs.",
+			"its row, byte for byte. It may run beside live traffic. Exits 1 with what differs, or if the\n" +
+			"database does not belong to this Redis.",
 		Example: "  afterwrite fsck user\n  afterwrite fsck --step 16",
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return a.fsck(c.Context(), args, step) },
@@ -45,7 +46,8 @@ func (a *app) fsck(ctx context.Context, args []string, step int) error {
 		return err
 	}
 	defer p.Close()
-	if err := p.SamePartitions(ctx, entities); err != nil {
+	unpaired, err := a.Beside(ctx, p, entities)
+	if err != nil {
 		return err
 	}
 	progress := a.Bar(-1, "comparing")
@@ -59,11 +61,15 @@ func (a *app) fsck(ctx context.Context, args []string, step int) error {
 		return err
 	}
 	if a.JSON {
-		err = a.PrintJSON(map[string]any{"ok": report.OK(), "entities": report.Entities})
+		result := map[string]any{"ok": report.OK() && unpaired == nil, "entities": report.Entities}
+		if unpaired != nil {
+			result["unpaired"] = unpaired.Error()
+		}
+		err = a.PrintJSON(result)
 	} else {
-		err = a.printReport(report)
+		err = a.printReport(report, unpaired == nil)
 	}
-	if err == nil && !report.OK() {
+	if err == nil && (!report.OK() || unpaired != nil) {
 		return cli.ErrReported
 	}
 	return err
@@ -85,7 +91,7 @@ func addStrangers(ctx context.Context, p *cli.Parts, report *fsck.Report) error 
 	return nil
 }
 
-func (a *app) printReport(r fsck.Report) error {
+func (a *app) printReport(r fsck.Report, paired bool) error {
 	rows := [][]string{{"entity", "accepted", "persisted", "superseded", "pending", "held", "dead", "discarded", "lost",
 		"missing", "compared", "waiting", "busy", "different"}}
 	for _, e := range r.Entities {
@@ -102,6 +108,9 @@ func (a *app) printReport(r fsck.Report) error {
 		return err
 	}
 	if r.OK() {
+		if !paired {
+			return nil
+		}
 		_, err := fmt.Fprintln(a.Out, "\nRedis and the database agree.")
 		return err
 	}

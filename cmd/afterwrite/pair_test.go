@@ -45,6 +45,19 @@ func TestWorkerWithAnotherDatabase(t *testing.T) {
 		require.Equal(t, exitFailure, r.code, args)
 		require.Contains(t, r.err, "do not belong together", args)
 	}
+	for _, args := range [][]string{{"status"}, {"fsck"}, {"record", "get", "user", "bob"}, {"status", "--json"},
+		{"fsck", "--json"}, {"record", "get", "user", "bob", "--json"}} {
+		r := d.run("", args...)
+		require.Equal(t, exitFailure, r.code, args)
+		require.Contains(t, r.err, "failure: Redis and the database do not belong together", args)
+		require.Contains(t, r.out, "user", "what there is is shown all the same: %v", args)
+		require.NotContains(t, r.out, "agree")
+		if args[len(args)-1] == "--json" {
+			require.Contains(t, d.json(r.out)["unpaired"], "do not belong together", args)
+		}
+	}
+	require.Contains(t, d.ok("retry-policy", "history", "user"), "from the configuration")
+	require.Contains(t, d.ok("retry-policy", "show", "user"), "max_attempts")
 	r := d.run("", "doctor")
 	require.Equal(t, exitFailure, r.code)
 	require.Regexp(t, `failure +pairing +Redis and the database do not belong together`, r.out)
@@ -90,6 +103,12 @@ func TestADatabaseWithoutTablesIsNotTheRightOne(t *testing.T) {
 	require.Equal(t, exitFailure, r.code)
 	require.Regexp(t, `failure +pairing +Redis and the database do not belong together`, r.out)
 	require.Regexp(t, `failure +tables .*see pairing first`, r.out)
+	for _, args := range [][]string{{"status"}, {"fsck"}, {"record", "get", "user", "ada"}} {
+		r := d.run("", args...)
+		require.Equal(t, exitFailure, r.code, args)
+		require.Contains(t, r.err, "Redis is paired with another database", args)
+		require.NotContains(t, r.err, "afterwrite migrate", args)
+	}
 }
 
 // Processes that start at once for the first time pair once and raise no alarm, nor does a

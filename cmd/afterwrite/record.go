@@ -21,9 +21,10 @@ func (a *app) recordCommand() *cobra.Command {
 		RunE:    cli.NeedsSubcommand,
 	}
 	c.AddCommand(a.WithJSON(&cobra.Command{
-		Use:     "get ENTITY ID",
-		Short:   "Show the cached and the stored state side by side",
-		Long:    "Shows the state in Redis and the row in the database side by side, with status, version,\nlag and attempts. It loads nothing into the cache. Fields that differ are marked with *.",
+		Use:   "get ENTITY ID",
+		Short: "Show the cached and the stored state side by side",
+		Long: "Shows the state in Redis and the row in the database side by side, with status, version,\nlag and attempts. It loads nothing into the cache. Fields that differ are marked with *. If\n" +
+			"the database does not belong to this Redis, it says so and exits 1.",
 		Example: "  afterwrite record get user ada",
 		Args:    cobra.ExactArgs(2),
 		RunE:    func(c *cobra.Command, args []string) error { return a.recordGet(c.Context(), args[0], args[1]) },
@@ -46,6 +47,7 @@ type recordView struct {
 	NextAttempt *time.Time      `json:"next_attempt,omitempty"`
 	Error       *schema.Refusal `json:"error,omitempty"`
 	Fields      []fieldView     `json:"fields"`
+	Unpaired    string          `json:"unpaired,omitempty"` // why Redis and the database do not belong together
 }
 
 type fieldView struct {
@@ -73,7 +75,8 @@ func (a *app) recordGet(ctx context.Context, entity, id string) error {
 		return err
 	}
 	defer p.Close()
-	if err := p.SamePartitions(ctx, entities); err != nil {
+	unpaired, err := a.Beside(ctx, p, entities)
+	if err != nil {
 		return err
 	}
 	state, err := p.Cache.Status(ctx, e, id)
@@ -85,6 +88,9 @@ func (a *app) recordGet(ctx context.Context, entity, id string) error {
 		return err
 	}
 	v := viewOf(e, id, state, rows[id], time.Now())
+	if unpaired != nil {
+		v.Unpaired = unpaired.Error()
+	}
 	gone := fmt.Errorf("%s %q: %w", e.Name, id, schema.ErrNotFound)
 	if !v.Stored && !v.Cached {
 		return gone // there is no status, version or field to show
@@ -94,10 +100,15 @@ func (a *app) recordGet(ctx context.Context, entity, id string) error {
 	} else {
 		err = a.printRecord(v)
 	}
-	if err == nil && !v.Stored && v.Deleted {
+	switch {
+	case err != nil:
+		return err
+	case !v.Stored && v.Deleted:
 		return gone
+	case unpaired != nil:
+		return cli.ErrReported
 	}
-	return err
+	return nil
 }
 
 func viewOf(e *schema.Entity, id string, s cache.State, row schema.Values, now time.Time) recordView {

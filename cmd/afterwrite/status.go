@@ -18,6 +18,7 @@ import (
 type deploymentStatus struct {
 	Entities  []web.Stats     `json:"entities"`
 	Processes []fleet.Process `json:"processes"`
+	Unpaired  string          `json:"unpaired,omitempty"` // why Redis and the database do not belong together
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -26,7 +27,8 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show what is pending, held and dead, the lag, and the live processes",
 		Long: "Shows for each entity how many records are pending, awaiting retry and dead, the lag (the\n" +
 			"age of the oldest pending write) and whether flushing is paused, and which processes are\n" +
-			"alive. It reads counters, never the records, and needs Redis alone. `afterwrite doctor`\n" +
+			"alive. It reads counters, never the records, and needs Redis alone. If the database\n" +
+			"responds and does not belong to this Redis, it says so and exits 1. `afterwrite doctor`\n" +
 			"judges the same and says what to do.",
 		Example: "  afterwrite status\n  afterwrite status user --json",
 		Args:    cobra.MaximumNArgs(1),
@@ -69,6 +71,17 @@ func (a *app) status(ctx context.Context, args []string) error {
 	if s.Processes, err = p.Fleet.Alive(ctx); err != nil {
 		return err
 	}
+	unpaired := a.Unpaired(ctx, p)
+	if unpaired != nil {
+		s.Unpaired = unpaired.Error()
+	}
+	if err := a.printStatus(s, rows); err != nil || unpaired == nil {
+		return err
+	}
+	return cli.ErrReported
+}
+
+func (a *app) printStatus(s deploymentStatus, rows [][]string) error {
 	if a.JSON {
 		return a.PrintJSON(s)
 	}
@@ -77,7 +90,7 @@ func (a *app) status(ctx context.Context, args []string) error {
 	}
 	fmt.Fprintln(a.Out)
 	if len(s.Processes) == 0 {
-		_, err = fmt.Fprintln(a.Out,
+		_, err := fmt.Fprintln(a.Out,
 			"no process is alive: start one with `afterwrite worker` and one with `afterwrite api`")
 		return err
 	}

@@ -156,7 +156,7 @@ func TestMedian(t *testing.T) {
 func TestNoHeartbeatCanBeWritten(t *testing.T) {
 	t.Parallel()
 	s := calm(t)
-	s.Processes, s.Deep.RedisWrites = nil, schema.ErrRedisFull
+	s.Processes, s.Deep.RedisWrites = nil, schema.ErrRedisReadOnly
 	waits(s, 2*time.Minute)
 	for _, f := range s.Findings() {
 		if f.Check == "workers" {

@@ -206,7 +206,8 @@ func (s *State) processes(f *findings) {
 		return
 	}
 	switch {
-	case s.Workers() == 0 && s.Deep != nil && s.Deep.RedisWrites != nil:
+	case s.Workers() == 0 && s.Deep != nil && s.Deep.RedisWrites != nil &&
+		!errors.Is(s.Deep.RedisWrites, schema.ErrRedisFull): // which takes heartbeats
 		f.add("workers", Warning, nil, "see redis writes; processes are listed again within seconds once Redis takes writes",
 			"It is not known which workers run, for their heartbeats are writes to Redis: %s.", s.waiting())
 	case s.Workers() == 0:

@@ -63,4 +63,13 @@
 // and in a partition's stats: w, x until when values depend on any record, on single
 // records (ms) · q number of the last message to the events' channel. The keys of values
 // are in the documentation of package values.
+//
+// # A Redis that is full
+//
+// Redis refuses a script whose first write can take memory if it is full of what it may not evict. There are two
+// kinds of scripts. What is new is refused there: writes, rows and values for the cache, leases, ranks, and sync
+// tasks, which asynq could not keep either. What goes on with accepted writes (reading, acking, holding, dead
+// letters), what notes the state of processes, and all that operators do is the way out and is never refused: such a
+// script calls though_full of prelude.lua before it writes. It may add only what is bounded by what is there already.
+// internal/full_test.go lists the scripts of the first kind.
 package layout

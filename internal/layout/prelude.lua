@@ -2,6 +2,13 @@
 -- script calls are prepended to it: any other would cost its closure in every run. lua/write.lua calls none of them; it
 -- says why.
 
+-- though_full lets the script go on in a Redis that is full. Redis refuses a script there at its first write, if that is
+-- a command that can take memory, and asks no more after a command that can only free some. So this one removes nothing
+-- ('') from a hash (HDEL), a set (SREM) or a sorted set (ZREM), before any other write. doc.go says which scripts call it.
+local function though_full(command, key)
+  redis.call(command, key, '')
+end
+
 -- whole is a whole number as text: tostring keeps 14 digits.
 local function whole(n)
   return string.format('%.0f', n)
@@ -52,7 +59,7 @@ end
 local function turned(stats, before, turn)
   local t, y = unpack(redis.call('HMGET', stats, 't', 'y'))
   if before ~= '' and t ~= before and y ~= before then return true end
-  redis.call('HDEL', stats, 'y') -- a full Redis accepts the rest of a script whose first command frees memory
+  though_full('HDEL', stats)
   redis.call('HSET', stats, 't', before, 'y', turn)
   return false
 end

@@ -168,7 +168,7 @@ func (m *Operator) EditOne(ctx context.Context, h Held, changes schema.Fields, b
 			schema.Invalid("fields", "cannot be edited: what is held is a deletion; retry or discard it")
 	}
 	accepted, err := m.writes.Do(ctx, producer.Request{Op: cache.OpPatch, Entity: h.Entity.Name, ID: h.ID,
-		Fields: unquotedInts(h.Entity, changes), IfMatch: h.Version})
+		Fields: unquotedInts(h.Entity, changes), IfMatch: h.Version, ThoughFull: true})
 	if isStale(err) {
 		return accepted, fmt.Errorf("%w: %w", ErrStale, err)
 	}

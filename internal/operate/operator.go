@@ -290,6 +290,7 @@ func (m *Operator) Edit(ctx context.Context, number int64, changes schema.Fields
 	changes = unquotedInts(e, changes)
 	accepted, err := m.writes.Do(ctx, producer.Request{
 		Op: cache.OpPatch, Entity: letter.Entity, ID: letter.ID, Fields: changes, IfMatch: letter.Version,
+		ThoughFull: true,
 	})
 	if isStale(err) {
 		return m.editLost(ctx, e, letter, changes, by, err)

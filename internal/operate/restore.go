@@ -156,7 +156,8 @@ func (m *Operator) overtaken(ctx context.Context, e *schema.Entity, l ledger.Let
 // rewrite is the write of a letter's payload over the record as it is now. A field that
 // the entity got since is not in the payload, and stays as it is.
 func rewrite(l ledger.Letter, now cache.Read, fields schema.Fields) producer.Request {
-	r := producer.Request{Op: cache.OpPatch, Entity: l.Entity, ID: l.ID, Fields: fields, IfMatch: now.Version}
+	r := producer.Request{Op: cache.OpPatch, Entity: l.Entity, ID: l.ID, Fields: fields, IfMatch: now.Version,
+		ThoughFull: true}
 	switch {
 	case l.Deleted:
 		r.Op = cache.OpDelete

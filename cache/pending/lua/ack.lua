@@ -22,6 +22,7 @@ if ARGV[5] ~= '' then
   local t, y = unpack(call('HMGET', KEYS[1], 't', 'y'))
   if t ~= ARGV[5] and y ~= ARGV[5] then return 0 end
 end
+though_full('HDEL', KEYS[1])
 local now = now_ms()
 local event, marked, later = { 'persisted', whole(now) }, {}, {}
 local prefix, rows, n, at = ARGV[4] + 1, ARGV[6] ~= '', 0, 8

@@ -5,6 +5,7 @@
 -- ARGV  1 event channel  2 entries of the stream  3… for each record id, version, why, origin or ""
 -- Returns the number of records that died
 local call = redis.call
+though_full('HDEL', KEYS[1])
 local now = now_ms()
 local died, event, origins = 0, { 'dead', whole(now) }, {}
 for i = 8, #KEYS do

@@ -5,6 +5,7 @@
 --       8… the records
 -- ARGV  1 the field that ranks the records, "" none  2… the ids
 -- Returns the number of ids removed
+though_full('HDEL', KEYS[1])
 local lost = 0
 for i = 8, #KEYS do
   local id = ARGV[i - 6]

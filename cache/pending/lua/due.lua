@@ -55,7 +55,7 @@ if ripe < limit and ripe <= np then
   if till - last > 0 then last = before end
 end
 if call('EXISTS', KEYS[2]) == 1 then before = '' end
-call('HDEL', KEYS[4], ARGV[4]) -- a full Redis accepts the rest of a script whose first command frees memory
+though_full('HDEL', KEYS[4])
 call('HSET', KEYS[4], ARGV[4], ARGV[5])
 local trip = tonumber(ARGV[6])
 for i = 1, math.ceil(np / trip) + math.ceil(nh / trip) do call('HSET', KEYS[4], ARGV[4] .. i, '1') end

@@ -7,6 +7,7 @@
 --       3… for each record id, version, next attempt ms, why, origin or ""
 -- Returns the number of records held
 local call = redis.call
+though_full('HDEL', KEYS[1])
 local now = now_ms()
 local held, event, origins = 0, { 'held', whole(now) }, {}
 for i = 6, #KEYS do

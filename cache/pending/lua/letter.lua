@@ -6,6 +6,7 @@
 -- ARGV  for each record id, version
 -- Returns for each record 1, or 0 if a newer write has replaced the version already:
 --         then no letter is to be inserted
+though_full('SREM', KEYS[1])
 local out = {}
 for i = 2, #KEYS do
   local at = 2 * (i - 1) - 1

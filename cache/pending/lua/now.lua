@@ -11,6 +11,7 @@ if paused then return {} end
 local now = now_ms()
 local pending, held = call('ZCARD', KEYS[2]), call('ZCARD', KEYS[3])
 if pending + held == 0 then return {} end
+though_full('HDEL', KEYS[1])
 local later = call('ZRANGEBYSCORE', KEYS[3], '(' .. whole(now), '+inf', 'LIMIT', 0, ARGV[2])
 for _, id in ipairs(later) do call('ZADD', KEYS[3], whole(now), id) end
 local new = claim(KEYS[1], g, now, ARGV[1])

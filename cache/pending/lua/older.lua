@@ -10,6 +10,7 @@ if t == ARGV[1] or y == ARGV[1] then return {} end
 local now, last = now_us(), tonumber(ARGV[2])
 -- Where the clock was set back versions go on from the last, and more may have been given than were read: an hour's.
 if now <= last then last = last + 3600000000 end
+though_full('HDEL', KEYS[1])
 redis.call('HDEL', KEYS[1], 'u')
 if number(version) < last then redis.call('HSET', KEYS[1], 'v', whole(last)) end
 if number(g) < now_ms() then redis.call('HSET', KEYS[1], 'g', whole(now_ms())) end

@@ -4,6 +4,7 @@
 -- KEYS  1 stats
 -- ARGV  1 "1" pause, "" resume
 -- Returns 1 if that changed anything, else 0
+though_full('HDEL', KEYS[1])
 local paused = redis.call('HEXISTS', KEYS[1], 'z') == 1
 if ARGV[1] == '1' then
   redis.call('HSET', KEYS[1], 'z', '1', 'u', '0')

@@ -6,6 +6,7 @@
 -- Returns 1, or 0 if there are other notes
 local t, y = unpack(redis.call('HMGET', KEYS[1], 't', 'y'))
 if (t or '') ~= ARGV[1] or (y or '') ~= ARGV[2] then return 0 end
-redis.call('HDEL', KEYS[1], 'y', 'h', 'i') -- a full Redis accepts the rest of a script whose first command frees memory
+though_full('HDEL', KEYS[1])
+redis.call('HDEL', KEYS[1], 'y', 'h', 'i')
 redis.call('HSET', KEYS[1], 't', ARGV[3])
 return 1

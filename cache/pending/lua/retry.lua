@@ -5,6 +5,7 @@
 -- ARGV  1 margin of the scheduled flag, ms  2 flush delay, ms  3… for each record id, version
 -- Returns {generation to enqueue a sync task for or "", 1 or 0 for each record: put back or not}
 local call = redis.call
+though_full('HDEL', KEYS[1])
 local now = now_ms()
 local out, back = { '' }, 0
 for i = 6, #KEYS do

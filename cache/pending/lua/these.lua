@@ -23,7 +23,7 @@ if call('HEXISTS', KEYS[4], 'z') == 0 then
   end
 end
 if ARGV[1] ~= '' then
-  call('HDEL', KEYS[4], ARGV[1]) -- a full Redis accepts the rest of a script whose first command frees memory
+  though_full('HDEL', KEYS[4])
   call('HSET', KEYS[4], ARGV[1], ARGV[2])
   for i = 1, tonumber(ARGV[3]) do call('HSET', KEYS[4], ARGV[1] .. i, '1') end
 end

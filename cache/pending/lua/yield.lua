@@ -7,6 +7,7 @@
 --       3 event channel  4… for each record id, version
 -- Returns the number of records
 local call = redis.call
+though_full('HDEL', KEYS[1])
 local now = now_ms()
 local n, event = 0, { 'invalidated', whole(now) }
 for i = 8, #KEYS do

@@ -4,6 +4,7 @@
 -- ARGV  1 id  2 runner  3 how far it is  4 lease from now, ms; "0" leaves the job to others; "end" ends the job
 --       5 ended jobs that are kept
 -- Returns who asked the job to stop, "" without a request; 0 if the job is not this runner's
+though_full('HDEL', KEYS[1])
 local jobs, id = KEYS[1], ARGV[1]
 local run = redis.call('HGET', jobs, id .. '/run')
 if not run or run:match(' (.*)$') ~= ARGV[2] then return 0 end

@@ -5,6 +5,7 @@
 --       4… ids of jobs that are left to other runners
 -- Returns id, what it is, its work, how far it is, who asked it to stop or ""; nothing if there is none
 local jobs = KEYS[1]
+though_full('HDEL', jobs)
 local now = now_ms()
 local others = {}
 for i = 4, #ARGV do others[ARGV[i]] = true end

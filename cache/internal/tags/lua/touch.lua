@@ -6,6 +6,7 @@
 -- ARGV  1 tags kept at most  2 event channel  3 sender  4 number of the message  5… tags
 -- Returns the stamp
 local call, now = redis.call, now_us()
+though_full('ZREM', KEYS[1])
 local n = tonumber(call('ZSCORE', KEYS[1], 'n') or nil)
 if not n then
   local born = whole(now)

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/afterwrite/afterwrite/internal/config"
+	"github.com/afterwrite/afterwrite/internal/health"
 	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/otlp"
 	"github.com/afterwrite/afterwrite/internal/process"
@@ -126,7 +128,26 @@ func (a *App) Operate(ctx context.Context, fn func(p *Parts, m *operate.Operator
 	return a.operate(ctx, func(p *Parts) error { return p.Paired(ctx) }, fn)
 }
 
-// OperateStored is Operate for what only reads the database: it works while Redis is not responding.
+// pairingPatience is how long a command that shows what it has waits for a side that does not respond.
+const pairingPatience = 3 * time.Second
+
+// Unpaired returns why Redis and the database do not belong together, and names it as doctor does. It is for commands
+// that show both sides all the same, and return [ErrReported] then. nil: they belong together, or a side did not
+// respond, and it is not known.
+func (a *App) Unpaired(ctx context.Context, p *Parts) error {
+	ctx, cancel := context.WithTimeout(ctx, pairingPatience)
+	defer cancel()
+	err := p.Paired(ctx)
+	if !errors.Is(err, schema.ErrUnpaired) {
+		return nil
+	}
+	for _, f := range (&health.Deep{Pairing: err}).Findings() {
+		fmt.Fprintf(a.Err, "%s: %v\n→ %s\n", f.Level, f.Cause, f.Hint)
+	}
+	return err
+}
+
+// OperateStored is Operate for what reads dead letters: it works while Redis is not responding.
 func (a *App) OperateStored(ctx context.Context, fn func(p *Parts, m *operate.Operator) error) error {
 	return a.operate(ctx, func(p *Parts) error {
 		err := p.Paired(ctx)
@@ -135,6 +156,22 @@ func (a *App) OperateStored(ctx context.Context, fn func(p *Parts, m *operate.Op
 		}
 		return err
 	}, fn)
+}
+
+// OperateDatabase is Operate for what only reads the database, whatever Redis is.
+func (a *App) OperateDatabase(ctx context.Context, fn func(p *Parts, m *operate.Operator) error) error {
+	return a.operate(ctx, func(*Parts) error { return nil }, fn)
+}
+
+// Beside returns why the two sides of some entities cannot be looked at side by side. unpaired is [App.Unpaired], which
+// names a database without tables as the wrong one rather than have it migrated.
+func (a *App) Beside(ctx context.Context, p *Parts, entities []*schema.Entity) (unpaired, err error) {
+	unpaired = a.Unpaired(ctx, p)
+	err = p.SamePartitions(ctx, entities)
+	if unpaired != nil && errors.Is(err, process.ErrNotMigrated) {
+		err = ErrReported
+	}
+	return unpaired, err
 }
 
 func (a *App) operate(ctx context.Context, check func(p *Parts) error,

@@ -108,9 +108,8 @@ func (a *app) policyShowCommand() *cobra.Command {
 		Example: "  afterwrite retry-policy show user",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.OperateStored(c.Context(), func(p *cli.Parts, m *operate.Operator) error {
-				return a.policyShow(c.Context(),
-					p.Config, m, args)
+			return a.OperateDatabase(c.Context(), func(p *cli.Parts, m *operate.Operator) error {
+				return a.policyShow(c.Context(), p.Config, m, args)
 			})
 		},
 	})
@@ -207,7 +206,10 @@ func (a *app) policyHistoryCommand() *cobra.Command {
 			if limit < 1 {
 				return cli.Usagef("--limit must be at least 1")
 			}
-			return a.oneEntity(c.Context(), args[0], func(m *operate.Operator) error {
+			return a.OperateDatabase(c.Context(), func(p *cli.Parts, m *operate.Operator) error {
+				if _, err := cli.Chosen(p.Config, args); err != nil {
+					return err
+				}
 				history, err := m.PolicyHistory(c.Context(), args[0], limit)
 				if err != nil {
 					return err
