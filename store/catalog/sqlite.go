@@ -94,10 +94,10 @@ func affinity(typ string) string {
 			return rule.affinity
 		}
 	}
-	if typ == "" || typ == "ANY" {
+	if typ == "" {
 		return "BLOB" // keeps every value unchanged
 	}
-	return "NUMERIC"
+	return "NUMERIC" // also of ANY, which keeps every value unchanged in a STRICT table alone
 }
 
 // sqliteSize parses the sizes in a declared type. SQLite does not enforce them; other programs may.

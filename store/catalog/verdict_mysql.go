@@ -39,6 +39,9 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 		v.padded(f, c)
 	case "numeric":
 		v.number(f, func() { v.numeric(f, c) })
+		if f.Type == schema.Int && zeroFilled(c) {
+			v.wrong(f, "decimal")
+		}
 	case "real":
 		v.number(f, func() { v.mysqlFloat(f, c, 6, 999_999) }) // it shows six digits
 	case "double precision":
@@ -53,15 +56,19 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 	case "uuid":
 		v.only(f, c, schema.UUID)
 	case "bit":
-		if f.Type != schema.Bool || c.Length != 1 {
-			v.spelled(f, c)
+		switch {
+		case c.Length > 1:
+			v.wrong(f, "") // it keeps the bytes of a text, and puts zero bytes before them
+			v.Fix = "make the column a bigint or a binary, or leave it out of the fields"
+		case f.Type != schema.Bool:
+			v.wrong(f, "bool")
 		}
 	case "year":
 		v.year(f, c)
 	case "varbinary", "binary", "tinyblob", "blob", "mediumblob", "longblob":
 		v.mysqlBytes(f, c)
 	case "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon",
-		"geometrycollection":
+		"geometrycollection", "vector":
 		v.wrong(f, "") // not even as a text
 	default:
 		v.spelled(f, c)
@@ -70,6 +77,9 @@ func onMySQL(v *Verdict, _ *Table, f *schema.Field, c Column) {
 
 // mysqlIntegers maps the types of whole numbers to their bits.
 var mysqlIntegers = map[string]int{"tinyint": 8, "smallint": 16, "mediumint": 24, "integer": 32, "bigint": 64}
+
+// zeroFilled reports whether the server puts zeros before a number, as it does with no text of an integer.
+func zeroFilled(c Column) bool { return strings.Contains(c.Type, "zerofill") }
 
 // IntegerBits returns the bits of a type of whole numbers of MySQL, without the word unsigned.
 func IntegerBits(base string) (bits int, ok bool) {
@@ -168,7 +178,7 @@ func keyOnMySQL(v *Verdict, id schema.ID, digits int, c Column) bool {
 	switch id.Type {
 	case schema.Int:
 		_, whole := mysqlIntegers[base]
-		return whole || base == "numeric" && c.Scale == 0
+		return whole || base == "numeric" && c.Scale == 0 && !zeroFilled(c)
 	case schema.UUID:
 		return text || base == "uuid"
 	case schema.Time:

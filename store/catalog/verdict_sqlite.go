@@ -50,6 +50,9 @@ func (v *Verdict) strictNumber(f *schema.Field, c Column) {
 	default:
 		if f.Type == schema.Float || f.Type == schema.Decimal {
 			v.narrow("it takes whole numbers")
+			if f.Scale > 0 && f.Precision > floatDigits { // it makes a float of 1.00, and a whole number of that
+				v.Digits = floatDigits
+			}
 		} else if f.Type != schema.Int && f.Type != schema.Bool {
 			v.wrong(f, "int")
 		}
@@ -80,11 +83,14 @@ func (v *Verdict) sqliteNumber(f *schema.Field, c Column) {
 
 // sqliteDecimal judges a decimal that SQLite stores as a float or as a whole number.
 func (v *Verdict) sqliteDecimal(f *schema.Field) {
-	if f.Precision > 15 {
+	if f.Precision > floatDigits {
 		v.narrow("SQLite keeps 15 digits of it as a float; values of more digits are refused")
-		v.Digits = 15
+		v.Digits = floatDigits
 	}
 }
+
+// floatDigits are the digits of a decimal that a float keeps.
+const floatDigits = 15
 
 func (v *Verdict) sqliteReal(f *schema.Field) {
 	switch f.Type {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -84,8 +85,11 @@ func (*postgres) Classify(err error) (schema.Refusal, bool) {
 		return schema.Refusal{}, false
 	}
 	kind, ok := postgresKind(e.Code)
-	if hiddenByPolicy(e) {
+	switch {
+	case hiddenByPolicy(e):
 		kind, ok = schema.KindCheck, true
+	case ofValue(e):
+		kind, ok = schema.KindType, true
 	}
 	if !ok {
 		return schema.Refusal{}, false
@@ -112,6 +116,18 @@ var postgresKinds = map[string]schema.Kind{
 func hiddenByPolicy(e *pgconn.PgError) bool {
 	return e.Code == "42501" && e.Routine == "ExecWithCheckOptions"
 }
+
+// ofValue reports whether a type could not read the text of a value, though the code is that of a statement: one of
+// tsvector, ltree or jsonpath is a syntax error (42601, 42602), one of regclass a missing table or schema (42P01,
+// 3F000). Such an error has a position if it is of our statement, and another context than a parameter if it is of a
+// function.
+func ofValue(e *pgconn.PgError) bool {
+	return slices.Contains([]string{"42601", "42602", "42P01", "3F000"}, e.Code) &&
+		e.Position == 0 && e.InternalPosition == 0 && (e.Where == "" || ofParameter.MatchString(e.Where))
+}
+
+// ofParameter matches the context of a parameter that could not be read, in any language.
+var ofParameter = regexp.MustCompile(`^[^\n"]* \$\d+( = [^\n]*)?$`)
 
 // postgresKind goes by SQLSTATE alone. The classes of a statement's own errors (data,
 // cardinality, triggers and functions of the user's) are refusals; everything else,

@@ -23,3 +23,24 @@ func TestAPolicyIsNoMissingRight(t *testing.T) {
 	require.False(t, refused)
 	require.True(t, d.OfTable(denied))
 }
+
+// A text that a type cannot read is its record's fault though the code is that of a statement.
+func TestAValueIsNoStatement(t *testing.T) {
+	t.Parallel()
+	d := &postgres{}
+	for where, ofValue := range map[string]bool{
+		"": true, "unnamed portal parameter $3 = '...'": true, "unbenanntes Portal, Parameter $3": true,
+		"PL/pgSQL function f() line 1 at SQL statement":                                        false,
+		"SQL statement \"INSERT INTO a VALUES ($1)\"\nPL/pgSQL function f() line 1 at EXECUTE": false,
+	} {
+		for _, code := range []string{"42601", "3F000"} {
+			r, refused := d.Classify(&pgconn.PgError{Code: code, Where: where})
+			require.Equal(t, ofValue, refused, where)
+			if refused {
+				require.Equal(t, schema.KindType, r.Kind)
+			}
+			_, refused = d.Classify(&pgconn.PgError{Code: code, Where: where, Position: 13})
+			require.False(t, refused)
+		}
+	}
+}
