@@ -2,6 +2,8 @@ package pending
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -15,25 +17,38 @@ import (
 type Notes struct {
 	Before string // the last that was committed when the other was noted; "" for none
 	Last   string // the last; "" for none
+	Acked  string // the last that was committed and acked by a flush; "" for none
 }
 
 // Has reports whether a turn is noted.
 func (n Notes) Has(turn string) bool { return turn == n.Before || turn == n.Last }
 
+// Committed is the number of the last turn that is known to be committed; 0 for none.
+func (n Notes) Committed() int64 { return max(TurnNumber(n.Before), TurnNumber(n.Acked)) }
+
+// TurnNumber is the number of a turn; 0 for "".
+func TurnNumber(turn string) int64 {
+	digits, _, _ := strings.Cut(turn, ".")
+	n, _ := strconv.ParseInt(digits, 10, 64)
+	return n
+}
+
 // Turns returns the notes of each partition of an entity. If they have not the last turn that the database had
-// committed before this call, nor one with a greater number in Before, Redis is older than that flush.
+// committed before this call, nor know of one with a greater number, Redis is older than that flush. A turn that was
+// known to be committed before this call, and that the database lacks after it, tells of an older database.
 func (b *Backlog) Turns(ctx context.Context, e *schema.Entity) ([]Notes, error) {
 	p := b.redis.Pipeline()
 	found := make([]*redis.SliceCmd, e.Partitions)
 	for i := range found {
-		found[i] = p.HMGet(ctx, b.prefix.Keys(e, i).Stats, "t", "y")
+		found[i] = p.HMGet(ctx, b.prefix.Keys(e, i).Stats, "t", "y", "m")
 	}
 	if _, err := p.Exec(ctx); err != nil {
 		return nil, rdb.Fault("turns", err)
 	}
 	all := make([]Notes, e.Partitions)
 	for i, one := range found {
-		all[i] = Notes{layout.Text(one.Val()[0]), layout.Text(one.Val()[1])}
+		v := one.Val()
+		all[i] = Notes{layout.Text(v[0]), layout.Text(v[1]), layout.Text(v[2])}
 	}
 	return all, nil
 }
@@ -53,7 +68,9 @@ func (b *Backlog) Older(ctx context.Context, e *schema.Entity, partition int, tu
 	if err != nil || len(reply) != 3 {
 		return Older{}, false, err
 	}
-	return Older{Notes{layout.Text(reply[0]), layout.Text(reply[1])}, layout.Time(layout.Text(reply[2]))}, true, nil
+	o.Notes = Notes{Before: layout.Text(reply[0]), Last: layout.Text(reply[1])}
+	o.Now = layout.Time(layout.Text(reply[2]))
+	return o, true, nil
 }
 
 // Repaired notes the last turn that was committed, so that the partition is flushed again. repaired is false if Redis
@@ -64,6 +81,18 @@ func (b *Backlog) Repaired(ctx context.Context, e *schema.Entity, partition int,
 	stats := b.prefix.Keys(e, partition).Stats
 	n, err := b.redis.RunInt(ctx, repairedScript, []string{stats}, read.Before, read.Last, turn)
 	return n == 1, err
+}
+
+// ForgetTurns removes the notes of an entity's turns: those of another database mean nothing.
+func (b *Backlog) ForgetTurns(ctx context.Context, e *schema.Entity) error {
+	p := b.redis.Pipeline()
+	for i := range e.Partitions {
+		p.HDel(ctx, b.prefix.Keys(e, i).Stats, "t", "y", "m")
+	}
+	if _, err := p.Exec(ctx); err != nil {
+		return rdb.Fault("forget the turns", err)
+	}
+	return nil
 }
 
 // Unpersisted calls fn with the pending and then the held records of a partition, as [Backlog.Due] reads them, a

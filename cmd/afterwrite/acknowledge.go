@@ -18,7 +18,8 @@ func (a *app) acknowledgeCommand() *cobra.Command {
 		Use:   "acknowledge [ENTITY]",
 		Short: "Acknowledge losses of accepted writes",
 		Long: `When Redis loses accepted writes (it was emptied, exchanged or put back to an older copy, or
-keys were deleted) the loss is kept in the database, and doctor and the dashboard call it
+keys were deleted), or the database loses rows (an older backup of it was restored, or a
+standby that lagged took over), the loss is kept in the database, and doctor and the dashboard call it
 a failure until an operator acknowledges it. Acknowledging changes no record. It is
 written into the audit with the reason.`,
 		Example: "  afterwrite acknowledge order --reason 'restored from the payment log, ticket 4711'",

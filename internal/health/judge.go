@@ -140,7 +140,11 @@ func (d *Deep) judge(f *findings) {
 		f.add("redis state", Failure, d.LossesErr, "see the error", "Losses of accepted writes cannot be read.")
 	}
 	for _, l := range d.Losses {
-		f.add("redis state", Failure, nil, `see "Redis is lost" in the runbook, then `+
+		check, chapter := "redis state", "Redis is lost"
+		if l.OfRows() {
+			check, chapter = "database state", "The database is lost"
+		}
+		f.add(check, Failure, nil, `see "`+chapter+`" in the runbook, then `+
 			"`afterwrite acknowledge "+l.Entity+" --reason TEXT`", "%s", LossText(l))
 	}
 }
@@ -159,6 +163,10 @@ func LossText(l ledger.Loss) string {
 	if l.Records > 0 {
 		return fmt.Sprintf("%s accepted %s of %s lost: %s.", text.Number(l.Records),
 			text.Plural(l.Records, "write", "writes"), l.Entity, l.Why)
+	}
+	if l.OfRows() {
+		return fmt.Sprintf("Rows of %s are gone or old, as a process noticed at %s: %s. `afterwrite fsck` names those that Redis still has.",
+			l.Entity, l.At.UTC().Format("2006-01-02T15:04:05.000Z"), l.Why)
 	}
 	return fmt.Sprintf("Redis had lost its state of %s when a process looked at %s: what was accepted and not yet persisted by then is gone (%s).",
 		l.Entity, l.At.UTC().Format("2006-01-02T15:04:05.000Z"), l.Why)

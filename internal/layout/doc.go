@@ -31,7 +31,8 @@
 //	                            a process listens to events (ms) · n partitions of the entity
 //	                            · z there while flushing is paused · f when an operator
 //	                            last had it flushed at once (ms) · y, t turns of the last
-//	                            flush and of the one before it that was committed, i, h
+//	                            flush and of the one before it that was committed, m
+//	                            that of the last that was acked, i, h
 //	                            tokens of the last reads behind and ahead of the lock, i1,
 //	                            h1, … for their round trips (see lua/turn.lua) · k the mark of the rank
 //	                            that is complete (see member.go) · kb, ku token of a

@@ -54,11 +54,13 @@ local function lasts(stats, field, life)
 end
 
 -- turned notes in the stats of a partition, while its fence is locked, the turn of a transaction that is to commit and
--- the last one that was committed ("" for none), and returns whether Redis has no note of that: it is older then, and
--- nothing is noted. A note of a turn that was rolled back is replaced.
+-- the last one that was committed ("" for none), and returns whether Redis has no note of that, and so is older, or an
+-- ack has told of a later commit (m), which the database lacks: then nothing is noted. A note of a turn that was rolled
+-- back is replaced.
 local function turned(stats, before, turn)
-  local t, y = unpack(redis.call('HMGET', stats, 't', 'y'))
+  local t, y, m = unpack(redis.call('HMGET', stats, 't', 'y', 'm'))
   if before ~= '' and t ~= before and y ~= before then return true end
+  if m and m ~= before and number(m:match('^%d+')) >= number(before:match('^%d+')) then return true end
   though_full('HDEL', stats)
   redis.call('HSET', stats, 't', before, 'y', turn)
   return false

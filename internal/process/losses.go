@@ -84,13 +84,18 @@ func (p *Parts) unnotedOlder(ctx context.Context, life string, entities []*schem
 	if p.Forgetful {
 		return nil, nil
 	}
-	all, _, err := p.olderPartitions(ctx, entities)
-	if err != nil || len(all) == 0 {
+	a, err := p.compareTurns(ctx, entities)
+	if err != nil || len(a.older)+len(a.newer) == 0 {
 		return nil, err
 	}
 	open, err := p.Store.OpenLosses(ctx)
-	for _, e := range unnotedOf(open, life, entitiesOf(all)) {
-		losses = append(losses, ledger.Loss{At: time.Now(), Entity: e.Name, Life: life, Why: whyOlder})
+	for _, of := range []struct {
+		partitions []behind
+		why        string
+	}{{a.newer, whyBackup}, {a.older, whyOlder}} {
+		for _, e := range unnotedOf(open, life, entitiesOf(of.partitions)) {
+			losses = append(losses, ledger.Loss{At: time.Now(), Entity: e.Name, Life: life, Why: of.why})
+		}
 	}
 	return losses, err
 }

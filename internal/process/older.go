@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/schema"
@@ -27,6 +25,9 @@ type behind struct {
 	partition int
 }
 
+// whyBackup is the reason of a loss where the database lacks what it had committed.
+const whyBackup = ledger.DatabaseWentBack + ": a backup was restored, or a standby that lagged took over"
+
 // foundOlder has the watch repair what a flush has found. It does not block.
 func (p *Parts) foundOlder() {
 	select {
@@ -35,33 +36,70 @@ func (p *Parts) foundOlder() {
 	}
 }
 
-// olderPartitions compares the turns of the database with what Redis has noted of them. The
-// database is asked first: a turn is noted before it is committed. In the second list are the
-// partitions of an older database, or those that were flushed meanwhile.
-func (p *Parts) olderPartitions(ctx context.Context, entities []*schema.Entity) (older, newer []behind, err error) {
-	turns, err := p.Store.Turns(ctx)
+// apart are the partitions of which the turns of the database and what Redis has noted of them do not agree.
+type apart struct {
+	older []behind // Redis lacks flushes that the database has committed
+	newer []behind // the database lacks flushes that Redis knows to be committed
+	other []behind // the turns are those of another Redis: what this one has noted means nothing
+}
+
+// compareTurns compares the turns of the database with what Redis has noted of them. A turn is noted before it is
+// committed, so that Redis is older if it lacks a turn that the database had before; and the database is older if
+// it lacks afterwards what Redis knew to be committed.
+func (p *Parts) compareTurns(ctx context.Context, entities []*schema.Entity) (a apart, err error) {
+	before, err := p.turns(ctx)
 	if err != nil {
-		return nil, nil, err
+		return a, err
+	}
+	noted := map[place]pending.Notes{}
+	for _, e := range entities {
+		all, err := p.Pending.Turns(ctx, e)
+		if err != nil {
+			return a, err
+		}
+		for i, notes := range all {
+			noted[place{e.Name, i}] = notes
+		}
+	}
+	after, err := p.turns(ctx)
+	if err != nil {
+		return a, err
 	}
 	for _, e := range entities {
-		noted, err := p.Pending.Turns(ctx, e)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, t := range turns {
-			if t.Entity != e.Name || t.Partition >= len(noted) {
-				continue
-			}
-			switch at, has := (behind{e, t.Partition}), noted[t.Partition]; {
-			case has.Has(t.String()):
-			case numberOf(has.Before) > t.Turn:
-				newer = append(newer, at)
-			default:
-				older = append(older, at)
+		for i := range e.Partitions {
+			at, of := behind{e, i}, place{e.Name, i}
+			has, was, is := noted[of], before[of], after[of]
+			switch {
+			case is.TurnOf != "" && is.TurnOf != p.Config.Redis.Prefix:
+				if has.Committed() > 0 {
+					a.other = append(a.other, at)
+				}
+			case has.Committed() > is.Turn:
+				a.newer = append(a.newer, at)
+			case was.Turn > 0 && has.Committed() <= was.Turn && !has.Has(was.String()):
+				a.older = append(a.older, at)
 			}
 		}
 	}
-	return older, newer, nil
+	return a, nil
+}
+
+// place is a partition as the database names it.
+type place struct {
+	entity    string
+	partition int
+}
+
+func (p *Parts) turns(ctx context.Context) (map[place]ledger.Turn, error) {
+	all, err := p.Store.Turns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	turns := make(map[place]ledger.Turn, len(all))
+	for _, t := range all {
+		turns[place{t.Entity, t.Partition}] = t
+	}
+	return turns, nil
 }
 
 // repairOlder looks for partitions that are behind. It notes the loss, drops what is cached of
@@ -73,17 +111,19 @@ func (p *Parts) repairOlder(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	all, newer, err := p.olderPartitions(ctx, p.Config.Entities)
+	a, err := p.compareTurns(ctx, p.Config.Entities)
 	if err != nil {
 		return err
 	}
-	for _, at := range newer {
-		if err := p.lower(ctx, at); err != nil {
-			return fmt.Errorf("lower the turn of %s/%d: %w", at.entity.Name, at.partition, err)
-		}
+	if err := p.acceptOlderDatabase(ctx, redis.Life, a); err != nil {
+		return err
 	}
+	all := a.older
 	if len(all) == 0 {
 		return nil
+	}
+	if redis, err = p.Cache.Pairing(ctx); err != nil { // it has another life where a loss was noted
+		return err
 	}
 	entities := entitiesOf(all)
 	if err := p.noteOlder(ctx, redis.Life, entities); err != nil {
@@ -110,11 +150,23 @@ func (p *Parts) repairOlder(ctx context.Context) error {
 	return nil
 }
 
-// numberOf is the number of a turn; 0 for "".
-func numberOf(turn string) int64 {
-	number, _, _ := strings.Cut(turn, ".")
-	n, _ := strconv.ParseInt(number, 10, 64)
-	return n
+// acceptOlderDatabase notes a loss of each entity of which the database lacks flushes, and has its partitions be
+// flushed from its turns on. What is cached stays: it may be all that is left of what the rows have lost. If we
+// crash in between, the partitions that are left are found again, and their loss is open.
+func (p *Parts) acceptOlderDatabase(ctx context.Context, life string, a apart) error {
+	if len(a.newer) > 0 {
+		err := p.noteBack(ctx, life, entitiesOf(a.newer), whyBackup,
+			"the database went back to an older state of itself: rows that were written since are gone or old; afterwrite fsck names those that Redis has")
+		if err != nil {
+			return err
+		}
+	}
+	for _, at := range slices.Concat(a.newer, a.other) {
+		if err := p.lower(ctx, at); err != nil {
+			return fmt.Errorf("lower the turn of %s/%d: %w", at.entity.Name, at.partition, err)
+		}
+	}
+	return nil
 }
 
 func entitiesOf(all []behind) (entities []*schema.Entity) {
@@ -126,11 +178,17 @@ func entitiesOf(all []behind) (entities []*schema.Entity) {
 	return entities
 }
 
-// noteOlder notes that a life of Redis went back, as a loss of each entity, until an operator
+// noteOlder notes that a life of Redis went back.
+func (p *Parts) noteOlder(ctx context.Context, life string, entities []*schema.Entity) error {
+	return p.noteBack(ctx, life, entities, whyOlder,
+		"Redis went back to an older state of itself: writes that it had accepted since are gone where they were not persisted; rows stay as they are")
+}
+
+// noteBack notes that Redis or the database went back, as a loss of each entity, until an operator
 // acknowledges it. The first process that does gives Redis another life, so that the others
 // note nothing. Nor does anybody where a loss of this life is open: one that finds what the
 // first is still repair, or was killed before it had repaired all.
-func (p *Parts) noteOlder(ctx context.Context, life string, entities []*schema.Entity) error {
+func (p *Parts) noteBack(ctx context.Context, life string, entities []*schema.Entity, why, message string) error {
 	if p.Forgetful {
 		return nil
 	}
@@ -157,7 +215,7 @@ func (p *Parts) noteOlder(ctx context.Context, life string, entities []*schema.E
 			err = errChanged
 		}
 		for _, e := range entities {
-			losses = append(losses, ledger.Loss{Entity: e.Name, Life: to.Life, Why: whyOlder})
+			losses = append(losses, ledger.Loss{Entity: e.Name, Life: to.Life, Why: why})
 		}
 		return ledger.Pairs{With: to, Losses: losses}, err
 	})
@@ -165,8 +223,7 @@ func (p *Parts) noteOlder(ctx context.Context, life string, entities []*schema.E
 		return err
 	}
 	for _, l := range losses {
-		p.Log.Error("Redis went back to an older state of itself: writes that it had accepted since are gone where they were not persisted; rows stay as they are",
-			"entity", l.Entity)
+		p.Log.Error(message, "entity", l.Entity)
 	}
 	return nil
 }
@@ -202,8 +259,8 @@ func (p *Parts) repair(ctx context.Context, at behind) (left int, err error) {
 	return left, err
 }
 
-// lower notes the last turn in the place of one that is still to come: an older database was
-// restored, or the two were paired again. Until it gets there nothing would be known.
+// lower notes the last turn in the place of one that the database lacks: an older database was restored, or its turns
+// were those of another Redis. Until then nothing is flushed.
 func (p *Parts) lower(ctx context.Context, at behind) error {
 	f, err := p.Store.Begin(ctx, at.entity, at.partition)
 	if err != nil {
@@ -215,7 +272,7 @@ func (p *Parts) lower(ctx context.Context, at behind) error {
 		return err
 	}
 	has := noted[at.partition]
-	if has.Has(f.Before()) || numberOf(has.Before) <= numberOf(f.Before()) {
+	if has.Committed() <= pending.TurnNumber(f.Before()) { // another process was faster
 		return nil
 	}
 	_, err = p.Pending.Repaired(ctx, at.entity, at.partition, has, f.Before())

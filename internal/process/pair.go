@@ -254,12 +254,25 @@ func (p *Parts) PairAnew(ctx context.Context, by ledger.Actor) (schema.Pairing, 
 		if err == nil && !paired {
 			err = errChanged
 		}
+		if err == nil { // behind the pairing: if we crash here the two do not belong together
+			err = p.forgetTurns(ctx)
+		}
 		detail := map[string]any{"redis_was": seen.Deployment, "database_was": stored.Deployment,
 			"deployment": to.Deployment}
 		entry := ledger.AuditEntry{Actor: by, Action: ledger.Paired, Detail: detail}
 		return ledger.Pairs{With: to, Anew: true, Audit: []ledger.AuditEntry{entry}}, err
 	})
 	return to, err
+}
+
+// forgetTurns removes what Redis has noted of the turns of the database that it belonged to.
+func (p *Parts) forgetTurns(ctx context.Context) error {
+	for _, e := range p.Config.Entities {
+		if err := p.Pending.ForgetTurns(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Sides returns the pairing of Redis and that of the database.

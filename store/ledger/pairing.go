@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -98,6 +99,12 @@ type Loss struct {
 	Records int64     `json:"records"` // how many were lost, 0 if unknown
 	Why     string    `json:"why"`
 }
+
+// DatabaseWentBack begins the reason of a loss of rows: the database lacks what it had committed.
+const DatabaseWentBack = "the database went back to an older state of itself"
+
+// OfRows reports whether the loss is one of the database, not of Redis.
+func (l Loss) OfRows() bool { return strings.HasPrefix(l.Why, DatabaseWentBack) }
 
 // lossRow is a row of afterwrite_losses.
 type lossRow struct {

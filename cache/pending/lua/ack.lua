@@ -18,9 +18,11 @@
 -- the version was persisted, not replaced: nothing else shows that once the record has expired
 -- or was written again.
 local call = redis.call
+local committed
 if ARGV[5] ~= '' then
   local t, y = unpack(call('HMGET', KEYS[1], 't', 'y'))
   if t ~= ARGV[5] and y ~= ARGV[5] then return 0 end
+  committed = y == ARGV[5]
 end
 though_full('HDEL', KEYS[1])
 local now = now_ms()
@@ -120,6 +122,7 @@ if n > 0 then
   call('HINCRBY', KEYS[1], 'p', n)
   if from and #from > 0 then event[#event + 1] = table.concat(from, ';') end
   if last then call('HSET', KEYS[1], 'v', last) end
+  if committed then call('HSET', KEYS[1], 'm', ARGV[5]) end
   tell(KEYS[1], KEYS[6], ARGV[1], ARGV[2], now, event)
 end
 return n

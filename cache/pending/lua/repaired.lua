@@ -7,6 +7,6 @@
 local t, y = unpack(redis.call('HMGET', KEYS[1], 't', 'y'))
 if (t or '') ~= ARGV[1] or (y or '') ~= ARGV[2] then return 0 end
 though_full('HDEL', KEYS[1])
-redis.call('HDEL', KEYS[1], 'y', 'h', 'i')
+redis.call('HDEL', KEYS[1], 'y', 'h', 'i', 'm')
 redis.call('HSET', KEYS[1], 't', ARGV[3])
 return 1
