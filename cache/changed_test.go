@@ -39,7 +39,7 @@ func (b *bundle) patch(t *testing.T, id string, v schema.Values) schema.Version 
 
 func (b *bundle) add(t *testing.T, id string, field int) schema.Version {
 	t.Helper()
-	got := b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: field, By: 1}}})
+	got := b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []cache.Delta{{Field: field, By: 1}}})
 	require.NoError(t, got.Err)
 	return got.Version
 }

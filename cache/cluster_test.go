@@ -105,7 +105,7 @@ func TestI1AMovingSlotAppliesNoWriteByHalves(t *testing.T) {
 	_, finish := c.Move(slot)
 	for _, w := range []cache.Write{
 		{Op: cache.OpPut, ID: "a", Values: whole.Row("Bob", "1", "1")},
-		{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}},
+		{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 1}}},
 		{Op: cache.OpDelete, ID: "a"},
 		{Op: cache.OpPut, ID: "new", Values: whole.Row("Bob", "1", "1")},
 	} {

@@ -73,7 +73,7 @@ func TestCountersThroughEverything(t *testing.T) {
 // countOnce adds 1 under an operation id, loading the record where that is asked for, and
 // reports whether it is known to be counted.
 func (b *bundle) countOnce(id, key string) bool {
-	w := cache.Write{Op: cache.OpIncrement, ID: id, Key: key, KeyHash: "h", Deltas: []schema.Delta{{Field: 2, By: 1}}}
+	w := cache.Write{Op: cache.OpIncrement, ID: id, Key: key, KeyHash: "h", Deltas: []cache.Delta{{Field: 2, By: 1}}}
 	for range 3 {
 		g := &cache.Group{Entity: b.E, Partition: b.E.Partition(id), Writes: []cache.Write{w}}
 		b.Write(context.Background(), g)

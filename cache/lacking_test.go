@@ -103,7 +103,7 @@ func TestIncrementOfAFieldAddedToTheEntity(t *testing.T) {
 	b.lately(t)
 	b.Table.Set("null", append(whole.Row("Ann", "30", "0"), "null"))
 	add := func(id string) cache.Written {
-		w := cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: 3, By: 2}}}
+		w := cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []cache.Delta{{Field: 3, By: 2}}}
 		got, _ := b.Send(t, w)
 		require.NotEmpty(t, got.Token)
 		return b.Loading(t, w)
@@ -130,21 +130,21 @@ func TestIncrementOfAFieldThatAPendingRecordLacks(t *testing.T) {
 	b.E.Fields[3].Default, b.E.Fields[3].Min = "3", "0"
 	require.NoError(t, b.E.Init())
 	b.Table.Set("null", append(whole.Row("Ann", "30", "0"), "null"))
-	add := func(id string, deltas ...schema.Delta) cache.Written {
+	add := func(id string, deltas ...cache.Delta) cache.Written {
 		w := cache.Write{Op: cache.OpIncrement, ID: id, Deltas: deltas}
 		got, _ := b.Send(t, w)
 		require.NotEmpty(t, got.Token)
 		return b.Loading(t, w)
 	}
-	got := add("row", schema.Delta{Field: 3, By: 2})
+	got := add("row", cache.Delta{Field: 3, By: 2})
 	require.NoError(t, got.Err)
 	assert.Equal(t, "9", got.Values[3])
 	assert.Equal(t, append(whole.Row("Ann", "30", "0"), "9"), b.Got(t, "row").Values)
-	got = add("new", schema.Delta{Field: 2, By: 1}, schema.Delta{Field: 3, By: 2})
+	got = add("new", cache.Delta{Field: 2, By: 1}, cache.Delta{Field: 3, By: 2})
 	require.NoError(t, got.Err)
 	assert.Equal(t, append(whole.Row("Ann", "30", "1"), "5"), b.Got(t, "new").Values)
-	require.ErrorIs(t, add("null", schema.Delta{Field: 3, By: 1}).Err, schema.ErrInvalid)
-	require.ErrorIs(t, add("low", schema.Delta{Field: 3, By: 1}, schema.Delta{Field: 1, By: -31}).Err,
+	require.ErrorIs(t, add("null", cache.Delta{Field: 3, By: 1}).Err, schema.ErrInvalid)
+	require.ErrorIs(t, add("low", cache.Delta{Field: 3, By: 1}, cache.Delta{Field: 1, By: -31}).Err,
 		schema.ErrInvalid)
 	b.Table.Set("low", append(whole.Row("Ann", "30", "0"), "8"))
 	assert.Equal(t, append(whole.Row("Ann", "30", "0"), "8"), b.Got(t, "low").Values, "it lacks the field still")
@@ -160,7 +160,7 @@ func TestIncrementOfAFieldThatAPendingRecordLacks(t *testing.T) {
 // The row of a record that is not persisted counts only if the record is still what it was
 // before the row was read.
 func TestIncrementOfALackingFieldRacesWithAWrite(t *testing.T) {
-	visit := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 3, By: 2}}}
+	visit := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 3, By: 2}}}
 	for name, between := range map[string]func(t *testing.T, earlier, later *bundle){
 		"a newer write":                   func(t *testing.T, b, _ *bundle) { b.Put(t, "a", "Bob") },
 		"a newer write that is persisted": func(t *testing.T, b, _ *bundle) { b.Put(t, "a", "Bob"); b.Flush(t) },
@@ -206,7 +206,7 @@ func TestWritesBehindAnIncrementOfALackingField(t *testing.T) {
 	b.E.Fields[3].Default = "3"
 	require.NoError(t, b.E.Init())
 	g := &cache.Group{Entity: b.E, Partition: b.E.Partition("a"), Writes: []cache.Write{
-		{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 3, By: 2}}},
+		{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 3, By: 2}}},
 		{Op: cache.OpPut, ID: "a", Values: append(whole.Row("Bob", "30", "0"), "50")},
 	}}
 	b.Write(t.Context(), g)

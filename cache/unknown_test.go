@@ -150,7 +150,7 @@ func TestPendingWritesOfARenamedField(t *testing.T) {
 	require.Equal(t, whole.Row("Ann", "30", "1"), state.Record.Values)
 	require.Equal(t, map[string][]string{"a": nil}, now.unknown(t))
 
-	got, _ := now.Send(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 5}}})
+	got, _ := now.Send(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 5}}})
 	require.NoError(t, got.Err)
 	require.Equal(t, schema.Values{"", "", "6"}, got.Values)
 	require.False(t, b.RDB.HExists(t.Context(), b.RecordKey("a"), "count").Val())
@@ -189,7 +189,7 @@ func TestAWriteUnderTodaysNameIsTheNewerOne(t *testing.T) {
 	writes := map[string]cache.Write{
 		"patch":     {Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "7"}},
 		"put":       {Op: cache.OpPut, ID: "a", Values: whole.Row("Ann", "30", "7")},
-		"increment": {Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 7}}},
+		"increment": {Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 7}}},
 	}
 	for name, write := range writes {
 		t.Run(name, func(t *testing.T) {

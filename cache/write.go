@@ -40,7 +40,7 @@ type Write struct {
 	Op      Op
 	ID      string
 	Values  schema.Values  // put and create: whole; patch: "" leaves a field unchanged
-	Deltas  []schema.Delta // increment
+	Deltas  []Delta        // increment
 	IfMatch schema.Version // 0: none; or AnyVersion
 
 	// Key is an operation id of the record: the write is applied once, however often it is repeated within
@@ -59,6 +59,12 @@ type Write struct {
 
 	// Origin is the traced request of the write, stored with the record until a flush has persisted it; nil: none.
 	Origin *schema.Origin
+}
+
+// Delta is an addition to one int field.
+type Delta struct {
+	Field int // position in [schema.Entity.Fields]
+	By    int64
 }
 
 // Written is the outcome of one write.

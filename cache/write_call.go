@@ -177,7 +177,7 @@ func appendValues(args []any, values schema.Values) []any {
 	return args
 }
 
-func appendDeltas(args []any, e *schema.Entity, deltas []schema.Delta) []any {
+func appendDeltas(args []any, e *schema.Entity, deltas []Delta) []any {
 	args = append(args, 4*len(deltas))
 	for _, d := range deltas {
 		low, high := e.Fields[d.Field].IntBounds()

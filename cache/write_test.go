@@ -40,7 +40,7 @@ func TestWriteConditions(t *testing.T) {
 	require.ErrorIs(t, got.Err, schema.ErrNotFound)
 	got = b.Loading(t, cache.Write{Op: cache.OpDelete, ID: "a"})
 	require.ErrorIs(t, got.Err, schema.ErrNotFound)
-	got = b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}})
+	got = b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 1}}})
 	require.ErrorIs(t, got.Err, schema.ErrNotFound)
 	got = b.Loading(t, cache.Write{Op: cache.OpPut, ID: "a", Values: v, IfMatch: cache.AnyVersion})
 	require.ErrorIs(t, got.Err, schema.ErrVersionMismatch)
@@ -156,7 +156,7 @@ func (b *bundle) in(partition int) string {
 func TestWritesLoadWhatIsNotCached(t *testing.T) {
 	b := setup(t)
 	b.Table.Set("a", whole.Row("Ann", "30", "7"))
-	got := b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 5}}})
+	got := b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 5}}})
 	require.NoError(t, got.Err)
 	assert.Equal(t, "12", got.Values[2])
 	assert.Equal(t, whole.Row("Ann", "30", "12"), b.Got(t, "a").Values)
@@ -174,7 +174,7 @@ func TestWritesLoadWhatIsNotCached(t *testing.T) {
 func TestI4StaleRowIsNotInstalled(t *testing.T) {
 	b := setup(t)
 	b.Table.Set("a", whole.Row("old", "30", "7"))
-	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}}
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 1}}}
 	miss, _ := b.Send(t, add)
 	require.NotEmpty(t, miss.Token)
 	_, err := b.Invalidate(t.Context(), b.E, []string{"a"})
@@ -194,7 +194,7 @@ func TestI4StaleRowIsNotInstalled(t *testing.T) {
 func TestWritersShareOneLease(t *testing.T) {
 	b := setup(t)
 	b.Table.Set("a", whole.Row("Ann", "30", "0"))
-	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}}
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 1}}}
 	first, _ := b.Send(t, add)
 	second, _ := b.Send(t, add)
 	require.Equal(t, first.Token, second.Token)
@@ -214,7 +214,7 @@ func TestIncrementIsExactAndWhole(t *testing.T) {
 		got, _ := b.Send(t, cache.Write{Op: cache.OpPut, ID: "a", Values: append(whole.Row("Ann", "100", count), big)})
 		require.NoError(t, got.Err)
 	}
-	add := func(deltas ...schema.Delta) cache.Written {
+	add := func(deltas ...cache.Delta) cache.Written {
 		return b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: deltas})
 	}
 	for _, c := range []struct {
@@ -235,7 +235,7 @@ func TestIncrementIsExactAndWhole(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx("1", c.big)
-			got := add(schema.Delta{Field: 2, By: 1}, schema.Delta{Field: 3, By: c.by})
+			got := add(cache.Delta{Field: 2, By: 1}, cache.Delta{Field: 3, By: c.by})
 			read := b.Got(t, "a")
 			if c.want == "" {
 				var invalid *schema.InvalidError
@@ -254,9 +254,9 @@ func TestIncrementIsExactAndWhole(t *testing.T) {
 	}
 	t.Run("bounds", func(t *testing.T) {
 		ctx("1", "0")
-		require.ErrorIs(t, add(schema.Delta{Field: 1, By: 51}).Err, schema.ErrInvalid)
-		require.ErrorIs(t, add(schema.Delta{Field: 1, By: -101}).Err, schema.ErrInvalid)
-		require.NoError(t, add(schema.Delta{Field: 1, By: 50}).Err)
+		require.ErrorIs(t, add(cache.Delta{Field: 1, By: 51}).Err, schema.ErrInvalid)
+		require.ErrorIs(t, add(cache.Delta{Field: 1, By: -101}).Err, schema.ErrInvalid)
+		require.NoError(t, add(cache.Delta{Field: 1, By: 50}).Err)
 		assert.Equal(t, "150", b.Got(t, "a").Values[1])
 	})
 	b.Total(t)
@@ -270,7 +270,7 @@ func TestIncrementsOf64CallersAreExact(t *testing.T) {
 		wg.Go(func() {
 			for range 20 {
 				got := b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: "a",
-					Deltas: []schema.Delta{{Field: 2, By: 1}}})
+					Deltas: []cache.Delta{{Field: 2, By: 1}}})
 				assert.NoError(t, got.Err)
 			}
 		})
@@ -294,7 +294,7 @@ func TestI3VersionsGrowThroughAClockStep(t *testing.T) {
 func TestI1OperationIDAppliesOnce(t *testing.T) {
 	b := setup(t)
 	b.Put(t, "a", "Ann")
-	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 3}}, Key: "k1",
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 3}}, Key: "k1",
 		KeyHash: "h1"}
 	first := b.Loading(t, add)
 	require.NoError(t, first.Err)
@@ -323,7 +323,7 @@ func TestI1OperationIDAppliesOnce(t *testing.T) {
 func TestI1LostReplyToAnIncrement(t *testing.T) {
 	b := setup(t)
 	b.Put(t, "a", "Ann")
-	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}, Key: "k",
+	add := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 1}}, Key: "k",
 		KeyHash: "h"}
 	b.Faults.Inject(testkit.LoseReply, testkit.Script(t, "write"))
 	got, _ := b.Send(t, add)
@@ -450,7 +450,7 @@ func TestGroupKeepsTheOrderOfARecord(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
 	b.Table.Set("a", whole.Row("Ann", "30", "1"))
 	g := &cache.Group{Entity: b.E, Writes: []cache.Write{
-		{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}},
+		{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 1}}},
 		{Op: cache.OpPut, ID: "b", Values: whole.Row("Bob", "1", "1")},
 		{Op: cache.OpPut, ID: "a", Values: whole.Row("Ann", "31", "100")},
 	}}
@@ -525,7 +525,7 @@ func TestRedisFullRefusesAndWritesNothing(t *testing.T) {
 	require.Equal(t, schema.Pending, state.Record.Status)
 	require.False(t, state.PendingSince.IsZero())
 	for op, w := range map[string]cache.Write{
-		"increment": {Op: cache.OpIncrement, ID: "0", Deltas: []schema.Delta{{Field: 1, By: 1}}},
+		"increment": {Op: cache.OpIncrement, ID: "0", Deltas: []cache.Delta{{Field: 1, By: 1}}},
 		"patch":     {Op: cache.OpPatch, ID: "0", Values: schema.Values{"", "2"}},
 	} {
 		got, _ := b.Send(t, w)

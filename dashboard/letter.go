@@ -115,7 +115,7 @@ func compare(e *schema.Entity, v operate.View) []fieldRow {
 		f := &e.Fields[i]
 		row := fieldRow{
 			Name: f.Name, Type: string(f.Type), Letter: string(refused[f.Name]), Row: at(v.Row.Values, i),
-			Hidden: f.Redact, Fixed: e.InKey(i),
+			Hidden: f.Redact, Fixed: slices.Contains(e.Key(), i),
 			Fault: v.Refusal.Column != "" && v.Refusal.Column == f.Column,
 		}
 		row.Differs = row.Letter != row.Row && (row.Letter != "" || refused == nil)

@@ -20,5 +20,5 @@ func preparePatch(e *schema.Entity, r Request, w *cache.Write) (err error) {
 	if w.Values, err = e.Partial(r.Fields); err != nil {
 		return err
 	}
-	return e.DropKey(w.ID, w.Values)
+	return dropKey(e, w.ID, w.Values)
 }

@@ -33,7 +33,7 @@ func preparePut(e *schema.Entity, r Request, w *cache.Write) (err error) {
 	if w.Values, err = e.Whole(r.Fields); err != nil {
 		return err
 	}
-	return e.FillKey(w.ID, w.Values)
+	return fillKey(e, w.ID, w.Values)
 }
 
 func (p *Producer) prepareCreate(ctx context.Context, e *schema.Entity, r Request, w *cache.Write) (err error) {
@@ -44,14 +44,14 @@ func (p *Producer) prepareCreate(ctx context.Context, e *schema.Entity, r Reques
 	case r.ID != "":
 		w.ID, err = e.CanonicalID(r.ID)
 	case e.ID.Composite():
-		w.ID, err = e.MadeKey(w.Values, func() (string, error) { return p.newID(ctx, e, r) })
+		w.ID, err = madeKey(e, w.Values, func() (string, error) { return p.newID(ctx, e, r) })
 	default:
 		w.ID, err = p.newID(ctx, e, r)
 	}
 	if err != nil {
 		return err
 	}
-	return e.FillKey(w.ID, w.Values)
+	return fillKey(e, w.ID, w.Values)
 }
 
 // newID returns the id of a record that is created without one, or the part of a composite key that is a UUID. With an

@@ -291,18 +291,6 @@ func (e *Entity) Field(name string) (int, bool) {
 	return i, ok
 }
 
-// Names returns the names of fields; nil of nil.
-func (e *Entity) Names(positions []int) []string {
-	if positions == nil {
-		return nil
-	}
-	names := make([]string, len(positions))
-	for n, i := range positions {
-		names[n] = e.Fields[i].Name
-	}
-	return names
-}
-
 // Rename is a field that had another name before.
 type Rename struct {
 	Field int // position in [Entity.Fields]

@@ -25,17 +25,11 @@ const MaxKeyColumns = 8
 // exactly.
 var keyTypes = []FieldType{String, Text, Int, Time, UUID}
 
-// CanKey reports whether a composite key can have a field of the type.
-func CanKey(typ FieldType) bool { return slices.Contains(keyTypes, typ) }
-
 // Composite reports whether the id is a key of two columns or more.
 func (id ID) Composite() bool { return len(id.Columns) > 0 }
 
 // Key returns the positions of the fields of a composite key, in its order; else nil.
 func (e *Entity) Key() []int { return e.key }
-
-// InKey reports whether field i is a part of a composite key.
-func (e *Entity) InKey(i int) bool { return slices.Contains(e.key, i) }
 
 // KeyColumns returns the columns that hold the id.
 func (e *Entity) KeyColumns() []string {
@@ -100,7 +94,7 @@ func (e *Entity) initKey() error {
 		switch {
 		case slices.Contains(e.key, i):
 			return fmt.Errorf("id.columns: %q is there twice", column)
-		case !CanKey(f.Type):
+		case !slices.Contains(keyTypes, f.Type):
 			return fmt.Errorf("id.columns: the field %s is of type %s; a part of a key is one of %v", f.Name, f.Type,
 				keyTypes)
 		case f.Default != "":
@@ -177,57 +171,4 @@ func (f *Field) keyText(part string) (text string, err error) {
 		return "", err
 	}
 	return text, f.checkLimits(text)
-}
-
-// FillKey gives a whole record the fields of its composite key; one that differs is invalid.
-func (e *Entity) FillKey(id string, values Values) error {
-	return e.eachKey(id, values, func(i int, text string) { values[i] = text })
-}
-
-// DropKey takes the fields of the key out of a patch; one that differs is invalid.
-func (e *Entity) DropKey(id string, values Values) error {
-	return e.eachKey(id, values, func(i int, _ string) { values[i] = "" })
-}
-
-func (e *Entity) eachKey(id string, values Values, do func(i int, text string)) error {
-	if e.key == nil {
-		return nil
-	}
-	texts, err := e.KeyValues(id)
-	if err != nil {
-		return err
-	}
-	for n, i := range e.key {
-		if values[i] != "" && values[i] != texts[n] {
-			return Invalid(e.Fields[i].Name, "is %s in the id, which cannot be changed: write another record and delete this one",
-				texts[n])
-		}
-		do(i, texts[n])
-	}
-	return nil
-}
-
-// MadeKey returns the composite id that a whole record names. make returns a uuid that it lacks.
-func (e *Entity) MadeKey(values Values, make func() (string, error)) (string, error) {
-	texts, lacks := []string(nil), -1
-	for _, i := range e.key {
-		texts = append(texts, values[i])
-		switch {
-		case values[i] != "":
-		case e.Fields[i].Type == UUID && lacks < 0:
-			lacks = len(texts) - 1
-		default:
-			return "", Invalid(e.Fields[i].Name, "is required: it is a part of the key %s", e.KeyForm())
-		}
-	}
-	if lacks >= 0 {
-		id, err := make()
-		if err != nil {
-			return "", err
-		}
-		if texts[lacks], err = encodeUUID(id); err != nil {
-			return "", Invalid("id", "%v", err)
-		}
-	}
-	return e.canonicalKey(e.KeyID(texts))
 }

@@ -12,10 +12,3 @@ type Origin struct {
 
 // Trace returns the trace id as 32 hexadecimal digits.
 func (o *Origin) Trace() string { return hex.EncodeToString(o.TraceID[:]) }
-
-// SetOrigin notes the request whose write was tried, if it was traced.
-func (a *Attempt) SetOrigin(o *Origin) {
-	if o != nil {
-		a.TraceID, a.RequestID = o.Trace(), o.Request
-	}
-}

@@ -3,7 +3,6 @@ package schema
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -113,11 +112,6 @@ func (p RetryPolicy) For(k Kind) RetryPolicy {
 	return p
 }
 
-// Exhausted reports whether a record is dead after that many attempts.
-func (p RetryPolicy) Exhausted(k Kind, attempts int) bool {
-	return attempts >= p.For(k).MaxAttempts
-}
-
 // Range returns the bounds of the delay after attempt number attempt, from 1.
 func (p RetryPolicy) Range(k Kind, attempt int) (low, high time.Duration) {
 	q := p.For(k)
@@ -134,15 +128,6 @@ func (p RetryPolicy) Range(k Kind, attempt int) (low, high time.Duration) {
 	default:
 		return 0, high
 	}
-}
-
-// Delay draws a random delay from [RetryPolicy.Range].
-func (p RetryPolicy) Delay(k Kind, attempt int) time.Duration {
-	low, high := p.Range(k, attempt)
-	if high <= low {
-		return high
-	}
-	return low + time.Duration(rand.Int64N(int64(high-low))) + 1
 }
 
 // Bounds of a retry policy, checked by [RetryPolicy.Check].

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -42,24 +41,4 @@ func (e *Entity) checkAdaptive() error {
 		}
 	}
 	return nil
-}
-
-// TTL returns how long a record is cached from now on, before jitter.
-func (e *Entity) TTL(values Values, now time.Time) time.Duration {
-	if len(e.Cache.Adaptive) == 0 {
-		return e.Cache.TTL
-	}
-	age := time.Duration(0)
-	if i := e.index[e.Cache.ChangedBy]; i < len(values) {
-		var changed time.Time
-		if json.Unmarshal([]byte(values[i]), &changed) == nil && !changed.IsZero() {
-			age = now.Sub(changed)
-		}
-	}
-	for _, step := range e.Cache.Adaptive {
-		if step.OlderThan == 0 || age > step.OlderThan {
-			return step.TTL
-		}
-	}
-	return e.Cache.TTL
 }

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -15,7 +14,7 @@ func (e *Entity) Whole(fields Fields) (Values, error) {
 	values, bad := e.canonical(fields)
 	for i := range e.Fields {
 		f := &e.Fields[i]
-		if values[i] == "" && e.InKey(i) {
+		if values[i] == "" && slices.Contains(e.key, i) {
 			continue
 		}
 		if values[i] == "" {
@@ -79,53 +78,6 @@ func invalid(bad []FieldError) error {
 	return &InvalidError{Fields: bad}
 }
 
-// Delta is an addition to one int field.
-type Delta struct {
-	Field int // position in [Entity.Fields]
-	By    int64
-}
-
-// Deltas returns the additions of an increment, in the order of the fields. Errors are those of Whole.
-func (e *Entity) Deltas(fields Fields) ([]Delta, error) {
-	if len(fields) == 0 {
-		return nil, Invalid("fields", "must name at least one int field")
-	}
-	var deltas []Delta
-	var bad []FieldError
-	amount := Field{Type: Int}
-	for name, v := range fields {
-		i, ok := e.index[name]
-		if !ok {
-			bad = append(bad, FieldError{name, "is not a field of " + e.Name})
-			continue
-		}
-		if e.Fields[i].Type != Int {
-			bad = append(bad, FieldError{name, "is not an int field"})
-			continue
-		}
-		if e.InKey(i) {
-			bad = append(bad, FieldError{name, "is a part of the key, which cannot be changed"})
-			continue
-		}
-		text, err := amount.Canonical(v)
-		if err == nil && text == Null {
-			err = errNotInt
-		}
-		if err != nil {
-			bad = append(bad, FieldError{name, err.Error()})
-			continue
-		}
-		by, err := amount.Decode(text)
-		if err != nil {
-			bad = append(bad, FieldError{name, err.Error()})
-			continue
-		}
-		deltas = append(deltas, Delta{Field: i, By: by.(int64)})
-	}
-	slices.SortFunc(deltas, func(a, b Delta) int { return a.Field - b.Field })
-	return deltas, invalid(bad)
-}
-
 // AppendRecord appends the JSON object of a record: id and fields, but for foreign values.
 func (e *Entity) AppendRecord(dst []byte, id string, values Values) []byte {
 	dst = append(dst, `{"id":`...)
@@ -154,17 +106,4 @@ func (e *Entity) appendFields(dst []byte, values Values, comma bool) []byte {
 		dst = append(dst, text...)
 	}
 	return dst
-}
-
-// ParseFields parses what [Entity.AppendFields] wrote.
-func (e *Entity) ParseFields(object []byte) (Fields, error) {
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(object, &raw); err != nil {
-		return nil, err
-	}
-	fields := make(Fields, len(raw))
-	for name, text := range raw {
-		fields[name] = text
-	}
-	return fields, nil
 }

@@ -32,7 +32,7 @@ func TestAPatchLeavesWhatOthersWrote(t *testing.T) {
 		values := make(schema.Values, len(b.e.Fields))
 		values[at] = "30"
 		b.write(cache.Write{Op: cache.OpPatch, ID: "a", Values: values})
-		b.write(cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: logins, By: 2}}})
+		b.write(cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: logins, By: 2}}})
 		b.flush(w)
 		require.Equal(t, "Other", b.text("SELECT name FROM users"))
 		require.Equal(t, "30", b.text("SELECT age FROM users"))

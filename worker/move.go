@@ -140,8 +140,8 @@ func moves(p schema.RetryPolicy, page []pending.Waiting) []pending.Move {
 		if one.Refusal.Kind == schema.KindForeignKey {
 			low = min(low, parentPause) // its parent may be pending, see parent.go
 		}
-		if delay := one.Next.Sub(one.At); delay < low-time.Millisecond || delay > high+time.Millisecond {
-			to := one.At.Add(p.Delay(one.Refusal.Kind, max(one.Attempts, 1)))
+		if d := one.Next.Sub(one.At); d < low-time.Millisecond || d > high+time.Millisecond {
+			to := one.At.Add(delay(p, one.Refusal.Kind, max(one.Attempts, 1)))
 			moves = append(moves, pending.Move{ID: one.ID, From: one.Next, To: to})
 		}
 	}

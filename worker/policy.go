@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +49,16 @@ func (p *policies) retry(e *schema.Entity) schema.RetryPolicy { return p.of(e).P
 // exhausted reports whether a record that was refused that often becomes a dead letter. Until the active policies are
 // read no record does: the configuration's may be stricter.
 func (p *policies) exhausted(e *schema.Entity, k schema.Kind, attempts int) bool {
-	return p.known.Load() && p.retry(e).Exhausted(k, attempts)
+	return p.known.Load() && attempts >= p.retry(e).For(k).MaxAttempts
+}
+
+// delay draws a random delay from [schema.RetryPolicy.Range].
+func delay(p schema.RetryPolicy, k schema.Kind, attempt int) time.Duration {
+	low, high := p.Range(k, attempt)
+	if high <= low {
+		return high
+	}
+	return low + time.Duration(rand.Int64N(int64(high-low))) + 1
 }
 
 // follow reads the active policies. If they cannot be read, the previous ones stay.

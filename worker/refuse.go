@@ -77,11 +77,11 @@ func (w *Worker) attempt(f *flushing, one store.Refused, wait waitForParent) pen
 			Number: refused.Attempts, At: now.UTC(), Kind: one.Refusal.Kind, Message: one.Refusal.Message, Worker: w.id,
 		})
 	}
-	delay := w.policies.retry(e).Delay(one.Refusal.Kind, max(refused.Attempts, 1))
+	after := delay(w.policies.retry(e), one.Refusal.Kind, max(refused.Attempts, 1))
 	if wait.early {
-		delay = min(delay, wait.pause)
+		after = min(after, wait.pause)
 	}
-	if refused.Next = now.Add(delay); refused.Next.Before(f.behind) {
+	if refused.Next = now.Add(after); refused.Next.Before(f.behind) {
 		refused.Next = f.behind
 	}
 	return refused
@@ -152,10 +152,16 @@ func Letter(e *schema.Entity, one pending.Refused) ledger.Letter {
 	}
 	if !l.Deleted {
 		l.Payload = string(e.AppendFields(nil, one.Change.Values))
-		l.Changed = e.Names(one.Change.Only)
+		if one.Change.Only != nil {
+			l.Changed = make([]string, len(one.Change.Only))
+		}
+		for n, i := range one.Change.Only {
+			l.Changed[n] = e.Fields[i].Name
+		}
 	}
-	if l.History = slices.Clone(one.History); len(l.History) > 0 {
-		l.History[len(l.History)-1].SetOrigin(one.Change.Origin)
+	l.History = slices.Clone(one.History)
+	if last, o := len(l.History)-1, one.Change.Origin; last >= 0 && o != nil {
+		l.History[last].TraceID, l.History[last].RequestID = o.Trace(), o.Request
 	}
 	return l
 }

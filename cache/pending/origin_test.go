@@ -25,7 +25,7 @@ func (b *bundle) traced(t *testing.T, id, name string, n byte) *schema.Origin {
 
 func (b *bundle) increment(t *testing.T, id string) {
 	t.Helper()
-	got := b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: 2, By: 1}}})
+	got := b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: id, Deltas: []cache.Delta{{Field: 2, By: 1}}})
 	require.NoError(t, got.Err)
 }
 
@@ -68,7 +68,7 @@ func TestAnOriginStaysUntilTheAck(t *testing.T) {
 
 	for _, w := range []cache.Write{
 		{Op: cache.OpPatch, ID: "a", Values: schema.Values{`"three"`, "", ""}},
-		{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}},
+		{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 1}}},
 		{Op: cache.OpPut, ID: "a", Values: whole.Row("four", "1", "1"), Key: "k", KeyHash: "h"},
 		{Op: cache.OpDelete, ID: "a"},
 		{Op: cache.OpCreate, ID: "a", Values: whole.Row("five", "1", "1")},

@@ -163,7 +163,7 @@ func (m *rankModel) step(t *testing.T) {
 		require.Equal(t, exists, got.Err == nil)
 	case 5, 6:
 		got := m.Loading(t, cache.Write{Op: cache.OpIncrement, ID: id,
-			Deltas: []schema.Delta{{Field: 2, By: int64(m.r.IntN(5) - 2)}}})
+			Deltas: []cache.Delta{{Field: 2, By: int64(m.r.IntN(5) - 2)}}})
 		if got.Err == nil {
 			m.now[id] = schema.Values{old[0], old[1], got.Values[2]}
 		}
@@ -359,7 +359,7 @@ func (b *bundle) anyWrite(id string, r *rand.Rand) {
 	w := []cache.Write{
 		{Op: cache.OpPut, ID: id, Values: whole.Row("n", "1", score)},
 		{Op: cache.OpPatch, ID: id, Values: schema.Values{"", "", score}},
-		{Op: cache.OpIncrement, ID: id, Deltas: []schema.Delta{{Field: 2, By: 1}}},
+		{Op: cache.OpIncrement, ID: id, Deltas: []cache.Delta{{Field: 2, By: 1}}},
 		{Op: cache.OpDelete, ID: id},
 	}[r.IntN(4)]
 	for range 2 {
@@ -517,7 +517,7 @@ func TestScoresAreBoundedToWhatRanksExactly(t *testing.T) {
 	b := setup(t, byCount)
 	require.NoError(t, b.Loading(t, cache.Write{Op: cache.OpPut, ID: "a",
 		Values: whole.Row("n", "1", "9007199254740991")}).Err)
-	got := b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []schema.Delta{{Field: 2, By: 1}}})
+	got := b.Loading(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 1}}})
 	require.ErrorIs(t, got.Err, schema.ErrInvalid)
 	_, err := b.E.Fields[2].Canonical([]byte("9007199254740992"))
 	require.Error(t, err)

@@ -52,7 +52,9 @@ func (at *field) mapPart(to *schema.Field, e *schema.Entity) error {
 	if err := at.mapTo(to, e); err != nil {
 		return err
 	}
-	if !schema.CanKey(to.Type) {
+	switch to.Type {
+	case schema.String, schema.Text, schema.Int, schema.Time, schema.UUID:
+	default:
 		return fmt.Errorf("a %s cannot be a part of a key: use a string, an int, a time or a UUID", to.Type)
 	}
 	to.Required = true

@@ -140,7 +140,7 @@ func (m *Operator) Effect(ctx context.Context, entity string, p schema.RetryPoli
 			}
 			for _, w := range waiting {
 				low, high := p.Range(w.Refusal.Kind, w.Attempts)
-				effect.add(w.Next, w.At.Add((low+high)/2), p.Exhausted(w.Refusal.Kind, w.Attempts+1))
+				effect.add(w.Next, w.At.Add((low+high)/2), w.Attempts+1 >= p.For(w.Refusal.Kind).MaxAttempts)
 			}
 			if len(waiting) == 0 {
 				break

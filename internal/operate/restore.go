@@ -96,7 +96,7 @@ func (m *Operator) restore(ctx context.Context, e *schema.Entity, l ledger.Lette
 	}
 	var fields schema.Fields
 	if !l.Deleted {
-		if fields, err = e.ParseFields([]byte(l.Payload)); err != nil {
+		if fields, err = payload(l.Payload); err != nil {
 			return producer.Accepted{}, fmt.Errorf("payload of dead letter %d: %w", l.Number, err)
 		}
 		if l.Changed != nil && !now.Deleted { // the row has the other fields, as others may have changed them since
@@ -119,6 +119,19 @@ func (m *Operator) restore(ctx context.Context, e *schema.Entity, l ledger.Lette
 	// If we crash here the letter stays open and lost; who restores it again sees a row
 	// that does not differ.
 	return accepted, m.close(ctx, share{e, e.Partition(l.ID)}, []ledger.Letter{l}, as, by)
+}
+
+// payload reads what [schema.Entity.AppendFields] wrote.
+func payload(object string) (schema.Fields, error) {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(object), &raw); err != nil {
+		return nil, err
+	}
+	fields := make(schema.Fields, len(raw))
+	for name, text := range raw {
+		fields[name] = text
+	}
+	return fields, nil
 }
 
 // today gives the fields of a letter's payload their names of today. A value of a field that

@@ -164,9 +164,13 @@ func (b *bundle) kill() {
 		var refused []pending.Refused
 		for _, d := range batch.Due {
 			now := time.Now()
+			var changed []string
+			for _, i := range d.Only {
+				changed = append(changed, b.user.Fields[i].Name)
+			}
 			letters = append(letters, ledger.Letter{Entity: "user", ID: d.ID, Version: d.Version, Deleted: d.Deleted,
 				Payload: string(b.user.AppendFields(nil, d.Values)), Refusal: taken, Attempts: 2, AcceptedAt: now,
-				DiedAt: now, Changed: b.user.Names(d.Only),
+				DiedAt: now, Changed: changed,
 				History: []schema.Attempt{{Number: 1, At: now, Kind: taken.Kind, Message: taken.Message, Worker: "w"}}})
 			refused = append(refused, pending.Refused{Change: d.Change, Refusal: taken, Attempts: 2})
 		}

@@ -470,7 +470,7 @@ func (z *zoo) write() {
 		record := maps.Clone(z.Put[id])
 		z.accept(http.MethodPut, id, "", record)
 		for i, f := range z.e.Fields {
-			if _, given := record[f.Name]; !given && !z.e.InKey(i) {
+			if _, given := record[f.Name]; !given && !slices.Contains(z.e.Key(), i) {
 				record[f.Name] = json.RawMessage(cmp.Or(f.Default, schema.Null))
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit/check"
 	"github.com/afterwrite/afterwrite/internal/testkit/flush"
 	"github.com/afterwrite/afterwrite/internal/testkit/whole"
+	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 )
@@ -60,7 +61,7 @@ func (b *bench) write(op cache.Op, id string, fields schema.Fields) error {
 	case cache.OpPatch:
 		w.Values, err = b.e.Partial(fields)
 	case cache.OpIncrement:
-		w.Deltas, err = b.e.Deltas(fields)
+		w.Deltas, err = producer.Deltas(b.e, fields)
 	}
 	require.NoError(b.t, err)
 	g := &cache.Group{Entity: b.e, Partition: b.e.Partition(id), Writes: []cache.Write{w}}

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/afterwrite/afterwrite/cache"
+	"github.com/afterwrite/afterwrite/producer"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -51,7 +52,7 @@ func (l *Ledger) Answer(e *schema.Entity, op cache.Op, id string, fields schema.
 	case cache.OpPatch:
 		w.Values, bad = e.Partial(fields)
 	case cache.OpIncrement:
-		w.Deltas, bad = e.Deltas(fields)
+		w.Deltas, bad = producer.Deltas(e, fields)
 	}
 	if bad != nil {
 		return // refused for what it is: nothing was written

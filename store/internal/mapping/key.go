@@ -33,7 +33,7 @@ func (t *Table) addColumns(e *schema.Entity, d Dialect) {
 	}
 	t.Keys = len(t.Columns)
 	for i := range e.Fields {
-		if !e.InKey(i) {
+		if !slices.Contains(e.Key(), i) {
 			add(i, d.ColumnType(&e.Fields[i]))
 		}
 	}

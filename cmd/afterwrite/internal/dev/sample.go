@@ -3,6 +3,7 @@ package dev
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/local"
@@ -38,7 +39,7 @@ func sampleID(e *schema.Entity) string {
 func sampleBody(e *schema.Entity) string {
 	var parts []string
 	for i, f := range e.Fields {
-		if !e.InKey(i) && (f.Required || (i == len(e.Key()) && f.References == "")) {
+		if !slices.Contains(e.Key(), i) && (f.Required || (i == len(e.Key()) && f.References == "")) {
 			parts = append(parts, fmt.Sprintf("%q:%s", f.Name, samples[f.Type]))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/afterwrite/afterwrite/schema"
@@ -64,10 +65,10 @@ func writeSchema(e *schema.Entity, whole bool) object {
 		if whole && f.Default != "" {
 			s["default"] = json.RawMessage(f.Default)
 		}
-		if e.InKey(i) {
+		if slices.Contains(e.Key(), i) {
 			s["description"] = "A part of the id: it can be left out where the id is given, and cannot be changed."
 		}
-		if whole && !e.InKey(i) && f.Required && (f.Default == "" || f.Default == schema.Null) {
+		if whole && !slices.Contains(e.Key(), i) && f.Required && (f.Default == "" || f.Default == schema.Null) {
 			required = append(required, f.Name)
 		}
 		if !f.Required {
@@ -81,7 +82,7 @@ func writeSchema(e *schema.Entity, whole bool) object {
 func incrementSchema(e *schema.Entity) object {
 	properties := object{}
 	for i := range e.Fields {
-		if e.Fields[i].Type == schema.Int && !e.InKey(i) {
+		if e.Fields[i].Type == schema.Int && !slices.Contains(e.Key(), i) {
 			properties[e.Fields[i].Name] = object{"type": "integer", "format": "int64"}
 		}
 	}

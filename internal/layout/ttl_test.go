@@ -1,4 +1,4 @@
-package schema_test
+package layout
 
 import (
 	"testing"
@@ -28,6 +28,6 @@ func TestAdaptiveTTL(t *testing.T) {
 		`"2027-01-01T00:00:00Z"`: 5 * time.Minute,
 		"null":                   5 * time.Minute,
 	} {
-		assert.Equal(t, want, e.TTL(schema.Values{`"x"`, changed}, now), changed)
+		assert.Equal(t, want, ttl(&e, schema.Values{`"x"`, changed}, now), changed)
 	}
 }
