@@ -13,14 +13,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Bounds of the configuration.
-const (
-	MaxPartitions = 1024 // partitions of one entity
-	MaxFlushBatch = 10_000
-	MaxIDBytes    = 1024 // largest id.max
-	MaxNameBytes  = 63   // of a table, column or index: PostgreSQL truncates longer names
-)
-
 // Bounds that Init alone checks. maxRankScore bounds an int field that ranks its records: Redis orders
 // by doubles, which are exact up to this value. It is the default of the field's min and max.
 const (

@@ -1,3 +1,5 @@
+//lint:file-ignore ST1005 Redis is a name.
+
 package schema
 
 import (
@@ -30,10 +32,9 @@ var (
 	ErrSchema              = errors.New("schema error")                                      // a [SchemaError]: migrate
 	ErrBusy                = errors.New("too many requests are waiting")                     // in this process
 	ErrPartitionsChanged   = errors.New("the entity runs with another number of partitions") // restart
+	ErrUnpaired            = errors.New("Redis and the database do not belong together")     // nothing is flushed
+	ErrOlder               = errors.New("Redis is an older copy of itself")                  // nor here, until repaired
 )
-
-// MaxFieldErrors bounds the invalid fields that one error names.
-const MaxFieldErrors = 100
 
 // FieldError says what is wrong with one field of a request.
 type FieldError struct {
@@ -52,8 +53,7 @@ func (e *InvalidError) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-// Is makes errors.Is(err, ErrInvalid) true.
-func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+func (e *InvalidError) Unwrap() error { return ErrInvalid }
 
 // Invalid returns an [InvalidError] about one field.
 func Invalid(field, format string, args ...any) error {
@@ -70,7 +70,4 @@ func (e *SchemaError) Error() string {
 	return fmt.Sprintf("schema error: table %s of entity %s: %v", e.Table, e.Entity, e.Err)
 }
 
-func (e *SchemaError) Unwrap() error { return e.Err }
-
-// Is makes errors.Is(err, ErrSchema) true.
-func (e *SchemaError) Is(target error) bool { return target == ErrSchema }
+func (e *SchemaError) Unwrap() []error { return []error{ErrSchema, e.Err} }

@@ -84,9 +84,6 @@ func (f *Field) Instant(t time.Time) time.Time {
 	return t.Round(unit)
 }
 
-// Null is the canonical text of a missing value.
-const Null = "null"
-
 func (f *Field) init() error {
 	if !ValidName(f.Name) || slices.Contains(Reserved, f.Name) {
 		return fmt.Errorf("a name is a to z, then a to z, 0 to 9 and _, and none of %v", Reserved)

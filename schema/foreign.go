@@ -5,9 +5,11 @@ package schema
 // compared like any other, but is never shown and never written back.
 const foreignMark = "!"
 
-// Undecided stands in [Values] for a value that the database is to make. It is never written, and read as null until
-// the flush has read the row.
-const Undecided = foreignMark
+// Texts in [Values] of what has no value. Undecided is never written, and read as null until the flush has read the row.
+const (
+	Null      = "null"      // a missing value
+	Undecided = foreignMark // one that the database is to make
+)
 
 // ForeignValue stands in [Values] for a value that its field cannot represent.
 func ForeignValue(reason string) string { return foreignMark + reason }

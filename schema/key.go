@@ -18,9 +18,6 @@ import (
 //	"", "é"                                    ~é
 //	42, 2026-01-31T12:00:00Z                   42~2026-01-31T12:00:00Z
 
-// MaxKeyColumns bounds the columns of a composite key.
-const MaxKeyColumns = 8
-
 // keyTypes are the types that a part of a composite key can have: each value has one text, and databases compare it
 // exactly.
 var keyTypes = []FieldType{String, Text, Int, Time, UUID}

@@ -12,9 +12,6 @@ type L1 struct {
 	Age   time.Duration // 0: 5s
 }
 
-// MaxL1Age bounds [L1.Age].
-const MaxL1Age = time.Hour
-
 const minL1Bytes = 64 << 10
 
 // On reports whether the L1 is enabled.

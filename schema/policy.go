@@ -10,7 +10,7 @@ import (
 // Kind says why the database refused a record. The set is closed: kinds are labels of metrics.
 type Kind string
 
-// The kinds of refusal.
+// The kinds of refusal; the last three without an attempt and a policy.
 const (
 	KindUnique     Kind = "unique"      // another row owns the value of a unique index
 	KindForeignKey Kind = "foreign_key" // the row refers to a row that does not exist, or another row refers to it
@@ -21,14 +21,10 @@ const (
 	KindMissing    Kind = "missing"     // another program deleted the row that a patch or an increment would change
 	KindTimeout    Kind = "timeout"     // its statement took too long, or another transaction was in its way
 	KindPoison     Kind = "poison"      // refused for a reason that fits no other kind
-)
 
-// Kinds without an attempt and a policy: the worker's configuration lacks a field that was written, the table is in
-// trouble and takes no record like it, or Redis went back to an older state of itself and the row may be newer.
-const (
-	KindUnknownField Kind = "unknown_field"
-	KindTable        Kind = "table"
-	KindOlder        Kind = "older"
+	KindUnknownField Kind = "unknown_field" // the worker's configuration lacks a field that was written
+	KindTable        Kind = "table"         // the table is in trouble and takes no record like it
+	KindOlder        Kind = "older"         // Redis went back to an older state of itself, and the row may be newer
 )
 
 // Kinds lists the kinds of refusal in the order of display, HeldKinds all reasons of a held record or a dead letter.
@@ -46,9 +42,6 @@ type Refusal struct {
 	Column     string // likewise
 	Message    string // at most MaxRefusalMessage bytes
 }
-
-// MaxRefusalMessage bounds a database's message in bytes.
-const MaxRefusalMessage = 1024
 
 func (r Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Kind, r.Message) }
 
@@ -129,14 +122,6 @@ func (p RetryPolicy) Range(k Kind, attempt int) (low, high time.Duration) {
 		return 0, high
 	}
 }
-
-// Bounds of a retry policy, checked by [RetryPolicy.Check].
-const (
-	MaxRetryAttempts = 1000
-	MaxRetryCap      = 7 * 24 * time.Hour
-	MinRetryBase     = time.Millisecond
-	MaxRetryTimeout  = 10 * time.Minute
-)
 
 const maxRetryFactor = 100
 

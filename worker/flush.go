@@ -216,8 +216,8 @@ func (f *flushing) paired(tx *store.Flush) error {
 	if len(f.last.Due)+len(f.last.Missing)+len(f.last.Unknown) == 0 || f.last.Pairing == tx.Pairing() {
 		return nil
 	}
-	return schema.Unpaired("the batch is of deployment %q, life %q, the database's is %q, %q", f.last.Pairing.Deployment,
-		f.last.Pairing.Life, tx.Pairing().Deployment, tx.Pairing().Life)
+	return fmt.Errorf("%w: the batch is of deployment %q, life %q, the database's is %q, %q", schema.ErrUnpaired,
+		f.last.Pairing.Deployment, f.last.Pairing.Life, tx.Pairing().Deployment, tx.Pairing().Life)
 }
 
 // reach is what the flush leaves in the fence for the case that Redis goes back: how far it has read. A part of a batch

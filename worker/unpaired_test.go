@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,7 +17,7 @@ import (
 func TestNothingCrossesBetweenTwoDeployments(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
-	apart := schema.Unpaired("the database is another one")
+	apart := fmt.Errorf("%w: the database is another one", schema.ErrUnpaired)
 	w := b.worker(func(c *Config) { c.Unpaired = func() error { return apart } })
 	w.leading.Store(true)
 	tasks := map[string]func(context.Context) error{"follow": w.follow, "move": w.move, "tidy": w.tidy}

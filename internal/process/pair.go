@@ -45,8 +45,8 @@ func (s sides) compare() (outcome, error) {
 		return same, nil
 	case r.None() && d.None():
 		if s.acked != "" {
-			return 0, schema.Unpaired("Redis has persisted records of %s, but this database has no flush of it; %s",
-				s.acked, choose)
+			return 0, fmt.Errorf("%w: Redis has persisted records of %s, but this database has no flush of it; %s",
+				schema.ErrUnpaired, s.acked, choose)
 		}
 		return first, nil
 	case d.Life == "" && r.None() && !d.None():
@@ -54,15 +54,16 @@ func (s sides) compare() (outcome, error) {
 	case d.Life == "" && r.Deployment == d.Deployment:
 		return confirmed, nil
 	case d.None():
-		return 0, schema.Unpaired("Redis is paired with another database (deployment %s), and this one was never paired; %s", r.Deployment, choose)
+		return 0, fmt.Errorf("%w: Redis is paired with another database (deployment %s), and this one was never paired; %s",
+			schema.ErrUnpaired, r.Deployment, choose)
 	case r.None() && s.persisted && !s.forgetful:
-		return 0, schema.Unpaired("Redis has persisted records but was never paired, and the database is paired with another Redis (deployment %s); %s",
-			d.Deployment, choose)
+		return 0, fmt.Errorf("%w: Redis has persisted records but was never paired, and the database is paired with another Redis "+
+			"(deployment %s); %s", schema.ErrUnpaired, d.Deployment, choose)
 	case r.None():
 		return emptied, nil
 	case r.Deployment != d.Deployment:
-		return 0, schema.Unpaired("Redis is of deployment %s, the database of deployment %s; %s", r.Deployment,
-			d.Deployment, choose)
+		return 0, fmt.Errorf("%w: Redis is of deployment %s, the database of deployment %s; %s", schema.ErrUnpaired,
+			r.Deployment, d.Deployment, choose)
 	}
 	return exchanged, nil
 }
