@@ -24,8 +24,8 @@ func prepareIncrement(e *schema.Entity, r Request, w *cache.Write) (err error) {
 	return err
 }
 
-// Deltas returns the additions of an increment, in the order of the fields. The error is a [schema.InvalidError] of every
-// invalid field.
+// Deltas returns the additions of an increment, in the order of the fields. The error is a [schema.InvalidError] of
+// every invalid field.
 func Deltas(e *schema.Entity, fields schema.Fields) ([]cache.Delta, error) {
 	if len(fields) == 0 {
 		return nil, schema.Invalid("fields", "must name at least one int field")

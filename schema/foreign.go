@@ -5,7 +5,8 @@ package schema
 // compared like any other, but is never shown and never written back.
 const foreignMark = "!"
 
-// Texts in [Values] of what has no value. Undecided is never written, and read as null until the flush has read the row.
+// Texts in [Values] of what has no value. Undecided is never written, and read as null until the flush has read the
+// row.
 const (
 	Null      = "null"      // a missing value
 	Undecided = foreignMark // one that the database is to make
