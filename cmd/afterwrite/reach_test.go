@@ -73,7 +73,7 @@ func TestRebinding(t *testing.T) {
 		for _, route := range s.paths {
 			method, path, _ := strings.Cut(route, " ")
 			for _, host := range []string{"evil.example", "evil.example:8080", "127.0.0.1.evil.example", "0.0.0.0",
-				"localhost.evil.example"} {
+				"localhost.evil.example", "wiki:8080"} {
 				code, body := d.reach(method, s.addr, path, host)
 				require.Equal(t, 403, code, "%s under %s: %s", route, host, body)
 			}
@@ -98,6 +98,10 @@ func TestRebinding(t *testing.T) {
 	}
 	code, body := d.reach("GET", d.api, "/v1/user/ada", "localhost")
 	require.Equal(t, 200, code, body)
+	code, body = d.reach("GET", d.api, "/v1/user/ada", "upstream_of_nginx")
+	require.Equal(t, 200, code, body)
+	code, _ = d.reach("GET", d.api, "/v1/admin/dead", "upstream_of_nginx")
+	require.Equal(t, 403, code)
 }
 
 // TestWorkerProfilesAskForAToken: beyond loopback they show memory, and with it records.

@@ -37,10 +37,16 @@ func (h Hosts) Allow(host string) bool {
 	return Local(name) || h.more[name]
 }
 
-// AllowPlain is Allow, but also allows names without a dot, such as the name of an upstream that nginx passes as Host.
-// No such name can be registered in the public DNS.
-func (h Hosts) AllowPlain(host string) bool {
-	return h.Allow(host) || plain.MatchString(canonical(withoutPort(host)))
+// AllowPlain is Allow for a server at an address, but also allows a name without a dot and without a port, such as the
+// name of an upstream that nginx passes as Host. No such name can be registered in the public DNS; a search domain, or
+// a device in the local network, can make one all the same. But a browser names the port of the server in Host unless
+// it is 80 or 443, so a page that has such a name resolve to this machine comes with a port, and is not allowed.
+func (h Hosts) AllowPlain(addr string) func(host string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil || port == "80" || port == "443" {
+		return h.Allow
+	}
+	return func(host string) bool { return h.Allow(host) || plain.MatchString(canonical(host)) }
 }
 
 var plain = regexp.MustCompile(`^[a-z_][a-z0-9_-]*$`)

@@ -28,12 +28,18 @@ func TestHosts(t *testing.T) {
 	} {
 		require.False(t, h.Allow(host), host)
 	}
-	for _, host := range []string{"api", "afterwrite_apis:80", "localhost"} {
-		require.True(t, h.AllowPlain(host), host)
+	behind := h.AllowPlain("127.0.0.1:8080")
+	for _, host := range []string{"api", "afterwrite_apis", "localhost", "localhost:8080", "API"} {
+		require.True(t, behind(host), host)
 	}
-	for _, host := range []string{"evil.example", "0x7f000001", "2130706433", "127.1", "a@b", "::3"} {
-		require.False(t, h.AllowPlain(host), host)
+	for _, host := range []string{"evil.example", "0x7f000001", "2130706433", "127.1", "a@b", "::3", "wiki:8080",
+		"wiki:80", "wiki:"} {
+		require.False(t, behind(host), host)
 	}
+	// A browser leaves these ports out.
+	require.False(t, h.AllowPlain("127.0.0.1:80")("wiki"))
+	require.False(t, h.AllowPlain("127.0.0.1:443")("wiki"))
+	require.True(t, h.AllowPlain("127.0.0.1:80")("localhost"))
 	require.True(t, peer.Hosts{}.Allow("localhost"))
 	require.False(t, peer.Hosts{}.Allow("api.example.com"))
 }

@@ -50,7 +50,7 @@ func (p *Parts) LocalAPI(next http.Handler) http.Handler {
 				"hint", "name the origins in api.cors, or set api.require_tokens", "cors", "*")
 		}
 	}
-	return localNames(peer.NewHosts(p.Config.API.Hosts).AllowPlain, "api.hosts", next)
+	return localNames(peer.NewHosts(p.Config.API.Hosts).AllowPlain(p.Config.API.Addr), "api.hosts", next)
 }
 
 // localNames rejects requests under other names than the hosts. Probes of health pass: they
