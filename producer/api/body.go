@@ -81,35 +81,33 @@ func bodyError(err error) error {
 const (
 	DefaultSlowGrace = 10 * time.Second
 	LeastRate        = 32 << 10 // bytes per second
-	paced            = 16 << 10 // bytes of a body up to which it is not timed: the server's own timeout is enough
 )
 
-// pace extends the deadline of a connection as bytes pass.
+// pace extends the deadline of a connection as bytes of a body pass, be it large or small.
 type pace struct {
-	control *http.ResponseController // nil: not timed
+	control *http.ResponseController
 	began   time.Time
 	grace   time.Duration
 }
 
 func (a *API) pace(c *call) pace {
-	if c.r.ContentLength >= 0 && c.r.ContentLength <= paced {
-		return pace{}
-	}
+	c.paced = true
 	return pace{http.NewResponseController(c.w), time.Now(), a.slowGrace}
 }
 
 // next sets the time by which more than these bytes must have arrived.
 func (p pace) next(read int) {
-	if p.control != nil {
-		// Not every connection supports it.
-		_ = p.control.SetReadDeadline(p.began.Add(p.grace + time.Duration(read)*time.Second/LeastRate))
-	}
+	// Not every connection supports it.
+	_ = p.control.SetReadDeadline(p.began.Add(p.grace + time.Duration(read)*time.Second/LeastRate))
 }
 
 // end removes the deadline: after the body, the end of the connection cancels the request. Of a body that is rejected
 // the deadline stays, because net/http reads up to 256 KiB of the rest before it answers.
-func (p pace) end() {
-	if p.control != nil {
-		_ = p.control.SetReadDeadline(time.Time{})
+func (p pace) end() { _ = p.control.SetReadDeadline(time.Time{}) }
+
+// paceRest times the body of a request that was answered without reading it, which net/http reads the rest of.
+func (a *API) paceRest(c *call) {
+	if c.r.ContentLength != 0 && !c.paced && c.end != adminEnd {
+		a.pace(c).next(0)
 	}
 }

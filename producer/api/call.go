@@ -34,6 +34,7 @@ type call struct {
 	code      int           // status of the answer, 0 before it is sent
 	holds     share.Request // what it holds of memory and places
 	grace     time.Duration
+	paced     bool // the request's body has been timed
 	cut       bool // the answer was read more slowly than the minimum rate
 	spoilt    bool // a panic may have left a reference to the buffers
 

@@ -39,6 +39,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.trace()
 	}
 	a.answer(c)
+	a.paceRest(c)
 	if traced {
 		c.nameSpan()
 	}
@@ -76,7 +77,7 @@ func (a *API) answer(c *call) {
 	}
 }
 
-// bound gives one operation its deadline. It does not cover reading a body, which the server's read timeout bounds.
+// bound gives one operation its deadline. It does not cover reading a body, which its least rate bounds.
 func (a *API) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, a.timeout)
 }

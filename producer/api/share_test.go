@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -112,19 +113,50 @@ func TestI6BatchesThatComeSlowlyTakeNoPlace(t *testing.T) {
 	b.do("POST", "/v1/batch", large, from(2)).want(t, 200)
 }
 
-// TestI6SlowBodiesEnd: a body that does not come holds its memory and its connection for the grace, no longer. Of a
-// body below 256 KiB net/http reads the rest before it answers.
+// TestI6SlowBodiesEnd: a body that does not come holds its memory and its connection for the grace, no longer, be it
+// large or small, read or rejected unread. Of a body below 256 KiB net/http reads the rest before it answers.
 func TestI6SlowBodiesEnd(t *testing.T) {
 	t.Parallel()
 	b := setup(t, configure(func(c *api.Config) { c.SlowGrace = 300 * time.Millisecond }))
 	for _, path := range []string{"PUT /v1/user/a", "POST /v1/batch"} {
 		method, path, _ := strings.Cut(path, " ")
-		for _, size := range []int{900 << 10, 100 << 10} {
+		for _, size := range []int{900 << 10, 100 << 10, 10 << 10, 2} {
 			require.Equal(t, 408, answered(t, b.upload(method, path, 0, size, `[`)), "%s %d", path, size)
 		}
 	}
-	require.Contains(t, b.do("GET", "/metrics", "").body, `afterwrite_http_too_slow_total{side="body"} 4`)
+	require.Contains(t, b.do("GET", "/metrics", "").body, `afterwrite_http_too_slow_total{side="body"} 8`)
 	b.do("GET", "/v1/user/a", "").want(t, 404)
+	for _, size := range []int{100 << 10, 10 << 10, 2} {
+		c := b.upload("PUT", "/v1/none/a", 0, size, `{`)
+		require.Equal(t, 404, answered(t, c))
+		_, err := io.Copy(io.Discard, c)
+		require.NoError(t, err, "the connection ends, too: %d", size)
+	}
+}
+
+// TestSlowBodiesThatKeepTheRate: a client that is slow, and not slower than the least rate, is served, and its wait for
+// the persistence is not cut off by the time that its body had.
+func TestSlowBodiesThatKeepTheRate(t *testing.T) {
+	t.Parallel()
+	b := setup(t, configure(func(c *api.Config) { c.SlowGrace = 1500 * time.Millisecond }))
+	body := `{"name":"` + strings.Repeat("n", 90) + `"}`
+	r, w := io.Pipe()
+	go func() {
+		for i := range len(body) {
+			_, _ = w.Write([]byte(body[i : i+1]))
+			time.Sleep(10 * time.Millisecond)
+		}
+		_ = w.Close()
+	}()
+	request, err := http.NewRequestWithContext(t.Context(), "PUT", b.url+"/v1/user/slow", r)
+	require.NoError(t, err)
+	request.ContentLength = int64(len(body))
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Prefer", "wait=2")
+	answer, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	require.Equal(t, 202, answer.StatusCode)
 }
 
 // TestI6SlowReadersEnd: an answer that is not read holds its memory for the grace, no longer.
