@@ -200,6 +200,23 @@ func TestDraining(t *testing.T) {
 	require.Equal(t, 0, <-code)
 }
 
+// TestAnAPIThatWasNeverReadyDrainsNothing: no balancer has sent it a request.
+func TestAnAPIThatWasNeverReadyDrainsNothing(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	d.ok("migrate")
+	d.env = append(d.env, "AFTERWRITE_API_DRAIN=1m", "AFTERWRITE_REDIS_URL=redis://"+testkit.FreeAddr(t))
+	s := d.start("api")
+	testkit.Eventually(t, "the API is not ready", func() bool {
+		code, _ := d.call("GET", d.api, "/readyz", "")
+		return code == 503
+	})
+	began := time.Now()
+	require.Equal(t, 0, s.stop())
+	require.Less(t, time.Since(began), 30*time.Second)
+	require.NotContains(t, s.text(), "draining")
+}
+
 // TestNoRequestBeforeReady: an API listens when it can answer.
 func TestNoRequestBeforeReady(t *testing.T) {
 	t.Parallel()

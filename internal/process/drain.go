@@ -32,12 +32,13 @@ type drain struct {
 func newDrain() *drain { return &drain{over: make(chan struct{})} }
 
 // run waits until ctx ends, and then for the drain. Where requests go on coming, for a
-// balancer that has not noticed, it waits for up to four fifths longer.
-func (d *drain) run(ctx context.Context, lasts time.Duration, log *slog.Logger) {
+// balancer that has not noticed, it waits for up to four fifths longer. A server that was never
+// ready has no balancer to turn away.
+func (d *drain) run(ctx context.Context, lasts time.Duration, ready func() bool, log *slog.Logger) {
 	<-ctx.Done()
 	defer close(d.over)
 	d.begun.Store(true)
-	if lasts == 0 || errors.Is(context.Cause(ctx), ErrInterrupted) {
+	if lasts == 0 || !ready() || errors.Is(context.Cause(ctx), ErrInterrupted) {
 		return
 	}
 	log.Info("draining: not ready for new requests, which are answered still", "for", lasts)

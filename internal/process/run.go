@@ -46,7 +46,7 @@ func (p *Parts) ServeAPI(ctx context.Context) error {
 			return err
 		}
 		group.Go(func() error {
-			d.run(ctx, c.Drain, p.Log)
+			d.run(ctx, c.Drain, g.opened.Load, p.Log)
 			return nil
 		})
 		return Serve(serving, api.Listener(l, p.Log), p.LocalAPI(d.handler(gated(g, handler))), c.ShutdownTimeout,
@@ -159,7 +159,7 @@ func (p *Parts) ServeDashboard(ctx context.Context) error {
 	p.Log.Info("dashboard listens", "addr", l.Addr().String())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		d.run(ctx, c.Drain, p.Log)
+		d.run(ctx, c.Drain, func() bool { return true }, p.Log)
 		return nil
 	})
 	group.Go(func() error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
@@ -146,6 +147,8 @@ func Unreachable(err error) bool {
 type gate struct {
 	parts *Parts // whose pairing counts, too
 
+	opened atomic.Bool // the checks have passed once
+
 	mu     sync.Mutex // guards the rest
 	errs   [checks]error
 	passed [checks]bool
@@ -218,6 +221,7 @@ func (g *gate) open(ctx context.Context, log *slog.Logger, run [checks]func(cont
 			close(g.tried)
 		}
 		if err == nil {
+			g.opened.Store(true)
 			return nil
 		}
 		log.Error("not ready, trying again", "error", err, "after", startRetry)
