@@ -55,7 +55,7 @@ func (p *Parts) unnoted(ctx context.Context, entities []*schema.Entity) (losses 
 			losses = append(losses, l)
 		}
 	}
-	counted, err := p.Store.CountedLosses(ctx, s.redis.Life)
+	counted, err := p.Store.LossesOf(ctx, s.redis.Life)
 	if err != nil {
 		return nil, err
 	}
@@ -101,19 +101,28 @@ func (p *Parts) unnotedOlder(ctx context.Context, life string, entities []*schem
 }
 
 // Acknowledge marks losses that [Parts.Losses] returned as acknowledged, with the operator's
-// reason, and returns how many it marked.
+// reason, and returns how many it marked. One that no process has noted yet is noted as a process
+// notes it that starts, so that the next one does not note it again.
 func (p *Parts) Acknowledge(ctx context.Context, losses []ledger.Loss, reason string, by ledger.Actor) (int, error) {
-	var known, counted []ledger.Loss
+	var known, counted, unnoted []ledger.Loss
 	for _, l := range losses {
-		if l.Number == 0 {
-			counted = append(counted, l)
-		} else {
+		switch {
+		case l.Number > 0:
 			known = append(known, l)
+		case l.Records > 0:
+			counted = append(counted, l)
+		default:
+			unnoted = append(unnoted, l)
 		}
 	}
-	if len(counted) > 0 {
+	if len(counted)+len(unnoted) > 0 {
 		if err := p.Store.NoteLosses(ctx, counted...); err != nil {
 			return 0, err
+		}
+		if len(unnoted) > 0 {
+			if err := p.CheckPairing(ctx); err != nil {
+				return 0, err
+			}
 		}
 		open, err := p.Store.OpenLosses(ctx)
 		if err != nil {
@@ -122,6 +131,8 @@ func (p *Parts) Acknowledge(ctx context.Context, losses []ledger.Loss, reason st
 		for _, l := range open {
 			if slices.ContainsFunc(counted, func(c ledger.Loss) bool {
 				return c.Entity == l.Entity && c.Life == l.Life && c.Records == l.Records
+			}) || slices.ContainsFunc(unnoted, func(u ledger.Loss) bool {
+				return u.Entity == l.Entity && l.Records == 0 && u.Why == l.Why
 			}) {
 				known = append(known, l)
 			}

@@ -186,8 +186,10 @@ func (p *Parts) noteOlder(ctx context.Context, life string, entities []*schema.E
 
 // noteBack notes that Redis or the database went back, as a loss of each entity, until an operator
 // acknowledges it. The first process that does gives Redis another life, so that the others
-// note nothing. Nor does anybody where a loss of this life is open: one that finds what the
-// first is still repair, or was killed before it had repaired all.
+// note nothing. Nor does a process where a loss of this life is open: it finds what the first is
+// still to repair, or was killed before it had repaired all. What it finds of other entities
+// belongs to the same loss, so it is noted of the same life: with another one the entities of the
+// first would be noted again. An entity and a life are unique in the database.
 func (p *Parts) noteBack(ctx context.Context, life string, entities []*schema.Entity, why, message string) error {
 	if p.Forgetful {
 		return nil
@@ -202,6 +204,12 @@ func (p *Parts) noteBack(ctx context.Context, life string, entities []*schema.En
 	if len(entities) == 0 {
 		return nil
 	}
+	noted, err := p.Store.LossesOf(ctx, life)
+	if err != nil {
+		return err
+	}
+	same := slices.ContainsFunc(open, func(l ledger.Loss) bool { return l.Life == life && l.Records == 0 }) &&
+		len(unnotedOf(noted, life, entities)) == len(entities) // an entity whose loss was acknowledged has another
 	var losses []ledger.Loss
 	err = p.Store.Pair(ctx, p.Config.Redis.Prefix, func(ctx context.Context, stored schema.Pairing) (ledger.Pairs,
 		error) {
@@ -209,11 +217,15 @@ func (p *Parts) noteBack(ctx context.Context, life string, entities []*schema.En
 		if err != nil || stored.Life != life || seen != stored {
 			return ledger.Pairs{With: stored}, err // another process was faster, or the pairing notes it
 		}
-		to := schema.Pairing{Deployment: stored.Deployment, Life: rand.Text()}
-		paired, err := p.Cache.Pair(ctx, seen, to)
-		if err == nil && !paired {
-			err = errChanged
+		to := stored
+		if !same {
+			to.Life = rand.Text()
+			var paired bool
+			if paired, err = p.Cache.Pair(ctx, seen, to); err == nil && !paired {
+				err = errChanged
+			}
 		}
+		losses = nil
 		for _, e := range entities {
 			losses = append(losses, ledger.Loss{Entity: e.Name, Life: to.Life, Why: why})
 		}
@@ -228,10 +240,13 @@ func (p *Parts) noteBack(ctx context.Context, life string, entities []*schema.En
 	return nil
 }
 
-// unnotedOf are the entities of which no loss of a life of Redis is open.
-func unnotedOf(open []ledger.Loss, life string, entities []*schema.Entity) []*schema.Entity {
+// unnotedOf are the entities of which no loss of a life of Redis is among these. Losses that are
+// counted have another reason.
+func unnotedOf(losses []ledger.Loss, life string, entities []*schema.Entity) []*schema.Entity {
 	return slices.DeleteFunc(slices.Clone(entities), func(e *schema.Entity) bool {
-		return slices.ContainsFunc(open, func(l ledger.Loss) bool { return l.Entity == e.Name && l.Life == life })
+		return slices.ContainsFunc(losses, func(l ledger.Loss) bool {
+			return l.Entity == e.Name && l.Life == life && l.Records == 0
+		})
 	})
 }
 

@@ -420,3 +420,75 @@ func TestALetterOfAnOlderRedisNamesWhatWasChanged(t *testing.T) {
 	d.Only = nil
 	require.Nil(t, letterOf(e, d, time.UnixMilli(5)).Changed, "a PUT writes all fields")
 }
+
+// TestALossIsNotedOnce: processes that notice a loss at the same time, and those that find later what is left of it, note
+// it once for each entity, whichever entities they find first. Redis may go back again after that.
+func TestALossIsNotedOnce(t *testing.T) {
+	onOlder(t, func(t *testing.T, b *olderBench) {
+		ctx := t.Context()
+		other := &schema.Entity{Name: "other"}
+		notice := func(of ...*schema.Entity) {
+			t.Helper()
+			now, err := b.Cache.Pairing(ctx)
+			require.NoError(t, err)
+			failed := make(chan error)
+			for range 4 {
+				go func() { failed <- b.noteOlder(ctx, now.Life, of) }()
+			}
+			for range 4 {
+				if err := <-failed; err != nil {
+					t.Log("tried again:", err)
+				}
+			}
+			require.NoError(t, b.noteOlder(ctx, now.Life, of))
+		}
+		open := func(of ...string) {
+			t.Helper()
+			losses, err := b.Store.OpenLosses(ctx)
+			require.NoError(t, err)
+			var names []string
+			for _, l := range losses {
+				names = append(names, l.Entity)
+			}
+			require.Equal(t, of, names)
+		}
+		notice(b.e)
+		open("user")
+		notice(b.e, other)
+		open("user", "other")
+		notice(b.e)
+		notice(other)
+		open("user", "other")
+		losses, err := b.Store.OpenLosses(ctx)
+		require.NoError(t, err)
+		_, err = b.Store.Acknowledge(ctx, losses, "seen", ledger.Actor{Name: "ann"})
+		require.NoError(t, err)
+		notice(b.e)
+		open("user")
+	})
+}
+
+// TestALossIsAcknowledgedBeforeItIsNoted: an operator who acknowledges a loss while no process runs is not told of it
+// again when one starts.
+func TestALossIsAcknowledgedBeforeItIsNoted(t *testing.T) {
+	onOlder(t, func(t *testing.T, b *olderBench) {
+		ctx := t.Context()
+		b.put("a", 1)
+		back := b.server.Copy()
+		b.drain()
+		b.putBack(back)
+		losses, err := b.Losses(ctx, b.Config.Entities)
+		require.NoError(t, err)
+		require.Len(t, losses, 1)
+		require.Zero(t, losses[0].Number)
+		n, err := b.Acknowledge(ctx, losses, "seen", ledger.Actor{Name: "ann"})
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		require.NoError(t, b.CheckPairing(ctx))
+		losses, err = b.Losses(ctx, b.Config.Entities)
+		require.NoError(t, err)
+		require.Empty(t, losses)
+		b.drain()
+		require.Equal(t, "1", b.row("a"))
+	})
+}

@@ -190,11 +190,12 @@ var errChanged = fmt.Errorf("%w: the pairing has changed meanwhile", schema.ErrU
 // off in between goes on, and is not taken for a Redis that belongs elsewhere.
 func (p *Parts) pairOnce(ctx context.Context, was outcome, s sides) (schema.Pairing, error) {
 	switch {
-	case was == exchanged || was == confirmed:
+	case was == confirmed:
 		return s.redis, nil
 	case was == first && s.database.None():
 		return schema.Pairing{Deployment: rand.Text()}, nil
 	}
+	// Each loss gets a life of its own: an old copy of Redis can be put back twice.
 	to := schema.Pairing{Deployment: s.database.Deployment, Life: rand.Text()}
 	paired, err := p.Cache.Pair(ctx, s.redis, to)
 	if err == nil && !paired {

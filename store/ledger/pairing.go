@@ -112,6 +112,7 @@ type lossRow struct {
 	At             time.Time
 	Entity         string
 	Life           string
+	Noted          *string // Life, of a loss whose records are not counted: unique with Entity
 	Records        int64
 	Why            string
 	AcknowledgedAt *time.Time
@@ -123,7 +124,9 @@ func (r lossRow) loss() Loss {
 	return Loss{Number: r.Number, At: r.At.UTC(), Entity: r.Entity, Life: r.Life, Records: r.Records, Why: r.Why}
 }
 
-// NoteLosses stores losses until an operator acknowledges them, and writes them to the audit. A zero At means now.
+// NoteLosses stores losses until an operator acknowledges them, and writes them to the audit. A zero At means now. A
+// loss whose records are not counted is stored once for each entity and life of a Redis: if it was noted before,
+// nothing happens.
 func (l *Ledger) NoteLosses(ctx context.Context, losses ...Loss) error {
 	if len(losses) == 0 {
 		return nil
@@ -132,25 +135,34 @@ func (l *Ledger) NoteLosses(ctx context.Context, losses ...Loss) error {
 }
 
 func noteLosses(db *gorm.DB, losses []Loss) error {
-	if len(losses) == 0 {
-		return nil
-	}
-	rows, entries := make([]lossRow, len(losses)), make([]AuditEntry, len(losses))
-	for i, l := range losses {
+	for _, l := range losses {
 		if l.At.IsZero() {
 			l.At = time.Now()
 		}
-		rows[i] = lossRow{At: kit.Instant(l.At), Entity: l.Entity, Life: l.Life, Records: l.Records, Why: l.Why}
-		entries[i] = AuditEntry{At: l.At, Actor: Actor{Name: "afterwrite", Origin: "watch"}, Action: RedisLost,
+		row := lossRow{At: kit.Instant(l.At), Entity: l.Entity, Life: l.Life, Records: l.Records, Why: l.Why}
+		entry := AuditEntry{At: l.At, Actor: Actor{Name: "afterwrite", Origin: "watch"}, Action: RedisLost,
 			Entity: l.Entity, Detail: map[string]any{"why": l.Why}}
 		if l.Records > 0 {
-			entries[i].Detail["records"] = l.Records
+			entry.Detail["records"] = l.Records
+		} else {
+			var before int64
+			row.Noted = &l.Life
+			err := db.Table("afterwrite_losses").Where("entity = ? AND noted = ?", l.Entity, l.Life).Count(&before).Error
+			if err != nil {
+				return err
+			}
+			if before > 0 {
+				continue
+			}
+		}
+		if err := db.Table("afterwrite_losses").Create(&row).Error; err != nil {
+			return err
+		}
+		if err := insertAudit(db, entry); err != nil {
+			return err
 		}
 	}
-	if err := db.Table("afterwrite_losses").Create(&rows).Error; err != nil {
-		return err
-	}
-	return insertAudit(db, entries...)
+	return nil
 }
 
 // OpenLosses returns the losses that no operator has acknowledged, the oldest first.
@@ -158,9 +170,9 @@ func (l *Ledger) OpenLosses(ctx context.Context) ([]Loss, error) {
 	return l.losses(ctx, func(db *gorm.DB) *gorm.DB { return db.Where("acknowledged_at IS NULL") })
 }
 
-// CountedLosses returns the losses of a life of Redis whose number of records is known, acknowledged or not.
-func (l *Ledger) CountedLosses(ctx context.Context, life string) ([]Loss, error) {
-	return l.losses(ctx, func(db *gorm.DB) *gorm.DB { return db.Where("life = ? AND records > 0", life) })
+// LossesOf returns the losses of a life of Redis, acknowledged or not.
+func (l *Ledger) LossesOf(ctx context.Context, life string) ([]Loss, error) {
+	return l.losses(ctx, func(db *gorm.DB) *gorm.DB { return db.Where("life = ?", life) })
 }
 
 func (l *Ledger) losses(ctx context.Context, of func(*gorm.DB) *gorm.DB) ([]Loss, error) {
