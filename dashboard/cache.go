@@ -107,13 +107,16 @@ func (d *dashboard) invalidateMany(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), invalidateLimit)
 	defer cancel()
 	n, err := d.Records.InvalidateMatch(ctx, e, pattern, nil)
-	d.tell(r, "cache.invalidate", e, "", map[string]any{"pattern": pattern, "dropped": n})
+	audited := d.tell(r, "cache.invalidate", e, "", map[string]any{"pattern": pattern, "dropped": n})
 	done := "Dropped " + format.Number(int64(n)) + " " + format.Plural(int64(n), "record", "records") + " of " + e.Name +
 		" from the cache."
 	if err != nil {
 		d.Log.WarnContext(r.Context(), "invalidation ended early", "entity", e.Name, "pattern", pattern, "dropped", n,
 			"error", err)
 		done += " Then it was cut off; repeat it to go on."
+	}
+	if audited == unaudited {
+		done += unauditedText
 	}
 	d.showCache(w, r, http.StatusOK, done)
 }
@@ -134,9 +137,11 @@ func (d *dashboard) invalidateTag(w http.ResponseWriter, r *http.Request) {
 		d.broken(w, r, "invalidate a tag", err)
 		return
 	}
-	d.tell(r, "cache.invalidate", &schema.Entity{}, "", map[string]any{"tag": tag})
-	d.showCache(w, r, http.StatusOK, "Every value with the tag "+strconv.Quote(tag)+
-		" is loaded again when it is asked for.")
+	done := "Every value with the tag " + strconv.Quote(tag) + " is loaded again when it is asked for."
+	if d.tell(r, "cache.invalidate", &schema.Entity{}, "", map[string]any{"tag": tag}) == unaudited {
+		done += unauditedText
+	}
+	d.showCache(w, r, http.StatusOK, done)
 }
 
 func (d *dashboard) exportKeys(w http.ResponseWriter, r *http.Request) {

@@ -9,6 +9,7 @@ import (
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/dashboard/internal/format"
 	"github.com/afterwrite/afterwrite/internal/health"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -110,15 +111,15 @@ func (d *dashboard) pauseEntity(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.reading.forget()
-	d.tell(r, action, e, "", map[string]any{"changed": changed})
-	redirect(w, r, "entities/"+e.Name+"?said="+said)
+	audited := d.tell(r, action, e, "", map[string]any{"changed": changed})
+	redirect(w, r, "entities/"+e.Name+"?said="+said+audited)
 }
 
 // flushNow orders the flush of all that waits, held records included.
 func (d *dashboard) flushNow(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("entity")
 	now, err := d.Letters.FlushNow(r.Context(), name, who(r).actor())
-	if err != nil {
+	if !operate.Done(err) {
 		d.broken(w, r, "flush at once", err)
 		return
 	}
@@ -132,7 +133,7 @@ func (d *dashboard) flushNow(w http.ResponseWriter, r *http.Request) {
 	case len(now.Orders) == 0:
 		said = "flushnothing"
 	}
-	redirect(w, r, "entities/"+name+"?said="+said)
+	redirect(w, r, "entities/"+name+"?said="+said+auditedBy(err))
 }
 
 func settings(e *schema.Entity) []setting {

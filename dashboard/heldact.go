@@ -85,15 +85,16 @@ func (d *dashboard) actOnHeld(w http.ResponseWriter, r *http.Request, s selectio
 	if s.do == "discard" {
 		do, said = d.Letters.DiscardOne, "discarded"
 	}
-	switch err := do(r.Context(), *s.one, who(r).actor()); {
+	err := do(r.Context(), *s.one, who(r).actor())
+	switch {
 	case errors.Is(err, operate.ErrStale):
 		said = "stale"
-	case err != nil:
+	case !operate.Done(err):
 		d.broken(w, r, s.do+" a held record", err)
 		return
 	}
 	d.groupings.Changed()
-	redirect(w, r, "record?"+query("entity", s.one.Entity.Name, "id", s.one.ID, "said", said))
+	redirect(w, r, "record?"+query("entity", s.one.Entity.Name, "id", s.one.ID, "said", said)+auditedBy(err))
 }
 
 // retryHeld sends one held record back to the database, at the version that was looked at.
@@ -175,9 +176,9 @@ func (d *dashboard) editHeld(w http.ResponseWriter, r *http.Request) {
 	default:
 		_, err = d.Letters.EditOne(r.Context(), one, changes, who(r).actor())
 	}
-	if err == nil {
+	if operate.Done(err) {
 		d.groupings.Changed()
-		redirect(w, r, "record?"+query("entity", body.Entity, "id", body.ID, "said", "edited"))
+		redirect(w, r, "record?"+query("entity", body.Entity, "id", body.ID, "said", "edited")+auditedBy(err))
 		return
 	}
 	if status := body.refuse(err, stale); status > 0 {

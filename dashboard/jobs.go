@@ -118,7 +118,7 @@ func (d *dashboard) stopJob(w http.ResponseWriter, r *http.Request) {
 	switch _, err := d.Jobs.Stop(r.Context(), id, who(r).actor()); {
 	case errors.Is(err, operate.ErrNoJob):
 		d.notFound(w, r)
-	case err != nil:
+	case !operate.Done(err):
 		d.broken(w, r, "stop a bulk action", err)
 	default:
 		redirect(w, r, "jobs/"+id)

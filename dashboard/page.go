@@ -140,6 +140,9 @@ func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, n
 	p.Version, p.Environment, p.Production = d.Version, d.Environment, d.production()
 	p.Person, p.View, p.Entities, p.Lookup = who(r), viewOf(r), d.Entities, d.Records != nil
 	p.Said = saids[r.URL.Query().Get("said")]
+	if p.Said != "" && r.URL.Query().Has("unaudited") {
+		p.Said += unauditedText
+	}
 	if p.Person.Name != "" {
 		p.Pages = d.navigation(name, p.Person)
 	}

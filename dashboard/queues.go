@@ -104,6 +104,6 @@ func (d *dashboard) pauseQueue(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.reading.forget()
-	d.tell(r, action, &schema.Entity{}, "", map[string]any{"queue": name})
-	redirect(w, r, "queues/"+name+"?said="+said)
+	audited := d.tell(r, action, &schema.Entity{}, "", map[string]any{"queue": name})
+	redirect(w, r, "queues/"+name+"?said="+said+audited)
 }

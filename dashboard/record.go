@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"net/http"
 	"strconv"
@@ -42,18 +43,34 @@ type Auditor interface {
 }
 
 // tell audits an action that nothing else audits. It has been done, so a failure is
-// logged and not the viewer's.
-func (d *dashboard) tell(r *http.Request, action string, e *schema.Entity, id string, detail map[string]any) {
+// logged, and the next page says so if the returned parameter is in its address.
+func (d *dashboard) tell(r *http.Request, action string, e *schema.Entity, id string, detail map[string]any) string {
 	p := who(r)
 	d.Log.InfoContext(r.Context(), "done by an operator", "action", action, "entity", e.Name, "id", id, "user", p.Name)
 	if d.Audit == nil {
-		return
+		return ""
 	}
 	entry := ledger.AuditEntry{Actor: p.actor(), Action: action, Entity: e.Name, ID: id, Detail: detail}
 	if err := d.Audit.Audit(context.WithoutCancel(r.Context()), entry); err != nil {
 		d.Log.ErrorContext(r.Context(), "not audited", "action", action, "entity", e.Name, "id", id, "user", p.Name,
 			"error", err)
+		return unaudited
 	}
+	return ""
+}
+
+// unaudited is the parameter of a page whose action is done, but not in the audit.
+const (
+	unaudited     = "&unaudited=1"
+	unauditedText = " It is not in the audit: the database did not take the entry, and the log has it."
+)
+
+// auditedBy is [unaudited] for an action that is not in the audit, else "".
+func auditedBy(err error) string {
+	if errors.Is(err, operate.ErrNotAudited) {
+		return unaudited
+	}
+	return ""
 }
 
 // eventsBack is how far the events of a record are looked for.
@@ -202,10 +219,9 @@ func (d *dashboard) invalidate(w http.ResponseWriter, r *http.Request) {
 		d.broken(w, r, "invalidate", err)
 		return
 	}
-	said := "kept"
+	said, audited := "kept", ""
 	if n > 0 {
-		said = "invalidated"
-		d.tell(r, "cache.invalidate", e, id, nil)
+		said, audited = "invalidated", d.tell(r, "cache.invalidate", e, id, nil)
 	}
-	redirect(w, r, "record?"+query("entity", e.Name, "id", id, "said", said))
+	redirect(w, r, "record?"+query("entity", e.Name, "id", id, "said", said)+audited)
 }

@@ -25,6 +25,7 @@ import (
 
 // Errors of an action that comes too late, or is not precise enough.
 var (
+	ErrNotAudited    = inner.ErrNotAudited     // it is done, but the database did not take the audit's entry
 	ErrStale         = inner.ErrStale          // the record is no longer dead, or held, at that version
 	ErrTooManyHeld   = inner.ErrTooManyHeld    // more held records match than one action takes
 	ErrPolicyChanged = ledger.ErrPolicyChanged // the policy is at another version than expected

@@ -20,7 +20,8 @@ func (a *app) pauseCommand() *cobra.Command {
 		Short: "Pause the flushing of an entity",
 		Long: "Pauses the flushing of an entity, or of some of its partitions. Writes go on being accepted\n" +
 			"and wait in Redis; at flush.max_pending new records are rejected. A flush that is under way\n" +
-			"ends first. The pause stays through restarts until `afterwrite resume`, and is audited.",
+			"ends first. The pause stays through restarts until `afterwrite resume`, and is audited. It works while\n" +
+			"the database is down: then the audit lacks it, and a warning and the log say so.",
 		Example: "  afterwrite pause user\n  afterwrite pause user --partition 3,4",
 	}, "paused", func(m *operate.Operator) setFlushing { return m.Pause })
 }
@@ -56,7 +57,7 @@ func (a *app) flushingCommand(c *cobra.Command, done string, of func(*operate.Op
 			return err
 		}
 		changed, err := of(m)(c.Context(), args[0], partitions, a.Actor())
-		if err != nil {
+		if err := a.Audited(err); err != nil {
 			return err
 		}
 		if a.JSON {

@@ -177,7 +177,7 @@ func (m *Operator) EditOne(ctx context.Context, h Held, changes schema.Fields, b
 	}
 	ctx, cancel := finish(ctx)
 	defer cancel()
-	return accepted, m.letters.Note(ctx, heldNote("held.edited", h, by))
+	return accepted, m.Note(ctx, heldNote("held.edited", h, by))
 }
 
 func (m *Operator) stillHeld(ctx context.Context, h Held) (cache.State, error) {
@@ -225,7 +225,7 @@ func (m *Operator) one(ctx context.Context, h Held, do heldAction, by ledger.Act
 	if err != nil {
 		return err
 	}
-	return m.letters.Note(ctx, heldNote(do.name, h, by))
+	return m.Note(ctx, heldNote(do.name, h, by))
 }
 
 func heldNote(action string, h Held, by ledger.Actor) ledger.AuditEntry {
@@ -292,8 +292,8 @@ func (m *Operator) stepHeld(ctx context.Context, some []Held, do heldAction, by 
 				r.fail(at.entity.Name+" "+some[i].ID, failed)
 			}
 		}
-		if err := m.letters.Note(ctx, notes...); err != nil {
-			return err
+		if err := m.Note(ctx, notes...); err != nil && len(r.Errors) < reported {
+			r.Errors = append(r.Errors, fmt.Sprintf("%d records of %s: %v", len(notes), at.entity.Name, err))
 		}
 		some = some[len(records):]
 	}

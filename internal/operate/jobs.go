@@ -216,7 +216,8 @@ func (j *Jobs) Stop(ctx context.Context, id string, by ledger.Actor) (Job, error
 	if asked {
 		err := j.Operator.Note(ctx, ledger.AuditEntry{Actor: by, Action: "job.stop", Detail: map[string]any{"job": id}})
 		if err != nil {
-			return Job{}, fmt.Errorf("the job stops, but this is not in the audit: %w", err)
+			job, failed := j.Get(ctx, id)
+			return job, cmp.Or(failed, err)
 		}
 	}
 	return j.Get(ctx, id)

@@ -2,7 +2,6 @@ package operate
 
 import (
 	"context"
-	"errors"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -25,8 +24,12 @@ func (m *Operator) FlushNow(ctx context.Context, entity string, by ledger.Actor)
 	if err != nil && len(now.Orders) == 0 {
 		return now, err
 	}
-	return now, errors.Join(err, m.Note(ctx, ledger.AuditEntry{Actor: by, Action: "flush.now", Entity: entity,
+	noted := m.Note(ctx, ledger.AuditEntry{Actor: by, Action: "flush.now", Entity: entity,
 		Detail: map[string]any{
 			"pending": now.Pending, "held": now.Held, "partitions": len(now.Orders), "paused": now.Paused,
-		}}))
+		}})
+	if err != nil {
+		return now, err
+	}
+	return now, noted
 }

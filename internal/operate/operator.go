@@ -256,9 +256,31 @@ func (m *Operator) fateOf(ctx context.Context, e *schema.Entity, l ledger.Letter
 	return state, lost[0], nil
 }
 
-// Note adds to the audit what was done beside letters and policies.
-func (m *Operator) Note(ctx context.Context, entry ledger.AuditEntry) error {
-	return m.letters.Audit(ctx, entry)
+// ErrNotAudited reports an action that is done, in Redis, and is missing in the audit, because the database did not
+// take the entry. Operators pause flushing, or stop a job, just while the database is in trouble: so the action stands,
+// and the log has what the audit lacks.
+var ErrNotAudited = errors.New("done, but it is not in the audit; the log has the entry")
+
+// Done reports whether an action that returned this error is done.
+func Done(err error) bool { return err == nil || errors.Is(err, ErrNotAudited) }
+
+// noteLimit bounds how long an action that is done waits for a database that does not respond.
+const noteLimit = 5 * time.Second
+
+// Note adds to the audit what was done in Redis alone. The error is ErrNotAudited.
+func (m *Operator) Note(ctx context.Context, entries ...ledger.AuditEntry) error {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteLimit)
+	defer cancel()
+	err := m.letters.Note(limited, entries...)
+	if err == nil {
+		return nil
+	}
+	for _, e := range entries {
+		m.log.ErrorContext(ctx, "done by an operator, but not in the audit", "action", e.Action, "entity", e.Entity,
+			"id", e.ID, "version", e.Version, "user", e.Actor.Name, "origin", e.Actor.Origin, "detail", e.Detail,
+			"error", err)
+	}
+	return fmt.Errorf("%w: %w", ErrNotAudited, err)
 }
 
 // Reveal notes in the audit that an operator has seen a letter's redacted fields.

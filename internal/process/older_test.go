@@ -421,8 +421,8 @@ func TestALetterOfAnOlderRedisNamesWhatWasChanged(t *testing.T) {
 	require.Nil(t, letterOf(e, d, time.UnixMilli(5)).Changed, "a PUT writes all fields")
 }
 
-// TestALossIsNotedOnce: processes that notice a loss at the same time, and those that find later what is left of it, note
-// it once for each entity, whichever entities they find first. Redis may go back again after that.
+// TestALossIsNotedOnce: processes that notice a loss at the same time, and those that find later what is left of it,
+// note it once for each entity, whichever entities they find first. Redis may go back again after that.
 func TestALossIsNotedOnce(t *testing.T) {
 	onOlder(t, func(t *testing.T, b *olderBench) {
 		ctx := t.Context()

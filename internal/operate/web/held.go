@@ -83,11 +83,11 @@ func (a *Admin) editHeld(r *http.Request, by ledger.Actor, h http.Header) (int, 
 		return 0, nil, err
 	}
 	accepted, err := a.operator.EditOne(r.Context(), one, FieldsOf(body.Fields), by)
-	if err != nil {
+	if !operate.Done(err) {
 		return 0, nil, err
 	}
 	h.Set("ETag", `"`+accepted.Version.String()+`"`)
-	return http.StatusAccepted, AcceptedOf(accepted, formOf(h)), nil
+	return http.StatusAccepted, AcceptedOf(accepted, formOf(h)), err
 }
 
 func (a *Admin) retryHeld(r *http.Request, by ledger.Actor, h http.Header) (int, any, error) {

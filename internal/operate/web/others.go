@@ -84,10 +84,7 @@ func setFlushing(r *http.Request, by ledger.Actor, set func(context.Context, str
 		return 0, nil, err
 	}
 	changed, err := set(r.Context(), body.Entity, body.Partitions, by)
-	if err != nil {
-		return 0, nil, err
-	}
-	return http.StatusOK, map[string]any{"entity": body.Entity, "changed": changed}, nil
+	return http.StatusOK, map[string]any{"entity": body.Entity, "changed": changed}, err
 }
 
 // canonicalIDs reads ids as they are in answers: numbers for an int id, else strings.

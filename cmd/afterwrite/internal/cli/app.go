@@ -26,6 +26,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/logs"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/process"
 )
 
@@ -62,6 +63,15 @@ var ErrUsage = errors.New("wrong usage")
 
 // ErrReported ends a command with exit code 1 whose results already say why.
 var ErrReported = errors.New("reported")
+
+// Audited is nil for an action that is done but not in the audit, and says so. Other errors it returns.
+func (a *App) Audited(err error) error {
+	if !errors.Is(err, operate.ErrNotAudited) {
+		return err
+	}
+	fmt.Fprintf(a.Err, "warning: %s\n", ReasonOf(err))
+	return nil
+}
 
 // Usagef is an error of wrong usage.
 func Usagef(format string, args ...any) error {

@@ -36,7 +36,13 @@ func (a *app) deadCommand() *cobra.Command {
 		Short: "Look at dead letters, send them back, edit or discard them",
 		Long: `A dead letter is a version of a record that the database has refused until its retry
 policy was exhausted. It is kept until it is resolved: retried and persisted, replaced by a
-newer write or an edit, or discarded. Its record stays readable as it was accepted.`,
+newer write or an edit, or discarded. Its record stays readable as it was accepted.
+
+The fate of a letter is unknown if Redis has lost its record, as after Redis was emptied or an
+older copy of it was put back: nothing tells whether something newer was persisted since. Such a
+letter stays waiting, whatever is written later. show says "lost"; retry counts it as failed and
+changes nothing. Compare the letter with its row, then write it again (retry --restore, or edit)
+or let the row stand (discard). retry --all --restore takes the lost letters with the others.`,
 		Example: "  afterwrite dead list --group\n  afterwrite dead show 17\n  afterwrite dead retry --all --kind unique",
 		Args:    cobra.NoArgs,
 		RunE:    cli.NeedsSubcommand,

@@ -198,7 +198,7 @@ func (a *app) heldOne(ctx context.Context, p *cli.Parts, m *operate.Operator, ve
 		return err
 	}
 	alone := func(ctx context.Context, _ operate.Selection, by ledger.Actor) (operate.Report, error) {
-		switch err := do(ctx, h, by); {
+		switch err := a.Audited(do(ctx, h, by)); {
 		case errors.Is(err, operate.ErrStale):
 			return operate.Report{Selected: 1, Stale: 1}, nil
 		case err != nil:
@@ -230,7 +230,7 @@ func (a *app) heldEditCommand() *cobra.Command {
 					return err
 				}
 				accepted, err := m.EditOne(c.Context(), h, changes, a.Actor())
-				if err != nil {
+				if err := a.Audited(err); err != nil {
 					return fmt.Errorf("edit of held %s %s: %w", h.Entity.Name, h.Entity.IDText(h.ID), err)
 				}
 				if a.JSON {

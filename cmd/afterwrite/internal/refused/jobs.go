@@ -45,7 +45,7 @@ on with it; until one runs, the job is interrupted. A hundred jobs that have end
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withJobs(func(jobs *operate.Jobs) error {
 				job, err := jobs.Stop(c.Context(), args[0], a.Actor())
-				if err != nil {
+				if err := a.Audited(err); err != nil {
 					return err
 				}
 				return a.printJob(job)
