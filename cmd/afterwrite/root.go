@@ -20,6 +20,7 @@ type app struct{ *cli.App }
 func run(args []string, s cli.Streams) int {
 	ctx, cancel := cli.UntilSignal()
 	defer cancel()
+	s.Err = cli.Messages(s.Err)
 	a := &cli.App{Streams: s, Build: cli.BuildOf(version, commit)}
 	root := root(a)
 	root.SetArgs(args)

@@ -137,10 +137,10 @@ func (a *App) StartLog() error {
 		return Usagef("%s %q is not debug, info, warn or error", from, text)
 	}
 	o := &slog.HandlerOptions{Level: level, ReplaceAttr: withUnits}
-	if IsTerminal(a.Err) {
-		a.Log = slog.New(logs.Bounded(slog.NewTextHandler(a.Err, o)))
+	if w := Raw(a.Err); IsTerminal(w) {
+		a.Log = slog.New(logs.Bounded(slog.NewTextHandler(w, o)))
 	} else {
-		a.Log = slog.New(logs.Bounded(slog.NewJSONHandler(a.Err, o)))
+		a.Log = slog.New(logs.Bounded(slog.NewJSONHandler(w, o)))
 	}
 	slog.SetDefault(a.Log)
 	redis.SetLogger(redisLog{a.Log})

@@ -66,21 +66,45 @@ func (a *App) TerminalSafe(cells []string) []string {
 // hold tabs and newlines, an escape (of one byte, or U+009B) that moves the cursor, or a mark
 // that turns the direction of the text around. What is not shown as it is has the form \u202e.
 func oneLine(cell string) string {
-	if !strings.ContainsFunc(cell, controls) {
-		return cell
+	return escaped(strings.NewReplacer("\t", " ", "\n", " ", "\r", " ").Replace(cell))
+}
+
+// escaped is a text whose lines and tabs stay, without what commands a terminal or is not seen.
+func escaped(text string) string {
+	hidden := func(r rune) bool { return controls(r) && r != '\n' && r != '\t' }
+	if !strings.ContainsFunc(text, hidden) {
+		return text
 	}
 	var b strings.Builder
-	for _, r := range cell {
-		switch {
-		case r == '\t' || r == '\n' || r == '\r':
-			b.WriteByte(' ')
-		case controls(r):
+	for _, r := range text {
+		if hidden(r) {
 			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
+		} else {
 			b.WriteRune(r)
 		}
 	}
 	return b.String()
+}
+
+// Messages writes what a command says to people, escaped: it quotes files, databases and Redis. The log and the bar of
+// progress, which command the terminal themselves, write to [Raw].
+func Messages(w io.Writer) io.Writer { return messages{w} }
+
+type messages struct{ raw io.Writer }
+
+func (m messages) Write(b []byte) (int, error) {
+	if _, err := io.WriteString(m.raw, escaped(string(b))); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// Raw is the writer behind [Messages].
+func Raw(w io.Writer) io.Writer {
+	if m, ok := w.(messages); ok {
+		return m.raw
+	}
+	return w
 }
 
 // controls reports whether a character commands a terminal, or is not seen: control and
@@ -110,8 +134,8 @@ type Bar struct{ *progressbar.ProgressBar }
 // Bar begins one.
 func (a *App) Bar(total int64, what string) Bar {
 	return Bar{progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(a.Err),
-		progressbar.OptionSetVisibility(IsTerminal(a.Err)),
+		progressbar.OptionSetWriter(Raw(a.Err)),
+		progressbar.OptionSetVisibility(IsTerminal(Raw(a.Err))),
 		progressbar.OptionSetDescription(what),
 		progressbar.OptionShowCount(),
 		progressbar.OptionShowIts(),
