@@ -244,12 +244,14 @@ func TestNoRequestHidesInAnother(t *testing.T) {
 		"two hosts": head + "Host: evil.example\r\nContent-Length: 2\r\n\r\n{}" + hidden,
 		"an old protocol": strings.Replace(head, "HTTP/1.1", "HTTP/1.0", 1) +
 			"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
+		"an old protocol, kept alive": strings.Replace(head, "HTTP/1.1", "HTTP/1.0\r\nConnection: keep-alive", 1) +
+			"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n" + hidden,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := net.Dial("tcp", d.api)
 			require.NoError(t, err)
 			defer c.Close()
-			id := strings.ReplaceAll(name, " ", "-")
+			id := strings.NewReplacer(" ", "-", ",", "").Replace(name)
 			_, err = io.WriteString(c, strings.Replace(request, "/v1/user/hidden", "/v1/user/"+id, 1))
 			require.NoError(t, err)
 			require.NoError(t, c.(*net.TCPConn).CloseWrite())
@@ -261,6 +263,9 @@ func TestNoRequestHidesInAnother(t *testing.T) {
 				}
 				_, _ = io.Copy(io.Discard, answer.Body)
 				require.NotEqual(t, 200, answer.StatusCode, "a PUT without a wait is never answered 200")
+				if name == "a wrong chunk" {
+					require.Equal(t, 400, answer.StatusCode, "408 asks to send it again")
+				}
 			}
 			code, body := d.as(text, "GET", "/v1/user/"+id, "")
 			if name == "a feed in the path" || name == "a folded line" || name == "a bare feed" {

@@ -75,10 +75,11 @@ func Serve(ctx context.Context, l net.Listener, handler http.Handler, grace time
 // oneAnswer closes a connection behind a request that came in chunks. Such a request may
 // have had a Content-Length as well, which net/http drops without a word, and a proxy that
 // went by it has taken the request's end for elsewhere: what follows on the connection may
-// be another caller's that was hidden in it (RFC 9112, 6.1).
+// be another caller's that was hidden in it (RFC 9112, 6.1). Of a request in HTTP/1.0
+// net/http drops the Transfer-Encoding instead, so that each of those is the last.
 func oneAnswer(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(r.TransferEncoding) > 0 {
+		if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) {
 			w.Header().Set("Connection", "close")
 		}
 		handler.ServeHTTP(w, r)

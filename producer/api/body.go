@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"time"
@@ -70,6 +71,9 @@ func bodyError(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &problem.Problem{Name: "body-too-slow", Code: http.StatusRequestTimeout, Title: "Body too slow",
 			Detail: fmt.Sprintf("after the first %s a body must come at %d bytes per second or more; nothing was written", DefaultSlowGrace, LeastRate)}
+	}
+	if _, ok := errors.AsType[net.Error](err); !ok { // it came, and is no chunks
+		return problem.Malformed("the body's chunks are not what HTTP/1.1 asks for")
 	}
 	p := problem.Malformed("the body could not be read")
 	p.Name, p.Code, p.Title = "body-unreadable", http.StatusRequestTimeout, "Body not read"
