@@ -45,6 +45,9 @@ func (t *table) besides(ctx context.Context, s *Store, q catalog.Querier, at *ca
 		return b, nil
 	}
 	w := &walker{Store: s, ctx: ctx, q: q, read: map[string]*catalog.Table{}, left: besideKeys}
+	if w.ids, err = s.db.Dialect.TableIDs(ctx, q, s.tableNames()); err != nil {
+		return b, err
+	}
 	if b.deleted, err = w.walk(at, nil, 0); err != nil {
 		return b, err
 	}
@@ -74,7 +77,8 @@ type walker struct {
 	ctx  context.Context
 	q    catalog.Querier
 	read map[string]*catalog.Table
-	left int // keys that it may still follow
+	ids  []string // of the tables of the entities, in their order
+	left int      // keys that it may still follow
 }
 
 // walk returns the keys that lead from a table whose rows are deleted, or of which some columns
@@ -85,7 +89,7 @@ func (w *walker) walk(at *catalog.Table, changed []string, depth int) ([]depende
 		if !follows(key, changed) {
 			continue
 		}
-		d := dependent{key: key, from: w.spell(key.Table), at: w.entityOf(key.Table)}
+		d := dependent{key: key, from: w.spell(key.Table), at: w.entityOf(key.TableID)}
 		if w.left--; depth >= besideDepth || w.left < 0 {
 			d.cut = true
 		} else if err := w.on(&d, changed, depth); err != nil {
@@ -102,7 +106,12 @@ func (w *walker) walk(at *catalog.Table, changed []string, depth int) ([]depende
 func (w *walker) on(d *dependent, changed []string, depth int) (err error) {
 	name := d.key.Table
 	if w.read[name] == nil {
-		if w.read[name], err = w.db.Dialect.Catalog(w.ctx, w.q, strings.ReplaceAll(name, `"`, "")); err != nil {
+		if w.db.Dialect.CatalogOf() == catalog.PostgreSQL { // which spells names as identifiers
+			w.read[name], err = catalog.ReadPostgres(w.ctx, w.q, name)
+		} else {
+			w.read[name], err = w.db.Dialect.Catalog(w.ctx, w.q, name)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -135,16 +144,23 @@ func (s *Store) spell(name string) string {
 	return mapping.QuoteTable(name)
 }
 
-// entityOf is the entity over a table of the catalog, or nil.
-func (s *Store) entityOf(name string) *table {
-	plain := strings.TrimPrefix(strings.ReplaceAll(name, `"`, ""), "public.")
-	for _, t := range s.entries {
-		own := strings.TrimPrefix(t.Name, "public.")
-		if own == plain || s.db.Dialect.CatalogOf() == catalog.SQLite && strings.EqualFold(own, plain) {
+// entityOf is the entity over a table of the catalog, or nil. A name alone does not say which one it is: it may be
+// found by a search path.
+func (w *walker) entityOf(id string) *table {
+	for i, t := range w.entries {
+		if w.ids[i] == id {
 			return t
 		}
 	}
 	return nil
+}
+
+func (s *Store) tableNames() []string {
+	names := make([]string, len(s.entries))
+	for i, t := range s.entries {
+		names[i] = t.Name
+	}
+	return names
 }
 
 // beside notes what the database will change beside the changes, which are to be written by

@@ -231,6 +231,7 @@ func (t Trigger) On(events ...Event) bool {
 type ForeignKey struct {
 	Name       string // SQLite has no names
 	Table      string // table that refers; PostgreSQL: spelled as an identifier
+	TableID    string // what distinguishes it from tables of the same name in other schemas
 	Columns    []string
 	RefTable   string // table that is referred to
 	RefColumns []string

@@ -204,16 +204,19 @@ func (t *Table) mysqlTriggers(r *reader, place string, args []any) {
 // it on.
 func mysqlKeys(r *reader, place string, args []any) []ForeignKey {
 	var keys []ForeignKey
-	var name, table, column, refTable, refColumn, onDelete, onUpdate string
-	r.each(`SELECT k.CONSTRAINT_NAME, k.TABLE_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, c.DELETE_RULE, c.UPDATE_RULE
+	var name, table, id, column, refTable, refColumn, onDelete, onUpdate string
+	r.each(`SELECT k.CONSTRAINT_NAME, CASE k.TABLE_SCHEMA WHEN DATABASE() THEN k.TABLE_NAME ELSE CONCAT(k.TABLE_SCHEMA, '.', k.TABLE_NAME) END,
+			CONCAT(k.TABLE_SCHEMA, '.', k.TABLE_NAME), k.COLUMN_NAME,
+			CASE k.REFERENCED_TABLE_SCHEMA WHEN DATABASE() THEN k.REFERENCED_TABLE_NAME ELSE CONCAT(k.REFERENCED_TABLE_SCHEMA, '.', k.REFERENCED_TABLE_NAME) END,
+			k.REFERENCED_COLUMN_NAME, c.DELETE_RULE, c.UPDATE_RULE
 		FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS c
 			ON c.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND c.TABLE_NAME = k.TABLE_NAME
 		WHERE `+place+` AND k.REFERENCED_TABLE_NAME IS NOT NULL
-		ORDER BY k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION`, args,
-		[]any{&name, &table, &column, &refTable, &refColumn, &onDelete, &onUpdate}, func() {
+		ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION`, args,
+		[]any{&name, &table, &id, &column, &refTable, &refColumn, &onDelete, &onUpdate}, func() {
 			if n := len(keys); n == 0 || keys[n-1].Name != name || keys[n-1].Table != table {
-				keys = append(keys, ForeignKey{Name: name, Table: table, RefTable: refTable, OnDelete: onDelete,
-					OnUpdate: onUpdate, Enforced: true})
+				keys = append(keys, ForeignKey{Name: name, Table: table, TableID: id, RefTable: refTable,
+					OnDelete: onDelete, OnUpdate: onUpdate, Enforced: true})
 			}
 			k := &keys[len(keys)-1]
 			k.Columns, k.RefColumns = append(k.Columns, column), append(k.RefColumns, refColumn)

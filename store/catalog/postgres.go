@@ -183,9 +183,11 @@ func keys(read []postgresKey) []ForeignKey {
 }
 
 // postgresCatalog returns one JSON object for a table's quoted name, or no row. It resolves a domain to its base type.
-// It works from PostgreSQL 12: NULLS NOT DISTINCT, which is newer, is read through to_jsonb.
+// It works from PostgreSQL 12: what is newer is read through to_jsonb, as NULLS NOT DISTINCT. Partitions may have
+// foreign keys and triggers that their table has not; what their table has they have, too, with a parent.
 const postgresCatalog = `
 WITH RECURSIVE own AS (SELECT * FROM pg_class WHERE oid = to_regclass($1)),
+whole AS (SELECT oid FROM own UNION SELECT p.relid FROM own, pg_partition_tree(own.oid) p WHERE own.relkind = 'p'),
 down AS (
 	SELECT a.attnum, a.atttypid AS type, a.atttypmod AS mod, a.attnotnull AS required
 	FROM pg_attribute a, own WHERE a.attrelid = own.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -232,13 +234,15 @@ parts AS (
 ),
 keyed AS (
 	SELECT f.conrelid, f.confrelid, json_build_object(
-		'Name', f.conname, 'Table', f.conrelid::regclass::text, 'RefTable', f.confrelid::regclass::text,
+		'Name', f.conname, 'Table', coalesce(pg_partition_root(f.conrelid), f.conrelid)::regclass::text,
+		'TableID', coalesce(pg_partition_root(f.conrelid), f.conrelid)::oid::text, 'RefTable', f.confrelid::regclass::text,
 		'Columns', (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(f.conkey) WITH ORDINALITY k(att, n)
 			JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.att),
 		'RefColumns', (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(f.confkey) WITH ORDINALITY k(att, n)
 			JOIN pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.att),
 		'Del', f.confdeltype, 'Upd', f.confupdtype, 'Deferrable', f.condeferrable) AS key
-	FROM pg_constraint f JOIN own ON own.oid IN (f.conrelid, f.confrelid) WHERE f.contype = 'f' AND f.conparentid = 0
+	FROM pg_constraint f WHERE f.contype = 'f' AND f.conparentid = 0
+		AND (f.conrelid = (SELECT oid FROM own) OR f.confrelid IN (SELECT oid FROM whole))
 )
 SELECT json_build_object(
 	'Kind', own.relkind,
@@ -261,10 +265,11 @@ SELECT json_build_object(
 	'Invalid', (SELECT json_agg(c.relname ORDER BY c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 		WHERE i.indrelid = own.oid AND NOT i.indisvalid),
 	'Triggers', (SELECT json_agg(json_build_object('Name', g.tgname, 'Bits', g.tgtype, 'Deferred', g.tgdeferrable, 'Enabled', g.tgenabled,
-			'Columns', (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = own.oid AND a.attnum = ANY (g.tgattr::int2[])),
+			'Columns', (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = g.tgrelid AND a.attnum = ANY (g.tgattr::int2[])),
 			'Source', f.prosrc, 'Body', f.oid::regprocedure::text || ' ' || md5(f.prosrc)) ORDER BY g.tgname)
-		FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid WHERE g.tgrelid = own.oid AND NOT g.tgisinternal),
+		FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid WHERE g.tgrelid IN (SELECT oid FROM whole) AND NOT g.tgisinternal
+			AND (g.tgrelid = own.oid OR coalesce((to_jsonb(g) ->> 'tgparentid')::bigint, 0) = 0)),
 	'ForeignKeys', (SELECT json_agg(key ORDER BY key ->> 'Name') FROM keyed WHERE conrelid = own.oid),
-	'References', (SELECT json_agg(key ORDER BY key ->> 'Table', key ->> 'Name') FROM keyed WHERE confrelid = own.oid),
+	'References', (SELECT json_agg(key ORDER BY key ->> 'Table', key ->> 'Name') FROM keyed WHERE confrelid IN (SELECT oid FROM whole)),
 	'Checks', (SELECT json_agg(pg_get_constraintdef(c.oid) ORDER BY c.conname) FROM pg_constraint c WHERE c.conrelid = own.oid AND c.contype IN ('c', 'x'))
 ) FROM own`

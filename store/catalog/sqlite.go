@@ -334,8 +334,8 @@ func (t *Table) sqliteKeys(r *reader) {
 	var keys []ForeignKey
 	r.each(query, []any{t.Name}, []any{&table, &id, &ref, &from, &to, &onDelete, &onUpdate}, func() {
 		if n := len(keys); n == 0 || keys[n-1].Table != table || last != id {
-			keys = append(keys, ForeignKey{Table: table, RefTable: ref, OnDelete: onDelete, OnUpdate: onUpdate,
-				Enforced: true})
+			keys = append(keys, ForeignKey{Table: table, TableID: strings.ToLower(table), RefTable: ref,
+				OnDelete: onDelete, OnUpdate: onUpdate, Enforced: true})
 		}
 		last = id
 		k := &keys[len(keys)-1]

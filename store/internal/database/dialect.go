@@ -124,6 +124,8 @@ type Dialect interface {
 	// Catalog reads what the database says about a table. One that does not exist has no
 	// columns.
 	Catalog(ctx context.Context, q catalog.Querier, table string) (*catalog.Table, error)
+	// TableIDs are the ids of tables, as catalog.ForeignKey.TableID has them.
+	TableIDs(ctx context.Context, q catalog.Querier, tables []string) ([]string, error)
 	// ForeignKeys lists the table's foreign keys of one column; those that a
 	// refusal can mean, if it names one.
 	ForeignKeys(db *gorm.DB, table string, r schema.Refusal) ([]ForeignKey, error)

@@ -220,15 +220,26 @@ func Numbers(ctx context.Context, tx *Transaction, query string, args ...any) ([
 
 // OneText is the one text of a query.
 func OneText(ctx context.Context, q catalog.Querier, query string) (text string, err error) {
-	rows, err := q.QueryContext(ctx, query)
+	texts, err := Texts(ctx, q, query)
+	if len(texts) > 0 {
+		text = texts[0]
+	}
+	return text, err
+}
+
+// Texts runs a query for one text per row.
+func Texts(ctx context.Context, q catalog.Querier, query string, args ...any) (texts []string, err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
+		var text string
 		if err := rows.Scan(&text); err != nil {
-			return "", err
+			return nil, err
 		}
+		texts = append(texts, text)
 	}
-	return text, rows.Err()
+	return texts, rows.Err()
 }

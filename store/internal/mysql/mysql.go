@@ -321,6 +321,17 @@ func (*mysql) Unbounded(*gorm.DB) error           { return nil }
 func (*mysql) Bounded(*gorm.DB)                   {}
 func (*mysql) Concurrently(*catalog.Table) string { return "" }
 
+func (*mysql) TableIDs(ctx context.Context, q catalog.Querier, tables []string) ([]string, error) {
+	here, err := database.OneText(ctx, q, "SELECT DATABASE()")
+	ids := make([]string, len(tables))
+	for i, table := range tables {
+		if ids[i] = table; !strings.Contains(table, ".") {
+			ids[i] = here + "." + table
+		}
+	}
+	return ids, err
+}
+
 func (*mysql) ForeignKeys(db *gorm.DB, table string, r schema.Refusal) ([]database.ForeignKey, error) {
 	var keys []database.ForeignKey
 	err := db.Raw(`SELECT min(COLUMN_NAME) AS "column", CONCAT('"', min(REFERENCED_TABLE_NAME), '"') AS ref_table,

@@ -282,6 +282,16 @@ func (*postgres) Catalog(ctx context.Context, q catalog.Querier, table string) (
 	return catalog.ReadPostgres(ctx, q, mapping.QuoteTable(table))
 }
 
+func (*postgres) TableIDs(ctx context.Context, q catalog.Querier, tables []string) ([]string, error) {
+	quoted := make(texts, len(tables))
+	for i, table := range tables {
+		name := mapping.QuoteTable(table)
+		quoted[i] = &name
+	}
+	return database.Texts(ctx, q, `SELECT coalesce(to_regclass(t.name)::oid::text, '')
+		FROM unnest($1::text[]) WITH ORDINALITY AS t (name, n) ORDER BY t.n`, quoted)
+}
+
 func (*postgres) ForeignKeys(db *gorm.DB, table string, r schema.Refusal) ([]database.ForeignKey, error) {
 	var keys []database.ForeignKey
 	err := db.Raw(`SELECT a.attname AS "column", f.confrelid::regclass::text AS ref_table, b.attname AS ref_column,

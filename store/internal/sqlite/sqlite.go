@@ -268,6 +268,14 @@ func (d *sqlite) Catalog(ctx context.Context, q catalog.Querier, table string) (
 	return catalog.ReadSQLite(ctx, q, table)
 }
 
+func (*sqlite) TableIDs(_ context.Context, _ catalog.Querier, tables []string) ([]string, error) {
+	ids := make([]string, len(tables))
+	for i, table := range tables {
+		ids[i] = strings.ToLower(table)
+	}
+	return ids, nil
+}
+
 func (*sqlite) ForeignKeys(db *gorm.DB, table string, _ schema.Refusal) ([]database.ForeignKey, error) {
 	var keys []database.ForeignKey
 	err := db.Raw(`SELECT min("from") AS "column", '"' || min("table") || '"' AS ref_table,
