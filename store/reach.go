@@ -50,13 +50,14 @@ func (f *Flush) Reaches(r Reach) {
 	}
 }
 
-// reached notes the turn, if nothing has. And it takes back that everything up to some time is
-// persisted, where the flush has left out a change: that one is in the database in no state
-// that is as new.
+// reached notes the turn, if nothing has. And it takes back that everything up to some time and
+// version is persisted, where the flush has left out a change: that one is in the database in no
+// state that is as new.
 func (f *Flush) reached() error {
 	statements, o := []string{f.tx.Note}, f.batch.outcome
 	if f.tx.Note == "" && len(o.Refused)+len(o.Slow)+f.batch.untried > 0 {
-		statements[0] = fmt.Sprintf(`UPDATE afterwrite_fences SET read_before = %d WHERE %s`, f.fence.Reach.Before, f.where())
+		statements[0] = fmt.Sprintf(`UPDATE afterwrite_fences SET read_before = %d, read_version = %d WHERE %s`,
+			f.fence.Reach.Before, int64(f.fence.Reach.Version), f.where())
 	}
 	for _, other := range f.others {
 		statements = append(statements, other.note)

@@ -61,7 +61,7 @@ type (
 		breaks  bool // who has repaired breaks the reads that are under way
 		doubt   bool // where the clock was set back a record is compared with its row
 		part    byte // what the second flusher is: see turnWhole
-		keeps   bool // a flush of some records leaves the version of the reach with the time that it is of
+		keeps   bool // a flush of only some records leaves the version of the reach with the time that it is of
 	}
 )
 
@@ -89,12 +89,14 @@ const (
 	turnRepaired
 )
 
-// What the second flusher is: a flush of what is due, or of some records alone, as those that
-// exchange unique values with records of other partitions: of the model's record, or of others.
+// What the second flusher is: a flush of what is due; of some records alone, as those that
+// exchange unique values with records of other partitions: of the model's record, or of others;
+// or a flush of what is due that leaves out the model's record, because the database refuses it.
 const (
 	turnWhole = iota
 	turnSome
 	turnOthers
+	turnRefused
 )
 
 // turnFault is what must never happen.
@@ -283,7 +285,7 @@ func (r turnRules) flush(s turnState, i int, add func(func(*turnState))) (fault 
 			}
 			to.holder, me(to).step = 0, turnCommitted
 			to.turn, to.id, to.reach = s.turn+1, a.id, a.reach
-			if part != turnOthers {
+			if part == turnWhole || part == turnSome {
 				to.row = a.content
 			}
 			me(to).before = s.id
@@ -301,7 +303,7 @@ func (r turnRules) flush(s turnState, i int, add func(func(*turnState))) (fault 
 			}
 			*me(to) = turnActor{runs: a.runs}
 			known := !r.ack || to.redis.notes.has(a.id)
-			if part != turnOthers && s.redis.pending && s.redis.version == a.version && known {
+			if (part == turnWhole || part == turnSome) && s.redis.pending && s.redis.version == a.version && known {
 				to.redis.pending = false
 				if s.row < s.redis.content {
 					fault = "an accepted write was acked that is not in the database"
@@ -469,7 +471,7 @@ func TestI3OlderRedisModel(t *testing.T) {
 		return "", nil
 	}
 	for _, setBack := range []bool{false, true} {
-		for _, part := range []byte{turnWhole, turnSome, turnOthers} {
+		for _, part := range []byte{turnWhole, turnSome, turnOthers, turnRefused} {
 			rules := all
 			rules.setBack, rules.part = setBack, part
 			starts := []turnState{start(false)}
@@ -500,6 +502,7 @@ func TestI3OlderRedisModel(t *testing.T) {
 		"an ack by the version alone":      func(r *turnRules) { r.ack, r.setBack = false, true },
 		"no doubt of a clock that is back": func(r *turnRules) { r.doubt, r.setBack = false, true },
 		"a newer version by some records":  func(r *turnRules) { r.part, r.keeps = turnOthers, false },
+		"a newer version by a refusal":     func(r *turnRules) { r.part, r.keeps = turnRefused, false },
 	} {
 		rules := all
 		without(&rules)

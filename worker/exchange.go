@@ -263,9 +263,7 @@ func (w *Worker) together(ctx context.Context, f *flushing, records map[string]s
 		if err != nil {
 			return exchangeFailed, err
 		}
-		reach := part.reach(one, true)
-		reach.Version = one.Reach().Version // of the flush that Before is of
-		one.Reaches(reach)
+		one.Reaches(part.reach(one, true))
 		parts, changes = append(parts, part), append(changes, some...)
 	}
 	outcome, err := tx.Write(ctx, changes)

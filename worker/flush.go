@@ -221,11 +221,11 @@ func (f *flushing) paired(tx *store.Flush) error {
 }
 
 // reach is what the flush leaves in the fence for the case that Redis goes back: how far it has read. A part of a batch
-// persists only a part.
+// persists only a part: what is known of all records stays as it is.
 func (f *flushing) reach(tx *store.Flush, part bool) store.Reach {
 	r := store.Reach(f.last.Reach)
 	if part || r.Before == 0 {
-		r.Before = tx.Reach().Before
+		r.Before, r.Version = tx.Reach().Before, tx.Reach().Version
 	}
 	return r
 }

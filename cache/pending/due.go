@@ -5,6 +5,7 @@ import (
 	crand "crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -29,7 +30,39 @@ type Due struct {
 	Left         int               // how often it was left for such fields; see [Refused]
 	Unread       map[string]string // the JSON texts of fields that the entity has not, changed or not
 
-	apart bool // held and isolated: to be flushed alone
+	apart   bool   // held and isolated: to be flushed alone
+	changed string // the record's field _c
+}
+
+// Between is d with those fields alone that were last changed after one version and up to another, at the newest
+// version of these writes. ok is false if there are none, or if d does not tell.
+func (d *Due) Between(e *schema.Entity, after, upTo schema.Version) (part Due, ok bool) {
+	part = *d
+	var names, later []string
+	writes := strings.Split(d.changed, ";")
+	for i, list := range layout.Changes(d.changed, d.Version) {
+		at, _, _ := strings.Cut(writes[i], " ")
+		switch version := layout.Version(at); {
+		case version > upTo:
+			later = append(later, list...)
+		case version > after:
+			names, part.Version = append(names, list...), version
+		}
+	}
+	if slices.Contains(names, "*") { // all but what was changed later
+		names = slices.Collect(maps.Keys(d.Unread))
+		for _, f := range e.Fields {
+			names = append(names, f.Name)
+		}
+		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(later, name) })
+	}
+	part.Only, part.Unknown = positions(e, names), nil
+	for _, name := range names {
+		if _, unread := d.Unread[name]; unread {
+			part.Unknown = append(part.Unknown, name)
+		}
+	}
+	return part, len(part.Only)+len(part.Unknown) > 0
 }
 
 // Batch is the result of [Backlog.Due].
@@ -367,7 +400,7 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) (found, p
 				values[at] = text
 			}
 		}
-		d.Values = values // "" where the entity got the field later
+		d.Values, d.changed = values, changed // "" where the entity got the field later
 		names, all := changedNames(changed, d.Version)
 		if !all {
 			d.Only = positions(e, names)

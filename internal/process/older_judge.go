@@ -65,35 +65,56 @@ func (p *Parts) judge(ctx context.Context, at behind, r store.Reach, now time.Ti
 		return 0, err
 	}
 	left, err := p.Pending.Yield(ctx, at.entity, at.partition, versioned(append(known, same...)), true)
+	if err == nil {
+		err = p.setAside(ctx, at, different, now)
+	}
 	if err != nil || len(different) == 0 {
 		return left, err
+	}
+	n, err := p.Pending.Yield(ctx, at.entity, at.partition, versioned(different), false)
+	return left + n, err
+}
+
+// setAside makes dead letters of what may be older than the rows. If we crash after it they are judged again, and their
+// letters are there already.
+func (p *Parts) setAside(ctx context.Context, at behind, different []pending.Due, now time.Time) error {
+	if len(different) == 0 {
+		return nil
 	}
 	letters := make([]ledger.Letter, len(different))
 	for i, d := range different {
 		letters[i] = letterOf(at.entity, d, now)
 	}
-	// If we crash here the records are judged again, and their letters are there already.
 	if err := p.Store.InsertDead(ctx, letters); err != nil {
-		return left, err
+		return err
 	}
 	p.Log.Warn("records of an older Redis differ from their rows, which stay: they became dead letters", "entity",
 		at.entity.Name, "partition", at.partition, "letters", len(letters))
-	n, err := p.Pending.Yield(ctx, at.entity, at.partition, versioned(different), false)
-	return left + n, err
+	return nil
 }
 
-// acceptedSince prepares records that were written to the older copy for their flush: it keeps
-// only the fields of writes that no flush had read, and each is dropped by its ack, because
-// its other fields may be older than the row.
+// acceptedSince prepares records that were written to the older copy for their flush, which keeps only the fields of
+// these writes: what was changed before may be older than the row. Of that, what a flush had read is persisted, and
+// what may not have been read is compared with the row, as if it stood alone. The ack drops each record from the cache.
 func (p *Parts) acceptedSince(ctx context.Context, at behind, r store.Reach, now time.Time,
 	some []pending.Due) error {
 	if len(some) == 0 {
 		return nil
 	}
-	ids, read := make([]string, len(some)), []schema.Change{}
+	ids, earlier, doubts := make([]string, len(some)), []schema.Change{}, []pending.Due{}
 	for i, d := range some {
-		if ids[i] = d.ID; !d.Held && d.PendingSince.UnixMilli() < r.Before {
-			read = append(read, schema.Change{ID: d.ID, Version: r.Version})
+		if ids[i] = d.ID; d.PendingSince.UnixMilli() > r.Last {
+			continue // no flush had read any of it
+		}
+		earlier = append(earlier, schema.Change{ID: d.ID, Version: r.Newest})
+		known := d
+		known.Version = r.Version
+		after := schema.Version(0)
+		if judged(known, r, now) == persisted {
+			after = r.Version
+		}
+		if part, ok := d.Between(at.entity, after, r.Newest); ok {
+			doubts = append(doubts, part)
 		}
 	}
 	token, err := p.Cache.BarAll(ctx, at.entity, ids, time.Second)
@@ -103,7 +124,14 @@ func (p *Parts) acceptedSince(ctx context.Context, at behind, r store.Reach, now
 	if err != nil {
 		return err
 	}
-	_, err = p.Pending.Ack(ctx, at.entity, at.partition, pending.Batch{ReadAt: now}, read)
+	_, different, err := p.compared(ctx, at.entity, doubts)
+	if err == nil {
+		err = p.setAside(ctx, at, different, now)
+	}
+	if err != nil || len(earlier) == 0 {
+		return err
+	}
+	_, err = p.Pending.Ack(ctx, at.entity, at.partition, pending.Batch{ReadAt: now}, earlier)
 	return err
 }
 

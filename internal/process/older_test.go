@@ -30,6 +30,7 @@ database: {url: %q, max_open: 4, max_idle: 4}
 worker: {poll_interval: 5ms, sweep_interval: 100ms}
 entities:
   user:
+    table: people
     partitions: 1
     fields:
       name: {type: text}
@@ -132,22 +133,31 @@ func (b *olderBench) stats() pending.Stats {
 
 // flush flushes one batch of at most so many records, as a worker does.
 func (b *olderBench) flush(limit int) error {
+	batch, persisted, err := b.commit(limit)
+	if err == nil {
+		_, err = b.Pending.Ack(b.t.Context(), b.e, 0, batch, persisted)
+	}
+	return err
+}
+
+// commit is flush without the ack.
+func (b *olderBench) commit(limit int) (batch pending.Batch, persisted []schema.Change, err error) {
 	ctx := b.t.Context()
 	f, err := b.Store.Begin(ctx, b.e, 0)
 	if err != nil {
-		return err
+		return batch, nil, err
 	}
 	defer f.Rollback()
-	batch, err := b.Pending.Due(ctx, b.e, 0, limit, 1<<20)
+	batch, err = b.Pending.Due(ctx, b.e, 0, limit, 1<<20)
 	if err != nil {
-		return err
+		return batch, nil, err
 	}
 	if err := b.Pending.Note(ctx, b.e, 0, &batch, f.Before(), f.Turn()); err != nil {
-		return err
+		return batch, nil, err
 	}
 	reach := store.Reach(batch.Reach)
 	if reach.Before == 0 {
-		reach.Before = f.Reach().Before
+		reach.Before, reach.Version = f.Reach().Before, f.Reach().Version
 	}
 	f.Reaches(reach)
 	changes := make([]schema.Change, len(batch.Due))
@@ -156,13 +166,9 @@ func (b *olderBench) flush(limit int) error {
 	}
 	outcome, err := f.Write(ctx, changes)
 	if err != nil {
-		return err
+		return batch, nil, err
 	}
-	if err := f.Commit(ctx); err != nil {
-		return err
-	}
-	_, err = b.Pending.Ack(ctx, b.e, 0, batch, outcome.Persisted)
-	return err
+	return batch, outcome.Persisted, f.Commit(ctx)
 }
 
 func (b *olderBench) drain() {
@@ -371,6 +377,56 @@ func TestOlderRedisRewritten(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, rows["a"], got.Values)
 		b.balanced(0)
+	})
+}
+
+// A flush that leaves out a refused record says nothing of all records: what it refused is not taken for persisted,
+// and an older write of a record that was written again in the older copy is not flushed over a newer one.
+func TestI3OlderRedisAfterARefusal(t *testing.T) {
+	onOlder(t, func(t *testing.T, b *olderBench) {
+		ctx := t.Context()
+		patch := func(id string, f schema.Fields) {
+			t.Helper()
+			_, err := b.writes.Patch(ctx, "user", id, f)
+			require.NoError(t, err)
+		}
+		_, err := b.db.ExecContext(ctx, `CREATE UNIQUE INDEX one_age ON people (age)`)
+		require.NoError(t, err)
+		b.put("taken", 1)
+		b.put("a", 2)
+		b.put("mixed", 3)
+		b.drain()
+		// A first state of bad is persisted, and its ack is lost: it is pending since before what that flush has read.
+		b.put("bad", 4)
+		since := b.clock()
+		testkit.Eventually(t, "the clock has gone on", func() bool { return b.clock() > since })
+		_, _, err = b.commit(100)
+		require.NoError(t, err)
+		patch("bad", schema.Fields{"age": 1})
+		patch("a", schema.Fields{"name": "older"})
+		patch("mixed", schema.Fields{"name": "older"})
+		back := b.server.Copy()
+		require.NoError(t, b.flush(100))
+		require.Equal(t, "4", b.row("bad"), "another row has its new age")
+		patch("a", schema.Fields{"name": "newer"})
+		patch("mixed", schema.Fields{"name": "newer"})
+		require.NoError(t, b.flush(100))
+		b.putBack(back)
+		patch("mixed", schema.Fields{"age": 7})
+		require.NoError(t, b.CheckPairing(ctx))
+		b.drain()
+		rows, err := b.Store.Load(ctx, b.e, []string{"a", "bad", "mixed"})
+		require.NoError(t, err)
+		require.Equal(t, map[string]schema.Values{"a": {`"newer"`, "2"}, "bad": {`"bad"`, "4"}, "mixed": {`"newer"`, "7"}}, rows)
+		got, err := b.Cache.Get(ctx, b.e, "mixed")
+		require.NoError(t, err)
+		require.Equal(t, rows["mixed"], got.Values)
+		kept := map[string][]string{}
+		for _, l := range b.balanced(3) {
+			kept[l.ID+l.Payload] = l.Changed
+		}
+		require.Equal(t, map[string][]string{`a{"name":"older","age":2}`: {"name"}, `bad{"name":"bad","age":1}`: nil,
+			`mixed{"name":"older","age":7}`: {"name"}}, kept)
 	})
 }
 
