@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"os"
 	"sync"
 	"time"
 
@@ -103,18 +104,27 @@ func (f *file) current(age int) bool {
 	return age == f.age
 }
 
-// connection is one that the pool closes when its file is renewed.
+// connection is one that the pool closes when its file is renewed, or is no longer at its path.
 type connection struct {
 	*sqlite3.SQLiteConn
 	file *file
 	age  int
+	path string
+	at   os.FileInfo // the file that was opened; nil if that is not known
 	once sync.Once
 }
 
-// IsValid is asked when the pool takes the connection back. There is no ResetSession beside it: with both, database/sql
+// IsValid is asked before a transaction, and when the pool takes the connection back. A file that was put in the place
+// of another, as a backup is, or removed, leaves connections that write into a file that is gone. There is no
+// ResetSession beside it: with both, database/sql
 // keeps the connection of a transaction whose context has ended, until its owner rolls back, and no other flush could
 // begin meanwhile.
-func (c *connection) IsValid() bool { return c.file.current(c.age) }
+func (c *connection) IsValid() bool { return c.file.current(c.age) && c.inPlace() }
+
+func (c *connection) inPlace() bool {
+	now, err := os.Stat(c.path)
+	return c.at == nil || err == nil && os.SameFile(c.at, now)
+}
 
 func (c *connection) Close() error {
 	defer c.once.Do(func() { c.file.leave(c.age) })

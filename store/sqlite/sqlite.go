@@ -10,6 +10,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"maps"
+	"os"
 	"path/filepath"
 	"strconv"
 
@@ -70,7 +71,8 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 		f.leave(age)
 		return nil, err
 	}
-	return &connection{SQLiteConn: conn.(*sqlite3.SQLiteConn), file: f, age: age}, nil
+	at, _ := os.Stat(c.path)
+	return &connection{SQLiteConn: conn.(*sqlite3.SQLiteConn), file: f, age: age, path: c.path, at: at}, nil
 }
 
 // Driver sets up a connection.

@@ -42,7 +42,7 @@ func (s *Database) Begin(ctx context.Context) (*Transaction, error) {
 	if s.stale.Swap(false) {
 		s.renew()
 	}
-	conn, err := s.Writing.SQL.Conn(wait)
+	conn, err := s.valid(wait)
 	if err != nil {
 		if cause := context.Cause(wait); cause != nil {
 			err = fmt.Errorf("%w: %w", cause, err)
@@ -66,6 +66,27 @@ func (s *Database) Begin(ctx context.Context) (*Transaction, error) {
 	t.Tx = timedTx{tx, t}
 	t.DB.Statement.ConnPool = t.Tx
 	return t, nil
+}
+
+// valid takes a connection to write on. One that was idle may have become invalid meanwhile, as where another file is
+// in the place of a SQLite file: the pool asks only as it takes a connection back.
+func (s *Database) valid(ctx context.Context) (*sql.Conn, error) {
+	for {
+		conn, err := s.Writing.SQL.Conn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		err = conn.Raw(func(c any) error {
+			if v, ok := c.(driver.Validator); ok && !v.IsValid() {
+				return driver.ErrBadConn
+			}
+			return nil
+		})
+		if err == nil {
+			return conn, nil
+		}
+		_ = conn.Close() // it is closed already
+	}
 }
 
 // timedTx is a transaction each statement of which carries its own bound, where the database
