@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -54,11 +53,7 @@ func (a *app) acknowledge(ctx context.Context, args []string, reason string, yes
 		losses = []ledger.Loss{}
 	}
 	if len(losses) == 0 {
-		if a.JSON {
-			return a.PrintJSON(map[string]any{"acknowledged": 0, "losses": losses})
-		}
-		_, err := fmt.Fprintln(a.Out, "no loss to acknowledge")
-		return err
+		return a.PrintResult(map[string]any{"acknowledged": 0, "losses": losses}, "no loss to acknowledge\n")
 	}
 	rows := [][]string{{"at", "entity", "records", "why"}}
 	for _, l := range losses {
@@ -79,9 +74,6 @@ func (a *app) acknowledge(ctx context.Context, args []string, reason string, yes
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.PrintJSON(map[string]any{"acknowledged": n, "losses": losses})
-	}
-	_, err = fmt.Fprintf(a.Out, "%s acknowledged\n", cli.Count(n, "loss", "losses"))
-	return err
+	return a.PrintResult(map[string]any{"acknowledged": n, "losses": losses}, "%s acknowledged\n",
+		cli.Count(n, "loss", "losses"))
 }

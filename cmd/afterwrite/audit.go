@@ -62,8 +62,5 @@ func (a *app) audit(ctx context.Context, args []string, q ledger.AuditQuery) err
 		rows = append(rows, []string{strconv.FormatInt(e.Number, 10), cli.Moment(e.At), e.Actor.Name, e.Actor.Origin,
 			e.Action, cmp.Or(e.Entity, "–"), cmp.Or(e.ID, "–"), string(detail)})
 	}
-	if a.JSON {
-		return a.PrintJSON(views)
-	}
-	return cli.Table(a.Out, rows)
+	return a.PrintTable(views, rows)
 }

@@ -89,10 +89,7 @@ func (a *app) cacheStats(ctx context.Context) error {
 	if allowed {
 		f.Slow = append([]inspect.Slow{}, slow...)
 	}
-	if a.JSON {
-		return a.PrintJSON(f)
-	}
-	return cli.Table(a.Out, f.rows())
+	return a.PrintTable(f, f.rows())
 }
 
 func (f cacheFigures) rows() [][]string {

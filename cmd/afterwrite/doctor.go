@@ -49,12 +49,7 @@ func (a *app) printFindings(findings []health.Line) error {
 		}
 		rows = append(rows, []string{f.Verdict.String(), f.Check, detail})
 	}
-	var err error
-	if a.JSON {
-		err = a.PrintJSON(map[string]any{"verdict": worst, "findings": findings})
-	} else {
-		err = cli.Table(a.Out, rows)
-	}
+	err := a.PrintTable(map[string]any{"verdict": worst, "findings": findings}, rows)
 	if err == nil && worst == health.Failure {
 		return cli.ErrReported
 	}

@@ -55,11 +55,7 @@ type leftover struct {
 }
 
 func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) error {
-	c, err := a.Settings()
-	if err != nil {
-		return err
-	}
-	entities, err := cli.Chosen(c, args)
+	c, entities, err := a.Chosen(args)
 	if err != nil {
 		return err
 	}

@@ -33,11 +33,7 @@ func (a *app) fsck(ctx context.Context, args []string, step int) error {
 	if step < 1 || step > fsck.DefaultPage {
 		return cli.Usagef("--step is 1 to %d", fsck.DefaultPage)
 	}
-	c, err := a.Settings()
-	if err != nil {
-		return err
-	}
-	entities, err := cli.Chosen(c, args)
+	c, entities, err := a.Chosen(args)
 	if err != nil {
 		return err
 	}

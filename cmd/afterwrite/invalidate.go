@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -39,11 +38,7 @@ func (a *app) invalidate(ctx context.Context, entity string, ids []string, match
 	if ways != 1 {
 		return cli.Usagef("give ids, or --match, or --all")
 	}
-	c, err := a.Settings()
-	if err != nil {
-		return err
-	}
-	entities, err := cli.Chosen(c, []string{entity})
+	c, entities, err := a.Chosen([]string{entity})
 	if err != nil {
 		return err
 	}
@@ -71,11 +66,8 @@ func (a *app) invalidate(ctx context.Context, entity string, ids []string, match
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.PrintJSON(map[string]any{"entity": e.Name, "dropped": dropped})
-	}
-	_, err = fmt.Fprintf(a.Out, "dropped %s of %s from the cache\n", cli.Count(dropped, "record", "records"), e.Name)
-	return err
+	return a.PrintResult(map[string]any{"entity": e.Name, "dropped": dropped}, "dropped %s of %s from the cache\n",
+		cli.Count(dropped, "record", "records"), e.Name)
 }
 
 func (a *app) drop(ctx context.Context, p *cli.Parts, e *schema.Entity, ids []string, match string) (int, error) {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
 	"github.com/afterwrite/afterwrite/internal/process"
 )
 
@@ -26,12 +25,9 @@ func (a *app) metrics() error {
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.PrintJSON(all)
-	}
 	rows := [][]string{{"name", "type", "labels", "in", "meaning"}}
 	for _, m := range all {
 		rows = append(rows, []string{m.Name, m.Type, strings.Join(m.Labels, " "), strings.Join(m.In, " "), m.Help})
 	}
-	return cli.Table(a.Out, rows)
+	return a.PrintTable(all, rows)
 }

@@ -65,14 +65,10 @@ func (a *app) pair(ctx context.Context, yes bool) error {
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.PrintJSON(map[string]any{
-			"deployment": to.Deployment, "redis_was": redis.Deployment, "database_was": database.Deployment,
-			"unpersisted": unpersisted,
-		})
-	}
-	_, err = fmt.Fprintf(a.Out, "paired as deployment %s\n", to.Deployment)
-	return err
+	return a.PrintResult(map[string]any{
+		"deployment": to.Deployment, "redis_was": redis.Deployment, "database_was": database.Deployment,
+		"unpersisted": unpersisted,
+	}, "paired as deployment %s\n", to.Deployment)
 }
 
 // deploymentOf names one side of a pairing.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -60,11 +59,8 @@ func (a *app) flushingCommand(c *cobra.Command, done string, of func(*operate.Op
 		if err := a.Audited(err); err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.PrintJSON(map[string]any{"entity": args[0], "changed": changed})
-		}
-		_, err = fmt.Fprintf(a.Out, "%s %s of %s\n", done, cli.Count(changed, "partition", "partitions"), args[0])
-		return err
+		return a.PrintResult(map[string]any{"entity": args[0], "changed": changed}, "%s %s of %s\n", done,
+			cli.Count(changed, "partition", "partitions"), args[0])
 	}
 	return a.WithJSON(c)
 }

@@ -64,14 +64,11 @@ func (a *app) planCommand() *cobra.Command {
 }
 
 func (a *app) printPlan(lines []plan.Line) error {
-	if a.JSON {
-		return a.PrintJSON(lines)
-	}
 	rows := [][]string{{"what", "value", "how"}}
 	for _, l := range lines {
 		rows = append(rows, []string{l.Name, amountOf(l), l.How})
 	}
-	return cli.Table(a.Out, rows)
+	return a.PrintTable(lines, rows)
 }
 
 // amountOf is the value of a line with its unit, bytes in a unit that people read.

@@ -32,11 +32,7 @@ func (a *app) rankCommand() *cobra.Command {
 }
 
 func (a *app) rebuildRanks(ctx context.Context, args []string) error {
-	c, err := a.Settings()
-	if err != nil {
-		return err
-	}
-	entities, err := cli.Chosen(c, args)
+	c, entities, err := a.Chosen(args)
 	if err != nil {
 		return err
 	}

@@ -58,11 +58,7 @@ type fieldView struct {
 }
 
 func (a *app) recordGet(ctx context.Context, entity, id string) error {
-	c, err := a.Settings()
-	if err != nil {
-		return err
-	}
-	entities, err := cli.Chosen(c, []string{entity})
+	c, entities, err := a.Chosen([]string{entity})
 	if err != nil {
 		return err
 	}

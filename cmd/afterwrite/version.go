@@ -1,10 +1,6 @@
 package main
 
-import (
-	"fmt"
-
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 // version and commit are set by builds with -ldflags "-X main.version=… -X main.commit=…".
 var version, commit string
@@ -17,12 +13,8 @@ func (a *app) versionCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			b := a.Build
-			if a.JSON {
-				return a.PrintJSON(b)
-			}
-			_, err := fmt.Fprintf(a.Out, "afterwrite %s, commit %s, %s %s/%s\n", b.Version, b.Commit, b.Go, b.OS,
+			return a.PrintResult(b, "afterwrite %s, commit %s, %s %s/%s\n", b.Version, b.Commit, b.Go, b.OS,
 				b.Arch)
-			return err
 		},
 	})
 }

@@ -91,6 +91,16 @@ func Chosen(c *config.Config, names []string) ([]*schema.Entity, error) {
 	return []*schema.Entity{e}, nil
 }
 
+// Chosen is the settings, and the one entity of theirs that names has, or all.
+func (a *App) Chosen(names []string) (*config.Config, []*schema.Entity, error) {
+	c, err := a.Settings()
+	if err != nil {
+		return nil, nil, err
+	}
+	entities, err := Chosen(c, names)
+	return c, entities, err
+}
+
 // JoinServing is Join for a process that serves: it is traced where the OTEL_ variables of the environment say so.
 func (a *App) JoinServing(ctx context.Context, c *config.Config, kind string) (*Parts, error) {
 	var p *process.Parts // before there are spans

@@ -29,6 +29,23 @@ func (a *App) PrintJSON(v any) error {
 	return escapeControls(a.Out, b.Bytes())
 }
 
+// PrintResult prints what a command did: v with --json, else a line.
+func (a *App) PrintResult(v any, line string, args ...any) error {
+	if a.JSON {
+		return a.PrintJSON(v)
+	}
+	_, err := fmt.Fprintf(a.Out, line, args...)
+	return err
+}
+
+// PrintTable prints what a command found: v with --json, else the rows.
+func (a *App) PrintTable(v any, rows [][]string) error {
+	if a.JSON {
+		return a.PrintJSON(v)
+	}
+	return Table(a.Out, rows)
+}
+
 // escapeControls writes JSON with its control and format characters escaped. They are in strings alone, but for the
 // line breaks of the encoder, since it escapes those of a string itself.
 func escapeControls(w io.Writer, text []byte) error {

@@ -144,11 +144,7 @@ func (a *app) load(ctx context.Context, entity, file string, f loadFlags) error 
 	if err != nil {
 		return err
 	}
-	c, err := a.Settings()
-	if err != nil {
-		return err
-	}
-	entities, err := cli.Chosen(c, []string{entity})
+	c, entities, err := a.Chosen([]string{entity})
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ package policy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -136,10 +135,7 @@ func (a *app) policyShow(ctx context.Context, c *config.Config, m *operate.Opera
 			rows = append(rows, row)
 		}
 	}
-	if a.JSON {
-		return a.PrintJSON(map[string]any{"policies": views})
-	}
-	return cli.Table(a.Out, rows)
+	return a.PrintTable(map[string]any{"policies": views}, rows)
 }
 
 func (a *app) policySetCommand() *cobra.Command {
@@ -187,12 +183,8 @@ func (a *app) nowInForce(p ledger.Policy, err error) error {
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.PrintJSON(web.PolicyOf(p))
-	}
-	_, err = fmt.Fprintf(a.Out, "version %d of the retry policy of %s is active; workers follow within 2 s\n",
+	return a.PrintResult(web.PolicyOf(p), "version %d of the retry policy of %s is active; workers follow within 2 s\n",
 		p.Version, p.Entity)
-	return err
 }
 
 func (a *app) policyHistoryCommand() *cobra.Command {
@@ -223,9 +215,6 @@ func (a *app) policyHistoryCommand() *cobra.Command {
 }
 
 func (a *app) printHistory(history []web.Policy) error {
-	if a.JSON {
-		return a.PrintJSON(map[string]any{"versions": history})
-	}
 	rows := [][]string{{"version", "set", "by", "setting", "from", "to", "note"}}
 	for _, p := range history {
 		head := []string{strconv.FormatInt(p.Version, 10), "–", cli.OrDash(p.Author)}
@@ -247,7 +236,7 @@ func (a *app) printHistory(history []web.Policy) error {
 			rows = append(rows, append(append([]string{}, head...), d.Name, d.From, d.To, note))
 		}
 	}
-	return cli.Table(a.Out, rows)
+	return a.PrintTable(map[string]any{"versions": history}, rows)
 }
 
 func (a *app) policyRollbackCommand() *cobra.Command {

@@ -219,12 +219,8 @@ func (a *app) deadEdit(ctx context.Context, args, set []string, file string) err
 		if err != nil {
 			return fmt.Errorf("edit of dead letter %d: %w", numbers[0], err)
 		}
-		if a.JSON {
-			return a.PrintJSON(web.AcceptedOf(accepted, web.Form{}))
-		}
-		_, err = fmt.Fprintf(a.Out, "accepted as version %s of %s %s; the letter is resolved\n",
+		return a.PrintResult(web.AcceptedOf(accepted, web.Form{}), "accepted as version %s of %s %s; the letter is resolved\n",
 			accepted.Version, accepted.Entity.Name, accepted.Entity.IDText(accepted.ID))
-		return err
 	})
 }
 

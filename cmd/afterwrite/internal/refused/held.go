@@ -233,12 +233,8 @@ func (a *app) heldEditCommand() *cobra.Command {
 				if err := a.Audited(err); err != nil {
 					return fmt.Errorf("edit of held %s %s: %w", h.Entity.Name, h.Entity.IDText(h.ID), err)
 				}
-				if a.JSON {
-					return a.PrintJSON(web.AcceptedOf(accepted, web.Form{}))
-				}
-				_, err = fmt.Fprintf(a.Out, "accepted as version %s of %s %s\n", accepted.Version, accepted.Entity.Name,
-					accepted.Entity.IDText(accepted.ID))
-				return err
+				return a.PrintResult(web.AcceptedOf(accepted, web.Form{}), "accepted as version %s of %s %s\n",
+					accepted.Version, accepted.Entity.Name, accepted.Entity.IDText(accepted.ID))
 			})
 		},
 	}

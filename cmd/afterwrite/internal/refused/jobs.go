@@ -76,10 +76,7 @@ func (a *app) listJobs(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.PrintJSON(web.JobsOf(list))
-		}
-		return cli.Table(a.Out, jobRows(list...))
+		return a.PrintTable(web.JobsOf(list), jobRows(list...))
 	})
 }
 
