@@ -8,6 +8,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/dashboard/internal/export"
+	"github.com/afterwrite/afterwrite/internal/operate"
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -157,25 +158,16 @@ func (d *dashboard) listTasks(r *http.Request) (list, error) {
 	return l, err
 }
 
-// policyColumns are the settings of a policy, those of single kinds among them.
-func policyColumns() []string {
-	var columns []string
-	for _, s := range texts(schema.RetryPolicy{}) {
-		columns = append(columns, s.Name)
-	}
-	return columns
-}
-
-func policyLine(p schema.RetryPolicy) []string {
-	var values []string
-	for _, s := range texts(p) {
-		values = append(values, s.Value)
+func policyLine(p schema.RetryPolicy) (values []string) {
+	text := texts(p)
+	for _, name := range operate.SettingNames() {
+		values = append(values, text(name))
 	}
 	return values
 }
 
 func (d *dashboard) listPolicies(r *http.Request) (list, error) {
-	l := list{columns: append([]string{"entity", "version", "set_at", "set_by"}, policyColumns()...)}
+	l := list{columns: append([]string{"entity", "version", "set_at", "set_by"}, operate.SettingNames()...)}
 	if d.Letters == nil {
 		return l, nil
 	}
@@ -188,7 +180,7 @@ func (d *dashboard) listPolicies(r *http.Request) (list, error) {
 }
 
 func (d *dashboard) listHistory(r *http.Request) (list, error) {
-	l := list{columns: append([]string{"version", "set_at", "set_by", "note"}, policyColumns()...)}
+	l := list{columns: append([]string{"version", "set_at", "set_by", "note"}, operate.SettingNames()...)}
 	e, err := d.asked(r)
 	if err != nil || d.Letters == nil {
 		return l, err

@@ -14,7 +14,6 @@ import (
 	"github.com/afterwrite/afterwrite/dashboard/internal/filter"
 	"github.com/afterwrite/afterwrite/dashboard/internal/format"
 	"github.com/afterwrite/afterwrite/internal/operate"
-	"github.com/afterwrite/afterwrite/internal/text"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/ledger"
 )
@@ -108,10 +107,10 @@ func (d *dashboard) policyBody(r *http.Request, form url.Values) (*policyBody, e
 	if kind := schema.Kind(form.Get("kind")); slices.Contains(schema.Kinds, kind) {
 		body.Kind = kind
 	}
-	body.fill(current.Policy)
+	body.fill(texts(current.Policy))
 	proposed := current.Policy
 	if form.Has("max_attempts") {
-		body.take(form)
+		body.fill(func(name string) string { return clip(strings.TrimSpace(form.Get(name)), 40) })
 		if proposed, err = body.parse(); err != nil {
 			body.Error, proposed = format.Brief(err), current.Policy
 		}
@@ -136,163 +135,44 @@ func (d *dashboard) policyBody(r *http.Request, form url.Values) (*policyBody, e
 	return body, err
 }
 
-// fill puts a policy into the form.
-func (b *policyBody) fill(p schema.RetryPolicy) {
-	b.Timeout = text.Setting(p.Timeout)
-	b.Form = []policyInputs{{
-		MaxAttempts: strconv.Itoa(p.MaxAttempts), Base: text.Setting(p.Base), Factor: factor(p.Factor),
-		Cap:    text.Setting(p.Cap),
-		Jitter: string(p.Jitter),
-	}}
-	for _, k := range schema.Kinds {
-		o, in := p.On[k], policyInputs{Kind: k}
-		set(&in.MaxAttempts, o.MaxAttempts, strconv.Itoa)
-		set(&in.Base, o.Base, text.Setting)
-		set(&in.Factor, o.Factor, factor)
-		set(&in.Cap, o.Cap, text.Setting)
-		set(&in.Jitter, o.Jitter, func(j schema.Jitter) string { return string(j) })
+// fill puts the texts of settings into the form.
+func (b *policyBody) fill(text func(name string) string) {
+	b.Timeout, b.Form = text("timeout"), nil
+	for _, kind := range append([]schema.Kind{""}, schema.Kinds...) {
+		in := policyInputs{Kind: kind}
+		p := in.Prefix()
+		in.MaxAttempts, in.Base, in.Factor = text(p+"max_attempts"), text(p+"base"), text(p+"factor")
+		in.Cap, in.Jitter = text(p+"cap"), text(p+"jitter")
 		b.Form = append(b.Form, in)
 	}
 }
 
-func set[T any](at *string, value *T, text func(T) string) {
-	if value != nil {
-		*at = text(*value)
+// texts returns the texts of a policy's settings by the names of the configuration, "" for one that a kind lacks.
+func texts(p schema.RetryPolicy) func(name string) string {
+	by := map[string]string{}
+	for _, s := range operate.Settings(p) {
+		by[s.Name] = s.Value
 	}
-}
-
-func factor(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
-
-// take puts what was typed into the form.
-func (b *policyBody) take(form url.Values) {
-	get := func(name string) string { return clip(strings.TrimSpace(form.Get(name)), 40) }
-	b.Timeout = get("timeout")
-	for i := range b.Form {
-		in := &b.Form[i]
-		p := in.Prefix()
-		in.MaxAttempts, in.Base, in.Factor = get(p+"max_attempts"), get(p+"base"), get(p+"factor")
-		in.Cap, in.Jitter = get(p+"cap"), get(p+"jitter")
-	}
+	return func(name string) string { return by[name] }
 }
 
 // parse makes a policy of the form. The error names the setting.
 func (b *policyBody) parse() (schema.RetryPolicy, error) {
-	var p schema.RetryPolicy
+	var all operate.PolicyChange
 	for _, in := range b.Form {
-		o, err := in.parse()
-		if err != nil {
-			return p, err
-		}
-		switch {
-		case in.Kind != "" && o != (schema.RetryOverride{}):
-			if p.On == nil {
-				p.On = map[schema.Kind]schema.RetryOverride{}
-			}
-			p.On[in.Kind] = o
-		case in.Kind != "":
-		case o.MaxAttempts == nil || o.Base == nil || o.Factor == nil || o.Cap == nil || o.Jitter == nil:
-			return p, schema.Invalid("policy", "needs every setting; those of a kind alone may be empty")
-		default:
-			p.MaxAttempts, p.Base, p.Factor, p.Cap, p.Jitter = *o.MaxAttempts, *o.Base, *o.Factor, *o.Cap, *o.Jitter
-		}
+		p := in.Prefix()
+		all = append(all, operate.Setting{Name: p + "max_attempts", Value: in.MaxAttempts},
+			operate.Setting{Name: p + "base", Value: in.Base}, operate.Setting{Name: p + "factor", Value: in.Factor},
+			operate.Setting{Name: p + "cap", Value: in.Cap}, operate.Setting{Name: p + "jitter", Value: in.Jitter})
 	}
-	timeout, err := optional("timeout", b.Timeout, parseDuration)
-	if err != nil || timeout == nil {
-		return p, errors.Join(err, missing("timeout", timeout))
-	}
-	p.Timeout = *timeout
-	return p, p.Check()
-}
-
-func missing(name string, value *time.Duration) error {
-	if value != nil {
-		return nil
-	}
-	return schema.Invalid(name, "must be given")
-}
-
-func (in policyInputs) parse() (o schema.RetryOverride, err error) {
-	p := in.Prefix()
-	var all [5]error
-	o.MaxAttempts, all[0] = optional(p+"max_attempts", in.MaxAttempts, parseCount)
-	o.Base, all[1] = optional(p+"base", in.Base, parseDuration)
-	o.Factor, all[2] = optional(p+"factor", in.Factor, parseFactor)
-	o.Cap, all[3] = optional(p+"cap", in.Cap, parseDuration)
-	o.Jitter, all[4] = optional(p+"jitter", in.Jitter, func(s string) (schema.Jitter, error) {
-		return schema.Jitter(s),
-			nil
-	})
-	for _, err := range all {
-		if err != nil {
-			return o, err
-		}
-	}
-	return o, nil
-}
-
-// optional reads one text of the form; an empty one is nil.
-func optional[T any](name, text string, parse func(string) (T, error)) (*T, error) {
-	if text == "" {
-		return nil, nil
-	}
-	value, err := parse(text)
-	if err != nil {
-		return nil, schema.Invalid(name, "%v", err)
-	}
-	return &value, nil
-}
-
-func parseCount(s string) (int, error) {
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		return 0, errors.New("must be a whole number")
-	}
-	return n, nil
-}
-
-func parseFactor(s string) (float64, error) {
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		return 0, errors.New("must be a number such as 2 or 1.5")
-	}
-	return f, nil
-}
-
-func parseDuration(s string) (time.Duration, error) {
-	t, err := time.ParseDuration(s)
-	if err != nil {
-		return 0, errors.New("must be a time with its unit, such as 500ms, 10s or 5m")
-	}
-	return t, nil
-}
-
-// texts lists a policy's settings by the names of the configuration.
-func texts(p schema.RetryPolicy) []setting {
-	list := []setting{
-		{"max_attempts", strconv.Itoa(p.MaxAttempts)}, {"base", text.Setting(p.Base)}, {"factor", factor(p.Factor)},
-		{"cap", text.Setting(p.Cap)}, {"jitter", string(p.Jitter)}, {"timeout", text.Setting(p.Timeout)},
-	}
-	var form policyBody
-	form.fill(p)
-	for _, in := range form.Form[1:] {
-		for _, s := range []setting{
-			{"max_attempts", in.MaxAttempts}, {"base", in.Base}, {"factor", in.Factor}, {"cap", in.Cap},
-			{"jitter", in.Jitter},
-		} {
-			list = append(list, setting{in.Prefix() + s.Name, s.Value})
-		}
-	}
-	return list
+	all = append(all, operate.Setting{Name: "timeout", Value: b.Timeout})
+	return all.Apply(schema.RetryPolicy{})
 }
 
 // diff lists the settings that differ.
-func diff(from, to schema.RetryPolicy) []change {
-	before, after := texts(from), texts(to)
-	var list []change
-	for i := range before {
-		if before[i].Value != after[i].Value {
-			list = append(list, change{before[i].Name, blank(before[i].Value), blank(after[i].Value)})
-		}
+func diff(from, to schema.RetryPolicy) (list []change) {
+	for _, d := range operate.Differences(from, to) {
+		list = append(list, change{d.Name, blank(d.From), blank(d.To)})
 	}
 	return list
 }

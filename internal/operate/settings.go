@@ -80,7 +80,7 @@ func Differences(from, to schema.RetryPolicy) []Difference {
 		now[s.Name] = s.Value
 	}
 	var list []Difference
-	for _, name := range settingNames() {
+	for _, name := range SettingNames() {
 		if old[name] != now[name] {
 			list = append(list, Difference{name, old[name], now[name]})
 		}
@@ -88,8 +88,8 @@ func Differences(from, to schema.RetryPolicy) []Difference {
 	return list
 }
 
-// settingNames are all settings that there can be, in the order of the configuration.
-func settingNames() []string {
+// SettingNames are all settings that there can be, in the order of the configuration.
+func SettingNames() []string {
 	names := append(slices.Clone(overridable), "timeout")
 	for _, kind := range schema.Kinds {
 		for _, name := range overridable {
