@@ -37,43 +37,29 @@ const (
 	localName  = "bench_local"
 )
 
+const columns = `    id: {type: string, max: 64}
+    fields:
+      name: {type: string, max: 1000}
+      email: {type: string, max: 1000}
+      age: {type: int}
+      visits: {type: int}
+      active: {type: bool}
+      note: {type: text}
+`
+
 // Configuration holds the entities of a run, and limits that a run does not reach, as a configuration file.
 const Configuration = `
 redis: {prefix: ` + Prefix + `}
 entities:
   ` + entityName + `:
     table: bench_afterwrite
-    id: {type: string, max: 64}
-    fields:
-      name: {type: string, max: 1000}
-      email: {type: string, max: 1000}
-      age: {type: int}
-      visits: {type: int}
-      active: {type: bool}
-      note: {type: text}
-    flush: {max_pending: 100000000}
+` + columns + `    flush: {max_pending: 100000000}
   ` + hotName + `:
     table: bench_afterwrite_hot
-    id: {type: string, max: 64}
-    fields:
-      name: {type: string, max: 1000}
-      email: {type: string, max: 1000}
-      age: {type: int}
-      visits: {type: int}
-      active: {type: bool}
-      note: {type: text}
-    flush: {delay: 1s, max_pending: 100000000}
+` + columns + `    flush: {delay: 1s, max_pending: 100000000}
   ` + localName + `:
     table: bench_afterwrite_local
-    id: {type: string, max: 64}
-    fields:
-      name: {type: string, max: 1000}
-      email: {type: string, max: 1000}
-      age: {type: int}
-      visits: {type: int}
-      active: {type: bool}
-      note: {type: text}
-    cache: {l1: {bytes: 256MiB, age: 60s}}
+` + columns + `    cache: {l1: {bytes: 256MiB, age: 60s}}
 `
 
 // place is the Redis and the database of a run, with the clients that the ways use.

@@ -10,13 +10,14 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql/driver"
-	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/internal/testkit/flush"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -51,7 +52,7 @@ func Promises() []Promise { return promises }
 func Run(t *testing.T, d Database) {
 	t.Helper()
 	for _, p := range promises {
-		if len(d.Only) > 0 && !contains(d.Only, p.Name) {
+		if len(d.Only) > 0 && !slices.Contains(d.Only, p.Name) {
 			continue
 		}
 		t.Run(p.Name, func(t *testing.T) {
@@ -62,15 +63,6 @@ func Run(t *testing.T, d Database) {
 			p.run(t, b)
 		})
 	}
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // bench opens stores on the database under test.
@@ -133,35 +125,7 @@ func (b *bench) flush(l *ledger.Ledger, e *schema.Entity, changes ...schema.Chan
 }
 
 func try(ctx context.Context, l *ledger.Ledger, e *schema.Entity, changes []schema.Change) (store.Outcome, error) {
-	f, err := l.Begin(ctx, e, 0)
-	if err != nil {
-		return store.Outcome{}, err
-	}
-	defer f.Rollback()
-	outcome, err := f.Write(ctx, changes)
-	if err != nil {
-		return store.Outcome{}, err
-	}
-	err = f.Commit(ctx)
-	var split *store.SplitError
-	if !errors.As(err, &split) {
-		return outcome, err
-	}
-	outcome = split.Outcome
-	for _, half := range split.Halves {
-		var some []schema.Change
-		for _, c := range changes {
-			if contains(half, c.ID) {
-				some = append(some, c)
-			}
-		}
-		more, err := try(ctx, l, e, some)
-		if err != nil {
-			return store.Outcome{}, err
-		}
-		outcome.Add(more)
-	}
-	return outcome, nil
+	return flush.Partition(ctx, l.Begin, e, 0, func(context.Context) ([]schema.Change, error) { return changes, nil })
 }
 
 func (b *bench) load(l *ledger.Ledger, e *schema.Entity, ids ...string) map[string]schema.Values {
