@@ -10,6 +10,9 @@ import (
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/fault"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 // family is an entity over a table of parents and one over a table of children, which follow their parents.
@@ -138,4 +141,85 @@ func TestARuleIsNoticed(t *testing.T) {
 	b.exec("CREATE RULE doubles AS ON UPDATE TO things DO ALSO INSERT INTO log VALUES (NEW.n)")
 	b.flush(e, put("a", "3"))
 	require.Equal(t, "3", b.text("SELECT max(n) FROM log"))
+}
+
+// A trigger that changes other rows of its own table is named; one that changes the row for which it fires is not, for
+// that row is read back.
+func TestTriggersOnOtherRowsAreNamed(t *testing.T) {
+	t.Parallel()
+	for name, at := range map[string]string{"sqlite": testkit.SQLite(t), "postgres": testkit.Postgres(t).Database(t)} {
+		b := open(t, at, []*schema.Entity{entity(t, "thing", schema.Int, schema.Field{Name: "n", Type: schema.Int})})
+		b.exec("CREATE TABLE things (id bigint PRIMARY KEY, n bigint)")
+		for i, c := range []struct {
+			statement string
+			named     bool
+		}{
+			{"UPDATE things SET n = 1 WHERE id = NEW.id", false}, {`UPDATE "things" SET n = 1 WHERE NEW."id" = "id"`, false},
+			{"UPDATE things SET n = 0 WHERE id <> NEW.id", true}, {"DELETE FROM things WHERE n = NEW.n", true},
+			{"UPDATE things SET n = 0 WHERE id = NEW.n", true}, {"INSERT INTO things_log VALUES (1)", false},
+		} {
+			create := []string{"CREATE TRIGGER a AFTER INSERT ON things BEGIN " + c.statement + "; END"}
+			drop := "DROP TRIGGER a"
+			if name == "postgres" {
+				f := fmt.Sprintf("f%d()", i)
+				create = []string{"CREATE FUNCTION " + f + " RETURNS trigger LANGUAGE plpgsql AS 'BEGIN " + c.statement +
+					"; RETURN NULL; END'", "CREATE TRIGGER a AFTER INSERT ON things FOR EACH ROW EXECUTE FUNCTION " + f}
+				drop += " ON things"
+			}
+			for _, statement := range create {
+				b.exec(statement)
+			}
+			lines, err := survey.Of(b.Store).Unseen(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, c.named, len(lines) == 1, "%s: %s: %v", name, c.statement, lines)
+			b.exec(drop)
+		}
+	}
+}
+
+// One table is no two entities', though one of them names its schema.
+func TestOneTableOfTwoEntities(t *testing.T) {
+	t.Parallel()
+	testkit.AllDatabases(t, func(t *testing.T, at string) {
+		if strings.HasPrefix(at, "sqlite") {
+			return // which has no schemas
+		}
+		name := at[strings.LastIndexByte(at, '/')+1:]
+		if name, _, _ = strings.Cut(name, "?"); strings.HasPrefix(at, "postgres") {
+			name = "public"
+		}
+		parent, child := family(t, "people", name+".people")
+		b := open(t, at, []*schema.Entity{parent, child})
+		b.exec("CREATE TABLE people (id bigint PRIMARY KEY, name varchar(20), parent bigint)")
+		_, err := b.Outstanding(t.Context())
+		require.ErrorIs(t, err, fault.ErrUnfit)
+		require.ErrorContains(t, err, "people, the table of ")
+	})
+}
+
+// A blob in a key of SQLite is another key than its text, and no id.
+func TestBlobsInAKey(t *testing.T) {
+	t.Parallel()
+	for typ, ids := range map[schema.FieldType][2]string{schema.String: {"'a'", "a"}, schema.Int: {"5", "5"}} {
+		e := entity(t, "thing", typ, schema.Field{Name: "v", Type: schema.Text})
+		b := open(t, testkit.SQLite(t), []*schema.Entity{e})
+		b.exec("CREATE TABLE things (id " + map[schema.FieldType]string{schema.String: "text", schema.Int: "int"}[typ] +
+			" PRIMARY KEY, v text)")
+		b.exec("INSERT INTO things VALUES (" + ids[0] + ", 'text'), (CAST('" + ids[1] + "' AS blob), 'blob'), (x'ff', 'blob')")
+		_, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		b.flush(e, put(ids[1], `"new"`))
+		require.Equal(t, schema.Values{`"new"`}, b.load(e, ids[1])[ids[1]])
+		var seen []string
+		for after := ""; len(seen) < 5; { // pages of one row
+			rows, err := b.List(t.Context(), e, store.Query{Limit: 1, After: after})
+			require.NoError(t, err)
+			if len(rows) == 0 {
+				break
+			}
+			after = rows[0].ID
+			seen = append(seen, strings.TrimPrefix(rows[0].Foreign+rows[0].Values[0], "is no id of type "+string(typ)))
+		}
+		require.Equal(t, []string{`"new"`, `"blob"`, `"blob"`}, seen)
+	}
 }

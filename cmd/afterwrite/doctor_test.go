@@ -248,3 +248,27 @@ func TestAUserWithoutARightIsRefusedAtTheStart(t *testing.T) {
 		require.Contains(t, r.err, "lacks permissions: +zadd")
 	}
 }
+
+// Triggers whose changes no flush can tell are named on every database.
+func TestDoctorNamesTriggers(t *testing.T) {
+	t.Parallel()
+	testkit.AllDatabases(t, func(t *testing.T, url string) {
+		d := deploy(t, url)
+		d.ok("migrate")
+		require.NotContains(t, d.ok("doctor"), "triggers")
+		scheme, _, _ := strings.Cut(url, "://")
+		for _, statement := range map[string][]string{
+			"sqlite": {"CREATE TRIGGER counts AFTER INSERT ON users BEGIN UPDATE item SET name = 'x'; END"},
+			"mysql":  {"CREATE TRIGGER counts AFTER INSERT ON users FOR EACH ROW UPDATE item SET name = 'x'"},
+			"postgres": {"CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE item SET name = NULL; RETURN NULL; END'",
+				"CREATE TRIGGER counts AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION f()"},
+		}[scheme] {
+			_, err := testkit.SQL(t, url).ExecContext(t.Context(), statement)
+			require.NoError(t, err)
+		}
+		said := d.ok("doctor")
+		require.Contains(t, said, "warning  triggers")
+		require.Contains(t, said, "the trigger counts of users names item: rows of item that it changes stay cached")
+		require.Contains(t, said, "→ watch it (`afterwrite migrate --watch=item`)")
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/afterwrite/afterwrite/internal/health"
@@ -218,6 +219,14 @@ func (x *examination) columns(ctx context.Context) {
 		}
 	}
 	x.say("columns", health.Fine, "", "%d of %d hold their fields exactly", exact, len(verdicts))
+	unseen, err := survey.Of(x.Store.Store).Unseen(ctx)
+	if err != nil {
+		x.say("triggers", health.Failure, health.DatabaseHint(err), "%v", err)
+	}
+	for _, line := range unseen {
+		text, fix, _ := strings.Cut(line, "; ")
+		x.say("triggers", health.Warning, fix, "%s", text)
+	}
 }
 
 func (x *examination) partitions(ctx context.Context) {

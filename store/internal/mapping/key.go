@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"encoding/hex"
 	"fmt"
 	"reflect"
 	"slices"
@@ -148,13 +149,26 @@ func (t *Table) folded(c *Column, text string) string {
 	return strings.ToLower(text)
 }
 
+// blobOf is the blob that a key of SQLite is: beside a text it is another key, and no id. It is shown by its digits
+// behind a character that no id has.
+func blobOf(id string) ([]byte, bool) {
+	digits, ok := strings.CutPrefix(id, "\x00")
+	if !ok {
+		return nil, false
+	}
+	blob, err := hex.DecodeString(digits)
+	return blob, err == nil
+}
+
 // Beyond is the condition that a row comes after an id in the order of a list, which is that of its key, and its
 // parameters. A foreign id, which may have no canonical form, is compared as it is.
 func (t *Table) Beyond(d Dialect, id string) (condition string, parameters []any) {
 	at := t.KeyAt()
 	if !t.Composite() {
 		after, err := t.KeyParameters(id)
-		if err != nil {
+		if blob, ok := blobOf(id); ok {
+			after = []any{blob}
+		} else if err != nil {
 			after = []any{id}
 		}
 		return at[0] + " > ?", after

@@ -159,7 +159,11 @@ func (t *Table) selects(d Dialect, i int) string {
 	if i < t.Keys && t.Composite() && d.CatalogOf() == catalog.PostgreSQL {
 		typ = schema.Time // in a form that depends on no setting, if it is a date
 	}
-	return d.Shows(t.Spelled(i), typ) + " AS " + Quote(t.Columns[i].Name)
+	shown := d.Shows(t.Spelled(i), typ)
+	if i < t.Keys && d.CatalogOf() == catalog.SQLite {
+		shown = "CASE typeof(" + t.Spelled(i) + ") WHEN 'blob' THEN char(0) || hex(" + t.Spelled(i) + ") ELSE " + shown + " END"
+	}
+	return shown + " AS " + Quote(t.Columns[i].Name)
 }
 
 // structOf builds the row's struct type. It never has gorm's default tag: gorm would

@@ -163,6 +163,9 @@ func (m *Migration) tableSteps(ctx context.Context, t *mapping.Table) ([]step, e
 		}}
 		return append([]step{create}, indexSteps(t, m.DB.Dialect, at)...), nil
 	}
+	if err := m.checkAlone(ctx, t); err != nil {
+		return nil, err
+	}
 	if err := checkKey(t, m.DB.Dialect, at); err != nil {
 		return nil, err
 	}
@@ -176,6 +179,27 @@ func (m *Migration) tableSteps(ctx context.Context, t *mapping.Table) ([]step, e
 		steps = append(steps, step{line: "note: " + line})
 	}
 	return steps, err
+}
+
+// checkAlone refuses a table that another entity names, too, with or without its schema: what is written by the one
+// would stay cached as it was of the other.
+func (m *Migration) checkAlone(ctx context.Context, t *mapping.Table) error {
+	names := make([]string, len(m.Tables))
+	for i, other := range m.Tables {
+		names[i] = other.Name
+	}
+	ids, err := m.DB.Dialect.TableIDs(ctx, m.DB.Reading.SQL, names)
+	if err != nil {
+		return m.DB.Unavailable("read the catalog of "+t.Name, err)
+	}
+	own := ids[slices.Index(m.Tables, t)]
+	for i, other := range m.Tables {
+		if ids[i] == own && other != t {
+			return fmt.Errorf("%s, the table of %s, is %s, that of %s: %w", t.Name, t.Entity.Name, other.Name,
+				other.Entity.Name, fault.ErrUnfit)
+		}
+	}
+	return nil
 }
 
 // checkKey refuses a column of ids that is not unique by itself, or that takes two ids

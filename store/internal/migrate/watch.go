@@ -193,11 +193,15 @@ func (m *Migration) has(name string) bool {
 	return slices.ContainsFunc(m.Tables, func(t *mapping.Table) bool { return t.Entity.Name == name })
 }
 
-// Unseen names the triggers of a table that may change rows of other entities.
+// Unseen names the triggers of a table that may change rows of other entities, or other rows of its own.
 func (m *Migration) Unseen(ctx context.Context, t *mapping.Table, at *catalog.Table) ([]string, error) {
 	var lines []string
 	var watched map[string]bool
 	for _, trigger := range at.Fires(catalog.Insert, catalog.Update, catalog.Delete) {
+		if changesOthers(t, trigger.Source) {
+			lines = append(lines, fmt.Sprintf("the trigger %s of %s changes other rows of %[2]s than the one that is written: they stay "+
+				"cached as they were until they expire; shorten cache.ttl, or invalidate them", trigger.Name, t.Name))
+		}
 		for _, other := range m.Tables {
 			name := other.Name[strings.LastIndex(other.Name, ".")+1:]
 			word := regexp.MustCompile(`(?i)(^|\W)` + regexp.QuoteMeta(name) + `($|\W)`)
@@ -219,4 +223,21 @@ func (m *Migration) Unseen(ctx context.Context, t *mapping.Table, at *catalog.Ta
 		}
 	}
 	return lines, nil
+}
+
+// changesOthers reports whether a trigger has a statement that changes its own table, and not only the row for which it
+// fires.
+func changesOthers(t *mapping.Table, source string) bool {
+	name := regexp.QuoteMeta(t.Name[strings.LastIndex(t.Name, ".")+1:])
+	own := regexp.MustCompile(`(?is)\b(?:update(?:\s+or\s+\w+)?(?:\s+only)?|delete\s+from(?:\s+only)?|into)\s+` +
+		`(?:["\w]+\.)?["` + "`" + `\[]?` + name + `(?:\W|$)`)
+	key := `"?(?:` + regexp.QuoteMeta(t.KeyNames()[0]) + `|rowid)"?`
+	row := regexp.MustCompile(`(?is)\bwhere\s(?:.*[^\w])?(?:` + key + `\s*=\s*(?:new|old)\.` + key + `|(?:new|old)\.` + key +
+		`\s*=\s*(?:\w+\.)?` + key + `)(?:\W|$)`)
+	for statement := range strings.SplitSeq(source, ";") {
+		if at := own.FindStringIndex(statement); at != nil && !row.MatchString(statement[at[0]:]) {
+			return true
+		}
+	}
+	return false
 }
