@@ -27,7 +27,7 @@ type Outcome struct {
 type Refused struct {
 	schema.Change
 	Refusal  schema.Refusal
-	Apart    bool // no refusal unless the batch is isolated: try the change again alone
+	Isolate  bool // no refusal unless the batch is isolated: try the change again alone
 	OfTable  bool // the statement does not fit the table; where all changes fail so, the fault is the table's
 	Unmapped bool // a column without a field must have a value in a new row: an operator has to fix the table
 	Blocked  bool // by another transaction, with a lock or a deadlock

@@ -106,7 +106,7 @@ func (b *batch) hung(err error) bool {
 // hangs notes changes whose statement was given up: one is slow, more are sieved.
 func (b *batch) hangs(changes []schema.Change, run statement, why schema.Refusal) {
 	if len(changes) == 1 {
-		b.outcome.Slow = append(b.outcome.Slow, Refused{Change: changes[0], Refusal: why, Apart: true})
+		b.outcome.Slow = append(b.outcome.Slow, Refused{Change: changes[0], Refusal: why, Isolate: true})
 		return
 	}
 	b.hanging = append(b.hanging, hanging{changes, run})

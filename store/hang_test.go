@@ -29,7 +29,7 @@ func hanging(t *testing.T, most time.Duration) (*bench, *schema.Entity) {
 }
 
 // sieved flushes again and again until each change is persisted or slow, as a worker does
-// that sets the slow ones apart, and returns the slow ones.
+// that isolates the slow ones, and returns the slow ones.
 func (b *bench) sieved(e *schema.Entity, changes []schema.Change) (slow []string) {
 	b.t.Helper()
 	testkit.Eventually(b.t, "each change is persisted or slow", func() bool {
@@ -39,7 +39,7 @@ func (b *bench) sieved(e *schema.Entity, changes []schema.Change) (slow []string
 		done := ids(flushed.Persisted)
 		for _, r := range flushed.Slow {
 			require.Equal(b.t, schema.KindTimeout, r.Refusal.Kind)
-			require.True(b.t, r.Apart)
+			require.True(b.t, r.Isolate)
 			slow, done = append(slow, r.ID), append(done, r.ID)
 		}
 		require.NotEmpty(b.t, done, "each flush gets further")
@@ -93,7 +93,7 @@ func TestASlowChangeHasAllOfItsTimeAlone(t *testing.T) {
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, time.Since(began), 900*time.Millisecond)
 		require.Equal(t, []string{"bad"}, refusedIDs(flushed))
-		require.True(t, flushed.Refused[0].Apart)
+		require.True(t, flushed.Refused[0].Isolate)
 		require.Contains(t, flushed.Refused[0].Refusal.Message, "statement timeout")
 	}
 

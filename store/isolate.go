@@ -44,7 +44,7 @@ func (b *batch) isolate(changes []schema.Change, run statement, rejected []rejec
 		if gone, err := b.gone(changes[0], r); gone || err != nil {
 			return rejected, err
 		}
-		refused := Refused{Change: changes[0], Refusal: r, Apart: v.apart, OfTable: v.ofTable, Blocked: v.blocked,
+		refused := Refused{Change: changes[0], Refusal: r, Isolate: v.isolate, OfTable: v.ofTable, Blocked: v.blocked,
 			Unmapped: b.table.unmapped(r)}
 		return append(rejected, rejection{refused, curable(r.Kind)}), nil
 	}
@@ -89,7 +89,7 @@ func (t *table) unmapped(r schema.Refusal) bool {
 // verdict is what the database has said of a statement that it did not do.
 type verdict struct {
 	schema.Refusal
-	apart   bool            // see Refused
+	isolate bool            // see Refused
 	ofTable bool            // see Refused
 	blocked bool            // see Refused
 	missing map[string]bool // see missingError
@@ -129,9 +129,9 @@ func (b *batch) judge(err error) (verdict, bool) {
 		return verdict{Refusal: fault.Refusal(schema.KindMissing, "", "", err.Error()), missing: missing.ids}, true
 	}
 	r, ok := b.classify(err)
-	apart := ok && b.suspected(err)
+	isolate := ok && b.suspected(err)
 	d := b.tx.Database.Dialect
-	return verdict{Refusal: r, apart: apart, ofTable: apart && d.OfTable(err), blocked: apart && d.Blocked(err)}, ok
+	return verdict{Refusal: r, isolate: isolate, ofTable: isolate && d.OfTable(err), blocked: isolate && d.Blocked(err)}, ok
 }
 
 // part rejects the culprits and goes on with the rest.

@@ -161,7 +161,7 @@ func (s *Store) Pooled() bool {
 
 // CheckPool reports with [fault.ErrPool] what the caller's pool lacks.
 func (s *Store) CheckPool(ctx context.Context) error {
-	if s.db.Settings.SQL == nil || !s.db.Dialect.Apart() {
+	if s.db.Settings.SQL == nil || !s.db.Dialect.SingleStatements() {
 		return nil
 	}
 	return s.Writable(ctx)

@@ -60,8 +60,8 @@ func (w *Worker) info() map[string]string {
 		fleet.FieldsInfo:   w.fields,
 		fleet.MembersInfo:  "1",
 	}
-	if w.apart != nil {
-		if err := w.apart(); err != nil {
+	if w.checkPairing != nil {
+		if err := w.checkPairing(); err != nil {
 			info[fleet.PairingInfo] = err.Error()
 		}
 	}

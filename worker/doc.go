@@ -26,7 +26,7 @@
 // the whole process, tasks are deferred without using the database, and the partition's flag is extended over the delay
 // so that the sweeper does not enqueue others meanwhile. If a batch fails repeatedly while the database responds, its
 // partition is suspected (suspect.go): the batch is made smaller, and the store searches for the record that causes the
-// failure. A record that keeps its batch from being persisted is isolated and written alone (apart.go).
+// failure. A record that keeps its batch from being persisted is isolated and written alone (isolate.go).
 //
 // # Refused records
 //

@@ -33,8 +33,8 @@ func setupSpread(t *testing.T, url string, partitions int) *bench {
 	return setupFor(t, url, testkit.SharedRedis(t).URL(), e)
 }
 
-// apart returns n ids, each of a partition of its own if there are as many.
-func (b *bench) apart(n int) []string {
+// spread returns n ids, each of a partition of its own if there are as many.
+func (b *bench) spread(n int) []string {
 	ids := make([]string, 0, n)
 	for i := 0; len(ids) < n; i++ {
 		id := fmt.Sprintf("u%d", i)
@@ -83,7 +83,7 @@ func TestUniqueValuesAreExchangedAcrossPartitions(t *testing.T) {
 	for _, n := range []int{2, 5, 8} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			spread(t, n, func(t *testing.T, b *bench) {
-				ids := b.apart(n)
+				ids := b.spread(n)
 				b.rotated(ids)
 				w := b.worker()
 				b.flush(w)
@@ -102,7 +102,7 @@ func TestUniqueValuesAreExchangedAcrossPartitions(t *testing.T) {
 func TestUniqueValuesAreExchangedAcrossBatches(t *testing.T) {
 	spread(t, 1, func(t *testing.T, b *bench) {
 		b.e.Flush.Batch = 2
-		ids := b.apart(5)
+		ids := b.spread(5)
 		b.rotated(ids)
 		b.flush(b.worker())
 		b.requireRotated(ids)
@@ -114,7 +114,7 @@ func TestAnExchangeIsNoAttempt(t *testing.T) {
 	t.Parallel()
 	b := setupSpread(t, testkit.SQLite(t), 2)
 	b.e.Retry.MaxAttempts = 1
-	ids := b.apart(2)
+	ids := b.spread(2)
 	b.rotated(ids)
 	w := b.worker()
 	require.NoError(t, w.follow(t.Context())) // else nothing dies
@@ -133,7 +133,7 @@ func TestAnExchangeIsNoAttempt(t *testing.T) {
 // A record whose value is not given away stays held, and becomes a dead letter, for that reason.
 func TestAnOwnerThatKeepsItsValue(t *testing.T) {
 	spread(t, 2, func(t *testing.T, b *bench) {
-		ids := b.apart(2)
+		ids := b.spread(2)
 		for i, id := range ids {
 			b.mail(id, "before", fmt.Sprintf("%d@x", i))
 		}
@@ -175,7 +175,7 @@ func TestAnExchangeThatIsTooLong(t *testing.T) {
 			t.Parallel()
 			b := setupSpread(t, testkit.SQLite(t), size.partitions)
 			b.e.Retry.Base, b.e.Retry.Cap = time.Hour, time.Hour
-			ids := b.apart(size.records)
+			ids := b.spread(size.records)
 			b.rotated(ids)
 			w := b.worker()
 			b.flush(w)
@@ -192,7 +192,7 @@ func TestAnExchangeThatIsTooLong(t *testing.T) {
 // Two workers flush the partitions of one circle at once: none waits for the other for ever, and the result is one.
 func TestTwoWorkersExchangeTheSameValues(t *testing.T) {
 	spread(t, 4, func(t *testing.T, b *bench) {
-		ids := b.apart(4)
+		ids := b.spread(4)
 		for range 3 {
 			b.rotated(ids)
 			b.orders.take()
@@ -228,7 +228,7 @@ func TestARecordIsWrittenDuringAnExchange(t *testing.T) {
 	for name, email := range map[string]string{"another field": "0@x", "gives the circle up": "1@x", "free": "free@x"} {
 		t.Run(name, func(t *testing.T) {
 			spread(t, 2, func(t *testing.T, b *bench) {
-				ids := b.apart(2)
+				ids := b.spread(2)
 				b.e.Retry.MaxAttempts = 1000
 				b.rotated(ids)
 				orders := b.orders.take()
@@ -294,7 +294,7 @@ func TestI2EveryStepOfAnExchangeMayFail(t *testing.T) {
 		for how, mode := range map[string]testkit.Mode{"not applied": testkit.Refuse, "applied": testkit.LoseReply} {
 			t.Run(step+" "+how, func(t *testing.T) {
 				spread(t, 2, func(t *testing.T, b *bench) {
-					ids := b.apart(2)
+					ids := b.spread(2)
 					b.rotated(ids)
 					// Redis must know the script, or it is one call more.
 					_, err := b.backlog.These(t.Context(), b.e, 0, nil, false)
@@ -363,7 +363,7 @@ func TestUniqueKeysAreExchangedAcrossPartitions(t *testing.T) {
 					require.NoError(t, err)
 					b.write(cache.Write{Op: cache.OpPut, ID: id, Values: values})
 				}
-				ids := b.apart(2)
+				ids := b.spread(2)
 				for i, id := range ids {
 					put(id, test.before[i])
 				}
@@ -396,7 +396,7 @@ func TestAnIndexWithAnExpressionIsUnknown(t *testing.T) {
 		b := setupSpread(t, url, 2)
 		_, err := testkit.SQL(t, url).Exec("CREATE UNIQUE INDEX lowered ON users (lower(name))")
 		require.NoError(t, err)
-		ids := b.apart(2)
+		ids := b.spread(2)
 		b.mail(ids[0], "One", "1@x")
 		b.mail(ids[1], "Two", "2@x")
 		b.drain(b.worker())

@@ -54,7 +54,7 @@ func (w *Worker) failed(ctx context.Context, f *flushing, err error, leave func(
 	leave(fine)
 	switch {
 	case !fault.OfTable(err) || f.alone:
-	case f.isolated:
+	case f.searching:
 		return w.wait(ctx, f, fault.Message(err))
 	default: // an error of a record or of the table: the next batch is isolated
 		w.suspects.shrink(f.place(), len(f.last.Due))
@@ -103,7 +103,7 @@ func (w *Worker) condemn(ctx context.Context, f *flushing, cause error) error {
 	if fault.Late(cause) {
 		refusal.Kind = schema.KindTimeout
 	}
-	refused := store.Refused{Change: f.last.Due[0].Change, Refusal: refusal, Apart: true, Blocked: fault.Blocked(cause)}
+	refused := store.Refused{Change: f.last.Due[0].Change, Refusal: refusal, Isolate: true, Blocked: fault.Blocked(cause)}
 	return errors.Join(w.settle(ctx, f, store.Outcome{}), w.refuse(ctx, f, []store.Refused{refused}))
 }
 

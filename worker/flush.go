@@ -18,11 +18,11 @@ import (
 
 // flushing is one flush of a partition and what it has read.
 type flushing struct {
-	order    schema.Order
-	alone    bool // of one isolated record, see apart.go; otherwise of a batch
-	limit    int  // records of the batch
-	isolated bool // the store searches for the record that makes the batch fail, see suspect.go
-	ahead    bool // the last batch was full: see store/look.go
+	order     schema.Order
+	alone     bool // of one isolated record, see isolate.go; otherwise of a batch
+	limit     int  // records of the batch
+	searching bool // the store searches for the record that makes the batch fail, see suspect.go
+	ahead     bool // the last batch was full: see store/look.go
 
 	reads   int
 	started time.Time               // of the first read, by this process's clock
@@ -56,7 +56,7 @@ func (f *flushing) ids() []string {
 // is.
 func (w *Worker) flush(ctx context.Context, o schema.Order) (more bool, err error) {
 	f := &flushing{order: o}
-	f.limit, f.isolated = w.suspects.limit(f.place(), o.Entity.Flush.Batch)
+	f.limit, f.searching = w.suspects.limit(f.place(), o.Entity.Flush.Batch)
 	_, f.ahead = w.backlogs.Load(f.place())
 	outcome, err := w.persist(ctx, f)
 	if err != nil {
@@ -65,10 +65,10 @@ func (w *Worker) flush(ctx context.Context, o schema.Order) (more bool, err erro
 	untried := len(f.last.Due) > len(outcome.Persisted)+len(outcome.Refused)+len(outcome.Slow)
 	more = f.last.More || untried
 	// If flushes of the partition fail, its other records come first.
-	if !f.last.Apart || f.isolated || w.ending() {
+	if !f.last.Isolated || f.searching || w.ending() {
 		return more, nil
 	}
-	_, err = w.persist(ctx, &flushing{order: o, alone: true, limit: 1, isolated: true})
+	_, err = w.persist(ctx, &flushing{order: o, alone: true, limit: 1, searching: true})
 	return more, err
 }
 
@@ -86,7 +86,7 @@ func (w *Worker) persist(ctx context.Context, f *flushing) (outcome store.Outcom
 	// An isolated batch has twice the time: a statement that times out should do so in the database, which shows the
 	// change that it belongs to.
 	bound := w.patience(f.order.Entity)
-	if f.isolated {
+	if f.searching {
 		bound *= 2
 	}
 	bounded, cancel := context.WithTimeout(ctx, bound)
@@ -125,7 +125,7 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 	var look store.Look
 	var changes []schema.Change
 	var err error
-	if f.ahead && only == nil && !f.isolated {
+	if f.ahead && only == nil && !f.searching {
 		if look, err = w.store.Look(ctx, e, partition); err != nil {
 			return store.Outcome{}, err
 		}
@@ -139,7 +139,7 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 	// Lock the fence. If we crash here the database ends the transaction with our
 	// connection and frees the fence; a frozen process loses it after the database's timeout.
 	begin := w.store.Begin
-	if f.isolated {
+	if f.searching {
 		begin = w.store.Isolate
 	}
 	tx, err := begin(ctx, e, partition)
@@ -284,7 +284,7 @@ func (w *Worker) settle(ctx context.Context, f *flushing, outcome store.Outcome)
 		w.dropAll(ctx, o, outcome.Beside),
 		wrap("count the conflicts of", o, len(outcome.Noted), w.rowsChanged(ctx, o.Entity, outcome.Noted)),
 		w.ack(ctx, f, outcome.Persisted),
-		w.setApart(ctx, f, outcome.Slow),
+		w.isolate(ctx, f, outcome.Slow),
 		w.leave(ctx, f),
 		w.drop(ctx, o, f.last.Missing),
 	)

@@ -31,7 +31,7 @@ type round struct {
 // tidy resolves open letters whose records have moved on, one pass at a time, and deletes letters that were resolved
 // long ago. Only the leader does it; two leaders at once are harmless.
 func (w *Worker) tidy(ctx context.Context) error {
-	if err := w.apart(); err != nil {
+	if err := w.checkPairing(); err != nil {
 		return err
 	}
 	if !w.leading.Load() {

@@ -43,7 +43,7 @@ func (w *Worker) toMove() {
 
 // move gives held records of entities whose policy has changed their new times, if this worker is the leader.
 func (w *Worker) move(ctx context.Context) error {
-	if err := w.apart(); err != nil {
+	if err := w.checkPairing(); err != nil {
 		return err
 	}
 	if !w.leading.Load() {

@@ -25,7 +25,7 @@ func (w *Worker) followNotes(ctx context.Context) error {
 	if !w.leading.Load() {
 		return nil
 	}
-	if err := w.apart(); err != nil {
+	if err := w.checkPairing(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, notesTimeout)

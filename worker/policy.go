@@ -63,7 +63,7 @@ func delay(p schema.RetryPolicy, k schema.Kind, attempt int) time.Duration {
 
 // follow reads the active policies. If they cannot be read, the previous ones stay.
 func (w *Worker) follow(ctx context.Context) error {
-	if err := w.apart(); err != nil {
+	if err := w.checkPairing(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, policyTimeout)

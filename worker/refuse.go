@@ -67,7 +67,7 @@ func (w *Worker) attempt(f *flushing, one store.Refused, wait waitForParent) pen
 	e, due, now := f.order.Entity, f.due[one.ID], f.now()
 	refused := pending.Refused{
 		Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts + 1, History: due.History,
-		Since: due.PendingSince, At: now, Apart: one.Apart,
+		Since: due.PendingSince, At: now, Isolated: one.Isolate,
 	}
 	switch {
 	case one.Blocked, wait.early && due.Attempts > 0:

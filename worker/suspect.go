@@ -76,7 +76,7 @@ func (s *suspects) failed(at place, ids []string, locked, alone bool) (failures 
 	return failures, condemned
 }
 
-// shrink makes the partition's next batch smaller than that many records, down to one, and isolated.
+// shrink makes the partition's next batch smaller than that many records, down to one, and has the store search it.
 func (s *suspects) shrink(at place, records int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -109,7 +109,7 @@ func (w *Worker) tellTroubles() string {
 // record it returns true only if the table was found in trouble before, because the other records have shown that the
 // table accepts writes.
 func (w *Worker) ofTable(f *flushing, outcome store.Outcome) (message string, ok bool) {
-	if !f.isolated || len(outcome.Persisted)+len(outcome.Slow) > 0 || len(outcome.Refused) == 0 {
+	if !f.searching || len(outcome.Persisted)+len(outcome.Slow) > 0 || len(outcome.Refused) == 0 {
 		return "", false
 	}
 	message = outcome.Refused[0].Refusal.Message
@@ -158,7 +158,7 @@ func (w *Worker) unmapped(f *flushing, one store.Refused) pending.Refused {
 	refusal := tableRefusal(e, message)
 	refusal.Column = one.Refusal.Column
 	return pending.Refused{Change: one.Change, Refusal: refusal, Attempts: due.Attempts, History: due.History,
-		Since: due.PendingSince, Next: now.Add(tryAgain), At: now, Apart: one.Apart}
+		Since: due.PendingSince, Next: now.Add(tryAgain), At: now, Isolated: one.Isolate}
 }
 
 func tableRefusal(e *schema.Entity, message string) schema.Refusal {
@@ -171,7 +171,7 @@ func (w *Worker) makeRoom(ctx context.Context, f *flushing, message string) erro
 	d, now := f.last.Due[0], f.now()
 	held := pending.Refused{
 		Change: d.Change, Refusal: tableRefusal(f.order.Entity, message), Attempts: d.Attempts,
-		History: d.History, Since: d.PendingSince, Next: now.Add(tryAgain), At: now, Apart: f.alone,
+		History: d.History, Since: d.PendingSince, Next: now.Add(tryAgain), At: now, Isolated: f.alone,
 	}
 	_, err := w.cache.Hold(ctx, f.order.Entity, f.order.Partition, []pending.Refused{held})
 	return wrap("hold", f.order, 1, err)

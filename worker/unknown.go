@@ -168,7 +168,7 @@ func (w *Worker) unknownField(e *schema.Entity, fields []string) schema.Refusal 
 // adopt flushes the records that other workers have left and this one knows. What another
 // worker holds again meanwhile is looked at again with the next hint.
 func (w *Worker) adopt(ctx context.Context) error {
-	if err := w.apart(); err != nil {
+	if err := w.checkPairing(); err != nil {
 		return err
 	}
 	some := w.all

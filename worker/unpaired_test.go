@@ -17,15 +17,15 @@ import (
 func TestNothingCrossesBetweenTwoDeployments(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
-	apart := fmt.Errorf("%w: the database is another one", schema.ErrUnpaired)
-	w := b.worker(func(c *Config) { c.Unpaired = func() error { return apart } })
+	unpaired := fmt.Errorf("%w: the database is another one", schema.ErrUnpaired)
+	w := b.worker(func(c *Config) { c.Unpaired = func() error { return unpaired } })
 	w.leading.Store(true)
 	tasks := map[string]func(context.Context) error{"follow": w.follow, "move": w.move, "tidy": w.tidy}
 	for name, do := range tasks {
 		require.ErrorIs(t, do(t.Context()), schema.ErrUnpaired, name)
 	}
 	require.False(t, w.policies.known.Load())
-	apart = nil
+	unpaired = nil
 	for name, do := range tasks {
 		require.NoError(t, do(t.Context()), name)
 	}

@@ -80,26 +80,26 @@ type Worker struct {
 	slice, flagTTL, sweepInterval, keepLetters, keepAudit time.Duration
 	batchBytes                                            int
 
-	id, version string
-	log         *slog.Logger
-	metrics     *metrics
-	tracer      trace.Tracer
-	gate        *gate
-	persisted   map[string]func(context.Context, []schema.Change) error
-	apart       func() error // Config.Unpaired
-	older       func()       // Config.Older
-	unpaired    atomic.Bool  // the last flush found a Redis and a database that do not belong together
-	suspects    *suspects
-	troubles    troubles
-	unknowns    unknowns
-	adopted     bool     // it has looked once for records that others had left; of one goroutine
-	fields      string   // that it knows, as its heartbeat tells them
-	backlogs    sync.Map // place → its last batch was full
-	policies    *policies
-	moved       moved
-	moving      chan struct{} // a policy has changed: see move.go
-	round       round
-	leading     atomic.Bool // holds the sweeper's lease, as far as this process can tell
+	id, version  string
+	log          *slog.Logger
+	metrics      *metrics
+	tracer       trace.Tracer
+	gate         *gate
+	persisted    map[string]func(context.Context, []schema.Change) error
+	checkPairing func() error // Config.Unpaired
+	older        func()       // Config.Older
+	unpaired     atomic.Bool  // the last flush found a Redis and a database that do not belong together
+	suspects     *suspects
+	troubles     troubles
+	unknowns     unknowns
+	adopted      bool     // it has looked once for records that others had left; of one goroutine
+	fields       string   // that it knows, as its heartbeat tells them
+	backlogs     sync.Map // place → its last batch was full
+	policies     *policies
+	moved        moved
+	moving       chan struct{} // a policy has changed: see move.go
+	round        round
+	leading      atomic.Bool // holds the sweeper's lease, as far as this process can tell
 
 	started  time.Time
 	busy     atomic.Int64 // running tasks
@@ -133,7 +133,7 @@ func New(cfg Config) (*Worker, error) {
 		batchBytes:    cmp.Or(cfg.BatchBytes, DefaultBatchBytes),
 		id:            cmp.Or(cfg.ID, fleet.NewID()),
 		version:       cfg.Version,
-		apart:         cfg.Unpaired,
+		checkPairing:  cfg.Unpaired,
 		older:         cfg.Older,
 		persisted:     cfg.Persisted,
 		log:           cmp.Or(cfg.Log, slog.Default()),
@@ -146,8 +146,8 @@ func New(cfg Config) (*Worker, error) {
 		stopping:      make(chan struct{}),
 		fields:        fleet.Fields(cfg.Entities),
 	}
-	if w.apart == nil {
-		w.apart = func() error { return nil }
+	if w.checkPairing == nil {
+		w.checkPairing = func() error { return nil }
 	}
 	for _, e := range cfg.Entities {
 		w.entities[e.Name] = e

@@ -30,8 +30,8 @@ type Due struct {
 	Left         int               // how often it was left for such fields; see [Refused]
 	Unread       map[string]string // the JSON texts of fields that the entity has not, changed or not
 
-	apart   bool   // held and isolated: to be flushed alone
-	changed string // the record's field _c
+	isolated bool   // held and isolated: to be flushed alone
+	changed  string // the record's field _c
 }
 
 // Between is d with those fields alone that were last changed after one version and up to another, at the newest
@@ -67,15 +67,15 @@ func (d *Due) Between(e *schema.Entity, after, upTo schema.Version) (part Due, o
 
 // Batch is the result of [Backlog.Due].
 type Batch struct {
-	Due     []Due
-	Unknown []Due          // due, too, but with fields that this process does not know: it can write no part of them
-	Missing []string       // listed ids without a record; see Drop
-	ReadAt  time.Time      // Redis's clock, in ms: everything accepted before it is in Due, or still due
-	More    bool           // more is due than was read
-	Pairing schema.Pairing // the database of this Redis, read with the records; none if there are no records
-	Apart   bool           // an isolated record is due and not in Due: see [Backlog.DueAlone]
-	Reach   Reach
-	Turn    string // of the flush, as Note has noted it; "" before
+	Due      []Due
+	Unknown  []Due          // due, too, but with fields that this process does not know: it can write no part of them
+	Missing  []string       // listed ids without a record; see Drop
+	ReadAt   time.Time      // Redis's clock, in ms: everything accepted before it is in Due, or still due
+	More     bool           // more is due than was read
+	Pairing  schema.Pairing // the database of this Redis, read with the records; none if there are no records
+	Isolated bool           // an isolated record is due and not in Due: see [Backlog.DueAlone]
+	Reach    Reach
+	Turn     string // of the flush, as Note has noted it; "" before
 
 	field, token string // what proves that Redis still has what was read
 	trips        int    // that have read records
@@ -115,8 +115,8 @@ func (b *Backlog) due(ctx context.Context, e *schema.Entity, partition, limit, m
 	if err != nil {
 		return Batch{}, err
 	}
-	together := slices.DeleteFunc(held, func(d Due) bool { return d.apart })
-	batch.Apart, held = len(together) < len(held), together
+	together := slices.DeleteFunc(held, func(d Due) bool { return d.isolated })
+	batch.Isolated, held = len(together) < len(held), together
 	since := make([]int64, len(pending))
 	for i, d := range pending {
 		since[i] = d.PendingSince.UnixMilli()
@@ -161,7 +161,7 @@ func (b *Backlog) DueAlone(ctx context.Context, e *schema.Entity, partition int)
 		return Batch{}, err
 	}
 	batch.Reach.Before = 0
-	first := slices.IndexFunc(held, func(d Due) bool { return d.apart })
+	first := slices.IndexFunc(held, func(d Due) bool { return d.isolated })
 	if first < 0 {
 		return batch, nil
 	}
@@ -194,7 +194,7 @@ func (b *Backlog) These(ctx context.Context, e *schema.Entity, partition int, id
 	if err != nil {
 		return Batch{}, err
 	}
-	held = slices.DeleteFunc(held, func(d Due) bool { return d.apart })
+	held = slices.DeleteFunc(held, func(d Due) bool { return d.isolated })
 	_, err = b.readDue(ctx, e, k, &batch, append(pending, held...), maxThese)
 	batch.reaches()
 	return batch, err
@@ -273,7 +273,7 @@ func listed(list, details any) []Due {
 			continue
 		}
 		w := layout.ParseWhy(layout.Text(whys[i]))
-		d.Attempts, d.History, d.apart, d.Left = w.Attempts, layout.Expand(w.History), w.Apart, w.Left
+		d.Attempts, d.History, d.isolated, d.Left = w.Attempts, layout.Expand(w.History), w.Isolated, w.Left
 		if w.Since > 0 {
 			d.PendingSince = time.UnixMilli(w.Since)
 		}

@@ -501,8 +501,8 @@ func TestI2AClockSetBackKeepsNothingWaiting(t *testing.T) {
 	require.True(t, ending.Next.None())
 }
 
-// What is set apart is in no batch with others, and is read alone, in the order of the times.
-func TestSetApart(t *testing.T) {
+// An isolated record is in no batch with others, and is read alone, in the order of the times.
+func TestIsolated(t *testing.T) {
 	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions, e.Flush.Batch = 1, 10 })
 	for _, id := range []string{"apart1", "apart2", "held"} {
 		b.Put(t, id, "x")
@@ -512,7 +512,7 @@ func TestSetApart(t *testing.T) {
 	for i, d := range b.DueIn(t, 0).Due {
 		refused = append(refused, pending.Refused{
 			Change: d.Change, Refusal: schema.Refusal{Kind: schema.KindPoison}, Attempts: 1,
-			Next: now.Add(-time.Duration(i+1) * time.Second), Apart: d.ID != "held",
+			Next: now.Add(-time.Duration(i+1) * time.Second), Isolated: d.ID != "held",
 		})
 	}
 	n, err := b.Hold(t.Context(), b.E, 0, refused)
@@ -530,7 +530,7 @@ func TestSetApart(t *testing.T) {
 			require.Equal(t, whole.Row("x", "30", "0"), d.Values)
 			alone = append(alone, d.ID)
 		}
-		require.Equal(t, batch.Apart, len(one.Due) > 0)
+		require.Equal(t, batch.Isolated, len(one.Due) > 0)
 		return together, alone
 	}
 	together, alone := due()
@@ -545,7 +545,7 @@ func TestSetApart(t *testing.T) {
 	waiting, err := b.Waiting(t.Context(), b.E, 0, 0, 10)
 	require.NoError(t, err)
 	for _, one := range waiting {
-		assert.Equal(t, one.ID != "held", one.Apart, one.ID)
+		assert.Equal(t, one.ID != "held", one.Isolated, one.ID)
 	}
 
 	b.Put(t, "apart1", "x")

@@ -20,7 +20,7 @@ type Waiting struct {
 	At       time.Time      // of the last attempt
 	Attempts int            // refusals so far
 	Refusal  schema.Refusal // of the last attempt
-	Apart    bool           // it is isolated: see [Refused]
+	Isolated bool           // it is isolated: see [Refused]
 }
 
 // HeldIn is a position in the held records of one partition: skips that many of the records whose next attempt is at or
@@ -97,7 +97,7 @@ func waitingOf(list []redis.Z, details []any) []Waiting {
 		w := layout.ParseWhy(layout.Text(details[i]))
 		waiting = append(waiting, Waiting{
 			ID: layout.Text(z.Member), Version: w.Version, Next: time.UnixMilli(int64(z.Score)),
-			At: time.UnixMilli(w.At), Attempts: w.Attempts, Refusal: *w.Refusal(), Apart: w.Apart,
+			At: time.UnixMilli(w.At), Attempts: w.Attempts, Refusal: *w.Refusal(), Isolated: w.Isolated,
 		})
 	}
 	return waiting

@@ -19,7 +19,7 @@ type Refused struct {
 	Since    time.Time        // when the record first became pending; zero: unknown
 	Next     time.Time        // of the next attempt; unused by Die
 	At       time.Time        // of this attempt; zero: now
-	Apart    bool             // no other is persisted beside it: at its next attempt it is flushed alone; unused by Die
+	Isolated bool             // no other is persisted beside it: at its next attempt it is flushed alone; unused by Die
 	Left     int              // how often it was left, this time included, for fields that a worker did not know
 }
 
@@ -73,7 +73,7 @@ func (r Refused) why() (string, error) {
 	w := layout.Why{
 		Version: r.Change.Version, Attempts: r.Attempts, Kind: r.Refusal.Kind, Constraint: r.Refusal.Constraint,
 		Column: r.Refusal.Column, Message: r.Refusal.Message, At: at.UnixMilli(), History: layout.Shorten(r.History),
-		Apart: r.Apart, Left: r.Left,
+		Isolated: r.Isolated, Left: r.Left,
 	}
 	if !r.Since.IsZero() {
 		w.Since = r.Since.UnixMilli()

@@ -18,7 +18,7 @@ type Why struct {
 	Message    string         `json:"message"`
 	At         int64          `json:"at"`              // ms
 	Since      int64          `json:"since,omitempty"` // when the record was first held, ms
-	Apart      bool           `json:"apart,omitempty"` // the record is isolated: flushed alone
+	Isolated   bool           `json:"apart,omitempty"` // the record is isolated: flushed alone
 	Left       int            `json:"left,omitempty"`  // how often it was left for fields that a worker did not know
 	History    []BriefAttempt `json:"history,omitempty"`
 }

@@ -141,14 +141,14 @@ type Held struct {
 	Attempts    int             `json:"attempts"`
 	LastAttempt *time.Time      `json:"last_attempt"`
 	NextAttempt *time.Time      `json:"next_attempt"`
-	Apart       bool            `json:"apart"` // it is tried alone
+	Isolated    bool            `json:"isolated"` // it is tried alone
 }
 
 // HeldOf views a held record.
 func HeldOf(h operate.HeldRecord, form Form) Held {
 	return Held{Entity: h.Entity.Name, ID: form.id(h.Entity, h.ID), Version: form.version(h.Version),
 		Error:    refusalOf(h.Refusal, h.Entity),
-		Attempts: h.Attempts, LastAttempt: timeOrNull(h.At), NextAttempt: timeOrNull(h.Next), Apart: h.Apart}
+		Attempts: h.Attempts, LastAttempt: timeOrNull(h.At), NextAttempt: timeOrNull(h.Next), Isolated: h.Isolated}
 }
 
 // HeldPage is held records, the next to be tried first, and how many there are in all.

@@ -100,7 +100,7 @@ func (s *Database) Connect() (err error) {
 	if s.Metrics, err = newMetrics(s.Settings.Registerer); err != nil {
 		return fmt.Errorf("database metrics: %w", err)
 	}
-	if s.Settings.SQL != nil && !s.Dialect.Apart() {
+	if s.Settings.SQL != nil && !s.Dialect.SingleStatements() {
 		orm, err := s.orm(s.Settings.SQL)
 		s.Writing = Pool{s.Settings.SQL, orm, true, 0, func() {}}
 		s.Reading = s.Writing

@@ -97,8 +97,8 @@ type Dialect interface {
 	Timed(d time.Duration) string
 	// Nests reports whether a savepoint leaves the one of its name before it standing.
 	Nests() bool
-	// Apart reports that each statement goes in a text of its own.
-	Apart() bool
+	// SingleStatements reports that each statement goes in a text of its own.
+	SingleStatements() bool
 	// Missing reports whether err says that a table or column does not exist.
 	Missing(err error) bool
 
@@ -164,7 +164,7 @@ func (Common) Spell(typ string) string                          { return typ }
 func (Common) OneKey() bool                                     { return false }
 func (Common) Timed(time.Duration) string                       { return "" }
 func (Common) Nests() bool                                      { return true }
-func (Common) Apart() bool                                      { return false }
+func (Common) SingleStatements() bool                           { return false }
 func (Common) Ages() time.Duration                              { return 0 }
 
 // Reaching notes the turn and the reach of a flush where a function of the database's does not.

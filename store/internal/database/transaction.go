@@ -267,7 +267,7 @@ func (t *Transaction) Save() error {
 		return nil
 	}
 	statements := t.saving()
-	if !t.Database.Dialect.Apart() {
+	if !t.Database.Dialect.SingleStatements() {
 		statements = []string{strings.Join(statements, "; ")}
 	}
 	var err error
@@ -328,7 +328,7 @@ func (t *Transaction) AtLeisure(query func() error) error {
 func (t *Transaction) Mark(of *mapping.Table) (string, error) {
 	ctx, d := t.DB.Statement.Context, t.Database.Dialect
 	m, ok := d.(marker)
-	if !ok || d.Apart() || t.fresh && t.Note == "" {
+	if !ok || d.SingleStatements() || t.fresh && t.Note == "" {
 		return d.Mark(ctx, t.Tx, of.Name)
 	}
 	mark, err := m.MarkAnd(ctx, t.Tx, of.Name, strings.Join(t.saving(), "; "))

@@ -258,7 +258,7 @@ func (*mysql) Catalog(ctx context.Context, q catalog.Querier, table string) (*ca
 }
 
 func (d *mysql) Mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
-	if !d.Apart() {
+	if !d.SingleStatements() {
 		return d.MarkAnd(ctx, q, table, "DO 0")
 	}
 	quoted := mapping.QuoteTable(table)

@@ -207,5 +207,5 @@ func (d *mysql) findsRows(ctx context.Context, tx *sql.Tx, entity string, partit
 	return nil
 }
 
-// Apart: a pool of the caller's need not take several statements in one text.
-func (d *mysql) Apart() bool { return d.pool != nil }
+// SingleStatements: a pool of the caller's need not take several statements in one text.
+func (d *mysql) SingleStatements() bool { return d.pool != nil }

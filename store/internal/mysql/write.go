@@ -56,7 +56,7 @@ func (d *mysql) take(tx *database.Transaction, entity string, partition int, f *
 	err error) {
 	ctx, pair := tx.DB.Statement.Context, tx.Database.Settings.Pair
 	say, change, see := []any{pair + "/" + entity}, []any{pair, pair, entity, partition}, []any{pair, entity, partition}
-	if !d.Apart() {
+	if !d.SingleStatements() {
 		err = tx.Tx.QueryRowContext(ctx, mysqlSay+"; "+mysqlTake+"; "+mysqlSee, slices.Concat(say, change, see)...).
 			Scan(append([]any{&found}, f.Columns()...)...)
 		return found, err

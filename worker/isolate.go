@@ -26,9 +26,9 @@ import (
 // restFactor is how many times longer than the last attempt the other isolated records of the partition pause after it.
 const restFactor = 4
 
-// setApart holds records that were slow in a batch, to be written alone. It counts no attempt. If we crash before it
+// isolate holds records that were slow in a batch, to be written alone. It counts no attempt. If we crash before it
 // they are pending as before.
-func (w *Worker) setApart(ctx context.Context, f *flushing, slow []store.Refused) error {
+func (w *Worker) isolate(ctx context.Context, f *flushing, slow []store.Refused) error {
 	if len(slow) == 0 {
 		return nil
 	}
@@ -38,7 +38,7 @@ func (w *Worker) setApart(ctx context.Context, f *flushing, slow []store.Refused
 		due := f.due[one.ID]
 		held[i] = pending.Refused{
 			Change: one.Change, Refusal: one.Refusal, Attempts: due.Attempts, History: due.History,
-			Since: due.PendingSince, Next: now, At: now, Apart: true,
+			Since: due.PendingSince, Next: now, At: now, Isolated: true,
 		}
 	}
 	n, err := w.cache.Hold(ctx, o.Entity, o.Partition, held)
@@ -52,7 +52,7 @@ func (w *Worker) setApart(ctx context.Context, f *flushing, slow []store.Refused
 // those that would become due during the pause. They become due a millisecond apart, in their order, and the record
 // that was tried comes after them. So each has its turn.
 func (w *Worker) letRest(ctx context.Context, f *flushing, refused []store.Refused) error {
-	if !f.alone || len(refused) == 0 || !refused[0].Apart {
+	if !f.alone || len(refused) == 0 || !refused[0].Isolate {
 		return nil
 	}
 	o := f.order
@@ -85,7 +85,7 @@ func (w *Worker) isolatedBefore(ctx context.Context, o schema.Order, before time
 			if !one.Next.Before(before) {
 				return isolated, nil
 			}
-			if one.Apart {
+			if one.Isolated {
 				isolated = append(isolated, one)
 			}
 		}

@@ -149,7 +149,7 @@ func (b *bench) tried(w *Worker, id string, attempts int) {
 // A record whose statement hangs is in one batch with others, once. From then on it is
 // tried alone, each attempt with all of its time and after the others that are due, until it
 // dies; what is accepted meanwhile is in the next batch. It is as if it were not there.
-func TestI5AHangingRecordIsSetApart(t *testing.T) {
+func TestI5AHangingRecordIsIsolated(t *testing.T) {
 	b, s := hanging(t)
 	w := b.strict(s.config)
 	late := 0
@@ -253,8 +253,8 @@ func (b *bench) mended(w *Worker, records int) {
 	require.Len(b.t, b.names(), records)
 }
 
-// A newer write of a record that is set apart is a write like any other.
-func TestANewerWriteEndsBeingSetApart(t *testing.T) {
+// A newer write of an isolated record is a write like any other.
+func TestANewerWriteEndsTheIsolation(t *testing.T) {
 	b, s := hanging(t)
 	w := b.worker(s.config)
 	b.put("a", "x")
@@ -270,8 +270,8 @@ func TestANewerWriteEndsBeingSetApart(t *testing.T) {
 	require.Equal(t, map[string]string{"a": "x", "b": "x", "bad": "mended"}, b.names())
 }
 
-// A crash at any step of setting apart loses no record and counts no attempt twice.
-func TestSettingApartMayFail(t *testing.T) {
+// A crash at any step of isolating loses no record and counts no attempt twice.
+func TestIsolatingMayFail(t *testing.T) {
 	for _, step := range []string{"hold", "ack", "reschedule", "due"} {
 		for how, mode := range map[string]testkit.Mode{"not applied": testkit.Refuse, "applied": testkit.LoseReply} {
 			t.Run(step+" "+how, func(t *testing.T) {
@@ -295,8 +295,8 @@ func TestSettingApartMayFail(t *testing.T) {
 	}
 }
 
-// What costs the connection is set apart by its first attempt, which suspicion has found.
-func TestI5WhatIsFoundBySuspicionIsSetApart(t *testing.T) {
+// What costs the connection is isolated by its first attempt, which suspicion has found.
+func TestI5WhatIsFoundBySuspicionIsIsolated(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
 	b.e.Flush.Batch, b.e.Retry = 20, lasting
