@@ -62,8 +62,8 @@ func names(e *schema.Entity) []string {
 	for i := range e.Fields {
 		names = append(names, e.Fields[i].Name)
 	}
-	for _, r := range e.Renamed() {
-		names = append(names, r.From)
+	for _, i := range e.Renamed() {
+		names = append(names, e.Fields[i].RenamedFrom)
 	}
 	if len(e.Renamed()) > 0 {
 		names = append(names, "_c")
@@ -83,14 +83,14 @@ func record(e *schema.Entity, id string, texts []any, life time.Duration) schema
 	for i, value := range texts[3 : 3+len(e.Fields)] {
 		r.Values[i] = layout.Text(value)
 	}
-	for i, renamed := range e.Renamed() {
-		former, own := layout.Text(texts[3+len(e.Fields)+i]), &r.Values[renamed.Field]
+	for n, i := range e.Renamed() { // a value under the former name is the newer one, unless the record says otherwise
+		former, own := layout.Text(texts[3+len(e.Fields)+n]), &r.Values[i]
 		changed := layout.Text(texts[3+len(e.Fields)+len(e.Renamed())])
 		switch {
 		case former == "" || former == *own:
 		case *own != "" && r.Status == schema.Persisted:
 			*own = "" // the row has the newer one
-		case *own == "" || !layout.WrittenLater(changed, r.Version, e.Fields[renamed.Field].Name, renamed.From):
+		case *own == "" || !layout.WrittenLater(changed, r.Version, e.Fields[i].Name, e.Fields[i].RenamedFrom):
 			*own = former
 		}
 	}

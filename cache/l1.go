@@ -26,7 +26,7 @@ func newRecordLocals(c *Cache) *recordLocals {
 
 // of returns the L1 of an entity, nil where it has none.
 func (r *recordLocals) of(e *schema.Entity) *l1.L1[*Read] {
-	if !e.Cache.L1.On() {
+	if e.Cache.L1.Bytes == 0 {
 		return nil
 	}
 	r.mu.Lock()

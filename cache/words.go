@@ -36,8 +36,8 @@ func (c *Cache) wordsOf(e *schema.Entity) *words {
 		w.write = append(w.write, e.Fields[i].Name)
 	}
 	w.write = append(w.write, len(e.Renamed()))
-	for _, r := range e.Renamed() {
-		w.write = append(w.write, r.From, e.Fields[r.Field].Name)
+	for _, i := range e.Renamed() {
+		w.write = append(w.write, e.Fields[i].RenamedFrom, e.Fields[i].Name)
 	}
 	for _, field := range readFields(e) {
 		w.read = append(w.read, field)

@@ -1,6 +1,6 @@
 package schema
 
-// Beside are records whose rows the database changed beside those written, as ON DELETE CASCADE.
+// Beside are records whose rows changed beside those written (a CASCADE).
 type Beside struct {
 	Entity *Entity
 	IDs    []string

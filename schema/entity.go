@@ -67,7 +67,7 @@ type CachePolicy struct {
 	L1          L1            // what a process keeps in its own memory
 }
 
-// Entity is a kind of record. Fill it and call [Entity.Init]; then it is read-only and safe for concurrent use.
+// Entity is a kind of record. After [Entity.Init] it is read-only and safe for concurrent use.
 type Entity struct {
 	Name       string
 	Table      string
@@ -83,7 +83,7 @@ type Entity struct {
 
 	index   map[string]int // field name → position in Fields
 	key     []int          // positions in Fields of a composite key's parts
-	renamed []Rename
+	renamed []int          // positions in Fields of those that have a former name
 }
 
 // Reserved lists names that a field cannot have: words of the HTTP API.
@@ -113,7 +113,7 @@ func (e *Entity) Ready() error {
 	return nil
 }
 
-// Init sets the defaults and checks the entity, naming settings as the configuration does.
+// Init sets the defaults and checks the entity. Its error names settings of the YAML.
 func (e *Entity) Init() error {
 	if e == nil {
 		return errNil
@@ -283,24 +283,17 @@ func (e *Entity) Field(name string) (int, bool) {
 	return i, ok
 }
 
-// Rename is a field that had another name before.
-type Rename struct {
-	Field int // position in [Entity.Fields]
-	From  string
-}
-
-// Renamed returns the renamed fields. A value under the former name is the newer one, unless the record says
-// otherwise.
-func (e *Entity) Renamed() []Rename { return e.renamed }
+// Renamed returns the positions of the fields that have a former name.
+func (e *Entity) Renamed() []int { return e.renamed }
 
 // FieldOf returns the position of the field that has or had that name.
 func (e *Entity) FieldOf(name string) (int, bool) {
 	if i, ok := e.index[name]; ok {
 		return i, true
 	}
-	for _, r := range e.renamed {
-		if r.From == name {
-			return r.Field, true
+	for _, i := range e.renamed {
+		if e.Fields[i].RenamedFrom == name {
+			return i, true
 		}
 	}
 	return 0, false
@@ -317,10 +310,10 @@ func (e *Entity) initRenamed() error {
 		if _, ok := e.index[f.RenamedFrom]; ok {
 			return fmt.Errorf("%s.renamed_from: %q is a field of its own", f.Name, f.RenamedFrom)
 		}
-		if slices.ContainsFunc(e.renamed, func(r Rename) bool { return r.From == f.RenamedFrom }) {
+		if slices.ContainsFunc(e.renamed, func(i int) bool { return e.Fields[i].RenamedFrom == f.RenamedFrom }) {
 			return fmt.Errorf("%s.renamed_from: %q is the former name of two fields", f.Name, f.RenamedFrom)
 		}
-		e.renamed = append(e.renamed, Rename{i, f.RenamedFrom})
+		e.renamed = append(e.renamed, i)
 	}
 	return nil
 }
@@ -333,8 +326,7 @@ func (e *Entity) Partition(id string) int {
 	return int(xxhash.Sum64String(id) % uint64(e.Partitions))
 }
 
-// PartitionLimit returns the backlog at which a partition rejects new ids: its share of MaxPending and a quarter, for
-// ids never spread evenly.
+// PartitionLimit returns the records, a quarter above the share of MaxPending, at which a partition rejects new ids.
 func (e *Entity) PartitionLimit() int {
 	return (e.Flush.MaxPending*5 + e.Partitions*4 - 1) / (e.Partitions * 4)
 }

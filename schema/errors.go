@@ -19,8 +19,8 @@ var (
 	ErrInvalid         = errors.New("invalid") // matched by every [InvalidError]
 )
 
-// Errors of a system that cannot serve the request now: try again later. Nothing was written, but that after
-// ErrOutcomeUnknown, a lost reply, the write may have been accepted: only with an operation id is it safe to repeat.
+// Errors of a system that cannot serve the request now: try again later. Nothing was written; after ErrOutcomeUnknown
+// it may have been, and only a write with an operation id is safe to repeat.
 var (
 	ErrBacklogFull         = errors.New("backlog is full") // see [Entity.PartitionLimit]
 	ErrUnavailable         = errors.New("redis is unavailable")
@@ -60,7 +60,7 @@ func Invalid(field, format string, args ...any) error {
 	return &InvalidError{Fields: []FieldError{{Field: field, Reason: fmt.Sprintf(format, args...)}}}
 }
 
-// SchemaError reports a table that lacks what its entity needs, with ErrDatabaseUnavailable.
+// SchemaError, an ErrDatabaseUnavailable, reports what a table lacks.
 type SchemaError struct {
 	Entity, Table string
 	Err           error // of the database

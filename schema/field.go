@@ -15,7 +15,7 @@ import (
 // FieldType is the type of a field's values.
 type FieldType string
 
-// The types of fields. Each value has one canonical JSON text, see [Field.Canonical].
+// The types of fields; [Field.Canonical] says which values they take.
 const (
 	String  FieldType = "string"
 	Text    FieldType = "text"

@@ -25,7 +25,7 @@ var keyTypes = []FieldType{String, Text, Int, Time, UUID}
 // Composite reports whether the id is a key of two columns or more.
 func (id ID) Composite() bool { return len(id.Columns) > 0 }
 
-// Key returns the positions of the fields of a composite key, in its order; else nil.
+// Key returns the positions of the key's fields, in its order; nil: not composite.
 func (e *Entity) Key() []int { return e.key }
 
 // KeyColumns returns the columns that hold the id.
@@ -125,7 +125,7 @@ func (e *Entity) canonicalKey(id string) (string, error) {
 	return canonical, nil
 }
 
-// KeyValues returns the canonical texts of the fields that a composite id names.
+// KeyValues returns the canonical texts of the parts of a composite id.
 func (e *Entity) KeyValues(id string) ([]string, error) {
 	if len(id) > 3*MaxIDBytes { // every byte of the longest id may be escaped
 		return nil, Invalid("id", "is too long: %d bytes, at most %d", len(id), e.ID.Max)

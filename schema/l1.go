@@ -14,9 +14,6 @@ type L1 struct {
 
 const minL1Bytes = 64 << 10
 
-// On reports whether the L1 is enabled.
-func (l L1) On() bool { return l.Bytes > 0 }
-
 // Check reports the first setting that is out of bounds, by its name.
 func (l L1) Check() error {
 	switch {

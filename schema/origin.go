@@ -2,7 +2,7 @@ package schema
 
 import "encoding/hex"
 
-// Origin names the traced request of a write. It travels with the pending record.
+// Origin names a write's traced request, and travels with the record.
 type Origin struct {
 	TraceID [16]byte // of W3C Trace Context
 	SpanID  [8]byte  // of the write's span

@@ -1,6 +1,6 @@
 package schema
 
-// Pairing identifies a Redis and a database that belong together. Both store it.
+// Pairing is stored by a Redis and a database that belong together.
 type Pairing struct {
 	Deployment string // random; "" before they are paired
 	Life       string // random; an emptied, replaced or older Redis has another

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Kind says why the database refused a record. The set is closed: kinds are labels of metrics.
+// Kind says why a record was refused. No kind is added: they label metrics.
 type Kind string
 
 // The kinds of refusal; the last three without an attempt and a policy.
@@ -27,7 +27,7 @@ const (
 	KindOlder        Kind = "older"         // Redis went back to an older state of itself, and the row may be newer
 )
 
-// Kinds lists the kinds of refusal in the order of display, HeldKinds all reasons of a held record or a dead letter.
+// Kinds lists the kinds with a policy in the order of display, HeldKinds all.
 var (
 	Kinds = []Kind{
 		KindUnique, KindForeignKey, KindNotNull, KindCheck, KindRange, KindType, KindMissing, KindTimeout, KindPoison,
@@ -48,14 +48,14 @@ func (r Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Kind, r.Message
 // Jitter says how much of a delay is random.
 type Jitter string
 
-// The jitters, after "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
+// The jitters, after AWS's "Exponential Backoff And Jitter" (2015).
 const (
 	JitterFull  Jitter = "full"  // uniform in (0, delay]
 	JitterEqual Jitter = "equal" // half the delay, and uniform in (0, delay/2] on top
 	JitterNone  Jitter = "none"  // the delay itself
 )
 
-// RetryOverride replaces settings of a [RetryPolicy] for one kind; nil keeps one.
+// RetryOverride replaces settings of a policy for one kind; nil keeps one.
 type RetryOverride struct {
 	MaxAttempts *int           `json:"max_attempts,omitempty"`
 	Base        *time.Duration `json:"base,omitempty"`

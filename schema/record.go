@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Version is the number of an accepted write. It grows within a partition and stays below 2^53; 0 is none.
+// Version numbers the accepted writes of a partition, below 2^53; 0 is none.
 type Version int64
 
 func (v Version) String() string { return strconv.FormatInt(int64(v), 10) }
@@ -37,11 +37,11 @@ const (
 	Dead      Status = "dead"      // refused, its policy exhausted, awaiting an operator
 )
 
-// Values are the canonical JSON texts of one record, in the order of [Entity.Fields]: "" is an absent field; a
-// [ForeignValue] and [Undecided] are no JSON.
+// Values are the canonical JSON texts of a record's fields, in their order; "" is absent, a [ForeignValue] and
+// [Undecided] are no JSON.
 type Values []string
 
-// Change is an accepted state of a record on its way to the database: a whole record, a patch or a deletion.
+// Change is an accepted write or deletion on its way to the database.
 type Change struct {
 	ID      string
 	Version Version

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// AgedTTL is the TTL of records that have not changed for longer than OlderThan.
+// AgedTTL is the TTL of records unchanged for longer than OlderThan.
 type AgedTTL struct {
 	OlderThan time.Duration // 0: the TTL of all other records; last in the list
 	TTL       time.Duration

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Fields are the fields of a request by name, each what [Field.Canonical] accepts.
+// Fields are a request's fields by name, for [Field.Canonical].
 type Fields map[string]any
 
 // Whole returns the values of a whole record, absent fields by default or null: [Undecided] where the database
@@ -33,7 +33,7 @@ func (e *Entity) Whole(fields Fields) (Values, error) {
 	return values, invalid(bad)
 }
 
-// Partial returns the values of a patch, "" where the record's stays. Errors are those of Whole.
+// Partial returns the values of a patch, "" for what stays. Errors: as Whole.
 func (e *Entity) Partial(fields Fields) (Values, error) {
 	values, bad := e.canonical(fields)
 	for i := range e.Fields {
@@ -78,7 +78,7 @@ func invalid(bad []FieldError) error {
 	return &InvalidError{Fields: bad}
 }
 
-// AppendRecord appends the JSON object of a record: id and fields, but for foreign values.
+// AppendRecord appends a record as JSON: id and fields, but for foreign values.
 func (e *Entity) AppendRecord(dst []byte, id string, values Values) []byte {
 	dst = append(dst, `{"id":`...)
 	dst = append(dst, e.IDText(id)...)

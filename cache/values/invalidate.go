@@ -71,7 +71,7 @@ func (v *Values[T]) drop(ctx context.Context, node redis.Cmdable, pattern string
 // tellAll makes every L1 of the group drop everything: keys that match may be in one and
 // not in Redis.
 func (v *Values[T]) tellAll(ctx context.Context, err error) error {
-	if !v.p.L1.On() {
+	if v.p.L1.Bytes == 0 {
 		return err
 	}
 	v.local.DropAll()

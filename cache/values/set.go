@@ -118,7 +118,7 @@ func (v *Values[T]) send(ctx context.Context, k valueKey, e *entry) error {
 
 // message is what the L1s of other processes are told, where the group has one.
 func (v *Values[T]) message(kind string, keys ...string) (channel, message string, err error) {
-	if !v.p.L1.On() {
+	if v.p.L1.Bytes == 0 {
 		return "", "", nil
 	}
 	return v.on.Tags.Message(kind, append([]string{v.p.Group}, keys...)...)

@@ -119,7 +119,7 @@ func New[T any](c Cache, p Policy, codec Codec[T]) (*Values[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.L1.On() {
+	if p.L1.Bytes > 0 {
 		if v.local, err = v.on.locals.open(v.p.Group, p.L1); err != nil {
 			return nil, err
 		}

@@ -35,8 +35,8 @@ func Fields(entities []*schema.Entity) string {
 		for i := range e.Fields {
 			s[e.Name][e.Fields[i].Name] = e.Fields[i].Column
 		}
-		for _, r := range e.Renamed() {
-			s[e.Name][r.From] = e.Fields[r.Field].Column
+		for _, i := range e.Renamed() {
+			s[e.Name][e.Fields[i].RenamedFrom] = e.Fields[i].Column
 		}
 	}
 	text, err := json.Marshal(s)
