@@ -131,7 +131,8 @@ func (b *batch) judge(err error) (verdict, bool) {
 	r, ok := b.classify(err)
 	isolate := ok && b.suspected(err)
 	d := b.tx.Database.Dialect
-	return verdict{Refusal: r, isolate: isolate, ofTable: isolate && d.OfTable(err), blocked: isolate && d.Blocked(err)}, ok
+	return verdict{Refusal: r, isolate: isolate, ofTable: isolate && d.OfTable(err),
+		blocked: isolate && d.Blocked(err)}, ok
 }
 
 // part rejects the culprits and goes on with the rest.

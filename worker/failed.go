@@ -103,7 +103,8 @@ func (w *Worker) condemn(ctx context.Context, f *flushing, cause error) error {
 	if fault.Late(cause) {
 		refusal.Kind = schema.KindTimeout
 	}
-	refused := store.Refused{Change: f.last.Due[0].Change, Refusal: refusal, Isolate: true, Blocked: fault.Blocked(cause)}
+	refused := store.Refused{Change: f.last.Due[0].Change, Refusal: refusal, Isolate: true,
+		Blocked: fault.Blocked(cause)}
 	return errors.Join(w.settle(ctx, f, store.Outcome{}), w.refuse(ctx, f, []store.Refused{refused}))
 }
 
