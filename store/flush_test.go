@@ -343,6 +343,18 @@ func TestBadConfig(t *testing.T) {
 		require.ErrorContains(t, err, "%40")
 		require.NotContains(t, err.Error(), "hunter2")
 	}
+	for url, want := range map[string]string{
+		"postgres://u:12#hunter2@h/d":                         "%23",
+		"postgres://u:hunter2@h/d?sslmode=disable#x":          "%23",
+		"postgres://u:hunter2@h/d?sslmode=a&sslmode=require":  "option sslmode is given twice",
+		"mysql://u:hunter2@h/d?tls=false&timeout=1s&tls=true": "option tls is given twice",
+	} {
+		require.ErrorContains(t, store.CheckURL(url), want)
+		require.NotContains(t, store.CheckURL(url).Error(), "hunter2")
+		_, err := store.Open(store.Config{URL: url}, nil)
+		require.ErrorContains(t, err, want)
+	}
+	require.NoError(t, store.CheckURL("postgres://u:p%23x@h/d?sslmode=disable&connect_timeout=3"))
 	require.NoError(t, store.CheckURL("postgres://u:p%40x@h/d"))
 	require.NoError(t, store.CheckURL("postgres:///d?host=/run/@x"))
 	_, err := store.Open(store.Config{URL: "sqlite://x.db"}, []*schema.Entity{{Name: "user"}})

@@ -49,6 +49,9 @@ func parseURL(address string) (*redis.UniversalOptions, error) {
 	if !slices.Contains([]string{"redis", "rediss", "redis-sentinel", "redis-cluster"}, scheme) {
 		return nil, fmt.Errorf("scheme %q is not redis, rediss, redis-sentinel or redis-cluster", scheme)
 	}
+	if strings.Contains(address, "#") {
+		return nil, fmt.Errorf("what follows a # is not read: write a # in a user or password as %%23")
+	}
 	base, query, _ := strings.Cut(address, "?")
 	values, err := optionsOf(scheme, query)
 	if err != nil {
@@ -63,6 +66,9 @@ func parseURL(address string) (*redis.UniversalOptions, error) {
 	if err != nil {
 		return nil, err
 	}
+	if values.Get("skip_verify") == "true" && values.Has("ca") {
+		return nil, fmt.Errorf("skip_verify=true contradicts ca: no certificate would be checked")
+	}
 	if err := filesOf(values).use(o.TLSConfig); err != nil {
 		return nil, err
 	}
@@ -76,6 +82,10 @@ func parseURL(address string) (*redis.UniversalOptions, error) {
 	}
 	if file := values.Get("url_file"); file != "" {
 		o.CredentialsProviderContext = credentialsIn(file)
+		return o, nil
+	}
+	if o.Username != "" && o.Password == "" || o.SentinelUsername != "" && o.SentinelPassword == "" {
+		return nil, fmt.Errorf("a user without a password is not sent: give one, if need be any (nopass)")
 	}
 	return o, nil
 }
@@ -110,6 +120,8 @@ func optionsOf(scheme, query string) (url.Values, error) {
 			return nil, fmt.Errorf("option %s is not read: user and password come before the host, as in %s://user:password@host", name, scheme)
 		case name == "tls" && !slices.Contains(known, name):
 			return nil, fmt.Errorf("option tls is not read: rediss:// has TLS, redis:// has none")
+		case strings.Contains(name, "@"): // a password has a ? that is not escaped
+			return nil, fmt.Errorf("the options after ? cannot be read; write a ? in a user or password as %%3F")
 		case !slices.Contains(known, name):
 			return nil, fmt.Errorf("there is no option %q; %s:// has %s", name, scheme, strings.Join(known, ", "))
 		case len(values[name]) > 1:
@@ -136,7 +148,12 @@ func truth(values url.Values, name string) (yes, given bool, err error) {
 // parseOne parses redis:// and rediss://.
 func parseOne(base string, values url.Values) (*redis.UniversalOptions, error) {
 	address := base
+	_, rest, _ := strings.Cut(base, "://")
+	_, path, _ := strings.Cut(rest, "/")
 	if db := values.Get("db"); db != "" {
+		if path != "" {
+			return nil, fmt.Errorf("the database is given twice: /%s and db", path)
+		}
 		address += "?" + url.Values{"db": {db}}.Encode()
 	}
 	o, err := redis.ParseURL(address)
@@ -148,6 +165,9 @@ func parseOne(base string, values url.Values) (*redis.UniversalOptions, error) {
 	}
 	if o.DB < 0 {
 		return nil, fmt.Errorf("database %d is not a number from 0", o.DB)
+	}
+	if strings.Contains(o.Addr, ",") {
+		return nil, fmt.Errorf("%q: several hosts are for redis-sentinel:// and redis-cluster://", o.Addr)
 	}
 	if err := checkAddr(o.Addr); err != nil {
 		return nil, err
@@ -292,6 +312,13 @@ func (f tlsFiles) use(c *tls.Config) error {
 
 // Redact hides the passwords of an address: the password before the host, and those in options.
 func Redact(address string) string {
+	// A password with a ? or # that is not escaped ends what a parser takes for the address.
+	if end := strings.IndexAny(address, "?#"); end >= 0 && !strings.Contains(address[:end], "@") {
+		if at := strings.LastIndexByte(address, '@'); at >= 0 {
+			scheme, _, _ := strings.Cut(address, "://")
+			address = scheme + "://xxxxx@" + address[at+1:]
+		}
+	}
 	base, query, _ := strings.Cut(address, "?")
 	u, err := url.Parse(base)
 	shown := "…"

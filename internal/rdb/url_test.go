@@ -74,6 +74,14 @@ func TestURLsHaveNoOptionThatIsNotCarriedOut(t *testing.T) {
 		"redis-sentinel://:s3cret@h:1/m?sentinel_password=s3cret&read_timeout=1s":     "set redis.timeout",
 		"redis-sentinel://:s3cret@h:1?sentinel_password=s3cret":                       "master's name",
 		"rediss-sentinel://:s3cret@h:1/m":                                             "scheme",
+		"redis://:12?s3cret@h:1":                                                      "%3F",
+		"redis://:12#s3cret@h:1":                                                      "%23",
+		"redis-cluster://:s3cret@h:1?tls=true#x":                                      "%23",
+		"rediss://:s3cret@h:1?skip_verify=true&ca=x":                                  "contradicts",
+		"redis://:s3cret@h:1/1?db=2":                                                  "twice",
+		"redis://:s3cret@h:1,g:2":                                                     "several hosts",
+		"redis://u@h:1":                                                               "without a password",
+		"redis-sentinel://:s3cret@h:1/m?sentinel_user=x":                              "without a password",
 	} {
 		_, err := rdb.ParseURL(bad)
 		require.ErrorContains(t, err, want, bad)

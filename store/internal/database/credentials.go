@@ -3,8 +3,10 @@ package database
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -17,13 +19,19 @@ type Credentials struct {
 	File string // with the URL that has the user and the password; "" none
 }
 
-// CredentialsOf takes the option url_file off a URL.
+// CredentialsOf takes the option url_file off a URL. An option that is given twice is an error: drivers take either,
+// as of sslmode=disable&sslmode=require the first.
 func CredentialsOf(address string) (Credentials, error) {
 	base, query, _ := strings.Cut(address, "?")
+	values, err := url.ParseQuery(query)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if len(values[name]) > 1 {
+			return Credentials{}, fmt.Errorf("database url: option %s is given twice", name)
+		}
+	}
 	if !strings.Contains(query, "url_file=") {
 		return Credentials{URL: address}, nil
 	}
-	values, err := url.ParseQuery(query)
 	if err != nil {
 		return Credentials{}, errors.New("database url: the options after ? cannot be read; escape special characters")
 	}

@@ -35,8 +35,12 @@ type postgres struct {
 }
 
 // Parse parses a URL. An @ in a password that is not escaped makes the rest of the password a part of the host, which
-// pgx accepts and which every later error and log would show, so such a URL is rejected.
+// pgx accepts and which every later error and log would show, so such a URL is rejected. So is one with a # that is not
+// escaped, behind which pgx drops everything, the host of u:12#x@h as well.
 func Parse(address string) (*pgx.ConnConfig, error) {
+	if strings.Contains(address, "#") {
+		return nil, errors.New("database url: what follows a # is not read: write a # in a user or password as %23")
+	}
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, fmt.Errorf("database url: %w", err) // pgx hides the password
