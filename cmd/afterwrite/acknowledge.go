@@ -27,7 +27,9 @@ written into the audit with the reason.`,
 			if strings.TrimSpace(reason) == "" {
 				return cli.Usagef("--reason is required: it is kept in the audit")
 			}
-			return a.acknowledge(c.Context(), args, reason, yes)
+			return a.With(func(ctx context.Context, p *cli.Parts, args []string) error {
+				return a.acknowledge(ctx, p, args, reason, yes)
+			})(c, args)
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "what was done about it")
@@ -35,12 +37,7 @@ written into the audit with the reason.`,
 	return a.WithJSON(c)
 }
 
-func (a *app) acknowledge(ctx context.Context, args []string, reason string, yes bool) error {
-	p, err := a.Joined()
-	if err != nil {
-		return err
-	}
-	defer p.Close()
+func (a *app) acknowledge(ctx context.Context, p *cli.Parts, args []string, reason string, yes bool) error {
 	entities, err := cli.Chosen(p.Config, args)
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ func (a *app) cacheStatsCommand() *cobra.Command {
 		Long:    "Shows what Redis says of itself: hit rate, memory, evictions, fragmentation, persistence,\nlatency, and the slow commands where the server tells them. The hit rate is of all keys\nsince Redis started; /metrics of each process has it by entity and group.",
 		Example: "  afterwrite cache stats --json",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.cacheStats(c.Context()) },
+		RunE:    a.With(a.cacheStats),
 	})
 }
 
@@ -56,12 +56,7 @@ type cacheFigures struct {
 	Warnings      []string       `json:"warnings"`
 }
 
-func (a *app) cacheStats(ctx context.Context) error {
-	p, err := a.Joined()
-	if err != nil {
-		return err
-	}
-	defer p.Close()
+func (a *app) cacheStats(ctx context.Context, p *cli.Parts, _ []string) error {
 	h, err := p.Inspect.Check(ctx)
 	if err != nil && !inspect.Unsafe(err) {
 		return err
@@ -139,7 +134,9 @@ func (a *app) cacheBigCommand() *cobra.Command {
 			if sample < 1 || largest < 0 || largest > 10_000 {
 				return cli.Usagef("--sample is at least 1, --largest from 0 to 10000")
 			}
-			return a.cacheBig(c.Context(), sample, largest)
+			return a.With(func(ctx context.Context, p *cli.Parts, _ []string) error {
+				return a.cacheBig(ctx, p, sample, largest)
+			})(c, nil)
 		},
 	}
 	c.Flags().IntVar(&sample, "sample", 100_000, "look at no more than `N` keys")
@@ -147,12 +144,7 @@ func (a *app) cacheBigCommand() *cobra.Command {
 	return a.WithJSON(c)
 }
 
-func (a *app) cacheBig(ctx context.Context, sample, largest int) error {
-	p, err := a.Joined()
-	if err != nil {
-		return err
-	}
-	defer p.Close()
+func (a *app) cacheBig(ctx context.Context, p *cli.Parts, sample, largest int) error {
 	u, err := p.Inspect.Big(ctx, sample, largest)
 	if err != nil {
 		return err

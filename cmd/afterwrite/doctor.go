@@ -20,16 +20,11 @@ func (a *app) doctorCommand() *cobra.Command {
 			"cannot be used; --json tells a warning (\"verdict\": \"warning\") from ok.",
 		Example: "  afterwrite doctor",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.doctor(c.Context()) },
+		RunE:    a.With(a.doctor),
 	})
 }
 
-func (a *app) doctor(ctx context.Context) error {
-	p, err := a.Joined()
-	if err != nil {
-		return err
-	}
-	defer p.Close()
+func (a *app) doctor(ctx context.Context, p *cli.Parts, _ []string) error {
 	lines, err := p.Doctor(ctx)
 	if err != nil {
 		return err

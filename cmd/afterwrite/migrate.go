@@ -27,13 +27,18 @@ func (a *app) migrateCommand() *cobra.Command {
 		Example: "  afterwrite migrate --dry-run\n  afterwrite migrate --sql > afterwrite.sql\n  afterwrite migrate --watch=user,order\n  afterwrite migrate --unwatch",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			switch {
-			case asSQL && (a.JSON || dryRun):
+			if asSQL && (a.JSON || dryRun) {
 				return cli.Usagef("--sql prints SQL alone: leave out --json and --dry-run")
-			case asSQL:
-				return a.migrateSQL(c.Context(), want)
 			}
-			return a.migrate(c.Context(), dryRun, wait, want)
+			return a.With(func(ctx context.Context, p *cli.Parts, _ []string) error {
+				if err := checkWatching(p.Config.Entities, want); err != nil {
+					return err
+				}
+				if asSQL {
+					return a.migrateSQL(ctx, p, want)
+				}
+				return a.migrate(ctx, p, dryRun, wait, want)
+			})(c, nil)
 		},
 	}
 	c.Flags().DurationVar(&wait, "wait", 0, "how long to wait for a database that does not respond")
@@ -95,15 +100,7 @@ func (a *app) awaitDatabase(ctx context.Context, p *cli.Parts, wait time.Duratio
 	}
 }
 
-func (a *app) migrate(ctx context.Context, dryRun bool, wait time.Duration, want store.Watching) error {
-	p, err := a.Joined()
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	if err := checkWatching(p.Config.Entities, want); err != nil {
-		return err
-	}
+func (a *app) migrate(ctx context.Context, p *cli.Parts, dryRun bool, wait time.Duration, want store.Watching) error {
 	if wait > 0 {
 		if err := a.awaitDatabase(ctx, p, wait); err != nil {
 			return err
@@ -134,15 +131,7 @@ func (a *app) migrate(ctx context.Context, dryRun bool, wait time.Duration, want
 }
 
 // migrateSQL prints the statements of a migration for those who send them by themselves.
-func (a *app) migrateSQL(ctx context.Context, want store.Watching) error {
-	p, err := a.Joined()
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	if err := checkWatching(p.Config.Entities, want); err != nil {
-		return err
-	}
+func (a *app) migrateSQL(ctx context.Context, p *cli.Parts, want store.Watching) error {
 	statements, err := p.Store.MigrationSQL(ctx, want)
 	for _, s := range statements {
 		switch {

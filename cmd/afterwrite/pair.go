@@ -24,18 +24,15 @@ before. Cached records are dropped. What is pending in Redis will be flushed int
 database, so look at both sides first: the command shows them and asks.`,
 		Example: "  afterwrite pair",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.pair(c.Context(), yes) },
+		RunE: a.With(func(ctx context.Context, p *cli.Parts, _ []string) error {
+			return a.pair(ctx, p, yes)
+		}),
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return a.WithJSON(c)
 }
 
-func (a *app) pair(ctx context.Context, yes bool) error {
-	p, err := a.Joined()
-	if err != nil {
-		return err
-	}
-	defer p.Close()
+func (a *app) pair(ctx context.Context, p *cli.Parts, yes bool) error {
 	if err := p.SamePartitions(ctx, p.Config.Entities); err != nil {
 		return err
 	}

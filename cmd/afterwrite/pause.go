@@ -38,12 +38,7 @@ func (a *app) flushingCommand(c *cobra.Command, done string, of func(*operate.Op
 	var partitions []int
 	c.Args = cobra.ExactArgs(1)
 	c.Flags().IntSliceVar(&partitions, "partition", nil, "only these partitions, `N`,N (default all)")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		p, err := a.Joined()
-		if err != nil {
-			return err
-		}
-		defer p.Close()
+	c.RunE = a.With(func(ctx context.Context, p *cli.Parts, args []string) error {
 		if _, err := cli.Chosen(p.Config, args); err != nil {
 			return err
 		}
@@ -55,12 +50,12 @@ func (a *app) flushingCommand(c *cobra.Command, done string, of func(*operate.Op
 		if err != nil {
 			return err
 		}
-		changed, err := of(m)(c.Context(), args[0], partitions, a.Actor())
+		changed, err := of(m)(ctx, args[0], partitions, a.Actor())
 		if err := a.Audited(err); err != nil {
 			return err
 		}
 		return a.PrintResult(map[string]any{"entity": args[0], "changed": changed}, "%s %s of %s\n", done,
 			cli.Count(changed, "partition", "partitions"), args[0])
-	}
+	})
 	return a.WithJSON(c)
 }

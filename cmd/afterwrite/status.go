@@ -32,16 +32,11 @@ func (a *app) statusCommand() *cobra.Command {
 			"judges the same and says what to do.",
 		Example: "  afterwrite status\n  afterwrite status user --json",
 		Args:    cobra.MaximumNArgs(1),
-		RunE:    func(c *cobra.Command, args []string) error { return a.status(c.Context(), args) },
+		RunE:    a.With(a.status),
 	})
 }
 
-func (a *app) status(ctx context.Context, args []string) error {
-	p, err := a.Joined()
-	if err != nil {
-		return err
-	}
-	defer p.Close()
+func (a *app) status(ctx context.Context, p *cli.Parts, args []string) error {
 	entities, err := cli.Chosen(p.Config, args)
 	if err != nil {
 		return err

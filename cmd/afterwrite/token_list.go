@@ -20,7 +20,9 @@ func (a *app) tokenListCommand() *cobra.Command {
 		Long:    "Lists the active tokens: what they may do, and when they were last used, some\nminutes exact. The tokens themselves are kept nowhere.",
 		Example: "  afterwrite token list --all",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.tokenList(c.Context(), all) },
+		RunE: a.With(func(ctx context.Context, p *cli.Parts, _ []string) error {
+			return a.tokenList(ctx, p, all)
+		}),
 	}
 	c.Flags().BoolVar(&all, "all", false, "expired and revoked ones, too")
 	return a.WithJSON(c)
@@ -39,12 +41,7 @@ type listedToken struct {
 	RevokedBy string     `json:"revoked_by,omitempty"`
 }
 
-func (a *app) tokenList(ctx context.Context, all bool) error {
-	p, err := a.Joined()
-	if err != nil {
-		return err
-	}
-	defer p.Close()
+func (a *app) tokenList(ctx context.Context, p *cli.Parts, all bool) error {
 	tokens, err := p.Store.Tokens(ctx)
 	if err != nil {
 		return err
@@ -104,7 +101,7 @@ func (a *app) tokenRevokeCommand() *cobra.Command {
 			seconds(token.RevokedWithin), seconds(token.Grace)),
 		Example: "  afterwrite token revoke shop",
 		Args:    cobra.MinimumNArgs(1),
-		RunE:    func(c *cobra.Command, args []string) error { return a.tokenRevoke(c.Context(), args) },
+		RunE:    a.With(a.tokenRevoke),
 	}
 	return a.WithJSON(c)
 }
@@ -116,12 +113,7 @@ func seconds(d time.Duration) string {
 	return cli.Count(int(d/time.Second), "second", "seconds")
 }
 
-func (a *app) tokenRevoke(ctx context.Context, names []string) error {
-	p, err := a.Joined()
-	if err != nil {
-		return err
-	}
-	defer p.Close()
+func (a *app) tokenRevoke(ctx context.Context, p *cli.Parts, names []string) error {
 	for _, name := range names {
 		if err := p.Store.RevokeToken(ctx, name, a.Actor()); err != nil {
 			return err

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/afterwrite/afterwrite/internal/config"
 	"github.com/afterwrite/afterwrite/internal/health"
 	"github.com/afterwrite/afterwrite/internal/operate"
@@ -27,6 +29,18 @@ func (a *App) Joined() (*Parts, error) {
 		return nil, err
 	}
 	return a.Join(c)
+}
+
+// With runs a command on the joined parts.
+func (a *App) With(fn func(ctx context.Context, p *Parts, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		p, err := a.Joined()
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		return fn(c.Context(), p, args)
+	}
 }
 
 // Join makes the cache and the store, which every command needs. Close the parts.
