@@ -151,7 +151,11 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 	// Read, now that every flush before this one has committed. If we crash here nothing has changed: reading removes
 	// nothing from the pending set.
 	if !tx.Follows(look) {
-		if changes, err = w.read(ctx, f, w.cache.Due); err != nil {
+		due := func(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (pending.Batch, error) {
+			turns := pending.Turns{Before: tx.Before(), This: tx.Turn()}
+			return w.cache.DueNoted(ctx, e, partition, limit, maxBytes, turns)
+		}
+		if changes, err = w.read(ctx, f, due); err != nil {
 			return store.Outcome{}, err
 		}
 	}
@@ -230,7 +234,7 @@ func (f *flushing) reach(tx *store.Flush, part bool) store.Reach {
 	return r
 }
 
-// dueReader is Due or DueAhead of Redis.
+// dueReader is DueNoted or DueAhead of Redis.
 type dueReader = func(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (pending.Batch, error)
 
 // read reads the batch. It can be called more than once per flush, each time for a newer state.

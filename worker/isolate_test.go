@@ -56,8 +56,9 @@ type watchedCache struct {
 	watched *watched
 }
 
-func (c watchedCache) Due(ctx context.Context, e *schema.Entity, n, limit, bytes int) (pending.Batch, error) {
-	b, err := c.Redis.Due(ctx, e, n, limit, bytes)
+func (c watchedCache) DueNoted(ctx context.Context, e *schema.Entity, n, limit, bytes int,
+	turns pending.Turns) (pending.Batch, error) {
+	b, err := c.Redis.DueNoted(ctx, e, n, limit, bytes, turns)
 	c.watched.read(b)
 	return b, err
 }

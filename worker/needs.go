@@ -21,7 +21,8 @@ type Redis interface {
 	Sweep(ctx context.Context, entities []*schema.Entity) ([]schema.Order, error)
 
 	// The steps of a flush.
-	Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (pending.Batch, error)
+	DueNoted(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int,
+		turns pending.Turns) (pending.Batch, error)
 	DueAhead(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (pending.Batch, error)
 	DueAlone(ctx context.Context, e *schema.Entity, partition int) (pending.Batch, error)
 	These(ctx context.Context, e *schema.Entity, partition int, ids []string, lock bool) (pending.Batch, error)

@@ -214,8 +214,9 @@ type pickyCache struct {
 	picky *picky
 }
 
-func (c pickyCache) Due(ctx context.Context, e *schema.Entity, n, limit, bytes int) (pending.Batch, error) {
-	b, err := c.Redis.Due(ctx, e, n, limit, bytes)
+func (c pickyCache) DueNoted(ctx context.Context, e *schema.Entity, n, limit, bytes int,
+	turns pending.Turns) (pending.Batch, error) {
+	b, err := c.Redis.DueNoted(ctx, e, n, limit, bytes, turns)
 	c.picky.read(b)
 	return b, err
 }

@@ -77,9 +77,11 @@ type Batch struct {
 	Reach    Reach
 	Turn     string // of the flush, as Note has noted it; "" before
 
-	field, token string // what proves that Redis still has what was read
-	trips        int    // that have read records
-	whole        bool   // no record lists changed fields: all were put; in any batch of the flush
+	field, token string  // what proves that Redis still has what was read
+	trips        int     // that have read records
+	turns        Turns   // to be noted with the last read; none: not
+	noted        *string // what the script turn has answered for them; nil: it has not run
+	whole        bool    // no record lists changed fields: all were put; in any batch of the flush
 }
 
 // Reach is how far a batch reads what is pending, by times of Redis, in ms, at which records became pending.
@@ -95,21 +97,35 @@ type Reach struct {
 // meanwhile.
 const dueGather = 128
 
+// Turns are the turn of a flush, and the one that was committed before it; "" none. See store/reach.go.
+type Turns struct{ Before, This string }
+
 // Due reads up to limit due records, and about maxBytes of values: first pending records that have waited the entity's
 // flush delay, oldest first, then held records whose next attempt is due, except isolated ones. Call it only while the
 // partition's fence is locked; otherwise the batch may be older than what another flusher has written. Call Note before
 // anything of it is committed.
 func (b *Backlog) Due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (Batch, error) {
-	return b.due(ctx, e, partition, limit, maxBytes, "i")
+	return b.due(ctx, e, partition, limit, maxBytes, "i", Turns{})
+}
+
+// DueNoted is Due, and saves Note its round trip where it can: the last one that reads records notes the turn behind
+// them. It cannot at the first turn, which may meet the Redis of another database, and in a cluster, whose nodes may
+// answer a pipeline out of order while they move its slot.
+func (b *Backlog) DueNoted(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int,
+	turns Turns) (Batch, error) {
+	if turns.Before == "" || b.redis.Clustered() {
+		turns = Turns{}
+	}
+	return b.due(ctx, e, partition, limit, maxBytes, "i", turns)
 }
 
 // DueAhead is Due without the lock. The batch counts only if no flush has committed until the fence is locked.
 func (b *Backlog) DueAhead(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int) (Batch, error) {
-	return b.due(ctx, e, partition, limit, maxBytes, "h")
+	return b.due(ctx, e, partition, limit, maxBytes, "h", Turns{})
 }
 
-func (b *Backlog) due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int, field string) (Batch,
-	error) {
+func (b *Backlog) due(ctx context.Context, e *schema.Entity, partition, limit, maxBytes int, field string,
+	turns Turns) (Batch, error) {
 	k := b.prefix.Keys(e, partition)
 	batch, pending, held, err := b.listDue(ctx, e, k, limit, heldShare(e, limit), field)
 	if err != nil {
@@ -126,10 +142,14 @@ func (b *Backlog) due(ctx context.Context, e *schema.Entity, partition, limit, m
 	if batch.More {
 		heldBytes /= 10 // the held records' share, as it is of records
 	}
+	if len(held) == 0 {
+		batch.turns = turns
+	}
 	read, err := b.readDue(ctx, e, k, &batch, pending, maxBytes)
 	if err != nil {
 		return Batch{}, err
 	}
+	batch.turns = turns
 	if read < len(since) {
 		batch.Reach.Before = min(batch.Reach.Before, since[read])
 		batch.Reach.Last = since[max(read-1, 0)]
@@ -212,12 +232,16 @@ var ErrBroken = errors.New("redis may have gone back since the batch was read")
 // ErrUnavailable.
 func (b *Backlog) Note(ctx context.Context, e *schema.Entity, partition int, batch *Batch, before,
 	turn string) error {
-	reply, err := b.redis.RunAny(ctx, turnScript, []string{b.prefix.Keys(e, partition).Stats}, batch.field, batch.token,
-		batch.trips, before, turn)
-	if err != nil {
-		return err
+	if turns := (Turns{before, turn}); batch.noted == nil || batch.turns != turns {
+		batch.turns = turns
+		reply, err := b.redis.RunAny(ctx, turnScript, []string{b.prefix.Keys(e, partition).Stats}, batch.note()...)
+		if err != nil {
+			return err
+		}
+		answer := layout.Text(reply)
+		batch.noted = &answer
 	}
-	switch layout.Text(reply) {
+	switch *batch.noted {
 	case "broken":
 		return ErrBroken
 	case "older":
@@ -225,6 +249,11 @@ func (b *Backlog) Note(ctx context.Context, e *schema.Entity, partition int, bat
 	}
 	batch.Turn = turn
 	return nil
+}
+
+// note returns the arguments of the script turn.
+func (b *Batch) note() []any {
+	return []any{b.field, b.token, b.trips, b.turns.Before, b.turns.This}
 }
 
 // Follow has the first batch of a flush, which is what is acked, follow the batch of its last transaction, by its turn
@@ -284,13 +313,15 @@ func listed(list, details any) []Due {
 // readDue reads listed records into the batch until room, in bytes of values, is used up, and returns how many it read.
 func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, batch *Batch, some []Due,
 	room int) (read int, err error) {
+	asked := 0
 	for chunk := range slices.Chunk(some, dueGather) {
 		if room <= 0 {
 			batch.More = true
 			return read, nil
 		}
 		batch.trips++
-		states, pairing, err := b.states(ctx, k, chunk, batch)
+		asked += len(chunk)
+		states, pairing, err := b.states(ctx, k, chunk, batch, asked == len(some))
 		if err != nil {
 			return read, err
 		}
@@ -327,9 +358,10 @@ func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, 
 var errOther = errors.New("the Redis server was exchanged meanwhile")
 
 // states reads whole records in one round trip, as alternating fields and values, together with the pairing of the
-// Redis that they are read from. After that it removes the field of the trip, if the batch has one.
-func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due, batch *Batch) ([][]string, schema.Pairing,
-	error) {
+// Redis that they are read from. After that it removes the field of the trip, if the batch has one, and with the last
+// of them notes the turn, if the batch has one.
+func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due, batch *Batch, last bool) ([][]string,
+	schema.Pairing, error) {
 	p := b.redis.Pipeline()
 	asked := make([]redis.Cmder, len(some))
 	for i, d := range some {
@@ -340,8 +372,23 @@ func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due, batch *
 		p.HDel(ctx, k.Stats, batch.field+strconv.Itoa(batch.trips))
 	}
 	paired := p.HMGet(ctx, b.prefix.Pairing(), "deployment", "life")
-	if _, err := p.Exec(ctx); err != nil {
-		return nil, schema.Pairing{}, rdb.Fault("read records", err)
+	var note *redis.Cmd
+	if last && batch.turns != (Turns{}) {
+		note = turnScript.Queue(ctx, p, []string{k.Stats}, batch.note()...)
+	}
+	if cmds, err := p.Exec(ctx); err != nil {
+		if note != nil {
+			cmds = cmds[:len(cmds)-1] // if it alone failed, Note tries again
+		}
+		for _, cmd := range cmds {
+			if cmd.Err() != nil {
+				return nil, schema.Pairing{}, rdb.Fault("read records", err)
+			}
+		}
+	}
+	if note != nil && note.Err() == nil {
+		answer := layout.Text(note.Val())
+		batch.noted = &answer
 	}
 	states := make([][]string, len(some))
 	for i, cmd := range asked {

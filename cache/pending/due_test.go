@@ -59,6 +59,50 @@ func TestI7RepeatedAckCountsOnce(t *testing.T) {
 	assert.Zero(t, b.RDB.Exists(t.Context(), b.RecordKey("a")).Val())
 }
 
+// TestTheLastReadNotesTheTurn: Note sends nothing more then, and says what Redis has answered.
+func TestTheLastReadNotesTheTurn(t *testing.T) {
+	b := setup(t, func(e *schema.Entity, _ *cache.Config) { e.Partitions = 1 })
+	ctx, stats := t.Context(), string(b.Prefix().Keys(b.E, 0).Stats)
+	for i := range 300 { // several round trips
+		b.Put(t, fmt.Sprint(i), "one")
+	}
+	noted := func() []any { return b.RDB.HMGet(ctx, stats, "t", "y").Val() }
+	read := func(before, turn string) pending.Batch {
+		t.Helper()
+		batch, err := b.DueNoted(ctx, b.E, 0, 300, 1<<20, pending.Turns{Before: before, This: turn})
+		require.NoError(t, err)
+		require.Len(t, batch.Due, 300)
+		return batch
+	}
+	batch := read("", "1.a")
+	require.Equal(t, []any{nil, nil}, noted(), "the first turn may meet the Redis of another database")
+	require.NoError(t, b.Note(ctx, b.E, 0, &batch, "", "1.a"))
+	require.Equal(t, []any{"", "1.a"}, noted())
+
+	batch = read("1.a", "2.b")
+	require.Equal(t, []any{"1.a", "2.b"}, noted())
+	require.Empty(t, batch.Turn)
+	require.NoError(t, b.RDB.HSet(ctx, stats, "y", "x").Err())
+	require.NoError(t, b.Note(ctx, b.E, 0, &batch, "1.a", "2.b"))
+	require.Equal(t, "2.b", batch.Turn)
+	require.Equal(t, []any{"1.a", "x"}, noted(), "it was noted before")
+
+	batch = read("9.z", "10.z")
+	require.ErrorIs(t, b.Note(ctx, b.E, 0, &batch, "9.z", "10.z"), schema.ErrOlder)
+	require.Equal(t, []any{"1.a", "x"}, noted())
+
+	require.NoError(t, b.RDB.ScriptFlush(ctx).Err())
+	batch, err := b.DueNoted(ctx, b.E, 0, 1, 1<<20, pending.Turns{Before: "1.a", This: "2.c"})
+	require.NoError(t, err)
+	require.Equal(t, []any{"1.a", "x"}, noted(), "the script is not known")
+	require.NoError(t, b.Note(ctx, b.E, 0, &batch, "1.a", "2.c"))
+	require.Equal(t, []any{"1.a", "2.c"}, noted())
+
+	// Other turns than those that were asked for are noted anew.
+	require.NoError(t, b.Note(ctx, b.E, 0, &batch, "2.c", "3.d"))
+	require.Equal(t, []any{"2.c", "3.d"}, noted())
+}
+
 // TestAckOfALargeBatch: a batch takes several calls. Where one of them is lost, those
 // before it stand, and a repeat does the rest, each record once.
 func TestAckOfALargeBatch(t *testing.T) {

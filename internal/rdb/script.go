@@ -60,6 +60,12 @@ func NameOf(shown string) string {
 
 func head(script string) string { return script[:min(len(script), shownHead)] }
 
+// Queue adds a run of the script to a pipeline. A server that does not know the script runs nothing, and answers an
+// error.
+func (s *Script) Queue(ctx context.Context, p redis.Pipeliner, keys []string, args ...any) *redis.Cmd {
+	return p.EvalSha(ctx, s.hash.Hash(), keys, args...)
+}
+
 // Call is one run of a script on keys of one slot, and afterwards its outcome. An answered Call can be sent once more.
 type Call struct {
 	*redis.Cmd // the outcome; nil before the call
