@@ -84,7 +84,8 @@ var marks = []string{
 	"Forwarded", "Via", "X-Original-Uri", "X-Original-Url", "X-Original-Host", "X-Original-Forwarded-For", "X-Rewrite-Url",
 	"X-Real-Ip", "X-Client-Ip", "Client-Ip", "X-Cluster-Client-Ip", "X-Proxyuser-Ip", "True-Client-Ip",
 	"X-Envoy-External-Address", "X-Envoy-Original-Path", "Cf-Connecting-Ip", "Cdn-Loop", "Fastly-Client-Ip",
-	"Fly-Client-Ip", "X-Azure-Clientip", "X-Appengine-User-Ip", "Tailscale-User-Login",
+	"Fly-Client-Ip", "X-Azure-Clientip", "X-Appengine-User-Ip", "Tailscale-User-Login", "X-Nginx-Proxy", "X-Varnish",
+	"X-Sendfile-Type", "X-Accel-Mapping", "Remote-User", "X-Remote-User",
 }
 
 // Forwarded reports whether a proxy forwarded the request, as far as its headers show. Such a request comes from

@@ -49,7 +49,7 @@ func TestForwarded(t *testing.T) {
 	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP",
 		"CF-Connecting-IP", "X-Forwarded", "X-Forwarded-By", "X-Forwarded-Ssl", "X-Forwarded-User", "X-Original-URL",
 		"X-Rewrite-URL", "X-Azure-ClientIP", "X-ProxyUser-Ip", "X-Appengine-User-IP", "Client-IP", "Fly-Client-IP",
-		"CDN-Loop", "Tailscale-User-Login"} {
+		"CDN-Loop", "Tailscale-User-Login", "X-NginX-Proxy", "X-Varnish", "Remote-User"} {
 		h := http.Header{}
 		h.Set(name, "")
 		require.True(t, peer.Forwarded(h), name)
