@@ -16,11 +16,13 @@ type (
 	turnRedis struct {
 		last                    byte // version given last
 		notes                   turnNotesOf
-		version, content, since byte // of the record; the version at which it became pending
+		acked                   turnOf // that an ack has told to be committed: a database without it went back
+		version, content, since byte   // of the record; the version at which it became pending
 		pending                 bool
 		tokens                  [2]turnToken // of a read ahead of the lock, and behind it
 	}
 	turnNotesOf struct{ before, last byte } // turns that are noted
+	turnOf      struct{ number, id byte }
 	turnToken   struct{ listed, read byte } // the read that has listed last; and that has read a record
 	turnState   struct {
 		redis, copy   turnRedis
@@ -37,6 +39,7 @@ type (
 	turnActor struct {
 		step, seen       byte
 		before, id       byte // the turn before its own, and that
+		number           byte // of its turn
 		notes            turnNotesOf
 		reach            turnReach
 		version, content byte // what it read, or writes; version 0: nothing
@@ -174,6 +177,11 @@ func (r turnRules) note(to *turnState, before, id byte) (older bool) {
 
 func (n turnNotesOf) has(turn byte) bool { return n.before == turn || n.last == turn }
 
+// beyond reports whether the database lacks a turn that was committed. In the model it never does.
+func (t turnOf) beyond(s turnState) bool {
+	return t.number > s.turn || t.number > 0 && t.number == s.turn && t.id != s.id
+}
+
 // idOf is the id of a transaction of an actor.
 func (r turnRules) idOf(s turnState, i int) byte {
 	if r.ids {
@@ -188,7 +196,7 @@ func (r turnRules) flush(s turnState, i int, add func(func(*turnState))) (fault 
 	note := func(to *turnState, before, id byte) (older bool) {
 		me(to).id = id
 		older = r.note(to, before, id)
-		if older && !s.went {
+		if older && !s.went || s.redis.acked.beyond(s) {
 			fault = "a false alarm"
 		}
 		return older && r.check
@@ -285,6 +293,7 @@ func (r turnRules) flush(s turnState, i int, add func(func(*turnState))) (fault 
 			}
 			to.holder, me(to).step = 0, turnCommitted
 			to.turn, to.id, to.reach = s.turn+1, a.id, a.reach
+			me(to).number = to.turn
 			if part == turnWhole || part == turnSome {
 				to.row = a.content
 			}
@@ -303,6 +312,9 @@ func (r turnRules) flush(s turnState, i int, add func(func(*turnState))) (fault 
 			}
 			*me(to) = turnActor{runs: a.runs}
 			known := !r.ack || to.redis.notes.has(a.id)
+			if known && to.redis.notes.last == a.id {
+				to.redis.acked = turnOf{a.number, a.id}
+			}
 			if (part == turnWhole || part == turnSome) && s.redis.pending && s.redis.version == a.version && known {
 				to.redis.pending = false
 				if s.row < s.redis.content {
@@ -408,6 +420,7 @@ func (r turnRules) repair(s turnState, i int, add func(func(*turnState))) (fault
 				to.holder = 0
 			}
 			if s.redis.notes == a.notes {
+				to.redis.acked = turnOf{}
 				if to.redis.notes = (turnNotesOf{before: a.id}); r.breaks {
 					to.redis.tokens = [2]turnToken{}
 				}
