@@ -107,9 +107,10 @@ func TestReadPostgres(t *testing.T) {
 	require.Len(t, touch, 1)
 	require.True(t, touch[0].Before)
 	require.Equal(t, []string{"name", "pa"}, touch[0].Columns)
-	require.Equal(t, []catalog.ForeignKey{{Name: "rich_pa_pb_fkey", Table: "rich", Columns: []string{"pa", "pb"},
-		RefTable:   "parents",
-		RefColumns: []string{"a", "b"}, OnDelete: "CASCADE", OnUpdate: "NO ACTION", Enforced: true}}, at.ForeignKeys)
+	require.NotEmpty(t, at.ForeignKeys[0].TableID)
+	require.Equal(t, []catalog.ForeignKey{{Name: "rich_pa_pb_fkey", Table: "rich", TableID: at.ForeignKeys[0].TableID,
+		Columns: []string{"pa", "pb"}, RefTable: "parents", RefColumns: []string{"a", "b"}, OnDelete: "CASCADE",
+		OnUpdate: "NO ACTION", Enforced: true}}, at.ForeignKeys)
 	require.Len(t, at.Checks, 1)
 
 	parents, err := catalog.ReadPostgres(t.Context(), db, `parents`)
@@ -184,9 +185,9 @@ func TestReadSQLite(t *testing.T) {
 	ins, up := at.Fires(catalog.Insert)[0], at.Fires(catalog.Update)[0]
 	require.Equal(t, [2]any{"ins", false}, [2]any{ins.Name, ins.Before})
 	require.Equal(t, []string{"price", "day"}, up.Columns)
-	require.Equal(t, []catalog.ForeignKey{{Table: "Rich", Columns: []string{"pa", "pb"}, RefTable: "parents",
-		RefColumns: []string{"a", "b"},
-		OnDelete:   "SET NULL", OnUpdate: "NO ACTION", Enforced: true}}, at.ForeignKeys)
+	require.Equal(t, []catalog.ForeignKey{{Table: "Rich", TableID: "rich", Columns: []string{"pa", "pb"},
+		RefTable: "parents", RefColumns: []string{"a", "b"}, OnDelete: "SET NULL", OnUpdate: "NO ACTION",
+		Enforced: true}}, at.ForeignKeys)
 	parents, err := catalog.ReadSQLite(t.Context(), db, "parents")
 	require.NoError(t, err)
 	require.Equal(t, at.ForeignKeys, parents.References)
