@@ -49,6 +49,36 @@ func TestPasswordsAreReadAtEachConnection(t *testing.T) {
 	}
 }
 
+// The file of a URL may have a password alone, and a URL one whose special characters are not escaped:
+// no error quotes either, and none is taken for the name of a host or of a database.
+func TestNoErrorQuotesAPassword(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "url")
+	for _, good := range []string{"postgres://u@127.0.0.1:1/d?sslmode=disable&", "mysql://u@127.0.0.1:1/d?"} {
+		for _, text := range []string{"", "s3cret", "u:s3cret", "redis://:s3cret@h", "u:/s3cret@h:1/d", "://s3cret"} {
+			require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+			b, err := store.Open(store.Config{URL: good + "url_file=" + url.QueryEscape(file)}, nil)
+			require.NoError(t, err)
+			err = b.Ping(t.Context())
+			require.ErrorContains(t, err, file, text)
+			require.NotContains(t, err.Error(), "s3cret", text)
+			require.NoError(t, b.Close())
+		}
+		scheme, _, _ := strings.Cut(good, "://")
+		for _, password := range []string{"/s3cret", "?s3cret", "#s3cret", "1/s3cret", "1?s3cret", "s:/3cret"} {
+			bad := scheme + "://u:" + password + "@127.0.0.1:1/d"
+			err := store.CheckURL(bad)
+			require.Error(t, err, bad)
+			require.NotContains(t, err.Error(), "3cret", bad)
+		}
+		for _, fine := range []string{"", "u@", "u:p@", "u:%2Fp%40@"} {
+			for _, host := range []string{"h", "h:1", "[::1]:1"} {
+				require.NoError(t, store.CheckURL(scheme+"://"+fine+host+"/d"), fine+host)
+			}
+		}
+	}
+}
+
 // A flush is durable where a role has synchronous_commit off, and leaves a stronger setting
 // than on as it is.
 func TestAFlushIsDurable(t *testing.T) {

@@ -74,24 +74,25 @@ func Open(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c.UniversalClient = connect(options, cmp.Or(cfg.Retries, DefaultRetries), maxRedirects, nil)
-	guard(c.UniversalClient, options.ReadTimeout, breakers, log)
+	eachNode(c.UniversalClient, func(node string) redis.Hook {
+		return newBreaker(node, options.ReadTimeout, breakers, log)
+	})
 	for _, hook := range cfg.Hooks {
 		c.UniversalClient.AddHook(hook)
 	}
 	c.Once = connect(options, -1, -1, cfg.Hooks)
+	eachNode(c.Once, func(string) redis.Hook { return unsent{} })
 	return c, nil
 }
 
-// guard puts a breaker before Redis, or before each node of a cluster.
-func guard(client redis.UniversalClient, timeout time.Duration, breakers *states, log *slog.Logger) {
+// eachNode gives a client a hook, or each node of a cluster a hook of its own.
+func eachNode(client redis.UniversalClient, hook func(node string) redis.Hook) {
 	cluster, ok := client.(*redis.ClusterClient)
 	if !ok {
-		client.AddHook(newBreaker("", timeout, breakers, log))
+		client.AddHook(hook(""))
 		return
 	}
-	cluster.OnNewNode(func(node *redis.Client) {
-		node.AddHook(newBreaker(node.Options().Addr, timeout, breakers, log))
-	})
+	cluster.OnNewNode(func(node *redis.Client) { node.AddHook(hook(node.Options().Addr)) })
 }
 
 // NodeOf returns the name of the node of a cluster that has the slot of a key, "" where there is one node, or where no

@@ -82,9 +82,36 @@ func TimedOut(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &n) && n.Timeout())
 }
 
+// unsentError is the error of a connection that was not made: no command was sent on it.
+type unsentError struct{ error }
+
+func (e unsentError) Unwrap() error { return e.error }
+
+// unsent is the hook of a client that marks the error of a dial: of the network, TLS, or sentinels that do not answer.
+type unsent struct{}
+
+// DialHook implements [redis.Hook].
+func (unsent) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := next(ctx, network, addr)
+		if err != nil {
+			return nil, unsentError{err}
+		}
+		return conn, nil
+	}
+}
+
+// ProcessHook leaves commands unchanged.
+func (unsent) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+// ProcessPipelineHook leaves pipelines unchanged.
+func (unsent) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
 func neverSent(err error) bool {
 	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
+	if errors.As(err, &op) && op.Op == "dial" || errors.As(err, new(unsentError)) {
 		return true
 	}
 	return errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) ||

@@ -43,8 +43,8 @@ func ParseURL(address string) (*redis.UniversalOptions, error) {
 
 func parseURL(address string) (*redis.UniversalOptions, error) {
 	scheme, _, ok := strings.Cut(address, "://")
-	if !ok {
-		return nil, fmt.Errorf("%q is not redis://, rediss://, redis-sentinel:// or redis-cluster://", Redact(address))
+	if !ok { // nothing of it is quoted: it can be a password alone
+		return nil, fmt.Errorf("it does not begin with redis://, rediss://, redis-sentinel:// or redis-cluster://")
 	}
 	if !slices.Contains([]string{"redis", "rediss", "redis-sentinel", "redis-cluster"}, scheme) {
 		return nil, fmt.Errorf("scheme %q is not redis, rediss, redis-sentinel or redis-cluster", scheme)
@@ -53,6 +53,9 @@ func parseURL(address string) (*redis.UniversalOptions, error) {
 		return nil, fmt.Errorf("what follows a # is not read: write a # in a user or password as %%23")
 	}
 	base, query, _ := strings.Cut(address, "?")
+	if credentials, _ := cutHost(base); strings.Contains(credentials, "/") {
+		return nil, fmt.Errorf("user and password end at the first /: write a / in them as %%2F")
+	}
 	values, err := optionsOf(scheme, query)
 	if err != nil {
 		return nil, err
@@ -249,11 +252,11 @@ func credentialsIn(file string) func(context.Context) (user, password string, er
 	return func(context.Context) (user, password string, err error) {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return "", "", fmt.Errorf("url_file: %w", err)
+			return "", "", unsentError{fmt.Errorf("url_file: %w", err)}
 		}
 		o, err := parseURL(strings.TrimSpace(string(text)))
 		if err != nil {
-			return "", "", fmt.Errorf("url_file %s: %w", file, err)
+			return "", "", unsentError{fmt.Errorf("url_file %s: %w", file, err)}
 		}
 		return o.Username, o.Password, nil
 	}
@@ -310,26 +313,35 @@ func (f tlsFiles) use(c *tls.Config) error {
 	return nil
 }
 
+// cutHost cuts an address without its options behind the scheme and before the host.
+func cutHost(base string) (credentials, rest string) {
+	_, rest, _ = strings.Cut(base, "://")
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		return rest[:at], rest[at+1:]
+	}
+	return "", rest
+}
+
 // Redact hides the passwords of an address: the password before the host, and those in options.
 func Redact(address string) string {
+	scheme, _, ok := strings.Cut(address, "://")
+	if !ok {
+		return "xxxxx" // it can be a password alone
+	}
 	// A password with a ? or # that is not escaped ends what a parser takes for the address.
 	if end := strings.IndexAny(address, "?#"); end >= 0 && !strings.Contains(address[:end], "@") {
 		if at := strings.LastIndexByte(address, '@'); at >= 0 {
-			scheme, _, _ := strings.Cut(address, "://")
 			address = scheme + "://xxxxx@" + address[at+1:]
 		}
 	}
 	base, query, _ := strings.Cut(address, "?")
-	u, err := url.Parse(base)
-	shown := "…"
-	if err == nil {
-		shown = u.Redacted()
-	} else if scheme, rest, ok := strings.Cut(base, "://"); ok { // several hosts
-		if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-			rest = "xxxxx@" + rest[at+1:]
-		}
-		shown = scheme + "://" + rest
+	credentials, shown := cutHost(base)
+	if user, _, ok := strings.Cut(credentials, ":"); ok {
+		shown = user + ":xxxxx@" + shown
+	} else if credentials != "" {
+		shown = credentials + "@" + shown
 	}
+	shown = scheme + "://" + shown
 	if query == "" {
 		return shown
 	}

@@ -5,12 +5,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/schema"
 )
 
 func TestURLsNameADatabaseThatThereIs(t *testing.T) {
@@ -74,6 +76,11 @@ func TestURLsHaveNoOptionThatIsNotCarriedOut(t *testing.T) {
 		"redis-sentinel://:s3cret@h:1/m?sentinel_password=s3cret&read_timeout=1s":     "set redis.timeout",
 		"redis-sentinel://:s3cret@h:1?sentinel_password=s3cret":                       "master's name",
 		"rediss-sentinel://:s3cret@h:1/m":                                             "scheme",
+		"s3cret":                                                                      "does not begin with",
+		":s3cret@h:1":                                                                 "does not begin with",
+		"redis://u:/s3cret@h:1/0":                                                     "%2F",
+		"redis://u:1/s3cret@h:1":                                                      "%2F",
+		"redis-sentinel://u:/s3cret@h:1/m":                                            "%2F",
 		"redis://:12?s3cret@h:1":                                                      "%3F",
 		"redis://:12#s3cret@h:1":                                                      "%23",
 		"redis-cluster://:s3cret@h:1?tls=true#x":                                      "%23",
@@ -119,4 +126,29 @@ func TestURLFileIsReadAtEachConnection(t *testing.T) {
 	write(strings.Replace(server.URL(), "first", "second", 1))
 	testkit.Eventually(t, "the new one is read", func() bool { return client.Ping(t.Context()).Err() == nil })
 	require.NoError(t, client.Once.Ping(t.Context()).Err())
+}
+
+// A file that has no URL, as one with the password alone, fails connections with an error that does not quote it. No
+// write was sent then, nor where TLS was not agreed on or no sentinel answers: such a failure is no unknown outcome.
+func TestWhatFailsBeforeACommandIsSent(t *testing.T) {
+	t.Parallel()
+	server := testkit.Redis(t)
+	file := filepath.Join(t.TempDir(), "url")
+	for name, c := range map[string]struct{ url, text string }{
+		"the password alone": {server.URL() + "?url_file=" + file, "s3cret"},
+		"an empty file":      {server.URL() + "?url_file=" + file, ""},
+		"no file":            {server.URL() + "?url_file=" + file + "x", ""},
+		"no TLS":             {strings.Replace(server.URL(), "redis:", "rediss:", 1), ""},
+		"no sentinel":        {"redis-sentinel://127.0.0.1:1,127.0.0.1:2/m", ""},
+		"no cluster":         {"redis-cluster://127.0.0.1:1", ""},
+	} {
+		require.NoError(t, os.WriteFile(file, []byte(c.text), 0o600))
+		client, err := rdb.Open(rdb.Config{URL: c.url, Timeout: 2 * time.Second})
+		require.NoError(t, err, name)
+		err = rdb.OnceFault("write", client.Once.Incr(t.Context(), "n").Err())
+		require.ErrorIs(t, err, schema.ErrUnavailable, name)
+		require.NotErrorIs(t, err, schema.ErrOutcomeUnknown, name)
+		require.NotContains(t, err.Error(), "s3cret", name)
+		require.NoError(t, client.Close())
+	}
 }
