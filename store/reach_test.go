@@ -38,6 +38,7 @@ type (
 	}
 	turnActor struct {
 		step, seen       byte
+		split            bool // its second transaction was refused
 		before, id       byte // the turn before its own, and that
 		number           byte // of its turn
 		notes            turnNotesOf
@@ -65,6 +66,7 @@ type (
 		doubt   bool // where the clock was set back a record is compared with its row
 		part    byte // what the second flusher is: see turnWhole
 		keeps   bool // a flush of only some records leaves the version of the reach with the time that it is of
+		own     bool // an ack is of the turn that was committed, not of the one that was noted last
 	}
 )
 
@@ -94,12 +96,14 @@ const (
 
 // What the second flusher is: a flush of what is due; of some records alone, as those that
 // exchange unique values with records of other partitions: of the model's record, or of others;
-// or a flush of what is due that leaves out the model's record, because the database refuses it.
+// or a flush of what is due that leaves out the model's record, because the database refuses it; or a
+// flush in two transactions, of which COMMIT refuses the second.
 const (
 	turnWhole = iota
 	turnSome
 	turnOthers
 	turnRefused
+	turnSplit
 )
 
 // turnFault is what must never happen.
@@ -294,18 +298,30 @@ func (r turnRules) flush(s turnState, i int, add func(func(*turnState))) (fault 
 			to.holder, me(to).step = 0, turnCommitted
 			to.turn, to.id, to.reach = s.turn+1, a.id, a.reach
 			me(to).number = to.turn
-			if part == turnWhole || part == turnSome {
+			if part == turnWhole || part == turnSome || part == turnSplit {
 				to.row = a.content
 			}
 			me(to).before = s.id
 			to.reach.newest, to.reach.last = max(s.reach.newest, a.reach.newest), max(s.reach.last, a.reach.last)
-			if part != turnWhole {
+			if part != turnWhole && part != turnSplit {
 				if to.reach.before = s.reach.before; r.keeps {
 					to.reach.version = s.reach.version
 				}
 			}
 		})
 	case turnCommitted:
+		if part == turnSplit && !a.split && s.holder == 0 {
+			add(func(to *turnState) {
+				id := 64 + r.idOf(s, i)
+				if older := note(to, s.id, id); older {
+					*me(to) = turnActor{runs: a.runs} // the whole flush fails, and nothing is acked
+					return
+				}
+				if me(to).split, me(to).id = true, a.id; !r.own {
+					me(to).number, me(to).id = s.turn+1, id
+				}
+			})
+		}
 		add(func(to *turnState) {
 			if !r.before {
 				to.redis.notes = turnNotesOf{a.before, a.id}
@@ -315,7 +331,8 @@ func (r turnRules) flush(s turnState, i int, add func(func(*turnState))) (fault 
 			if known && to.redis.notes.last == a.id {
 				to.redis.acked = turnOf{a.number, a.id}
 			}
-			if (part == turnWhole || part == turnSome) && s.redis.pending && s.redis.version == a.version && known {
+			persists := part == turnWhole || part == turnSome || part == turnSplit
+			if persists && s.redis.pending && s.redis.version == a.version && known {
 				to.redis.pending = false
 				if s.row < s.redis.content {
 					fault = "an accepted write was acked that is not in the database"
@@ -463,7 +480,7 @@ func (r turnRules) explore(start turnState) (visited int, fault turnFault, way [
 func TestI3OlderRedisModel(t *testing.T) {
 	t.Parallel()
 	all := turnRules{check: true, before: true, ack: true, lock: true, behind: true, after: true, token: true,
-		ids: true, breaks: true, doubt: true, keeps: true}
+		ids: true, breaks: true, doubt: true, keeps: true, own: true}
 	start := func(through bool) turnState {
 		s := turnState{writes: 2, returns: 1}
 		s.who[turnFlusher].runs, s.who[turnRepairer].runs = 2, 1
@@ -484,7 +501,7 @@ func TestI3OlderRedisModel(t *testing.T) {
 		return "", nil
 	}
 	for _, setBack := range []bool{false, true} {
-		for _, part := range []byte{turnWhole, turnSome, turnOthers, turnRefused} {
+		for _, part := range []byte{turnWhole, turnSome, turnOthers, turnRefused, turnSplit} {
 			rules := all
 			rules.setBack, rules.part = setBack, part
 			starts := []turnState{start(false)}
@@ -516,6 +533,7 @@ func TestI3OlderRedisModel(t *testing.T) {
 		"no doubt of a clock that is back": func(r *turnRules) { r.doubt, r.setBack = false, true },
 		"a newer version by some records":  func(r *turnRules) { r.part, r.keeps = turnOthers, false },
 		"a newer version by a refusal":     func(r *turnRules) { r.part, r.keeps = turnRefused, false },
+		"an ack of a turn rolled back":     func(r *turnRules) { r.part, r.own = turnSplit, false },
 	} {
 		rules := all
 		without(&rules)

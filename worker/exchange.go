@@ -287,6 +287,9 @@ func (w *Worker) together(ctx context.Context, f *flushing, records map[string]s
 		return exchangeFailed, err // it may have been committed all the same: the barrier stays
 	}
 	parts[0].barred = bars
+	for _, part := range parts {
+		part.committed(outcome)
+	}
 	return exchangePersisted, w.settleTogether(ctx, f, parts, outcome, time.Since(began))
 }
 

@@ -199,6 +199,7 @@ func (w *Worker) transact(ctx context.Context, f *flushing, only []string) (stor
 		// After an error it may have been committed all the same: the barrier stays.
 		if err == nil {
 			f.barred = append(f.barred, bars...)
+			f.committed(outcome)
 		}
 		return outcome, err
 	}
@@ -272,8 +273,15 @@ func (w *Worker) note(ctx context.Context, f *flushing, tx *store.Flush) error {
 		}
 		return fmt.Errorf("note the turn: %w", err)
 	}
-	f.first.Follow(&f.last)
 	return nil
+}
+
+// committed has the acks of the flush name the turn of the transaction that ended last, if it persisted anything: a
+// turn that was noted and rolled back, as where COMMIT was refused, must not be taken for a committed one.
+func (f *flushing) committed(outcome store.Outcome) {
+	if len(outcome.Persisted) > 0 {
+		f.first.Follow(&f.last)
+	}
 }
 
 // settle records in Redis what became of a batch, but for its refused records: persisted records are acked, slow

@@ -256,8 +256,8 @@ func (b *Batch) note() []any {
 	return []any{b.field, b.token, b.trips, b.turns.Before, b.turns.This}
 }
 
-// Follow has the first batch of a flush, which is what is acked, follow the batch of its last transaction, by its turn
-// and by what either has read.
+// Follow has the first batch of a flush, which is what is acked, follow the batch of a transaction that was committed,
+// by its turn and by what either has read.
 func (b *Batch) Follow(last *Batch) {
 	b.Turn, b.whole = last.Turn, b.whole && last.whole
 }
