@@ -5,11 +5,9 @@ import (
 	crand "crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,52 +16,6 @@ import (
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
-
-// Due is a record that is due to be flushed.
-type Due struct {
-	schema.Change
-	Held         bool              // refused before; otherwise it is pending
-	Attempts     int               // refusals so far
-	History      []schema.Attempt  // the last of them, oldest first
-	PendingSince time.Time         // when it first waited, by Redis's clock
-	Unknown      []string          // fields that were changed and that the entity, as this process has it, has not
-	Left         int               // how often it was left for such fields; see [Refused]
-	Unread       map[string]string // the JSON texts of fields that the entity has not, changed or not
-
-	isolated bool   // held and isolated: to be flushed alone
-	changed  string // the record's field _c
-}
-
-// Between is d with those fields alone that were last changed after one version and up to another, at the newest
-// version of these writes. ok is false if there are none, or if d does not tell.
-func (d *Due) Between(e *schema.Entity, after, upTo schema.Version) (part Due, ok bool) {
-	part = *d
-	var names, later []string
-	writes := strings.Split(d.changed, ";")
-	for i, list := range layout.Changes(d.changed, d.Version) {
-		at, _, _ := strings.Cut(writes[i], " ")
-		switch version := layout.Version(at); {
-		case version > upTo:
-			later = append(later, list...)
-		case version > after:
-			names, part.Version = append(names, list...), version
-		}
-	}
-	if slices.Contains(names, "*") { // all but what was changed later
-		names = slices.Collect(maps.Keys(d.Unread))
-		for _, f := range e.Fields {
-			names = append(names, f.Name)
-		}
-		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(later, name) })
-	}
-	part.Only, part.Unknown = positions(e, names), nil
-	for _, name := range names {
-		if _, unread := d.Unread[name]; unread {
-			part.Unknown = append(part.Unknown, name)
-		}
-	}
-	return part, len(part.Only)+len(part.Unknown) > 0
-}
 
 // Batch is the result of [Backlog.Due].
 type Batch struct {
@@ -77,11 +29,11 @@ type Batch struct {
 	Reach    Reach
 	Turn     string // of the flush, as Note has noted it; "" before
 
-	field, token string  // what proves that Redis still has what was read
-	trips        int     // that have read records
-	turns        Turns   // to be noted with the last read; none: not
-	noted        *string // what the script turn has answered for them; nil: it has not run
-	whole        bool    // no record lists changed fields: all were put; in any batch of the flush
+	field, token string // what proves that Redis still has what was read
+	trips        int    // that have read records
+	noted        Turns  // that the script turn was run with; none if it was not
+	answer       string // of the script turn
+	whole        bool   // no record lists changed fields: all were put; in any batch of the flush
 }
 
 // Reach is how far a batch reads what is pending, by times of Redis, in ms, at which records became pending.
@@ -96,9 +48,6 @@ type Reach struct {
 // the records in the script, the only way to read all at one moment, costs Redis more than twice as much and blocks it
 // meanwhile.
 const dueGather = 128
-
-// Turns are the turn of a flush, and the one that was committed before it; "" none. See store/reach.go.
-type Turns struct{ Before, This string }
 
 // Due reads up to limit due records, and about maxBytes of values: first pending records that have waited the entity's
 // flush delay, oldest first, then held records whose next attempt is due, except isolated ones. Call it only while the
@@ -142,19 +91,19 @@ func (b *Backlog) due(ctx context.Context, e *schema.Entity, partition, limit, m
 	if batch.More {
 		heldBytes /= 10 // the held records' share, as it is of records
 	}
-	if len(held) == 0 {
-		batch.turns = turns
+	first := turns
+	if len(held) > 0 {
+		first = Turns{}
 	}
-	read, err := b.readDue(ctx, e, k, &batch, pending, maxBytes)
+	read, err := b.readDue(ctx, e, k, &batch, pending, maxBytes, first)
 	if err != nil {
 		return Batch{}, err
 	}
-	batch.turns = turns
 	if read < len(since) {
 		batch.Reach.Before = min(batch.Reach.Before, since[read])
 		batch.Reach.Last = since[max(read-1, 0)]
 	}
-	if _, err := b.readDue(ctx, e, k, &batch, held, heldBytes); err != nil {
+	if _, err := b.readDue(ctx, e, k, &batch, held, heldBytes, turns); err != nil {
 		return Batch{}, err
 	}
 	batch.reaches()
@@ -185,7 +134,7 @@ func (b *Backlog) DueAlone(ctx context.Context, e *schema.Entity, partition int)
 	if first < 0 {
 		return batch, nil
 	}
-	_, err = b.readDue(ctx, e, k, &batch, held[first:first+1], 1)
+	_, err = b.readDue(ctx, e, k, &batch, held[first:first+1], 1, Turns{})
 	// What was written since it was listed is pending now, and like any other.
 	pending := func(d Due) bool { return !d.Held }
 	batch.Due, batch.Unknown = slices.DeleteFunc(batch.Due, pending), slices.DeleteFunc(batch.Unknown, pending)
@@ -215,52 +164,13 @@ func (b *Backlog) These(ctx context.Context, e *schema.Entity, partition int, id
 		return Batch{}, err
 	}
 	held = slices.DeleteFunc(held, func(d Due) bool { return d.isolated })
-	_, err = b.readDue(ctx, e, k, &batch, append(pending, held...), maxThese)
+	_, err = b.readDue(ctx, e, k, &batch, append(pending, held...), maxThese, Turns{})
 	batch.reaches()
 	return batch, err
 }
 
 // maxThese bounds the values that These reads, in bytes.
 const maxThese = 8 << 20
-
-// ErrBroken reports that Redis may have gone back to an older state of itself since a batch was read.
-var ErrBroken = errors.New("redis may have gone back since the batch was read")
-
-// Note notes the turn of the flush that commits the batch, after the turn before. Call it while the partition's fence
-// is locked, after the batch was read and before the commit. Redis then has all that was read, so an older copy of it
-// that lacks any of that lacks the note. Errors: [schema.ErrOlder] if Redis has no note of the turn before, ErrBroken,
-// ErrUnavailable.
-func (b *Backlog) Note(ctx context.Context, e *schema.Entity, partition int, batch *Batch, before,
-	turn string) error {
-	if turns := (Turns{before, turn}); batch.noted == nil || batch.turns != turns {
-		batch.turns = turns
-		reply, err := b.redis.RunAny(ctx, turnScript, []string{b.prefix.Keys(e, partition).Stats}, batch.note()...)
-		if err != nil {
-			return err
-		}
-		answer := layout.Text(reply)
-		batch.noted = &answer
-	}
-	switch *batch.noted {
-	case "broken":
-		return ErrBroken
-	case "older":
-		return schema.ErrOlder
-	}
-	batch.Turn = turn
-	return nil
-}
-
-// note returns the arguments of the script turn.
-func (b *Batch) note() []any {
-	return []any{b.field, b.token, b.trips, b.turns.Before, b.turns.This}
-}
-
-// Follow has the first batch of a flush, which is what is acked, follow the batch of a transaction that was committed,
-// by its turn and by what either has read.
-func (b *Batch) Follow(last *Batch) {
-	b.Turn, b.whole = last.Turn, b.whole && last.whole
-}
 
 // listDue lists the due records, without their state.
 func (b *Backlog) listDue(ctx context.Context, e *schema.Entity, k layout.Keys, limit, share int,
@@ -311,8 +221,9 @@ func listed(list, details any) []Due {
 }
 
 // readDue reads listed records into the batch until room, in bytes of values, is used up, and returns how many it read.
-func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, batch *Batch, some []Due,
-	room int) (read int, err error) {
+// Its last trip, where it comes to that, notes the turns.
+func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, batch *Batch, some []Due, room int,
+	turns Turns) (read int, err error) {
 	asked := 0
 	for chunk := range slices.Chunk(some, dueGather) {
 		if room <= 0 {
@@ -321,7 +232,11 @@ func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, 
 		}
 		batch.trips++
 		asked += len(chunk)
-		states, pairing, err := b.states(ctx, k, chunk, batch, asked == len(some))
+		last := Turns{}
+		if asked == len(some) {
+			last = turns
+		}
+		states, pairing, err := b.states(ctx, k, chunk, batch, last)
 		if err != nil {
 			return read, err
 		}
@@ -358,9 +273,9 @@ func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, 
 var errOther = errors.New("the Redis server was exchanged meanwhile")
 
 // states reads whole records in one round trip, as alternating fields and values, together with the pairing of the
-// Redis that they are read from. After that it removes the field of the trip, if the batch has one, and with the last
-// of them notes the turn, if the batch has one.
-func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due, batch *Batch, last bool) ([][]string,
+// Redis that they are read from. After that it removes the field of the trip, if the batch has one, and notes the turns,
+// if there are any.
+func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due, batch *Batch, turns Turns) ([][]string,
 	schema.Pairing, error) {
 	p := b.redis.Pipeline()
 	asked := make([]redis.Cmder, len(some))
@@ -373,8 +288,8 @@ func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due, batch *
 	}
 	paired := p.HMGet(ctx, b.prefix.Pairing(), "deployment", "life")
 	var note *redis.Cmd
-	if last && batch.turns != (Turns{}) {
-		note = turnScript.Queue(ctx, p, []string{k.Stats}, batch.note()...)
+	if turns != (Turns{}) {
+		note = turnScript.Queue(ctx, p, []string{k.Stats}, batch.note(turns)...)
 	}
 	if cmds, err := p.Exec(ctx); err != nil {
 		if note != nil {
@@ -387,113 +302,13 @@ func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due, batch *
 		}
 	}
 	if note != nil && note.Err() == nil {
-		answer := layout.Text(note.Val())
-		batch.noted = &answer
+		batch.noted, batch.answer = turns, layout.Text(note.Val())
 	}
 	states := make([][]string, len(some))
 	for i, cmd := range asked {
 		states[i] = rdb.Pairs(cmd)
 	}
 	return states, layout.Pairing(paired.Val()), nil
-}
-
-// read fills d from the texts of its record, and returns whether there is one: without a version it is a lease, a
-// barrier, or absent; and whether it lists changed fields. A record that was listed as held and written since is no
-// longer the refused one.
-func (d *Due) read(e *schema.Entity, state []string, listed time.Time) (found, partly bool) {
-	values := make(schema.Values, len(e.Fields))
-	var former map[int]string // of fields that had another name
-	changed, next := "", 0    // a record mostly has its fields in the entity's order
-	stamp, request := "", ""
-	for i := 0; i+1 < len(state); i += 2 {
-		name, text := state[i], state[i+1]
-		switch {
-		case name == "_v":
-			d.Version = layout.Version(text)
-		case name == "_d":
-			d.Deleted = true
-		case name == "_c":
-			changed = text
-		case name == "_t":
-			stamp = text
-		case name == "_q":
-			request = text
-		case name == "_s" && text == "p" && d.Held:
-			d.Held, d.Attempts, d.History, d.PendingSince, d.Left = false, 0, nil, listed, 0
-		case next < len(values) && e.Fields[next].Name == name:
-			values[next] = text
-			next++
-		default:
-			if at, ok := e.Field(name); ok {
-				values[at], next = text, at+1
-			} else if at, ok := e.FieldOf(name); ok {
-				if former == nil {
-					former = map[int]string{}
-				}
-				former[at] = text
-			} else if !strings.HasPrefix(name, "_") {
-				d.Unknown = append(d.Unknown, name)
-				if d.Unread == nil {
-					d.Unread = map[string]string{}
-				}
-				d.Unread[name] = text
-			}
-		}
-	}
-	if d.Version != 0 && !d.Deleted {
-		for at, text := range former {
-			own := &e.Fields[at]
-			if values[at] == "" || !layout.WrittenLater(changed, d.Version, own.Name, own.RenamedFrom) {
-				values[at] = text
-			}
-		}
-		d.Values, d.changed = values, changed // "" where the entity got the field later
-		names, all := changedNames(changed, d.Version)
-		if !all {
-			d.Only = positions(e, names)
-			// What was not changed came with the row.
-			d.Unknown = slices.DeleteFunc(d.Unknown, func(name string) bool { return !slices.Contains(names, name) })
-		}
-	} else {
-		d.Unknown = nil
-	}
-	if stamp != "" {
-		d.Origin = d.origin(stamp, request)
-	}
-	return d.Version != 0, changed != ""
-}
-
-// origin returns the origin of the newest traced write that the record contains. One from before the record became
-// pending was persisted, by a worker that does not know origins: it is void.
-func (d *Due) origin(stamp, request string) *schema.Origin {
-	o := layout.Origin(stamp, request)
-	if o != nil && o.Version != d.Version &&
-		(d.PendingSince.IsZero() || int64(o.Version) < d.PendingSince.UnixMicro()) {
-		return nil
-	}
-	return o
-}
-
-// changedNames are the fields that a record's field _c names, or all where it says nothing
-// of that version. See doc.go.
-func changedNames(changed string, version schema.Version) (names []string, all bool) {
-	writes := layout.Changes(changed, version)
-	if writes == nil {
-		return nil, true
-	}
-	names = slices.Concat(writes...)
-	return names, slices.Contains(names, "*")
-}
-
-// positions are those of the fields that have or had the names.
-func positions(e *schema.Entity, names []string) []int {
-	only := []int{}
-	for _, name := range names {
-		if i, ok := e.FieldOf(name); ok {
-			only = append(only, i)
-		}
-	}
-	return only
 }
 
 // heldShare is the number of held records that a batch takes even if pending records could fill it: a tenth, rounded at

@@ -98,7 +98,7 @@ func TestTheLastReadNotesTheTurn(t *testing.T) {
 	require.NoError(t, b.Note(ctx, b.E, 0, &batch, "1.a", "2.c"))
 	require.Equal(t, []any{"1.a", "2.c"}, noted())
 
-	// Other turns than those that were asked for are noted anew.
+	// Note sends turns that no read has noted.
 	require.NoError(t, b.Note(ctx, b.E, 0, &batch, "2.c", "3.d"))
 	require.Equal(t, []any{"2.c", "3.d"}, noted())
 }

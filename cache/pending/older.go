@@ -142,7 +142,7 @@ func (b *Backlog) readListed(ctx context.Context, e *schema.Entity, k layout.Key
 	}
 	var batch Batch
 	// As much as there is: a part of a list is small.
-	if _, err := b.readDue(ctx, e, k, &batch, some, int(^uint(0)>>1)); err != nil {
+	if _, err := b.readDue(ctx, e, k, &batch, some, int(^uint(0)>>1), Turns{}); err != nil {
 		return nil, err
 	}
 	return append(batch.Due, batch.Unknown...), nil

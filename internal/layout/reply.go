@@ -38,18 +38,23 @@ func Pairing(found []any) schema.Pairing {
 	return schema.Pairing{Deployment: Text(found[0]), Life: Text(found[1])}
 }
 
-// Changes are the names of the fields that a record's field _c lists for each write, oldest first, or nil where it says
-// nothing of that version. See the package cache.
-func Changes(changed string, version schema.Version) (writes [][]string) {
+// Changed are the names of the fields that a write has changed; "*" for all of them.
+type Changed struct {
+	Version schema.Version
+	Names   []string
+}
+
+// Changes are what a record's field _c lists for each write, oldest first, or nil where it says nothing of that version.
+// See the package cache.
+func Changes(changed string, version schema.Version) (writes []Changed) {
 	if changed == "" {
 		return nil
 	}
-	newest := ""
 	for group := range strings.SplitSeq(changed, ";") {
 		at, list, _ := strings.Cut(group, " ")
-		newest, writes = at, append(writes, strings.Split(list, ","))
+		writes = append(writes, Changed{Version(at), strings.Split(list, ",")})
 	}
-	if newest != version.String() {
+	if writes[len(writes)-1].Version != version {
 		return nil
 	}
 	return writes
@@ -59,8 +64,8 @@ func Changes(changed string, version schema.Version) (writes [][]string) {
 func WrittenLater(changed string, version schema.Version, name, other string) bool {
 	last := func(name string) int {
 		at := -1
-		for i, names := range Changes(changed, version) {
-			if slices.Contains(names, name) {
+		for i, c := range Changes(changed, version) {
+			if slices.Contains(c.Names, name) {
 				at = i
 			}
 		}
