@@ -33,7 +33,7 @@ type watchedBatch struct {
 
 // config has a worker use both.
 func (s *watched) config(c *Config) {
-	c.Redis, c.Store = watchedCache{s.state, s}, watchedStore{s.store, s}
+	c.Redis, c.Store = readsTold{s.state, s.read}, watchedStore{s.store, s}
 }
 
 type watchedStore struct {
@@ -51,21 +51,28 @@ func (s watchedStore) Isolate(ctx context.Context, e *schema.Entity, n int) (*st
 	return s.Ledger.Isolate(ctx, e, n)
 }
 
-type watchedCache struct {
+// readsTold is a cache that tells of each batch that was read.
+type readsTold struct {
 	Redis
-	watched *watched
+	read func(pending.Batch)
 }
 
-func (c watchedCache) DueNoted(ctx context.Context, e *schema.Entity, n, limit, bytes int,
+func (r readsTold) DueNoted(ctx context.Context, e *schema.Entity, n, limit, bytes int,
 	turns pending.Turns) (pending.Batch, error) {
-	b, err := c.Redis.DueNoted(ctx, e, n, limit, bytes, turns)
-	c.watched.read(b)
+	b, err := r.Redis.DueNoted(ctx, e, n, limit, bytes, turns)
+	r.read(b)
 	return b, err
 }
 
-func (c watchedCache) DueAlone(ctx context.Context, e *schema.Entity, n int) (pending.Batch, error) {
-	b, err := c.Redis.DueAlone(ctx, e, n)
-	c.watched.read(b)
+func (r readsTold) DueAhead(ctx context.Context, e *schema.Entity, n, limit, bytes int) (pending.Batch, error) {
+	b, err := r.Redis.DueAhead(ctx, e, n, limit, bytes)
+	r.read(b)
+	return b, err
+}
+
+func (r readsTold) DueAlone(ctx context.Context, e *schema.Entity, n int) (pending.Batch, error) {
+	b, err := r.Redis.DueAlone(ctx, e, n)
+	r.read(b)
 	return b, err
 }
 

@@ -192,7 +192,9 @@ type picky struct {
 var errOdd = errors.New("odd failure of no known class")
 
 // config has a worker use both.
-func (p *picky) config(c *Config) { c.Redis, c.Store = pickyCache{p.state, p}, pickyStore{p.store, p} }
+func (p *picky) config(c *Config) {
+	c.Redis, c.Store = readsTold{p.state, p.read}, pickyStore{p.store, p}
+}
 
 type pickyStore struct {
 	*ledger.Ledger
@@ -207,30 +209,6 @@ func (s pickyStore) Look(ctx context.Context, e *schema.Entity, n int) (store.Lo
 // Isolate is an isolation that does not help.
 func (s pickyStore) Isolate(ctx context.Context, e *schema.Entity, n int) (*store.Flush, error) {
 	return s.Begin(ctx, e, n)
-}
-
-type pickyCache struct {
-	Redis
-	picky *picky
-}
-
-func (c pickyCache) DueNoted(ctx context.Context, e *schema.Entity, n, limit, bytes int,
-	turns pending.Turns) (pending.Batch, error) {
-	b, err := c.Redis.DueNoted(ctx, e, n, limit, bytes, turns)
-	c.picky.read(b)
-	return b, err
-}
-
-func (c pickyCache) DueAhead(ctx context.Context, e *schema.Entity, n, limit, bytes int) (pending.Batch, error) {
-	b, err := c.Redis.DueAhead(ctx, e, n, limit, bytes)
-	c.picky.read(b)
-	return b, err
-}
-
-func (c pickyCache) DueAlone(ctx context.Context, e *schema.Entity, n int) (pending.Batch, error) {
-	b, err := c.Redis.DueAlone(ctx, e, n)
-	c.picky.read(b)
-	return b, err
 }
 
 func (p *picky) read(b pending.Batch) {

@@ -84,15 +84,15 @@ func (p *Parts) unnotedOlder(ctx context.Context, life string, entities []*schem
 	if p.Forgetful {
 		return nil, nil
 	}
-	a, err := p.compareTurns(ctx, entities)
-	if err != nil || len(a.older)+len(a.newer) == 0 {
+	found, err := p.compareTurns(ctx, entities)
+	if err != nil || len(found.older)+len(found.newer) == 0 {
 		return nil, err
 	}
 	open, err := p.Store.OpenLosses(ctx)
 	for _, of := range []struct {
 		partitions []behind
 		why        string
-	}{{a.newer, whyBackup}, {a.older, whyOlder}} {
+	}{{found.newer, whyBackup}, {found.older, whyOlder}} {
 		for _, e := range unnotedOf(open, life, entitiesOf(of.partitions)) {
 			losses = append(losses, ledger.Loss{At: time.Now(), Entity: e.Name, Life: life, Why: of.why})
 		}

@@ -36,8 +36,8 @@ func (p *Parts) foundOlder() {
 	}
 }
 
-// apart are the partitions of which the turns of the database and what Redis has noted of them do not agree.
-type apart struct {
+// disagreement are the partitions of which the turns of the database and what Redis has noted of them do not agree.
+type disagreement struct {
 	older []behind // Redis lacks flushes that the database has committed
 	newer []behind // the database lacks flushes that Redis knows to be committed
 	other []behind // the turns are those of another Redis: what this one has noted means nothing
@@ -46,16 +46,16 @@ type apart struct {
 // compareTurns compares the turns of the database with what Redis has noted of them. A turn is noted before it is
 // committed, so that Redis is older if it lacks a turn that the database had before; and the database is older if
 // it lacks afterwards what Redis knew to be committed.
-func (p *Parts) compareTurns(ctx context.Context, entities []*schema.Entity) (a apart, err error) {
+func (p *Parts) compareTurns(ctx context.Context, entities []*schema.Entity) (found disagreement, err error) {
 	before, err := p.turns(ctx)
 	if err != nil {
-		return a, err
+		return found, err
 	}
 	noted := map[place]pending.Notes{}
 	for _, e := range entities {
 		all, err := p.Pending.Turns(ctx, e)
 		if err != nil {
-			return a, err
+			return found, err
 		}
 		for i, notes := range all {
 			noted[place{e.Name, i}] = notes
@@ -63,7 +63,7 @@ func (p *Parts) compareTurns(ctx context.Context, entities []*schema.Entity) (a 
 	}
 	after, err := p.turns(ctx)
 	if err != nil {
-		return a, err
+		return found, err
 	}
 	for _, e := range entities {
 		for i := range e.Partitions {
@@ -72,16 +72,16 @@ func (p *Parts) compareTurns(ctx context.Context, entities []*schema.Entity) (a 
 			switch {
 			case is.TurnOf != "" && is.TurnOf != p.Config.Redis.Prefix:
 				if has.Committed() > 0 {
-					a.other = append(a.other, at)
+					found.other = append(found.other, at)
 				}
 			case has.Committed() > is.Turn:
-				a.newer = append(a.newer, at)
+				found.newer = append(found.newer, at)
 			case was.Turn > 0 && has.Committed() <= was.Turn && !has.Has(was.String()):
-				a.older = append(a.older, at)
+				found.older = append(found.older, at)
 			}
 		}
 	}
-	return a, nil
+	return found, nil
 }
 
 // place is a partition as the database names it.
@@ -111,14 +111,14 @@ func (p *Parts) repairOlder(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a, err := p.compareTurns(ctx, p.Config.Entities)
+	found, err := p.compareTurns(ctx, p.Config.Entities)
 	if err != nil {
 		return err
 	}
-	if err := p.acceptOlderDatabase(ctx, redis.Life, a); err != nil {
+	if err := p.acceptOlderDatabase(ctx, redis.Life, found); err != nil {
 		return err
 	}
-	all := a.older
+	all := found.older
 	if len(all) == 0 {
 		return nil
 	}
@@ -153,15 +153,15 @@ func (p *Parts) repairOlder(ctx context.Context) error {
 // acceptOlderDatabase notes a loss of each entity of which the database lacks flushes, and has its partitions be
 // flushed from its turns on. What is cached stays: it may be all that is left of what the rows have lost. If we
 // crash in between, the partitions that are left are found again, and their loss is open.
-func (p *Parts) acceptOlderDatabase(ctx context.Context, life string, a apart) error {
-	if len(a.newer) > 0 {
-		err := p.noteBack(ctx, life, entitiesOf(a.newer), whyBackup,
+func (p *Parts) acceptOlderDatabase(ctx context.Context, life string, found disagreement) error {
+	if len(found.newer) > 0 {
+		err := p.noteBack(ctx, life, entitiesOf(found.newer), whyBackup,
 			"the database went back to an older state of itself: rows that were written since are gone or old; afterwrite fsck names those that Redis has")
 		if err != nil {
 			return err
 		}
 	}
-	for _, at := range slices.Concat(a.newer, a.other) {
+	for _, at := range slices.Concat(found.newer, found.other) {
 		if err := p.lower(ctx, at); err != nil {
 			return fmt.Errorf("lower the turn of %s/%d: %w", at.entity.Name, at.partition, err)
 		}

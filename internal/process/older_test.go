@@ -524,8 +524,8 @@ func TestALossIsNotedOnce(t *testing.T) {
 	})
 }
 
-// TestALossIsAcknowledgedBeforeItIsNoted: an operator who acknowledges a loss while no process runs is not told of it
-// again when one starts.
+// TestALossIsAcknowledgedBeforeItIsNoted: a loss that was acknowledged while no process ran is not open again when one
+// starts.
 func TestALossIsAcknowledgedBeforeItIsNoted(t *testing.T) {
 	onOlder(t, func(t *testing.T, b *olderBench) {
 		ctx := t.Context()
